@@ -1,0 +1,54 @@
+/**
+ * Owns network addresses: their type, their text, and which one is this machine's own.
+ *
+ * @module
+ */
+
+/** A host name or IP address, and a port, in the order in which Python's sockets give them. */
+export type Address = readonly [hostname: string, port: number];
+
+/** `address` as text, IPv6 in brackets: `127.0.0.1:7982`, `[::1]:7982`. */
+export function formatAddress([hostname, port]: Address): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** `address` if it is a host name and a port number, otherwise a `TypeError` or `RangeError`. */
+export function checkAddress([hostname, port]: Address): Address {
+  if (typeof hostname !== "string" || hostname === "") {
+    throw new TypeError(`Invalid address: expected a host name, got ${Deno.inspect(hostname)}`);
+  }
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw new RangeError(
+      `Invalid address: expected a port from 0 to 65535, got ${Deno.inspect(port)}`,
+    );
+  }
+  return [hostname, port];
+}
+
+/** The address of a socket; a Unix socket has its path and port 0. */
+export function toAddress(addr: Deno.Addr): Address {
+  return "hostname" in addr ? [addr.hostname, addr.port] : ["path" in addr ? addr.path : "", 0];
+}
+
+/**
+ * This machine's own IPv4 address, by which others in its network reach it.
+ *
+ * It never prompts. Without the permission to list network interfaces
+ * (`--allow-sys=networkInterfaces`), or without a network, it is `127.0.0.1`.
+ *
+ * @example Show where a server can be reached
+ * ```ts
+ * import { getLocalIp } from "@ebsockets/relay";
+ *
+ * console.log(`Others reach this machine at ${getLocalIp()}`);
+ * ```
+ */
+export function getLocalIp(): string {
+  const loopback = "127.0.0.1";
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "networkInterfaces" });
+  if (state !== "granted") return loopback;
+  const external = Deno.networkInterfaces().find(({ family, address }) =>
+    family === "IPv4" && !address.startsWith("127.") && !address.startsWith("169.254.")
+  );
+  return external?.address ?? loopback;
+}

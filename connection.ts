@@ -1,0 +1,453 @@
+/**
+ * Owns a byte duplex, alone: its read loop, its writer, its deadlines and its end. Must not know
+ * listeners, other connections, or what the lines mean.
+ *
+ * A connection is `open`, then `closing` while what is queued is still sent, then `closed`. All
+ * that can end it leads to one of three methods: `close()` for an end of our choosing, `#onEnd()`
+ * for the peer's, `#break()` for a failure.
+ *
+ * @module
+ */
+
+import { type Address, formatAddress, toAddress } from "./address.ts";
+import { encodeClose } from "./control.ts";
+import { type CloseInfo, type CloseReason, ConnectionClosedError } from "./errors.ts";
+import { type LineBlock, LineSplitter, type LineSplitterOptions } from "./framing.ts";
+import { checkLimit, checkMaxLineBytes } from "./limits.ts";
+import { Writer } from "./writer.ts";
+
+/** What a connection needs of a socket; `Deno.Conn` has it. */
+export interface Duplex {
+  /** Reads into `buffer`; resolves to the number of bytes, or `null` at the end of the stream. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes some of `bytes`; resolves to how many. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Tells the peer that nothing more will be written. */
+  closeWrite(): Promise<void>;
+  /** Gives the socket up; pending reads and writes fail. */
+  close(): void;
+}
+
+/** Who gets what a connection receives. */
+export interface ConnectionSink {
+  /** Whole lines have arrived. To get no more for a while, call `connection.pause()`. */
+  onLines(connection: EbsocketConnection, lines: LineBlock): void;
+  /** The connection has ended; this is its last call. */
+  onClose(connection: EbsocketConnection, info: CloseInfo): void;
+}
+
+/** Limits of a connection. */
+export interface ConnectionOptions extends LineSplitterOptions {
+  /**
+   * How many bytes may wait for the peer, from 1. A peer that reads so slowly that more would wait
+   * is closed with `slow-consumer`: nats-server's rule, with a bound that suits many clients.
+   *
+   * @default {8_388_608}
+   */
+  readonly maxPendingBytes?: number;
+  /**
+   * For how long a connection that is being closed may take no byte of what is still queued, in
+   * milliseconds, from 1.
+   *
+   * @default {5_000}
+   */
+  readonly drainTimeout?: number;
+}
+
+/**
+ * The limits with their defaults.
+ *
+ * @throws {RangeError} If one is out of its range.
+ */
+export function checkConnectionOptions(
+  { maxLineBytes, maxPendingBytes = 8_388_608, drainTimeout = 5000 }: ConnectionOptions,
+): Required<ConnectionOptions> {
+  return {
+    maxLineBytes: checkMaxLineBytes(maxLineBytes),
+    maxPendingBytes: checkLimit("maxPendingBytes", maxPendingBytes, 1),
+    drainTimeout: checkLimit("drainTimeout", drainTimeout, 1, 2 ** 31 - 1),
+  };
+}
+
+/** The read buffer of a quiet and of a busy connection, in bytes. */
+const MIN_READ_BYTES = 2048;
+const MAX_READ_BYTES = 65_536;
+
+/**
+ * How long, and for how many bytes, a peer may go on sending after we have said our last word.
+ * Closing at once would answer its bytes with a reset, which can destroy that word on its way
+ * (RFC 9112, section 9.6).
+ */
+const LINGER_MS = 1000;
+const LINGER_BYTES = 16_777_216;
+
+/**
+ * One peer. A program that uses `EbsocketSystem` or `EbsocketClient` gets to see it as what events
+ * came from and go to; a program with a server of its own calls {@link start}.
+ *
+ * @example A server that counts lines
+ * ```ts no-run
+ * import { EbsocketServer } from "@ebsockets/relay/server";
+ *
+ * const server = new EbsocketServer(["127.0.0.1", 7982]);
+ * for await (const [connection, address] of server) {
+ *   let count = 0;
+ *   connection.start({
+ *     onLines: (_, lines) => count += [...lines].length,
+ *     onClose: (_, { reason }) => console.log(`${address}: ${count} lines, then ${reason}`),
+ *   });
+ * }
+ * ```
+ */
+export class EbsocketConnection {
+  /** Where the peer is. */
+  readonly address: Address;
+  /** How the connection ended. Never rejects. */
+  readonly closed: Promise<CloseInfo>;
+
+  readonly #duplex: Duplex;
+  readonly #resolveClosed: (info: CloseInfo) => void;
+  #sink: ConnectionSink | null = null;
+  #splitter: LineSplitter | null = null;
+  #writer: Writer | null = null;
+  #drainTimeout = 0;
+
+  #phase: "open" | "closing" | "closed" = "open";
+  #reason: CloseReason = "aborted";
+  #detail = "";
+  /** The reason that the peer gave in a `close` line. */
+  #announced: { reason: CloseReason; detail: string } | null = null;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+
+  #bytesIn = 0;
+  #linesQueued = 0;
+  #readEnded = false;
+  #paused = false;
+  #resumeReading: (() => void) | null = null;
+  /** Since we have chosen to close: whatever the peer still says is too late. */
+  #discarding = false;
+  #discarded = 0;
+  #halfClosed = false;
+
+  /** Takes over `duplex`. Nothing is read or written before {@link start}. */
+  constructor(duplex: Duplex, address: Address) {
+    this.#duplex = duplex;
+    this.address = address;
+    const { promise, resolve } = Promise.withResolvers<CloseInfo>();
+    this.closed = promise;
+    this.#resolveClosed = resolve;
+  }
+
+  /** Whether events can still be queued for the peer. */
+  get open(): boolean {
+    return this.#phase === "open";
+  }
+
+  /** How many bytes wait to be handed to the operating system. */
+  get pendingBytes(): number {
+    return this.#writer?.pendingBytes ?? 0;
+  }
+
+  /** How many bytes have come from the peer. */
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  /** How many bytes the operating system has taken for the peer. */
+  get bytesOut(): number {
+    return this.#writer?.bytesWritten ?? 0;
+  }
+
+  /** How many lines have been queued for the peer. */
+  get linesQueued(): number {
+    return this.#linesQueued;
+  }
+
+  /**
+   * Begins to read, and makes {@link send} possible.
+   *
+   * @throws {TypeError} If the connection was started before.
+   * @throws {RangeError} If a limit is out of its range.
+   */
+  start(sink: ConnectionSink, options: ConnectionOptions = {}): void {
+    if (this.#sink) throw new TypeError(`Cannot start ${this}: it was started before`);
+    const { drainTimeout, maxPendingBytes, maxLineBytes } = checkConnectionOptions(options);
+    this.#drainTimeout = drainTimeout;
+    this.#splitter = new LineSplitter({ maxLineBytes });
+    this.#writer = new Writer(
+      (bytes) => this.#duplex.write(bytes),
+      maxPendingBytes,
+      (error) => error === undefined ? this.#advance() : this.#onWriteError(error),
+    );
+    this.#sink = sink;
+    if (this.#phase === "open") this.#read(sink, this.#splitter);
+  }
+
+  // Sending
+
+  /**
+   * Queues `count` whole lines, each with its `\n`; they are written at the end of this turn. The
+   * bytes must not change afterwards, and may be queued for many connections.
+   *
+   * Returns whether they were queued: `false` when the connection is not open, and when too much
+   * waits already, which closes it with `slow-consumer`.
+   *
+   * @throws {TypeError} If the connection has not been started.
+   */
+  send(lines: Uint8Array, count = 1): boolean {
+    const writer = this.#started();
+    if (this.#phase !== "open") return false;
+    if (writer.offer(lines)) {
+      this.#linesQueued += count;
+      return true;
+    }
+    const detail = `${writer.pendingBytes} bytes were waiting, ${lines.length} more are too many`;
+    writer.cut();
+    this.close("slow-consumer", detail);
+    return false;
+  }
+
+  /**
+   * A promise that resolves when there is room for more, or there never will be; `null` while less
+   * than half of `maxPendingBytes` waits.
+   */
+  room(): Promise<void> | null {
+    return this.#started().room();
+  }
+
+  /**
+   * Waits until the operating system has taken all that was queued before.
+   *
+   * @throws {ConnectionClosedError} If the connection ends before.
+   */
+  async flush(): Promise<void> {
+    if (!await this.#started().flush()) {
+      throw new ConnectionClosedError(`Cannot flush ${this}: it has ended with ${this.#reason}`);
+    }
+  }
+
+  #started(): Writer {
+    if (!this.#writer) throw new TypeError(`Cannot use ${this}: it has not been started`);
+    return this.#writer;
+  }
+
+  // Receiving
+
+  /** Stops reading after the lines that have arrived, so that TCP slows the peer down. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Reads again after {@link pause}. */
+  resume(): void {
+    this.#paused = false;
+    this.#wakeReader();
+  }
+
+  #wakeReader(): void {
+    this.#resumeReading?.();
+    this.#resumeReading = null;
+  }
+
+  async #read(sink: ConnectionSink, splitter: LineSplitter): Promise<void> {
+    let buffer = new Uint8Array(MIN_READ_BYTES);
+    for (;;) {
+      let length: number | null;
+      try {
+        length = await this.#duplex.read(buffer);
+      } catch (error) {
+        return this.#onReadError(error);
+      }
+      if (length === null) return this.#onEnd();
+      this.#bytesIn += length;
+      if (this.#discarding) {
+        this.#discarded += length;
+        if (this.#discarded > LINGER_BYTES) return this.#finish();
+        continue;
+      }
+      this.#receive(sink, splitter, buffer.subarray(0, length));
+      buffer = resizeReadBuffer(buffer, length);
+      if (this.#paused && !this.#discarding) {
+        await new Promise<void>((resolve) => this.#resumeReading = resolve);
+      }
+    }
+  }
+
+  #receive(sink: ConnectionSink, splitter: LineSplitter, chunk: Uint8Array): void {
+    const lines = splitter.push(chunk);
+    if (lines.bytes.length > 0) {
+      try {
+        sink.onLines(this, lines);
+      } catch (error) {
+        this.abort("aborted", "the program failed to handle a line");
+        throw error;
+      }
+    }
+    const { fault } = splitter;
+    if (fault) this.close(fault.code, fault.message);
+  }
+
+  /** Notes the reason that the peer gave in a `close` line; it counts when the stream then ends. */
+  announce(reason: CloseReason, detail: string): void {
+    this.#announced ??= { reason, detail };
+  }
+
+  // Ending
+
+  /**
+   * Sends what is queued, and for most reasons a `close` line that names the reason, then closes.
+   * Whatever the peer sends from now on is dropped. Has no effect on a connection that is closing.
+   */
+  close(reason: CloseReason = "local", detail = ""): Promise<CloseInfo> {
+    if (this.#phase === "open") {
+      this.#discarding = true;
+      this.#beginClosing(reason, detail);
+      if (!this.#sink) this.#finish();
+    }
+    return this.closed;
+  }
+
+  /** Closes at once, without sending what is queued. */
+  abort(reason: CloseReason = "aborted", detail = ""): Promise<CloseInfo> {
+    this.#break(reason, detail);
+    return this.closed;
+  }
+
+  /** Drains, then closes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** `EbsocketConnection(127.0.0.1:50000)`. */
+  toString(): string {
+    return `EbsocketConnection(${formatAddress(this.address)})`;
+  }
+
+  /** Shows the connection in `console.log` and `Deno.inspect` as {@link toString} does. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
+
+  #beginClosing(reason: CloseReason, detail: string): void {
+    this.#phase = "closing";
+    this.#reason = reason;
+    this.#detail = detail;
+    const line = encodeClose(reason, detail);
+    if (line) this.#writer?.append(line);
+    this.#wakeReader();
+    this.#watchDrain();
+    this.#advance();
+  }
+
+  /** Breaks the connection once it has taken no byte for `drainTimeout`. */
+  #watchDrain(): void {
+    const { bytesOut } = this;
+    this.#deadline = setTimeout(() => {
+      if (this.bytesOut > bytesOut) return this.#watchDrain();
+      this.#break("idle-timeout", `the peer took no bytes for ${this.#drainTimeout} ms`);
+    }, this.#drainTimeout);
+  }
+
+  /** Takes the next step of closing, unless there is still something to write. */
+  #advance(): void {
+    if (this.#phase !== "closing" || this.#writer?.busy) return;
+    if (this.#readEnded) return this.#finish();
+    if (this.#halfClosed || !this.#discarding) return;
+    this.#halfClosed = true;
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#finish(), LINGER_MS);
+    this.#duplex.closeWrite().catch(() => this.#finish());
+  }
+
+  /** The peer sends nothing more. It may still receive: what is queued is sent first. */
+  #onEnd(): void {
+    this.#readEnded = true;
+    if (this.#phase === "open") {
+      const lost = this.#splitter!.unfinishedBytes;
+      if (lost > 0) {
+        this.#beginClosing("truncated", `${lost} bytes after the last newline were dropped`);
+      } else {
+        const { reason, detail } = this.#announced ?? { reason: "eof", detail: "" };
+        this.#beginClosing(reason, detail);
+      }
+    }
+    this.#advance();
+  }
+
+  #onReadError(error: unknown): void {
+    this.#readEnded = true;
+    this.#break("reset", messageOf(error));
+  }
+
+  /** Nothing more can be sent, but what the peer has sent before may still be read. */
+  #onWriteError(error: unknown): void {
+    if (this.#readEnded || this.#discarding) return this.#break("reset", messageOf(error));
+    if (this.#phase !== "open") return;
+    this.#phase = "closing";
+    this.#reason = "reset";
+    this.#detail = messageOf(error);
+  }
+
+  /** Ends a connection that has failed. An earlier reason stays, unless it promised more. */
+  #break(reason: CloseReason, detail: string): void {
+    if (this.#phase === "closed") return;
+    const promisedAll = this.#reason === "local" || this.#reason === "eof";
+    if (this.#phase === "open" || promisedAll && this.pendingBytes > 0) {
+      this.#reason = reason;
+      this.#detail = detail;
+    }
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    this.#discarding = true;
+    clearTimeout(this.#deadline);
+    this.#duplex.close();
+    this.#wakeReader();
+    this.#writer?.stop();
+    const unsent = this.#writer?.unsent() ?? { lines: 0, bytes: 0 };
+    const info: CloseInfo = {
+      reason: this.#reason,
+      detail: this.#detail,
+      unsentLines: unsent.lines,
+      unsentBytes: unsent.bytes,
+    };
+    this.#resolveClosed(info);
+    this.#sink?.onClose(this, info);
+  }
+}
+
+/**
+ * The connection over a socket of Deno. Each write is sent at once, since batches are made here and
+ * not by Nagle's algorithm, and the operating system probes silent peers.
+ */
+export function openConnection(conn: Deno.Conn): EbsocketConnection {
+  if ("setNoDelay" in conn) {
+    const tcp = conn as Deno.TcpConn;
+    try {
+      tcp.setNoDelay(true);
+      tcp.setKeepAlive(true);
+    } catch {
+      // The peer is gone already, which the first read will tell.
+    }
+  }
+  return new EbsocketConnection(conn, toAddress(conn.remoteAddr));
+}
+
+/** A buffer for the next read: larger after one that filled it, small after one that did not. */
+function resizeReadBuffer(
+  buffer: Uint8Array<ArrayBuffer>,
+  length: number,
+): Uint8Array<ArrayBuffer> {
+  if (length === buffer.length && length < MAX_READ_BYTES) {
+    return new Uint8Array(Math.min(4 * length, MAX_READ_BYTES));
+  }
+  const isMuchTooLarge = buffer.length > MIN_READ_BYTES && 8 * length < buffer.length;
+  return isMuchTooLarge ? new Uint8Array(MIN_READ_BYTES) : buffer;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,59 @@
+/**
+ * Owns the control lines: what two neighbours tell each other, which is never relayed and never
+ * shown as an event. Must not know connections.
+ *
+ * @module
+ */
+
+import type { CloseReason } from "./errors.ts";
+import { MAX_QUOTE, printable, quote } from "./printable.ts";
+
+/** A control line: `control` says what it is, the other members depend on that. */
+export interface ControlLine {
+  /** What it is. */
+  control: string;
+  [member: string]: unknown;
+}
+
+/** Whether the peer is told of a reason. Of the others it learns by itself, or cannot be told. */
+const IS_ANNOUNCED: Readonly<Record<CloseReason, boolean>> = {
+  "local": false,
+  "eof": false,
+  "truncated": true,
+  "reset": false,
+  "aborted": false,
+  "shutdown": true,
+  "slow-consumer": true,
+  "idle-timeout": true,
+  "line-too-long": true,
+  "too-deep": true,
+  "bad-utf8": true,
+  "bad-json": true,
+  "bad-event": true,
+  "unauthorized": true,
+  "too-many-clients": true,
+  "rate-limited": true,
+};
+
+const encoder = new TextEncoder();
+
+/** The line that tells a peer why it is being closed, or `null` if it is not told. */
+export function encodeClose(reason: CloseReason, detail: string): Uint8Array | null {
+  if (!IS_ANNOUNCED[reason]) return null;
+  const line = detail ? { control: "close", reason, detail } : { control: "close", reason };
+  return encoder.encode(`${JSON.stringify(line)}\n`);
+}
+
+/** Why the peer says that it closes, if that is what `line` says. Trusts nothing in it. */
+export function decodeClose(line: ControlLine): { reason: CloseReason; detail: string } | null {
+  if (line.control !== "close") return null;
+  if (typeof line.reason !== "string" || !isCloseReason(line.reason)) {
+    return { reason: "eof", detail: `the peer gave the unknown reason ${quote(`${line.reason}`)}` };
+  }
+  const detail = typeof line.detail === "string" ? line.detail : "";
+  return { reason: line.reason, detail: printable(detail.slice(0, 2 * MAX_QUOTE)) };
+}
+
+function isCloseReason(text: string): text is CloseReason {
+  return Object.hasOwn(IS_ANNOUNCED, text);
+}

@@ -1,0 +1,131 @@
+/**
+ * Owns the error classes and the names of the reasons for which a connection ends. Knows nothing of
+ * what raises them.
+ *
+ * The rule for all of the library: a wrong argument is a `TypeError` or a `RangeError` at the call;
+ * what a peer or the network did is an {@link EbsocketError} with a `code`, or shows up in a
+ * {@link CloseInfo}.
+ *
+ * @module
+ */
+
+/**
+ * Why a connection ended. The same words go over the wire in a `close` line, into
+ * {@link CloseInfo} and into the relay's log.
+ *
+ * | reason | meaning |
+ * | --- | --- |
+ * | `local` | this side closed it, after everything queued was sent |
+ * | `eof` | the peer closed it, at the end of a line |
+ * | `truncated` | the peer closed it in the middle of a line, which was dropped |
+ * | `reset` | the network or the peer's system broke it |
+ * | `aborted` | this side broke it, without sending what was queued |
+ * | `shutdown` | the server is going away |
+ * | `slow-consumer` | the peer read too slowly and its queue was full |
+ * | `idle-timeout` | the peer gave no sign of life, or took no bytes, for too long |
+ * | `line-too-long` | a line was longer than the limit |
+ * | `too-deep` | a line nested objects or arrays deeper than the limit |
+ * | `bad-utf8` | a line was not UTF-8 |
+ * | `bad-json` | a line was not JSON |
+ * | `bad-event` | a line was JSON but neither an event nor a control line |
+ * | `unauthorized` | the peer may not connect |
+ * | `too-many-clients` | the server has as many clients as it takes |
+ * | `rate-limited` | the peer sent far too much |
+ */
+export type CloseReason =
+  | "local"
+  | "eof"
+  | "truncated"
+  | "reset"
+  | "aborted"
+  | "shutdown"
+  | "slow-consumer"
+  | "idle-timeout"
+  | "line-too-long"
+  | "too-deep"
+  | "bad-utf8"
+  | "bad-json"
+  | "bad-event"
+  | "unauthorized"
+  | "too-many-clients"
+  | "rate-limited";
+
+/** How a connection ended, and what it could not deliver. */
+export interface CloseInfo {
+  /** Why it ended. */
+  readonly reason: CloseReason;
+  /** One sentence for a person, empty where the reason says it all. */
+  readonly detail: string;
+  /** Lines that were queued for the peer and never handed to the operating system whole. */
+  readonly unsentLines: number;
+  /** Bytes that were queued for the peer and never handed to the operating system. */
+  readonly unsentBytes: number;
+}
+
+/**
+ * The base of every error that is the fault of a peer or of the network.
+ *
+ * @example Tell failures apart by code
+ * ```ts
+ * import { EbsocketError, EbsocketEvent } from "@ebsockets/relay";
+ *
+ * try {
+ *   EbsocketEvent.fromBytes(new TextEncoder().encode("GET / HTTP/1.1"));
+ * } catch (error) {
+ *   if (error instanceof EbsocketError) console.log(error.code); // bad-json
+ * }
+ * ```
+ */
+export class EbsocketError extends Error {
+  /** Which failure this is, as a short constant string. */
+  readonly code: string;
+
+  /** Makes an error with a `code` and, in `options.cause`, what led to it. */
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** A byte stream that is no sequence of lines: a line was too long, or the last one had no end. */
+export class FramingError extends EbsocketError {
+  /** Which failure this is; also the reason with which a connection is closed for it. */
+  declare readonly code: "line-too-long" | "truncated";
+
+  /** Makes a framing error; its code is the close reason. */
+  constructor(code: "line-too-long" | "truncated", message: string) {
+    super(code, message);
+  }
+}
+
+/** A line that is no event: not UTF-8, not JSON, nested too deeply, or of the wrong shape. */
+export class EventFormatError extends EbsocketError {
+  /** Which failure this is; also the reason with which a connection is closed for it. */
+  declare readonly code: "bad-utf8" | "bad-json" | "too-deep" | "bad-event";
+
+  /** Makes a format error; its code is the close reason. */
+  constructor(code: "bad-utf8" | "bad-json" | "too-deep" | "bad-event", message: string) {
+    super(code, message);
+  }
+}
+
+/** A connection could not be made; `cause` holds what the operating system said. */
+export class ConnectError extends EbsocketError {
+  /** Makes a connect error with the code `connect-failed`. */
+  constructor(message: string, options?: ErrorOptions) {
+    super("connect-failed", message, options);
+  }
+}
+
+/** Something was asked of a connection, server or system that has ended. */
+export class ConnectionClosedError extends EbsocketError {
+  /** How the connection ended, or `null` where there never was one. */
+  readonly info: CloseInfo | null;
+
+  /** Makes a closed error with the code `connection-closed`. */
+  constructor(message: string, info: CloseInfo | null = null) {
+    super("connection-closed", message);
+    this.info = info;
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Owns the event: a name and attributes, and its JSON bytes, both ways. Must not know newlines,
+ * sockets or time.
+ *
+ * @example Make an event, send it as bytes, read it back
+ * ```ts
+ * import { EbsocketEvent } from "@ebsockets/relay/event";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const event = new EbsocketEvent("message", { content: "hi" });
+ * const bytes = event.asBytes();
+ * assertEquals(new TextDecoder().decode(bytes), '{"event":"message","__dict__":{"content":"hi"}}');
+ * assertEquals(EbsocketEvent.fromBytes(bytes).getAttribute("content"), "hi");
+ * ```
+ *
+ * @module
+ */
+
+import { checkAttributes, checkName, encodeText } from "./codec.ts";
+import { EventFormatError } from "./errors.ts";
+import { printable } from "./printable.ts";
+import { LineValidator } from "./validate.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const validator = new LineValidator();
+
+/** Attributes of which nothing is known before they are looked at. */
+export type OpenAttributes = Record<string, unknown>;
+
+/** The event map of a program that has not said which events there are: any name, any attributes. */
+export type OpenEvents = Record<string, OpenAttributes>;
+
+/**
+ * Any one of the events of an event map, told apart by `event`.
+ *
+ * @typeParam M A map from event name to the type of its attributes.
+ */
+export type EventOf<M extends object> = {
+  [N in keyof M & string]: EbsocketEvent<N, M[N] & object>;
+}[keyof M & string];
+
+/** What may be sent where the events are those of `M`: without a map, any event. */
+export type SendableEvent<M extends object> = string extends keyof M ? EbsocketEvent<string, object>
+  : EventOf<M>;
+
+/**
+ * A name and key-value attributes.
+ *
+ * @typeParam N The name, where it is known.
+ * @typeParam A The type of the attributes.
+ *
+ * @example Read and change attributes
+ * ```ts
+ * import { EbsocketEvent } from "@ebsockets/relay";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const event = new EbsocketEvent("message", { content: "hi" });
+ * event.__dict__.content += "!";
+ * assertEquals(event.getAttribute("content"), "hi!");
+ * assertEquals(event.compareType("message"), true);
+ * assertEquals(`${event}`, "EbsocketEvent<message>");
+ * ```
+ */
+export class EbsocketEvent<N extends string = string, A extends object = OpenAttributes> {
+  /** The name: 1 to 255 bytes of UTF-8. */
+  event: N;
+  /** The attributes, live: what is written here is what is sent. */
+  __dict__: A;
+  /** The connection on which a system received the event, otherwise `null`. Never sent. */
+  fromConnection: object | null = null;
+
+  /**
+   * Makes an event. The attributes are copied, one level deep.
+   *
+   * @throws {TypeError} If the name is no string or the attributes are no object.
+   * @throws {RangeError} If the name has not 1 to 255 bytes of UTF-8.
+   */
+  constructor(event: N, attributes?: A) {
+    this.event = checkName(event);
+    this.__dict__ = { ...checkAttributes(attributes ?? {}) } as A;
+  }
+
+  /**
+   * Decodes one line, without its newline.
+   *
+   * The rules are those of `PROTOCOL.md`: JSON by RFC 8259, nested at most 64 deep.
+   *
+   * @throws {EventFormatError} If the bytes are no event; the message names what was found where.
+   *
+   * @example Tell bad input from good
+   * ```ts
+   * import { EbsocketEvent, EventFormatError } from "@ebsockets/relay";
+   * import { assertThrows } from "@std/assert";
+   *
+   * const bytes = new TextEncoder().encode('{"event":""}');
+   * assertThrows(() => EbsocketEvent.fromBytes(bytes), EventFormatError);
+   * ```
+   */
+  static fromBytes(bytes: Uint8Array): EbsocketEvent {
+    const line = new Uint8Array(bytes.length + 1);
+    line.set(bytes);
+    line[bytes.length] = 0x0a;
+    const kind = validator.validate(line, 0);
+    if (kind === "invalid") throw validator.fault;
+    if (validator.end !== bytes.length) {
+      throw new EventFormatError(
+        "bad-json",
+        `Cannot decode line: it ends at byte ${validator.end} of ${bytes.length}`,
+      );
+    }
+    if (kind !== "event") {
+      throw new EventFormatError("bad-event", `Cannot decode line: expected an event, got ${kind}`);
+    }
+    const { event, __dict__ } = JSON.parse(decoder.decode(bytes));
+    return new EbsocketEvent(event, __dict__);
+  }
+
+  /**
+   * The event as one line of JSON in UTF-8, without a newline.
+   *
+   * U+0085, U+2028 and U+2029 are escaped, so that no reader takes them for the end of the line.
+   *
+   * @throws {TypeError} If an attribute cannot be carried by JSON (a bigint, a function, `undefined`,
+   * `NaN`, a `Map`, an object that contains itself, nesting deeper than 62); the message names it.
+   * @throws {RangeError} If the name has been changed to one that has not 1 to 255 bytes.
+   */
+  asBytes(): Uint8Array {
+    return encoder.encode(encodeText(this.event, this.__dict__));
+  }
+
+  /** Whether the name is `type`; if so, TypeScript knows the attributes. */
+  compareType<T extends string>(type: T): this is { event: T } {
+    return (this.event as string) === type;
+  }
+
+  /** The attribute called `key`, or `null` where there is none. */
+  getAttribute<K extends keyof A & string>(key: K): A[K] | null {
+    return Object.hasOwn(this.__dict__, key) ? this.__dict__[key] : null;
+  }
+
+  /**
+   * Prints every attribute on a line of its own, names padded to one width: `* content : hi`.
+   *
+   * Control characters are shown escaped, since a peer may have chosen the text.
+   */
+  printAttributes(): void {
+    const entries = Object.entries(this.__dict__)
+      .map(([key, value]) => [printable(key), showValue(value)] as const);
+    const width = Math.max(0, ...entries.map(([key]) => key.length));
+    for (const [key, value] of entries) console.log(`* ${key.padEnd(width)} : ${value}`);
+  }
+
+  /** `EbsocketEvent<message>`. */
+  toString(): string {
+    return `EbsocketEvent<${printable(this.event)}>`;
+  }
+
+  /** The name and the attributes, as they stand in a line. */
+  toJSON(): { event: N; __dict__: A } {
+    return { event: this.event, __dict__: this.__dict__ };
+  }
+
+  /** Shows the event in `console.log` and `Deno.inspect` as {@link toString} does. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
+}
+
+function showValue(value: unknown): string {
+  return printable(typeof value === "string" ? value : JSON.stringify(value) ?? String(value));
+}

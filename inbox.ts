@@ -1,0 +1,156 @@
+/**
+ * Owns what has arrived and has not been read: a bounded buffer with one reader at a time. Must not
+ * know what it holds or where that comes from.
+ *
+ * @module
+ */
+
+import { checkLimit } from "./limits.ts";
+
+/** Options of an {@link Inbox}, shared by client and system. */
+export interface InboxOptions {
+  /**
+   * How many items may wait unread, from 1. At this mark the sockets are no longer read, so that
+   * TCP slows the senders down; below half of it they are read again.
+   *
+   * @default {10_000}
+   */
+  readonly maxUnreadEvents?: number;
+  /**
+   * How many bytes the items that wait unread may have had on the wire, from 1, with the same two
+   * marks: without it, items of the greatest length would need gigabytes.
+   *
+   * @default {8_388_608}
+   */
+  readonly maxUnreadBytes?: number;
+}
+
+/** A queue of items with a high and a low mark. */
+export class Inbox<T> {
+  readonly #maxItems: number;
+  readonly #maxBytes: number;
+  readonly #onRoom: () => void;
+
+  #items: T[] = [];
+  /** How many of the items have been taken. */
+  #taken = 0;
+  /** An estimate: every unread item counts as their average. */
+  #bytes = 0;
+  #full = false;
+  #ended = false;
+  #reader = "";
+  #wake: (() => void) | null = null;
+
+  /** Makes an inbox that calls `onRoom` when it has been full and is half empty again. */
+  constructor(
+    { maxUnreadEvents = 10_000, maxUnreadBytes = 8_388_608 }: InboxOptions,
+    onRoom: () => void,
+  ) {
+    this.#maxItems = checkLimit("maxUnreadEvents", maxUnreadEvents, 1);
+    this.#maxBytes = checkLimit("maxUnreadBytes", maxUnreadBytes, 1);
+    this.#onRoom = onRoom;
+  }
+
+  /** Whether the high mark has been reached, and the low mark not since. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** Whether nothing more will come. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** How many items wait. */
+  get length(): number {
+    return this.#items.length - this.#taken;
+  }
+
+  /** Adds items that had `bytes` on the wire. Never refuses: the caller asks `full` afterwards. */
+  push(items: T[], bytes: number): void {
+    for (const item of items) this.#items.push(item);
+    this.#bytes += bytes;
+    this.#full ||= this.length >= this.#maxItems || this.#bytes >= this.#maxBytes;
+    this.#wakeReader();
+  }
+
+  /** Says that nothing more will come. */
+  end(): void {
+    this.#ended = true;
+    this.#wakeReader();
+  }
+
+  /** Says that more may come after all. What has not been read stays. */
+  reopen(): void {
+    this.#ended = false;
+  }
+
+  /** The oldest item, or `undefined` if there is none. */
+  take(): T | undefined {
+    if (this.length === 0) return undefined;
+    this.#bytes -= this.#bytes / this.length;
+    const item = this.#items[this.#taken++];
+    if (this.length === 0) return this.#takeRest(), item;
+    this.#checkRoom();
+    return item;
+  }
+
+  /** All items. */
+  takeAll(): T[] {
+    return this.#takeRest();
+  }
+
+  #takeRest(): T[] {
+    const rest = this.#taken > 0 ? this.#items.slice(this.#taken) : this.#items;
+    this.#items = [];
+    this.#taken = 0;
+    this.#bytes = 0;
+    this.#checkRoom();
+    return rest;
+  }
+
+  #checkRoom(): void {
+    if (!this.#full) return;
+    if (this.length > this.#maxItems / 2 || this.#bytes > this.#maxBytes / 2) return;
+    this.#full = false;
+    this.#onRoom();
+  }
+
+  /**
+   * Makes the caller the only reader until it disposes of what it gets.
+   *
+   * @throws {TypeError} If there is a reader already: both would get half of the items.
+   */
+  claim(reader: string): Disposable {
+    if (this.#reader) {
+      throw new TypeError(`Cannot read with ${reader}: ${this.#reader} is reading already`);
+    }
+    this.#reader = reader;
+    return { [Symbol.dispose]: () => void (this.#reader = "") };
+  }
+
+  /** The oldest item once there is one, or `undefined` at the end. */
+  async next(signal?: AbortSignal): Promise<T | undefined> {
+    await this.arrival(Infinity, signal);
+    return this.take();
+  }
+
+  /** Waits until there is an item or the end, for `timeout` milliseconds at most. */
+  async arrival(timeout = Infinity, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.length > 0 || this.#ended) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = timeout === Infinity ? undefined : setTimeout(resolve, timeout);
+    signal?.addEventListener("abort", this.#wakeReader);
+    await promise;
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", this.#wakeReader);
+    signal?.throwIfAborted();
+  }
+
+  #wakeReader = (): void => {
+    this.#wake?.();
+    this.#wake = null;
+  };
+}

@@ -1,0 +1,97 @@
+/**
+ * Events between programs over TCP: a relay that is one command, and the event, client, server and
+ * system to build your own with. An event is a name and key-value attributes; on the wire it is a
+ * line of JSON, so that anything that can write a line to a socket can join in.
+ *
+ * Run a relay: `deno run -A jsr:@ebsockets/relay`. Or be part of it from a program:
+ *
+ * @example Two clients and a server of your own
+ * ```ts
+ * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+ * await using alice = new EbsocketClient();
+ * await using bob = new EbsocketClient();
+ * await alice.connectTo(system.server.address);
+ * await bob.connectTo(system.server.address);
+ * alice.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ *
+ * let relayed = 0;
+ * while (relayed === 0) {
+ *   const [newClients, newEvents, disconnectedClients] = await system.pump();
+ *   for (const event of newEvents) relayed += system.sendEventToClients(event);
+ *   console.log(newClients.length, "came,", disconnectedClients.length, "left");
+ * }
+ * assertEquals((await bob.recvEvent())?.getAttribute("content"), "hi");
+ * ```
+ *
+ * To change something, open:
+ *
+ * - `event.ts` for what an event is, `codec.ts` and `validate.ts` for its JSON;
+ * - `framing.ts` for lines and streams, `control.ts` for the lines between two neighbours;
+ * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread;
+ * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
+ * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
+ * - `cli.ts` for the command.
+ *
+ * @module
+ */
+
+export { type Address, getLocalIp } from "./address.ts";
+export {
+  type ClientOptions,
+  type ConnectToOptions,
+  EbsocketClient,
+  type RecvOptions,
+} from "./client.ts";
+export type {
+  ConnectionOptions,
+  ConnectionSink,
+  Duplex,
+  EbsocketConnection,
+} from "./connection.ts";
+export {
+  type CloseInfo,
+  type CloseReason,
+  ConnectError,
+  ConnectionClosedError,
+  EbsocketError,
+  EventFormatError,
+  FramingError,
+} from "./errors.ts";
+export {
+  EbsocketEvent,
+  type EventOf,
+  type OpenAttributes,
+  type OpenEvents,
+  type SendableEvent,
+} from "./event.ts";
+export {
+  EventDecoderStream,
+  type EventDecoderStreamOptions,
+  EventEncoderStream,
+  LineBlock,
+  LineSplitter,
+  type LineSplitterOptions,
+} from "./framing.ts";
+export type { InboxOptions } from "./inbox.ts";
+export {
+  type ConnectionListener,
+  EbsocketServer,
+  type ServeOptions,
+  type ServerOptions,
+  type ServerSink,
+} from "./server.ts";
+export {
+  EbsocketSystem,
+  type Pumped,
+  type ReceivedEvent,
+  type SystemNotice,
+  type SystemOptions,
+} from "./system.ts";
+
+if (import.meta.main) {
+  const { main } = await import("./cli.ts");
+  Deno.exit(await main(Deno.args));
+}

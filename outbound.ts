@@ -1,0 +1,116 @@
+/**
+ * Owns the bytes that wait for one peer: a queue with a bound, from which the writer takes batches.
+ * Must not know sockets, or who else gets the same bytes.
+ *
+ * Blocks are shared between the queues of all recipients and never changed. Only what has piled up
+ * in small pieces is joined, so that one write carries many of them.
+ *
+ * @module
+ */
+
+import { concat } from "@std/bytes/concat";
+
+/**
+ * How much one write hands over, in bytes. As in Redis (`NET_MAX_WRITES_PER_EVENT`): enough for a
+ * system call to pay off, little enough that no peer holds the others up.
+ */
+export const MAX_BATCH_BYTES = 65_536;
+
+const LF = 0x0a;
+
+/** A queue of blocks of whole lines. */
+export class OutboundQueue {
+  /** The most that may wait, in bytes. */
+  readonly maxBytes: number;
+
+  #blocks: Uint8Array[] = [];
+  /** How much of the first block has been written. */
+  #offset = 0;
+  /** How much of the first block has been given out by `batch()` and may be being written. */
+  #given = 0;
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  /** How many bytes wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** How many lines wait that have not been written to their end. */
+  get lines(): number {
+    let lines = 0;
+    let from = this.#offset;
+    for (const block of this.#blocks) {
+      for (let i = block.indexOf(LF, from); i >= 0; i = block.indexOf(LF, i + 1)) lines++;
+      from = 0;
+    }
+    return lines;
+  }
+
+  /** Adds whole lines; `false` if that would exceed the bound, and nothing is added. */
+  offer(block: Uint8Array): boolean {
+    if (this.#bytes + block.length > this.maxBytes && this.#bytes > 0) return false;
+    this.append(block);
+    return true;
+  }
+
+  /** Adds whole lines, whatever the bound: for a last word. */
+  append(block: Uint8Array): void {
+    this.#blocks.push(block);
+    this.#bytes += block.length;
+  }
+
+  /** The next bytes to write, at most {@link MAX_BATCH_BYTES}; they stay until `consume()`. */
+  batch(): Uint8Array {
+    this.#join();
+    const first = this.#blocks[0]!;
+    this.#given = Math.min(first.length, this.#offset + MAX_BATCH_BYTES);
+    return first.subarray(this.#offset, this.#given);
+  }
+
+  /** Makes one block of those at the front, as many as fit into a batch. */
+  #join(): void {
+    let size = this.#blocks[0]!.length - this.#offset;
+    let count = 1;
+    for (; count < this.#blocks.length; count++) {
+      size += this.#blocks[count]!.length;
+      if (size > MAX_BATCH_BYTES) break;
+    }
+    if (count === 1) return;
+    const parts = this.#blocks.slice(0, count);
+    parts[0] = parts[0]!.subarray(this.#offset);
+    this.#blocks.splice(0, count, concat(parts));
+    this.#offset = 0;
+  }
+
+  /** Removes the first `n` bytes: they have been written. */
+  consume(n: number): void {
+    this.#bytes -= n;
+    this.#offset += n;
+    if (this.#offset < this.#blocks[0]!.length) return;
+    this.#blocks.shift();
+    this.#offset = 0;
+    this.#given = 0;
+  }
+
+  /**
+   * Drops all but the rest of the line that has been begun, or that is being written, so that what
+   * is added next begins a line. Returns how much was dropped.
+   */
+  cut(): { lines: number; bytes: number } {
+    const { lines, bytes } = this;
+    const first = this.#blocks[0];
+    const written = Math.max(this.#offset, this.#given);
+    this.#blocks = [];
+    this.#bytes = 0;
+    if (first && written > 0) {
+      const end = first.indexOf(LF, written - 1) + 1;
+      this.#blocks = [first.subarray(0, end)];
+      this.#bytes = end - this.#offset;
+    }
+    return { lines: lines - this.lines, bytes: bytes - this.#bytes };
+  }
+}

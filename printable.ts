@@ -1,0 +1,32 @@
+/**
+ * Owns one thing: how text that came from a peer is shown to a person.
+ *
+ * @module
+ */
+
+/** The longest quotation of a peer's text in an error or a log line, in characters. */
+export const MAX_QUOTE = 80;
+
+/**
+ * What must not reach a terminal as it is: control characters (C0, DEL and C1), the separators that
+ * some programs take for a line end, and the marks that change the direction of text (Unicode
+ * Technical Report 36, section 2.6, "Bidirectional text spoofing").
+ */
+// deno-lint-ignore no-control-regex
+const UNSAFE = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** `text` with every character that could disturb a terminal or a log written as an escape. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, (char) => {
+    if (char === "\n") return "\\n";
+    if (char === "\r") return "\\r";
+    if (char === "\t") return "\\t";
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** `text` in double quotes, printable, and cut after {@link MAX_QUOTE} characters. */
+export function quote(text: string): string {
+  const cut = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}…` : text;
+  return `"${printable(cut.toWellFormed())}"`;
+}

@@ -1,0 +1,247 @@
+/**
+ * Owns the policy of a relay: given lines and their source, who gets them. Must not know sockets or
+ * flags.
+ *
+ * @example A relay inside another program
+ * ```ts
+ * import { EbsocketClient } from "@ebsockets/relay/client";
+ * import { EbsocketEvent } from "@ebsockets/relay/event";
+ * import { Relay } from "@ebsockets/relay/relay";
+ * import { EbsocketServer } from "@ebsockets/relay/server";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+ * await using client = new EbsocketClient();
+ * await client.connectTo(relay.server.address);
+ * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * assertEquals((await client.recvEvent())?.getAttribute("content"), "hi");
+ * ```
+ *
+ * @module
+ */
+
+import { concat } from "@std/bytes/concat";
+import type { Address } from "./address.ts";
+import { Backpressure } from "./backpressure.ts";
+import type { EbsocketConnection } from "./connection.ts";
+import { type ControlLine, decodeClose } from "./control.ts";
+import type { CloseInfo, CloseReason } from "./errors.ts";
+import type { LineBlock } from "./framing.ts";
+import { checkLimit } from "./limits.ts";
+import type { EbsocketServer, ServeOptions } from "./server.ts";
+import { LineValidator } from "./validate.ts";
+
+export type { Address, CloseInfo, CloseReason, ServeOptions };
+
+const CR = 0x0d;
+const NEWLINE = new Uint8Array([0x0a]);
+
+/** One client of a relay, with its counters. */
+export interface RelayClient {
+  /** Which client it is: 1 for the first that came, then 2, and so on. */
+  readonly id: number;
+  /** Where it is. */
+  readonly address: Address;
+  /** Events that came from it and were relayed. */
+  readonly eventsIn: number;
+  /** Events that were queued for it; `unsentLines` of its {@link CloseInfo} are among them. */
+  readonly eventsOut: number;
+  /** Bytes that came from it. */
+  readonly bytesIn: number;
+  /** Bytes that the operating system has taken for it. */
+  readonly bytesOut: number;
+}
+
+/** Who is told what happens to the clients of a relay, to log it for instance. */
+export interface RelayObserver {
+  /** A client has joined. */
+  onJoin?(client: RelayClient): void;
+  /** A client has left; the counters are final. */
+  onLeave?(client: RelayClient, info: CloseInfo): void;
+  /** A peer has been sent away. */
+  onRefuse?(address: Address, reason: CloseReason): void;
+}
+
+/** Options of {@link Relay}. */
+export interface RelayOptions extends ServeOptions {
+  /**
+   * Whether a client gets its own events too.
+   *
+   * @default {true}
+   */
+  readonly echo?: boolean;
+  /**
+   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   *
+   * @default {64}
+   */
+  readonly maxDepth?: number;
+  /** Who is told what happens. */
+  readonly observer?: RelayObserver;
+}
+
+/** Options of {@link Relay.close}. */
+export interface RelayCloseOptions {
+  /**
+   * How long sending what is queued may take, in milliseconds, from 0. Connections that are not
+   * done by then are closed as they are.
+   *
+   * @default {5_000}
+   */
+  readonly timeout?: number;
+}
+
+/** The counters of one client, read from its connection. */
+class Client implements RelayClient {
+  eventsIn = 0;
+
+  constructor(readonly id: number, readonly connection: EbsocketConnection) {}
+
+  get address(): Address {
+    return this.connection.address;
+  }
+  get eventsOut(): number {
+    return this.connection.linesQueued;
+  }
+  get bytesIn(): number {
+    return this.connection.bytesIn;
+  }
+  get bytesOut(): number {
+    return this.connection.bytesOut;
+  }
+}
+
+/**
+ * Passes every event that one client sends on to all clients.
+ *
+ * Each line is checked once, and the bytes that came in are the bytes that go out, in one piece for
+ * all recipients: number precision, the order of keys and white space survive. A client's first
+ * invalid line closes it; the lines before that count.
+ *
+ * A client that reads too slowly slows the publishers down, for a bounded time; one that does not
+ * read at all is closed with `slow-consumer`.
+ */
+export class Relay {
+  /** The server whose clients these are. */
+  readonly server: EbsocketServer;
+  /** Resolves when the server and all connections have been closed. */
+  readonly closed: Promise<void>;
+
+  readonly #clients = new Map<EbsocketConnection, Client>();
+  readonly #backpressure = new Backpressure();
+  readonly #validator: LineValidator;
+  readonly #echo: boolean;
+  readonly #observer: RelayObserver;
+  #lastId = 0;
+
+  /**
+   * Begins to relay between the clients of `server`, until that is closed.
+   *
+   * @throws {RangeError} If an option is out of its range.
+   */
+  constructor(server: EbsocketServer, options: RelayOptions = {}) {
+    this.server = server;
+    this.#echo = options.echo ?? true;
+    this.#observer = options.observer ?? {};
+    this.#validator = new LineValidator(options.maxDepth);
+    this.closed = server.serve({
+      onOpen: (connection) => this.#onOpen(connection),
+      onLines: (connection, lines) => this.#onLines(connection, lines),
+      onClose: (connection, info) => this.#onClose(connection, info),
+      onRefuse: ({ address }, reason) => this.#observer.onRefuse?.(address, reason),
+    }, options);
+  }
+
+  /** The clients, in the order in which they came. */
+  get clients(): RelayClient[] {
+    return [...this.#clients.values()];
+  }
+
+  #onOpen(connection: EbsocketConnection): void {
+    const client = new Client(++this.#lastId, connection);
+    this.#clients.set(connection, client);
+    this.#observer.onJoin?.(client);
+  }
+
+  #onClose(connection: EbsocketConnection, info: CloseInfo): void {
+    const client = this.#clients.get(connection);
+    this.#clients.delete(connection);
+    this.#backpressure.forget(connection);
+    if (client) this.#observer.onLeave?.(client, info);
+  }
+
+  /**
+   * Relays lines, as long a run at a time as can go out as it came in: nearly always the whole
+   * block. A run ends before a line that is not to be relayed, or not to be relayed as it is.
+   */
+  #onLines(source: EbsocketConnection, { bytes }: LineBlock): void {
+    const validator = this.#validator;
+    let runStart = 0;
+    let runLines = 0;
+    let start = 0;
+    while (start < bytes.length) {
+      const kind = validator.validate(bytes, start);
+      if (kind === "invalid") break;
+      const next = validator.end + 1;
+      const endsInCr = bytes[validator.end - 1] === CR;
+      if (kind === "event" && !endsInCr) {
+        runLines++;
+      } else {
+        this.#forward(source, bytes.subarray(runStart, start), runLines);
+        if (kind === "event") {
+          this.#forward(source, concat([bytes.subarray(start, validator.end - 1), NEWLINE]), 1);
+        } else if (kind === "control") {
+          onControl(source, bytes.subarray(start, next));
+        }
+        runStart = next;
+        runLines = 0;
+      }
+      start = next;
+    }
+    this.#forward(source, bytes.subarray(runStart, start), runLines);
+    if (start < bytes.length) {
+      const { code, message } = validator.fault;
+      source.close(code, message);
+    } else {
+      this.#backpressure.hold(source);
+    }
+  }
+
+  /** Queues `count` whole lines for everyone who is to get them. */
+  #forward(source: EbsocketConnection, lines: Uint8Array, count: number): void {
+    if (count === 0) return;
+    this.#clients.get(source)!.eventsIn += count;
+    for (const recipient of this.#clients.keys()) {
+      if (recipient === source && !this.#echo) continue;
+      if (recipient.send(lines, count)) this.#backpressure.observe(recipient);
+    }
+  }
+
+  /**
+   * Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. Resolves
+   * when the last connection has ended.
+   *
+   * @throws {RangeError} If the timeout is out of its range.
+   */
+  async close({ timeout = 5000 }: RelayCloseOptions = {}): Promise<void> {
+    checkLimit("timeout", timeout, 0);
+    this.server.close();
+    const timer = setTimeout(() => {
+      for (const connection of this.#clients.keys()) connection.abort();
+    }, Math.min(timeout, 2 ** 31 - 1));
+    await this.closed;
+    clearTimeout(timer);
+  }
+
+  /** Does what {@link close} does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Takes note of what a client says to the relay alone. What it does not know, it ignores. */
+function onControl(source: EbsocketConnection, line: Uint8Array): void {
+  const control: ControlLine = JSON.parse(new TextDecoder().decode(line));
+  const close = decodeClose(control);
+  if (close) source.announce(close.reason, close.detail);
+}

@@ -1,0 +1,261 @@
+/**
+ * Owns the listener: binds, accepts, backs off when accepting fails, closes. Must not know events
+ * or what becomes of a connection.
+ *
+ * @example Accept one connection
+ * ```ts
+ * import { EbsocketServer } from "@ebsockets/relay/server";
+ *
+ * await using server = new EbsocketServer(["127.0.0.1", 0]);
+ * using peer = await Deno.connect({ hostname: "127.0.0.1", port: server.address[1] });
+ * const [connection, address] = await server.acceptConnection();
+ * console.log(`${address[0]} has connected`);
+ * await connection.close();
+ * ```
+ *
+ * @module
+ */
+
+import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from "./address.ts";
+import {
+  checkConnectionOptions,
+  type ConnectionOptions,
+  type ConnectionSink,
+  EbsocketConnection,
+  openConnection,
+} from "./connection.ts";
+import { type CloseReason, ConnectionClosedError } from "./errors.ts";
+import { checkLimit } from "./limits.ts";
+
+export { EbsocketConnection };
+export type { Address };
+export type { ConnectionOptions, ConnectionSink, Duplex } from "./connection.ts";
+export type { CloseInfo, CloseReason } from "./errors.ts";
+export { ConnectionClosedError, EbsocketError } from "./errors.ts";
+export type { LineBlock, LineSplitterOptions } from "./framing.ts";
+
+/** The first and the longest pause after a failed accept, in milliseconds; it doubles in between. */
+const MIN_BACKOFF = 5;
+const MAX_BACKOFF = 1000;
+
+/** What a server needs of a listener; every `Deno.Listener` has it. */
+export interface ConnectionListener {
+  /** Where it listens. */
+  readonly addr: Deno.Addr;
+  /** Waits for the next connection. */
+  accept(): Promise<Deno.Conn>;
+  /** Stops listening. */
+  close(): void;
+}
+
+/** Options of {@link EbsocketServer}. */
+export interface ServerOptions {
+  /**
+   * The host name or address to bind to; `0.0.0.0` and `::` are all of this machine's.
+   *
+   * @default {getLocalIp()}
+   */
+  readonly hostname?: string;
+  /**
+   * The port, from 0 to 65535; 0 lets the system choose a free one.
+   *
+   * @default {0}
+   */
+  readonly port?: number;
+  /** Accepts from this listener, instead of binding to `hostname` and `port`. */
+  readonly listener?: ConnectionListener;
+  /** Closes the server when aborted. */
+  readonly signal?: AbortSignal;
+  /** Gets each error with which accepting failed. The server goes on, after a pause. */
+  readonly onAcceptError?: (error: unknown) => void;
+}
+
+/** Who gets what all connections of a server receive. */
+export interface ServerSink extends ConnectionSink {
+  /** A peer has connected, and has been admitted. */
+  onOpen(connection: EbsocketConnection): void;
+  /** A peer has connected, and is being sent away. */
+  onRefuse?(connection: EbsocketConnection, reason: CloseReason): void;
+}
+
+/** Options of {@link EbsocketServer.serve}. */
+export interface ServeOptions extends ConnectionOptions {
+  /**
+   * How many clients may be connected, from 1; any more are closed with `too-many-clients`. Without
+   * a limit, the number of file descriptors that the system allows is the limit.
+   *
+   * @default {Infinity}
+   */
+  readonly maxClients?: number;
+}
+
+/**
+ * A listener for connections.
+ *
+ * No accept error ends it: out of file descriptors, say, it tries again after 5 ms, then after
+ * twice as long each time, up to 1 s.
+ *
+ * @example Every way to say where
+ * ```ts no-run
+ * import { EbsocketServer } from "@ebsockets/relay";
+ *
+ * new EbsocketServer(7982); // this machine's own IP address, if it may be asked for, or 127.0.0.1
+ * new EbsocketServer(["127.0.0.1", 7982]);
+ * new EbsocketServer({ hostname: "::1", port: 0, signal: AbortSignal.timeout(60_000) });
+ * ```
+ */
+export class EbsocketServer {
+  /** Where it listens, with the real port. */
+  readonly address: Address;
+  /** Resolves when the server has been closed. */
+  readonly closed: Promise<void>;
+
+  readonly #listener: ConnectionListener;
+  readonly #onAcceptError: (error: unknown) => void;
+  readonly #resolveClosed: () => void;
+  #isOpen = true;
+  /** The accept under way; the next caller waits for it, since a listener takes one at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #backoff = MIN_BACKOFF;
+
+  /**
+   * Binds at once.
+   *
+   * @throws {TypeError} If the address is of the wrong type.
+   * @throws {RangeError} If the port is no integer from 0 to 65535.
+   * @throws {Deno.errors.AddrInUse} If the port is taken.
+   * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
+   */
+  constructor(where: number | Address | ServerOptions) {
+    const options = toOptions(where);
+    this.#listener = options.listener ?? listen(options);
+    this.#onAcceptError = options.onAcceptError ?? (() => {});
+    this.address = toAddress(this.#listener.addr);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    this.#resolveClosed = resolve;
+    const { signal } = options;
+    if (signal?.aborted) this.close();
+    signal?.addEventListener("abort", this.close);
+    promise.then(() => signal?.removeEventListener("abort", this.close));
+  }
+
+  /**
+   * Waits for the next peer and gives its connection, not yet started, and address.
+   *
+   * @throws {ConnectionClosedError} If the server is closed, before or meanwhile.
+   */
+  acceptConnection(): Promise<[connection: EbsocketConnection, address: Address]> {
+    const accepted = this.#turn.then(() => this.#accept());
+    this.#turn = accepted.catch(() => {});
+    return accepted;
+  }
+
+  async #accept(): Promise<[connection: EbsocketConnection, address: Address]> {
+    while (this.#isOpen) {
+      try {
+        const conn = await this.#listener.accept();
+        this.#backoff = MIN_BACKOFF;
+        const connection = openConnection(conn);
+        return [connection, connection.address];
+      } catch (error) {
+        if (!this.#isOpen) break;
+        this.#onAcceptError(error);
+        await this.#pause();
+      }
+    }
+    throw new ConnectionClosedError(
+      `Cannot accept on ${formatAddress(this.address)}: the server is closed`,
+    );
+  }
+
+  /** Waits for the back-off time, or until the server is closed. */
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#backoff);
+    this.#endPause = resolve;
+    this.#backoff = Math.min(2 * this.#backoff, MAX_BACKOFF);
+    await promise;
+    clearTimeout(timer);
+  }
+  #endPause = (): void => {};
+
+  /** Accepts one connection after the other, until the server is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<
+    [connection: EbsocketConnection, address: Address]
+  > {
+    while (this.#isOpen) {
+      let accepted: [connection: EbsocketConnection, address: Address];
+      try {
+        accepted = await this.acceptConnection();
+      } catch (error) {
+        if (error instanceof ConnectionClosedError) return;
+        throw error;
+      }
+      yield accepted;
+    }
+  }
+
+  /**
+   * Serves every peer until the server is closed, then closes their connections with `shutdown`.
+   * Resolves when the last of them has ended.
+   *
+   * @throws {RangeError} If an option is out of its range.
+   */
+  serve(sink: ServerSink, options: ServeOptions = {}): Promise<void> {
+    const maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
+    return this.#serve(sink, checkConnectionOptions(options), maxClients);
+  }
+
+  async #serve(sink: ServerSink, limits: ConnectionOptions, maxClients: number): Promise<void> {
+    const refusal: ConnectionSink = { onLines() {}, onClose() {} };
+    const connections = new Set<EbsocketConnection>();
+    let clients = 0;
+    for await (const [connection] of this) {
+      connections.add(connection);
+      connection.closed.then(() => connections.delete(connection));
+      if (clients >= maxClients) {
+        connection.start(refusal, limits);
+        connection.close(
+          "too-many-clients",
+          `${maxClients} clients are connected, the most allowed`,
+        );
+        continue;
+      }
+      clients++;
+      connection.closed.then(() => clients--);
+      connection.start(sink, limits);
+      sink.onOpen(connection);
+    }
+    await Promise.all([...connections].map((connection) => connection.close("shutdown")));
+  }
+
+  /** Stops listening. Connections that were accepted are not touched. */
+  readonly close = (): void => {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#listener.close();
+    this.#endPause();
+    this.#resolveClosed();
+  };
+
+  /** Stops listening. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return this.closed;
+  }
+}
+
+function toOptions(where: number | Address | ServerOptions): ServerOptions {
+  if (typeof where === "number") return { port: where };
+  if (Array.isArray(where)) return { hostname: where[0], port: where[1] };
+  if (typeof where === "object" && where !== null) return where as ServerOptions;
+  throw new TypeError(
+    `Invalid address: expected a port, [hostname, port] or options, got ${Deno.inspect(where)}`,
+  );
+}
+
+function listen({ hostname = getLocalIp(), port = 0 }: ServerOptions): Deno.Listener {
+  const [name, number] = checkAddress([hostname, port]);
+  return Deno.listen({ hostname: name, port: number });
+}

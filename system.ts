@@ -1,0 +1,260 @@
+/**
+ * Owns a server together with all of its clients: the inbox behind `pump()`, sending to one and to
+ * all. Must not know the command or the rules of a relay.
+ *
+ * @module
+ */
+
+import type { Address } from "./address.ts";
+import { encodeLine } from "./codec.ts";
+import { EbsocketConnection } from "./connection.ts";
+import { decodeClose } from "./control.ts";
+import { BlockDecoder } from "./decoder.ts";
+import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
+import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
+import type { LineBlock } from "./framing.ts";
+import { Inbox, type InboxOptions } from "./inbox.ts";
+import { checkLimit, checkMaxLineBytes } from "./limits.ts";
+import type { EbsocketServer, ServeOptions } from "./server.ts";
+
+/** An event that a system has received, with the connection that it came from. */
+export type ReceivedEvent<M extends object = OpenEvents> = EventOf<M> & {
+  fromConnection: EbsocketConnection;
+};
+
+/** One piece of news, as `for await` over a system gives them, in the order of their arrival. */
+export type SystemNotice<M extends object = OpenEvents> =
+  | { readonly type: "connected"; readonly connection: EbsocketConnection }
+  | { readonly type: "event"; readonly event: ReceivedEvent<M> }
+  | {
+    readonly type: "disconnected";
+    readonly connection: EbsocketConnection;
+    readonly info: CloseInfo;
+  };
+
+/** What {@link EbsocketSystem.pump} gives. */
+export type Pumped<M extends object = OpenEvents> = [
+  newClients: [connection: EbsocketConnection, address: Address][],
+  newEvents: ReceivedEvent<M>[],
+  disconnectedClients: [connection: EbsocketConnection, address: Address, info: CloseInfo][],
+];
+
+/** Options of {@link EbsocketSystem}. */
+export interface SystemOptions extends ServeOptions, InboxOptions {
+  /**
+   * How long `pump()` waits for the first news, in milliseconds, from 0.
+   *
+   * @default {500}
+   */
+  readonly timeout?: number;
+  /**
+   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   *
+   * @default {64}
+   */
+  readonly maxDepth?: number;
+}
+
+/**
+ * A server and all of its clients.
+ *
+ * Clients are accepted and read in the background. What arrives waits in an inbox, for `pump()` or
+ * for `for await`; when nobody reads that, the clients are slowed down by TCP and nothing is lost.
+ * The system closes itself when its server is closed.
+ *
+ * @typeParam M The event map: what clients are trusted to send, and what is checked on sending.
+ *
+ * @example Answer every event
+ * ```ts
+ * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+ * await using client = new EbsocketClient();
+ * await client.connectTo(system.server.address);
+ * client.sendEvent(new EbsocketEvent("ping"));
+ *
+ * for await (const notice of system) {
+ *   if (notice.type !== "event") continue;
+ *   system.sendEventTo(notice.event.fromConnection, new EbsocketEvent("pong"));
+ *   break;
+ * }
+ * assertEquals((await client.recvEvent())?.event, "pong");
+ * ```
+ */
+export class EbsocketSystem<M extends object = OpenEvents> {
+  /** The server whose clients these are. */
+  readonly server: EbsocketServer;
+  /** How long `pump()` waits for the first news, in milliseconds. May be changed at any time. */
+  timeout: number;
+  /** Resolves when the server and all connections have been closed. */
+  readonly closed: Promise<void>;
+
+  readonly #clients = new Map<EbsocketConnection, Address>();
+  readonly #inbox: Inbox<SystemNotice<M>>;
+  readonly #decoder: BlockDecoder;
+  readonly #maxLineBytes: number;
+
+  /**
+   * Begins to accept clients from `server`.
+   *
+   * @throws {RangeError} If an option is out of its range.
+   */
+  constructor(server: EbsocketServer, options: SystemOptions = {}) {
+    this.server = server;
+    this.timeout = checkLimit("timeout", options.timeout ?? 500, 0);
+    this.#maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
+    this.#decoder = new BlockDecoder(options.maxDepth);
+    this.#inbox = new Inbox(options, () => {
+      for (const connection of this.#clients.keys()) connection.resume();
+    });
+    const served = server.serve({
+      onOpen: (connection) => this.#onOpen(connection),
+      onLines: (connection, lines) => this.#onLines(connection, lines),
+      onClose: (connection, info) => this.#onClose(connection, info),
+    }, options);
+    this.closed = served.then(() => this.#inbox.end());
+  }
+
+  /** The clients and their addresses, in the order in which they came. */
+  get clients(): ReadonlyMap<EbsocketConnection, Address> {
+    return this.#clients;
+  }
+
+  #onOpen(connection: EbsocketConnection): void {
+    this.#clients.set(connection, connection.address);
+    this.#inbox.push([{ type: "connected", connection }], 0);
+  }
+
+  #onLines(connection: EbsocketConnection, lines: LineBlock): void {
+    const notices: SystemNotice<M>[] = [];
+    for (const line of this.#decoder.decode(lines.bytes)) {
+      if (line instanceof EbsocketEvent) {
+        line.fromConnection = connection;
+        notices.push({ type: "event", event: line as unknown as ReceivedEvent<M> });
+      } else {
+        const close = decodeClose(line);
+        if (close) connection.announce(close.reason, close.detail);
+      }
+    }
+    this.#inbox.push(notices, lines.bytes.length);
+    const { fault } = this.#decoder;
+    if (fault) connection.close(fault.code, fault.message);
+    else if (this.#inbox.full) connection.pause();
+  }
+
+  #onClose(connection: EbsocketConnection, info: CloseInfo): void {
+    this.#clients.delete(connection);
+    this.#inbox.push([{ type: "disconnected", connection, info }], 0);
+  }
+
+  /**
+   * Waits up to `timeout` for the first news, then gives all there is: the clients that have come,
+   * the events that have arrived, and the clients that have gone. The events of one client are in
+   * the order in which it sent them.
+   *
+   * @throws {TypeError} If `pump()` or `for await` is reading already.
+   * @throws {ConnectionClosedError} If the system is closed and there is nothing left to give.
+   */
+  async pump(): Promise<Pumped<M>> {
+    using _ = this.#inbox.claim("pump()");
+    await this.#inbox.arrival(checkLimit("timeout", this.timeout, 0));
+    if (this.#inbox.ended && this.#inbox.length === 0) {
+      throw new ConnectionClosedError("Cannot pump: the system is closed");
+    }
+    const pumped: Pumped<M> = [[], [], []];
+    for (const notice of this.#inbox.takeAll()) {
+      if (notice.type === "event") {
+        pumped[1].push(notice.event);
+      } else if (notice.type === "connected") {
+        pumped[0].push([notice.connection, notice.connection.address]);
+      } else {
+        pumped[2].push([notice.connection, notice.connection.address, notice.info]);
+      }
+    }
+    return pumped;
+  }
+
+  /** All news, one at a time, until the system is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<SystemNotice<M>> {
+    using _ = this.#inbox.claim("for await");
+    for (;;) {
+      const notice = await this.#inbox.next();
+      if (!notice) return;
+      yield notice;
+    }
+  }
+
+  /**
+   * Queues an event for one client. Returns whether it was queued: `false` when the client has gone,
+   * and when too much waits for it already, which closes it with `slow-consumer`.
+   *
+   * @throws {TypeError} If the event cannot be encoded, or the connection is none of this system's.
+   */
+  sendEventTo(connection: EbsocketConnection, event: SendableEvent<M>): boolean {
+    if (!(connection instanceof EbsocketConnection)) {
+      throw new TypeError(
+        `Cannot send to ${Deno.inspect(connection)}: expected a connection of this system`,
+      );
+    }
+    const line = this.#encode(event);
+    return this.#clients.has(connection) && connection.send(line);
+  }
+
+  /**
+   * Queues an event for every client, but for `except`. It is encoded once. Returns the number of
+   * clients for which it was queued.
+   *
+   * @throws {TypeError} If the event cannot be encoded.
+   */
+  sendEventToClients(
+    event: SendableEvent<M>,
+    { except }: { readonly except?: EbsocketConnection } = {},
+  ): number {
+    const line = this.#encode(event);
+    let count = 0;
+    for (const connection of this.#clients.keys()) {
+      if (connection !== except && connection.send(line)) count++;
+    }
+    return count;
+  }
+
+  #encode(event: SendableEvent<M>): Uint8Array {
+    return encodeLine(event.event, event.__dict__, this.#maxLineBytes);
+  }
+
+  /**
+   * Takes a client off the list and closes its connection, after all that is queued for it has been
+   * sent. `pump()` reports it as disconnected once that is done.
+   */
+  removeClient(connection: EbsocketConnection): Promise<CloseInfo> {
+    this.#clients.delete(connection);
+    return connection.close();
+  }
+
+  /**
+   * Waits until the operating system has taken all that was queued for the clients there are. One
+   * that goes away meanwhile is waited for no longer.
+   */
+  async flush(): Promise<void> {
+    await Promise.allSettled([...this.#clients.keys()].map((connection) => connection.flush()));
+  }
+
+  /** Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. */
+  close(): Promise<void> {
+    this.server.close();
+    return this.closed;
+  }
+
+  /** Closes the server and all connections at once, without sending what is queued. */
+  abort(): Promise<void> {
+    this.server.close();
+    for (const connection of this.#clients.keys()) connection.abort();
+    return this.closed;
+  }
+
+  /** Does what {@link close} does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Owns the write loop of one connection: one write under way at a time, and who waits for it. Must
+ * not know reading, deadlines or why a connection ends.
+ *
+ * @module
+ */
+
+import { OutboundQueue } from "./outbound.ts";
+
+/** What became of the write loop, once it has nothing more to write or cannot write. */
+export type OnIdle = (error: unknown) => void;
+
+/** Writes what is queued for one peer. */
+export class Writer {
+  readonly #write: (bytes: Uint8Array) => Promise<number>;
+  readonly #onIdle: OnIdle;
+  readonly #queue: OutboundQueue;
+
+  #scheduled = false;
+  #writing = false;
+  #stopped = false;
+  #bytesQueued = 0;
+  #bytesWritten = 0;
+  #dropped = { lines: 0, bytes: 0 };
+  #room: PromiseWithResolvers<void> | null = null;
+  #flushes: { target: number; resolve: () => void }[] = [];
+
+  /**
+   * Makes a writer that hands bytes to `write`, which may take only some of them, and calls
+   * `onIdle` whenever all is written, or with the error when a write failed.
+   */
+  constructor(
+    write: (bytes: Uint8Array) => Promise<number>,
+    maxPendingBytes: number,
+    onIdle: OnIdle,
+  ) {
+    this.#write = write;
+    this.#queue = new OutboundQueue(maxPendingBytes);
+    this.#onIdle = onIdle;
+  }
+
+  /** Whether a write is under way or will begin at the end of this turn. */
+  get busy(): boolean {
+    return this.#writing || this.#scheduled;
+  }
+
+  /** How many bytes wait. */
+  get pendingBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  /** How many bytes have been written. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** What was queued and has not been written, and never will be once the writer has stopped. */
+  unsent(): { lines: number; bytes: number } {
+    const { lines, bytes } = this.#dropped;
+    return { lines: lines + this.#queue.lines, bytes: bytes + this.#queue.bytes };
+  }
+
+  /** Queues whole lines, to be written at the end of this turn; `false` if that is too much. */
+  offer(lines: Uint8Array): boolean {
+    if (!this.#queue.offer(lines)) return false;
+    this.#bytesQueued += lines.length;
+    this.#schedule();
+    return true;
+  }
+
+  /** Queues a last line, whatever waits already. */
+  append(line: Uint8Array): void {
+    this.#queue.append(line);
+    this.#bytesQueued += line.length;
+    this.#schedule();
+  }
+
+  /** Drops what waits, from the next beginning of a line on. */
+  cut(): void {
+    const { lines, bytes } = this.#queue.cut();
+    this.#dropped.lines += lines;
+    this.#dropped.bytes += bytes;
+  }
+
+  /** Writes nothing more, and lets nobody wait any longer. */
+  stop(): void {
+    this.#stopped = true;
+    this.#releaseWaiters();
+  }
+
+  /**
+   * A promise that resolves when a quarter of the bound or less waits, or the writer has stopped;
+   * `null` while less than half of it waits.
+   */
+  room(): Promise<void> | null {
+    if (this.#stopped || this.#queue.bytes <= this.#queue.maxBytes / 2) return null;
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
+  }
+
+  /** Waits until all that was queued before has been written; `false` if it never will be. */
+  async flush(): Promise<boolean> {
+    const target = this.#bytesQueued;
+    if (this.#bytesTaken < target && !this.#stopped) {
+      await new Promise<void>((resolve) => this.#flushes.push({ target, resolve }));
+    }
+    return this.#bytesTaken >= target;
+  }
+
+  /** How much of what was queued has been written. */
+  get #bytesTaken(): number {
+    return this.#bytesQueued - this.#queue.bytes - this.#dropped.bytes;
+  }
+
+  #schedule(): void {
+    if (this.busy) return;
+    this.#scheduled = true;
+    if (scheduled.push(this.#run) === 1) queueMicrotask(runScheduled);
+  }
+
+  readonly #run = async (): Promise<void> => {
+    this.#scheduled = false;
+    this.#writing = true;
+    let failure: unknown;
+    try {
+      while (this.#queue.bytes > 0 && !this.#stopped) {
+        const written = await this.#write(this.#queue.batch());
+        this.#queue.consume(written);
+        this.#bytesWritten += written;
+        this.#releaseWaiters();
+      }
+    } catch (error) {
+      failure = error;
+      this.stop();
+    }
+    this.#writing = false;
+    this.#onIdle(failure);
+  };
+
+  #releaseWaiters(): void {
+    if (this.#room && (this.#stopped || this.#queue.bytes <= this.#queue.maxBytes / 4)) {
+      this.#room.resolve();
+      this.#room = null;
+    }
+    const isDue = (target: number) => this.#stopped || target <= this.#bytesTaken;
+    while (this.#flushes.length > 0 && isDue(this.#flushes[0]!.target)) {
+      this.#flushes.shift()!.resolve();
+    }
+  }
+}
+
+/** The write loops to start when the current turn is over, with all that the turn has queued. */
+let scheduled: (() => void)[] = [];
+
+function runScheduled(): void {
+  const writeLoops = scheduled;
+  scheduled = [];
+  for (const run of writeLoops) run();
+}
