@@ -220,6 +220,7 @@ export class EbsocketServer {
           "too-many-clients",
           `${maxClients} clients are connected, the most allowed`,
         );
+        sink.onRefuse?.(connection, "too-many-clients");
         continue;
       }
       clients++;

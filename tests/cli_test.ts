@@ -1,0 +1,218 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import config from "../deno.json" with { type: "json" };
+import { Command } from "./support/command.ts";
+import { Peer } from "./support/peer.ts";
+
+const isWindows = Deno.build.os === "windows";
+
+/** Runs the command to its end. */
+async function run(args: string[], flags?: string[]) {
+  await using command = new Command(args, flags);
+  const code = await command.ends();
+  return { code, stdout: command.stdout, stderr: command.stderr };
+}
+
+Deno.test("relay --help names every option, with its default", async () => {
+  const { code, stdout, stderr } = await run(["--help"], []);
+  assertEquals([code, stderr], [0, ""]);
+  for (const option of ["host", "port", "no-echo", "max-line-bytes", "max-pending-bytes"]) {
+    assertMatch(stdout, new RegExp(`--${option}\\b`));
+  }
+  for (const option of ["max-clients", "log", "help", "version"]) {
+    assertMatch(stdout, new RegExp(`--${option}\\b`));
+  }
+  for (const value of ["127.0.0.1", "7982", "1048576", "8388608", "no limit", "text"]) {
+    assertMatch(stdout, new RegExp(`default:? ${value.replaceAll(".", "\\.")}`));
+  }
+});
+
+Deno.test("relay --version prints the version of the package", async () => {
+  const { code, stdout } = await run(["--version"], []);
+  assertEquals([code, stdout], [0, `@ebsockets/relay ${config.version}\n`]);
+});
+
+Deno.test("relay says in one line what is wrong with its arguments, and exits with 2", async () => {
+  const cases: [args: string[], complaint: string][] = [
+    [["--prot", "1"], 'Unknown option "--prot"'],
+    [["--prot=1"], 'Unknown option "--prot=1"'],
+    [["-x"], 'Unknown option "-x"'],
+    [["surplus"], 'Unknown argument "surplus"'],
+    [["--port", "1", "surplus"], 'Unknown argument "surplus"'],
+    [["--port", "abc"], '--port must be an integer from 0 to 65535, not "abc"'],
+    [["--port", "65536"], '--port must be an integer from 0 to 65535, not "65536"'],
+    [["--port=-1"], '--port must be an integer from 0 to 65535, not "-1"'],
+    [["--port", "1.5"], '--port must be an integer from 0 to 65535, not "1.5"'],
+    [["--port"], '--port must be an integer from 0 to 65535, not ""'],
+    [["--port", "1e3"], '--port must be an integer from 0 to 65535, not "1e3"'],
+    [["--host="], "--host needs an address"],
+    [
+      ["--max-line-bytes", "0"],
+      '--max-line-bytes must be an integer from 1 to 1073741824, not "0"',
+    ],
+    [["--max-pending-bytes", "0"], '--max-pending-bytes must be an integer of at least 1, not "0"'],
+    [["--max-clients", "many"], '--max-clients must be an integer of at least 1, not "many"'],
+    [["--log", "xml"], '--log must be text, json or quiet, not "xml"'],
+    [["--log", "\u001b[31m"], '--log must be text, json or quiet, not "\\u001b[31m"'],
+  ];
+  await Promise.all(cases.map(async ([args, complaint]) => {
+    const { code, stdout, stderr } = await run(args, []);
+    assertEquals(
+      [code, stdout, stderr],
+      [2, "", `error: ${complaint}; --help shows the options\n`],
+      args.join(" "),
+    );
+  }));
+});
+
+Deno.test("relay says what to do when it cannot listen, and exits with 1", async () => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const cases: [args: string[], flags: string[], complaint: string][] = [
+    [["--port", `${port}`], ["--allow-net"], `127.0.0.1:${port}: the port is taken; stop`],
+    [["--port", "0"], [], "127.0.0.1:0: Deno does not permit it; run it with -A"],
+    [["--host", "192.0.2.1"], ["--allow-net"], "192.0.2.1:7982: this machine has no such address"],
+    [["--host", "no.such.host.invalid"], ["--allow-net"], "no.such.host.invalid:7982: "],
+  ];
+  await Promise.all(cases.map(async ([args, flags, complaint]) => {
+    const { code, stdout, stderr } = await run(args, flags);
+    assertEquals([code, stdout], [1, ""], args.join(" "));
+    assertEquals(stderr.startsWith(`error: Cannot listen on ${complaint}`), true, stderr);
+    assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
+  }));
+  taken.close();
+});
+
+Deno.test("relay prints where it listens and one line to try", async () => {
+  await using command = new Command(["--port", "0"]);
+  const [hostname, port] = await command.listens();
+  await command.prints(new RegExp(`Try it: nc ${hostname} ${port}\\n`));
+  assertEquals(hostname, "127.0.0.1");
+});
+
+Deno.test("relay listens on the host that it is given", async () => {
+  await using command = new Command(["--port", "0", "--host", "::1"]);
+  const address = await command.listens();
+  assertEquals(address[0], "::1");
+  await using _ = await Peer.connect(address);
+});
+
+Deno.test("relay --no-echo does not send a client its own events", async () => {
+  await using command = new Command(["--port", "0", "--no-echo"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await using two = await Peer.connect(address);
+  await command.prints(/client 2 joined/);
+  await one.send('{"event":"a"}\n');
+  await two.sees("a");
+  await two.send('{"event":"b"}\n');
+  await one.sees('{"event":"b"}\n');
+  assertEquals(one.text, '{"event":"b"}\n');
+});
+
+Deno.test("relay hands its limits on", async () => {
+  await using command = new Command(["--port=0", "--max-line-bytes=20", "--max-clients=1"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await command.prints(/client 1 joined/);
+  await using two = await Peer.connect(address);
+  assertEquals(JSON.parse((await two.lines())[0]!).reason, "too-many-clients");
+  await command.prints(/refused a client from 127\.0\.0\.1:\d+: too-many-clients\n/);
+  await one.send('{"event":"0123456789"}\n');
+  assertEquals(JSON.parse((await one.lines())[0]!).reason, "line-too-long");
+});
+
+Deno.test("relay logs joins and leaves with the reason and counters, as text", async () => {
+  await using command = new Command(["--port", "0"]);
+  await using one = await Peer.connect(await command.listens());
+  await command.prints(/Z client 1 joined from 127\.0\.0\.1:\d+ \(1 connected\)\n/);
+  await one.send('{"event":"a"}\n');
+  await one.sees("a");
+  one.close();
+  await command.prints(
+    /Z client 1 left: eof; 1 events in, 1 out, 0 lines unsent; 14 bytes in, 14 out \(0 connected\)\n/,
+  );
+});
+
+Deno.test("relay --log json writes one object a line, and nothing else", async () => {
+  await using command = new Command(["--port", "0", "--log", "json"]);
+  const [, port] = await command.prints(/"type":"listening".*"port":(\d+)/);
+  await using one = await Peer.connect(["127.0.0.1", Number(port)]);
+  await one.send("nonsense\n");
+  await one.lines();
+  one.close();
+  await command.prints(/"type":"leave".*\n/);
+  const entries = command.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertEquals(entries.map(({ type }) => type), ["listening", "join", "leave"]);
+  assertEquals([entries[2].reason, entries[2].client, entries[2].bytesIn], ["bad-json", 1, 9]);
+});
+
+Deno.test("relay --log quiet says where it listens, and no more", async () => {
+  await using command = new Command(["--port", "0", "--log", "quiet"]);
+  const address = await command.listens();
+  {
+    await using one = await Peer.connect(address);
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+  }
+  command.kill(isWindows ? "SIGKILL" : "SIGTERM");
+  await command.ends();
+  assertEquals(command.stdout.split("\n").length, 3);
+});
+
+Deno.test("relay never writes what a peer sent as it is", async () => {
+  await using command = new Command(["--port", "0"]);
+  await using one = await Peer.connect(await command.listens());
+  await one.send("\x1b[2J\u202e\n");
+  await one.lines();
+  one.close();
+  await command.prints(/client 1 left: bad-json .*\n/);
+  await using two = await Peer.connect(await command.listens());
+  await two.send('{"control":"close","reason":"shutdown","detail":"\\u001b[31m\\n\u202e"}\n');
+  two.close();
+  await command.prints(/client 2 left: shutdown .*\n/);
+  // deno-lint-ignore no-control-regex
+  assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(command.stdout), false, command.stdout);
+});
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test({
+    name: `relay drains on ${signal}: it tells its clients, sends what is queued, and exits with 0`,
+    ignore: isWindows,
+    async fn() {
+      await using command = new Command(["--port", "0"]);
+      await using one = await Peer.connect(await command.listens());
+      const line = `{"event":"a","__dict__":{"text":"${"x".repeat(10_000)}"}}`;
+      await one.send(`${line}\n`.repeat(100));
+      await one.sees(line);
+      command.kill(signal);
+      const lines = await one.lines();
+      assertEquals(lines.pop(), '{"control":"close","reason":"shutdown"}');
+      assertEquals(lines.every((each) => each === line), true);
+      one.close();
+      assertEquals(await command.ends(), 0);
+      await command.prints(new RegExp(`stopping on ${signal}`));
+    },
+  });
+}
+
+Deno.test({
+  name: "relay ends at once on a second signal",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    // This client takes nothing, so that draining would last.
+    const address = await command.listens();
+    await using silent = await Peer.connect(address, { silent: true });
+    await using publisher = await Peer.connect(address);
+    await command.prints(/client 2 joined/);
+    await publisher.send(`{"event":"a","__dict__":{"t":"${"x".repeat(1_000_000)}"}}\n`.repeat(7));
+    await publisher.send('{"event":"seen"}\n');
+    await publisher.sees("seen");
+    command.kill("SIGTERM");
+    await command.prints(/stopping/);
+    command.kill("SIGTERM");
+    assertEquals(await command.ends(), 143);
+    silent.close();
+  },
+});

@@ -1,0 +1,183 @@
+/** The relay as a process, its clients as programs: what its users rely on. */
+
+import { assertEquals } from "@std/assert/equals";
+import { equals } from "@std/bytes/equals";
+import type { Address } from "../address.ts";
+import { EbsocketClient } from "../client.ts";
+import { EbsocketEvent } from "../event.ts";
+import { Command } from "./support/command.ts";
+import { Peer, soon } from "./support/peer.ts";
+
+const isLinux = Deno.build.os === "linux";
+
+/** Resident memory of a process, in bytes. */
+async function residentBytes(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+}
+
+/** Reads until all of `expected` has come, and fails at the first byte that differs. */
+async function receiveExactly(conn: Deno.Conn, expected: Uint8Array): Promise<void> {
+  const buffer = new Uint8Array(262_144);
+  for (let received = 0; received < expected.length;) {
+    const length = await conn.read(buffer);
+    if (length === null) throw new Error(`The stream ended after ${received} bytes`);
+    const end = received + length;
+    if (!equals(buffer.subarray(0, length), expected.subarray(received, end))) {
+      throw new Error(`What came differs between bytes ${received} and ${end}`);
+    }
+    received = end;
+  }
+}
+
+/** Two clients that talk to each other, to see that nothing disturbs them. */
+class Pair implements AsyncDisposable {
+  readonly one = new EbsocketClient();
+  readonly two = new EbsocketClient();
+  #rounds = 0;
+
+  static async join(address: Address): Promise<Pair> {
+    const pair = new Pair();
+    await pair.one.connectTo(address);
+    await pair.two.connectTo(address);
+    await pair.talk();
+    return pair;
+  }
+
+  /** Sends an event each way, and sees that both get both. */
+  async talk(): Promise<void> {
+    const round = ++this.#rounds;
+    for (const [sender, other] of [[this.one, this.two], [this.two, this.one]] as const) {
+      await sender.sendEvent(new EbsocketEvent("round", { round }));
+      for (const receiver of [sender, other]) {
+        let event;
+        do event = await soon(receiver.recvEvent(), "an event"); while (
+          event && event.event !== "round"
+        );
+        assertEquals(event?.getAttribute("round"), round);
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.one.close();
+    await this.two.close();
+  }
+}
+
+Deno.test("relay delivers 100,000 events to 10 clients, complete, in order, byte for byte", async () => {
+  await using command = new Command(["--port", "0"]);
+  const address = await command.listens();
+  const [hostname, port] = address;
+  const lines: string[] = [];
+  for (let i = 0; i < 100_000; i++) {
+    const head = `{"event":"message","__dict__":{"number":${i},"text":"`;
+    lines.push(head + "x".repeat(150 - head.length - 3) + '"}}\n');
+  }
+  const expected = new TextEncoder().encode(lines.join(""));
+  const subscribers: Deno.TcpConn[] = [];
+  for (let i = 0; i < 10; i++) subscribers.push(await Deno.connect({ hostname, port }));
+  await command.prints(/client 10 joined/);
+  await using publisher = await Peer.connect(address);
+  const receiving = subscribers.map((conn) => receiveExactly(conn, expected));
+  await Promise.all([publisher.send(expected), ...receiving]);
+  for (const conn of subscribers) conn.close();
+});
+
+Deno.test("relay lets no web page in, and says why it hung up", async () => {
+  await using command = new Command(["--port", "0"]);
+  const [hostname, port] = await command.listens();
+  await using pair = await Pair.join([hostname, port]);
+  await using browser = await Peer.connect([hostname, port]);
+  const body = '{"event":"x"}\n';
+  await browser.send(`POST / HTTP/1.1\r\nHost: ${hostname}\r\n\r\n${body}`);
+  const [answer] = (await browser.lines()).map((line) => JSON.parse(line));
+  assertEquals([answer.control, answer.reason], ["close", "bad-json"]);
+  browser.close();
+  await command.prints(/client 3 left: bad-json \(.*found "P"\)/);
+  await pair.talk();
+  const [events] = await pair.two.pump();
+  assertEquals(events, []);
+});
+
+Deno.test({
+  name: "relay goes on undisturbed when a client is killed",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    const address = await command.listens();
+    await using pair = await Pair.join(address);
+    const source = `
+      const conn = await Deno.connect({ hostname: "${address[0]}", port: ${address[1]} });
+      await conn.write(new TextEncoder().encode('{"event":"alive"}\\n{"event":"half'));
+      await new Promise(() => {});`;
+    const child = new Deno.Command(Deno.execPath(), { args: ["eval", source] }).spawn();
+    assertEquals((await soon(pair.one.recvEvent(), "an event"))?.event, "alive");
+    child.kill("SIGKILL");
+    await child.status;
+    await command.prints(/client 3 left: (reset|truncated)/);
+    await pair.talk();
+  },
+});
+
+Deno.test("relay does not wait for a client that sends half a line", async () => {
+  await using command = new Command(["--port", "0"]);
+  const address = await command.listens();
+  await using half = await Peer.connect(address);
+  await half.send('{"event":"ha');
+  await using pair = await Pair.join(address);
+  await pair.talk();
+  await half.send('lf"}\n');
+  await half.sees('{"event":"half"}\n');
+});
+
+Deno.test({
+  name: "relay bounds its memory and closes a client that sends no newline",
+  ignore: !isLinux,
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    const address = await command.listens();
+    await using pair = await Pair.join(address);
+    const before = await residentBytes(command.pid);
+    await using flood = await Peer.connect(address);
+    const chunk = new Uint8Array(1_048_576).fill(0x78);
+    let sent = 0;
+    try {
+      while (sent < 10e9) {
+        await flood.conn.write(chunk);
+        sent += chunk.length;
+      }
+    } catch {
+      // The relay has hung up.
+    }
+    assertEquals(sent < 1e9, true, `${sent} bytes were taken`);
+    await command.prints(/client 3 left: line-too-long/);
+    await pair.talk();
+    const grown = await residentBytes(command.pid) - before;
+    assertEquals(grown < 100e6, true, `${grown} bytes more`);
+  },
+});
+
+Deno.test({
+  name: "relay bounds its memory and closes a client that never reads, while others get all",
+  ignore: !isLinux,
+  async fn() {
+    await using command = new Command(["--port", "0", "--no-echo"]);
+    const address = await command.listens();
+    await using silent = await Peer.connect(address, { silent: true });
+    const reader = await Deno.connect({ hostname: address[0], port: address[1] });
+    await using publisher = await Peer.connect(address);
+    await command.prints(/client 3 joined/);
+    const before = await residentBytes(command.pid);
+    const line = `{"event":"n","__dict__":{"text":"${"x".repeat(1000)}"}}\n`;
+    const block = new TextEncoder().encode(line.repeat(1000));
+    for (let i = 0; i < 60; i++) {
+      await Promise.all([publisher.send(block), receiveExactly(reader, block)]);
+    }
+    reader.close();
+    await command.prints(/client 1 left: slow-consumer/);
+    const grown = await residentBytes(command.pid) - before;
+    assertEquals(grown < 150e6, true, `${grown} bytes more`);
+    silent.close();
+  },
+});

@@ -1,0 +1,243 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import { EbsocketClient } from "../client.ts";
+import { EbsocketEvent } from "../event.ts";
+import { Relay, type RelayOptions } from "../relay.ts";
+import { EbsocketServer } from "../server.ts";
+import { Peer, until } from "./support/peer.ts";
+
+function newRelay(options: RelayOptions = {}): Relay {
+  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
+}
+
+async function join(relay: Relay): Promise<Peer> {
+  const before = relay.clients.length;
+  const peer = await Peer.connect(relay.server.address);
+  await until(() => relay.clients.length > before);
+  return peer;
+}
+
+Deno.test("Relay passes every event to every client, the sender included", async () => {
+  await using relay = newRelay();
+  await using one = await join(relay);
+  await using two = await join(relay);
+  await one.send('{"event":"a"}\n');
+  await two.sees("a");
+  await two.send('{"event":"b"}\n');
+  const all = '{"event":"a"}\n{"event":"b"}\n';
+  await one.sees(all);
+  await two.sees(all);
+});
+
+Deno.test("Relay without echo leaves the sender out", async () => {
+  await using relay = newRelay({ echo: false });
+  await using one = await join(relay);
+  await using two = await join(relay);
+  await one.send('{"event":"a"}\n');
+  await two.sees('{"event":"a"}\n');
+  await two.send('{"event":"b"}\n');
+  await one.sees('{"event":"b"}\n');
+  assertEquals([one.text, two.text], ['{"event":"b"}\n', '{"event":"a"}\n']);
+});
+
+Deno.test("Relay forwards the bytes that it received", async () => {
+  await using relay = newRelay({ echo: false });
+  await using one = await join(relay);
+  await using two = await join(relay);
+  const lines = [
+    '{"event":"n","__dict__":{"x":1.0,"y":12345678901234567890,"z":1e400,"a":-0}}',
+    '  {  "__dict__" : {"b":1,"a":2,"b":3} ,\t"event":"spaces" }  ',
+    '{"event":"\\u0061\\/é😀\u2028","unknown":[null,true,false,{"deep":[[]]}],"id":7}',
+  ];
+  await one.send(lines.join("\n") + "\n");
+  await two.sees(lines[2]!);
+  assertEquals(two.text, lines.join("\n") + "\n");
+});
+
+Deno.test("Relay drops one carriage return, a byte order mark and empty lines, and no event", async () => {
+  await using relay = newRelay({ echo: false });
+  await using one = await join(relay);
+  await using two = await join(relay);
+  await one.send(
+    '\ufeff{"event":"a"}\r\n\n\r\n{"event":"b"}\n{"event":"c"}\r\r\n{"event":"d"}\n\n{"event":"e"}\n',
+  );
+  await two.sees('"e"');
+  assertEquals(
+    two.text,
+    '{"event":"a"}\n{"event":"b"}\n{"event":"c"}\r\n{"event":"d"}\n{"event":"e"}\n',
+  );
+});
+
+Deno.test("Relay keeps control lines to itself, known or not", async () => {
+  await using relay = newRelay();
+  await using one = await join(relay);
+  await one.send('{"event":"a"}\n{"control":"from the future","x":1}\n{"event":"b"}\n');
+  await one.sees("b");
+  assertEquals(one.text, '{"event":"a"}\n{"event":"b"}\n');
+});
+
+Deno.test("Relay relays a line that arrives byte by byte", async () => {
+  await using relay = newRelay();
+  await using one = await join(relay);
+  const line = '{"event":"é","__dict__":{"x":"😀"}}\n';
+  for (const byte of new TextEncoder().encode(line)) await one.send(new Uint8Array([byte]));
+  await one.sees(line);
+});
+
+Deno.test("Relay ends a client at its first bad line; the lines before count, none after", async () => {
+  const bad: [line: string, reason: string, options?: RelayOptions][] = [
+    ["nonsense", "bad-json"],
+    ["POST / HTTP/1.1", "bad-json"],
+    ['{"event":"\xff"}', "bad-utf8"],
+    ['{"event":""}', "bad-event"],
+    ["[".repeat(65), "too-deep"],
+    ["[".repeat(4), "too-deep", { maxDepth: 3 }],
+    ["x".repeat(101), "line-too-long", { maxLineBytes: 100 }],
+  ];
+  for (const [line, reason, options] of bad) {
+    await using relay = newRelay(options);
+    await using watcher = await join(relay);
+    await using one = await join(relay);
+    const text = `{"event":"before"}\n${line}\n{"event":"after"}\n`;
+    await one.send(Uint8Array.from(text, (char) => char.charCodeAt(0)));
+    const received = (await one.lines()).map((each) => JSON.parse(each));
+    assertEquals(received[0], { event: "before" });
+    assertEquals([received.length, received[1].control, received[1].reason], [2, "close", reason]);
+    await watcher.sees("before");
+    await watcher.send('{"event":"still here"}\n');
+    await watcher.sees("still here");
+    assertEquals(watcher.text.includes("after"), false);
+  }
+});
+
+Deno.test("Relay sends a peer that has shut down its side all that is queued for it", async () => {
+  await using relay = newRelay();
+  await using one = await join(relay);
+  const text = `{"event":"a","__dict__":{"text":"${"x".repeat(1000)}"}}\n`.repeat(1000);
+  await one.send(text);
+  await one.conn.closeWrite();
+  assertEquals((await one.lines()).length, 1000);
+});
+
+Deno.test("Relay tells its observer who joins and leaves, with counters", async () => {
+  const seen: unknown[] = [];
+  await using relay = newRelay({
+    maxClients: 2,
+    observer: {
+      onJoin: ({ id }) => void seen.push(["join", id]),
+      onLeave: ({ id, eventsIn, eventsOut, bytesIn, bytesOut }, { reason, unsentLines }) =>
+        void seen.push(["leave", id, reason, eventsIn, eventsOut, bytesIn, bytesOut, unsentLines]),
+      onRefuse: ([hostname], reason) => void seen.push(["refuse", hostname, reason]),
+    },
+  });
+  await using _one = await join(relay);
+  const two = await join(relay);
+  await using three = await Peer.connect(relay.server.address);
+  await three.lines();
+  await two.send('{"event":"a"}\n\n{"event":"b"}\n');
+  await two.sees("b");
+  await two[Symbol.asyncDispose]();
+  await until(() => seen.length === 4);
+  assertEquals(seen, [
+    ["join", 1],
+    ["join", 2],
+    ["refuse", "127.0.0.1", "too-many-clients"],
+    ["leave", 2, "eof", 2, 2, 29, 28, 0],
+  ]);
+});
+
+Deno.test("Relay holds a fast publisher back, so that everyone who reads gets everything", async () => {
+  // A client that reads through the library stops reading its socket while its inbox is full.
+  await using relay = newRelay({ echo: false, maxPendingBytes: 1_000_000 });
+  await using reader = new EbsocketClient({ maxUnreadEvents: 10 });
+  await reader.connectTo(relay.server.address);
+  await using publisher = new EbsocketClient();
+  await publisher.connectTo(relay.server.address);
+  await until(() => relay.clients.length === 2);
+  const count = 3000;
+  const text = "x".repeat(10_000);
+  const sending = (async () => {
+    for (let i = 0; i < count; i++) await publisher.sendEvent(new EbsocketEvent("n", { i, text }));
+  })();
+  for (let i = 0; i < count; i++) assertEquals((await reader.recvEvent())?.getAttribute("i"), i);
+  await sending;
+});
+
+Deno.test("Relay closes a client that never reads, tells it, and disturbs nobody", async () => {
+  const reasons: string[] = [];
+  let unsent = 0;
+  await using relay = newRelay({
+    echo: false,
+    maxPendingBytes: 2_000_000,
+    observer: {
+      onLeave(_, { reason, unsentLines }) {
+        reasons.push(reason);
+        unsent = unsentLines;
+      },
+    },
+  });
+  await using silent = await Peer.connect(relay.server.address, { silent: true });
+  await until(() => relay.clients.length === 1);
+  await using reader = new EbsocketClient();
+  await reader.connectTo(relay.server.address);
+  await using publisher = new EbsocketClient();
+  await publisher.connectTo(relay.server.address);
+  await until(() => relay.clients.length === 3);
+  const count = 3000;
+  const text = "x".repeat(10_000);
+  const sending = (async () => {
+    for (let i = 0; i < count; i++) await publisher.sendEvent(new EbsocketEvent("n", { i, text }));
+  })();
+  for (let i = 0; i < count; i++) assertEquals((await reader.recvEvent())?.getAttribute("i"), i);
+  await sending;
+  // What it is told comes after what the buffers of the operating system still hold for it.
+  const buffer = new Uint8Array(1_000_000);
+  let last = "";
+  for (let length; (length = await silent.conn.read(buffer)) !== null;) {
+    last = (last + new TextDecoder().decode(buffer.subarray(0, length))).slice(-20_000);
+  }
+  const lines = last.split("\n");
+  assertEquals(lines.pop(), "");
+  assertEquals(JSON.parse(lines.pop()!).reason, "slow-consumer");
+  assertEquals(JSON.parse(lines.pop()!).event, "n");
+  await until(() => reasons.length > 0);
+  assertEquals([reasons[0], unsent > 0], ["slow-consumer", true]);
+});
+
+Deno.test("Relay.close() tells the clients, after what was queued for them", async () => {
+  const relay = newRelay();
+  await using one = await join(relay);
+  await one.send('{"event":"a"}\n');
+  await one.sees("a");
+  const closed = relay.close();
+  assertEquals(await one.lines(), ['{"event":"a"}', '{"control":"close","reason":"shutdown"}']);
+  one.close();
+  await closed;
+  await relay.closed;
+});
+
+Deno.test("Relay.close() does not wait for a client that takes nothing longer than its timeout", async () => {
+  const unsent: number[] = [];
+  const relay = newRelay({
+    observer: { onLeave: (_, { unsentBytes }) => void unsent.push(unsentBytes) },
+  });
+  await using silent = await Peer.connect(relay.server.address, { silent: true });
+  await until(() => relay.clients.length === 1);
+  await using publisher = await join(relay);
+  await publisher.send(`{"event":"a","__dict__":{"text":"${"x".repeat(1_000_000)}"}}\n`.repeat(7));
+  await until(() => relay.clients.every(({ eventsOut }) => eventsOut === 7));
+  await assertRejects(() => relay.close({ timeout: -1 }), RangeError, "-1");
+  await relay.close({ timeout: 50 });
+  assertEquals(unsent.some((bytes) => bytes > 0), true);
+  silent.close();
+});
+
+Deno.test("Relay checks its options", () => {
+  const server = new EbsocketServer(["127.0.0.1", 0]);
+  assertThrows(() => new Relay(server, { maxDepth: 0 }), RangeError, "maxDepth");
+  assertThrows(() => new Relay(server, { maxLineBytes: 0 }), RangeError, "maxLineBytes");
+  assertThrows(() => new Relay(server, { maxPendingBytes: 0 }), RangeError, "maxPendingBytes");
+  assertThrows(() => new Relay(server, { maxClients: -5 }), RangeError, "-5");
+  server.close();
+});

@@ -1,0 +1,107 @@
+/** A peer that speaks raw TCP, as `nc` would: what a program without the library sees. */
+
+import type { Address } from "../../address.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export class Peer implements AsyncDisposable {
+  #text = "";
+  #ended: string | null = null;
+  #isClosed = false;
+  #news = Promise.withResolvers<void>();
+  readonly #reading: Promise<void>;
+
+  private constructor(readonly conn: Deno.TcpConn, isReading: boolean) {
+    this.#reading = isReading ? this.#read() : Promise.resolve();
+  }
+
+  /** Connects; a peer that is `silent` never reads. */
+  static async connect(
+    [hostname, port]: Address,
+    { silent = false }: { silent?: boolean } = {},
+  ): Promise<Peer> {
+    return new Peer(await Deno.connect({ hostname, port }), !silent);
+  }
+
+  /** All that has arrived. */
+  get text(): string {
+    return this.#text;
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(65536);
+    try {
+      for (;;) {
+        const length = await this.conn.read(buffer);
+        if (length === null) break;
+        this.#text += decoder.decode(buffer.subarray(0, length), { stream: true });
+        this.#tell();
+      }
+      this.#ended = "eof";
+    } catch (error) {
+      this.#ended = error instanceof Error ? error.name : String(error);
+    }
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
+  }
+
+  /** Sends text, or bytes, as they are. */
+  async send(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    for (let sent = 0; sent < bytes.length;) sent += await this.conn.write(bytes.subarray(sent));
+  }
+
+  /** Waits until what has arrived includes `text`. */
+  async sees(text: string): Promise<void> {
+    while (!this.#text.includes(text)) {
+      if (this.#ended) throw new Error(`${this.#ended} before ${text} in ${this.#text}`);
+      await soon(this.#news.promise, `${text} in ${this.#text.slice(-200)}`);
+    }
+  }
+
+  /** Waits until the other side has closed; gives all lines that came. */
+  async lines(): Promise<string[]> {
+    while (!this.#ended) await soon(this.#news.promise, `the end of ${this.#text.slice(-200)}`);
+    if (this.#ended !== "eof") throw new Error(`ended by ${this.#ended}`);
+    return this.#text.split("\n").slice(0, -1);
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.conn.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    await this.#reading;
+  }
+}
+
+/** How long anything may take that a test waits for, in milliseconds: for ever, nearly. */
+const PATIENCE = 30_000;
+
+/** What `promise` resolves to, or an error instead of a test that hangs. */
+export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`Waited in vain for ${what}`)), PATIENCE);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits until `condition` holds, looking again at every turn of the event loop. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + PATIENCE;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`Waited in vain for ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}

@@ -1,0 +1,278 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import { EbsocketClient } from "../client.ts";
+import { ConnectionClosedError } from "../errors.ts";
+import { EbsocketEvent } from "../event.ts";
+import { EbsocketServer } from "../server.ts";
+import { EbsocketSystem, type ReceivedEvent, type SystemOptions } from "../system.ts";
+import { Peer, until } from "./support/peer.ts";
+
+function newSystem(options: SystemOptions = {}): EbsocketSystem {
+  return new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), options);
+}
+
+/** Pumps until `count` events have come; gives them. */
+async function pumpEvents(system: EbsocketSystem, count: number): Promise<ReceivedEvent[]> {
+  const events: ReceivedEvent[] = [];
+  while (events.length < count) events.push(...(await system.pump())[1]);
+  return events;
+}
+
+Deno.test("EbsocketSystem.pump() gives new clients, events and disconnected clients", async () => {
+  await using system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  const { hostname, port } = peer.conn.localAddr;
+  await peer.send('{"event":"a","__dict__":{"x":1}}\n{"event":"b"}\n');
+
+  const [newClients, newEvents, disconnectedClients] = await system.pump();
+  const [connection, address] = newClients[0]!;
+  assertEquals(address, [hostname, port]);
+  assertEquals(disconnectedClients, []);
+  const events = [...newEvents];
+  while (events.length < 2) events.push(...(await system.pump())[1]);
+  assertEquals(events.map((event) => [event.event, event.getAttribute("x")]), [
+    ["a", 1],
+    ["b", null],
+  ]);
+  assertEquals(events.every((event) => event.fromConnection === connection), true);
+  assertEquals([...system.clients], [[connection, address]]);
+
+  peer.close();
+  const [, , gone] = await system.pump();
+  assertEquals(gone.map(([who, where, { reason }]) => [who === connection, where, reason]), [
+    [true, address, "eof"],
+  ]);
+  assertEquals(system.clients.size, 0);
+});
+
+Deno.test("EbsocketSystem.pump() waits for news no longer than the timeout", async () => {
+  await using system = newSystem({ timeout: 20 });
+  assertEquals(await system.pump(), [[], [], []]);
+  system.timeout = 0;
+  assertEquals(await system.pump(), [[], [], []]);
+});
+
+Deno.test("EbsocketSystem.pump() with a timeout of 0 lets the sockets be read", async () => {
+  await using system = newSystem({ timeout: 0 });
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send('{"event":"a"}\n');
+  assertEquals((await pumpEvents(system, 1)).length, 1);
+});
+
+Deno.test("EbsocketSystem.pump() reports a client that vanished mid-line, and only that", async () => {
+  await using system = newSystem();
+  await using healthy = await Peer.connect(system.server.address);
+  {
+    await using broken = await Peer.connect(system.server.address);
+    await broken.send('{"event":"half');
+    await until(() => system.clients.size === 2);
+  }
+  const gone = [];
+  while (gone.length === 0) gone.push(...(await system.pump())[2]);
+  assertEquals(gone.map(([, , { reason }]) => reason), ["truncated"]);
+  await healthy.send('{"event":"a"}\n');
+  assertEquals((await pumpEvents(system, 1)).map((event) => event.event), ["a"]);
+});
+
+Deno.test("EbsocketSystem.pump() gives the events before a bad line, then the reason", async () => {
+  await using system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send('{"event":"good"}\nbad\n{"event":"never"}\n');
+  assertEquals((await peer.lines()).map((line) => JSON.parse(line).reason), ["bad-json"]);
+  peer.close();
+  const events: string[] = [];
+  const reasons: string[] = [];
+  while (reasons.length === 0) {
+    const [, newEvents, disconnectedClients] = await system.pump();
+    events.push(...newEvents.map((event) => event.event));
+    reasons.push(...disconnectedClients.map(([, , { reason }]) => reason));
+  }
+  assertEquals([events, reasons], [["good"], ["bad-json"]]);
+});
+
+Deno.test("EbsocketSystem.pump() refuses a second reader", async () => {
+  await using system = newSystem({ timeout: 50 });
+  const first = system.pump();
+  await assertRejects(() => system.pump(), TypeError, "pump() is reading already");
+  await assertRejects(
+    async () => {
+      for await (const _ of system);
+    },
+    TypeError,
+    "Cannot read with for await: pump() is reading already",
+  );
+  await first;
+  await system.pump();
+});
+
+Deno.test("EbsocketSystem.pump() rejects once the system is closed and all is read", async () => {
+  const system = newSystem();
+  await using _ = await Peer.connect(system.server.address);
+  await until(() => system.clients.size === 1);
+  await system.close();
+  const [newClients, , disconnectedClients] = await system.pump();
+  assertEquals(newClients.length, 1);
+  assertEquals(disconnectedClients.map(([, , { reason }]) => reason), ["shutdown"]);
+  await assertRejects(() => system.pump(), ConnectionClosedError, "closed");
+});
+
+Deno.test("EbsocketSystem iterates over the same news as pump(), in order, until it is closed", async () => {
+  const system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send('{"event":"a"}\n{"event":"b"}\n');
+  const seen: string[] = [];
+  for await (const notice of system) {
+    seen.push(notice.type === "event" ? notice.event.event : notice.type);
+    if (notice.type === "event" && notice.event.event === "b") {
+      peer.close();
+    } else if (notice.type === "disconnected") {
+      seen.push(notice.info.reason);
+      system.close();
+    }
+  }
+  assertEquals(seen, ["connected", "a", "b", "disconnected", "eof"]);
+});
+
+Deno.test("EbsocketSystem.sendEventTo() sends to one client alone", async () => {
+  await using system = newSystem();
+  await using one = await Peer.connect(system.server.address);
+  await using two = await Peer.connect(system.server.address);
+  await one.send('{"event":"who"}\n');
+  const [event] = await pumpEvents(system, 1);
+  await until(() => system.clients.size === 2);
+  assertEquals(system.sendEventTo(event!.fromConnection, new EbsocketEvent("you")), true);
+  system.sendEventToClients(new EbsocketEvent("all"));
+  await one.sees('{"event":"you","__dict__":{}}\n{"event":"all","__dict__":{}}\n');
+  await two.sees('{"event":"all","__dict__":{}}\n');
+  assertEquals(two.text.includes("you"), false);
+});
+
+Deno.test("EbsocketSystem.sendEventTo() says that a client has gone", async () => {
+  await using system = newSystem();
+  {
+    await using peer = await Peer.connect(system.server.address);
+    await peer.send('{"event":"a"}\n');
+    await until(() => system.clients.size === 1);
+  }
+  const [event] = await pumpEvents(system, 1);
+  await until(() => system.clients.size === 0);
+  assertEquals(system.sendEventTo(event!.fromConnection, new EbsocketEvent("late")), false);
+  const nothing = null as unknown as typeof event extends infer _ ? never : never;
+  assertThrows(() => system.sendEventTo(nothing, new EbsocketEvent("x")), TypeError, "null");
+});
+
+Deno.test("EbsocketSystem.sendEventToClients() counts, and leaves one out", async () => {
+  await using system = newSystem();
+  await using one = await Peer.connect(system.server.address);
+  await using two = await Peer.connect(system.server.address);
+  await one.send('{"event":"a"}\n');
+  const [event] = await pumpEvents(system, 1);
+  await until(() => system.clients.size === 2);
+  assertEquals(system.sendEventToClients(event!, { except: event!.fromConnection }), 1);
+  assertEquals(system.sendEventToClients(new EbsocketEvent("b")), 2);
+  await one.sees('"b"');
+  await two.sees('{"event":"a","__dict__":{}}\n{"event":"b","__dict__":{}}\n');
+  assertEquals(one.text, '{"event":"b","__dict__":{}}\n');
+});
+
+Deno.test("EbsocketSystem.sendEventToClients() refuses what cannot be sent, at the call", async () => {
+  await using system = newSystem({ maxLineBytes: 100 });
+  const huge = new EbsocketEvent("huge", { text: "x".repeat(100) });
+  assertThrows(() => system.sendEventToClients(huge), RangeError, "exceed maxLineBytes 100");
+  assertThrows(
+    () => system.sendEventToClients(new EbsocketEvent("bad", { big: 1n })),
+    TypeError,
+    '"big"',
+  );
+});
+
+Deno.test("EbsocketSystem.removeClient() closes the socket after what was queued", async () => {
+  await using system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send('{"event":"a"}\n');
+  const [event] = await pumpEvents(system, 1);
+  const connection = event!.fromConnection;
+  system.sendEventTo(connection, new EbsocketEvent("bye"));
+  const closed = system.removeClient(connection);
+  assertEquals(system.clients.size, 0);
+  assertEquals(await peer.lines(), ['{"event":"bye","__dict__":{}}']);
+  peer.close();
+  assertEquals((await closed).reason, "local");
+  assertEquals((await system.pump())[2].map(([who]) => who === connection), [true]);
+});
+
+Deno.test("EbsocketSystem that is not pumped pushes back, and loses nothing", async () => {
+  await using system = newSystem({ maxUnreadEvents: 100 });
+  await using peer = await Peer.connect(system.server.address, { silent: true });
+  const count = 200_000;
+  const text = Array.from({ length: count }, (_, i) => `{"event":"n","__dict__":{"i":${i}}}\n`);
+  let isSent = false;
+  const sending = peer.send(text.join("")).then(() => isSent = true);
+  // The sender is stuck once the inbox and the buffers of the operating system are full.
+  const [connection] = await new Promise<[import("../connection.ts").EbsocketConnection]>(
+    (resolve) => {
+      const look = () => {
+        const first = [...system.clients.keys()][0];
+        if (first && first.bytesIn > 0) resolve([first]);
+        else setTimeout(look, 1);
+      };
+      look();
+    },
+  );
+  for (let before = -1; before !== connection.bytesIn;) {
+    before = connection.bytesIn;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assertEquals(isSent, false);
+  assertEquals(connection.bytesIn < 1_000_000, true, `${connection.bytesIn} bytes were read`);
+
+  const events = await pumpEvents(system, count);
+  await sending;
+  assertEquals(events.findIndex((event, i) => event.getAttribute("i") !== i), -1);
+});
+
+Deno.test("EbsocketSystem closes when its server does, after what was queued", async () => {
+  const server = new EbsocketServer(["127.0.0.1", 0]);
+  const system = new EbsocketSystem(server);
+  await using client = new EbsocketClient();
+  await client.connectTo(server.address);
+  await until(() => system.clients.size === 1);
+  system.sendEventToClients(new EbsocketEvent("last"));
+  server.close();
+  await system.closed;
+  assertEquals((await client.recvEvent())?.event, "last");
+  assertEquals(await client.recvEvent(), null);
+  assertEquals((await client.closed).reason, "shutdown");
+});
+
+Deno.test("EbsocketSystem.abort() ends at once", async () => {
+  const system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  await until(() => system.clients.size === 1);
+  await system.abort();
+  assertEquals(await peer.lines(), []);
+});
+
+Deno.test("EbsocketSystem.flush() waits for the operating system to take all", async () => {
+  await using system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  await until(() => system.clients.size === 1);
+  const [connection] = [...system.clients.keys()];
+  const event = new EbsocketEvent("big", { text: "x".repeat(500_000) });
+  system.sendEventToClients(event);
+  assertEquals(connection!.pendingBytes > 500_000, true);
+  await system.flush();
+  assertEquals(connection!.pendingBytes, 0);
+  await peer.sees("\n");
+});
+
+Deno.test("EbsocketSystem checks its options", () => {
+  const server = new EbsocketServer(["127.0.0.1", 0]);
+  assertThrows(() => new EbsocketSystem(server, { timeout: -1 }), RangeError, "-1");
+  assertThrows(() => new EbsocketSystem(server, { maxUnreadEvents: 0 }), RangeError, "got 0");
+  assertThrows(() => new EbsocketSystem(server, { maxUnreadBytes: 0.5 }), RangeError, "0.5");
+  assertThrows(() => new EbsocketSystem(server, { maxDepth: 1 }), RangeError, "maxDepth");
+  assertThrows(() => new EbsocketSystem(server, { maxClients: NaN }), RangeError, "NaN");
+  server.close();
+});
