@@ -7,19 +7,33 @@
 /** A host name or IP address, and a port, in the order in which Python's sockets give them. */
 export type Address = readonly [hostname: string, port: number];
 
-/** `address` as text, IPv6 in brackets: `127.0.0.1:7982`, `[::1]:7982`. */
+/**
+ * An address as text, IPv6 in brackets.
+ *
+ * @example Both kinds
+ * ```ts
+ * import { formatAddress } from "@ebsockets/relay";
+ * import { assertEquals } from "@std/assert/equals";
+ *
+ * assertEquals(formatAddress(["127.0.0.1", 7982]), "127.0.0.1:7982");
+ * assertEquals(formatAddress(["::1", 7982]), "[::1]:7982");
+ * ```
+ */
 export function formatAddress([hostname, port]: Address): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
-/** `address` if it is a host name and a port number, otherwise a `TypeError` or `RangeError`. */
-export function checkAddress([hostname, port]: Address): Address {
+/**
+ * `address` if it is a host name and a port number, otherwise a `TypeError` or `RangeError`. Port 0
+ * can only be listened on.
+ */
+export function checkAddress([hostname, port]: Address, leastPort: 0 | 1 = 0): Address {
   if (typeof hostname !== "string" || hostname === "") {
     throw new TypeError(`Invalid address: expected a host name, got ${Deno.inspect(hostname)}`);
   }
-  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+  if (!Number.isInteger(port) || port < leastPort || port > 65535) {
     throw new RangeError(
-      `Invalid address: expected a port from 0 to 65535, got ${Deno.inspect(port)}`,
+      `Invalid address: expected a port from ${leastPort} to 65535, got ${Deno.inspect(port)}`,
     );
   }
   return [hostname, port];

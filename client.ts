@@ -1,15 +1,22 @@
 /**
  * Owns a client: dials, keeps an inbox of what arrives, sends. Must not know servers.
  *
- * @example Send an event and print what comes back
- * ```ts no-run
+ * @example Send an event and read what comes back
+ * ```ts
  * import { EbsocketClient } from "@ebsockets/relay/client";
  * import { EbsocketEvent } from "@ebsockets/relay/event";
+ * import { Relay } from "@ebsockets/relay/relay";
+ * import { EbsocketServer } from "@ebsockets/relay/server";
+ *
+ * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
  *
  * await using client = new EbsocketClient();
- * await client.connectTo(["127.0.0.1", 7982]);
+ * await client.connectTo(relay.server.address);
  * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
- * for await (const event of client) console.log(event.event, event.__dict__);
+ * for await (const event of client) {
+ *   console.log(event.event, event.__dict__);
+ *   break;
+ * }
  * ```
  *
  * @module
@@ -144,7 +151,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
     address: Address,
     { timeout = 10_000, signal }: ConnectToOptions = {},
   ): Promise<void> {
-    const [hostname, port] = checkAddress(address);
+    const [hostname, port] = checkAddress(address, 1);
     checkLimit("timeout", timeout, 1);
     const where = formatAddress(address);
     if (this.connected || this.#isConnecting) {

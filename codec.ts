@@ -30,14 +30,19 @@ export function checkName<N extends string>(name: N): N {
   return name;
 }
 
-/** `attributes` if they are an object, otherwise a `TypeError`. */
+/** `attributes` if they are an object with members, otherwise a `TypeError`. */
 export function checkAttributes<A extends object>(attributes: A): A {
-  if (typeof attributes !== "object" || attributes === null || Array.isArray(attributes)) {
+  if (kindOf(attributes) !== "Object") {
     throw new TypeError(
       `Invalid event attributes: expected an object, got ${Deno.inspect(attributes)}`,
     );
   }
   return attributes;
+}
+
+/** What `value` is: `Object` for plain objects and instances of most classes, or `Array`, `Map`… */
+function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }
 
 /** The line of an event, without its newline, as text. */
@@ -47,7 +52,8 @@ export function encodeText(name: string, attributes: object): string {
     const reason = whyNotJson(value, []);
     if (reason) throw new TypeError(`Cannot encode attribute ${quote(key)}: ${reason}`);
   }
-  return JSON.stringify({ event: name, __dict__: attributes })
+  // The copy has no prototype with a toJSON() that could turn the attributes into something else.
+  return JSON.stringify({ event: name, __dict__: { ...attributes } })
     .replace(
       LINE_SEPARATORS,
       (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
@@ -96,14 +102,16 @@ function whyNotJsonObject(value: object, parents: object[]): string {
   if (parents.length >= MAX_VALUE_DEPTH) {
     return `it nests deeper than ${MAX_VALUE_DEPTH} levels`;
   }
-  if (value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)) {
-    return `JSON has no ${value.constructor.name}, send an array or a plain object`;
-  }
   parents.push(value);
   let reason = "";
   if ("toJSON" in value && typeof value.toJSON === "function") {
-    reason = whyNotJson(value.toJSON(""), parents);
+    const json: unknown = value.toJSON("");
+    reason = json === null ? "it has no JSON form" : whyNotJson(json, parents);
   } else {
+    const kind = kindOf(value);
+    if (kind !== "Object" && kind !== "Array") {
+      reason = `JSON has no ${kind}, send an array or a plain object`;
+    }
     // An index loop, so that the holes of a sparse array are seen as what they are.
     const values: unknown[] = Array.isArray(value) ? value : Object.values(value);
     for (let i = 0; i < values.length && reason === ""; i++) {

@@ -86,17 +86,21 @@ const LINGER_BYTES = 16_777_216;
  * came from and go to; a program with a server of its own calls {@link start}.
  *
  * @example A server that counts lines
- * ```ts no-run
+ * ```ts
  * import { EbsocketServer } from "@ebsockets/relay/server";
  *
- * const server = new EbsocketServer(["127.0.0.1", 7982]);
- * for await (const [connection, address] of server) {
- *   let count = 0;
- *   connection.start({
- *     onLines: (_, lines) => count += [...lines].length,
- *     onClose: (_, { reason }) => console.log(`${address}: ${count} lines, then ${reason}`),
- *   });
- * }
+ * await using server = new EbsocketServer(["127.0.0.1", 0]);
+ * const peer = await Deno.connect({ hostname: "127.0.0.1", port: server.address[1] });
+ * await peer.write(new TextEncoder().encode("one\ntwo\n"));
+ * peer.close();
+ *
+ * const [connection, address] = await server.acceptConnection();
+ * let count = 0;
+ * connection.start({
+ *   onLines: (_, lines) => void (count += [...lines].length),
+ *   onClose: (_, { reason }) => console.log(`${address[0]}: ${count} lines, then ${reason}`),
+ * });
+ * await connection.closed;
  * ```
  */
 export class EbsocketConnection {

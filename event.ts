@@ -5,7 +5,7 @@
  * @example Make an event, send it as bytes, read it back
  * ```ts
  * import { EbsocketEvent } from "@ebsockets/relay/event";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals } from "@std/assert/equals";
  *
  * const event = new EbsocketEvent("message", { content: "hi" });
  * const bytes = event.asBytes();
@@ -53,7 +53,7 @@ export type SendableEvent<M extends object> = string extends keyof M ? EbsocketE
  * @example Read and change attributes
  * ```ts
  * import { EbsocketEvent } from "@ebsockets/relay";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals } from "@std/assert/equals";
  *
  * const event = new EbsocketEvent("message", { content: "hi" });
  * event.__dict__.content += "!";
@@ -91,7 +91,7 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
    * @example Tell bad input from good
    * ```ts
    * import { EbsocketEvent, EventFormatError } from "@ebsockets/relay";
-   * import { assertThrows } from "@std/assert";
+   * import { assertThrows } from "@std/assert/throws";
    *
    * const bytes = new TextEncoder().encode('{"event":""}');
    * assertThrows(() => EbsocketEvent.fromBytes(bytes), EventFormatError);
@@ -147,7 +147,7 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
   printAttributes(): void {
     const entries = Object.entries(this.__dict__)
       .map(([key, value]) => [printable(key), showValue(value)] as const);
-    const width = Math.max(0, ...entries.map(([key]) => key.length));
+    const width = entries.reduce((width, [key]) => Math.max(width, key.length), 0);
     for (const [key, value] of entries) console.log(`* ${key.padEnd(width)} : ${value}`);
   }
 
@@ -168,5 +168,10 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
 }
 
 function showValue(value: unknown): string {
-  return printable(typeof value === "string" ? value : JSON.stringify(value) ?? String(value));
+  if (typeof value === "string") return printable(value);
+  try {
+    return printable(JSON.stringify(value));
+  } catch {
+    return printable(Deno.inspect(value)); // a value that could not be sent either
+  }
 }

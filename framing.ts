@@ -6,7 +6,7 @@
  * ```ts
  * import { EbsocketEvent } from "@ebsockets/relay/event";
  * import { EventDecoderStream, EventEncoderStream } from "@ebsockets/relay/framing";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals } from "@std/assert/equals";
  *
  * const events = ReadableStream.from([new EbsocketEvent("a"), new EbsocketEvent("b")])
  *   .pipeThrough(new EventEncoderStream())
@@ -90,7 +90,7 @@ const NO_LINES = new LineBlock(NOTHING);
  * @example Lines from chunks that end anywhere
  * ```ts
  * import { LineSplitter } from "@ebsockets/relay/framing";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals } from "@std/assert/equals";
  *
  * const splitter = new LineSplitter();
  * const lines: string[] = [];
@@ -188,8 +188,10 @@ export class LineSplitter {
     this.#buffer.set(bytes, this.#held);
     this.#held = held;
 
-    // A last "\r" may yet turn out to belong to the line's end.
-    const length = this.unfinishedBytes - (this.#buffer[held - 1] === CR ? 1 : 0);
+    // A byte order mark, or the beginning of one, is no part of the line; a last "\r" may not be.
+    const mark = BOM.subarray(0, held);
+    let length = this.#atStart && startsWith(this.#buffer, mark) ? held - mark.length : held;
+    if (length > 0 && this.#buffer[held - 1] === CR) length--;
     if (length > this.maxLineBytes) this.#tooLong(length);
   }
 
@@ -220,12 +222,12 @@ function lineStop(bytes: Uint8Array, start: number, end: number): number {
  *
  * @typeParam M The event map, a promise about the source that is not checked.
  *
- * @example Read events from a connection
- * ```ts no-run
+ * @example Read events from any stream of bytes
+ * ```ts
  * import { EventDecoderStream } from "@ebsockets/relay/framing";
  *
- * const connection = await Deno.connect({ hostname: "127.0.0.1", port: 7982 });
- * for await (const event of connection.readable.pipeThrough(new EventDecoderStream())) {
+ * const { body } = new Response('{"event":"a"}\n{"event":"b","__dict__":{"x":1}}\n');
+ * for await (const event of body!.pipeThrough(new EventDecoderStream())) {
  *   console.log(event.event, event.__dict__);
  * }
  * ```
@@ -248,33 +250,51 @@ export class EventDecoderStream<M extends object = OpenEvents>
     const chunks = new TransformStream<Uint8Array, Uint8Array>({
       transform: (chunk, controller) => controller.enqueue(chunk),
     });
+    const reader = chunks.readable.getReader();
+    let events: EventOf<M>[] = [];
+    let next = 0;
+
+    /** Decodes the next chunk; `false` at the end of the stream. */
+    async function refill(): Promise<boolean> {
+      const { done, value } = await reader.read();
+      if (done) {
+        const lost = splitter.unfinishedBytes;
+        if (lost > 0) throw truncated(lost);
+        return false;
+      }
+      const lines = decoder.decode(splitter.push(value).bytes);
+      events = lines.filter((line) => line instanceof EbsocketEvent) as unknown as EventOf<M>[];
+      next = 0;
+      return true;
+    }
+
     this.writable = chunks.writable;
-    // A generator gives an error only after all events before it, which `controller.error()` in a
-    // transformer would discard.
-    const events = decodeChunks(chunks.readable, splitter, decoder);
-    this.readable = ReadableStream.from(events) as ReadableStream<unknown> as typeof this.readable;
+    // Pulled one at a time, so that an error comes after all events before it: an error of a
+    // transformer's controller would discard them.
+    this.readable = new ReadableStream({
+      async pull(controller) {
+        try {
+          while (next === events.length) {
+            const fault = decoder.fault ?? splitter.fault;
+            if (fault) throw fault;
+            if (!await refill()) return controller.close();
+          }
+          controller.enqueue(events[next++]!);
+        } catch (error) {
+          controller.error(error);
+          await reader.cancel(error);
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    }, { highWaterMark: 0 });
   }
 }
 
-async function* decodeChunks(
-  chunks: ReadableStream<Uint8Array>,
-  splitter: LineSplitter,
-  decoder: BlockDecoder,
-): AsyncGenerator<EbsocketEvent> {
-  for await (const chunk of chunks) {
-    for (const line of decoder.decode(splitter.push(chunk).bytes)) {
-      if (line instanceof EbsocketEvent) yield line;
-    }
-    const fault = decoder.fault ?? splitter.fault;
-    if (fault) throw fault;
-  }
-  const lost = splitter.unfinishedBytes;
-  if (lost > 0) {
-    throw new FramingError(
-      "truncated",
-      `Cannot decode line: the stream ended ${lost} bytes after the last newline`,
-    );
-  }
+function truncated(lost: number): FramingError {
+  return new FramingError(
+    "truncated",
+    `Cannot decode line: the stream ended ${lost} bytes after the last newline`,
+  );
 }
 
 /**
@@ -284,15 +304,14 @@ async function* decodeChunks(
  *
  * @typeParam M The event map, checked when the program is compiled.
  *
- * @example Write events to a file
- * ```ts no-run
+ * @example Write events to any stream of bytes
+ * ```ts
  * import { EbsocketEvent } from "@ebsockets/relay/event";
  * import { EventEncoderStream } from "@ebsockets/relay/framing";
  *
- * using file = await Deno.open("events.ndjson", { create: true, append: true });
- * await ReadableStream.from([new EbsocketEvent("start")])
+ * await ReadableStream.from([new EbsocketEvent("start"), new EbsocketEvent("stop")])
  *   .pipeThrough(new EventEncoderStream())
- *   .pipeTo(file.writable);
+ *   .pipeTo(Deno.stdout.writable, { preventClose: true });
  * ```
  */
 export class EventEncoderStream<M extends object = OpenEvents>

@@ -68,6 +68,7 @@ export class Inbox<T> {
 
   /** Adds items that had `bytes` on the wire. Never refuses: the caller asks `full` afterwards. */
   push(items: T[], bytes: number): void {
+    if (items.length === 0) return;
     for (const item of items) this.#items.push(item);
     this.#bytes += bytes;
     this.#full ||= this.length >= this.#maxItems || this.#bytes >= this.#maxBytes;

@@ -5,17 +5,15 @@
  *
  * Run a relay: `deno run -A jsr:@ebsockets/relay`. Or be part of it from a program:
  *
- * @example Two clients and a server of your own
+ * @example A server of your own, and a client
  * ```ts
  * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals } from "@std/assert/equals";
  *
  * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
- * await using alice = new EbsocketClient();
- * await using bob = new EbsocketClient();
- * await alice.connectTo(system.server.address);
- * await bob.connectTo(system.server.address);
- * alice.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * await using client = new EbsocketClient();
+ * await client.connectTo(system.server.address);
+ * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
  *
  * let relayed = 0;
  * while (relayed === 0) {
@@ -23,7 +21,7 @@
  *   for (const event of newEvents) relayed += system.sendEventToClients(event);
  *   console.log(newClients.length, "came,", disconnectedClients.length, "left");
  * }
- * assertEquals((await bob.recvEvent())?.getAttribute("content"), "hi");
+ * assertEquals((await client.recvEvent())?.getAttribute("content"), "hi");
  * ```
  *
  * To change something, open:
@@ -38,7 +36,7 @@
  * @module
  */
 
-export { type Address, getLocalIp } from "./address.ts";
+export { type Address, formatAddress, getLocalIp } from "./address.ts";
 export {
   type ClientOptions,
   type ConnectToOptions,

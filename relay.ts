@@ -8,7 +8,7 @@
  * import { EbsocketEvent } from "@ebsockets/relay/event";
  * import { Relay } from "@ebsockets/relay/relay";
  * import { EbsocketServer } from "@ebsockets/relay/server";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals } from "@std/assert/equals";
  *
  * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
  * await using client = new EbsocketClient();

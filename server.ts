@@ -95,13 +95,16 @@ export interface ServeOptions extends ConnectionOptions {
  * No accept error ends it: out of file descriptors, say, it tries again after 5 ms, then after
  * twice as long each time, up to 1 s.
  *
- * @example Every way to say where
- * ```ts no-run
- * import { EbsocketServer } from "@ebsockets/relay";
+ * @example Three ways to say where
+ * ```ts
+ * import { EbsocketServer, getLocalIp } from "@ebsockets/relay";
  *
- * new EbsocketServer(7982); // this machine's own IP address, if it may be asked for, or 127.0.0.1
- * new EbsocketServer(["127.0.0.1", 7982]);
- * new EbsocketServer({ hostname: "::1", port: 0, signal: AbortSignal.timeout(60_000) });
+ * // A port alone, as in `new EbsocketServer(7982)`, is a port of `getLocalIp()`.
+ * console.log("others would reach it at", getLocalIp());
+ * await using loopback = new EbsocketServer(["127.0.0.1", 0]);
+ * await using brief = new EbsocketServer({ hostname: "::1", signal: AbortSignal.timeout(10) });
+ * console.log(loopback.address, brief.address);
+ * await brief.closed;
  * ```
  */
 export class EbsocketServer {

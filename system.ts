@@ -67,7 +67,7 @@ export interface SystemOptions extends ServeOptions, InboxOptions {
  * @example Answer every event
  * ```ts
  * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals } from "@std/assert/equals";
  *
  * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
  * await using client = new EbsocketClient();

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { Backpressure } from "../backpressure.ts";
 import { EbsocketConnection } from "../connection.ts";
 import { FakeDuplex } from "./support/duplex.ts";
-import { until } from "./support/peer.ts";
+import { until } from "./support/waiting.ts";
 
 const LINE = new TextEncoder().encode("x".repeat(599) + "\n");
 

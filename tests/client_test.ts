@@ -5,7 +5,7 @@ import type { Address } from "../address.ts";
 import { EbsocketClient } from "../client.ts";
 import { ConnectError, ConnectionClosedError, EbsocketError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
-import { soon, until } from "./support/peer.ts";
+import { soon, until } from "./support/waiting.ts";
 
 /** A server made of one raw socket, so that a test says every byte itself. */
 class OneServer implements AsyncDisposable {
@@ -75,6 +75,7 @@ Deno.test("EbsocketClient.connectTo() names the address and the cause", async ()
 Deno.test("EbsocketClient.connectTo() names a bad argument", async () => {
   const client = new EbsocketClient();
   await assertRejects(() => client.connectTo(["127.0.0.1", 70000]), RangeError, "70000");
+  await assertRejects(() => client.connectTo(["127.0.0.1", 0]), RangeError, "from 1 to 65535");
   await assertRejects(() => client.connectTo(["", 1]), TypeError, '""');
   await assertRejects(() => client.connectTo(["::1", 1], { timeout: 0 }), RangeError, "timeout");
 });
@@ -220,6 +221,18 @@ Deno.test("EbsocketClient.recvEvent() gives events in order, then null at the en
     unsentLines: 0,
     unsentBytes: 0,
   });
+  await server[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketClient.recvEvent() waits on through lines that are no events", async () => {
+  const { server, client, conn } = await connected();
+  for (const lines of ["\n", '{"control":"hm"}\n', "\r\n".repeat(4_500_000)]) {
+    const waiting = client.recvEvent();
+    const bytes = encode(`${lines}{"event":"a"}\n`);
+    for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
+    assertEquals((await soon(waiting, "the event"))?.event, "a");
+  }
+  await client.abort();
   await server[Symbol.asyncDispose]();
 });
 

@@ -4,7 +4,7 @@ import { assertThrows } from "@std/assert/throws";
 import { type ConnectionOptions, type ConnectionSink, EbsocketConnection } from "../connection.ts";
 import { type CloseInfo, ConnectionClosedError } from "../errors.ts";
 import { FakeDuplex } from "./support/duplex.ts";
-import { until } from "./support/peer.ts";
+import { until } from "./support/waiting.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -6,7 +6,8 @@ import type { Address } from "../address.ts";
 import { EbsocketClient } from "../client.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Command } from "./support/command.ts";
-import { Peer, soon } from "./support/peer.ts";
+import { Peer } from "./support/peer.ts";
+import { soon } from "./support/waiting.ts";
 
 const isLinux = Deno.build.os === "linux";
 
@@ -36,10 +37,12 @@ class Pair implements AsyncDisposable {
   readonly two = new EbsocketClient();
   #rounds = 0;
 
-  static async join(address: Address): Promise<Pair> {
+  /** Joins a relay that `others` clients have joined before. */
+  static async join(command: Command, address: Address, others = 0): Promise<Pair> {
     const pair = new Pair();
     await pair.one.connectTo(address);
     await pair.two.connectTo(address);
+    await command.expect(new RegExp(`client ${others + 2} joined`));
     await pair.talk();
     return pair;
   }
@@ -77,7 +80,7 @@ Deno.test("relay delivers 100,000 events to 10 clients, complete, in order, byte
   const expected = new TextEncoder().encode(lines.join(""));
   const subscribers: Deno.TcpConn[] = [];
   for (let i = 0; i < 10; i++) subscribers.push(await Deno.connect({ hostname, port }));
-  await command.prints(/client 10 joined/);
+  await command.expect(/client 10 joined/);
   await using publisher = await Peer.connect(address);
   const receiving = subscribers.map((conn) => receiveExactly(conn, expected));
   await Promise.all([publisher.send(expected), ...receiving]);
@@ -87,14 +90,14 @@ Deno.test("relay delivers 100,000 events to 10 clients, complete, in order, byte
 Deno.test("relay lets no web page in, and says why it hung up", async () => {
   await using command = new Command(["--port", "0"]);
   const [hostname, port] = await command.listens();
-  await using pair = await Pair.join([hostname, port]);
+  await using pair = await Pair.join(command, [hostname, port]);
   await using browser = await Peer.connect([hostname, port]);
   const body = '{"event":"x"}\n';
   await browser.send(`POST / HTTP/1.1\r\nHost: ${hostname}\r\n\r\n${body}`);
   const [answer] = (await browser.lines()).map((line) => JSON.parse(line));
   assertEquals([answer.control, answer.reason], ["close", "bad-json"]);
   browser.close();
-  await command.prints(/client 3 left: bad-json \(.*found "P"\)/);
+  await command.expect(/client 3 left: bad-json \(.*found "P"\)/);
   await pair.talk();
   const [events] = await pair.two.pump();
   assertEquals(events, []);
@@ -106,7 +109,7 @@ Deno.test({
   async fn() {
     await using command = new Command(["--port", "0"]);
     const address = await command.listens();
-    await using pair = await Pair.join(address);
+    await using pair = await Pair.join(command, address);
     const source = `
       const conn = await Deno.connect({ hostname: "${address[0]}", port: ${address[1]} });
       await conn.write(new TextEncoder().encode('{"event":"alive"}\\n{"event":"half'));
@@ -115,7 +118,7 @@ Deno.test({
     assertEquals((await soon(pair.one.recvEvent(), "an event"))?.event, "alive");
     child.kill("SIGKILL");
     await child.status;
-    await command.prints(/client 3 left: (reset|truncated)/);
+    await command.expect(/client 3 left: (reset|truncated)/);
     await pair.talk();
   },
 });
@@ -125,7 +128,7 @@ Deno.test("relay does not wait for a client that sends half a line", async () =>
   const address = await command.listens();
   await using half = await Peer.connect(address);
   await half.send('{"event":"ha');
-  await using pair = await Pair.join(address);
+  await using pair = await Pair.join(command, address, 1);
   await pair.talk();
   await half.send('lf"}\n');
   await half.sees('{"event":"half"}\n');
@@ -137,7 +140,7 @@ Deno.test({
   async fn() {
     await using command = new Command(["--port", "0"]);
     const address = await command.listens();
-    await using pair = await Pair.join(address);
+    await using pair = await Pair.join(command, address);
     const before = await residentBytes(command.pid);
     await using flood = await Peer.connect(address);
     const chunk = new Uint8Array(1_048_576).fill(0x78);
@@ -151,7 +154,7 @@ Deno.test({
       // The relay has hung up.
     }
     assertEquals(sent < 1e9, true, `${sent} bytes were taken`);
-    await command.prints(/client 3 left: line-too-long/);
+    await command.expect(/client 3 left: line-too-long/);
     await pair.talk();
     const grown = await residentBytes(command.pid) - before;
     assertEquals(grown < 100e6, true, `${grown} bytes more`);
@@ -167,7 +170,7 @@ Deno.test({
     await using silent = await Peer.connect(address, { silent: true });
     const reader = await Deno.connect({ hostname: address[0], port: address[1] });
     await using publisher = await Peer.connect(address);
-    await command.prints(/client 3 joined/);
+    await command.expect(/client 3 joined/);
     const before = await residentBytes(command.pid);
     const line = `{"event":"n","__dict__":{"text":"${"x".repeat(1000)}"}}\n`;
     const block = new TextEncoder().encode(line.repeat(1000));
@@ -175,7 +178,7 @@ Deno.test({
       await Promise.all([publisher.send(block), receiveExactly(reader, block)]);
     }
     reader.close();
-    await command.prints(/client 1 left: slow-consumer/);
+    await command.expect(/client 1 left: slow-consumer/);
     const grown = await residentBytes(command.pid) - before;
     assertEquals(grown < 150e6, true, `${grown} bytes more`);
     silent.close();

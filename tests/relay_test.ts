@@ -5,7 +5,8 @@ import { EbsocketClient } from "../client.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
-import { Peer, until } from "./support/peer.ts";
+import { Peer } from "./support/peer.ts";
+import { until } from "./support/waiting.ts";
 
 function newRelay(options: RelayOptions = {}): Relay {
   return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);

@@ -6,7 +6,8 @@ import { ConnectionClosedError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { EbsocketServer } from "../server.ts";
 import { EbsocketSystem, type ReceivedEvent, type SystemOptions } from "../system.ts";
-import { Peer, until } from "./support/peer.ts";
+import { Peer } from "./support/peer.ts";
+import { soon, until } from "./support/waiting.ts";
 
 function newSystem(options: SystemOptions = {}): EbsocketSystem {
   return new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), options);
@@ -132,6 +133,26 @@ Deno.test("EbsocketSystem iterates over the same news as pump(), in order, until
     }
   }
   assertEquals(seen, ["connected", "a", "b", "disconnected", "eof"]);
+});
+
+Deno.test("EbsocketSystem iterates on through lines that are no events", async () => {
+  await using system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  await until(() => system.clients.size === 1);
+  const seen: string[] = [];
+  const reading = (async () => {
+    for await (const notice of system) {
+      seen.push(notice.type);
+      if (notice.type === "event") return;
+    }
+  })();
+  for (const line of ["\n", '{"control":"hm"}\n', '{"event":"a"}\n']) {
+    await until(() => seen.length === 1);
+    await peer.send(line);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await soon(reading, "the event");
+  assertEquals(seen, ["connected", "event"]);
 });
 
 Deno.test("EbsocketSystem.sendEventTo() sends to one client alone", async () => {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { Writer } from "../writer.ts";
 import { FakeDuplex } from "./support/duplex.ts";
-import { until } from "./support/peer.ts";
+import { until } from "./support/waiting.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

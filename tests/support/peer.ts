@@ -1,6 +1,7 @@
 /** A peer that speaks raw TCP, as `nc` would: what a program without the library sees. */
 
 import type { Address } from "../../address.ts";
+import { soon } from "./waiting.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -80,28 +81,5 @@ export class Peer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.#reading;
-  }
-}
-
-/** How long anything may take that a test waits for, in milliseconds: for ever, nearly. */
-const PATIENCE = 30_000;
-
-/** What `promise` resolves to, or an error instead of a test that hangs. */
-export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`Waited in vain for ${what}`)), PATIENCE);
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Waits until `condition` holds, looking again at every turn of the event loop. */
-export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + PATIENCE;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`Waited in vain for ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }

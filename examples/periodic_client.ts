@@ -1,0 +1,29 @@
+// A client that sends a tick every second, or every so many milliseconds as an argument says.
+//
+//     deno run --allow-net=127.0.0.1:7982 examples/periodic_client.ts
+
+import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
+
+const interval = Number(Deno.args[0] ?? 1000);
+
+const client = new EbsocketClient();
+await client.connectTo(["127.0.0.1", 7982]);
+
+let count = 0;
+const timer = setInterval(() => {
+  client.sendEvent(new EbsocketEvent("tick", { count: ++count, time: new Date().toISOString() }));
+}, interval);
+
+function stop(): Promise<void> {
+  clearInterval(timer);
+  return client.close();
+}
+
+// close() sends what is queued, and ends the loop below, and with it the program.
+Deno.addSignalListener("SIGINT", stop);
+
+for await (const event of client) console.log(event, event.__dict__);
+await stop();
+
+const { reason, unsentLines } = await client.closed;
+console.log(`Closed: ${reason}; ${count} ticks, ${unsentLines} of them unsent`);

@@ -1,0 +1,32 @@
+// A server that passes every message that it receives on to all of its clients.
+//
+//     deno run --allow-net=127.0.0.1:7982 examples/relay_server.ts
+
+import { EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+
+// The address is this machine's own if Deno permits to ask for it, otherwise 127.0.0.1. To let other
+// machines in, run it with --allow-net --allow-sys=networkInterfaces.
+const server = new EbsocketServer(7982);
+const system = new EbsocketSystem(server);
+
+console.log(`Server hosting on ${server.address[0]}:${server.address[1]}`);
+
+for (;;) {
+  const [newClients, newEvents, disconnectedClients] = await system.pump();
+
+  for (const [connection, address] of newClients) {
+    console.log(`New connection: ${connection} from ${address[0]}:${address[1]}`);
+  }
+
+  for (const event of newEvents) {
+    console.log(`New event: ${event}`);
+    if (event.compareType("message")) {
+      const content = event.getAttribute("content");
+      system.sendEventToClients(new EbsocketEvent("message", { content }));
+    }
+  }
+
+  for (const [, address] of disconnectedClients) {
+    console.log(`Client disconnected: ${address[0]}:${address[1]}`);
+  }
+}

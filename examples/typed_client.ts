@@ -1,0 +1,29 @@
+// A client that knows, when it is compiled, which events there are and what is in them.
+//
+//     deno run --allow-net=127.0.0.1:7982 examples/typed_client.ts
+
+import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
+
+// The compiler holds what is sent to this; of what arrives it has to take the peers' word for it.
+type Weather = {
+  hello: { station: string };
+  reading: { station: string; celsius: number };
+};
+
+const client = new EbsocketClient<Weather>();
+await client.connectTo(["127.0.0.1", 7982]);
+
+client.sendEvent(new EbsocketEvent("hello", { station: "Oslo" }));
+client.sendEvent(new EbsocketEvent("reading", { station: "Oslo", celsius: -4.5 }));
+
+for await (const event of client) {
+  if (event.compareType("hello")) {
+    console.log("%o is on the air", event.__dict__.station);
+  } else if (event.compareType("reading")) {
+    const { station, celsius } = event.__dict__;
+    console.log("%o: %f °C, %f °F", station, celsius, celsius * 9 / 5 + 32);
+  }
+}
+
+const { reason } = await client.closed;
+console.log(`Closed: ${reason}`);

@@ -1,0 +1,370 @@
+/**
+ * Shows that each example does what it says when run by the command in its own header, and that it
+ * needs every permission that it asks for.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert/equals";
+import { assertNotEquals } from "@std/assert/not-equals";
+import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import {
+  EbsocketClient,
+  EbsocketEvent,
+  EbsocketServer,
+  EbsocketSystem,
+  type Pumped,
+} from "../mod.ts";
+import { Relay } from "../relay.ts";
+import { Program } from "./support/process.ts";
+import { PATIENCE, soon } from "./support/waiting.ts";
+
+const ROOT = `${import.meta.dirname}/..`;
+
+/** The port in all headers. It may be in use, so the tests put another in its place. */
+const PORT = "7982";
+
+/** Runs a program in a terminal of its own; what is typed there comes from this one's input. */
+const IN_TERMINAL = `
+import os, pty, sys
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+`;
+
+const names = [...Deno.readDirSync(`${ROOT}/examples`)]
+  .map(({ name }) => name)
+  .filter((name) => /\.(ts|py)$/.test(name))
+  .sort();
+
+const hasPython = canRun("python3", ["-c", "import socket"]);
+const hasTerminal = canRun("python3", ["-c", "import pty"]);
+
+function canRun(command: string, args: string[]): boolean {
+  try {
+    return new Deno.Command(command, { args, stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+/** The words of the command in the header of an example. */
+function commandOf(name: string): string[] {
+  const source = Deno.readTextFileSync(`${ROOT}/examples/${name}`);
+  const [, command] = /^(?:\/\/ )? {4}((?:deno run|python3) .+)$/m.exec(source) ?? [];
+  if (command === undefined) throw new Error(`No command in the header of examples/${name}`);
+  return command.split(" ");
+}
+
+/** The permissions that the header of an example gives it, each for one thing. */
+function permissionsOf(name: string): string[] {
+  return commandOf(name).filter((word) => /^--allow-[a-z]+=[^,]+$/.test(word));
+}
+
+/** What a test may change in the command of an example. */
+interface Changes {
+  /** Arguments of the program, instead of those in the header. */
+  args?: string[];
+  /** A permission that is taken away. */
+  without?: string;
+  /** Whether to run it in a terminal. */
+  inTerminal?: boolean;
+}
+
+/** The examples in a folder of their own, with another port in place of {@link PORT}. */
+class Examples implements AsyncDisposable {
+  readonly #folder = Deno.makeTempDirSync();
+  readonly #port: string;
+
+  constructor(port: number) {
+    this.#port = String(port);
+    Deno.mkdirSync(`${this.#folder}/examples`);
+    for (const { name } of Deno.readDirSync(`${ROOT}/examples`)) {
+      const source = Deno.readTextFileSync(`${ROOT}/examples/${name}`);
+      Deno.writeTextFileSync(
+        `${this.#folder}/examples/${name}`,
+        source.replaceAll(PORT, this.#port),
+      );
+    }
+  }
+
+  /** Runs the command in the header of an example. */
+  start(name: string, { args, without, inTerminal = false }: Changes = {}): Program {
+    let words = commandOf(name)
+      .filter((word) => word !== without)
+      .map((word) => word.replaceAll(PORT, this.#port));
+    if (args) words = [...words.slice(0, words.indexOf(`examples/${name}`) + 1), ...args];
+    if (words[0] === "deno") {
+      // A copy is outside the folder whose deno.json says what "@ebsockets/relay" is.
+      const config = ["--no-prompt", "--config", `${ROOT}/deno.json`];
+      words = [Deno.execPath(), words[1]!, ...config, ...words.slice(2)];
+    }
+    if (inTerminal) words = ["python3", "-c", IN_TERMINAL, ...words];
+    const [command, ...rest] = words;
+    return new Program(command!, rest, { cwd: this.#folder, env: { TERM: "xterm" } });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+function startRelay(): Relay {
+  return new Relay(new EbsocketServer(["127.0.0.1", 0]));
+}
+
+/** A client to talk to an example with. */
+async function connect(port: number): Promise<EbsocketClient> {
+  const client = new EbsocketClient();
+  await client.connectTo(["127.0.0.1", port]);
+  return client;
+}
+
+/** The next event that a client gets. */
+async function receive(client: EbsocketClient): Promise<EbsocketEvent> {
+  const event = await soon(client.recvEvent(), () => "an event");
+  if (!event) throw new Error(`The connection ended with ${(await client.closed).reason}`);
+  return event;
+}
+
+/** Pumps until there is what `pick` looks for. */
+async function pumpUntil<T>(
+  system: EbsocketSystem,
+  pick: (pumped: Pumped) => T | undefined,
+): Promise<T> {
+  for (const start = performance.now(); performance.now() - start < PATIENCE;) {
+    const picked = pick(await system.pump());
+    if (picked !== undefined) return picked;
+  }
+  throw new Error(`Waited ${PATIENCE} ms for news of the system`);
+}
+
+function message(content: string): EbsocketEvent {
+  return new EbsocketEvent("message", { content });
+}
+
+for (const name of names) {
+  Deno.test(`examples/${name} begins with the command that runs it`, () => {
+    const words = commandOf(name);
+    const runner = name.endsWith(".py") ? ["python3"] : ["deno", "run", ...permissionsOf(name)];
+    assertEquals(words.slice(0, runner.length + 1), [...runner, `examples/${name}`]);
+  });
+}
+
+for (const name of names.filter((name) => name.endsWith(".ts"))) {
+  for (const permission of permissionsOf(name)) {
+    Deno.test(`examples/${name} does not run without ${permission}`, async () => {
+      await using examples = new Examples(Number(PORT));
+      await using program = examples.start(name, { without: permission });
+      const { code, stderr } = await program.end();
+      assertNotEquals(code, 0);
+      assertStringIncludes(stderr, "NotCapable");
+    });
+  }
+}
+
+Deno.test("examples/relay_server.ts passes messages, and nothing else, on to all of its clients", async () => {
+  await using examples = new Examples(0);
+  await using server = examples.start("relay_server.ts");
+  const [, port] = await server.expect(/^Server hosting on 127\.0\.0\.1:(\d+)\n/);
+  await using alice = await connect(Number(port));
+  await server.expect(
+    /^New connection: EbsocketConnection\(127\.0\.0\.1:\d+\) from 127\.0\.0\.1:\d+\n/,
+  );
+  await using bob = await connect(Number(port));
+  const [, bobsPort] = await server.expect(/^New connection: .+ from 127\.0\.0\.1:(\d+)\n/);
+
+  alice.sendEvent(new EbsocketEvent("note", { content: "to the server alone" }));
+  alice.sendEvent(new EbsocketEvent("message", { content: "to all", other: "not passed on" }));
+  await server.expect(/^New event: EbsocketEvent<note>\nNew event: EbsocketEvent<message>\n/);
+  for (const client of [alice, bob]) {
+    const event = await receive(client);
+    assertEquals(event.toJSON(), message("to all").toJSON());
+  }
+
+  await bob.close();
+  await server.expect(new RegExp(`^Client disconnected: 127\\.0\\.0\\.1:${bobsPort}\\n`));
+});
+
+Deno.test("examples/chat_client.ts ends at the end of its input", async () => {
+  await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+  await using examples = new Examples(system.server.address[1]);
+  await using chat = examples.start("chat_client.ts");
+  const { code, stdout } = await chat.end();
+  assertEquals(code, 0);
+  assertEquals(
+    stdout,
+    `Connecting to 127.0.0.1:${system.server.address[1]}\nDisconnected: local\n`,
+  );
+});
+
+Deno.test({
+  name: "examples/chat_client.ts sends what is typed and shows what arrived meanwhile",
+  ignore: !hasTerminal,
+  fn: async () => {
+    await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+    await using examples = new Examples(system.server.address[1]);
+    await using chat = examples.start("chat_client.ts", { inTerminal: true });
+    for (const question of [/ip >>>/, /port >>>/]) {
+      await chat.expect(question);
+      await chat.type("\r");
+    }
+
+    // Since prompt() blocks, what is sent now waits in the kernel until a line has been typed.
+    await chat.expect(/send event >>>/);
+    await pumpUntil(system, ([newClients]) => newClients[0]);
+    system.sendEventToClients(message("first"));
+    system.sendEventToClients(message("second \x1b[2J"));
+    await system.flush();
+    await chat.type("\r");
+    await chat.expect(/New event received: EbsocketEvent<message>\r\n"first"/);
+    await chat.expect(/New event received: EbsocketEvent<message>\r\n"second \\x1b\[2J"/);
+
+    await chat.expect(/send event >>>/);
+    await chat.type("Grüße 👋\r");
+    const event = await pumpUntil(system, ([, newEvents]) => newEvents[0]);
+    assertEquals(event.toJSON(), message("Grüße 👋").toJSON());
+
+    await chat.expect(/send event >>>/);
+    await chat.type("\x04");
+    await chat.expect(/Disconnected: local/);
+    assertEquals((await chat.end()).code, 0);
+  },
+});
+
+Deno.test({
+  name: "examples/chat_client.ts ends when the server has gone, and says why",
+  ignore: !hasTerminal,
+  fn: async () => {
+    await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+    await using examples = new Examples(system.server.address[1]);
+    await using chat = examples.start("chat_client.ts", { inTerminal: true });
+    for (const question of [/ip >>>/, /port >>>/]) {
+      await chat.expect(question);
+      await chat.type("\r");
+    }
+    await chat.expect(/send event >>>/);
+    await pumpUntil(system, ([newClients]) => newClients[0]);
+    const closed = system.close();
+    await chat.type("too late\r");
+    await chat.expect(/Disconnected: shutdown/);
+    assertEquals((await chat.end()).code, 0);
+    await closed;
+  },
+});
+
+Deno.test("examples/periodic_client.ts ends when the relay has gone, and says why", async () => {
+  await using relay = startRelay();
+  const [, port] = relay.server.address;
+  await using peer = await connect(port);
+  await using examples = new Examples(port);
+  await using program = examples.start("periodic_client.ts");
+  assertEquals((await receive(peer)).event, "tick");
+  await program.expect(/^EbsocketEvent<tick> \{ count: 1, time: ".+" \}\n/);
+  await relay.close();
+  const { code, stdout } = await program.end();
+  assertEquals(code, 0);
+  assertMatch(stdout, /^Closed: shutdown; \d+ ticks, 0 of them unsent$/m);
+});
+
+Deno.test({
+  name: "examples/periodic_client.ts has sent every tick when SIGINT has ended it",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using relay = startRelay();
+    const [, port] = relay.server.address;
+    await using peer = await connect(port);
+    await using examples = new Examples(port);
+    await using program = examples.start("periodic_client.ts", { args: ["1"] });
+    await program.expect(/count: 20,/);
+    program.kill("SIGINT");
+    const { code, stdout } = await program.end();
+    assertEquals(code, 0);
+    const [, count] = /^Closed: local; (\d+) ticks, 0 of them unsent$/m.exec(stdout) ?? [];
+
+    await relay.close();
+    const events = await soon(Array.fromAsync(peer), () => "the end of the connection");
+    const counts = events.map((event) => event.getAttribute("count"));
+    assertEquals(counts, Array.from({ length: Number(count) }, (_, index) => index + 1));
+  },
+});
+
+Deno.test("examples/typed_client.ts tells events apart and says why the connection ended", async () => {
+  await using relay = startRelay();
+  const [, port] = relay.server.address;
+  await using peer = await connect(port);
+  await using examples = new Examples(port);
+  await using program = examples.start("typed_client.ts");
+  for (const name of ["hello", "reading"]) assertEquals((await receive(peer)).event, name);
+  peer.sendEvent(new EbsocketEvent("unknown"));
+  peer.sendEvent(new EbsocketEvent("reading", { station: "Rome", celsius: 20 }));
+  await program.expect(/^"Rome": 20 °C, 68 °F\n/m);
+  await relay.close();
+  const { code, stdout } = await program.end();
+  assertEquals(code, 0);
+  assertEquals(stdout.split("\n"), [
+    '"Oslo" is on the air',
+    '"Oslo": -4.5 °C, 23.9 °F',
+    '"Rome": 20 °C, 68 °F',
+    "Closed: shutdown",
+    "",
+  ]);
+});
+
+Deno.test("examples/framing_only.ts counts the events of a file by name", async () => {
+  await using examples = new Examples(0);
+  await using program = examples.start("framing_only.ts");
+  const { code, stdout } = await program.end();
+  assertEquals(code, 0);
+  assertEquals(stdout, "1 join\n3 message\n1 move\n1 idle\n");
+});
+
+Deno.test({
+  name: "examples/python_client.py sends a message and prints the events that come",
+  ignore: !hasPython,
+  fn: async () => {
+    await using relay = startRelay();
+    const [, port] = relay.server.address;
+    await using peer = await connect(port);
+    await using examples = new Examples(port);
+    await using program = examples.start("python_client.py");
+    const { code, stdout } = await program.end();
+    assertEquals(code, 0);
+    assertEquals(stdout, "event: 'message' {'content': 'hello'}\n");
+    assertEquals((await receive(peer)).toJSON(), message("hello").toJSON());
+  },
+});
+
+Deno.test({
+  name: "examples/python_client.py prints the reason of a close line",
+  ignore: !hasPython,
+  fn: async () => {
+    await using relay = startRelay();
+    const [, port] = relay.server.address;
+    await using peer = await connect(port);
+    await using examples = new Examples(port);
+    await using program = examples.start("python_client.py", { args: ["Grüße\u2028👋", "2"] });
+    const event = await receive(peer);
+    assertEquals(event.toJSON(), message("Grüße\u2028👋").toJSON());
+    await relay.close();
+    const { code, stdout } = await program.end();
+    assertEquals(code, 0);
+    assertEquals(stdout, "event: 'message' {'content': 'Grüße\\u2028👋'}\nclosed: shutdown\n");
+  },
+});
+
+Deno.test({
+  name: "examples/python_client.py puts lines together that come in pieces",
+  ignore: !hasPython,
+  fn: async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    await using examples = new Examples(listener.addr.port);
+    await using program = examples.start("python_client.py", { args: ["hello", "2"] });
+    using conn = await soon(listener.accept(), () => "a connection");
+    conn.setNoDelay();
+    const lines = '\n{"event":"a","__dict__":{"b":"\u2028é"}}\r\n{"control":"?"}\n{"event":"c"}\n';
+    for (const byte of new TextEncoder().encode(lines)) await conn.write(new Uint8Array([byte]));
+    const { code, stdout } = await program.end();
+    assertEquals(code, 0);
+    assertEquals(stdout, "event: 'a' {'b': '\\u2028é'}\nevent: 'c' {}\n");
+  },
+});

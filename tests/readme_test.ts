@@ -1,0 +1,79 @@
+/** The README: its programs run, and what it says of flags and limits is what the code does. */
+
+import { assertEquals } from "@std/assert/equals";
+import { EbsocketClient } from "../client.ts";
+import { EbsocketEvent } from "../event.ts";
+import { Relay } from "../relay.ts";
+import { EbsocketServer } from "../server.ts";
+import { Command } from "./support/command.ts";
+import { Peer } from "./support/peer.ts";
+import { soon, until } from "./support/waiting.ts";
+
+const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+
+/** The program that the README calls `name`, as a process that uses `port`. */
+async function start(folder: string, name: string, port: number): Promise<Command> {
+  const pattern = new RegExp(`<!-- ${name} -->\\n\\n\`\`\`ts ignore\\n(.*?)\`\`\``, "s");
+  const source = pattern.exec(readme)![1]!.replaceAll("7982", `${port}`);
+  await Deno.writeTextFile(`${folder}/${name}`, source);
+  const config = `${import.meta.dirname}/../deno.json`;
+  const flags = ["--check", `--config=${config}`, `--allow-net=127.0.0.1:${port}`];
+  return new Command([], flags, `${folder}/${name}`);
+}
+
+/** A folder that is there until it is disposed of. */
+class Folder implements AsyncDisposable {
+  readonly path = Deno.makeTempDirSync();
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+Deno.test("README.md: the server and two clients work together", async () => {
+  const port = freePort();
+  await using folder = new Folder();
+  await using server = await start(folder.path, "server.ts", port);
+  await server.expect(/Listening on 127\.0\.0\.1:\d+\n/);
+  await using one = await start(folder.path, "client.ts", port);
+  await server.expect(/has connected/);
+  await using two = new EbsocketClient();
+  await two.connectTo(["127.0.0.1", port]);
+  assertEquals((await two.recvEvent())?.event, "welcome");
+  two.sendEvent(new EbsocketEvent("message", { content: "from two" }));
+  await one.expect(/from two\n/);
+  await two.close();
+  await server.expect(/has gone: eof\n/);
+});
+
+Deno.test("README.md: the clients work with the relay", async () => {
+  await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  const port = relay.server.address[1];
+  await using folder = new Folder();
+  await using client = await start(folder.path, "client.ts", port);
+  await client.expect(/hi\n/);
+  await using typed = await start(folder.path, "typed.ts", port);
+  await until(() => relay.clients.length === 2);
+  await using peer = await Peer.connect(relay.server.address);
+  await peer.send('{"event":"message","__dict__":{"content":"loud"}}\n');
+  await typed.expect(/LOUD\n/);
+  await soon(relay.close(), "the end of the relay");
+  await client.expect(/The connection has ended: shutdown/);
+});
+
+Deno.test("README.md names every flag that --help does, with the same defaults", async () => {
+  await using command = new Command(["--help"], []);
+  const { stdout } = await command.end();
+  for (const [flag] of stdout.matchAll(/--(max-[a-z-]+|host|no-echo)\b/g)) {
+    assertEquals(readme.includes(flag), true, `${flag} is not there`);
+  }
+  const mebibytes = { "1 MiB": 1_048_576, "8 MiB": 8_388_608 };
+  for (const [text, bytes] of Object.entries(mebibytes)) {
+    assertEquals([readme.includes(text), stdout.includes(`${bytes}`)], [true, true]);
+  }
+});
