@@ -21,6 +21,8 @@ export function checkName<N extends string>(name: N): N {
   if (typeof name !== "string") {
     throw new TypeError(`Invalid event name: expected a string, got ${Deno.inspect(name)}`);
   }
+  // No UTF-16 unit needs more than three bytes, so most names need not be encoded to be measured.
+  if (name !== "" && 3 * name.length <= MAX_NAME_BYTES) return name;
   const length = encoder.encode(name).length;
   if (length === 0 || length > MAX_NAME_BYTES) {
     throw new RangeError(
@@ -53,11 +55,15 @@ export function encodeText(name: string, attributes: object): string {
     if (reason) throw new TypeError(`Cannot encode attribute ${quote(key)}: ${reason}`);
   }
   // The copy has no prototype with a toJSON() that could turn the attributes into something else.
-  return JSON.stringify({ event: name, __dict__: { ...attributes } })
-    .replace(
-      LINE_SEPARATORS,
-      (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-    );
+  return encodeJson({ event: name, __dict__: { ...attributes } });
+}
+
+/** JSON without any character that a line reader could take for the end of the line. */
+export function encodeJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    LINE_SEPARATORS,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /**

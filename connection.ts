@@ -69,9 +69,13 @@ export function checkConnectionOptions(
   };
 }
 
-/** The read buffer of a quiet and of a busy connection, in bytes. */
+/**
+ * The read buffer of a quiet and of a busy connection, in bytes. The latter is a little less than a
+ * batch of the writer, so that what was read, and the beginning of a line from the read before, go
+ * out in one write.
+ */
 const MIN_READ_BYTES = 2048;
-const MAX_READ_BYTES = 65_536;
+const MAX_READ_BYTES = 61_440;
 
 /**
  * How long, and for how many bytes, a peer may go on sending after we have said our last word.

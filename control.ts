@@ -5,6 +5,7 @@
  * @module
  */
 
+import { encodeJson } from "./codec.ts";
 import type { CloseReason } from "./errors.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
 
@@ -41,17 +42,21 @@ const encoder = new TextEncoder();
 export function encodeClose(reason: CloseReason, detail: string): Uint8Array | null {
   if (!IS_ANNOUNCED[reason]) return null;
   const line = detail ? { control: "close", reason, detail } : { control: "close", reason };
-  return encoder.encode(`${JSON.stringify(line)}\n`);
+  return encoder.encode(`${encodeJson(line)}\n`);
 }
 
 /** Why the peer says that it closes, if that is what `line` says. Trusts nothing in it. */
 export function decodeClose(line: ControlLine): { reason: CloseReason; detail: string } | null {
   if (line.control !== "close") return null;
-  if (typeof line.reason !== "string" || !isCloseReason(line.reason)) {
-    return { reason: "eof", detail: `the peer gave the unknown reason ${quote(`${line.reason}`)}` };
+  const { reason } = line;
+  if (typeof reason !== "string" || !isCloseReason(reason)) {
+    const shown = quote(
+      typeof reason === "string" ? reason : JSON.stringify(reason) ?? "undefined",
+    );
+    return { reason: "eof", detail: `the peer gave the unknown reason ${shown}` };
   }
   const detail = typeof line.detail === "string" ? line.detail : "";
-  return { reason: line.reason, detail: printable(detail.slice(0, 2 * MAX_QUOTE)) };
+  return { reason, detail: printable(detail.slice(0, 2 * MAX_QUOTE)) };
 }
 
 function isCloseReason(text: string): text is CloseReason {

@@ -18,6 +18,7 @@
 
 import { checkAttributes, checkName, encodeText } from "./codec.ts";
 import { EventFormatError } from "./errors.ts";
+import { parseLine } from "./parse.ts";
 import { printable } from "./printable.ts";
 import { LineValidator } from "./validate.ts";
 
@@ -112,8 +113,8 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
     if (kind !== "event") {
       throw new EventFormatError("bad-event", `Cannot decode line: expected an event, got ${kind}`);
     }
-    const { event, __dict__ } = JSON.parse(decoder.decode(bytes));
-    return new EbsocketEvent(event, __dict__);
+    const { event, __dict__ } = parseLine(decoder.decode(bytes), validator.hasEscapedKey);
+    return new EbsocketEvent(event as string, __dict__ as OpenAttributes);
   }
 
   /**

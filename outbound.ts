@@ -71,9 +71,10 @@ export class OutboundQueue {
     return first.subarray(this.#offset, this.#given);
   }
 
-  /** Makes one block of those at the front, as many as fit into a batch. */
+  /** Makes one block of those at the front, as many as fit into a batch, unless the first will do. */
   #join(): void {
     let size = this.#blocks[0]!.length - this.#offset;
+    if (size > MAX_BATCH_BYTES / 2) return;
     let count = 1;
     for (; count < this.#blocks.length; count++) {
       size += this.#blocks[count]!.length;
@@ -104,12 +105,15 @@ export class OutboundQueue {
     const { lines, bytes } = this;
     const first = this.#blocks[0];
     const written = Math.max(this.#offset, this.#given);
-    this.#blocks = [];
-    this.#bytes = 0;
-    if (first && written > 0) {
-      const end = first.indexOf(LF, written - 1) + 1;
+    const end = first && written > 0 ? first.indexOf(LF, written - 1) + 1 : 0;
+    if (first && end > this.#offset) {
       this.#blocks = [first.subarray(0, end)];
       this.#bytes = end - this.#offset;
+    } else {
+      this.#blocks = [];
+      this.#bytes = 0;
+      this.#offset = 0;
+      this.#given = 0;
     }
     return { lines: lines - this.lines, bytes: bytes - this.#bytes };
   }

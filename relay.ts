@@ -28,10 +28,13 @@ import { type ControlLine, decodeClose } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import type { LineBlock } from "./framing.ts";
 import { checkLimit } from "./limits.ts";
+import { parseLine } from "./parse.ts";
 import type { EbsocketServer, ServeOptions } from "./server.ts";
 import { LineValidator } from "./validate.ts";
 
 export type { Address, CloseInfo, CloseReason, ServeOptions };
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const CR = 0x0d;
 const NEWLINE = new Uint8Array([0x0a]);
@@ -191,7 +194,7 @@ export class Relay {
         if (kind === "event") {
           this.#forward(source, concat([bytes.subarray(start, validator.end - 1), NEWLINE]), 1);
         } else if (kind === "control") {
-          onControl(source, bytes.subarray(start, next));
+          onControl(source, decoder.decode(bytes.subarray(start, next)), validator.hasEscapedKey);
         }
         runStart = next;
         runLines = 0;
@@ -240,8 +243,7 @@ export class Relay {
 }
 
 /** Takes note of what a client says to the relay alone. What it does not know, it ignores. */
-function onControl(source: EbsocketConnection, line: Uint8Array): void {
-  const control: ControlLine = JSON.parse(new TextDecoder().decode(line));
-  const close = decodeClose(control);
+function onControl(source: EbsocketConnection, line: string, hasEscapedKey: boolean): void {
+  const close = decodeClose(parseLine(line, hasEscapedKey) as ControlLine);
   if (close) source.announce(close.reason, close.detail);
 }

@@ -77,6 +77,9 @@ export class LineValidator {
   /** Where the `\n` of the line checked last is; not set when it was invalid. */
   end = 0;
 
+  /** Whether some key of the line checked last is spelled with a backslash. */
+  hasEscapedKey = false;
+
   readonly #maxDepth: number;
   /** For each open bracket, the byte that closes it. */
   readonly #closers: Uint8Array;
@@ -108,6 +111,7 @@ export class LineValidator {
     this.#start = start;
     this.#seen = 0;
     this.#shapeFault = "";
+    this.hasEscapedKey = false;
 
     const empty = bytes[start] === CR ? start + 1 : start;
     if (bytes[empty] === LF) {
@@ -255,6 +259,7 @@ export class LineValidator {
     i = this.#string(bytes, i);
     if (i < 0) return i;
     this.#keyEnd = i;
+    if (this.#escaped) this.hasEscapedKey = true;
     i = skipSpace(bytes, i);
     if (bytes[i] !== COLON) return this.#fail('":"', bytes, i);
     return skipSpace(bytes, i + 1);

@@ -206,14 +206,18 @@ function streamLine(): fc.Arbitrary<Uint8Array> {
   );
 }
 
-/** Strings of any UTF-16 code units, lone surrogates and line separators included. */
-const anyString = fc.string({
-  unit: fc.oneof(
-    fc.constantFrom(...'ab"\\/\n\r\t\0\u0085\u2028\u2029\ufeff', "😀", "\ud800", "\udc00"),
-    fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)),
-  ),
-  maxLength: 12,
-});
+/** Any UTF-16 code unit, and more often than by chance one that is trouble somewhere. */
+const codeUnit = fc.oneof(
+  fc.constantFrom(...'ab"\\/\n\r\t\0\x1b\u0085\u2028\u2029\u202e\ufeff', "😀", "\ud800", "\udc00"),
+  fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)),
+);
+
+/** Strings of at most about `maxLength` code units, lone surrogates included. */
+export function anyText(maxLength: number): fc.Arbitrary<string> {
+  return fc.string({ unit: codeUnit, maxLength });
+}
+
+const anyString = anyText(12);
 
 /** Keys that are dangerous in JavaScript or that mean something elsewhere. */
 export const DANGEROUS_KEYS: readonly string[] = [

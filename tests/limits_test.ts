@@ -1,0 +1,46 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertThrows } from "@std/assert/throws";
+import { checkLimit, checkMaxLineBytes } from "../limits.ts";
+
+Deno.test("checkLimit() gives integers within the range back", () => {
+  for (const value of [3, 4, 9, 10]) assertEquals(checkLimit("size", value, 3, 10), value);
+  assertEquals(checkLimit("size", 0, 0), 0);
+  assertEquals(checkLimit("size", -5, -5, -5), -5);
+  assertEquals(checkLimit("size", Number.MAX_SAFE_INTEGER, 1), Number.MAX_SAFE_INTEGER);
+});
+
+Deno.test("checkLimit() takes Infinity as no limit, but only where there is no upper bound", () => {
+  assertEquals(checkLimit("size", Infinity, 1), Infinity);
+  assertThrows(() => checkLimit("size", Infinity, 1, 10), RangeError);
+  assertThrows(() => checkLimit("size", -Infinity, 1), RangeError);
+});
+
+Deno.test("checkLimit() refuses all other values with the name, the range and the value", () => {
+  for (const value of [2, 11, -3, 3.5, NaN, -Infinity]) {
+    const { message } = assertThrows(() => checkLimit("size", value, 3, 10), RangeError);
+    assertMatch(message, /\bsize\b.*\b3\b.*\b10\b/);
+    assertEquals(message.endsWith(`${value}`), true, message);
+  }
+  for (const value of [0, 0.5, NaN]) {
+    const { message } = assertThrows(() => checkLimit("count", value, 1), RangeError);
+    assertMatch(message, /\bcount\b.*\b1\b.*Infinity/);
+    assertEquals(message.endsWith(`${value}`), true, message);
+  }
+});
+
+Deno.test("checkLimit() refuses what is no number, as a program without types may pass it", () => {
+  const values: unknown[] = ["5", null, true, [5], { valueOf: () => 5 }, 5n];
+  for (const value of values) {
+    assertThrows(() => checkLimit("size", value as number, 3, 10), RangeError, "size");
+  }
+});
+
+Deno.test("checkMaxLineBytes() accepts 1 to 1 GiB, and means 1 MiB when nothing is said", () => {
+  assertEquals(checkMaxLineBytes(), 2 ** 20);
+  assertEquals(checkMaxLineBytes(undefined), 2 ** 20);
+  for (const value of [1, 2, 2 ** 20, 2 ** 30]) assertEquals(checkMaxLineBytes(value), value);
+  for (const value of [-1, 0, 1.5, 2 ** 30 + 1, Infinity, NaN]) {
+    assertThrows(() => checkMaxLineBytes(value), RangeError, "maxLineBytes");
+  }
+});

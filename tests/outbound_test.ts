@@ -1,0 +1,316 @@
+import { assertEquals } from "@std/assert/equals";
+import { concat } from "@std/bytes/concat";
+import fc from "fast-check";
+import { MAX_BATCH_BYTES, OutboundQueue } from "../outbound.ts";
+import { textOf, utf8 } from "./support/bytes.ts";
+import { fuzzRuns } from "./support/lines.ts";
+
+/** A line of `length` bytes, its newline included. */
+function line(length: number, char = "x"): Uint8Array<ArrayBuffer> {
+  return utf8(`${char.repeat(length - 1)}\n`);
+}
+
+/** Takes everything out of a queue, at most `step` bytes at a time. */
+function drain(queue: OutboundQueue, step = Infinity): Uint8Array {
+  const written: Uint8Array[] = [];
+  while (queue.bytes > 0) {
+    const batch = queue.batch();
+    const taken = batch.slice(0, Math.min(step, batch.length));
+    written.push(taken);
+    queue.consume(taken.length);
+  }
+  return concat(written);
+}
+
+Deno.test("OutboundQueue is empty at first", () => {
+  const queue = new OutboundQueue(100);
+  assertEquals([queue.maxBytes, queue.bytes, queue.lines], [100, 0, 0]);
+  assertEquals(queue.cut(), { lines: 0, bytes: 0 });
+});
+
+Deno.test("OutboundQueue.offer() accepts up to maxBytes and adds nothing beyond", () => {
+  const queue = new OutboundQueue(10);
+  assertEquals([queue.offer(line(4)), queue.offer(line(6))], [true, true]);
+  assertEquals([queue.bytes, queue.lines], [10, 2]);
+  assertEquals(queue.offer(line(1)), false);
+  assertEquals([queue.bytes, queue.lines], [10, 2]);
+  queue.batch();
+  queue.consume(1);
+  assertEquals([queue.offer(line(2)), queue.offer(line(1))], [false, true]);
+  assertEquals(queue.bytes, 10);
+});
+
+Deno.test("OutboundQueue.offer() accepts any block when nothing waits, so that none is unsendable", () => {
+  const queue = new OutboundQueue(10);
+  assertEquals(queue.offer(line(1000)), true);
+  assertEquals(queue.offer(line(1)), false);
+  drain(queue);
+  assertEquals(queue.offer(line(1000)), true);
+});
+
+Deno.test("OutboundQueue.append() accepts a last word whatever waits", () => {
+  const queue = new OutboundQueue(10);
+  queue.offer(line(10));
+  queue.append(line(50, "z"));
+  assertEquals([queue.bytes, queue.lines], [60, 2]);
+  assertEquals(queue.offer(line(1)), false);
+  assertEquals(textOf(drain(queue)), textOf(concat([line(10), line(50, "z")])));
+});
+
+Deno.test("OutboundQueue.batch() gives the same bytes until they are consumed", () => {
+  const queue = new OutboundQueue(1000);
+  queue.offer(utf8("one\ntwo\n"));
+  assertEquals(textOf(queue.batch()), "one\ntwo\n");
+  assertEquals(textOf(queue.batch()), "one\ntwo\n");
+  queue.consume(2);
+  assertEquals(textOf(queue.batch()), "e\ntwo\n");
+  queue.consume(6);
+  assertEquals([queue.bytes, queue.lines], [0, 0]);
+});
+
+Deno.test("OutboundQueue.batch() joins small blocks into one write", () => {
+  const queue = new OutboundQueue(1000);
+  for (const text of ["one\n", "two\n", "three\n"]) queue.offer(utf8(text));
+  assertEquals(textOf(queue.batch()), "one\ntwo\nthree\n");
+  queue.consume(5);
+  queue.offer(utf8("four\n"));
+  assertEquals(textOf(queue.batch()), "wo\nthree\nfour\n");
+});
+
+Deno.test("OutboundQueue.batch() gives at most MAX_BATCH_BYTES, and as much as fits", () => {
+  assertEquals(MAX_BATCH_BYTES, 65_536);
+  const queue = new OutboundQueue(Infinity);
+  queue.offer(line(200_000));
+  const sizes: number[] = [];
+  while (queue.bytes > 0) {
+    sizes.push(queue.batch().length);
+    queue.consume(queue.batch().length);
+  }
+  assertEquals(sizes, [65_536, 65_536, 65_536, 200_000 - 3 * 65_536]);
+
+  for (let i = 0; i < 4; i++) queue.offer(line(20_000));
+  assertEquals(queue.batch().length, 60_000);
+});
+
+Deno.test("OutboundQueue.batch() gives a block that is alone without copying it", () => {
+  const block = line(100);
+  const queue = new OutboundQueue(1000);
+  queue.offer(block);
+  assertEquals(queue.batch().buffer === block.buffer, true);
+});
+
+Deno.test("OutboundQueue.lines counts the lines that have not been written to their end", () => {
+  const queue = new OutboundQueue(1000);
+  queue.offer(utf8("one\ntwo\n"));
+  queue.offer(utf8("three\n"));
+  const counts: number[] = [];
+  while (queue.bytes > 0) {
+    counts.push(queue.lines);
+    queue.batch();
+    queue.consume(1);
+  }
+  assertEquals(counts, [3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]);
+});
+
+Deno.test("OutboundQueue.cut() drops all that has not been begun", () => {
+  const queue = new OutboundQueue(1000);
+  queue.offer(utf8("one\ntwo\n"));
+  queue.offer(utf8("three\n"));
+  assertEquals(queue.cut(), { lines: 3, bytes: 14 });
+  assertEquals([queue.bytes, queue.lines], [0, 0]);
+  queue.append(utf8("last\n"));
+  assertEquals(textOf(drain(queue)), "last\n");
+});
+
+Deno.test("OutboundQueue.cut() keeps the rest of a line that has been begun", () => {
+  const queue = new OutboundQueue(Infinity);
+  queue.offer(utf8("one\ntwo\nthree\n"));
+  assertEquals(queue.batch().length, 14);
+  queue.consume(14);
+  queue.offer(line(70_000, "a"));
+  queue.offer(utf8("next\n"));
+  queue.batch();
+  queue.consume(100);
+  assertEquals(queue.cut(), { lines: 1, bytes: 5 });
+  assertEquals([queue.bytes, queue.lines], [69_900, 1]);
+  queue.append(utf8("last\n"));
+  assertEquals(textOf(drain(queue)), `${"a".repeat(69_899)}\nlast\n`);
+});
+
+Deno.test("OutboundQueue.cut() keeps what is being written, up to the end of its last line", () => {
+  const queue = new OutboundQueue(Infinity);
+  const lines = "0123456789\n".repeat(10_000);
+  queue.offer(utf8(lines));
+  const batch = textOf(queue.batch());
+  const { bytes, lines: dropped } = queue.cut();
+  queue.append(utf8("last\n"));
+  // The write of the batch ends only now, and it may have taken all of it.
+  queue.consume(batch.length);
+  const written = batch + textOf(drain(queue));
+  assertEquals(written, `${"0123456789\n".repeat(Math.ceil(65_536 / 11))}last\n`);
+  assertEquals([bytes, dropped], [lines.length - (written.length - 5), 10_000 - 5958]);
+});
+
+Deno.test("OutboundQueue.cut() leaves a queue whose next batch is never empty", () => {
+  const queue = new OutboundQueue(Infinity);
+  const block = concat([line(65_536), line(65_536)]);
+  queue.offer(block);
+  queue.consume(queue.batch().length);
+  assertEquals(queue.cut(), { lines: 1, bytes: 65_536 });
+  queue.append(line(70_000));
+  assertEquals(queue.batch().length, 65_536);
+});
+
+Deno.test("OutboundQueue never changes a block, which other queues share", () => {
+  const blocks = [line(10, "a"), line(70_000, "b"), line(20, "c"), line(30, "d")];
+  const copies = blocks.map((block) => block.slice());
+  const queues = [1, 7, 5000, Infinity].map((step) => ({ step, queue: new OutboundQueue(1e6) }));
+  for (const block of blocks) for (const { queue } of queues) queue.offer(block);
+  for (const { step, queue } of queues) {
+    assertEquals(drain(queue, step === 1 ? 997 : step * 100), concat(copies));
+  }
+  assertEquals(blocks, copies);
+});
+
+/** One thing that happens to a queue. */
+type Step =
+  | { type: "offer" | "append"; lengths: number[] }
+  | { type: "write"; part: number }
+  | { type: "begin" }
+  | { type: "cut" };
+
+const lengths = fc.array(
+  fc.oneof(
+    { weight: 8, arbitrary: fc.integer({ min: 1, max: 40 }) },
+    { weight: 1, arbitrary: fc.constantFrom(1000, 30_000, 65_535, 65_536, 65_537) },
+  ),
+  { minLength: 1, maxLength: 3 },
+);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: lengths.map((lengths): Step => ({ type: "offer", lengths })) },
+  { weight: 1, arbitrary: lengths.map((lengths): Step => ({ type: "append", lengths })) },
+  { weight: 4, arbitrary: fc.nat(1000).map((part): Step => ({ type: "write", part })) },
+  { weight: 2, arbitrary: fc.constant<Step>({ type: "begin" }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ type: "cut" }) },
+);
+
+/**
+ * A queue next to a model of it: the text that has been accepted and not been dropped, and how much
+ * of that has been written.
+ */
+class Run {
+  readonly queue = new OutboundQueue(100_000);
+  readonly shared: [block: Uint8Array, copy: Uint8Array][] = [];
+  accepted = "";
+  written = "";
+  #count = 0;
+  /** The batch of a write that is under way. */
+  #batch: string | null = null;
+
+  #waiting(): number {
+    return this.accepted.length - this.written.length;
+  }
+
+  #block(lengths: number[]): Uint8Array {
+    const char = String.fromCharCode(0x61 + this.#count++ % 26);
+    const block = concat(lengths.map((length) => line(length, char)));
+    this.shared.push([block, block.slice()]);
+    return block;
+  }
+
+  do(step: Step): void {
+    if (step.type === "offer" || step.type === "append") this.#add(step.type, step.lengths);
+    else if (step.type === "cut") this.#cut();
+    else if (this.queue.bytes > 0) this.#write(step);
+    this.#check();
+  }
+
+  #add(type: "offer" | "append", lengths: number[]): void {
+    const block = this.#block(lengths);
+    if (type === "append") this.queue.append(block);
+    else {
+      const fits = this.#waiting() === 0 || this.#waiting() + block.length <= 100_000;
+      assertEquals(this.queue.offer(block), fits);
+      if (!fits) return;
+    }
+    this.accepted += textOf(block);
+  }
+
+  #write(step: Step): void {
+    this.#batch ??= textOf(this.queue.batch());
+    assertEquals(this.#batch.length > 0 && this.#batch.length <= MAX_BATCH_BYTES, true);
+    assertEquals(this.accepted.startsWith(this.#batch, this.written.length), true);
+    if (step.type !== "write") return;
+    const taken = Math.ceil(this.#batch.length * step.part / 1000);
+    this.queue.consume(taken);
+    this.written += this.#batch.slice(0, taken);
+    this.#batch = null;
+  }
+
+  #cut(): void {
+    const before = { lines: this.queue.lines, bytes: this.queue.bytes };
+    const dropped = this.queue.cut();
+    assertEquals(dropped, {
+      lines: before.lines - this.queue.lines,
+      bytes: before.bytes - this.queue.bytes,
+    });
+    const kept = this.accepted.slice(0, this.accepted.length - dropped.bytes);
+    assertEquals(kept === "" || kept.endsWith("\n"), true);
+    // No more is kept than has been begun, or is being written.
+    const begun = this.written.length + (this.#batch?.length ?? 0);
+    const partial = this.#batch === null && kept.length > this.written.length;
+    if (!partial) assertEquals(kept.slice(begun, -1).includes("\n"), false);
+    assertEquals(kept.length >= begun, true);
+    this.accepted = kept;
+  }
+
+  #check(): void {
+    assertEquals(this.queue.bytes, this.#waiting());
+    const waiting = this.accepted.slice(this.written.length);
+    assertEquals(this.queue.lines, waiting.split("\n").length - 1);
+  }
+}
+
+Deno.test("OutboundQueue does what a plain model does, and writes what it accepted, unchanged", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const run = new Run();
+      for (const each of steps) run.do(each);
+      while (run.queue.bytes > 0) run.do({ type: "write", part: 1000 });
+      assertEquals(run.written, run.accepted);
+      for (const [block, copy] of run.shared) assertEquals(indexOfChange(block, copy), -1);
+    }),
+    { numRuns: fuzzRuns(300) },
+  );
+});
+
+/** Where two arrays of one length differ first, or -1. */
+function indexOfChange(a: Uint8Array, b: Uint8Array): number {
+  return a.findIndex((byte, i) => byte !== b[i]);
+}
+
+Deno.test("OutboundQueue.cut() leaves whole lines only, after any partial write of any block", () => {
+  const blocks = ["a\n", "bbb\ncc\n", "\n", "dddd\n"];
+  const all = blocks.join("");
+  for (let first = 0; first <= all.length; first++) {
+    for (let second = 0; first + second <= all.length; second++) {
+      for (const isWriting of [false, true]) {
+        const queue = new OutboundQueue(100);
+        for (const block of blocks) queue.offer(utf8(block));
+        let written = "";
+        for (const taken of [first, second]) {
+          written += textOf(queue.batch().slice(0, taken));
+          queue.consume(taken);
+          if (queue.bytes === 0) break;
+        }
+        const batch = isWriting && queue.bytes > 0 ? textOf(queue.batch()) : "";
+        queue.cut();
+        queue.append(utf8("last\n"));
+        queue.consume(batch.length);
+        written += batch + textOf(drain(queue));
+        assertEquals(written.endsWith("\nlast\n") || written === "last\n", true);
+        assertEquals(all.startsWith(written.slice(0, -5)), true, written);
+      }
+    }
+  }
+});

@@ -1,0 +1,45 @@
+import { assertEquals } from "@std/assert/equals";
+import fc from "fast-check";
+import { parseLine } from "../parse.ts";
+
+Deno.test("parseLine() reads keys with escapes as they are spelled, whatever was parsed before", () => {
+  JSON.parse('{"a":[],"\\\\":0}');
+  assertEquals(parseLine('{"a":1,"\\n":0}', true), { a: 1, "\n": 0 });
+});
+
+Deno.test("parseLine() reads what JSON.stringify() writes, on both of its ways", () => {
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()),
+      fc.constantFrom(0, 1),
+      (value, indent) => {
+        // Without a line break, which no line has.
+        const text = JSON.stringify(value, null, indent).replaceAll("\n", " ");
+        assertEquals(JSON.stringify(parseLine(text, true)), JSON.stringify(value));
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  const text = '{"a":[1,-0.5e3,true,false,null,"x",[],{}],"b":{"c":{"d":"\\u00e9\\\\"}}}';
+  assertEquals(parseLine(text, true), parseLine(text, false));
+});
+
+Deno.test("parseLine() finds the end of a string behind any number of backslashes", () => {
+  for (let count = 0; count < 6; count++) {
+    const value = { ["\\".repeat(count)]: '"'.repeat(count) + "\\".repeat(count), z: 1 };
+    assertEquals(parseLine(JSON.stringify(value), true), value);
+  }
+});
+
+Deno.test("parseLine() makes a plain member of every key", () => {
+  const parsed = parseLine('{"__proto__":1,"constructor":2,"\\u0061":3,"":4}', true);
+  assertEquals(Object.keys(parsed), ["__proto__", "constructor", "a", ""]);
+  assertEquals(Object.getPrototypeOf(parsed) === Object.prototype, true);
+});
+
+Deno.test("parseLine() takes long strings and deep nesting", () => {
+  const long = { "\n": "\\".repeat(500_000) };
+  assertEquals(parseLine(JSON.stringify(long), true), long);
+  const deep = `{"\\n":${"[".repeat(999)}${"]".repeat(999)}}`;
+  assertEquals(JSON.stringify(parseLine(deep, true)), deep);
+});
