@@ -1,0 +1,66 @@
+/**
+ * Owns the lines that are measured: the same ones in every benchmark. Made with `JSON.stringify`
+ * alone, so that what is being measured has no part in making them. Must not know what is done with
+ * them.
+ *
+ * @module
+ */
+
+const encoder = new TextEncoder();
+
+/** The length of a message line, in bytes with its `\n`: a chat message with who and when. */
+export const LINE_BYTES = 146;
+
+/** All sequence numbers have ten digits, and so all message lines have one length. */
+const FIRST_SEQ = 1_000_000_000;
+
+/** The attributes of message number `index`. */
+export function messageAttributes(index: number): { seq: number; user: string; content: string } {
+  const attributes = { seq: FIRST_SEQ + index, user: "alice", content: "" };
+  const rest = LINE_BYTES - 1 - JSON.stringify({ event: "message", __dict__: attributes }).length;
+  attributes.content = "The quick brown fox jumps over the lazy dog. ".repeat(3).slice(0, rest);
+  return attributes;
+}
+
+/** `count` lines of {@link LINE_BYTES} each, no two of them alike. */
+export function messageLines(count: number): Uint8Array<ArrayBuffer> {
+  const { seq, ...rest } = messageAttributes(0);
+  const attributes = { seq, ...rest };
+  const bytes = new Uint8Array(count * LINE_BYTES);
+  for (let i = 0; i < count; i++) {
+    attributes.seq = seq + i;
+    encoder.encodeInto(toLine("message", attributes), bytes.subarray(i * LINE_BYTES));
+  }
+  return bytes;
+}
+
+/** `count` lines of 16 KiB each, nearly all of it one string. */
+export function longLines(count: number): Uint8Array<ArrayBuffer> {
+  const length = 16_384 - toLine("file", { data: "" }).length;
+  return encoder.encode(toLine("file", { data: "x".repeat(length) }).repeat(count));
+}
+
+/** `count` lines of numbers, short keys and brackets, nested 19 deep. */
+export function numberLines(count: number): Uint8Array<ArrayBuffer> {
+  const rows = Array.from({ length: 8 }, (_, i) => [i, -i * 1.5, i / 7, i * 1e21, -1e-9 * i]);
+  let tree: object = { ok: true, none: null };
+  for (let i = 0; i < 8; i++) tree = { i, x: [tree, i * 0.1] };
+  return encoder.encode(toLine("sample", { t: 1753.25, rows, tree }).repeat(count));
+}
+
+/** `count` lines of text that is mostly not ASCII, with escapes in between. */
+export function unicodeLines(count: number): Uint8Array<ArrayBuffer> {
+  const content = 'Zwölf Boxkämpfer \\ "Съешь же ещё" \n 色は匂へど 散りぬるを 🦊🐶';
+  return encoder.encode(toLine("message", { user: "Zoë", content }).repeat(count));
+}
+
+/** `bytes` in pieces of at most `size` bytes. */
+export function toChunks(bytes: Uint8Array, size: number): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (let i = 0; i < bytes.length; i += size) chunks.push(bytes.subarray(i, i + size));
+  return chunks;
+}
+
+function toLine(event: string, attributes: object): string {
+  return `${JSON.stringify({ event, __dict__: attributes })}\n`;
+}

@@ -1,0 +1,242 @@
+/**
+ * Owns the end-to-end benchmark: flags to runs, runs to figures. Must not know how traffic is made.
+ *
+ * Each run has a relay of its own, warmed up before anything is measured. What is compared is run
+ * in turn, so that whatever else the machine does meets all of it alike.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { LINE_BYTES, messageLines } from "./fixtures.ts";
+import { describeCommit, describeMachine } from "./machine.ts";
+import { RelayProcess } from "./relay_process.ts";
+import { Traffic } from "./traffic.ts";
+
+const HELP = `Measure the relay command from end to end: one publisher, many subscribers, raw TCP.
+
+Usage: deno run -A bench/relay.ts [options]
+
+Options:
+  --subscribers N,N,...    How many connections receive (default 1,50)
+  --events N               Events to measure in each run (default 1000000)
+  --repeat N               Runs of each kind (default 5)
+  --in-flight N            Events published and not yet received by all (default 4096)
+  --compare FOLDER         Measure the checkout in FOLDER too, in turn with this one
+  --help                   Show this help
+
+Every delivery is checked; a lost, doubled, reordered or changed one ends it with exit code 1.
+`;
+
+/** Events sent before the measurement begins, for the compiler. */
+const WARM_UP_EVENTS = 20_000;
+
+/** The most that is published in a run: its lines lie in memory. */
+const MAX_EVENTS = 5_000_000;
+
+const ROOT = Deno.realPathSync(new URL("..", import.meta.url));
+
+/** What the command line asks for. */
+interface Plan {
+  subscribers: number[];
+  events: number;
+  repeat: number;
+  inFlight: number;
+  folders: string[];
+}
+
+/** A relay and a number of subscribers, with what was measured. */
+interface Case {
+  folder: string;
+  subscribers: number;
+  samples: Sample[];
+}
+
+/** One run. */
+interface Sample {
+  seconds: number;
+  /** `null` where the system does not tell. */
+  cpuMicros: number | null;
+}
+
+/** A command line that makes no sense. */
+class UsageError extends Error {}
+
+/** Runs the command. Resolves to its exit code. */
+async function main(args: string[]): Promise<number> {
+  try {
+    const plan = parse(args);
+    if (plan === null) console.log(HELP.trimEnd());
+    else await run(plan, onInterrupt());
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      console.error(`error: ${error.message}; --help shows the options`);
+      return 2;
+    }
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    return 1;
+  }
+}
+
+/** Aborts when the user has had enough, so that no relay is left running. */
+function onInterrupt(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = () => controller.abort(new Error("Interrupted"));
+  Deno.addSignalListener("SIGINT", interrupt);
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", interrupt);
+  return controller.signal;
+}
+
+/** The plan that `args` make, or `null` if they ask for help. */
+function parse(args: string[]): Plan | null {
+  const flags = parseArgs(args, {
+    string: ["subscribers", "events", "repeat", "in-flight", "compare"],
+    boolean: ["help"],
+    default: { subscribers: "1,50", events: "1000000", repeat: "5", "in-flight": "4096" },
+    unknown(arg: string, key?: string) {
+      throw new UsageError(`Unknown ${key === undefined ? "argument" : "option"} ${quote(arg)}`);
+    },
+  });
+  if (flags.help) return null;
+  return {
+    subscribers: flags.subscribers.split(",").map((text: string) =>
+      toInteger("--subscribers", text, 10_000)
+    ),
+    events: toInteger("--events", flags.events, MAX_EVENTS),
+    repeat: toInteger("--repeat", flags.repeat, 1000),
+    inFlight: toInteger("--in-flight", flags["in-flight"], 50_000),
+    folders: flags.compare === undefined ? [ROOT] : [ROOT, toFolder(flags.compare)],
+  };
+}
+
+function toInteger(flag: string, text: string, most: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
+  throw new UsageError(`${flag} must be an integer from 1 to ${most}, not ${quote(text)}`);
+}
+
+function toFolder(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    throw new UsageError(`--compare must be a folder that is there, not ${quote(path)}`);
+  }
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+async function run(plan: Plan, signal: AbortSignal): Promise<void> {
+  await printHead(plan);
+  const cases: Case[] = plan.subscribers.flatMap((subscribers) =>
+    plan.folders.map((folder) => ({ folder, subscribers, samples: [] }))
+  );
+  const lines = messageLines(WARM_UP_EVENTS + plan.events);
+  for (let i = 0; i < plan.repeat; i++) {
+    for (const each of cases) each.samples.push(await tryMeasure(each, lines, plan, signal));
+  }
+  printTable([HEADINGS, ...cases.map((each) => toRow(each, plan))]);
+}
+
+/** One run; its error says which. */
+async function tryMeasure(
+  each: Case,
+  lines: Uint8Array<ArrayBuffer>,
+  plan: Plan,
+  signal: AbortSignal,
+): Promise<Sample> {
+  try {
+    return await measure(each, lines, plan, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason = error instanceof Error ? error.message : error;
+    throw new Error(
+      `Cannot measure ${nameOf(each.folder)} relay, ${each.subscribers} subscribers: ${reason}`,
+      { cause: error },
+    );
+  }
+}
+
+async function measure(
+  { folder, subscribers }: Case,
+  lines: Uint8Array<ArrayBuffer>,
+  { events, inFlight }: Plan,
+  signal: AbortSignal,
+): Promise<Sample> {
+  await using relay = await RelayProcess.start(folder, signal);
+  using traffic = await Traffic.connect({ port: relay.port, subscribers, lines, inFlight });
+  await traffic.publish(WARM_UP_EVENTS);
+  const cpuBefore = relay.cpuMicros();
+  const before = performance.now();
+  await traffic.publish(events);
+  const seconds = (performance.now() - before) / 1000;
+  const cpuAfter = relay.cpuMicros();
+  await traffic.finish();
+  return {
+    seconds,
+    cpuMicros: cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore,
+  };
+}
+
+async function printHead({ folders, events, inFlight, repeat }: Plan): Promise<void> {
+  console.log(await describeMachine());
+  for (const folder of folders) {
+    console.log(`${nameOf(folder)}: commit ${await describeCommit(folder)}`);
+  }
+  console.log(
+    `${format(events)} events of ${LINE_BYTES} bytes, at most ${format(inFlight)} in flight; ` +
+      `median (min–max) of ${repeat}\n`,
+  );
+}
+
+const HEADINGS = [
+  "relay",
+  "subscribers",
+  "events/s",
+  "deliveries/s",
+  "relay CPU µs/event",
+  "relay CPU busy %",
+];
+
+function toRow({ folder, subscribers, samples }: Case, { events }: Plan): string[] {
+  return [
+    nameOf(folder),
+    `${subscribers}`,
+    summarise(samples.map(({ seconds }) => events / seconds)),
+    summarise(samples.map(({ seconds }) => events * subscribers / seconds)),
+    summarise(samples.map(({ cpuMicros }) => cpuMicros && cpuMicros / events), 2),
+    summarise(samples.map(({ cpuMicros, seconds }) => cpuMicros && cpuMicros / seconds / 1e4)),
+  ];
+}
+
+function nameOf(folder: string): string {
+  return folder === ROOT ? "this" : "other";
+}
+
+/** `median (min–max)`, or `n/a` if a value is missing. */
+function summarise(values: (number | null)[], digits = 0): string {
+  const sorted = values.filter((value) => value !== null).toSorted((a, b) => a - b);
+  if (sorted.length < values.length) return "n/a";
+  const middle = (sorted.length - 1) / 2;
+  const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
+  const [least, most] = [sorted[0]!, sorted.at(-1)!];
+  return `${format(median, digits)} (${format(least, digits)}–${format(most, digits)})`;
+}
+
+function format(value: number, digits = 0): string {
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+function printTable(rows: string[][]): void {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  for (const row of rows) {
+    console.log(row.map((cell, column) => cell.padStart(widths[column]!)).join("  "));
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
