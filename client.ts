@@ -36,7 +36,7 @@ import { type CloseInfo, ConnectError, ConnectionClosedError, EbsocketError } fr
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
 import type { LineBlock } from "./framing.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
-import { checkLimit } from "./limits.ts";
+import { after, checkLimit } from "./limits.ts";
 
 /** Options of {@link EbsocketClient}. */
 export interface ClientOptions extends ConnectionOptions, InboxOptions {
@@ -160,7 +160,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
     this.#isConnecting = true;
     const attempt = new AbortController();
     const giveUp = () => attempt.abort();
-    const timer = timeout === Infinity ? undefined : setTimeout(giveUp, timeout);
+    const timer = after(timeout, giveUp);
     signal?.addEventListener("abort", giveUp);
     try {
       signal?.throwIfAborted();

@@ -13,7 +13,7 @@ import { type Address, formatAddress, toAddress } from "./address.ts";
 import { encodeClose } from "./control.ts";
 import { type CloseInfo, type CloseReason, ConnectionClosedError } from "./errors.ts";
 import { type LineBlock, LineSplitter, type LineSplitterOptions } from "./framing.ts";
-import { checkLimit, checkMaxLineBytes } from "./limits.ts";
+import { checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
 import { Writer } from "./writer.ts";
 
 /** What a connection needs of a socket; `Deno.Conn` has it. */
@@ -65,7 +65,7 @@ export function checkConnectionOptions(
   return {
     maxLineBytes: checkMaxLineBytes(maxLineBytes),
     maxPendingBytes: checkLimit("maxPendingBytes", maxPendingBytes, 1),
-    drainTimeout: checkLimit("drainTimeout", drainTimeout, 1, 2 ** 31 - 1),
+    drainTimeout: checkLimit("drainTimeout", drainTimeout, 1, MAX_TIMER_MS),
   };
 }
 

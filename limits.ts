@@ -1,8 +1,11 @@
 /**
- * Owns the check of numeric options, and the one limit that several modules share.
+ * Owns what numeric options have in common: their check, and the limits that several modules share.
  *
  * @module
  */
+
+/** The longest time that a timer can run, in milliseconds; a longer one would fire at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * The longest line by default, in bytes without its end: 1 MiB, the `max_payload` of nats-server.
@@ -27,4 +30,12 @@ export function checkLimit(name: string, value: number, least: number, most = In
   throw new RangeError(
     `Invalid ${name}: expected an integer ${range}, got ${Deno.inspect(value)}`,
   );
+}
+
+/**
+ * A timer that calls `callback` after `ms` milliseconds; none if that is longer than a timer can
+ * run, nearly 25 days, which is as good as never.
+ */
+export function after(ms: number, callback: () => void): ReturnType<typeof setTimeout> | undefined {
+  return ms > MAX_TIMER_MS ? undefined : setTimeout(callback, ms);
 }

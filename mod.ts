@@ -26,7 +26,8 @@
  *
  * To change something, open:
  *
- * - `event.ts` for what an event is, `codec.ts` and `validate.ts` for its JSON;
+ * - `event.ts` for what an event is; `codec.ts` to write its JSON, `validate.ts` to check it,
+ *   `parse.ts` and `decoder.ts` to read it;
  * - `framing.ts` for lines and streams, `control.ts` for the lines between two neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread;
  * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;

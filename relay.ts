@@ -27,7 +27,7 @@ import type { EbsocketConnection } from "./connection.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import type { LineBlock } from "./framing.ts";
-import { checkLimit } from "./limits.ts";
+import { after, checkLimit } from "./limits.ts";
 import { parseLine } from "./parse.ts";
 import type { EbsocketServer, ServeOptions } from "./server.ts";
 import { LineValidator } from "./validate.ts";
@@ -229,9 +229,9 @@ export class Relay {
   async close({ timeout = 5000 }: RelayCloseOptions = {}): Promise<void> {
     checkLimit("timeout", timeout, 0);
     this.server.close();
-    const timer = setTimeout(() => {
+    const timer = after(timeout, () => {
       for (const connection of this.#clients.keys()) connection.abort();
-    }, Math.min(timeout, 2 ** 31 - 1));
+    });
     await this.closed;
     clearTimeout(timer);
   }

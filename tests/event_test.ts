@@ -233,12 +233,15 @@ Deno.test("EbsocketEvent.asBytes() leaves no line separator raw, and loses no ch
     "\u0000",
     "\ufeff",
   ];
-  const event = new EbsocketEvent("\u2028", Object.fromEntries(texts.map((text) => [text, text])));
+  const event = new EbsocketEvent(
+    "\u2028",
+    Object.fromEntries(texts.map((text): [string, unknown] => [text, text])),
+  );
   const bytes = event.asBytes();
   assertEquals(/[\n\r\u0085\u2028\u2029]/.test(textOf(bytes)), false);
   const back = EbsocketEvent.fromBytes(bytes);
   assertEquals(back.event, "\u2028");
-  assertEquals(Object.entries(back.__dict__), texts.map((text) => [text, text]));
+  assertEquals(Object.entries(back.__dict__), texts.map((text): [string, unknown] => [text, text]));
 });
 
 Deno.test("EbsocketEvent keeps attributes with dangerous names as plain attributes of its own", () => {

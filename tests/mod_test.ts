@@ -1,0 +1,58 @@
+import { assertEquals } from "@std/assert/equals";
+import config from "../deno.json" with { type: "json" };
+import * as mod from "../mod.ts";
+
+Deno.test("mod.ts exports the documented classes and functions, and no others", () => {
+  assertEquals(Object.keys(mod).sort(), [
+    "ConnectError",
+    "ConnectionClosedError",
+    "EbsocketClient",
+    "EbsocketError",
+    "EbsocketEvent",
+    "EbsocketServer",
+    "EbsocketSystem",
+    "EventDecoderStream",
+    "EventEncoderStream",
+    "EventFormatError",
+    "FramingError",
+    "LineBlock",
+    "LineSplitter",
+    "formatAddress",
+    "getLocalIp",
+  ]);
+});
+
+Deno.test("every entry point can be imported without any permission, and prints nothing", async () => {
+  const source = Object.keys(config.exports)
+    .map((entry) => `import "${config.name}${entry.slice(1)}";`)
+    .join("");
+  const path = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(path, source);
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-prompt", `--config=${import.meta.dirname}/../deno.json`, path],
+  }).output();
+  await Deno.remove(path);
+  const decoder = new TextDecoder();
+  assertEquals([code, decoder.decode(stdout), decoder.decode(stderr)], [0, "", ""]);
+});
+
+Deno.test("mod.ts loads the command only when it is run", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", `${import.meta.dirname}/../mod.ts`],
+  }).output();
+  const graph: { modules: { specifier: string; dependencies?: Dependency[] }[] } = JSON.parse(
+    new TextDecoder().decode(stdout),
+  );
+  const importers = graph.modules.flatMap(({ specifier, dependencies = [] }) =>
+    dependencies
+      .filter((dependency) => dependency.specifier === "./cli.ts")
+      .map(({ isDynamic = false }) => [specifier.split("/").at(-1), isDynamic])
+  );
+  assertEquals(importers, [["mod.ts", true]]);
+});
+
+/** One import, as `deno info` tells of it. */
+interface Dependency {
+  specifier: string;
+  isDynamic?: boolean;
+}

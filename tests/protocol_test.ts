@@ -1,0 +1,144 @@
+// PROTOCOL.md says what the code does: its tables are read here, row by row.
+
+import { assertEquals } from "@std/assert/equals";
+import { checkConnectionOptions } from "../connection.ts";
+import { encodeClose } from "../control.ts";
+import type { CloseReason } from "../errors.ts";
+import { LineSplitter } from "../framing.ts";
+import { MAX_BATCH_BYTES } from "../outbound.ts";
+import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../validate.ts";
+import { raw, utf8, withNewline } from "./support/bytes.ts";
+import { judge } from "./support/reference.ts";
+
+const protocol = await read("PROTOCOL.md");
+
+async function read(name: string): Promise<string> {
+  const text = await Deno.readTextFile(new URL(`../${name}`, import.meta.url));
+  return text.replaceAll("\r\n", "\n");
+}
+
+/** The text between a heading and the next one of any level. */
+function section(heading: string): string {
+  const start = protocol.indexOf(`\n${heading}\n`);
+  assertEquals(start >= 0, true, `PROTOCOL.md has no ${heading}`);
+  const text = protocol.slice(start + heading.length + 2);
+  const end = text.search(/^#/m);
+  return end < 0 ? text : text.slice(0, end);
+}
+
+/** The cells of the table under a heading, row by row, without its head. */
+function table(heading: string): string[][] {
+  const rows = section(heading).split("\n").filter((line) => line.startsWith("|"));
+  return rows.slice(2).map((row) => row.split("|").slice(1, -1).map((cell) => cell.trim()));
+}
+
+/** What is in the one code span that a cell is. */
+function code(cell: string | undefined): string {
+  const [, content] = /^`([^`]+)`$/.exec(cell ?? "") ?? [];
+  assertEquals(content !== undefined, true, `${cell} is no code span`);
+  return content!;
+}
+
+/** What a receiver makes of a stream: the kinds of its lines, then the reason for its end. */
+function receive(stream: Uint8Array): string[] {
+  const splitter = new LineSplitter();
+  const validator = new LineValidator();
+  const result: string[] = [];
+  const { bytes } = splitter.push(stream);
+  for (let start = 0; start < bytes.length; start = validator.end + 1) {
+    const kind = validator.validate(bytes, start);
+    if (kind === "invalid") return [...result, validator.fault.code];
+    result.push(kind === "empty" ? "keep-alive" : kind);
+  }
+  if (splitter.fault) return [...result, splitter.fault.code];
+  return [...result, splitter.unfinishedBytes > 0 ? "truncated" : "eof"];
+}
+
+Deno.test("PROTOCOL.md lists valid lines, and the code accepts each as what it is said to be", () => {
+  const rows = table("### Valid lines");
+  assertEquals(rows.length >= 30, true);
+  for (const [line, kind] of rows) {
+    assertEquals(receive(withNewline(raw(code(line)))), [kind, "eof"], line);
+  }
+  assertEquals(new Set(rows.map(([, kind]) => kind)), new Set(["event", "control", "keep-alive"]));
+});
+
+Deno.test("PROTOCOL.md lists invalid lines, and the code refuses each for the reason given", () => {
+  const rows = table("### Invalid lines");
+  assertEquals(rows.length >= 55, true);
+  for (const [line, reason] of rows) {
+    assertEquals(receive(withNewline(raw(code(line)))), [code(reason)], line);
+  }
+  const reasons = ["bad-event", "bad-json", "bad-utf8", "line-too-long", "too-deep"];
+  assertEquals([...new Set(rows.map(([, reason]) => code(reason)))].sort(), reasons);
+});
+
+Deno.test("PROTOCOL.md lists lines of which the reference thinks the same", () => {
+  for (const [line, kind] of table("### Valid lines")) {
+    const verdict = judge(raw(code(line)));
+    assertEquals(verdict.kind === "empty" ? "keep-alive" : verdict.kind, kind, line);
+  }
+  for (const [line, reason] of table("### Invalid lines")) {
+    if (code(reason) === "line-too-long") continue; // which is not for the reference to say
+    assertEquals(judge(raw(code(line))).faults.includes(code(reason)), true, line);
+  }
+});
+
+Deno.test("PROTOCOL.md lists lines that differ, none of them twice", () => {
+  const lines = [...table("### Valid lines"), ...table("### Invalid lines")].map(([line]) => line);
+  assertEquals(lines.filter((line, i) => lines.indexOf(line) !== i), []);
+});
+
+Deno.test("PROTOCOL.md lists streams, and the code ends each as it says", () => {
+  const rows = table("### Streams");
+  assertEquals(rows.length >= 14, true);
+  for (const [stream, result] of rows) {
+    const expected = result?.split(", ").map((part) => part.replaceAll("`", ""));
+    assertEquals(receive(raw(code(stream))), expected ?? [], stream);
+  }
+});
+
+Deno.test("PROTOCOL.md lists every close reason, and says which of them are told", async () => {
+  const rows = table("## Close reasons");
+  const union = /export type CloseReason =([^;]*);/.exec(await read("errors.ts"))?.[1] ?? "";
+  const reasons = Array.from(union.matchAll(/"([\w-]+)"/g), ([, reason]) => reason!);
+  assertEquals(reasons.length >= 16, true);
+  assertEquals(rows.map(([reason]) => code(reason)).sort(), reasons.sort());
+  const told = rows.map(([reason]) => encodeClose(code(reason) as CloseReason, "") !== null);
+  assertEquals(rows.map(([, told]) => told), told.map((isTold) => isTold ? "yes" : "no"));
+  assertEquals(rows.every(([, , meaning]) => meaning !== ""), true);
+});
+
+Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
+  const keys = table("## Lines").map(([key]) => code(key));
+  const validator = new LineValidator();
+  const isAccepted = (key: string, times: number): boolean => {
+    const value = key === "__dict__" ? "{}" : '"x"';
+    const members = Array(times).fill(`"${key}":${value}`);
+    if (key !== "event" && key !== "control") members.push('"event":"x"');
+    return validator.validate(utf8(`{${members.join(",")}}\n`), 0) !== "invalid";
+  };
+  assertEquals(keys.length, 8);
+  assertEquals(keys.filter((key) => !isAccepted(key, 1)), []);
+  assertEquals(keys.filter((key) => isAccepted(key, 2)), []);
+  assertEquals(isAccepted("another", 2), true);
+});
+
+Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
+  const limits = table("## Limits").map(([, limit]) => Number(code(limit)));
+  const { maxLineBytes, maxPendingBytes } = checkConnectionOptions({});
+  assertEquals(limits, [
+    maxLineBytes,
+    DEFAULT_MAX_DEPTH,
+    MAX_NAME_BYTES,
+    maxPendingBytes,
+    MAX_BATCH_BYTES,
+  ]);
+  assertEquals(new LineSplitter().maxLineBytes, maxLineBytes);
+});
+
+Deno.test("PROTOCOL.md shows lines in its text that are what it says", () => {
+  const examples = Array.from(protocol.matchAll(/^`(\{.*\})` is/gm), ([, line]) => line!);
+  const kinds = examples.map((line) => receive(utf8(`${line}\n`))[0]);
+  assertEquals(kinds, ["event", "control"]);
+});
