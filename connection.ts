@@ -309,7 +309,7 @@ export class EbsocketConnection {
   close(reason: CloseReason = "local", detail = ""): Promise<CloseInfo> {
     if (this.#phase === "open") {
       this.#discarding = true;
-      this.#beginClosing(reason, detail);
+      this.#tell(reason, detail);
       if (!this.#sink) this.#finish();
     }
     return this.closed;
@@ -336,12 +336,17 @@ export class EbsocketConnection {
     return this.toString();
   }
 
+  /** Begins to close, and tells the peer why, if it could not know. */
+  #tell(reason: CloseReason, detail: string): void {
+    const line = encodeClose(reason, detail);
+    if (line) this.#writer?.append(line);
+    this.#beginClosing(reason, detail);
+  }
+
   #beginClosing(reason: CloseReason, detail: string): void {
     this.#phase = "closing";
     this.#reason = reason;
     this.#detail = detail;
-    const line = encodeClose(reason, detail);
-    if (line) this.#writer?.append(line);
     this.#wakeReader();
     this.#watchDrain();
     this.#advance();
@@ -373,7 +378,7 @@ export class EbsocketConnection {
     if (this.#phase === "open") {
       const lost = this.#splitter!.unfinishedBytes;
       if (lost > 0) {
-        this.#beginClosing("truncated", `${lost} bytes after the last newline were dropped`);
+        this.#tell("truncated", `${lost} bytes after the last newline were dropped`);
       } else {
         const { reason, detail } = this.#announced ?? { reason: "eof", detail: "" };
         this.#beginClosing(reason, detail);

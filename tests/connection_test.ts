@@ -254,6 +254,7 @@ Deno.test("EbsocketConnection.announce() gives the reason for the end that follo
   connection.announce("shutdown", "maintenance");
   duplex.receive(null);
   assertEquals(await connection.closed, { ...CLEAN, reason: "shutdown", detail: "maintenance" });
+  assertEquals(duplex.written, "");
 });
 
 Deno.test("EbsocketConnection.start() refuses a second start and limits out of range", () => {
