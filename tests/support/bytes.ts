@@ -39,12 +39,12 @@ export function raw(notation: string): Uint8Array<ArrayBuffer> {
       parts.push(new Uint8Array(Number(match[2] ?? 1)).fill(Number.parseInt(match[1]!, 16)));
     }
   }
-  return concat(parts);
+  return new Uint8Array(concat(parts));
 }
 
 /** `bytes` with a `\n` behind them. */
 export function withNewline(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return concat([bytes, utf8("\n")]);
+  return new Uint8Array(concat([bytes, utf8("\n")]));
 }
 
 /** Copies of the pieces of `bytes` that begin at 0 and at each of the ascending `cuts`. */

@@ -1,0 +1,146 @@
+// What the compiler must accept and refuse. `deno check` and `deno test` fail where a line below
+// `@ts-expect-error` compiles, and where a type is not the one that it is compared with.
+
+import { assertEquals } from "@std/assert/equals";
+import type { Address } from "../address.ts";
+import type { EbsocketClient } from "../client.ts";
+import type { EbsocketConnection } from "../connection.ts";
+import { type CloseReason, EventFormatError, FramingError } from "../errors.ts";
+import { EbsocketEvent, type EventOf, type OpenAttributes, type SendableEvent } from "../event.ts";
+import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
+import type { EbsocketSystem } from "../system.ts";
+
+type Chat = { message: { content: string }; join: { name: string } };
+
+/** The same as an interface, which has no index signature. */
+interface ChatInterface {
+  message: { content: string };
+  join: { name: string };
+}
+
+/** `true` if two types are the same; `any` is the same as nothing but itself. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+  : false;
+
+/** Compiles only for `true`; gives it back, so that it can be asserted. */
+function isSame<S extends true>(same: S): S {
+  return same;
+}
+
+// The snippet of the design, as it stands there.
+async function chat(client: EbsocketClient<Chat>): Promise<void> {
+  for await (const event of client) {
+    if (event.compareType("message")) event.__dict__.content.toUpperCase();
+    if (event.event === "join") event.getAttribute("name");
+  }
+  // @ts-expect-error content is a string
+  client.sendEvent(new EbsocketEvent("message", { content: 1 }));
+}
+
+async function moreChat(client: EbsocketClient<Chat>): Promise<void> {
+  client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+  // @ts-expect-error there is no such event
+  client.sendEvent(new EbsocketEvent("leave", { name: "x" }));
+  // @ts-expect-error content is missing
+  client.sendEvent(new EbsocketEvent("message", {}));
+  // @ts-expect-error content is missing
+  client.sendEvent(new EbsocketEvent("message"));
+  // @ts-expect-error the attributes are those of another event
+  client.sendEvent(new EbsocketEvent("join", { content: "hi" }));
+  const received = await client.recvEvent();
+  isSame<Same<typeof received, EventOf<Chat> | null>>(true);
+  const [events, connected] = await client.pump();
+  isSame<Same<typeof events, EventOf<Chat>[]>>(true);
+  isSame<Same<typeof connected, boolean>>(true);
+}
+
+async function chatServer(system: EbsocketSystem<ChatInterface>): Promise<void> {
+  const [, newEvents] = await system.pump();
+  for (const event of newEvents) {
+    const connection: EbsocketConnection = event.fromConnection;
+    isSame<Same<typeof connection.address, Address>>(true);
+    if (event.event === "message") {
+      isSame<Same<typeof event.__dict__.content, string>>(true);
+      system.sendEventTo(event.fromConnection, new EbsocketEvent("join", { name: "x" }));
+    }
+  }
+  // @ts-expect-error name is a string
+  system.sendEventToClients(new EbsocketEvent("join", { name: 1 }));
+}
+
+async function open(client: EbsocketClient): Promise<void> {
+  client.sendEvent(new EbsocketEvent("anything", { a: 1 }));
+  client.sendEvent(new EbsocketEvent("nothing"));
+  const event: EbsocketEvent<string, OpenAttributes> | null = await client.recvEvent();
+  // @ts-expect-error the event may be null
+  event.event;
+  // @ts-expect-error nothing is known of the attributes
+  event?.__dict__.content.toUpperCase();
+}
+
+async function streams(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+  for await (const event of bytes.pipeThrough(new EventDecoderStream<Chat>())) {
+    isSame<Same<typeof event, EventOf<Chat>>>(true);
+  }
+  const writer = new EventEncoderStream<Chat>().writable.getWriter();
+  await writer.write(new EbsocketEvent("join", { name: "x" }));
+  // @ts-expect-error name is a string
+  await writer.write(new EbsocketEvent("join", { name: 1 }));
+}
+
+/** What `event` says, told apart by the name in both ways. */
+function tell(event: EventOf<Chat>): string {
+  // @ts-expect-error not every event has content
+  event.__dict__.content;
+  if (event.compareType("message")) {
+    isSame<Same<typeof event.event, "message">>(true);
+    isSame<Same<typeof event.__dict__.content, string>>(true);
+    return event.__dict__.content.toUpperCase();
+  }
+  isSame<Same<typeof event.event, "join">>(true);
+  if (event.event === "join") {
+    const name = event.getAttribute("name");
+    isSame<Same<typeof name, string | null>>(true);
+    // @ts-expect-error there is no such attribute
+    event.getAttribute("content");
+    return `${name} joined`;
+  }
+  return "";
+}
+
+Deno.test("EbsocketEvent.compareType() tells the compiler and the program which event it is", () => {
+  assertEquals(tell(new EbsocketEvent("message", { content: "hi" })), "HI");
+  assertEquals(tell(new EbsocketEvent("join", { name: "Ada" })), "Ada joined");
+});
+
+// Never called: they are there to be compiled.
+export const compiled = [chat, moreChat, chatServer, open, streams];
+
+Deno.test("EbsocketEvent takes its types from what it is made of", () => {
+  const event = new EbsocketEvent("message", { content: "hi", count: 1 });
+  isSame<Same<typeof event, EbsocketEvent<"message", { content: string; count: number }>>>(true);
+  event.__dict__.count += 1;
+  // @ts-expect-error count is a number
+  event.__dict__.count = "two";
+  // @ts-expect-error there is no such attribute
+  event.getAttribute("contents");
+  // @ts-expect-error attributes are an object
+  type Wrong = EbsocketEvent<"message", string>;
+  const wrong: Wrong | null = null;
+  assertEquals([wrong, event.getAttribute("content")], [null, "hi"]);
+});
+
+Deno.test("SendableEvent is any event without a map, and one of the map's with one", () => {
+  const made = new EbsocketEvent("message", { content: "hi" });
+  const sendable: SendableEvent<Chat>[] = [made];
+  const open: SendableEvent<Record<string, OpenAttributes>>[] = [made, new EbsocketEvent("x")];
+  isSame<Same<SendableEvent<Chat>, EventOf<Chat>>>(true);
+  isSame<Same<SendableEvent<ChatInterface>, EventOf<ChatInterface>>>(true);
+  assertEquals([sendable.length, open.length], [1, 2]);
+});
+
+Deno.test("EventFormatError.code and FramingError.code are reasons to close a connection", () => {
+  const reason = (error: EventFormatError | FramingError): CloseReason => error.code;
+  assertEquals(reason(new EventFormatError("bad-json", "x")), "bad-json");
+  assertEquals(reason(new FramingError("truncated", "x")), "truncated");
+});
