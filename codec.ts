@@ -108,21 +108,19 @@ function whyNotJsonObject(value: object, parents: object[]): string {
   if (parents.length >= MAX_VALUE_DEPTH) {
     return `it nests deeper than ${MAX_VALUE_DEPTH} levels`;
   }
+  const json = "toJSON" in value && typeof value.toJSON === "function" ? value.toJSON("") : value;
+  if (typeof json !== "object") return whyNotJson(json, parents);
+  if (json === null) return "it has no JSON form";
+  const kind = kindOf(json);
+  if (kind !== "Object" && kind !== "Array") {
+    return `JSON has no ${kind}, send an array or a plain object`;
+  }
   parents.push(value);
   let reason = "";
-  if ("toJSON" in value && typeof value.toJSON === "function") {
-    const json: unknown = value.toJSON("");
-    reason = json === null ? "it has no JSON form" : whyNotJson(json, parents);
-  } else {
-    const kind = kindOf(value);
-    if (kind !== "Object" && kind !== "Array") {
-      reason = `JSON has no ${kind}, send an array or a plain object`;
-    }
-    // An index loop, so that the holes of a sparse array are seen as what they are.
-    const values: unknown[] = Array.isArray(value) ? value : Object.values(value);
-    for (let i = 0; i < values.length && reason === ""; i++) {
-      reason = whyNotJson(values[i], parents);
-    }
+  // An index loop, so that the holes of a sparse array are seen as what they are.
+  const values: unknown[] = Array.isArray(json) ? json : Object.values(json);
+  for (let i = 0; i < values.length && reason === ""; i++) {
+    reason = whyNotJson(values[i], parents);
   }
   parents.pop();
   return reason;

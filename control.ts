@@ -56,7 +56,7 @@ export function decodeClose(line: ControlLine): { reason: CloseReason; detail: s
     return { reason: "eof", detail: `the peer gave the unknown reason ${shown}` };
   }
   const detail = typeof line.detail === "string" ? line.detail : "";
-  return { reason, detail: printable(detail.slice(0, 2 * MAX_QUOTE)) };
+  return { reason, detail: printable(detail.slice(0, 2 * MAX_QUOTE).toWellFormed()) };
 }
 
 function isCloseReason(text: string): text is CloseReason {

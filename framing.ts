@@ -84,7 +84,7 @@ const NO_LINES = new LineBlock(NOTHING);
  * Cuts a byte stream into lines, without any I/O: chunks in, blocks of whole lines out.
  *
  * A line ends in `\n`, and one `\r` before that is dropped. One byte order mark at the start of
- * the stream is dropped too. Each byte is looked at once and copied at most twice, however small
+ * the stream is dropped too. Each byte is looked at once and copied a few times, however small
  * the chunks are.
  *
  * @example Lines from chunks that end anywhere

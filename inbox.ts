@@ -11,7 +11,7 @@ import { after, checkLimit } from "./limits.ts";
 export interface InboxOptions {
   /**
    * How many items may wait unread, from 1. At this mark the sockets are no longer read, so that
-   * TCP slows the senders down; below half of it they are read again.
+   * TCP slows the senders down; at half of it they are read again.
    *
    * @default {10_000}
    */

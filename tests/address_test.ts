@@ -43,6 +43,13 @@ Deno.test("checkAddress() refuses a port out of its range with a RangeError that
   }
 });
 
+Deno.test("checkAddress() refuses port 0 where one has to be named", () => {
+  assertEquals(checkAddress(["127.0.0.1", 0], 0), ["127.0.0.1", 0]);
+  assertEquals(checkAddress(["127.0.0.1", 1], 1), ["127.0.0.1", 1]);
+  const { message } = assertThrows(() => checkAddress(["127.0.0.1", 0], 1), RangeError);
+  assertEquals(/\b1 to 65535\b.*\b0$/.test(message), true, message);
+});
+
 Deno.test("checkAddress() refuses what is no pair with a TypeError", () => {
   const addresses: unknown[] = [undefined, null, 7982, {}, []];
   for (const address of addresses) {
@@ -67,6 +74,34 @@ Deno.test({
     const reachable = own.filter((address) => !/^(?:127\.|169\.254\.)/.test(address));
     const expected = reachable.length > 0 ? reachable : ["127.0.0.1"];
     assertEquals(expected.includes(getLocalIp()), true, `${getLocalIp()} of ${own}`);
+  },
+});
+
+/** What `getLocalIp()` gives on a machine that has these addresses. */
+function localIpWith(addresses: string[]): string {
+  const name = "networkInterfaces";
+  const own = Object.getOwnPropertyDescriptor(Deno, name)!;
+  const interfaces = addresses.map((address) => ({
+    address,
+    family: address.includes(":") ? "IPv6" : "IPv4",
+  }));
+  Object.defineProperty(Deno, name, { ...own, value: () => interfaces });
+  try {
+    return getLocalIp();
+  } finally {
+    Object.defineProperty(Deno, name, own);
+  }
+}
+
+Deno.test({
+  name: "getLocalIp() passes over loopback, link-local and IPv6 addresses",
+  permissions: { sys: ["networkInterfaces"] },
+  fn() {
+    const others = ["::1", "127.0.0.1", "127.1.2.3", "169.254.7.7", "fe80::1"];
+    assertEquals(localIpWith([...others, "192.168.1.7", "10.0.0.7"]), "192.168.1.7");
+    assertEquals(localIpWith(["169.253.1.1", ...others]), "169.253.1.1");
+    assertEquals(localIpWith(others), "127.0.0.1");
+    assertEquals(localIpWith([]), "127.0.0.1");
   },
 });
 

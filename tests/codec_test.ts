@@ -218,6 +218,18 @@ Deno.test("encodeText() encodes what an object says of itself with toJSON()", ()
   );
 });
 
+Deno.test("encodeText() checks what toJSON() gives as JSON.stringify takes it: without asking again", () => {
+  class Point {
+    x = 1;
+    toJSON(): this {
+      return this;
+    }
+  }
+  assertEquals(encodeText("a", { b: [new Point()] }), '{"event":"a","__dict__":{"b":[{"x":1}]}}');
+  // JSON.stringify would write {} for this date, since its toJSON() is not called any more.
+  assertThrows(() => encodeText("a", { b: { toJSON: () => new Date(0) } }), TypeError, '"b"');
+});
+
 Deno.test("encodeText() encodes an attribute called toJSON like any other", () => {
   assertEquals(
     encodeText("a", { toJSON: "x", b: { toJSON: 1 } }),

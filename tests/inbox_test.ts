@@ -201,6 +201,45 @@ Deno.test("Inbox.take() lets go of what it has given, even when the inbox is nev
   assertEquals(grown < COUNT * SIZE / 2, true, `${Math.round(grown / SIZE)} MiB are still held`);
 });
 
+/** How many items arrays copy or move while `work` runs. */
+function countMoved(work: () => void): number {
+  const { prototype } = Array;
+  const { slice, splice, shift } = prototype;
+  let moved = 0;
+  prototype.slice = function (this: unknown[], ...args: [number?, number?]) {
+    const result = slice.apply(this, args);
+    moved += result.length;
+    return result;
+  };
+  prototype.splice = function (this: unknown[], ...args: [number, number]) {
+    moved += this.length;
+    return splice.apply(this, args);
+  };
+  prototype.shift = function (this: unknown[]) {
+    moved += this.length;
+    return shift.call(this);
+  };
+  try {
+    work();
+  } finally {
+    Object.assign(prototype, { slice, splice, shift });
+  }
+  return moved;
+}
+
+Deno.test("Inbox.take() moves each item a few times at most, however many wait", () => {
+  for (const count of [100, 10_000, 100_000]) {
+    const { inbox } = makeInbox({ maxUnreadEvents: Infinity });
+    inbox.push(range(0, count), count);
+    let taken = 0;
+    const moved = countMoved(() => {
+      while (inbox.take() !== undefined) taken++;
+    });
+    assertEquals(taken, count);
+    assertEquals(moved <= 3 * count, true, `${moved} for ${count}`);
+  }
+});
+
 Deno.test("Inbox.claim() lets one reader in at a time, and names both", () => {
   const { inbox } = makeInbox();
   {

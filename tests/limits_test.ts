@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
-import { checkLimit, checkMaxLineBytes } from "../limits.ts";
+import { after, checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "../limits.ts";
 
 Deno.test("checkLimit() gives integers within the range back", () => {
   for (const value of [3, 4, 9, 10]) assertEquals(checkLimit("size", value, 3, 10), value);
@@ -42,5 +42,23 @@ Deno.test("checkMaxLineBytes() accepts 1 to 1 GiB, and means 1 MiB when nothing 
   for (const value of [1, 2, 2 ** 20, 2 ** 30]) assertEquals(checkMaxLineBytes(value), value);
   for (const value of [-1, 0, 1.5, 2 ** 30 + 1, Infinity, NaN]) {
     assertThrows(() => checkMaxLineBytes(value), RangeError, "maxLineBytes");
+  }
+});
+
+Deno.test("after() calls back, and its timer can be cleared before", async () => {
+  const calls: string[] = [];
+  clearTimeout(after(1, () => calls.push("cleared")));
+  await new Promise<void>((resolve) => after(5, resolve));
+  assertEquals(calls, []);
+});
+
+Deno.test("after() takes the longest time of a timer, and sets none for longer times", () => {
+  // A timer of the system that is given more than it can take fires after a millisecond.
+  assertEquals(MAX_TIMER_MS, 2_147_483_647);
+  const timer = after(MAX_TIMER_MS, () => {});
+  assertEquals(timer === undefined, false);
+  clearTimeout(timer);
+  for (const ms of [MAX_TIMER_MS + 1, 2 ** 40, Infinity]) {
+    assertEquals(after(ms, () => {}), undefined);
   }
 });

@@ -90,6 +90,9 @@ Deno.test("OutboundQueue.batch() gives at most MAX_BATCH_BYTES, and as much as f
 
   for (let i = 0; i < 4; i++) queue.offer(line(20_000));
   assertEquals(queue.batch().length, 60_000);
+  drain(queue);
+  for (const length of [20_000, 20_000, 25_536, 1]) queue.offer(line(length));
+  assertEquals(queue.batch().length, 65_536);
 });
 
 Deno.test("OutboundQueue.batch() gives a block that is alone without copying it", () => {

@@ -88,6 +88,9 @@ async function streams(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<
   await writer.write(new EbsocketEvent("join", { name: 1 }));
 }
 
+// Never called: they are there to be compiled.
+export const compiled = [chat, moreChat, chatServer, open, streams];
+
 /** What `event` says, told apart by the name in both ways. */
 function tell(event: EventOf<Chat>): string {
   // @ts-expect-error not every event has content
@@ -113,9 +116,6 @@ Deno.test("EbsocketEvent.compareType() tells the compiler and the program which 
   assertEquals(tell(new EbsocketEvent("join", { name: "Ada" })), "Ada joined");
 });
 
-// Never called: they are there to be compiled.
-export const compiled = [chat, moreChat, chatServer, open, streams];
-
 Deno.test("EbsocketEvent takes its types from what it is made of", () => {
   const event = new EbsocketEvent("message", { content: "hi", count: 1 });
   isSame<Same<typeof event, EbsocketEvent<"message", { content: string; count: number }>>>(true);
@@ -124,10 +124,7 @@ Deno.test("EbsocketEvent takes its types from what it is made of", () => {
   event.__dict__.count = "two";
   // @ts-expect-error there is no such attribute
   event.getAttribute("contents");
-  // @ts-expect-error attributes are an object
-  type Wrong = EbsocketEvent<"message", string>;
-  const wrong: Wrong | null = null;
-  assertEquals([wrong, event.getAttribute("content")], [null, "hi"]);
+  assertEquals(event.getAttribute("content"), "hi");
 });
 
 Deno.test("SendableEvent is any event without a map, and one of the map's with one", () => {

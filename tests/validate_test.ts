@@ -590,6 +590,40 @@ Deno.test("LineValidator.fault says at which byte of the line the fault is, and 
   }
 });
 
+Deno.test("LineValidator.fault names the key whose value has the wrong shape", () => {
+  const faults: [line: string, key: string][] = [
+    ['{"event":1}', "event"],
+    ['{"control":1}', "control"],
+    ['{"event":""}', "event"],
+    ['{"control":""}', "control"],
+    ['{"event":"a","__dict__":1}', "__dict__"],
+    ['{"event":"a","seq":1,"seq":1}', "seq"],
+    ['{"event":"a","\\u0065vent":"a"}', "event"],
+  ];
+  for (const [line, key] of faults) {
+    const validator = new LineValidator();
+    validator.validate(withNewline(raw(line)), 0);
+    assertEquals(validator.fault.message.includes(`"${key}"`), true, validator.fault.message);
+  }
+});
+
+Deno.test("LineValidator.hasEscapedKey tells whether a key of the line has a backslash", () => {
+  const lines: [line: string, expected: boolean][] = [
+    ['{"\\u0065vent":"a"}', true],
+    ['{"event":"a"}', false],
+    ['{"event":"\\u0065"}', false],
+    ['{"event":"a","\\n":1,"x":2}', true],
+    ["<>", false],
+    ['{"event":"a","__dict__":{"b":[{"c":"\\n"},{"d\\"":"x"},{"e":1}]}}', true],
+    ['{"event":"a","__dict__":{"b":[{"c":"\\n"},["\\n"]]}}', false],
+  ];
+  const validator = new LineValidator();
+  for (const [line, expected] of lines) {
+    validator.validate(withNewline(raw(line)), 0);
+    assertEquals(validator.hasEscapedKey, expected, line);
+  }
+});
+
 Deno.test("LineValidator.fault stays short and printable, whatever the line", () => {
   fc.assert(
     fc.property(fc.oneof(randomLine, jsonLine.map(utf8)), mutation, (line, change) => {
