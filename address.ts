@@ -27,7 +27,13 @@ export function formatAddress([hostname, port]: Address): string {
  * `address` if it is a host name and a port number, otherwise a `TypeError` or `RangeError`. Port 0
  * can only be listened on.
  */
-export function checkAddress([hostname, port]: Address, leastPort: 0 | 1 = 0): Address {
+export function checkAddress(address: Address, leastPort: 0 | 1 = 0): Address {
+  if (!Array.isArray(address)) {
+    throw new TypeError(
+      `Invalid address: expected [hostname, port], got ${Deno.inspect(address)}`,
+    );
+  }
+  const [hostname, port] = address;
   if (typeof hostname !== "string" || hostname === "") {
     throw new TypeError(`Invalid address: expected a host name, got ${Deno.inspect(hostname)}`);
   }

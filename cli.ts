@@ -9,6 +9,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type Address, formatAddress } from "./address.ts";
 import config from "./deno.json" with { type: "json" };
 import type { CloseInfo } from "./errors.ts";
+import { Log } from "./log.ts";
 import { printable, quote } from "./printable.ts";
 import { Relay, type RelayClient, type RelayOptions } from "./relay.ts";
 import { EbsocketServer } from "./server.ts";
@@ -26,19 +27,29 @@ Options:
   --max-pending-bytes N    Most that may wait for one client, in bytes; a client that
                            reads too slowly for that is closed (default 8388608)
   --max-clients N          Most clients at a time (default: no limit)
-  --log text|json|quiet    How to log who joins and leaves (default text)
-  --help                   Show this help
+  --log text|json|quiet    How to log who joins and leaves (default text; quiet
+                           says only where it listens)
+  -h, --help               Show this help
   --version                Show the version
 
 A client is anything that writes lines of JSON to a TCP socket:
   nc 127.0.0.1 7982
   {"event":"message","__dict__":{"content":"hi"}}
 
+Ctrl+C or SIGTERM sends what is queued, tells the clients, and ends, within 5 s. A
+second one ends at once.
+
 Least permissions: --allow-net=127.0.0.1:7982
 `;
 
-/** How long the clients may take to receive what is queued for them at the end, in milliseconds. */
-const SHUTDOWN_TIMEOUT = 5000;
+/**
+ * How soon after the first signal another one counts, in milliseconds. Ctrl+C under `deno task` or
+ * npx arrives twice: from the terminal, and passed on by the parent.
+ */
+const SECOND_SIGNAL_MS = 500;
+
+/** How long the last log lines may take to be written, in milliseconds. */
+const LOG_TIMEOUT = 1000;
 
 type LogFormat = "text" | "json" | "quiet";
 const LOG_FORMATS: readonly string[] = ["text", "json", "quiet"] satisfies LogFormat[];
@@ -72,15 +83,21 @@ export async function main(args: string[]): Promise<number> {
 
 /** The command that `args` make, or the text that they ask for. */
 function parse(args: string[]): Command | string {
+  const valued = args.find((arg) => /^--(no-)?(echo|help|version)=/.test(arg));
+  if (valued) throw new UsageError(`${valued.split("=")[0]} takes no value`);
   const flags = parseArgs(args, {
     string: ["host", "port", "max-line-bytes", "max-pending-bytes", "max-clients", "log"],
     boolean: ["echo", "help", "version"],
     negatable: ["echo"],
+    alias: { h: "help" },
+    "--": true,
     default: { host: "127.0.0.1", port: "7982", log: "text", echo: true },
     unknown(arg: string, key?: string) {
       throw new UsageError(`Unknown ${key === undefined ? "argument" : "option"} ${quote(arg)}`);
     },
   });
+  const surplus = [...flags._, ...flags["--"]];
+  if (surplus.length > 0) throw new UsageError(`Unknown argument ${quote(`${surplus[0]}`)}`);
   if (flags.help) return HELP.trimEnd();
   if (flags.version) return `@ebsockets/relay ${config.version}`;
   if (!flags.host) throw new UsageError("--host needs an address");
@@ -112,6 +129,7 @@ function toInteger(
 ): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
+  if (text === "") throw new UsageError(`${flag} needs a value`);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER
     ? `of at least ${least}`
@@ -121,41 +139,44 @@ function toInteger(
 
 /** Relays until a signal comes. */
 async function run({ hostname, port, log, options }: Command): Promise<number> {
-  const logger = new Logger(log);
+  const reporter = new Reporter(log, new Log((bytes) => Deno.stdout.write(bytes)));
   let server: EbsocketServer;
   try {
-    const onAcceptError = (error: unknown) => logger.acceptFailed(error);
+    const onAcceptError = (error: unknown) => reporter.acceptFailed(error);
     server = new EbsocketServer({ hostname, port, onAcceptError });
   } catch (error) {
-    console.error(`error: Cannot listen on ${formatAddress([hostname, port])}: ${advise(error)}`);
+    const where = formatAddress([hostname, port]);
+    console.error(`error: Cannot listen on ${where}: ${advise(error, where)}`);
     return 1;
   }
   const relay = new Relay(server, {
     ...options,
     observer: {
-      onJoin: (client) => logger.joined(client, relay.clients.length),
-      onLeave: (client, info) => logger.left(client, info, relay.clients.length),
-      onRefuse: (address, reason) => logger.refused(address, reason),
+      onJoin: (client) => reporter.joined(client, relay.clients.length),
+      onLeave: (client, info) => reporter.left(client, info, relay.clients.length),
+      onRefuse: (address, reason) => reporter.refused(address, reason),
     },
   });
-  logger.listening(server.address);
+  reporter.listening(server.address);
   const signal = await firstSignal();
-  logger.stopping(signal, relay.clients.length);
-  await relay.close({ timeout: SHUTDOWN_TIMEOUT });
+  reporter.stopping(signal, relay.clients.length);
+  await relay.close();
+  await reporter.log.flush(LOG_TIMEOUT);
   return 0;
 }
 
-/** Waits for a signal to stop; the next one ends the process at once. */
+/** Waits for a signal to stop; another one that is not its echo ends the process at once. */
 function firstSignal(): Promise<Deno.Signal> {
   const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
   const numbers = Deno.build.os === "windows"
     ? { SIGINT: 2, SIGBREAK: 21 }
     : { SIGINT: 2, SIGTERM: 15 };
-  let isFirst = true;
+  let first: number | null = null;
   for (const [name, number] of Object.entries(numbers)) {
     Deno.addSignalListener(name as Deno.Signal, () => {
-      if (!isFirst) Deno.exit(128 + number);
-      isFirst = false;
+      const now = performance.now();
+      first ??= now;
+      if (now - first >= SECOND_SIGNAL_MS) Deno.exit(128 + number);
       resolve(name as Deno.Signal);
     });
   }
@@ -163,12 +184,12 @@ function firstSignal(): Promise<Deno.Signal> {
 }
 
 /** What went wrong with listening, and what to do about it. */
-function advise(error: unknown): string {
+function advise(error: unknown, where: string): string {
   if (error instanceof Deno.errors.AddrInUse) {
     return "the port is taken; stop the program that listens there, or choose another with --port";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return "Deno does not permit it; run it with -A, or with --allow-net for that address";
+    return `Deno does not permit it; run it with -A or --allow-net=${where}`;
   }
   if (error instanceof Deno.errors.PermissionDenied) {
     return "the system does not permit it; choose a port from 1024 on with --port";
@@ -180,14 +201,17 @@ function advise(error: unknown): string {
 }
 
 /** Writes one line for each thing that happens, and nothing that a peer could have made up raw. */
-class Logger {
-  constructor(readonly format: LogFormat) {}
+class Reporter {
+  constructor(readonly format: LogFormat, readonly log: Log) {}
 
   listening(address: Address): void {
     const [hostname, port] = address;
     if (this.format === "json") return this.#log("listening", "", { hostname, port });
-    console.log(`Relay listening on ${formatAddress(address)}`);
-    console.log(`Try it: nc ${hostname} ${port}`);
+    this.log.add(`Relay listening on ${formatAddress(address)}`);
+    this.log.add(`Try it: nc ${hostname.replace(/^(0\.0\.0\.0|::)$/, "127.0.0.1")} ${port}`);
+    if (!/^(127\.|::1$)/.test(hostname)) {
+      this.log.add("Everyone who can reach this address can join: there is no password yet");
+    }
   }
 
   joined({ id, address }: RelayClient, clients: number): void {
@@ -200,8 +224,8 @@ class Logger {
     const { reason, unsentLines, unsentBytes } = info;
     const detail = printable(info.detail);
     const text = `client ${id} left: ${reason}${detail && ` (${detail})`}; ` +
-      `${eventsIn} events in, ${eventsOut} out, ${unsentLines} lines unsent; ` +
-      `${bytesIn} bytes in, ${bytesOut} out (${clients} connected)`;
+      `events ${eventsIn} in, ${eventsOut} out, ${unsentLines} unsent; ` +
+      `bytes ${bytesIn} in, ${bytesOut} out (${clients} connected)`;
     this.#log("leave", text, {
       client: id,
       address: formatAddress(address),
@@ -228,13 +252,14 @@ class Logger {
   }
 
   stopping(signal: string, clients: number): void {
-    this.#log("stop", `stopping on ${signal} (${clients} connected)`, { signal, clients });
+    const text = `stopping on ${signal} (${clients} connected); once more ends it at once`;
+    this.#log("stop", text, { signal, clients });
   }
 
   #log(type: string, text: string, fields: Record<string, string | number>): void {
     if (this.format === "quiet") return;
     const time = new Date().toISOString();
-    console.log(
+    this.log.add(
       this.format === "json" ? JSON.stringify({ time, type, ...fields }) : `${time} ${text}`,
     );
   }

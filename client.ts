@@ -38,6 +38,12 @@ import type { LineBlock } from "./framing.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { after, checkLimit } from "./limits.ts";
 
+export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
+export type { Address, ConnectionOptions, InboxOptions };
+export type { CloseInfo, CloseReason } from "./errors.ts";
+export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
+export type { LineSplitterOptions } from "./framing.ts";
+
 /** Options of {@link EbsocketClient}. */
 export interface ClientOptions extends ConnectionOptions, InboxOptions {
   /**
@@ -69,6 +75,9 @@ export interface RecvOptions {
 /** After how many empty turns of the event loop `pump()` knows that nothing more was there. */
 const QUIET_TURNS = 3;
 
+/** How many turns `pump()` takes at most, however much comes meanwhile: some 50 milliseconds. */
+const MAX_TURNS = 50;
+
 /** For callers for whom there is room at once: no promise per event. */
 const ROOM = Promise.resolve();
 
@@ -76,7 +85,8 @@ const ROOM = Promise.resolve();
  * One connection to a server or relay, which can be made anew after it has ended.
  *
  * Events that arrive wait in an inbox for `pump()`, `recvEvent()` or `for await`, one of them at a
- * time. When nobody reads the inbox, the server is slowed down by TCP and nothing is lost.
+ * time. When nobody reads the inbox, no more is read from the server, which TCP slows down. A relay
+ * waits for a reader only for a time, and then closes it.
  *
  * @typeParam M The event map: what the server is trusted to send, and what is checked on sending.
  *
@@ -102,7 +112,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
   readonly #decoder: BlockDecoder;
   readonly #inbox: Inbox<EventOf<M>>;
   #connection: EbsocketConnection | null = null;
-  #isConnecting = false;
+  /** What gives up the `connectTo()` under way. */
+  #attempt: AbortController | null = null;
 
   /**
    * Makes a client that is not connected.
@@ -154,28 +165,41 @@ export class EbsocketClient<M extends object = OpenEvents> {
     const [hostname, port] = checkAddress(address, 1);
     checkLimit("timeout", timeout, 1);
     const where = formatAddress(address);
-    if (this.connected || this.#isConnecting) {
+    if (this.connected || this.#attempt) {
       throw new TypeError(`Cannot connect to ${where}: the client is connected or connecting`);
     }
-    this.#isConnecting = true;
-    const attempt = new AbortController();
-    const giveUp = () => attempt.abort();
-    const timer = after(timeout, giveUp);
-    signal?.addEventListener("abort", giveUp);
+    const attempt = this.#attempt = new AbortController();
+    const giveUp = (reason: string) => attempt.abort(new Error(reason));
+    const timer = after(timeout, () => giveUp(`no answer within ${timeout} ms`));
+    const onAbort = () => giveUp("it was aborted");
+    signal?.addEventListener("abort", onAbort);
     try {
       signal?.throwIfAborted();
+      await this.#ended(attempt.signal);
       const conn = await Deno.connect({ hostname, port, signal: attempt.signal });
-      await this.#connection?.closed;
       this.#begin(openConnection(conn));
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       signal?.throwIfAborted();
-      const cause = attempt.signal.aborted ? `no answer within ${timeout} ms` : describe(error);
-      throw new ConnectError(`Cannot connect to ${where}: ${cause}`, { cause: error });
+      const cause = attempt.signal.aborted ? attempt.signal.reason : error;
+      throw new ConnectError(`Cannot connect to ${where}: ${describe(cause)}`, { cause });
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", giveUp);
-      this.#isConnecting = false;
+      signal?.removeEventListener("abort", onAbort);
+      this.#attempt = null;
+    }
+  }
+
+  /** Waits for the end of the connection before, unless the attempt is given up. */
+  async #ended(attempt: AbortSignal): Promise<void> {
+    if (!this.#connection) return;
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const onAbort = () => reject(attempt.reason);
+    attempt.addEventListener("abort", onAbort);
+    try {
+      await Promise.race([this.#connection.close(), aborted]);
+    } finally {
+      attempt.removeEventListener("abort", onAbort);
     }
   }
 
@@ -209,22 +233,25 @@ export class EbsocketClient<M extends object = OpenEvents> {
    *
    * The promise resolves when there is room for more, so awaiting it keeps a fast sender from
    * running ahead of the network. It rejects when the event was not queued: with a
-   * {@link ConnectionClosedError} when the client is not connected, and with an
-   * {@link EbsocketError} of the code `queue-full` when more than `maxPendingBytes` would wait. A
-   * rejection that nobody looks at does not end the program.
+   * {@link ConnectionClosedError} when the connection has ended, and with an {@link EbsocketError}
+   * of the code `queue-full` when more than `maxPendingBytes` would wait. A rejection that nobody
+   * looks at does not end the program; `unsentLines` of {@link closed} counts the events that a full
+   * queue refused.
    *
+   * @throws {ConnectionClosedError} At the call, if the client has not been connected yet.
    * @throws {TypeError} At the call, if the event cannot be encoded.
    * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`.
    */
   sendEvent(event: SendableEvent<M>): Promise<void> {
     const line = encodeLine(event.event, event.__dict__, this.#limits.maxLineBytes);
-    const connection = this.#connection;
-    if (!connection?.open) {
-      return refuse(new ConnectionClosedError(`Cannot send ${event}: the client is not connected`));
+    const connection = this.#used("send through");
+    if (!connection.open) {
+      return refuse(new ConnectionClosedError(`Cannot send ${event}: the connection has ended`));
     }
     const waiting = connection.pendingBytes;
     const { maxPendingBytes } = this.#limits;
     if (waiting > 0 && waiting + line.length > maxPendingBytes) {
+      connection.countUnsent(line);
       return refuse(
         new EbsocketError(
           "queue-full",
@@ -261,9 +288,10 @@ export class EbsocketClient<M extends object = OpenEvents> {
     const connection = this.#used("pump");
     const inbox = this.#inbox;
     using _ = inbox.claim("pump()");
-    for (let quiet = 0, seen = connection.bytesIn; quiet < QUIET_TURNS && !inbox.full; quiet++) {
+    let seen = connection.bytesIn;
+    for (let turn = 0, quiet = 0; turn < MAX_TURNS && quiet < QUIET_TURNS && !inbox.full; turn++) {
       await new Promise((resolve) => setTimeout(resolve, 0));
-      if (connection.bytesIn > seen) quiet = -1;
+      quiet = connection.bytesIn > seen ? 0 : quiet + 1;
       seen = connection.bytesIn;
     }
     return [inbox.takeAll(), this.connected];
@@ -290,15 +318,18 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Sends what is queued, then closes the connection. Resolves when it has ended; `unsentLines` of
-   * {@link closed} then says whether all has been sent. Has no effect without a connection.
+   * Sends what is queued, then closes the connection; gives up one that is being made. Resolves when
+   * it has ended; `unsentLines` of {@link closed} then says whether all has been sent. Has no effect
+   * without a connection.
    */
   async close(): Promise<void> {
+    this.#attempt?.abort(new Error("the client was closed"));
     await this.#connection?.close();
   }
 
-  /** Closes the connection at once, without sending what is queued. */
+  /** Closes the connection at once, without sending what is queued, or one that is being made. */
   async abort(): Promise<void> {
+    this.#attempt?.abort(new Error("the client was closed"));
     await this.#connection?.abort();
   }
 
@@ -309,7 +340,9 @@ export class EbsocketClient<M extends object = OpenEvents> {
 
   #used(verb: string): EbsocketConnection {
     if (this.#connection) return this.#connection;
-    throw new ConnectionClosedError(`Cannot ${verb} a client that has never been connected`);
+    throw new ConnectionClosedError(
+      `Cannot ${verb} a client that has never been connected; await connectTo() first`,
+    );
   }
 }
 

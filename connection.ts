@@ -136,6 +136,7 @@ export class EbsocketConnection {
   #discarding = false;
   #discarded = 0;
   #halfClosed = false;
+  #writeFailed = false;
 
   /** Takes over `duplex`. Nothing is read or written before {@link start}. */
   constructor(duplex: Duplex, address: Address) {
@@ -179,6 +180,7 @@ export class EbsocketConnection {
    */
   start(sink: ConnectionSink, options: ConnectionOptions = {}): void {
     if (this.#sink) throw new TypeError(`Cannot start ${this}: it was started before`);
+    if (this.#phase !== "open") throw new TypeError(`Cannot start ${this}: it has been closed`);
     const { drainTimeout, maxPendingBytes, maxLineBytes } = checkConnectionOptions(options);
     this.#drainTimeout = drainTimeout;
     this.#splitter = new LineSplitter({ maxLineBytes });
@@ -188,7 +190,7 @@ export class EbsocketConnection {
       (error) => error === undefined ? this.#advance() : this.#onWriteError(error),
     );
     this.#sink = sink;
-    if (this.#phase === "open") this.#read(sink, this.#splitter);
+    this.#read(sink, this.#splitter);
   }
 
   // Sending
@@ -213,6 +215,11 @@ export class EbsocketConnection {
     writer.cut();
     this.close("slow-consumer", detail);
     return false;
+  }
+
+  /** Counts one line among those that were not sent: the program was told that it was refused. */
+  countUnsent(line: Uint8Array): void {
+    this.#started().drop(line);
   }
 
   /**
@@ -269,7 +276,7 @@ export class EbsocketConnection {
       if (length === null) return this.#onEnd();
       this.#bytesIn += length;
       if (this.#discarding) {
-        this.#discarded += length;
+        if (this.#halfClosed) this.#discarded += length;
         if (this.#discarded > LINGER_BYTES) return this.#finish();
         continue;
       }
@@ -304,14 +311,14 @@ export class EbsocketConnection {
 
   /**
    * Sends what is queued, and for most reasons a `close` line that names the reason, then closes.
-   * Whatever the peer sends from now on is dropped. Has no effect on a connection that is closing.
+   * Whatever the peer sends from now on is dropped. The reason of a connection that is closing
+   * already stays.
    */
   close(reason: CloseReason = "local", detail = ""): Promise<CloseInfo> {
-    if (this.#phase === "open") {
-      this.#discarding = true;
-      this.#tell(reason, detail);
-      if (!this.#sink) this.#finish();
-    }
+    const wasOpen = this.#phase === "open";
+    this.#discarding = true;
+    if (wasOpen) this.#tell(reason, detail);
+    if (!this.#sink || this.#writeFailed) this.#finish();
     return this.closed;
   }
 
@@ -377,12 +384,8 @@ export class EbsocketConnection {
     this.#readEnded = true;
     if (this.#phase === "open") {
       const lost = this.#splitter!.unfinishedBytes;
-      if (lost > 0) {
-        this.#tell("truncated", `${lost} bytes after the last newline were dropped`);
-      } else {
-        const { reason, detail } = this.#announced ?? { reason: "eof", detail: "" };
-        this.#beginClosing(reason, detail);
-      }
+      if (lost > 0) this.#tell("truncated", `${lost} bytes after the last newline were dropped`);
+      else this.#beginClosing("eof", "");
     }
     this.#advance();
   }
@@ -394,6 +397,7 @@ export class EbsocketConnection {
 
   /** Nothing more can be sent, but what the peer has sent before may still be read. */
   #onWriteError(error: unknown): void {
+    this.#writeFailed = true;
     if (this.#readEnded || this.#discarding) return this.#break("reset", messageOf(error));
     if (this.#phase !== "open") return;
     this.#phase = "closing";
@@ -421,9 +425,13 @@ export class EbsocketConnection {
     this.#wakeReader();
     this.#writer?.stop();
     const unsent = this.#writer?.unsent() ?? { lines: 0, bytes: 0 };
+    // Where the peer broke off, the reason that it gave before says more than how it did.
+    const isTheirs = this.#reason === "eof" || this.#reason === "reset";
+    const { reason, detail } = isTheirs && this.#announced ||
+      { reason: this.#reason, detail: this.#detail };
     const info: CloseInfo = {
-      reason: this.#reason,
-      detail: this.#detail,
+      reason,
+      detail,
       unsentLines: unsent.lines,
       unsentBytes: unsent.bytes,
     };

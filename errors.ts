@@ -120,12 +120,8 @@ export class ConnectError extends EbsocketError {
 
 /** Something was asked of a connection, server or system that has ended. */
 export class ConnectionClosedError extends EbsocketError {
-  /** How the connection ended, or `null` where there never was one. */
-  readonly info: CloseInfo | null;
-
   /** Makes a closed error with the code `connection-closed`. */
-  constructor(message: string, info: CloseInfo | null = null) {
+  constructor(message: string) {
     super("connection-closed", message);
-    this.info = info;
   }
 }

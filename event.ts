@@ -17,10 +17,12 @@
  */
 
 import { checkAttributes, checkName, encodeText } from "./codec.ts";
-import { EventFormatError } from "./errors.ts";
+import { EbsocketError, EventFormatError } from "./errors.ts";
 import { parseLine } from "./parse.ts";
 import { printable } from "./printable.ts";
 import { LineValidator } from "./validate.ts";
+
+export { EbsocketError, EventFormatError };
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -21,9 +21,12 @@ import { concat } from "@std/bytes/concat";
 import { startsWith } from "@std/bytes/starts-with";
 import { encodeLine } from "./codec.ts";
 import { BlockDecoder } from "./decoder.ts";
-import { FramingError } from "./errors.ts";
+import { EbsocketError, EventFormatError, FramingError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
 import { checkMaxLineBytes } from "./limits.ts";
+
+export { EbsocketError, EbsocketEvent, EventFormatError, FramingError };
+export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;

@@ -38,6 +38,7 @@ export class Inbox<T> {
   #bytes = 0;
   #full = false;
   #ended = false;
+  #room: PromiseWithResolvers<void> | null = null;
   #reader = "";
   #wake: (() => void) | null = null;
 
@@ -59,6 +60,13 @@ export class Inbox<T> {
   /** Whether nothing more will come. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** A promise that resolves when the inbox is no longer full; `null` if it is not full now. */
+  whenRoom(): Promise<void> | null {
+    if (!this.#full) return null;
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
   }
 
   /** How many items wait. */
@@ -114,6 +122,8 @@ export class Inbox<T> {
     if (!this.#full) return;
     if (this.length > this.#maxItems / 2 || this.#bytes > this.#maxBytes / 2) return;
     this.#full = false;
+    this.#room?.resolve();
+    this.#room = null;
     this.#onRoom();
   }
 

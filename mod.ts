@@ -44,10 +44,10 @@ export {
   EbsocketClient,
   type RecvOptions,
 } from "./client.ts";
-export type {
-  ConnectionOptions,
-  ConnectionSink,
-  Duplex,
+export {
+  type ConnectionOptions,
+  type ConnectionSink,
+  type Duplex,
   EbsocketConnection,
 } from "./connection.ts";
 export {

@@ -27,16 +27,37 @@ import type { EbsocketConnection } from "./connection.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import type { LineBlock } from "./framing.ts";
-import { after, checkLimit } from "./limits.ts";
 import { parseLine } from "./parse.ts";
-import type { EbsocketServer, ServeOptions } from "./server.ts";
+import { EbsocketServer, type ServeOptions } from "./server.ts";
 import { LineValidator } from "./validate.ts";
 
-export type { Address, CloseInfo, CloseReason, ServeOptions };
+export {
+  ConnectionClosedError,
+  EbsocketConnection,
+  EbsocketError,
+  EbsocketServer,
+} from "./server.ts";
+export type {
+  Address,
+  CloseInfo,
+  CloseReason,
+  ConnectionListener,
+  ConnectionOptions,
+  ConnectionSink,
+  Duplex,
+  LineBlock,
+  LineSplitterOptions,
+  ServeOptions,
+  ServerOptions,
+  ServerSink,
+} from "./server.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const CR = 0x0d;
+/** The longest control line that is looked at, in bytes: the ones that a relay knows are short. */
+const MAX_CONTROL_BYTES = 4096;
+
 const NEWLINE = new Uint8Array([0x0a]);
 
 /** One client of a relay, with its counters. */
@@ -83,17 +104,6 @@ export interface RelayOptions extends ServeOptions {
   readonly observer?: RelayObserver;
 }
 
-/** Options of {@link Relay.close}. */
-export interface RelayCloseOptions {
-  /**
-   * How long sending what is queued may take, in milliseconds, from 0. Connections that are not
-   * done by then are closed as they are.
-   *
-   * @default {5_000}
-   */
-  readonly timeout?: number;
-}
-
 /** The counters of one client, read from its connection. */
 class Client implements RelayClient {
   eventsIn = 0;
@@ -131,7 +141,7 @@ export class Relay {
   readonly closed: Promise<void>;
 
   readonly #clients = new Map<EbsocketConnection, Client>();
-  readonly #backpressure = new Backpressure();
+  readonly #backpressure = new Backpressure((source, lines) => this.#relay(source, lines));
   readonly #validator: LineValidator;
   readonly #echo: boolean;
   readonly #observer: RelayObserver;
@@ -140,16 +150,22 @@ export class Relay {
   /**
    * Begins to relay between the clients of `server`, until that is closed.
    *
+   * @throws {TypeError} If `server` is no server, or serves already.
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(server: EbsocketServer, options: RelayOptions = {}) {
+    if (!(server instanceof EbsocketServer)) {
+      throw new TypeError(
+        `Invalid server: expected an EbsocketServer, got ${Deno.inspect(server)}`,
+      );
+    }
     this.server = server;
     this.#echo = options.echo ?? true;
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
     this.closed = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
-      onLines: (connection, lines) => this.#onLines(connection, lines),
+      onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
       onRefuse: ({ address }, reason) => this.#observer.onRefuse?.(address, reason),
     }, options);
@@ -169,7 +185,6 @@ export class Relay {
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     const client = this.#clients.get(connection);
     this.#clients.delete(connection);
-    this.#backpressure.forget(connection);
     if (client) this.#observer.onLeave?.(client, info);
   }
 
@@ -177,7 +192,7 @@ export class Relay {
    * Relays lines, as long a run at a time as can go out as it came in: nearly always the whole
    * block. A run ends before a line that is not to be relayed, or not to be relayed as it is.
    */
-  #onLines(source: EbsocketConnection, { bytes }: LineBlock): void {
+  #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
     const validator = this.#validator;
     let runStart = 0;
     let runLines = 0;
@@ -193,7 +208,7 @@ export class Relay {
         this.#forward(source, bytes.subarray(runStart, start), runLines);
         if (kind === "event") {
           this.#forward(source, concat([bytes.subarray(start, validator.end - 1), NEWLINE]), 1);
-        } else if (kind === "control") {
+        } else if (kind === "control" && next - start <= MAX_CONTROL_BYTES) {
           onControl(source, decoder.decode(bytes.subarray(start, next)), validator.hasEscapedKey);
         }
         runStart = next;
@@ -205,15 +220,16 @@ export class Relay {
     if (start < bytes.length) {
       const { code, message } = validator.fault;
       source.close(code, message);
-    } else {
-      this.#backpressure.hold(source);
     }
   }
 
   /** Queues `count` whole lines for everyone who is to get them. */
   #forward(source: EbsocketConnection, lines: Uint8Array, count: number): void {
     if (count === 0) return;
-    this.#clients.get(source)!.eventsIn += count;
+    const client = this.#clients.get(source);
+    if (client) client.eventsIn += count;
+    // A small part of a block is copied: as a view it would hold all of the block in memory.
+    if (2 * lines.length < lines.buffer.byteLength) lines = lines.slice();
     for (const recipient of this.#clients.keys()) {
       if (recipient === source && !this.#echo) continue;
       if (recipient.send(lines, count)) this.#backpressure.observe(recipient);
@@ -222,18 +238,11 @@ export class Relay {
 
   /**
    * Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. Resolves
-   * when the last connection has ended.
-   *
-   * @throws {RangeError} If the timeout is out of its range.
+   * when the last connection has ended, which takes no longer than about `shutdownTimeout`.
    */
-  async close({ timeout = 5000 }: RelayCloseOptions = {}): Promise<void> {
-    checkLimit("timeout", timeout, 0);
+  close(): Promise<void> {
     this.server.close();
-    const timer = after(timeout, () => {
-      for (const connection of this.#clients.keys()) connection.abort();
-    });
-    await this.closed;
-    clearTimeout(timer);
+    return this.closed;
   }
 
   /** Does what {@link close} does. */

@@ -25,7 +25,7 @@ import {
   openConnection,
 } from "./connection.ts";
 import { type CloseReason, ConnectionClosedError } from "./errors.ts";
-import { checkLimit } from "./limits.ts";
+import { after, checkLimit } from "./limits.ts";
 
 export { EbsocketConnection };
 export type { Address };
@@ -76,6 +76,8 @@ export interface ServerSink extends ConnectionSink {
   onOpen(connection: EbsocketConnection): void;
   /** A peer has connected, and is being sent away. */
   onRefuse?(connection: EbsocketConnection, reason: CloseReason): void;
+  /** Asked before each accept: a promise to wait for, or `null`. */
+  whenReady?(): Promise<void> | null;
 }
 
 /** Options of {@link EbsocketServer.serve}. */
@@ -87,13 +89,28 @@ export interface ServeOptions extends ConnectionOptions {
    * @default {Infinity}
    */
   readonly maxClients?: number;
+  /**
+   * How long sending what is queued may take once the server is closed, in milliseconds, from 0, or
+   * `Infinity`. Connections that are not done by then are closed as they are.
+   *
+   * @default {5_000}
+   */
+  readonly shutdownTimeout?: number;
 }
+
+/** Errors of accept that are about one peer, who is gone; the next can be accepted at once. */
+const PEER_GONE = [
+  Deno.errors.NotConnected,
+  Deno.errors.ConnectionAborted,
+  Deno.errors.ConnectionReset,
+  Deno.errors.BrokenPipe,
+];
 
 /**
  * A listener for connections.
  *
  * No accept error ends it: out of file descriptors, say, it tries again after 5 ms, then after
- * twice as long each time, up to 1 s.
+ * twice as long each time, up to 1 s. A peer that is gone before it was accepted costs no pause.
  *
  * @example Three ways to say where
  * ```ts
@@ -116,10 +133,14 @@ export class EbsocketServer {
   readonly #listener: ConnectionListener;
   readonly #onAcceptError: (error: unknown) => void;
   readonly #resolveClosed: () => void;
+  /** The connections that are being served and have not ended. */
+  readonly #connections = new Set<EbsocketConnection>();
   #isOpen = true;
+  #isServing = false;
   /** The accept under way; the next caller waits for it, since a listener takes one at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #backoff = MIN_BACKOFF;
+  #endPause = (): void => {};
 
   /**
    * Binds at once.
@@ -162,9 +183,10 @@ export class EbsocketServer {
         const connection = openConnection(conn);
         return [connection, connection.address];
       } catch (error) {
+        if (error instanceof Deno.errors.BadResource) this.close(); // by whoever owns the listener
         if (!this.#isOpen) break;
         this.#onAcceptError(error);
-        await this.#pause();
+        if (!PEER_GONE.some((known) => error instanceof known)) await this.#pause();
       }
     }
     throw new ConnectionClosedError(
@@ -181,7 +203,6 @@ export class EbsocketServer {
     await promise;
     clearTimeout(timer);
   }
-  #endPause = (): void => {};
 
   /** Accepts one connection after the other, until the server is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<
@@ -201,37 +222,57 @@ export class EbsocketServer {
 
   /**
    * Serves every peer until the server is closed, then closes their connections with `shutdown`.
-   * Resolves when the last of them has ended.
+   * Resolves when the last of them has ended. A server can serve once.
    *
+   * @throws {TypeError} If the server has been given to a system or a relay already.
    * @throws {RangeError} If an option is out of its range.
    */
   serve(sink: ServerSink, options: ServeOptions = {}): Promise<void> {
     const maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
-    return this.#serve(sink, checkConnectionOptions(options), maxClients);
+    const timeout = checkLimit("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
+    const limits = checkConnectionOptions(options);
+    if (this.#isServing) {
+      throw new TypeError(`Cannot serve on ${formatAddress(this.address)} twice`);
+    }
+    this.#isServing = true;
+    return this.#serve(sink, limits, maxClients, timeout);
   }
 
-  async #serve(sink: ServerSink, limits: ConnectionOptions, maxClients: number): Promise<void> {
+  async #serve(
+    sink: ServerSink,
+    limits: ConnectionOptions,
+    maxClients: number,
+    shutdownTimeout: number,
+  ): Promise<void> {
+    try {
+      await this.#admit(sink, limits, maxClients);
+    } finally {
+      this.close(); // in case the sink has failed
+      const timer = after(shutdownTimeout, () => this.abort());
+      await Promise.all([...this.#connections].map((connection) => connection.close("shutdown")));
+      clearTimeout(timer);
+    }
+  }
+
+  async #admit(sink: ServerSink, limits: ConnectionOptions, maxClients: number): Promise<void> {
     const refusal: ConnectionSink = { onLines() {}, onClose() {} };
-    const connections = new Set<EbsocketConnection>();
     let clients = 0;
     for await (const [connection] of this) {
-      connections.add(connection);
-      connection.closed.then(() => connections.delete(connection));
+      this.#connections.add(connection);
+      connection.closed.then(() => this.#connections.delete(connection));
       if (clients >= maxClients) {
         connection.start(refusal, limits);
-        connection.close(
-          "too-many-clients",
-          `${maxClients} clients are connected, the most allowed`,
-        );
+        connection.close("too-many-clients", `the server takes no more than ${maxClients}`);
         sink.onRefuse?.(connection, "too-many-clients");
-        continue;
+      } else {
+        clients++;
+        connection.closed.then(() => clients--);
+        connection.start(sink, limits);
+        sink.onOpen(connection);
       }
-      clients++;
-      connection.closed.then(() => clients--);
-      connection.start(sink, limits);
-      sink.onOpen(connection);
+      const ready = sink.whenReady?.();
+      if (ready) await Promise.race([ready, this.closed]);
     }
-    await Promise.all([...connections].map((connection) => connection.close("shutdown")));
   }
 
   /** Stops listening. Connections that were accepted are not touched. */
@@ -242,6 +283,12 @@ export class EbsocketServer {
     this.#endPause();
     this.#resolveClosed();
   };
+
+  /** Stops listening, and closes at once all connections that {@link serve} has admitted. */
+  abort(): void {
+    this.close();
+    for (const connection of this.#connections) connection.abort();
+  }
 
   /** Stops listening. */
   [Symbol.asyncDispose](): Promise<void> {
@@ -261,5 +308,13 @@ function toOptions(where: number | Address | ServerOptions): ServerOptions {
 
 function listen({ hostname = getLocalIp(), port = 0 }: ServerOptions): Deno.Listener {
   const [name, number] = checkAddress([hostname, port]);
-  return Deno.listen({ hostname: name, port: number });
+  try {
+    return Deno.listen({ hostname: name, port: number });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    const where = formatAddress([name, number]);
+    throw new Deno.errors.AddrInUse(`Cannot listen on ${where}: the port is taken`, {
+      cause: error,
+    });
+  }
 }

@@ -15,7 +15,7 @@ import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from
 import type { LineBlock } from "./framing.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { checkLimit, checkMaxLineBytes } from "./limits.ts";
-import type { EbsocketServer, ServeOptions } from "./server.ts";
+import { EbsocketServer, type ServeOptions } from "./server.ts";
 
 /** An event that a system has received, with the connection that it came from. */
 export type ReceivedEvent<M extends object = OpenEvents> = EventOf<M> & {
@@ -98,9 +98,15 @@ export class EbsocketSystem<M extends object = OpenEvents> {
   /**
    * Begins to accept clients from `server`.
    *
+   * @throws {TypeError} If `server` is no server, or serves already.
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(server: EbsocketServer, options: SystemOptions = {}) {
+    if (!(server instanceof EbsocketServer)) {
+      throw new TypeError(
+        `Invalid server: expected an EbsocketServer, got ${Deno.inspect(server)}`,
+      );
+    }
     this.server = server;
     this.timeout = checkLimit("timeout", options.timeout ?? 500, 0);
     this.#maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
@@ -112,8 +118,9 @@ export class EbsocketSystem<M extends object = OpenEvents> {
       onOpen: (connection) => this.#onOpen(connection),
       onLines: (connection, lines) => this.#onLines(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
+      whenReady: () => this.#inbox.whenRoom(),
     }, options);
-    this.closed = served.then(() => this.#inbox.end());
+    this.closed = served.finally(() => this.#inbox.end());
   }
 
   /** The clients and their addresses, in the order in which they came. */
@@ -186,10 +193,12 @@ export class EbsocketSystem<M extends object = OpenEvents> {
   }
 
   /**
-   * Queues an event for one client. Returns whether it was queued: `false` when the client has gone,
-   * and when too much waits for it already, which closes it with `slow-consumer`.
+   * Queues an event for one client. Returns whether it was queued: `false` when the connection is no
+   * client of this system, or no longer, and when too much waits for it already, which closes it
+   * with `slow-consumer`.
    *
-   * @throws {TypeError} If the event cannot be encoded, or the connection is none of this system's.
+   * @throws {TypeError} If the event cannot be encoded, or `connection` is no connection.
+   * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
    */
   sendEventTo(connection: EbsocketConnection, event: SendableEvent<M>): boolean {
     if (!(connection instanceof EbsocketConnection)) {
@@ -206,6 +215,7 @@ export class EbsocketSystem<M extends object = OpenEvents> {
    * clients for which it was queued.
    *
    * @throws {TypeError} If the event cannot be encoded.
+   * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
    */
   sendEventToClients(
     event: SendableEvent<M>,
@@ -240,7 +250,10 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     await Promise.allSettled([...this.#clients.keys()].map((connection) => connection.flush()));
   }
 
-  /** Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. */
+  /**
+   * Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. Takes no
+   * longer than about `shutdownTimeout`. What has arrived can still be read.
+   */
   close(): Promise<void> {
     this.server.close();
     return this.closed;
@@ -248,8 +261,7 @@ export class EbsocketSystem<M extends object = OpenEvents> {
 
   /** Closes the server and all connections at once, without sending what is queued. */
   abort(): Promise<void> {
-    this.server.close();
-    for (const connection of this.#clients.keys()) connection.abort();
+    this.server.abort();
     return this.closed;
   }
 

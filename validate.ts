@@ -170,16 +170,10 @@ export class LineValidator {
 
   /** The number of the protocol key whose `"` is at `i`, or -1. Notes one that is repeated. */
   #protocolKey(bytes: Uint8Array, i: number): number {
-    const length = this.#keyEnd - i - 2;
-    let key: number;
-    if (this.#escaped) {
-      const text = JSON.parse(decoder.decode(bytes.subarray(i, this.#keyEnd)));
-      const spelled = encoder.encode(text);
-      key = PROTOCOL_KEYS.findIndex((key) => matches(spelled, 0, spelled.length, key));
-    } else {
-      key = PROTOCOL_KEYS.length - 1;
-      while (key >= 0 && !matches(bytes, i + 1, length, PROTOCOL_KEYS[key]!)) key--;
-    }
+    const end = this.#keyEnd - 1;
+    const isKey = this.#escaped ? spells : matches;
+    let key = PROTOCOL_KEYS.length - 1;
+    while (key >= 0 && !isKey(bytes, i + 1, end, PROTOCOL_KEYS[key]!)) key--;
     if (key < 0) return key;
     if (this.#seen & 1 << key) {
       this.#shapeFault ||= `"${decoder.decode(PROTOCOL_KEYS[key])}" is there twice`;
@@ -315,7 +309,7 @@ export class LineValidator {
 
   #literal(bytes: Uint8Array, i: number): number {
     for (const word of LITERALS) {
-      if (matches(bytes, i, word.length, word)) return i + word.length;
+      if (matches(bytes, i, i + word.length, word)) return i + word.length;
     }
     return this.#fail("a value", bytes, i);
   }
@@ -340,10 +334,30 @@ function skipSpace(bytes: Uint8Array, i: number): number {
   return i;
 }
 
-function matches(bytes: Uint8Array, start: number, length: number, word: Uint8Array): boolean {
-  if (length !== word.length) return false;
-  for (let i = 0; i < length; i++) if (bytes[start + i] !== word[i]) return false;
+/** Whether the bytes from `start` to `end` are those of `word`. */
+function matches(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
+  if (end - start !== word.length) return false;
+  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false;
   return true;
+}
+
+/** The same for a valid string with escapes. Letters and `_`, all in `word`, have one: `\u00xx`. */
+function spells(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
+  let i = start;
+  for (const expected of word) {
+    let byte = bytes[i++]!;
+    if (byte === BACKSLASH) {
+      if (bytes[i] !== LOWER_U || bytes[i + 1] !== ZERO || bytes[i + 2] !== ZERO) return false;
+      byte = 16 * hexValue(bytes[i + 3]!) + hexValue(bytes[i + 4]!);
+      i += 5;
+    }
+    if (byte !== expected) return false;
+  }
+  return i === end;
+}
+
+function hexValue(digit: number): number {
+  return digit <= NINE ? digit - ZERO : (digit | 0x20) - 0x57; // "a" is ten
 }
 
 /** The length of the UTF-8 sequence at `i`, whose first byte is not ASCII; 0 if it is invalid. */

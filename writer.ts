@@ -19,9 +19,13 @@ export class Writer {
   #scheduled = false;
   #writing = false;
   #stopped = false;
+  /** What was queued, less what was dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
   #dropped = { lines: 0, bytes: 0 };
+  #wasCut = false;
+  /** The length of the line that `append()` has queued. */
+  #lastWord = 0;
   #room: PromiseWithResolvers<void> | null = null;
   #flushes: { target: number; resolve: () => void }[] = [];
 
@@ -54,10 +58,17 @@ export class Writer {
     return this.#bytesWritten;
   }
 
-  /** What was queued and has not been written, and never will be once the writer has stopped. */
+  /**
+   * What was to be written and has not been, and never will be once the writer has stopped. The
+   * last word does not count.
+   */
   unsent(): { lines: number; bytes: number } {
     const { lines, bytes } = this.#dropped;
-    return { lines: lines + this.#queue.lines, bytes: bytes + this.#queue.bytes };
+    const lastWord = Math.min(this.#lastWord, this.#queue.bytes);
+    return {
+      lines: lines + this.#queue.lines - (lastWord > 0 ? 1 : 0),
+      bytes: bytes + this.#queue.bytes - lastWord,
+    };
   }
 
   /** Queues whole lines, to be written at the end of this turn; `false` if that is too much. */
@@ -68,8 +79,9 @@ export class Writer {
     return true;
   }
 
-  /** Queues a last line, whatever waits already. */
+  /** Queues a last word, whatever waits already. */
   append(line: Uint8Array): void {
+    this.#lastWord = line.length;
     this.#queue.append(line);
     this.#bytesQueued += line.length;
     this.#schedule();
@@ -78,8 +90,17 @@ export class Writer {
   /** Drops what waits, from the next beginning of a line on. */
   cut(): void {
     const { lines, bytes } = this.#queue.cut();
+    this.#bytesQueued -= bytes;
+    this.#wasCut = true;
     this.#dropped.lines += lines;
     this.#dropped.bytes += bytes;
+    this.#releaseWaiters();
+  }
+
+  /** Counts a line that was not even queued. */
+  drop(line: Uint8Array): void {
+    this.#dropped.lines++;
+    this.#dropped.bytes += line.length;
   }
 
   /** Writes nothing more, and lets nobody wait any longer. */
@@ -104,12 +125,12 @@ export class Writer {
     if (this.#bytesTaken < target && !this.#stopped) {
       await new Promise<void>((resolve) => this.#flushes.push({ target, resolve }));
     }
-    return this.#bytesTaken >= target;
+    return this.#bytesTaken >= target && !this.#wasCut;
   }
 
-  /** How much of what was queued has been written. */
+  /** How much of what was queued, and not dropped again, has been written. */
   get #bytesTaken(): number {
-    return this.#bytesQueued - this.#queue.bytes - this.#dropped.bytes;
+    return this.#bytesQueued - this.#queue.bytes;
   }
 
   #schedule(): void {

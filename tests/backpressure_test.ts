@@ -1,104 +1,136 @@
 import { assertEquals } from "@std/assert/equals";
 import { Backpressure } from "../backpressure.ts";
 import { EbsocketConnection } from "../connection.ts";
+import { LineBlock } from "../framing.ts";
 import { FakeDuplex } from "./support/duplex.ts";
 import { until } from "./support/waiting.ts";
 
-const LINE = new TextEncoder().encode("x".repeat(599) + "\n");
+const block = (text: string) => new LineBlock(new TextEncoder().encode(text));
 
-class Player {
-  readonly duplex = new FakeDuplex();
-  readonly connection = new EbsocketConnection(this.duplex, ["127.0.0.1", 1]);
-  received = 0;
+/** A publisher: what it sends goes through the backpressure to all readers. */
+class Publisher {
+  readonly connection = new EbsocketConnection(new FakeDuplex(), ["127.0.0.1", 1]);
+  #count = 0;
 
-  constructor() {
-    this.connection.start({
-      onLines: () => void this.received++,
-      onClose() {},
-    }, { maxPendingBytes: 1000 });
-  }
+  constructor(readonly backpressure: Backpressure) {}
 
-  /** Sends a line, and says whether it was read. */
-  async says(): Promise<boolean> {
-    const before = this.received;
-    this.duplex.receive("line\n");
-    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
-    return this.received > before;
+  /** Sends a line; gives it. */
+  sends(): string {
+    const line = `${++this.#count}\n`;
+    this.backpressure.deliver(this.connection, block(line));
+    return line;
   }
 }
 
-/** A reader that takes nothing and has more than half of the most waiting for it. */
-function laggard(backpressure: Backpressure): Player {
-  const reader = new Player();
-  reader.duplex.writeSize = 0;
-  reader.connection.send(LINE);
-  backpressure.observe(reader.connection);
-  return reader;
+function setUp() {
+  const passed: string[] = [];
+  const readers: EbsocketConnection[] = [];
+  const backpressure = new Backpressure((_, lines) => {
+    passed.push(new TextDecoder().decode(lines.bytes));
+    for (const reader of readers) backpressure.observe(reader);
+  });
+
+  /** A reader that takes nothing, and for which more than half of the most waits. */
+  function lag(): FakeDuplex {
+    const duplex = new FakeDuplex();
+    const reader = new EbsocketConnection(duplex, ["127.0.0.1", 2]);
+    reader.start({ onLines() {}, onClose() {} }, { maxPendingBytes: 1000 });
+    duplex.writeSize = 0;
+    reader.send(new TextEncoder().encode("x".repeat(599) + "\n"));
+    readers.push(reader);
+    backpressure.observe(reader);
+    return duplex;
+  }
+
+  const abort = () => Promise.all(readers.map((reader) => reader.abort()));
+  return { abort, backpressure, lag, passed };
 }
 
-Deno.test("Backpressure holds nobody while every reader keeps up", async () => {
-  const backpressure = new Backpressure();
-  const publisher = new Player();
-  backpressure.observe(publisher.connection);
-  backpressure.hold(publisher.connection);
-  assertEquals([await publisher.says(), await publisher.says()], [true, true]);
-  await publisher.connection.abort();
+Deno.test("Backpressure passes lines on at once while every reader keeps up", () => {
+  const { backpressure, passed } = setUp();
+  const publisher = new Publisher(backpressure);
+  assertEquals([publisher.sends(), publisher.sends()], passed);
 });
 
-Deno.test("Backpressure holds a publisher until the reader that lags has caught up", async () => {
-  const backpressure = new Backpressure();
-  const publisher = new Player();
-  const reader = laggard(backpressure);
-  backpressure.hold(publisher.connection);
-  await publisher.says(); // the read that was under way
-  assertEquals(await publisher.says(), false);
-  reader.duplex.take();
-  await until(() => publisher.received === 2);
-  await Promise.all([publisher.connection.abort(), reader.connection.abort()]);
+Deno.test("Backpressure keeps lines until the reader that lags has caught up", async () => {
+  const { abort, backpressure, lag, passed } = setUp();
+  const [one, two] = [new Publisher(backpressure), new Publisher(backpressure)];
+  const reader = lag();
+  const sent = [one.sends(), two.sends()];
+  assertEquals(passed, []);
+  reader.take();
+  await until(() => passed.length === 2);
+  assertEquals(passed, sent);
+  await abort();
+});
+
+Deno.test("Backpressure passes on one block at a time, and looks again before each", async () => {
+  const { abort, backpressure, lag, passed } = setUp();
+  const [one, two] = [new Publisher(backpressure), new Publisher(backpressure)];
+  const first = lag();
+  one.sends();
+  two.sends();
+  let second: FakeDuplex | null = null;
+  const { push } = passed;
+  // The first block that is passed on makes another reader lag.
+  passed.push = (line) => {
+    second ??= lag();
+    return push.call(passed, line);
+  };
+  first.take();
+  await until(() => passed.length === 1);
+  assertEquals(passed.length, 1);
+  second!.take();
+  await until(() => passed.length === 2);
+  await abort();
 });
 
 Deno.test("Backpressure waits no longer for a reader that takes nothing", async () => {
-  const backpressure = new Backpressure();
-  const publisher = new Player();
-  const reader = laggard(backpressure);
-  backpressure.hold(publisher.connection);
-  await publisher.says();
-  assertEquals(await publisher.says(), false);
-  await until(() => publisher.received === 2);
-  backpressure.hold(publisher.connection);
-  assertEquals([await publisher.says(), await publisher.says()], [true, true]);
-  await Promise.all([publisher.connection.abort(), reader.connection.abort()]);
+  const { abort, backpressure, lag, passed } = setUp();
+  const publisher = new Publisher(backpressure);
+  lag();
+  publisher.sends();
+  assertEquals(passed.length, 0);
+  await until(() => passed.length === 1);
+  publisher.sends();
+  assertEquals(passed.length, 2);
+  await abort();
 });
 
 Deno.test("Backpressure waits again for a reader that has begun to take something", async () => {
-  const backpressure = new Backpressure();
-  const publisher = new Player();
-  const reader = laggard(backpressure);
-  backpressure.hold(publisher.connection);
-  await publisher.says();
-  assertEquals(await publisher.says(), false);
-  await until(() => publisher.received === 2);
-  reader.duplex.takeOnce(1);
-  for (let isHeld = false; !isHeld;) {
-    backpressure.hold(publisher.connection);
-    await publisher.says();
-    isHeld = !await publisher.says();
-  }
-  await Promise.all([publisher.connection.abort(), reader.connection.abort()]);
+  const { abort, backpressure, lag, passed } = setUp();
+  const publisher = new Publisher(backpressure);
+  const reader = lag();
+  publisher.sends();
+  await until(() => passed.length === 1);
+  reader.takeOnce(1);
+  await until(() => {
+    const before = passed.length;
+    publisher.sends();
+    return passed.length === before;
+  });
+  await abort();
 });
 
-Deno.test("Backpressure lets publishers go on when the reader that lags has gone", async () => {
-  const backpressure = new Backpressure();
-  const publisher = new Player();
-  const gone = new Player();
-  const reader = laggard(backpressure);
-  backpressure.hold(publisher.connection);
-  backpressure.hold(gone.connection);
-  await publisher.says();
-  assertEquals(await publisher.says(), false);
-  backpressure.forget(gone.connection);
-  await gone.connection.abort();
-  await reader.connection.abort();
-  await until(() => publisher.received === 2);
+Deno.test("Backpressure passes lines on when the reader that lags has gone", async () => {
+  const { abort, backpressure, lag, passed } = setUp();
+  const publisher = new Publisher(backpressure);
+  lag();
+  const sent = publisher.sends();
+  assertEquals(passed, []);
+  await abort();
+  await until(() => passed.length === 1);
+  assertEquals(passed, [sent]);
+});
+
+Deno.test("Backpressure passes on what a publisher sent that has gone meanwhile", async () => {
+  const { abort, backpressure, lag, passed } = setUp();
+  const publisher = new Publisher(backpressure);
+  const reader = lag();
+  const sent = publisher.sends();
   await publisher.connection.abort();
+  reader.take();
+  await until(() => passed.length === 1);
+  assertEquals(passed, [sent]);
+  await abort();
 });

@@ -3,6 +3,7 @@ import { assertMatch } from "@std/assert/match";
 import config from "../deno.json" with { type: "json" };
 import { Command } from "./support/command.ts";
 import { Peer } from "./support/peer.ts";
+import { soon } from "./support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
 
@@ -42,7 +43,11 @@ Deno.test("relay says in one line what is wrong with its arguments, and exits wi
     [["--port", "65536"], '--port must be an integer from 0 to 65535, not "65536"'],
     [["--port=-1"], '--port must be an integer from 0 to 65535, not "-1"'],
     [["--port", "1.5"], '--port must be an integer from 0 to 65535, not "1.5"'],
-    [["--port"], '--port must be an integer from 0 to 65535, not ""'],
+    [["--port"], "--port needs a value"],
+    [["--", "--port", "1"], 'Unknown argument "--port"'],
+    [[""], 'Unknown argument ""'],
+    [["--no-echo=false"], "--no-echo takes no value"],
+    [["--echo=yes"], "--echo takes no value"],
     [["--port", "1e3"], '--port must be an integer from 0 to 65535, not "1e3"'],
     [["--host="], "--host needs an address"],
     [
@@ -69,7 +74,11 @@ Deno.test("relay says what to do when it cannot listen, and exits with 1", async
   const { port } = taken.addr;
   const cases: [args: string[], flags: string[], complaint: string][] = [
     [["--port", `${port}`], ["--allow-net"], `127.0.0.1:${port}: the port is taken; stop`],
-    [["--port", "0"], [], "127.0.0.1:0: Deno does not permit it; run it with -A"],
+    [
+      ["--port", "0"],
+      [],
+      "127.0.0.1:0: Deno does not permit it; run it with -A or --allow-net=127.0.0.1:0",
+    ],
     [["--host", "192.0.2.1"], ["--allow-net"], "192.0.2.1:7982: this machine has no such address"],
     [["--host", "no.such.host.invalid"], ["--allow-net"], "no.such.host.invalid:7982: "],
   ];
@@ -129,7 +138,7 @@ Deno.test("relay logs joins and leaves with the reason and counters, as text", a
   await one.sees("a");
   one.close();
   await command.expect(
-    /Z client 1 left: eof; 1 events in, 1 out, 0 lines unsent; 14 bytes in, 14 out \(0 connected\)\n/,
+    /Z client 1 left: eof; events 1 in, 1 out, 0 unsent; bytes 14 in, 14 out \(0 connected\)\n/,
   );
 });
 
@@ -192,7 +201,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       one.close();
       const { code, stdout } = await command.end();
       assertEquals(code, 0);
-      assertEquals(stdout.includes(`stopping on ${signal} (1 connected)`), true, stdout);
+      assertEquals(stdout.includes(`stopping on ${signal} (1 connected); once more`), true, stdout);
     },
   });
 }
@@ -212,8 +221,60 @@ Deno.test({
     await publisher.sees("seen");
     command.kill("SIGTERM");
     await command.expect(/stopping/);
+    // A second signal right away is the echo of the first, by `deno task` for instance.
+    command.kill("SIGTERM");
+    await new Promise((resolve) => setTimeout(resolve, 600));
     command.kill("SIGTERM");
     assertEquals((await command.end()).code, 143);
     silent.close();
+  },
+});
+
+Deno.test({
+  name: "relay takes two signals at once for one, as Ctrl+C under `deno task` sends them",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    await using one = await Peer.connect(await command.listens());
+    await command.expect(/client 1 joined/);
+    command.kill("SIGINT");
+    await command.expect(/stopping/);
+    command.kill("SIGINT");
+    assertEquals(await one.lines(), ['{"control":"close","reason":"shutdown"}']);
+    one.close();
+    assertEquals((await command.end()).code, 0);
+  },
+});
+
+Deno.test({
+  name: "relay goes on and can be stopped when nobody reads its log",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    // The pipe to "sleep" takes 64 KiB, and then blocks whoever writes to it.
+    const script = `"$0" run --quiet --allow-net mod.ts --port 0 | { head -n 1; exec sleep 60; }`;
+    const shell = new Deno.Command("sh", {
+      args: ["-c", script, Deno.execPath()],
+      cwd: `${import.meta.dirname}/..`,
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    const reader = shell.stdout.getReader();
+    const { value } = await soon(reader.read(), "the port");
+    const port = Number(/:(\d+)\n/.exec(new TextDecoder().decode(value))![1]);
+    const children = await Deno.readTextFile(`/proc/${shell.pid}/task/${shell.pid}/children`);
+    const [relay, sleep] = children.trim().split(" ").map(Number);
+    for (let i = 0; i < 600; i++) {
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+      conn.close();
+    }
+    await using one = await Peer.connect(["127.0.0.1", port]);
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+    Deno.kill(relay!, "SIGTERM");
+    assertEquals((await one.lines()).at(-1), '{"control":"close","reason":"shutdown"}');
+    one.close();
+    Deno.kill(sleep!, "SIGTERM");
+    await shell.status;
+    await reader.cancel();
   },
 });

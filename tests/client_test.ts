@@ -94,7 +94,58 @@ Deno.test("EbsocketClient.connectTo() can be aborted", async () => {
   await client.abort();
 });
 
-Deno.test("EbsocketClient gives up connecting after its timeout", async () => {
+Deno.test("EbsocketClient.close() gives up a connection that is being made", async () => {
+  await using server = new OneServer();
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  const refused = assertRejects(() => connecting, ConnectError, "the client was closed");
+  await client.close();
+  await refused;
+  assertEquals(client.connected, false);
+});
+
+Deno.test("EbsocketClient can be closed and connected again although it is full and the server gone", async () => {
+  await using server = new OneServer();
+  const client = new EbsocketClient({ maxUnreadEvents: 1 });
+  await client.connectTo(server.address);
+  const conn = await server.accept();
+  await conn.write(encode('{"event":"a"}\n'.repeat(10)));
+  conn.close();
+  const big = new EbsocketEvent("big", { text: "x".repeat(100_000) });
+  await until(() => {
+    client.sendEvent(big);
+    return !client.connected;
+  });
+  await soon(client.connectTo(server.address), "the second connection");
+  await soon(client.close(), "the end of the client");
+});
+
+Deno.test("EbsocketClient.pump() does not wait for what a busy server is yet to send", async () => {
+  for (const line of ['{"event":"a"}\n', "\n"]) {
+    const { server, client, conn } = await connected();
+    let isPumping = true;
+    const sending = (async () => {
+      while (isPumping) {
+        await conn.write(encode(line));
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    })();
+    const pumped = await soon(client.pump(), "what has arrived");
+    isPumping = false;
+    await sending;
+    assertEquals(pumped[0].length < 1000, true);
+    await client.abort();
+    await server[Symbol.asyncDispose]();
+  }
+});
+
+Deno.test({
+  name: "EbsocketClient gives up connecting after its timeout",
+  ignore: Deno.build.os !== "linux",
+  fn: givesUpConnecting,
+});
+
+async function givesUpConnecting() {
   // A listener whose queue is full does not answer; it is filled until an attempt hangs.
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
   const clients: EbsocketClient[] = [];
@@ -112,12 +163,12 @@ Deno.test("EbsocketClient gives up connecting after its timeout", async () => {
   listener.close();
   const isTimeout = refusal instanceof ConnectError && refusal.message.includes("within 100 ms");
   assertEquals(isTimeout, true, `${refusal}`);
-});
+}
 
 Deno.test("EbsocketClient refuses to be used before it was connected", async () => {
   const client = new EbsocketClient();
   const event = new EbsocketEvent("x");
-  await assertRejects(() => client.sendEvent(event), ConnectionClosedError, "not connected");
+  assertThrows(() => client.sendEvent(event), ConnectionClosedError, "await connectTo() first");
   await assertRejects(() => client.recvEvent(), ConnectionClosedError, "never been connected");
   await assertRejects(() => client.pump(), ConnectionClosedError, "never been connected");
   await assertRejects(() => client.flush(), ConnectionClosedError, "never been connected");
@@ -178,6 +229,8 @@ Deno.test("EbsocketClient.sendEvent() refuses what would exceed the bound, and s
   const reading = readAll(conn);
   await Promise.all([client.close(), reading.then(() => conn.close())]);
   assertEquals((await reading).split("\n").length, 3);
+  const { reason, unsentLines } = await client.closed;
+  assertEquals([reason, unsentLines], ["local", 1]);
 });
 
 Deno.test("EbsocketClient.sendEvent() refuses a bad event at the call", async () => {

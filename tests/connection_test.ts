@@ -1,7 +1,12 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
-import { type ConnectionOptions, type ConnectionSink, EbsocketConnection } from "../connection.ts";
+import {
+  type ConnectionOptions,
+  type ConnectionSink,
+  EbsocketConnection,
+  openConnection,
+} from "../connection.ts";
 import { type CloseInfo, ConnectionClosedError } from "../errors.ts";
 import { FakeDuplex } from "./support/duplex.ts";
 import { until } from "./support/waiting.ts";
@@ -103,6 +108,72 @@ Deno.test("EbsocketConnection.close() drops what a peer goes on sending, but not
   for (let i = 0; i < 17; i++) duplex.receive(new Uint8Array(1_048_576).fill(10));
   assertEquals((await closed).reason, "bad-json");
   assertEquals(lines, []);
+});
+
+Deno.test("EbsocketConnection.close() sends what is queued, however much comes meanwhile", async () => {
+  const { connection, duplex } = setUp();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  const closed = connection.close();
+  for (let i = 0; i < 17; i++) duplex.receive(new Uint8Array(1_048_576).fill(10));
+  await until(() => connection.bytesIn === 17 * 1_048_576);
+  duplex.take();
+  duplex.receive(null);
+  assertEquals(await closed, { reason: "local", ...CLEAN });
+  assertEquals(duplex.written, "one\n");
+});
+
+Deno.test("EbsocketConnection does not count its own last word as unsent", async () => {
+  const { connection, duplex } = setUp();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  connection.close("shutdown");
+  const { reason, unsentLines, unsentBytes } = await connection.abort();
+  assertEquals([reason, unsentLines, unsentBytes], ["shutdown", 1, 4]);
+});
+
+Deno.test("EbsocketConnection.close() ends one that is paused and can send no more", async () => {
+  const { connection, duplex, lines } = setUp({}, () => connection.pause());
+  duplex.receive("one\n");
+  await until(() => lines.length === 1);
+  duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
+  connection.send(bytes("two\n"));
+  await until(() => !connection.open);
+  assertEquals((await connection.close()).reason, "reset");
+});
+
+Deno.test("EbsocketConnection prefers the reason that the peer gave to how the network broke", async () => {
+  for (const end of [null, new Deno.errors.ConnectionReset("reset")]) {
+    const { connection, duplex } = setUp();
+    duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
+    connection.send(bytes("one\n"));
+    await until(() => !connection.open);
+    connection.announce("slow-consumer", "too slow");
+    duplex.receive(end);
+    const { reason, detail, unsentLines } = await connection.closed;
+    assertEquals([reason, detail, unsentLines], ["slow-consumer", "too slow", 1]);
+  }
+});
+
+Deno.test("openConnection() sends each write at once, and has silent peers probed", async () => {
+  const calls: string[] = [];
+  const addr = { transport: "tcp", hostname: "127.0.0.1", port: 5 } as const;
+  const conn = Object.assign(new FakeDuplex(), {
+    remoteAddr: addr,
+    setNoDelay: (on?: boolean) => void calls.push(`no delay ${on}`),
+    setKeepAlive: (on?: boolean) => void calls.push(`keep alive ${on}`),
+  });
+  const connection = openConnection(conn as unknown as Deno.Conn);
+  assertEquals(calls, ["no delay true", "keep alive true"]);
+  assertEquals(connection.address, ["127.0.0.1", 5]);
+  await connection.abort();
+  const gone = Object.assign(new FakeDuplex(), {
+    remoteAddr: addr,
+    setNoDelay() {
+      throw new Error("Invalid argument (os error 22)");
+    },
+  });
+  await openConnection(gone as unknown as Deno.Conn).abort();
 });
 
 Deno.test("EbsocketConnection.close() names its reason to the peer, after what was queued", async () => {

@@ -184,3 +184,24 @@ Deno.test({
     silent.close();
   },
 });
+
+Deno.test({
+  name: "relay bounds its memory also when events are few among much else",
+  ignore: !isLinux,
+  async fn() {
+    await using command = new Command(["--port", "0", "--no-echo"]);
+    const address = await command.listens();
+    await using silent = await Peer.connect(address, { silent: true });
+    await using publisher = await Peer.connect(address);
+    await using reader = await Peer.connect(address);
+    await command.expect(/client 3 joined/);
+    const before = await residentBytes(command.pid);
+    const block = new TextEncoder().encode("\n".repeat(60_000) + '{"event":"a"}\n');
+    for (let i = 0; i < 5000; i++) await publisher.send(block);
+    await publisher.send('{"event":"last"}\n');
+    await reader.sees("last");
+    const grown = await residentBytes(command.pid) - before;
+    assertEquals(grown < 100e6, true, `${grown} bytes more`);
+    silent.close();
+  },
+});

@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
 import {
-  type CloseInfo,
   ConnectError,
   ConnectionClosedError,
   EbsocketError,
@@ -44,10 +43,4 @@ Deno.test("EbsocketError can be extended, and the new class gives its name", () 
 Deno.test("ConnectError keeps what the operating system said", () => {
   const cause = new Deno.errors.ConnectionRefused("refused");
   assertEquals(new ConnectError("x", { cause }).cause === cause, true);
-});
-
-Deno.test("ConnectionClosedError says how the connection ended, or null if there never was one", () => {
-  const info: CloseInfo = { reason: "eof", detail: "", unsentLines: 0, unsentBytes: 0 };
-  assertEquals(new ConnectionClosedError("x", info).info, info);
-  assertEquals(new ConnectionClosedError("x").info, null);
 });

@@ -43,3 +43,14 @@ Deno.test("parseLine() takes long strings and deep nesting", () => {
   const deep = `{"\\n":${"[".repeat(999)}${"]".repeat(999)}}`;
   assertEquals(JSON.stringify(parseLine(deep, true)), deep);
 });
+
+Deno.test("parseLine() needs no more memory for keys that look like indexes", () => {
+  const object = '{"499":0}';
+  const line = `{"\\n":[${object}${`,${object}`.repeat(100_000)}]}`;
+  const before = Deno.memoryUsage().heapUsed;
+  const parsed = parseLine(line, true);
+  const grown = Deno.memoryUsage().heapUsed - before;
+  assertEquals((parsed["\n"] as unknown[]).length, 100_001);
+  // An array for each object would make it 600 MB.
+  assertEquals(grown < 200e6, true, `${grown} bytes`);
+});

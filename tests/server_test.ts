@@ -119,6 +119,44 @@ Deno.test("EbsocketServer survives every error of accept, and reports it", async
   await connection.abort();
 });
 
+Deno.test("EbsocketServer does not pause for peers that are gone before they are accepted", async () => {
+  const failures = Array.from({ length: 50 }, () => new Deno.errors.NotConnected("os error 107"));
+  await using server = new EbsocketServer({ listener: failingListener(failures) });
+  await using _ = await Peer.connect(server.address);
+  const start = performance.now();
+  const [connection] = await server.acceptConnection();
+  // With pauses it would be 40 seconds.
+  assertEquals(performance.now() - start < 20_000, true);
+  await connection.abort();
+});
+
+Deno.test("EbsocketServer is closed by whoever closes its listener", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const ended = { addr: listener.addr, accept: () => listener.accept(), close() {} };
+  const server = new EbsocketServer({ listener: ended });
+  const waiting = assertRejects(() => server.acceptConnection(), ConnectionClosedError);
+  listener.close();
+  await waiting;
+  await server.closed;
+});
+
+Deno.test("EbsocketServer.serve() can be called once, and ends with what its sink throws", async () => {
+  const server = new EbsocketServer(loopback);
+  const sink: ServerSink = {
+    onOpen() {
+      throw new Error("no room on the stage");
+    },
+    onLines() {},
+    onClose() {},
+  };
+  const served = assertRejects(() => server.serve(sink), Error, "no room on the stage");
+  assertThrows(() => server.serve(sink), TypeError, "twice");
+  await using peer = await Peer.connect(server.address);
+  assertEquals(await peer.lines(), ['{"control":"close","reason":"shutdown"}']);
+  peer.close();
+  await served;
+});
+
 Deno.test("EbsocketServer.close() ends the pause after a failed accept", async () => {
   const failures = Array.from({ length: 20 }, () => new Error("Too many open files"));
   let failed = 0;
@@ -178,7 +216,7 @@ Deno.test("EbsocketServer.serve() refuses more than maxClients, and tells them",
     await using two = await Peer.connect(server.address);
     assertEquals(await two.lines(), [
       '{"control":"close","reason":"too-many-clients",' +
-      '"detail":"1 clients are connected, the most allowed"}',
+      '"detail":"the server takes no more than 1"}',
     ]);
     assertEquals(one.text, "");
   }

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
+import type { EbsocketConnection } from "../connection.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { EbsocketServer } from "../server.ts";
@@ -179,7 +180,7 @@ Deno.test("EbsocketSystem.sendEventTo() says that a client has gone", async () =
   const [event] = await pumpEvents(system, 1);
   await until(() => system.clients.size === 0);
   assertEquals(system.sendEventTo(event!.fromConnection, new EbsocketEvent("late")), false);
-  const nothing = null as unknown as typeof event extends infer _ ? never : never;
+  const nothing = null as unknown as EbsocketConnection;
   assertThrows(() => system.sendEventTo(nothing, new EbsocketEvent("x")), TypeError, "null");
 });
 
@@ -231,16 +232,9 @@ Deno.test("EbsocketSystem that is not pumped pushes back, and loses nothing", as
   let isSent = false;
   const sending = peer.send(text.join("")).then(() => isSent = true);
   // The sender is stuck once the inbox and the buffers of the operating system are full.
-  const [connection] = await new Promise<[import("../connection.ts").EbsocketConnection]>(
-    (resolve) => {
-      const look = () => {
-        const first = [...system.clients.keys()][0];
-        if (first && first.bytesIn > 0) resolve([first]);
-        else setTimeout(look, 1);
-      };
-      look();
-    },
-  );
+  await until(() => system.clients.size === 1);
+  const connection = [...system.clients.keys()][0]!;
+  await until(() => connection.bytesIn > 0);
   for (let before = -1; before !== connection.bytesIn;) {
     before = connection.bytesIn;
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -251,6 +245,55 @@ Deno.test("EbsocketSystem that is not pumped pushes back, and loses nothing", as
   const events = await pumpEvents(system, count);
   await sending;
   assertEquals(events.findIndex((event, i) => event.getAttribute("i") !== i), -1);
+});
+
+Deno.test("EbsocketSystem that is not pumped accepts no more than it can report", async () => {
+  await using system = newSystem({ maxUnreadEvents: 10 });
+  const peers: Peer[] = [];
+  for (let i = 0; i < 20; i++) peers.push(await Peer.connect(system.server.address));
+  await until(() => system.clients.size === 10);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(system.clients.size, 10);
+  let newClients = 0;
+  while (newClients < 20) newClients += (await system.pump())[0].length;
+  for (const peer of peers) await peer[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketSystem closes although it is full and a client has vanished", async () => {
+  const system = newSystem({ maxUnreadEvents: 1 });
+  const peer = await Peer.connect(system.server.address);
+  await peer.send('{"event":"a"}\n'.repeat(10));
+  await until(() => system.clients.size === 1);
+  peer.close();
+  const big = new EbsocketEvent("big", { text: "x".repeat(100_000) });
+  await until(() => system.sendEventToClients(big) === 0);
+  await soon(system.close(), "the end of the system");
+  await peer[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketSystem.abort() ends clients that are being removed, too", async () => {
+  const system = newSystem();
+  await using _ = await Peer.connect(system.server.address, { silent: true });
+  await until(() => system.clients.size === 1);
+  const [connection] = [...system.clients.keys()];
+  const big = new EbsocketEvent("big", { text: "x".repeat(1_000_000) });
+  for (let i = 0; i < 7; i++) system.sendEventToClients(big);
+  const removed = system.removeClient(connection!);
+  await system.abort();
+  assertEquals((await removed).reason, "aborted");
+});
+
+Deno.test("EbsocketSystem.sendEventToClients() reaches the clients after a dead one", async () => {
+  await using system = newSystem();
+  const dead = await Peer.connect(system.server.address);
+  await using alive = await Peer.connect(system.server.address);
+  await until(() => system.clients.size === 2);
+  await dead[Symbol.asyncDispose]();
+  system.sendEventToClients(new EbsocketEvent("a"));
+  system.sendEventToClients(new EbsocketEvent("b"));
+  await alive.sees('"b"');
+  await until(() => system.clients.size === 1);
+  assertEquals(system.sendEventToClients(new EbsocketEvent("c")), 1);
 });
 
 Deno.test("EbsocketSystem closes when its server does, after what was queued", async () => {
@@ -295,5 +338,7 @@ Deno.test("EbsocketSystem checks its options", () => {
   assertThrows(() => new EbsocketSystem(server, { maxUnreadBytes: 0.5 }), RangeError, "0.5");
   assertThrows(() => new EbsocketSystem(server, { maxDepth: 1 }), RangeError, "maxDepth");
   assertThrows(() => new EbsocketSystem(server, { maxClients: NaN }), RangeError, "NaN");
+  const port = 7982 as unknown as EbsocketServer;
+  assertThrows(() => new EbsocketSystem(port), TypeError, "expected an EbsocketServer, got 7982");
   server.close();
 });
