@@ -32,7 +32,8 @@
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread;
  * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
- * - `cli.ts` for the command.
+ * - `cli.ts` for the command, `log.ts` for what it prints;
+ * - `errors.ts`, `address.ts`, `limits.ts` and `printable.ts` for what all of them share.
  *
  * @module
  */

@@ -153,7 +153,7 @@ export class LineValidator {
 
   /** A line that is no object: fine as JSON, perhaps, but never as an event. */
   #noObject(bytes: Uint8Array, i: number): number {
-    this.#shapeFault = `expected an object, found ${found(bytes, i)}`;
+    this.#shapeFault = `expected an object, found ${kindAt(bytes, i)}`;
     return this.#value(bytes, i, 0);
   }
 
@@ -186,12 +186,12 @@ export class LineValidator {
   #checkShape(key: number, bytes: Uint8Array, start: number, end: number): void {
     if (key === DICT) {
       if (bytes[start] !== OPEN_BRACE) {
-        this.#shapeFault ||= `"__dict__" must be an object, found ${found(bytes, start)}`;
+        this.#shapeFault ||= `"__dict__" must be an object, found ${kindAt(bytes, start)}`;
       }
     } else if (key === EVENT || key === CONTROL) {
       const name = key === EVENT ? "event" : "control";
       if (bytes[start] !== QUOTE) {
-        this.#shapeFault ||= `"${name}" must be a string, found ${found(bytes, start)}`;
+        this.#shapeFault ||= `"${name}" must be a string, found ${kindAt(bytes, start)}`;
         return;
       }
       const length = this.#escaped
@@ -387,4 +387,14 @@ function found(bytes: Uint8Array, i: number): string {
   const length = byte < 0x80 ? 1 : sequenceLength(bytes, i);
   if (length === 0) return `byte 0x${byte.toString(16)}`;
   return quote(decoder.decode(bytes.subarray(i, i + length)));
+}
+
+/** What kind of JSON value begins at `i`, for an error message. */
+function kindAt(bytes: Uint8Array, i: number): string {
+  const first = String.fromCharCode(bytes[i]!);
+  if (first === "{") return "an object";
+  if (first === "[") return "an array";
+  if (first === '"') return "a string";
+  if (first === "n") return "null";
+  return first === "t" || first === "f" ? "a boolean" : "a number";
 }

@@ -1,11 +1,13 @@
 // A client that sends what is typed, and after each line shows what has arrived meanwhile.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/chat_client.ts
+//
+// It needs a server on that port: `deno task relay`, or `examples/relay_server.ts`.
 
 import { EbsocketClient, EbsocketEvent, getLocalIp } from "@ebsockets/relay";
 
-const ip = prompt("ip >>>") || getLocalIp();
-const port = Number(prompt("port >>>") || 7982);
+const ip = prompt(`ip (Enter for ${getLocalIp()}) >>>`) || getLocalIp();
+const port = Number(prompt("port (Enter for 7982) >>>") || 7982);
 
 const client = new EbsocketClient();
 console.log(`Connecting to ${ip}:${port}`);

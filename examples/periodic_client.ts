@@ -1,10 +1,13 @@
 // A client that sends a tick every second, or every so many milliseconds as an argument says.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/periodic_client.ts
+//
+// It needs a server on that port: `deno task relay`.
 
 import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
 
 const interval = Number(Deno.args[0] ?? 1000);
+if (!(interval > 0)) throw new RangeError(`Cannot send a tick every ${Deno.args[0]} milliseconds`);
 
 const client = new EbsocketClient();
 await client.connectTo(["127.0.0.1", 7982]);

@@ -1,6 +1,8 @@
 """Sends one message, then prints as many events as the second argument says.
 
     python3 examples/python_client.py hello 1
+
+It needs a server on port 7982: `deno task relay`.
 """
 
 import json
@@ -17,6 +19,8 @@ def receive(connection):
                 yield json.loads(line)
 
 
+if len(sys.argv) != 3 or not sys.argv[2].isdigit():
+    sys.exit("usage: python_client.py MESSAGE COUNT")
 content, count = sys.argv[1], int(sys.argv[2])
 
 with socket.create_connection(("127.0.0.1", 7982)) as connection:

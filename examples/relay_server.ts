@@ -26,7 +26,7 @@ for (;;) {
     }
   }
 
-  for (const [, address] of disconnectedClients) {
-    console.log(`Client disconnected: ${address[0]}:${address[1]}`);
+  for (const [, address, { reason }] of disconnectedClients) {
+    console.log(`Client disconnected: ${address[0]}:${address[1]} (${reason})`);
   }
 }

@@ -1,6 +1,8 @@
 // A client that knows, when it is compiled, which events there are and what is in them.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/typed_client.ts
+//
+// It needs a server on that port: `deno task relay`.
 
 import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
 

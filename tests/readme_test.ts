@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { EbsocketClient } from "../client.ts";
+import { ConnectError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Relay } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
@@ -38,25 +39,69 @@ function freePort(): number {
 Deno.test("README.md: the server and two clients work together", async () => {
   const port = freePort();
   await using folder = new Folder();
-  await using server = await start(folder.path, "server.ts", port);
+  await using server = await start(folder.path, "chat_server.ts", port);
   await server.expect(/Listening on 127\.0\.0\.1:\d+\n/);
-  await using one = await start(folder.path, "client.ts", port);
+  await using one = await start(folder.path, "hello.ts", port);
   await server.expect(/has connected/);
   await using two = new EbsocketClient();
   await two.connectTo(["127.0.0.1", port]);
   assertEquals((await two.recvEvent())?.event, "welcome");
   two.sendEvent(new EbsocketEvent("message", { content: "from two" }));
-  await one.expect(/from two\n/);
+  await one.expect(/"from two"\n/);
   await two.close();
   await server.expect(/has gone: eof\n/);
 });
+
+Deno.test({
+  name: "README.md: the other server gives each client its own events, until it is stopped",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const port = freePort();
+    await using folder = new Folder();
+    await using server = await start(folder.path, "echo_server.ts", port);
+    await using client = await connect(port);
+    await server.expect(/EbsocketConnection\(127\.0\.0\.1:\d+\) has come\n/);
+    client.sendEvent(new EbsocketEvent("a"));
+    assertEquals((await client.recvEvent())?.event, "a");
+    server.kill("SIGINT");
+    assertEquals((await client.closed).reason, "shutdown");
+    const { code, stdout } = await server.end();
+    assertEquals([code, stdout.endsWith(": shutdown\n")], [0, true]);
+  },
+});
+
+Deno.test("README.md: a relay inside another program relays", async () => {
+  const port = freePort();
+  await using folder = new Folder();
+  await using program = await start(folder.path, "embedded.ts", port);
+  await program.expect(/Relaying on port \d+\n/);
+  await using one = await connect(port);
+  await using two = await connect(port);
+  // Sends until the relay has accepted the other one.
+  const sending = setInterval(() => one.sendEvent(new EbsocketEvent("a")), 1);
+  assertEquals((await two.recvEvent())?.event, "a");
+  clearInterval(sending);
+});
+
+/** A client of a program that is about to listen. */
+async function connect(port: number): Promise<EbsocketClient> {
+  const client = new EbsocketClient();
+  for (;;) {
+    try {
+      await client.connectTo(["127.0.0.1", port]);
+      return client;
+    } catch (error) {
+      if (!(error instanceof ConnectError)) throw error;
+    }
+  }
+}
 
 Deno.test("README.md: the clients work with the relay", async () => {
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   const port = relay.server.address[1];
   await using folder = new Folder();
-  await using client = await start(folder.path, "client.ts", port);
-  await client.expect(/hi\n/);
+  await using client = await start(folder.path, "hello.ts", port);
+  await client.expect(/"hi"\n/);
   await using typed = await start(folder.path, "typed.ts", port);
   await until(() => relay.clients.length === 2);
   await using peer = await Peer.connect(relay.server.address);
