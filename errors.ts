@@ -56,9 +56,12 @@ export interface CloseInfo {
   readonly reason: CloseReason;
   /** One sentence for a person, empty where the reason says it all. */
   readonly detail: string;
-  /** Lines that were queued for the peer and never handed to the operating system whole. */
+  /**
+   * Lines that were meant for the peer and, as far as is known, never handed to the operating system
+   * whole. Lines that it has taken may still have been lost on their way.
+   */
   readonly unsentLines: number;
-  /** Bytes that were queued for the peer and never handed to the operating system. */
+  /** Bytes that were meant for the peer and, as far as is known, not handed over either. */
   readonly unsentBytes: number;
 }
 

@@ -57,7 +57,10 @@ async function readSpecifiers(): Promise<Set<string>> {
 
 /** Whether Deno can load what the project imports, as things stand. */
 async function canLoad(specifiers: Set<string>): Promise<boolean> {
-  const source = [...specifiers].map((specifier) => `import "${specifier}";`).join("");
+  // A file that was cut short may load, but exports nothing.
+  const source = [...specifiers].map((specifier) =>
+    `if (Object.keys(await import("${specifier}")).length === 0) throw new Error("empty");`
+  ).join("");
   const { success } = await deno(["eval", "--quiet", source], root);
   return success;
 }
