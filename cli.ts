@@ -149,17 +149,18 @@ async function run({ hostname, port, log, options }: Command): Promise<number> {
     console.error(`error: Cannot listen on ${where}: ${advise(error, where)}`);
     return 1;
   }
+  let clients = 0;
   const relay = new Relay(server, {
     ...options,
     observer: {
-      onJoin: (client) => reporter.joined(client, relay.clients.length),
-      onLeave: (client, info) => reporter.left(client, info, relay.clients.length),
+      onJoin: (client) => reporter.joined(client, ++clients),
+      onLeave: (client, info) => reporter.left(client, info, --clients),
       onRefuse: (address, reason) => reporter.refused(address, reason),
     },
   });
   reporter.listening(server.address);
   const signal = await firstSignal();
-  reporter.stopping(signal, relay.clients.length);
+  reporter.stopping(signal, clients);
   await relay.close();
   await reporter.log.flush(LOG_TIMEOUT);
   return 0;

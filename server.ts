@@ -140,7 +140,7 @@ export class EbsocketServer {
   /** The accept under way; the next caller waits for it, since a listener takes one at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #backoff = MIN_BACKOFF;
-  #endPause = (): void => {};
+  #endWait = (): void => {};
 
   /**
    * Binds at once.
@@ -198,10 +198,18 @@ export class EbsocketServer {
   async #pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, this.#backoff);
-    this.#endPause = resolve;
     this.#backoff = Math.min(2 * this.#backoff, MAX_BACKOFF);
-    await promise;
+    await this.#orClosed(promise);
     clearTimeout(timer);
+  }
+
+  /** Waits for `promise`, or until the server is closed. (A race would leave a trace on `closed`.) */
+  async #orClosed(promise: Promise<void>): Promise<void> {
+    if (!this.#isOpen) return;
+    const wait = Promise.withResolvers<void>();
+    promise.then(wait.resolve);
+    this.#endWait = wait.resolve;
+    await wait.promise;
   }
 
   /** Accepts one connection after the other, until the server is closed. */
@@ -258,20 +266,22 @@ export class EbsocketServer {
     const refusal: ConnectionSink = { onLines() {}, onClose() {} };
     let clients = 0;
     for await (const [connection] of this) {
+      const isClient = clients < maxClients;
+      if (isClient) clients++;
       this.#connections.add(connection);
-      connection.closed.then(() => this.#connections.delete(connection));
-      if (clients >= maxClients) {
-        connection.start(refusal, limits);
+      connection.closed.then(() => {
+        this.#connections.delete(connection);
+        if (isClient) clients--;
+      });
+      connection.start(isClient ? sink : refusal, limits);
+      if (isClient) {
+        sink.onOpen(connection);
+      } else {
         connection.close("too-many-clients", `the server takes no more than ${maxClients}`);
         sink.onRefuse?.(connection, "too-many-clients");
-      } else {
-        clients++;
-        connection.closed.then(() => clients--);
-        connection.start(sink, limits);
-        sink.onOpen(connection);
       }
       const ready = sink.whenReady?.();
-      if (ready) await Promise.race([ready, this.closed]);
+      if (ready) await this.#orClosed(ready);
     }
   }
 
@@ -280,7 +290,7 @@ export class EbsocketServer {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#listener.close();
-    this.#endPause();
+    this.#endWait();
     this.#resolveClosed();
   };
 
