@@ -4,9 +4,9 @@
  *
  * A reader lags from the moment that half of what may wait for it does (`room()` says so) until a
  * quarter does. Meanwhile the lines of a publisher are kept, one block of each, and it is not read
- * from; unless the reader takes nothing at all for {@link MAX_STANDSTILL_MS}, or needs more than
- * {@link MAX_HOLD_MS} to catch up. From then on its queue may fill up, which closes it with
- * `slow-consumer`.
+ * from; unless the reader has taken nothing at all for {@link MAX_STANDSTILL_MS}, also before it began
+ * to lag, or needs more than {@link MAX_HOLD_MS} to catch up. From then on its queue may fill up,
+ * which closes it with `slow-consumer`.
  *
  * @module
  */
@@ -27,19 +27,11 @@ const MAX_HOLD_MS = 5000;
 /** How often the readers that lag are looked at, in milliseconds. */
 const CHECK_MS = 50;
 
-/** A reader that lags. */
-interface Laggard {
-  bytesOut: number;
-  /** For how long it has taken nothing, in milliseconds. */
-  standstill: number;
-  /** For how long it has held up others, in milliseconds. */
-  held: number;
-}
-
 /** Pauses and resumes the publishers of one relay. */
 export class Backpressure {
   readonly #pass: (publisher: EbsocketConnection, lines: LineBlock) => void;
-  readonly #laggards = new Map<EbsocketConnection, Laggard>();
+  /** The readers that lag, and for how long each has held up others, in milliseconds. */
+  readonly #laggards = new Map<EbsocketConnection, number>();
   /** The publishers that are not being read from, with what they sent last. */
   readonly #parked = new Map<EbsocketConnection, LineBlock>();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -60,7 +52,7 @@ export class Backpressure {
   observe(reader: EbsocketConnection): void {
     const room = reader.room();
     if (!room || this.#laggards.has(reader)) return;
-    this.#laggards.set(reader, { bytesOut: reader.bytesOut, standstill: 0, held: 0 });
+    this.#laggards.set(reader, 0);
     this.#timer ??= setInterval(() => this.#check(), CHECK_MS);
     room.then(() => {
       this.#laggards.delete(reader);
@@ -68,18 +60,20 @@ export class Backpressure {
     });
   }
 
+  /** Whether some reader may hold the publishers up. One that has stood still long may not. */
   #isHolding(): boolean {
-    for (const laggard of this.#laggards.values()) if (mayHold(laggard)) return true;
+    if (this.#laggards.size === 0) return false;
+    const standstill = performance.now() - MAX_STANDSTILL_MS;
+    for (const [reader, held] of this.#laggards) {
+      if (held < MAX_HOLD_MS && reader.lastProgress > standstill) return true;
+    }
     return false;
   }
 
   /** Counts the time of each laggard. */
   #check(): void {
-    for (const [reader, laggard] of this.#laggards) {
-      const isMoving = reader.bytesOut > laggard.bytesOut;
-      laggard.bytesOut = reader.bytesOut;
-      laggard.standstill = isMoving ? 0 : laggard.standstill + CHECK_MS;
-      if (this.#parked.size > 0) laggard.held += CHECK_MS;
+    if (this.#parked.size > 0) {
+      for (const [reader, held] of this.#laggards) this.#laggards.set(reader, held + CHECK_MS);
     }
     this.#release();
   }
@@ -97,8 +91,4 @@ export class Backpressure {
       this.#timer = undefined;
     }
   }
-}
-
-function mayHold({ standstill, held }: Laggard): boolean {
-  return standstill < MAX_STANDSTILL_MS && held < MAX_HOLD_MS;
 }

@@ -167,6 +167,14 @@ export class EbsocketConnection {
     return this.#writer?.bytesWritten ?? 0;
   }
 
+  /**
+   * When the operating system last took something for the peer, or something began to wait for it,
+   * by the clock of `performance.now()`; 0 before that.
+   */
+  get lastProgress(): number {
+    return this.#writer?.lastProgress ?? 0;
+  }
+
   /** How many lines have been queued for the peer. */
   get linesQueued(): number {
     return this.#linesQueued;

@@ -38,6 +38,12 @@ export type { LineBlock, LineSplitterOptions } from "./framing.ts";
 const MIN_BACKOFF = 5;
 const MAX_BACKOFF = 1000;
 
+/**
+ * How many connections may wait to be accepted: the most that Linux allows by default. With fewer,
+ * many clients that come at once wait a second or more for their second attempt.
+ */
+const BACKLOG = 4096;
+
 /** What a server needs of a listener; every `Deno.Listener` has it. */
 export interface ConnectionListener {
   /** Where it listens. */
@@ -319,7 +325,7 @@ function toOptions(where: number | Address | ServerOptions): ServerOptions {
 function listen({ hostname = getLocalIp(), port = 0 }: ServerOptions): Deno.Listener {
   const [name, number] = checkAddress([hostname, port]);
   try {
-    return Deno.listen({ hostname: name, port: number });
+    return Deno.listen({ hostname: name, port: number, tcpBacklog: BACKLOG });
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     const where = formatAddress([name, number]);

@@ -22,6 +22,7 @@ export class Writer {
   /** What was queued, less what was dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
+  #lastProgress = 0;
   #dropped = { lines: 0, bytes: 0 };
   #wasCut = false;
   /** The length of the line that `append()` has queued. */
@@ -56,6 +57,13 @@ export class Writer {
   /** How many bytes have been written. */
   get bytesWritten(): number {
     return this.#bytesWritten;
+  }
+
+  /**
+   * When the last write ended, or the first of those that wait was queued, by `performance.now()`.
+   */
+  get lastProgress(): number {
+    return this.#lastProgress;
   }
 
   /**
@@ -135,6 +143,7 @@ export class Writer {
 
   #schedule(): void {
     if (this.busy) return;
+    this.#lastProgress = performance.now();
     this.#scheduled = true;
     if (scheduled.push(this.#run) === 1) queueMicrotask(runScheduled);
   }
@@ -148,6 +157,7 @@ export class Writer {
         const written = await this.#write(this.#queue.batch());
         this.#queue.consume(written);
         this.#bytesWritten += written;
+        this.#lastProgress = performance.now();
         this.#releaseWaiters();
       }
     } catch (error) {
