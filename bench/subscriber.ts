@@ -44,7 +44,7 @@ export class Subscriber {
   }
 
   /** Reads once, and checks the frames that are complete now; `false` at the end of the stream. */
-  async read(connection: Deno.Conn): Promise<boolean> {
+  async read(connection: Pick<Deno.Conn, "read">): Promise<boolean> {
     const length = await connection.read(this.#buffer.subarray(this.#held));
     if (length === null) {
       if (this.#held > 0) throw new Error(`${this} received the beginning of an event too many`);
