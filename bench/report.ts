@@ -54,12 +54,12 @@ const READING = `## How to read this
   each over raw TCP, from bytes encoded beforehand, and compares every byte of every delivery with
   what must come: an event that is lost, doubled, reordered or changed ends the benchmark.
 - Server CPU is user plus system time of all threads, from \`/proc/PID/task/*/schedstat\`, divided by
-  the events *published*. It does not depend on how fast the driver is, as long as it keeps enough
+  the events _published_. It does not depend on how fast the driver is, as long as it keeps enough
   in flight: a closed loop with at most 4,096 events and 1 MiB.
 - Where the server is busy close to 100 %, it and not the driver limits events per second. Where it
-  is less, events per second are a lower bound: both sides wait for each other, or the driver is
-  the slower one. The cost per event is still what the server spent, though on batches that depend
-  on how much has piled up: a server that is served sooner handles smaller ones.
+  is less, events per second are a lower bound: both sides wait for each other, or the driver is the
+  slower one. The cost per event is still what the server spent, though on batches that depend on
+  how much has piled up: a server that is served sooner handles smaller ones.
 - The copier knows no batching but its 60 KiB read, so a server that gathers more into one write can
   cost less than the copier where writes dominate.
 - Latency is the time from just before the write of an event to the read of each single delivery. It
