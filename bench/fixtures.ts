@@ -14,12 +14,34 @@ export const LINE_BYTES = 146;
 /** All sequence numbers have ten digits, and so all message lines have one length. */
 const FIRST_SEQ = 1_000_000_000;
 
+const SENTENCE = "The quick brown fox jumps over the lazy dog. ";
+
+/** What {@link messageAttributes} and {@link messageEvents} vary. */
+export interface MessageOptions {
+  /** The length of the line, in bytes with its `\n`. */
+  readonly bytes?: number;
+  /** Who says it. */
+  readonly user?: string;
+}
+
 /** The attributes of message number `index`. */
-export function messageAttributes(index: number): { seq: number; user: string; content: string } {
-  const attributes = { seq: FIRST_SEQ + index, user: "alice", content: "" };
-  const rest = LINE_BYTES - 1 - JSON.stringify({ event: "message", __dict__: attributes }).length;
-  attributes.content = "The quick brown fox jumps over the lazy dog. ".repeat(3).slice(0, rest);
+export function messageAttributes(
+  index: number,
+  { bytes = LINE_BYTES, user = "alice" }: MessageOptions = {},
+): { seq: number; user: string; content: string } {
+  const attributes = { seq: FIRST_SEQ + index, user, content: "" };
+  const rest = bytes - toLine("message", attributes).length;
+  attributes.content = SENTENCE.repeat(Math.ceil(rest / SENTENCE.length)).slice(0, rest);
   return attributes;
+}
+
+/** `count` messages without their line ends, no two of them alike. */
+export function messageEvents(count: number, options: MessageOptions = {}): Uint8Array[] {
+  const attributes = messageAttributes(0, options);
+  return Array.from({ length: count }, (_, i) => {
+    attributes.seq = FIRST_SEQ + i;
+    return encoder.encode(toLine("message", attributes).slice(0, -1));
+  });
 }
 
 /** `count` lines of {@link LINE_BYTES} each, no two of them alike. */

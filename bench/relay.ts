@@ -8,10 +8,14 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { LINE_BYTES, messageLines } from "./fixtures.ts";
+import { LINE_BYTES, messageEvents } from "./fixtures.ts";
+import { FrameRing } from "./frame_ring.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { RelayProcess } from "./relay_process.ts";
+import { relayCommand } from "./peers_list.ts";
+import { cpuMicrosBetween, ServerProcess } from "./server_process.ts";
+import { format, summarise } from "./stats.ts";
 import { Traffic } from "./traffic.ts";
+import { lines } from "./wire.ts";
 
 const HELP = `Measure the relay command from end to end: one publisher, many subscribers, raw TCP.
 
@@ -31,8 +35,8 @@ Every delivery is checked; a lost, doubled, reordered or changed one ends it wit
 /** Events sent before the measurement begins, for the compiler. */
 const WARM_UP_EVENTS = 20_000;
 
-/** The most that is published in a run: its lines lie in memory. */
-const MAX_EVENTS = 5_000_000;
+/** Distinct events; they are published over and over again. */
+const RING_EVENTS = 65_536;
 
 const ROOT = Deno.realPathSync(new URL("..", import.meta.url));
 
@@ -103,7 +107,7 @@ function parse(args: string[]): Plan | null {
     subscribers: flags.subscribers.split(",").map((text: string) =>
       toInteger("--subscribers", text, 10_000)
     ),
-    events: toInteger("--events", flags.events, MAX_EVENTS),
+    events: toInteger("--events", flags.events, 1e9),
     repeat: toInteger("--repeat", flags.repeat, 1000),
     inFlight: toInteger("--in-flight", flags["in-flight"], 50_000),
     folders: flags.compare === undefined ? [ROOT] : [ROOT, toFolder(flags.compare)],
@@ -133,9 +137,10 @@ async function run(plan: Plan, signal: AbortSignal): Promise<void> {
   const cases: Case[] = plan.subscribers.flatMap((subscribers) =>
     plan.folders.map((folder) => ({ folder, subscribers, samples: [] }))
   );
-  const lines = messageLines(WARM_UP_EVENTS + plan.events);
+  const events = messageEvents(RING_EVENTS).map((event) => lines.publish(event));
+  const ring = FrameRing.from(events);
   for (let i = 0; i < plan.repeat; i++) {
-    for (const each of cases) each.samples.push(await tryMeasure(each, lines, plan, signal));
+    for (const each of cases) each.samples.push(await tryMeasure(each, ring, plan, signal));
   }
   printTable([HEADINGS, ...cases.map((each) => toRow(each, plan))]);
 }
@@ -143,12 +148,12 @@ async function run(plan: Plan, signal: AbortSignal): Promise<void> {
 /** One run; its error says which. */
 async function tryMeasure(
   each: Case,
-  lines: Uint8Array<ArrayBuffer>,
+  ring: FrameRing,
   plan: Plan,
   signal: AbortSignal,
 ): Promise<Sample> {
   try {
-    return await measure(each, lines, plan, signal);
+    return await measure(each, ring, plan, signal);
   } catch (error) {
     signal.throwIfAborted();
     const reason = error instanceof Error ? error.message : error;
@@ -161,23 +166,25 @@ async function tryMeasure(
 
 async function measure(
   { folder, subscribers }: Case,
-  lines: Uint8Array<ArrayBuffer>,
+  ring: FrameRing,
   { events, inFlight }: Plan,
   signal: AbortSignal,
 ): Promise<Sample> {
-  await using relay = await RelayProcess.start(folder, signal);
-  using traffic = await Traffic.connect({ port: relay.port, subscribers, lines, inFlight });
+  await using relay = await ServerProcess.start(
+    (port) => relayCommand(folder, port, false),
+    signal,
+  );
+  const streams = [{ published: ring, delivered: ring }];
+  const options = { port: relay.port, wire: lines, streams, subscribers, inFlight };
+  using traffic = await Traffic.connect(options);
   await traffic.publish(WARM_UP_EVENTS);
-  const cpuBefore = relay.cpuMicros();
+  const cpuBefore = relay.cpuTimes();
   const before = performance.now();
   await traffic.publish(events);
   const seconds = (performance.now() - before) / 1000;
-  const cpuAfter = relay.cpuMicros();
+  const cpuMicros = cpuMicrosBetween(cpuBefore, relay.cpuTimes());
   await traffic.finish();
-  return {
-    seconds,
-    cpuMicros: cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore,
-  };
+  return { seconds, cpuMicros };
 }
 
 async function printHead({ folders, events, inFlight, repeat }: Plan): Promise<void> {
@@ -213,23 +220,6 @@ function toRow({ folder, subscribers, samples }: Case, { events }: Plan): string
 
 function nameOf(folder: string): string {
   return folder === ROOT ? "this" : "other";
-}
-
-/** `median (min–max)`, or `n/a` if a value is missing. */
-function summarise(values: (number | null)[], digits = 0): string {
-  const sorted = values.filter((value) => value !== null).toSorted((a, b) => a - b);
-  if (sorted.length < values.length) return "n/a";
-  const middle = (sorted.length - 1) / 2;
-  const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
-  const [least, most] = [sorted[0]!, sorted.at(-1)!];
-  return `${format(median, digits)} (${format(least, digits)}–${format(most, digits)})`;
-}
-
-function format(value: number, digits = 0): string {
-  return value.toLocaleString("en-US", {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
 }
 
 function printTable(rows: string[][]): void {

@@ -1,18 +1,19 @@
 /**
- * Owns the load on a relay: one publisher, many subscribers, and the check that every subscriber
- * gets exactly the bytes that were published. Must not know processes or figures.
+ * Owns the load on a server: publishers, subscribers, and the check that every subscriber gets
+ * exactly the bytes that it must get. Must not know processes or figures.
  *
  * All of it is raw TCP, so that nothing of the module runs on this side.
  *
  * @module
  */
 
-import { Buffer } from "node:buffer";
-import { LINE_BYTES } from "./fixtures.ts";
+import type { FrameRing } from "./frame_ring.ts";
+import { type Stream, Subscriber } from "./subscriber.ts";
+import type { Wire } from "./wire.ts";
 import { within } from "./within.ts";
 
-/** The most that is published with one write, in bytes: whole lines that fit into 64 KiB. */
-const WRITE_BYTES = Math.floor(65_536 / LINE_BYTES) * LINE_BYTES;
+/** The most that is published with one write, in bytes, unless one frame is longer. */
+const WRITE_BYTES = 65_536;
 
 const READ_BYTES = 65_536;
 
@@ -21,43 +22,53 @@ const STALL_MS = 10_000;
 
 /** What is to be sent, and to how many. */
 export interface TrafficOptions {
-  /** The port of the relay, on 127.0.0.1. */
+  /** The port of the server, on 127.0.0.1. */
   readonly port: number;
+  /** The protocol of the server. */
+  readonly wire: Wire;
+  /** What each publisher sends, and what a subscriber gets of it; one for each publisher. */
+  readonly streams: readonly Stream[];
+  /** What a publisher gets for each event; `null` if nothing. */
+  readonly replies?: FrameRing | null;
   /** How many connections receive. */
   readonly subscribers: number;
-  /** All lines that are published, in order, {@link LINE_BYTES} each, no two of them alike. */
-  readonly lines: Uint8Array<ArrayBuffer>;
+  /** Whether the publishers are the first of the subscribers, and get their own events too. */
+  readonly chat?: boolean;
+  /** How many more connections subscribe, and never read. */
+  readonly stalled?: number;
   /** How many events may be published and not yet received by all subscribers. */
   readonly inFlight: number;
+  /** Told of events `from` to `to` (exclusive) of the first publisher, received by a subscriber. */
+  readonly onDelivered?: (from: number, to: number) => void;
 }
 
-/** One publisher and its subscribers, connected to a relay that does not echo. */
+/** Publishers and subscribers, connected to a server. */
 export class Traffic implements Disposable {
-  readonly #lines: Uint8Array<ArrayBuffer>;
-  readonly #windowBytes: number;
+  readonly #options: TrafficOptions;
   readonly #connections: Deno.TcpConn[] = [];
+  readonly #stalled: Deno.TcpConn[] = [];
+  readonly #publishers: Deno.TcpConn[] = [];
+  readonly #subscribers: Subscriber[] = [];
   readonly #ends: Promise<void>[] = [];
-  /** How many bytes each subscriber has received. */
-  readonly #received: number[] = [];
-  #published = 0;
+  /** How many events each publisher has sent. */
+  readonly #published: number[];
   #isFinishing = false;
   #failure: unknown;
-  #wake = (): void => {};
+  readonly #waiters = new Set<{ isTrue: () => boolean; resolve: () => void }>();
 
-  private constructor({ lines, inFlight }: TrafficOptions) {
-    this.#lines = lines;
-    this.#windowBytes = inFlight * LINE_BYTES;
+  private constructor(options: TrafficOptions) {
+    this.#options = options;
+    this.#published = options.streams.map(() => 0);
   }
 
   /**
-   * Connects everyone. The publisher comes last: a relay accepts in the order of connecting, so it
+   * Connects everyone. Publishers come last: a server accepts in the order of connecting, so it
    * knows all subscribers before it reads the first event.
    */
   static async connect(options: TrafficOptions): Promise<Traffic> {
     const traffic = new Traffic(options);
     try {
-      for (let i = 0; i < options.subscribers; i++) traffic.#subscribe(await dial(options.port));
-      traffic.#attend(await dial(options.port));
+      await within(STALL_MS, "Connecting", traffic.#connect());
     } catch (error) {
       traffic[Symbol.dispose]();
       throw error;
@@ -65,116 +76,174 @@ export class Traffic implements Disposable {
     return traffic;
   }
 
-  /** Publishes the next `count` events, and waits until every subscriber has them. */
-  async publish(count: number): Promise<void> {
-    const target = this.#published + count * LINE_BYTES;
-    const size = Math.min(WRITE_BYTES, this.#windowBytes);
-    while (this.#published < target) {
-      const end = Math.min(this.#published + size, target);
-      await this.#until(() => end - this.#delivered() <= this.#windowBytes);
-      const bytes = this.#lines.subarray(this.#published, end);
-      this.#published += await within(STALL_MS, "A write", this.#publisher.write(bytes));
+  async #connect(): Promise<void> {
+    const { wire, streams, subscribers, stalled = 0, chat = false, port } = this.#options;
+    const isShared = chat && !wire.separatePublishers;
+    for (let i = 0; i < stalled; i++) {
+      const connection = await this.#dial(this.#stalled, port);
+      await wire.join(connection, "subscriber");
     }
-    await this.#until(() => this.#delivered() === target);
+    for (let i = 0; i < subscribers; i++) {
+      const connection = await this.#dial(this.#connections, port);
+      await wire.join(connection, isShared ? "both" : "subscriber");
+    }
+    if (isShared) this.#publishers.push(...this.#connections);
+    while (this.#publishers.length < streams.length) {
+      const connection = await this.#dial(this.#connections, port);
+      await wire.join(connection, "publisher");
+      this.#publishers.push(connection);
+    }
+    await Promise.all(this.#connections.map((connection) => wire.settle(connection)));
+    this.#connections.forEach((connection, i) => {
+      this.#ends.push(i < subscribers ? this.#subscribe(connection) : this.#attend(connection));
+    });
+  }
+
+  async #dial(list: Deno.TcpConn[], port: number): Promise<Deno.TcpConn> {
+    const connection = await dial(port);
+    list.push(connection);
+    return connection;
+  }
+
+  /**
+   * Publishes the next `count` events, as many from each publisher, and waits until every
+   * subscriber has them.
+   */
+  async publish(count: number): Promise<void> {
+    const share = Math.ceil(count / this.#publishers.length);
+    await Promise.all(this.#publishers.map((_, i) => this.#publish(i, share)));
+  }
+
+  /** Writes one event of the first publisher, and does not wait for any delivery. */
+  async send(): Promise<void> {
+    await this.#write(0, this.#published[0]! + 1);
+  }
+
+  /** Waits until every subscriber has all that was published. */
+  async settle(): Promise<void> {
+    await this.#until(() => this.#published.every((count, i) => this.#delivered(i) === count));
+  }
+
+  async #publish(publisher: number, count: number): Promise<void> {
+    const { streams, inFlight } = this.#options;
+    const { frameBytes } = streams[publisher]!.published;
+    const window = Math.max(1, Math.floor(inFlight / streams.length));
+    const batch = Math.max(
+      1,
+      Math.min(Math.floor(WRITE_BYTES / frameBytes), Math.ceil(window / 4)),
+    );
+    const target = this.#published[publisher]! + count;
+    while (this.#published[publisher]! < target) {
+      const end = Math.min(this.#published[publisher]! + batch, target);
+      await this.#until(() => end - this.#delivered(publisher) <= window);
+      await this.#write(publisher, end);
+    }
+    await this.#until(() => this.#delivered(publisher) === target);
+  }
+
+  /** Publishes up to event `end`. */
+  async #write(publisher: number, end: number): Promise<void> {
+    const ring = this.#options.streams[publisher]!.published;
+    const connection = this.#publishers[publisher]!;
+    const target = end * ring.frameBytes;
+    let position = this.#published[publisher]! * ring.frameBytes;
+    this.#published[publisher] = end;
+    while (position < target) {
+      const bytes = ring.slice(position, target);
+      position += await within(STALL_MS, "A write", connection.write(bytes));
+    }
   }
 
   /** Ends every connection in order; fails if a subscriber gets anything more before its end. */
   async finish(): Promise<void> {
     this.#isFinishing = true;
-    for (const connection of this.#connections) await connection.closeWrite();
+    for (const connection of this.#stalled.splice(0)) connection.close();
+    for (const connection of this.#connections) await connection.closeWrite().catch(() => {});
     await within(STALL_MS, "Closing", Promise.all(this.#ends));
     if (this.#failure) throw this.#failure;
   }
 
   /** Gives all connections up. */
   [Symbol.dispose](): void {
-    for (const connection of this.#connections) connection.close();
+    for (const connection of [...this.#stalled, ...this.#connections]) connection.close();
   }
 
-  get #publisher(): Deno.TcpConn {
-    return this.#connections.at(-1)!;
-  }
-
-  /** How many bytes the slowest subscriber has received. */
-  #delivered(): number {
-    return Math.min(...this.#received);
+  /** How many events of a publisher the slowest subscriber has received. */
+  #delivered(publisher: number): number {
+    let least = Infinity;
+    for (const { received } of this.#subscribers) least = Math.min(least, received[publisher]!);
+    return least;
   }
 
   async #until(isTrue: () => boolean): Promise<void> {
-    while (!isTrue()) {
-      if (this.#failure) throw this.#failure;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await within(STALL_MS, "Waiting for a delivery", promise);
+    if (this.#failure) throw this.#failure;
+    if (isTrue()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiter = { isTrue, resolve };
+    this.#waiters.add(waiter);
+    try {
+      await within(STALL_MS, "Waiting for deliveries", promise);
+    } finally {
+      this.#waiters.delete(waiter);
+    }
+    if (this.#failure) throw this.#failure;
+  }
+
+  #wake(): void {
+    for (const { isTrue, resolve } of this.#waiters) if (this.#failure || isTrue()) resolve();
+  }
+
+  /** Its failure is thrown by whoever waits meanwhile. */
+  async #guard(read: () => Promise<void>): Promise<void> {
+    try {
+      await read();
+    } catch (error) {
+      this.#failure ??= error;
+      this.#wake();
     }
   }
 
-  /** Runs what reads from a connection; its failure is thrown by whoever waits meanwhile. */
-  #run(connection: Deno.TcpConn, read: () => Promise<void>): void {
-    this.#connections.push(connection);
-    this.#ends.push(
-      read().catch((error) => {
-        this.#failure ??= error;
-        this.#wake();
-      }),
-    );
-  }
-
-  #subscribe(connection: Deno.TcpConn): void {
-    const index = this.#received.push(0) - 1;
-    this.#run(connection, async () => {
-      const buffer = new Uint8Array(READ_BYTES);
+  #subscribe(connection: Deno.TcpConn): Promise<void> {
+    const { streams, onDelivered } = this.#options;
+    const subscriber = new Subscriber(this.#subscribers.length + 1, streams);
+    this.#subscribers.push(subscriber);
+    return this.#guard(async () => {
       for (;;) {
-        const length = await connection.read(buffer);
-        if (length === null) break;
-        this.#check(index, buffer.subarray(0, length));
-        this.#received[index]! += length;
-        this.#wake();
+        const before = subscriber.received[0]!;
+        if (!await subscriber.read(connection)) break;
+        if (onDelivered) onDelivered(before, subscriber.received[0]!);
+        if (this.#waiters.size > 0) this.#wake();
       }
-      if (this.#received[index]! < this.#lines.length) {
-        throw new Error(`Subscriber ${index + 1} was closed, ${this.#place(index)}`);
-      }
+      if (!this.#isFinishing) throw new Error(`${subscriber} was closed`);
     });
   }
 
-  /** Compares what a subscriber has just received with what comes next. */
-  #check(index: number, bytes: Uint8Array): void {
-    const start = this.#received[index]!;
-    const expected = this.#lines.subarray(start, start + bytes.length);
-    // Native, and so many times cheaper than any loop: the reader must keep up with the relay.
-    if (Buffer.compare(bytes, expected) === 0) return;
-    const same = bytes.findIndex((byte, i) => byte !== expected[i]);
-    this.#received[index]! += same;
-    throw new Error(
-      `Subscriber ${index + 1} received ${excerpt(bytes, same)}, not ${excerpt(expected, same)}, ` +
-        this.#place(index),
-    );
-  }
-
-  #place(index: number): string {
-    const received = this.#received[index]!;
-    return `at byte ${received % LINE_BYTES} of event ${Math.floor(received / LINE_BYTES) + 1}`;
-  }
-
-  /** Listens to what the relay tells the publisher: nothing, unless something is wrong. */
-  #attend(connection: Deno.TcpConn): void {
+  /** Listens to what the server tells a publisher. */
+  #attend(connection: Deno.TcpConn): Promise<void> {
+    const { replies } = this.#options;
     connection.setNoDelay(true);
-    this.#run(connection, async () => {
+    return this.#guard(async () => {
       const buffer = new Uint8Array(READ_BYTES);
-      const length = await connection.read(buffer);
-      if (length === null && this.#isFinishing) return;
-      throw new Error(`The publisher received ${excerpt(buffer.subarray(0, length ?? 0))}`);
+      for (let position = 0;;) {
+        const length = await connection.read(buffer);
+        if (length === null && this.#isFinishing) return;
+        const bytes = buffer.subarray(0, length ?? 0);
+        if (length === null || !replies || replies.mismatch(position, bytes) >= 0) {
+          throw new Error(`A publisher received ${describe(bytes)}`);
+        }
+        position += length;
+      }
     });
   }
 }
 
-async function dial(port: number): Promise<Deno.TcpConn> {
+/** Connects to a port of 127.0.0.1. */
+export async function dial(port: number): Promise<Deno.TcpConn> {
   const signal = AbortSignal.timeout(STALL_MS);
   return await Deno.connect({ hostname: "127.0.0.1", port, signal });
 }
 
-/** What stands at `start`, for an error message. */
-function excerpt(bytes: Uint8Array, start = 0): string {
-  const text = new TextDecoder().decode(bytes.subarray(start, start + LINE_BYTES));
+function describe(bytes: Uint8Array): string {
+  const text = new TextDecoder().decode(bytes.subarray(0, 200));
   return text === "" ? "its end" : JSON.stringify(text);
 }

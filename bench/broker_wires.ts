@@ -1,0 +1,91 @@
+/**
+ * Owns the protocols of the brokers: NATS, Redis (RESP 2) and MQTT 3.1.1 with QoS 0, as far as a
+ * client needs them that publishes on one subject or subscribes to it. Must not know their servers.
+ *
+ * @module
+ */
+
+import { concat } from "@std/bytes/concat";
+import { bytesOf, expectBytes, readUntil, type Role, SILENT, type Wire, writeAll } from "./wire.ts";
+
+/** The subject, channel or topic of all events. */
+const SUBJECT = "events";
+
+const CRLF = bytesOf("\r\n");
+
+/** `INFO` comes by itself; the server asks each client once for a `PONG`, about 2 s later. */
+export const nats: Wire = {
+  ...SILENT,
+  async join(connection, role) {
+    const subscribe = role === "publisher" ? "" : `SUB ${SUBJECT} 1\r\n`;
+    const hello = `CONNECT {"verbose":false,"pedantic":false}\r\n${subscribe}PING\r\n`;
+    await writeAll(connection, bytesOf(hello));
+    await readUntil(connection, (text) => text.endsWith("PONG\r\n"));
+  },
+  async settle(connection) {
+    await expectBytes(connection, "PING\r\n");
+    await writeAll(connection, bytesOf("PONG\r\n"));
+  },
+  publish: (event) => concat([bytesOf(`PUB ${SUBJECT} ${event.length}\r\n`), event, CRLF]),
+  deliver: (event) => concat([bytesOf(`MSG ${SUBJECT} 1 ${event.length}\r\n`), event, CRLF]),
+};
+
+/** A connection that subscribes can do nothing else; each `PUBLISH` is answered with a count. */
+export const redis: Wire = {
+  ...SILENT,
+  separatePublishers: true,
+  async join(connection, role) {
+    if (role === "publisher") return;
+    await writeAll(connection, resp("SUBSCRIBE", SUBJECT));
+    await expectBytes(connection, `*3\r\n${bulk("subscribe")}${bulk(SUBJECT)}:1\r\n`);
+  },
+  publish: (event) => resp("PUBLISH", SUBJECT, event),
+  deliver: (event) => resp("message", SUBJECT, event),
+  acknowledge: (subscribers) => bytesOf(`:${subscribers}\r\n`),
+};
+
+/** An array of bulk strings. */
+function resp(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
+  const bytes = parts.map((part) => typeof part === "string" ? bytesOf(part) : part);
+  return concat([
+    bytesOf(`*${parts.length}\r\n`),
+    ...bytes.flatMap((part) => [bytesOf(`$${part.length}\r\n`), part, CRLF]),
+  ]);
+}
+
+function bulk(text: string): string {
+  return `$${text.length}\r\n${text}\r\n`;
+}
+
+let lastClient = 0;
+
+/** Without keep-alive; a delivery is the packet that was published. */
+export const mqtt: Wire = {
+  ...SILENT,
+  async join(connection, role: Role) {
+    const level = new Uint8Array([4, 0x02, 0, 0]); // 3.1.1, clean session, no keep-alive
+    const identity = mqttString(`bench${++lastClient}`);
+    await writeAll(connection, packet(0x10, mqttString("MQTT"), level, identity));
+    await expectBytes(connection, "\x20\x02\x00\x00");
+    if (role === "publisher") return;
+    const id = new Uint8Array([0, 1]);
+    await writeAll(connection, packet(0x82, id, mqttString(SUBJECT), new Uint8Array([0])));
+    await expectBytes(connection, "\x90\x03\x00\x01\x00");
+  },
+  publish: (event) => packet(0x30, mqttString(SUBJECT), event),
+  deliver: (event) => packet(0x30, mqttString(SUBJECT), event),
+};
+
+function packet(type: number, ...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const body = concat(parts);
+  return concat([new Uint8Array([type, ...variableLength(body.length)]), body]);
+}
+
+/** Seven bits to a byte, the low ones first; the eighth says that more follow. */
+function variableLength(length: number): number[] {
+  return length < 128 ? [length] : [length % 128 + 128, ...variableLength(length >> 7)];
+}
+
+function mqttString(text: string): Uint8Array<ArrayBuffer> {
+  return concat([new Uint8Array([text.length >> 8, text.length & 255]), bytesOf(text)]);
+}

@@ -1,0 +1,213 @@
+/**
+ * Owns the comparison with other servers: flags to runs, runs to results. Must not know protocols,
+ * traffic, or how results are shown.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { describeCommit, describeMachine } from "./machine.ts";
+import { type Peer, PEERS } from "./peers_list.ts";
+import { drawResults } from "./plot.ts";
+import { type Present, writeReport } from "./report.ts";
+import type { Results, Skipped } from "./results.ts";
+import { type Sample, type Scenario, SCENARIOS } from "./scenarios.ts";
+import { pinDriver, ServerProcess } from "./server_process.ts";
+
+const HELP = `Measure the relay against other servers, each in turn with the same traffic.
+
+Usage: deno run -A bench/peers.ts [options]
+
+Options:
+  --scenarios NAME,...     What to measure (default all):
+                           ${SCENARIOS.map(({ name }) => name).join(", ")}
+  --peers NAME,...         Whom to measure (default all that are installed):
+                           ${PEERS.map(({ name }) => name).join(", ")}
+  --repeat N               Runs of each scenario with each peer (default 5)
+  --events N               Events to measure in each run (default: as many as take a
+                           second; paced scenarios: 1,000 for each second)
+  --no-write               Print the results, and write no files
+  --help                   Show this help
+
+Writes bench/RESULTS.md and bench/results.svg. Every delivery is checked; a lost, doubled,
+reordered or changed one ends it with exit code 1.
+`;
+
+const FOLDER = import.meta.dirname!;
+
+/** What the command line asks for. */
+interface Plan {
+  scenarios: Scenario[];
+  peers: Peer[];
+  repeat: number;
+  events: number | null;
+  write: boolean;
+}
+
+/** A command line that makes no sense. */
+class UsageError extends Error {}
+
+/** Runs the command. Resolves to its exit code. */
+async function main(args: string[]): Promise<number> {
+  try {
+    const plan = parse(args);
+    if (plan === null) console.log(HELP.trimEnd());
+    else await run(plan, args, onInterrupt());
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      console.error(`error: ${error.message}; --help shows the options`);
+      return 2;
+    }
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    return 1;
+  }
+}
+
+/** Aborts when the user has had enough, so that no server is left running. */
+function onInterrupt(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = () => controller.abort(new Error("Interrupted"));
+  Deno.addSignalListener("SIGINT", interrupt);
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", interrupt);
+  return controller.signal;
+}
+
+/** The plan that `args` make, or `null` if they ask for help. */
+function parse(args: string[]): Plan | null {
+  const flags = parseArgs(args, {
+    string: ["scenarios", "peers", "repeat", "events"],
+    boolean: ["help", "write"],
+    negatable: ["write"],
+    default: { repeat: "5", write: true },
+    unknown(arg: string, key?: string) {
+      throw new UsageError(`Unknown ${key === undefined ? "argument" : "option"} ${quote(arg)}`);
+    },
+  });
+  if (flags.help) return null;
+  return {
+    scenarios: toChoice("--scenarios", flags.scenarios, SCENARIOS),
+    peers: toChoice("--peers", flags.peers, PEERS),
+    repeat: toInteger("--repeat", flags.repeat, 1000),
+    events: flags.events === undefined ? null : toInteger("--events", flags.events, 1e9),
+    write: flags.write,
+  };
+}
+
+function toInteger(flag: string, text: string, most: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
+  throw new UsageError(`${flag} must be an integer from 1 to ${most}, not ${quote(text)}`);
+}
+
+/** Those of `all` that are named, in their order. */
+function toChoice<T extends { name: string }>(
+  flag: string,
+  text: string | undefined,
+  all: readonly T[],
+): T[] {
+  if (text === undefined) return [...all];
+  const names = text.split(",");
+  const unknown = names.find((name) => !all.some((each) => each.name === name));
+  if (unknown === undefined) return all.filter(({ name }) => names.includes(name));
+  const known = all.map(({ name }) => name).join(", ");
+  throw new UsageError(`${flag} must be some of ${known}, not ${quote(unknown)}`);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "ebsockets-peers-" });
+  try {
+    const commit = await describeCommit(FOLDER);
+    const { present, skipped } = await prepare(plan.peers, folder);
+    const pinned = await pinDriver();
+    const cells = await measureAll(plan, present, folder, pinned, signal);
+    const results: Results = {
+      machine: await describeMachine(),
+      commit,
+      command: ["deno task bench:peers", ...args].join(" "),
+      repeat: plan.repeat,
+      pinned,
+      skipped,
+      cells,
+    };
+    const report = writeReport(results, plan.scenarios, present);
+    console.log(report);
+    if (!plan.write) return;
+    await Deno.writeTextFile(`${FOLDER}/RESULTS.md`, report);
+    await Deno.writeTextFile(
+      `${FOLDER}/results.svg`,
+      drawResults(results, present.map(({ peer }) => peer.name)),
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Builds or finds every peer. */
+async function prepare(
+  peers: Peer[],
+  folder: string,
+): Promise<{ present: Present[]; skipped: Skipped[] }> {
+  const present: Present[] = [];
+  const skipped: Skipped[] = [];
+  for (const peer of peers) {
+    const version = await peer.prepare(folder);
+    if (version === null) skipped.push({ name: peer.name, install: peer.install });
+    else present.push({ peer, version });
+  }
+  for (const { name, install } of skipped) console.error(`skipped: ${name}; try ${install}`);
+  return { present, skipped };
+}
+
+/** Every scenario, as often as planned; the peers in turn within each round. */
+async function measureAll(
+  { scenarios, repeat, events }: Plan,
+  present: Present[],
+  folder: string,
+  pinned: boolean,
+  signal: AbortSignal,
+): Promise<Map<string, Sample[]>> {
+  const cells = new Map<string, Sample[]>();
+  for (const scenario of scenarios) {
+    console.error(`${scenario.name}: ${scenario.title}`);
+    for (let round = 0; round < repeat; round++) {
+      for (const { peer } of present) {
+        const sample = await measure(scenario, peer, { events, folder, pinned, signal });
+        const key = `${scenario.name}/${peer.name}`;
+        cells.set(key, [...cells.get(key) ?? [], sample]);
+      }
+    }
+  }
+  return cells;
+}
+
+/** One run, with a server of its own; its error says which. */
+async function measure(
+  scenario: Scenario,
+  peer: Peer,
+  { events, folder, pinned, signal }: {
+    events: number | null;
+    folder: string;
+    pinned: boolean;
+    signal: AbortSignal;
+  },
+): Promise<Sample> {
+  try {
+    await using server = await ServerProcess.start(
+      (port) => peer.command(folder, port, scenario.echo),
+      signal,
+      pinned,
+    );
+    return await scenario.measure({ server, wire: peer.wire, events });
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason = error instanceof Error ? error.message : error;
+    throw new Error(`Cannot measure ${peer.name} in ${scenario.name}: ${reason}`, { cause: error });
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

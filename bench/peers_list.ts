@@ -1,0 +1,169 @@
+/**
+ * Owns who is compared: how each server is found, built and started, and what it speaks. Must not
+ * know the traffic.
+ *
+ * @module
+ */
+
+import { mqtt, nats, redis } from "./broker_wires.ts";
+import type { ServerCommand } from "./server_process.ts";
+import { socketIo, websocket } from "./websocket_wires.ts";
+import { lines, type Wire } from "./wire.ts";
+
+const BENCH = import.meta.dirname!;
+const ROOT = Deno.realPathSync(`${BENCH}/..`);
+
+/** Installed for this benchmark alone, and used by nothing else. */
+const PACKAGES = { "ws": "8.23.0", "socket.io": "4.8.4" };
+
+/** A server to compare with. */
+export interface Peer {
+  readonly name: string;
+  /** What it is, and the settings that matter. */
+  readonly about: string;
+  readonly wire: Wire;
+  /** What to do to have it here. */
+  readonly install: string;
+  /** The version that is here, ready to be started; `null` if it is not here. */
+  prepare(folder: string): Promise<string | null>;
+  /** How to start it, `echo` if clients are to get their own events too. */
+  command(folder: string, port: number, echo: boolean): ServerCommand;
+}
+
+/** The servers, the most basic one first. */
+export const PEERS: readonly Peer[] = [
+  {
+    name: "copier",
+    about: "copies bytes from each socket to all others, in C: the limit",
+    wire: lines,
+    install: "apt-get install gcc libc6-dev",
+    async prepare(folder) {
+      const built = await output("cc", "-O2", "-o", `${folder}/copier`, `${BENCH}/copier.c`);
+      return built === null ? null : (await output("cc", "--version"))?.split("\n")[0] ?? null;
+    },
+    command: (folder, port, echo) => ({
+      program: `${folder}/copier`,
+      args: [`${port}`, ...echo ? ["echo"] : []],
+    }),
+  },
+  {
+    name: "ebsockets",
+    about: "this relay, as its command starts it, without a log",
+    wire: lines,
+    install: "",
+    prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
+    command: (_, port, echo) => relayCommand(ROOT, port, echo),
+  },
+  {
+    name: "nats-server",
+    about: "defaults",
+    wire: nats,
+    install: "apt-get install nats-server",
+    prepare: async () => lastWord(await output("nats-server", "--version")),
+    command: (_, port) => ({ program: "nats-server", args: ["-a", "127.0.0.1", "-p", `${port}`] }),
+  },
+  {
+    name: "redis",
+    about: "without persistence, maxclients 12000",
+    wire: redis,
+    install: "apt-get install redis-server",
+    prepare: async () =>
+      /v=(\S+)/.exec(await output("redis-server", "--version") ?? "")?.[1] ?? null,
+    command: (folder, port) => ({
+      program: "redis-server",
+      args: flags({
+        bind: "127.0.0.1",
+        port: `${port}`,
+        save: "",
+        appendonly: "no",
+        maxclients: "12000",
+        "tcp-backlog": "4096",
+      }),
+      cwd: folder,
+    }),
+  },
+  {
+    name: "mosquitto",
+    about: "QoS 0, max_queued_messages 0 (so that none is dropped), set_tcp_nodelay",
+    wire: mqtt,
+    install: "apt-get install mosquitto",
+    async prepare() {
+      return /version (\S+)/.exec(await output("mosquitto", "-h") ?? "")?.[1] ?? null;
+    },
+    command(folder, port) {
+      const path = `${folder}/mosquitto-${port}.conf`;
+      Deno.writeTextFileSync(path, `${MOSQUITTO.join("\n")}\nlistener ${port} 127.0.0.1\n`);
+      return { program: "mosquitto", args: ["-c", path] };
+    },
+  },
+  {
+    name: "ws",
+    about: "on Node, every message passed on with send()",
+    wire: websocket,
+    install: "apt-get install nodejs npm",
+    prepare: (folder) => prepareNode(folder, "ws"),
+    command: (folder, port, echo) => nodeCommand("ws_server.mjs", folder, port, echo),
+  },
+  {
+    name: "socket.io",
+    about: "on Node, WebSocket only, every event passed on with emit()",
+    wire: socketIo,
+    install: "apt-get install nodejs npm",
+    prepare: (folder) => prepareNode(folder, "socket.io"),
+    command: (folder, port, echo) => nodeCommand("socketio_server.mjs", folder, port, echo),
+  },
+];
+
+const MOSQUITTO = [
+  "allow_anonymous true",
+  "max_queued_messages 0",
+  "set_tcp_nodelay true",
+  "persistence false",
+  "log_type none",
+];
+
+/** The relay of the checkout in `root`. */
+export function relayCommand(root: string, port: number, echo: boolean): ServerCommand {
+  const args = ["run", "--allow-net", "mod.ts", "--port", `${port}`, "--log", "quiet"];
+  return { program: Deno.execPath(), args: [...args, ...echo ? [] : ["--no-echo"]], cwd: root };
+}
+
+function flags(options: Record<string, string>): string[] {
+  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
+function nodeCommand(
+  script: string,
+  folder: string,
+  port: number,
+  echo: boolean,
+): ServerCommand {
+  const args = [`${BENCH}/${script}`, folder, `${port}`, ...echo ? ["echo"] : []];
+  return { program: "node", args };
+}
+
+/** Installs a package into `folder`; `null` if there is no Node, or no npm. */
+async function prepareNode(folder: string, name: keyof typeof PACKAGES): Promise<string | null> {
+  const node = await output("node", "--version");
+  if (node === null) return null;
+  const pinned = `${name}@${PACKAGES[name]}`;
+  const installed = await output("npm", "install", "--prefix", folder, "--silent", pinned);
+  return installed === null ? null : `${PACKAGES[name]} on Node ${node.trim().slice(1)}`;
+}
+
+function lastWord(text: string | null): string | null {
+  return text?.trim().split(/\s+/).at(-1) ?? null;
+}
+
+/** What a command prints, or `null` if it is not here or prints nothing and fails. */
+async function output(program: string, ...args: string[]): Promise<string | null> {
+  try {
+    const command = new Deno.Command(program, { args, signal: AbortSignal.timeout(120_000) });
+    const { success, stdout } = await command.output();
+    const text = new TextDecoder().decode(stdout);
+    return success || text !== "" ? text : null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}

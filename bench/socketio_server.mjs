@@ -1,0 +1,20 @@
+/**
+ * A server on `socket.io` that passes each message on. Arguments: the folder with the packages, the
+ * port, and `echo` if the sender gets its own messages too. Runs on Node.
+ */
+
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import process from "node:process";
+
+const [folder, port, echo] = process.argv.slice(2);
+const { Server } = createRequire(`${folder}/`)("socket.io");
+
+const http = createServer();
+// No pings during a measurement, since the driver would have to answer them.
+const server = new Server(http, { transports: ["websocket"], pingInterval: 2 ** 30 });
+server.on("connection", (socket) => {
+  const recipients = echo ? server : socket.broadcast;
+  socket.on("message", (event) => recipients.emit("message", event));
+});
+http.listen({ host: "127.0.0.1", port: Number(port), backlog: 4096 });

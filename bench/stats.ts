@@ -1,0 +1,42 @@
+/**
+ * Owns how samples become a figure: median, spread, percentile, digits. Must not know what they
+ * measure.
+ *
+ * @module
+ */
+
+/** The middle of `values`, or `null` if there is none or one of them is missing. */
+export function median(values: (number | null)[]): number | null {
+  const sorted = toSorted(values);
+  if (sorted === null) return null;
+  const middle = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
+}
+
+/** `median (min–max)`, or `n/a` if a value is missing. */
+export function summarise(values: (number | null)[], digits = 0): string {
+  const sorted = toSorted(values);
+  if (sorted === null) return "n/a";
+  const [least, most] = [sorted[0]!, sorted.at(-1)!];
+  return `${format(median(sorted)!, digits)} (${format(least, digits)}–${format(most, digits)})`;
+}
+
+/** The value that a `share` of all are at most: 0.99 for the 99th percentile. */
+export function percentile(sorted: Float64Array, share: number): number | null {
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? null;
+}
+
+/** `12,345.60`. */
+export function format(value: number, digits = 0): string {
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+function toSorted(values: (number | null)[]): number[] | null {
+  const numbers = values.filter((value) => value !== null);
+  return numbers.length < values.length || numbers.length === 0
+    ? null
+    : numbers.toSorted((a, b) => a - b);
+}
