@@ -137,7 +137,10 @@ class Client implements RelayClient {
 export class Relay {
   /** The server whose clients these are. */
   readonly server: EbsocketServer;
-  /** Resolves when the server and all connections have been closed. */
+  /**
+   * Resolves when the server and all connections have been closed. Rejects then if an observer has
+   * thrown when a client joined, which closes the relay.
+   */
   readonly closed: Promise<void>;
 
   readonly #clients = new Map<EbsocketConnection, Client>();
