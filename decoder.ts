@@ -30,9 +30,10 @@ export class BlockDecoder {
     const escapes: boolean[] = [];
     const validator = this.#validator;
     this.fault = null;
+    validator.open(block);
     let end = 0;
     while (end < block.length) {
-      const kind = validator.validate(block, end);
+      const kind = validator.validate(end);
       if (kind === "invalid") {
         this.fault = validator.fault;
         break;

@@ -26,7 +26,6 @@ export { EbsocketError, EventFormatError };
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const validator = new LineValidator();
 
 /** Attributes of which nothing is known before they are looked at. */
 export type OpenAttributes = Record<string, unknown>;
@@ -104,7 +103,8 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
     const line = new Uint8Array(bytes.length + 1);
     line.set(bytes);
     line[bytes.length] = 0x0a;
-    const kind = validator.validate(line, 0);
+    const validator = new LineValidator().open(line);
+    const kind = validator.validate(0);
     if (kind === "invalid") throw validator.fault;
     if (validator.end !== bytes.length) {
       throw new EventFormatError(

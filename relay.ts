@@ -197,11 +197,12 @@ export class Relay {
    */
   #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
     const validator = this.#validator;
+    validator.open(bytes);
     let runStart = 0;
     let runLines = 0;
     let start = 0;
     while (start < bytes.length) {
-      const kind = validator.validate(bytes, start);
+      const kind = validator.validate(start);
       if (kind === "invalid") break;
       const next = validator.end + 1;
       const endsInCr = bytes[validator.end - 1] === CR;

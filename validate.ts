@@ -25,6 +25,7 @@ export const DEFAULT_MAX_DEPTH = 64;
 /** The longest name of an event, in bytes of UTF-8. */
 export const MAX_NAME_BYTES = 255;
 
+const TAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
@@ -41,6 +42,8 @@ const BACKSLASH = 0x5c;
 const LOWER_U = 0x75;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+
+const NOTHING = new Uint8Array(0);
 
 /** 1 for every byte that may stand in a string as it is: ASCII but controls, `"` and `\`. */
 const PLAIN = new Uint8Array(256).fill(1, SPACE, 0x80);
@@ -61,14 +64,19 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const LITERALS = ["true", "false", "null"].map((word) => encoder.encode(word));
 
 /** The keys that mean something at the top level of a line; each may stand there once. */
-const PROTOCOL_KEYS = ["event", "__dict__", "control", "id", "reply_to", "from", "to", "seq"]
-  .map((key) => encoder.encode(key));
+const PROTOCOL_KEYS = ["event", "control", "__dict__", "id", "reply_to", "from", "to", "seq"];
+const PROTOCOL_KEY_BYTES = PROTOCOL_KEYS.map((key) => encoder.encode(key));
+const NO_KEY = -1;
 const EVENT = 0;
-const DICT = 1;
-const CONTROL = 2;
+const CONTROL = 1;
+const DICT = 2;
+
+/** The only protocol key that begins with a byte: no two begin alike. */
+const KEY_BY_FIRST_BYTE = new Int8Array(256).fill(NO_KEY);
+PROTOCOL_KEY_BYTES.forEach(([first], key) => KEY_BY_FIRST_BYTE[first!] = key);
 
 /**
- * Checks lines, one at a time, in a buffer that holds many.
+ * Checks the lines of a block, one at a time.
  *
  * A position that a private method returns is the byte after what it has read, or -1 when
  * `#fail()` has noted what was wrong.
@@ -81,16 +89,25 @@ export class LineValidator {
   hasEscapedKey = false;
 
   readonly #maxDepth: number;
-  /** For each open bracket, the byte that closes it. */
+  /** For each open bracket, what closes the one around it; 0 for the outermost. */
   readonly #closers: Uint8Array;
+
+  #bytes: Uint8Array = NOTHING;
+  /** The same bytes, to read four at a time. */
+  #words: DataView = new DataView(NOTHING.buffer);
+
+  /** Where the head is that the lines of the block are compared with, see {@link #remember}. */
+  #headStart = 0;
+  /** How long the head is; 0 while there is none. */
+  #headLength = 0;
+  /** What `#seen` is at its end. */
+  #headSeen = 0;
 
   #start = 0;
   /** Bit k is set once protocol key k has been seen. */
   #seen = 0;
   /** Whether the string read last has a backslash. */
   #escaped = false;
-  /** Where the key read last ends, its closing quote included. */
-  #keyEnd = 0;
   #shapeFault = "";
 
   #faultCode: EventFormatError["code"] = "bad-json";
@@ -106,8 +123,17 @@ export class LineValidator {
     return new EventFormatError(this.#faultCode, `Cannot decode line: ${this.#faultText}`);
   }
 
-  /** Checks the line of `bytes` that begins at `start`; a `\n` must follow somewhere. */
-  validate(bytes: Uint8Array, start: number): LineKind {
+  /** Takes the block whose lines are to be checked. It must not change until the next one. */
+  open(block: Uint8Array): this {
+    this.#bytes = block;
+    this.#words = new DataView(block.buffer, block.byteOffset, block.length);
+    this.#headLength = 0;
+    return this;
+  }
+
+  /** Checks the line that begins at `start`; a `\n` must follow somewhere. */
+  validate(start: number): LineKind {
+    const bytes = this.#bytes;
     this.#start = start;
     this.#seen = 0;
     this.#shapeFault = "";
@@ -119,8 +145,17 @@ export class LineValidator {
       return "empty";
     }
 
-    let i = skipSpace(bytes, start);
-    i = bytes[i] === OPEN_BRACE ? this.#line(bytes, i + 1) : this.#noObject(bytes, i);
+    let i: number;
+    if (this.#repeatsHead(start)) {
+      this.#seen = this.#headSeen;
+      i = this.#scan(bytes, skipSpace(bytes, start + this.#headLength), 2);
+    } else {
+      i = skipSpace(bytes, start);
+      if (bytes[i] !== OPEN_BRACE) {
+        this.#shapeFault = `expected an object, found ${kindAt(bytes, i)}`;
+      }
+      i = this.#scan(bytes, i, 0);
+    }
     if (i < 0) return "invalid";
     i = skipSpace(bytes, i);
     if (bytes[i] !== LF) {
@@ -129,32 +164,6 @@ export class LineValidator {
     }
     this.end = i;
     return this.#kind();
-  }
-
-  /** The members of the outermost object, from behind its `{`: where the shape rules apply. */
-  #line(bytes: Uint8Array, i: number): number {
-    i = skipSpace(bytes, i);
-    if (bytes[i] === CLOSE_BRACE) return i + 1;
-    for (;;) {
-      const keyStart = i;
-      i = this.#key(bytes, i);
-      if (i < 0) return i;
-      const key = this.#protocolKey(bytes, keyStart);
-      const valueStart = i;
-      i = this.#value(bytes, i, 1);
-      if (i < 0) return i;
-      if (key >= 0) this.#checkShape(key, bytes, valueStart, i);
-      i = skipSpace(bytes, i);
-      if (bytes[i] === CLOSE_BRACE) return i + 1;
-      if (bytes[i] !== COMMA) return this.#fail('"," or "}"', bytes, i);
-      i = skipSpace(bytes, i + 1);
-    }
-  }
-
-  /** A line that is no object: fine as JSON, perhaps, but never as an event. */
-  #noObject(bytes: Uint8Array, i: number): number {
-    this.#shapeFault = `expected an object, found ${kindAt(bytes, i)}`;
-    return this.#value(bytes, i, 0);
   }
 
   /** The kind of a line that is JSON, by the keys it has. */
@@ -168,103 +177,157 @@ export class LineValidator {
     return "invalid";
   }
 
-  /** The number of the protocol key whose `"` is at `i`, or -1. Notes one that is repeated. */
-  #protocolKey(bytes: Uint8Array, i: number): number {
-    const end = this.#keyEnd - 1;
-    const isKey = this.#escaped ? spells : matches;
-    let key = PROTOCOL_KEYS.length - 1;
-    while (key >= 0 && !isKey(bytes, i + 1, end, PROTOCOL_KEYS[key]!)) key--;
-    if (key < 0) return key;
-    if (this.#seen & 1 << key) {
-      this.#shapeFault ||= `"${decoder.decode(PROTOCOL_KEYS[key])}" is there twice`;
+  /**
+   * Remembers the head of the line being checked: up to `i`, its first attribute's value. Lines of
+   * one kind begin alike, and one that repeats the head need not be read up to there.
+   */
+  #remember(i: number): void {
+    if (this.#shapeFault !== "" || this.hasEscapedKey) return;
+    this.#headStart = this.#start;
+    this.#headLength = i - this.#start;
+    this.#headSeen = this.#seen;
+  }
+
+  /** Whether the line at `start` begins with the head. */
+  #repeatsHead(start: number): boolean {
+    const words = this.#words;
+    const head = this.#headStart;
+    const length = this.#headLength;
+    if (length === 0 || start + length > words.byteLength) return false;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) {
+      if (words.getInt32(head + i) !== words.getInt32(start + i)) return false;
     }
-    this.#seen |= 1 << key;
+    for (; i < length; i++) {
+      if (words.getInt8(head + i) !== words.getInt8(start + i)) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Reads a JSON value at `i`, or the rest of a line that repeats the head, which is inside of two
+   * objects already. Loops, so that no input overflows a stack.
+   *
+   * All of a line passes through here, hence one long function, with its state in local variables.
+   * Every `| 0` says that a position is a small integer, which the compiler cannot tell otherwise.
+   */
+  #scan(bytes: Uint8Array, i: number, depth: 0 | 2): number {
+    const words = this.#words;
+    const lastWord = words.byteLength - 4;
+    const closers = this.#closers;
+    const maxDepth = this.#maxDepth;
+    let level: number = depth;
+    /** What closes the innermost bracket that is open. */
+    let closer = depth > 0 ? CLOSE_BRACE : 0;
+    closers[1] = CLOSE_BRACE;
+    /** The protocol key whose value is being read. */
+    let key = depth > 0 ? DICT : NO_KEY;
+    /** Whether a key must come next. */
+    let isKey = false;
+
+    for (i |= 0;;) {
+      const first = bytes[i]!;
+      if (first === QUOTE) {
+        const start = i = i + 1 | 0;
+        this.#escaped = false;
+        while (i <= lastWord && arePlain(words.getInt32(i, true))) i = i + 4 | 0;
+        while (PLAIN[bytes[i]!] === 1) i = i + 1 | 0;
+        if (bytes[i] === QUOTE) i = i + 1 | 0;
+        else if ((i = this.#string(bytes, i) | 0) < 0) return i;
+
+        if (isKey) {
+          isKey = false;
+          const end = i - 1 | 0;
+          if (this.#escaped) this.hasEscapedKey = true;
+          i = skipSpace(bytes, i) | 0;
+          if (bytes[i] !== COLON) return this.#fail('":"', bytes, i);
+          i = skipSpace(bytes, i + 1 | 0) | 0;
+          if (level === 1) key = this.#protocolKey(bytes, start, end, i);
+          else if (level === 2 && key === DICT && this.#headLength === 0) this.#remember(i);
+          continue;
+        }
+        if (level === 1 && (key === EVENT || key === CONTROL)) {
+          this.#checkName(key, bytes, start, i - 1);
+        }
+      } else if (isKey) {
+        return this.#fail("a key in double quotes", bytes, i);
+      } else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
+        if (level === maxDepth) return this.#tooDeep();
+        const outer = closer;
+        closer = first + 2; // "{" and "}", "[" and "]" are two apart in ASCII
+        i = skipSpace(bytes, i + 1 | 0) | 0;
+        if (bytes[i] !== closer) {
+          closers[level] = outer;
+          level = level + 1 | 0;
+          isKey = closer === CLOSE_BRACE;
+          continue;
+        }
+        closer = outer;
+        i = i + 1 | 0;
+      } else if (first === MINUS || first >= ZERO && first <= NINE) {
+        if ((i = this.#number(bytes, i) | 0) < 0) return i;
+      } else {
+        if ((i = this.#literal(bytes, i) | 0) < 0) return i;
+      }
+
+      for (;;) {
+        if (level === 0) return i;
+        i = skipSpace(bytes, i) | 0;
+        const next = bytes[i]!;
+        if (next === COMMA) {
+          i = skipSpace(bytes, i + 1 | 0) | 0;
+          isKey = closer === CLOSE_BRACE;
+          break;
+        }
+        if (next !== closer) {
+          return this.#fail(closer === CLOSE_BRACE ? '"," or "}"' : '"," or "]"', bytes, i);
+        }
+        level = level - 1 | 0;
+        closer = closers[level]!;
+        i = i + 1 | 0;
+      }
+    }
+  }
+
+  /**
+   * The protocol key that lies from `start` to `end`, if it is one. Notes that it is repeated, or
+   * that its value, which begins at `i`, is of the wrong type.
+   */
+  #protocolKey(bytes: Uint8Array, start: number, end: number, i: number): number {
+    const key = this.#escaped
+      ? PROTOCOL_KEY_BYTES.findIndex((word) => spells(bytes, start, end, word))
+      : KEY_BY_FIRST_BYTE[bytes[start]!]!;
+    if (key === NO_KEY) return NO_KEY;
+    if (!this.#escaped && !matches(bytes, start, end, PROTOCOL_KEY_BYTES[key]!)) return NO_KEY;
+    const bit = 1 << key;
+    if (this.#seen & bit) this.#shapeFault ||= `"${PROTOCOL_KEYS[key]}" is there twice`;
+    this.#seen |= bit;
+    if (key === DICT) {
+      if (bytes[i] !== OPEN_BRACE) this.#wrongType(key, "an object", bytes, i);
+    } else if (key === EVENT || key === CONTROL) {
+      if (bytes[i] !== QUOTE) this.#wrongType(key, "a string", bytes, i);
+    }
     return key;
   }
 
-  /** Notes a value of the wrong type or size; it lies in `bytes` from `start` to `end`. */
-  #checkShape(key: number, bytes: Uint8Array, start: number, end: number): void {
-    if (key === DICT) {
-      if (bytes[start] !== OPEN_BRACE) {
-        this.#shapeFault ||= `"__dict__" must be an object, found ${kindAt(bytes, start)}`;
-      }
-    } else if (key === EVENT || key === CONTROL) {
-      const name = key === EVENT ? "event" : "control";
-      if (bytes[start] !== QUOTE) {
-        this.#shapeFault ||= `"${name}" must be a string, found ${kindAt(bytes, start)}`;
-        return;
-      }
-      const length = this.#escaped
-        ? encoder.encode(JSON.parse(decoder.decode(bytes.subarray(start, end)))).length
-        : end - start - 2;
-      if (length === 0 || length > MAX_NAME_BYTES) {
-        this.#shapeFault ||= `"${name}" must have 1 to ${MAX_NAME_BYTES} bytes, found ${length}`;
-      }
+  #wrongType(key: number, expected: string, bytes: Uint8Array, i: number): void {
+    this.#shapeFault ||= `"${PROTOCOL_KEYS[key]}" must be ${expected}, found ${kindAt(bytes, i)}`;
+  }
+
+  /** Notes a name of the wrong length; it lies from `start` to `end`, without its quotes. */
+  #checkName(key: number, bytes: Uint8Array, start: number, end: number): void {
+    const length = this.#escaped
+      ? encoder.encode(JSON.parse(decoder.decode(bytes.subarray(start - 1, end + 1)))).length
+      : end - start;
+    if (length === 0 || length > MAX_NAME_BYTES) {
+      const name = PROTOCOL_KEYS[key];
+      this.#shapeFault ||= `"${name}" must have 1 to ${MAX_NAME_BYTES} bytes, found ${length}`;
     }
   }
 
-  /** Any JSON value at `i`, inside of `floor` open brackets. Loops, so no input overflows a stack. */
-  #value(bytes: Uint8Array, i: number, floor: number): number {
-    const closers = this.#closers;
-    let depth = floor;
-    for (;;) {
-      const first = bytes[i]!;
-      if (first === QUOTE) {
-        i = this.#string(bytes, i);
-      } else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
-        if (++depth > this.#maxDepth) return this.#tooDeep();
-        const closer = first + 2; // "{" and "}", "[" and "]" are two apart in ASCII
-        i = skipSpace(bytes, i + 1);
-        if (bytes[i] !== closer) {
-          closers[depth] = closer;
-          if (closer === CLOSE_BRACE && (i = this.#key(bytes, i)) < 0) return i;
-          continue;
-        }
-        depth--;
-        i++;
-      } else if (first === MINUS || first >= ZERO && first <= NINE) {
-        i = this.#number(bytes, i);
-      } else {
-        i = this.#literal(bytes, i);
-      }
-      if (i < 0) return i;
-
-      for (;;) {
-        if (depth === floor) return i;
-        i = skipSpace(bytes, i);
-        const closer = closers[depth];
-        if (bytes[i] === COMMA) {
-          i = skipSpace(bytes, i + 1);
-          if (closer === CLOSE_BRACE && (i = this.#key(bytes, i)) < 0) return i;
-          break;
-        }
-        if (bytes[i] !== closer) {
-          return this.#fail(closer === CLOSE_BRACE ? '"," or "}"' : '"," or "]"', bytes, i);
-        }
-        depth--;
-        i++;
-      }
-    }
-  }
-
-  /** A key with its colon, up to its value. */
-  #key(bytes: Uint8Array, i: number): number {
-    if (bytes[i] !== QUOTE) return this.#fail("a key in double quotes", bytes, i);
-    i = this.#string(bytes, i);
-    if (i < 0) return i;
-    this.#keyEnd = i;
-    if (this.#escaped) this.hasEscapedKey = true;
-    i = skipSpace(bytes, i);
-    if (bytes[i] !== COLON) return this.#fail('":"', bytes, i);
-    return skipSpace(bytes, i + 1);
-  }
-
-  /** A string whose `"` is at `i`. */
+  /** The rest of a string, from a byte on that is not plain. */
   #string(bytes: Uint8Array, i: number): number {
-    this.#escaped = false;
-    i++;
     for (;;) {
-      while (PLAIN[bytes[i]!] === 1) i++;
       const byte = bytes[i]!;
       if (byte === QUOTE) return i + 1;
       if (byte === BACKSLASH) {
@@ -284,6 +347,7 @@ export class LineValidator {
       } else {
         return this.#fail('a character of a string or its closing "', bytes, i);
       }
+      while (PLAIN[bytes[i]!] === 1) i++;
     }
   }
 
@@ -330,8 +394,19 @@ export class LineValidator {
 
 /** The first byte from `i` on that is no JSON white space. `\n` is none here: it ends the line. */
 function skipSpace(bytes: Uint8Array, i: number): number {
-  while (bytes[i] === SPACE || bytes[i] === 0x09 || bytes[i] === CR) i++;
+  while (bytes[i]! <= SPACE && (bytes[i] === SPACE || bytes[i] === TAB || bytes[i] === CR)) i++;
   return i;
+}
+
+/**
+ * Whether all four bytes of `word` are {@link PLAIN}. Per byte, the sum is below 0 for a control
+ * character or `"` (which the exclusive or makes 0x20), or for `\`; a borrow from the byte below can
+ * only come from one that is not plain itself.
+ */
+function arePlain(word: number): boolean {
+  const isControlOrQuote = (word ^ 0x02020202) - 0x21212121;
+  const isBackslash = (word ^ 0x5c5c5c5c) - 0x01010101;
+  return ((word | isControlOrQuote | isBackslash) & 0x80808080) === 0;
 }
 
 /** Whether the bytes from `start` to `end` are those of `word`. */

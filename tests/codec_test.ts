@@ -252,14 +252,14 @@ Deno.test("encodeText() never writes a line that its own validator refuses", () 
       assertEquals(error instanceof TypeError, true);
       continue;
     }
-    assertEquals(new LineValidator().validate(utf8(`${line}\n`), 0), "event", line);
+    assertEquals(new LineValidator().open(utf8(`${line}\n`)).validate(0), "event", line);
   }
 });
 
 Deno.test("encodeText() accepts exactly the nesting that a line may have", () => {
   const line = encodeLine("a", { b: nested(62) });
-  assertEquals(new LineValidator().validate(line, 0), "event");
-  assertEquals(new LineValidator(63).validate(line, 0), "invalid");
+  assertEquals(new LineValidator().open(line).validate(0), "event");
+  assertEquals(new LineValidator(63).open(line).validate(0), "invalid");
   assertThrows(() => encodeText("a", { b: nested(63) }), TypeError, '"b"');
   assertThrows(() => encodeText("a", { b: nested(100_000) }), TypeError, '"b"');
 });
@@ -297,7 +297,7 @@ Deno.test("encodeLine() writes lines that the validator accepts, without a raw s
   fc.assert(
     fc.property(anyAttributes, (attributes) => {
       const line = encodeLine("name", attributes);
-      assertEquals(validator.validate(line, 0), "event");
+      assertEquals(validator.open(line).validate(0), "event");
       assertEquals(validator.end, line.length - 1);
       assertEquals(separatorsIn(textOf(line)), ["\n"]);
     }),

@@ -52,7 +52,7 @@ Deno.test("encodeClose() writes one line that is valid, whatever the detail", ()
   fc.assert(
     fc.property(fc.constantFrom(...ANNOUNCED), anyText(20), (reason, detail) => {
       const line = encodeClose(reason, detail)!;
-      assertEquals(validator.validate(line, 0), "control");
+      assertEquals(validator.open(line).validate(0), "control");
       assertEquals(validator.end, line.length - 1);
     }),
     { numRuns: fuzzRuns(500) },

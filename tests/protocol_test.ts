@@ -42,11 +42,11 @@ function code(cell: string | undefined): string {
 /** What a receiver makes of a stream: the kinds of its lines, then the reason for its end. */
 function receive(stream: Uint8Array): string[] {
   const splitter = new LineSplitter();
-  const validator = new LineValidator();
-  const result: string[] = [];
   const { bytes } = splitter.push(stream);
+  const validator = new LineValidator().open(bytes);
+  const result: string[] = [];
   for (let start = 0; start < bytes.length; start = validator.end + 1) {
-    const kind = validator.validate(bytes, start);
+    const kind = validator.validate(start);
     if (kind === "invalid") return [...result, validator.fault.code];
     result.push(kind === "empty" ? "keep-alive" : kind);
   }
@@ -116,7 +116,7 @@ Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
     const value = key === "__dict__" ? "{}" : '"x"';
     const members = Array(times).fill(`"${key}":${value}`);
     if (key !== "event" && key !== "control") members.push('"event":"x"');
-    return validator.validate(utf8(`{${members.join(",")}}\n`), 0) !== "invalid";
+    return validator.open(utf8(`{${members.join(",")}}\n`)).validate(0) !== "invalid";
   };
   assertEquals(keys.length, 8);
   assertEquals(keys.filter((key) => !isAccepted(key, 1)), []);
