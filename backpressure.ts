@@ -12,7 +12,7 @@
  */
 
 import type { EbsocketConnection } from "./connection.ts";
-import type { LineBlock } from "./framing.ts";
+import type { LineBlock } from "./splitter.ts";
 
 /**
  * For how long one reader that takes nothing may hold up everyone, in milliseconds. Less would hit

@@ -34,7 +34,7 @@ import { decodeClose } from "./control.ts";
 import { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectError, ConnectionClosedError, EbsocketError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
-import type { LineBlock } from "./framing.ts";
+import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { after, checkLimit } from "./limits.ts";
 
@@ -42,7 +42,7 @@ export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
 export type { Address, ConnectionOptions, InboxOptions };
 export type { CloseInfo, CloseReason } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
-export type { LineSplitterOptions } from "./framing.ts";
+export type { LineSplitterOptions } from "./splitter.ts";
 
 /** Options of {@link EbsocketClient}. */
 export interface ClientOptions extends ConnectionOptions, InboxOptions {

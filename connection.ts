@@ -11,9 +11,14 @@
 
 import { type Address, formatAddress, toAddress } from "./address.ts";
 import { encodeClose } from "./control.ts";
-import { type CloseInfo, type CloseReason, ConnectionClosedError } from "./errors.ts";
-import { type LineBlock, LineSplitter, type LineSplitterOptions } from "./framing.ts";
+import {
+  type CloseInfo,
+  type CloseReason,
+  ConnectionClosedError,
+  type FramingError,
+} from "./errors.ts";
 import { checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
+import { type LineBlock, LineSplitter, type LineSplitterOptions } from "./splitter.ts";
 import { Writer } from "./writer.ts";
 
 /** What a connection needs of a socket; `Deno.Conn` has it. */
@@ -70,20 +75,15 @@ export function checkConnectionOptions(
 }
 
 /**
- * The read buffer of a quiet and of a busy connection, in bytes. The latter is a little less than a
- * batch of the writer, so that what was read, and the beginning of a line from the read before, go
- * out in one write.
- */
-const MIN_READ_BYTES = 2048;
-const MAX_READ_BYTES = 61_440;
-
-/**
  * How long, and for how many bytes, a peer may go on sending after we have said our last word.
  * Closing at once would answer its bytes with a reset, which can destroy that word on its way
  * (RFC 9112, section 9.6).
  */
 const LINGER_MS = 1000;
 const LINGER_BYTES = 16_777_216;
+
+/** Takes what comes too late, of all connections: nobody looks at it. */
+const DISCARDED = new Uint8Array(65_536);
 
 /**
  * One peer. A program that uses `EbsocketSystem` or `EbsocketClient` gets to see it as what events
@@ -273,11 +273,10 @@ export class EbsocketConnection {
   }
 
   async #read(sink: ConnectionSink, splitter: LineSplitter): Promise<void> {
-    let buffer = new Uint8Array(MIN_READ_BYTES);
     for (;;) {
       let length: number | null;
       try {
-        length = await this.#duplex.read(buffer);
+        length = await this.#duplex.read(this.#discarding ? DISCARDED : splitter.space);
       } catch (error) {
         return this.#onReadError(error);
       }
@@ -288,16 +287,14 @@ export class EbsocketConnection {
         if (this.#discarded > LINGER_BYTES) return this.#finish();
         continue;
       }
-      this.#receive(sink, splitter, buffer.subarray(0, length));
-      buffer = resizeReadBuffer(buffer, length);
+      this.#receive(sink, splitter.fill(length), splitter.fault);
       if (this.#paused && !this.#discarding) {
         await new Promise<void>((resolve) => this.#resumeReading = resolve);
       }
     }
   }
 
-  #receive(sink: ConnectionSink, splitter: LineSplitter, chunk: Uint8Array): void {
-    const lines = splitter.push(chunk);
+  #receive(sink: ConnectionSink, lines: LineBlock, fault: FramingError | null): void {
     if (lines.bytes.length > 0) {
       try {
         sink.onLines(this, lines);
@@ -306,7 +303,6 @@ export class EbsocketConnection {
         throw error;
       }
     }
-    const { fault } = splitter;
     if (fault) this.close(fault.code, fault.message);
   }
 
@@ -463,18 +459,6 @@ export function openConnection(conn: Deno.Conn): EbsocketConnection {
     }
   }
   return new EbsocketConnection(conn, toAddress(conn.remoteAddr));
-}
-
-/** A buffer for the next read: larger after one that filled it, small after one that did not. */
-function resizeReadBuffer(
-  buffer: Uint8Array<ArrayBuffer>,
-  length: number,
-): Uint8Array<ArrayBuffer> {
-  if (length === buffer.length && length < MAX_READ_BYTES) {
-    return new Uint8Array(Math.min(4 * length, MAX_READ_BYTES));
-  }
-  const isMuchTooLarge = buffer.length > MIN_READ_BYTES && 8 * length < buffer.length;
-  return isMuchTooLarge ? new Uint8Array(MIN_READ_BYTES) : buffer;
 }
 
 function messageOf(error: unknown): string {

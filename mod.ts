@@ -28,7 +28,8 @@
  *
  * - `event.ts` for what an event is; `codec.ts` to write its JSON, `validate.ts` to check it,
  *   `parse.ts` and `decoder.ts` to read it;
- * - `framing.ts` for lines and streams, `control.ts` for the lines between two neighbours;
+ * - `splitter.ts` for lines, `framing.ts` for streams, `control.ts` for the lines between two
+ *   neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread;
  * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;

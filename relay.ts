@@ -26,7 +26,7 @@ import { Backpressure } from "./backpressure.ts";
 import type { EbsocketConnection } from "./connection.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
-import type { LineBlock } from "./framing.ts";
+import type { LineBlock } from "./splitter.ts";
 import { parseLine } from "./parse.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 import { LineValidator } from "./validate.ts";

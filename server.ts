@@ -32,7 +32,7 @@ export type { Address };
 export type { ConnectionOptions, ConnectionSink, Duplex } from "./connection.ts";
 export type { CloseInfo, CloseReason } from "./errors.ts";
 export { ConnectionClosedError, EbsocketError } from "./errors.ts";
-export type { LineBlock, LineSplitterOptions } from "./framing.ts";
+export type { LineBlock, LineSplitterOptions } from "./splitter.ts";
 
 /** The first and the longest pause after a failed accept, in milliseconds; it doubles in between. */
 const MIN_BACKOFF = 5;

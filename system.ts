@@ -12,7 +12,7 @@ import { decodeClose } from "./control.ts";
 import { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
-import type { LineBlock } from "./framing.ts";
+import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { checkLimit, checkMaxLineBytes } from "./limits.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";

@@ -213,7 +213,7 @@ export class LineValidator {
    */
   #scan(bytes: Uint8Array, i: number, depth: 0 | 2): number {
     const words = this.#words;
-    const lastWord = words.byteLength - 4;
+    const lastWord = words.byteLength - 8;
     const closers = this.#closers;
     const maxDepth = this.#maxDepth;
     let level: number = depth;
@@ -230,7 +230,10 @@ export class LineValidator {
       if (first === QUOTE) {
         const start = i = i + 1 | 0;
         this.#escaped = false;
-        while (i <= lastWord && arePlain(words.getInt32(i, true))) i = i + 4 | 0;
+        while (
+          i <= lastWord && arePlain(words.getInt32(i, true)) &&
+          arePlain(words.getInt32(i + 4 | 0, true))
+        ) i = i + 8 | 0;
         while (PLAIN[bytes[i]!] === 1) i = i + 1 | 0;
         if (bytes[i] === QUOTE) i = i + 1 | 0;
         else if ((i = this.#string(bytes, i) | 0) < 0) return i;

@@ -1,0 +1,228 @@
+/**
+ * Owns the step from bytes to lines: the buffer that bytes are read into, and where its lines end.
+ * Must not know where the bytes come from or what the lines say.
+ *
+ * @module
+ */
+
+import { startsWith } from "@std/bytes/starts-with";
+import { FramingError } from "./errors.ts";
+import { checkLimit, checkMaxLineBytes } from "./limits.ts";
+
+const LF = 0x0a;
+const CR = 0x0d;
+const BOM = new Uint8Array([0xef, 0xbb, 0xbf]);
+const NOTHING = new Uint8Array(0);
+
+/**
+ * The buffer of a quiet and of a busy stream, in bytes. The former is what each of many idle
+ * connections costs. The latter is a batch of the writer, less than a segment of the loopback
+ * device (65,483 bytes), so that what is read at once also travels on at once.
+ */
+const MIN_BUFFER_BYTES = 256;
+const MAX_BUFFER_BYTES = 65_280;
+
+/** Options of {@link LineSplitter}. */
+export interface LineSplitterOptions {
+  /**
+   * The longest line, in bytes without its end, from 1 to 1 GiB. Without a limit one peer could
+   * fill the memory by never sending a newline.
+   *
+   * @default {1_048_576}
+   */
+  readonly maxLineBytes?: number;
+}
+
+/**
+ * Whole lines in one piece of memory. Iterating gives each line as a view, without its `\n` or
+ * `\r\n`, and leaves out empty lines, which are keep-alives.
+ */
+export class LineBlock {
+  /** The lines, each with its `\n`. A copy of its own: nothing else writes to it. */
+  readonly bytes: Uint8Array;
+
+  /** Takes over `bytes`, which must be empty or end in `\n`. */
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** The lines, one after the other. */
+  *[Symbol.iterator](): Generator<Uint8Array> {
+    const bytes = this.bytes;
+    for (let start = 0, end = 0; start < bytes.length; start = end + 1) {
+      end = bytes.indexOf(LF, start);
+      const stop = lineStop(bytes, start, end);
+      if (stop > start) yield bytes.subarray(start, stop);
+    }
+  }
+}
+
+const NO_LINES = new LineBlock(NOTHING);
+
+/**
+ * Cuts a byte stream into lines, without any I/O: chunks in, blocks of whole lines out.
+ *
+ * A line ends in `\n`, and one `\r` before that is dropped. One byte order mark at the start of
+ * the stream is dropped too. Each byte is looked at once and copied a few times, however small
+ * the chunks are.
+ *
+ * Bytes are either pushed in chunks, or read into {@link space} and {@link fill}ed in, which saves
+ * a copy; Python's `asyncio.BufferedProtocol` has the same two steps.
+ *
+ * @example Lines from chunks that end anywhere
+ * ```ts
+ * import { LineSplitter } from "@ebsockets/relay/framing";
+ * import { assertEquals } from "@std/assert/equals";
+ *
+ * const splitter = new LineSplitter();
+ * const lines: string[] = [];
+ * for (const chunk of ["on", "e\ntw", "o\r\nthr"]) {
+ *   for (const line of splitter.push(new TextEncoder().encode(chunk))) {
+ *     lines.push(new TextDecoder().decode(line));
+ *   }
+ * }
+ * assertEquals(lines, ["one", "two"]);
+ * assertEquals(splitter.unfinishedBytes, 3);
+ * ```
+ */
+export class LineSplitter {
+  /** The longest line, in bytes without its end. */
+  readonly maxLineBytes: number;
+
+  #atStart = true;
+  /** Holds the unfinished line in its first `#held` bytes; behind them is room for more. */
+  #buffer: Uint8Array<ArrayBuffer> = NOTHING;
+  #held = 0;
+  #fault: FramingError | null = null;
+
+  /**
+   * Makes a splitter for one stream.
+   *
+   * @throws {RangeError} If `maxLineBytes` is no integer from 1 to 1 GiB.
+   */
+  constructor({ maxLineBytes }: LineSplitterOptions = {}) {
+    this.maxLineBytes = checkMaxLineBytes(maxLineBytes);
+  }
+
+  /** The error of a line that was too long; the lines before it have been given out. */
+  get fault(): FramingError | null {
+    return this.#fault;
+  }
+
+  /** How many bytes of a line without an end are held: at the end of the stream they are lost. */
+  get unfinishedBytes(): number {
+    const isBom = this.#atStart && startsWith(this.#buffer.subarray(0, this.#held), BOM);
+    return isBom ? this.#held - BOM.length : this.#held;
+  }
+
+  /** Where the next bytes are to be read into: room for one at least, and for more than came last. */
+  get space(): Uint8Array<ArrayBuffer> {
+    const size = this.#buffer.length;
+    if (this.#held === size) this.#resize(Math.max(2 * size, MIN_BUFFER_BYTES));
+    return this.#held === 0 ? this.#buffer : this.#buffer.subarray(this.#held);
+  }
+
+  /**
+   * Takes the first `length` bytes of {@link space}, and gives the lines that they complete.
+   *
+   * When a line is longer than `maxLineBytes`, the lines before it are given and `fault` is set.
+   *
+   * @throws {FramingError} If `fault` was set by an earlier call.
+   * @throws {RangeError} If `length` is no integer from 0 to the length of `space`.
+   */
+  fill(length: number): LineBlock {
+    if (this.#fault) throw this.#fault;
+    const size = this.#buffer.length;
+    checkLimit("length", length, 0, size - this.#held);
+    const isFull = this.#held + length === size;
+    const lines = this.#take(length);
+    if (isFull && !this.#fault && size < MAX_BUFFER_BYTES) {
+      this.#resize(Math.min(4 * size, MAX_BUFFER_BYTES));
+    }
+    return lines;
+  }
+
+  /**
+   * Takes the next chunk, and gives the lines that it completes. The chunk may be reused afterwards.
+   * Otherwise as {@link fill}.
+   *
+   * @throws {FramingError} If `fault` was set by an earlier call.
+   */
+  push(chunk: Uint8Array): LineBlock {
+    if (this.#fault) throw this.#fault;
+    const needed = this.#held + chunk.length;
+    if (needed > this.#buffer.length) {
+      this.#resize(Math.max(needed, 2 * this.#held, MIN_BUFFER_BYTES));
+    }
+    this.#buffer.set(chunk, this.#held);
+    return this.#take(chunk.length);
+  }
+
+  #take(length: number): LineBlock {
+    const buffer = this.#buffer;
+    const end = this.#held + length;
+    const stop = this.#held + buffer.subarray(this.#held, end).lastIndexOf(LF) + 1;
+    let lines = NO_LINES;
+    if (stop > this.#held) {
+      const start = this.#atStart && startsWith(buffer, BOM) ? BOM.length : 0;
+      this.#atStart = false;
+      // A copy of a typed array is not filled with zeros first, as a new one is.
+      lines = new LineBlock(new Uint8Array(buffer.subarray(start, this.#soundEnd(start, stop))));
+      if (this.#fault) return lines;
+      buffer.copyWithin(0, stop, end);
+      this.#held = end - stop;
+    } else {
+      this.#held = end;
+    }
+    this.#checkUnfinished();
+    const isMuchTooLarge = 8 * (this.#held + length) < buffer.length;
+    if (isMuchTooLarge && buffer.length > MIN_BUFFER_BYTES) this.#resize(MIN_BUFFER_BYTES);
+    return lines;
+  }
+
+  /** Where the lines of an acceptable length end, of those from `start` to `stop`. */
+  #soundEnd(start: number, stop: number): number {
+    if (stop - start <= this.maxLineBytes) return stop;
+    while (start < stop) {
+      const end = this.#buffer.indexOf(LF, start);
+      const length = lineStop(this.#buffer, start, end) - start;
+      if (length > this.maxLineBytes) {
+        this.#tooLong(length);
+        break;
+      }
+      start = end + 1;
+    }
+    return start;
+  }
+
+  /** Looks at the length of the line whose end has not come yet. */
+  #checkUnfinished(): void {
+    // A byte order mark, or the beginning of one, is no part of the line; a last "\r" may not be.
+    const held = this.#held;
+    const mark = BOM.subarray(0, held);
+    let length = this.#atStart && startsWith(this.#buffer, mark) ? held - mark.length : held;
+    if (length > 0 && this.#buffer[held - 1] === CR) length--;
+    if (length > this.maxLineBytes) this.#tooLong(length);
+  }
+
+  /** Moves the unfinished line to a buffer of `size` bytes, or of as many as it needs. */
+  #resize(size: number): void {
+    const held = this.#buffer.subarray(0, this.#held);
+    this.#buffer = new Uint8Array(Math.max(size, held.length));
+    this.#buffer.set(held);
+  }
+
+  #tooLong(length: number): void {
+    this.#buffer = NOTHING;
+    this.#held = 0;
+    this.#fault = new FramingError(
+      "line-too-long",
+      `Cannot decode line: length ${length} exceeds maxLineBytes ${this.maxLineBytes}`,
+    );
+  }
+}
+
+/** Where the text of the line ends whose `\n` is at `end`: one `\r` before that is not part of it. */
+function lineStop(bytes: Uint8Array, start: number, end: number): number {
+  return end > start && bytes[end - 1] === CR ? end - 1 : end;
+}
