@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { refuseUnknown, runCommand, toChoice, toInteger } from "./command.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
@@ -44,35 +45,6 @@ interface Plan {
   write: boolean;
 }
 
-/** A command line that makes no sense. */
-class UsageError extends Error {}
-
-/** Runs the command. Resolves to its exit code. */
-async function main(args: string[]): Promise<number> {
-  try {
-    const plan = parse(args);
-    if (plan === null) console.log(HELP.trimEnd());
-    else await run(plan, args, onInterrupt());
-    return 0;
-  } catch (error) {
-    if (error instanceof UsageError) {
-      console.error(`error: ${error.message}; --help shows the options`);
-      return 2;
-    }
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    return 1;
-  }
-}
-
-/** Aborts when the user has had enough, so that no server is left running. */
-function onInterrupt(): AbortSignal {
-  const controller = new AbortController();
-  const interrupt = () => controller.abort(new Error("Interrupted"));
-  Deno.addSignalListener("SIGINT", interrupt);
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", interrupt);
-  return controller.signal;
-}
-
 /** The plan that `args` make, or `null` if they ask for help. */
 function parse(args: string[]): Plan | null {
   const flags = parseArgs(args, {
@@ -80,9 +52,7 @@ function parse(args: string[]): Plan | null {
     boolean: ["help", "write"],
     negatable: ["write"],
     default: { repeat: "5", write: true },
-    unknown(arg: string, key?: string) {
-      throw new UsageError(`Unknown ${key === undefined ? "argument" : "option"} ${quote(arg)}`);
-    },
+    unknown: refuseUnknown,
   });
   if (flags.help) return null;
   return {
@@ -92,30 +62,6 @@ function parse(args: string[]): Plan | null {
     events: flags.events === undefined ? null : toInteger("--events", flags.events, 1e9),
     write: flags.write,
   };
-}
-
-function toInteger(flag: string, text: string, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
-  throw new UsageError(`${flag} must be an integer from 1 to ${most}, not ${quote(text)}`);
-}
-
-/** Those of `all` that are named, in their order. */
-function toChoice<T extends { name: string }>(
-  flag: string,
-  text: string | undefined,
-  all: readonly T[],
-): T[] {
-  if (text === undefined) return [...all];
-  const names = text.split(",");
-  const unknown = names.find((name) => !all.some((each) => each.name === name));
-  if (unknown === undefined) return all.filter(({ name }) => names.includes(name));
-  const known = all.map(({ name }) => name).join(", ");
-  throw new UsageError(`${flag} must be some of ${known}, not ${quote(unknown)}`);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
 }
 
 async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<void> {
@@ -210,4 +156,4 @@ async function measure(
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) Deno.exit(await runCommand({ help: HELP, parse, run }, Deno.args));
