@@ -8,12 +8,13 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { refuseUnknown, runCommand, toChoice, toInteger } from "./command.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
+import { pinDriver, SERVER_CPU } from "./measured_process.ts";
 import { type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
 import { type Present, writeReport } from "./report.ts";
 import type { Results, Skipped } from "./results.ts";
 import { type Sample, type Scenario, SCENARIOS } from "./scenarios.ts";
-import { pinDriver, ServerProcess } from "./server_process.ts";
+import { ServerProcess } from "./server_process.ts";
 
 const HELP = `Measure the relay against other servers, each in turn with the same traffic.
 
@@ -145,8 +146,7 @@ async function measure(
   try {
     await using server = await ServerProcess.start(
       (port) => peer.command(folder, port, scenario.echo),
-      signal,
-      pinned,
+      { signal, ...pinned && { cpus: [SERVER_CPU] } },
     );
     return await scenario.measure({ server, wire: peer.wire, events });
   } catch (error) {

@@ -6,7 +6,7 @@
  */
 
 import { mqtt, nats, redis } from "./broker_wires.ts";
-import type { ServerCommand } from "./server_process.ts";
+import type { ProcessCommand } from "./measured_process.ts";
 import { socketIo, websocket } from "./websocket_wires.ts";
 import { lines, type Wire } from "./wire.ts";
 
@@ -27,7 +27,7 @@ export interface Peer {
   /** The version that is here, ready to be started; `null` if it is not here. */
   prepare(folder: string): Promise<string | null>;
   /** How to start it, `echo` if clients are to get their own events too. */
-  command(folder: string, port: number, echo: boolean): ServerCommand;
+  command(folder: string, port: number, echo: boolean): ProcessCommand;
 }
 
 /** The servers, the most basic one first. */
@@ -123,7 +123,7 @@ const MOSQUITTO = [
 ];
 
 /** The relay of the checkout in `root`. */
-export function relayCommand(root: string, port: number, echo: boolean): ServerCommand {
+export function relayCommand(root: string, port: number, echo: boolean): ProcessCommand {
   const args = ["run", "--allow-net", "mod.ts", "--port", `${port}`, "--log", "quiet"];
   return { program: Deno.execPath(), args: [...args, ...echo ? [] : ["--no-echo"]], cwd: root };
 }
@@ -137,7 +137,7 @@ function nodeCommand(
   folder: string,
   port: number,
   echo: boolean,
-): ServerCommand {
+): ProcessCommand {
   const args = [`${BENCH}/${script}`, folder, `${port}`, ...echo ? ["echo"] : []];
   return { program: "node", args };
 }

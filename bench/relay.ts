@@ -12,8 +12,9 @@ import { refuseUnknown, runCommand, toFolder, toInteger } from "./command.ts";
 import { LINE_BYTES, messageEvents } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
+import { cpuMicrosBetween } from "./measured_process.ts";
 import { relayCommand } from "./peers_list.ts";
-import { cpuMicrosBetween, ServerProcess } from "./server_process.ts";
+import { ServerProcess } from "./server_process.ts";
 import { format, summarise } from "./stats.ts";
 import { Traffic } from "./traffic.ts";
 import { lines } from "./wire.ts";
@@ -124,7 +125,7 @@ async function measure(
 ): Promise<Sample> {
   await using relay = await ServerProcess.start(
     (port) => relayCommand(folder, port, false),
-    signal,
+    { signal },
   );
   const streams = [{ published: ring, delivered: ring }];
   const options = { port: relay.port, wire: lines, streams, subscribers, inFlight };

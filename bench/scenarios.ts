@@ -7,7 +7,8 @@
 
 import { messageEvents, type MessageOptions } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
-import { cpuMicrosBetween, type ServerProcess } from "./server_process.ts";
+import { cpuMicrosBetween } from "./measured_process.ts";
+import type { ServerProcess } from "./server_process.ts";
 import { percentile } from "./stats.ts";
 import type { Stream } from "./subscriber.ts";
 import { dial, Traffic, type TrafficOptions } from "./traffic.ts";
