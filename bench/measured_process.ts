@@ -30,9 +30,6 @@ export interface ProcessOptions {
   readonly signal: AbortSignal;
 }
 
-/** CPU time by thread, in nanoseconds; the threads of child processes are among them. */
-export type CpuTimes = ReadonlyMap<string, number>;
-
 /** A program that runs. */
 export class MeasuredProcess implements AsyncDisposable {
   /** The process; with its ends of the pipes, if it has any. */
@@ -55,12 +52,20 @@ export class MeasuredProcess implements AsyncDisposable {
     }).spawn();
   }
 
-  /** The CPU time spent so far, user and system; `null` where it is not known. */
-  cpuTimes(): CpuTimes | null {
-    if (Deno.build.os !== "linux") return null;
-    const times = new Map<string, number>();
-    addCpuTimes(times, this.child.pid);
-    return times;
+  /**
+   * Tells the CPU time from this call on, user and system, in microseconds; `null` where that is not
+   * known. Threads that have ended meanwhile count for nothing: they are helpers that had been idle.
+   */
+  meterCpu(): () => number | null {
+    if (Deno.build.os !== "linux") return () => null;
+    const before = cpuTimes(this.child.pid);
+    return () => {
+      let nanos = 0;
+      for (const [thread, time] of cpuTimes(this.child.pid)) {
+        nanos += time - (before.get(thread) ?? 0);
+      }
+      return nanos / 1000;
+    };
   }
 
   /** The resident memory, in KiB; `null` where it is not known. */
@@ -96,17 +101,6 @@ export class MeasuredProcess implements AsyncDisposable {
   }
 }
 
-/**
- * The CPU time between two readings, in microseconds. Threads that have ended in between count for
- * nothing: they are helpers that had been idle.
- */
-export function cpuMicrosBetween(before: CpuTimes | null, after: CpuTimes | null): number | null {
-  if (before === null || after === null) return null;
-  let nanos = 0;
-  for (const [thread, time] of after) nanos += time - (before.get(thread) ?? 0);
-  return nanos / 1000;
-}
-
 /** Keeps this process on a CPU of its own; `false` if that is not possible here. */
 export async function pinDriver(): Promise<boolean> {
   if (Deno.build.os !== "linux" || navigator.hardwareConcurrency <= DRIVER_CPU) return false;
@@ -119,16 +113,17 @@ export async function pinDriver(): Promise<boolean> {
   }
 }
 
-/** Adds what each thread of a process has used, and those of its children. */
-function addCpuTimes(times: Map<string, number>, pid: number): void {
+/** CPU time by thread, in nanoseconds; the threads of child processes are among them. */
+function cpuTimes(pid: number, times = new Map<string, number>()): Map<string, number> {
   for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
     const task = `/proc/${pid}/task/${name}`;
     // The exact sum behind the 10 ms ticks of `stat`; its first field is the time on a CPU.
     times.set(`${pid}/${name}`, Number(readOr(`${task}/schedstat`, "0").split(" ")[0]));
     for (const child of readOr(`${task}/children`, "").split(" ").filter(Boolean)) {
-      addCpuTimes(times, Number(child));
+      cpuTimes(Number(child), times);
     }
   }
+  return times;
 }
 
 /** The text of a file, or `otherwise` if that has just gone. */

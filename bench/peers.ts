@@ -6,10 +6,11 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { ClientPair } from "./client_pair.ts";
 import { refuseUnknown, runCommand, toChoice, toInteger } from "./command.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { pinDriver, SERVER_CPU } from "./measured_process.ts";
-import { type Peer, PEERS } from "./peers_list.ts";
+import { DRIVER_CPU, pinDriver, SERVER_CPU } from "./measured_process.ts";
+import { type Library, type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
 import { type Present, writeReport } from "./report.ts";
 import type { Results, Skipped } from "./results.ts";
@@ -69,9 +70,14 @@ async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<voi
   const folder = await Deno.makeTempDir({ prefix: "ebsockets-peers-" });
   try {
     const commit = await describeCommit(FOLDER);
-    const { present, skipped } = await prepare(plan.peers, folder);
+    const { present, skipped } = await prepare(plan, folder);
     const pinned = await pinDriver();
-    const cells = await measureAll(plan, present, folder, pinned, signal);
+    const cells = await measureAll(plan, present, {
+      events: plan.events,
+      folder,
+      pinned,
+      signal,
+    });
     const results: Results = {
       machine: await describeMachine(),
       commit,
@@ -94,36 +100,55 @@ async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<voi
   }
 }
 
-/** Builds or finds every peer. */
+/** Builds or finds every peer, and its client library if there is a use for that. */
 async function prepare(
-  peers: Peer[],
+  { peers, scenarios }: Plan,
   folder: string,
 ): Promise<{ present: Present[]; skipped: Skipped[] }> {
   const present: Present[] = [];
   const skipped: Skipped[] = [];
+  const find = async (wanted: Peer | Library) => {
+    const version = await wanted.prepare(folder);
+    if (version === null) {
+      console.error(`skipped: ${wanted.name}; try ${wanted.install}`);
+      skipped.push({ name: wanted.name, install: wanted.install });
+    }
+    return version;
+  };
+  const withLibrary = scenarios.some((scenario) => scenario.withLibrary);
   for (const peer of peers) {
-    const version = await peer.prepare(folder);
-    if (version === null) skipped.push({ name: peer.name, install: peer.install });
-    else present.push({ peer, version });
+    const version = await find(peer);
+    if (version === null) continue;
+    const libraryVersion = withLibrary && peer.library ? await find(peer.library) : null;
+    present.push({ peer, version, libraryVersion });
   }
-  for (const { name, install } of skipped) console.error(`skipped: ${name}; try ${install}`);
   return { present, skipped };
+}
+
+/** What all runs have in common. */
+interface Setting {
+  readonly events: number | null;
+  readonly folder: string;
+  /** Whether server and driver have a CPU each. */
+  readonly pinned: boolean;
+  readonly signal: AbortSignal;
 }
 
 /** Every scenario, as often as planned; the peers in turn within each round. */
 async function measureAll(
-  { scenarios, repeat, events }: Plan,
+  { scenarios, repeat }: Plan,
   present: Present[],
-  folder: string,
-  pinned: boolean,
-  signal: AbortSignal,
+  setting: Setting,
 ): Promise<Map<string, Sample[]>> {
   const cells = new Map<string, Sample[]>();
   for (const scenario of scenarios) {
     console.error(`${scenario.name}: ${scenario.title}`);
+    const peers = scenario.withLibrary
+      ? present.filter(({ libraryVersion }) => libraryVersion !== null)
+      : present;
     for (let round = 0; round < repeat; round++) {
-      for (const { peer } of present) {
-        const sample = await measure(scenario, peer, { events, folder, pinned, signal });
+      for (const { peer } of peers) {
+        const sample = await measure(scenario, peer, setting);
         const key = `${scenario.name}/${peer.name}`;
         cells.set(key, [...cells.get(key) ?? [], sample]);
       }
@@ -136,19 +161,20 @@ async function measureAll(
 async function measure(
   scenario: Scenario,
   peer: Peer,
-  { events, folder, pinned, signal }: {
-    events: number | null;
-    folder: string;
-    pinned: boolean;
-    signal: AbortSignal;
-  },
+  { events, folder, pinned, signal }: Setting,
 ): Promise<Sample> {
   try {
     await using server = await ServerProcess.start(
       (port) => peer.command(folder, port, scenario.echo),
       { signal, ...pinned && { cpus: [SERVER_CPU] } },
     );
-    return await scenario.measure({ server, wire: peer.wire, events });
+    const startClients = () =>
+      ClientPair.start(
+        server.port,
+        (args) => peer.library!.command(folder, args),
+        { signal, ...pinned && { cpus: [SERVER_CPU, DRIVER_CPU] } },
+      );
+    return await scenario.measure({ server, wire: peer.wire, startClients, events });
   } catch (error) {
     signal.throwIfAborted();
     const reason = error instanceof Error ? error.message : error;

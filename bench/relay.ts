@@ -12,7 +12,6 @@ import { refuseUnknown, runCommand, toFolder, toInteger } from "./command.ts";
 import { LINE_BYTES, messageEvents } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { cpuMicrosBetween } from "./measured_process.ts";
 import { relayCommand } from "./peers_list.ts";
 import { ServerProcess } from "./server_process.ts";
 import { format, summarise } from "./stats.ts";
@@ -131,11 +130,11 @@ async function measure(
   const options = { port: relay.port, wire: lines, streams, subscribers, inFlight };
   using traffic = await Traffic.connect(options);
   await traffic.publish(WARM_UP_EVENTS);
-  const cpuBefore = relay.cpuTimes();
+  const cpu = relay.meterCpu();
   const before = performance.now();
   await traffic.publish(events);
   const seconds = (performance.now() - before) / 1000;
-  const cpuMicros = cpuMicrosBetween(cpuBefore, relay.cpuTimes());
+  const cpuMicros = cpu();
   await traffic.finish();
   return { seconds, cpuMicros };
 }

@@ -13,6 +13,8 @@ import { format, summarise } from "./stats.ts";
 export interface Present {
   readonly peer: Peer;
   readonly version: string;
+  /** The version of its client library; `null` if that is not here, or not wanted. */
+  readonly libraryVersion: string | null;
 }
 
 /** The figures that all others are compared with. */
@@ -20,6 +22,11 @@ const REFERENCES = ["nats-server", "copier"];
 
 const FIGURES: Record<keyof Sample, { heading: string; digits: number }> = {
   cpuMicros: { heading: "server CPU µs/event", digits: 2 },
+  deliveryMicros: { heading: "server CPU µs/delivery", digits: 3 },
+  eventsPerCpuSecond: { heading: "events per CPU second", digits: 0 },
+  totalMicros: { heading: "CPU µs/event, all three", digits: 2 },
+  publisherMicros: { heading: "publisher CPU µs/event", digits: 2 },
+  subscriberMicros: { heading: "subscriber CPU µs/event", digits: 2 },
   eventsPerSecond: { heading: "events/s", digits: 0 },
   busyPercent: { heading: "server CPU busy %", digits: 0 },
   p50Micros: { heading: "p50 µs", digits: 0 },

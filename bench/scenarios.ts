@@ -5,9 +5,9 @@
  * @module
  */
 
+import { BATCH_EVENTS, type ClientPair } from "./client_pair.ts";
 import { messageEvents, type MessageOptions } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
-import { cpuMicrosBetween } from "./measured_process.ts";
 import type { ServerProcess } from "./server_process.ts";
 import { percentile } from "./stats.ts";
 import type { Stream } from "./subscriber.ts";
@@ -18,6 +18,10 @@ import { within } from "./within.ts";
 /** For how long a server is warmed up, and measured, in seconds. */
 const WARM_UP_SECONDS = 0.4;
 const MEASURED_SECONDS = 0.8;
+
+/** Two more compilers have to warm up where client libraries are measured. */
+const CLIENT_SECONDS = 2;
+const CLIENT_WARM_UP_BATCHES = 20;
 
 /** The most events in flight, by number and by bytes, so that queues stay far below all bounds. */
 const IN_FLIGHT = 4096;
@@ -37,6 +41,11 @@ const ACCEPT_MS = 30_000;
 /** What one run measured; what is not measured in a scenario is absent, what cannot be is `null`. */
 export interface Sample {
   cpuMicros?: number | null;
+  deliveryMicros?: number | null;
+  eventsPerCpuSecond?: number | null;
+  totalMicros?: number | null;
+  publisherMicros?: number | null;
+  subscriberMicros?: number | null;
   eventsPerSecond?: number;
   busyPercent?: number | null;
   p50Micros?: number | null;
@@ -45,10 +54,13 @@ export interface Sample {
   connectsPerSecond?: number;
 }
 
-/** A server that runs, with its protocol, and how many events to publish if that is given. */
+/** A server that runs, and how to get at it. */
 export interface Target {
   readonly server: ServerProcess;
   readonly wire: Wire;
+  /** Starts a publisher and a subscriber that use its client library. */
+  readonly startClients: () => Promise<ClientPair>;
+  /** How many events to publish, if that is given. */
   readonly events: number | null;
 }
 
@@ -58,6 +70,8 @@ export interface Scenario {
   readonly title: string;
   /** Whether clients get their own events too. */
   readonly echo: boolean;
+  /** Whether it is about client libraries, and so only for servers with one. */
+  readonly withLibrary?: boolean;
   /** The figures that it gives, in the order in which they are shown. */
   readonly figures: readonly (keyof Sample)[];
   measure(target: Target): Promise<Sample>;
@@ -106,6 +120,21 @@ export const SCENARIOS: readonly Scenario[] = [
     figures: ["p50Micros", "p99Micros"],
     measure: (target) =>
       measurePaced(target, { subscribers: 49, stalled: 1, bytes: 4096 }, STALLED_SECONDS),
+  },
+  {
+    name: "clients",
+    title: "1 publisher and 1 subscriber that use the client library",
+    echo: false,
+    withLibrary: true,
+    figures: [
+      "eventsPerCpuSecond",
+      "totalMicros",
+      "publisherMicros",
+      "cpuMicros",
+      "subscriberMicros",
+      "eventsPerSecond",
+    ],
+    measure: measureClients,
   },
   {
     name: "idle",
@@ -197,11 +226,44 @@ async function meter(
   server: ServerProcess,
   work: () => Promise<void>,
 ): Promise<{ cpuMicros: number | null; seconds: number }> {
-  const before = server.cpuTimes();
+  const cpu = server.meterCpu();
   const start = performance.now();
   await work();
   const seconds = (performance.now() - start) / 1000;
-  return { cpuMicros: cpuMicrosBetween(before, server.cpuTimes()), seconds };
+  return { cpuMicros: cpu(), seconds };
+}
+
+/** From an object in one program to an object in another: whatever any of the three spends. */
+async function measureClients({ server, startClients, events }: Target): Promise<Sample> {
+  await using clients = await startClients();
+  const perSecond = await warmUpClients(clients);
+  const batches = Math.ceil((events ?? perSecond * CLIENT_SECONDS) / BATCH_EVENTS);
+  const publisher = clients.publisher.meterCpu();
+  const subscriber = clients.subscriber.meterCpu();
+  const { cpuMicros, seconds } = await meter(server, () => clients.publish(batches));
+  const count = batches * BATCH_EVENTS;
+  const [publishing, relaying, subscribing] = [publisher(), cpuMicros, subscriber()];
+  const total = publishing && relaying && subscribing && publishing + relaying + subscribing;
+  return {
+    eventsPerCpuSecond: total && count / total * 1e6,
+    totalMicros: total && total / count,
+    publisherMicros: publishing && publishing / count,
+    cpuMicros: relaying && relaying / count,
+    subscriberMicros: subscribing && subscribing / count,
+    eventsPerSecond: count / seconds,
+  };
+}
+
+/** Publishes for a while; returns events per second in the end. */
+async function warmUpClients(clients: ClientPair): Promise<number> {
+  const start = performance.now();
+  for (;;) {
+    const before = performance.now();
+    await clients.publish(CLIENT_WARM_UP_BATCHES);
+    const now = performance.now();
+    const perSecond = CLIENT_WARM_UP_BATCHES * BATCH_EVENTS / (now - before) * 1000;
+    if (now - start > CLIENT_SECONDS * 1000) return perSecond;
+  }
 }
 
 /** The next event when everyone has the last one. Each delivery is timed. */
