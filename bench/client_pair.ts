@@ -29,12 +29,15 @@ class ClientProcess extends MeasuredProcess {
   readonly #role: ClientRole;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #output: ReadableStreamDefaultReader<Uint8Array>;
+  /** What it writes to standard error until its end. */
+  readonly #complaint: Promise<string>;
 
   private constructor(role: ClientRole, command: ProcessCommand, options: ProcessOptions) {
     super(command, { ...options, piped: true });
     this.#role = role;
     this.#input = this.child.stdin.getWriter();
     this.#output = this.child.stdout.getReader();
+    this.#complaint = new Response(this.child.stderr).text();
   }
 
   /** Starts a program, and waits until it is ready. */
@@ -62,8 +65,12 @@ class ClientProcess extends MeasuredProcess {
   async hear(): Promise<number> {
     const { value } = await this.#output.read();
     if (value) return value.length;
-    const reason = await new Response(this.child.stderr).text();
-    throw new Error(`The ${this.#role} has ended: ${reason.trim()}`);
+    throw new Error(`The ${this.#role} has ended: ${(await this.#complaint).trim()}`);
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]();
+    await Promise.all([this.#input.abort(), this.#output.cancel(), this.#complaint]);
   }
 }
 

@@ -9,13 +9,14 @@ import { parseArgs } from "@std/cli/parse-args";
 import { ClientPair } from "./client_pair.ts";
 import { refuseUnknown, runCommand, toChoice, toInteger } from "./command.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { DRIVER_CPU, pinDriver, SERVER_CPU } from "./measured_process.ts";
+import { pinDriver, SERVER_CPU } from "./measured_process.ts";
 import { type Library, type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
 import { type Present, writeReport } from "./report.ts";
 import type { Results, Skipped } from "./results.ts";
 import { type Sample, type Scenario, SCENARIOS } from "./scenarios.ts";
 import { ServerProcess } from "./server_process.ts";
+import { putSummary, writeSummary } from "./summary.ts";
 
 const HELP = `Measure the relay against other servers, each in turn with the same traffic.
 
@@ -32,11 +33,12 @@ Options:
   --no-write               Print the results, and write no files
   --help                   Show this help
 
-Writes bench/RESULTS.md and bench/results.svg. Every delivery is checked; a lost, doubled,
+Writes bench/RESULTS.md, bench/results.svg, and the table in README.md. Every delivery is checked; a lost, doubled,
 reordered or changed one ends it with exit code 1.
 `;
 
 const FOLDER = import.meta.dirname!;
+const README = `${FOLDER}/../README.md`;
 
 /** What the command line asks for. */
 interface Plan {
@@ -87,17 +89,26 @@ async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<voi
       skipped,
       cells,
     };
-    const report = writeReport(results, plan.scenarios, present);
-    console.log(report);
-    if (!plan.write) return;
-    await Deno.writeTextFile(`${FOLDER}/RESULTS.md`, report);
-    await Deno.writeTextFile(
-      `${FOLDER}/results.svg`,
-      drawResults(results, present.map(({ peer }) => peer.name)),
-    );
+    await show(results, plan, present);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Prints the results, and writes them where the repository has them. */
+async function show(
+  results: Results,
+  { scenarios, write }: Plan,
+  present: Present[],
+): Promise<void> {
+  const peers = present.map(({ peer }) => peer.name);
+  const report = writeReport(results, scenarios, present);
+  console.log(report);
+  if (!write) return;
+  await Deno.writeTextFile(`${FOLDER}/RESULTS.md`, report);
+  await Deno.writeTextFile(`${FOLDER}/results.svg`, drawResults(results, peers));
+  const readme = await Deno.readTextFile(README);
+  await Deno.writeTextFile(README, putSummary(readme, writeSummary(results, peers)));
 }
 
 /** Builds or finds every peer, and its client library if there is a use for that. */
@@ -172,7 +183,7 @@ async function measure(
       ClientPair.start(
         server.port,
         (args) => peer.library!.command(folder, args),
-        { signal, ...pinned && { cpus: [SERVER_CPU, DRIVER_CPU] } },
+        { signal },
       );
     return await scenario.measure({ server, wire: peer.wire, startClients, events });
   } catch (error) {

@@ -31,6 +31,13 @@ const IN_FLIGHT_BYTES = 1_048_576;
 const RING_EVENTS = 16_384;
 const RING_BYTES = 8_388_608;
 
+/** A long run, and how many times as many events follow in the same process. */
+const LONG_EVENTS = 1_000_000;
+const LONG_TIMES_MORE = 10;
+
+/** A server that does less than this would take more than some 20 s for a long run. */
+const LONG_LEAST_PER_SECOND = 500_000;
+
 const PACED_PER_SECOND = 1000;
 const STALLED_SECONDS = 4;
 const IDLE_CONNECTIONS = 10_000;
@@ -45,11 +52,17 @@ export interface Sample {
   eventsPerCpuSecond?: number | null;
   totalMicros?: number | null;
   publisherMicros?: number | null;
+  relayMicros?: number | null;
   subscriberMicros?: number | null;
   eventsPerSecond?: number;
   busyPercent?: number | null;
   p50Micros?: number | null;
   p99Micros?: number | null;
+  earlierPerSecond?: number;
+  laterPerSecond?: number;
+  warmMib?: number | null;
+  earlierMib?: number | null;
+  laterMib?: number | null;
   kibPerConnection?: number | null;
   connectsPerSecond?: number;
 }
@@ -78,6 +91,7 @@ export interface Scenario {
 }
 
 const COST = ["cpuMicros", "eventsPerSecond", "busyPercent"] as const;
+const FAN_OUT = ["cpuMicros", "deliveryMicros", "eventsPerSecond", "busyPercent"] as const;
 const LATENCY = ["p50Micros", "p99Micros", "cpuMicros"] as const;
 
 /** All scenarios. */
@@ -85,6 +99,7 @@ export const SCENARIOS: readonly Scenario[] = [
   fanOut("1", "1 publisher, 1 subscriber", 1),
   fanOut("4", "1 publisher, 4 subscribers", 4),
   fanOut("50", "1 publisher, 50 subscribers", 50),
+  fanOut("500", "1 publisher, 500 subscribers", 500),
   {
     name: "chat",
     title: "16 clients, each of which sends and gets the events of all",
@@ -122,6 +137,13 @@ export const SCENARIOS: readonly Scenario[] = [
       measurePaced(target, { subscribers: 49, stalled: 1, bytes: 4096 }, STALLED_SECONDS),
   },
   {
+    name: "long",
+    title: "1 publisher, 1 subscriber: 1 million events, then 10 million more",
+    echo: false,
+    figures: ["earlierPerSecond", "laterPerSecond", "warmMib", "earlierMib", "laterMib"],
+    measure: measureLong,
+  },
+  {
     name: "clients",
     title: "1 publisher and 1 subscriber that use the client library",
     echo: false,
@@ -130,7 +152,7 @@ export const SCENARIOS: readonly Scenario[] = [
       "eventsPerCpuSecond",
       "totalMicros",
       "publisherMicros",
-      "cpuMicros",
+      "relayMicros",
       "subscriberMicros",
       "eventsPerSecond",
     ],
@@ -147,7 +169,7 @@ export const SCENARIOS: readonly Scenario[] = [
 
 function fanOut(name: string, title: string, subscribers: number): Scenario {
   const measure = (target: Target) => measureCost(target, { subscribers });
-  return { name, title, echo: false, figures: COST, measure };
+  return { name, title, echo: false, figures: FAN_OUT, measure };
 }
 
 /** The shape of the traffic. */
@@ -201,6 +223,7 @@ async function measureCost(target: Target, shape: Shape): Promise<Sample> {
   await traffic.finish();
   return {
     cpuMicros: cpuMicros && cpuMicros / events,
+    deliveryMicros: cpuMicros && cpuMicros / events / shape.subscribers,
     eventsPerSecond: events / seconds,
     busyPercent: cpuMicros && cpuMicros / seconds / 1e4,
   };
@@ -233,6 +256,32 @@ async function meter(
   return { cpuMicros: cpu(), seconds };
 }
 
+/** Whether throughput and memory stay what they are; nothing if it would take too long. */
+async function measureLong(target: Target): Promise<Sample> {
+  using traffic = await connect(target, { subscribers: 1 });
+  if (await warmUp(traffic) < LONG_LEAST_PER_SECOND) return {};
+  const warmMib = residentMib(target.server);
+  const earlier = target.events ?? LONG_EVENTS;
+  const { seconds: earlierSeconds } = await meter(target.server, () => traffic.publish(earlier));
+  const earlierMib = residentMib(target.server);
+  const later = LONG_TIMES_MORE * earlier;
+  const { seconds: laterSeconds } = await meter(target.server, () => traffic.publish(later));
+  const laterMib = residentMib(target.server);
+  await traffic.finish();
+  return {
+    earlierPerSecond: earlier / earlierSeconds,
+    laterPerSecond: later / laterSeconds,
+    warmMib,
+    earlierMib,
+    laterMib,
+  };
+}
+
+function residentMib(server: ServerProcess): number | null {
+  const kib = server.residentKib();
+  return kib && kib / 1024;
+}
+
 /** From an object in one program to an object in another: whatever any of the three spends. */
 async function measureClients({ server, startClients, events }: Target): Promise<Sample> {
   await using clients = await startClients();
@@ -248,7 +297,7 @@ async function measureClients({ server, startClients, events }: Target): Promise
     eventsPerCpuSecond: total && count / total * 1e6,
     totalMicros: total && total / count,
     publisherMicros: publishing && publishing / count,
-    cpuMicros: relaying && relaying / count,
+    relayMicros: relaying && relaying / count,
     subscriberMicros: subscribing && subscribing / count,
     eventsPerSecond: count / seconds,
   };

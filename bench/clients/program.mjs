@@ -2,17 +2,17 @@
  * Owns one side of the comparison of client libraries: publishes events, or checks every one that it
  * gets. Must not know libraries or servers. Runs on Deno and Node.
  *
- * Arguments: the library's file, the folder with its packages, `publisher` or `subscriber`, the port,
- * how many events make a batch, and the first event as JSON. A byte on standard output says that the
- * program is ready. Then each byte on standard input has a publisher publish a batch, and each byte
- * on standard output says that a subscriber has received one.
+ * Arguments: the file that uses the library, the folder with its packages, `publisher` or
+ * `subscriber`, the port, how many events make a batch, and the first event as JSON. A byte on
+ * standard output says that the program is ready. Then each byte on standard input has a publisher
+ * publish a batch, and each byte on standard output says that a subscriber has received one.
  */
 
 import { writeSync } from "node:fs";
 import process from "node:process";
 
 const [library, folder, role, port, batch, json] = process.argv.slice(2);
-const { connect } = await import(`./${library}`);
+const { connect } = await import(new URL(library, import.meta.url).href);
 const { event, attributes: first } = JSON.parse(json);
 const size = Number(batch);
 const client = await connect(Number(port), folder);
