@@ -29,12 +29,13 @@ Options:
                            ${PEERS.map(({ name }) => name).join(", ")}
   --repeat N               Runs of each scenario with each peer (default 5)
   --events N               Events to measure in each run (default: as many as take a
-                           second; paced scenarios: 1,000 for each second)
+                           second or two; paced scenarios: 1,000 for each second;
+                           long: 1,000,000, and then ten times as many as this)
   --no-write               Print the results, and write no files
   --help                   Show this help
 
-Writes bench/RESULTS.md, bench/results.svg, and the table in README.md. Every delivery is checked; a lost, doubled,
-reordered or changed one ends it with exit code 1.
+Writes bench/RESULTS.md, bench/results.svg, and the table in README.md. Every delivery is
+checked; a lost, doubled, reordered or changed one ends it with exit code 1.
 `;
 
 const FOLDER = import.meta.dirname!;

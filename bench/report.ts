@@ -87,9 +87,9 @@ const READING = `## How to read this
 - Latency is the time from just before the write of an event to the read of each single delivery. It
   includes the driver, which must read from all subscribers on one CPU: compare, do not take it for
   the latency of the server alone.
-- \`÷ nats-server\` and \`÷ copier\` divide the median to their left by that of the other server.
-  Less than 1 is better for times and memory, more than 1 for figures per second. Trust no ratio
-  where the ranges overlap.
+- \`÷ nats-server\` and \`÷ copier\` divide the median to their left by that of the other server. Less
+  than 1 is better for times and memory, more than 1 for figures per second. Trust no ratio where
+  the ranges overlap.
 - With client libraries, publisher and subscriber are programs of their own. One hands objects to
   the library, the other gets objects back, and checks that each event is there once, in order and
   with the same attributes. Where a library takes only strings and bytes, the programs call
