@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Sample } from "./scenarios.ts";
+import type { Sample } from "./sample.ts";
 
 /** A figure of a scenario: CPU time of the server for each event, or of all programs, in µs. */
 export interface Highlight {

@@ -101,6 +101,18 @@ export class MeasuredProcess implements AsyncDisposable {
   }
 }
 
+/** The CPU time that a process spends during `work`, and the wall time that this takes. */
+export async function meter(
+  process: MeasuredProcess,
+  work: () => Promise<void>,
+): Promise<{ cpuMicros: number | null; seconds: number }> {
+  const cpu = process.meterCpu();
+  const start = performance.now();
+  await work();
+  const seconds = (performance.now() - start) / 1000;
+  return { cpuMicros: cpu(), seconds };
+}
+
 /** Keeps this process on a CPU of its own; `false` if that is not possible here. */
 export async function pinDriver(): Promise<boolean> {
   if (Deno.build.os !== "linux" || navigator.hardwareConcurrency <= DRIVER_CPU) return false;

@@ -14,7 +14,8 @@ import { type Library, type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
 import { type Present, writeReport } from "./report.ts";
 import type { Results, Skipped } from "./results.ts";
-import { type Sample, type Scenario, SCENARIOS } from "./scenarios.ts";
+import type { Sample } from "./sample.ts";
+import { type Scenario, SCENARIOS } from "./scenarios.ts";
 import { ServerProcess } from "./server_process.ts";
 import { putSummary, writeSummary } from "./summary.ts";
 

@@ -6,7 +6,8 @@
 
 import type { Peer } from "./peers_list.ts";
 import { medianOf, peersIn, type Results, valuesOf } from "./results.ts";
-import type { Sample, Scenario } from "./scenarios.ts";
+import type { Sample } from "./sample.ts";
+import type { Scenario } from "./scenarios.ts";
 import { format, summarise } from "./stats.ts";
 import { table } from "./table.ts";
 

@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { lines } from "./wire.ts";
 import { type Present, writeReport } from "./report.ts";
-import type { Sample, Scenario } from "./scenarios.ts";
+import type { Sample } from "./sample.ts";
+import type { Scenario } from "./scenarios.ts";
 
 /** A peer that is never started. */
 function present(name: string, libraryVersion: string | null = null): Present {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Sample } from "./scenarios.ts";
+import type { Sample } from "./sample.ts";
 import { median } from "./stats.ts";
 
 /** A peer that is not here, and what would bring it. */
