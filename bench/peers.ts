@@ -6,13 +6,18 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { ClientPair } from "./client_pair.ts";
+import { refuseUnknown, runCommand, toChoice, toInteger } from "./command.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { type Peer, PEERS } from "./peers_list.ts";
+import { pinDriver, SERVER_CPU } from "./measured_process.ts";
+import { type Library, type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
 import { type Present, writeReport } from "./report.ts";
 import type { Results, Skipped } from "./results.ts";
-import { type Sample, type Scenario, SCENARIOS } from "./scenarios.ts";
-import { pinDriver, ServerProcess } from "./server_process.ts";
+import type { Sample } from "./sample.ts";
+import { type Scenario, SCENARIOS } from "./scenarios.ts";
+import { ServerProcess } from "./server_process.ts";
+import { putSummary, writeSummary } from "./summary.ts";
 
 const HELP = `Measure the relay against other servers, each in turn with the same traffic.
 
@@ -25,15 +30,17 @@ Options:
                            ${PEERS.map(({ name }) => name).join(", ")}
   --repeat N               Runs of each scenario with each peer (default 5)
   --events N               Events to measure in each run (default: as many as take a
-                           second; paced scenarios: 1,000 for each second)
+                           second or two; paced scenarios: 1,000 for each second;
+                           long: 1,000,000, and then ten times as many as this)
   --no-write               Print the results, and write no files
   --help                   Show this help
 
-Writes bench/RESULTS.md and bench/results.svg. Every delivery is checked; a lost, doubled,
-reordered or changed one ends it with exit code 1.
+Writes bench/RESULTS.md, bench/results.svg, and the table in README.md. Every delivery is
+checked; a lost, doubled, reordered or changed one ends it with exit code 1.
 `;
 
 const FOLDER = import.meta.dirname!;
+const README = `${FOLDER}/../README.md`;
 
 /** What the command line asks for. */
 interface Plan {
@@ -44,35 +51,6 @@ interface Plan {
   write: boolean;
 }
 
-/** A command line that makes no sense. */
-class UsageError extends Error {}
-
-/** Runs the command. Resolves to its exit code. */
-async function main(args: string[]): Promise<number> {
-  try {
-    const plan = parse(args);
-    if (plan === null) console.log(HELP.trimEnd());
-    else await run(plan, args, onInterrupt());
-    return 0;
-  } catch (error) {
-    if (error instanceof UsageError) {
-      console.error(`error: ${error.message}; --help shows the options`);
-      return 2;
-    }
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    return 1;
-  }
-}
-
-/** Aborts when the user has had enough, so that no server is left running. */
-function onInterrupt(): AbortSignal {
-  const controller = new AbortController();
-  const interrupt = () => controller.abort(new Error("Interrupted"));
-  Deno.addSignalListener("SIGINT", interrupt);
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", interrupt);
-  return controller.signal;
-}
-
 /** The plan that `args` make, or `null` if they ask for help. */
 function parse(args: string[]): Plan | null {
   const flags = parseArgs(args, {
@@ -80,9 +58,7 @@ function parse(args: string[]): Plan | null {
     boolean: ["help", "write"],
     negatable: ["write"],
     default: { repeat: "5", write: true },
-    unknown(arg: string, key?: string) {
-      throw new UsageError(`Unknown ${key === undefined ? "argument" : "option"} ${quote(arg)}`);
-    },
+    unknown: refuseUnknown,
   });
   if (flags.help) return null;
   return {
@@ -94,37 +70,18 @@ function parse(args: string[]): Plan | null {
   };
 }
 
-function toInteger(flag: string, text: string, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
-  throw new UsageError(`${flag} must be an integer from 1 to ${most}, not ${quote(text)}`);
-}
-
-/** Those of `all` that are named, in their order. */
-function toChoice<T extends { name: string }>(
-  flag: string,
-  text: string | undefined,
-  all: readonly T[],
-): T[] {
-  if (text === undefined) return [...all];
-  const names = text.split(",");
-  const unknown = names.find((name) => !all.some((each) => each.name === name));
-  if (unknown === undefined) return all.filter(({ name }) => names.includes(name));
-  const known = all.map(({ name }) => name).join(", ");
-  throw new UsageError(`${flag} must be some of ${known}, not ${quote(unknown)}`);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
-}
-
 async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "ebsockets-peers-" });
   try {
     const commit = await describeCommit(FOLDER);
-    const { present, skipped } = await prepare(plan.peers, folder);
+    const { present, skipped } = await prepare(plan, folder);
     const pinned = await pinDriver();
-    const cells = await measureAll(plan, present, folder, pinned, signal);
+    const cells = await measureAll(plan, present, {
+      events: plan.events,
+      folder,
+      pinned,
+      signal,
+    });
     const results: Results = {
       machine: await describeMachine(),
       commit,
@@ -134,49 +91,77 @@ async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<voi
       skipped,
       cells,
     };
-    const report = writeReport(results, plan.scenarios, present);
-    console.log(report);
-    if (!plan.write) return;
-    await Deno.writeTextFile(`${FOLDER}/RESULTS.md`, report);
-    await Deno.writeTextFile(
-      `${FOLDER}/results.svg`,
-      drawResults(results, present.map(({ peer }) => peer.name)),
-    );
+    await show(results, plan, present);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** Builds or finds every peer. */
+/** Prints the results, and writes them where the repository has them. */
+async function show(
+  results: Results,
+  { scenarios, write }: Plan,
+  present: Present[],
+): Promise<void> {
+  const peers = present.map(({ peer }) => peer.name);
+  const report = writeReport(results, scenarios, present);
+  console.log(report);
+  if (!write) return;
+  await Deno.writeTextFile(`${FOLDER}/RESULTS.md`, report);
+  await Deno.writeTextFile(`${FOLDER}/results.svg`, drawResults(results, peers));
+  const readme = await Deno.readTextFile(README);
+  await Deno.writeTextFile(README, putSummary(readme, writeSummary(results, peers)));
+}
+
+/** Builds or finds every peer, and its client library if there is a use for that. */
 async function prepare(
-  peers: Peer[],
+  { peers, scenarios }: Plan,
   folder: string,
 ): Promise<{ present: Present[]; skipped: Skipped[] }> {
   const present: Present[] = [];
   const skipped: Skipped[] = [];
+  const find = async (wanted: Peer | Library) => {
+    const version = await wanted.prepare(folder);
+    if (version === null) {
+      console.error(`skipped: ${wanted.name}; try ${wanted.install}`);
+      skipped.push({ name: wanted.name, install: wanted.install });
+    }
+    return version;
+  };
+  const withLibrary = scenarios.some((scenario) => scenario.withLibrary);
   for (const peer of peers) {
-    const version = await peer.prepare(folder);
-    if (version === null) skipped.push({ name: peer.name, install: peer.install });
-    else present.push({ peer, version });
+    const version = await find(peer);
+    if (version === null) continue;
+    const libraryVersion = withLibrary && peer.library ? await find(peer.library) : null;
+    present.push({ peer, version, libraryVersion });
   }
-  for (const { name, install } of skipped) console.error(`skipped: ${name}; try ${install}`);
   return { present, skipped };
+}
+
+/** What all runs have in common. */
+interface Setting {
+  readonly events: number | null;
+  readonly folder: string;
+  /** Whether server and driver have a CPU each. */
+  readonly pinned: boolean;
+  readonly signal: AbortSignal;
 }
 
 /** Every scenario, as often as planned; the peers in turn within each round. */
 async function measureAll(
-  { scenarios, repeat, events }: Plan,
+  { scenarios, repeat }: Plan,
   present: Present[],
-  folder: string,
-  pinned: boolean,
-  signal: AbortSignal,
+  setting: Setting,
 ): Promise<Map<string, Sample[]>> {
   const cells = new Map<string, Sample[]>();
   for (const scenario of scenarios) {
     console.error(`${scenario.name}: ${scenario.title}`);
+    const peers = scenario.withLibrary
+      ? present.filter(({ libraryVersion }) => libraryVersion !== null)
+      : present;
     for (let round = 0; round < repeat; round++) {
-      for (const { peer } of present) {
-        const sample = await measure(scenario, peer, { events, folder, pinned, signal });
+      for (const { peer } of peers) {
+        const sample = await measure(scenario, peer, setting);
         const key = `${scenario.name}/${peer.name}`;
         cells.set(key, [...cells.get(key) ?? [], sample]);
       }
@@ -189,20 +174,20 @@ async function measureAll(
 async function measure(
   scenario: Scenario,
   peer: Peer,
-  { events, folder, pinned, signal }: {
-    events: number | null;
-    folder: string;
-    pinned: boolean;
-    signal: AbortSignal;
-  },
+  { events, folder, pinned, signal }: Setting,
 ): Promise<Sample> {
   try {
     await using server = await ServerProcess.start(
       (port) => peer.command(folder, port, scenario.echo),
-      signal,
-      pinned,
+      { signal, ...pinned && { cpus: [SERVER_CPU] } },
     );
-    return await scenario.measure({ server, wire: peer.wire, events });
+    const startClients = () =>
+      ClientPair.start(
+        server.port,
+        (args) => peer.library!.command(folder, args),
+        { signal },
+      );
+    return await scenario.measure({ server, wire: peer.wire, startClients, events });
   } catch (error) {
     signal.throwIfAborted();
     const reason = error instanceof Error ? error.message : error;
@@ -210,4 +195,4 @@ async function measure(
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) Deno.exit(await runCommand({ help: HELP, parse, run }, Deno.args));

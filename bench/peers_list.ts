@@ -6,7 +6,7 @@
  */
 
 import { mqtt, nats, redis } from "./broker_wires.ts";
-import type { ServerCommand } from "./server_process.ts";
+import type { ProcessCommand } from "./measured_process.ts";
 import { socketIo, websocket } from "./websocket_wires.ts";
 import { lines, type Wire } from "./wire.ts";
 
@@ -14,7 +14,17 @@ const BENCH = import.meta.dirname!;
 const ROOT = Deno.realPathSync(`${BENCH}/..`);
 
 /** Installed for this benchmark alone, and used by nothing else. */
-const PACKAGES = { "ws": "8.23.0", "socket.io": "4.8.4" };
+const PACKAGES = {
+  "ws": "8.23.0",
+  "socket.io": "4.8.4",
+  "socket.io-client": "4.8.4",
+  "@nats-io/transport-node": "3.4.0",
+  "mqtt": "5.16.0",
+};
+
+const NODE = "apt-get install nodejs npm";
+
+const CLIENT_PROGRAM = `${BENCH}/clients/program.mjs`;
 
 /** A server to compare with. */
 export interface Peer {
@@ -26,8 +36,21 @@ export interface Peer {
   readonly install: string;
   /** The version that is here, ready to be started; `null` if it is not here. */
   prepare(folder: string): Promise<string | null>;
+  /** The client library that its users take, if it has one of its own. */
+  readonly library?: Library;
   /** How to start it, `echo` if clients are to get their own events too. */
-  command(folder: string, port: number, echo: boolean): ServerCommand;
+  command(folder: string, port: number, echo: boolean): ProcessCommand;
+}
+
+/** A client library, and programs that use it. */
+export interface Library {
+  readonly name: string;
+  /** What to do to have it here. */
+  readonly install: string;
+  /** The version that is here; `null` if it is not here. */
+  prepare(folder: string): Promise<string | null>;
+  /** How to start a program that uses it. */
+  command(folder: string, args: readonly string[]): ProcessCommand;
 }
 
 /** The servers, the most basic one first. */
@@ -53,6 +76,16 @@ export const PEERS: readonly Peer[] = [
     install: "",
     prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
     command: (_, port, echo) => relayCommand(ROOT, port, echo),
+    library: {
+      name: "EbsocketClient",
+      install: "",
+      prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
+      command: (folder, args) => ({
+        program: Deno.execPath(),
+        args: ["run", "-A", CLIENT_PROGRAM, "ebsockets.mjs", folder, ...args],
+        cwd: ROOT,
+      }),
+    },
   },
   {
     name: "nats-server",
@@ -61,6 +94,7 @@ export const PEERS: readonly Peer[] = [
     install: "apt-get install nats-server",
     prepare: async () => lastWord(await output("nats-server", "--version")),
     command: (_, port) => ({ program: "nats-server", args: ["-a", "127.0.0.1", "-p", `${port}`] }),
+    library: nodeLibrary("@nats-io/transport-node", "nats.mjs"),
   },
   {
     name: "redis",
@@ -95,12 +129,13 @@ export const PEERS: readonly Peer[] = [
       Deno.writeTextFileSync(path, `${MOSQUITTO.join("\n")}\nlistener ${port} 127.0.0.1\n`);
       return { program: "mosquitto", args: ["-c", path] };
     },
+    library: nodeLibrary("mqtt", "mqtt.mjs"),
   },
   {
     name: "ws",
     about: "on Node, every message passed on with send()",
     wire: websocket,
-    install: "apt-get install nodejs npm",
+    install: NODE,
     prepare: (folder) => prepareNode(folder, "ws"),
     command: (folder, port, echo) => nodeCommand("ws_server.mjs", folder, port, echo),
   },
@@ -108,9 +143,10 @@ export const PEERS: readonly Peer[] = [
     name: "socket.io",
     about: "on Node, WebSocket only, every event passed on with emit()",
     wire: socketIo,
-    install: "apt-get install nodejs npm",
+    install: NODE,
     prepare: (folder) => prepareNode(folder, "socket.io"),
     command: (folder, port, echo) => nodeCommand("socketio_server.mjs", folder, port, echo),
+    library: nodeLibrary("socket.io-client", "socketio.mjs"),
   },
 ];
 
@@ -123,7 +159,7 @@ const MOSQUITTO = [
 ];
 
 /** The relay of the checkout in `root`. */
-export function relayCommand(root: string, port: number, echo: boolean): ServerCommand {
+export function relayCommand(root: string, port: number, echo: boolean): ProcessCommand {
   const args = ["run", "--allow-net", "mod.ts", "--port", `${port}`, "--log", "quiet"];
   return { program: Deno.execPath(), args: [...args, ...echo ? [] : ["--no-echo"]], cwd: root };
 }
@@ -132,12 +168,22 @@ function flags(options: Record<string, string>): string[] {
   return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
+/** The library in package `name`, and the file of `clients` that uses it. */
+function nodeLibrary(name: keyof typeof PACKAGES, file: string): Library {
+  return {
+    name,
+    install: NODE,
+    prepare: (folder) => prepareNode(folder, name),
+    command: (folder, args) => ({ program: "node", args: [CLIENT_PROGRAM, file, folder, ...args] }),
+  };
+}
+
 function nodeCommand(
   script: string,
   folder: string,
   port: number,
   echo: boolean,
-): ServerCommand {
+): ProcessCommand {
   const args = [`${BENCH}/${script}`, folder, `${port}`, ...echo ? ["echo"] : []];
   return { program: "node", args };
 }

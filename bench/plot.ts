@@ -1,69 +1,95 @@
 /**
- * Owns the picture of the results: server CPU time per event as bars on a logarithmic scale. Must
- * not know how it was measured.
+ * Owns the picture of the results: a panel for each highlight, with a bar for each peer on one
+ * logarithmic scale. Must not know how they were measured.
  *
  * @module
  */
 
+import { type Highlight, HIGHLIGHTS } from "./highlights.ts";
 import { medianOf, type Results } from "./results.ts";
-import { format } from "./stats.ts";
+import { format, formatShort } from "./stats.ts";
 
-/** What is shown, from left to right. */
-const GROUPS = [
-  { scenario: "1", label: "1 → 1" },
-  { scenario: "4", label: "1 → 4" },
-  { scenario: "chat", label: "16 chat" },
-  { scenario: "50", label: "1 → 50" },
-];
+/** Ours, and the one that is no real server but the limit; all others look alike. */
+const CLASSES: Record<string, string> = { ebsockets: "ours", copier: "limit" };
 
-/** Ours stands out; the others are distinct at about equal weight, on light and on dark. */
-const COLORS: Record<string, string> = {
-  copier: "#8a8f98",
-  ebsockets: "#e8590c",
-  "nats-server": "#4c8dd6",
-  redis: "#c2504f",
-  mosquitto: "#7a68c4",
-  ws: "#2f9e77",
-  "socket.io": "#b08a2e",
-};
+const COLUMNS = 2;
+const PANEL_WIDTH = 408;
+const COLUMN_GAP = 32;
+const MARGIN = 16;
+const HEADER = 64;
 
-const WIDTH = 860;
-const HEIGHT = 420;
-const LEFT = 56;
-const RIGHT = 12;
-const TOP = 72;
-const BOTTOM = 36;
-const GROUP_GAP = 24;
+/** Within a panel: the title, the names on the left, the values on the right, the scale below. */
+const TITLE = 22;
+const ROW = 19;
+const BAR = 13;
+const NAMES = 84;
+const VALUES = 46;
+const SCALE = 40;
+
+const WIDTH = 2 * MARGIN + COLUMNS * PANEL_WIDTH + (COLUMNS - 1) * COLUMN_GAP;
+const BAR_WIDTH = PANEL_WIDTH - NAMES - VALUES;
+
+const SUBTITLE = "µs on a logarithmic scale: the shorter, the better. " +
+  "Of the server alone, except with client libraries.";
 
 const STYLE = `
-  text { font: 12px system-ui, sans-serif; fill: #24292f; }
-  .title { font-size: 15px; font-weight: 600; }
-  .value { font-size: 10px; }
-  .grid { stroke: #d0d7de; }
+  text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #24292f; }
+  .headline { font-size: 17px; font-weight: 600; }
+  .title { font-size: 13px; font-weight: 600; }
+  .quiet { fill: #57606a; }
+  .tick { font-size: 10px; fill: #57606a; }
+  text.ours { fill: #bc4c00; font-weight: 700; }
+  rect { fill: #7f93ab; }
+  rect.ours { fill: #e8590c; }
+  rect.limit { fill: #c3ccd6; }
+  line { stroke: #d8dee4; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; }
-    .grid { stroke: #3d444d; }
+    .quiet, .tick { fill: #9198a1; }
+    text.ours { fill: #ff9a57; }
+    rect { fill: #6b7f97; }
+    rect.limit { fill: #48535f; }
+    line { stroke: #30363d; }
   }`;
 
 /** The picture, as SVG. */
 export function drawResults(results: Results, peers: string[]): string {
-  const values = GROUPS.map(({ scenario }) =>
-    peers.map((peer) => medianOf(results, scenario, peer, "cpuMicros"))
-  );
-  const scale = new LogScale(values.flat().flatMap((value) => value ? [value] : []));
+  const panels = HIGHLIGHTS.map((highlight) => ({
+    highlight,
+    bars: peers.flatMap((peer) => {
+      const value = medianOf(results, highlight.scenario, peer, highlight.figure);
+      return value ? [{ peer, value }] : [];
+    }),
+  })).filter(({ bars }) => bars.length > 0);
+  const scale = new LogScale(panels.flatMap(({ bars }) => bars.map(({ value }) => value)));
+  const panelHeight = TITLE + peers.length * ROW + SCALE;
+  const height = HEADER + Math.ceil(panels.length / COLUMNS) * panelHeight;
   const parts = [
     `<style>${STYLE}\n</style>`,
-    `<text class="title" x="${LEFT}" y="22">Server CPU time per published event, µs ` +
-    `(logarithmic; less is better)</text>`,
-    ...legend(peers),
-    ...scale.decades().flatMap((value) => gridLine(value, scale.y(value))),
-    ...values.flatMap((group, i) => drawGroup(i, group, peers, scale)),
+    text(MARGIN, 26, "CPU time per event", "headline"),
+    text(MARGIN, 46, SUBTITLE, "quiet"),
+    ...panels.flatMap(({ highlight, bars }, i) => {
+      const left = MARGIN + i % COLUMNS * (PANEL_WIDTH + COLUMN_GAP);
+      return drawPanel(
+        highlight,
+        bars,
+        scale,
+        left,
+        HEADER + Math.floor(i / COLUMNS) * panelHeight,
+      );
+    }),
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" ` +
-    `aria-label="Server CPU time per event">\n${parts.join("\n")}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" ` +
+    `aria-label="CPU time per event, by scenario and server">\n${parts.join("\n")}\n</svg>\n`;
 }
 
-/** Values to heights, whole decades. */
+/** A value of a peer. */
+interface Bar {
+  readonly peer: string;
+  readonly value: number;
+}
+
+/** Values to widths, whole decades. */
 class LogScale {
   readonly #low: number;
   readonly #high: number;
@@ -73,9 +99,8 @@ class LogScale {
     this.#high = Math.ceil(Math.log10(Math.max(10, ...values)));
   }
 
-  y(value: number): number {
-    const share = (Math.log10(value) - this.#low) / (this.#high - this.#low);
-    return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP);
+  width(value: number): number {
+    return BAR_WIDTH * (Math.log10(value) - this.#low) / (this.#high - this.#low);
   }
 
   decades(): number[] {
@@ -83,53 +108,46 @@ class LogScale {
   }
 }
 
-function legend(peers: string[]): string[] {
-  const step = (WIDTH - LEFT - RIGHT) / Math.max(1, peers.length);
-  return peers.map((peer, i) => {
-    const x = LEFT + i * step;
-    return `<rect x="${round(x)}" y="38" width="11" height="11" rx="2" fill="${colorOf(peer)}"/>` +
-      `<text x="${round(x + 16)}" y="48">${peer}</text>`;
-  });
-}
-
-function gridLine(value: number, y: number): string[] {
-  const label = value < 1 ? `${Number(value.toPrecision(1))}` : format(value);
+function drawPanel(
+  { label, about }: Highlight,
+  bars: Bar[],
+  scale: LogScale,
+  left: number,
+  top: number,
+): string[] {
+  const zero = left + NAMES;
+  const bottom = top + TITLE + bars.length * ROW;
   return [
-    `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${round(y)}" y2="${round(y)}"/>`,
-    `<text x="${LEFT - 8}" y="${round(y + 4)}" text-anchor="end">${label}</text>`,
+    `<text class="title" x="${left}" y="${top + 10}">${label}` +
+    `<tspan class="quiet" dx="8" font-weight="400">${about}</tspan></text>`,
+    ...scale.decades().flatMap((value) =>
+      drawDecade(value, zero + scale.width(value), top, bottom)
+    ),
+    ...bars.flatMap((bar, i) => drawBar(bar, scale.width(bar.value), zero, top + TITLE + i * ROW)),
   ];
 }
 
-function drawGroup(
-  index: number,
-  values: (number | null)[],
-  peers: string[],
-  scale: LogScale,
-): string[] {
-  const groupWidth = (WIDTH - LEFT - RIGHT) / GROUPS.length;
-  const left = LEFT + index * groupWidth + GROUP_GAP / 2;
-  const width = (groupWidth - GROUP_GAP) / Math.max(1, peers.length);
-  const bars = values.map((value, i) =>
-    value === null || value <= 0
-      ? ""
-      : drawBar(value, left + i * width, width, scale.y(value), colorOf(peers[i]!))
-  );
-  const middle = round(left + (groupWidth - GROUP_GAP) / 2);
-  const label = `<text x="${middle}" y="${HEIGHT - 12}" text-anchor="middle">` +
-    `${GROUPS[index]!.label}</text>`;
-  return [...bars.filter(Boolean), label];
+function drawDecade(value: number, x: number, top: number, bottom: number): string[] {
+  const label = value < 1 ? `${Number(value.toPrecision(1))}` : format(value);
+  return [
+    `<line x1="${round(x)}" x2="${round(x)}" y1="${top + TITLE - 3}" y2="${bottom}"/>`,
+    text(x, bottom + 12, label, "tick", "middle"),
+  ];
 }
 
-function drawBar(value: number, x: number, width: number, y: number, color: string): string {
-  const digits = value < 1 ? 2 : value < 100 ? 1 : 0;
-  return `<rect x="${round(x + 1)}" y="${round(y)}" width="${round(width - 2)}" ` +
-    `height="${round(HEIGHT - BOTTOM - y)}" rx="2" fill="${color}"/>` +
-    `<text class="value" x="${round(x + width / 2)}" y="${round(y - 4)}" text-anchor="middle">` +
-    `${format(value, digits)}</text>`;
+function drawBar({ peer, value }: Bar, width: number, zero: number, y: number): string[] {
+  const kind = CLASSES[peer] ?? "other";
+  const base = y + BAR - 2;
+  return [
+    text(zero - 8, base, peer, kind, "end"),
+    `<rect class="${kind}" x="${zero}" y="${y}" width="${round(width)}" height="${BAR}" rx="2"/>`,
+    text(zero + width + 5, base, formatShort(value), kind),
+  ];
 }
 
-function colorOf(peer: string): string {
-  return COLORS[peer] ?? "#8a8f98";
+function text(x: number, y: number, content: string, kind: string, anchor = "start"): string {
+  return `<text class="${kind}" x="${round(x)}" y="${round(y)}" text-anchor="${anchor}">` +
+    `${content}</text>`;
 }
 
 function round(value: number): number {

@@ -8,11 +8,12 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { refuseUnknown, runCommand, toFolder, toInteger } from "./command.ts";
 import { LINE_BYTES, messageEvents } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { relayCommand } from "./peers_list.ts";
-import { cpuMicrosBetween, ServerProcess } from "./server_process.ts";
+import { ServerProcess } from "./server_process.ts";
 import { format, summarise } from "./stats.ts";
 import { Traffic } from "./traffic.ts";
 import { lines } from "./wire.ts";
@@ -63,44 +64,13 @@ interface Sample {
   cpuMicros: number | null;
 }
 
-/** A command line that makes no sense. */
-class UsageError extends Error {}
-
-/** Runs the command. Resolves to its exit code. */
-async function main(args: string[]): Promise<number> {
-  try {
-    const plan = parse(args);
-    if (plan === null) console.log(HELP.trimEnd());
-    else await run(plan, onInterrupt());
-    return 0;
-  } catch (error) {
-    if (error instanceof UsageError) {
-      console.error(`error: ${error.message}; --help shows the options`);
-      return 2;
-    }
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    return 1;
-  }
-}
-
-/** Aborts when the user has had enough, so that no relay is left running. */
-function onInterrupt(): AbortSignal {
-  const controller = new AbortController();
-  const interrupt = () => controller.abort(new Error("Interrupted"));
-  Deno.addSignalListener("SIGINT", interrupt);
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", interrupt);
-  return controller.signal;
-}
-
 /** The plan that `args` make, or `null` if they ask for help. */
 function parse(args: string[]): Plan | null {
   const flags = parseArgs(args, {
     string: ["subscribers", "events", "repeat", "in-flight", "compare"],
     boolean: ["help"],
     default: { subscribers: "1,50", events: "1000000", repeat: "5", "in-flight": "4096" },
-    unknown(arg: string, key?: string) {
-      throw new UsageError(`Unknown ${key === undefined ? "argument" : "option"} ${quote(arg)}`);
-    },
+    unknown: refuseUnknown,
   });
   if (flags.help) return null;
   return {
@@ -110,29 +80,11 @@ function parse(args: string[]): Plan | null {
     events: toInteger("--events", flags.events, 1e9),
     repeat: toInteger("--repeat", flags.repeat, 1000),
     inFlight: toInteger("--in-flight", flags["in-flight"], 50_000),
-    folders: flags.compare === undefined ? [ROOT] : [ROOT, toFolder(flags.compare)],
+    folders: flags.compare === undefined ? [ROOT] : [ROOT, toFolder("--compare", flags.compare)],
   };
 }
 
-function toInteger(flag: string, text: string, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
-  throw new UsageError(`${flag} must be an integer from 1 to ${most}, not ${quote(text)}`);
-}
-
-function toFolder(path: string): string {
-  try {
-    return Deno.realPathSync(path);
-  } catch {
-    throw new UsageError(`--compare must be a folder that is there, not ${quote(path)}`);
-  }
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
-}
-
-async function run(plan: Plan, signal: AbortSignal): Promise<void> {
+async function run(plan: Plan, _: string[], signal: AbortSignal): Promise<void> {
   await printHead(plan);
   const cases: Case[] = plan.subscribers.flatMap((subscribers) =>
     plan.folders.map((folder) => ({ folder, subscribers, samples: [] }))
@@ -172,17 +124,17 @@ async function measure(
 ): Promise<Sample> {
   await using relay = await ServerProcess.start(
     (port) => relayCommand(folder, port, false),
-    signal,
+    { signal },
   );
   const streams = [{ published: ring, delivered: ring }];
   const options = { port: relay.port, wire: lines, streams, subscribers, inFlight };
   using traffic = await Traffic.connect(options);
   await traffic.publish(WARM_UP_EVENTS);
-  const cpuBefore = relay.cpuTimes();
+  const cpu = relay.meterCpu();
   const before = performance.now();
   await traffic.publish(events);
   const seconds = (performance.now() - before) / 1000;
-  const cpuMicros = cpuMicrosBetween(cpuBefore, relay.cpuTimes());
+  const cpuMicros = cpu();
   await traffic.finish();
   return { seconds, cpuMicros };
 }
@@ -229,4 +181,4 @@ function printTable(rows: string[][]): void {
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) Deno.exit(await runCommand({ help: HELP, parse, run }, Deno.args));

@@ -5,27 +5,49 @@
  */
 
 import type { Peer } from "./peers_list.ts";
-import { medianOf, type Results, valuesOf } from "./results.ts";
-import type { Sample, Scenario } from "./scenarios.ts";
+import { medianOf, peersIn, type Results, valuesOf } from "./results.ts";
+import type { Sample } from "./sample.ts";
+import type { Scenario } from "./scenarios.ts";
 import { format, summarise } from "./stats.ts";
+import { table } from "./table.ts";
 
 /** A peer that is here. */
 export interface Present {
   readonly peer: Peer;
   readonly version: string;
+  /** The version of its client library; `null` if that is not here, or not wanted. */
+  readonly libraryVersion: string | null;
 }
 
 /** The figures that all others are compared with. */
 const REFERENCES = ["nats-server", "copier"];
 
-const FIGURES: Record<keyof Sample, { heading: string; digits: number }> = {
-  cpuMicros: { heading: "server CPU µs/event", digits: 2 },
+/** How a figure is shown, and whether beside it stands how many times that of the others it is. */
+interface Figure {
+  readonly heading: string;
+  readonly digits: number;
+  readonly compared?: boolean;
+}
+
+const FIGURES: Record<keyof Sample, Figure> = {
+  cpuMicros: { heading: "server CPU µs/event", digits: 2, compared: true },
+  deliveryMicros: { heading: "server CPU µs/delivery", digits: 3 },
   eventsPerSecond: { heading: "events/s", digits: 0 },
   busyPercent: { heading: "server CPU busy %", digits: 0 },
-  p50Micros: { heading: "p50 µs", digits: 0 },
-  p99Micros: { heading: "p99 µs", digits: 0 },
-  kibPerConnection: { heading: "KiB per connection", digits: 1 },
-  connectsPerSecond: { heading: "connects/s", digits: 0 },
+  eventsPerCpuSecond: { heading: "events per CPU second", digits: 0, compared: true },
+  totalMicros: { heading: "CPU µs/event", digits: 2 },
+  publisherMicros: { heading: "of it publisher", digits: 2 },
+  relayMicros: { heading: "of it server", digits: 2 },
+  subscriberMicros: { heading: "of it subscriber", digits: 2 },
+  earlierPerSecond: { heading: "events/s at first", digits: 0 },
+  laterPerSecond: { heading: "events/s then", digits: 0, compared: true },
+  warmMib: { heading: "MiB before", digits: 0 },
+  earlierMib: { heading: "MiB at first", digits: 0 },
+  laterMib: { heading: "MiB then", digits: 0 },
+  p50Micros: { heading: "p50 µs", digits: 0, compared: true },
+  p99Micros: { heading: "p99 µs", digits: 0, compared: true },
+  kibPerConnection: { heading: "KiB per connection", digits: 1, compared: true },
+  connectsPerSecond: { heading: "connects/s", digits: 0, compared: true },
 };
 
 /** The page about all scenarios. */
@@ -35,6 +57,7 @@ export function writeReport(results: Results, scenarios: Scenario[], present: Pr
     INTRODUCTION,
     aboutRun(results),
     aboutPeers(results, present),
+    ...aboutLibraries(present),
     ...scenarios.map((scenario) => aboutScenario(results, scenario, peers)),
     READING,
   ];
@@ -45,7 +68,7 @@ const INTRODUCTION = `# Results
 
 Written by \`deno task bench:peers\`. Do not edit.
 
-![Server CPU time per event, by server and scenario](results.svg)`;
+![CPU time per event, by scenario and server](results.svg)`;
 
 const READING = `## How to read this
 
@@ -65,14 +88,27 @@ const READING = `## How to read this
 - Latency is the time from just before the write of an event to the read of each single delivery. It
   includes the driver, which must read from all subscribers on one CPU: compare, do not take it for
   the latency of the server alone.
-- Ratios are between medians of this run. Trust none where the ranges overlap.`;
+- \`÷ nats-server\` and \`÷ copier\` divide the median to their left by that of the other server. Less
+  than 1 is better for times and memory, more than 1 for figures per second. Trust no ratio where
+  the ranges overlap.
+- With client libraries, publisher and subscriber are programs of their own. One hands objects to
+  the library, the other gets objects back, and checks that each event is there once, in order and
+  with the same attributes. Where a library takes only strings and bytes, the programs call
+  \`JSON.stringify\` and \`JSON.parse\`, as its users do. At most 4,096 events are in flight. CPU is
+  that of all three processes, compilers and garbage collectors included.
+- A long run is left out (n/a) for servers that would take more than some 20 s. Memory is what is
+  resident in the server's process.`;
 
 function aboutRun({ machine, commit, command, repeat, pinned }: Results): string {
   return `- Machine: ${machine}
 - Commit: ${commit}
 - Command: \`${command}\`
 - Each figure: median (min–max) of ${repeat}
-- ${pinned ? "Server on CPU 0, driver on CPU 1" : "Server and driver share all CPUs: not pinned"}`;
+- ${
+    pinned
+      ? "Server on CPU 0, driver and clients on CPU 1"
+      : "Server, driver and clients share all CPUs: not pinned"
+  }`;
 }
 
 function aboutPeers({ skipped }: Results, present: Present[]): string {
@@ -81,21 +117,32 @@ function aboutPeers({ skipped }: Results, present: Present[]): string {
   return `## Servers\n\n${table(["server", "version", "what it is"], [...rows, ...missing])}`;
 }
 
-function aboutScenario(results: Results, scenario: Scenario, peers: string[]): string {
-  const { name, title, figures } = scenario;
+function aboutLibraries(present: Present[]): string[] {
+  const rows = present.flatMap(({ peer, libraryVersion }) =>
+    peer.library && libraryVersion ? [[peer.name, peer.library.name, libraryVersion]] : []
+  );
+  if (rows.length === 0) return [];
+  return [`## Client libraries\n\n${table(["server", "library", "version"], rows)}`];
+}
+
+function aboutScenario(
+  results: Results,
+  { name, title, figures }: Scenario,
+  all: string[],
+): string {
+  const peers = peersIn(results, name, all);
   const references = REFERENCES.filter((reference) => peers.includes(reference));
-  const headings = [
-    "server",
-    ...figures.map((figure) => FIGURES[figure].heading),
-    ...references.map((reference) => `${FIGURES[figures[0]!].heading} ÷ ${reference}`),
-  ];
-  const rows = peers.map((peer) => [
-    peer,
-    ...figures.map((figure) =>
-      summarise(valuesOf(results, name, peer, figure), FIGURES[figure].digits)
-    ),
-    ...references.map((reference) => ratio(results, name, figures[0]!, peer, reference)),
-  ]);
+  const columns = figures.flatMap((figure) => {
+    const { heading, digits, compared } = FIGURES[figure];
+    const values = (peer: string) => summarise(valuesOf(results, name, peer, figure), digits);
+    const ratios = (compared ? references : []).map((reference) => ({
+      heading: `÷ ${reference}`,
+      cell: (peer: string) => ratio(results, name, figure, peer, reference),
+    }));
+    return [{ heading, cell: values }, ...ratios];
+  });
+  const headings = ["server", ...columns.map(({ heading }) => heading)];
+  const rows = peers.map((peer) => [peer, ...columns.map(({ cell }) => cell(peer))]);
   return `## ${title}\n\n\`--scenarios ${name}\`\n\n${table(headings, rows)}`;
 }
 
@@ -109,14 +156,4 @@ function ratio(
   const value = medianOf(results, scenario, peer, figure);
   const base = medianOf(results, scenario, reference, figure);
   return value === null || !base ? "n/a" : format(value / base, 2);
-}
-
-/** A Markdown table as the formatter wants it: numbers to the right. */
-function table(headings: string[], rows: string[][]): string {
-  const all = [headings, ...rows];
-  const widths = headings.map((_, i) => Math.max(3, ...all.map((row) => [...row[i]!].length)));
-  const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
-  const padded = all.map((row) => line(row.map((cell, i) => cell.padEnd(widths[i]!))));
-  const rule = line(widths.map((width) => "-".repeat(width)));
-  return [padded[0], rule, ...padded.slice(1)].join("\n");
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Sample } from "./scenarios.ts";
+import type { Sample } from "./sample.ts";
 import { median } from "./stats.ts";
 
 /** A peer that is not here, and what would bring it. */
@@ -23,7 +23,12 @@ export interface Results {
   readonly pinned: boolean;
   readonly skipped: readonly Skipped[];
   /** The runs of a scenario with a peer, by `scenario/peer`. */
-  readonly cells: ReadonlyMap<string, Sample[]>;
+  readonly cells: ReadonlyMap<string, readonly Sample[]>;
+}
+
+/** Those of `peers` that took part in a scenario. */
+export function peersIn({ cells }: Results, scenario: string, peers: string[]): string[] {
+  return peers.filter((peer) => cells.has(`${scenario}/${peer}`));
 }
 
 /** One figure of all runs; empty if there were none. */

@@ -34,6 +34,11 @@ export function format(value: number, digits = 0): string {
   });
 }
 
+/** Two or three digits: `0.20`, `8.8`, `282`. */
+export function formatShort(value: number): string {
+  return format(value, value < 1 ? 2 : value < 10 ? 1 : 0);
+}
+
 function toSorted(values: (number | null)[]): number[] | null {
   const numbers = values.filter((value) => value !== null);
   return numbers.length < values.length || numbers.length === 0

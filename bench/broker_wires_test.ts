@@ -1,0 +1,48 @@
+import { assertEquals } from "@std/assert/equals";
+import { mqtt, nats, redis } from "./broker_wires.ts";
+import { bytesOf } from "./wire.ts";
+
+const EVENT = bytesOf('{"a":1}');
+
+Deno.test("nats publishes with PUB and gets MSG, with the length of the payload", () => {
+  assertEquals(nats.publish(EVENT), bytesOf('PUB events 7\r\n{"a":1}\r\n'));
+  assertEquals(nats.deliver(EVENT), bytesOf('MSG events 1 7\r\n{"a":1}\r\n'));
+  assertEquals(nats.acknowledge(50).length, 0);
+});
+
+Deno.test("nats counts bytes, not characters", () => {
+  assertEquals(nats.publish(bytesOf("ä")), bytesOf("PUB events 2\r\nä\r\n"));
+});
+
+Deno.test("redis publishes and gets arrays of bulk strings, and each PUBLISH has a count", () => {
+  assertEquals(
+    redis.publish(EVENT),
+    bytesOf('*3\r\n$7\r\nPUBLISH\r\n$6\r\nevents\r\n$7\r\n{"a":1}\r\n'),
+  );
+  assertEquals(
+    redis.deliver(EVENT),
+    bytesOf('*3\r\n$7\r\nmessage\r\n$6\r\nevents\r\n$7\r\n{"a":1}\r\n'),
+  );
+  assertEquals(redis.acknowledge(50), bytesOf(":50\r\n"));
+});
+
+Deno.test("mqtt publishes and gets the same PUBLISH packet", () => {
+  assertEquals(mqtt.publish(EVENT), bytesOf('\x30\x0f\x00\x06events{"a":1}'));
+  assertEquals(mqtt.deliver(EVENT), mqtt.publish(EVENT));
+  assertEquals(mqtt.acknowledge(50).length, 0);
+});
+
+Deno.test("mqtt writes lengths as table 2.4 and section 2.2.3 of its specification do", () => {
+  const lengths = {
+    127: [0x7f],
+    128: [0x80, 0x01],
+    321: [0xc1, 0x02],
+    16_383: [0xff, 0x7f],
+    16_384: [0x80, 0x80, 0x01],
+  };
+  for (const [length, bytes] of Object.entries(lengths)) {
+    const packet = mqtt.publish(new Uint8Array(Number(length) - "\0\x06events".length));
+    assertEquals([...packet.subarray(1, 1 + bytes.length)], bytes);
+    assertEquals(packet.length, 1 + bytes.length + Number(length));
+  }
+});

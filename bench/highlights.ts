@@ -1,0 +1,32 @@
+/**
+ * Owns what is shown where there is room for little: in the picture, and in the README. Must not know
+ * how.
+ *
+ * @module
+ */
+
+import type { Sample } from "./sample.ts";
+
+/** A figure of a scenario: CPU time of the server for each event, or of all programs, in µs. */
+export interface Highlight {
+  readonly scenario: string;
+  readonly figure: keyof Sample;
+  readonly label: string;
+  /** The label in words. */
+  readonly about: string;
+}
+
+/** The figures, in the order in which they are shown. */
+export const HIGHLIGHTS: readonly Highlight[] = [
+  { scenario: "1", figure: "cpuMicros", label: "1 → 1", about: "1 publisher, 1 subscriber" },
+  { scenario: "4", figure: "cpuMicros", label: "1 → 4", about: "1 publisher, 4 subscribers" },
+  { scenario: "50", figure: "cpuMicros", label: "1 → 50", about: "1 publisher, 50 subscribers" },
+  { scenario: "500", figure: "cpuMicros", label: "1 → 500", about: "1 publisher, 500 subscribers" },
+  { scenario: "chat", figure: "cpuMicros", label: "16 ↔ 16", about: "each sends to all" },
+  {
+    scenario: "clients",
+    figure: "totalMicros",
+    label: "client libraries",
+    about: "publisher + server + subscriber",
+  },
+];

@@ -1,0 +1,68 @@
+/**
+ * Owns the step from the shape of a load to traffic: who publishes which events, and how many may be
+ * in flight. Must not know what is measured.
+ *
+ * @module
+ */
+
+import { messageEvents, type MessageOptions } from "./fixtures.ts";
+import { FrameRing } from "./frame_ring.ts";
+import type { Target } from "./sample.ts";
+import type { Stream } from "./subscriber.ts";
+import { Traffic, type TrafficOptions } from "./traffic.ts";
+import type { Wire } from "./wire.ts";
+
+/** For how long a server is warmed up, and measured, in seconds. */
+export const WARM_UP_SECONDS = 0.4;
+export const MEASURED_SECONDS = 0.8;
+
+/** The most events in flight, by number and by bytes, so that queues stay far below all bounds. */
+const IN_FLIGHT = 4096;
+const IN_FLIGHT_BYTES = 1_048_576;
+
+/** Distinct events in all streams of a run, by number and by bytes. */
+const RING_EVENTS = 16_384;
+const RING_BYTES = 8_388_608;
+
+/** The shape of the traffic. */
+export interface Shape extends MessageOptions {
+  readonly publishers?: number;
+  readonly subscribers: number;
+  readonly chat?: boolean;
+  readonly stalled?: number;
+}
+
+/** Connects publishers and subscribers with distinct events to publish. */
+export function connect(
+  { server, wire }: Target,
+  { publishers = 1, bytes, ...shape }: Shape,
+  onDelivered?: TrafficOptions["onDelivered"],
+): Promise<Traffic> {
+  const users = publishers === 1 ? ["alice"] : USERS.slice(0, publishers);
+  const streams = users.map((user) =>
+    toStream(wire, publishers, bytes ? { user, bytes } : { user })
+  );
+  const { frameBytes } = streams[0]!.published;
+  const reply = wire.acknowledge(shape.subscribers + (shape.stalled ?? 0));
+  return Traffic.connect({
+    port: server.port,
+    wire,
+    streams,
+    replies: reply.length > 0 ? FrameRing.from(Array(1000).fill(reply)) : null,
+    ...shape,
+    inFlight: Math.min(IN_FLIGHT, Math.floor(IN_FLIGHT_BYTES / frameBytes)),
+    ...onDelivered && { onDelivered },
+  });
+}
+
+/** Names that differ in one letter. */
+const USERS = [..."abcdefghijklmnop"].map((letter) => `user${letter}`);
+
+function toStream(wire: Wire, publishers: number, options: MessageOptions): Stream {
+  const most = Math.min(RING_EVENTS, Math.floor(RING_BYTES / (options.bytes ?? 1)));
+  const events = messageEvents(Math.floor(most / publishers), options);
+  return {
+    published: FrameRing.from(events.map((event) => wire.publish(event))),
+    delivered: FrameRing.from(events.map((event) => wire.deliver(event))),
+  };
+}

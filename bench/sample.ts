@@ -1,0 +1,41 @@
+/**
+ * Owns what one run is given, and what it measures. Must not know how.
+ *
+ * @module
+ */
+
+import type { ClientPair } from "./client_pair.ts";
+import type { ServerProcess } from "./server_process.ts";
+import type { Wire } from "./wire.ts";
+
+/** What one run measured; what is not measured in a scenario is absent, what cannot be is `null`. */
+export interface Sample {
+  cpuMicros?: number | null;
+  deliveryMicros?: number | null;
+  eventsPerCpuSecond?: number | null;
+  totalMicros?: number | null;
+  publisherMicros?: number | null;
+  relayMicros?: number | null;
+  subscriberMicros?: number | null;
+  eventsPerSecond?: number;
+  busyPercent?: number | null;
+  p50Micros?: number | null;
+  p99Micros?: number | null;
+  earlierPerSecond?: number;
+  laterPerSecond?: number;
+  warmMib?: number | null;
+  earlierMib?: number | null;
+  laterMib?: number | null;
+  kibPerConnection?: number | null;
+  connectsPerSecond?: number;
+}
+
+/** A server that runs, and how to get at it. */
+export interface Target {
+  readonly server: ServerProcess;
+  readonly wire: Wire;
+  /** Starts a publisher and a subscriber that use its client library. */
+  readonly startClients: () => Promise<ClientPair>;
+  /** How many events to publish, if that is given. */
+  readonly events: number | null;
+}

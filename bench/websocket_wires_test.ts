@@ -1,0 +1,37 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { socketIo, websocket } from "./websocket_wires.ts";
+import { bytesOf } from "./wire.ts";
+
+Deno.test("websocket has the frames of section 5.7 of RFC 6455", () => {
+  const hello = bytesOf("Hello");
+  assertEquals(
+    [...websocket.publish(hello)],
+    [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58],
+  );
+  assertEquals([...websocket.deliver(hello)], [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f]);
+  assertEquals(websocket.acknowledge(50).length, 0);
+});
+
+Deno.test("websocket has two bytes of length from 126 on", () => {
+  const start = (length: number) => [...websocket.deliver(new Uint8Array(length)).subarray(0, 4)];
+  assertEquals(start(125), [0x81, 125, 0, 0]);
+  assertEquals(start(126), [0x81, 126, 0, 126]);
+  assertEquals(start(256), [0x81, 126, 1, 0]);
+  assertEquals(start(65_535), [0x81, 126, 255, 255]);
+  assertThrows(() => websocket.deliver(new Uint8Array(65_536)), RangeError);
+  assertEquals([...websocket.publish(new Uint8Array(256)).subarray(0, 4)], [0x81, 254, 1, 0]);
+});
+
+Deno.test("socketIo sends an event as packet type 2 in an Engine.IO message", () => {
+  const event = bytesOf('{"a":1}');
+  assertEquals(socketIo.deliver(event), frame(21, '42["message",{"a":1}]'));
+  assertEquals(
+    socketIo.publish(event),
+    websocket.publish(bytesOf('42["message",{"a":1}]')),
+  );
+});
+
+function frame(length: number, text: string): Uint8Array {
+  return new Uint8Array([0x81, length, ...bytesOf(text)]);
+}
