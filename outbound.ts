@@ -2,8 +2,9 @@
  * Owns the bytes that wait for one peer: a queue with a bound, from which the writer takes batches.
  * Must not know sockets, or who else gets the same bytes.
  *
- * Blocks are shared between the queues of all recipients and never changed. Only what has piled up
- * in small pieces is joined, so that one write carries many of them.
+ * Blocks are shared between the queues of all recipients and never changed. What has piled up in
+ * small pieces is joined, so that one write carries many of them; queues in which the same pieces
+ * have piled up share that, too.
  *
  * @module
  */
@@ -82,8 +83,8 @@ export class OutboundQueue {
     }
     if (count === 1) return;
     const parts = this.#blocks.slice(0, count);
-    parts[0] = parts[0]!.subarray(this.#offset);
-    this.#blocks.splice(0, count, concat(parts));
+    if (this.#offset > 0) parts[0] = parts[0]!.subarray(this.#offset);
+    this.#blocks.splice(0, count, joinShared(parts));
     this.#offset = 0;
   }
 
@@ -117,4 +118,19 @@ export class OutboundQueue {
     }
     return { lines: lines - this.lines, bytes: bytes - this.#bytes };
   }
+}
+
+/** What was joined last, for whichever queue, and into what. */
+let joinedParts: readonly Uint8Array[] = [];
+let joined = new Uint8Array(0);
+
+/** The parts in one piece: that of the last queue, if it had the very same parts. */
+function joinShared(parts: readonly Uint8Array[]): Uint8Array {
+  const isSame = parts.length === joinedParts.length &&
+    parts.every((part, i) => part === joinedParts[i]);
+  if (!isSame) {
+    joined = concat(parts);
+    joinedParts = parts;
+  }
+  return joined;
 }

@@ -102,6 +102,51 @@ Deno.test("OutboundQueue.batch() gives a block that is alone without copying it"
   assertEquals(queue.batch().buffer === block.buffer, true);
 });
 
+Deno.test("OutboundQueue.batch() joins small blocks once for all queues that have the same ones", () => {
+  const queues = [1, 2, 3].map(() => new OutboundQueue(1000));
+  const [first, second, third] = queues;
+  for (const block of [line(4), line(5)]) for (const queue of queues) queue.offer(block);
+  third!.offer(line(6));
+  assertEquals(first!.batch() === second!.batch(), false);
+  assertEquals(first!.batch().buffer === second!.batch().buffer, true);
+  assertEquals(third!.batch().length, 15);
+});
+
+Deno.test("OutboundQueue gives each of several queues its own bytes, however much they share", () => {
+  const blocks = fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(7)), { maxLength: 12 });
+  const steps = fc.array(fc.tuple(fc.nat(2), fc.integer({ min: 1, max: 30 })), { maxLength: 12 });
+  fc.assert(
+    fc.property(blocks, steps, blocks, (before, steps, after) => {
+      const queues = [0, 1, 2].map(() => new OutboundQueue(1000));
+      const expected = ["", "", ""];
+      const actual = ["", "", ""];
+      let name = 0x61;
+      const offerAll = (blocks: [length: number, recipients: number][]) => {
+        for (const [length, recipients] of blocks) {
+          const block = line(length, String.fromCharCode(name++));
+          queues.forEach((queue, i) => {
+            if ((recipients >> i & 1) === 1) return;
+            queue.offer(block);
+            expected[i] += textOf(block);
+          });
+        }
+      };
+      offerAll(before);
+      for (const [i, length] of steps) {
+        const queue = queues[i]!;
+        if (queue.bytes === 0) continue;
+        const written = queue.batch().slice(0, length);
+        queue.consume(written.length);
+        actual[i] += textOf(written);
+      }
+      offerAll(after);
+      queues.forEach((queue, i) => actual[i] += textOf(drain(queue)));
+      assertEquals(actual, expected);
+    }),
+    { numRuns: fuzzRuns(2000) },
+  );
+});
+
 Deno.test("OutboundQueue.lines counts the lines that have not been written to their end", () => {
   const queue = new OutboundQueue(1000);
   queue.offer(utf8("one\ntwo\n"));
