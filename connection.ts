@@ -110,14 +110,11 @@ const DISCARDED = new Uint8Array(65_536);
 export class EbsocketConnection {
   /** Where the peer is. */
   readonly address: Address;
-  /** How the connection ended. Never rejects. */
-  readonly closed: Promise<CloseInfo>;
 
   readonly #duplex: Duplex;
-  readonly #resolveClosed: (info: CloseInfo) => void;
   #sink: ConnectionSink | null = null;
   #splitter: LineSplitter | null = null;
-  #writer: Writer | null = null;
+  #writer: Writer<EbsocketConnection> | null = null;
   #drainTimeout = 0;
 
   #phase: "open" | "closing" | "closed" = "open";
@@ -126,6 +123,9 @@ export class EbsocketConnection {
   /** The reason that the peer gave in a `close` line. */
   #announced: { reason: CloseReason; detail: string } | null = null;
   #deadline: ReturnType<typeof setTimeout> | undefined;
+  #info: CloseInfo | null = null;
+  /** Made for whoever asks first. */
+  #closed: PromiseWithResolvers<CloseInfo> | null = null;
 
   #bytesIn = 0;
   #linesQueued = 0;
@@ -142,9 +142,15 @@ export class EbsocketConnection {
   constructor(duplex: Duplex, address: Address) {
     this.#duplex = duplex;
     this.address = address;
-    const { promise, resolve } = Promise.withResolvers<CloseInfo>();
-    this.closed = promise;
-    this.#resolveClosed = resolve;
+  }
+
+  /** How the connection ended. Never rejects. */
+  get closed(): Promise<CloseInfo> {
+    if (!this.#closed) {
+      this.#closed = Promise.withResolvers<CloseInfo>();
+      if (this.#info) this.#closed.resolve(this.#info);
+    }
+    return this.#closed.promise;
   }
 
   /** Whether events can still be queued for the peer. */
@@ -192,10 +198,11 @@ export class EbsocketConnection {
     const { drainTimeout, maxPendingBytes, maxLineBytes } = checkConnectionOptions(options);
     this.#drainTimeout = drainTimeout;
     this.#splitter = new LineSplitter({ maxLineBytes });
-    this.#writer = new Writer(
-      (bytes) => this.#duplex.write(bytes),
+    this.#writer = new Writer<EbsocketConnection>(
+      this.#duplex,
       maxPendingBytes,
-      (error) => error === undefined ? this.#advance() : this.#onWriteError(error),
+      this,
+      EbsocketConnection.#onWriterIdle,
     );
     this.#sink = sink;
     this.#read(sink, this.#splitter);
@@ -249,7 +256,7 @@ export class EbsocketConnection {
     }
   }
 
-  #started(): Writer {
+  #started(): Writer<EbsocketConnection> {
     if (!this.#writer) throw new TypeError(`Cannot use ${this}: it has not been started`);
     return this.#writer;
   }
@@ -372,6 +379,11 @@ export class EbsocketConnection {
     }, this.#drainTimeout);
   }
 
+  static #onWriterIdle(connection: EbsocketConnection, error: unknown): void {
+    if (error === undefined) connection.#advance();
+    else connection.#onWriteError(error);
+  }
+
   /** Takes the next step of closing, unless there is still something to write. */
   #advance(): void {
     if (this.#phase !== "closing" || this.#writer?.busy) return;
@@ -439,7 +451,8 @@ export class EbsocketConnection {
       unsentLines: unsent.lines,
       unsentBytes: unsent.bytes,
     };
-    this.#resolveClosed(info);
+    this.#info = info;
+    this.#closed?.resolve(info);
     this.#sink?.onClose(this, info);
   }
 }

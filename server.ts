@@ -269,17 +269,24 @@ export class EbsocketServer {
   }
 
   async #admit(sink: ServerSink, limits: ConnectionOptions, maxClients: number): Promise<void> {
-    const refusal: ConnectionSink = { onLines() {}, onClose() {} };
     let clients = 0;
+    const admission: ConnectionSink = {
+      onLines: (connection, lines) => sink.onLines(connection, lines),
+      onClose: (connection, info) => {
+        this.#connections.delete(connection);
+        clients--;
+        sink.onClose(connection, info);
+      },
+    };
+    const refusal: ConnectionSink = {
+      onLines() {},
+      onClose: (connection) => void this.#connections.delete(connection),
+    };
     for await (const [connection] of this) {
       const isClient = clients < maxClients;
       if (isClient) clients++;
       this.#connections.add(connection);
-      connection.closed.then(() => {
-        this.#connections.delete(connection);
-        if (isClient) clients--;
-      });
-      connection.start(isClient ? sink : refusal, limits);
+      connection.start(isClient ? admission : refusal, limits);
       if (isClient) {
         sink.onOpen(connection);
       } else {

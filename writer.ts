@@ -7,13 +7,20 @@
 
 import { OutboundQueue } from "./outbound.ts";
 
-/** What became of the write loop, once it has nothing more to write or cannot write. */
-export type OnIdle = (error: unknown) => void;
+/** Where a writer writes to. */
+export interface WriteTarget {
+  /** Writes some of `bytes`; resolves to how many. */
+  write(bytes: Uint8Array): Promise<number>;
+}
 
-/** Writes what is queued for one peer. */
-export class Writer {
-  readonly #write: (bytes: Uint8Array) => Promise<number>;
-  readonly #onIdle: OnIdle;
+/**
+ * Writes what is queued for one peer. What it needs of its `owner` comes as one function for all
+ * writers, since a closure of its own for each is a good part of what an idle connection costs.
+ */
+export class Writer<Owner> {
+  readonly #target: WriteTarget;
+  readonly #owner: Owner;
+  readonly #onIdle: (owner: Owner, error: unknown) => void;
   readonly #queue: OutboundQueue;
 
   #scheduled = false;
@@ -23,24 +30,27 @@ export class Writer {
   #bytesQueued = 0;
   #bytesWritten = 0;
   #lastProgress = 0;
-  #dropped = { lines: 0, bytes: 0 };
+  #droppedLines = 0;
+  #droppedBytes = 0;
   #wasCut = false;
   /** The length of the line that `append()` has queued. */
   #lastWord = 0;
   #room: PromiseWithResolvers<void> | null = null;
-  #flushes: { target: number; resolve: () => void }[] = [];
+  #flushes: { target: number; resolve: () => void }[] | null = null;
 
   /**
-   * Makes a writer that hands bytes to `write`, which may take only some of them, and calls
-   * `onIdle` whenever all is written, or with the error when a write failed.
+   * Makes a writer that calls `onIdle` whenever all is written, and with the error when a write has
+   * failed.
    */
   constructor(
-    write: (bytes: Uint8Array) => Promise<number>,
+    target: WriteTarget,
     maxPendingBytes: number,
-    onIdle: OnIdle,
+    owner: Owner,
+    onIdle: (owner: Owner, error: unknown) => void,
   ) {
-    this.#write = write;
+    this.#target = target;
     this.#queue = new OutboundQueue(maxPendingBytes);
+    this.#owner = owner;
     this.#onIdle = onIdle;
   }
 
@@ -71,11 +81,10 @@ export class Writer {
    * last word does not count.
    */
   unsent(): { lines: number; bytes: number } {
-    const { lines, bytes } = this.#dropped;
     const lastWord = Math.min(this.#lastWord, this.#queue.bytes);
     return {
-      lines: lines + this.#queue.lines - (lastWord > 0 ? 1 : 0),
-      bytes: bytes + this.#queue.bytes - lastWord,
+      lines: this.#droppedLines + this.#queue.lines - (lastWord > 0 ? 1 : 0),
+      bytes: this.#droppedBytes + this.#queue.bytes - lastWord,
     };
   }
 
@@ -100,15 +109,15 @@ export class Writer {
     const { lines, bytes } = this.#queue.cut();
     this.#bytesQueued -= bytes;
     this.#wasCut = true;
-    this.#dropped.lines += lines;
-    this.#dropped.bytes += bytes;
+    this.#droppedLines += lines;
+    this.#droppedBytes += bytes;
     this.#releaseWaiters();
   }
 
   /** Counts a line that was not even queued. */
   drop(line: Uint8Array): void {
-    this.#dropped.lines++;
-    this.#dropped.bytes += line.length;
+    this.#droppedLines++;
+    this.#droppedBytes += line.length;
   }
 
   /** Writes nothing more, and lets nobody wait any longer. */
@@ -131,7 +140,7 @@ export class Writer {
   async flush(): Promise<boolean> {
     const target = this.#bytesQueued;
     if (this.#bytesTaken < target && !this.#stopped) {
-      await new Promise<void>((resolve) => this.#flushes.push({ target, resolve }));
+      await new Promise<void>((resolve) => (this.#flushes ??= []).push({ target, resolve }));
     }
     return this.#bytesTaken >= target && !this.#wasCut;
   }
@@ -145,16 +154,17 @@ export class Writer {
     if (this.busy) return;
     this.#lastProgress = performance.now();
     this.#scheduled = true;
-    if (scheduled.push(this.#run) === 1) queueMicrotask(runScheduled);
+    if (scheduled.push(this) === 1) queueMicrotask(runScheduled);
   }
 
-  readonly #run = async (): Promise<void> => {
+  /** Writes until nothing waits. */
+  async run(): Promise<void> {
     this.#scheduled = false;
     this.#writing = true;
     let failure: unknown;
     try {
       while (this.#queue.bytes > 0 && !this.#stopped) {
-        const written = await this.#write(this.#queue.batch());
+        const written = await this.#target.write(this.#queue.batch());
         this.#queue.consume(written);
         this.#bytesWritten += written;
         this.#lastProgress = performance.now();
@@ -165,26 +175,28 @@ export class Writer {
       this.stop();
     }
     this.#writing = false;
-    this.#onIdle(failure);
-  };
+    this.#onIdle(this.#owner, failure);
+  }
 
   #releaseWaiters(): void {
     if (this.#room && (this.#stopped || this.#queue.bytes <= this.#queue.maxBytes / 4)) {
       this.#room.resolve();
       this.#room = null;
     }
+    if (!this.#flushes) return;
     const isDue = (target: number) => this.#stopped || target <= this.#bytesTaken;
     while (this.#flushes.length > 0 && isDue(this.#flushes[0]!.target)) {
       this.#flushes.shift()!.resolve();
     }
+    if (this.#flushes.length === 0) this.#flushes = null;
   }
 }
 
-/** The write loops to start when the current turn is over, with all that the turn has queued. */
-let scheduled: (() => void)[] = [];
+/** The writers to start when the current turn is over, with all that the turn has queued. */
+let scheduled: { run(): Promise<void> }[] = [];
 
 function runScheduled(): void {
-  const writeLoops = scheduled;
+  const writers = scheduled;
   scheduled = [];
-  for (const run of writeLoops) run();
+  for (const writer of writers) writer.run();
 }

@@ -8,7 +8,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 function setUp(maxBytes = 1000) {
   const duplex = new FakeDuplex();
   const idle: unknown[] = [];
-  const writer = new Writer((each) => duplex.write(each), maxBytes, (error) => idle.push(error));
+  const writer = new Writer(duplex, maxBytes, idle, (idle, error) => idle.push(error));
   return { duplex, idle, writer };
 }
 
