@@ -114,8 +114,10 @@ export class EbsocketConnection {
   readonly #duplex: Duplex;
   #sink: ConnectionSink | null = null;
   #splitter: LineSplitter | null = null;
+  /** Made for what is sent first: many peers only listen, and many only talk. */
   #writer: Writer<EbsocketConnection> | null = null;
   #drainTimeout = 0;
+  #maxPendingBytes = 0;
 
   #phase: "open" | "closing" | "closed" = "open";
   #reason: CloseReason = "aborted";
@@ -198,12 +200,7 @@ export class EbsocketConnection {
     const { drainTimeout, maxPendingBytes, maxLineBytes } = checkConnectionOptions(options);
     this.#drainTimeout = drainTimeout;
     this.#splitter = new LineSplitter({ maxLineBytes });
-    this.#writer = new Writer<EbsocketConnection>(
-      this.#duplex,
-      maxPendingBytes,
-      this,
-      EbsocketConnection.#onWriterIdle,
-    );
+    this.#maxPendingBytes = maxPendingBytes;
     this.#sink = sink;
     this.#read(sink, this.#splitter);
   }
@@ -257,8 +254,13 @@ export class EbsocketConnection {
   }
 
   #started(): Writer<EbsocketConnection> {
-    if (!this.#writer) throw new TypeError(`Cannot use ${this}: it has not been started`);
-    return this.#writer;
+    if (!this.#sink) throw new TypeError(`Cannot use ${this}: it has not been started`);
+    return this.#writer ??= new Writer<EbsocketConnection>(
+      this.#duplex,
+      this.#maxPendingBytes,
+      this,
+      EbsocketConnection.#onWriterIdle,
+    );
   }
 
   // Receiving
@@ -357,7 +359,7 @@ export class EbsocketConnection {
   /** Begins to close, and tells the peer why, if it could not know. */
   #tell(reason: CloseReason, detail: string): void {
     const line = encodeClose(reason, detail);
-    if (line) this.#writer?.append(line);
+    if (line && this.#sink) this.#started().append(line);
     this.#beginClosing(reason, detail);
   }
 

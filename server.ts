@@ -175,19 +175,27 @@ export class EbsocketServer {
    *
    * @throws {ConnectionClosedError} If the server is closed, before or meanwhile.
    */
-  acceptConnection(): Promise<[connection: EbsocketConnection, address: Address]> {
+  async acceptConnection(): Promise<[connection: EbsocketConnection, address: Address]> {
+    const connection = await this.#next();
+    if (connection) return [connection, connection.address];
+    throw new ConnectionClosedError(
+      `Cannot accept on ${formatAddress(this.address)}: the server is closed`,
+    );
+  }
+
+  /** Waits for the next connection; `null` if the server is closed, before or meanwhile. */
+  #next(): Promise<EbsocketConnection | null> {
     const accepted = this.#turn.then(() => this.#accept());
     this.#turn = accepted.catch(() => {});
     return accepted;
   }
 
-  async #accept(): Promise<[connection: EbsocketConnection, address: Address]> {
+  async #accept(): Promise<EbsocketConnection | null> {
     while (this.#isOpen) {
       try {
         const conn = await this.#listener.accept();
         this.#backoff = MIN_BACKOFF;
-        const connection = openConnection(conn);
-        return [connection, connection.address];
+        return openConnection(conn);
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) this.close(); // by whoever owns the listener
         if (!this.#isOpen) break;
@@ -195,9 +203,7 @@ export class EbsocketServer {
         if (!PEER_GONE.some((known) => error instanceof known)) await this.#pause();
       }
     }
-    throw new ConnectionClosedError(
-      `Cannot accept on ${formatAddress(this.address)}: the server is closed`,
-    );
+    return null;
   }
 
   /** Waits for the back-off time, or until the server is closed. */
@@ -222,15 +228,10 @@ export class EbsocketServer {
   async *[Symbol.asyncIterator](): AsyncGenerator<
     [connection: EbsocketConnection, address: Address]
   > {
-    while (this.#isOpen) {
-      let accepted: [connection: EbsocketConnection, address: Address];
-      try {
-        accepted = await this.acceptConnection();
-      } catch (error) {
-        if (error instanceof ConnectionClosedError) return;
-        throw error;
-      }
-      yield accepted;
+    for (;;) {
+      const connection = await this.#next();
+      if (!connection) return;
+      yield [connection, connection.address];
     }
   }
 
@@ -282,7 +283,9 @@ export class EbsocketServer {
       onLines() {},
       onClose: (connection) => void this.#connections.delete(connection),
     };
-    for await (const [connection] of this) {
+    for (;;) {
+      const connection = await this.#next();
+      if (!connection) return;
       const isClient = clients < maxClients;
       if (isClient) clients++;
       this.#connections.add(connection);
