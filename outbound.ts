@@ -69,7 +69,8 @@ export class OutboundQueue {
     this.#join();
     const first = this.#blocks[0]!;
     this.#given = Math.min(first.length, this.#offset + MAX_BATCH_BYTES);
-    return first.subarray(this.#offset, this.#given);
+    const isWhole = this.#offset === 0 && this.#given === first.length;
+    return isWhole ? first : first.subarray(this.#offset, this.#given);
   }
 
   /** Makes one block of those at the front, as many as fit into a batch, unless the first will do. */

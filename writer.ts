@@ -70,7 +70,8 @@ export class Writer<Owner> {
   }
 
   /**
-   * When the last write ended, or the first of those that wait was queued, by `performance.now()`.
+   * When the last write ended that left something to write, or the first of those that wait was
+   * queued, by `performance.now()`.
    */
   get lastProgress(): number {
     return this.#lastProgress;
@@ -152,9 +153,12 @@ export class Writer<Owner> {
 
   #schedule(): void {
     if (this.busy) return;
-    this.#lastProgress = performance.now();
     this.#scheduled = true;
-    if (scheduled.push(this) === 1) queueMicrotask(runScheduled);
+    if (scheduled.push(this) === 1) {
+      queueMicrotask(runScheduled);
+      turnStart = performance.now();
+    }
+    this.#lastProgress = turnStart;
   }
 
   /** Writes until nothing waits. */
@@ -167,8 +171,8 @@ export class Writer<Owner> {
         const written = await this.#target.write(this.#queue.batch());
         this.#queue.consume(written);
         this.#bytesWritten += written;
-        this.#lastProgress = performance.now();
-        this.#releaseWaiters();
+        if (this.#queue.bytes > 0) this.#lastProgress = performance.now();
+        if (this.#room || this.#flushes) this.#releaseWaiters();
       }
     } catch (error) {
       failure = error;
@@ -194,6 +198,8 @@ export class Writer<Owner> {
 
 /** The writers to start when the current turn is over, with all that the turn has queued. */
 let scheduled: { run(): Promise<void> }[] = [];
+/** When the first of them was. */
+let turnStart = 0;
 
 function runScheduled(): void {
   const writers = scheduled;
