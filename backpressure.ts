@@ -17,7 +17,7 @@ import type { LineBlock } from "./splitter.ts";
 /**
  * For how long one reader that takes nothing may hold up everyone, in milliseconds. Less would hit
  * readers that are merely slow: a full socket takes something only once a third of its buffer is
- * free again, which at 1 MB/s is most of a second.
+ * free again, which at 2 MB/s is most of a second.
  */
 const MAX_STANDSTILL_MS = 1000;
 

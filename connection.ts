@@ -82,6 +82,9 @@ export function checkConnectionOptions(
 const LINGER_MS = 1000;
 const LINGER_BYTES = 16_777_216;
 
+/** How much may be read at once however little may wait, in bytes. */
+const MIN_READ_BYTES = 256;
+
 /** Takes what comes too late, of all connections: nobody looks at it. */
 const DISCARDED = new Uint8Array(65_536);
 
@@ -176,8 +179,8 @@ export class EbsocketConnection {
   }
 
   /**
-   * When the operating system last took something for the peer, or something began to wait for it,
-   * by the clock of `performance.now()`; 0 before that.
+   * When the operating system last took something for the peer while more was waiting, or something
+   * began to wait, by the clock of `performance.now()`; 0 before that.
    */
   get lastProgress(): number {
     return this.#writer?.lastProgress ?? 0;
@@ -202,7 +205,8 @@ export class EbsocketConnection {
     this.#splitter = new LineSplitter({ maxLineBytes });
     this.#maxPendingBytes = maxPendingBytes;
     this.#sink = sink;
-    this.#read(sink, this.#splitter);
+    // What is read at once must fit into the queue of a peer that does not lag yet.
+    this.#read(sink, this.#splitter, Math.max(MIN_READ_BYTES, maxPendingBytes / 4));
   }
 
   // Sending
@@ -217,7 +221,7 @@ export class EbsocketConnection {
    * @throws {TypeError} If the connection has not been started.
    */
   send(lines: Uint8Array, count = 1): boolean {
-    const writer = this.#started();
+    const writer = this.#startedWriter();
     if (this.#phase !== "open") return false;
     if (writer.offer(lines)) {
       this.#linesQueued += count;
@@ -231,7 +235,7 @@ export class EbsocketConnection {
 
   /** Counts one line among those that were not sent: the program was told that it was refused. */
   countUnsent(line: Uint8Array): void {
-    this.#started().drop(line);
+    this.#startedWriter().drop(line);
   }
 
   /**
@@ -239,7 +243,7 @@ export class EbsocketConnection {
    * than half of `maxPendingBytes` waits.
    */
   room(): Promise<void> | null {
-    return this.#started().room();
+    return this.#startedWriter().room();
   }
 
   /**
@@ -248,12 +252,12 @@ export class EbsocketConnection {
    * @throws {ConnectionClosedError} If the connection ends before.
    */
   async flush(): Promise<void> {
-    if (!await this.#started().flush()) {
+    if (!await this.#startedWriter().flush()) {
       throw new ConnectionClosedError(`Cannot flush ${this}: it has ended with ${this.#reason}`);
     }
   }
 
-  #started(): Writer<EbsocketConnection> {
+  #startedWriter(): Writer<EbsocketConnection> {
     if (!this.#sink) throw new TypeError(`Cannot use ${this}: it has not been started`);
     return this.#writer ??= new Writer<EbsocketConnection>(
       this.#duplex,
@@ -281,22 +285,31 @@ export class EbsocketConnection {
     this.#resumeReading = null;
   }
 
-  async #read(sink: ConnectionSink, splitter: LineSplitter): Promise<void> {
+  async #read(
+    sink: ConnectionSink,
+    splitter: LineSplitter,
+    maxReadBytes: number,
+  ): Promise<void> {
     for (;;) {
       let length: number | null;
+      let lines: LineBlock | null = null;
       try {
-        length = await this.#duplex.read(this.#discarding ? DISCARDED : splitter.space);
+        let space = this.#discarding ? DISCARDED : splitter.space();
+        if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
+        length = await this.#duplex.read(space);
+        if (length !== null && !this.#discarding) lines = splitter.fill(length);
       } catch (error) {
         return this.#onReadError(error);
       }
+      if (this.#phase === "closed") return;
       if (length === null) return this.#onEnd();
       this.#bytesIn += length;
-      if (this.#discarding) {
+      if (!lines) {
         if (this.#halfClosed) this.#discarded += length;
         if (this.#discarded > LINGER_BYTES) return this.#finish();
         continue;
       }
-      this.#receive(sink, splitter.fill(length), splitter.fault);
+      this.#receive(sink, lines, splitter.fault);
       if (this.#paused && !this.#discarding) {
         await new Promise<void>((resolve) => this.#resumeReading = resolve);
       }
@@ -359,7 +372,7 @@ export class EbsocketConnection {
   /** Begins to close, and tells the peer why, if it could not know. */
   #tell(reason: CloseReason, detail: string): void {
     const line = encodeClose(reason, detail);
-    if (line && this.#sink) this.#started().append(line);
+    if (line && this.#sink) this.#startedWriter().append(line);
     this.#beginClosing(reason, detail);
   }
 
@@ -401,7 +414,7 @@ export class EbsocketConnection {
   #onEnd(): void {
     this.#readEnded = true;
     if (this.#phase === "open") {
-      const lost = this.#splitter!.unfinishedBytes;
+      const lost = this.#splitter?.unfinishedBytes ?? 0;
       if (lost > 0) this.#tell("truncated", `${lost} bytes after the last newline were dropped`);
       else this.#beginClosing("eof", "");
     }
@@ -441,6 +454,7 @@ export class EbsocketConnection {
     clearTimeout(this.#deadline);
     this.#duplex.close();
     this.#wakeReader();
+    this.#splitter = null;
     this.#writer?.stop();
     const unsent = this.#writer?.unsent() ?? { lines: 0, bytes: 0 };
     // Where the peer broke off, the reason that it gave before says more than how it did.

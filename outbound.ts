@@ -121,7 +121,7 @@ export class OutboundQueue {
   }
 }
 
-/** What was joined last, for whichever queue, and into what. */
+/** What was joined last, for whichever queue, and into what: a batch at most, and kept. */
 let joinedParts: readonly Uint8Array[] = [];
 let joined = new Uint8Array(0);
 

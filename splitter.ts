@@ -15,12 +15,15 @@ const BOM = new Uint8Array([0xef, 0xbb, 0xbf]);
 const NOTHING = new Uint8Array(0);
 
 /**
- * The buffer of a quiet and of a busy stream, in bytes. The former is what each of many idle
- * connections costs. The latter is a batch of the writer, less than a segment of the loopback
- * device (65,483 bytes), so that what is read at once also travels on at once.
+ * The buffer of a quiet stream, of a busy one, and of a busy one of which only a few lines fit into
+ * that, in bytes. The first is what each of many idle connections costs. The second is a batch of
+ * the writer, less than a segment of the loopback device (65,483 bytes), so that what is read at
+ * once also travels on at once. With the third, most of a read is not the rest of one line; it lasts
+ * for as long as reads fill it.
  */
 const MIN_BUFFER_BYTES = 256;
 const MAX_BUFFER_BYTES = 65_280;
+const MAX_LONG_BUFFER_BYTES = 4 * MAX_BUFFER_BYTES;
 
 /** Options of {@link LineSplitter}. */
 export interface LineSplitterOptions {
@@ -66,8 +69,9 @@ const NO_LINES = new LineBlock(NOTHING);
  * the stream is dropped too. Each byte is looked at once and copied a few times, however small
  * the chunks are.
  *
- * Bytes are either pushed in chunks, or read into {@link space} and {@link fill}ed in, which saves
- * a copy; Python's `asyncio.BufferedProtocol` has the same two steps.
+ * Bytes are either pushed in chunks, or read into {@link LineSplitter.space} and then taken with
+ * {@link LineSplitter.fill}, which saves a copy; Python's `asyncio.BufferedProtocol` has the same two
+ * steps.
  *
  * @example Lines from chunks that end anywhere
  * ```ts
@@ -115,8 +119,27 @@ export class LineSplitter {
     return isBom ? this.#held - BOM.length : this.#held;
   }
 
-  /** Where the next bytes are to be read into: room for one at least, and for more than came last. */
-  get space(): Uint8Array<ArrayBuffer> {
+  /**
+   * Where the next bytes are to be read into, at least one: valid until the next {@link fill} or
+   * {@link push}, and not to be transferred.
+   *
+   * @throws {FramingError} If `fault` was set by an earlier call.
+   *
+   * @example Read from a file
+   * ```ts
+   * import { LineSplitter } from "@ebsockets/relay/framing";
+   *
+   * const splitter = new LineSplitter();
+   * using file = await Deno.open("README.md");
+   * let lines = 0;
+   * for (let length; (length = await file.read(splitter.space())) !== null;) {
+   *   for (const _ of splitter.fill(length)) lines++;
+   * }
+   * console.log(lines, "lines that are not empty");
+   * ```
+   */
+  space(): Uint8Array<ArrayBuffer> {
+    if (this.#fault) throw this.#fault;
     const size = this.#buffer.length;
     if (this.#held === size) this.#resize(Math.max(2 * size, MIN_BUFFER_BYTES));
     return this.#held === 0 ? this.#buffer : this.#buffer.subarray(this.#held);
@@ -128,17 +151,15 @@ export class LineSplitter {
    * When a line is longer than `maxLineBytes`, the lines before it are given and `fault` is set.
    *
    * @throws {FramingError} If `fault` was set by an earlier call.
-   * @throws {RangeError} If `length` is no integer from 0 to the length of `space`.
+   * @throws {RangeError} If `length` is no integer from 0 to the length of that space.
    */
   fill(length: number): LineBlock {
     if (this.#fault) throw this.#fault;
     const size = this.#buffer.length;
     checkLimit("length", length, 0, size - this.#held);
-    const isFull = this.#held + length === size;
+    const used = this.#held + length;
     const lines = this.#take(length);
-    if (isFull && !this.#fault && size < MAX_BUFFER_BYTES) {
-      this.#resize(Math.min(4 * size, MAX_BUFFER_BYTES));
-    }
+    if (!this.#fault) this.#adapt(used);
     return lines;
   }
 
@@ -155,7 +176,9 @@ export class LineSplitter {
       this.#resize(Math.max(needed, 2 * this.#held, MIN_BUFFER_BYTES));
     }
     this.#buffer.set(chunk, this.#held);
-    return this.#take(chunk.length);
+    const lines = this.#take(chunk.length);
+    if (this.#held === 0 && needed > MAX_BUFFER_BYTES) this.#resize(MIN_BUFFER_BYTES);
+    return lines;
   }
 
   #take(length: number): LineBlock {
@@ -166,7 +189,7 @@ export class LineSplitter {
     if (stop > this.#held) {
       const start = this.#atStart && startsWith(buffer, BOM) ? BOM.length : 0;
       this.#atStart = false;
-      // A copy of a typed array is not filled with zeros first, as a new one is.
+      // V8 does not fill a copy of a typed array with zeros first, as it does with a new one.
       lines = new LineBlock(new Uint8Array(buffer.subarray(start, this.#soundEnd(start, stop))));
       if (this.#fault) return lines;
       buffer.copyWithin(0, stop, end);
@@ -175,9 +198,20 @@ export class LineSplitter {
       this.#held = end;
     }
     this.#checkUnfinished();
-    const isMuchTooLarge = 8 * (this.#held + length) < buffer.length;
-    if (isMuchTooLarge && buffer.length > MIN_BUFFER_BYTES) this.#resize(MIN_BUFFER_BYTES);
     return lines;
+  }
+
+  /** Chooses the size of the buffer for the next read, when `used` bytes of it were used for this. */
+  #adapt(used: number): void {
+    const size = this.#buffer.length;
+    if (used === size) { // more is waiting, most likely
+      const most = 8 * this.#held > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
+      if (size < most) this.#resize(Math.min(4 * size, most));
+    } else if (size > MAX_BUFFER_BYTES && 2 * this.#held <= MAX_BUFFER_BYTES) {
+      this.#resize(MAX_BUFFER_BYTES);
+    } else if (size > MIN_BUFFER_BYTES && 8 * used < size) {
+      this.#resize(MIN_BUFFER_BYTES);
+    }
   }
 
   /** Where the lines of an acceptable length end, of those from `start` to `stop`. */

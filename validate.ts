@@ -50,6 +50,12 @@ const PLAIN = new Uint8Array(256).fill(1, SPACE, 0x80);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
 
+/** Bit 7 of each of four bytes. */
+const HIGH_BITS = 0x80808080;
+
+/** From how many bytes on the rest of a string is taken in longer steps. */
+const LONG_STRING_BYTES = 256;
+
 /** 1 for every byte that may follow a backslash, `u` aside. */
 const ESCAPE = new Uint8Array(256);
 for (const char of `"\\/bfnrt`) ESCAPE[char.charCodeAt(0)] = 1;
@@ -179,7 +185,8 @@ export class LineValidator {
 
   /**
    * Remembers the head of the line being checked: up to `i`, its first attribute's value. Lines of
-   * one kind begin alike, and one that repeats the head need not be read up to there.
+   * one kind begin alike, and one that repeats the head need not be read up to there. The first
+   * line of a block that has an attribute is the one that is remembered.
    */
   #remember(i: number): void {
     if (this.#shapeFault !== "" || this.hasEscapedKey) return;
@@ -213,13 +220,13 @@ export class LineValidator {
    */
   #scan(bytes: Uint8Array, i: number, depth: 0 | 2): number {
     const words = this.#words;
-    const lastWord = words.byteLength - 8;
+    const lastPair = words.byteLength - 8;
     const closers = this.#closers;
     const maxDepth = this.#maxDepth;
     let level: number = depth;
     /** What closes the innermost bracket that is open. */
     let closer = depth > 0 ? CLOSE_BRACE : 0;
-    closers[1] = CLOSE_BRACE;
+    closers[1] = CLOSE_BRACE; // in case a head is repeated; otherwise the first bracket decides
     /** The protocol key whose value is being read. */
     let key = depth > 0 ? DICT : NO_KEY;
     /** Whether a key must come next. */
@@ -231,9 +238,12 @@ export class LineValidator {
         const start = i = i + 1 | 0;
         this.#escaped = false;
         while (
-          i <= lastWord && arePlain(words.getInt32(i, true)) &&
-          arePlain(words.getInt32(i + 4 | 0, true))
-        ) i = i + 8 | 0;
+          i <= lastPair && (special(words.getInt32(i, true)) & HIGH_BITS) === 0 &&
+          (special(words.getInt32(i + 4 | 0, true)) & HIGH_BITS) === 0
+        ) {
+          i = i + 8 | 0;
+          if ((i - start | 0) === LONG_STRING_BYTES) i = skipPlain(words, i) | 0;
+        }
         while (PLAIN[bytes[i]!] === 1) i = i + 1 | 0;
         if (bytes[i] === QUOTE) i = i + 1 | 0;
         else if ((i = this.#string(bytes, i) | 0) < 0) return i;
@@ -402,14 +412,25 @@ function skipSpace(bytes: Uint8Array, i: number): number {
 }
 
 /**
- * Whether all four bytes of `word` are {@link PLAIN}. Per byte, the sum is below 0 for a control
- * character or `"` (which the exclusive or makes 0x20), or for `\`; a borrow from the byte below can
- * only come from one that is not plain itself.
+ * A number with one of {@link HIGH_BITS} set if, and only if, one of the four bytes of `word` is not
+ * {@link PLAIN}. Per byte, the first difference is below 0 for a control character or `"` (which the
+ * exclusive or makes 0x20), the second for `\`, and one of them has bit 7 if the byte has. What a
+ * byte borrows from the next changes nothing: it is not plain itself.
  */
-function arePlain(word: number): boolean {
-  const isControlOrQuote = (word ^ 0x02020202) - 0x21212121;
-  const isBackslash = (word ^ 0x5c5c5c5c) - 0x01010101;
-  return ((word | isControlOrQuote | isBackslash) & 0x80808080) === 0;
+function special(word: number): number {
+  return ((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101);
+}
+
+/** Skips bytes that are plain, 16 at a time: the inside of a long string. */
+function skipPlain(words: DataView, i: number): number {
+  const last = words.byteLength - 16;
+  while (
+    i <= last &&
+    ((special(words.getInt32(i, true)) | special(words.getInt32(i + 4 | 0, true)) |
+        special(words.getInt32(i + 8 | 0, true)) | special(words.getInt32(i + 12 | 0, true))) &
+        HIGH_BITS) === 0
+  ) i = i + 16 | 0;
+  return i;
 }
 
 /** Whether the bytes from `start` to `end` are those of `word`. */

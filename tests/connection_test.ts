@@ -47,6 +47,15 @@ Deno.test("EbsocketConnection gives lines, then the end of the stream as eof", a
   assertEquals(duplex.isClosed, true);
 });
 
+Deno.test("EbsocketConnection ends when a duplex says that it has read more than there was room", async () => {
+  const duplex = new FakeDuplex();
+  duplex.read = (buffer) => Promise.resolve(buffer.length + 1);
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  connection.start({ onLines() {}, onClose() {} });
+  const { reason, detail } = await connection.closed;
+  assertEquals([reason, detail.includes("length")], ["reset", true]);
+});
+
 Deno.test("EbsocketConnection reports an unfinished line as truncated, and tells the peer", async () => {
   const { connection, duplex, lines } = setUp();
   duplex.receive("one\ntwo");

@@ -45,7 +45,10 @@ Deno.test("README.md: the server and two clients work together", async () => {
   await server.expect(/has connected/);
   await using two = new EbsocketClient();
   await two.connectTo(["127.0.0.1", port]);
-  assertEquals((await two.recvEvent())?.event, "welcome");
+  // What the first client says may be sent to the second before the server has seen that it came.
+  const events = [await two.recvEvent()];
+  if (events[0]?.event === "message") events.push(await two.recvEvent());
+  assertEquals(events.at(-1)?.event, "welcome");
   two.sendEvent(new EbsocketEvent("message", { content: "from two" }));
   await one.expect(/"from two"\n/);
   await two.close();

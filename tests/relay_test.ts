@@ -164,6 +164,19 @@ Deno.test("Relay holds a fast publisher back, so that everyone who reads gets ev
   await sending;
 });
 
+Deno.test("Relay with little room for each client sends bursts of long lines to one who reads", async () => {
+  await using relay = newRelay({ echo: false, maxPendingBytes: 65_536 });
+  await using publisher = await join(relay);
+  await using subscriber = await join(relay);
+  for (const [bytes, count] of [[999_900, 1], [16_000, 600], [200, 20_000]] as const) {
+    const event = `{"event":"a","__dict__":{"a":"${"x".repeat(bytes)}"}}\n`;
+    await publisher.send(event.repeat(count));
+    await publisher.send(`{"event":"${count} of ${bytes} bytes"}\n`);
+    await subscriber.sees(`${count} of ${bytes} bytes`);
+  }
+  assertEquals(subscriber.text.split("\n").length, 1 + 600 + 20_000 + 3 + 1);
+});
+
 Deno.test("Relay closes a client that never reads, tells it, and disturbs nobody", async () => {
   const reasons: string[] = [];
   let unsent = 0;

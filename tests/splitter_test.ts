@@ -33,7 +33,7 @@ const push: Feed = (splitter, bytes, onBlock) => {
 /** Puts the bytes where there is space for them, as a read does. */
 const fill: Feed = (splitter, bytes, onBlock) => {
   for (let done = 0; done < bytes.length && !splitter.fault;) {
-    const { space } = splitter;
+    const space = splitter.space();
     const part = bytes.subarray(done, done + space.length);
     space.set(part);
     done += part.length;
@@ -430,25 +430,25 @@ Deno.test("LineSplitter copies short lines a few times, however many and however
 function spaces(reads: number, share: (space: number) => number, text = "x\n"): number[] {
   const splitter = new LineSplitter();
   return Array.from({ length: reads }, () => {
-    const { space } = splitter;
+    const space = splitter.space();
     const length = share(space.length);
     space.set(utf8(text.repeat(Math.ceil(length / text.length)).slice(-length)));
     splitter.fill(length);
-    return splitter.space.length;
+    return splitter.space().length;
   });
 }
 
-Deno.test("LineSplitter.space is small at first, and grows while reads fill it", () => {
-  assertEquals(new LineSplitter().space.length, 256);
+Deno.test("LineSplitter.space() is small at first, and grows while reads fill it", () => {
+  assertEquals(new LineSplitter().space().length, 256);
   assertEquals(spaces(6, (space) => space), [1024, 4096, 16_384, 65_280, 65_280, 65_280]);
 });
 
-Deno.test("LineSplitter.space becomes small again after a read that brought little", () => {
+Deno.test("LineSplitter.space() becomes small again after a read that brought little", () => {
   let read = 0;
   assertEquals(spaces(5, (space) => ++read < 4 ? space : 2), [1024, 4096, 16_384, 256, 256]);
 });
 
-Deno.test("LineSplitter.space stays where reads bring much, and offers room to a long line", () => {
+Deno.test("LineSplitter.space() stays where reads bring much, and offers room to a long line", () => {
   let read = 0;
   assertEquals(spaces(5, (space) => ++read < 4 ? space : 8000), [
     1024,
@@ -462,14 +462,59 @@ Deno.test("LineSplitter.space stays where reads bring much, and offers room to a
   assertEquals(long.at(-1)! >= 65_280, true, `${long}`);
 });
 
+/** How many reads each of some messages takes that come one at a time. */
+function readsPerMessage(size: number, messages: number): number[] {
+  const splitter = new LineSplitter();
+  const message = utf8("x".repeat(size - 1) + "\n");
+  return Array.from({ length: messages }, () => {
+    let reads = 0;
+    fill(splitter, message, () => reads++);
+    return reads;
+  });
+}
+
+Deno.test("LineSplitter.space() settles where each message needs one read", () => {
+  for (
+    const size of [10, 255, 256, 257, 300, 383, 1025, 1100, 4097, 4200, 17_000, 24_500, 65_000]
+  ) {
+    const reads = readsPerMessage(size, 5);
+    assertEquals(reads.slice(-2), [1, 1], `${size} bytes: ${reads}`);
+  }
+});
+
+Deno.test("LineSplitter lets go of the memory for a long line", () => {
+  for (const feed of [push, fill]) {
+    for (const size of [100_000, 999_999, 2 ** 20]) {
+      const splitter = new LineSplitter();
+      feed(splitter, utf8("x".repeat(size) + "\n"), () => {});
+      assertEquals(splitter.space().buffer.byteLength <= 65_280, true, `${size} bytes`);
+    }
+  }
+  const splitter = new LineSplitter();
+  splitter.push(new Uint8Array(10_000_000).fill(0x0a));
+  assertEquals(splitter.space().buffer.byteLength <= 65_280, true);
+});
+
+Deno.test("LineSplitter.space() has room for several long lines while they come fast", () => {
+  const long = utf8(`${"x".repeat(16_383)}\n`.repeat(100));
+  const short = utf8(`${"x".repeat(127)}\n`.repeat(10_000));
+  for (const [bytes, most] of [[long, 4 * 65_280], [short, 65_280]] as const) {
+    const splitter = new LineSplitter();
+    const sizes: number[] = [];
+    fill(splitter, bytes, () => sizes.push(splitter.space().buffer.byteLength));
+    assertEquals(Math.max(...sizes), most);
+  }
+});
+
 Deno.test("LineSplitter.fill() refuses more than there is space for, and anything after a fault", () => {
   const splitter = new LineSplitter({ maxLineBytes: 3 });
   for (const length of [-1, 0.5, NaN, 257, Infinity]) {
     assertThrows(() => splitter.fill(length), RangeError, "length");
   }
-  splitter.space.set(utf8("1234"));
+  splitter.space().set(utf8("1234"));
   splitter.fill(4);
   assertThrows(() => splitter.fill(1), FramingError, "maxLineBytes 3");
+  assertThrows(() => splitter.space(), FramingError, "maxLineBytes 3");
 });
 
 Deno.test("LineBlock gives each line as a view, without its end, and leaves out empty ones", () => {

@@ -808,6 +808,27 @@ Deno.test("LineValidator.validate() accepts exactly what the reference accepts",
   }
 });
 
+Deno.test("LineValidator.validate() finds a special byte at every place of short and long strings", () => {
+  const head = utf8('{"event":"a","__dict__":{"b":"');
+  const tail = utf8('"}}');
+  const specials = [0x00, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x5b, 0x5c, 0x5d, 0x7f, 0x80, 0xa2, 0xff];
+  const places = [
+    ...Array.from({ length: 20 }, (_, length) => [0, length]),
+    ...Array.from({ length: 24 }, (_, more) => [250, 250 + more]),
+  ] as [from: number, length: number][];
+  for (const [from, length] of places) {
+    for (let place = from; place < length; place++) {
+      for (const special of specials) {
+        const content = new Uint8Array(length).fill(0x61).fill(special, place, place + 1);
+        const line = concat([head, content, tail]);
+        const { kind, faults } = judge(line);
+        const expected = kind === "invalid" ? faults : [kind];
+        assertEquals(expected.includes(check(line)), true, `0x${special.toString(16)} at ${place}`);
+      }
+    }
+  }
+});
+
 Deno.test("LineValidator.validate() accepts a key of any spelling for what it stands for", () => {
   const spelled: fc.Arbitrary<string> = fc.tuple(
     fc.constantFrom("event", "__dict__", "control"),
