@@ -23,7 +23,7 @@
  */
 
 import { type Address, checkAddress, formatAddress } from "./address.ts";
-import { encodeLine } from "./codec.ts";
+import { LineEncoder } from "./codec.ts";
 import {
   checkConnectionOptions,
   type ConnectionOptions,
@@ -36,6 +36,7 @@ import { type CloseInfo, ConnectError, ConnectionClosedError, EbsocketError } fr
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
 import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
+import { InboxIterator } from "./inbox_iterator.ts";
 import { after, checkLimit } from "./limits.ts";
 
 export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
@@ -110,6 +111,7 @@ const ROOM = Promise.resolve();
 export class EbsocketClient<M extends object = OpenEvents> {
   readonly #limits: Required<ConnectionOptions>;
   readonly #decoder: BlockDecoder;
+  readonly #encoder = new LineEncoder();
   readonly #inbox: Inbox<EventOf<M>>;
   #connection: EbsocketConnection | null = null;
   /** What gives up the `connectTo()` under way. */
@@ -243,7 +245,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`.
    */
   sendEvent(event: SendableEvent<M>): Promise<void> {
-    const line = encodeLine(event.event, event.__dict__, this.#limits.maxLineBytes);
+    const line = this.#encoder.encode(event.event, event.__dict__, this.#limits.maxLineBytes);
     const connection = this.#used("send through");
     if (!connection.open) {
       return refuse(new ConnectionClosedError(`Cannot send ${event}: the connection has ended`));
@@ -259,6 +261,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
         ),
       );
     }
+    this.#encoder.keep(line);
     connection.send(line);
     return connection.room() ?? ROOM;
   }
@@ -298,14 +301,11 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /** The events, in the order of arrival, until the connection has ended. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<EventOf<M>> {
-    this.#used("iterate over");
-    using _ = this.#inbox.claim("for await");
-    for (;;) {
-      const event = await this.#inbox.next();
-      if (!event) return;
-      yield event;
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<EventOf<M>> {
+    return new InboxIterator(this.#inbox, () => {
+      this.#used("iterate over");
+      return this.#inbox.claim("for await");
+    });
   }
 
   /**

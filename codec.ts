@@ -13,6 +13,20 @@ const encoder = new TextEncoder();
 /** Characters that JSON allows raw in a string but that naive line readers take for a line end. */
 const LINE_SEPARATORS = /[\u0085\u2028\u2029]/g;
 
+const LF = 0x0a;
+
+/** No UTF-16 unit needs more bytes of UTF-8. */
+const MAX_UNIT_BYTES = 3;
+
+/**
+ * How large the blocks of a {@link LineEncoder} become, in bytes: little enough for a client that
+ * has nothing more to send, and enough that a block costs much less than the lines in it.
+ */
+const MAX_BLOCK_BYTES = 16_384;
+
+/** The longest line that shares a block, in UTF-16 units; longer ones are worth one of their own. */
+const MAX_SHARING_LENGTH = 1024;
+
 /** How deep the attributes may nest: the line around them takes two levels. */
 const MAX_VALUE_DEPTH = DEFAULT_MAX_DEPTH - 2;
 
@@ -34,7 +48,7 @@ export function checkName<N extends string>(name: N): N {
 
 /** `attributes` if they are an object with members, otherwise a `TypeError`. */
 export function checkAttributes<A extends object>(attributes: A): A {
-  if (kindOf(attributes) !== "Object") {
+  if (tagOf(attributes) !== "[object Object]") {
     throw new TypeError(
       `Invalid event attributes: expected an object, got ${Deno.inspect(attributes)}`,
     );
@@ -42,25 +56,36 @@ export function checkAttributes<A extends object>(attributes: A): A {
   return attributes;
 }
 
-/** What `value` is: `Object` for plain objects and instances of most classes, or `Array`, `Map`… */
-function kindOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice("[object ".length, -1);
+/** `[object Object]` for plain objects and instances of most classes, or `[object Map]`… */
+function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value);
 }
 
 /** The line of an event, without its newline, as text. */
 export function encodeText(name: string, attributes: object): string {
-  checkName(name);
-  for (const [key, value] of Object.entries(checkAttributes(attributes))) {
-    const reason = whyNotJson(value, []);
-    if (reason) throw new TypeError(`Cannot encode attribute ${quote(key)}: ${reason}`);
-  }
-  // The copy has no prototype with a toJSON() that could turn the attributes into something else.
-  return encodeJson({ event: name, __dict__: { ...attributes } });
+  return escapeSeparators(toJson(name, attributes));
 }
 
 /** JSON without any character that a line reader could take for the end of the line. */
 export function encodeJson(value: unknown): string {
-  return JSON.stringify(value).replace(
+  return escapeSeparators(JSON.stringify(value));
+}
+
+/** The JSON of an event, with separators as they are. */
+function toJson(name: string, attributes: object): string {
+  checkName(name);
+  // The copy has no getter that could give something else once it has been checked, and no
+  // prototype with a toJSON() that could turn the attributes into something else.
+  const copy: Record<string, unknown> = { ...checkAttributes(attributes) };
+  for (const key of Object.keys(copy)) {
+    const reason = whyNotJson(copy[key], []);
+    if (reason) throw new TypeError(`Cannot encode attribute ${quote(key)}: ${reason}`);
+  }
+  return JSON.stringify({ event: name, __dict__: copy });
+}
+
+function escapeSeparators(json: string): string {
+  return json.replace(
     LINE_SEPARATORS,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
@@ -76,14 +101,56 @@ export function encodeLine(
   maxLineBytes = Infinity,
 ): Uint8Array<ArrayBuffer> {
   const line = encoder.encode(`${encodeText(name, attributes)}\n`);
-  if (line.length - 1 > maxLineBytes) {
-    throw new RangeError(
-      `Cannot send event ${quote(name)}: its ${
-        line.length - 1
-      } bytes exceed maxLineBytes ${maxLineBytes}`,
-    );
-  }
+  checkLength(name, line.length - 1, maxLineBytes);
   return line;
+}
+
+/**
+ * Encodes the lines for one connection, one behind the other into blocks of memory: to allocate
+ * memory for each line costs more than all the rest. Not for several connections: a slow one would
+ * hold whole blocks for the few lines that it has in each.
+ */
+export class LineEncoder {
+  #block = new ArrayBuffer(0);
+  /** How much of the block holds lines that are kept. */
+  #used = 0;
+
+  /** What {@link encodeLine} gives. The next call overwrites it, unless it is {@link keep}t. */
+  encode(name: string, attributes: object, maxLineBytes: number): Uint8Array<ArrayBuffer> {
+    const json = toJson(name, attributes);
+    let line = this.#write(json);
+    // To look for separators takes longer than to encode, and ASCII has none.
+    const isAscii = line.length === json.length + 1;
+    if (!isAscii) line = this.#write(escapeSeparators(json));
+    checkLength(name, line.length - 1, maxLineBytes);
+    return line;
+  }
+
+  /** Keeps the line that was encoded last: it never changes. */
+  keep(line: Uint8Array<ArrayBuffer>): void {
+    if (line.buffer === this.#block) this.#used += line.length;
+  }
+
+  #write(text: string): Uint8Array<ArrayBuffer> {
+    if (text.length > MAX_SHARING_LENGTH) return encoder.encode(`${text}\n`);
+    const most = MAX_UNIT_BYTES * text.length + 1;
+    if (this.#used + most > this.#block.byteLength) {
+      const size = Math.min(2 * this.#block.byteLength, MAX_BLOCK_BYTES);
+      this.#block = new ArrayBuffer(Math.max(size, most));
+      this.#used = 0;
+    }
+    const room = new Uint8Array(this.#block, this.#used);
+    const { written } = encoder.encodeInto(text, room);
+    room[written] = LF;
+    return new Uint8Array(this.#block, this.#used, written + 1);
+  }
+}
+
+function checkLength(name: string, length: number, maxLineBytes: number): void {
+  if (length <= maxLineBytes) return;
+  throw new RangeError(
+    `Cannot send event ${quote(name)}: its ${length} bytes exceed maxLineBytes ${maxLineBytes}`,
+  );
 }
 
 /** What keeps `value` from surviving JSON, or an empty string. `parents` are the objects around it. */
@@ -111,9 +178,9 @@ function whyNotJsonObject(value: object, parents: object[]): string {
   const json = "toJSON" in value && typeof value.toJSON === "function" ? value.toJSON("") : value;
   if (typeof json !== "object") return whyNotJson(json, parents);
   if (json === null) return "it has no JSON form";
-  const kind = kindOf(json);
-  if (kind !== "Object" && kind !== "Array") {
-    return `JSON has no ${kind}, send an array or a plain object`;
+  const tag = tagOf(json);
+  if (tag !== "[object Object]" && tag !== "[object Array]") {
+    return `JSON has no ${tag.slice("[object ".length, -1)}, send an array or a plain object`;
   }
   parents.push(value);
   let reason = "";

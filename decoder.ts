@@ -8,7 +8,7 @@
 import type { ControlLine } from "./control.ts";
 import type { EventFormatError } from "./errors.ts";
 import { EbsocketEvent, type OpenAttributes } from "./event.ts";
-import { parseLine } from "./parse.ts";
+import { parseLines } from "./parse.ts";
 import { type LineKind, LineValidator } from "./validate.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -27,7 +27,7 @@ export class BlockDecoder {
   /** The events and control lines of `block`, in order, up to the first invalid line. */
   decode(block: Uint8Array): (EbsocketEvent | ControlLine)[] {
     const kinds: LineKind[] = [];
-    const escapes: boolean[] = [];
+    const escaped: number[] = [];
     const validator = this.#validator;
     this.fault = null;
     validator.open(block);
@@ -38,21 +38,22 @@ export class BlockDecoder {
         this.fault = validator.fault;
         break;
       }
-      kinds.push(kind);
-      escapes.push(validator.hasEscapedKey);
+      if (kind !== "empty") {
+        if (validator.hasEscapedKey) escaped.push(kinds.length);
+        kinds.push(kind);
+      }
       end = validator.end + 1;
     }
 
     // One call for all lines: it costs about as much as it does for one.
     const lines = decoder.decode(block.subarray(0, end)).split("\n");
-    const decoded: (EbsocketEvent | ControlLine)[] = [];
-    for (let i = 0; i < kinds.length; i++) {
-      if (kinds[i] === "empty") continue;
-      const line = parseLine(lines[i]!, escapes[i]!);
-      decoded.push(kinds[i] === "event" ? toEvent(line) : line as ControlLine);
-    }
-    return decoded;
+    return parseLines(lines.filter(isNotEmpty), escaped)
+      .map((line, i) => kinds[i] === "event" ? toEvent(line) : line as ControlLine);
   }
+}
+
+function isNotEmpty(line: string): boolean {
+  return line !== "" && line !== "\r";
 }
 
 /** The event that a line of the right shape is. */

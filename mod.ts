@@ -30,7 +30,8 @@
  *   `parse.ts` and `decoder.ts` to read it;
  * - `splitter.ts` for lines, `framing.ts` for streams, `control.ts` for the lines between two
  *   neighbours;
- * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread;
+ * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread,
+ *   `inbox_iterator.ts` for `for await` over it;
  * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `cli.ts` for the command, `log.ts` for what it prints;

@@ -21,6 +21,19 @@ export function parseLine(text: string, hasEscapedKey: boolean): Record<string, 
   return (hasEscapedKey ? new Reader(text).value() : JSON.parse(text)) as Record<string, unknown>;
 }
 
+/** The values of such lines; `escaped` has the index of each that has an escaped key. */
+export function parseLines(
+  lines: readonly string[],
+  escaped: readonly number[],
+): Record<string, unknown>[] {
+  const plain = [...lines];
+  for (const i of escaped) plain[i] = "null";
+  // One call for all lines takes less time than one for each.
+  const values = JSON.parse(`[${plain.join(",")}]`);
+  for (const i of escaped) values[i] = parseLine(lines[i]!, true);
+  return values;
+}
+
 const FAR_INDEX = 4_294_967_290;
 
 const PLAIN_MEMBER = { configurable: true, enumerable: true, writable: true };

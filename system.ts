@@ -14,6 +14,7 @@ import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
 import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
+import { InboxIterator } from "./inbox_iterator.ts";
 import { checkLimit, checkMaxLineBytes } from "./limits.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 
@@ -183,13 +184,8 @@ export class EbsocketSystem<M extends object = OpenEvents> {
   }
 
   /** All news, one at a time, until the system is closed. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<SystemNotice<M>> {
-    using _ = this.#inbox.claim("for await");
-    for (;;) {
-      const notice = await this.#inbox.next();
-      if (!notice) return;
-      yield notice;
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<SystemNotice<M>> {
+    return new InboxIterator(this.#inbox, () => this.#inbox.claim("for await"));
   }
 
   /**

@@ -2,10 +2,10 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
-import { checkAttributes, checkName, encodeLine, encodeText } from "../codec.ts";
+import { checkAttributes, checkName, encodeLine, encodeText, LineEncoder } from "../codec.ts";
 import { LineValidator } from "../validate.ts";
 import { textOf, utf8 } from "./support/bytes.ts";
-import { attributes as anyAttributes, fuzzRuns } from "./support/lines.ts";
+import { attributes as anyAttributes, event as anyEvent, fuzzRuns } from "./support/lines.ts";
 
 Deno.test("checkName() gives names of 1 to 255 bytes back", () => {
   for (
@@ -303,4 +303,66 @@ Deno.test("encodeLine() writes lines that the validator accepts, without a raw s
     }),
     { numRuns: fuzzRuns(1000) },
   );
+});
+
+Deno.test("encodeText() asks a getter once, and encodes what it has checked", () => {
+  let calls = 0;
+  const attributes = {
+    get a() {
+      return calls++ === 0 ? 1 : NaN;
+    },
+  };
+  assertEquals(encodeText("x", attributes), '{"event":"x","__dict__":{"a":1}}');
+  assertEquals(calls, 1);
+});
+
+Deno.test("LineEncoder.encode() gives what encodeLine() gives, and what is kept never changes", () => {
+  const events = fc.array(fc.tuple(anyEvent, fc.boolean()), { maxLength: 40 });
+  fc.assert(
+    fc.property(events, (events) => {
+      const encoder = new LineEncoder();
+      const kept: Uint8Array[] = [];
+      const expected: Uint8Array[] = [];
+      for (const [{ event, __dict__ }, isKept] of events) {
+        const line = encoder.encode(event, __dict__, Infinity);
+        const alone = encodeLine(event, __dict__);
+        assertEquals(line, alone);
+        if (!isKept) continue;
+        encoder.keep(line);
+        kept.push(line);
+        expected.push(alone);
+      }
+      assertEquals(kept, expected);
+    }),
+    { numRuns: fuzzRuns(500) },
+  );
+});
+
+Deno.test("LineEncoder puts short lines into blocks of at most 16 KiB, and long ones nowhere else", () => {
+  const encoder = new LineEncoder();
+  const blocks = new Map<ArrayBufferLike, number>();
+  for (let i = 0; i < 10_000; i++) {
+    const line = encoder.encode("x", { i, text: "é".repeat(i % 300) }, Infinity);
+    encoder.keep(line);
+    blocks.set(line.buffer, (blocks.get(line.buffer) ?? 0) + line.length);
+  }
+  const sizes = [...blocks.keys()].map((block) => block.byteLength);
+  assertEquals(Math.max(...sizes), 16_384);
+  const used = [...blocks.values()].reduce((sum, bytes) => sum + bytes, 0);
+  assertEquals(used > 0.7 * sizes.reduce((sum, bytes) => sum + bytes, 0), true, `${used}`);
+  const long = encoder.encode("x", { text: "x".repeat(2000) }, Infinity);
+  assertEquals(long.buffer.byteLength, long.length);
+});
+
+Deno.test("LineEncoder refuses a line of more than maxLineBytes, and goes on", () => {
+  const encoder = new LineEncoder();
+  const text = '{"event":"abc","__dict__":{"é":1}}';
+  const bytes = utf8(text).length;
+  assertEquals(encoder.encode("abc", { "é": 1 }, bytes), utf8(`${text}\n`));
+  assertThrows(
+    () => encoder.encode("abc", { "é": 1 }, bytes - 1),
+    RangeError,
+    `"abc": its ${bytes} bytes exceed maxLineBytes ${bytes - 1}`,
+  );
+  assertEquals(encoder.encode("d", {}, bytes), utf8('{"event":"d","__dict__":{}}\n'));
 });

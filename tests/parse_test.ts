@@ -1,10 +1,19 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { parseLine } from "../parse.ts";
+import { parseLine, parseLines } from "../parse.ts";
 
 Deno.test("parseLine() reads keys with escapes as they are spelled, whatever was parsed before", () => {
   JSON.parse('{"a":[],"\\\\":0}');
   assertEquals(parseLine('{"a":1,"\\n":0}', true), { a: 1, "\n": 0 });
+});
+
+Deno.test("parseLines() reads each line as parseLine() does, and those with escaped keys apart", () => {
+  const lines = ['{"event":"a"}', '{"\\u0065vent":"b"}', ' {"event":"c"}\r', '{"\\u0078":["d"]}'];
+  for (const order of [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3], [0, 2], []]) {
+    const some = order.map((i) => lines[i]!);
+    const escaped = order.flatMap((i, place) => i % 2 === 1 ? [place] : []);
+    assertEquals(parseLines(some, escaped), order.map((i) => parseLine(lines[i]!, i % 2 === 1)));
+  }
 });
 
 Deno.test("parseLine() reads what JSON.stringify() writes, on both of its ways", () => {
