@@ -14,16 +14,20 @@ const CR = 0x0d;
 const BOM = new Uint8Array([0xef, 0xbb, 0xbf]);
 const NOTHING = new Uint8Array(0);
 
-/**
- * The buffer of a quiet stream, of a busy one, and of a busy one of which only a few lines fit into
- * that, in bytes. The first is what each of many idle connections costs. The second is a batch of
- * the writer, less than a segment of the loopback device (65,483 bytes), so that what is read at
- * once also travels on at once. With the third, most of a read is not the rest of one line; it lasts
- * for as long as reads fill it.
- */
+/** The buffer at first, in bytes: what each of many idle connections costs. */
 const MIN_BUFFER_BYTES = 256;
-const MAX_BUFFER_BYTES = 65_280;
-const MAX_LONG_BUFFER_BYTES = 4 * MAX_BUFFER_BYTES;
+
+/** The most that stays when a read has not filled it. */
+const MAX_KEPT_BYTES = 65_536;
+
+/**
+ * The most for as long as reads fill it: as much as a writer hands over at once, and a little less
+ * than two segments of the loopback device (65,483 bytes each), so that what is read at once also
+ * travels on at once. Where only a few lines fit into that, twice as much, or most of a read would
+ * be the rest of one line.
+ */
+const MAX_BUFFER_BYTES = 130_560;
+const MAX_LONG_BUFFER_BYTES = 2 * MAX_BUFFER_BYTES;
 
 /** Options of {@link LineSplitter}. */
 export interface LineSplitterOptions {
@@ -177,7 +181,7 @@ export class LineSplitter {
     }
     this.#buffer.set(chunk, this.#held);
     const lines = this.#take(chunk.length);
-    if (this.#held === 0 && needed > MAX_BUFFER_BYTES) this.#resize(MIN_BUFFER_BYTES);
+    if (this.#held === 0 && needed > MAX_KEPT_BYTES) this.#resize(MIN_BUFFER_BYTES);
     return lines;
   }
 
@@ -205,10 +209,10 @@ export class LineSplitter {
   #adapt(used: number): void {
     const size = this.#buffer.length;
     if (used === size) { // more is waiting, most likely
-      const most = 8 * this.#held > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
+      const most = 16 * this.#held > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
       if (size < most) this.#resize(Math.min(4 * size, most));
-    } else if (size > MAX_BUFFER_BYTES && 2 * this.#held <= MAX_BUFFER_BYTES) {
-      this.#resize(MAX_BUFFER_BYTES);
+    } else if (size > MAX_KEPT_BYTES && 2 * this.#held <= MAX_KEPT_BYTES) {
+      this.#resize(MAX_KEPT_BYTES);
     } else if (size > MIN_BUFFER_BYTES && 8 * used < size) {
       this.#resize(MIN_BUFFER_BYTES);
     }

@@ -78,21 +78,21 @@ Deno.test("OutboundQueue.batch() joins small blocks into one write", () => {
 });
 
 Deno.test("OutboundQueue.batch() gives at most MAX_BATCH_BYTES, and as much as fits", () => {
-  assertEquals(MAX_BATCH_BYTES, 65_536);
+  assertEquals(MAX_BATCH_BYTES, 131_072);
   const queue = new OutboundQueue(Infinity);
-  queue.offer(line(200_000));
+  queue.offer(line(400_000));
   const sizes: number[] = [];
   while (queue.bytes > 0) {
     sizes.push(queue.batch().length);
     queue.consume(queue.batch().length);
   }
-  assertEquals(sizes, [65_536, 65_536, 65_536, 200_000 - 3 * 65_536]);
+  assertEquals(sizes, [131_072, 131_072, 131_072, 400_000 - 3 * 131_072]);
 
-  for (let i = 0; i < 4; i++) queue.offer(line(20_000));
-  assertEquals(queue.batch().length, 60_000);
+  for (let i = 0; i < 4; i++) queue.offer(line(40_000));
+  assertEquals(queue.batch().length, 120_000);
   drain(queue);
-  for (const length of [20_000, 20_000, 25_536, 1]) queue.offer(line(length));
-  assertEquals(queue.batch().length, 65_536);
+  for (const length of [40_000, 40_000, 51_072, 1]) queue.offer(line(length));
+  assertEquals(queue.batch().length, 131_072);
 });
 
 Deno.test("OutboundQueue.batch() gives a block that is alone without copying it", () => {
@@ -186,7 +186,7 @@ Deno.test("OutboundQueue.cut() keeps the rest of a line that has been begun", ()
 
 Deno.test("OutboundQueue.cut() keeps what is being written, up to the end of its last line", () => {
   const queue = new OutboundQueue(Infinity);
-  const lines = "0123456789\n".repeat(10_000);
+  const lines = "0123456789\n".repeat(20_000);
   queue.offer(utf8(lines));
   const batch = textOf(queue.batch());
   const { bytes, lines: dropped } = queue.cut();
@@ -194,18 +194,18 @@ Deno.test("OutboundQueue.cut() keeps what is being written, up to the end of its
   // The write of the batch ends only now, and it may have taken all of it.
   queue.consume(batch.length);
   const written = batch + textOf(drain(queue));
-  assertEquals(written, `${"0123456789\n".repeat(Math.ceil(65_536 / 11))}last\n`);
-  assertEquals([bytes, dropped], [lines.length - (written.length - 5), 10_000 - 5958]);
+  assertEquals(written, `${"0123456789\n".repeat(Math.ceil(131_072 / 11))}last\n`);
+  assertEquals([bytes, dropped], [lines.length - (written.length - 5), 20_000 - 11_916]);
 });
 
 Deno.test("OutboundQueue.cut() leaves a queue whose next batch is never empty", () => {
   const queue = new OutboundQueue(Infinity);
-  const block = concat([line(65_536), line(65_536)]);
+  const block = concat([line(131_072), line(131_072)]);
   queue.offer(block);
   queue.consume(queue.batch().length);
-  assertEquals(queue.cut(), { lines: 1, bytes: 65_536 });
-  queue.append(line(70_000));
-  assertEquals(queue.batch().length, 65_536);
+  assertEquals(queue.cut(), { lines: 1, bytes: 131_072 });
+  queue.append(line(140_000));
+  assertEquals(queue.batch().length, 131_072);
 });
 
 Deno.test("OutboundQueue never changes a block, which other queues share", () => {
@@ -229,7 +229,7 @@ type Step =
 const lengths = fc.array(
   fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: 1, max: 40 }) },
-    { weight: 1, arbitrary: fc.constantFrom(1000, 30_000, 65_535, 65_536, 65_537) },
+    { weight: 1, arbitrary: fc.constantFrom(1000, 30_000, 131_071, 131_072, 131_073) },
   ),
   { minLength: 1, maxLength: 3 },
 );
