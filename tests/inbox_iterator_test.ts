@@ -142,8 +142,11 @@ async function record(
     else if (step === "throw") note(iterator.throw(new RangeError(`${calls.length}`)));
     else if (step === "push") inbox.push([pushed++], 1);
     else if (step === "end") inbox.end();
-    else if (step === "claim" && isFree(inbox)) claim = inbox.claim("another reader");
-    else if (step === "release") {
+    else if (step === "claim") {
+      // An iterator that has nothing to wait for may be at its end a little earlier.
+      await turn();
+      if (isFree(inbox)) claim = inbox.claim("another reader");
+    } else if (step === "release") {
       claim?.[Symbol.dispose]();
       claim = null;
     } else await turn();
