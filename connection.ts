@@ -371,7 +371,7 @@ export class EbsocketConnection {
 
   /** Begins to close, and tells the peer why, if it could not know. */
   #tell(reason: CloseReason, detail: string): void {
-    const line = encodeClose(reason, detail);
+    const line = encodeClose({ reason, detail });
     if (line && this.#sink) this.#startedWriter().append(line);
     this.#beginClosing(reason, detail);
   }

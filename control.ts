@@ -38,15 +38,35 @@ const IS_ANNOUNCED: Readonly<Record<CloseReason, boolean>> = {
 
 const encoder = new TextEncoder();
 
+/** The longest time that a peer can ask for before the next attempt, in milliseconds: an hour. */
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
+/** What a `close` line says. */
+export interface Farewell {
+  /** Why the peer closes. */
+  readonly reason: CloseReason;
+  /** One sentence for a person, or nothing. */
+  readonly detail: string;
+  /** How long to wait before connecting again, in milliseconds, if the peer asks for that. */
+  readonly retryAfterMs?: number;
+}
+
 /** The line that tells a peer why it is being closed, or `null` if it is not told. */
-export function encodeClose(reason: CloseReason, detail: string): Uint8Array | null {
+export function encodeClose(
+  { reason, detail, retryAfterMs }: Farewell,
+): Uint8Array | null {
   if (!IS_ANNOUNCED[reason]) return null;
-  const line = detail ? { control: "close", reason, detail } : { control: "close", reason };
+  const line = {
+    control: "close",
+    reason,
+    detail: detail || undefined,
+    retry_after_ms: retryAfterMs,
+  };
   return encoder.encode(`${encodeJson(line)}\n`);
 }
 
 /** Why the peer says that it closes, if that is what `line` says. Trusts nothing in it. */
-export function decodeClose(line: ControlLine): { reason: CloseReason; detail: string } | null {
+export function decodeClose(line: ControlLine): Farewell | null {
   if (line.control !== "close") return null;
   const { reason } = line;
   if (typeof reason !== "string" || !isCloseReason(reason)) {
@@ -56,7 +76,13 @@ export function decodeClose(line: ControlLine): { reason: CloseReason; detail: s
     return { reason: "eof", detail: `the peer gave the unknown reason ${shown}` };
   }
   const detail = typeof line.detail === "string" ? line.detail : "";
-  return { reason, detail: printable(detail.slice(0, 2 * MAX_QUOTE).toWellFormed()) };
+  const wait = line.retry_after_ms;
+  const isSound = Number.isSafeInteger(wait) && wait as number >= 0;
+  return {
+    reason,
+    detail: printable(detail.slice(0, 2 * MAX_QUOTE).toWellFormed()),
+    ...(isSound && { retryAfterMs: Math.min(wait as number, MAX_RETRY_AFTER_MS) }),
+  };
 }
 
 function isCloseReason(text: string): text is CloseReason {

@@ -34,16 +34,16 @@ function parse(text: string): ControlLine {
 }
 
 Deno.test("encodeClose() writes a line for each reason that the peer cannot know, and no other", () => {
-  const told = ALL.filter((reason) => encodeClose(reason, "why") !== null);
+  const told = ALL.filter((reason) => encodeClose({ reason, detail: "why" }) !== null);
   assertEquals(told, ANNOUNCED);
   for (const reason of told) {
-    const line = textOf(encodeClose(reason, "why")!);
+    const line = textOf(encodeClose({ reason, detail: "why" })!);
     assertEquals(line, `{"control":"close","reason":"${reason}","detail":"why"}\n`);
   }
 });
 
 Deno.test("encodeClose() leaves an empty detail out", () => {
-  const line = encodeClose("shutdown", "")!;
+  const line = encodeClose({ reason: "shutdown", detail: "" })!;
   assertEquals(textOf(line), '{"control":"close","reason":"shutdown"}\n');
 });
 
@@ -51,7 +51,7 @@ Deno.test("encodeClose() writes one line that is valid, whatever the detail", ()
   const validator = new LineValidator();
   fc.assert(
     fc.property(fc.constantFrom(...ANNOUNCED), anyText(20), (reason, detail) => {
-      const line = encodeClose(reason, detail)!;
+      const line = encodeClose({ reason, detail })!;
       assertEquals(validator.open(line).validate(0), "control");
       assertEquals(validator.end, line.length - 1);
     }),
@@ -60,7 +60,7 @@ Deno.test("encodeClose() writes one line that is valid, whatever the detail", ()
 });
 
 Deno.test("encodeClose() leaves no line separator raw", () => {
-  const line = textOf(encodeClose("shutdown", "a\nb\r\u0085\u2028\u2029")!);
+  const line = textOf(encodeClose({ reason: "shutdown", detail: "a\nb\r\u0085\u2028\u2029" })!);
   const separators = ["\r", "\u0085", "\u2028", "\u2029"];
   assertEquals(separators.filter((separator) => line.includes(separator)), []);
   assertEquals(line.indexOf("\n"), line.length - 1);
@@ -69,7 +69,7 @@ Deno.test("encodeClose() leaves no line separator raw", () => {
 Deno.test("decodeClose() gives back what encodeClose() wrote", () => {
   for (const reason of ANNOUNCED) {
     for (const detail of ["", "too much"]) {
-      const line = parse(textOf(encodeClose(reason, detail)!));
+      const line = parse(textOf(encodeClose({ reason, detail })!));
       assertEquals(decodeClose(line), { reason, detail });
     }
   }

@@ -104,7 +104,9 @@ Deno.test("PROTOCOL.md lists every close reason, and says which of them are told
   const reasons = Array.from(union.matchAll(/"([\w-]+)"/g), ([, reason]) => reason!);
   assertEquals(reasons.length >= 16, true);
   assertEquals(rows.map(([reason]) => code(reason)).sort(), reasons.sort());
-  const told = rows.map(([reason]) => encodeClose(code(reason) as CloseReason, "") !== null);
+  const told = rows.map(([reason]) =>
+    encodeClose({ reason: code(reason) as CloseReason, detail: "" }) !== null
+  );
   assertEquals(rows.map(([, told]) => told), told.map((isTold) => isTold ? "yes" : "no"));
   assertEquals(rows.every(([, , meaning]) => meaning !== ""), true);
 });
