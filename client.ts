@@ -25,7 +25,7 @@
 import { type Address, checkAddress, formatAddress } from "./address.ts";
 import { LineEncoder } from "./codec.ts";
 import {
-  checkConnectionOptions,
+  ConnectionLimits,
   type ConnectionOptions,
   type EbsocketConnection,
   openConnection,
@@ -109,7 +109,7 @@ const ROOM = Promise.resolve();
  * ```
  */
 export class EbsocketClient<M extends object = OpenEvents> {
-  readonly #limits: Required<ConnectionOptions>;
+  readonly #limits: ConnectionLimits;
   readonly #decoder: BlockDecoder;
   readonly #encoder = new LineEncoder();
   readonly #inbox: Inbox<EventOf<M>>;
@@ -123,7 +123,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(options: ClientOptions = {}) {
-    this.#limits = checkConnectionOptions(options);
+    this.#limits = new ConnectionLimits(options);
     this.#decoder = new BlockDecoder(options.maxDepth);
     this.#inbox = new Inbox(options, () => this.#connection?.resume());
   }
@@ -221,7 +221,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
         events.push(line as unknown as EventOf<M>);
       } else {
         const close = decodeClose(line);
-        if (close) connection.announce(close.reason, close.detail);
+        if (close) connection.announce(close);
       }
     }
     this.#inbox.push(events, lines.bytes.length);

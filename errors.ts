@@ -22,7 +22,7 @@
  * | `aborted` | this side broke it, without sending what was queued |
  * | `shutdown` | the server is going away |
  * | `slow-consumer` | the peer read too slowly and its queue was full |
- * | `idle-timeout` | the peer gave no sign of life, or took no bytes, for too long |
+ * | `idle-timeout` | the peer gave no sign of life, took no bytes, or finished no line, for too long |
  * | `line-too-long` | a line was longer than the limit |
  * | `too-deep` | a line nested objects or arrays deeper than the limit |
  * | `bad-utf8` | a line was not UTF-8 |
@@ -50,12 +50,18 @@ export type CloseReason =
   | "too-many-clients"
   | "rate-limited";
 
-/** How a connection ended, and what it could not deliver. */
-export interface CloseInfo {
-  /** Why it ended. */
+/** Why a connection ends, as one side tells the other. */
+export interface Farewell {
+  /** Why it ends. */
   readonly reason: CloseReason;
   /** One sentence for a person, empty where the reason says it all. */
   readonly detail: string;
+  /** How long the peer asks to stay away before connecting again, in milliseconds, if it does. */
+  readonly retryAfterMs?: number;
+}
+
+/** How a connection ended, and what it could not deliver. */
+export interface CloseInfo extends Farewell {
   /**
    * Lines that were meant for the peer and, as far as is known, never handed to the operating system
    * whole. Lines that it has taken may still have been lost on their way.

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { OutboundQueue } from "./outbound.ts";
+import { OutboundQueue, type PendingTotal } from "./outbound.ts";
 
 /** Where a writer writes to. */
 export interface WriteTarget {
@@ -29,7 +29,6 @@ export class Writer<Owner> {
   /** What was queued, less what was dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
-  #lastProgress = 0;
   #droppedLines = 0;
   #droppedBytes = 0;
   #wasCut = false;
@@ -47,9 +46,10 @@ export class Writer<Owner> {
     maxPendingBytes: number,
     owner: Owner,
     onIdle: (owner: Owner, error: unknown) => void,
+    total: PendingTotal | null = null,
   ) {
     this.#target = target;
-    this.#queue = new OutboundQueue(maxPendingBytes);
+    this.#queue = new OutboundQueue(maxPendingBytes, total);
     this.#owner = owner;
     this.#onIdle = onIdle;
   }
@@ -67,14 +67,6 @@ export class Writer<Owner> {
   /** How many bytes have been written. */
   get bytesWritten(): number {
     return this.#bytesWritten;
-  }
-
-  /**
-   * When the last write ended that left something to write, or the first of those that wait was
-   * queued, by `performance.now()`.
-   */
-  get lastProgress(): number {
-    return this.#lastProgress;
   }
 
   /**
@@ -124,6 +116,7 @@ export class Writer<Owner> {
   /** Writes nothing more, and lets nobody wait any longer. */
   stop(): void {
     this.#stopped = true;
+    this.#queue.abandon();
     this.#releaseWaiters();
   }
 
@@ -154,11 +147,7 @@ export class Writer<Owner> {
   #schedule(): void {
     if (this.busy) return;
     this.#scheduled = true;
-    if (scheduled.push(this) === 1) {
-      queueMicrotask(runScheduled);
-      turnStart = performance.now();
-    }
-    this.#lastProgress = turnStart;
+    if (scheduled.push(this) === 1) queueMicrotask(runScheduled);
   }
 
   /** Writes until nothing waits. */
@@ -171,7 +160,6 @@ export class Writer<Owner> {
         const written = await this.#target.write(this.#queue.batch());
         this.#queue.consume(written);
         this.#bytesWritten += written;
-        if (this.#queue.bytes > 0) this.#lastProgress = performance.now();
         if (this.#room || this.#flushes) this.#releaseWaiters();
       }
     } catch (error) {
@@ -198,8 +186,6 @@ export class Writer<Owner> {
 
 /** The writers to start when the current turn is over, with all that the turn has queued. */
 let scheduled: { run(): Promise<void> }[] = [];
-/** When the first of them was. */
-let turnStart = 0;
 
 function runScheduled(): void {
   const writers = scheduled;
