@@ -50,8 +50,8 @@ export class Lifeline {
   #unfinished = 0;
   #bytesIn = 0;
   #bytesOut = 0;
-  /** How often the peer promised to send something; it owes us nothing if it did not. */
-  #promised = Infinity;
+  /** How often the peer promised to send something; 0 if it did not. */
+  #promised = 0;
 
   /** For how long the peer has taken nothing of what waits for it. */
   get standstill(): number {
@@ -82,7 +82,8 @@ export class Lifeline {
 
     if (this.#stuck >= deadlines.writeTimeout) return "stuck";
     if (this.#unfinished >= deadlines.lineTimeout) return "unfinished";
-    if (this.#silent >= this.#promised + deadlines.keepAliveTimeout) return "silent";
+    const owes = this.#promised > 0;
+    if (owes && this.#silent >= this.#promised + deadlines.keepAliveTimeout) return "silent";
     return this.#quiet >= deadlines.keepAliveInterval ? "send" : "fine";
   }
 }

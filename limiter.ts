@@ -83,7 +83,7 @@ export class Limiter<Client> {
     );
     if (seconds === 0) return "within";
     const now = performance.now();
-    const paidAt = Math.max(this.#paidAt.get(client) ?? 0, now - BURST_MS) + 1000 * seconds;
+    const paidAt = Math.max(this.#paidAt.get(client) ?? -Infinity, now - BURST_MS) + 1000 * seconds;
     this.#paidAt.set(client, paidAt);
     if (paidAt - now > FAR_OVER_MS) return "far over";
     if (paidAt <= now) return "within";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
-import { MAX_BATCH_BYTES, OutboundQueue } from "../outbound.ts";
+import { MAX_BATCH_BYTES, OutboundQueue, PendingTotal } from "../outbound.ts";
 import { textOf, utf8 } from "./support/bytes.ts";
 import { fuzzRuns } from "./support/lines.ts";
 
@@ -366,4 +366,67 @@ Deno.test("OutboundQueue.cut() leaves whole lines only, after any partial write 
       }
     }
   }
+});
+
+Deno.test("PendingTotal counts what queues share once, from the first to the last of them", () => {
+  const total = new PendingTotal(Infinity, () => {});
+  const queues = [1, 2, 3].map(() => new OutboundQueue(1000, total));
+  const shared = line(100);
+  for (const queue of queues) queue.offer(shared);
+  assertEquals(total.bytes, 100);
+  queues[0]!.offer(line(7));
+  assertEquals(total.bytes, 107);
+  drain(queues[1]!, 30);
+  queues[2]!.abandon();
+  queues[2]!.abandon();
+  assertEquals(total.bytes, 107);
+  drain(queues[0]!);
+  assertEquals(total.bytes, 0);
+});
+
+Deno.test("PendingTotal is zero when nothing waits, whatever was queued, joined, written and cut", () => {
+  const action = fc.oneof(
+    fc.record({ do: fc.constant("offer" as const), size: fc.integer({ min: 1, max: 50 }) }),
+    fc.record({ do: fc.constant("write" as const), size: fc.integer({ min: 1, max: 60 }) }),
+    fc.record({ do: fc.constant("cut" as const), size: fc.constant(0) }),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(2), action)), (actions) => {
+      const total = new PendingTotal(Infinity, () => {});
+      const queues = [0, 1, 2].map(() => new OutboundQueue(Infinity, total));
+      for (const [which, { do: what, size }] of actions) {
+        const queue = queues[which]!;
+        if (what === "offer") {
+          const lines = line(size);
+          for (const each of queues.slice(which)) each.offer(lines);
+        } else if (what === "cut") {
+          queue.cut();
+        } else if (queue.bytes > 0) {
+          queue.consume(Math.min(size, queue.batch().length));
+        }
+        const all = queues.reduce((sum, { bytes }) => sum + bytes, 0);
+        assertEquals(total.bytes >= 0 && (all > 0) === (total.bytes > 0), true);
+      }
+      for (const [i, queue] of queues.entries()) i === 0 ? queue.abandon() : drain(queue);
+      assertEquals(total.bytes, 0);
+    }),
+    { numRuns: fuzzRuns(500) },
+  );
+});
+
+Deno.test("PendingTotal tells of an excess once a turn", async () => {
+  let told = 0;
+  const total = new PendingTotal(10, () => told++);
+  const queue = new OutboundQueue(Infinity, total);
+  queue.offer(line(10));
+  await Promise.resolve();
+  assertEquals(told, 0);
+  queue.offer(line(1));
+  queue.offer(line(1));
+  assertEquals(told, 0);
+  await Promise.resolve();
+  assertEquals(told, 1);
+  queue.offer(line(1));
+  await Promise.resolve();
+  assertEquals(told, 2);
 });

@@ -1,0 +1,68 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { Limiter, type RateOptions } from "../limiter.ts";
+import { soon } from "./support/waiting.ts";
+
+function setUp(options: RateOptions) {
+  const released: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const limiter = new Limiter<string>(options, (client) => {
+    released.push(client);
+    resolve();
+  });
+  const send = (client: string, events: number, bytes = 0, others = 0) =>
+    limiter.spend(client, { lines: events + others, events, bytes });
+  return { limiter, send, released, anyReleased: promise };
+}
+
+Deno.test("Limiter without limits lets every client send as much as it likes", () => {
+  const { send } = setUp({});
+  assertEquals(send("a", 1e9, 1e12), "within");
+});
+
+Deno.test("Limiter lets one second's worth come at once, and holds who sends more", async () => {
+  const { limiter, send, released, anyReleased } = setUp({ maxEventsPerSecond: 100 });
+  assertEquals(send("a", 100), "within");
+  assertEquals(limiter.holds("a"), false);
+  assertEquals(send("a", 1), "over");
+  assertEquals([limiter.holds("a"), limiter.holds("b")], [true, false]);
+  assertEquals(send("b", 100), "within");
+  await soon(anyReleased, "the release of a");
+  assertEquals([released, limiter.holds("a")], [["a"], false]);
+});
+
+Deno.test("Limiter holds a client for as long as its excess is worth", async () => {
+  const { send, anyReleased } = setUp({ maxBytesPerSecond: 1000 });
+  const start = performance.now();
+  assertEquals(send("a", 1, 1300), "over");
+  await soon(anyReleased, "the release of a");
+  assertEquals(performance.now() - start >= 290, true);
+});
+
+Deno.test("Limiter says who is far over: more than ten seconds' worth has come", () => {
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  assertEquals(send("a", 105), "over");
+  assertEquals(send("a", 10), "far over");
+  limiter.forget("a");
+});
+
+Deno.test("Limiter counts lines that are no events, where there are more of them", () => {
+  const { limiter, send } = setUp({});
+  assertEquals(send("a", 100_000, 0, 100_000), "within");
+  assertEquals(send("b", 0, 0, 100), "within");
+  assertEquals(send("b", 0, 0, 5), "over");
+  assertEquals(send("c", 0, 0, 10_000), "far over");
+  for (const client of ["a", "b", "c"]) limiter.forget(client);
+});
+
+Deno.test("Limiter.forget() forgets what a client has sent, and never releases it", () => {
+  const { limiter, send, released } = setUp({ maxEventsPerSecond: 1 });
+  assertEquals(send("a", 5), "over");
+  limiter.forget("a"); // a timer that went on would be reported as a leak
+  assertEquals([limiter.holds("a"), send("a", 1), released], [false, "within", []]);
+});
+
+Deno.test("Limiter refuses limits out of range", () => {
+  assertThrows(() => setUp({ maxEventsPerSecond: 0 }), RangeError, "maxEventsPerSecond");
+  assertThrows(() => setUp({ maxBytesPerSecond: 0.5 }), RangeError, "maxBytesPerSecond");
+});
