@@ -18,6 +18,12 @@ import type { Hello } from "./greeting.ts";
 import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { PendingTotal } from "./outbound.ts";
 
+/** How much may wait for all clients together by default, in bytes. */
+export const DEFAULT_MAX_TOTAL_PENDING_BYTES = 536_870_912;
+
+/** How long a client may take to show its token by default, in milliseconds. */
+export const DEFAULT_HELLO_TIMEOUT = 5000;
+
 /** The longest token, in bytes. */
 const MAX_TOKEN_BYTES = 1024;
 
@@ -115,10 +121,10 @@ export class Admission {
     this.#maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
     const perAddress = options.maxClientsPerAddress ?? Infinity;
     this.#maxPerAddress = checkLimit("maxClientsPerAddress", perAddress, 1);
-    const total = options.maxTotalPendingBytes ?? 536_870_912;
+    const total = options.maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES;
     this.#maxTotal = checkLimit("maxTotalPendingBytes", total, 1);
     this.#token = checkToken(options.token);
-    const helloTimeout = options.helloTimeout ?? 5000;
+    const helloTimeout = options.helloTimeout ?? DEFAULT_HELLO_TIMEOUT;
     this.#helloTimeout = checkLimit("helloTimeout", helloTimeout, 1, MAX_TIMER_MS);
     this.shutdownTimeout = checkLimit("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
     this.#retryAfter = checkLimit("retryAfter", options.retryAfter ?? 0, 0, MAX_TIMER_MS);

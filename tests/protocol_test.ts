@@ -1,10 +1,12 @@
 // PROTOCOL.md says what the code does: its tables are read here, row by row.
 
 import { assertEquals } from "@std/assert/equals";
+import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../admission.ts";
 import { ConnectionLimits } from "../connection.ts";
-import { encodeClose } from "../control.ts";
+import { decodeClose, encodeClose } from "../control.ts";
 import type { CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
+import { decodeAck, decodeHello, decodeWelcome } from "../greeting.ts";
 import { MAX_BATCH_BYTES } from "../outbound.ts";
 import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../validate.ts";
 import { raw, utf8, withNewline } from "./support/bytes.ts";
@@ -128,19 +130,29 @@ Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
 
 Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
   const limits = table("## Limits").map(([, limit]) => Number(code(limit)));
-  const { maxLineBytes, maxPendingBytes } = new ConnectionLimits({});
+  const { maxLineBytes, maxPendingBytes, writeTimeout, lineTimeout } = new ConnectionLimits({});
   assertEquals(limits, [
     maxLineBytes,
     DEFAULT_MAX_DEPTH,
     MAX_NAME_BYTES,
     maxPendingBytes,
+    DEFAULT_MAX_TOTAL_PENDING_BYTES,
     MAX_BATCH_BYTES,
+    writeTimeout,
+    lineTimeout,
+    DEFAULT_HELLO_TIMEOUT,
   ]);
   assertEquals(new LineSplitter().maxLineBytes, maxLineBytes);
 });
 
 Deno.test("PROTOCOL.md shows lines in its text that are what it says", () => {
-  const examples = Array.from(protocol.matchAll(/^`(\{.*\})` is/gm), ([, line]) => line!);
+  const examples = Array.from(protocol.matchAll(/^`(\{.*\})`/gm), ([, line]) => line!);
   const kinds = examples.map((line) => receive(utf8(`${line}\n`))[0]);
-  assertEquals(kinds, ["event", "control"]);
+  assertEquals(kinds, ["event", "control", "control", "control", "control"]);
+  const [close, hello, welcome, ack] = examples.slice(1).map((line) => JSON.parse(line));
+  assertEquals(decodeClose(close), { reason: "bad-json", detail: "…" });
+  assertEquals(decodeHello(hello), { token: "s3cret", keepAliveMs: 25_000, ack: true });
+  const limits = { maxLineBytes: 1_048_576 };
+  assertEquals(decodeWelcome(welcome), { id: "c7", keepAliveMs: 25_000, ack: true, limits });
+  assertEquals(decodeAck(ack), 12);
 });
