@@ -37,9 +37,10 @@ export function unwatch(it: Watched): void {
 }
 
 function goRound(): void {
-  // Whole numbers only: a fraction for each of ten thousand connections is an allocation each.
+  // No allocation for each of ten thousand connections, or memory is collected where nothing goes
+  // on: whole numbers only, since fractions are objects, and no iterator with a result for each.
   const now = Math.round(performance.now());
   const elapsed = now - last;
   last = now;
-  for (const it of watched) it.tick(elapsed);
+  watched.forEach((it) => it.tick(elapsed));
 }
