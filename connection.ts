@@ -15,6 +15,7 @@ import {
   type CloseInfo,
   type CloseReason,
   ConnectionClosedError,
+  type Farewell,
   type FramingError,
 } from "./errors.ts";
 import { checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
@@ -126,7 +127,7 @@ export class EbsocketConnection {
   #reason: CloseReason = "aborted";
   #detail = "";
   /** The reason that the peer gave in a `close` line. */
-  #announced: { reason: CloseReason; detail: string } | null = null;
+  #announced: Farewell | null = null;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #info: CloseInfo | null = null;
   /** Made for whoever asks first. */
@@ -176,6 +177,11 @@ export class EbsocketConnection {
   /** How many bytes the operating system has taken for the peer. */
   get bytesOut(): number {
     return this.#writer?.bytesWritten ?? 0;
+  }
+
+  /** How many bytes the peer may have got: also those of a write under way, or of one that failed. */
+  get bytesGiven(): number {
+    return this.#writer?.bytesGiven ?? 0;
   }
 
   /**
@@ -328,9 +334,9 @@ export class EbsocketConnection {
     if (fault) this.close(fault.code, fault.message);
   }
 
-  /** Notes the reason that the peer gave in a `close` line; it counts when the stream then ends. */
-  announce(reason: CloseReason, detail: string): void {
-    this.#announced ??= { reason, detail };
+  /** Notes what the peer said in a `close` line; it counts when the stream then ends. */
+  announce(farewell: Farewell): void {
+    this.#announced ??= farewell;
   }
 
   // Ending
@@ -459,11 +465,9 @@ export class EbsocketConnection {
     const unsent = this.#writer?.unsent() ?? { lines: 0, bytes: 0 };
     // Where the peer broke off, the reason that it gave before says more than how it did.
     const isTheirs = this.#reason === "eof" || this.#reason === "reset";
-    const { reason, detail } = isTheirs && this.#announced ||
-      { reason: this.#reason, detail: this.#detail };
+    const farewell = isTheirs && this.#announced || { reason: this.#reason, detail: this.#detail };
     const info: CloseInfo = {
-      reason,
-      detail,
+      ...farewell,
       unsentLines: unsent.lines,
       unsentBytes: unsent.bytes,
     };

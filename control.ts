@@ -6,7 +6,7 @@
  */
 
 import { encodeJson } from "./codec.ts";
-import type { CloseReason } from "./errors.ts";
+import type { CloseReason, Farewell } from "./errors.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
 
 /** A control line: `control` says what it is, the other members depend on that. */
@@ -40,16 +40,6 @@ const encoder = new TextEncoder();
 
 /** The longest time that a peer can ask for before the next attempt, in milliseconds: an hour. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
-
-/** What a `close` line says. */
-export interface Farewell {
-  /** Why the peer closes. */
-  readonly reason: CloseReason;
-  /** One sentence for a person, or nothing. */
-  readonly detail: string;
-  /** How long to wait before connecting again, in milliseconds, if the peer asks for that. */
-  readonly retryAfterMs?: number;
-}
 
 /** The line that tells a peer why it is being closed, or `null` if it is not told. */
 export function encodeClose(

@@ -22,7 +22,7 @@
  * | `aborted` | this side broke it, without sending what was queued |
  * | `shutdown` | the server is going away |
  * | `slow-consumer` | the peer read too slowly and its queue was full |
- * | `idle-timeout` | the peer gave no sign of life, or took no bytes, for too long |
+ * | `idle-timeout` | the peer gave no sign of life, took no bytes, or finished no line, for too long |
  * | `line-too-long` | a line was longer than the limit |
  * | `too-deep` | a line nested objects or arrays deeper than the limit |
  * | `bad-utf8` | a line was not UTF-8 |
@@ -50,12 +50,18 @@ export type CloseReason =
   | "too-many-clients"
   | "rate-limited";
 
-/** How a connection ended, and what it could not deliver. */
-export interface CloseInfo {
-  /** Why it ended. */
+/** Why a connection ends, as one side tells the other. */
+export interface Farewell {
+  /** Why it ends. */
   readonly reason: CloseReason;
   /** One sentence for a person, empty where the reason says it all. */
   readonly detail: string;
+  /** How long the peer asks to stay away before connecting again, in milliseconds, if it does. */
+  readonly retryAfterMs?: number;
+}
+
+/** How a connection ended, and what it could not deliver. */
+export interface CloseInfo extends Farewell {
   /**
    * Lines that were meant for the peer and, as far as is known, never handed to the operating system
    * whole. Lines that it has taken may still have been lost on their way.
@@ -113,11 +119,36 @@ export class EventFormatError extends EbsocketError {
   }
 }
 
-/** A connection could not be made; `cause` holds what the operating system said. */
+/** Options of a {@link ConnectError}. */
+export interface ConnectErrorOptions extends ErrorOptions {
+  /** Why the server closed the connection, if it did. */
+  readonly reason?: CloseReason;
+}
+
+/**
+ * A connection could not be made; `cause` holds what the operating system said.
+ *
+ * @example Tell a wrong token from a server that is not there
+ * ```ts
+ * import { ConnectError, EbsocketClient } from "@ebsockets/relay";
+ *
+ * const client = new EbsocketClient({ token: "not the right one" });
+ * try {
+ *   await client.connectTo(["127.0.0.1", 1]);
+ * } catch (error) {
+ *   if (!(error instanceof ConnectError)) throw error;
+ *   console.log(error.reason === "unauthorized" ? "Wrong token" : error.message);
+ * }
+ * ```
+ */
 export class ConnectError extends EbsocketError {
+  /** Why the server closed the connection, such as `unauthorized`; unset if it did not answer. */
+  readonly reason?: CloseReason;
+
   /** Makes a connect error with the code `connect-failed`. */
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options: ConnectErrorOptions = {}) {
     super("connect-failed", message, options);
+    if (options.reason !== undefined) this.reason = options.reason;
   }
 }
 

@@ -258,5 +258,5 @@ export class Relay {
 /** Takes note of what a client says to the relay alone. What it does not know, it ignores. */
 function onControl(source: EbsocketConnection, line: string, hasEscapedKey: boolean): void {
   const close = decodeClose(parseLine(line, hasEscapedKey) as ControlLine);
-  if (close) source.announce(close.reason, close.detail);
+  if (close) source.announce(close);
 }

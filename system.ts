@@ -142,7 +142,7 @@ export class EbsocketSystem<M extends object = OpenEvents> {
         notices.push({ type: "event", event: line as unknown as ReceivedEvent<M> });
       } else {
         const close = decodeClose(line);
-        if (close) connection.announce(close.reason, close.detail);
+        if (close) connection.announce(close);
       }
     }
     this.#inbox.push(notices, lines.bytes.length);

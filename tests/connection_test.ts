@@ -157,7 +157,7 @@ Deno.test("EbsocketConnection prefers the reason that the peer gave to how the n
     duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
     connection.send(bytes("one\n"));
     await until(() => !connection.open);
-    connection.announce("slow-consumer", "too slow");
+    connection.announce({ reason: "slow-consumer", detail: "too slow" });
     duplex.receive(end);
     const { reason, detail, unsentLines } = await connection.closed;
     assertEquals([reason, detail, unsentLines], ["slow-consumer", "too slow", 1]);
@@ -331,7 +331,7 @@ Deno.test("EbsocketConnection.flush() resolves once all is written, and rejects 
 
 Deno.test("EbsocketConnection.announce() gives the reason for the end that follows", async () => {
   const { connection, duplex } = setUp();
-  connection.announce("shutdown", "maintenance");
+  connection.announce({ reason: "shutdown", detail: "maintenance" });
   duplex.receive(null);
   assertEquals(await connection.closed, { ...CLEAN, reason: "shutdown", detail: "maintenance" });
   assertEquals(duplex.written, "");

@@ -1,0 +1,59 @@
+/**
+ * Owns the options of a client, and their check. Must not know what they are for.
+ *
+ * @module
+ */
+
+import { checkConnectionOptions, type ConnectionOptions } from "./connection.ts";
+import { BlockDecoder } from "./decoder.ts";
+import type { InboxOptions } from "./inbox.ts";
+import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
+import type { SessionSettings } from "./session.ts";
+import { checkToken, type Token } from "./token.ts";
+
+/** Options of {@link EbsocketClient}. */
+export interface ClientOptions extends ConnectionOptions, InboxOptions {
+  /**
+   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   *
+   * @default {64}
+   */
+  readonly maxDepth?: number;
+  /**
+   * What proves to the server that the client may connect: 1 to 1,024 bytes, or a function that
+   * gives them and is called at every attempt. If it throws or rejects, the attempt fails.
+   */
+  readonly token?: Token;
+  /**
+   * Whether, and how, the client connects again by itself when its connection has ended.
+   *
+   * @default {false}
+   */
+  readonly reconnect?: boolean | ReconnectOptions;
+}
+
+/** The options of a client, checked, with their defaults. */
+export interface ClientSettings extends SessionSettings {
+  /** How persistently it connects again; `null` if it does not. */
+  readonly persistence: Persistence | null;
+}
+
+/**
+ * The options with their defaults.
+ *
+ * @throws {TypeError} If the token is no string.
+ * @throws {RangeError} If an option is out of its range.
+ */
+export function checkClientOptions(options: ClientOptions): ClientSettings {
+  const { token, reconnect = false } = options;
+  const persistence = reconnect === false
+    ? null
+    : checkReconnectOptions(reconnect === true ? {} : reconnect);
+  return {
+    limits: checkConnectionOptions(options),
+    decoder: new BlockDecoder(options.maxDepth),
+    token: token === undefined ? undefined : checkToken(token),
+    wantsAcks: persistence !== null,
+    persistence,
+  };
+}
