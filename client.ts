@@ -31,9 +31,8 @@ import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
 import { after, checkLimit } from "./limits.ts";
-import { Link, type LinkSink } from "./link.ts";
+import { Link } from "./link.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
-import { abortable } from "./waits.ts";
 
 export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
 export type { Address, ClientOptions, ClientStatus, ConnectionOptions, InboxOptions };
