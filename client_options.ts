@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkConnectionOptions, type ConnectionOptions } from "./connection.ts";
+import { ConnectionLimits, type ConnectionOptions } from "./connection.ts";
 import { BlockDecoder } from "./decoder.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
@@ -50,7 +50,7 @@ export function checkClientOptions(options: ClientOptions): ClientSettings {
     ? null
     : checkReconnectOptions(reconnect === true ? {} : reconnect);
   return {
-    limits: checkConnectionOptions(options),
+    limits: new ConnectionLimits(options),
     decoder: new BlockDecoder(options.maxDepth),
     token: token === undefined ? undefined : checkToken(token),
     wantsAcks: persistence !== null,

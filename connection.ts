@@ -18,8 +18,11 @@ import {
   type Farewell,
   type FramingError,
 } from "./errors.ts";
+import { type Deadlines, Lifeline } from "./lifeline.ts";
 import { checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
 import { type LineBlock, LineSplitter, type LineSplitterOptions } from "./splitter.ts";
+import { unwatch, watch } from "./watch.ts";
+import type { PendingTotal } from "./outbound.ts";
 import { Writer } from "./writer.ts";
 
 /** What a connection needs of a socket; `Deno.Conn` has it. */
@@ -58,21 +61,73 @@ export interface ConnectionOptions extends LineSplitterOptions {
    * @default {5_000}
    */
   readonly drainTimeout?: number;
+  /**
+   * After how long without sending anything an empty line is sent, in milliseconds, from 1, or
+   * `Infinity` for never. It keeps routers on the way from forgetting the connection, and is what
+   * the other side is promised. Proxies commonly give up after 60 s or more.
+   *
+   * @default {25_000}
+   */
+  readonly keepAliveInterval?: number;
+  /**
+   * How much later than it promised a peer may be heard of, in milliseconds, from 1, or `Infinity`.
+   * Then it is closed with `idle-timeout`. A peer that has promised nothing may be silent for ever.
+   *
+   * @default {20_000}
+   */
+  readonly keepAliveTimeout?: number;
+  /**
+   * For how long a peer may take no byte of what waits for it, in milliseconds, from 1, or
+   * `Infinity`. Then it is closed with `idle-timeout`.
+   *
+   * @default {30_000}
+   */
+  readonly writeTimeout?: number;
+  /**
+   * How long a line may take to arrive, in milliseconds, from 1, or `Infinity`. A peer that needs
+   * longer is closed with `idle-timeout`, so that none can hold a part of a line for ever.
+   *
+   * @default {60_000}
+   */
+  readonly lineTimeout?: number;
 }
 
-/**
- * The limits with their defaults.
- *
- * @throws {RangeError} If one is out of its range.
- */
-export function checkConnectionOptions(
-  { maxLineBytes, maxPendingBytes = 8_388_608, drainTimeout = 5000 }: ConnectionOptions,
-): Required<ConnectionOptions> {
-  return {
-    maxLineBytes: checkMaxLineBytes(maxLineBytes),
-    maxPendingBytes: checkLimit("maxPendingBytes", maxPendingBytes, 1),
-    drainTimeout: checkLimit("drainTimeout", drainTimeout, 1, MAX_TIMER_MS),
-  };
+/** The limits of a connection, all of them, and checked. */
+export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines {
+  readonly maxLineBytes: number;
+  readonly maxPendingBytes: number;
+  readonly drainTimeout: number;
+  readonly keepAliveInterval: number;
+  readonly keepAliveTimeout: number;
+  readonly writeTimeout: number;
+  readonly lineTimeout: number;
+  /** What all connections with these limits count together, if anything. */
+  readonly total: PendingTotal | null;
+
+  /**
+   * Fills in the defaults.
+   *
+   * @throws {RangeError} If a limit is out of its range.
+   */
+  constructor(options: ConnectionOptions, total: PendingTotal | null = null) {
+    this.maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
+    this.maxPendingBytes = checkLimit("maxPendingBytes", options.maxPendingBytes ?? 8_388_608, 1);
+    this.drainTimeout = checkLimit("drainTimeout", options.drainTimeout ?? 5000, 1, MAX_TIMER_MS);
+    this.keepAliveInterval = checkLimit(
+      "keepAliveInterval",
+      options.keepAliveInterval ?? 25_000,
+      1,
+    );
+    this.keepAliveTimeout = checkLimit("keepAliveTimeout", options.keepAliveTimeout ?? 20_000, 1);
+    this.writeTimeout = checkLimit("writeTimeout", options.writeTimeout ?? 30_000, 1);
+    this.lineTimeout = checkLimit("lineTimeout", options.lineTimeout ?? 60_000, 1);
+    this.total = total;
+  }
+
+  /** The limits in `options`: the same object, if it has been checked. */
+  static of(options: ConnectionOptions): ConnectionLimits {
+    return options instanceof ConnectionLimits ? options : new ConnectionLimits(options);
+  }
 }
 
 /**
@@ -85,6 +140,9 @@ const LINGER_BYTES = 16_777_216;
 
 /** How much may be read at once however little may wait, in bytes. */
 const MIN_READ_BYTES = 256;
+
+/** A keep-alive line: it means nothing. */
+const KEEP_ALIVE = new Uint8Array([0x0a]);
 
 /** Takes what comes too late, of all connections: nobody looks at it. */
 const DISCARDED = new Uint8Array(65_536);
@@ -114,19 +172,21 @@ const DISCARDED = new Uint8Array(65_536);
 export class EbsocketConnection {
   /** Where the peer is. */
   readonly address: Address;
+  /** Which of a server's clients it is: 1 for the first that came, then 2, and so on; 0 before. */
+  id = 0;
 
   readonly #duplex: Duplex;
   #sink: ConnectionSink | null = null;
   #splitter: LineSplitter | null = null;
   /** Made for what is sent first: many peers only listen, and many only talk. */
   #writer: Writer<EbsocketConnection> | null = null;
-  #drainTimeout = 0;
-  #maxPendingBytes = 0;
+  #limits: ConnectionLimits | null = null;
+  #lifeline: Lifeline | null = null;
 
   #phase: "open" | "closing" | "closed" = "open";
   #reason: CloseReason = "aborted";
   #detail = "";
-  /** The reason that the peer gave in a `close` line. */
+  /** What the peer said in a `close` line. */
   #announced: Farewell | null = null;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #info: CloseInfo | null = null;
@@ -184,12 +244,9 @@ export class EbsocketConnection {
     return this.#writer?.bytesGiven ?? 0;
   }
 
-  /**
-   * When the operating system last took something for the peer while more was waiting, or something
-   * began to wait, by the clock of `performance.now()`; 0 before that.
-   */
-  get lastProgress(): number {
-    return this.#writer?.lastProgress ?? 0;
+  /** For how long the peer has taken nothing of what waits for it, in milliseconds, roughly. */
+  get standstill(): number {
+    return this.#lifeline?.standstill ?? 0;
   }
 
   /** How many lines have been queued for the peer. */
@@ -206,13 +263,23 @@ export class EbsocketConnection {
   start(sink: ConnectionSink, options: ConnectionOptions = {}): void {
     if (this.#sink) throw new TypeError(`Cannot start ${this}: it was started before`);
     if (this.#phase !== "open") throw new TypeError(`Cannot start ${this}: it has been closed`);
-    const { drainTimeout, maxPendingBytes, maxLineBytes } = checkConnectionOptions(options);
-    this.#drainTimeout = drainTimeout;
-    this.#splitter = new LineSplitter({ maxLineBytes });
-    this.#maxPendingBytes = maxPendingBytes;
+    const limits = ConnectionLimits.of(options);
+    this.#limits = limits;
+    this.#splitter = new LineSplitter(limits);
     this.#sink = sink;
-    // What is read at once must fit into the queue of a peer that does not lag yet.
-    this.#read(sink, this.#splitter, Math.max(MIN_READ_BYTES, maxPendingBytes / 4));
+    this.#lifeline = new Lifeline();
+    watch(this);
+    this.#read(this.#splitter);
+  }
+
+  /**
+   * Hands a connection that was started over to another sink, with other limits: for a peer that has
+   * had to prove first that it may send more. Nothing may have been sent yet.
+   */
+  handOver(sink: ConnectionSink, options: ConnectionOptions): void {
+    this.#sink = sink;
+    this.#limits = ConnectionLimits.of(options);
+    if (this.#splitter) this.#splitter.maxLineBytes = this.#limits.maxLineBytes;
   }
 
   // Sending
@@ -233,10 +300,14 @@ export class EbsocketConnection {
       this.#linesQueued += count;
       return true;
     }
-    const detail = `${writer.pendingBytes} bytes were waiting, ${lines.length} more are too many`;
-    writer.cut();
-    this.close("slow-consumer", detail);
+    this.shed(`${writer.pendingBytes} bytes were waiting, ${lines.length} more are too many`);
     return false;
+  }
+
+  /** Drops what waits for the peer, and closes with `slow-consumer`: it reads too slowly. */
+  shed(detail: string): void {
+    this.#writer?.cut();
+    this.close("slow-consumer", detail);
   }
 
   /** Counts one line among those that were not sent: the program was told that it was refused. */
@@ -267,9 +338,10 @@ export class EbsocketConnection {
     if (!this.#sink) throw new TypeError(`Cannot use ${this}: it has not been started`);
     return this.#writer ??= new Writer<EbsocketConnection>(
       this.#duplex,
-      this.#maxPendingBytes,
+      this.#limits!.maxPendingBytes,
       this,
       EbsocketConnection.#onWriterIdle,
+      this.#limits!.total,
     );
   }
 
@@ -291,12 +363,10 @@ export class EbsocketConnection {
     this.#resumeReading = null;
   }
 
-  async #read(
-    sink: ConnectionSink,
-    splitter: LineSplitter,
-    maxReadBytes: number,
-  ): Promise<void> {
+  async #read(splitter: LineSplitter): Promise<void> {
     for (;;) {
+      // What is read at once must fit into the queue of a peer that does not lag yet.
+      const maxReadBytes = Math.max(MIN_READ_BYTES, this.#limits!.maxPendingBytes / 4);
       let length: number | null;
       let lines: LineBlock | null = null;
       try {
@@ -315,17 +385,18 @@ export class EbsocketConnection {
         if (this.#discarded > LINGER_BYTES) return this.#finish();
         continue;
       }
-      this.#receive(sink, lines, splitter.fault);
+      this.#receive(lines, splitter.fault);
       if (this.#paused && !this.#discarding) {
         await new Promise<void>((resolve) => this.#resumeReading = resolve);
       }
     }
   }
 
-  #receive(sink: ConnectionSink, lines: LineBlock, fault: FramingError | null): void {
+  #receive(lines: LineBlock, fault: FramingError | null): void {
     if (lines.bytes.length > 0) {
+      this.#lifeline!.lineEnded();
       try {
-        sink.onLines(this, lines);
+        this.#sink!.onLines(this, lines);
       } catch (error) {
         this.abort("aborted", "the program failed to handle a line");
         throw error;
@@ -339,6 +410,43 @@ export class EbsocketConnection {
     this.#announced ??= farewell;
   }
 
+  /** Takes the peer's word that it will send something at least every `ms` milliseconds. */
+  expect(ms: number): void {
+    this.#lifeline?.expect(ms);
+  }
+
+  /** Time passes: sends a keep-alive if it is due, and closes if the peer does not do its part. */
+  tick(elapsed: number): void {
+    if (this.#phase !== "open") return;
+    const limits = this.#limits!;
+    switch (this.#lifeline!.look(elapsed, this, limits)) {
+      case "send":
+        return void this.send(KEEP_ALIVE, 0);
+      case "silent":
+        return void this.close("idle-timeout", "the peer gave no sign of life as it had promised");
+      case "unfinished":
+        return void this.close(
+          "idle-timeout",
+          `the peer did not finish a line within ${limits.lineTimeout} ms`,
+        );
+      case "stuck":
+        return this.#break(
+          "idle-timeout",
+          `the peer took no bytes for ${limits.writeTimeout} ms`,
+        );
+    }
+  }
+
+  /** Whether anything is being read from the peer. */
+  get reading(): boolean {
+    return !this.#paused;
+  }
+
+  /** How many bytes of a line without an end have come from the peer. */
+  get unfinishedBytes(): number {
+    return this.#splitter?.unfinishedBytes ?? 0;
+  }
+
   // Ending
 
   /**
@@ -347,9 +455,14 @@ export class EbsocketConnection {
    * already stays.
    */
   close(reason: CloseReason = "local", detail = ""): Promise<CloseInfo> {
+    return this.closeWith(reason, detail, encodeClose({ reason, detail }));
+  }
+
+  /** Does what {@link close} does, with a last word of the caller's choice. */
+  closeWith(reason: CloseReason, detail: string, lastWord: Uint8Array | null): Promise<CloseInfo> {
     const wasOpen = this.#phase === "open";
     this.#discarding = true;
-    if (wasOpen) this.#tell(reason, detail);
+    if (wasOpen) this.#tell(reason, detail, lastWord);
     if (!this.#sink || this.#writeFailed) this.#finish();
     return this.closed;
   }
@@ -376,9 +489,8 @@ export class EbsocketConnection {
   }
 
   /** Begins to close, and tells the peer why, if it could not know. */
-  #tell(reason: CloseReason, detail: string): void {
-    const line = encodeClose({ reason, detail });
-    if (line && this.#sink) this.#startedWriter().append(line);
+  #tell(reason: CloseReason, detail: string, lastWord: Uint8Array | null): void {
+    if (lastWord && this.#sink) this.#startedWriter().append(lastWord);
     this.#beginClosing(reason, detail);
   }
 
@@ -394,10 +506,11 @@ export class EbsocketConnection {
   /** Breaks the connection once it has taken no byte for `drainTimeout`. */
   #watchDrain(): void {
     const { bytesOut } = this;
+    const timeout = this.#limits?.drainTimeout ?? 0;
     this.#deadline = setTimeout(() => {
       if (this.bytesOut > bytesOut) return this.#watchDrain();
-      this.#break("idle-timeout", `the peer took no bytes for ${this.#drainTimeout} ms`);
-    }, this.#drainTimeout);
+      this.#break("idle-timeout", `the peer took no bytes for ${timeout} ms`);
+    }, timeout);
   }
 
   static #onWriterIdle(connection: EbsocketConnection, error: unknown): void {
@@ -420,9 +533,13 @@ export class EbsocketConnection {
   #onEnd(): void {
     this.#readEnded = true;
     if (this.#phase === "open") {
-      const lost = this.#splitter?.unfinishedBytes ?? 0;
-      if (lost > 0) this.#tell("truncated", `${lost} bytes after the last newline were dropped`);
-      else this.#beginClosing("eof", "");
+      const lost = this.unfinishedBytes;
+      if (lost > 0) {
+        const detail = `${lost} bytes after the last newline were dropped`;
+        this.#tell("truncated", detail, encodeClose({ reason: "truncated", detail }));
+      } else {
+        this.#beginClosing("eof", "");
+      }
     }
     this.#advance();
   }
@@ -456,6 +573,7 @@ export class EbsocketConnection {
   #finish(): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
+    unwatch(this);
     this.#discarding = true;
     clearTimeout(this.#deadline);
     this.#duplex.close();

@@ -19,9 +19,16 @@ export class BlockDecoder {
 
   /** What was wrong with the line at which the last `decode()` stopped, or `null`. */
   fault: EventFormatError | null = null;
+  /** How many lines the last `decode()` has looked at, empty ones included. */
+  lines = 0;
 
   constructor(maxDepth?: number) {
     this.#validator = new LineValidator(maxDepth);
+  }
+
+  /** How deep a line may nest. */
+  get maxDepth(): number {
+    return this.#validator.maxDepth;
   }
 
   /** The events and control lines of `block`, in order, up to the first invalid line. */
@@ -30,10 +37,12 @@ export class BlockDecoder {
     const escaped: number[] = [];
     const validator = this.#validator;
     this.fault = null;
+    this.lines = 0;
     validator.open(block);
     let end = 0;
     while (end < block.length) {
       const kind = validator.validate(end);
+      this.lines++;
       if (kind === "invalid") {
         this.fault = validator.fault;
         break;

@@ -37,7 +37,7 @@ export interface Welcome {
   readonly limits: WelcomeLimits;
 }
 
-/** The limits that a `welcome` tells; what has no limit is left out. */
+/** The limits that a `welcome` tells; what is left out, or infinite, has no limit. */
 export interface WelcomeLimits {
   /** The longest line, in bytes without its end. */
   readonly maxLineBytes?: number;
@@ -59,7 +59,7 @@ export function encodeHello({ token, keepAliveMs, ack }: Hello): Uint8Array {
     control: "hello",
     version: VERSION,
     token,
-    keep_alive_ms: keepAliveMs,
+    keep_alive_ms: finite(keepAliveMs),
     ack: ack || undefined,
   });
 }
@@ -81,16 +81,21 @@ export function encodeWelcome({ id, keepAliveMs, ack, limits }: Welcome): Uint8A
     control: "welcome",
     version: VERSION,
     id,
-    keep_alive_ms: keepAliveMs,
+    keep_alive_ms: finite(keepAliveMs),
     ack: ack || undefined,
     limits: {
-      max_line_bytes: limits.maxLineBytes,
-      max_depth: limits.maxDepth,
-      max_pending_bytes: limits.maxPendingBytes,
-      max_events_per_second: limits.maxEventsPerSecond,
-      max_bytes_per_second: limits.maxBytesPerSecond,
+      max_line_bytes: finite(limits.maxLineBytes),
+      max_depth: finite(limits.maxDepth),
+      max_pending_bytes: finite(limits.maxPendingBytes),
+      max_events_per_second: finite(limits.maxEventsPerSecond),
+      max_bytes_per_second: finite(limits.maxBytesPerSecond),
     },
   });
+}
+
+/** `value` unless it says that there is no limit, which is said by leaving it out. */
+function finite(value: number | undefined): number | undefined {
+  return value === Infinity ? undefined : value;
 }
 
 /** What a server says of itself, if `line` is a `welcome`. Members of a wrong type do not count. */

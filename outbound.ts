@@ -20,20 +20,83 @@ export const MAX_BATCH_BYTES = 131_072;
 
 const LF = 0x0a;
 
+/**
+ * What waits in many queues together, and its bound: without one, ten thousand peers that read
+ * slowly could fill the memory although each keeps to its own.
+ */
+export class PendingTotal {
+  /** How many bytes wait. What several queues share counts once, as it does in memory. */
+  bytes = 0;
+  readonly #maxBytes: number;
+  readonly #onExcess: () => void;
+  #isTold = false;
+
+  /** Makes a total that calls `onExcess` after a turn in which it has exceeded `maxBytes`. */
+  constructor(maxBytes: number, onExcess: () => void) {
+    this.#maxBytes = maxBytes;
+    this.#onExcess = onExcess;
+  }
+
+  /** Counts `bytes` more, or fewer. */
+  add(bytes: number): void {
+    this.bytes += bytes;
+    if (this.bytes <= this.#maxBytes || this.#isTold) return;
+    this.#isTold = true;
+    queueMicrotask(() => {
+      this.#isTold = false;
+      this.#onExcess();
+    });
+  }
+}
+
+/** Bytes that wait in one or more queues. They count in the total from the first to the last. */
+class Block {
+  readonly bytes: Uint8Array;
+  readonly total: PendingTotal | null;
+  #holders = 0;
+
+  constructor(bytes: Uint8Array, total: PendingTotal | null) {
+    this.bytes = bytes;
+    this.total = total;
+  }
+
+  hold(): this {
+    if (this.#holders++ === 0) this.total?.add(this.bytes.length);
+    return this;
+  }
+
+  release(): void {
+    if (--this.#holders > 0) return;
+    this.total?.add(-this.bytes.length);
+    if (latest === this) latest = null;
+  }
+}
+
+/** The block that was made last, while any queue holds it: the next queue most likely gets it too. */
+let latest: Block | null = null;
+
+function toBlock(bytes: Uint8Array, total: PendingTotal | null): Block {
+  if (latest?.bytes !== bytes || latest.total !== total) latest = new Block(bytes, total);
+  return latest;
+}
+
 /** A queue of blocks of whole lines. */
 export class OutboundQueue {
   /** The most that may wait, in bytes. */
   readonly maxBytes: number;
 
-  #blocks: Uint8Array[] = [];
+  readonly #total: PendingTotal | null;
+  #isAbandoned = false;
+  #blocks: Block[] = [];
   /** How much of the first block has been written. */
   #offset = 0;
   /** How much of the first block has been given out by `batch()` and may be being written. */
   #given = 0;
   #bytes = 0;
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, total: PendingTotal | null = null) {
     this.maxBytes = maxBytes;
+    this.#total = total;
   }
 
   /** How many bytes wait. */
@@ -45,30 +108,41 @@ export class OutboundQueue {
   get lines(): number {
     let lines = 0;
     let from = this.#offset;
-    for (const block of this.#blocks) {
-      for (let i = block.indexOf(LF, from); i >= 0; i = block.indexOf(LF, i + 1)) lines++;
+    for (const { bytes } of this.#blocks) {
+      for (let i = bytes.indexOf(LF, from); i >= 0; i = bytes.indexOf(LF, i + 1)) lines++;
       from = 0;
     }
     return lines;
   }
 
   /** Adds whole lines; `false` if that would exceed the bound, and nothing is added. */
-  offer(block: Uint8Array): boolean {
-    if (this.#bytes + block.length > this.maxBytes && this.#bytes > 0) return false;
-    this.append(block);
+  offer(lines: Uint8Array): boolean {
+    if (this.#bytes + lines.length > this.maxBytes && this.#bytes > 0) return false;
+    this.append(lines);
     return true;
   }
 
   /** Adds whole lines, whatever the bound: for a last word. */
-  append(block: Uint8Array): void {
-    this.#blocks.push(block);
-    this.#bytes += block.length;
+  append(lines: Uint8Array): void {
+    this.#blocks.push(toBlock(lines, this.#total).hold());
+    this.#bytes += lines.length;
+  }
+
+  /** What waits will never be taken: it counts in the total no longer. */
+  abandon(): void {
+    if (this.#isAbandoned) return;
+    for (const block of this.#blocks) block.release();
+    this.#isAbandoned = true;
+  }
+
+  #drop(block: Block): void {
+    if (!this.#isAbandoned) block.release();
   }
 
   /** The next bytes to write, at most {@link MAX_BATCH_BYTES}; they stay until `consume()`. */
   batch(): Uint8Array {
     this.#join();
-    const first = this.#blocks[0]!;
+    const first = this.#blocks[0]!.bytes;
     this.#given = Math.min(first.length, this.#offset + MAX_BATCH_BYTES);
     const isWhole = this.#offset === 0 && this.#given === first.length;
     return isWhole ? first : first.subarray(this.#offset, this.#given);
@@ -76,17 +150,18 @@ export class OutboundQueue {
 
   /** Makes one block of those at the front, as many as fit into a batch, unless the first will do. */
   #join(): void {
-    let size = this.#blocks[0]!.length - this.#offset;
+    let size = this.#blocks[0]!.bytes.length - this.#offset;
     if (size > MAX_BATCH_BYTES / 2) return;
     let count = 1;
     for (; count < this.#blocks.length; count++) {
-      size += this.#blocks[count]!.length;
+      size += this.#blocks[count]!.bytes.length;
       if (size > MAX_BATCH_BYTES) break;
     }
     if (count === 1) return;
-    const parts = this.#blocks.slice(0, count);
+    const parts = this.#blocks.slice(0, count).map(({ bytes }) => bytes);
     if (this.#offset > 0) parts[0] = parts[0]!.subarray(this.#offset);
-    this.#blocks.splice(0, count, joinShared(parts));
+    const whole = toBlock(joinShared(parts), this.#total).hold();
+    for (const block of this.#blocks.splice(0, count, whole)) this.#drop(block);
     this.#offset = 0;
   }
 
@@ -94,8 +169,8 @@ export class OutboundQueue {
   consume(n: number): void {
     this.#bytes -= n;
     this.#offset += n;
-    if (this.#offset < this.#blocks[0]!.length) return;
-    this.#blocks.shift();
+    if (this.#offset < this.#blocks[0]!.bytes.length) return;
+    this.#drop(this.#blocks.shift()!);
     this.#offset = 0;
     this.#given = 0;
   }
@@ -106,11 +181,12 @@ export class OutboundQueue {
    */
   cut(): { lines: number; bytes: number } {
     const { lines, bytes } = this;
-    const first = this.#blocks[0];
+    const dropped = this.#blocks;
+    const first = dropped[0]?.bytes;
     const written = Math.max(this.#offset, this.#given);
     const end = first && written > 0 ? first.indexOf(LF, written - 1) + 1 : 0;
     if (first && end > this.#offset) {
-      this.#blocks = [first.subarray(0, end)];
+      this.#blocks = [new Block(first.subarray(0, end), this.#total).hold()];
       this.#bytes = end - this.#offset;
     } else {
       this.#blocks = [];
@@ -118,6 +194,7 @@ export class OutboundQueue {
       this.#offset = 0;
       this.#given = 0;
     }
+    for (const block of dropped) this.#drop(block);
     return { lines: lines - this.lines, bytes: bytes - this.#bytes };
   }
 }

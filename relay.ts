@@ -23,9 +23,12 @@
 import { concat } from "@std/bytes/concat";
 import type { Address } from "./address.ts";
 import { Backpressure } from "./backpressure.ts";
-import type { EbsocketConnection } from "./connection.ts";
-import { type ControlLine, decodeClose } from "./control.ts";
+import type { ControlLine } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
+import { Greeter } from "./greeter.ts";
+import { ConnectionLimits, type EbsocketConnection } from "./connection.ts";
+import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { Limiter, type RateOptions } from "./limiter.ts";
 import type { LineBlock } from "./splitter.ts";
 import { parseLine } from "./parse.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
@@ -82,12 +85,12 @@ export interface RelayObserver {
   onJoin?(client: RelayClient): void;
   /** A client has left; the counters are final. */
   onLeave?(client: RelayClient, info: CloseInfo): void;
-  /** A peer has been sent away. */
-  onRefuse?(address: Address, reason: CloseReason): void;
+  /** A peer has been sent away, or has gone, before it was a client. */
+  onRefuse?(address: Address, reason: CloseReason, detail: string): void;
 }
 
 /** Options of {@link Relay}. */
-export interface RelayOptions extends ServeOptions {
+export interface RelayOptions extends ServeOptions, RateOptions {
   /**
    * Whether a client gets its own events too.
    *
@@ -100,6 +103,14 @@ export interface RelayOptions extends ServeOptions {
    * @default {64}
    */
   readonly maxDepth?: number;
+  /**
+   * For how long a client that reads nothing may hold up those that send, in milliseconds, from 0.
+   * It may be a little less. A client on the same machine that is merely slow may need more: it shows
+   * that it reads only once a third of what the system buffers for it has been read.
+   *
+   * @default {250}
+   */
+  readonly maxHold?: number;
   /** Who is told what happens. */
   readonly observer?: RelayObserver;
 }
@@ -107,8 +118,15 @@ export interface RelayOptions extends ServeOptions {
 /** The counters of one client, read from its connection. */
 class Client implements RelayClient {
   eventsIn = 0;
+  readonly connection: EbsocketConnection;
 
-  constructor(readonly id: number, readonly connection: EbsocketConnection) {}
+  constructor(connection: EbsocketConnection) {
+    this.connection = connection;
+  }
+
+  get id(): number {
+    return this.connection.id;
+  }
 
   get address(): Address {
     return this.connection.address;
@@ -144,11 +162,12 @@ export class Relay {
   readonly closed: Promise<void>;
 
   readonly #clients = new Map<EbsocketConnection, Client>();
-  readonly #backpressure = new Backpressure((source, lines) => this.#relay(source, lines));
+  readonly #greeter: Greeter;
+  readonly #limiter: Limiter<EbsocketConnection>;
+  readonly #backpressure: Backpressure;
   readonly #validator: LineValidator;
   readonly #echo: boolean;
   readonly #observer: RelayObserver;
-  #lastId = 0;
 
   /**
    * Begins to relay between the clients of `server`, until that is closed.
@@ -166,11 +185,24 @@ export class Relay {
     this.#echo = options.echo ?? true;
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
+    const resume = (client: EbsocketConnection) => {
+      if (!this.#limiter.holds(client) && !this.#backpressure.holds(client)) client.resume();
+    };
+    this.#limiter = new Limiter(options, resume);
+    this.#backpressure = new Backpressure(
+      checkLimit("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
+      (source, lines) => this.#relay(source, lines),
+      resume,
+    );
+    this.#greeter = new Greeter(new ConnectionLimits(options), this.#validator, this.#limiter);
     this.closed = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
+      onHello: (connection, hello) => this.#greeter.onHello(connection, hello),
       onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
-      onRefuse: ({ address }, reason) => this.#observer.onRefuse?.(address, reason),
+      onRefuse: ({ address }, reason, detail) => {
+        this.#observer.onRefuse?.(address, reason, detail);
+      },
     }, options);
   }
 
@@ -180,7 +212,7 @@ export class Relay {
   }
 
   #onOpen(connection: EbsocketConnection): void {
-    const client = new Client(++this.#lastId, connection);
+    const client = new Client(connection);
     this.#clients.set(connection, client);
     this.#observer.onJoin?.(client);
   }
@@ -188,6 +220,9 @@ export class Relay {
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     const client = this.#clients.get(connection);
     this.#clients.delete(connection);
+    this.#greeter.onClose(connection);
+    this.#limiter.forget(connection);
+    this.#backpressure.forget(connection);
     if (client) this.#observer.onLeave?.(client, info);
   }
 
@@ -198,22 +233,27 @@ export class Relay {
   #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
     const validator = this.#validator;
     validator.open(bytes);
+    let lines = 0;
+    let events = 0;
     let runStart = 0;
     let runLines = 0;
     let start = 0;
     while (start < bytes.length) {
       const kind = validator.validate(start);
       if (kind === "invalid") break;
+      lines++;
       const next = validator.end + 1;
       const endsInCr = bytes[validator.end - 1] === CR;
       if (kind === "event" && !endsInCr) {
         runLines++;
       } else {
         this.#forward(source, bytes.subarray(runStart, start), runLines);
+        events += runLines;
         if (kind === "event") {
           this.#forward(source, concat([bytes.subarray(start, validator.end - 1), NEWLINE]), 1);
+          events++;
         } else if (kind === "control" && next - start <= MAX_CONTROL_BYTES) {
-          onControl(source, decoder.decode(bytes.subarray(start, next)), validator.hasEscapedKey);
+          this.#onControl(source, bytes.subarray(start, next));
         }
         runStart = next;
         runLines = 0;
@@ -221,17 +261,40 @@ export class Relay {
       start = next;
     }
     this.#forward(source, bytes.subarray(runStart, start), runLines);
+    events += runLines;
+
+    this.#account(source, { lines, events, bytes: bytes.length });
     if (start < bytes.length) {
-      const { code, message } = validator.fault;
-      source.close(code, message);
+      const isFirst = start === 0 && bytes.length + source.unfinishedBytes === source.bytesIn;
+      this.#greeter.onBadLine(source, validator.fault, isFirst ? bytes : null);
     }
+  }
+
+  #onControl(source: EbsocketConnection, line: Uint8Array): void {
+    const text = decoder.decode(line);
+    this.#greeter.onControl(
+      source,
+      parseLine(text, this.#validator.hasEscapedKey) as ControlLine,
+    );
+  }
+
+  /** Counts what a client has sent and we have taken, and slows it down if that was too much. */
+  #account(
+    source: EbsocketConnection,
+    sent: { lines: number; events: number; bytes: number },
+  ): void {
+    const client = this.#clients.get(source);
+    if (!client) return; // It has gone since.
+    client.eventsIn += sent.events;
+    this.#greeter.taken(source, sent.events);
+    const verdict = this.#limiter.spend(source, sent);
+    if (verdict === "over") source.pause();
+    if (verdict === "far over") source.close("rate-limited", "it sent far more than it may");
   }
 
   /** Queues `count` whole lines for everyone who is to get them. */
   #forward(source: EbsocketConnection, lines: Uint8Array, count: number): void {
     if (count === 0) return;
-    const client = this.#clients.get(source);
-    if (client) client.eventsIn += count;
     // A small part of a block is copied: as a view it would hold all of the block in memory.
     if (2 * lines.length < lines.buffer.byteLength) lines = lines.slice();
     for (const recipient of this.#clients.keys()) {
@@ -253,10 +316,4 @@ export class Relay {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** Takes note of what a client says to the relay alone. What it does not know, it ignores. */
-function onControl(source: EbsocketConnection, line: string, hasEscapedKey: boolean): void {
-  const close = decodeClose(parseLine(line, hasEscapedKey) as ControlLine);
-  if (close) source.announce(close);
 }

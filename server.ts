@@ -17,18 +17,14 @@
  */
 
 import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from "./address.ts";
-import {
-  checkConnectionOptions,
-  type ConnectionOptions,
-  type ConnectionSink,
-  EbsocketConnection,
-  openConnection,
-} from "./connection.ts";
-import { type CloseReason, ConnectionClosedError } from "./errors.ts";
-import { after, checkLimit } from "./limits.ts";
+import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
+import { EbsocketConnection, openConnection } from "./connection.ts";
+import { ConnectionClosedError } from "./errors.ts";
+import { after } from "./limits.ts";
 
 export { EbsocketConnection };
-export type { Address };
+export type { Address, ServeOptions, ServerSink };
+export type { Hello } from "./greeting.ts";
 export type { ConnectionOptions, ConnectionSink, Duplex } from "./connection.ts";
 export type { CloseInfo, CloseReason } from "./errors.ts";
 export { ConnectionClosedError, EbsocketError } from "./errors.ts";
@@ -76,34 +72,6 @@ export interface ServerOptions {
   readonly onAcceptError?: (error: unknown) => void;
 }
 
-/** Who gets what all connections of a server receive. */
-export interface ServerSink extends ConnectionSink {
-  /** A peer has connected, and has been admitted. */
-  onOpen(connection: EbsocketConnection): void;
-  /** A peer has connected, and is being sent away. */
-  onRefuse?(connection: EbsocketConnection, reason: CloseReason): void;
-  /** Asked before each accept: a promise to wait for, or `null`. */
-  whenReady?(): Promise<void> | null;
-}
-
-/** Options of {@link EbsocketServer.serve}. */
-export interface ServeOptions extends ConnectionOptions {
-  /**
-   * How many clients may be connected, from 1; any more are closed with `too-many-clients`. Without
-   * a limit, the number of file descriptors that the system allows is the limit.
-   *
-   * @default {Infinity}
-   */
-  readonly maxClients?: number;
-  /**
-   * How long sending what is queued may take once the server is closed, in milliseconds, from 0, or
-   * `Infinity`. Connections that are not done by then are closed as they are.
-   *
-   * @default {5_000}
-   */
-  readonly shutdownTimeout?: number;
-}
-
 /** Errors of accept that are about one peer, who is gone; the next can be accepted at once. */
 const PEER_GONE = [
   Deno.errors.NotConnected,
@@ -139,10 +107,9 @@ export class EbsocketServer {
   readonly #listener: ConnectionListener;
   readonly #onAcceptError: (error: unknown) => void;
   readonly #resolveClosed: () => void;
-  /** The connections that are being served and have not ended. */
-  readonly #connections = new Set<EbsocketConnection>();
+  /** The peers that are being served, if any are. */
+  #admission: Admission | null = null;
   #isOpen = true;
-  #isServing = false;
   /** The accept under way; the next caller waits for it, since a listener takes one at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #backoff = MIN_BACKOFF;
@@ -239,66 +206,40 @@ export class EbsocketServer {
    * Serves every peer until the server is closed, then closes their connections with `shutdown`.
    * Resolves when the last of them has ended. A server can serve once.
    *
-   * @throws {TypeError} If the server has been given to a system or a relay already.
+   * @throws {TypeError} If the server has been given to a system or a relay already, or the token is
+   * no string.
    * @throws {RangeError} If an option is out of its range.
    */
   serve(sink: ServerSink, options: ServeOptions = {}): Promise<void> {
-    const maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
-    const timeout = checkLimit("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
-    const limits = checkConnectionOptions(options);
-    if (this.#isServing) {
+    const admission = new Admission(sink, options);
+    if (this.#admission) {
       throw new TypeError(`Cannot serve on ${formatAddress(this.address)} twice`);
     }
-    this.#isServing = true;
-    return this.#serve(sink, limits, maxClients, timeout);
+    this.#admission = admission;
+    return this.#serve(sink, admission);
   }
 
-  async #serve(
-    sink: ServerSink,
-    limits: ConnectionOptions,
-    maxClients: number,
-    shutdownTimeout: number,
-  ): Promise<void> {
+  async #serve(sink: ServerSink, admission: Admission): Promise<void> {
     try {
-      await this.#admit(sink, limits, maxClients);
+      await admission.prepare();
+      for (;;) {
+        const connection = await this.#next();
+        if (!connection) break;
+        admission.admit(connection);
+        const ready = sink.whenReady?.();
+        if (ready) await this.#orClosed(ready);
+      }
     } finally {
       this.close(); // in case the sink has failed
-      const timer = after(shutdownTimeout, () => this.abort());
-      await Promise.all([...this.#connections].map((connection) => connection.close("shutdown")));
+      const timer = after(admission.shutdownTimeout, () => this.abort());
+      await admission.close();
       clearTimeout(timer);
     }
   }
 
-  async #admit(sink: ServerSink, limits: ConnectionOptions, maxClients: number): Promise<void> {
-    let clients = 0;
-    const admission: ConnectionSink = {
-      onLines: (connection, lines) => sink.onLines(connection, lines),
-      onClose: (connection, info) => {
-        this.#connections.delete(connection);
-        clients--;
-        sink.onClose(connection, info);
-      },
-    };
-    const refusal: ConnectionSink = {
-      onLines() {},
-      onClose: (connection) => void this.#connections.delete(connection),
-    };
-    for (;;) {
-      const connection = await this.#next();
-      if (!connection) return;
-      const isClient = clients < maxClients;
-      if (isClient) clients++;
-      this.#connections.add(connection);
-      connection.start(isClient ? admission : refusal, limits);
-      if (isClient) {
-        sink.onOpen(connection);
-      } else {
-        connection.close("too-many-clients", `the server takes no more than ${maxClients}`);
-        sink.onRefuse?.(connection, "too-many-clients");
-      }
-      const ready = sink.whenReady?.();
-      if (ready) await this.#orClosed(ready);
-    }
+  /** How many bytes wait for all the clients that are being served. */
+  get pendingBytes(): number {
+    return this.#admission?.pendingBytes ?? 0;
   }
 
   /** Stops listening. Connections that were accepted are not touched. */
@@ -310,10 +251,10 @@ export class EbsocketServer {
     this.#resolveClosed();
   };
 
-  /** Stops listening, and closes at once all connections that {@link serve} has admitted. */
+  /** Stops listening, and closes at once all connections that {@link serve} has accepted. */
   abort(): void {
     this.close();
-    for (const connection of this.#connections) connection.abort();
+    this.#admission?.abort();
   }
 
   /** Stops listening. */

@@ -6,7 +6,7 @@
  */
 
 import { type Address, formatAddress } from "./address.ts";
-import { type ConnectionOptions, type EbsocketConnection, openConnection } from "./connection.ts";
+import { type ConnectionLimits, type EbsocketConnection, openConnection } from "./connection.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectError } from "./errors.ts";
@@ -25,7 +25,7 @@ const ADMISSION_MS = 3000;
 /** What all sessions of a client have in common. */
 export interface SessionSettings {
   /** The limits of the connections. */
-  readonly limits: Required<ConnectionOptions>;
+  readonly limits: ConnectionLimits;
   /** Decodes what comes. */
   readonly decoder: BlockDecoder;
   /** What proves that the client may connect, if anything. */
@@ -129,7 +129,7 @@ export class Session {
     const patience = token === undefined ? GREETING_MS : ADMISSION_MS;
     const timer = setTimeout(this.#answered.resolve, patience);
     try {
-      const keepAliveMs = (limits as { keepAliveInterval?: number }).keepAliveInterval ?? Infinity;
+      const keepAliveMs = limits.keepAliveInterval;
       this.connection.send(encodeHello({
         ...(token !== undefined && { token }),
         ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
@@ -198,7 +198,8 @@ export class Session {
   /** Also a welcome that comes late counts; a second one does not. */
   #onWelcome(line: ControlLine): void {
     if (this.#welcome) return;
-    this.#welcome = decodeWelcome(line);
+    const welcome = this.#welcome = decodeWelcome(line);
+    if (welcome?.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);
     this.#answered.resolve();
     this.#sink.onWelcome(this);
   }

@@ -94,8 +94,8 @@ const NO_LINES = new LineBlock(NOTHING);
  * ```
  */
 export class LineSplitter {
-  /** The longest line, in bytes without its end. */
-  readonly maxLineBytes: number;
+  /** The longest line, in bytes without its end. May be changed: it holds for what comes then. */
+  maxLineBytes: number;
 
   #atStart = true;
   /** Holds the unfinished line in its first `#held` bytes; behind them is room for more. */
@@ -119,7 +119,8 @@ export class LineSplitter {
 
   /** How many bytes of a line without an end are held: at the end of the stream they are lost. */
   get unfinishedBytes(): number {
-    const isBom = this.#atStart && startsWith(this.#buffer.subarray(0, this.#held), BOM);
+    const isBom = this.#atStart && this.#held > 0 &&
+      startsWith(this.#buffer.subarray(0, this.#held), BOM);
     return isBom ? this.#held - BOM.length : this.#held;
   }
 

@@ -7,11 +7,12 @@
 
 import type { Address } from "./address.ts";
 import { encodeLine } from "./codec.ts";
-import { EbsocketConnection } from "./connection.ts";
-import { decodeClose } from "./control.ts";
+import { ConnectionLimits, EbsocketConnection } from "./connection.ts";
 import { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
+import { Greeter } from "./greeter.ts";
+import { Limiter, type RateOptions } from "./limiter.ts";
 import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
@@ -41,7 +42,7 @@ export type Pumped<M extends object = OpenEvents> = [
 ];
 
 /** Options of {@link EbsocketSystem}. */
-export interface SystemOptions extends ServeOptions, InboxOptions {
+export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
   /**
    * How long `pump()` waits for the first news, in milliseconds, from 0.
    *
@@ -94,6 +95,8 @@ export class EbsocketSystem<M extends object = OpenEvents> {
   readonly #clients = new Map<EbsocketConnection, Address>();
   readonly #inbox: Inbox<SystemNotice<M>>;
   readonly #decoder: BlockDecoder;
+  readonly #greeter: Greeter;
+  readonly #limiter: Limiter<EbsocketConnection>;
   readonly #maxLineBytes: number;
 
   /**
@@ -112,11 +115,18 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     this.timeout = checkLimit("timeout", options.timeout ?? 500, 0);
     this.#maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
     this.#decoder = new BlockDecoder(options.maxDepth);
+    const resume = (connection: EbsocketConnection) => {
+      if (!this.#inbox.full && !this.#limiter.holds(connection)) connection.resume();
+    };
+    this.#limiter = new Limiter(options, resume);
     this.#inbox = new Inbox(options, () => {
-      for (const connection of this.#clients.keys()) connection.resume();
+      for (const connection of this.#clients.keys()) resume(connection);
     });
+    const limits = new ConnectionLimits(options);
+    this.#greeter = new Greeter(limits, this.#decoder, this.#limiter);
     const served = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
+      onHello: (connection, hello) => this.#greeter.onHello(connection, hello),
       onLines: (connection, lines) => this.#onLines(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
       whenReady: () => this.#inbox.whenRoom(),
@@ -134,25 +144,37 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     this.#inbox.push([{ type: "connected", connection }], 0);
   }
 
-  #onLines(connection: EbsocketConnection, lines: LineBlock): void {
+  #onLines(connection: EbsocketConnection, { bytes }: LineBlock): void {
     const notices: SystemNotice<M>[] = [];
-    for (const line of this.#decoder.decode(lines.bytes)) {
+    for (const line of this.#decoder.decode(bytes)) {
       if (line instanceof EbsocketEvent) {
         line.fromConnection = connection;
         notices.push({ type: "event", event: line as unknown as ReceivedEvent<M> });
       } else {
-        const close = decodeClose(line);
-        if (close) connection.announce(close);
+        this.#greeter.onControl(connection, line);
       }
     }
-    this.#inbox.push(notices, lines.bytes.length);
-    const { fault } = this.#decoder;
-    if (fault) connection.close(fault.code, fault.message);
-    else if (this.#inbox.full) connection.pause();
+    this.#inbox.push(notices, bytes.length);
+    const events = notices.length;
+    this.#greeter.taken(connection, events);
+
+    const { fault, lines } = this.#decoder;
+    const verdict = this.#limiter.spend(connection, { lines, events, bytes: bytes.length });
+    if (fault) {
+      const isFirst = lines === 1 &&
+        bytes.length + connection.unfinishedBytes === connection.bytesIn;
+      this.#greeter.onBadLine(connection, fault, isFirst ? bytes : null);
+    } else if (verdict === "far over") {
+      connection.close("rate-limited", "it sent far more than it may");
+    } else if (verdict === "over" || this.#inbox.full) {
+      connection.pause();
+    }
   }
 
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     this.#clients.delete(connection);
+    this.#greeter.onClose(connection);
+    this.#limiter.forget(connection);
     this.#inbox.push([{ type: "disconnected", connection, info }], 0);
   }
 

@@ -94,7 +94,8 @@ export class LineValidator {
   /** Whether some key of the line checked last is spelled with a backslash. */
   hasEscapedKey = false;
 
-  readonly #maxDepth: number;
+  /** How deep a line may nest. */
+  readonly maxDepth: number;
   /** For each open bracket, what closes the one around it; 0 for the outermost. */
   readonly #closers: Uint8Array;
 
@@ -120,7 +121,7 @@ export class LineValidator {
   #faultText = "";
 
   constructor(maxDepth: number = DEFAULT_MAX_DEPTH) {
-    this.#maxDepth = checkLimit("maxDepth", maxDepth, 2, 1000);
+    this.maxDepth = checkLimit("maxDepth", maxDepth, 2, 1000);
     this.#closers = new Uint8Array(maxDepth + 1);
   }
 
@@ -222,7 +223,7 @@ export class LineValidator {
     const words = this.#words;
     const lastPair = words.byteLength - 8;
     const closers = this.#closers;
-    const maxDepth = this.#maxDepth;
+    const maxDepth = this.maxDepth;
     let level: number = depth;
     /** What closes the innermost bracket that is open. */
     let closer = depth > 0 ? CLOSE_BRACE : 0;
@@ -400,7 +401,7 @@ export class LineValidator {
 
   #tooDeep(): -1 {
     this.#faultCode = "too-deep";
-    this.#faultText = `nesting exceeds maxDepth ${this.#maxDepth}`;
+    this.#faultText = `nesting exceeds maxDepth ${this.maxDepth}`;
     return -1;
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { OutboundQueue } from "./outbound.ts";
+import { OutboundQueue, type PendingTotal } from "./outbound.ts";
 
 /** Where a writer writes to. */
 export interface WriteTarget {
@@ -31,7 +31,6 @@ export class Writer<Owner> {
   #bytesWritten = 0;
   /** How many bytes the write under way has, or had that failed. */
   #underWay = 0;
-  #lastProgress = 0;
   #droppedLines = 0;
   #droppedBytes = 0;
   #wasCut = false;
@@ -49,9 +48,10 @@ export class Writer<Owner> {
     maxPendingBytes: number,
     owner: Owner,
     onIdle: (owner: Owner, error: unknown) => void,
+    total: PendingTotal | null = null,
   ) {
     this.#target = target;
-    this.#queue = new OutboundQueue(maxPendingBytes);
+    this.#queue = new OutboundQueue(maxPendingBytes, total);
     this.#owner = owner;
     this.#onIdle = onIdle;
   }
@@ -77,14 +77,6 @@ export class Writer<Owner> {
    */
   get bytesGiven(): number {
     return this.#bytesWritten + this.#underWay;
-  }
-
-  /**
-   * When the last write ended that left something to write, or the first of those that wait was
-   * queued, by `performance.now()`.
-   */
-  get lastProgress(): number {
-    return this.#lastProgress;
   }
 
   /**
@@ -134,6 +126,7 @@ export class Writer<Owner> {
   /** Writes nothing more, and lets nobody wait any longer. */
   stop(): void {
     this.#stopped = true;
+    this.#queue.abandon();
     this.#releaseWaiters();
   }
 
@@ -164,11 +157,7 @@ export class Writer<Owner> {
   #schedule(): void {
     if (this.busy) return;
     this.#scheduled = true;
-    if (scheduled.push(this) === 1) {
-      queueMicrotask(runScheduled);
-      turnStart = performance.now();
-    }
-    this.#lastProgress = turnStart;
+    if (scheduled.push(this) === 1) queueMicrotask(runScheduled);
   }
 
   /** Writes until nothing waits. */
@@ -184,7 +173,6 @@ export class Writer<Owner> {
         this.#underWay = 0;
         this.#queue.consume(written);
         this.#bytesWritten += written;
-        if (this.#queue.bytes > 0) this.#lastProgress = performance.now();
         if (this.#room || this.#flushes) this.#releaseWaiters();
       }
     } catch (error) {
@@ -211,8 +199,6 @@ export class Writer<Owner> {
 
 /** The writers to start when the current turn is over, with all that the turn has queued. */
 let scheduled: { run(): Promise<void> }[] = [];
-/** When the first of them was. */
-let turnStart = 0;
 
 function runScheduled(): void {
   const writers = scheduled;

@@ -5,6 +5,9 @@ import { LineBlock } from "../framing.ts";
 import { FakeDuplex } from "./support/duplex.ts";
 import { until } from "./support/waiting.ts";
 
+/** For how long a reader that takes nothing may hold others up, in milliseconds. */
+const MAX_HOLD = 250;
+
 const block = (text: string) => new LineBlock(new TextEncoder().encode(text));
 
 /** A publisher: what it sends goes through the backpressure to all readers. */
@@ -25,16 +28,17 @@ class Publisher {
 function setUp() {
   const passed: string[] = [];
   const readers: EbsocketConnection[] = [];
-  const backpressure = new Backpressure((_, lines) => {
+  const backpressure = new Backpressure(MAX_HOLD, (_, lines) => {
     passed.push(new TextDecoder().decode(lines.bytes));
     for (const reader of readers) backpressure.observe(reader);
-  });
+  }, (publisher) => publisher.resume());
 
   /** A reader that takes nothing, and for which more than half of the most waits. */
   function lag(): FakeDuplex {
     const duplex = new FakeDuplex();
     const reader = new EbsocketConnection(duplex, ["127.0.0.1", 2]);
-    reader.start({ onLines() {}, onClose() {} }, { maxPendingBytes: 1000 });
+    const onClose = () => backpressure.forget(reader);
+    reader.start({ onLines() {}, onClose }, { maxPendingBytes: 1000 });
     duplex.writeSize = 0;
     reader.send(new TextEncoder().encode("x".repeat(599) + "\n"));
     readers.push(reader);

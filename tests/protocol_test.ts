@@ -1,7 +1,7 @@
 // PROTOCOL.md says what the code does: its tables are read here, row by row.
 
 import { assertEquals } from "@std/assert/equals";
-import { checkConnectionOptions } from "../connection.ts";
+import { ConnectionLimits } from "../connection.ts";
 import { encodeClose } from "../control.ts";
 import type { CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
@@ -128,7 +128,7 @@ Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
 
 Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
   const limits = table("## Limits").map(([, limit]) => Number(code(limit)));
-  const { maxLineBytes, maxPendingBytes } = checkConnectionOptions({});
+  const { maxLineBytes, maxPendingBytes } = new ConnectionLimits({});
   assertEquals(limits, [
     maxLineBytes,
     DEFAULT_MAX_DEPTH,

@@ -1,0 +1,245 @@
+/**
+ * Owns the peers of a server that serves: who is admitted, who is sent away, and what waits for all
+ * of them together. Must not know listeners, or what the clients say.
+ *
+ * @module
+ */
+
+import {
+  ConnectionLimits,
+  type ConnectionOptions,
+  type ConnectionSink,
+  type EbsocketConnection,
+} from "./connection.ts";
+import { encodeClose } from "./control.ts";
+import type { CloseReason } from "./errors.ts";
+import type { Gate } from "./gate.ts";
+import type { Hello } from "./greeting.ts";
+import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { PendingTotal } from "./outbound.ts";
+
+/** The longest token, in bytes. */
+const MAX_TOKEN_BYTES = 1024;
+
+/** Who gets what all connections of a server receive. */
+export interface ServerSink extends ConnectionSink {
+  /** A peer has connected, and has been admitted. */
+  onOpen(connection: EbsocketConnection): void;
+  /** A peer that was asked for a token has said hello. Comes right after `onOpen`. */
+  onHello?(connection: EbsocketConnection, hello: Hello): void;
+  /** A peer has connected and is being sent away, or has gone before it was admitted. */
+  onRefuse?(connection: EbsocketConnection, reason: CloseReason, detail: string): void;
+  /** Asked before each accept: a promise to wait for, or `null`. */
+  whenReady?(): Promise<void> | null;
+}
+
+/** Options of {@link EbsocketServer.serve}. */
+export interface ServeOptions extends ConnectionOptions {
+  /**
+   * How many clients may be connected, from 1; any more are closed with `too-many-clients`. Without
+   * a limit, the number of file descriptors that the system allows is the limit.
+   *
+   * @default {Infinity}
+   */
+  readonly maxClients?: number;
+  /**
+   * How many of them may come from one IP address, from 1. Does not hold for Unix sockets.
+   *
+   * @default {Infinity}
+   */
+  readonly maxClientsPerAddress?: number;
+  /**
+   * How many bytes may wait for all clients together, from 1; what waits for several counts once.
+   * When there is more, those for whom most waits are closed with `slow-consumer`.
+   *
+   * @default {536_870_912}
+   */
+  readonly maxTotalPendingBytes?: number;
+  /**
+   * What a client must show to be admitted: its first line must be a `hello` with this token, of 1 to
+   * 1,024 bytes. Until then it gets nothing. Without a token, whoever can connect is admitted.
+   */
+  readonly token?: string;
+  /**
+   * How long a client may take to show its token, in milliseconds, from 1.
+   *
+   * @default {5_000}
+   */
+  readonly helloTimeout?: number;
+  /**
+   * How long sending what is queued may take once the server is closed, in milliseconds, from 0, or
+   * `Infinity`. Connections that are not done by then are closed as they are.
+   *
+   * @default {5_000}
+   */
+  readonly shutdownTimeout?: number;
+  /**
+   * How long clients are asked to stay away once the server is closed, in milliseconds, from 0.
+   *
+   * @default {0}
+   */
+  readonly retryAfter?: number;
+}
+
+/** The peers of one server. */
+export class Admission {
+  /** How long closing may take, in milliseconds. */
+  readonly shutdownTimeout: number;
+
+  readonly #sink: ServerSink;
+  readonly #limits: ConnectionLimits;
+  readonly #maxClients: number;
+  readonly #maxPerAddress: number;
+  readonly #maxTotal: number;
+  readonly #token: string | undefined;
+  readonly #helloTimeout: number;
+  readonly #retryAfter: number;
+
+  readonly #total: PendingTotal;
+  readonly #members: ConnectionSink;
+  /** All that have not ended, those that are being sent away included. */
+  readonly #connections = new Set<EbsocketConnection>();
+  #clients = 0;
+  readonly #byAddress = new Map<string, number>();
+  #gate: Gate | null = null;
+  #lastId = 0;
+
+  /**
+   * Admits peers to `sink`.
+   *
+   * @throws {TypeError} If the token is no string.
+   * @throws {RangeError} If an option is out of its range.
+   */
+  constructor(sink: ServerSink, options: ServeOptions) {
+    this.#sink = sink;
+    this.#maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
+    const perAddress = options.maxClientsPerAddress ?? Infinity;
+    this.#maxPerAddress = checkLimit("maxClientsPerAddress", perAddress, 1);
+    const total = options.maxTotalPendingBytes ?? 536_870_912;
+    this.#maxTotal = checkLimit("maxTotalPendingBytes", total, 1);
+    this.#token = checkToken(options.token);
+    const helloTimeout = options.helloTimeout ?? 5000;
+    this.#helloTimeout = checkLimit("helloTimeout", helloTimeout, 1, MAX_TIMER_MS);
+    this.shutdownTimeout = checkLimit("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
+    this.#retryAfter = checkLimit("retryAfter", options.retryAfter ?? 0, 0, MAX_TIMER_MS);
+    this.#total = new PendingTotal(this.#maxTotal, () => this.#shed());
+    this.#limits = new ConnectionLimits(options, this.#total);
+    this.#members = {
+      onLines: (connection, lines) => sink.onLines(connection, lines),
+      onClose: (connection, info) => {
+        this.#onGone(connection);
+        sink.onClose(connection, info);
+      },
+    };
+  }
+
+  /** How many bytes wait for all clients together. */
+  get pendingBytes(): number {
+    return this.#total.bytes;
+  }
+
+  /** To be awaited before the first peer: what is needed only for a token is loaded only for one. */
+  async prepare(): Promise<void> {
+    if (this.#token === undefined) return;
+    const { Gate } = await import("./gate.ts");
+    this.#gate = new Gate(this.#token, this.#helloTimeout, this.#limits, {
+      onPass: (connection, hello, rest) => {
+        connection.handOver(this.#members, this.#limits);
+        this.#open(connection);
+        this.#sink.onHello?.(connection, hello);
+        if (rest.bytes.length > 0) this.#sink.onLines(connection, rest);
+      },
+      onRefuse: (connection, reason, detail) => this.#sink.onRefuse?.(connection, reason, detail),
+      onGone: (connection) => this.#onGone(connection),
+    });
+  }
+
+  /** Admits a peer, lets it wait at the gate, or sends it away. */
+  admit(connection: EbsocketConnection): void {
+    this.#connections.add(connection);
+    const excess = this.#excess(connection);
+    if (excess) return this.#refuse(connection, excess);
+    this.#count(connection, 1);
+    if (this.#gate) return this.#gate.start(connection);
+    connection.start(this.#members, this.#limits);
+    this.#open(connection);
+  }
+
+  #open(connection: EbsocketConnection): void {
+    connection.id = ++this.#lastId;
+    this.#sink.onOpen(connection);
+  }
+
+  /** Which limit one more client would exceed, if any. */
+  #excess(connection: EbsocketConnection): string | null {
+    if (this.#clients >= this.#maxClients) {
+      return `the server takes no more than ${this.#maxClients}`;
+    }
+    const [hostname] = connection.address;
+    return (this.#byAddress.get(hostname) ?? 0) >= this.#maxPerAddress
+      ? `the server takes no more than ${this.#maxPerAddress} from one address`
+      : null;
+  }
+
+  #refuse(connection: EbsocketConnection, detail: string): void {
+    connection.start({
+      onLines() {},
+      onClose: () => void this.#connections.delete(connection),
+    }, this.#limits);
+    connection.close("too-many-clients", detail);
+    this.#sink.onRefuse?.(connection, "too-many-clients", detail);
+  }
+
+  #onGone(connection: EbsocketConnection): void {
+    this.#connections.delete(connection);
+    this.#count(connection, -1);
+  }
+
+  /** Counts one client more, or one fewer. */
+  #count(connection: EbsocketConnection, change: 1 | -1): void {
+    this.#clients += change;
+    const [hostname, port] = connection.address;
+    if (this.#maxPerAddress === Infinity || port === 0) return;
+    const count = (this.#byAddress.get(hostname) ?? 0) + change;
+    if (count > 0) this.#byAddress.set(hostname, count);
+    else this.#byAddress.delete(hostname);
+  }
+
+  /** Closes those for whom most waits, until three quarters of what may wait in all are left. */
+  #shed(): void {
+    const most = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes);
+    for (const connection of most) {
+      if (this.#total.bytes <= 0.75 * this.#maxTotal) break;
+      const { pendingBytes } = connection;
+      connection.shed(
+        `${pendingBytes} of ${this.#total.bytes} bytes were waiting for it, more than for others`,
+      );
+    }
+  }
+
+  /** Sends what is queued, tells everybody `shutdown`, and waits until the last has ended. */
+  async close(): Promise<void> {
+    const detail = "";
+    const retry = this.#retryAfter > 0 ? { retryAfterMs: this.#retryAfter } : {};
+    const lastWord = encodeClose({ reason: "shutdown", detail, ...retry });
+    await Promise.all(
+      [...this.#connections].map((each) => each.closeWith("shutdown", detail, lastWord)),
+    );
+  }
+
+  /** Closes all connections at once. */
+  abort(): void {
+    for (const connection of this.#connections) connection.abort();
+  }
+}
+
+/** `token` if it can be one, or `undefined`. */
+function checkToken(token: string | undefined): string | undefined {
+  if (token === undefined) return undefined;
+  if (typeof token !== "string") {
+    throw new TypeError(`Invalid token: expected a string, got ${typeof token}`);
+  }
+  const length = new TextEncoder().encode(token).length;
+  if (length >= 1 && length <= MAX_TOKEN_BYTES) return token;
+  throw new RangeError(`Invalid token: expected 1 to ${MAX_TOKEN_BYTES} bytes, got ${length}`);
+}

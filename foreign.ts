@@ -1,0 +1,34 @@
+/**
+ * Owns what is said to those who take this port for something else. Must not know connections.
+ *
+ * @module
+ */
+
+/** The start line of a request (RFC 9112, section 3). */
+const REQUEST = /^[A-Z]{3,16} \S+ HTTP\/\d/;
+
+/** How much of a line is looked at, in bytes. */
+const LOOKED_AT = 2048;
+
+const BODY =
+  "This port speaks the protocol of @ebsockets/relay: events as lines of JSON over TCP, not HTTP.\n";
+
+/** Refuses an HTTP request, and says what this port is. */
+export const HTTP_ANSWER: Uint8Array = new TextEncoder().encode(
+  [
+    "HTTP/1.1 400 Bad Request",
+    "Content-Type: text/plain; charset=utf-8",
+    `Content-Length: ${BODY.length}`,
+    "Connection: close",
+    "",
+    BODY,
+  ].join("\r\n"),
+);
+
+const decoder = new TextDecoder();
+
+/** Which other protocol a peer speaks whose first line this is, if it is a known one. */
+export function foreignProtocol(line: Uint8Array): "HTTP" | "TLS" | null {
+  if (line[0] === 0x16 && line[1] === 0x03) return "TLS"; // RFC 8446, section 5.1
+  return REQUEST.test(decoder.decode(line.subarray(0, LOOKED_AT))) ? "HTTP" : null;
+}

@@ -1,0 +1,133 @@
+/**
+ * Owns the door of a server that asks for a token: nobody comes in, and nothing goes out, before the
+ * first line has been a `hello` with the right one. Must not know what comes after.
+ *
+ * @module
+ */
+
+import { createHash, timingSafeEqual } from "node:crypto";
+import { ConnectionLimits, type ConnectionSink, type EbsocketConnection } from "./connection.ts";
+import type { ControlLine } from "./control.ts";
+import type { CloseInfo, CloseReason } from "./errors.ts";
+import { foreignProtocol, HTTP_ANSWER } from "./foreign.ts";
+import { decodeHello, type Hello } from "./greeting.ts";
+import { parseLine } from "./parse.ts";
+import { LineBlock } from "./splitter.ts";
+import { LineValidator } from "./validate.ts";
+import { unwatch, watch, type Watched } from "./watch.ts";
+
+/** The longest first line, in bytes: a token has 1,024 at most. */
+const MAX_HELLO_BYTES = 4096;
+
+/** The most that one look adds to a peer's waiting, in milliseconds; more was our own standstill. */
+const MAX_STEP_MS = 1000;
+
+const LF = 0x0a;
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Who is told what becomes of those who wait at the door. */
+export interface Doorkeeper {
+  /** A peer may come in. `rest` is what it has sent after its hello. */
+  onPass(connection: EbsocketConnection, hello: Hello, rest: LineBlock): void;
+  /** A peer has been sent away, or has gone by itself. */
+  onRefuse(connection: EbsocketConnection, reason: CloseReason, detail: string): void;
+  /** The connection of a peer that has not come in has ended. */
+  onGone(connection: EbsocketConnection): void;
+}
+
+/** The door of one server. */
+export class Gate implements ConnectionSink, Watched {
+  readonly #token: Uint8Array;
+  readonly #helloTimeout: number;
+  readonly #limits: ConnectionLimits;
+  readonly #keeper: Doorkeeper;
+  readonly #validator = new LineValidator();
+  /** Those who wait, and for how long each has, in milliseconds. */
+  readonly #waiting = new Map<EbsocketConnection, number>();
+
+  constructor(token: string, helloTimeout: number, limits: ConnectionLimits, keeper: Doorkeeper) {
+    this.#token = digest(token);
+    this.#helloTimeout = helloTimeout;
+    this.#keeper = keeper;
+    // A quarter of what may wait is read at once, so that what follows a hello is no longer either.
+    this.#limits = new ConnectionLimits({
+      ...limits,
+      maxLineBytes: Math.min(limits.maxLineBytes, MAX_HELLO_BYTES),
+      maxPendingBytes: 4 * MAX_HELLO_BYTES,
+      keepAliveInterval: Infinity,
+    });
+  }
+
+  /** Lets a peer wait at the door. */
+  start(connection: EbsocketConnection): void {
+    this.#waiting.set(connection, 0);
+    watch(this);
+    connection.start(this, this.#limits);
+  }
+
+  /** Time passes: whoever has not said hello by now is sent away. */
+  tick(elapsed: number): void {
+    for (const [connection, before] of this.#waiting) {
+      const waited = before + Math.min(elapsed, MAX_STEP_MS);
+      this.#waiting.set(connection, waited);
+      if (waited >= this.#helloTimeout) {
+        this.#refuse(connection, `no hello came within ${this.#helloTimeout} ms`);
+      }
+    }
+  }
+
+  onLines(connection: EbsocketConnection, { bytes }: LineBlock): void {
+    const end = bytes.indexOf(LF) + 1;
+    const line = bytes.subarray(0, end);
+    const hello = this.#read(line);
+    if (hello && this.#isRight(hello.token)) {
+      this.#forget(connection);
+      return this.#keeper.onPass(connection, hello, new LineBlock(bytes.slice(end)));
+    }
+    const foreign = foreignProtocol(line);
+    if (foreign === "HTTP") return this.#refuse(connection, "an HTTP request", HTTP_ANSWER);
+    if (foreign) return this.#refuse(connection, `this looks like ${foreign}`);
+    if (!hello) return this.#refuse(connection, "the first line must be a hello with a token");
+    this.#refuse(connection, hello.token === undefined ? "no token" : "the token is wrong");
+  }
+
+  onClose(connection: EbsocketConnection, { reason, detail }: CloseInfo): void {
+    if (this.#waiting.has(connection)) {
+      this.#forget(connection);
+      this.#keeper.onRefuse(connection, reason, detail || "it went before it had said hello");
+    }
+    this.#keeper.onGone(connection);
+  }
+
+  /** The hello in a line, if it is one. */
+  #read(line: Uint8Array): Hello | null {
+    const validator = this.#validator.open(line);
+    if (validator.validate(0) !== "control") return null;
+    return decodeHello(
+      parseLine(decoder.decode(line), validator.hasEscapedKey) as ControlLine,
+    );
+  }
+
+  /** Compares in a time that does not depend on where the tokens differ. */
+  #isRight(token: string | undefined): boolean {
+    return token !== undefined && timingSafeEqual(digest(token), this.#token);
+  }
+
+  #refuse(connection: EbsocketConnection, detail: string, lastWord?: Uint8Array): void {
+    this.#forget(connection);
+    this.#keeper.onRefuse(connection, "unauthorized", detail);
+    if (lastWord) connection.closeWith("unauthorized", detail, lastWord);
+    else connection.close("unauthorized", detail);
+  }
+
+  #forget(connection: EbsocketConnection): void {
+    this.#waiting.delete(connection);
+    if (this.#waiting.size === 0) unwatch(this);
+  }
+}
+
+/** All digests have one length, which a comparison in constant time needs. */
+function digest(token: string): Uint8Array {
+  return createHash("sha256").update(token).digest();
+}

@@ -1,0 +1,83 @@
+/**
+ * Owns a server's part of the conversation with each of its neighbours: it answers `hello`, takes
+ * note of `close`, and says how many events have been taken. Must not know who may connect, or what
+ * becomes of the events.
+ *
+ * @module
+ */
+
+import type { ConnectionLimits, EbsocketConnection } from "./connection.ts";
+import { type ControlLine, decodeClose, encodeClose } from "./control.ts";
+import type { EventFormatError } from "./errors.ts";
+import { foreignProtocol, HTTP_ANSWER } from "./foreign.ts";
+import { decodeHello, encodeAck, encodeWelcome, type Hello, type Welcome } from "./greeting.ts";
+import type { RateOptions } from "./limiter.ts";
+
+/** Talks to the clients of one server. */
+export class Greeter {
+  readonly #terms: Omit<Welcome, "id" | "ack">;
+  readonly #greeted = new WeakSet<EbsocketConnection>();
+  /** The clients that want to know what has been taken, and how many events of each have been. */
+  readonly #taken = new Map<EbsocketConnection, number>();
+
+  /** Makes one that tells its clients of the limits to which they are held. */
+  constructor(
+    { maxLineBytes, maxPendingBytes, keepAliveInterval }: ConnectionLimits,
+    { maxDepth }: { readonly maxDepth: number },
+    { maxEventsPerSecond, maxBytesPerSecond }: Required<RateOptions>,
+  ) {
+    const limits = {
+      maxLineBytes,
+      maxDepth,
+      maxPendingBytes,
+      maxEventsPerSecond,
+      maxBytesPerSecond,
+    };
+    this.#terms = { keepAliveMs: keepAliveInterval, limits };
+  }
+
+  /** Takes note of what a client says to us alone. What is not known is ignored. */
+  onControl(client: EbsocketConnection, line: ControlLine): void {
+    const farewell = decodeClose(line);
+    if (farewell) return client.announce(farewell);
+    const hello = decodeHello(line);
+    if (hello) this.onHello(client, hello);
+  }
+
+  /** Answers a client's first `hello`; any other is ignored. */
+  onHello(client: EbsocketConnection, hello: Hello): void {
+    if (this.#greeted.has(client)) return;
+    this.#greeted.add(client);
+    if (hello.keepAliveMs !== undefined) client.expect(hello.keepAliveMs);
+    if (hello.ack) this.#taken.set(client, 0);
+    client.send(encodeWelcome({ ...this.#terms, id: `c${client.id}`, ack: hello.ack }), 0);
+  }
+
+  /**
+   * Ends the connection of a client that has sent a bad line. If that was the `first` that came from
+   * it, the client may have taken us for something else.
+   */
+  onBadLine(
+    client: EbsocketConnection,
+    { code, message }: EventFormatError,
+    first: Uint8Array | null,
+  ): void {
+    const foreign = first && foreignProtocol(first);
+    const detail = foreign ? `this looks like ${foreign}: ${message}` : message;
+    const lastWord = foreign === "HTTP" ? HTTP_ANSWER : encodeClose({ reason: code, detail });
+    client.closeWith(code, detail, lastWord);
+  }
+
+  /** Says that `count` more events of a client have been taken, if it wants to know. */
+  taken(client: EbsocketConnection, count: number): void {
+    const before = this.#taken.get(client);
+    if (before === undefined || count === 0) return;
+    this.#taken.set(client, before + count);
+    client.send(encodeAck(before + count), 0);
+  }
+
+  /** Forgets a client that has gone. */
+  onClose(client: EbsocketConnection): void {
+    this.#taken.delete(client);
+  }
+}
