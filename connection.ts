@@ -37,6 +37,12 @@ export interface Duplex {
   close(): void;
 }
 
+/** A byte duplex that knows where its peer is; `Deno.Conn` does. */
+export interface Socket extends Duplex {
+  /** Where the peer is. */
+  readonly remoteAddr: Deno.Addr;
+}
+
 /** Who gets what a connection receives. */
 export interface ConnectionSink {
   /** Whole lines have arrived. To get no more for a while, call `connection.pause()`. */
@@ -596,20 +602,22 @@ export class EbsocketConnection {
 }
 
 /**
- * The connection over a socket of Deno. Each write is sent at once, since batches are made here and
- * not by Nagle's algorithm, and the operating system probes silent peers.
+ * The connection over a socket. Each write is sent at once, since batches are made here and not by
+ * Nagle's algorithm, and the operating system probes silent peers.
  */
-export function openConnection(conn: Deno.Conn): EbsocketConnection {
-  if ("setNoDelay" in conn) {
-    const tcp = conn as Deno.TcpConn;
-    try {
-      tcp.setNoDelay(true);
-      tcp.setKeepAlive(true);
-    } catch {
-      // The peer is gone already, which the first read will tell.
-    }
+export function openConnection(socket: Socket): EbsocketConnection {
+  if ("setNoDelay" in socket) tune(socket as Deno.TcpConn);
+  return new EbsocketConnection(socket, toAddress(socket.remoteAddr));
+}
+
+/** Has TCP send each write at once, and probe silent peers. */
+export function tune(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+    conn.setKeepAlive(true);
+  } catch {
+    // The peer is gone already, which the first read will tell.
   }
-  return new EbsocketConnection(conn, toAddress(conn.remoteAddr));
 }
 
 function messageOf(error: unknown): string {
