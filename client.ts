@@ -22,7 +22,7 @@
  * @module
  */
 
-import { type Address, checkAddress, formatAddress } from "./address.ts";
+import { type Address, formatAddress } from "./address.ts";
 import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client_options.ts";
 import { LineEncoder } from "./codec.ts";
 import type { ConnectionOptions } from "./connection.ts";
@@ -33,9 +33,10 @@ import { InboxIterator } from "./inbox_iterator.ts";
 import { after, checkLimit } from "./limits.ts";
 import { Link } from "./link.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
+import { addressOf, checkDestination, type Destination } from "./transport.ts";
 
 export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
-export type { Address, ClientOptions, ClientStatus, ConnectionOptions, InboxOptions };
+export type { Address, ClientOptions, ClientStatus, ConnectionOptions, Destination, InboxOptions };
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
 export type { LineSplitterOptions } from "./splitter.ts";
@@ -47,6 +48,7 @@ export type {
   DisconnectedStatus,
   ReconnectedStatus,
 } from "./status.ts";
+export type { TlsClientOptions } from "./tls.ts";
 export type { Token } from "./token.ts";
 
 /** Options of {@link EbsocketClient.connectTo}. */
@@ -115,7 +117,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
   /**
    * Makes a client that is not connected.
    *
-   * @throws {TypeError} If the token is no string.
+   * @throws {TypeError} If an option is of the wrong type.
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(options: ClientOptions = {}) {
@@ -158,7 +160,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Connects to a server, and waits for its welcome. A server that sends none within 500 ms is taken
+   * Connects to a server, at an address or at the path of a Unix socket, and waits for its welcome. A server that sends none within 500 ms is taken
    * as it is, unless it was sent a token. A client that reconnects tries again, until it succeeds or
    * the timeout is over.
    *
@@ -168,17 +170,19 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
    */
   async connectTo(
-    address: Address,
+    where: Destination,
     { timeout = 10_000, signal }: ConnectToOptions = {},
   ): Promise<void> {
-    const where = checkAddress(address, 1);
+    const destination = checkDestination(where, this.#settings.tls);
     checkLimit("timeout", timeout, 1);
     if (this.#link?.open || this.#next) {
       throw new TypeError(
-        `Cannot connect to ${formatAddress(where)}: the client is connected or connecting`,
+        `Cannot connect to ${
+          formatAddress(addressOf(destination))
+        }: the client is connected or connecting`,
       );
     }
-    const link = this.#next = this.#linkTo(where);
+    const link = this.#next = this.#linkTo(destination);
     const timer = after(timeout, () => link.giveUp(new Error(`no answer within ${timeout} ms`)));
     const onAbort = () => link.giveUp(new Error("it was aborted"));
     signal?.addEventListener("abort", onAbort);
@@ -195,9 +199,9 @@ export class EbsocketClient<M extends object = OpenEvents> {
     }
   }
 
-  #linkTo(address: Address): Link<M> {
+  #linkTo(destination: Destination): Link<M> {
     const inbox = this.#inbox;
-    const link: Link<M> = new Link(address, this.#settings, {
+    const link: Link<M> = new Link(destination, this.#settings, {
       onEvents: (events, bytes) => {
         inbox.push(events, bytes);
         return !inbox.full;

@@ -9,6 +9,7 @@ import { BlockDecoder } from "./decoder.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
 import type { SessionSettings } from "./session.ts";
+import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "./tls.ts";
 import { checkToken, type Token } from "./token.ts";
 
 /** Options of {@link EbsocketClient}. */
@@ -24,6 +25,12 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
    * gives them and is called at every attempt. If it throws or rejects, the attempt fails.
    */
   readonly token?: Token;
+  /**
+   * Speaks TLS with the server: with what Deno trusts, or with options.
+   *
+   * @default {undefined}
+   */
+  readonly tls?: true | TlsClientOptions;
   /**
    * Whether, and how, the client connects again by itself when its connection has ended.
    *
@@ -41,11 +48,12 @@ export interface ClientSettings extends SessionSettings {
 /**
  * The options with their defaults.
  *
- * @throws {TypeError} If the token is no string.
+ * @throws {TypeError} If an option is of the wrong type.
  * @throws {RangeError} If an option is out of its range.
  */
 export function checkClientOptions(options: ClientOptions): ClientSettings {
-  const { token, reconnect = false } = options;
+  const { token, tls, reconnect = false } = options;
+  if (tls !== undefined) checkTlsOptions(tls);
   const persistence = reconnect === false
     ? null
     : checkReconnectOptions(reconnect === true ? {} : reconnect);
@@ -53,6 +61,7 @@ export function checkClientOptions(options: ClientOptions): ClientSettings {
     limits: new ConnectionLimits(options),
     decoder: new BlockDecoder(options.maxDepth),
     token: token === undefined ? undefined : checkToken(token),
+    tls,
     wantsAcks: persistence !== null,
     persistence,
   };

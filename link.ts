@@ -16,6 +16,7 @@ import { isFinal, Retries } from "./reconnect.ts";
 import type { ClientSettings } from "./client_options.ts";
 import { connectError, Session, type SessionSink } from "./session.ts";
 import type { ClientStatus } from "./status.ts";
+import { addressOf, type Destination } from "./transport.ts";
 import { abortable } from "./waits.ts";
 
 /** How long one of several attempts may take, in milliseconds. */
@@ -33,7 +34,7 @@ export interface LinkSink<M extends object> {
 
 /** A link to one server. */
 export class Link<M extends object> implements SessionSink {
-  readonly #address: Address;
+  readonly #destination: Destination;
   readonly #settings: ClientSettings;
   readonly #sink: LinkSink<M>;
   readonly #retries: Retries | null;
@@ -53,12 +54,12 @@ export class Link<M extends object> implements SessionSink {
 
   /** Makes a link that is not open. */
   constructor(
-    address: Address,
+    destination: Destination,
     settings: ClientSettings,
     sink: LinkSink<M>,
   ) {
     const { persistence } = settings;
-    this.#address = address;
+    this.#destination = destination;
     this.#settings = settings;
     this.#sink = sink;
     this.#retries = persistence && new Retries(persistence);
@@ -104,7 +105,7 @@ export class Link<M extends object> implements SessionSink {
     } catch (error) {
       this.#finish(this.#failure(error), []);
       if (error instanceof ConnectError || !signal.aborted) throw error;
-      throw connectError(this.#address, error);
+      throw connectError(addressOf(this.#destination), error);
     }
   }
 
@@ -189,7 +190,7 @@ export class Link<M extends object> implements SessionSink {
   // Connecting
 
   get #where(): Address {
-    return this.#session?.connection.address ?? this.#address;
+    return this.#session?.connection.address ?? addressOf(this.#destination);
   }
 
   /** Connects, after `delay` milliseconds, and again if that fails and `reconnect` says so. */
@@ -209,16 +210,21 @@ export class Link<M extends object> implements SessionSink {
     error: ConnectError | null,
     isOneOfMany: boolean,
   ): Promise<Session> {
-    this.#sink.onStatus({ type: "connecting", address: this.#address, attempt, error });
+    this.#sink.onStatus({
+      type: "connecting",
+      address: addressOf(this.#destination),
+      attempt,
+      error,
+    });
     const { signal } = this.#trying;
-    if (!isOneOfMany) return await Session.open(this.#address, this.#settings, this, signal);
+    if (!isOneOfMany) return await Session.open(this.#destination, this.#settings, this, signal);
     const late = new AbortController();
     const timer = after(ATTEMPT_MS, () => {
       late.abort(new Error(`no answer within ${ATTEMPT_MS} ms`));
     });
     try {
       const either = AbortSignal.any([signal, late.signal]);
-      return await Session.open(this.#address, this.#settings, this, either);
+      return await Session.open(this.#destination, this.#settings, this, either);
     } finally {
       clearTimeout(timer);
     }

@@ -14,6 +14,7 @@ import { EbsocketEvent } from "./event.ts";
 import { decodeAck, decodeWelcome, encodeHello, type Welcome } from "./greeting.ts";
 import type { LineBlock } from "./splitter.ts";
 import { type Token, tokenOf } from "./token.ts";
+import { addressOf, type Destination, dial, type TlsClientOptions } from "./transport.ts";
 import { abortable } from "./waits.ts";
 
 /** How long a server may take to greet before it is taken for one that does not, in milliseconds. */
@@ -30,6 +31,8 @@ export interface SessionSettings {
   readonly decoder: BlockDecoder;
   /** What proves that the client may connect, if anything. */
   readonly token: Token | undefined;
+  /** Speaks TLS, if it is set. */
+  readonly tls: true | TlsClientOptions | undefined;
   /** Whether the server is asked to acknowledge events. */
   readonly wantsAcks: boolean;
 }
@@ -74,23 +77,24 @@ export class Session {
   }
 
   /**
-   * Connects to `address`, and waits for the greeting of the server, or until it is clear that there
+   * Connects to `where`, and waits for the greeting of the server, or until it is clear that there
    * will be none.
    *
    * @throws {ConnectError} If it cannot connect.
    * @throws {Deno.errors.NotCapable} Without the permission to.
    */
   static async open(
-    address: Address,
+    where: Destination,
     settings: SessionSettings,
     sink: SessionSink,
     signal: AbortSignal,
   ): Promise<Session> {
+    const { tls } = settings;
+    const address = addressOf(where);
     try {
       const token = await tokenOf(settings.token, signal);
-      const [hostname, port] = address;
-      const conn = await Deno.connect({ hostname, port, signal });
-      const session = new Session(openConnection(conn), settings, sink);
+      const socket = await dial(where, { ...(tls !== undefined && { tls }), signal });
+      const session = new Session(openConnection(socket), settings, sink);
       await session.#greet(address, settings, token, signal);
       return session;
     } catch (error) {

@@ -103,15 +103,33 @@ export async function dial(
   { tls, signal }: DialOptions = {},
 ): Promise<Socket> {
   const abort = signal && { signal };
-  if (isPath(where)) {
-    if (tls !== undefined) throw tlsOverUnix();
-    return await Deno.connect({ transport: "unix", path: checkPath(where.path), ...abort });
-  }
-  const [hostname, port] = checkAddress(where, 1);
+  const place = checkDestination(where, tls);
+  if (isPath(place)) return await Deno.connect({ transport: "unix", ...place, ...abort });
+  const [hostname, port] = place;
   const options = tls === undefined ? null : checkClientOptions(tls);
   const conn = await Deno.connect({ hostname, port, ...abort });
   if (options) tune(conn); // TLS hides it from those who would do it later.
   return options ? await secureClient(conn, hostname, options, signal) : conn;
+}
+
+/**
+ * `where` if it can be dialled to, with TLS or without.
+ *
+ * @throws {TypeError} If an argument is wrong, or two do not go together.
+ * @throws {RangeError} If the port is no integer from 1 to 65535.
+ */
+export function checkDestination(
+  where: Destination,
+  tls: true | TlsClientOptions | undefined,
+): Destination {
+  if (!isPath(where)) return checkAddress(where, 1);
+  if (tls !== undefined) throw tlsOverUnix();
+  return { path: checkPath(where.path) };
+}
+
+/** The address of a destination: a Unix socket has its path and port 0. */
+export function addressOf(where: Destination): Address {
+  return isPath(where) ? [where.path, 0] : where;
 }
 
 /**
