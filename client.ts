@@ -190,6 +190,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
       signal?.throwIfAborted();
       await link.start(this.#link);
     } catch (error) {
+      this.#feed.forget();
       if (!(error instanceof Deno.errors.NotCapable)) signal?.throwIfAborted();
       throw error;
     } finally {

@@ -103,7 +103,6 @@ export class Link<M extends object> implements SessionSink {
       if (before) await abortable(before.close(), signal);
       this.#adopt(await this.#connect(0));
     } catch (error) {
-      this.#finish(this.#failure(error), []);
       if (error instanceof ConnectError || !signal.aborted) throw error;
       throw connectError(addressOf(this.#destination), error);
     }

@@ -190,10 +190,11 @@ export class Outbox {
     if (!this.#hasAcks) this.#ledger.forget(connection.bytesOut);
   }
 
-  /** Without acknowledgements, looks again once all that is queued has been handed over. */
+  /** Looks again once all that is queued has been handed over, unless an acknowledgement is due. */
   async #watch(): Promise<void> {
     const connection = this.#connection;
-    if (!connection || this.#hasAcks || this.#watched === connection) return;
+    if (!connection || this.#watched === connection) return;
+    if (this.#hasAcks && this.#ledger.length > 0) return;
     this.#watched = connection;
     try {
       await connection.flush();

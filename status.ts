@@ -13,7 +13,7 @@ import { InboxIterator } from "./inbox_iterator.ts";
 
 /**
  * What happens to the connection of a client, in the order in which it happens: `connecting` before
- * every attempt; `connected` when the first succeeds; after that `disconnected` and `reconnected` in
+ * every attempt; `connected` when the first connection has been made, or nothing if `connectTo()` fails; after that `disconnected` and `reconnected` in
  * turns, with a `connecting` for every attempt between them; `closed` once, at the end for good.
  *
  * Each event that may have been lost is in one `unconfirmed`, and each that was certainly not sent is
@@ -88,7 +88,7 @@ export interface ReconnectedStatus {
   readonly dropped: number;
 }
 
-/** The end for good, or the failure of a `connectTo()`. */
+/** The end for good. */
 export interface ClosedStatus<M extends object = OpenEvents> {
   /** Tells it from the others. */
   readonly type: "closed";
@@ -117,6 +117,11 @@ export class StatusFeed<M extends object> {
     this.#current = status;
     for (const reader of this.#readers) tell(reader, status);
     if (status.type === "closed") this.#readers.clear();
+  }
+
+  /** Nothing is going on any more; whoever listens waits for what comes next. */
+  forget(): void {
+    this.#current = null;
   }
 
   /** What the status is and what it becomes, up to `closed`. */

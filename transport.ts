@@ -104,7 +104,11 @@ export async function dial(
 ): Promise<Socket> {
   const abort = signal && { signal };
   const place = checkDestination(where, tls);
-  if (isPath(place)) return await Deno.connect({ transport: "unix", ...place, ...abort });
+  if (isPath(place)) {
+    const conn = await Deno.connect({ transport: "unix", ...place, ...abort });
+    // The system knows the path by which the socket was made, which may not be the one asked for.
+    return Object.defineProperty(conn, "remoteAddr", { value: { transport: "unix", ...place } });
+  }
   const [hostname, port] = place;
   const options = tls === undefined ? null : checkClientOptions(tls);
   const conn = await Deno.connect({ hostname, port, ...abort });

@@ -8,6 +8,8 @@ import type { ClientOptions } from "../client_options.ts";
 import { ConnectError, ConnectionClosedError, EbsocketError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import type { ClientStatus } from "../status.ts";
+import { Relay } from "../relay.ts";
+import { EbsocketServer } from "../server.ts";
 import { FakeServer, type FakeSession } from "./support/fake_server.ts";
 import { turn } from "./support/turns.ts";
 import { soon, until } from "./support/waiting.ts";
@@ -404,7 +406,7 @@ Deno.test("EbsocketClient.connectTo() with reconnect gives up in the end, and sa
   const statuses = collect(client);
   const error = await assertRejects(() => client.connectTo(address), ConnectError);
   assertEquals(error.message.includes("connection refused"), true);
-  await next(statuses, "closed");
+  assertEquals(statuses.map(({ type }) => type), Array(3).fill("connecting"));
   const late = await assertRejects(
     () => new EbsocketClient({ reconnect: QUICK }).connectTo(address, { timeout: 50 }),
     ConnectError,
@@ -515,4 +517,84 @@ Deno.test("EbsocketClient that asks for nothing sends no more than its hello", a
   assertEquals(await client.recvEvent(), null);
   assertEquals((await client.closed).reason, "shutdown");
   await server[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketClient finds its way back to a restarted relay that wants a token", async () => {
+  let relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), { token: "secret" });
+  const { address } = relay.server;
+  let asked = 0;
+  const token = () => (asked++, Promise.resolve("secret"));
+  await using client = new EbsocketClient({ reconnect: QUICK, token });
+  const statuses = collect(client);
+  await client.connectTo(address);
+  assertEquals(client.id, "c1");
+  for (let life = 0; life < 5; life++) {
+    client.sendEvent(new EbsocketEvent("n", { life }));
+    await soon(client.flush(), "the acknowledgement");
+    assertEquals((await soon(client.recvEvent(), "the event"))?.getAttribute("life"), life);
+    await relay.close();
+    const { info, unconfirmed, acknowledged } = await next(statuses, "disconnected");
+    assertEquals([info.reason, unconfirmed, acknowledged], ["shutdown", [], true]);
+    relay = new Relay(new EbsocketServer(address), { token: "secret" });
+    await next(statuses, "reconnected");
+  }
+  assertEquals(asked >= 6, true);
+  await relay.close();
+  // The relay does not let in who had been let in before.
+  await using stranger = new Relay(new EbsocketServer(address), { token: "another" });
+  assertEquals(await soon(client.recvEvent(), "the end"), null);
+  assertEquals((await client.closed).reason, "unauthorized");
+  assertEquals(stranger.clients.length, 0);
+});
+
+Deno.test({
+  name: "EbsocketClient.connectTo() takes the path of a Unix socket",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/relay`;
+    const client = new EbsocketClient({ reconnect: QUICK });
+    const statuses = collect(client);
+    const options = { timeout: 20 };
+    await assertRejects(() => client.connectTo({ path }, options), ConnectError, path);
+    {
+      await using _ = new Relay(new EbsocketServer({ path }));
+      await client.connectTo({ path });
+      assertEquals([client.address, client.id], [[path, 0], "c1"]);
+      send(client, "a");
+      await client.flush();
+    }
+    assertEquals((await next(statuses, "disconnected")).address, [path, 0]);
+    await client.close();
+    await Deno.remove(folder, { recursive: true });
+    await assertRejects(() => client.connectTo({ path: "" }), TypeError, "path");
+    const secure = new EbsocketClient({ tls: true });
+    await assertRejects(() => secure.connectTo({ path }), TypeError, "not with path");
+  },
+});
+
+Deno.test("EbsocketClients of a restarted relay come back one after the other", async () => {
+  const count = 100;
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), { retryAfter: 100 });
+  const clients = Array.from(
+    { length: count },
+    () => new EbsocketClient({ reconnect: { minDelay: 500 } }),
+  );
+  const delays: number[] = [];
+  const watching = clients.map(async (client) => {
+    for await (const status of client.status()) {
+      if (status.type === "disconnected") delays.push(status.retryInMs);
+    }
+  });
+  await Promise.all(clients.map((client) => client.connectTo(relay.server.address)));
+  await relay.close();
+  await until(() => delays.length === count);
+  await using again = new Relay(new EbsocketServer(relay.server.address));
+  await until(() => again.clients.length === count);
+  await Promise.all(clients.map((client) => client.close()));
+  await Promise.all(watching);
+  // Spread over half a second, after the time for which the relay asked.
+  assert(delays.every((delay) => delay >= 100 && delay <= 600), `${delays}`);
+  const early = delays.filter((delay) => delay < 350).length;
+  assert(early > count / 5 && early < 4 * count / 5, `${early} of ${count} in the first half`);
 });

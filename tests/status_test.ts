@@ -61,3 +61,15 @@ Deno.test("StatusFeed forgets a reader that has left its loop", async () => {
   await waiting.return();
   assertEquals(await waiting.next(), { done: true, value: undefined });
 });
+
+Deno.test("StatusFeed.forget() lets readers wait for what comes next", async () => {
+  const feed = new StatusFeed<OpenEvents>();
+  const early = feed.read();
+  feed.push(connecting(1));
+  feed.forget();
+  const late = feed.read();
+  feed.push(connecting(2));
+  feed.push(CLOSED);
+  assertEquals(await Array.fromAsync(early), [connecting(1), connecting(2), CLOSED]);
+  assertEquals(await Array.fromAsync(late), [connecting(2), CLOSED]);
+});
