@@ -8,7 +8,7 @@
 export type Address = readonly [hostname: string, port: number];
 
 /**
- * An address as text, IPv6 in brackets.
+ * An address as text, IPv6 in brackets, the path of a Unix socket alone.
  *
  * @example Both kinds
  * ```ts
@@ -20,6 +20,7 @@ export type Address = readonly [hostname: string, port: number];
  * ```
  */
 export function formatAddress([hostname, port]: Address): string {
+  if (hostname.includes("/")) return hostname;
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 

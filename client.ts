@@ -22,38 +22,34 @@
  * @module
  */
 
-import { type Address, checkAddress, formatAddress } from "./address.ts";
+import { type Address, formatAddress } from "./address.ts";
+import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client_options.ts";
 import { LineEncoder } from "./codec.ts";
-import {
-  ConnectionLimits,
-  type ConnectionOptions,
-  type EbsocketConnection,
-  openConnection,
-} from "./connection.ts";
-import { decodeClose } from "./control.ts";
-import { BlockDecoder } from "./decoder.ts";
+import type { ConnectionOptions } from "./connection.ts";
 import { type CloseInfo, ConnectError, ConnectionClosedError, EbsocketError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
-import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
 import { after, checkLimit } from "./limits.ts";
+import { Link } from "./link.ts";
+import { type ClientStatus, StatusFeed } from "./status.ts";
+import { addressOf, checkDestination, type Destination } from "./transport.ts";
 
 export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
-export type { Address, ConnectionOptions, InboxOptions };
-export type { CloseInfo, CloseReason } from "./errors.ts";
+export type { Address, ClientOptions, ClientStatus, ConnectionOptions, Destination, InboxOptions };
+export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
 export type { LineSplitterOptions } from "./splitter.ts";
-
-/** Options of {@link EbsocketClient}. */
-export interface ClientOptions extends ConnectionOptions, InboxOptions {
-  /**
-   * How deep a line may nest, the outermost object included, from 2 to 1,000.
-   *
-   * @default {64}
-   */
-  readonly maxDepth?: number;
-}
+export type { OverflowPolicy, ReconnectOptions } from "./reconnect.ts";
+export type {
+  ClosedStatus,
+  ConnectedStatus,
+  ConnectingStatus,
+  DisconnectedStatus,
+  ReconnectedStatus,
+} from "./status.ts";
+export type { TlsClientOptions } from "./tls.ts";
+export type { Token } from "./token.ts";
 
 /** Options of {@link EbsocketClient.connectTo}. */
 export interface ConnectToOptions {
@@ -109,37 +105,47 @@ const ROOM = Promise.resolve();
  * ```
  */
 export class EbsocketClient<M extends object = OpenEvents> {
-  readonly #limits: ConnectionLimits;
-  readonly #decoder: BlockDecoder;
+  readonly #settings: ClientSettings;
   readonly #encoder = new LineEncoder();
   readonly #inbox: Inbox<EventOf<M>>;
-  #connection: EbsocketConnection | null = null;
-  /** What gives up the `connectTo()` under way. */
-  #attempt: AbortController | null = null;
+  readonly #feed = new StatusFeed<M>();
+  /** The link there is, or was last. */
+  #link: Link<M> | null = null;
+  /** The link that a `connectTo()` under way is making. */
+  #next: Link<M> | null = null;
 
   /**
    * Makes a client that is not connected.
    *
+   * @throws {TypeError} If an option is of the wrong type.
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(options: ClientOptions = {}) {
-    this.#limits = new ConnectionLimits(options);
-    this.#decoder = new BlockDecoder(options.maxDepth);
-    this.#inbox = new Inbox(options, () => this.#connection?.resume());
+    this.#settings = checkClientOptions(options);
+    this.#inbox = new Inbox(options, () => this.#link?.resume());
   }
 
-  /** Whether events can be sent. What has arrived before the end can still be read afterwards. */
+  /**
+   * Whether there is a connection: a client that reconnects can send events without one, too. What
+   * has arrived before the end can still be read afterwards.
+   */
   get connected(): boolean {
-    return this.#connection?.open ?? false;
+    return this.#link?.connected ?? false;
   }
 
   /** Where the client is, or was last, connected to; `null` before its first connection. */
   get address(): Address | null {
-    return this.#connection?.address ?? null;
+    return this.#link?.session?.connection.address ?? null;
+  }
+
+  /** What the server calls this client, such as `c7`; `null` if it has not said. */
+  get id(): string | null {
+    return this.#link?.session?.id ?? null;
   }
 
   /**
-   * How the connection of the last `connectTo()` ended, once it has. Never rejects.
+   * How the connection of the last `connectTo()` ended, once it has; of a client that reconnects,
+   * once it has ended for good. Never rejects.
    *
    * @throws {ConnectionClosedError} At the call, if the client has never been connected.
    */
@@ -149,11 +155,14 @@ export class EbsocketClient<M extends object = OpenEvents> {
 
   /** How many bytes wait to be handed to the operating system. */
   get pendingBytes(): number {
-    return this.#connection?.pendingBytes ?? 0;
+    const waiting = this.#link?.outbox?.waitingBytes ?? 0;
+    return waiting + (this.#link?.session?.connection.pendingBytes ?? 0);
   }
 
   /**
-   * Connects to a server.
+   * Connects to a server, at an address or at the path of a Unix socket, and waits for its welcome. A server that sends none within 500 ms is taken
+   * as it is, unless it was sent a token. A client that reconnects tries again, until it succeeds or
+   * the timeout is over.
    *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.
@@ -161,73 +170,53 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
    */
   async connectTo(
-    address: Address,
+    where: Destination,
     { timeout = 10_000, signal }: ConnectToOptions = {},
   ): Promise<void> {
-    const [hostname, port] = checkAddress(address, 1);
+    const destination = checkDestination(where, this.#settings.tls);
     checkLimit("timeout", timeout, 1);
-    const where = formatAddress(address);
-    if (this.connected || this.#attempt) {
-      throw new TypeError(`Cannot connect to ${where}: the client is connected or connecting`);
+    if (this.#link?.open || this.#next) {
+      throw new TypeError(
+        `Cannot connect to ${
+          formatAddress(addressOf(destination))
+        }: the client is connected or connecting`,
+      );
     }
-    const attempt = this.#attempt = new AbortController();
-    const giveUp = (reason: string) => attempt.abort(new Error(reason));
-    const timer = after(timeout, () => giveUp(`no answer within ${timeout} ms`));
-    const onAbort = () => giveUp("it was aborted");
+    const link = this.#next = this.#linkTo(destination);
+    const timer = after(timeout, () => link.giveUp(new Error(`no answer within ${timeout} ms`)));
+    const onAbort = () => link.giveUp(new Error("it was aborted"));
     signal?.addEventListener("abort", onAbort);
     try {
       signal?.throwIfAborted();
-      await this.#ended(attempt.signal);
-      const conn = await Deno.connect({ hostname, port, signal: attempt.signal });
-      this.#begin(openConnection(conn));
+      await link.start(this.#link);
     } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) throw error;
-      signal?.throwIfAborted();
-      const cause = attempt.signal.aborted ? attempt.signal.reason : error;
-      throw new ConnectError(`Cannot connect to ${where}: ${describe(cause)}`, { cause });
+      this.#feed.forget();
+      if (!(error instanceof Deno.errors.NotCapable)) signal?.throwIfAborted();
+      throw error;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
-      this.#attempt = null;
+      this.#next = null;
     }
   }
 
-  /** Waits for the end of the connection before, unless the attempt is given up. */
-  async #ended(attempt: AbortSignal): Promise<void> {
-    if (!this.#connection) return;
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const onAbort = () => reject(attempt.reason);
-    attempt.addEventListener("abort", onAbort);
-    try {
-      await Promise.race([this.#connection.close(), aborted]);
-    } finally {
-      attempt.removeEventListener("abort", onAbort);
-    }
-  }
-
-  #begin(connection: EbsocketConnection): void {
-    this.#connection = connection;
-    this.#inbox.reopen();
-    connection.start({
-      onLines: (_, lines) => this.#onLines(connection, lines),
-      onClose: () => this.#inbox.end(),
-    }, this.#limits);
-  }
-
-  #onLines(connection: EbsocketConnection, lines: LineBlock): void {
-    const events: EventOf<M>[] = [];
-    for (const line of this.#decoder.decode(lines.bytes)) {
-      if (line instanceof EbsocketEvent) {
-        events.push(line as unknown as EventOf<M>);
-      } else {
-        const close = decodeClose(line);
-        if (close) connection.announce(close);
-      }
-    }
-    this.#inbox.push(events, lines.bytes.length);
-    const { fault } = this.#decoder;
-    if (fault) connection.close(fault.code, fault.message);
-    else if (this.#inbox.full) connection.pause();
+  #linkTo(destination: Destination): Link<M> {
+    const inbox = this.#inbox;
+    const link: Link<M> = new Link(destination, this.#settings, {
+      onEvents: (events, bytes) => {
+        inbox.push(events, bytes);
+        return !inbox.full;
+      },
+      onStatus: (status) => {
+        if (status.type === "connected") {
+          this.#link = link;
+          inbox.reopen();
+        }
+        this.#feed.push(status);
+      },
+      onEnd: () => inbox.end(),
+    });
+    return link;
   }
 
   /**
@@ -245,21 +234,33 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`.
    */
   sendEvent(event: SendableEvent<M>): Promise<void> {
-    const line = this.#encoder.encode(event.event, event.__dict__, this.#limits.maxLineBytes);
-    const connection = this.#used("send through");
-    if (!connection.open) {
+    const { maxLineBytes, maxPendingBytes } = this.#settings.limits;
+    const line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes);
+    const link = this.#used("send through");
+    if (line.length - 1 > link.maxLineBytes) {
+      throw new RangeError(
+        `Cannot send ${event}: its ${
+          line.length - 1
+        } bytes exceed the ${link.maxLineBytes} that the server takes`,
+      );
+    }
+    if (!link.open) {
       return refuse(new ConnectionClosedError(`Cannot send ${event}: the connection has ended`));
     }
+    const { outbox, session } = link;
+    if (outbox) {
+      if (!outbox.offer(line)) {
+        return refuse(queueFull(event, `${outbox.waitingLines} events wait`));
+      }
+      this.#encoder.keep(line);
+      return outbox.room() ?? ROOM;
+    }
+    const { connection } = session!;
     const waiting = connection.pendingBytes;
-    const { maxPendingBytes } = this.#limits;
     if (waiting > 0 && waiting + line.length > maxPendingBytes) {
       connection.countUnsent(line);
-      return refuse(
-        new EbsocketError(
-          "queue-full",
-          `Cannot send ${event}: ${waiting} bytes wait, and its ${line.length} would exceed maxPendingBytes ${maxPendingBytes}`,
-        ),
-      );
+      const why = `its ${line.length} would exceed maxPendingBytes ${maxPendingBytes}`;
+      return refuse(queueFull(event, `${waiting} bytes wait, and ${why}`));
     }
     this.#encoder.keep(line);
     connection.send(line);
@@ -288,16 +289,17 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {ConnectionClosedError} If the client has never been connected.
    */
   async pump(): Promise<[events: EventOf<M>[], connected: boolean]> {
-    const connection = this.#used("pump");
+    const link = this.#used("pump");
     const inbox = this.#inbox;
     using _ = inbox.claim("pump()");
-    let seen = connection.bytesIn;
+    const received = () => link.session?.connection.bytesIn ?? 0;
+    let seen = received();
     for (let turn = 0, quiet = 0; turn < MAX_TURNS && quiet < QUIET_TURNS && !inbox.full; turn++) {
       await new Promise((resolve) => setTimeout(resolve, 0));
-      quiet = connection.bytesIn > seen ? 0 : quiet + 1;
-      seen = connection.bytesIn;
+      quiet = received() === seen ? quiet + 1 : 0;
+      seen = received();
     }
-    return [inbox.takeAll(), this.connected];
+    return [inbox.takeAll(), link.open];
   }
 
   /** The events, in the order of arrival, until the connection has ended. */
@@ -309,28 +311,59 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Waits until the operating system has taken all that was sent before.
+   * What happens to the connection, from the current {@link ClientStatus} to `closed`. Each call
+   * gives an iterator of its own. One that is not read keeps the last 100.
+   *
+   * @example Say what happens
+   * ```ts
+   * import { EbsocketClient } from "@ebsockets/relay";
+   * import { EbsocketServer } from "@ebsockets/relay/server";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * const client = new EbsocketClient({ reconnect: true });
+   * await client.connectTo(relay.server.address);
+   * setTimeout(() => client.close(), 10);
+   * for await (const status of client.status()) {
+   *   if (status.type === "connected") console.log("Connected to", status.address);
+   *   if (status.type === "disconnected") console.log("Lost:", status.unconfirmed);
+   *   if (status.type === "closed") console.log("Closed:", status.info.reason);
+   * }
+   * ```
+   */
+  status(): AsyncGenerator<ClientStatus<M>, void, void> {
+    return this.#feed.read();
+  }
+
+  /**
+   * Waits until the operating system has taken all that was sent before. With `reconnect` it waits
+   * for more: until there is a connection, and the server says that it has taken the events, if it
+   * is one that says so.
    *
    * @throws {ConnectionClosedError} If the connection ends before, or there never was one.
    */
   async flush(): Promise<void> {
-    await this.#used("flush").flush();
+    const { outbox, session } = this.#used("flush");
+    await (outbox ?? session!.connection).flush();
   }
 
   /**
    * Sends what is queued, then closes the connection; gives up one that is being made. Resolves when
    * it has ended; `unsentLines` of {@link closed} then says whether all has been sent. Has no effect
    * without a connection.
+   *
+   * A client that reconnects first waits for the server to say that it has taken what was sent; for
+   * as long as that makes progress, and `drainTimeout` without any. It does not wait for a connection.
    */
   async close(): Promise<void> {
-    this.#attempt?.abort(new Error("the client was closed"));
-    await this.#connection?.close();
+    this.#next?.giveUp(new Error("the client was closed"));
+    await this.#link?.close();
   }
 
   /** Closes the connection at once, without sending what is queued, or one that is being made. */
   async abort(): Promise<void> {
-    this.#attempt?.abort(new Error("the client was closed"));
-    await this.#connection?.abort();
+    this.#next?.giveUp(new Error("the client was closed"));
+    await this.#link?.abort();
   }
 
   /** Does what {@link close} does. */
@@ -338,12 +371,16 @@ export class EbsocketClient<M extends object = OpenEvents> {
     await this.close();
   }
 
-  #used(verb: string): EbsocketConnection {
-    if (this.#connection) return this.#connection;
+  #used(verb: string): Link<M> {
+    if (this.#link) return this.#link;
     throw new ConnectionClosedError(
       `Cannot ${verb} a client that has never been connected; await connectTo() first`,
     );
   }
+}
+
+function queueFull(event: object, why: string): EbsocketError {
+  return new EbsocketError("queue-full", `Cannot send ${event}: ${why}`);
 }
 
 /** A rejected promise that does not end a program which ignores it. */
@@ -351,12 +388,4 @@ function refuse(error: Error): Promise<never> {
   const refused = Promise.reject(error);
   refused.catch(() => {});
   return refused;
-}
-
-/** What the operating system said, with advice where there is some. */
-function describe(error: unknown): string {
-  if (error instanceof Deno.errors.ConnectionRefused) {
-    return "connection refused; is a server running there?";
-  }
-  return error instanceof Error ? error.message : String(error);
 }

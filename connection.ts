@@ -37,6 +37,12 @@ export interface Duplex {
   close(): void;
 }
 
+/** A byte duplex that knows where its peer is; `Deno.Conn` does. */
+export interface Socket extends Duplex {
+  /** Where the peer is. */
+  readonly remoteAddr: Deno.Addr;
+}
+
 /** Who gets what a connection receives. */
 export interface ConnectionSink {
   /** Whole lines have arrived. To get no more for a while, call `connection.pause()`. */
@@ -237,6 +243,11 @@ export class EbsocketConnection {
   /** How many bytes the operating system has taken for the peer. */
   get bytesOut(): number {
     return this.#writer?.bytesWritten ?? 0;
+  }
+
+  /** How many bytes the peer may have got: also those of a write under way, or of one that failed. */
+  get bytesGiven(): number {
+    return this.#writer?.bytesGiven ?? 0;
   }
 
   /** For how long the peer has taken nothing of what waits for it, in milliseconds, roughly. */
@@ -591,20 +602,22 @@ export class EbsocketConnection {
 }
 
 /**
- * The connection over a socket of Deno. Each write is sent at once, since batches are made here and
- * not by Nagle's algorithm, and the operating system probes silent peers.
+ * The connection over a socket. Each write is sent at once, since batches are made here and not by
+ * Nagle's algorithm, and the operating system probes silent peers.
  */
-export function openConnection(conn: Deno.Conn): EbsocketConnection {
-  if ("setNoDelay" in conn) {
-    const tcp = conn as Deno.TcpConn;
-    try {
-      tcp.setNoDelay(true);
-      tcp.setKeepAlive(true);
-    } catch {
-      // The peer is gone already, which the first read will tell.
-    }
+export function openConnection(socket: Socket): EbsocketConnection {
+  if ("setNoDelay" in socket) tune(socket as Deno.TcpConn);
+  return new EbsocketConnection(socket, toAddress(socket.remoteAddr));
+}
+
+/** Has TCP send each write at once, and probe silent peers. */
+export function tune(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+    conn.setKeepAlive(true);
+  } catch {
+    // The peer is gone already, which the first read will tell.
   }
-  return new EbsocketConnection(conn, toAddress(conn.remoteAddr));
 }
 
 function messageOf(error: unknown): string {

@@ -119,11 +119,36 @@ export class EventFormatError extends EbsocketError {
   }
 }
 
-/** A connection could not be made; `cause` holds what the operating system said. */
+/** Options of a {@link ConnectError}. */
+export interface ConnectErrorOptions extends ErrorOptions {
+  /** Why the server closed the connection, if it did. */
+  readonly reason?: CloseReason;
+}
+
+/**
+ * A connection could not be made; `cause` holds what the operating system said.
+ *
+ * @example Tell a wrong token from a server that is not there
+ * ```ts
+ * import { ConnectError, EbsocketClient } from "@ebsockets/relay";
+ *
+ * const client = new EbsocketClient({ token: "not the right one" });
+ * try {
+ *   await client.connectTo(["127.0.0.1", 1]);
+ * } catch (error) {
+ *   if (!(error instanceof ConnectError)) throw error;
+ *   console.log(error.reason === "unauthorized" ? "Wrong token" : error.message);
+ * }
+ * ```
+ */
 export class ConnectError extends EbsocketError {
+  /** Why the server closed the connection, such as `unauthorized`; unset if it did not answer. */
+  readonly reason?: CloseReason;
+
   /** Makes a connect error with the code `connect-failed`. */
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options: ConnectErrorOptions = {}) {
     super("connect-failed", message, options);
+    if (options.reason !== undefined) this.reason = options.reason;
   }
 }
 

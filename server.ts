@@ -16,16 +16,17 @@
  * @module
  */
 
-import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from "./address.ts";
+import { type Address, formatAddress, getLocalIp, toAddress } from "./address.ts";
 import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
 import { EbsocketConnection, openConnection } from "./connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
 import { after } from "./limits.ts";
+import { type ConnectionListener, listen, type TlsServerOptions } from "./transport.ts";
 
 export { EbsocketConnection };
-export type { Address, ServeOptions, ServerSink };
+export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
 export type { Hello } from "./greeting.ts";
-export type { ConnectionOptions, ConnectionSink, Duplex } from "./connection.ts";
+export type { ConnectionOptions, ConnectionSink, Duplex, Socket } from "./connection.ts";
 export type { CloseInfo, CloseReason } from "./errors.ts";
 export { ConnectionClosedError, EbsocketError } from "./errors.ts";
 export type { LineBlock, LineSplitterOptions } from "./splitter.ts";
@@ -33,22 +34,6 @@ export type { LineBlock, LineSplitterOptions } from "./splitter.ts";
 /** The first and the longest pause after a failed accept, in milliseconds; it doubles in between. */
 const MIN_BACKOFF = 5;
 const MAX_BACKOFF = 1000;
-
-/**
- * How many connections may wait to be accepted: the most that Linux allows by default. With fewer,
- * many clients that come at once wait a second or more for their second attempt.
- */
-const BACKLOG = 4096;
-
-/** What a server needs of a listener; every `Deno.Listener` has it. */
-export interface ConnectionListener {
-  /** Where it listens. */
-  readonly addr: Deno.Addr;
-  /** Waits for the next connection. */
-  accept(): Promise<Deno.Conn>;
-  /** Stops listening. */
-  close(): void;
-}
 
 /** Options of {@link EbsocketServer}. */
 export interface ServerOptions {
@@ -64,6 +49,19 @@ export interface ServerOptions {
    * @default {0}
    */
   readonly port?: number;
+  /**
+   * The path of a Unix socket to listen on, instead of `hostname` and `port`. Only the user that the
+   * program runs as can connect (mode 0600). A file that a dead server has left is replaced; the file
+   * is removed when the server is closed. `address` is then the path, and port 0.
+   */
+  readonly path?: string;
+  /** Speaks TLS, and nothing else. */
+  readonly tls?: TlsServerOptions;
+  /**
+   * Gets each peer that was sent away because its TLS handshake has failed, took longer than 5 s, or
+   * showed no valid client certificate where `tls.clientCa` asks for one.
+   */
+  readonly onHandshakeError?: (address: Address, error: Error) => void;
   /** Accepts from this listener, instead of binding to `hostname` and `port`. */
   readonly listener?: ConnectionListener;
   /** Closes the server when aborted. */
@@ -118,14 +116,14 @@ export class EbsocketServer {
   /**
    * Binds at once.
    *
-   * @throws {TypeError} If the address is of the wrong type.
+   * @throws {TypeError} If an option is of the wrong type, or two do not go together.
    * @throws {RangeError} If the port is no integer from 0 to 65535.
    * @throws {Deno.errors.AddrInUse} If the port is taken.
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
    */
   constructor(where: number | Address | ServerOptions) {
     const options = toOptions(where);
-    this.#listener = options.listener ?? listen(options);
+    this.#listener = bind(options);
     this.#onAcceptError = options.onAcceptError ?? (() => {});
     this.address = toAddress(this.#listener.addr);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -273,15 +271,15 @@ function toOptions(where: number | Address | ServerOptions): ServerOptions {
   );
 }
 
-function listen({ hostname = getLocalIp(), port = 0 }: ServerOptions): Deno.Listener {
-  const [name, number] = checkAddress([hostname, port]);
-  try {
-    return Deno.listen({ hostname: name, port: number, tcpBacklog: BACKLOG });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    const where = formatAddress([name, number]);
-    throw new Deno.errors.AddrInUse(`Cannot listen on ${where}: the port is taken`, {
-      cause: error,
-    });
+function bind(options: ServerOptions): ConnectionListener {
+  const { hostname = getLocalIp(), port = 0, path, tls, onHandshakeError, listener } = options;
+  const clash = listener ? ["path", "tls"] as const : ["hostname", "port"] as const;
+  for (const name of listener || path !== undefined ? clash : []) {
+    if (options[name] === undefined) continue;
+    throw new TypeError(`Invalid ${name}: it does not go with ${listener ? "listener" : "path"}`);
   }
+  return listener ?? listen(path === undefined ? [hostname, port] : { path }, {
+    tls,
+    ...(onHandshakeError && { onRefuse: onHandshakeError }),
+  });
 }

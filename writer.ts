@@ -29,6 +29,8 @@ export class Writer<Owner> {
   /** What was queued, less what was dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
+  /** How many bytes the write under way has, or had that failed. */
+  #underWay = 0;
   #droppedLines = 0;
   #droppedBytes = 0;
   #wasCut = false;
@@ -67,6 +69,14 @@ export class Writer<Owner> {
   /** How many bytes have been written. */
   get bytesWritten(): number {
     return this.#bytesWritten;
+  }
+
+  /**
+   * How many bytes the peer may have got: those that have been written, and those of a write that is
+   * under way or has failed, as it may have been done in part.
+   */
+  get bytesGiven(): number {
+    return this.#bytesWritten + this.#underWay;
   }
 
   /**
@@ -157,7 +167,10 @@ export class Writer<Owner> {
     let failure: unknown;
     try {
       while (this.#queue.bytes > 0 && !this.#stopped) {
-        const written = await this.#target.write(this.#queue.batch());
+        const batch = this.#queue.batch();
+        this.#underWay = batch.length;
+        const written = await this.#target.write(batch);
+        this.#underWay = 0;
         this.#queue.consume(written);
         this.#bytesWritten += written;
         if (this.#room || this.#flushes) this.#releaseWaiters();

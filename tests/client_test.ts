@@ -1,37 +1,16 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
-import type { Address } from "../address.ts";
 import { EbsocketClient } from "../client.ts";
 import { ConnectError, ConnectionClosedError, EbsocketError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
+import { FakeServer } from "./support/fake_server.ts";
 import { soon, until } from "./support/waiting.ts";
-
-/** A server made of one raw socket, so that a test says every byte itself. */
-class OneServer implements AsyncDisposable {
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  #conn: Deno.TcpConn | null = null;
-  readonly address: Address = ["127.0.0.1", this.#listener.addr.port];
-
-  async accept(): Promise<Deno.TcpConn> {
-    return this.#conn = await soon(this.#listener.accept(), "a client");
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    try {
-      this.#conn?.close();
-    } catch {
-      // The test has closed it.
-    }
-    return Promise.resolve();
-  }
-}
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
 async function connected() {
-  const server = new OneServer();
+  const server = new FakeServer();
   const client = new EbsocketClient();
   await client.connectTo(server.address);
   return { server, client, conn: await server.accept() };
@@ -50,7 +29,7 @@ async function readAll(conn: Deno.TcpConn): Promise<string> {
 Deno.test("EbsocketClient.connectTo() connects, and says where to", async () => {
   const client = new EbsocketClient();
   assertEquals([client.connected, client.address], [false, null]);
-  await using server = new OneServer();
+  await using server = new FakeServer();
   await client.connectTo(server.address);
   assertEquals([client.connected, client.address], [true, server.address]);
   await assertRejects(() => client.connectTo(server.address), TypeError, "connected or connecting");
@@ -81,7 +60,7 @@ Deno.test("EbsocketClient.connectTo() names a bad argument", async () => {
 });
 
 Deno.test("EbsocketClient.connectTo() can be aborted", async () => {
-  await using server = new OneServer();
+  await using server = new FakeServer();
   const client = new EbsocketClient();
   const signal = AbortSignal.abort(new Error("changed my mind"));
   await assertRejects(() => client.connectTo(server.address, { signal }), Error, "changed my mind");
@@ -95,7 +74,7 @@ Deno.test("EbsocketClient.connectTo() can be aborted", async () => {
 });
 
 Deno.test("EbsocketClient.close() gives up a connection that is being made", async () => {
-  await using server = new OneServer();
+  await using server = new FakeServer();
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);
   const refused = assertRejects(() => connecting, ConnectError, "the client was closed");
@@ -105,7 +84,7 @@ Deno.test("EbsocketClient.close() gives up a connection that is being made", asy
 });
 
 Deno.test("EbsocketClient can be closed and connected again although it is full and the server gone", async () => {
-  await using server = new OneServer();
+  await using server = new FakeServer();
   const client = new EbsocketClient({ maxUnreadEvents: 1 });
   await client.connectTo(server.address);
   const conn = await server.accept();
@@ -192,7 +171,7 @@ Deno.test("EbsocketClient.sendEvent() sends in the order of the calls, and close
 });
 
 Deno.test("EbsocketClient.sendEvent() makes an awaiting sender wait for room", async () => {
-  await using server = new OneServer();
+  await using server = new FakeServer();
   const client = new EbsocketClient({ maxPendingBytes: 1_000_000 });
   await client.connectTo(server.address);
   const conn = await server.accept();
@@ -216,7 +195,7 @@ Deno.test("EbsocketClient.sendEvent() makes an awaiting sender wait for room", a
 });
 
 Deno.test("EbsocketClient.sendEvent() refuses what would exceed the bound, and says so", async () => {
-  await using server = new OneServer();
+  await using server = new FakeServer();
   const client = new EbsocketClient({ maxPendingBytes: 250_000 });
   await client.connectTo(server.address);
   const event = new EbsocketEvent("big", { text: "x".repeat(100_000) });
@@ -344,7 +323,7 @@ Deno.test("EbsocketClient.pump() gives what has arrived, without waiting for mor
 
 Deno.test("EbsocketClient.pump() after a blocking call gives what the kernel already holds", async () => {
   for (const bytes of [100, 100_000, 3_000_000]) {
-    await using server = new OneServer();
+    await using server = new FakeServer();
     const client = new EbsocketClient({ maxUnreadEvents: 1_000_000 });
     await client.connectTo(server.address);
     const conn = await server.accept();
@@ -379,7 +358,7 @@ Deno.test("EbsocketClient reads with one reader at a time", async () => {
 });
 
 Deno.test("EbsocketClient that is not read pushes back, and loses nothing", async () => {
-  await using server = new OneServer();
+  await using server = new FakeServer();
   const client = new EbsocketClient({ maxUnreadEvents: 100 });
   await client.connectTo(server.address);
   const conn = await server.accept();

@@ -1,0 +1,68 @@
+/**
+ * Owns the options of a client, and their check. Must not know what they are for.
+ *
+ * @module
+ */
+
+import { ConnectionLimits, type ConnectionOptions } from "./connection.ts";
+import { BlockDecoder } from "./decoder.ts";
+import type { InboxOptions } from "./inbox.ts";
+import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
+import type { SessionSettings } from "./session.ts";
+import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "./tls.ts";
+import { checkToken, type Token } from "./token.ts";
+
+/** Options of {@link EbsocketClient}. */
+export interface ClientOptions extends ConnectionOptions, InboxOptions {
+  /**
+   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   *
+   * @default {64}
+   */
+  readonly maxDepth?: number;
+  /**
+   * What proves to the server that the client may connect: 1 to 1,024 bytes, or a function that
+   * gives them and is called at every attempt. If it throws or rejects, the attempt fails.
+   */
+  readonly token?: Token;
+  /**
+   * Speaks TLS with the server: with what Deno trusts, or with options.
+   *
+   * @default {undefined}
+   */
+  readonly tls?: true | TlsClientOptions;
+  /**
+   * Whether, and how, the client connects again by itself when its connection has ended.
+   *
+   * @default {false}
+   */
+  readonly reconnect?: boolean | ReconnectOptions;
+}
+
+/** The options of a client, checked, with their defaults. */
+export interface ClientSettings extends SessionSettings {
+  /** How persistently it connects again; `null` if it does not. */
+  readonly persistence: Persistence | null;
+}
+
+/**
+ * The options with their defaults.
+ *
+ * @throws {TypeError} If an option is of the wrong type.
+ * @throws {RangeError} If an option is out of its range.
+ */
+export function checkClientOptions(options: ClientOptions): ClientSettings {
+  const { token, tls, reconnect = false } = options;
+  if (tls !== undefined) checkTlsOptions(tls);
+  const persistence = reconnect === false
+    ? null
+    : checkReconnectOptions(reconnect === true ? {} : reconnect);
+  return {
+    limits: new ConnectionLimits(options),
+    decoder: new BlockDecoder(options.maxDepth),
+    token: token === undefined ? undefined : checkToken(token),
+    tls,
+    wantsAcks: persistence !== null,
+    persistence,
+  };
+}

@@ -1,0 +1,312 @@
+/**
+ * Owns the link of a client to its server, from `connectTo()` to its end for good: one session, or
+ * with `reconnect` one after the other. Must not know who reads what comes.
+ *
+ * @module
+ */
+
+import { concat } from "@std/bytes/concat";
+import type { Address } from "./address.ts";
+import { BlockDecoder } from "./decoder.ts";
+import { type CloseInfo, ConnectError } from "./errors.ts";
+import { EbsocketEvent, type EventOf } from "./event.ts";
+import { after } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import { isFinal, Retries } from "./reconnect.ts";
+import type { ClientSettings } from "./client_options.ts";
+import { connectError, Session, type SessionSink } from "./session.ts";
+import type { ClientStatus } from "./status.ts";
+import { addressOf, type Destination } from "./transport.ts";
+import { abortable } from "./waits.ts";
+
+/** How long one of several attempts may take, in milliseconds. */
+const ATTEMPT_MS = 4000;
+
+/** Who hears of what happens to a link. */
+export interface LinkSink<M extends object> {
+  /** Events have come; their lines had `bytes` bytes. `false` asks for no more until `resume()`. */
+  onEvents(events: EventOf<M>[], bytes: number): boolean;
+  /** Something has happened to the connection. */
+  onStatus(status: ClientStatus<M>): void;
+  /** The link has ended for good. */
+  onEnd(): void;
+}
+
+/** A link to one server. */
+export class Link<M extends object> implements SessionSink {
+  readonly #destination: Destination;
+  readonly #settings: ClientSettings;
+  readonly #sink: LinkSink<M>;
+  readonly #retries: Retries | null;
+  readonly #closed = Promise.withResolvers<CloseInfo>();
+  /** What gives up an attempt, or the wait for the next. */
+  readonly #trying = new AbortController();
+  /** How it is being ended from this side, if it is. */
+  #ending: "local" | "aborted" | null = null;
+  #isFull = false;
+  #info: CloseInfo | null = null;
+  /** The session there is, or was last. */
+  #session: Session | null = null;
+  /** When the last session ended, by the clock of `performance.now()`. */
+  #endedAt = 0;
+  /** What is to be sent; `null` for a link of one session, which sends without any detour. */
+  readonly outbox: Outbox | null;
+
+  /** Makes a link that is not open. */
+  constructor(
+    destination: Destination,
+    settings: ClientSettings,
+    sink: LinkSink<M>,
+  ) {
+    const { persistence } = settings;
+    this.#destination = destination;
+    this.#settings = settings;
+    this.#sink = sink;
+    this.#retries = persistence && new Retries(persistence);
+    this.outbox = persistence && new Outbox(persistence, settings.limits.maxPendingBytes);
+  }
+
+  /** The session there is, or was last; `null` before the first. */
+  get session(): Session | null {
+    return this.#session;
+  }
+
+  /** Whether there is a connection. */
+  get connected(): boolean {
+    return this.#ending === null && (this.#session?.connection.open ?? false);
+  }
+
+  /** Whether events can be sent, now or once there is a connection again. */
+  get open(): boolean {
+    if (this.outbox) return this.#ending === null && this.#info === null;
+    return this.connected;
+  }
+
+  /** How it ended. Never rejects. */
+  get closed(): Promise<CloseInfo> {
+    return this.#closed.promise;
+  }
+
+  /** The longest line that the server takes, in bytes without its end, as far as is known. */
+  get maxLineBytes(): number {
+    return this.#session?.maxLineBytes ?? Infinity;
+  }
+
+  /**
+   * Makes the first connection, once the link before has ended.
+   *
+   * @throws {ConnectError} If it cannot be made.
+   */
+  async start(before: Link<M> | null): Promise<void> {
+    const { signal } = this.#trying;
+    try {
+      if (before) await abortable(before.close(), signal);
+      this.#adopt(await this.#connect(0));
+    } catch (error) {
+      if (error instanceof ConnectError || !signal.aborted) throw error;
+      throw connectError(addressOf(this.#destination), error);
+    }
+  }
+
+  /** Reads again after `onEvents()` has asked for no more. */
+  resume(): void {
+    this.#isFull = false;
+    this.#session?.connection.resume();
+  }
+
+  // Ending
+
+  /** Gives up connecting, for `reason`. Has no effect on a connection that there is. */
+  giveUp(reason: Error): void {
+    this.#trying.abort(reason);
+  }
+
+  /** Sends what is queued, then ends. */
+  async close(): Promise<CloseInfo> {
+    this.#ending ??= "local";
+    this.giveUp(new Error("the client was closed"));
+    const connection = this.#session?.connection;
+    if (connection && !this.#session?.info) {
+      if (this.outbox) {
+        connection.resume(); // for the acknowledgements
+        await this.#drain(this.outbox);
+      }
+      connection.close();
+    }
+    return await this.closed;
+  }
+
+  /** Ends at once. */
+  async abort(): Promise<CloseInfo> {
+    this.#ending = "aborted";
+    this.giveUp(new Error("the client was closed"));
+    this.#session?.connection.abort();
+    return await this.closed;
+  }
+
+  /** Waits until all has arrived, or nothing has for a while. */
+  async #drain(outbox: Outbox): Promise<void> {
+    const isDone = outbox.flush().then(() => true, () => true);
+    for (let settled = -1; settled < outbox.settled;) {
+      settled = outbox.settled;
+      const { promise: late, resolve } = Promise.withResolvers<boolean>();
+      const timer = after(this.#settings.limits.drainTimeout, () => resolve(false));
+      const done = await Promise.race([isDone, late]);
+      clearTimeout(timer);
+      if (done) return;
+    }
+  }
+
+  #finish(info: CloseInfo, unconfirmed: Uint8Array[]): void {
+    const { outbox } = this;
+    const unsent = outbox?.stop() ?? [];
+    if (outbox) {
+      const { lines, bytes } = outbox.lost;
+      const unsentBytes = unsent.reduce((sum, line) => sum + line.length, bytes);
+      info = { ...info, unsentLines: unsent.length + lines, unsentBytes };
+    }
+    this.#info = info;
+    this.#sink.onEnd();
+    this.#closed.resolve(info);
+    this.#sink.onStatus({
+      type: "closed",
+      address: this.#where,
+      info,
+      unconfirmed: decodeEvents<M>(unconfirmed),
+      unsent: decodeEvents<M>(unsent),
+      dropped: outbox?.dropped ?? 0,
+    });
+  }
+
+  /** What `closed` says of a link that could not be made, or not be made again. */
+  #failure(error: unknown): CloseInfo {
+    const detail = error instanceof Error ? error.message : String(error);
+    const reason = this.#ending ??
+      (error instanceof ConnectError && error.reason || this.#session?.info?.reason || "reset");
+    return { reason, detail: this.#ending ? "" : detail, unsentLines: 0, unsentBytes: 0 };
+  }
+
+  // Connecting
+
+  get #where(): Address {
+    return this.#session?.connection.address ?? addressOf(this.#destination);
+  }
+
+  /** Connects, after `delay` milliseconds, and again if that fails and `reconnect` says so. */
+  async #connect(delay: number): Promise<Session> {
+    const { signal } = this.#trying;
+    const retries = this.#retries;
+    const session = retries
+      ? await retries.run((attempt, error) => this.#attempt(attempt, error, true), signal, delay)
+      : await this.#attempt(1, null, false);
+    if (!signal.aborted) return session;
+    session.connection.abort();
+    throw signal.reason;
+  }
+
+  async #attempt(
+    attempt: number,
+    error: ConnectError | null,
+    isOneOfMany: boolean,
+  ): Promise<Session> {
+    this.#sink.onStatus({
+      type: "connecting",
+      address: addressOf(this.#destination),
+      attempt,
+      error,
+    });
+    const { signal } = this.#trying;
+    if (!isOneOfMany) return await Session.open(this.#destination, this.#settings, this, signal);
+    const late = new AbortController();
+    const timer = after(ATTEMPT_MS, () => {
+      late.abort(new Error(`no answer within ${ATTEMPT_MS} ms`));
+    });
+    try {
+      const either = AbortSignal.any([signal, late.signal]);
+      return await Session.open(this.#destination, this.#settings, this, either);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Goes on with a new session. */
+  #adopt(session: Session): void {
+    const before = this.#session;
+    this.#session = session;
+    const { address } = session.connection;
+    const { id } = session;
+    this.#sink.onStatus(
+      before
+        ? {
+          type: "reconnected",
+          address,
+          id,
+          afterMs: Math.round(performance.now() - this.#endedAt),
+          waiting: this.outbox?.waitingLines ?? 0,
+          dropped: this.outbox?.dropped ?? 0,
+        }
+        : { type: "connected", address, id },
+    );
+    if (this.#isFull) session.connection.pause();
+    this.outbox?.begin(session.connection);
+    this.outbox?.agree(session.hasAcks, session.maxLineBytes);
+    if (session.info) this.onEnd(session, session.info);
+  }
+
+  /** Connects again. */
+  async #recover(delay: number): Promise<void> {
+    try {
+      this.#adopt(await this.#connect(delay));
+    } catch (error) {
+      this.#finish(this.#failure(error), []);
+    }
+  }
+
+  // What a session tells
+
+  /** Passes events on. While the server has not greeted, reading goes on, or it never would. */
+  onEvents(session: Session, events: EbsocketEvent[], bytes: number): void {
+    if (this.#ending) return;
+    const wantsMore = this.#sink.onEvents(events as unknown as EventOf<M>[], bytes);
+    this.#isFull = !wantsMore;
+    if (this.#isFull && session === this.#session) session.connection.pause();
+  }
+
+  /** Keeps to limits that come after the session has been taken for one without. */
+  onWelcome(session: Session): void {
+    if (session === this.#session) this.outbox?.agree(session.hasAcks, session.maxLineBytes);
+  }
+
+  /** Lets go of what has arrived. */
+  onAck(session: Session, count: number): void {
+    if (session === this.#session && session.hasAcks) this.outbox?.onAck(count);
+  }
+
+  /** Ends the link or connects again. */
+  onEnd(session: Session, info: CloseInfo): void {
+    if (session !== this.#session) return;
+    const acknowledged = session.hasAcks;
+    const unconfirmed = this.outbox?.end() ?? [];
+    const retries = this.#retries;
+    if (!retries || this.#ending || isFinal(info.reason)) return this.#finish(info, unconfirmed);
+    this.#endedAt = performance.now();
+    retries.onEnd(this.#endedAt - session.since);
+    const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
+    this.#sink.onStatus({
+      type: "disconnected",
+      address: this.#where,
+      info,
+      unconfirmed: decodeEvents<M>(unconfirmed),
+      acknowledged,
+      waiting: this.outbox?.waitingLines ?? 0,
+      retryInMs: delay,
+    });
+    this.#recover(delay);
+  }
+}
+
+/** The events that this client has encoded into `lines`. */
+function decodeEvents<M extends object>(lines: readonly Uint8Array[]): EventOf<M>[] {
+  const events = new BlockDecoder().decode(concat(lines));
+  return events.filter((line) => line instanceof EbsocketEvent) as unknown as EventOf<M>[];
+}

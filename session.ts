@@ -1,0 +1,231 @@
+/**
+ * Owns one connection of a client, from dialling and greeting to its end. Must not know what comes
+ * after it.
+ *
+ * @module
+ */
+
+import { type Address, formatAddress } from "./address.ts";
+import { type ConnectionLimits, type EbsocketConnection, openConnection } from "./connection.ts";
+import { type ControlLine, decodeClose } from "./control.ts";
+import type { BlockDecoder } from "./decoder.ts";
+import { type CloseInfo, ConnectError } from "./errors.ts";
+import { EbsocketEvent } from "./event.ts";
+import { decodeAck, decodeWelcome, encodeHello, type Welcome } from "./greeting.ts";
+import type { LineBlock } from "./splitter.ts";
+import { type Token, tokenOf } from "./token.ts";
+import { addressOf, type Destination, dial, type TlsClientOptions } from "./transport.ts";
+import { abortable } from "./waits.ts";
+
+/** How long a server may take to greet before it is taken for one that does not, in milliseconds. */
+const GREETING_MS = 500;
+
+/** How long it may take where a token has been sent: it must say that it has looked at it. */
+const ADMISSION_MS = 3000;
+
+/** What all sessions of a client have in common. */
+export interface SessionSettings {
+  /** The limits of the connections. */
+  readonly limits: ConnectionLimits;
+  /** Decodes what comes. */
+  readonly decoder: BlockDecoder;
+  /** What proves that the client may connect, if anything. */
+  readonly token: Token | undefined;
+  /** Speaks TLS, if it is set. */
+  readonly tls: true | TlsClientOptions | undefined;
+  /** Whether the server is asked to acknowledge events. */
+  readonly wantsAcks: boolean;
+}
+
+/** Who hears of what happens in a session. */
+export interface SessionSink {
+  /** Events have come; their lines had `bytes` bytes. */
+  onEvents(session: Session, events: EbsocketEvent[], bytes: number): void;
+  /** The server has greeted. */
+  onWelcome(session: Session): void;
+  /** The server has taken the first `count` events. */
+  onAck(session: Session, count: number): void;
+  /** The session has ended; this is its last call. */
+  onEnd(session: Session, info: CloseInfo): void;
+}
+
+/** A connection to a server that has been greeted. */
+export class Session {
+  /** The connection. */
+  readonly connection: EbsocketConnection;
+  /** When it was made, by the clock of `performance.now()`. */
+  readonly since: number = performance.now();
+  readonly #decoder: BlockDecoder;
+  readonly #sink: SessionSink;
+  readonly #answered = Promise.withResolvers<void>();
+  #welcome: Welcome | null = null;
+  #info: CloseInfo | null = null;
+  #hasSpoken = false;
+
+  private constructor(
+    connection: EbsocketConnection,
+    { limits, decoder }: SessionSettings,
+    sink: SessionSink,
+  ) {
+    this.connection = connection;
+    this.#decoder = decoder;
+    this.#sink = sink;
+    connection.start({
+      onLines: (_, lines) => this.#onLines(lines),
+      onClose: (_, info) => this.#onClose(info),
+    }, limits);
+  }
+
+  /**
+   * Connects to `where`, and waits for the greeting of the server, or until it is clear that there
+   * will be none.
+   *
+   * @throws {ConnectError} If it cannot connect.
+   * @throws {Deno.errors.NotCapable} Without the permission to.
+   */
+  static async open(
+    where: Destination,
+    settings: SessionSettings,
+    sink: SessionSink,
+    signal: AbortSignal,
+  ): Promise<Session> {
+    const { tls } = settings;
+    const address = addressOf(where);
+    try {
+      const token = await tokenOf(settings.token, signal);
+      const socket = await dial(where, { ...(tls !== undefined && { tls }), signal });
+      const session = new Session(openConnection(socket), settings, sink);
+      await session.#greet(address, settings, token, signal);
+      return session;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable || error instanceof ConnectError) throw error;
+      throw connectError(address, signal.aborted ? signal.reason : error);
+    }
+  }
+
+  /** How the session ended, or `null` while it has not. */
+  get info(): CloseInfo | null {
+    return this.#info;
+  }
+
+  /** What the server calls this client, or `null` if it has not said. */
+  get id(): string | null {
+    return this.#welcome?.id || null;
+  }
+
+  /** Whether the server says which events it has taken. */
+  get hasAcks(): boolean {
+    return this.#welcome?.ack ?? false;
+  }
+
+  /** The longest line that the server takes, in bytes without its end, as far as is known. */
+  get maxLineBytes(): number {
+    return this.#welcome?.limits.maxLineBytes ?? Infinity;
+  }
+
+  /** Says hello, and waits for what comes of it. */
+  async #greet(
+    address: Address,
+    { limits, wantsAcks }: SessionSettings,
+    token: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const patience = token === undefined ? GREETING_MS : ADMISSION_MS;
+    const timer = setTimeout(this.#answered.resolve, patience);
+    try {
+      const keepAliveMs = limits.keepAliveInterval;
+      this.connection.send(encodeHello({
+        ...(token !== undefined && { token }),
+        ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
+        ack: wantsAcks,
+      }));
+      await abortable(this.#answered.promise, signal);
+      this.#checkAnswer(address, token !== undefined, patience);
+    } catch (error) {
+      this.connection.abort();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #checkAnswer(address: Address, hasToken: boolean, patience: number): void {
+    if (this.#welcome) return;
+    if (this.#info) {
+      // A server that does not greet may have said all that it had to say by now.
+      if (this.#hasSpoken && this.#info.reason === "eof") return;
+      const { reason, detail } = this.#info;
+      const why = detail ? `${reason}: ${detail}` : reason;
+      throw new ConnectError(
+        `Cannot connect to ${formatAddress(address)}: the connection ended with ${why}`,
+        { reason },
+      );
+    }
+    if (!hasToken) return;
+    throw new ConnectError(
+      `Cannot connect to ${
+        formatAddress(address)
+      }: no welcome within ${patience} ms; a server that takes a token sends one`,
+    );
+  }
+
+  #onLines(lines: LineBlock): void {
+    const events: EbsocketEvent[] = [];
+    for (const line of this.#decoder.decode(lines.bytes)) {
+      if (line instanceof EbsocketEvent) events.push(line);
+      else this.#onControl(line);
+    }
+    const { fault } = this.#decoder;
+    if (events.length > 0) {
+      this.#hasSpoken = true;
+      this.#sink.onEvents(this, events, lines.bytes.length);
+    }
+    if (fault) this.connection.close(fault.code, fault.message);
+  }
+
+  #onControl(line: ControlLine): void {
+    switch (line.control) {
+      case "ack": {
+        const count = decodeAck(line);
+        if (count !== null) this.#sink.onAck(this, count);
+        return;
+      }
+      case "welcome":
+        return this.#onWelcome(line);
+      case "close": {
+        const close = decodeClose(line);
+        if (close) this.connection.announce(close);
+      }
+    }
+  }
+
+  /** Also a welcome that comes late counts; a second one does not. */
+  #onWelcome(line: ControlLine): void {
+    if (this.#welcome) return;
+    const welcome = this.#welcome = decodeWelcome(line);
+    if (welcome?.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);
+    this.#answered.resolve();
+    this.#sink.onWelcome(this);
+  }
+
+  #onClose(info: CloseInfo): void {
+    this.#info = info;
+    this.#answered.resolve();
+    this.#sink.onEnd(this, info);
+  }
+}
+
+/** The error of a connection to `address` that could not be made because of `cause`. */
+export function connectError(address: Address, cause: unknown): ConnectError {
+  return new ConnectError(`Cannot connect to ${formatAddress(address)}: ${describe(cause)}`, {
+    cause,
+  });
+}
+
+/** What the operating system said, with advice where there is some. */
+function describe(error: unknown): string {
+  if (error instanceof Deno.errors.ConnectionRefused) {
+    return "connection refused; is a server running there?";
+  }
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,135 @@
+/** The greeting, as a client sees it. */
+
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import { EbsocketClient } from "../client.ts";
+import { ConnectError, type EbsocketError } from "../errors.ts";
+import { EbsocketEvent } from "../event.ts";
+import { FakeServer } from "./support/fake_server.ts";
+import { soon } from "./support/waiting.ts";
+
+Deno.test("EbsocketClient says hello first, and has an id after the welcome", async () => {
+  await using server = new FakeServer();
+  const client = new EbsocketClient({ token: "secret" });
+  assertEquals(client.id, null);
+  await client.connectTo(server.address);
+  const { hello } = await server.session();
+  assertEquals([hello.control, hello.version, hello.token], ["hello", 1, "secret"]);
+  assertEquals(client.id, "c1");
+  await client.abort();
+});
+
+Deno.test("EbsocketClient takes a server that does not greet as it is", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  await session.send({ event: "a" }); // says nothing about whether a welcome will come
+  await soon(connecting, "the connection");
+  assertEquals([client.connected, client.id], [true, null]);
+  assertEquals((await client.recvEvent())?.event, "a");
+  client.sendEvent(new EbsocketEvent("b"));
+  assertEquals(await session.events(1), ["b"]);
+  await client.abort();
+});
+
+Deno.test("EbsocketClient takes a server that has said all and gone as it is", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  await session.send({ event: "a" });
+  await session.close();
+  await soon(connecting, "the connection");
+  assertEquals((await client.recvEvent())?.event, "a");
+  assertEquals(await client.recvEvent(), null);
+  assertEquals((await client.closed).reason, "eof");
+});
+
+Deno.test("EbsocketClient.connectTo() names the reason for which the server sends it away", async () => {
+  for (
+    const [reason, detail] of [["unauthorized", "wrong token"], ["too-many-clients", ""]] as const
+  ) {
+    await using server = new FakeServer(null);
+    const client = new EbsocketClient({ token: "x" });
+    const connecting = client.connectTo(server.address);
+    const session = await server.session();
+    await session.close(reason, { detail });
+    const error = await assertRejects(() => connecting, ConnectError) as ConnectError;
+    assertEquals([error.reason, error.code], [reason, "connect-failed"]);
+    const why = `the connection ended with ${reason}${detail && `: ${detail}`}`;
+    assertEquals(error.message, `Cannot connect to 127.0.0.1:${server.address[1]}: ${why}`);
+    assertEquals(client.connected, false);
+  }
+});
+
+Deno.test("EbsocketClient.connectTo() tells of a server that speaks something else", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  await session.write("SSH-2.0-OpenSSH_9.9\r\n");
+  const failing = assertRejects(() => connecting, ConnectError, "bad-json");
+  assertEquals(JSON.parse((await session.line())!).reason, "bad-json");
+  await session.close();
+  assertEquals((await failing as ConnectError).reason, "bad-json");
+});
+
+Deno.test("EbsocketClient.connectTo() with a token insists on a welcome", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient({ token: "x" });
+  const error = await assertRejects(
+    () => client.connectTo(server.address),
+    ConnectError,
+    "no welcome within",
+  ) as ConnectError;
+  assertEquals(error.reason, undefined);
+  const session = await server.session();
+  assertEquals(await session.line(), null);
+});
+
+Deno.test("EbsocketClient.connectTo() can be given up while it waits for the welcome", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient({ token: "x" });
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  const failing = assertRejects(() => connecting, ConnectError, "the client was closed");
+  await client.close();
+  await failing;
+  assertEquals(await session.line(), null);
+  await assertRejects(
+    () => client.connectTo(server.address, { timeout: 20 }),
+    ConnectError,
+    "no answer within 20 ms",
+  );
+});
+
+Deno.test("EbsocketClient.connectTo() gives the error of the token function as the cause", async () => {
+  await using server = new FakeServer();
+  const cause = new Error("no vault");
+  const client = new EbsocketClient({ token: () => Promise.reject(cause) });
+  const error = await assertRejects(
+    () => client.connectTo(server.address),
+    ConnectError,
+    "no vault",
+  );
+  assertEquals((error as EbsocketError).cause, cause);
+  assertEquals(server.accepted, 0);
+});
+
+Deno.test("EbsocketClient.sendEvent() refuses what the server would not take, and names both sizes", async () => {
+  for (const reconnect of [false, true]) {
+    await using server = new FakeServer({ limits: { max_line_bytes: 50 } });
+    const client = new EbsocketClient({ reconnect });
+    await client.connectTo(server.address);
+    const session = await server.session();
+    const long = new EbsocketEvent("x", { text: "x".repeat(1000) });
+    const error = assertThrows(() => client.sendEvent(long), RangeError) as RangeError;
+    assert(/ 1\d\d\d bytes .* 50 that the server takes$/.test(error.message), error.message);
+    client.sendEvent(new EbsocketEvent("a".repeat(50 - '{"event":"","__dict__":{}}'.length)));
+    assertEquals((await session.line())!.length, 50);
+    await client.abort();
+  }
+});

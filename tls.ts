@@ -1,0 +1,297 @@
+/**
+ * Owns TLS handshakes over TCP connections, both ways: whom each side trusts, the deadline, and the
+ * words for what went wrong. Must not know listeners, dialling, or how bytes get to the TLS of Node.
+ *
+ * @module
+ */
+
+import type { TLSSocket } from "node:tls";
+import type { Socket } from "./connection.ts";
+import { EbsocketError } from "./errors.ts";
+import { nodeModule, type RawStream, rawStream, TlsSocket } from "./tls_stream.ts";
+
+/** What a server needs for TLS; all of it is PEM text. */
+export interface TlsServerOptions {
+  /** The certificate of the server, with those that it depends on. */
+  readonly cert: string;
+  /** The private key of `cert`, not encrypted. */
+  readonly key: string;
+  /**
+   * Certificates of those who may vouch for clients. With it, a client without a valid certificate
+   * from one of them is refused before a byte of it is looked at, or one is sent to it. A client
+   * certificate that limits its use must allow `clientAuth`.
+   */
+  readonly clientCa?: string;
+}
+
+/** What a client needs for TLS beyond what Deno trusts; all of it is PEM text. */
+export interface TlsClientOptions {
+  /**
+   * Certificates of those who may vouch for the server, instead of the public ones: with a CA of
+   * your own, nobody else can. Each text may hold several.
+   *
+   * @default {the public certificate authorities}
+   */
+  readonly caCerts?: string | readonly string[];
+  /** The certificate of the client, with those that it depends on, if the server asks for one. */
+  readonly cert?: string;
+  /** The private key of `cert`, not encrypted. */
+  readonly key?: string;
+  /**
+   * The name that the certificate of the server must have.
+   *
+   * @default {the host name of the address}
+   */
+  readonly hostname?: string;
+}
+
+/** How long a handshake may take, in milliseconds. */
+const HANDSHAKE_TIMEOUT = 5000;
+
+/** The longest timer of Node's server, whose own deadline would not close the connection. */
+const NEVER = 2 ** 31 - 1;
+
+/** Makes TCP connections that were accepted secure. */
+export class TlsServer {
+  readonly #context: Record<string, unknown>;
+  readonly #asksForCert: boolean;
+
+  /** @throws {TypeError} If the options are not what TLS needs; the message names the option. */
+  constructor(options: TlsServerOptions) {
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError(`Invalid tls: expected options, got ${Deno.inspect(options)}`);
+    }
+    const { cert, key, clientCa } = options;
+    const own = checkKeyPair(cert, key);
+    if (!own) throw new TypeError("Invalid tls: cert and key are missing");
+    this.#asksForCert = clientCa !== undefined;
+    this.#context = {
+      ...own,
+      ...(clientCa !== undefined && { ca: checkCertificates("tls.clientCa", clientCa) }),
+      requestCert: this.#asksForCert,
+      rejectUnauthorized: this.#asksForCert,
+      minVersion: "TLSv1.2",
+      allowHalfOpen: true,
+      handshakeTimeout: NEVER,
+    };
+  }
+
+  /**
+   * Does the handshake over `conn`, which is closed if it fails.
+   *
+   * @throws {EbsocketError} If the peer does not speak TLS, is too slow, or may not connect.
+   */
+  secure(conn: Deno.TcpConn, signal: AbortSignal): Promise<Socket> {
+    return handshake(conn, signal, (raw, done, failed) => {
+      const { createServer } = nodeModule<typeof import("node:tls")>("node:tls");
+      const server = createServer(this.#context as Parameters<typeof createServer>[0]);
+      server.on("secureConnection", (tls) => {
+        // Belt and braces: it is not called for those who are refused.
+        if (this.#asksForCert && !isVerified(tls)) return failed(new Error("not authorized"));
+        done(new TlsSocket(tls, raw, conn.remoteAddr));
+      });
+      server.on("tlsClientError", (error, tls) => failed(describeClientError(error, tls)));
+      server.emit("connection", raw.stream);
+    });
+  }
+}
+
+/**
+ * Does the handshake of a client over `conn`, which is closed if it fails.
+ *
+ * @throws {EbsocketError} If the server does not speak TLS, or is not who it should be.
+ */
+export function secureClient(
+  conn: Deno.TcpConn,
+  hostname: string,
+  options: CheckedClientOptions,
+  signal?: AbortSignal,
+): Promise<Socket> {
+  const name = options.hostname ?? hostname;
+  return handshake(conn, signal, (raw, done, failed) => {
+    const { connect } = nodeModule<typeof import("node:tls")>("node:tls");
+    const tls = connect({
+      socket: raw.stream,
+      host: name,
+      ...(!isIp(name) && { servername: name }),
+      ...options.context,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+    });
+    tls.on("secureConnect", () => {
+      if (!isVerified(tls)) return failed(new Error("the server is not authorized"));
+      done(new TlsSocket(tls, raw, conn.remoteAddr, earlyEnd(options)));
+    });
+    tls.on("error", (error) => failed(describeServerError(error, name)));
+  });
+}
+
+/** Options of a client, checked, in the words of Node. */
+export interface CheckedClientOptions {
+  /** The name that the certificate of the server must have, if not that of the address. */
+  readonly hostname?: string;
+  /** What Node gets. */
+  readonly context: { readonly ca?: string[]; readonly cert?: string; readonly key?: string };
+}
+
+/** `options`, checked; a `TypeError` that names the option if they are wrong. */
+export function checkClientOptions(options: true | TlsClientOptions): CheckedClientOptions {
+  if (options === true) return { context: {} };
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Invalid tls: expected true or options, got ${Deno.inspect(options)}`);
+  }
+  const { caCerts, cert, key, hostname } = options;
+  if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
+    throw new TypeError(`Invalid tls.hostname: expected a name, got ${Deno.inspect(hostname)}`);
+  }
+  const context = {
+    ...checkKeyPair(cert, key),
+    ...(caCerts !== undefined && { ca: checkCertificates("tls.caCerts", caCerts) }),
+  };
+  return { context, ...(hostname !== undefined && { hostname }) };
+}
+
+/** Waits for a handshake that `start` begins; closes the connection if it fails or is aborted. */
+async function handshake(
+  conn: Deno.TcpConn,
+  signal: AbortSignal | undefined,
+  start: (
+    raw: RawStream,
+    done: (socket: Socket) => void,
+    failed: (error: Error) => void,
+  ) => void,
+): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const fail = (error: Error) => reject(tlsError(error));
+  const raw = rawStream(conn, (error) => {
+    fail(error ?? new Error("the peer closed the connection in the middle of it"));
+  });
+  const timer = setTimeout(() => {
+    fail(new Error(`it took longer than ${HANDSHAKE_TIMEOUT} ms`));
+  }, HANDSHAKE_TIMEOUT);
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  try {
+    signal?.throwIfAborted();
+    start(raw, resolve, fail);
+    return await promise;
+  } catch (error) {
+    raw.close();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+function tlsError(cause: Error): EbsocketError {
+  return new EbsocketError("tls-failed", `TLS handshake failed: ${cause.message}`, { cause });
+}
+
+/** Whether the TLS of Node says that it has verified the peer, and can show its certificate. */
+function isVerified(tls: TLSSocket): boolean {
+  return tls.authorized && tls.getPeerCertificate().raw !== undefined;
+}
+
+function isIp(name: string): boolean {
+  return name.includes(":") || /^[0-9.]+$/.test(name);
+}
+
+/** What is wrong with certificates, in the codes of Node, and what can be done about it. */
+const CERTIFICATE_FAULTS = new Map([
+  ["CERT_HAS_EXPIRED", "has expired"],
+  ["CERT_NOT_YET_VALID", "is not valid yet"],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "is signed by nobody that is trusted"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "is signed by nobody that is trusted"],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "is signed by nobody that is trusted"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "is signed by nobody that is trusted"],
+]);
+
+function describeClientError(error: Error, tls: TLSSocket): Error {
+  const code = codeOf(error);
+  if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") {
+    return new Error("the client has no certificate", { cause: error });
+  }
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    return new Error("the client does not speak TLS", { cause: error });
+  }
+  const fault = tls.authorizationError && String(tls.authorizationError);
+  if (!fault) return error;
+  const text = CERTIFICATE_FAULTS.get(fault) ?? `is not accepted: ${fault}`;
+  return new Error(`the certificate of the client ${text}`, { cause: error });
+}
+
+function describeServerError(error: Error, name: string): Error {
+  const code = codeOf(error);
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    return new Error("the server does not speak TLS; connect without tls", { cause: error });
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    const advice = "connect by a name that it has, or give that name in tls.hostname";
+    const text = `the certificate of the server is not for ${name}; ${advice}`;
+    return new Error(text, { cause: error });
+  }
+  const fault = CERTIFICATE_FAULTS.get(code);
+  if (!fault) return error;
+  const isUntrusted = fault.endsWith("trusted");
+  const advice = isUntrusted ? "; if its CA is your own, give it in tls.caCerts" : "";
+  return new Error(`the certificate of the server ${fault}${advice}`, { cause: error });
+}
+
+/** TLS 1.3 lets a server refuse a client only after the handshake is over for the client. */
+function earlyEnd({ context: { cert } }: CheckedClientOptions): string {
+  return cert === undefined
+    ? "The server ended the connection after the TLS handshake; it may want a client certificate, in tls.cert and tls.key"
+    : "The server ended the connection after the TLS handshake; it may not accept the client certificate in tls.cert";
+}
+
+function codeOf(error: Error): string {
+  return "code" in error ? String(error.code) : "";
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** The certificates in `pem`, one text each; a `TypeError` that names the option without any. */
+function checkCertificates(option: string, pem: string | readonly string[]): string[] {
+  const { X509Certificate } = nodeModule<typeof import("node:crypto")>("node:crypto");
+  const found: string[] = [];
+  const texts = Array.isArray(pem) ? pem as readonly string[] : [pem];
+  for (const text of texts) {
+    const certificates = typeof text === "string" ? text.match(CERTIFICATE) : null;
+    if (!certificates) throw new TypeError(`Invalid ${option}: expected certificates in PEM text`);
+    found.push(...certificates);
+  }
+  if (found.length === 0) {
+    throw new TypeError(`Invalid ${option}: expected a certificate, got none`);
+  }
+  for (const certificate of found) {
+    try {
+      new X509Certificate(certificate);
+    } catch (cause) {
+      throw new TypeError(`Invalid ${option}: a certificate cannot be read`, { cause });
+    }
+  }
+  return found;
+}
+
+/** A certificate and its key, if both are given and belong together; otherwise a `TypeError`. */
+function checkKeyPair(cert?: string, key?: string): { cert: string; key: string } | null {
+  if (cert === undefined && key === undefined) return null;
+  if (cert === undefined) throw new TypeError("Invalid tls.key: tls.cert is missing");
+  if (key === undefined) throw new TypeError("Invalid tls.cert: tls.key is missing");
+  const [leaf] = checkCertificates("tls.cert", cert);
+  if (typeof key !== "string" || !/-----BEGIN (\w+ )?PRIVATE KEY-----/.test(key)) {
+    throw new TypeError("Invalid tls.key: expected a private key in PEM text, not encrypted");
+  }
+  const { createPrivateKey, X509Certificate } = nodeModule<typeof import("node:crypto")>(
+    "node:crypto",
+  );
+  let belongs: boolean;
+  try {
+    belongs = new X509Certificate(leaf!).checkPrivateKey(createPrivateKey(key));
+  } catch (cause) {
+    throw new TypeError("Invalid tls.key: the private key cannot be read", { cause });
+  }
+  if (!belongs) throw new TypeError("Invalid tls.key: it is not the key of tls.cert");
+  return { cert, key };
+}

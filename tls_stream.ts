@@ -1,0 +1,205 @@
+/**
+ * Owns the way between Deno's sockets and Node's TLS, which works on Node's streams: a stream made of
+ * a TCP connection, and a {@link Duplex} made of the TLS stream over it. Must not know certificates,
+ * or who is trusted.
+ *
+ * TLS is Node's in both directions, for three things that Deno's own cannot do (seen on Deno 2.9.6):
+ * `Deno.listenTls` does not ask for client certificates, does not give access to `setNoDelay`, and a
+ * `Deno.TlsConn` that is closed in the middle of its handshake keeps its file descriptor until the
+ * peer goes away, so that a deadline for the handshake would be one in name only. Here the TCP
+ * connection stays in our hands, and closing it always closes it.
+ *
+ * @module
+ */
+
+import type { Duplex as NodeDuplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { Socket } from "./connection.ts";
+
+/**
+ * A module of Node, loaded when it is first asked for: it takes some 70 ms and 10 MB, which only
+ * those who use TLS are to pay, and which a constructor cannot wait for with `import()`.
+ */
+export function nodeModule<T>(name: "node:crypto" | "node:stream" | "node:tls"): T {
+  const { process } = globalThis as unknown as {
+    process: { getBuiltinModule(name: string): T };
+  };
+  return process.getBuiltinModule(name);
+}
+
+/** How much is read from the network at once: at first, and once reads fill that, in bytes. */
+const MIN_READ_BYTES = 4096;
+const MAX_READ_BYTES = 65_536;
+
+/** How much is written at once, in bytes, so that progress shows while a slow peer takes it. */
+const MAX_WRITE_BYTES = 65_536;
+
+/** A TCP connection as a stream of Node. */
+export interface RawStream {
+  /** The stream. */
+  readonly stream: NodeDuplex;
+  /** Whether the peer has ended the TCP connection. */
+  readonly ended: boolean;
+  /** Closes the TCP connection, at once. */
+  close(): void;
+}
+
+/** Makes a stream of `conn`; `onEnd` is called when nothing more can come from the peer. */
+export function rawStream(conn: Deno.TcpConn, onEnd: (error?: Error) => void): RawStream {
+  const { Duplex } = nodeModule<typeof import("node:stream")>("node:stream");
+  let buffer = new Uint8Array(MIN_READ_BYTES);
+  let ended = false;
+  let isClosed = false;
+
+  function close(): void {
+    if (isClosed) return;
+    isClosed = true;
+    conn.close();
+  }
+
+  async function read(): Promise<void> {
+    try {
+      const length = await conn.read(buffer);
+      if (length === null) {
+        ended = true;
+        stream.push(null);
+        return onEnd();
+      }
+      // A copy, since it may wait in the stream while the buffer is read into again.
+      const bytes = buffer.slice(0, length);
+      if (length === buffer.length && length < MAX_READ_BYTES) {
+        buffer = new Uint8Array(4 * length);
+      }
+      stream.push(bytes);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async function write(chunks: { chunk: Uint8Array }[], done: (error?: Error) => void) {
+    try {
+      for (const { chunk } of chunks) {
+        for (let sent = 0; sent < chunk.length;) sent += await conn.write(chunk.subarray(sent));
+      }
+      done();
+    } catch (error) {
+      done(error as Error);
+      fail(error);
+    }
+  }
+
+  function fail(error: unknown): void {
+    if (isClosed) return;
+    onEnd(error as Error);
+    stream.destroy(error as Error);
+  }
+
+  const stream: NodeDuplex = new Duplex({
+    allowHalfOpen: true,
+    read: () => void read(),
+    write: (chunk, _, done) => void write([{ chunk }], done),
+    writev: (chunks, done) => void write(chunks, done),
+    final: (done) => void conn.closeWrite().then(() => done(), done),
+    destroy(error, done) {
+      close();
+      done(error);
+    },
+  });
+  stream.on("error", () => {}); // `onEnd` has told it.
+  return {
+    stream,
+    get ended() {
+      return ended;
+    },
+    close() {
+      close();
+      stream.destroy();
+    },
+  };
+}
+
+/**
+ * A TLS stream as a socket. `closeWrite()` sends the `close_notify` of TLS, which ends one direction
+ * only; where the peer breaks off without it, reading ends all the same, since lines show by
+ * themselves whether one is whole.
+ */
+export class TlsSocket implements Socket {
+  readonly remoteAddr: Deno.Addr;
+
+  readonly #tls: TLSSocket;
+  readonly #raw: RawStream;
+  /** What the end means if the peer breaks off before it has sent anything. */
+  readonly #earlyEnd: string;
+  #received = false;
+  #ended = false;
+  #error: Error | null = null;
+  #news = Promise.withResolvers<void>();
+
+  /** Takes over a TLS stream whose handshake is over, and nothing has been read from. */
+  constructor(tls: TLSSocket, raw: RawStream, remoteAddr: Deno.Addr, earlyEnd = "") {
+    this.#tls = tls;
+    this.#raw = raw;
+    this.remoteAddr = remoteAddr;
+    this.#earlyEnd = earlyEnd;
+    const tell = () => this.#tell();
+    tls.on("readable", tell);
+    tls.on("end", () => this.#onEnd());
+    tls.on("error", (error) => this.#onError(error));
+    tls.on("close", () => this.#onError(new Deno.errors.BadResource("The socket is closed")));
+  }
+
+  #tell(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
+  }
+
+  #onEnd(): void {
+    const isAbrupt = this.#raw.ended && !this.#received;
+    if (isAbrupt && this.#earlyEnd) return this.#onError(new Error(this.#earlyEnd));
+    this.#ended = true;
+    this.#tell();
+  }
+
+  #onError(error: Error): void {
+    this.#error ??= error;
+    this.#tell();
+  }
+
+  /** Reads what has arrived, or waits for it. */
+  async read(buffer: Uint8Array): Promise<number | null> {
+    for (;;) {
+      const length = Math.min(buffer.length, this.#tls.readableLength);
+      // Reading nothing makes the stream ask for more, or notice its end.
+      const bytes: Uint8Array | null = this.#tls.read(length);
+      if (bytes && bytes.length > 0) {
+        this.#received = true;
+        buffer.set(bytes);
+        return bytes.length;
+      }
+      if (this.#ended) return null;
+      if (this.#error) throw this.#error;
+      await this.#news.promise;
+    }
+  }
+
+  /** Writes some of `bytes`; resolves when the operating system has taken them. */
+  write(bytes: Uint8Array): Promise<number> {
+    const part = bytes.length > MAX_WRITE_BYTES ? bytes.subarray(0, MAX_WRITE_BYTES) : bytes;
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#tls.write(part, (error) => error ? reject(error) : resolve(part.length));
+    return promise;
+  }
+
+  /** Tells the peer, by `close_notify`, that nothing more will be written. */
+  closeWrite(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#tls.end((error?: Error | null) => error ? reject(error) : resolve());
+    return promise;
+  }
+
+  /** Closes the TCP connection at once. */
+  close(): void {
+    this.#raw.close();
+    this.#tls.destroy();
+  }
+}

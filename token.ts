@@ -1,0 +1,42 @@
+/**
+ * Owns where a client gets its token from. Must not know what it is good for.
+ *
+ * @module
+ */
+
+import { abortable } from "./waits.ts";
+
+/** The longest token, in bytes of UTF-8. */
+const MAX_TOKEN_BYTES = 1024;
+
+/** A token, or a function that gives one, and is called at every attempt to connect. */
+export type Token = string | (() => string | Promise<string>);
+
+/** `token` if it can be one, otherwise a `TypeError` or `RangeError` that does not show it. */
+export function checkToken(token: Token): Token {
+  if (typeof token === "function") return token;
+  return checkText(token);
+}
+
+/** The text of a token; rejects if its function does, gives no token, or `signal` is aborted. */
+export async function tokenOf(
+  token: Token | undefined,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  signal.throwIfAborted();
+  if (typeof token !== "function") return token;
+  return checkText(await abortable(token(), signal));
+}
+
+function checkText(token: string): string {
+  if (typeof token !== "string") {
+    throw new TypeError(`Invalid token: expected a string, got ${typeof token}`);
+  }
+  const { length } = new TextEncoder().encode(token);
+  if (length === 0 || length > MAX_TOKEN_BYTES) {
+    throw new RangeError(
+      `Invalid token: expected 1 to ${MAX_TOKEN_BYTES} bytes, got ${length}`,
+    );
+  }
+  return token;
+}

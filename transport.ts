@@ -1,0 +1,237 @@
+/**
+ * Owns how a socket is made, both ways: listens and dials, over TCP, TLS and Unix sockets. Must not
+ * know what is said over it, or who may connect beyond what TLS says.
+ *
+ * @module
+ */
+
+import { type Address, checkAddress, formatAddress, toAddress } from "./address.ts";
+import { type Socket, tune } from "./connection.ts";
+import {
+  checkClientOptions,
+  secureClient,
+  type TlsClientOptions,
+  TlsServer,
+  type TlsServerOptions,
+} from "./tls.ts";
+import { UnixListener } from "./unix.ts";
+
+export type { Socket, TlsClientOptions, TlsServerOptions };
+
+/**
+ * How many connections may wait to be accepted: the most that Linux allows by default. With fewer,
+ * many clients that come at once wait a second or more for their second attempt.
+ */
+const BACKLOG = 4096;
+
+/**
+ * How many TLS handshakes may be under way; beyond that, the oldest makes way for the newest. One
+ * that succeeds is over within milliseconds, one that is stuck would hold its place for 5 s.
+ */
+const MAX_HANDSHAKES = 1000;
+
+/** Where to listen, or to dial to: an address, or the path of a Unix socket. */
+export type Destination = Address | { readonly path: string };
+
+/** What a server needs of a listener; every `Deno.Listener` has it. */
+export interface ConnectionListener {
+  /** Where it listens. */
+  readonly addr: Deno.Addr;
+  /** Waits for the next connection. */
+  accept(): Promise<Socket>;
+  /** Stops listening. */
+  close(): void;
+}
+
+/** Options of {@link listen}. */
+export interface ListenOptions {
+  /** Speaks TLS. */
+  readonly tls?: TlsServerOptions | undefined;
+  /** A peer was sent away because its TLS handshake has failed, or took too long. */
+  readonly onRefuse?: (address: Address, error: Error) => void;
+}
+
+/** Options of {@link dial}. */
+export interface DialOptions {
+  /** Speaks TLS: with what Deno trusts, or with options. */
+  readonly tls?: true | TlsClientOptions;
+  /** Gives the attempt up when aborted. Has no effect once connected. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Listens, at once.
+ *
+ * @throws {TypeError} If an option is wrong, or two do not go together.
+ * @throws {RangeError} If the port is no integer from 0 to 65535.
+ * @throws {Deno.errors.AddrInUse} If the address is taken.
+ * @throws {Deno.errors.NotCapable} Without permission for the address.
+ */
+export function listen(
+  where: Destination,
+  { tls, onRefuse = () => {} }: ListenOptions = {},
+): ConnectionListener {
+  if (isPath(where)) {
+    if (tls !== undefined) throw tlsOverUnix();
+    return new UnixListener(checkPath(where.path));
+  }
+  const [hostname, port] = checkAddress(where);
+  const security = tls === undefined ? null : new TlsServer(tls);
+  let listener: Deno.TcpListener;
+  try {
+    listener = Deno.listen({ hostname, port, tcpBacklog: BACKLOG });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    const address = formatAddress([hostname, port]);
+    throw new Deno.errors.AddrInUse(`Cannot listen on ${address}: the port is taken`, {
+      cause: error,
+    });
+  }
+  return security ? new TlsListener(listener, security, onRefuse) : listener;
+}
+
+/**
+ * Makes a connection, its TLS handshake included.
+ *
+ * @throws {TypeError} If an argument is wrong, or two do not go together.
+ * @throws {RangeError} If the port is no integer from 1 to 65535.
+ * @throws {EbsocketError} With the code `tls-failed`, if the TLS handshake fails.
+ * @throws {Deno.errors.NotCapable} Without permission for the address.
+ */
+export async function dial(
+  where: Destination,
+  { tls, signal }: DialOptions = {},
+): Promise<Socket> {
+  const abort = signal && { signal };
+  const place = checkDestination(where, tls);
+  if (isPath(place)) {
+    const conn = await Deno.connect({ transport: "unix", ...place, ...abort });
+    // The system knows the path by which the socket was made, which may not be the one asked for.
+    return Object.defineProperty(conn, "remoteAddr", { value: { transport: "unix", ...place } });
+  }
+  const [hostname, port] = place;
+  const options = tls === undefined ? null : checkClientOptions(tls);
+  const conn = await Deno.connect({ hostname, port, ...abort });
+  if (options) tune(conn); // TLS hides it from those who would do it later.
+  return options ? await secureClient(conn, hostname, options, signal) : conn;
+}
+
+/**
+ * `where` if it can be dialled to, with TLS or without.
+ *
+ * @throws {TypeError} If an argument is wrong, or two do not go together.
+ * @throws {RangeError} If the port is no integer from 1 to 65535.
+ */
+export function checkDestination(
+  where: Destination,
+  tls: true | TlsClientOptions | undefined,
+): Destination {
+  if (!isPath(where)) return checkAddress(where, 1);
+  if (tls !== undefined) throw tlsOverUnix();
+  return { path: checkPath(where.path) };
+}
+
+/** The address of a destination: a Unix socket has its path and port 0. */
+export function addressOf(where: Destination): Address {
+  return isPath(where) ? [where.path, 0] : where;
+}
+
+/**
+ * Accepts connections whose TLS handshake is over. Handshakes are many at a time; connections are
+ * taken from the operating system only while somebody waits in {@link accept}.
+ */
+class TlsListener implements ConnectionListener {
+  readonly addr: Deno.NetAddr;
+  readonly #listener: Deno.TcpListener;
+  readonly #security: TlsServer;
+  readonly #onRefuse: (address: Address, error: Error) => void;
+  /** What gives each handshake under way up, the oldest first. */
+  readonly #handshakes = new Set<AbortController>();
+  readonly #secured: Socket[] = [];
+  #failure: unknown = null;
+  #isAccepting = false;
+  #isOpen = true;
+  #news = Promise.withResolvers<void>();
+
+  constructor(
+    listener: Deno.TcpListener,
+    security: TlsServer,
+    onRefuse: (address: Address, error: Error) => void,
+  ) {
+    this.addr = listener.addr;
+    this.#listener = listener;
+    this.#security = security;
+    this.#onRefuse = onRefuse;
+  }
+
+  async accept(): Promise<Socket> {
+    for (;;) {
+      if (!this.#isOpen) throw new Deno.errors.BadResource("The listener is closed");
+      const socket = this.#secured.shift();
+      if (socket) return socket;
+      const failure = this.#failure;
+      this.#failure = null;
+      if (failure) throw failure;
+      if (!this.#isAccepting) this.#acceptNext();
+      await this.#news.promise;
+    }
+  }
+
+  async #acceptNext(): Promise<void> {
+    this.#isAccepting = true;
+    try {
+      this.#secure(await this.#listener.accept());
+    } catch (error) {
+      this.#failure = error;
+    }
+    this.#isAccepting = false;
+    this.#tell();
+  }
+
+  async #secure(conn: Deno.TcpConn): Promise<void> {
+    tune(conn);
+    const attempt = new AbortController();
+    this.#handshakes.add(attempt);
+    if (this.#handshakes.size > MAX_HANDSHAKES) {
+      const [oldest] = this.#handshakes;
+      oldest!.abort(new Error("TLS handshake failed: too many others came after it"));
+    }
+    try {
+      const socket = await this.#security.secure(conn, attempt.signal);
+      if (!this.#isOpen) return socket.close();
+      this.#secured.push(socket);
+      this.#tell();
+    } catch (error) {
+      if (this.#isOpen) this.#onRefuse(toAddress(conn.remoteAddr), error as Error);
+    } finally {
+      this.#handshakes.delete(attempt);
+    }
+  }
+
+  #tell(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
+  }
+
+  /** Stops listening, and closes connections that nobody has taken. */
+  close(): void {
+    this.#isOpen = false;
+    this.#listener.close();
+    for (const attempt of this.#handshakes) attempt.abort();
+    for (const socket of this.#secured) socket.close();
+    this.#tell();
+  }
+}
+
+function isPath(where: Destination): where is { readonly path: string } {
+  return typeof where === "object" && where !== null && "path" in where;
+}
+
+function checkPath(path: string): string {
+  if (typeof path === "string" && path !== "") return path;
+  throw new TypeError(`Invalid path: expected the path of a socket, got ${Deno.inspect(path)}`);
+}
+
+function tlsOverUnix(): TypeError {
+  return new TypeError("Invalid tls: it goes with a host name and port, not with path");
+}
