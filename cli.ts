@@ -13,6 +13,7 @@ import { HELP } from "./help.ts";
 import { Relay, type RelayOptions } from "./relay.ts";
 import { Reporter } from "./reporter.ts";
 import { EbsocketServer, type ServerOptions } from "./server.ts";
+import { Telemetry } from "./telemetry.ts";
 
 /**
  * How soon after the first signal another one counts, in milliseconds. Ctrl+C under `deno task` or
@@ -46,17 +47,25 @@ async function run(command: Command): Promise<number> {
   const reporter = new Reporter(command.log, (bytes) => Deno.stdout.write(bytes));
   const token = command.token && await readToken(command.token);
   const server = await listen(command, (error) => reporter.acceptFailed(error));
+  const telemetry = Telemetry.open();
   let clients = 0;
   const options: RelayOptions = {
     ...command.options,
     ...(token !== null && { token }),
     observer: {
-      onJoin: (client) => reporter.joined(client, ++clients),
-      onLeave: (client, info) => reporter.left(client, info, --clients),
+      onJoin(client) {
+        reporter.joined(client, ++clients);
+        telemetry?.joined(client);
+      },
+      onLeave(client, info) {
+        reporter.left(client, info, --clients);
+        telemetry?.left(client, info);
+      },
       onRefuse: (address, reason, detail?: string) => reporter.refused(address, reason, detail),
     },
   };
   const relay = new Relay(server, options);
+  telemetry?.watch(() => relay.stats());
   const { where, tls } = command;
   const endpoint: Endpoint = {
     where: "path" in where ? where : server.address,
