@@ -26,13 +26,16 @@ export interface RefusalListener {
 export interface RefusalClock {
   /** The time now. */
   now(): number;
-  /** Calls `callback` once, after `ms`. */
-  after(ms: number, callback: () => void): void;
+  /** Calls `callback` once, after `ms`. Returns how to prevent that. */
+  after(ms: number, callback: () => void): () => void;
 }
 
 const realClock: RefusalClock = {
   now: () => performance.now(),
-  after: (ms, callback) => void setTimeout(callback, ms),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
 };
 
 /**
@@ -46,6 +49,7 @@ export class Refusals {
   #told = 0;
   /** Those that have not been told. There are no more entries than reasons. */
   #untold = new Map<CloseReason, number>();
+  #cancelTimer = (): void => {};
 
   /** Makes one that tells `listener`. */
   constructor(listener: RefusalListener, clock: RefusalClock = realClock) {
@@ -65,13 +69,15 @@ export class Refusals {
       return this.#listener.one(address, reason, detail);
     }
     if (this.#untold.size === 0) {
-      this.#clock.after(this.#windowStart + WINDOW_MS - now, () => this.tellAll());
+      const rest = this.#windowStart + WINDOW_MS - now;
+      this.#cancelTimer = this.#clock.after(rest, () => this.tellAll());
     }
     this.#untold.set(reason, (this.#untold.get(reason) ?? 0) + 1);
   }
 
   /** Tells now how many more there were, if there were. */
   tellAll(): void {
+    this.#cancelTimer();
     if (this.#untold.size === 0) return;
     const counts = this.#untold;
     this.#untold = new Map();
