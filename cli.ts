@@ -61,7 +61,7 @@ async function run(command: Command): Promise<number> {
         reporter.left(client, info, --clients);
         telemetry?.left(client, info);
       },
-      onRefuse: (address, reason, detail?: string) => reporter.refused(address, reason, detail),
+      onRefuse: (address, reason, detail) => reporter.refused(address, reason, detail),
     },
   };
   const relay = new Relay(server, options);

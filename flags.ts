@@ -118,14 +118,15 @@ export function parse(
   };
 }
 
-function toWhere({ unix, host, port }: Values): Command["where"] {
+function toWhere({ unix, ...others }: Values): Command["where"] {
   if (unix === undefined) {
     return {
-      hostname: host ?? "127.0.0.1",
-      port: toInteger("port", port, 0, 65535) ?? 7982,
+      hostname: others.host ?? "127.0.0.1",
+      port: toInteger("port", others.port, 0, 65535) ?? 7982,
     };
   }
-  const other = host !== undefined ? "host" : port !== undefined ? "port" : null;
+  const other = ["host", "port", "tls-cert", "tls-key", "tls-client-ca"]
+    .find((name) => others[name] !== undefined);
   if (other) throw new UsageError(`--unix and --${other} exclude each other`);
   return { path: unix };
 }

@@ -73,7 +73,7 @@ export class Reporter {
   }
 
   /** A peer has been sent away. */
-  refused(address: Address, reason: CloseReason, detail = ""): void {
+  refused(address: Address, reason: CloseReason, detail: string): void {
     this.#refusals.add(address, reason, detail);
   }
 

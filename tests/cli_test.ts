@@ -128,6 +128,50 @@ Deno.test("relay that cannot read a secret says why in one line, and exits with 
   }));
 });
 
+Deno.test("relay --token-file lets in who says the token, and logs once who does not", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "secret\n");
+  const flags = ["--allow-net=127.0.0.1", `--allow-read=${file}`];
+  await using command = new Command(["--port", "0", "--token-file", file], flags);
+  const address = await command.listens();
+  await using stranger = await Peer.connect(address);
+  await stranger.send('{"control":"hello","token":"\u001b[31mguess"}\n');
+  assertEquals(JSON.parse((await stranger.lines()).at(-1)!).reason, "unauthorized");
+  await command.expect(/refused a client from 127\.0\.0\.1:\d+: unauthorized \(.*\)\n/);
+  await using one = await Peer.connect(address);
+  await one.send('{"control":"hello","token":"secret"}\n{"event":"a"}\n');
+  await one.sees('{"event":"a"}\n');
+  await command.expect(/client 1 joined/);
+  assertEquals(command.stdout.split("\n").filter((line) => line.includes("refused")).length, 1);
+  assertEquals([command.stdout.includes("guess"), command.stdout.includes("secret")], [
+    false,
+    false,
+  ]);
+  await Deno.remove(file);
+});
+
+Deno.test("relay logs a flood of refused peers in a few lines, and counts them all", async () => {
+  await using command = new Command(["--port", "0", "--max-clients", "1"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await command.expect(/client 1 joined/);
+  const count = 300;
+  for (let i = 0; i < count; i++) {
+    await using peer = await Peer.connect(address);
+    await peer.lines();
+  }
+  await one.send('{"event":"a"}\n');
+  await one.sees("a");
+  command.kill(isWindows ? "SIGINT" : "SIGTERM");
+  await one.lines();
+  one.close();
+  const { stdout } = await command.end();
+  const singles = stdout.match(/refused a client from/g)!.length;
+  const sums = [...stdout.matchAll(/and (\d+) more refused: \d+ too-many-clients/g)];
+  assertEquals(sums.reduce((sum, [, more]) => sum + Number(more), singles), count);
+  assertEquals(singles + sums.length < count / 2, true, stdout);
+});
+
 Deno.test("relay --token says what others can see, and what to say first", async () => {
   await using command = new Command(["--port", "0", "--token", "secret"]);
   await command.listens();
@@ -172,7 +216,7 @@ Deno.test("relay hands its limits on", async () => {
   await command.expect(/client 1 joined/);
   await using two = await Peer.connect(address);
   assertEquals(JSON.parse((await two.lines())[0]!).reason, "too-many-clients");
-  await command.expect(/refused a client from 127\.0\.0\.1:\d+: too-many-clients\n/);
+  await command.expect(/refused a client from 127\.0\.0\.1:\d+: too-many-clients \(.*\)\n/);
   await one.send('{"event":"0123456789"}\n');
   assertEquals(JSON.parse((await one.lines())[0]!).reason, "line-too-long");
 });

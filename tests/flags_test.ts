@@ -76,6 +76,7 @@ Deno.test("parse() refuses what makes no sense", () => {
   const cases: [args: string, complaint: string, environmentToken?: string][] = [
     ["--unix /a --host ::1", "--unix and --host exclude each other"],
     ["--unix /a --port 1", "--unix and --port exclude each other"],
+    ["--unix /a --tls-cert c --tls-key k", "--unix and --tls-cert exclude each other"],
     ["--unix=", "--unix needs a value"],
     ["--token=", "--token must have from 1 to 1024 bytes, not 0"],
     ["--token", "--token must have from 1 to 1024 bytes, not 0"],

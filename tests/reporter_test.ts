@@ -61,7 +61,7 @@ Deno.test("Reporter sums up refusals that are too many", async () => {
 Deno.test("Reporter.stats() writes one line of JSON in every format", async () => {
   const collector = new StatsCollector();
   collector.refused("unauthorized");
-  const stats: RelayStats = collector.read([client]);
+  const stats: RelayStats = collector.read([client], 0);
   collector.stop();
   for (const format of ["text", "json", "quiet"] as const) {
     const { output, reporter } = setUp(format);
