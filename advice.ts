@@ -55,6 +55,12 @@ export function warnAbout({ where, hasToken, tls }: Endpoint): string | null {
     "certificates with --tls-client-ca";
 }
 
+const TLS_FLAGS: Readonly<Record<string, string>> = {
+  cert: "--tls-cert",
+  key: "--tls-key",
+  clientCa: "--tls-client-ca",
+};
+
 /** What went wrong with listening, and what to do about it. */
 export function adviseOnListening(error: unknown, where: Endpoint["where"]): string {
   const message = printable(error instanceof Error ? error.message : String(error));
@@ -71,15 +77,21 @@ export function adviseOnListening(error: unknown, where: Endpoint["where"]): str
   if (error instanceof Deno.errors.AddrNotAvailable) {
     return "this machine has no such address; choose one that it has with --host";
   }
+  // What is wrong with the options of TLS is told by the names that they have in code.
+  if (message.includes("tls")) {
+    return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+  }
   return `${message}; check --host`;
 }
 
 function adviseOnPath(error: unknown, path: string, message: string): string {
+  const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : ".";
   if (error instanceof Deno.errors.AddrInUse) {
     return "it is taken; stop the program that listens there, or choose another with --unix";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return `Deno does not permit it; run it with -A or --allow-read=${path} --allow-write=${path}`;
+    return "Deno does not permit it; run it with -A or " +
+      `--allow-net --allow-read=${folder} --allow-write=${folder}`;
   }
   return `${message}; check --unix`;
 }

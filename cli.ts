@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Address } from "./address.ts";
 import { adviseOnListening, type Endpoint, formatWhere, warnAbout } from "./advice.ts";
 import { readTls, readToken, StartError, tokenInEnvironment } from "./credentials.ts";
 import config from "./deno.json" with { type: "json" };
@@ -46,7 +47,7 @@ export async function main(args: string[]): Promise<number> {
 async function run(command: Command): Promise<number> {
   const reporter = new Reporter(command.log, (bytes) => Deno.stdout.write(bytes));
   const token = command.token && await readToken(command.token);
-  const server = await listen(command, (error) => reporter.acceptFailed(error));
+  const server = await listen(command, reporter);
   const telemetry = Telemetry.open();
   let clients = 0;
   const options: RelayOptions = {
@@ -83,14 +84,13 @@ async function run(command: Command): Promise<number> {
   return 0;
 }
 
-async function listen(
-  { where, tls }: Command,
-  onAcceptError: (error: unknown) => void,
-): Promise<EbsocketServer> {
+async function listen({ where, tls }: Command, reporter: Reporter): Promise<EbsocketServer> {
+  const onHandshakeError = (address: Address, error: Error) =>
+    reporter.refused(address, "unauthorized", error.message);
   const options: ServerOptions = {
     ...where,
-    ...(tls && { tls: await readTls(tls) }),
-    onAcceptError,
+    ...(tls && { tls: await readTls(tls), onHandshakeError }),
+    onAcceptError: (error) => reporter.acceptFailed(error),
   };
   try {
     return new EbsocketServer(options);

@@ -62,5 +62,6 @@ A client is anything that writes lines of JSON to a TCP socket:
 Ctrl+C or SIGTERM sends what is queued, tells the clients, and ends, within 5 s. A
 second one ends at once.
 
-Least permissions: --allow-net=127.0.0.1:7982, and --allow-read for files, --allow-env
-for EBSOCKETS_TOKEN, --allow-read and --allow-write for the Unix socket.`;
+Least permissions: --allow-net=127.0.0.1:7982; --allow-read for files, --allow-env for
+EBSOCKETS_TOKEN; for a Unix socket --allow-net, and --allow-read and --allow-write for
+its folder.`;

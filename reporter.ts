@@ -45,8 +45,9 @@ export class Reporter {
 
   /** A client has joined; there are `clients` now. */
   joined({ id, address }: RelayClient, clients: number): void {
-    const text = `client ${id} joined from ${formatAddress(address)} (${clients} connected)`;
-    this.#add("join", text, { client: id, address: formatAddress(address), clients });
+    const from = formatPeer(address);
+    const text = `client ${id} joined from ${from} (${clients} connected)`;
+    this.#add("join", text, { client: id, address: from, clients });
   }
 
   /** A client has left; there are `clients` now. */
@@ -59,7 +60,7 @@ export class Reporter {
       `bytes ${bytesIn} in, ${bytesOut} out (${clients} connected)`;
     this.#add("leave", text, {
       client: id,
-      address: formatAddress(address),
+      address: formatPeer(address),
       reason,
       detail,
       eventsIn,
@@ -78,7 +79,7 @@ export class Reporter {
   }
 
   #refusedOne(address: Address, reason: CloseReason, rawDetail: string): void {
-    const from = formatAddress(address);
+    const from = formatPeer(address);
     const detail = printable(rawDetail);
     const text = `refused a client from ${from}: ${reason}${inBrackets(detail)}`;
     this.#add("refuse", text, { address: from, reason, detail });
@@ -122,6 +123,11 @@ export class Reporter {
     const time = new Date().toISOString();
     return this.#format === "json" ? JSON.stringify({ time, type, ...fields }) : `${time} ${text}`;
   }
+}
+
+/** Where a peer is. One at a Unix socket has the path of that, and port 0. */
+function formatPeer(address: Address): string {
+  return address[1] === 0 ? printable(address[0]) : formatAddress(address);
 }
 
 function inBrackets(text: string): string {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { type Endpoint, howToTry, warnAbout } from "../advice.ts";
+import { adviseOnListening, type Endpoint, howToTry, warnAbout } from "../advice.ts";
 
 const plain: Endpoint = { where: ["127.0.0.1", 7982], hasToken: false, tls: "none" };
 
@@ -36,4 +36,34 @@ Deno.test("warnAbout() warns of an address that others reach and anybody may con
     assertEquals(warnAbout({ ...plain, where: [hostname, 7982] }), null, hostname);
   }
   assertEquals(warnAbout({ ...plain, where: { path: "/run/relay" } }), null);
+});
+
+Deno.test("adviseOnListening() says what to do", () => {
+  const { AddrInUse, NotCapable, PermissionDenied, AddrNotAvailable } = Deno.errors;
+  const cases: [error: unknown, onAddress: string, onPath: string][] = [
+    [new AddrInUse(), "choose another with --port", "choose another with --unix"],
+    [
+      new NotCapable(),
+      "run it with -A or --allow-net=[::1]:80",
+      "run it with -A or --allow-net --allow-read=/run/ --allow-write=/run/",
+    ],
+    [
+      new PermissionDenied("Denied"),
+      "choose a port from 1024 on with --port",
+      "Denied; check --unix",
+    ],
+    [new AddrNotAvailable("None"), "choose one that it has with --host", "None; check --unix"],
+    [
+      new TypeError("Invalid tls.key: it is not the key of tls.cert"),
+      "Invalid --tls-key: it is not the key of --tls-cert",
+      "Invalid tls.key: it is not the key of tls.cert; check --unix",
+    ],
+    [new Error("\x1b"), "\\u001b; check --host", "\\u001b; check --unix"],
+  ];
+  for (const [error, onAddress, onPath] of cases) {
+    const addressAdvice = adviseOnListening(error, ["::1", 80]);
+    assertEquals(addressAdvice.endsWith(onAddress), true, addressAdvice);
+    const pathAdvice = adviseOnListening(error, { path: "/run/relay" });
+    assertEquals(pathAdvice.endsWith(onPath), true, pathAdvice);
+  }
 });

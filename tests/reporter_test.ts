@@ -47,6 +47,14 @@ for (const format of ["text", "json"] as const) {
   });
 }
 
+Deno.test("Reporter tells where a peer is, also at a Unix socket", async () => {
+  const { output, reporter } = setUp("text");
+  reporter.joined({ ...client, address: ["2001:db8::1", 5] }, 1);
+  reporter.joined({ ...client, address: ["/run/re\nlay", 0] }, 2);
+  await reporter.flush(30_000);
+  assertEquals(output.written.match(/from \S+/g), ["from [2001:db8::1]:5", "from /run/re\\nlay"]);
+});
+
 Deno.test("Reporter sums up refusals that are too many", async () => {
   const text = setUp("text");
   await sayAll(text.reporter);
