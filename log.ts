@@ -7,30 +7,60 @@
 
 /**
  * How much may wait to be written, in characters. Beyond that, lines are dropped and counted: a log
- * that nobody reads must neither stop the relay nor fill its memory.
+ * that nobody reads, or a disk that is full, must neither stop the relay nor fill its memory.
  */
 const MAX_WAITING = 1_048_576;
 
+/** How long after a failed write the next one is tried, in milliseconds. */
+const RETRY_MS = 1000;
+
 const encoder = new TextEncoder();
 
-/** Writes lines to a stream such as standard output. */
+/** What a log can be told beside where to write. */
+export interface LogOptions {
+  /** The line to write where `lines` of them were lost. */
+  readonly describeLoss?: (lines: number) => string;
+  /**
+   * How long after a failed write the next one is tried, in milliseconds.
+   *
+   * @default {1_000}
+   */
+  readonly retryAfter?: number;
+}
+
+/**
+ * Writes lines to a stream such as standard output.
+ *
+ * A write that fails is tried again every second, for instance until the disk has room again. What
+ * waits meanwhile is written then, and what was too much is counted. Only when nobody can ever read
+ * the log again, because the other end of a pipe was closed, is all that follows dropped.
+ */
 export class Log {
   readonly #write: (bytes: Uint8Array) => Promise<number>;
+  readonly #describeLoss: (lines: number) => string;
+  readonly #retryAfter: number;
   #waiting = "";
-  #dropped = 0;
+  #lost = 0;
   #writing: Promise<void> | null = null;
   #isBroken = false;
+  #endPause = (): void => {};
 
   /** Makes a log that hands bytes to `write`, which may take only some of them. */
-  constructor(write: (bytes: Uint8Array) => Promise<number>) {
+  constructor(
+    write: (bytes: Uint8Array) => Promise<number>,
+    { describeLoss = (lines) => `${lines} log lines were lost`, retryAfter = RETRY_MS }:
+      LogOptions = {},
+  ) {
     this.#write = write;
+    this.#describeLoss = describeLoss;
+    this.#retryAfter = retryAfter;
   }
 
   /** Adds a line, which must have no line break. */
   add(line: string): void {
     if (this.#isBroken) return;
     if (this.#waiting.length + line.length > MAX_WAITING) {
-      this.#dropped++;
+      this.#lost++;
       return;
     }
     this.#waiting += `${line}\n`;
@@ -41,27 +71,48 @@ export class Log {
   async flush(timeout: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, timeout);
+    this.#endPause();
     await Promise.race([this.#writing, promise]);
     clearTimeout(timer);
   }
 
   async #run(): Promise<void> {
-    try {
-      while (this.#waiting !== "") {
-        const bytes = encoder.encode(this.#waiting);
-        this.#waiting = "";
-        for (let written = 0; written < bytes.length;) {
-          written += await this.#write(bytes.subarray(written));
-        }
-        if (this.#dropped > 0) {
-          this.#waiting =
-            `${this.#dropped} log lines were dropped: nobody read them\n${this.#waiting}`;
-          this.#dropped = 0;
-        }
-      }
-    } catch {
-      this.#isBroken = true; // Whoever read the log has gone. The relay goes on without.
-    }
+    while (this.#waiting !== "" && !this.#isBroken) await this.#writeAll(this.#takeWaiting());
     this.#writing = null;
+  }
+
+  /** What waits, with a line about those that there was no room for: they came after these. */
+  #takeWaiting(): Uint8Array {
+    const lost = this.#lost > 0 ? `${this.#describeLoss(this.#lost)}\n` : "";
+    const text = this.#waiting + lost;
+    this.#waiting = "";
+    this.#lost = 0;
+    return encoder.encode(text);
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    for (let written = 0; written < bytes.length && !this.#isBroken;) {
+      try {
+        written += await this.#write(bytes.subarray(written));
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) this.#break();
+        else await this.#pause();
+      }
+    }
+  }
+
+  /** Whoever read the log has gone for good. The relay goes on without. */
+  #break(): void {
+    this.#isBroken = true;
+    this.#waiting = "";
+  }
+
+  /** Waits until it is time to try again, or somebody wants all to be written now. */
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#retryAfter);
+    this.#endPause = resolve;
+    await promise;
+    clearTimeout(timer);
   }
 }

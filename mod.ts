@@ -34,7 +34,11 @@
  *   `inbox_iterator.ts` for `for await` over it;
  * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
- * - `cli.ts` for the command, `log.ts` for what it prints;
+ * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is, `telemetry.ts` for what
+ *   OpenTelemetry gets of that;
+ * - `cli.ts` for the command, `flags.ts` and `help.ts` for its options, `credentials.ts` for the files
+ *   they name, `advice.ts` for what to do when it cannot start;
+ * - `reporter.ts` for what it prints, `refusals.ts` for how much of that, `log.ts` for how;
  * - `errors.ts`, `address.ts`, `limits.ts` and `printable.ts` for what all of them share.
  *
  * @module

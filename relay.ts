@@ -32,6 +32,7 @@ import { Limiter, type RateOptions } from "./limiter.ts";
 import type { LineBlock } from "./splitter.ts";
 import { parseLine } from "./parse.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
+import { type RelayStats, StatsCollector } from "./stats.ts";
 import { LineValidator } from "./validate.ts";
 
 export {
@@ -54,6 +55,7 @@ export type {
   ServerOptions,
   ServerSink,
 } from "./server.ts";
+export type { RelayStats } from "./stats.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -77,6 +79,8 @@ export interface RelayClient {
   readonly bytesIn: number;
   /** Bytes that the operating system has taken for it. */
   readonly bytesOut: number;
+  /** Bytes that wait to be handed to the operating system for it. */
+  readonly pendingBytes: number;
 }
 
 /** Who is told what happens to the clients of a relay, to log it for instance. */
@@ -140,6 +144,9 @@ class Client implements RelayClient {
   get bytesOut(): number {
     return this.connection.bytesOut;
   }
+  get pendingBytes(): number {
+    return this.connection.pendingBytes;
+  }
 }
 
 /**
@@ -168,6 +175,7 @@ export class Relay {
   readonly #validator: LineValidator;
   readonly #echo: boolean;
   readonly #observer: RelayObserver;
+  readonly #stats = new StatsCollector();
 
   /**
    * Begins to relay between the clients of `server`, until that is closed.
@@ -201,9 +209,10 @@ export class Relay {
       onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
       onRefuse: ({ address }, reason, detail) => {
+        this.#stats.refused(reason);
         this.#observer.onRefuse?.(address, reason, detail);
       },
-    }, options);
+    }, options).finally(() => this.#stats.stop());
   }
 
   /** The clients, in the order in which they came. */
@@ -211,9 +220,15 @@ export class Relay {
     return [...this.#clients.values()];
   }
 
+  /** What has happened since the relay was made, and how it is now. */
+  stats(): RelayStats {
+    return this.#stats.read(this.#clients.values(), this.server.pendingBytes);
+  }
+
   #onOpen(connection: EbsocketConnection): void {
     const client = new Client(connection);
     this.#clients.set(connection, client);
+    this.#stats.joined();
     this.#observer.onJoin?.(client);
   }
 
@@ -223,7 +238,9 @@ export class Relay {
     this.#greeter.onClose(connection);
     this.#limiter.forget(connection);
     this.#backpressure.forget(connection);
-    if (client) this.#observer.onLeave?.(client, info);
+    if (!client) return;
+    this.#stats.left(client, info.reason);
+    this.#observer.onLeave?.(client, info);
   }
 
   /**

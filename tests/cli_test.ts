@@ -3,7 +3,7 @@ import { assertMatch } from "@std/assert/match";
 import config from "../deno.json" with { type: "json" };
 import { Command } from "./support/command.ts";
 import { Peer } from "./support/peer.ts";
-import { soon } from "./support/waiting.ts";
+import { PATIENCE, soon, until } from "./support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
 
@@ -13,16 +13,13 @@ async function run(args: string[], flags?: string[]) {
   return await command.end();
 }
 
-Deno.test("relay --help names every option, with its default", async () => {
+Deno.test("relay --help groups its options, and tells their defaults", async () => {
   const { code, stdout, stderr } = await run(["--help"], []);
   assertEquals([code, stderr], [0, ""]);
-  for (const option of ["host", "port", "no-echo", "max-line-bytes", "max-pending-bytes"]) {
-    assertMatch(stdout, new RegExp(`--${option}\\b`));
+  for (const group of ["Where", "Who may connect", "Limits", "Output"]) {
+    assertMatch(stdout, new RegExp(`^${group}:$`, "m"));
   }
-  for (const option of ["max-clients", "log", "help", "version"]) {
-    assertMatch(stdout, new RegExp(`--${option}\\b`));
-  }
-  for (const value of ["127.0.0.1", "7982", "1048576", "8388608", "no limit", "text"]) {
+  for (const value of ["127.0.0.1", "7982", "1048576", "8388608", "no limit", "text", "25000"]) {
     assertMatch(stdout, new RegExp(`default:? ${value.replaceAll(".", "\\.")}`));
   }
 });
@@ -49,13 +46,16 @@ Deno.test("relay says in one line what is wrong with its arguments, and exits wi
     [["--no-echo=false"], "--no-echo takes no value"],
     [["--echo=yes"], "--echo takes no value"],
     [["--port", "1e3"], '--port must be an integer from 0 to 65535, not "1e3"'],
-    [["--host="], "--host needs an address"],
+    [["--host="], "--host needs a value"],
     [
       ["--max-line-bytes", "0"],
       '--max-line-bytes must be an integer from 1 to 1073741824, not "0"',
     ],
     [["--max-pending-bytes", "0"], '--max-pending-bytes must be an integer of at least 1, not "0"'],
     [["--max-clients", "many"], '--max-clients must be an integer of at least 1, not "many"'],
+    [["--unix=r", "--port=1"], "--unix and --port exclude each other"],
+    [["--token-file", "a", "--token", "b"], "--token-file and --token exclude each other"],
+    [["--tls-cert", "a"], "--tls-cert needs --tls-key too"],
     [["--log", "xml"], '--log must be text, json or quiet, not "xml"'],
     [["--log", "\u001b[31m"], '--log must be text, json or quiet, not "\\u001b[31m"'],
   ];
@@ -89,6 +89,97 @@ Deno.test("relay says what to do when it cannot listen, and exits with 1", async
     assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
   }));
   taken.close();
+});
+
+Deno.test("relay takes the token from its environment only where Deno permits to look", async () => {
+  const env = { EBSOCKETS_TOKEN: "" };
+  {
+    await using command = new Command(["--port=0"], ["--allow-env=EBSOCKETS_TOKEN"], "mod.ts", env);
+    const { code, stderr } = await command.end();
+    assertEquals(code, 2);
+    assertMatch(stderr, /^error: EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 0; --help/);
+  }
+  await using command = new Command(["--port=0"], undefined, "mod.ts", env);
+  await command.listens();
+});
+
+Deno.test("relay that cannot read a secret says why in one line, and exits with 1", async () => {
+  const cases: [args: string[], flags: string[], complaint: string][] = [
+    [
+      ["--token-file", "/no/such"],
+      ["--allow-read"],
+      "Cannot read the token from /no/such: there is no such file",
+    ],
+    [
+      ["--token-file", "/no/such"],
+      [],
+      "Cannot read the token from /no/such: Deno does not permit it; " +
+      "run it with -A or --allow-read=/no/such",
+    ],
+    [
+      ["--tls-cert", "deno.json", "--tls-key", "/no/such"],
+      ["--allow-read"],
+      "Cannot read the private key from /no/such: there is no such file",
+    ],
+  ];
+  await Promise.all(cases.map(async ([args, flags, complaint]) => {
+    const { code, stdout, stderr } = await run(["--port=0", ...args], ["--allow-net", ...flags]);
+    assertEquals([code, stdout, stderr], [1, "", `error: ${complaint}\n`], args.join(" "));
+  }));
+});
+
+Deno.test("relay --token-file lets in who says the token, and logs once who does not", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "secret\n");
+  const flags = ["--allow-net=127.0.0.1", `--allow-read=${file}`];
+  await using command = new Command(["--port", "0", "--token-file", file], flags);
+  const address = await command.listens();
+  await using stranger = await Peer.connect(address);
+  await stranger.send('{"control":"hello","token":"\u001b[31mguess"}\n');
+  assertEquals(JSON.parse((await stranger.lines()).at(-1)!).reason, "unauthorized");
+  await command.expect(/refused a client from 127\.0\.0\.1:\d+: unauthorized \(.*\)\n/);
+  await using one = await Peer.connect(address);
+  await one.send('{"control":"hello","token":"secret"}\n{"event":"a"}\n');
+  await one.sees('{"event":"a"}\n');
+  await command.expect(/client 1 joined/);
+  assertEquals(command.stdout.split("\n").filter((line) => line.includes("refused")).length, 1);
+  assertEquals([command.stdout.includes("guess"), command.stdout.includes("secret")], [
+    false,
+    false,
+  ]);
+  await Deno.remove(file);
+});
+
+Deno.test("relay logs a flood of refused peers in a few lines, and counts them all", async () => {
+  await using command = new Command(["--port", "0", "--max-clients", "1"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await command.expect(/client 1 joined/);
+  const count = 300;
+  for (let i = 0; i < count; i++) {
+    await using peer = await Peer.connect(address);
+    await peer.lines();
+  }
+  await one.send('{"event":"a"}\n');
+  await one.sees("a");
+  command.kill(isWindows ? "SIGINT" : "SIGTERM");
+  await one.lines();
+  one.close();
+  const { stdout } = await command.end();
+  const singles = stdout.match(/refused a client from/g)!.length;
+  const sums = [...stdout.matchAll(/and (\d+) more refused: \d+ too-many-clients/g)];
+  assertEquals(sums.reduce((sum, [, more]) => sum + Number(more), singles), count);
+  assertEquals(singles + sums.length < count / 2, true, stdout);
+});
+
+Deno.test("relay --token says what others can see, and what to say first", async () => {
+  await using command = new Command(["--port", "0", "--token", "secret"]);
+  await command.listens();
+  await command.expect(/Say first: {"control":"hello","token":"TOKEN"}\n/);
+  command.kill(isWindows ? "SIGKILL" : "SIGTERM");
+  const { stdout, stderr } = await command.end();
+  assertMatch(stderr, /^warning: others on this machine can see --token .* use --token-file/);
+  assertEquals([stderr.includes("secret"), stdout.includes("secret")], [false, false]);
 });
 
 Deno.test("relay prints where it listens and one line to try", async () => {
@@ -125,7 +216,7 @@ Deno.test("relay hands its limits on", async () => {
   await command.expect(/client 1 joined/);
   await using two = await Peer.connect(address);
   assertEquals(JSON.parse((await two.lines())[0]!).reason, "too-many-clients");
-  await command.expect(/refused a client from 127\.0\.0\.1:\d+: too-many-clients\n/);
+  await command.expect(/refused a client from 127\.0\.0\.1:\d+: too-many-clients \(.*\)\n/);
   await one.send('{"event":"0123456789"}\n');
   assertEquals(JSON.parse((await one.lines())[0]!).reason, "line-too-long");
 });
@@ -245,6 +336,136 @@ Deno.test({
     assertEquals((await command.end()).code, 0);
   },
 });
+
+Deno.test({
+  name: "relay prints its stats on SIGUSR1, as a line of JSON, also when it is to be quiet",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0", "--log", "quiet"]);
+    await using one = await Peer.connect(await command.listens());
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+    for (let i = 0; i < 2; i++) {
+      command.kill("SIGUSR1");
+      const [line] = await command.expect(/^{"time".*"type":"stats".*}$/m);
+      const stats = JSON.parse(line);
+      assertEquals([stats.clients, stats.clientsTotal], [1, 1]);
+      assertEquals([stats.eventsIn, stats.eventsOut, stats.bytesIn, stats.bytesOut], [
+        1,
+        1,
+        14,
+        14,
+      ]);
+      assertEquals([stats.pendingBytes, stats.closes.eof, stats.refusals.unauthorized], [0, 0, 0]);
+      assertEquals(stats.loopDelayMaxMs >= stats.loopDelayMeanMs, true);
+      assertEquals(stats.rssBytes > stats.heapUsedBytes, true);
+    }
+  },
+});
+
+Deno.test("relay --stats prints its stats again and again", async () => {
+  await using command = new Command(["--port", "0", "--stats", "1"]);
+  const uptimes: number[] = [];
+  for (let i = 0; i < 2; i++) {
+    const [line] = await command.expect(/^{"time".*"type":"stats".*}$/m);
+    uptimes.push(JSON.parse(line).uptimeMs);
+  }
+  assertEquals(uptimes[1]! > uptimes[0]!, true, `${uptimes}`);
+});
+
+/** Runs a shell script in which `"$0"` is Deno, and `$1` a free port. */
+function runScript(script: string): { shell: Deno.ChildProcess; port: number } {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const shell = new Deno.Command("sh", {
+    args: ["-c", script, Deno.execPath(), `${port}`],
+    cwd: `${import.meta.dirname}/..`,
+    env: { NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  return { shell, port };
+}
+
+/** Connects as soon as the relay listens. */
+async function connectSoon(port: number): Promise<Peer> {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    try {
+      return await Peer.connect(["127.0.0.1", port]);
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+const RUN = `exec "$0" run --quiet --allow-net mod.ts --port "$1"`;
+
+Deno.test({
+  name: "relay goes on and can be stopped when its log cannot be written",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    // A disk that is always full, and a reader that has gone.
+    for (const script of [`${RUN} >/dev/full`, `${RUN} | true`]) {
+      const { shell, port } = runScript(script);
+      {
+        await using one = await connectSoon(port);
+        await one.send('{"event":"a"}\n');
+        await one.sees("a");
+      }
+      await using two = await Peer.connect(["127.0.0.1", port]);
+      await two.send('{"event":"b"}\n');
+      await two.sees("b");
+      const pids = await Deno.readTextFile(`/proc/${shell.pid}/task/${shell.pid}/children`);
+      Deno.kill(Number(pids.trim().split(" ")[0] || shell.pid), "SIGTERM");
+      assertEquals((await two.lines()).at(-1), '{"control":"close","reason":"shutdown"}');
+      two.close();
+      await soon(shell.status, "the end of the relay");
+    }
+  },
+});
+
+Deno.test({
+  name: "relay writes its log once the disk has room again, from where it had to stop",
+  ignore: !canMount(),
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const mount = `mount -t tmpfs -o size=64k none ${folder}`;
+    const script = `exec unshare -rm sh -c '${mount} && ${RUN} >>${folder}/log' "$0" "$1"`;
+    const { shell, port } = runScript(script);
+    const path = `/proc/${shell.pid}/root${folder}/log`;
+    const read = () => Deno.readTextFileSync(path);
+    await using one = await connectSoon(port);
+    const count = 500;
+    for (let i = 0; i < count; i++) (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+    await until(() => read().length === 65_536);
+    const before = read();
+    await Deno.truncate(path);
+    await until(() => read().includes(`client ${count + 1} left`));
+    const lines = (before + read()).split("\n");
+    const joins = lines.flatMap((line) => /client (\d+) joined/.exec(line)?.[1] ?? []);
+    assertEquals(joins, Array.from({ length: count + 1 }, (_, i) => `${i + 1}`));
+    Deno.kill(shell.pid, "SIGTERM");
+    await one.lines();
+    one.close();
+    await soon(shell.status, "the end of the relay");
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+/** Whether a test may have a file system of its own. */
+function canMount(): boolean {
+  if (Deno.build.os !== "linux") return false;
+  try {
+    return new Deno.Command("unshare", { args: ["-rm", "true"] }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
 
 Deno.test({
   name: "relay goes on and can be stopped when nobody reads its log",

@@ -1,10 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
-import { Log } from "../log.ts";
+import { Log, type LogOptions } from "../log.ts";
 import { FakeDuplex } from "./support/duplex.ts";
+import { until } from "./support/waiting.ts";
 
-function setUp() {
+function setUp(options?: LogOptions) {
   const output = new FakeDuplex();
-  return { output, log: new Log((bytes) => output.write(bytes)) };
+  return { output, log: new Log((bytes) => output.write(bytes), options) };
 }
 
 Deno.test("Log.add() writes lines in order, whatever part of them a write takes", async () => {
@@ -34,7 +35,7 @@ Deno.test("Log.add() drops what would wait beyond its bound, and says how much",
   assertEquals(lines.filter((each) => each === line).length, 10);
   assertEquals(lines.filter((each) => each !== line), [
     "first",
-    "10 log lines were dropped: nobody read them",
+    "10 log lines were lost",
     "last",
   ]);
 });
@@ -55,8 +56,75 @@ Deno.test("Log gives up when its reader has gone", async () => {
   output.failWrites(new Deno.errors.BrokenPipe("gone"));
   log.add("one");
   await log.flush(30_000);
-  output.failWrites(null as unknown as Error);
+  output.failWrites(null);
   log.add("two");
   await log.flush(30_000);
   assertEquals(output.writes, []);
 });
+
+Deno.test("Log tries again after a failed write, and then writes all that waited, in order", async () => {
+  const { output, log } = setUp({ retryAfter: 1 });
+  output.writeSize = 4;
+  log.add("one");
+  await log.flush(30_000);
+  let tries = 0;
+  const isTriedAgain = Promise.withResolvers<void>();
+  output.failWrites(diskFull(), () => ++tries === 3 && isTriedAgain.resolve());
+  log.add("two");
+  log.add("three");
+  await isTriedAgain.promise;
+  assertEquals(output.written, "one\n");
+  output.failWrites(null);
+  await log.flush(30_000);
+  assertEquals(output.written, "one\ntwo\nthree\n");
+});
+
+Deno.test("Log goes on within a line where a write failed in its middle", async () => {
+  const { output, log } = setUp({ retryAfter: 1 });
+  output.writeSize = 0;
+  log.add("one");
+  log.add("two");
+  output.takeOnce(2);
+  await until(() => output.written === "on");
+  const hasFailed = Promise.withResolvers<void>();
+  output.failWrites(diskFull(), hasFailed.resolve);
+  await hasFailed.promise;
+  output.writeSize = Infinity;
+  output.failWrites(null);
+  await log.flush(30_000);
+  assertEquals(output.written, "one\ntwo\n");
+});
+
+Deno.test("Log keeps no more than its bound while it cannot write, and says later what was lost", async () => {
+  const { output, log } = setUp({
+    retryAfter: 1,
+    describeLoss: (lines) => `{"lost":${lines}}`,
+  });
+  output.failWrites(diskFull());
+  const line = "x".repeat(9_999);
+  for (let i = 0; i < 1000; i++) log.add(line);
+  log.add("y".repeat(9_999));
+  output.failWrites(null);
+  await log.flush(30_000);
+  const lines = output.written.trimEnd().split("\n");
+  const kept = lines.filter((each) => each === line).length;
+  assertEquals([lines.length, lines.at(-1)], [kept + 1, `{"lost":${1001 - kept}}`]);
+  assertEquals(output.written.length < 1.1 * 1_048_576, true, `${output.written.length}`);
+});
+
+Deno.test("Log waits between tries, and sets no timer while writes succeed", async () => {
+  const { output, log } = setUp({ retryAfter: 2 ** 31 - 1 });
+  let tries = 0;
+  output.failWrites(diskFull(), () => tries++);
+  log.add("one");
+  await log.flush(5);
+  // The first try, and one more because of the flush.
+  assertEquals([tries <= 2, output.written], [true, ""]);
+  output.failWrites(null);
+  await log.flush(30_000);
+  assertEquals(output.written, "one\n");
+});
+
+function diskFull(): Error {
+  return new Error("No space left on device (os error 28)");
+}

@@ -6,6 +6,7 @@ import { ConnectError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Relay } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
+import { StatsCollector } from "../stats.ts";
 import { Command } from "./support/command.ts";
 import { Peer } from "./support/peer.ts";
 import { soon, until } from "./support/waiting.ts";
@@ -117,11 +118,27 @@ Deno.test("README.md: the clients work with the relay", async () => {
 Deno.test("README.md names every flag that --help does, with the same defaults", async () => {
   await using command = new Command(["--help"], []);
   const { stdout } = await command.end();
-  for (const [flag] of stdout.matchAll(/--(max-[a-z-]+|host|no-echo)\b/g)) {
+  for (const [flag] of stdout.matchAll(/--[a-z]+(-[a-z]+)*/g)) {
+    if (flag === "--version") continue;
     assertEquals(readme.includes(flag), true, `${flag} is not there`);
   }
-  const mebibytes = { "1 MiB": 1_048_576, "8 MiB": 8_388_608 };
+  const mebibytes = { "1 MiB": 1_048_576, "8 MiB": 8_388_608, "512 MiB": 536_870_912 };
   for (const [text, bytes] of Object.entries(mebibytes)) {
     assertEquals([readme.includes(text), stdout.includes(`${bytes}`)], [true, true]);
+  }
+});
+
+Deno.test("README.md names every field of the stats, and every metric", async () => {
+  const stats = new StatsCollector();
+  const fields = Object.keys(stats.read([], 0));
+  stats.stop();
+  const source = await Deno.readTextFile(new URL("../telemetry.ts", import.meta.url));
+  const metrics = [...source.matchAll(/\b(?:counter|sum|gauge)\("([a-z.]+)"/g)].map(([, name]) =>
+    name!.replace(/^(?!ebsockets|process)/, "ebsockets.")
+  );
+  assertEquals(metrics.length, 12);
+  for (const name of [...fields, ...metrics]) {
+    const isNamed = readme.includes(`\`${name}\``) || name === "ebsockets.eventloop.delay.mean";
+    assertEquals(isNamed, true, `${name} is not there`);
   }
 });

@@ -4,16 +4,20 @@ import type { Address } from "../../address.ts";
 import { Program } from "./process.ts";
 
 export class Command extends Program {
-  /** Starts it with `args`; `flags` are those of Deno. Runs another program if given one. */
+  /**
+   * Starts it with `args`; `flags` are those of Deno, `env` adds to the environment. Runs another
+   * program if given one.
+   */
   constructor(
     args: string[],
     flags: string[] = ["--allow-net=127.0.0.1,[::1]"],
     program: string = "mod.ts",
+    env: Record<string, string> = {},
   ) {
     super(
       Deno.execPath(),
       ["run", "--quiet", "--no-prompt", ...flags, program, ...args],
-      { cwd: `${import.meta.dirname}/../..` },
+      { cwd: `${import.meta.dirname}/../..`, env },
     );
   }
 

@@ -20,6 +20,7 @@ export class FakeDuplex implements Duplex {
   #reader: PromiseWithResolvers<void> | null = null;
   #writer: PromiseWithResolvers<void> | null = null;
   #writeError: Error | null = null;
+  #onFailedWrite: () => void = () => {};
   #isWriting = false;
   #once = 0;
 
@@ -41,9 +42,10 @@ export class FakeDuplex implements Duplex {
     this.#writer?.resolve();
   }
 
-  /** Lets this write, and all that follow, fail. */
-  failWrites(error: Error): void {
+  /** Lets this write, and all that follow, fail, and tells of each; `null` lets them succeed. */
+  failWrites(error: Error | null, onFailure: () => void = () => {}): void {
     this.#writeError = error;
+    this.#onFailedWrite = onFailure;
     this.#writer?.resolve();
   }
 
@@ -74,7 +76,10 @@ export class FakeDuplex implements Duplex {
         await this.#writer.promise;
       }
       if (this.isClosed) throw new Deno.errors.BadResource("closed");
-      if (this.#writeError) throw this.#writeError;
+      if (this.#writeError) {
+        this.#onFailedWrite();
+        throw this.#writeError;
+      }
       const length = Math.min(bytes.length, this.writeSize || this.#once);
       this.#once = 0;
       this.written += decoder.decode(bytes.subarray(0, length));

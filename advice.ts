@@ -1,0 +1,97 @@
+/**
+ * Owns what the command advises: how to try the relay, what to beware of, and what to do when it
+ * cannot listen.
+ *
+ * @module
+ */
+
+import { type Address, formatAddress } from "./address.ts";
+import { TOKEN_VARIABLE } from "./flags.ts";
+import { printable } from "./printable.ts";
+
+/** How a relay can be reached. */
+export interface Endpoint {
+  /** Where it listens: a Unix socket, or an address. */
+  readonly where: { readonly path: string } | Address;
+  /** Whether clients must say a token. */
+  readonly hasToken: boolean;
+  /** Whether it speaks TLS, and whether clients must have a certificate. */
+  readonly tls: "none" | "server" | "mutual";
+}
+
+/** Where it is, for people. */
+export function formatWhere(where: Endpoint["where"]): string {
+  return "path" in where ? printable(where.path) : formatAddress(where);
+}
+
+/** What to type to be a client. */
+export function howToTry({ where, hasToken, tls }: Endpoint): string[] {
+  const lines = [`Try it: ${clientCommand(where, tls)}`];
+  if (hasToken) lines.push('Say first: {"control":"hello","token":"TOKEN"}');
+  return lines;
+}
+
+function clientCommand(where: Endpoint["where"], tls: Endpoint["tls"]): string {
+  if ("path" in where) return `nc -U ${shellWord(where.path)}`;
+  const [hostname, port] = where;
+  const host = hostname.replace(/^(0\.0\.0\.0|::)$/, "127.0.0.1");
+  if (tls === "none") return `nc ${host} ${port}`;
+  const certificate = tls === "mutual" ? " -cert CLIENT_CERT -key CLIENT_KEY" : "";
+  return `openssl s_client -quiet -connect ${formatAddress([host, port])}${certificate}`;
+}
+
+/** `text` as one word of a shell command. */
+function shellWord(text: string): string {
+  const word = /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return printable(word);
+}
+
+/** What to beware of, if there is something. */
+export function warnAbout({ where, hasToken, tls }: Endpoint): string | null {
+  if ("path" in where || hasToken || tls === "mutual") return null;
+  if (/^(127\.|::1$|::ffff:127\.)/.test(where[0])) return null;
+  return `everyone who can reach ${formatAddress(where)} can join; ask for a token with ` +
+    `--token-file or ${TOKEN_VARIABLE} (which needs --allow-env=${TOKEN_VARIABLE}), or for ` +
+    "certificates with --tls-client-ca";
+}
+
+const TLS_FLAGS: Readonly<Record<string, string>> = {
+  cert: "--tls-cert",
+  key: "--tls-key",
+  clientCa: "--tls-client-ca",
+};
+
+/** What went wrong with listening, and what to do about it. */
+export function adviseOnListening(error: unknown, where: Endpoint["where"]): string {
+  const message = printable(error instanceof Error ? error.message : String(error));
+  if ("path" in where) return adviseOnPath(error, printable(where.path), message);
+  if (error instanceof Deno.errors.AddrInUse) {
+    return "the port is taken; stop the program that listens there, or choose another with --port";
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    return `Deno does not permit it; run it with -A or --allow-net=${formatAddress(where)}`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "the system does not permit it; choose a port from 1024 on with --port";
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return "this machine has no such address; choose one that it has with --host";
+  }
+  // What is wrong with the options of TLS is told by the names that they have in code.
+  if (message.includes("tls")) {
+    return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+  }
+  return `${message}; check --host`;
+}
+
+function adviseOnPath(error: unknown, path: string, message: string): string {
+  const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : ".";
+  if (error instanceof Deno.errors.AddrInUse) {
+    return "it is taken; stop the program that listens there, or choose another with --unix";
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    return "Deno does not permit it; run it with -A or " +
+      `--allow-net --allow-read=${folder} --allow-write=${folder}`;
+  }
+  return `${message}; check --unix`;
+}

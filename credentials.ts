@@ -1,0 +1,72 @@
+/**
+ * Owns the secrets of the command: reads the token and what TLS needs from where the command line
+ * says. Must not know what they are for.
+ *
+ * @module
+ */
+
+import { faultOfToken, type TlsFiles, TOKEN_VARIABLE, type TokenSource } from "./flags.ts";
+import { printable } from "./printable.ts";
+
+/** Something without which the relay must not start. */
+export class StartError extends Error {}
+
+/** Certificates and key as PEM text. */
+export interface TlsTexts {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
+/** The token in the environment, if Deno permits to look; it is not asked to. */
+export function tokenInEnvironment(): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: TOKEN_VARIABLE });
+  return state === "granted" ? Deno.env.get(TOKEN_VARIABLE) : undefined;
+}
+
+/**
+ * The token. Of a file, one line end after it does not count.
+ *
+ * @throws {StartError} If it cannot be read, or is none.
+ */
+export async function readToken(source: TokenSource): Promise<string> {
+  if ("text" in source) return source.text;
+  const text = await readText(source.file, "the token");
+  const token = text.replace(/\r?\n$/, "");
+  const fault = faultOfToken(token);
+  if (!fault) return token;
+  throw new StartError(`Cannot use the token in ${printable(source.file)}: it must have ${fault}`);
+}
+
+/**
+ * What is in the files.
+ *
+ * @throws {StartError} If one cannot be read.
+ */
+export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsTexts> {
+  return {
+    cert: await readText(cert, "the certificate"),
+    key: await readText(key, "the private key"),
+    ...(clientCa !== undefined && {
+      clientCa: await readText(clientCa, "the authority for clients"),
+    }),
+  };
+}
+
+async function readText(path: string, what: string): Promise<string> {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
+  } catch (error) {
+    throw new StartError(`Cannot read ${what} from ${printable(path)}: ${explain(error, path)}`);
+  }
+}
+
+function explain(error: unknown, path: string): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.NotCapable) {
+    return `Deno does not permit it; run it with -A or --allow-read=${printable(path)}`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
+  if (error instanceof TypeError) return "it is not text in UTF-8";
+  return printable(error instanceof Error ? error.message : String(error));
+}

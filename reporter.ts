@@ -1,0 +1,135 @@
+/**
+ * Owns what the log says: one line for each thing that happens, and nothing that a peer could have
+ * made up raw. Must not know how lines are written, or who decides what happens.
+ *
+ * @module
+ */
+
+import { type Address, formatAddress } from "./address.ts";
+import { type Endpoint, formatWhere, howToTry } from "./advice.ts";
+import type { CloseInfo, CloseReason } from "./errors.ts";
+import type { LogFormat } from "./flags.ts";
+import { Log } from "./log.ts";
+import { printable } from "./printable.ts";
+import { Refusals } from "./refusals.ts";
+import type { RelayClient, RelayStats } from "./relay.ts";
+
+/** Says what happens to a relay, in the format that was asked for. */
+export class Reporter {
+  readonly #format: LogFormat;
+  readonly #log: Log;
+  readonly #refusals = new Refusals({
+    one: (address, reason, detail) => this.#refusedOne(address, reason, detail),
+    more: (counts) => this.#refusedMore(counts),
+  });
+
+  /** Makes one whose lines go to `write`, which may take only some of the bytes. */
+  constructor(format: LogFormat, write: (bytes: Uint8Array) => Promise<number>) {
+    this.#format = format;
+    this.#log = new Log(write, {
+      describeLoss: (lines) =>
+        this.#line("lost", `${lines} log lines were lost: they could not be written`, { lines }),
+    });
+  }
+
+  /** The relay has begun to listen. */
+  listening(endpoint: Endpoint): void {
+    const { where, hasToken, tls } = endpoint;
+    if (this.#format === "json") {
+      const place = "path" in where ? where : { hostname: where[0], port: where[1] };
+      return this.#add("listening", "", { ...place, token: hasToken, tls });
+    }
+    this.#log.add(`Relay listening on ${formatWhere(where)}`);
+    for (const line of howToTry(endpoint)) this.#log.add(line);
+  }
+
+  /** A client has joined; there are `clients` now. */
+  joined({ id, address }: RelayClient, clients: number): void {
+    const from = formatPeer(address);
+    const text = `client ${id} joined from ${from} (${clients} connected)`;
+    this.#add("join", text, { client: id, address: from, clients });
+  }
+
+  /** A client has left; there are `clients` now. */
+  left(client: RelayClient, info: CloseInfo, clients: number): void {
+    const { id, address, eventsIn, eventsOut, bytesIn, bytesOut } = client;
+    const { reason, unsentLines, unsentBytes } = info;
+    const detail = printable(info.detail);
+    const text = `client ${id} left: ${reason}${inBrackets(detail)}; ` +
+      `events ${eventsIn} in, ${eventsOut} out, ${unsentLines} unsent; ` +
+      `bytes ${bytesIn} in, ${bytesOut} out (${clients} connected)`;
+    this.#add("leave", text, {
+      client: id,
+      address: formatPeer(address),
+      reason,
+      detail,
+      eventsIn,
+      eventsOut,
+      bytesIn,
+      bytesOut,
+      unsentLines,
+      unsentBytes,
+      clients,
+    });
+  }
+
+  /** A peer has been sent away. */
+  refused(address: Address, reason: CloseReason, detail: string): void {
+    this.#refusals.add(address, reason, detail);
+  }
+
+  #refusedOne(address: Address, reason: CloseReason, rawDetail: string): void {
+    const from = formatPeer(address);
+    const detail = printable(rawDetail);
+    const text = `refused a client from ${from}: ${reason}${inBrackets(detail)}`;
+    this.#add("refuse", text, { address: from, reason, detail });
+  }
+
+  #refusedMore(counts: ReadonlyMap<CloseReason, number>): void {
+    const each = [...counts].map(([reason, count]) => `${count} ${reason}`).join(", ");
+    const sum = [...counts.values()].reduce((sum, count) => sum + count, 0);
+    const text = `and ${sum} more refused: ${each}`;
+    this.#add("refuse-more", text, { refused: sum, reasons: Object.fromEntries(counts) });
+  }
+
+  /** A connection could not be accepted. */
+  acceptFailed(error: unknown): void {
+    const detail = printable(error instanceof Error ? error.message : String(error));
+    this.#add("accept-error", `cannot accept a connection: ${detail}`, { detail });
+  }
+
+  /** Figures, as a line of JSON in every format: somebody has asked for them. */
+  stats(stats: RelayStats): void {
+    this.#log.add(JSON.stringify({ time: new Date().toISOString(), type: "stats", ...stats }));
+  }
+
+  /** The relay is about to stop. */
+  stopping(signal: string, clients: number): void {
+    const text = `stopping on ${signal} (${clients} connected); once more ends it at once`;
+    this.#add("stop", text, { signal, clients });
+  }
+
+  /** Waits until all has been written, for `timeout` milliseconds at most. */
+  async flush(timeout: number): Promise<void> {
+    this.#refusals.tellAll();
+    await this.#log.flush(timeout);
+  }
+
+  #add(type: string, text: string, fields: Record<string, unknown>): void {
+    if (this.#format !== "quiet") this.#log.add(this.#line(type, text, fields));
+  }
+
+  #line(type: string, text: string, fields: Record<string, unknown>): string {
+    const time = new Date().toISOString();
+    return this.#format === "json" ? JSON.stringify({ time, type, ...fields }) : `${time} ${text}`;
+  }
+}
+
+/** Where a peer is. One at a Unix socket has the path of that, and port 0. */
+function formatPeer(address: Address): string {
+  return address[1] === 0 ? printable(address[0]) : formatAddress(address);
+}
+
+function inBrackets(text: string): string {
+  return text && ` (${text})`;
+}

@@ -1,0 +1,165 @@
+/**
+ * Owns the figures of a relay: what is counted, and what is read when somebody asks. Must not know
+ * sockets, or where the figures go.
+ *
+ * @module
+ */
+
+import type { CloseReason } from "./errors.ts";
+import { LoopDelay } from "./loop_delay.ts";
+
+/** What a relay has done since it was made, and how it is now. Sizes are bytes. */
+export interface RelayStats {
+  /** How long the relay has existed, in milliseconds. */
+  readonly uptimeMs: number;
+  /** Clients that are connected. */
+  readonly clients: number;
+  /** Clients that have ever joined. */
+  readonly clientsTotal: number;
+  /** Events that came from clients and were relayed. */
+  readonly eventsIn: number;
+  /** Events that were queued for clients, one for each client. */
+  readonly eventsOut: number;
+  /** Bytes that came from clients. */
+  readonly bytesIn: number;
+  /** Bytes that the operating system has taken for clients. */
+  readonly bytesOut: number;
+  /** Bytes that wait for clients, in all queues together; what waits for several counts once. */
+  readonly pendingBytes: number;
+  /** Bytes that wait for the client for which most wait. */
+  readonly largestPendingBytes: number;
+  /** How many clients have left, by reason. */
+  readonly closes: Readonly<Record<CloseReason, number>>;
+  /** How many peers were sent away before they were clients, by reason. */
+  readonly refusals: Readonly<Record<CloseReason, number>>;
+  /**
+   * The longest that the event loop has been late since stats were last asked for, in milliseconds.
+   * Measuring begins when they are asked for the first time.
+   */
+  readonly loopDelayMaxMs: number;
+  /** By how much it has been late on average since then, in milliseconds. */
+  readonly loopDelayMeanMs: number;
+  /** Memory of the process: its resident set. */
+  readonly rssBytes: number;
+  /** Memory of the process: what JavaScript objects take. Queues are outside of it. */
+  readonly heapUsedBytes: number;
+}
+
+/** The counters of one client, as far as they add up. */
+export interface ClientCounters {
+  /** Events that came from it and were relayed. */
+  readonly eventsIn: number;
+  /** Events that were queued for it. */
+  readonly eventsOut: number;
+  /** Bytes that came from it. */
+  readonly bytesIn: number;
+  /** Bytes that the operating system has taken for it. */
+  readonly bytesOut: number;
+  /** Bytes that wait for it. */
+  readonly pendingBytes: number;
+}
+
+/**
+ * Counts for one relay. Nothing is done for an event: each connection counts its own, they are
+ * summed up when stats are read, and added to the totals when it ends.
+ */
+export class StatsCollector {
+  readonly #start = performance.now();
+  readonly #delay = new LoopDelay();
+  readonly #closes = zeros();
+  readonly #refusals = zeros();
+  #isStopped = false;
+  #clientsTotal = 0;
+  #eventsIn = 0;
+  #eventsOut = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  /** A client has joined. */
+  joined(): void {
+    this.#clientsTotal++;
+  }
+
+  /** A client has left; its counters are final. */
+  left(client: ClientCounters, reason: CloseReason): void {
+    this.#closes[reason]++;
+    this.#eventsIn += client.eventsIn;
+    this.#eventsOut += client.eventsOut;
+    this.#bytesIn += client.bytesIn;
+    this.#bytesOut += client.bytesOut;
+  }
+
+  /** A peer has been sent away. */
+  refused(reason: CloseReason): void {
+    this.#refusals[reason]++;
+  }
+
+  /**
+   * The figures now: `connected` are the clients that have joined and not left, for whom
+   * `pendingBytes` wait in all.
+   */
+  read(connected: Iterable<ClientCounters>, pendingBytes: number): RelayStats {
+    if (!this.#isStopped) this.#delay.start();
+    let clients = 0;
+    let eventsIn = this.#eventsIn;
+    let eventsOut = this.#eventsOut;
+    let bytesIn = this.#bytesIn;
+    let bytesOut = this.#bytesOut;
+    let largestPendingBytes = 0;
+    for (const client of connected) {
+      clients++;
+      eventsIn += client.eventsIn;
+      eventsOut += client.eventsOut;
+      bytesIn += client.bytesIn;
+      bytesOut += client.bytesOut;
+      largestPendingBytes = Math.max(largestPendingBytes, client.pendingBytes);
+    }
+    const delay = this.#delay.take();
+    const { rss, heapUsed } = Deno.memoryUsage();
+    return {
+      uptimeMs: Math.round(performance.now() - this.#start),
+      clients,
+      clientsTotal: this.#clientsTotal,
+      eventsIn,
+      eventsOut,
+      bytesIn,
+      bytesOut,
+      pendingBytes,
+      largestPendingBytes,
+      closes: { ...this.#closes },
+      refusals: { ...this.#refusals },
+      loopDelayMaxMs: Math.round(delay.max),
+      loopDelayMeanMs: Math.round(10 * delay.mean) / 10,
+      rssBytes: rss,
+      heapUsedBytes: heapUsed,
+    };
+  }
+
+  /** Measures no longer. The counters can still be read. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#delay.stop();
+  }
+}
+
+/** A counter for each reason: however peers behave, there are no more. */
+function zeros(): Record<CloseReason, number> {
+  return {
+    "local": 0,
+    "eof": 0,
+    "truncated": 0,
+    "reset": 0,
+    "aborted": 0,
+    "shutdown": 0,
+    "slow-consumer": 0,
+    "idle-timeout": 0,
+    "line-too-long": 0,
+    "too-deep": 0,
+    "bad-utf8": 0,
+    "bad-json": 0,
+    "bad-event": 0,
+    "unauthorized": 0,
+    "too-many-clients": 0,
+    "rate-limited": 0,
+  };
+}

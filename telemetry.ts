@@ -1,0 +1,215 @@
+/**
+ * Owns what OpenTelemetry gets of a relay: its stats as metrics, and a span for each connection.
+ * Must not know where that is sent.
+ *
+ * Deno itself brings the other half, switched on with `OTEL_DENO=true`, so that nothing has to be
+ * loaded, and no permission is needed: it says by itself whether it is on.
+ *
+ * @module
+ */
+
+import config from "./deno.json" with { type: "json" };
+import type { CloseInfo, CloseReason } from "./errors.ts";
+import { printable } from "./printable.ts";
+import type { RelayClient, RelayStats } from "./relay.ts";
+
+type Attributes = Readonly<Record<string, string | number>>;
+
+/** A metric; only given back. */
+type Instrument = object;
+
+interface InstrumentOptions {
+  readonly unit: string;
+  readonly description: string;
+}
+
+interface Observation {
+  observe(instrument: Instrument, value: number, attributes?: Attributes): void;
+}
+
+/** What is needed of the `Meter` of OpenTelemetry. */
+export interface Meter {
+  createObservableCounter(name: string, options: InstrumentOptions): Instrument;
+  createObservableUpDownCounter(name: string, options: InstrumentOptions): Instrument;
+  createObservableGauge(name: string, options: InstrumentOptions): Instrument;
+  addBatchObservableCallback(
+    callback: (observation: Observation) => void,
+    instruments: Instrument[],
+  ): void;
+}
+
+/** What is needed of its `Span`. */
+interface Span {
+  setAttributes(attributes: Attributes): void;
+  setStatus(status: { code: number; message?: string }): void;
+  end(): void;
+}
+
+/** What is needed of its `Tracer`. */
+export interface Tracer {
+  startSpan(
+    name: string,
+    options: { root: boolean; kind: number; attributes: Attributes },
+  ): Span;
+}
+
+/** `SpanKind.SERVER` and `SpanStatusCode.ERROR` of OpenTelemetry. */
+const KIND_SERVER = 1;
+const STATUS_ERROR = 2;
+
+/** The reasons that are no fault of anybody's. */
+const GOOD_REASONS: readonly CloseReason[] = ["local", "eof", "shutdown"];
+
+/** Gives a relay's figures and connections to OpenTelemetry. */
+export class Telemetry {
+  readonly #meter: Meter;
+  readonly #tracer: Tracer;
+  readonly #spans = new Map<RelayClient, Span>();
+
+  /** Makes one that uses these two. */
+  constructor(meter: Meter, tracer: Tracer) {
+    this.#meter = meter;
+    this.#tracer = tracer;
+  }
+
+  /** One that uses Deno's, or `null` if `OTEL_DENO` does not switch that on. */
+  static open(): Telemetry | null {
+    let meter: Meter;
+    try {
+      meter = Deno.telemetry.meterProvider.getMeter(config.name, config.version);
+    } catch {
+      return null; // That is how Deno says that it is off.
+    }
+    return new Telemetry(
+      meter,
+      Deno.telemetry.tracerProvider.getTracer(config.name, config.version),
+    );
+  }
+
+  /** Has metrics made of what `read` gives, whenever it is time to send them. */
+  watch(read: () => RelayStats): void {
+    const metrics = describeMetrics(this.#meter);
+    this.#meter.addBatchObservableCallback((observation) => {
+      const stats = read();
+      for (const [instrument, values] of metrics) {
+        for (const [value, attributes] of values(stats)) {
+          observation.observe(instrument, value, attributes);
+        }
+      }
+    }, metrics.map(([instrument]) => instrument));
+  }
+
+  /** A client has joined. */
+  joined(client: RelayClient): void {
+    const { id, address: [hostname, port] } = client;
+    const span = this.#tracer.startSpan("ebsockets.connection", {
+      root: true,
+      kind: KIND_SERVER,
+      attributes: {
+        "ebsockets.client.id": id,
+        "network.peer.address": hostname,
+        "network.peer.port": port,
+      },
+    });
+    this.#spans.set(client, span);
+  }
+
+  /** A client has left. */
+  left(client: RelayClient, { reason, detail, unsentLines, unsentBytes }: CloseInfo): void {
+    const span = this.#spans.get(client);
+    if (!span) return;
+    this.#spans.delete(client);
+    span.setAttributes({
+      "ebsockets.close.reason": reason,
+      "ebsockets.close.detail": printable(detail),
+      "ebsockets.events.received": client.eventsIn,
+      "ebsockets.events.sent": client.eventsOut,
+      "ebsockets.bytes.received": client.bytesIn,
+      "ebsockets.bytes.sent": client.bytesOut,
+      "ebsockets.unsent.lines": unsentLines,
+      "ebsockets.unsent.bytes": unsentBytes,
+    });
+    if (!GOOD_REASONS.includes(reason)) span.setStatus({ code: STATUS_ERROR, message: reason });
+    span.end();
+  }
+}
+
+type Values = [value: number, attributes?: Attributes][];
+type Metric = [instrument: Instrument, values: (stats: RelayStats) => Values];
+
+/**
+ * All metrics. No attribute has a value that a peer could choose, so that there are never more of
+ * them. (Deno adds `v8js.memory.heap.*` by itself.)
+ */
+function describeMetrics(meter: Meter): Metric[] {
+  const counter = (name: string, unit: string, description: string) =>
+    meter.createObservableCounter(`ebsockets.${name}`, { unit, description });
+  const sum = (name: string, unit: string, description: string) =>
+    meter.createObservableUpDownCounter(name, { unit, description });
+  const gauge = (name: string, unit: string, description: string) =>
+    meter.createObservableGauge(name, { unit, description });
+  return [
+    [
+      sum("ebsockets.clients", "{client}", "Clients that are connected"),
+      ({ clients }) => [[clients]],
+    ],
+    [
+      counter("clients.joined", "{client}", "Clients that have ever joined"),
+      ({ clientsTotal }) => [[clientsTotal]],
+    ],
+    [
+      counter("events", "{event}", "Events that came from clients, and that were queued for them"),
+      ({ eventsIn, eventsOut }) => byDirection(eventsIn, eventsOut),
+    ],
+    [
+      counter("io", "By", "Bytes that came from clients, and that were sent to them"),
+      ({ bytesIn, bytesOut }) => byDirection(bytesIn, bytesOut),
+    ],
+    [
+      sum("ebsockets.queue.size", "By", "Bytes that wait for clients, in all queues together"),
+      ({ pendingBytes }) => [[pendingBytes]],
+    ],
+    [
+      gauge("ebsockets.queue.largest", "By", "Bytes that wait for the client with the most"),
+      ({ largestPendingBytes }) => [[largestPendingBytes]],
+    ],
+    [
+      counter("closes", "{client}", "Clients that have left, by reason"),
+      ({ closes }) => byReason(closes),
+    ],
+    [
+      counter("refusals", "{peer}", "Peers that were sent away before they were clients"),
+      ({ refusals }) => byReason(refusals),
+    ],
+    [
+      gauge("ebsockets.eventloop.delay.max", "s", "Longest delay of the event loop"),
+      ({ loopDelayMaxMs }) => [[loopDelayMaxMs / 1000]],
+    ],
+    [
+      gauge("ebsockets.eventloop.delay.mean", "s", "Mean delay of the event loop"),
+      ({ loopDelayMeanMs }) => [[loopDelayMeanMs / 1000]],
+    ],
+    [
+      sum("process.memory.usage", "By", "Resident memory of the process"),
+      ({ rssBytes }) => [[rssBytes]],
+    ],
+    [
+      gauge("ebsockets.uptime", "s", "How long the relay has existed"),
+      ({ uptimeMs }) => [[uptimeMs / 1000]],
+    ],
+  ];
+}
+
+function byDirection(received: number, sent: number): Values {
+  return [
+    [received, { "network.io.direction": "receive" }],
+    [sent, { "network.io.direction": "transmit" }],
+  ];
+}
+
+function byReason(counts: RelayStats["closes"]): Values {
+  return Object.entries(counts).map(([reason, count]) => [
+    count,
+    { "ebsockets.close.reason": reason },
+  ]);
+}

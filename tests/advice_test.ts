@@ -1,0 +1,69 @@
+import { assertEquals } from "@std/assert/equals";
+import { adviseOnListening, type Endpoint, howToTry, warnAbout } from "../advice.ts";
+
+const plain: Endpoint = { where: ["127.0.0.1", 7982], hasToken: false, tls: "none" };
+
+Deno.test("howToTry() gives a command that reaches the relay", () => {
+  const cases: [endpoint: Partial<Endpoint>, lines: string[]][] = [
+    [{}, ["Try it: nc 127.0.0.1 7982"]],
+    [{ where: ["0.0.0.0", 1] }, ["Try it: nc 127.0.0.1 1"]],
+    [{ where: ["::1", 1] }, ["Try it: nc ::1 1"]],
+    [{ tls: "server" }, ["Try it: openssl s_client -quiet -connect 127.0.0.1:7982"]],
+    [
+      { where: ["::1", 1], tls: "mutual" },
+      ["Try it: openssl s_client -quiet -connect [::1]:1 -cert CLIENT_CERT -key CLIENT_KEY"],
+    ],
+    [{ where: { path: "/run/relay" } }, ["Try it: nc -U /run/relay"]],
+    [{ where: { path: "/my $(relay)'s\n" } }, ["Try it: nc -U '/my $(relay)'\\''s\\n'"]],
+    [
+      { hasToken: true },
+      ["Try it: nc 127.0.0.1 7982", 'Say first: {"control":"hello","token":"TOKEN"}'],
+    ],
+  ];
+  for (const [endpoint, lines] of cases) assertEquals(howToTry({ ...plain, ...endpoint }), lines);
+});
+
+Deno.test("warnAbout() warns of an address that others reach and anybody may connect to", () => {
+  const open = ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"];
+  for (const hostname of open) {
+    const where = [hostname, 7982] as const;
+    assertEquals(warnAbout({ ...plain, where })?.includes("--token-file"), true, hostname);
+    assertEquals(warnAbout({ where, hasToken: false, tls: "server" }) !== null, true);
+    assertEquals(warnAbout({ where, hasToken: true, tls: "none" }), null);
+    assertEquals(warnAbout({ where, hasToken: false, tls: "mutual" }), null);
+  }
+  for (const hostname of ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"]) {
+    assertEquals(warnAbout({ ...plain, where: [hostname, 7982] }), null, hostname);
+  }
+  assertEquals(warnAbout({ ...plain, where: { path: "/run/relay" } }), null);
+});
+
+Deno.test("adviseOnListening() says what to do", () => {
+  const { AddrInUse, NotCapable, PermissionDenied, AddrNotAvailable } = Deno.errors;
+  const cases: [error: unknown, onAddress: string, onPath: string][] = [
+    [new AddrInUse(), "choose another with --port", "choose another with --unix"],
+    [
+      new NotCapable(),
+      "run it with -A or --allow-net=[::1]:80",
+      "run it with -A or --allow-net --allow-read=/run/ --allow-write=/run/",
+    ],
+    [
+      new PermissionDenied("Denied"),
+      "choose a port from 1024 on with --port",
+      "Denied; check --unix",
+    ],
+    [new AddrNotAvailable("None"), "choose one that it has with --host", "None; check --unix"],
+    [
+      new TypeError("Invalid tls.key: it is not the key of tls.cert"),
+      "Invalid --tls-key: it is not the key of --tls-cert",
+      "Invalid tls.key: it is not the key of tls.cert; check --unix",
+    ],
+    [new Error("\x1b"), "\\u001b; check --host", "\\u001b; check --unix"],
+  ];
+  for (const [error, onAddress, onPath] of cases) {
+    const addressAdvice = adviseOnListening(error, ["::1", 80]);
+    assertEquals(addressAdvice.endsWith(onAddress), true, addressAdvice);
+    const pathAdvice = adviseOnListening(error, { path: "/run/relay" });
+    assertEquals(pathAdvice.endsWith(onPath), true, pathAdvice);
+  }
+});

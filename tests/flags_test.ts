@@ -1,0 +1,136 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { type Command, parse, UsageError } from "../flags.ts";
+import { HELP } from "../help.ts";
+
+function commandOf(args: string[], environmentToken?: string): Command {
+  const command = parse(args, environmentToken);
+  if (typeof command === "string") throw new Error(`${args} ask for ${command}`);
+  return command;
+}
+
+Deno.test("parse() without arguments asks for a relay on the usual port, and for no limits", () => {
+  assertEquals(commandOf([]), {
+    where: { hostname: "127.0.0.1", port: 7982 },
+    token: null,
+    tls: null,
+    options: { echo: true },
+    log: "text",
+    statsSeconds: null,
+  });
+});
+
+Deno.test("parse() turns every flag into its option", () => {
+  const args = "--host ::1 --port 0 --token-file t --tls-cert c --tls-key k --tls-client-ca a " +
+    "--no-echo --max-line-bytes 1 --max-pending-bytes 2 --max-total-pending-bytes 3 " +
+    "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
+    "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13";
+  const command = commandOf(args.split(" "));
+  assertEquals(command as unknown, {
+    where: { hostname: "::1", port: 0 },
+    token: { file: "t" },
+    tls: { cert: "c", key: "k", clientCa: "a" },
+    options: {
+      echo: false,
+      maxLineBytes: 1,
+      maxPendingBytes: 2,
+      maxTotalPendingBytes: 3,
+      maxClients: 4,
+      maxClientsPerAddress: 5,
+      maxEventsPerSecond: 6,
+      maxBytesPerSecond: 7,
+      maxHold: 8,
+      keepAliveInterval: 9,
+      writeTimeout: 10,
+      lineTimeout: 11,
+      retryAfter: 12,
+    },
+    log: "json",
+    statsSeconds: 13,
+  });
+  // Whatever --help names has been tried here.
+  for (const [flag] of HELP.matchAll(/--[a-z]+(-[a-z]+)*/g)) {
+    const isTried = args.includes(`${flag} `) ||
+      ["--unix", "--token", "--help", "--version"].includes(flag) || flag.startsWith("--allow-");
+    assertEquals(isTried, true, flag);
+  }
+});
+
+Deno.test("parse() takes a Unix socket instead of an address", () => {
+  assertEquals(commandOf(["--unix", "/run/relay"]).where, { path: "/run/relay" });
+});
+
+Deno.test("parse() takes the token from one place", () => {
+  assertEquals(commandOf(["--token", "s"]).token, { from: "--token", text: "s" });
+  assertEquals(commandOf([], "s").token, { from: "EBSOCKETS_TOKEN", text: "s" });
+  assertEquals(commandOf(["--token-file", "f"]).token, { file: "f" });
+  assertEquals(commandOf(["--token", "x".repeat(1024)]).token !== null, true);
+});
+
+Deno.test("parse() knows what asks for information only", () => {
+  for (const flag of ["--help", "-h"]) assertEquals(parse([flag], undefined), "help");
+  assertEquals(parse(["--version"], undefined), "version");
+});
+
+Deno.test("parse() refuses what makes no sense", () => {
+  const cases: [args: string, complaint: string, environmentToken?: string][] = [
+    ["--unix /a --host ::1", "--unix and --host exclude each other"],
+    ["--unix /a --port 1", "--unix and --port exclude each other"],
+    ["--unix /a --tls-cert c --tls-key k", "--unix and --tls-cert exclude each other"],
+    ["--unix=", "--unix needs a value"],
+    ["--token=", "--token must have from 1 to 1024 bytes, not 0"],
+    ["--token", "--token must have from 1 to 1024 bytes, not 0"],
+    [`--token ${"é".repeat(513)}`, "--token must have from 1 to 1024 bytes, not 1026"],
+    ["", "EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 0", ""],
+    ["", "EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 1025", "x".repeat(1025)],
+    ["--token a --token-file b", "--token-file and --token exclude each other"],
+    ["--token a", "--token and EBSOCKETS_TOKEN exclude each other", "b"],
+    ["--token-file a", "--token-file and EBSOCKETS_TOKEN exclude each other", "b"],
+    ["--token-file=", "--token-file needs a value"],
+    ["--tls-cert c", "--tls-cert needs --tls-key too"],
+    ["--tls-key k", "--tls-key needs --tls-cert too"],
+    ["--tls-client-ca a", "--tls-client-ca needs --tls-cert and --tls-key too"],
+    ["--tls-cert c --tls-client-ca a", "--tls-cert needs --tls-key too"],
+    ["--tls-cert= --tls-key k", "--tls-cert needs a value"],
+    ["--rate 0", '--rate must be an integer of at least 1, not "0"'],
+    ["--rate-bytes 1e3", '--rate-bytes must be an integer of at least 1, not "1e3"'],
+    [
+      "--max-total-pending-bytes 0",
+      '--max-total-pending-bytes must be an integer of at least 1, not "0"',
+    ],
+    [
+      "--max-clients-per-address x",
+      '--max-clients-per-address must be an integer of at least 1, not "x"',
+    ],
+    ["--max-hold=-1", '--max-hold must be an integer from 0 to 2147483647, not "-1"'],
+    ["--keep-alive 0", '--keep-alive must be an integer from 1 to 2147483647, not "0"'],
+    [
+      "--write-timeout 2147483648",
+      '--write-timeout must be an integer from 1 to 2147483647, not "2147483648"',
+    ],
+    ["--line-timeout 1s", '--line-timeout must be an integer from 1 to 2147483647, not "1s"'],
+    ["--retry-after 3600001", '--retry-after must be an integer from 0 to 3600000, not "3600001"'],
+    ["--stats 0", '--stats must be an integer from 1 to 2147483, not "0"'],
+    ["--stats", "--stats needs a value"],
+    ["--log=", "--log needs a value"],
+  ];
+  for (const [args, complaint, environmentToken] of cases) {
+    const { message } = assertThrows(
+      () => parse(args === "" ? [] : args.split(" "), environmentToken),
+      UsageError,
+    );
+    assertEquals(message, complaint, args);
+  }
+});
+
+Deno.test("parse() never says a token", () => {
+  const cases: [args: string[], environmentToken?: string][] = [
+    [["--token", "secret".repeat(200)]],
+    [["--token", "secret"], "secret"],
+    [[], "secret".repeat(200)],
+  ];
+  for (const [args, environmentToken] of cases) {
+    const { message } = assertThrows(() => parse(args, environmentToken), UsageError);
+    assertEquals(message.includes("secret"), false, message);
+  }
+});

@@ -1,0 +1,100 @@
+import { assertEquals } from "@std/assert/equals";
+import type { Address } from "../address.ts";
+import type { LogFormat } from "../flags.ts";
+import type { RelayStats } from "../relay.ts";
+import { Reporter } from "../reporter.ts";
+import { StatsCollector } from "../stats.ts";
+import { FakeDuplex } from "./support/duplex.ts";
+
+const HOSTILE = "\x1b[31m\r\n\u202e\u2028\x00\x9b";
+
+const address: Address = ["192.0.2.1", 50_000];
+const client = {
+  id: 1,
+  address,
+  eventsIn: 2,
+  eventsOut: 3,
+  bytesIn: 4,
+  bytesOut: 5,
+  pendingBytes: 0,
+};
+
+function setUp(format: LogFormat) {
+  const output = new FakeDuplex();
+  return { output, reporter: new Reporter(format, (bytes) => output.write(bytes)) };
+}
+
+/** Lets everything happen that a peer has a say in. */
+async function sayAll(reporter: Reporter): Promise<void> {
+  reporter.joined(client, 1);
+  const info = { reason: "bad-json", detail: HOSTILE, unsentLines: 0, unsentBytes: 0 } as const;
+  reporter.left(client, info, 0);
+  for (let i = 0; i < 12; i++) reporter.refused(address, "unauthorized", HOSTILE);
+  reporter.acceptFailed(new Error(HOSTILE));
+  reporter.stopping("SIGTERM", 0);
+  await reporter.flush(30_000);
+}
+
+for (const format of ["text", "json"] as const) {
+  Deno.test(`Reporter writes one ${format} line for each thing, and nothing that a peer made up raw`, async () => {
+    const { output, reporter } = setUp(format);
+    await sayAll(reporter);
+    const lines = output.written.slice(0, -1).split("\n");
+    // Ten refusals one by one, one line about the others, and four other things.
+    assertEquals(lines.length, 15);
+    // deno-lint-ignore no-control-regex
+    assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2028]/.test(output.written), false);
+  });
+}
+
+Deno.test("Reporter tells where a peer is, also at a Unix socket", async () => {
+  const { output, reporter } = setUp("text");
+  reporter.joined({ ...client, address: ["2001:db8::1", 5] }, 1);
+  reporter.joined({ ...client, address: ["/run/re\nlay", 0] }, 2);
+  await reporter.flush(30_000);
+  assertEquals(output.written.match(/from \S+/g), ["from [2001:db8::1]:5", "from /run/re\\nlay"]);
+});
+
+Deno.test("Reporter sums up refusals that are too many", async () => {
+  const text = setUp("text");
+  await sayAll(text.reporter);
+  assertEquals(/Z and 2 more refused: 2 unauthorized\n/.test(text.output.written), true);
+  const json = setUp("json");
+  await sayAll(json.reporter);
+  const entries = json.output.written.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const { refused, reasons } = entries.find(({ type }) => type === "refuse-more");
+  assertEquals([refused, reasons], [2, { unauthorized: 2 }]);
+});
+
+Deno.test("Reporter.stats() writes one line of JSON in every format", async () => {
+  const collector = new StatsCollector();
+  collector.refused("unauthorized");
+  const stats: RelayStats = collector.read([client], 0);
+  collector.stop();
+  for (const format of ["text", "json", "quiet"] as const) {
+    const { output, reporter } = setUp(format);
+    reporter.stats(stats);
+    await reporter.flush(30_000);
+    const { time, type, ...rest } = JSON.parse(output.written);
+    assertEquals([Date.parse(time) > 0, type, rest], [true, "stats", stats]);
+  }
+});
+
+Deno.test("Reporter that is to be quiet says nothing of what happens", async () => {
+  const { output, reporter } = setUp("quiet");
+  await sayAll(reporter);
+  assertEquals(output.written, "");
+});
+
+Deno.test("Reporter says in its own format how many lines were lost", async () => {
+  const { output, reporter } = setUp("json");
+  const hasFailed = Promise.withResolvers<void>();
+  output.failWrites(new Error("No space left on device"), hasFailed.resolve);
+  for (let i = 0; i < 20_000; i++) reporter.joined(client, 1);
+  await hasFailed.promise;
+  output.failWrites(null);
+  await reporter.flush(30_000);
+  const entries = output.written.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const { type, lines } = entries.at(-1);
+  assertEquals([type, lines], ["lost", 20_000 - (entries.length - 1)]);
+});
