@@ -180,6 +180,8 @@ export class EbsocketConnection {
   readonly address: Address;
   /** Which of a server's clients it is: 1 for the first that came, then 2, and so on; 0 before. */
   id = 0;
+  /** How many events of the peer have been taken: counted by whoever takes them. */
+  eventsIn = 0;
 
   readonly #duplex: Duplex;
   #sink: ConnectionSink | null = null;
@@ -200,7 +202,7 @@ export class EbsocketConnection {
   #closed: PromiseWithResolvers<CloseInfo> | null = null;
 
   #bytesIn = 0;
-  #linesQueued = 0;
+  #eventsOut = 0;
   #readEnded = false;
   #paused = false;
   #resumeReading: (() => void) | null = null;
@@ -255,9 +257,9 @@ export class EbsocketConnection {
     return this.#lifeline?.standstill ?? 0;
   }
 
-  /** How many lines have been queued for the peer. */
-  get linesQueued(): number {
-    return this.#linesQueued;
+  /** How many events have been queued for the peer. */
+  get eventsOut(): number {
+    return this.#eventsOut;
   }
 
   /**
@@ -291,7 +293,7 @@ export class EbsocketConnection {
   // Sending
 
   /**
-   * Queues `count` whole lines, each with its `\n`; they are written at the end of this turn. The
+   * Queues `count` events, as whole lines, each with its `\n`; they are written at the end of this turn. The
    * bytes must not change afterwards, and may be queued for many connections.
    *
    * Returns whether they were queued: `false` when the connection is not open, and when too much
@@ -303,7 +305,7 @@ export class EbsocketConnection {
     const writer = this.#startedWriter();
     if (this.#phase !== "open") return false;
     if (writer.offer(lines)) {
-      this.#linesQueued += count;
+      this.#eventsOut += count;
       return true;
     }
     this.shed(`${writer.pendingBytes} bytes were waiting, ${lines.length} more are too many`);

@@ -17,8 +17,8 @@ import type { RateOptions } from "./limiter.ts";
 export class Greeter {
   readonly #terms: Omit<Welcome, "id" | "ack">;
   readonly #greeted = new WeakSet<EbsocketConnection>();
-  /** The clients that want to know what has been taken, and how many events of each have been. */
-  readonly #taken = new Map<EbsocketConnection, number>();
+  /** The clients that want to know what has been taken. */
+  readonly #curious = new WeakSet<EbsocketConnection>();
 
   /** Makes one that tells its clients of the limits to which they are held. */
   constructor(
@@ -49,7 +49,7 @@ export class Greeter {
     if (this.#greeted.has(client)) return;
     this.#greeted.add(client);
     if (hello.keepAliveMs !== undefined) client.expect(hello.keepAliveMs);
-    if (hello.ack) this.#taken.set(client, 0);
+    if (hello.ack) this.#curious.add(client);
     client.send(encodeWelcome({ ...this.#terms, id: `c${client.id}`, ack: hello.ack }), 0);
   }
 
@@ -68,16 +68,10 @@ export class Greeter {
     client.closeWith(code, detail, lastWord);
   }
 
-  /** Says that `count` more events of a client have been taken, if it wants to know. */
+  /** Counts that `count` more events of a client have been taken, and says so if it wants to know. */
   taken(client: EbsocketConnection, count: number): void {
-    const before = this.#taken.get(client);
-    if (before === undefined || count === 0) return;
-    this.#taken.set(client, before + count);
-    client.send(encodeAck(before + count), 0);
-  }
-
-  /** Forgets a client that has gone. */
-  onClose(client: EbsocketConnection): void {
-    this.#taken.delete(client);
+    if (count === 0) return;
+    client.eventsIn += count;
+    if (this.#curious.has(client)) client.send(encodeAck(client.eventsIn), 0);
   }
 }

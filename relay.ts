@@ -119,36 +119,6 @@ export interface RelayOptions extends ServeOptions, RateOptions {
   readonly observer?: RelayObserver;
 }
 
-/** The counters of one client, read from its connection. */
-class Client implements RelayClient {
-  eventsIn = 0;
-  readonly connection: EbsocketConnection;
-
-  constructor(connection: EbsocketConnection) {
-    this.connection = connection;
-  }
-
-  get id(): number {
-    return this.connection.id;
-  }
-
-  get address(): Address {
-    return this.connection.address;
-  }
-  get eventsOut(): number {
-    return this.connection.linesQueued;
-  }
-  get bytesIn(): number {
-    return this.connection.bytesIn;
-  }
-  get bytesOut(): number {
-    return this.connection.bytesOut;
-  }
-  get pendingBytes(): number {
-    return this.connection.pendingBytes;
-  }
-}
-
 /**
  * Passes every event that one client sends on to all clients.
  *
@@ -168,7 +138,7 @@ export class Relay {
    */
   readonly closed: Promise<void>;
 
-  readonly #clients = new Map<EbsocketConnection, Client>();
+  readonly #clients = new Set<EbsocketConnection>();
   readonly #greeter: Greeter;
   readonly #limiter: Limiter<EbsocketConnection>;
   readonly #backpressure: Backpressure;
@@ -217,30 +187,26 @@ export class Relay {
 
   /** The clients, in the order in which they came. */
   get clients(): RelayClient[] {
-    return [...this.#clients.values()];
+    return [...this.#clients];
   }
 
   /** What has happened since the relay was made, and how it is now. */
   stats(): RelayStats {
-    return this.#stats.read(this.#clients.values(), this.server.pendingBytes);
+    return this.#stats.read(this.#clients, this.server.pendingBytes);
   }
 
   #onOpen(connection: EbsocketConnection): void {
-    const client = new Client(connection);
-    this.#clients.set(connection, client);
+    this.#clients.add(connection);
     this.#stats.joined();
-    this.#observer.onJoin?.(client);
+    this.#observer.onJoin?.(connection);
   }
 
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
-    const client = this.#clients.get(connection);
     this.#clients.delete(connection);
-    this.#greeter.onClose(connection);
     this.#limiter.forget(connection);
     this.#backpressure.forget(connection);
-    if (!client) return;
-    this.#stats.left(client, info.reason);
-    this.#observer.onLeave?.(client, info);
+    this.#stats.left(connection, info.reason);
+    this.#observer.onLeave?.(connection, info);
   }
 
   /**
@@ -300,9 +266,7 @@ export class Relay {
     source: EbsocketConnection,
     sent: { lines: number; events: number; bytes: number },
   ): void {
-    const client = this.#clients.get(source);
-    if (!client) return; // It has gone since.
-    client.eventsIn += sent.events;
+    if (!this.#clients.has(source)) return; // It has gone since.
     this.#greeter.taken(source, sent.events);
     const verdict = this.#limiter.spend(source, sent);
     if (verdict === "over") source.pause();
@@ -314,7 +278,7 @@ export class Relay {
     if (count === 0) return;
     // A small part of a block is copied: as a view it would hold all of the block in memory.
     if (2 * lines.length < lines.buffer.byteLength) lines = lines.slice();
-    for (const recipient of this.#clients.keys()) {
+    for (const recipient of this.#clients) {
       if (recipient === source && !this.#echo) continue;
       if (recipient.send(lines, count)) this.#backpressure.observe(recipient);
     }

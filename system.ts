@@ -173,7 +173,6 @@ export class EbsocketSystem<M extends object = OpenEvents> {
 
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     this.#clients.delete(connection);
-    this.#greeter.onClose(connection);
     this.#limiter.forget(connection);
     this.#inbox.push([{ type: "disconnected", connection, info }], 0);
   }

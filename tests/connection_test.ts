@@ -102,7 +102,7 @@ Deno.test("EbsocketConnection.close() sends what is queued, then shuts down, the
   duplex.receive(null);
   assertEquals(await closed, { reason: "local", ...CLEAN });
   assertEquals(lines, []);
-  assertEquals(connection.linesQueued, 2);
+  assertEquals(connection.eventsOut, 2);
 });
 
 Deno.test("EbsocketConnection.close() waits for a peer that does not close, but not for ever", async () => {
