@@ -217,7 +217,8 @@ function describeClientError(error: Error, tls: TLSSocket): Error {
   }
   const fault = tls.authorizationError && String(tls.authorizationError);
   if (!fault) return error;
-  const text = CERTIFICATE_FAULTS.get(fault) ?? `is not accepted: ${fault}`;
+  let text = CERTIFICATE_FAULTS.get(fault) ?? `is not accepted: ${fault}`;
+  if (fault === "UNABLE_TO_VERIFY_LEAF_SIGNATURE") text += ", or is not one for clients";
   return new Error(`the certificate of the client ${text}`, { cause: error });
 }
 

@@ -40,6 +40,11 @@ export interface RawStream {
   readonly stream: NodeDuplex;
   /** Whether the peer has ended the TCP connection. */
   readonly ended: boolean;
+  /**
+   * Whether to read from the network, as at first. The streams of Node do not slow a peer down that
+   * nobody reads from: what it sends would pile up in them.
+   */
+  reading: boolean;
   /** Closes the TCP connection, at once. */
   close(): void;
 }
@@ -50,6 +55,9 @@ export function rawStream(conn: Deno.TcpConn, onEnd: (error?: Error) => void): R
   let buffer = new Uint8Array(MIN_READ_BYTES);
   let ended = false;
   let isClosed = false;
+  let isReading = true;
+  /** Whether the stream has asked for more while nothing was to be read. */
+  let isAsked = false;
 
   function close(): void {
     if (isClosed) return;
@@ -58,6 +66,8 @@ export function rawStream(conn: Deno.TcpConn, onEnd: (error?: Error) => void): R
   }
 
   async function read(): Promise<void> {
+    isAsked = !isReading;
+    if (isAsked) return;
     try {
       const length = await conn.read(buffer);
       if (length === null) {
@@ -111,6 +121,13 @@ export function rawStream(conn: Deno.TcpConn, onEnd: (error?: Error) => void): R
     get ended() {
       return ended;
     },
+    get reading() {
+      return isReading;
+    },
+    set reading(value) {
+      isReading = value;
+      if (value && isAsked) read();
+    },
     close() {
       close();
       stream.destroy();
@@ -141,11 +158,12 @@ export class TlsSocket implements Socket {
     this.#raw = raw;
     this.remoteAddr = remoteAddr;
     this.#earlyEnd = earlyEnd;
+    raw.reading = false;
     const tell = () => this.#tell();
     tls.on("readable", tell);
     tls.on("end", () => this.#onEnd());
     tls.on("error", (error) => this.#onError(error));
-    tls.on("close", () => this.#onError(new Deno.errors.BadResource("The socket is closed")));
+    tls.on("close", () => this.#onError(new Error("The connection is closed")));
   }
 
   #tell(): void {
@@ -154,14 +172,16 @@ export class TlsSocket implements Socket {
   }
 
   #onEnd(): void {
-    const isAbrupt = this.#raw.ended && !this.#received;
-    if (isAbrupt && this.#earlyEnd) return this.#onError(new Error(this.#earlyEnd));
+    if (this.#raw.ended && !this.#received && this.#earlyEnd) {
+      return this.#onError(new Error("The peer has closed the connection"));
+    }
     this.#ended = true;
     this.#tell();
   }
 
-  #onError(error: Error): void {
-    this.#error ??= error;
+  #onError(cause: Error): void {
+    const isEarly = !this.#received && this.#earlyEnd !== "";
+    this.#error ??= isEarly ? new Error(this.#earlyEnd, { cause }) : cause;
     this.#tell();
   }
 
@@ -171,7 +191,8 @@ export class TlsSocket implements Socket {
       const length = Math.min(buffer.length, this.#tls.readableLength);
       // Reading nothing makes the stream ask for more, or notice its end.
       const bytes: Uint8Array | null = this.#tls.read(length);
-      if (bytes && bytes.length > 0) {
+      this.#raw.reading = !bytes;
+      if (bytes) {
         this.#received = true;
         buffer.set(bytes);
         return bytes.length;
@@ -199,7 +220,9 @@ export class TlsSocket implements Socket {
 
   /** Closes the TCP connection at once. */
   close(): void {
+    this.#error ??= new Deno.errors.BadResource("The socket is closed");
     this.#raw.close();
     this.#tls.destroy();
+    this.#tell();
   }
 }
