@@ -88,6 +88,8 @@ export {
   type ServeOptions,
   type ServerOptions,
   type ServerSink,
+  type Socket,
+  type TlsServerOptions,
 } from "./server.ts";
 export {
   EbsocketSystem,

@@ -197,14 +197,17 @@ function isIp(name: string): boolean {
   return name.includes(":") || /^[0-9.]+$/.test(name);
 }
 
-/** What is wrong with certificates, in the codes of Node, and what can be done about it. */
+/**
+ * What is wrong with certificates, in the codes of Node. Deno has the last one for all that its TLS
+ * library says in words of its own, and keeps those words to itself.
+ */
 const CERTIFICATE_FAULTS = new Map([
   ["CERT_HAS_EXPIRED", "has expired"],
   ["CERT_NOT_YET_VALID", "is not valid yet"],
   ["DEPTH_ZERO_SELF_SIGNED_CERT", "is signed by nobody that is trusted"],
   ["SELF_SIGNED_CERT_IN_CHAIN", "is signed by nobody that is trusted"],
   ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "is signed by nobody that is trusted"],
-  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "is signed by nobody that is trusted"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "is signed by nobody that is trusted, or has expired"],
 ]);
 
 function describeClientError(error: Error, tls: TLSSocket): Error {
@@ -217,8 +220,9 @@ function describeClientError(error: Error, tls: TLSSocket): Error {
   }
   const fault = tls.authorizationError && String(tls.authorizationError);
   if (!fault) return error;
-  let text = CERTIFICATE_FAULTS.get(fault) ?? `is not accepted: ${fault}`;
-  if (fault === "UNABLE_TO_VERIFY_LEAF_SIGNATURE") text += ", or is not one for clients";
+  const isAny = fault === "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
+  const text = (CERTIFICATE_FAULTS.get(fault) ?? `is not accepted: ${fault}`) +
+    (isAny ? ", or not one for clients" : "");
   return new Error(`the certificate of the client ${text}`, { cause: error });
 }
 
@@ -234,8 +238,7 @@ function describeServerError(error: Error, name: string): Error {
   }
   const fault = CERTIFICATE_FAULTS.get(code);
   if (!fault) return error;
-  const isUntrusted = fault.endsWith("trusted");
-  const advice = isUntrusted ? "; if its CA is your own, give it in tls.caCerts" : "";
+  const advice = fault.includes("trusted") ? "; if its CA is your own, give it in tls.caCerts" : "";
   return new Error(`the certificate of the server ${fault}${advice}`, { cause: error });
 }
 

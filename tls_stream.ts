@@ -163,7 +163,9 @@ export class TlsSocket implements Socket {
     tls.on("readable", tell);
     tls.on("end", () => this.#onEnd());
     tls.on("error", (error) => this.#onError(error));
-    tls.on("close", () => this.#onError(new Error("The connection is closed")));
+    tls.on("close", () => {
+      if (!this.#ended) this.#onError(new Error("The connection is closed"));
+    });
   }
 
   #tell(): void {
@@ -197,8 +199,8 @@ export class TlsSocket implements Socket {
         buffer.set(bytes);
         return bytes.length;
       }
-      if (this.#ended) return null;
       if (this.#error) throw this.#error;
+      if (this.#ended) return null;
       await this.#news.promise;
     }
   }

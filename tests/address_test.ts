@@ -9,6 +9,10 @@ Deno.test("formatAddress() writes host and port, and puts IPv6 in brackets", () 
   assertEquals(formatAddress(["fe80::1%eth0", 65535]), "[fe80::1%eth0]:65535");
 });
 
+Deno.test("formatAddress() writes the path of a Unix socket", () => {
+  assertEquals(formatAddress(toAddress({ transport: "unix", path: "/run/a.sock" })), "/run/a.sock");
+});
+
 Deno.test("formatAddress() writes what URL reads back", () => {
   for (const address of [["127.0.0.1", 7982], ["example.org", 1], ["::1", 65535]] as const) {
     const { hostname, port } = new URL(`tcp://${formatAddress(address)}`);
