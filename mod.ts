@@ -32,6 +32,8 @@
  *   neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread,
  *   `inbox_iterator.ts` for `for await` over it;
+ * - `transport.ts` for how sockets are made, `tls.ts` and `tls_stream.ts` for TLS, `unix.ts` for Unix
+ *   sockets;
  * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is, `telemetry.ts` for what

@@ -54,6 +54,8 @@ export type {
   ServeOptions,
   ServerOptions,
   ServerSink,
+  Socket,
+  TlsServerOptions,
 } from "./server.ts";
 export type { RelayStats } from "./stats.ts";
 

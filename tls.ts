@@ -82,7 +82,7 @@ export class TlsServer {
    * @throws {EbsocketError} If the peer does not speak TLS, is too slow, or may not connect.
    */
   secure(conn: Deno.TcpConn, signal: AbortSignal): Promise<Socket> {
-    return handshake(conn, signal, (raw, done, failed) => {
+    return handshake(conn, signal, "server", (raw, done, failed) => {
       const { createServer } = nodeModule<typeof import("node:tls")>("node:tls");
       const server = createServer(this.#context as Parameters<typeof createServer>[0]);
       server.on("secureConnection", (tls) => {
@@ -108,7 +108,7 @@ export function secureClient(
   signal?: AbortSignal,
 ): Promise<Socket> {
   const name = options.hostname ?? hostname;
-  return handshake(conn, signal, (raw, done, failed) => {
+  return handshake(conn, signal, "client", (raw, done, failed) => {
     const { connect } = nodeModule<typeof import("node:tls")>("node:tls");
     const tls = connect({
       socket: raw.stream,
@@ -151,10 +151,14 @@ export function checkClientOptions(options: true | TlsClientOptions): CheckedCli
   return { context, ...(hostname !== undefined && { hostname }) };
 }
 
-/** Waits for a handshake that `start` begins; closes the connection if it fails or is aborted. */
+/**
+ * Waits for a handshake that `start` begins, on the server once the client has sent its first bytes:
+ * before that, a connection costs next to nothing. Closes the connection if it fails or is aborted.
+ */
 async function handshake(
   conn: Deno.TcpConn,
   signal: AbortSignal | undefined,
+  side: "client" | "server",
   start: (
     raw: RawStream,
     done: (socket: Socket) => void,
@@ -163,25 +167,46 @@ async function handshake(
 ): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const fail = (error: Error) => reject(tlsError(error));
-  const raw = rawStream(conn, (error) => {
-    fail(error ?? new Error("the peer closed the connection in the middle of it"));
-  });
   const timer = setTimeout(() => {
     fail(new Error(`it took longer than ${HANDSHAKE_TIMEOUT} ms`));
   }, HANDSHAKE_TIMEOUT);
   const onAbort = () => reject(signal?.reason);
   signal?.addEventListener("abort", onAbort);
+  let isOver = false;
+  let close = () => conn.close();
+  const begin = (head: Uint8Array | null) => {
+    if (isOver) return;
+    const raw = rawStream(conn, head, (error) => fail(error ?? new Error(BROKEN_OFF)));
+    close = () => raw.close();
+    start(raw, resolve, fail);
+  };
   try {
     signal?.throwIfAborted();
-    start(raw, resolve, fail);
+    if (side === "client") begin(null);
+    else firstBytes(conn).then(begin).catch(fail);
     return await promise;
   } catch (error) {
-    raw.close();
+    close();
     throw error;
   } finally {
+    isOver = true;
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
   }
+}
+
+const BROKEN_OFF = "the peer closed the connection in the middle of it";
+
+/** The type of the TLS record with which every handshake begins. */
+const HANDSHAKE_RECORD = 22;
+
+/** The first bytes of a client, which are those of a handshake. */
+async function firstBytes(conn: Deno.TcpConn): Promise<Uint8Array> {
+  const buffer = new Uint8Array(2048);
+  const length = await conn.read(buffer);
+  if (length === null) throw new Error(BROKEN_OFF);
+  if (buffer[0] !== HANDSHAKE_RECORD) throw new Error("the client does not speak TLS");
+  return buffer.subarray(0, length);
 }
 
 function tlsError(cause: Error): EbsocketError {
@@ -214,9 +239,6 @@ function describeClientError(error: Error, tls: TLSSocket): Error {
   const code = codeOf(error);
   if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") {
     return new Error("the client has no certificate", { cause: error });
-  }
-  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
-    return new Error("the client does not speak TLS", { cause: error });
   }
   const fault = tls.authorizationError && String(tls.authorizationError);
   if (!fault) return error;

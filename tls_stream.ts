@@ -49,8 +49,15 @@ export interface RawStream {
   close(): void;
 }
 
-/** Makes a stream of `conn`; `onEnd` is called when nothing more can come from the peer. */
-export function rawStream(conn: Deno.TcpConn, onEnd: (error?: Error) => void): RawStream {
+/**
+ * Makes a stream of `conn`, of which `head` has been read already; `onEnd` is called when nothing more
+ * can come from the peer.
+ */
+export function rawStream(
+  conn: Deno.TcpConn,
+  head: Uint8Array | null,
+  onEnd: (error?: Error) => void,
+): RawStream {
   const { Duplex } = nodeModule<typeof import("node:stream")>("node:stream");
   let buffer = new Uint8Array(MIN_READ_BYTES);
   let ended = false;
@@ -116,6 +123,7 @@ export function rawStream(conn: Deno.TcpConn, onEnd: (error?: Error) => void): R
     },
   });
   stream.on("error", () => {}); // `onEnd` has told it.
+  if (head) stream.push(head);
   return {
     stream,
     get ended() {

@@ -25,10 +25,12 @@ export type { Socket, TlsClientOptions, TlsServerOptions };
 const BACKLOG = 4096;
 
 /**
- * How many TLS handshakes may be under way; beyond that, the oldest makes way for the newest. One
- * that succeeds is over within milliseconds, one that is stuck would hold its place for 5 s.
+ * How many TLS handshakes may be under way. Then the oldest makes way for the next, once it has had
+ * this time, in milliseconds: enough for one that succeeds, even around the world, while one that is
+ * stuck would hold its place for 5 s.
  */
 const MAX_HANDSHAKES = 1000;
+const FAIR_TIME = 1000;
 
 /** Where to listen, or to dial to: an address, or the path of a Unix socket. */
 export type Destination = Address | { readonly path: string };
@@ -145,8 +147,10 @@ class TlsListener implements ConnectionListener {
   readonly #listener: Deno.TcpListener;
   readonly #security: TlsServer;
   readonly #onRefuse: (address: Address, error: Error) => void;
-  /** What gives each handshake under way up, the oldest first. */
-  readonly #handshakes = new Set<AbortController>();
+  /** What gives each handshake under way up, the oldest first, and when it began. */
+  readonly #handshakes = new Map<AbortController, number>();
+  /** Runs until the oldest of them has had its time. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #secured: Socket[] = [];
   #failure: unknown = null;
   #isAccepting = false;
@@ -172,9 +176,23 @@ class TlsListener implements ConnectionListener {
       const failure = this.#failure;
       this.#failure = null;
       if (failure) throw failure;
-      if (!this.#isAccepting) this.#acceptNext();
+      if (!this.#isAccepting && this.#makeRoom()) this.#acceptNext();
       await this.#news.promise;
     }
+  }
+
+  /** Whether there is room for one more handshake, if need be since the oldest was given up. */
+  #makeRoom(): boolean {
+    if (this.#handshakes.size < MAX_HANDSHAKES) return true;
+    const [[oldest, since]] = this.#handshakes as unknown as [[AbortController, number]];
+    const wait = since + FAIR_TIME - performance.now();
+    if (wait > 0) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#tell(), wait);
+      return false;
+    }
+    oldest.abort(new Error("TLS handshake failed: it was slow, and too many others were waiting"));
+    return true;
   }
 
   async #acceptNext(): Promise<void> {
@@ -191,20 +209,16 @@ class TlsListener implements ConnectionListener {
   async #secure(conn: Deno.TcpConn): Promise<void> {
     tune(conn);
     const attempt = new AbortController();
-    this.#handshakes.add(attempt);
-    if (this.#handshakes.size > MAX_HANDSHAKES) {
-      const [oldest] = this.#handshakes;
-      oldest!.abort(new Error("TLS handshake failed: too many others came after it"));
-    }
+    this.#handshakes.set(attempt, performance.now());
     try {
       const socket = await this.#security.secure(conn, attempt.signal);
       if (!this.#isOpen) return socket.close();
       this.#secured.push(socket);
-      this.#tell();
     } catch (error) {
       if (this.#isOpen) this.#onRefuse(toAddress(conn.remoteAddr), error as Error);
     } finally {
       this.#handshakes.delete(attempt);
+      this.#tell();
     }
   }
 
@@ -217,7 +231,8 @@ class TlsListener implements ConnectionListener {
   close(): void {
     this.#isOpen = false;
     this.#listener.close();
-    for (const attempt of this.#handshakes) attempt.abort();
+    clearTimeout(this.#timer);
+    for (const attempt of this.#handshakes.keys()) attempt.abort();
     for (const socket of this.#secured) socket.close();
     this.#tell();
   }

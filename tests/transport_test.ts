@@ -237,6 +237,23 @@ tlsTest("listen() with TLS gives a handshake 5 s, and then closes the socket", a
   await keeper.refuses("longer than 5000 ms");
 });
 
+tlsTest("listen() with TLS lets a client in beside a thousand silent sockets", async () => {
+  await using keeper = new SecretKeeper(certificates.server);
+  const [hostname, port] = keeper.address;
+  const silent: Deno.TcpConn[] = [];
+  try {
+    for (let i = 0; i < 1000; i++) silent.push(await Deno.connect({ hostname, port }));
+    const socket = await dial(keeper.address, { tls: { caCerts: certificates.ca } });
+    assertEquals(await socket.read(new Uint8Array(100)), 6);
+    socket.close();
+    // The place of the second is for whoever comes next.
+    const text = "TLS handshake failed: it was slow, and too many others were waiting";
+    assertEquals(keeper.refused, [text, text]);
+  } finally {
+    for (const conn of silent) conn.close();
+  }
+});
+
 tlsTest("listen() with TLS closes handshakes under way when it is closed", async () => {
   const listener = listen(loopback, { tls: certificates.server });
   const accepting = assertRejects(() => listener.accept(), Deno.errors.BadResource);
