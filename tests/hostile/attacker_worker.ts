@@ -6,25 +6,27 @@
  */
 
 /** What an attacker is told to do. */
-export type Job = {
-  /** Where to. */
-  hostname: string;
-  port: number;
-  /** How many sockets. */
-  count: number;
-  /** What they send first: the first socket the first text, and so on, over and over. */
-  texts: string[];
-} & ({
-  /** Opens all and keeps them, and sends one byte after the other on them in turn. */
-  kind: "hold";
-  /** What is sent, over and over; nothing if empty. */
-  trickle: string;
-  /** Whether it reads what it gets. */
-  reads: boolean;
-} | {
-  /** Opens and closes one after the other. */
-  kind: "flood";
-});
+export type Job =
+  & {
+    /** Where to. */
+    hostname: string;
+    port: number;
+    /** How many sockets. */
+    count: number;
+    /** What they send first: the first socket the first text, and so on, over and over. */
+    texts: string[];
+  }
+  & ({
+    /** Opens all and keeps them, and sends one byte after the other on them in turn. */
+    kind: "hold";
+    /** What is sent, over and over; nothing if empty. */
+    trickle: string;
+    /** Whether it reads what it gets. */
+    reads: boolean;
+  } | {
+    /** Opens and closes one after the other. */
+    kind: "flood";
+  });
 
 /** What came of it. */
 export interface Result {

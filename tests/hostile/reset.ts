@@ -9,10 +9,13 @@ import type { Address } from "../../address.ts";
 
 /** A connection that can be reset. It never reads unless told to. */
 export class Resetter {
+  /** Its address, as the relay's log shows it. */
+  readonly address: string;
   readonly #socket: net.Socket;
 
   private constructor(socket: net.Socket) {
     this.#socket = socket;
+    this.address = `${socket.localAddress}:${socket.localPort}`;
   }
 
   static async connect([hostname, port]: Address): Promise<Resetter> {
@@ -22,14 +25,14 @@ export class Resetter {
     return new Resetter(socket);
   }
 
-  /** Its address, as the relay's log shows it. */
-  get address(): string {
-    return `${this.#socket.localAddress}:${this.#socket.localPort}`;
-  }
-
   /** Sends text; resolves when the system has taken it. */
   send(text: string): Promise<void> {
     return new Promise((resolve) => this.#socket.write(text, () => resolve()));
+  }
+
+  /** Shuts down the sending side. */
+  end(): Promise<void> {
+    return new Promise((resolve) => this.#socket.end(() => resolve()));
   }
 
   /** Sends a reset, and resolves when the socket is gone. */
