@@ -270,7 +270,7 @@ export class Relay {
         if (isEvent) runs.push(NEWLINE);
         runStart = end + 1;
       }
-      if (kind === "control" && end - start < MAX_CONTROL_BYTES) {
+      if (kind === "control" && end - start <= MAX_CONTROL_BYTES) {
         this.#onControl(source, bytes.subarray(start, end + 1));
       }
       start = end + 1;

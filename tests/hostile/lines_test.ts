@@ -60,7 +60,7 @@ Deno.test("relay looks at a control line of 4096 bytes, and at none of 4097", as
   for (const [length, reason] of [[MAX_CONTROL, "shutdown"], [MAX_CONTROL + 1, "eof"]] as const) {
     const head = '{"control":"close","reason":"shutdown","detail":"';
     await using peer = await target.peer();
-    await peer.send(`${head}${"x".repeat(length - head.length - 3)}"}\n`);
+    await peer.send(`${head}${"x".repeat(length - head.length - 2)}"}\n`);
     await peer.conn.closeWrite();
     await peer.lines();
     assertEquals((await target.left(addressOf(peer))).reason, reason);
