@@ -121,14 +121,13 @@ export class Pair implements AsyncDisposable {
 
   /** Sends until the other gets it: a relay may still be about to accept that one. */
   async #isHeard(sender: Witness, receiver: Witness): Promise<void> {
-    let isHeard = false;
-    const heard = receiver.until(() => receiver.rounds.length > 0, "a first event")
-      .finally(() => isHeard = true);
-    while (!isHeard) {
+    while (receiver.rounds.length === 0) {
       await sender.send(`${this.#mark}"first"}}\n`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, 20);
+      await Promise.race([promise, receiver.until(() => receiver.rounds.length > 0, "an event")]);
+      clearTimeout(timer);
     }
-    await heard;
   }
 
   #forget(): void {
