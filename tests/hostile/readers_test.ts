@@ -9,7 +9,7 @@ import { addressOf, Target } from "./target.ts";
 const BLOCK = `{"event":"big","__dict__":{"text":"${"x".repeat(10_000)}"}}\n`.repeat(100);
 
 /** Far more than a queue and the socket buffers take. */
-const BLOCKS = size(20, 200);
+const BLOCKS = size(12, 200);
 
 /** Sends until it is cut off, or `count` times. */
 async function flood(peer: Peer, text: string, count: number): Promise<void> {
