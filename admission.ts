@@ -133,6 +133,7 @@ export class Admission {
     this.#members = {
       onLines: (connection, lines) => sink.onLines(connection, lines),
       onClose: (connection, info) => {
+        this.#clients--;
         this.#onGone(connection);
         sink.onClose(connection, info);
       },
@@ -150,6 +151,11 @@ export class Admission {
     const { Gate } = await import("./gate.ts");
     this.#gate = new Gate(this.#token, this.#helloTimeout, this.#limits, {
       onPass: (connection, hello, rest) => {
+        const excess = this.#excess();
+        if (excess) {
+          connection.close("too-many-clients", excess);
+          return this.#sink.onRefuse?.(connection, "too-many-clients", excess);
+        }
         connection.handOver(this.#members, this.#limits);
         this.#open(connection);
         this.#sink.onHello?.(connection, hello);
@@ -163,7 +169,8 @@ export class Admission {
   /** Admits a peer, lets it wait at the gate, or sends it away. */
   admit(connection: EbsocketConnection): void {
     this.#connections.add(connection);
-    const excess = this.#excess(connection);
+    // Who waits at the gate takes no place yet: strangers must not keep those out who may come in.
+    const excess = this.#excessOf(connection) ?? (this.#gate ? null : this.#excess());
     if (excess) return this.#refuse(connection, excess);
     this.#count(connection, 1);
     if (this.#gate) return this.#gate.start(connection);
@@ -172,16 +179,20 @@ export class Admission {
   }
 
   #open(connection: EbsocketConnection): void {
+    this.#clients++;
     connection.id = ++this.#lastId;
     this.#sink.onOpen(connection);
   }
 
-  /** Which limit one more client would exceed, if any. */
-  #excess(connection: EbsocketConnection): string | null {
-    if (this.#clients >= this.#maxClients) {
-      return `the server takes no more than ${this.#maxClients}`;
-    }
-    const [hostname] = connection.address;
+  /** Whether one more client would be too many, and how many would not. */
+  #excess(): string | null {
+    return this.#clients >= this.#maxClients
+      ? `the server takes no more than ${this.#maxClients}`
+      : null;
+  }
+
+  /** The same for those from the address of `connection`, who count from when they connect. */
+  #excessOf({ address: [hostname] }: EbsocketConnection): string | null {
     return (this.#byAddress.get(hostname) ?? 0) >= this.#maxPerAddress
       ? `the server takes no more than ${this.#maxPerAddress} from one address`
       : null;
@@ -201,9 +212,8 @@ export class Admission {
     this.#count(connection, -1);
   }
 
-  /** Counts one client more, or one fewer. */
+  /** Counts one peer more from its address, or one fewer. */
   #count(connection: EbsocketConnection, change: 1 | -1): void {
-    this.#clients += change;
     const [hostname, port] = connection.address;
     if (this.#maxPerAddress === Infinity || port === 0) return;
     const count = (this.#byAddress.get(hostname) ?? 0) + change;

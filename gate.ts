@@ -19,6 +19,12 @@ import { unwatch, watch, type Watched } from "./watch.ts";
 /** The longest first line, in bytes: a token has 1,024 at most. */
 const MAX_HELLO_BYTES = 4096;
 
+/**
+ * How many peers may wait. Whoever knows the token says it at once, so that of too many the one that
+ * has waited longest is sent away.
+ */
+const MAX_WAITING = 1000;
+
 /** The most that one look adds to a peer's waiting, in milliseconds; more was our own standstill. */
 const MAX_STEP_MS = 1000;
 
@@ -61,6 +67,10 @@ export class Gate implements ConnectionSink, Watched {
 
   /** Lets a peer wait at the door. */
   start(connection: EbsocketConnection): void {
+    if (this.#waiting.size === MAX_WAITING) {
+      const [longest] = this.#waiting.keys();
+      this.#refuse(longest!, "too many others came after it");
+    }
     this.#waiting.set(connection, 0);
     watch(this);
     connection.start(this, this.#limits);

@@ -212,41 +212,39 @@ export class Relay {
   }
 
   /**
-   * Relays lines, as long a run at a time as can go out as it came in: nearly always the whole
-   * block. A run ends before a line that is not to be relayed, or not to be relayed as it is.
+   * Relays the events among the lines in one piece: nearly always the whole block. Where other lines
+   * lie between them, they are joined: each piece that is queued costs time and memory for every
+   * recipient, and a sender could make a piece of every line.
    */
   #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
     const validator = this.#validator;
     validator.open(bytes);
+    const runs: Uint8Array[] = [];
     let lines = 0;
     let events = 0;
     let runStart = 0;
-    let runLines = 0;
     let start = 0;
     while (start < bytes.length) {
       const kind = validator.validate(start);
       if (kind === "invalid") break;
       lines++;
-      const next = validator.end + 1;
-      const endsInCr = bytes[validator.end - 1] === CR;
-      if (kind === "event" && !endsInCr) {
-        runLines++;
-      } else {
-        this.#forward(source, bytes.subarray(runStart, start), runLines);
-        events += runLines;
-        if (kind === "event") {
-          this.#forward(source, concat([bytes.subarray(start, validator.end - 1), NEWLINE]), 1);
-          events++;
-        } else if (kind === "control" && next - start <= MAX_CONTROL_BYTES) {
-          this.#onControl(source, bytes.subarray(start, next));
-        }
-        runStart = next;
-        runLines = 0;
+      const { end } = validator;
+      const isEvent = kind === "event";
+      if (isEvent) events++;
+      const endsInCr = bytes[end - 1] === CR;
+      if (!isEvent || endsInCr) {
+        const runEnd = isEvent ? end - 1 : start;
+        if (runEnd > runStart) runs.push(bytes.subarray(runStart, runEnd));
+        if (isEvent) runs.push(NEWLINE);
+        runStart = end + 1;
       }
-      start = next;
+      if (kind === "control" && end - start <= MAX_CONTROL_BYTES) {
+        this.#onControl(source, bytes.subarray(start, end + 1));
+      }
+      start = end + 1;
     }
-    this.#forward(source, bytes.subarray(runStart, start), runLines);
-    events += runLines;
+    if (start > runStart) runs.push(bytes.subarray(runStart, start));
+    if (events > 0) this.#forward(source, runs.length === 1 ? runs[0]! : concat(runs), events);
 
     this.#account(source, { lines, events, bytes: bytes.length });
     if (start < bytes.length) {
@@ -277,7 +275,6 @@ export class Relay {
 
   /** Queues `count` whole lines for everyone who is to get them. */
   #forward(source: EbsocketConnection, lines: Uint8Array, count: number): void {
-    if (count === 0) return;
     // A small part of a block is copied: as a view it would hold all of the block in memory.
     if (2 * lines.length < lines.buffer.byteLength) lines = lines.slice();
     for (const recipient of this.#clients) {

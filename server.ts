@@ -35,6 +35,13 @@ export type { LineBlock, LineSplitterOptions } from "./splitter.ts";
 const MIN_BACKOFF = 5;
 const MAX_BACKOFF = 1000;
 
+/**
+ * How many connections are accepted before all others have their turn. Accepting from a full backlog
+ * waits for nothing: without a pause, thousands of newcomers would hold the clients up for as long
+ * as it takes to admit them all.
+ */
+const ACCEPTS_PER_TURN = 64;
+
 /** Options of {@link EbsocketServer}. */
 export interface ServerOptions {
   /**
@@ -220,7 +227,8 @@ export class EbsocketServer {
   async #serve(sink: ServerSink, admission: Admission): Promise<void> {
     try {
       await admission.prepare();
-      for (;;) {
+      for (let accepted = 1;; accepted++) {
+        if (accepted % ACCEPTS_PER_TURN === 0) await nextTurn();
         const connection = await this.#next();
         if (!connection) break;
         admission.admit(connection);
@@ -260,6 +268,11 @@ export class EbsocketServer {
     this.close();
     return this.closed;
   }
+}
+
+/** Lets everything have its turn that is ready by now. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 function toOptions(where: number | Address | ServerOptions): ServerOptions {

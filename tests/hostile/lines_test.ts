@@ -1,0 +1,159 @@
+/** Lines made to break the reader: at every limit, random, and nearly right. */
+
+import { assertEquals } from "@std/assert/equals";
+import fc from "fast-check";
+import { cutInto, utf8, withNewline } from "../support/bytes.ts";
+import { jsonLine, mutate, mutation, stream } from "../support/lines.ts";
+import { judge } from "../support/reference.ts";
+import { soon } from "../support/waiting.ts";
+import { size } from "./size.ts";
+import { addressOf, Target } from "./target.ts";
+
+const MAX_LINE = 1_048_576;
+const MAX_CONTROL = 4096;
+
+/** An event that is `length` bytes long without its end. */
+function eventOf(length: number): string {
+  const [head, tail] = ['{"event":"a","__dict__":{"text":"', '"}}'];
+  return head + "x".repeat(length - head.length - tail.length) + tail;
+}
+
+/** An event that nests `depth` deep. */
+function nested(depth: number): string {
+  return `{"event":"a","__dict__":{"x":${"[".repeat(depth - 2)}${"]".repeat(depth - 2)}}}`;
+}
+
+const ATTEMPTS: [what: string, fits: string, tooMuch: string, reason: string][] = [
+  ["a line", eventOf(MAX_LINE), eventOf(MAX_LINE + 1), "line-too-long"],
+  ["a line without an end", eventOf(MAX_LINE - 1), "x".repeat(MAX_LINE + 1), "line-too-long"],
+  ["the depth", nested(64), nested(65), "too-deep"],
+  ["a name", `{"event":"${"a".repeat(255)}"}`, `{"event":"${"a".repeat(256)}"}`, "bad-event"],
+  [
+    "a name of escapes",
+    `{"event":"${"\\u00e9".repeat(127)}"}`,
+    `{"event":"${"\\u00e9".repeat(128)}"}`,
+    "bad-event",
+  ],
+  [
+    "a name of surrogates",
+    `{"event":"${"\\ud800".repeat(85)}"}`,
+    `{"event":"${"\\ud800".repeat(86)}"}`,
+    "bad-event",
+  ],
+];
+
+Deno.test("relay passes on what is at a limit, and nothing of what is one beyond it", async () => {
+  await using target = await Target.start(["--no-echo"]);
+  for (const [what, fits, tooMuch, reason] of ATTEMPTS) {
+    await using peer = await target.peer();
+    await peer.send(`${fits}\n${tooMuch}`);
+    if (reason !== "line-too-long") await peer.send("\n");
+    assertEquals(JSON.parse((await peer.lines()).join("\n")).reason, reason, what);
+    peer.close();
+    assertEquals((await target.left(addressOf(peer))).reason, reason, what);
+  }
+  await target.isCalm({ passes: 2 * ATTEMPTS.length });
+});
+
+Deno.test("relay looks at a control line of 4096 bytes, and at none of 4097", async () => {
+  await using target = await Target.start();
+  for (const [length, reason] of [[MAX_CONTROL, "shutdown"], [MAX_CONTROL + 1, "eof"]] as const) {
+    const head = '{"control":"close","reason":"shutdown","detail":"';
+    await using peer = await target.peer();
+    await peer.send(`${head}${"x".repeat(length - head.length - 2)}"}\n`);
+    await peer.conn.closeWrite();
+    await peer.lines();
+    assertEquals((await target.left(addressOf(peer))).reason, reason);
+  }
+  await target.isCalm();
+});
+
+Deno.test("relay ignores control lines of 1 MiB, and those that only a relay may send", async () => {
+  await using target = await Target.start();
+  await using peer = await target.peer();
+  const lines = ['{"control":"welcome","id":"c1"}', '{"control":"ack","events":1e300}'];
+  for (const name of ["hello", "close", "x"]) {
+    const head = `{"control":"${name}","detail":"`;
+    lines.push(`${head}${"x".repeat(MAX_LINE - head.length - 2)}"}`);
+  }
+  for (const line of lines) await peer.send(`${line}\n`);
+  await peer.send('{"event":"last"}\n');
+  await peer.sees('{"event":"last"}\n');
+  assertEquals(peer.text, '{"event":"last"}\n');
+  peer.close();
+  await target.isCalm({ passes: 2 });
+});
+
+/** What a relay is to make of a stream: how many events pass, and why it may end it. */
+function expected(bytes: Uint8Array): { events: number; reasons: string[] } {
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
+  let events = 0;
+  for (;;) {
+    const end = bytes.indexOf(0x0a);
+    if (end < 0) return { events, reasons: [bytes.length > 0 ? "truncated" : "eof"] };
+    const line = bytes.subarray(0, end);
+    const { kind, faults } = judge(line);
+    if (kind === "invalid") return { events, reasons: faults };
+    if (kind === "event") events++;
+    bytes = bytes.subarray(end + 1);
+  }
+}
+
+/** Sends each stream on a connection of its own; both witnesses must get the right events only. */
+async function attackWith(streams: Uint8Array[], cuts: number[][]): Promise<void> {
+  await using target = await Target.start(["--no-echo"]);
+  let passes = 0;
+  let next = 0;
+  async function attackInTurn(): Promise<void> {
+    while (next < streams.length) {
+      const i = next++;
+      const { events, reasons } = expected(streams[i]!);
+      await using peer = await target.peer();
+      try {
+        for (const piece of cutInto(streams[i]!, cuts[i % cuts.length]!)) await peer.send(piece);
+        await peer.conn.closeWrite();
+      } catch {
+        // The relay has hung up already.
+      }
+      await soon(peer.lines().catch(() => {}), "the end");
+      peer.close();
+      const { reason } = await target.left(addressOf(peer));
+      // A peer that goes on sending after the last word may break off with a reset.
+      assertEquals(reasons.includes(reason!) || reason === "reset", true, `${reason} ${reasons}`);
+      passes += 2 * events;
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, attackInTurn));
+  await target.isCalm({ passes });
+}
+
+/** Some values, the same for the same seed, which is shown if the test fails. */
+async function withSamples<T>(
+  of: fc.Arbitrary<T>,
+  count: number,
+  test: (samples: T[], seed: number) => Promise<void>,
+): Promise<void> {
+  const seed = crypto.getRandomValues(new Int32Array(1))[0]!;
+  try {
+    await test(fc.sample(of, { numRuns: count, seed }), seed);
+  } catch (error) {
+    throw new Error(`Failed with the seed ${seed}`, { cause: error });
+  }
+}
+
+const CUTS = [[], [500], [0, 1, 2, 3], [100, 300, 900, 999]];
+
+Deno.test("relay survives random bytes, and passes on nothing of them", async () => {
+  const bytes = fc.uint8Array({ minLength: 1, maxLength: 600 });
+  await withSamples(bytes, size(200, 5000), (streams) => attackWith(streams, CUTS));
+});
+
+Deno.test("relay makes of mutated lines what the protocol says", async () => {
+  const line = fc.tuple(jsonLine, fc.array(mutation, { minLength: 1, maxLength: 3 }))
+    .map(([text, changes]) => withNewline(changes.reduce(mutate, utf8(text))));
+  await withSamples(line, size(200, 5000), (streams) => attackWith(streams, CUTS));
+});
+
+Deno.test("relay makes of streams of good and bad lines what the protocol says", async () => {
+  await withSamples(stream, size(200, 5000), (streams) => attackWith(streams, CUTS));
+});
