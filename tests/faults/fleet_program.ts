@@ -5,7 +5,7 @@
  * @module
  */
 
-import { EbsocketClient } from "../../client.ts";
+import { EbsocketClient, type EventOf } from "../../client.ts";
 import { EbsocketEvent } from "../../event.ts";
 import { type FleetOrder, type FleetPlan, namesOf, type Note, now } from "./protocol.ts";
 
@@ -113,9 +113,10 @@ class Member {
     note({ kind: "left", client: this.#name, at: now(), reason });
   }
 
-  #doubt(kind: "unconfirmed" | "unsent", events: readonly EbsocketEvent<Numbered>[]): void {
+  #doubt(kind: "unconfirmed" | "unsent", events: readonly EventOf<Numbered>[]): void {
     if (events.length === 0) return;
-    note(...events.map(({ __dict__: { n } }) => ({ kind, client: this.#name, first: n, last: n })));
+    const client = this.#name;
+    note(...events.map(({ __dict__: { n } }) => ({ kind, client, first: n, last: n })));
   }
 
   #onArrival(from: string, n: number, at: number): void {

@@ -6,6 +6,7 @@
  */
 
 import type { Address } from "../../address.ts";
+import type { RelayOptions } from "../../relay.ts";
 import { type Outcome, Program } from "../support/process.ts";
 import { launch, type LaunchOptions } from "./launch.ts";
 
@@ -13,6 +14,8 @@ import { launch, type LaunchOptions } from "./launch.ts";
 export interface RelayProcessOptions extends LaunchOptions {
   /** Options of the command, but `--host`, `--port` and `--log`. */
   readonly args?: readonly string[];
+  /** Options of the relay that the command does not have; it is then not the command that runs. */
+  readonly options?: RelayOptions;
   /** Where it listens. */
   readonly hostname?: string;
 }
@@ -85,12 +88,19 @@ export class RelayProcess implements AsyncDisposable {
   }
 
   #run(): Program {
-    const { hostname = "127.0.0.1", args = [] } = this.#options;
-    const [command, all] = launch(
-      "mod.ts",
-      ["--host", hostname, "--port", `${this.#address[1]}`, "--log", "json", ...args],
-      this.#options,
-    );
+    const { hostname = "127.0.0.1", args = [], options } = this.#options;
+    const port = this.#address[1];
+    const [command, all] = options
+      ? launch(
+        "tests/faults/relay_program.ts",
+        [JSON.stringify([hostname, port]), JSON.stringify(options)],
+        this.#options,
+      )
+      : launch(
+        "mod.ts",
+        ["--host", hostname, "--port", `${port}`, "--log", "json", ...args],
+        this.#options,
+      );
     return new Program(command, all);
   }
 
