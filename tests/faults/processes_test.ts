@@ -11,6 +11,9 @@ const ignore = Deno.build.os === "windows"; // It has no such signals.
 /** Deadlines that pass soon: what is silent for 1.5 s is taken for dead. */
 const HASTY = { keepAliveInterval: 500, keepAliveTimeout: 1000 };
 
+/** Delays that do not make a test wait. */
+const SOON = { reconnect: { minDelay: 50, maxDelay: 500 } };
+
 /** Lets time pass during which something must not happen, in milliseconds. */
 function pass(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -50,6 +53,7 @@ Deno.test({
       clients: 6,
       publishers: 3,
       perSecond: 500,
+      options: SOON,
     }, ledger);
     for (let times = 1; times <= 3; times++) {
       await fleet.joins(times);
@@ -67,7 +71,12 @@ Deno.test({
   async fn() {
     await using relay = await RelayProcess.start({ options: HASTY });
     const ledger = new Ledger();
-    const plan = { address: relay.address, clients: 2, publishers: 1, options: HASTY };
+    const plan = {
+      address: relay.address,
+      clients: 2,
+      publishers: 1,
+      options: { ...HASTY, ...SOON },
+    };
     await using awake = new Fleet({ ...plan, name: "awake" }, ledger);
     await using frozen = new Fleet({ ...plan, name: "frozen" }, ledger);
     await Promise.all([awake.joins(), frozen.joins()]);
@@ -115,7 +124,13 @@ Deno.test({
   async fn() {
     await using relay = await RelayProcess.start({ options: HASTY });
     const ledger = new Ledger();
-    const plan = { name: "a", address: relay.address, clients: 3, publishers: 1, options: HASTY };
+    const plan = {
+      name: "a",
+      address: relay.address,
+      clients: 3,
+      publishers: 1,
+      options: { ...HASTY, ...SOON },
+    };
     await using fleet = new Fleet(plan, ledger);
     await fleet.joins();
     relay.kill("SIGSTOP");

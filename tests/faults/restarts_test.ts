@@ -1,6 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { size } from "../support/size.ts";
+import { isFull, size } from "../support/size.ts";
 import { Fleet } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
 import { RelayProcess } from "./relay_process.ts";
@@ -9,6 +9,9 @@ import { assertBalanced } from "./settle.ts";
 const RESTARTS = size(4, 20);
 const FLEETS = size(2, 5);
 const CLIENTS = size(10, 20);
+
+/** In a full run the clients wait as they would anywhere; here they wait less. */
+const RECONNECT = isFull || { minDelay: 50, maxDelay: 500 };
 
 Deno.test({
   name: `Relay restarted ${RESTARTS} times under load has all ${FLEETS * CLIENTS} clients back`,
@@ -23,6 +26,7 @@ Deno.test({
         clients: CLIENTS,
         publishers: 4,
         perSecond: 20,
+        options: { reconnect: RECONNECT },
       }, ledger));
     await using stack = new AsyncDisposableStack();
     for (const fleet of fleets) stack.use(fleet);
