@@ -62,6 +62,8 @@ class Member {
   #last = 0;
   /** The first number whose return proves that it is connected; 0 if that is known. */
   #proof = 0;
+  /** What the relay calls it. */
+  #id: string | null = null;
   #isConfirming = false;
   #isResting = false;
   #isClosed = false;
@@ -83,7 +85,11 @@ class Member {
   }
 
   async #read(): Promise<void> {
-    for await (const { __dict__: { from, n, at } } of this.#client) this.#onArrival(from, n, at);
+    for await (const event of this.#client) {
+      if (!event.compareType("numbered")) continue; // From somebody who is no part of the account.
+      const { from, n, at } = event.__dict__;
+      this.#onArrival(from, n, at);
+    }
     note({ kind: "iterated", client: this.#name });
   }
 
@@ -92,6 +98,7 @@ class Member {
       switch (status.type) {
         case "connected":
         case "reconnected":
+          this.#id = status.id;
           this.#proof = this.#last + 1;
           this.#publish(1);
           break;
@@ -127,7 +134,7 @@ class Member {
     else runs.push(n, n);
     if (this.#proof > 0 && from === this.#name && n >= this.#proof) {
       this.#proof = 0;
-      note({ kind: "joined", client: this.#name, at: now() });
+      note({ kind: "joined", client: this.#name, at: now(), id: this.#id });
     }
   }
 

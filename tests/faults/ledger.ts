@@ -20,8 +20,8 @@ export type Entry =
   | { readonly kind: Doubt; client: string; first: number; last: number }
   /** Events of the client `from` have arrived, in this order. */
   | { readonly kind: "received"; client: string; from: string; first: number; last: number }
-  /** It is connected: an event of its own has come back. */
-  | { readonly kind: "joined"; client: string; at: number }
+  /** It is connected: an event of its own has come back. The relay calls it `id`. */
+  | { readonly kind: "joined"; client: string; at: number; id: string | null }
   /** It is not connected any more. */
   | { readonly kind: "left"; client: string; at: number; reason: string };
 
@@ -65,6 +65,7 @@ const MAX_EXAMPLES = 20;
 
 /** When a client was connected. */
 interface Stay {
+  readonly id: string | null;
   readonly from: number;
   until: number;
   reason: string;
@@ -109,7 +110,7 @@ export class Ledger {
         break;
       }
       case "joined":
-        account.stays.push({ from: entry.at, until: Infinity, reason: "" });
+        account.stays.push({ id: entry.id, from: entry.at, until: Infinity, reason: "" });
         break;
       case "left":
         this.#leave(account, entry.at, entry.reason);
@@ -134,6 +135,11 @@ export class Ledger {
   /** Whether a client is connected. */
   isIn(client: string): boolean {
     return this.#accounts.get(client)?.stays.at(-1)?.until === Infinity;
+  }
+
+  /** What the relay calls a client, or called it last: `c7`. */
+  idOf(client: string): string | null {
+    return this.#accounts.get(client)?.stays.at(-1)?.id ?? null;
   }
 
   /** Draws the balance. */

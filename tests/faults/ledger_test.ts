@@ -4,7 +4,7 @@ import { type Entry, Ledger } from "./ledger.ts";
 /** A ledger with `a`, which sends, and `b`, which is connected from 0 on. */
 function ledgerOf(...entries: Entry[]): Ledger {
   const ledger = new Ledger();
-  ledger.add({ kind: "joined", client: "b", at: 0 });
+  ledger.add({ kind: "joined", client: "b", at: 0, id: "c1" });
   for (const entry of entries) ledger.add(entry);
   return ledger;
 }
@@ -68,7 +68,7 @@ Deno.test("Ledger excuses a client that was not connected all the time", () => {
 Deno.test("Ledger expects events again of a client that has connected again", () => {
   const balance = ledgerOf(
     left(500, "reset"),
-    { kind: "joined", client: "b", at: 900 },
+    { kind: "joined", client: "b", at: 900, id: "c1" },
     sent(1, 2, 1000),
     confirmed(2, 1100),
     received(1, 1),

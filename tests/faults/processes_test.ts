@@ -8,8 +8,8 @@ import { assertBalanced } from "./settle.ts";
 
 const ignore = Deno.build.os === "windows"; // It has no such signals.
 
-/** Deadlines that pass soon: what is silent for 1.5 s is taken for dead. */
-const HASTY = { keepAliveInterval: 500, keepAliveTimeout: 1000 };
+/** Deadlines that pass soon: what is silent for 2.5 s is taken for dead. */
+const HASTY = { keepAliveInterval: 500, keepAliveTimeout: 2000 };
 
 /** Delays that do not make a test wait. */
 const SOON = { reconnect: { minDelay: 50, maxDelay: 500 } };
@@ -31,7 +31,7 @@ Deno.test({
       await using killed = new Fleet({ ...plan, name: `killed${round}-` }, ledger);
       await Promise.all([staying.joins(), killed.joins()]);
       await killed.kill();
-      for (let i = 0; i < 3; i++) await relay.logs(/"type":"leave"/);
+      for (let i = 0; i < 3; i++) await relay.logs("leave");
     }
     assert(staying.names.every((name) => ledger.joins(name) === 1));
     const { confirmed } = await assertBalanced(ledger, [staying]);
@@ -82,7 +82,7 @@ Deno.test({
     await Promise.all([awake.joins(), frozen.joins()]);
     frozen.signal("SIGSTOP");
     for (let i = 0; i < 2; i++) {
-      assertEquals((await relay.logs(/"type":"leave"/)).reason, "idle-timeout");
+      assertEquals((await relay.logs("leave")).reason, "idle-timeout");
     }
     frozen.signal("SIGCONT");
     await frozen.joins(2);
@@ -106,12 +106,10 @@ Deno.test({
       options: { ...HASTY, keepAliveTimeout: 30_000 },
     }, ledger);
     await fleet.joins();
-    for (let round = 0; round < 2; round++) {
-      relay.kill("SIGSTOP");
-      await pass(3000);
-      relay.kill("SIGCONT");
-      await pass(2000);
-    }
+    relay.kill("SIGSTOP");
+    await pass(4000);
+    relay.kill("SIGCONT");
+    await pass(2000);
     assert(fleet.names.every((name) => ledger.joins(name) === 1));
     assertEquals(relay.log.filter(({ type }) => type === "leave"), []);
     await assertBalanced(ledger, [fleet]);

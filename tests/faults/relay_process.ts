@@ -8,6 +8,7 @@
 import type { Address } from "../../address.ts";
 import type { RelayOptions } from "../../relay.ts";
 import { type Outcome, Program } from "../support/process.ts";
+import { until } from "../support/waiting.ts";
 import { launch, type LaunchOptions } from "./launch.ts";
 
 /** How a relay is started. */
@@ -31,6 +32,11 @@ export interface LogLine {
 export class RelayProcess implements AsyncDisposable {
   readonly #options: RelayProcessOptions;
   #program: Program;
+  #log: LogLine[] = [];
+  /** How much of what it has printed is in the log. */
+  #read = 0;
+  /** How much of the log has been looked at. */
+  #looked = 0;
   #address: Address = ["", 0];
 
   private constructor(options: RelayProcessOptions) {
@@ -60,14 +66,27 @@ export class RelayProcess implements AsyncDisposable {
   }
 
   /** What the present one has logged. */
-  get log(): LogLine[] {
-    return this.#program.stdout.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+  get log(): readonly LogLine[] {
+    const text = this.#program.stdout;
+    const end = text.lastIndexOf("\n") + 1;
+    const lines = text.slice(this.#read, end).split("\n").slice(0, -1);
+    this.#log.push(...lines.map((line) => JSON.parse(line)));
+    this.#read = end;
+    return this.#log;
   }
 
-  /** Waits for a line of the log in which `pattern` is found, after the last that was found. */
-  async logs(pattern: RegExp): Promise<LogLine> {
-    const [line] = await this.#program.expect(new RegExp(`.*${pattern.source}.*\\n`));
-    return JSON.parse(line);
+  /** Waits for the next line of the log of a type. */
+  async logs(type: string): Promise<LogLine> {
+    let found: LogLine | undefined;
+    await until(() => {
+      const { log } = this;
+      while (!found && this.#looked < log.length) {
+        const line = log[this.#looked++]!;
+        if (line.type === type) found = line;
+      }
+      return found !== undefined;
+    });
+    return found!;
   }
 
   /** Sends the present one a signal. */
@@ -84,6 +103,8 @@ export class RelayProcess implements AsyncDisposable {
   /** Starts another one on the same port, after the one before has ended. */
   async restart(): Promise<void> {
     this.#program = this.#run();
+    this.#log = [];
+    this.#read = this.#looked = 0;
     await this.#listens();
   }
 
@@ -105,8 +126,9 @@ export class RelayProcess implements AsyncDisposable {
   }
 
   async #listens(): Promise<void> {
-    const { hostname, port } = await this.logs(/"type":"listening"/);
-    this.#address = [hostname as string, port as number];
+    const [line] = await this.#program.expect(/.*"type":"listening".*\n/);
+    const { hostname, port } = JSON.parse(line);
+    this.#address = [hostname, port];
   }
 
   /** Kills it. */

@@ -22,7 +22,7 @@ Deno.test({
     await early.joins();
     const hogs = await Promise.all(Array.from({ length: 48 }, () => Peer.connect(relay.address)));
     try {
-      await relay.logs(/"type":"accept-error"/);
+      await relay.logs("accept-error");
     } finally {
       for (const hog of hogs) await hog[Symbol.asyncDispose]();
     }
@@ -55,7 +55,7 @@ Deno.test({
 
 Deno.test("Relay and EbsocketClient do not mind a clock that jumps by months", async () => {
   const flags = ["-A", "--preload", `${import.meta.dirname}/clock_jumps.ts`];
-  const options = { keepAliveInterval: 300, keepAliveTimeout: 700 };
+  const options = { keepAliveInterval: 500, keepAliveTimeout: 1500 };
   await using relay = await RelayProcess.start({ flags, options });
   const ledger = new Ledger();
   const plan = { address: relay.address, clients: 3, publishers: 1, perSecond: 50, options };
