@@ -29,25 +29,17 @@ function note(...notes: Note[]): void {
 
 /** How long events took on their way. */
 class DelayMeter {
-  #delays: number[] = [];
+  readonly #counts = new Map<number, number>();
 
   add(delay: number): void {
-    this.#delays.push(delay);
+    const ms = Math.ceil(delay);
+    this.#counts.set(ms, (this.#counts.get(ms) ?? 0) + 1);
   }
 
-  take(): Note[] {
-    const sorted = Float64Array.from(this.#delays).sort();
-    this.#delays = [];
-    if (sorted.length === 0) return [];
-    const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]!;
-    return [{
-      kind: "delays",
-      at: now(),
-      count: sorted.length,
-      p50: at(0.5),
-      p99: at(0.99),
-      worst: at(1),
-    }];
+  /** Notes them and begins anew. */
+  report(): void {
+    if (this.#counts.size > 0) note({ kind: "delays", counts: [...this.#counts] });
+    this.#counts.clear();
   }
 }
 
@@ -234,8 +226,7 @@ async function main(plan: FleetPlan): Promise<void> {
   const running = members.map((member, i) => member.run(i < (plan.publishers ?? 0)));
   const reporting = setInterval(() => {
     for (const member of members) member.report();
-    const delays = meter.take();
-    if (delays.length > 0) note(...delays);
+    meter.report();
   }, REPORT_MS);
   for await (const order of linesOf(Deno.stdin.readable)) {
     if (order as FleetOrder === "finish") break;

@@ -30,15 +30,11 @@ export interface FleetPlan {
 /** What a fleet is told on its standard input: to publish nothing more, or to end in order. */
 export type FleetOrder = "rest" | "finish";
 
-/** How long events took from their sender to the clients of a fleet, in milliseconds. */
+/** How long events took from their sender to the clients of a fleet. */
 export interface Delays {
   readonly kind: "delays";
-  /** When these were noted. */
-  readonly at: number;
-  readonly count: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly worst: number;
+  /** How many took a millisecond at most, then two, and so on: pairs of milliseconds and number. */
+  readonly counts: [ms: number, events: number][];
 }
 
 /** What a fleet notes on its standard output: an array of these in every line. */
@@ -58,4 +54,16 @@ export function now(): number {
 /** The names of the clients of a fleet. */
 export function namesOf({ name, clients }: FleetPlan): string[] {
   return Array.from({ length: clients }, (_, i) => `${name}${i + 1}`);
+}
+
+/** How many events these delays are of. */
+export function countOf(delays: readonly Delays[]): number {
+  return delays.flatMap(({ counts }) => counts).reduce((sum, [, events]) => sum + events, 0);
+}
+
+/** What a `share` of all events took at most, in milliseconds. */
+export function percentileOf(delays: readonly Delays[], share: number): number {
+  const counts = delays.flatMap(({ counts }) => counts).sort(([a], [b]) => a - b);
+  let due = share * countOf(delays);
+  return counts.find(([, events]) => (due -= events) <= 0)?.[0] ?? 0;
 }
