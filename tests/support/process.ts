@@ -61,6 +61,11 @@ export class Program implements AsyncDisposable {
     return this.#stdout.text;
   }
 
+  /** What it has written to its standard error so far. */
+  get stderr(): string {
+    return this.#stderr.text;
+  }
+
   /** Waits until `pattern` matches what it prints after the last match. */
   async expect(pattern: RegExp): Promise<RegExpExecArray> {
     const match = await this.#within(this.#stdout.take(pattern), `to print ${pattern}`);

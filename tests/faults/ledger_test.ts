@@ -1,0 +1,110 @@
+import { assertEquals } from "@std/assert/equals";
+import { type Entry, Ledger } from "./ledger.ts";
+
+/** A ledger with `a`, which sends, and `b`, which is connected from 0 on. */
+function ledgerOf(...entries: Entry[]): Ledger {
+  const ledger = new Ledger();
+  ledger.add({ kind: "joined", client: "b", at: 0, id: "c1" });
+  for (const entry of entries) ledger.add(entry);
+  return ledger;
+}
+
+function sent(first: number, last: number, at: number): Entry {
+  return { kind: "sent", client: "a", first, last, at };
+}
+
+function confirmed(last: number, at: number): Entry {
+  return { kind: "confirmed", client: "a", last, at };
+}
+
+function received(first: number, last: number): Entry {
+  return { kind: "received", client: "b", from: "a", first, last };
+}
+
+function left(at: number, reason: string): Entry {
+  return { kind: "left", client: "b", at, reason };
+}
+
+Deno.test("Ledger finds nothing to explain when everything has arrived once and in order", () => {
+  const balance = ledgerOf(
+    sent(1, 10, 1000),
+    received(1, 4),
+    confirmed(10, 1100),
+    received(5, 10),
+  ).balance();
+  assertEquals(balance.unexplained, 0, balance.examples.join("\n"));
+  assertEquals([balance.sent, balance.confirmed, balance.received], [10, 10, 10]);
+});
+
+Deno.test("Ledger misses a confirmed event that a connected client lacks", () => {
+  const balance = ledgerOf(sent(1, 10, 1000), confirmed(10, 1100), received(1, 9)).balance();
+  assertEquals([balance.missing, balance.unexplained], [1, 1]);
+});
+
+Deno.test("Ledger misses an event out of the middle, also of a connection that broke", () => {
+  const balance = ledgerOf(
+    sent(1, 10, 1000),
+    confirmed(10, 1100),
+    received(1, 4),
+    received(6, 8),
+    left(2000, "reset"),
+  ).balance();
+  assertEquals([balance.missing, balance.lostWithConnection], [1, { reset: 2 }]);
+});
+
+Deno.test("Ledger misses what was confirmed before a relay ended a connection in order", () => {
+  const entries = [sent(1, 10, 1000), confirmed(10, 1100), received(1, 9)];
+  assertEquals(ledgerOf(...entries, left(2000, "shutdown")).balance().missing, 1);
+  assertEquals(ledgerOf(...entries, left(2000, "reset")).balance().missing, 0);
+});
+
+Deno.test("Ledger excuses a client that was not connected all the time", () => {
+  const late = ledgerOf(left(900, "reset"), sent(1, 10, 1000), confirmed(10, 1100)).balance();
+  assertEquals([late.unexplained, late.lostWithConnection], [0, {}]);
+  const meanwhile = ledgerOf(sent(1, 10, 1000), left(1050, "shutdown"), confirmed(10, 1100));
+  assertEquals(meanwhile.balance().unexplained, 0);
+});
+
+Deno.test("Ledger expects events again of a client that has connected again", () => {
+  const balance = ledgerOf(
+    left(500, "reset"),
+    { kind: "joined", client: "b", at: 900, id: "c1" },
+    sent(1, 2, 1000),
+    confirmed(2, 1100),
+    received(1, 1),
+  ).balance();
+  assertEquals(balance.missing, 1);
+});
+
+Deno.test("Ledger does not miss what its sender knows not to be confirmed, refused or unsent", () => {
+  for (const kind of ["unconfirmed", "refused", "unsent"] as const) {
+    const doubt = { kind, client: "a", first: 2, last: 3 };
+    const balance = ledgerOf(sent(1, 3, 1000), received(1, 1), doubt, confirmed(3, 1100)).balance();
+    assertEquals([balance.unexplained, balance.confirmed, balance[kind]], [0, 1, 2]);
+  }
+});
+
+Deno.test("Ledger notices events that arrive twice, or in a wrong order", () => {
+  const entries = [sent(1, 4, 1000), confirmed(4, 1100)];
+  assertEquals(ledgerOf(...entries, received(1, 4), received(3, 4)).balance().disordered, 2);
+  const { disordered, missing } = ledgerOf(...entries, received(3, 4), received(1, 2)).balance();
+  assertEquals([disordered, missing], [2, 2]);
+});
+
+Deno.test("Ledger notices events that nobody sent, or that were said not to be sent", () => {
+  assertEquals(
+    ledgerOf(sent(1, 4, 1000), confirmed(4, 1100), received(1, 5)).balance().invented,
+    1,
+  );
+  assertEquals(ledgerOf(received(1, 5)).balance().invented, 5);
+  const refused = { kind: "refused", client: "a", first: 1, last: 1 } as const;
+  assertEquals(ledgerOf(sent(1, 1, 1000), refused, received(1, 1)).balance().invented, 1);
+});
+
+Deno.test("Ledger wants to know what became of every event, unless its sender was killed", () => {
+  const ledger = ledgerOf(sent(1, 4, 1000), confirmed(2, 1100), received(1, 2));
+  assertEquals(ledger.balance().unaccounted, 2);
+  ledger.kill("a", 2000);
+  const { unaccounted, cutShort } = ledger.balance();
+  assertEquals([unaccounted, cutShort], [0, 2]);
+});

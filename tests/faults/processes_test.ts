@@ -1,0 +1,140 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { until } from "../support/waiting.ts";
+import { Fleet } from "./fleet.ts";
+import { Ledger } from "./ledger.ts";
+import { RelayProcess } from "./relay_process.ts";
+import { assertBalanced } from "./settle.ts";
+
+const ignore = Deno.build.os === "windows"; // It has no such signals.
+
+/** Deadlines that pass soon: what is silent for 2.5 s is taken for dead. */
+const HASTY = { keepAliveInterval: 500, keepAliveTimeout: 2000 };
+
+/** Delays that do not make a test wait. */
+const SOON = { reconnect: { minDelay: 50, maxDelay: 500 } };
+
+/** Lets time pass during which something must not happen, in milliseconds. */
+function pass(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+Deno.test({
+  name: "Relay goes on for everyone else when clients are killed",
+  ignore,
+  async fn() {
+    await using relay = await RelayProcess.start();
+    const ledger = new Ledger();
+    const plan = { address: relay.address, clients: 3, publishers: 2, perSecond: 50 };
+    await using staying = new Fleet({ ...plan, name: "staying" }, ledger);
+    for (let round = 0; round < 3; round++) {
+      await using killed = new Fleet({ ...plan, name: `killed${round}-` }, ledger);
+      await Promise.all([staying.joins(), killed.joins()]);
+      await killed.kill();
+      for (let i = 0; i < 3; i++) await relay.logs("leave");
+    }
+    assert(staying.names.every((name) => ledger.joins(name) === 1));
+    const { confirmed } = await assertBalanced(ledger, [staying]);
+    assert(confirmed > 0);
+    const { code, stderr } = await relay.stop();
+    assertEquals([code, stderr], [0, ""]);
+  },
+});
+
+Deno.test({
+  name: "EbsocketClient is back after the relay was killed, and knows what is unconfirmed",
+  ignore,
+  async fn() {
+    await using relay = await RelayProcess.start();
+    const ledger = new Ledger();
+    await using fleet = new Fleet({
+      name: "a",
+      address: relay.address,
+      clients: 6,
+      publishers: 3,
+      perSecond: 500,
+      options: SOON,
+    }, ledger);
+    for (let times = 1; times <= 3; times++) {
+      await fleet.joins(times);
+      await relay.stop("SIGKILL");
+      await relay.restart();
+    }
+    await fleet.joins(4);
+    await assertBalanced(ledger, [fleet]);
+  },
+});
+
+Deno.test({
+  name: "Relay reports a frozen client as idle-timeout, and lets it come back",
+  ignore,
+  async fn() {
+    await using relay = await RelayProcess.start({ options: HASTY });
+    const ledger = new Ledger();
+    const plan = {
+      address: relay.address,
+      clients: 2,
+      publishers: 1,
+      options: { ...HASTY, ...SOON },
+    };
+    await using awake = new Fleet({ ...plan, name: "awake" }, ledger);
+    await using frozen = new Fleet({ ...plan, name: "frozen" }, ledger);
+    await Promise.all([awake.joins(), frozen.joins()]);
+    frozen.signal("SIGSTOP");
+    for (let i = 0; i < 2; i++) {
+      assertEquals((await relay.logs("leave")).reason, "idle-timeout");
+    }
+    frozen.signal("SIGCONT");
+    await frozen.joins(2);
+    assert(awake.names.every((name) => ledger.joins(name) === 1));
+    await assertBalanced(ledger, [awake, frozen]);
+  },
+});
+
+Deno.test({
+  name: "Relay that was frozen cuts none of its healthy clients when it wakes up",
+  ignore,
+  async fn() {
+    await using relay = await RelayProcess.start({ options: HASTY });
+    const ledger = new Ledger();
+    // Its clients promise to be heard of soon, but are patient themselves.
+    await using fleet = new Fleet({
+      name: "a",
+      address: relay.address,
+      clients: 10,
+      publishers: 2,
+      options: { ...HASTY, keepAliveTimeout: 30_000 },
+    }, ledger);
+    await fleet.joins();
+    relay.kill("SIGSTOP");
+    await pass(4000);
+    relay.kill("SIGCONT");
+    await pass(2000);
+    assert(fleet.names.every((name) => ledger.joins(name) === 1));
+    assertEquals(relay.log.filter(({ type }) => type === "leave"), []);
+    await assertBalanced(ledger, [fleet]);
+  },
+});
+
+Deno.test({
+  name: "EbsocketClient notices a frozen relay, and is back when that wakes up",
+  ignore,
+  async fn() {
+    await using relay = await RelayProcess.start({ options: HASTY });
+    const ledger = new Ledger();
+    const plan = {
+      name: "a",
+      address: relay.address,
+      clients: 3,
+      publishers: 1,
+      options: { ...HASTY, ...SOON },
+    };
+    await using fleet = new Fleet(plan, ledger);
+    await fleet.joins();
+    relay.kill("SIGSTOP");
+    await until(() => fleet.names.every((name) => !ledger.isIn(name)));
+    relay.kill("SIGCONT");
+    await fleet.joins(2);
+    await assertBalanced(ledger, [fleet]);
+  },
+});

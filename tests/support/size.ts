@@ -1,0 +1,14 @@
+/**
+ * Owns how large the long tests are: small in every test run, as large as they are meant with
+ * `EBSOCKETS_FULL=1` in the environment. The code is the same.
+ *
+ * @module
+ */
+
+/** Whether the long tests have their full size. */
+export const isFull: boolean = Deno.env.get("EBSOCKETS_FULL") === "1";
+
+/** `small`, or `full` in a full run. */
+export function size(small: number, full: number): number {
+  return isFull ? full : small;
+}
