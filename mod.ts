@@ -103,5 +103,8 @@ export {
 
 if (import.meta.main) {
   const { main } = await import("./cli.ts");
-  Deno.exit(await main(Deno.args));
+  Deno.exitCode = await main(Deno.args);
+  // It ends by itself, unless a log that nobody reads holds it. To exit at once would hang for ever
+  // if OpenTelemetry happened to collect metrics (Deno 2.9).
+  Deno.unrefTimer(setTimeout(() => Deno.exit(), 500));
 }
