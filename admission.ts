@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Address } from "./address.ts";
 import {
   ConnectionLimits,
   type ConnectionOptions,
@@ -34,7 +35,7 @@ export interface ServerSink extends ConnectionSink {
   /** A peer that was asked for a token has said hello. Comes right after `onOpen`. */
   onHello?(connection: EbsocketConnection, hello: Hello): void;
   /** A peer has connected and is being sent away, or has gone before it was admitted. */
-  onRefuse?(connection: EbsocketConnection, reason: CloseReason, detail: string): void;
+  onRefuse?(address: Address, reason: CloseReason, detail: string): void;
   /** Asked before each accept: a promise to wait for, or `null`. */
   whenReady?(): Promise<void> | null;
 }
@@ -154,14 +155,14 @@ export class Admission {
         const excess = this.#excess();
         if (excess) {
           connection.close("too-many-clients", excess);
-          return this.#sink.onRefuse?.(connection, "too-many-clients", excess);
+          return this.refused(connection.address, "too-many-clients", excess);
         }
         connection.handOver(this.#members, this.#limits);
         this.#open(connection);
         this.#sink.onHello?.(connection, hello);
         if (rest.bytes.length > 0) this.#sink.onLines(connection, rest);
       },
-      onRefuse: (connection, reason, detail) => this.#sink.onRefuse?.(connection, reason, detail),
+      onRefuse: ({ address }, reason, detail) => this.refused(address, reason, detail),
       onGone: (connection) => this.#onGone(connection),
     });
   }
@@ -204,7 +205,12 @@ export class Admission {
       onClose: () => void this.#connections.delete(connection),
     }, this.#limits);
     connection.close("too-many-clients", detail);
-    this.#sink.onRefuse?.(connection, "too-many-clients", detail);
+    this.refused(connection.address, "too-many-clients", detail);
+  }
+
+  /** A peer was sent away, or has gone, that was no client. */
+  refused(address: Address, reason: CloseReason, detail: string): void {
+    this.#sink.onRefuse?.(address, reason, detail);
   }
 
   #onGone(connection: EbsocketConnection): void {

@@ -5,7 +5,6 @@
  * @module
  */
 
-import type { Address } from "./address.ts";
 import { adviseOnListening, type Endpoint, formatWhere, warnAbout } from "./advice.ts";
 import { readTls, readToken, StartError, tokenInEnvironment } from "./credentials.ts";
 import config from "./deno.json" with { type: "json" };
@@ -85,11 +84,9 @@ async function run(command: Command): Promise<number> {
 }
 
 async function listen({ where, tls }: Command, reporter: Reporter): Promise<EbsocketServer> {
-  const onHandshakeError = (address: Address, error: Error) =>
-    reporter.refused(address, "unauthorized", error.message);
   const options: ServerOptions = {
     ...where,
-    ...(tls && { tls: await readTls(tls), onHandshakeError }),
+    ...(tls && { tls: await readTls(tls) }),
     onAcceptError: (error) => reporter.acceptFailed(error),
   };
   try {

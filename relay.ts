@@ -180,7 +180,7 @@ export class Relay {
       onHello: (connection, hello) => this.#greeter.onHello(connection, hello),
       onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
-      onRefuse: ({ address }, reason, detail) => {
+      onRefuse: (address, reason, detail) => {
         this.#stats.refused(reason);
         this.#observer.onRefuse?.(address, reason, detail);
       },

@@ -66,7 +66,8 @@ export interface ServerOptions {
   readonly tls?: TlsServerOptions;
   /**
    * Gets each peer that was sent away because its TLS handshake has failed, took longer than 5 s, or
-   * showed no valid client certificate where `tls.clientCa` asks for one.
+   * showed no valid client certificate where `tls.clientCa` asks for one. A relay tells its observer,
+   * too.
    */
   readonly onHandshakeError?: (address: Address, error: Error) => void;
   /** Accepts from this listener, instead of binding to `hostname` and `port`. */
@@ -130,7 +131,10 @@ export class EbsocketServer {
    */
   constructor(where: number | Address | ServerOptions) {
     const options = toOptions(where);
-    this.#listener = bind(options);
+    this.#listener = bind(options, (address, error) => {
+      options.onHandshakeError?.(address, error);
+      this.#admission?.refused(address, "unauthorized", error.message);
+    });
     this.#onAcceptError = options.onAcceptError ?? (() => {});
     this.address = toAddress(this.#listener.addr);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -284,15 +288,15 @@ function toOptions(where: number | Address | ServerOptions): ServerOptions {
   );
 }
 
-function bind(options: ServerOptions): ConnectionListener {
-  const { hostname = getLocalIp(), port = 0, path, tls, onHandshakeError, listener } = options;
+function bind(
+  options: ServerOptions,
+  onRefuse: (address: Address, error: Error) => void,
+): ConnectionListener {
+  const { hostname = getLocalIp(), port = 0, path, tls, listener } = options;
   const clash = listener ? ["path", "tls"] as const : ["hostname", "port"] as const;
   for (const name of listener || path !== undefined ? clash : []) {
     if (options[name] === undefined) continue;
     throw new TypeError(`Invalid ${name}: it does not go with ${listener ? "listener" : "path"}`);
   }
-  return listener ?? listen(path === undefined ? [hostname, port] : { path }, {
-    tls,
-    ...(onHandshakeError && { onRefuse: onHandshakeError }),
-  });
+  return listener ?? listen(path === undefined ? [hostname, port] : { path }, { tls, onRefuse });
 }

@@ -135,16 +135,16 @@ Deno.test("Gate reports who goes away before it has said hello", async () => {
   assertEquals(set.refused, ["eof: it went before it had said hello"]);
 });
 
-Deno.test("Gate counts those who wait among the clients", async () => {
+Deno.test("Gate lets those wait who may not come in, and gives places to those who may", async () => {
   await using set = await setUp({ maxClients: 2 });
-  await using waiting = await Peer.connect(set.relay.server.address);
+  await using _waiting = await Peer.connect(set.relay.server.address);
+  await using second = await Peer.connect(set.relay.server.address);
+  await second.send(HELLO);
+  await second.sees("welcome");
   await using third = await Peer.connect(set.relay.server.address);
+  await third.send(HELLO + EVENT);
   assertEquals(JSON.parse((await third.lines())[0]!).reason, "too-many-clients");
-  waiting.close();
-  await until(() => set.refused.length === 2);
-  await using fourth = await Peer.connect(set.relay.server.address);
-  await fourth.send(HELLO);
-  await fourth.sees("welcome");
+  assertEquals(set.refused, ["too-many-clients: the server takes no more than 2"]);
 });
 
 Deno.test("Relay refuses a token that cannot be one", async () => {
