@@ -85,6 +85,12 @@ const ROOM = Promise.resolve();
  * time. When nobody reads the inbox, no more is read from the server, which TCP slows down. A relay
  * waits for a reader only for a time, and then closes it.
  *
+ * With `reconnect` it is connected from {@link connectTo} on until it is closed for good: by
+ * {@link close}, when its attempts are used up, or for a reason that another attempt cannot mend
+ * (`unauthorized`, `line-too-long`, `too-deep`, `bad-utf8`, `bad-json`, `bad-event`). Loops over its
+ * events go on meanwhile, what is sent waits, and {@link status} tells what happens. What others
+ * sent while there was no connection does not come later: a relay keeps no events.
+ *
  * @typeParam M The event map: what the server is trusted to send, and what is checked on sending.
  *
  * @example Typed events
@@ -229,20 +235,24 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * looks at does not end the program; `unsentLines` of {@link closed} counts the events that a full
    * queue refused.
    *
+   * With `reconnect`, an event also waits while there is no connection, or the server has not
+   * acknowledged `maxPendingBytes` of those before. `maxQueuedEvents`, `maxQueuedBytes` and `overflow`
+   * say how many may, and what happens to the next; the promise of one that waits for a connection
+   * resolves at once.
+   *
    * @throws {ConnectionClosedError} At the call, if the client has not been connected yet.
    * @throws {TypeError} At the call, if the event cannot be encoded.
-   * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`.
+   * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`, or than the
+   * server takes; the message names both sizes.
    */
   sendEvent(event: SendableEvent<M>): Promise<void> {
     const { maxLineBytes, maxPendingBytes } = this.#settings.limits;
     const line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes);
     const link = this.#used("send through");
-    if (line.length - 1 > link.maxLineBytes) {
-      throw new RangeError(
-        `Cannot send ${event}: its ${
-          line.length - 1
-        } bytes exceed the ${link.maxLineBytes} that the server takes`,
-      );
+    const length = line.length - 1;
+    if (length > link.maxLineBytes) {
+      const most = `the ${link.maxLineBytes} that the server takes`;
+      throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${most}`);
     }
     if (!link.open) {
       return refuse(new ConnectionClosedError(`Cannot send ${event}: the connection has ended`));
@@ -250,7 +260,11 @@ export class EbsocketClient<M extends object = OpenEvents> {
     const { outbox, session } = link;
     if (outbox) {
       if (!outbox.offer(line)) {
-        return refuse(queueFull(event, `${outbox.waitingLines} events wait`));
+        const { waitingLines, waitingBytes } = outbox;
+        const why = "maxQueuedEvents and maxQueuedBytes allow no more";
+        return refuse(
+          queueFull(event, `${waitingLines} events of ${waitingBytes} bytes wait, and ${why}`),
+        );
       }
       this.#encoder.keep(line);
       return outbox.room() ?? ROOM;
@@ -268,8 +282,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * The next event, in the order of arrival; `null` once the connection has ended and all that came
-   * before has been read. Why it ended is in {@link closed}.
+   * The next event, in the order of arrival; `null` once the connection has ended, with `reconnect`
+   * for good, and all that came before has been read. Why it ended is in {@link closed}.
    *
    * @throws {TypeError} If `pump()`, `recvEvent()` or `for await` is reading already.
    * @throws {ConnectionClosedError} If the client has never been connected.
@@ -281,9 +295,9 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Everything that has arrived, and whether the client is still connected. It does not wait for
-   * more, but takes in what the operating system holds already, so it is right after a blocking
-   * call such as `prompt()`.
+   * Everything that has arrived, and whether the client is still connected, or will be again by
+   * itself. It does not wait for more, but takes in what the operating system holds already, so it is
+   * right after a blocking call such as `prompt()`.
    *
    * @throws {TypeError} If `pump()`, `recvEvent()` or `for await` is reading already.
    * @throws {ConnectionClosedError} If the client has never been connected.
@@ -302,7 +316,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
     return [inbox.takeAll(), link.open];
   }
 
-  /** The events, in the order of arrival, until the connection has ended. */
+  /** The events, in the order of arrival, until the connection has ended, with `reconnect` for good. */
   [Symbol.asyncIterator](): AsyncGenerator<EventOf<M>> {
     return new InboxIterator(this.#inbox, () => {
       this.#used("iterate over");

@@ -35,6 +35,9 @@
  * - `transport.ts` for how sockets are made, `tls.ts` and `tls_stream.ts` for TLS, `unix.ts` for Unix
  *   sockets;
  * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
+ * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
+ *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
+ *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is, `telemetry.ts` for what
  *   OpenTelemetry gets of that;
