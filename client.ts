@@ -352,7 +352,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
   /**
    * Waits until the operating system has taken all that was sent before. With `reconnect` it waits
    * for more: until there is a connection, and the server says that it has taken the events, if it
-   * is one that says so.
+   * is one that says so. What it says comes among the events: where these fill the inbox and nobody
+   * reads them, it is not heard.
    *
    * @throws {ConnectionClosedError} If the connection ends before, or there never was one.
    */

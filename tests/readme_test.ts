@@ -87,6 +87,25 @@ Deno.test("README.md: a relay inside another program relays", async () => {
   clearInterval(sending);
 });
 
+Deno.test("README.md: the client that finds its way back does, and says what happens", async () => {
+  const port = freePort();
+  await using folder = new Folder();
+  const where = ["127.0.0.1", port] as const;
+  await using client = await (async () => {
+    await using _ = new Relay(new EbsocketServer(where));
+    const client = await start(folder.path, "steady.ts", port);
+    await client.expect(/EbsocketEvent<tick> \{ count: 1 \}\n/);
+    return client;
+  })();
+  await client.expect(/Lost the connection \(shutdown\), trying again in \d+ ms\n/);
+  await using _ = new Relay(new EbsocketServer(where));
+  await client.expect(/Back after \d+ ms\n/);
+  await client.expect(/EbsocketEvent<tick> \{ count: \d+ \}\n/);
+  if (Deno.build.os === "windows") return;
+  client.kill("SIGINT");
+  assertEquals((await client.end()).code, 0);
+});
+
 /** A client of a program that is about to listen. */
 async function connect(port: number): Promise<EbsocketClient> {
   const client = new EbsocketClient();

@@ -3,7 +3,7 @@
 
 import { assertEquals } from "@std/assert/equals";
 import type { Address } from "../address.ts";
-import type { EbsocketClient } from "../client.ts";
+import type { ClientStatus, EbsocketClient } from "../client.ts";
 import type { EbsocketConnection } from "../connection.ts";
 import { type CloseReason, EventFormatError, FramingError } from "../errors.ts";
 import { EbsocketEvent, type EventOf, type OpenAttributes, type SendableEvent } from "../event.ts";
@@ -54,6 +54,18 @@ async function moreChat(client: EbsocketClient<Chat>): Promise<void> {
   isSame<Same<typeof connected, boolean>>(true);
 }
 
+async function chatStatus(client: EbsocketClient<Chat>): Promise<void> {
+  for await (const status of client.status()) {
+    isSame<Same<typeof status, ClientStatus<Chat>>>(true);
+    if (status.type === "disconnected") {
+      isSame<Same<typeof status.unconfirmed, readonly EventOf<Chat>[]>>(true);
+      for (const event of status.unconfirmed) client.sendEvent(event);
+    }
+    // @ts-expect-error not every status has it
+    status.unconfirmed;
+  }
+}
+
 async function chatServer(system: EbsocketSystem<ChatInterface>): Promise<void> {
   const [, newEvents] = await system.pump();
   for (const event of newEvents) {
@@ -89,7 +101,7 @@ async function streams(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<
 }
 
 // Never called: they are there to be compiled.
-export const compiled = [chat, moreChat, chatServer, open, streams];
+export const compiled = [chat, moreChat, chatStatus, chatServer, open, streams];
 
 /** What `event` says, told apart by the name in both ways. */
 function tell(event: EventOf<Chat>): string {
