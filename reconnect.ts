@@ -17,7 +17,7 @@ export type { OverflowPolicy };
 export interface ReconnectOptions {
   /**
    * The longest delay before the first retry, in milliseconds, from 1. Each delay is a random part
-   * of a bound that doubles from retry to retry, until a connection has lasted for `maxDelay`.
+   * of a bound that doubles from retry to retry, until a connection has lasted for a second.
    *
    * @default {500}
    */
@@ -108,6 +108,9 @@ export function isFinal(reason: CloseReason | undefined): boolean {
   return reason !== undefined && FINAL.includes(reason);
 }
 
+/** A connection that lasted so long, in milliseconds, has not been closed by who had accepted it. */
+const LASTED_MS = 1000;
+
 /** Tries until it succeeds, or there is no point in going on. */
 export class Retries {
   readonly #persistence: Persistence;
@@ -124,9 +127,9 @@ export class Retries {
     return backoffDelay(this.#delays++, this.#persistence);
   }
 
-  /** Starts from the shortest delays again if a connection that lasted for `ms` has lasted. */
+  /** A connection has ended after `ms`: starts from the shortest delays again if that was long. */
   onEnd(ms: number): void {
-    if (ms >= this.#persistence.maxDelay) this.#delays = 0;
+    if (ms >= LASTED_MS) this.#delays = 0;
   }
 
   /**
