@@ -3,6 +3,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
 import type { ClientOptions } from "../client_options.ts";
 import { ConnectError, ConnectionClosedError, EbsocketError } from "../errors.ts";
@@ -10,9 +11,12 @@ import { EbsocketEvent } from "../event.ts";
 import type { ClientStatus } from "../status.ts";
 import { Relay } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
+import { makeCertificates } from "./support/certificates.ts";
 import { FakeServer, type FakeSession } from "./support/fake_server.ts";
 import { turn } from "./support/turns.ts";
 import { soon, until } from "./support/waiting.ts";
+
+const certificates = await makeCertificates();
 
 const QUICK = { minDelay: 1, maxDelay: 10 };
 const ACKS = { ack: true };
@@ -597,4 +601,37 @@ Deno.test("EbsocketClients of a restarted relay come back one after the other", 
   assert(delays.every((delay) => delay >= 100 && delay <= 600), `${delays}`);
   const early = delays.filter((delay) => delay < 350).length;
   assert(early > count / 5 && early < 4 * count / 5, `${early} of ${count} in the first half`);
+});
+
+Deno.test({
+  name: "EbsocketClient finds its way back over TLS, with a certificate of its own",
+  ignore: !certificates,
+  async fn() {
+    const { server: pair, client: own, ca } = certificates!;
+    const tls = { ...pair, clientCa: ca };
+    let relay = new Relay(new EbsocketServer({ hostname: "127.0.0.1", port: 0, tls }));
+    const { address } = relay.server;
+    const client = new EbsocketClient({ reconnect: QUICK, tls: { caCerts: ca, ...own } });
+    const statuses = collect(client);
+    await client.connectTo(address);
+    for (let life = 0; life < 3; life++) {
+      client.sendEvent(new EbsocketEvent("n", { life }));
+      await soon(client.flush(), "the acknowledgement");
+      assertEquals((await soon(client.recvEvent(), "the event"))?.getAttribute("life"), life);
+      await relay.close();
+      assertEquals((await next(statuses, "disconnected")).unconfirmed, []);
+      relay = new Relay(new EbsocketServer({ hostname: address[0], port: address[1], tls }));
+      await next(statuses, "reconnected");
+    }
+    await client.close();
+    const stranger = new EbsocketClient({ tls: { caCerts: ca } });
+    const error = await assertRejects(() => stranger.connectTo(address), ConnectError);
+    assertEquals(error.message.startsWith(`Cannot connect to 127.0.0.1:${address[1]}: `), true);
+    await relay.close();
+    assertThrows(
+      () => new EbsocketClient({ tls: { caCerts: "no certificate" } }),
+      TypeError,
+      "tls",
+    );
+  },
 });
