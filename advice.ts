@@ -63,7 +63,8 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 
 /** What went wrong with listening, and what to do about it. */
 export function adviseOnListening(error: unknown, where: Endpoint["where"]): string {
-  const message = printable(error instanceof Error ? error.message : String(error));
+  const text = printable(error instanceof Error ? error.message : String(error));
+  const message = text.replace(`Cannot listen on ${formatWhere(where)}: `, "");
   if ("path" in where) return adviseOnPath(error, printable(where.path), message);
   if (error instanceof Deno.errors.AddrInUse) {
     return "the port is taken; stop the program that listens there, or choose another with --port";

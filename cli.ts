@@ -72,10 +72,12 @@ async function run(command: Command): Promise<number> {
     hasToken: token !== null,
     tls: !tls ? "none" : tls.clientCa === undefined ? "server" : "mutual",
   };
+  // Before anybody can know that it runs, and send a signal that would end it.
+  const stopStats = reportStats(relay, reporter, command.statsSeconds);
+  const signalled = firstSignal();
   warn(command, endpoint);
   reporter.listening(endpoint);
-  const stopStats = reportStats(relay, reporter, command.statsSeconds);
-  const signal = await firstSignal();
+  const signal = await signalled;
   reporter.stopping(signal, clients);
   await relay.close();
   stopStats();
@@ -110,11 +112,20 @@ function warn({ token }: Command, endpoint: Endpoint): void {
   if (danger) console.error(`warning: ${danger}`);
 }
 
-/** Reports stats on SIGUSR1, and every so many seconds if asked to. Returns how to stop that. */
+/** Reports stats on SIGUSR2, and every so many seconds if asked to. Returns how to stop that. */
 function reportStats(relay: Relay, reporter: Reporter, seconds: number | null): () => void {
   const report = () => reporter.stats(relay.stats());
   relay.stats(); // From now on the event loop is watched, so that the first report can tell.
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGUSR1", report);
+  if (Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGUSR2", report);
+    Deno.addSignalListener("SIGUSR1", () => {
+      report();
+      // Since 2.9.2 Deno does that by itself, as Node does, and nothing can keep it from doing so.
+      console.error(
+        "warning: SIGUSR1 has made Deno open its debugger to this machine; use SIGUSR2 instead",
+      );
+    });
+  }
   const timer = seconds === null ? undefined : setInterval(report, 1000 * seconds);
   return () => clearInterval(timer);
 }

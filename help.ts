@@ -48,7 +48,7 @@ Output:
   --log text|json|quiet         How to log who joins and leaves (default text; quiet says
                                 only where it listens)
   --stats SECONDS               Print figures so often, as a line of JSON. So does the
-                                signal SIGUSR1, once
+                                signal SIGUSR2, once
 
 Other:
   --no-echo                     Do not send a client its own events

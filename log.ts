@@ -5,6 +5,8 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
+
 /**
  * How much may wait to be written, in characters. Beyond that, lines are dropped and counted: a log
  * that nobody reads, or a disk that is full, must neither stop the relay nor fill its memory.
@@ -13,6 +15,15 @@ const MAX_WAITING = 1_048_576;
 
 /** How long after a failed write the next one is tried, in milliseconds. */
 const RETRY_MS = 1000;
+
+/**
+ * How much is written at once, in bytes, unless a line is longer. Of a write that fails, Deno does not
+ * tell how much the disk has taken: so much may be in the log twice.
+ */
+const MAX_PIECE_BYTES = 4096;
+
+const LF = 0x0a;
+const NEWLINE = Uint8Array.of(LF);
 
 const encoder = new TextEncoder();
 
@@ -32,7 +43,8 @@ export interface LogOptions {
  * Writes lines to a stream such as standard output.
  *
  * A write that fails is tried again every second, for instance until the disk has room again. What
- * waits meanwhile is written then, and what was too much is counted. Only when nobody can ever read
+ * waits meanwhile is written then, and what was too much is counted; the lines of the failed write,
+ * and perhaps an empty or cut one, may be there twice. Only when nobody can ever read
  * the log again, because the other end of a pipe was closed, is all that follows dropped.
  */
 export class Log {
@@ -91,13 +103,31 @@ export class Log {
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
-    for (let written = 0; written < bytes.length && !this.#isBroken;) {
-      try {
-        written += await this.#write(bytes.subarray(written));
-      } catch (error) {
-        if (error instanceof Deno.errors.BrokenPipe) this.#break();
-        else await this.#pause();
+    for (let start = 0, end; start < bytes.length && !this.#isBroken; start = end) {
+      end = pieceEnd(bytes, start);
+      await this.#writePiece(bytes.subarray(start, end));
+    }
+  }
+
+  /** Writes whole lines, again and again until it succeeds or nobody can ever read them. */
+  async #writePiece(lines: Uint8Array): Promise<void> {
+    let piece = lines;
+    while (!this.#isBroken && !await this.#tryToWrite(piece)) {
+      await this.#pause();
+      piece = concat([NEWLINE, lines]); // The failed attempt may have ended within a line.
+    }
+  }
+
+  /** Writes all of `piece`; `false` if that has failed. */
+  async #tryToWrite(piece: Uint8Array): Promise<boolean> {
+    try {
+      for (let written = 0; written < piece.length;) {
+        written += await this.#write(piece.subarray(written));
       }
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) this.#break();
+      return false;
     }
   }
 
@@ -109,10 +139,18 @@ export class Log {
 
   /** Waits until it is time to try again, or somebody wants all to be written now. */
   async #pause(): Promise<void> {
+    if (this.#isBroken) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, this.#retryAfter);
     this.#endPause = resolve;
     await promise;
     clearTimeout(timer);
   }
+}
+
+/** Where to end a piece of whole lines that begins at `start`. */
+function pieceEnd(bytes: Uint8Array, start: number): number {
+  if (bytes.length - start <= MAX_PIECE_BYTES) return bytes.length;
+  const end = bytes.lastIndexOf(LF, start + MAX_PIECE_BYTES - 1);
+  return (end >= start ? end : bytes.indexOf(LF, start)) + 1;
 }

@@ -58,6 +58,11 @@ Deno.test("adviseOnListening() says what to do", () => {
       "Invalid --tls-key: it is not the key of --tls-cert",
       "Invalid tls.key: it is not the key of tls.cert; check --unix",
     ],
+    [
+      new Deno.errors.AlreadyExists("Cannot listen on /run/relay: it is a file, and no socket"),
+      "; check --host",
+      "it is a file, and no socket; check --unix",
+    ],
     [new Error("\x1b"), "\\u001b; check --host", "\\u001b; check --unix"],
   ];
   for (const [error, onAddress, onPath] of cases) {
@@ -65,5 +70,6 @@ Deno.test("adviseOnListening() says what to do", () => {
     assertEquals(addressAdvice.endsWith(onAddress), true, addressAdvice);
     const pathAdvice = adviseOnListening(error, { path: "/run/relay" });
     assertEquals(pathAdvice.endsWith(onPath), true, pathAdvice);
+    assertEquals(pathAdvice.includes("Cannot listen"), false, pathAdvice);
   }
 });

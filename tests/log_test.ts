@@ -62,6 +62,19 @@ Deno.test("Log gives up when its reader has gone", async () => {
   assertEquals(output.writes, []);
 });
 
+Deno.test("Log.add() hands over whole lines, and not many at once", async () => {
+  const { output, log } = setUp();
+  const lines = Array.from(
+    { length: 1000 },
+    (_, i) => `${i} ${"x".repeat(i % 7 === 0 ? 5000 : 50)}`,
+  );
+  for (const line of lines) log.add(line);
+  await log.flush(30_000);
+  assertEquals(output.written, `${lines.join("\n")}\n`);
+  assertEquals(output.writes.every((size) => size <= 4096 || size > 5000 && size < 5100), true);
+  assertEquals(output.writes.length < 1000, true);
+});
+
 Deno.test("Log tries again after a failed write, and then writes all that waited, in order", async () => {
   const { output, log } = setUp({ retryAfter: 1 });
   output.writeSize = 4;
@@ -76,10 +89,10 @@ Deno.test("Log tries again after a failed write, and then writes all that waited
   assertEquals(output.written, "one\n");
   output.failWrites(null);
   await log.flush(30_000);
-  assertEquals(output.written, "one\ntwo\nthree\n");
+  assertEquals(output.written, "one\n\ntwo\nthree\n");
 });
 
-Deno.test("Log goes on within a line where a write failed in its middle", async () => {
+Deno.test("Log begins a line again where a write failed in its middle", async () => {
   const { output, log } = setUp({ retryAfter: 1 });
   output.writeSize = 0;
   log.add("one");
@@ -92,7 +105,7 @@ Deno.test("Log goes on within a line where a write failed in its middle", async 
   output.writeSize = Infinity;
   output.failWrites(null);
   await log.flush(30_000);
-  assertEquals(output.written, "one\ntwo\n");
+  assertEquals(output.written, "on\none\ntwo\n");
 });
 
 Deno.test("Log keeps no more than its bound while it cannot write, and says later what was lost", async () => {
@@ -106,7 +119,7 @@ Deno.test("Log keeps no more than its bound while it cannot write, and says late
   log.add("y".repeat(9_999));
   output.failWrites(null);
   await log.flush(30_000);
-  const lines = output.written.trimEnd().split("\n");
+  const lines = output.written.trim().split("\n");
   const kept = lines.filter((each) => each === line).length;
   assertEquals([lines.length, lines.at(-1)], [kept + 1, `{"lost":${1001 - kept}}`]);
   assertEquals(output.written.length < 1.1 * 1_048_576, true, `${output.written.length}`);
@@ -122,7 +135,7 @@ Deno.test("Log waits between tries, and sets no timer while writes succeed", asy
   assertEquals([tries <= 2, output.written], [true, ""]);
   output.failWrites(null);
   await log.flush(30_000);
-  assertEquals(output.written, "one\n");
+  assertEquals(output.written, "\none\n");
 });
 
 function diskFull(): Error {

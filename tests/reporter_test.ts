@@ -94,7 +94,7 @@ Deno.test("Reporter says in its own format how many lines were lost", async () =
   await hasFailed.promise;
   output.failWrites(null);
   await reporter.flush(30_000);
-  const entries = output.written.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const entries = output.written.trim().split("\n").map((line) => JSON.parse(line));
   const { type, lines } = entries.at(-1);
   assertEquals([type, lines], ["lost", 20_000 - (entries.length - 1)]);
 });
