@@ -58,7 +58,11 @@ export interface Balance {
 /** How far apart two moments have to be for their order to be certain, in milliseconds. */
 const MARGIN = 50;
 
-/** An end of a connection before which the relay has sent all that it had queued. */
+/**
+ * An end of a connection before which the relay has sent all that it had confirmed. A client must not
+ * be frozen meanwhile: if it notices the end after others have met the next relay, it seems to have
+ * been there too.
+ */
 const IN_ORDER = "shutdown";
 
 const MAX_EXAMPLES = 20;
@@ -236,13 +240,21 @@ class Audit {
       const has = run < ordered.length && ordered[run]![0] <= n;
       const confirmedAt = sender.confirmedAt[n];
       if (has || confirmedAt === undefined || sender.doubts[n]) continue;
-      this.#lack(
-        `${reader} lacks ${name} ${n}`,
-        sender.sentAt[n]!,
-        confirmedAt,
-        receiver,
-        (stay) => n < (provenUntil.get(stay) ?? 0),
+      const stay = receiver.stays.find(({ from, until }) =>
+        from + MARGIN < sender.sentAt[n]! && sender.sentAt[n]! < until
       );
+      if (!stay) continue; // It was not connected yet, or not any more.
+      const isProven = n < (provenUntil.get(stay) ?? 0);
+      if (isProven || isDue(stay, confirmedAt, sender)) {
+        this.#missing++;
+        this.#note(
+          `${reader} lacks ${name} ${n}, sent ${round(sender.sentAt[n]!)}, confirmed ` +
+            `${round(confirmedAt)}; connected from ${round(stay.from)} to ${round(stay.until)} ` +
+            `(${stay.reason || "still"})`,
+        );
+      } else if (stay.reason !== IN_ORDER) {
+        this.#lost[stay.reason] = (this.#lost[stay.reason] ?? 0) + 1;
+      }
     }
   }
 
@@ -257,31 +269,18 @@ class Audit {
     }
   }
 
-  /** An event has not arrived; says whether it had to. */
-  #lack(
-    what: string,
-    sentAt: number,
-    confirmedAt: number,
-    { stays }: Account,
-    isProven: (stay: Stay) => boolean,
-  ): void {
-    const stay = stays.find(({ from, until }) => from + MARGIN < sentAt && sentAt < until);
-    if (!stay) return; // It was not connected yet, or not any more.
-    const wasThere = confirmedAt + MARGIN < stay.until;
-    if (wasThere && (stay.until === Infinity || stay.reason === IN_ORDER) || isProven(stay)) {
-      this.#missing++;
-      this.#note(
-        `${what}, sent ${round(sentAt)}, confirmed ${round(confirmedAt)}; connected from ` +
-          `${round(stay.from)} to ${round(stay.until)} (${stay.reason || "still"})`,
-      );
-    } else {
-      this.#lost[stay.reason] = (this.#lost[stay.reason] ?? 0) + 1;
-    }
-  }
-
   #note(example: string): void {
     if (this.#examples.length < MAX_EXAMPLES) this.#examples.push(example);
   }
+}
+
+/** Whether what was sent during a stay, and confirmed then, has to have arrived by its end. */
+function isDue({ from, until, reason }: Stay, confirmedAt: number, sender: Account): boolean {
+  if (until === Infinity) return true;
+  if (reason !== IN_ORDER) return false;
+  const met = sender.stays.find((stay) => stay.from < confirmedAt && confirmedAt < stay.until);
+  // Those who were connected at the same time were connected to the same relay.
+  return met ? met.from < until && from < met.until : confirmedAt + MARGIN < until;
 }
 
 /** For each stay the last event of a sender that certainly arrived before its end. */

@@ -58,6 +58,16 @@ Deno.test("Ledger misses what was confirmed before a relay ended a connection in
   assertEquals(ledgerOf(...entries, left(2000, "reset")).balance().missing, 0);
 });
 
+Deno.test("Ledger misses what a relay confirmed last, and not what the next one confirmed", () => {
+  const here: Entry = { kind: "joined", client: "a", at: 0, id: "c2" };
+  const gone: Entry = { kind: "left", client: "a", at: 1100, reason: "shutdown" };
+  const back: Entry = { kind: "joined", client: "a", at: 1200, id: "c1" };
+  const echo: Entry = { kind: "received", client: "a", from: "a", first: 1, last: 1 };
+  const entries = [here, sent(1, 1, 1000), echo, left(1050, "shutdown")];
+  assertEquals(ledgerOf(...entries, confirmed(1, 1060), gone).balance().missing, 1);
+  assertEquals(ledgerOf(...entries, gone, back, confirmed(1, 1210)).balance().missing, 0);
+});
+
 Deno.test("Ledger excuses a client that was not connected all the time", () => {
   const late = ledgerOf(left(900, "reset"), sent(1, 10, 1000), confirmed(10, 1100)).balance();
   assertEquals([late.unexplained, late.lostWithConnection], [0, {}]);
