@@ -29,6 +29,12 @@ export const DEFAULT_HELLO_TIMEOUT = 5000;
 /** The longest token, in bytes. */
 const MAX_TOKEN_BYTES = 1024;
 
+/**
+ * How many may be told at the same time that there are too many, which can take a second each. In a
+ * flood, the others are hung up on, or they would take the file descriptors that are to be saved.
+ */
+const MAX_LINGERING = 256;
+
 /** Who gets what all connections of a server receive. */
 export interface ServerSink extends ConnectionSink {
   /** A peer has connected, and has been admitted. */
@@ -110,6 +116,8 @@ export class Admission implements Watched {
   /** All that have not ended, those that are being sent away included. */
   readonly #connections = new Set<EbsocketConnection>();
   #clients = 0;
+  /** How many are being told that there are too many. */
+  #lingering = 0;
   readonly #byAddress = new Map<string, number>();
   #gate: Gate | null = null;
   #lastId = 0;
@@ -204,11 +212,20 @@ export class Admission implements Watched {
   }
 
   #refuse(connection: EbsocketConnection, detail: string): void {
-    connection.start({
-      onLines() {},
-      onClose: () => this.#forget(connection),
-    }, this.#limits);
-    connection.close("too-many-clients", detail);
+    if (this.#lingering < MAX_LINGERING) {
+      this.#lingering++;
+      connection.start({
+        onLines() {},
+        onClose: () => {
+          this.#lingering--;
+          this.#forget(connection);
+        },
+      }, this.#limits);
+      connection.close("too-many-clients", detail);
+    } else {
+      this.#forget(connection);
+      connection.abort("too-many-clients", detail);
+    }
     this.refused(connection.address, "too-many-clients", detail);
   }
 
