@@ -49,9 +49,20 @@
 export { type Address, formatAddress, getLocalIp } from "./address.ts";
 export {
   type ClientOptions,
+  type ClientStatus,
+  type ClosedStatus,
+  type ConnectedStatus,
+  type ConnectingStatus,
   type ConnectToOptions,
+  type Destination,
+  type DisconnectedStatus,
   EbsocketClient,
+  type OverflowPolicy,
+  type ReconnectedStatus,
+  type ReconnectOptions,
   type RecvOptions,
+  type TlsClientOptions,
+  type Token,
 } from "./client.ts";
 export {
   type ConnectionOptions,
@@ -63,9 +74,11 @@ export {
   type CloseInfo,
   type CloseReason,
   ConnectError,
+  type ConnectErrorOptions,
   ConnectionClosedError,
   EbsocketError,
   EventFormatError,
+  type Farewell,
   FramingError,
 } from "./errors.ts";
 export {
@@ -87,6 +100,7 @@ export type { InboxOptions } from "./inbox.ts";
 export {
   type ConnectionListener,
   EbsocketServer,
+  type Hello,
   type ServeOptions,
   type ServerOptions,
   type ServerSink,
@@ -96,6 +110,7 @@ export {
 export {
   EbsocketSystem,
   type Pumped,
+  type RateOptions,
   type ReceivedEvent,
   type SystemNotice,
   type SystemOptions,

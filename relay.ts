@@ -49,6 +49,8 @@ export type {
   ConnectionOptions,
   ConnectionSink,
   Duplex,
+  Farewell,
+  Hello,
   LineBlock,
   LineSplitterOptions,
   ServeOptions,
@@ -57,7 +59,7 @@ export type {
   Socket,
   TlsServerOptions,
 } from "./server.ts";
-export type { RelayStats } from "./stats.ts";
+export type { RateOptions, RelayStats };
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 

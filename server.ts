@@ -27,7 +27,7 @@ export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
 export type { Hello } from "./greeting.ts";
 export type { ConnectionOptions, ConnectionSink, Duplex, Socket } from "./connection.ts";
-export type { CloseInfo, CloseReason } from "./errors.ts";
+export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
 export { ConnectionClosedError, EbsocketError } from "./errors.ts";
 export type { LineBlock, LineSplitterOptions } from "./splitter.ts";
 

@@ -19,6 +19,8 @@ import { InboxIterator } from "./inbox_iterator.ts";
 import { checkLimit, checkMaxLineBytes } from "./limits.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 
+export type { RateOptions };
+
 /** An event that a system has received, with the connection that it came from. */
 export type ReceivedEvent<M extends object = OpenEvents> = EventOf<M> & {
   fromConnection: EbsocketConnection;
