@@ -18,6 +18,7 @@ import type { Gate } from "./gate.ts";
 import type { Hello } from "./greeting.ts";
 import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { PendingTotal } from "./outbound.ts";
+import { unwatch, watch, type Watched } from "./watch.ts";
 
 /** How much may wait for all clients together by default, in bytes. */
 export const DEFAULT_MAX_TOTAL_PENDING_BYTES = 536_870_912;
@@ -27,6 +28,12 @@ export const DEFAULT_HELLO_TIMEOUT = 5000;
 
 /** The longest token, in bytes. */
 const MAX_TOKEN_BYTES = 1024;
+
+/**
+ * How many may be told at the same time that there are too many, which can take a second each. In a
+ * flood, the others are hung up on, or they would take the file descriptors that are to be saved.
+ */
+const MAX_LINGERING = 256;
 
 /** Who gets what all connections of a server receive. */
 export interface ServerSink extends ConnectionSink {
@@ -57,7 +64,9 @@ export interface ServeOptions extends ConnectionOptions {
   readonly maxClientsPerAddress?: number;
   /**
    * How many bytes may wait for all clients together, from 1; what waits for several counts once.
-   * When there is more, those for whom most waits are closed with `slow-consumer`.
+   * When there is more, those for whom most waits are closed with `slow-consumer`. As much may be
+   * held of lines whose ends have not come; beyond that, those with the longest are closed with
+   * `line-too-long`.
    *
    * @default {536_870_912}
    */
@@ -89,7 +98,7 @@ export interface ServeOptions extends ConnectionOptions {
 }
 
 /** The peers of one server. */
-export class Admission {
+export class Admission implements Watched {
   /** How long closing may take, in milliseconds. */
   readonly shutdownTimeout: number;
 
@@ -107,6 +116,8 @@ export class Admission {
   /** All that have not ended, those that are being sent away included. */
   readonly #connections = new Set<EbsocketConnection>();
   #clients = 0;
+  /** How many are being told that there are too many. */
+  #lingering = 0;
   readonly #byAddress = new Map<string, number>();
   #gate: Gate | null = null;
   #lastId = 0;
@@ -170,6 +181,7 @@ export class Admission {
   /** Admits a peer, lets it wait at the gate, or sends it away. */
   admit(connection: EbsocketConnection): void {
     this.#connections.add(connection);
+    watch(this);
     // Who waits at the gate takes no place yet: strangers must not keep those out who may come in.
     const excess = this.#excessOf(connection) ?? (this.#gate ? null : this.#excess());
     if (excess) return this.#refuse(connection, excess);
@@ -200,11 +212,20 @@ export class Admission {
   }
 
   #refuse(connection: EbsocketConnection, detail: string): void {
-    connection.start({
-      onLines() {},
-      onClose: () => void this.#connections.delete(connection),
-    }, this.#limits);
-    connection.close("too-many-clients", detail);
+    if (this.#lingering < MAX_LINGERING) {
+      this.#lingering++;
+      connection.start({
+        onLines() {},
+        onClose: () => {
+          this.#lingering--;
+          this.#forget(connection);
+        },
+      }, this.#limits);
+      connection.close("too-many-clients", detail);
+    } else {
+      this.#forget(connection);
+      connection.abort("too-many-clients", detail);
+    }
     this.refused(connection.address, "too-many-clients", detail);
   }
 
@@ -214,8 +235,13 @@ export class Admission {
   }
 
   #onGone(connection: EbsocketConnection): void {
-    this.#connections.delete(connection);
+    this.#forget(connection);
     this.#count(connection, -1);
+  }
+
+  #forget(connection: EbsocketConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) unwatch(this);
   }
 
   /** Counts one peer more from its address, or one fewer. */
@@ -236,6 +262,24 @@ export class Admission {
       connection.shed(
         `${pendingBytes} of ${this.#total.bytes} bytes were waiting for it, more than for others`,
       );
+    }
+  }
+
+  /**
+   * Time passes: looks at what lines hold whose ends have not come. None is longer than one may be,
+   * but thousands of almost that length would fill the memory.
+   */
+  tick(): void {
+    let held = 0;
+    for (const { open, unfinishedBytes } of this.#connections) if (open) held += unfinishedBytes;
+    if (held <= this.#maxTotal) return;
+    const open = [...this.#connections].filter((connection) => connection.open);
+    for (const connection of open.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)) {
+      if (held <= 0.75 * this.#maxTotal) break;
+      const { unfinishedBytes } = connection;
+      const detail = `${unfinishedBytes} of ${held} bytes without a newline, more than others`;
+      connection.close("line-too-long", detail);
+      held -= unfinishedBytes;
     }
   }
 

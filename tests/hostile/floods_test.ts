@@ -2,9 +2,11 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
+import type { Address } from "../../address.ts";
 import { Attacker } from "./attacker.ts";
 import { isFull, size } from "./size.ts";
 import { Target } from "./target.ts";
+import { canTell } from "./usage.ts";
 
 /** How long a round trip may take, at p99, in milliseconds: in a small run, among other tests. */
 const MAX_ROUND_TRIP = size(1000, 100);
@@ -15,30 +17,53 @@ function note(text: string): void {
   if (isFull) console.log(text);
 }
 
-Deno.test("relay serves others while slow-loris sockets send a byte at a time or nothing", async () => {
-  await using target = await Target.start();
-  const { hostname, port } = { hostname: target.address[0], port: target.address[1] };
-  using attacker = new Attacker({
+/** Sockets that send a byte at a time, or nothing, and never read. */
+function slowLoris([hostname, port]: Address, count: number): Attacker {
+  return new Attacker({
     kind: "hold",
     hostname,
     port,
-    count: LORIS,
+    count,
     texts: ["", "{", '{"event":"a","__dict__":{"text":"'],
     trickle: " ",
     reads: false,
   });
-  const opening = await target.pair.rounds(attacker.done);
-  note(`while ${LORIS} slow-loris sockets connect: ${opening}`);
-  const lasting = await target.pair.rounds(
-    new Promise((resolve) => setTimeout(resolve, size(500, 10_000))),
-  );
-  note(`while ${LORIS} slow-loris sockets are there: ${lasting}`);
+}
+
+/** Lets `ms` milliseconds pass. */
+function passing(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+Deno.test("relay serves others while slow-loris sockets send a byte at a time or nothing", async () => {
+  await using target = await Target.start();
+  using attacker = slowLoris(target.address, LORIS);
+  const attack = attacker.done.then(() => passing(size(500, 10_000)));
+  const times = await target.pair.rounds(attack);
+  note(`while ${LORIS} slow-loris sockets connect and stay: ${times}`);
   const { connected, failed } = await attacker.stop();
   assertEquals([connected, failed], [LORIS, 0]);
-  assertLess(opening.quantile(0.99), MAX_ROUND_TRIP);
-  assertLess(lasting.quantile(0.99), MAX_ROUND_TRIP);
+  assertLess(times.quantile(0.99), MAX_ROUND_TRIP);
   attacker[Symbol.dispose]();
   await target.isCalm();
+});
+
+Deno.test({
+  name: "relay does not grow from one wave of slow-loris sockets to the next",
+  ignore: !canTell,
+  async fn() {
+    await using target = await Target.start();
+    const levels: number[] = [];
+    for (let wave = 0; wave < 6; wave++) {
+      using attacker = slowLoris(target.address, size(200, 3000));
+      await target.pair.rounds(attacker.done);
+      attacker[Symbol.dispose]();
+      await target.isCalm();
+      levels.push(Math.round(target.memory / 1e6));
+    }
+    note(`after each wave: ${levels} MB`);
+    assertLess(levels.at(-1)! - levels[2]!, size(40, 100), `${levels} MB`);
+  },
 });
 
 Deno.test("relay serves others while sockets connect and close as fast as they can", async () => {

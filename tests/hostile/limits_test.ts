@@ -2,10 +2,12 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
+import { assertLess } from "@std/assert/less";
 import { Attacker } from "./attacker.ts";
 import { hello, TOKEN, TokenFile } from "./secret.ts";
 import { isFull, size } from "./size.ts";
 import { addressOf, Target } from "./target.ts";
+import { canTell, openFiles } from "./usage.ts";
 
 for (const flag of ["--max-clients", "--max-clients-per-address"]) {
   Deno.test(`relay ${flag} sends away who is too many, and admits again when one has left`, async () => {
@@ -31,6 +33,31 @@ for (const flag of ["--max-clients", "--max-clients-per-address"]) {
     await target.isCalm({ passes: 2 });
   });
 }
+
+Deno.test({
+  name: "relay --max-clients spends no more than some hundred sockets on a flood of refused peers",
+  ignore: !canTell,
+  async fn() {
+    await using target = await Target.start(["--max-clients", "2"]);
+    const [hostname, port] = target.address;
+    using attacker = new Attacker({
+      kind: "hold",
+      hostname,
+      port,
+      count: size(1000, 15_000),
+      texts: [""],
+      trickle: "",
+      reads: false,
+    });
+    let most = 0;
+    const timer = setInterval(() => most = Math.max(most, openFiles(target.command.pid)), 10);
+    await target.pair.rounds(attacker.done);
+    clearInterval(timer);
+    assertLess(most, 400);
+    attacker[Symbol.dispose]();
+    await target.isCalm();
+  },
+});
 
 Deno.test("relay --max-clients with a token keeps its places for those who know it", async () => {
   using file = new TokenFile();

@@ -4,10 +4,11 @@ import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { cutInto, utf8, withNewline } from "../support/bytes.ts";
 import { jsonLine, mutate, mutation, stream } from "../support/lines.ts";
+import type { Peer } from "../support/peer.ts";
 import { judge } from "../support/reference.ts";
 import { soon } from "../support/waiting.ts";
 import { size } from "./size.ts";
-import { addressOf, Target } from "./target.ts";
+import { addressOf, eventually, Target } from "./target.ts";
 
 const MAX_LINE = 1_048_576;
 const MAX_CONTROL = 4096;
@@ -82,6 +83,28 @@ Deno.test("relay ignores control lines of 1 MiB, and those that only a relay may
   assertEquals(peer.text, '{"event":"last"}\n');
   peer.close();
   await target.isCalm({ passes: 2 });
+});
+
+Deno.test("relay --max-total-pending-bytes bounds what lines without an end hold", async () => {
+  const [count, limit] = [size(40, 400), size(10, 100)];
+  await using target = await Target.start(["--max-total-pending-bytes", `${limit * MAX_LINE}`]);
+  const line = utf8("x".repeat(MAX_LINE - 1));
+  const addresses: string[] = [];
+  const peers: Peer[] = [];
+  for (let i = 0; i < count; i++) {
+    const peer = await target.peer();
+    peers.push(peer);
+    addresses.push(addressOf(peer));
+    await peer.send(line).catch(() => {}); // It may be cut off meanwhile.
+  }
+  const isCutOff = () => addresses.filter((each) => target.entriesOf(each).length === 2).length;
+  await eventually(() => isCutOff() >= count - limit, "most of them are cut off");
+  for (const address of addresses) {
+    const end = target.entriesOf(address).find(({ type }) => type === "leave");
+    if (end) assertEquals(end.reason, "line-too-long", JSON.stringify(end));
+  }
+  for (const peer of peers) await peer[Symbol.asyncDispose]();
+  await target.isCalm();
 });
 
 /** What a relay is to make of a stream: how many events pass, and why it may end it. */
