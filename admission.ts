@@ -266,12 +266,15 @@ export class Admission implements Watched {
   }
 
   /**
-   * Time passes: looks at what lines hold whose ends have not come. None is longer than one may be,
-   * but thousands of almost that length would fill the memory.
+   * Time passes, for all connections. Looks at what lines hold whose ends have not come: none is
+   * longer than one may be, but thousands of almost that length would fill the memory.
    */
-  tick(): void {
+  tick(elapsed: number): void {
     let held = 0;
-    for (const { open, unfinishedBytes } of this.#connections) if (open) held += unfinishedBytes;
+    this.#connections.forEach((connection) => {
+      connection.tick(elapsed);
+      if (connection.open) held += connection.unfinishedBytes;
+    });
     if (held <= this.#maxTotal) return;
     const open = [...this.#connections].filter((connection) => connection.open);
     for (const connection of open.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)) {

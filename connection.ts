@@ -276,7 +276,8 @@ export class EbsocketConnection {
     this.#splitter = new LineSplitter(limits);
     this.#sink = sink;
     this.#lifeline = new Lifeline();
-    watch(this);
+    // Who counts what waits for many connections goes round them, too.
+    if (!limits.total) watch(this);
     this.#read(this.#splitter);
   }
 
