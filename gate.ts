@@ -26,7 +26,7 @@ const MAX_HELLO_BYTES = 4096;
 const MAX_WAITING = 1000;
 
 /** The most that one look adds to a peer's waiting, in milliseconds; more was our own standstill. */
-const MAX_STEP_MS = 1000;
+const MAX_STEP_MS = 250;
 
 const LF = 0x0a;
 

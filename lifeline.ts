@@ -35,11 +35,11 @@ export interface Signs {
 export type Finding = "fine" | "send" | "silent" | "stuck" | "unfinished";
 
 /**
- * The most that one look can add to a peer's debt, in milliseconds. When more has passed, it was we
- * who stood still (a stopped process, a machine asleep, a busy event loop), and what the peer has
- * sent meanwhile has not been read yet.
+ * The most that one look can add to a peer's debt, in milliseconds: about the time between two looks.
+ * When more has passed, it was we who stood still (a stopped process, a machine asleep, a busy event
+ * loop), and what the peer has done meanwhile has not been seen yet.
  */
-const MAX_STEP_MS = 1000;
+const MAX_STEP_MS = 250;
 
 /** Keeps the times of one connection. */
 export class Lifeline {

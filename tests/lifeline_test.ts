@@ -76,12 +76,13 @@ Deno.test("Lifeline finds a line unfinished that drips, however often bytes come
   assertEquals(ten.map(drip), [...fine(9), "unfinished"]);
 });
 
-Deno.test("Lifeline blames a peer for one second at most when more has passed at once", () => {
+Deno.test("Lifeline blames no peer for a standstill of our own", () => {
   const lifeline = new Lifeline();
   lifeline.expect(400);
-  const frozen = lifeline.look(3_600_000, { ...NOTHING, pendingBytes: 1 }, DEADLINES);
-  assertEquals(frozen, "fine");
-  assertEquals(lifeline.look(200, { ...NOTHING, pendingBytes: 1 }, DEADLINES), "stuck");
+  const waiting = { ...NOTHING, pendingBytes: 1 };
+  assertEquals(lifeline.look(3_600_000, waiting, DEADLINES), "fine");
+  assertEquals(lifeline.standstill, 250);
+  assertEquals(find(lifeline, 5, waiting), [...fine(4), "stuck"]);
 });
 
 Deno.test("Lifeline sends at once after a standstill of our own", () => {
