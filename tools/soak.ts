@@ -6,6 +6,8 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert/equals";
+import { complaintsOf } from "../tests/faults/relay_process.ts";
 import { settle } from "../tests/faults/settle.ts";
 import type { Balance } from "../tests/faults/ledger.ts";
 import { describeCommit, describeMachine } from "../bench/machine.ts";
@@ -77,10 +79,8 @@ async function soak(ms: number): Promise<Report> {
   await Deno.writeTextFile(`${OUTPUT}/ledger.json`, JSON.stringify(balance, null, 2));
   await stage.dismissStrangers();
   tellLog(relay.log);
-  const { code, stderr } = await relay.stop();
-  if (code !== 0 || stderr + stage.complaints !== "") {
-    throw new Error(`The relay ended with ${code}: ${stderr}${stage.complaints}`);
-  }
+  const outcome = await relay.stop();
+  assertEquals([outcome.code, complaintsOf(outcome), stage.complaints], [0, "", ""]);
   return { balance, napMs: faults.napMs, series, lastStart };
 }
 

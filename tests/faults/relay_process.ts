@@ -136,3 +136,8 @@ export class RelayProcess implements AsyncDisposable {
     await this.#program[Symbol.asyncDispose]();
   }
 }
+
+/** What a relay complained about: not its warning that it can be reached beyond a cable. */
+export function complaintsOf({ stderr }: Outcome): string {
+  return stderr.replace(/^warning: everyone who can reach .*\n/m, "");
+}

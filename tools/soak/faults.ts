@@ -9,6 +9,7 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { now } from "../../tests/faults/protocol.ts";
+import { complaintsOf } from "../../tests/faults/relay_process.ts";
 import type { Mark } from "./plot.ts";
 import type { Stage } from "./stage.ts";
 
@@ -39,8 +40,8 @@ export class Faults {
     await repeat(ms, 3000, async (i) => {
       const signal = ENDS[i % ENDS.length]!;
       this.#mark(`relay ${signal}`);
-      const { code, stderr } = await relay.stop(signal);
-      if (signal === "SIGTERM") assertEquals([code, stderr], [0, ""]);
+      const outcome = await relay.stop(signal);
+      if (signal === "SIGTERM") assertEquals([outcome.code, complaintsOf(outcome)], [0, ""]);
       await relay.restart();
       await Promise.all(fleets.map((fleet) => fleet.isIn()));
     });
