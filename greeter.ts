@@ -8,10 +8,11 @@
 
 import type { ConnectionLimits, EbsocketConnection } from "./connection.ts";
 import { type ControlLine, decodeClose, encodeClose } from "./control.ts";
-import type { EventFormatError } from "./errors.ts";
+import type { EventFormatError, Farewell } from "./errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "./foreign.ts";
 import { decodeHello, encodeAck, encodeWelcome, type Hello, type Welcome } from "./greeting.ts";
 import type { RateOptions } from "./limiter.ts";
+import { MAX_QUOTE } from "./printable.ts";
 
 /** Talks to the clients of one server. */
 export class Greeter {
@@ -39,7 +40,7 @@ export class Greeter {
   /** Takes note of what a client says to us alone. What is not known is ignored. */
   onControl(client: EbsocketConnection, line: ControlLine): void {
     const farewell = decodeClose(line);
-    if (farewell) return client.announce(farewell);
+    if (farewell) return client.announce(inItsWords(farewell));
     const hello = decodeHello(line);
     if (hello) this.onHello(client, hello);
   }
@@ -74,4 +75,10 @@ export class Greeter {
     client.eventsIn += count;
     if (this.#curious.has(client)) client.send(encodeAck(client.eventsIn), 0);
   }
+}
+
+/** What a client says of its end, so that nobody takes it for what we say. */
+function inItsWords({ reason, detail }: Farewell): Farewell {
+  const words = detail.slice(0, MAX_QUOTE);
+  return { reason, detail: words ? `the client says: ${words}` : "the client says so" };
 }

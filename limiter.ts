@@ -86,7 +86,7 @@ export class Limiter<Client> {
     const paidAt = Math.max(this.#paidAt.get(client) ?? -Infinity, now - BURST_MS) + 1000 * seconds;
     this.#paidAt.set(client, paidAt);
     if (paidAt - now > FAR_OVER_MS) return "far over";
-    if (paidAt <= now) return "within";
+    if (paidAt < now + 1) return "within"; // sums of fractions may be a little off
     this.#held.add(client);
     this.#timer ??= setInterval(() => this.#release(), CHECK_MS);
     return "over";
