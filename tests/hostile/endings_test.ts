@@ -6,7 +6,7 @@ import { EbsocketServer } from "../../server.ts";
 import { Peer } from "../support/peer.ts";
 import { until } from "../support/waiting.ts";
 import { Resetter } from "./reset.ts";
-import { size } from "./size.ts";
+import { size } from "../support/size.ts";
 import { addressOf, Target } from "./target.ts";
 
 const HELLO = '{"control":"hello","version":1}\n';

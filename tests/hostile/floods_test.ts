@@ -4,9 +4,9 @@ import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import type { Address } from "../../address.ts";
 import { Attacker } from "./attacker.ts";
-import { isFull, size } from "./size.ts";
+import { isFull, size } from "../support/size.ts";
 import { Target } from "./target.ts";
-import { canTell } from "./usage.ts";
+import { canTell } from "../support/usage.ts";
 
 /** How long a round trip may take, at p99, in milliseconds: in a small run, among other tests. */
 const MAX_ROUND_TRIP = size(1000, 100);

@@ -5,9 +5,9 @@ import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
 import { Attacker } from "./attacker.ts";
 import { hello, TOKEN, TokenFile } from "./secret.ts";
-import { isFull, size } from "./size.ts";
+import { isFull, size } from "../support/size.ts";
 import { addressOf, Target } from "./target.ts";
-import { canTell, openFiles } from "./usage.ts";
+import { canTell, openFiles } from "../support/usage.ts";
 
 for (const flag of ["--max-clients", "--max-clients-per-address"]) {
   Deno.test(`relay ${flag} sends away who is too many, and admits again when one has left`, async () => {

@@ -7,7 +7,7 @@ import { jsonLine, mutate, mutation, stream } from "../support/lines.ts";
 import type { Peer } from "../support/peer.ts";
 import { judge } from "../support/reference.ts";
 import { soon } from "../support/waiting.ts";
-import { size } from "./size.ts";
+import { size } from "../support/size.ts";
 import { addressOf, eventually, Target } from "./target.ts";
 
 const MAX_LINE = 1_048_576;

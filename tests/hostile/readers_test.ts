@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import { Peer } from "../support/peer.ts";
-import { size } from "./size.ts";
+import { size } from "../support/size.ts";
 import { addressOf, Target } from "./target.ts";
 
 const BLOCK = `{"event":"big","__dict__":{"text":"${"x".repeat(10_000)}"}}\n`.repeat(100);

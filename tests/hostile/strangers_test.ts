@@ -11,7 +11,7 @@ import { withNewline } from "../support/bytes.ts";
 import { Peer } from "../support/peer.ts";
 import { Attacker } from "./attacker.ts";
 import { hello, TOKEN, TokenFile } from "./secret.ts";
-import { size } from "./size.ts";
+import { size } from "../support/size.ts";
 import { addressOf, eventually, Target } from "./target.ts";
 
 const EVENT = '{"event":"intrusion"}\n';

@@ -12,9 +12,9 @@ import { type Address, formatAddress } from "../../address.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 import { PATIENCE, until } from "../support/waiting.ts";
-import { size } from "./size.ts";
+import { size } from "../support/size.ts";
 import { Pair } from "./pair.ts";
-import { canTell, openFiles, residentBytes } from "./usage.ts";
+import { canTell, openFiles, residentBytes } from "../support/usage.ts";
 
 /** A line of the log. */
 export interface Entry {

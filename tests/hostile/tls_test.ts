@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert/equals";
 import type { Address } from "../../address.ts";
 import { formatAddress } from "../../address.ts";
-import { size } from "./size.ts";
+import { size } from "../support/size.ts";
 import { type KeyPair, makeCertificates } from "../support/certificates.ts";
 import { addressOf, Target } from "./target.ts";
 
