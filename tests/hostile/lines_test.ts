@@ -86,7 +86,7 @@ Deno.test("relay ignores control lines of 1 MiB, and those that only a relay may
 });
 
 Deno.test("relay --max-total-pending-bytes bounds what lines without an end hold", async () => {
-  const [count, limit] = [size(40, 400), size(10, 100)];
+  const [count, limit] = [size(40, 120), size(10, 30)];
   await using target = await Target.start(["--max-total-pending-bytes", `${limit * MAX_LINE}`]);
   const line = utf8("x".repeat(MAX_LINE - 1));
   const addresses: string[] = [];
