@@ -104,18 +104,44 @@ export async function dial(
   where: Destination,
   { tls, signal }: DialOptions = {},
 ): Promise<Socket> {
-  const abort = signal && { signal };
   const place = checkDestination(where, tls);
   if (isPath(place)) {
-    const conn = await Deno.connect({ transport: "unix", ...place, ...abort });
+    const conn = await connect(
+      (abort) => Deno.connect({ transport: "unix", ...place, ...abort }),
+      signal,
+    );
     // The system knows the path by which the socket was made, which may not be the one asked for.
     return Object.defineProperty(conn, "remoteAddr", { value: { transport: "unix", ...place } });
   }
   const [hostname, port] = place;
   const options = tls === undefined ? null : checkClientOptions(tls);
-  const conn = await Deno.connect({ hostname, port, ...abort });
+  const conn = await connect((abort) => Deno.connect({ hostname, port, ...abort }), signal);
   if (options) tune(conn); // TLS hides it from those who would do it later.
   return options ? await secureClient(conn, hostname, options, signal) : conn;
+}
+
+/**
+ * Connects unless `signal` is aborted. Deno 2.9.6 looks at a signal once more when the connection has
+ * been made, and if it is aborted by then, throws and leaves the socket open for ever. So it gets one
+ * that does not throw, and what comes too late is closed here.
+ */
+async function connect<C extends Deno.Conn>(
+  open: (abort: { signal?: AbortSignal }) => Promise<C>,
+  signal: AbortSignal | undefined,
+): Promise<C> {
+  if (!signal) return await open({});
+  signal.throwIfAborted();
+  const silent = AbortSignal.any([signal]);
+  Object.defineProperty(silent, "throwIfAborted", { value: () => {} });
+  let conn: C;
+  try {
+    conn = await open({ signal: silent });
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  }
+  if (!signal.aborted) return conn;
+  conn.close();
+  throw signal.reason;
 }
 
 /**

@@ -653,3 +653,29 @@ Deno.test("dial() says that nobody listens", async () => {
   await assertRejects(() => dial(["127.0.0.1", port]), Deno.errors.ConnectionRefused);
   assertThrows(() => listen(["127.0.0.1", 65536]), RangeError);
 });
+
+Deno.test("dial() that is aborted just as it succeeds leaves no socket behind", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepting = (async () => {
+    for await (const conn of listener) conn.close();
+  })();
+  for (let i = 0; i < 100; i++) {
+    const controller = new AbortController();
+    const dialling = dial(["127.0.0.1", listener.addr.port], controller);
+    const { promise: aborted, resolve } = Promise.withResolvers<void>();
+    setTimeout(() => {
+      controller.abort(new Error("enough"));
+      resolve();
+    }, 0);
+    // Both are over when the event loop looks again; the sanitizer counts the sockets.
+    for (const start = performance.now(); performance.now() - start < 3;);
+    try {
+      (await dialling).close();
+    } catch (error) {
+      assertEquals((error as Error).message, "enough");
+    }
+    await aborted;
+  }
+  listener.close();
+  await accepting;
+});
