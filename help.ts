@@ -30,8 +30,8 @@ Limits:
   --max-line-bytes N            Longest line, in bytes (default 1048576)
   --max-pending-bytes N         Most that may wait for one client, in bytes; a client that
                                 reads too slowly for that is closed (default 8388608)
-  --max-total-pending-bytes N   Most that may wait for all clients together, in bytes
-                                (default 536870912)
+  --max-total-pending-bytes N   Most that may wait for all clients together, and most that
+                                lines without an end may hold, in bytes (default 536870912)
   --rate EVENTS                 Most events a second from one client (default: no limit)
   --rate-bytes BYTES            Most bytes a second from one client (default: no limit)
   --max-hold MS                 How long a client that takes nothing may hold up the
