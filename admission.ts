@@ -6,18 +6,15 @@
  */
 
 import type { Address } from "./address.ts";
-import {
-  ConnectionLimits,
-  type ConnectionOptions,
-  type ConnectionSink,
-  type EbsocketConnection,
-} from "./connection.ts";
+import { type ConnectionSink, type EbsocketConnection } from "./connection.ts";
+import { ConnectionLimits, type ConnectionOptions } from "./connection_limits.ts";
 import { encodeClose } from "./control.ts";
 import type { CloseReason } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Hello } from "./greeting.ts";
 import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { PendingTotal } from "./outbound.ts";
+import { checkTokenText } from "./token.ts";
 import { unwatch, watch, type Watched } from "./watch.ts";
 
 /** How much may wait for all clients together by default, in bytes. */
@@ -25,9 +22,6 @@ export const DEFAULT_MAX_TOTAL_PENDING_BYTES = 536_870_912;
 
 /** How long a client may take to show its token by default, in milliseconds. */
 export const DEFAULT_HELLO_TIMEOUT = 5000;
-
-/** The longest token, in bytes. */
-const MAX_TOKEN_BYTES = 1024;
 
 /**
  * How many may be told at the same time that there are too many, which can take a second each. In a
@@ -135,7 +129,8 @@ export class Admission implements Watched {
     this.#maxPerAddress = checkLimit("maxClientsPerAddress", perAddress, 1);
     const total = options.maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES;
     this.#maxTotal = checkLimit("maxTotalPendingBytes", total, 1);
-    this.#token = checkToken(options.token);
+    const { token } = options;
+    this.#token = token === undefined ? undefined : checkTokenText(token);
     const helloTimeout = options.helloTimeout ?? DEFAULT_HELLO_TIMEOUT;
     this.#helloTimeout = checkLimit("helloTimeout", helloTimeout, 1, MAX_TIMER_MS);
     this.shutdownTimeout = checkLimit("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
@@ -300,15 +295,4 @@ export class Admission implements Watched {
   abort(): void {
     for (const connection of this.#connections) connection.abort();
   }
-}
-
-/** `token` if it can be one, or `undefined`. */
-function checkToken(token: string | undefined): string | undefined {
-  if (token === undefined) return undefined;
-  if (typeof token !== "string") {
-    throw new TypeError(`Invalid token: expected a string, got ${typeof token}`);
-  }
-  const length = new TextEncoder().encode(token).length;
-  if (length >= 1 && length <= MAX_TOKEN_BYTES) return token;
-  throw new RangeError(`Invalid token: expected 1 to ${MAX_TOKEN_BYTES} bytes, got ${length}`);
 }

@@ -25,7 +25,7 @@
 import { type Address, formatAddress } from "./address.ts";
 import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client_options.ts";
 import { LineEncoder } from "./codec.ts";
-import type { ConnectionOptions } from "./connection.ts";
+import type { ConnectionOptions } from "./connection_limits.ts";
 import { type CloseInfo, ConnectError, ConnectionClosedError, EbsocketError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";

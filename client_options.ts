@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ConnectionLimits, type ConnectionOptions } from "./connection.ts";
+import { ConnectionLimits, type ConnectionOptions } from "./connection_limits.ts";
 import { BlockDecoder } from "./decoder.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";

@@ -10,6 +10,7 @@
  */
 
 import { type Address, formatAddress, toAddress } from "./address.ts";
+import { ConnectionLimits, type ConnectionOptions } from "./connection_limits.ts";
 import { encodeClose } from "./control.ts";
 import {
   type CloseInfo,
@@ -18,11 +19,9 @@ import {
   type Farewell,
   type FramingError,
 } from "./errors.ts";
-import { type Deadlines, Lifeline } from "./lifeline.ts";
-import { checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
-import { type LineBlock, LineSplitter, type LineSplitterOptions } from "./splitter.ts";
+import { Lifeline } from "./lifeline.ts";
+import { type LineBlock, LineSplitter } from "./splitter.ts";
 import { unwatch, watch } from "./watch.ts";
-import type { PendingTotal } from "./outbound.ts";
 import { Writer } from "./writer.ts";
 
 /** What a connection needs of a socket; `Deno.Conn` has it. */
@@ -49,91 +48,6 @@ export interface ConnectionSink {
   onLines(connection: EbsocketConnection, lines: LineBlock): void;
   /** The connection has ended; this is its last call. */
   onClose(connection: EbsocketConnection, info: CloseInfo): void;
-}
-
-/** Limits of a connection. */
-export interface ConnectionOptions extends LineSplitterOptions {
-  /**
-   * How many bytes may wait for the peer, from 1. A peer that reads so slowly that more would wait
-   * is closed with `slow-consumer`: nats-server's rule, with a bound that suits many clients.
-   *
-   * @default {8_388_608}
-   */
-  readonly maxPendingBytes?: number;
-  /**
-   * For how long a connection that is being closed may take no byte of what is still queued, in
-   * milliseconds, from 1.
-   *
-   * @default {5_000}
-   */
-  readonly drainTimeout?: number;
-  /**
-   * After how long without sending anything an empty line is sent, in milliseconds, from 1, or
-   * `Infinity` for never. It keeps routers on the way from forgetting the connection, and is what
-   * the other side is promised. Proxies commonly give up after 60 s or more.
-   *
-   * @default {25_000}
-   */
-  readonly keepAliveInterval?: number;
-  /**
-   * How much later than it promised a peer may be heard of, in milliseconds, from 1, or `Infinity`.
-   * Then it is closed with `idle-timeout`. A peer that has promised nothing may be silent for ever.
-   *
-   * @default {20_000}
-   */
-  readonly keepAliveTimeout?: number;
-  /**
-   * For how long a peer may take no byte of what waits for it, in milliseconds, from 1, or
-   * `Infinity`. Then it is closed with `idle-timeout`.
-   *
-   * @default {30_000}
-   */
-  readonly writeTimeout?: number;
-  /**
-   * How long a line may take to arrive, in milliseconds, from 1, or `Infinity`. A peer that needs
-   * longer is closed with `idle-timeout`, so that none can hold a part of a line for ever.
-   *
-   * @default {60_000}
-   */
-  readonly lineTimeout?: number;
-}
-
-/** The limits of a connection, all of them, and checked. */
-export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines {
-  readonly maxLineBytes: number;
-  readonly maxPendingBytes: number;
-  readonly drainTimeout: number;
-  readonly keepAliveInterval: number;
-  readonly keepAliveTimeout: number;
-  readonly writeTimeout: number;
-  readonly lineTimeout: number;
-  /** What all connections with these limits count together, if anything. */
-  readonly total: PendingTotal | null;
-
-  /**
-   * Fills in the defaults.
-   *
-   * @throws {RangeError} If a limit is out of its range.
-   */
-  constructor(options: ConnectionOptions, total: PendingTotal | null = null) {
-    this.maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
-    this.maxPendingBytes = checkLimit("maxPendingBytes", options.maxPendingBytes ?? 8_388_608, 1);
-    this.drainTimeout = checkLimit("drainTimeout", options.drainTimeout ?? 5000, 1, MAX_TIMER_MS);
-    this.keepAliveInterval = checkLimit(
-      "keepAliveInterval",
-      options.keepAliveInterval ?? 25_000,
-      1,
-    );
-    this.keepAliveTimeout = checkLimit("keepAliveTimeout", options.keepAliveTimeout ?? 20_000, 1);
-    this.writeTimeout = checkLimit("writeTimeout", options.writeTimeout ?? 30_000, 1);
-    this.lineTimeout = checkLimit("lineTimeout", options.lineTimeout ?? 60_000, 1);
-    this.total = total;
-  }
-
-  /** The limits in `options`: the same object, if it has been checked. */
-  static of(options: ConnectionOptions): ConnectionLimits {
-    return options instanceof ConnectionLimits ? options : new ConnectionLimits(options);
-  }
 }
 
 /**

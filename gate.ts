@@ -6,7 +6,8 @@
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import { ConnectionLimits, type ConnectionSink, type EbsocketConnection } from "./connection.ts";
+import { type ConnectionSink, type EbsocketConnection } from "./connection.ts";
+import { ConnectionLimits } from "./connection_limits.ts";
 import type { ControlLine } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "./foreign.ts";

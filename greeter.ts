@@ -6,7 +6,8 @@
  * @module
  */
 
-import type { ConnectionLimits, EbsocketConnection } from "./connection.ts";
+import type { EbsocketConnection } from "./connection.ts";
+import type { ConnectionLimits } from "./connection_limits.ts";
 import { type ControlLine, decodeClose, encodeClose } from "./control.ts";
 import type { EventFormatError, Farewell } from "./errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "./foreign.ts";

@@ -28,13 +28,17 @@
  *
  * - `event.ts` for what an event is; `codec.ts` to write its JSON, `validate.ts` to check it,
  *   `parse.ts` and `decoder.ts` to read it;
- * - `splitter.ts` for lines, `framing.ts` for streams, `control.ts` for the lines between two
- *   neighbours;
- * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `inbox.ts` for what waits unread,
- *   `inbox_iterator.ts` for `for await` over it;
+ * - `splitter.ts` for lines, `framing.ts` for streams; `control.ts` and `greeting.ts` for the lines
+ *   between two neighbours;
+ * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
+ *   limits, `lifeline.ts` for whether the peer is still there, `watch.ts` for the timer behind that;
+ * - `inbox.ts` for what waits unread, `inbox_iterator.ts` for `for await` over it;
  * - `transport.ts` for how sockets are made, `tls.ts` and `tls_stream.ts` for TLS, `unix.ts` for Unix
  *   sockets;
- * - `server.ts` for accepting, `system.ts` and `client.ts` for the two ends of a conversation;
+ * - `server.ts` for accepting, `admission.ts` for who is admitted, `gate.ts` for who must show a
+ *   token first, `token.ts` for what that is; `greeter.ts` for what a server says to its clients,
+ *   `foreign.ts` for what it says to others, `limiter.ts` for how much a client may send;
+ * - `system.ts` and `client.ts` for the two ends of a conversation;
  * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
@@ -67,12 +71,8 @@ export {
   type TlsClientOptions,
   type Token,
 } from "./client.ts";
-export {
-  type ConnectionOptions,
-  type ConnectionSink,
-  type Duplex,
-  EbsocketConnection,
-} from "./connection.ts";
+export { type ConnectionSink, type Duplex, EbsocketConnection } from "./connection.ts";
+export type { ConnectionOptions } from "./connection_limits.ts";
 export {
   type CloseInfo,
   type CloseReason,

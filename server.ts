@@ -26,7 +26,8 @@ import { type ConnectionListener, listen, type TlsServerOptions } from "./transp
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
 export type { Hello } from "./greeting.ts";
-export type { ConnectionOptions, ConnectionSink, Duplex, Socket } from "./connection.ts";
+export type { ConnectionSink, Duplex, Socket } from "./connection.ts";
+export type { ConnectionOptions } from "./connection_limits.ts";
 export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
 export { ConnectionClosedError, EbsocketError } from "./errors.ts";
 export type { LineBlock, LineSplitterOptions } from "./splitter.ts";

@@ -6,7 +6,8 @@
  */
 
 import { type Address, formatAddress } from "./address.ts";
-import { type ConnectionLimits, type EbsocketConnection, openConnection } from "./connection.ts";
+import { type EbsocketConnection, openConnection } from "./connection.ts";
+import { type ConnectionLimits } from "./connection_limits.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectError } from "./errors.ts";

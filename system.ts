@@ -7,7 +7,8 @@
 
 import type { Address } from "./address.ts";
 import { encodeLine } from "./codec.ts";
-import { ConnectionLimits, EbsocketConnection } from "./connection.ts";
+import { EbsocketConnection } from "./connection.ts";
+import { ConnectionLimits } from "./connection_limits.ts";
 import { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";

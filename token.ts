@@ -1,5 +1,5 @@
 /**
- * Owns where a client gets its token from. Must not know what it is good for.
+ * Owns what a token may be, and where a client gets it from. Must not know what it is good for.
  *
  * @module
  */
@@ -12,10 +12,10 @@ const MAX_TOKEN_BYTES = 1024;
 /** A token, or a function that gives one, and is called at every attempt to connect. */
 export type Token = string | (() => string | Promise<string>);
 
-/** `token` if it can be one, otherwise a `TypeError` or `RangeError` that does not show it. */
+/** The same of a token, or of a function, which is called only when the token is needed. */
 export function checkToken(token: Token): Token {
   if (typeof token === "function") return token;
-  return checkText(token);
+  return checkTokenText(token);
 }
 
 /** The text of a token; rejects if its function does, gives no token, or `signal` is aborted. */
@@ -25,10 +25,11 @@ export async function tokenOf(
 ): Promise<string | undefined> {
   signal.throwIfAborted();
   if (typeof token !== "function") return token;
-  return checkText(await abortable(token(), signal));
+  return checkTokenText(await abortable(token(), signal));
 }
 
-function checkText(token: string): string {
+/** `token` if it can be one, otherwise a `TypeError` or `RangeError` that does not show it. */
+export function checkTokenText(token: string): string {
   if (typeof token !== "string") {
     throw new TypeError(`Invalid token: expected a string, got ${typeof token}`);
   }

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../admission.ts";
-import { ConnectionLimits } from "../connection.ts";
+import { ConnectionLimits } from "../connection_limits.ts";
 import { decodeClose, encodeClose } from "../control.ts";
 import type { CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
