@@ -21,7 +21,7 @@ import type { LineBlock } from "./splitter.ts";
 const MAX_TOTAL_HOLD_MS = 60_000;
 
 /** From when on a reader that takes nothing is not waited for once it begins to lag. */
-const STOOD_STILL_MS = 1000;
+const STOOD_STILL_MS = 750;
 
 /** How often the readers that lag are looked at, in milliseconds. */
 const CHECK_MS = 25;
