@@ -6,13 +6,14 @@
  */
 
 import type { Address } from "./address.ts";
-import { type ConnectionSink, type EbsocketConnection } from "./connection.ts";
+import type { ConnectionSink, EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits, type ConnectionOptions } from "./connection_limits.ts";
 import { encodeClose } from "./control.ts";
 import type { CloseReason } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Hello } from "./greeting.ts";
 import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import type { LineBlock } from "./splitter.ts";
 import { PendingTotal } from "./outbound.ts";
 import { checkTokenText } from "./token.ts";
 import { unwatch, watch, type Watched } from "./watch.ts";
@@ -97,6 +98,7 @@ export class Admission implements Watched {
   readonly shutdownTimeout: number;
 
   readonly #sink: ServerSink;
+  readonly #onFailure: (error: unknown) => void;
   readonly #limits: ConnectionLimits;
   readonly #maxClients: number;
   readonly #maxPerAddress: number;
@@ -119,11 +121,14 @@ export class Admission implements Watched {
   /**
    * Admits peers to `sink`.
    *
+   * Calls `onFailure` with what `sink` throws when nobody else is there to catch it.
+   *
    * @throws {TypeError} If the token is no string.
    * @throws {RangeError} If an option is out of its range.
    */
-  constructor(sink: ServerSink, options: ServeOptions) {
+  constructor(sink: ServerSink, options: ServeOptions, onFailure: (error: unknown) => void) {
     this.#sink = sink;
+    this.#onFailure = onFailure;
     this.#maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
     const perAddress = options.maxClientsPerAddress ?? Infinity;
     this.#maxPerAddress = checkLimit("maxClientsPerAddress", perAddress, 1);
@@ -158,19 +163,28 @@ export class Admission implements Watched {
     const { Gate } = await import("./gate.ts");
     this.#gate = new Gate(this.#token, this.#helloTimeout, this.#limits, {
       onPass: (connection, hello, rest) => {
-        const excess = this.#excess();
-        if (excess) {
-          connection.close("too-many-clients", excess);
-          return this.refused(connection.address, "too-many-clients", excess);
+        // Here, an error of the sink has nobody else to reach.
+        try {
+          this.#pass(connection, hello, rest);
+        } catch (error) {
+          this.#onFailure(error);
         }
-        connection.handOver(this.#members, this.#limits);
-        this.#open(connection);
-        this.#sink.onHello?.(connection, hello);
-        if (rest.bytes.length > 0) this.#sink.onLines(connection, rest);
       },
       onRefuse: ({ address }, reason, detail) => this.refused(address, reason, detail),
       onGone: (connection) => this.#onGone(connection),
     });
+  }
+
+  #pass(connection: EbsocketConnection, hello: Hello, rest: LineBlock): void {
+    const excess = this.#excess();
+    if (excess) {
+      connection.close("too-many-clients", excess);
+      return this.refused(connection.address, "too-many-clients", excess);
+    }
+    connection.handOver(this.#members, this.#limits);
+    this.#open(connection);
+    this.#sink.onHello?.(connection, hello);
+    if (rest.bytes.length > 0) this.#sink.onLines(connection, rest);
   }
 
   /** Admits a peer, lets it wait at the gate, or sends it away. */
@@ -252,11 +266,13 @@ export class Admission implements Watched {
   #shed(): void {
     const most = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes);
     for (const connection of most) {
-      if (this.#total.bytes <= 0.75 * this.#maxTotal) break;
+      const before = this.#total.bytes;
+      if (before <= 0.75 * this.#maxTotal) break;
       const { pendingBytes } = connection;
       connection.shed(
-        `${pendingBytes} of ${this.#total.bytes} bytes were waiting for it, more than for others`,
+        `${pendingBytes} of ${before} bytes were waiting for it, more than for others`,
       );
+      if (this.#total.bytes === before) break; // Others share all of it. The next excess tells.
     }
   }
 

@@ -4,8 +4,8 @@
  *
  * A reader lags from the moment that half of what may wait for it does (`room()` says so) until a
  * quarter does. Meanwhile the lines of a publisher are kept, one block of each, and it is not read
- * from; unless the reader has taken nothing at all for `maxHold` milliseconds, also before it began
- * to lag, or has held others up for {@link MAX_TOTAL_HOLD_MS} since nothing waited for it. From then
+ * from; unless the reader has taken nothing at all for `maxHold` milliseconds, or already for
+ * {@link STOOD_STILL_MS} before it began to lag, or has held others up for {@link MAX_TOTAL_HOLD_MS} since nothing waited for it. From then
  * on its queue may fill up, which closes it with `slow-consumer`.
  *
  * @module

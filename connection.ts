@@ -504,6 +504,7 @@ export class EbsocketConnection {
     this.#splitter = null;
     this.#writer?.stop();
     const unsent = this.#writer?.unsent() ?? { lines: 0, bytes: 0 };
+    this.#writer?.letGo();
     // Where the peer broke off, the reason that it gave before says more than how it did.
     const isTheirs = this.#reason === "eof" || this.#reason === "reset";
     const farewell = isTheirs && this.#announced || { reason: this.#reason, detail: this.#detail };

@@ -6,9 +6,9 @@
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import { type ConnectionSink, type EbsocketConnection } from "./connection.ts";
+import type { ConnectionSink, EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
-import type { ControlLine } from "./control.ts";
+import { type ControlLine, encodeClose } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "./foreign.ts";
 import { decodeHello, type Hello } from "./greeting.ts";
@@ -25,6 +25,9 @@ const MAX_HELLO_BYTES = 4096;
  * has waited longest is sent away.
  */
 const MAX_WAITING = 1000;
+
+/** How many may be told at the same time; in a flood, the others are hung up on. */
+const MAX_LEAVING = 256;
 
 /** The most that one look adds to a peer's waiting, in milliseconds; more was our own standstill. */
 const MAX_STEP_MS = 250;
@@ -50,6 +53,8 @@ export class Gate implements ConnectionSink, Watched {
   readonly #limits: ConnectionLimits;
   readonly #keeper: Doorkeeper;
   readonly #validator = new LineValidator();
+  /** Those who are being told why they may not come in. */
+  readonly #leaving = new Set<EbsocketConnection>();
   /** Those who wait, and for how long each has, in milliseconds. */
   readonly #waiting = new Map<EbsocketConnection, number>();
 
@@ -63,14 +68,14 @@ export class Gate implements ConnectionSink, Watched {
       maxLineBytes: Math.min(limits.maxLineBytes, MAX_HELLO_BYTES),
       maxPendingBytes: 4 * MAX_HELLO_BYTES,
       keepAliveInterval: Infinity,
-    });
+    }, limits.total);
   }
 
   /** Lets a peer wait at the door. */
   start(connection: EbsocketConnection): void {
     if (this.#waiting.size === MAX_WAITING) {
       const [longest] = this.#waiting.keys();
-      this.#refuse(longest!, "too many others came after it");
+      this.#refuse(longest!, "too-many-clients", "too many others came after it");
     }
     this.#waiting.set(connection, 0);
     watch(this);
@@ -83,7 +88,8 @@ export class Gate implements ConnectionSink, Watched {
       const waited = before + Math.min(elapsed, MAX_STEP_MS);
       this.#waiting.set(connection, waited);
       if (waited >= this.#helloTimeout) {
-        this.#refuse(connection, `no hello came within ${this.#helloTimeout} ms`);
+        const detail = `no hello came within ${this.#helloTimeout} ms`;
+        this.#refuse(connection, "unauthorized", detail);
       }
     }
   }
@@ -97,10 +103,8 @@ export class Gate implements ConnectionSink, Watched {
       return this.#keeper.onPass(connection, hello, new LineBlock(bytes.slice(end)));
     }
     const foreign = foreignProtocol(line);
-    if (foreign === "HTTP") return this.#refuse(connection, "an HTTP request", HTTP_ANSWER);
-    if (foreign) return this.#refuse(connection, `this looks like ${foreign}`);
-    if (!hello) return this.#refuse(connection, "the first line must be a hello with a token");
-    this.#refuse(connection, hello.token === undefined ? "no token" : "the token is wrong");
+    const lastWord = foreign === "HTTP" ? HTTP_ANSWER : undefined;
+    this.#refuse(connection, "unauthorized", describe(foreign, hello), lastWord);
   }
 
   onClose(connection: EbsocketConnection, { reason, detail }: CloseInfo): void {
@@ -108,6 +112,7 @@ export class Gate implements ConnectionSink, Watched {
       this.#forget(connection);
       this.#keeper.onRefuse(connection, reason, detail || "it went before it had said hello");
     }
+    this.#leaving.delete(connection);
     this.#keeper.onGone(connection);
   }
 
@@ -125,17 +130,34 @@ export class Gate implements ConnectionSink, Watched {
     return token !== undefined && timingSafeEqual(digest(token), this.#token);
   }
 
-  #refuse(connection: EbsocketConnection, detail: string, lastWord?: Uint8Array): void {
+  #refuse(
+    connection: EbsocketConnection,
+    reason: CloseReason,
+    detail: string,
+    lastWord: Uint8Array | null = encodeClose({ reason, detail }),
+  ): void {
     this.#forget(connection);
-    this.#keeper.onRefuse(connection, "unauthorized", detail);
-    if (lastWord) connection.closeWith("unauthorized", detail, lastWord);
-    else connection.close("unauthorized", detail);
+    this.#keeper.onRefuse(connection, reason, detail);
+    if (this.#leaving.size >= MAX_LEAVING) {
+      connection.abort(reason, detail);
+    } else {
+      this.#leaving.add(connection);
+      connection.closeWith(reason, detail, lastWord);
+    }
   }
 
   #forget(connection: EbsocketConnection): void {
     this.#waiting.delete(connection);
     if (this.#waiting.size === 0) unwatch(this);
   }
+}
+
+/** Why a first line does not open the door. */
+function describe(foreign: "HTTP" | "TLS" | null, hello: Hello | null): string {
+  if (foreign === "HTTP") return "an HTTP request";
+  if (foreign) return `this looks like ${foreign}`;
+  if (!hello) return "the first line must be a hello with a token";
+  return hello.token === undefined ? "no token" : "the token is wrong";
 }
 
 /** All digests have one length, which a comparison in constant time needs. */

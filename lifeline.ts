@@ -7,7 +7,7 @@
 
 /** The deadlines of a connection, in milliseconds. */
 export interface Deadlines {
-  /** After how long without sending anything an empty line is sent. */
+  /** How long at most nothing is sent: an empty line is, half a second before. */
   readonly keepAliveInterval: number;
   /** How much later than it promised the peer may be heard of. */
   readonly keepAliveTimeout: number;
@@ -40,6 +40,9 @@ export type Finding = "fine" | "send" | "silent" | "stuck" | "unfinished";
  * loop), and what the peer has done meanwhile has not been seen yet.
  */
 const MAX_STEP_MS = 250;
+
+/** How much earlier than it is due something is sent, in milliseconds: looks and writes take time. */
+const EARLY_MS = 500;
 
 /** Keeps the times of one connection. */
 export class Lifeline {
@@ -84,6 +87,6 @@ export class Lifeline {
     if (this.#unfinished >= deadlines.lineTimeout) return "unfinished";
     const owes = this.#promised > 0;
     if (owes && this.#silent >= this.#promised + deadlines.keepAliveTimeout) return "silent";
-    return this.#quiet >= deadlines.keepAliveInterval ? "send" : "fine";
+    return this.#quiet + EARLY_MS >= deadlines.keepAliveInterval ? "send" : "fine";
   }
 }

@@ -196,12 +196,9 @@ export class Link<M extends object> implements SessionSink {
   async #connect(delay: number): Promise<Session> {
     const { signal } = this.#trying;
     const retries = this.#retries;
-    const session = retries
+    return retries
       ? await retries.run((attempt, error) => this.#attempt(attempt, error, true), signal, delay)
       : await this.#attempt(1, null, false);
-    if (!signal.aborted) return session;
-    session.connection.abort();
-    throw signal.reason;
   }
 
   async #attempt(
@@ -229,8 +226,13 @@ export class Link<M extends object> implements SessionSink {
     }
   }
 
-  /** Goes on with a new session. */
+  /** Goes on with a new session, unless the link was ended while it was being made. */
   #adopt(session: Session): void {
+    const { signal } = this.#trying;
+    if (signal.aborted) {
+      session.connection.abort();
+      throw signal.reason;
+    }
     const before = this.#session;
     this.#session = session;
     const { address } = session.connection;

@@ -135,6 +135,11 @@ export class OutboundQueue {
     this.#isAbandoned = true;
   }
 
+  /** Lets go of what waits, after {@link abandon}; `bytes` still tells how much it was. */
+  letGo(): void {
+    this.#blocks = [];
+  }
+
   #drop(block: Block): void {
     if (!this.#isAbandoned) block.release();
   }

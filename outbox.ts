@@ -65,11 +65,6 @@ export class Outbox {
     return this.#accepted - this.#waiting.length - this.#ledger.length;
   }
 
-  /** Whether the server says which events it has taken. */
-  get hasAcks(): boolean {
-    return this.#hasAcks;
-  }
-
   // Lines
 
   /** Sends a line, or lets it wait; `false` if the queue refuses it. It must not change any more. */
@@ -172,7 +167,7 @@ export class Outbox {
       if (!this.#fits(connection, line)) break;
       this.#hand(connection, waiting.take());
     }
-    if (waiting.length > 0) this.#watch();
+    if (waiting.length > 0 || this.#flushes.length > 0) this.#watch();
   }
 
   #fits(connection: EbsocketConnection, line: Uint8Array): boolean {

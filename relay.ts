@@ -26,7 +26,7 @@ import { Backpressure } from "./backpressure.ts";
 import type { ControlLine } from "./control.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import { Greeter } from "./greeter.ts";
-import { type EbsocketConnection } from "./connection.ts";
+import type { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { Limiter, type RateOptions } from "./limiter.ts";

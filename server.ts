@@ -116,6 +116,8 @@ export class EbsocketServer {
   readonly #resolveClosed: () => void;
   /** The peers that are being served, if any are. */
   #admission: Admission | null = null;
+  /** What a sink has thrown that closed the server. */
+  #failure: { error: unknown } | null = null;
   #isOpen = true;
   /** The accept under way; the next caller waits for it, since a listener takes one at a time. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -221,7 +223,10 @@ export class EbsocketServer {
    * @throws {RangeError} If an option is out of its range.
    */
   serve(sink: ServerSink, options: ServeOptions = {}): Promise<void> {
-    const admission = new Admission(sink, options);
+    const admission = new Admission(sink, options, (error) => {
+      this.#failure ??= { error };
+      this.close();
+    });
     if (this.#admission) {
       throw new TypeError(`Cannot serve on ${formatAddress(this.address)} twice`);
     }
@@ -240,6 +245,7 @@ export class EbsocketServer {
         const ready = sink.whenReady?.();
         if (ready) await this.#orClosed(ready);
       }
+      if (this.#failure) throw this.#failure.error;
     } finally {
       this.close(); // in case the sink has failed
       const timer = after(admission.shutdownTimeout, () => this.abort());

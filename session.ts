@@ -7,7 +7,7 @@
 
 import { type Address, formatAddress } from "./address.ts";
 import { type EbsocketConnection, openConnection } from "./connection.ts";
-import { type ConnectionLimits } from "./connection_limits.ts";
+import type { ConnectionLimits } from "./connection_limits.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectError } from "./errors.ts";
@@ -135,11 +135,14 @@ export class Session {
     const timer = setTimeout(this.#answered.resolve, patience);
     try {
       const keepAliveMs = limits.keepAliveInterval;
-      this.connection.send(encodeHello({
-        ...(token !== undefined && { token }),
-        ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
-        ack: wantsAcks,
-      }));
+      this.connection.send(
+        encodeHello({
+          ...(token !== undefined && { token }),
+          ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
+          ack: wantsAcks,
+        }),
+        0,
+      );
       await abortable(this.#answered.promise, signal);
       this.#checkAnswer(address, token !== undefined, patience);
     } catch (error) {

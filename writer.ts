@@ -130,6 +130,11 @@ export class Writer<Owner> {
     this.#releaseWaiters();
   }
 
+  /** Lets go of what was not written, after {@link stop}: `unsent()` must have been asked before. */
+  letGo(): void {
+    this.#queue.letGo();
+  }
+
   /**
    * A promise that resolves when a quarter of the bound or less waits, or the writer has stopped;
    * `null` while less than half of it waits.
@@ -171,6 +176,7 @@ export class Writer<Owner> {
         this.#underWay = batch.length;
         const written = await this.#target.write(batch);
         this.#underWay = 0;
+        if (this.#stopped) break;
         this.#queue.consume(written);
         this.#bytesWritten += written;
         if (this.#room || this.#flushes) this.#releaseWaiters();

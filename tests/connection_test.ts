@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { type ConnectionSink, EbsocketConnection, openConnection } from "../connection.ts";
-import { type ConnectionOptions } from "../connection_limits.ts";
+import type { ConnectionOptions } from "../connection_limits.ts";
 import { type CloseInfo, ConnectionClosedError } from "../errors.ts";
 import { FakeDuplex } from "./support/duplex.ts";
 import { until } from "./support/waiting.ts";

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import type { Address } from "../address.ts";
 import { EbsocketServer } from "../server.ts";
@@ -156,4 +157,29 @@ Deno.test("Relay refuses a token that cannot be one", async () => {
   );
   assertThrows(() => new Relay(server, { token: "é".repeat(513) }), RangeError, "got 1026");
   assertThrows(() => new Relay(server, { token: 7 as unknown as string }), TypeError, "got number");
+});
+
+Deno.test("Gate hands on a connection to which time passes no faster than to others", async () => {
+  await using set = await setUp({ keepAliveTimeout: 1 });
+  await using client = await Peer.connect(set.relay.server.address);
+  const begun = performance.now();
+  await client.send(HELLO.replace("}", ',"keep_alive_ms":2000}'));
+  const last = (await client.lines()).at(-1)!;
+  assertEquals(JSON.parse(last).reason, "idle-timeout");
+  assertEquals(performance.now() - begun >= 1900, true);
+});
+
+Deno.test("Relay is closed by an observer that throws, also when it asks for a token", async () => {
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+    token: TOKEN,
+    observer: {
+      onJoin() {
+        throw new Error("no room");
+      },
+    },
+  });
+  const closed = assertRejects(() => relay.closed, Error, "no room");
+  await using client = await Peer.connect(relay.server.address);
+  await client.send(HELLO);
+  await closed;
 });

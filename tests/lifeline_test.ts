@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { type Deadlines, Lifeline, type Signs } from "../lifeline.ts";
 
 const DEADLINES: Deadlines = {
-  keepAliveInterval: 1000,
+  keepAliveInterval: 1500,
   keepAliveTimeout: 800,
   writeTimeout: 1200,
   lineTimeout: 2000,
