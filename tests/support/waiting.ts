@@ -1,7 +1,9 @@
 /** Owns waiting in tests: for the thing itself, and never for ever. */
 
+import { size } from "./size.ts";
+
 /** How long a test waits for anything, in milliseconds: far longer than it takes. */
-export const PATIENCE = 30_000;
+export const PATIENCE = size(30_000, 90_000);
 
 /** What `promise` resolves to, or an error that says what was waited for instead of a hang. */
 export async function soon<T>(promise: Promise<T>, what: string | (() => string)): Promise<T> {
