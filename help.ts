@@ -18,7 +18,8 @@ Where:
 
 Who may connect:
   --token-file FILE             Only clients that say the token in this file. So does the
-                                environment variable EBSOCKETS_TOKEN
+                                environment variable EBSOCKETS_TOKEN (which Deno shows only with
+                                -A or --allow-env=EBSOCKETS_TOKEN)
   --token TOKEN                 The same, but others on this machine can see it
   --tls-cert FILE               Speak TLS with this certificate (PEM, with its chain)
   --tls-key FILE                Private key of the certificate (PEM)
