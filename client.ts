@@ -166,9 +166,9 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Connects to a server, at an address or at the path of a Unix socket, and waits for its welcome. A server that sends none within 500 ms is taken
-   * as it is, unless it was sent a token. A client that reconnects tries again, until it succeeds or
-   * the timeout is over.
+   * Connects to a server, at an address or at the path of a Unix socket, and waits for its welcome.
+   * A server that sends none within 500 ms is taken as it is, unless it was sent a token. A client
+   * that reconnects tries again, until it succeeds or the timeout is over.
    *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.

@@ -5,8 +5,9 @@
  * @module
  */
 
-import { faultOfToken, type TlsFiles, TOKEN_VARIABLE, type TokenSource } from "./flags.ts";
+import { type TlsFiles, TOKEN_VARIABLE, type TokenSource } from "./flags.ts";
 import { printable } from "./printable.ts";
+import { faultOfToken } from "./token.ts";
 
 /** Something without which the relay must not start. */
 export class StartError extends Error {}

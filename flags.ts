@@ -7,6 +7,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { MAX_TIMER_MS } from "./limits.ts";
 import { quote } from "./printable.ts";
+import { faultOfToken } from "./token.ts";
 import type { RelayOptions } from "./relay.ts";
 
 /** How the log is written. */
@@ -39,9 +40,6 @@ export class UsageError extends Error {}
 
 /** The environment variable that may hold the token. */
 export const TOKEN_VARIABLE = "EBSOCKETS_TOKEN";
-
-/** The longest token, in bytes. */
-const MAX_TOKEN_BYTES = 1024;
 
 const LOG_FORMATS: readonly string[] = ["text", "json", "quiet"] satisfies LogFormat[];
 
@@ -147,14 +145,6 @@ function toTokenSource(values: Values, environmentToken: string | undefined): To
     if (fault) throw new UsageError(`${from} must have ${fault}`);
   }
   return source;
-}
-
-/** What is wrong with a token, if something is. Does not say the token. */
-export function faultOfToken(token: string): string | null {
-  const { length } = new TextEncoder().encode(token);
-  return length >= 1 && length <= MAX_TOKEN_BYTES
-    ? null
-    : `from 1 to ${MAX_TOKEN_BYTES} bytes, not ${length}`;
 }
 
 function toTlsFiles(values: Values): TlsFiles | null {

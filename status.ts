@@ -13,8 +13,9 @@ import { InboxIterator } from "./inbox_iterator.ts";
 
 /**
  * What happens to the connection of a client, in the order in which it happens: `connecting` before
- * every attempt; `connected` when the first connection has been made, or nothing if `connectTo()` fails; after that `disconnected` and `reconnected` in
- * turns, with a `connecting` for every attempt between them; `closed` once, at the end for good.
+ * every attempt; `connected` when the first connection has been made, or nothing if `connectTo()`
+ * fails; after that `disconnected` and `reconnected` in turns, with a `connecting` for every attempt
+ * between them; `closed` once, at the end for good.
  *
  * Each event that may have been lost is in one `unconfirmed`, and each that was certainly not sent is
  * in `unsent`, or among the `dropped`.

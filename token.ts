@@ -33,11 +33,15 @@ export function checkTokenText(token: string): string {
   if (typeof token !== "string") {
     throw new TypeError(`Invalid token: expected a string, got ${typeof token}`);
   }
-  const { length } = new TextEncoder().encode(token);
-  if (length === 0 || length > MAX_TOKEN_BYTES) {
-    throw new RangeError(
-      `Invalid token: expected 1 to ${MAX_TOKEN_BYTES} bytes, got ${length}`,
-    );
-  }
+  const fault = faultOfToken(token);
+  if (fault) throw new RangeError(`Invalid token: it must have ${fault}`);
   return token;
+}
+
+/** What is wrong with a token, if something is. Does not say the token. */
+export function faultOfToken(token: string): string | null {
+  const { length } = new TextEncoder().encode(token);
+  return length >= 1 && length <= MAX_TOKEN_BYTES
+    ? null
+    : `from 1 to ${MAX_TOKEN_BYTES} bytes, not ${length}`;
 }

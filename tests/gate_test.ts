@@ -153,9 +153,9 @@ Deno.test("Relay refuses a token that cannot be one", async () => {
   assertThrows(
     () => new Relay(server, { token: "" }),
     RangeError,
-    "expected 1 to 1024 bytes, got 0",
+    "it must have from 1 to 1024 bytes, not 0",
   );
-  assertThrows(() => new Relay(server, { token: "é".repeat(513) }), RangeError, "got 1026");
+  assertThrows(() => new Relay(server, { token: "é".repeat(513) }), RangeError, "not 1026");
   assertThrows(() => new Relay(server, { token: 7 as unknown as string }), TypeError, "got number");
 });
 

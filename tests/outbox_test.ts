@@ -153,3 +153,12 @@ Deno.test("Outbox does not believe acknowledgements of what was not sent", async
   assertEquals(end(outbox, connection), ["b\n", ""]);
   outbox.onAck(5); // nothing is there any more
 });
+
+Deno.test("Outbox.flush() without a connection resolves by way of one that acknowledges nothing", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  offer(outbox, "ab");
+  const flushed = outbox.flush();
+  const { connection } = connect(outbox, false);
+  await soon(flushed, "the flush");
+  assertEquals(end(outbox, connection), ["", ""]);
+});

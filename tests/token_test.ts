@@ -10,7 +10,7 @@ Deno.test("checkToken() refuses what cannot be one, and does not show it", () =>
   assertEquals(checkToken("x"), "x");
   assertEquals(checkToken("é".repeat(512)).length, 512);
   for (const token of ["", "é".repeat(513)]) {
-    assertThrows(() => checkToken(token), RangeError, "expected 1 to 1024 bytes, got");
+    assertThrows(() => checkToken(token), RangeError, "it must have from 1 to 1024 bytes, not");
   }
   const error = assertThrows(() => checkToken(4242 as unknown as string), TypeError) as TypeError;
   assertEquals(error.message, "Invalid token: expected a string, got number");
