@@ -11,14 +11,14 @@ import type { EbsocketEvent, OpenAttributes } from "./event.ts";
 
 /** Checks events by definitions. Where there are none, every event fits. */
 export class EventChecker {
-  readonly #definitions: EventDefinitions | undefined;
+  readonly #definitions: EventDefinitions<object> | undefined;
 
   /**
    * Makes a checker.
    *
    * @throws {TypeError} If `definitions` are none.
    */
-  constructor(definitions: EventDefinitions | undefined) {
+  constructor(definitions: EventDefinitions<object> | undefined) {
     if (definitions !== undefined && !isDefinitions(definitions)) {
       throw new TypeError(
         `Invalid events: expected what defineEvents() gives, got ${Deno.inspect(definitions)}`,
@@ -62,7 +62,7 @@ export class EventChecker {
  * Whether `value` are definitions. They may come from another copy of this library, so it looks at
  * what they can do, not at what made them.
  */
-export function isDefinitions(value: unknown): value is EventDefinitions {
+export function isDefinitions(value: unknown): value is EventDefinitions<object> {
   if (typeof value !== "object" || value === null) return false;
   return "names" in value && Array.isArray(value.names) &&
     "check" in value && typeof value.check === "function";

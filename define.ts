@@ -25,6 +25,7 @@
  */
 
 import { checkName } from "./codec.ts";
+import type { OpenEvents } from "./event.ts";
 import { printable, quote } from "./printable.ts";
 import {
   type SchemaInput,
@@ -54,7 +55,7 @@ export type EventSchemas = Readonly<Record<string, StandardSchema<unknown, objec
  * @typeParam Sendable The event map of what is sent: what the validators take.
  */
 export interface EventDefinitions<
-  Received extends object = object,
+  Received extends object = OpenEvents,
   Sendable extends object = Received,
 > {
   /** The names of the events, in the order in which they were defined. */
@@ -89,10 +90,14 @@ export type CheckedAttributes =
  * console.log(received.join.name.length, sendable.join.name?.length);
  * ```
  */
-export type ReceivedEvents<D extends EventDefinitions> = NonNullable<D["types"]>["received"];
+export type ReceivedEvents<D extends EventDefinitions<object>> = NonNullable<
+  D["types"]
+>["received"];
 
 /** The event map of what can be sent by the definitions `D`, as in {@link ReceivedEvents}. */
-export type SendableEvents<D extends EventDefinitions> = NonNullable<D["types"]>["sendable"];
+export type SendableEvents<D extends EventDefinitions<object>> = NonNullable<
+  D["types"]
+>["sendable"];
 
 /**
  * Defines the events of a program: for each name a schema of the attributes, by any library that has
