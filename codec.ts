@@ -61,6 +61,18 @@ function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value);
 }
 
+/** What the line of an event says beside its name and attributes. */
+export interface Envelope {
+  /** What answers to it are to call it: it is a request. */
+  readonly id?: string;
+  /** The client that is to get it, alone. */
+  readonly to?: string;
+  /** The `id` of the request that it answers. */
+  readonly reply_to?: string;
+  /** What a receipt for it is to be called. */
+  readonly ack?: string;
+}
+
 /** The line of an event, without its newline, as text. */
 export function encodeText(name: string, attributes: object): string {
   return escapeSeparators(toJson(name, attributes));
@@ -72,7 +84,7 @@ export function encodeJson(value: unknown): string {
 }
 
 /** The JSON of an event, with separators as they are. */
-function toJson(name: string, attributes: object): string {
+function toJson(name: string, attributes: object, envelope?: Envelope): string {
   checkName(name);
   // The copy has no getter that could give something else once it has been checked, and no
   // prototype with a toJSON() that could turn the attributes into something else.
@@ -81,7 +93,7 @@ function toJson(name: string, attributes: object): string {
     const reason = whyNotJson(copy[key], []);
     if (reason) throw new TypeError(`Cannot encode attribute ${quote(key)}: ${reason}`);
   }
-  return JSON.stringify({ event: name, __dict__: copy });
+  return JSON.stringify({ event: name, __dict__: copy, ...envelope });
 }
 
 function escapeSeparators(json: string): string {
@@ -99,8 +111,9 @@ export function encodeLine(
   name: string,
   attributes: object,
   maxLineBytes = Infinity,
+  envelope?: Envelope,
 ): Uint8Array<ArrayBuffer> {
-  const line = encoder.encode(`${encodeText(name, attributes)}\n`);
+  const line = encoder.encode(`${escapeSeparators(toJson(name, attributes, envelope))}\n`);
   checkLength(name, line.length - 1, maxLineBytes);
   return line;
 }
@@ -116,8 +129,13 @@ export class LineEncoder {
   #used = 0;
 
   /** What {@link encodeLine} gives. The next call overwrites it, unless it is {@link keep}t. */
-  encode(name: string, attributes: object, maxLineBytes: number): Uint8Array<ArrayBuffer> {
-    const json = toJson(name, attributes);
+  encode(
+    name: string,
+    attributes: object,
+    maxLineBytes: number,
+    envelope?: Envelope,
+  ): Uint8Array<ArrayBuffer> {
+    const json = toJson(name, attributes, envelope);
     let line = this.#write(json);
     // To look for separators takes longer than to encode, and ASCII has none.
     const isAscii = line.length === json.length + 1;

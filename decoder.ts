@@ -7,7 +7,7 @@
 
 import type { ControlLine } from "./control.ts";
 import type { EventFormatError } from "./errors.ts";
-import { EbsocketEvent, type OpenAttributes } from "./event.ts";
+import { type EbsocketEvent, toEvent } from "./event.ts";
 import { parseLines } from "./parse.ts";
 import { type LineKind, LineValidator } from "./validate.ts";
 
@@ -63,9 +63,4 @@ export class BlockDecoder {
 
 function isNotEmpty(line: string): boolean {
   return line !== "" && line !== "\r";
-}
-
-/** The event that a line of the right shape is. */
-function toEvent({ event, __dict__ }: Record<string, unknown>): EbsocketEvent {
-  return new EbsocketEvent(event as string, __dict__ as OpenAttributes);
 }

@@ -159,3 +159,45 @@ export class ConnectionClosedError extends EbsocketError {
     super("connection-closed", message);
   }
 }
+
+/**
+ * A request that nobody was there to hear: the relay has said so, or it would have been a time-out.
+ *
+ * @example Do without the answer
+ * ```ts
+ * import { EbsocketClient, EbsocketEvent, NoRespondersError } from "@ebsockets/relay";
+ * import { EbsocketServer } from "@ebsockets/relay/server";
+ * import { Relay } from "@ebsockets/relay/relay";
+ *
+ * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+ * await using client = new EbsocketClient();
+ * await client.connectTo(relay.server.address);
+ * try {
+ *   await client.request(new EbsocketEvent("time.now"));
+ * } catch (error) {
+ *   if (!(error instanceof NoRespondersError)) throw error;
+ *   console.log("Nobody knows the time");
+ * }
+ * ```
+ */
+export class NoRespondersError extends EbsocketError {
+  /** Makes an error with the code `no-responders`. */
+  constructor(message: string) {
+    super("no-responders", message);
+  }
+}
+
+/** No answer has come in time, of a client or of the relay. */
+export class RequestTimeoutError extends EbsocketError {
+  /** Makes an error with the code `timeout`. */
+  constructor(message: string) {
+    super("timeout", message);
+  }
+}
+
+/**
+ * The relay has refused what it was asked. The code is the reason that it gave: `bad-pattern`,
+ * `bad-request`, `too-many-subscriptions`, `too-long`, `bad-attributes`, `not-allowed`, or one that is
+ * not known yet.
+ */
+export class EventRefusedError extends EbsocketError {}

@@ -71,6 +71,20 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
   __dict__: A;
   /** The connection on which a system received the event, otherwise `null`. Never sent. */
   fromConnection: object | null = null;
+  /**
+   * What an answer to the event says that it answers; `null` unless somebody waits for one. Like all
+   * that follows it is set on receipt, and never sent again with the event.
+   */
+  id: string | null = null;
+  /**
+   * The client that has sent the event, such as `c3`, by the word of the relay; `null` where nobody
+   * said so. A relay says it of requests and of events that were sent to one client alone.
+   */
+  from: string | null = null;
+  /** The `id` of the request that the event answers, or `null`. */
+  replyTo: string | null = null;
+  /** Which of the events on its connection it is, from 1, where these are numbered; or `null`. */
+  seq: number | null = null;
 
   /**
    * Makes an event. The attributes are copied, one level deep.
@@ -115,8 +129,7 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
     if (kind !== "event") {
       throw new EventFormatError("bad-event", `Cannot decode line: expected an event, got ${kind}`);
     }
-    const { event, __dict__ } = parseLine(decoder.decode(bytes), validator.hasEscapedKey);
-    return new EbsocketEvent(event as string, __dict__ as OpenAttributes);
+    return toEvent(parseLine(decoder.decode(bytes), validator.hasEscapedKey));
   }
 
   /**
@@ -168,6 +181,17 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
   [Symbol.for("Deno.customInspect")](): string {
     return this.toString();
   }
+}
+
+/** The event that a line of the right shape is. */
+export function toEvent(line: Record<string, unknown>): EbsocketEvent {
+  const event = new EbsocketEvent(line.event as string, line.__dict__ as OpenAttributes);
+  const { id, from, reply_to: replyTo, seq } = line;
+  if (typeof id === "string") event.id = id;
+  if (typeof from === "string") event.from = from;
+  if (typeof replyTo === "string") event.replyTo = replyTo;
+  if (typeof seq === "number") event.seq = seq;
+  return event;
 }
 
 function showValue(value: unknown): string {

@@ -14,6 +14,7 @@ import { foreignProtocol, HTTP_ANSWER } from "./foreign.ts";
 import { decodeHello, encodeAck, encodeWelcome, type Hello, type Welcome } from "./greeting.ts";
 import type { RateOptions } from "./limiter.ts";
 import { MAX_QUOTE } from "./printable.ts";
+import type { Feature } from "./routing.ts";
 
 /** Talks to the clients of one server. */
 export class Greeter {
@@ -22,11 +23,15 @@ export class Greeter {
   /** The clients that want to know what has been taken. */
   readonly #curious = new WeakSet<EbsocketConnection>();
 
-  /** Makes one that tells its clients of the limits to which they are held. */
+  /**
+   * Makes one that tells its clients of the limits to which they are held, and of what the server can
+   * do beyond passing events on.
+   */
   constructor(
     { maxLineBytes, maxPendingBytes, keepAliveInterval }: ConnectionLimits,
     { maxDepth }: { readonly maxDepth: number },
     { maxEventsPerSecond, maxBytesPerSecond }: Required<RateOptions>,
+    features: readonly Feature[] = [],
   ) {
     const limits = {
       maxLineBytes,
@@ -35,7 +40,7 @@ export class Greeter {
       maxEventsPerSecond,
       maxBytesPerSecond,
     };
-    this.#terms = { keepAliveMs: keepAliveInterval, limits };
+    this.#terms = { keepAliveMs: keepAliveInterval, features, limits };
   }
 
   /** Takes note of what a client says to us alone. What is not known is ignored. */

@@ -8,6 +8,7 @@
 
 import { encodeJson } from "./codec.ts";
 import type { ControlLine } from "./control.ts";
+import type { Feature } from "./routing.ts";
 
 /** The version of the protocol that is spoken here. */
 const VERSION = 1;
@@ -23,6 +24,8 @@ export interface Hello {
   readonly keepAliveMs?: number;
   /** Whether it wants to be told which of its events have been taken. */
   readonly ack: boolean;
+  /** Whether it wants the events that it gets to be numbered. */
+  readonly sequence?: boolean;
 }
 
 /** What a server says of itself, and of what it demands. */
@@ -33,6 +36,8 @@ export interface Welcome {
   readonly keepAliveMs?: number;
   /** Whether it will send `ack` lines. */
   readonly ack: boolean;
+  /** What it can do beyond passing events on. */
+  readonly features: readonly Feature[];
   /** The limits in force; those that a client needs to know to keep them. */
   readonly limits: WelcomeLimits;
 }
@@ -51,16 +56,20 @@ export interface WelcomeLimits {
   readonly maxBytesPerSecond?: number;
 }
 
+/** The features that are known here. */
+const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats"];
+
 const encoder = new TextEncoder();
 
 /** The first line of a client. */
-export function encodeHello({ token, keepAliveMs, ack }: Hello): Uint8Array {
+export function encodeHello({ token, keepAliveMs, ack, sequence }: Hello): Uint8Array {
   return encode({
     control: "hello",
     version: VERSION,
     token,
     keep_alive_ms: finite(keepAliveMs),
     ack: ack || undefined,
+    sequence: sequence || undefined,
   });
 }
 
@@ -72,17 +81,19 @@ export function decodeHello(line: ControlLine): Hello | null {
     ...(typeof token === "string" && { token }),
     ...keepAliveOf(line),
     ack: line.ack === true,
+    ...(line.sequence === true && { sequence: true }),
   };
 }
 
 /** The answer to a `hello`. */
-export function encodeWelcome({ id, keepAliveMs, ack, limits }: Welcome): Uint8Array {
+export function encodeWelcome({ id, keepAliveMs, ack, features, limits }: Welcome): Uint8Array {
   return encode({
     control: "welcome",
     version: VERSION,
     id,
     keep_alive_ms: finite(keepAliveMs),
     ack: ack || undefined,
+    features: features.length > 0 ? features : undefined,
     limits: {
       max_line_bytes: finite(limits.maxLineBytes),
       max_depth: finite(limits.maxDepth),
@@ -106,6 +117,9 @@ export function decodeWelcome(line: ControlLine): Welcome | null {
     id: typeof line.id === "string" ? line.id.slice(0, 64) : "",
     ...keepAliveOf(line),
     ack: line.ack === true,
+    features: Array.isArray(line.features)
+      ? FEATURES.filter((name) => (line.features as unknown[]).includes(name))
+      : [],
     limits: {
       ...member("maxLineBytes", limits.max_line_bytes),
       ...member("maxDepth", limits.max_depth),

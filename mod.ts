@@ -27,7 +27,7 @@
  * To change something, open:
  *
  * - `event.ts` for what an event is; `codec.ts` to write its JSON, `validate.ts` to check it,
- *   `parse.ts` and `decoder.ts` to read it;
+ *   `parse.ts` and `decoder.ts` to read it, `envelope.ts` for what else its line says;
  * - `splitter.ts` for lines, `framing.ts` for streams; `control.ts` and `greeting.ts` for the lines
  *   between two neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
@@ -42,6 +42,7 @@
  * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
+ * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is;
  * - `cli.ts` for which command runs, and the folder `cli` for the commands: `commands.ts` for which
@@ -82,8 +83,11 @@ export {
   ConnectionClosedError,
   EbsocketError,
   EventFormatError,
+  EventRefusedError,
   type Farewell,
   FramingError,
+  NoRespondersError,
+  RequestTimeoutError,
 } from "./errors.ts";
 export {
   EbsocketEvent,

@@ -70,12 +70,44 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const LITERALS = ["true", "false", "null"].map((word) => encoder.encode(word));
 
 /** The keys that mean something at the top level of a line; each may stand there once. */
-const PROTOCOL_KEYS = ["event", "control", "__dict__", "id", "reply_to", "from", "to", "seq"];
+const PROTOCOL_KEYS = [
+  "event",
+  "control",
+  "__dict__",
+  "id",
+  "reply_to",
+  "from",
+  "to",
+  "seq",
+  "ack",
+];
 const PROTOCOL_KEY_BYTES = PROTOCOL_KEYS.map((key) => encoder.encode(key));
 const NO_KEY = -1;
 const EVENT = 0;
 const CONTROL = 1;
 const DICT = 2;
+
+/** The keys of the envelope: what a line says of itself beside its name and attributes. */
+export const ID = 3;
+export const REPLY_TO = 4;
+export const FROM = 5;
+export const TO = 6;
+export const SEQ = 7;
+export const ACK = 8;
+
+/** Any of the keys in the envelope. */
+export type EnvelopeKey =
+  | typeof ID
+  | typeof REPLY_TO
+  | typeof FROM
+  | typeof TO
+  | typeof SEQ
+  | typeof ACK;
+
+/** The bits of those that must be strings as long as a name; the relay writes the others. */
+const STRINGS = 1 << ID | 1 << REPLY_TO | 1 << TO | 1 << ACK;
+
+const ENVELOPE = STRINGS | 1 << FROM | 1 << SEQ;
 
 /** The only protocol key that begins with a byte: no two begin alike. */
 const KEY_BY_FIRST_BYTE = new Int8Array(256).fill(NO_KEY);
@@ -94,6 +126,12 @@ export class LineValidator {
   /** Whether some key of the line checked last is spelled with a backslash. */
   hasEscapedKey = false;
 
+  /** Where the name of the event checked last begins and ends, without its quotes. */
+  nameStart = 0;
+  nameEnd = 0;
+  /** Whether that name is spelled with a backslash. */
+  hasEscapedName = false;
+
   /** How deep a line may nest. */
   readonly maxDepth: number;
   /** For each open bracket, what closes the one around it; 0 for the outermost. */
@@ -109,13 +147,25 @@ export class LineValidator {
   #headLength = 0;
   /** What `#seen` is at its end. */
   #headSeen = 0;
+  /** Where the name is in the head, counted from its start. */
+  #headNameStart = 0;
+  #headNameEnd = 0;
+  #headNameEscaped = false;
+  readonly #headKeys = new Int32Array(PROTOCOL_KEYS.length);
+  readonly #headValues = new Int32Array(PROTOCOL_KEYS.length);
 
   #start = 0;
   /** Bit k is set once protocol key k has been seen. */
   #seen = 0;
+  /** Where each key that has been seen begins, with its quote, counted from the start of the line. */
+  readonly #keys = new Int32Array(PROTOCOL_KEYS.length);
+  /** Where the value of each begins. */
+  readonly #values = new Int32Array(PROTOCOL_KEYS.length);
   /** Whether the string read last has a backslash. */
   #escaped = false;
   #shapeFault = "";
+  /** What is wrong with the envelope, if the line turns out to be an event. */
+  #envelopeFault = "";
 
   #faultCode: EventFormatError["code"] = "bad-json";
   #faultText = "";
@@ -128,6 +178,26 @@ export class LineValidator {
   /** What was wrong with the line that was `invalid`. */
   get fault(): EventFormatError {
     return new EventFormatError(this.#faultCode, `Cannot decode line: ${this.#faultText}`);
+  }
+
+  /** Whether the line checked last has any key of the envelope. */
+  get hasEnvelope(): boolean {
+    return (this.#seen & ENVELOPE) !== 0;
+  }
+
+  /** Whether the line checked last has this key. */
+  has(key: EnvelopeKey): boolean {
+    return (this.#seen & 1 << key) !== 0;
+  }
+
+  /** Where this key of the line checked last begins, with its quote; it must have it. */
+  keyAt(key: EnvelopeKey): number {
+    return this.#start + this.#keys[key]!;
+  }
+
+  /** Where its value begins. */
+  valueAt(key: EnvelopeKey): number {
+    return this.#start + this.#values[key]!;
   }
 
   /** Takes the block whose lines are to be checked. It must not change until the next one. */
@@ -144,6 +214,7 @@ export class LineValidator {
     this.#start = start;
     this.#seen = 0;
     this.#shapeFault = "";
+    this.#envelopeFault = "";
     this.hasEscapedKey = false;
 
     const empty = bytes[start] === CR ? start + 1 : start;
@@ -154,7 +225,7 @@ export class LineValidator {
 
     let i: number;
     if (this.#repeatsHead(start)) {
-      this.#seen = this.#headSeen;
+      this.#recall(start);
       i = this.#scan(bytes, skipSpace(bytes, start + this.#headLength), 2);
     } else {
       i = skipSpace(bytes, start);
@@ -177,9 +248,10 @@ export class LineValidator {
   #kind(): LineKind {
     const isEvent = (this.#seen & 1 << EVENT) !== 0;
     const isControl = (this.#seen & 1 << CONTROL) !== 0;
-    if (this.#shapeFault === "" && isEvent !== isControl) return isEvent ? "event" : "control";
+    const fault = this.#shapeFault || (isEvent ? this.#envelopeFault : "");
+    if (fault === "" && isEvent !== isControl) return isEvent ? "event" : "control";
     this.#faultCode = "bad-event";
-    this.#faultText = this.#shapeFault ||
+    this.#faultText = fault ||
       (isEvent ? '"event" and "control" on one line' : 'neither "event" nor "control" is there');
     return "invalid";
   }
@@ -190,10 +262,27 @@ export class LineValidator {
    * line of a block that has an attribute is the one that is remembered.
    */
   #remember(i: number): void {
-    if (this.#shapeFault !== "" || this.hasEscapedKey) return;
+    if (this.#shapeFault !== "" || this.#envelopeFault !== "" || this.hasEscapedKey) return;
     this.#headStart = this.#start;
     this.#headLength = i - this.#start;
     this.#headSeen = this.#seen;
+    this.#headNameStart = this.nameStart - this.#start;
+    this.#headNameEnd = this.nameEnd - this.#start;
+    this.#headNameEscaped = this.hasEscapedName;
+    if ((this.#seen & ENVELOPE) === 0) return;
+    this.#headKeys.set(this.#keys);
+    this.#headValues.set(this.#values);
+  }
+
+  /** Notes what is known of a line at `start` that begins with the head. */
+  #recall(start: number): void {
+    this.#seen = this.#headSeen;
+    this.nameStart = start + this.#headNameStart;
+    this.nameEnd = start + this.#headNameEnd;
+    this.hasEscapedName = this.#headNameEscaped;
+    if ((this.#seen & ENVELOPE) === 0) return;
+    this.#keys.set(this.#headKeys);
+    this.#values.set(this.#headValues);
   }
 
   /** Whether the line at `start` begins with the head. */
@@ -260,9 +349,7 @@ export class LineValidator {
           else if (level === 2 && key === DICT && this.#headLength === 0) this.#remember(i);
           continue;
         }
-        if (level === 1 && (key === EVENT || key === CONTROL)) {
-          this.#checkName(key, bytes, start, i - 1);
-        }
+        if (level === 1 && key !== NO_KEY) this.#checkString(key, bytes, start, i - 1);
       } else if (isKey) {
         return this.#fail("a key in double quotes", bytes, i);
       } else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
@@ -316,26 +403,35 @@ export class LineValidator {
     const bit = 1 << key;
     if (this.#seen & bit) this.#shapeFault ||= `"${PROTOCOL_KEYS[key]}" is there twice`;
     this.#seen |= bit;
+    this.#keys[key] = start - 1 - this.#start;
+    this.#values[key] = i - this.#start;
     if (key === DICT) {
-      if (bytes[i] !== OPEN_BRACE) this.#wrongType(key, "an object", bytes, i);
-    } else if (key === EVENT || key === CONTROL) {
-      if (bytes[i] !== QUOTE) this.#wrongType(key, "a string", bytes, i);
+      if (bytes[i] !== OPEN_BRACE) this.#note(key, `an object, found ${kindAt(bytes, i)}`);
+    } else if (key === EVENT || key === CONTROL || (STRINGS & bit) !== 0) {
+      if (bytes[i] !== QUOTE) this.#note(key, `a string, found ${kindAt(bytes, i)}`);
     }
     return key;
   }
 
-  #wrongType(key: number, expected: string, bytes: Uint8Array, i: number): void {
-    this.#shapeFault ||= `"${PROTOCOL_KEYS[key]}" must be ${expected}, found ${kindAt(bytes, i)}`;
+  /** Notes what the value of a protocol key must be and is not. */
+  #note(key: number, expected: string): void {
+    const fault = `"${PROTOCOL_KEYS[key]}" must be ${expected}`;
+    if ((STRINGS & 1 << key) !== 0) this.#envelopeFault ||= fault;
+    else this.#shapeFault ||= fault;
   }
 
-  /** Notes a name of the wrong length; it lies from `start` to `end`, without its quotes. */
-  #checkName(key: number, bytes: Uint8Array, start: number, end: number): void {
+  /** Looks at a string that a protocol key has; it lies from `start` to `end`, without its quotes. */
+  #checkString(key: number, bytes: Uint8Array, start: number, end: number): void {
+    if (key === EVENT) {
+      this.nameStart = start;
+      this.nameEnd = end;
+      this.hasEscapedName = this.#escaped;
+    } else if (key !== CONTROL && (STRINGS & 1 << key) === 0) return;
     const length = this.#escaped
       ? encoder.encode(JSON.parse(decoder.decode(bytes.subarray(start - 1, end + 1)))).length
       : end - start;
     if (length === 0 || length > MAX_NAME_BYTES) {
-      const name = PROTOCOL_KEYS[key];
-      this.#shapeFault ||= `"${name}" must have 1 to ${MAX_NAME_BYTES} bytes, found ${length}`;
+      this.#note(key, `a string of 1 to ${MAX_NAME_BYTES} bytes, found ${length}`);
     }
   }
 

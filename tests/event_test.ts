@@ -283,7 +283,7 @@ Deno.test("EbsocketEvent.fromBytes() decodes a line by the rules of the wire", (
     ['{"event":"a"}', "a", {}],
     ['{"event":"a"}<0d>', "a", {}],
     ['<20>{ "__dict__" : { "b" : [ 1e2 ] } , "event" : "a" }<09>', "a", { b: [100] }],
-    ['{"event":"caf<c3><a9>","id":7,"unknown":null}', "café", {}],
+    ['{"event":"caf<c3><a9>","id":"7","unknown":null}', "café", {}],
     ['{"\\u0065vent":"\\u0061","__dict__":{"b":"\\ud83d\\ude00"}}', "a", { b: "😀" }],
     ['{"event":"a","__dict__":{"b":1,"b":2}}', "a", { b: 2 }],
   ];
@@ -292,6 +292,17 @@ Deno.test("EbsocketEvent.fromBytes() decodes a line by the rules of the wire", (
     assertEquals(event instanceof EbsocketEvent, true);
     assertEquals([event.event, event.__dict__], [name, attributes], line);
   }
+});
+
+Deno.test("EbsocketEvent.fromBytes() reads the envelope, and asBytes() never writes it", () => {
+  const line = '{"seq":3,"from":"c3","event":"a","id":"r1","reply_to":"r0","to":"c7","ack":"e1"}';
+  const event = EbsocketEvent.fromBytes(raw(line));
+  assertEquals([event.id, event.from, event.replyTo, event.seq], ["r1", "c3", "r0", 3]);
+  assertEquals(textOf(event.asBytes()), '{"event":"a","__dict__":{}}');
+  assertEquals(JSON.stringify(event), '{"event":"a","__dict__":{}}');
+
+  const odd = EbsocketEvent.fromBytes(raw('{"event":"a","from":7,"seq":"1"}'));
+  assertEquals([odd.id, odd.from, odd.replyTo, odd.seq], [null, null, null, null]);
 });
 
 Deno.test("EbsocketEvent.fromBytes() refuses what is not one event", () => {

@@ -18,12 +18,13 @@ function parse(bytes: Uint8Array): ControlLine {
   return JSON.parse(textOf(bytes));
 }
 
-const HELLO: Hello = { token: "s3cret\u2028", keepAliveMs: 25_000, ack: true };
+const HELLO: Hello = { token: "s3cret\u2028", keepAliveMs: 25_000, ack: true, sequence: true };
 
 const WELCOME: Welcome = {
   id: "c7",
   keepAliveMs: 25_000,
   ack: true,
+  features: ["subscribe", "stats"],
   limits: {
     maxLineBytes: 1,
     maxDepth: 2,
@@ -44,8 +45,16 @@ Deno.test("encodeHello() writes what decodeHello() reads", () => {
 
 Deno.test("encodeWelcome() writes what decodeWelcome() reads", () => {
   assertEquals(decodeWelcome(parse(encodeWelcome(WELCOME))), WELCOME);
-  const least: Welcome = { id: "c1", ack: false, limits: {} };
+  const least: Welcome = { id: "c1", ack: false, features: [], limits: {} };
   assertEquals(decodeWelcome(parse(encodeWelcome(least))), least);
+});
+
+Deno.test("decodeWelcome() knows the features that it knows, once each", () => {
+  const features = ["later", "stats", "ack", "stats", 7, null];
+  assertEquals(decodeWelcome({ control: "welcome", features })?.features, ["ack", "stats"]);
+  for (const none of ["stats", { 0: "stats" }, null]) {
+    assertEquals(decodeWelcome({ control: "welcome", features: none })?.features, []);
+  }
 });
 
 Deno.test("encodeAck() writes what decodeAck() reads", () => {
@@ -74,7 +83,7 @@ Deno.test("decodeWelcome() leaves out what is of the wrong type", () => {
   for (const value of NO_COUNTS) {
     const line = { control: "welcome", id: value, limits: { max_line_bytes: value } };
     const id = typeof value === "string" ? value : "";
-    assertEquals(decodeWelcome(line), { id, ack: false, limits: {} });
+    assertEquals(decodeWelcome(line), { id, ack: false, features: [], limits: {} });
     assertEquals(decodeWelcome({ control: "welcome", limits: value })?.limits, {});
   }
   assertEquals(decodeWelcome({ control: "welcome", id: "x".repeat(1000) })?.id.length, 64);

@@ -122,7 +122,7 @@ Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
     if (key !== "event" && key !== "control") members.push('"event":"x"');
     return validator.open(utf8(`{${members.join(",")}}\n`)).validate(0) !== "invalid";
   };
-  assertEquals(keys.length, 8);
+  assertEquals(keys.length, 9);
   assertEquals(keys.filter((key) => !isAccepted(key, 1)), []);
   assertEquals(keys.filter((key) => isAccepted(key, 2)), []);
   assertEquals(isAccepted("another", 2), true);
@@ -153,6 +153,12 @@ Deno.test("PROTOCOL.md shows lines in its text that are what it says", () => {
   assertEquals(decodeClose(close), { reason: "bad-json", detail: "…" });
   assertEquals(decodeHello(hello), { token: "s3cret", keepAliveMs: 25_000, ack: true });
   const limits = { maxLineBytes: 1_048_576 };
-  assertEquals(decodeWelcome(welcome), { id: "c7", keepAliveMs: 25_000, ack: true, limits });
+  assertEquals(decodeWelcome(welcome), {
+    id: "c7",
+    keepAliveMs: 25_000,
+    ack: true,
+    features: [],
+    limits,
+  });
   assertEquals(decodeAck(ack), 12);
 });

@@ -4,7 +4,17 @@ import { assertThrows } from "@std/assert/throws";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { EventFormatError } from "../errors.ts";
-import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../validate.ts";
+import {
+  ACK,
+  DEFAULT_MAX_DEPTH,
+  FROM,
+  ID,
+  LineValidator,
+  MAX_NAME_BYTES,
+  REPLY_TO,
+  SEQ,
+  TO,
+} from "../validate.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
 import { fuzzRuns, jsonLine, jsonText, mutate, mutation, randomLine } from "./support/lines.ts";
 import { judge, parseTree, valueOf } from "./support/reference.ts";
@@ -41,7 +51,7 @@ Deno.test("LineValidator.validate() accepts events", () => {
     ['{"event":"a","__dict__":{}}', "event"],
     ['{"__dict__":{"b":[1,{"c":null}]},"event":"a"}', "event"],
     ['{"event":"a","__dict__":{"event":1,"control":2,"__dict__":3}}', "event"],
-    ['{"event":"a","id":1,"reply_to":[],"from":{},"to":null,"seq":"x"}', "event"],
+    ['{"event":"a","id":"1","reply_to":"b","from":{},"to":"c7","seq":"x","ack":"d"}', "event"],
     ['{"event":"a","unknown":1,"unknown":2,"":3,"":4}', "event"],
     ['{"event":"a","__proto__":1,"__proto__":{}}', "event"],
     ['{"Event":1,"EVENT":2,"event ":3,"even":4,"events":5,"event":"a"}', "event"],
@@ -146,7 +156,7 @@ Deno.test("LineValidator.validate() refuses __dict__ when it is no object", () =
 });
 
 Deno.test("LineValidator.validate() refuses each protocol key when it is repeated", () => {
-  const others = ["id", "reply_to", "from", "to", "seq"];
+  const others = ["id", "reply_to", "from", "to", "seq", "ack"];
   checkTable([
     ['{"event":"a","event":"a"}', "bad-event"],
     ['{"event":"a","x":{},"event":"a"}', "bad-event"],
@@ -158,7 +168,63 @@ Deno.test("LineValidator.validate() refuses each protocol key when it is repeate
     ['{"event":"a","__dict__":{},"__dict__":{}}', "bad-event"],
     ['{"event":"a","__dict__":{},"\\u005F_dict__":{}}', "bad-event"],
     ...others.map((key): Table[number] => [`{"event":"a","${key}":1,"${key}":1}`, "bad-event"]),
-    ...others.map((key): Table[number] => [`{"event":"a","${key}":{"${key}":1}}`, "event"]),
+    ...others.map((key): Table[number] => [`{"control":"a","${key}":1,"${key}":1}`, "bad-event"]),
+    ...others.map((key): Table[number] => [`{"control":"a","${key}":{"${key}":1}}`, "control"]),
+  ]);
+});
+
+Deno.test("LineValidator.validate() refuses an envelope of the wrong type in an event alone", () => {
+  const wrong = ["1", "null", "true", "[]", "{}", '""', '"<61*256>"', '"\\u00e9<61*254>"'];
+  const right = ['"a"', '"<61*255>"', '"\\u00e9<61*253>"'];
+  const table = (values: string[], line: (member: string) => string, expected: string): Table =>
+    ["id", "reply_to", "to", "ack"].flatMap((key) =>
+      values.map((value): Table[number] => [line(`"${key}":${value}`), expected])
+    );
+  checkTable(table(wrong, (member) => `{"event":"a",${member}}`, "bad-event"));
+  checkTable(table(wrong, (member) => `{${member},"event":"a"}`, "bad-event"));
+  checkTable(table(wrong, (member) => `{"control":"a",${member}}`, "control"));
+  checkTable(table(right, (member) => `{"event":"a",${member}}`, "event"));
+  checkTable([
+    ['{"event":"a","from":1}', "event"],
+    ['{"event":"a","seq":{}}', "event"],
+    ['{"event":"a","t\\u006f":1}', "bad-event"],
+  ]);
+});
+
+Deno.test("LineValidator tells where the name and the envelope are, also behind a repeated head", () => {
+  const lines = [
+    '{"to":"c1","event":"one","__dict__":{"x":1}}',
+    '{"event":"two","ack":"a2","__dict__":{"x":2},"from":7}',
+    ' {"to":"c1","event":"one","__dict__":{"x":3}}',
+    '{"to":"c1","event":"one","__dict__":{"x":4},"id":"r4"}',
+    '{"__dict__":{"x":5},"seq":5,"event":"fi\\u0076e"}',
+    '{"to":"c1","event":"one","__dict__":{"x":6}}',
+  ];
+  const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(""));
+  const validator = new LineValidator().open(bytes);
+  const text = (start: number, length: number) =>
+    new TextDecoder().decode(bytes.subarray(start, start + length));
+  const keys = { id: ID, reply_to: REPLY_TO, from: FROM, to: TO, seq: SEQ, ack: ACK } as const;
+  const found: string[][] = [];
+  for (let start = 0; start < bytes.length; start = validator.end + 1) {
+    assertEquals(validator.validate(start), "event");
+    const name = text(validator.nameStart, validator.nameEnd - validator.nameStart);
+    const members = Object.entries(keys).filter(([, key]) => validator.has(key)).map(
+      ([word, key]) => {
+        assertEquals(text(validator.keyAt(key), word.length + 2), `"${word}"`);
+        return `${word}=${text(validator.valueAt(key), 1)}${text(validator.valueAt(key) + 1, 2)}`;
+      },
+    );
+    assertEquals(validator.hasEnvelope, members.length > 0);
+    found.push([name, `${validator.hasEscapedName}`, ...members]);
+  }
+  assertEquals(found, [
+    ["one", "false", 'to="c1'],
+    ["two", "false", "from=7}\n", 'ack="a2'],
+    ["one", "false", 'to="c1'],
+    ["one", "false", 'id="r4', 'to="c1'],
+    ["fi\\u0076e", "true", 'seq=5,"'],
+    ["one", "false", 'to="c1'],
   ]);
 });
 

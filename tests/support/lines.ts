@@ -75,7 +75,17 @@ const { json } = fc.letrec<{ json: string; array: string; object: string }>((tie
 /** The text of any JSON value, in all the ways of writing it. */
 export const jsonText: fc.Arbitrary<string> = json;
 
-const PROTOCOL_KEYS = ["event", "__dict__", "control", "id", "reply_to", "from", "to", "seq"];
+const PROTOCOL_KEYS = [
+  "event",
+  "__dict__",
+  "control",
+  "id",
+  "reply_to",
+  "from",
+  "to",
+  "seq",
+  "ack",
+];
 
 /** A key that means something, spelled plainly or with one character escaped. */
 const protocolKey = fc.tuple(fc.constantFrom(...PROTOCOL_KEYS), fc.nat(40)).map(([key, at]) => {

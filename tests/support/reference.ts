@@ -22,7 +22,17 @@ export interface Verdict {
 }
 
 const MAX_DEPTH = 64;
-const PROTOCOL_KEYS = ["event", "__dict__", "control", "id", "reply_to", "from", "to", "seq"];
+const PROTOCOL_KEYS = [
+  "event",
+  "__dict__",
+  "control",
+  "id",
+  "reply_to",
+  "from",
+  "to",
+  "seq",
+  "ack",
+];
 const ESCAPES = new Map([
   ['"', '"'],
   ["\\", "\\"],
@@ -75,10 +85,19 @@ function kindOf(tree: Tree): Verdict | null {
   const control = found.get("control");
   const name = event ?? control;
   if (!name || event && control) return null;
-  if (name.type !== "string") return null;
-  const length = utf8Length(name.value);
-  if (length < 1 || length > 255) return null;
+  if (!isAbsentOrName(name)) return null;
+  if (event && !ENVELOPE_STRINGS.every((key) => isAbsentOrName(found.get(key)))) return null;
   return { kind: event ? "event" : "control", faults: [] };
+}
+
+/** The keys of an event whose values must be as a name is. */
+const ENVELOPE_STRINGS = ["id", "reply_to", "to", "ack"];
+
+function isAbsentOrName(tree: Tree | undefined): boolean {
+  if (!tree) return true;
+  if (tree.type !== "string") return false;
+  const length = utf8Length(tree.value);
+  return length >= 1 && length <= 255;
 }
 
 /** The length of `text` in UTF-8; a lone surrogate counts as U+FFFD, which replaces it. */

@@ -1,0 +1,102 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import {
+  decodeReceipt,
+  decodeRefusal,
+  decodeSubscription,
+  encodeReceipt,
+  encodeRefusal,
+  encodeSubscription,
+} from "../routing.ts";
+
+const decoder = new TextDecoder();
+const text = (line: Uint8Array) => decoder.decode(line);
+const parse = (line: Uint8Array) => JSON.parse(text(line));
+
+Deno.test("encodeSubscription() and decodeSubscription() are each other's inverse", () => {
+  const requests = [
+    { control: "subscribe", events: ["chat.*", "game.>"] },
+    { control: "subscribe", events: [], id: "s1" },
+    { control: "unsubscribe", events: ["a"], queue: "workers", id: "s2" },
+  ] as const;
+  for (const request of requests) {
+    assertEquals(decodeSubscription(parse(encodeSubscription(request))), {
+      ...request,
+      events: [...request.events],
+    });
+  }
+  assertEquals(
+    text(encodeSubscription({ control: "subscribe", events: ["a"], queue: "q", id: "1" })),
+    '{"control":"subscribe","events":["a"],"queue":"q","id":"1"}\n',
+  );
+});
+
+Deno.test("decodeSubscription() says what is wrong, and with which request", () => {
+  const table = [
+    [{ events: "a" }, /"events" must be an array of strings/],
+    [{}, /"events"/],
+    [{ events: ["a", 1] }, /"events"/],
+    [{ events: [], queue: 1 }, /"queue" must be a string of 1 to 255 bytes/],
+    [{ events: [], queue: "" }, /"queue"/],
+    [{ events: [], queue: "é".repeat(128) }, /"queue"/],
+  ] as const;
+  for (const [members, expected] of table) {
+    const refusal = decodeSubscription({ control: "subscribe", id: "s1", ...members });
+    if (!refusal || !("detail" in refusal)) throw new Error("it was not refused");
+    assertEquals([refusal.id, refusal.reason], ["s1", "bad-request"]);
+    assertMatch(refusal.detail, expected);
+  }
+  const nameless = decodeSubscription({ control: "subscribe", events: [], id: 7 });
+  assertEquals(nameless, {
+    reason: "bad-request",
+    detail: '"id" must be a string of 1 to 255 bytes',
+  });
+  assertEquals(decodeSubscription({ control: "hello" }), null);
+});
+
+Deno.test("encodeReceipt() and decodeReceipt() are each other's inverse", () => {
+  for (const receipt of [{ id: "s1" }, { id: "e5", clients: 3 }, { id: "r1", clients: 0 }]) {
+    assertEquals(decodeReceipt(parse(encodeReceipt(receipt))), receipt);
+  }
+  assertEquals(
+    text(encodeReceipt({ id: "r1", clients: 0 })),
+    '{"control":"ack","id":"r1","clients":0}\n',
+  );
+  for (
+    const line of [{ control: "ack", events: 3 }, { control: "ack", id: 3 }, {
+      control: "x",
+      id: "a",
+    }]
+  ) {
+    assertEquals(decodeReceipt(line), null);
+  }
+  for (const clients of [-1, 0.5, "3", null]) {
+    assertEquals(decodeReceipt({ control: "ack", id: "a", clients }), { id: "a" });
+  }
+});
+
+Deno.test("encodeRefusal() and decodeRefusal() are each other's inverse", () => {
+  const refusal = { id: "s1", event: "chat", reason: "bad-attributes", detail: "why" };
+  assertEquals(decodeRefusal(parse(encodeRefusal(refusal))), refusal);
+  const short = { reason: "bad-pattern", detail: "why" };
+  assertEquals(decodeRefusal(parse(encodeRefusal(short))), short);
+  assertEquals(decodeRefusal({ control: "ack" }), null);
+});
+
+Deno.test("decodeRefusal() trusts nothing in the line", () => {
+  const hostile = {
+    control: "error",
+    id: {},
+    event: [],
+    reason: "\x1b[2J",
+    detail: "\x1b" + "x".repeat(9999),
+  };
+  const refusal = decodeRefusal(hostile)!;
+  assertEquals([refusal.id, refusal.event, refusal.reason], [undefined, undefined, "\\u001b[2J"]);
+  assertEquals(refusal.detail.startsWith("\\u001bxxx"), true);
+  assertEquals(refusal.detail.length < 1000, true);
+  assertEquals(decodeRefusal({ control: "error", reason: 1, detail: 2 }), {
+    reason: "unknown",
+    detail: "",
+  });
+});
