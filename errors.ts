@@ -201,3 +201,20 @@ export class RequestTimeoutError extends EbsocketError {
  * not known yet.
  */
 export class EventRefusedError extends EbsocketError {}
+
+/** The attributes of an event do not fit what has been defined for events of its name. */
+export class EventSchemaError extends EbsocketError {
+  /** Which failure this is. */
+  declare readonly code: "bad-attributes";
+  /** The name of the event. */
+  readonly event: string;
+  /** What does not fit, one text for each: `user.tags[2]: Expected a string`. */
+  readonly issues: readonly string[];
+
+  /** Makes a schema error with the code `bad-attributes`. */
+  constructor(message: string, event: string, issues: readonly string[]) {
+    super("bad-attributes", message);
+    this.event = event;
+    this.issues = issues;
+  }
+}

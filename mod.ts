@@ -28,6 +28,8 @@
  *
  * - `event.ts` for what an event is; `codec.ts` to write its JSON, `validate.ts` to check it,
  *   `parse.ts` and `decoder.ts` to read it, `envelope.ts` for what else its line says;
+ * - `define.ts` for schemas of events, `standard_schema.ts` for the validators of others behind them,
+ *   `checker.ts` for who is told what does not fit;
  * - `splitter.ts` for lines, `framing.ts` for streams; `control.ts` and `greeting.ts` for the lines
  *   between two neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
@@ -76,6 +78,20 @@ export {
 export { type ConnectionSink, type Duplex, EbsocketConnection } from "./connection.ts";
 export type { ConnectionOptions } from "./connection_limits.ts";
 export {
+  type CheckedAttributes,
+  defineEvents,
+  type EventDefinitions,
+  type EventSchemas,
+  type ReceivedEvents,
+  type SchemaInput,
+  type SchemaOutput,
+  type SendableEvents,
+  type StandardSchema,
+  type StandardSchemaIssue,
+  type StandardSchemaProps,
+  type StandardSchemaResult,
+} from "./define.ts";
+export {
   type CloseInfo,
   type CloseReason,
   ConnectError,
@@ -84,6 +100,7 @@ export {
   EbsocketError,
   EventFormatError,
   EventRefusedError,
+  EventSchemaError,
   type Farewell,
   FramingError,
   NoRespondersError,

@@ -4,6 +4,7 @@ import {
   ConnectionClosedError,
   EbsocketError,
   EventFormatError,
+  EventSchemaError,
   FramingError,
 } from "../errors.ts";
 
@@ -25,6 +26,7 @@ Deno.test("EbsocketError is the base of each kind of failure, and each goes by i
     [new FramingError("truncated", "x"), "FramingError", "truncated"],
     [new FramingError("line-too-long", "x"), "FramingError", "line-too-long"],
     [new EventFormatError("bad-utf8", "x"), "EventFormatError", "bad-utf8"],
+    [new EventSchemaError("x", "message", []), "EventSchemaError", "bad-attributes"],
     [new ConnectError("x"), "ConnectError", "connect-failed"],
     [new ConnectionClosedError("x"), "ConnectionClosedError", "connection-closed"],
   ];
@@ -43,4 +45,9 @@ Deno.test("EbsocketError can be extended, and the new class gives its name", () 
 Deno.test("ConnectError keeps what the operating system said", () => {
   const cause = new Deno.errors.ConnectionRefused("refused");
   assertEquals(new ConnectError("x", { cause }).cause === cause, true);
+});
+
+Deno.test("EventSchemaError says which event does not fit, and what of it", () => {
+  const { event, issues } = new EventSchemaError("x", "message", ["content: Required"]);
+  assertEquals([event, issues], ["message", ["content: Required"]]);
 });

@@ -1,0 +1,69 @@
+/**
+ * Owns the use of definitions by whoever sends and receives: what of an event does not fit, and who
+ * is told. Must not know how events are defined.
+ *
+ * @module
+ */
+
+import type { EventDefinitions } from "./define.ts";
+import { EventSchemaError } from "./errors.ts";
+import type { EbsocketEvent, OpenAttributes } from "./event.ts";
+
+/** Checks events by definitions. Where there are none, every event fits. */
+export class EventChecker {
+  readonly #definitions: EventDefinitions | undefined;
+
+  /**
+   * Makes a checker.
+   *
+   * @throws {TypeError} If `definitions` are none.
+   */
+  constructor(definitions: EventDefinitions | undefined) {
+    if (definitions !== undefined && !isDefinitions(definitions)) {
+      throw new TypeError(
+        `Invalid events: expected what defineEvents() gives, got ${Deno.inspect(definitions)}`,
+      );
+    }
+    this.#definitions = definitions;
+  }
+
+  /**
+   * Checks an event that is to be sent. It stays as it is.
+   *
+   * @throws {EventSchemaError} If it does not fit.
+   * @throws {TypeError} If its validator is asynchronous, or throws.
+   */
+  checkSent(event: EbsocketEvent<string, object>): void {
+    const { issues } = this.#definitions?.check(event.event, event.__dict__) ?? {};
+    if (!issues) return;
+    const message = `Cannot send ${event}: ${issues.join("; ")}`;
+    throw new EventSchemaError(message, event.event, issues);
+  }
+
+  /**
+   * Gives an event that has been received the attributes that its validator makes of it; or leaves it
+   * as it is, and gives what does not fit. Never throws: the peer may be the one who made the
+   * validator throw.
+   */
+  takeReceived(event: EbsocketEvent): readonly string[] | null {
+    if (!this.#definitions) return null;
+    try {
+      const { value, issues } = this.#definitions.check(event.event, event.__dict__);
+      if (issues) return issues;
+      event.__dict__ = value as OpenAttributes;
+      return null;
+    } catch (error) {
+      return [error instanceof Error ? error.message : String(error)];
+    }
+  }
+}
+
+/**
+ * Whether `value` are definitions. They may come from another copy of this library, so it looks at
+ * what they can do, not at what made them.
+ */
+export function isDefinitions(value: unknown): value is EventDefinitions {
+  if (typeof value !== "object" || value === null) return false;
+  return "names" in value && Array.isArray(value.names) &&
+    "check" in value && typeof value.check === "function";
+}
