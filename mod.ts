@@ -46,11 +46,12 @@
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
  * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
- * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is, `telemetry.ts` for what
- *   OpenTelemetry gets of that;
- * - `cli.ts` for the command, `flags.ts` and `help.ts` for its options, `credentials.ts` for the files
- *   they name, `advice.ts` for what to do when it cannot start;
- * - `reporter.ts` for what it prints, `refusals.ts` for how much of that, `log.ts` for how;
+ * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is;
+ * - `cli.ts` for which command runs, and the folder `cli` for the commands: `commands.ts` for which
+ *   there are, `command.ts`, `flags.ts` and `help.ts` for how they are described, one file for each;
+ *   `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `log.ts`, `telemetry.ts` and `advice.ts` for what
+ *   the relay is told and tells; `connect.ts`, `place.ts` and `credentials.ts` for how the others get
+ *   to one, `output.ts`, `terminal.ts` and `signals.ts` for what they have in common;
  * - `errors.ts`, `address.ts`, `limits.ts` and `printable.ts` for what all of them share.
  *
  * @module

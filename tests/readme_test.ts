@@ -151,7 +151,7 @@ Deno.test("README.md names every field of the stats, and every metric", async ()
   const stats = new StatsCollector();
   const fields = Object.keys(stats.read([], 0));
   stats.stop();
-  const source = await Deno.readTextFile(new URL("../telemetry.ts", import.meta.url));
+  const source = await Deno.readTextFile(new URL("../cli/telemetry.ts", import.meta.url));
   const metrics = [...source.matchAll(/\b(?:counter|sum|gauge)\("([a-z.]+)"/g)].map(([, name]) =>
     name!.replace(/^(?!ebsockets|process)/, "ebsockets.")
   );

@@ -43,7 +43,7 @@ async function deno(args: string[], cwd: URL | string): Promise<Deno.CommandOutp
 /** The specifiers of the standard library that the project's own modules import. */
 async function readSpecifiers(): Promise<Set<string>> {
   const specifiers = new Set<string>();
-  for (const folder of ["./", "examples/", "tests/", "bench/"]) {
+  for (const folder of ["./", "cli/", "examples/", "tests/", "tests/cli/", "bench/"]) {
     for await (const { name } of Deno.readDir(new URL(folder, root))) {
       if (!name.endsWith(".ts")) continue;
       const text = await Deno.readTextFile(new URL(folder + name, root));

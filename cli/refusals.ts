@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Address } from "./address.ts";
-import type { CloseReason } from "./errors.ts";
+import type { Address } from "../address.ts";
+import type { CloseReason } from "../errors.ts";
 
 /** How many refusals are told one by one within {@link WINDOW_MS}. */
 const MAX_TOLD = 10;

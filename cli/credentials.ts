@@ -5,12 +5,24 @@
  * @module
  */
 
-import { type TlsFiles, TOKEN_VARIABLE, type TokenSource } from "./flags.ts";
-import { printable } from "./printable.ts";
-import { faultOfToken } from "./token.ts";
+import { printable } from "../printable.ts";
+import { faultOfToken } from "../token.ts";
+import { StartError } from "./errors.ts";
 
-/** Something without which the relay must not start. */
-export class StartError extends Error {}
+/** The environment variable that may hold the token. */
+export const TOKEN_VARIABLE = "EBSOCKETS_TOKEN";
+
+/** Where the token comes from: a file, or a text that was given somewhere. */
+export type TokenSource =
+  | { readonly file: string }
+  | { readonly from: string; readonly text: string };
+
+/** The files with what TLS needs. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
 
 /** Certificates and key as PEM text. */
 export interface TlsTexts {
@@ -19,10 +31,10 @@ export interface TlsTexts {
   readonly clientCa?: string;
 }
 
-/** The token in the environment, if Deno permits to look; it is not asked to. */
-export function tokenInEnvironment(): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: TOKEN_VARIABLE });
-  return state === "granted" ? Deno.env.get(TOKEN_VARIABLE) : undefined;
+/** What is in the environment under `name`, if Deno permits to look; it is not asked to. */
+export function inEnvironment(name: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) : undefined;
 }
 
 /**
@@ -54,7 +66,12 @@ export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsTex
   };
 }
 
-async function readText(path: string, what: string): Promise<string> {
+/**
+ * What is in the file at `path`, of which an error says `what` it was to be.
+ *
+ * @throws {StartError} If it cannot be read, or is no text.
+ */
+export async function readText(path: string, what: string): Promise<string> {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
   } catch (error) {

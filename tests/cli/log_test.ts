@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
-import { Log, type LogOptions } from "../log.ts";
-import { FakeDuplex } from "./support/duplex.ts";
-import { until } from "./support/waiting.ts";
+import { Log, type LogOptions } from "../../cli/log.ts";
+import { FakeDuplex } from "../support/duplex.ts";
+import { until } from "../support/waiting.ts";
 
 function setUp(options?: LogOptions) {
   const output = new FakeDuplex();

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { readTls, readToken, StartError } from "../credentials.ts";
+import { readTls, readToken } from "../../cli/credentials.ts";
+import { StartError } from "../../cli/errors.ts";
 
 /** A folder that is gone afterwards. */
 async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { type Address, formatAddress } from "./address.ts";
-import { TOKEN_VARIABLE } from "./flags.ts";
-import { printable } from "./printable.ts";
+import { type Address, formatAddress } from "../address.ts";
+import { printable } from "../printable.ts";
+import { TOKEN_VARIABLE } from "./credentials.ts";
 
 /** How a relay can be reached. */
 export interface Endpoint {

@@ -8,10 +8,10 @@
  * @module
  */
 
-import config from "./deno.json" with { type: "json" };
-import type { CloseInfo, CloseReason } from "./errors.ts";
-import { printable } from "./printable.ts";
-import type { RelayClient, RelayStats } from "./relay.ts";
+import config from "../deno.json" with { type: "json" };
+import type { CloseInfo, CloseReason } from "../errors.ts";
+import { printable } from "../printable.ts";
+import type { RelayClient, RelayStats } from "../relay.ts";
 
 type Attributes = Readonly<Record<string, string | number>>;
 

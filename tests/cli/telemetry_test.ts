@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
-import { Telemetry } from "../telemetry.ts";
-import { Command } from "./support/command.ts";
-import { Peer } from "./support/peer.ts";
-import { until } from "./support/waiting.ts";
+import { Telemetry } from "../../cli/telemetry.ts";
+import { Command } from "../support/command.ts";
+import { Peer } from "../support/peer.ts";
+import { until } from "../support/waiting.ts";
 
 interface Attribute {
   key: string;

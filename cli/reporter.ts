@@ -5,14 +5,14 @@
  * @module
  */
 
-import { type Address, formatAddress } from "./address.ts";
+import { type Address, formatAddress } from "../address.ts";
+import type { CloseInfo, CloseReason } from "../errors.ts";
+import { printable } from "../printable.ts";
+import type { RelayClient, RelayStats } from "../relay.ts";
 import { type Endpoint, formatWhere, howToTry } from "./advice.ts";
-import type { CloseInfo, CloseReason } from "./errors.ts";
-import type { LogFormat } from "./flags.ts";
 import { Log } from "./log.ts";
-import { printable } from "./printable.ts";
 import { Refusals } from "./refusals.ts";
-import type { RelayClient, RelayStats } from "./relay.ts";
+import type { LogFormat } from "./relay_flags.ts";
 
 /** Says what happens to a relay, in the format that was asked for. */
 export class Reporter {

@@ -1,0 +1,68 @@
+/**
+ * Owns what a command is: one description, from which its dispatch, its help and its completions come.
+ * Must not know which commands there are.
+ *
+ * @module
+ */
+
+import type { Arguments, FlagOf, Group } from "./flags.ts";
+import { parseFlags } from "./flags.ts";
+import { formatHelp } from "./help.ts";
+
+/** What a shell can offer for the words of a command: files, or these. */
+export type WordHints = "files" | readonly string[];
+
+/** What people and shells are told of a command. */
+export interface CommandInfo {
+  /** The word that asks for it. */
+  readonly name: string;
+  /** What it does, in one line, for the list of commands. */
+  readonly summary: string;
+  /** What help says first. */
+  readonly about: string;
+  /** The words that it takes, such as `[HOST:PORT] NAME [KEY=VALUE...]`. */
+  readonly usage: string;
+  /** Its options. */
+  readonly groups: readonly Group[];
+  /** What help says last: examples, exit codes, permissions. */
+  readonly notes: string;
+  /** What a shell offers for its words. */
+  readonly hints?: WordHints;
+}
+
+/** A command. */
+export interface Command extends CommandInfo {
+  /** Does it. Resolves to the exit code. Throws a `UsageError` if `args` make no sense. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+/** What a module says of its command. */
+export interface CommandDefinition<G extends readonly Group[]> extends CommandInfo {
+  readonly groups: G;
+  /** Does it. Resolves to the exit code. */
+  run(args: Arguments<FlagOf<G>>): Promise<number>;
+}
+
+/** What every command has. */
+const HELP_GROUP = {
+  title: "Other",
+  flags: [{ kind: "switch", name: "help", short: "h", text: "Show this help" }],
+} as const satisfies Group;
+
+/** The command that a module defines, with `--help`. */
+export function defineCommand<const G extends readonly Group[]>(
+  definition: CommandDefinition<G>,
+): Command {
+  const groups: readonly Group[] = [...definition.groups, HELP_GROUP];
+  const command: Command = {
+    ...definition,
+    groups,
+    async run(args) {
+      const parsed = parseFlags(args, groups.flatMap(({ flags }) => flags));
+      if (!parsed.values.help) return await definition.run(parsed as Arguments<FlagOf<G>>);
+      console.log(formatHelp(command));
+      return 0;
+    },
+  };
+  return command;
+}

@@ -1,0 +1,246 @@
+/**
+ * Owns how the tools get to a relay: the options that all of them have in common, and the connection
+ * that these ask for. Must not know what is said over it.
+ *
+ * @module
+ */
+
+import { formatAddress } from "../address.ts";
+import { type ClientOptions, EbsocketClient } from "../client.ts";
+import { ConnectError } from "../errors.ts";
+import { printable } from "../printable.ts";
+import { faultOfToken } from "../token.ts";
+import { addressOf, type Destination, type TlsClientOptions } from "../transport.ts";
+import {
+  inEnvironment,
+  readText,
+  readToken,
+  TOKEN_VARIABLE,
+  type TokenSource,
+} from "./credentials.ts";
+import { StartError, UsageError } from "./errors.ts";
+import type { Arguments, FlagOf, Group } from "./flags.ts";
+import { DEFAULT_ADDRESS, isPlace, parsePlace, type Place } from "./place.ts";
+
+/** The environment variable that may say where the relay is. */
+export const URL_VARIABLE = "EBSOCKETS_URL";
+
+/** The options with which a tool is told of its relay. */
+export const CONNECTION_GROUP = {
+  title: "Which relay (HOST:PORT, or else the one in EBSOCKETS_URL, or else 127.0.0.1:7982)",
+  flags: [
+    { kind: "file", name: "unix", value: "PATH", text: "The one at this Unix socket" },
+    {
+      kind: "file",
+      name: "token-file",
+      value: "FILE",
+      text: "Say the token in this file; without it, the one in the environment variable " +
+        "EBSOCKETS_TOKEN",
+    },
+    {
+      kind: "text",
+      name: "token",
+      value: "TOKEN",
+      text: "Say this token, which others on this machine can see",
+    },
+    { kind: "switch", name: "tls", text: "Speak TLS; the options that follow ask for it too" },
+    {
+      kind: "file",
+      name: "tls-ca",
+      value: "FILE",
+      text: "Trust this authority, and no public one (PEM)",
+    },
+    {
+      kind: "file",
+      name: "tls-cert",
+      value: "FILE",
+      text: "Show this certificate (PEM, with its chain)",
+    },
+    { kind: "file", name: "tls-key", value: "FILE", text: "Private key of the certificate (PEM)" },
+    {
+      kind: "text",
+      name: "tls-name",
+      value: "NAME",
+      text: "The name that the relay's certificate must have (default: HOST)",
+    },
+  ],
+} as const satisfies Group;
+
+/** What help says of the variables and permissions of a tool. */
+export const CONNECTION_NOTES =
+  `EBSOCKETS_URL is HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, the two in the
+middle also with TOKEN@ before HOST. It counts where the command line names no relay.
+
+Least permissions: --allow-net=HOST:PORT; --allow-read for files, --allow-env=EBSOCKETS_URL and
+--allow-env=EBSOCKETS_TOKEN for these; for a Unix socket --allow-net, and --allow-read and
+--allow-write for it.`;
+
+/** The options in {@link CONNECTION_GROUP}. */
+export type ConnectionFlag = FlagOf<readonly [typeof CONNECTION_GROUP]>;
+
+/** The relay that a tool is to connect to. */
+export interface Target {
+  /** Where it is. */
+  readonly where: Destination;
+  /** Where the token is to be had, if there is one. */
+  readonly token: TokenSource | null;
+  /** What TLS needs, or `null` without it. */
+  readonly tls: TlsSources | null;
+}
+
+/** The files with what TLS needs, and the name that the relay must have. */
+export interface TlsSources {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly hostname?: string;
+}
+
+/**
+ * The relay that the arguments name, and the words that are left for the tool.
+ *
+ * @throws {UsageError} If they make no sense.
+ */
+export function readTarget(
+  { values, words, wordsBeforeDashes }: Arguments<ConnectionFlag>,
+  environment: (name: string) => string | undefined = inEnvironment,
+): [target: Target, words: readonly string[]] {
+  const named = wordsBeforeDashes > 0 && isPlace(words[0]!);
+  if (named && values.unix !== undefined) {
+    throw new UsageError("HOST:PORT and --unix exclude each other");
+  }
+  const place = named ? parsePlace(words[0]!, "HOST:PORT") : toPlace(values.unix, environment);
+  const target = {
+    where: place.where,
+    token: toTokenSource(values, place, environment),
+    tls: toTlsSources(values, place),
+  };
+  return [target, named ? words.slice(1) : words];
+}
+
+function toPlace(
+  unix: string | undefined,
+  environment: (name: string) => string | undefined,
+): Place {
+  if (unix !== undefined) return { where: { path: unix }, tls: false, token: null };
+  const url = environment(URL_VARIABLE);
+  if (url) return parsePlace(url, URL_VARIABLE);
+  return { where: DEFAULT_ADDRESS, tls: false, token: null };
+}
+
+/** What is nearest to the command counts: its options, then the place, then the environment. */
+function toTokenSource(
+  { token, "token-file": file }: Arguments<ConnectionFlag>["values"],
+  place: Place,
+  environment: (name: string) => string | undefined,
+): TokenSource | null {
+  if (token !== undefined && file !== undefined) {
+    throw new UsageError("--token-file and --token exclude each other");
+  }
+  if (file !== undefined) return { file };
+  const texts = [["--token", token], ["The token before @", place.token ?? undefined], [
+    TOKEN_VARIABLE,
+    environment(TOKEN_VARIABLE),
+  ]] as const;
+  const given = texts.find(([, text]) => text !== undefined);
+  if (!given) return null;
+  const [from, text] = given;
+  const fault = faultOfToken(text!);
+  if (fault) throw new UsageError(`${from} must have ${fault}`);
+  return { from, text: text! };
+}
+
+function toTlsSources(
+  values: Arguments<ConnectionFlag>["values"],
+  { where, tls }: Place,
+): TlsSources | null {
+  const names = ["tls", "tls-ca", "tls-cert", "tls-key", "tls-name"] as const;
+  const given = names.filter((name) => values[name]);
+  if ("path" in where && given[0]) {
+    throw new UsageError(`--${given[0]} does not go with a Unix socket`);
+  }
+  const { "tls-ca": ca, "tls-cert": cert, "tls-key": key, "tls-name": hostname } = values;
+  if (cert !== undefined && key === undefined) {
+    throw new UsageError("--tls-cert needs --tls-key too");
+  }
+  if (key !== undefined && cert === undefined) {
+    throw new UsageError("--tls-key needs --tls-cert too");
+  }
+  if (given.length === 0 && !tls) return null;
+  return {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    ...(hostname !== undefined && { hostname }),
+  };
+}
+
+/**
+ * What a client needs to know of the relay: the token, and what TLS needs.
+ *
+ * @throws {StartError} If a file cannot be read, or has no token.
+ */
+export async function readSecrets(
+  { token, tls }: Target,
+): Promise<Pick<ClientOptions, "token" | "tls">> {
+  return {
+    ...(token && { token: await readToken(token) }),
+    ...(tls && { tls: await readClientTls(tls) }),
+  };
+}
+
+async function readClientTls({ ca, cert, key, hostname }: TlsSources): Promise<TlsClientOptions> {
+  return {
+    ...(ca !== undefined && { caCerts: await readText(ca, "the authority") }),
+    ...(cert !== undefined && { cert: await readText(cert, "the certificate") }),
+    ...(key !== undefined && { key: await readText(key, "the private key") }),
+    ...(hostname !== undefined && { hostname }),
+  };
+}
+
+/**
+ * Connects to the relay with a client of the `options`. A `signal` gives that up.
+ *
+ * @throws {StartError} If it cannot; the message says what to do.
+ */
+export async function connect(
+  target: Target,
+  { signal, ...options }: ClientOptions & { readonly signal?: AbortSignal } = {},
+): Promise<EbsocketClient> {
+  const secrets = await readSecrets(target);
+  try {
+    const client = new EbsocketClient({ ...options, ...secrets });
+    await client.connectTo(target.where, { ...(signal && { signal }) });
+    return client;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new StartError(adviseOnConnecting(error, target));
+  }
+}
+
+const TLS_FLAGS: Readonly<Record<string, string>> = {
+  caCerts: "--tls-ca",
+  cert: "--tls-cert",
+  key: "--tls-key",
+  hostname: "--tls-name",
+};
+
+/** What went wrong with connecting, and what to do about it. */
+export function adviseOnConnecting(error: unknown, { where, token }: Target): string {
+  const message = printable(error instanceof Error ? error.message : String(error));
+  if (error instanceof Deno.errors.NotCapable) {
+    const address = formatAddress(addressOf(where));
+    const flags = "path" in where
+      ? `--allow-net --allow-read=${printable(address)} --allow-write=${printable(address)}`
+      : `--allow-net=${address}`;
+    return `Cannot connect to ${
+      printable(address)
+    }: Deno does not permit it; run it with -A or ${flags}`;
+  }
+  if (error instanceof ConnectError && error.reason === "unauthorized") {
+    return token
+      ? `${message}; the token is not the one of this relay`
+      : `${message}; say its token with --token-file or ${TOKEN_VARIABLE}`;
+  }
+  return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+}

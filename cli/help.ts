@@ -1,0 +1,83 @@
+/**
+ * Owns how help looks, made from the descriptions of commands. Must not know what they do.
+ *
+ * @module
+ */
+
+import type { CommandInfo } from "./command.ts";
+import { type Flag, type Group, spellings } from "./flags.ts";
+
+/** How the command is run. */
+const PROGRAM = "deno run -A jsr:@ebsockets/relay";
+
+/** The longest line of help, in characters. */
+const WIDTH = 96;
+
+/** Where the text of a line begins at the latest, in characters. */
+const MAX_COLUMN = 32;
+
+/** What one command is told about: all that its description says. */
+export function formatHelp(command: CommandInfo): string {
+  const { name, about, usage, notes } = command;
+  return [about, `Usage: ${line(PROGRAM, name, usage)}`, ...formatGroups(command.groups), notes]
+    .join("\n\n");
+}
+
+/** What there is: all commands, and the options of the one that runs where none is named. */
+export function formatOverview(commands: readonly CommandInfo[], byDefault: CommandInfo): string {
+  const { about, usage, groups, notes } = byDefault;
+  const column = Math.max(...commands.map(({ name }) => name.length)) + 4;
+  const list = commands.map(({ name, summary }) => `${`  ${name}`.padEnd(column)}${summary}`);
+  return [
+    about,
+    `Usage: ${line(PROGRAM, usage)}\n       ${PROGRAM} COMMAND [arguments]`,
+    ["Commands, of which COMMAND --help tells more:", ...list].join("\n"),
+    ...formatGroups(groups),
+    notes,
+  ].join("\n\n");
+}
+
+function line(...words: string[]): string {
+  return words.filter((word) => word !== "").join(" ");
+}
+
+/** Each group as a paragraph; those of the same title are one. */
+function formatGroups(groups: readonly Group[]): string[] {
+  const byTitle = Map.groupBy(groups, ({ title }) => title);
+  const terms = groups.flatMap(({ flags }) => flags).map((flag) => formatTerm(flag).length);
+  const column = Math.min(MAX_COLUMN, Math.max(...terms) + 5);
+  return [...byTitle].map(([title, members]) =>
+    [`${title}:`, ...members.flatMap(({ flags }) => flags).map((flag) => formatFlag(flag, column))]
+      .join("\n")
+  );
+}
+
+/** An option with what its value is called: `--port PORT`. */
+function formatTerm(flag: Flag): string {
+  const names = spellings(flag).join(", ");
+  if (flag.kind === "switch") return names;
+  return `${names} ${flag.kind === "choice" ? flag.choices.join("|") : flag.value}`;
+}
+
+function formatFlag(flag: Flag, column: number): string {
+  const lines = wrap(flag.text, WIDTH - column);
+  const term = `  ${formatTerm(flag)}`;
+  const isLong = term.length > column - 2;
+  const first = isLong ? `${term}\n${" ".repeat(column)}` : term.padEnd(column);
+  return first + lines.join(`\n${" ".repeat(column)}`);
+}
+
+/** The text in lines of at most `width` characters. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let current = "";
+  for (const word of text.split(" ")) {
+    if (current !== "" && current.length + 1 + word.length > width) {
+      lines.push(current);
+      current = word;
+    } else {
+      current = line(current, word);
+    }
+  }
+  return [...lines, current];
+}

@@ -1,0 +1,77 @@
+/**
+ * Owns how a relay is named on a command line or in the environment, and what that text means. Must not
+ * read files, nor connect.
+ *
+ * @module
+ */
+
+import type { Address } from "../address.ts";
+import { quote } from "../printable.ts";
+import type { Destination } from "../transport.ts";
+import { UsageError } from "./errors.ts";
+
+/** Where a relay is when nobody says anything else. */
+export const DEFAULT_ADDRESS: Address = ["127.0.0.1", 7982];
+
+/** What a text says of a relay. */
+export interface Place {
+  /** Where it is. */
+  readonly where: Destination;
+  /** Whether it speaks TLS. */
+  readonly tls: boolean;
+  /** The token in the text, if there is one. */
+  readonly token: string | null;
+}
+
+/** `HOST:PORT`, of which the host may be empty, and is in brackets where it has colons. */
+const ADDRESS = /^(\[[\da-f:.]+(?:%[\w.-]+)?\]|[\w.-]*):(\d+)$/i;
+
+/** What begins like the name of a place. */
+const SCHEME = /^(tcp|tls|unix):\/\//;
+
+/** Whether a word names a place, and not an event. */
+export function isPlace(word: string): boolean {
+  return ADDRESS.test(word) || SCHEME.test(word);
+}
+
+/**
+ * The place that `text` names: `HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH`, the
+ * two in the middle also with `TOKEN@` before the host.
+ *
+ * @param from Where the text is from, for the error.
+ *
+ * @throws {UsageError} If it names none. It does not show the token.
+ */
+export function parsePlace(text: string, from: string): Place {
+  const [prefix = "", scheme = "tcp"] = SCHEME.exec(text) ?? [];
+  const rest = text.slice(prefix.length);
+  if (scheme === "unix") {
+    if (!rest.startsWith("/")) throw noPlace(text, from);
+    return { where: { path: rest }, tls: false, token: null };
+  }
+  const at = prefix === "" ? -1 : rest.lastIndexOf("@");
+  const match = ADDRESS.exec(rest.slice(at + 1).replace(/\/$/, ""));
+  if (!match) throw noPlace(text, from);
+  const hostname = match[1]!.replace(/^\[|\]$/g, "") || DEFAULT_ADDRESS[0];
+  const port = Number(match[2]);
+  if (port < 1 || port > 65_535) {
+    throw new UsageError(`${from} must have a port from 1 to 65535, not ${match[2]}`);
+  }
+  const token = at > 0 ? decodeToken(rest.slice(0, at), from) : null;
+  return { where: [hostname, port], tls: scheme === "tls", token };
+}
+
+function decodeToken(text: string, from: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new UsageError(`${from} has a token in which % does not begin a character such as %40`);
+  }
+}
+
+function noPlace(text: string, from: string): UsageError {
+  const shown = quote(text.replace(/\/\/.*@/s, "//TOKEN@"));
+  return new UsageError(
+    `${from} must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not ${shown}`,
+  );
+}

@@ -1,0 +1,138 @@
+/**
+ * Owns the command that relays: from its options to a relay, from signals to an orderly end. Must not
+ * know protocol details.
+ *
+ * @module
+ */
+
+import config from "../deno.json" with { type: "json" };
+import { Relay, type RelayOptions } from "../relay.ts";
+import { EbsocketServer, type ServerOptions } from "../server.ts";
+import { adviseOnListening, type Endpoint, formatWhere, warnAbout } from "./advice.ts";
+import { type Command, defineCommand } from "./command.ts";
+import { inEnvironment, readTls, readToken, TOKEN_VARIABLE } from "./credentials.ts";
+import { StartError } from "./errors.ts";
+import { checkWords } from "./flags.ts";
+import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
+import { Reporter } from "./reporter.ts";
+import { firstSignal } from "./signals.ts";
+import { Telemetry } from "./telemetry.ts";
+
+/** How long the last log lines may take to be written, in milliseconds. */
+const LOG_TIMEOUT = 1000;
+
+/** What help says last. */
+const NOTES = `A client is anything that writes lines of JSON to a TCP socket:
+  nc 127.0.0.1 7982
+  {"event":"message","__dict__":{"content":"hi"}}
+
+Ctrl+C or SIGTERM sends what is queued, tells the clients, and ends, within 5 s. A
+second one ends at once.
+
+Least permissions: --allow-net=127.0.0.1:7982; --allow-read for files, --allow-env for
+EBSOCKETS_TOKEN; for a Unix socket --allow-net, and --allow-read and --allow-write for
+its folder.`;
+
+/** The command that runs where none is named. */
+export const relay: Command = defineCommand({
+  name: "relay",
+  summary: "Relay events between programs; so does no command",
+  about: "Relay events between programs: every event that one client sends reaches every client.",
+  usage: "[options]",
+  groups: RELAY_GROUPS,
+  notes: NOTES,
+  async run({ values, words }) {
+    checkWords(words, 0);
+    if (!values.version) return await run(toRelaySettings(values, inEnvironment(TOKEN_VARIABLE)));
+    console.log(`@ebsockets/relay ${config.version}`);
+    return 0;
+  },
+});
+
+/** Relays until a signal comes. */
+async function run(settings: RelaySettings): Promise<number> {
+  const reporter = new Reporter(settings.log, (bytes) => Deno.stdout.write(bytes));
+  const token = settings.token && await readToken(settings.token);
+  const server = await listen(settings, reporter);
+  const telemetry = Telemetry.open();
+  let clients = 0;
+  const options: RelayOptions = {
+    ...settings.options,
+    ...(token !== null && { token }),
+    observer: {
+      onJoin(client) {
+        reporter.joined(client, ++clients);
+        telemetry?.joined(client);
+      },
+      onLeave(client, info) {
+        reporter.left(client, info, --clients);
+        telemetry?.left(client, info);
+      },
+      onRefuse: (address, reason, detail) => reporter.refused(address, reason, detail),
+    },
+  };
+  const relay = new Relay(server, options);
+  telemetry?.watch(() => relay.stats());
+  const { where, tls } = settings;
+  const endpoint: Endpoint = {
+    where: "path" in where ? where : server.address,
+    hasToken: token !== null,
+    tls: !tls ? "none" : tls.clientCa === undefined ? "server" : "mutual",
+  };
+  // Before anybody can know that it runs, and send a signal that would end it.
+  const stopStats = reportStats(relay, reporter, settings.statsSeconds);
+  const signalled = firstSignal();
+  warn(settings, endpoint);
+  reporter.listening(endpoint);
+  const signal = await signalled;
+  reporter.stopping(signal, clients);
+  await relay.close();
+  stopStats();
+  await reporter.flush(LOG_TIMEOUT);
+  return 0;
+}
+
+async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promise<EbsocketServer> {
+  const options: ServerOptions = {
+    ...where,
+    ...(tls && { tls: await readTls(tls) }),
+    onAcceptError: (error) => reporter.acceptFailed(error),
+  };
+  try {
+    return new EbsocketServer(options);
+  } catch (error) {
+    const place: Endpoint["where"] = "path" in where ? where : [where.hostname, where.port];
+    const advice = adviseOnListening(error, place);
+    throw new StartError(`Cannot listen on ${formatWhere(place)}: ${advice}`);
+  }
+}
+
+/** Says on standard error what to beware of, whatever the format of the log. */
+function warn({ token }: RelaySettings, endpoint: Endpoint): void {
+  if (token && "text" in token && token.from === "--token") {
+    console.error(
+      "warning: others on this machine can see --token in the list of processes; " +
+        "use --token-file instead",
+    );
+  }
+  const danger = warnAbout(endpoint);
+  if (danger) console.error(`warning: ${danger}`);
+}
+
+/** Reports stats on SIGUSR2, and every so many seconds if asked to. Returns how to stop that. */
+function reportStats(relay: Relay, reporter: Reporter, seconds: number | null): () => void {
+  const report = () => reporter.stats(relay.stats());
+  relay.stats(); // From now on the event loop is watched, so that the first report can tell.
+  if (Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGUSR2", report);
+    Deno.addSignalListener("SIGUSR1", () => {
+      report();
+      // Since 2.9.2 Deno does that by itself, as Node does, and nothing can keep it from doing so.
+      console.error(
+        "warning: SIGUSR1 has made Deno open its debugger to this machine; use SIGUSR2 instead",
+      );
+    });
+  }
+  const timer = seconds === null ? undefined : setInterval(report, 1000 * seconds);
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,309 @@
+/**
+ * Owns the options of the relay command: what they are called, and what they ask for. Must not read
+ * files, nor know what a relay does with them.
+ *
+ * @module
+ */
+
+import { MAX_TIMER_MS } from "../limits.ts";
+import type { RelayOptions } from "../relay.ts";
+import { faultOfToken } from "../token.ts";
+import { type TlsFiles, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
+import { UsageError } from "./errors.ts";
+import type { FlagOf, Group, ValuesOf } from "./flags.ts";
+
+const LOG_FORMATS = ["text", "json", "quiet"] as const;
+
+/** How the log is written. */
+export type LogFormat = typeof LOG_FORMATS[number];
+
+/** The options of the relay command. */
+export const RELAY_GROUPS = [
+  {
+    title: "Where",
+    flags: [
+      {
+        kind: "text",
+        name: "host",
+        value: "HOST",
+        text: "Address to listen on (default 127.0.0.1; 0.0.0.0 is every IPv4 address of this " +
+          "machine, :: every address)",
+      },
+      {
+        kind: "integer",
+        name: "port",
+        value: "PORT",
+        least: 0,
+        most: 65_535,
+        text: "Port to listen on (default 7982; 0 picks a free one)",
+      },
+      {
+        kind: "file",
+        name: "unix",
+        value: "PATH",
+        text: "Listen on a Unix socket instead, for this user alone",
+      },
+    ],
+  },
+  {
+    title: "Who may connect",
+    flags: [
+      {
+        kind: "file",
+        name: "token-file",
+        value: "FILE",
+        text: "Only clients that say the token in this file. So does the environment variable " +
+          "EBSOCKETS_TOKEN (which Deno shows only with -A or --allow-env=EBSOCKETS_TOKEN)",
+      },
+      {
+        kind: "text",
+        name: "token",
+        value: "TOKEN",
+        text: "The same, but others on this machine can see it",
+      },
+      {
+        kind: "file",
+        name: "tls-cert",
+        value: "FILE",
+        text: "Speak TLS with this certificate (PEM, with its chain)",
+      },
+      {
+        kind: "file",
+        name: "tls-key",
+        value: "FILE",
+        text: "Private key of the certificate (PEM)",
+      },
+      {
+        kind: "file",
+        name: "tls-client-ca",
+        value: "FILE",
+        text: "Only clients with a certificate from this authority (PEM)",
+      },
+      {
+        kind: "integer",
+        name: "max-clients",
+        value: "N",
+        least: 1,
+        text: "Most clients at a time (default: no limit)",
+      },
+      {
+        kind: "integer",
+        name: "max-clients-per-address",
+        value: "N",
+        least: 1,
+        text: "Most clients at a time from one address (default: no limit)",
+      },
+    ],
+  },
+  {
+    title: "Limits",
+    flags: [
+      {
+        kind: "integer",
+        name: "max-line-bytes",
+        value: "N",
+        least: 1,
+        most: 2 ** 30,
+        text: "Longest line, in bytes (default 1048576)",
+      },
+      {
+        kind: "integer",
+        name: "max-pending-bytes",
+        value: "N",
+        least: 1,
+        text: "Most that may wait for one client, in bytes; a client that reads too slowly for " +
+          "that is closed (default 8388608)",
+      },
+      {
+        kind: "integer",
+        name: "max-total-pending-bytes",
+        value: "N",
+        least: 1,
+        text: "Most that may wait for all clients together, and most that lines without an end " +
+          "may hold, in bytes (default 536870912)",
+      },
+      {
+        kind: "integer",
+        name: "rate",
+        value: "EVENTS",
+        least: 1,
+        text: "Most events a second from one client (default: no limit)",
+      },
+      {
+        kind: "integer",
+        name: "rate-bytes",
+        value: "BYTES",
+        least: 1,
+        text: "Most bytes a second from one client (default: no limit)",
+      },
+      {
+        kind: "integer",
+        name: "max-hold",
+        value: "MS",
+        least: 0,
+        most: MAX_TIMER_MS,
+        text: "How long a client that takes nothing may hold up the others (default 250)",
+      },
+      {
+        kind: "integer",
+        name: "keep-alive",
+        value: "MS",
+        least: 1,
+        most: MAX_TIMER_MS,
+        text: "Send something at least this often (default 25000)",
+      },
+      {
+        kind: "integer",
+        name: "write-timeout",
+        value: "MS",
+        least: 1,
+        most: MAX_TIMER_MS,
+        text:
+          "Close a client that takes no byte for so long while some wait for it (default 30000)",
+      },
+      {
+        kind: "integer",
+        name: "line-timeout",
+        value: "MS",
+        least: 1,
+        most: MAX_TIMER_MS,
+        text: "Close a client that does not finish a line for so long (default 60000)",
+      },
+      {
+        kind: "integer",
+        name: "retry-after",
+        value: "MS",
+        least: 0,
+        most: 3_600_000,
+        text: "When stopping, ask clients to stay away for so long (default 0)",
+      },
+    ],
+  },
+  {
+    title: "Output",
+    flags: [
+      {
+        kind: "choice",
+        name: "log",
+        choices: LOG_FORMATS,
+        text: "How to log who joins and leaves (default text; quiet says only where it listens)",
+      },
+      {
+        kind: "integer",
+        name: "stats",
+        value: "SECONDS",
+        least: 1,
+        most: Math.floor(MAX_TIMER_MS / 1000),
+        text: "Print figures so often, as a line of JSON. So does the signal SIGUSR2, once",
+      },
+    ],
+  },
+  {
+    title: "Other",
+    flags: [
+      {
+        kind: "switch",
+        name: "echo",
+        negated: true,
+        text: "Do not send a client its own events",
+      },
+      { kind: "switch", name: "version", text: "Show the version" },
+    ],
+  },
+] as const satisfies readonly Group[];
+
+/** The values of the options of the relay command. */
+export type RelayValues = ValuesOf<FlagOf<typeof RELAY_GROUPS>>;
+
+/** What the command line asks for. */
+export interface RelaySettings {
+  /** Where to listen. */
+  readonly where: { readonly path: string } | { readonly hostname: string; readonly port: number };
+  readonly token: TokenSource | null;
+  readonly tls: TlsFiles | null;
+  readonly options: RelayOptions;
+  readonly log: LogFormat;
+  /** How often to print stats, or `null`: never by itself. */
+  readonly statsSeconds: number | null;
+}
+
+/**
+ * What the options and `environmentToken` ask for.
+ *
+ * @throws {UsageError} If two of them do not go together, or one is missing.
+ */
+export function toRelaySettings(
+  values: RelayValues,
+  environmentToken: string | undefined,
+): RelaySettings {
+  return {
+    where: toWhere(values),
+    token: toTokenSource(values, environmentToken),
+    tls: toTlsFiles(values),
+    options: toRelayOptions(values),
+    log: values.log ?? "text",
+    statsSeconds: values.stats ?? null,
+  };
+}
+
+function toWhere(values: RelayValues): RelaySettings["where"] {
+  const { unix, host: hostname = "127.0.0.1", port = 7982 } = values;
+  if (unix === undefined) return { hostname, port };
+  const names = ["host", "port", "tls-cert", "tls-key", "tls-client-ca"] as const;
+  const other = names.find((name) => values[name] !== undefined);
+  if (other) throw new UsageError(`--unix and --${other} exclude each other`);
+  return { path: unix };
+}
+
+function toTokenSource(
+  values: RelayValues,
+  environmentToken: string | undefined,
+): TokenSource | null {
+  const file = values["token-file"];
+  const sources: [from: string, source: TokenSource][] = [];
+  if (file !== undefined) sources.push(["--token-file", { file }]);
+  for (const [from, text] of [["--token", values.token], [TOKEN_VARIABLE, environmentToken]]) {
+    if (text !== undefined) sources.push([from!, { from: from!, text }]);
+  }
+  const [first, second] = sources;
+  if (second) throw new UsageError(`${first![0]} and ${second[0]} exclude each other`);
+  if (!first) return null;
+  const [from, source] = first;
+  if ("text" in source) {
+    const fault = faultOfToken(source.text);
+    if (fault) throw new UsageError(`${from} must have ${fault}`);
+  }
+  return source;
+}
+
+function toTlsFiles(values: RelayValues): TlsFiles | null {
+  const { "tls-cert": cert, "tls-key": key, "tls-client-ca": clientCa } = values;
+  if (cert !== undefined && key !== undefined) {
+    return { cert, key, ...(clientCa !== undefined && { clientCa }) };
+  }
+  if (cert !== undefined) throw new UsageError("--tls-cert needs --tls-key too");
+  if (key !== undefined) throw new UsageError("--tls-key needs --tls-cert too");
+  if (clientCa !== undefined) {
+    throw new UsageError("--tls-client-ca needs --tls-cert and --tls-key too");
+  }
+  return null;
+}
+
+function toRelayOptions(values: RelayValues): RelayOptions {
+  const numbers = {
+    maxClients: values["max-clients"],
+    maxClientsPerAddress: values["max-clients-per-address"],
+    maxLineBytes: values["max-line-bytes"],
+    maxPendingBytes: values["max-pending-bytes"],
+    maxTotalPendingBytes: values["max-total-pending-bytes"],
+    maxEventsPerSecond: values.rate,
+    maxBytesPerSecond: values["rate-bytes"],
+    maxHold: values["max-hold"],
+    keepAliveInterval: values["keep-alive"],
+    writeTimeout: values["write-timeout"],
+    lineTimeout: values["line-timeout"],
+    retryAfter: values["retry-after"],
+  };
+  const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
+  return { echo: values.echo, ...Object.fromEntries(given) };
+}

@@ -1,0 +1,52 @@
+/**
+ * Owns what the tools know of the terminal in front of them: whether there is one, and colours. Must not
+ * know what is written to it.
+ *
+ * @module
+ */
+
+/** Makes text stand out, or leaves it as it is. */
+export interface Paint {
+  bold(text: string): string;
+  dim(text: string): string;
+  red(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+  cyan(text: string): string;
+}
+
+/** The codes of ECMA-48 ("SGR") that begin and end each way to stand out. */
+const CODES: Readonly<Record<keyof Paint, readonly [begin: number, end: number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
+
+/** Colours if `isColored`, otherwise none. */
+export function paint(isColored: boolean): Paint {
+  const style = (name: keyof Paint) => (text: string): string => {
+    const [begin, end] = CODES[name];
+    return isColored ? `\x1b[${begin}m${text}\x1b[${end}m` : text;
+  };
+  return {
+    bold: style("bold"),
+    dim: style("dim"),
+    red: style("red"),
+    green: style("green"),
+    yellow: style("yellow"),
+    cyan: style("cyan"),
+  };
+}
+
+/** Whether a person sees standard output or standard error, and not a program or a file. */
+export function isTerminal(stream: "stdout" | "stderr"): boolean {
+  return Deno[stream].isTerminal();
+}
+
+/** Whether to write colours there: to a terminal, unless `NO_COLOR` is set. */
+export function isColored(stream: "stdout" | "stderr"): boolean {
+  return isTerminal(stream) && !Deno.noColor;
+}

@@ -1,0 +1,511 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { Command } from "../support/command.ts";
+import { Peer } from "../support/peer.ts";
+import { PATIENCE, soon, until } from "../support/waiting.ts";
+
+const isWindows = Deno.build.os === "windows";
+
+/** Runs the command to its end. */
+async function run(args: string[], flags?: string[]) {
+  await using command = new Command(args, flags);
+  return await command.end();
+}
+
+Deno.test("relay --help groups its options, and tells their defaults", async () => {
+  const { code, stdout, stderr } = await run(["--help"], []);
+  assertEquals([code, stderr], [0, ""]);
+  for (const group of ["Where", "Who may connect", "Limits", "Output"]) {
+    assertMatch(stdout, new RegExp(`^${group}:$`, "m"));
+  }
+  for (const value of ["127.0.0.1", "7982", "1048576", "8388608", "no limit", "text", "25000"]) {
+    assertMatch(stdout, new RegExp(`default:? ${value.replaceAll(".", "\\.")}`));
+  }
+});
+
+Deno.test("relay says in one line what is wrong with its arguments, and exits with 2", async () => {
+  const cases: [args: string[], complaint: string][] = [
+    [["--prot", "1"], 'Unknown option "--prot" (did you mean --port?)'],
+    [["--prot=1"], 'Unknown option "--prot=1" (did you mean --port?)'],
+    [["-x"], 'Unknown option "-x"'],
+    [["--port", "1", "surplus"], 'Unknown argument "surplus"'],
+    [["--port", "abc"], '--port must be an integer from 0 to 65535, not "abc"'],
+    [["--port", "65536"], '--port must be an integer from 0 to 65535, not "65536"'],
+    [["--port=-1"], '--port must be an integer from 0 to 65535, not "-1"'],
+    [["--port", "1.5"], '--port must be an integer from 0 to 65535, not "1.5"'],
+    [["--port"], "--port needs a value"],
+    [["--", "--port", "1"], 'Unknown argument "--port"'],
+    [["--port", ""], "--port needs a value"],
+    [["--port", "1", "--port=2"], "--port is given 2 times"],
+    [["--no-echo=false"], "--no-echo takes no value"],
+    [["--echo=yes"], "--echo takes no value"],
+    [["--port", "1e3"], '--port must be an integer from 0 to 65535, not "1e3"'],
+    [["--host="], "--host needs a value"],
+    [
+      ["--max-line-bytes", "0"],
+      '--max-line-bytes must be an integer from 1 to 1073741824, not "0"',
+    ],
+    [["--max-pending-bytes", "0"], '--max-pending-bytes must be an integer of at least 1, not "0"'],
+    [["--max-clients", "many"], '--max-clients must be an integer of at least 1, not "many"'],
+    [["--unix=r", "--port=1"], "--unix and --port exclude each other"],
+    [["--token-file", "a", "--token", "b"], "--token-file and --token exclude each other"],
+    [["--tls-cert", "a"], "--tls-cert needs --tls-key too"],
+    [["--log", "xml"], '--log must be text, json or quiet, not "xml"'],
+    [["--log", "\u001b[31m"], '--log must be text, json or quiet, not "\\u001b[31m"'],
+  ];
+  await Promise.all(cases.map(async ([args, complaint]) => {
+    const { code, stdout, stderr } = await run(args, []);
+    assertEquals(
+      [code, stdout, stderr],
+      [2, "", `error: ${complaint}; --help shows the options\n`],
+      args.join(" "),
+    );
+  }));
+});
+
+Deno.test("relay says what to do when it cannot listen, and exits with 1", async () => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const cases: [args: string[], flags: string[], complaint: string][] = [
+    [["--port", `${port}`], ["--allow-net"], `127.0.0.1:${port}: the port is taken; stop`],
+    [
+      ["--port", "0"],
+      [],
+      "127.0.0.1:0: Deno does not permit it; run it with -A or --allow-net=127.0.0.1:0",
+    ],
+    [["--host", "192.0.2.1"], ["--allow-net"], "192.0.2.1:7982: this machine has no such address"],
+    [["--host", "no.such.host.invalid"], ["--allow-net"], "no.such.host.invalid:7982: "],
+  ];
+  await Promise.all(cases.map(async ([args, flags, complaint]) => {
+    const { code, stdout, stderr } = await run(args, flags);
+    assertEquals([code, stdout], [1, ""], args.join(" "));
+    assertEquals(stderr.startsWith(`error: Cannot listen on ${complaint}`), true, stderr);
+    assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
+  }));
+  taken.close();
+});
+
+Deno.test("relay takes the token from its environment only where Deno permits to look", async () => {
+  const env = { EBSOCKETS_TOKEN: "" };
+  {
+    await using command = new Command(["--port=0"], ["--allow-env=EBSOCKETS_TOKEN"], "mod.ts", env);
+    const { code, stderr } = await command.end();
+    assertEquals(code, 2);
+    assertMatch(stderr, /^error: EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 0; --help/);
+  }
+  await using command = new Command(["--port=0"], undefined, "mod.ts", env);
+  await command.listens();
+});
+
+Deno.test("relay that cannot read a secret says why in one line, and exits with 1", async () => {
+  const cases: [args: string[], flags: string[], complaint: string][] = [
+    [
+      ["--token-file", "/no/such"],
+      ["--allow-read"],
+      "Cannot read the token from /no/such: there is no such file",
+    ],
+    [
+      ["--token-file", "/no/such"],
+      [],
+      "Cannot read the token from /no/such: Deno does not permit it; " +
+      "run it with -A or --allow-read=/no/such",
+    ],
+    [
+      ["--tls-cert", "deno.json", "--tls-key", "/no/such"],
+      ["--allow-read"],
+      "Cannot read the private key from /no/such: there is no such file",
+    ],
+  ];
+  await Promise.all(cases.map(async ([args, flags, complaint]) => {
+    const { code, stdout, stderr } = await run(["--port=0", ...args], ["--allow-net", ...flags]);
+    assertEquals([code, stdout, stderr], [1, "", `error: ${complaint}\n`], args.join(" "));
+  }));
+});
+
+Deno.test("relay --token-file lets in who says the token, and logs once who does not", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "secret\n");
+  const flags = ["--allow-net=127.0.0.1", `--allow-read=${file}`];
+  await using command = new Command(["--port", "0", "--token-file", file], flags);
+  const address = await command.listens();
+  await using stranger = await Peer.connect(address);
+  await stranger.send('{"control":"hello","token":"\u001b[31mguess"}\n');
+  assertEquals(JSON.parse((await stranger.lines()).at(-1)!).reason, "unauthorized");
+  await command.expect(/refused a client from 127\.0\.0\.1:\d+: unauthorized \(.*\)\n/);
+  await using one = await Peer.connect(address);
+  await one.send('{"control":"hello","token":"secret"}\n{"event":"a"}\n');
+  await one.sees('{"event":"a"}\n');
+  await command.expect(/client 1 joined/);
+  assertEquals(command.stdout.split("\n").filter((line) => line.includes("refused")).length, 1);
+  assertEquals([command.stdout.includes("guess"), command.stdout.includes("secret")], [
+    false,
+    false,
+  ]);
+  await Deno.remove(file);
+});
+
+Deno.test("relay logs a flood of refused peers in a few lines, and counts them all", async () => {
+  await using command = new Command(["--port", "0", "--max-clients", "1"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await command.expect(/client 1 joined/);
+  const count = 300;
+  for (let i = 0; i < count; i++) {
+    await using peer = await Peer.connect(address);
+    await peer.lines();
+  }
+  await one.send('{"event":"a"}\n');
+  await one.sees("a");
+  command.kill(isWindows ? "SIGINT" : "SIGTERM");
+  await one.lines();
+  one.close();
+  const { stdout } = await command.end();
+  const singles = stdout.match(/refused a client from/g)!.length;
+  const sums = [...stdout.matchAll(/and (\d+) more refused: \d+ too-many-clients/g)];
+  assertEquals(sums.reduce((sum, [, more]) => sum + Number(more), singles), count);
+  assertEquals(singles + sums.length < count / 2, true, stdout);
+});
+
+Deno.test("relay --token says what others can see, and what to say first", async () => {
+  await using command = new Command(["--port", "0", "--token", "secret"]);
+  await command.listens();
+  await command.expect(/Say first: {"control":"hello","token":"TOKEN"}\n/);
+  command.kill(isWindows ? "SIGKILL" : "SIGTERM");
+  const { stdout, stderr } = await command.end();
+  assertMatch(stderr, /^warning: others on this machine can see --token .* use --token-file/);
+  assertEquals([stderr.includes("secret"), stdout.includes("secret")], [false, false]);
+});
+
+Deno.test("relay prints where it listens and one line to try", async () => {
+  await using command = new Command(["--port", "0"]);
+  const [hostname, port] = await command.listens();
+  await command.expect(new RegExp(`Try it: nc ${hostname} ${port}\\n`));
+  assertEquals(hostname, "127.0.0.1");
+});
+
+Deno.test("relay listens on the host that it is given", async () => {
+  await using command = new Command(["--port", "0", "--host", "::1"]);
+  const address = await command.listens();
+  assertEquals(address[0], "::1");
+  await using _ = await Peer.connect(address);
+});
+
+Deno.test("relay --no-echo does not send a client its own events", async () => {
+  await using command = new Command(["--port", "0", "--no-echo"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await using two = await Peer.connect(address);
+  await command.expect(/client 2 joined/);
+  await one.send('{"event":"a"}\n');
+  await two.sees("a");
+  await two.send('{"event":"b"}\n');
+  await one.sees('{"event":"b"}\n');
+  assertEquals(one.text, '{"event":"b"}\n');
+});
+
+Deno.test("relay hands its limits on", async () => {
+  await using command = new Command(["--port=0", "--max-line-bytes=20", "--max-clients=1"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await command.expect(/client 1 joined/);
+  await using two = await Peer.connect(address);
+  assertEquals(JSON.parse((await two.lines())[0]!).reason, "too-many-clients");
+  await command.expect(/refused a client from 127\.0\.0\.1:\d+: too-many-clients \(.*\)\n/);
+  await one.send('{"event":"0123456789"}\n');
+  assertEquals(JSON.parse((await one.lines())[0]!).reason, "line-too-long");
+});
+
+Deno.test("relay logs joins and leaves with the reason and counters, as text", async () => {
+  await using command = new Command(["--port", "0"]);
+  await using one = await Peer.connect(await command.listens());
+  await command.expect(/Z client 1 joined from 127\.0\.0\.1:\d+ \(1 connected\)\n/);
+  await one.send('{"event":"a"}\n');
+  await one.sees("a");
+  one.close();
+  await command.expect(
+    /Z client 1 left: eof; events 1 in, 1 out, 0 unsent; bytes 14 in, 14 out \(0 connected\)\n/,
+  );
+});
+
+Deno.test("relay --log json writes one object a line, and nothing else", async () => {
+  await using command = new Command(["--port", "0", "--log", "json"]);
+  const [, port] = await command.expect(/"type":"listening".*"port":(\d+)/);
+  await using one = await Peer.connect(["127.0.0.1", Number(port)]);
+  await one.send("nonsense\n");
+  await one.lines();
+  one.close();
+  await command.expect(/"type":"leave".*\n/);
+  const entries = command.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertEquals(entries.map(({ type }) => type), ["listening", "join", "leave"]);
+  assertEquals([entries[2].reason, entries[2].client, entries[2].bytesIn], ["bad-json", 1, 9]);
+});
+
+Deno.test("relay --log quiet says where it listens, and no more", async () => {
+  await using command = new Command(["--port", "0", "--log", "quiet"]);
+  const address = await command.listens();
+  {
+    await using one = await Peer.connect(address);
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+  }
+  command.kill(isWindows ? "SIGKILL" : "SIGTERM");
+  const { stdout } = await command.end();
+  assertEquals(stdout.split("\n").length, 3);
+});
+
+Deno.test("relay never writes what a peer sent as it is", async () => {
+  await using command = new Command(["--port", "0"]);
+  const address = await command.listens();
+  await using one = await Peer.connect(address);
+  await one.send("\x1b[2J\u202e\n");
+  await one.lines();
+  one.close();
+  await command.expect(/client 1 left: bad-json .*\n/);
+  await using two = await Peer.connect(address);
+  await two.send('{"control":"close","reason":"shutdown","detail":"\\u001b[31m\\n\u202e"}\n');
+  two.close();
+  await command.expect(/client 2 left: shutdown .*\n/);
+  // deno-lint-ignore no-control-regex
+  assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(command.stdout), false, command.stdout);
+});
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test({
+    name: `relay drains on ${signal}: it tells its clients, sends what is queued, and exits with 0`,
+    ignore: isWindows,
+    async fn() {
+      await using command = new Command(["--port", "0"]);
+      await using one = await Peer.connect(await command.listens());
+      const line = `{"event":"a","__dict__":{"text":"${"x".repeat(10_000)}"}}`;
+      await one.send(`${line}\n`.repeat(100));
+      await one.sees(line);
+      command.kill(signal);
+      const lines = await one.lines();
+      assertEquals(lines.pop(), '{"control":"close","reason":"shutdown"}');
+      assertEquals(lines.every((each) => each === line), true);
+      one.close();
+      const { code, stdout } = await command.end();
+      assertEquals(code, 0);
+      assertEquals(stdout.includes(`stopping on ${signal} (1 connected); once more`), true, stdout);
+    },
+  });
+}
+
+Deno.test({
+  name: "relay ends at once on a second signal",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    // This client takes nothing, so that draining would last.
+    const address = await command.listens();
+    await using silent = await Peer.connect(address, { silent: true });
+    await using publisher = await Peer.connect(address);
+    await command.expect(/client 2 joined/);
+    await publisher.send(`{"event":"a","__dict__":{"t":"${"x".repeat(1_000_000)}"}}\n`.repeat(7));
+    await publisher.send('{"event":"seen"}\n');
+    await publisher.sees("seen");
+    command.kill("SIGTERM");
+    await command.expect(/stopping/);
+    // A second signal right away is the echo of the first, by `deno task` for instance.
+    command.kill("SIGTERM");
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    command.kill("SIGTERM");
+    assertEquals((await command.end()).code, 143);
+    silent.close();
+  },
+});
+
+Deno.test({
+  name: "relay takes two signals at once for one, as Ctrl+C under `deno task` sends them",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    await using one = await Peer.connect(await command.listens());
+    await command.expect(/client 1 joined/);
+    command.kill("SIGINT");
+    await command.expect(/stopping/);
+    command.kill("SIGINT");
+    assertEquals(await one.lines(), ['{"control":"close","reason":"shutdown"}']);
+    one.close();
+    assertEquals((await command.end()).code, 0);
+  },
+});
+
+Deno.test({
+  name: "relay prints its stats on SIGUSR2, as a line of JSON, also when it is to be quiet",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0", "--log", "quiet"]);
+    await using one = await Peer.connect(await command.listens());
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+    for (let i = 0; i < 2; i++) {
+      command.kill("SIGUSR2");
+      const [line] = await command.expect(/^{"time".*"type":"stats".*}$/m);
+      const stats = JSON.parse(line);
+      assertEquals([stats.clients, stats.clientsTotal], [1, 1]);
+      assertEquals([stats.eventsIn, stats.eventsOut, stats.bytesIn, stats.bytesOut], [
+        1,
+        1,
+        14,
+        14,
+      ]);
+      assertEquals([stats.pendingBytes, stats.closes.eof, stats.refusals.unauthorized], [0, 0, 0]);
+      assertEquals(stats.loopDelayMaxMs >= stats.loopDelayMeanMs, true);
+      assertEquals(stats.rssBytes > stats.heapUsedBytes, true);
+    }
+  },
+});
+
+Deno.test({
+  name: "relay prints its stats on SIGUSR1 too, and warns of what Deno does then",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    await command.listens();
+    command.kill("SIGUSR1");
+    await command.expect(/^{"time".*"type":"stats".*}$/m);
+    command.kill("SIGTERM");
+    const { stderr } = await command.end();
+    assertMatch(stderr, /^warning: SIGUSR1 .* use SIGUSR2 instead$/m);
+  },
+});
+
+Deno.test("relay --stats prints its stats again and again", async () => {
+  await using command = new Command(["--port", "0", "--stats", "1"]);
+  const uptimes: number[] = [];
+  for (let i = 0; i < 2; i++) {
+    const [line] = await command.expect(/^{"time".*"type":"stats".*}$/m);
+    uptimes.push(JSON.parse(line).uptimeMs);
+  }
+  assertEquals(uptimes[1]! > uptimes[0]!, true, `${uptimes}`);
+});
+
+/** Runs a shell script in which `"$0"` is Deno, and `$1` a free port. */
+function runScript(script: string): { shell: Deno.ChildProcess; port: number } {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const shell = new Deno.Command("sh", {
+    args: ["-c", script, Deno.execPath(), `${port}`],
+    cwd: `${import.meta.dirname}/../..`,
+    env: { NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  return { shell, port };
+}
+
+/** Connects as soon as the relay listens. */
+async function connectSoon(port: number): Promise<Peer> {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    try {
+      return await Peer.connect(["127.0.0.1", port]);
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+const RUN = `exec "$0" run --quiet --allow-net mod.ts --port "$1"`;
+
+Deno.test({
+  name: "relay goes on and can be stopped when its log cannot be written",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    // A disk that is always full, and a reader that has gone.
+    for (const script of [`${RUN} >/dev/full`, `${RUN} | true`]) {
+      const { shell, port } = runScript(script);
+      {
+        await using one = await connectSoon(port);
+        await one.send('{"event":"a"}\n');
+        await one.sees("a");
+      }
+      await using two = await Peer.connect(["127.0.0.1", port]);
+      await two.send('{"event":"b"}\n');
+      await two.sees("b");
+      const pids = await Deno.readTextFile(`/proc/${shell.pid}/task/${shell.pid}/children`);
+      Deno.kill(Number(pids.trim().split(" ")[0] || shell.pid), "SIGTERM");
+      assertEquals((await two.lines()).at(-1), '{"control":"close","reason":"shutdown"}');
+      two.close();
+      await soon(shell.status, "the end of the relay");
+    }
+  },
+});
+
+Deno.test({
+  name: "relay writes its log once the disk has room again, and loses no line",
+  ignore: !canMount(),
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const mount = `mount -t tmpfs -o size=64k none ${folder}`;
+    const script = `exec unshare -rm sh -c '${mount} && ${RUN} >>${folder}/log' "$0" "$1"`;
+    const { shell, port } = runScript(script);
+    const path = `/proc/${shell.pid}/root${folder}/log`;
+    const read = () => Deno.readTextFileSync(path);
+    await using one = await connectSoon(port);
+    const count = 500;
+    for (let i = 0; i < count; i++) (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+    await until(() => read().length === 65_536);
+    const before = read();
+    await Deno.truncate(path);
+    await until(() => read().includes(`client ${count + 1} left`));
+    const lines = (before + read()).split("\n");
+    const joins = lines.flatMap((line) => /client (\d+) joined/.exec(line)?.[1] ?? []);
+    // Of the write that failed, all lines may be there twice.
+    assertEquals([...new Set(joins)].join(), Array.from(Array(count + 1), (_, i) => i + 1).join());
+    assertEquals(joins.length < count + 50, true, `${joins.length}`);
+    Deno.kill(shell.pid, "SIGTERM");
+    await one.lines();
+    one.close();
+    await soon(shell.status, "the end of the relay");
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+/** Whether a test may have a file system of its own. */
+function canMount(): boolean {
+  if (Deno.build.os !== "linux") return false;
+  try {
+    return new Deno.Command("unshare", { args: ["-rm", "true"] }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  name: "relay goes on and can be stopped when nobody reads its log",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    // The pipe to "sleep" takes 64 KiB, and then blocks whoever writes to it.
+    const script = `"$0" run --quiet --allow-net mod.ts --port 0 | { head -n 1; exec sleep 60; }`;
+    const shell = new Deno.Command("sh", {
+      args: ["-c", script, Deno.execPath()],
+      cwd: `${import.meta.dirname}/../..`,
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    const reader = shell.stdout.getReader();
+    const { value } = await soon(reader.read(), "the port");
+    const port = Number(/:(\d+)\n/.exec(new TextDecoder().decode(value))![1]);
+    const children = await Deno.readTextFile(`/proc/${shell.pid}/task/${shell.pid}/children`);
+    const [relay, sleep] = children.trim().split(" ").map(Number);
+    for (let i = 0; i < 600; i++) {
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+      conn.close();
+    }
+    await using one = await Peer.connect(["127.0.0.1", port]);
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+    Deno.kill(relay!, "SIGTERM");
+    assertEquals((await one.lines()).at(-1), '{"control":"close","reason":"shutdown"}');
+    one.close();
+    Deno.kill(sleep!, "SIGTERM");
+    await shell.status;
+    await reader.cancel();
+  },
+});
