@@ -1,0 +1,53 @@
+/**
+ * Owns how the command gets the definitions of events that a file of its user has. Must not know what
+ * they are for.
+ *
+ * @module
+ */
+
+import { pathToFileURL } from "node:url";
+import { isDefinitions } from "../checker.ts";
+import type { EventDefinitions } from "../define.ts";
+import { printable } from "../printable.ts";
+import { showText } from "../standard_schema.ts";
+import { StartError } from "./errors.ts";
+
+/** What begins like a URL. One letter is the drive of a Windows path. */
+const SCHEME = /^[a-z][\w+.-]+:/i;
+
+/** The exports that may be the definitions, in the order in which they are looked at. */
+const EXPORTS = ["default", "events"];
+
+/**
+ * Runs the module at `where`, a path or a URL, and gives the definitions that it exports as `default`
+ * or `events`. Deno's permissions say which modules may be loaded.
+ *
+ * @throws {StartError} If it cannot be loaded, with the cause, or exports no definitions.
+ */
+export async function loadDefinitions(where: string): Promise<EventDefinitions<object>> {
+  const exported = await load(where);
+  for (const name of EXPORTS) {
+    const value = exported[name];
+    if (isDefinitions(value)) return value;
+  }
+  const names = Object.keys(exported);
+  const found = names.length > 0 ? `it exports ${names.join(", ")}` : "it exports nothing";
+  throw new StartError(
+    `Cannot use the schema in ${
+      printable(where)
+    }: expected what defineEvents() gives as its export ` +
+      `"default" or "events", and ${showText(found)}`,
+  );
+}
+
+async function load(where: string): Promise<Record<string, unknown>> {
+  try {
+    return await import(SCHEME.test(where) ? where : pathToFileURL(where).href);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const [why] = message.split("\n"); // The rest shows source text or a chain of causes.
+    throw new StartError(`Cannot load the schema from ${printable(where)}: ${showText(why!)}`, {
+      cause,
+    });
+  }
+}
