@@ -27,6 +27,11 @@ export class EventChecker {
     this.#definitions = definitions;
   }
 
+  /** Whether there are definitions. */
+  get hasDefinitions(): boolean {
+    return this.#definitions !== undefined;
+  }
+
   /**
    * Checks an event that is to be sent. It stays as it is.
    *
@@ -34,7 +39,8 @@ export class EventChecker {
    * @throws {TypeError} If its validator is asynchronous, or throws.
    */
   checkSent(event: EbsocketEvent<string, object>): void {
-    const { issues } = this.#definitions?.check(event.event, event.__dict__) ?? {};
+    if (!this.#definitions) return;
+    const { issues } = this.#definitions.check(event.event, event.__dict__);
     if (!issues) return;
     const message = `Cannot send ${event}: ${issues.join("; ")}`;
     throw new EventSchemaError(message, event.event, issues);

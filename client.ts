@@ -32,6 +32,7 @@ import { Inbox, type InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
 import { after, checkLimit } from "./limits.ts";
 import { Link } from "./link.ts";
+import { type Misfit, Misfits } from "./misfits.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
 import { addressOf, checkDestination, type Destination } from "./transport.ts";
 
@@ -39,6 +40,8 @@ export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
 export type { Address, ClientOptions, ClientStatus, ConnectionOptions, Destination, InboxOptions };
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
+export type { CheckedAttributes, EventDefinitions } from "./define.ts";
+export type { Misfit } from "./misfits.ts";
 export type { LineSplitterOptions } from "./splitter.ts";
 export type { OverflowPolicy, ReconnectOptions } from "./reconnect.ts";
 export type {
@@ -91,7 +94,8 @@ const ROOM = Promise.resolve();
  * events go on meanwhile, what is sent waits, and {@link status} tells what happens. What others
  * sent while there was no connection does not come later: a relay keeps no events.
  *
- * @typeParam M The event map: what the server is trusted to send, and what is checked on sending.
+ * @typeParam M The event map: what comes; it is trusted to, unless there are definitions.
+ * @typeParam S The event map of what is sent, where it is another.
  *
  * @example Typed events
  * ```ts
@@ -110,15 +114,16 @@ const ROOM = Promise.resolve();
  * console.log(typeof shout);
  * ```
  */
-export class EbsocketClient<M extends object = OpenEvents> {
+export class EbsocketClient<M extends object = OpenEvents, S extends object = M> {
   readonly #settings: ClientSettings;
   readonly #encoder = new LineEncoder();
   readonly #inbox: Inbox<EventOf<M>>;
-  readonly #feed = new StatusFeed<M>();
+  readonly #misfits: Misfits;
+  readonly #feed = new StatusFeed<S>();
   /** The link there is, or was last. */
-  #link: Link<M> | null = null;
+  #link: Link<S> | null = null;
   /** The link that a `connectTo()` under way is making. */
-  #next: Link<M> | null = null;
+  #next: Link<S> | null = null;
 
   /**
    * Makes a client that is not connected.
@@ -126,8 +131,9 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {TypeError} If an option is of the wrong type.
    * @throws {RangeError} If an option is out of its range.
    */
-  constructor(options: ClientOptions = {}) {
+  constructor(options: ClientOptions<M, S> = {}) {
     this.#settings = checkClientOptions(options);
+    this.#misfits = new Misfits(this.#settings.checker);
     this.#inbox = new Inbox(options, () => this.#link?.resume());
   }
 
@@ -206,21 +212,26 @@ export class EbsocketClient<M extends object = OpenEvents> {
     }
   }
 
-  #linkTo(destination: Destination): Link<M> {
+  #linkTo(destination: Destination): Link<S> {
     const inbox = this.#inbox;
-    const link: Link<M> = new Link(destination, this.#settings, {
+    const misfits = this.#misfits;
+    const link: Link<S> = new Link(destination, this.#settings, {
       onEvents: (events, bytes) => {
-        inbox.push(events, bytes);
+        inbox.push(misfits.sortOut(events, bytes) as unknown[] as EventOf<M>[], bytes);
         return !inbox.full;
       },
       onStatus: (status) => {
         if (status.type === "connected") {
           this.#link = link;
           inbox.reopen();
+          misfits.reopen();
         }
         this.#feed.push(status);
       },
-      onEnd: () => inbox.end(),
+      onEnd: () => {
+        inbox.end();
+        misfits.end();
+      },
     });
     return link;
   }
@@ -242,12 +253,15 @@ export class EbsocketClient<M extends object = OpenEvents> {
    *
    * @throws {ConnectionClosedError} At the call, if the client has not been connected yet.
    * @throws {TypeError} At the call, if the event cannot be encoded.
+   * @throws {EventSchemaError} At the call, if the event does not fit its definition.
    * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`, or than the
    * server takes; the message names both sizes.
    */
-  sendEvent(event: SendableEvent<M>): Promise<void> {
-    const { maxLineBytes, maxPendingBytes } = this.#settings.limits;
+  sendEvent(event: SendableEvent<S>): Promise<void> {
+    const { checker, limits: { maxLineBytes, maxPendingBytes } } = this.#settings;
+    // Encoded first: whatever a validator does, what was given is sent.
     const line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes);
+    checker.checkSent(event);
     const link = this.#used("send through");
     const length = line.length - 1;
     if (length > link.maxLineBytes) {
@@ -345,8 +359,43 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * }
    * ```
    */
-  status(): AsyncGenerator<ClientStatus<M>, void, void> {
+  status(): AsyncGenerator<ClientStatus<S>, void, void> {
     return this.#feed.read();
+  }
+
+  /**
+   * The events that come from now on and do not fit their definitions, until the connection has ended,
+   * with `reconnect` for good. They are not among the events. Each call gives an iterator of its own.
+   * One that is not read keeps the last 1,000, and fewer of those with long lines.
+   *
+   * @example Look at what others get wrong
+   * ```ts
+   * import { defineEvents, EbsocketClient, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   * import { z } from "zod";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * const events = defineEvents({ message: z.object({ content: z.string() }) });
+   * await using client = new EbsocketClient({ events });
+   * const misfits = client.misfits();
+   * await client.connectTo(relay.server.address);
+   *
+   * const [hostname, port] = relay.server.address;
+   * using other = await Deno.connect({ hostname, port });
+   * await other.write(new TextEncoder().encode('{"event":"message"}\n'));
+   * for await (const { event, issues, missed } of misfits) {
+   *   console.log(`${event}`, issues, missed);
+   *   break;
+   * }
+   * ```
+   */
+  misfits(): AsyncGenerator<Misfit, void, void> {
+    return this.#misfits.read();
+  }
+
+  /** How many events have come that do not fit their definitions. */
+  get misfitCount(): number {
+    return this.#misfits.count;
   }
 
   /**
@@ -386,7 +435,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
     await this.close();
   }
 
-  #used(verb: string): Link<M> {
+  #used(verb: string): Link<S> {
     if (this.#link) return this.#link;
     throw new ConnectionClosedError(
       `Cannot ${verb} a client that has never been connected; await connectTo() first`,

@@ -25,7 +25,7 @@ const ATTEMPT_MS = 4000;
 /** Who hears of what happens to a link. */
 export interface LinkSink<M extends object> {
   /** Events have come; their lines had `bytes` bytes. `false` asks for no more until `resume()`. */
-  onEvents(events: EventOf<M>[], bytes: number): boolean;
+  onEvents(events: EbsocketEvent[], bytes: number): boolean;
   /** Something has happened to the connection. */
   onStatus(status: ClientStatus<M>): void;
   /** The link has ended for good. */
@@ -269,7 +269,7 @@ export class Link<M extends object> implements SessionSink {
   /** Passes events on. While the server has not greeted, reading goes on, or it never would. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void {
     if (this.#ending) return;
-    const wantsMore = this.#sink.onEvents(events as unknown as EventOf<M>[], bytes);
+    const wantsMore = this.#sink.onEvents(events, bytes);
     this.#isFull = !wantsMore;
     if (this.#isFull && session === this.#session) session.connection.pause();
   }
