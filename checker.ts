@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { EventDefinitions } from "./define.ts";
+import type { CheckedAttributes, EventDefinitions } from "./define.ts";
 import { EventSchemaError } from "./errors.ts";
 import type { EbsocketEvent, OpenAttributes } from "./event.ts";
 
@@ -53,13 +53,27 @@ export class EventChecker {
    */
   takeReceived(event: EbsocketEvent): readonly string[] | null {
     if (!this.#definitions) return null;
+    const { value, issues } = this.#check(this.#definitions, event.event, event.__dict__);
+    if (issues) return issues;
+    event.__dict__ = value as OpenAttributes;
+    return null;
+  }
+
+  /** What of an event does not fit that is only passed on; `null` if all does. Never throws. */
+  judge(name: string, attributes: object): readonly string[] | null {
+    if (!this.#definitions) return null;
+    return this.#check(this.#definitions, name, attributes).issues ?? null;
+  }
+
+  #check(
+    definitions: EventDefinitions<object>,
+    name: string,
+    attributes: object,
+  ): CheckedAttributes {
     try {
-      const { value, issues } = this.#definitions.check(event.event, event.__dict__);
-      if (issues) return issues;
-      event.__dict__ = value as OpenAttributes;
-      return null;
+      return definitions.check(name, attributes);
     } catch (error) {
-      return [error instanceof Error ? error.message : String(error)];
+      return { issues: [error instanceof Error ? error.message : String(error)] };
     }
   }
 }
