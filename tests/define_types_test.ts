@@ -16,6 +16,7 @@ import {
 import { EbsocketEvent, type EventOf, type OpenEvents } from "../event.ts";
 import type { EbsocketServer } from "../server.ts";
 import { EbsocketSystem } from "../system.ts";
+import { clientPair, expectEvents } from "../testing.ts";
 
 const CHAT = defineEvents({
   message: z.object({ content: z.string(), priority: z.number().default(0) }),
@@ -78,6 +79,13 @@ async function system(server: EbsocketServer): Promise<void> {
   }
 }
 
+async function tests(): Promise<void> {
+  const { one, other } = await clientPair({ events: CHAT });
+  isSame<Same<typeof one, EbsocketClient<Received, Sendable>>>(true);
+  const events = await expectEvents(other, [["message", { content: "hi", priority: 0 }]]);
+  isSame<Same<typeof events, EventOf<Received>[]>>(true);
+}
+
 function untyped(options: ClientOptions, definitions: EventDefinitions): void {
   const plain = new EbsocketClient();
   isSame<Same<typeof plain, EbsocketClient<OpenEvents, OpenEvents>>>(true);
@@ -94,7 +102,7 @@ function untyped(options: ClientOptions, definitions: EventDefinitions): void {
 }
 
 // Never called: they are there to be compiled.
-export const compiled = [client, system, untyped];
+export const compiled = [client, system, tests, untyped];
 
 Deno.test("EventDefinitions of some events can be used as those of any", () => {
   const any: EventDefinitions[] = [CHAT];
