@@ -43,6 +43,13 @@ export interface ClientOptions<M extends object = OpenEvents, S extends object =
    */
   readonly tls?: true | TlsClientOptions;
   /**
+   * Whether the server is to number the events that it queues for this client, so that a `gap` in
+   * the status tells of those that did not arrive. It must be a server that can; a relay is.
+   *
+   * @default {false}
+   */
+  readonly sequence?: boolean;
+  /**
    * Whether, and how, the client connects again by itself when its connection has ended.
    *
    * @default {false}
@@ -65,7 +72,7 @@ export interface ClientSettings extends SessionSettings {
  * @throws {RangeError} If an option is out of its range.
  */
 export function checkClientOptions(options: ClientOptions<object>): ClientSettings {
-  const { token, tls, reconnect = false } = options;
+  const { token, tls, reconnect = false, sequence = false } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   const persistence = reconnect === false
     ? null
@@ -76,6 +83,7 @@ export function checkClientOptions(options: ClientOptions<object>): ClientSettin
     token: token === undefined ? undefined : checkToken(token),
     tls,
     wantsAcks: persistence !== null,
+    wantsSequence: sequence === true,
     persistence,
     checker: new EventChecker(options.events),
   };

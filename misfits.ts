@@ -39,6 +39,8 @@ export class Misfits {
   readonly #checker: EventChecker;
   readonly #readers = new Set<Reader>();
   #count = 0;
+  /** What has been taken among the events that are being looked at. */
+  #taken: Pick<Misfit, "event" | "issues">[] = [];
   #ended = false;
 
   /** Makes an empty feed of what does not fit by `checker`. */
@@ -51,21 +53,31 @@ export class Misfits {
     return this.#count;
   }
 
-  /** Those of `events` that fit, as their validators make them. All lines had `bytes` bytes. */
-  sortOut(events: EbsocketEvent[], bytes: number): EbsocketEvent[] {
-    if (!this.#checker.hasDefinitions) return events;
-    const misfits: Pick<Misfit, "event" | "issues">[] = [];
-    const fitting = events.filter((event) => {
-      const issues = this.#checker.takeReceived(event);
-      if (issues) misfits.push({ event, issues });
-      return issues === null;
-    });
-    for (const misfit of misfits) {
+  /** Whether anything can be a misfit. */
+  get isPossible(): boolean {
+    return this.#checker.hasDefinitions;
+  }
+
+  /**
+   * Takes an event that does not fit, and gives what does not. One that fits has what its validator
+   * makes of it afterwards, and `null` is given.
+   */
+  take(event: EbsocketEvent): readonly string[] | null {
+    const issues = this.#checker.takeReceived(event);
+    if (issues) this.#taken.push({ event, issues });
+    return issues;
+  }
+
+  /** Tells everyone of what has been taken; the lines of all that was looked at had `bytes` bytes. */
+  publish(bytes: number): void {
+    if (this.#taken.length === 0) return;
+    const taken = this.#taken;
+    this.#taken = [];
+    for (const misfit of taken) {
       // All bytes are theirs: the long lines may be among them.
-      const unread = { ...misfit, number: ++this.#count, bytes: bytes / misfits.length };
+      const unread = { ...misfit, number: ++this.#count, bytes: bytes / taken.length };
       for (const reader of this.#readers) reader.push(unread);
     }
-    return fitting;
   }
 
   /** Says that nothing more will come. */

@@ -1,6 +1,7 @@
 /** What a client with definitions sends, hands out and puts aside. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
 import { defineEvents, type EventDefinitions } from "../define.ts";
@@ -106,6 +107,91 @@ Deno.test("EbsocketClient.misfits() goes on over reconnects, and ends with the c
   await third.write(WRONG);
   assertEquals((await soon(again.next(), "a third misfit")).done, false);
   assertEquals(client.misfitCount, 3);
+});
+
+Deno.test("EbsocketClient.request() rejects if the answer does not fit, and does not lose it", async () => {
+  await using client = new EbsocketClient({ events: CHAT });
+  await using server = new FakeServer();
+  await client.connectTo(server.address);
+  const session = await server.session();
+  const misfits = client.misfits();
+  const asked = client.request(new EbsocketEvent("message", { content: "who" }));
+  const { id } = JSON.parse((await session.line())!);
+  await session.write(`{"event":"message","__dict__":{"content":1},"reply_to":"${id}"}\n`);
+  const error = await assertRejects(() => asked, EventSchemaError);
+  assertEquals(
+    error.message,
+    "Cannot request EbsocketEvent<message>: EbsocketEvent<message> answers, and does not fit: " +
+      "content: Expected a string",
+  );
+  assertEquals(error.issues, ["content: Expected a string"]);
+  assertEquals((await soon(misfits.next(), "a misfit")).value?.event.replyTo, id);
+});
+
+Deno.test("EbsocketClient.request() gives what the validator makes of the answer", async () => {
+  await using client = new EbsocketClient({ events: CHAT });
+  await using server = new FakeServer();
+  await client.connectTo(server.address);
+  const session = await server.session();
+  const asked = client.request(new EbsocketEvent("message", { content: "who" }));
+  const { id } = JSON.parse((await session.line())!);
+  await session.write(`{"event":"shout","__dict__":{"content":"hi"},"reply_to":"${id}"}\n`);
+  assertEquals((await asked).__dict__, { content: "HI" });
+  const wrong = new EbsocketEvent("message", { content: 1 as unknown as string });
+  await assertRejects(() => client.request(wrong), EventSchemaError);
+});
+
+Deno.test("EbsocketClient.requestMany() goes on over answers that do not fit", async () => {
+  await using client = new EbsocketClient({ events: CHAT });
+  await using server = new FakeServer();
+  await client.connectTo(server.address);
+  const session = await server.session();
+  const answers = client.requestMany(new EbsocketEvent("message", { content: "who" }), {
+    count: 1,
+  });
+  const first = answers.next();
+  const { id } = JSON.parse((await session.line())!);
+  for (const content of ["1", '"me"']) {
+    await session.write(
+      `{"event":"message","__dict__":{"content":${content}},"reply_to":"${id}"}\n`,
+    );
+  }
+  assertEquals((await first).value?.__dict__.content, "me");
+  assertEquals([(await answers.next()).done, client.misfitCount], [true, 1]);
+});
+
+Deno.test("EbsocketClient.serve() gives what fits alone", async () => {
+  await using client = new EbsocketClient({ events: CHAT });
+  await using server = new FakeServer({ features: ["subscribe", "ack"] });
+  await client.connectTo(server.address);
+  const session = await server.session();
+  const service = client.serve("message");
+  const first = service.next();
+  const { id } = JSON.parse((await session.line())!);
+  await session.write(`${WRONG}{"control":"ack","id":"${id}"}\n${WRONG}${RIGHT}`);
+  assertEquals((await first).value?.__dict__.content, "hi");
+  assertEquals(client.misfitCount, 2);
+  await service.return();
+});
+
+Deno.test("EbsocketClient does not count what it has not subscribed to among the misfits", async () => {
+  await using client = new EbsocketClient({ events: CHAT });
+  await using server = new FakeServer({ features: ["subscribe", "ack"] });
+  await client.subscribe(["message"]);
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  const { id } = JSON.parse((await session.line())!);
+  await session.write(`{"event":"other"}\n${WRONG}{"control":"ack","id":"${id}"}\n`);
+  await connecting;
+  assertEquals(client.misfitCount, 1);
+});
+
+Deno.test("EbsocketClient.reply() sends only an answer that fits", async () => {
+  await using client = new EbsocketClient({ events: CHAT });
+  await using server = new FakeServer();
+  await client.connectTo(server.address);
+  const wrong = new EbsocketEvent("message", { content: 1 as unknown as string });
+  assertThrows(() => client.reply({ id: "r1", from: "c2" }, wrong), EventSchemaError);
 });
 
 Deno.test("EbsocketClient.pump() is not held up by events that do not fit", async () => {

@@ -57,6 +57,14 @@ async function client(): Promise<void> {
     isSame<Same<typeof status.unsent, readonly EventOf<Sendable>[]>>(true);
     for (const event of status.unsent) client.sendEvent(event);
   }
+  const answer = await client.request(new EbsocketEvent("message", { content: "who" }));
+  isSame<Same<typeof answer, EventOf<Received>>>(true);
+  for await (const event of client.serve("message")) {
+    isSame<Same<typeof event.__dict__.priority, number>>(true);
+    client.reply(event, new EbsocketEvent("join", { name: "Ada" }));
+    // @ts-expect-error name is a string
+    client.reply(event, new EbsocketEvent("join", { name: 1 }));
+  }
   for await (const misfit of client.misfits()) {
     isSame<Same<typeof misfit.event, EbsocketEvent>>(true);
     isSame<Same<typeof misfit.issues, readonly string[]>>(true);

@@ -405,6 +405,11 @@ Deno.test("EbsocketSystem sends what fits its definitions, as it was given", asy
   const wrong = new EbsocketEvent("message", { content: 1 as unknown as string });
   assertThrows(() => system.sendEventTo(connection!, wrong), EventSchemaError, "Expected a string");
   assertThrows(() => system.sendEventToClients(wrong), EventSchemaError, "Expected a string");
+  const asking = Object.assign(new EbsocketEvent("message", { content: "who" }), {
+    id: "r1",
+    fromConnection: connection,
+  });
+  assertThrows(() => system.reply(asking, wrong), EventSchemaError, "Expected a string");
   system.sendEventTo(connection!, new EbsocketEvent("shout", { content: "hi" }));
   system.sendEventToClients(new EbsocketEvent("message", { content: "all" }));
   await peer.sees('"all"}}\n');
