@@ -50,6 +50,8 @@ export type {
   StandardSchemaResult,
 } from "./standard_schema.ts";
 
+export type { OpenAttributes, OpenEvents } from "./event.ts";
+
 /** Schemas by the names of the events whose attributes they describe. */
 export type EventSchemas = Readonly<Record<string, StandardSchema<unknown, object>>>;
 

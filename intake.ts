@@ -8,6 +8,7 @@
 import { concat } from "@std/bytes/concat";
 import type { Listener, Recipient } from "./audience.ts";
 import { cutMember, memberBytes, readString, spliceMembers } from "./envelope.ts";
+import type { LineChecker } from "./line_checker.ts";
 import { Delivery } from "./receipts.ts";
 import type { Lines, Router } from "./router.ts";
 import { ACK, type EnvelopeKey, FROM, ID, type LineValidator, SEQ, TO } from "./validate.ts";
@@ -29,6 +30,7 @@ export interface Taken {
 export class Intake<R extends Recipient> {
   readonly #validator: LineValidator;
   readonly #router: Router<R>;
+  readonly #checker: LineChecker;
   readonly #onControl: (source: Listener<R>, control: string, line: Uint8Array) => void;
   /** The lines being passed on: one object for all, since there are so many. */
   readonly #passed: { -readonly [K in keyof Lines]: Lines[K] } = {
@@ -41,10 +43,12 @@ export class Intake<R extends Recipient> {
   constructor(
     validator: LineValidator,
     router: Router<R>,
+    checker: LineChecker,
     onControl: (source: Listener<R>, control: string, line: Uint8Array) => void,
   ) {
     this.#validator = validator;
     this.#router = router;
+    this.#checker = checker;
     this.#onControl = onControl;
   }
 
@@ -67,11 +71,13 @@ export class Intake<R extends Recipient> {
       if (kind === "invalid") break;
       lines++;
       const next = validator.end + 1;
-      if (kind === "event") events++;
-      if (kind === "event" && this.#isPlain(bytes) && router.isIdle) run++;
+      const isEvent = kind === "event";
+      if (isEvent) events++;
+      const isGood = isEvent && this.#fits(bytes, start);
+      if (isGood && this.#isPlain(bytes) && router.isIdle) run++;
       else {
         if (run > 0) this.#passRun(bytes, runStart, start, run);
-        if (kind === "event") this.#pass(source, bytes, start);
+        if (isGood) this.#pass(source, bytes, start);
         else if (kind === "control") {
           this.#onControl(source, this.#name(bytes), bytes.subarray(start, next));
         }
@@ -82,7 +88,15 @@ export class Intake<R extends Recipient> {
     }
     if (run > 0) this.#passRun(bytes, runStart, start, run);
     router.end(hasMore && start === bytes.length);
+    this.#checker.answer(source.recipient);
     return { lines, events, end: start };
+  }
+
+  /** Whether the event that was checked last, and begins at `start`, fits its definition. */
+  #fits(bytes: Uint8Array, start: number): boolean {
+    if (!this.#checker.isNeeded) return true;
+    const { end, hasEscapedKey } = this.#validator;
+    return this.#checker.admits(bytes.subarray(start, end), hasEscapedKey);
   }
 
   /** Whether an event goes on as it came. */

@@ -5,10 +5,13 @@
  * @module
  */
 
-import type { EventChecker } from "./checker.ts";
+import { concat } from "@std/bytes/concat";
+import type { Recipient } from "./audience.ts";
+import { EventChecker } from "./checker.ts";
+import type { EventDefinitions } from "./define.ts";
 import { parseLine } from "./parse.ts";
 import { MAX_QUOTE } from "./printable.ts";
-import type { Refusal } from "./routing.ts";
+import { encodeRefusal } from "./routing.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -23,24 +26,48 @@ interface EventLine {
   readonly ack?: string;
 }
 
-/**
- * What the sender of an event is told if that does not fit; `null` if it does. `line` is one that
- * `LineValidator` takes for an event, and trusted to be.
- */
-export function refusalOf(
-  checker: EventChecker,
-  line: Uint8Array,
-  hasEscapedKey: boolean,
-): Refusal | null {
-  const parsed = parseLine(decoder.decode(line), hasEscapedKey);
-  const { event, __dict__ = {}, id, ack } = parsed as unknown as EventLine;
-  const issues = checker.judge(event, __dict__);
-  if (!issues) return null;
-  const answered = ack ?? id;
-  return {
-    ...(answered !== undefined && { id: answered }),
-    event,
-    reason: "bad-attributes",
-    detail: issues.join("; ").slice(0, MAX_DETAIL).toWellFormed(),
-  };
+/** Checks the lines of one relay. Where there are no definitions, every event fits. */
+export class LineChecker {
+  /** How many events did not fit. */
+  refused = 0;
+  readonly #checker: EventChecker;
+  /** What the sender is yet to be told. */
+  #answers: Uint8Array[] = [];
+
+  /**
+   * Makes a checker.
+   *
+   * @throws {TypeError} If `definitions` are none.
+   */
+  constructor(definitions: EventDefinitions<object> | undefined) {
+    this.#checker = new EventChecker(definitions);
+  }
+
+  /** Whether there are definitions, and lines have to be looked at. */
+  get isNeeded(): boolean {
+    return this.#checker.hasDefinitions;
+  }
+
+  /** Whether an event fits, by its line, which `LineValidator` has taken for one. */
+  admits(line: Uint8Array, hasEscapedKey: boolean): boolean {
+    const parsed = parseLine(decoder.decode(line), hasEscapedKey);
+    const { event, __dict__ = {}, id, ack = id } = parsed as unknown as EventLine;
+    const issues = this.#checker.judge(event, __dict__);
+    if (!issues) return true;
+    this.refused++;
+    this.#answers.push(encodeRefusal({
+      ...(ack !== undefined && { id: ack }),
+      event,
+      reason: "bad-attributes",
+      detail: issues.join("; ").slice(0, MAX_DETAIL).toWellFormed(),
+    }));
+    return false;
+  }
+
+  /** Tells the sender of a block which of its events did not fit, and why. */
+  answer(sender: Pick<Recipient, "send">): void {
+    if (this.#answers.length === 0) return;
+    sender.send(concat(this.#answers), 0);
+    this.#answers = [];
+  }
 }

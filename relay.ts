@@ -23,6 +23,7 @@
 import type { Address } from "./address.ts";
 import type { Listener } from "./audience.ts";
 import { Backpressure } from "./backpressure.ts";
+import type { EventDefinitions } from "./define.ts";
 import { Desk } from "./desk.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import { Greeter } from "./greeter.ts";
@@ -32,6 +33,7 @@ import { Intake } from "./intake.ts";
 import type { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { LineChecker } from "./line_checker.ts";
 import { Limiter, type RateOptions } from "./limiter.ts";
 import { Router } from "./router.ts";
 import type { Feature } from "./routing.ts";
@@ -65,6 +67,8 @@ export type {
   Socket,
   TlsServerOptions,
 } from "./server.ts";
+export type { CheckedAttributes, EventDefinitions } from "./define.ts";
+export type { OpenAttributes, OpenEvents } from "./event.ts";
 export type { RateOptions, RelayStats };
 
 /** What a relay can do beyond passing events on. */
@@ -133,6 +137,13 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default {true}
    */
   readonly inspect?: boolean;
+  /**
+   * Which events there are, by {@link defineEvents}. What does not fit is not passed on, and its
+   * sender is told why. What fits goes on as it came, whatever its validator makes of it.
+   *
+   * @default {undefined}
+   */
+  readonly events?: EventDefinitions<object>;
   /** Who is told what happens. */
   readonly observer?: RelayObserver;
 }
@@ -161,6 +172,7 @@ export class Relay {
   readonly #listeners = new WeakMap<EbsocketConnection, Listener<EbsocketConnection>>();
   readonly #greeter: Greeter;
   readonly #router: Router<EbsocketConnection>;
+  readonly #checker: LineChecker;
   readonly #intake: Intake<EbsocketConnection>;
   readonly #desk: Desk;
   readonly #limiter: Limiter<EbsocketConnection>;
@@ -172,7 +184,7 @@ export class Relay {
   /**
    * Begins to relay between the clients of `server`, until that is closed.
    *
-   * @throws {TypeError} If `server` is no server, or serves already.
+   * @throws {TypeError} If `server` is no server, or serves already; or if `events` are no definitions.
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(server: EbsocketServer, options: RelayOptions = {}) {
@@ -214,9 +226,15 @@ export class Relay {
       ),
       inspector: options.inspect ?? true ? inspector : null,
     });
-    this.#intake = new Intake(this.#validator, this.#router, (client, control, line) => {
-      this.#desk.onControl(client, control, line, this.#validator.hasEscapedKey);
-    });
+    this.#checker = new LineChecker(options.events);
+    this.#intake = new Intake(
+      this.#validator,
+      this.#router,
+      this.#checker,
+      (client, control, line) => {
+        this.#desk.onControl(client, control, line, this.#validator.hasEscapedKey);
+      },
+    );
     this.closed = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
       onHello: (connection, hello) => this.#onHello(connection, hello),
@@ -242,7 +260,8 @@ export class Relay {
   /** What has happened since the relay was made, and how it is now. */
   stats(): RelayStats {
     const { eventsUnheard } = this.#router;
-    return this.#stats.read(this.#clients, this.server.pendingBytes, eventsUnheard);
+    const { refused } = this.#checker;
+    return this.#stats.read(this.#clients, this.server.pendingBytes, eventsUnheard, refused);
   }
 
   #onOpen(connection: EbsocketConnection): void {

@@ -88,12 +88,13 @@ export function decodeReceipt(line: ControlLine): Receipt | null {
 
 /** The line of a refusal. */
 export function encodeRefusal({ id, event, reason, detail }: Refusal): Uint8Array {
-  return encode({ control: "error", id, event, reason, detail });
+  // No line can have both "control" and "event".
+  return encode({ control: "error", id, name: event, reason, detail });
 }
 
 /** The refusal that `line` is, or `null` if it is none. Trusts nothing in it. */
 export function decodeRefusal(line: ControlLine): Refusal | null {
-  const { control, id, event, reason, detail } = line;
+  const { control, id, name: event, reason, detail } = line;
   if (control !== "error") return null;
   return {
     ...(isName(id) && { id }),
