@@ -318,6 +318,7 @@ export class Requests<M extends object, S extends object = M> {
     timeout: number,
     signal: AbortSignal | undefined,
   ): void {
+    this.#sender.checkOpen(event);
     if (this.#sender.mayWait) waiter.line = line;
     this.#table.add(waiter, timeout, signal);
     const fault = this.#sender.queue(event, line);
