@@ -11,14 +11,9 @@ import { ConnectError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { faultOfToken } from "../token.ts";
 import { addressOf, type Destination, type TlsClientOptions } from "../transport.ts";
-import {
-  inEnvironment,
-  readText,
-  readToken,
-  TOKEN_VARIABLE,
-  type TokenSource,
-} from "./credentials.ts";
+import { inEnvironment, readToken, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
 import { StartError, UsageError } from "./errors.ts";
+import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { DEFAULT_ADDRESS, isPlace, parsePlace, type Place } from "./place.ts";
 
