@@ -10,12 +10,12 @@ import { type ClientOptions, EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { faultOfToken } from "../token.ts";
-import { addressOf, type Destination, type TlsClientOptions } from "../transport.ts";
+import { addressOf, type Place, type TlsClientOptions } from "../transport.ts";
 import { inEnvironment, readToken, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
-import { DEFAULT_ADDRESS, isPlace, parsePlace, type Place } from "./place.ts";
+import { DEFAULT_ADDRESS, isPlace, parsePlace, type RelayPlace } from "./place.ts";
 
 /** The environment variable that may say where the relay is. */
 export const URL_VARIABLE = "EBSOCKETS_URL";
@@ -76,7 +76,7 @@ export type ConnectionFlag = FlagOf<readonly [typeof CONNECTION_GROUP]>;
 /** The relay that a tool is to connect to. */
 export interface Target {
   /** Where it is. */
-  readonly where: Destination;
+  readonly where: Place;
   /** Where the token is to be had, if there is one. */
   readonly token: TokenSource | null;
   /** What TLS needs, or `null` without it. */
@@ -116,7 +116,7 @@ export function readTarget(
 function toPlace(
   unix: string | undefined,
   environment: (name: string) => string | undefined,
-): Place {
+): RelayPlace {
   if (unix !== undefined) return { where: { path: unix }, tls: false, token: null };
   const url = environment(URL_VARIABLE);
   if (url) return parsePlace(url, URL_VARIABLE);
@@ -126,7 +126,7 @@ function toPlace(
 /** What is nearest to the command counts: its options, then the place, then the environment. */
 function toTokenSource(
   { token, "token-file": file }: Arguments<ConnectionFlag>["values"],
-  place: Place,
+  place: RelayPlace,
   environment: (name: string) => string | undefined,
 ): TokenSource | null {
   if (token !== undefined && file !== undefined) {
@@ -147,7 +147,7 @@ function toTokenSource(
 
 function toTlsSources(
   values: Arguments<ConnectionFlag>["values"],
-  { where, tls }: Place,
+  { where, tls }: RelayPlace,
 ): TlsSources | null {
   const names = ["tls", "tls-ca", "tls-cert", "tls-key", "tls-name"] as const;
   const given = names.filter((name) => values[name]);
