@@ -12,7 +12,9 @@ import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { formatOverview } from "./help.ts";
 import { suggestion } from "./nearest.ts";
+import { pub } from "./pub.ts";
 import { relay } from "./relay.ts";
+import { sub } from "./sub.ts";
 
 /** The command that tells of the others. */
 const help = defineCommand({
@@ -34,6 +36,8 @@ const help = defineCommand({
 /** All commands, in the order in which help lists them; the first runs where none is named. */
 export const COMMANDS: readonly [Command, ...Command[]] = [
   relay,
+  sub,
+  pub,
   check,
   completionsCommand(() => COMMANDS),
   help,

@@ -170,14 +170,7 @@ function toTlsSources(
   };
 }
 
-/**
- * What a client needs to know of the relay: the token, and what TLS needs.
- *
- * @throws {StartError} If a file cannot be read, or has no token.
- */
-export async function readSecrets(
-  { token, tls }: Target,
-): Promise<Pick<ClientOptions, "token" | "tls">> {
+async function readSecrets({ token, tls }: Target): Promise<Secrets> {
   return {
     ...(token && { token: await readToken(token) }),
     ...(tls && { tls: await readClientTls(tls) }),
@@ -202,13 +195,32 @@ export async function connect(
   target: Target,
   { signal, ...options }: ClientOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<EbsocketClient> {
-  const secrets = await readSecrets(target);
-  try {
+  return await advised(target, signal, async (secrets) => {
     const client = new EbsocketClient({ ...options, ...secrets });
     await client.connectTo(target.where, { ...(signal && { signal }) });
     return client;
+  });
+}
+
+/** What a client needs to know beside where the relay is. */
+export type Secrets = Pick<ClientOptions, "token" | "tls">;
+
+/**
+ * What comes of connecting, for which `attempt` gets the token and what TLS needs.
+ *
+ * @throws {StartError} If it fails; the message says what to do. If `signal` is aborted, its reason.
+ */
+export async function advised<T>(
+  target: Target,
+  signal: AbortSignal | undefined,
+  attempt: (secrets: Secrets) => Promise<T>,
+): Promise<T> {
+  const secrets = await readSecrets(target);
+  try {
+    return await attempt(secrets);
   } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof StartError) throw error;
     throw new StartError(adviseOnConnecting(error, target));
   }
 }

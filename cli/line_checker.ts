@@ -48,6 +48,11 @@ export class LineChecker {
     this.#maxLineBytes = this.#splitter.maxLineBytes;
   }
 
+  /** How many bytes there are of a line that has no end yet. */
+  get unfinishedBytes(): number {
+    return this.#splitter.unfinishedBytes;
+  }
+
   /** The lines that the next chunk completes. The chunk may be reused once all have been taken. */
   *push(chunk: Uint8Array): Generator<CheckedLine> {
     for (let rest = chunk; rest.length > 0;) {
@@ -75,7 +80,7 @@ export class LineChecker {
       if (line) yield line;
       return;
     }
-    const text = "the input ends before the line does, which counts only with its newline";
+    const text = "the line has no newline at its end, and would not count";
     yield {
       ...line,
       kind: "invalid",

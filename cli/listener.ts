@@ -1,0 +1,94 @@
+/**
+ * Owns hearing events for as long as somebody wants to, also when a connection ends: then it makes the
+ * next. Must not know what the events are for.
+ *
+ * @module
+ */
+
+import { checkReconnectOptions, isFinal, Retries } from "../reconnect.ts";
+import { abortable } from "../waits.ts";
+import { advised, type Target } from "./connect.ts";
+import { StartError } from "./errors.ts";
+import { Hearing, type Wishes } from "./hearing.ts";
+import { describe, type ReceivedLine, type WireOptions } from "./wire.ts";
+
+/** Who hears. */
+export interface ListenerSink {
+  /** An event has come. */
+  onEvent(event: ReceivedLine): void;
+  /** Something has happened to the connection that a person wants to know. */
+  onNews(text: string): void;
+}
+
+/** Hears events. */
+export class Listener {
+  readonly #target: Target;
+  readonly #wishes: Wishes;
+  readonly #sink: ListenerSink;
+  #hearing: Hearing | null = null;
+  #isPaused = false;
+
+  /** Makes one that has not begun. */
+  constructor(target: Target, wishes: Wishes, sink: ListenerSink) {
+    this.#target = target;
+    this.#wishes = wishes;
+    this.#sink = sink;
+  }
+
+  /** Asks for no more for now. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#hearing?.wire.pause();
+  }
+
+  /** Goes on. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#hearing?.wire.resume();
+  }
+
+  /**
+   * Hears events until `signal` is aborted, and rejects with its reason then.
+   *
+   * @throws {StartError} If it cannot connect at first, or there is no point in connecting again.
+   */
+  async run(signal: AbortSignal): Promise<never> {
+    try {
+      return await advised(this.#target, signal, (secrets) => this.#listen({ secrets, signal }));
+    } finally {
+      await this.#hearing?.wire.close();
+    }
+  }
+
+  async #listen(options: WireOptions): Promise<never> {
+    const { signal } = options;
+    const retries = new Retries(checkReconnectOptions({}));
+    let hearing = await this.#open(options);
+    this.#sink.onNews(`Listening to ${hearing.wire.place}${nameOf(hearing)}`);
+    for (;;) {
+      const since = performance.now();
+      const info = await abortable(hearing.ended, signal);
+      const lost = `Lost the connection to ${hearing.wire.place} (${describe(info)})`;
+      if (isFinal(info.reason)) throw new StartError(lost);
+      retries.onEnd(performance.now() - since);
+      const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
+      this.#sink.onNews(`${lost}; trying again`);
+      hearing = await retries.run(() => this.#open(options), signal, delay);
+      this.#sink.onNews(
+        `Back at ${hearing.wire.place}${nameOf(hearing)}; what was sent meanwhile has not come`,
+      );
+    }
+  }
+
+  async #open(options: WireOptions): Promise<Hearing> {
+    const onEvent = (event: ReceivedLine) => this.#sink.onEvent(event);
+    const hearing = await Hearing.open(this.#target.where, this.#wishes, onEvent, options);
+    this.#hearing = hearing;
+    if (this.#isPaused) hearing.wire.pause();
+    return hearing;
+  }
+}
+
+function nameOf({ wire: { id } }: Hearing): string {
+  return id === null ? "" : ` as ${id}`;
+}
