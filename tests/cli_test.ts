@@ -48,7 +48,7 @@ Deno.test("main() names what it does not know, and exits with 2", async () => {
     [["relay", "x"], 'Unknown argument "x"; relay --help shows the options'],
     [
       ["relay", "--prot=1"],
-      'Unknown option "--prot=1" (did you mean --port?); relay --help shows the options',
+      'Unknown option "--prot" (did you mean --port?); relay --help shows the options',
     ],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {
