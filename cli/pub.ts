@@ -24,7 +24,7 @@ export const pub: Command = defineCommand({
   name: "pub",
   summary: "Send an event, or all that come from standard input",
   about: "Send an event, or all the events that standard input has, one line each.",
-  usage: "[options] [HOST:PORT] NAME [KEY=TEXT...] [KEY:=JSON...] | -",
+  usage: "[options] [HOST:PORT] NAME|- [KEY=TEXT|KEY:=JSON...]",
   groups: [{
     title: "Options",
     flags: [
@@ -39,12 +39,12 @@ export const pub: Command = defineCommand({
   notes: `For example:
   pub message content="Hello there" priority:=2 tags:='["a","b"]'
   pub - < events.jsonl
-Lines from standard input are sent as they are. The first that is no event ends the command, which says
-where it is, and how many events before it were sent. Behind -- a word is a name even if it looks
-like HOST:PORT, or begins with -.
+Lines from standard input are sent as they are. The first that is no event ends the command, which
+says where it is, and how many were sent before. Behind -- a word is a name even if it looks like
+HOST:PORT or begins with -.
 
-The exit code is 0 if the relay has taken all events, otherwise 1. With --confirm there is a line of
-output for each, with the number of clients and the name.
+The exit code is 0 if the relay has taken all events, otherwise 1. With --confirm there is a line
+of output for each: the number of clients, and the name.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

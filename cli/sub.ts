@@ -55,11 +55,11 @@ export const sub: Command = defineCommand({
     ],
   }, CONNECTION_GROUP],
   notes:
-    `A pattern is a name in which a token between dots may be *, which is any one token, and the last
-may be >, which is all the rest: chat.*, game.>. Quote it, or the shell may expand it. Behind --
-a word is a pattern even if it looks like HOST:PORT.
+    `A pattern is a name in which * between dots is any one token, and > at the end all the rest:
+  sub 'chat.*' 'game.>'
+Quote it, or the shell may expand it. Behind -- a word is a pattern even if it looks like HOST:PORT.
 
-A lost connection is made again, which standard error tells. The exit code is 0 when all that was asked
+A lost connection is made again; standard error tells. The exit code is 0 when all that was asked
 for has been printed, 1 if the relay cannot be reached, 130 if Ctrl+C came before --count.
 
 ${CONNECTION_NOTES}`,
