@@ -1,5 +1,5 @@
 /**
- * Owns hearing events for as long as somebody wants to, also when a connection ends: then it makes the
+ * Owns subscription events for as long as somebody wants to, also when a connection ends: then it makes the
  * next. Must not know what the events are for.
  *
  * @module
@@ -9,7 +9,7 @@ import { checkReconnectOptions, isFinal, Retries } from "../reconnect.ts";
 import { abortable } from "../waits.ts";
 import { advised, type Target } from "./connect.ts";
 import { StartError } from "./errors.ts";
-import { Hearing, type Wishes } from "./hearing.ts";
+import { Subscription, type Wishes } from "./subscription.ts";
 import { describe, type ReceivedLine, type WireOptions } from "./wire.ts";
 
 /** Who hears. */
@@ -25,7 +25,7 @@ export class Listener {
   readonly #target: Target;
   readonly #wishes: Wishes;
   readonly #sink: ListenerSink;
-  #hearing: Hearing | null = null;
+  #subscription: Subscription | null = null;
   #isPaused = false;
 
   /** Makes one that has not begun. */
@@ -38,13 +38,13 @@ export class Listener {
   /** Asks for no more for now. */
   pause(): void {
     this.#isPaused = true;
-    this.#hearing?.wire.pause();
+    this.#subscription?.wire.pause();
   }
 
   /** Goes on. */
   resume(): void {
     this.#isPaused = false;
-    this.#hearing?.wire.resume();
+    this.#subscription?.wire.resume();
   }
 
   /**
@@ -56,39 +56,46 @@ export class Listener {
     try {
       return await advised(this.#target, signal, (secrets) => this.#listen({ secrets, signal }));
     } finally {
-      await this.#hearing?.wire.close();
+      await this.#subscription?.wire.close();
     }
   }
 
   async #listen(options: WireOptions): Promise<never> {
     const { signal } = options;
     const retries = new Retries(checkReconnectOptions({}));
-    let hearing = await this.#open(options);
-    this.#sink.onNews(`Listening to ${hearing.wire.place}${nameOf(hearing)}`);
+    let subscription = await this.#open(options);
+    this.#sink.onNews(`Listening to ${subscription.wire.place}${nameOf(subscription)}`);
     for (;;) {
       const since = performance.now();
-      const info = await abortable(hearing.ended, signal);
-      const lost = `Lost the connection to ${hearing.wire.place} (${describe(info)})`;
+      const info = await abortable(subscription.ended, signal);
+      const lost = `Lost the connection to ${subscription.wire.place} (${describe(info)})`;
       if (isFinal(info.reason)) throw new StartError(lost);
       retries.onEnd(performance.now() - since);
       const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
       this.#sink.onNews(`${lost}; trying again`);
-      hearing = await retries.run(() => this.#open(options), signal, delay);
+      subscription = await retries.run(() => this.#open(options), signal, delay);
       this.#sink.onNews(
-        `Back at ${hearing.wire.place}${nameOf(hearing)}; what was sent meanwhile has not come`,
+        `Back at ${subscription.wire.place}${
+          nameOf(subscription)
+        }; what was sent meanwhile has not come`,
       );
     }
   }
 
-  async #open(options: WireOptions): Promise<Hearing> {
+  async #open(options: WireOptions): Promise<Subscription> {
     const onEvent = (event: ReceivedLine) => this.#sink.onEvent(event);
-    const hearing = await Hearing.open(this.#target.where, this.#wishes, onEvent, options);
-    this.#hearing = hearing;
-    if (this.#isPaused) hearing.wire.pause();
-    return hearing;
+    const subscription = await Subscription.open(
+      this.#target.where,
+      this.#wishes,
+      onEvent,
+      options,
+    );
+    this.#subscription = subscription;
+    if (this.#isPaused) subscription.wire.pause();
+    return subscription;
   }
 }
 
-function nameOf({ wire: { id } }: Hearing): string {
+function nameOf({ wire: { id } }: Subscription): string {
   return id === null ? "" : ` as ${id}`;
 }

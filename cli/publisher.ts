@@ -10,7 +10,7 @@ import type { ControlLine } from "../control.ts";
 import { cutMember, memberBytes, readString, spliceMembers } from "../envelope.ts";
 import type { CloseInfo } from "../errors.ts";
 import { decodeAck } from "../greeting.ts";
-import { printable, quote } from "../printable.ts";
+import { quote } from "../printable.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
 import type { Place } from "../transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../validate.ts";
@@ -195,11 +195,12 @@ export class Publisher implements WireSink, AsyncDisposable {
     this.#options.onReached!(name, clients);
   }
 
-  #onRefusal({ id, event, reason, detail }: Refusal): void {
+  #onRefusal({ id = "", event, reason, detail }: Refusal): void {
     this.#refused++;
-    if (id !== undefined) this.#names.delete(id);
-    const which = event === undefined ? "an event" : quote(event);
-    this.#options.onRefused(`The relay refuses ${which}: ${reason}: ${printable(detail)}`);
+    const name = event ?? this.#names.get(id);
+    this.#names.delete(id);
+    const which = name === undefined ? "an event" : quote(name);
+    this.#options.onRefused(`The relay refuses ${which}: ${reason}: ${detail}`);
   }
 
   /** Nothing more can be sent, or be known of what was. */

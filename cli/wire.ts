@@ -86,16 +86,10 @@ export class Wire {
       sink.onControl(line);
     });
     const settings = checkClientOptions({ ...secrets, maxLineBytes: MAX_LINE_BYTES });
-    const sessionSink: SessionSink = {
-      onEvents() {},
-      onWelcome() {},
-      onAck() {},
-      onEnd: (_, info) => sink.onEnd(info),
-    };
     const session = await Session.open(
       where,
       { ...settings, decoder: wireDecoder, wantsAcks: acks },
-      sessionSink,
+      new End(sink),
       signal,
     );
     return new Wire(session, features);
@@ -156,6 +150,29 @@ export class Wire {
     this.#session.connection.resume();
     this.#session.connection.close();
     await this.#session.connection.closed;
+  }
+}
+
+/** Hears of a session only that it has ended: the decoder tells the rest. */
+class End implements SessionSink {
+  readonly #sink: WireSink;
+
+  constructor(sink: WireSink) {
+    this.#sink = sink;
+  }
+
+  onHello(): null {
+    return null;
+  }
+
+  onEvents(): void {}
+  onWelcome(): void {}
+  onAck(): void {}
+  onGap(): void {}
+  onWord(): void {}
+
+  onEnd(_: Session, info: CloseInfo): void {
+    this.#sink.onEnd(info);
   }
 }
 

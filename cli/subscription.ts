@@ -15,7 +15,7 @@ import { StartError } from "./errors.ts";
 import { describe, type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
 /** What the subscription is called, to know the answer to it. */
-const SUBSCRIPTION = "s1";
+const NAME = "s1";
 
 /** What is to be heard. */
 export interface Wishes {
@@ -26,7 +26,7 @@ export interface Wishes {
 }
 
 /** A connection over which events are heard. */
-export class Hearing implements WireSink {
+export class Subscription implements WireSink {
   readonly #wishes: Wishes;
   readonly #onEvent: (event: ReceivedLine) => void;
   readonly #ended = Promise.withResolvers<CloseInfo>();
@@ -53,12 +53,12 @@ export class Hearing implements WireSink {
     wishes: Wishes,
     onEvent: (event: ReceivedLine) => void,
     options: WireOptions,
-  ): Promise<Hearing> {
-    const hearing = new Hearing(wishes, onEvent);
-    const wire = hearing.#wire = await Wire.open(where, hearing, options);
+  ): Promise<Subscription> {
+    const subscription = new Subscription(wishes, onEvent);
+    const wire = subscription.#wire = await Wire.open(where, subscription, options);
     try {
-      if (!hearing.#isInForce) await hearing.#subscribe(wire, options.signal);
-      return hearing;
+      if (!subscription.#isInForce) await subscription.#subscribe(wire, options.signal);
+      return subscription;
     } catch (error) {
       await wire.close();
       throw error;
@@ -85,7 +85,7 @@ export class Hearing implements WireSink {
       control: "subscribe",
       events: patterns.length === 0 ? [">"] : patterns,
       ...(queue !== undefined && { queue }),
-      id: SUBSCRIPTION,
+      id: NAME,
     }));
     const ended = this.ended.then((info) => {
       const why = `the connection ended with ${describe(info)}`;
@@ -109,12 +109,12 @@ export class Hearing implements WireSink {
 
   /** Learns whether the wishes are in force. */
   onControl(line: ControlLine): void {
-    if (decodeReceipt(line)?.id === SUBSCRIPTION) {
+    if (decodeReceipt(line)?.id === NAME) {
       this.#isInForce = true;
       this.#answered.resolve(null);
     }
     const refusal = decodeRefusal(line);
-    if (refusal?.id === SUBSCRIPTION) this.#answered.resolve(refusal);
+    if (refusal?.id === NAME) this.#answered.resolve(refusal);
   }
 
   /** The connection has ended. */
