@@ -233,7 +233,7 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** What went wrong with connecting, and what to do about it. */
-export function adviseOnConnecting(error: unknown, { where, token }: Target): string {
+export function adviseOnConnecting(error: unknown, { where, token, tls }: Target): string {
   const message = printable(error instanceof Error ? error.message : String(error));
   if (error instanceof Deno.errors.NotCapable) {
     const address = formatAddress(addressOf(where));
@@ -248,6 +248,9 @@ export function adviseOnConnecting(error: unknown, { where, token }: Target): st
     return token
       ? `${message}; the token is not the one of this relay`
       : `${message}; say its token with --token-file or ${TOKEN_VARIABLE}`;
+  }
+  if (error instanceof ConnectError && error.reason === "eof" && !tls && !("path" in where)) {
+    return `${message}; if it speaks TLS, so must you, with --tls`;
   }
   return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
 }

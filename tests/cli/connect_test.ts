@@ -144,6 +144,12 @@ Deno.test("adviseOnConnecting() says what to do", () => {
       "Cannot connect to /run/re\\nlay: Deno does not permit it; " +
       "run it with -A or --allow-net --allow-read=/run/re\\nlay --allow-write=/run/re\\nlay",
     ],
+    [new ConnectError("Ended", { reason: "eof" }), { ...LOCAL, tls: {} }, "Ended"],
+    [
+      new ConnectError("Ended", { reason: "eof" }),
+      LOCAL,
+      "Ended; if it speaks TLS, so must you, with --tls",
+    ],
     [new ConnectError("Cannot connect to x: \x1b"), LOCAL, "Cannot connect to x: \\u001b"],
     [
       new TypeError("Invalid tls.caCerts: it is no certificate"),
