@@ -18,6 +18,12 @@ import { abortable } from "../waits.ts";
 import { StartError } from "./errors.ts";
 import { describe, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
+/**
+ * How many receipts may have yet to come before the next events are sent: who asks for more than it
+ * reads is closed by the relay as a slow consumer.
+ */
+const MAX_UNCONFIRMED = 10_000;
+
 /** How the events are sent, and who hears what becomes of them. */
 export interface PublisherOptions {
   /** The client that is to get them, alone; without it, everybody. */
@@ -118,19 +124,17 @@ export class Publisher implements WireSink, AsyncDisposable {
     wire.send(concat(sealed), sealed.length);
     const room = wire.room();
     if (room) await abortable(room, this.failed);
+    while (this.#names.size > MAX_UNCONFIRMED) await abortable(this.#news.promise, this.failed);
   }
 
-  /** The line as it is sent: with what the options add to its envelope. */
+  /** The line as it is sent: with what the options add to its envelope, in place of what is there. */
   #seal(line: Uint8Array, wire: Wire): Uint8Array {
     const { to, onReached } = this.#options;
     this.#sent++;
-    let sealed = line;
-    if (to !== undefined) sealed = this.#put(sealed, TO, memberBytes("to", to));
-    if (onReached) {
-      const receipt = `e${this.#sent}`;
-      sealed = this.#put(sealed, ACK, memberBytes("ack", receipt));
-      this.#names.set(receipt, this.#nameOf(sealed));
-    }
+    const members: [key: EnvelopeKey, bytes: Uint8Array][] = [];
+    if (to !== undefined) members.push([TO, memberBytes("to", to)]);
+    if (onReached) members.push([ACK, memberBytes("ack", this.#expectReceipt(line))]);
+    const sealed = members.length > 0 ? this.#put(line, members) : line;
     const length = sealed.length - 1;
     if (length <= wire.maxLineBytes) return sealed;
     throw new StartError(
@@ -138,16 +142,26 @@ export class Publisher implements WireSink, AsyncDisposable {
     );
   }
 
-  /** The line with `member`, in place of the one with this key if it has one. */
-  #put(line: Uint8Array, key: EnvelopeKey, member: Uint8Array): Uint8Array {
+  /** What the receipt for an event is to be called. */
+  #expectReceipt(line: Uint8Array): string {
+    const receipt = `e${this.#sent}`;
     this.#validator.open(line).validate(0);
-    const hasKey = this.#validator.has(key);
-    return spliceMembers(hasKey ? cutMember(line, this.#validator.keyAt(key)) : line, member);
+    this.#names.set(receipt, readString(line, this.#validator.nameStart - 1));
+    return receipt;
   }
 
-  #nameOf(line: Uint8Array): string {
-    this.#validator.open(line).validate(0);
-    return readString(line, this.#validator.nameStart - 1);
+  #put(
+    line: Uint8Array,
+    members: readonly (readonly [key: EnvelopeKey, bytes: Uint8Array])[],
+  ): Uint8Array {
+    const validator = this.#validator;
+    validator.open(line).validate(0);
+    const old = members.map(([key]) => key).filter((key) => validator.has(key))
+      .map((key) => validator.keyAt(key));
+    // From the back, so that the positions in front stay right.
+    old.sort((one, two) => two - one);
+    const rest = old.reduce((cut, at) => cutMember(cut, at), line);
+    return spliceMembers(rest, concat(members.map(([, bytes]) => bytes)));
   }
 
   /**

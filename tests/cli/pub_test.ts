@@ -74,8 +74,8 @@ Deno.test("pub --to and --confirm say what becomes of the events", async () => {
   while (lines.length < 3) lines.push((await session.line())!);
   assertEquals(lines, [
     '{"control":"subscribe","events":[]}',
-    '{"ack":"e1","to":"c7","event":"a"}',
-    '{"ack":"e2","to":"c7","event":"b c"}',
+    '{"to":"c7","ack":"e1","event":"a"}',
+    '{"to":"c7","ack":"e2","event":"b c"}',
   ]);
   for (const [i, clients] of [1, 0].entries()) {
     await session.send({ control: "ack", id: `e${i + 1}`, clients });

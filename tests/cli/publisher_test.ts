@@ -73,8 +73,8 @@ Deno.test("Publisher puts into the envelope what is asked for, in place of what 
     line('{"event":"a"}'),
     line('{"to":"x","event":"b\\n","ack":"y","id":"z"}'),
   ]);
-  assertEquals(await next(session), '{"ack":"e1","to":"c\\"7","event":"a"}');
-  assertEquals(await next(session), '{"ack":"e2","to":"c\\"7","event":"b\\n","id":"z"}');
+  assertEquals(await next(session), '{"to":"c\\"7","ack":"e1","event":"a"}');
+  assertEquals(await next(session), '{"to":"c\\"7","ack":"e2","event":"b\\n","id":"z"}');
   await session.ack(2);
   const finishing = publisher.finish();
   await session.send({ control: "ack", id: "e1", clients: 1 });
@@ -158,5 +158,23 @@ Deno.test("Publisher gives up when its signal is aborted", async () => {
   const reason = new Error("Stopped");
   stop.abort(reason);
   assertEquals(await assertRejects(() => finishing), reason);
+  await publisher[Symbol.asyncDispose]();
+});
+
+Deno.test("Publisher.send() waits for receipts when too many have yet to come", async () => {
+  let reached = 0;
+  const { server, session, publisher } = await open(RELAY, { onReached: () => reached++ });
+  await using _ = server;
+  const count = 10_001;
+  let hasRoom = false;
+  const sending = publisher.send(Array(count).fill(line('{"event":"a"}')))
+    .then(() => hasRoom = true);
+  await next(session);
+  await session.events(count);
+  assertEquals(hasRoom, false);
+  await session.send({ control: "ack", id: "e1", clients: 1 });
+  await sending;
+  assertEquals(reached, 1);
+  await session.close();
   await publisher[Symbol.asyncDispose]();
 });
