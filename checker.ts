@@ -5,26 +5,31 @@
  * @module
  */
 
-import type { EventDefinitions } from "./define.ts";
+import type { CheckedAttributes, EventDefinitions } from "./define.ts";
 import { EventSchemaError } from "./errors.ts";
 import type { EbsocketEvent, OpenAttributes } from "./event.ts";
 
 /** Checks events by definitions. Where there are none, every event fits. */
 export class EventChecker {
-  readonly #definitions: EventDefinitions | undefined;
+  readonly #definitions: EventDefinitions<object> | undefined;
 
   /**
    * Makes a checker.
    *
    * @throws {TypeError} If `definitions` are none.
    */
-  constructor(definitions: EventDefinitions | undefined) {
+  constructor(definitions: EventDefinitions<object> | undefined) {
     if (definitions !== undefined && !isDefinitions(definitions)) {
       throw new TypeError(
         `Invalid events: expected what defineEvents() gives, got ${Deno.inspect(definitions)}`,
       );
     }
     this.#definitions = definitions;
+  }
+
+  /** Whether there are definitions. */
+  get hasDefinitions(): boolean {
+    return this.#definitions !== undefined;
   }
 
   /**
@@ -34,7 +39,8 @@ export class EventChecker {
    * @throws {TypeError} If its validator is asynchronous, or throws.
    */
   checkSent(event: EbsocketEvent<string, object>): void {
-    const { issues } = this.#definitions?.check(event.event, event.__dict__) ?? {};
+    if (!this.#definitions) return;
+    const { issues } = this.#definitions.check(event.event, event.__dict__);
     if (!issues) return;
     const message = `Cannot send ${event}: ${issues.join("; ")}`;
     throw new EventSchemaError(message, event.event, issues);
@@ -47,13 +53,27 @@ export class EventChecker {
    */
   takeReceived(event: EbsocketEvent): readonly string[] | null {
     if (!this.#definitions) return null;
+    const { value, issues } = this.#check(this.#definitions, event.event, event.__dict__);
+    if (issues) return issues;
+    event.__dict__ = value as OpenAttributes;
+    return null;
+  }
+
+  /** What of an event does not fit that is only passed on; `null` if all does. Never throws. */
+  judge(name: string, attributes: object): readonly string[] | null {
+    if (!this.#definitions) return null;
+    return this.#check(this.#definitions, name, attributes).issues ?? null;
+  }
+
+  #check(
+    definitions: EventDefinitions<object>,
+    name: string,
+    attributes: object,
+  ): CheckedAttributes {
     try {
-      const { value, issues } = this.#definitions.check(event.event, event.__dict__);
-      if (issues) return issues;
-      event.__dict__ = value as OpenAttributes;
-      return null;
+      return definitions.check(name, attributes);
     } catch (error) {
-      return [error instanceof Error ? error.message : String(error)];
+      return { issues: [error instanceof Error ? error.message : String(error)] };
     }
   }
 }
@@ -62,7 +82,7 @@ export class EventChecker {
  * Whether `value` are definitions. They may come from another copy of this library, so it looks at
  * what they can do, not at what made them.
  */
-export function isDefinitions(value: unknown): value is EventDefinitions {
+export function isDefinitions(value: unknown): value is EventDefinitions<object> {
   if (typeof value !== "object" || value === null) return false;
   return "names" in value && Array.isArray(value.names) &&
     "check" in value && typeof value.check === "function";

@@ -5,7 +5,10 @@
  */
 
 import { ConnectionLimits, type ConnectionOptions } from "./connection_limits.ts";
+import { EventChecker } from "./checker.ts";
 import { BlockDecoder } from "./decoder.ts";
+import type { EventDefinitions } from "./define.ts";
+import type { OpenEvents } from "./event.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
 import type { SessionSettings } from "./session.ts";
@@ -13,7 +16,15 @@ import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "./
 import { checkToken, type Token } from "./token.ts";
 
 /** Options of {@link EbsocketClient}. */
-export interface ClientOptions extends ConnectionOptions, InboxOptions {
+export interface ClientOptions<M extends object = OpenEvents, S extends object = M>
+  extends ConnectionOptions, InboxOptions {
+  /**
+   * Which events there are, by {@link defineEvents}. What does not fit cannot be sent, and is told
+   * apart from the events that have been received.
+   *
+   * @default {undefined}
+   */
+  readonly events?: EventDefinitions<M, S>;
   /**
    * How deep a line may nest, the outermost object included, from 2 to 1,000.
    *
@@ -32,6 +43,13 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
    */
   readonly tls?: true | TlsClientOptions;
   /**
+   * Whether the server is to number the events that it queues for this client, so that a `gap` in
+   * the status tells of those that did not arrive. It must be a server that can; a relay is.
+   *
+   * @default {false}
+   */
+  readonly sequence?: boolean;
+  /**
    * Whether, and how, the client connects again by itself when its connection has ended.
    *
    * @default {false}
@@ -43,6 +61,8 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
 export interface ClientSettings extends SessionSettings {
   /** How persistently it connects again; `null` if it does not. */
   readonly persistence: Persistence | null;
+  /** Checks what it sends and receives. */
+  readonly checker: EventChecker;
 }
 
 /**
@@ -51,8 +71,8 @@ export interface ClientSettings extends SessionSettings {
  * @throws {TypeError} If an option is of the wrong type.
  * @throws {RangeError} If an option is out of its range.
  */
-export function checkClientOptions(options: ClientOptions): ClientSettings {
-  const { token, tls, reconnect = false } = options;
+export function checkClientOptions(options: ClientOptions<object>): ClientSettings {
+  const { token, tls, reconnect = false, sequence = false } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   const persistence = reconnect === false
     ? null
@@ -63,6 +83,8 @@ export function checkClientOptions(options: ClientOptions): ClientSettings {
     token: token === undefined ? undefined : checkToken(token),
     tls,
     wantsAcks: persistence !== null,
+    wantsSequence: sequence === true,
     persistence,
+    checker: new EventChecker(options.events),
   };
 }

@@ -4,27 +4,33 @@
  *
  * @example One definition for types and checks
  * ```ts
- * import { defineEvents, type ReceivedEvents } from "@ebsockets/relay/define";
- * import { assertEquals } from "@std/assert/equals";
+ * import { EbsocketClient } from "@ebsockets/relay/client";
+ * import { defineEvents } from "@ebsockets/relay/define";
+ * import { EbsocketEvent } from "@ebsockets/relay/event";
+ * import { Relay } from "@ebsockets/relay/relay";
+ * import { EbsocketServer } from "@ebsockets/relay/server";
  * import { z } from "zod";
  *
  * const chat = defineEvents({
  *   message: z.object({ content: z.string(), priority: z.number().default(0) }),
  *   join: z.object({ name: z.string() }),
  * });
- * assertEquals(chat.check("message", { content: "hi" }), { value: { content: "hi", priority: 0 } });
- * assertEquals(chat.check("join", {}), {
- *   issues: ["name: Invalid input: expected string, received undefined"],
- * });
  *
- * const message: ReceivedEvents<typeof chat>["message"] = { content: "hi", priority: 0 };
- * console.log(message.priority.toFixed());
+ * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+ * await using client = new EbsocketClient({ events: chat });
+ * await client.connectTo(relay.server.address);
+ * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * for await (const event of client) {
+ *   if (event.compareType("message")) console.log(event.__dict__.priority.toFixed()); // 0
+ *   break;
+ * }
  * ```
  *
  * @module
  */
 
 import { checkName } from "./codec.ts";
+import type { OpenEvents } from "./event.ts";
 import { printable, quote } from "./printable.ts";
 import {
   type SchemaInput,
@@ -44,6 +50,8 @@ export type {
   StandardSchemaResult,
 } from "./standard_schema.ts";
 
+export type { OpenAttributes, OpenEvents } from "./event.ts";
+
 /** Schemas by the names of the events whose attributes they describe. */
 export type EventSchemas = Readonly<Record<string, StandardSchema<unknown, object>>>;
 
@@ -54,7 +62,7 @@ export type EventSchemas = Readonly<Record<string, StandardSchema<unknown, objec
  * @typeParam Sendable The event map of what is sent: what the validators take.
  */
 export interface EventDefinitions<
-  Received extends object = object,
+  Received extends object = OpenEvents,
   Sendable extends object = Received,
 > {
   /** The names of the events, in the order in which they were defined. */
@@ -78,21 +86,27 @@ export type CheckedAttributes =
 /**
  * The event map of what is received by the definitions `D`.
  *
- * @example Name the types
+ * @example Name the type of a client
  * ```ts
- * import { defineEvents, type ReceivedEvents, type SendableEvents } from "@ebsockets/relay";
+ * import { defineEvents, EbsocketClient } from "@ebsockets/relay";
+ * import type { ReceivedEvents, SendableEvents } from "@ebsockets/relay";
  * import { z } from "zod";
  *
  * const chat = defineEvents({ join: z.object({ name: z.string().default("nobody") }) });
- * const received: ReceivedEvents<typeof chat> = { join: { name: "Ada" } };
- * const sendable: SendableEvents<typeof chat> = { join: {} };
- * console.log(received.join.name.length, sendable.join.name?.length);
+ * type ChatClient = EbsocketClient<ReceivedEvents<typeof chat>, SendableEvents<typeof chat>>;
+ *
+ * const client: ChatClient = new EbsocketClient({ events: chat });
+ * console.log(client.misfitCount);
  * ```
  */
-export type ReceivedEvents<D extends EventDefinitions> = NonNullable<D["types"]>["received"];
+export type ReceivedEvents<D extends EventDefinitions<object>> = NonNullable<
+  D["types"]
+>["received"];
 
 /** The event map of what can be sent by the definitions `D`, as in {@link ReceivedEvents}. */
-export type SendableEvents<D extends EventDefinitions> = NonNullable<D["types"]>["sendable"];
+export type SendableEvents<D extends EventDefinitions<object>> = NonNullable<
+  D["types"]
+>["sendable"];
 
 /**
  * Defines the events of a program: for each name a schema of the attributes, by any library that has

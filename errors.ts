@@ -202,7 +202,25 @@ export class RequestTimeoutError extends EbsocketError {
  */
 export class EventRefusedError extends EbsocketError {}
 
-/** The attributes of an event do not fit what has been defined for events of its name. */
+/**
+ * The attributes of an event do not fit what has been defined for events of its name.
+ *
+ * @example Say what is wrong
+ * ```ts
+ * import { defineEvents, EbsocketClient, EbsocketEvent, EventSchemaError } from "@ebsockets/relay";
+ * import { z } from "zod";
+ *
+ * const client = new EbsocketClient({
+ *   events: defineEvents({ message: z.object({ content: z.string().max(5) }) }),
+ * });
+ * try {
+ *   client.sendEvent(new EbsocketEvent("message", { content: "too long" }));
+ * } catch (error) {
+ *   if (!(error instanceof EventSchemaError)) throw error;
+ *   console.log(error.event, error.issues);
+ * }
+ * ```
+ */
 export class EventSchemaError extends EbsocketError {
   /** Which failure this is. */
   declare readonly code: "bad-attributes";

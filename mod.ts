@@ -29,7 +29,7 @@
  * - `event.ts` for what an event is; `codec.ts` to write its JSON, `validate.ts` to check it,
  *   `parse.ts` and `decoder.ts` to read it, `envelope.ts` for what else its line says;
  * - `define.ts` for schemas of events, `standard_schema.ts` for the validators of others behind them,
- *   `checker.ts` for who is told what does not fit;
+ *   `checker.ts`, `misfits.ts` and `line_checker.ts` for who is told what does not fit;
  * - `splitter.ts` for lines, `framing.ts` for streams; `control.ts` and `greeting.ts` for the lines
  *   between two neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
@@ -76,6 +76,7 @@ export {
   type Dialer,
   type DisconnectedStatus,
   EbsocketClient,
+  type Misfit,
   type OverflowPolicy,
   type ReconnectedStatus,
   type ReconnectOptions,

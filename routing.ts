@@ -88,12 +88,13 @@ export function decodeReceipt(line: ControlLine): Receipt | null {
 
 /** The line of a refusal. */
 export function encodeRefusal({ id, event, reason, detail }: Refusal): Uint8Array {
-  return encode({ control: "error", id, event, reason, detail });
+  // No line can have both "control" and "event".
+  return encode({ control: "error", id, name: event, reason, detail });
 }
 
 /** The refusal that `line` is, or `null` if it is none. Trusts nothing in it. */
 export function decodeRefusal(line: ControlLine): Refusal | null {
-  const { control, id, event, reason, detail } = line;
+  const { control, id, name: event, reason, detail } = line;
   if (control !== "error") return null;
   return {
     ...(isName(id) && { id }),
@@ -108,7 +109,7 @@ export function decodeRefusal(line: ControlLine): Refusal | null {
 const NAME = `string of 1 to ${MAX_NAME_BYTES} bytes`;
 
 /** Whether a value can name something: it is as long as the name of an event. */
-function isName(value: unknown): value is string {
+export function isName(value: unknown): value is string {
   if (typeof value !== "string" || value === "") return false;
   return 3 * value.length <= MAX_NAME_BYTES || encoder.encode(value).length <= MAX_NAME_BYTES;
 }

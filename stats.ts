@@ -16,10 +16,14 @@ export interface RelayStats {
   readonly clients: number;
   /** Clients that have ever joined. */
   readonly clientsTotal: number;
-  /** Events that came from clients and were relayed. */
+  /** Events that came from clients and were taken. */
   readonly eventsIn: number;
   /** Events that were queued for clients, one for each client. */
   readonly eventsOut: number;
+  /** Events that were queued for nobody: nobody was there, or nobody had subscribed to them. */
+  readonly eventsUnheard: number;
+  /** Events among these that were not passed on, as they did not fit the relay's definitions. */
+  readonly eventsRefused: number;
   /** Bytes that came from clients. */
   readonly bytesIn: number;
   /** Bytes that the operating system has taken for clients. */
@@ -96,9 +100,14 @@ export class StatsCollector {
 
   /**
    * The figures now: `connected` are the clients that have joined and not left, for whom
-   * `pendingBytes` wait in all.
+   * `pendingBytes` wait in all. The other two are counted by whoever passes events on.
    */
-  read(connected: Iterable<ClientCounters>, pendingBytes: number): RelayStats {
+  read(
+    connected: Iterable<ClientCounters>,
+    pendingBytes: number,
+    eventsUnheard = 0,
+    eventsRefused = 0,
+  ): RelayStats {
     if (!this.#isStopped) this.#delay.start();
     let clients = 0;
     let eventsIn = this.#eventsIn;
@@ -122,6 +131,8 @@ export class StatsCollector {
       clientsTotal: this.#clientsTotal,
       eventsIn,
       eventsOut,
+      eventsUnheard,
+      eventsRefused,
       bytesIn,
       bytesOut,
       pendingBytes,

@@ -6,10 +6,12 @@
  */
 
 import type { Address } from "./address.ts";
-import { encodeLine } from "./codec.ts";
+import { EventChecker } from "./checker.ts";
+import { encodeLine, type Envelope } from "./codec.ts";
 import { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { BlockDecoder } from "./decoder.ts";
+import type { EventDefinitions } from "./define.ts";
 import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
 import { Greeter } from "./greeter.ts";
@@ -27,10 +29,18 @@ export type ReceivedEvent<M extends object = OpenEvents> = EventOf<M> & {
   fromConnection: EbsocketConnection;
 };
 
-/** One piece of news, as `for await` over a system gives them, in the order of their arrival. */
+/**
+ * One piece of news, as `for await` over a system gives them, in the order of their arrival. A
+ * `misfit` is an event that does not fit its definition, as it was sent, and why.
+ */
 export type SystemNotice<M extends object = OpenEvents> =
   | { readonly type: "connected"; readonly connection: EbsocketConnection }
   | { readonly type: "event"; readonly event: ReceivedEvent<M> }
+  | {
+    readonly type: "misfit";
+    readonly event: ReceivedEvent;
+    readonly issues: readonly string[];
+  }
   | {
     readonly type: "disconnected";
     readonly connection: EbsocketConnection;
@@ -42,10 +52,19 @@ export type Pumped<M extends object = OpenEvents> = [
   newClients: [connection: EbsocketConnection, address: Address][],
   newEvents: ReceivedEvent<M>[],
   disconnectedClients: [connection: EbsocketConnection, address: Address, info: CloseInfo][],
+  misfits: [event: ReceivedEvent, issues: readonly string[]][],
 ];
 
 /** Options of {@link EbsocketSystem}. */
-export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
+export interface SystemOptions<M extends object = OpenEvents, S extends object = M>
+  extends ServeOptions, InboxOptions, RateOptions {
+  /**
+   * Which events there are, by {@link defineEvents}. What does not fit cannot be sent, and is told
+   * apart from the events that have been received.
+   *
+   * @default {undefined}
+   */
+  readonly events?: EventDefinitions<M, S>;
   /**
    * How long `pump()` waits for the first news, in milliseconds, from 0.
    *
@@ -67,7 +86,8 @@ export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
  * for `for await`; when nobody reads that, the clients are slowed down by TCP and nothing is lost.
  * The system closes itself when its server is closed.
  *
- * @typeParam M The event map: what clients are trusted to send, and what is checked on sending.
+ * @typeParam M The event map: what clients send; they are trusted to, unless there are definitions.
+ * @typeParam S The event map of what is sent to them, where it is another.
  *
  * @example Answer every event
  * ```ts
@@ -87,7 +107,7 @@ export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
  * assertEquals((await client.recvEvent())?.event, "pong");
  * ```
  */
-export class EbsocketSystem<M extends object = OpenEvents> {
+export class EbsocketSystem<M extends object = OpenEvents, S extends object = M> {
   /** The server whose clients these are. */
   readonly server: EbsocketServer;
   /** How long `pump()` waits for the first news, in milliseconds. May be changed at any time. */
@@ -98,6 +118,7 @@ export class EbsocketSystem<M extends object = OpenEvents> {
   readonly #clients = new Map<EbsocketConnection, Address>();
   readonly #inbox: Inbox<SystemNotice<M>>;
   readonly #decoder: BlockDecoder;
+  readonly #checker: EventChecker;
   readonly #greeter: Greeter;
   readonly #limiter: Limiter<EbsocketConnection>;
   readonly #maxLineBytes: number;
@@ -105,10 +126,10 @@ export class EbsocketSystem<M extends object = OpenEvents> {
   /**
    * Begins to accept clients from `server`.
    *
-   * @throws {TypeError} If `server` is no server, or serves already.
+   * @throws {TypeError} If `server` is no server, or serves already; or if `events` are no definitions.
    * @throws {RangeError} If an option is out of its range.
    */
-  constructor(server: EbsocketServer, options: SystemOptions = {}) {
+  constructor(server: EbsocketServer, options: SystemOptions<M, S> = {}) {
     if (!(server instanceof EbsocketServer)) {
       throw new TypeError(
         `Invalid server: expected an EbsocketServer, got ${Deno.inspect(server)}`,
@@ -118,6 +139,7 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     this.timeout = checkLimit("timeout", options.timeout ?? 500, 0);
     this.#maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
     this.#decoder = new BlockDecoder(options.maxDepth);
+    this.#checker = new EventChecker(options.events);
     const resume = (connection: EbsocketConnection) => {
       if (!this.#inbox.full && !this.#limiter.holds(connection)) connection.resume();
     };
@@ -152,7 +174,7 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     for (const line of this.#decoder.decode(bytes)) {
       if (line instanceof EbsocketEvent) {
         line.fromConnection = connection;
-        notices.push({ type: "event", event: line as unknown as ReceivedEvent<M> });
+        notices.push(this.#noticeOf(line as ReceivedEvent));
       } else {
         this.#greeter.onControl(connection, line);
       }
@@ -174,6 +196,12 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     }
   }
 
+  #noticeOf(event: ReceivedEvent): SystemNotice<M> {
+    const issues = this.#checker.takeReceived(event);
+    if (issues) return { type: "misfit", event, issues };
+    return { type: "event", event: event as unknown as ReceivedEvent<M> };
+  }
+
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     this.#clients.delete(connection);
     this.#limiter.forget(connection);
@@ -182,8 +210,8 @@ export class EbsocketSystem<M extends object = OpenEvents> {
 
   /**
    * Waits up to `timeout` for the first news, then gives all there is: the clients that have come,
-   * the events that have arrived, and the clients that have gone. The events of one client are in
-   * the order in which it sent them.
+   * the events that have arrived, the clients that have gone, and the events that do not fit their
+   * definitions. The events of one client are in the order in which it sent them.
    *
    * @throws {TypeError} If `pump()` or `for await` is reading already.
    * @throws {ConnectionClosedError} If the system is closed and there is nothing left to give.
@@ -194,12 +222,14 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     if (this.#inbox.ended && this.#inbox.length === 0) {
       throw new ConnectionClosedError("Cannot pump: the system is closed");
     }
-    const pumped: Pumped<M> = [[], [], []];
+    const pumped: Pumped<M> = [[], [], [], []];
     for (const notice of this.#inbox.takeAll()) {
       if (notice.type === "event") {
         pumped[1].push(notice.event);
       } else if (notice.type === "connected") {
         pumped[0].push([notice.connection, notice.connection.address]);
+      } else if (notice.type === "misfit") {
+        pumped[3].push([notice.event, notice.issues]);
       } else {
         pumped[2].push([notice.connection, notice.connection.address, notice.info]);
       }
@@ -219,8 +249,9 @@ export class EbsocketSystem<M extends object = OpenEvents> {
    *
    * @throws {TypeError} If the event cannot be encoded, or `connection` is no connection.
    * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
+   * @throws {EventSchemaError} If the event does not fit its definition.
    */
-  sendEventTo(connection: EbsocketConnection, event: SendableEvent<M>): boolean {
+  sendEventTo(connection: EbsocketConnection, event: SendableEvent<S>): boolean {
     if (!(connection instanceof EbsocketConnection)) {
       throw new TypeError(
         `Cannot send to ${Deno.inspect(connection)}: expected a connection of this system`,
@@ -236,9 +267,10 @@ export class EbsocketSystem<M extends object = OpenEvents> {
    *
    * @throws {TypeError} If the event cannot be encoded.
    * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
+   * @throws {EventSchemaError} If the event does not fit its definition.
    */
   sendEventToClients(
-    event: SendableEvent<M>,
+    event: SendableEvent<S>,
     { except }: { readonly except?: EbsocketConnection } = {},
   ): number {
     const line = this.#encode(event);
@@ -249,8 +281,46 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     return count;
   }
 
-  #encode(event: SendableEvent<M>): Uint8Array {
-    return encodeLine(event.event, event.__dict__, this.#maxLineBytes);
+  /**
+   * Answers an event of a client, for its `request()`. Returns whether the answer was queued: `false`
+   * if nobody had asked, and as {@link sendEventTo} does.
+   *
+   * @throws {TypeError} If the answer cannot be encoded, or `event` has not come from a client.
+   * @throws {RangeError} If the answer's line would be longer than `maxLineBytes`.
+   * @throws {EventSchemaError} If the answer does not fit its definition.
+   *
+   * @example Tell the time
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+   *
+   * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+   * (async () => {
+   *   for await (const notice of system) {
+   *     if (notice.type !== "event") continue;
+   *     system.reply(notice.event, new EbsocketEvent("time", { ms: Date.now() }));
+   *   }
+   * })();
+   * await using client = new EbsocketClient();
+   * await client.connectTo(system.server.address);
+   * const answer = await client.request(new EbsocketEvent("time.now"));
+   * console.log(answer.getAttribute("ms"));
+   * ```
+   */
+  reply(event: EbsocketEvent<string, object>, answer: SendableEvent<S>): boolean {
+    const { fromConnection, id } = event;
+    if (!(fromConnection instanceof EbsocketConnection)) {
+      throw new TypeError(`Cannot answer ${event}: it has not come from a client of this system`);
+    }
+    if (id === null) return false;
+    const line = this.#encode(answer, { reply_to: id });
+    return this.#clients.has(fromConnection) && fromConnection.send(line);
+  }
+
+  #encode(event: SendableEvent<S>, envelope?: Envelope): Uint8Array {
+    // Encoded first: whatever a validator does, what was given is sent.
+    const line = encodeLine(event.event, event.__dict__, this.#maxLineBytes, envelope);
+    this.#checker.checkSent(event);
+    return line;
   }
 
   /**

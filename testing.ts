@@ -36,7 +36,9 @@ export interface TestRelay extends AsyncDisposable {
   /** Where it listens: 127.0.0.1 and a port that was free. */
   readonly address: Address;
   /** Connects a client, which is closed with the relay. */
-  connect<M extends object = OpenEvents>(options?: ClientOptions): Promise<EbsocketClient<M>>;
+  connect<M extends object = OpenEvents, S extends object = M>(
+    options?: ClientOptions<M, S>,
+  ): Promise<EbsocketClient<M, S>>;
   /** Closes the clients, then the relay. */
   close(): Promise<void>;
 }
@@ -66,10 +68,10 @@ class RelayWithClients implements TestRelay {
     this.#where = where;
   }
 
-  async connect<M extends object = OpenEvents>(
-    options?: ClientOptions,
-  ): Promise<EbsocketClient<M>> {
-    const client = new EbsocketClient<M>(options);
+  async connect<M extends object = OpenEvents, S extends object = M>(
+    options?: ClientOptions<M, S>,
+  ): Promise<EbsocketClient<M, S>> {
+    const client = new EbsocketClient<M, S>(options);
     this.#clients.push(client);
     await client.connectTo(this.#where);
     return client;
@@ -86,18 +88,20 @@ class RelayWithClients implements TestRelay {
 }
 
 /** Two clients, each of which hears what the other sends. */
-export interface ClientPair<M extends object = OpenEvents> extends AsyncDisposable {
+export interface ClientPair<M extends object = OpenEvents, S extends object = M>
+  extends AsyncDisposable {
   /** One client. */
-  readonly one: EbsocketClient<M>;
+  readonly one: EbsocketClient<M, S>;
   /** The other. */
-  readonly other: EbsocketClient<M>;
+  readonly other: EbsocketClient<M, S>;
 }
 
 /**
  * Two connected clients, each of which hears what the other sends, and not itself. There is a relay
  * between them, so that all that clients can do works; but no socket, and so no permission is needed.
  *
- * @typeParam M The event map of both.
+ * @typeParam M The event map of both: what comes.
+ * @typeParam S The event map of what is sent, where it is another.
  *
  * @example Test a function that takes a client
  * ```ts
@@ -113,14 +117,14 @@ export interface ClientPair<M extends object = OpenEvents> extends AsyncDisposab
  * await expectEvents(pair.other, [["shout", { text: "HELLO" }]]);
  * ```
  */
-export async function clientPair<M extends object = OpenEvents>(
-  options?: ClientOptions,
-): Promise<ClientPair<M>> {
+export async function clientPair<M extends object = OpenEvents, S extends object = M>(
+  options?: ClientOptions<M, S>,
+): Promise<ClientPair<M, S>> {
   const listener = new MemoryListener();
   const relay = new Relay(new EbsocketServer({ listener }), { echo: false });
   const both = new RelayWithClients(relay, listener);
-  const one = await both.connect<M>(options);
-  const other = await both.connect<M>(options);
+  const one = await both.connect<M, S>(options);
+  const other = await both.connect<M, S>(options);
   return { one, other, [Symbol.asyncDispose]: () => both.close() };
 }
 
@@ -146,7 +150,8 @@ export interface ExpectOptions {
  * What fails is an `AssertionError` with a diff of what has come and what was expected, also when
  * too few have come in time, or the connection has ended.
  *
- * @typeParam M The event map of the client.
+ * @typeParam M The event map of the client: what comes.
+ * @typeParam S The event map of what it sends, where that is another.
  *
  * @throws {AssertionError} If the events are others, or too few.
  * @throws {RangeError} If the timeout is out of its range.
@@ -163,8 +168,8 @@ export interface ExpectOptions {
  * await expectEvents(pair.other, [["tick"], ["message", { content: "hi" }]]);
  * ```
  */
-export async function expectEvents<M extends object = OpenEvents>(
-  client: EbsocketClient<M>,
+export async function expectEvents<M extends object = OpenEvents, S extends object = M>(
+  client: EbsocketClient<M, S>,
   expected: readonly ExpectedEvent[],
   { timeout = 2_000 }: ExpectOptions = {},
 ): Promise<EventOf<M>[]> {

@@ -11,7 +11,7 @@ import { UsageError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
 import { LineChecker } from "./line_checker.ts";
 import { Output, OutputClosed } from "./output.ts";
-import { loadEvents } from "./schema.ts";
+import { loadDefinitions } from "./schema.ts";
 
 /** How much is read at once, in bytes. */
 const CHUNK_BYTES = 65_536;
@@ -52,7 +52,7 @@ The exit code is 0 if all lines are good, 1 if one is not, or a file cannot be r
 Least permissions: --allow-read for the files.`,
   async run({ values, words }) {
     if (words.length === 0) throw new UsageError("check needs a FILE, or - for standard input");
-    const events = values.schema === undefined ? null : await loadEvents(values.schema);
+    const events = values.schema === undefined ? null : await loadDefinitions(values.schema);
     const report = new CheckReport(new Output(), events);
     for (const file of words) await checkFile(file, values["max-line-bytes"], report);
     console.error(report.summary);

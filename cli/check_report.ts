@@ -16,14 +16,14 @@ const PIECE_LENGTH = 65_536;
 /** What has been found in all files so far. */
 export class CheckReport {
   readonly #output: Output;
-  readonly #events: EventDefinitions | null;
+  readonly #events: EventDefinitions<object> | null;
   #good = 0;
   #control = 0;
   #bad = 0;
   #unreadable = 0;
 
   /** Makes one that also compares events with the definitions, if there are some. */
-  constructor(output: Output, events: EventDefinitions | null) {
+  constructor(output: Output, events: EventDefinitions<object> | null) {
     this.#output = output;
     this.#events = events;
   }

@@ -1,41 +1,53 @@
 /**
- * Owns how the definitions of events get from a file into a command.
+ * Owns how the command gets the definitions of events that a file of its user has. Must not know what
+ * they are for.
  *
  * @module
  */
 
 import { pathToFileURL } from "node:url";
+import { isDefinitions } from "../checker.ts";
 import type { EventDefinitions } from "../define.ts";
 import { printable } from "../printable.ts";
+import { showText } from "../standard_schema.ts";
 import { StartError } from "./errors.ts";
-import { whyUnreadable } from "./files.ts";
+
+/** What begins like a URL. One letter is the drive of a Windows path. */
+const SCHEME = /^[a-z][\w+.-]+:/i;
+
+/** The exports that may be the definitions, in the order in which they are looked at. */
+const EXPORTS = ["default", "events"];
 
 /**
- * The definitions that the module in a file exports by default, or as `events`.
+ * Runs the module at `where`, a path or a URL, and gives the definitions that it exports as `default`
+ * or `events`. Deno's permissions say which modules may be loaded.
  *
- * @throws {StartError} If it cannot be loaded, or exports none.
+ * @throws {StartError} If it cannot be loaded, with the cause, or exports no definitions.
  */
-export async function loadEvents(file: string): Promise<EventDefinitions> {
-  const { default: byDefault, events } = await load(file);
-  const found = [byDefault, events].find(isDefinitions);
-  if (found) return found;
+export async function loadDefinitions(where: string): Promise<EventDefinitions<object>> {
+  const exported = await load(where);
+  for (const name of EXPORTS) {
+    const value = exported[name];
+    if (isDefinitions(value)) return value;
+  }
+  const names = Object.keys(exported);
+  const found = names.length > 0 ? `it exports ${names.join(", ")}` : "it exports nothing";
   throw new StartError(
-    `Cannot use the schema ${printable(file)}: it must export what defineEvents() gives, ` +
-      'by default or as "events"',
+    `Cannot use the schema in ${
+      printable(where)
+    }: expected what defineEvents() gives as its export ` +
+      `"default" or "events", and ${showText(found)}`,
   );
 }
 
-async function load(file: string): Promise<Record<string, unknown>> {
+async function load(where: string): Promise<Record<string, unknown>> {
   try {
-    return await import(pathToFileURL(await Deno.realPath(file)).href);
-  } catch (error) {
-    // A TypeError is what Deno throws for a module that it cannot make sense of.
-    const why = error instanceof TypeError ? printable(error.message) : whyUnreadable(error, file);
-    throw new StartError(`Cannot load the schema ${printable(file)}: ${why}`);
+    return await import(SCHEME.test(where) ? where : pathToFileURL(where).href);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const [why] = message.split("\n"); // The rest shows source text or a chain of causes.
+    throw new StartError(`Cannot load the schema from ${printable(where)}: ${showText(why!)}`, {
+      cause,
+    });
   }
-}
-
-function isDefinitions(value: unknown): value is EventDefinitions {
-  return typeof value === "object" && value !== null && "check" in value &&
-    typeof value.check === "function";
 }

@@ -8,6 +8,7 @@ import {
   encodeRefusal,
   encodeSubscription,
 } from "../routing.ts";
+import { LineValidator } from "../validate.ts";
 
 const decoder = new TextDecoder();
 const text = (line: Uint8Array) => decoder.decode(line);
@@ -87,7 +88,7 @@ Deno.test("decodeRefusal() trusts nothing in the line", () => {
   const hostile = {
     control: "error",
     id: {},
-    event: [],
+    name: [],
     reason: "\x1b[2J",
     detail: "\x1b" + "x".repeat(9999),
   };
@@ -99,4 +100,15 @@ Deno.test("decodeRefusal() trusts nothing in the line", () => {
     reason: "unknown",
     detail: "",
   });
+});
+
+Deno.test("encodeRefusal() and the others make lines that are control lines", () => {
+  const lines = [
+    encodeSubscription({ control: "subscribe", events: ["a"], queue: "q", id: "1" }),
+    encodeReceipt({ id: "1", clients: 1 }),
+    encodeRefusal({ id: "1", event: "chat", reason: "bad-attributes", detail: "why" }),
+  ];
+  for (const line of lines) {
+    assertEquals(new LineValidator().open(line).validate(0), "control");
+  }
 });

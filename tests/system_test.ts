@@ -3,11 +3,13 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
 import type { EbsocketConnection } from "../connection.ts";
-import { ConnectionClosedError } from "../errors.ts";
+import { defineEvents, type EventDefinitions } from "../define.ts";
+import { ConnectionClosedError, EventSchemaError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { EbsocketServer } from "../server.ts";
 import { EbsocketSystem, type ReceivedEvent, type SystemOptions } from "../system.ts";
 import { Peer } from "./support/peer.ts";
+import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "./support/schemas.ts";
 import { soon, until } from "./support/waiting.ts";
 
 function newSystem(options: SystemOptions = {}): EbsocketSystem {
@@ -50,9 +52,9 @@ Deno.test("EbsocketSystem.pump() gives new clients, events and disconnected clie
 
 Deno.test("EbsocketSystem.pump() waits for news no longer than the timeout", async () => {
   await using system = newSystem({ timeout: 20 });
-  assertEquals(await system.pump(), [[], [], []]);
+  assertEquals(await system.pump(), [[], [], [], []]);
   system.timeout = 0;
-  assertEquals(await system.pump(), [[], [], []]);
+  assertEquals(await system.pump(), [[], [], [], []]);
 });
 
 Deno.test("EbsocketSystem.pump() with a timeout of 0 lets the sockets be read", async () => {
@@ -340,5 +342,87 @@ Deno.test("EbsocketSystem checks its options", () => {
   assertThrows(() => new EbsocketSystem(server, { maxClients: NaN }), RangeError, "NaN");
   const port = 7982 as unknown as EbsocketServer;
   assertThrows(() => new EbsocketSystem(port), TypeError, "expected an EbsocketServer, got 7982");
+  server.close();
+});
+
+const CHAT = defineEvents({
+  message: MESSAGE,
+  shout: schemaOf(() => ({ value: { content: "HI" } })),
+  throwing: THROWING,
+  asynchronous: ASYNCHRONOUS,
+});
+
+Deno.test("EbsocketSystem.pump() keeps what does not fit apart, and gives what validators make", async () => {
+  await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT });
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send(
+    '{"event":"message","__dict__":{"content":"hi"}}\n' +
+      '{"event":"message","__dict__":{"content":1}}\n{"event":"throwing"}\n' +
+      '{"event":"asynchronous"}\n{"event":"__proto__"}\n{"event":"shout"}\n',
+  );
+  const events: [string, string][] = [];
+  const misfits: [string, readonly string[]][] = [];
+  while (events.length < 2) {
+    const [, newEvents, , newMisfits] = await system.pump();
+    for (const event of newEvents) events.push([event.event, event.__dict__.content]);
+    for (const [event, issues] of newMisfits) {
+      assertEquals(system.clients.has(event.fromConnection), true);
+      misfits.push([event.event, issues]);
+    }
+  }
+  assertEquals(events, [["message", "hi"], ["shout", "HI"]]);
+  assertEquals(misfits, [
+    ["message", ["content: Expected a string"]],
+    ["throwing", ['Cannot check event "throwing": boom']],
+    ["asynchronous", ['Cannot check event "asynchronous": its validator is asynchronous']],
+    ["__proto__", ["no event of this name is defined"]],
+  ]);
+});
+
+Deno.test("EbsocketSystem gives misfits in their turn, and acknowledges them", async () => {
+  await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT });
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send(
+    '{"control":"hello","ack":true}\n{"event":"message","__dict__":{"content":1}}\n' +
+      '{"event":"message","__dict__":{"content":"hi"}}\n',
+  );
+  const seen: unknown[] = [];
+  for await (const notice of system) {
+    if (notice.type === "misfit") seen.push(notice.event.__dict__, notice.issues);
+    if (notice.type !== "event") continue;
+    seen.push(notice.event.__dict__);
+    break;
+  }
+  assertEquals(seen, [{ content: 1 }, ["content: Expected a string"], { content: "hi" }]);
+  await peer.sees('{"control":"ack","events":2}\n');
+});
+
+Deno.test("EbsocketSystem sends what fits its definitions, as it was given", async () => {
+  await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT });
+  await using peer = await Peer.connect(system.server.address);
+  await until(() => system.clients.size === 1);
+  const [connection] = [...system.clients.keys()];
+  const wrong = new EbsocketEvent("message", { content: 1 as unknown as string });
+  assertThrows(() => system.sendEventTo(connection!, wrong), EventSchemaError, "Expected a string");
+  assertThrows(() => system.sendEventToClients(wrong), EventSchemaError, "Expected a string");
+  const asking = Object.assign(new EbsocketEvent("message", { content: "who" }), {
+    id: "r1",
+    fromConnection: connection,
+  });
+  assertThrows(() => system.reply(asking, wrong), EventSchemaError, "Expected a string");
+  system.sendEventTo(connection!, new EbsocketEvent("shout", { content: "hi" }));
+  system.sendEventToClients(new EbsocketEvent("message", { content: "all" }));
+  await peer.sees('"all"}}\n');
+  assertEquals(
+    peer.text,
+    '{"event":"shout","__dict__":{"content":"hi"}}\n' +
+      '{"event":"message","__dict__":{"content":"all"}}\n',
+  );
+});
+
+Deno.test("EbsocketSystem refuses events that are no definitions", () => {
+  const server = new EbsocketServer(["127.0.0.1", 0]);
+  const events = { message: MESSAGE } as unknown as EventDefinitions;
+  assertThrows(() => new EbsocketSystem(server, { events }), TypeError, "Invalid events");
   server.close();
 });

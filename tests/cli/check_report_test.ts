@@ -5,13 +5,13 @@ import { Output } from "../../cli/output.ts";
 import type { EventDefinitions } from "../../define.ts";
 
 /** Only events that are called `good` fit. */
-const EVENTS: EventDefinitions = {
+const EVENTS: EventDefinitions<object> = {
   names: ["good"],
   check: (name, value) =>
     name === "good" ? { value: value as object } : { issues: ["first", "second"] },
 };
 
-async function report(text: string, events: EventDefinitions | null) {
+async function report(text: string, events: EventDefinitions<object> | null) {
   let written = "";
   const output = new Output((bytes) => {
     written += new TextDecoder().decode(bytes);

@@ -1,46 +1,99 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
+import { pathToFileURL } from "node:url";
 import { StartError } from "../../cli/errors.ts";
-import { loadEvents } from "../../cli/schema.ts";
+import { loadDefinitions } from "../../cli/schema.ts";
 
 const DEFINE = new URL("../../define.ts", import.meta.url).href;
 
-/** A module that defines `tick`, whose `n` must be a number. */
-const SOURCE = `import { defineEvents } from "${DEFINE}";
-const validate = (value) =>
-  typeof value.n === "number" ? { value } : { issues: [{ path: ["n"], message: "No number" }] };
-const tick = { "~standard": { version: 1, vendor: "test", validate } };
+/** Another copy of the library: to Deno, a module with another URL is another module. */
+const SOURCE = `
+import { defineEvents } from "${DEFINE}?another-copy";
+const move = { "~standard": { version: 1, vendor: "test", validate: (value) => ({ value }) } };
 `;
 
-Deno.test("loadEvents() takes what a module exports by default, or as events", async () => {
+/** A folder with one file in it, which is gone afterwards. */
+async function withFile(
+  name: string,
+  text: string,
+  test: (path: string) => Promise<void>,
+): Promise<void> {
   const folder = await Deno.makeTempDir();
-  for (const [i, how] of ["export default", "export const events ="].entries()) {
-    const file = `${folder}/a #?% ${i}.ts`;
-    await Deno.writeTextFile(file, `${SOURCE}${how} defineEvents({ tick });`);
-    const events = await loadEvents(file);
-    assertEquals(events.names, ["tick"]);
-    assertEquals(events.check("tick", {}).issues, ["n: No number"]);
+  try {
+    await Deno.writeTextFile(`${folder}/${name}`, text);
+    await test(`${folder}/${name}`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
-  await Deno.remove(folder, { recursive: true });
+}
+
+Deno.test("loadDefinitions() takes the default export, or the one called events", async () => {
+  for (
+    const line of [
+      "export default defineEvents({ move })",
+      "export const events = defineEvents({ move })",
+    ]
+  ) {
+    await withFile("game events #1.js", `${SOURCE}${line};`, async (path) => {
+      for (const where of [path, pathToFileURL(path).href]) {
+        const { names, check } = await loadDefinitions(where);
+        assertEquals([names, check("move", { x: 1 })], [["move"], { value: { x: 1 } }]);
+      }
+    });
+  }
 });
 
-Deno.test("loadEvents() says what is wrong with a file", async () => {
-  const folder = await Deno.makeTempDir();
-  const cases: [source: string | null, complaint: string][] = [
-    [null, "there is no such file"],
-    [
-      "export const other = 1;",
-      'it must export what defineEvents() gives, by default or as "events"',
-    ],
-    ["export default { check: 1 };", "it must export what defineEvents() gives"],
-    ["export default {", "Expected"],
-    ['throw new Error("Not today\\x1b")', "Not today\\u001b"],
+Deno.test("loadDefinitions() takes a path from the working directory, and TypeScript", async () => {
+  await withFile("game.ts", `${SOURCE}export default defineEvents({ move });`, async (path) => {
+    const up = Deno.cwd().split("/").slice(1).map(() => "..").join("/");
+    if (Deno.build.os === "windows") return; // There the two may be on different drives.
+    const { names } = await loadDefinitions(`${up}${path}`);
+    assertEquals(names, ["move"]);
+  });
+});
+
+Deno.test("loadDefinitions() looks at events where the default is something else", async () => {
+  const text = `${SOURCE}export const events = defineEvents({ move }); export default 1;`;
+  await withFile("game.js", text, async (path) => {
+    assertEquals((await loadDefinitions(path)).names, ["move"]);
+  });
+});
+
+Deno.test("loadDefinitions() says what a module exports that has no definitions", async () => {
+  const cases = [
+    ["", "it exports nothing"],
+    ["export default 1; export const chat = {};", "it exports chat, default"],
+    ["export const events = { move: 1 };", "it exports events"],
   ];
-  for (const [i, [source, complaint]] of cases.entries()) {
-    const file = `${folder}/${i}.js`;
-    if (source !== null) await Deno.writeTextFile(file, source);
-    const { message } = await assertRejects(() => loadEvents(file), StartError);
-    assertEquals(message.includes(file) && message.includes(complaint), true, message);
+  for (const [text, found] of cases) {
+    await withFile("game.js", text!, async (path) => {
+      const { message } = await assertRejects(() => loadDefinitions(path), StartError);
+      assertEquals(
+        message,
+        `Cannot use the schema in ${path}: expected what defineEvents() gives as its export ` +
+          `"default" or "events", and ${found}`,
+      );
+    });
   }
-  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("loadDefinitions() says in one line why a module cannot be loaded, with the cause", async () => {
+  const cases: [text: string, why: RegExp][] = [
+    ["export default (;", /SyntaxError/],
+    ['throw new Error("boom\\nbang");', /boom/],
+    ['throw "\\x1bbang";', /\\u001bbang/],
+    ['import "./not_there.js";', /not found/i],
+    [`${SOURCE}export default defineEvents({ move: 1 });`, /Invalid schema of event "move"/],
+  ];
+  for (const [text, why] of cases) {
+    await withFile("game.js", text, async (path) => {
+      const error = await assertRejects(() => loadDefinitions(path), StartError);
+      assertEquals(error.message.startsWith(`Cannot load the schema from ${path}: `), true);
+      assertMatch(error.message, why);
+      assertEquals([error.message.split("\n").length, "cause" in error], [1, true]);
+    });
+  }
+  await assertRejects(() => loadDefinitions("/not/there.ts"), StartError, "not found");
+  await assertRejects(() => loadDefinitions("https://127.0.0.1:1/x.ts"), StartError, "failed");
 });
