@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../address.ts";
+import { defineEvents } from "../../define.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { FakeServer } from "../support/fake_server.ts";
@@ -82,9 +83,44 @@ Deno.test("pub --to and --confirm say what becomes of the events", async () => {
   }
   await session.ack(2);
   const ending = command.end();
+  assertEquals(await session.line(), null);
   await session.close();
   const { code, stdout, stderr } = await ending;
   assertEquals([code, stdout, stderr], [0, "1 a\n0 b c\n", ""]);
+});
+
+Deno.test("pub says which events the relay refuses, and exits with 1", async () => {
+  const validate = (value: unknown) =>
+    typeof (value as { n?: unknown }).n === "number"
+      ? { value: value as { n: number } }
+      : { issues: [{ path: ["n"], message: "No number" }] };
+  const tick = { "~standard": { version: 1 as const, vendor: "test", validate } };
+  await using relay = testRelay({ events: defineEvents({ tick }) });
+  for (const options of [[], ["--confirm"]]) {
+    const outcome = await pub(relay, ["-", ...options], '{"event":"tick"}\n');
+    assertEquals(outcome, {
+      code: 1,
+      stdout: "",
+      stderr: 'error: The relay refuses "tick": bad-attributes: n: No number\n',
+    });
+  }
+  assertEquals(await pub(relay, ["tick", "n:=1", "--confirm"]), {
+    code: 0,
+    stdout: "0 tick\n",
+    stderr: "",
+  });
+});
+
+Deno.test("pub --to reaches one client, whatever that wants to hear", async () => {
+  await using relay = testRelay();
+  const one = await relay.connect();
+  const other = await relay.connect();
+  await one.subscribe([]);
+  const { code, stdout } = await pub(relay, ["hello", `--to=${one.id}`, "--confirm"]);
+  assertEquals([code, stdout], [0, "1 hello\n"]);
+  assertEquals((await one.recvEvent())?.event, "hello");
+  assertEquals((await pub(relay, ["bye", "--confirm"])).stdout, "1 bye\n");
+  assertEquals((await other.recvEvent())?.event, "bye");
 });
 
 Deno.test("pub fails when the relay has not taken all", async () => {

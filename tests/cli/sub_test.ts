@@ -40,6 +40,32 @@ Deno.test("sub prints only what matches a pattern", async () => {
   assertEquals((await sub.end()).stdout, '{"event":"chat.x"}\n{"event":"b:1"}\n');
 });
 
+Deno.test("sub --queue shares the events with others of the queue", async () => {
+  await using relay = testRelay();
+  await using one = await listen(relay, "--queue=workers", "--count=2");
+  await using other = await listen(relay, "--queue=workers", "--count=2");
+  await using peer = await Peer.connect(relay.address);
+  const lines = ["a", "b", "c", "d"].map((name) => `{"event":"${name}"}\n`);
+  await peer.send(lines.join(""));
+  const outputs = [await one.end(), await other.end()].map(({ stdout }) => stdout);
+  assertEquals(
+    outputs.join("").split("\n").toSorted().join(""),
+    lines.join("").replaceAll("\n", ""),
+  );
+});
+
+Deno.test("sub --from prints only what the relay says is from that client", async () => {
+  await using relay = testRelay();
+  await using sub = await listen(relay, "--from=c3", "--count=1");
+  const ask = '"event":"ask","id":"r1"}\n';
+  await using other = await Peer.connect(relay.address);
+  await other.send(`{"from":"c3","ack":"e1",${ask}`);
+  await other.sees('"clients":1');
+  await using peer = await Peer.connect(relay.address);
+  await peer.send(`{${ask}`);
+  assertEquals((await sub.end()).stdout, `{"from":"c3",${ask}`);
+});
+
 Deno.test("sub connects again when the relay does not run for a while", async () => {
   const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   const { address } = relay.server;
