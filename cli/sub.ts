@@ -39,7 +39,9 @@ export const sub: Command = defineCommand({
         kind: "text",
         name: "from",
         value: "ID",
-        text: "Only what the relay says is from this client",
+        text:
+          "Only what the relay says is from this client; it says so of requests, and of events " +
+          "for one client alone",
       },
       {
         kind: "text",
