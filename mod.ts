@@ -50,10 +50,15 @@
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is;
  * - `cli.ts` for which command runs, and the folder `cli` for the commands: `commands.ts` for which
- *   there are, `command.ts`, `flags.ts` and `help.ts` for how they are described, one file for each;
- *   `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `log.ts`, `telemetry.ts` and `advice.ts` for what
- *   the relay is told and tells; `connect.ts`, `place.ts` and `credentials.ts` for how the others get
- *   to one, `output.ts`, `terminal.ts` and `signals.ts` for what they have in common;
+ *   there are, `command.ts`, `flags.ts`, `nearest.ts` and `help.ts` for how they are described, and one
+ *   file for each, named after it; besides
+ *   - for the relay `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `log.ts`, `telemetry.ts` and
+ *     `advice.ts`;
+ *   - for what hears and sends events as bytes `wire.ts`, `subscription.ts` and `listener.ts`,
+ *     `printer.ts`, `event_text.ts`; `publisher.ts`, `event_line.ts`, `input.ts`, `progress.ts`;
+ *   - for what reads files `line_checker.ts`, `check_report.ts`, `schema.ts`, `files.ts`;
+ *   - for all of them `connect.ts`, `place.ts` and `credentials.ts` on how to get to a relay,
+ *     `output.ts`, `terminal.ts`, `signals.ts` and `errors.ts`; for shells `completion_scripts.ts`;
  * - `errors.ts`, `address.ts`, `limits.ts` and `printable.ts` for what all of them share.
  *
  * @module

@@ -169,6 +169,8 @@ export class LineValidator {
 
   #faultCode: EventFormatError["code"] = "bad-json";
   #faultText = "";
+  /** Where it was found, counted from the start of the line. */
+  #faultAt = 0;
 
   constructor(maxDepth: number = DEFAULT_MAX_DEPTH) {
     this.maxDepth = checkLimit("maxDepth", maxDepth, 2, 1000);
@@ -178,6 +180,14 @@ export class LineValidator {
   /** What was wrong with the line that was `invalid`. */
   get fault(): EventFormatError {
     return new EventFormatError(this.#faultCode, `Cannot decode line: ${this.#faultText}`);
+  }
+
+  /**
+   * At which byte of the line that was `invalid` it went wrong, from 0; 0 also where the line is wrong
+   * as a whole.
+   */
+  get faultAt(): number {
+    return this.#faultAt;
   }
 
   /** Whether the line checked last has any key of the envelope. */
@@ -251,6 +261,7 @@ export class LineValidator {
     const fault = this.#shapeFault || (isEvent ? this.#envelopeFault : "");
     if (fault === "" && isEvent !== isControl) return isEvent ? "event" : "control";
     this.#faultCode = "bad-event";
+    this.#faultAt = 0;
     this.#faultText = fault ||
       (isEvent ? '"event" and "control" on one line' : 'neither "event" nor "control" is there');
     return "invalid";
@@ -353,7 +364,7 @@ export class LineValidator {
       } else if (isKey) {
         return this.#fail("a key in double quotes", bytes, i);
       } else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
-        if (level === maxDepth) return this.#tooDeep();
+        if (level === maxDepth) return this.#tooDeep(i);
         const outer = closer;
         closer = first + 2; // "{" and "}", "[" and "]" are two apart in ASCII
         i = skipSpace(bytes, i + 1 | 0) | 0;
@@ -491,12 +502,14 @@ export class LineValidator {
   #fail(expected: string, bytes: Uint8Array, i: number): -1 {
     const isUtf8 = bytes[i]! < 0x80 || sequenceLength(bytes, i) > 0;
     this.#faultCode = isUtf8 ? "bad-json" : "bad-utf8";
+    this.#faultAt = i - this.#start;
     this.#faultText = `expected ${expected} at byte ${i - this.#start}, found ${found(bytes, i)}`;
     return -1;
   }
 
-  #tooDeep(): -1 {
+  #tooDeep(i: number): -1 {
     this.#faultCode = "too-deep";
+    this.#faultAt = i - this.#start;
     this.#faultText = `nesting exceeds maxDepth ${this.maxDepth}`;
     return -1;
   }

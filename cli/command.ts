@@ -9,7 +9,7 @@ import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { parseFlags } from "./flags.ts";
 import { formatHelp } from "./help.ts";
 
-/** What a shell can offer for the words of a command: files, or these. */
+/** What a shell can offer for a word: files, or these. */
 export type WordHints = "files" | readonly string[];
 
 /** What people and shells are told of a command. */
@@ -27,7 +27,7 @@ export interface CommandInfo {
   /** What help says last: examples, exit codes, permissions. */
   readonly notes: string;
   /** What a shell offers for its words. */
-  readonly hints?: WordHints;
+  readonly hints?: WordHints | (() => WordHints);
 }
 
 /** A command. */

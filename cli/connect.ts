@@ -10,17 +10,12 @@ import { type ClientOptions, EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { faultOfToken } from "../token.ts";
-import { addressOf, type Destination, type TlsClientOptions } from "../transport.ts";
-import {
-  inEnvironment,
-  readText,
-  readToken,
-  TOKEN_VARIABLE,
-  type TokenSource,
-} from "./credentials.ts";
+import { addressOf, type Place, type TlsClientOptions } from "../transport.ts";
+import { inEnvironment, readToken, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
 import { StartError, UsageError } from "./errors.ts";
+import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
-import { DEFAULT_ADDRESS, isPlace, parsePlace, type Place } from "./place.ts";
+import { DEFAULT_ADDRESS, isPlace, parsePlace, type RelayPlace } from "./place.ts";
 
 /** The environment variable that may say where the relay is. */
 export const URL_VARIABLE = "EBSOCKETS_URL";
@@ -81,7 +76,7 @@ export type ConnectionFlag = FlagOf<readonly [typeof CONNECTION_GROUP]>;
 /** The relay that a tool is to connect to. */
 export interface Target {
   /** Where it is. */
-  readonly where: Destination;
+  readonly where: Place;
   /** Where the token is to be had, if there is one. */
   readonly token: TokenSource | null;
   /** What TLS needs, or `null` without it. */
@@ -121,7 +116,7 @@ export function readTarget(
 function toPlace(
   unix: string | undefined,
   environment: (name: string) => string | undefined,
-): Place {
+): RelayPlace {
   if (unix !== undefined) return { where: { path: unix }, tls: false, token: null };
   const url = environment(URL_VARIABLE);
   if (url) return parsePlace(url, URL_VARIABLE);
@@ -131,7 +126,7 @@ function toPlace(
 /** What is nearest to the command counts: its options, then the place, then the environment. */
 function toTokenSource(
   { token, "token-file": file }: Arguments<ConnectionFlag>["values"],
-  place: Place,
+  place: RelayPlace,
   environment: (name: string) => string | undefined,
 ): TokenSource | null {
   if (token !== undefined && file !== undefined) {
@@ -152,7 +147,7 @@ function toTokenSource(
 
 function toTlsSources(
   values: Arguments<ConnectionFlag>["values"],
-  { where, tls }: Place,
+  { where, tls }: RelayPlace,
 ): TlsSources | null {
   const names = ["tls", "tls-ca", "tls-cert", "tls-key", "tls-name"] as const;
   const given = names.filter((name) => values[name]);
@@ -175,14 +170,7 @@ function toTlsSources(
   };
 }
 
-/**
- * What a client needs to know of the relay: the token, and what TLS needs.
- *
- * @throws {StartError} If a file cannot be read, or has no token.
- */
-export async function readSecrets(
-  { token, tls }: Target,
-): Promise<Pick<ClientOptions, "token" | "tls">> {
+async function readSecrets({ token, tls }: Target): Promise<Secrets> {
   return {
     ...(token && { token: await readToken(token) }),
     ...(tls && { tls: await readClientTls(tls) }),
@@ -207,13 +195,32 @@ export async function connect(
   target: Target,
   { signal, ...options }: ClientOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<EbsocketClient> {
-  const secrets = await readSecrets(target);
-  try {
+  return await advised(target, signal, async (secrets) => {
     const client = new EbsocketClient({ ...options, ...secrets });
     await client.connectTo(target.where, { ...(signal && { signal }) });
     return client;
+  });
+}
+
+/** What a client needs to know beside where the relay is. */
+export type Secrets = Pick<ClientOptions, "token" | "tls">;
+
+/**
+ * What comes of connecting, for which `attempt` gets the token and what TLS needs.
+ *
+ * @throws {StartError} If it fails; the message says what to do. If `signal` is aborted, its reason.
+ */
+export async function advised<T>(
+  target: Target,
+  signal: AbortSignal | undefined,
+  attempt: (secrets: Secrets) => Promise<T>,
+): Promise<T> {
+  const secrets = await readSecrets(target);
+  try {
+    return await attempt(secrets);
   } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof StartError) throw error;
     throw new StartError(adviseOnConnecting(error, target));
   }
 }
@@ -226,7 +233,7 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** What went wrong with connecting, and what to do about it. */
-export function adviseOnConnecting(error: unknown, { where, token }: Target): string {
+export function adviseOnConnecting(error: unknown, { where, token, tls }: Target): string {
   const message = printable(error instanceof Error ? error.message : String(error));
   if (error instanceof Deno.errors.NotCapable) {
     const address = formatAddress(addressOf(where));
@@ -241,6 +248,9 @@ export function adviseOnConnecting(error: unknown, { where, token }: Target): st
     return token
       ? `${message}; the token is not the one of this relay`
       : `${message}; say its token with --token-file or ${TOKEN_VARIABLE}`;
+  }
+  if (error instanceof ConnectError && error.reason === "eof" && !tls && !("path" in where)) {
+    return `${message}; if it speaks TLS, so must you, with --tls`;
   }
   return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
 }

@@ -8,6 +8,7 @@
 import { printable } from "../printable.ts";
 import { faultOfToken } from "../token.ts";
 import { StartError } from "./errors.ts";
+import { readText } from "./files.ts";
 
 /** The environment variable that may hold the token. */
 export const TOKEN_VARIABLE = "EBSOCKETS_TOKEN";
@@ -64,27 +65,4 @@ export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsTex
       clientCa: await readText(clientCa, "the authority for clients"),
     }),
   };
-}
-
-/**
- * What is in the file at `path`, of which an error says `what` it was to be.
- *
- * @throws {StartError} If it cannot be read, or is no text.
- */
-export async function readText(path: string, what: string): Promise<string> {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
-  } catch (error) {
-    throw new StartError(`Cannot read ${what} from ${printable(path)}: ${explain(error, path)}`);
-  }
-}
-
-function explain(error: unknown, path: string): string {
-  if (error instanceof Deno.errors.NotFound) return "there is no such file";
-  if (error instanceof Deno.errors.NotCapable) {
-    return `Deno does not permit it; run it with -A or --allow-read=${printable(path)}`;
-  }
-  if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
-  if (error instanceof TypeError) return "it is not text in UTF-8";
-  return printable(error instanceof Error ? error.message : String(error));
 }

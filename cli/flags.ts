@@ -168,11 +168,11 @@ export function oneOf(words: readonly string[]): string {
   return words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
+/** Does not show a value, which may be a secret. */
 function unknownOption(arg: string, flags: readonly Flag[]): UsageError {
-  const names = flags.flatMap((flag) => spellings(flag)).filter((name) => name.startsWith("--"));
-  return new UsageError(
-    `Unknown option ${quote(arg)}${suggestion(arg.replace(/=.*/s, ""), names)}`,
-  );
+  const name = arg.replace(/=.*/s, "");
+  const names = flags.flatMap((flag) => spellings(flag)).filter((each) => each.startsWith("--"));
+  return new UsageError(`Unknown option ${quote(name)}${suggestion(name, names)}`);
 }
 
 /** How an option can be written, the way that help tells first. */

@@ -19,22 +19,30 @@ const MAX_COLUMN = 32;
 /** What one command is told about: all that its description says. */
 export function formatHelp(command: CommandInfo): string {
   const { name, about, usage, notes } = command;
-  return [about, `Usage: ${line(PROGRAM, name, usage)}`, ...formatGroups(command.groups), notes]
-    .join("\n\n");
+  return paragraphs(
+    about,
+    `Usage: ${line(PROGRAM, name, usage)}`,
+    ...formatGroups(command.groups),
+    notes,
+  );
 }
 
-/** What there is: all commands, and the options of the one that runs where none is named. */
-export function formatOverview(commands: readonly CommandInfo[], byDefault: CommandInfo): string {
-  const { about, usage, groups, notes } = byDefault;
+/** What there is: all commands, and the options of the first, which runs where none is named. */
+export function formatOverview(commands: readonly [CommandInfo, ...CommandInfo[]]): string {
+  const { about, usage, groups, notes } = commands[0];
   const column = Math.max(...commands.map(({ name }) => name.length)) + 4;
   const list = commands.map(({ name, summary }) => `${`  ${name}`.padEnd(column)}${summary}`);
-  return [
+  return paragraphs(
     about,
     `Usage: ${line(PROGRAM, usage)}\n       ${PROGRAM} COMMAND [arguments]`,
     ["Commands, of which COMMAND --help tells more:", ...list].join("\n"),
     ...formatGroups(groups),
     notes,
-  ].join("\n\n");
+  );
+}
+
+function paragraphs(...texts: string[]): string {
+  return texts.filter((text) => text !== "").join("\n\n");
 }
 
 function line(...words: string[]): string {

@@ -7,16 +7,16 @@
 
 import type { Address } from "../address.ts";
 import { quote } from "../printable.ts";
-import type { Destination } from "../transport.ts";
+import type { Place } from "../transport.ts";
 import { UsageError } from "./errors.ts";
 
 /** Where a relay is when nobody says anything else. */
 export const DEFAULT_ADDRESS: Address = ["127.0.0.1", 7982];
 
 /** What a text says of a relay. */
-export interface Place {
+export interface RelayPlace {
   /** Where it is. */
-  readonly where: Destination;
+  readonly where: Place;
   /** Whether it speaks TLS. */
   readonly tls: boolean;
   /** The token in the text, if there is one. */
@@ -42,7 +42,7 @@ export function isPlace(word: string): boolean {
  *
  * @throws {UsageError} If it names none. It does not show the token.
  */
-export function parsePlace(text: string, from: string): Place {
+export function parsePlace(text: string, from: string): RelayPlace {
   const [prefix = "", scheme = "tcp"] = SCHEME.exec(text) ?? [];
   const rest = text.slice(prefix.length);
   if (scheme === "unix") {

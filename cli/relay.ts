@@ -15,6 +15,7 @@ import { StartError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
+import { loadDefinitions } from "./schema.ts";
 import { firstSignal } from "./signals.ts";
 import { Telemetry } from "./telemetry.ts";
 
@@ -53,12 +54,14 @@ export const relay: Command = defineCommand({
 async function run(settings: RelaySettings): Promise<number> {
   const reporter = new Reporter(settings.log, (bytes) => Deno.stdout.write(bytes));
   const token = settings.token && await readToken(settings.token);
+  const events = settings.schema === null ? null : await loadDefinitions(settings.schema);
   const server = await listen(settings, reporter);
   const telemetry = Telemetry.open();
   let clients = 0;
   const options: RelayOptions = {
     ...settings.options,
     ...(token !== null && { token }),
+    ...(events && { events }),
     observer: {
       onJoin(client) {
         reporter.joined(client, ++clients);

@@ -124,6 +124,13 @@ export const RELAY_GROUPS = [
       },
       {
         kind: "integer",
+        name: "max-subscriptions",
+        value: "N",
+        least: 1,
+        text: "Most patterns that one client may hear (default 1000)",
+      },
+      {
+        kind: "integer",
         name: "rate",
         value: "EVENTS",
         least: 1,
@@ -207,6 +214,20 @@ export const RELAY_GROUPS = [
         negated: true,
         text: "Do not send a client its own events",
       },
+      {
+        kind: "switch",
+        name: "inspect",
+        negated: true,
+        text: "Do not tell clients of each other, or how the relay is",
+      },
+      {
+        kind: "file",
+        name: "schema",
+        value: "FILE",
+        text:
+          "Pass on only events that fit this module, which exports what defineEvents() gives, " +
+          'by default or as "events"',
+      },
       { kind: "switch", name: "version", text: "Show the version" },
     ],
   },
@@ -221,6 +242,8 @@ export interface RelaySettings {
   readonly where: { readonly path: string } | { readonly hostname: string; readonly port: number };
   readonly token: TokenSource | null;
   readonly tls: TlsFiles | null;
+  /** The file with the definitions of the events, or `null`. */
+  readonly schema: string | null;
   readonly options: RelayOptions;
   readonly log: LogFormat;
   /** How often to print stats, or `null`: never by itself. */
@@ -240,6 +263,7 @@ export function toRelaySettings(
     where: toWhere(values),
     token: toTokenSource(values, environmentToken),
     tls: toTlsFiles(values),
+    schema: values.schema ?? null,
     options: toRelayOptions(values),
     log: values.log ?? "text",
     statsSeconds: values.stats ?? null,
@@ -296,6 +320,7 @@ function toRelayOptions(values: RelayValues): RelayOptions {
     maxLineBytes: values["max-line-bytes"],
     maxPendingBytes: values["max-pending-bytes"],
     maxTotalPendingBytes: values["max-total-pending-bytes"],
+    maxSubscriptions: values["max-subscriptions"],
     maxEventsPerSecond: values.rate,
     maxBytesPerSecond: values["rate-bytes"],
     maxHold: values["max-hold"],
@@ -305,5 +330,5 @@ function toRelayOptions(values: RelayValues): RelayOptions {
     retryAfter: values["retry-after"],
   };
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
-  return { echo: values.echo, ...Object.fromEntries(given) };
+  return { echo: values.echo, inspect: values.inspect, ...Object.fromEntries(given) };
 }

@@ -42,13 +42,16 @@ Deno.test("main() names what it does not know, and exits with 2", async () => {
     [["surplus"], 'Unknown command "surplus"; --help shows the options'],
     [[""], 'Unknown command ""; --help shows the options'],
     [["reley"], 'Unknown command "reley" (did you mean relay?); --help shows the options'],
-    [["help", "hlep"], 'Unknown command "hlep" (did you mean help?); --help shows the options'],
-    [["help", "relay", "x"], 'Unknown argument "x"; --help shows the options'],
+    [
+      ["help", "hlep"],
+      'Unknown command "hlep" (did you mean help?); help --help shows the options',
+    ],
+    [["help", "relay", "x"], 'Unknown argument "x"; help --help shows the options'],
     [["\x1b[31m"], 'Unknown command "\\u001b[31m"; --help shows the options'],
     [["relay", "x"], 'Unknown argument "x"; relay --help shows the options'],
     [
       ["relay", "--prot=1"],
-      'Unknown option "--prot=1" (did you mean --port?); relay --help shows the options',
+      'Unknown option "--prot" (did you mean --port?); relay --help shows the options',
     ],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {

@@ -731,6 +731,7 @@ Deno.test("LineValidator.fault says at which byte of the line the fault is, and 
     const { fault } = validator;
     assertEquals(fault instanceof EventFormatError, true);
     assertMatch(fault.message, new RegExp(`\\bat byte ${at}\\b`), line);
+    assertEquals(validator.faultAt, at, line);
     assertMatch(fault.message, found, line);
   }
 });
@@ -749,6 +750,7 @@ Deno.test("LineValidator.fault names the key whose value has the wrong shape", (
     const validator = new LineValidator();
     validator.open(withNewline(raw(line))).validate(0);
     assertEquals(validator.fault.message.includes(`"${key}"`), true, validator.fault.message);
+    assertEquals(validator.faultAt, 0, line);
   }
 });
 

@@ -15,7 +15,8 @@ Deno.test("toRelaySettings() without arguments asks for a relay on the usual por
     where: { hostname: "127.0.0.1", port: 7982 },
     token: null,
     tls: null,
-    options: { echo: true },
+    schema: null,
+    options: { echo: true, inspect: true },
     log: "text",
     statsSeconds: null,
   });
@@ -25,14 +26,17 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
   const args = "--host ::1 --port 0 --token-file t --tls-cert c --tls-key k --tls-client-ca a " +
     "--no-echo --max-line-bytes 1 --max-pending-bytes 2 --max-total-pending-bytes 3 " +
     "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
-    "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13";
+    "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13 " +
+    "--max-subscriptions 14 --no-inspect --schema s";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
     token: { file: "t" },
     tls: { cert: "c", key: "k", clientCa: "a" },
+    schema: "s",
     options: {
       echo: false,
+      inspect: false,
       maxLineBytes: 1,
       maxPendingBytes: 2,
       maxTotalPendingBytes: 3,
@@ -45,12 +49,13 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
       writeTimeout: 10,
       lineTimeout: 11,
       retryAfter: 12,
+      maxSubscriptions: 14,
     },
     log: "json",
     statsSeconds: 13,
   });
   for (const { name } of FLAGS) {
-    const isTried = args.includes(`--${name} `) || args.includes(`--no-${name} `) ||
+    const isTried = `${args} `.includes(`--${name} `) || args.includes(`--no-${name} `) ||
       ["unix", "token", "version"].includes(name);
     assertEquals(isTried, true, name);
   }

@@ -26,7 +26,7 @@ Deno.test("relay --help groups its options, and tells their defaults", async () 
 Deno.test("relay says in one line what is wrong with its arguments, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [["--prot", "1"], 'Unknown option "--prot" (did you mean --port?)'],
-    [["--prot=1"], 'Unknown option "--prot=1" (did you mean --port?)'],
+    [["--prot=1"], 'Unknown option "--prot" (did you mean --port?)'],
     [["-x"], 'Unknown option "-x"'],
     [["--port", "1", "surplus"], 'Unknown argument "surplus"'],
     [["--port", "abc"], '--port must be an integer from 0 to 65535, not "abc"'],
@@ -508,4 +508,40 @@ Deno.test({
     await shell.status;
     await reader.cancel();
   },
+});
+
+Deno.test("relay --schema passes on only events that fit, and says what is wrong with others", async () => {
+  const schema = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(
+    schema,
+    `import { defineEvents } from "${new URL("../../define.ts", import.meta.url).href}";
+const validate = (value: { n?: unknown }) =>
+  typeof value.n === "number" ? { value } : { issues: [{ path: ["n"], message: "No number" }] };
+export default defineEvents({ tick: { "~standard": { version: 1, vendor: "test", validate } } });`,
+  );
+  const flags = ["--allow-net=127.0.0.1", "--allow-read"];
+  await using command = new Command(["--port", "0", "--schema", schema], flags);
+  await using one = await Peer.connect(await command.listens());
+  await one.send('{"event":"tick"}\n{"event":"tick","__dict__":{"n":1}}\n');
+  await one.sees('{"event":"tick","__dict__":{"n":1}}\n');
+  const [refusal, event] = one.text.trimEnd().split("\n").map((line) => JSON.parse(line)).toSorted(
+    (line) => "control" in line ? -1 : 1,
+  );
+  assertEquals([refusal.control, refusal.reason, event.__dict__], [
+    "error",
+    "bad-attributes",
+    { n: 1 },
+  ]);
+  await Deno.remove(schema);
+});
+
+Deno.test("relay --no-inspect and --max-subscriptions reach the relay", async () => {
+  await using command = new Command(["--port", "0", "--no-inspect", "--max-subscriptions=1"]);
+  await using one = await Peer.connect(await command.listens());
+  await one.send(
+    '{"control":"stats","id":"i1"}\n{"control":"subscribe","events":["a","b"],"id":"s1"}\n',
+  );
+  await one.sees('"id":"s1"');
+  const reasons = one.text.trimEnd().split("\n").map((line) => JSON.parse(line).reason);
+  assertEquals(reasons, ["not-allowed", "too-many-subscriptions"]);
 });

@@ -1,0 +1,79 @@
+/**
+ * Owns what a check says: one line for each bad line, and the sums. Must not know where the lines come
+ * from, nor the rules of the protocol.
+ *
+ * @module
+ */
+
+import type { EventDefinitions } from "../define.ts";
+import { EbsocketEvent } from "../event.ts";
+import { type CheckedLine, formatFault, type LineFault } from "./line_checker.ts";
+import type { Output } from "./output.ts";
+
+/** How much is written at once, in characters, unless it is all. */
+const PIECE_LENGTH = 65_536;
+
+/** What has been found in all files so far. */
+export class CheckReport {
+  readonly #output: Output;
+  readonly #events: EventDefinitions<object> | null;
+  #good = 0;
+  #control = 0;
+  #bad = 0;
+  #unreadable = 0;
+
+  /** Makes one that also compares events with the definitions, if there are some. */
+  constructor(output: Output, events: EventDefinitions<object> | null) {
+    this.#output = output;
+    this.#events = events;
+  }
+
+  /** Whether nothing bad has been found. */
+  get isGood(): boolean {
+    return this.#bad === 0 && this.#unreadable === 0;
+  }
+
+  /** The sums, in one line. */
+  get summary(): string {
+    const parts = [count(this.#good, "good event")];
+    if (this.#control > 0) parts.push(count(this.#control, "control line"));
+    parts.push(count(this.#bad, "bad line"));
+    if (this.#unreadable > 0) parts.push(count(this.#unreadable, "unreadable file"));
+    return parts.join(", ");
+  }
+
+  /** Takes lines of one file, and writes what is wrong with them. */
+  async add(file: string, lines: Iterable<CheckedLine>): Promise<void> {
+    let text = "";
+    for (const line of lines) {
+      const fault = line.fault ?? this.#misfit(line);
+      if (fault) text += `${formatFault(file, line.number, fault)}\n`;
+      if (text.length >= PIECE_LENGTH) {
+        await this.#output.write(text);
+        text = "";
+      }
+      if (fault) this.#bad++;
+      else if (line.kind === "event") this.#good++;
+      else if (line.kind === "control") this.#control++;
+    }
+    if (text !== "") await this.#output.write(text);
+  }
+
+  /** Says that a file cannot be read, and why. */
+  unreadable(file: string, why: string): void {
+    this.#unreadable++;
+    console.error(`error: Cannot read ${file}: ${why}`);
+  }
+
+  /** Why the attributes of an event do not fit its definition, if they do not. */
+  #misfit({ kind, bytes }: CheckedLine): LineFault | null {
+    if (!this.#events || kind !== "event") return null;
+    const { event, __dict__ } = EbsocketEvent.fromBytes(bytes.subarray(0, -1));
+    const { issues } = this.#events.check(event, __dict__);
+    return issues ? { reason: "bad-attributes", column: 1, text: issues.join("; ") } : null;
+  }
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,195 @@
+/**
+ * Owns the scripts with which bash, zsh and fish complete the command, made from the descriptions of
+ * commands. Must not know what they do.
+ *
+ * @module
+ */
+
+import type { CommandInfo, WordHints } from "./command.ts";
+import { type Flag, spellings } from "./flags.ts";
+
+/** The shells that there is a script for. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+
+/** One of them. */
+export type Shell = typeof SHELLS[number];
+
+/** The script with which a shell completes `program`; the first command runs where none is named. */
+export function completionScript(
+  shell: Shell,
+  program: string,
+  commands: readonly CommandInfo[],
+): string {
+  const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
+  return scripts[shell](program, commands);
+}
+
+/** The name of a shell function for the program. */
+function functionName(program: string): string {
+  return `_${program.replaceAll(/\W/g, "_")}`;
+}
+
+function flagsOf({ groups }: CommandInfo): readonly Flag[] {
+  return groups.flatMap(({ flags }) => flags);
+}
+
+/** What can be a word of a command. */
+function wordsOf({ hints }: CommandInfo): WordHints | undefined {
+  return typeof hints === "function" ? hints() : hints;
+}
+
+/** What can stand in the place of a value: files, words, or what nobody can guess. */
+function hintsOf(flag: Flag): WordHints | undefined {
+  if (flag.kind === "file") return "files";
+  return flag.kind === "choice" ? flag.choices : undefined;
+}
+
+// bash, from 3.2 on, which is what macOS has
+
+function bashScript(program: string, commands: readonly CommandInfo[]): string {
+  const name = functionName(program);
+  const names = commands.map((command) => command.name);
+  return `# bash completions for ${program}; source this file.
+${name}() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"
+  local command=${names[0]} options="" words="" files="" IFS=$'\\n'
+  # To bash, "=" is a word of its own.
+  if [[ $current == "=" ]]; then current=""; fi
+  if [[ $previous == "=" ]]; then previous="\${COMP_WORDS[COMP_CWORD-2]}"; fi
+  if [[ $COMP_CWORD -gt 1 && \${COMP_WORDS[1]} != -* ]]; then command="\${COMP_WORDS[1]}"; fi
+  COMPREPLY=()
+  case "$command" in
+${commands.map(bashWords).join("\n")}
+  esac
+  if [[ $COMP_CWORD -eq 1 ]]; then words=${bashList(names)}; fi
+  if [[ $current == -* ]]; then words="$options" files=""; fi
+  case "$command $previous" in
+${commands.flatMap(bashValues).join("\n")}
+  esac
+  if [[ $files ]]; then
+    compopt -o filenames 2>/dev/null
+    COMPREPLY=($(compgen -f -- "$current"))
+  else
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+  fi
+}
+complete -F ${name} ${program}`;
+}
+
+function bashWords(command: CommandInfo): string {
+  const options = bashList(flagsOf(command).flatMap((flag) => spellings(flag)));
+  return `    ${command.name}) options=${options} ${bashHints(wordsOf(command))} ;;`;
+}
+
+/** The cases in which the value of an option is being completed. */
+function bashValues(command: CommandInfo): string[] {
+  const valued = flagsOf(command).filter(({ kind }) => kind !== "switch");
+  const byHints = Map.groupBy(valued, (flag) => bashHints(hintsOf(flag)));
+  return [...byHints].map(([hints, flags]) => {
+    const patterns = flags.map((flag) => `"${command.name} --${flag.name}"`).join("|");
+    return `    ${patterns}) ${hints} ;;`;
+  });
+}
+
+function bashHints(hints: WordHints = []): string {
+  return hints === "files" ? "words= files=1" : `words=${bashList(hints)} files=`;
+}
+
+/** Words that `compgen` takes one by one. */
+function bashList(words: readonly string[]): string {
+  return `$'${words.join("\\n")}'`;
+}
+
+// zsh
+
+function zshScript(program: string, commands: readonly CommandInfo[]): string {
+  const name = functionName(program);
+  const [byDefault] = commands;
+  return `#compdef ${program}
+# zsh completions for ${program}; source this file behind compinit.
+${name}() {
+  local -a commands=(
+${commands.map((command) => `    ${quoteZsh(`${command.name}:${command.summary}`)}`).join("\n")}
+  )
+  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
+    _describe command commands
+    return
+  fi
+  local command=${byDefault!.name}
+  if [[ $words[2] != -* ]]; then
+    command=$words[2]
+    shift words
+    (( CURRENT-- ))
+  fi
+  case $command in
+${commands.map(zshCommand).join("\n")}
+  esac
+}
+compdef ${name} ${program}`;
+}
+
+function zshCommand(command: CommandInfo): string {
+  const options = flagsOf(command).map((flag) => `      ${quoteZsh(zshOption(flag))}`);
+  const words = `*: :${zshAction(wordsOf(command))}`;
+  const lines = ["_arguments", ...options, `      ${quoteZsh(words)}`].join(" \\\n");
+  return `    ${command.name})\n      ${lines} ;;`;
+}
+
+/** An option as `_arguments` takes it. */
+function zshOption(flag: Flag): string {
+  const text = flag.text.replaceAll(/[[\]\\:]/g, "\\$&");
+  const names = spellings(flag);
+  if (flag.kind === "switch") return `(${names.join(" ")})${names.at(-1)}[${text}]`;
+  return `--${flag.name}=[${text}]:value:${zshAction(hintsOf(flag))}`;
+}
+
+function zshAction(hints: WordHints | undefined): string {
+  if (hints === undefined) return "";
+  return hints === "files" ? "_files" : `(${hints.join(" ")})`;
+}
+
+function quoteZsh(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+// fish
+
+function fishScript(program: string, commands: readonly CommandInfo[]): string {
+  const others = commands.slice(1).map(({ name }) => name).join(" ");
+  const offers = commands.map(({ name, summary }) =>
+    `complete -c ${program} -n __fish_use_subcommand -f -a ${name} -d ${quoteFish(summary)}`
+  );
+  const details = commands.flatMap((command, index) => {
+    const seen = "__fish_seen_subcommand_from";
+    // The first is also meant where none is named.
+    const condition = index === 0 ? `not ${seen} ${others}` : `${seen} ${command.name}`;
+    return fishCommand(program, command, condition);
+  });
+  return [`# fish completions for ${program}; source this file.`, ...offers, ...details].join("\n");
+}
+
+function fishCommand(program: string, command: CommandInfo, condition: string): string[] {
+  const start = `complete -c ${program} -n ${quoteFish(condition)}`;
+  const hints = wordsOf(command);
+  const words = hints === "files"
+    ? `${start} -F`
+    : `${start} -f${hints === undefined ? "" : ` -a ${quoteFish(hints.join(" "))}`}`;
+  return [words, ...flagsOf(command).map((flag) => `${start} ${fishOption(flag)}`)];
+}
+
+function fishOption(flag: Flag): string {
+  const text = `-d ${quoteFish(flag.text)}`;
+  const name = spellings(flag).at(-1)!.slice(2);
+  if (flag.kind === "switch") {
+    return `${flag.short === undefined ? "" : `-s ${flag.short} `}-l ${name} ${text}`;
+  }
+  const hints = hintsOf(flag);
+  const value = hints === "files"
+    ? "-r -F"
+    : `-x${hints === undefined ? "" : ` -a ${quoteFish(hints.join(" "))}`}`;
+  return `-l ${name} ${value} ${text}`;
+}
+
+function quoteFish(text: string): string {
+  return `'${text.replaceAll(/['\\]/g, "\\$&")}'`;
+}

@@ -1,0 +1,53 @@
+/**
+ * Owns the command that teaches a shell to complete the others. Must not know shells.
+ *
+ * @module
+ */
+
+import { quote } from "../printable.ts";
+import { type Command, type CommandInfo, defineCommand } from "./command.ts";
+import { completionScript, SHELLS } from "./completion_scripts.ts";
+import { UsageError } from "./errors.ts";
+import { checkWords, oneOf } from "./flags.ts";
+
+/** What the command is called if it was installed as help says. */
+const DEFAULT_PROGRAM = "ebsockets";
+
+/** The command that prints completions for `commands()`, of which the first runs by default. */
+export function completionsCommand(commands: () => readonly CommandInfo[]): Command {
+  return defineCommand({
+    name: "completions",
+    summary: "Print a script that completes commands and options in a shell",
+    about: "Print a script that completes commands, options and their values in a shell.",
+    usage: "[options] bash|zsh|fish",
+    hints: SHELLS,
+    groups: [{
+      title: "Options",
+      flags: [{
+        kind: "text",
+        name: "name",
+        value: "NAME",
+        text: `What the command was installed as (default ${DEFAULT_PROGRAM})`,
+      }],
+    }],
+    notes: `Install the command under that name first, then put one of these into the start-up file:
+  deno install --global --allow-all --name ebsockets jsr:@ebsockets/relay
+  source <(ebsockets completions bash)     # ~/.bashrc
+  source <(ebsockets completions zsh)      # ~/.zshrc, behind compinit
+  ebsockets completions fish | source      # ~/.config/fish/config.fish`,
+    run({ values: { name = DEFAULT_PROGRAM }, words }) {
+      const [shell] = words;
+      checkWords(words, 1);
+      const known = SHELLS.find((each) => each === shell);
+      if (known === undefined) {
+        const given = shell === undefined ? "" : `, not ${quote(shell)}`;
+        throw new UsageError(`The shell must be ${oneOf(SHELLS)}${given}`);
+      }
+      if (!/^[\w.-]+$/.test(name)) {
+        throw new UsageError(`--name must be the name of a command, not ${quote(name)}`);
+      }
+      console.log(completionScript(known, name, commands()));
+      return Promise.resolve(0);
+    },
+  });
+}

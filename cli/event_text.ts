@@ -1,0 +1,87 @@
+/**
+ * Owns how a person is shown an event: its line, taken apart, with every value as it was written. Must
+ * not know where it comes from.
+ *
+ * Works on lines that are valid, and trusts them.
+ *
+ * @module
+ */
+
+import { printable } from "../printable.ts";
+import type { Paint } from "./terminal.ts";
+
+/** One step through JSON: a string, a bracket, a comma or colon, white space, or anything else. */
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|\s+|[^\s"{}[\],:]+/g;
+
+/** What says something of the event that is neither its name nor an attribute. */
+const ENVELOPE = ["from", "to", "id", "reply_to", "ack", "seq"];
+
+/** Keys and names that need no quotes to be told from what is around them. */
+const PLAIN_WORD = /^[\p{L}\p{N}_.:/$@+-]+$/u;
+
+/**
+ * `12:00:00.000 message content="hi"`: the time, the name of the event, what its envelope says in
+ * brackets, and the attributes. Nothing in the line can disturb a terminal.
+ */
+export function formatEvent(line: string, time: Date, paint: Paint): string {
+  let name = "";
+  let attributes: Member[] = [];
+  const envelope: string[] = [];
+  for (const [key, value] of membersOf(line)) {
+    const word = JSON.parse(key);
+    if (word === "event") name = formatWord(value);
+    else if (word === "__dict__") attributes = membersOf(value);
+    else if (ENVELOPE.includes(word)) envelope.push(`${word} ${formatWord(value)}`);
+  }
+  return [
+    paint.dim(formatTime(time)),
+    paint.bold(name),
+    ...(envelope.length > 0 ? [paint.yellow(`[${envelope.join(", ")}]`)] : []),
+    ...attributes.map(([key, value]) => `${paint.cyan(formatWord(key))}=${printable(value)}`),
+  ].join(" ");
+}
+
+/** A member of an object, both parts as they were written. */
+type Member = readonly [key: string, value: string];
+
+/** The members of an object, in the order in which they were written. */
+function membersOf(object: string): Member[] {
+  const members: Member[] = [];
+  let depth = 0;
+  let key = "";
+  let value = "";
+  for (const [token] of object.matchAll(TOKEN)) {
+    const isOpening = token === "{" || token === "[";
+    const isClosing = token === "}" || token === "]";
+    if (isClosing) depth--;
+    const isEnd = depth === 0 ? isClosing : depth === 1 && token === ",";
+    if (isEnd && key !== "") {
+      members.push([key, value]);
+      key = value = "";
+    } else if (depth === 1 && key === "" && token.startsWith('"')) {
+      key = token;
+    } else if (depth >= 1 && key !== "" && !isBetween(token, depth, value)) {
+      value += token;
+    }
+    if (isOpening) depth++;
+  }
+  return members;
+}
+
+/** Whether a token only stands between two others: white space, or the colon behind a key. */
+function isBetween(token: string, depth: number, value: string): boolean {
+  return /^\s/.test(token) || depth === 1 && value === "" && token === ":";
+}
+
+/** A string without its quotes, if nothing is lost by that; anything else as it is. */
+function formatWord(json: string): string {
+  const inner = json.slice(1, -1);
+  return json.startsWith('"') && PLAIN_WORD.test(inner) ? inner : printable(json);
+}
+
+function formatTime(time: Date): string {
+  const digits = (value: number, length: number) => `${value}`.padStart(length, "0");
+  const [hours, minutes, seconds] = [time.getHours(), time.getMinutes(), time.getSeconds()]
+    .map((value) => digits(value, 2));
+  return `${hours}:${minutes}:${seconds}.${digits(time.getMilliseconds(), 3)}`;
+}

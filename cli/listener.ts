@@ -1,0 +1,101 @@
+/**
+ * Owns subscription events for as long as somebody wants to, also when a connection ends: then it makes the
+ * next. Must not know what the events are for.
+ *
+ * @module
+ */
+
+import { checkReconnectOptions, isFinal, Retries } from "../reconnect.ts";
+import { abortable } from "../waits.ts";
+import { advised, type Target } from "./connect.ts";
+import { StartError } from "./errors.ts";
+import { Subscription, type Wishes } from "./subscription.ts";
+import { describe, type ReceivedLine, type WireOptions } from "./wire.ts";
+
+/** Who hears. */
+export interface ListenerSink {
+  /** An event has come. */
+  onEvent(event: ReceivedLine): void;
+  /** Something has happened to the connection that a person wants to know. */
+  onNews(text: string): void;
+}
+
+/** Hears events. */
+export class Listener {
+  readonly #target: Target;
+  readonly #wishes: Wishes;
+  readonly #sink: ListenerSink;
+  #subscription: Subscription | null = null;
+  #isPaused = false;
+
+  /** Makes one that has not begun. */
+  constructor(target: Target, wishes: Wishes, sink: ListenerSink) {
+    this.#target = target;
+    this.#wishes = wishes;
+    this.#sink = sink;
+  }
+
+  /** Asks for no more for now. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#subscription?.wire.pause();
+  }
+
+  /** Goes on. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#subscription?.wire.resume();
+  }
+
+  /**
+   * Hears events until `signal` is aborted, and rejects with its reason then.
+   *
+   * @throws {StartError} If it cannot connect at first, or there is no point in connecting again.
+   */
+  async run(signal: AbortSignal): Promise<never> {
+    try {
+      return await advised(this.#target, signal, (secrets) => this.#listen({ secrets, signal }));
+    } finally {
+      await this.#subscription?.wire.close();
+    }
+  }
+
+  async #listen(options: WireOptions): Promise<never> {
+    const { signal } = options;
+    const retries = new Retries(checkReconnectOptions({}));
+    let subscription = await this.#open(options);
+    this.#sink.onNews(`Listening to ${subscription.wire.place}${nameOf(subscription)}`);
+    for (;;) {
+      const since = performance.now();
+      const info = await abortable(subscription.ended, signal);
+      const lost = `Lost the connection to ${subscription.wire.place} (${describe(info)})`;
+      if (isFinal(info.reason)) throw new StartError(lost);
+      retries.onEnd(performance.now() - since);
+      const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
+      this.#sink.onNews(`${lost}; trying again`);
+      subscription = await retries.run(() => this.#open(options), signal, delay);
+      this.#sink.onNews(
+        `Back at ${subscription.wire.place}${
+          nameOf(subscription)
+        }; what was sent meanwhile has not come`,
+      );
+    }
+  }
+
+  async #open(options: WireOptions): Promise<Subscription> {
+    const onEvent = (event: ReceivedLine) => this.#sink.onEvent(event);
+    const subscription = await Subscription.open(
+      this.#target.where,
+      this.#wishes,
+      onEvent,
+      options,
+    );
+    this.#subscription = subscription;
+    if (this.#isPaused) subscription.wire.pause();
+    return subscription;
+  }
+}
+
+function nameOf({ wire: { id } }: Subscription): string {
+  return id === null ? "" : ` as ${id}`;
+}

@@ -1,0 +1,95 @@
+/**
+ * Owns the command that sends events. Must not know how the relay says what becomes of them.
+ *
+ * @module
+ */
+
+import { printable } from "../printable.ts";
+import { type Command, defineCommand } from "./command.ts";
+import { advised, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, type Target } from "./connect.ts";
+import { StartError, UsageError } from "./errors.ts";
+import { toEventLine } from "./event_line.ts";
+import { checkWords } from "./flags.ts";
+import { sendLines } from "./input.ts";
+import { Output } from "./output.ts";
+import { Printer } from "./printer.ts";
+import { Progress } from "./progress.ts";
+import { Publisher, type PublisherOptions } from "./publisher.ts";
+import { stopSignal } from "./signals.ts";
+
+const encoder = new TextEncoder();
+
+/** The command that sends events. */
+export const pub: Command = defineCommand({
+  name: "pub",
+  summary: "Send an event, or all that come from standard input",
+  about: "Send an event, or all the events that standard input has, one line each.",
+  usage: "[options] [HOST:PORT] NAME|- [KEY=TEXT|KEY:=JSON...]",
+  groups: [{
+    title: "Options",
+    flags: [
+      { kind: "text", name: "to", value: "ID", text: "Only to this client, such as c7" },
+      {
+        kind: "switch",
+        name: "confirm",
+        text: "Print of each event how many clients it has reached",
+      },
+    ],
+  }, CONNECTION_GROUP],
+  notes: `For example:
+  pub message content="Hello there" priority:=2 tags:='["a","b"]'
+  pub - < events.jsonl
+Lines from standard input are sent as they are. The first that is no event ends the command, which
+says where it is, and how many were sent before. Behind -- a word is a name even if it looks like
+HOST:PORT or begins with -.
+
+The exit code is 0 if the relay has taken all events, otherwise 1. With --confirm there is a line
+of output for each: the number of clients, and the name.
+
+${CONNECTION_NOTES}`,
+  async run(args) {
+    const [target, [name, ...words]] = readTarget(args);
+    const { to, confirm } = args.values;
+    if (name === undefined) throw new UsageError("pub needs the NAME of an event, or - for input");
+    const isInput = name === "-";
+    if (isInput) checkWords(words, 0);
+    const line = isInput ? null : toEventLine(name, words);
+    const printer = new Printer(new Output(), { onRoom() {} });
+    await using publisher = await open(target, {
+      to,
+      onReached: confirm ? (name, clients) => printer.add(toText(name, clients)) : undefined,
+      onRefused: (text) => console.error(`error: ${text}`),
+    });
+    let fault: string | null = null;
+    if (line) await publisher.send([line]);
+    else fault = await sendInput(publisher);
+    await publisher.finish();
+    await printer.flush();
+    printer.ended.throwIfAborted();
+    if (fault) throw new StartError(`${fault}; events sent before it: ${publisher.sent}`);
+    return publisher.refused === 0 ? 0 : 1;
+  },
+});
+
+async function open(target: Target, options: PublisherOptions): Promise<Publisher> {
+  const signal = stopSignal();
+  return await advised(
+    target,
+    signal,
+    (secrets) => Publisher.open(target.where, options, { secrets, signal }),
+  );
+}
+
+/** Sends what comes in; what is wrong with it otherwise. */
+async function sendInput(publisher: Publisher): Promise<string | null> {
+  const progress = Progress.onTerminal();
+  try {
+    return await sendLines(Deno.stdin, publisher, () => progress.update(publisher));
+  } finally {
+    progress.clear();
+  }
+}
+
+function toText(name: string, clients: number): Uint8Array {
+  return encoder.encode(`${clients} ${printable(name)}\n`);
+}

@@ -1,0 +1,101 @@
+/**
+ * Owns the command that prints events. Must not know how they come.
+ *
+ * @module
+ */
+
+import { faultOfPattern } from "../pattern.ts";
+import { quote } from "../printable.ts";
+import { type Command, defineCommand } from "./command.ts";
+import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
+import { UsageError } from "./errors.ts";
+import { formatEvent } from "./event_text.ts";
+import { Listener } from "./listener.ts";
+import { Output } from "./output.ts";
+import { AllPrinted, Printer } from "./printer.ts";
+import { stopSignal } from "./signals.ts";
+import { isColored, isTerminal, type Paint, paint } from "./terminal.ts";
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** The command that prints events. */
+export const sub: Command = defineCommand({
+  name: "sub",
+  summary: "Print events, all or those that match a pattern",
+  about: "Print events as they come: all of them, or those whose names match a pattern.",
+  usage: "[options] [HOST:PORT] [PATTERN...]",
+  groups: [{
+    title: "Options",
+    flags: [
+      {
+        kind: "integer",
+        name: "count",
+        value: "N",
+        least: 1,
+        text: "End after so many events (default: when Ctrl+C is pressed)",
+      },
+      {
+        kind: "text",
+        name: "from",
+        value: "ID",
+        text:
+          "Only what the relay says is from this client; it says so of requests, and of events " +
+          "for one client alone",
+      },
+      {
+        kind: "text",
+        name: "queue",
+        value: "NAME",
+        text: "Share the events with all clients of this queue: one of them gets each",
+      },
+      {
+        kind: "switch",
+        name: "raw",
+        text: "Print the lines as they came, which is what happens where no terminal is",
+      },
+    ],
+  }, CONNECTION_GROUP],
+  notes:
+    `A pattern is a name in which * between dots is any one token, and > at the end all the rest:
+  sub 'chat.*' 'game.>'
+Quote it, or the shell may expand it. Behind -- a word is a pattern even if it looks like HOST:PORT.
+
+A lost connection is made again; standard error tells. The exit code is 0 when all that was asked
+for has been printed, 1 if the relay cannot be reached, 130 if Ctrl+C came before --count.
+
+${CONNECTION_NOTES}`,
+  async run(args) {
+    const [target, patterns] = readTarget(args);
+    for (const pattern of patterns) {
+      const fault = faultOfPattern(pattern);
+      if (fault) throw new UsageError(`${quote(pattern)} is no pattern: ${fault}`);
+    }
+    const { raw, count, from, queue } = args.values;
+    const isForPeople = !raw && isTerminal("stdout");
+    const colors = paint(isColored("stdout"));
+    const printer = new Printer(new Output(), { count, onRoom: () => listener.resume() });
+    const listener = new Listener(target, { patterns, ...(queue !== undefined && { queue }) }, {
+      onEvent(event) {
+        if (from !== undefined && event.from !== from) return;
+        const line = isForPeople ? toText(event.bytes, colors) : event.bytes;
+        if (!printer.add(line)) listener.pause();
+      },
+      onNews: (text) => console.error(text),
+    });
+    const stop = stopSignal();
+    try {
+      return await listener.run(AbortSignal.any([stop, printer.ended]));
+    } catch (error) {
+      if (error instanceof AllPrinted) return 0;
+      await printer.flush();
+      if (error === stop.reason && count === undefined) return 0;
+      throw error;
+    }
+  },
+});
+
+/** The line as a person is shown it. */
+function toText(line: Uint8Array, colors: Paint): Uint8Array {
+  return encoder.encode(`${formatEvent(decoder.decode(line), new Date(), colors)}\n`);
+}

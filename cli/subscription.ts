@@ -1,0 +1,124 @@
+/**
+ * Owns one connection over which events are heard, from its subscription to its end. Must not know what
+ * comes after it.
+ *
+ * @module
+ */
+
+import type { ControlLine } from "../control.ts";
+import { type CloseInfo, ConnectError } from "../errors.ts";
+import { matches } from "../pattern.ts";
+import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
+import type { Place } from "../transport.ts";
+import { abortable } from "../waits.ts";
+import { StartError } from "./errors.ts";
+import { describe, type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
+
+/** What the subscription is called, to know the answer to it. */
+const NAME = "s1";
+
+/** What is to be heard. */
+export interface Wishes {
+  /** The patterns of the events' names; none for all. */
+  readonly patterns: readonly string[];
+  /** The group of clients of which one gets each event. */
+  readonly queue?: string;
+}
+
+/** A connection over which events are heard. */
+export class Subscription implements WireSink {
+  readonly #wishes: Wishes;
+  readonly #onEvent: (event: ReceivedLine) => void;
+  readonly #ended = Promise.withResolvers<CloseInfo>();
+  readonly #answered = Promise.withResolvers<Refusal | null>();
+  #wire: Wire | null = null;
+  #isInForce: boolean;
+
+  private constructor(wishes: Wishes, onEvent: (event: ReceivedLine) => void) {
+    this.#wishes = wishes;
+    this.#onEvent = onEvent;
+    this.#isInForce = wishes.patterns.length === 0 && wishes.queue === undefined;
+  }
+
+  /**
+   * Connects, and waits until the wishes are in force. Where the server does not know them, what comes
+   * is chosen here.
+   *
+   * @throws {ConnectError} If it cannot connect.
+   * @throws {StartError} If the server refuses the wishes, or cannot grant them.
+   * @throws {Deno.errors.NotCapable} Without the permission to connect.
+   */
+  static async open(
+    where: Place,
+    wishes: Wishes,
+    onEvent: (event: ReceivedLine) => void,
+    options: WireOptions,
+  ): Promise<Subscription> {
+    const subscription = new Subscription(wishes, onEvent);
+    const wire = subscription.#wire = await Wire.open(where, subscription, options);
+    try {
+      if (!subscription.#isInForce) await subscription.#subscribe(wire, options.signal);
+      return subscription;
+    } catch (error) {
+      await wire.close();
+      throw error;
+    }
+  }
+
+  /** How it ended, once it has. */
+  get ended(): Promise<CloseInfo> {
+    return this.#ended.promise;
+  }
+
+  /** The connection. */
+  get wire(): Wire {
+    return this.#wire!;
+  }
+
+  async #subscribe(wire: Wire, signal: AbortSignal): Promise<void> {
+    const { patterns, queue } = this.#wishes;
+    if (!wire.features.includes("subscribe")) {
+      if (queue === undefined) return;
+      throw new StartError(`Cannot use --queue: the server at ${wire.place} knows no queues`);
+    }
+    wire.send(encodeSubscription({
+      control: "subscribe",
+      events: patterns.length === 0 ? [">"] : patterns,
+      ...(queue !== undefined && { queue }),
+      id: NAME,
+    }));
+    const ended = this.ended.then((info) => {
+      const why = `the connection ended with ${describe(info)}`;
+      throw new ConnectError(`Cannot connect to ${wire.place}: ${why}`, { reason: info.reason });
+    });
+    ended.catch(() => {}); // Once the wishes are in force, nobody waits for it.
+    const refusal = await abortable(Promise.race([this.#answered.promise, ended]), signal);
+    if (!refusal) return;
+    throw new StartError(
+      `The relay refuses the subscription: ${refusal.reason}: ${refusal.detail}`,
+    );
+  }
+
+  /** Until the wishes are in force everything comes, of which the patterns choose. */
+  onEvent(event: ReceivedLine): void {
+    const { patterns, queue } = this.#wishes;
+    const isWanted = this.#isInForce ||
+      queue === undefined && patterns.some((pattern) => matches(pattern, event.name));
+    if (isWanted) this.#onEvent(event);
+  }
+
+  /** Learns whether the wishes are in force. */
+  onControl(line: ControlLine): void {
+    if (decodeReceipt(line)?.id === NAME) {
+      this.#isInForce = true;
+      this.#answered.resolve(null);
+    }
+    const refusal = decodeRefusal(line);
+    if (refusal?.id === NAME) this.#answered.resolve(refusal);
+  }
+
+  /** The connection has ended. */
+  onEnd(info: CloseInfo): void {
+    this.#ended.resolve(info);
+  }
+}

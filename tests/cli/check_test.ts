@@ -1,0 +1,82 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { Command } from "../support/command.ts";
+
+/** Runs `check` to its end, with `input`, and permission to read. */
+async function check(args: string[], input = "", flags = ["--allow-read"]) {
+  await using command = new Command(["check", ...args], flags);
+  if (input) await command.type(input);
+  return await command.end();
+}
+
+Deno.test("check says of each bad line where it is bad, and goes on", async () => {
+  const folder = await Deno.makeTempDir();
+  const [one, two] = [`${folder}/one`, `${folder}/two`];
+  await Deno.writeTextFile(one, '{"event":"a"}\n{"event":}\n\n{"control":"x"}\nx\n');
+  await Deno.writeTextFile(two, '{"event":"é"}\n');
+  const { code, stdout, stderr } = await check([one, "-", two], '{"event":"b"}');
+  assertEquals([code, stdout, stderr], [
+    1,
+    `${one}:2:10: bad-json: expected a value, found "}"\n` +
+    `${one}:5:1: bad-json: expected a value, found "x"\n` +
+    "-:1:14: truncated: the line has no newline at its end, and would not count\n",
+    "2 good events, 1 control line, 3 bad lines\n",
+  ]);
+  assertEquals(await check([two]), {
+    code: 0,
+    stdout: "",
+    stderr: "1 good event, 0 bad lines\n",
+  });
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("check --schema compares the events with their definitions", async () => {
+  const schema = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(
+    schema,
+    `import { defineEvents } from "${new URL("../../define.ts", import.meta.url).href}";
+const validate = (value: { n?: unknown }) =>
+  typeof value.n === "number" ? { value } : { issues: [{ path: ["n"], message: "No number" }] };
+export default defineEvents({ tick: { "~standard": { version: 1, vendor: "test", validate } } });`,
+  );
+  const input = '{"event":"tick","__dict__":{"n":1}}\n{"event":"tick"}\n{"event":"tock"}\n';
+  const { code, stdout, stderr } = await check(["--schema", schema, "-"], input);
+  assertEquals([code, stdout, stderr], [
+    1,
+    "-:2:1: bad-attributes: n: No number\n" +
+    "-:3:1: bad-attributes: no event of this name is defined\n",
+    "1 good event, 2 bad lines\n",
+  ]);
+  await Deno.remove(schema);
+});
+
+Deno.test("check goes on behind files that it cannot read, and exits with 1", async () => {
+  const { code, stdout, stderr } = await check(["/no/such", "-"], '{"event":"a"}\n');
+  assertEquals([code, stdout, stderr], [
+    1,
+    "",
+    "error: Cannot read /no/such: there is no such file\n" +
+    "1 good event, 0 bad lines, 1 unreadable file\n",
+  ]);
+  const denied = await check(["deno.json"], "", []);
+  assertMatch(
+    denied.stderr,
+    /: Deno does not permit it; run it with -A or --allow-read=deno\.json\n/,
+  );
+});
+
+Deno.test("check refuses lines that are too long, by the limit that it is given", async () => {
+  const { code, stdout } = await check(
+    ["--max-line-bytes=13", "-"],
+    '{"event":"a"}\n{"event":"ab"}\n',
+  );
+  assertEquals([code, stdout], [1, "-:2:14: line-too-long: the line has more than 13 bytes\n"]);
+});
+
+Deno.test("check says what it needs, with exit code 2", async () => {
+  const { code, stderr } = await check([]);
+  assertEquals([code, stderr], [
+    2,
+    "error: check needs a FILE, or - for standard input; check --help shows the options\n",
+  ]);
+});

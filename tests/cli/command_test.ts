@@ -1,0 +1,32 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { type Command, defineCommand } from "../../cli/command.ts";
+import { UsageError } from "../../cli/errors.ts";
+
+/** A command that gives its option as its exit code. */
+const command: Command = defineCommand({
+  name: "exit",
+  summary: "",
+  about: "",
+  usage: "",
+  groups: [{
+    title: "Options",
+    flags: [{ kind: "integer", name: "code", value: "N", least: 0, text: "" }],
+  }],
+  notes: "",
+  run: ({ values, words }) => Promise.resolve((values.code ?? 0) + words.length),
+});
+
+Deno.test("defineCommand() makes a command that gets its values by name", async () => {
+  assertEquals(await command.run(["--code", "4", "word"]), 5);
+  assertEquals(await command.run([]), 0);
+});
+
+Deno.test("defineCommand() makes a command that refuses options that it does not have", async () => {
+  await assertRejects(() => command.run(["--cdoe", "4"]), UsageError, "did you mean --code?");
+});
+
+Deno.test("defineCommand() gives every command --help, which help itself tells", () => {
+  const flags = command.groups.flatMap(({ flags }) => flags).map(({ name }) => name);
+  assertEquals(flags, ["code", "help"]);
+});

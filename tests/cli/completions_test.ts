@@ -1,0 +1,39 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { COMMANDS } from "../../cli/commands.ts";
+import { completionScript, SHELLS } from "../../cli/completion_scripts.ts";
+import { Command } from "../support/command.ts";
+
+async function run(...args: string[]) {
+  await using command = new Command(["completions", ...args], []);
+  return await command.end();
+}
+
+Deno.test("completions prints the script of a shell, for the name that is given", async () => {
+  for (const shell of SHELLS) {
+    assertEquals(await run(shell), {
+      code: 0,
+      stdout: `${completionScript(shell, "ebsockets", COMMANDS)}\n`,
+      stderr: "",
+    });
+  }
+  const { stdout } = await run("bash", "--name", "my.relay");
+  assertMatch(stdout, /^complete -F _my_relay my\.relay$/m);
+});
+
+Deno.test("completions says which shells there are, and takes no name that a shell would not", async () => {
+  const cases: [args: string[], complaint: string][] = [
+    [[], "The shell must be bash, zsh or fish"],
+    [["tcsh"], 'The shell must be bash, zsh or fish, not "tcsh"'],
+    [["bash", "zsh"], 'Unknown argument "zsh"'],
+    [["bash", "--name", "x;y"], '--name must be the name of a command, not "x;y"'],
+  ];
+  for (const [args, complaint] of cases) {
+    const { code, stdout, stderr } = await run(...args);
+    assertEquals([code, stdout, stderr], [
+      2,
+      "",
+      `error: ${complaint}; completions --help shows the options\n`,
+    ]);
+  }
+});

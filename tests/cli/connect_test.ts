@@ -1,0 +1,171 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import {
+  advised,
+  adviseOnConnecting,
+  connect,
+  CONNECTION_GROUP,
+  readTarget,
+  type Target,
+} from "../../cli/connect.ts";
+import { StartError, UsageError } from "../../cli/errors.ts";
+import { parseFlags } from "../../cli/flags.ts";
+import { ConnectError } from "../../errors.ts";
+import { EbsocketEvent } from "../../event.ts";
+import { testRelay } from "../../testing.ts";
+
+function targetOf(
+  args: string[],
+  environment: Record<string, string> = {},
+): [target: Target, words: readonly string[]] {
+  return readTarget(parseFlags(args, CONNECTION_GROUP.flags), (name) => environment[name]);
+}
+
+const LOCAL: Target = { where: ["127.0.0.1", 7982], token: null, tls: null };
+
+Deno.test("readTarget() takes the relay from the first word, an option, the environment, or the usual place", () => {
+  const url = { EBSOCKETS_URL: "tls://url@host:2" };
+  const fromUrl = {
+    where: ["host", 2] as const,
+    token: { from: "The token before @", text: "url" },
+    tls: {},
+  };
+  const cases: [args: string[], environment: Record<string, string>, Target, words: string[]][] = [
+    [[], {}, LOCAL, []],
+    [["a", "b"], {}, LOCAL, ["a", "b"]],
+    [[":1", ":2"], {}, { ...LOCAL, where: ["127.0.0.1", 1] }, [":2"]],
+    [["a", ":1"], {}, LOCAL, ["a", ":1"]],
+    [["--", ":1"], {}, LOCAL, [":1"]],
+    [[":1", "--", ":2"], {}, { ...LOCAL, where: ["127.0.0.1", 1] }, [":2"]],
+    [["--unix", "/s", "a"], {}, { ...LOCAL, where: { path: "/s" } }, ["a"]],
+    [["a"], { EBSOCKETS_URL: "unix:///s" }, { ...LOCAL, where: { path: "/s" } }, ["a"]],
+    [["a"], { EBSOCKETS_URL: "" }, LOCAL, ["a"]],
+    [[], url, fromUrl, []],
+    // Who names another relay means nothing of what the variable says, its token least of all.
+    [[":1"], url, { ...LOCAL, where: ["127.0.0.1", 1] }, []],
+    [["--unix", "/s"], url, { ...LOCAL, where: { path: "/s" } }, []],
+  ];
+  for (const [args, environment, target, words] of cases) {
+    assertEquals(targetOf(args, environment), [target, words], args.join(" "));
+  }
+});
+
+Deno.test("readTarget() takes the token that is said nearest to the command", () => {
+  const both = { EBSOCKETS_URL: "tcp://url@host:2", EBSOCKETS_TOKEN: "variable" };
+  const token = (args: string[], environment: Record<string, string>) =>
+    targetOf(args, environment)[0].token;
+  assertEquals(token(["--token", "option"], both), { from: "--token", text: "option" });
+  assertEquals(token(["--token-file", "f"], both), { file: "f" });
+  assertEquals(token([], both), { from: "The token before @", text: "url" });
+  assertEquals(token([":1"], both), { from: "EBSOCKETS_TOKEN", text: "variable" });
+});
+
+Deno.test("readTarget() speaks TLS when any option asks for it", () => {
+  const tls = (args: string) => targetOf(args.split(" "))[0].tls;
+  assertEquals(tls("--tls"), {});
+  assertEquals(tls("--tls-ca a"), { ca: "a" });
+  assertEquals(tls("--tls-name n"), { hostname: "n" });
+  assertEquals(tls("--tls-cert c --tls-key k"), { cert: "c", key: "k" });
+});
+
+Deno.test("readTarget() refuses what does not go together, and never says a token", () => {
+  const cases: [args: string, complaint: string, environment?: Record<string, string>][] = [
+    [":1 --unix /s", "HOST:PORT and --unix exclude each other"],
+    ["--token a --token-file b", "--token-file and --token exclude each other"],
+    ["--unix /s --tls", "--tls does not go with a Unix socket"],
+    ["--unix /s --tls-ca a", "--tls-ca does not go with a Unix socket"],
+    ["--tls-cert c", "--tls-cert needs --tls-key too"],
+    ["--tls-key k", "--tls-key needs --tls-cert too"],
+    [`--token ${"x".repeat(1025)}`, "--token must have from 1 to 1024 bytes, not 1025"],
+    [":1", "EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 0", { EBSOCKETS_TOKEN: "" }],
+    [":0", "HOST:PORT must have a port from 1 to 65535, not 0"],
+    [
+      "a",
+      "EBSOCKETS_URL must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not " +
+      '"tcp://TOKEN@host"',
+      { EBSOCKETS_URL: "tcp://secret@host" },
+    ],
+  ];
+  for (const [args, complaint, environment] of cases) {
+    const { message } = assertThrows(() => targetOf(args.split(" "), environment), UsageError);
+    assertEquals(message, complaint, args);
+  }
+});
+
+Deno.test("connect() gives a client that is connected", async () => {
+  await using relay = testRelay({ token: "secret" });
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "secret\n");
+  await using client = await connect({ ...LOCAL, where: relay.address, token: { file } });
+  await Deno.remove(file);
+  client.sendEvent(new EbsocketEvent("a"));
+  assertEquals((await client.recvEvent())?.event, "a");
+});
+
+Deno.test("connect() says what to do when the relay wants a token, or another one", async () => {
+  await using relay = testRelay({ token: "secret" });
+  const where = relay.address;
+  const without = await assertRejects(() => connect({ ...LOCAL, where }), StartError);
+  assertEquals(
+    without.message.endsWith("; say its token with --token-file or EBSOCKETS_TOKEN"),
+    true,
+    without.message,
+  );
+  const token = { from: "--token", text: "guess" };
+  const wrong = await assertRejects(() => connect({ ...LOCAL, where, token }), StartError);
+  assertEquals(wrong.message.endsWith("; the token is not the one of this relay"), true);
+  assertEquals(wrong.message.includes("guess"), false);
+});
+
+Deno.test("connect() gives up when its signal is aborted, with the reason of that", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const where = ["127.0.0.1", listener.addr.port] as const;
+  const stop = new AbortController();
+  const reason = new Error("Stopped");
+  const connecting = connect({ ...LOCAL, where }, { signal: stop.signal });
+  stop.abort(reason);
+  assertEquals(await assertRejects(() => connecting), reason);
+  listener.close();
+});
+
+Deno.test("adviseOnConnecting() says what to do", () => {
+  const unix: Target = { ...LOCAL, where: { path: "/run/re\nlay" } };
+  const cases: [error: unknown, target: Target, advice: string][] = [
+    [
+      new Deno.errors.NotCapable("No"),
+      LOCAL,
+      "Cannot connect to 127.0.0.1:7982: Deno does not permit it; " +
+      "run it with -A or --allow-net=127.0.0.1:7982",
+    ],
+    [
+      new Deno.errors.NotCapable("No"),
+      unix,
+      "Cannot connect to /run/re\\nlay: Deno does not permit it; " +
+      "run it with -A or --allow-net --allow-read=/run/re\\nlay --allow-write=/run/re\\nlay",
+    ],
+    [new ConnectError("Ended", { reason: "eof" }), { ...LOCAL, tls: {} }, "Ended"],
+    [
+      new ConnectError("Ended", { reason: "eof" }),
+      LOCAL,
+      "Ended; if it speaks TLS, so must you, with --tls",
+    ],
+    [new ConnectError("Cannot connect to x: \x1b"), LOCAL, "Cannot connect to x: \\u001b"],
+    [
+      new TypeError("Invalid tls.caCerts: it is no certificate"),
+      LOCAL,
+      "Invalid --tls-ca: it is no certificate",
+    ],
+  ];
+  for (const [error, target, advice] of cases) {
+    assertEquals(adviseOnConnecting(error, target), advice);
+  }
+});
+
+Deno.test("advised() passes on what has been put into words already", async () => {
+  const error = new StartError("Said");
+  assertEquals(
+    await assertRejects(() => advised(LOCAL, undefined, () => Promise.reject(error))),
+    error,
+  );
+});

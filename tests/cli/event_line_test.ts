@@ -1,0 +1,43 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { UsageError } from "../../cli/errors.ts";
+import { toEventLine } from "../../cli/event_line.ts";
+
+Deno.test("toEventLine() writes texts as strings, and JSON as it is", () => {
+  const cases: [words: string[], line: string][] = [
+    [["a"], '{"event":"a"}'],
+    [["a", "text=hi there"], '{"event":"a","__dict__":{"text":"hi there"}}'],
+    [["a", "text="], '{"event":"a","__dict__":{"text":""}}'],
+    [["a", "b=x=y:=z"], '{"event":"a","__dict__":{"b":"x=y:=z"}}'],
+    [
+      ["a", "n:=1.00", "big:=12345678901234567890"],
+      '{"event":"a","__dict__":{"n":1.00,' +
+      '"big":12345678901234567890}}',
+    ],
+    [["a", 'o:={"x" :\n[1,\r\n2]}'], '{"event":"a","__dict__":{"o":{"x" : [1,  2]}}}'],
+    [["a", "t:=true", "n:= null "], '{"event":"a","__dict__":{"t":true,"n":null}}'],
+    [["a", 'q"=\n\u2028'], '{"event":"a","__dict__":{"q\\"":"\\n\\u2028"}}'],
+    [["é", "__proto__=1", "a:b=c"], '{"event":"é","__dict__":{"__proto__":"1","a:b":"c"}}'],
+  ];
+  for (const [[name, ...words], line] of cases) {
+    assertEquals(new TextDecoder().decode(toEventLine(name!, words)), `${line}\n`);
+  }
+});
+
+Deno.test("toEventLine() says what is wrong", () => {
+  const cases: [words: string[], complaint: RegExp][] = [
+    [["a", "word"], /^"word" is neither KEY=TEXT nor KEY:=JSON$/],
+    [["a", "=x"], /^"=x" is neither KEY=TEXT nor KEY:=JSON$/],
+    [["a", ":=1"], /^":=1" is neither KEY=TEXT nor KEY:=JSON$/],
+    [["a", "k:=x"], /^"k" is no JSON: .*; k=TEXT is for text$/],
+    [["a", "k:="], /^"k" is no JSON: .*; k=TEXT is for text$/],
+    [["a", "k=1", "k:=2"], /^The attribute "k" is given twice$/],
+    [[""], /^This makes no event: "event" must be a string of 1 to 255 bytes, found 0$/],
+    [["x".repeat(256)], /^This makes no event: "event" must be .*, found 256$/],
+    [["a", `k:=${"[".repeat(63)}${"]".repeat(63)}`], /^This makes no event: nesting exceeds/],
+  ];
+  for (const [[name, ...words], complaint] of cases) {
+    const { message } = assertThrows(() => toEventLine(name!, words), UsageError);
+    assertEquals(complaint.test(message), true, message);
+  }
+});

@@ -1,0 +1,61 @@
+import { assertEquals } from "@std/assert/equals";
+import { formatEvent } from "../../cli/event_text.ts";
+import { paint } from "../../cli/terminal.ts";
+
+const time = new Date(2026, 0, 2, 3, 4, 5, 6);
+
+function format(line: string): string {
+  return formatEvent(`${line}\n`, time, paint(false));
+}
+
+Deno.test("formatEvent() shows time, name, envelope and attributes, values as they were written", () => {
+  const cases: [line: string, shown: string][] = [
+    ['{"event":"message"}', "message"],
+    ['{"event":"a","__dict__":{}}', "a"],
+    [
+      '{"event":"message","__dict__":{"content":"hi there","n":1.00,"big":12345678901234567890}}',
+      'message content="hi there" n=1.00 big=12345678901234567890',
+    ],
+    // Neither the order of keys nor one that is there twice is lost.
+    ['{"event":"a","__dict__":{"b":1,"1":2,"b":3}}', "a b=1 1=2 b=3"],
+    [
+      ' { "event" : "a" , "__dict__" : { "list" : [ 1 , { "x" : null } ] , "t" : true } } ',
+      'a list=[1,{"x":null}] t=true',
+    ],
+    ['{"__dict__":{"event":"x","from":"y"},"event":"a"}', 'a event="x" from="y"'],
+    [
+      '{"from":"c3","event":"ask","id":"r 1","__dict__":{"x":"a:b, {c}"},"to":"c7","more":1}',
+      'ask [from c3, id "r 1", to c7] x="a:b, {c}"',
+    ],
+    ['{"seq":12,"event":"a"}', "a [seq 12]"],
+    ['{"event":"two words","__dict__":{"a=b":1,"":2}}', '"two words" "a=b"=1 ""=2'],
+    ['{"event":"äö.ü","__dict__":{"日本":"語"}}', 'äö.ü 日本="語"'],
+    ['{"event":"a","__dict__":{"quote":"\\"}{\\\\","empty":""}}', 'a quote="\\"}{\\\\" empty=""'],
+    ['{"\\u0065vent":"a"}', "a"],
+  ];
+  for (const [line, shown] of cases) assertEquals(format(line), `03:04:05.006 ${shown}`, line);
+});
+
+Deno.test("formatEvent() lets nothing through that could disturb a terminal", () => {
+  const hostile = "\x7f\x9b31m\u202e\u2028";
+  const line =
+    `{"event":"${hostile}","from":"${hostile}","__dict__":{"${hostile}":"${hostile}\\u001b[2J"}}`;
+  const shown = format(line);
+  // deno-lint-ignore no-control-regex
+  assertEquals(/[\x00-\x1f\x7f-\x9f\u2028\u202e]/.test(shown), false, shown);
+  assertEquals(shown.includes("\\u001b[2J"), true);
+});
+
+Deno.test("formatEvent() takes a line of a megabyte", () => {
+  const text = `\\"${"x".repeat(500_000)}${"\\\\".repeat(250_000)}`;
+  const shown = format(`{"event":"a","__dict__":{"text":"${text}","end":1}}`);
+  assertEquals(shown, `03:04:05.006 a text="${text}" end=1`);
+});
+
+Deno.test("formatEvent() makes the parts stand out where there are colours", () => {
+  const line = '{"event":"a","from":"c1","__dict__":{"k":1}}\n';
+  assertEquals(
+    formatEvent(line, time, paint(true)),
+    "\x1b[2m03:04:05.006\x1b[22m \x1b[1ma\x1b[22m \x1b[33m[from c1]\x1b[39m \x1b[36mk\x1b[39m=1",
+  );
+});

@@ -1,0 +1,27 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { StartError } from "../../cli/errors.ts";
+import { readText, whyUnreadable } from "../../cli/files.ts";
+
+Deno.test("readText() gives what is in a file, or says what is missing and why", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "content\n");
+  assertEquals(await readText(file, "the token"), "content\n");
+  await Deno.writeFile(file, new Uint8Array([0xff]));
+  const { message } = await assertRejects(() => readText(file, "the token"), StartError);
+  assertEquals(message, `Cannot read the token from ${file}: it is not text in UTF-8`);
+  await Deno.remove(file);
+  await assertRejects(() => readText(file, "the token"), StartError, "there is no such file");
+});
+
+Deno.test("whyUnreadable() says what to do where something can be done", () => {
+  const { NotFound, NotCapable, PermissionDenied } = Deno.errors;
+  const cases: [error: unknown, why: string][] = [
+    [new NotFound(), "there is no such file"],
+    [new NotCapable(), "Deno does not permit it; run it with -A or --allow-read=a\\nb"],
+    [new PermissionDenied(), "the system does not permit it"],
+    [new Error("\x1b"), "\\u001b"],
+    ["text", "text"],
+  ];
+  for (const [error, why] of cases) assertEquals(whyUnreadable(error, "a\nb"), why);
+});

@@ -1,0 +1,138 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { UsageError } from "../../cli/errors.ts";
+import { checkWords, type Flag, oneOf, parseFlags, spellings } from "../../cli/flags.ts";
+
+const FLAGS = [
+  { kind: "switch", name: "raw", text: "" },
+  { kind: "switch", name: "help", short: "h", text: "" },
+  { kind: "switch", name: "echo", negated: true, text: "" },
+  { kind: "text", name: "name", value: "NAME", text: "" },
+  { kind: "file", name: "file", value: "FILE", text: "" },
+  { kind: "integer", name: "count", value: "N", least: 1, text: "" },
+  { kind: "integer", name: "port", value: "PORT", least: 0, most: 9, text: "" },
+  { kind: "choice", name: "log", choices: ["text", "json"], text: "" },
+] as const satisfies readonly Flag[];
+
+const NOTHING = {
+  raw: false,
+  help: false,
+  echo: true,
+  name: undefined,
+  file: undefined,
+  count: undefined,
+  port: undefined,
+  log: undefined,
+};
+
+Deno.test("parseFlags() without arguments gives what was not given", () => {
+  assertEquals(parseFlags([], FLAGS), { values: NOTHING, words: [], wordsBeforeDashes: 0 });
+});
+
+Deno.test("parseFlags() gives the values by name, and the words in order", () => {
+  const args = "one --raw -h --no-echo --name=a=b --file f --count 7 two --port=0 --log json";
+  assertEquals(parseFlags(args.split(" "), FLAGS), {
+    values: {
+      raw: true,
+      help: true,
+      echo: false,
+      name: "a=b",
+      file: "f",
+      count: 7,
+      port: 0,
+      log: "json",
+    },
+    words: ["one", "two"],
+    wordsBeforeDashes: 2,
+  });
+  assertEquals(parseFlags(["--echo"], FLAGS).values.echo, true);
+});
+
+Deno.test("parseFlags() takes a word behind a switch for a word, whatever it is", () => {
+  for (const word of ["true", "false", "0", "-"]) {
+    const { values, words } = parseFlags(["--raw", word], FLAGS);
+    assertEquals([values.raw, words], [true, [word]]);
+  }
+});
+
+Deno.test("parseFlags() leaves words as they are written", () => {
+  const words = ["1.0", "0x10", "", "a b", "-"];
+  assertEquals(parseFlags(words, FLAGS).words, words);
+});
+
+Deno.test("parseFlags() takes a value that begins with a dash behind an equals sign", () => {
+  assertEquals(parseFlags(["--name=-x", "--file=--raw"], FLAGS).values, {
+    ...NOTHING,
+    name: "-x",
+    file: "--raw",
+  });
+});
+
+Deno.test("parseFlags() takes everything behind -- for words", () => {
+  const { values, words, wordsBeforeDashes } = parseFlags(["a", "--", "--raw", "--", "-h"], FLAGS);
+  assertEquals([values, words, wordsBeforeDashes], [NOTHING, ["a", "--raw", "--", "-h"], 1]);
+});
+
+Deno.test("parseFlags() refuses what makes no sense, and names it", () => {
+  const cases: [args: string[], complaint: string][] = [
+    [["--nmae", "a"], 'Unknown option "--nmae" (did you mean --name?)'],
+    [["--nmae=secret"], 'Unknown option "--nmae" (did you mean --name?)'],
+    [["--xyzxyz"], 'Unknown option "--xyzxyz"'],
+    [["-x"], 'Unknown option "-x"'],
+    [["--no-raw"], 'Unknown option "--no-raw" (did you mean --raw?)'],
+    [["--no-ehco"], 'Unknown option "--no-ehco" (did you mean --no-echo?)'],
+    [["--__proto__=1"], 'Unknown option "--__proto__"'],
+    [["--a.b"], 'Unknown option "--a.b"'],
+    [["--name"], "--name needs a value"],
+    [["--name="], "--name needs a value"],
+    [["--name", ""], "--name needs a value"],
+    [["--name", "--raw"], "--name needs a value"],
+    [["--name", "-1"], "--name needs a value"],
+    [["--count="], "--count needs a value"],
+    [["--raw=true"], "--raw takes no value"],
+    [["--raw="], "--raw takes no value"],
+    [["--no-echo=false"], "--no-echo takes no value"],
+    [["--echo=yes"], "--echo takes no value"],
+    [["--name", "a", "--name=b"], "--name is given 2 times"],
+    [["--raw", "--raw", "--raw"], "--raw is given 3 times"],
+    [["-h", "--help"], "--help is given 2 times"],
+    [["--echo", "--no-echo"], "--echo is given 2 times"],
+    [["--count", "0"], '--count must be an integer of at least 1, not "0"'],
+    [["--count", "1.5"], '--count must be an integer of at least 1, not "1.5"'],
+    [
+      ["--count", "9007199254740993"],
+      "--count must be an integer of at least 1, not " +
+      '"9007199254740993"',
+    ],
+    [["--port=-1"], '--port must be an integer from 0 to 9, not "-1"'],
+    [["--port", "10"], '--port must be an integer from 0 to 9, not "10"'],
+    [["--port", "1e0"], '--port must be an integer from 0 to 9, not "1e0"'],
+    [["--log", "xml"], '--log must be text or json, not "xml"'],
+    [["--log", "\x1b"], '--log must be text or json, not "\\u001b"'],
+  ];
+  for (const [args, complaint] of cases) {
+    const { message } = assertThrows(() => parseFlags(args, FLAGS), UsageError);
+    assertEquals(message, complaint, args.join(" "));
+  }
+});
+
+Deno.test("spellings() gives each way to write an option", () => {
+  assertEquals(FLAGS.slice(0, 4).map(spellings), [
+    ["--raw"],
+    ["-h", "--help"],
+    ["--no-echo"],
+    ["--name"],
+  ]);
+});
+
+Deno.test("oneOf() lists words as a person does", () => {
+  assertEquals(oneOf(["a"]), "a");
+  assertEquals(oneOf(["a", "b"]), "a or b");
+  assertEquals(oneOf(["a", "b", "c"]), "a, b or c");
+});
+
+Deno.test("checkWords() names the first word that is too many", () => {
+  checkWords(["a", "b"], 2);
+  const { message } = assertThrows(() => checkWords(["a", "b", "c"], 1), UsageError);
+  assertEquals(message, 'Unknown argument "b"');
+});

@@ -1,0 +1,169 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { formatAddress } from "../../address.ts";
+import { Relay } from "../../relay.ts";
+import { EbsocketServer } from "../../server.ts";
+import { type TestRelay, testRelay } from "../../testing.ts";
+import { Command } from "../support/command.ts";
+import { Peer } from "../support/peer.ts";
+import { soon, until } from "../support/waiting.ts";
+
+const isWindows = Deno.build.os === "windows";
+
+/** Starts `sub` for a relay, and waits until it listens. */
+async function listen(relay: Pick<TestRelay, "address">, ...args: string[]): Promise<Command> {
+  const command = new Command(["sub", formatAddress(relay.address), ...args]);
+  await until(() => command.stderr.includes("Listening to "));
+  return command;
+}
+
+Deno.test("sub prints lines as they came, byte for byte, until it has so many", async () => {
+  await using relay = testRelay();
+  await using sub = await listen(relay, "--count", "3");
+  await using peer = await Peer.connect(relay.address);
+  const lines = [
+    '{"event":"a","__dict__":{"2":1.00,"1":12345678901234567890,"1":"\\u0041"}}',
+    ' { "event" : "é\u202e" } ',
+    '{"event":"c"}',
+  ];
+  await peer.send(`${lines.join("\n")}\n{"event":"d"}\n`);
+  const { code, stdout, stderr } = await sub.end();
+  assertEquals([code, stdout], [0, `${lines.join("\n")}\n`]);
+  assertMatch(stderr, /^Listening to 127\.0\.0\.1:\d+ as c\d+\n$/);
+});
+
+Deno.test("sub prints only what matches a pattern", async () => {
+  await using relay = testRelay();
+  await using sub = await listen(relay, "--count=2", "--", "chat.*", "b:1");
+  await using peer = await Peer.connect(relay.address);
+  await peer.send('{"event":"chat"}\n{"event":"chat.x"}\n{"event":"chat.x.y"}\n{"event":"b:1"}\n');
+  assertEquals((await sub.end()).stdout, '{"event":"chat.x"}\n{"event":"b:1"}\n');
+});
+
+Deno.test("sub --queue shares the events with others of the queue", async () => {
+  await using relay = testRelay();
+  await using one = await listen(relay, "--queue=workers", "--count=2");
+  await using other = await listen(relay, "--queue=workers", "--count=2");
+  await using peer = await Peer.connect(relay.address);
+  const lines = ["a", "b", "c", "d"].map((name) => `{"event":"${name}"}\n`);
+  await peer.send(lines.join(""));
+  const outputs = [await one.end(), await other.end()].map(({ stdout }) => stdout);
+  assertEquals(
+    outputs.join("").split("\n").toSorted().join(""),
+    lines.join("").replaceAll("\n", ""),
+  );
+});
+
+Deno.test("sub --from prints only what the relay says is from that client", async () => {
+  await using relay = testRelay();
+  await using sub = await listen(relay, "--from=c3", "--count=1");
+  const ask = '"event":"ask","id":"r1"}\n';
+  await using other = await Peer.connect(relay.address);
+  await other.send(`{"from":"c3","ack":"e1",${ask}`);
+  await other.sees('"clients":1');
+  await using peer = await Peer.connect(relay.address);
+  await peer.send(`{${ask}`);
+  assertEquals((await sub.end()).stdout, `{"from":"c3",${ask}`);
+});
+
+Deno.test("sub connects again when the relay does not run for a while", async () => {
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  const { address } = relay.server;
+  await using sub = await listen({ address }, "--count=1");
+  await relay.close();
+  await using again = new Relay(new EbsocketServer(address));
+  await until(() => sub.stderr.includes("Back at "));
+  await using peer = await Peer.connect(again.server.address);
+  await peer.send('{"event":"a"}\n');
+  const { code, stdout, stderr } = await sub.end();
+  assertEquals([code, stdout], [0, '{"event":"a"}\n']);
+  assertMatch(
+    stderr,
+    /\nLost the connection to \S+ \(shutdown\); trying again\nBack at \S+ as c1; /,
+  );
+});
+
+Deno.test({
+  name: "sub ends in order on a signal: the exit code tells whether something was missing",
+  ignore: isWindows,
+  async fn() {
+    const cases: [args: string[], signal: Deno.Signal, code: number][] = [
+      [[], "SIGINT", 0],
+      [[], "SIGTERM", 0],
+      [["--count=5"], "SIGINT", 130],
+      [["--count=5"], "SIGTERM", 143],
+    ];
+    for (const [args, signal, expected] of cases) {
+      await using relay = testRelay();
+      await using sub = await listen(relay, ...args);
+      await using peer = await Peer.connect(relay.address);
+      await peer.send('{"event":"a"}\n');
+      await sub.expect(/"a"}\n/);
+      sub.kill(signal);
+      const { code, stdout } = await sub.end();
+      assertEquals([code, stdout], [expected, '{"event":"a"}\n']);
+      await until(() => relay.relay.stats().closes.eof === 1);
+    }
+  },
+});
+
+Deno.test({
+  name: "sub ends quietly when nobody reads what it prints",
+  ignore: isWindows,
+  async fn() {
+    await using relay = testRelay();
+    const script = `"$0" run --quiet --allow-net mod.ts sub "$1" 2>"$2" | head -n 1; ` +
+      "echo ${PIPESTATUS[0]}";
+    const log = await Deno.makeTempFile();
+    const shell = new Deno.Command("bash", {
+      args: ["-c", script, Deno.execPath(), formatAddress(relay.address), log],
+      cwd: `${import.meta.dirname}/../..`,
+      stdout: "piped",
+    }).spawn();
+    await until(() => relay.relay.clients.length === 1);
+    await using peer = await Peer.connect(relay.address);
+    const sending = setInterval(() => peer.send('{"event":"a"}\n'), 10);
+    const { stdout } = await soon(shell.output(), "the end of sub");
+    clearInterval(sending);
+    assertEquals(new TextDecoder().decode(stdout), '{"event":"a"}\n0\n');
+    assertMatch(await Deno.readTextFile(log), /^Listening to [^\n]*\n$/);
+    await Deno.remove(log);
+  },
+});
+
+Deno.test("sub says in one line what is wrong, with exit code 1 or 2", async () => {
+  await using relay = testRelay({ token: "secret" });
+  const address = formatAddress(relay.address);
+  const cases: [args: string[], code: number, complaint: RegExp][] = [
+    [["a.>.b"], 2, /^"a\.>\.b" is no pattern: .*; sub --help shows the options$/],
+    [["--cuont=1"], 2, /^Unknown option "--cuont" \(did you mean --count\?\); sub --help /],
+    [["--unix=/a", ":1"], 2, /^HOST:PORT and --unix exclude each other; /],
+    [[address], 1, /unauthorized.*; say its token with --token-file or EBSOCKETS_TOKEN$/],
+    [[address, "--token=guess"], 1, /unauthorized.*; the token is not the one of this relay$/],
+    [["127.0.0.1:1"], 1, /^Cannot connect to 127\.0\.0\.1:1: connection refused/],
+    [
+      ["192.0.2.1:1"],
+      1,
+      /: Deno does not permit it; run it with -A or --allow-net=192\.0\.2\.1:1$/,
+    ],
+    [["--token-file=/no/such"], 1, /^Cannot read the token from \/no\/such: Deno does not permit/],
+  ];
+  await Promise.all(cases.map(async ([args, expected, complaint]) => {
+    await using command = new Command(["sub", ...args]);
+    const { code, stdout, stderr } = await command.end();
+    assertEquals([code, stdout], [expected, ""], stderr);
+    assertMatch(stderr.replace(/^error: /, "").trimEnd(), complaint);
+    assertEquals(stderr.includes("guess"), false);
+  }));
+});
+
+Deno.test("sub takes relay and token from the environment where Deno permits to look", async () => {
+  await using relay = testRelay({ token: "secret" });
+  const url = `tcp://secret@${formatAddress(relay.address)}`;
+  const flags = ["--allow-net=127.0.0.1", "--allow-env=EBSOCKETS_URL"];
+  await using sub = new Command(["sub", "--count=1"], flags, "mod.ts", { EBSOCKETS_URL: url });
+  await until(() => sub.stderr.includes("Listening to "));
+  await using peer = await Peer.connect(relay.address);
+  await peer.send('{"control":"hello","token":"secret"}\n{"event":"a"}\n');
+  assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
+});
