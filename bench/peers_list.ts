@@ -156,7 +156,7 @@ export const PEERS: readonly Peer[] = [
     install: NODE,
     prepare: (folder) => prepareNode(folder, "socket.io"),
     command: (folder, port, echo) => nodeCommand("socketio_server.mjs", folder, port, echo),
-    library: nodeLibrary("socket.io-client", "socketio.mjs"),
+    library: nodeLibrary("socket.io-client", "socketio.mjs", ["events", "requests"]),
   },
 ];
 
