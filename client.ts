@@ -24,21 +24,73 @@
 
 import { type Address, formatAddress } from "./address.ts";
 import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client_options.ts";
-import { LineEncoder } from "./codec.ts";
 import type { ConnectionOptions } from "./connection_limits.ts";
-import { type CloseInfo, ConnectError, ConnectionClosedError, EbsocketError } from "./errors.ts";
+import type { ControlLine } from "./control.ts";
+import {
+  type CloseInfo,
+  ConnectError,
+  ConnectionClosedError,
+  EbsocketError,
+  EventRefusedError,
+  NoRespondersError,
+  RequestTimeoutError,
+} from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
-import { Inbox, type InboxOptions } from "./inbox.ts";
+import { Hearing, type SubscribeOptions } from "./hearing.ts";
+import type { InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
+import { Incoming } from "./incoming.ts";
 import { after, checkLimit } from "./limits.ts";
 import { Link } from "./link.ts";
+import type { PatternOf } from "./pattern.ts";
+import { IN_DOUBT, PendingTable } from "./pending.ts";
+import { decodeReport, type RelayReport } from "./report.ts";
+import {
+  type ConfirmOptions,
+  type InspectOptions,
+  type RequestManyOptions,
+  type RequestOptions,
+  Requests,
+  type SendOptions,
+} from "./requests.ts";
+import { decodeReceipt, decodeRefusal } from "./routing.ts";
+import { Sender } from "./sender.ts";
+import { type MatchingEvent, type ServiceOptions, Services } from "./services.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
 import { addressOf, checkDestination, type Destination } from "./transport.ts";
 
-export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
-export type { Address, ClientOptions, ClientStatus, ConnectionOptions, Destination, InboxOptions };
+export {
+  ConnectError,
+  ConnectionClosedError,
+  EbsocketError,
+  EbsocketEvent,
+  EventRefusedError,
+  NoRespondersError,
+  RequestTimeoutError,
+};
+export type {
+  Address,
+  ClientOptions,
+  ClientStatus,
+  ConfirmOptions,
+  ConnectionOptions,
+  Destination,
+  InboxOptions,
+  InspectOptions,
+  MatchingEvent,
+  PatternOf,
+  RelayReport,
+  RequestManyOptions,
+  RequestOptions,
+  SendOptions,
+  ServiceOptions,
+  SubscribeOptions,
+};
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
+export type { MatchingName, PatternFor } from "./pattern.ts";
+export type { ClientReport, NameReport, SubscriptionReport } from "./report.ts";
+export type { RelayStats } from "./stats.ts";
 export type { LineSplitterOptions } from "./splitter.ts";
 export type { OverflowPolicy, ReconnectOptions } from "./reconnect.ts";
 export type {
@@ -46,7 +98,9 @@ export type {
   ConnectedStatus,
   ConnectingStatus,
   DisconnectedStatus,
+  GapStatus,
   ReconnectedStatus,
+  RefusedStatus,
 } from "./status.ts";
 export type { TlsClientOptions } from "./tls.ts";
 export type { Token } from "./token.ts";
@@ -74,9 +128,6 @@ const QUIET_TURNS = 3;
 
 /** How many turns `pump()` takes at most, however much comes meanwhile: some 50 milliseconds. */
 const MAX_TURNS = 50;
-
-/** For callers for whom there is room at once: no promise per event. */
-const ROOM = Promise.resolve();
 
 /**
  * One connection to a server or relay, which can be made anew after it has ended.
@@ -112,9 +163,13 @@ const ROOM = Promise.resolve();
  */
 export class EbsocketClient<M extends object = OpenEvents> {
   readonly #settings: ClientSettings;
-  readonly #encoder = new LineEncoder();
-  readonly #inbox: Inbox<EventOf<M>>;
   readonly #feed = new StatusFeed<M>();
+  readonly #pending: PendingTable;
+  readonly #hearing: Hearing;
+  readonly #incoming: Incoming<M>;
+  readonly #services: Services<M>;
+  readonly #sender: Sender<M>;
+  readonly #requests: Requests<M>;
   /** The link there is, or was last. */
   #link: Link<M> | null = null;
   /** The link that a `connectTo()` under way is making. */
@@ -128,7 +183,20 @@ export class EbsocketClient<M extends object = OpenEvents> {
    */
   constructor(options: ClientOptions = {}) {
     this.#settings = checkClientOptions(options);
-    this.#inbox = new Inbox(options, () => this.#link?.resume());
+    const whyDeaf = () => this.#incoming.whyDeaf();
+    const pending = this.#pending = new PendingTable(whyDeaf);
+    const hearing = this.#hearing = new Hearing(pending, {
+      isOpen: () => this.#link?.open ?? false,
+      whyDeaf,
+    });
+    const incoming = this.#incoming = new Incoming<M>(options, pending, hearing, () => {
+      this.#link?.resume();
+    });
+    this.#services = new Services(incoming, hearing, () => {
+      return this.#link?.open === false && this.#next === null;
+    });
+    this.#sender = new Sender<M>(this.#settings, (verb) => this.#used(verb));
+    this.#requests = new Requests(pending, this.#sender, incoming);
   }
 
   /**
@@ -172,7 +240,12 @@ export class EbsocketClient<M extends object = OpenEvents> {
    *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.
+   * With subscriptions, it also waits until the relay keeps to them.
+   *
    * @throws {ConnectError} If it cannot connect; the message names the address and the cause.
+   * @throws {EventRefusedError} If the relay refuses a subscription.
+   * @throws {EbsocketError} With the code `not-supported`, if there are subscriptions, or `sequence`,
+   * and the server is not one that can do that.
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
    */
   async connectTo(
@@ -197,6 +270,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
       await link.start(this.#link);
     } catch (error) {
       this.#feed.forget();
+      this.#pending.failAll("there is no connection");
       if (!(error instanceof Deno.errors.NotCapable)) signal?.throwIfAborted();
       throw error;
     } finally {
@@ -207,26 +281,47 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   #linkTo(destination: Destination): Link<M> {
-    const inbox = this.#inbox;
+    const incoming = this.#incoming;
+    const pending = this.#pending;
+    const hearing = this.#hearing;
     const link: Link<M> = new Link(destination, this.#settings, {
-      onEvents: (events, bytes) => {
-        inbox.push(events, bytes);
-        return !inbox.full;
-      },
+      onEvents: (events, bytes) => incoming.push(events as unknown[] as EventOf<M>[], bytes),
       onStatus: (status) => {
         if (status.type === "connected") {
           this.#link = link;
-          inbox.reopen();
+          incoming.inbox.reopen();
         }
         this.#feed.push(status);
       },
-      onEnd: () => inbox.end(),
+      onHello: (carrier) => hearing.begin(carrier),
+      onWord: (line) => this.#onWord(line),
+      onDrop: (line, reason) => pending.drop(line, reason),
+      onGoodbye: (carrier) => hearing.end(carrier),
+      onDisconnect: (waits) => pending.disconnect(waits),
+      onEnd: () => {
+        pending.failAll(IN_DOUBT);
+        this.#services.end();
+        incoming.inbox.end();
+      },
     });
     return link;
   }
 
+  /** Passes a word of the relay to whoever waits for it. */
+  #onWord(line: ControlLine): void {
+    const receipt = decodeReceipt(line);
+    if (receipt) return this.#pending.receipt(receipt);
+    const answer = decodeReport(line);
+    if (answer) return this.#pending.report(answer.id, answer.report);
+    const refusal = decodeRefusal(line);
+    if (!refusal || this.#pending.refuse(refusal)) return;
+    const { event = null, reason, detail } = refusal;
+    this.#feed.push({ type: "refused", event, reason, detail });
+  }
+
   /**
-   * Queues an event, at once and in the order of the calls.
+   * Queues an event, at once and in the order of the calls. With `to` one client alone gets it; a
+   * server that cannot do that rejects with an {@link EbsocketError} of the code `not-supported`.
    *
    * The promise resolves when there is room for more, so awaiting it keeps a fast sender from
    * running ahead of the network. It rejects when the event was not queued: with a
@@ -245,40 +340,252 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`, or than the
    * server takes; the message names both sizes.
    */
-  sendEvent(event: SendableEvent<M>): Promise<void> {
-    const { maxLineBytes, maxPendingBytes } = this.#settings.limits;
-    const line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes);
-    const link = this.#used("send through");
-    const length = line.length - 1;
-    if (length > link.maxLineBytes) {
-      const most = `the ${link.maxLineBytes} that the server takes`;
-      throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${most}`);
-    }
-    if (!link.open) {
-      return refuse(new ConnectionClosedError(`Cannot send ${event}: the connection has ended`));
-    }
-    const { outbox, session } = link;
-    if (outbox) {
-      if (!outbox.offer(line)) {
-        const { waitingLines, waitingBytes } = outbox;
-        const why = "maxQueuedEvents and maxQueuedBytes allow no more";
-        return refuse(
-          queueFull(event, `${waitingLines} events of ${waitingBytes} bytes wait, and ${why}`),
-        );
-      }
-      this.#encoder.keep(line);
-      return outbox.room() ?? ROOM;
-    }
-    const { connection } = session!;
-    const waiting = connection.pendingBytes;
-    if (waiting > 0 && waiting + line.length > maxPendingBytes) {
-      connection.countUnsent(line);
-      const why = `its ${line.length} would exceed maxPendingBytes ${maxPendingBytes}`;
-      return refuse(queueFull(event, `${waiting} bytes wait, and ${why}`));
-    }
-    this.#encoder.keep(line);
-    connection.send(line);
-    return connection.room() ?? ROOM;
+  sendEvent(event: SendableEvent<M>, options?: SendOptions): Promise<void>;
+  /**
+   * Queues an event, and resolves to the number of clients for which the relay has queued it. A
+   * rejection that nobody looks at does not end the program.
+   *
+   * Beside what is said above, it rejects with a {@link RequestTimeoutError} if the relay does not say
+   * so in time, an {@link EventRefusedError} if it does not pass the event on, a
+   * {@link ConnectionClosedError} if the connection ends before and nobody knows, the reason of an
+   * aborted signal, and an {@link EbsocketError} with the code `not-supported` if the server is no relay
+   * that can do it, or `inbox-full` if its word could not be heard, since nobody reads the events. With
+   * `reconnect`, an event that has not been sent waits for the next connection.
+   *
+   * @throws {TypeError | RangeError} At the call, as above, and for an option out of its range.
+   *
+   * @example Know that somebody is there
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), { echo: false });
+   * await using client = new EbsocketClient();
+   * await client.connectTo(relay.server.address);
+   * const event = new EbsocketEvent("message", { content: "hi" });
+   * console.log(await client.sendEvent(event, { confirm: true }), "clients"); // 0 clients
+   * ```
+   */
+  sendEvent(event: SendableEvent<M>, options: ConfirmOptions): Promise<number>;
+  sendEvent(
+    event: SendableEvent<M>,
+    options?: SendOptions | ConfirmOptions,
+  ): Promise<number | void> {
+    if (options === undefined) return this.#sender.send(event);
+    if (options.confirm) return this.#requests.confirm(event, options);
+    return options.to === undefined
+      ? this.#sender.send(event)
+      : this.#requests.sendTo(options.to, event);
+  }
+
+  /**
+   * Hears only the events that match, from the first call on; each further call adds to that. Before
+   * `connectTo()` it only takes note, and resolves at once: then nothing else is ever heard. With a
+   * connection it resolves when the relay has acknowledged it. It stays across reconnects, and to the
+   * next `connectTo()`. An empty array adds nothing: alone, it lets nothing be heard.
+   *
+   * A pattern is a name in which the token `*` stands for any one token between dots, and `>` at the
+   * end for all the rest. What was sent to this client alone comes whatever it has subscribed to. A
+   * call that fails has no effect, except that a first one may leave the client hearing nothing.
+   *
+   * @throws {TypeError} If a pattern or the queue is no string.
+   * @throws {RangeError} If a pattern is none, or a value out of its range; the message quotes it.
+   * @throws {EventRefusedError} If the relay refuses it; the code says why.
+   * @throws {RequestTimeoutError} If the relay does not acknowledge it in time.
+   * @throws {ConnectionClosedError} If the connection ends for good before that.
+   * @throws {EbsocketError} With the code `not-supported` if the server is no relay that can do it,
+   * or `inbox-full` if the acknowledgement could not be heard, since nobody reads the events.
+   *
+   * @example Share work between clients
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * await using worker = new EbsocketClient();
+   * await worker.subscribe(["jobs.*"], { queue: "workers" });
+   * await worker.connectTo(relay.server.address);
+   *
+   * await using client = new EbsocketClient();
+   * await client.connectTo(relay.server.address);
+   * await client.sendEvent(new EbsocketEvent("jobs.resize", { width: 100 }));
+   * console.log((await worker.recvEvent())?.getAttribute("width"));
+   * ```
+   */
+  subscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
+    return this.#hearing.subscribe(patterns, options);
+  }
+
+  /**
+   * Ends subscriptions of {@link subscribe} with the same queue, or without one. Others stay, and so
+   * do those of {@link serve}; unknown ones are ignored. Without any, nothing is heard.
+   *
+   * @throws As `subscribe()` does. Also then the client does not ask for these events any more.
+   */
+  unsubscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
+    return this.#hearing.unsubscribe(patterns, options);
+  }
+
+  /**
+   * Asks whoever hears an event, and resolves to the first answer. It is not among the events that
+   * are received, and answers that come later are dropped.
+   *
+   * A request that was given up may still be answered, or be done without an answer.
+   *
+   * @throws {NoRespondersError} At once, if a relay says that nobody is there to hear it.
+   * @throws {RequestTimeoutError} If no answer comes in time.
+   * @throws {EventRefusedError} If the relay does not pass it on; the code says why.
+   * @throws {ConnectionClosedError} If the connection ends before; it may or may not have been done.
+   * With `reconnect`, a request that has not been sent waits for the next connection.
+   * @throws {EbsocketError} With the code `inbox-full` if no answer could be heard, since nobody reads
+   * the events; with `queue-full` if too much waits; with `not-supported` if the server cannot do `to`.
+   * @throws {TypeError} If the event cannot be encoded, or an option is of the wrong type.
+   * @throws {RangeError} If its line would be too long, or an option is out of its range.
+   *
+   * @example Ask for the time
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * await using clock = new EbsocketClient();
+   * const requests = clock.serve("time.now");
+   * (async () => {
+   *   for await (const event of requests) {
+   *     await clock.reply(event, new EbsocketEvent("time", { ms: Date.now() }));
+   *   }
+   * })();
+   * await clock.connectTo(relay.server.address);
+   *
+   * await using client = new EbsocketClient();
+   * await client.connectTo(relay.server.address);
+   * const answer = await client.request(new EbsocketEvent("time.now"), { timeout: 1000 });
+   * console.log(answer.getAttribute("ms"));
+   * ```
+   */
+  request(event: SendableEvent<M>, options?: RequestOptions): Promise<EventOf<M>> {
+    return this.#requests.request(event, options);
+  }
+
+  /**
+   * Asks all who hear an event, at the first `next()`, and gives their answers as they come, until the
+   * time is up or `count` have come. That nobody answers is no error, if somebody is there to.
+   *
+   * @throws {TypeError} At the call, if an option is of the wrong type.
+   * @throws {RangeError} At the call, if an option is out of its range.
+   * @throws At `next()`, for all else for which {@link request} rejects.
+   *
+   * @example Who is there
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, NoRespondersError } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   * import { EbsocketServer } from "@ebsockets/relay/server";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * await using client = new EbsocketClient();
+   * await client.connectTo(relay.server.address);
+   * try {
+   *   for await (const answer of client.requestMany(new EbsocketEvent("who"), { timeout: 200 })) {
+   *     console.log(answer.from, answer.__dict__);
+   *   }
+   * } catch (error) {
+   *   if (!(error instanceof NoRespondersError)) throw error;
+   *   console.log("Nobody but me");
+   * }
+   * ```
+   */
+  requestMany(
+    event: SendableEvent<M>,
+    options?: RequestManyOptions,
+  ): AsyncGenerator<EventOf<M>, void, void> {
+    return this.#requests.requestMany(event, options);
+  }
+
+  /**
+   * Answers an event: whoever asked gets `answer`, and nobody else. Resolves as {@link sendEvent} does,
+   * to whether it was sent: `false` if nobody had asked. Only of several answers that somebody wants
+   * do those after the first count.
+   *
+   * @throws {TypeError | RangeError} At the call, as `sendEvent()` does.
+   */
+  reply(
+    event: Pick<EbsocketEvent, "id" | "from">,
+    answer: SendableEvent<M>,
+  ): Promise<boolean> {
+    return this.#requests.reply(event, answer);
+  }
+
+  /**
+   * The events that match a pattern, apart from all others: they do not come into the inbox that
+   * `recvEvent()`, `pump()` and `for await` read, but wait in one of their own, with the same bounds.
+   * Several services may match an event; each gets it.
+   *
+   * At the first `next()` it subscribes to the pattern, which narrows what the client hears as
+   * {@link subscribe} does; at the end it unsubscribes. It goes on across reconnects, and ends when the
+   * client has been closed, when its loop is left, or by `signal`. What has come and was not read when
+   * its loop is left is lost.
+   *
+   * A client that hears the events of a `queue` by another subscription as well gets all of them, not
+   * only its share.
+   *
+   * @throws {TypeError} At the call, if the pattern or the queue is no string.
+   * @throws {RangeError} At the call, if the pattern is none, or the queue has not 1 to 255 bytes.
+   * @throws At the first `next()`, for all else for which `subscribe()` rejects.
+   *
+   * @example Answer requests, each by one of several clients
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * async function work(client: EbsocketClient): Promise<void> {
+   *   for await (const event of client.serve("math.*", { queue: "math" })) {
+   *     const sum = Object.values(event.__dict__).reduce((sum: number, each) => sum + Number(each), 0);
+   *     await client.reply(event, new EbsocketEvent("result", { sum }));
+   *   }
+   * }
+   * await using worker = new EbsocketClient();
+   * work(worker);
+   * await worker.connectTo(relay.server.address);
+   *
+   * await using client = new EbsocketClient();
+   * await client.connectTo(relay.server.address);
+   * const answer = await client.request(new EbsocketEvent("math.add", { a: 1, b: 2 }));
+   * console.log(answer.getAttribute("sum")); // 3
+   * ```
+   */
+  serve<P extends PatternOf<M>>(
+    pattern: P,
+    options?: ServiceOptions,
+  ): AsyncGenerator<MatchingEvent<M, P>, void, void> {
+    const events: AsyncGenerator<unknown, void, void> = this.#services.serve(pattern, options);
+    return events as AsyncGenerator<MatchingEvent<M, P>, void, void>;
+  }
+
+  /**
+   * What the relay tells of itself: its figures, and its busiest clients and names.
+   *
+   * @throws {EventRefusedError} With the code `not-allowed` if the relay tells nobody.
+   * @throws {RequestTimeoutError} If it does not answer in time.
+   * @throws {ConnectionClosedError} If there is no connection, or it ends before.
+   * @throws {EbsocketError} With the code `not-supported` if the server is no relay that can do it,
+   * or `inbox-full` if the answer could not be heard, since nobody reads the events.
+   * @throws {RangeError} If the timeout is out of its range.
+   *
+   * @example See how many clients there are
+   * ```ts
+   * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * await using client = new EbsocketClient();
+   * await client.connectTo(relay.server.address);
+   * const { relay: stats, clients } = await client.inspect();
+   * console.log(stats.clients, clients[0]?.address);
+   * ```
+   */
+  inspect(options?: InspectOptions): Promise<RelayReport> {
+    return this.#requests.inspect(options);
   }
 
   /**
@@ -290,8 +597,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
    */
   async recvEvent({ signal }: RecvOptions = {}): Promise<EventOf<M> | null> {
     this.#used("receive from");
-    using _ = this.#inbox.claim("recvEvent()");
-    return await this.#inbox.next(signal) ?? null;
+    using _ = this.#incoming.inbox.claim("recvEvent()");
+    return await this.#incoming.inbox.next(signal) ?? null;
   }
 
   /**
@@ -304,7 +611,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
    */
   async pump(): Promise<[events: EventOf<M>[], connected: boolean]> {
     const link = this.#used("pump");
-    const inbox = this.#inbox;
+    const inbox = this.#incoming.inbox;
     using _ = inbox.claim("pump()");
     const received = () => link.session?.connection.bytesIn ?? 0;
     let seen = received();
@@ -318,9 +625,9 @@ export class EbsocketClient<M extends object = OpenEvents> {
 
   /** The events, in the order of arrival, until the connection has ended, with `reconnect` for good. */
   [Symbol.asyncIterator](): AsyncGenerator<EventOf<M>> {
-    return new InboxIterator(this.#inbox, () => {
+    return new InboxIterator(this.#incoming.inbox, () => {
       this.#used("iterate over");
-      return this.#inbox.claim("for await");
+      return this.#incoming.inbox.claim("for await");
     });
   }
 
@@ -371,13 +678,13 @@ export class EbsocketClient<M extends object = OpenEvents> {
    * as long as that makes progress, and `drainTimeout` without any. It does not wait for a connection.
    */
   async close(): Promise<void> {
-    this.#next?.giveUp(new Error("the client was closed"));
+    this.#giveUp();
     await this.#link?.close();
   }
 
   /** Closes the connection at once, without sending what is queued, or one that is being made. */
   async abort(): Promise<void> {
-    this.#next?.giveUp(new Error("the client was closed"));
+    this.#giveUp();
     await this.#link?.abort();
   }
 
@@ -386,21 +693,16 @@ export class EbsocketClient<M extends object = OpenEvents> {
     await this.close();
   }
 
+  /** Nothing more will be heard. */
+  #giveUp(): void {
+    this.#next?.giveUp(new Error("the client was closed"));
+    this.#pending.failAll("the client was closed; it may or may not have been done");
+  }
+
   #used(verb: string): Link<M> {
     if (this.#link) return this.#link;
     throw new ConnectionClosedError(
       `Cannot ${verb} a client that has never been connected; await connectTo() first`,
     );
   }
-}
-
-function queueFull(event: object, why: string): EbsocketError {
-  return new EbsocketError("queue-full", `Cannot send ${event}: ${why}`);
-}
-
-/** A rejected promise that does not end a program which ignores it. */
-function refuse(error: Error): Promise<never> {
-  const refused = Promise.reject(error);
-  refused.catch(() => {});
-  return refused;
 }

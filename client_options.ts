@@ -32,6 +32,13 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
    */
   readonly tls?: true | TlsClientOptions;
   /**
+   * Whether the server is to number the events that it queues for this client, so that a `gap` in
+   * the status tells of those that did not arrive. It must be a server that can; a relay is.
+   *
+   * @default {false}
+   */
+  readonly sequence?: boolean;
+  /**
    * Whether, and how, the client connects again by itself when its connection has ended.
    *
    * @default {false}
@@ -52,7 +59,7 @@ export interface ClientSettings extends SessionSettings {
  * @throws {RangeError} If an option is out of its range.
  */
 export function checkClientOptions(options: ClientOptions): ClientSettings {
-  const { token, tls, reconnect = false } = options;
+  const { token, tls, reconnect = false, sequence = false } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   const persistence = reconnect === false
     ? null
@@ -63,6 +70,7 @@ export function checkClientOptions(options: ClientOptions): ClientSettings {
     token: token === undefined ? undefined : checkToken(token),
     tls,
     wantsAcks: persistence !== null,
+    wantsSequence: sequence === true,
     persistence,
   };
 }

@@ -15,14 +15,14 @@ import type { Inbox } from "./inbox.ts";
 export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   readonly #inbox: Inbox<T>;
   /** Claims the inbox; `null` once it has been called, or never will be. */
-  #open: (() => Disposable) | null;
+  #open: (() => Disposable | Promise<Disposable>) | null;
   /** What `#open` gave, until the end. */
   #claim: Disposable | null = null;
   /** Resolves when the last call has been answered; `null` when all have been. */
   #answered: Promise<void> | null = null;
 
-  /** Makes an iterator that calls `open` to claim the inbox, which may throw. */
-  constructor(inbox: Inbox<T>, open: () => Disposable) {
+  /** Makes an iterator that calls `open` to claim the inbox, which may take its time, or fail. */
+  constructor(inbox: Inbox<T>, open: () => Disposable | Promise<Disposable>) {
     this.#inbox = inbox;
     this.#open = open;
   }
@@ -75,7 +75,7 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   async #wait(): Promise<IteratorResult<T, void>> {
     const open = this.#open;
     this.#open = null;
-    if (open) this.#claim = open();
+    if (open) this.#claim = await open();
     const value = this.#claim ? await this.#inbox.next() : undefined;
     if (value !== undefined) return { done: false, value };
     this.#end();

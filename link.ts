@@ -7,16 +7,19 @@
 
 import { concat } from "@std/bytes/concat";
 import type { Address } from "./address.ts";
+import type { ControlLine } from "./control.ts";
 import { BlockDecoder } from "./decoder.ts";
 import { type CloseInfo, ConnectError } from "./errors.ts";
 import { EbsocketEvent, type EventOf } from "./event.ts";
 import { after } from "./limits.ts";
+import type { Carrier, Wishes } from "./hearing.ts";
 import { Outbox } from "./outbox.ts";
 import { isFinal, Retries } from "./reconnect.ts";
 import type { ClientSettings } from "./client_options.ts";
 import { connectError, Session, type SessionSink } from "./session.ts";
 import type { ClientStatus } from "./status.ts";
 import { addressOf, type Destination } from "./transport.ts";
+import type { DropReason } from "./waiting.ts";
 import { abortable } from "./waits.ts";
 
 /** How long one of several attempts may take, in milliseconds. */
@@ -25,9 +28,19 @@ const ATTEMPT_MS = 4000;
 /** Who hears of what happens to a link. */
 export interface LinkSink<M extends object> {
   /** Events have come; their lines had `bytes` bytes. `false` asks for no more until `resume()`. */
-  onEvents(events: EventOf<M>[], bytes: number): boolean;
+  onEvents(events: EbsocketEvent[], bytes: number): boolean;
   /** Something has happened to the connection. */
   onStatus(status: ClientStatus<M>): void;
+  /** A connection is about to say hello; gives what it is to say behind that, if anything. */
+  onHello(carrier: Carrier): Wishes | null;
+  /** A control line has come that is about events and subscriptions. */
+  onWord(line: ControlLine): void;
+  /** A line that waited for a connection will not be sent. */
+  onDrop(line: Uint8Array, reason: DropReason): void;
+  /** A connection that has said hello has ended. */
+  onGoodbye(carrier: Carrier): void;
+  /** There will be another connection, over which those lines are sent for which `waits` holds. */
+  onDisconnect(waits: (line: Uint8Array) => boolean): void;
   /** The link has ended for good. */
   onEnd(): void;
 }
@@ -63,7 +76,11 @@ export class Link<M extends object> implements SessionSink {
     this.#settings = settings;
     this.#sink = sink;
     this.#retries = persistence && new Retries(persistence);
-    this.outbox = persistence && new Outbox(persistence, settings.limits.maxPendingBytes);
+    this.outbox = persistence && new Outbox(
+      persistence,
+      settings.limits.maxPendingBytes,
+      (line, reason) => sink.onDrop(line, reason),
+    );
   }
 
   /** The session there is, or was last; `null` before the first. */
@@ -266,12 +283,27 @@ export class Link<M extends object> implements SessionSink {
 
   // What a session tells
 
+  /** Gives what is to be said behind the hello. */
+  onHello(session: Session): Wishes | null {
+    return this.#sink.onHello(session);
+  }
+
   /** Passes events on. While the server has not greeted, reading goes on, or it never would. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void {
     if (this.#ending) return;
-    const wantsMore = this.#sink.onEvents(events as unknown as EventOf<M>[], bytes);
+    const wantsMore = this.#sink.onEvents(events, bytes);
     this.#isFull = !wantsMore;
     if (this.#isFull && session === this.#session) session.connection.pause();
+  }
+
+  /** Tells of events that are missing. */
+  onGap(missed: number): void {
+    this.#sink.onStatus({ type: "gap", missed });
+  }
+
+  /** Passes a control line on. */
+  onWord(line: ControlLine): void {
+    this.#sink.onWord(line);
   }
 
   /** Keeps to limits that come after the session has been taken for one without. */
@@ -286,11 +318,14 @@ export class Link<M extends object> implements SessionSink {
 
   /** Ends the link or connects again. */
   onEnd(session: Session, info: CloseInfo): void {
+    this.#sink.onGoodbye(session);
     if (session !== this.#session) return;
     const acknowledged = session.hasAcks;
     const unconfirmed = this.outbox?.end() ?? [];
     const retries = this.#retries;
     if (!retries || this.#ending || isFinal(info.reason)) return this.#finish(info, unconfirmed);
+    const waiting = new Set(this.outbox?.waiting());
+    this.#sink.onDisconnect((line) => waiting.has(line));
     this.#endedAt = performance.now();
     retries.onEnd(this.#endedAt - session.since);
     const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);

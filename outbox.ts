@@ -8,7 +8,7 @@
 import type { EbsocketConnection } from "./connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
-import { type WaitingBounds, WaitingLines } from "./waiting.ts";
+import { type DropListener, type WaitingBounds, WaitingLines } from "./waiting.ts";
 
 /** A caller who waits until the first `target` events have arrived. */
 interface Flush {
@@ -33,10 +33,10 @@ export class Outbox {
 
   /**
    * Makes an outbox that has no connection. With one, at most `maxInFlight` bytes are on their way:
-   * queued for the peer, or not acknowledged by it.
+   * queued for the peer, or not acknowledged by it. It tells `onDrop` of what gives way.
    */
-  constructor(bounds: WaitingBounds, maxInFlight: number) {
-    this.#waiting = new WaitingLines(bounds);
+  constructor(bounds: WaitingBounds, maxInFlight: number, onDrop?: DropListener) {
+    this.#waiting = new WaitingLines(bounds, onDrop);
     this.#maxInFlight = maxInFlight;
   }
 
@@ -48,6 +48,11 @@ export class Outbox {
   /** How many bytes wait. */
   get waitingBytes(): number {
     return this.#waiting.bytes;
+  }
+
+  /** The lines that wait, in their order. */
+  waiting(): Uint8Array[] {
+    return this.#waiting.lines();
   }
 
   /** How many lines have been dropped. */
@@ -160,7 +165,7 @@ export class Outbox {
       const line = waiting.peek();
       if (line.length - 1 > this.#maxLineBytes) {
         // It was measured against the limit of the server that was there before.
-        waiting.drop(waiting.take());
+        waiting.drop(waiting.take(), "line-too-long");
         this.#failFlushes("dropped");
         continue;
       }

@@ -108,7 +108,7 @@ export function decodeRefusal(line: ControlLine): Refusal | null {
 const NAME = `string of 1 to ${MAX_NAME_BYTES} bytes`;
 
 /** Whether a value can name something: it is as long as the name of an event. */
-function isName(value: unknown): value is string {
+export function isName(value: unknown): value is string {
   if (typeof value !== "string" || value === "") return false;
   return 3 * value.length <= MAX_NAME_BYTES || encoder.encode(value).length <= MAX_NAME_BYTES;
 }

@@ -5,14 +5,18 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import { type Address, formatAddress } from "./address.ts";
 import { type EbsocketConnection, openConnection } from "./connection.ts";
 import type { ConnectionLimits } from "./connection_limits.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { BlockDecoder } from "./decoder.ts";
-import { type CloseInfo, ConnectError } from "./errors.ts";
+import { type CloseInfo, ConnectError, EbsocketError } from "./errors.ts";
 import { EbsocketEvent } from "./event.ts";
 import { decodeAck, decodeWelcome, encodeHello, type Welcome } from "./greeting.ts";
+import type { Carrier, Wishes } from "./hearing.ts";
+import type { Feature } from "./routing.ts";
+import { notSupported } from "./sender.ts";
 import type { LineBlock } from "./splitter.ts";
 import { type Token, tokenOf } from "./token.ts";
 import { addressOf, type Destination, dial, type TlsClientOptions } from "./transport.ts";
@@ -36,40 +40,53 @@ export interface SessionSettings {
   readonly tls: true | TlsClientOptions | undefined;
   /** Whether the server is asked to acknowledge events. */
   readonly wantsAcks: boolean;
+  /** Whether the server is to number the events that it queues. */
+  readonly wantsSequence: boolean;
 }
 
 /** Who hears of what happens in a session. */
 export interface SessionSink {
+  /** The session is about to say hello; gives what it is to say behind that, if anything. */
+  onHello(session: Session): Wishes | null;
   /** Events have come; their lines had `bytes` bytes. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void;
   /** The server has greeted. */
   onWelcome(session: Session): void;
   /** The server has taken the first `count` events. */
   onAck(session: Session, count: number): void;
+  /** Events have not arrived: so many before the one that is about to come. */
+  onGap(missed: number): void;
+  /** A control line has come that is about events and subscriptions. */
+  onWord(line: ControlLine): void;
   /** The session has ended; this is its last call. */
   onEnd(session: Session, info: CloseInfo): void;
 }
 
 /** A connection to a server that has been greeted. */
-export class Session {
+export class Session implements Carrier {
   /** The connection. */
   readonly connection: EbsocketConnection;
   /** When it was made, by the clock of `performance.now()`. */
   readonly since: number = performance.now();
   readonly #decoder: BlockDecoder;
+  readonly #maxPendingBytes: number;
   readonly #sink: SessionSink;
   readonly #answered = Promise.withResolvers<void>();
   #welcome: Welcome | null = null;
   #info: CloseInfo | null = null;
   #hasSpoken = false;
+  /** Which event came last; `null` if they are not numbered. */
+  #sequence: number | null;
 
   private constructor(
     connection: EbsocketConnection,
-    { limits, decoder }: SessionSettings,
+    { limits, decoder, wantsSequence }: SessionSettings,
     sink: SessionSink,
   ) {
     this.connection = connection;
     this.#decoder = decoder;
+    this.#maxPendingBytes = limits.maxPendingBytes;
+    this.#sequence = wantsSequence ? 0 : null;
     this.#sink = sink;
     connection.start({
       onLines: (_, lines) => this.#onLines(lines),
@@ -82,6 +99,7 @@ export class Session {
    * will be none.
    *
    * @throws {ConnectError} If it cannot connect.
+   * @throws {EbsocketError} If the server cannot do what is asked of it, or will not.
    * @throws {Deno.errors.NotCapable} Without the permission to.
    */
   static async open(
@@ -99,7 +117,7 @@ export class Session {
       await session.#greet(address, settings, token, signal);
       return session;
     } catch (error) {
-      if (error instanceof Deno.errors.NotCapable || error instanceof ConnectError) throw error;
+      if (error instanceof Deno.errors.NotCapable || error instanceof EbsocketError) throw error;
       throw connectError(address, signal.aborted ? signal.reason : error);
     }
   }
@@ -124,10 +142,31 @@ export class Session {
     return this.#welcome?.limits.maxLineBytes ?? Infinity;
   }
 
+  /** Whether the server can do something, as far as it has said so. */
+  has(feature: Feature): boolean {
+    return this.#welcome?.features.includes(feature) ?? false;
+  }
+
+  /** Sends a control line, once it fits among what waits. */
+  async tell(line: Uint8Array): Promise<void> {
+    const { connection } = this;
+    try {
+      while (!this.#fits(line)) await connection.flush();
+    } catch {
+      return; // The connection has ended, and nobody can be told any more.
+    }
+    connection.send(line, 0);
+  }
+
+  #fits(line: Uint8Array): boolean {
+    const waiting = this.connection.pendingBytes;
+    return waiting === 0 || waiting + line.length <= this.#maxPendingBytes;
+  }
+
   /** Says hello, and waits for what comes of it. */
   async #greet(
     address: Address,
-    { limits, wantsAcks }: SessionSettings,
+    { limits, wantsAcks, wantsSequence }: SessionSettings,
     token: string | undefined,
     signal: AbortSignal,
   ): Promise<void> {
@@ -135,16 +174,19 @@ export class Session {
     const timer = setTimeout(this.#answered.resolve, patience);
     try {
       const keepAliveMs = limits.keepAliveInterval;
-      this.connection.send(
-        encodeHello({
-          ...(token !== undefined && { token }),
-          ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
-          ack: wantsAcks,
-        }),
-        0,
-      );
+      const hello = encodeHello({
+        ...(token !== undefined && { token }),
+        ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
+        ack: wantsAcks,
+        sequence: wantsSequence,
+      });
+      const wishes = this.#sink.onHello(this);
+      // In one write, so that a relay knows what is wanted before anything else can happen.
+      this.connection.send(wishes ? concat([hello, ...wishes.lines]) : hello, 0);
       await abortable(this.#answered.promise, signal);
       this.#checkAnswer(address, token !== undefined, patience);
+      if (wantsSequence) this.#demand("sequence");
+      if (wishes) await this.#waitFor(wishes, address, signal);
     } catch (error) {
       this.connection.abort();
       throw error;
@@ -158,12 +200,7 @@ export class Session {
     if (this.#info) {
       // A server that does not greet may have said all that it had to say by now.
       if (this.#hasSpoken && this.#info.reason === "eof") return;
-      const { reason, detail } = this.#info;
-      const why = detail ? `${reason}: ${detail}` : reason;
-      throw new ConnectError(
-        `Cannot connect to ${formatAddress(address)}: the connection ended with ${why}`,
-        { reason },
-      );
+      throw endedError(address, this.#info);
     }
     if (!hasToken) return;
     throw new ConnectError(
@@ -173,12 +210,28 @@ export class Session {
     );
   }
 
+  #demand(feature: Feature): void {
+    if (!this.has(feature)) throw notSupported(feature, "connect as asked");
+  }
+
+  /** Waits until the server keeps to what the client wants to hear. */
+  async #waitFor({ confirmed }: Wishes, address: Address, signal: AbortSignal): Promise<void> {
+    this.#demand("subscribe");
+    try {
+      await abortable(confirmed, signal);
+    } catch (error) {
+      if (this.#info) throw endedError(address, this.#info);
+      throw error;
+    }
+  }
+
   #onLines(lines: LineBlock): void {
     const events: EbsocketEvent[] = [];
     for (const line of this.#decoder.decode(lines.bytes)) {
       if (line instanceof EbsocketEvent) events.push(line);
       else this.#onControl(line);
     }
+    if (this.#sequence !== null) this.#count(events);
     const { fault } = this.#decoder;
     if (events.length > 0) {
       this.#hasSpoken = true;
@@ -187,13 +240,27 @@ export class Session {
     if (fault) this.connection.close(fault.code, fault.message);
   }
 
+  /** Looks for events that are missing. */
+  #count(events: EbsocketEvent[]): void {
+    for (const { seq } of events) {
+      const last = this.#sequence!;
+      if (seq === null || !Number.isSafeInteger(seq) || seq <= last) continue;
+      if (seq > last + 1) this.#sink.onGap(seq - last - 1);
+      this.#sequence = seq;
+    }
+  }
+
   #onControl(line: ControlLine): void {
     switch (line.control) {
       case "ack": {
         const count = decodeAck(line);
-        if (count !== null) this.#sink.onAck(this, count);
+        if (count === null) this.#sink.onWord(line);
+        else this.#sink.onAck(this, count);
         return;
       }
+      case "error":
+      case "stats":
+        return this.#sink.onWord(line);
       case "welcome":
         return this.#onWelcome(line);
       case "close": {
@@ -217,6 +284,14 @@ export class Session {
     this.#answered.resolve();
     this.#sink.onEnd(this, info);
   }
+}
+
+function endedError(address: Address, { reason, detail }: CloseInfo): ConnectError {
+  const why = detail ? `${reason}: ${detail}` : reason;
+  return new ConnectError(
+    `Cannot connect to ${formatAddress(address)}: the connection ended with ${why}`,
+    { reason },
+  );
 }
 
 /** The error of a connection to `address` that could not be made because of `cause`. */

@@ -15,7 +15,7 @@ import { InboxIterator } from "./inbox_iterator.ts";
  * What happens to the connection of a client, in the order in which it happens: `connecting` before
  * every attempt; `connected` when the first connection has been made, or nothing if `connectTo()`
  * fails; after that `disconnected` and `reconnected` in turns, with a `connecting` for every attempt
- * between them; `closed` once, at the end for good.
+ * between them; `closed` once, at the end for good. A `gap` or `refused` may come at any time before.
  *
  * Each event that may have been lost is in one `unconfirmed`, and each that was certainly not sent is
  * in `unsent`, or among the `dropped`.
@@ -27,6 +27,8 @@ export type ClientStatus<M extends object = OpenEvents> =
   | ConnectedStatus
   | DisconnectedStatus<M>
   | ReconnectedStatus
+  | GapStatus
+  | RefusedStatus
   | ClosedStatus<M>;
 
 /** An attempt to connect begins. */
@@ -89,6 +91,26 @@ export interface ReconnectedStatus {
   readonly dropped: number;
 }
 
+/** Events that the relay had queued for this client have not arrived: asked for by `sequence`. */
+export interface GapStatus {
+  /** Tells it from the others. */
+  readonly type: "gap";
+  /** How many are missing before the event that came last. */
+  readonly missed: number;
+}
+
+/** The relay has not done something, and nobody waits for an answer to that. */
+export interface RefusedStatus {
+  /** Tells it from the others. */
+  readonly type: "refused";
+  /** The name of the event that it has not passed on; `null` if it was something else. */
+  readonly event: string | null;
+  /** Why, as a short constant string such as `bad-attributes`. */
+  readonly reason: string;
+  /** Why, for a person; empty where the relay says no more. */
+  readonly detail: string;
+}
+
 /** The end for good. */
 export interface ClosedStatus<M extends object = OpenEvents> {
   /** Tells it from the others. */
@@ -115,7 +137,8 @@ export class StatusFeed<M extends object> {
 
   /** Tells everyone; after `closed`, that was all. */
   push(status: ClientStatus<M>): void {
-    this.#current = status;
+    // What has happened to events says nothing about how things are now.
+    if (status.type !== "gap" && status.type !== "refused") this.#current = status;
     for (const reader of this.#readers) tell(reader, status);
     if (status.type === "closed") this.#readers.clear();
   }

@@ -6,7 +6,7 @@
  */
 
 import type { Address } from "./address.ts";
-import { encodeLine } from "./codec.ts";
+import { encodeLine, type Envelope } from "./codec.ts";
 import { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { BlockDecoder } from "./decoder.ts";
@@ -249,8 +249,42 @@ export class EbsocketSystem<M extends object = OpenEvents> {
     return count;
   }
 
-  #encode(event: SendableEvent<M>): Uint8Array {
-    return encodeLine(event.event, event.__dict__, this.#maxLineBytes);
+  /**
+   * Answers an event of a client, for its `request()`. Returns whether the answer was queued: `false`
+   * if nobody had asked, and as {@link sendEventTo} does.
+   *
+   * @throws {TypeError} If the answer cannot be encoded, or `event` has not come from a client.
+   * @throws {RangeError} If the answer's line would be longer than `maxLineBytes`.
+   *
+   * @example Tell the time
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+   *
+   * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+   * (async () => {
+   *   for await (const notice of system) {
+   *     if (notice.type !== "event") continue;
+   *     system.reply(notice.event, new EbsocketEvent("time", { ms: Date.now() }));
+   *   }
+   * })();
+   * await using client = new EbsocketClient();
+   * await client.connectTo(system.server.address);
+   * const answer = await client.request(new EbsocketEvent("time.now"));
+   * console.log(answer.getAttribute("ms"));
+   * ```
+   */
+  reply(event: EbsocketEvent<string, object>, answer: SendableEvent<M>): boolean {
+    const { fromConnection, id } = event;
+    if (!(fromConnection instanceof EbsocketConnection)) {
+      throw new TypeError(`Cannot answer ${event}: it has not come from a client of this system`);
+    }
+    if (id === null) return false;
+    const line = this.#encode(answer, { reply_to: id });
+    return this.#clients.has(fromConnection) && fromConnection.send(line);
+  }
+
+  #encode(event: SendableEvent<M>, envelope?: Envelope): Uint8Array {
+    return encodeLine(event.event, event.__dict__, this.#maxLineBytes, envelope);
   }
 
   /**

@@ -35,9 +35,16 @@ export interface WaitingBounds {
   readonly overflow: OverflowPolicy;
 }
 
+/** Why a line that had been accepted will not be sent. */
+export type DropReason = "queue-full" | "line-too-long";
+
+/** Who hears of a line that is dropped. */
+export type DropListener = (line: Uint8Array, reason: DropReason) => void;
+
 /** A queue of lines with bounds. */
 export class WaitingLines {
   readonly #bounds: WaitingBounds;
+  readonly #onDrop: DropListener;
   #lines: Uint8Array[] = [];
   /** How many of them have been taken. */
   #first = 0;
@@ -46,9 +53,10 @@ export class WaitingLines {
   #lostBytes = 0;
   #dropped = 0;
 
-  /** Makes an empty queue. */
-  constructor(bounds: WaitingBounds) {
+  /** Makes an empty queue that tells `onDrop` of what gives way. */
+  constructor(bounds: WaitingBounds, onDrop: DropListener = () => {}) {
     this.#bounds = bounds;
+    this.#onDrop = onDrop;
   }
 
   /** How many lines wait. */
@@ -93,7 +101,7 @@ export class WaitingLines {
   /** Puts lines before all others, whatever the bounds: they have been accepted long ago. */
   putBack(lines: readonly Uint8Array[]): void {
     if (lines.length === 0) return;
-    this.#lines = [...lines, ...this.#lines.slice(this.#first)];
+    this.#lines = [...lines, ...this.lines()];
     this.#first = 0;
     for (const line of lines) this.#bytes += line.length;
   }
@@ -114,9 +122,14 @@ export class WaitingLines {
     return line;
   }
 
+  /** All lines. */
+  lines(): Uint8Array[] {
+    return this.#lines.slice(this.#first);
+  }
+
   /** Removes all lines. */
   takeAll(): Uint8Array[] {
-    const lines = this.#lines.slice(this.#first);
+    const lines = this.lines();
     this.#lines = [];
     this.#first = 0;
     this.#bytes = 0;
@@ -124,9 +137,10 @@ export class WaitingLines {
   }
 
   /** Counts a line as dropped that is not, or no longer, in the queue. */
-  drop(line: Uint8Array): void {
+  drop(line: Uint8Array, reason: DropReason = "queue-full"): void {
     this.#dropped++;
     this.#lose(line);
+    this.#onDrop(line, reason);
   }
 
   #lose(line: Uint8Array): void {

@@ -1,0 +1,143 @@
+/**
+ * Owns where what arrives at a client goes: to who waits for an answer, to services, or into the
+ * inbox. Must not know how it arrives.
+ *
+ * @module
+ */
+
+import type { EbsocketEvent, EventOf } from "./event.ts";
+import type { Hearing } from "./hearing.ts";
+import { Inbox, type InboxOptions } from "./inbox.ts";
+import { matches } from "./pattern.ts";
+import type { PendingTable } from "./pending.ts";
+import { quote } from "./printable.ts";
+
+/** How many names there may be of which it is known who serves them. */
+const MAX_ROUTES = 1000;
+
+/** A reader that takes what matches a pattern, so that it does not come into the client's inbox. */
+export class Service<M extends object> {
+  readonly pattern: string;
+  readonly inbox: Inbox<EventOf<M>>;
+  /** What has come for it among the events that are being looked at. */
+  batch: EventOf<M>[] = [];
+
+  constructor(pattern: string, inbox: Inbox<EventOf<M>>) {
+    this.pattern = pattern;
+    this.inbox = inbox;
+  }
+}
+
+/** Sorts what arrives. */
+export class Incoming<M extends object> {
+  /** What nobody else takes. */
+  readonly inbox: Inbox<EventOf<M>>;
+  readonly #options: InboxOptions;
+  readonly #table: PendingTable;
+  readonly #hearing: Hearing;
+  readonly #onRoom: () => void;
+  /** The other inboxes, with what they are called in messages. */
+  readonly #others = new Map<Inbox<EventOf<M>>, string>();
+  readonly #services = new Set<Service<M>>();
+  /** Who serves the events of a name, as far as that has been looked up. */
+  readonly #routes = new Map<string, readonly Service<M>[]>();
+
+  /** Makes one that calls `onRoom` when more may come after an inbox has been full. */
+  constructor(options: InboxOptions, table: PendingTable, hearing: Hearing, onRoom: () => void) {
+    this.#options = options;
+    this.#table = table;
+    this.#hearing = hearing;
+    this.#onRoom = onRoom;
+    this.inbox = this.makeInbox();
+  }
+
+  /** Takes events whose lines had `bytes` bytes; `false` if no more may come before there is room. */
+  push(events: EventOf<M>[], bytes: number): boolean {
+    const share = bytes / events.length;
+    const isPlain = this.#services.size === 0 && !this.#hearing.isFiltering &&
+      !events.some(isAnswer);
+    const rest = isPlain ? events : events.filter((event) => !this.#divert(event, share));
+    this.inbox.push(rest, rest.length * share);
+    for (const service of this.#services) {
+      if (service.batch.length === 0) continue;
+      service.inbox.push(service.batch, service.batch.length * share);
+      service.batch = [];
+    }
+    return this.whyDeaf() === "";
+  }
+
+  /** Whether somebody else takes an event, or nobody wants it. */
+  #divert(event: EventOf<M>, bytes: number): boolean {
+    const { replyTo } = event;
+    if (replyTo !== null && this.#table.answer(replyTo, event as unknown as EbsocketEvent, bytes)) {
+      return true;
+    }
+    const hearing = this.#hearing;
+    if (hearing.isFiltering && !hearing.admits(event as unknown as EbsocketEvent)) return true;
+    if (this.#services.size === 0) return false;
+    const services = this.#servicesOf(event.event);
+    for (const service of services) service.batch.push(event);
+    return services.length > 0;
+  }
+
+  #servicesOf(name: string): readonly Service<M>[] {
+    let services = this.#routes.get(name);
+    if (!services) {
+      services = [...this.#services].filter(({ pattern }) => matches(pattern, name));
+      if (this.#routes.size >= MAX_ROUTES) this.#routes.clear();
+      this.#routes.set(name, services);
+    }
+    return services;
+  }
+
+  // Inboxes
+
+  /** An inbox with the bounds of the client's own. */
+  makeInbox(): Inbox<EventOf<M>> {
+    return new Inbox(this.#options, () => this.#checkRoom());
+  }
+
+  /** Reads no more while `inbox` is full, which messages call by `name`. */
+  heed(inbox: Inbox<EventOf<M>>, name: string): void {
+    this.#others.set(inbox, name);
+  }
+
+  /** Reads on whether `inbox` is full or not: it has ended. */
+  forget(inbox: Inbox<EventOf<M>>): void {
+    inbox.end();
+    if (this.#others.delete(inbox) && inbox.full) this.#checkRoom();
+  }
+
+  /** Why nothing more may come at present, or an empty string. */
+  whyDeaf(): string {
+    if (this.inbox.full) return "the inbox is full, and nothing is heard until it has been read";
+    for (const [inbox, name] of this.#others) {
+      if (inbox.full) return `what ${name} gives is not read, and nothing is heard until it is`;
+    }
+    return "";
+  }
+
+  #checkRoom(): void {
+    if (this.whyDeaf() === "") this.#onRoom();
+  }
+
+  // Services
+
+  /** Gives a service the events that it matches from now on. */
+  attach(service: Service<M>): void {
+    this.#services.add(service);
+    this.#routes.clear();
+    this.heed(service.inbox, `serve(${quote(service.pattern)})`);
+  }
+
+  /** Gives a service no more, and ends its inbox. */
+  detach(service: Service<M>): void {
+    this.#services.delete(service);
+    this.#routes.clear();
+    this.forget(service.inbox);
+  }
+}
+
+function isAnswer({ replyTo }: { readonly replyTo: string | null }): boolean {
+  return replyTo !== null;
+}

@@ -1,0 +1,240 @@
+/**
+ * Owns what a client waits for: a word of the relay, or of whoever answers. Each waiter leaves with
+ * exactly one outcome, and nothing of it stays. Must not know how anything is sent.
+ *
+ * All waiters share one timer, which rings for the earliest deadline and then looks at all of them:
+ * nearly every waiter is gone long before its time, and a timer for each would cost more than the rest
+ * of what it takes to ask.
+ *
+ * @module
+ */
+
+import {
+  ConnectionClosedError,
+  EbsocketError,
+  EventRefusedError,
+  RequestTimeoutError,
+} from "./errors.ts";
+import type { EbsocketEvent } from "./event.ts";
+import { MAX_TIMER_MS } from "./limits.ts";
+import type { RelayReport } from "./report.ts";
+import type { Receipt, Refusal } from "./routing.ts";
+import type { DropReason } from "./waiting.ts";
+
+/** How many waiters one look may see for each millisecond until the next, so that looks stay cheap. */
+const LOOKS_PER_MS = 1000;
+
+/** What there is to say of what was under way when a connection ended. */
+export const IN_DOUBT = "the connection has ended; it may or may not have been done";
+
+/** Why a line that waited is not sent. */
+const DROP_WORDS: Readonly<Record<DropReason, string>> = {
+  "queue-full": "it was dropped, as too many events wait for a connection",
+  "line-too-long": "its line is longer than the server takes that there is now",
+};
+
+/** Someone who waits for a word. What it does not override leaves it waiting. */
+export abstract class Waiter {
+  /** What the word will call it. */
+  readonly id: string;
+  /** What was to be done, for messages: `request`, and of what. */
+  readonly verb: string;
+  readonly subject: unknown;
+  /** For how long it waits, in milliseconds. */
+  timeout = Infinity;
+  /** Until when, by the clock of `performance.now()`. */
+  deadline = Infinity;
+  /** The line that asks, where that may have to wait for a connection. */
+  line: Uint8Array | null = null;
+  /** What gives it up, and how it hears of that. */
+  signal: AbortSignal | null = null;
+  onAbort: (() => void) | null = null;
+
+  constructor(id: string, verb: string, subject: unknown) {
+    this.id = id;
+    this.verb = verb;
+    this.subject = subject;
+  }
+
+  /** `Cannot request EbsocketEvent<time.now>`: how its errors begin. */
+  get complaint(): string {
+    return `Cannot ${this.verb} ${this.subject}`;
+  }
+
+  /** Whether the next connection repeats it, so that it is not given up with this one. */
+  get survives(): boolean {
+    return false;
+  }
+
+  /** An event answers, whose line had about `bytes` bytes. Whether that was all. */
+  onAnswer(_answer: EbsocketEvent, _bytes: number): boolean {
+    return false;
+  }
+
+  /** The relay has done its part. Whether that was all. */
+  onReceipt(_receipt: Receipt): boolean {
+    return false;
+  }
+
+  /** The relay tells of itself. Whether that was all. */
+  onReport(_report: RelayReport): boolean {
+    return false;
+  }
+
+  /** Its time is up; `error` says so. */
+  onTimeout(error: RequestTimeoutError): void {
+    this.fail(error);
+  }
+
+  /** The word will not come. */
+  abstract fail(error: unknown): void;
+}
+
+/** All who wait, by the ids that they have been given. */
+export class PendingTable {
+  readonly #waiters = new Map<string, Waiter>();
+  readonly #byLine = new Map<Uint8Array, Waiter>();
+  /** No other client has it, so that what is meant for another is never taken for ours. */
+  readonly #prefix = `${crypto.randomUUID().slice(0, 8)}-`;
+  readonly #whyDeaf: () => string;
+  #issued = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer rings, by the clock of `performance.now()`. */
+  #due = Infinity;
+
+  /** Makes an empty table. `whyDeaf` says why nothing is heard at present, or gives an empty string. */
+  constructor(whyDeaf: () => string = () => "") {
+    this.#whyDeaf = whyDeaf;
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.#waiters.size;
+  }
+
+  /** An id that there has not been. */
+  nextId(): string {
+    return `${this.#prefix}${++this.#issued}`;
+  }
+
+  /** Lets someone wait for at most `timeout` milliseconds, and until `signal` is aborted. */
+  add(waiter: Waiter, timeout: number, signal?: AbortSignal): void {
+    this.#waiters.set(waiter.id, waiter);
+    if (waiter.line) this.#byLine.set(waiter.line, waiter);
+    if (timeout <= MAX_TIMER_MS) {
+      const now = performance.now();
+      waiter.timeout = timeout;
+      waiter.deadline = now + timeout;
+      this.#wind(waiter.deadline, now);
+    }
+    if (!signal) return;
+    waiter.signal = signal;
+    waiter.onAbort = () => this.fail(waiter, signal.reason);
+    signal.addEventListener("abort", waiter.onAbort);
+  }
+
+  /** Ends the wait of one who has had an outcome; `false` if it did not wait any more. */
+  remove(waiter: Waiter): boolean {
+    if (!this.#waiters.delete(waiter.id)) return false;
+    if (waiter.line) this.#byLine.delete(waiter.line);
+    if (waiter.onAbort) waiter.signal?.removeEventListener("abort", waiter.onAbort);
+    return true;
+  }
+
+  /** Ends the wait of one with an error. */
+  fail(waiter: Waiter, error: unknown): void {
+    if (this.remove(waiter)) waiter.fail(error);
+  }
+
+  // Words
+
+  /** An event answers `id`. Whether it was meant for us, if only for one who waits no longer. */
+  answer(id: string, answer: EbsocketEvent, bytes: number): boolean {
+    const waiter = this.#waiters.get(id);
+    if (!waiter) return id.startsWith(this.#prefix);
+    if (waiter.onAnswer(answer, bytes)) this.remove(waiter);
+    return true;
+  }
+
+  /** The relay has done its part for someone, if that one still waits. */
+  receipt(receipt: Receipt): void {
+    const waiter = this.#waiters.get(receipt.id);
+    if (waiter?.onReceipt(receipt)) this.remove(waiter);
+  }
+
+  /** The relay has told of itself, as someone has asked, if that one still waits. */
+  report(id: string, report: RelayReport): void {
+    const waiter = this.#waiters.get(id);
+    if (waiter?.onReport(report)) this.remove(waiter);
+  }
+
+  /** The relay will not do its part. Whether there is someone who was waiting for it. */
+  refuse({ id, reason, detail }: Refusal): boolean {
+    const waiter = id === undefined ? undefined : this.#waiters.get(id);
+    if (!waiter) return false;
+    const why = detail ? `${reason}: ${detail}` : reason;
+    const message = `${waiter.complaint}: the relay refuses it: ${why}`;
+    this.fail(waiter, new EventRefusedError(reason, message));
+    return true;
+  }
+
+  // Ends
+
+  /** A line that had to wait will not be sent. */
+  drop(line: Uint8Array, reason: DropReason): void {
+    const waiter = this.#byLine.get(line);
+    if (!waiter) return;
+    this.fail(waiter, new EbsocketError(reason, `${waiter.complaint}: ${DROP_WORDS[reason]}`));
+  }
+
+  /**
+   * The connection has ended, and there will be another: those whose lines wait for it, as `waits`
+   * says, go on waiting, and so do those that the next connection repeats.
+   */
+  disconnect(waits: (line: Uint8Array) => boolean): void {
+    for (const waiter of this.#waiters.values()) {
+      if (waiter.survives || waiter.line && waits(waiter.line)) continue;
+      this.close(waiter, IN_DOUBT);
+    }
+  }
+
+  /** Ends the wait of one for which there is no connection any more, for a reason in words. */
+  close(waiter: Waiter, why: string): void {
+    this.fail(waiter, new ConnectionClosedError(`${waiter.complaint}: ${why}`));
+  }
+
+  /** Nothing more will be heard, for a reason in words. */
+  failAll(why: string): void {
+    for (const waiter of this.#waiters.values()) this.close(waiter, why);
+    clearTimeout(this.#timer);
+    this.#due = Infinity;
+  }
+
+  // Time
+
+  /** Sees to it that the timer rings at `deadline`. It stays when all have gone: more will come. */
+  #wind(deadline: number, now: number): void {
+    if (deadline >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = deadline;
+    this.#timer = setTimeout(this.#look, Math.max(0, deadline - now));
+  }
+
+  #look = (): void => {
+    const now = performance.now();
+    const late: Waiter[] = [];
+    let next = Infinity;
+    for (const waiter of this.#waiters.values()) {
+      if (waiter.deadline <= now) late.push(waiter);
+      else if (waiter.deadline < next) next = waiter.deadline;
+    }
+    this.#due = Infinity;
+    if (next < Infinity) this.#wind(Math.max(next, now + this.size / LOOKS_PER_MS), now);
+    const deaf = late.length > 0 ? this.#whyDeaf() : "";
+    for (const waiter of late) {
+      if (!this.remove(waiter)) continue; // one of the others has given it up
+      const why = `no answer within ${waiter.timeout} ms${deaf && `; ${deaf}`}`;
+      waiter.onTimeout(new RequestTimeoutError(`${waiter.complaint}: ${why}`));
+    }
+  };
+}

@@ -1,0 +1,104 @@
+/**
+ * Owns what a relay tells a client that asks how it is: the figures, and the lines that carry them.
+ * Must not know where they come from.
+ *
+ * @module
+ */
+
+import type { Address } from "./address.ts";
+import { encodeJson } from "./codec.ts";
+import type { ControlLine } from "./control.ts";
+import type { RelayStats } from "./stats.ts";
+
+/** A subscription of a client. */
+export interface SubscriptionReport {
+  /** The pattern of the names. */
+  readonly pattern: string;
+  /** The queue, if it is one of a queue. */
+  readonly queue?: string;
+}
+
+/** A client of a relay, as it is at a moment. */
+export interface ClientReport {
+  /** Which client it is: 1 for the first that came; `c1` on the wire. */
+  readonly id: number;
+  /** Where it is. */
+  readonly address: Address;
+  /** Events that came from it and were relayed. */
+  readonly eventsIn: number;
+  /** Events that were queued for it. */
+  readonly eventsOut: number;
+  /** Bytes that came from it. */
+  readonly bytesIn: number;
+  /** Bytes that the operating system has taken for it. */
+  readonly bytesOut: number;
+  /** Bytes that wait for it. */
+  readonly pendingBytes: number;
+  /** How many subscriptions it has; `null` if it has not asked for anything, and hears everything. */
+  readonly subscriptionCount: number | null;
+  /** The first of them, at most ten, and no more than fit into about a thousand characters. */
+  readonly subscriptions: readonly SubscriptionReport[];
+}
+
+/** How often a name was heard. */
+export interface NameReport {
+  /** The name of the events. */
+  readonly name: string;
+  /** How many there were since they have been counted. */
+  readonly events: number;
+}
+
+/** What a relay tells a client that asks how it is. */
+export interface RelayReport {
+  /** What the relay has done, and how it is. */
+  readonly relay: RelayStats;
+  /** The clients for which most waits, then those with the most bytes in and out; at most 100. */
+  readonly clients: readonly ClientReport[];
+  /** The names with the most events, at most 100. */
+  readonly names: readonly NameReport[];
+  /**
+   * For how long names have been counted, in milliseconds. Counting begins with the first question, so
+   * that its answer says 0, and ends some seconds after the last.
+   */
+  readonly watchedMs: number;
+}
+
+const encoder = new TextEncoder();
+
+/** The line with which a client asks; `id` is what the answer is to be called. */
+export function encodeStatsRequest(id: string): Uint8Array {
+  return encode({ control: "stats", id });
+}
+
+/** The line of an answer. */
+export function encodeReport(id: string | undefined, report: RelayReport): Uint8Array {
+  return encode({ control: "stats", id, ...report });
+}
+
+/** The answer that `line` is, or `null` if it is none that makes sense. */
+export function decodeReport(line: ControlLine): { id: string; report: RelayReport } | null {
+  const { control, id, relay, clients, names, watchedMs } = line;
+  const isSound = control === "stats" && typeof id === "string" && hasNumbers(relay, ["clients"]) &&
+    Array.isArray(clients) && clients.every(isClient) &&
+    Array.isArray(names) && names.every((each) => hasNumbers(each, ["events"])) &&
+    typeof watchedMs === "number";
+  if (!isSound) return null;
+  return { id, report: { relay, clients, names, watchedMs } as unknown as RelayReport };
+}
+
+const COUNTERS = ["id", "eventsIn", "eventsOut", "bytesIn", "bytesOut", "pendingBytes"];
+
+function isClient(value: unknown): boolean {
+  const { address, subscriptions } = Object(value);
+  return hasNumbers(value, COUNTERS) && Array.isArray(address) && Array.isArray(subscriptions);
+}
+
+/** Whether a value is an object in which these members are numbers. */
+function hasNumbers(value: unknown, members: readonly string[]): boolean {
+  const object = Object(value);
+  return members.every((member) => typeof object[member] === "number");
+}
+
+function encode(line: ControlLine): Uint8Array {
+  return encoder.encode(`${encodeJson(line)}\n`);
+}

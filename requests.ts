@@ -1,0 +1,338 @@
+/**
+ * Owns what a client asks: requests of other clients, receipts of the relay, and reports of it. Must
+ * not know connections, or who hears what.
+ *
+ * @module
+ */
+
+import type { Envelope } from "./codec.ts";
+import { EbsocketError, NoRespondersError, type RequestTimeoutError } from "./errors.ts";
+import type { EbsocketEvent, EventOf, SendableEvent } from "./event.ts";
+import type { Inbox } from "./inbox.ts";
+import type { Incoming } from "./incoming.ts";
+import { checkLimit } from "./limits.ts";
+import { type PendingTable, Waiter } from "./pending.ts";
+import { encodeStatsRequest, type RelayReport } from "./report.ts";
+import { isName, type Receipt } from "./routing.ts";
+import { checkWord, refused, type Sender } from "./sender.ts";
+
+/** Options of {@link EbsocketClient.sendEvent}. */
+export interface SendOptions {
+  /** The only client that is to get the event, such as `c7`, whatever it has subscribed to. */
+  readonly to?: string;
+  /** See {@link ConfirmOptions}. */
+  readonly confirm?: false;
+}
+
+/** Options of {@link EbsocketClient.sendEvent} for a receipt. */
+export interface ConfirmOptions {
+  /** The only client that is to get the event, such as `c7`, whatever it has subscribed to. */
+  readonly to?: string;
+  /** Resolves to the number of clients for which the relay has queued the event. */
+  readonly confirm: true;
+  /**
+   * How long the relay may take to say so, in milliseconds, from 1, or `Infinity`.
+   *
+   * @default {10_000}
+   */
+  readonly timeout?: number;
+  /** Gives up waiting when aborted: the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@link EbsocketClient.request}. */
+export interface RequestOptions {
+  /** The only client that is asked, such as `c7`. */
+  readonly to?: string;
+  /**
+   * How long an answer may take, in milliseconds, from 1, or `Infinity`.
+   *
+   * @default {5_000}
+   */
+  readonly timeout?: number;
+  /** Gives up waiting when aborted: the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@link EbsocketClient.requestMany}. */
+export interface RequestManyOptions extends RequestOptions {
+  /**
+   * After how many answers it ends, from 1, or `Infinity`.
+   *
+   * @default {Infinity}
+   */
+  readonly count?: number;
+}
+
+/** Options of {@link EbsocketClient.inspect}. */
+export interface InspectOptions {
+  /**
+   * How long the relay may take to answer, in milliseconds, from 1, or `Infinity`.
+   *
+   * @default {5_000}
+   */
+  readonly timeout?: number;
+  /** Gives up waiting when aborted: the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Waits for one outcome. */
+abstract class Ask<T> extends Waiter {
+  readonly resolve: (value: T) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(
+    id: string,
+    verb: string,
+    subject: unknown,
+    resolve: (value: T) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(id, verb, subject);
+    this.resolve = resolve;
+    this.#reject = reject;
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+  }
+}
+
+/** Waits for an answer. */
+class Request extends Ask<EbsocketEvent> {
+  override onAnswer(answer: EbsocketEvent): boolean {
+    this.resolve(answer);
+    return true;
+  }
+
+  override onReceipt({ clients }: Receipt): boolean {
+    if (clients !== 0) return false;
+    this.fail(noResponders(this));
+    return true;
+  }
+}
+
+/** Waits for several answers, and collects them. */
+class Poll extends Waiter {
+  /** What has ended it, if that is to be told. */
+  error: unknown;
+  readonly #inbox: Inbox<EbsocketEvent>;
+  readonly #onEnd: () => void;
+  #missing: number;
+
+  constructor(
+    id: string,
+    subject: unknown,
+    count: number,
+    inbox: Inbox<EbsocketEvent>,
+    onEnd: () => void,
+  ) {
+    super(id, "request", subject);
+    this.#missing = count;
+    this.#inbox = inbox;
+    this.#onEnd = onEnd;
+  }
+
+  override onAnswer(answer: EbsocketEvent, bytes: number): boolean {
+    this.#inbox.push([answer], bytes);
+    const isAll = --this.#missing === 0;
+    if (isAll) this.#onEnd();
+    return isAll;
+  }
+
+  override onReceipt({ clients }: Receipt): boolean {
+    if (clients !== 0) return false;
+    this.fail(noResponders(this));
+    return true;
+  }
+
+  override onTimeout(_error: RequestTimeoutError): void {
+    this.#onEnd();
+  }
+
+  fail(error: unknown): void {
+    this.error = error;
+    this.#onEnd();
+  }
+}
+
+/** Waits until the relay says for how many clients it has queued an event. */
+class Confirmation extends Ask<number> {
+  override onReceipt({ clients }: Receipt): boolean {
+    if (clients === undefined) return false;
+    this.resolve(clients);
+    return true;
+  }
+}
+
+/** Waits for what the relay tells of itself. */
+class Inspection extends Ask<RelayReport> {
+  override onReport(report: RelayReport): boolean {
+    this.resolve(report);
+    return true;
+  }
+}
+
+function noResponders({ complaint }: Waiter): NoRespondersError {
+  return new NoRespondersError(`${complaint}: nobody is there to hear it`);
+}
+
+/** For those that have not got to wait for room: no promise for each. */
+const ROOM = Promise.resolve();
+const SENT = Promise.resolve(true);
+const NOT_SENT = Promise.resolve(false);
+
+/** Asks, through the sender of one client: events of `M` come, events of `S` are sent. */
+export class Requests<M extends object, S extends object = M> {
+  readonly #table: PendingTable;
+  readonly #sender: Sender<S>;
+  readonly #incoming: Incoming<M>;
+
+  constructor(table: PendingTable, sender: Sender<S>, incoming: Incoming<M>) {
+    this.#table = table;
+    this.#sender = sender;
+    this.#incoming = incoming;
+  }
+
+  /** The first answer to an event. */
+  request(
+    event: SendableEvent<S>,
+    { to, timeout = 5000, signal }: RequestOptions = {},
+  ): Promise<EventOf<M>> {
+    return new Promise<EbsocketEvent>((resolve, reject) => {
+      checkLimit("timeout", timeout, 1);
+      signal?.throwIfAborted();
+      this.#checkHearing("request", event);
+      const id = this.#table.nextId();
+      const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
+      const request = new Request(id, "request", event, resolve, reject);
+      this.#ask(request, event, line, timeout, signal);
+    }) as unknown as Promise<EventOf<M>>;
+  }
+
+  /** The answers to an event, from the first `next()` on. */
+  requestMany(
+    event: SendableEvent<S>,
+    { to, timeout = 5000, count = Infinity, signal }: RequestManyOptions = {},
+  ): AsyncGenerator<EventOf<M>, void, void> {
+    checkLimit("timeout", timeout, 1);
+    checkLimit("count", count, 1);
+    if (to !== undefined) checkWord("to", to);
+    return this.#poll(event, to, timeout, count, signal);
+  }
+
+  async *#poll(
+    event: SendableEvent<S>,
+    to: string | undefined,
+    timeout: number,
+    count: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<EventOf<M>, void, void> {
+    signal?.throwIfAborted();
+    this.#checkHearing("request", event);
+    const id = this.#table.nextId();
+    const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
+    const inbox = this.#incoming.makeInbox();
+    const answers = inbox as unknown as Inbox<EbsocketEvent>;
+    const poll = new Poll(id, event, count, answers, () => this.#incoming.forget(inbox));
+    this.#incoming.heed(inbox, `requestMany(${event})`);
+    try {
+      this.#ask(poll, event, line, timeout, signal);
+      for (;;) {
+        const answer = await inbox.next();
+        if (answer === undefined) break;
+        yield answer;
+      }
+      if (poll.error !== undefined) throw poll.error;
+    } finally {
+      this.#table.remove(poll);
+      this.#incoming.forget(inbox);
+    }
+  }
+
+  /** For how many clients the relay has queued an event; a bad event throws at the call. */
+  confirm(
+    event: SendableEvent<S>,
+    { to, timeout = 10_000, signal }: ConfirmOptions,
+  ): Promise<number> {
+    checkLimit("timeout", timeout, 1);
+    if (to !== undefined) checkWord("to", to);
+    const ack = this.#table.nextId();
+    const line = this.#sender.encode(event, { ack, ...(to !== undefined && { to }) });
+    const confirmed = new Promise<number>((resolve, reject) => {
+      signal?.throwIfAborted();
+      this.#sender.demand("ack", "confirm", event);
+      this.#checkHearing("confirm", event);
+      const confirmation = new Confirmation(ack, "confirm", event, resolve, reject);
+      this.#ask(confirmation, event, line, timeout, signal);
+    });
+    confirmed.catch(() => {});
+    return confirmed;
+  }
+
+  /** Sends an event to one client alone. */
+  sendTo(to: string, event: SendableEvent<S>): Promise<void> {
+    checkWord("to", to);
+    const line = this.#sender.encode(event, { to });
+    const fault = this.#sender.lack("ack", "send to one client", event) ??
+      this.#sender.queue(event, line);
+    return fault ? refused(fault) : this.#sender.room() ?? ROOM;
+  }
+
+  /** Answers an event; whether anybody had asked. */
+  reply(
+    { id, from }: Pick<EbsocketEvent, "id" | "from">,
+    answer: SendableEvent<S>,
+  ): Promise<boolean> {
+    if (id === null) return NOT_SENT;
+    // By the rules of the protocol these could not be; a line that said so would end the connection.
+    if (!isName(id) || from !== null && !isName(from)) return NOT_SENT;
+    const line = this.#sender.encode(answer, {
+      reply_to: id,
+      ...(from !== null && { to: from }),
+    });
+    const fault = this.#sender.queue(answer, line);
+    if (fault) return refused(fault);
+    return this.#sender.room()?.then(() => true) ?? SENT;
+  }
+
+  /** What the relay tells of itself. */
+  inspect({ timeout = 5000, signal }: InspectOptions = {}): Promise<RelayReport> {
+    return new Promise((resolve, reject) => {
+      checkLimit("timeout", timeout, 1);
+      signal?.throwIfAborted();
+      this.#sender.demand("stats", "inspect", "the relay");
+      this.#checkHearing("inspect", "the relay");
+      const id = this.#table.nextId();
+      const inspection = new Inspection(id, "inspect", "the relay", resolve, reject);
+      this.#sender.tell(encodeStatsRequest(id));
+      this.#table.add(inspection, timeout, signal);
+    });
+  }
+
+  /** Sends the line that asks, and waits for what comes of it. */
+  #ask(
+    waiter: Waiter,
+    event: SendableEvent<S>,
+    line: Uint8Array<ArrayBuffer>,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ): void {
+    if (this.#sender.mayWait) waiter.line = line;
+    this.#table.add(waiter, timeout, signal);
+    const fault = this.#sender.queue(event, line);
+    if (fault) this.#table.fail(waiter, fault);
+  }
+
+  #envelope(event: SendableEvent<S>, envelope: Envelope, to: string | undefined): Envelope {
+    if (to === undefined) return envelope;
+    this.#sender.demand("ack", "send to one client", event);
+    return { ...envelope, to: checkWord("to", to) };
+  }
+
+  /** Makes sure that what is waited for could be heard. */
+  #checkHearing(verb: string, subject: unknown): void {
+    const why = this.#incoming.whyDeaf();
+    if (why) throw new EbsocketError("inbox-full", `Cannot ${verb} ${subject}: ${why}`);
+  }
+}

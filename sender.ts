@@ -1,0 +1,158 @@
+/**
+ * Owns the way of an event out of a client: all that is sent is encoded, measured and queued here.
+ * Must not know what comes back.
+ *
+ * @module
+ */
+
+import type { ClientSettings } from "./client_options.ts";
+import { type Envelope, LineEncoder } from "./codec.ts";
+import { ConnectionClosedError, EbsocketError } from "./errors.ts";
+import type { SendableEvent } from "./event.ts";
+import type { Link } from "./link.ts";
+import { quote } from "./printable.ts";
+import { type Feature, isName } from "./routing.ts";
+import { MAX_NAME_BYTES } from "./validate.ts";
+
+/** For callers for whom there is room at once: no promise per event. */
+const ROOM = Promise.resolve();
+
+const textEncoder = new TextEncoder();
+
+/** Sends the events of one client through whatever link there is. */
+export class Sender<M extends object> {
+  readonly #settings: ClientSettings;
+  readonly #encoder = new LineEncoder();
+  readonly #used: (verb: string) => Link<M>;
+
+  /** Makes a sender; `used` gives the link, or throws if there has been none. */
+  constructor(settings: ClientSettings, used: (verb: string) => Link<M>) {
+    this.#settings = settings;
+    this.#used = used;
+  }
+
+  /** Queues an event; what the promise says is in {@link EbsocketClient.sendEvent}. */
+  send(event: SendableEvent<M>, envelope?: Envelope): Promise<void> {
+    const line = this.encode(event, envelope);
+    const fault = this.queue(event, line);
+    return fault ? refused(fault) : this.room() ?? ROOM;
+  }
+
+  /**
+   * The line of an event, which the next one overwrites unless it is queued.
+   *
+   * @throws {ConnectionClosedError} If the client has not been connected yet.
+   * @throws {TypeError} If the event cannot be encoded.
+   * @throws {RangeError} If the line is too long for us or for the server.
+   */
+  encode(event: SendableEvent<M>, envelope?: Envelope): Uint8Array<ArrayBuffer> {
+    const { maxLineBytes } = this.#settings.limits;
+    const line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);
+    const length = line.length - 1;
+    const link = this.#used("send through");
+    if (length <= link.maxLineBytes) return line;
+    const most = `the ${link.maxLineBytes} that the server takes`;
+    throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${most}`);
+  }
+
+  /** Queues the line that was encoded last; gives why that cannot be, or `null`. */
+  queue(event: SendableEvent<M>, line: Uint8Array<ArrayBuffer>): EbsocketError | null {
+    const link = this.#used("send through");
+    if (!link.open) {
+      return new ConnectionClosedError(`Cannot send ${event}: the connection has ended`);
+    }
+    const { outbox, session } = link;
+    if (outbox) {
+      if (outbox.offer(line)) {
+        this.#encoder.keep(line);
+        return null;
+      }
+      const { waitingLines, waitingBytes } = outbox;
+      const why = "maxQueuedEvents and maxQueuedBytes allow no more";
+      return queueFull(event, `${waitingLines} events of ${waitingBytes} bytes wait, and ${why}`);
+    }
+    const { connection } = session!;
+    const { maxPendingBytes } = this.#settings.limits;
+    const waiting = connection.pendingBytes;
+    if (waiting > 0 && waiting + line.length > maxPendingBytes) {
+      connection.countUnsent(line);
+      const why = `its ${line.length} would exceed maxPendingBytes ${maxPendingBytes}`;
+      return queueFull(event, `${waiting} bytes wait, and ${why}`);
+    }
+    this.#encoder.keep(line);
+    connection.send(line);
+    return null;
+  }
+
+  /** A promise that resolves when there is room for more; `null` while there is. */
+  room(): Promise<void> | null {
+    const { outbox, session } = this.#used("send through");
+    return (outbox ?? session!.connection).room();
+  }
+
+  /**
+   * Sends a control line.
+   *
+   * @throws {ConnectionClosedError} If there is no connection.
+   */
+  tell(line: Uint8Array): void {
+    const link = this.#used("send through");
+    if (!link.connected) {
+      throw new ConnectionClosedError("Cannot ask the relay: there is no connection");
+    }
+    link.session!.tell(line);
+  }
+
+  /** What is wrong with doing something for which the server must offer `feature`, or `null`. */
+  lack(feature: Feature, verb: string, subject: unknown): EbsocketError | null {
+    if (this.#used("use").session!.has(feature)) return null;
+    return notSupported(feature, `${verb} ${subject}`);
+  }
+
+  /**
+   * Makes sure that the server can do something.
+   *
+   * @throws {EbsocketError} With the code `not-supported` if it cannot.
+   */
+  demand(feature: Feature, verb: string, subject: unknown): void {
+    const fault = this.lack(feature, verb, subject);
+    if (fault) throw fault;
+  }
+
+  /** Whether a line may have to wait for a connection. */
+  get mayWait(): boolean {
+    return this.#used("send through").outbox !== null;
+  }
+}
+
+/** What the server would have to be able to do. */
+export function notSupported(feature: Feature, what: string): EbsocketError {
+  const message = `Cannot ${what}: the server does not offer ${quote(feature)}; a relay does`;
+  return new EbsocketError("not-supported", message);
+}
+
+/** A rejected promise that does not end a program which ignores it. */
+export function refused(error: Error): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
+}
+
+/**
+ * `value` if it can be the id of a client or the name of a queue, otherwise a `TypeError` or
+ * `RangeError`.
+ */
+export function checkWord(name: string, value: string): string {
+  if (typeof value !== "string") {
+    throw new TypeError(`Invalid ${name}: expected a string, got ${Deno.inspect(value)}`);
+  }
+  if (isName(value)) return value;
+  const { length } = textEncoder.encode(value);
+  throw new RangeError(
+    `Invalid ${name} ${quote(value)}: expected 1 to ${MAX_NAME_BYTES} bytes, got ${length}`,
+  );
+}
+
+function queueFull(event: object, why: string): EbsocketError {
+  return new EbsocketError("queue-full", `Cannot send ${event}: ${why}`);
+}
