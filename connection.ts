@@ -227,6 +227,14 @@ export class EbsocketConnection {
     return false;
   }
 
+  /**
+   * Lets what is sent in the next moment wait for what is sent just behind it, so that the answers to
+   * several events can go in one write.
+   */
+  linger(): void {
+    this.#startedWriter().linger();
+  }
+
   /** Drops what waits for the peer, and closes with `slow-consumer`: it reads too slowly. */
   shed(detail: string): void {
     this.#writer?.cut();

@@ -235,6 +235,7 @@ export class Session implements Carrier {
     const { fault } = this.#decoder;
     if (events.length > 0) {
       this.#hasSpoken = true;
+      if (events.length > 1) this.connection.linger();
       this.#sink.onEvents(this, events, lines.bytes.length);
     }
     if (fault) this.connection.close(fault.code, fault.message);
