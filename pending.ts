@@ -33,6 +33,14 @@ const DROP_WORDS: Readonly<Record<DropReason, string>> = {
   "line-too-long": "its line is longer than the server takes that there is now",
 };
 
+/**
+ * Ids are a prefix and a number in base 36. V8 keeps a text that is put together in one piece up to 12
+ * characters; it takes its `JSON.stringify` twice as long to encode an event with a longer one. So they
+ * stay short for two billion requests.
+ */
+const ID_BASE = 36;
+const PREFIX_LENGTH = 6;
+
 /** Someone who waits for a word. What it does not override leaves it waiting. */
 export abstract class Waiter {
   /** What the word will call it. */
@@ -95,7 +103,7 @@ export class PendingTable {
   readonly #waiters = new Map<string, Waiter>();
   readonly #byLine = new Map<Uint8Array, Waiter>();
   /** No other client has it, so that what is meant for another is never taken for ours. */
-  readonly #prefix = `${crypto.randomUUID().slice(0, 8)}-`;
+  readonly #prefix = randomPrefix();
   readonly #whyDeaf: () => string;
   #issued = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -114,7 +122,7 @@ export class PendingTable {
 
   /** An id that there has not been. */
   nextId(): string {
-    return `${this.#prefix}${++this.#issued}`;
+    return this.#prefix + (++this.#issued).toString(ID_BASE);
   }
 
   /** Lets someone wait for at most `timeout` milliseconds, and until `signal` is aborted. */
@@ -237,4 +245,11 @@ export class PendingTable {
       waiter.onTimeout(new RequestTimeoutError(`${waiter.complaint}: ${why}`));
     }
   };
+}
+
+/** One of two billion. */
+function randomPrefix(): string {
+  const [random] = crypto.getRandomValues(new Uint32Array(1));
+  const digits = (random! % ID_BASE ** PREFIX_LENGTH).toString(ID_BASE);
+  return digits.padStart(PREFIX_LENGTH, "0");
 }
