@@ -231,8 +231,8 @@ export class EbsocketConnection {
    * Lets what is sent in the next moment wait for what is sent just behind it, so that the answers to
    * several events can go in one write.
    */
-  linger(): void {
-    this.#startedWriter().linger();
+  gather(): void {
+    this.#startedWriter().gather();
   }
 
   /** Drops what waits for the peer, and closes with `slow-consumer`: it reads too slowly. */

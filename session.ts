@@ -235,7 +235,7 @@ export class Session implements Carrier {
     const { fault } = this.#decoder;
     if (events.length > 0) {
       this.#hasSpoken = true;
-      if (events.length > 1) this.connection.linger();
+      if (events.length > 1) this.connection.gather();
       this.#sink.onEvents(this, events, lines.bytes.length);
     }
     if (fault) this.connection.close(fault.code, fault.message);

@@ -8,10 +8,10 @@
 import { MAX_BATCH_BYTES, OutboundQueue, type PendingTotal } from "./outbound.ts";
 
 /**
- * For how long after {@link Writer.linger} a write may wait for more, in milliseconds: handlers that
+ * For how long after {@link Writer.gather} a write may wait for more, in milliseconds: handlers that
  * take longer than that for what has come should not hold each other's answers up.
  */
-const LINGER_MS = 1;
+const GATHER_MS = 1;
 
 /**
  * How many microtasks in a row must have queued nothing before such a write begins. A loop with
@@ -40,7 +40,7 @@ export class Writer<Owner> {
   #writing = false;
   #stopped = false;
   /** Until when a write may wait for more, by the clock of `Date.now()`; 0 if it may not. */
-  #lingerUntil = 0;
+  #gatherUntil = 0;
   /** What was queued, less what was dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
@@ -116,11 +116,11 @@ export class Writer<Owner> {
 
   /**
    * Lets what is queued in the next moment wait for what is queued just behind it: several events have
-   * come, and their answers are about to follow. Otherwise each would take a write of its own, since a
-   * loop gets to the next event only after this turn's microtasks up to then.
+   * come, and their answers are about to follow. Otherwise each would take a write of its own, as a
+   * loop with `for await` gets to the next event some microtasks after it has answered the last one.
    */
-  linger(): void {
-    this.#lingerUntil = Date.now() + LINGER_MS;
+  gather(): void {
+    this.#gatherUntil = Date.now() + GATHER_MS;
   }
 
   /** Queues a last word, whatever waits already. */
@@ -196,8 +196,8 @@ export class Writer<Owner> {
     let failure: unknown;
     try {
       while (this.#queue.bytes > 0 && !this.#stopped) {
-        if (this.#lingerUntil > 0) await this.#untilQuiet();
-        if (this.#stopped) break;
+        if (this.#gatherUntil > 0) await this.#untilQuiet();
+        if (this.#stopped || this.#queue.bytes === 0) break;
         const batch = this.#queue.batch();
         this.#underWay = batch.length;
         const written = await this.#target.write(batch);
@@ -220,12 +220,12 @@ export class Writer<Owner> {
     let seen = 0;
     for (let quiet = 0; quiet < QUIET_MICROTASKS; quiet++) {
       if (this.#queue.bytes >= MAX_BATCH_BYTES) return;
-      if (Date.now() > this.#lingerUntil) break;
+      if (Date.now() > this.#gatherUntil) break;
       if (this.#bytesQueued > seen) quiet = 0;
       seen = this.#bytesQueued;
       await null;
     }
-    this.#lingerUntil = 0;
+    this.#gatherUntil = 0;
   }
 
   #releaseWaiters(): void {
