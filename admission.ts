@@ -144,6 +144,7 @@ export class Admission implements Watched {
     this.#limits = new ConnectionLimits(options, this.#total);
     this.#members = {
       onLines: (connection, lines) => sink.onLines(connection, lines),
+      onEnd: (connection) => sink.onEnd?.(connection),
       onClose: (connection, info) => {
         this.#clients--;
         this.#onGone(connection);

@@ -92,9 +92,12 @@ export class Backpressure {
     });
   }
 
-  /** Waits no longer for a reader that has gone. What it has sent itself is still passed on. */
+  /**
+   * Waits no longer for a reader that has gone. What it has sent itself is still passed on. A reader
+   * may go while lines are being passed on to it: others follow when that is over.
+   */
   forget(reader: EbsocketConnection): void {
-    if (this.#laggards.delete(reader)) this.#release();
+    if (this.#laggards.delete(reader)) queueMicrotask(() => this.#release());
   }
 
   /** Whether some reader may hold the publishers up. One that has stood still long may not. */

@@ -46,6 +46,8 @@ export interface Socket extends Duplex {
 export interface ConnectionSink {
   /** Whole lines have arrived. To get no more for a while, call `connection.pause()`. */
   onLines(connection: EbsocketConnection, lines: LineBlock): void;
+  /** The peer sends nothing more. What is queued for it by now is still sent, and nothing later. */
+  onEnd?(connection: EbsocketConnection): void;
   /** The connection has ended; this is its last call. */
   onClose(connection: EbsocketConnection, info: CloseInfo): void;
 }
@@ -60,6 +62,9 @@ const LINGER_BYTES = 16_777_216;
 
 /** How much may be read at once however little may wait, in bytes. */
 const MIN_READ_BYTES = 256;
+
+/** From which length on a read that has taken all it could says that more is waiting, in bytes. */
+const MIN_FULL_READ_BYTES = 32_768;
 
 /** A keep-alive line: it means nothing. */
 const KEEP_ALIVE = new Uint8Array([0x0a]);
@@ -118,6 +123,7 @@ export class EbsocketConnection {
   #bytesIn = 0;
   #eventsOut = 0;
   #readEnded = false;
+  #hasMore = false;
   #paused = false;
   #resumeReading: (() => void) | null = null;
   /** Since we have chosen to close: whatever the peer still says is too late. */
@@ -304,6 +310,7 @@ export class EbsocketConnection {
         let space = this.#discarding ? DISCARDED : splitter.space();
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
         length = await this.#duplex.read(space);
+        this.#hasMore = length === space.length && length >= MIN_FULL_READ_BYTES;
         if (length !== null && !this.#discarding) lines = splitter.fill(length);
       } catch (error) {
         return this.#onReadError(error);
@@ -366,6 +373,11 @@ export class EbsocketConnection {
           `the peer took no bytes for ${limits.writeTimeout} ms`,
         );
     }
+  }
+
+  /** Whether the last read took so much, and all it could, that more is waiting most likely. */
+  get hasMore(): boolean {
+    return this.#hasMore;
   }
 
   /** Whether anything is being read from the peer. */
@@ -464,6 +476,7 @@ export class EbsocketConnection {
   #onEnd(): void {
     this.#readEnded = true;
     if (this.#phase === "open") {
+      this.#sink!.onEnd?.(this);
       const lost = this.unfinishedBytes;
       if (lost > 0) {
         const detail = `${lost} bytes after the last newline were dropped`;

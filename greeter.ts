@@ -43,21 +43,25 @@ export class Greeter {
     this.#terms = { keepAliveMs: keepAliveInterval, features, limits };
   }
 
-  /** Takes note of what a client says to us alone. What is not known is ignored. */
-  onControl(client: EbsocketConnection, line: ControlLine): void {
+  /**
+   * Takes note of what a client says to us alone. What is not known is ignored. Returns a `hello` that
+   * counts, or `null`.
+   */
+  onControl(client: EbsocketConnection, line: ControlLine): Hello | null {
     const farewell = decodeClose(line);
-    if (farewell) return client.announce(inItsWords(farewell));
+    if (farewell) client.announce(inItsWords(farewell));
     const hello = decodeHello(line);
-    if (hello) this.onHello(client, hello);
+    return hello && this.onHello(client, hello);
   }
 
-  /** Answers a client's first `hello`; any other is ignored. */
-  onHello(client: EbsocketConnection, hello: Hello): void {
-    if (this.#greeted.has(client)) return;
+  /** Answers a client's first `hello`, and returns it; any other is ignored, and gives `null`. */
+  onHello(client: EbsocketConnection, hello: Hello): Hello | null {
+    if (this.#greeted.has(client)) return null;
     this.#greeted.add(client);
     if (hello.keepAliveMs !== undefined) client.expect(hello.keepAliveMs);
     if (hello.ack) this.#curious.add(client);
     client.send(encodeWelcome({ ...this.#terms, id: `c${client.id}`, ack: hello.ack }), 0);
+    return hello;
   }
 
   /**

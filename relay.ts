@@ -20,20 +20,25 @@
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
 import type { Address } from "./address.ts";
+import type { Listener } from "./audience.ts";
 import { Backpressure } from "./backpressure.ts";
-import type { ControlLine } from "./control.ts";
+import { Desk } from "./desk.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import { Greeter } from "./greeter.ts";
+import type { Hello } from "./greeting.ts";
+import { Inspector } from "./inspector.ts";
+import { Intake } from "./intake.ts";
 import type { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { Limiter, type RateOptions } from "./limiter.ts";
+import { Router } from "./router.ts";
+import type { Feature } from "./routing.ts";
 import type { LineBlock } from "./splitter.ts";
-import { parseLine } from "./parse.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 import { type RelayStats, StatsCollector } from "./stats.ts";
+import { DEFAULT_MAX_SUBSCRIPTIONS } from "./subscriptions.ts";
 import { LineValidator } from "./validate.ts";
 
 export {
@@ -62,13 +67,8 @@ export type {
 } from "./server.ts";
 export type { RateOptions, RelayStats };
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-const CR = 0x0d;
-/** The longest control line that is looked at, in bytes: the ones that a relay knows are short. */
-const MAX_CONTROL_BYTES = 4096;
-
-const NEWLINE = new Uint8Array([0x0a]);
+/** What a relay can do beyond passing events on. */
+const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats"];
 
 /** One client of a relay, with its counters. */
 export interface RelayClient {
@@ -120,16 +120,29 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default {250}
    */
   readonly maxHold?: number;
+  /**
+   * How many subscriptions a client may have, from 1. More are refused, and those that it has stay.
+   *
+   * @default {1_000}
+   */
+  readonly maxSubscriptions?: number;
+  /**
+   * Whether clients are told how the relay is: its figures, its clients and their addresses, and the
+   * names of the events.
+   *
+   * @default {true}
+   */
+  readonly inspect?: boolean;
   /** Who is told what happens. */
   readonly observer?: RelayObserver;
 }
 
 /**
- * Passes every event that one client sends on to all clients.
+ * Passes every event that one client sends on to all clients, or to those that have subscribed to it.
  *
  * Each line is checked once, and the bytes that came in are the bytes that go out, in one piece for
- * all recipients: number precision, the order of keys and white space survive. A client's first
- * invalid line closes it; the lines before that count.
+ * all that hear the same: number precision, the order of keys and white space survive. A client's
+ * first invalid line closes it; the lines before that count.
  *
  * A client that reads too slowly slows the publishers down, for a bounded time; one that does not
  * read at all is closed with `slow-consumer`.
@@ -144,11 +157,15 @@ export class Relay {
   readonly closed: Promise<void>;
 
   readonly #clients = new Set<EbsocketConnection>();
+  /** What each client hears. One that has gone may still have a block to pass on. */
+  readonly #listeners = new WeakMap<EbsocketConnection, Listener<EbsocketConnection>>();
   readonly #greeter: Greeter;
+  readonly #router: Router<EbsocketConnection>;
+  readonly #intake: Intake<EbsocketConnection>;
+  readonly #desk: Desk;
   readonly #limiter: Limiter<EbsocketConnection>;
   readonly #backpressure: Backpressure;
   readonly #validator: LineValidator;
-  readonly #echo: boolean;
   readonly #observer: RelayObserver;
   readonly #stats = new StatsCollector();
 
@@ -165,7 +182,6 @@ export class Relay {
       );
     }
     this.server = server;
-    this.#echo = options.echo ?? true;
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
     const resume = (client: EbsocketConnection) => {
@@ -177,17 +193,45 @@ export class Relay {
       (source, lines) => this.#relay(source, lines),
       resume,
     );
-    this.#greeter = new Greeter(new ConnectionLimits(options), this.#validator, this.#limiter);
+    const limits = new ConnectionLimits(options);
+    this.#greeter = new Greeter(limits, this.#validator, this.#limiter, FEATURES);
+    this.#router = new Router({
+      echo: options.echo ?? true,
+      onQueued: (client) => this.#backpressure.observe(client),
+    });
+    const inspector = new Inspector({
+      stats: () => this.stats(),
+      listeners: () => [...this.#clients].map((client) => this.#listenerOf(client)),
+      routes: this.#router.routes,
+    });
+    this.#desk = new Desk({
+      greeter: this.#greeter,
+      router: this.#router,
+      maxSubscriptions: checkLimit(
+        "maxSubscriptions",
+        options.maxSubscriptions ?? DEFAULT_MAX_SUBSCRIPTIONS,
+        1,
+      ),
+      inspector: options.inspect ?? true ? inspector : null,
+    });
+    this.#intake = new Intake(this.#validator, this.#router, (client, control, line) => {
+      this.#desk.onControl(client, control, line, this.#validator.hasEscapedKey);
+    });
     this.closed = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
-      onHello: (connection, hello) => this.#greeter.onHello(connection, hello),
+      onHello: (connection, hello) => this.#onHello(connection, hello),
       onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
+      onEnd: (connection) => this.#router.settle(this.#listenerOf(connection)),
       onClose: (connection, info) => this.#onClose(connection, info),
       onRefuse: (address, reason, detail) => {
         this.#stats.refused(reason);
         this.#observer.onRefuse?.(address, reason, detail);
       },
-    }, options).finally(() => this.#stats.stop());
+    }, options).finally(() => {
+      this.#stats.stop();
+      inspector.stop();
+    });
+    server.closed.then(() => this.#router.flush()); // before the clients are told that this is the end
   }
 
   /** The clients, in the order in which they came. */
@@ -197,71 +241,44 @@ export class Relay {
 
   /** What has happened since the relay was made, and how it is now. */
   stats(): RelayStats {
-    return this.#stats.read(this.#clients, this.server.pendingBytes);
+    const { eventsUnheard } = this.#router;
+    return this.#stats.read(this.#clients, this.server.pendingBytes, eventsUnheard);
   }
 
   #onOpen(connection: EbsocketConnection): void {
     this.#clients.add(connection);
+    this.#listeners.set(connection, this.#router.open(connection));
     this.#stats.joined();
     this.#observer.onJoin?.(connection);
   }
 
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     this.#clients.delete(connection);
+    this.#router.close(this.#listenerOf(connection));
     this.#limiter.forget(connection);
     this.#backpressure.forget(connection);
     this.#stats.left(connection, info.reason);
     this.#observer.onLeave?.(connection, info);
   }
 
-  /**
-   * Relays the events among the lines in one piece: nearly always the whole block. Where other lines
-   * lie between them, they are joined: each piece that is queued costs time and memory for every
-   * recipient, and a sender could make a piece of every line.
-   */
-  #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
-    const validator = this.#validator;
-    validator.open(bytes);
-    const runs: Uint8Array[] = [];
-    let lines = 0;
-    let events = 0;
-    let runStart = 0;
-    let start = 0;
-    while (start < bytes.length) {
-      const kind = validator.validate(start);
-      if (kind === "invalid") break;
-      lines++;
-      const { end } = validator;
-      const isEvent = kind === "event";
-      if (isEvent) events++;
-      const endsInCr = bytes[end - 1] === CR;
-      if (!isEvent || endsInCr) {
-        const runEnd = isEvent ? end - 1 : start;
-        if (runEnd > runStart) runs.push(bytes.subarray(runStart, runEnd));
-        if (isEvent) runs.push(NEWLINE);
-        runStart = end + 1;
-      }
-      if (kind === "control" && end - start <= MAX_CONTROL_BYTES) {
-        this.#onControl(source, bytes.subarray(start, end + 1));
-      }
-      start = end + 1;
-    }
-    if (start > runStart) runs.push(bytes.subarray(runStart, start));
-    if (events > 0) this.#forward(source, runs.length === 1 ? runs[0]! : concat(runs), events);
-
-    this.#account(source, { lines, events, bytes: bytes.length });
-    if (start < bytes.length) {
-      const isFirst = start === 0 && bytes.length + source.unfinishedBytes === source.bytesIn;
-      this.#greeter.onBadLine(source, validator.fault, isFirst ? bytes : null);
-    }
+  #listenerOf(connection: EbsocketConnection): Listener<EbsocketConnection> {
+    return this.#listeners.get(connection)!;
   }
 
-  #onControl(source: EbsocketConnection, line: Uint8Array): void {
-    const text = decoder.decode(line);
-    this.#greeter.onControl(
-      source,
-      parseLine(text, this.#validator.hasEscapedKey) as ControlLine,
-    );
+  #onHello(connection: EbsocketConnection, hello: Hello): void {
+    if (!this.#greeter.onHello(connection, hello)) return;
+    this.#desk.onHello(this.#listenerOf(connection), hello);
+  }
+
+  /** Relays the events among the lines, and answers the others. */
+  #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
+    const listener = this.#listenerOf(source);
+    const { lines, events, end } = this.#intake.take(listener, bytes, source.hasMore);
+    this.#account(source, { lines, events, bytes: bytes.length });
+    if (end === bytes.length) return;
+    this.#router.settle(listener);
+    const isFirst = end === 0 && bytes.length + source.unfinishedBytes === source.bytesIn;
+    this.#greeter.onBadLine(source, this.#validator.fault, isFirst ? bytes : null);
   }
 
   /** Counts what a client has sent and we have taken, and slows it down if that was too much. */
@@ -276,21 +293,12 @@ export class Relay {
     if (verdict === "far over") source.close("rate-limited", "it sent far more than it may");
   }
 
-  /** Queues `count` whole lines for everyone who is to get them. */
-  #forward(source: EbsocketConnection, lines: Uint8Array, count: number): void {
-    // A small part of a block is copied: as a view it would hold all of the block in memory.
-    if (2 * lines.length < lines.buffer.byteLength) lines = lines.slice();
-    for (const recipient of this.#clients) {
-      if (recipient === source && !this.#echo) continue;
-      if (recipient.send(lines, count)) this.#backpressure.observe(recipient);
-    }
-  }
-
   /**
    * Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. Resolves
    * when the last connection has ended, which takes no longer than about `shutdownTimeout`.
    */
   close(): Promise<void> {
+    this.#router.flush();
     this.server.close();
     return this.closed;
   }

@@ -20,6 +20,8 @@ export interface RelayStats {
   readonly eventsIn: number;
   /** Events that were queued for clients, one for each client. */
   readonly eventsOut: number;
+  /** Events that were queued for nobody: nobody was there, or nobody had subscribed to them. */
+  readonly eventsUnheard: number;
   /** Bytes that came from clients. */
   readonly bytesIn: number;
   /** Bytes that the operating system has taken for clients. */
@@ -96,9 +98,13 @@ export class StatsCollector {
 
   /**
    * The figures now: `connected` are the clients that have joined and not left, for whom
-   * `pendingBytes` wait in all.
+   * `pendingBytes` wait in all. `eventsUnheard` is counted by whoever passes events on.
    */
-  read(connected: Iterable<ClientCounters>, pendingBytes: number): RelayStats {
+  read(
+    connected: Iterable<ClientCounters>,
+    pendingBytes: number,
+    eventsUnheard = 0,
+  ): RelayStats {
     if (!this.#isStopped) this.#delay.start();
     let clients = 0;
     let eventsIn = this.#eventsIn;
@@ -122,6 +128,7 @@ export class StatsCollector {
       clientsTotal: this.#clientsTotal,
       eventsIn,
       eventsOut,
+      eventsUnheard,
       bytesIn,
       bytesOut,
       pendingBytes,

@@ -126,7 +126,7 @@ export class LineValidator {
   /** Whether some key of the line checked last is spelled with a backslash. */
   hasEscapedKey = false;
 
-  /** Where the name of the event checked last begins and ends, without its quotes. */
+  /** Where the value of `event` or `control` in the line checked last is, without its quotes. */
   nameStart = 0;
   nameEnd = 0;
   /** Whether that name is spelled with a backslash. */
@@ -422,11 +422,11 @@ export class LineValidator {
 
   /** Looks at a string that a protocol key has; it lies from `start` to `end`, without its quotes. */
   #checkString(key: number, bytes: Uint8Array, start: number, end: number): void {
-    if (key === EVENT) {
+    if (key === EVENT || key === CONTROL) {
       this.nameStart = start;
       this.nameEnd = end;
       this.hasEscapedName = this.#escaped;
-    } else if (key !== CONTROL && (STRINGS & 1 << key) === 0) return;
+    } else if ((STRINGS & 1 << key) === 0) return;
     const length = this.#escaped
       ? encoder.encode(JSON.parse(decoder.decode(bytes.subarray(start - 1, end + 1)))).length
       : end - start;

@@ -48,7 +48,7 @@ Deno.test("Relay forwards the bytes that it received", async () => {
   const lines = [
     '{"event":"n","__dict__":{"x":1.0,"y":12345678901234567890,"z":1e400,"a":-0}}',
     '  {  "__dict__" : {"b":1,"a":2,"b":3} ,\t"event":"spaces" }  ',
-    '{"event":"\\u0061\\/é😀\u2028","unknown":[null,true,false,{"deep":[[]]}],"id":7}',
+    '{"event":"\\u0061\\/é😀\u2028","unknown":[null,true,false,{"deep":[[]]}],"reply_to":"7"}',
   ];
   await one.send(lines.join("\n") + "\n");
   await two.sees(lines[2]!);

@@ -1,0 +1,184 @@
+/**
+ * Owns who hears what: the audiences, which client belongs to which, and whom an event of some name
+ * reaches. Must not know lines, or when anything is sent.
+ *
+ * Clients with the same subscriptions are one audience, however many they are. A client of a queue is
+ * an audience of its own, and so is one whose events are numbered: nobody else gets the same bytes.
+ *
+ * @module
+ */
+
+import { Audience, Listener, type Recipient } from "./audience.ts";
+import { REST } from "./pattern.ts";
+import { PatternIndex } from "./pattern_index.ts";
+import { NO_QUEUE, Subscriptions } from "./subscriptions.ts";
+
+/** A queue: of the clients that have asked for it, one gets each event. */
+export class Queue {
+  /** Grows with each name that is new to the queue, so that not all of them begin at one client. */
+  turns = 0;
+  /** How many seats have it. */
+  seats = 0;
+}
+
+/** What stands in the index: an audience that hears an event, alone or as one of a queue. */
+interface Seat<R extends Recipient> {
+  readonly audience: Audience<R>;
+  readonly queue: Queue | null;
+  /** How many patterns lead to it. */
+  patterns: number;
+}
+
+/** An audience in the index. */
+interface Entry<R extends Recipient> {
+  subscriptions: Subscriptions;
+  /** Its seats, by the name of the queue. */
+  readonly seats: Map<string, Seat<R>>;
+}
+
+/** Whom an event reaches, beside those that hear everything. */
+export interface Reach<R extends Recipient> {
+  /** The audiences that hear it, each once. */
+  readonly audiences: Audience<R>[];
+  /** The audiences of which one is to hear it, each of one client, by their queue. */
+  readonly queues: Map<Queue, Audience<R>[]>;
+}
+
+const NOTHING = Subscriptions.NONE_YET.after({ control: "subscribe", events: [] });
+const ALL = Subscriptions.NONE_YET.after({ control: "subscribe", events: [REST] });
+
+/** The audiences of one relay. */
+export class Audiences<R extends Recipient> {
+  /** The clients that hear everything, as it comes. It is never in the index. */
+  readonly everything: Audience<R> = new Audience<R>();
+  /** Differs from before when an event may reach others than before, {@link everything} aside. */
+  generation = 0;
+
+  /** Where those are that have left. Nobody hears anything there. */
+  readonly #nobody: Audience<R> = new Audience<R>();
+  readonly #index = new PatternIndex<Seat<R>>();
+  readonly #entries = new Map<Audience<R>, Entry<R>>();
+  /** The audiences that others may join, by the fingerprint of their subscriptions. */
+  readonly #shared = new Map<number, Audience<R>>();
+  readonly #queues = new Map<string, Queue>();
+
+  /** Whether no event reaches anyone but those that hear everything. */
+  get isIdle(): boolean {
+    return this.#index.size === 0;
+  }
+
+  /** Whom an event reaches. */
+  reach(name: string): Reach<R> {
+    const audiences: Audience<R>[] = [];
+    const queues = new Map<Queue, Audience<R>[]>();
+    for (const { audience, queue } of this.#index.find(name)) {
+      const others = queue && queues.get(queue);
+      if (!queue) audiences.push(audience);
+      else if (others) others.push(audience);
+      else queues.set(queue, [audience]);
+    }
+    return { audiences, queues };
+  }
+
+  /** Takes a new client, which hears everything. */
+  join(recipient: R): Listener<R> {
+    const listener = new Listener<R>(recipient, this.everything);
+    this.everything.members.add(listener);
+    return listener;
+  }
+
+  /** The audience that a client with these subscriptions would join, if there is one. */
+  find(subscriptions: Subscriptions, isNumbered: boolean): Audience<R> | null {
+    if (isNumbered || subscriptions.hasQueues) return null;
+    if (subscriptions.coversAll) return this.everything;
+    const audience = this.#shared.get(subscriptions.fingerprint);
+    const isSame = audience && this.#entries.get(audience)!.subscriptions.equals(subscriptions);
+    return isSame ? audience : null;
+  }
+
+  /**
+   * Lets a client hear what `subscriptions` say from now on, and has its events numbered, or not.
+   * Nothing may wait for its audience, or for the one that it is going to join.
+   */
+  move(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): void {
+    const before = listener.audience;
+    const existing = this.find(subscriptions, isNumbered);
+    const isOwn = before !== this.everything && before.members.size === 1 &&
+      listener.isNumbered === isNumbered;
+    listener.isNumbered = isNumbered;
+    listener.subscriptions = subscriptions;
+    if (existing === before) return;
+    if (!existing && isOwn) return this.#enter(before, listener);
+    this.leave(listener);
+    listener.audience = existing ?? new Audience<R>(isNumbered);
+    listener.audience.members.add(listener);
+    const entry = this.#entries.get(listener.audience);
+    if (entry) listener.subscriptions = entry.subscriptions; // one object for all that have the same
+    else if (!existing) this.#enter(listener.audience, listener);
+  }
+
+  /** Takes a client out of its audience. */
+  leave(listener: Listener<R>): void {
+    const { audience } = listener;
+    audience.members.delete(listener);
+    listener.audience = this.#nobody;
+    const entry = this.#entries.get(audience);
+    if (!entry || audience.members.size > 0) return;
+    this.#unshare(audience, entry);
+    this.#exchange(audience, entry, NOTHING);
+    this.#entries.delete(audience);
+  }
+
+  /** Puts an audience into the index as its only member wants it. */
+  #enter(audience: Audience<R>, { subscriptions, isNumbered }: Listener<R>): void {
+    let entry = this.#entries.get(audience);
+    if (entry) this.#unshare(audience, entry);
+    else this.#entries.set(audience, entry = { subscriptions: NOTHING, seats: new Map() });
+    this.#exchange(audience, entry, subscriptions.isNarrowed ? subscriptions : ALL);
+    const isShared = !isNumbered && !subscriptions.hasQueues;
+    // In the one case of two billion in which another has that fingerprint, this one is not shared.
+    if (isShared && !this.#shared.has(subscriptions.fingerprint)) {
+      this.#shared.set(subscriptions.fingerprint, audience);
+    }
+  }
+
+  #unshare(audience: Audience<R>, { subscriptions: { fingerprint } }: Entry<R>): void {
+    if (this.#shared.get(fingerprint) === audience) this.#shared.delete(fingerprint);
+  }
+
+  /** Changes what of an audience is in the index. */
+  #exchange(audience: Audience<R>, entry: Entry<R>, subscriptions: Subscriptions): void {
+    const before = entry.subscriptions;
+    entry.subscriptions = subscriptions;
+    for (const [pattern, queue] of subscriptions) {
+      if (before.has(pattern, queue)) continue;
+      const seat = entry.seats.get(queue) ?? this.#sit(audience, entry, queue);
+      seat.patterns++;
+      this.#index.add(pattern, seat);
+      this.generation++;
+    }
+    for (const [pattern, queue] of before) {
+      if (subscriptions.has(pattern, queue)) continue;
+      const seat = entry.seats.get(queue)!;
+      this.#index.delete(pattern, seat);
+      if (--seat.patterns === 0) this.#rise(seat, entry, queue);
+      this.generation++;
+    }
+  }
+
+  #sit(audience: Audience<R>, entry: Entry<R>, name: string): Seat<R> {
+    let queue = this.#queues.get(name) ?? null;
+    if (name !== NO_QUEUE) {
+      if (!queue) this.#queues.set(name, queue = new Queue());
+      queue.seats++;
+    }
+    const seat = { audience, queue, patterns: 0 };
+    entry.seats.set(name, seat);
+    return seat;
+  }
+
+  #rise({ queue }: Seat<R>, entry: Entry<R>, name: string): void {
+    entry.seats.delete(name);
+    if (queue && --queue.seats === 0) this.#queues.delete(name);
+  }
+}

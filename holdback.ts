@@ -1,0 +1,151 @@
+/**
+ * Owns when the lines of an audience go out, and that they stay in order. Must not know whom a line is
+ * for, or why.
+ *
+ * With subscriptions, an audience gets only a few lines of a block, and a write for each client and
+ * block would cost more than all the rest. So while a publisher has more to say, small shares are kept
+ * until enough has piled up, or a short time has passed. When it has said all, nothing is kept: a
+ * single event on a quiet relay goes out at once.
+ *
+ * @module
+ */
+
+import { Audience, type Listener, type Recipient } from "./audience.ts";
+
+/** How large a share is not kept any longer, in bytes: half of what one write hands over at most. */
+const ENOUGH_BYTES = 65_536;
+
+/** For how long a share is kept at most, in milliseconds. */
+const MAX_HOLD_MS = 10;
+
+/** How many blocks may be kept because some lines of them are, and how many bytes of lines. */
+const MAX_HELD_BLOCKS = 64;
+const MAX_HELD_BYTES = 33_554_432;
+
+/** Keeps what waits for the audiences of one relay, and lets it go. */
+export class Holdback<R extends Recipient> {
+  readonly #onQueued: (recipient: R) => void;
+  /** Which block is being passed on. */
+  #block = 1;
+  /** The audiences that have got lines of this block. */
+  readonly #touched: Audience<R>[] = [];
+  /** Those that have lines of earlier blocks. */
+  readonly #held = new Set<Audience<R>>();
+  #heldBlocks = 0;
+  #bytes = 0;
+  /** Whose block was full last: who may have sent the lines that are held. */
+  #busy: Listener<R> | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Makes one that calls `onQueued` with each client for which lines have just been queued. */
+  constructor(onQueued: (recipient: R) => void) {
+    this.#onQueued = onQueued;
+  }
+
+  /**
+   * Adds the `count` whole lines of a block from `start` to `end` to what an audience gets, but not the
+   * member `left`, if that is not `null`.
+   */
+  add(
+    audience: Audience<R>,
+    block: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    left: Listener<R> | null,
+  ): void {
+    if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
+    if (audience.left !== left) {
+      this.flush(audience); // what waits is for others
+      audience.left = left;
+    }
+    if (audience.directs.size > 0) this.#flushDirects(audience);
+    const before = audience.size;
+    audience.add(block, start, end, count);
+    if (audience.block !== this.#block) {
+      audience.block = this.#block;
+      this.#touched.push(audience);
+    }
+    this.#bytes += audience.size - before;
+  }
+
+  /**
+   * Adds one line to what a client gets, alone. Returns the audience that consists of it: its own, or
+   * one beside that, which is to be empty whenever something waits for all, and the reverse.
+   */
+  addDirect(
+    listener: Listener<R>,
+    block: Uint8Array,
+    start: number,
+    end: number,
+  ): Audience<R> {
+    const { audience } = listener;
+    let direct = audience;
+    if (audience.members.size > 1) {
+      this.flush(audience);
+      if (!listener.direct) {
+        listener.direct = new Audience<R>();
+        listener.direct.members.add(listener);
+      }
+      direct = listener.direct;
+    }
+    this.add(direct, block, start, end, 1, null);
+    if (direct !== audience) audience.directs.add(direct);
+    return direct;
+  }
+
+  /** Lets go of what waits for an audience. */
+  flush(audience: Audience<R>): void {
+    if (audience.size === 0) return;
+    this.#bytes -= audience.size;
+    this.#held.delete(audience);
+    audience.flush(this.#onQueued);
+  }
+
+  #flushDirects({ directs }: Audience<R>): void {
+    for (const direct of directs) this.flush(direct);
+    directs.clear();
+  }
+
+  /** Lets go of all that waits for a client, and of what others get with it. */
+  settle({ audience, direct }: Listener<R>): void {
+    this.flush(audience);
+    if (!direct) return;
+    this.flush(direct);
+    audience.directs.delete(direct);
+  }
+
+  /**
+   * Lets go of what waits at the end of a block: of all that is not worth keeping when `hasMore` says
+   * that more is coming from the publisher, otherwise of what it has sent.
+   */
+  endBlock(publisher: Listener<R>, hasMore: boolean): void {
+    for (const audience of this.#touched) {
+      const isKept = hasMore && audience.size < ENOUGH_BYTES && !audience.isAwaited;
+      if (!isKept) this.flush(audience);
+      else if (audience.size > 0) this.#held.add(audience);
+    }
+    this.#touched.length = 0;
+    this.#block++;
+    if (!hasMore && this.#busy === publisher) return this.flushAll();
+    if (hasMore) this.#busy = publisher;
+    if (this.#held.size === 0) return this.#stop();
+    if (++this.#heldBlocks > MAX_HELD_BLOCKS) return this.flushAll();
+    this.#timer ??= setTimeout(() => this.flushAll(), MAX_HOLD_MS);
+  }
+
+  /** Lets go of all that waits. */
+  flushAll(): void {
+    for (const audience of this.#touched) this.flush(audience);
+    for (const audience of this.#held) this.flush(audience);
+    this.#stop();
+  }
+
+  /** Nothing is held any longer. */
+  #stop(): void {
+    this.#busy = null;
+    this.#heldBlocks = 0;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

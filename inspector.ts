@@ -1,0 +1,130 @@
+/**
+ * Owns what a relay finds out for a client that asks how it is, and for how long it counts names for
+ * that. Must not know the lines of question and answer.
+ *
+ * @module
+ */
+
+import type { Address } from "./address.ts";
+import type { Listener, Recipient } from "./audience.ts";
+import type { ClientReport, RelayReport, SubscriptionReport } from "./report.ts";
+import type { RouteCache } from "./route_cache.ts";
+import { NO_QUEUE, type Subscriptions } from "./subscriptions.ts";
+import type { ClientCounters, RelayStats } from "./stats.ts";
+
+/** For how long names are counted after the last question, in milliseconds. */
+const WATCH_MS = 5000;
+
+/** How many clients, names, and subscriptions of one client an answer has. */
+const MAX_CLIENTS = 100;
+const MAX_NAMES = 100;
+const MAX_SUBSCRIPTIONS = 10;
+/** How long the subscriptions of one client may be in all, as JSON, in characters. */
+const MAX_SUBSCRIPTION_TEXT = 1000;
+
+/** For how long the same answer is given again, in milliseconds: to find out takes some time. */
+const MAX_AGE_MS = 100;
+
+/** A client that can be reported. */
+export interface Reported extends Recipient, ClientCounters {
+  /** Which client it is. */
+  readonly id: number;
+  /** Where it is. */
+  readonly address: Address;
+  /** How many bytes wait for it. */
+  readonly pendingBytes: number;
+  /** How many events have been queued for it. */
+  readonly eventsOut: number;
+}
+
+/** What can be found out about a relay. */
+export interface Subject<R extends Reported> {
+  /** Its figures. */
+  stats(): RelayStats;
+  /** Its clients. */
+  listeners(): Iterable<Listener<R>>;
+  /** The names that it has heard of. */
+  readonly routes: RouteCache<R>;
+}
+
+/** Finds out how one relay is. */
+export class Inspector<R extends Reported> {
+  readonly #subject: Subject<R>;
+  #startedAt = 0;
+  #report: RelayReport | null = null;
+  #reportedAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(subject: Subject<R>) {
+    this.#subject = subject;
+  }
+
+  /** How the relay is. From the first question on, and until nobody has asked for 5 s, names count. */
+  inspect(): RelayReport {
+    const { routes } = this.#subject;
+    const now = performance.now();
+    if (!routes.isCounting) {
+      routes.startCounting();
+      this.#startedAt = now;
+      this.#report = null;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.stop(), WATCH_MS);
+    if (!this.#report || now - this.#reportedAt > MAX_AGE_MS) {
+      this.#report = this.#find(Math.round(now - this.#startedAt));
+      this.#reportedAt = now;
+    }
+    return this.#report;
+  }
+
+  #find(watchedMs: number): RelayReport {
+    const { routes } = this.#subject;
+    const most = [...this.#subject.listeners()].sort((one, two) =>
+      two.recipient.pendingBytes - one.recipient.pendingBytes || traffic(two) - traffic(one)
+    );
+    return {
+      relay: this.#subject.stats(),
+      clients: most.slice(0, MAX_CLIENTS).map(toReport),
+      names: routes.counts(MAX_NAMES).map(([name, events]) => ({ name, events })),
+      watchedMs,
+    };
+  }
+
+  /** Counts no longer. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#subject.routes.isCounting = false;
+    this.#report = null;
+  }
+}
+
+function traffic({ recipient }: Listener<Reported>): number {
+  return recipient.bytesIn + recipient.bytesOut;
+}
+
+function toReport({ recipient, subscriptions }: Listener<Reported>): ClientReport {
+  const { id, address, eventsIn, eventsOut, bytesIn, bytesOut, pendingBytes } = recipient;
+  return {
+    id,
+    address,
+    eventsIn,
+    eventsOut,
+    bytesIn,
+    bytesOut,
+    pendingBytes,
+    subscriptionCount: subscriptions.isNarrowed ? subscriptions.size : null,
+    subscriptions: someOf(subscriptions),
+  };
+}
+
+function someOf(subscriptions: Subscriptions): SubscriptionReport[] {
+  const some: SubscriptionReport[] = [];
+  let room = MAX_SUBSCRIPTION_TEXT;
+  for (const [pattern, queue] of subscriptions) {
+    const report = queue === NO_QUEUE ? { pattern } : { pattern, queue };
+    room -= JSON.stringify(report).length;
+    if (room < 0 || some.length === MAX_SUBSCRIPTIONS) break;
+    some.push(report);
+  }
+  return some;
+}

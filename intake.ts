@@ -1,0 +1,150 @@
+/**
+ * Owns the way of a block of lines into the relay: what each line is, and what its envelope asks for.
+ * Must not know who hears what, or sockets.
+ *
+ * @module
+ */
+
+import { concat } from "@std/bytes/concat";
+import type { Listener, Recipient } from "./audience.ts";
+import { cutMember, memberBytes, readString, spliceMembers } from "./envelope.ts";
+import { Delivery } from "./receipts.ts";
+import type { Lines, Router } from "./router.ts";
+import { ACK, type EnvelopeKey, FROM, ID, type LineValidator, SEQ, TO } from "./validate.ts";
+
+const CR = 0x0d;
+const NEWLINE = new Uint8Array([0x0a]);
+
+/** What a block was. */
+export interface Taken {
+  /** How many lines were good. */
+  readonly lines: number;
+  /** How many of them were events. */
+  readonly events: number;
+  /** Where the bad line begins, after which nothing counts; the end of the block if there is none. */
+  readonly end: number;
+}
+
+/** Takes the blocks of all clients of one relay. */
+export class Intake<R extends Recipient> {
+  readonly #validator: LineValidator;
+  readonly #router: Router<R>;
+  readonly #onControl: (source: Listener<R>, control: string, line: Uint8Array) => void;
+  /** The lines being passed on: one object for all, since there are so many. */
+  readonly #passed: { -readonly [K in keyof Lines]: Lines[K] } = {
+    bytes: NEWLINE,
+    start: 0,
+    end: 0,
+  };
+
+  /** Makes one that gives control lines, with their `\n`, and what they are about to `onControl`. */
+  constructor(
+    validator: LineValidator,
+    router: Router<R>,
+    onControl: (source: Listener<R>, control: string, line: Uint8Array) => void,
+  ) {
+    this.#validator = validator;
+    this.#router = router;
+    this.#onControl = onControl;
+  }
+
+  /**
+   * Passes the events of a block on. While nobody has asked for anything special, all lines that
+   * follow one another are passed on together: nearly always the whole block.
+   */
+  take(source: Listener<R>, bytes: Uint8Array, hasMore: boolean): Taken {
+    const validator = this.#validator.open(bytes);
+    const router = this.#router;
+    router.begin(source);
+    let lines = 0;
+    let events = 0;
+    /** Where the lines begin that can be passed on together, and how many there are. */
+    let runStart = 0;
+    let run = 0;
+    let start = 0;
+    while (start < bytes.length) {
+      const kind = validator.validate(start);
+      if (kind === "invalid") break;
+      lines++;
+      const next = validator.end + 1;
+      if (kind === "event") events++;
+      if (kind === "event" && this.#isPlain(bytes) && router.isIdle) run++;
+      else {
+        if (run > 0) this.#passRun(bytes, runStart, start, run);
+        if (kind === "event") this.#pass(source, bytes, start);
+        else if (kind === "control") {
+          this.#onControl(source, this.#name(bytes), bytes.subarray(start, next));
+        }
+        runStart = next;
+        run = 0;
+      }
+      start = next;
+    }
+    if (run > 0) this.#passRun(bytes, runStart, start, run);
+    router.end(hasMore && start === bytes.length);
+    return { lines, events, end: start };
+  }
+
+  /** Whether an event goes on as it came. */
+  #isPlain(bytes: Uint8Array): boolean {
+    return !this.#validator.hasEnvelope && bytes[this.#validator.end - 1] !== CR;
+  }
+
+  #passRun(bytes: Uint8Array, start: number, end: number, count: number): void {
+    this.#router.passRun(this.#lines(bytes, start, end), count);
+  }
+
+  #lines(bytes: Uint8Array, start: number, end: number): Lines {
+    const passed = this.#passed;
+    passed.bytes = bytes;
+    passed.start = start;
+    passed.end = end;
+    return passed;
+  }
+
+  /** Passes on the event that was checked last, which begins at `start`. */
+  #pass(source: Listener<R>, bytes: Uint8Array, start: number): void {
+    const validator = this.#validator;
+    const router = this.#router;
+    const route = router.routes.find(bytes, validator.nameStart, validator.nameEnd);
+    if (this.#isPlain(bytes)) {
+      return router.pass(route, this.#lines(bytes, start, validator.end + 1), false, null);
+    }
+    const id = this.#read(bytes, ID);
+    const to = this.#read(bytes, TO);
+    const ack = this.#read(bytes, ACK);
+    const delivery = id === null && ack === null ? null : new Delivery(ack, id);
+    const line = this.#rewrite(source, bytes, start);
+    if (to === null) router.pass(route, line, id !== null, delivery);
+    else router.passTo(to, line, id !== null, delivery);
+  }
+
+  #name(bytes: Uint8Array): string {
+    return readString(bytes, this.#validator.nameStart - 1);
+  }
+
+  #read(bytes: Uint8Array, key: EnvelopeKey): string | null {
+    const validator = this.#validator;
+    return validator.has(key) ? readString(bytes, validator.valueAt(key)) : null;
+  }
+
+  /**
+   * The event that was checked last as others get it: without what only the relay writes, and with the
+   * name of its sender where somebody may answer it.
+   */
+  #rewrite({ recipient }: Listener<R>, bytes: Uint8Array, start: number): Lines {
+    const validator = this.#validator;
+    const { end } = validator;
+    const endsInCr = bytes[end - 1] === CR;
+    // From the back, so that the positions in front stay right.
+    const forged = ([FROM, SEQ] as const).filter((key) => validator.has(key))
+      .map((key) => validator.keyAt(key) - start).sort((one, two) => two - one);
+    const isSigned = validator.has(ID) || validator.has(TO);
+    if (!endsInCr && !isSigned && forged.length === 0) return this.#lines(bytes, start, end + 1);
+    let line = bytes.subarray(start, endsInCr ? end - 1 : end);
+    for (const at of forged) line = cutMember(line, at);
+    if (isSigned) line = spliceMembers(line, memberBytes("from", `c${recipient.id}`));
+    line = concat([line, NEWLINE]);
+    return this.#lines(line, 0, line.length);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Owns what a publisher is told of its events: for how many clients each was queued for which it has
+ * asked, and that nobody was there to hear a request. Must not know how they get to the clients.
+ *
+ * @module
+ */
+
+import { concat } from "@std/bytes/concat";
+import type { Batch, Recipient } from "./audience.ts";
+import { encodeReceipt } from "./routing.ts";
+
+/** An event of which somebody wants to know for how many it was queued. */
+export class Delivery {
+  readonly #ack: string | null;
+  readonly #request: string | null;
+  readonly #batches: Batch[] = [];
+  /** How many of these also go to the publisher, who does not count. */
+  #echoes = 0;
+
+  /** Makes one for an event with these names, or `null`: of its receipt, and as a request. */
+  constructor(ack: string | null, request: string | null) {
+    this.#ack = ack;
+    this.#request = request;
+  }
+
+  /** The event is among the lines of `batch`; these also go to its publisher, or not. */
+  add(batch: Batch, isEchoed: boolean): void {
+    this.#batches.push(batch);
+    if (isEchoed) this.#echoes++;
+  }
+
+  /** What the publisher is told now that all has been queued. */
+  lines(): Uint8Array[] {
+    const accepted = this.#batches.reduce((sum, batch) => sum + batch.accepted, 0);
+    // What is sent to a publisher that does not take it ends it: then nobody reads this.
+    const clients = accepted - this.#echoes;
+    const lines: Uint8Array[] = [];
+    if (this.#ack !== null) lines.push(encodeReceipt({ id: this.#ack, clients }));
+    if (this.#request !== null && clients === 0) {
+      lines.push(encodeReceipt({ id: this.#request, clients }));
+    }
+    return lines;
+  }
+}
+
+/** Tells a publisher all that it is to be told of the events of a block. */
+export function answer(publisher: Recipient, deliveries: readonly Delivery[]): void {
+  const lines = deliveries.flatMap((delivery) => delivery.lines());
+  if (lines.length > 0) publisher.send(concat(lines), 0);
+}

@@ -1,0 +1,133 @@
+/**
+ * Owns the way from the bytes of a name to whom an event of that name reaches, remembered for the names
+ * that come again. Must not know lines, or who is connected.
+ *
+ * @module
+ */
+
+import type { Audience, Recipient } from "./audience.ts";
+import type { Audiences } from "./audiences.ts";
+import { readString } from "./envelope.ts";
+import { hashBytes } from "./seeded_hash.ts";
+import { Turns } from "./turns.ts";
+
+/** How many names are remembered, and how many audiences for all of them together. */
+const MAX_ROUTES = 16_384;
+const MAX_AUDIENCES = 1_048_576;
+
+/** How many names are counted that are not remembered any more. */
+const MAX_COUNTED = 4096;
+
+/** Whom an event of some name reaches, beside those that hear everything. */
+export interface Route<R extends Recipient> {
+  /** The name as it is spelled in the line: other spellings have routes of their own. */
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  /** The audiences that hear it. */
+  audiences: readonly Audience<R>[];
+  /** The queues of which one client hears it. */
+  queues: readonly Turns<R>[];
+  /** What `Audiences.generation` was when these were looked up. */
+  generation: number;
+  /** Events of this name, while they are counted. */
+  events: number;
+}
+
+/** The routes of one relay. */
+export class RouteCache<R extends Recipient> {
+  /** Whether events are counted by their names. */
+  isCounting = false;
+
+  readonly #audiences: Audiences<R>;
+  readonly #routes = new Map<number, Route<R>>();
+  #weight = 0;
+  #last: Route<R> | null = null;
+  /** The events of names that are not remembered any more. */
+  #counted = new Map<string, number>();
+
+  /** Makes one that looks up in `audiences` what it does not know. */
+  constructor(audiences: Audiences<R>) {
+    this.#audiences = audiences;
+  }
+
+  /** The route of the name that lies from `start` to `end`, within its quotes. */
+  find(bytes: Uint8Array, start: number, end: number): Route<R> {
+    let route = this.#last;
+    if (route === null || !isEqual(route.bytes, bytes, start, end)) {
+      route = this.#last = this.#recall(bytes, start, end);
+    }
+    if (route.generation !== this.#audiences.generation) this.#lookUp(route);
+    if (this.isCounting) route.events++;
+    return route;
+  }
+
+  #recall(bytes: Uint8Array, start: number, end: number): Route<R> {
+    const hash = hashBytes(bytes, start, end);
+    const known = this.#routes.get(hash);
+    if (known && isEqual(known.bytes, bytes, start, end)) return known;
+    if (known) this.#keepCount(known);
+    const route = {
+      bytes: bytes.slice(start, end),
+      name: readString(bytes, start - 1),
+      audiences: [],
+      queues: [],
+      generation: -1,
+      events: 0,
+    };
+    if (this.#routes.size >= MAX_ROUTES) this.#clear();
+    this.#routes.set(hash, route);
+    return route;
+  }
+
+  #lookUp(route: Route<R>): void {
+    const { audiences, queues } = this.#audiences.reach(route.name);
+    route.audiences = audiences;
+    route.queues = Array.from(queues, ([queue, audiences]) => new Turns(audiences, queue.turns++));
+    route.generation = this.#audiences.generation;
+    this.#weight += audiences.length;
+    for (const { length } of route.queues) this.#weight += length;
+    if (this.#weight > MAX_AUDIENCES) this.#clear();
+  }
+
+  /** Forgets all names: nobody can make us remember without end. */
+  #clear(): void {
+    for (const route of this.#routes.values()) this.#keepCount(route);
+    this.#routes.clear();
+    this.#weight = 0;
+    this.#last = null;
+  }
+
+  #keepCount({ name, events }: Route<R>): void {
+    if (events === 0) return;
+    this.#counted.set(name, events + (this.#counted.get(name) ?? 0));
+    if (this.#counted.size > MAX_COUNTED) this.#counted = new Map(this.#most(MAX_COUNTED / 2));
+  }
+
+  #most(count: number): [name: string, events: number][] {
+    return [...this.#counted].sort(([, one], [, two]) => two - one).slice(0, count);
+  }
+
+  /** Begins to count events by their names, from 0. */
+  startCounting(): void {
+    this.#counted.clear();
+    for (const route of this.#routes.values()) route.events = 0;
+    this.isCounting = true;
+  }
+
+  /** The names of the events that were counted, at most `count`, the most frequent first. */
+  counts(count: number): [name: string, events: number][] {
+    for (const route of this.#routes.values()) {
+      this.#keepCount(route);
+      route.events = 0;
+    }
+    return this.#most(count);
+  }
+}
+
+/** Whether the bytes from `start` to `end` are those of a name. */
+function isEqual(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  const { length } = name;
+  if (end - start !== length) return false;
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== name[i]) return false;
+  return true;
+}

@@ -1,0 +1,192 @@
+/**
+ * Owns whom each event is for: everyone who hears its name, one client of each queue, or the one that it
+ * is addressed to. Must not know sockets, or how a line says all that.
+ *
+ * @module
+ */
+
+import type { Audience, Listener, Recipient } from "./audience.ts";
+import { Audiences } from "./audiences.ts";
+import { Holdback } from "./holdback.ts";
+import { answer, type Delivery } from "./receipts.ts";
+import { type Route, RouteCache } from "./route_cache.ts";
+import type { Subscriptions } from "./subscriptions.ts";
+
+/** What a router needs to know. */
+export interface RouterOptions<R extends Recipient> {
+  /** Whether a client gets its own events too. */
+  readonly echo: boolean;
+  /** Called with each client for which lines have just been queued. */
+  readonly onQueued: (recipient: R) => void;
+}
+
+/** Whole lines in a block. */
+export interface Lines {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Passes events on to the clients of one relay. Those of one block are passed on between
+ * {@link begin} and {@link end}; what happens meanwhile to what a client hears takes effect there.
+ */
+export class Router<R extends Recipient> {
+  /** How many events were for nobody. */
+  eventsUnheard = 0;
+  /** Which names have been heard of. */
+  readonly routes: RouteCache<R>;
+
+  readonly #echo: boolean;
+  readonly #audiences = new Audiences<R>();
+  readonly #holdback: Holdback<R>;
+  readonly #listeners = new Map<string, Listener<R>>();
+  /** Whose block is being passed on. */
+  #source: Listener<R> | null = null;
+  #deliveries: Delivery[] = [];
+  /** Counts the events that queues get. */
+  #line = 0;
+
+  constructor({ echo, onQueued }: RouterOptions<R>) {
+    this.#echo = echo;
+    this.routes = new RouteCache(this.#audiences);
+    this.#holdback = new Holdback(onQueued);
+  }
+
+  /** Takes a new client. It hears everything from now on. */
+  open(recipient: R): Listener<R> {
+    this.#holdback.flush(this.#audiences.everything);
+    const listener = this.#audiences.join(recipient);
+    this.#listeners.set(`c${recipient.id}`, listener);
+    return listener;
+  }
+
+  /** A client has gone. */
+  close(listener: Listener<R>): void {
+    this.#holdback.settle(listener);
+    this.#audiences.leave(listener);
+    this.#listeners.delete(`c${listener.recipient.id}`);
+  }
+
+  /** Lets a client hear something else, or numbers what it hears, from now on; unless it has gone. */
+  change(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): void {
+    if (!this.#listeners.has(`c${listener.recipient.id}`)) return;
+    this.#holdback.settle(listener);
+    const existing = this.#audiences.find(subscriptions, isNumbered);
+    if (existing) this.#holdback.flush(existing);
+    this.#audiences.move(listener, subscriptions, isNumbered);
+  }
+
+  /** Whether all that is to be known of an event without an envelope is that it is one. */
+  get isIdle(): boolean {
+    return this.#audiences.isIdle && !this.routes.isCounting;
+  }
+
+  /** Begins to pass a block of a client on. */
+  begin(source: Listener<R>): void {
+    this.#source = source;
+  }
+
+  /** Passes on `count` events without an envelope, while {@link isIdle}. */
+  passRun(lines: Lines, count: number): void {
+    const isHeard = this.#give(this.#audiences.everything, lines, count, this.#left(false), null);
+    if (!isHeard) this.eventsUnheard += count;
+  }
+
+  /** Passes one event on to all that hear its name; not to its sender if it is a request. */
+  pass(
+    route: Route<R>,
+    line: Lines,
+    isRequest: boolean,
+    delivery: Delivery | null,
+  ): void {
+    const left = this.#left(isRequest);
+    let isHeard = this.#give(this.#audiences.everything, line, 1, left, delivery);
+    for (const audience of route.audiences) {
+      if (this.#give(audience, line, 1, left, delivery)) isHeard = true;
+    }
+    if (route.queues.length > 0 && this.#queue(route, line, left, delivery)) isHeard = true;
+    this.#note(isHeard, delivery);
+  }
+
+  /** Passes one event on to one client. */
+  passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
+    const listener = this.#listeners.get(id);
+    const isHeard = listener !== undefined && listener !== this.#left(isRequest);
+    if (isHeard) {
+      const { bytes, start, end } = line;
+      const audience = this.#holdback.addDirect(listener, bytes, start, end);
+      delivery?.add(audience.batch, listener === this.#source);
+    }
+    this.#note(isHeard, delivery);
+  }
+
+  /** Who does not get an event of the source. */
+  #left(isRequest: boolean): Listener<R> | null {
+    return isRequest || !this.#echo ? this.#source : null;
+  }
+
+  #note(isHeard: boolean, delivery: Delivery | null): void {
+    if (!isHeard) this.eventsUnheard++;
+    if (delivery) this.#deliveries.push(delivery);
+  }
+
+  /** Adds lines to what an audience gets. Returns whether there is anyone in it who does. */
+  #give(
+    audience: Audience<R>,
+    { bytes, start, end }: Lines,
+    count: number,
+    left: Listener<R> | null,
+    delivery: Delivery | null,
+  ): boolean {
+    const ours = left?.audience === audience ? left : null;
+    if (audience.members.size === (ours ? 1 : 0)) return false;
+    this.#holdback.add(audience, bytes, start, end, count, ours);
+    if (delivery) {
+      delivery.add(audience.batch, !ours && this.#source?.audience === audience);
+    }
+    return true;
+  }
+
+  /** Gives an event to one client of each queue, unless that has got it already. */
+  #queue(
+    route: Route<R>,
+    line: Lines,
+    left: Listener<R> | null,
+    delivery: Delivery | null,
+  ): boolean {
+    const number = ++this.#line;
+    for (const audience of route.audiences) audience.line = number;
+    let isHeard = false;
+    for (const turns of route.queues) {
+      const audience = turns.take(left?.audience ?? null);
+      if (!audience || audience.line === number) continue;
+      audience.line = number;
+      if (this.#give(audience, line, 1, left, delivery)) isHeard = true;
+    }
+    return isHeard;
+  }
+
+  /**
+   * Ends a block, and answers what its events have asked for. Small shares may be kept for a moment if
+   * `hasMore` says that more is coming from the client.
+   */
+  end(hasMore: boolean): void {
+    const source = this.#source!;
+    this.#holdback.endBlock(source, hasMore);
+    this.#source = null;
+    if (this.#deliveries.length === 0) return;
+    answer(source.recipient, this.#deliveries);
+    this.#deliveries = [];
+  }
+
+  /** Lets go of what is kept for a client. */
+  settle(listener: Listener<R>): void {
+    this.#holdback.settle(listener);
+  }
+
+  /** Lets go of all that is kept. */
+  flush(): void {
+    this.#holdback.flushAll();
+  }
+}
