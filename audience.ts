@@ -37,10 +37,16 @@ export class Listener<R extends Recipient = Recipient> {
   audience: Audience<R>;
   /** What it is to get that the others are not, made when there is any. */
   direct: Audience<R> | null = null;
+  #signature: Uint8Array | null = null;
 
   constructor(recipient: R, audience: Audience<R>) {
     this.recipient = recipient;
     this.audience = audience;
+  }
+
+  /** What stands in front of its events that somebody may answer: `"from":"c3",`. */
+  get signature(): Uint8Array {
+    return this.#signature ??= memberBytes("from", `c${this.recipient.id}`);
   }
 }
 

@@ -233,6 +233,14 @@ export class EbsocketConnection {
     return false;
   }
 
+  /**
+   * Lets what is sent in the next moment wait for what is sent just behind it, so that the answers to
+   * several events can go in one write.
+   */
+  gather(): void {
+    this.#startedWriter().gather();
+  }
+
   /** Drops what waits for the peer, and closes with `slow-consumer`: it reads too slowly. */
   shed(detail: string): void {
     this.#writer?.cut();

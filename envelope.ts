@@ -20,12 +20,23 @@ const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const MAX_ASCII = 0x7f;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Up to how many bytes a text is put together here: the ids that a program uses are short. */
+const SHORT_BYTES = 16;
+
 /** The text of the JSON string that begins, with its quote, at `i`. */
 export function readString(bytes: Uint8Array, i: number): string {
+  let short = "";
+  for (let k = i + 1; k <= i + 1 + SHORT_BYTES; k++) {
+    const byte = bytes[k]!;
+    if (byte === QUOTE) return short;
+    if (byte === BACKSLASH || byte > MAX_ASCII) break;
+    short += String.fromCharCode(byte);
+  }
   const end = skipString(bytes, i);
   const text = decoder.decode(bytes.subarray(i + 1, end - 1));
   return text.includes("\\") ? JSON.parse(`"${text}"`) : text;
@@ -44,13 +55,7 @@ export function cutMember(line: Uint8Array, i: number): Uint8Array {
   return concat([line.subarray(0, start), line.subarray(end)]);
 }
 
-/** A copy of `line` with `members`, which {@link memberBytes} gives, in front of all others. */
-export function spliceMembers(line: Uint8Array, members: Uint8Array): Uint8Array {
-  const behind = line.indexOf(OPEN_BRACE) + 1;
-  return concat([line.subarray(0, behind), members, line.subarray(behind)]);
-}
-
-/** `"from":"c3",`: a member as {@link spliceMembers} takes it, with the comma behind it. */
+/** `"from":"c3",`: a member to be put in front of all others, with the comma behind it. */
 export function memberBytes(key: string, value: string | number): Uint8Array {
   return encoder.encode(`${JSON.stringify(key)}:${JSON.stringify(value)},`);
 }

@@ -5,16 +5,16 @@
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
 import type { Listener, Recipient } from "./audience.ts";
-import { cutMember, memberBytes, readString, spliceMembers } from "./envelope.ts";
+import { cutMember, readString } from "./envelope.ts";
 import type { LineChecker } from "./line_checker.ts";
 import { Delivery } from "./receipts.ts";
 import type { Lines, Router } from "./router.ts";
+import { Sheet } from "./sheet.ts";
 import { ACK, type EnvelopeKey, FROM, ID, type LineValidator, SEQ, TO } from "./validate.ts";
 
 const CR = 0x0d;
-const NEWLINE = new Uint8Array([0x0a]);
+const NOTHING = new Uint8Array(0);
 
 /** What a block was. */
 export interface Taken {
@@ -32,9 +32,11 @@ export class Intake<R extends Recipient> {
   readonly #router: Router<R>;
   readonly #checker: LineChecker;
   readonly #onControl: (source: Listener<R>, control: string, line: Uint8Array) => void;
+  /** Where the lines of a block are that are not passed on as they came. */
+  readonly #sheet = new Sheet();
   /** The lines being passed on: one object for all, since there are so many. */
   readonly #passed: { -readonly [K in keyof Lines]: Lines[K] } = {
-    bytes: NEWLINE,
+    bytes: NOTHING,
     start: 0,
     end: 0,
   };
@@ -60,6 +62,7 @@ export class Intake<R extends Recipient> {
     const validator = this.#validator.open(bytes);
     const router = this.#router;
     router.begin(source);
+    this.#sheet.reset();
     let lines = 0;
     let events = 0;
     /** Where the lines begin that can be passed on together, and how many there are. */
@@ -146,19 +149,33 @@ export class Intake<R extends Recipient> {
    * The event that was checked last as others get it: without what only the relay writes, and with the
    * name of its sender where somebody may answer it.
    */
-  #rewrite({ recipient }: Listener<R>, bytes: Uint8Array, start: number): Lines {
+  #rewrite(source: Listener<R>, bytes: Uint8Array, start: number): Lines {
     const validator = this.#validator;
+    const sheet = this.#sheet;
     const { end } = validator;
     const endsInCr = bytes[end - 1] === CR;
-    // From the back, so that the positions in front stay right.
-    const forged = ([FROM, SEQ] as const).filter((key) => validator.has(key))
-      .map((key) => validator.keyAt(key) - start).sort((one, two) => two - one);
+    const isForged = validator.has(FROM) || validator.has(SEQ);
     const isSigned = validator.has(ID) || validator.has(TO);
-    if (!endsInCr && !isSigned && forged.length === 0) return this.#lines(bytes, start, end + 1);
-    let line = bytes.subarray(start, endsInCr ? end - 1 : end);
-    for (const at of forged) line = cutMember(line, at);
-    if (isSigned) line = spliceMembers(line, memberBytes("from", `c${recipient.id}`));
-    line = concat([line, NEWLINE]);
-    return this.#lines(line, 0, line.length);
+    if (!endsInCr && !isSigned && !isForged) return this.#lines(bytes, start, end + 1);
+    const members = isSigned ? source.signature : NOTHING;
+    const rest = bytes.length - end - 1;
+    const stop = endsInCr ? end - 1 : end;
+    if (isForged) {
+      const text = this.#withoutForged(bytes.subarray(start, stop), start);
+      sheet.write(text, 0, text.length, members, rest);
+    } else {
+      sheet.write(bytes, start, stop, members, rest);
+    }
+    return this.#lines(sheet.bytes, sheet.start, sheet.end);
+  }
+
+  /** The text of the event that was checked last, which begins at `start` of its block. */
+  #withoutForged(text: Uint8Array, start: number): Uint8Array {
+    const validator = this.#validator;
+    // From the back, so that the positions in front stay right.
+    const keys = ([FROM, SEQ] as const).filter((key) => validator.has(key))
+      .map((key) => validator.keyAt(key) - start).sort((one, two) => two - one);
+    for (const at of keys) text = cutMember(text, at);
+    return text;
   }
 }

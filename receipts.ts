@@ -29,22 +29,22 @@ export class Delivery {
     if (isEchoed) this.#echoes++;
   }
 
-  /** What the publisher is told now that all has been queued. */
-  lines(): Uint8Array[] {
-    const accepted = this.#batches.reduce((sum, batch) => sum + batch.accepted, 0);
+  /** Adds what the publisher is told now that all has been queued to `lines`; mostly nothing. */
+  report(lines: Uint8Array[]): void {
+    let clients = 0;
+    for (const { accepted } of this.#batches) clients += accepted;
     // What is sent to a publisher that does not take it ends it: then nobody reads this.
-    const clients = accepted - this.#echoes;
-    const lines: Uint8Array[] = [];
+    clients -= this.#echoes;
     if (this.#ack !== null) lines.push(encodeReceipt({ id: this.#ack, clients }));
     if (this.#request !== null && clients === 0) {
       lines.push(encodeReceipt({ id: this.#request, clients }));
     }
-    return lines;
   }
 }
 
 /** Tells a publisher all that it is to be told of the events of a block. */
 export function answer(publisher: Recipient, deliveries: readonly Delivery[]): void {
-  const lines = deliveries.flatMap((delivery) => delivery.lines());
+  const lines: Uint8Array[] = [];
+  for (const delivery of deliveries) delivery.report(lines);
   if (lines.length > 0) publisher.send(concat(lines), 0);
 }

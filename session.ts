@@ -230,7 +230,9 @@ export class Session implements Carrier {
     const lines = this.#decoder.decode(bytes);
     const { fault } = this.#decoder;
     // Control lines take no room: whatever the block had is due to the events in it.
-    const share = bytes.length / lines.filter(isEvent).length;
+    const count = lines.filter(isEvent).length;
+    const share = bytes.length / count;
+    if (count > 1) this.connection.gather();
     let events: EbsocketEvent[] = [];
     for (const line of lines) {
       if (line instanceof EbsocketEvent) {

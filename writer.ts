@@ -5,7 +5,20 @@
  * @module
  */
 
-import { OutboundQueue, type PendingTotal } from "./outbound.ts";
+import { MAX_BATCH_BYTES, OutboundQueue, type PendingTotal } from "./outbound.ts";
+
+/**
+ * For how long after {@link Writer.gather} a write may wait for more, in milliseconds: handlers that
+ * take longer than that for what has come should not hold each other's answers up.
+ */
+const GATHER_MS = 1;
+
+/**
+ * How many microtasks in a row must have queued nothing before such a write begins. A loop with
+ * `for await` that answers each event takes two or three for each, and some more if it waits for other
+ * promises that are resolved already.
+ */
+const QUIET_MICROTASKS = 8;
 
 /** Where a writer writes to. */
 export interface WriteTarget {
@@ -26,6 +39,8 @@ export class Writer<Owner> {
   #scheduled = false;
   #writing = false;
   #stopped = false;
+  /** Until when a write may wait for more, by the clock of `Date.now()`; 0 if it may not. */
+  #gatherUntil = 0;
   /** What was queued, less what was dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
@@ -97,6 +112,15 @@ export class Writer<Owner> {
     this.#bytesQueued += lines.length;
     this.#schedule();
     return true;
+  }
+
+  /**
+   * Lets what is queued in the next moment wait for what is queued just behind it: several events have
+   * come, and their answers are about to follow. Otherwise each would take a write of its own, as a
+   * loop with `for await` gets to the next event some microtasks after it has answered the last one.
+   */
+  gather(): void {
+    this.#gatherUntil = Date.now() + GATHER_MS;
   }
 
   /** Queues a last word, whatever waits already. */
@@ -172,6 +196,8 @@ export class Writer<Owner> {
     let failure: unknown;
     try {
       while (this.#queue.bytes > 0 && !this.#stopped) {
+        if (this.#gatherUntil > 0) await this.#untilQuiet();
+        if (this.#stopped || this.#queue.bytes === 0) break;
         const batch = this.#queue.batch();
         this.#underWay = batch.length;
         const written = await this.#target.write(batch);
@@ -187,6 +213,19 @@ export class Writer<Owner> {
     }
     this.#writing = false;
     this.#onIdle(this.#owner, failure);
+  }
+
+  /** Waits while more is being queued, unless that takes long or has become enough for a write. */
+  async #untilQuiet(): Promise<void> {
+    let seen = 0;
+    for (let quiet = 0; quiet < QUIET_MICROTASKS; quiet++) {
+      if (this.#queue.bytes >= MAX_BATCH_BYTES) return;
+      if (Date.now() > this.#gatherUntil) break;
+      if (this.#bytesQueued > seen) quiet = 0;
+      seen = this.#bytesQueued;
+      await null;
+    }
+    this.#gatherUntil = 0;
   }
 
   #releaseWaiters(): void {

@@ -35,7 +35,7 @@ function library(toIndex: string): string {
 
 /** Has two batches published through a library. */
 async function run(toIndex: string): Promise<void> {
-  const program = `${import.meta.dirname}/clients/program.mjs`;
+  const program = `${import.meta.dirname}/clients/event_program.mjs`;
   const cwd = `${import.meta.dirname}/..`;
   const command = (args: readonly string[]) => ({
     program: Deno.execPath(),

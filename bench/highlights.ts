@@ -29,4 +29,10 @@ export const HIGHLIGHTS: readonly Highlight[] = [
     label: "client libraries",
     about: "publisher + server + subscriber",
   },
+  {
+    scenario: "requests",
+    figure: "requestMicros",
+    label: "requests",
+    about: "requester + server + responder",
+  },
 ];

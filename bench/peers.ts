@@ -7,11 +7,13 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { ClientPair } from "./client_pair.ts";
+import type { ToClientCommand } from "./client_process.ts";
 import { refuseUnknown, runCommand, toChoice, toInteger } from "./command.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { pinDriver, SERVER_CPU } from "./measured_process.ts";
-import { type Library, type Peer, PEERS } from "./peers_list.ts";
+import { type Library, type LibraryUse, type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
+import { RequestPair } from "./request_pair.ts";
 import { type Present, writeReport } from "./report.ts";
 import type { Results, Skipped } from "./results.ts";
 import type { Sample } from "./sample.ts";
@@ -128,7 +130,7 @@ async function prepare(
     }
     return version;
   };
-  const withLibrary = scenarios.some((scenario) => scenario.withLibrary);
+  const withLibrary = scenarios.some(({ libraryUse }) => libraryUse);
   for (const peer of peers) {
     const version = await find(peer);
     if (version === null) continue;
@@ -156,8 +158,11 @@ async function measureAll(
   const cells = new Map<string, Sample[]>();
   for (const scenario of scenarios) {
     console.error(`${scenario.name}: ${scenario.title}`);
-    const peers = scenario.withLibrary
-      ? present.filter(({ libraryVersion }) => libraryVersion !== null)
+    const { libraryUse } = scenario;
+    const peers = libraryUse
+      ? present.filter((each) =>
+        each.libraryVersion && each.peer.library!.uses.includes(libraryUse)
+      )
       : present;
     for (let round = 0; round < repeat; round++) {
       for (const { peer } of peers) {
@@ -181,13 +186,17 @@ async function measure(
       (port) => peer.command(folder, port, scenario.echo),
       { signal, ...pinned && { cpus: [SERVER_CPU] } },
     );
-    const startClients = () =>
-      ClientPair.start(
-        server.port,
-        (args) => peer.library!.command(folder, args),
-        { signal },
-      );
-    return await scenario.measure({ server, wire: peer.wire, startClients, events });
+    const { port } = server;
+    const program = (use: LibraryUse): ToClientCommand => (args) =>
+      peer.library!.command(use, folder, args);
+    return await scenario.measure({
+      server,
+      wire: peer.wire,
+      startClients: () => ClientPair.start(port, program("events"), { signal }),
+      startRequests: (parallel) =>
+        RequestPair.start(port, parallel, program("requests"), { signal }),
+      events,
+    });
   } catch (error) {
     signal.throwIfAborted();
     const reason = error instanceof Error ? error.message : error;

@@ -24,7 +24,14 @@ const PACKAGES = {
 
 const NODE = "apt-get install nodejs npm";
 
-const CLIENT_PROGRAM = `${BENCH}/clients/program.mjs`;
+/** What a client library is used for: events from one to another, or requests and answers. */
+export type LibraryUse = "events" | "requests";
+
+/** The programs that use a library. */
+const PROGRAMS: Record<LibraryUse, string> = {
+  events: `${BENCH}/clients/event_program.mjs`,
+  requests: `${BENCH}/clients/request_program.mjs`,
+};
 
 /** A server to compare with. */
 export interface Peer {
@@ -49,8 +56,10 @@ export interface Library {
   readonly install: string;
   /** The version that is here; `null` if it is not here. */
   prepare(folder: string): Promise<string | null>;
-  /** How to start a program that uses it. */
-  command(folder: string, args: readonly string[]): ProcessCommand;
+  /** What it can be used for. */
+  readonly uses: readonly LibraryUse[];
+  /** How to start the program that uses it so. */
+  command(use: LibraryUse, folder: string, args: readonly string[]): ProcessCommand;
 }
 
 /** The servers, the most basic one first. */
@@ -80,9 +89,10 @@ export const PEERS: readonly Peer[] = [
       name: "EbsocketClient",
       install: "",
       prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
-      command: (folder, args) => ({
+      uses: ["events", "requests"],
+      command: (use, folder, args) => ({
         program: Deno.execPath(),
-        args: ["run", "-A", CLIENT_PROGRAM, "ebsockets.mjs", folder, ...args],
+        args: ["run", "-A", PROGRAMS[use], "ebsockets.mjs", folder, ...args],
         cwd: ROOT,
       }),
     },
@@ -94,7 +104,7 @@ export const PEERS: readonly Peer[] = [
     install: "apt-get install nats-server",
     prepare: async () => lastWord(await output("nats-server", "--version")),
     command: (_, port) => ({ program: "nats-server", args: ["-a", "127.0.0.1", "-p", `${port}`] }),
-    library: nodeLibrary("@nats-io/transport-node", "nats.mjs"),
+    library: nodeLibrary("@nats-io/transport-node", "nats.mjs", ["events", "requests"]),
   },
   {
     name: "redis",
@@ -146,7 +156,7 @@ export const PEERS: readonly Peer[] = [
     install: NODE,
     prepare: (folder) => prepareNode(folder, "socket.io"),
     command: (folder, port, echo) => nodeCommand("socketio_server.mjs", folder, port, echo),
-    library: nodeLibrary("socket.io-client", "socketio.mjs"),
+    library: nodeLibrary("socket.io-client", "socketio.mjs", ["events", "requests"]),
   },
 ];
 
@@ -169,12 +179,20 @@ function flags(options: Record<string, string>): string[] {
 }
 
 /** The library in package `name`, and the file of `clients` that uses it. */
-function nodeLibrary(name: keyof typeof PACKAGES, file: string): Library {
+function nodeLibrary(
+  name: keyof typeof PACKAGES,
+  file: string,
+  uses: readonly LibraryUse[] = ["events"],
+): Library {
   return {
     name,
     install: NODE,
     prepare: (folder) => prepareNode(folder, name),
-    command: (folder, args) => ({ program: "node", args: [CLIENT_PROGRAM, file, folder, ...args] }),
+    uses,
+    command: (use, folder, args) => ({
+      program: "node",
+      args: [PROGRAMS[use], file, folder, ...args],
+    }),
   };
 }
 

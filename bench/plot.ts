@@ -30,7 +30,7 @@ const WIDTH = 2 * MARGIN + COLUMNS * PANEL_WIDTH + (COLUMNS - 1) * COLUMN_GAP;
 const BAR_WIDTH = PANEL_WIDTH - NAMES - VALUES;
 
 const SUBTITLE = "µs on a logarithmic scale: the shorter, the better. " +
-  "Of the server alone, except with client libraries.";
+  "Of the server alone, except with client libraries and requests.";
 
 const STYLE = `
   text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #24292f; }

@@ -39,6 +39,10 @@ const FIGURES: Record<keyof Sample, Figure> = {
   publisherMicros: { heading: "of it publisher", digits: 2 },
   relayMicros: { heading: "of it server", digits: 2 },
   subscriberMicros: { heading: "of it subscriber", digits: 2 },
+  requestsPerSecond: { heading: "requests/s", digits: 0, compared: true },
+  requestMicros: { heading: "CPU µs/request", digits: 2, compared: true },
+  requesterMicros: { heading: "of it requester", digits: 2 },
+  responderMicros: { heading: "of it responder", digits: 2 },
   earlierPerSecond: { heading: "events/s at first", digits: 0 },
   laterPerSecond: { heading: "events/s then", digits: 0, compared: true },
   warmMib: { heading: "MiB before", digits: 0 },
@@ -96,6 +100,9 @@ const READING = `## How to read this
   with the same attributes. Where a library takes only strings and bytes, the programs call
   \`JSON.stringify\` and \`JSON.parse\`, as its users do. At most 4,096 events are in flight. CPU is
   that of all three processes, compilers and garbage collectors included.
+- With requests, requester and responder are such programs, too. The answer to each request is
+  checked to be its own. Latency is the time from the call to the answer, as the requester sees it.
+  CPU is that of all three processes, for a request and its answer.
 - A long run is left out (n/a) for servers that would take more than some 20 s. Memory is what is
   resident in the server's process.`;
 

@@ -12,7 +12,7 @@ function present(name: string, libraryVersion: string | null = null): Present {
     prepare: () => Promise.resolve(null),
     command: () => ({ program: "", args: [] }),
   };
-  const library = { ...start, name: `${name} library` };
+  const library = { ...start, name: `${name} library`, uses: ["events"] as const };
   return {
     peer: { ...start, name, about: "", wire: lines, library },
     version: "1",

@@ -5,6 +5,7 @@
  */
 
 import type { ClientPair } from "./client_pair.ts";
+import type { RequestPair } from "./request_pair.ts";
 import type { ServerProcess } from "./server_process.ts";
 import type { Wire } from "./wire.ts";
 
@@ -18,6 +19,10 @@ export interface Sample {
   relayMicros?: number | null;
   subscriberMicros?: number | null;
   eventsPerSecond?: number;
+  requestMicros?: number | null;
+  requesterMicros?: number | null;
+  responderMicros?: number | null;
+  requestsPerSecond?: number;
   busyPercent?: number | null;
   p50Micros?: number | null;
   p99Micros?: number | null;
@@ -36,6 +41,8 @@ export interface Target {
   readonly wire: Wire;
   /** Starts a publisher and a subscriber that use its client library. */
   readonly startClients: () => Promise<ClientPair>;
-  /** How many events to publish, if that is given. */
+  /** Starts a requester and a responder that use it; `parallel` requests are open at a time. */
+  readonly startRequests: (parallel: number) => Promise<RequestPair>;
+  /** How many events to publish, or requests to make, if that is given. */
   readonly events: number | null;
 }

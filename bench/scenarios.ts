@@ -9,6 +9,8 @@ import { measureClients } from "./client_cost.ts";
 import { measureCost, measureLong } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
 import { measurePaced, measureSingle } from "./latency.ts";
+import type { LibraryUse } from "./peers_list.ts";
+import { measureRequests } from "./request_cost.ts";
 import type { Sample, Target } from "./sample.ts";
 
 const STALLED_SECONDS = 4;
@@ -19,8 +21,8 @@ export interface Scenario {
   readonly title: string;
   /** Whether clients get their own events too. */
   readonly echo: boolean;
-  /** Whether it is about client libraries, and so only for servers with one. */
-  readonly withLibrary?: boolean;
+  /** What it does with client libraries, if that is what it is about: only for those that do it. */
+  readonly libraryUse?: LibraryUse;
   /** The figures that it gives, in the order in which they are shown. */
   readonly figures: readonly (keyof Sample)[];
   measure(target: Target): Promise<Sample>;
@@ -29,6 +31,15 @@ export interface Scenario {
 const COST = ["cpuMicros", "eventsPerSecond", "busyPercent"] as const;
 const FAN_OUT = ["cpuMicros", "deliveryMicros", "eventsPerSecond", "busyPercent"] as const;
 const LATENCY = ["p50Micros", "p99Micros", "cpuMicros"] as const;
+const REQUESTS = [
+  "requestsPerSecond",
+  "p50Micros",
+  "p99Micros",
+  "requestMicros",
+  "requesterMicros",
+  "relayMicros",
+  "responderMicros",
+] as const;
 
 /** All scenarios. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -83,7 +94,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "clients",
     title: "1 publisher and 1 subscriber that use the client library",
     echo: false,
-    withLibrary: true,
+    libraryUse: "events",
     figures: [
       "eventsPerCpuSecond",
       "totalMicros",
@@ -94,6 +105,8 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
     measure: measureClients,
   },
+  requests("request", "One request at a time, and its answer, through the client library", 1),
+  requests("requests", "50 requests at a time, and their answers, through the client library", 50),
   {
     name: "idle",
     title: "10,000 idle subscribers",
@@ -106,4 +119,9 @@ export const SCENARIOS: readonly Scenario[] = [
 function fanOut(name: string, title: string, subscribers: number): Scenario {
   const measure = (target: Target) => measureCost(target, { subscribers });
   return { name, title, echo: false, figures: FAN_OUT, measure };
+}
+
+function requests(name: string, title: string, parallel: number): Scenario {
+  const measure = (target: Target) => measureRequests(target, parallel);
+  return { name, title, echo: false, libraryUse: "requests", figures: REQUESTS, measure };
 }

@@ -1,5 +1,6 @@
 /**
- * A server on `socket.io` that passes each message on. Arguments: the folder with the packages, the
+ * A server on `socket.io` that passes each message on, and each request to the client that came last
+ * to serve, whose acknowledgement it passes back. Arguments: the folder with the packages, the
  * port, and `echo` if the sender gets its own messages too. Runs on Node.
  */
 
@@ -13,8 +14,14 @@ const { Server } = createRequire(`${folder}/`)("socket.io");
 const http = createServer();
 // No pings during a measurement, since the driver would have to answer them.
 const server = new Server(http, { transports: ["websocket"], pingInterval: 2 ** 30 });
+let responder;
 server.on("connection", (socket) => {
   const recipients = echo ? server : socket.broadcast;
   socket.on("message", (event) => recipients.emit("message", event));
+  socket.on("serve", (onServing) => {
+    responder = socket;
+    onServing();
+  });
+  socket.on("request", (attributes, answer) => responder.emit("request", attributes, answer));
 });
 http.listen({ host: "127.0.0.1", port: Number(port), backlog: 4096 });

@@ -119,6 +119,42 @@ Deno.test("EbsocketClient.connectTo() gives the error of the token function as t
   assertEquals(server.accepted, 0);
 });
 
+/** The texts that sockets write until it is disposed of: who reads them cannot tell where one ended. */
+function spyOnWrites(conn: Deno.Conn): { readonly texts: string[] } & Disposable {
+  const prototype: Deno.Conn = Object.getPrototypeOf(conn);
+  const { write } = prototype;
+  const texts: string[] = [];
+  prototype.write = function (bytes) {
+    texts.push(new TextDecoder().decode(bytes));
+    return write.call(this, bytes);
+  };
+  return { texts, [Symbol.dispose]: () => void (prototype.write = write) };
+}
+
+Deno.test("EbsocketClient writes the answers to events that came together at once", async () => {
+  await using server = new FakeServer();
+  const client = new EbsocketClient();
+  await client.connectTo(server.address);
+  const answering = (async () => {
+    for await (const { event } of client) {
+      await client.sendEvent(new EbsocketEvent(`re-${event}`));
+    }
+  })();
+  const session = await server.session();
+  await session.write('{"event":"a"}\n');
+  assertEquals(await session.events(1), ["re-a"]);
+  // Where this process has to pause just then, they do not wait for each other: hence several times.
+  for (let writes = 0, rounds = 100; writes !== 1; rounds--) {
+    assert(rounds > 0, `${writes} writes`);
+    using spy = spyOnWrites(session.conn);
+    await session.write('{"event":"b"}\n{"event":"c"}\n{"event":"d"}\n');
+    assertEquals(await session.events(3), ["re-b", "re-c", "re-d"]);
+    writes = spy.texts.filter((text) => text.includes("re-")).length;
+  }
+  await client.abort();
+  await answering;
+});
+
 Deno.test("EbsocketClient.sendEvent() refuses what the server would not take, and names both sizes", async () => {
   for (const reconnect of [false, true]) {
     await using server = new FakeServer({ limits: { max_line_bytes: 50 } });

@@ -100,6 +100,52 @@ Deno.test("Writer.cut() keeps the line being written, and counts the others as u
   assertEquals(writer.unsent(), { lines: 2, bytes: 10 });
 });
 
+Deno.test("Writer.gather() lets what follows in the next microtasks go in the same write", async () => {
+  // Where this process has to pause just then, it does not wait: hence several times.
+  for (let writes: number[] = [], rounds = 100; writes.length !== 1; rounds--) {
+    assertEquals(rounds > 0, true, `the last writes were ${writes}`);
+    const { duplex, writer } = setUp();
+    writer.gather();
+    for (const line of ["a\n", "b\n", "c\n"]) {
+      writer.offer(bytes(line));
+      for (let i = 0; i < 4; i++) await Promise.resolve();
+    }
+    assertEquals(await writer.flush(), true);
+    assertEquals(duplex.written, "a\nb\nc\n");
+    writes = duplex.writes;
+  }
+});
+
+Deno.test("Writer.gather() does not wait for a loop that goes on, nor once it has enough", async () => {
+  const { duplex, writer } = setUp(1_000_000);
+  writer.gather();
+  const end = performance.now() + 10_000;
+  while (duplex.writes.length === 0 && performance.now() < end) {
+    if (writer.pendingBytes < 1000) writer.offer(bytes("a\n"));
+    else writer.cut();
+    await Promise.resolve();
+  }
+  assertEquals(duplex.writes.length, 1);
+  await writer.flush();
+
+  writer.gather();
+  writer.offer(bytes("x".repeat(131_071) + "\n"));
+  await Promise.resolve();
+  await Promise.resolve();
+  assertEquals(duplex.writes.at(-1), 131_072);
+});
+
+Deno.test("Writer.gather() writes nothing where all has been dropped meanwhile", async () => {
+  const { duplex, idle, writer } = setUp();
+  writer.gather();
+  writer.offer(bytes("a\n"));
+  await Promise.resolve();
+  writer.cut();
+  await until(() => !writer.busy);
+  assertEquals(duplex.writes, []);
+  assertEquals(idle, [undefined]);
+});
+
 Deno.test("Writer.stop() writes nothing more", async () => {
   const { duplex, idle, writer } = setUp();
   writer.offer(bytes("a\n"));

@@ -15,9 +15,22 @@ export async function connect(port) {
       room = client.sendEvent(new EbsocketEvent(name, attributes));
     },
     flush: () => room,
+    async serve(name, toAnswer) {
+      answerAll(client, name, toAnswer);
+      await client.flush();
+    },
+    async request(name, attributes) {
+      return (await client.request(new EbsocketEvent(name, attributes))).__dict__;
+    },
   };
 }
 
 async function readAll(client, onEvent) {
   for await (const { event, __dict__ } of client) onEvent(event, __dict__);
+}
+
+async function answerAll(client, name, toAnswer) {
+  for await (const request of client.serve(name)) {
+    await client.reply(request, new EbsocketEvent("answer", toAnswer(request.__dict__)));
+  }
 }

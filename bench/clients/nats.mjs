@@ -19,5 +19,16 @@ export async function connect(port, folder) {
       connection.publish(name, JSON.stringify(attributes));
     },
     flush: () => connection.flush(),
+    async serve(name, toAnswer) {
+      const callback = (error, message) => {
+        if (error) throw error;
+        message.respond(JSON.stringify(toAnswer(message.json())));
+      };
+      connection.subscribe(name, { callback });
+      await connection.flush();
+    },
+    async request(name, attributes) {
+      return (await connection.request(name, JSON.stringify(attributes))).json();
+    },
   };
 }

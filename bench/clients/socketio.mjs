@@ -1,4 +1,4 @@
-/** `socket.io-client` over WebSocket. Runs on Node. */
+/** `socket.io-client` over WebSocket; an answer is an acknowledgement. Runs on Node. */
 
 import { createRequire } from "node:module";
 
@@ -16,5 +16,10 @@ export async function connect(port, folder) {
     },
     // It has none: what is in flight is bounded by whoever asks for the next batch.
     flush: () => Promise.resolve(),
+    async serve(_, toAnswer) {
+      socket.on("request", (attributes, answer) => answer(toAnswer(attributes)));
+      await socket.emitWithAck("serve");
+    },
+    request: (_, attributes) => socket.emitWithAck("request", attributes),
   };
 }
