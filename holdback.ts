@@ -12,19 +12,24 @@
 
 import { Audience, type Listener, type Recipient } from "./audience.ts";
 
-/** How large a share is not kept any longer, in bytes: half of what one write hands over at most. */
+/**
+ * How large a share is not kept any longer, in bytes: about what travels over the loopback device in
+ * one segment. What then comes for a client must fit into its queue at once, in which a half may be
+ * taken before it lags, and a quarter is what is read at once: so no more than an eighth of that.
+ */
 const ENOUGH_BYTES = 65_536;
 
-/** For how long a share is kept at most, in milliseconds. */
+/** For how long a share is kept at most, in milliseconds; longer while the relay is too busy to look. */
 const MAX_HOLD_MS = 10;
 
 /** How many blocks may be kept because some lines of them are, and how many bytes of lines. */
-const MAX_HELD_BLOCKS = 64;
+const MAX_HELD_BLOCKS = 128;
 const MAX_HELD_BYTES = 33_554_432;
 
 /** Keeps what waits for the audiences of one relay, and lets it go. */
 export class Holdback<R extends Recipient> {
   readonly #onQueued: (recipient: R) => void;
+  readonly #enoughBytes: number;
   /** Which block is being passed on. */
   #block = 1;
   /** The audiences that have got lines of this block. */
@@ -37,9 +42,13 @@ export class Holdback<R extends Recipient> {
   #busy: Listener<R> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Makes one that calls `onQueued` with each client for which lines have just been queued. */
-  constructor(onQueued: (recipient: R) => void) {
+  /**
+   * Makes one that calls `onQueued` with each client for which lines have just been queued; for each,
+   * `maxPendingBytes` may be.
+   */
+  constructor(onQueued: (recipient: R) => void, maxPendingBytes = Infinity) {
     this.#onQueued = onQueued;
+    this.#enoughBytes = Math.min(ENOUGH_BYTES, maxPendingBytes / 8);
   }
 
   /**
@@ -121,7 +130,7 @@ export class Holdback<R extends Recipient> {
    */
   endBlock(publisher: Listener<R>, hasMore: boolean): void {
     for (const audience of this.#touched) {
-      const isKept = hasMore && audience.size < ENOUGH_BYTES && !audience.isAwaited;
+      const isKept = hasMore && audience.size < this.#enoughBytes && !audience.isAwaited;
       if (!isKept) this.flush(audience);
       else if (audience.size > 0) this.#held.add(audience);
     }

@@ -209,6 +209,7 @@ export class Relay {
     this.#greeter = new Greeter(limits, this.#validator, this.#limiter, FEATURES);
     this.#router = new Router({
       echo: options.echo ?? true,
+      maxPendingBytes: limits.maxPendingBytes,
       onQueued: (client) => this.#backpressure.observe(client),
     });
     const inspector = new Inspector({

@@ -16,6 +16,8 @@ import type { Subscriptions } from "./subscriptions.ts";
 export interface RouterOptions<R extends Recipient> {
   /** Whether a client gets its own events too. */
   readonly echo: boolean;
+  /** How many bytes may wait for each client. */
+  readonly maxPendingBytes: number;
   /** Called with each client for which lines have just been queued. */
   readonly onQueued: (recipient: R) => void;
 }
@@ -47,10 +49,10 @@ export class Router<R extends Recipient> {
   /** Counts the events that queues get. */
   #line = 0;
 
-  constructor({ echo, onQueued }: RouterOptions<R>) {
+  constructor({ echo, maxPendingBytes, onQueued }: RouterOptions<R>) {
     this.#echo = echo;
     this.routes = new RouteCache(this.#audiences);
-    this.#holdback = new Holdback(onQueued);
+    this.#holdback = new Holdback(onQueued, maxPendingBytes);
   }
 
   /** Takes a new client. It hears everything from now on. */
