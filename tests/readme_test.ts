@@ -1,12 +1,14 @@
 /** The README: its programs run, and what it says of flags and limits is what the code does. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Relay } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
 import { StatsCollector } from "../stats.ts";
+import { testRelay } from "../testing.ts";
 import { Command } from "./support/command.ts";
 import { Document } from "./support/document.ts";
 import { Peer } from "./support/peer.ts";
@@ -114,6 +116,49 @@ Deno.test("README.md: the clients work with the relay", async () => {
   await typed.expect(/LOUD\n/);
   await soon(relay.close(), "the end of the relay");
   await client.expect(/The connection has ended: shutdown/);
+});
+
+Deno.test("README.md: a subscriber hears what it has asked for", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("README.md", relay.address[1]);
+  await using subscriber = document.run("subscriber.ts");
+  const client = await relay.connect();
+  const hears = async () => {
+    const event = new EbsocketEvent("game.move.left", { n: 1 });
+    return await client.sendEvent(event, { confirm: true }) === 2; // the client hears itself
+  };
+  while (!await hears());
+  await client.sendEvent(new EbsocketEvent("news", { n: 2 }));
+  await client.sendEvent(new EbsocketEvent("chat.lobby", { n: 3 }));
+  await subscriber.expect(/"chat\.lobby" \{ n: 3 \}\n/);
+  assertEquals(subscriber.stdout.includes("news"), false);
+});
+
+Deno.test("README.md: a service answers who asks", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("README.md", relay.address[1]);
+  await using service = document.run("service.ts");
+  await until(() => relay.relay.clients.length === 1);
+  for (;;) {
+    await using asker = document.run("asker.ts");
+    const { code, stdout, stderr } = await asker.end();
+    if (code !== 0 && stderr.includes("NoRespondersError")) continue;
+    assertMatch(stdout, /^"\d{4}-\d\d-\d\dT.*Z"\n$/);
+    break;
+  }
+  assertEquals(service.stderr, "");
+});
+
+Deno.test("README.md: definitions are checked at both ends", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("README.md", relay.address[1]);
+  await using checked = document.run("checked.ts");
+  await until(() => relay.relay.clients.length === 1);
+  const client = await relay.connect();
+  client.sendEvent(new EbsocketEvent("message", { content: 7 }));
+  await checked.expect(/"message" does not fit: ".*content.*"\n/);
+  client.sendEvent(new EbsocketEvent("message", { content: "loud" }));
+  await checked.expect(/"LOUD"\n/);
 });
 
 Deno.test("README.md names every flag that --help does, with the same defaults", async () => {
