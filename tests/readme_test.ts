@@ -1,36 +1,20 @@
 /** The README: its programs run, and what it says of flags and limits is what the code does. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Relay } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
 import { StatsCollector } from "../stats.ts";
+import { testRelay } from "../testing.ts";
 import { Command } from "./support/command.ts";
+import { Document } from "./support/document.ts";
 import { Peer } from "./support/peer.ts";
 import { soon, until } from "./support/waiting.ts";
 
 const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
-
-/** The program that the README calls `name`, as a process that uses `port`. */
-async function start(folder: string, name: string, port: number): Promise<Command> {
-  const pattern = new RegExp(`<!-- ${name} -->\\n\\n\`\`\`ts ignore\\n(.*?)\`\`\``, "s");
-  const source = pattern.exec(readme)![1]!.replaceAll("7982", `${port}`);
-  await Deno.writeTextFile(`${folder}/${name}`, source);
-  const config = `${import.meta.dirname}/../deno.json`;
-  const flags = ["--check", `--config=${config}`, `--allow-net=127.0.0.1:${port}`];
-  return new Command([], flags, `${folder}/${name}`);
-}
-
-/** A folder that is there until it is disposed of. */
-class Folder implements AsyncDisposable {
-  readonly path = Deno.makeTempDirSync();
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
-  }
-}
 
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -39,10 +23,10 @@ function freePort(): number {
 
 Deno.test("README.md: the server and two clients work together", async () => {
   const port = freePort();
-  await using folder = new Folder();
-  await using server = await start(folder.path, "chat_server.ts", port);
+  await using document = await Document.open("README.md", port);
+  await using server = document.run("chat_server.ts");
   await server.expect(/Listening on 127\.0\.0\.1:\d+\n/);
-  await using one = await start(folder.path, "hello.ts", port);
+  await using one = document.run("hello.ts");
   await server.expect(/has connected/);
   await using two = new EbsocketClient();
   await two.connectTo(["127.0.0.1", port]);
@@ -61,8 +45,8 @@ Deno.test({
   ignore: Deno.build.os === "windows",
   async fn() {
     const port = freePort();
-    await using folder = new Folder();
-    await using server = await start(folder.path, "echo_server.ts", port);
+    await using document = await Document.open("README.md", port);
+    await using server = document.run("echo_server.ts");
     await using client = await connect(port);
     await server.expect(/EbsocketConnection\(127\.0\.0\.1:\d+\) has come\n/);
     client.sendEvent(new EbsocketEvent("a"));
@@ -76,8 +60,8 @@ Deno.test({
 
 Deno.test("README.md: a relay inside another program relays", async () => {
   const port = freePort();
-  await using folder = new Folder();
-  await using program = await start(folder.path, "embedded.ts", port);
+  await using document = await Document.open("README.md", port);
+  await using program = document.run("embedded.ts");
   await program.expect(/Relaying on port \d+\n/);
   await using one = await connect(port);
   await using two = await connect(port);
@@ -89,11 +73,11 @@ Deno.test("README.md: a relay inside another program relays", async () => {
 
 Deno.test("README.md: the client that finds its way back does, and says what happens", async () => {
   const port = freePort();
-  await using folder = new Folder();
+  await using document = await Document.open("README.md", port);
   const where = ["127.0.0.1", port] as const;
   await using client = await (async () => {
     await using _ = new Relay(new EbsocketServer(where));
-    const client = await start(folder.path, "steady.ts", port);
+    const client = document.run("steady.ts");
     await client.expect(/EbsocketEvent<tick> \{ count: 1 \}\n/);
     return client;
   })();
@@ -122,16 +106,59 @@ async function connect(port: number): Promise<EbsocketClient> {
 Deno.test("README.md: the clients work with the relay", async () => {
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   const port = relay.server.address[1];
-  await using folder = new Folder();
-  await using client = await start(folder.path, "hello.ts", port);
+  await using document = await Document.open("README.md", port);
+  await using client = document.run("hello.ts");
   await client.expect(/"hi"\n/);
-  await using typed = await start(folder.path, "typed.ts", port);
+  await using typed = document.run("typed.ts");
   await until(() => relay.clients.length === 2);
   await using peer = await Peer.connect(relay.server.address);
   await peer.send('{"event":"message","__dict__":{"content":"loud"}}\n');
   await typed.expect(/LOUD\n/);
   await soon(relay.close(), "the end of the relay");
   await client.expect(/The connection has ended: shutdown/);
+});
+
+Deno.test("README.md: a subscriber hears what it has asked for", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("README.md", relay.address[1]);
+  await using subscriber = document.run("subscriber.ts");
+  const client = await relay.connect();
+  const hears = async () => {
+    const event = new EbsocketEvent("game.move.left", { n: 1 });
+    return await client.sendEvent(event, { confirm: true }) === 2; // the client hears itself
+  };
+  while (!await hears());
+  await client.sendEvent(new EbsocketEvent("news", { n: 2 }));
+  await client.sendEvent(new EbsocketEvent("chat.lobby", { n: 3 }));
+  await subscriber.expect(/"chat\.lobby" \{ n: 3 \}\n/);
+  assertEquals(subscriber.stdout.includes("news"), false);
+});
+
+Deno.test("README.md: a service answers who asks", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("README.md", relay.address[1]);
+  await using service = document.run("service.ts");
+  await until(() => relay.relay.clients.length === 1);
+  for (;;) {
+    await using asker = document.run("asker.ts");
+    const { code, stdout, stderr } = await asker.end();
+    if (code !== 0 && stderr.includes("NoRespondersError")) continue;
+    assertMatch(stdout, /^"\d{4}-\d\d-\d\dT.*Z"\n$/);
+    break;
+  }
+  assertEquals(service.stderr, "");
+});
+
+Deno.test("README.md: definitions are checked at both ends", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("README.md", relay.address[1]);
+  await using checked = document.run("checked.ts");
+  await until(() => relay.relay.clients.length === 1);
+  const client = await relay.connect();
+  client.sendEvent(new EbsocketEvent("message", { content: 7 }));
+  await checked.expect(/"message" does not fit: ".*content.*"\n/);
+  client.sendEvent(new EbsocketEvent("message", { content: "loud" }));
+  await checked.expect(/"LOUD"\n/);
 });
 
 Deno.test("README.md names every flag that --help does, with the same defaults", async () => {

@@ -1,0 +1,63 @@
+/**
+ * Owns the programs in a document: what stands in a fence behind `<!-- NAME -->` is written to a
+ * folder, with a port of the test in place of 7982, and run. Must not know what the programs do.
+ *
+ * @module
+ */
+
+import { Command } from "./command.ts";
+import { Program } from "./process.ts";
+
+const ROOT = `${import.meta.dirname}/../..`;
+
+const PROGRAM = /<!-- (\S+\.(?:ts|py|sh)) -->\n\n```\w+(?: ignore)?\n(.*?)```/gs;
+
+/** A document, its programs in a folder that is there until it is disposed of. */
+export class Document implements AsyncDisposable {
+  readonly #folder = Deno.makeTempDirSync();
+  readonly #port: number;
+
+  private constructor(port: number) {
+    this.#port = port;
+  }
+
+  /** Opens the document at `path` within the package, for programs that use `port`. */
+  static async open(path: string, port: number): Promise<Document> {
+    const document = new Document(port);
+    const text = await Deno.readTextFile(`${ROOT}/${path}`);
+    for (const [, name, source] of text.matchAll(PROGRAM)) {
+      await Deno.writeTextFile(document.#pathOf(name!), source!.replaceAll("7982", `${port}`));
+    }
+    return document;
+  }
+
+  #pathOf(name: string): string {
+    return `${this.#folder}/${name}`;
+  }
+
+  /** Runs the program `name`, with the permissions that its document gives it. */
+  run(name: string, args: string[] = []): Program {
+    const path = this.#pathOf(name);
+    if (name.endsWith(".py")) return new Program("python3", [path, ...args]);
+    if (name.endsWith(".sh")) return new Program("sh", [path, ...args]);
+    const net = `--allow-net=127.0.0.1:${this.#port}`;
+    return new Command(args, ["--check", `--config=${ROOT}/deno.json`, net], path);
+  }
+
+  /** Runs the tests in the program `name`. */
+  test(name: string): Program {
+    const flags = ["--quiet", "--no-prompt", `--config=${ROOT}/deno.json`, "--allow-net=127.0.0.1"];
+    return new Program(Deno.execPath(), ["test", ...flags, this.#pathOf(name)]);
+  }
+
+  /** Changes the source of the program `name`. */
+  async change(name: string, change: (source: string) => string): Promise<void> {
+    const path = this.#pathOf(name);
+    await Deno.writeTextFile(path, change(await Deno.readTextFile(path)));
+  }
+
+  /** Removes the folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
