@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../printable.ts";
+import { bench } from "./bench.ts";
 import { check } from "./check.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { completionsCommand } from "./completions.ts";
@@ -14,7 +15,10 @@ import { formatOverview } from "./help.ts";
 import { suggestion } from "./nearest.ts";
 import { pub } from "./pub.ts";
 import { relay } from "./relay.ts";
+import { req } from "./req.ts";
+import { serve } from "./serve.ts";
 import { sub } from "./sub.ts";
+import { top } from "./top.ts";
 
 /** The command that tells of the others. */
 const help = defineCommand({
@@ -38,6 +42,10 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   relay,
   sub,
   pub,
+  req,
+  serve,
+  top,
+  bench,
   check,
   completionsCommand(() => COMMANDS),
   help,
