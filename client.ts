@@ -23,6 +23,7 @@
  */
 
 import { type Address, formatAddress } from "./address.ts";
+import type { EventOptions } from "./define.ts";
 import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client_options.ts";
 import type { ConnectionOptions } from "./connection_limits.ts";
 import type { ControlLine } from "./control.ts";
@@ -89,7 +90,7 @@ export type {
   SubscribeOptions,
 };
 export type { Duplex, Socket } from "./connection.ts";
-export type { CheckedAttributes, EventDefinitions } from "./define.ts";
+export type { CheckedAttributes, EventDefinitions, EventOptions } from "./define.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
 export type { Misfit } from "./misfits.ts";
@@ -188,7 +189,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {TypeError} If an option is of the wrong type.
    * @throws {RangeError} If an option is out of its range.
    */
-  constructor(options: ClientOptions<M, S> = {}) {
+  constructor(options: ClientOptions & EventOptions<M, S> = {}) {
     this.#settings = checkClientOptions(options);
     const whyDeaf = () => this.#incoming.whyDeaf();
     const pending = this.#pending = new PendingTable(whyDeaf);

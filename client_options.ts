@@ -7,8 +7,7 @@
 import { ConnectionLimits, type ConnectionOptions } from "./connection_limits.ts";
 import { EventChecker } from "./checker.ts";
 import { BlockDecoder } from "./decoder.ts";
-import type { EventDefinitions } from "./define.ts";
-import type { OpenEvents } from "./event.ts";
+import type { EventOptions } from "./define.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
 import type { SessionSettings } from "./session.ts";
@@ -16,15 +15,7 @@ import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "./
 import { checkToken, type Token } from "./token.ts";
 
 /** Options of {@link EbsocketClient}. */
-export interface ClientOptions<M extends object = OpenEvents, S extends object = M>
-  extends ConnectionOptions, InboxOptions {
-  /**
-   * Which events there are, by {@link defineEvents}. What does not fit cannot be sent, and is told
-   * apart from the events that have been received.
-   *
-   * @default {undefined}
-   */
-  readonly events?: EventDefinitions<M, S>;
+export interface ClientOptions extends ConnectionOptions, InboxOptions {
   /**
    * How deep a line may nest, the outermost object included, from 2 to 1,000.
    *
@@ -71,7 +62,9 @@ export interface ClientSettings extends SessionSettings {
  * @throws {TypeError} If an option is of the wrong type.
  * @throws {RangeError} If an option is out of its range.
  */
-export function checkClientOptions(options: ClientOptions<object>): ClientSettings {
+export function checkClientOptions(
+  options: ClientOptions & EventOptions<object>,
+): ClientSettings {
   const { token, tls, reconnect = false, sequence = false } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   const persistence = reconnect === false

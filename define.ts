@@ -83,6 +83,17 @@ export type CheckedAttributes =
   | { readonly value: object; readonly issues?: undefined }
   | { readonly value?: undefined; readonly issues: readonly string[] };
 
+/** The option of a client and of a system that checks events. */
+export interface EventOptions<M extends object = OpenEvents, S extends object = M> {
+  /**
+   * Which events there are, by {@link defineEvents}. What does not fit cannot be sent, and is told
+   * apart from the events that have been received.
+   *
+   * @default {undefined}
+   */
+  readonly events?: EventDefinitions<M, S>;
+}
+
 /**
  * The event map of what is received by the definitions `D`.
  *

@@ -90,6 +90,7 @@ export {
   type CheckedAttributes,
   defineEvents,
   type EventDefinitions,
+  type EventOptions,
   type EventSchemas,
   type ReceivedEvents,
   type SchemaInput,

@@ -11,7 +11,7 @@ import { encodeLine, type Envelope } from "./codec.ts";
 import { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { BlockDecoder } from "./decoder.ts";
-import type { EventDefinitions } from "./define.ts";
+import type { EventOptions } from "./define.ts";
 import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
 import { Greeter } from "./greeter.ts";
@@ -56,15 +56,7 @@ export type Pumped<M extends object = OpenEvents> = [
 ];
 
 /** Options of {@link EbsocketSystem}. */
-export interface SystemOptions<M extends object = OpenEvents, S extends object = M>
-  extends ServeOptions, InboxOptions, RateOptions {
-  /**
-   * Which events there are, by {@link defineEvents}. What does not fit cannot be sent, and is told
-   * apart from the events that have been received.
-   *
-   * @default {undefined}
-   */
-  readonly events?: EventDefinitions<M, S>;
+export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
   /**
    * How long `pump()` waits for the first news, in milliseconds, from 0.
    *
@@ -129,7 +121,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    * @throws {TypeError} If `server` is no server, or serves already; or if `events` are no definitions.
    * @throws {RangeError} If an option is out of its range.
    */
-  constructor(server: EbsocketServer, options: SystemOptions<M, S> = {}) {
+  constructor(server: EbsocketServer, options: SystemOptions & EventOptions<M, S> = {}) {
     if (!(server instanceof EbsocketServer)) {
       throw new TypeError(
         `Invalid server: expected an EbsocketServer, got ${Deno.inspect(server)}`,

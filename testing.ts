@@ -21,6 +21,7 @@
 import { assertEquals } from "@std/assert/equals";
 import type { Address } from "./address.ts";
 import { type ClientOptions, EbsocketClient } from "./client.ts";
+import type { EventOptions } from "./define.ts";
 import type { EventOf, OpenEvents } from "./event.ts";
 import { after, checkLimit } from "./limits.ts";
 import { MemoryListener } from "./memory.ts";
@@ -37,7 +38,7 @@ export interface TestRelay extends AsyncDisposable {
   readonly address: Address;
   /** Connects a client, which is closed with the relay. */
   connect<M extends object = OpenEvents, S extends object = M>(
-    options?: ClientOptions<M, S>,
+    options?: ClientOptions & EventOptions<M, S>,
   ): Promise<EbsocketClient<M, S>>;
   /** Closes the clients, then the relay. */
   close(): Promise<void>;
@@ -69,7 +70,7 @@ class RelayWithClients implements TestRelay {
   }
 
   async connect<M extends object = OpenEvents, S extends object = M>(
-    options?: ClientOptions<M, S>,
+    options?: ClientOptions & EventOptions<M, S>,
   ): Promise<EbsocketClient<M, S>> {
     const client = new EbsocketClient<M, S>(options);
     this.#clients.push(client);
@@ -118,7 +119,7 @@ export interface ClientPair<M extends object = OpenEvents, S extends object = M>
  * ```
  */
 export async function clientPair<M extends object = OpenEvents, S extends object = M>(
-  options?: ClientOptions<M, S>,
+  options?: ClientOptions & EventOptions<M, S>,
 ): Promise<ClientPair<M, S>> {
   const listener = new MemoryListener();
   const relay = new Relay(new EbsocketServer({ listener }), { echo: false });

@@ -1,7 +1,6 @@
 /** The guides: each program in them runs, and does what they say. */
 
 import { assertEquals } from "@std/assert/equals";
-import { EbsocketClient } from "../client.ts";
 import { EbsocketEvent } from "../event.ts";
 import { testRelay } from "../testing.ts";
 import { Document } from "./support/document.ts";
@@ -97,7 +96,7 @@ Deno.test({
     await using guide = await Document.open("guides/devices.md", relay.address[1]);
     await using lamp = guide.run("lamp.py", []);
     await lamp.expect(/ready\n/);
-    await using client: EbsocketClient = await relay.connect();
+    await using client = await relay.connect();
     for (const on of [true, false]) {
       const answer = await client.request(new EbsocketEvent("lamp.switch"));
       assertEquals([answer.event, answer.getAttribute("on")], ["lamp", on]);

@@ -1,8 +1,10 @@
 import { assertEquals } from "@std/assert/equals";
+import { EventChecker } from "../checker.ts";
 import { EbsocketEvent, type OpenEvents } from "../event.ts";
 import { Hearing } from "../hearing.ts";
 import { Incoming, Service } from "../incoming.ts";
 import type { InboxOptions } from "../inbox.ts";
+import { Misfits } from "../misfits.ts";
 import { PendingTable, Waiter } from "../pending.ts";
 
 /** Takes the first answer. */
@@ -21,7 +23,8 @@ function start(options: InboxOptions = {}) {
   let rooms = 0;
   const table = new PendingTable();
   const hearing = new Hearing(table, { isOpen: () => true, whyDeaf: () => "" });
-  const incoming = new Incoming<OpenEvents>(options, table, hearing, () => rooms++);
+  const misfits = new Misfits(new EventChecker(undefined));
+  const incoming = new Incoming<OpenEvents>(options, table, hearing, misfits, () => rooms++);
   const serve = (pattern: string) => {
     const service = new Service<OpenEvents>(pattern, incoming.makeInbox());
     incoming.attach(service);
