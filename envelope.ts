@@ -55,6 +55,12 @@ export function cutMember(line: Uint8Array, i: number): Uint8Array {
   return concat([line.subarray(0, start), line.subarray(end)]);
 }
 
+/** A copy of `line` with `members`, which {@link memberBytes} gives, in front of all others. */
+export function spliceMembers(line: Uint8Array, members: Uint8Array): Uint8Array {
+  const behind = line.indexOf(OPEN_BRACE) + 1;
+  return concat([line.subarray(0, behind), members, line.subarray(behind)]);
+}
+
 /** `"from":"c3",`: a member to be put in front of all others, with the comma behind it. */
 export function memberBytes(key: string, value: string | number): Uint8Array {
   return encoder.encode(`${JSON.stringify(key)}:${JSON.stringify(value)},`);

@@ -7,12 +7,11 @@
 
 import { concat } from "@std/bytes/concat";
 import type { ControlLine } from "../control.ts";
-import { cutMember, memberBytes, readString } from "../envelope.ts";
+import { cutMember, memberBytes, readString, spliceMembers } from "../envelope.ts";
 import type { CloseInfo } from "../errors.ts";
 import { decodeAck } from "../greeting.ts";
 import { quote } from "../printable.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
-import { Sheet } from "../sheet.ts";
 import type { Place } from "../transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../validate.ts";
 import { abortable } from "../waits.ts";
@@ -38,8 +37,6 @@ export interface PublisherOptions {
 /** Sends lines. */
 export class Publisher implements WireSink, AsyncDisposable {
   readonly #options: PublisherOptions;
-  /** Where the lines are that the options change. */
-  readonly #sheet = new Sheet();
   readonly #validator = new LineValidator(1000);
   /** Is aborted, with an error, when there is no point in going on. */
   readonly #failure = new AbortController();
@@ -164,9 +161,7 @@ export class Publisher implements WireSink, AsyncDisposable {
     // From the back, so that the positions in front stay right.
     old.sort((one, two) => two - one);
     const rest = old.reduce((cut, at) => cutMember(cut, at), line);
-    const sheet = this.#sheet;
-    sheet.write(rest, 0, rest.length - 1, concat(members.map(([, bytes]) => bytes)), 0);
-    return sheet.bytes.subarray(sheet.start, sheet.end);
+    return spliceMembers(rest, concat(members.map(([, bytes]) => bytes)));
   }
 
   /**

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { cutMember, memberBytes, readString } from "../envelope.ts";
+import { cutMember, memberBytes, readString, spliceMembers } from "../envelope.ts";
 import { FROM, LineValidator, TO } from "../validate.ts";
 
 const encoder = new TextEncoder();
@@ -77,4 +77,10 @@ Deno.test("readString() reads texts of all lengths, with any character anywhere"
     const [bytes, validator] = validated(JSON.stringify({ event: "a", to }));
     assertEquals(readString(bytes, validator.valueAt(TO)), to);
   }));
+});
+
+Deno.test("spliceMembers() puts members in front and leaves the rest as it is", () => {
+  const line = encoder.encode(' { "event" : "a" }\r\n');
+  const members = memberBytes("from", "c3");
+  assertEquals(decoder.decode(spliceMembers(line, members)), ' {"from":"c3", "event" : "a" }\r\n');
 });
