@@ -1,0 +1,85 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { Executor } from "../../cli/execute.ts";
+import { PATIENCE, soon } from "../support/waiting.ts";
+
+const encoder = new TextEncoder();
+const limits = { timeout: PATIENCE, maxOutputBytes: 1_000_000 };
+
+/** Runs a program of JavaScript, which every machine with Deno can. */
+function program(source: string, options = limits): Executor {
+  return new Executor(Deno.execPath(), ["eval", "--quiet", source], options);
+}
+
+Deno.test("Executor.run() gives a command its input, and what it prints back", async () => {
+  const echo = program("await Deno.stdin.readable.pipeTo(Deno.stdout.writable)");
+  const text = "ü\u2028$(touch x) `y`".repeat(20_000);
+  assertEquals(await echo.run(encoder.encode(`${text}\r\n\n`)), {
+    output: text,
+    code: 0,
+    fault: null,
+  });
+});
+
+Deno.test("Executor.run() can run several at a time", async () => {
+  const echo = program("await Deno.stdin.readable.pipeTo(Deno.stdout.writable)");
+  const results = await Promise.all(["a", "b", "c"].map((text) => echo.run(encoder.encode(text))));
+  assertEquals(results.map(({ output }) => output), ["a", "b", "c"]);
+});
+
+Deno.test("Executor.run() tells the code of a command that fails, and what it printed", async () => {
+  const failing = program("console.log('so far'); Deno.exit(3)");
+  assertEquals(await failing.run(new Uint8Array(0)), {
+    output: "so far",
+    code: 3,
+    fault: "it ended with code 3",
+  });
+});
+
+Deno.test("Executor.run() does not mind a command that does not read its input", async () => {
+  const deaf = program("Deno.stdin.close()");
+  assertEquals((await deaf.run(new Uint8Array(1_000_000))).code, 0);
+});
+
+Deno.test("Executor.run() tells of a command that cannot be started", async () => {
+  const missing = await new Executor("no-such-command", [], limits).run(new Uint8Array(0));
+  assertEquals([missing.output, missing.code], ["", 127]);
+  assertMatch(missing.fault!, /^it could not be started: there is no such command \(no-such-comm/);
+  const folder = await new Executor(import.meta.dirname!, [], limits).run(new Uint8Array(0));
+  assertEquals([126, 127].includes(folder.code), true, `${folder.code}`);
+});
+
+Deno.test({
+  name: "Executor.run() ends a command that takes too long, and what that has started",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const sleepers = new Executor("sh", ["-c", "echo begun; sleep 1000 & sleep 1000"], {
+      ...limits,
+      timeout: 200,
+    });
+    const result = await soon(sleepers.run(new Uint8Array(0)), "the end of the command");
+    assertEquals(result.code, 124);
+    assertEquals(result.fault, "it took longer than 200 ms");
+  },
+});
+
+Deno.test("Executor.run() ends a command that has closed its output and goes on", async () => {
+  const source = "Deno.stdout.close(); await new Promise((r) => setTimeout(r, 1e6))";
+  const result = program(source, { ...limits, timeout: 1000 }).run(new Uint8Array(0));
+  assertEquals((await soon(result, "the end of the command")).code, 124);
+});
+
+Deno.test("Executor.run() ends a command that prints too much", async () => {
+  const chatty = program("for (;;) console.log('more')", { ...limits, maxOutputBytes: 10_000 });
+  const result = await soon(chatty.run(new Uint8Array(0)), "the end of the command");
+  assertEquals(result, { output: "", code: 137, fault: "it printed more than 9.8 KiB" });
+});
+
+Deno.test("Executor.killAll() ends what is running", async () => {
+  const patient = program("await new Promise((r) => setTimeout(r, 1e6))");
+  const results = [patient.run(new Uint8Array(0)), patient.run(new Uint8Array(0))];
+  patient.killAll();
+  for (const { code } of await soon(Promise.all(results), "the end of both")) {
+    assertEquals(code === 0, false);
+  }
+});
