@@ -186,20 +186,50 @@ async function readClientTls({ ca, cert, key, hostname }: TlsSources): Promise<T
   };
 }
 
+/** How the client of a tool is to be. */
+export interface ConnectOptions extends ClientOptions {
+  /** The patterns of the events that it hears, none for an empty list; without them, all. */
+  readonly patterns?: readonly string[];
+  /** The queue of clients of which one gets each of them. */
+  readonly queue?: string | undefined;
+  /** Gives connecting up. */
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Connects to the relay with a client of the `options`. A `signal` gives that up.
+ * Connects to the relay with a client that never hears anything but what it is to hear.
  *
  * @throws {StartError} If it cannot; the message says what to do.
  */
 export async function connect(
   target: Target,
-  { signal, ...options }: ClientOptions & { readonly signal?: AbortSignal } = {},
+  { patterns, queue, signal, ...options }: ConnectOptions = {},
 ): Promise<EbsocketClient> {
   return await advised(target, signal, async (secrets) => {
     const client = new EbsocketClient({ ...options, ...secrets });
-    await client.connectTo(target.where, { ...(signal && { signal }) });
+    // Before there is a connection, so that not even the first event that comes is one too many.
+    if (patterns) await client.subscribe(patterns, queue === undefined ? {} : { queue });
+    const failure = firstFailure(client);
+    const signals = signal ? [signal, failure] : [failure];
+    await client.connectTo(target.where, { signal: AbortSignal.any(signals) });
     return client;
   });
+}
+
+/**
+ * Is aborted when the first attempt to connect has failed, with the reason why: also one who wants a
+ * client that reconnects wants to know at once that nobody is there.
+ */
+function firstFailure(client: EbsocketClient): AbortSignal {
+  const controller = new AbortController();
+  const watch = async () => {
+    for await (const status of client.status()) {
+      if (status.type !== "connecting") return;
+      if (status.error) return controller.abort(status.error);
+    }
+  };
+  watch();
+  return controller.signal;
 }
 
 /** What a client needs to know beside where the relay is. */

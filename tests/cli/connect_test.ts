@@ -103,6 +103,29 @@ Deno.test("connect() gives a client that is connected", async () => {
   assertEquals((await client.recvEvent())?.event, "a");
 });
 
+Deno.test("connect() gives a client that hears what it is to hear, and nothing before", async () => {
+  await using relay = testRelay();
+  await using sender = await connect({ ...LOCAL, where: relay.address }, { patterns: [] });
+  await using client = await connect({ ...LOCAL, where: relay.address }, { patterns: ["b"] });
+  for (const name of ["a", "b"]) {
+    await sender.sendEvent(new EbsocketEvent(name), { confirm: true });
+  }
+  assertEquals((await client.recvEvent())?.event, "b");
+  assertEquals(await sender.pump(), [[], true]);
+});
+
+Deno.test("connect() says at once that nobody is there, also where it would try again later", async () => {
+  const gone = testRelay();
+  const { address } = gone;
+  await gone.close();
+  const { message } = await assertRejects(
+    () => connect({ ...LOCAL, where: address }, { reconnect: true }),
+    StartError,
+    "Cannot connect to ",
+  );
+  assertEquals(message.includes("within"), false, message);
+});
+
 Deno.test("connect() says what to do when the relay wants a token, or another one", async () => {
   await using relay = testRelay({ token: "secret" });
   const where = relay.address;
