@@ -14,6 +14,7 @@ import { formatOverview } from "./help.ts";
 import { suggestion } from "./nearest.ts";
 import { pub } from "./pub.ts";
 import { relay } from "./relay.ts";
+import { req } from "./req.ts";
 import { sub } from "./sub.ts";
 
 /** The command that tells of the others. */
@@ -38,6 +39,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   relay,
   sub,
   pub,
+  req,
   check,
   completionsCommand(() => COMMANDS),
   help,

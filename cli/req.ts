@@ -1,0 +1,102 @@
+/**
+ * Owns the command that asks and prints the answer. Must not know how requests travel.
+ *
+ * @module
+ */
+
+import { MAX_TIMER_MS } from "../limits.ts";
+import { type Command, defineCommand } from "./command.ts";
+import { advised, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
+import { UsageError } from "./errors.ts";
+import { toEventLine } from "./event_line.ts";
+import { formatEvent } from "./event_text.ts";
+import { Output } from "./output.ts";
+import { Requester } from "./requester.ts";
+import { stopSignal } from "./signals.ts";
+import { isColored, isTerminal, paint } from "./terminal.ts";
+
+/** How long an answer may take by default, in milliseconds. */
+const DEFAULT_TIMEOUT = 5000;
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The command that asks and prints the answer. */
+export const req: Command = defineCommand({
+  name: "req",
+  summary: "Send a request and print the answer",
+  about: "Send an event that asks for an answer, and print the first answer that comes.",
+  usage: "[options] [HOST:PORT] NAME [KEY=TEXT...] [KEY:=JSON...]",
+  groups: [{
+    title: "Options",
+    flags: [
+      {
+        kind: "integer",
+        name: "timeout",
+        value: "MS",
+        least: 1,
+        most: MAX_TIMER_MS,
+        text: `How long to wait for answers (default ${DEFAULT_TIMEOUT})`,
+      },
+      {
+        kind: "integer",
+        name: "count",
+        value: "N",
+        least: 1,
+        text: "Print so many answers, or those that come in time (default 1)",
+      },
+      { kind: "text", name: "to", value: "ID", text: "Ask this client alone, such as c7" },
+      {
+        kind: "switch",
+        name: "raw",
+        text: "Print the lines as they came, which is what happens where no terminal is",
+      },
+    ],
+  }, CONNECTION_GROUP],
+  notes: `For example:
+  req time.now
+  req user.find id:=7 | jq -r .__dict__.name
+  req --count 10 --timeout 500 who.is.there
+Behind -- a word is a name even if it looks like HOST:PORT, or begins with -.
+
+The exit code is 0 if an answer has come, 1 if none has, which standard error explains: nobody
+hears the request, or nobody has answered in time.
+
+${CONNECTION_NOTES}`,
+  async run(args) {
+    const [target, [name, ...words]] = readTarget(args);
+    const { timeout = DEFAULT_TIMEOUT, count = 1, to, raw } = args.values;
+    if (name === undefined) throw new UsageError("req needs the NAME of an event");
+    const line = toEventLine(name, words);
+    const isForPeople = !raw && isTerminal("stdout");
+    const output = new Output();
+    const signal = stopSignal();
+    await using requester = await advised(
+      target,
+      signal,
+      (secrets) => Requester.open(target.where, { secrets, signal }),
+    );
+    let written = Promise.resolve();
+    const answers = await requester.ask({
+      name,
+      line,
+      to,
+      count,
+      timeout,
+      signal,
+      onAnswer(line) {
+        written = output.write(isForPeople ? toText(line) : line);
+        written.catch(() => {}); // It is waited for at the end.
+      },
+    });
+    await written;
+    if (answers < count && count > 1) {
+      console.error(`${answers} of ${count} answers came within ${timeout} ms`);
+    }
+    return 0;
+  },
+});
+
+/** The line as a person is shown it. */
+function toText(line: Uint8Array): string {
+  return `${formatEvent(decoder.decode(line), new Date(), paint(isColored("stdout")))}\n`;
+}

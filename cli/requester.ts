@@ -1,0 +1,156 @@
+/**
+ * Owns one request of the command line: asks, and hears the answers as they were written. Must not know
+ * how they are shown.
+ *
+ * @module
+ */
+
+import type { ControlLine } from "../control.ts";
+import { memberBytes, spliceMembers } from "../envelope.ts";
+import type { CloseInfo } from "../errors.ts";
+import { after } from "../limits.ts";
+import { printable, quote } from "../printable.ts";
+import { decodeReceipt, decodeRefusal, encodeSubscription } from "../routing.ts";
+import type { Place } from "../transport.ts";
+import { StartError } from "./errors.ts";
+import { describe, type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
+
+/** What the request, and the receipt for it, are called. */
+const REQUEST = "r1";
+const RECEIPT = "a1";
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** What is asked, and for how long. */
+export interface Question {
+  /** The name of the event, for errors. */
+  readonly name: string;
+  /** Its line, with its `\n`, and without an envelope. */
+  readonly line: Uint8Array;
+  /** The client that is asked, alone; without it, all that hear the event. */
+  readonly to?: string | undefined;
+  /** How many answers are wanted. */
+  readonly count: number;
+  /** How long to wait for them, in milliseconds. */
+  readonly timeout: number;
+  /** Gets the line of each answer, with its `\n`. */
+  readonly onAnswer: (line: Uint8Array) => void;
+  /** Gives it up when aborted. */
+  readonly signal: AbortSignal;
+}
+
+/** Asks through a connection of its own. */
+export class Requester implements WireSink, AsyncDisposable {
+  readonly #answered = Promise.withResolvers<void>();
+  #wire: Wire | null = null;
+  #question: Question | null = null;
+  #answers = 0;
+  /** How many clients have got the request, as far as is known. */
+  #heard: number | null = null;
+
+  private constructor() {}
+
+  /**
+   * Connects.
+   *
+   * @throws {ConnectError} If it cannot.
+   * @throws {StartError} If the server knows no requests.
+   * @throws {Deno.errors.NotCapable} Without the permission to connect.
+   */
+  static async open(where: Place, options: WireOptions): Promise<Requester> {
+    const requester = new Requester();
+    const wire = requester.#wire = await Wire.open(where, requester, options);
+    if (wire.features.includes("ack") && wire.features.includes("subscribe")) return requester;
+    await wire.close();
+    throw new StartError(`The server at ${wire.place} knows no requests: it must be a newer relay`);
+  }
+
+  /**
+   * Asks once. Resolves to the number of answers when there are as many as wanted, or the time is up.
+   *
+   * @throws {StartError} If there is no answer; the message says why, and what to do.
+   */
+  async ask(question: Question): Promise<number> {
+    const { name, line, to, timeout, signal } = this.#question = question;
+    const wire = this.#wire!;
+    const members = [["id", REQUEST], ["ack", RECEIPT], ...(to === undefined ? [] : [["to", to]])];
+    const request = members.reduceRight(
+      (line, [key, value]) => spliceMembers(line, memberBytes(key!, value!)),
+      line,
+    );
+    if (request.length - 1 > wire.maxLineBytes) {
+      throw new StartError(
+        `Cannot send ${quote(name)}: its ${request.length - 1} bytes exceed the ` +
+          `${wire.maxLineBytes} that the relay takes`,
+      );
+    }
+    // What others send is of no interest.
+    wire.send(encodeSubscription({ control: "subscribe", events: [] }));
+    wire.send(request, 1);
+    const onAbort = () => this.#answered.reject(signal.reason);
+    signal.addEventListener("abort", onAbort);
+    const timer = after(timeout, () => this.#onTimeout());
+    try {
+      signal.throwIfAborted();
+      await this.#answered.promise;
+      return this.#answers;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #onTimeout(): void {
+    const { name, timeout } = this.#question!;
+    if (this.#answers > 0) return this.#answered.resolve();
+    const heard = this.#heard === null || this.#heard === 0
+      ? ""
+      : `, though ${this.#heard} ${this.#heard === 1 ? "client" : "clients"} heard it`;
+    this.#fail(`No answer to ${quote(name)} within ${timeout} ms${heard}; --timeout gives more`);
+  }
+
+  /** Takes the answers. */
+  onEvent({ bytes }: ReceivedLine): void {
+    if (!this.#question || JSON.parse(decoder.decode(bytes)).reply_to !== REQUEST) return;
+    const { count, onAnswer } = this.#question;
+    if (this.#answers >= count) return;
+    onAnswer(bytes);
+    if (++this.#answers === count) this.#answered.resolve();
+  }
+
+  /** Learns who has heard the request. */
+  onControl(line: ControlLine): void {
+    const receipt = decodeReceipt(line);
+    const refusal = decodeRefusal(line);
+    if (receipt?.id === RECEIPT) this.#heard = receipt.clients ?? null;
+    if (receipt?.id === REQUEST && receipt.clients === 0) this.#fail(this.#adviseOnNobody());
+    if (refusal) {
+      const why = [refusal.reason, refusal.detail].filter((text) => text !== "").join(": ");
+      this.#fail(`The relay refuses ${quote(this.#question?.name ?? "")}: ${why}`);
+    }
+  }
+
+  #adviseOnNobody(): string {
+    const { name, to } = this.#question!;
+    return to === undefined
+      ? `Nobody hears ${quote(name)}: start what answers it, such as serve ${
+        printable(name)
+      } -- COMMAND`
+      : `There is no client ${quote(to)}; top shows which there are`;
+  }
+
+  /** Nothing more will come. */
+  onEnd(info: CloseInfo): void {
+    this.#fail(`The connection ended with ${describe(info)} before an answer came`);
+  }
+
+  #fail(message: string): void {
+    this.#answered.promise.catch(() => {}); // Nobody may have asked yet.
+    this.#answered.reject(new StartError(message));
+  }
+
+  /** Closes the connection. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#wire!.close();
+  }
+}

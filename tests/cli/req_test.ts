@@ -1,0 +1,143 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { formatAddress } from "../../address.ts";
+import { EbsocketClient } from "../../client.ts";
+import { EbsocketEvent } from "../../event.ts";
+import { Relay } from "../../relay.ts";
+import { EbsocketServer } from "../../server.ts";
+import { EbsocketSystem } from "../../system.ts";
+import { Command } from "../support/command.ts";
+import { Peer } from "../support/peer.ts";
+
+function listen(): Relay {
+  return new Relay(new EbsocketServer(["127.0.0.1", 0]));
+}
+
+/** Runs `req` to its end. */
+async function req({ server }: { server: EbsocketServer }, ...args: string[]) {
+  await using command = new Command(["req", formatAddress(server.address), ...args]);
+  return await command.end();
+}
+
+/** A client that answers requests called `name`. */
+async function answering(
+  { server }: Relay,
+  name: string,
+  answer: (event: EbsocketEvent) => object,
+): Promise<EbsocketClient> {
+  const client = new EbsocketClient();
+  await client.subscribe([name]);
+  await client.connectTo(server.address);
+  const loop = async () => {
+    for await (const event of client) {
+      await client.reply(event, new EbsocketEvent(event.event, { ...answer(event) }));
+    }
+  };
+  loop();
+  return client;
+}
+
+Deno.test("req prints the first answer as it came, and exits with 0", async () => {
+  await using relay = listen();
+  await using peer = await Peer.connect(relay.server.address);
+  const asking = req(relay, "user.find", "id:=12345678901234567890", "name=Ada");
+  await peer.sees('"__dict__":{"id":12345678901234567890,"name":"Ada"}}\n');
+  const { id, from, event } = JSON.parse(peer.text);
+  assertEquals(event, "user.find");
+  const answer =
+    `{"event":"user.found","__dict__":{"age": 1e400},"to":"${from}","reply_to":"${id}"}`;
+  await peer.send(`{"event":"other"}\n${answer}\n`);
+  const { code, stdout, stderr } = await asking;
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout.replace(/"from":"c\d+",/, ""), `${answer}\n`);
+});
+
+Deno.test("req says at once that nobody is there, and what to do", async () => {
+  await using relay = listen();
+  const { code, stdout, stderr } = await req(relay, "time.now", "--timeout", "600000");
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(
+    stderr,
+    'error: Nobody hears "time.now": start what answers it, such as serve time.now -- COMMAND\n',
+  );
+});
+
+Deno.test("req says when its time is up, and how many have heard it", async () => {
+  await using relay = listen();
+  await using _ = await Peer.connect(relay.server.address);
+  const { code, stdout, stderr } = await req(relay, "time.now", "--timeout", "200");
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(
+    stderr,
+    'error: No answer to "time.now" within 200 ms, though 1 client heard it; --timeout gives more\n',
+  );
+});
+
+Deno.test("req --to asks one client alone, and says if there is no such client", async () => {
+  await using relay = listen();
+  await using one = await answering(relay, "name", () => ({ is: "one" }));
+  await using two = await answering(relay, "name", () => ({ is: "two" }));
+  for (const [client, name] of [[one, "one"], [two, "two"]] as const) {
+    const { stdout } = await req(relay, "name", "--to", client.id!);
+    assertEquals(JSON.parse(stdout).__dict__, { is: name });
+  }
+  const { code, stderr } = await req(relay, "name", "--to", "c99");
+  assertEquals([code, stderr], [1, 'error: There is no client "c99"; top shows which there are\n']);
+});
+
+Deno.test("req --count prints so many answers", async () => {
+  await using relay = listen();
+  await using _one = await answering(relay, "name", () => ({ is: "one" }));
+  await using _two = await answering(relay, "name", () => ({ is: "two" }));
+  const { code, stdout, stderr } = await req(relay, "name", "--count", "2");
+  const names = stdout.trimEnd().split("\n").map((line) => JSON.parse(line).__dict__.is);
+  assertEquals([code, stderr, names.toSorted()], [0, "", ["one", "two"]]);
+});
+
+Deno.test("req --count prints those that come in time, and says that there are fewer", async () => {
+  await using relay = listen();
+  await using _ = await answering(relay, "name", () => ({}));
+  const { code, stdout, stderr } = await req(relay, "name", "--count=3", "--timeout=1000");
+  assertEquals([code, stdout.split("\n").length], [0, 2]);
+  assertEquals(stderr, "1 of 3 answers came within 1000 ms\n");
+});
+
+Deno.test("req says that a server knows no requests", async () => {
+  await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+  const { code, stderr } = await req(system, "name");
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^error: The server at 127\.0\.0\.1:\d+ knows no requests: it must be a newer/,
+  );
+});
+
+Deno.test("req says why the relay has ended the connection", async () => {
+  const relay = listen();
+  await using peer = await Peer.connect(relay.server.address);
+  const asking = req(relay, "name");
+  await peer.sees("name");
+  const closing = relay.close();
+  peer.close();
+  const { code, stderr } = await asking;
+  assertEquals(
+    [code, stderr],
+    [1, "error: The connection ended with shutdown before an answer came\n"],
+  );
+  await closing;
+});
+
+Deno.test("req says in one line what is wrong with its arguments, and exits with 2", async () => {
+  const cases: [args: string[], complaint: RegExp][] = [
+    [[], /^error: req needs the NAME of an event; req --help shows the options\n$/],
+    [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON; /],
+    [["a", "b:=c"], /^error: "b" is no JSON: /],
+    [["a", "--count", "0"], /^error: --count must be an integer of at least 1, not "0"; /],
+  ];
+  await Promise.all(cases.map(async ([args, complaint]) => {
+    await using command = new Command(["req", ...args]);
+    const { code, stdout, stderr } = await command.end();
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr, complaint);
+  }));
+});
