@@ -15,6 +15,7 @@ import { suggestion } from "./nearest.ts";
 import { pub } from "./pub.ts";
 import { relay } from "./relay.ts";
 import { req } from "./req.ts";
+import { serve } from "./serve.ts";
 import { sub } from "./sub.ts";
 
 /** The command that tells of the others. */
@@ -40,6 +41,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   sub,
   pub,
   req,
+  serve,
   check,
   completionsCommand(() => COMMANDS),
   help,

@@ -1,0 +1,246 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { formatAddress } from "../../address.ts";
+import { EbsocketClient } from "../../client.ts";
+import { EbsocketEvent } from "../../event.ts";
+import { Relay, type RelayOptions } from "../../relay.ts";
+import { EbsocketServer } from "../../server.ts";
+import { Command } from "../support/command.ts";
+import { soon, until } from "../support/waiting.ts";
+
+const isWindows = Deno.build.os === "windows";
+
+function listen(options: RelayOptions = {}): Relay {
+  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
+}
+
+/** A `serve` that runs a program of JavaScript, which every machine with Deno can. */
+async function serve(
+  relay: Relay,
+  options: string[],
+  source: string,
+  env: Record<string, string> = {},
+): Promise<Command> {
+  const program = ["--", Deno.execPath(), "eval", "--quiet", source];
+  return await serveWith(relay, [...options, ...program], env);
+}
+
+/** A `serve` that has begun. */
+async function serveWith(
+  { server }: Relay,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<Command> {
+  const command = new Command(
+    ["serve", formatAddress(server.address), ...args],
+    ["-A"],
+    "mod.ts",
+    env,
+  );
+  await command.expect(/Serving .* at 127\.0\.0\.1:\d+; Ctrl\+C ends it\n/);
+  return command;
+}
+
+/** Whether there is a process of this id, which a harmless signal tells. */
+function isRunning(pid: number): boolean {
+  try {
+    Deno.kill(pid, "SIGCONT");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function connected({ server }: Relay): Promise<EbsocketClient> {
+  const client = new EbsocketClient();
+  await client.subscribe([]);
+  await client.connectTo(server.address);
+  return client;
+}
+
+Deno.test("serve gives a command the event, and its output back", async () => {
+  await using relay = listen();
+  const source = "await Deno.stdin.readable.pipeTo(Deno.stdout.writable, { preventClose: true });" +
+    "console.log('$HOME `id`')";
+  await using _ = await serve(relay, ["echo.*"], source);
+  await using client = await connected(relay);
+  const answer = await client.request(new EbsocketEvent("echo.a", { text: "$(id)" }));
+  assertEquals([answer.event, answer.getAttribute("code")], ["echo.a", 0]);
+  const [line, words] = (answer.getAttribute("output") as string).split("\n");
+  const { event, __dict__, id, from } = JSON.parse(line!);
+  assertEquals([event, __dict__, from], ["echo.a", { text: "$(id)" }, client.id]);
+  assertEquals([id === answer.replyTo, words], [true, "$HOME `id`"]);
+});
+
+Deno.test("serve makes attributes of an object that a command prints", async () => {
+  await using relay = listen();
+  await using _ = await serve(relay, ["sum"], "console.log(JSON.stringify({ sum: 3 }))");
+  await using client = await connected(relay);
+  assertEquals((await client.request(new EbsocketEvent("sum"))).__dict__, { sum: 3 });
+});
+
+Deno.test("serve answers what a command cannot, tells of it, and goes on", async () => {
+  await using relay = listen();
+  const source = "const line = await new Response(Deno.stdin.readable).text();" +
+    "if (line.includes('hang')) await new Promise((r) => setTimeout(r, 1e6));" +
+    "if (line.includes('deep')) console.log('{\"a\":'.repeat(70) + '1' + '}'.repeat(70));" +
+    "if (line.includes('fail')) Deno.exit(3)";
+  await using command = await serve(relay, ["job", "--timeout", "2000"], source);
+  await using client = await connected(relay);
+  const ask = async (what: string) =>
+    (await client.request(new EbsocketEvent("job", { what }), { timeout: 60_000 })).__dict__;
+  assertEquals(await ask("fail"), { output: "", code: 3, error: "it ended with code 3" });
+  await command.expect(/Z failed at job for c\d+ in .*s: it ended with code 3\n/);
+  assertEquals(await ask("hang"), {
+    output: "",
+    code: 124,
+    error: "it took longer than 2000 ms",
+  });
+  assertMatch(`${(await ask("deep")).error}`, /nests deeper than 62 levels/);
+  assertEquals(await ask("nothing"), { output: "", code: 0 });
+  await command.expect(/Z answered job for c\d+ in /);
+});
+
+Deno.test("serve answers with what is wrong with a command that cannot be started", async () => {
+  await using relay = listen();
+  await using _ = await serveWith(relay, ["job", "--", "no-such-command"]);
+  await using client = await connected(relay);
+  for (let i = 0; i < 2; i++) {
+    const answer = await client.request(new EbsocketEvent("job"));
+    assertEquals(answer.getAttribute("code"), 127);
+    assertMatch(`${answer.getAttribute("error")}`, /there is no such command/);
+  }
+});
+
+Deno.test("serve runs nothing for an event that asks for no answer", async () => {
+  await using relay = listen();
+  await using command = await serve(relay, ["job"], "console.log('{}')");
+  await using client = await connected(relay);
+  assertEquals(await client.sendEvent(new EbsocketEvent("job"), { confirm: true }), 1);
+  await client.request(new EbsocketEvent("job"));
+  await command.expect(/answered job/);
+  assertEquals(command.stdout.match(/answered|failed/g), ["answered"]);
+});
+
+Deno.test("serve --queue shares the requests", async () => {
+  await using relay = listen();
+  const options = ["--queue", "workers", "job"];
+  const servers = await Promise.all(
+    ["one", "two"].map((name) => serve(relay, options, `console.log('{"is":"${name}"}')`)),
+  );
+  await using _one = servers[0]!;
+  await using _two = servers[1]!;
+  await using client = await connected(relay);
+  const names = new Set<unknown>();
+  while (names.size < 2) {
+    const answers = await Array.fromAsync(
+      client.requestMany(new EbsocketEvent("job"), { count: 1 }),
+      (answer) => answer.getAttribute("is"),
+    );
+    names.add(answers[0]);
+  }
+  assertEquals(
+    await client.sendEvent(new EbsocketEvent("job"), { confirm: true }),
+    1,
+  );
+});
+
+Deno.test("serve --jobs lets so many commands run at a time", async () => {
+  await using relay = listen();
+  const folder = await Deno.makeTempDir();
+  // Each waits for the others, of which one at a time would never come.
+  const source = `await Deno.writeTextFile('${folder.replaceAll("\\", "/")}/' + Deno.pid, '');` +
+    `while ([...Deno.readDirSync('${folder.replaceAll("\\", "/")}')].length < 3) {` +
+    "await new Promise((r) => setTimeout(r, 10)) }";
+  await using _ = await serve(relay, ["job", "--jobs", "3", "--timeout", "60000"], source);
+  await using client = await connected(relay);
+  const answers = await Promise.all(
+    [1, 2, 3].map(() => client.request(new EbsocketEvent("job"), { timeout: 60_000 })),
+  );
+  assertEquals(answers.map((answer) => answer.getAttribute("code")), [0, 0, 0]);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("serve finds its way back to a relay", async () => {
+  const relay = listen();
+  const { address } = relay.server;
+  await using command = await serve(relay, ["job"], "console.log('{}')");
+  await relay.close();
+  await command.expect(/Z lost the connection to .* \(shutdown\); trying again\n/);
+  await using again = new Relay(new EbsocketServer(address));
+  await command.expect(/Z back at /);
+  await using client = await connected(again);
+  assertEquals((await client.request(new EbsocketEvent("job"))).__dict__, {});
+});
+
+Deno.test({
+  name: "serve on Ctrl+C answers what has come, then ends with 0",
+  ignore: isWindows,
+  async fn() {
+    await using relay = listen();
+    const gate = await Deno.makeTempFile();
+    const source = `while ((await Deno.stat('${gate}')).size === 0) {` +
+      "await new Promise((r) => setTimeout(r, 10)) }; console.log('{}')";
+    const options = ["job", "--jobs", "1", "--timeout", "60000"];
+    await using command = await serve(relay, options, source);
+    await using client = await connected(relay);
+    const answers = [1, 2, 3].map(() =>
+      client.request(new EbsocketEvent("job"), { timeout: 60_000 })
+    );
+    await until(() => relay.stats().eventsOut === 3);
+    command.kill("SIGINT");
+    await command.expect(/Z stopping \(1 running\); once more ends it at once\n/);
+    await Deno.writeTextFile(gate, "open");
+    for (const answer of await soon(Promise.all(answers), "all answers")) {
+      assertEquals(answer.__dict__, {});
+    }
+    assertEquals((await command.end()).code, 0);
+    await Deno.remove(gate);
+  },
+});
+
+Deno.test({
+  name: "serve on a second Ctrl+C ends at once, and takes what is running along",
+  ignore: isWindows,
+  async fn() {
+    await using relay = listen();
+    const source = "console.error('pid', Deno.pid); await new Promise((r) => setTimeout(r, 1e6))";
+    await using command = await serve(relay, ["job", "--timeout", "600000"], source);
+    await using client = await connected(relay);
+    const asking = client.request(new EbsocketEvent("job"), { timeout: 600_000 }).catch(() => {});
+    await until(() => /pid \d+\n/.test(command.stderr));
+    const pid = Number(/pid (\d+)/.exec(command.stderr)![1]);
+    command.kill("SIGINT");
+    await command.expect(/Z stopping \(1 running\)/);
+    // One that comes right behind the first is its echo.
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    command.kill("SIGINT");
+    assertEquals((await command.end()).code, 130);
+    await until(() => !isRunning(pid));
+    await client.abort();
+    await asking;
+  },
+});
+
+Deno.test("serve says why it cannot begin", async () => {
+  const cases: [args: string[], flags: string[], code: number, complaint: RegExp][] = [
+    [[], ["-A"], 2, /^error: serve needs the NAME of requests; serve --help/],
+    [["--", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
+    [["job"], ["-A"], 2, /^error: serve needs a COMMAND behind --; /],
+    [["job", "date"], ["-A"], 2, /^error: Unknown argument "date"; COMMAND follows --; /],
+    [["job.>.x", "--", "date"], ["-A"], 2, /^error: "job\.>\.x" is no name or pattern: /],
+    [
+      ["job", "--", "date"],
+      ["--allow-net"],
+      1,
+      /^error: Cannot run date: Deno does not permit it; run it with -A or --allow-run=date\n$/,
+    ],
+    [["127.0.0.1:1", "job", "--", "date"], ["-A"], 1, /^error: Cannot connect to 127\.0\.0\.1:1/],
+  ];
+  await Promise.all(cases.map(async ([args, flags, code, complaint]) => {
+    await using command = new Command(["serve", ...args], flags);
+    const outcome = await command.end();
+    assertEquals([outcome.code, outcome.stdout], [code, ""], args.join(" "));
+    assertMatch(outcome.stderr, complaint);
+  }));
+});
