@@ -17,6 +17,7 @@ import { relay } from "./relay.ts";
 import { req } from "./req.ts";
 import { serve } from "./serve.ts";
 import { sub } from "./sub.ts";
+import { top } from "./top.ts";
 
 /** The command that tells of the others. */
 const help = defineCommand({
@@ -42,6 +43,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   pub,
   req,
   serve,
+  top,
   check,
   completionsCommand(() => COMMANDS),
   help,

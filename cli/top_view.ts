@@ -1,0 +1,154 @@
+/**
+ * Owns how the state of a relay looks on a screen. Must not know where it comes from, or how a screen is
+ * drawn.
+ *
+ * @module
+ */
+
+import type { CloseReason } from "../errors.ts";
+import { printable } from "../printable.ts";
+import { type Column, formatTable } from "./table.ts";
+import type { Paint } from "./terminal.ts";
+import type { Snapshot } from "./top_snapshot.ts";
+import {
+  formatByteRate,
+  formatBytes,
+  formatDuration,
+  formatExact,
+  formatLatency,
+  formatRate,
+} from "./units.ts";
+import { cut } from "./width.ts";
+
+/** How much room there is. */
+export interface Size {
+  /** In characters; `Infinity` where lines may be of any length. */
+  readonly columns: number;
+  /** In lines; `Infinity` where there may be any number. */
+  readonly rows: number;
+}
+
+/** What names may take of the screen while there are clients to show, as a share. */
+const SHARE_OF_NAMES = 1 / 3;
+
+/** Ends of connections that are no fault of anybody's: they are not shown. */
+const GOOD_REASONS: readonly CloseReason[] = ["local", "eof", "shutdown"];
+
+const CLIENT_COLUMNS: readonly Column[] = [
+  { title: "CLIENT" },
+  { title: "ADDRESS", shrinks: true },
+  { title: "IN", kind: "number" },
+  { title: "OUT", kind: "number" },
+  { title: "BYTES IN", kind: "number" },
+  { title: "BYTES OUT", kind: "number" },
+  { title: "WAITING", kind: "number" },
+  { title: "HEARS", shrinks: true },
+];
+
+const NAME_COLUMNS: readonly Column[] = [
+  { title: "NAME", shrinks: true },
+  { title: "EVENTS", kind: "number" },
+];
+
+/** The lines of a screen of that size; `title` says which relay it is. */
+export function formatTop(
+  snapshot: Snapshot,
+  title: string,
+  { columns, rows }: Size,
+  paint: Paint,
+): string[] {
+  const head = [
+    paint.bold(cut(printable(title), columns)),
+    ...formatRelay(snapshot).map((line) => cut(line, columns)),
+  ];
+  const clients = formatTable(CLIENT_COLUMNS, clientRows(snapshot), columns);
+  const names = formatTable(NAME_COLUMNS, nameRows(snapshot), columns);
+  const room = rows - head.length - 2;
+  const namesRoom = Math.max(Math.floor(SHARE_OF_NAMES * room), room - clients.length);
+  const shownNames = limit(names, namesRoom);
+  const shownClients = limit(clients, room - shownNames.length);
+  const lines = [
+    ...head,
+    "",
+    ...withTitle(shownClients, paint),
+    "",
+    ...withTitle(shownNames, paint),
+  ];
+  return lines.slice(0, rows);
+}
+
+function withTitle([title, ...lines]: readonly string[], paint: Paint): string[] {
+  return title === undefined ? [] : [paint.dim(title), ...lines];
+}
+
+/** What there is to say of the relay as a whole. */
+function formatRelay({ relay }: Snapshot): string[] {
+  const faults = Object.entries({ ...relay.closes })
+    .filter(([reason, count]) => count > 0 && !GOOD_REASONS.includes(reason as CloseReason))
+    .map(([reason, count]) => `${formatExact(count)} ${reason}`);
+  const refused = Object.values(relay.refusals).reduce((sum, count) => sum + count, 0);
+  return [
+    [
+      `up ${formatDuration(relay.uptimeMs)}`,
+      `${formatExact(relay.clients)} clients of ${formatExact(relay.clientsTotal)}`,
+      `memory ${formatBytes(relay.rssBytes)}`,
+      `loop late ${formatLatency(relay.loopDelayMeanMs)}, ` +
+      `at most ${formatLatency(relay.loopDelayMaxMs)}`,
+    ],
+    [
+      `in ${rate(relay.eventsInPerSecond)}, ${byteRate(relay.bytesInPerSecond)}`,
+      `out ${rate(relay.eventsOutPerSecond)}, ${byteRate(relay.bytesOutPerSecond)}`,
+      `unheard ${rate(relay.eventsUnheardPerSecond)}`,
+    ],
+    [
+      `waiting ${formatBytes(relay.pendingBytes)}, ` +
+      `at most ${formatBytes(relay.largestPendingBytes)} for one`,
+      ...(faults.length > 0 ? [`closed: ${faults.join(", ")}`] : []),
+      ...(refused > 0 ? [`refused: ${formatExact(refused)}`] : []),
+    ],
+  ].map((parts) => parts.join("   "));
+}
+
+function clientRows({ clients }: Snapshot): string[][] {
+  return clients.map((client) => [
+    client.id,
+    printable(client.address),
+    rate(client.eventsInPerSecond),
+    rate(client.eventsOutPerSecond),
+    byteRate(client.bytesInPerSecond),
+    byteRate(client.bytesOutPerSecond),
+    formatBytes(client.pendingBytes),
+    hears(client),
+  ]);
+}
+
+/** What a client hears. */
+function hears(
+  { subscriptionCount, subscriptions }: Snapshot["clients"][number],
+): string {
+  if (subscriptionCount === null) return "everything";
+  if (subscriptionCount === 0) return "nothing";
+  const more = subscriptionCount - subscriptions.length;
+  const shown = subscriptions.map(printable).join(", ");
+  return more > 0 ? `${shown}, and ${formatExact(more)} more` : shown;
+}
+
+function nameRows({ names }: Snapshot): string[][] {
+  return names.map(({ name, eventsPerSecond }) => [printable(name), rate(eventsPerSecond)]);
+}
+
+/** At most so many lines, of which the last says how many more there would be. */
+function limit(lines: readonly string[], most: number): readonly string[] {
+  if (lines.length <= most) return lines;
+  const kept = Math.max(0, most - 1);
+  return [...lines.slice(0, kept), `and ${formatExact(lines.length - Math.max(1, kept))} more`]
+    .slice(0, Math.max(0, most));
+}
+
+function rate(perSecond: number | null): string {
+  return perSecond === null ? "-" : formatRate(perSecond);
+}
+
+function byteRate(perSecond: number | null): string {
+  return perSecond === null ? "-" : formatByteRate(perSecond);
+}

@@ -1,0 +1,124 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { paint } from "../../cli/terminal.ts";
+import { takeSnapshot } from "../../cli/top_snapshot.ts";
+import { formatTop } from "../../cli/top_view.ts";
+import { widthOf } from "../../cli/width.ts";
+import type { RelayReport } from "../../report.ts";
+import { clientReport, relayReport } from "../support/report.ts";
+
+const plain = paint(false);
+const unlimited = { columns: Infinity, rows: Infinity };
+
+/** A relay with so many clients and names, a second after it had none. */
+function busy(clients: number, names: number): [before: RelayReport, after: RelayReport] {
+  const numbers = Array.from({ length: clients }, (_, i) => i + 1);
+  const figures = { rssBytes: 60_000_000, loopDelayMaxMs: 3, loopDelayMeanMs: 0.1 };
+  return [
+    relayReport({ ...figures, uptimeMs: 59_000 }),
+    relayReport({
+      ...figures,
+      uptimeMs: 60_000,
+      clients,
+      clientsTotal: 12,
+      eventsIn: 1234,
+      eventsOut: 3456,
+      bytesIn: 140_000,
+      bytesOut: 410_000,
+      eventsUnheard: 7,
+      pendingBytes: 4096,
+      largestPendingBytes: 1024,
+    }, {
+      clients: numbers.map((id) =>
+        clientReport({ id, address: ["127.0.0.1", 50_000 + id], eventsIn: 1000 - id, bytesIn: id })
+      ),
+      names: Array.from({ length: names }, (_, i) => ({ name: `name.${i}`, events: 100 - i })),
+      watchedMs: 1000,
+    }),
+  ];
+}
+
+Deno.test("formatTop() shows the relay, its clients and its names", () => {
+  const lines = formatTop(takeSnapshot(...busy(2, 2)), "Relay", unlimited, plain);
+  assertEquals(lines, [
+    "Relay",
+    "up 1m00s   2 clients of 12   memory 57 MiB   loop late 100 µs, at most 3.00 ms",
+    "in 1.2 k/s, 137 KiB/s   out 3.5 k/s, 400 KiB/s   unheard 7/s",
+    "waiting 4.0 KiB, at most 1.0 KiB for one",
+    "",
+    "CLIENT  ADDRESS             IN  OUT  BYTES IN  BYTES OUT  WAITING  HEARS",
+    "c1      127.0.0.1:50001  999/s  0/s     1 B/s      0 B/s      0 B  everything",
+    "c2      127.0.0.1:50002  998/s  0/s     2 B/s      0 B/s      0 B  everything",
+    "",
+    "NAME    EVENTS",
+    "name.0   100/s",
+    "name.1    99/s",
+  ]);
+});
+
+Deno.test("formatTop() shows ends that were somebody's fault, and refusals", () => {
+  const none = relayReport().relay;
+  const report = relayReport({
+    closes: { ...none.closes, eof: 5, "slow-consumer": 2, reset: 1 },
+    refusals: { ...none.refusals, unauthorized: 3, "too-many-clients": 1 },
+  });
+  const line = formatTop(takeSnapshot(null, report), "Relay", unlimited, plain)[3]!;
+  assertMatch(line, / {3}closed: 1 reset, 2 slow-consumer {3}refused: 4$/);
+});
+
+Deno.test("formatTop() says what each client hears", () => {
+  const clients = [
+    clientReport({ id: 1 }),
+    clientReport({ id: 2, subscriptionCount: 0 }),
+    clientReport({ id: 3, subscriptionCount: 5, subscriptions: [{ pattern: "a.*", queue: "q" }] }),
+  ];
+  const lines = formatTop(
+    takeSnapshot(null, relayReport({}, { clients })),
+    "Relay",
+    unlimited,
+    plain,
+  );
+  const heard = lines.slice(6, 9).map((line) => line.split("  ").at(-1));
+  assertEquals(heard, ["everything", "nothing", "a.* [q], and 4 more"]);
+});
+
+Deno.test("formatTop() shows no rate that is not known", () => {
+  const lines = formatTop(takeSnapshot(null, busy(1, 1)[1]), "Relay", unlimited, plain);
+  assertEquals(lines[2], "in -, -   out -, -   unheard -");
+  assertMatch(lines[6]!, /^c1 .* - +- +- +- +0 B/);
+});
+
+Deno.test("formatTop() fits any screen, and says how much it leaves out", () => {
+  for (const columns of [20, 40, 80, 200]) {
+    for (const rows of [1, 3, 8, 12, 24, 50]) {
+      const size = { columns, rows };
+      const lines = formatTop(takeSnapshot(...busy(90, 70)), "Relay", size, plain);
+      assertEquals(lines.length <= rows, true, `${lines.length} of ${rows} rows`);
+      assertEquals(lines.every((line) => widthOf(line) <= columns), true, lines.join("\n"));
+    }
+  }
+  const lines = formatTop(takeSnapshot(...busy(90, 70)), "Relay", { columns: 80, rows: 24 }, plain);
+  assertEquals(lines.length, 24);
+  const rest = lines.filter((line) => /^and \d+ more$/.test(line));
+  assertEquals(rest, ["and 80 more", "and 66 more"]);
+});
+
+Deno.test("formatTop() gives names the room that clients leave", () => {
+  const lines = formatTop(takeSnapshot(...busy(1, 70)), "Relay", { columns: 80, rows: 24 }, plain);
+  assertEquals(lines.filter((line) => line.startsWith("name.")).length, 14);
+});
+
+Deno.test("formatTop() lets nothing from a peer disturb the terminal", () => {
+  const evil = "\x1b[2J\u202e\n";
+  const report = relayReport({}, {
+    clients: [clientReport({
+      address: [`/${evil}`, 0],
+      subscriptionCount: 1,
+      subscriptions: [{ pattern: evil, queue: evil }],
+    })],
+    names: [{ name: evil, events: 1 }],
+  });
+  const text = formatTop(takeSnapshot(null, report), evil, unlimited, plain).join("");
+  // deno-lint-ignore no-control-regex
+  assertEquals(/[\x00-\x1f\x7f-\x9f\u202e]/.test(text), false);
+});

@@ -1,0 +1,63 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { StartError } from "../../cli/errors.ts";
+import { Watcher } from "../../cli/watcher.ts";
+import { EbsocketClient } from "../../client.ts";
+import { EbsocketEvent } from "../../event.ts";
+import { Relay, type RelayOptions } from "../../relay.ts";
+import { EbsocketServer } from "../../server.ts";
+import { EbsocketSystem } from "../../system.ts";
+
+function listen(options: RelayOptions = {}): Relay {
+  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
+}
+
+async function connected(
+  { server }: { server: EbsocketServer },
+  reconnect = false,
+): Promise<EbsocketClient> {
+  const client = new EbsocketClient({ reconnect });
+  await client.connectTo(server.address);
+  return client;
+}
+
+const forever = new AbortController().signal;
+
+Deno.test("Watcher.ask() tells how a relay is", async () => {
+  await using relay = listen();
+  await using client = await connected(relay);
+  const watcher = new Watcher(client, forever);
+  const report = await watcher.ask();
+  assertEquals([report?.relay.clients, report?.clients.map(({ id }) => id)], [1, [1]]);
+});
+
+Deno.test("Watcher.ask() says why a relay does not tell", async () => {
+  await using silent = listen({ inspect: false });
+  await using old = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+  const cases = [[silent, "it was started with --no-inspect"], [old, "is too old"]] as const;
+  for (const [server, why] of cases) {
+    await using client = await connected(server);
+    await assertRejects(() => new Watcher(client, forever).ask(), StartError, why);
+  }
+});
+
+Deno.test("Watcher.ask() bears with a relay that is away, but not with one that is gone for good", async () => {
+  const relay = listen();
+  await using patient = await connected(relay, true);
+  await using other = await connected(relay);
+  const watchers = [new Watcher(patient, forever), new Watcher(other, forever)] as const;
+  await relay.close();
+  await other.closed;
+  assertEquals(await watchers[0].ask(), null);
+  await assertRejects(() => watchers[1].ask(), StartError, "ended with shutdown");
+});
+
+Deno.test("Watcher.wait() keeps the relay counting names, however long it waits", async () => {
+  await using relay = listen();
+  await using client = await connected(relay);
+  const watcher = new Watcher(client, forever);
+  await watcher.ask();
+  await client.sendEvent(new EbsocketEvent("a"), { confirm: true });
+  await watcher.wait(6000);
+  assertEquals((await watcher.ask())?.names, [{ name: "a", events: 1 }]);
+});

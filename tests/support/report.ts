@@ -1,0 +1,31 @@
+/** Owns reports of a relay for tests: nothing has happened yet, but for what a test says. */
+
+import type { ClientReport, RelayReport } from "../../report.ts";
+import { type RelayStats, StatsCollector } from "../../stats.ts";
+
+/** A report in which the relay has these figures. */
+export function relayReport(
+  relay: Partial<RelayStats> = {},
+  rest: Partial<Omit<RelayReport, "relay">> = {},
+): RelayReport {
+  const collector = new StatsCollector();
+  const stats = collector.read([], 0);
+  collector.stop();
+  return { relay: { ...stats, ...relay }, clients: [], names: [], watchedMs: 0, ...rest };
+}
+
+/** A client with these figures. */
+export function clientReport(client: Partial<ClientReport>): ClientReport {
+  return {
+    id: 1,
+    address: ["127.0.0.1", 50_000],
+    eventsIn: 0,
+    eventsOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    pendingBytes: 0,
+    subscriptionCount: null,
+    subscriptions: [],
+    ...client,
+  };
+}
