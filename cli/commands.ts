@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../printable.ts";
+import { bench } from "./bench.ts";
 import { check } from "./check.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { completionsCommand } from "./completions.ts";
@@ -44,6 +45,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   req,
   serve,
   top,
+  bench,
   check,
   completionsCommand(() => COMMANDS),
   help,

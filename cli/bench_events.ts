@@ -1,0 +1,124 @@
+/**
+ * Owns the benchmark of events: sends them, counts what comes, and how long it took. Must not know how
+ * results are shown.
+ *
+ * @module
+ */
+
+import type { EbsocketClient } from "../client.ts";
+import { printable } from "../printable.ts";
+import {
+  type Connector,
+  LoadClients,
+  LoadEvents,
+  type LoadOptions,
+  untilStalled,
+} from "./bench_load.ts";
+import { Histogram } from "./histogram.ts";
+import { Pace } from "./pace.ts";
+import { divide, Tally } from "./tally.ts";
+import { Window } from "./window.ts";
+
+/** How long after connecting the first event is due, in milliseconds. */
+const LEAD_MS = 50;
+
+/**
+ * How far publishers without a rate run ahead of the slowest subscriber, in bytes: a relay closes one for
+ * which 8 MiB wait, by default.
+ */
+const WINDOW_BYTES = 2 ** 21;
+
+/** What a benchmark of events has found. */
+export interface EventsResult {
+  /** How many events the publishers have sent. */
+  readonly sent: number;
+  /** How long it took until the last one was handed to the system, in milliseconds. */
+  readonly sendMs: number;
+  /** How many should have come to all subscribers together. */
+  readonly expected: number;
+  /** How many have come. */
+  readonly received: number;
+  /** How many of those that came did so out of order, or twice. */
+  readonly misplaced: number;
+  /** How long it took until the last one had come, in milliseconds. */
+  readonly receiveMs: number;
+  /** From when they were due until they had come; `null` if they had no time at which they were due. */
+  readonly latency: Histogram | null;
+  /** What went wrong, for people. */
+  readonly faults: readonly string[];
+}
+
+/** Runs it; `onReceived` is called for each event that has come. */
+export async function benchEvents(
+  connect: Connector,
+  options: LoadOptions,
+  onReceived: () => void,
+): Promise<EventsResult> {
+  const { rate, publishers: senders } = options;
+  const events = new LoadEvents(options.size);
+  const shares = divide(options.events, senders);
+  const latency = rate === null ? null : new Histogram();
+  await using clients = new LoadClients(connect);
+  const subscribers = await clients.open("Subscriber", options.subscribers, [events.pattern]);
+  const publishers = await clients.open("Publisher", senders, []);
+  const start = performance.now() + LEAD_MS;
+  const paces = rate === null
+    ? []
+    : shares.map((_, sender) => new Pace({ perSecond: rate, senders, sender, start }));
+  const window = rate === null
+    ? new Window(Math.ceil(WINDOW_BYTES / options.size), options.subscribers)
+    : null;
+  let sent = 0;
+  let sentAt = start;
+  let receivedAt = start;
+
+  const publish = async (client: EbsocketClient, sender: number): Promise<void> => {
+    for (let n = 0; n < shares[sender]!; n++) {
+      await paces[sender]?.wait(n);
+      await client.sendEvent(events.make(sender, n));
+      sent++;
+      await window?.send();
+    }
+    await client.flush();
+    sentAt = performance.now();
+  };
+  const receive = async (client: EbsocketClient, receiver: number): Promise<void> => {
+    const tally = tallies[receiver]!;
+    for await (const event of client) {
+      const [sender, n] = events.read(event) ?? [-1, -1];
+      if (!tally.add(sender, n)) continue;
+      window?.receive(receiver);
+      receivedAt = performance.now();
+      latency?.add(receivedAt - paces[sender]!.due(n));
+      onReceived();
+      if (tally.isComplete) break;
+    }
+    window?.leave(receiver);
+  };
+
+  await new Promise((resolve) => setTimeout(resolve, LEAD_MS));
+  const tallies = subscribers.map(() => new Tally(shares));
+  const total = (of: "received" | "misplaced" | "expected") =>
+    tallies.reduce((sum, tally) => sum + tally[of], 0);
+  const faults: string[] = [];
+  const work = Promise.all([
+    ...publishers.map((client, sender) =>
+      publish(client, sender).catch((error) => {
+        // Why a connection has ended is told by the connection.
+        if (client.connected) faults.push(printable(error.message));
+      })
+    ),
+    ...subscribers.map(receive),
+  ]);
+  const stall = await untilStalled(work, () => sent + total("received") + total("misplaced"));
+  return {
+    sent,
+    sendMs: sentAt - start,
+    expected: total("expected"),
+    received: total("received"),
+    misplaced: total("misplaced"),
+    receiveMs: receivedAt - start,
+    latency,
+    faults: [...faults, ...await clients.faults(), ...(stall === null ? [] : [stall])],
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * Owns how the results of a benchmark are told: as text, or as one object for programs. Must not know
+ * how they come about.
+ *
+ * @module
+ */
+
+import type { EventsResult } from "./bench_events.ts";
+import type { LoadOptions } from "./bench_load.ts";
+import type { RequestLoadOptions, RequestsResult } from "./bench_requests.ts";
+import { formatHistogram, formatPercentiles, type Histogram } from "./histogram.ts";
+import { formatTable } from "./table.ts";
+import { formatByteRate, formatDuration, formatExact } from "./units.ts";
+
+/** What is told of a benchmark. */
+export interface BenchReport {
+  /** For people. */
+  readonly lines: readonly string[];
+  /** For programs. */
+  readonly json: Readonly<Record<string, unknown>>;
+  /** Whether nothing was lost, and nothing went wrong. */
+  readonly isGood: boolean;
+}
+
+/** What is told of a benchmark of events, in lines of at most `width` columns. */
+export function reportEvents(
+  options: LoadOptions,
+  result: EventsResult,
+  width: number,
+): BenchReport {
+  const { sent, sendMs, received, receiveMs, misplaced, expected, latency, faults } = result;
+  const lost = expected - received;
+  const lines = [
+    `${count(options.events, "event")} of ${count(options.size, "byte")}, from ` +
+    `${count(options.publishers, "publisher")} to ${count(options.subscribers, "subscriber")}` +
+    atRate(options.rate),
+    "",
+    ...formatTable(
+      [
+        { title: "" },
+        { title: "events", kind: "number" },
+        { title: "per second", kind: "number" },
+        { title: "bytes", kind: "number" },
+        { title: "took", kind: "number" },
+      ],
+      [
+        ["sent", ...throughput(sent, sendMs, options.size)],
+        ["received", ...throughput(received, receiveMs, options.size)],
+      ],
+      width,
+    ),
+    "",
+    lost === 0
+      ? `Nothing was lost: ${count(received, "event")} came, each in its place`
+      : `Lost: ${formatExact(lost)} of ${formatExact(expected)}`,
+    ...(misplaced > 0 ? [`Out of order, or twice: ${formatExact(misplaced)}`] : []),
+    ...faults,
+    "",
+    ...(latency ? formatLatencies("Latency, from when each was due", latency, width) : [
+      "For latencies, give a --rate: at full speed they only tell how long the queues are",
+    ]),
+  ];
+  return {
+    lines,
+    json: {
+      mode: "events",
+      ...options,
+      sent,
+      sentPerSecond: perSecond(sent, sendMs),
+      expected,
+      received,
+      receivedPerSecond: perSecond(received, receiveMs),
+      lost,
+      misplaced,
+      latencyMs: latency?.summary() ?? null,
+      faults,
+    },
+    isGood: lost === 0 && misplaced === 0 && faults.length === 0,
+  };
+}
+
+/** What is told of a benchmark of requests, in lines of at most `width` columns. */
+export function reportRequests(
+  options: RequestLoadOptions,
+  result: RequestsResult,
+  width: number,
+): BenchReport {
+  const { requests, answered, elapsedMs, latency, faults } = result;
+  const lost = options.events - answered;
+  const lines = [
+    `${count(options.events, "request")} of ${count(options.size, "byte")}, ` +
+    `${formatExact(options.parallel)} at a time, from ` +
+    `${count(options.publishers, "requester")} to ${count(options.subscribers, "responder")}` +
+    atRate(options.rate),
+    "",
+    `${formatExact(perSecond(answered, elapsedMs))} answers a second, in ${
+      formatSeconds(elapsedMs)
+    }`,
+    lost === 0
+      ? "Every request got its answer"
+      : `Not answered: ${formatExact(lost)} of ${formatExact(options.events)}`,
+    ...faults,
+    "",
+    ...formatLatencies(
+      options.rate === null
+        ? "Round trip, from when each was made"
+        : "Round trip, from when each was due",
+      latency,
+      width,
+    ),
+  ];
+  return {
+    lines,
+    json: {
+      mode: "requests",
+      ...options,
+      requests,
+      answered,
+      answeredPerSecond: perSecond(answered, elapsedMs),
+      lost,
+      latencyMs: latency.summary(),
+      faults,
+    },
+    isGood: lost === 0 && faults.length === 0,
+  };
+}
+
+function formatLatencies(title: string, latency: Histogram, width: number): string[] {
+  const summary = latency.summary();
+  if (!summary) return [];
+  return [`${title}:`, formatPercentiles(summary), "", ...formatHistogram(latency, width)];
+}
+
+/** The cells of a line: how many, how many and how much in a second, in how long. */
+function throughput(events: number, ms: number, size: number): string[] {
+  const rate = perSecond(events, ms);
+  // Each line has an end, too.
+  const bytes = rate * (size + 1);
+  return [formatExact(events), formatExact(rate), formatByteRate(bytes), formatSeconds(ms)];
+}
+
+function formatSeconds(ms: number): string {
+  return ms < 59_950 ? `${(ms / 1000).toFixed(1)} s` : formatDuration(ms);
+}
+
+function perSecond(events: number, ms: number): number {
+  return ms > 0 ? Math.round(1000 * events / ms) : 0;
+}
+
+function atRate(rate: number | null): string {
+  return rate === null ? "" : `, ${formatExact(rate)} a second`;
+}
+
+function count(number: number, what: string): string {
+  return `${formatExact(number)} ${what}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,98 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { benchEvents } from "../../cli/bench_events.ts";
+import type { Connector } from "../../cli/bench_load.ts";
+import { EbsocketClient } from "../../client.ts";
+import { Relay } from "../../relay.ts";
+import { EbsocketServer } from "../../server.ts";
+import { Peer } from "../support/peer.ts";
+
+const load = { events: 2000, size: 128, publishers: 3, subscribers: 2, rate: null };
+
+function listen(): Relay {
+  return new Relay(new EbsocketServer(["127.0.0.1", 0]));
+}
+
+/** Connects to a relay; `prepare` gets each client before that. */
+function connectorTo(
+  { server }: Relay,
+  prepare: (client: EbsocketClient) => void = () => {},
+): Connector {
+  return async (patterns) => {
+    const client = new EbsocketClient();
+    prepare(client);
+    await client.subscribe(patterns);
+    await client.connectTo(server.address);
+    return client;
+  };
+}
+
+Deno.test("benchEvents() counts every event at every subscriber", async () => {
+  await using relay = listen();
+  let seen = 0;
+  const result = await benchEvents(connectorTo(relay), load, () => seen++);
+  const { sent, expected, received, misplaced, latency, faults } = result;
+  assertEquals({ sent, expected, received, misplaced, latency, faults }, {
+    sent: 2000,
+    expected: 4000,
+    received: 4000,
+    misplaced: 0,
+    latency: null,
+    faults: [],
+  });
+  assertEquals(seen, 4000);
+});
+
+Deno.test("benchEvents() keeps the rate, and measures each latency", async () => {
+  await using relay = listen();
+  const result = await benchEvents(
+    connectorTo(relay),
+    { ...load, events: 300, rate: 1000 },
+    () => {},
+  );
+  assertEquals(result.latency!.count, 600);
+  assertEquals(result.sendMs >= 299, true, `${result.sendMs}`);
+});
+
+Deno.test("benchEvents() tells what is lost, and what comes twice", async () => {
+  await using relay = listen();
+  let sent = 0;
+  const connector = connectorTo(relay, (client) => {
+    const send = client.sendEvent.bind(client) as (event: object) => Promise<void>;
+    const faulty = (event: object) => {
+      sent++;
+      if (sent === 10) return Promise.resolve();
+      if (sent === 20) send(event);
+      return send(event);
+    };
+    Object.assign(client, { sendEvent: faulty });
+  });
+  const result = await benchEvents(
+    connector,
+    { ...load, events: 100, publishers: 1, subscribers: 1 },
+    () => {},
+  );
+  assertEquals([result.expected, result.received, result.misplaced], [100, 99, 1]);
+});
+
+Deno.test("benchEvents() is not disturbed by what others send", async () => {
+  await using relay = listen();
+  await using other = await Peer.connect(relay.server.address);
+  const sending = other.send('{"event":"bench.other.0","__dict__":{"n":0}}\n'.repeat(1000));
+  const result = await benchEvents(connectorTo(relay), load, () => {});
+  assertEquals([result.received, result.misplaced, result.faults], [4000, 0, []]);
+  await sending;
+});
+
+Deno.test("benchEvents() says why clients were disconnected", async () => {
+  const relay = listen();
+  let seen = 0;
+  let closing: Promise<void> | null = null;
+  const result = await benchEvents(connectorTo(relay), { ...load, events: 1_000_000 }, () => {
+    if (++seen === 1000) closing = relay.close();
+  });
+  assertEquals(result.received < result.expected, true);
+  assertEquals(result.faults.length, 5);
+  assertMatch(result.faults[0]!, /^Subscriber 1 was disconnected: shutdown/);
+  await closing;
+});

@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { LEAST_SIZE, LoadEvents, untilStalled } from "../../cli/bench_load.ts";
+import { EbsocketEvent } from "../../event.ts";
+import { soon } from "../support/waiting.ts";
+
+Deno.test("LoadEvents.make() makes lines of exactly the size that is asked for", () => {
+  for (const size of [LEAST_SIZE, 128, 5000]) {
+    const events = new LoadEvents(size);
+    for (const sender of [0, 9999]) {
+      for (const n of [0, 9, 10, 123_456_789_012_345]) {
+        assertEquals(events.make(sender, n).asBytes().length, size);
+      }
+    }
+  }
+});
+
+Deno.test("LoadEvents.read() knows its own events, and those of nobody else", () => {
+  const events = new LoadEvents(128);
+  assertEquals(events.read(new EbsocketEvent(`${events.prefix}.3`, { n: 7 })), [3, 7]);
+  const others = [
+    new EbsocketEvent(`${new LoadEvents(128).prefix}.3`, { n: 7 }),
+    new EbsocketEvent("bench", { n: 7 }),
+    new EbsocketEvent(`${events.prefix}.3`, { n: "7" }),
+    new EbsocketEvent(`${events.prefix}.3`),
+  ];
+  assertEquals(others.map((event) => events.read(event)), [null, null, null, null]);
+});
+
+Deno.test("untilStalled() waits for work that goes on, and gives up work that does not", async () => {
+  assertEquals(await untilStalled(Promise.resolve(), () => 0), null);
+  const never = Promise.withResolvers<void>().promise;
+  const stalled = untilStalled(never, () => 0, 1);
+  assertMatch((await soon(stalled, "the end"))!, /^Nothing has happened for 1 ms/);
+  let done = 0;
+  const slow = new Promise((resolve) => setTimeout(resolve, 1000));
+  assertEquals(await untilStalled(slow, () => done++, 300), null);
+});

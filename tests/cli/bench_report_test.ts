@@ -1,0 +1,94 @@
+import { assertEquals } from "@std/assert/equals";
+import { reportEvents, reportRequests } from "../../cli/bench_report.ts";
+import { Histogram } from "../../cli/histogram.ts";
+import { widthOf } from "../../cli/width.ts";
+
+const load = { events: 100_000, size: 127, publishers: 1, subscribers: 2, rate: null };
+const result = {
+  sent: 100_000,
+  sendMs: 500,
+  expected: 200_000,
+  received: 200_000,
+  misplaced: 0,
+  receiveMs: 1000,
+  latency: null,
+  faults: [],
+};
+
+function histogramOf(values: number[]): Histogram {
+  const histogram = new Histogram();
+  for (const value of values) histogram.add(value);
+  return histogram;
+}
+
+Deno.test("reportEvents() tells throughput both ways, and why there is no latency", () => {
+  const { lines, isGood } = reportEvents(load, result, 80);
+  assertEquals(lines, [
+    "100,000 events of 127 bytes, from 1 publisher to 2 subscribers",
+    "",
+    "           events  per second     bytes   took",
+    "sent      100,000     200,000  24 MiB/s  0.5 s",
+    "received  200,000     200,000  24 MiB/s  1.0 s",
+    "",
+    "Nothing was lost: 200,000 events came, each in its place",
+    "",
+    "For latencies, give a --rate: at full speed they only tell how long the queues are",
+  ]);
+  assertEquals(isGood, true);
+});
+
+Deno.test("reportEvents() tells what was lost, and what went wrong", () => {
+  const bad = {
+    ...result,
+    received: 199_990,
+    misplaced: 3,
+    faults: ["Subscriber 1 was disconnected: slow-consumer"],
+  };
+  const { lines, json, isGood } = reportEvents(load, bad, 80);
+  assertEquals(lines.slice(6, 9), [
+    "Lost: 10 of 200,000",
+    "Out of order, or twice: 3",
+    "Subscriber 1 was disconnected: slow-consumer",
+  ]);
+  assertEquals([json.lost, json.misplaced, json.faults], [10, 3, bad.faults]);
+  assertEquals(isGood, false);
+});
+
+Deno.test("reportEvents() tells latencies of a steady rate, in lines that fit", () => {
+  const paced = { ...result, latency: histogramOf([0.1, 0.2, 0.2, 30]) };
+  const { lines, json } = reportEvents({ ...load, rate: 1000 }, paced, 60);
+  assertEquals(
+    lines[0],
+    "100,000 events of 127 bytes, from 1 publisher to 2 subscribers, 1,000 a second",
+  );
+  const start = lines.findIndex((line) => line.startsWith("Latency"));
+  assertEquals(lines.slice(start, start + 2), [
+    "Latency, from when each was due:",
+    "p50 200 µs  p90 30.0 ms  p99 30.0 ms  p99.9 30.0 ms  max 30.0 ms",
+  ]);
+  assertEquals(lines.slice(start + 3).every((line) => widthOf(line) <= 60), true);
+  assertEquals((json.latencyMs as { count: number }).count, 4);
+});
+
+Deno.test("reportRequests() tells answers, round trips, and what got none", () => {
+  const options = { ...load, parallel: 4 };
+  const good = {
+    requests: 100_000,
+    answered: 100_000,
+    elapsedMs: 2000,
+    latency: histogramOf([1]),
+    faults: [],
+  };
+  const report = reportRequests(options, good, 80);
+  assertEquals(report.lines.slice(0, 5), [
+    "100,000 requests of 127 bytes, 4 at a time, from 1 requester to 2 responders",
+    "",
+    "50,000 answers a second, in 2.0 s",
+    "Every request got its answer",
+    "",
+  ]);
+  assertEquals(report.isGood, true);
+  const bad = reportRequests(options, { ...good, answered: 0, latency: histogramOf([]) }, 80);
+  assertEquals(bad.lines[3], "Not answered: 100,000 of 100,000");
+  assertEquals([bad.isGood, bad.json.latencyMs], [false, null]);
+});
