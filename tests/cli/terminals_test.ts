@@ -1,0 +1,133 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { formatAddress } from "../../address.ts";
+import { Relay } from "../../relay.ts";
+import { EbsocketServer } from "../../server.ts";
+import { Terminals } from "../support/terminals.ts";
+
+const ignore = !Terminals.isAvailable();
+const cwd = `${import.meta.dirname}/../..`;
+
+/** The command line of a tool, as people with colours have it. */
+function tool(...args: string[]): string[] {
+  const deno = [Deno.execPath(), "run", "-A", "--quiet", "--no-prompt", "mod.ts"];
+  return ["env", "-u", "NO_COLOR", ...deno, ...args];
+}
+
+/** Starts a relay in a terminal; gives where it listens. */
+async function startRelay(terminals: Terminals, ...args: string[]): Promise<string> {
+  await terminals.start("relay", tool("relay", "--port", "0", ...args), { cwd });
+  return (await terminals.sees("relay", /Relay listening on (\S+)/))[1]!;
+}
+
+Deno.test({
+  name: "sub in a terminal shows in colours what pub sends in another",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals);
+    await terminals.start("sub", tool("sub", where, "chat.*"), { cwd });
+    await terminals.sees("sub", /^Listening to \S+ as c1$/m);
+    const words = ["chat.message", "content=hi \x1b[31m there", "n:=1"];
+    await terminals.start("pub", tool("pub", where, "--confirm", ...words), { cwd });
+    await terminals.sees("pub", /^1 chat\.message$/m);
+    await terminals.sees(
+      "sub",
+      /chat\.message (\[ack e1\] )?content="hi \\u001b\[31m there" n=1$/m,
+    );
+    // deno-lint-ignore no-control-regex
+    await terminals.sees("sub", /\x1b\[1mchat\.message\x1b\[/, { colors: true });
+    await terminals.sees("relay", /client 1 joined/);
+  },
+});
+
+Deno.test({
+  name: "req in a terminal shows what serve in another answers",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals);
+    await terminals.start("serve", tool("serve", where, "greet", "--", "echo", "hello"), { cwd });
+    await terminals.sees("serve", /^Serving greet at /m);
+    await terminals.start("req", tool("req", where, "greet"), { cwd });
+    await terminals.sees("req", /greet \[from c1, .*\] output="hello" code=0\nafter: 0$/m);
+    await terminals.sees("serve", /answered greet for c2 in /);
+    await terminals.press("serve", "C-c");
+    await terminals.sees("serve", /stopping \(0 running\).*\nafter: 0$/m);
+    await terminals.start("again", tool("req", where, "greet"), { cwd });
+    await terminals.sees("again", /^error: Nobody hears "greet": .*\nafter: 1$/m);
+  },
+});
+
+Deno.test({
+  name: "top takes the screen, redraws it, fits it, and gives it back on Ctrl+C",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals);
+    await terminals.start("sub", tool("sub", where, "chat.*"), { cwd });
+    await terminals.sees("sub", /Listening/);
+    await terminals.start("top", tool("top", where, "--interval", "100"), { cwd });
+    await terminals.sees("top", /^Relay at \S+\nup \d+s {3}2 clients of 2(.*\n)+c1 .*chat\.\*$/m);
+    assertEquals((await terminals.screen("top")).includes("before"), false);
+    await terminals.sees("top", /^c2 .*nothing$/m);
+    await terminals.start("pub", tool("pub", where, "chat.message"), { cwd });
+    await terminals.sees("top", /^chat\.message +[\d.]+\/s$/m);
+    await terminals.resize("top", 40, 8);
+    await terminals.sees("top", /^CLIENT +ADDR.*…$/m);
+    await terminals.press("top", "C-c");
+    await terminals.resize("top", 100, 30);
+    await terminals.sees("top", /^before\nafter: 0$/m);
+    assertEquals((await terminals.screen("top")).includes("CLIENT"), false);
+  },
+});
+
+Deno.test({
+  name: "top gives the screen back when it is terminated, and before it tells of an error",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals);
+    await terminals.start("top", tool("top", where), { cwd });
+    await terminals.sees("top", /^Relay at /m);
+    await terminals.kill("top", "SIGTERM");
+    await terminals.sees("top", /^before\nafter: 0$/m);
+
+    await using silent = new Relay(new EbsocketServer(["127.0.0.1", 0]), { inspect: false });
+    const command = tool("top", formatAddress(silent.server.address));
+    await terminals.start("error", command, { cwd });
+    await terminals.sees("error", /^before\nerror: The relay at .* --no-inspect\nafter: 1$/m);
+  },
+});
+
+Deno.test({
+  name: "top shows that the relay is away, and goes on when it is back",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals);
+    await terminals.start("top", tool("top", where, "--interval", "100"), { cwd });
+    await terminals.sees("top", /^Relay at \S+\nup /m);
+    await terminals.press("relay", "C-c");
+    await terminals.sees("top", /^Relay at \S+ does not answer; trying again, Ctrl\+C ends it$/m);
+    const port = where.split(":").at(-1)!;
+    await terminals.start("again", tool("relay", "--port", port), { cwd });
+    await terminals.sees("top", /^Relay at \S+\nup .*(.*\n)+c1 /m);
+  },
+});
+
+Deno.test({
+  name: "bench in a terminal shows how far it is, and clears that away",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals, "--log", "quiet");
+    const args = ["--events", "2000", "--rate", "1000"];
+    await terminals.start("bench", tool("bench", where, ...args), { cwd });
+    await terminals.sees("bench", /\[█*[▏▎▍▌▋▊▉]? *\] +\d+ % {2}[\d,]+ of 2,000 events/);
+    await terminals.sees("bench", /^Nothing was lost: 2,000 events came(.*\n)+after: 0$/m);
+    const screen = await terminals.screen("bench");
+    assertMatch(screen, /^before\n2,000 events of 128 bytes/);
+    assertEquals(screen.includes("left"), false);
+  },
+});
