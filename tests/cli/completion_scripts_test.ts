@@ -86,7 +86,7 @@ Deno.test({
   name: "completionScript() of zsh is a script that zsh takes",
   ignore: !hasZsh,
   async fn() {
-    const script = 'zsh -n "$SCRIPT" && autoload -U compinit && compinit -u -d /dev/null && ' +
+    const script = 'zsh -n "$SCRIPT" && autoload -U compinit && compinit -u -D && ' +
       'source "$SCRIPT" && print $_comps[my-relay] && which _my_relay | head -1';
     assertEquals(await run("zsh", script), ["_my_relay", "_my_relay () {"]);
   },
