@@ -42,6 +42,9 @@
  * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
+ * - `sender.ts` for how a client's events get out, `incoming.ts` for who gets what comes, `hearing.ts`
+ *   for what it has subscribed to, `services.ts` for its services, `requests.ts` for what it asks, and
+ *   `pending.ts` for what it waits for;
  * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is, `telemetry.ts` for what
@@ -59,16 +62,29 @@ export {
   type ClientOptions,
   type ClientStatus,
   type ClosedStatus,
+  type ConfirmOptions,
   type ConnectedStatus,
   type ConnectingStatus,
   type ConnectToOptions,
   type Destination,
   type DisconnectedStatus,
   EbsocketClient,
+  type GapStatus,
+  type InspectOptions,
+  type MatchingEvent,
+  type MatchingName,
   type OverflowPolicy,
+  type PatternFor,
+  type PatternOf,
   type ReconnectedStatus,
   type ReconnectOptions,
   type RecvOptions,
+  type RefusedStatus,
+  type RequestManyOptions,
+  type RequestOptions,
+  type SendOptions,
+  type ServiceOptions,
+  type SubscribeOptions,
   type TlsClientOptions,
   type Token,
 } from "./client.ts";
@@ -104,6 +120,8 @@ export {
   type LineSplitterOptions,
 } from "./framing.ts";
 export type { InboxOptions } from "./inbox.ts";
+export type { ClientReport, NameReport, RelayReport, SubscriptionReport } from "./report.ts";
+export type { RelayStats } from "./stats.ts";
 export {
   type ConnectionListener,
   EbsocketServer,
