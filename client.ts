@@ -57,7 +57,7 @@ import { decodeReceipt, decodeRefusal } from "./routing.ts";
 import { Sender } from "./sender.ts";
 import { type MatchingEvent, type ServiceOptions, Services } from "./services.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
-import { addressOf, checkDestination, type Destination } from "./transport.ts";
+import { addressOf, checkDestination, type Destination, type Dialer } from "./transport.ts";
 
 export {
   ConnectError,
@@ -75,6 +75,7 @@ export type {
   ConfirmOptions,
   ConnectionOptions,
   Destination,
+  Dialer,
   InboxOptions,
   InspectOptions,
   MatchingEvent,
@@ -86,6 +87,7 @@ export type {
   ServiceOptions,
   SubscribeOptions,
 };
+export type { Duplex, Socket } from "./connection.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
 export type { MatchingName, PatternFor } from "./pattern.ts";
@@ -234,7 +236,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Connects to a server, at an address or at the path of a Unix socket, and waits for its welcome.
+   * Connects to a server, at an address, at the path of a Unix socket, or through a dialer of your
+   * own, and waits for its welcome.
    * A server that sends none within 500 ms is taken as it is, unless it was sent a token. A client
    * that reconnects tries again, until it succeeds or the timeout is over.
    *
