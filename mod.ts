@@ -45,7 +45,7 @@
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
  * - `sender.ts` for how a client's events get out, `incoming.ts` for who gets what comes, `hearing.ts`
- *   for what it has subscribed to, `services.ts` for its services, `requests.ts` for what it asks, and
+ *   and `wish.ts` for what it has subscribed to, `services.ts` for its services, `requests.ts` for what it asks, and
  *   `pending.ts` for what it waits for;
  * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
