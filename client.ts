@@ -37,7 +37,7 @@ import {
   RequestTimeoutError,
 } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
-import { Hearing, type SubscribeOptions } from "./hearing.ts";
+import { Hearing } from "./hearing.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
 import { Incoming } from "./incoming.ts";
@@ -59,6 +59,7 @@ import { decodeReceipt, decodeRefusal } from "./routing.ts";
 import { Sender } from "./sender.ts";
 import { type MatchingEvent, type ServiceOptions, Services } from "./services.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
+import type { SubscribeOptions } from "./wish.ts";
 import { addressOf, checkDestination, type Destination, type Dialer } from "./transport.ts";
 
 export {
@@ -182,6 +183,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   #link: Link<S> | null = null;
   /** The link that a `connectTo()` under way is making. */
   #next: Link<S> | null = null;
+  /** Resolves when that is over. */
+  #connecting: PromiseWithResolvers<void> | null = null;
 
   /**
    * Makes a client that is not connected.
@@ -195,6 +198,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     const pending = this.#pending = new PendingTable(whyDeaf);
     const hearing = this.#hearing = new Hearing(pending, {
       isOpen: () => this.#link?.open ?? false,
+      connecting: () => this.#connecting?.promise ?? null,
       whyDeaf,
     });
     const misfits = this.#misfits = new Misfits(this.#settings.checker);
@@ -272,6 +276,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       );
     }
     const link = this.#next = this.#linkTo(destination);
+    const connecting = this.#connecting = Promise.withResolvers<void>();
     const timer = after(timeout, () => link.giveUp(new Error(`no answer within ${timeout} ms`)));
     const onAbort = () => link.giveUp(new Error("it was aborted"));
     signal?.addEventListener("abort", onAbort);
@@ -280,13 +285,14 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       await link.start(this.#link);
     } catch (error) {
       this.#feed.forget();
-      this.#pending.failAll("there is no connection");
       if (!(error instanceof Deno.errors.NotCapable)) signal?.throwIfAborted();
       throw error;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       this.#next = null;
+      this.#connecting = null;
+      connecting.resolve();
     }
   }
 

@@ -46,6 +46,9 @@
  * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
+ * - `sender.ts` for how a client's events get out, `incoming.ts` for who gets what comes, `hearing.ts`
+ *   and `wish.ts` for what it has subscribed to, `services.ts` for its services, `requests.ts` for what it asks, and
+ *   `pending.ts` for what it waits for;
  * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is;
@@ -67,7 +70,6 @@
 export { type Address, formatAddress, getLocalIp } from "./address.ts";
 export {
   type ClientOptions,
-  type ClientReport,
   type ClientStatus,
   type ClosedStatus,
   type ConfirmOptions,
@@ -83,7 +85,6 @@ export {
   type MatchingEvent,
   type MatchingName,
   type Misfit,
-  type NameReport,
   type OverflowPolicy,
   type PatternFor,
   type PatternOf,
@@ -91,14 +92,11 @@ export {
   type ReconnectOptions,
   type RecvOptions,
   type RefusedStatus,
-  type RelayReport,
-  type RelayStats,
   type RequestManyOptions,
   type RequestOptions,
   type SendOptions,
   type ServiceOptions,
   type SubscribeOptions,
-  type SubscriptionReport,
   type TlsClientOptions,
   type Token,
 } from "./client.ts";
@@ -150,6 +148,8 @@ export {
   type LineSplitterOptions,
 } from "./framing.ts";
 export type { InboxOptions } from "./inbox.ts";
+export type { ClientReport, NameReport, RelayReport, SubscriptionReport } from "./report.ts";
+export type { RelayStats } from "./stats.ts";
 export {
   type ConnectionListener,
   EbsocketServer,

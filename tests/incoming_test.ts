@@ -22,7 +22,11 @@ class Asker extends Waiter {
 function start(options: InboxOptions = {}) {
   let rooms = 0;
   const table = new PendingTable();
-  const hearing = new Hearing(table, { isOpen: () => true, whyDeaf: () => "" });
+  const hearing = new Hearing(table, {
+    isOpen: () => true,
+    connecting: () => null,
+    whyDeaf: () => "",
+  });
   const misfits = new Misfits(new EventChecker(undefined));
   const incoming = new Incoming<OpenEvents>(options, table, hearing, misfits, () => rooms++);
   const serve = (pattern: string) => {
