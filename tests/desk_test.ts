@@ -127,21 +127,21 @@ Deno.test("Relay gives each event to one of a queue, to another once one stands 
   await using relay = newRelay({ echo: false, maxPendingBytes: 4_000_000 });
   await using publisher = await join(relay);
   await using steady = await join(relay);
-  const frozen = await join(relay);
+  const idle = await join(relay);
   const killed = await join(relay);
-  for (const worker of [steady, frozen, killed]) await subscribe(worker, ["job.*"], "workers");
+  for (const worker of [steady, idle, killed]) await subscribe(worker, ["job.*"], "workers");
   const line = (i: number) => `{"event":"job.${i}"}\n`;
   for (let i = 0; i < 30; i++) await publisher.send(line(i));
-  const total = () => names(steady).length + names(frozen).length + names(killed).length;
+  const total = () => names(steady).length + names(idle).length + names(killed).length;
   await until(() => total() === 30);
-  assertEquals(new Set([steady, frozen, killed].flatMap(names)).size, 30);
-  assertEquals([steady, frozen, killed].every((worker) => names(worker).length > 0), true);
+  assertEquals(new Set([steady, idle, killed].flatMap(names)).size, 30);
+  assertEquals([steady, idle, killed].every((worker) => names(worker).length > 0), true);
   killed.close();
   await until(() => relay.clients.length === 3);
   const before = total();
   for (let i = 100; i < 130; i++) await publisher.send(line(i));
   await until(() => total() === before + 30);
-  frozen.close();
+  idle.close();
 });
 
 Deno.test({
@@ -234,14 +234,13 @@ Deno.test("Relay tells who asks how it is: figures, clients and names", async ()
   const first = await ask(two, { control: "stats" });
   assertEquals([first.names, first.watchedMs], [[], 0]);
   await two.send(A + A + '{"event":"a.b"}\n');
-  const started = Date.now();
-  await until(() => Date.now() - started > 150); // an answer is given again for a moment
-  const answer = await ask(two, { control: "stats" });
+  let answer = first; // the same answer is given again for a moment
+  while ((answer.names as unknown[]).length === 0) answer = await ask(two, { control: "stats" });
   const { report } = decodeReport(answer as { control: string })!;
   assertEquals(report.names, [{ name: "a", events: 2 }, { name: "a.b", events: 1 }]);
   assertEquals([report.relay.clients, report.relay.eventsIn], [2, 4]);
   assertEquals(report.relay.eventsUnheard, 3);
-  assertEquals(report.watchedMs >= 150, true);
+  assertEquals(report.watchedMs > 0, true);
   const [busiest, other] = report.clients;
   assertEquals([busiest!.id, busiest!.subscriptionCount, busiest!.subscriptions], [2, null, []]);
   assertEquals(busiest!.address[0], "127.0.0.1");
