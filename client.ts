@@ -342,8 +342,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
    */
   sendEvent(event: SendableEvent<M>, options?: SendOptions): Promise<void>;
   /**
-   * Queues an event, and resolves to the number of clients for which the relay has queued it. A
-   * rejection that nobody looks at does not end the program.
+   * Queues an event, and resolves to the number of other clients for which the relay has queued it.
+   * A rejection that nobody looks at does not end the program.
    *
    * Beside what is said above, it rejects with a {@link RequestTimeoutError} if the relay does not say
    * so in time, an {@link EventRefusedError} if it does not pass the event on, a

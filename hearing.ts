@@ -80,12 +80,9 @@ class Wish extends Waiter {
     reject: (error: unknown) => void,
   ) {
     super(id, verb, describe(patterns));
+    this.survives = verb === SUBSCRIBE;
     this.#resolve = resolve;
     this.#reject = reject;
-  }
-
-  override get survives(): boolean {
-    return this.verb === SUBSCRIBE;
   }
 
   override onReceipt(_receipt: Receipt): boolean {
@@ -229,9 +226,16 @@ export class Hearing {
     this.#greeting = [];
     const lines: Uint8Array[] = [];
     const answers: Promise<void>[] = [];
+    let missing = 0;
     const say = (patterns: readonly string[], queue: string) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const wish = new Wish(this.#table.nextId(), GREET, patterns, resolve, reject);
+      missing++;
+      const onGrant = () => {
+        // At once: what comes right behind the acknowledgement is what is wanted.
+        if (--missing === 0 && this.#carrier === carrier) this.#isUnconfirmed = false;
+        resolve();
+      };
+      const wish = new Wish(this.#table.nextId(), GREET, patterns, onGrant, reject);
       this.#table.add(wish, Infinity);
       this.#greeting.push(wish);
       lines.push(encode(wish, queue || undefined));
@@ -243,7 +247,6 @@ export class Hearing {
     if (lines.length === 0) say([], "");
     const repeated = [...this.#joining];
     const confirmed = Promise.all(answers).then(() => {
-      if (this.#carrier === carrier) this.#isUnconfirmed = false;
       for (const wish of repeated) if (this.#table.remove(wish)) wish.grant();
     });
     confirmed.catch(() => {}); // The connection may end before anybody looks at it.

@@ -52,6 +52,8 @@ export abstract class Waiter {
   timeout = Infinity;
   /** Until when, by the clock of `performance.now()`. */
   deadline = Infinity;
+  /** Whether the next connection repeats it, so that it is not given up with this one. */
+  survives = false;
   /** The line that asks, where that may have to wait for a connection. */
   line: Uint8Array | null = null;
   /** What gives it up, and how it hears of that. */
@@ -67,11 +69,6 @@ export abstract class Waiter {
   /** `Cannot request EbsocketEvent<time.now>`: how its errors begin. */
   get complaint(): string {
     return `Cannot ${this.verb} ${this.subject}`;
-  }
-
-  /** Whether the next connection repeats it, so that it is not given up with this one. */
-  get survives(): boolean {
-    return false;
   }
 
   /** An event answers, whose line had about `bytes` bytes. Whether that was all. */

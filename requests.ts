@@ -28,7 +28,7 @@ export interface SendOptions {
 export interface ConfirmOptions {
   /** The only client that is to get the event, such as `c7`, whatever it has subscribed to. */
   readonly to?: string;
-  /** Resolves to the number of clients for which the relay has queued the event. */
+  /** Resolves to the number of other clients for which the relay has queued the event. */
   readonly confirm: true;
   /**
    * How long the relay may take to say so, in milliseconds, from 1, or `Infinity`.
@@ -318,6 +318,7 @@ export class Requests<M extends object, S extends object = M> {
     timeout: number,
     signal: AbortSignal | undefined,
   ): void {
+    this.#sender.checkOpen(event);
     if (this.#sender.mayWait) waiter.line = line;
     this.#table.add(waiter, timeout, signal);
     const fault = this.#sender.queue(event, line);

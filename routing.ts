@@ -86,18 +86,18 @@ export function decodeReceipt(line: ControlLine): Receipt | null {
     : { id };
 }
 
-/** The line of a refusal. */
+/** The line of a refusal. A control line cannot have a member called `event`. */
 export function encodeRefusal({ id, event, reason, detail }: Refusal): Uint8Array {
-  return encode({ control: "error", id, event, reason, detail });
+  return encode({ control: "error", id, name: event, reason, detail });
 }
 
 /** The refusal that `line` is, or `null` if it is none. Trusts nothing in it. */
 export function decodeRefusal(line: ControlLine): Refusal | null {
-  const { control, id, event, reason, detail } = line;
+  const { control, id, name, reason, detail } = line;
   if (control !== "error") return null;
   return {
     ...(isName(id) && { id }),
-    ...(isName(event) && { event }),
+    ...(isName(name) && { event: name }),
     reason: isName(reason) ? printable(reason.toWellFormed()) : "unknown",
     detail: typeof detail === "string"
       ? printable(detail.slice(0, 4 * MAX_QUOTE).toWellFormed())

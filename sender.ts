@@ -58,9 +58,7 @@ export class Sender<M extends object> {
   /** Queues the line that was encoded last; gives why that cannot be, or `null`. */
   queue(event: SendableEvent<M>, line: Uint8Array<ArrayBuffer>): EbsocketError | null {
     const link = this.#used("send through");
-    if (!link.open) {
-      return new ConnectionClosedError(`Cannot send ${event}: the connection has ended`);
-    }
+    if (!link.open) return closed(event);
     const { outbox, session } = link;
     if (outbox) {
       if (outbox.offer(line)) {
@@ -119,6 +117,15 @@ export class Sender<M extends object> {
     if (fault) throw fault;
   }
 
+  /**
+   * Makes sure that there is a connection, or will be one.
+   *
+   * @throws {ConnectionClosedError} If there will be none.
+   */
+  checkOpen(event: SendableEvent<M>): void {
+    if (!this.#used("send through").open) throw closed(event);
+  }
+
   /** Whether a line may have to wait for a connection. */
   get mayWait(): boolean {
     return this.#used("send through").outbox !== null;
@@ -151,6 +158,10 @@ export function checkWord(name: string, value: string): string {
   throw new RangeError(
     `Invalid ${name} ${quote(value)}: expected 1 to ${MAX_NAME_BYTES} bytes, got ${length}`,
   );
+}
+
+function closed(event: object): ConnectionClosedError {
+  return new ConnectionClosedError(`Cannot send ${event}: the connection has ended`);
 }
 
 function queueFull(event: object, why: string): EbsocketError {

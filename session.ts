@@ -225,20 +225,33 @@ export class Session implements Carrier {
     }
   }
 
-  #onLines(lines: LineBlock): void {
-    const events: EbsocketEvent[] = [];
-    for (const line of this.#decoder.decode(lines.bytes)) {
-      if (line instanceof EbsocketEvent) events.push(line);
-      else this.#onControl(line);
-    }
-    if (this.#sequence !== null) this.#count(events);
+  /** Passes on what has come, in its order: what a control line says holds for what follows it. */
+  #onLines({ bytes }: LineBlock): void {
+    const lines = this.#decoder.decode(bytes);
     const { fault } = this.#decoder;
-    if (events.length > 0) {
-      this.#hasSpoken = true;
-      if (events.length > 1) this.connection.gather();
-      this.#sink.onEvents(this, events, lines.bytes.length);
+    // Control lines take no room: whatever the block had is due to the events in it.
+    const count = lines.filter(isEvent).length;
+    const share = bytes.length / count;
+    if (count > 1) this.connection.gather(); // as there may be as many answers
+    let events: EbsocketEvent[] = [];
+    for (const line of lines) {
+      if (line instanceof EbsocketEvent) {
+        events.push(line);
+        continue;
+      }
+      this.#onEvents(events, share);
+      events = [];
+      this.#onControl(line);
     }
+    this.#onEvents(events, share);
     if (fault) this.connection.close(fault.code, fault.message);
+  }
+
+  #onEvents(events: EbsocketEvent[], bytesEach: number): void {
+    if (events.length === 0) return;
+    this.#hasSpoken = true;
+    if (this.#sequence !== null) this.#count(events);
+    this.#sink.onEvents(this, events, bytesEach * events.length);
   }
 
   /** Looks for events that are missing. */
@@ -285,6 +298,10 @@ export class Session implements Carrier {
     this.#answered.resolve();
     this.#sink.onEnd(this, info);
   }
+}
+
+function isEvent(line: EbsocketEvent | ControlLine): boolean {
+  return line instanceof EbsocketEvent;
 }
 
 function endedError(address: Address, { reason, detail }: CloseInfo): ConnectError {

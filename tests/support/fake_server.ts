@@ -19,7 +19,9 @@ export class FakeSession {
   #unread = "";
   readonly #buffer = new Uint8Array(65_536);
 
-  constructor(readonly conn: Deno.TcpConn) {}
+  constructor(readonly conn: Deno.TcpConn) {
+    conn.setNoDelay(true);
+  }
 
   /** The next line, or `null` at the end of the stream. */
   async line(): Promise<string | null> {

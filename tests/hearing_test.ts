@@ -1,0 +1,278 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import { ConnectionClosedError, EbsocketError, EventRefusedError } from "../errors.ts";
+import { EbsocketEvent } from "../event.ts";
+import { type Carrier, checkPattern, Hearing, type Wishes } from "../hearing.ts";
+import { PendingTable } from "../pending.ts";
+import type { Feature } from "../routing.ts";
+import { textOf } from "./support/bytes.ts";
+import { turn } from "./support/turns.ts";
+
+/** A line about subscriptions. */
+interface Line {
+  control: string;
+  events: string[];
+  queue?: string;
+  id: string;
+}
+
+const parse = (lines: readonly Uint8Array[]) => lines.map((line): Line => JSON.parse(textOf(line)));
+
+/** A connection that takes note of what it carries. */
+class FakeCarrier implements Carrier {
+  readonly told: Uint8Array[] = [];
+  readonly features: Feature[] = ["subscribe"];
+
+  has(feature: Feature): boolean {
+    return this.features.includes(feature);
+  }
+
+  tell(line: Uint8Array): void {
+    this.told.push(line);
+  }
+
+  /** What it has carried since this was asked last, without the ids. */
+  take(): string[] {
+    return parse(this.told.splice(0)).map(short);
+  }
+}
+
+/** `subscribe a b @workers`. */
+function short({ control, events, queue }: Line): string {
+  return [control, ...events, ...(queue === undefined ? [] : [`@${queue}`])].join(" ");
+}
+
+class Fixture implements Disposable {
+  readonly table = new PendingTable();
+  isOpen = true;
+  why = "";
+  readonly hearing: Hearing = new Hearing(this.table, {
+    isOpen: () => this.isOpen,
+    whyDeaf: () => this.why,
+  });
+
+  /** Acknowledges all that has been said behind a hello. */
+  async confirm(wishes: Wishes | null): Promise<void> {
+    for (const { id } of parse(wishes?.lines ?? [])) this.table.receipt({ id });
+    await wishes?.confirmed;
+  }
+
+  /** A connection whose greeting is over. */
+  async connect(): Promise<{ carrier: FakeCarrier; said: string[] }> {
+    const carrier = new FakeCarrier();
+    const wishes = this.hearing.begin(carrier);
+    await this.confirm(wishes);
+    return { carrier, said: parse(wishes?.lines ?? []).map(short) };
+  }
+
+  /** Stops the timer, which waits for those who will wait next. */
+  [Symbol.dispose](): void {
+    this.table.failAll("the test is over");
+  }
+
+  /** Acknowledges what a connection has carried last. */
+  ack({ told }: FakeCarrier): void {
+    for (const { id } of parse(told)) this.table.receipt({ id });
+  }
+}
+
+function names(hearing: Hearing, ...all: string[]): string[] {
+  return all.filter((name) => hearing.admits(new EbsocketEvent(name)));
+}
+
+Deno.test("Hearing says nothing behind hello before the first subscription", async () => {
+  const { said } = await new Fixture().connect();
+  assertEquals(said, []);
+});
+
+Deno.test("Hearing takes note without a link, and says it behind hello, for each queue", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe(["a", "b.*"]);
+  await fixture.hearing.subscribe(["c", "a"], { queue: "q" });
+  await fixture.hearing.unsubscribe(["b.*"]);
+  await fixture.hearing.unsubscribe(["a"], { queue: "other" });
+  const { said } = await fixture.connect();
+  assertEquals(said, ["subscribe a", "subscribe c a @q"]);
+  assertEquals(fixture.table.size, 0);
+});
+
+Deno.test("Hearing that wants nothing says so", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe([]);
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
+Deno.test("Hearing lets plain patterns through before the acknowledgement, and all after it", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  fixture.isOpen = false;
+  await hearing.subscribe(["a.*"]);
+  await hearing.subscribe(["job"], { queue: "q" });
+  const wishes = hearing.begin(new FakeCarrier());
+  assertEquals(hearing.isFiltering, true);
+  assertEquals(names(hearing, "a.b", "a", "job", "x"), ["a.b"]);
+  const alone = new EbsocketEvent("x");
+  alone.from = "c1";
+  assertEquals(hearing.admits(alone), true);
+  for (const { id } of parse(wishes!.lines)) fixture.table.receipt({ id });
+  assertEquals(hearing.isFiltering, false); // at once: what follows may be in the same read
+});
+
+Deno.test("Hearing.subscribe() waits for the acknowledgement", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  let isDone = false;
+  const subscribing = fixture.hearing.subscribe(["a"]).then(() => isDone = true);
+  await turn();
+  assertEquals([isDone, carrier.told.length, fixture.table.size], [false, 1, 1]);
+  fixture.ack(carrier);
+  await subscribing;
+  assertEquals([carrier.take(), fixture.table.size], [["subscribe a"], 0]);
+});
+
+Deno.test("Hearing.subscribe() that is refused has no effect", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const subscribing = fixture.hearing.subscribe(["a"]);
+  const [{ id }] = parse(carrier.told) as [Line];
+  fixture.table.refuse({ id, reason: "too-many-subscriptions", detail: "1 at most" });
+  const error = await assertRejects(() => subscribing, EventRefusedError, 'subscribe to "a"');
+  assertEquals(error.code, "too-many-subscriptions");
+  assertEquals(carrier.take(), ["subscribe a"]);
+  assertEquals((await fixture.connect()).said, []); // hears everything again
+});
+
+Deno.test("Hearing.subscribe() that is given up is taken back, but not what was there before", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const first = fixture.hearing.subscribe(["a"]);
+  fixture.ack(carrier);
+  await first;
+  carrier.take();
+  const controller = new AbortController();
+  const second = fixture.hearing.subscribe(["a", "b"], { signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => second, Error, "enough");
+  assertEquals(carrier.take(), ["subscribe a b", "unsubscribe b"]);
+  assertEquals((await fixture.connect()).said, ["subscribe a"]);
+});
+
+Deno.test("Hearing.unsubscribe() leaves what somebody else holds", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  fixture.isOpen = false;
+  const service = {};
+  await hearing.subscribe(["a", "b"]);
+  await hearing.subscribe(["a"], {}, service);
+  fixture.isOpen = true;
+  const { carrier } = await fixture.connect();
+  const leaving = hearing.unsubscribe(["a", "b", "unknown"]);
+  fixture.ack(carrier);
+  await leaving;
+  assertEquals(carrier.take(), ["unsubscribe b"]);
+  await hearing.unsubscribe(["a"]);
+  assertEquals(carrier.take(), []);
+  hearing.release(["a"], undefined, service);
+  assertEquals(carrier.take(), ["unsubscribe a"]);
+  hearing.end(carrier);
+  assertEquals(fixture.table.size, 0);
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
+Deno.test("Hearing drops what is still under way when it wants it no longer", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  fixture.isOpen = false;
+  await hearing.subscribe(["a.*", "b"]);
+  await hearing.subscribe(["a.x"], { queue: "q" });
+  fixture.isOpen = true;
+  const { carrier } = await fixture.connect();
+  const leaving = hearing.unsubscribe(["a.*"]);
+  assertEquals(hearing.isFiltering, true);
+  assertEquals(names(hearing, "a.x", "a.y", "b"), ["a.x", "b"]);
+  fixture.ack(carrier);
+  await leaving;
+  assertEquals(hearing.isFiltering, false);
+});
+
+Deno.test("Hearing keeps a call that is under way across connections, and repeats it", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  let isDone = false;
+  const subscribing = hearing.subscribe(["a"]).then(() => isDone = true);
+  const leaving = hearing.unsubscribe(["a"]);
+  const again = hearing.subscribe(["a"]);
+  hearing.end(carrier);
+  await leaving; // what is not connected hears nothing
+  await turn();
+  assertEquals(isDone, false);
+  const late = hearing.subscribe(["b"]); // while there is no connection
+  const { said } = await fixture.connect();
+  assertEquals(said, ["subscribe a b"]);
+  await Promise.all([subscribing, again, late]);
+  assertEquals(fixture.table.size, 0);
+});
+
+Deno.test("Hearing gives up what it said behind a hello that led to nothing", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe(["a"]);
+  const carrier = new FakeCarrier();
+  const { confirmed } = fixture.hearing.begin(carrier)!;
+  fixture.hearing.end(new FakeCarrier());
+  assertEquals(fixture.table.size, 1);
+  fixture.hearing.end(carrier);
+  await assertRejects(() => confirmed, ConnectionClosedError);
+  assertEquals(fixture.table.size, 0);
+});
+
+Deno.test("Hearing.subscribe() rejects at once where no acknowledgement can come", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  fixture.why = "the inbox is full";
+  const full = await assertRejects(
+    () => fixture.hearing.subscribe(["a"]),
+    EbsocketError,
+    'Cannot subscribe to "a": the inbox is full',
+  );
+  carrier.features.pop();
+  const unknown = await assertRejects(() => fixture.hearing.subscribe(["a"]), EbsocketError);
+  assertEquals([full.code, unknown.code], ["inbox-full", "not-supported"]);
+  assertEquals([carrier.told, fixture.table.size], [[], 0]);
+  assertEquals((await fixture.connect()).said, []);
+});
+
+Deno.test("Hearing spreads many patterns over lines that a relay takes", async () => {
+  using fixture = new Fixture();
+  const patterns = Array.from({ length: 1000 }, (_, i) => `${"\u0001".repeat(40)}${i}`);
+  const { carrier } = await fixture.connect();
+  const subscribing = fixture.hearing.subscribe(patterns);
+  assertEquals(carrier.told.length > 1, true);
+  assertEquals(carrier.told.every(({ length }) => length <= 65_536), true);
+  assertEquals(parse(carrier.told).flatMap(({ events }) => events), patterns);
+  fixture.ack(carrier);
+  await subscribing;
+});
+
+Deno.test("Hearing names what is wrong with a pattern, a queue or a timeout", async () => {
+  const { hearing } = new Fixture();
+  const subscribe = (patterns: unknown, options = {}) => {
+    return () => hearing.subscribe(patterns as string[], options);
+  };
+  await assertRejects(subscribe(["a", "x.>.y"]), RangeError, '"x.>.y"');
+  await assertRejects(subscribe([""]), RangeError, 'Invalid pattern "": expected 1 to 255 bytes');
+  await assertRejects(subscribe([7]), TypeError, "7");
+  await assertRejects(subscribe("chat"), TypeError, "expected an array");
+  await assertRejects(subscribe(["a"], { queue: "" }), RangeError, 'Invalid queue ""');
+  await assertRejects(subscribe(["a"], { queue: 1 }), TypeError, "Invalid queue");
+  await assertRejects(subscribe(["a"], { timeout: 0 }), RangeError, "timeout");
+  await assertRejects(() => hearing.unsubscribe([">.a"]), RangeError, '">.a"');
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assertRejects(subscribe(["a"], { signal }), Error, "enough");
+  assertThrows(() => checkPattern(">x.>.y"), RangeError, ">x.>.y");
+  assertEquals(checkPattern(">x.y"), ">x.y");
+});
