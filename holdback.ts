@@ -11,16 +11,18 @@
  */
 
 import { Audience, type Listener, type Recipient } from "./audience.ts";
+import { MAX_BATCH_BYTES } from "./outbound.ts";
 
 /**
- * How large a share is not kept any longer, in bytes: about what travels over the loopback device in
- * one segment. What then comes for a client must fit into its queue at once, in which a half may be
- * taken before it lags, and a quarter is what is read at once: so no more than an eighth of that.
+ * How large a share is not kept any longer, in bytes: three quarters of what one write hands over, as
+ * one more block adds a little. But what then comes for a client must fit into its queue at once, in
+ * which a half may be taken before it lags, and a quarter is what is read at once: hence no more than
+ * an eighth of that.
  */
-const ENOUGH_BYTES = 65_536;
+const ENOUGH_BYTES = 0.75 * MAX_BATCH_BYTES;
 
 /** For how long a share is kept at most, in milliseconds; longer while the relay is too busy to look. */
-const MAX_HOLD_MS = 10;
+const MAX_HOLD_MS = 20;
 
 /** How many blocks may be kept because some lines of them are, and how many bytes of lines. */
 const MAX_HELD_BLOCKS = 128;

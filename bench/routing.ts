@@ -49,7 +49,7 @@ const NAMES_PER_GROUP = 10;
 const RING_EVENTS = 64_000;
 
 /** How many events may be on their way to each client. */
-const IN_FLIGHT = 1024;
+const IN_FLIGHT = 4096;
 
 const WRITE_BYTES = 65_536;
 const STALL_MS = 30_000;

@@ -1,0 +1,60 @@
+import { assertEquals } from "@std/assert/equals";
+import { Audience, Listener } from "../audience.ts";
+import { utf8 } from "./support/bytes.ts";
+import { FakeRecipient } from "./support/routes.ts";
+
+const A = '{"event":"a"}\n';
+const B = ' { "event":"b"}\n';
+
+/** An audience of `count` clients. */
+function audienceOf(count: number, isNumbered = false) {
+  const audience = new Audience<FakeRecipient>(isNumbered);
+  const listeners = Array.from(
+    { length: count },
+    (_, i) => new Listener(new FakeRecipient(i + 1), audience),
+  );
+  for (const listener of listeners) audience.members.add(listener);
+  return { audience, listeners, recipients: listeners.map(({ recipient }) => recipient) };
+}
+
+Deno.test("Audience.flush() gives all members the very same bytes", () => {
+  const { audience, recipients } = audienceOf(2);
+  const block = utf8(A + B + A);
+  audience.add(block, 0, A.length, 1);
+  audience.add(block, A.length + B.length, block.length, 1);
+  const queued: number[] = [];
+  audience.flush(({ id }) => void queued.push(id));
+  assertEquals(recipients.map(({ text }) => text), [A + A, A + A]);
+  assertEquals(recipients[0]!.pieces[0] === recipients[1]!.pieces[0], true);
+  assertEquals([queued, recipients.map(({ eventsOut }) => eventsOut)], [[1, 2], [2, 2]]);
+  audience.flush(() => queued.push(0));
+  assertEquals(queued, [1, 2]);
+});
+
+Deno.test("Audience.flush() passes by who is left out, and tells how many were open", () => {
+  const { audience, listeners, recipients } = audienceOf(3);
+  const { batch } = audience;
+  audience.left = listeners[0]!;
+  recipients[1]!.open = false;
+  audience.add(utf8(A), 0, A.length, 1);
+  assertEquals(audience.isAwaited, true);
+  audience.flush(() => {});
+  assertEquals(recipients.map(({ text }) => text), ["", "", A]);
+  assertEquals([batch.accepted, audience.isAwaited, audience.left], [1, false, null]);
+});
+
+Deno.test("Audience numbers events from what was queued for its member, in front of all else", () => {
+  const { audience, recipients: [one] } = audienceOf(1, true);
+  one!.eventsOut = 41;
+  const block = utf8(A + B);
+  audience.add(block, 0, block.length, 2);
+  audience.add(block, 0, A.length, 1);
+  audience.flush(() => {});
+  audience.add(block, 0, A.length, 1);
+  audience.flush(() => {});
+  assertEquals(
+    one!.text,
+    '{"seq":42,"event":"a"}\n {"seq":43, "event":"b"}\n{"seq":44,"event":"a"}\n' +
+      '{"seq":45,"event":"a"}\n',
+  );
+});

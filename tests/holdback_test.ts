@@ -1,0 +1,138 @@
+import { assertEquals } from "@std/assert/equals";
+import { Audience, Listener } from "../audience.ts";
+import { Holdback } from "../holdback.ts";
+import { utf8 } from "./support/bytes.ts";
+import { FakeRecipient } from "./support/routes.ts";
+import { until } from "./support/waiting.ts";
+
+const A = '{"event":"a"}\n';
+const B = '{"event":"b"}\n';
+const LONG = "x".repeat(99_999) + "\n";
+
+function setUp(maxPendingBytes?: number) {
+  const holdback = new Holdback<FakeRecipient>(() => {}, maxPendingBytes);
+  let lastId = 0;
+  const audienceOf = (count: number) => {
+    const audience = new Audience<FakeRecipient>();
+    for (let i = 0; i < count; i++) {
+      audience.members.add(new Listener(new FakeRecipient(++lastId), audience));
+    }
+    return audience;
+  };
+  const add = (
+    audience: Audience<FakeRecipient>,
+    text: string,
+    left: Listener<FakeRecipient> | null = null,
+  ) => holdback.add(audience, utf8(text), 0, text.length, 1, left);
+  const publisher = new Listener(new FakeRecipient(++lastId), audienceOf(0));
+  return { add, audienceOf, holdback, publisher };
+}
+
+function texts({ members }: Audience<FakeRecipient>): string[] {
+  return [...members].map(({ recipient }) => recipient.text);
+}
+
+Deno.test("Holdback lets everything go at the end of a block after which nothing comes", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const audience = audienceOf(2);
+  add(audience, A);
+  assertEquals(texts(audience), ["", ""]);
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(audience), [A, A]);
+});
+
+Deno.test("Holdback keeps a small share while more comes, and lets a large one go", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const [small, large] = [audienceOf(1), audienceOf(1)];
+  add(small, A);
+  add(large, LONG);
+  holdback.endBlock(publisher, true);
+  assertEquals([texts(small), texts(large)], [[""], [LONG]]);
+  add(small, B);
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(small), [A + B]);
+  assertEquals([...small.members][0]!.recipient.pieces.length, 1);
+});
+
+Deno.test("Holdback keeps less where less may wait for a client", () => {
+  const { add, audienceOf, holdback, publisher } = setUp(80);
+  const audience = audienceOf(1);
+  add(audience, A);
+  holdback.endBlock(publisher, true);
+  assertEquals(texts(audience), [A]);
+});
+
+Deno.test("Holdback lets go of what it keeps after a moment, whatever happens", async () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const audience = audienceOf(1);
+  add(audience, A);
+  holdback.endBlock(publisher, true);
+  await until(() => texts(audience)[0] === A);
+});
+
+Deno.test("Holdback lets go of what a publisher has sent once it has no more, not of what others have", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const other = new Listener(new FakeRecipient(99), publisher.audience);
+  const [one, two] = [audienceOf(1), audienceOf(1)];
+  add(one, A);
+  holdback.endBlock(publisher, true);
+  add(two, B);
+  holdback.endBlock(other, false);
+  assertEquals([texts(one), texts(two)], [[""], [B]]);
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(one), [A]);
+});
+
+Deno.test("Holdback does not keep blocks without end", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const audience = audienceOf(1);
+  let blocks = 0;
+  while (texts(audience)[0] === "" && blocks < 1000) {
+    add(audience, A);
+    holdback.endBlock(publisher, true);
+    blocks++;
+  }
+  assertEquals(blocks, 129);
+  holdback.flushAll();
+});
+
+Deno.test("Holdback keeps lines for all and lines for one in order", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const audience = audienceOf(2);
+  const [one, two] = [...audience.members];
+  const line = utf8('{"event":"to"}\n');
+  add(audience, A);
+  holdback.addDirect(one!, line, 0, line.length);
+  holdback.addDirect(one!, line, 0, line.length);
+  holdback.addDirect(two!, line, 0, line.length);
+  add(audience, B);
+  add(audience, B);
+  holdback.endBlock(publisher, false);
+  const to = '{"event":"to"}\n';
+  assertEquals(texts(audience), [A + to + to + B + B, A + to + B + B]);
+  assertEquals([one!.recipient.pieces.length, two!.recipient.pieces.length], [3, 3]);
+});
+
+Deno.test("Holdback gives a member that was left out what comes later, and nothing of before", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const audience = audienceOf(2);
+  const [one] = [...audience.members];
+  add(audience, A, one!);
+  add(audience, B);
+  add(audience, A, one!);
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(audience), [B, A + B + A]);
+});
+
+Deno.test("Holdback.settle() lets go of what waits for a client, alone and with others", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const audience = audienceOf(2);
+  const [one] = [...audience.members];
+  add(audience, A);
+  holdback.settle(one!);
+  assertEquals(texts(audience), [A, A]);
+  holdback.addDirect(one!, utf8(B), 0, B.length);
+  holdback.settle(one!);
+  assertEquals([texts(audience), audience.directs.size], [[A + B, A], 0]);
+  holdback.endBlock(publisher, false);
+});

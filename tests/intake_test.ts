@@ -1,0 +1,98 @@
+import { assertEquals } from "@std/assert/equals";
+import { utf8 } from "./support/bytes.ts";
+import { A, B, setUp, texts } from "./support/intake.ts";
+
+Deno.test("Intake.take() says how many lines and events there are, and where a bad line begins", () => {
+  const { controls, take } = setUp(1);
+  assertEquals(take(`${A}\n{"control":"x"}\n${B}`), { lines: 4, events: 2, end: 45 });
+  assertEquals(take(`${A}bad\n${B}`), { lines: 1, events: 1, end: A.length });
+  assertEquals(controls, ["x"]);
+});
+
+Deno.test("Intake passes a whole block on as it is while nobody has asked for anything", () => {
+  const { clients: [, two, three], take, intake, clients } = setUp(3);
+  const block = utf8(A + B);
+  intake.take(clients[0]!, block, false);
+  assertEquals([two!.recipient.pieces[0] === block, three!.recipient.pieces[0] === block], [
+    true,
+    true,
+  ]);
+  take(`${A}\n${B}{"control":"x"}\n${A}\r\n`);
+  assertEquals(two!.recipient.text, A + B + A + B + A);
+  assertEquals(two!.recipient.pieces.length, 2);
+});
+
+Deno.test("Intake drops the CR before the end of a line, wherever the line goes", () => {
+  const { clients: [, two, three], subscribe, take } = setUp(3);
+  subscribe(three!, ["a"]);
+  take('{"event":"a"}\r\n{"event":"a","to":"c3"}\r\n{"event":"b"}\r\n');
+  assertEquals(two!.recipient.text, A + B);
+  assertEquals(three!.recipient.text, `${A}{"from":"c1","event":"a","to":"c3"}\n`);
+});
+
+Deno.test("Intake lets a wish take effect between two lines of a block", () => {
+  const { clients, take } = setUp(1, { echo: true });
+  take(`${A}${B}{"control":"narrow"}\n${B}${A}${B}`);
+  assertEquals(texts(clients), [A + B + A]);
+});
+
+/** What a client wrote, and what another gets of it, from client 1. */
+const ENVELOPES: [sent: string, received: string][] = [
+  ['{"event":"a","from":"c9"}', '{"event":"a"}'],
+  ['{"from":"c9","event":"a"}', '{"event":"a"}'],
+  ['{"seq":7,"event":"a","from":{"x":[1,"}"]}}', '{"event":"a"}'],
+  ['{"from":1,"seq":2,"event":"a"}', '{"event":"a"}'],
+  ['{"event":"a","from":1,"seq":2}', '{"event":"a"}'],
+  ['{"event":"a", "seq" : -1e5 , "x":1}', '{"event":"a", "x":1}'],
+  ['{"event":"a","\\u0066rom":"c9"}', '{"event":"a"}'],
+  ['{"\\u0073\\u0065\\u0071":1,"event":"a"}', '{"event":"a"}'],
+  ['{"event":"a","id":"r"}', '{"from":"c1","event":"a","id":"r"}'],
+  ['{"event":"a","\\u0069d":"r"}', '{"from":"c1","event":"a","\\u0069d":"r"}'],
+  [' {\t"event":"a","id":"r"} ', ' {"from":"c1",\t"event":"a","id":"r"} '],
+  ['{"from":"c2","event":"a","id":"r"}', '{"from":"c1","event":"a","id":"r"}'],
+  ['{"event":"a","to":"c2"}', '{"from":"c1","event":"a","to":"c2"}'],
+  ['{"event":"a","to":"\\u00632"}', '{"from":"c1","event":"a","to":"\\u00632"}'],
+  ['{"event":"a","reply_to":"r"}', '{"event":"a","reply_to":"r"}'],
+  ['{"event":"a","ack":"e"}', '{"event":"a","ack":"e"}'],
+  [
+    '{"event":"a","__dict__":{"from":1,"seq":2,"to":"c9","id":3}}',
+    '{"event":"a","__dict__":{"from":1,"seq":2,"to":"c9","id":3}}',
+  ],
+];
+
+Deno.test("Intake writes and cuts out what only a relay may write, and nothing else", () => {
+  for (const [sent, received] of ENVELOPES) {
+    for (const end of ["\n", "\r\n"]) {
+      const { clients, take } = setUp(2);
+      take(`${A}${sent}${end}${B}`);
+      assertEquals(clients[1]!.recipient.text, `${A}${received}\n${B}`);
+    }
+  }
+});
+
+Deno.test("Intake numbers the events of who wants that, behind nothing else that is forged", () => {
+  const { clients: [, two], router, take } = setUp(2);
+  router.change(two!, two!.subscriptions, true);
+  take(`${A}{"event":"a","seq":7}\n{"event":"a","id":"r"}\n`);
+  assertEquals(
+    two!.recipient.text,
+    '{"seq":1,"event":"a"}\n{"seq":2,"event":"a"}\n{"seq":3,"from":"c1","event":"a","id":"r"}\n',
+  );
+});
+
+Deno.test("Intake refuses envelopes of a wrong type, and keys that are repeated", () => {
+  const bad = ['"id":1', '"to":null', '"to":""', '"ack":{}', '"reply_to":["r"]'];
+  bad.push(
+    '"from":1,"\\u0066rom":1',
+    '"seq":1,"seq":1',
+    '"id":"a","id":"a"',
+    '"to":"c2","to":"c2"',
+  );
+  bad.push(`"id":"${"x".repeat(256)}"`);
+  for (const members of bad) {
+    const { clients, take } = setUp(2);
+    const { events, end } = take(`${A}{"event":"a",${members}}\n${B}`);
+    assertEquals([events, end], [1, A.length], members);
+    assertEquals(clients[1]!.recipient.text, A);
+  }
+});

@@ -1,0 +1,75 @@
+import { assertEquals } from "@std/assert/equals";
+import { refusalOf, Subscriptions } from "../subscriptions.ts";
+
+type Step = [control: "subscribe" | "unsubscribe", events: string[], queue?: string];
+
+/** The subscriptions of a client that has sent these wishes. */
+function after(...steps: Step[]): Subscriptions {
+  return steps.reduce<Subscriptions>(
+    (before, [control, events, queue]) =>
+      before.after({ control, events, ...(queue !== undefined && { queue }) }),
+    Subscriptions.NONE_YET,
+  );
+}
+
+Deno.test("Subscriptions are pairs of a pattern and a queue, each once", () => {
+  const subscriptions = after(["subscribe", ["a", "a", "b"]], ["subscribe", ["a"], "q"], [
+    "subscribe",
+    ["a"],
+  ]);
+  assertEquals([...subscriptions], [["a", ""], ["b", ""], ["a", "q"]]);
+  assertEquals([subscriptions.size, subscriptions.hasQueues], [3, true]);
+});
+
+Deno.test("Subscriptions.after() removes what is there, and nothing else", () => {
+  const subscriptions = after(["subscribe", ["a", "b"]], ["subscribe", ["a"], "q"], [
+    "unsubscribe",
+    ["a", "c"],
+  ], ["unsubscribe", ["b"], "q"]);
+  assertEquals([...subscriptions], [["b", ""], ["a", "q"]]);
+});
+
+Deno.test("Subscriptions narrow from the first wish to hear something, and for ever", () => {
+  assertEquals(after().isNarrowed, false);
+  assertEquals(after(["unsubscribe", ["a"]]).isNarrowed, false);
+  assertEquals(after(["subscribe", []]).isNarrowed, true);
+  assertEquals(after(["subscribe", ["a"]], ["unsubscribe", ["a"]]).isNarrowed, true);
+});
+
+Deno.test("Subscriptions.coversAll says whether nothing is left out, without a queue", () => {
+  assertEquals(after().coversAll, true);
+  assertEquals(after(["subscribe", ["a", ">"]]).coversAll, true);
+  assertEquals(after(["subscribe", [">"], "q"]).coversAll, false);
+  assertEquals(after(["subscribe", []]).coversAll, false);
+});
+
+Deno.test("Subscriptions.equals() compares the pairs, in whatever order they came", () => {
+  const one = after(["subscribe", ["a", "b"]], ["subscribe", ["c"], "q"]);
+  const two = after(["subscribe", ["c"], "q"], ["subscribe", ["b", "x"]], ["subscribe", ["a"]], [
+    "unsubscribe",
+    ["x"],
+  ]);
+  assertEquals([one.equals(two), one.fingerprint === two.fingerprint], [true, true]);
+  assertEquals(one.equals(after(["subscribe", ["a", "b"]], ["subscribe", ["c"]])), false);
+  assertEquals(one.equals(after(["subscribe", ["a", "b"]], ["subscribe", ["c"], "p"])), false);
+  assertEquals(after().equals(after(["subscribe", []])), false);
+});
+
+Deno.test("refusalOf() names the pattern that is bad, and how many subscriptions are too many", () => {
+  const refuse = (events: string[], max = 10) => {
+    const wish = { control: "subscribe", events, id: "s" } as const;
+    return refusalOf(wish, Subscriptions.NONE_YET.after(wish), max);
+  };
+  assertEquals(refuse(["a", "a.*", ">"]), null);
+  for (const bad of ["", ">.a", "x".repeat(256)]) {
+    assertEquals([refuse(["a", bad])?.id, refuse(["a", bad])?.reason], ["s", "bad-pattern"]);
+  }
+  assertEquals(refuse(["a", "b", "b"], 2), null);
+  assertEquals(refuse(["a", "b", "c"], 2), {
+    id: "s",
+    reason: "too-many-subscriptions",
+    detail: "a client may have 2, this would make 3",
+  });
+  const farewell = { control: "unsubscribe", events: [">.a", ""] } as const;
+  assertEquals(refusalOf(farewell, Subscriptions.NONE_YET, 1), null);
+});

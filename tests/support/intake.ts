@@ -1,0 +1,48 @@
+/** A router that gets its lines from an intake, with clients without sockets. */
+
+import type { Listener } from "../../audience.ts";
+import { Intake, type Taken } from "../../intake.ts";
+import { Router } from "../../router.ts";
+import { LineValidator } from "../../validate.ts";
+import { utf8 } from "./bytes.ts";
+import { FakeRecipient } from "./routes.ts";
+
+export const A = '{"event":"a"}\n';
+export const B = '{"event":"b"}\n';
+
+export type Client = Listener<FakeRecipient>;
+
+/** What {@link setUp} gives. */
+export interface SetUp {
+  readonly clients: Client[];
+  /** The control lines that have come, by what they are about; `narrow` subscribes to `a`. */
+  readonly controls: string[];
+  readonly intake: Intake<FakeRecipient>;
+  readonly router: Router<FakeRecipient>;
+  subscribe(client: Client, events: string[], queue?: string): void;
+  /** Takes a block of the first client, or another. */
+  take(text: string, source?: Client, hasMore?: boolean): Taken;
+}
+
+/** `count` clients of one router. */
+export function setUp(count: number, { echo = false }: { echo?: boolean } = {}): SetUp {
+  const router = new Router<FakeRecipient>({ echo, maxPendingBytes: 1e6, onQueued() {} });
+  const clients = Array.from({ length: count }, (_, i) => router.open(new FakeRecipient(i + 1)));
+  const controls: string[] = [];
+  const subscribe = (client: Client, events: string[], queue?: string) => {
+    const request = { control: "subscribe", events, ...(queue && { queue }) } as const;
+    router.change(client, client.subscriptions.after(request), client.isNumbered);
+  };
+  const intake = new Intake(new LineValidator(), router, (source, control) => {
+    controls.push(control);
+    if (control === "narrow") subscribe(source, ["a"]);
+  });
+  const take = (text: string, source = clients[0]!, hasMore = false) =>
+    intake.take(source, utf8(text), hasMore);
+  return { clients, controls, intake, router, subscribe, take };
+}
+
+/** What each client was given. */
+export function texts(clients: readonly Client[]): string[] {
+  return clients.map(({ recipient }) => recipient.text);
+}

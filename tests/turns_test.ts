@@ -1,0 +1,49 @@
+import { assertEquals } from "@std/assert/equals";
+import { Audience, Listener } from "../audience.ts";
+import { Turns } from "../turns.ts";
+import { utf8 } from "./support/bytes.ts";
+import { FakeRecipient } from "./support/routes.ts";
+
+function setUp(count: number, first = 0) {
+  const recipients = Array.from({ length: count }, (_, i) => new FakeRecipient(i));
+  const audiences = recipients.map((recipient) => {
+    const audience = new Audience<FakeRecipient>();
+    audience.members.add(new Listener(recipient, audience));
+    return audience;
+  });
+  const turns = new Turns(audiences, first);
+  const take = (left: number | null = null) => {
+    const audience = turns.take(left === null ? null : audiences[left]!);
+    return audience && audiences.indexOf(audience);
+  };
+  return { audiences, recipients, take };
+}
+
+Deno.test("Turns.take() goes round, beginning anywhere", () => {
+  const { take } = setUp(3, 7);
+  assertEquals([take(), take(), take(), take()], [1, 2, 0, 1]);
+});
+
+Deno.test("Turns.take() passes by who is left out, and who has gone", () => {
+  const { recipients, take } = setUp(3);
+  assertEquals([take(0), take(2)], [1, 0]);
+  recipients[1]!.open = false;
+  assertEquals([take(), take(), take(2)], [2, 0, 0]);
+  recipients[0]!.open = false;
+  assertEquals([take(2), take()], [null, 2]);
+});
+
+Deno.test("Turns.take() passes by clients for which bytes wait, as long as one has none", () => {
+  const { recipients, take } = setUp(3);
+  recipients[0]!.pendingBytes = 5;
+  assertEquals([take(), take(), take(), take()], [1, 2, 1, 2]);
+});
+
+Deno.test("Turns.take() gives what all are behind with to the one that has the least", () => {
+  const { audiences, recipients, take } = setUp(3);
+  recipients.forEach((recipient, i) => recipient.pendingBytes = 1000 * (3 - i));
+  const line = utf8("x".repeat(999) + "\n");
+  for (let i = 0; i < 6; i++) audiences[take()!]!.add(line, 0, line.length, 1);
+  const waiting = audiences.map((each, i) => each.size + recipients[i]!.pendingBytes);
+  assertEquals(waiting, [4000, 4000, 4000]);
+});
