@@ -232,11 +232,7 @@ export class Session implements Carrier {
     // Control lines take no room: whatever the block had is due to the events in it.
     const count = lines.filter(isEvent).length;
     const share = bytes.length / count;
-<<<<<<< HEAD
-    if (count > 1) this.connection.gather();
-=======
     if (count > 1) this.connection.gather(); // as there may be as many answers
->>>>>>> reqbench
     let events: EbsocketEvent[] = [];
     for (const line of lines) {
       if (line instanceof EbsocketEvent) {

@@ -1,6 +1,7 @@
 /** A router that gets its lines from an intake, with clients without sockets. */
 
 import type { Listener } from "../../audience.ts";
+import { LineChecker } from "../../line_checker.ts";
 import { Intake, type Taken } from "../../intake.ts";
 import { Router } from "../../router.ts";
 import { LineValidator } from "../../validate.ts";
@@ -33,10 +34,15 @@ export function setUp(count: number, { echo = false }: { echo?: boolean } = {}):
     const request = { control: "subscribe", events, ...(queue && { queue }) } as const;
     router.change(client, client.subscriptions.after(request), client.isNumbered);
   };
-  const intake = new Intake(new LineValidator(), router, (source, control) => {
-    controls.push(control);
-    if (control === "narrow") subscribe(source, ["a"]);
-  });
+  const intake = new Intake(
+    new LineValidator(),
+    router,
+    new LineChecker(undefined),
+    (source, control) => {
+      controls.push(control);
+      if (control === "narrow") subscribe(source, ["a"]);
+    },
+  );
   const take = (text: string, source = clients[0]!, hasMore = false) =>
     intake.take(source, utf8(text), hasMore);
   return { clients, controls, intake, router, subscribe, take };
