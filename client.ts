@@ -361,7 +361,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   sendEvent(event: SendableEvent<S>, options?: SendOptions): Promise<void>;
   /**
-   * Queues an event, and resolves to the number of other clients for which the relay has queued it.
+   * Queues an event, and resolves to the number of clients for which the relay has queued it.
    * A rejection that nobody looks at does not end the program.
    *
    * Beside what is said above, it rejects with a {@link RequestTimeoutError} if the relay does not say

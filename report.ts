@@ -78,19 +78,64 @@ export function encodeReport(id: string | undefined, report: RelayReport): Uint8
 /** The answer that `line` is, or `null` if it is none that makes sense. */
 export function decodeReport(line: ControlLine): { id: string; report: RelayReport } | null {
   const { control, id, relay, clients, names, watchedMs } = line;
-  const isSound = control === "stats" && typeof id === "string" && hasNumbers(relay, ["clients"]) &&
+  const isSound = control === "stats" && typeof id === "string" && isRelay(relay) &&
     Array.isArray(clients) && clients.every(isClient) &&
-    Array.isArray(names) && names.every((each) => hasNumbers(each, ["events"])) &&
-    typeof watchedMs === "number";
+    Array.isArray(names) && names.every(isName) && typeof watchedMs === "number";
   if (!isSound) return null;
   return { id, report: { relay, clients, names, watchedMs } as unknown as RelayReport };
 }
 
-const COUNTERS = ["id", "eventsIn", "eventsOut", "bytesIn", "bytesOut", "pendingBytes"];
+/** The figures of a relay that are numbers; it has reasons with numbers besides. */
+const RELAY_FIGURES = [
+  "uptimeMs",
+  "clients",
+  "clientsTotal",
+  "eventsIn",
+  "eventsOut",
+  "eventsUnheard",
+  "eventsRefused",
+  "bytesIn",
+  "bytesOut",
+  "pendingBytes",
+  "largestPendingBytes",
+  "loopDelayMaxMs",
+  "loopDelayMeanMs",
+  "rssBytes",
+  "heapUsedBytes",
+] satisfies (keyof RelayStats)[];
+
+const CLIENT_FIGURES = [
+  "id",
+  "eventsIn",
+  "eventsOut",
+  "bytesIn",
+  "bytesOut",
+  "pendingBytes",
+] satisfies (keyof ClientReport)[];
+
+function isRelay(value: unknown): boolean {
+  const { closes, refusals } = Object(value);
+  return hasNumbers(value, RELAY_FIGURES) &&
+    [closes, refusals].every((each) =>
+      typeof each === "object" && each !== null && hasNumbers(each, Object.keys(each))
+    );
+}
 
 function isClient(value: unknown): boolean {
-  const { address, subscriptions } = Object(value);
-  return hasNumbers(value, COUNTERS) && Array.isArray(address) && Array.isArray(subscriptions);
+  const { address, subscriptionCount, subscriptions } = Object(value);
+  return hasNumbers(value, CLIENT_FIGURES) && Array.isArray(address) &&
+    typeof address[0] === "string" && typeof address[1] === "number" &&
+    (subscriptionCount === null || typeof subscriptionCount === "number") &&
+    Array.isArray(subscriptions) && subscriptions.every(isSubscription);
+}
+
+function isSubscription(value: unknown): boolean {
+  const { pattern, queue } = Object(value);
+  return typeof pattern === "string" && (queue === undefined || typeof queue === "string");
+}
+
+function isName(value: unknown): boolean {
+  return typeof Object(value).name === "string" && hasNumbers(value, ["events"]);
 }
 
 /** Whether a value is an object in which these members are numbers. */

@@ -33,7 +33,7 @@ export interface SendOptions {
 export interface ConfirmOptions {
   /** The only client that is to get the event, such as `c7`, whatever it has subscribed to. */
   readonly to?: string;
-  /** Resolves to the number of other clients for which the relay has queued the event. */
+  /** Resolves to the number of clients for which the relay has queued the event. */
   readonly confirm: true;
   /**
    * How long the relay may take to say so, in milliseconds, from 1, or `Infinity`.

@@ -118,7 +118,7 @@ export class Router<R extends Recipient> {
     if (isHeard) {
       const { bytes, start, end } = line;
       const audience = this.#holdback.addDirect(listener, bytes, start, end);
-      delivery?.add(audience.batch, listener === this.#source);
+      delivery?.add(audience.batch);
     }
     this.#note(isHeard, delivery);
   }
@@ -144,9 +144,7 @@ export class Router<R extends Recipient> {
     const ours = left?.audience === audience ? left : null;
     if (audience.members.size === (ours ? 1 : 0)) return false;
     this.#holdback.add(audience, bytes, start, end, count, ours);
-    if (delivery) {
-      delivery.add(audience.batch, !ours && this.#source?.audience === audience);
-    }
+    delivery?.add(audience.batch);
     return true;
   }
 

@@ -58,10 +58,17 @@ Deno.test({
   async fn() {
     await using relay = testRelay();
     await using guide = await Document.open("guides/work_queue.md", relay.address[1]);
-    await using boss = guide.run("boss.ts", ["300"]);
-    await boss.expect(/: no-responders\n/);
+    await using early = guide.run("boss.ts", ["1"]);
+    await early.expect(/: no-responders\n/);
     await using ada = guide.run("worker.ts", ["Ada"]);
     await using grace = guide.run("worker.ts", ["Grace"]);
+    const watcher = await relay.connect();
+    const working = async () => {
+      const { clients } = await watcher.inspect();
+      return clients.filter(({ subscriptions }) => subscriptions.some(({ queue }) => queue)).length;
+    };
+    while (await working() < 2);
+    await using boss = guide.run("boss.ts", ["300"]);
     await ada.expect(/"Ada" resizes/);
     ada.kill("SIGKILL");
     const { stdout, code } = await boss.end();
