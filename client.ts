@@ -679,9 +679,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * The events that come from now on and do not fit their definitions, until the connection has ended,
-   * with `reconnect` for good. They are not among the events. Each call gives an iterator of its own.
-   * One that is not read keeps the last 1,000, and fewer of those with long lines.
+   * The events that do not fit their definitions, until the connection has ended, with `reconnect` for
+   * good. They are not among the events. Each call gives an iterator of its own; that of the first
+   * call begins with what has come before. One that is not read keeps the last 1,000, and fewer of
+   * those with long lines.
    *
    * @example Look at what others get wrong
    * ```ts

@@ -37,7 +37,9 @@ interface Unread {
 /** Tells what fits from what does not, and passes that on to everyone who reads it. */
 export class Misfits {
   readonly #checker: EventChecker;
-  readonly #readers = new Set<Reader>();
+  /** Whoever reads first; until then it keeps what there is. */
+  #first: Reader | null = new Reader(0);
+  readonly #readers = new Set<Reader>([this.#first!]);
   #count = 0;
   /** What has been taken among the events that are being looked at. */
   #taken: Pick<Misfit, "event" | "issues">[] = [];
@@ -90,11 +92,15 @@ export class Misfits {
   /** Says that more may come after all. */
   reopen(): void {
     this.#ended = false;
+    if (!this.#first) return;
+    this.#first.reopen();
+    this.#readers.add(this.#first);
   }
 
-  /** What comes from now on, up to the end. */
+  /** What comes from now on, up to the end; whoever reads first gets what has come before, too. */
   read(): AsyncGenerator<Misfit, void, void> {
-    const reader = new Reader(this.#count);
+    const reader = this.#first ?? new Reader(this.#count);
+    this.#first = null;
     if (this.#ended) reader.end();
     else this.#readers.add(reader);
     return this.#give(reader);
@@ -139,6 +145,10 @@ class Reader {
 
   end(): void {
     this.#inbox.end();
+  }
+
+  reopen(): void {
+    this.#inbox.reopen();
   }
 
   async next(): Promise<Misfit | null> {

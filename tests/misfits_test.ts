@@ -50,8 +50,26 @@ Deno.test("Misfits.take() lets everything fit where there are no definitions", (
   assertEquals(misfits.count, 0);
 });
 
+Deno.test("Misfits.read() gives the first reader what has come before", async () => {
+  const misfits = newMisfits();
+  sortOut(misfits, wrong(1, 2), 100);
+  misfits.end();
+  misfits.reopen();
+  sortOut(misfits, wrong(3), 100);
+  const [first, second] = [misfits.read(), misfits.read()];
+  sortOut(misfits, wrong(4), 100);
+  misfits.end();
+  assertEquals(show(await Array.fromAsync(first)), [[1, 0], [2, 0], [3, 0], [4, 0]]);
+  assertEquals(show(await Array.fromAsync(second)), [[4, 0]]);
+  const late = newMisfits();
+  sortOut(late, wrong(1), 100);
+  late.end();
+  assertEquals(show(await Array.fromAsync(late.read())), [[1, 0]]);
+});
+
 Deno.test("Misfits.read() waits for what comes, from the call on and up to the end", async () => {
   const misfits = newMisfits();
+  misfits.read();
   sortOut(misfits, wrong(1), 100);
   const reader = misfits.read();
   const next = reader.next();
