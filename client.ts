@@ -33,10 +33,19 @@ import { InboxIterator } from "./inbox_iterator.ts";
 import { after, checkLimit } from "./limits.ts";
 import { Link } from "./link.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
-import { addressOf, checkDestination, type Destination } from "./transport.ts";
+import { addressOf, checkDestination, type Destination, type Dialer } from "./transport.ts";
 
 export { ConnectError, ConnectionClosedError, EbsocketError, EbsocketEvent };
-export type { Address, ClientOptions, ClientStatus, ConnectionOptions, Destination, InboxOptions };
+export type {
+  Address,
+  ClientOptions,
+  ClientStatus,
+  ConnectionOptions,
+  Destination,
+  Dialer,
+  InboxOptions,
+};
+export type { Duplex, Socket } from "./connection.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
 export type { LineSplitterOptions } from "./splitter.ts";
@@ -166,7 +175,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Connects to a server, at an address or at the path of a Unix socket, and waits for its welcome.
+   * Connects to a server, at an address, at the path of a Unix socket, or through a dialer of your
+   * own, and waits for its welcome.
    * A server that sends none within 500 ms is taken as it is, unless it was sent a token. A client
    * that reconnects tries again, until it succeeds or the timeout is over.
    *

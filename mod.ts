@@ -33,6 +33,8 @@
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
  *   limits, `lifeline.ts` for whether the peer is still there, `watch.ts` for the timer behind that;
  * - `inbox.ts` for what waits unread, `inbox_iterator.ts` for `for await` over it;
+ * - `testing.ts` for what the tests of other programs need, `memory.ts` for connections without
+ *   sockets;
  * - `transport.ts` for how sockets are made, `tls.ts` and `tls_stream.ts` for TLS, `unix.ts` for Unix
  *   sockets;
  * - `server.ts` for accepting, `admission.ts` for who is admitted, `gate.ts` for who must show a
@@ -63,6 +65,7 @@ export {
   type ConnectingStatus,
   type ConnectToOptions,
   type Destination,
+  type Dialer,
   type DisconnectedStatus,
   EbsocketClient,
   type OverflowPolicy,
