@@ -66,23 +66,39 @@ export class Holdback<R extends Recipient> {
     left: Listener<R> | null,
   ): void {
     if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
-    if (audience.left !== left) {
-      this.flush(audience); // what waits is for others
-      audience.left = left;
+    const former = audience.left;
+    if (former !== left && audience.size > 0) {
+      if (left !== null) this.flush(audience);
+      else {
+        // The one that does not get what waits gets these lines alone. To let go each time would let
+        // a client that mixes requests and events cost all others a piece of memory for each line.
+        left = former;
+        this.#append(this.#directOf(former!), block, start, end, count);
+      }
     }
-    if (audience.directs.size > 0) this.#flushDirects(audience);
+    audience.left = left;
+    if (audience.directs.size > 0) this.#flushDirects(audience, left);
+    this.#append(audience, block, start, end, count);
+  }
+
+  #append(
+    audience: Audience<R>,
+    block: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+  ): void {
     const before = audience.size;
     audience.add(block, start, end, count);
-    if (audience.block !== this.#block) {
-      audience.block = this.#block;
-      this.#touched.push(audience);
-    }
     this.#bytes += audience.size - before;
+    if (audience.block === this.#block) return;
+    audience.block = this.#block;
+    this.#touched.push(audience);
   }
 
   /**
    * Adds one line to what a client gets, alone. Returns the audience that consists of it: its own, or
-   * one beside that, which is to be empty whenever something waits for all, and the reverse.
+   * one beside that.
    */
   addDirect(
     listener: Listener<R>,
@@ -93,16 +109,21 @@ export class Holdback<R extends Recipient> {
     const { audience } = listener;
     let direct = audience;
     if (audience.members.size > 1) {
-      this.flush(audience);
-      if (!listener.direct) {
-        listener.direct = new Audience<R>();
-        listener.direct.members.add(listener);
-      }
-      direct = listener.direct;
-    }
-    this.add(direct, block, start, end, 1, null);
-    if (direct !== audience) audience.directs.add(direct);
+      if (audience.left !== listener) this.flush(audience);
+      direct = this.#directOf(listener);
+    } else if (audience.directs.size > 0) this.#flushDirects(audience, null);
+    this.#append(direct, block, start, end, 1);
     return direct;
+  }
+
+  /** The audience beside that of a client which consists of it. Something is about to wait for it. */
+  #directOf(listener: Listener<R>): Audience<R> {
+    if (!listener.direct) {
+      listener.direct = new Audience<R>();
+      listener.direct.members.add(listener);
+    }
+    listener.audience.directs.add(listener.direct);
+    return listener.direct;
   }
 
   /** Lets go of what waits for an audience. */
@@ -113,9 +134,13 @@ export class Holdback<R extends Recipient> {
     audience.flush(this.#onQueued);
   }
 
-  #flushDirects({ directs }: Audience<R>): void {
-    for (const direct of directs) this.flush(direct);
-    directs.clear();
+  /** Lets go of what single members are to get before the others get more, but not of `left`. */
+  #flushDirects({ directs }: Audience<R>, left: Listener<R> | null): void {
+    for (const direct of directs) {
+      if (direct === left?.direct) continue;
+      this.flush(direct);
+      directs.delete(direct);
+    }
   }
 
   /** Lets go of all that waits for a client, and of what others get with it. */

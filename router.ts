@@ -145,7 +145,8 @@ export class Router<R extends Recipient> {
     if (audience.members.size === (ours ? 1 : 0)) return false;
     this.#holdback.add(audience, bytes, start, end, count, ours);
     if (delivery) {
-      delivery.add(audience.batch, !ours && this.#source?.audience === audience);
+      const isEchoed = this.#source?.audience === audience && audience.left !== this.#source;
+      delivery.add(audience.batch, isEchoed);
     }
     return true;
   }
