@@ -10,7 +10,7 @@
  * @module
  */
 
-import { Audience, type Listener, type Recipient } from "./audience.ts";
+import type { Audience, Listener, Recipient } from "./audience.ts";
 import { MAX_BATCH_BYTES } from "./outbound.ts";
 
 /**
@@ -66,64 +66,26 @@ export class Holdback<R extends Recipient> {
     left: Listener<R> | null,
   ): void {
     if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
-    const former = audience.left;
-    if (former !== left && audience.size > 0) {
-      if (left !== null) this.flush(audience);
-      else {
-        // The one that does not get what waits gets these lines alone. To let go each time would let
-        // a client that mixes requests and events cost all others a piece of memory for each line.
-        left = former;
-        this.#append(this.#directOf(former!), block, start, end, count);
-      }
-    }
-    audience.left = left;
-    if (audience.directs.size > 0) this.#flushDirects(audience, left);
-    this.#append(audience, block, start, end, count);
+    const before = audience.size;
+    audience.add(block, start, end, count, left);
+    this.#note(audience, audience.size - before);
   }
 
-  #append(
-    audience: Audience<R>,
-    block: Uint8Array,
-    start: number,
-    end: number,
-    count: number,
-  ): void {
+  /** Adds one whole line of a block to what one client gets. */
+  addFor(listener: Listener<R>, block: Uint8Array, start: number, end: number): void {
+    if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
+    const { audience } = listener;
     const before = audience.size;
-    audience.add(block, start, end, count);
-    this.#bytes += audience.size - before;
+    audience.addFor(listener, block, start, end);
+    this.#note(audience, audience.size - before);
+  }
+
+  /** Notes that an audience has got so many bytes more. */
+  #note(audience: Audience<R>, bytes: number): void {
+    this.#bytes += bytes;
     if (audience.block === this.#block) return;
     audience.block = this.#block;
     this.#touched.push(audience);
-  }
-
-  /**
-   * Adds one line to what a client gets, alone. Returns the audience that consists of it: its own, or
-   * one beside that.
-   */
-  addDirect(
-    listener: Listener<R>,
-    block: Uint8Array,
-    start: number,
-    end: number,
-  ): Audience<R> {
-    const { audience } = listener;
-    let direct = audience;
-    if (audience.members.size > 1) {
-      if (audience.left !== listener) this.flush(audience);
-      direct = this.#directOf(listener);
-    } else if (audience.directs.size > 0) this.#flushDirects(audience, null);
-    this.#append(direct, block, start, end, 1);
-    return direct;
-  }
-
-  /** The audience beside that of a client which consists of it. Something is about to wait for it. */
-  #directOf(listener: Listener<R>): Audience<R> {
-    if (!listener.direct) {
-      listener.direct = new Audience<R>();
-      listener.direct.members.add(listener);
-    }
-    listener.audience.directs.add(listener.direct);
-    return listener.direct;
   }
 
   /** Lets go of what waits for an audience. */
@@ -132,23 +94,6 @@ export class Holdback<R extends Recipient> {
     this.#bytes -= audience.size;
     this.#held.delete(audience);
     audience.flush(this.#onQueued);
-  }
-
-  /** Lets go of what single members are to get before the others get more, but not of `left`. */
-  #flushDirects({ directs }: Audience<R>, left: Listener<R> | null): void {
-    for (const direct of directs) {
-      if (direct === left?.direct) continue;
-      this.flush(direct);
-      directs.delete(direct);
-    }
-  }
-
-  /** Lets go of all that waits for a client, and of what others get with it. */
-  settle({ audience, direct }: Listener<R>): void {
-    this.flush(audience);
-    if (!direct) return;
-    this.flush(direct);
-    audience.directs.delete(direct);
   }
 
   /**

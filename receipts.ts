@@ -14,8 +14,8 @@ export class Delivery {
   readonly #ack: string | null;
   readonly #request: string | null;
   readonly #batches: Batch[] = [];
-  /** How many of these also go to the publisher, who does not count. */
-  #echoes = 0;
+  /** How many of these go to audiences of which the publisher is one, who does not count. */
+  #ours = 0;
 
   /** Makes one for an event with these names, or `null`: of its receipt, and as a request. */
   constructor(ack: string | null, request: string | null) {
@@ -23,17 +23,17 @@ export class Delivery {
     this.#request = request;
   }
 
-  /** The event is among the lines of `batch`; these also go to its publisher, or not. */
-  add(batch: Batch, isEchoed: boolean): void {
+  /** The event is among the lines of `batch`, which is for its publisher, too, or not. */
+  add(batch: Batch, isOurs: boolean): void {
     this.#batches.push(batch);
-    if (isEchoed) this.#echoes++;
+    if (isOurs) this.#ours++;
   }
 
   /** What the publisher is told now that all has been queued. */
   lines(): Uint8Array[] {
     const accepted = this.#batches.reduce((sum, batch) => sum + batch.accepted, 0);
     // What is sent to a publisher that does not take it ends it: then nobody reads this.
-    const clients = accepted - this.#echoes;
+    const clients = accepted - this.#ours;
     const lines: Uint8Array[] = [];
     if (this.#ack !== null) lines.push(encodeReceipt({ id: this.#ack, clients }));
     if (this.#request !== null && clients === 0) {
