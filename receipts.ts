@@ -14,6 +14,8 @@ export class Delivery {
   readonly #ack: string | null;
   readonly #request: string | null;
   readonly #batches: Batch[] = [];
+  /** How many of these go to audiences of which the publisher is one, and does not get the event. */
+  #ours = 0;
 
   /** Makes one for an event with these names, or `null`: of its receipt, and as a request. */
   constructor(ack: string | null, request: string | null) {
@@ -21,14 +23,16 @@ export class Delivery {
     this.#request = request;
   }
 
-  /** The event is among the lines of `batch`. */
-  add(batch: Batch): void {
+  /** The event is among the lines of `batch`; its publisher has a share in that, but not the event. */
+  add(batch: Batch, isLeftOut: boolean): void {
     this.#batches.push(batch);
+    if (isLeftOut) this.#ours++;
   }
 
   /** Adds what the publisher is told now that all has been queued to `lines`; mostly nothing. */
   report(lines: Uint8Array[]): void {
-    let clients = 0;
+    // What is sent to a publisher that does not take it ends it: then nobody reads this.
+    let clients = -this.#ours;
     for (const { accepted } of this.#batches) clients += accepted;
     if (this.#ack !== null) lines.push(encodeReceipt({ id: this.#ack, clients }));
     if (this.#request !== null && clients === 0) {

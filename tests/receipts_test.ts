@@ -10,27 +10,27 @@ function batchOf(accepted: number): Batch {
 }
 
 /** What a publisher is told of an event that went along with these batches. */
-function told(ack: string | null, request: string | null, batches: number[]): string {
+function told(ack: string | null, request: string | null, batches: [number, boolean][]): string {
   const publisher = new FakeRecipient(1);
   const delivery = new Delivery(ack, request);
-  for (const accepted of batches) delivery.add(batchOf(accepted));
+  for (const [accepted, isLeftOut] of batches) delivery.add(batchOf(accepted), isLeftOut);
   answer(publisher, [delivery]);
   assertEquals(publisher.eventsOut, 0);
   return publisher.text;
 }
 
-Deno.test("answer() says for how many clients an event was queued", () => {
+Deno.test("answer() says for how many clients an event was queued, without one that is left out", () => {
   assertEquals(told("e", null, []), '{"control":"ack","id":"e","clients":0}\n');
   assertEquals(
-    told("e", null, [2, 3]),
-    '{"control":"ack","id":"e","clients":5}\n',
+    told("e", null, [[2, false], [3, true]]),
+    '{"control":"ack","id":"e","clients":4}\n',
   );
 });
 
 Deno.test("answer() says nothing of a request, unless nobody was there", () => {
-  assertEquals(told(null, "r", [1]), "");
-  assertEquals(told(null, "r", [0]), '{"control":"ack","id":"r","clients":0}\n');
-  assertEquals(told("e", "r", [1]), '{"control":"ack","id":"e","clients":1}\n');
+  assertEquals(told(null, "r", [[1, false]]), "");
+  assertEquals(told(null, "r", [[0, false]]), '{"control":"ack","id":"r","clients":0}\n');
+  assertEquals(told("e", "r", [[1, false]]), '{"control":"ack","id":"e","clients":1}\n');
   assertEquals(
     told("e", "r", []),
     '{"control":"ack","id":"e","clients":0}\n{"control":"ack","id":"r","clients":0}\n',

@@ -69,7 +69,7 @@ Deno.test("relay looks at a control line of 65,536 bytes, and at none that is lo
   await target.isCalm();
 });
 
-Deno.test("relay ignores control lines of 1 MiB, and those that only a relay may send", async () => {
+Deno.test("relay refuses control lines of 1 MiB, and ignores those that it does not know", async () => {
   await using target = await Target.start();
   await using peer = await target.peer();
   const lines = ['{"control":"welcome","id":"c1"}', '{"control":"ack","events":1e300}'];
