@@ -36,7 +36,7 @@ import {
   RequestTimeoutError,
 } from "./errors.ts";
 import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
-import { Hearing, type SubscribeOptions } from "./hearing.ts";
+import { Hearing } from "./hearing.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
 import { Incoming } from "./incoming.ts";
@@ -57,7 +57,8 @@ import { decodeReceipt, decodeRefusal } from "./routing.ts";
 import { Sender } from "./sender.ts";
 import { type MatchingEvent, type ServiceOptions, Services } from "./services.ts";
 import { type ClientStatus, StatusFeed } from "./status.ts";
-import { addressOf, checkDestination, type Destination } from "./transport.ts";
+import type { SubscribeOptions } from "./wish.ts";
+import { addressOf, checkDestination, type Destination, type Dialer } from "./transport.ts";
 
 export {
   ConnectError,
@@ -75,6 +76,7 @@ export type {
   ConfirmOptions,
   ConnectionOptions,
   Destination,
+  Dialer,
   InboxOptions,
   InspectOptions,
   MatchingEvent,
@@ -86,6 +88,7 @@ export type {
   ServiceOptions,
   SubscribeOptions,
 };
+export type { Duplex, Socket } from "./connection.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
 export type { MatchingName, PatternFor } from "./pattern.ts";
@@ -174,6 +177,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
   #link: Link<M> | null = null;
   /** The link that a `connectTo()` under way is making. */
   #next: Link<M> | null = null;
+  /** Resolves when that is over. */
+  #connecting: PromiseWithResolvers<void> | null = null;
 
   /**
    * Makes a client that is not connected.
@@ -187,6 +192,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
     const pending = this.#pending = new PendingTable(whyDeaf);
     const hearing = this.#hearing = new Hearing(pending, {
       isOpen: () => this.#link?.open ?? false,
+      connecting: () => this.#connecting?.promise ?? null,
       whyDeaf,
     });
     const incoming = this.#incoming = new Incoming<M>(options, pending, hearing, () => {
@@ -234,7 +240,8 @@ export class EbsocketClient<M extends object = OpenEvents> {
   }
 
   /**
-   * Connects to a server, at an address or at the path of a Unix socket, and waits for its welcome.
+   * Connects to a server, at an address, at the path of a Unix socket, or through a dialer of your
+   * own, and waits for its welcome.
    * A server that sends none within 500 ms is taken as it is, unless it was sent a token. A client
    * that reconnects tries again, until it succeeds or the timeout is over.
    *
@@ -262,6 +269,7 @@ export class EbsocketClient<M extends object = OpenEvents> {
       );
     }
     const link = this.#next = this.#linkTo(destination);
+    const connecting = this.#connecting = Promise.withResolvers<void>();
     const timer = after(timeout, () => link.giveUp(new Error(`no answer within ${timeout} ms`)));
     const onAbort = () => link.giveUp(new Error("it was aborted"));
     signal?.addEventListener("abort", onAbort);
@@ -270,13 +278,14 @@ export class EbsocketClient<M extends object = OpenEvents> {
       await link.start(this.#link);
     } catch (error) {
       this.#feed.forget();
-      this.#pending.failAll("there is no connection");
       if (!(error instanceof Deno.errors.NotCapable)) signal?.throwIfAborted();
       throw error;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       this.#next = null;
+      this.#connecting = null;
+      connecting.resolve();
     }
   }
 

@@ -8,29 +8,21 @@
 
 import { EbsocketError, EventRefusedError } from "./errors.ts";
 import type { EbsocketEvent } from "./event.ts";
-import { checkLimit } from "./limits.ts";
-import { faultOfPattern, matches } from "./pattern.ts";
-import { IN_DOUBT, type PendingTable, Waiter } from "./pending.ts";
-import { quote } from "./printable.ts";
-import { encodeSubscription, type Feature, type Receipt } from "./routing.ts";
-import { checkWord, notSupported } from "./sender.ts";
-
-/** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
-export interface SubscribeOptions {
-  /**
-   * A name of 1 to 255 bytes. Of all clients that have subscribed with one name, and a pattern that
-   * matches, one gets each event. Without it, every client does.
-   */
-  readonly queue?: string;
-  /**
-   * How long the relay may take to acknowledge it, in milliseconds, from 1, or `Infinity`.
-   *
-   * @default {10_000}
-   */
-  readonly timeout?: number;
-  /** Gives it up when aborted: the promise then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
+import { matches } from "./pattern.ts";
+import { IN_DOUBT, type PendingTable } from "./pending.ts";
+import type { Feature } from "./routing.ts";
+import { notSupported } from "./sender.ts";
+import {
+  checkWish,
+  describe,
+  encodeWish,
+  GREET,
+  split,
+  SUBSCRIBE,
+  type SubscribeOptions,
+  UNSUBSCRIBE,
+  Wish,
+} from "./wish.ts";
 
 /** The connection that carries the wishes. */
 export interface Carrier {
@@ -52,56 +44,14 @@ export interface Wishes {
 export interface HearingPort {
   /** Whether there is a connection, or will be one again. */
   isOpen(): boolean;
+  /** Resolves when the first connection of a link has been made, or could not be; `null` otherwise. */
+  connecting(): Promise<void> | null;
   /** Why nothing is heard at present, or an empty string. */
   whyDeaf(): string;
 }
 
-/**
- * How many bytes the patterns of one line may have, as JSON: a relay reads control lines of up to
- * 65,536 bytes.
- */
-const MAX_PATTERN_BYTES = 60_000;
-
 /** Holds what the program itself has subscribed to. */
 const PROGRAM = {};
-
-const encoder = new TextEncoder();
-
-/** Waits until the relay has acknowledged a wish. */
-class Wish extends Waiter {
-  readonly #resolve: () => void;
-  readonly #reject: (error: unknown) => void;
-
-  constructor(
-    id: string,
-    verb: string,
-    readonly patterns: readonly string[],
-    resolve: () => void,
-    reject: (error: unknown) => void,
-  ) {
-    super(id, verb, describe(patterns));
-    this.survives = verb === SUBSCRIBE;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  override onReceipt(_receipt: Receipt): boolean {
-    this.#resolve();
-    return true;
-  }
-
-  grant(): void {
-    this.#resolve();
-  }
-
-  fail(error: unknown): void {
-    this.#reject(error);
-  }
-}
-
-const SUBSCRIBE = "subscribe to";
-const UNSUBSCRIBE = "unsubscribe from";
-const GREET = "connect with a subscription to";
 
 /** What one client wants to hear. */
 export class Hearing {
@@ -139,19 +89,24 @@ export class Hearing {
   ): Promise<void> {
     checkWish(patterns, queue, timeout);
     signal?.throwIfAborted();
-    this.#checkCarrier(patterns);
     const wasNarrowed = this.#isNarrowed;
     const added = this.#hold(patterns, queue, holder);
     this.#isNarrowed = true;
-    if (!this.#carrier && !this.#port.isOpen()) return;
     const parts = split(patterns);
+    let isSaid = false;
     try {
+      const connecting = this.#port.connecting();
+      if (connecting) await connecting;
+      if (!this.#port.isOpen()) return;
+      this.#checkCarrier(patterns);
+      isSaid = true;
       await this.#ask(SUBSCRIBE, parts, queue, this.#joining, timeout, signal);
     } catch (error) {
-      const isUntouched = error instanceof EventRefusedError && parts.length === 1;
-      if (isUntouched) this.#letGo(added, queue, holder);
-      else this.release(added, queue, holder);
-      if (isUntouched && this.#queues.size === 0) this.#isNarrowed = wasNarrowed;
+      // A line that is refused has no effect, but of several, some may have been granted.
+      if (error instanceof EventRefusedError && parts.length === 1) isSaid = false;
+      if (isSaid) this.release(added, queue, holder);
+      else this.#letGo(added, queue, holder);
+      if (!isSaid && this.#queues.size === 0) this.#isNarrowed = wasNarrowed;
       throw error;
     }
   }
@@ -179,17 +134,18 @@ export class Hearing {
     timeout: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (patterns.length === 0 || !this.#carrier) return;
+    if (patterns.length === 0) return;
+    const connecting = this.#port.connecting();
+    if (connecting) await connecting;
+    if (!this.#carrier) return;
     await this.#ask(UNSUBSCRIBE, split(patterns), queue, this.#leaving, timeout, signal);
   }
 
+  /** Makes sure that an acknowledgement can come, unless there will be another connection first. */
   #checkCarrier(patterns: readonly string[]): void {
     if (!this.#carrier) return;
     const what = `${SUBSCRIBE} ${describe(patterns)}`;
-    // One that has just been made has not said yet what it can do.
-    if (this.#port.isOpen() && !this.#carrier.has("subscribe")) {
-      throw notSupported("subscribe", what);
-    }
+    if (!this.#carrier.has("subscribe")) throw notSupported("subscribe", what);
     const why = this.#port.whyDeaf();
     if (why) throw new EbsocketError("inbox-full", `Cannot ${what}: ${why}`);
   }
@@ -202,12 +158,13 @@ export class Hearing {
     timeout: number,
     signal?: AbortSignal,
   ): Promise<void> {
+    signal?.throwIfAborted();
     await Promise.all(parts.map(async (patterns) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const wish = new Wish(this.#table.nextId(), verb, patterns, resolve, reject);
       this.#table.add(wish, timeout, signal);
       open.add(wish);
-      this.#carrier?.tell(encode(wish, queue));
+      this.#carrier?.tell(encodeWish(wish, queue));
       try {
         await promise;
       } finally {
@@ -238,7 +195,7 @@ export class Hearing {
       const wish = new Wish(this.#table.nextId(), GREET, patterns, onGrant, reject);
       this.#table.add(wish, Infinity);
       this.#greeting.push(wish);
-      lines.push(encode(wish, queue || undefined));
+      lines.push(encodeWish(wish, queue || undefined));
       answers.push(promise);
     };
     for (const [queue, holders] of this.#queues) {
@@ -319,61 +276,7 @@ export class Hearing {
   }
 }
 
-/**
- * `pattern` if it is one.
- *
- * @throws {TypeError} If it is no string.
- * @throws {RangeError} If it is none; the message quotes it, and says why.
- */
-export function checkPattern(pattern: string): string {
-  const fault = faultOfPattern(pattern);
-  if (!fault) return pattern;
-  if (typeof pattern !== "string") throw new TypeError(`Invalid pattern: ${fault}`);
-  throw new RangeError(`Invalid pattern ${quote(pattern)}: ${fault}`);
-}
-
-function checkWish(patterns: readonly string[], queue: string | undefined, timeout: number): void {
-  if (!Array.isArray(patterns)) {
-    throw new TypeError(`Invalid patterns: expected an array, got ${Deno.inspect(patterns)}`);
-  }
-  patterns.forEach(checkPattern);
-  if (queue !== undefined) checkWord("queue", queue);
-  checkLimit("timeout", timeout, 1);
-}
-
-function encode({ id, verb, patterns }: Wish, queue: string | undefined): Uint8Array {
-  return encodeSubscription({
-    control: verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe",
-    events: patterns,
-    ...(queue !== undefined && { queue }),
-    id,
-  });
-}
-
-/** The patterns in as few parts as lines can carry them; at least one. */
-function split(patterns: readonly string[]): string[][] {
-  const parts: string[][] = [[]];
-  let bytes = 0;
-  for (const pattern of patterns) {
-    const more = encoder.encode(JSON.stringify(pattern)).length + 1;
-    if (bytes + more > MAX_PATTERN_BYTES) {
-      parts.push([]);
-      bytes = 0;
-    }
-    parts.at(-1)!.push(pattern);
-    bytes += more;
-  }
-  return parts;
-}
-
 function anyMatches(patterns: Iterable<string> | undefined, name: string): boolean {
   for (const pattern of patterns ?? []) if (matches(pattern, name)) return true;
   return false;
-}
-
-/** The patterns as a message shows them. */
-function describe(patterns: readonly string[]): string {
-  if (patterns.length === 0) return "nothing";
-  const [first, ...others] = patterns;
-  return others.length === 0 ? quote(first!) : `${quote(first!)} and ${others.length} more`;
 }

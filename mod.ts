@@ -33,6 +33,8 @@
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
  *   limits, `lifeline.ts` for whether the peer is still there, `watch.ts` for the timer behind that;
  * - `inbox.ts` for what waits unread, `inbox_iterator.ts` for `for await` over it;
+ * - `testing.ts` for what the tests of other programs need, `memory.ts` for connections without
+ *   sockets;
  * - `transport.ts` for how sockets are made, `tls.ts` and `tls_stream.ts` for TLS, `unix.ts` for Unix
  *   sockets;
  * - `server.ts` for accepting, `admission.ts` for who is admitted, `gate.ts` for who must show a
@@ -42,6 +44,9 @@
  * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
+ * - `sender.ts` for how a client's events get out, `incoming.ts` for who gets what comes, `hearing.ts`
+ *   and `wish.ts` for what it has subscribed to, `services.ts` for its services, `requests.ts` for what it asks, and
+ *   `pending.ts` for what it waits for;
  * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that;
  * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is, `telemetry.ts` for what
@@ -59,16 +64,30 @@ export {
   type ClientOptions,
   type ClientStatus,
   type ClosedStatus,
+  type ConfirmOptions,
   type ConnectedStatus,
   type ConnectingStatus,
   type ConnectToOptions,
   type Destination,
+  type Dialer,
   type DisconnectedStatus,
   EbsocketClient,
+  type GapStatus,
+  type InspectOptions,
+  type MatchingEvent,
+  type MatchingName,
   type OverflowPolicy,
+  type PatternFor,
+  type PatternOf,
   type ReconnectedStatus,
   type ReconnectOptions,
   type RecvOptions,
+  type RefusedStatus,
+  type RequestManyOptions,
+  type RequestOptions,
+  type SendOptions,
+  type ServiceOptions,
+  type SubscribeOptions,
   type TlsClientOptions,
   type Token,
 } from "./client.ts";
@@ -104,6 +123,8 @@ export {
   type LineSplitterOptions,
 } from "./framing.ts";
 export type { InboxOptions } from "./inbox.ts";
+export type { ClientReport, NameReport, RelayReport, SubscriptionReport } from "./report.ts";
+export type { RelayStats } from "./stats.ts";
 export {
   type ConnectionListener,
   EbsocketServer,

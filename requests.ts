@@ -274,7 +274,7 @@ export class Requests<M extends object, S extends object = M> {
   sendTo(to: string, event: SendableEvent<S>): Promise<void> {
     checkWord("to", to);
     const line = this.#sender.encode(event, { to });
-    const fault = this.#sender.lack("ack", "send to one client", event) ??
+    const fault = this.#sender.lack("ack", "send", event, " to one client") ??
       this.#sender.queue(event, line);
     return fault ? refused(fault) : this.#sender.room() ?? ROOM;
   }
@@ -327,7 +327,7 @@ export class Requests<M extends object, S extends object = M> {
 
   #envelope(event: SendableEvent<S>, envelope: Envelope, to: string | undefined): Envelope {
     if (to === undefined) return envelope;
-    this.#sender.demand("ack", "send to one client", event);
+    this.#sender.demand("ack", "send", event, " to one client");
     return { ...envelope, to: checkWord("to", to) };
   }
 

@@ -171,11 +171,11 @@ export class Router<R extends Recipient> {
 
   /**
    * Ends a block, and answers what its events have asked for. Small shares may be kept for a moment if
-   * `hasMore` says that more is coming from the client.
+   * `hasMore` says that more is coming from the client; while everyone hears everything, none is small.
    */
   end(hasMore: boolean): void {
     const source = this.#source!;
-    this.#holdback.endBlock(source, hasMore);
+    this.#holdback.endBlock(source, hasMore && !this.#audiences.isIdle);
     this.#source = null;
     if (this.#deliveries.length === 0) return;
     answer(source.recipient, this.#deliveries);

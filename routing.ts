@@ -86,18 +86,19 @@ export function decodeReceipt(line: ControlLine): Receipt | null {
     : { id };
 }
 
-/** The line of a refusal. A control line cannot have a member called `event`. */
+/** The line of a refusal. */
 export function encodeRefusal({ id, event, reason, detail }: Refusal): Uint8Array {
+  // No line can have both "control" and "event".
   return encode({ control: "error", id, name: event, reason, detail });
 }
 
 /** The refusal that `line` is, or `null` if it is none. Trusts nothing in it. */
 export function decodeRefusal(line: ControlLine): Refusal | null {
-  const { control, id, name, reason, detail } = line;
+  const { control, id, name: event, reason, detail } = line;
   if (control !== "error") return null;
   return {
     ...(isName(id) && { id }),
-    ...(isName(name) && { event: name }),
+    ...(isName(event) && { event }),
     reason: isName(reason) ? printable(reason.toWellFormed()) : "unknown",
     detail: typeof detail === "string"
       ? printable(detail.slice(0, 4 * MAX_QUOTE).toWellFormed())

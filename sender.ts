@@ -102,9 +102,9 @@ export class Sender<M extends object> {
   }
 
   /** What is wrong with doing something for which the server must offer `feature`, or `null`. */
-  lack(feature: Feature, verb: string, subject: unknown): EbsocketError | null {
+  lack(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
     if (this.#used("use").session!.has(feature)) return null;
-    return notSupported(feature, `${verb} ${subject}`);
+    return notSupported(feature, `${verb} ${subject}${how}`);
   }
 
   /**
@@ -112,8 +112,8 @@ export class Sender<M extends object> {
    *
    * @throws {EbsocketError} With the code `not-supported` if it cannot.
    */
-  demand(feature: Feature, verb: string, subject: unknown): void {
-    const fault = this.lack(feature, verb, subject);
+  demand(feature: Feature, verb: string, subject: unknown, how = ""): void {
+    const fault = this.lack(feature, verb, subject, how);
     if (fault) throw fault;
   }
 

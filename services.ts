@@ -7,11 +7,12 @@
 
 import { ConnectionClosedError } from "./errors.ts";
 import type { EbsocketEvent, EventOf } from "./event.ts";
-import { checkPattern, type Hearing } from "./hearing.ts";
+import type { Hearing } from "./hearing.ts";
 import { type Incoming, Service } from "./incoming.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
 import type { MatchingName } from "./pattern.ts";
 import { checkWord } from "./sender.ts";
+import { checkPattern } from "./wish.ts";
 
 /** Options of {@link EbsocketClient.serve}. */
 export interface ServiceOptions {

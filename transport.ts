@@ -32,8 +32,19 @@ const BACKLOG = 4096;
 const MAX_HANDSHAKES = 1000;
 const FAIR_TIME = 1000;
 
-/** Where to listen, or to dial to: an address, or the path of a Unix socket. */
-export type Destination = Address | { readonly path: string };
+/** Makes connections in its own way, over whatever carries bytes whole and in order. */
+export interface Dialer {
+  /** What the other end is called in messages and statuses. */
+  readonly address: Address;
+  /** Makes a connection; gives up when `signal` is aborted. */
+  dial(signal?: AbortSignal): Promise<Socket>;
+}
+
+/** Where to dial to: an address, the path of a Unix socket, or a dialer of the program's own. */
+export type Destination = Address | { readonly path: string } | Dialer;
+
+/** Where to listen: at an address, or at the path of a Unix socket. */
+export type Place = Exclude<Destination, Dialer>;
 
 /** What a server needs of a listener; every `Deno.Listener` has it. */
 export interface ConnectionListener {
@@ -70,7 +81,7 @@ export interface DialOptions {
  * @throws {Deno.errors.NotCapable} Without permission for the address.
  */
 export function listen(
-  where: Destination,
+  where: Place,
   { tls, onRefuse = () => {} }: ListenOptions = {},
 ): ConnectionListener {
   if (isPath(where)) {
@@ -105,6 +116,7 @@ export async function dial(
   { tls, signal }: DialOptions = {},
 ): Promise<Socket> {
   const place = checkDestination(where, tls);
+  if (isDialer(place)) return await place.dial(signal);
   if (isPath(place)) {
     const conn = await connect(
       (abort) => Deno.connect({ transport: "unix", ...place, ...abort }),
@@ -154,6 +166,11 @@ export function checkDestination(
   where: Destination,
   tls: true | TlsClientOptions | undefined,
 ): Destination {
+  if (isDialer(where)) {
+    checkAddress(where.address, 0);
+    if (tls !== undefined) throw new TypeError("Invalid tls: it does not go with a dialer");
+    return where;
+  }
   if (!isPath(where)) return checkAddress(where, 1);
   if (tls !== undefined) throw tlsOverUnix();
   return { path: checkPath(where.path) };
@@ -161,6 +178,7 @@ export function checkDestination(
 
 /** The address of a destination: a Unix socket has its path and port 0. */
 export function addressOf(where: Destination): Address {
+  if (isDialer(where)) return where.address;
   return isPath(where) ? [where.path, 0] : where;
 }
 
@@ -262,6 +280,10 @@ class TlsListener implements ConnectionListener {
     for (const socket of this.#secured) socket.close();
     this.#tell();
   }
+}
+
+function isDialer(where: Destination): where is Dialer {
+  return typeof where === "object" && where !== null && "dial" in where;
 }
 
 function isPath(where: Destination): where is { readonly path: string } {

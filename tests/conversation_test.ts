@@ -6,6 +6,7 @@ import { assertRejects } from "@std/assert/rejects";
 import type { Address } from "../address.ts";
 import { EbsocketClient } from "../client.ts";
 import type { ClientOptions } from "../client_options.ts";
+import type { EbsocketConnection } from "../connection.ts";
 import {
   ConnectionClosedError,
   EbsocketError,
@@ -272,9 +273,10 @@ Deno.test("requests across a reconnect of the answerer are answered by its servi
   const asker = await house.connect();
   await answerReady(asker, "ask");
   const before = served.count;
+  const { id } = answerer;
   const [connection] = house.relay.clients;
-  (connection as unknown as { abort(): void }).abort();
-  await until(() => !answerer.connected);
+  (connection as EbsocketConnection).abort();
+  await until(() => answerer.id !== id);
   await answerReady(asker, "ask");
   assertEquals(served.count > before, true);
 });

@@ -20,7 +20,11 @@ class Asker extends Waiter {
 function start(options: InboxOptions = {}) {
   let rooms = 0;
   const table = new PendingTable();
-  const hearing = new Hearing(table, { isOpen: () => true, whyDeaf: () => "" });
+  const hearing = new Hearing(table, {
+    isOpen: () => true,
+    connecting: () => null,
+    whyDeaf: () => "",
+  });
   const incoming = new Incoming<OpenEvents>(options, table, hearing, () => rooms++);
   const serve = (pattern: string) => {
     const service = new Service<OpenEvents>(pattern, incoming.makeInbox());

@@ -133,12 +133,14 @@ Deno.test("Outbox.flush() rejects when the connection ends, or events are droppe
 });
 
 Deno.test("Outbox drops, and counts, what a new server would not take", async () => {
-  const outbox = new Outbox(BOUNDS, 100);
+  const told: string[] = [];
+  const outbox = new Outbox(BOUNDS, 100, (line, reason) => told.push(textOf(line) + reason));
   outbox.offer(utf8("a long line\n"));
   offer(outbox, "b");
   const { duplex, connection } = connect(outbox, true, 5);
   await turn();
   assertEquals([duplex.written, outbox.dropped], ["b\n", 1]);
+  assertEquals(told, ["a long line\nline-too-long"]);
   end(outbox, connection);
 });
 

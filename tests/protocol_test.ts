@@ -7,9 +7,15 @@ import { decodeClose, encodeClose } from "../control.ts";
 import type { CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
 import { decodeAck, decodeHello, decodeWelcome } from "../greeting.ts";
+import { MAX_CONTROL_BYTES } from "../desk.ts";
+import { faultOfPattern, matches } from "../pattern.ts";
+import { encodeStatsRequest } from "../report.ts";
+import { decodeReceipt, decodeRefusal, decodeSubscription } from "../routing.ts";
+import { DEFAULT_MAX_SUBSCRIPTIONS } from "../subscriptions.ts";
 import { MAX_BATCH_BYTES } from "../outbound.ts";
 import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../validate.ts";
-import { raw, utf8, withNewline } from "./support/bytes.ts";
+import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
+import { setUp } from "./support/intake.ts";
 import { judge } from "./support/reference.ts";
 
 const protocol = await read("PROTOCOL.md");
@@ -141,6 +147,8 @@ Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
     writeTimeout,
     lineTimeout,
     DEFAULT_HELLO_TIMEOUT,
+    MAX_CONTROL_BYTES,
+    DEFAULT_MAX_SUBSCRIPTIONS,
   ]);
   assertEquals(new LineSplitter().maxLineBytes, maxLineBytes);
 });
@@ -148,17 +156,78 @@ Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
 Deno.test("PROTOCOL.md shows lines in its text that are what it says", () => {
   const examples = Array.from(protocol.matchAll(/^`(\{.*\})`/gm), ([, line]) => line!);
   const kinds = examples.map((line) => receive(utf8(`${line}\n`))[0]);
-  assertEquals(kinds, ["event", "control", "control", "control", "control"]);
-  const [close, hello, welcome, ack] = examples.slice(1).map((line) => JSON.parse(line));
+  assertEquals(kinds, ["event", ...Array(kinds.length - 1).fill("control")]);
+  const [close, hello, welcome, subscribe, ...others] = examples.slice(1).map((line) =>
+    JSON.parse(line)
+  );
+  const [subscribed, taken, receipt, error, stats, ...rest] = others;
+  assertEquals(rest, []);
   assertEquals(decodeClose(close), { reason: "bad-json", detail: "…" });
   assertEquals(decodeHello(hello), { token: "s3cret", keepAliveMs: 25_000, ack: true });
-  const limits = { maxLineBytes: 1_048_576 };
   assertEquals(decodeWelcome(welcome), {
     id: "c7",
     keepAliveMs: 25_000,
     ack: true,
-    features: [],
-    limits,
+    features: ["subscribe", "ack", "sequence", "stats"],
+    limits: { maxLineBytes: 1_048_576 },
   });
-  assertEquals(decodeAck(ack), 12);
+  assertEquals(decodeSubscription(subscribe), {
+    control: "subscribe",
+    events: ["chat.*", "game.>"],
+    queue: "workers",
+    id: "s1",
+  });
+  assertEquals(decodeReceipt(subscribed), { id: "s1" });
+  assertEquals(decodeAck(taken), 12);
+  assertEquals(decodeReceipt(receipt), { id: "e5", clients: 3 });
+  assertEquals(decodeRefusal(error), { id: "s1", reason: "bad-pattern", detail: "…" });
+  assertEquals(encodeStatsRequest("i1"), withNewline(utf8(JSON.stringify(stats))));
+});
+
+/** The code spans of a cell. */
+function codes(cell: string | undefined): string[] {
+  return Array.from((cell ?? "").matchAll(/`([^`]+)`/g), ([, content]) => content!);
+}
+
+Deno.test("PROTOCOL.md lists patterns, and the code matches what it says", () => {
+  const rows = table("## Patterns");
+  assertEquals(rows.length >= 11, true);
+  for (const [cell, matched, unmatched] of rows) {
+    const pattern = code(cell);
+    assertEquals(faultOfPattern(pattern) !== "", matched === "bad", pattern);
+    if (matched === "bad") continue;
+    for (const name of codes(matched)) assertEquals(matches(pattern, name), true, name);
+    for (const name of codes(unmatched)) assertEquals(matches(pattern, name), false, name);
+  }
+});
+
+Deno.test("PROTOCOL.md lists envelopes, and what a relay makes of them", () => {
+  const rows = table("### Envelopes");
+  assertEquals(rows.length >= 13, true);
+  for (const [sent, received] of rows) {
+    const { clients: [one, two, three], router, intake } = setUp(3);
+    router.change(three!, three!.subscriptions, true);
+    intake.take(one!, withNewline(raw(code(sent))), false);
+    const expected = textOf(withNewline(raw(code(received))));
+    assertEquals(two!.recipient.text, expected);
+    assertEquals(three!.recipient.text, expected.replace("{", '{"seq":1,'));
+  }
+});
+
+Deno.test("PROTOCOL.md lists every control line that the code knows", async () => {
+  const known = table("## Control lines").map(([control]) => code(control)).sort();
+  const texts = ["control.ts", "greeting.ts", "routing.ts", "report.ts"].map(read);
+  const written = (await Promise.all(texts)).flatMap((text) =>
+    Array.from(text.matchAll(/control(?:: | !== | === )"(\w+)"/g), ([, control]) => control!)
+  );
+  assertEquals(known, [...new Set(written)].sort());
+});
+
+Deno.test("PROTOCOL.md lists every reason for which the code refuses something", async () => {
+  const reasons = table("### Error").map(([reason]) => code(reason));
+  const texts = await Promise.all(["desk.ts", "subscriptions.ts", "routing.ts"].map(read));
+  const used = texts.flatMap((text) =>
+    Array.from(text.matchAll(/reason: "([\w-]+)"/g), ([, reason]) => reason!)
+  );
+  assertEquals([...new Set(used)].filter((reason) => !reasons.includes(reason)), []);
 });

@@ -254,6 +254,7 @@ Deno.test("Relay checks its options", () => {
   assertThrows(() => new Relay(server, { maxPendingBytes: 0 }), RangeError, "maxPendingBytes");
   assertThrows(() => new Relay(server, { maxClients: -5 }), RangeError, "-5");
   assertThrows(() => new Relay(server, { shutdownTimeout: -1 }), RangeError, "-1");
+  assertThrows(() => new Relay(server, { maxSubscriptions: 0 }), RangeError, "maxSubscriptions");
   const port = 7982 as unknown as EbsocketServer;
   assertThrows(() => new Relay(port), TypeError, "expected an EbsocketServer, got 7982");
   server.close();

@@ -131,3 +131,14 @@ Deno.test("Router gives each client its lines in the order in which they came, a
     assertEquals(heard, expected);
   }));
 });
+
+Deno.test("Router keeps nothing while everyone hears everything, whatever is still to come", () => {
+  const { clients, router, subscribe, take } = setUp(3);
+  take(A, clients[0], true);
+  assertEquals(texts(clients), ["", A, A]);
+  subscribe(clients[2]!, ["a"]);
+  take(A, clients[0], true);
+  assertEquals(texts(clients), ["", A, A]);
+  router.flush();
+  assertEquals(texts(clients), ["", A + A, A + A]);
+});

@@ -342,3 +342,19 @@ Deno.test("EbsocketSystem checks its options", () => {
   assertThrows(() => new EbsocketSystem(port), TypeError, "expected an EbsocketServer, got 7982");
   server.close();
 });
+
+Deno.test("EbsocketSystem.reply() answers who has asked, and only that", async () => {
+  await using system = newSystem();
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send('{"event":"ask","id":"r1"}\n{"event":"told"}\n');
+  const [asked, told] = await pumpEvents(system, 2);
+  const answer = new EbsocketEvent("answer", { n: 1 });
+  assertEquals(system.reply(asked!, answer), true);
+  assertEquals(system.reply(told!, answer), false);
+  await peer.sees('{"event":"answer","__dict__":{"n":1},"reply_to":"r1"}\n');
+  assertThrows(() => system.reply(new EbsocketEvent("x"), answer), TypeError, "has not come from");
+  const bad = new EbsocketEvent("answer", { n: NaN });
+  assertThrows(() => system.reply(asked!, bad), TypeError, '"n"');
+  await system.removeClient(asked!.fromConnection);
+  assertEquals(system.reply(asked!, answer), false);
+});

@@ -3,13 +3,15 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import type { Address } from "../address.ts";
 import { EbsocketError } from "../errors.ts";
+import { MemoryListener } from "../memory.ts";
 import { EbsocketServer } from "../server.ts";
 import { EbsocketSystem } from "../system.ts";
 import {
+  addressOf,
   type ConnectionListener,
-  type Destination,
   dial,
   listen,
+  type Place,
   type Socket,
   type TlsClientOptions,
   type TlsServerOptions,
@@ -140,10 +142,10 @@ async function plain(address: Address, text: string): Promise<string> {
   return await everything(peer);
 }
 
-async function pairOver(where: Destination, tls?: true | TlsClientOptions, server?: KeyPair) {
+async function pairOver(where: Place, tls?: true | TlsClientOptions, server?: KeyPair) {
   const listener = listen(where, server ? { tls: server } : {});
   const { addr } = listener;
-  const there: Destination = "hostname" in addr ? [addr.hostname, addr.port] : where;
+  const there: Place = "hostname" in addr ? [addr.hostname, addr.port] : where;
   const [near, far] = await Promise.all([dial(there, tls ? { tls } : {}), listener.accept()]);
   return {
     near,
@@ -678,4 +680,27 @@ Deno.test("dial() that is aborted just as it succeeds leaves no socket behind", 
   }
   listener.close();
   await accepting;
+});
+
+Deno.test("dial() leaves it to a dialer, with the signal, and refuses TLS beside it", async () => {
+  const seen: (AbortSignal | undefined)[] = [];
+  const listener = new MemoryListener();
+  const dialer = {
+    address: ["nowhere", 0] as Address,
+    dial(signal?: AbortSignal) {
+      seen.push(signal);
+      return listener.dial();
+    },
+  };
+  const { signal } = new AbortController();
+  const socket = await dial(dialer, { signal });
+  assertEquals(seen, [signal]);
+  assertEquals(addressOf(dialer), ["nowhere", 0]);
+  socket.close();
+  await assertRejects(() => dial(dialer, { tls: true }), TypeError, "does not go with a dialer");
+  await assertRejects(
+    () => dial({ ...dialer, address: ["", 0] as Address }),
+    TypeError,
+    "expected a host name",
+  );
 });

@@ -6,7 +6,13 @@ import type { Address } from "../address.ts";
 import type { ClientStatus, EbsocketClient } from "../client.ts";
 import type { EbsocketConnection } from "../connection.ts";
 import { type CloseReason, EventFormatError, FramingError } from "../errors.ts";
-import { EbsocketEvent, type EventOf, type OpenAttributes, type SendableEvent } from "../event.ts";
+import {
+  EbsocketEvent,
+  type EventOf,
+  type OpenAttributes,
+  type OpenEvents,
+  type SendableEvent,
+} from "../event.ts";
 import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
 import type { EbsocketSystem } from "../system.ts";
 
@@ -100,8 +106,71 @@ async function streams(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<
   await writer.write(new EbsocketEvent("join", { name: 1 }));
 }
 
+type Jobs = {
+  "job.resize": { width: number };
+  "job.crop": { left: number };
+  "time.now": { zone: string };
+};
+
+async function subscriptions(client: EbsocketClient<Jobs>): Promise<void> {
+  client.subscribe(["job.*", ">", "time.now", "*.now"], { queue: "q" });
+  client.unsubscribe([]);
+  // @ts-expect-error no event is called so
+  client.subscribe(["jobs.*"]);
+  // @ts-expect-error it has two tokens
+  client.serve("*");
+  for await (const event of client.serve("job.*")) {
+    isSame<Same<typeof event, EventOf<Pick<Jobs, "job.resize" | "job.crop">>>>(true);
+    if (event.event === "job.crop") event.__dict__.left.toFixed();
+    // @ts-expect-error it is no job
+    if (event.event === "time.now") break;
+  }
+  for await (const event of client.serve("time.now", { queue: "clocks" })) {
+    isSame<Same<typeof event.__dict__.zone, string>>(true);
+    const isSent = await client.reply(event, new EbsocketEvent("time.now", { zone: "UTC" }));
+    isSame<Same<typeof isSent, boolean>>(true);
+    // @ts-expect-error zone is a string
+    client.reply(event, new EbsocketEvent("time.now", { zone: 1 }));
+  }
+  for await (const event of client.serve(">")) isSame<Same<typeof event, EventOf<Jobs>>>(true);
+}
+
+async function requests(client: EbsocketClient<Jobs>): Promise<void> {
+  const event = new EbsocketEvent("time.now", { zone: "UTC" });
+  const answer = await client.request(event, { to: "c1", timeout: 1000 });
+  isSame<Same<typeof answer, EventOf<Jobs>>>(true);
+  for await (const each of client.requestMany(event, { count: 3 })) {
+    isSame<Same<typeof each, EventOf<Jobs>>>(true);
+  }
+  const clients = await client.sendEvent(event, { confirm: true, timeout: 1000 });
+  isSame<Same<typeof clients, number>>(true);
+  const nothing = await client.sendEvent(event, { to: "c1" });
+  isSame<Same<typeof nothing, void>>(true);
+  // @ts-expect-error there is no such event
+  client.request(new EbsocketEvent("time.then"));
+  // @ts-expect-error there is nothing to wait for
+  client.sendEvent(event, { timeout: 1000 });
+  const { relay, clients: all, names } = await client.inspect();
+  isSame<Same<typeof relay.eventsIn, number>>(true);
+  isSame<Same<typeof names[number]["name"], string>>(true);
+  all.length.toFixed();
+}
+
+async function openServices(client: EbsocketClient): Promise<void> {
+  client.subscribe(["anything.*"]);
+  for await (const event of client.serve("anything")) {
+    isSame<Same<typeof event, EventOf<OpenEvents>>>(true);
+    client.reply(event, new EbsocketEvent("answer", { a: 1 }));
+  }
+  for await (const status of client.status()) {
+    if (status.type === "gap") isSame<Same<typeof status.missed, number>>(true);
+    if (status.type === "refused") isSame<Same<typeof status.event, string | null>>(true);
+  }
+}
+
 // Never called: they are there to be compiled.
 export const compiled = [chat, moreChat, chatStatus, chatServer, open, streams];
+export const compiledToo = [subscriptions, requests, openServices];
 
 /** What `event` says, told apart by the name in both ways. */
 function tell(event: EventOf<Chat>): string {

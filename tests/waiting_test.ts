@@ -36,6 +36,26 @@ Deno.test("WaitingLines refuses, drops the oldest or drops the newest beyond its
   }
 });
 
+Deno.test("WaitingLines tells of each line that it drops, and of none that it refuses", () => {
+  for (const [overflow, dropped] of [["refuse", ""], ["drop-oldest", "a"], ["drop-newest", "b"]]) {
+    const told: string[] = [];
+    const queue = new WaitingLines(
+      { maxQueuedEvents: 1, maxQueuedBytes: 100, overflow: overflow as OverflowPolicy },
+      (line, reason) => told.push(`${textOf(line)} ${reason}`),
+    );
+    offer(queue, "a", "b");
+    assertEquals(told, dropped ? [`${dropped} queue-full`] : []);
+  }
+});
+
+Deno.test("WaitingLines.lines() gives what waits, and leaves it there", () => {
+  const queue = waiting("refuse");
+  offer(queue, "a", "b", "c");
+  queue.take();
+  assertEquals(queue.lines().map(textOf), ["b", "c"]);
+  assertEquals(rest(queue), "b c");
+});
+
 Deno.test("WaitingLines drops as many of the oldest as a long line needs, but none for nothing", () => {
   const queue = waiting("drop-oldest", { bytes: 8 });
   offer(queue, "a\n", "b\n", "c\n");

@@ -1,0 +1,214 @@
+/**
+ * What programs that use this package need in their own tests: a relay that is gone after the test,
+ * clients that need neither sockets nor permissions, and a comparison of events that shows what
+ * differs. Must not be needed by anything but tests.
+ *
+ * @example A relay and two clients for one test
+ * ```ts
+ * import { EbsocketEvent } from "@ebsockets/relay";
+ * import { expectEvents, testRelay } from "@ebsockets/relay/testing";
+ *
+ * await using relay = testRelay(); // within the function that you give to Deno.test()
+ * const ada = await relay.connect();
+ * const bob = await relay.connect();
+ * ada.sendEvent(new EbsocketEvent("join", { name: "Ada" }));
+ * await expectEvents(bob, [["join", { name: "Ada" }]]);
+ * ```
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert/equals";
+import type { Address } from "./address.ts";
+import { type ClientOptions, EbsocketClient } from "./client.ts";
+import type { EventOf, OpenEvents } from "./event.ts";
+import { after, checkLimit } from "./limits.ts";
+import { MemoryListener } from "./memory.ts";
+import { Relay, type RelayOptions } from "./relay.ts";
+import { EbsocketServer } from "./server.ts";
+
+export { MemoryListener };
+
+/** A relay for one test. */
+export interface TestRelay extends AsyncDisposable {
+  /** The relay itself. */
+  readonly relay: Relay;
+  /** Where it listens: 127.0.0.1 and a port that was free. */
+  readonly address: Address;
+  /** Connects a client, which is closed with the relay. */
+  connect<M extends object = OpenEvents>(options?: ClientOptions): Promise<EbsocketClient<M>>;
+  /** Closes the clients, then the relay. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a relay on a free port of 127.0.0.1. It and the clients that it has connected are closed at
+ * the end of the scope of `await using`, so that nothing is left for the sanitizers of `deno test`.
+ *
+ * @throws {RangeError} If an option is out of its range.
+ * @throws {Deno.errors.NotCapable} Without `--allow-net=127.0.0.1`.
+ */
+export function testRelay(options: RelayOptions = {}): TestRelay {
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
+  return new RelayWithClients(relay, relay.server.address);
+}
+
+/** A relay, and the clients that were connected to it here. */
+class RelayWithClients implements TestRelay {
+  readonly relay: Relay;
+  readonly address: Address;
+  readonly #where: Address | MemoryListener;
+  readonly #clients: AsyncDisposable[] = [];
+
+  constructor(relay: Relay, where: Address | MemoryListener) {
+    this.relay = relay;
+    this.address = relay.server.address;
+    this.#where = where;
+  }
+
+  async connect<M extends object = OpenEvents>(
+    options?: ClientOptions,
+  ): Promise<EbsocketClient<M>> {
+    const client = new EbsocketClient<M>(options);
+    this.#clients.push(client);
+    await client.connectTo(this.#where);
+    return client;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
+    await this.relay.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Two clients, each of which hears what the other sends. */
+export interface ClientPair<M extends object = OpenEvents> extends AsyncDisposable {
+  /** One client. */
+  readonly one: EbsocketClient<M>;
+  /** The other. */
+  readonly other: EbsocketClient<M>;
+}
+
+/**
+ * Two connected clients, each of which hears what the other sends, and not itself. There is a relay
+ * between them, so that all that clients can do works; but no socket, and so no permission is needed.
+ *
+ * @typeParam M The event map of both.
+ *
+ * @example Test a function that takes a client
+ * ```ts
+ * import { type EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
+ * import { clientPair, expectEvents } from "@ebsockets/relay/testing";
+ *
+ * async function shout(client: EbsocketClient, text: string): Promise<void> {
+ *   await client.sendEvent(new EbsocketEvent("shout", { text: text.toUpperCase() }));
+ * }
+ *
+ * await using pair = await clientPair();
+ * await shout(pair.one, "hello");
+ * await expectEvents(pair.other, [["shout", { text: "HELLO" }]]);
+ * ```
+ */
+export async function clientPair<M extends object = OpenEvents>(
+  options?: ClientOptions,
+): Promise<ClientPair<M>> {
+  const listener = new MemoryListener();
+  const relay = new Relay(new EbsocketServer({ listener }), { echo: false });
+  const both = new RelayWithClients(relay, listener);
+  const one = await both.connect<M>(options);
+  const other = await both.connect<M>(options);
+  return { one, other, [Symbol.asyncDispose]: () => both.close() };
+}
+
+/** An event that is expected: the event itself, or its name and attributes; without these, any. */
+export type ExpectedEvent =
+  | { readonly event: string; readonly __dict__: object }
+  | readonly [event: string, attributes?: object];
+
+/** Options of {@link expectEvents}. */
+export interface ExpectOptions {
+  /**
+   * How long the events may take to come, in milliseconds, from 1.
+   *
+   * @default {2_000}
+   */
+  readonly timeout?: number;
+}
+
+/**
+ * Waits for as many events as are expected, and compares them, in order. None expected means that
+ * none may be there yet. Gives the events that have come.
+ *
+ * What fails is an `AssertionError` with a diff of what has come and what was expected, also when
+ * too few have come in time, or the connection has ended.
+ *
+ * @typeParam M The event map of the client.
+ *
+ * @throws {AssertionError} If the events are others, or too few.
+ * @throws {RangeError} If the timeout is out of its range.
+ *
+ * @example Names alone, names with attributes, nothing
+ * ```ts
+ * import { EbsocketEvent } from "@ebsockets/relay";
+ * import { clientPair, expectEvents } from "@ebsockets/relay/testing";
+ *
+ * await using pair = await clientPair();
+ * await expectEvents(pair.other, []);
+ * pair.one.sendEvent(new EbsocketEvent("tick", { at: Date.now() }));
+ * pair.one.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * await expectEvents(pair.other, [["tick"], ["message", { content: "hi" }]]);
+ * ```
+ */
+export async function expectEvents<M extends object = OpenEvents>(
+  client: EbsocketClient<M>,
+  expected: readonly ExpectedEvent[],
+  { timeout = 2_000 }: ExpectOptions = {},
+): Promise<EventOf<M>[]> {
+  const deadline = new AbortController();
+  const timer = after(checkLimit("timeout", timeout, 1), () => deadline.abort());
+  const received: EventOf<M>[] = [];
+  let fault = "";
+  try {
+    if (expected.length === 0) received.push(...(await client.pump())[0]);
+    while (received.length < expected.length) {
+      const event = await client.recvEvent({ signal: deadline.signal });
+      if (!event) {
+        fault = `The connection has ended with ${(await client.closed).reason}`;
+        break;
+      }
+      received.push(event);
+    }
+  } catch (error) {
+    if (!deadline.signal.aborted) throw error;
+    fault = `No more has come within ${timeout} ms`;
+  } finally {
+    clearTimeout(timer);
+  }
+  const wanted = expected.map((one) => wantedOf(one));
+  assertEquals(
+    received.map((event, i) => shown(event, wanted[i])),
+    wanted.map((one) => ({ ...one })),
+    fault || undefined,
+  );
+  return received;
+}
+
+interface Shown {
+  event: string;
+  __dict__?: unknown;
+}
+
+function wantedOf(expected: ExpectedEvent): Shown {
+  if ("event" in expected) return { event: expected.event, __dict__: { ...expected.__dict__ } };
+  const [event, attributes] = expected;
+  return attributes ? { event, __dict__: { ...attributes } } : { event };
+}
+
+/** The event as it is compared: without its attributes where any are expected. */
+function shown({ event, __dict__ }: { event: string; __dict__: object }, wanted?: Shown): Shown {
+  return wanted && !("__dict__" in wanted) ? { event } : { event, __dict__: { ...__dict__ } };
+}

@@ -1,0 +1,116 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertRejects } from "@std/assert/rejects";
+import { EbsocketEvent } from "../event.ts";
+import { clientPair, expectEvents, testRelay } from "../testing.ts";
+
+const message = (content: string) => new EbsocketEvent("message", { content });
+
+/** What the failure of `promise` says. */
+async function failure(promise: Promise<unknown>): Promise<string> {
+  const error = await assertRejects(() => promise, Error);
+  assertEquals(error.name, "AssertionError");
+  return error.message;
+}
+
+Deno.test("testRelay() relays on a port of its own, and closes what it has connected", async () => {
+  const relay = testRelay();
+  await using other = testRelay();
+  const one = await relay.connect();
+  const two = await relay.connect();
+  assertEquals([relay.address[0], relay.address[1] === other.address[1]], ["127.0.0.1", false]);
+  assertEquals(relay.relay.clients.length, 2);
+  one.sendEvent(message("hi"));
+  await expectEvents(two, [message("hi")]);
+  await relay.close();
+  assertEquals([one.connected, two.connected], [false, false]);
+  assertEquals((await one.closed).reason, "local");
+});
+
+Deno.test("testRelay() passes the options of the relay and of the client on", async () => {
+  await using relay = testRelay({ token: "s3cret" });
+  await assertRejects(() => relay.connect(), Error, "unauthorized");
+  const client = await relay.connect({ token: "s3cret" });
+  assertEquals(client.connected, true);
+});
+
+Deno.test({
+  name: "clientPair() connects two clients that hear each other, without any permission",
+  permissions: "none",
+  async fn() {
+    await using pair = await clientPair<{ ping: { n: number }; pong: { n: number } }>();
+    pair.one.sendEvent(new EbsocketEvent("ping", { n: 1 }));
+    const [ping] = await expectEvents(pair.other, [["ping", { n: 1 }]]);
+    pair.other.sendEvent(new EbsocketEvent("pong", { n: ping!.__dict__.n + 1 }));
+    await expectEvents(pair.one, [["pong", { n: 2 }]]);
+    await expectEvents(pair.one, []);
+    await expectEvents(pair.other, []);
+  },
+});
+
+Deno.test("clientPair() carries much in both directions at once", async () => {
+  await using pair = await clientPair();
+  const send = async (client: typeof pair.one, name: string) => {
+    for (let n = 0; n < 5_000; n++) {
+      await client.sendEvent(new EbsocketEvent(name, { n, filler: "x".repeat(200) }));
+    }
+  };
+  const receive = async (client: typeof pair.one, name: string) => {
+    for (let n = 0; n < 5_000; n++) {
+      const event = await client.recvEvent();
+      if (event?.event !== name || event.getAttribute("n") !== n) throw new Error(`${name} ${n}`);
+    }
+  };
+  await Promise.all([
+    send(pair.one, "a"),
+    send(pair.other, "b"),
+    receive(pair.other, "a"),
+    receive(pair.one, "b"),
+  ]);
+});
+
+Deno.test("expectEvents() compares names, and attributes where they are expected", async () => {
+  await using pair = await clientPair();
+  for (const content of ["a", "b", "c"]) pair.one.sendEvent(message(content));
+  const events = await expectEvents(pair.other, [
+    ["message"],
+    ["message", { content: "b" }],
+    message("c"),
+  ]);
+  assertEquals(events.map((event) => event.getAttribute("content")), ["a", "b", "c"]);
+});
+
+Deno.test("expectEvents() shows what has come and what was expected", async () => {
+  await using pair = await clientPair();
+  pair.one.sendEvent(message("hello"));
+  const text = await failure(expectEvents(pair.other, [["message", { content: "goodbye" }]]));
+  assertMatch(text, /hello/);
+  assertMatch(text, /goodbye/);
+});
+
+Deno.test("expectEvents() fails when too few come in time, or another comes", async () => {
+  await using pair = await clientPair();
+  pair.one.sendEvent(message("first"));
+  const late = await failure(
+    expectEvents(pair.other, [message("first"), message("second")], { timeout: 50 }),
+  );
+  assertMatch(late, /No more has come within 50 ms/);
+  assertMatch(late, /second/);
+  pair.one.sendEvent(message("other"));
+  await failure(expectEvents(pair.other, [["join"]]));
+});
+
+Deno.test("expectEvents() fails when the connection ends, and when there should be nothing", async () => {
+  await using pair = await clientPair();
+  pair.one.sendEvent(message("surprise"));
+  await pair.one.flush();
+  const [first] = await expectEvents(pair.other, [["message"]]);
+  assertEquals(first?.getAttribute("content"), "surprise");
+  pair.one.sendEvent(message("surprise"));
+  await pair.one.close(); // by then the relay has passed everything on
+  await assertRejects(() => expectEvents(pair.other, [], {}), Error, "surprise");
+  await pair.other.abort();
+  const ended = await failure(expectEvents(pair.other, [["message"]]));
+  assertMatch(ended, /The connection has ended with aborted/);
+  await assertRejects(() => expectEvents(pair.other, [], { timeout: 0 }), RangeError, "timeout");
+});

@@ -1,0 +1,39 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { checkPattern, describe, encodeWish, split, UNSUBSCRIBE, Wish } from "../wish.ts";
+import { textOf } from "./support/bytes.ts";
+
+Deno.test("checkPattern() gives a pattern, and says what is wrong with what is none", () => {
+  for (const pattern of ["a", "a.*", ">", ">x.y", "a..b", "*.>"]) {
+    assertEquals(checkPattern(pattern), pattern);
+  }
+  assertThrows(() => checkPattern("x.>.y"), RangeError, 'Invalid pattern "x.>.y": ">" stands for');
+  assertThrows(() => checkPattern("é".repeat(128)), RangeError, "got 256");
+  assertThrows(() => checkPattern(null as unknown as string), TypeError, "Invalid pattern");
+});
+
+Deno.test("split() makes as few parts as lines of 65,536 bytes can carry, and loses nothing", () => {
+  assertEquals(split([]), [[]]);
+  assertEquals(split(["a", "b"]), [["a", "b"]]);
+  const patterns = Array.from({ length: 2000 }, (_, i) => `${"\u0001".repeat(i % 80)}${i}`);
+  const parts = split(patterns);
+  assertEquals(parts.flat(), patterns);
+  const lengths = parts.map((part) => {
+    const wish = new Wish("x".repeat(255), UNSUBSCRIBE, part, () => {}, () => {});
+    return encodeWish(wish, "\u0001".repeat(255)).length;
+  });
+  assertEquals(lengths.every((length) => length <= 65_536), true, `${lengths}`);
+  assertEquals(lengths.slice(0, -1).every((length) => length > 55_000), true, `${lengths}`);
+});
+
+Deno.test("encodeWish() writes what a relay reads", () => {
+  const wish = new Wish("s1", UNSUBSCRIBE, ["a.*"], () => {}, () => {});
+  const line = '{"control":"unsubscribe","events":["a.*"],"id":"s1"}\n';
+  assertEquals(textOf(encodeWish(wish, undefined)), line);
+  assertEquals(wish.complaint, 'Cannot unsubscribe from "a.*"');
+});
+
+Deno.test("describe() is short however many patterns there are", () => {
+  assertEquals([describe([]), describe(["a"])], ["nothing", '"a"']);
+  assertEquals(describe(["a.\x1b", "b", "c"]), '"a.\\u001b" and 2 more');
+});

@@ -1,0 +1,136 @@
+/**
+ * Owns one wish of a client to hear events, or to hear them no longer: its check, its line, and who
+ * waits for it to be granted. Must not know what else is wanted.
+ *
+ * @module
+ */
+
+import { checkLimit } from "./limits.ts";
+import { faultOfPattern } from "./pattern.ts";
+import { Waiter } from "./pending.ts";
+import { quote } from "./printable.ts";
+import { encodeSubscription, type Receipt } from "./routing.ts";
+import { checkWord } from "./sender.ts";
+
+/** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
+export interface SubscribeOptions {
+  /**
+   * A name of 1 to 255 bytes. Of all clients that have subscribed with one name, and a pattern that
+   * matches, one gets each event. Without it, every client does.
+   */
+  readonly queue?: string;
+  /**
+   * How long the relay may take to acknowledge it, in milliseconds, from 1, or `Infinity`.
+   *
+   * @default {10_000}
+   */
+  readonly timeout?: number;
+  /** Gives it up when aborted: the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * How many bytes the patterns of one line may have, as JSON: a relay reads control lines of up to
+ * 65,536 bytes.
+ */
+const MAX_PATTERN_BYTES = 60_000;
+
+const encoder = new TextEncoder();
+
+/** What a wish is for, as messages say it. */
+export const SUBSCRIBE = "subscribe to";
+export const UNSUBSCRIBE = "unsubscribe from";
+/** What is said behind a `hello`. */
+export const GREET = "connect with a subscription to";
+
+/** Waits until the relay has acknowledged a wish. */
+export class Wish extends Waiter {
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(
+    id: string,
+    verb: string,
+    readonly patterns: readonly string[],
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(id, verb, describe(patterns));
+    this.survives = verb === SUBSCRIBE;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  override onReceipt(_receipt: Receipt): boolean {
+    this.#resolve();
+    return true;
+  }
+
+  grant(): void {
+    this.#resolve();
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+  }
+}
+
+/**
+ * `pattern` if it is one.
+ *
+ * @throws {TypeError} If it is no string.
+ * @throws {RangeError} If it is none; the message quotes it, and says why.
+ */
+export function checkPattern(pattern: string): string {
+  const fault = faultOfPattern(pattern);
+  if (!fault) return pattern;
+  if (typeof pattern !== "string") throw new TypeError(`Invalid pattern: ${fault}`);
+  throw new RangeError(`Invalid pattern ${quote(pattern)}: ${fault}`);
+}
+
+/** Checks what a program has given. */
+export function checkWish(
+  patterns: readonly string[],
+  queue: string | undefined,
+  timeout: number,
+): void {
+  if (!Array.isArray(patterns)) {
+    throw new TypeError(`Invalid patterns: expected an array, got ${Deno.inspect(patterns)}`);
+  }
+  patterns.forEach(checkPattern);
+  if (queue !== undefined) checkWord("queue", queue);
+  checkLimit("timeout", timeout, 1);
+}
+
+/** The line of a wish. */
+export function encodeWish({ id, verb, patterns }: Wish, queue: string | undefined): Uint8Array {
+  return encodeSubscription({
+    control: verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe",
+    events: patterns,
+    ...(queue !== undefined && { queue }),
+    id,
+  });
+}
+
+/** The patterns in as few parts as lines can carry them; at least one. */
+export function split(patterns: readonly string[]): string[][] {
+  const parts: string[][] = [[]];
+  let bytes = 0;
+  for (const pattern of patterns) {
+    const more = encoder.encode(JSON.stringify(pattern)).length + 1;
+    if (bytes + more > MAX_PATTERN_BYTES) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(pattern);
+    bytes += more;
+  }
+  return parts;
+}
+
+/** The patterns as a message shows them. */
+export function describe(patterns: readonly string[]): string {
+  if (patterns.length === 0) return "nothing";
+  const [first, ...others] = patterns;
+  return others.length === 0 ? quote(first!) : `${quote(first!)} and ${others.length} more`;
+}
