@@ -5,43 +5,57 @@
  * @module
  */
 
+/** How many numbers there is room for at first, two for each piece. */
+const MIN_BOUNDS = 16;
+
+/** The most that stays for the next time: enough for a share of short lines that goes out in time. */
+const MAX_KEPT_BOUNDS = 8192;
+
 /** Pieces of blocks, in order. The blocks must not change. */
 export class Share {
   /** How many bytes there are. */
   size = 0;
 
-  /** The piece that was added last, which grows while what follows it is added. */
-  #block: Uint8Array | null = null;
-  #start = 0;
-  #end = 0;
-  /** The pieces before it, and where each begins and ends in its block. */
   readonly #blocks: Uint8Array[] = [];
-  readonly #bounds: number[] = [];
+  /** Where the bounds of the pieces of each block begin. */
+  readonly #firsts: number[] = [];
+  /** The block of the piece that was added last. */
+  #block: Uint8Array | null = null;
+  /** Where each piece begins and ends in its block. */
+  #bounds = new Int32Array(MIN_BOUNDS);
+  #count = 0;
 
   /** Adds the bytes of a block from `start` to `end`. */
   add(block: Uint8Array, start: number, end: number): void {
     this.size += end - start;
-    if (start === this.#end && block === this.#block) {
-      this.#end = end;
+    if (block !== this.#block) {
+      this.#block = block;
+      this.#blocks.push(block);
+      this.#firsts.push(this.#count);
+    } else if (start === this.#bounds[this.#count - 1]) {
+      this.#bounds[this.#count - 1] = end; // one piece with the one before
       return;
     }
-    if (this.#block) {
-      this.#blocks.push(this.#block);
-      this.#bounds.push(this.#start, this.#end);
-    }
-    this.#block = block;
-    this.#start = start;
-    this.#end = end;
+    if (this.#count === this.#bounds.length) this.#grow();
+    this.#bounds[this.#count++] = start;
+    this.#bounds[this.#count++] = end;
+  }
+
+  #grow(): void {
+    const bounds = new Int32Array(2 * this.#count);
+    bounds.set(this.#bounds);
+    this.#bounds = bounds;
   }
 
   /** All that was added, in one piece that never changes; nothing is left. */
   take(): Uint8Array {
-    const bytes = this.#blocks.length === 0 ? this.#only() : this.#join();
+    const bytes = this.#count === 2 ? this.#only() : this.#join();
     this.size = 0;
     this.#block = null;
-    this.#end = 0;
     this.#blocks.length = 0;
-    this.#bounds.length = 0;
+    this.#firsts.length = 0;
+    this.#count = 0;
+    if (this.#bounds.length > MAX_KEPT_BOUNDS) this.#bounds = new Int32Array(MIN_BOUNDS);
     return bytes;
   }
 
@@ -49,21 +63,26 @@ export class Share {
   #only(): Uint8Array {
     const block = this.#block!;
     if (this.size === block.length) return block;
+    const [start, end] = this.#bounds;
     const isSmall = 2 * this.size < block.buffer.byteLength;
-    return isSmall ? block.slice(this.#start, this.#end) : block.subarray(this.#start, this.#end);
+    return isSmall ? block.slice(start, end) : block.subarray(start, end);
   }
 
   #join(): Uint8Array {
     const joined = new Uint8Array(this.size);
     const bounds = this.#bounds;
     let at = 0;
-    for (let i = 0; i < this.#blocks.length; i++) {
-      const start = bounds[2 * i]!;
-      const end = bounds[2 * i + 1]!;
-      joined.set(this.#blocks[i]!.subarray(start, end), at);
-      at += end - start;
+    let i = 0;
+    for (let k = 0; k < this.#blocks.length; k++) {
+      const block = this.#blocks[k]!;
+      const last = this.#firsts[k + 1] ?? this.#count;
+      for (; i < last; i += 2) {
+        const start = bounds[i]!;
+        const end = bounds[i + 1]!;
+        joined.set(block.subarray(start, end), at);
+        at += end - start;
+      }
     }
-    joined.set(this.#block!.subarray(this.#start, this.#end), at);
     return joined;
   }
 }
