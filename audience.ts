@@ -5,12 +5,15 @@
  * @module
  */
 
+import { Detour, type Position } from "./detour.ts";
 import { memberBytes } from "./envelope.ts";
 import { Share } from "./share.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 const LF = 0x0a;
 const OPEN_BRACE = 0x7b;
+
+const NOTHING = new Uint8Array(0);
 
 /** Who gets lines; a connection is. */
 export interface Recipient {
@@ -33,10 +36,8 @@ export class Listener<R extends Recipient = Recipient> {
   subscriptions: Subscriptions = Subscriptions.NONE_YET;
   /** Whether its events are numbered. */
   isNumbered = false;
-  /** The clients that hear the same as it does; set from when it is one of them. */
+  /** The clients that hear the same as it does, itself included. */
   audience: Audience<R>;
-  /** What it is to get that the others are not, made when there is any. */
-  direct: Audience<R> | null = null;
   #signature: Uint8Array | null = null;
 
   constructor(recipient: R, audience: Audience<R>) {
@@ -50,7 +51,7 @@ export class Listener<R extends Recipient = Recipient> {
   }
 }
 
-/** Lines that go to an audience together. */
+/** Lines that go out together. */
 export class Batch {
   /** For how many clients they were queued; known once they have been sent. */
   accepted = 0;
@@ -60,18 +61,19 @@ export class Batch {
 export class Audience<R extends Recipient = Recipient> {
   /** All have equal subscriptions; where events are numbered, there is one. */
   readonly members = new Set<Listener<R>>();
-  /** The audiences of single members for which something waits that the others do not get. */
-  readonly directs = new Set<Audience<R>>();
   /** In which block lines were added last, and as which line: noted by whoever adds them. */
   block = 0;
   line = 0;
-  /** The member that does not get what waits; all that waits is for the same. */
-  left: Listener<R> | null = null;
 
   readonly #isNumbered: boolean;
   readonly #share = new Share();
-  #count = 0;
+  #events = 0;
+  /** The members that do not get just what all get. */
+  readonly #detours = new Map<Listener<R>, Detour>();
+  /** How many bytes wait for single members. */
+  #ownBytes = 0;
   #batch: Batch | null = null;
+  #isAwaited = false;
 
   constructor(isNumbered = false) {
     this.#isNumbered = isNumbered;
@@ -79,29 +81,62 @@ export class Audience<R extends Recipient = Recipient> {
 
   /** How many bytes wait. */
   get size(): number {
-    return this.#share.size;
+    return this.#share.size + this.#ownBytes;
   }
 
   /** Whether somebody waits for what becomes of the lines. */
   get isAwaited(): boolean {
-    return this.#batch !== null;
+    return this.#isAwaited;
   }
 
   /** What waits, for somebody who waits for what becomes of it. */
-  get batch(): Batch {
+  batch(): Batch {
+    this.#isAwaited = true;
     return this.#batch ??= new Batch();
   }
 
-  /** Adds the `count` whole lines of a block that lie from `start` to `end`. */
-  add(block: Uint8Array, start: number, end: number, count: number): void {
+  /** The same for what waits for one member. */
+  batchOf(member: Listener<R>): Batch {
+    if (this.members.size === 1) return this.batch();
+    this.#isAwaited = true;
+    return this.#detourOf(member).batch ??= new Batch();
+  }
+
+  /** Adds the `count` whole lines of a block from `start` to `end`, for all but one member, or none. */
+  add(
+    block: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    left: Listener<R> | null = null,
+  ): void {
+    const from = left && this.#position();
     if (this.#isNumbered) this.#addNumbered(block, start, end);
     else this.#share.add(block, start, end);
-    this.#count += count;
+    this.#events += count;
+    if (left) this.#detourOf(left).skip(from!, this.#position());
+  }
+
+  /** Adds one whole line for one member alone. */
+  addFor(member: Listener<R>, block: Uint8Array, start: number, end: number): void {
+    if (this.members.size === 1) return this.add(block, start, end, 1);
+    this.#detourOf(member).insert(this.#position(), block, start, end);
+    this.#ownBytes += end - start;
+  }
+
+  #position(): Position {
+    return { bytes: this.#share.size, events: this.#events };
+  }
+
+  #detourOf(member: Listener<R>): Detour {
+    let detour = this.#detours.get(member);
+    if (!detour) this.#detours.set(member, detour = new Detour());
+    return detour;
   }
 
   /** Adds lines, each with its number in front of all else. */
   #addNumbered(block: Uint8Array, start: number, end: number): void {
-    let number = this.#count;
+    let number = this.#events;
     for (const { recipient } of this.members) number += recipient.eventsOut;
     while (start < end) {
       const behind = block.indexOf(OPEN_BRACE, start) + 1;
@@ -116,19 +151,28 @@ export class Audience<R extends Recipient = Recipient> {
 
   /** Queues what waits for the members, and calls `onQueued` with each for whom that was possible. */
   flush(onQueued: (recipient: R) => void): void {
-    if (this.#share.size === 0) return;
-    const count = this.#count;
-    const left = this.left;
+    if (this.size === 0) return;
+    const events = this.#events;
     const batch = this.#batch;
-    const lines = this.#share.take();
-    this.#count = 0;
-    this.left = null;
+    const lines = this.#share.size > 0 ? this.#share.take() : NOTHING;
+    const detours = this.#detours.size > 0 ? new Map(this.#detours) : null;
+    this.#events = 0;
+    this.#ownBytes = 0;
     this.#batch = null;
+    this.#isAwaited = false;
+    this.#detours.clear();
     let accepted = 0;
     for (const member of this.members) {
-      if (member === left || !member.recipient.send(lines, count)) continue;
+      const { recipient } = member;
+      const detour = detours?.get(member);
+      if (!detour && lines.length === 0) continue;
+      const isQueued = detour
+        ? detour.send(recipient, lines, events)
+        : recipient.send(lines, events);
+      if (!isQueued) continue;
       accepted++;
-      onQueued(member.recipient);
+      if (detour?.batch) detour.batch.accepted = 1;
+      onQueued(recipient);
     }
     if (batch) batch.accepted = accepted;
   }

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { Audience, type Listener, type Recipient } from "./audience.ts";
+import type { Audience, Listener, Recipient } from "./audience.ts";
 import { MAX_BATCH_BYTES } from "./outbound.ts";
 
 /**
@@ -66,43 +66,26 @@ export class Holdback<R extends Recipient> {
     left: Listener<R> | null,
   ): void {
     if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
-    if (audience.left !== left) {
-      this.flush(audience); // what waits is for others
-      audience.left = left;
-    }
-    if (audience.directs.size > 0) this.#flushDirects(audience);
     const before = audience.size;
-    audience.add(block, start, end, count);
-    if (audience.block !== this.#block) {
-      audience.block = this.#block;
-      this.#touched.push(audience);
-    }
-    this.#bytes += audience.size - before;
+    audience.add(block, start, end, count, left);
+    this.#note(audience, audience.size - before);
   }
 
-  /**
-   * Adds one line to what a client gets, alone. Returns the audience that consists of it: its own, or
-   * one beside that, which is to be empty whenever something waits for all, and the reverse.
-   */
-  addDirect(
-    listener: Listener<R>,
-    block: Uint8Array,
-    start: number,
-    end: number,
-  ): Audience<R> {
+  /** Adds one whole line of a block to what one client gets. */
+  addFor(listener: Listener<R>, block: Uint8Array, start: number, end: number): void {
+    if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
     const { audience } = listener;
-    let direct = audience;
-    if (audience.members.size > 1) {
-      this.flush(audience);
-      if (!listener.direct) {
-        listener.direct = new Audience<R>();
-        listener.direct.members.add(listener);
-      }
-      direct = listener.direct;
-    }
-    this.add(direct, block, start, end, 1, null);
-    if (direct !== audience) audience.directs.add(direct);
-    return direct;
+    const before = audience.size;
+    audience.addFor(listener, block, start, end);
+    this.#note(audience, audience.size - before);
+  }
+
+  /** Notes that an audience has got so many bytes more. */
+  #note(audience: Audience<R>, bytes: number): void {
+    this.#bytes += bytes;
+    if (audience.block === this.#block) return;
+    audience.block = this.#block;
+    this.#touched.push(audience);
   }
 
   /** Lets go of what waits for an audience. */
@@ -111,19 +94,6 @@ export class Holdback<R extends Recipient> {
     this.#bytes -= audience.size;
     this.#held.delete(audience);
     audience.flush(this.#onQueued);
-  }
-
-  #flushDirects({ directs }: Audience<R>): void {
-    for (const direct of directs) this.flush(direct);
-    directs.clear();
-  }
-
-  /** Lets go of all that waits for a client, and of what others get with it. */
-  settle({ audience, direct }: Listener<R>): void {
-    this.flush(audience);
-    if (!direct) return;
-    this.flush(direct);
-    audience.directs.delete(direct);
   }
 
   /**

@@ -14,8 +14,8 @@ export class Delivery {
   readonly #ack: string | null;
   readonly #request: string | null;
   readonly #batches: Batch[] = [];
-  /** How many of these also go to the publisher, who does not count. */
-  #echoes = 0;
+  /** How many of these go to audiences of which the publisher is one, who does not count. */
+  #ours = 0;
 
   /** Makes one for an event with these names, or `null`: of its receipt, and as a request. */
   constructor(ack: string | null, request: string | null) {
@@ -23,10 +23,10 @@ export class Delivery {
     this.#request = request;
   }
 
-  /** The event is among the lines of `batch`; these also go to its publisher, or not. */
-  add(batch: Batch, isEchoed: boolean): void {
+  /** The event is among the lines of `batch`, which is for its publisher, too, or not. */
+  add(batch: Batch, isOurs: boolean): void {
     this.#batches.push(batch);
-    if (isEchoed) this.#echoes++;
+    if (isOurs) this.#ours++;
   }
 
   /** Adds what the publisher is told now that all has been queued to `lines`; mostly nothing. */
@@ -34,7 +34,7 @@ export class Delivery {
     let clients = 0;
     for (const { accepted } of this.#batches) clients += accepted;
     // What is sent to a publisher that does not take it ends it: then nobody reads this.
-    clients -= this.#echoes;
+    clients -= this.#ours;
     if (this.#ack !== null) lines.push(encodeReceipt({ id: this.#ack, clients }));
     if (this.#request !== null && clients === 0) {
       lines.push(encodeReceipt({ id: this.#request, clients }));

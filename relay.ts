@@ -291,7 +291,9 @@ export class Relay {
     this.#greeter.taken(source, sent.events);
     const verdict = this.#limiter.spend(source, sent);
     if (verdict === "over") source.pause();
-    if (verdict === "far over") source.close("rate-limited", "it sent far more than it may");
+    if (verdict !== "far over") return;
+    this.#router.settle(this.#listenerOf(source));
+    source.close("rate-limited", "it sent far more than it may");
   }
 
   /**

@@ -65,7 +65,7 @@ export class Router<R extends Recipient> {
 
   /** A client has gone. */
   close(listener: Listener<R>): void {
-    this.#holdback.settle(listener);
+    this.#holdback.flush(listener.audience);
     this.#audiences.leave(listener);
     this.#listeners.delete(`c${listener.recipient.id}`);
   }
@@ -73,7 +73,7 @@ export class Router<R extends Recipient> {
   /** Lets a client hear something else, or numbers what it hears, from now on; unless it has gone. */
   change(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): void {
     if (!this.#listeners.has(`c${listener.recipient.id}`)) return;
-    this.#holdback.settle(listener);
+    this.#holdback.flush(listener.audience);
     const existing = this.#audiences.find(subscriptions, isNumbered);
     if (existing) this.#holdback.flush(existing);
     this.#audiences.move(listener, subscriptions, isNumbered);
@@ -116,9 +116,8 @@ export class Router<R extends Recipient> {
     const listener = this.#listeners.get(id);
     const isHeard = listener !== undefined && listener !== this.#left(isRequest);
     if (isHeard) {
-      const { bytes, start, end } = line;
-      const audience = this.#holdback.addDirect(listener, bytes, start, end);
-      delivery?.add(audience.batch, listener === this.#source);
+      this.#holdback.addFor(listener, line.bytes, line.start, line.end);
+      delivery?.add(listener.audience.batchOf(listener), listener === this.#source);
     }
     this.#note(isHeard, delivery);
   }
@@ -144,9 +143,7 @@ export class Router<R extends Recipient> {
     const ours = left?.audience === audience ? left : null;
     if (audience.members.size === (ours ? 1 : 0)) return false;
     this.#holdback.add(audience, bytes, start, end, count, ours);
-    if (delivery) {
-      delivery.add(audience.batch, !ours && this.#source?.audience === audience);
-    }
+    delivery?.add(audience.batch(), this.#source?.audience === audience);
     return true;
   }
 
@@ -184,7 +181,7 @@ export class Router<R extends Recipient> {
 
   /** Lets go of what is kept for a client. */
   settle(listener: Listener<R>): void {
-    this.#holdback.settle(listener);
+    this.#holdback.flush(listener.audience);
   }
 
   /** Lets go of all that is kept. */

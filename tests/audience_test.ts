@@ -32,15 +32,17 @@ Deno.test("Audience.flush() gives all members the very same bytes", () => {
 });
 
 Deno.test("Audience.flush() passes by who is left out, and tells how many were open", () => {
-  const { audience, listeners, recipients } = audienceOf(3);
-  const { batch } = audience;
-  audience.left = listeners[0]!;
+  const { audience, listeners, recipients } = audienceOf(4);
+  const batch = audience.batch();
+  const own = audience.batchOf(listeners[3]!);
   recipients[1]!.open = false;
-  audience.add(utf8(A), 0, A.length, 1);
+  audience.add(utf8(A), 0, A.length, 1, listeners[0]!);
+  audience.addFor(listeners[3]!, utf8(B), 0, B.length);
   assertEquals(audience.isAwaited, true);
   audience.flush(() => {});
-  assertEquals(recipients.map(({ text }) => text), ["", "", A]);
-  assertEquals([batch.accepted, audience.isAwaited, audience.left], [1, false, null]);
+  assertEquals(recipients.map(({ text }) => text), ["", "", A, A + B]);
+  assertEquals([batch.accepted, own.accepted, audience.isAwaited], [3, 1, false]);
+  assertEquals(recipients.map(({ eventsOut }) => eventsOut), [0, 0, 1, 2]);
 });
 
 Deno.test("Audience numbers events from what was queued for its member, in front of all else", () => {

@@ -138,3 +138,15 @@ Deno.test("Backpressure passes on what a publisher sent that has gone meanwhile"
   assertEquals(passed, [sent]);
   await abort();
 });
+
+Deno.test("Backpressure.forget() lets whoever has closed the reader finish first", async () => {
+  const { abort, backpressure, lag, passed } = setUp();
+  const publisher = new Publisher(backpressure);
+  lag();
+  const line = publisher.sends();
+  const aborted = abort();
+  assertEquals(passed, []);
+  await aborted;
+  await until(() => passed.length > 0);
+  assertEquals(passed, [line]);
+});

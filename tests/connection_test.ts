@@ -359,3 +359,38 @@ Deno.test("EbsocketConnection is drained when it is disposed of", async () => {
   assertEquals(duplex.written, "one\n");
   assertEquals((await connection.closed).unsentLines, 0);
 });
+
+Deno.test("EbsocketConnection tells its sink that the peer has ended, while it can still send", async () => {
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  connection.start({
+    onLines() {},
+    onEnd: (connection) => void connection.send(new TextEncoder().encode("last\n")),
+    onClose() {},
+  });
+  duplex.receive("a\n");
+  duplex.receive(null);
+  assertEquals((await connection.closed).reason, "eof");
+  assertEquals(duplex.written, "last\n");
+});
+
+Deno.test("EbsocketConnection.hasMore says whether a large read took all it could", async () => {
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  const seen: boolean[] = [];
+  let bytes = 0;
+  connection.start({
+    onLines(connection, lines) {
+      bytes += lines.bytes.length;
+      seen.push(connection.hasMore);
+    },
+    onClose() {},
+  });
+  duplex.receive("x".repeat(255) + "\n"); // fills the first buffer, which is small
+  duplex.receive(("x".repeat(999) + "\n").repeat(500));
+  await until(() => bytes === 500_256);
+  duplex.receive("a\n");
+  await until(() => bytes === 500_258);
+  assertEquals([seen[0], seen.includes(true), seen.at(-1)], [false, true, false]);
+  await connection.abort();
+});

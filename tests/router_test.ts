@@ -142,3 +142,17 @@ Deno.test("Router keeps nothing while everyone hears everything, whatever is sti
   router.flush();
   assertEquals(texts(clients), ["", A + A, A + A]);
 });
+
+Deno.test("Router gives others few pieces, however a client mixes requests and events", () => {
+  const { clients, subscribe, take } = setUp(3, { echo: true });
+  const request = '{"event":"a","id":"r"}\n';
+  const signed = '{"from":"c1","event":"a","id":"r"}\n';
+  take(`${A}${request}`.repeat(100) + A);
+  const all = `${A}${signed}`.repeat(100) + A;
+  assertEquals(texts(clients), [A.repeat(101), all, all]);
+  assertEquals([1, 2].map((i) => clients[i]!.recipient.pieces.length), [1, 1]);
+  subscribe(clients[0]!, ["a"]);
+  subscribe(clients[1]!, ["a"]);
+  take(`${B}${request}${A}{"event":"a","to":"c1"}\n`.repeat(50));
+  assertEquals([1, 2].map((i) => clients[i]!.recipient.pieces.length), [2, 2]);
+});

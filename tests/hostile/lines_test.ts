@@ -11,7 +11,7 @@ import { size } from "../support/size.ts";
 import { addressOf, eventually, Target } from "./target.ts";
 
 const MAX_LINE = 1_048_576;
-const MAX_CONTROL = 4096;
+const MAX_CONTROL = 65_536;
 
 /** An event that is `length` bytes long without its end. */
 function eventOf(length: number): string {
@@ -56,7 +56,7 @@ Deno.test("relay passes on what is at a limit, and nothing of what is one beyond
   await target.isCalm({ passes: 2 * ATTEMPTS.length });
 });
 
-Deno.test("relay looks at a control line of 4096 bytes, and at none of 4097", async () => {
+Deno.test("relay looks at a control line of 65,536 bytes, and at none of 65,537", async () => {
   await using target = await Target.start();
   for (const [length, reason] of [[MAX_CONTROL, "shutdown"], [MAX_CONTROL + 1, "eof"]] as const) {
     const head = '{"control":"close","reason":"shutdown","detail":"';
@@ -69,7 +69,7 @@ Deno.test("relay looks at a control line of 4096 bytes, and at none of 4097", as
   await target.isCalm();
 });
 
-Deno.test("relay ignores control lines of 1 MiB, and those that only a relay may send", async () => {
+Deno.test("relay refuses control lines of 1 MiB, and ignores those that it does not know", async () => {
   await using target = await Target.start();
   await using peer = await target.peer();
   const lines = ['{"control":"welcome","id":"c1"}', '{"control":"ack","events":1e300}'];
@@ -80,7 +80,9 @@ Deno.test("relay ignores control lines of 1 MiB, and those that only a relay may
   for (const line of lines) await peer.send(`${line}\n`);
   await peer.send('{"event":"last"}\n');
   await peer.sees('{"event":"last"}\n');
-  assertEquals(peer.text, '{"event":"last"}\n');
+  const detail = `a control line may have ${MAX_CONTROL} bytes, this had ${MAX_LINE}`;
+  const refusal = JSON.stringify({ control: "error", reason: "too-long", detail });
+  assertEquals(peer.text, `${refusal}\n`.repeat(2) + '{"event":"last"}\n');
   peer.close();
   await target.isCalm({ passes: 2 });
 });
