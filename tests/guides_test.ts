@@ -1,6 +1,7 @@
 /** The guides: each program in them runs, and does what they say. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { EbsocketEvent } from "../event.ts";
 import { testRelay } from "../testing.ts";
 import { Document } from "./support/document.ts";
@@ -15,6 +16,42 @@ function canRun(command: string, args: string[]): boolean {
   } catch {
     return false;
   }
+}
+
+const documents = [
+  "README.md",
+  ...["chat", "devices", "requests", "testing", "work_queue"].map((name) => `guides/${name}.md`),
+];
+
+for (const path of documents) {
+  Deno.test(`${path}: all programs in TypeScript compile`, async () => {
+    await using document = await Document.open(path, 7982);
+    await using check = document.check();
+    const { code, stderr } = await check.end();
+    assertEquals(code, 0, stderr);
+  });
+}
+
+/** A change to a program that makes it wrong, and what the compiler says of that. */
+const wrong: [path: string, name: string, from: string, to: string, error: RegExp][] = [
+  ["README.md", "typed.ts", 'name: "Ada"', "name: 1", /TS2345/],
+  ["README.md", "typed.ts", "?.toUpperCase", ".toUpperCase", /TS(2532|18048)/],
+  ["README.md", "typed.ts", '"join", {', '"joined", {', /TS23/],
+  ["README.md", "checked.ts", 'name: "Ada"', "nickname: 1", /TS23/],
+  ["README.md", "checked.ts", ".content.toUpperCase", ".name.toUpperCase", /TS2339/],
+  ["guides/testing.md", "greeter.ts", "event.__dict__.name", "event.__dict__.content", /TS2339/],
+];
+
+for (const [path, name, from, to, error] of wrong) {
+  Deno.test(`${path}: ${name} does not compile with \`${to}\``, async () => {
+    await using document = await Document.open(path, 7982);
+    await document.change(name, (source) => source.replace(from, to));
+    await using check = document.check();
+    const { code, stderr } = await check.end();
+    assertEquals(code, 1);
+    assertMatch(stderr, error);
+    assertEquals(stderr.includes(name), true);
+  });
 }
 
 Deno.test("guides/chat.md: those in a room hear each other, and nobody else", async () => {

@@ -44,6 +44,13 @@ export class Document implements AsyncDisposable {
     return new Command(args, ["--check", `--config=${ROOT}/deno.json`, net], path);
   }
 
+  /** Has the compiler check all programs in TypeScript. */
+  check(): Program {
+    const paths = [...Deno.readDirSync(this.#folder)].map(({ name }) => name)
+      .filter((name) => name.endsWith(".ts")).map((name) => this.#pathOf(name));
+    return new Program(Deno.execPath(), ["check", `--config=${ROOT}/deno.json`, ...paths]);
+  }
+
   /** Runs the tests in the program `name`. */
   test(name: string): Program {
     const flags = ["--quiet", "--no-prompt", `--config=${ROOT}/deno.json`, "--allow-net=127.0.0.1"];
