@@ -135,7 +135,7 @@ export class Requester implements WireSink, AsyncDisposable {
     return to === undefined
       ? `Nobody hears ${quote(name)}: start what answers it, such as serve ${
         printable(name)
-      } -- COMMAND`
+      } --exec CMD`
       : `There is no client ${quote(to)}; top shows which there are`;
   }
 

@@ -58,7 +58,7 @@ Deno.test("req says at once that nobody is there, and what to do", async () => {
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    'error: Nobody hears "time.now": start what answers it, such as serve time.now -- COMMAND\n',
+    'error: Nobody hears "time.now": start what answers it, such as serve time.now --exec CMD\n',
   );
 });
 

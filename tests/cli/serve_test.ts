@@ -6,6 +6,7 @@ import { EbsocketEvent } from "../../event.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { Command } from "../support/command.ts";
+import { script } from "../support/script.ts";
 import { soon, until } from "../support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
@@ -14,15 +15,9 @@ function listen(options: RelayOptions = {}): Relay {
   return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
 }
 
-/** A `serve` that runs a program of JavaScript, which every machine with Deno can. */
-async function serve(
-  relay: Relay,
-  options: string[],
-  source: string,
-  env: Record<string, string> = {},
-): Promise<Command> {
-  const program = ["--", Deno.execPath(), "eval", "--quiet", source];
-  return await serveWith(relay, [...options, ...program], env);
+/** A `serve` that runs a program of JavaScript. */
+async function serve(relay: Relay, options: string[], source: string): Promise<Command> {
+  return await serveWith(relay, [...options, "--exec", script(source)]);
 }
 
 /** A `serve` that has begun. */
@@ -31,12 +26,8 @@ async function serveWith(
   args: string[],
   env: Record<string, string> = {},
 ): Promise<Command> {
-  const command = new Command(
-    ["serve", formatAddress(server.address), ...args],
-    ["-A"],
-    "mod.ts",
-    env,
-  );
+  const words = ["serve", formatAddress(server.address), ...args];
+  const command = new Command(words, ["-A"], "mod.ts", env);
   await command.expect(/Serving .* at 127\.0\.0\.1:\d+; Ctrl\+C ends it\n/);
   return command;
 }
@@ -103,13 +94,43 @@ Deno.test("serve answers what a command cannot, tells of it, and goes on", async
 
 Deno.test("serve answers with what is wrong with a command that cannot be started", async () => {
   await using relay = listen();
-  await using _ = await serveWith(relay, ["job", "--", "no-such-command"]);
+  await using command = await serveWith(relay, ["job", "--exec", "no-such-command"]);
   await using client = await connected(relay);
+  const code = isWindows ? 1 : 127;
   for (let i = 0; i < 2; i++) {
-    const answer = await client.request(new EbsocketEvent("job"));
-    assertEquals(answer.getAttribute("code"), 127);
-    assertMatch(`${answer.getAttribute("error")}`, /there is no such command/);
+    const { __dict__ } = await client.request(new EbsocketEvent("job"));
+    assertEquals(__dict__, { output: "", code, error: `it ended with code ${code}` });
   }
+  await until(() => command.stderr.includes("no-such-command"));
+});
+
+Deno.test({
+  name: "serve answers that there is no shell",
+  ignore: isWindows,
+  async fn() {
+    await using relay = listen();
+    await using _ = await serveWith(relay, ["job", "--exec=date"], { PATH: "/no/such/folder" });
+    await using client = await connected(relay);
+    const { __dict__ } = await client.request(new EbsocketEvent("job"));
+    const error = "it could not be started: there is no sh";
+    assertEquals(__dict__, { output: "", code: 127, error });
+  },
+});
+
+Deno.test({
+  name: "serve gives the command line to a shell, and nothing of an event to that",
+  ignore: isWindows,
+  async fn() {
+    await using relay = listen();
+    const commandLine = 'printf \'%s|\' "$#" "$(env | grep -c pwned)" && cat | wc -l';
+    await using _ = await serveWith(relay, ["job.*", "--exec", commandLine]);
+    await using client = await connected(relay);
+    const hostile = "$(touch pwned) `touch pwned`; touch pwned; '\n\"\0pwned";
+    const answer = await client.request(
+      new EbsocketEvent(`job.${hostile}`, { [hostile]: hostile }),
+    );
+    assertMatch(`${answer.getAttribute("output")}`, /^0\|0\| *1$/);
+  },
 });
 
 Deno.test("serve runs nothing for an event that asks for no answer", async () => {
@@ -225,17 +246,24 @@ Deno.test({
 Deno.test("serve says why it cannot begin", async () => {
   const cases: [args: string[], flags: string[], code: number, complaint: RegExp][] = [
     [[], ["-A"], 2, /^error: serve needs the NAME of requests; serve --help/],
-    [["--", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
-    [["job"], ["-A"], 2, /^error: serve needs a COMMAND behind --; /],
-    [["job", "date"], ["-A"], 2, /^error: Unknown argument "date"; COMMAND follows --; /],
-    [["job.>.x", "--", "date"], ["-A"], 2, /^error: "job\.>\.x" is no name or pattern: /],
+    [["--exec", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
     [
-      ["job", "--", "date"],
+      ["job"],
+      ["-A"],
+      2,
+      /^error: serve needs --exec CMD, which says what to run for each request; /,
+    ],
+    [["job", "--", "date"], ["-A"], 2, /^error: serve needs --exec CMD, /],
+    [["job", "--exec"], ["-A"], 2, /^error: --exec needs a value; /],
+    [["job", "--exec", "df", "/"], ["-A"], 2, /^error: Unknown argument "\/"; /],
+    [["job.>.x", "--exec=date"], ["-A"], 2, /^error: "job\.>\.x" is no name or pattern: /],
+    [
+      ["job", "--exec=date"],
       ["--allow-net"],
       1,
-      /^error: Cannot run date: Deno does not permit it; run it with -A or --allow-run=date\n$/,
+      /^error: Cannot run commands: Deno does not permit it; run it with -A or --allow-run=(sh|cmd)\n$/,
     ],
-    [["127.0.0.1:1", "job", "--", "date"], ["-A"], 1, /^error: Cannot connect to 127\.0\.0\.1:1/],
+    [["127.0.0.1:1", "job", "--exec=date"], ["-A"], 1, /^error: Cannot connect to 127\.0\.0\.1:1/],
   ];
   await Promise.all(cases.map(async ([args, flags, code, complaint]) => {
     await using command = new Command(["serve", ...args], flags);

@@ -47,7 +47,7 @@ Deno.test({
   async fn() {
     await using terminals = new Terminals();
     const where = await startRelay(terminals);
-    await terminals.start("serve", tool("serve", where, "greet", "--", "echo", "hello"), { cwd });
+    await terminals.start("serve", tool("serve", where, "greet", "--exec", "echo hello"), { cwd });
     await terminals.sees("serve", /^Serving greet at /m);
     await terminals.start("req", tool("req", where, "greet"), { cwd });
     await terminals.sees("req", /greet \[from c1, .*\] output="hello" code=0\nafter: 0$/m);
