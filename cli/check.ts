@@ -9,7 +9,7 @@ import { CheckReport } from "./check_report.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
-import { LineChecker } from "./line_checker.ts";
+import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
 import { Output, OutputClosed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
 
@@ -38,7 +38,7 @@ export const check: Command = defineCommand({
         name: "max-line-bytes",
         value: "N",
         least: 1,
-        most: 2 ** 30,
+        most: LONGEST_LINE_BYTES,
         text: "Longest line, in bytes (default 1048576)",
       },
     ],

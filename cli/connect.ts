@@ -12,7 +12,7 @@ import { printable } from "../printable.ts";
 import { faultOfToken } from "../token.ts";
 import { addressOf, type Place, type TlsClientOptions } from "../transport.ts";
 import { inEnvironment, readToken, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
-import { StartError, UsageError } from "./errors.ts";
+import { messageOf, StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { DEFAULT_ADDRESS, isPlace, parsePlace, type RelayPlace } from "./place.ts";
@@ -216,6 +216,11 @@ export async function connect(
   });
 }
 
+/** Where the relay of a client that has connected is, for a person. */
+export function whereIs(client: EbsocketClient): string {
+  return printable(formatAddress(client.address!));
+}
+
 /**
  * Is aborted when the first attempt to connect has failed, with the reason why: also one who wants a
  * client that reconnects wants to know at once that nobody is there.
@@ -264,7 +269,7 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 
 /** What went wrong with connecting, and what to do about it. */
 export function adviseOnConnecting(error: unknown, { where, token, tls }: Target): string {
-  const message = printable(error instanceof Error ? error.message : String(error));
+  const message = messageOf(error);
   if (error instanceof Deno.errors.NotCapable) {
     const address = formatAddress(addressOf(where));
     const flags = "path" in where

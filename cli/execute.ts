@@ -9,7 +9,7 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import { printable } from "../printable.ts";
+import { messageOf } from "./errors.ts";
 import { formatBytes } from "./units.ts";
 
 /** The exit codes that shells and timeout(1) use for what was not the command's own end. */
@@ -175,8 +175,4 @@ function failureToStart(error: unknown): Execution {
     code: isMissing ? CODES.notFound : CODES.notExecutable,
     fault: `it could not be started: ${why}`,
   };
-}
-
-function messageOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error));
 }

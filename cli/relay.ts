@@ -19,9 +19,6 @@ import { loadDefinitions } from "./schema.ts";
 import { firstSignal } from "./signals.ts";
 import { Telemetry } from "./telemetry.ts";
 
-/** How long the last log lines may take to be written, in milliseconds. */
-const LOG_TIMEOUT = 1000;
-
 /** What help says last. */
 const NOTES = `A client is anything that writes lines of JSON to a TCP socket:
   nc 127.0.0.1 7982
@@ -91,7 +88,7 @@ async function run(settings: RelaySettings): Promise<number> {
   reporter.stopping(signal, clients);
   await relay.close();
   stopStats();
-  await reporter.flush(LOG_TIMEOUT);
+  await reporter.flush();
   return 0;
 }
 

@@ -5,29 +5,24 @@
  * @module
  */
 
-import { formatAddress } from "../address.ts";
 import type { EbsocketClient } from "../client.ts";
 import { MAX_TIMER_MS } from "../limits.ts";
 import { faultOfPattern } from "../pattern.ts";
 import { printable, quote } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
-import { StartError, UsageError } from "./errors.ts";
+import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, whereIs } from "./connect.ts";
+import { describeEnd, StartError, UsageError } from "./errors.ts";
 import { Executor, SHELL } from "./execute.ts";
 import { checkWords } from "./flags.ts";
 import { Log } from "./log.ts";
 import { Service } from "./service.ts";
 import { stopSignal } from "./signals.ts";
-import { describe } from "./wire.ts";
 
 /** How long a command may take by default, in milliseconds: as long as `req` waits for it. */
 const DEFAULT_TIMEOUT = 5000;
 
 /** How much a command may print, in bytes: the longest line of a relay by default. */
 const MAX_OUTPUT_BYTES = 1_048_576;
-
-/** How long the last log lines may take to be written, in milliseconds. */
-const LOG_TIMEOUT = 1000;
 
 /** The command that answers requests. */
 export const serve: Command = defineCommand({
@@ -116,8 +111,8 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     const service = new Service(client, { executor, jobs, onNews });
     await service.run(signal);
     if (!signal.aborted) {
-      await log.flush(LOG_TIMEOUT);
-      const why = describe(await client.closed);
+      await log.flush();
+      const why = describeEnd(await client.closed);
       throw new StartError(`The connection to ${whereIs(client)} ended with ${why}`);
     }
     onNews(`stopping (${service.running} running); once more ends it at once`);
@@ -126,7 +121,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     if (client.connected) await client.unsubscribe([pattern], options).catch(() => {});
     await service.finish();
     await client.close();
-    await log.flush(LOG_TIMEOUT);
+    await log.flush();
     return 0;
   },
 });
@@ -144,13 +139,11 @@ function checkPermission(): void {
 async function tellStatus(client: EbsocketClient, onNews: (text: string) => void): Promise<void> {
   for await (const status of client.status()) {
     if (status.type === "disconnected") {
-      onNews(`lost the connection to ${whereIs(client)} (${describe(status.info)}); trying again`);
+      onNews(
+        `lost the connection to ${whereIs(client)} (${describeEnd(status.info)}); trying again`,
+      );
     } else if (status.type === "reconnected") {
       onNews(`back at ${whereIs(client)}`);
     }
   }
-}
-
-function whereIs(client: EbsocketClient): string {
-  return printable(formatAddress(client.address!));
 }
