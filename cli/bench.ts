@@ -12,7 +12,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
-import { Output } from "./output.ts";
+import { print } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { columnsOfTerminal } from "./terminal.ts";
 
@@ -120,8 +120,7 @@ ${CONNECTION_NOTES}`,
     const report = requests
       ? await measureRequests(connector, options, parallel ?? DEFAULTS.parallel, width)
       : await measureEvents(connector, options, width);
-    const text = json ? JSON.stringify(report.json) : report.lines.join("\n");
-    await new Output().write(`${text}\n`);
+    await print(json ? JSON.stringify(report.json) : report.lines.join("\n"));
     return report.isGood ? 0 : 1;
   },
 });

@@ -10,7 +10,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
 import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
-import { Output, OutputClosed } from "./output.ts";
+import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
 
 /** How much is read at once, in bytes. */
@@ -76,7 +76,7 @@ async function checkFile(
     }
     await report.add(name, checker.end());
   } catch (error) {
-    if (error instanceof OutputClosed) throw error;
+    if (error instanceof OutputClosed || error instanceof OutputFailed) throw error;
     report.unreadable(name, whyUnreadable(error, file));
   }
 }

@@ -42,7 +42,9 @@ function toMember(word: string): [key: string, json: string] {
   try {
     JSON.parse(value);
   } catch (error) {
-    throw new UsageError(`${quote(key)} is no JSON: ${messageOf(error)}; ${key}=TEXT is for text`);
+    throw new UsageError(
+      `The value of ${quote(key)} is no JSON: ${messageOf(error)}; ${key}=TEXT is for text`,
+    );
   }
   // Between two values JSON may have line breaks, and within one it has none.
   return [key, value.trim().replaceAll(/[\r\n]/g, " ")];

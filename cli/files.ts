@@ -29,6 +29,7 @@ export function whyUnreadable(error: unknown, path: string): string {
     return `Deno does not permit it; run it with -A or --allow-read=${printable(path)}`;
   }
   if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
   if (error instanceof TypeError) return "it is not text in UTF-8";
   return messageOf(error);
 }

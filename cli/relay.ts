@@ -13,6 +13,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { inEnvironment, readTls, readToken, TOKEN_VARIABLE } from "./credentials.ts";
 import { StartError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
+import { print } from "./output.ts";
 import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
@@ -42,7 +43,7 @@ export const relay: Command = defineCommand({
   async run({ values, words }) {
     checkWords(words, 0);
     if (!values.version) return await run(toRelaySettings(values, inEnvironment(TOKEN_VARIABLE)));
-    console.log(`@ebsockets/relay ${config.version}`);
+    await print(`@ebsockets/relay ${config.version}`);
     return 0;
   },
 });

@@ -126,7 +126,7 @@ Deno.test("req says in one line what is wrong with its arguments, and exits with
   const cases: [args: string[], complaint: RegExp][] = [
     [[], /^error: req needs the NAME of an event; req --help shows the options\n$/],
     [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON; /],
-    [["a", "b:=c"], /^error: "b" is no JSON: /],
+    [["a", "b:=c"], /^error: The value of "b" is no JSON: /],
     [["a", "--count", "0"], /^error: --count must be an integer of at least 1, not "0"; /],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {
