@@ -23,9 +23,7 @@ export async function main(args: string[]): Promise<number> {
     return await (isNamed ? findCommand(first).run(others) : COMMANDS[0].run(args));
   } catch (error) {
     if (error instanceof UsageError) {
-      const command = COMMANDS.find(({ name }) => name === first);
-      const hint = command ? `${command.name} --help` : "--help";
-      console.error(`error: ${error.message}; ${hint} shows the options`);
+      console.error(`error: ${error.message}; ${hintFor(isNamed ? first : null)}`);
       return 2;
     }
     if (error instanceof OutputClosed) return 0;
@@ -34,4 +32,11 @@ export async function main(args: string[]): Promise<number> {
     console.error(`error: ${printable(error.message)}`);
     return 1;
   }
+}
+
+/** Where to read more, for somebody who has asked for the command of this name. */
+function hintFor(name: string | null): string {
+  if (name === null) return "--help shows the options";
+  const isKnown = COMMANDS.some((command) => command.name === name);
+  return isKnown ? `${name} --help shows the options` : "--help lists the commands";
 }

@@ -8,6 +8,7 @@
 import { type Address, formatAddress } from "../address.ts";
 import { printable } from "../printable.ts";
 import { TOKEN_VARIABLE } from "./credentials.ts";
+import { messageOf } from "./errors.ts";
 
 /** How a relay can be reached. */
 export interface Endpoint {
@@ -63,7 +64,7 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 
 /** What went wrong with listening, and what to do about it. */
 export function adviseOnListening(error: unknown, where: Endpoint["where"]): string {
-  const text = printable(error instanceof Error ? error.message : String(error));
+  const text = messageOf(error);
   const message = text.replace(`Cannot listen on ${formatWhere(where)}: `, "");
   if ("path" in where) return adviseOnPath(error, printable(where.path), message);
   if (error instanceof Deno.errors.AddrInUse) {

@@ -12,8 +12,9 @@ import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
-import { Output } from "./output.ts";
-import { columnsOfTerminal, ProgressBar } from "./progress_bar.ts";
+import { print } from "./output.ts";
+import { Progress } from "./progress.ts";
+import { columnsOfTerminal } from "./terminal.ts";
 
 /** What is measured by default. */
 const DEFAULTS = { events: 100_000, size: 128, publishers: 1, subscribers: 1, parallel: 1 };
@@ -119,8 +120,7 @@ ${CONNECTION_NOTES}`,
     const report = requests
       ? await measureRequests(connector, options, parallel ?? DEFAULTS.parallel, width)
       : await measureEvents(connector, options, width);
-    const text = json ? JSON.stringify(report.json) : report.lines.join("\n");
-    await new Output().write(`${text}\n`);
+    await print(json ? JSON.stringify(report.json) : report.lines.join("\n"));
     return report.isGood ? 0 : 1;
   },
 });
@@ -130,7 +130,7 @@ async function measureEvents(
   options: LoadOptions,
   width: number,
 ): Promise<BenchReport> {
-  using progress = new ProgressBar("events", { total: options.events * options.subscribers });
+  using progress = new Progress("events", { total: options.events * options.subscribers });
   const result = await benchEvents(connector, options, () => progress.done++);
   return reportEvents(options, result, width);
 }
@@ -142,7 +142,7 @@ async function measureRequests(
   width: number,
 ): Promise<BenchReport> {
   const options = { ...loadOptions, parallel };
-  using progress = new ProgressBar("requests", { total: options.events });
+  using progress = new Progress("requests", { total: options.events });
   const result = await benchRequests(connector, options, () => progress.done++);
   return reportRequests(options, result, width);
 }

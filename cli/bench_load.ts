@@ -8,7 +8,7 @@
 import type { EbsocketClient } from "../client.ts";
 import { encodeLine } from "../codec.ts";
 import { EbsocketEvent } from "../event.ts";
-import { printable } from "../printable.ts";
+import { describeEnd } from "./errors.ts";
 
 /** The shortest line that can be asked for, in bytes: the name and the number need so many. */
 export const LEAST_SIZE = 96;
@@ -113,9 +113,7 @@ export class LoadClients implements AsyncDisposable {
     const faults: string[] = [];
     for (const [name, client] of this.#named) {
       if (client.connected) continue;
-      const { reason, detail } = await client.closed;
-      const why = detail === "" ? reason : `${reason} (${printable(detail)})`;
-      faults.push(`${name} was disconnected: ${why}`);
+      faults.push(`${name} was disconnected: ${describeEnd(await client.closed)}`);
     }
     return faults;
   }

@@ -10,7 +10,7 @@ import type { LoadOptions } from "./bench_load.ts";
 import type { RequestLoadOptions, RequestsResult } from "./bench_requests.ts";
 import { formatHistogram, formatPercentiles, type Histogram } from "./histogram.ts";
 import { formatTable } from "./table.ts";
-import { formatByteRate, formatDuration, formatExact } from "./units.ts";
+import { countOf, formatByteRate, formatDuration, formatExact } from "./units.ts";
 
 /** What is told of a benchmark. */
 export interface BenchReport {
@@ -31,8 +31,8 @@ export function reportEvents(
   const { sent, sendMs, received, receiveMs, misplaced, expected, latency, faults } = result;
   const lost = expected - received;
   const lines = [
-    `${count(options.events, "event")} of ${count(options.size, "byte")}, from ` +
-    `${count(options.publishers, "publisher")} to ${count(options.subscribers, "subscriber")}` +
+    `${countOf(options.events, "event")} of ${countOf(options.size, "byte")}, from ` +
+    `${countOf(options.publishers, "publisher")} to ${countOf(options.subscribers, "subscriber")}` +
     atRate(options.rate),
     "",
     ...formatTable(
@@ -51,7 +51,7 @@ export function reportEvents(
     ),
     "",
     lost === 0
-      ? `Nothing was lost: ${count(received, "event")} came, each in its place`
+      ? `Nothing was lost: ${countOf(received, "event")} came, each in its place`
       : `Lost: ${formatExact(lost)} of ${formatExact(expected)}`,
     ...(misplaced > 0 ? [`Out of order, or twice: ${formatExact(misplaced)}`] : []),
     ...faults,
@@ -88,9 +88,9 @@ export function reportRequests(
   const { requests, answered, elapsedMs, latency, faults } = result;
   const lost = options.events - answered;
   const lines = [
-    `${count(options.events, "request")} of ${count(options.size, "byte")}, ` +
+    `${countOf(options.events, "request")} of ${countOf(options.size, "byte")}, ` +
     `${formatExact(options.parallel)} at a time, from ` +
-    `${count(options.publishers, "requester")} to ${count(options.subscribers, "responder")}` +
+    `${countOf(options.publishers, "requester")} to ${countOf(options.subscribers, "responder")}` +
     atRate(options.rate),
     "",
     `${formatExact(perSecond(answered, elapsedMs))} answers a second, in ${
@@ -149,8 +149,4 @@ function perSecond(events: number, ms: number): number {
 
 function atRate(rate: number | null): string {
   return rate === null ? "" : `, ${formatExact(rate)} a second`;
-}
-
-function count(number: number, what: string): string {
-  return `${formatExact(number)} ${what}${number === 1 ? "" : "s"}`;
 }

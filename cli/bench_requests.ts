@@ -7,7 +7,6 @@
 
 import type { EbsocketClient } from "../client.ts";
 import { EbsocketEvent } from "../event.ts";
-import { printable } from "../printable.ts";
 import {
   type Connector,
   LoadClients,
@@ -15,8 +14,10 @@ import {
   type LoadOptions,
   untilStalled,
 } from "./bench_load.ts";
+import { messageOf } from "./errors.ts";
 import { Histogram } from "./histogram.ts";
 import { Pace } from "./pace.ts";
+import { countOf } from "./units.ts";
 
 /** The queue of those who answer: each request goes to one of them. */
 const QUEUE = "bench";
@@ -75,7 +76,7 @@ export async function benchRequests(
         latency.add(performance.now() - since);
         onAnswered();
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         failures.set(why, (failures.get(why) ?? 0) + 1);
         if (!client.connected) return;
       } finally {
@@ -97,7 +98,7 @@ export async function benchRequests(
     latency,
     faults: [
       ...await clients.faults(),
-      ...failures.entries().map(([why, count]) => `${printable(why)} (${count} times)`),
+      ...failures.entries().map(([why, count]) => `${why} (${countOf(count, "time")})`),
       ...(stall === null ? [] : [stall]),
     ],
   };

@@ -9,8 +9,8 @@ import { CheckReport } from "./check_report.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
-import { LineChecker } from "./line_checker.ts";
-import { Output, OutputClosed } from "./output.ts";
+import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
 
 /** How much is read at once, in bytes. */
@@ -38,7 +38,7 @@ export const check: Command = defineCommand({
         name: "max-line-bytes",
         value: "N",
         least: 1,
-        most: 2 ** 30,
+        most: LONGEST_LINE_BYTES,
         text: "Longest line, in bytes (default 1048576)",
       },
     ],
@@ -76,7 +76,7 @@ async function checkFile(
     }
     await report.add(name, checker.end());
   } catch (error) {
-    if (error instanceof OutputClosed) throw error;
+    if (error instanceof OutputClosed || error instanceof OutputFailed) throw error;
     report.unreadable(name, whyUnreadable(error, file));
   }
 }

@@ -9,6 +9,7 @@ import type { EventDefinitions } from "../define.ts";
 import { EbsocketEvent } from "../event.ts";
 import { type CheckedLine, formatFault, type LineFault } from "./line_checker.ts";
 import type { Output } from "./output.ts";
+import { countOf } from "./units.ts";
 
 /** How much is written at once, in characters, unless it is all. */
 const PIECE_LENGTH = 65_536;
@@ -35,10 +36,10 @@ export class CheckReport {
 
   /** The sums, in one line. */
   get summary(): string {
-    const parts = [count(this.#good, "good event")];
-    if (this.#control > 0) parts.push(count(this.#control, "control line"));
-    parts.push(count(this.#bad, "bad line"));
-    if (this.#unreadable > 0) parts.push(count(this.#unreadable, "unreadable file"));
+    const parts = [countOf(this.#good, "good event")];
+    if (this.#control > 0) parts.push(countOf(this.#control, "control line"));
+    parts.push(countOf(this.#bad, "bad line"));
+    if (this.#unreadable > 0) parts.push(countOf(this.#unreadable, "unreadable file"));
     return parts.join(", ");
   }
 
@@ -72,8 +73,4 @@ export class CheckReport {
     const { issues } = this.#events.check(event, __dict__);
     return issues ? { reason: "bad-attributes", column: 1, text: issues.join("; ") } : null;
   }
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? "" : "s"}`;
 }

@@ -8,6 +8,7 @@
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { parseFlags } from "./flags.ts";
 import { formatHelp } from "./help.ts";
+import { print } from "./output.ts";
 
 /** What a shell can offer for a word: files, or these. */
 export type WordHints = "files" | readonly string[];
@@ -60,7 +61,7 @@ export function defineCommand<const G extends readonly Group[]>(
     async run(args) {
       const parsed = parseFlags(args, groups.flatMap(({ flags }) => flags));
       if (!parsed.values.help) return await definition.run(parsed as Arguments<FlagOf<G>>);
-      console.log(formatHelp(command));
+      await print(formatHelp(command));
       return 0;
     },
   };

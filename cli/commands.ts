@@ -13,6 +13,7 @@ import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { formatOverview } from "./help.ts";
 import { suggestion } from "./nearest.ts";
+import { print } from "./output.ts";
 import { pub } from "./pub.ts";
 import { relay } from "./relay.ts";
 import { req } from "./req.ts";
@@ -32,7 +33,7 @@ const help = defineCommand({
   async run({ words }) {
     checkWords(words, 1);
     if (words[0] !== undefined) return await findCommand(words[0]).run(["--help"]);
-    console.log(formatOverview(COMMANDS));
+    await print(formatOverview(COMMANDS));
     return 0;
   },
 });

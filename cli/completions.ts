@@ -9,6 +9,7 @@ import { type Command, type CommandInfo, defineCommand } from "./command.ts";
 import { completionScript, SHELLS } from "./completion_scripts.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords, oneOf } from "./flags.ts";
+import { print } from "./output.ts";
 
 /** What the command is called if it was installed as help says. */
 const DEFAULT_PROGRAM = "ebsockets";
@@ -35,7 +36,7 @@ export function completionsCommand(commands: () => readonly CommandInfo[]): Comm
   source <(ebsockets completions bash)     # ~/.bashrc
   source <(ebsockets completions zsh)      # ~/.zshrc, behind compinit
   ebsockets completions fish | source      # ~/.config/fish/config.fish`,
-    run({ values: { name = DEFAULT_PROGRAM }, words }) {
+    async run({ values: { name = DEFAULT_PROGRAM }, words }) {
       const [shell] = words;
       checkWords(words, 1);
       const known = SHELLS.find((each) => each === shell);
@@ -46,8 +47,8 @@ export function completionsCommand(commands: () => readonly CommandInfo[]): Comm
       if (!/^[\w.-]+$/.test(name)) {
         throw new UsageError(`--name must be the name of a command, not ${quote(name)}`);
       }
-      console.log(completionScript(known, name, commands()));
-      return Promise.resolve(0);
+      await print(completionScript(known, name, commands()));
+      return 0;
     },
   });
 }

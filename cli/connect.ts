@@ -8,11 +8,11 @@
 import { formatAddress } from "../address.ts";
 import { type ClientOptions, EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { printable, quote } from "../printable.ts";
 import { faultOfToken } from "../token.ts";
 import { addressOf, type Place, type TlsClientOptions } from "../transport.ts";
 import { inEnvironment, readToken, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
-import { StartError, UsageError } from "./errors.ts";
+import { messageOf, StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { DEFAULT_ADDRESS, isPlace, parsePlace, type RelayPlace } from "./place.ts";
@@ -100,7 +100,16 @@ export function readTarget(
   { values, words, wordsBeforeDashes }: Arguments<ConnectionFlag>,
   environment: (name: string) => string | undefined = inEnvironment,
 ): [target: Target, words: readonly string[]] {
-  const named = wordsBeforeDashes > 0 && isPlace(words[0]!);
+  const places = words.slice(0, wordsBeforeDashes).filter(isPlace);
+  const named = places.length > 0 && words[0] === places[0];
+  const surplus = places[named ? 1 : 0];
+  if (surplus !== undefined) {
+    throw new UsageError(
+      `${
+        quote(surplus)
+      } is a relay, which comes first, and only once; -- before it makes it a name`,
+    );
+  }
   if (named && values.unix !== undefined) {
     throw new UsageError("HOST:PORT and --unix exclude each other");
   }
@@ -117,10 +126,15 @@ function toPlace(
   unix: string | undefined,
   environment: (name: string) => string | undefined,
 ): RelayPlace {
-  if (unix !== undefined) return { where: { path: unix }, tls: false, token: null };
+  if (unix !== undefined) return { where: { path: toPath(unix) }, tls: false, token: null };
   const url = environment(URL_VARIABLE);
   if (url) return parsePlace(url, URL_VARIABLE);
   return { where: DEFAULT_ADDRESS, tls: false, token: null };
+}
+
+/** The path of a socket with a slash in it, by which it is known from the name of a host. */
+function toPath(unix: string): string {
+  return unix.includes("/") ? unix : `./${unix}`;
 }
 
 /** What is nearest to the command counts: its options, then the place, then the environment. */
@@ -216,6 +230,11 @@ export async function connect(
   });
 }
 
+/** Where the relay of a client that has connected is, for a person. */
+export function whereIs(client: EbsocketClient): string {
+  return printable(formatAddress(client.address!));
+}
+
 /**
  * Is aborted when the first attempt to connect has failed, with the reason why: also one who wants a
  * client that reconnects wants to know at once that nobody is there.
@@ -264,15 +283,17 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 
 /** What went wrong with connecting, and what to do about it. */
 export function adviseOnConnecting(error: unknown, { where, token, tls }: Target): string {
-  const message = printable(error instanceof Error ? error.message : String(error));
+  const address = printable(formatAddress(addressOf(where)));
+  const message = messageOf(error)
+    .replace("TLS handshake failed: ", `Cannot connect to ${address}: `);
   if (error instanceof Deno.errors.NotCapable) {
-    const address = formatAddress(addressOf(where));
     const flags = "path" in where
-      ? `--allow-net --allow-read=${printable(address)} --allow-write=${printable(address)}`
+      ? `--allow-net --allow-read=${address} --allow-write=${address}`
       : `--allow-net=${address}`;
-    return `Cannot connect to ${
-      printable(address)
-    }: Deno does not permit it; run it with -A or ${flags}`;
+    return `Cannot connect to ${address}: Deno does not permit it; run it with -A or ${flags}`;
+  }
+  if ("path" in where && isMissing(error)) {
+    return `Cannot connect to ${address}: there is no such socket; is a relay running there?`;
   }
   if (error instanceof ConnectError && error.reason === "unauthorized") {
     return token
@@ -282,5 +303,12 @@ export function adviseOnConnecting(error: unknown, { where, token, tls }: Target
   if (error instanceof ConnectError && error.reason === "eof" && !tls && !("path" in where)) {
     return `${message}; if it speaks TLS, so must you, with --tls`;
   }
-  return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+  return message.replace(/without tls$/, "without TLS")
+    .replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+}
+
+/** Whether there is nothing where something was to be. */
+function isMissing(error: unknown): boolean {
+  return error instanceof Error &&
+    (error instanceof Deno.errors.NotFound || error.cause instanceof Deno.errors.NotFound);
 }

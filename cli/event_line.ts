@@ -5,14 +5,11 @@
  */
 
 import { encodeJson } from "../codec.ts";
-import { printable, quote } from "../printable.ts";
-import { UsageError } from "./errors.ts";
-import { LineChecker } from "./line_checker.ts";
+import { quote } from "../printable.ts";
+import { messageOf, UsageError } from "./errors.ts";
+import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
 
 const encoder = new TextEncoder();
-
-/** A line of 1 GiB, the longest that any relay takes: the one it goes to knows its own limit. */
-const MAX_LINE_BYTES = 2 ** 30;
 
 /**
  * The line of the event `name` with the attributes that `words` tell: `key=text`, or `key:=json`, which
@@ -30,7 +27,7 @@ export function toEventLine(name: string, words: readonly string[]): Uint8Array 
   const attributes = [...members].map(([key, json]) => `${encodeJson(key)}:${json}`).join(",");
   const dict = members.size === 0 ? "" : `,"__dict__":{${attributes}}`;
   const line = encoder.encode(`{"event":${encodeJson(name)}${dict}}\n`);
-  const [checked] = new LineChecker(MAX_LINE_BYTES).push(line);
+  const [checked] = new LineChecker(LONGEST_LINE_BYTES).push(line);
   const fault = checked!.fault;
   if (fault) throw new UsageError(`This makes no event: ${fault.text}`);
   return line;
@@ -45,8 +42,9 @@ function toMember(word: string): [key: string, json: string] {
   try {
     JSON.parse(value);
   } catch (error) {
-    const why = printable(error instanceof Error ? error.message : String(error));
-    throw new UsageError(`${quote(key)} is no JSON: ${why}; ${key}=TEXT is for text`);
+    throw new UsageError(
+      `The value of ${quote(key)} is no JSON: ${messageOf(error)}; ${key}=TEXT is for text`,
+    );
   }
   // Between two values JSON may have line breaks, and within one it has none.
   return [key, value.trim().replaceAll(/[\r\n]/g, " ")];

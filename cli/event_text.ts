@@ -13,30 +13,40 @@ import type { Paint } from "./terminal.ts";
 /** One step through JSON: a string, a bracket, a comma or colon, white space, or anything else. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|\s+|[^\s"{}[\],:]+/g;
 
-/** What says something of the event that is neither its name nor an attribute. */
-const ENVELOPE = ["from", "to", "id", "reply_to", "ack", "seq"];
+/**
+ * What a person is told of an envelope, in this order. The rest is between a client and its relay: that
+ * it wants a receipt, or counts, and that this event is for us alone, which says itself.
+ */
+const MARKS: ReadonlyMap<string, string> = new Map([
+  ["id", "request"],
+  ["reply_to", "answer to"],
+  ["from", "from"],
+]);
 
 /** Keys and names that need no quotes to be told from what is around them. */
 const PLAIN_WORD = /^[\p{L}\p{N}_.:/$@+-]+$/u;
 
 /**
- * `12:00:00.000 message content="hi"`: the time, the name of the event, what its envelope says in
- * brackets, and the attributes. Nothing in the line can disturb a terminal.
+ * `12:00:00.000 time.now [request r1, from c3] zone="UTC"`: the time, the name of the event, whether it
+ * asks or answers and who has sent it, as far as that is known, and the attributes. Nothing in the line
+ * can disturb a terminal.
  */
 export function formatEvent(line: string, time: Date, paint: Paint): string {
   let name = "";
   let attributes: Member[] = [];
-  const envelope: string[] = [];
+  const envelope = new Map<string, string>();
   for (const [key, value] of membersOf(line)) {
     const word = JSON.parse(key);
     if (word === "event") name = formatWord(value);
     else if (word === "__dict__") attributes = membersOf(value);
-    else if (ENVELOPE.includes(word)) envelope.push(`${word} ${formatWord(value)}`);
+    else envelope.set(word, formatWord(value));
   }
+  const marks = [...MARKS].filter(([key]) => envelope.has(key))
+    .map(([key, mark]) => `${mark} ${envelope.get(key)}`);
   return [
     paint.dim(formatTime(time)),
     paint.bold(name),
-    ...(envelope.length > 0 ? [paint.yellow(`[${envelope.join(", ")}]`)] : []),
+    ...(marks.length > 0 ? [paint.yellow(`[${marks.join(", ")}]`)] : []),
     ...attributes.map(([key, value]) => `${paint.cyan(formatWord(key))}=${printable(value)}`),
   ].join(" ");
 }

@@ -1,21 +1,24 @@
 /**
- * Owns running a command: its input, its output, its end by itself or by force. Must not know events,
- * or what the output is good for.
+ * Owns running a command line in a shell: its input, its output, its end by itself or by force. Must not
+ * know events, or what the output is good for.
  *
- * No shell is involved, and nothing but the input depends on what somebody else sent: the words of the
- * command are those that the user has typed.
+ * Nothing but the input depends on what somebody else sent: the command line is what the user has typed,
+ * to the letter.
  *
  * @module
  */
 
 import { concat } from "@std/bytes/concat";
-import { printable } from "../printable.ts";
+import { messageOf } from "./errors.ts";
 import { formatBytes } from "./units.ts";
 
 /** The exit codes that shells and timeout(1) use for what was not the command's own end. */
 const CODES = { timedOut: 124, notExecutable: 126, notFound: 127, killed: 137 };
 
 const isWindows = Deno.build.os === "windows";
+
+/** The program to which command lines are given. */
+export const SHELL: string = isWindows ? "cmd" : "sh";
 
 /** What became of a command. */
 export interface Execution {
@@ -38,14 +41,12 @@ export interface ExecutionLimits {
 /** Runs one command again and again, each time with another input; several at a time if need be. */
 export class Executor {
   readonly #command: string;
-  readonly #args: readonly string[];
   readonly #limits: ExecutionLimits;
   readonly #running = new Set<Deno.ChildProcess>();
 
-  /** Makes one for a command and its arguments. */
-  constructor(command: string, args: readonly string[], limits: ExecutionLimits) {
+  /** Makes one for a command line, as a person would type it into a shell. */
+  constructor(command: string, limits: ExecutionLimits) {
     this.#command = command;
-    this.#args = args;
     this.#limits = limits;
   }
 
@@ -55,7 +56,7 @@ export class Executor {
     try {
       child = this.#spawn();
     } catch (error) {
-      return failureToStart(this.#command, error);
+      return failureToStart(error);
     }
     this.#running.add(child);
     try {
@@ -71,8 +72,10 @@ export class Executor {
   }
 
   #spawn(): Deno.ChildProcess {
-    return new Deno.Command(this.#command, {
-      args: [...this.#args],
+    return new Deno.Command(SHELL, {
+      // cmd takes what stands between the first and the last quotation mark as it is.
+      args: isWindows ? ["/d", "/s", "/c", `"${this.#command}"`] : ["-c", this.#command],
+      windowsRawArguments: true,
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
@@ -163,16 +166,13 @@ function kill(child: Deno.ChildProcess): void {
   }
 }
 
-function failureToStart(command: string, error: unknown): Execution {
+/** The shell itself could not be started; what it cannot start is told by its exit code. */
+function failureToStart(error: unknown): Execution {
   const isMissing = error instanceof Deno.errors.NotFound;
-  const why = isMissing ? "there is no such command" : messageOf(error);
+  const why = isMissing ? `there is no ${SHELL}` : messageOf(error);
   return {
     output: "",
     code: isMissing ? CODES.notFound : CODES.notExecutable,
-    fault: `it could not be started: ${why} (${printable(command)})`,
+    fault: `it could not be started: ${why}`,
   };
-}
-
-function messageOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error));
 }

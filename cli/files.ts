@@ -5,7 +5,7 @@
  */
 
 import { printable } from "../printable.ts";
-import { StartError } from "./errors.ts";
+import { messageOf, StartError } from "./errors.ts";
 
 /**
  * What is in the file at `path`, of which an error says `what` it was to be.
@@ -29,6 +29,7 @@ export function whyUnreadable(error: unknown, path: string): string {
     return `Deno does not permit it; run it with -A or --allow-read=${printable(path)}`;
   }
   if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
   if (error instanceof TypeError) return "it is not text in UTF-8";
-  return printable(error instanceof Error ? error.message : String(error));
+  return messageOf(error);
 }

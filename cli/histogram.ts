@@ -8,7 +8,7 @@
  * @module
  */
 
-import { bar } from "./progress_bar.ts";
+import { bar } from "./progress.ts";
 import { formatExact, formatLatency } from "./units.ts";
 import { pad, widthOf } from "./width.ts";
 

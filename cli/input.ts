@@ -6,14 +6,11 @@
  */
 
 import { abortable } from "../waits.ts";
-import { formatFault, LineChecker, type LineFault } from "./line_checker.ts";
+import { formatFault, LineChecker, type LineFault, LONGEST_LINE_BYTES } from "./line_checker.ts";
 import type { Publisher } from "./publisher.ts";
 
 /** How much is read at once, in bytes. */
 const CHUNK_BYTES = 65_536;
-
-/** The longest line that any relay takes, in bytes: the one it goes to knows its own limit. */
-const MAX_LINE_BYTES = 2 ** 30;
 
 /** What is needed of an input; `Deno.stdin` has it. */
 export interface Input {
@@ -32,7 +29,7 @@ export async function sendLines(
   publisher: Publisher,
   onProgress: () => void,
 ): Promise<string | null> {
-  const checker = new LineChecker(MAX_LINE_BYTES);
+  const checker = new LineChecker(LONGEST_LINE_BYTES);
   const chunk = new Uint8Array(CHUNK_BYTES);
   for (let length; (length = await abortable(input.read(chunk), publisher.failed)) !== null;) {
     const fault = await sendPiece(checker, chunk.subarray(0, length), publisher);

@@ -8,6 +8,9 @@
 import { LineSplitter } from "../splitter.ts";
 import { type LineKind, LineValidator } from "../validate.ts";
 
+/** The longest line that any relay takes, in bytes: the one it goes to knows its own limit. */
+export const LONGEST_LINE_BYTES: number = 2 ** 30;
+
 const LF = 0x0a;
 const NEWLINE = Uint8Array.of(LF);
 

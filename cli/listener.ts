@@ -8,9 +8,9 @@
 import { checkReconnectOptions, isFinal, Retries } from "../reconnect.ts";
 import { abortable } from "../waits.ts";
 import { advised, type Target } from "./connect.ts";
-import { StartError } from "./errors.ts";
+import { describeEnd, StartError } from "./errors.ts";
 import { Subscription, type Wishes } from "./subscription.ts";
-import { describe, type ReceivedLine, type WireOptions } from "./wire.ts";
+import type { ReceivedLine, WireOptions } from "./wire.ts";
 
 /** Who hears. */
 export interface ListenerSink {
@@ -68,7 +68,7 @@ export class Listener {
     for (;;) {
       const since = performance.now();
       const info = await abortable(subscription.ended, signal);
-      const lost = `Lost the connection to ${subscription.wire.place} (${describe(info)})`;
+      const lost = `Lost the connection to ${subscription.wire.place} (${describeEnd(info)})`;
       if (isFinal(info.reason)) throw new StartError(lost);
       retries.onEnd(performance.now() - since);
       const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);

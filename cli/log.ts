@@ -16,6 +16,9 @@ const MAX_WAITING = 1_048_576;
 /** How long after a failed write the next one is tried, in milliseconds. */
 const RETRY_MS = 1000;
 
+/** How long the last lines may take to be written, in milliseconds. */
+const FLUSH_MS = 1000;
+
 /**
  * How much is written at once, in bytes, unless a line is longer. Of a write that fails, Deno does not
  * tell how much the disk has taken: so much may be in the log twice.
@@ -80,7 +83,7 @@ export class Log {
   }
 
   /** Waits until all lines have been written, for `timeout` milliseconds at most. */
-  async flush(timeout: number): Promise<void> {
+  async flush(timeout = FLUSH_MS): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, timeout);
     this.#endPause();

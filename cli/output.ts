@@ -5,10 +5,24 @@
  * @module
  */
 
+import { messageOf, StartError } from "./errors.ts";
+
 const encoder = new TextEncoder();
 
 /** Nobody reads the output any more, as behind `| head -1`: the command ends, and says nothing. */
 export class OutputClosed extends Error {}
+
+/** The output takes no more, as a file on a disk that is full. */
+export class OutputFailed extends StartError {}
+
+/**
+ * Writes `text` and a line end to standard output.
+ *
+ * @throws {OutputClosed | OutputFailed} If that cannot be done.
+ */
+export async function print(text: string): Promise<void> {
+  await new Output().write(`${text}\n`);
+}
 
 /** Writes to standard output. */
 export class Output {
@@ -24,6 +38,7 @@ export class Output {
    * Writes `data` behind all that came before, and waits until it is written.
    *
    * @throws {OutputClosed} If nobody can ever read it.
+   * @throws {OutputFailed} If it cannot be written for any other reason, which the message tells.
    */
   write(data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === "string" ? encoder.encode(data) : data;
@@ -39,7 +54,7 @@ export class Output {
       }
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
-      throw error;
+      throw new OutputFailed(`Cannot write to standard output: ${messageOf(error)}`);
     }
   }
 }

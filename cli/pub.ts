@@ -16,6 +16,7 @@ import { Printer } from "./printer.ts";
 import { Progress } from "./progress.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { stopSignal } from "./signals.ts";
+import { isTerminal } from "./terminal.ts";
 
 const encoder = new TextEncoder();
 
@@ -55,14 +56,21 @@ ${CONNECTION_NOTES}`,
     if (isInput) checkWords(words, 0);
     const line = isInput ? null : toEventLine(name, words);
     const printer = new Printer(new Output(), { onRoom() {} });
+    // Who types the events, or is told of each, sees how far it is.
+    using progress = new Progress("events", {
+      isShown: isInput && !isTerminal("stdin") && !confirm && isTerminal("stderr"),
+    });
     await using publisher = await open(target, {
       to,
       onReached: confirm ? (name, clients) => printer.add(toText(name, clients)) : undefined,
-      onRefused: (text) => console.error(`error: ${text}`),
+      onRefused(text) {
+        progress.clear();
+        console.error(`error: ${text}`);
+      },
     });
     let fault: string | null = null;
     if (line) await publisher.send([line]);
-    else fault = await sendInput(publisher);
+    else fault = await sendLines(Deno.stdin, publisher, () => progress.done = publisher.sent);
     await publisher.finish();
     await printer.flush();
     printer.ended.throwIfAborted();
@@ -78,16 +86,6 @@ async function open(target: Target, options: PublisherOptions): Promise<Publishe
     signal,
     (secrets) => Publisher.open(target.where, options, { secrets, signal }),
   );
-}
-
-/** Sends what comes in; what is wrong with it otherwise. */
-async function sendInput(publisher: Publisher): Promise<string | null> {
-  const progress = Progress.onTerminal();
-  try {
-    return await sendLines(Deno.stdin, publisher, () => progress.update(publisher));
-  } finally {
-    progress.clear();
-  }
 }
 
 function toText(name: string, clients: number): Uint8Array {

@@ -15,8 +15,8 @@ import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "
 import type { Place } from "../transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../validate.ts";
 import { abortable } from "../waits.ts";
-import { StartError } from "./errors.ts";
-import { describe, Wire, type WireOptions, type WireSink } from "./wire.ts";
+import { describeEnd, StartError } from "./errors.ts";
+import { Wire, type WireOptions, type WireSink } from "./wire.ts";
 
 /**
  * How many receipts may have yet to come before the next events are sent: who asks for more than it
@@ -223,7 +223,7 @@ export class Publisher implements WireSink, AsyncDisposable {
     const where = this.#wire?.place ?? "the relay";
     this.#failure.abort(
       new StartError(
-        `The connection to ${where} ended with ${describe(info)}: ` +
+        `The connection to ${where} ended with ${describeEnd(info)}: ` +
           `it has taken ${this.#taken} of ${this.#sent} events`,
       ),
     );

@@ -13,14 +13,12 @@ import { type Command, defineCommand } from "./command.ts";
 import { inEnvironment, readTls, readToken, TOKEN_VARIABLE } from "./credentials.ts";
 import { StartError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
+import { print } from "./output.ts";
 import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
 import { firstSignal } from "./signals.ts";
 import { Telemetry } from "./telemetry.ts";
-
-/** How long the last log lines may take to be written, in milliseconds. */
-const LOG_TIMEOUT = 1000;
 
 /** What help says last. */
 const NOTES = `A client is anything that writes lines of JSON to a TCP socket:
@@ -45,7 +43,7 @@ export const relay: Command = defineCommand({
   async run({ values, words }) {
     checkWords(words, 0);
     if (!values.version) return await run(toRelaySettings(values, inEnvironment(TOKEN_VARIABLE)));
-    console.log(`@ebsockets/relay ${config.version}`);
+    await print(`@ebsockets/relay ${config.version}`);
     return 0;
   },
 });
@@ -91,7 +89,7 @@ async function run(settings: RelaySettings): Promise<number> {
   reporter.stopping(signal, clients);
   await relay.close();
   stopStats();
-  await reporter.flush(LOG_TIMEOUT);
+  await reporter.flush();
   return 0;
 }
 

@@ -11,6 +11,7 @@ import { faultOfToken } from "../token.ts";
 import { type TlsFiles, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagOf, Group, ValuesOf } from "./flags.ts";
+import { LONGEST_LINE_BYTES } from "./line_checker.ts";
 
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
 
@@ -103,7 +104,7 @@ export const RELAY_GROUPS = [
         name: "max-line-bytes",
         value: "N",
         least: 1,
-        most: 2 ** 30,
+        most: LONGEST_LINE_BYTES,
         text: "Longest line, in bytes (default 1048576)",
       },
       {

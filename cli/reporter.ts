@@ -10,6 +10,7 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import { printable } from "../printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
 import { type Endpoint, formatWhere, howToTry } from "./advice.ts";
+import { messageOf } from "./errors.ts";
 import { Log } from "./log.ts";
 import { Refusals } from "./refusals.ts";
 import type { LogFormat } from "./relay_flags.ts";
@@ -94,7 +95,7 @@ export class Reporter {
 
   /** A connection could not be accepted. */
   acceptFailed(error: unknown): void {
-    const detail = printable(error instanceof Error ? error.message : String(error));
+    const detail = messageOf(error);
     this.#add("accept-error", `cannot accept a connection: ${detail}`, { detail });
   }
 
@@ -110,7 +111,7 @@ export class Reporter {
   }
 
   /** Waits until all has been written, for `timeout` milliseconds at most. */
-  async flush(timeout: number): Promise<void> {
+  async flush(timeout?: number): Promise<void> {
     this.#refusals.tellAll();
     await this.#log.flush(timeout);
   }

@@ -9,16 +9,13 @@ import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { UsageError } from "./errors.ts";
 import { toEventLine } from "./event_line.ts";
-import { formatEvent } from "./event_text.ts";
+import { eventView, RAW_FLAG } from "./event_view.ts";
 import { Output } from "./output.ts";
 import { Requester } from "./requester.ts";
 import { stopSignal } from "./signals.ts";
-import { isColored, isTerminal, paint } from "./terminal.ts";
 
 /** How long an answer may take by default, in milliseconds. */
 const DEFAULT_TIMEOUT = 5000;
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The command that asks and prints the answer. */
 export const req: Command = defineCommand({
@@ -45,11 +42,7 @@ export const req: Command = defineCommand({
         text: "Print so many answers, or those that come in time (default 1)",
       },
       { kind: "text", name: "to", value: "ID", text: "Ask this client alone, such as c7" },
-      {
-        kind: "switch",
-        name: "raw",
-        text: "Print the lines as they came, which is what happens where no terminal is",
-      },
+      RAW_FLAG,
     ],
   }, CONNECTION_GROUP],
   notes: `For example:
@@ -67,7 +60,7 @@ ${CONNECTION_NOTES}`,
     const { timeout = DEFAULT_TIMEOUT, count = 1, to, raw } = args.values;
     if (name === undefined) throw new UsageError("req needs the NAME of an event");
     const line = toEventLine(name, words);
-    const isForPeople = !raw && isTerminal("stdout");
+    const view = eventView(raw);
     const output = new Output();
     const signal = stopSignal();
     await using requester = await advised(
@@ -84,7 +77,7 @@ ${CONNECTION_NOTES}`,
       timeout,
       signal,
       onAnswer(line) {
-        written = output.write(isForPeople ? toText(line) : line);
+        written = output.write(view(line));
         written.catch(() => {}); // It is waited for at the end.
       },
     });
@@ -95,8 +88,3 @@ ${CONNECTION_NOTES}`,
     return 0;
   },
 });
-
-/** The line as a person is shown it. */
-function toText(line: Uint8Array): string {
-  return `${formatEvent(decoder.decode(line), new Date(), paint(isColored("stdout")))}\n`;
-}

@@ -12,8 +12,9 @@ import { after } from "../limits.ts";
 import { printable, quote } from "../printable.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription } from "../routing.ts";
 import type { Place } from "../transport.ts";
-import { StartError } from "./errors.ts";
-import { describe, type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
+import { describeEnd, StartError } from "./errors.ts";
+import { countOf } from "./units.ts";
+import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
 /** What the request, and the receipt for it, are called. */
 const REQUEST = "r1";
@@ -105,7 +106,7 @@ export class Requester implements WireSink, AsyncDisposable {
     if (this.#answers > 0) return this.#answered.resolve();
     const heard = this.#heard === null || this.#heard === 0
       ? ""
-      : `, though ${this.#heard} ${this.#heard === 1 ? "client" : "clients"} heard it`;
+      : `, though ${countOf(this.#heard, "client")} heard it`;
     this.#fail(`No answer to ${quote(name)} within ${timeout} ms${heard}; --timeout gives more`);
   }
 
@@ -135,13 +136,13 @@ export class Requester implements WireSink, AsyncDisposable {
     return to === undefined
       ? `Nobody hears ${quote(name)}: start what answers it, such as serve ${
         printable(name)
-      } -- COMMAND`
+      } --exec CMD`
       : `There is no client ${quote(to)}; top shows which there are`;
   }
 
   /** Nothing more will come. */
   onEnd(info: CloseInfo): void {
-    this.#fail(`The connection ended with ${describe(info)} before an answer came`);
+    this.#fail(`The connection ended with ${describeEnd(info)} before an answer came`);
   }
 
   #fail(message: string): void {

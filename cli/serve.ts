@@ -5,19 +5,18 @@
  * @module
  */
 
-import { formatAddress } from "../address.ts";
 import type { EbsocketClient } from "../client.ts";
 import { MAX_TIMER_MS } from "../limits.ts";
 import { faultOfPattern } from "../pattern.ts";
 import { printable, quote } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
-import { StartError, UsageError } from "./errors.ts";
-import { Executor } from "./execute.ts";
+import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, whereIs } from "./connect.ts";
+import { describeEnd, StartError, UsageError } from "./errors.ts";
+import { Executor, SHELL } from "./execute.ts";
+import { checkWords } from "./flags.ts";
 import { Log } from "./log.ts";
 import { Service } from "./service.ts";
 import { stopSignal } from "./signals.ts";
-import { describe } from "./wire.ts";
 
 /** How long a command may take by default, in milliseconds: as long as `req` waits for it. */
 const DEFAULT_TIMEOUT = 5000;
@@ -25,18 +24,21 @@ const DEFAULT_TIMEOUT = 5000;
 /** How much a command may print, in bytes: the longest line of a relay by default. */
 const MAX_OUTPUT_BYTES = 1_048_576;
 
-/** How long the last log lines may take to be written, in milliseconds. */
-const LOG_TIMEOUT = 1000;
-
 /** The command that answers requests. */
 export const serve: Command = defineCommand({
   name: "serve",
   summary: "Answer requests with what a command prints",
   about: "Answer each request with what a command prints.",
-  usage: "[options] [HOST:PORT] NAME -- COMMAND [ARGUMENT...]",
+  usage: "[options] [HOST:PORT] NAME --exec CMD",
   groups: [{
     title: "Options",
     flags: [
+      {
+        kind: "text",
+        name: "exec",
+        value: "CMD",
+        text: "What to run for each request, as you would type it into a shell (must be given)",
+      },
       {
         kind: "text",
         name: "queue",
@@ -61,41 +63,41 @@ export const serve: Command = defineCommand({
     ],
   }, CONNECTION_GROUP],
   notes: `For example:
-  serve time.now -- date -u
-  serve --queue workers 'resize.*' -- ./resize.sh
-  serve user.find -- jq -c '{name: .__dict__.id | tostring}'
+  serve time.now --exec date
+  serve disk.free --exec "df -h /"
+  serve --queue workers 'resize.*' --exec ./resize.sh
+  serve user.find --exec "jq -c '{name: .__dict__.id | tostring}'"
+and elsewhere: req time.now
 
-NAME may be a pattern, as for sub. COMMAND is run for each request, as it is: no shell looks at
-it, and it gets nothing from the request but the line of the event on its standard input.
+NAME may be a pattern, as for sub. CMD is given to a shell for each request (sh -c, on Windows cmd
+/c), to the letter: nothing that others send gets into it. The line of the event is its standard
+input.
 
 If it succeeds and prints one JSON object, that becomes the attributes of the answer. Otherwise
 they are "output", "code" and, if something went wrong, "error". Code 124 says that it took too
-long, 126 or 127 that it could not be started. Its standard error is not touched.
+long, 126 or 127 that it could not be started. Its standard error is shown here.
 
 A lost connection is made again. Ctrl+C answers what has come, then ends; a second one ends at
 once. The exit code is 0, or 1 if the relay cannot be reached.
 
-${CONNECTION_NOTES} Also --allow-run=COMMAND.`,
+${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
   async run(args) {
     const [target, words] = readTarget(args);
-    const named = args.wordsBeforeDashes - (args.words.length - words.length);
-    const [pattern, command, ...commandArgs] = words;
-    const { queue, timeout = DEFAULT_TIMEOUT, jobs = navigator.hardwareConcurrency } = args.values;
-    if (named < 1 || pattern === undefined) {
-      throw new UsageError("serve needs the NAME of requests");
+    const [pattern] = words;
+    const { exec, queue, timeout = DEFAULT_TIMEOUT } = args.values;
+    const { jobs = navigator.hardwareConcurrency } = args.values;
+    if (pattern === undefined) throw new UsageError("serve needs the NAME of requests");
+    if (exec === undefined) {
+      throw new UsageError("serve needs --exec CMD, which says what to run for each request");
     }
+    checkWords(words, 1);
     const fault = faultOfPattern(pattern);
     if (fault) throw new UsageError(`${quote(pattern)} is no name or pattern: ${fault}`);
-    if (named > 1) throw new UsageError(`Unknown argument ${quote(command!)}; COMMAND follows --`);
-    if (command === undefined) throw new UsageError("serve needs a COMMAND behind --");
-    checkPermission(command);
+    checkPermission();
     const log = new Log((bytes) => Deno.stdout.write(bytes));
     const onNews = (text: string) => log.add(`${new Date().toISOString()} ${text}`);
     const signal = stopSignal();
-    const executor = new Executor(command, commandArgs, {
-      timeout,
-      maxOutputBytes: MAX_OUTPUT_BYTES,
-    });
+    const executor = new Executor(exec, { timeout, maxOutputBytes: MAX_OUTPUT_BYTES });
     // A second signal ends the process at once, and what it has started.
     globalThis.addEventListener("unload", () => executor.killAll());
     await using client = await connect(target, {
@@ -109,8 +111,8 @@ ${CONNECTION_NOTES} Also --allow-run=COMMAND.`,
     const service = new Service(client, { executor, jobs, onNews });
     await service.run(signal);
     if (!signal.aborted) {
-      await log.flush(LOG_TIMEOUT);
-      const why = describe(await client.closed);
+      await log.flush();
+      const why = describeEnd(await client.closed);
       throw new StartError(`The connection to ${whereIs(client)} ended with ${why}`);
     }
     onNews(`stopping (${service.running} running); once more ends it at once`);
@@ -119,18 +121,17 @@ ${CONNECTION_NOTES} Also --allow-run=COMMAND.`,
     if (client.connected) await client.unsubscribe([pattern], options).catch(() => {});
     await service.finish();
     await client.close();
-    await log.flush(LOG_TIMEOUT);
+    await log.flush();
     return 0;
   },
 });
 
-/** Makes sure that the command may be run at all. */
-function checkPermission(command: string): void {
-  const { state } = Deno.permissions.querySync({ name: "run", command });
+/** Makes sure that commands may be run at all. */
+function checkPermission(): void {
+  const { state } = Deno.permissions.querySync({ name: "run", command: SHELL });
   if (state === "granted") return;
-  const name = printable(command);
   throw new StartError(
-    `Cannot run ${name}: Deno does not permit it; run it with -A or --allow-run=${name}`,
+    `Cannot run commands: Deno does not permit it; run it with -A or --allow-run=${SHELL}`,
   );
 }
 
@@ -138,13 +139,11 @@ function checkPermission(command: string): void {
 async function tellStatus(client: EbsocketClient, onNews: (text: string) => void): Promise<void> {
   for await (const status of client.status()) {
     if (status.type === "disconnected") {
-      onNews(`lost the connection to ${whereIs(client)} (${describe(status.info)}); trying again`);
+      onNews(
+        `lost the connection to ${whereIs(client)} (${describeEnd(status.info)}); trying again`,
+      );
     } else if (status.type === "reconnected") {
       onNews(`back at ${whereIs(client)}`);
     }
   }
-}
-
-function whereIs(client: EbsocketClient): string {
-  return printable(formatAddress(client.address!));
 }

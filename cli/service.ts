@@ -7,8 +7,9 @@
 
 import type { EbsocketClient } from "../client.ts";
 import { EbsocketEvent, type OpenAttributes } from "../event.ts";
-import { printable, quote } from "../printable.ts";
+import { printable } from "../printable.ts";
 import { abortable } from "../waits.ts";
+import { messageOf } from "./errors.ts";
 import type { Execution, Executor } from "./execute.ts";
 import { formatLatency } from "./units.ts";
 
@@ -135,8 +136,4 @@ function parseObject(text: string): OpenAttributes | null {
   } catch {
     return null;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? printable(error.message) : quote(String(error));
 }

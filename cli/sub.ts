@@ -9,15 +9,11 @@ import { quote } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { UsageError } from "./errors.ts";
-import { formatEvent } from "./event_text.ts";
+import { eventView, RAW_FLAG } from "./event_view.ts";
 import { Listener } from "./listener.ts";
 import { Output } from "./output.ts";
 import { AllPrinted, Printer } from "./printer.ts";
 import { stopSignal } from "./signals.ts";
-import { isColored, isTerminal, type Paint, paint } from "./terminal.ts";
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const encoder = new TextEncoder();
 
 /** The command that prints events. */
 export const sub: Command = defineCommand({
@@ -49,11 +45,7 @@ export const sub: Command = defineCommand({
         value: "NAME",
         text: "Share the events with all clients of this queue: one of them gets each",
       },
-      {
-        kind: "switch",
-        name: "raw",
-        text: "Print the lines as they came, which is what happens where no terminal is",
-      },
+      RAW_FLAG,
     ],
   }, CONNECTION_GROUP],
   notes:
@@ -72,14 +64,12 @@ ${CONNECTION_NOTES}`,
       if (fault) throw new UsageError(`${quote(pattern)} is no pattern: ${fault}`);
     }
     const { raw, count, from, queue } = args.values;
-    const isForPeople = !raw && isTerminal("stdout");
-    const colors = paint(isColored("stdout"));
+    const view = eventView(raw);
     const printer = new Printer(new Output(), { count, onRoom: () => listener.resume() });
     const listener = new Listener(target, { patterns, ...(queue !== undefined && { queue }) }, {
       onEvent(event) {
         if (from !== undefined && event.from !== from) return;
-        const line = isForPeople ? toText(event.bytes, colors) : event.bytes;
-        if (!printer.add(line)) listener.pause();
+        if (!printer.add(view(event.bytes))) listener.pause();
       },
       onNews: (text) => console.error(text),
     });
@@ -94,8 +84,3 @@ ${CONNECTION_NOTES}`,
     }
   },
 });
-
-/** The line as a person is shown it. */
-function toText(line: Uint8Array, colors: Paint): Uint8Array {
-  return encoder.encode(`${formatEvent(decoder.decode(line), new Date(), colors)}\n`);
-}

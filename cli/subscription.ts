@@ -11,8 +11,8 @@ import { matches } from "../pattern.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
 import type { Place } from "../transport.ts";
 import { abortable } from "../waits.ts";
-import { StartError } from "./errors.ts";
-import { describe, type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
+import { describeEnd, StartError } from "./errors.ts";
+import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
 /** What the subscription is called, to know the answer to it. */
 const NAME = "s1";
@@ -88,7 +88,7 @@ export class Subscription implements WireSink {
       id: NAME,
     }));
     const ended = this.ended.then((info) => {
-      const why = `the connection ended with ${describe(info)}`;
+      const why = `the connection ended with ${describeEnd(info)}`;
       throw new ConnectError(`Cannot connect to ${wire.place}: ${why}`, { reason: info.reason });
     });
     ended.catch(() => {}); // Once the wishes are in force, nobody waits for it.

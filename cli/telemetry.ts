@@ -9,9 +9,10 @@
  */
 
 import config from "../deno.json" with { type: "json" };
-import type { CloseInfo, CloseReason } from "../errors.ts";
+import type { CloseInfo } from "../errors.ts";
 import { printable } from "../printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
+import { isFault } from "./errors.ts";
 
 type Attributes = Readonly<Record<string, string | number>>;
 
@@ -56,9 +57,6 @@ export interface Tracer {
 /** `SpanKind.SERVER` and `SpanStatusCode.ERROR` of OpenTelemetry. */
 const KIND_SERVER = 1;
 const STATUS_ERROR = 2;
-
-/** The reasons that are no fault of anybody's. */
-const GOOD_REASONS: readonly CloseReason[] = ["local", "eof", "shutdown"];
 
 /** Gives a relay's figures and connections to OpenTelemetry. */
 export class Telemetry {
@@ -129,7 +127,7 @@ export class Telemetry {
       "ebsockets.unsent.lines": unsentLines,
       "ebsockets.unsent.bytes": unsentBytes,
     });
-    if (!GOOD_REASONS.includes(reason)) span.setStatus({ code: STATUS_ERROR, message: reason });
+    if (isFault(reason)) span.setStatus({ code: STATUS_ERROR, message: reason });
     span.end();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Owns what the tools know of the terminal in front of them: whether there is one, and colours. Must not
- * know what is written to it.
+ * Owns what the tools know of the terminal in front of them: whether there is one, how wide it is, and
+ * colours. Must not know what is written to it.
  *
  * @module
  */
@@ -41,12 +41,21 @@ export function paint(isColored: boolean): Paint {
   };
 }
 
-/** Whether a person sees standard output or standard error, and not a program or a file. */
-export function isTerminal(stream: "stdout" | "stderr"): boolean {
+/** Whether a person is at the other end of a stream, and not a program or a file. */
+export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return Deno[stream].isTerminal();
 }
 
 /** Whether to write colours there: to a terminal, unless `NO_COLOR` is set. */
 export function isColored(stream: "stdout" | "stderr"): boolean {
   return isTerminal(stream) && !Deno.noColor;
+}
+
+/** How wide the terminal is, in columns; where there is none, as wide as they were for decades. */
+export function columnsOfTerminal(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return 80;
+  }
 }

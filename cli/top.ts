@@ -10,7 +10,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { StartError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
-import { Output } from "./output.ts";
+import { print } from "./output.ts";
 import { Screen } from "./screen.ts";
 import { stopSignal } from "./signals.ts";
 import { isColored, isTerminal, type Paint, paint } from "./terminal.ts";
@@ -79,10 +79,11 @@ ${CONNECTION_NOTES}`,
     }
     const snapshot = await measure(watcher, interval);
     const style = paint(isColored("stdout"));
-    const text = json
-      ? JSON.stringify(snapshot)
-      : formatTop(snapshot, titleOf(watcher.where), UNLIMITED, style).join("\n");
-    await new Output().write(`${text}\n`);
+    await print(
+      json
+        ? JSON.stringify(snapshot)
+        : formatTop(snapshot, titleOf(watcher.where), UNLIMITED, style).join("\n"),
+    );
     return 0;
   },
 });

@@ -7,6 +7,7 @@
 
 import type { CloseReason } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { isFault } from "./errors.ts";
 import { type Column, formatTable } from "./table.ts";
 import type { Paint } from "./terminal.ts";
 import type { Snapshot } from "./top_snapshot.ts";
@@ -30,9 +31,6 @@ export interface Size {
 
 /** What names may take of the screen while there are clients to show, as a share. */
 const SHARE_OF_NAMES = 1 / 3;
-
-/** Ends of connections that are no fault of anybody's: they are not shown. */
-const GOOD_REASONS: readonly CloseReason[] = ["local", "eof", "shutdown"];
 
 const CLIENT_COLUMNS: readonly Column[] = [
   { title: "CLIENT" },
@@ -84,7 +82,7 @@ function withTitle([title, ...lines]: readonly string[], paint: Paint): string[]
 /** What there is to say of the relay as a whole. */
 function formatRelay({ relay }: Snapshot): string[] {
   const faults = Object.entries({ ...relay.closes })
-    .filter(([reason, count]) => count > 0 && !GOOD_REASONS.includes(reason as CloseReason))
+    .filter(([reason, count]) => count > 0 && isFault(reason as CloseReason))
     .map(([reason, count]) => `${formatExact(count)} ${reason}`);
   const refused = Object.values(relay.refusals).reduce((sum, count) => sum + count, 0);
   return [

@@ -35,6 +35,11 @@ export function formatExact(count: number): string {
   return Math.round(count).toLocaleString("en-US");
 }
 
+/** How many there are of a noun: `1 event`, `1,234 events`. */
+export function countOf(count: number, noun: string): string {
+  return `${formatExact(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** A latency in milliseconds, as `85 µs`, `1.24 ms` or `3.1 s`. */
 export function formatLatency(ms: number): string {
   if (ms < 0.9995) return `${threeDigits(1000 * ms)} µs`;

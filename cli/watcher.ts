@@ -4,7 +4,6 @@
  * @module
  */
 
-import { formatAddress } from "../address.ts";
 import type { EbsocketClient } from "../client.ts";
 import {
   type CloseInfo,
@@ -15,7 +14,8 @@ import {
 import { printable } from "../printable.ts";
 import type { RelayReport } from "../report.ts";
 import { sleep } from "../waits.ts";
-import { StartError } from "./errors.ts";
+import { whereIs } from "./connect.ts";
+import { describeEnd, StartError } from "./errors.ts";
 
 /** For how long a relay may be left alone, in milliseconds: after 5 s it counts names no longer. */
 const MAX_SILENCE = 2000;
@@ -35,7 +35,7 @@ export class Watcher {
 
   /** Which relay it is, for people. */
   get where(): string {
-    return printable(formatAddress(this.#client.address!));
+    return whereIs(this.#client);
   }
 
   /**
@@ -48,8 +48,7 @@ export class Watcher {
       return await this.#client.inspect({ signal: this.#signal });
     } catch (error) {
       if (this.#end) {
-        const { reason, detail } = this.#end;
-        const why = detail === "" ? reason : `${reason}: ${printable(detail)}`;
+        const why = describeEnd(this.#end);
         throw new StartError(`The connection to the relay at ${this.where} ended with ${why}`);
       }
       if (error instanceof ConnectionClosedError || error instanceof RequestTimeoutError) {

@@ -19,9 +19,9 @@ import type { Feature } from "../routing.ts";
 import { Session, type SessionSink } from "../session.ts";
 import type { Place } from "../transport.ts";
 import { FROM, type LineKind, LineValidator } from "../validate.ts";
+import { LONGEST_LINE_BYTES } from "./line_checker.ts";
 
-/** A tool takes whatever the relay lets through: the longest line, in bytes, and the deepest. */
-const MAX_LINE_BYTES = 2 ** 30;
+/** A tool takes whatever the relay lets through, however deep it is. */
 const MAX_DEPTH = 1000;
 
 const QUOTE = 0x22;
@@ -85,7 +85,7 @@ export class Wire {
       features = decodeWelcome(line)?.features ?? features;
       sink.onControl(line);
     });
-    const settings = checkClientOptions({ ...secrets, maxLineBytes: MAX_LINE_BYTES });
+    const settings = checkClientOptions({ ...secrets, maxLineBytes: LONGEST_LINE_BYTES });
     const session = await Session.open(
       where,
       { ...settings, decoder: wireDecoder, wantsAcks: acks },
@@ -236,9 +236,4 @@ class LineView implements ReceivedLine {
     const value = this.#lines.valueAt(FROM);
     return this.#block[value] === QUOTE ? readString(this.#block, value) : null;
   }
-}
-
-/** Why a connection has ended, for a person. */
-export function describe({ reason, detail }: CloseInfo): string {
-  return detail ? `${reason}: ${printable(detail)}` : reason;
 }

@@ -1,8 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { formatAddress } from "../address.ts";
 import { COMMANDS } from "../cli/commands.ts";
 import config from "../deno.json" with { type: "json" };
+import { testRelay } from "../testing.ts";
 import { Command } from "./support/command.ts";
+import { Program } from "./support/process.ts";
 
 /** Runs the command to its end. */
 async function run(args: string[], flags: string[] = []) {
@@ -39,15 +42,15 @@ Deno.test("main() prints the version of the package", async () => {
 
 Deno.test("main() names what it does not know, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
-    [["surplus"], 'Unknown command "surplus"; --help shows the options'],
-    [[""], 'Unknown command ""; --help shows the options'],
-    [["reley"], 'Unknown command "reley" (did you mean relay?); --help shows the options'],
+    [["surplus"], 'Unknown command "surplus"; --help lists the commands'],
+    [[""], 'Unknown command ""; --help lists the commands'],
+    [["reley"], 'Unknown command "reley" (did you mean relay?); --help lists the commands'],
     [
       ["help", "hlep"],
       'Unknown command "hlep" (did you mean help?); help --help shows the options',
     ],
     [["help", "relay", "x"], 'Unknown argument "x"; help --help shows the options'],
-    [["\x1b[31m"], 'Unknown command "\\u001b[31m"; --help shows the options'],
+    [["\x1b[31m"], 'Unknown command "\\u001b[31m"; --help lists the commands'],
     [["relay", "x"], 'Unknown argument "x"; relay --help shows the options'],
     [
       ["relay", "--prot=1"],
@@ -58,4 +61,35 @@ Deno.test("main() names what it does not know, and exits with 2", async () => {
     const { code, stdout, stderr } = await run(args);
     assertEquals([code, stdout, stderr], [2, "", `error: ${complaint}\n`], args.join(" "));
   }));
+});
+
+Deno.test({
+  name: "main() says in one line that the disk is full, whatever was to be printed",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using relay = testRelay();
+    const where = formatAddress(relay.address);
+    const commands = [
+      ["--help"],
+      ["help", "sub"],
+      ["--version"],
+      ["completions", "zsh"],
+      ["top", where, "--once", "--interval=100"],
+      ["bench", where, "--events=10"],
+      ["pub", where, "--confirm", "a"],
+      ["check", "README.md"],
+    ];
+    await Promise.all(commands.map(async (args) => {
+      const words = ["run", "-A", "--quiet", "mod.ts", ...args];
+      await using command = new Program("sh", [
+        "-c",
+        'exec "$0" "$@" >/dev/full',
+        Deno.execPath(),
+        ...words,
+      ], { cwd: `${import.meta.dirname}/..` });
+      const { code, stderr } = await command.end();
+      assertEquals(code, 1, args.join(" "));
+      assertMatch(stderr, /^error: Cannot write to standard output: No space left[^\n]*\n$/);
+    }));
+  },
 });

@@ -1,34 +1,14 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { benchEvents } from "../../cli/bench_events.ts";
-import type { Connector } from "../../cli/bench_load.ts";
-import { EbsocketClient } from "../../client.ts";
-import { Relay } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import { testRelay } from "../../testing.ts";
+import { connectorTo } from "../support/connector.ts";
 import { Peer } from "../support/peer.ts";
 
 const load = { events: 2000, size: 128, publishers: 3, subscribers: 2, rate: null };
 
-function listen(): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]));
-}
-
-/** Connects to a relay; `prepare` gets each client before that. */
-function connectorTo(
-  { server }: Relay,
-  prepare: (client: EbsocketClient) => void = () => {},
-): Connector {
-  return async (patterns) => {
-    const client = new EbsocketClient();
-    prepare(client);
-    await client.subscribe(patterns);
-    await client.connectTo(server.address);
-    return client;
-  };
-}
-
 Deno.test("benchEvents() counts every event at every subscriber", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   let seen = 0;
   const result = await benchEvents(connectorTo(relay), load, () => seen++);
   const { sent, expected, received, misplaced, latency, faults } = result;
@@ -44,7 +24,7 @@ Deno.test("benchEvents() counts every event at every subscriber", async () => {
 });
 
 Deno.test("benchEvents() keeps the rate, and measures each latency", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   const result = await benchEvents(
     connectorTo(relay),
     { ...load, events: 300, rate: 1000 },
@@ -55,7 +35,7 @@ Deno.test("benchEvents() keeps the rate, and measures each latency", async () =>
 });
 
 Deno.test("benchEvents() tells what is lost, and what comes twice", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   let sent = 0;
   const connector = connectorTo(relay, (client) => {
     const send = client.sendEvent.bind(client) as (event: object) => Promise<void>;
@@ -76,8 +56,8 @@ Deno.test("benchEvents() tells what is lost, and what comes twice", async () => 
 });
 
 Deno.test("benchEvents() is not disturbed by what others send", async () => {
-  await using relay = listen();
-  await using other = await Peer.connect(relay.server.address);
+  await using relay = testRelay();
+  await using other = await Peer.connect(relay.address);
   const sending = other.send('{"event":"bench.other.0","__dict__":{"n":0}}\n'.repeat(1000));
   const result = await benchEvents(connectorTo(relay), load, () => {});
   assertEquals([result.received, result.misplaced, result.faults], [4000, 0, []]);
@@ -85,7 +65,7 @@ Deno.test("benchEvents() is not disturbed by what others send", async () => {
 });
 
 Deno.test("benchEvents() says why clients were disconnected", async () => {
-  const relay = listen();
+  const relay = testRelay();
   let seen = 0;
   let closing: Promise<void> | null = null;
   const result = await benchEvents(connectorTo(relay), { ...load, events: 1_000_000 }, () => {

@@ -1,32 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
-import type { Connector } from "../../cli/bench_load.ts";
 import { benchRequests } from "../../cli/bench_requests.ts";
-import { EbsocketClient } from "../../client.ts";
 import type { EbsocketEvent } from "../../event.ts";
-import { Relay } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import { testRelay } from "../../testing.ts";
+import { connectorTo } from "../support/connector.ts";
 
 const load = { events: 500, size: 128, publishers: 2, subscribers: 3, rate: null, parallel: 5 };
 
-function listen(): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]));
-}
-
-function connectorTo(
-  { server }: Relay,
-  prepare: (client: EbsocketClient) => void = () => {},
-): Connector {
-  return async (patterns, queue) => {
-    const client = new EbsocketClient();
-    prepare(client);
-    await client.subscribe(patterns, queue === undefined ? {} : { queue });
-    await client.connectTo(server.address);
-    return client;
-  };
-}
-
 Deno.test("benchRequests() gets an answer to every request, and measures each", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   let seen = 0;
   const result = await benchRequests(connectorTo(relay), load, () => seen++);
   assertEquals([result.requests, result.answered, result.faults], [500, 500, []]);
@@ -34,7 +15,7 @@ Deno.test("benchRequests() gets an answer to every request, and measures each", 
 });
 
 Deno.test("benchRequests() keeps the rate", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   const result = await benchRequests(
     connectorTo(relay),
     { ...load, events: 200, rate: 1000 },
@@ -44,7 +25,7 @@ Deno.test("benchRequests() keeps the rate", async () => {
 });
 
 Deno.test("benchRequests() counts wrong answers, and says what went wrong", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   let answers = 0;
   const connector = connectorTo(relay, (client) => {
     const reply = client.reply.bind(client);

@@ -1,21 +1,16 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../address.ts";
-import { Relay, type RelayOptions } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 
-function listen(options: RelayOptions = {}): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
-}
-
-function bench({ server }: Relay, ...args: string[]): Command {
-  return new Command(["bench", formatAddress(server.address), ...args]);
+function bench({ address }: TestRelay, ...args: string[]): Command {
+  return new Command(["bench", formatAddress(address), ...args]);
 }
 
 Deno.test("bench tells throughput, and that nothing was lost", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using command = bench(relay, "--events", "1000", "--subscribers", "2");
   const { code, stdout, stderr } = await command.end();
   assertEquals([code, stderr], [0, ""]);
@@ -26,7 +21,7 @@ Deno.test("bench tells throughput, and that nothing was lost", async () => {
 });
 
 Deno.test("bench --rate tells latencies, and --json all of it for programs", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using command = bench(relay, "--events", "100", "--rate", "1000", "--json");
   const { code, stdout } = await command.end();
   const { mode, events, received, lost, faults, latencyMs } = JSON.parse(stdout);
@@ -44,7 +39,7 @@ Deno.test("bench --rate tells latencies, and --json all of it for programs", asy
 });
 
 Deno.test("bench --requests tells round trips", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using command = bench(relay, "--requests", "--events", "200", "--parallel", "4");
   const { code, stdout } = await command.end();
   assertEquals(code, 0);
@@ -54,8 +49,8 @@ Deno.test("bench --requests tells round trips", async () => {
 });
 
 Deno.test("bench says what was lost, and exits with 1", async () => {
-  const relay = listen();
-  await using peer = await Peer.connect(relay.server.address);
+  const relay = testRelay();
+  await using peer = await Peer.connect(relay.address);
   await using command = bench(relay, "--events", "10000000");
   await peer.sees("bench.");
   const closing = relay.close();

@@ -2,6 +2,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Command } from "../support/command.ts";
 
+const TICK_SCHEMA = "tests/support/tick_schema.ts";
+
 /** Runs `check` to its end, with `input`, and permission to read. */
 async function check(args: string[], input = "", flags = ["--allow-read"]) {
   await using command = new Command(["check", ...args], flags);
@@ -31,23 +33,14 @@ Deno.test("check says of each bad line where it is bad, and goes on", async () =
 });
 
 Deno.test("check --schema compares the events with their definitions", async () => {
-  const schema = await Deno.makeTempFile({ suffix: ".ts" });
-  await Deno.writeTextFile(
-    schema,
-    `import { defineEvents } from "${new URL("../../define.ts", import.meta.url).href}";
-const validate = (value: { n?: unknown }) =>
-  typeof value.n === "number" ? { value } : { issues: [{ path: ["n"], message: "No number" }] };
-export default defineEvents({ tick: { "~standard": { version: 1, vendor: "test", validate } } });`,
-  );
   const input = '{"event":"tick","__dict__":{"n":1}}\n{"event":"tick"}\n{"event":"tock"}\n';
-  const { code, stdout, stderr } = await check(["--schema", schema, "-"], input);
+  const { code, stdout, stderr } = await check(["--schema", TICK_SCHEMA, "-"], input);
   assertEquals([code, stdout, stderr], [
     1,
     "-:2:1: bad-attributes: n: No number\n" +
     "-:3:1: bad-attributes: no event of this name is defined\n",
     "1 good event, 2 bad lines\n",
   ]);
-  await Deno.remove(schema);
 });
 
 Deno.test("check goes on behind files that it cannot read, and exits with 1", async () => {

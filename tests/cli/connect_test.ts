@@ -34,11 +34,11 @@ Deno.test("readTarget() takes the relay from the first word, an option, the envi
   const cases: [args: string[], environment: Record<string, string>, Target, words: string[]][] = [
     [[], {}, LOCAL, []],
     [["a", "b"], {}, LOCAL, ["a", "b"]],
-    [[":1", ":2"], {}, { ...LOCAL, where: ["127.0.0.1", 1] }, [":2"]],
-    [["a", ":1"], {}, LOCAL, ["a", ":1"]],
+    [["a", "--", ":1"], {}, LOCAL, ["a", ":1"]],
     [["--", ":1"], {}, LOCAL, [":1"]],
     [[":1", "--", ":2"], {}, { ...LOCAL, where: ["127.0.0.1", 1] }, [":2"]],
     [["--unix", "/s", "a"], {}, { ...LOCAL, where: { path: "/s" } }, ["a"]],
+    [["--unix", "s"], {}, { ...LOCAL, where: { path: "./s" } }, []],
     [["a"], { EBSOCKETS_URL: "unix:///s" }, { ...LOCAL, where: { path: "/s" } }, ["a"]],
     [["a"], { EBSOCKETS_URL: "" }, LOCAL, ["a"]],
     [[], url, fromUrl, []],
@@ -72,6 +72,14 @@ Deno.test("readTarget() speaks TLS when any option asks for it", () => {
 Deno.test("readTarget() refuses what does not go together, and never says a token", () => {
   const cases: [args: string, complaint: string, environment?: Record<string, string>][] = [
     [":1 --unix /s", "HOST:PORT and --unix exclude each other"],
+    [
+      "a :1",
+      '":1" is a relay, which comes first, and only once; -- before it makes it a name',
+    ],
+    [
+      ":1 a tcp://host:2",
+      '"tcp://host:2" is a relay, which comes first, and only once; -- before it makes it a name',
+    ],
     ["--token a --token-file b", "--token-file and --token exclude each other"],
     ["--unix /s --tls", "--tls does not go with a Unix socket"],
     ["--unix /s --tls-ca a", "--tls-ca does not go with a Unix socket"],
@@ -172,6 +180,16 @@ Deno.test("adviseOnConnecting() says what to do", () => {
       new ConnectError("Ended", { reason: "eof" }),
       LOCAL,
       "Ended; if it speaks TLS, so must you, with --tls",
+    ],
+    [
+      new ConnectError("Cannot connect to x: No", { cause: new Deno.errors.NotFound() }),
+      unix,
+      "Cannot connect to /run/re\\nlay: there is no such socket; is a relay running there?",
+    ],
+    [
+      new ConnectError("TLS handshake failed: the server does not speak TLS; connect without tls"),
+      LOCAL,
+      "Cannot connect to 127.0.0.1:7982: the server does not speak TLS; connect without TLS",
     ],
     [new ConnectError("Cannot connect to x: \x1b"), LOCAL, "Cannot connect to x: \\u001b"],
     [

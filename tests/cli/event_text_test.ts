@@ -25,9 +25,10 @@ Deno.test("formatEvent() shows time, name, envelope and attributes, values as th
     ['{"__dict__":{"event":"x","from":"y"},"event":"a"}', 'a event="x" from="y"'],
     [
       '{"from":"c3","event":"ask","id":"r 1","__dict__":{"x":"a:b, {c}"},"to":"c7","more":1}',
-      'ask [from c3, id "r 1", to c7] x="a:b, {c}"',
+      'ask [request "r 1", from c3] x="a:b, {c}"',
     ],
-    ['{"seq":12,"event":"a"}', "a [seq 12]"],
+    ['{"from":"c1","event":"a","to":"c2","reply_to":"r1"}', "a [answer to r1, from c1]"],
+    ['{"seq":12,"event":"a","ack":"e1","to":"c7"}', "a"],
     ['{"event":"two words","__dict__":{"a=b":1,"":2}}', '"two words" "a=b"=1 ""=2'],
     ['{"event":"äö.ü","__dict__":{"日本":"語"}}', 'äö.ü 日本="語"'],
     ['{"event":"a","__dict__":{"quote":"\\"}{\\\\","empty":""}}', 'a quote="\\"}{\\\\" empty=""'],

@@ -15,11 +15,12 @@ Deno.test("readText() gives what is in a file, or says what is missing and why",
 });
 
 Deno.test("whyUnreadable() says what to do where something can be done", () => {
-  const { NotFound, NotCapable, PermissionDenied } = Deno.errors;
+  const { IsADirectory, NotFound, NotCapable, PermissionDenied } = Deno.errors;
   const cases: [error: unknown, why: string][] = [
     [new NotFound(), "there is no such file"],
     [new NotCapable(), "Deno does not permit it; run it with -A or --allow-read=a\\nb"],
     [new PermissionDenied(), "the system does not permit it"],
+    [new IsADirectory(), "it is a folder"],
     [new Error("\x1b"), "\\u001b"],
     ["text", "text"],
   ];

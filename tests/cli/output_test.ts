@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { Output, OutputClosed } from "../../cli/output.ts";
+import { Output, OutputClosed, OutputFailed } from "../../cli/output.ts";
 
 Deno.test("Output.write() writes all, in order, however little is taken at once", async () => {
   let written = "";
@@ -27,8 +27,11 @@ Deno.test("Output.write() says that nobody reads any more, now and later", async
   await assertRejects(() => output.write("lost too"), OutputClosed);
 });
 
-Deno.test("Output.write() passes on any other failure", async () => {
-  const full = new Error("The disk is full");
-  const output = new Output(() => Promise.reject(full));
-  assertEquals(await assertRejects(() => output.write("x")), full);
+Deno.test("Output.write() says why the output takes no more", async () => {
+  const output = new Output(() => Promise.reject(new Error("The disk is full")));
+  await assertRejects(
+    () => output.write("x"),
+    OutputFailed,
+    "Cannot write to standard output: The disk is full",
+  );
 });

@@ -1,29 +1,74 @@
 import { assertEquals } from "@std/assert/equals";
-import { Progress } from "../../cli/progress.ts";
+import { assertMatch } from "@std/assert/match";
+import fc from "fast-check";
+import { bar, formatProgress, Progress } from "../../cli/progress.ts";
+import { widthOf } from "../../cli/width.ts";
+import { until } from "../support/waiting.ts";
 
-Deno.test("Progress.update() shows how far it has come, ten times a second at most", () => {
-  let text = "";
-  let now = 0;
-  const progress = new Progress((more) => text += more, () => now);
-  progress.clear();
-  assertEquals(text, "");
-  now = 1000;
-  progress.update({ sent: 12_345, taken: 12_000 });
-  now = 1099;
-  progress.update({ sent: 20_000, taken: 20_000 });
-  now = 2000;
-  progress.update({ sent: 30_000, taken: 30_000 });
-  progress.clear();
-  assertEquals(text.split("\r\x1b[2K"), [
-    "",
-    "12,345 events sent, 12,000 taken, 12,345/s",
-    "30,000 events sent, 30,000 taken, 15,000/s",
-    "",
-  ]);
+const half = { noun: "events", done: 5500, total: 10_000, elapsedMs: 1000 };
+
+Deno.test("formatProgress() tells how much is done, how fast, and what is left", () => {
+  assertEquals(
+    formatProgress(half, 70),
+    "[███████████         ]  55 %  5,500 of 10,000 events  5.5 k/s  1s left",
+  );
 });
 
-Deno.test("Progress shows nothing where nobody sees it", () => {
-  const progress = new Progress(null);
-  progress.update({ sent: 1, taken: 1 });
-  progress.clear();
+Deno.test("formatProgress() leaves the bar out where it would be too short, and cuts the rest", () => {
+  assertEquals(formatProgress(half, 50), "55 %  5,500 of 10,000 events  5.5 k/s  1s left");
+  assertEquals(formatProgress(half, 20), "55 %  5,500 of 10,0…");
+});
+
+Deno.test("formatProgress() without a total counts, and promises nothing", () => {
+  assertEquals(formatProgress({ ...half, total: null }, 70), "5,500 events  5.5 k/s");
+});
+
+Deno.test("formatProgress() is right before the first and after the last", () => {
+  assertMatch(formatProgress({ ...half, done: 0, elapsedMs: 0 }, 70), /\[ +\] +0 % .* 0\/s$/);
+  assertMatch(formatProgress({ ...half, done: 10_000 }, 70), /\[█+\] 100 % .* 10 k\/s$/);
+  assertMatch(formatProgress({ ...half, done: 0, total: 0 }, 70), /\[█+\] 100 % /);
+});
+
+Deno.test("formatProgress() never says that all is done before it is", () => {
+  assertMatch(formatProgress({ ...half, done: 9999 }, 100), / 99 % /);
+});
+
+Deno.test("formatProgress() fits into any terminal", () => {
+  fc.assert(
+    fc.property(fc.nat(200), fc.nat(), fc.nat(), fc.nat(), (columns, done, total, elapsedMs) => {
+      return widthOf(formatProgress({ noun: "events", done, total, elapsedMs }, columns)) <=
+        columns;
+    }),
+  );
+});
+
+Deno.test("bar() is exact to an eighth of a column", () => {
+  assertEquals([bar(0, 3), bar(0.5, 3), bar(1, 3), bar(2, 3)], ["   ", "█▌ ", "███", "███"]);
+  assertEquals(bar(1 / 8, 1), "▏");
+});
+
+Deno.test("Progress draws what is done, and leaves nothing behind", async () => {
+  let written = "";
+  {
+    using progress = new Progress("events", {
+      total: 4,
+      isShown: true,
+      write: (text) => written += text,
+    });
+    progress.done = 3;
+    await until(() => written.includes("3 of 4 events"));
+  }
+  assertEquals(written.endsWith("\r\x1b[K"), true);
+});
+
+Deno.test("Progress that nobody sees writes nothing", () => {
+  let written = "";
+  {
+    using progress = new Progress("events", {
+      isShown: false,
+      write: (text) => written += text,
+    });
+    progress.done = 3;
+  }
+  assertEquals(written, "");
 });

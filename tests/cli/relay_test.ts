@@ -4,6 +4,8 @@ import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 import { PATIENCE, soon, until } from "../support/waiting.ts";
 
+const TICK_SCHEMA = "tests/support/tick_schema.ts";
+
 const isWindows = Deno.build.os === "windows";
 
 /** Runs the command to its end. */
@@ -511,16 +513,8 @@ Deno.test({
 });
 
 Deno.test("relay --schema passes on only events that fit, and says what is wrong with others", async () => {
-  const schema = await Deno.makeTempFile({ suffix: ".ts" });
-  await Deno.writeTextFile(
-    schema,
-    `import { defineEvents } from "${new URL("../../define.ts", import.meta.url).href}";
-const validate = (value: { n?: unknown }) =>
-  typeof value.n === "number" ? { value } : { issues: [{ path: ["n"], message: "No number" }] };
-export default defineEvents({ tick: { "~standard": { version: 1, vendor: "test", validate } } });`,
-  );
   const flags = ["--allow-net=127.0.0.1", "--allow-read"];
-  await using command = new Command(["--port", "0", "--schema", schema], flags);
+  await using command = new Command(["--port", "0", "--schema", TICK_SCHEMA], flags);
   await using one = await Peer.connect(await command.listens());
   await one.send('{"event":"tick"}\n{"event":"tick","__dict__":{"n":1}}\n');
   await one.sees('{"event":"tick","__dict__":{"n":1}}\n');
@@ -532,7 +526,6 @@ export default defineEvents({ tick: { "~standard": { version: 1, vendor: "test",
     "bad-attributes",
     { n: 1 },
   ]);
-  await Deno.remove(schema);
 });
 
 Deno.test("relay --no-inspect and --max-subscriptions reach the relay", async () => {

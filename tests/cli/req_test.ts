@@ -1,33 +1,28 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../address.ts";
-import { EbsocketClient } from "../../client.ts";
+import type { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../event.ts";
-import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EbsocketSystem } from "../../system.ts";
+import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 
-function listen(): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]));
-}
-
 /** Runs `req` to its end. */
-async function req({ server }: { server: EbsocketServer }, ...args: string[]) {
-  await using command = new Command(["req", formatAddress(server.address), ...args]);
+async function req({ address }: Pick<TestRelay, "address">, ...args: string[]) {
+  await using command = new Command(["req", formatAddress(address), ...args]);
   return await command.end();
 }
 
 /** A client that answers requests called `name`. */
 async function answering(
-  { server }: Relay,
+  relay: TestRelay,
   name: string,
   answer: (event: EbsocketEvent) => object,
 ): Promise<EbsocketClient> {
-  const client = new EbsocketClient();
+  const client = await relay.connect();
   await client.subscribe([name]);
-  await client.connectTo(server.address);
   const loop = async () => {
     for await (const event of client) {
       await client.reply(event, new EbsocketEvent(event.event, { ...answer(event) }));
@@ -38,8 +33,8 @@ async function answering(
 }
 
 Deno.test("req prints the first answer as it came, and exits with 0", async () => {
-  await using relay = listen();
-  await using peer = await Peer.connect(relay.server.address);
+  await using relay = testRelay();
+  await using peer = await Peer.connect(relay.address);
   const asking = req(relay, "user.find", "id:=12345678901234567890", "name=Ada");
   await peer.sees('"__dict__":{"id":12345678901234567890,"name":"Ada"}}\n');
   const { id, from, event } = JSON.parse(peer.text);
@@ -53,18 +48,18 @@ Deno.test("req prints the first answer as it came, and exits with 0", async () =
 });
 
 Deno.test("req says at once that nobody is there, and what to do", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   const { code, stdout, stderr } = await req(relay, "time.now", "--timeout", "600000");
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    'error: Nobody hears "time.now": start what answers it, such as serve time.now -- COMMAND\n',
+    'error: Nobody hears "time.now": start what answers it, such as serve time.now --exec CMD\n',
   );
 });
 
 Deno.test("req says when its time is up, and how many have heard it", async () => {
-  await using relay = listen();
-  await using _ = await Peer.connect(relay.server.address);
+  await using relay = testRelay();
+  await using _ = await Peer.connect(relay.address);
   const { code, stdout, stderr } = await req(relay, "time.now", "--timeout", "200");
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
@@ -74,7 +69,7 @@ Deno.test("req says when its time is up, and how many have heard it", async () =
 });
 
 Deno.test("req --to asks one client alone, and says if there is no such client", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using one = await answering(relay, "name", () => ({ is: "one" }));
   await using two = await answering(relay, "name", () => ({ is: "two" }));
   for (const [client, name] of [[one, "one"], [two, "two"]] as const) {
@@ -86,7 +81,7 @@ Deno.test("req --to asks one client alone, and says if there is no such client",
 });
 
 Deno.test("req --count prints so many answers", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using _one = await answering(relay, "name", () => ({ is: "one" }));
   await using _two = await answering(relay, "name", () => ({ is: "two" }));
   const { code, stdout, stderr } = await req(relay, "name", "--count", "2");
@@ -95,7 +90,7 @@ Deno.test("req --count prints so many answers", async () => {
 });
 
 Deno.test("req --count prints those that come in time, and says that there are fewer", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using _ = await answering(relay, "name", () => ({}));
   const { code, stdout, stderr } = await req(relay, "name", "--count=3", "--timeout=1000");
   assertEquals([code, stdout.split("\n").length], [0, 2]);
@@ -104,7 +99,7 @@ Deno.test("req --count prints those that come in time, and says that there are f
 
 Deno.test("req says that a server knows no requests", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
-  const { code, stderr } = await req(system, "name");
+  const { code, stderr } = await req(system.server, "name");
   assertEquals(code, 1);
   assertMatch(
     stderr,
@@ -113,8 +108,8 @@ Deno.test("req says that a server knows no requests", async () => {
 });
 
 Deno.test("req says why the relay has ended the connection", async () => {
-  const relay = listen();
-  await using peer = await Peer.connect(relay.server.address);
+  const relay = testRelay();
+  await using peer = await Peer.connect(relay.address);
   const asking = req(relay, "name");
   await peer.sees("name");
   const closing = relay.close();
@@ -131,7 +126,7 @@ Deno.test("req says in one line what is wrong with its arguments, and exits with
   const cases: [args: string[], complaint: RegExp][] = [
     [[], /^error: req needs the NAME of an event; req --help shows the options\n$/],
     [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON; /],
-    [["a", "b:=c"], /^error: "b" is no JSON: /],
+    [["a", "b:=c"], /^error: The value of "b" is no JSON: /],
     [["a", "--count", "0"], /^error: --count must be an integer of at least 1, not "0"; /],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {

@@ -3,40 +3,28 @@ import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../address.ts";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../event.ts";
-import { Relay, type RelayOptions } from "../../relay.ts";
+import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
+import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
+import { script } from "../support/script.ts";
 import { soon, until } from "../support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
 
-function listen(options: RelayOptions = {}): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
-}
-
-/** A `serve` that runs a program of JavaScript, which every machine with Deno can. */
-async function serve(
-  relay: Relay,
-  options: string[],
-  source: string,
-  env: Record<string, string> = {},
-): Promise<Command> {
-  const program = ["--", Deno.execPath(), "eval", "--quiet", source];
-  return await serveWith(relay, [...options, ...program], env);
+/** A `serve` that runs a program of JavaScript. */
+async function serve(relay: TestRelay, options: string[], source: string): Promise<Command> {
+  return await serveWith(relay, [...options, "--exec", script(source)]);
 }
 
 /** A `serve` that has begun. */
 async function serveWith(
-  { server }: Relay,
+  { address }: Pick<TestRelay, "address">,
   args: string[],
   env: Record<string, string> = {},
 ): Promise<Command> {
-  const command = new Command(
-    ["serve", formatAddress(server.address), ...args],
-    ["-A"],
-    "mod.ts",
-    env,
-  );
+  const words = ["serve", formatAddress(address), ...args];
+  const command = new Command(words, ["-A"], "mod.ts", env);
   await command.expect(/Serving .* at 127\.0\.0\.1:\d+; Ctrl\+C ends it\n/);
   return command;
 }
@@ -51,15 +39,15 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function connected({ server }: Relay): Promise<EbsocketClient> {
+async function connected({ address }: Pick<TestRelay, "address">): Promise<EbsocketClient> {
   const client = new EbsocketClient();
   await client.subscribe([]);
-  await client.connectTo(server.address);
+  await client.connectTo(address);
   return client;
 }
 
 Deno.test("serve gives a command the event, and its output back", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   const source = "await Deno.stdin.readable.pipeTo(Deno.stdout.writable, { preventClose: true });" +
     "console.log('$HOME `id`')";
   await using _ = await serve(relay, ["echo.*"], source);
@@ -73,14 +61,14 @@ Deno.test("serve gives a command the event, and its output back", async () => {
 });
 
 Deno.test("serve makes attributes of an object that a command prints", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using _ = await serve(relay, ["sum"], "console.log(JSON.stringify({ sum: 3 }))");
   await using client = await connected(relay);
   assertEquals((await client.request(new EbsocketEvent("sum"))).__dict__, { sum: 3 });
 });
 
 Deno.test("serve answers what a command cannot, tells of it, and goes on", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   const source = "const line = await new Response(Deno.stdin.readable).text();" +
     "if (line.includes('hang')) await new Promise((r) => setTimeout(r, 1e6));" +
     "if (line.includes('deep')) console.log('{\"a\":'.repeat(70) + '1' + '}'.repeat(70));" +
@@ -102,18 +90,48 @@ Deno.test("serve answers what a command cannot, tells of it, and goes on", async
 });
 
 Deno.test("serve answers with what is wrong with a command that cannot be started", async () => {
-  await using relay = listen();
-  await using _ = await serveWith(relay, ["job", "--", "no-such-command"]);
+  await using relay = testRelay();
+  await using command = await serveWith(relay, ["job", "--exec", "no-such-command"]);
   await using client = await connected(relay);
+  const code = isWindows ? 1 : 127;
   for (let i = 0; i < 2; i++) {
-    const answer = await client.request(new EbsocketEvent("job"));
-    assertEquals(answer.getAttribute("code"), 127);
-    assertMatch(`${answer.getAttribute("error")}`, /there is no such command/);
+    const { __dict__ } = await client.request(new EbsocketEvent("job"));
+    assertEquals(__dict__, { output: "", code, error: `it ended with code ${code}` });
   }
+  await until(() => command.stderr.includes("no-such-command"));
+});
+
+Deno.test({
+  name: "serve answers that there is no shell",
+  ignore: isWindows,
+  async fn() {
+    await using relay = testRelay();
+    await using _ = await serveWith(relay, ["job", "--exec=date"], { PATH: "/no/such/folder" });
+    await using client = await connected(relay);
+    const { __dict__ } = await client.request(new EbsocketEvent("job"));
+    const error = "it could not be started: there is no sh";
+    assertEquals(__dict__, { output: "", code: 127, error });
+  },
+});
+
+Deno.test({
+  name: "serve gives the command line to a shell, and nothing of an event to that",
+  ignore: isWindows,
+  async fn() {
+    await using relay = testRelay();
+    const commandLine = 'printf \'%s|\' "$#" "$(env | grep -c pwned)" && cat | wc -l';
+    await using _ = await serveWith(relay, ["job.*", "--exec", commandLine]);
+    await using client = await connected(relay);
+    const hostile = "$(touch pwned) `touch pwned`; touch pwned; '\n\"\0pwned";
+    const answer = await client.request(
+      new EbsocketEvent(`job.${hostile}`, { [hostile]: hostile }),
+    );
+    assertMatch(`${answer.getAttribute("output")}`, /^0\|0\| *1$/);
+  },
 });
 
 Deno.test("serve runs nothing for an event that asks for no answer", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using command = await serve(relay, ["job"], "console.log('{}')");
   await using client = await connected(relay);
   assertEquals(await client.sendEvent(new EbsocketEvent("job"), { confirm: true }), 1);
@@ -123,7 +141,7 @@ Deno.test("serve runs nothing for an event that asks for no answer", async () =>
 });
 
 Deno.test("serve --queue shares the requests", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   const options = ["--queue", "workers", "job"];
   const servers = await Promise.all(
     ["one", "two"].map((name) => serve(relay, options, `console.log('{"is":"${name}"}')`)),
@@ -146,7 +164,7 @@ Deno.test("serve --queue shares the requests", async () => {
 });
 
 Deno.test("serve --jobs lets so many commands run at a time", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   const folder = await Deno.makeTempDir();
   // Each waits for the others, of which one at a time would never come.
   const source = `await Deno.writeTextFile('${folder.replaceAll("\\", "/")}/' + Deno.pid, '');` +
@@ -162,14 +180,14 @@ Deno.test("serve --jobs lets so many commands run at a time", async () => {
 });
 
 Deno.test("serve finds its way back to a relay", async () => {
-  const relay = listen();
-  const { address } = relay.server;
+  const relay = testRelay();
+  const { address } = relay;
   await using command = await serve(relay, ["job"], "console.log('{}')");
   await relay.close();
   await command.expect(/Z lost the connection to .* \(shutdown\); trying again\n/);
   await using again = new Relay(new EbsocketServer(address));
   await command.expect(/Z back at /);
-  await using client = await connected(again);
+  await using client = await connected(again.server);
   assertEquals((await client.request(new EbsocketEvent("job"))).__dict__, {});
 });
 
@@ -177,7 +195,7 @@ Deno.test({
   name: "serve on Ctrl+C answers what has come, then ends with 0",
   ignore: isWindows,
   async fn() {
-    await using relay = listen();
+    await using relay = testRelay();
     const gate = await Deno.makeTempFile();
     const source = `while ((await Deno.stat('${gate}')).size === 0) {` +
       "await new Promise((r) => setTimeout(r, 10)) }; console.log('{}')";
@@ -187,7 +205,7 @@ Deno.test({
     const answers = [1, 2, 3].map(() =>
       client.request(new EbsocketEvent("job"), { timeout: 60_000 })
     );
-    await until(() => relay.stats().eventsOut === 3);
+    await until(() => relay.relay.stats().eventsOut === 3);
     command.kill("SIGINT");
     await command.expect(/Z stopping \(1 running\); once more ends it at once\n/);
     await Deno.writeTextFile(gate, "open");
@@ -203,7 +221,7 @@ Deno.test({
   name: "serve on a second Ctrl+C ends at once, and takes what is running along",
   ignore: isWindows,
   async fn() {
-    await using relay = listen();
+    await using relay = testRelay();
     const source = "console.error('pid', Deno.pid); await new Promise((r) => setTimeout(r, 1e6))";
     await using command = await serve(relay, ["job", "--timeout", "600000"], source);
     await using client = await connected(relay);
@@ -225,17 +243,24 @@ Deno.test({
 Deno.test("serve says why it cannot begin", async () => {
   const cases: [args: string[], flags: string[], code: number, complaint: RegExp][] = [
     [[], ["-A"], 2, /^error: serve needs the NAME of requests; serve --help/],
-    [["--", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
-    [["job"], ["-A"], 2, /^error: serve needs a COMMAND behind --; /],
-    [["job", "date"], ["-A"], 2, /^error: Unknown argument "date"; COMMAND follows --; /],
-    [["job.>.x", "--", "date"], ["-A"], 2, /^error: "job\.>\.x" is no name or pattern: /],
+    [["--exec", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
     [
-      ["job", "--", "date"],
+      ["job"],
+      ["-A"],
+      2,
+      /^error: serve needs --exec CMD, which says what to run for each request; /,
+    ],
+    [["job", "--", "date"], ["-A"], 2, /^error: serve needs --exec CMD, /],
+    [["job", "--exec"], ["-A"], 2, /^error: --exec needs a value; /],
+    [["job", "--exec", "df", "/"], ["-A"], 2, /^error: Unknown argument "\/"; /],
+    [["job.>.x", "--exec=date"], ["-A"], 2, /^error: "job\.>\.x" is no name or pattern: /],
+    [
+      ["job", "--exec=date"],
       ["--allow-net"],
       1,
-      /^error: Cannot run date: Deno does not permit it; run it with -A or --allow-run=date\n$/,
+      /^error: Cannot run commands: Deno does not permit it; run it with -A or --allow-run=(sh|cmd)\n$/,
     ],
-    [["127.0.0.1:1", "job", "--", "date"], ["-A"], 1, /^error: Cannot connect to 127\.0\.0\.1:1/],
+    [["127.0.0.1:1", "job", "--exec=date"], ["-A"], 1, /^error: Cannot connect to 127\.0\.0\.1:1/],
   ];
   await Promise.all(cases.map(async ([args, flags, code, complaint]) => {
     await using command = new Command(["serve", ...args], flags);

@@ -31,10 +31,7 @@ Deno.test({
     const words = ["chat.message", "content=hi \x1b[31m there", "n:=1"];
     await terminals.start("pub", tool("pub", where, "--confirm", ...words), { cwd });
     await terminals.sees("pub", /^1 chat\.message$/m);
-    await terminals.sees(
-      "sub",
-      /chat\.message (\[ack e1\] )?content="hi \\u001b\[31m there" n=1$/m,
-    );
+    await terminals.sees("sub", /chat\.message content="hi \\u001b\[31m there" n=1$/m);
     // deno-lint-ignore no-control-regex
     await terminals.sees("sub", /\x1b\[1mchat\.message\x1b\[/, { colors: true });
     await terminals.sees("relay", /client 1 joined/);
@@ -47,10 +44,13 @@ Deno.test({
   async fn() {
     await using terminals = new Terminals();
     const where = await startRelay(terminals);
-    await terminals.start("serve", tool("serve", where, "greet", "--", "echo", "hello"), { cwd });
+    await terminals.start("serve", tool("serve", where, "greet", "--exec", "echo hello"), { cwd });
     await terminals.sees("serve", /^Serving greet at /m);
     await terminals.start("req", tool("req", where, "greet"), { cwd });
-    await terminals.sees("req", /greet \[from c1, .*\] output="hello" code=0\nafter: 0$/m);
+    await terminals.sees(
+      "req",
+      /greet \[answer to r1, from c1\] output="hello" code=0\nafter: 0$/m,
+    );
     await terminals.sees("serve", /answered greet for c2 in /);
     await terminals.press("serve", "C-c");
     await terminals.sees("serve", /stopping \(0 running\).*\nafter: 0$/m);

@@ -1,23 +1,18 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../address.ts";
-import { Relay, type RelayOptions } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 
-function listen(options: RelayOptions = {}): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
-}
-
-async function top({ server }: Relay, ...args: string[]) {
-  await using command = new Command(["top", formatAddress(server.address), ...args]);
+async function top({ address }: TestRelay, ...args: string[]) {
+  await using command = new Command(["top", formatAddress(address), ...args]);
   return await command.end();
 }
 
 Deno.test("top where no terminal is prints a snapshot, and ends", async () => {
-  await using relay = listen();
-  await using peer = await Peer.connect(relay.server.address);
+  await using relay = testRelay();
+  await using peer = await Peer.connect(relay.address);
   await peer.send('{"control":"subscribe","events":["a.*"],"queue":"\\u001b[31m","id":"s"}\n');
   await peer.sees('"id":"s"');
   const { code, stdout, stderr } = await top(relay, "--interval", "100");
@@ -29,8 +24,8 @@ Deno.test("top where no terminal is prints a snapshot, and ends", async () => {
 });
 
 Deno.test("top --json prints what happened in the interval as one line", async () => {
-  await using relay = listen();
-  await using peer = await Peer.connect(relay.server.address);
+  await using relay = testRelay();
+  await using peer = await Peer.connect(relay.address);
   const snapshot = top(relay, "--json", "--interval", "1000");
   // Whenever the interval begins and ends, there are events in it.
   let isOver = false;
@@ -52,13 +47,13 @@ Deno.test("top --json prints what happened in the interval as one line", async (
 });
 
 Deno.test("top says what is wrong, and what to do", async () => {
-  await using silent = listen({ inspect: false });
+  await using silent = testRelay({ inspect: false });
   const cases: [args: string[], code: number, complaint: RegExp][] = [
     [["x"], 2, /^error: Unknown argument "x"; top --help/],
     [["--interval", "1"], 2, /^error: --interval must be an integer from 100 to /],
     [["127.0.0.1:1"], 1, /^error: Cannot connect to 127\.0\.0\.1:1: /],
     [
-      [formatAddress(silent.server.address)],
+      [formatAddress(silent.address)],
       1,
       /^error: The relay at \S+ does not tell how it is: it was started with --no-inspect\n$/,
     ],

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import {
+  countOf,
   formatByteRate,
   formatBytes,
   formatCount,
@@ -72,4 +73,12 @@ Deno.test("formatDuration() says the two largest units", () => {
     [4 * 86_400_000 + 7 * 3_600_000, "4d07h"],
   ];
   for (const [ms, text] of cases) assertEquals(formatDuration(ms), text);
+});
+
+Deno.test("countOf() counts one, and several", () => {
+  assertEquals([countOf(0, "event"), countOf(1, "event"), countOf(1234, "event")], [
+    "0 events",
+    "1 event",
+    "1,234 events",
+  ]);
 });

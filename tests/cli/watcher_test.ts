@@ -4,27 +4,23 @@ import { StartError } from "../../cli/errors.ts";
 import { Watcher } from "../../cli/watcher.ts";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../event.ts";
-import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EbsocketSystem } from "../../system.ts";
-
-function listen(options: RelayOptions = {}): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
-}
+import { type TestRelay, testRelay } from "../../testing.ts";
 
 async function connected(
-  { server }: { server: EbsocketServer },
+  { address }: Pick<TestRelay, "address">,
   reconnect = false,
 ): Promise<EbsocketClient> {
   const client = new EbsocketClient({ reconnect });
-  await client.connectTo(server.address);
+  await client.connectTo(address);
   return client;
 }
 
 const forever = new AbortController().signal;
 
 Deno.test("Watcher.ask() tells how a relay is", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using client = await connected(relay);
   const watcher = new Watcher(client, forever);
   const report = await watcher.ask();
@@ -32,9 +28,9 @@ Deno.test("Watcher.ask() tells how a relay is", async () => {
 });
 
 Deno.test("Watcher.ask() says why a relay does not tell", async () => {
-  await using silent = listen({ inspect: false });
+  await using silent = testRelay({ inspect: false });
   await using old = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
-  const cases = [[silent, "it was started with --no-inspect"], [old, "is too old"]] as const;
+  const cases = [[silent, "it was started with --no-inspect"], [old.server, "is too old"]] as const;
   for (const [server, why] of cases) {
     await using client = await connected(server);
     await assertRejects(() => new Watcher(client, forever).ask(), StartError, why);
@@ -42,7 +38,7 @@ Deno.test("Watcher.ask() says why a relay does not tell", async () => {
 });
 
 Deno.test("Watcher.ask() bears with a relay that is away, but not with one that is gone for good", async () => {
-  const relay = listen();
+  const relay = testRelay();
   await using patient = await connected(relay, true);
   await using other = await connected(relay);
   const watchers = [new Watcher(patient, forever), new Watcher(other, forever)] as const;
@@ -53,7 +49,7 @@ Deno.test("Watcher.ask() bears with a relay that is away, but not with one that 
 });
 
 Deno.test("Watcher.wait() keeps the relay counting names, however long it waits", async () => {
-  await using relay = listen();
+  await using relay = testRelay();
   await using client = await connected(relay);
   const watcher = new Watcher(client, forever);
   await watcher.ask();
