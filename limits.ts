@@ -12,9 +12,23 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
  */
 const DEFAULT_MAX_LINE_BYTES = 1_048_576;
 
+/** The most that a line can be allowed to have, in bytes without its end. */
+const MAX_MAX_LINE_BYTES = 2 ** 30;
+
+/**
+ * By how much a relay may lengthen a line on its way, in bytes: `"seq":9007199254740991,` and
+ * `"from":"c9007199254740991",` have 50 together.
+ */
+const MAX_ADDED_BYTES = 64;
+
 /** `value` if it can limit a line: an integer from 1 to 1 GiB. Otherwise a `RangeError`. */
 export function checkMaxLineBytes(value: number = DEFAULT_MAX_LINE_BYTES): number {
-  return checkLimit("maxLineBytes", value, 1, 2 ** 30);
+  return checkLimit("maxLineBytes", value, 1, MAX_MAX_LINE_BYTES);
+}
+
+/** How long a line may be when it comes from a relay that has taken it with `maxLineBytes`. */
+export function relayedLineBytes(maxLineBytes: number): number {
+  return Math.min(maxLineBytes + MAX_ADDED_BYTES, MAX_MAX_LINE_BYTES);
 }
 
 /**

@@ -15,6 +15,7 @@ import { type CloseInfo, ConnectError, EbsocketError } from "./errors.ts";
 import { EbsocketEvent } from "./event.ts";
 import { decodeAck, decodeWelcome, encodeHello, type Welcome } from "./greeting.ts";
 import type { Carrier, Wishes } from "./hearing.ts";
+import { relayedLineBytes } from "./limits.ts";
 import type { Feature } from "./routing.ts";
 import { notSupported } from "./sender.ts";
 import type { LineBlock } from "./splitter.ts";
@@ -88,10 +89,12 @@ export class Session implements Carrier {
     this.#maxPendingBytes = limits.maxPendingBytes;
     this.#sequence = wantsSequence ? 0 : null;
     this.#sink = sink;
+    // Or whoever sends a line of just the greatest length would end all that hear it.
+    const maxLineBytes = relayedLineBytes(limits.maxLineBytes);
     connection.start({
       onLines: (_, lines) => this.#onLines(lines),
       onClose: (_, info) => this.#onClose(info),
-    }, limits);
+    }, { ...limits, maxLineBytes });
   }
 
   /**

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
-import { after, checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "../limits.ts";
+import { after, checkLimit, checkMaxLineBytes, MAX_TIMER_MS, relayedLineBytes } from "../limits.ts";
 
 Deno.test("checkLimit() gives integers within the range back", () => {
   for (const value of [3, 4, 9, 10]) assertEquals(checkLimit("size", value, 3, 10), value);
@@ -43,6 +43,12 @@ Deno.test("checkMaxLineBytes() accepts 1 to 1 GiB, and means 1 MiB when nothing 
   for (const value of [-1, 0, 1.5, 2 ** 30 + 1, Infinity, NaN]) {
     assertThrows(() => checkMaxLineBytes(value), RangeError, "maxLineBytes");
   }
+});
+
+Deno.test("relayedLineBytes() has room for what a relay adds, within the range of a limit", () => {
+  const added = '"seq":9007199254740991,"from":"c9007199254740991",'.length;
+  assertEquals(relayedLineBytes(1) >= 1 + added, true);
+  assertEquals(relayedLineBytes(2 ** 30), 2 ** 30);
 });
 
 Deno.test("after() calls back, and its timer can be cleared before", async () => {

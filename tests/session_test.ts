@@ -7,7 +7,9 @@ import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
 import { ConnectError, type EbsocketError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
+import { expectEvents, testRelay } from "../testing.ts";
 import { FakeServer } from "./support/fake_server.ts";
+import { Peer } from "./support/peer.ts";
 import { soon } from "./support/waiting.ts";
 
 Deno.test("EbsocketClient says hello first, and has an id after the welcome", async () => {
@@ -168,4 +170,13 @@ Deno.test("EbsocketClient.sendEvent() refuses what the server would not take, an
     assertEquals((await session.line())!.length, 50);
     await client.abort();
   }
+});
+
+Deno.test("EbsocketClient takes the longest line of others with all that a relay adds to it", async () => {
+  await using relay = testRelay({ maxLineBytes: 500 });
+  await using sender = await Peer.connect(relay.address);
+  const client = await relay.connect({ maxLineBytes: 500, sequence: true });
+  const [start, end] = ['{"event":"a","id":"r","__dict__":{"x":"', '"}}\n'];
+  await sender.send(start + "x".repeat(501 - start.length - end.length) + end);
+  await expectEvents(client, [["a"]]);
 });
