@@ -7,7 +7,6 @@
 
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { parseFlags } from "./flags.ts";
-import { formatHelp } from "./help.ts";
 import { print } from "./output.ts";
 
 /** What a shell can offer for a word: files, or these. */
@@ -61,6 +60,7 @@ export function defineCommand<const G extends readonly Group[]>(
     async run(args) {
       const parsed = parseFlags(args, groups.flatMap(({ flags }) => flags));
       if (!parsed.values.help) return await definition.run(parsed as Arguments<FlagOf<G>>);
+      const { formatHelp } = await import("./help.ts");
       await print(formatHelp(command));
       return 0;
     },

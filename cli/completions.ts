@@ -14,8 +14,8 @@ import { print } from "./output.ts";
 /** What the command is called if it was installed as help says. */
 const DEFAULT_PROGRAM = "ebsockets";
 
-/** The command that prints completions for `commands()`, of which the first runs by default. */
-export function completionsCommand(commands: () => readonly CommandInfo[]): Command {
+/** The command that prints completions for what `load` gives, of which the first runs by default. */
+export function completionsCommand(load: () => Promise<readonly CommandInfo[]>): Command {
   return defineCommand({
     name: "completions",
     summary: "Print a script that completes commands and options in a shell",
@@ -47,7 +47,7 @@ export function completionsCommand(commands: () => readonly CommandInfo[]): Comm
       if (!/^[\w.-]+$/.test(name)) {
         throw new UsageError(`--name must be the name of a command, not ${quote(name)}`);
       }
-      await print(completionScript(known, name, commands()));
+      await print(completionScript(known, name, await load()));
       return 0;
     },
   });

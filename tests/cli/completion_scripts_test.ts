@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
-import { COMMANDS } from "../../cli/commands.ts";
+import { loadCommands } from "../../cli/commands.ts";
 import { completionScript, type Shell } from "../../cli/completion_scripts.ts";
 import { spellings } from "../../cli/flags.ts";
 
+const COMMANDS = await loadCommands();
 const isWindows = Deno.build.os === "windows";
 
 /** Whether there is a program of this name. */
