@@ -22,9 +22,13 @@ export interface CommandInfo {
   readonly about: string;
   /** The words that it takes, such as `[HOST:PORT] NAME [KEY=VALUE...]`. */
   readonly usage: string;
+  /** What to type to try it, where the program is called `relay`. */
+  readonly examples: readonly string[];
   /** Its options. */
   readonly groups: readonly Group[];
-  /** What help says last: examples, exit codes, permissions. */
+  /** When it ends with which exit code, beside 2, which is the same for all. */
+  readonly exits: Readonly<Record<number, string>>;
+  /** What help says last, such as permissions. */
   readonly notes: string;
   /** What a shell offers for its words. */
   readonly hints?: WordHints | (() => WordHints);

@@ -22,6 +22,7 @@ export function completionsCommand(load: () => Promise<readonly CommandInfo[]>):
     about: "Print a script that completes commands, options and their values in a shell.",
     usage: "[options] bash|zsh|fish",
     hints: SHELLS,
+    examples: ["source <(relay completions bash --name relay)"],
     groups: [{
       title: "Options",
       flags: [{
@@ -31,6 +32,7 @@ export function completionsCommand(load: () => Promise<readonly CommandInfo[]>):
         text: `What the command was installed as (default ${DEFAULT_PROGRAM})`,
       }],
     }],
+    exits: { 0: "The script has been printed" },
     notes: `Install the command under that name first, then put one of these into the start-up file:
   deno install --global --allow-all --name ebsockets jsr:@ebsockets/relay
   source <(ebsockets completions bash)     # ~/.bashrc

@@ -5,7 +5,9 @@ import { COMMAND_NAMES, loadCommands } from "../cli/commands.ts";
 import config from "../deno.json" with { type: "json" };
 import { testRelay } from "../testing.ts";
 import { Command } from "./support/command.ts";
+import { Peer } from "./support/peer.ts";
 import { Program } from "./support/process.ts";
+import { until } from "./support/waiting.ts";
 
 /** Runs the command to its end. */
 async function run(args: string[], flags: string[] = []) {
@@ -92,5 +94,25 @@ Deno.test({
       assertEquals(code, 1, args.join(" "));
       assertMatch(stderr, /^error: Cannot write to standard output: No space left[^\n]*\n$/);
     }));
+  },
+});
+
+Deno.test({
+  name: "main() ends with the exit code of a signal that came before all was done",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using relay = testRelay();
+    await using _ = await Peer.connect(relay.address); // It hears, and never answers.
+    const where = formatAddress(relay.address);
+    for (
+      const args of [["req", where, "a", "--timeout=600000"], ["top", where, "--interval=600000"]]
+    ) {
+      await using command = new Command(args);
+      await until(() => relay.relay.clients.length === 2);
+      command.kill("SIGINT");
+      const { code, stdout, stderr } = await command.end();
+      assertEquals([code, stdout, stderr], [130, "", ""], args[0]);
+      await until(() => relay.relay.clients.length === 1);
+    }
   },
 });
