@@ -133,7 +133,7 @@ async function measureEvents(
   options: LoadOptions,
   width: number,
 ): Promise<BenchReport> {
-  using progress = new Progress("events", { total: options.events * options.subscribers });
+  using progress = new Progress("event", { total: options.events * options.subscribers });
   const result = await benchEvents(connector, options, () => progress.done++);
   return reportEvents(options, result, width);
 }
@@ -145,7 +145,7 @@ async function measureRequests(
   width: number,
 ): Promise<BenchReport> {
   const options = { ...loadOptions, parallel };
-  using progress = new Progress("requests", { total: options.events });
+  using progress = new Progress("request", { total: options.events });
   const result = await benchRequests(connector, options, () => progress.done++);
   return reportRequests(options, result, width);
 }

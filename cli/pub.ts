@@ -64,7 +64,7 @@ ${CONNECTION_NOTES}`,
     const line = isInput ? null : toEventLine(name, words);
     const printer = new Printer(new Output(), { onRoom() {} });
     // Who types the events, or is told of each, sees how far it is.
-    using progress = new Progress("events", {
+    using progress = new Progress("event", {
       isShown: isInput && !isTerminal("stdin") && !confirm && isTerminal("stderr"),
     });
     await using publisher = await open(target, {
