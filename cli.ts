@@ -4,7 +4,7 @@
  * @module
  */
 
-import { COMMANDS, findCommand } from "./cli/commands.ts";
+import { COMMAND_NAMES, DEFAULT_COMMAND, loadCommand } from "./cli/commands.ts";
 import { StartError, UsageError } from "./cli/errors.ts";
 import { OutputClosed } from "./cli/output.ts";
 import { Interrupted } from "./cli/signals.ts";
@@ -19,8 +19,9 @@ export async function main(args: string[]): Promise<number> {
   const [first = "", ...others] = args;
   const isNamed = args.length > 0 && !first.startsWith("-");
   try {
-    if (first === "--help" || first === "-h") return await findCommand("help").run([]);
-    return await (isNamed ? findCommand(first).run(others) : COMMANDS[0].run(args));
+    if (first === "--help" || first === "-h") return await (await loadCommand("help")).run([]);
+    const command = await loadCommand(isNamed ? first : DEFAULT_COMMAND);
+    return await command.run(isNamed ? others : args);
   } catch (error) {
     if (error instanceof UsageError) {
       console.error(`error: ${error.message}; ${hintFor(isNamed ? first : null)}`);
@@ -37,6 +38,7 @@ export async function main(args: string[]): Promise<number> {
 /** Where to read more, for somebody who has asked for the command of this name. */
 function hintFor(name: string | null): string {
   if (name === null) return "--help shows the options";
-  const isKnown = COMMANDS.some((command) => command.name === name);
-  return isKnown ? `${name} --help shows the options` : "--help lists the commands";
+  return COMMAND_NAMES.includes(name)
+    ? `${name} --help shows the options`
+    : "--help lists the commands";
 }

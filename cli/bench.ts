@@ -25,6 +25,12 @@ export const bench: Command = defineCommand({
   summary: "Measure how much a relay passes on, and how fast",
   about: "Measure how much a relay passes on, and how fast, and check that nothing is lost.",
   usage: "[options] [HOST:PORT]",
+  examples: [
+    "relay bench                                     # as fast as it can",
+    "relay bench --subscribers 10 --events 1000000",
+    "relay bench --rate 10000                        # how late events are",
+    "relay bench --requests --parallel 32            # how long answers take",
+  ],
   groups: [{
     title: "Load",
     flags: [
@@ -85,13 +91,12 @@ export const bench: Command = defineCommand({
     title: "Output",
     flags: [{ kind: "switch", name: "json", text: "Print the result as one line of JSON" }],
   }, CONNECTION_GROUP],
-  notes: `For example:
-  bench
-  bench --subscribers 10 --events 1000000
-  bench --rate 10000 --events 100000
-  bench --requests --parallel 32
-
-Latencies are measured with --rate, from when an event was due, not from when it was sent: had
+  exits: {
+    0: "Every event came once and in order, or every request got its answer",
+    1: "Not so, or the relay cannot be reached",
+  },
+  notes:
+    `Latencies are measured with --rate, from when an event was due, not from when it was sent: had
 the relay made the sender wait, that counts too. At full speed they would only tell how long the
 queues are; there the publishers run at most 2 MiB ahead of the slowest subscriber, since a relay
 closes clients that read too slowly. All clients are in one process, which sends, receives and
@@ -99,8 +104,6 @@ checks every event: it may need more time for that than the relay.
 
 The names of the events begin with bench. and something random. Only the subscribers ask for
 them, but clients of the relay that hear everything get them as well.
-
-The exit code is 0 if every event came once and in order, otherwise 1.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
@@ -130,7 +133,7 @@ async function measureEvents(
   options: LoadOptions,
   width: number,
 ): Promise<BenchReport> {
-  using progress = new Progress("events", { total: options.events * options.subscribers });
+  using progress = new Progress("event", { total: options.events * options.subscribers });
   const result = await benchEvents(connector, options, () => progress.done++);
   return reportEvents(options, result, width);
 }
@@ -142,7 +145,7 @@ async function measureRequests(
   width: number,
 ): Promise<BenchReport> {
   const options = { ...loadOptions, parallel };
-  using progress = new Progress("requests", { total: options.events });
+  using progress = new Progress("request", { total: options.events });
   const result = await benchRequests(connector, options, () => progress.done++);
   return reportRequests(options, result, width);
 }

@@ -23,6 +23,11 @@ export const check: Command = defineCommand({
   about: "Check files of event lines against the protocol, line by line.",
   usage: "[options] FILE...",
   hints: "files",
+  examples: [
+    "relay check events.jsonl           # prints such as events.jsonl:3:11: bad-json: ...",
+    "relay sub | relay check -          # what comes from a relay",
+    "relay check --schema events.ts events.jsonl",
+  ],
   groups: [{
     title: "Options",
     flags: [
@@ -43,11 +48,13 @@ export const check: Command = defineCommand({
       },
     ],
   }],
+  exits: {
+    0: "All lines are good",
+    1: "One is not, or a file cannot be read",
+  },
   notes: `The file - is standard input. For each bad line there is one of output, such as
   events.jsonl:3:11: bad-json: expected ":", found "}"
 with the column in bytes from 1. A line that is wrong as a whole has column 1.
-
-The exit code is 0 if all lines are good, 1 if one is not, or a file cannot be read.
 
 Least permissions: --allow-read for the files.`,
   async run({ values, words }) {

@@ -7,7 +7,6 @@
 
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { parseFlags } from "./flags.ts";
-import { formatHelp } from "./help.ts";
 import { print } from "./output.ts";
 
 /** What a shell can offer for a word: files, or these. */
@@ -23,9 +22,13 @@ export interface CommandInfo {
   readonly about: string;
   /** The words that it takes, such as `[HOST:PORT] NAME [KEY=VALUE...]`. */
   readonly usage: string;
+  /** What to type to try it, where the program is called `relay`. */
+  readonly examples: readonly string[];
   /** Its options. */
   readonly groups: readonly Group[];
-  /** What help says last: examples, exit codes, permissions. */
+  /** When it ends with which exit code, beside 2, which is the same for all. */
+  readonly exits: Readonly<Record<number, string>>;
+  /** What help says last, such as permissions. */
   readonly notes: string;
   /** What a shell offers for its words. */
   readonly hints?: WordHints | (() => WordHints);
@@ -61,6 +64,7 @@ export function defineCommand<const G extends readonly Group[]>(
     async run(args) {
       const parsed = parseFlags(args, groups.flatMap(({ flags }) => flags));
       if (!parsed.values.help) return await definition.run(parsed as Arguments<FlagOf<G>>);
+      const { formatHelp } = await import("./help.ts");
       await print(formatHelp(command));
       return 0;
     },

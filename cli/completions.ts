@@ -14,14 +14,15 @@ import { print } from "./output.ts";
 /** What the command is called if it was installed as help says. */
 const DEFAULT_PROGRAM = "ebsockets";
 
-/** The command that prints completions for `commands()`, of which the first runs by default. */
-export function completionsCommand(commands: () => readonly CommandInfo[]): Command {
+/** The command that prints completions for what `load` gives, of which the first runs by default. */
+export function completionsCommand(load: () => Promise<readonly CommandInfo[]>): Command {
   return defineCommand({
     name: "completions",
     summary: "Print a script that completes commands and options in a shell",
     about: "Print a script that completes commands, options and their values in a shell.",
     usage: "[options] bash|zsh|fish",
     hints: SHELLS,
+    examples: ["source <(relay completions bash --name relay)"],
     groups: [{
       title: "Options",
       flags: [{
@@ -31,6 +32,7 @@ export function completionsCommand(commands: () => readonly CommandInfo[]): Comm
         text: `What the command was installed as (default ${DEFAULT_PROGRAM})`,
       }],
     }],
+    exits: { 0: "The script has been printed" },
     notes: `Install the command under that name first, then put one of these into the start-up file:
   deno install --global --allow-all --name ebsockets jsr:@ebsockets/relay
   source <(ebsockets completions bash)     # ~/.bashrc
@@ -47,7 +49,7 @@ export function completionsCommand(commands: () => readonly CommandInfo[]): Comm
       if (!/^[\w.-]+$/.test(name)) {
         throw new UsageError(`--name must be the name of a command, not ${quote(name)}`);
       }
-      await print(completionScript(known, name, commands()));
+      await print(completionScript(known, name, await load()));
       return 0;
     },
   });

@@ -10,6 +10,12 @@ import { type Flag, type Group, spellings } from "./flags.ts";
 /** How the command is run. */
 const PROGRAM = "deno run -A jsr:@ebsockets/relay";
 
+/** What people are shown first, under this. The name of the program would fill the lines. */
+const EXAMPLES = `For example, after alias relay='${PROGRAM}':`;
+
+/** When any command ends so. */
+const EXITS = { 2: "The command line makes no sense" };
+
 /** The longest line of help, in characters. */
 const WIDTH = 96;
 
@@ -18,27 +24,37 @@ const MAX_COLUMN = 32;
 
 /** What one command is told about: all that its description says. */
 export function formatHelp(command: CommandInfo): string {
-  const { name, about, usage, notes } = command;
-  return paragraphs(
-    about,
-    `Usage: ${line(PROGRAM, name, usage)}`,
-    ...formatGroups(command.groups),
-    notes,
-  );
+  const { name, about, usage } = command;
+  return paragraphs(about, `Usage: ${line(PROGRAM, name, usage)}`, ...formatDetails(command));
 }
 
 /** What there is: all commands, and the options of the first, which runs where none is named. */
 export function formatOverview(commands: readonly [CommandInfo, ...CommandInfo[]]): string {
-  const { about, usage, groups, notes } = commands[0];
+  const { about, usage } = commands[0];
   const column = Math.max(...commands.map(({ name }) => name.length)) + 4;
   const list = commands.map(({ name, summary }) => `${`  ${name}`.padEnd(column)}${summary}`);
   return paragraphs(
     about,
     `Usage: ${line(PROGRAM, usage)}\n       ${PROGRAM} COMMAND [arguments]`,
     ["Commands, of which COMMAND --help tells more:", ...list].join("\n"),
-    ...formatGroups(groups),
-    notes,
+    ...formatDetails(commands[0]),
   );
+}
+
+/** What there is to tell beside how a command is run; what a beginner needs comes first. */
+function formatDetails({ examples, groups, exits, notes }: CommandInfo): string[] {
+  return [
+    [EXAMPLES, ...examples.map((example) => `  ${example}`)].join("\n"),
+    ...formatGroups(groups),
+    formatExits({ ...exits, ...EXITS }),
+    notes,
+  ];
+}
+
+/** The exit codes, each with when a command ends with it. */
+function formatExits(exits: Readonly<Record<number, string>>): string {
+  const lines = Object.entries(exits).map(([code, when]) => `  ${code.padEnd(5)}${when}`);
+  return ["Exit code:", ...lines].join("\n");
 }
 
 function paragraphs(...texts: string[]): string {

@@ -7,7 +7,7 @@
  */
 
 import { columnsOfTerminal } from "./terminal.ts";
-import { formatDuration, formatExact, formatRate } from "./units.ts";
+import { countOf, formatDuration, formatExact, formatRate } from "./units.ts";
 import { cut, widthOf } from "./width.ts";
 
 /** How often the line is drawn anew, in milliseconds. */
@@ -21,7 +21,7 @@ const MIN_BAR = 5;
 
 /** How far something is. */
 export interface ProgressState {
-  /** What is counted, in the plural: `events`. */
+  /** What is counted: `event`. */
   readonly noun: string;
   /** How many are done. */
   readonly done: number;
@@ -45,11 +45,11 @@ export interface ProgressOptions {
 export function formatProgress(state: ProgressState, columns: number): string {
   const { noun, done, total, elapsedMs } = state;
   const perSecond = elapsedMs > 0 ? 1000 * done / elapsedMs : 0;
-  if (total === null) return cut(`${formatExact(done)} ${noun}  ${formatRate(perSecond)}`, columns);
+  if (total === null) return cut(`${countOf(done, noun)}  ${formatRate(perSecond)}`, columns);
   const share = total === 0 ? 1 : Math.min(1, done / total);
   const words = [
     `${String(Math.floor(100 * share)).padStart(3)} %`,
-    `${formatExact(done)} of ${formatExact(total)} ${noun}`,
+    `${formatExact(done)} of ${countOf(total, noun)}`,
     formatRate(perSecond),
     ...(done > 0 && done < total
       ? [`${formatDuration((total - done) / perSecond * 1000)} left`]
@@ -72,7 +72,7 @@ export function bar(share: number, width: number): string {
  *
  * @example Count to a thousand
  * ```ts ignore
- * using progress = new Progress("events", { total: 1000 });
+ * using progress = new Progress("event", { total: 1000 });
  * for (const event of events) {
  *   await client.sendEvent(event);
  *   progress.done++;
@@ -89,7 +89,7 @@ export class Progress implements Disposable {
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   #isDrawn = false;
 
-  /** Begins to show the `noun`, in the plural: `events`. */
+  /** Begins to show how many there are of the `noun`: `event`. */
   constructor(
     noun: string,
     { total, isShown = Deno.stderr.isTerminal(), write = writeToStderr }: ProgressOptions = {},

@@ -26,6 +26,11 @@ export const pub: Command = defineCommand({
   summary: "Send an event, or all that come from standard input",
   about: "Send an event, or all the events that standard input has, one line each.",
   usage: "[options] [HOST:PORT] NAME|- [KEY=TEXT|KEY:=JSON...]",
+  examples: [
+    `relay pub message content="Hello there" priority:=2 tags:='["a","b"]'`,
+    "relay pub - < events.jsonl",
+    "relay pub --confirm done           # prints how many have got it",
+  ],
   groups: [{
     title: "Options",
     flags: [
@@ -37,15 +42,17 @@ export const pub: Command = defineCommand({
       },
     ],
   }, CONNECTION_GROUP],
-  notes: `For example:
-  pub message content="Hello there" priority:=2 tags:='["a","b"]'
-  pub - < events.jsonl
-Lines from standard input are sent as they are. The first that is no event ends the command, which
+  exits: {
+    0: "The relay has taken all events",
+    1: "It has not, or cannot be reached, or a line was no event",
+    130: "Ctrl+C came before",
+  },
+  notes:
+    `Lines from standard input are sent as they are. The first that is no event ends the command, which
 says where it is, and how many were sent before. Behind -- a word is a name even if it looks like
 HOST:PORT or begins with -.
 
-The exit code is 0 if the relay has taken all events, otherwise 1. With --confirm there is a line
-of output for each: the number of clients, and the name.
+With --confirm there is a line of output for each event: the number of clients, and the name.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
@@ -57,7 +64,7 @@ ${CONNECTION_NOTES}`,
     const line = isInput ? null : toEventLine(name, words);
     const printer = new Printer(new Output(), { onRoom() {} });
     // Who types the events, or is told of each, sees how far it is.
-    using progress = new Progress("events", {
+    using progress = new Progress("event", {
       isShown: isInput && !isTerminal("stdin") && !confirm && isTerminal("stderr"),
     });
     await using publisher = await open(target, {
@@ -68,6 +75,7 @@ ${CONNECTION_NOTES}`,
         console.error(`error: ${text}`);
       },
     });
+    if (isInput && isTerminal("stdin")) console.error("Type events, a line each; Ctrl+D ends it");
     let fault: string | null = null;
     if (line) await publisher.send([line]);
     else fault = await sendLines(Deno.stdin, publisher, () => progress.done = publisher.sent);

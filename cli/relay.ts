@@ -35,10 +35,21 @@ its folder.`;
 /** The command that runs where none is named. */
 export const relay: Command = defineCommand({
   name: "relay",
-  summary: "Relay events between programs; so does no command",
+  summary: "Relay events between programs; runs where no command is named",
   about: "Relay events between programs: every event that one client sends reaches every client.",
   usage: "[options]",
+  examples: [
+    "relay                                           # in one terminal",
+    "relay sub                                       # in another: shows all events",
+    "relay pub message content=hi                    # in a third: sends one",
+    "relay --host 0.0.0.0 --token-file secret.txt    # for other machines, too",
+  ],
   groups: RELAY_GROUPS,
+  exits: {
+    0: "A signal has ended it, in order",
+    1: "It cannot listen, or read what it needs",
+    130: "A second Ctrl+C has ended it at once (143: a second SIGTERM)",
+  },
   notes: NOTES,
   async run({ values, words }) {
     checkWords(words, 0);

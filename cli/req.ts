@@ -22,7 +22,12 @@ export const req: Command = defineCommand({
   name: "req",
   summary: "Send a request and print the answer",
   about: "Send an event that asks for an answer, and print the first answer that comes.",
-  usage: "[options] [HOST:PORT] NAME [KEY=TEXT...] [KEY:=JSON...]",
+  usage: "[options] [HOST:PORT] NAME [KEY=TEXT|KEY:=JSON...]",
+  examples: [
+    "relay req time.now                 # where somebody has: relay serve time.now --exec date",
+    "relay req user.find id:=7 | jq -r .__dict__.name",
+    "relay req --count 10 --timeout 500 who.is.there",
+  ],
   groups: [{
     title: "Options",
     flags: [
@@ -45,14 +50,12 @@ export const req: Command = defineCommand({
       RAW_FLAG,
     ],
   }, CONNECTION_GROUP],
-  notes: `For example:
-  req time.now
-  req user.find id:=7 | jq -r .__dict__.name
-  req --count 10 --timeout 500 who.is.there
-Behind -- a word is a name even if it looks like HOST:PORT, or begins with -.
-
-The exit code is 0 if an answer has come, 1 if none has, which standard error explains: nobody
-hears the request, or nobody has answered in time.
+  exits: {
+    0: "An answer has come",
+    1: "None has, which standard error explains: nobody hears the request, or answers in time",
+    130: "Ctrl+C came before",
+  },
+  notes: `Behind -- a word is a name even if it looks like HOST:PORT, or begins with -.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

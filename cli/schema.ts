@@ -5,7 +5,6 @@
  * @module
  */
 
-import { pathToFileURL } from "node:url";
 import { isDefinitions } from "../checker.ts";
 import type { EventDefinitions } from "../define.ts";
 import { printable } from "../printable.ts";
@@ -42,6 +41,8 @@ export async function loadDefinitions(where: string): Promise<EventDefinitions<o
 
 async function load(where: string): Promise<Record<string, unknown>> {
   try {
+    // Only who has a schema is to wait for Node's modules.
+    const { pathToFileURL } = await import("node:url");
     return await import(SCHEME.test(where) ? where : pathToFileURL(where).href);
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);

@@ -30,6 +30,13 @@ export const serve: Command = defineCommand({
   summary: "Answer requests with what a command prints",
   about: "Answer each request with what a command prints.",
   usage: "[options] [HOST:PORT] NAME --exec CMD",
+  examples: [
+    "relay serve time.now --exec date",
+    "relay req time.now                 # in another terminal",
+    'relay serve disk.free --exec "df -h /"',
+    "relay serve --queue workers 'resize.*' --exec ./resize.sh",
+    `relay serve user.find --exec "jq -c '{name: .__dict__.id | tostring}'"`,
+  ],
   groups: [{
     title: "Options",
     flags: [
@@ -62,14 +69,13 @@ export const serve: Command = defineCommand({
       },
     ],
   }, CONNECTION_GROUP],
-  notes: `For example:
-  serve time.now --exec date
-  serve disk.free --exec "df -h /"
-  serve --queue workers 'resize.*' --exec ./resize.sh
-  serve user.find --exec "jq -c '{name: .__dict__.id | tostring}'"
-and elsewhere: req time.now
-
-NAME may be a pattern, as for sub. CMD is given to a shell for each request (sh -c, on Windows cmd
+  exits: {
+    0: "Ctrl+C has ended it, and all that had come is answered",
+    1: "The relay cannot be reached",
+    130: "A second Ctrl+C has ended it at once",
+  },
+  notes:
+    `NAME may be a pattern, as for sub. CMD is given to a shell for each request (sh -c, on Windows cmd
 /c), to the letter: nothing that others send gets into it. The line of the event is its standard
 input.
 
@@ -78,7 +84,7 @@ they are "output", "code" and, if something went wrong, "error". Code 124 says t
 long, 126 or 127 that it could not be started. Its standard error is shown here.
 
 A lost connection is made again. Ctrl+C answers what has come, then ends; a second one ends at
-once. The exit code is 0, or 1 if the relay cannot be reached.
+once.
 
 ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
   async run(args) {

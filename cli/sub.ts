@@ -21,6 +21,12 @@ export const sub: Command = defineCommand({
   summary: "Print events, all or those that match a pattern",
   about: "Print events as they come: all of them, or those whose names match a pattern.",
   usage: "[options] [HOST:PORT] [PATTERN...]",
+  examples: [
+    "relay sub                          # all events",
+    "relay sub 'chat.*' 'game.>'        # quoted, or the shell may expand them",
+    "relay sub --count 1 relay.example:7982 done",
+    "relay sub | jq .event              # in a pipe: lines of JSON, as they came",
+  ],
   groups: [{
     title: "Options",
     flags: [
@@ -48,13 +54,16 @@ export const sub: Command = defineCommand({
       RAW_FLAG,
     ],
   }, CONNECTION_GROUP],
+  exits: {
+    0: "All that was asked for has been printed, or Ctrl+C has ended it without --count",
+    1: "The relay cannot be reached",
+    130: "Ctrl+C came before all of --count had",
+  },
   notes:
-    `A pattern is a name in which * between dots is any one token, and > at the end all the rest:
-  sub 'chat.*' 'game.>'
-Quote it, or the shell may expand it. Behind -- a word is a pattern even if it looks like HOST:PORT.
+    `A pattern is a name in which * between dots is any one token, and > at the end all the rest.
+Behind -- a word is a pattern even if it looks like HOST:PORT.
 
-A lost connection is made again; standard error tells. The exit code is 0 when all that was asked
-for has been printed, 1 if the relay cannot be reached, 130 if Ctrl+C came before --count.
+A lost connection is made again; standard error tells.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

@@ -33,6 +33,11 @@ export const top: Command = defineCommand({
     "Watch a relay: how busy it is, who its clients are and what they hear, and which events " +
     "there are.",
   usage: "[options] [HOST:PORT]",
+  examples: [
+    "relay top",
+    "relay top --once relay.example:7982",
+    "relay top --json --interval 10000 | jq .relay.eventsInPerSecond",
+  ],
   groups: [{
     title: "Options",
     flags: [
@@ -53,16 +58,14 @@ export const top: Command = defineCommand({
       { kind: "switch", name: "json", text: "The same, as one line of JSON" },
     ],
   }, CONNECTION_GROUP],
-  notes: `For example:
-  top
-  top --once relay.example:7982
-  top --json --interval 10000 | jq .relay.eventsInPerSecond
-
-Of clients and of names it shows the 100 with most to tell. WAITING is what the relay holds for
+  exits: {
+    0: "It has shown what there is",
+    1: "The relay cannot be reached, or does not tell: it has --no-inspect, or is too old",
+    130: "Ctrl+C came before the end of --once or --json",
+  },
+  notes:
+    `Of clients and of names it shows the 100 with most to tell. WAITING is what the relay holds for
 a client that reads too slowly. Ctrl+C ends it. It hears no events itself.
-
-The exit code is 0, or 1 if the relay cannot be reached, or does not tell how it is: one that was
-started with --no-inspect, or is too old.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

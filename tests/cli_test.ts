@@ -1,11 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../address.ts";
-import { COMMANDS } from "../cli/commands.ts";
+import { COMMAND_NAMES, loadCommands } from "../cli/commands.ts";
 import config from "../deno.json" with { type: "json" };
 import { testRelay } from "../testing.ts";
 import { Command } from "./support/command.ts";
+import { Peer } from "./support/peer.ts";
 import { Program } from "./support/process.ts";
+import { until } from "./support/waiting.ts";
 
 /** Runs the command to its end. */
 async function run(args: string[], flags: string[] = []) {
@@ -15,9 +17,10 @@ async function run(args: string[], flags: string[] = []) {
 
 Deno.test("main() lists all commands with --help, -h and help, beside the options of the relay", async () => {
   const outcomes = await Promise.all([["--help"], ["-h"], ["help"]].map((args) => run(args)));
+  const commands = await loadCommands();
   for (const { code, stdout, stderr } of outcomes) {
     assertEquals([code, stderr, stdout], [0, "", outcomes[0]!.stdout]);
-    for (const { name, summary } of COMMANDS) {
+    for (const { name, summary } of commands) {
       assertMatch(stdout, new RegExp(`^  ${name} +${RegExp.escape(summary)}$`, "m"));
     }
     assertEquals(stdout.includes("--max-pending-bytes N"), true);
@@ -25,7 +28,7 @@ Deno.test("main() lists all commands with --help, -h and help, beside the option
 });
 
 Deno.test("main() shows the options of one command with --help behind it, and with help before it", async () => {
-  await Promise.all(COMMANDS.map(async ({ name }) => {
+  await Promise.all(COMMAND_NAMES.map(async (name) => {
     const outcomes = await Promise.all([[name, "--help"], ["help", name]].map((args) => run(args)));
     for (const { code, stdout, stderr } of outcomes) {
       assertEquals([code, stderr, stdout], [0, "", outcomes[0]!.stdout]);
@@ -91,5 +94,25 @@ Deno.test({
       assertEquals(code, 1, args.join(" "));
       assertMatch(stderr, /^error: Cannot write to standard output: No space left[^\n]*\n$/);
     }));
+  },
+});
+
+Deno.test({
+  name: "main() ends with the exit code of a signal that came before all was done",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using relay = testRelay();
+    await using _ = await Peer.connect(relay.address); // It hears, and never answers.
+    const where = formatAddress(relay.address);
+    for (
+      const args of [["req", where, "a", "--timeout=600000"], ["top", where, "--interval=600000"]]
+    ) {
+      await using command = new Command(args);
+      await until(() => relay.relay.clients.length === 2);
+      command.kill("SIGINT");
+      const { code, stdout, stderr } = await command.end();
+      assertEquals([code, stdout, stderr], [130, "", ""], args[0]);
+      await until(() => relay.relay.clients.length === 1);
+    }
   },
 });

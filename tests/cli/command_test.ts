@@ -9,10 +9,12 @@ const command: Command = defineCommand({
   summary: "",
   about: "",
   usage: "",
+  examples: [],
   groups: [{
     title: "Options",
     flags: [{ kind: "integer", name: "code", value: "N", least: 0, text: "" }],
   }],
+  exits: {},
   notes: "",
   run: ({ values, words }) => Promise.resolve((values.code ?? 0) + words.length),
 });

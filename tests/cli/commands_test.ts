@@ -1,19 +1,21 @@
 import { assertEquals } from "@std/assert/equals";
-import { assertThrows } from "@std/assert/throws";
-import { COMMANDS, findCommand } from "../../cli/commands.ts";
+import { assertRejects } from "@std/assert/rejects";
+import { COMMAND_NAMES, DEFAULT_COMMAND, loadCommand, loadCommands } from "../../cli/commands.ts";
 import { UsageError } from "../../cli/errors.ts";
 
-Deno.test("COMMANDS describes each name and option once", () => {
-  const names = COMMANDS.map(({ name }) => name);
-  assertEquals(names, [...new Set(names)]);
-  for (const { name, groups } of COMMANDS) {
+Deno.test("loadCommands() gives each command under its name, with each option once", async () => {
+  const commands = await loadCommands();
+  assertEquals(commands.map(({ name }) => name), COMMAND_NAMES);
+  assertEquals(commands[0].name, DEFAULT_COMMAND);
+  for (const { name, groups } of commands) {
     const flags = groups.flatMap(({ flags }) => flags).map((flag) => flag.name);
     assertEquals(flags, [...new Set(flags)], name);
   }
 });
 
-Deno.test("findCommand() gives the command of a name, or says which was meant", () => {
-  for (const command of COMMANDS) assertEquals(findCommand(command.name), command);
-  const { message } = assertThrows(() => findCommand("relya"), UsageError);
+Deno.test("loadCommand() gives the command of a name, or says which was meant", async () => {
+  for (const name of COMMAND_NAMES) assertEquals((await loadCommand(name)).name, name);
+  const { message } = await assertRejects(() => loadCommand("relya"), UsageError);
   assertEquals(message, 'Unknown command "relya" (did you mean relay?)');
+  await assertRejects(() => loadCommand("toString"), UsageError);
 });

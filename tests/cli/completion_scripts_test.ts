@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
-import { COMMANDS } from "../../cli/commands.ts";
+import { loadCommands } from "../../cli/commands.ts";
 import { completionScript, type Shell } from "../../cli/completion_scripts.ts";
 import { spellings } from "../../cli/flags.ts";
 
+const COMMANDS = await loadCommands();
 const isWindows = Deno.build.os === "windows";
 
 /** Whether there is a program of this name. */
@@ -19,6 +20,9 @@ const hasBash = await exists("bash");
 const hasZsh = await exists("zsh");
 const hasFish = await exists("fish");
 
+/** How a shell is kept from reading what the machine and its user have for it. */
+const WITHOUT_START_UP = { bash: ["--norc"], zsh: ["-f"], fish: ["--no-config"] };
+
 /** Runs a script in a shell, in a folder with the files `events.jsonl` and `two words`. */
 async function run(shell: Shell, script: string): Promise<string[]> {
   const folder = await Deno.makeTempDir();
@@ -28,7 +32,7 @@ async function run(shell: Shell, script: string): Promise<string[]> {
   const path = `${folder}/completions`;
   await Deno.writeTextFile(path, completionScript(shell, "my-relay", COMMANDS));
   const { stdout, stderr } = await new Deno.Command(shell, {
-    args: [...(shell === "bash" ? ["--norc"] : []), "-c", script, "x", path],
+    args: [...WITHOUT_START_UP[shell], "-c", script, "x", path],
     cwd: folder,
     env: { SCRIPT: path, HOME: folder },
   }).output();
@@ -89,6 +93,8 @@ Deno.test({
     const script = 'zsh -n "$SCRIPT" && autoload -U compinit && compinit -u -D && ' +
       'source "$SCRIPT" && print $_comps[my-relay] && which _my_relay | head -1';
     assertEquals(await run("zsh", script), ["_my_relay", "_my_relay () {"]);
+    // A compinit that is to dump what it has found there replaces it by a file, if it may.
+    assertEquals((await Deno.stat("/dev/null")).isCharDevice, true);
   },
 });
 

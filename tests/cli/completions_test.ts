@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { COMMANDS } from "../../cli/commands.ts";
+import { loadCommands } from "../../cli/commands.ts";
 import { completionScript, SHELLS } from "../../cli/completion_scripts.ts";
 import { Command } from "../support/command.ts";
 
@@ -13,7 +13,7 @@ Deno.test("completions prints the script of a shell, for the name that is given"
   for (const shell of SHELLS) {
     assertEquals(await run(shell), {
       code: 0,
-      stdout: `${completionScript(shell, "ebsockets", COMMANDS)}\n`,
+      stdout: `${completionScript(shell, "ebsockets", await loadCommands())}\n`,
       stderr: "",
     });
   }

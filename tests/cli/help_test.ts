@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import type { CommandInfo } from "../../cli/command.ts";
-import { COMMANDS } from "../../cli/commands.ts";
+import { loadCommands } from "../../cli/commands.ts";
 import { spellings } from "../../cli/flags.ts";
 import { formatHelp, formatOverview } from "../../cli/help.ts";
 
@@ -9,6 +9,8 @@ const FETCH: CommandInfo = {
   summary: "Get it",
   about: "Get it, and show it.",
   usage: "[options] NAME",
+  examples: ["relay fetch x", "relay fetch y # too"],
+  exits: { 0: "It is there", 130: "Stopped" },
   groups: [
     {
       title: "How",
@@ -36,6 +38,10 @@ Deno.test("formatHelp() tells all that a command says of itself, and joins group
 
 Usage: deno run -A jsr:@ebsockets/relay fetch [options] NAME
 
+For example, after alias relay='deno run -A jsr:@ebsockets/relay':
+  relay fetch x
+  relay fetch y # too
+
 How:
   --count N                     So often
   --as text|json                The form
@@ -46,6 +52,11 @@ How:
 Other:
   --no-echo                     Quietly
   -h, --help                    This
+
+Exit code:
+  0    It is there
+  2    The command line makes no sense
+  130  Stopped
 
 The end.`,
   );
@@ -62,6 +73,10 @@ Commands, of which COMMAND --help tells more:
   fetch    Get it
   find-it  Look for it
 
+For example, after alias relay='deno run -A jsr:@ebsockets/relay':
+  relay fetch x
+  relay fetch y # too
+
 How:
   --count N `),
     true,
@@ -69,13 +84,40 @@ How:
   );
 });
 
-Deno.test("formatHelp() of every command names each of its options, in lines that are not too long", () => {
-  for (const command of COMMANDS) {
+Deno.test("formatHelp() of every command names each of its options, in lines that are not too long", async () => {
+  for (const command of await loadCommands()) {
     const help = formatHelp(command);
     for (const flag of command.groups.flatMap(({ flags }) => flags)) {
       for (const name of spellings(flag)) assertEquals(help.includes(name), true, name);
     }
     const longest = Math.max(...help.split("\n").map((line) => line.length));
     assertEquals(longest <= 100, true, `${command.name}: ${longest}`);
+  }
+});
+
+Deno.test("formatHelp() of every command has on a first screen how it is used, an example, and its own options", async () => {
+  for (const command of await loadCommands()) {
+    const screen = formatHelp(command).split("\n").slice(0, 24).join("\n");
+    const [first] = command.groups;
+    const needed = ["Usage: ", ...command.examples, ...first!.flags.flatMap(spellings)];
+    for (const text of needed) {
+      assertEquals(screen.includes(text), true, `${command.name}: ${text}`);
+    }
+    assertEquals(command.examples.length > 0 && 0 in command.exits, true, command.name);
+  }
+});
+
+Deno.test("formatHelp() shows examples only of commands and options that there are", async () => {
+  const commands = await loadCommands();
+  const names = commands.map(({ name }) => name);
+  const options = commands.flatMap(({ groups }) => groups).flatMap(({ flags }) => flags)
+    .flatMap(spellings);
+  for (const example of commands.flatMap(({ examples }) => examples)) {
+    const [line] = example.split(" # ");
+    const [, name] = /relay ([a-z]+)/.exec(line!) ?? [];
+    if (name !== undefined) assertEquals(names.includes(name), true, example);
+    for (const [option] of line!.matchAll(/--[a-z-]+/g)) {
+      assertEquals(options.includes(option), true, example);
+    }
   }
 });

@@ -5,7 +5,7 @@ import { bar, formatProgress, Progress } from "../../cli/progress.ts";
 import { widthOf } from "../../cli/width.ts";
 import { until } from "../support/waiting.ts";
 
-const half = { noun: "events", done: 5500, total: 10_000, elapsedMs: 1000 };
+const half = { noun: "event", done: 5500, total: 10_000, elapsedMs: 1000 };
 
 Deno.test("formatProgress() tells how much is done, how fast, and what is left", () => {
   assertEquals(
@@ -21,6 +21,7 @@ Deno.test("formatProgress() leaves the bar out where it would be too short, and 
 
 Deno.test("formatProgress() without a total counts, and promises nothing", () => {
   assertEquals(formatProgress({ ...half, total: null }, 70), "5,500 events  5.5 k/s");
+  assertEquals(formatProgress({ ...half, done: 1, total: null }, 70), "1 event  1/s");
 });
 
 Deno.test("formatProgress() is right before the first and after the last", () => {
@@ -36,7 +37,7 @@ Deno.test("formatProgress() never says that all is done before it is", () => {
 Deno.test("formatProgress() fits into any terminal", () => {
   fc.assert(
     fc.property(fc.nat(200), fc.nat(), fc.nat(), fc.nat(), (columns, done, total, elapsedMs) => {
-      return widthOf(formatProgress({ noun: "events", done, total, elapsedMs }, columns)) <=
+      return widthOf(formatProgress({ noun: "event", done, total, elapsedMs }, columns)) <=
         columns;
     }),
   );
@@ -50,7 +51,7 @@ Deno.test("bar() is exact to an eighth of a column", () => {
 Deno.test("Progress draws what is done, and leaves nothing behind", async () => {
   let written = "";
   {
-    using progress = new Progress("events", {
+    using progress = new Progress("event", {
       total: 4,
       isShown: true,
       write: (text) => written += text,
@@ -64,7 +65,7 @@ Deno.test("Progress draws what is done, and leaves nothing behind", async () => 
 Deno.test("Progress that nobody sees writes nothing", () => {
   let written = "";
   {
-    using progress = new Progress("events", {
+    using progress = new Progress("event", {
       isShown: false,
       write: (text) => written += text,
     });

@@ -8,10 +8,16 @@ import { Terminals } from "../support/terminals.ts";
 const ignore = !Terminals.isAvailable();
 const cwd = `${import.meta.dirname}/../..`;
 
+const DENO = [Deno.execPath(), "run", "-A", "--quiet", "--no-prompt", "mod.ts"];
+
 /** The command line of a tool, as people with colours have it. */
 function tool(...args: string[]): string[] {
-  const deno = [Deno.execPath(), "run", "-A", "--quiet", "--no-prompt", "mod.ts"];
-  return ["env", "-u", "NO_COLOR", ...deno, ...args];
+  return ["env", "-u", "NO_COLOR", ...DENO, ...args];
+}
+
+/** The same of somebody whose environment says where the relay is, so that it goes without saying. */
+function toolAt(where: string, ...args: string[]): string[] {
+  return ["env", "-u", "NO_COLOR", `EBSOCKETS_URL=${where}`, ...DENO, ...args];
 }
 
 /** Starts a relay in a terminal; gives where it listens. */
@@ -19,6 +25,59 @@ async function startRelay(terminals: Terminals, ...args: string[]): Promise<stri
   await terminals.start("relay", tool("relay", "--port", "0", ...args), { cwd });
   return (await terminals.sees("relay", /Relay listening on (\S+)/))[1]!;
 }
+
+Deno.test({
+  name: "The session of the README goes as it says, each command in a terminal of its own",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals);
+    const start = async (name: string, ...args: string[]) =>
+      await terminals.start(name, toolAt(where, ...args), { cwd });
+    await start("sub", "sub", "chat.*");
+    await terminals.sees("sub", /^Listening to \S+ as c1$/m);
+    await start("pub", "pub", "chat.lobby", "text=hello", "n:=3");
+    await terminals.sees("pub", /^before\nafter: 0$/m);
+    await terminals.sees("sub", /^\d\d:\d\d:\d\d\.\d{3} chat\.lobby text="hello" n=3$/m);
+    await start("serve", "serve", "time.now", "--exec", "date");
+    await terminals.sees("serve", /^Serving time\.now at \S+; Ctrl\+C ends it$/m);
+    await start("req", "req", "time.now", "zone=UTC");
+    await terminals.sees(
+      "req",
+      /time\.now \[answer to r1, from c3\] output=".+" code=0\nafter: 0$/m,
+    );
+    await terminals.sees("serve", /answered time\.now for c4 in /);
+    await start("top", "top", "--interval=100");
+    await terminals.sees("top", /^c1 .*chat\.\*$/m);
+    await terminals.sees("top", /^c3 .*time\.now$/m);
+    await terminals.press("relay", "C-c");
+    await terminals.sees("relay", /stopping on SIGINT \(3 connected\)(.*\n)+after: 0$/m);
+    await terminals.sees("sub", /^Lost the connection to \S+ \(shutdown\); trying again$/m);
+    await terminals.sees("top", /does not answer; trying again/);
+  },
+});
+
+Deno.test({
+  name: "pub - in a terminal says how to end what is typed, and shows how far a file is",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    const where = await startRelay(terminals);
+    await terminals.start("typing", toolAt(where, "pub", "-"), { cwd });
+    await terminals.sees("typing", /^Type events, a line each; Ctrl\+D ends it$/m);
+    await terminals.press("typing", '{"event":"a"}', "Enter", "C-d");
+    await terminals.sees("typing", /^after: 0$/m);
+
+    const gate = await Deno.makeTempFile();
+    const script = `{ echo '{"event":"a"}'; tail -f "$0"; } | exec "$@"`;
+    const command = ["sh", "-c", script, gate, ...toolAt(where, "pub", "-")];
+    await terminals.start("piping", command, { cwd });
+    await terminals.sees("piping", /^1 event {2}[\d.]+\/s$/m);
+    await Deno.writeTextFile(gate, "no event\n");
+    await terminals.sees("piping", /^before\nerror: standard input:2:1: .* before it: 1\n/m);
+    await Deno.remove(gate);
+  },
+});
 
 Deno.test({
   name: "sub in a terminal shows in colours what pub sends in another",
@@ -122,7 +181,7 @@ Deno.test({
   async fn() {
     await using terminals = new Terminals();
     const where = await startRelay(terminals, "--log", "quiet");
-    const args = ["--events", "2000", "--rate", "1000"];
+    const args = ["--events", "2000", "--rate", "500"];
     await terminals.start("bench", tool("bench", where, ...args), { cwd });
     await terminals.sees("bench", /\[█*[▏▎▍▌▋▊▉]? *\] +\d+ % {2}[\d,]+ of 2,000 events/);
     await terminals.sees("bench", /^Nothing was lost: 2,000 events came(.*\n)+after: 0$/m);

@@ -18,7 +18,7 @@ const SCRIPT = 'trap : INT; echo "before"; "$@"; echo "after: $?"; while :; do r
 
 /** Terminals of a tmux of their own. Disposing of them ends all that runs in them. */
 export class Terminals implements AsyncDisposable {
-  readonly #socket = `ebsockets-${crypto.randomUUID()}`;
+  readonly #folder = Deno.makeTempDirSync();
   #isOpen = false;
 
   /** Whether this machine has what it takes: tmux, and the /proc of Linux. */
@@ -80,11 +80,12 @@ export class Terminals implements AsyncDisposable {
   /** Ends all programs. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isOpen) await this.#tmux(["kill-server"]);
+    await Deno.remove(this.#folder, { recursive: true });
   }
 
   async #tmux(args: string[]): Promise<string> {
     const { success, stdout, stderr } = await new Deno.Command("tmux", {
-      args: ["-L", this.#socket, "-f", "/dev/null", ...args],
+      args: ["-S", `${this.#folder}/socket`, "-f", "/dev/null", ...args],
     }).output();
     const decoder = new TextDecoder();
     if (success) return decoder.decode(stdout);

@@ -1,0 +1,109 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { StartError } from "../../cli/errors.ts";
+import { type Question, Requester } from "../../cli/requester.ts";
+import { FEATURES, said } from "../support/fake_relay.ts";
+import { FakeServer, type FakeSession, type WelcomeMembers } from "../support/fake_server.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const { signal } = new AbortController();
+
+/** A requester, its end of a fake relay, and what both have heard; all of it ends together. */
+async function requesterAt(welcome: WelcomeMembers, answers: string[]) {
+  const server = new FakeServer(welcome);
+  const requester = await Requester.open(server.address, { signal });
+  const session = await server.session();
+  const ask = (more: Partial<Question> = {}) =>
+    requester.ask({
+      name: "time.now",
+      line: encoder.encode('{"event":"time.now"}\n'),
+      count: 1,
+      timeout: 60_000,
+      onAnswer: (line) => answers.push(decoder.decode(line)),
+      signal,
+      ...more,
+    });
+  return {
+    session,
+    ask,
+    async [Symbol.asyncDispose](): Promise<void> {
+      await server[Symbol.asyncDispose]();
+      await requester[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The request, behind which everything else is said. */
+async function request(session: FakeSession) {
+  assertEquals((await said(session)).events, []);
+  return await said(session);
+}
+
+Deno.test("Requester.ask() sends the line as it is, behind an envelope, and gives answers as they came", async () => {
+  const answers: string[] = [];
+  await using asker = await requesterAt(FEATURES, answers);
+  const asking = asker.ask({ to: "c7", count: 2 });
+  assertEquals((await said(asker.session)).events, []);
+  const line = await asker.session.line();
+  assertEquals(line, '{"id":"r1","ack":"a1","to":"c7","event":"time.now"}');
+  const answer = '{"event":"time", "reply_to":"r1"}\n';
+  await asker.session.write(`${answer}{"event":"x","reply_to":"r2"}\n{"event":"y"}\n${answer}`);
+  assertEquals([await asking, answers], [2, [answer, answer]]);
+});
+
+Deno.test("Requester.ask() is content with what has come when the time is up", async () => {
+  const answers: string[] = [];
+  await using asker = await requesterAt(FEATURES, answers);
+  const asking = asker.ask({ count: 3, timeout: 500 });
+  await asker.session.send({ event: "time", reply_to: "r1" });
+  assertEquals([await asking, answers.length], [1, 1]);
+});
+
+Deno.test("Requester.ask() says why there is no answer", async () => {
+  const refusal = { control: "error", id: "a1", reason: "bad-attributes", detail: "zone: No" };
+  const cases: [said: object, more: Partial<Question>, why: string][] = [
+    [{ control: "ack", id: "r1", clients: 0 }, {}, 'Nobody hears "time.now": start what '],
+    [{ control: "ack", id: "r1", clients: 0 }, { to: "c9" }, 'There is no client "c9"; top '],
+    [
+      { control: "ack", id: "a1", clients: 2 },
+      { timeout: 300 },
+      'No answer to "time.now" within 300 ms, though 2 clients heard it; --timeout gives more',
+    ],
+    [refusal, {}, 'The relay refuses "time.now": bad-attributes: zone: No'],
+  ];
+  for (const [line, more, why] of cases) {
+    await using asker = await requesterAt(FEATURES, []);
+    const asking = assertRejects(() => asker.ask(more), StartError, why);
+    await request(asker.session);
+    await asker.session.send(line);
+    await asking;
+  }
+});
+
+Deno.test("Requester.ask() sends nothing that the relay would not take", async () => {
+  await using asker = await requesterAt({ ...FEATURES, limits: { max_line_bytes: 40 } }, []);
+  await assertRejects(
+    () => asker.ask(),
+    StartError,
+    "its 41 bytes exceed the 40 that the relay takes",
+  );
+});
+
+Deno.test("Requester.ask() gives up with the reason of its signal", async () => {
+  await using asker = await requesterAt(FEATURES, []);
+  const reason = new Error("Stopped");
+  const stop = new AbortController();
+  const asking = asker.ask({ signal: stop.signal });
+  await request(asker.session);
+  stop.abort(reason);
+  assertEquals(await assertRejects(() => asking), reason);
+});
+
+Deno.test("Requester.ask() says that the connection has ended, and why", async () => {
+  await using asker = await requesterAt(FEATURES, []);
+  const asking = assertRejects(() => asker.ask(), StartError, "ended with shutdown before an ans");
+  await request(asker.session);
+  await asker.session.close("shutdown");
+  await asking;
+});
