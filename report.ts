@@ -44,7 +44,10 @@ export interface ClientReport {
 export interface NameReport {
   /** The name of the events. */
   readonly name: string;
-  /** How many there were since they have been counted. */
+  /**
+   * How many there were since they have been counted; fewer if it is one of many thousands of names of
+   * which most come only once.
+   */
   readonly events: number;
 }
 

@@ -15,6 +15,7 @@ import { EbsocketEvent } from "../event.ts";
 import type { OverflowPolicy } from "../reconnect.ts";
 import { FakeRelay, FEATURES, said } from "./support/fake_relay.ts";
 import { FakeServer } from "./support/fake_server.ts";
+import { relayReport } from "./support/report.ts";
 import { turn } from "./support/turns.ts";
 import { soon, until } from "./support/waiting.ts";
 
@@ -394,14 +395,7 @@ Deno.test("EbsocketClient.inspect() gives what the relay tells, or why it does n
   assertEquals(control, "stats");
   await relay.say({ control: "stats", id, relay: 7 });
   await relay.say({ control: "stats", id, relay: null, clients: [], names: [], watchedMs: 1 });
-  await relay.say({
-    control: "stats",
-    id,
-    relay: { clients: 3 },
-    clients: [],
-    names: [],
-    watchedMs: 1,
-  });
+  await relay.say({ control: "stats", id, ...relayReport({ clients: 3 }) });
   assertEquals((await soon(inspecting, "the report")).relay.clients, 3);
   const refused = codeOf(client.inspect());
   const asked = await relay.said();
