@@ -240,7 +240,7 @@ export class Relay {
       onOpen: (connection) => this.#onOpen(connection),
       onHello: (connection, hello) => this.#onHello(connection, hello),
       onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
-      onEnd: (connection) => this.#router.settle(this.#listenerOf(connection)),
+      onEnd: (connection) => this.#router.close(this.#listenerOf(connection)),
       onClose: (connection, info) => this.#onClose(connection, info),
       onRefuse: (address, reason, detail) => {
         this.#stats.refused(reason);
@@ -296,7 +296,7 @@ export class Relay {
     const { lines, events, end } = this.#intake.take(listener, bytes, source.hasMore);
     this.#account(source, { lines, events, bytes: bytes.length });
     if (end === bytes.length) return;
-    this.#router.settle(listener);
+    this.#router.close(listener);
     const isFirst = end === 0 && bytes.length + source.unfinishedBytes === source.bytesIn;
     this.#greeter.onBadLine(source, this.#validator.fault, isFirst ? bytes : null);
   }
@@ -311,7 +311,7 @@ export class Relay {
     const verdict = this.#limiter.spend(source, sent);
     if (verdict === "over") source.pause();
     if (verdict !== "far over") return;
-    this.#router.settle(this.#listenerOf(source));
+    this.#router.close(this.#listenerOf(source));
     source.close("rate-limited", "it sent far more than it may");
   }
 

@@ -63,7 +63,7 @@ export class Router<R extends Recipient> {
     return listener;
   }
 
-  /** A client has gone. */
+  /** A client has gone, or is going: it gets what is kept for it, and nothing more. */
   close(listener: Listener<R>): void {
     this.#holdback.flush(listener.audience);
     this.#audiences.leave(listener);
@@ -177,11 +177,6 @@ export class Router<R extends Recipient> {
     if (this.#deliveries.length === 0) return;
     answer(source.recipient, this.#deliveries);
     this.#deliveries = [];
-  }
-
-  /** Lets go of what is kept for a client. */
-  settle(listener: Listener<R>): void {
-    this.#holdback.flush(listener.audience);
   }
 
   /** Lets go of all that is kept. */

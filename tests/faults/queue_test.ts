@@ -2,7 +2,7 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { EbsocketClient } from "../../client.ts";
+import type { EbsocketClient } from "../../client.ts";
 import { EbsocketError } from "../../errors.ts";
 import { EbsocketEvent } from "../../event.ts";
 import { testRelay } from "../../testing.ts";
