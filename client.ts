@@ -470,12 +470,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
    * await using clock = new EbsocketClient();
-   * const requests = clock.serve("time.now");
-   * (async () => {
-   *   for await (const event of requests) {
+   * async function serve(): Promise<void> {
+   *   for await (const event of clock.serve("time.now")) {
    *     await clock.reply(event, new EbsocketEvent("time", { ms: Date.now() }));
    *   }
-   * })();
+   * }
+   * serve();
    * await clock.connectTo(relay.server.address);
    *
    * await using client = new EbsocketClient();
@@ -542,17 +542,19 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * `recvEvent()`, `pump()` and `for await` read, but wait in one of their own, with the same bounds.
    * Several services may match an event; each gets it.
    *
-   * At the first `next()` it subscribes to the pattern, which narrows what the client hears as
-   * {@link subscribe} does; at the end it unsubscribes. It goes on across reconnects, and ends when the
-   * client has been closed, when its loop is left, or by `signal`. What has come and was not read when
-   * its loop is left is lost.
+   * It subscribes at the call, which narrows what the client hears as {@link subscribe} does, and
+   * unsubscribes at the end: who wants to hear all other events too subscribes to `[">"]`. Before
+   * `connectTo()` that is what the connection begins with, so that no event is missed once it is made.
+   *
+   * It goes on across reconnects, and ends when the client has been closed, when its loop is left, or
+   * by `signal`. What has come and was not read when its loop is left is lost.
    *
    * A client that hears the events of a `queue` by another subscription as well gets all of them, not
    * only its share.
    *
    * @throws {TypeError} At the call, if the pattern or the queue is no string.
    * @throws {RangeError} At the call, if the pattern is none, or the queue has not 1 to 255 bytes.
-   * @throws At the first `next()`, for all else for which `subscribe()` rejects.
+   * @throws At the first `next()`, all else for which `subscribe()` rejects.
    *
    * @example Answer requests, each by one of several clients
    * ```ts

@@ -16,15 +16,24 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   readonly #inbox: Inbox<T>;
   /** Claims the inbox; `null` once it has been called, or never will be. */
   #open: (() => Disposable | Promise<Disposable>) | null;
+  readonly #abandon: () => void;
   /** What `#open` gave, until the end. */
   #claim: Disposable | null = null;
   /** Resolves when the last call has been answered; `null` when all have been. */
   #answered: Promise<void> | null = null;
 
-  /** Makes an iterator that calls `open` to claim the inbox, which may take its time, or fail. */
-  constructor(inbox: Inbox<T>, open: () => Disposable | Promise<Disposable>) {
+  /**
+   * Makes an iterator that calls `open` to claim the inbox, which may take its time, or fail; or
+   * `abandon`, if it is ended before anybody has wanted an item.
+   */
+  constructor(
+    inbox: Inbox<T>,
+    open: () => Disposable | Promise<Disposable>,
+    abandon: () => void = () => {},
+  ) {
     this.#inbox = inbox;
     this.#open = open;
+    this.#abandon = abandon;
   }
 
   next(): Promise<IteratorResult<T, void>> {
@@ -83,6 +92,7 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   }
 
   #end(): void {
+    if (this.#open) this.#abandon();
     this.#open = null;
     this.#claim?.[Symbol.dispose]();
     this.#claim = null;

@@ -37,15 +37,13 @@ export type MatchingEvent<M extends object, P extends string> = string extends k
     & keyof M
   ];
 
-const NOTHING: Disposable = { [Symbol.dispose]: () => {} };
-
 /** Starts and ends the services of one client. */
 export class Services<M extends object> {
   readonly #incoming: Incoming<M>;
   readonly #hearing: Hearing;
   readonly #hasEnded: () => boolean;
   /** What ends each of those that are running. */
-  readonly #running = new Set<() => void>();
+  readonly #running = new Set<AbortController>();
 
   /** Makes one without services. `hasEnded` says whether nothing will come, and nothing is tried. */
   constructor(incoming: Incoming<M>, hearing: Hearing, hasEnded: () => boolean) {
@@ -54,7 +52,7 @@ export class Services<M extends object> {
     this.#hasEnded = hasEnded;
   }
 
-  /** The events that match `pattern`, from the first `next()` on. */
+  /** The events that match `pattern`, from now on. */
   serve(
     pattern: string,
     { queue, signal }: ServiceOptions = {},
@@ -62,48 +60,49 @@ export class Services<M extends object> {
     checkPattern(pattern);
     if (queue !== undefined) checkWord("queue", queue);
     const service = new Service<M>(pattern, this.#incoming.makeInbox());
-    return new InboxIterator(service.inbox, () => this.#start(service, queue, signal));
+    const stop = new AbortController();
+    const end = () => stop.abort();
+    const started = this.#start(service, queue, stop, signal);
+    started.catch(() => {}); // The first next() tells it.
+    return new InboxIterator(service.inbox, async () => {
+      await started;
+      return { [Symbol.dispose]: end };
+    }, end);
   }
 
   /** Ends all of them: nothing more will come. */
   end(): void {
-    for (const end of this.#running) end();
+    for (const stop of this.#running) stop.abort();
   }
 
+  /** Begins a service; resolves when it will get all that it is to. */
   async #start(
     service: Service<M>,
     queue: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<Disposable> {
-    const { pattern } = service;
-    if (signal?.aborted || this.#hasEnded()) {
-      service.inbox.end();
-      return NOTHING;
-    }
+    stop: AbortController,
+    outer: AbortSignal | undefined,
+  ): Promise<void> {
+    const { pattern, inbox } = service;
+    if (outer?.aborted || this.#hasEnded()) return inbox.end();
+    const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
     let isHeld = false;
-    const end = () => {
-      if (!this.#running.delete(end)) return;
-      signal?.removeEventListener("abort", end);
+    const release = () => this.#hearing.release([pattern], queue, service);
+    this.#running.add(stop);
+    signal.addEventListener("abort", () => {
+      this.#running.delete(stop);
       this.#incoming.detach(service);
-      if (isHeld) this.#hearing.release([pattern], queue, service);
-    };
-    this.#running.add(end);
-    signal?.addEventListener("abort", end);
+      if (isHeld) release();
+    });
     this.#incoming.attach(service); // The first events may come before the acknowledgement.
+    const options = { timeout: Infinity, signal, ...(queue !== undefined && { queue }) };
     try {
-      const options = {
-        timeout: Infinity,
-        ...(queue !== undefined && { queue }),
-        ...(signal && { signal }),
-      };
       await this.#hearing.subscribe([pattern], options, service);
-      isHeld = this.#running.has(end);
-      if (!isHeld) this.#hearing.release([pattern], queue, service);
+      isHeld = true;
+      if (signal.aborted) release();
     } catch (error) {
-      const isOver = !this.#running.has(end) || error instanceof ConnectionClosedError;
-      end();
+      const isOver = signal.aborted || error instanceof ConnectionClosedError;
+      stop.abort();
       if (!isOver) throw error;
     }
-    return { [Symbol.dispose]: end };
   }
 }

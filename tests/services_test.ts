@@ -27,15 +27,14 @@ async function grant(relay: FakeRelay): Promise<string> {
   return [control, ...events!, ...(queue === undefined ? [] : [`@${queue}`])].join(" ");
 }
 
-Deno.test("EbsocketClient.serve() subscribes at the first next(), and unsubscribes at the end", async () => {
+Deno.test("EbsocketClient.serve() subscribes at the call, and unsubscribes at the end", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   const service = client.serve("a.*", { queue: "q" });
-  const first = service.next();
   assertEquals(await grant(relay), "subscribe a.* @q");
   await relay.say({ event: "a.b", id: "r1", from: "c2" });
   await relay.say({ event: "x" });
-  const event = (await soon(first, "the event")).value!;
+  const event = (await soon(service.next(), "the event")).value!;
   assertEquals([event.event, event.id, event.from], ["a.b", "r1", "c2"]);
   await relay.say({ event: "a.c" });
   assertEquals(await take(service, 1), ["a.c"]);
@@ -46,6 +45,19 @@ Deno.test("EbsocketClient.serve() subscribes at the first next(), and unsubscrib
   assertEquals((await client.recvEvent())?.event, "x");
   assertEquals((await client.recvEvent())?.event, "y");
   assertEquals((await service.next()).done, true);
+});
+
+Deno.test("EbsocketClient.serve() that is ended before it is read unsubscribes as well", async () => {
+  await using relay = await FakeRelay.connect();
+  const service = relay.client.serve("a");
+  assertEquals(await grant(relay), "subscribe a");
+  await service.return();
+  assertEquals(await grant(relay), "unsubscribe a");
+  assertEquals((await service.next()).done, true);
+  const hasty = relay.client.serve("b");
+  await hasty.return();
+  assertEquals((await relay.said()).control, "subscribe"); // has been said by then
+  assertEquals(await grant(relay), "unsubscribe b");
 });
 
 Deno.test("EbsocketClient.serve() gives what has come when it is ended by a signal", async () => {
@@ -154,9 +166,9 @@ Deno.test("EbsocketClient.serve() begins before connectTo(), and goes on across 
 Deno.test("EbsocketClient.serve() throws if the relay refuses the subscription", async () => {
   await using relay = await FakeRelay.connect();
   const service = relay.client.serve("a");
-  const failing = assertRejects(() => service.next(), EventRefusedError, 'subscribe to "a"');
   const { id } = await relay.said();
   await relay.say({ control: "error", id, reason: "too-many-subscriptions", detail: "no" });
+  const failing = assertRejects(() => service.next(), EventRefusedError, 'subscribe to "a"');
   await soon(failing, "the error");
   assertEquals((await service.next()).done, true);
   await relay.say({ event: "a" });
