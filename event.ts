@@ -92,6 +92,15 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
    * @throws {TypeError} If the name is no string or the attributes are no object.
    * @throws {RangeError} If the name has not 1 to 255 bytes of UTF-8.
    */
+  constructor(event: N, attributes: A);
+  /**
+   * Makes an event without attributes, where an event of its type may have none.
+   *
+   * @throws {TypeError} If the name is no string.
+   * @throws {RangeError} If the name has not 1 to 255 bytes of UTF-8.
+   */
+  // deno-lint-ignore ban-types
+  constructor(event: N, ...none: {} extends A ? [] : [attributes: A]);
   constructor(event: N, attributes?: A) {
     this.event = checkName(event);
     this.__dict__ = { ...checkAttributes(attributes ?? {}) } as A;

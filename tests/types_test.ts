@@ -60,6 +60,26 @@ async function moreChat(client: EbsocketClient<Chat>): Promise<void> {
   isSame<Same<typeof connected, boolean>>(true);
 }
 
+/** Events without attributes, beside others or alone, and one with attributes alone. */
+type Bare = { join: { name: string }; ping: object; note: { text?: string } };
+
+function bare(client: EbsocketClient<Bare>, one: EbsocketClient<{ join: { name: string } }>): void {
+  client.sendEvent(new EbsocketEvent("ping"));
+  client.sendEvent(new EbsocketEvent("ping", {}));
+  client.sendEvent(new EbsocketEvent("note"));
+  client.sendEvent(new EbsocketEvent("note", { text: "hi" }));
+  // @ts-expect-error name is missing
+  client.sendEvent(new EbsocketEvent("join"));
+  // @ts-expect-error name is missing
+  one.sendEvent(new EbsocketEvent("join"));
+  // @ts-expect-error name is missing
+  new EbsocketEvent<"join", { name: string }>("join");
+  const join = new EbsocketEvent("join", { name: "Ada" });
+  isSame<Same<typeof join, EbsocketEvent<"join", { name: string }>>>(true);
+  const open = new EbsocketEvent("ping");
+  isSame<Same<typeof open, EbsocketEvent<"ping", OpenAttributes>>>(true);
+}
+
 async function chatStatus(client: EbsocketClient<Chat>): Promise<void> {
   for await (const status of client.status()) {
     isSame<Same<typeof status, ClientStatus<Chat>>>(true);
@@ -169,7 +189,7 @@ async function openServices(client: EbsocketClient): Promise<void> {
 }
 
 // Never called: they are there to be compiled.
-export const compiled = [chat, moreChat, chatStatus, chatServer, open, streams];
+export const compiled = [chat, moreChat, bare, chatStatus, chatServer, open, streams];
 export const compiledToo = [subscriptions, requests, openServices];
 
 /** What `event` says, told apart by the name in both ways. */
