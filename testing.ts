@@ -129,10 +129,11 @@ export async function clientPair<M extends object = OpenEvents, S extends object
   return { one, other, [Symbol.asyncDispose]: () => both.close() };
 }
 
-/** An event that is expected: the event itself, or its name and attributes; without these, any. */
+/** An event that is expected: its name, with any attributes; its name and attributes; or itself. */
 export type ExpectedEvent =
-  | { readonly event: string; readonly __dict__: object }
-  | readonly [event: string, attributes?: object];
+  | string
+  | readonly [event: string, attributes: object]
+  | { readonly event: string; readonly __dict__: object };
 
 /** Options of {@link expectEvents}. */
 export interface ExpectOptions {
@@ -166,7 +167,7 @@ export interface ExpectOptions {
  * await expectEvents(pair.other, []);
  * pair.one.sendEvent(new EbsocketEvent("tick", { at: Date.now() }));
  * pair.one.sendEvent(new EbsocketEvent("message", { content: "hi" }));
- * await expectEvents(pair.other, [["tick"], ["message", { content: "hi" }]]);
+ * await expectEvents(pair.other, ["tick", ["message", { content: "hi" }]]);
  * ```
  */
 export async function expectEvents<M extends object = OpenEvents, S extends object = M>(
@@ -209,9 +210,9 @@ interface Shown {
 }
 
 function wantedOf(expected: ExpectedEvent): Shown {
-  if ("event" in expected) return { event: expected.event, __dict__: { ...expected.__dict__ } };
-  const [event, attributes] = expected;
-  return attributes ? { event, __dict__: { ...attributes } } : { event };
+  if (typeof expected === "string") return { event: expected };
+  const [event, attributes] = "event" in expected ? [expected.event, expected.__dict__] : expected;
+  return { event, __dict__: { ...attributes } };
 }
 
 /** The event as it is compared: without its attributes where any are expected. */

@@ -178,5 +178,5 @@ Deno.test("EbsocketClient takes the longest line of others with all that a relay
   const client = await relay.connect({ maxLineBytes: 500, sequence: true });
   const [start, end] = ['{"event":"a","id":"r","__dict__":{"x":"', '"}}\n'];
   await sender.send(start + "x".repeat(501 - start.length - end.length) + end);
-  await expectEvents(client, [["a"]]);
+  await expectEvents(client, ["a"]);
 });
