@@ -684,7 +684,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * The events that do not fit their definitions, until the connection has ended, with `reconnect` for
    * good. They are not among the events. Each call gives an iterator of its own; that of the first
    * call begins with what has come before. One that is not read keeps the last 1,000, and fewer of
-   * those with long lines.
+   * those with long lines. Those with an `id` are requests that {@link serve} has not given to anyone:
+   * whoever asked waits, unless {@link reply} tells it what is wrong.
    *
    * @example Look at what others get wrong
    * ```ts

@@ -46,6 +46,12 @@ export function checkName<N extends string>(name: N): N {
   return name;
 }
 
+/** Makes sure that somebody who does not listen to the compiler has given an event. */
+export function checkEvent(event: { event: string; __dict__: object }): void {
+  if (typeof event?.event === "string" && typeof event.__dict__ === "object") return;
+  throw new TypeError(`Cannot send ${Deno.inspect(event)}: expected an EbsocketEvent`);
+}
+
 /** `attributes` if they are an object with members, otherwise a `TypeError`. */
 export function checkAttributes<A extends object>(attributes: A): A {
   if (tagOf(attributes) !== "[object Object]") {

@@ -16,6 +16,9 @@ import { quote } from "./printable.ts";
 /** How many names there may be of which it is known who serves them. */
 const MAX_ROUTES = 1000;
 
+const INBOX_FULL = "the inbox is full, and nothing is heard until it has been read; " +
+  "subscribe([]) asks for no events";
+
 /** A reader that takes what matches a pattern, so that it does not come into the client's inbox. */
 export class Service<M extends object> {
   readonly pattern: string;
@@ -125,7 +128,7 @@ export class Incoming<M extends object> {
 
   /** Why nothing more may come at present, or an empty string. */
   whyDeaf(): string {
-    if (this.inbox.full) return "the inbox is full, and nothing is heard until it has been read";
+    if (this.inbox.full) return INBOX_FULL;
     for (const [inbox, name] of this.#others) {
       if (inbox.full) return `what ${name} gives is not read, and nothing is heard until it is`;
     }

@@ -6,7 +6,7 @@
  */
 
 import type { ClientSettings } from "./client_options.ts";
-import { type Envelope, LineEncoder } from "./codec.ts";
+import { checkEvent, type Envelope, LineEncoder } from "./codec.ts";
 import { ConnectionClosedError, EbsocketError } from "./errors.ts";
 import type { SendableEvent } from "./event.ts";
 import type { Link } from "./link.ts";
@@ -47,6 +47,7 @@ export class Sender<M extends object> {
    * @throws {RangeError} If the line is too long for us or for the server.
    */
   encode(event: SendableEvent<M>, envelope?: Envelope): Uint8Array<ArrayBuffer> {
+    checkEvent(event);
     const { checker, limits: { maxLineBytes } } = this.#settings;
     // Encoded first: whatever a validator does, what was given is sent.
     const line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);

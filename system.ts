@@ -7,7 +7,7 @@
 
 import type { Address } from "./address.ts";
 import { EventChecker } from "./checker.ts";
-import { encodeLine, type Envelope } from "./codec.ts";
+import { checkEvent, encodeLine, type Envelope } from "./codec.ts";
 import { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { BlockDecoder } from "./decoder.ts";
@@ -309,6 +309,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   #encode(event: SendableEvent<S>, envelope?: Envelope): Uint8Array {
+    checkEvent(event);
     // Encoded first: whatever a validator does, what was given is sent.
     const line = encodeLine(event.event, event.__dict__, this.#maxLineBytes, envelope);
     this.#checker.checkSent(event);

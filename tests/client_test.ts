@@ -217,6 +217,10 @@ Deno.test("EbsocketClient.sendEvent() refuses a bad event at the call", async ()
   assertThrows(() => client.sendEvent(new EbsocketEvent("x", { f: () => {} })), TypeError, '"f"');
   const long = new EbsocketEvent("x", { text: "x".repeat(1_048_576) });
   assertThrows(() => client.sendEvent(long), RangeError, "maxLineBytes 1048576");
+  for (const none of ["x", null, undefined, { event: "x" }, { event: 1, __dict__: {} }]) {
+    const send = () => client.sendEvent(none as unknown as EbsocketEvent);
+    assertThrows(send, TypeError, `${Deno.inspect(none)}: expected an EbsocketEvent`);
+  }
   assertEquals(client.connected, true);
   await client.abort();
   await server[Symbol.asyncDispose]();

@@ -209,6 +209,8 @@ Deno.test("EbsocketSystem.sendEventToClients() refuses what cannot be sent, at t
     TypeError,
     '"big"',
   );
+  const none = "message" as unknown as EbsocketEvent;
+  assertThrows(() => system.sendEventToClients(none), TypeError, "expected an EbsocketEvent");
 });
 
 Deno.test("EbsocketSystem.removeClient() closes the socket after what was queued", async () => {
