@@ -46,11 +46,19 @@
  * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
- * - `sender.ts` for how a client's events get out, `incoming.ts` for who gets what comes, `hearing.ts`
- *   and `wish.ts` for what it has subscribed to, `services.ts` for its services, `requests.ts` for what it asks, and
- *   `pending.ts` for what it waits for;
- * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that;
- * - `relay.ts` for who gets what, `backpressure.ts` for who waits for whom;
+ * - `client_options.ts` for the options of a client, `sender.ts` for how its events get out,
+ *   `incoming.ts` for who gets what comes, `hearing.ts` and `wish.ts` for what it has subscribed to,
+ *   `services.ts` for its services, `requests.ts` for what it asks, `pending.ts` for what it waits for;
+ * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that, and
+ *   `report.ts` for what a relay tells of itself;
+ * - `relay.ts` for the relay as a whole, `intake.ts` and `sheet.ts` for what is in a block of lines,
+ *   `router.ts` for whom an event is for, `desk.ts` for what clients ask of the relay,
+ *   `receipts.ts` for what they are told of their events, `inspector.ts` for what of the relay,
+ *   `backpressure.ts` for who waits for whom;
+ * - `subscriptions.ts` for what one client hears, `pattern_index.ts` for who hears a name,
+ *   `route_cache.ts` and `seeded_hash.ts` to find that again, `turns.ts` for whose turn it is;
+ * - `audience.ts` and `audiences.ts` for clients that hear the same, `share.ts` and `detour.ts` for the
+ *   bytes that they get, `holdback.ts` for when they get them;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is;
  * - `cli.ts` for which command runs, and the folder `cli` for the commands: `commands.ts` for which
  *   there are, `command.ts`, `flags.ts`, `nearest.ts` and `help.ts` for how they are described, and one
@@ -58,11 +66,16 @@
  *   - for the relay `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `log.ts`, `telemetry.ts` and
  *     `advice.ts`;
  *   - for what hears and sends events as bytes `wire.ts`, `subscription.ts` and `listener.ts`,
- *     `printer.ts`, `event_text.ts`; `publisher.ts`, `event_line.ts`, `input.ts`, `progress.ts`;
+ *     `event_view.ts`, `printer.ts`, `event_text.ts`; `publisher.ts`, `event_line.ts`, `input.ts`,
+ *     `progress.ts`; `requester.ts` for what asks, `service.ts` and `execute.ts` for what answers;
  *   - for what reads files `line_checker.ts`, `check_report.ts`, `schema.ts`, `files.ts`;
+ *   - for what watches a relay `watcher.ts`, `top_snapshot.ts`, `top_view.ts`, `table.ts`, `screen.ts`;
+ *   - for benchmarks `bench_events.ts`, `bench_requests.ts`, `bench_load.ts` and `bench_report.ts`,
+ *     `pace.ts`, `window.ts`, `tally.ts`, `histogram.ts`;
  *   - for all of them `connect.ts`, `place.ts` and `credentials.ts` on how to get to a relay,
- *     `output.ts`, `terminal.ts`, `signals.ts` and `errors.ts`; for shells `completion_scripts.ts`;
- * - `errors.ts`, `address.ts`, `limits.ts` and `printable.ts` for what all of them share.
+ *     `output.ts`, `terminal.ts`, `width.ts`, `units.ts`, `signals.ts` and `errors.ts`; for shells
+ *     `completion_scripts.ts`;
+ * - `errors.ts`, `address.ts`, `limits.ts`, `printable.ts` and `waits.ts` for what all of them share.
  *
  * @module
  */
@@ -170,9 +183,11 @@ export {
 } from "./system.ts";
 
 if (import.meta.main) {
-  const { main } = await import("./cli.ts");
-  Deno.exitCode = await main(Deno.args);
-  // It ends by itself, unless a log that nobody reads holds it. To exit at once would hang for ever
-  // if OpenTelemetry happened to collect metrics (Deno 2.9).
-  Deno.unrefTimer(setTimeout(() => Deno.exit(), 500));
+  // Not awaited here: a module that the command loads, such as a schema, may import this one.
+  import("./cli.ts").then(({ main }) => main(Deno.args)).then((exitCode) => {
+    Deno.exitCode = exitCode;
+    // It ends by itself, unless a log that nobody reads holds it. To exit at once would hang for ever
+    // if OpenTelemetry happened to collect metrics (Deno 2.9).
+    Deno.unrefTimer(setTimeout(() => Deno.exit(), 500));
+  });
 }

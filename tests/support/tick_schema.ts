@@ -1,6 +1,6 @@
-/** A module as users give it to `--schema`: each `tick` has a number `n`. */
+/** A module as users give it to `--schema`, which imports the main entry: a `tick` has a number `n`. */
 
-import { defineEvents, type EventDefinitions } from "../../define.ts";
+import { defineEvents, type EventDefinitions } from "../../mod.ts";
 import { schemaOf } from "./schemas.ts";
 
 const events: EventDefinitions<{ tick: { n: number } }> = defineEvents({
