@@ -296,9 +296,8 @@ export function adviseOnConnecting(error: unknown, { where, token, tls }: Target
     return `Cannot connect to ${address}: there is no such socket; is a relay running there?`;
   }
   if (error instanceof ConnectError && error.reason === "unauthorized") {
-    return token
-      ? `${message}; the token is not the one of this relay`
-      : `${message}; say its token with --token-file or ${TOKEN_VARIABLE}`;
+    const which = token ? "the right one" : "its token";
+    return `${message}; say ${which} with --token-file or ${TOKEN_VARIABLE}`;
   }
   if (error instanceof ConnectError && error.reason === "eof" && !tls && !("path" in where)) {
     return `${message}; if it speaks TLS, so must you, with --tls`;

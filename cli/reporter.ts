@@ -47,7 +47,7 @@ export class Reporter {
   /** A client has joined; there are `clients` now. */
   joined({ id, address }: RelayClient, clients: number): void {
     const from = formatPeer(address);
-    const text = `client ${id} joined from ${from} (${clients} connected)`;
+    const text = `client c${id} joined from ${from} (${clients} connected)`;
     this.#add("join", text, { client: id, address: from, clients });
   }
 
@@ -56,7 +56,7 @@ export class Reporter {
     const { id, address, eventsIn, eventsOut, bytesIn, bytesOut } = client;
     const { reason, unsentLines, unsentBytes } = info;
     const detail = printable(info.detail);
-    const text = `client ${id} left: ${reason}${inBrackets(detail)}; ` +
+    const text = `client c${id} left: ${reason}${inBrackets(detail)}; ` +
       `events ${eventsIn} in, ${eventsOut} out, ${unsentLines} unsent; ` +
       `bytes ${bytesIn} in, ${bytesOut} out (${clients} connected)`;
     this.#add("leave", text, {

@@ -43,7 +43,7 @@ class Pair implements AsyncDisposable {
     const pair = new Pair();
     await pair.one.connectTo(address);
     await pair.two.connectTo(address);
-    await command.expect(new RegExp(`client ${others + 2} joined`));
+    await command.expect(new RegExp(`client c${others + 2} joined`));
     await pair.talk();
     return pair;
   }
@@ -81,7 +81,7 @@ Deno.test("relay delivers 100,000 events to 10 clients, complete, in order, byte
   const expected = new TextEncoder().encode(lines.join(""));
   const subscribers: Deno.TcpConn[] = [];
   for (let i = 0; i < 10; i++) subscribers.push(await Deno.connect({ hostname, port }));
-  await command.expect(/client 10 joined/);
+  await command.expect(/client c10 joined/);
   await using publisher = await Peer.connect(address);
   const receiving = subscribers.map((conn) => receiveExactly(conn, expected));
   await Promise.all([publisher.send(expected), ...receiving]);
@@ -99,7 +99,7 @@ Deno.test("relay lets no web page in, and says why it hung up", async () => {
   assertEquals(status, "HTTP/1.1 400 Bad Request\r");
   assertStringIncludes(rest.join("\n"), "not HTTP");
   browser.close();
-  await command.expect(/client 3 left: bad-json \(.*found "P"\)/);
+  await command.expect(/client c3 left: bad-json \(.*found "P"\)/);
   await pair.talk();
   const [events] = await pair.two.pump();
   assertEquals(events, []);
@@ -120,7 +120,7 @@ Deno.test({
     assertEquals((await soon(pair.one.recvEvent(), "an event"))?.event, "alive");
     child.kill("SIGKILL");
     await child.status;
-    await command.expect(/client 3 left: (reset|truncated)/);
+    await command.expect(/client c3 left: (reset|truncated)/);
     await pair.talk();
   },
 });
@@ -156,7 +156,7 @@ Deno.test({
       // The relay has hung up.
     }
     assertEquals(sent < 1e9, true, `${sent} bytes were taken`);
-    await command.expect(/client 3 left: line-too-long/);
+    await command.expect(/client c3 left: line-too-long/);
     await pair.talk();
     const grown = await residentBytes(command.pid) - before;
     assertEquals(grown < 100e6, true, `${grown} bytes more`);
@@ -172,7 +172,7 @@ Deno.test({
     await using silent = await Peer.connect(address, { silent: true });
     const reader = await Deno.connect({ hostname: address[0], port: address[1] });
     await using publisher = await Peer.connect(address);
-    await command.expect(/client 3 joined/);
+    await command.expect(/client c3 joined/);
     const before = await residentBytes(command.pid);
     const line = `{"event":"n","__dict__":{"text":"${"x".repeat(1000)}"}}\n`;
     const block = new TextEncoder().encode(line.repeat(1000));
@@ -180,7 +180,7 @@ Deno.test({
       await Promise.all([publisher.send(block), receiveExactly(reader, block)]);
     }
     reader.close();
-    await command.expect(/client 1 left: slow-consumer/);
+    await command.expect(/client c1 left: slow-consumer/);
     const grown = await residentBytes(command.pid) - before;
     assertEquals(grown < 150e6, true, `${grown} bytes more`);
     silent.close();
@@ -196,7 +196,7 @@ Deno.test({
     await using silent = await Peer.connect(address, { silent: true });
     await using publisher = await Peer.connect(address);
     await using reader = await Peer.connect(address);
-    await command.expect(/client 3 joined/);
+    await command.expect(/client c3 joined/);
     const before = await residentBytes(command.pid);
     const filler = `{"control":"unknown","x":"${"x".repeat(60_000)}"}\n`;
     const block = new TextEncoder().encode(`${filler}{"event":"a"}\n`);

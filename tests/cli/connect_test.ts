@@ -145,7 +145,10 @@ Deno.test("connect() says what to do when the relay wants a token, or another on
   );
   const token = { from: "--token", text: "guess" };
   const wrong = await assertRejects(() => connect({ ...LOCAL, where, token }), StartError);
-  assertEquals(wrong.message.endsWith("; the token is not the one of this relay"), true);
+  assertEquals(
+    wrong.message.endsWith("; say the right one with --token-file or EBSOCKETS_TOKEN"),
+    true,
+  );
   assertEquals(wrong.message.includes("guess"), false);
 });
 

@@ -137,7 +137,7 @@ Deno.test("relay --token-file lets in who says the token, and logs once who does
   await using one = await Peer.connect(address);
   await one.send('{"control":"hello","token":"secret"}\n{"event":"a"}\n');
   await one.sees('{"event":"a"}\n');
-  await command.expect(/client 1 joined/);
+  await command.expect(/client c1 joined/);
   assertEquals(command.stdout.split("\n").filter((line) => line.includes("refused")).length, 1);
   assertEquals([command.stdout.includes("guess"), command.stdout.includes("secret")], [
     false,
@@ -150,7 +150,7 @@ Deno.test("relay logs a flood of refused peers in a few lines, and counts them a
   await using command = new Command(["--port", "0", "--max-clients", "1"]);
   const address = await command.listens();
   await using one = await Peer.connect(address);
-  await command.expect(/client 1 joined/);
+  await command.expect(/client c1 joined/);
   const count = 300;
   for (let i = 0; i < count; i++) {
     await using peer = await Peer.connect(address);
@@ -197,7 +197,7 @@ Deno.test("relay --no-echo does not send a client its own events", async () => {
   const address = await command.listens();
   await using one = await Peer.connect(address);
   await using two = await Peer.connect(address);
-  await command.expect(/client 2 joined/);
+  await command.expect(/client c2 joined/);
   await one.send('{"event":"a"}\n');
   await two.sees("a");
   await two.send('{"event":"b"}\n');
@@ -209,7 +209,7 @@ Deno.test("relay hands its limits on", async () => {
   await using command = new Command(["--port=0", "--max-line-bytes=20", "--max-clients=1"]);
   const address = await command.listens();
   await using one = await Peer.connect(address);
-  await command.expect(/client 1 joined/);
+  await command.expect(/client c1 joined/);
   await using two = await Peer.connect(address);
   assertEquals(JSON.parse((await two.lines())[0]!).reason, "too-many-clients");
   await command.expect(/refused a client from 127\.0\.0\.1:\d+: too-many-clients \(.*\)\n/);
@@ -220,12 +220,12 @@ Deno.test("relay hands its limits on", async () => {
 Deno.test("relay logs joins and leaves with the reason and counters, as text", async () => {
   await using command = new Command(["--port", "0"]);
   await using one = await Peer.connect(await command.listens());
-  await command.expect(/Z client 1 joined from 127\.0\.0\.1:\d+ \(1 connected\)\n/);
+  await command.expect(/Z client c1 joined from 127\.0\.0\.1:\d+ \(1 connected\)\n/);
   await one.send('{"event":"a"}\n');
   await one.sees("a");
   one.close();
   await command.expect(
-    /Z client 1 left: eof; events 1 in, 1 out, 0 unsent; bytes 14 in, 14 out \(0 connected\)\n/,
+    /Z client c1 left: eof; events 1 in, 1 out, 0 unsent; bytes 14 in, 14 out \(0 connected\)\n/,
   );
 });
 
@@ -262,11 +262,11 @@ Deno.test("relay never writes what a peer sent as it is", async () => {
   await one.send("\x1b[2J\u202e\n");
   await one.lines();
   one.close();
-  await command.expect(/client 1 left: bad-json .*\n/);
+  await command.expect(/client c1 left: bad-json .*\n/);
   await using two = await Peer.connect(address);
   await two.send('{"control":"close","reason":"shutdown","detail":"\\u001b[31m\\n\u202e"}\n');
   two.close();
-  await command.expect(/client 2 left: shutdown .*\n/);
+  await command.expect(/client c2 left: shutdown .*\n/);
   // deno-lint-ignore no-control-regex
   assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(command.stdout), false, command.stdout);
 });
@@ -302,7 +302,7 @@ Deno.test({
     const address = await command.listens();
     await using silent = await Peer.connect(address, { silent: true });
     await using publisher = await Peer.connect(address);
-    await command.expect(/client 2 joined/);
+    await command.expect(/client c2 joined/);
     await publisher.send(`{"event":"a","__dict__":{"t":"${"x".repeat(1_000_000)}"}}\n`.repeat(7));
     await publisher.send('{"event":"seen"}\n');
     await publisher.sees("seen");
@@ -323,7 +323,7 @@ Deno.test({
   async fn() {
     await using command = new Command(["--port", "0"]);
     await using one = await Peer.connect(await command.listens());
-    await command.expect(/client 1 joined/);
+    await command.expect(/client c1 joined/);
     command.kill("SIGINT");
     await command.expect(/stopping/);
     command.kill("SIGINT");

@@ -139,7 +139,7 @@ Deno.test("sub says in one line what is wrong, with exit code 1 or 2", async () 
     [["--cuont=1"], 2, /^Unknown option "--cuont" \(did you mean --count\?\); sub --help /],
     [["--unix=/a", ":1"], 2, /^HOST:PORT and --unix exclude each other; /],
     [[address], 1, /unauthorized.*; say its token with --token-file or EBSOCKETS_TOKEN$/],
-    [[address, "--token=guess"], 1, /unauthorized.*; the token is not the one of this relay$/],
+    [[address, "--token=guess"], 1, /unauthorized.*; say the right one with --token-file/],
     [["127.0.0.1:1"], 1, /^Cannot connect to 127\.0\.0\.1:1: connection refused/],
     [
       ["192.0.2.1:1"],

@@ -134,7 +134,7 @@ Deno.test("relay with OTEL_DENO=true sends a span for each connection, with its 
   await using command = new Command(["--port", "0"], undefined, undefined, collector.env);
   const address = await command.listens();
   await using one = await Peer.connect(address);
-  await command.expect(/client 1 joined/);
+  await command.expect(/client c1 joined/);
   await using two = await Peer.connect(address);
   await two.send("\x1b\n");
   await two.lines();

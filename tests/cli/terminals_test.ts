@@ -93,7 +93,7 @@ Deno.test({
     await terminals.sees("sub", /chat\.message content="hi \\u001b\[31m there" n=1$/m);
     // deno-lint-ignore no-control-regex
     await terminals.sees("sub", /\x1b\[1mchat\.message\x1b\[/, { colors: true });
-    await terminals.sees("relay", /client 1 joined/);
+    await terminals.sees("relay", /client c1 joined/);
   },
 });
 

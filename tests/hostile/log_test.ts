@@ -52,7 +52,7 @@ for (const format of ["text", "json"]) {
     command.kill("SIGTERM");
     const { stdout: all, stderr } = await command.end();
     assertEquals(stderr, "");
-    const lines = all.split("\n").filter((line) => /(client \d+|"client":\d+)/.test(line));
+    const lines = all.split("\n").filter((line) => /(client c\d+|"client":\d+)/.test(line));
     assertEquals(lines.length, 2 * addresses.length, all);
   });
 }
