@@ -94,6 +94,7 @@ export const bench: Command = defineCommand({
   exits: {
     0: "Every event came once and in order, or every request got its answer",
     1: "Not so, or the relay cannot be reached",
+    130: "Ctrl+C came before (143: SIGTERM)",
   },
   notes:
     `Latencies are measured with --rate, from when an event was due, not from when it was sent: had

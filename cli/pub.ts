@@ -45,7 +45,7 @@ export const pub: Command = defineCommand({
   exits: {
     0: "The relay has taken all events",
     1: "It has not, or cannot be reached, or a line was no event",
-    130: "Ctrl+C came before",
+    130: "Ctrl+C came before (143: SIGTERM)",
   },
   notes:
     `Lines from standard input are sent as they are. The first that is no event ends the command, which

@@ -53,7 +53,7 @@ export const req: Command = defineCommand({
   exits: {
     0: "An answer has come",
     1: "None has, which standard error explains: nobody hears the request, or answers in time",
-    130: "Ctrl+C came before",
+    130: "Ctrl+C came before (143: SIGTERM)",
   },
   notes: `Behind -- a word is a name even if it looks like HOST:PORT, or begins with -.
 

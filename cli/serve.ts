@@ -72,7 +72,7 @@ export const serve: Command = defineCommand({
   exits: {
     0: "Ctrl+C has ended it, and all that had come is answered",
     1: "The relay cannot be reached",
-    130: "A second Ctrl+C has ended it at once",
+    130: "A second Ctrl+C has ended it at once (143: a second SIGTERM)",
   },
   notes:
     `NAME may be a pattern, as for sub. CMD is given to a shell for each request (sh -c, on Windows cmd

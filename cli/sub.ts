@@ -57,7 +57,7 @@ export const sub: Command = defineCommand({
   exits: {
     0: "All that was asked for has been printed, or Ctrl+C has ended it without --count",
     1: "The relay cannot be reached",
-    130: "Ctrl+C came before all of --count had",
+    130: "Ctrl+C came before all of --count had (143: SIGTERM)",
   },
   notes:
     `A pattern is a name in which * between dots is any one token, and > at the end all the rest.

@@ -61,7 +61,7 @@ export const top: Command = defineCommand({
   exits: {
     0: "It has shown what there is",
     1: "The relay cannot be reached, or does not tell: it has --no-inspect, or is too old",
-    130: "Ctrl+C came before the end of --once or --json",
+    130: "Ctrl+C came before the end of --once or --json (143: SIGTERM)",
   },
   notes:
     `Of clients and of names it shows the 100 with most to tell. WAITING is what the relay holds for

@@ -104,15 +104,16 @@ Deno.test({
     await using relay = testRelay();
     await using _ = await Peer.connect(relay.address); // It hears, and never answers.
     const where = formatAddress(relay.address);
-    for (
-      const args of [["req", where, "a", "--timeout=600000"], ["top", where, "--interval=600000"]]
-    ) {
-      await using command = new Command(args);
-      await until(() => relay.relay.clients.length === 2);
-      command.kill("SIGINT");
-      const { code, stdout, stderr } = await command.end();
-      assertEquals([code, stdout, stderr], [130, "", ""], args[0]);
-      await until(() => relay.relay.clients.length === 1);
+    const commands = [["req", where, "a", "--timeout=600000"], ["top", where, "--interval=600000"]];
+    for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+      for (const args of commands) {
+        await using command = new Command(args);
+        await until(() => relay.relay.clients.length === 2);
+        command.kill(signal);
+        const { code, stdout, stderr } = await command.end();
+        assertEquals([code, stdout, stderr], [expected, "", ""], args[0]);
+        await until(() => relay.relay.clients.length === 1);
+      }
     }
   },
 });
