@@ -63,7 +63,8 @@ export class Desk {
 
   /** Takes a control line, with its `\n`, and what it is about. What is not known is ignored. */
   onControl(client: Client, control: string, bytes: Uint8Array, hasEscapedKey: boolean): void {
-    if (!KNOWN.has(control)) return;
+    // Of a client that is going, nothing is answered any more: the rest of its block may be long.
+    if (!KNOWN.has(control) || !client.recipient.open) return;
     const length = bytes.length - 1;
     if (length > MAX_CONTROL_BYTES) {
       const detail = `a control line may have ${MAX_CONTROL_BYTES} bytes, this had ${length}`;
