@@ -81,6 +81,8 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
    * said so. A relay says it of requests and of events that were sent to one client alone.
    */
   from: string | null = null;
+  /** The client that the event was sent to alone, which is this one; `null` if it was for others too. */
+  to: string | null = null;
   /** The `id` of the request that the event answers, or `null`. */
   replyTo: string | null = null;
   /** Which of the events on its connection it is, from 1, where these are numbered; or `null`. */
@@ -195,9 +197,10 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
 /** The event that a line of the right shape is. */
 export function toEvent(line: Record<string, unknown>): EbsocketEvent {
   const event = new EbsocketEvent(line.event as string, line.__dict__ as OpenAttributes);
-  const { id, from, reply_to: replyTo, seq } = line;
+  const { id, from, to, reply_to: replyTo, seq } = line;
   if (typeof id === "string") event.id = id;
   if (typeof from === "string") event.from = from;
+  if (typeof to === "string") event.to = to;
   if (typeof replyTo === "string") event.replyTo = replyTo;
   if (typeof seq === "number") event.seq = seq;
   return event;

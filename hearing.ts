@@ -26,6 +26,10 @@ import {
 
 /** The connection that carries the wishes. */
 export interface Carrier {
+  /** Whether the server has greeted, or it is clear that it will not. */
+  readonly isGreeted: boolean;
+  /** Whether the connection has ended. */
+  readonly hasEnded: boolean;
   /** Whether the server can do something, as far as it has said so. */
   has(feature: Feature): boolean;
   /** Sends a control line. */
@@ -36,8 +40,13 @@ export interface Carrier {
 export interface Wishes {
   /** The lines. */
   readonly lines: readonly Uint8Array[];
-  /** Resolves when the server has acknowledged all of them; rejects if it will not. */
-  readonly confirmed: Promise<unknown>;
+  /**
+   * Resolves when the server has acknowledged all without which a connection is none; rejects if it
+   * will not. `null` if there is nothing of that kind.
+   */
+  readonly confirmed: Promise<unknown> | null;
+  /** To be called once the server has greeted, or it is clear that it will not. */
+  onGreeted(): void;
 }
 
 /** What there is to know of the client's link. */
@@ -50,24 +59,34 @@ export interface HearingPort {
   whyDeaf(): string;
 }
 
+/** What is kept under this is of no queue. */
+const NO_QUEUE = "";
+
 /** Holds what the program itself has subscribed to. */
 const PROGRAM = {};
+
+/** A call of `subscribe()` that has not been answered: it holds its patterns until then. */
+interface Call {
+  readonly queue: string;
+  /** Who is to hold them afterwards. */
+  readonly holder: object;
+}
 
 /** What one client wants to hear. */
 export class Hearing {
   readonly #table: PendingTable;
   readonly #port: HearingPort;
-  /** Who holds each pattern, by queue (an empty string for none) and pattern. */
+  /** Who holds each pattern, by queue and pattern. */
   readonly #queues = new Map<string, Map<string, Set<object>>>();
-  /** Whether it wants only some events; before the first subscription it wants all. */
+  /** Whether it hears only some events; before the first subscription it hears all. */
   #isNarrowed = false;
   #carrier: Carrier | null = null;
-  /** Whether the server has yet to acknowledge what was said behind `hello`. */
+  /** Whether the server does not know yet that only some events are wanted. */
   #isUnconfirmed = false;
   /** The wishes to hear more, and to hear less, that have not been answered. */
-  readonly #joining = new Set<Wish>();
+  readonly #joining = new Map<Wish, Call>();
   readonly #leaving = new Set<Wish>();
-  /** What was said behind the last `hello`. */
+  /** What was said behind the last `hello` of what had been granted before. */
   #greeting: Wish[] = [];
 
   /** Wants all. */
@@ -80,33 +99,40 @@ export class Hearing {
 
   /**
    * Hears what `patterns` match from now on, for `holder`. Resolves when the relay has acknowledged
-   * that, or at once if there is none yet.
+   * that, or at once if no connection is there or being made.
    */
   async subscribe(
     patterns: readonly string[],
-    { queue, timeout = 10_000, signal }: SubscribeOptions = {},
+    { queue: name, timeout = 10_000, signal }: SubscribeOptions = {},
     holder: object = PROGRAM,
   ): Promise<void> {
-    checkWish(patterns, queue, timeout);
+    checkWish(patterns, name, timeout);
     signal?.throwIfAborted();
-    const wasNarrowed = this.#isNarrowed;
-    const added = this.#hold(patterns, queue, holder);
-    this.#isNarrowed = true;
+    const queue = name ?? NO_QUEUE;
+    if (!this.#port.isOpen() && !this.#port.connecting()) {
+      this.#hold(patterns, queue, holder);
+      this.#isNarrowed = true;
+      return;
+    }
+    this.#checkCarrier(patterns);
+    const call: Call = { queue, holder };
     const parts = split(patterns);
-    let isSaid = false;
+    this.#hold(patterns, queue, call);
     try {
-      const connecting = this.#port.connecting();
-      if (connecting) await connecting;
-      if (!this.#port.isOpen()) return;
-      this.#checkCarrier(patterns);
-      isSaid = true;
-      await this.#ask(SUBSCRIBE, parts, queue, this.#joining, timeout, signal);
+      await this.#join(parts, call, timeout, signal);
+      // Not what has been unsubscribed from meanwhile.
+      this.#hold(this.#held(patterns, queue, call), queue, holder);
+      this.#letGo(patterns, queue, call);
     } catch (error) {
+      const free = this.#letGo(patterns, queue, call);
       // A line that is refused has no effect, but of several, some may have been granted.
-      if (error instanceof EventRefusedError && parts.length === 1) isSaid = false;
-      if (isSaid) this.release(added, queue, holder);
-      else this.#letGo(added, queue, holder);
-      if (!isSaid && this.#queues.size === 0) this.#isNarrowed = wasNarrowed;
+      if (error instanceof EventRefusedError && parts.length === 1) throw error;
+      const carrier = this.#carrier;
+      const isInDoubt = carrier && (!carrier.isGreeted || carrier.has("subscribe"));
+      if (isInDoubt) {
+        this.#isNarrowed = true;
+        this.#leave(free, queue, 10_000).catch(() => {});
+      }
       throw error;
     }
   }
@@ -114,100 +140,137 @@ export class Hearing {
   /** Hears it no longer, unless somebody else holds it; resolves as `subscribe()` does. */
   async unsubscribe(
     patterns: readonly string[],
-    { queue, timeout = 10_000, signal }: SubscribeOptions = {},
+    { queue: name, timeout = 10_000, signal }: SubscribeOptions = {},
   ): Promise<void> {
-    checkWish(patterns, queue, timeout);
+    checkWish(patterns, name, timeout);
     signal?.throwIfAborted();
-    const free = this.#letGo(patterns, queue, PROGRAM);
+    const queue = name ?? NO_QUEUE;
+    const calls = [...this.#joining.values()].filter(({ holder }) => holder === PROGRAM);
+    const free = [PROGRAM, ...calls].flatMap((holder) => this.#letGo(patterns, queue, holder));
     await this.#leave(free, queue, timeout, signal);
   }
 
   /** Does what {@link unsubscribe} does, for `holder`, and lets nobody wait for it. */
-  release(patterns: readonly string[], queue: string | undefined, holder: object): void {
+  release(patterns: readonly string[], name: string | undefined, holder: object): void {
+    const queue = name ?? NO_QUEUE;
     const free = this.#letGo(patterns, queue, holder);
     this.#leave(free, queue, 10_000).catch(() => {});
   }
 
-  async #leave(
-    patterns: readonly string[],
-    queue: string | undefined,
-    timeout: number,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    if (patterns.length === 0) return;
-    const connecting = this.#port.connecting();
-    if (connecting) await connecting;
-    if (!this.#carrier) return;
-    await this.#ask(UNSUBSCRIBE, split(patterns), queue, this.#leaving, timeout, signal);
-  }
-
-  /** Makes sure that an acknowledgement can come, unless there will be another connection first. */
+  /** Makes sure that an acknowledgement can come, unless that is not known yet. */
   #checkCarrier(patterns: readonly string[]): void {
-    if (!this.#carrier) return;
+    if (!this.#carrier?.isGreeted) return;
     const what = `${SUBSCRIBE} ${describe(patterns)}`;
     if (!this.#carrier.has("subscribe")) throw notSupported("subscribe", what);
     const why = this.#port.whyDeaf();
     if (why) throw new EbsocketError("inbox-full", `Cannot ${what}: ${why}`);
   }
 
-  async #ask(
-    verb: string,
+  /** Asks to hear more: now, behind the next `hello`, or of nobody if there is none. */
+  async #join(
     parts: readonly (readonly string[])[],
-    queue: string | undefined,
-    open: Set<Wish>,
+    call: Call,
     timeout: number,
-    signal?: AbortSignal,
+    signal: AbortSignal | undefined,
   ): Promise<void> {
-    signal?.throwIfAborted();
     await Promise.all(parts.map(async (patterns) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const wish = new Wish(this.#table.nextId(), verb, patterns, resolve, reject);
+      const onGrant = () => {
+        this.#onGrant();
+        resolve();
+      };
+      const wish = new Wish(this.#table.nextId(), SUBSCRIBE, patterns, onGrant, reject);
       this.#table.add(wish, timeout, signal);
-      open.add(wish);
-      this.#carrier?.tell(encodeWish(wish, queue));
+      this.#joining.set(wish, call);
+      this.#carrier?.tell(encodeWish(wish, patterns, call.queue));
+      this.#port.connecting()?.then(() => {
+        if (!this.#port.isOpen() && this.#table.remove(wish)) wish.grant(); // It is taken note of.
+      });
       try {
         await promise;
       } finally {
-        open.delete(wish);
+        this.#joining.delete(wish);
       }
     }));
   }
 
+  async #leave(
+    patterns: readonly string[],
+    queue: string,
+    timeout: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (patterns.length === 0 || !this.#carrier) return;
+    await Promise.all(
+      split(patterns).map(async (patterns) => {
+        const { promise, resolve, reject } = Promise.withResolvers<void>();
+        const wish = new Wish(this.#table.nextId(), UNSUBSCRIBE, patterns, resolve, reject);
+        this.#table.add(wish, timeout, signal);
+        this.#leaving.add(wish);
+        this.#carrier?.tell(encodeWish(wish, patterns, queue));
+        try {
+          await promise;
+        } finally {
+          this.#leaving.delete(wish);
+        }
+      }),
+    );
+  }
+
+  /** The server knows that only some events are wanted: what it sends from now on is among them. */
+  #onGrant(): void {
+    this.#isNarrowed = true;
+    this.#isUnconfirmed = false;
+  }
+
   // Connections
 
-  /** What is to be said behind the `hello` of a connection, which carries all wishes from now on. */
-  begin(carrier: Carrier): Wishes | null {
+  /**
+   * What is to be said behind the `hello` of a connection, which carries all wishes from now on. What
+   * was granted before has to be granted again. The calls that have not been answered are repeated: if
+   * one is refused, that is all that happens.
+   */
+  begin(carrier: Carrier): Wishes {
     this.#carrier = carrier;
     this.#isUnconfirmed = this.#isNarrowed;
-    if (!this.#isNarrowed) return null;
     this.#greeting = [];
     const lines: Uint8Array[] = [];
     const answers: Promise<void>[] = [];
-    let missing = 0;
     const say = (patterns: readonly string[], queue: string) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      missing++;
       const onGrant = () => {
         // At once: what comes right behind the acknowledgement is what is wanted.
-        if (--missing === 0 && this.#carrier === carrier) this.#isUnconfirmed = false;
+        if (this.#carrier === carrier) this.#onGrant();
         resolve();
       };
       const wish = new Wish(this.#table.nextId(), GREET, patterns, onGrant, reject);
       this.#table.add(wish, Infinity);
       this.#greeting.push(wish);
-      lines.push(encodeWish(wish, queue || undefined));
+      lines.push(encodeWish(wish, patterns, queue));
       answers.push(promise);
     };
+    const calls = new Set<object>(this.#joining.values());
     for (const [queue, holders] of this.#queues) {
-      for (const patterns of split([...holders.keys()])) say(patterns, queue);
+      const granted = [...holders].filter(([, all]) => !all.isSubsetOf(calls));
+      if (granted.length === 0) continue;
+      for (const patterns of split(granted.map(([pattern]) => pattern))) say(patterns, queue);
     }
-    if (lines.length === 0) say([], "");
-    const repeated = [...this.#joining];
-    const confirmed = Promise.all(answers).then(() => {
-      for (const wish of repeated) if (this.#table.remove(wish)) wish.grant();
-    });
-    confirmed.catch(() => {}); // The connection may end before anybody looks at it.
-    return { lines, confirmed };
+    if (this.#isNarrowed && lines.length === 0) say([], NO_QUEUE);
+    for (const [wish, call] of this.#joining) {
+      const { queue } = call;
+      lines.push(encodeWish(wish, this.#held(wish.patterns, queue, call), queue));
+    }
+    const confirmed = answers.length > 0 ? Promise.all(answers) : null;
+    confirmed?.catch(() => {}); // The connection may end before anybody looks at it.
+    return { lines, confirmed, onGreeted: () => this.#onGreeted(carrier) };
+  }
+
+  /** Of a server that cannot do it, nobody waits for an acknowledgement. */
+  #onGreeted(carrier: Carrier): void {
+    if (carrier.has("subscribe") || this.#carrier !== carrier) return;
+    for (const wish of this.#joining.keys()) {
+      this.#table.fail(wish, notSupported("subscribe", `${SUBSCRIBE} ${wish.subject}`));
+    }
   }
 
   /** A connection has ended: what was not to be heard any more is heard no more. */
@@ -227,10 +290,10 @@ export class Hearing {
   }
 
   /** Whether an event that has come may be one that is wanted. */
-  admits({ event, from, id }: EbsocketEvent): boolean {
-    if (from !== null && id === null) return true; // sent to this client alone
+  admits({ event, to }: EbsocketEvent): boolean {
+    if (to !== null) return true; // sent to this client alone
     // Of a queue's events, others get those that the relay sends before it knows this client.
-    if (this.#isUnconfirmed) return anyMatches(this.#queues.get("")?.keys(), event);
+    if (this.#isUnconfirmed) return anyMatches(this.#queues.get(NO_QUEUE)?.keys(), event);
     for (const { patterns } of this.#leaving) {
       if (anyMatches(patterns.values(), event)) return this.#wants(event);
     }
@@ -246,23 +309,20 @@ export class Hearing {
 
   // Holders
 
-  /** Notes that `holder` holds patterns; gives those that it had not held before. */
-  #hold(patterns: readonly string[], queue = "", holder: object): string[] {
-    if (patterns.length === 0) return [];
+  /** Notes that `holder` holds patterns. */
+  #hold(patterns: readonly string[], queue: string, holder: object): void {
+    if (patterns.length === 0) return;
     let holders = this.#queues.get(queue);
     if (!holders) this.#queues.set(queue, holders = new Map());
-    const added: string[] = [];
     for (const pattern of patterns) {
-      let all = holders.get(pattern);
-      if (!all) holders.set(pattern, all = new Set());
-      if (!all.has(holder)) added.push(pattern);
-      all.add(holder);
+      const all = holders.get(pattern);
+      if (all) all.add(holder);
+      else holders.set(pattern, new Set([holder]));
     }
-    return added;
   }
 
   /** Notes that `holder` holds patterns no longer; gives those that nobody holds now. */
-  #letGo(patterns: readonly string[], queue = "", holder: object): string[] {
+  #letGo(patterns: readonly string[], queue: string, holder: object): string[] {
     const holders = this.#queues.get(queue);
     const free: string[] = [];
     for (const pattern of patterns) {
@@ -273,6 +333,12 @@ export class Hearing {
     }
     if (holders?.size === 0) this.#queues.delete(queue);
     return free;
+  }
+
+  /** Which of the patterns `holder` holds. */
+  #held(patterns: readonly string[], queue: string, holder: object): string[] {
+    const holders = this.#queues.get(queue);
+    return patterns.filter((pattern) => holders?.get(pattern)?.has(holder));
   }
 }
 

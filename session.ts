@@ -29,6 +29,12 @@ const GREETING_MS = 500;
 /** How long it may take where a token has been sent: it must say that it has looked at it. */
 const ADMISSION_MS = 3000;
 
+/**
+ * How much may come before the greeting is over, in bytes: until then the server cannot be slowed
+ * down, as its answers could not be heard.
+ */
+const MAX_GREETING_BYTES = 67_108_864;
+
 /** What all sessions of a client have in common. */
 export interface SessionSettings {
   /** The limits of the connections. */
@@ -48,7 +54,7 @@ export interface SessionSettings {
 /** Who hears of what happens in a session. */
 export interface SessionSink {
   /** The session is about to say hello; gives what it is to say behind that, if anything. */
-  onHello(session: Session): Wishes | null;
+  onHello(session: Session): Wishes;
   /** Events have come; their lines had `bytes` bytes. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void;
   /** The server has greeted. */
@@ -76,8 +82,15 @@ export class Session implements Carrier {
   #welcome: Welcome | null = null;
   #info: CloseInfo | null = null;
   #hasSpoken = false;
-  /** Which event came last; `null` if they are not numbered. */
+  /** Whether the server has greeted, or it is clear that it will not; and whether that was all. */
+  #isGreeted = false;
+  #isReady = false;
+  /** The control lines for which there is no room yet. */
+  readonly #untold: Uint8Array[] = [];
+  /** Which event came last; `null` if they are not to be numbered. */
   #sequence: number | null;
+  /** Whether one has come that was numbered. */
+  #isNumbered = false;
 
   private constructor(
     connection: EbsocketConnection,
@@ -130,6 +143,11 @@ export class Session implements Carrier {
     return this.#info;
   }
 
+  /** Whether the session has ended. */
+  get hasEnded(): boolean {
+    return this.#info !== null;
+  }
+
   /** What the server calls this client, or `null` if it has not said. */
   get id(): string | null {
     return this.#welcome?.id || null;
@@ -145,20 +163,35 @@ export class Session implements Carrier {
     return this.#welcome?.limits.maxLineBytes ?? Infinity;
   }
 
+  /** Whether the server has greeted, or it is clear that it will not. */
+  get isGreeted(): boolean {
+    return this.#isGreeted;
+  }
+
   /** Whether the server can do something, as far as it has said so. */
   has(feature: Feature): boolean {
     return this.#welcome?.features.includes(feature) ?? false;
   }
 
-  /** Sends a control line, once it fits among what waits. */
-  async tell(line: Uint8Array): Promise<void> {
+  /** Sends a control line, once it fits among what waits, and those before it have been sent. */
+  tell(line: Uint8Array): void {
+    if (this.#untold.length === 0 && this.#fits(line)) {
+      this.connection.send(line, 0);
+    } else if (this.#untold.push(line) === 1) {
+      this.#tellRest();
+    }
+  }
+
+  async #tellRest(): Promise<void> {
     const { connection } = this;
     try {
-      while (!this.#fits(line)) await connection.flush();
+      for (let line; (line = this.#untold[0]); this.#untold.shift()) {
+        while (!this.#fits(line)) await connection.flush();
+        connection.send(line, 0);
+      }
     } catch {
-      return; // The connection has ended, and nobody can be told any more.
+      // The connection has ended, and nobody can be told any more.
     }
-    connection.send(line, 0);
   }
 
   #fits(line: Uint8Array): boolean {
@@ -185,11 +218,14 @@ export class Session implements Carrier {
       });
       const wishes = this.#sink.onHello(this);
       // In one write, so that a relay knows what is wanted before anything else can happen.
-      this.connection.send(wishes ? concat([hello, ...wishes.lines]) : hello, 0);
+      this.connection.send(concat([hello, ...wishes.lines]), 0);
       await abortable(this.#answered.promise, signal);
       this.#checkAnswer(address, token !== undefined, patience);
+      this.#isGreeted = true;
+      wishes.onGreeted();
       if (wantsSequence) this.#demand("sequence");
-      if (wishes) await this.#waitFor(wishes, address, signal);
+      if (wishes.confirmed) await this.#waitFor(wishes.confirmed, address, signal);
+      this.#isReady = true;
     } catch (error) {
       this.connection.abort();
       throw error;
@@ -218,7 +254,11 @@ export class Session implements Carrier {
   }
 
   /** Waits until the server keeps to what the client wants to hear. */
-  async #waitFor({ confirmed }: Wishes, address: Address, signal: AbortSignal): Promise<void> {
+  async #waitFor(
+    confirmed: Promise<unknown>,
+    address: Address,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.#demand("subscribe");
     try {
       await abortable(confirmed, signal);
@@ -254,6 +294,10 @@ export class Session implements Carrier {
     if (events.length === 0) return;
     this.#hasSpoken = true;
     if (this.#sequence !== null) this.#count(events);
+    if (!this.#isReady && this.connection.bytesIn > MAX_GREETING_BYTES) {
+      const detail = `${this.connection.bytesIn} bytes came before the greeting was over`;
+      this.connection.abort("aborted", detail);
+    }
     this.#sink.onEvents(this, events, bytesEach * events.length);
   }
 
@@ -261,9 +305,12 @@ export class Session implements Carrier {
   #count(events: EbsocketEvent[]): void {
     for (const { seq } of events) {
       const last = this.#sequence!;
+      // A relay also counts those that came before it had read that it is to number them.
+      if (seq === null && !this.#isNumbered) this.#sequence = last + 1;
       if (seq === null || !Number.isSafeInteger(seq) || seq <= last) continue;
       if (seq > last + 1) this.#sink.onGap(seq - last - 1);
       this.#sequence = seq;
+      this.#isNumbered = true;
     }
   }
 

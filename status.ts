@@ -153,9 +153,8 @@ export class StatusFeed<M extends object> {
     const reader = new Inbox<ClientStatus<M>>({}, () => {});
     if (this.#current?.type !== "closed") this.#readers.add(reader);
     if (this.#current) tell(reader, this.#current);
-    return new InboxIterator(reader, () => ({
-      [Symbol.dispose]: () => void this.#readers.delete(reader),
-    }));
+    const leave = () => void this.#readers.delete(reader);
+    return new InboxIterator(reader, () => ({ [Symbol.dispose]: leave }), leave);
   }
 }
 

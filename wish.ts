@@ -5,6 +5,7 @@
  * @module
  */
 
+import { encodeJson } from "./codec.ts";
 import { checkLimit } from "./limits.ts";
 import { faultOfPattern } from "./pattern.ts";
 import { Waiter } from "./pending.ts";
@@ -102,12 +103,16 @@ export function checkWish(
   checkLimit("timeout", timeout, 1);
 }
 
-/** The line of a wish. */
-export function encodeWish({ id, verb, patterns }: Wish, queue: string | undefined): Uint8Array {
+/** The line of a wish, for those of its patterns that are still wanted; no queue is an empty string. */
+export function encodeWish(
+  { id, verb }: Wish,
+  patterns: readonly string[],
+  queue: string,
+): Uint8Array {
   return encodeSubscription({
     control: verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe",
     events: patterns,
-    ...(queue !== undefined && { queue }),
+    ...(queue !== "" && { queue }),
     id,
   });
 }
@@ -117,7 +122,7 @@ export function split(patterns: readonly string[]): string[][] {
   const parts: string[][] = [[]];
   let bytes = 0;
   for (const pattern of patterns) {
-    const more = encoder.encode(JSON.stringify(pattern)).length + 1;
+    const more = encoder.encode(encodeJson(pattern)).length + 1;
     if (bytes + more > MAX_PATTERN_BYTES) {
       parts.push([]);
       bytes = 0;

@@ -11,11 +11,9 @@ import { matches } from "../pattern.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
 import type { Place } from "../transport.ts";
 import { abortable } from "../waits.ts";
+import { split } from "../wish.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
-
-/** What the subscription is called, to know the answer to it. */
-const NAME = "s1";
 
 /** What is to be heard. */
 export interface Wishes {
@@ -31,7 +29,10 @@ export class Subscription implements WireSink {
   readonly #onEvent: (event: ReceivedLine) => void;
   readonly #ended = Promise.withResolvers<CloseInfo>();
   readonly #answered = Promise.withResolvers<Refusal | null>();
+  /** The lines of the subscription that have not been granted, by their ids. */
+  readonly #open = new Set<string>();
   #wire: Wire | null = null;
+  /** Whether only what is wanted comes. */
   #isInForce: boolean;
 
   private constructor(wishes: Wishes, onEvent: (event: ReceivedLine) => void) {
@@ -81,12 +82,12 @@ export class Subscription implements WireSink {
       if (queue === undefined) return;
       throw new StartError(`Cannot use --queue: the server at ${wire.place} knows no queues`);
     }
-    wire.send(encodeSubscription({
-      control: "subscribe",
-      events: patterns.length === 0 ? [">"] : patterns,
-      ...(queue !== undefined && { queue }),
-      id: NAME,
-    }));
+    for (const events of split(patterns.length === 0 ? [">"] : patterns)) {
+      const id = `s${this.#open.size + 1}`;
+      this.#open.add(id);
+      const group = queue === undefined ? {} : { queue };
+      wire.send(encodeSubscription({ control: "subscribe", events, ...group, id }));
+    }
     const ended = this.ended.then((info) => {
       const why = `the connection ended with ${describeEnd(info)}`;
       throw new ConnectError(`Cannot connect to ${wire.place}: ${why}`, { reason: info.reason });
@@ -109,12 +110,13 @@ export class Subscription implements WireSink {
 
   /** Learns whether the wishes are in force. */
   onControl(line: ControlLine): void {
-    if (decodeReceipt(line)?.id === NAME) {
+    const receipt = decodeReceipt(line);
+    if (receipt && this.#open.delete(receipt.id)) {
       this.#isInForce = true;
-      this.#answered.resolve(null);
+      if (this.#open.size === 0) this.#answered.resolve(null);
     }
     const refusal = decodeRefusal(line);
-    if (refusal?.id === NAME) this.#answered.resolve(refusal);
+    if (refusal?.id !== undefined && this.#open.has(refusal.id)) this.#answered.resolve(refusal);
   }
 
   /** The connection has ended. */

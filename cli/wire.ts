@@ -15,6 +15,7 @@ import type { CloseInfo } from "../errors.ts";
 import { decodeWelcome } from "../greeting.ts";
 import { parseLine } from "../parse.ts";
 import { printable } from "../printable.ts";
+import type { Wishes } from "../hearing.ts";
 import type { Feature } from "../routing.ts";
 import { Session, type SessionSink } from "../session.ts";
 import type { Place } from "../transport.ts";
@@ -161,8 +162,8 @@ class End implements SessionSink {
     this.#sink = sink;
   }
 
-  onHello(): null {
-    return null;
+  onHello(): Wishes {
+    return { lines: [], confirmed: null, onGreeted: () => {} };
   }
 
   onEvents(): void {}

@@ -297,7 +297,13 @@ Deno.test("EbsocketEvent.fromBytes() decodes a line by the rules of the wire", (
 Deno.test("EbsocketEvent.fromBytes() reads the envelope, and asBytes() never writes it", () => {
   const line = '{"seq":3,"from":"c3","event":"a","id":"r1","reply_to":"r0","to":"c7","ack":"e1"}';
   const event = EbsocketEvent.fromBytes(raw(line));
-  assertEquals([event.id, event.from, event.replyTo, event.seq], ["r1", "c3", "r0", 3]);
+  assertEquals([event.id, event.from, event.to, event.replyTo, event.seq], [
+    "r1",
+    "c3",
+    "c7",
+    "r0",
+    3,
+  ]);
   assertEquals(textOf(event.asBytes()), '{"event":"a","__dict__":{}}');
   assertEquals(JSON.stringify(event), '{"event":"a","__dict__":{}}');
 

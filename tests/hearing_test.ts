@@ -1,6 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { ConnectionClosedError, EbsocketError, EventRefusedError } from "../errors.ts";
+import {
+  ConnectionClosedError,
+  EbsocketError,
+  EventRefusedError,
+  RequestTimeoutError,
+} from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { type Carrier, Hearing, type Wishes } from "../hearing.ts";
 import { PendingTable } from "../pending.ts";
@@ -21,6 +26,8 @@ const parse = (lines: readonly Uint8Array[]) => lines.map((line): Line => JSON.p
 /** A connection that takes note of what it carries. */
 class FakeCarrier implements Carrier {
   readonly told: Uint8Array[] = [];
+  isGreeted = true;
+  readonly hasEnded = false;
   readonly features: Feature[] = ["subscribe"];
 
   has(feature: Feature): boolean {
@@ -54,9 +61,10 @@ class Fixture implements Disposable {
   });
 
   /** Acknowledges all that has been said behind a hello. */
-  async confirm(wishes: Wishes | null): Promise<void> {
-    for (const { id } of parse(wishes?.lines ?? [])) this.table.receipt({ id });
-    await wishes?.confirmed;
+  async confirm(wishes: Wishes): Promise<void> {
+    for (const { id } of parse(wishes.lines)) this.table.receipt({ id });
+    wishes.onGreeted();
+    await wishes.confirmed;
   }
 
   /** A connection whose greeting is over. */
@@ -64,7 +72,7 @@ class Fixture implements Disposable {
     const carrier = new FakeCarrier();
     const wishes = this.hearing.begin(carrier);
     await this.confirm(wishes);
-    return { carrier, said: parse(wishes?.lines ?? []).map(short) };
+    return { carrier, said: parse(wishes.lines).map(short) };
   }
 
   /** Stops the timer, which waits for those who will wait next. */
@@ -116,10 +124,13 @@ Deno.test("Hearing lets plain patterns through before the acknowledgement, and a
   assertEquals(hearing.isFiltering, true);
   assertEquals(names(hearing, "a.b", "a", "job", "x"), ["a.b"]);
   const alone = new EbsocketEvent("x");
-  alone.from = "c1";
+  alone.to = "c1";
   assertEquals(hearing.admits(alone), true);
-  for (const { id } of parse(wishes!.lines)) fixture.table.receipt({ id });
-  assertEquals(hearing.isFiltering, false); // at once: what follows may be in the same read
+  const [first] = parse(wishes.lines);
+  fixture.table.receipt({ id: first!.id });
+  // At once: what follows may be in the same read. And from the first one on a relay sends only what
+  // is wanted, such as the events of a queue.
+  assertEquals(hearing.isFiltering, false);
 });
 
 Deno.test("Hearing.subscribe() waits for the acknowledgement", async () => {
@@ -213,12 +224,13 @@ Deno.test("Hearing keeps a call that is under way across connections, and repeat
   assertEquals(isDone, false);
   const late = hearing.subscribe(["b"]); // while there is no connection
   const { said } = await fixture.connect();
-  assertEquals(said, ["subscribe a b"]);
+  assertEquals(said, ["subscribe", "subscribe a", "subscribe b"]);
   await Promise.all([subscribing, again, late]);
+  assertEquals((await fixture.connect()).said, ["subscribe a b"]);
   assertEquals(fixture.table.size, 0);
 });
 
-Deno.test("Hearing waits until a connection that is being made has been made, or could not be", async () => {
+Deno.test("Hearing says what is wanted while a connection is made behind its hello, or takes note", async () => {
   for (const isMade of [true, false]) {
     using fixture = new Fixture();
     const { hearing } = fixture;
@@ -226,20 +238,89 @@ Deno.test("Hearing waits until a connection that is being made has been made, or
     await hearing.subscribe(["old"]);
     const { promise, resolve } = Promise.withResolvers<void>();
     fixture.connecting = promise;
-    const { carrier } = await fixture.connect();
-    const calls = [hearing.subscribe(["a"]), hearing.unsubscribe(["old"])];
-    await turn();
-    assertEquals(carrier.told, []);
+    const early = hearing.subscribe(["early"]);
+    const carrier = new FakeCarrier();
+    carrier.isGreeted = false;
+    carrier.features.pop();
+    const { lines } = hearing.begin(carrier);
+    assertEquals(parse(lines).map(short), ["subscribe old", "subscribe early"]);
+    const calls = [hearing.subscribe(["a"]), hearing.unsubscribe(["old"]), early];
+    assertEquals(carrier.told.map((line) => short(parse([line])[0]!)), [
+      "subscribe a",
+      "unsubscribe old",
+    ]);
     fixture.connecting = null;
-    if (isMade) fixture.isOpen = true;
-    else hearing.end(carrier);
+    if (isMade) {
+      fixture.isOpen = true;
+      for (const { id } of parse(lines)) fixture.table.receipt({ id });
+      fixture.ack(carrier);
+    } else hearing.end(carrier);
     resolve();
-    await turn();
-    fixture.ack(carrier);
     await Promise.all(calls);
-    assertEquals(carrier.take(), isMade ? ["subscribe a", "unsubscribe old"] : []);
-    assertEquals((await fixture.connect()).said, ["subscribe a"]);
+    assertEquals((await fixture.connect()).said, ["subscribe early a"]);
   }
+});
+
+Deno.test("Hearing.subscribe() ends by its time-out and its signal also while a connection is made", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  fixture.connecting = new Promise(() => {});
+  const late = fixture.hearing.subscribe(["a"], { timeout: 1 });
+  await assertRejects(() => late, RequestTimeoutError, 'subscribe to "a"');
+  const controller = new AbortController();
+  const given = fixture.hearing.subscribe(["b"], { signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => given, Error, "enough");
+  assertEquals([(await fixture.connect()).said, fixture.table.size], [[], 0]);
+});
+
+Deno.test("Hearing.subscribe() that is refused behind hello fails alone", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const before = await fixture.connect();
+  const first = hearing.subscribe(["a"]);
+  fixture.ack(before.carrier);
+  await first;
+  hearing.end(before.carrier);
+  const refused = assertRejects(() => hearing.subscribe(["b"]), EventRefusedError, 'to "b"');
+  const { lines, confirmed } = hearing.begin(new FakeCarrier());
+  const [granted, open] = parse(lines);
+  assertEquals([short(granted!), short(open!)], ["subscribe a", "subscribe b"]);
+  table.refuse({ id: open!.id, reason: "too-many-subscriptions", detail: "1 at most" });
+  table.receipt({ id: granted!.id });
+  await Promise.all([confirmed, refused]);
+  assertEquals((await fixture.connect()).said, ["subscribe a"]);
+});
+
+Deno.test("Hearing.subscribe() that fails does not take away what another call was granted", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const controller = new AbortController();
+  const first = hearing.subscribe(["a"], { signal: controller.signal });
+  const second = hearing.subscribe(["a"]);
+  controller.abort(new Error("enough"));
+  await assertRejects(() => first, Error, "enough");
+  fixture.ack(carrier);
+  await second;
+  assertEquals(carrier.take(), ["subscribe a", "subscribe a"]);
+  assertEquals((await fixture.connect()).said, ["subscribe a"]);
+});
+
+Deno.test("Hearing.subscribe() rejects once it is clear that the server cannot do it", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const carrier = new FakeCarrier();
+  carrier.isGreeted = false;
+  carrier.features.pop();
+  const { onGreeted } = hearing.begin(carrier);
+  const subscribing = hearing.subscribe(["a"]);
+  await turn();
+  carrier.isGreeted = true;
+  onGreeted();
+  const error = await assertRejects(() => subscribing, EbsocketError, '"a"');
+  assertEquals([error.code, fixture.table.size], ["not-supported", 0]);
+  assertEquals((await fixture.connect()).said, []);
 });
 
 Deno.test("Hearing gives up what it said behind a hello that led to nothing", async () => {
@@ -247,11 +328,11 @@ Deno.test("Hearing gives up what it said behind a hello that led to nothing", as
   fixture.isOpen = false;
   await fixture.hearing.subscribe(["a"]);
   const carrier = new FakeCarrier();
-  const { confirmed } = fixture.hearing.begin(carrier)!;
+  const { confirmed } = fixture.hearing.begin(carrier);
   fixture.hearing.end(new FakeCarrier());
   assertEquals(fixture.table.size, 1);
   fixture.hearing.end(carrier);
-  await assertRejects(() => confirmed, ConnectionClosedError);
+  await assertRejects(() => confirmed!.then(() => {}), ConnectionClosedError);
   assertEquals(fixture.table.size, 0);
 });
 
@@ -273,7 +354,7 @@ Deno.test("Hearing.subscribe() rejects at once where no acknowledgement can come
 
 Deno.test("Hearing spreads many patterns over lines that a relay takes", async () => {
   using fixture = new Fixture();
-  const patterns = Array.from({ length: 1000 }, (_, i) => `${"\u0001".repeat(40)}${i}`);
+  const patterns = Array.from({ length: 1000 }, (_, i) => `${"\u0001\u2028".repeat(20)}${i}`);
   const { carrier } = await fixture.connect();
   const subscribing = fixture.hearing.subscribe(patterns);
   assertEquals(carrier.told.length > 1, true);

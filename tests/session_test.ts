@@ -8,6 +8,7 @@ import { EbsocketClient } from "../client.ts";
 import { ConnectError, type EbsocketError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { expectEvents, testRelay } from "../testing.ts";
+import { FakeRelay } from "./support/fake_relay.ts";
 import { FakeServer } from "./support/fake_server.ts";
 import { Peer } from "./support/peer.ts";
 import { soon } from "./support/waiting.ts";
@@ -179,4 +180,25 @@ Deno.test("EbsocketClient takes the longest line of others with all that a relay
   const [start, end] = ['{"event":"a","id":"r","__dict__":{"x":"', '"}}\n'];
   await sender.send(start + "x".repeat(501 - start.length - end.length) + end);
   await expectEvents(client, ["a"]);
+});
+
+Deno.test("EbsocketClient says what it wants in the order of the calls, however much waits", async () => {
+  await using relay = await FakeRelay.connect({ maxPendingBytes: 50_000 });
+  const { client } = relay;
+  const text = "x".repeat(10_000);
+  while (client.pendingBytes < 30_000) {
+    client.sendEvent(new EbsocketEvent("fill", { text }));
+    await new Promise((resolve) => setTimeout(resolve, 0)); // for the operating system to take it
+  }
+  const many = ["a", ...Array.from({ length: 200 }, (_, i) => `${"b".repeat(200)}${i}`)];
+  const calls = [client.subscribe(many), client.unsubscribe(["a"]), client.subscribe(["c"])];
+  const controls: string[] = [];
+  while (controls.length < 3) {
+    const { control, events, id } = await relay.said();
+    if (control === undefined) continue;
+    controls.push(`${control} ${events![0]}`);
+    await relay.say({ control: "ack", id });
+  }
+  await Promise.all(calls);
+  assertEquals(controls, ["subscribe a", "unsubscribe a", "subscribe c"]);
 });

@@ -51,6 +51,26 @@ Deno.test("Subscription chooses by itself until its wishes are in force", async 
   await subscription.wire.close();
 });
 
+Deno.test("Subscription spreads many patterns over lines that a relay takes, and waits for all", async () => {
+  await using server = new FakeServer(FEATURES);
+  const patterns = Array.from({ length: 600 }, (_, i) => `${"x".repeat(200)}${i}`);
+  const { opening } = open(server, { patterns });
+  const session = await server.session();
+  const asked: string[] = [];
+  let isOpen = false;
+  opening.then(() => isOpen = true);
+  while (asked.length < patterns.length) {
+    assertEquals(isOpen, false);
+    const line = (await session.line())!;
+    assertEquals(line.length <= 65_536, true);
+    const { events, id } = JSON.parse(line);
+    asked.push(...events);
+    await session.send({ control: "ack", id });
+  }
+  assertEquals(asked, patterns);
+  await (await opening).wire.close();
+});
+
 Deno.test("Subscription of a queue hears nothing until it is in force", async () => {
   await using server = new FakeServer(FEATURES);
   const { names, opening } = open(server, { patterns: [], queue: "workers" });
@@ -85,6 +105,7 @@ Deno.test("Subscription.open() says why the server refuses", async () => {
   await using server = new FakeServer(FEATURES);
   const { opening } = open(server, { patterns: ["a"] });
   const session = await server.session();
+  await session.line();
   await session.send({ control: "error", id: "s1", reason: "too-many", detail: "1\x1b" });
   const { message } = await assertRejects(() => opening, StartError);
   assertEquals(message, "The relay refuses the subscription: too-many: 1\\u001b");
