@@ -195,7 +195,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   constructor(options: ClientOptions & EventOptions<M, S> = {}) {
     this.#settings = checkClientOptions(options);
     const whyDeaf = () => this.#incoming.whyDeaf();
-    const pending = this.#pending = new PendingTable(whyDeaf);
+    const pending = this.#pending = new PendingTable(
+      whyDeaf,
+      (line) => this.#sender.withdraw(line),
+    );
     const hearing = this.#hearing = new Hearing(pending, {
       isOpen: () => this.#link?.open ?? false,
       connecting: () => this.#connecting?.promise ?? null,
@@ -248,14 +251,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /**
    * Connects to a server, at an address, at the path of a Unix socket, or through a dialer of your
-   * own, and waits for its welcome.
-   * A server that sends none within 500 ms is taken as it is, unless it was sent a token. A client
-   * that reconnects tries again, until it succeeds or the timeout is over.
+   * own, and waits for its welcome. A server that sends none within 500 ms is taken as it is, unless it
+   * was sent a token. With subscriptions, it also waits until the relay keeps to them. A client that
+   * reconnects tries again, until it succeeds or the timeout is over.
    *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.
-   * With subscriptions, it also waits until the relay keeps to them.
-   *
    * @throws {ConnectError} If it cannot connect; the message names the address and the cause.
    * @throws {EventRefusedError} If the relay refuses a subscription.
    * @throws {EbsocketError} With the code `not-supported`, if there are subscriptions, or `sequence`,
@@ -301,7 +302,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     const pending = this.#pending;
     const hearing = this.#hearing;
     const link: Link<S> = new Link(destination, this.#settings, {
-      onEvents: (events, bytes) => incoming.push(events as unknown[] as EventOf<M>[], bytes),
+      onEvents: (events, bytes, carrier) => {
+        this.#requests.note(events, carrier);
+        return incoming.push(events as unknown[] as EventOf<M>[], bytes);
+      },
       onStatus: (status) => {
         if (status.type === "connected") {
           this.#link = link;
@@ -351,7 +355,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * With `reconnect`, an event also waits while there is no connection, or the server has not
    * acknowledged `maxPendingBytes` of those before. `maxQueuedEvents`, `maxQueuedBytes` and `overflow`
    * say how many may, and what happens to the next; the promise of one that waits for a connection
-   * resolves at once.
+   * resolves at once. One with `to` does not wait for a connection, since nobody knows whom the next
+   * relay calls so: it rejects with a {@link ConnectionClosedError}, and {@link status} tells of those
+   * that had not been sent when a connection ended, among the `unconfirmed`.
    *
    * @throws {ConnectionClosedError} At the call, if the client has not been connected yet.
    * @throws {TypeError} At the call, if the event cannot be encoded.
@@ -404,6 +410,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * connection it resolves when the relay has acknowledged it. It stays across reconnects, and to the
    * next `connectTo()`. An empty array adds nothing: alone, it lets nothing be heard.
    *
+   * With an event map, a pattern that is known only at run time needs a cast: `pattern as PatternOf<M>`.
+   *
    * A pattern is a name in which the token `*` stands for any one token between dots, and `>` at the
    * end for all the rest. What was sent to this client alone comes whatever it has subscribed to. A
    * call that fails has no effect, except that a first one may leave the client hearing nothing.
@@ -450,7 +458,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * Asks whoever hears an event, and resolves to the first answer. It is not among the events that
    * are received, and answers that come later are dropped.
    *
-   * A request that was given up may still be answered, or be done without an answer.
+   * A request that was given up may still be answered, or be done without an answer, unless it was
+   * still waiting to be sent: then it is not sent any more.
    *
    * @throws {NoRespondersError} At once, if a relay says that nobody is there to hear it.
    * @throws {RequestTimeoutError} If no answer comes in time.
@@ -525,8 +534,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /**
    * Answers an event: whoever asked gets `answer`, and nobody else. Resolves as {@link sendEvent} does,
-   * to whether it was sent: `false` if nobody had asked. Only of several answers that somebody wants
-   * do those after the first count.
+   * to whether it was sent: `false` if nobody had asked, or if the connection has ended over which the
+   * event came, and there will be another: nobody knows whom the next relay calls as the asker was
+   * called. Only of several answers that somebody wants do those after the first count.
    *
    * @throws {TypeError | RangeError | EventSchemaError} At the call, as `sendEvent()` does.
    */
@@ -543,7 +553,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * Several services may match an event; each gets it.
    *
    * It subscribes at the call, which narrows what the client hears as {@link subscribe} does, and
-   * unsubscribes at the end: who wants to hear all other events too subscribes to `[">"]`. Before
+   * unsubscribes at the end: from then on the client hears what it has subscribed to, and if that is
+   * nothing, nothing. Who wants to hear all other events too subscribes to `[">"]`. Before
    * `connectTo()` that is what the connection begins with, so that no event is missed once it is made.
    *
    * It goes on across reconnects, and ends when the client has been closed, when its loop is left, or

@@ -27,12 +27,15 @@ const ATTEMPT_MS = 4000;
 
 /** Who hears of what happens to a link. */
 export interface LinkSink<M extends object> {
-  /** Events have come; their lines had `bytes` bytes. `false` asks for no more until `resume()`. */
-  onEvents(events: EbsocketEvent[], bytes: number): boolean;
+  /**
+   * Events have come over a connection; their lines had `bytes` bytes. `false` asks for no more until
+   * `resume()`.
+   */
+  onEvents(events: EbsocketEvent[], bytes: number, carrier: Carrier): boolean;
   /** Something has happened to the connection. */
   onStatus(status: ClientStatus<M>): void;
   /** A connection is about to say hello; gives what it is to say behind that, if anything. */
-  onHello(carrier: Carrier): Wishes | null;
+  onHello(carrier: Carrier): Wishes;
   /** A control line has come that is about events and subscriptions. */
   onWord(line: ControlLine): void;
   /** A line that waited for a connection will not be sent. */
@@ -284,14 +287,14 @@ export class Link<M extends object> implements SessionSink {
   // What a session tells
 
   /** Gives what is to be said behind the hello. */
-  onHello(session: Session): Wishes | null {
+  onHello(session: Session): Wishes {
     return this.#sink.onHello(session);
   }
 
   /** Passes events on. While the server has not greeted, reading goes on, or it never would. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void {
     if (this.#ending) return;
-    const wantsMore = this.#sink.onEvents(events, bytes);
+    const wantsMore = this.#sink.onEvents(events, bytes, session);
     this.#isFull = !wantsMore;
     if (this.#isFull && session === this.#session) session.connection.pause();
   }

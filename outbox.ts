@@ -12,7 +12,7 @@ import { type DropListener, type WaitingBounds, WaitingLines } from "./waiting.t
 
 /** A caller who waits until the first `target` events have arrived. */
 interface Flush {
-  readonly target: number;
+  target: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -25,7 +25,9 @@ export class Outbox {
   #connection: EbsocketConnection | null = null;
   #hasAcks = false;
   #maxLineBytes = Infinity;
-  /** How many lines have been accepted. */
+  /** The lines that only this connection may carry: on the next, their words mean something else. */
+  readonly #bound = new WeakSet<Uint8Array>();
+  /** How many lines have been accepted, and not been withdrawn. */
   #accepted = 0;
   #flushes: Flush[] = [];
   #room: PromiseWithResolvers<void> | null = null;
@@ -72,8 +74,12 @@ export class Outbox {
 
   // Lines
 
-  /** Sends a line, or lets it wait; `false` if the queue refuses it. It must not change any more. */
-  offer(line: Uint8Array): boolean {
+  /**
+   * Sends a line, or lets it wait; `false` if the queue refuses it. It must not change any more. One
+   * that `isBound` waits for the connection that there is, and for no other.
+   */
+  offer(line: Uint8Array, isBound = false): boolean {
+    if (isBound) this.#bound.add(line);
     const connection = this.#connection;
     if (connection?.open && this.#waiting.length === 0 && this.#fits(connection, line)) {
       this.#accepted++;
@@ -86,6 +92,17 @@ export class Outbox {
     if (this.settled > settled) this.#failFlushes("dropped"); // older lines have given way
     this.#fill();
     return outcome !== "refused";
+  }
+
+  /** Takes back a line that waits: nobody wants it to be sent any more. */
+  withdraw(line: Uint8Array): void {
+    const first = this.settled + this.#ledger.length;
+    const place = this.#waiting.withdraw(line);
+    if (place < 0) return;
+    this.#accepted--;
+    for (const flush of this.#flushes) if (flush.target > first + place) flush.target--;
+    this.#resolveFlushes();
+    this.#progress();
   }
 
   /** A promise that resolves when there is room for more; `null` while there is. */
@@ -140,15 +157,17 @@ export class Outbox {
 
   /**
    * The connection has ended. What was not handed over waits again, before everything else; gives
-   * the lines that were, and of which nobody knows whether they arrived.
+   * the lines that were, and of which nobody knows whether they arrived, and those that wait no longer
+   * because only this connection could have carried them.
    */
   end(): Uint8Array[] {
     const { unconfirmed, unsent } = this.#ledger.close(this.#connection?.bytesGiven ?? 0);
     this.#connection = null;
     this.#failFlushes("in flight when the connection ended");
-    this.#waiting.putBack(unsent);
+    const waiting = [...unsent, ...this.#waiting.takeAll()];
+    this.#waiting.putBack(waiting.filter((line) => !this.#bound.has(line)));
     this.#releaseRoom();
-    return unconfirmed;
+    return [...unconfirmed, ...waiting.filter((line) => this.#bound.has(line))];
   }
 
   /** There will be no connection any more; gives the lines that waited for one. */
@@ -210,15 +229,19 @@ export class Outbox {
     if (!connection) return;
     if (!this.#hasAcks) this.#ledger.forget(connection.bytesOut);
     this.#fill();
-    const { settled } = this;
-    while (this.#flushes.length > 0 && this.#flushes[0]!.target <= settled) {
-      this.#flushes.shift()!.resolve();
-    }
+    this.#resolveFlushes();
     if (this.#flushes.length > 0) this.#watch();
     const isRoom = this.#waiting.length === 0 &&
       this.#inFlight(connection) <= this.#maxInFlight / 4;
     if (isRoom) this.#releaseRoom();
     else if (this.#room) this.#watch();
+  }
+
+  #resolveFlushes(): void {
+    const { settled } = this;
+    while (this.#flushes.length > 0 && this.#flushes[0]!.target <= settled) {
+      this.#flushes.shift()!.resolve();
+    }
   }
 
   #releaseRoom(): void {

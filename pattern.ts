@@ -44,12 +44,16 @@ export function matches(pattern: string, name: string): boolean {
 }
 
 /**
- * The patterns that match a name.
+ * The patterns that match a name. Of a name with more than eight tokens, the first eight are looked at:
+ * each token doubles the number of patterns.
  *
  * @typeParam N The name, or a union of names.
+ * @typeParam Seen As many members as tokens have been looked at.
  */
-export type PatternFor<N extends string> = N extends `${infer First}.${infer Others}`
-  ? `${First | "*"}.${PatternFor<Others>}` | ">"
+export type PatternFor<N extends string, Seen extends unknown[] = []> = Seen["length"] extends 8
+  ? string
+  : N extends `${infer First}.${infer Others}`
+    ? `${First | "*"}.${PatternFor<Others, [...Seen, unknown]>}` | ">"
   : N | "*" | ">";
 
 /**

@@ -108,14 +108,22 @@ export class PendingTable {
   /** No other client has it, so that what is meant for another is never taken for ours. */
   readonly #prefix = randomPrefix();
   readonly #whyDeaf: () => string;
+  readonly #withdraw: (line: Uint8Array) => void;
   #issued = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer rings, by the clock of `performance.now()`. */
   #due = Infinity;
 
-  /** Makes an empty table. `whyDeaf` says why nothing is heard at present, or gives an empty string. */
-  constructor(whyDeaf: () => string = () => "") {
+  /**
+   * Makes an empty table. `whyDeaf` says why nothing is heard at present, or gives an empty string;
+   * `withdraw` takes back a line for which nobody waits any more, if it has not been sent.
+   */
+  constructor(
+    whyDeaf: () => string = () => "",
+    withdraw: (line: Uint8Array) => void = () => {},
+  ) {
     this.#whyDeaf = whyDeaf;
+    this.#withdraw = withdraw;
   }
 
   /** How many wait. */
@@ -140,7 +148,9 @@ export class PendingTable {
     }
     if (!signal) return;
     waiter.signal = signal;
-    waiter.onAbort = () => this.fail(waiter, signal.reason);
+    waiter.onAbort = () => {
+      if (this.giveUp(waiter)) waiter.fail(signal.reason);
+    };
     signal.addEventListener("abort", waiter.onAbort);
   }
 
@@ -149,6 +159,13 @@ export class PendingTable {
     if (!this.#waiters.delete(waiter.id)) return false;
     if (waiter.line) this.#byLine.delete(waiter.line);
     if (waiter.onAbort) waiter.signal?.removeEventListener("abort", waiter.onAbort);
+    return true;
+  }
+
+  /** Ends the wait of one for which nobody has an outcome; what has not been sent will not be. */
+  giveUp(waiter: Waiter): boolean {
+    if (!this.remove(waiter)) return false;
+    if (waiter.line) this.#withdraw(waiter.line);
     return true;
   }
 
@@ -256,7 +273,7 @@ export class PendingTable {
     if (next < Infinity) this.#wind(Math.max(next, now + this.size / LOOKS_PER_MS), now);
     const deaf = late.length > 0 ? this.#whyDeaf() : "";
     for (const waiter of late) {
-      if (!this.remove(waiter)) continue; // one of the others has given it up
+      if (!this.giveUp(waiter)) continue; // one of the others has made it end
       const why = `no answer within ${waiter.timeout} ms${deaf && `; ${deaf}`}`;
       waiter.onTimeout(new RequestTimeoutError(`${waiter.complaint}: ${why}`));
     }

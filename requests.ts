@@ -13,6 +13,7 @@ import {
   type RequestTimeoutError,
 } from "./errors.ts";
 import type { EbsocketEvent, EventOf, SendableEvent } from "./event.ts";
+import type { Carrier } from "./hearing.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Incoming } from "./incoming.ts";
 import { checkLimit } from "./limits.ts";
@@ -197,6 +198,8 @@ export class Requests<M extends object, S extends object = M> {
   readonly #table: PendingTable;
   readonly #sender: Sender<S>;
   readonly #incoming: Incoming<M>;
+  /** Over which connection each request has come. */
+  readonly #carriers = new WeakMap<object, Carrier>();
 
   constructor(table: PendingTable, sender: Sender<S>, incoming: Incoming<M>) {
     this.#table = table;
@@ -216,7 +219,7 @@ export class Requests<M extends object, S extends object = M> {
       const id = this.#table.nextId();
       const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
       const request = new Request(id, "request", event, resolve, reject);
-      this.#ask(request, event, line, timeout, signal);
+      this.#ask(request, event, line, to !== undefined, timeout, signal);
     }) as unknown as Promise<EventOf<M>>;
   }
 
@@ -247,7 +250,7 @@ export class Requests<M extends object, S extends object = M> {
     const poll = new Poll(id, event, count, answers, () => this.#incoming.forget(inbox));
     this.#incoming.heed(inbox, `requestMany(${event})`);
     try {
-      this.#ask(poll, event, line, timeout, signal);
+      this.#ask(poll, event, line, to !== undefined, timeout, signal);
       for (;;) {
         const answer = await inbox.next();
         if (answer === undefined) break;
@@ -255,7 +258,7 @@ export class Requests<M extends object, S extends object = M> {
       }
       if (poll.error !== undefined) throw poll.error;
     } finally {
-      this.#table.remove(poll);
+      this.#table.giveUp(poll);
       this.#incoming.forget(inbox);
     }
   }
@@ -274,7 +277,7 @@ export class Requests<M extends object, S extends object = M> {
       this.#sender.demand("ack", "confirm", event);
       this.#checkHearing("confirm", event);
       const confirmation = new Confirmation(ack, "confirm", event, resolve, reject);
-      this.#ask(confirmation, event, line, timeout, signal);
+      this.#ask(confirmation, event, line, to !== undefined, timeout, signal);
     });
     confirmed.catch(() => {});
     return confirmed;
@@ -285,15 +288,23 @@ export class Requests<M extends object, S extends object = M> {
     checkWord("to", to);
     const line = this.#sender.encode(event, { to });
     const fault = this.#sender.lack("ack", "send", event, " to one client") ??
-      this.#sender.queue(event, line);
+      this.#sender.queue(event, line, true);
     return fault ? refused(fault) : this.#sender.room() ?? ROOM;
   }
 
-  /** Answers an event; whether anybody had asked. */
+  /** Notes over which connection events have come: who has asked is called so only there. */
+  note(events: readonly EbsocketEvent[], carrier: Carrier): void {
+    for (const event of events) {
+      if (event.id !== null && event.from !== null) this.#carriers.set(event, carrier);
+    }
+  }
+
+  /** Answers an event; whether anybody had asked, and can still be answered. */
   reply(
-    { id, from }: Pick<EbsocketEvent, "id" | "from">,
+    event: Pick<EbsocketEvent, "id" | "from">,
     answer: SendableEvent<S>,
   ): Promise<boolean> {
+    const { id, from } = event;
     if (id === null) return NOT_SENT;
     // By the rules of the protocol these could not be; a line that said so would end the connection.
     if (!isName(id) || from !== null && !isName(from)) return NOT_SENT;
@@ -301,7 +312,10 @@ export class Requests<M extends object, S extends object = M> {
       reply_to: id,
       ...(from !== null && { to: from }),
     });
-    const fault = this.#sender.queue(answer, line);
+    const { isReconnecting } = this.#sender;
+    const hasEnded = this.#carriers.get(event)?.hasEnded;
+    if (from !== null && (hasEnded ?? isReconnecting) && this.#sender.mayWait) return NOT_SENT;
+    const fault = this.#sender.queue(answer, line, from !== null && !isReconnecting);
     if (fault) return refused(fault);
     return this.#sender.room()?.then(() => true) ?? SENT;
   }
@@ -325,13 +339,14 @@ export class Requests<M extends object, S extends object = M> {
     waiter: Waiter,
     event: SendableEvent<S>,
     line: Uint8Array<ArrayBuffer>,
+    isBound: boolean,
     timeout: number,
     signal: AbortSignal | undefined,
   ): void {
     this.#sender.checkOpen(event);
     if (this.#sender.mayWait) waiter.line = line;
     this.#table.add(waiter, timeout, signal);
-    const fault = this.#sender.queue(event, line);
+    const fault = this.#sender.queue(event, line, isBound);
     if (fault) this.#table.fail(waiter, fault);
   }
 

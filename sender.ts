@@ -59,13 +59,21 @@ export class Sender<M extends object> {
     throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${most}`);
   }
 
-  /** Queues the line that was encoded last; gives why that cannot be, or `null`. */
-  queue(event: SendableEvent<M>, line: Uint8Array<ArrayBuffer>): EbsocketError | null {
+  /**
+   * Queues the line that was encoded last; gives why that cannot be, or `null`. With `isBound` it is
+   * for one client, which only the relay of this connection calls so.
+   */
+  queue(
+    event: SendableEvent<M>,
+    line: Uint8Array<ArrayBuffer>,
+    isBound = false,
+  ): EbsocketError | null {
     const link = this.#used("send through");
     if (!link.open) return closed(event);
     const { outbox, session } = link;
     if (outbox) {
-      if (outbox.offer(line)) {
+      if (isBound && !link.connected) return unaddressable(event);
+      if (outbox.offer(line, isBound)) {
         this.#encoder.keep(line);
         return null;
       }
@@ -130,6 +138,17 @@ export class Sender<M extends object> {
     if (!this.#used("send through").open) throw closed(event);
   }
 
+  /** Takes back a line that waits for a connection, if it does. */
+  withdraw(line: Uint8Array): void {
+    this.#used("send through").outbox?.withdraw(line);
+  }
+
+  /** Whether there is no connection, but will be one. */
+  get isReconnecting(): boolean {
+    const link = this.#used("send through");
+    return link.open && !link.connected;
+  }
+
   /** Whether a line may have to wait for a connection. */
   get mayWait(): boolean {
     return this.#used("send through").outbox !== null;
@@ -140,6 +159,11 @@ export class Sender<M extends object> {
 export function notSupported(feature: Feature, what: string): EbsocketError {
   const message = `Cannot ${what}: the server does not offer ${quote(feature)}; a relay does`;
   return new EbsocketError("not-supported", message);
+}
+
+function unaddressable(event: unknown): ConnectionClosedError {
+  const why = "without a connection nobody knows whom the next relay calls so";
+  return new ConnectionClosedError(`Cannot send ${event} to one client: ${why}`);
 }
 
 /** A rejected promise that does not end a program which ignores it. */

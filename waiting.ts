@@ -122,6 +122,15 @@ export class WaitingLines {
     return line;
   }
 
+  /** Takes a line out of the queue, as if it had never been there; gives its place, or -1. */
+  withdraw(line: Uint8Array): number {
+    const at = this.#lines.indexOf(line, this.#first);
+    if (at < 0) return -1;
+    this.#lines.splice(at, 1);
+    this.#bytes -= line.length;
+    return at - this.#first;
+  }
+
   /** All lines. */
   lines(): Uint8Array[] {
     return this.#lines.slice(this.#first);

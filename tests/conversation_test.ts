@@ -266,6 +266,32 @@ Deno.test("an answer to a client that has gone goes to nobody", async () => {
   await service.return();
 });
 
+Deno.test("an answer goes to nobody who only happens to be called as the asker was", async () => {
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  const { address } = relay.server;
+  await using answerer = new EbsocketClient({ reconnect: { minDelay: 1, maxDelay: 20 } });
+  const service = answerer.serve("ask");
+  await answerer.connectTo(address);
+  const asker = new EbsocketClient();
+  await asker.connectTo(address);
+  const asking = assertRejects(() => asker.request(named("ask")), ConnectionClosedError);
+  const asked = (await service.next()).value!;
+  await relay.close();
+  await asking;
+  await until(() => !answerer.connected);
+  assertEquals(await answerer.reply(asked, named("secret")), false);
+  const late = () => answerer.sendEvent(named("secret"), { to: asked.from! });
+  await assertRejects(late, ConnectionClosedError, "nobody knows whom the next relay calls so");
+
+  await using next = new Relay(new EbsocketServer(address));
+  await using stranger = new EbsocketClient();
+  await stranger.connectTo(address);
+  await until(() => answerer.connected && next.clients.length === 2);
+  assertEquals(await answerer.reply(asked, named("secret")), false);
+  await answerer.sendEvent(named("open"));
+  assertEquals((await stranger.recvEvent())?.event, "open");
+});
+
 Deno.test("requests across a reconnect of the answerer are answered by its service again", async () => {
   await using house = new House();
   const answerer = await house.connect({ reconnect: { minDelay: 1, maxDelay: 20 } });

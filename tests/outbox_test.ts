@@ -144,6 +144,49 @@ Deno.test("Outbox drops, and counts, what a new server would not take", async ()
   end(outbox, connection);
 });
 
+Deno.test("Outbox.withdraw() takes back what waits, and nothing else", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const lines = [..."abc"].map((letter) => utf8(`${letter}\n`));
+  for (const line of lines) outbox.offer(line);
+  const flushing = outbox.flush();
+  const late = utf8("d\n");
+  outbox.offer(late);
+  for (const line of [late, lines[1]!, lines[1]!, utf8("a\n")]) outbox.withdraw(line);
+  assertEquals([outbox.waitingLines, outbox.waitingBytes, outbox.settled], [2, 4, 0]);
+  const { duplex, connection } = connect(outbox);
+  await turn();
+  assertEquals(duplex.written, "a\nc\n");
+  outbox.withdraw(lines[0]!); // is on its way
+  outbox.onAck(1);
+  let isFlushed = false;
+  flushing.then(() => isFlushed = true);
+  await turn();
+  assertEquals(isFlushed, false);
+  outbox.onAck(2);
+  await soon(flushing, "the flush");
+  assertEquals(end(outbox, connection), ["", ""]);
+});
+
+Deno.test("Outbox.flush() waits no longer when the last that waits is withdrawn", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const line = utf8("a\n");
+  outbox.offer(line);
+  const flushing = outbox.flush();
+  outbox.withdraw(line);
+  await soon(flushing, "the flush");
+});
+
+Deno.test("Outbox lets what is bound to a connection wait for no other", () => {
+  const outbox = new Outbox(BOUNDS, 4);
+  const { connection } = connect(outbox);
+  outbox.offer(utf8("a\n"));
+  outbox.offer(utf8("b\n"), true); // not even given to a write
+  outbox.offer(utf8("c\n"), true);
+  outbox.offer(utf8("d\n"));
+  assertEquals(outbox.waitingLines, 2);
+  assertEquals(end(outbox, connection), ["b\nc\n", "a\nd\n"]);
+});
+
 Deno.test("Outbox does not believe acknowledgements of what was not sent", async () => {
   const outbox = new Outbox(BOUNDS, 100);
   const { connection } = connect(outbox);

@@ -60,6 +60,15 @@ async function moreChat(client: EbsocketClient<Chat>): Promise<void> {
   isSame<Same<typeof connected, boolean>>(true);
 }
 
+/** A name of very many tokens, which has more patterns than a type may have. */
+function long(
+  client: EbsocketClient<{ "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q": { x: number }; z: { y: number } }>,
+): void {
+  client.subscribe([">", "a.*.c.>", "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q", "z"]);
+  // @ts-expect-error no name matches
+  client.subscribe(["b.>"]);
+}
+
 /** Events without attributes, beside others or alone, and one with attributes alone. */
 type Bare = { join: { name: string }; ping: object; note: { text?: string } };
 
