@@ -198,7 +198,7 @@ async function openServices(client: EbsocketClient): Promise<void> {
 }
 
 // Never called: they are there to be compiled.
-export const compiled = [chat, moreChat, bare, chatStatus, chatServer, open, streams];
+export const compiled = [chat, moreChat, bare, long, chatStatus, chatServer, open, streams];
 export const compiledToo = [subscriptions, requests, openServices];
 
 /** What `event` says, told apart by the name in both ways. */
