@@ -458,9 +458,9 @@ Deno.test({
     await until(() => read().includes(`client c${count + 1} left`));
     const lines = (before + read()).split("\n");
     const joins = lines.flatMap((line) => /client c(\d+) joined/.exec(line)?.[1] ?? []);
-    // Of the write that failed, all lines may be there twice.
+    // Of the write that failed, all lines may be there twice: 4,096 bytes of at least 60 each.
     assertEquals([...new Set(joins)].join(), Array.from(Array(count + 1), (_, i) => i + 1).join());
-    assertEquals(joins.length < count + 50, true, `${joins.length}`);
+    assertEquals(joins.length <= count + 1 + 4096 / 60, true, `${joins.length}`);
     Deno.kill(shell.pid, "SIGTERM");
     await one.lines();
     one.close();
