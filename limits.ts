@@ -32,8 +32,8 @@ export function relayedLineBytes(maxLineBytes: number): number {
 }
 
 /**
- * `value` if it is an integer from `least` to `most`, otherwise a `RangeError` that names it.
- * Without `most`, `Infinity` is allowed too: no limit.
+ * `value` if it is an integer from `least` to `most`, otherwise a `RangeError` that names it, or a
+ * `TypeError` if it is no number. Without `most`, `Infinity` is allowed too: no limit.
  */
 export function checkLimit(name: string, value: number, least: number, most = Infinity): number {
   const isInRange = Number.isInteger(value) && value >= least && value <= most;
@@ -41,9 +41,8 @@ export function checkLimit(name: string, value: number, least: number, most = In
   const range = most === Infinity
     ? `of at least ${least}, or Infinity`
     : `from ${least} to ${most}`;
-  throw new RangeError(
-    `Invalid ${name}: expected an integer ${range}, got ${Deno.inspect(value)}`,
-  );
+  const message = `Invalid ${name}: expected an integer ${range}, got ${Deno.inspect(value)}`;
+  throw typeof value === "number" ? new RangeError(message) : new TypeError(message);
 }
 
 /**

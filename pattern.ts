@@ -8,7 +8,7 @@
  * @module
  */
 
-import { quote } from "./printable.ts";
+import { printable } from "./printable.ts";
 import { MAX_NAME_BYTES } from "./validate.ts";
 
 const encoder = new TextEncoder();
@@ -22,7 +22,7 @@ export const REST = ">";
 /** What is wrong with a pattern, or an empty string. */
 export function faultOfPattern(pattern: unknown): string {
   if (typeof pattern !== "string") {
-    return `expected a string, got ${quote(JSON.stringify(pattern) ?? String(pattern))}`;
+    return `expected a string, got ${printable(JSON.stringify(pattern) ?? String(pattern))}`;
   }
   const { length } = encoder.encode(pattern);
   if (length === 0 || length > MAX_NAME_BYTES) {

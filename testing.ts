@@ -156,6 +156,7 @@ export interface ExpectOptions {
  * @typeParam S The event map of what it sends, where that is another.
  *
  * @throws {AssertionError} If the events are others, or too few.
+ * @throws {TypeError} If `expected` is no array.
  * @throws {RangeError} If the timeout is out of its range.
  *
  * @example Names alone, names with attributes, nothing
@@ -175,6 +176,11 @@ export async function expectEvents<M extends object = OpenEvents, S extends obje
   expected: readonly ExpectedEvent[],
   { timeout = 2_000 }: ExpectOptions = {},
 ): Promise<EventOf<M>[]> {
+  if (!Array.isArray(expected)) {
+    throw new TypeError(
+      `Invalid expected events: expected an array, got ${Deno.inspect(expected)}`,
+    );
+  }
   const deadline = new AbortController();
   const timer = after(checkLimit("timeout", timeout, 1), () => deadline.abort());
   const received: EventOf<M>[] = [];

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
+import { printable, quote } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, type Target } from "./connect.ts";
 import { StartError, UsageError } from "./errors.ts";
@@ -44,7 +44,7 @@ export const pub: Command = defineCommand({
   }, CONNECTION_GROUP],
   exits: {
     0: "The relay has taken all events",
-    1: "It has not, or cannot be reached, or a line was no event",
+    1: "It has not, or cannot be reached, a line was no event, or there is no client of --to",
     130: "Ctrl+C came before (143: SIGTERM)",
   },
   notes:
@@ -63,13 +63,18 @@ ${CONNECTION_NOTES}`,
     if (isInput) checkWords(words, 0);
     const line = isInput ? null : toEventLine(name, words);
     const printer = new Printer(new Output(), { onRoom() {} });
+    let lost = 0;
+    const onReached = (name: string, clients: number) => {
+      if (clients === 0) lost++;
+      if (confirm) printer.add(toText(name, clients));
+    };
     // Who types the events, or is told of each, sees how far it is.
     using progress = new Progress("event", {
       isShown: isInput && !isTerminal("stdin") && !confirm && isTerminal("stderr"),
     });
     await using publisher = await open(target, {
       to,
-      onReached: confirm ? (name, clients) => printer.add(toText(name, clients)) : undefined,
+      onReached: confirm || to !== undefined ? onReached : undefined,
       onRefused(text) {
         progress.clear();
         console.error(`error: ${text}`);
@@ -83,6 +88,12 @@ ${CONNECTION_NOTES}`,
     await printer.flush();
     printer.ended.throwIfAborted();
     if (fault) throw new StartError(`${fault}; events sent before it: ${publisher.sent}`);
+    if (to !== undefined && lost > 0) {
+      const count = publisher.sent > 1 ? `${lost} of ${publisher.sent} events were` : "it was";
+      throw new StartError(
+        `There is no client ${quote(to)}, so that ${count} for nobody; top shows which there are`,
+      );
+    }
     return publisher.refused === 0 ? 0 : 1;
   },
 });

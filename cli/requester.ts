@@ -106,7 +106,7 @@ export class Requester implements WireSink, AsyncDisposable {
     if (this.#answers > 0) return this.#answered.resolve();
     const heard = this.#heard === null || this.#heard === 0
       ? ""
-      : `, though ${countOf(this.#heard, "client")} heard it`;
+      : `, though ${countOf(this.#heard, "client")} heard it, perhaps only to listen`;
     this.#fail(`No answer to ${quote(name)} within ${timeout} ms${heard}; --timeout gives more`);
   }
 

@@ -30,7 +30,12 @@ export async function loadDefinitions(where: string): Promise<EventDefinitions<o
     if (isDefinitions(value)) return value;
   }
   const names = Object.keys(exported);
-  const found = names.length > 0 ? `it exports ${names.join(", ")}` : "it exports nothing";
+  const wrong = EXPORTS.find((name) => name in exported);
+  const found = wrong !== undefined
+    ? `its export ${wrong} is something else`
+    : names.length > 0
+    ? `it exports ${names.join(", ")}`
+    : "it exports nothing";
   throw new StartError(
     `Cannot use the schema in ${
       printable(where)

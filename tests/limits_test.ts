@@ -32,7 +32,7 @@ Deno.test("checkLimit() refuses all other values with the name, the range and th
 Deno.test("checkLimit() refuses what is no number, as a program without types may pass it", () => {
   const values: unknown[] = ["5", null, true, [5], { valueOf: () => 5 }, 5n];
   for (const value of values) {
-    assertThrows(() => checkLimit("size", value as number, 3, 10), RangeError, "size");
+    assertThrows(() => checkLimit("size", value as number, 3, 10), TypeError, "size");
   }
 });
 

@@ -86,7 +86,9 @@ Deno.test("pub --to and --confirm say what becomes of the events", async () => {
   assertEquals(await session.line(), null);
   await session.close();
   const { code, stdout, stderr } = await ending;
-  assertEquals([code, stdout, stderr], [0, "1 a\n0 b c\n", ""]);
+  assertEquals([code, stdout], [1, "1 a\n0 b c\n"]);
+  const why = 'There is no client "c7", so that 1 of 2 events were for nobody';
+  assertEquals(stderr, `error: ${why}; top shows which there are\n`);
 });
 
 Deno.test("pub says which events the relay refuses, and exits with 1", async () => {
@@ -118,6 +120,10 @@ Deno.test("pub --to reaches one client, whatever that wants to hear", async () =
   await one.subscribe([]);
   const { code, stdout } = await pub(relay, ["hello", `--to=${one.id}`, "--confirm"]);
   assertEquals([code, stdout], [0, "1 hello\n"]);
+  const lost = await pub(relay, ["hello", "--to=c99"]);
+  assertEquals([lost.code, lost.stdout], [1, ""]);
+  const why = 'There is no client "c99", so that it was for nobody; top shows which there are';
+  assertEquals(lost.stderr, `error: ${why}\n`);
   assertEquals((await one.recvEvent())?.event, "hello");
   assertEquals((await pub(relay, ["bye", "--confirm"])).stdout, "1 bye\n");
   assertEquals((await other.recvEvent())?.event, "bye");

@@ -64,7 +64,8 @@ Deno.test("req says when its time is up, and how many have heard it", async () =
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    'error: No answer to "time.now" within 200 ms, though 1 client heard it; --timeout gives more\n',
+    'error: No answer to "time.now" within 200 ms, though 1 client heard it, perhaps only to listen; ' +
+      "--timeout gives more\n",
   );
 });
 

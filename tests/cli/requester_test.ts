@@ -68,7 +68,7 @@ Deno.test("Requester.ask() says why there is no answer", async () => {
     [
       { control: "ack", id: "a1", clients: 2 },
       { timeout: 300 },
-      'No answer to "time.now" within 300 ms, though 2 clients heard it; --timeout gives more',
+      'No answer to "time.now" within 300 ms, though 2 clients heard it, perhaps only to listen; --timeout gives more',
     ],
     [refusal, {}, 'The relay refuses "time.now": bad-attributes: zone: No'],
   ];

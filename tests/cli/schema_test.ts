@@ -63,8 +63,9 @@ Deno.test("loadDefinitions() looks at events where the default is something else
 Deno.test("loadDefinitions() says what a module exports that has no definitions", async () => {
   const cases = [
     ["", "it exports nothing"],
-    ["export default 1; export const chat = {};", "it exports chat, default"],
-    ["export const events = { move: 1 };", "it exports events"],
+    ["export default 1; export const chat = {};", "its export default is something else"],
+    ["export const events = { move: 1 };", "its export events is something else"],
+    ["export const chat = {};", "it exports chat"],
   ];
   for (const [text, found] of cases) {
     await withFile("game.js", text!, async (path) => {
