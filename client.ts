@@ -294,6 +294,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       this.#next = null;
       this.#connecting = null;
       connecting.resolve();
+      connecting.promise.then(() => {
+        if (!this.#link?.open) this.#pending.rest();
+      });
     }
   }
 
@@ -536,7 +539,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * Answers an event: whoever asked gets `answer`, and nobody else. Resolves as {@link sendEvent} does,
    * to whether it was sent: `false` if nobody had asked, or if the connection has ended over which the
    * event came, and there will be another: nobody knows whom the next relay calls as the asker was
-   * called. Only of several answers that somebody wants do those after the first count.
+   * called. So give it the event itself, not a copy. Only of several answers that somebody wants do
+   * those after the first count.
    *
    * @throws {TypeError | RangeError | EventSchemaError} At the call, as `sendEvent()` does.
    */

@@ -45,7 +45,7 @@ export interface Wishes {
    * will not. `null` if there is nothing of that kind.
    */
   readonly confirmed: Promise<unknown> | null;
-  /** To be called once the server has greeted, or it is clear that it will not. */
+  /** To be called once the server has said what it can do. */
   onGreeted(): void;
 }
 
@@ -86,6 +86,8 @@ export class Hearing {
   /** The wishes to hear more, and to hear less, that have not been answered. */
   readonly #joining = new Map<Wish, Call>();
   readonly #leaving = new Set<Wish>();
+  /** The calls of which the patterns have not gone over to their holders. */
+  readonly #calls = new Set<Call>();
   /** What was said behind the last `hello` of what had been granted before. */
   #greeting: Wish[] = [];
 
@@ -98,15 +100,16 @@ export class Hearing {
   // Wishes
 
   /**
-   * Hears what `patterns` match from now on, for `holder`. Resolves when the relay has acknowledged
+   * Hears what the patterns `wanted` match from now on, for `holder`. Resolves when the relay has acknowledged
    * that, or at once if no connection is there or being made.
    */
   async subscribe(
-    patterns: readonly string[],
+    wanted: readonly string[],
     { queue: name, timeout = 10_000, signal }: SubscribeOptions = {},
     holder: object = PROGRAM,
   ): Promise<void> {
-    checkWish(patterns, name, timeout);
+    checkWish(wanted, name, timeout);
+    const patterns = [...wanted]; // The caller may go on using its own.
     signal?.throwIfAborted();
     const queue = name ?? NO_QUEUE;
     if (!this.#port.isOpen() && !this.#port.connecting()) {
@@ -118,6 +121,7 @@ export class Hearing {
     const call: Call = { queue, holder };
     const parts = split(patterns);
     this.#hold(patterns, queue, call);
+    this.#calls.add(call);
     try {
       await this.#join(parts, call, timeout, signal);
       // Not what has been unsubscribed from meanwhile.
@@ -126,14 +130,15 @@ export class Hearing {
     } catch (error) {
       const free = this.#letGo(patterns, queue, call);
       // A line that is refused has no effect, but of several, some may have been granted.
-      if (error instanceof EventRefusedError && parts.length === 1) throw error;
+      const isVain = error instanceof EventRefusedError && parts.length === 1;
       const carrier = this.#carrier;
-      const isInDoubt = carrier && (!carrier.isGreeted || carrier.has("subscribe"));
-      if (isInDoubt) {
-        this.#isNarrowed = true;
-        this.#leave(free, queue, 10_000).catch(() => {});
-      }
+      const mayCount = !isVain && carrier && (!carrier.isGreeted || carrier.has("subscribe"));
+      if (mayCount) this.#isNarrowed = true;
+      // Also if it is in vain: another call for the same that was given up may have been granted.
+      if (this.#isNarrowed) this.#leave(free, queue, 10_000).catch(() => {});
       throw error;
+    } finally {
+      this.#calls.delete(call);
     }
   }
 
@@ -143,11 +148,13 @@ export class Hearing {
     { queue: name, timeout = 10_000, signal }: SubscribeOptions = {},
   ): Promise<void> {
     checkWish(patterns, name, timeout);
-    signal?.throwIfAborted();
     const queue = name ?? NO_QUEUE;
-    const calls = [...this.#joining.values()].filter(({ holder }) => holder === PROGRAM);
+    const calls = [...this.#calls].filter(({ holder }) => holder === PROGRAM);
     const free = [PROGRAM, ...calls].flatMap((holder) => this.#letGo(patterns, queue, holder));
-    await this.#leave(free, queue, timeout, signal);
+    const leaving = this.#leave(free, queue, timeout, signal);
+    leaving.catch(() => {});
+    signal?.throwIfAborted();
+    await leaving;
   }
 
   /** Does what {@link unsubscribe} does, for `holder`, and lets nobody wait for it. */
@@ -249,9 +256,15 @@ export class Hearing {
       lines.push(encodeWish(wish, patterns, queue));
       answers.push(promise);
     };
-    const calls = new Set<object>(this.#joining.values());
+    // Of a call of several lines, some may have been granted.
+    const open = new Map<object, Set<string>>([...this.#calls].map((call) => [call, new Set()]));
+    for (const [{ patterns }, call] of this.#joining) {
+      for (const pattern of patterns) open.get(call)!.add(pattern);
+    }
     for (const [queue, holders] of this.#queues) {
-      const granted = [...holders].filter(([, all]) => !all.isSubsetOf(calls));
+      const granted = [...holders].filter(([pattern, all]) =>
+        [...all].some((holder) => !open.get(holder)?.has(pattern))
+      );
       if (granted.length === 0) continue;
       for (const patterns of split(granted.map(([pattern]) => pattern))) say(patterns, queue);
     }

@@ -322,7 +322,7 @@ export class Link<M extends object> implements SessionSink {
   /** Ends the link or connects again. */
   onEnd(session: Session, info: CloseInfo): void {
     this.#sink.onGoodbye(session);
-    if (session !== this.#session) return;
+    if (session !== this.#session) return this.outbox?.abandon();
     const acknowledged = session.hasAcks;
     const unconfirmed = this.outbox?.end() ?? [];
     const retries = this.#retries;

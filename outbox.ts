@@ -27,6 +27,8 @@ export class Outbox {
   #maxLineBytes = Infinity;
   /** The lines that only this connection may carry: on the next, their words mean something else. */
   readonly #bound = new WeakSet<Uint8Array>();
+  /** The lines on their way that nobody wants to be sent any more, if they have not been. */
+  readonly #givenUp = new WeakSet<Uint8Array>();
   /** How many lines have been accepted, and not been withdrawn. */
   #accepted = 0;
   #flushes: Flush[] = [];
@@ -98,7 +100,7 @@ export class Outbox {
   withdraw(line: Uint8Array): void {
     const first = this.settled + this.#ledger.length;
     const place = this.#waiting.withdraw(line);
-    if (place < 0) return;
+    if (place < 0) return void this.#givenUp.add(line);
     this.#accepted--;
     for (const flush of this.#flushes) if (flush.target > first + place) flush.target--;
     this.#resolveFlushes();
@@ -164,10 +166,20 @@ export class Outbox {
     const { unconfirmed, unsent } = this.#ledger.close(this.#connection?.bytesGiven ?? 0);
     this.#connection = null;
     this.#failFlushes("in flight when the connection ended");
-    const waiting = [...unsent, ...this.#waiting.takeAll()];
-    this.#waiting.putBack(waiting.filter((line) => !this.#bound.has(line)));
+    this.#waiting.putBack(unsent.filter((line) => !this.#givenUp.has(line)));
     this.#releaseRoom();
-    return [...unconfirmed, ...waiting.filter((line) => this.#bound.has(line))];
+    return [...unconfirmed, ...this.#takeBound()];
+  }
+
+  /** A connection that was being made has ended: what only that could have carried is dropped. */
+  abandon(): void {
+    for (const line of this.#takeBound()) this.#waiting.drop(line);
+  }
+
+  #takeBound(): Uint8Array[] {
+    const lines = this.#waiting.takeAll();
+    this.#waiting.putBack(lines.filter((line) => !this.#bound.has(line)));
+    return lines.filter((line) => this.#bound.has(line));
   }
 
   /** There will be no connection any more; gives the lines that waited for one. */

@@ -247,6 +247,12 @@ export class PendingTable {
   /** Nothing more will be heard, for a reason in words. */
   failAll(why: string): void {
     for (const waiter of this.#waiters.values()) this.close(waiter, why);
+    this.rest();
+  }
+
+  /** Lets nothing stay where nobody waits any more, and perhaps nobody will. */
+  rest(): void {
+    if (this.size > 0) return;
     clearTimeout(this.#timer);
     this.#due = Infinity;
   }

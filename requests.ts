@@ -312,10 +312,10 @@ export class Requests<M extends object, S extends object = M> {
       reply_to: id,
       ...(from !== null && { to: from }),
     });
-    const { isReconnecting } = this.#sender;
-    const hasEnded = this.#carriers.get(event)?.hasEnded;
-    if (from !== null && (hasEnded ?? isReconnecting) && this.#sender.mayWait) return NOT_SENT;
-    const fault = this.#sender.queue(answer, line, from !== null && !isReconnecting);
+    const carrier = this.#carriers.get(event);
+    const isGone = carrier ? carrier.hasEnded : !this.#sender.isConnected;
+    if (from !== null && isGone && this.#sender.isOpen) return NOT_SENT;
+    const fault = this.#sender.queue(answer, line, from !== null, carrier !== undefined);
     if (fault) return refused(fault);
     return this.#sender.room()?.then(() => true) ?? SENT;
   }

@@ -50,7 +50,8 @@ export class Sender<M extends object> {
     checkEvent(event);
     const { checker, limits: { maxLineBytes } } = this.#settings;
     // Encoded first: whatever a validator does, what was given is sent.
-    const line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);
+    let line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);
+    if (checker.hasDefinitions) line = line.slice(); // A validator may send events itself.
     checker.checkSent(event);
     const length = line.length - 1;
     const link = this.#used("send through");
@@ -61,18 +62,20 @@ export class Sender<M extends object> {
 
   /**
    * Queues the line that was encoded last; gives why that cannot be, or `null`. With `isBound` it is
-   * for one client, which only the relay of this connection calls so.
+   * for one client, which only the relay of this connection calls so, or, with `isEarly`, of the one
+   * that is being made.
    */
   queue(
     event: SendableEvent<M>,
     line: Uint8Array<ArrayBuffer>,
     isBound = false,
+    isEarly = false,
   ): EbsocketError | null {
     const link = this.#used("send through");
     if (!link.open) return closed(event);
     const { outbox, session } = link;
     if (outbox) {
-      if (isBound && !link.connected) return unaddressable(event);
+      if (isBound && !isEarly && !link.connected) return unaddressable(event);
       if (outbox.offer(line, isBound)) {
         this.#encoder.keep(line);
         return null;
@@ -143,10 +146,14 @@ export class Sender<M extends object> {
     this.#used("send through").outbox?.withdraw(line);
   }
 
-  /** Whether there is no connection, but will be one. */
-  get isReconnecting(): boolean {
-    const link = this.#used("send through");
-    return link.open && !link.connected;
+  /** Whether there is a connection, or will be one. */
+  get isOpen(): boolean {
+    return this.#used("send through").open;
+  }
+
+  /** Whether there is a connection. */
+  get isConnected(): boolean {
+    return this.#used("send through").connected;
   }
 
   /** Whether a line may have to wait for a connection. */

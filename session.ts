@@ -26,7 +26,7 @@ import { abortable } from "./waits.ts";
 /** How long a server may take to greet before it is taken for one that does not, in milliseconds. */
 const GREETING_MS = 500;
 
-/** How long it may take where a token has been sent: it must say that it has looked at it. */
+/** How long it may take where it must: it is to take a token, or to do what only a relay can. */
 const ADMISSION_MS = 3000;
 
 /**
@@ -206,7 +206,9 @@ export class Session implements Carrier {
     token: string | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const patience = token === undefined ? GREETING_MS : ADMISSION_MS;
+    const wishes = this.#sink.onHello(this);
+    const needsWelcome = token !== undefined || wantsSequence || wishes.confirmed !== null;
+    const patience = needsWelcome ? ADMISSION_MS : GREETING_MS;
     const timer = setTimeout(this.#answered.resolve, patience);
     try {
       const keepAliveMs = limits.keepAliveInterval;
@@ -216,13 +218,12 @@ export class Session implements Carrier {
         ack: wantsAcks,
         sequence: wantsSequence,
       });
-      const wishes = this.#sink.onHello(this);
       // In one write, so that a relay knows what is wanted before anything else can happen.
       this.connection.send(concat([hello, ...wishes.lines]), 0);
       await abortable(this.#answered.promise, signal);
       this.#checkAnswer(address, token !== undefined, patience);
       this.#isGreeted = true;
-      wishes.onGreeted();
+      if (this.#welcome) wishes.onGreeted();
       if (wantsSequence) this.#demand("sequence");
       if (wishes.confirmed) await this.#waitFor(wishes.confirmed, address, signal);
       this.#isReady = true;

@@ -7,6 +7,7 @@ import { EbsocketClient } from "../client.ts";
 import { defineEvents, type EventDefinitions } from "../define.ts";
 import { EventSchemaError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
+import { expectEvents, testRelay } from "../testing.ts";
 import { FakeServer } from "./support/fake_server.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "./support/schemas.ts";
 import { soon } from "./support/waiting.ts";
@@ -60,6 +61,21 @@ Deno.test("EbsocketClient.sendEvent() throws at the call where an event does not
   assertThrows(() => client.sendEvent(asynchronous), TypeError, "asynchronous");
   client.sendEvent(new EbsocketEvent("shout", { content: "hi" }));
   assertEquals(await session.line(), '{"event":"shout","__dict__":{"content":"hi"}}');
+});
+
+Deno.test("EbsocketClient.sendEvent() sends what was given, even if a validator sends events", async () => {
+  await using relay = testRelay();
+  const other = await relay.connect();
+  const schema = schemaOf<{ n: number }>((value) => {
+    client.sendEvent(new EbsocketEvent("seen", {}));
+    return { value: value as { n: number } };
+  });
+  const events = defineEvents({ m: schema, seen: schemaOf<object>(() => ({ value: {} })) });
+  const client = new EbsocketClient({ events });
+  await client.connectTo(relay.address);
+  client.sendEvent(new EbsocketEvent("m", { n: 1 }));
+  await expectEvents(other, [["seen", {}], ["m", { n: 1 }]]);
+  await client.close();
 });
 
 Deno.test("EbsocketClient.sendEvent() checks before there is a connection", () => {

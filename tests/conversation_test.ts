@@ -292,6 +292,23 @@ Deno.test("an answer goes to nobody who only happens to be called as the asker w
   assertEquals((await stranger.recvEvent())?.event, "open");
 });
 
+Deno.test("an answer goes to nobody over a connection that the program has made anew", async () => {
+  await using first = new House();
+  await using second = new House();
+  const client = await first.connect();
+  await client.subscribe(["ask"]);
+  const asker = await first.connect();
+  const asking = assertRejects(() => asker.request(named("ask")), ConnectionClosedError);
+  const asked = (await client.recvEvent())!;
+  await asker.abort();
+  await asking;
+  await client.close();
+  const late = client.reply(asked, named("answer"));
+  await assertRejects(() => late, ConnectionClosedError);
+  await client.connectTo(second.address);
+  assertEquals(await client.reply(asked, named("answer")), false);
+});
+
 Deno.test("requests across a reconnect of the answerer are answered by its service again", async () => {
   await using house = new House();
   const answerer = await house.connect({ reconnect: { minDelay: 1, maxDelay: 20 } });

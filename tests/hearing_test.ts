@@ -307,6 +307,69 @@ Deno.test("Hearing.subscribe() that fails does not take away what another call w
   assertEquals((await fixture.connect()).said, ["subscribe a"]);
 });
 
+Deno.test("Hearing.subscribe() that is refused takes back what another call may have been granted", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const { carrier } = await fixture.connect();
+  const before = hearing.subscribe(["base"]);
+  fixture.ack(carrier);
+  await before;
+  carrier.take();
+  const controller = new AbortController();
+  const first = hearing.subscribe(["x"], { signal: controller.signal });
+  const second = hearing.subscribe(["x", "y"]);
+  controller.abort(new Error("enough"));
+  await assertRejects(() => first, Error, "enough");
+  const { id } = parse(carrier.told)[1]!;
+  table.refuse({ id, reason: "too-many-subscriptions", detail: "2 at most" });
+  await assertRejects(() => second, EventRefusedError);
+  assertEquals(carrier.take(), ["subscribe x", "subscribe x y", "unsubscribe x y"]);
+});
+
+Deno.test("Hearing.unsubscribe() right behind a grant takes it back", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const subscribing = hearing.subscribe(["a"]);
+  fixture.ack(carrier);
+  await null; // The call has not gone on yet.
+  const leaving = hearing.unsubscribe(["a"]);
+  fixture.ack(carrier);
+  await Promise.all([subscribing, leaving]);
+  assertEquals(carrier.take(), ["subscribe a", "unsubscribe a"]);
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
+Deno.test("Hearing says again what one line of a call was granted, when another has not been", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const patterns = Array.from({ length: 300 }, (_, i) => `${"x".repeat(240)}${i}`);
+  const { carrier } = await fixture.connect();
+  const wanted = [...patterns];
+  const subscribing = hearing.subscribe(wanted);
+  wanted.length = 0; // The caller may do with its own what it likes.
+  const [one, two] = parse(carrier.told);
+  table.receipt({ id: one!.id });
+  await turn();
+  hearing.end(carrier);
+  const wishes = hearing.begin(new FakeCarrier());
+  const said = parse(wishes.lines);
+  assertEquals(said.map(({ events }) => events), [one!.events, two!.events]);
+  await fixture.confirm(wishes);
+  await subscribing;
+  const again = (await fixture.connect()).said.flatMap((line) => line.split(" ").slice(1));
+  assertEquals(again.sort(), patterns.sort());
+});
+
+Deno.test("Hearing.unsubscribe() with an aborted signal rejects, and hears it no longer", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe(["a"]);
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assertRejects(() => fixture.hearing.unsubscribe(["a"], { signal }), Error, "enough");
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
 Deno.test("Hearing.subscribe() rejects once it is clear that the server cannot do it", async () => {
   using fixture = new Fixture();
   const { hearing } = fixture;

@@ -176,6 +176,27 @@ Deno.test("Outbox.flush() waits no longer when the last that waits is withdrawn"
   await soon(flushing, "the flush");
 });
 
+Deno.test("Outbox does not send again what was withdrawn while it was on its way", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const { duplex, connection } = connect(outbox);
+  duplex.take(0);
+  offer(outbox, "a"); // being written from the next turn on
+  await turn();
+  const line = utf8("b\n");
+  outbox.offer(line);
+  offer(outbox, "c");
+  outbox.withdraw(line);
+  assertEquals(end(outbox, connection), ["a\n", "c\n"]);
+});
+
+Deno.test("Outbox.abandon() drops what only a connection could have carried that led to nothing", () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  outbox.offer(utf8("a\n"), true);
+  offer(outbox, "b");
+  outbox.abandon();
+  assertEquals([outbox.waitingLines, outbox.dropped], [1, 1]);
+});
+
 Deno.test("Outbox lets what is bound to a connection wait for no other", () => {
   const outbox = new Outbox(BOUNDS, 4);
   const { connection } = connect(outbox);
