@@ -31,8 +31,8 @@ export interface Verdict {
 
 /**
  * How much more the last third may have than the second, in bytes. V8 lets its young generation grow
- * in steps of 16 MB, two of which can fall between the thirds of a soak of two minutes; after five
- * minutes there are none. So the longer a soak, the smaller the leak that it shows.
+ * in steps of 16 MB, and what is dead in it outside of the heap with it; in a soak of two minutes, these
+ * can fall between the thirds; in four minutes or more they come before. So the longer a soak, the smaller the leak that it shows.
  */
 export const MAX_GROWTH = 32e6;
 
