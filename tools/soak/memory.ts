@@ -31,8 +31,9 @@ export interface Verdict {
 
 /**
  * How much more the last third may have than the second, in bytes. V8 lets its young generation grow
- * in steps of 16 MB, and what is dead in it outside of the heap with it; in a soak of two minutes, these
- * can fall between the thirds; in four minutes or more they come before. So the longer a soak, the smaller the leak that it shows.
+ * in steps of 16 MB, and with it what is dead outside of the heap. In a soak of two minutes these can
+ * fall between the thirds; in one of four they come before. The longer a soak, the smaller the leak that
+ * it shows.
  */
 export const MAX_GROWTH = 32e6;
 
