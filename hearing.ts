@@ -100,8 +100,8 @@ export class Hearing {
   // Wishes
 
   /**
-   * Hears what the patterns `wanted` match from now on, for `holder`. Resolves when the relay has acknowledged
-   * that, or at once if no connection is there or being made.
+   * Hears what the patterns `wanted` match from now on, for `holder`. Resolves when the relay has
+   * acknowledged that, or at once if no connection is there or being made.
    */
   async subscribe(
     wanted: readonly string[],
@@ -128,6 +128,12 @@ export class Hearing {
       this.#hold(this.#held(patterns, queue, call), queue, holder);
       this.#letGo(patterns, queue, call);
     } catch (error) {
+      // Of several lines, those that have not been answered are not waited for any more.
+      for (const [wish, each] of this.#joining) {
+        if (each !== call) continue;
+        this.#joining.delete(wish);
+        this.#table.fail(wish, error);
+      }
       const free = this.#letGo(patterns, queue, call);
       // A line that is refused has no effect, but of several, some may have been granted.
       const isVain = error instanceof EventRefusedError && parts.length === 1;

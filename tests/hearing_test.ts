@@ -361,6 +361,21 @@ Deno.test("Hearing says again what one line of a call was granted, when another 
   assertEquals(again.sort(), patterns.sort());
 });
 
+Deno.test("Hearing.subscribe() of several lines that fails is not repeated in part", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const { carrier } = await fixture.connect();
+  const subscribing = hearing.subscribe(
+    Array.from({ length: 300 }, (_, i) => `${"x".repeat(240)}${i}`),
+  );
+  const [one, two] = parse(carrier.told);
+  table.refuse({ id: one!.id, reason: "too-many-subscriptions", detail: "1 at most" });
+  await assertRejects(() => subscribing, EventRefusedError);
+  table.receipt({ id: two!.id }); // for which nobody waits any more
+  hearing.end(carrier);
+  assertEquals([(await fixture.connect()).said, table.size], [["subscribe"], 0]);
+});
+
 Deno.test("Hearing.unsubscribe() with an aborted signal rejects, and hears it no longer", async () => {
   using fixture = new Fixture();
   fixture.isOpen = false;
