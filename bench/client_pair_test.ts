@@ -10,9 +10,13 @@ const FAULTS: Record<string, string> = {
   "has too many attributes": "(i) => { if (i === 500) attributes.more = 1; return i; }",
 };
 
-/** A library that publishes nothing, and gives a subscriber what `toIndex` says. */
+/**
+ * A library that publishes nothing, and gives a subscriber what `toIndex` says once something comes in
+ * by its input: whatever it had before it is known to be ready would count as part of that.
+ */
 function library(toIndex: string): string {
   const source = `
+    import process from "node:process";
     import { messageAttributes } from "${import.meta.resolve("./fixtures.ts")}";
     const toIndex = (attributes) => ${toIndex};
     export function connect() {
@@ -20,7 +24,7 @@ function library(toIndex: string): string {
         publish() {},
         flush() {},
         subscribe(name, onEvent) {
-          setTimeout(() => {
+          process.stdin.on("data", () => {
             for (let i = 0; i < 2048; i++) {
               const attributes = messageAttributes(0);
               const index = toIndex(attributes)(i);
@@ -43,6 +47,7 @@ async function run(toIndex: string): Promise<void> {
     cwd,
   });
   await using pair = await ClientPair.start(1, command, { signal: AbortSignal.timeout(30_000) });
+  await pair.subscriber.ask(new Uint8Array(1));
   await pair.publish(2);
 }
 
