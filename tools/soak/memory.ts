@@ -29,13 +29,8 @@ export interface Verdict {
   readonly isFlat: boolean;
 }
 
-/**
- * How much more the last third may have than the second, in bytes. V8 lets its young generation grow
- * in steps of 16 MB, and with it what is dead outside of the heap. In a soak of two minutes these can
- * fall between the thirds; in one of four they come before. The longer a soak, the smaller the leak that
- * it shows.
- */
-export const MAX_GROWTH = 32e6;
+/** How much more the last third may have than the second, in bytes. A longer soak shows smaller leaks. */
+export const MAX_GROWTH = 10e6;
 
 /** How much memory a process has; `null` if it is just not there. */
 export function sample(pid: number): number | null {
