@@ -1,6 +1,6 @@
 /**
- * Owns subscription events for as long as somebody wants to, also when a connection ends: then it makes the
- * next. Must not know what the events are for.
+ * Owns what is heard for as long as somebody wants to hear, also when a connection ends: then it makes
+ * the next. Must not know what the events are for.
  *
  * @module
  */

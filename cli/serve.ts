@@ -7,14 +7,14 @@
 
 import type { EbsocketClient } from "../client.ts";
 import { MAX_TIMER_MS } from "../limits.ts";
-import { faultOfPattern } from "../pattern.ts";
-import { printable, quote } from "../printable.ts";
+import { printable } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, whereIs } from "./connect.ts";
 import { describeEnd, StartError, UsageError } from "./errors.ts";
 import { Executor, SHELL } from "./execute.ts";
 import { checkWords } from "./flags.ts";
 import { Log } from "./log.ts";
+import { checkPattern } from "./pattern.ts";
 import { Service } from "./service.ts";
 import { stopSignal } from "./signals.ts";
 
@@ -97,11 +97,11 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
       throw new UsageError("serve needs --exec CMD, which says what to run for each request");
     }
     checkWords(words, 1);
-    const fault = faultOfPattern(pattern);
-    if (fault) throw new UsageError(`${quote(pattern)} is no name or pattern: ${fault}`);
+    const note = checkPattern(pattern);
     checkPermission();
     const log = new Log((bytes) => Deno.stdout.write(bytes));
     const onNews = (text: string) => log.add(`${new Date().toISOString()} ${text}`);
+    if (note) onNews(note);
     const signal = stopSignal();
     const executor = new Executor(exec, { timeout, maxOutputBytes: MAX_OUTPUT_BYTES });
     // A second signal ends the process at once, and what it has started.

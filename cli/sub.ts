@@ -4,14 +4,12 @@
  * @module
  */
 
-import { faultOfPattern } from "../pattern.ts";
-import { quote } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
-import { UsageError } from "./errors.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
 import { Listener } from "./listener.ts";
 import { Output } from "./output.ts";
+import { checkPattern } from "./pattern.ts";
 import { AllPrinted, Printer } from "./printer.ts";
 import { stopSignal } from "./signals.ts";
 
@@ -68,10 +66,7 @@ A lost connection is made again; standard error tells.
 ${CONNECTION_NOTES}`,
   async run(args) {
     const [target, patterns] = readTarget(args);
-    for (const pattern of patterns) {
-      const fault = faultOfPattern(pattern);
-      if (fault) throw new UsageError(`${quote(pattern)} is no pattern: ${fault}`);
-    }
+    for (const note of patterns.map(checkPattern)) if (note) console.error(note);
     const { raw, count, from, queue } = args.values;
     const view = eventView(raw);
     const printer = new Printer(new Output(), { count, onRoom: () => listener.resume() });

@@ -40,6 +40,16 @@ Deno.test("sub prints only what matches a pattern", async () => {
   assertEquals((await sub.end()).stdout, '{"event":"chat.x"}\n{"event":"b:1"}\n');
 });
 
+Deno.test("sub tells of a wildcard that is part of a name, and listens to that name", async () => {
+  await using relay = testRelay();
+  await using sub = await listen(relay, "--count=1", "ch*");
+  await using peer = await Peer.connect(relay.address);
+  await peer.send('{"event":"chat"}\n{"event":"ch*"}\n');
+  const { stdout, stderr } = await sub.end();
+  assertEquals(stdout, '{"event":"ch*"}\n');
+  assertMatch(stderr, /^Note: in "ch\*", \* is part of a name; [^\n]*\nListening to [^\n]*\n$/);
+});
+
 Deno.test("sub --queue shares the events with others of the queue", async () => {
   await using relay = testRelay();
   await using one = await listen(relay, "--queue=workers", "--count=2");
@@ -135,7 +145,7 @@ Deno.test("sub says in one line what is wrong, with exit code 1 or 2", async () 
   await using relay = testRelay({ token: "secret" });
   const address = formatAddress(relay.address);
   const cases: [args: string[], code: number, complaint: RegExp][] = [
-    [["a.>.b"], 2, /^"a\.>\.b" is no pattern: .*; sub --help shows the options$/],
+    [["a.>.b"], 2, /^"a\.>\.b" is no name or pattern: .*; sub --help shows the options$/],
     [["--cuont=1"], 2, /^Unknown option "--cuont" \(did you mean --count\?\); sub --help /],
     [["--unix=/a", ":1"], 2, /^HOST:PORT and --unix exclude each other; /],
     [[address], 1, /unauthorized.*; say its token with --token-file or EBSOCKETS_TOKEN$/],
