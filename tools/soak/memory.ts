@@ -30,7 +30,7 @@ export interface Verdict {
 }
 
 /** How much more the last third may have than the second, in bytes. A longer soak shows smaller leaks. */
-export const MAX_GROWTH = 10e6;
+export const MAX_GROWTH = 8e6;
 
 /** How much memory a process has; `null` if it is just not there. */
 export function sample(pid: number): number | null {
