@@ -32,9 +32,9 @@ const WINDOW_BYTES = 2 ** 21;
 export interface EventsResult {
   /** How many events the publishers have sent. */
   readonly sent: number;
-  /** How long it took until the last one was handed to the system, in milliseconds. */
+  /** How long it took until the last one was handed to the system or to the client, in milliseconds. */
   readonly sendMs: number;
-  /** How many should have come to all subscribers together. */
+  /** How many of these should have come to all subscribers together. */
   readonly expected: number;
   /** How many have come. */
   readonly received: number;
@@ -77,6 +77,7 @@ export async function benchEvents(
       await paces[sender]?.wait(n);
       await client.sendEvent(events.make(sender, n));
       sent++;
+      sentAt = performance.now();
       await window?.send();
     }
     await client.flush();
@@ -98,7 +99,7 @@ export async function benchEvents(
 
   await new Promise((resolve) => setTimeout(resolve, LEAD_MS));
   const tallies = subscribers.map(() => new Tally(shares));
-  const total = (of: "received" | "misplaced" | "expected") =>
+  const total = (of: "received" | "misplaced") =>
     tallies.reduce((sum, tally) => sum + tally[of], 0);
   const faults: string[] = [];
   const work = Promise.all([
@@ -110,15 +111,16 @@ export async function benchEvents(
     ),
     ...subscribers.map(receive),
   ]);
-  const stall = await untilStalled(work, () => sent + total("received") + total("misplaced"));
+  const done = () => sent + total("received") + total("misplaced");
+  const trouble = await untilStalled(work, clients.refusal, done);
   return {
     sent,
     sendMs: sentAt - start,
-    expected: total("expected"),
+    expected: sent * options.subscribers,
     received: total("received"),
     misplaced: total("misplaced"),
     receiveMs: receivedAt - start,
     latency,
-    faults: [...faults, ...await clients.faults(), ...(stall === null ? [] : [stall])],
+    faults: [...faults, ...await clients.faults(), ...(trouble === null ? [] : [trouble])],
   };
 }

@@ -8,7 +8,7 @@
 import type { EbsocketClient } from "../client.ts";
 import { encodeLine } from "../codec.ts";
 import { EbsocketEvent } from "../event.ts";
-import { describeEnd } from "./errors.ts";
+import { describeEnd, describeRefusal } from "./errors.ts";
 
 /** The shortest line that can be asked for, in bytes: the name and the number need so many. */
 export const LEAST_SIZE = 96;
@@ -86,6 +86,7 @@ export class LoadEvents {
 export class LoadClients implements AsyncDisposable {
   readonly #connect: Connector;
   readonly #named = new Map<string, EbsocketClient>();
+  readonly #refusal = Promise.withResolvers<string>();
 
   /** Makes an empty list. */
   constructor(connect: Connector) {
@@ -103,9 +104,21 @@ export class LoadClients implements AsyncDisposable {
     for (let number = 1; number <= count; number++) {
       const client = await this.#connect(patterns, queue);
       this.#named.set(`${role} ${number}`, client);
+      this.#watch(client);
       clients.push(client);
     }
     return clients;
+  }
+
+  /** What the relay says when it first refuses an event, for people. */
+  get refusal(): Promise<string> {
+    return this.#refusal.promise;
+  }
+
+  async #watch(client: EbsocketClient): Promise<void> {
+    for await (const status of client.status()) {
+      if (status.type === "refused") this.#refusal.resolve(describeRefusal(status.event, status));
+    }
   }
 
   /** What has become of those that the relay has disconnected, for people. */
@@ -125,10 +138,12 @@ export class LoadClients implements AsyncDisposable {
 }
 
 /**
- * Waits for `work`; gives it up, with a sentence that says so, if `done()` does not change for a while.
+ * Waits for `work`; gives it up, with a sentence that says why, if `trouble` comes, or `done()` does not
+ * change for a while.
  */
 export async function untilStalled(
   work: Promise<unknown>,
+  trouble: Promise<string>,
   done: () => number,
   stallMs: number = STALL_MS,
 ): Promise<string | null> {
@@ -144,7 +159,7 @@ export async function untilStalled(
     }
   }, LOOK_MS);
   try {
-    return await Promise.race([work.then(() => null), stalled.promise]);
+    return await Promise.race([work.then(() => null), trouble, stalled.promise]);
   } finally {
     clearInterval(timer);
   }

@@ -29,7 +29,9 @@ export function reportEvents(
   width: number,
 ): BenchReport {
   const { sent, sendMs, received, receiveMs, misplaced, expected, latency, faults } = result;
-  const lost = expected - received;
+  const unsent = options.events - sent;
+  // Of what could not be handed over whole, some may have come.
+  const lost = Math.max(0, expected - received);
   const lines = [
     `${countOf(options.events, "event")} of ${countOf(options.size, "byte")}, from ` +
     `${countOf(options.publishers, "publisher")} to ${countOf(options.subscribers, "subscriber")}` +
@@ -50,6 +52,7 @@ export function reportEvents(
       width,
     ),
     "",
+    ...(unsent > 0 ? [`Not sent: ${formatExact(unsent)} of ${formatExact(options.events)}`] : []),
     lost === 0
       ? `Nothing was lost: ${countOf(received, "event")} came, each in its place`
       : `Lost: ${formatExact(lost)} of ${formatExact(expected)}`,
@@ -66,6 +69,7 @@ export function reportEvents(
       mode: "events",
       ...options,
       sent,
+      unsent,
       sentPerSecond: perSecond(sent, sendMs),
       expected,
       received,
@@ -75,7 +79,7 @@ export function reportEvents(
       latencyMs: latency?.summary() ?? null,
       faults,
     },
-    isGood: lost === 0 && misplaced === 0 && faults.length === 0,
+    isGood: unsent === 0 && lost === 0 && misplaced === 0 && faults.length === 0,
   };
 }
 

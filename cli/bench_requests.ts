@@ -90,7 +90,7 @@ export async function benchRequests(
     const sender = i % requesters.length;
     return ask(requesters[sender]!, sender);
   });
-  const stall = await untilStalled(Promise.all(workers), () => finished);
+  const trouble = await untilStalled(Promise.all(workers), clients.refusal, () => finished);
   return {
     requests,
     answered: latency.count,
@@ -99,7 +99,7 @@ export async function benchRequests(
     faults: [
       ...await clients.faults(),
       ...failures.entries().map(([why, count]) => `${why} (${countOf(count, "time")})`),
-      ...(stall === null ? [] : [stall]),
+      ...(trouble === null ? [] : [trouble]),
     ],
   };
 }

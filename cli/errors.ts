@@ -6,7 +6,7 @@
  */
 
 import type { CloseInfo, CloseReason } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { printable, quote } from "../printable.ts";
 
 /** A command line that makes no sense: the exit code is 2. */
 export class UsageError extends Error {}
@@ -22,6 +22,16 @@ export function messageOf(error: unknown): string {
 /** Why a connection has ended, for a person. */
 export function describeEnd({ reason, detail }: CloseInfo): string {
   return detail ? `${reason}: ${printable(detail)}` : reason;
+}
+
+/** What the relay has not passed on, and why, for a person; `name` is missing where it says no name. */
+export function describeRefusal(
+  name: string | null | undefined,
+  { reason, detail }: { readonly reason: string; readonly detail: string },
+): string {
+  const which = name == null ? "an event" : quote(name);
+  const why = [reason, detail].filter((text) => text !== "").join(": ");
+  return `The relay refuses ${which}: ${printable(why)}`;
 }
 
 /** Whether a connection that has ended so has gone wrong: others end because somebody wanted it. */

@@ -10,12 +10,11 @@ import type { ControlLine } from "../control.ts";
 import { cutMember, memberBytes, readString, spliceMembers } from "../envelope.ts";
 import type { CloseInfo } from "../errors.ts";
 import { decodeAck } from "../greeting.ts";
-import { quote } from "../printable.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
 import type { Place } from "../transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../validate.ts";
 import { abortable } from "../waits.ts";
-import { describeEnd, StartError } from "./errors.ts";
+import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { Wire, type WireOptions, type WireSink } from "./wire.ts";
 
 /**
@@ -209,12 +208,12 @@ export class Publisher implements WireSink, AsyncDisposable {
     this.#options.onReached!(name, clients);
   }
 
-  #onRefusal({ id = "", event, reason, detail }: Refusal): void {
+  #onRefusal(refusal: Refusal): void {
+    const { id = "", event } = refusal;
     this.#refused++;
     const name = event ?? this.#names.get(id);
     this.#names.delete(id);
-    const which = name === undefined ? "an event" : quote(name);
-    this.#options.onRefused(`The relay refuses ${which}: ${reason}: ${detail}`);
+    this.#options.onRefused(describeRefusal(name, refusal));
   }
 
   /** Nothing more can be sent, or be known of what was. */

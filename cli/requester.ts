@@ -12,7 +12,7 @@ import { after } from "../limits.ts";
 import { printable, quote } from "../printable.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription } from "../routing.ts";
 import type { Place } from "../transport.ts";
-import { describeEnd, StartError } from "./errors.ts";
+import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { countOf } from "./units.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
@@ -125,10 +125,7 @@ export class Requester implements WireSink, AsyncDisposable {
     const refusal = decodeRefusal(line);
     if (receipt?.id === RECEIPT) this.#heard = receipt.clients ?? null;
     if (receipt?.id === REQUEST && receipt.clients === 0) this.#fail(this.#adviseOnNobody());
-    if (refusal) {
-      const why = [refusal.reason, refusal.detail].filter((text) => text !== "").join(": ");
-      this.#fail(`The relay refuses ${quote(this.#question?.name ?? "")}: ${why}`);
-    }
+    if (refusal) this.#fail(describeRefusal(this.#question?.name, refusal));
   }
 
   #adviseOnNobody(): string {

@@ -10,7 +10,7 @@ import { MAX_TIMER_MS } from "../limits.ts";
 import { printable } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, whereIs } from "./connect.ts";
-import { describeEnd, StartError, UsageError } from "./errors.ts";
+import { describeEnd, describeRefusal, StartError, UsageError } from "./errors.ts";
 import { Executor, SHELL } from "./execute.ts";
 import { checkWords } from "./flags.ts";
 import { Log } from "./log.ts";
@@ -81,7 +81,8 @@ input.
 
 If it succeeds and prints one JSON object, that becomes the attributes of the answer. Otherwise
 they are "output", "code" and, if something went wrong, "error". Code 124 says that it took too
-long, 126 or 127 that it could not be started. Its standard error is shown here.
+long, 126 or 127 that it could not be started. Its standard error is shown here. What it prints is
+taken for UTF-8. The answer has the name of the request.
 
 A lost connection is made again. Ctrl+C answers what has come, then ends; a second one ends at
 once.
@@ -141,7 +142,7 @@ function checkPermission(): void {
   );
 }
 
-/** Tells when the connection is lost, and is there again. */
+/** Tells when the connection is lost, and is there again, and which answers the relay refuses. */
 async function tellStatus(client: EbsocketClient, onNews: (text: string) => void): Promise<void> {
   for await (const status of client.status()) {
     if (status.type === "disconnected") {
@@ -150,6 +151,8 @@ async function tellStatus(client: EbsocketClient, onNews: (text: string) => void
       );
     } else if (status.type === "reconnected") {
       onNews(`back at ${whereIs(client)}`);
+    } else if (status.type === "refused") {
+      onNews(describeRefusal(status.event, status));
     }
   }
 }

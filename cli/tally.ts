@@ -11,8 +11,6 @@ export class Tally {
   received = 0;
   /** How many came after a later one of the same sender: out of order, or twice. */
   misplaced = 0;
-  /** How many should come in all. */
-  readonly expected: number;
   readonly #counts: readonly number[];
   readonly #next: number[];
   /** How many senders have not been heard out. */
@@ -20,7 +18,6 @@ export class Tally {
 
   /** Makes one for senders that send so many each. */
   constructor(counts: readonly number[]) {
-    this.expected = counts.reduce((sum, count) => sum + count, 0);
     this.#counts = counts;
     this.#next = counts.map(() => 0);
     this.#open = counts.filter((count) => count > 0).length;
@@ -43,11 +40,6 @@ export class Tally {
   /** Whether the last event of every sender has come: whatever is missing now does not come. */
   get isComplete(): boolean {
     return this.#open === 0;
-  }
-
-  /** How many have not come. */
-  get missing(): number {
-    return this.expected - this.received;
   }
 }
 

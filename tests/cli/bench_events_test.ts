@@ -1,9 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { benchEvents } from "../../cli/bench_events.ts";
+import { defineEvents } from "../../define.ts";
 import { testRelay } from "../../testing.ts";
 import { connectorTo } from "../support/connector.ts";
 import { Peer } from "../support/peer.ts";
+import { schemaOf } from "../support/schemas.ts";
 
 const load = { events: 2000, size: 128, publishers: 3, subscribers: 2, rate: null };
 
@@ -64,6 +66,16 @@ Deno.test("benchEvents() is not disturbed by what others send", async () => {
   await sending;
 });
 
+Deno.test("benchEvents() gives up when the relay refuses its events", async () => {
+  const events = defineEvents({ tick: schemaOf<object>((value) => ({ value: value as object })) });
+  await using relay = testRelay({ events });
+  const result = await benchEvents(connectorTo(relay), load, () => {});
+  assertEquals([result.received, result.faults.length], [0, 1]);
+  const why =
+    /^The relay refuses "bench\.[^"]*": bad-attributes: no event of this name is defined$/;
+  assertMatch(result.faults[0]!, why);
+});
+
 Deno.test("benchEvents() says why clients were disconnected", async () => {
   const relay = testRelay();
   let seen = 0;
@@ -71,7 +83,9 @@ Deno.test("benchEvents() says why clients were disconnected", async () => {
   const result = await benchEvents(connectorTo(relay), { ...load, events: 1_000_000 }, () => {
     if (++seen === 1000) closing = relay.close();
   });
-  assertEquals(result.received < result.expected, true);
+  assertEquals(result.sent < 1_000_000, true);
+  assertEquals(result.expected, 2 * result.sent);
+  assertEquals(result.received <= result.expected && result.sendMs > 0, true);
   assertEquals(result.faults.length, 5);
   assertMatch(result.faults[0]!, /^Subscriber 1 was disconnected: shutdown/);
   await closing;

@@ -28,11 +28,12 @@ Deno.test("LoadEvents.read() knows its own events, and those of nobody else", ()
 });
 
 Deno.test("untilStalled() waits for work that goes on, and gives up work that does not", async () => {
-  assertEquals(await untilStalled(Promise.resolve(), () => 0), null);
-  const never = Promise.withResolvers<void>().promise;
-  const stalled = untilStalled(never, () => 0, 1);
+  const never = Promise.withResolvers<string>().promise;
+  assertEquals(await untilStalled(Promise.resolve(), never, () => 0), null);
+  const stalled = untilStalled(never, never, () => 0, 1);
   assertMatch((await soon(stalled, "the end"))!, /^Nothing has happened for 1 ms/);
   let done = 0;
   const slow = new Promise((resolve) => setTimeout(resolve, 1000));
-  assertEquals(await untilStalled(slow, () => done++, 300), null);
+  assertEquals(await untilStalled(slow, never, () => done++, 300), null);
+  assertEquals(await untilStalled(never, Promise.resolve("It rains"), () => 0), "It rains");
 });

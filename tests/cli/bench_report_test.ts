@@ -40,17 +40,25 @@ Deno.test("reportEvents() tells throughput both ways, and why there is no latenc
 Deno.test("reportEvents() tells what was lost, and what went wrong", () => {
   const bad = {
     ...result,
-    received: 199_990,
+    sent: 99_999,
+    expected: 199_998,
+    received: 199_988,
     misplaced: 3,
     faults: ["Subscriber 1 was disconnected: slow-consumer"],
   };
   const { lines, json, isGood } = reportEvents(load, bad, 80);
-  assertEquals(lines.slice(6, 9), [
-    "Lost: 10 of 200,000",
+  assertEquals(lines.slice(6, 10), [
+    "Not sent: 1 of 100,000",
+    "Lost: 10 of 199,998",
     "Out of order, or twice: 3",
     "Subscriber 1 was disconnected: slow-consumer",
   ]);
-  assertEquals([json.lost, json.misplaced, json.faults], [10, 3, bad.faults]);
+  assertEquals([json.unsent, json.lost, json.misplaced, json.faults], [1, 10, 3, bad.faults]);
+  assertEquals(isGood, false);
+});
+
+Deno.test("reportEvents() is not content when something was not sent", () => {
+  const { isGood } = reportEvents(load, { ...result, sent: 0, expected: 0, received: 0 }, 80);
   assertEquals(isGood, false);
 });
 

@@ -2,12 +2,14 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../address.ts";
 import { EbsocketClient } from "../../client.ts";
+import { defineEvents } from "../../define.ts";
 import { EbsocketEvent } from "../../event.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { script } from "../support/script.ts";
+import { schemaOf } from "../support/schemas.ts";
 import { soon, until } from "../support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
@@ -238,6 +240,23 @@ Deno.test({
     await client.abort();
     await asking;
   },
+});
+
+Deno.test("serve tells which answers the relay refuses", async () => {
+  const events = defineEvents({
+    ask: schemaOf<object>((value) =>
+      "output" in (value as object)
+        ? { issues: [{ path: ["output"], message: "No attribute of it" }] }
+        : { value: value as object }
+    ),
+  });
+  await using relay = testRelay({ events });
+  await using command = await serve(relay, ["ask"], "console.log('hi')");
+  await using client = await connected(relay);
+  const asking = client.request(new EbsocketEvent("ask"), { timeout: 60_000 }).catch(() => {});
+  await command.expect(/Z The relay refuses "ask": bad-attributes: output: No attribute of it\n/);
+  await client.abort();
+  await asking;
 });
 
 Deno.test("serve says why it cannot begin", async () => {
