@@ -11,6 +11,7 @@ import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { suggestion } from "./nearest.ts";
 import { print } from "./output.ts";
+import { isPlace } from "./place.ts";
 
 /** The command that runs where none is named. */
 export const DEFAULT_COMMAND = "relay";
@@ -61,10 +62,13 @@ export async function loadCommands(): Promise<readonly [Command, ...Command[]]> 
 /**
  * The command of this name.
  *
- * @throws {UsageError} If there is none; the message names the one that is most like it.
+ * @throws {UsageError} If there is none; the message names the one that is most like it, or what does it.
  */
 export async function loadCommand(name: string): Promise<Command> {
   const load = LOADERS.get(name);
   if (load) return await load();
-  throw new UsageError(`Unknown command ${quote(name)}${suggestion(name, COMMAND_NAMES)}`);
+  const hint = isPlace(name)
+    ? ": --host and --port say where a relay listens"
+    : suggestion(name, COMMAND_NAMES);
+  throw new UsageError(`Unknown command ${quote(name)}${hint}`);
 }

@@ -15,7 +15,7 @@ import { inEnvironment, readToken, TOKEN_VARIABLE, type TokenSource } from "./cr
 import { messageOf, StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
-import { DEFAULT_ADDRESS, isPlace, parsePlace, type RelayPlace } from "./place.ts";
+import { DEFAULT_ADDRESS, isBareHost, isPlace, parsePlace, type RelayPlace } from "./place.ts";
 
 /** The environment variable that may say where the relay is. */
 export const URL_VARIABLE = "EBSOCKETS_URL";
@@ -108,6 +108,12 @@ export function readTarget(
       `${
         quote(surplus)
       } is a relay, which comes first, and only once; -- before it makes it a name`,
+    );
+  }
+  if (!named && wordsBeforeDashes > 0 && isBareHost(words[0]!)) {
+    const place = `${words[0]}:${DEFAULT_ADDRESS[1]}`;
+    throw new UsageError(
+      `${quote(words[0]!)} has no port, as ${place} has; -- before it makes it a name`,
     );
   }
   if (named && values.unix !== undefined) {

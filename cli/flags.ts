@@ -122,7 +122,8 @@ export function parseFlags<F extends Flag>(
 
 /**
  * The arguments with every switch as `--name=true` or `--name=false`: of `--name true`, which
- * `parseArgs()` would take together, the second is a word of its own.
+ * `parseArgs()` would take together, the second is a word of its own. A negative number becomes one with
+ * the option before it, of which it would otherwise not be the value.
  */
 function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
   const spelled = new Map<string, string>();
@@ -132,13 +133,17 @@ function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
     if (flag.short !== undefined) spelled.set(`-${flag.short}`, `--${flag.name}=true`);
     if (flag.negated) spelled.set(`--no-${flag.name}`, `--${flag.name}=false`);
   }
+  const numbers = flags.filter(({ kind }) => kind === "integer").map(({ name }) => `--${name}`);
   const end = args.includes("--") ? args.indexOf("--") : args.length;
-  return args.map((arg, index) => {
-    if (index >= end) return arg;
+  const result: string[] = [];
+  for (const arg of args.slice(0, end)) {
     const name = /^(--[^=]+)=/s.exec(arg)?.[1];
     if (name !== undefined && spelled.has(name)) throw new UsageError(`${name} takes no value`);
-    return spelled.get(arg) ?? arg;
-  });
+    if (/^-\d/.test(arg) && numbers.includes(result.at(-1) ?? "")) {
+      result.push(`${result.pop()}=${arg}`);
+    } else result.push(spelled.get(arg) ?? arg);
+  }
+  return [...result, ...args.slice(end)];
 }
 
 function toValue(flag: Flag, given: readonly unknown[]): unknown {

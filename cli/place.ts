@@ -26,12 +26,23 @@ export interface RelayPlace {
 /** `HOST:PORT`, of which the host may be empty, and is in brackets where it has colons. */
 const ADDRESS = /^(\[[\da-f:.]+(?:%[\w.-]+)?\]|[\w.-]*):(\d+)$/i;
 
-/** What begins like the name of a place. */
+/** How the name of a place begins that says how to get there. */
 const SCHEME = /^(tcp|tls|unix):\/\//;
+
+/** What looks like that: nobody means the name of an event by it. */
+const ANY_SCHEME = /^[a-z][a-z\d+.-]*:\/\//i;
+
+/** A host without a port. */
+const BARE_HOST = /^(localhost|\d+(\.\d+){3}|\[[\da-f:.]+\])$/i;
 
 /** Whether a word names a place, and not an event. */
 export function isPlace(word: string): boolean {
-  return ADDRESS.test(word) || SCHEME.test(word);
+  return ADDRESS.test(word) || ANY_SCHEME.test(word);
+}
+
+/** Whether a word names a host, and lacks the port that would make it a place. */
+export function isBareHost(word: string): boolean {
+  return BARE_HOST.test(word);
 }
 
 /**

@@ -6,9 +6,9 @@
 
 /**
  * How soon after the first signal another one counts, in milliseconds. Ctrl+C under `deno task` or
- * npx arrives twice: from the terminal, and passed on by the parent.
+ * npx arrives twice: from the terminal, and passed on by the parent. Who is in a hurry takes longer.
  */
-const SECOND_SIGNAL_MS = 500;
+const SECOND_SIGNAL_MS = 200;
 
 /** The signals that ask a command to stop, with their numbers. */
 const NUMBERS: { readonly [name in Deno.Signal]?: number } = Deno.build.os === "windows"

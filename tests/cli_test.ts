@@ -47,6 +47,10 @@ Deno.test("main() names what it does not know, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [["surplus"], 'Unknown command "surplus"; --help lists the commands'],
     [[""], 'Unknown command ""; --help lists the commands'],
+    [
+      [":9999"],
+      'Unknown command ":9999": --host and --port say where a relay listens; --help lists the commands',
+    ],
     [["reley"], 'Unknown command "reley" (did you mean relay?); --help lists the commands'],
     [
       ["help", "hlep"],

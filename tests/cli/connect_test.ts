@@ -80,6 +80,8 @@ Deno.test("readTarget() refuses what does not go together, and never says a toke
       ":1 a tcp://host:2",
       '"tcp://host:2" is a relay, which comes first, and only once; -- before it makes it a name',
     ],
+    ["localhost a", '"localhost" has no port, as localhost:7982 has; -- before it makes it a name'],
+    ["[::1]", '"[::1]" has no port, as [::1]:7982 has; -- before it makes it a name'],
     ["--token a --token-file b", "--token-file and --token exclude each other"],
     ["--unix /s --tls", "--tls does not go with a Unix socket"],
     ["--unix /s --tls-ca a", "--tls-ca does not go with a Unix socket"],

@@ -104,6 +104,7 @@ Deno.test("parseFlags() refuses what makes no sense, and names it", () => {
       "--count must be an integer of at least 1, not " +
       '"9007199254740993"',
     ],
+    [["--port", "-1"], '--port must be an integer from 0 to 9, not "-1"'],
     [["--port=-1"], '--port must be an integer from 0 to 9, not "-1"'],
     [["--port", "10"], '--port must be an integer from 0 to 9, not "10"'],
     [["--port", "1e0"], '--port must be an integer from 0 to 9, not "1e0"'],

@@ -1,11 +1,12 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
-import { isPlace, parsePlace, type RelayPlace } from "../../cli/place.ts";
+import { isBareHost, isPlace, parsePlace, type RelayPlace } from "../../cli/place.ts";
 
 Deno.test("isPlace() tells a place from the name of an event", () => {
   const places = ["localhost:7982", ":7982", "[::1]:7982", "[fe80::1%eth0]:1", "10.0.0.1:99999"];
-  for (const word of [...places, "tcp://a:1", "tls://a:1", "unix:///a", "tcp://nonsense"]) {
+  const urls = ["tcp://a:1", "tls://a:1", "unix:///a", "tcp://nonsense", "http://a:1", "WS://a"];
+  for (const word of [...places, ...urls]) {
     assertEquals(isPlace(word), true, word);
   }
   const names = [
@@ -16,11 +17,20 @@ Deno.test("isPlace() tells a place from the name of an event", () => {
     "a.*:5",
     "a:=1",
     "a=b:1",
-    "http://a:1",
+    "://a",
     "a b:1",
     "",
   ];
   for (const word of names) assertEquals(isPlace(word), false, word);
+});
+
+Deno.test("isBareHost() tells a host without a port from the name of an event", () => {
+  for (const word of ["localhost", "LOCALHOST", "127.0.0.1", "[::1]"]) {
+    assertEquals(isBareHost(word), true, word);
+  }
+  for (const word of ["localhost:1", "127.0.0.1:1", "local", "a.b.c.d", "1.2.3", "1.2.3.4.5", ""]) {
+    assertEquals(isBareHost(word), false, word);
+  }
 });
 
 Deno.test("parsePlace() reads every way to name a relay", () => {

@@ -310,7 +310,7 @@ Deno.test({
     await command.expect(/stopping/);
     // A second signal right away is the echo of the first, by `deno task` for instance.
     command.kill("SIGTERM");
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise((resolve) => setTimeout(resolve, 250));
     command.kill("SIGTERM");
     assertEquals((await command.end()).code, 143);
     silent.close();
