@@ -2,12 +2,13 @@
  * Owns how what one client gets differs from what the others of its audience get: lines that it alone
  * does not get, and lines that it alone gets. Must not know why.
  *
- * The others go on sharing one piece of bytes. However many lines differ, and for how many clients, each
- * costs that client a piece or two, and nobody else.
+ * The others go on sharing one piece of bytes. However many lines differ, and for how many clients, that
+ * costs each of these a copy, and nobody else.
  *
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import type { Batch, Recipient } from "./audience.ts";
 import { Share } from "./share.ts";
 
@@ -53,17 +54,21 @@ export class Detour {
     bend!.ownEvents++;
   }
 
-  /** Queues for the client what it gets, when all others get `lines`; `false` if that cannot be done. */
+  /**
+   * Queues for the client what it gets, when all others get `lines`, in one piece; `false` if that cannot
+   * be done. A part of `lines` is copied: as a view it would hold in memory what nobody counts.
+   */
   send(recipient: Recipient, lines: Uint8Array, events: number): boolean {
+    const parts: Uint8Array[] = [];
+    let count = events;
     let at: Position = { bytes: 0, events: 0 };
-    const advance = (to: Position): boolean =>
-      to.bytes === at.bytes ||
-      recipient.send(lines.subarray(at.bytes, to.bytes), to.events - at.events);
     for (const { from, to, own, ownEvents } of this.#bends) {
-      if (!advance(from)) return false;
-      if (own.size > 0 && !recipient.send(own.take(), ownEvents)) return false;
+      parts.push(lines.subarray(at.bytes, from.bytes), own.take());
+      count += ownEvents - (to.events - from.events);
       at = to;
     }
-    return advance({ bytes: lines.length, events });
+    parts.push(lines.subarray(at.bytes));
+    const piece = concat(parts);
+    return piece.length === 0 || recipient.send(piece, count);
   }
 }

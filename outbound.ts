@@ -3,8 +3,8 @@
  * Must not know sockets, or who else gets the same bytes.
  *
  * Blocks are shared between the queues of all recipients and never changed. What has piled up in
- * small pieces is joined, so that one write carries many of them; queues in which the same pieces
- * have piled up share that, too.
+ * small pieces is joined, so that one write carries many of them, and so that it takes hardly more memory
+ * than is counted; queues in which the same pieces have piled up share that, too.
  *
  * @module
  */
@@ -17,6 +17,13 @@ import { concat } from "@std/bytes/concat";
  * because a call costs more here; with 50 subscribers that saves a sixth.
  */
 export const MAX_BATCH_BYTES = 131_072;
+
+/** Up to how many bytes a block is small: what it takes beside them, some 500, counts. */
+const SMALL_BLOCK_BYTES = 4096;
+
+/** How many small blocks are worth being joined when an epoch ends, and how many blocks make an epoch. */
+const MIN_SMALL_BLOCKS = 32;
+const EPOCH_BLOCKS = 64;
 
 const LF = 0x0a;
 
@@ -49,10 +56,18 @@ export class PendingTotal {
   }
 }
 
+/** How many blocks there have been. */
+let made = 0;
+
 /** Bytes that wait in one or more queues. They count in the total from the first to the last. */
 class Block {
   readonly bytes: Uint8Array;
   readonly total: PendingTotal | null;
+  /**
+   * Which of the blocks that have been made at about the same time it is one of. Queues with the same
+   * blocks join them when these times end, and so join the same ones, and share what comes of it.
+   */
+  readonly epoch = Math.floor(made++ / EPOCH_BLOCKS);
   #holders = 0;
 
   constructor(bytes: Uint8Array, total: PendingTotal | null) {
@@ -69,6 +84,7 @@ class Block {
     if (--this.#holders > 0) return;
     this.total?.add(-this.bytes.length);
     if (latest === this) latest = null;
+    if (joined === this) joined = null;
   }
 }
 
@@ -93,6 +109,9 @@ export class OutboundQueue {
   /** How much of the first block has been given out by `batch()` and may be being written. */
   #given = 0;
   #bytes = 0;
+  /** How many small blocks there are at the end that have not been joined. */
+  #small = 0;
+  #epoch = 0;
 
   constructor(maxBytes: number, total: PendingTotal | null = null) {
     this.maxBytes = maxBytes;
@@ -124,8 +143,27 @@ export class OutboundQueue {
 
   /** Adds whole lines, whatever the bound: for a last word. */
   append(lines: Uint8Array): void {
-    this.#blocks.push(toBlock(lines, this.#total).hold());
+    const block = toBlock(lines, this.#total).hold();
+    if (block.epoch !== this.#epoch) this.#joinSmall();
+    this.#epoch = block.epoch;
+    this.#blocks.push(block);
     this.#bytes += lines.length;
+    this.#small = lines.length <= SMALL_BLOCK_BYTES ? this.#small + 1 : 0;
+  }
+
+  /** Makes one block of the small ones at the end, if they are many. The first may be being written. */
+  #joinSmall(): void {
+    const count = this.#small = Math.min(this.#small, Math.max(0, this.#blocks.length - 1));
+    if (count < MIN_SMALL_BLOCKS) return;
+    const at = this.#blocks.length - count;
+    this.#replace(at, this.#blocks.slice(at).map(({ bytes }) => bytes));
+    this.#small = 0;
+  }
+
+  /** Puts one block in the place of those whose bytes are `parts`. */
+  #replace(at: number, parts: readonly Uint8Array[]): void {
+    const whole = joinShared(parts, this.#total).hold();
+    for (const block of this.#blocks.splice(at, parts.length, whole)) this.#drop(block);
   }
 
   /** What waits will never be taken: it counts in the total no longer. */
@@ -165,8 +203,7 @@ export class OutboundQueue {
     if (count === 1) return;
     const parts = this.#blocks.slice(0, count).map(({ bytes }) => bytes);
     if (this.#offset > 0) parts[0] = parts[0]!.subarray(this.#offset);
-    const whole = toBlock(joinShared(parts), this.#total).hold();
-    for (const block of this.#blocks.splice(0, count, whole)) this.#drop(block);
+    this.#replace(0, parts);
     this.#offset = 0;
   }
 
@@ -204,17 +241,17 @@ export class OutboundQueue {
   }
 }
 
-/** What was joined last, for whichever queue, and into what: a batch at most, and kept. */
+/** What was joined last, for whichever queue, and into what, while any queue holds that. */
 let joinedParts: readonly Uint8Array[] = [];
-let joined = new Uint8Array(0);
+let joined: Block | null = null;
 
-/** The parts in one piece: that of the last queue, if it had the very same parts. */
-function joinShared(parts: readonly Uint8Array[]): Uint8Array {
-  const isSame = parts.length === joinedParts.length &&
+/** The parts in one block: that of the last queue, if it had the very same parts. */
+function joinShared(parts: readonly Uint8Array[], total: PendingTotal | null): Block {
+  const isSame = joined?.total === total && parts.length === joinedParts.length &&
     parts.every((part, i) => part === joinedParts[i]);
   if (!isSame) {
-    joined = concat(parts);
+    joined = new Block(concat(parts), total);
     joinedParts = parts;
   }
-  return joined;
+  return joined!;
 }

@@ -222,6 +222,7 @@ Deno.test("OutboundQueue never changes a block, which other queues share", () =>
 /** One thing that happens to a queue. */
 type Step =
   | { type: "offer" | "append"; lengths: number[] }
+  | { type: "flood"; count: number }
   | { type: "write"; part: number }
   | { type: "begin" }
   | { type: "cut" };
@@ -236,6 +237,7 @@ const lengths = fc.array(
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: lengths.map((lengths): Step => ({ type: "offer", lengths })) },
   { weight: 1, arbitrary: lengths.map((lengths): Step => ({ type: "append", lengths })) },
+  { weight: 1, arbitrary: fc.nat(200).map((count): Step => ({ type: "flood", count })) },
   { weight: 4, arbitrary: fc.nat(1000).map((part): Step => ({ type: "write", part })) },
   { weight: 2, arbitrary: fc.constant<Step>({ type: "begin" }) },
   { weight: 1, arbitrary: fc.constant<Step>({ type: "cut" }) },
@@ -270,7 +272,9 @@ class Run {
   do(step: Step): void {
     if (step.type === "offer" || step.type === "append") this.#add(step.type, step.lengths);
     else if (step.type === "cut") this.#cut();
-    else if (this.queue.bytes > 0) this.#write(step);
+    else if (step.type === "flood") {
+      for (let i = 0; i < step.count; i++) this.#add("offer", [1 + i % 20]);
+    } else if (this.queue.bytes > 0) this.#write(step);
     this.#check();
   }
 
@@ -382,6 +386,36 @@ Deno.test("PendingTotal counts what queues share once, from the first to the las
   assertEquals(total.bytes, 107);
   drain(queues[0]!);
   assertEquals(total.bytes, 0);
+});
+
+Deno.test("PendingTotal counts what has piled up in small blocks once, too, for all who have it", () => {
+  const total = new PendingTotal(Infinity, () => {});
+  const queues = [1, 2, 3].map(() => new OutboundQueue(Infinity, total));
+  const blocks = Array.from({ length: 1000 }, (_, i) => utf8(`${i}\n`));
+  const big = line(100_000);
+  for (const block of [big, ...blocks]) for (const queue of queues) queue.offer(block);
+  const text = textOf(concat([big, ...blocks]));
+  assertEquals(total.bytes, text.length);
+  for (const queue of queues) assertEquals(textOf(drain(queue)), text);
+  assertEquals(total.bytes, 0);
+});
+
+Deno.test("OutboundQueue takes hardly more memory for small blocks than it counts", async () => {
+  const code = `
+    import { OutboundQueue } from "${import.meta.resolve("../outbound.ts")}";
+    const queue = new OutboundQueue(Infinity);
+    queue.offer(new Uint8Array(100_000)); // is being written
+    const used = () => { gc(); return Deno.memoryUsage(); };
+    const before = used();
+    for (let i = 0; i < 200_000; i++) queue.offer(new Uint8Array(16));
+    const after = used();
+    console.log(after.heapUsed - before.heapUsed + after.external - before.external, queue.bytes);
+  `;
+  const args = ["eval", "--quiet", "--no-check", "--v8-flags=--expose-gc", code];
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
+  const [growth, bytes] = textOf(stdout).trim().split(" ").map(Number);
+  assertEquals(bytes, 3_300_000);
+  assertEquals(growth! > 0 && growth! < 2 * bytes!, true, `${growth}`);
 });
 
 Deno.test("PendingTotal is zero when nothing waits, whatever was queued, joined, written and cut", () => {
