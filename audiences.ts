@@ -89,7 +89,7 @@ export class Audiences<R extends Recipient> {
 
   /** The audience that a client with these subscriptions would join, if there is one. */
   find(subscriptions: Subscriptions, isNumbered: boolean): Audience<R> | null {
-    if (isNumbered || subscriptions.hasQueues) return null;
+    if (isNumbered || subscriptions.queues > 0) return null;
     if (subscriptions.coversAll) return this.everything;
     const audience = this.#shared.get(subscriptions.fingerprint);
     const isSame = audience && this.#entries.get(audience)!.subscriptions.equals(subscriptions);
@@ -135,7 +135,7 @@ export class Audiences<R extends Recipient> {
     if (entry) this.#unshare(audience, entry);
     else this.#entries.set(audience, entry = { subscriptions: NOTHING, seats: new Map() });
     this.#exchange(audience, entry, subscriptions.isNarrowed ? subscriptions : ALL);
-    const isShared = !isNumbered && !subscriptions.hasQueues;
+    const isShared = !isNumbered && subscriptions.queues === 0;
     // In the one case of two billion in which another has that fingerprint, this one is not shared.
     if (isShared && !this.#shared.has(subscriptions.fingerprint)) {
       this.#shared.set(subscriptions.fingerprint, audience);
@@ -150,15 +150,13 @@ export class Audiences<R extends Recipient> {
   #exchange(audience: Audience<R>, entry: Entry<R>, subscriptions: Subscriptions): void {
     const before = entry.subscriptions;
     entry.subscriptions = subscriptions;
-    for (const [pattern, queue] of subscriptions) {
-      if (before.has(pattern, queue)) continue;
+    for (const [pattern, queue] of subscriptions.without(before)) {
       const seat = entry.seats.get(queue) ?? this.#sit(audience, entry, queue);
       seat.patterns++;
       this.#index.add(pattern, seat);
       this.generation++;
     }
-    for (const [pattern, queue] of before) {
-      if (subscriptions.has(pattern, queue)) continue;
+    for (const [pattern, queue] of before.without(subscriptions)) {
       const seat = entry.seats.get(queue)!;
       this.#index.delete(pattern, seat);
       if (--seat.patterns === 0) this.#rise(seat, entry, queue);

@@ -18,8 +18,9 @@ import { Turns } from "./turns.ts";
 const PLACES = 32_768;
 const TRIES = 4;
 
-/** How many audiences may be remembered for all names together. */
+/** How many audiences may be remembered for all names together, and for how many a queue counts beside its own. */
 const MAX_AUDIENCES = 1_048_576;
+const QUEUE_WEIGHT = 16;
 
 /** How many names are counted that are not remembered any more. */
 const MAX_COUNTED = 4096;
@@ -105,7 +106,12 @@ export class RouteCache<R extends Recipient> {
     const { audiences, queues } = this.#audiences.reach(route.name);
     this.#weight -= weightOf(route);
     route.audiences = audiences;
-    route.queues = Array.from(queues, ([queue, audiences]) => new Turns(audiences, queue.turns++));
+    // Whoever is next stays so, whatever has changed: it may have had the last event of another name.
+    const next = new Map(route.queues.map((turns) => [turns.queue, turns.next]));
+    route.queues = Array.from(
+      queues,
+      ([queue, audiences]) => new Turns(queue, audiences, next.get(queue) ?? queue.turns++),
+    );
     route.generation = this.#audiences.generation;
     this.#weight += weightOf(route);
     if (this.#weight > MAX_AUDIENCES) this.#clear();
@@ -150,9 +156,9 @@ export class RouteCache<R extends Recipient> {
   }
 }
 
-/** How many audiences a route remembers. */
+/** How many audiences a route remembers, or what takes as much memory. */
 function weightOf({ audiences, queues }: Route<Recipient>): number {
-  return queues.reduce((sum, { length }) => sum + length, audiences.length);
+  return queues.reduce((sum, { length }) => sum + QUEUE_WEIGHT + 2 * length, audiences.length);
 }
 
 /** Whether the bytes from `start` to `end` are those of a name. */

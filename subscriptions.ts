@@ -12,8 +12,13 @@ import { hashText } from "./seeded_hash.ts";
 /** How many subscriptions a client may have by default. */
 export const DEFAULT_MAX_SUBSCRIPTIONS = 1000;
 
+/** In how many queues a client may be: each takes a look at every event of a name that is new. */
+export const MAX_QUEUES = 32;
+
 /** Patterns by queue; those of no queue by the empty string, which is the name of none. */
 type Patterns = ReadonlyMap<string, ReadonlySet<string>>;
+
+const NO_PATTERNS: ReadonlySet<string> = new Set();
 
 /** What a subscription without a queue is kept under. */
 export const NO_QUEUE = "";
@@ -41,9 +46,9 @@ export class Subscriptions {
     this.fingerprint = fingerprint;
   }
 
-  /** Whether one of a group, and not everyone, gets some of the events. */
-  get hasQueues(): boolean {
-    return this.#patterns.size > (this.#patterns.has(NO_QUEUE) ? 1 : 0);
+  /** How many queues there are, of which one client, and not everyone, gets an event. */
+  get queues(): number {
+    return this.#patterns.size - (this.#patterns.has(NO_QUEUE) ? 1 : 0);
   }
 
   /** Whether the client gets all events itself, whatever else it has asked for. */
@@ -60,6 +65,15 @@ export class Subscriptions {
   *[Symbol.iterator](): Generator<[pattern: string, queue: string]> {
     for (const [queue, patterns] of this.#patterns) {
       for (const pattern of patterns) yield [pattern, queue];
+    }
+  }
+
+  /** The pairs that others do not have. */
+  *without(others: Subscriptions): Generator<[pattern: string, queue: string]> {
+    for (const [queue, patterns] of this.#patterns) {
+      const common = others.#patterns.get(queue) ?? NO_PATTERNS;
+      if (patterns === common) continue;
+      for (const pattern of patterns.difference(common)) yield [pattern, queue];
     }
   }
 
@@ -103,10 +117,12 @@ export function refusalOf(
     const fault = faultOfPattern(pattern);
     if (fault) return { ...name, reason: "bad-pattern", detail: fault };
   }
-  if (after.size <= maxSubscriptions) return null;
-  return {
-    ...name,
-    reason: "too-many-subscriptions",
-    detail: `a client may have ${maxSubscriptions}, this would make ${after.size}`,
-  };
+  const reason = "too-many-subscriptions";
+  if (after.size > maxSubscriptions) {
+    const detail = `a client may have ${maxSubscriptions}, this would make ${after.size}`;
+    return { ...name, reason, detail };
+  }
+  if (after.queues <= MAX_QUEUES) return null;
+  const detail = `a client may be in ${MAX_QUEUES} queues, this would make ${after.queues}`;
+  return { ...name, reason, detail };
 }

@@ -5,18 +5,26 @@
  */
 
 import type { Audience, Recipient } from "./audience.ts";
+import type { Queue } from "./audiences.ts";
 
 /** The clients of a queue that hear one name, each an audience of its own. */
 export class Turns<R extends Recipient> {
+  readonly queue: Queue;
   readonly #audiences: readonly Audience<R>[];
   readonly #recipients: readonly R[];
   #next: number;
 
   /** Makes one that begins with client number `first`, counted round and round. */
-  constructor(audiences: readonly Audience<R>[], first: number) {
+  constructor(queue: Queue, audiences: readonly Audience<R>[], first: number) {
+    this.queue = queue;
     this.#audiences = audiences;
-    this.#recipients = audiences.flatMap(({ members }) => [...members].map((m) => m.recipient));
+    this.#recipients = audiences.map(({ members }) => members.values().next().value!.recipient);
     this.#next = first % audiences.length;
+  }
+
+  /** Which client is the next, by its number. */
+  get next(): number {
+    return this.#next;
   }
 
   /** How many clients take turns. */

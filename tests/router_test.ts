@@ -59,6 +59,20 @@ Deno.test("Router gives an event to one client of each queue, and to none twice"
   ]);
 });
 
+Deno.test("Router gives a client of a queue its turn with every name, whoever comes and goes", () => {
+  const { clients, subscribe, take } = setUp(4);
+  subscribe(clients[1]!, ["*"], "q");
+  subscribe(clients[2]!, ["*"], "q");
+  for (let i = 0; i < 10; i++) {
+    take(A + B);
+    subscribe(clients[3]!, ["c", "d"].slice(0, i % 3)); // and with that, all routes are looked up again
+  }
+  const [one, two] = texts(clients.slice(1));
+  for (const text of [one!, two!]) {
+    assertEquals([A, B].map((line) => text.split(line).length - 1), [5, 5]);
+  }
+});
+
 Deno.test("Router gives a queue's events to others once a client is behind, or has gone", () => {
   const { clients, router, subscribe, take } = setUp(4);
   for (const client of clients.slice(1)) subscribe(client, ["*"], "q");

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { refusalOf, Subscriptions } from "../subscriptions.ts";
+import { MAX_QUEUES, refusalOf, Subscriptions } from "../subscriptions.ts";
 
 type Step = [control: "subscribe" | "unsubscribe", events: string[], queue?: string];
 
@@ -18,7 +18,7 @@ Deno.test("Subscriptions are pairs of a pattern and a queue, each once", () => {
     ["a"],
   ]);
   assertEquals([...subscriptions], [["a", ""], ["b", ""], ["a", "q"]]);
-  assertEquals([subscriptions.size, subscriptions.hasQueues], [3, true]);
+  assertEquals([subscriptions.size, subscriptions.queues], [3, 1]);
 });
 
 Deno.test("Subscriptions.after() removes what is there, and nothing else", () => {
@@ -27,6 +27,19 @@ Deno.test("Subscriptions.after() removes what is there, and nothing else", () =>
     ["a", "c"],
   ], ["unsubscribe", ["b"], "q"]);
   assertEquals([...subscriptions], [["b", ""], ["a", "q"]]);
+});
+
+Deno.test("Subscriptions.without() gives what others do not have", () => {
+  const one = after(["subscribe", ["a", "b"]], ["subscribe", ["a"], "q"], [
+    "subscribe",
+    ["x"],
+    "p",
+  ]);
+  const two = one.after({ control: "subscribe", events: ["c"] })
+    .after({ control: "unsubscribe", events: ["a", "b"] })
+    .after({ control: "unsubscribe", events: ["a"], queue: "q" });
+  assertEquals([...one.without(two)], [["a", ""], ["b", ""], ["a", "q"]]);
+  assertEquals([[...two.without(one)], [...one.without(one)]], [[["c", ""]], []]);
 });
 
 Deno.test("Subscriptions narrow from the first wish to hear something, and for ever", () => {
@@ -69,6 +82,16 @@ Deno.test("refusalOf() names the pattern that is bad, and how many subscriptions
     id: "s",
     reason: "too-many-subscriptions",
     detail: "a client may have 2, this would make 3",
+  });
+  const queues = Array.from({ length: MAX_QUEUES }, (_, i): Step => ["subscribe", [">"], `${i}`]);
+  const inQueue = (queue: string) => {
+    const wish = { control: "subscribe", events: ["a"], queue } as const;
+    return refusalOf(wish, after(...queues).after(wish), 1000);
+  };
+  assertEquals([inQueue("0"), inQueue("")], [null, null]);
+  assertEquals(inQueue("one more"), {
+    reason: "too-many-subscriptions",
+    detail: "a client may be in 32 queues, this would make 33",
   });
   const farewell = { control: "unsubscribe", events: [">.a", ""] } as const;
   assertEquals(refusalOf(farewell, Subscriptions.NONE_YET, 1), null);

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { Audience, Listener } from "../audience.ts";
+import { Queue } from "../audiences.ts";
 import { Turns } from "../turns.ts";
 import { utf8 } from "./support/bytes.ts";
 import { FakeRecipient } from "./support/routes.ts";
@@ -11,7 +12,7 @@ function setUp(count: number, first = 0) {
     audience.members.add(new Listener(recipient, audience));
     return audience;
   });
-  const turns = new Turns(audiences, first);
+  const turns = new Turns(new Queue(), audiences, first);
   const take = (left: number | null = null) => {
     const audience = turns.take(left === null ? null : audiences[left]!);
     return audience && audiences.indexOf(audience);
