@@ -18,6 +18,7 @@ import {
 } from "./errors.ts";
 import type { EbsocketEvent } from "./event.ts";
 import { MAX_TIMER_MS } from "./limits.ts";
+import { randomId } from "./random_id.ts";
 import type { RelayReport } from "./report.ts";
 import type { Receipt, Refusal } from "./routing.ts";
 import type { DropReason } from "./waiting.ts";
@@ -35,12 +36,12 @@ const DROP_WORDS: Readonly<Record<DropReason, string>> = {
 };
 
 /**
- * Ids are a prefix and a number in base 36. V8 keeps a text that is put together in one piece up to 12
- * characters; it takes its `JSON.stringify` twice as long to encode an event with a longer one. So they
- * stay short for two billion requests.
+ * Ids are a prefix, and something that who has seen some of them cannot guess: nobody is to answer what
+ * was asked of another. V8 keeps a text that is put together in one piece up to 12 characters; it takes
+ * its `JSON.stringify` twice as long to encode an event with a longer one.
  */
-const ID_BASE = 36;
-const PREFIX_LENGTH = 6;
+const PREFIX_PAIRS = 2;
+const GUESS_PAIRS = 4;
 
 /** Someone who waits for a word. What it does not override leaves it waiting. */
 export abstract class Waiter {
@@ -105,11 +106,10 @@ export abstract class Waiter {
 export class PendingTable {
   readonly #waiters = new Map<string, Waiter>();
   readonly #byLine = new Map<Uint8Array, Waiter>();
-  /** No other client has it, so that what is meant for another is never taken for ours. */
-  readonly #prefix = randomPrefix();
+  /** Hardly any other client has it: what is meant for that is not taken for ours. */
+  readonly #prefix = randomId(PREFIX_PAIRS);
   readonly #whyDeaf: () => string;
   readonly #withdraw: (line: Uint8Array) => void;
-  #issued = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer rings, by the clock of `performance.now()`. */
   #due = Infinity;
@@ -133,7 +133,7 @@ export class PendingTable {
 
   /** An id that there has not been. */
   nextId(): string {
-    return this.#prefix + (++this.#issued).toString(ID_BASE);
+    return this.#prefix + randomId(GUESS_PAIRS);
   }
 
   /** Lets someone wait for at most `timeout` milliseconds, and until `signal` is aborted. */
@@ -284,11 +284,4 @@ export class PendingTable {
       waiter.onTimeout(new RequestTimeoutError(`${waiter.complaint}: ${why}`));
     }
   };
-}
-
-/** One of two billion. */
-function randomPrefix(): string {
-  const [random] = crypto.getRandomValues(new Uint32Array(1));
-  const digits = (random! % ID_BASE ** PREFIX_LENGTH).toString(ID_BASE);
-  return digits.padStart(PREFIX_LENGTH, "0");
 }

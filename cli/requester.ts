@@ -10,17 +10,18 @@ import { memberBytes, spliceMembers } from "../envelope.ts";
 import type { CloseInfo } from "../errors.ts";
 import { after } from "../limits.ts";
 import { printable, quote } from "../printable.ts";
+import { randomId } from "../random_id.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription } from "../routing.ts";
 import type { Place } from "../transport.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { countOf } from "./units.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
-/** What the request, and the receipt for it, are called. */
-const REQUEST = "r1";
+/** What the receipt for the request is called. */
 const RECEIPT = "a1";
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+/** How long the id of a request is: nobody who has not got it is to answer. */
+const ID_PAIRS = 4;
 
 /** What is asked, and for how long. */
 export interface Question {
@@ -43,6 +44,7 @@ export interface Question {
 /** Asks through a connection of its own. */
 export class Requester implements WireSink, AsyncDisposable {
   readonly #answered = Promise.withResolvers<void>();
+  readonly #id = randomId(ID_PAIRS);
   #wire: Wire | null = null;
   #question: Question | null = null;
   #answers = 0;
@@ -74,7 +76,7 @@ export class Requester implements WireSink, AsyncDisposable {
   async ask(question: Question): Promise<number> {
     const { name, line, to, timeout, signal } = this.#question = question;
     const wire = this.#wire!;
-    const members = [["id", REQUEST], ["ack", RECEIPT], ...(to === undefined ? [] : [["to", to]])];
+    const members = [["id", this.#id], ["ack", RECEIPT], ...(to === undefined ? [] : [["to", to]])];
     const request = members.reduceRight(
       (line, [key, value]) => spliceMembers(line, memberBytes(key!, value!)),
       line,
@@ -111,8 +113,8 @@ export class Requester implements WireSink, AsyncDisposable {
   }
 
   /** Takes the answers. */
-  onEvent({ bytes }: ReceivedLine): void {
-    if (!this.#question || JSON.parse(decoder.decode(bytes)).reply_to !== REQUEST) return;
+  onEvent({ bytes, replyTo }: ReceivedLine): void {
+    if (!this.#question || replyTo !== this.#id) return;
     const { count, onAnswer } = this.#question;
     if (this.#answers >= count) return;
     onAnswer(bytes);
@@ -124,7 +126,7 @@ export class Requester implements WireSink, AsyncDisposable {
     const receipt = decodeReceipt(line);
     const refusal = decodeRefusal(line);
     if (receipt?.id === RECEIPT) this.#heard = receipt.clients ?? null;
-    if (receipt?.id === REQUEST && receipt.clients === 0) this.#fail(this.#adviseOnNobody());
+    if (receipt?.id === this.#id && receipt.clients === 0) this.#fail(this.#adviseOnNobody());
     if (refusal) this.#fail(describeRefusal(this.#question?.name, refusal));
   }
 

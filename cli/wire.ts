@@ -19,7 +19,7 @@ import type { Wishes } from "../hearing.ts";
 import type { Feature } from "../routing.ts";
 import { Session, type SessionSink } from "../session.ts";
 import type { Place } from "../transport.ts";
-import { FROM, type LineKind, LineValidator } from "../validate.ts";
+import { type EnvelopeKey, FROM, type LineKind, LineValidator, REPLY_TO } from "../validate.ts";
 import { LONGEST_LINE_BYTES } from "./line_checker.ts";
 
 /** A tool takes whatever the relay lets through, however deep it is. */
@@ -37,6 +37,8 @@ export interface ReceivedLine {
   readonly name: string;
   /** The client that has sent it, by the word of the relay. */
   readonly from: string | null;
+  /** The request that it answers. */
+  readonly replyTo: string | null;
 }
 
 /** Who hears of what comes. */
@@ -233,8 +235,16 @@ class LineView implements ReceivedLine {
   }
 
   get from(): string | null {
-    if (!this.#lines.has(FROM)) return null;
-    const value = this.#lines.valueAt(FROM);
+    return this.#textOf(FROM);
+  }
+
+  get replyTo(): string | null {
+    return this.#textOf(REPLY_TO);
+  }
+
+  #textOf(key: EnvelopeKey): string | null {
+    if (!this.#lines.has(key)) return null;
+    const value = this.#lines.valueAt(key);
     return this.#block[value] === QUOTE ? readString(this.#block, value) : null;
   }
 }

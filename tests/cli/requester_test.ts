@@ -34,21 +34,27 @@ async function requesterAt(welcome: WelcomeMembers, answers: string[]) {
   };
 }
 
-/** The request, behind which everything else is said. */
-async function request(session: FakeSession) {
+/** The line of the request, behind which everything else is said. */
+async function requestLine(session: FakeSession): Promise<string> {
   assertEquals((await said(session)).events, []);
-  return await said(session);
+  return (await session.line())!;
+}
+
+/** The id of the request. */
+async function requestId(session: FakeSession): Promise<string> {
+  return JSON.parse(await requestLine(session)).id;
 }
 
 Deno.test("Requester.ask() sends the line as it is, behind an envelope, and gives answers as they came", async () => {
   const answers: string[] = [];
   await using asker = await requesterAt(FEATURES, answers);
   const asking = asker.ask({ to: "c7", count: 2 });
-  assertEquals((await said(asker.session)).events, []);
-  const line = await asker.session.line();
-  assertEquals(line, '{"id":"r1","ack":"a1","to":"c7","event":"time.now"}');
-  const answer = '{"event":"time", "reply_to":"r1"}\n';
-  await asker.session.write(`${answer}{"event":"x","reply_to":"r2"}\n{"event":"y"}\n${answer}`);
+  const line = await requestLine(asker.session);
+  const { id } = JSON.parse(line);
+  assertEquals(line, `{"id":"${id}","ack":"a1","to":"c7","event":"time.now"}`);
+  const answer = `{"event":"time", "reply_to":"${id}"}\n`;
+  const others = '{"event":"x","reply_to":"r1"}\n{"event":"y"}\n';
+  await asker.session.write(`${answer}${others}${answer}`);
   assertEquals([await asking, answers], [2, [answer, answer]]);
 });
 
@@ -56,27 +62,27 @@ Deno.test("Requester.ask() is content with what has come when the time is up", a
   const answers: string[] = [];
   await using asker = await requesterAt(FEATURES, answers);
   const asking = asker.ask({ count: 3, timeout: 500 });
-  await asker.session.send({ event: "time", reply_to: "r1" });
+  await asker.session.send({ event: "time", reply_to: await requestId(asker.session) });
   assertEquals([await asking, answers.length], [1, 1]);
 });
 
 Deno.test("Requester.ask() says why there is no answer", async () => {
+  const nobody = (id: string) => ({ control: "ack", id, clients: 0 });
   const refusal = { control: "error", id: "a1", reason: "bad-attributes", detail: "zone: No" };
-  const cases: [said: object, more: Partial<Question>, why: string][] = [
-    [{ control: "ack", id: "r1", clients: 0 }, {}, 'Nobody hears "time.now": start what '],
-    [{ control: "ack", id: "r1", clients: 0 }, { to: "c9" }, 'There is no client "c9"; top '],
+  const cases: [said: (id: string) => object, more: Partial<Question>, why: string][] = [
+    [nobody, {}, 'Nobody hears "time.now": start what '],
+    [nobody, { to: "c9" }, 'There is no client "c9"; top '],
     [
-      { control: "ack", id: "a1", clients: 2 },
+      () => ({ control: "ack", id: "a1", clients: 2 }),
       { timeout: 300 },
       'No answer to "time.now" within 300 ms, though 2 clients heard it, perhaps only to listen; --timeout gives more',
     ],
-    [refusal, {}, 'The relay refuses "time.now": bad-attributes: zone: No'],
+    [() => refusal, {}, 'The relay refuses "time.now": bad-attributes: zone: No'],
   ];
-  for (const [line, more, why] of cases) {
+  for (const [toLine, more, why] of cases) {
     await using asker = await requesterAt(FEATURES, []);
     const asking = assertRejects(() => asker.ask(more), StartError, why);
-    await request(asker.session);
-    await asker.session.send(line);
+    await asker.session.send(toLine(await requestId(asker.session)));
     await asking;
   }
 });
@@ -86,7 +92,7 @@ Deno.test("Requester.ask() sends nothing that the relay would not take", async (
   await assertRejects(
     () => asker.ask(),
     StartError,
-    "its 41 bytes exceed the 40 that the relay takes",
+    "its 47 bytes exceed the 40 that the relay takes",
   );
 });
 
@@ -95,7 +101,7 @@ Deno.test("Requester.ask() gives up with the reason of its signal", async () => 
   const reason = new Error("Stopped");
   const stop = new AbortController();
   const asking = asker.ask({ signal: stop.signal });
-  await request(asker.session);
+  await requestLine(asker.session);
   stop.abort(reason);
   assertEquals(await assertRejects(() => asking), reason);
 });
@@ -103,7 +109,7 @@ Deno.test("Requester.ask() gives up with the reason of its signal", async () => 
 Deno.test("Requester.ask() says that the connection has ended, and why", async () => {
   await using asker = await requesterAt(FEATURES, []);
   const asking = assertRejects(() => asker.ask(), StartError, "ended with shutdown before an ans");
-  await request(asker.session);
+  await requestLine(asker.session);
   await asker.session.close("shutdown");
   await asking;
 });

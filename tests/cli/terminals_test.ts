@@ -44,7 +44,7 @@ Deno.test({
     await start("req", "req", "time.now", "zone=UTC");
     await terminals.sees(
       "req",
-      /time\.now \[answer to r1, from c3\] output=".+" code=0\nafter: 0$/m,
+      /time\.now \[answer to [\w-]{8}, from c3\] output=".+" code=0\nafter: 0$/m,
     );
     await terminals.sees("serve", /answered time\.now for c4 in /);
     await start("top", "top", "--interval=100");
@@ -108,7 +108,7 @@ Deno.test({
     await terminals.start("req", tool("req", where, "greet"), { cwd });
     await terminals.sees(
       "req",
-      /greet \[answer to r1, from c1\] output="hello" code=0\nafter: 0$/m,
+      /greet \[answer to [\w-]{8}, from c1\] output="hello" code=0\nafter: 0$/m,
     );
     await terminals.sees("serve", /answered greet for c2 in /);
     await terminals.press("serve", "C-c");
