@@ -133,15 +133,14 @@ export class Hearing {
         if (each !== call) continue;
         this.#joining.delete(wish);
         this.#table.fail(wish, error);
+        this.#lookOut(wish);
       }
       const free = this.#letGo(patterns, queue, call);
-      // A line that is refused has no effect, but of several, some may have been granted.
+      // A line that is refused has no effect, but of several, some may have been granted; and of other
+      // calls for the same that were given up, before which nothing is refused or granted.
       const isVain = error instanceof EventRefusedError && parts.length === 1;
-      const carrier = this.#carrier;
-      const mayCount = !isVain && carrier && (!carrier.isGreeted || carrier.has("subscribe"));
-      if (mayCount) this.#isNarrowed = true;
-      // Also if it is in vain: another call for the same that was given up may have been granted.
-      if (this.#isNarrowed) this.#leave(free, queue, 10_000).catch(() => {});
+      const mayCount = this.#isNarrowed || !isVain && this.#isServed;
+      if (mayCount) this.#leave(free, queue, 10_000).catch(() => {});
       throw error;
     } finally {
       this.#calls.delete(call);
@@ -168,6 +167,12 @@ export class Hearing {
     const queue = name ?? NO_QUEUE;
     const free = this.#letGo(patterns, queue, holder);
     this.#leave(free, queue, 10_000).catch(() => {});
+  }
+
+  /** Whether there is a connection to a server that can do it, or may be able to. */
+  get #isServed(): boolean {
+    const carrier = this.#carrier;
+    return carrier !== null && (!carrier.isGreeted || carrier.has("subscribe"));
   }
 
   /** Makes sure that an acknowledgement can come, unless that is not known yet. */
@@ -201,10 +206,25 @@ export class Hearing {
       });
       try {
         await promise;
+      } catch (error) {
+        if (!(error instanceof EventRefusedError)) this.#lookOut(wish);
+        throw error;
       } finally {
         this.#joining.delete(wish);
       }
     }));
+  }
+
+  /** Takes note of the grant of a wish that nobody waits for any more, if it comes. */
+  #lookOut({ id, patterns }: Wish): void {
+    if (!this.#isServed) return;
+    const carrier = this.#carrier;
+    const onGrant = () => {
+      if (this.#carrier === carrier) this.#isNarrowed = true;
+    };
+    const wish = new Wish(id, SUBSCRIBE, patterns, onGrant, () => {});
+    wish.survives = false;
+    this.#table.add(wish, Infinity);
   }
 
   async #leave(
@@ -305,7 +325,7 @@ export class Hearing {
 
   /** Whether {@link admits} has to be asked: the relay may not know yet what is wanted. */
   get isFiltering(): boolean {
-    return this.#isUnconfirmed || this.#leaving.size > 0;
+    return this.#isUnconfirmed || this.#isNarrowed && this.#leaving.size > 0;
   }
 
   /** Whether an event that has come may be one that is wanted. */
@@ -313,6 +333,7 @@ export class Hearing {
     if (to !== null) return true; // sent to this client alone
     // Of a queue's events, others get those that the relay sends before it knows this client.
     if (this.#isUnconfirmed) return anyMatches(this.#queues.get(NO_QUEUE)?.keys(), event);
+    if (!this.#isNarrowed) return true;
     for (const { patterns } of this.#leaving) {
       if (anyMatches(patterns.values(), event)) return this.#wants(event);
     }

@@ -326,6 +326,25 @@ Deno.test("Hearing.subscribe() that is refused takes back what another call may 
   assertEquals(carrier.take(), ["subscribe x", "subscribe x y", "unsubscribe x y"]);
 });
 
+Deno.test("Hearing.subscribe() that is given up narrows what is heard only if it is granted", async () => {
+  for (const isGranted of [false, true]) {
+    using fixture = new Fixture();
+    const { hearing, table } = fixture;
+    const { carrier } = await fixture.connect();
+    const controller = new AbortController();
+    const given = hearing.subscribe(["a"], { signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assertRejects(() => given, Error, "enough");
+    assertEquals(hearing.isFiltering && !hearing.admits(new EbsocketEvent("a")), false);
+    const [{ id }] = parse(carrier.told) as [Line];
+    assertEquals(carrier.take(), ["subscribe a", "unsubscribe a"]);
+    if (isGranted) table.receipt({ id });
+    else table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
+    hearing.end(carrier);
+    assertEquals([(await fixture.connect()).said, table.size], [isGranted ? ["subscribe"] : [], 0]);
+  }
+});
+
 Deno.test("Hearing.unsubscribe() right behind a grant takes it back", async () => {
   using fixture = new Fixture();
   const { hearing } = fixture;
