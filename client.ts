@@ -251,10 +251,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /**
    * Connects to a server, at an address, at the path of a Unix socket, or through a dialer of your
-   * own, and waits for its welcome. A server that sends none within 500 ms is taken as it is; if it was
-   * sent a token, or is to keep to subscriptions or `sequence`, it has 3 s, and has to. With
-   * subscriptions, it also waits until the relay keeps to them. A client that reconnects tries again,
-   * until it succeeds or the timeout is over.
+   * own, and waits for its welcome. A server that sends none within 500 ms is taken as it is, or within
+   * 3 s if `subscribe()` or `serve()` is called meanwhile; if it was sent a token, or is to keep to
+   * subscriptions or `sequence`, it has 3 s, and has to. With subscriptions, it also waits until the
+   * relay keeps to them. A client that reconnects tries again, until it succeeds or the timeout is
+   * over.
    *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.

@@ -40,12 +40,14 @@ export interface Carrier {
 export interface Wishes {
   /** The lines. */
   readonly lines: readonly Uint8Array[];
+  /** Whether it is worth waiting longer than usual for what the server can do. */
+  readonly needsWelcome: boolean;
   /**
    * Resolves when the server has acknowledged all without which a connection is none; rejects if it
    * will not. `null` if there is nothing of that kind.
    */
   readonly confirmed: Promise<unknown> | null;
-  /** To be called once the server has said what it can do. */
+  /** To be called once the server has said what it can do, or has not and is not waited for any more. */
   onGreeted(): void;
 }
 
@@ -301,7 +303,8 @@ export class Hearing {
     }
     const confirmed = answers.length > 0 ? Promise.all(answers) : null;
     confirmed?.catch(() => {}); // The connection may end before anybody looks at it.
-    return { lines, confirmed, onGreeted: () => this.#onGreeted(carrier) };
+    const onGreeted = () => this.#onGreeted(carrier);
+    return { lines, needsWelcome: lines.length > 0, confirmed, onGreeted };
   }
 
   /** Of a server that cannot do it, nobody waits for an acknowledgement. */

@@ -85,6 +85,8 @@ export class Session implements Carrier {
   /** Whether the server has greeted, or it is clear that it will not; and whether that was all. */
   #isGreeted = false;
   #isReady = false;
+  /** Whether it is worth waiting longer for the welcome. */
+  #needsWelcome: boolean;
   /** The control lines for which there is no room yet. */
   readonly #untold: Uint8Array[] = [];
   /** Which event came last; `null` if they are not to be numbered. */
@@ -94,13 +96,14 @@ export class Session implements Carrier {
 
   private constructor(
     connection: EbsocketConnection,
-    { limits, decoder, wantsSequence }: SessionSettings,
+    { limits, decoder, token, wantsSequence }: SessionSettings,
     sink: SessionSink,
   ) {
     this.connection = connection;
     this.#decoder = decoder;
     this.#maxPendingBytes = limits.maxPendingBytes;
     this.#sequence = wantsSequence ? 0 : null;
+    this.#needsWelcome = token !== undefined || wantsSequence;
     this.#sink = sink;
     // Or whoever sends a line of just the greatest length would end all that hear it.
     const maxLineBytes = relayedLineBytes(limits.maxLineBytes);
@@ -175,6 +178,7 @@ export class Session implements Carrier {
 
   /** Sends a control line, once it fits among what waits, and those before it have been sent. */
   tell(line: Uint8Array): void {
+    this.#needsWelcome = true;
     if (this.#untold.length === 0 && this.#fits(line)) {
       this.connection.send(line, 0);
     } else if (this.#untold.push(line) === 1) {
@@ -207,9 +211,7 @@ export class Session implements Carrier {
     signal: AbortSignal,
   ): Promise<void> {
     const wishes = this.#sink.onHello(this);
-    const needsWelcome = token !== undefined || wantsSequence || wishes.confirmed !== null;
-    const patience = needsWelcome ? ADMISSION_MS : GREETING_MS;
-    const timer = setTimeout(this.#answered.resolve, patience);
+    this.#needsWelcome ||= wishes.needsWelcome;
     try {
       const keepAliveMs = limits.keepAliveInterval;
       const hello = encodeHello({
@@ -220,22 +222,34 @@ export class Session implements Carrier {
       });
       // In one write, so that a relay knows what is wanted before anything else can happen.
       this.connection.send(concat([hello, ...wishes.lines]), 0);
-      await abortable(this.#answered.promise, signal);
-      this.#checkAnswer(address, token !== undefined, patience);
+      await this.#waitForAnswer(signal);
+      this.#checkAnswer(address, token !== undefined);
       this.#isGreeted = true;
-      if (this.#welcome) wishes.onGreeted();
+      wishes.onGreeted();
       if (wantsSequence) this.#demand("sequence");
       if (wishes.confirmed) await this.#waitFor(wishes.confirmed, address, signal);
       this.#isReady = true;
     } catch (error) {
       this.connection.abort();
       throw error;
+    }
+  }
+
+  /** Waits until the server has greeted, or it is clear that it will not. */
+  async #waitForAnswer(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = this.#answered;
+    let timer = setTimeout(() => {
+      if (!this.#needsWelcome) return resolve();
+      timer = setTimeout(resolve, ADMISSION_MS - GREETING_MS);
+    }, GREETING_MS);
+    try {
+      await abortable(promise, signal);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  #checkAnswer(address: Address, hasToken: boolean, patience: number): void {
+  #checkAnswer(address: Address, hasToken: boolean): void {
     if (this.#welcome) return;
     if (this.#info) {
       // A server that does not greet may have said all that it had to say by now.
@@ -246,7 +260,7 @@ export class Session implements Carrier {
     throw new ConnectError(
       `Cannot connect to ${
         formatAddress(address)
-      }: no welcome within ${patience} ms; a server that takes a token sends one`,
+      }: no welcome within ${ADMISSION_MS} ms; a server that takes a token sends one`,
     );
   }
 

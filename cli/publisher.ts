@@ -68,6 +68,7 @@ export class Publisher implements WireSink, AsyncDisposable {
     const wire = publisher.#wire = await Wire.open(where, publisher, {
       ...wireOptions,
       acks: true,
+      needsWelcome: true,
     });
     try {
       publisher.#begin(wire, wireOptions.signal);

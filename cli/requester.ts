@@ -62,7 +62,10 @@ export class Requester implements WireSink, AsyncDisposable {
    */
   static async open(where: Place, options: WireOptions): Promise<Requester> {
     const requester = new Requester();
-    const wire = requester.#wire = await Wire.open(where, requester, options);
+    const wire = requester.#wire = await Wire.open(where, requester, {
+      ...options,
+      needsWelcome: true,
+    });
     if (wire.features.includes("ack") && wire.features.includes("subscribe")) return requester;
     await wire.close();
     throw new StartError(`The server at ${wire.place} knows no requests: it must be a newer relay`);

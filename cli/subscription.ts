@@ -56,7 +56,10 @@ export class Subscription implements WireSink {
     options: WireOptions,
   ): Promise<Subscription> {
     const subscription = new Subscription(wishes, onEvent);
-    const wire = subscription.#wire = await Wire.open(where, subscription, options);
+    const wire = subscription.#wire = await Wire.open(where, subscription, {
+      ...options,
+      needsWelcome: !subscription.#isInForce,
+    });
     try {
       if (!subscription.#isInForce) await subscription.#subscribe(wire, options.signal);
       return subscription;

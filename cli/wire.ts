@@ -57,6 +57,8 @@ export interface WireOptions {
   readonly secrets?: Pick<ClientOptions, "token" | "tls">;
   /** Whether the server is asked to say which events it has taken. */
   readonly acks?: boolean;
+  /** Whether the server must say what it can do, which is worth waiting for. */
+  readonly needsWelcome?: boolean;
   /** Gives the attempt up when aborted. */
   readonly signal: AbortSignal;
 }
@@ -81,7 +83,7 @@ export class Wire {
   static async open(
     where: Place,
     sink: WireSink,
-    { secrets = {}, acks = false, signal }: WireOptions,
+    { secrets = {}, acks = false, needsWelcome = false, signal }: WireOptions,
   ): Promise<Wire> {
     let features: readonly Feature[] = [];
     const wireDecoder = new WireDecoder(sink, (line) => {
@@ -92,7 +94,7 @@ export class Wire {
     const session = await Session.open(
       where,
       { ...settings, decoder: wireDecoder, wantsAcks: acks },
-      new End(sink),
+      new End(sink, needsWelcome),
       signal,
     );
     return new Wire(session, features);
@@ -159,13 +161,15 @@ export class Wire {
 /** Hears of a session only that it has ended: the decoder tells the rest. */
 class End implements SessionSink {
   readonly #sink: WireSink;
+  readonly #needsWelcome: boolean;
 
-  constructor(sink: WireSink) {
+  constructor(sink: WireSink, needsWelcome: boolean) {
     this.#sink = sink;
+    this.#needsWelcome = needsWelcome;
   }
 
   onHello(): Wishes {
-    return { lines: [], confirmed: null, onGreeted: () => {} };
+    return { lines: [], needsWelcome: this.#needsWelcome, confirmed: null, onGreeted: () => {} };
   }
 
   onEvents(): void {}

@@ -5,10 +5,10 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
-import { ConnectError, type EbsocketError } from "../errors.ts";
+import { ConnectError, EbsocketError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { expectEvents, testRelay } from "../testing.ts";
-import { FakeRelay } from "./support/fake_relay.ts";
+import { FakeRelay, FEATURES, said } from "./support/fake_relay.ts";
 import { FakeServer } from "./support/fake_server.ts";
 import { Peer } from "./support/peer.ts";
 import { soon } from "./support/waiting.ts";
@@ -35,6 +35,37 @@ Deno.test("EbsocketClient takes a server that does not greet as it is", async ()
   assertEquals((await client.recvEvent())?.event, "a");
   client.sendEvent(new EbsocketEvent("b"));
   assertEquals(await session.events(1), ["b"]);
+  await client.abort();
+});
+
+Deno.test("EbsocketClient waits longer for a welcome once it has subscribed", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  const subscribing = client.subscribe(["a"]);
+  const { id } = await said(session);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await session.send({ control: "welcome", version: 1, id: "c1", ...FEATURES });
+  await session.send({ control: "ack", id });
+  await Promise.all([connecting, subscribing]);
+  await client.abort();
+});
+
+Deno.test("EbsocketClient does not wait for what a server cannot do that does not greet", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  await server.session();
+  const serving = client.serve("a").next();
+  const refusals = [serving, client.subscribe(["b"])].map(async (promise) =>
+    (await assertRejects(() => promise, EbsocketError) as EbsocketError).code
+  );
+  await soon(connecting, "the connection");
+  assertEquals(await soon(Promise.all(refusals), "the refusals"), [
+    "not-supported",
+    "not-supported",
+  ]);
   await client.abort();
 });
 

@@ -73,6 +73,17 @@ Deno.test("Wire tells what the server says of itself, and what it says later", a
   await wire.close();
 });
 
+Deno.test("Wire waits longer for a server that must say what it can do", async () => {
+  await using server = new FakeServer(null);
+  const opening = Wire.open(server.address, new Heard(), { signal, needsWelcome: true });
+  const session = await server.session();
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await session.send({ control: "welcome", version: 1, id: "c1", features: ["subscribe"] });
+  const wire = await opening;
+  assertEquals(wire.features, ["subscribe"]);
+  await wire.close();
+});
+
 Deno.test("Wire ends at a line that is none, after those before it", async () => {
   await using server = new FakeServer();
   const heard = new Heard();
