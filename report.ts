@@ -141,10 +141,10 @@ function isName(value: unknown): boolean {
   return typeof Object(value).name === "string" && hasNumbers(value, ["events"]);
 }
 
-/** Whether a value is an object in which these members are numbers. */
+/** Whether a value is an object in which these members are numbers, none of them infinite. */
 function hasNumbers(value: unknown, members: readonly string[]): boolean {
   const object = Object(value);
-  return members.every((member) => typeof object[member] === "number");
+  return members.every((member) => Number.isFinite(object[member]));
 }
 
 function encode(line: ControlLine): Uint8Array {

@@ -10,8 +10,8 @@
 import { printable } from "../printable.ts";
 import type { Paint } from "./terminal.ts";
 
-/** One step through JSON: a string, a bracket, a comma or colon, white space, or anything else. */
-const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|\s+|[^\s"{}[\],:]+/g;
+/** One step through JSON outside of strings: a bracket, a comma or colon, white space, or anything else. */
+const STEP = /[{}[\],:]|\s+|[^\s"{}[\],:]+/y;
 
 /**
  * What a person is told of an envelope, in this order. The rest is between a client and its relay: that
@@ -60,7 +60,7 @@ function membersOf(object: string): Member[] {
   let depth = 0;
   let key = "";
   let value = "";
-  for (const [token] of object.matchAll(TOKEN)) {
+  for (const token of tokensOf(object)) {
     const isOpening = token === "{" || token === "[";
     const isClosing = token === "}" || token === "]";
     if (isClosing) depth--;
@@ -76,6 +76,22 @@ function membersOf(object: string): Member[] {
     if (isOpening) depth++;
   }
   return members;
+}
+
+/** The strings of a text of JSON, and the steps between them. No pattern takes strings of any length. */
+function* tokensOf(json: string): Generator<string> {
+  for (let start = 0, end: number; start < json.length; start = end) {
+    if (json[start] === '"') {
+      end = start + 1;
+      while (json[end] !== '"') end += json[end] === "\\" ? 2 : 1;
+      end++;
+    } else {
+      STEP.lastIndex = start;
+      STEP.test(json);
+      end = STEP.lastIndex;
+    }
+    yield json.slice(start, end);
+  }
 }
 
 /** Whether a token only stands between two others: white space, or the colon behind a key. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { printable } from "../printable.ts";
 import { checkReconnectOptions, isFinal, Retries } from "../reconnect.ts";
 import { abortable } from "../waits.ts";
 import { advised, type Target } from "./connect.ts";
@@ -97,5 +98,5 @@ export class Listener {
 }
 
 function nameOf({ wire: { id } }: Subscription): string {
-  return id === null ? "" : ` as ${id}`;
+  return id === null ? "" : ` as ${printable(id)}`;
 }

@@ -5,6 +5,7 @@
  */
 
 import { MAX_TIMER_MS } from "../limits.ts";
+import { printable } from "../printable.ts";
 import type { RelayReport } from "../report.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
@@ -82,9 +83,10 @@ ${CONNECTION_NOTES}`,
     }
     const snapshot = await measure(watcher, interval);
     const style = paint(isColored("stdout"));
+    // JSON.stringify() leaves some characters as they are that a terminal acts on.
     await print(
       json
-        ? JSON.stringify(snapshot)
+        ? printable(JSON.stringify(snapshot))
         : formatTop(snapshot, titleOf(watcher.where), UNLIMITED, style).join("\n"),
     );
     return 0;

@@ -83,7 +83,7 @@ function withTitle([title, ...lines]: readonly string[], paint: Paint): string[]
 function formatRelay({ relay }: Snapshot): string[] {
   const faults = Object.entries({ ...relay.closes })
     .filter(([reason, count]) => count > 0 && isFault(reason as CloseReason))
-    .map(([reason, count]) => `${formatExact(count)} ${reason}`);
+    .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`);
   const refused = Object.values(relay.refusals).reduce((sum, count) => sum + count, 0);
   return [
     [

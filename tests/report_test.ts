@@ -39,6 +39,7 @@ Deno.test("decodeReport() takes nothing that is no answer", () => {
     { relay: null },
     { relay: {} },
     { relay: { ...relay, closes: null } },
+    { relay: { ...relay, rssBytes: Infinity } },
     { relay: { ...relay, refusals: { eof: "1" } } },
     { relay: { ...relay, eventsUnheard: undefined } },
     { clients: {} },

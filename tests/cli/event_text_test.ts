@@ -60,3 +60,11 @@ Deno.test("formatEvent() makes the parts stand out where there are colours", () 
     "\x1b[2m03:04:05.006\x1b[22m \x1b[1ma\x1b[22m \x1b[33m[from c1]\x1b[39m \x1b[36mk\x1b[39m=1",
   );
 });
+
+Deno.test("formatEvent() takes values of any length", () => {
+  const values = ['"\\n"'.replace("\\n", "\\n".repeat(5_000_000)), "1".repeat(10_000_000)];
+  for (const value of values) {
+    const shown = format(`{"event":"a","__dict__":{"b":${value}}}`);
+    assertEquals(shown === `03:04:05.006 a b=${value}`, true);
+  }
+});

@@ -42,6 +42,15 @@ Deno.test("Listener.run() connects again, and says so, until it is stopped", asy
   );
 });
 
+Deno.test("Listener.run() says what the server calls it, in what no terminal acts on", async () => {
+  await using server = new FakeServer({ id: "c1\x1b[2J" });
+  const { news, stop, running } = listen(server.address);
+  await until(() => news.length === 1);
+  stop.abort();
+  await running.catch(() => {});
+  assertMatch(news[0]!, /^Listening to \S+:\d+ as c1\\u001b\[2J$/);
+});
+
 Deno.test("Listener.run() does not try again what cannot succeed", async () => {
   await using server = new FakeServer();
   const { running } = listen(server.address);

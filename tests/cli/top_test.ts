@@ -31,7 +31,7 @@ Deno.test("top --json prints what happened in the interval as one line", async (
   let isOver = false;
   const sending = (async () => {
     while (!isOver) {
-      await peer.send('{"event":"tick"}\n');
+      await peer.send('{"event":"tick\x9b"}\n');
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   })();
@@ -40,10 +40,11 @@ Deno.test("top --json prints what happened in the interval as one line", async (
   await sending;
   const { intervalMs, relay: figures, clients, names } = JSON.parse(stdout);
   assertEquals([code, stdout.trimEnd().includes("\n")], [0, false]);
+  assertEquals(stdout.includes("\x9b"), false);
   assertEquals(intervalMs >= 1000, true);
   assertEquals(figures.eventsInPerSecond > 0, true);
   assertEquals(clients[0].id, "c1");
-  assertEquals([names[0].name, names[0].eventsPerSecond > 0], ["tick", true]);
+  assertEquals([names[0].name, names[0].eventsPerSecond > 0], ["tick\x9b", true]);
 });
 
 Deno.test("top says what is wrong, and what to do", async () => {

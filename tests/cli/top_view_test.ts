@@ -59,11 +59,11 @@ Deno.test("formatTop() shows the relay, its clients and its names", () => {
 Deno.test("formatTop() shows ends that were somebody's fault, and refusals", () => {
   const none = relayReport().relay;
   const report = relayReport({
-    closes: { ...none.closes, eof: 5, "slow-consumer": 2, reset: 1 },
+    closes: { ...none.closes, eof: 5, "slow-consumer": 2, reset: 1, ...{ "\x1b[2J": 3 } },
     refusals: { ...none.refusals, unauthorized: 3, "too-many-clients": 1 },
   });
   const line = formatTop(takeSnapshot(null, report), "Relay", unlimited, plain)[3]!;
-  assertMatch(line, / {3}closed: 1 reset, 2 slow-consumer {3}refused: 4$/);
+  assertMatch(line, / {3}closed: 1 reset, 2 slow-consumer, 3 \\u001b\[2J {3}refused: 4$/);
 });
 
 Deno.test("formatTop() says what each client hears", () => {
