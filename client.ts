@@ -604,7 +604,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * What the relay tells of itself: its figures, and its busiest clients and names.
+   * What the relay tells of itself: its figures, and its busiest clients and names. That may have up to
+   * 200 KiB: if it is longer than this client's `maxLineBytes`, it ends the connection.
    *
    * @throws {EventRefusedError} With the code `not-allowed` if the relay tells nobody.
    * @throws {RequestTimeoutError} If it does not answer in time.

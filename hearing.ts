@@ -13,6 +13,7 @@ import { IN_DOUBT, type PendingTable } from "./pending.ts";
 import type { Feature } from "./routing.ts";
 import { notSupported } from "./sender.ts";
 import {
+  CAUTIOUS_LINE_BYTES,
   checkWish,
   describe,
   encodeWish,
@@ -30,6 +31,8 @@ export interface Carrier {
   readonly isGreeted: boolean;
   /** Whether the connection has ended. */
   readonly hasEnded: boolean;
+  /** The longest line that the server takes, in bytes without its end, as far as it has said so. */
+  readonly maxLineBytes: number;
   /** Whether the server can do something, as far as it has said so. */
   has(feature: Feature): boolean;
   /** Sends a control line. */
@@ -121,7 +124,7 @@ export class Hearing {
     }
     this.#checkCarrier(patterns);
     const call: Call = { queue, holder };
-    const parts = split(patterns);
+    const parts = split(patterns, queue, this.#maxLineBytes);
     this.#hold(patterns, queue, call);
     this.#calls.add(call);
     try {
@@ -169,6 +172,11 @@ export class Hearing {
     const queue = name ?? NO_QUEUE;
     const free = this.#letGo(patterns, queue, holder);
     this.#leave(free, queue, 10_000).catch(() => {});
+  }
+
+  /** How long a line may be, in bytes without its end. */
+  get #maxLineBytes(): number {
+    return this.#carrier?.isGreeted ? this.#carrier.maxLineBytes : CAUTIOUS_LINE_BYTES;
   }
 
   /** Whether there is a connection to a server that can do it, or may be able to. */
@@ -237,7 +245,7 @@ export class Hearing {
   ): Promise<void> {
     if (patterns.length === 0 || !this.#carrier) return;
     await Promise.all(
-      split(patterns).map(async (patterns) => {
+      split(patterns, queue, this.#maxLineBytes).map(async (patterns) => {
         const { promise, resolve, reject } = Promise.withResolvers<void>();
         const wish = new Wish(this.#table.nextId(), UNSUBSCRIBE, patterns, resolve, reject);
         this.#table.add(wish, timeout, signal);
@@ -294,7 +302,8 @@ export class Hearing {
         [...all].some((holder) => !open.get(holder)?.has(pattern))
       );
       if (granted.length === 0) continue;
-      for (const patterns of split(granted.map(([pattern]) => pattern))) say(patterns, queue);
+      const again = granted.map(([pattern]) => pattern);
+      for (const patterns of split(again, queue, CAUTIOUS_LINE_BYTES)) say(patterns, queue);
     }
     if (this.#isNarrowed && lines.length === 0) say([], NO_QUEUE);
     for (const [wish, call] of this.#joining) {

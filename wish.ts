@@ -30,11 +30,14 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * How many bytes the patterns of one line may have, as JSON: a relay reads control lines of up to
- * 65,536 bytes.
- */
-const MAX_PATTERN_BYTES = 60_000;
+/** How long a line may be of which a relay takes note as one that is no event, in bytes without its end. */
+const MAX_CONTROL_BYTES = 65_536;
+
+/** How long a line is for a server that has not said how long it may be: few take less. */
+export const CAUTIOUS_LINE_BYTES = 8192;
+
+/** How long the line of a wish is beside its patterns and its queue, at most. */
+const FRAME_BYTES = 96;
 
 const encoder = new TextEncoder();
 
@@ -117,13 +120,21 @@ export function encodeWish(
   });
 }
 
-/** The patterns in as few parts as lines can carry them; at least one. */
-export function split(patterns: readonly string[]): string[][] {
+/**
+ * The patterns in as few parts as lines of at most `maxLineBytes` can carry them; at least one. A pattern
+ * that none can carry is in one of its own.
+ */
+export function split(
+  patterns: readonly string[],
+  queue: string,
+  maxLineBytes: number,
+): string[][] {
   const parts: string[][] = [[]];
+  const most = Math.min(maxLineBytes, MAX_CONTROL_BYTES) - FRAME_BYTES - lengthOf(queue);
   let bytes = 0;
   for (const pattern of patterns) {
-    const more = encoder.encode(encodeJson(pattern)).length + 1;
-    if (bytes + more > MAX_PATTERN_BYTES) {
+    const more = lengthOf(pattern) + 1;
+    if (bytes > 0 && bytes + more > most) {
       parts.push([]);
       bytes = 0;
     }
@@ -131,6 +142,11 @@ export function split(patterns: readonly string[]): string[][] {
     bytes += more;
   }
   return parts;
+}
+
+/** How many bytes a text has as JSON. */
+function lengthOf(text: string): number {
+  return encoder.encode(encodeJson(text)).length;
 }
 
 /** The patterns as a message shows them. */

@@ -85,7 +85,8 @@ export class Subscription implements WireSink {
       if (queue === undefined) return;
       throw new StartError(`Cannot use --queue: the server at ${wire.place} knows no queues`);
     }
-    for (const events of split(patterns.length === 0 ? [">"] : patterns)) {
+    const all = patterns.length === 0 ? [">"] : patterns;
+    for (const events of split(all, queue ?? "", wire.maxLineBytes)) {
       const id = `s${this.#open.size + 1}`;
       this.#open.add(id);
       const group = queue === undefined ? {} : { queue };

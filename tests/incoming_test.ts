@@ -77,6 +77,7 @@ Deno.test("Incoming.push() drops what nobody wants any more", async () => {
   const carrier = {
     isGreeted: true,
     hasEnded: false,
+    maxLineBytes: Infinity,
     has: () => true,
     tell: (bytes: Uint8Array) => void (line = new TextDecoder().decode(bytes)),
   };

@@ -13,17 +13,25 @@ Deno.test("checkPattern() gives a pattern, and says what is wrong with what is n
 });
 
 Deno.test("split() makes as few parts as lines of 65,536 bytes can carry, and loses nothing", () => {
-  assertEquals(split([]), [[]]);
-  assertEquals(split(["a", "b"]), [["a", "b"]]);
+  assertEquals(split([], "", Infinity), [[]]);
+  assertEquals(split(["a", "b"], "", Infinity), [["a", "b"]]);
   const patterns = Array.from({ length: 2000 }, (_, i) => `${"\u0001\u2028".repeat(i % 40)}${i}`);
-  const parts = split(patterns);
-  assertEquals(parts.flat(), patterns);
-  const lengths = parts.map((part) => {
-    const wish = new Wish("x".repeat(255), UNSUBSCRIBE, part, () => {}, () => {});
-    return encodeWish(wish, part, "\u0001".repeat(255)).length;
-  });
-  assertEquals(lengths.every((length) => length <= 65_536), true, `${lengths}`);
-  assertEquals(lengths.slice(0, -1).every((length) => length > 55_000), true, `${lengths}`);
+  for (const queue of ["", "\u0001".repeat(255)]) {
+    for (const most of [3000, 8192, 65_536]) {
+      const parts = split(patterns, queue, most === 65_536 ? Infinity : most);
+      assertEquals(parts.flat(), patterns);
+      const lengths = parts.map((part) => {
+        const wish = new Wish("x".repeat(12), UNSUBSCRIBE, part, () => {}, () => {});
+        return encodeWish(wish, part, queue).length - 1;
+      });
+      assertEquals(lengths.every((length) => length <= most), true, `${lengths}`);
+      assertEquals(lengths.slice(0, -1).every((length) => length > most - 500), true, `${lengths}`);
+    }
+  }
+});
+
+Deno.test("split() gives a pattern that is too long for any line one of its own", () => {
+  assertEquals(split(["a", "b".repeat(100), "c"], "", 100), [["a"], ["b".repeat(100)], ["c"]]);
 });
 
 Deno.test("encodeWish() writes what a relay reads", () => {
