@@ -90,7 +90,8 @@ export class Executor {
     const output = new BoundedOutput(child.stdout, maxOutputBytes);
     const late = Promise.withResolvers<"late">();
     const timer = setTimeout(() => late.resolve("late"), timeout);
-    const fed = feed(child.stdin, input);
+    // Nobody waits for that: what has got away from a command that has ended may keep its input open.
+    feed(child.stdin, input);
     const how = await Promise.race([output.read(), late.promise]);
     // One that has closed its output may go on, too.
     const end = how === "ended" ? await Promise.race([child.status, late.promise]) : how;
@@ -100,7 +101,6 @@ export class Executor {
       await output.cancel();
     }
     const { code } = await child.status;
-    await fed;
     const text = output.text;
     if (end === "late") {
       return { output: text, code: CODES.timedOut, fault: `it took longer than ${timeout} ms` };
