@@ -95,9 +95,17 @@ export class Gate implements ConnectionSink, Watched {
   }
 
   onLines(connection: EbsocketConnection, { bytes }: LineBlock): void {
-    const end = bytes.indexOf(LF) + 1;
-    const line = bytes.subarray(0, end);
-    const hello = this.#read(line);
+    const validator = this.#validator.open(bytes);
+    let start = 0;
+    let kind = validator.validate(start);
+    while (kind === "empty") { // It means nothing, wherever it comes.
+      start = validator.end + 1;
+      if (start === bytes.length) return;
+      kind = validator.validate(start);
+    }
+    const end = bytes.indexOf(LF, start) + 1;
+    const line = bytes.subarray(start, end);
+    const hello = kind === "control" ? toHello(line, validator.hasEscapedKey) : null;
     if (hello && this.#isRight(hello.token)) {
       this.#forget(connection);
       return this.#keeper.onPass(connection, hello, new LineBlock(bytes.slice(end)));
@@ -114,15 +122,6 @@ export class Gate implements ConnectionSink, Watched {
     }
     this.#leaving.delete(connection);
     this.#keeper.onGone(connection);
-  }
-
-  /** The hello in a line, if it is one. */
-  #read(line: Uint8Array): Hello | null {
-    const validator = this.#validator.open(line);
-    if (validator.validate(0) !== "control") return null;
-    return decodeHello(
-      parseLine(decoder.decode(line), validator.hasEscapedKey) as ControlLine,
-    );
   }
 
   /** Compares in a time that does not depend on where the tokens differ. */
@@ -158,6 +157,11 @@ function describe(foreign: "HTTP" | "TLS" | null, hello: Hello | null): string {
   if (foreign) return `this looks like ${foreign}`;
   if (!hello) return "the first line must be a hello with a token";
   return hello.token === undefined ? "no token" : "the token is wrong";
+}
+
+/** The hello in a control line, if it is one. */
+function toHello(line: Uint8Array, hasEscapedKey: boolean): Hello | null {
+  return decodeHello(parseLine(decoder.decode(line), hasEscapedKey) as ControlLine);
 }
 
 /** All digests have one length, which a comparison in constant time needs. */

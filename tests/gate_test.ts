@@ -62,6 +62,17 @@ Deno.test("Gate admits who shows the token, with what it sends right after", asy
   assertEquals(set.refused, []);
 });
 
+Deno.test("Gate overlooks empty lines before the hello", async () => {
+  await using set = await setUp();
+  for (const before of [["\n\r\n"], ["\n", "\r\n\n"]]) {
+    await using peer = await Peer.connect(set.relay.server.address);
+    for (const text of before) await peer.send(text);
+    await peer.send(`\n${HELLO}${EVENT}`);
+    await peer.sees('"welcome"');
+    await peer.sees(EVENT);
+  }
+});
+
 Deno.test("Gate lets nothing in or out for whoever does not show the token", async () => {
   const cases: [text: string, detail: string][] = [
     [EVENT, "the first line must be a hello with a token"],
@@ -69,7 +80,7 @@ Deno.test("Gate lets nothing in or out for whoever does not show the token", asy
     [`{"control":"hello","token":7}\n${EVENT}`, "no token"],
     [`{"control":"hello","token":"${TOKEN}!"}\n${EVENT}`, "the token is wrong"],
     [`{"control":"hello","token":""}\n${EVENT}`, "the token is wrong"],
-    [`\n${HELLO}${EVENT}`, "the first line must be a hello with a token"],
+    [`\n${EVENT}${HELLO}`, "the first line must be a hello with a token"],
     [`{"control":"close"}\n${HELLO}${EVENT}`, "the first line must be a hello with a token"],
     [`${EVENT}${HELLO}`, "the first line must be a hello with a token"],
     [`\xff\xfe\n${EVENT}`, "the first line must be a hello with a token"],
