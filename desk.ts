@@ -11,6 +11,7 @@ import type { ControlLine } from "./control.ts";
 import type { Greeter } from "./greeter.ts";
 import type { Hello } from "./greeting.ts";
 import type { Inspector } from "./inspector.ts";
+import { MAX_CONTROL_BYTES } from "./limits.ts";
 import { parseLine } from "./parse.ts";
 import { encodeReport } from "./report.ts";
 import type { Router } from "./router.ts";
@@ -23,9 +24,6 @@ import {
   type SubscriptionRequest,
 } from "./routing.ts";
 import { refusalOf } from "./subscriptions.ts";
-
-/** The longest control line that is looked at, in bytes without its end. */
-export const MAX_CONTROL_BYTES = 65_536;
 
 /** The control lines that mean something here. Others are not even parsed: they may be long. */
 const KNOWN = new Set(["close", "hello", "subscribe", "unsubscribe", "stats"]);

@@ -21,6 +21,9 @@ const MAX_MAX_LINE_BYTES = 2 ** 30;
  */
 const MAX_ADDED_BYTES = 64;
 
+/** The longest line that is no event of which a relay takes note, in bytes without its end. */
+export const MAX_CONTROL_BYTES = 65_536;
+
 /** `value` if it can limit a line: an integer from 1 to 1 GiB. Otherwise a `RangeError`. */
 export function checkMaxLineBytes(value: number = DEFAULT_MAX_LINE_BYTES): number {
   return checkLimit("maxLineBytes", value, 1, MAX_MAX_LINE_BYTES);

@@ -6,7 +6,7 @@
  */
 
 import { encodeJson } from "./codec.ts";
-import { checkLimit } from "./limits.ts";
+import { checkLimit, MAX_CONTROL_BYTES } from "./limits.ts";
 import { faultOfPattern } from "./pattern.ts";
 import { Waiter } from "./pending.ts";
 import { quote } from "./printable.ts";
@@ -29,9 +29,6 @@ export interface SubscribeOptions {
   /** Gives it up when aborted: the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
-
-/** How long a line may be of which a relay takes note as one that is no event, in bytes without its end. */
-const MAX_CONTROL_BYTES = 65_536;
 
 /** How long a line is for a server that has not said how long it may be: few take less. */
 export const CAUTIOUS_LINE_BYTES = 8192;

@@ -7,11 +7,11 @@ import { decodeClose, encodeClose } from "../control.ts";
 import type { CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
 import { decodeAck, decodeHello, decodeWelcome } from "../greeting.ts";
-import { MAX_CONTROL_BYTES } from "../desk.ts";
+import { MAX_CONTROL_BYTES } from "../limits.ts";
 import { faultOfPattern, matches } from "../pattern.ts";
 import { encodeStatsRequest } from "../report.ts";
 import { decodeReceipt, decodeRefusal, decodeSubscription } from "../routing.ts";
-import { DEFAULT_MAX_SUBSCRIPTIONS } from "../subscriptions.ts";
+import { DEFAULT_MAX_SUBSCRIPTIONS, MAX_QUEUES } from "../subscriptions.ts";
 import { MAX_BATCH_BYTES } from "../outbound.ts";
 import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../validate.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
@@ -149,6 +149,7 @@ Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
     DEFAULT_HELLO_TIMEOUT,
     MAX_CONTROL_BYTES,
     DEFAULT_MAX_SUBSCRIPTIONS,
+    MAX_QUEUES,
   ]);
   assertEquals(new LineSplitter().maxLineBytes, maxLineBytes);
 });
