@@ -45,7 +45,7 @@ const STRANGERS: Stranger[] = [
   ["another control line", `{"control":"welcome","token":"${TOKEN}"}\n`, "close"],
   ["an event", EVENT, "close"],
   ["an empty line", "\n", "close"],
-  ["a hello in the second line", `\r\n${hello(TOKEN)}`, "close"],
+  ["a hello behind an event", `${EVENT}${hello(TOKEN)}`, "close"],
   ["a mark, and half a hello", `\ufeff${hello(TOKEN).slice(0, -1)}`, "close"],
   ["a farewell", '{"control":"close","reason":"shutdown"}\n', "close"],
   ["no byte", "", "nothing"],
@@ -102,6 +102,7 @@ Deno.test("relay --token-file admits who says the token, however it is spelled",
     hello(TOKEN),
     hello(TOKEN).replace("\n", "\r\n"),
     `\ufeff${hello(TOKEN)}`,
+    `\r\n\n${hello(TOKEN)}`, // empty lines mean nothing
     `{"tok\\u0065n":"${escaped}","\\u0063ontrol":"hell\\u006f"}\n`,
     // The longest first line.
     hello(TOKEN).replace("}", `,"x":"${"x".repeat(4096 - hello(TOKEN).length - 6)}"}`),
