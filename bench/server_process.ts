@@ -5,6 +5,7 @@
  * @module
  */
 
+import { freePort } from "../tests/support/free_port.ts";
 import { MeasuredProcess, type ProcessCommand, type ProcessOptions } from "./measured_process.ts";
 import { within } from "./within.ts";
 
@@ -50,9 +51,4 @@ export class ServerProcess extends MeasuredProcess {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }

@@ -11,15 +11,11 @@ import { StatsCollector } from "../stats.ts";
 import { testRelay } from "../testing.ts";
 import { Command } from "./support/command.ts";
 import { Document } from "./support/document.ts";
+import { freePort } from "./support/free_port.ts";
 import { Peer } from "./support/peer.ts";
 import { soon, until } from "./support/waiting.ts";
 
 const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 Deno.test("README.md: the server and two clients work together", async () => {
   const port = freePort();
@@ -99,6 +95,7 @@ async function connect(port: number): Promise<EbsocketClient> {
       return client;
     } catch (error) {
       if (!(error instanceof ConnectError)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 }

@@ -1,5 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { freePort } from "../support/free_port.ts";
 import { Peer } from "../support/peer.ts";
 import { Program } from "../support/process.ts";
 import { until } from "../support/waiting.ts";
@@ -68,9 +69,3 @@ Deno.test("Relay and EbsocketClient do not mind a clock that jumps by months", a
   assertEquals(relay.log.filter(({ type }) => type === "leave"), []);
   await assertBalanced(ledger, [busy, idle]);
 });
-
-/** A port that nobody listens on. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

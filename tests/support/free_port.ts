@@ -1,0 +1,23 @@
+/**
+ * Owns ports for servers that must be told one before they listen. Must not know who listens.
+ *
+ * Systems give ports from 32,768 on, or from 49,152, to whoever asks for any: such a port may be taken by
+ * the time that the server listens. What is worse, who tries again and again to connect to it gets it
+ * for its own end one day, and is then connected to itself. So these are below.
+ */
+
+const FIRST = 20_000;
+const COUNT = 10_000;
+
+/** A port of 127.0.0.1 on which nobody listens. */
+export function freePort(): number {
+  for (;;) {
+    const port = FIRST + Math.floor(Math.random() * COUNT);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
