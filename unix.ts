@@ -5,6 +5,9 @@
  * @module
  */
 
+/** How long a path may be for systems to connect to it, in bytes: `sun_path` less its last, a zero. */
+const MAX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
+
 /** A listener on a Unix socket, which owns its file. */
 export class UnixListener {
   /** Where it listens. */
@@ -20,14 +23,17 @@ export class UnixListener {
    * connect at once. So it is bound in a folder that only this user may enter, and moved from there
    * to `path`, which also replaces a file that nobody listens on.
    *
+   * @throws {RangeError} If the path is so long that nobody could connect.
    * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @throws {Deno.errors.NotFound} If the folder of `path` is not there.
    * @throws {Deno.errors.AlreadyExists} If there is a file that is no socket.
    * @throws {Deno.errors.NotCapable} Without permission to read and write in the folder of `path`.
    */
   constructor(path: string) {
     this.addr = { transport: "unix", path };
+    checkLength(path);
     assertFree(path);
-    const folder = Deno.makeTempDirSync({ dir: folderOf(path), prefix: "." }); // mode 0700
+    const folder = makeFolder(path);
     try {
       const bound = `${folder}/s`;
       this.#listener = Deno.listen({ transport: "unix", path: bound });
@@ -59,6 +65,28 @@ export class UnixListener {
     } catch {
       // It has been removed already, or may not be.
     }
+  }
+}
+
+/** Throws if `path` is too long: bound elsewhere and moved there, it would work, for nobody. */
+function checkLength(path: string): void {
+  const { length } = new TextEncoder().encode(path);
+  if (length <= MAX_PATH_BYTES) return;
+  throw new RangeError(
+    `Cannot listen on ${path}: its ${length} bytes exceed the ${MAX_PATH_BYTES} that a path of a ` +
+      "socket may have",
+  );
+}
+
+/** Makes a folder for this user alone (mode 0700) beside `path`. */
+function makeFolder(path: string): string {
+  const dir = folderOf(path);
+  try {
+    return Deno.makeTempDirSync({ dir, prefix: "." });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const message = `Cannot listen on ${path}: there is no folder ${dir}`;
+    throw new Deno.errors.NotFound(message, { cause: error });
   }
 }
 

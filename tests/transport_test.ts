@@ -625,6 +625,21 @@ unixTest("listen() never removes a file that is no socket", async (folder) => {
   await Deno.remove(path);
 });
 
+unixTest("listen() refuses a path to which nobody could connect", async (folder) => {
+  // Short, so that it is the name of the socket that counts.
+  const near = await Deno.makeTempDir({ dir: "/tmp" });
+  const most = Deno.build.os === "darwin" ? 103 : 107;
+  const pathOf = (bytes: number) => `${near}/`.padEnd(bytes, "x");
+  assertThrows(() => listen({ path: pathOf(most + 1) }), RangeError, `exceed the ${most} that`);
+  const listener = listen({ path: pathOf(most) });
+  const [socket, accepted] = await Promise.all([dial({ path: pathOf(most) }), listener.accept()]);
+  for (const each of [socket, accepted as Socket]) each.close();
+  listener.close();
+  await Deno.remove(near);
+  const missing = `${folder}/missing/s`;
+  assertThrows(() => listen({ path: missing }), Deno.errors.NotFound, "there is no folder");
+});
+
 unixTest("listen() leaves a socket that has taken the place of its own", async (folder) => {
   const path = `${folder}/s`;
   const first = listen({ path });

@@ -76,6 +76,7 @@ Deno.test("relay says what to do when it cannot listen, and exits with 1", async
       "127.0.0.1:0: Deno does not permit it; run it with -A or --allow-net=127.0.0.1:0",
     ],
     [["--host", "192.0.2.1"], ["--allow-net"], "192.0.2.1:7982: this machine has no such address"],
+    [["--unix", "/no/such/socket"], ["-A"], "/no/such/socket: there is no folder /no/such/; check"],
     [["--host", "no.such.host.invalid"], ["--allow-net"], "no.such.host.invalid:7982: "],
   ];
   await Promise.all(cases.map(async ([args, flags, complaint]) => {
