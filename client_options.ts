@@ -67,6 +67,11 @@ export function checkClientOptions(
 ): ClientSettings {
   const { token, tls, reconnect = false, sequence = false } = options;
   if (tls !== undefined) checkTlsOptions(tls);
+  if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {
+    throw new TypeError(
+      `Invalid reconnect: expected true, false or options, got ${Deno.inspect(reconnect)}`,
+    );
+  }
   const persistence = reconnect === false
     ? null
     : checkReconnectOptions(reconnect === true ? {} : reconnect);
