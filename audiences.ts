@@ -11,7 +11,8 @@
 import { Audience, Listener, type Recipient } from "./audience.ts";
 import { REST } from "./pattern.ts";
 import { PatternIndex } from "./pattern_index.ts";
-import { NO_QUEUE, Subscriptions } from "./subscriptions.ts";
+import { NO_QUEUE } from "./routing.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 /** A queue: of the clients that have asked for it, one gets each event. */
 export class Queue {

@@ -1,16 +1,16 @@
 /**
- * Owns what a client wants to hear: the patterns and queues, and for whom it holds each; the lines
- * that say so to a relay; and what comes through while the relay does not know it yet. Must not know
- * who reads the events.
+ * Owns what a client asks a relay to let it hear, what of that has been granted, and what comes through
+ * while the relay does not know it yet. Must not know who reads the events.
  *
  * @module
  */
 
 import { EbsocketError, EventRefusedError } from "./errors.ts";
 import type { EbsocketEvent } from "./event.ts";
+import { Holders } from "./holders.ts";
 import { matches } from "./pattern.ts";
 import { IN_DOUBT, type PendingTable } from "./pending.ts";
-import type { Feature } from "./routing.ts";
+import { type Feature, NO_QUEUE } from "./routing.ts";
 import { notSupported } from "./sender.ts";
 import {
   CAUTIOUS_LINE_BYTES,
@@ -64,9 +64,6 @@ export interface HearingPort {
   whyDeaf(): string;
 }
 
-/** What is kept under this is of no queue. */
-const NO_QUEUE = "";
-
 /** Holds what the program itself has subscribed to. */
 const PROGRAM = {};
 
@@ -81,8 +78,7 @@ interface Call {
 export class Hearing {
   readonly #table: PendingTable;
   readonly #port: HearingPort;
-  /** Who holds each pattern, by queue and pattern. */
-  readonly #queues = new Map<string, Map<string, Set<object>>>();
+  readonly #holders = new Holders();
   /** Whether it hears only some events; before the first subscription it hears all. */
   #isNarrowed = false;
   #carrier: Carrier | null = null;
@@ -118,20 +114,20 @@ export class Hearing {
     signal?.throwIfAborted();
     const queue = name ?? NO_QUEUE;
     if (!this.#port.isOpen() && !this.#port.connecting()) {
-      this.#hold(patterns, queue, holder);
+      this.#holders.hold(patterns, queue, holder);
       this.#isNarrowed = true;
       return;
     }
     this.#checkCarrier(patterns);
     const call: Call = { queue, holder };
     const parts = split(patterns, queue, this.#maxLineBytes);
-    this.#hold(patterns, queue, call);
+    this.#holders.hold(patterns, queue, call);
     this.#calls.add(call);
     try {
       await this.#join(parts, call, timeout, signal);
       // Not what has been unsubscribed from meanwhile.
-      this.#hold(this.#held(patterns, queue, call), queue, holder);
-      this.#letGo(patterns, queue, call);
+      this.#holders.hold(this.#holders.held(patterns, queue, call), queue, holder);
+      this.#holders.letGo(patterns, queue, call);
     } catch (error) {
       // Of several lines, those that have not been answered are not waited for any more.
       for (const [wish, each] of this.#joining) {
@@ -140,7 +136,7 @@ export class Hearing {
         this.#table.fail(wish, error);
         this.#lookOut(wish);
       }
-      const free = this.#letGo(patterns, queue, call);
+      const free = this.#holders.letGo(patterns, queue, call);
       // A line that is refused has no effect, but of several, some may have been granted; and of other
       // calls for the same that were given up, before which nothing is refused or granted.
       const isVain = error instanceof EventRefusedError && parts.length === 1;
@@ -160,7 +156,9 @@ export class Hearing {
     checkWish(patterns, name, timeout);
     const queue = name ?? NO_QUEUE;
     const calls = [...this.#calls].filter(({ holder }) => holder === PROGRAM);
-    const free = [PROGRAM, ...calls].flatMap((holder) => this.#letGo(patterns, queue, holder));
+    const free = [PROGRAM, ...calls].flatMap((holder) =>
+      this.#holders.letGo(patterns, queue, holder)
+    );
     const leaving = this.#leave(free, queue, timeout, signal);
     leaving.catch(() => {});
     signal?.throwIfAborted();
@@ -170,7 +168,7 @@ export class Hearing {
   /** Does what {@link unsubscribe} does, for `holder`, and lets nobody wait for it. */
   release(patterns: readonly string[], name: string | undefined, holder: object): void {
     const queue = name ?? NO_QUEUE;
-    const free = this.#letGo(patterns, queue, holder);
+    const free = this.#holders.letGo(patterns, queue, holder);
     this.#leave(free, queue, 10_000).catch(() => {});
   }
 
@@ -297,18 +295,17 @@ export class Hearing {
     for (const [{ patterns }, call] of this.#joining) {
       for (const pattern of patterns) open.get(call)!.add(pattern);
     }
-    for (const [queue, holders] of this.#queues) {
-      const granted = [...holders].filter(([pattern, all]) =>
-        [...all].some((holder) => !open.get(holder)?.has(pattern))
-      );
+    for (const [queue, patterns] of this.#holders) {
+      const granted = Array.from(patterns)
+        .filter(([pattern, all]) => all.values().some((each) => !open.get(each)?.has(pattern)))
+        .map(([pattern]) => pattern);
       if (granted.length === 0) continue;
-      const again = granted.map(([pattern]) => pattern);
-      for (const patterns of split(again, queue, CAUTIOUS_LINE_BYTES)) say(patterns, queue);
+      for (const patterns of split(granted, queue, CAUTIOUS_LINE_BYTES)) say(patterns, queue);
     }
     if (this.#isNarrowed && lines.length === 0) say([], NO_QUEUE);
     for (const [wish, call] of this.#joining) {
       const { queue } = call;
-      lines.push(encodeWish(wish, this.#held(wish.patterns, queue, call), queue));
+      lines.push(encodeWish(wish, this.#holders.held(wish.patterns, queue, call), queue));
     }
     const confirmed = answers.length > 0 ? Promise.all(answers) : null;
     confirmed?.catch(() => {}); // The connection may end before anybody looks at it.
@@ -344,57 +341,11 @@ export class Hearing {
   admits({ event, to }: EbsocketEvent): boolean {
     if (to !== null) return true; // sent to this client alone
     // Of a queue's events, others get those that the relay sends before it knows this client.
-    if (this.#isUnconfirmed) return anyMatches(this.#queues.get(NO_QUEUE)?.keys(), event);
+    if (this.#isUnconfirmed) return this.#holders.wantsAll(event);
     if (!this.#isNarrowed) return true;
     for (const { patterns } of this.#leaving) {
-      if (anyMatches(patterns.values(), event)) return this.#wants(event);
+      if (patterns.some((pattern) => matches(pattern, event))) return this.#holders.wants(event);
     }
     return true;
   }
-
-  #wants(name: string): boolean {
-    for (const holders of this.#queues.values()) {
-      if (anyMatches(holders.keys(), name)) return true;
-    }
-    return false;
-  }
-
-  // Holders
-
-  /** Notes that `holder` holds patterns. */
-  #hold(patterns: readonly string[], queue: string, holder: object): void {
-    if (patterns.length === 0) return;
-    let holders = this.#queues.get(queue);
-    if (!holders) this.#queues.set(queue, holders = new Map());
-    for (const pattern of patterns) {
-      const all = holders.get(pattern);
-      if (all) all.add(holder);
-      else holders.set(pattern, new Set([holder]));
-    }
-  }
-
-  /** Notes that `holder` holds patterns no longer; gives those that nobody holds now. */
-  #letGo(patterns: readonly string[], queue: string, holder: object): string[] {
-    const holders = this.#queues.get(queue);
-    const free: string[] = [];
-    for (const pattern of patterns) {
-      const all = holders?.get(pattern);
-      if (!all?.delete(holder) || all.size > 0) continue;
-      holders!.delete(pattern);
-      free.push(pattern);
-    }
-    if (holders?.size === 0) this.#queues.delete(queue);
-    return free;
-  }
-
-  /** Which of the patterns `holder` holds. */
-  #held(patterns: readonly string[], queue: string, holder: object): string[] {
-    const holders = this.#queues.get(queue);
-    return patterns.filter((pattern) => holders?.get(pattern)?.has(holder));
-  }
-}
-
-function anyMatches(patterns: Iterable<string> | undefined, name: string): boolean {
-  for (const pattern of patterns ?? []) if (matches(pattern, name)) return true;
-  return false;
 }

@@ -9,7 +9,8 @@ import type { Address } from "./address.ts";
 import type { Listener, Recipient } from "./audience.ts";
 import type { ClientReport, RelayReport, SubscriptionReport } from "./report.ts";
 import type { RouteCache } from "./route_cache.ts";
-import { NO_QUEUE, type Subscriptions } from "./subscriptions.ts";
+import { NO_QUEUE } from "./routing.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 import type { ClientCounters, RelayStats } from "./stats.ts";
 
 /** For how long names are counted after the last question, in milliseconds. */

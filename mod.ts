@@ -47,9 +47,9 @@
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;
  * - `client_options.ts` for the options of a client, `sender.ts` for how its events get out,
- *   `incoming.ts` for who gets what comes, `hearing.ts` and `wish.ts` for what it has subscribed to,
- *   `services.ts` for its services, `requests.ts` for what it asks, `pending.ts` for what it waits for,
- *   `random_id.ts` for what that is called;
+ *   `incoming.ts` for who gets what comes, `hearing.ts`, `holders.ts` and `wish.ts` for what it has
+ *   subscribed to, `services.ts` for its services, `requests.ts` for what it asks, `pending.ts` for what
+ *   it waits for, `random_id.ts` for what that is called;
  * - `pattern.ts` for which names a subscription covers, `routing.ts` for the lines about that, and
  *   `report.ts` for what a relay tells of itself;
  * - `relay.ts` for the relay as a whole, `intake.ts` and `sheet.ts` for what is in a block of lines,

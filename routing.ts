@@ -14,6 +14,9 @@ import { MAX_NAME_BYTES } from "./validate.ts";
 /** What a client may expect of a server that says so in its `welcome`. */
 export type Feature = "subscribe" | "ack" | "sequence" | "stats";
 
+/** The queue of what is in none: no queue can be called so. */
+export const NO_QUEUE = "";
+
 /** A client's wish to hear some events from now on, or some no longer. */
 export interface SubscriptionRequest {
   /** Which of the two. */

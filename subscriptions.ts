@@ -6,22 +6,19 @@
  */
 
 import { faultOfPattern, REST } from "./pattern.ts";
-import type { Refusal, SubscriptionRequest } from "./routing.ts";
+import { NO_QUEUE, type Refusal, type SubscriptionRequest } from "./routing.ts";
 import { hashText } from "./seeded_hash.ts";
 
 /** How many subscriptions a client may have by default. */
 export const DEFAULT_MAX_SUBSCRIPTIONS = 1000;
 
-/** In how many queues a client may be: each takes a look at every event of a name that is new. */
+/** In how many queues a client may be: each takes time whenever an event has a name that is new. */
 export const MAX_QUEUES = 32;
 
 /** Patterns by queue; those of no queue by the empty string, which is the name of none. */
 type Patterns = ReadonlyMap<string, ReadonlySet<string>>;
 
 const NO_PATTERNS: ReadonlySet<string> = new Set();
-
-/** What a subscription without a queue is kept under. */
-export const NO_QUEUE = "";
 
 /**
  * The subscriptions of a client: pairs of a pattern and a queue, or none. Never changes, so that many
