@@ -131,7 +131,7 @@ export class PendingTable {
     return this.#waiters.size;
   }
 
-  /** An id that there has not been. */
+  /** An id that is new, and that who knows the last ones cannot guess. */
   nextId(): string {
     return this.#prefix + randomId(GUESS_PAIRS);
   }

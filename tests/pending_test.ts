@@ -178,3 +178,14 @@ Deno.test("PendingTable goes on when one outcome leads to the next", async () =>
   assertEquals((other.error as Error).message, "with the first");
   assertEquals(other.notes, ["failed"]);
 });
+
+Deno.test("PendingTable.nextId() gives ids of which one does not tell the next", () => {
+  const table = new PendingTable();
+  const ids = Array.from({ length: 1000 }, () => table.nextId());
+  assertEquals(ids.every((id) => id.length === 12 && table.asked(id)), true);
+  // All characters behind what tells that they are ours change, each from one to the next.
+  for (let i = 4; i < 12; i++) {
+    const same = ids.filter((id, k) => id[i] === ids[k - 1]?.[i]).length;
+    assertEquals(same < 100, true, `${same} of 1000 at ${i}`);
+  }
+});
