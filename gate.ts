@@ -1,6 +1,6 @@
 /**
  * Owns the door of a server that asks for a token: nobody comes in, and nothing goes out, before the
- * first line has been a `hello` with the right one. Must not know what comes after.
+ * first line that is not empty has been a `hello` with the right one. Must not know what comes after.
  *
  * @module
  */

@@ -64,8 +64,8 @@ class Block {
   readonly bytes: Uint8Array;
   readonly total: PendingTotal | null;
   /**
-   * Which of the blocks that have been made at about the same time it is one of. Queues with the same
-   * blocks join them when these times end, and so join the same ones, and share what comes of it.
+   * The time in which it was made, counted in blocks. Queues join their small blocks when such a time
+   * ends: those that have the same blocks then join the same ones, and share what comes of it.
    */
   readonly epoch = Math.floor(made++ / EPOCH_BLOCKS);
   #holders = 0;

@@ -18,8 +18,10 @@ import { Turns } from "./turns.ts";
 const PLACES = 32_768;
 const TRIES = 4;
 
-/** How many audiences may be remembered for all names together, and for how many a queue counts beside its own. */
+/** How many audiences may be remembered for all names together. */
 const MAX_AUDIENCES = 1_048_576;
+
+/** For how many audiences a queue counts beside twice its own, by the memory that it takes. */
 const QUEUE_WEIGHT = 16;
 
 /** How many names are counted that are not remembered any more. */
@@ -106,7 +108,7 @@ export class RouteCache<R extends Recipient> {
     const { audiences, queues } = this.#audiences.reach(route.name);
     this.#weight -= weightOf(route);
     route.audiences = audiences;
-    // Whoever is next stays so, whatever has changed: it may have had the last event of another name.
+    // Whose turn it is does not change with what others hear, or some names would always meet the same.
     const next = new Map(route.queues.map((turns) => [turns.queue, turns.next]));
     route.queues = Array.from(
       queues,

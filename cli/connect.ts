@@ -119,7 +119,7 @@ export function readTarget(
   if (named && values.unix !== undefined) {
     throw new UsageError("HOST:PORT and --unix exclude each other");
   }
-  const place = named ? parsePlace(words[0]!, "HOST:PORT") : toPlace(values.unix, environment);
+  const place = named ? parsePlace(words[0]!, "The relay") : toPlace(values.unix, environment);
   const target = {
     where: place.where,
     token: toTokenSource(values, place, environment),

@@ -10,12 +10,12 @@ import { quote } from "../printable.ts";
 import { UsageError } from "./errors.ts";
 
 /**
- * Checks a pattern that was typed.
+ * What to say of a pattern that was typed, if anything: it may look like one of a shell, in which `*` is
+ * part of a word.
  *
- * @returns What to say if it looks like a pattern of a shell, in which `*` is part of a word.
  * @throws {UsageError} If it is none.
  */
-export function checkPattern(pattern: string): string | null {
+export function adviseOnPattern(pattern: string): string | null {
   const fault = faultOfPattern(pattern);
   if (fault) throw new UsageError(`${quote(pattern)} is no name or pattern: ${fault}`);
   const wildcards = [ANY, REST];

@@ -14,7 +14,7 @@ import { describeEnd, describeRefusal, StartError, UsageError } from "./errors.t
 import { Executor, SHELL } from "./execute.ts";
 import { checkWords } from "./flags.ts";
 import { Log } from "./log.ts";
-import { checkPattern } from "./pattern.ts";
+import { adviseOnPattern } from "./pattern.ts";
 import { Service } from "./service.ts";
 import { stopSignal } from "./signals.ts";
 
@@ -98,7 +98,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
       throw new UsageError("serve needs --exec CMD, which says what to run for each request");
     }
     checkWords(words, 1);
-    const note = checkPattern(pattern);
+    const note = adviseOnPattern(pattern);
     checkPermission();
     const log = new Log((bytes) => Deno.stdout.write(bytes));
     const onNews = (text: string) => log.add(`${new Date().toISOString()} ${text}`);

@@ -9,7 +9,7 @@ import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
 import { Listener } from "./listener.ts";
 import { Output } from "./output.ts";
-import { checkPattern } from "./pattern.ts";
+import { adviseOnPattern } from "./pattern.ts";
 import { AllPrinted, Printer } from "./printer.ts";
 import { stopSignal } from "./signals.ts";
 
@@ -66,7 +66,7 @@ A lost connection is made again; standard error tells.
 ${CONNECTION_NOTES}`,
   async run(args) {
     const [target, patterns] = readTarget(args);
-    for (const note of patterns.map(checkPattern)) if (note) console.error(note);
+    for (const note of patterns.map(adviseOnPattern)) if (note) console.error(note);
     const { raw, count, from, queue } = args.values;
     const view = eventView(raw);
     const printer = new Printer(new Output(), { count, onRoom: () => listener.resume() });

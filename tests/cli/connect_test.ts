@@ -89,7 +89,7 @@ Deno.test("readTarget() refuses what does not go together, and never says a toke
     ["--tls-key k", "--tls-key needs --tls-cert too"],
     [`--token ${"x".repeat(1025)}`, "--token must have from 1 to 1024 bytes, not 1025"],
     [":1", "EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 0", { EBSOCKETS_TOKEN: "" }],
-    [":0", "HOST:PORT must have a port from 1 to 65535, not 0"],
+    [":0", "The relay must have a port from 1 to 65535, not 0"],
     [
       "a",
       "EBSOCKETS_URL must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not " +
