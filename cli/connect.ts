@@ -9,9 +9,15 @@ import { formatAddress } from "../address.ts";
 import { type ClientOptions, EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
 import { printable, quote } from "../printable.ts";
-import { faultOfToken } from "../token.ts";
 import { addressOf, type Place, type TlsClientOptions } from "../transport.ts";
-import { inEnvironment, readToken, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
+import {
+  chooseToken,
+  ENVIRONMENT_NOTE,
+  inEnvironment,
+  readToken,
+  TOKEN_VARIABLE,
+  type TokenSource,
+} from "./credentials.ts";
 import { messageOf, StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
@@ -29,8 +35,8 @@ export const CONNECTION_GROUP = {
       kind: "file",
       name: "token-file",
       value: "FILE",
-      text: "Say the token in this file; without it, the one in the environment variable " +
-        "EBSOCKETS_TOKEN",
+      text: "Say the token in this file. Without an option that of EBSOCKETS_URL counts, or else " +
+        "the one in the environment variable EBSOCKETS_TOKEN",
     },
     {
       kind: "text",
@@ -65,6 +71,7 @@ export const CONNECTION_GROUP = {
 export const CONNECTION_NOTES =
   `EBSOCKETS_URL is HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, the two in the
 middle also with TOKEN@ before HOST. It counts where the command line names no relay.
+${ENVIRONMENT_NOTE}
 
 Least permissions: --allow-net=HOST:PORT; --allow-read for files, --allow-env=EBSOCKETS_URL and
 --allow-env=EBSOCKETS_TOKEN for these; for a Unix socket --allow-net, and --allow-read and
@@ -122,7 +129,7 @@ export function readTarget(
   const place = named ? parsePlace(words[0]!, "The relay") : toPlace(values.unix, environment);
   const target = {
     where: place.where,
-    token: toTokenSource(values, place, environment),
+    token: chooseToken(values, environment(TOKEN_VARIABLE), place.token),
     tls: toTlsSources(values, place),
   };
   return [target, named ? words.slice(1) : words];
@@ -134,35 +141,13 @@ function toPlace(
 ): RelayPlace {
   if (unix !== undefined) return { where: { path: toPath(unix) }, tls: false, token: null };
   const url = environment(URL_VARIABLE);
-  if (url) return parsePlace(url, URL_VARIABLE);
+  if (url !== undefined) return parsePlace(url, URL_VARIABLE);
   return { where: DEFAULT_ADDRESS, tls: false, token: null };
 }
 
 /** The path of a socket with a slash in it, by which it is known from the name of a host. */
 function toPath(unix: string): string {
   return unix.includes("/") ? unix : `./${unix}`;
-}
-
-/** What is nearest to the command counts: its options, then the place, then the environment. */
-function toTokenSource(
-  { token, "token-file": file }: Arguments<ConnectionFlag>["values"],
-  place: RelayPlace,
-  environment: (name: string) => string | undefined,
-): TokenSource | null {
-  if (token !== undefined && file !== undefined) {
-    throw new UsageError("--token-file and --token exclude each other");
-  }
-  if (file !== undefined) return { file };
-  const texts = [["--token", token], ["The token before @", place.token ?? undefined], [
-    TOKEN_VARIABLE,
-    environment(TOKEN_VARIABLE),
-  ]] as const;
-  const given = texts.find(([, text]) => text !== undefined);
-  if (!given) return null;
-  const [from, text] = given;
-  const fault = faultOfToken(text!);
-  if (fault) throw new UsageError(`${from} must have ${fault}`);
-  return { from, text: text! };
 }
 
 function toTlsSources(

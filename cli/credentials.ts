@@ -7,7 +7,7 @@
 
 import { printable } from "../printable.ts";
 import { faultOfToken } from "../token.ts";
-import { StartError } from "./errors.ts";
+import { StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 
 /** The environment variable that may hold the token. */
@@ -32,10 +32,51 @@ export interface TlsTexts {
   readonly clientCa?: string;
 }
 
-/** What is in the environment under `name`, if Deno permits to look; it is not asked to. */
+/** What help says of options and variables. */
+export const ENVIRONMENT_NOTE =
+  "An option counts before the environment. A variable that is empty counts as unset.";
+
+/**
+ * What is in the environment under `name`, if Deno permits to look; it is not asked to. An empty
+ * variable is as good as none: `NAME= command` is how shells leave one out.
+ */
 export function inEnvironment(name: string): string | undefined {
   const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-  return state === "granted" ? Deno.env.get(name) : undefined;
+  return state === "granted" ? Deno.env.get(name) || undefined : undefined;
+}
+
+/** The options that say a token. */
+export interface TokenValues {
+  readonly token: string | undefined;
+  readonly "token-file": string | undefined;
+}
+
+/**
+ * The token that counts: that of an option, or else that before the `@` of the relay's address, or else
+ * that of the environment; `null` where there is none.
+ *
+ * @throws {UsageError} If there are two options, or the text can be no token. It does not show the token.
+ */
+export function chooseToken(
+  { token, "token-file": file }: TokenValues,
+  environmentToken: string | undefined,
+  addressToken?: string | null,
+): TokenSource | null {
+  if (token !== undefined && file !== undefined) {
+    throw new UsageError("--token-file and --token exclude each other");
+  }
+  if (file !== undefined) return { file };
+  const texts = [["--token", token], ["The token before @", addressToken], [
+    TOKEN_VARIABLE,
+    environmentToken,
+  ]] as const;
+  for (const [from, text] of texts) {
+    if (text == null) continue;
+    const fault = faultOfToken(text);
+    if (fault) throw new UsageError(`${from} must have ${fault}`);
+    return { from, text };
+  }
+  return null;
 }
 
 /**

@@ -10,7 +10,13 @@ import { Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer, type ServerOptions } from "../server.ts";
 import { adviseOnListening, type Endpoint, formatWhere, warnAbout } from "./advice.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { inEnvironment, readTls, readToken, TOKEN_VARIABLE } from "./credentials.ts";
+import {
+  ENVIRONMENT_NOTE,
+  inEnvironment,
+  readTls,
+  readToken,
+  TOKEN_VARIABLE,
+} from "./credentials.ts";
 import { StartError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { print } from "./output.ts";
@@ -27,6 +33,8 @@ const NOTES = `A client is anything that writes lines of JSON to a TCP socket:
 
 Ctrl+C or SIGTERM sends what is queued, tells the clients, and ends, within 5 s. A
 second one ends at once.
+
+${ENVIRONMENT_NOTE}
 
 Least permissions: --allow-net=127.0.0.1:7982; --allow-read for files, --allow-env for
 EBSOCKETS_TOKEN; for a Unix socket --allow-net, and --allow-read and --allow-write for

@@ -7,8 +7,7 @@
 
 import { MAX_TIMER_MS } from "../limits.ts";
 import type { RelayOptions } from "../relay.ts";
-import { faultOfToken } from "../token.ts";
-import { type TlsFiles, TOKEN_VARIABLE, type TokenSource } from "./credentials.ts";
+import { chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagOf, Group, ValuesOf } from "./flags.ts";
 import { LONGEST_LINE_BYTES } from "./line_checker.ts";
@@ -53,8 +52,9 @@ export const RELAY_GROUPS = [
         kind: "file",
         name: "token-file",
         value: "FILE",
-        text: "Only clients that say the token in this file. So does the environment variable " +
-          "EBSOCKETS_TOKEN (which Deno shows only with -A or --allow-env=EBSOCKETS_TOKEN)",
+        text: "Only clients that say the token in this file. Without an option, the one in the " +
+          "environment variable EBSOCKETS_TOKEN counts (which Deno shows only with -A or " +
+          "--allow-env=EBSOCKETS_TOKEN)",
       },
       {
         kind: "text",
@@ -262,7 +262,7 @@ export function toRelaySettings(
 ): RelaySettings {
   return {
     where: toWhere(values),
-    token: toTokenSource(values, environmentToken),
+    token: chooseToken(values, environmentToken),
     tls: toTlsFiles(values),
     schema: values.schema ?? null,
     options: toRelayOptions(values),
@@ -278,27 +278,6 @@ function toWhere(values: RelayValues): RelaySettings["where"] {
   const other = names.find((name) => values[name] !== undefined);
   if (other) throw new UsageError(`--unix and --${other} exclude each other`);
   return { path: unix };
-}
-
-function toTokenSource(
-  values: RelayValues,
-  environmentToken: string | undefined,
-): TokenSource | null {
-  const file = values["token-file"];
-  const sources: [from: string, source: TokenSource][] = [];
-  if (file !== undefined) sources.push(["--token-file", { file }]);
-  for (const [from, text] of [["--token", values.token], [TOKEN_VARIABLE, environmentToken]]) {
-    if (text !== undefined) sources.push([from!, { from: from!, text }]);
-  }
-  const [first, second] = sources;
-  if (second) throw new UsageError(`${first![0]} and ${second[0]} exclude each other`);
-  if (!first) return null;
-  const [from, source] = first;
-  if ("text" in source) {
-    const fault = faultOfToken(source.text);
-    if (fault) throw new UsageError(`${from} must have ${fault}`);
-  }
-  return source;
 }
 
 function toTlsFiles(values: RelayValues): TlsFiles | null {

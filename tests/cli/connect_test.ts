@@ -40,7 +40,6 @@ Deno.test("readTarget() takes the relay from the first word, an option, the envi
     [["--unix", "/s", "a"], {}, { ...LOCAL, where: { path: "/s" } }, ["a"]],
     [["--unix", "s"], {}, { ...LOCAL, where: { path: "./s" } }, []],
     [["a"], { EBSOCKETS_URL: "unix:///s" }, { ...LOCAL, where: { path: "/s" } }, ["a"]],
-    [["a"], { EBSOCKETS_URL: "" }, LOCAL, ["a"]],
     [[], url, fromUrl, []],
     // Who names another relay means nothing of what the variable says, its token least of all.
     [[":1"], url, { ...LOCAL, where: ["127.0.0.1", 1] }, []],
@@ -88,7 +87,11 @@ Deno.test("readTarget() refuses what does not go together, and never says a toke
     ["--tls-cert c", "--tls-cert needs --tls-key too"],
     ["--tls-key k", "--tls-key needs --tls-cert too"],
     [`--token ${"x".repeat(1025)}`, "--token must have from 1 to 1024 bytes, not 1025"],
-    [":1", "EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 0", { EBSOCKETS_TOKEN: "" }],
+    [
+      ":1",
+      "EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 1025",
+      { EBSOCKETS_TOKEN: "x".repeat(1025) },
+    ],
     [":0", "The relay must have a port from 1 to 65535, not 0"],
     [
       "a",

@@ -1,7 +1,34 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { readTls, readToken } from "../../cli/credentials.ts";
+import { chooseToken, inEnvironment, readTls, readToken } from "../../cli/credentials.ts";
 import { StartError } from "../../cli/errors.ts";
+
+Deno.test("chooseToken() takes an option before the address of the relay, and that before the environment", () => {
+  const none = { token: undefined, "token-file": undefined };
+  const option = { ...none, token: "option" };
+  const cases: [Parameters<typeof chooseToken>, ReturnType<typeof chooseToken>][] = [
+    [[option, "variable", "address"], { from: "--token", text: "option" }],
+    [[{ ...none, "token-file": "file" }, "variable", "address"], { file: "file" }],
+    [[none, "variable", "address"], { from: "The token before @", text: "address" }],
+    [[none, "variable", null], { from: "EBSOCKETS_TOKEN", text: "variable" }],
+    [[none, "variable"], { from: "EBSOCKETS_TOKEN", text: "variable" }],
+    [[none, undefined], null],
+  ];
+  for (const [args, source] of cases) assertEquals(chooseToken(...args), source);
+});
+
+Deno.test("inEnvironment() takes an empty variable for none", () => {
+  const name = "EBSOCKETS_TEST_IN_ENVIRONMENT";
+  const values = [[undefined, undefined], ["", undefined], [" ", " "], ["0", "0"]];
+  try {
+    for (const [value, found] of values) {
+      if (value !== undefined) Deno.env.set(name, value);
+      assertEquals(inEnvironment(name), found);
+    }
+  } finally {
+    Deno.env.delete(name);
+  }
+});
 
 /** A folder that is gone afterwards. */
 async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {

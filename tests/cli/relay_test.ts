@@ -89,15 +89,33 @@ Deno.test("relay says what to do when it cannot listen, and exits with 1", async
 });
 
 Deno.test("relay takes the token from its environment only where Deno permits to look", async () => {
-  const env = { EBSOCKETS_TOKEN: "" };
+  const env = { EBSOCKETS_TOKEN: "x".repeat(1025) };
   {
     await using command = new Command(["--port=0"], ["--allow-env=EBSOCKETS_TOKEN"], "mod.ts", env);
     const { code, stderr } = await command.end();
     assertEquals(code, 2);
-    assertMatch(stderr, /^error: EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 0; --help/);
+    assertMatch(stderr, /^error: EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 1025; /);
   }
   await using command = new Command(["--port=0"], undefined, "mod.ts", env);
   await command.listens();
+});
+
+Deno.test("relay takes an empty EBSOCKETS_TOKEN for none, and --token-file before it", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "file\n");
+  const flags = ["--allow-net=127.0.0.1", "--allow-env=EBSOCKETS_TOKEN", "--allow-read"];
+  const cases = [
+    [[], "", '{"event":"a"}\n'],
+    [["--token-file", file], "variable", '{"control":"hello","token":"file"}\n{"event":"a"}\n'],
+  ] as const;
+  for (const [args, token, lines] of cases) {
+    const env = { EBSOCKETS_TOKEN: token };
+    await using command = new Command(["--port=0", ...args], flags, "mod.ts", env);
+    await using peer = await Peer.connect(await command.listens());
+    await peer.send(lines);
+    await peer.sees('{"event":"a"}');
+  }
+  await Deno.remove(file);
 });
 
 Deno.test("relay that cannot read a secret says why in one line, and exits with 1", async () => {

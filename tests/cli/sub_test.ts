@@ -177,3 +177,12 @@ Deno.test("sub takes relay and token from the environment where Deno permits to 
   await peer.send('{"control":"hello","token":"secret"}\n{"event":"a"}\n');
   assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
 });
+
+Deno.test("sub takes an empty EBSOCKETS_TOKEN or EBSOCKETS_URL for none", async () => {
+  const env = { EBSOCKETS_URL: "", EBSOCKETS_TOKEN: "" };
+  const flags = ["--allow-net=127.0.0.1:1", "--allow-env=EBSOCKETS_URL,EBSOCKETS_TOKEN"];
+  await using sub = new Command(["sub"], flags, "mod.ts", env);
+  const { code, stderr } = await sub.end();
+  assertEquals(code, 1);
+  assertMatch(stderr, /^error: Cannot connect to 127.0.0.1:7982: Deno does not permit it; /);
+});
