@@ -39,9 +39,10 @@ export function checkAddress(address: Address, leastPort: 0 | 1 = 0): Address {
     throw new TypeError(`Invalid address: expected a host name, got ${Deno.inspect(hostname)}`);
   }
   if (!Number.isInteger(port) || port < leastPort || port > 65535) {
-    throw new RangeError(
-      `Invalid address: expected a port from ${leastPort} to 65535, got ${Deno.inspect(port)}`,
-    );
+    const message = `Invalid address: expected a port from ${leastPort} to 65535, got ${
+      Deno.inspect(port)
+    }`;
+    throw typeof port === "number" ? new RangeError(message) : new TypeError(message);
   }
   return [hostname, port];
 }

@@ -12,7 +12,7 @@ import { encodeClose } from "./control.ts";
 import type { CloseReason } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Hello } from "./greeting.ts";
-import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { checkGiven, checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import type { LineBlock } from "./splitter.ts";
 import { PendingTotal } from "./outbound.ts";
 import { checkTokenText } from "./token.ts";
@@ -134,6 +134,7 @@ export class Admission implements Watched {
     this.#maxPerAddress = checkLimit("maxClientsPerAddress", perAddress, 1);
     const total = options.maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES;
     this.#maxTotal = checkLimit("maxTotalPendingBytes", total, 1);
+    checkGiven(options, ["token"]);
     const { token } = options;
     this.#token = token === undefined ? undefined : checkTokenText(token);
     const helloTimeout = options.helloTimeout ?? DEFAULT_HELLO_TIMEOUT;

@@ -404,9 +404,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   ): Promise<number | void> {
     if (options === undefined) return this.#sender.send(event);
     if (options.confirm) return this.#requests.confirm(event, options);
-    return options.to === undefined
-      ? this.#sender.send(event)
-      : this.#requests.sendTo(options.to, event);
+    // A `to` without a value is refused, or what is meant for one client would go to all.
+    return "to" in options ? this.#requests.sendTo(options.to!, event) : this.#sender.send(event);
   }
 
   /**

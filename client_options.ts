@@ -9,6 +9,7 @@ import { EventChecker } from "./checker.ts";
 import { BlockDecoder } from "./decoder.ts";
 import type { EventOptions } from "./define.ts";
 import type { InboxOptions } from "./inbox.ts";
+import { checkGiven } from "./limits.ts";
 import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
 import type { SessionSettings } from "./session.ts";
 import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "./tls.ts";
@@ -65,6 +66,7 @@ export interface ClientSettings extends SessionSettings {
 export function checkClientOptions(
   options: ClientOptions & EventOptions<object>,
 ): ClientSettings {
+  checkGiven(options, ["token", "tls"]);
   const { token, tls, reconnect = false, sequence = false } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {

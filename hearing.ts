@@ -106,10 +106,11 @@ export class Hearing {
    */
   async subscribe(
     wanted: readonly string[],
-    { queue: name, timeout = 10_000, signal }: SubscribeOptions = {},
+    options: SubscribeOptions = {},
     holder: object = PROGRAM,
   ): Promise<void> {
-    checkWish(wanted, name, timeout);
+    checkWish(wanted, options);
+    const { queue: name, timeout = 10_000, signal } = options;
     const patterns = [...wanted]; // The caller may go on using its own.
     signal?.throwIfAborted();
     const queue = name ?? NO_QUEUE;
@@ -151,9 +152,10 @@ export class Hearing {
   /** Hears it no longer, unless somebody else holds it; resolves as `subscribe()` does. */
   async unsubscribe(
     patterns: readonly string[],
-    { queue: name, timeout = 10_000, signal }: SubscribeOptions = {},
+    options: SubscribeOptions = {},
   ): Promise<void> {
-    checkWish(patterns, name, timeout);
+    checkWish(patterns, options);
+    const { queue: name, timeout = 10_000, signal } = options;
     const queue = name ?? NO_QUEUE;
     const calls = [...this.#calls].filter(({ holder }) => holder === PROGRAM);
     const free = [PROGRAM, ...calls].flatMap((holder) =>

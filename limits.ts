@@ -49,6 +49,25 @@ export function checkLimit(name: string, value: number, least: number, most = In
 }
 
 /**
+ * Makes sure that none of these options is there without a value, as an unset environment variable
+ * is: that would do what was not asked for, such as to listen for everyone, or without a token.
+ * Otherwise a `TypeError` that names it.
+ */
+export function checkGiven<O extends object>(
+  options: O,
+  names: readonly (keyof O & string)[],
+  prefix = "",
+): void {
+  for (const name of names) {
+    if (!(name in options) || (options[name] ?? null) !== null) continue;
+    throw new TypeError(
+      `Invalid ${prefix}${name}: expected a value, got ${options[name]}; ` +
+        "leave the option out for its default",
+    );
+  }
+}
+
+/**
  * A timer that calls `callback` after `ms` milliseconds; none if that is longer than a timer can
  * run, nearly 25 days, which is as good as never.
  */

@@ -16,7 +16,7 @@ import type { EbsocketEvent, EventOf, SendableEvent } from "./event.ts";
 import type { Carrier } from "./hearing.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Incoming } from "./incoming.ts";
-import { checkLimit } from "./limits.ts";
+import { checkGiven, checkLimit } from "./limits.ts";
 import { type PendingTable, Waiter } from "./pending.ts";
 import { encodeStatsRequest, type RelayReport } from "./report.ts";
 import { isName, type Receipt } from "./routing.ts";
@@ -210,9 +210,11 @@ export class Requests<M extends object, S extends object = M> {
   /** The first answer to an event. */
   request(
     event: SendableEvent<S>,
-    { to, timeout = 5000, signal }: RequestOptions = {},
+    options: RequestOptions = {},
   ): Promise<EventOf<M>> {
     return new Promise<EbsocketEvent>((resolve, reject) => {
+      checkGiven(options, ["to"]);
+      const { to, timeout = 5000, signal } = options;
       checkLimit("timeout", timeout, 1);
       signal?.throwIfAborted();
       this.#checkHearing("request", event);
@@ -226,8 +228,10 @@ export class Requests<M extends object, S extends object = M> {
   /** The answers to an event, from the first `next()` on. */
   requestMany(
     event: SendableEvent<S>,
-    { to, timeout = 5000, count = Infinity, signal }: RequestManyOptions = {},
+    options: RequestManyOptions = {},
   ): AsyncGenerator<EventOf<M>, void, void> {
+    checkGiven(options, ["to"]);
+    const { to, timeout = 5000, count = Infinity, signal } = options;
     checkLimit("timeout", timeout, 1);
     checkLimit("count", count, 1);
     if (to !== undefined) checkWord("to", to);
@@ -264,10 +268,9 @@ export class Requests<M extends object, S extends object = M> {
   }
 
   /** For how many clients the relay has queued an event; a bad event throws at the call. */
-  confirm(
-    event: SendableEvent<S>,
-    { to, timeout = 10_000, signal }: ConfirmOptions,
-  ): Promise<number> {
+  confirm(event: SendableEvent<S>, options: ConfirmOptions): Promise<number> {
+    checkGiven(options, ["to"]);
+    const { to, timeout = 10_000, signal } = options;
     checkLimit("timeout", timeout, 1);
     if (to !== undefined) checkWord("to", to);
     const ack = this.#table.nextId();

@@ -16,11 +16,11 @@
  * @module
  */
 
-import { type Address, formatAddress, getLocalIp, toAddress } from "./address.ts";
+import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from "./address.ts";
 import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
 import { EbsocketConnection, openConnection } from "./connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
-import { after } from "./limits.ts";
+import { after, checkGiven } from "./limits.ts";
 import { type ConnectionListener, listen, type TlsServerOptions } from "./transport.ts";
 
 export { EbsocketConnection };
@@ -127,7 +127,8 @@ export class EbsocketServer {
   /**
    * Binds at once.
    *
-   * @throws {TypeError} If an option is of the wrong type, or two do not go together.
+   * @throws {TypeError} If an option is of the wrong type, or two do not go together; also if an
+   * address or an option is there without a value, as an unset environment variable is.
    * @throws {RangeError} If the port is no integer from 0 to 65535.
    * @throws {Deno.errors.AddrInUse} If the port is taken.
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
@@ -288,8 +289,15 @@ function nextTurn(): Promise<void> {
 
 function toOptions(where: number | Address | ServerOptions): ServerOptions {
   if (typeof where === "number") return { port: where };
-  if (Array.isArray(where)) return { hostname: where[0], port: where[1] };
-  if (typeof where === "object" && where !== null) return where as ServerOptions;
+  if (Array.isArray(where)) {
+    const [hostname, port] = checkAddress(where as unknown as Address);
+    return { hostname, port };
+  }
+  if (typeof where === "object" && where !== null) {
+    const options = where as ServerOptions;
+    checkGiven(options, ["hostname", "port", "path", "tls", "listener"]);
+    return options;
+  }
   throw new TypeError(
     `Invalid address: expected a port, [hostname, port] or options, got ${Deno.inspect(where)}`,
   );

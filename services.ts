@@ -10,6 +10,7 @@ import type { EbsocketEvent, EventOf } from "./event.ts";
 import type { Hearing } from "./hearing.ts";
 import { type Incoming, Service } from "./incoming.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
+import { checkGiven } from "./limits.ts";
 import type { MatchingName } from "./pattern.ts";
 import { checkWord } from "./sender.ts";
 import { checkPattern } from "./wish.ts";
@@ -53,11 +54,10 @@ export class Services<M extends object> {
   }
 
   /** The events that match `pattern`, from now on. */
-  serve(
-    pattern: string,
-    { queue, signal }: ServiceOptions = {},
-  ): AsyncGenerator<EventOf<M>, void, void> {
+  serve(pattern: string, options: ServiceOptions = {}): AsyncGenerator<EventOf<M>, void, void> {
     checkPattern(pattern);
+    checkGiven(options, ["queue"]);
+    const { queue, signal } = options;
     if (queue !== undefined) checkWord("queue", queue);
     const service = new Service<M>(pattern, this.#incoming.makeInbox());
     const stop = new AbortController();

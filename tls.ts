@@ -8,6 +8,7 @@
 import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
 import { EbsocketError } from "./errors.ts";
+import { checkGiven } from "./limits.ts";
 import { nodeModule, type RawStream, rawStream, TlsSocket } from "./tls_stream.ts";
 
 /** What a server needs for TLS; all of it is PEM text. */
@@ -61,6 +62,7 @@ export class TlsServer {
     if (typeof options !== "object" || options === null) {
       throw new TypeError(`Invalid tls: expected options, got ${Deno.inspect(options)}`);
     }
+    checkGiven(options, ["cert", "key", "clientCa"], "tls.");
     const { cert, key, clientCa } = options;
     const own = checkKeyPair(cert, key);
     if (!own) throw new TypeError("Invalid tls: cert and key are missing");
@@ -140,6 +142,7 @@ export function checkClientOptions(options: true | TlsClientOptions): CheckedCli
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Invalid tls: expected true or options, got ${Deno.inspect(options)}`);
   }
+  checkGiven(options, ["caCerts", "cert", "key", "hostname"], "tls.");
   const { caCerts, cert, key, hostname } = options;
   if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
     throw new TypeError(`Invalid tls.hostname: expected a name, got ${Deno.inspect(hostname)}`);

@@ -6,7 +6,7 @@
  */
 
 import { encodeJson } from "./codec.ts";
-import { checkLimit, MAX_CONTROL_BYTES } from "./limits.ts";
+import { checkGiven, checkLimit, MAX_CONTROL_BYTES } from "./limits.ts";
 import { faultOfPattern } from "./pattern.ts";
 import { Waiter } from "./pending.ts";
 import { quote } from "./printable.ts";
@@ -90,15 +90,13 @@ export function checkPattern(pattern: string): string {
 }
 
 /** Checks what a program has given. */
-export function checkWish(
-  patterns: readonly string[],
-  queue: string | undefined,
-  timeout: number,
-): void {
+export function checkWish(patterns: readonly string[], options: SubscribeOptions): void {
   if (!Array.isArray(patterns)) {
     throw new TypeError(`Invalid patterns: expected an array, got ${Deno.inspect(patterns)}`);
   }
   patterns.forEach(checkPattern);
+  checkGiven(options, ["queue"]);
+  const { queue, timeout = 10_000 } = options;
   if (queue !== undefined) checkWord("queue", queue);
   checkLimit("timeout", timeout, 1);
 }

@@ -40,11 +40,18 @@ Deno.test("checkAddress() refuses a host that is no text with a TypeError that s
 });
 
 Deno.test("checkAddress() refuses a port out of its range with a RangeError that shows it", () => {
-  const ports: unknown[] = [-1, 65536, 1.5, NaN, Infinity, "7982", null, undefined];
+  for (const port of [-1, 65536, 1.5, NaN, Infinity]) {
+    assertThrows(() => checkAddress(["127.0.0.1", port]), RangeError, Deno.inspect(port));
+  }
+});
+
+Deno.test("checkAddress() refuses a port that is no number with a TypeError that shows it", () => {
+  const ports: unknown[] = ["7982", null, undefined];
   for (const port of ports) {
     const address = ["127.0.0.1", port] as unknown as Address;
-    assertThrows(() => checkAddress(address), RangeError, Deno.inspect(port));
+    assertThrows(() => checkAddress(address), TypeError, Deno.inspect(port));
   }
+  assertThrows(() => checkAddress(["127.0.0.1"] as unknown as Address), TypeError, "undefined");
 });
 
 Deno.test("checkAddress() refuses port 0 where one has to be named", () => {

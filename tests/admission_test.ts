@@ -75,6 +75,16 @@ Deno.test("Admission asks clients to stay away for a time when the server is clo
   ]);
 });
 
+Deno.test("EbsocketServer.serve() refuses a token that is not set, instead of asking for none", async () => {
+  await using server = new EbsocketServer(["127.0.0.1", 0]);
+  const sink = { onOpen() {}, onLines() {}, onClose() {} };
+  for (const value of [undefined, null]) {
+    const options = { token: value as unknown as string };
+    const message = `Invalid token: expected a value, got ${value}`;
+    assertThrows(() => server.serve(sink, options), TypeError, message);
+  }
+});
+
 Deno.test("EbsocketServer.serve() refuses options that are out of their range", async () => {
   await using server = new EbsocketServer(["127.0.0.1", 0]);
   const sink = { onOpen() {}, onLines() {}, onClose() {} };

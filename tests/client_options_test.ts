@@ -16,6 +16,20 @@ Deno.test("checkClientOptions() asks for acknowledgements where a client reconne
   assertEquals(checkClientOptions({ reconnect: { attempts: 3 } }).persistence?.attempts, 3);
 });
 
+Deno.test("checkClientOptions() refuses a token or TLS option that is there without a value", () => {
+  for (const value of [undefined, null]) {
+    const got = `: expected a value, got ${value}`;
+    for (const name of ["token", "tls"]) {
+      const options = { [name]: value } as ClientOptions;
+      assertThrows(() => checkClientOptions(options), TypeError, `Invalid ${name}${got}`);
+    }
+    for (const name of ["caCerts", "cert", "key", "hostname"]) {
+      const options = { tls: { [name]: value } } as ClientOptions;
+      assertThrows(() => checkClientOptions(options), TypeError, `Invalid tls.${name}${got}`);
+    }
+  }
+});
+
 Deno.test("checkClientOptions() names an option of the wrong type", () => {
   for (const reconnect of ["yes", 1, null]) {
     const options = { reconnect } as unknown as ClientOptions;

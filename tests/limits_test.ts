@@ -1,7 +1,14 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
-import { after, checkLimit, checkMaxLineBytes, MAX_TIMER_MS, relayedLineBytes } from "../limits.ts";
+import {
+  after,
+  checkGiven,
+  checkLimit,
+  checkMaxLineBytes,
+  MAX_TIMER_MS,
+  relayedLineBytes,
+} from "../limits.ts";
 
 Deno.test("checkLimit() gives integers within the range back", () => {
   for (const value of [3, 4, 9, 10]) assertEquals(checkLimit("size", value, 3, 10), value);
@@ -49,6 +56,19 @@ Deno.test("relayedLineBytes() has room for what a relay adds, within the range o
   const added = '"seq":9007199254740991,"from":"c9007199254740991",'.length;
   assertEquals(relayedLineBytes(1) >= 1 + added, true);
   assertEquals(relayedLineBytes(2 ** 30), 2 ** 30);
+});
+
+Deno.test("checkGiven() refuses options that are there without a value, and names them", () => {
+  for (const value of [undefined, null]) {
+    const options: { token?: unknown; rest?: unknown } = { token: value, rest: value };
+    const { message } = assertThrows(() => checkGiven(options, ["token"], "tls."), TypeError);
+    assertMatch(message, new RegExp(`\\btls\\.token\\b.*\\b${value};`));
+  }
+});
+
+Deno.test("checkGiven() does not mind options that are left out, or have any value", () => {
+  checkGiven({} as { token?: string }, ["token"]);
+  for (const value of ["", 0, false, NaN]) checkGiven({ token: value }, ["token"]);
 });
 
 Deno.test("after() calls back, and its timer can be cleared before", async () => {

@@ -124,6 +124,20 @@ Deno.test("EbsocketClient.request() names what is wrong with its arguments", asy
   assertThrows(() => unused.sendEvent(ASK, { confirm: true }), ConnectionClosedError);
 });
 
+Deno.test("EbsocketClient sends nothing to all that is meant for one client which is not named", async () => {
+  await using relay = await FakeRelay.connect();
+  const { client } = relay;
+  for (const value of [undefined, null]) {
+    const to = value as unknown as string;
+    assertThrows(() => client.sendEvent(ASK, { to }), TypeError, "Invalid to");
+    assertThrows(() => client.sendEvent(ASK, { to, confirm: true }), TypeError, "Invalid to");
+    assertThrows(() => client.requestMany(ASK, { to }), TypeError, "Invalid to");
+    await assertRejects(() => client.request(ASK, { to }), TypeError, "Invalid to");
+  }
+  client.sendEvent(new EbsocketEvent("last"));
+  assertEquals((await relay.said()).event, "last");
+});
+
 Deno.test("EbsocketClient.sendEvent() with confirm resolves to the number of clients", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;

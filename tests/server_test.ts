@@ -70,6 +70,37 @@ Deno.test("EbsocketServer names a bad address", () => {
   assertThrows(() => new EbsocketServer(wrong), TypeError, '"7982"');
 });
 
+/** What `Deno.env.get()` gives of a variable that is not set, for those who silence the compiler. */
+const UNSET = undefined as unknown as string;
+
+Deno.test("EbsocketServer refuses a place that is not set, instead of listening for everyone", () => {
+  const places: [where: unknown, name: string][] = [
+    [[UNSET, 0], "host name, got undefined"],
+    [[null, 0], "host name, got null"],
+    [["127.0.0.1", UNSET], "port from 0 to 65535, got undefined"],
+    [["127.0.0.1", null], "port from 0 to 65535, got null"],
+    [["127.0.0.1"], "port from 0 to 65535, got undefined"],
+    [["127.0.0.1", "7982"], 'port from 0 to 65535, got "7982"'],
+    [UNSET, "got undefined"],
+    [null, "got null"],
+    [{ hostname: UNSET }, "Invalid hostname: expected a value, got undefined"],
+    [{ hostname: null }, "Invalid hostname: expected a value, got null"],
+    [{ hostname: "127.0.0.1", port: UNSET }, "Invalid port: expected a value, got undefined"],
+    [{ path: UNSET }, "Invalid path: expected a value, got undefined"],
+    [{ hostname: "127.0.0.1", path: UNSET }, "Invalid path: expected a value, got undefined"],
+    [{ listener: UNSET }, "Invalid listener: expected a value, got undefined"],
+    [{ hostname: "127.0.0.1", tls: UNSET }, "Invalid tls: expected a value, got undefined"],
+  ];
+  for (const [where, message] of places) {
+    assertThrows(() => new EbsocketServer(where as [string, number]), TypeError, message);
+  }
+});
+
+Deno.test("EbsocketServer takes the defaults for options that are left out", async () => {
+  await using server = new EbsocketServer({ hostname: "127.0.0.1" });
+  assertEquals(server.address[1] > 0, true);
+});
+
 Deno.test("EbsocketServer.acceptConnection() gives the connection and its address", async () => {
   await using server = new EbsocketServer(loopback);
   await using peer = await Peer.connect(server.address);

@@ -188,6 +188,8 @@ Deno.test("EbsocketClient.serve() names a bad argument at the call", () => {
   assertThrows(() => client.serve("a.>.b"), RangeError, 'Invalid pattern "a.>.b"');
   assertThrows(() => client.serve(""), RangeError, "1 to 255");
   assertThrows(() => client.serve("a", { queue: "" }), RangeError, "queue");
+  const unset = { queue: undefined as unknown as string };
+  assertThrows(() => client.serve("a", unset), TypeError, "Invalid queue: expected a value");
 });
 
 Deno.test("EbsocketClient does not ask for the events of a service that has ended", async () => {

@@ -502,6 +502,7 @@ tlsTest("listen() names a TLS option that is wrong", () => {
     [{ cert, key: client.key }, "Invalid tls.key: it is not the key of tls.cert"],
     [{ cert, key, clientCa: "ca.pem" }, "Invalid tls.clientCa: expected certificates in PEM text"],
     [{ cert, key, clientCa: "" }, "Invalid tls.clientCa"],
+    [{ cert, key, clientCa: undefined }, "Invalid tls.clientCa: expected a value, got undefined"],
   ];
   for (const [tls, text] of cases) {
     assertThrows(() => listen(loopback, { tls: tls as TlsServerOptions }), TypeError, text);
