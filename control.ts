@@ -16,24 +16,30 @@ export interface ControlLine {
   [member: string]: unknown;
 }
 
-/** Whether the peer is told of a reason. Of the others it learns by itself, or cannot be told. */
-const IS_ANNOUNCED: Readonly<Record<CloseReason, boolean>> = {
-  "local": false,
-  "eof": false,
-  "truncated": true,
-  "reset": false,
-  "aborted": false,
-  "shutdown": true,
-  "slow-consumer": true,
-  "idle-timeout": true,
-  "line-too-long": true,
-  "too-deep": true,
-  "bad-utf8": true,
-  "bad-json": true,
-  "bad-event": true,
-  "unauthorized": true,
-  "too-many-clients": true,
-  "rate-limited": true,
+/** The two ends of a connection. */
+export type Side = "client" | "server";
+
+/**
+ * Which ends may tell the other of a reason. Of those that none may tell, a peer learns by itself, or
+ * cannot be told.
+ */
+const TOLD_BY: Readonly<Record<CloseReason, readonly Side[]>> = {
+  "local": [],
+  "eof": [],
+  "truncated": ["client", "server"],
+  "reset": [],
+  "aborted": [],
+  "shutdown": ["server"],
+  "slow-consumer": ["client", "server"],
+  "idle-timeout": ["client", "server"],
+  "line-too-long": ["client", "server"],
+  "too-deep": ["client", "server"],
+  "bad-utf8": ["client", "server"],
+  "bad-json": ["client", "server"],
+  "bad-event": ["client", "server"],
+  "unauthorized": ["server"],
+  "too-many-clients": ["server"],
+  "rate-limited": ["server"],
 };
 
 const encoder = new TextEncoder();
@@ -45,7 +51,7 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
 export function encodeClose(
   { reason, detail, retryAfterMs }: Farewell,
 ): Uint8Array | null {
-  if (!IS_ANNOUNCED[reason]) return null;
+  if (TOLD_BY[reason].length === 0) return null;
   const line = {
     control: "close",
     reason,
@@ -55,15 +61,21 @@ export function encodeClose(
   return encoder.encode(`${encodeJson(line)}\n`);
 }
 
-/** Why the peer says that it closes, if that is what `line` says. Trusts nothing in it. */
-export function decodeClose(line: ControlLine): Farewell | null {
+/**
+ * Why the peer, a server or a client, says that it closes, if that is what `line` says. Trusts nothing in
+ * it: a reason that such a peer cannot give counts as the end of the stream.
+ */
+export function decodeClose(line: ControlLine, peer: Side = "server"): Farewell | null {
   if (line.control !== "close") return null;
   const { reason } = line;
-  if (typeof reason !== "string" || !isCloseReason(reason)) {
+  if (!isCloseReason(reason) || !TOLD_BY[reason].includes(peer)) {
     const shown = quote(
       typeof reason === "string" ? reason : JSON.stringify(reason) ?? "undefined",
     );
-    return { reason: "eof", detail: `the peer gave the unknown reason ${shown}` };
+    const detail = isCloseReason(reason)
+      ? `the ${peer} gave the reason ${shown}, which no ${peer} can give`
+      : `the ${peer} gave the unknown reason ${shown}`;
+    return { reason: "eof", detail };
   }
   const detail = typeof line.detail === "string" ? line.detail : "";
   const wait = line.retry_after_ms;
@@ -75,6 +87,6 @@ export function decodeClose(line: ControlLine): Farewell | null {
   };
 }
 
-function isCloseReason(text: string): text is CloseReason {
-  return Object.hasOwn(IS_ANNOUNCED, text);
+function isCloseReason(value: unknown): value is CloseReason {
+  return typeof value === "string" && Object.hasOwn(TOLD_BY, value);
 }

@@ -48,7 +48,7 @@ export class Greeter {
    * counts, or `null`.
    */
   onControl(client: EbsocketConnection, line: ControlLine): Hello | null {
-    const farewell = decodeClose(line);
+    const farewell = decodeClose(line, "client");
     if (farewell) client.announce(inItsWords(farewell));
     const hello = decodeHello(line);
     return hello && this.onHello(client, hello);
@@ -88,7 +88,9 @@ export class Greeter {
 }
 
 /** What a client says of its end, so that nobody takes it for what we say. */
-function inItsWords({ reason, detail }: Farewell): Farewell {
+function inItsWords(farewell: Farewell): Farewell {
+  const { reason, detail } = farewell;
+  if (reason === "eof") return farewell; // which no peer can give: the words are ours
   const words = detail.slice(0, MAX_QUOTE);
   return { reason, detail: words ? `the client says: ${words}` : "the client says so" };
 }

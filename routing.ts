@@ -8,7 +8,7 @@
 
 import { encodeJson } from "./codec.ts";
 import type { ControlLine } from "./control.ts";
-import { MAX_QUOTE, printable } from "./printable.ts";
+import { MAX_QUOTE, printable, quote } from "./printable.ts";
 import { MAX_NAME_BYTES } from "./validate.ts";
 
 /** What a client may expect of a server that says so in its `welcome`. */
@@ -95,17 +95,32 @@ export function encodeRefusal({ id, event, reason, detail }: Refusal): Uint8Arra
   return encode({ control: "error", id, name: event, reason, detail });
 }
 
+/** The codes of errors that only a client itself can find: no relay can give one as its reason. */
+const CLIENT_CODES: ReadonlySet<string> = new Set([
+  "connect-failed",
+  "connection-closed",
+  "inbox-full",
+  "no-responders",
+  "no-welcome",
+  "not-supported",
+  "queue-full",
+  "timeout",
+]);
+
 /** The refusal that `line` is, or `null` if it is none. Trusts nothing in it. */
 export function decodeRefusal(line: ControlLine): Refusal | null {
   const { control, id, name: event, reason, detail } = line;
   if (control !== "error") return null;
+  const words = typeof detail === "string"
+    ? printable(detail.slice(0, 4 * MAX_QUOTE).toWellFormed())
+    : "";
+  const isTheirs = isName(reason) && !CLIENT_CODES.has(reason);
+  const why = isName(reason) ? `the relay gave the reason ${quote(reason)}` : "";
   return {
     ...(isName(id) && { id }),
     ...(isName(event) && { event }),
-    reason: isName(reason) ? printable(reason.toWellFormed()) : "unknown",
-    detail: typeof detail === "string"
-      ? printable(detail.slice(0, 4 * MAX_QUOTE).toWellFormed())
-      : "",
+    reason: isTheirs ? printable(reason.toWellFormed()) : "unknown",
+    detail: isTheirs ? words : [why, words].filter((text) => text !== "").join(": "),
   };
 }
 

@@ -6,27 +6,28 @@ import { LineValidator } from "../validate.ts";
 import { textOf } from "./support/bytes.ts";
 import { anyText, attributes as anyMembers, fuzzRuns } from "./support/lines.ts";
 
-/** Each reason, and whether the peer is told of it. The type makes sure that none is missing. */
-const REASONS: Record<CloseReason, boolean> = {
-  "local": false,
-  "eof": false,
-  "reset": false,
-  "aborted": false,
-  "truncated": true,
-  "shutdown": true,
-  "slow-consumer": true,
-  "idle-timeout": true,
-  "line-too-long": true,
-  "too-deep": true,
-  "bad-utf8": true,
-  "bad-json": true,
-  "bad-event": true,
-  "unauthorized": true,
-  "too-many-clients": true,
-  "rate-limited": true,
+/** Each reason, and who can tell a peer of it. The type makes sure that none is missing. */
+const REASONS: Record<CloseReason, "nobody" | "servers" | "both"> = {
+  "local": "nobody",
+  "eof": "nobody",
+  "reset": "nobody",
+  "aborted": "nobody",
+  "truncated": "both",
+  "shutdown": "servers",
+  "slow-consumer": "both",
+  "idle-timeout": "both",
+  "line-too-long": "both",
+  "too-deep": "both",
+  "bad-utf8": "both",
+  "bad-json": "both",
+  "bad-event": "both",
+  "unauthorized": "servers",
+  "too-many-clients": "servers",
+  "rate-limited": "servers",
 };
 const ALL = Object.keys(REASONS) as CloseReason[];
-const ANNOUNCED = ALL.filter((reason) => REASONS[reason]);
+const ANNOUNCED = ALL.filter((reason) => REASONS[reason] !== "nobody");
+const OF_CLIENTS = ALL.filter((reason) => REASONS[reason] === "both");
 
 /** The control line in `text`, as a peer would decode it. */
 function parse(text: string): ControlLine {
@@ -75,8 +76,16 @@ Deno.test("decodeClose() gives back what encodeClose() wrote", () => {
   }
 });
 
-Deno.test("decodeClose() accepts every reason there is", () => {
-  assertEquals(ALL.map((reason) => decodeClose({ control: "close", reason })?.reason), ALL);
+Deno.test("decodeClose() accepts the reasons that such a peer can have, and no other", () => {
+  for (const [peer, known] of [["server", ANNOUNCED], ["client", OF_CLIENTS]] as const) {
+    for (const reason of ALL) {
+      const farewell = decodeClose({ control: "close", reason, detail: "mine" }, peer);
+      const isKnown = known.includes(reason);
+      assertEquals(farewell?.reason, isKnown ? reason : "eof", `${peer} ${reason}`);
+      const words = `the ${peer} gave the reason "${reason}", which no ${peer} can give`;
+      assertEquals(farewell?.detail, isKnown ? "mine" : words);
+    }
+  }
 });
 
 Deno.test("decodeClose() gives null for other control lines", () => {

@@ -1,8 +1,10 @@
 import { assertEquals } from "@std/assert/equals";
+import type { CloseInfo } from "../errors.ts";
 import { EbsocketServer } from "../server.ts";
 import { Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketSystem } from "../system.ts";
 import { Peer } from "./support/peer.ts";
+import { until } from "./support/waiting.ts";
 
 const EVENT = '{"event":"a"}\n';
 const HELLO = '{"control":"hello","version":1}\n';
@@ -66,6 +68,33 @@ for (const [name, start] of Object.entries(SERVERS)) {
     await server.close();
     const controls = (await peer.lines()).filter((line) => line.includes("control"));
     assertEquals(controls, ['{"control":"close","reason":"shutdown"}']);
+  });
+
+  Deno.test(`Greeter of a ${name} does not let a client say that it was sent away, or that we left`, async () => {
+    const ends: CloseInfo[] = [];
+    const onClose = (info: CloseInfo) => void ends.push(info);
+    await using server = start({ observer: { onLeave: (_, info) => onClose(info) } });
+    if (server instanceof EbsocketSystem) {
+      (async () => {
+        for await (const notice of server) if (notice.type === "disconnected") onClose(notice.info);
+      })();
+    }
+    for (const reason of ["local", "aborted", "unauthorized", "rate-limited", "idle-timeout"]) {
+      await using peer = await Peer.connect(server.server.address);
+      await peer.send(`{"control":"close","reason":"${reason}","detail":"x"}\n`);
+      await peer.conn.closeWrite();
+      await peer.lines();
+    }
+    await until(() => ends.length === 5);
+    const words = (reason: string) =>
+      `the client gave the reason "${reason}", which no client can give`;
+    assertEquals(ends.map(({ reason, detail }) => [reason, detail]), [
+      ["eof", words("local")],
+      ["eof", words("aborted")],
+      ["eof", words("unauthorized")],
+      ["eof", words("rate-limited")],
+      ["idle-timeout", "the client says: x"],
+    ]);
   });
 
   Deno.test(`Greeter of a ${name} tells a stranger what this port is, but no client of its own`, async () => {

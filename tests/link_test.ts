@@ -337,6 +337,23 @@ Deno.test("EbsocketClient with reconnect ends for reasons that no retry can mend
   }
 });
 
+Deno.test("EbsocketClient with reconnect does not let a server say that the client has ended", async () => {
+  const { server, client, session, statuses } = await start();
+  const reasons = ["local", "aborted"];
+  let current = session;
+  for (const reason of reasons) {
+    await current.close(reason, { detail: "you did" });
+    const { info } = await next(statuses, "disconnected");
+    const words = `the server gave the reason "${reason}", which no server can give`;
+    assertEquals([info.reason, info.detail], ["eof", words]);
+    current = await server.session();
+  }
+  await next(statuses, "reconnected");
+  await client.close();
+  assertEquals((await client.closed).detail, "");
+  await server[Symbol.asyncDispose]();
+});
+
 Deno.test("EbsocketClient with reconnect ends when its attempts are used up", async () => {
   const { server, client, session, statuses } = await start({
     reconnect: { ...QUICK, attempts: 3 },

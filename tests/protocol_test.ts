@@ -106,16 +106,20 @@ Deno.test("PROTOCOL.md lists streams, and the code ends each as it says", () => 
   }
 });
 
-Deno.test("PROTOCOL.md lists every close reason, and says which of them are told", async () => {
+Deno.test("PROTOCOL.md lists every close reason, and says by whom each is told", async () => {
   const rows = table("## Close reasons");
   const union = /export type CloseReason =([^;]*);/.exec(await read("errors.ts"))?.[1] ?? "";
   const reasons = Array.from(union.matchAll(/"([\w-]+)"/g), ([, reason]) => reason!);
   assertEquals(reasons.length >= 16, true);
   assertEquals(rows.map(([reason]) => code(reason)).sort(), reasons.sort());
-  const told = rows.map(([reason]) =>
-    encodeClose({ reason: code(reason) as CloseReason, detail: "" }) !== null
-  );
-  assertEquals(rows.map(([, told]) => told), told.map((isTold) => isTold ? "yes" : "no"));
+  for (const [cell, told] of rows) {
+    const reason = code(cell) as CloseReason;
+    const isToldBy = (peer: "client" | "server") =>
+      decodeClose({ control: "close", reason }, peer)?.detail === "";
+    const tellers = isToldBy("client") ? "both" : isToldBy("server") ? "servers" : "nobody";
+    assertEquals(told, tellers, reason);
+    assertEquals(encodeClose({ reason, detail: "" }) !== null, tellers !== "nobody", reason);
+  }
   assertEquals(rows.every(([, , meaning]) => meaning !== ""), true);
 });
 

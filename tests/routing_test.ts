@@ -106,6 +106,15 @@ Deno.test("decodeRefusal() trusts nothing in the line", () => {
   });
 });
 
+Deno.test("decodeRefusal() does not let a relay give a reason that only a client can find", () => {
+  for (const reason of ["timeout", "queue-full", "connection-closed", "not-supported"]) {
+    const refusal = decodeRefusal({ control: "error", id: "s1", reason, detail: "why" })!;
+    assertEquals(refusal.reason, "unknown");
+    assertEquals(refusal.detail, `the relay gave the reason "${reason}": why`);
+  }
+  assertEquals(decodeRefusal({ control: "error", reason: "new" })?.reason, "new");
+});
+
 Deno.test("encodeRefusal() and the others make lines that are control lines", () => {
   const lines = [
     encodeSubscription({ control: "subscribe", events: ["a"], queue: "q", id: "1" }),
