@@ -15,6 +15,12 @@ import { formatBytes } from "./units.ts";
 /** The exit codes that shells and timeout(1) use for what was not the command's own end. */
 const CODES = { timedOut: 124, notExecutable: 126, notFound: 127, killed: 137 };
 
+/** How long the output of a command that has exited must bring nothing more, in milliseconds. */
+const QUIET_MS = 50;
+
+/** How often that is waited for, at most, before the rest is left to the background process that writes it. */
+const MAX_QUIET_WAITS = 10;
+
 const isWindows = Deno.build.os === "windows";
 
 /** The program to which command lines are given. */
@@ -92,14 +98,18 @@ export class Executor {
     const timer = setTimeout(() => late.resolve("late"), timeout);
     // Nobody waits for that: what has got away from a command that has ended may keep its input open.
     feed(child.stdin, input);
-    const how = await Promise.race([output.read(), late.promise]);
-    // One that has closed its output may go on, too.
-    const end = how === "ended" ? await Promise.race([child.status, late.promise]) : how;
+    const reading = output.read();
+    const exited = child.status.then(() => "exited" as const);
+    const how = await Promise.race([reading, exited, late.promise]);
+    // One that has closed its output may go on, and a background process may keep it open.
+    const end = how === "ended"
+      ? await Promise.race([exited, late.promise])
+      : how === "exited"
+      ? await output.rest(reading)
+      : how;
     clearTimeout(timer);
-    if (typeof end === "string") {
-      kill(child);
-      await output.cancel();
-    }
+    if (end === "late" || end === "full") kill(child);
+    await output.cancel();
     const { code } = await child.status;
     const text = output.text;
     if (end === "late") {
@@ -134,6 +144,25 @@ class BoundedOutput {
       if (this.#length > this.#most) return "full";
       this.#chunks.push(value);
     }
+  }
+
+  /**
+   * Waits, of a command that has exited, for the rest of its output, which `reading` reads: until the end,
+   * or until nothing more comes.
+   */
+  async rest(reading: Promise<"ended" | "full">): Promise<"ended" | "full" | "quiet"> {
+    let length = this.#length;
+    // Twice in a row, as a busy event loop may be late to read what is there.
+    for (let waits = 0, quiet = 0; waits < MAX_QUIET_WAITS && quiet < 2; waits++) {
+      const { promise, resolve } = Promise.withResolvers<null>();
+      const timer = setTimeout(() => resolve(null), QUIET_MS);
+      const end = await Promise.race([reading, promise]);
+      clearTimeout(timer);
+      if (end) return end;
+      quiet = this.#length === length ? quiet + 1 : 0;
+      length = this.#length;
+    }
+    return "quiet";
   }
 
   /** Reads no more, even if it never ends. */

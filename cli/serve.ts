@@ -82,7 +82,8 @@ input.
 If it succeeds and prints one JSON object, that becomes the attributes of the answer. Otherwise
 they are "output", "code" and, if something went wrong, "error". Code 124 says that it took too
 long, 126 or 127 that it could not be started. Its standard error is shown here. What it prints is
-taken for UTF-8. The answer has the name of the request.
+taken for UTF-8. The answer has the name of the request, and goes out when CMD has exited, whatever
+it has left running in the background.
 
 A lost connection is made again. Ctrl+C answers what has come, then ends; a second one ends at
 once.

@@ -86,6 +86,56 @@ Deno.test("Executor.run() ends a command that has closed its output and goes on"
   assertEquals((await soon(result, "the end of the command")).code, 124);
 });
 
+/** A command line with a process that stays in the background; disposing of it ends that. */
+async function withBackground(command: (start: string) => string) {
+  const file = await Deno.makeTempFile();
+  const process = `sh -c 'echo $$ > ${file}; exec sleep 1000'`;
+  const start = `${process} & while [ ! -s ${file} ]; do sleep 0.01; done`;
+  const executor = new Executor(command(start), limits);
+  return {
+    executor,
+    async [Symbol.asyncDispose]() {
+      Deno.kill(Number(await Deno.readTextFile(file)), "SIGKILL");
+      await Deno.remove(file);
+    },
+  };
+}
+
+Deno.test({
+  name: "Executor.run() ends when the command has exited, not when its background process ends",
+  ignore: isWindows,
+  async fn() {
+    await using started = await withBackground((start) => `echo started; ${start}; exit 3`);
+    const { output, code } = await soon(started.executor.run(new Uint8Array(0)), "the end");
+    assertEquals([output, code], ["started", 3]);
+  },
+});
+
+Deno.test({
+  name: "Executor.run() has all that a command printed before it exited",
+  ignore: isWindows,
+  async fn() {
+    const print = (char: string) => `head -c 60000 /dev/zero | tr '\\0' ${char}`;
+    await using started = await withBackground((start) =>
+      [start, print("x"), print("y")].join("; ")
+    );
+    const { output } = await soon(started.executor.run(new Uint8Array(0)), "the end");
+    assertEquals(output, "x".repeat(60_000) + "y".repeat(60_000));
+  },
+});
+
+Deno.test({
+  name: "Executor.run() does not wait for a background process that never stops printing",
+  ignore: isWindows,
+  async fn() {
+    const chatty = new Executor("(while :; do echo x; sleep 0.01; done) & echo $!", limits);
+    const { output, code } = await soon(chatty.run(new Uint8Array(0)), "the end");
+    const [pid] = /^\d+$/m.exec(output)!;
+    Deno.kill(Number(pid), "SIGKILL");
+    assertEquals(code, 0);
+  },
+});
+
 Deno.test({
   name: "Executor.run() does not wait for what has got away with the input of a command",
   ignore: Deno.build.os !== "linux",
