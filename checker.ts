@@ -8,6 +8,11 @@
 import type { CheckedAttributes, EventDefinitions } from "./define.ts";
 import { EventSchemaError } from "./errors.ts";
 import type { EbsocketEvent, OpenAttributes } from "./event.ts";
+import { parseLine } from "./parse.ts";
+
+const BACKSLASH = 0x5c;
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Checks events by definitions. Where there are none, every event fits. */
 export class EventChecker {
@@ -33,14 +38,16 @@ export class EventChecker {
   }
 
   /**
-   * Checks an event that is to be sent. It stays as it is.
+   * Checks an event that is to be sent, as it will arrive: with what JSON makes of its attributes, of a
+   * `Date` for instance. `line` is its line. It stays as it is.
    *
    * @throws {EventSchemaError} If it does not fit.
    * @throws {TypeError} If its validator is asynchronous, or throws.
    */
-  checkSent(event: EbsocketEvent<string, object>): void {
+  checkSent(event: EbsocketEvent<string, object>, line: Uint8Array): void {
     if (!this.#definitions) return;
-    const { issues } = this.#definitions.check(event.event, event.__dict__);
+    const { __dict__ } = parseLine(decoder.decode(line), line.includes(BACKSLASH));
+    const { issues } = this.#definitions.check(event.event, __dict__);
     if (!issues) return;
     const message = `Cannot send ${event}: ${issues.join("; ")}`;
     throw new EventSchemaError(message, event.event, issues);

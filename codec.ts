@@ -96,6 +96,7 @@ function toJson(name: string, attributes: object, envelope?: Envelope): string {
   // prototype with a toJSON() that could turn the attributes into something else.
   const copy: Record<string, unknown> = { ...checkAttributes(attributes) };
   for (const key of Object.keys(copy)) {
+    if (copy[key] === undefined) continue; // JSON.stringify() leaves it out.
     const reason = whyNotJson(copy[key], []);
     if (reason) throw new TypeError(`Cannot encode attribute ${quote(key)}: ${reason}`);
   }
@@ -208,10 +209,12 @@ function whyNotJsonObject(value: object, parents: object[]): string {
   }
   parents.push(value);
   let reason = "";
+  const isArray = Array.isArray(json);
+  const values: unknown[] = isArray ? json : Object.values(json);
   // An index loop, so that the holes of a sparse array are seen as what they are.
-  const values: unknown[] = Array.isArray(json) ? json : Object.values(json);
   for (let i = 0; i < values.length && reason === ""; i++) {
-    reason = whyNotJson(values[i], parents);
+    // A member that is undefined is left out. In an array it would become null.
+    if (values[i] !== undefined || isArray) reason = whyNotJson(values[i], parents);
   }
   parents.pop();
   return reason;

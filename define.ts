@@ -125,7 +125,8 @@ export type SendableEvents<D extends EventDefinitions<object>> = NonNullable<
  *
  * A schema describes what JSON carries, and an object. Validators that are asynchronous cannot be
  * used. Attributes are sent as they were given, and their defaults and transformations come about
- * where they are received. Each name stands for itself: patterns cannot be defined, and an event of
+ * where they are received. They are checked as they will arrive: a `Date` as its text, and without
+ * what is `undefined`. Each name stands for itself: patterns cannot be defined, and an event of
  * another name does not fit.
  *
  * @throws {TypeError} If a schema is none, or of another version; the message names its event.

@@ -148,8 +148,11 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
    *
    * U+0085, U+2028 and U+2029 are escaped, so that no reader takes them for the end of the line.
    *
-   * @throws {TypeError} If an attribute cannot be carried by JSON (a bigint, a function, `undefined`,
-   * `NaN`, a `Map`, an object that contains itself, nesting deeper than 62); the message names it.
+   * What is `undefined` is left out, at any depth, as `JSON.stringify()` does it.
+   *
+   * @throws {TypeError} If an attribute cannot be carried by JSON (a bigint, a function, `NaN`, a `Map`,
+   * `undefined` in an array, an object that contains itself, nesting deeper than 62); the message names
+   * it.
    * @throws {RangeError} If the name has been changed to one that has not 1 to 255 bytes.
    */
   asBytes(): Uint8Array {
@@ -161,9 +164,10 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
     return (this.event as string) === type;
   }
 
-  /** The attribute called `key`, or `null` where there is none. */
-  getAttribute<K extends keyof A & string>(key: K): A[K] | null {
-    return Object.hasOwn(this.__dict__, key) ? this.__dict__[key] : null;
+  /** The attribute called `key`, or `null` where there is none, or it is `undefined`. */
+  getAttribute<K extends keyof A & string>(key: K): Exclude<A[K], undefined> | null {
+    const value = Object.hasOwn(this.__dict__, key) ? this.__dict__[key] : null;
+    return value === undefined ? null : value as Exclude<A[K], undefined>;
   }
 
   /**

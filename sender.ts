@@ -52,7 +52,7 @@ export class Sender<M extends object> {
     // Encoded first: whatever a validator does, what was given is sent.
     let line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);
     if (checker.hasDefinitions) line = line.slice(); // A validator may send events itself.
-    checker.checkSent(event);
+    checker.checkSent(event, line);
     const length = line.length - 1;
     const link = this.#used("send through");
     if (length <= link.maxLineBytes) return line;

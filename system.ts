@@ -312,7 +312,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     checkEvent(event);
     // Encoded first: whatever a validator does, what was given is sent.
     const line = encodeLine(event.event, event.__dict__, this.#maxLineBytes, envelope);
-    this.#checker.checkSent(event);
+    this.#checker.checkSent(event, line);
     return line;
   }
 

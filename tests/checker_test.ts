@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EventChecker, isDefinitions } from "../checker.ts";
+import { encodeLine } from "../codec.ts";
 import { defineEvents, type EventDefinitions } from "../define.ts";
 import { EventSchemaError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
@@ -15,10 +17,15 @@ const checker = new EventChecker(
   }),
 );
 
+/** Checks an event that is to be sent. */
+function check(event: EbsocketEvent<string, object>): void {
+  checker.checkSent(event, encodeLine(event.event, event.__dict__));
+}
+
 Deno.test("EventChecker without definitions lets every event fit", () => {
   const free = new EventChecker(undefined);
   const event = new EbsocketEvent("anything", { a: 1 });
-  free.checkSent(event);
+  free.checkSent(event, encodeLine(event.event, event.__dict__));
   assertEquals(free.takeReceived(event), null);
   assertEquals(event.__dict__, { a: 1 });
 });
@@ -36,20 +43,36 @@ Deno.test("EventChecker refuses what are no definitions", () => {
 
 Deno.test("EventChecker.checkSent() leaves an event that fits as it is", () => {
   const event = new EbsocketEvent("shout", { content: "hi" });
-  checker.checkSent(event);
+  check(event);
   assertEquals(event.__dict__, { content: "hi" });
+});
+
+Deno.test("EventChecker.checkSent() checks what will arrive", () => {
+  const seen: unknown[] = [];
+  const watching = new EventChecker(defineEvents({
+    saved: schemaOf((value) => {
+      seen.push(value);
+      return { value: value as object };
+    }),
+  }));
+  const when = new Date(0);
+  const event = new EbsocketEvent("saved", { when, by: undefined, "a\nb": { c: undefined } });
+  watching.checkSent(event, encodeLine(event.event, event.__dict__));
+  assertEquals(seen, [{ when: "1970-01-01T00:00:00.000Z", "a\nb": {} }]);
+  assertEquals(Object.keys(seen[0] as object), ["when", "a\nb"]);
+  assertStrictEquals(event.__dict__.when, when);
 });
 
 Deno.test("EventChecker.checkSent() throws where an event does not fit", () => {
   const error = assertThrows(
-    () => checker.checkSent(new EbsocketEvent("message", { content: 1 })),
+    () => check(new EbsocketEvent("message", { content: 1 })),
     EventSchemaError,
   );
   assertEquals(error.message, "Cannot send EbsocketEvent<message>: content: Expected a string");
   assertEquals([error.code, error.event], ["bad-attributes", "message"]);
   assertEquals(error.issues, ["content: Expected a string"]);
   assertThrows(
-    () => checker.checkSent(new EbsocketEvent("leave")),
+    () => check(new EbsocketEvent("leave")),
     EventSchemaError,
     "Cannot send EbsocketEvent<leave>: no event of this name is defined",
   );
@@ -58,7 +81,7 @@ Deno.test("EventChecker.checkSent() throws where an event does not fit", () => {
 Deno.test("EventChecker.checkSent() throws what a validator with a mistake does", () => {
   for (const name of ["throwing", "asynchronous"]) {
     assertThrows(
-      () => checker.checkSent(new EbsocketEvent(name)),
+      () => check(new EbsocketEvent(name)),
       TypeError,
       `Cannot check event "${name}"`,
     );

@@ -149,7 +149,6 @@ function assertRefused(value: unknown): void {
 Deno.test("encodeText() refuses what JSON has no word for, and names the attribute", () => {
   const values: unknown[] = [
     1n,
-    undefined,
     NaN,
     Infinity,
     -Infinity,
@@ -166,6 +165,29 @@ Deno.test("encodeText() refuses what JSON has no word for, and names the attribu
     { toJSON: () => 1n },
   ];
   for (const value of values) assertRefused(value);
+});
+
+Deno.test("encodeText() leaves out what is undefined, at any depth, as JSON.stringify() does", () => {
+  const attributes = {
+    color: undefined,
+    content: "hi",
+    author: { name: "Ada", mail: undefined, tags: [{ text: undefined }] },
+    shown: { toJSON: () => ({ x: 1, y: undefined }) },
+    ["__proto__"]: undefined,
+  };
+  const { event, __dict__ } = JSON.parse(encodeText("a", attributes));
+  assertEquals(event, "a");
+  const shown = { x: 1 };
+  assertEquals(__dict__, { content: "hi", author: { name: "Ada", tags: [{}] }, shown });
+  assertEquals(__dict__, JSON.parse(JSON.stringify(attributes)));
+  assertEquals(encodeText("a", { only: undefined }), '{"event":"a","__dict__":{}}');
+});
+
+Deno.test("encodeText() refuses undefined in an array, which JSON would make null", () => {
+  for (const list of [[undefined], [1, undefined], [[undefined]]]) {
+    const { message } = assertThrows(() => encodeText("a", { deep: { list } }), TypeError);
+    assertEquals(message.includes('"deep": JSON has no undefined'), true, message);
+  }
 });
 
 Deno.test("encodeText() refuses objects of which JSON would leave nothing but {} or null", () => {

@@ -6,6 +6,7 @@ import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
 import { EventChecker } from "../checker.ts";
+import { encodeLine } from "../codec.ts";
 import { defineEvents, type ReceivedEvents, type SendableEvents } from "../define.ts";
 import { EbsocketEvent } from "../event.ts";
 
@@ -76,13 +77,13 @@ for (const [library, events] of Object.entries({ Zod: ZOD, Valibot: VALIBOT, Ark
     assertEquals(events.names, ["message", "join", "leave"]);
     const checker = new EventChecker(events);
     const message = new EbsocketEvent("message", { content: "hi" });
-    checker.checkSent(message);
+    checker.checkSent(message, encodeLine(message.event, message.__dict__));
     assertEquals(message.asBytes(), new EbsocketEvent("message", { content: "hi" }).asBytes());
     assertEquals(checker.takeReceived(message), null);
     assertEquals(message.__dict__, { content: "hi", tags: [] });
 
     const join = new EbsocketEvent("join", { name: "Ada" });
-    checker.checkSent(join);
+    checker.checkSent(join, encodeLine(join.event, join.__dict__));
     assertEquals(join.__dict__, { name: "Ada" });
     assertEquals(checker.takeReceived(join), null);
     assertEquals(join.__dict__ as object, { name: 3 });
@@ -135,7 +136,7 @@ Deno.test("ArkType: what a validator changes is not what is sent", () => {
     defineEvents({ join: type({ name: "string.trim", "+": "delete" }) }),
   );
   const event = new EbsocketEvent("join", { name: " Ada ", more: 1 });
-  events.checkSent(event);
+  events.checkSent(event, encodeLine(event.event, event.__dict__));
   assertEquals(event.__dict__, { name: " Ada ", more: 1 });
   assertEquals(events.takeReceived(event), null);
   assertEquals(event.__dict__ as object, { name: "Ada" });

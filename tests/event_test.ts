@@ -204,7 +204,7 @@ Deno.test("EbsocketEvent.asBytes() refuses what JSON would lose, and names the a
   cycle.cycle = cycle;
   let deep: unknown = 0;
   for (let i = 0; i < 63; i++) deep = [deep];
-  for (const value of [1n, NaN, undefined, () => {}, new Map(), cycle, deep]) {
+  for (const value of [1n, NaN, [undefined], () => {}, new Map(), cycle, deep]) {
     assertThrows(
       () => new EbsocketEvent("a", { fine: 1, bad: value }).asBytes(),
       TypeError,
