@@ -636,6 +636,11 @@ unixTest("listen() refuses a path to which nobody could connect", async (folder)
   const [socket, accepted] = await Promise.all([dial({ path: pathOf(most) }), listener.accept()]);
   for (const each of [socket, accepted as Socket]) each.close();
   listener.close();
+  // It is bound beside that path first, under a name that is not as short.
+  const deep = `${near}/`.padEnd(most - 6, "x");
+  await Deno.mkdir(deep);
+  assertThrows(() => listen({ path: `${deep}/short` }), RangeError, "take a shorter folder");
+  await Deno.remove(deep);
   await Deno.remove(near);
   const missing = `${folder}/missing/s`;
   assertThrows(() => listen({ path: missing }), Deno.errors.NotFound, "there is no folder");
@@ -652,6 +657,20 @@ unixTest("listen() leaves a socket that has taken the place of its own", async (
   const gone = listen({ path });
   await Deno.remove(path);
   gone.close();
+});
+
+unixTest("listen() passes over what a crash has left, however long the path", async (folder) => {
+  const near = await Deno.makeTempDir({ dir: "/tmp" });
+  const most = Deno.build.os === "darwin" ? 103 : 107;
+  const deep = `${near}/`.padEnd(most - 7, "x");
+  await Deno.mkdir(`${deep}/.0`, { recursive: true });
+  const path = `${deep}/socket`;
+  using pair = await pairOver({ path });
+  await pair.near.write(encoder.encode("x"));
+  assertEquals(await pair.far.read(new Uint8Array(10)), 1);
+  assertEquals([...Deno.readDirSync(deep)].map(({ name }) => name).sort(), [".0", "socket"]);
+  await Deno.remove(near, { recursive: true });
+  assertEquals([...Deno.readDirSync(folder)], []);
 });
 
 unixTest("listen() leaves nothing behind when it fails", async (folder) => {
