@@ -12,7 +12,7 @@ import { encodeClose } from "./control.ts";
 import type { CloseReason } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Hello } from "./greeting.ts";
-import { checkGiven, checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { checkDuration, checkGiven, checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import type { LineBlock } from "./splitter.ts";
 import { PendingTotal } from "./outbound.ts";
 import { checkTokenText } from "./token.ts";
@@ -138,9 +138,9 @@ export class Admission implements Watched {
     const { token } = options;
     this.#token = token === undefined ? undefined : checkTokenText(token);
     const helloTimeout = options.helloTimeout ?? DEFAULT_HELLO_TIMEOUT;
-    this.#helloTimeout = checkLimit("helloTimeout", helloTimeout, 1, MAX_TIMER_MS);
-    this.shutdownTimeout = checkLimit("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
-    this.#retryAfter = checkLimit("retryAfter", options.retryAfter ?? 0, 0, MAX_TIMER_MS);
+    this.#helloTimeout = checkDuration("helloTimeout", helloTimeout, 1, MAX_TIMER_MS);
+    this.shutdownTimeout = checkDuration("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
+    this.#retryAfter = checkDuration("retryAfter", options.retryAfter ?? 0, 0, MAX_TIMER_MS);
     this.#total = new PendingTotal(this.#maxTotal, () => this.#shed());
     this.#limits = new ConnectionLimits(options, this.#total);
     this.#members = {

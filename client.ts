@@ -41,7 +41,7 @@ import { Hearing } from "./hearing.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
 import { Incoming } from "./incoming.ts";
-import { after, checkLimit } from "./limits.ts";
+import { after, checkTimeout } from "./limits.ts";
 import { Link } from "./link.ts";
 import { type Misfit, Misfits } from "./misfits.ts";
 import type { PatternOf } from "./pattern.ts";
@@ -115,7 +115,7 @@ export type { Token } from "./token.ts";
 /** Options of {@link EbsocketClient.connectTo}. */
 export interface ConnectToOptions {
   /**
-   * How long connecting may take, in milliseconds, from 1, or `Infinity`.
+   * How long connecting may take, in milliseconds, or `Infinity`; 0 and less is over already.
    *
    * @default {10_000}
    */
@@ -270,7 +270,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     { timeout = 10_000, signal }: ConnectToOptions = {},
   ): Promise<void> {
     const destination = checkDestination(where, this.#settings.tls);
-    checkLimit("timeout", timeout, 1);
+    checkTimeout(timeout);
     if (this.#link?.open || this.#next) {
       throw new TypeError(
         `Cannot connect to ${
@@ -280,7 +280,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     }
     const link = this.#next = this.#linkTo(destination);
     const connecting = this.#connecting = Promise.withResolvers<void>();
-    const timer = after(timeout, () => link.giveUp(new Error(`no answer within ${timeout} ms`)));
+    const late = () => link.giveUp(new Error(`no answer within ${timeout} ms`));
+    const timer = after(timeout, late);
+    if (timeout <= 0) late();
     const onAbort = () => link.giveUp(new Error("it was aborted"));
     signal?.addEventListener("abort", onAbort);
     try {

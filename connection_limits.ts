@@ -6,7 +6,7 @@
  */
 
 import type { Deadlines } from "./lifeline.ts";
-import { checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
+import { checkDuration, checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
 import type { PendingTotal } from "./outbound.ts";
 import type { LineSplitterOptions } from "./splitter.ts";
 
@@ -77,15 +77,24 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
   constructor(options: ConnectionOptions, total: PendingTotal | null = null) {
     this.maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
     this.maxPendingBytes = checkLimit("maxPendingBytes", options.maxPendingBytes ?? 8_388_608, 1);
-    this.drainTimeout = checkLimit("drainTimeout", options.drainTimeout ?? 5000, 1, MAX_TIMER_MS);
-    this.keepAliveInterval = checkLimit(
+    this.drainTimeout = checkDuration(
+      "drainTimeout",
+      options.drainTimeout ?? 5000,
+      1,
+      MAX_TIMER_MS,
+    );
+    this.keepAliveInterval = checkDuration(
       "keepAliveInterval",
       options.keepAliveInterval ?? 25_000,
       1,
     );
-    this.keepAliveTimeout = checkLimit("keepAliveTimeout", options.keepAliveTimeout ?? 20_000, 1);
-    this.writeTimeout = checkLimit("writeTimeout", options.writeTimeout ?? 30_000, 1);
-    this.lineTimeout = checkLimit("lineTimeout", options.lineTimeout ?? 60_000, 1);
+    this.keepAliveTimeout = checkDuration(
+      "keepAliveTimeout",
+      options.keepAliveTimeout ?? 20_000,
+      1,
+    );
+    this.writeTimeout = checkDuration("writeTimeout", options.writeTimeout ?? 30_000, 1);
+    this.lineTimeout = checkDuration("lineTimeout", options.lineTimeout ?? 60_000, 1);
     this.total = total;
   }
 

@@ -56,7 +56,7 @@ export function encodeClose(
     control: "close",
     reason,
     detail: detail || undefined,
-    retry_after_ms: retryAfterMs,
+    retry_after_ms: retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs),
   };
   return encoder.encode(`${encodeJson(line)}\n`);
 }

@@ -67,7 +67,7 @@ export function encodeHello({ token, keepAliveMs, ack, sequence }: Hello): Uint8
     control: "hello",
     version: VERSION,
     token,
-    keep_alive_ms: finite(keepAliveMs),
+    keep_alive_ms: whole(keepAliveMs),
     ack: ack || undefined,
     sequence: sequence || undefined,
   });
@@ -91,7 +91,7 @@ export function encodeWelcome({ id, keepAliveMs, ack, features, limits }: Welcom
     control: "welcome",
     version: VERSION,
     id,
-    keep_alive_ms: finite(keepAliveMs),
+    keep_alive_ms: whole(keepAliveMs),
     ack: ack || undefined,
     features: features.length > 0 ? features : undefined,
     limits: {
@@ -107,6 +107,11 @@ export function encodeWelcome({ id, keepAliveMs, ack, features, limits }: Welcom
 /** `value` unless it says that there is no limit, which is said by leaving it out. */
 function finite(value: number | undefined): number | undefined {
   return value === Infinity ? undefined : value;
+}
+
+/** A duration as an integer, and no shorter than it is: what is promised has to be kept. */
+function whole(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : finite(Math.ceil(ms));
 }
 
 /** What a server says of itself, if `line` is a `welcome`. Members of a wrong type do not count. */

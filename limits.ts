@@ -41,11 +41,34 @@ export function relayedLineBytes(maxLineBytes: number): number {
 export function checkLimit(name: string, value: number, least: number, most = Infinity): number {
   const isInRange = Number.isInteger(value) && value >= least && value <= most;
   if (isInRange || value === most) return value;
-  const range = most === Infinity
-    ? `of at least ${least}, or Infinity`
-    : `from ${least} to ${most}`;
-  const message = `Invalid ${name}: expected an integer ${range}, got ${Deno.inspect(value)}`;
-  throw typeof value === "number" ? new RangeError(message) : new TypeError(message);
+  throw invalid(name, `an integer ${rangeOf(least, most)}`, value);
+}
+
+/**
+ * `value` if it is a number of milliseconds from `least` to `most`, whole or not, otherwise an error as
+ * {@link checkLimit} throws it. Without `most`, `Infinity` is allowed too.
+ */
+export function checkDuration(name: string, value: number, least: number, most = Infinity): number {
+  if (typeof value === "number" && value >= least && value <= most) return value;
+  throw invalid(name, `milliseconds ${rangeOf(least, most)}`, value);
+}
+
+/**
+ * `value` if it can say how long a call may wait, in milliseconds: any number, as what is left until a
+ * deadline may be anything. What is not above 0 is over already.
+ */
+export function checkTimeout(value: number): number {
+  if (typeof value === "number" && !Number.isNaN(value)) return value;
+  throw invalid("timeout", "a number of milliseconds, or Infinity", value);
+}
+
+function rangeOf(least: number, most: number): string {
+  return most === Infinity ? `of at least ${least}, or Infinity` : `from ${least} to ${most}`;
+}
+
+function invalid(name: string, expected: string, value: unknown): RangeError | TypeError {
+  const message = `Invalid ${name}: expected ${expected}, got ${Deno.inspect(value)}`;
+  return typeof value === "number" ? new RangeError(message) : new TypeError(message);
 }
 
 /**
@@ -72,5 +95,6 @@ export function checkGiven<O extends object>(
  * run, nearly 25 days, which is as good as never.
  */
 export function after(ms: number, callback: () => void): ReturnType<typeof setTimeout> | undefined {
-  return ms > MAX_TIMER_MS ? undefined : setTimeout(callback, ms);
+  // Deno warns of a negative time on standard error.
+  return ms > MAX_TIMER_MS ? undefined : setTimeout(callback, Math.max(0, ms));
 }

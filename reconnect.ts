@@ -7,7 +7,7 @@
 
 import { type BackoffBounds, backoffDelay } from "./backoff.ts";
 import { type CloseReason, ConnectError } from "./errors.ts";
-import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { checkDuration, checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { OVERFLOW_POLICIES, type OverflowPolicy, type WaitingBounds } from "./waiting.ts";
 import { sleep } from "./waits.ts";
 
@@ -67,7 +67,7 @@ export interface Persistence extends BackoffBounds, WaitingBounds {
  * @throws {RangeError} If one is out of its range.
  */
 export function checkReconnectOptions(options: ReconnectOptions): Persistence {
-  const minDelay = checkLimit("minDelay", options.minDelay ?? 500, 1, MAX_TIMER_MS);
+  const minDelay = checkDuration("minDelay", options.minDelay ?? 500, 1, MAX_TIMER_MS);
   const { overflow = "refuse" } = options;
   if (!OVERFLOW_POLICIES.includes(overflow)) {
     throw new RangeError(
@@ -78,7 +78,7 @@ export function checkReconnectOptions(options: ReconnectOptions): Persistence {
   }
   return {
     minDelay,
-    maxDelay: checkLimit(
+    maxDelay: checkDuration(
       "maxDelay",
       options.maxDelay ?? Math.max(5000, minDelay),
       minDelay,

@@ -32,7 +32,7 @@ import { Inspector } from "./inspector.ts";
 import { Intake } from "./intake.ts";
 import type { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
-import { checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { checkDuration, checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { LineChecker } from "./line_checker.ts";
 import { Limiter, type RateOptions } from "./limiter.ts";
 import { Router } from "./router.ts";
@@ -201,7 +201,7 @@ export class Relay {
     };
     this.#limiter = new Limiter(options, resume);
     this.#backpressure = new Backpressure(
-      checkLimit("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
+      checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
       (source, lines) => this.#relay(source, lines),
       resume,
     );

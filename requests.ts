@@ -10,13 +10,13 @@ import {
   EbsocketError,
   type EventSchemaError,
   NoRespondersError,
-  type RequestTimeoutError,
+  RequestTimeoutError,
 } from "./errors.ts";
 import type { EbsocketEvent, EventOf, SendableEvent } from "./event.ts";
 import type { Carrier } from "./hearing.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Incoming } from "./incoming.ts";
-import { checkGiven, checkLimit } from "./limits.ts";
+import { checkGiven, checkLimit, checkTimeout } from "./limits.ts";
 import { type PendingTable, Waiter } from "./pending.ts";
 import { encodeStatsRequest, type RelayReport } from "./report.ts";
 import { isName, type Receipt } from "./routing.ts";
@@ -37,7 +37,8 @@ export interface ConfirmOptions {
   /** Resolves to the number of clients for which the relay has queued the event. */
   readonly confirm: true;
   /**
-   * How long the relay may take to say so, in milliseconds, from 1, or `Infinity`.
+   * How long the relay may take to say so, in milliseconds, or `Infinity`. Without any time left (0 or
+   * less, as what is left until a deadline may be), the event is not sent.
    *
    * @default {10_000}
    */
@@ -51,7 +52,8 @@ export interface RequestOptions {
   /** The only client that is asked, such as `c7`. */
   readonly to?: string;
   /**
-   * How long an answer may take, in milliseconds, from 1, or `Infinity`.
+   * How long an answer may take, in milliseconds, or `Infinity`. Without any time left (0 or less, as
+   * what is left until a deadline may be), nothing is sent, and no answer has come in time.
    *
    * @default {5_000}
    */
@@ -73,7 +75,8 @@ export interface RequestManyOptions extends RequestOptions {
 /** Options of {@link EbsocketClient.inspect}. */
 export interface InspectOptions {
   /**
-   * How long the relay may take to answer, in milliseconds, from 1, or `Infinity`.
+   * How long the relay may take to answer, in milliseconds, or `Infinity`. Without any time left (0 or
+   * less), it is not asked.
    *
    * @default {5_000}
    */
@@ -188,6 +191,14 @@ function noResponders({ complaint }: Waiter): NoRespondersError {
   return new NoRespondersError(`${complaint}: nobody is there to hear it`);
 }
 
+/** Whether no time is left for what a waiter is to wait for; it is told so. */
+function isOverdue(waiter: Waiter, timeout: number): boolean {
+  if (timeout > 0) return false;
+  const why = `its time-out of ${timeout} ms was over before it was sent`;
+  waiter.onTimeout(new RequestTimeoutError(`${waiter.complaint}: ${why}`));
+  return true;
+}
+
 /** For those that have not got to wait for room: no promise for each. */
 const ROOM = Promise.resolve();
 const SENT = Promise.resolve(true);
@@ -215,7 +226,7 @@ export class Requests<M extends object, S extends object = M> {
     return new Promise<EbsocketEvent>((resolve, reject) => {
       checkGiven(options, ["to"]);
       const { to, timeout = 5000, signal } = options;
-      checkLimit("timeout", timeout, 1);
+      checkTimeout(timeout);
       signal?.throwIfAborted();
       this.#checkHearing("request", event);
       const id = this.#table.nextId();
@@ -232,7 +243,7 @@ export class Requests<M extends object, S extends object = M> {
   ): AsyncGenerator<EventOf<M>, void, void> {
     checkGiven(options, ["to"]);
     const { to, timeout = 5000, count = Infinity, signal } = options;
-    checkLimit("timeout", timeout, 1);
+    checkTimeout(timeout);
     checkLimit("count", count, 1);
     if (to !== undefined) checkWord("to", to);
     return this.#poll(event, to, timeout, count, signal);
@@ -271,7 +282,7 @@ export class Requests<M extends object, S extends object = M> {
   confirm(event: SendableEvent<S>, options: ConfirmOptions): Promise<number> {
     checkGiven(options, ["to"]);
     const { to, timeout = 10_000, signal } = options;
-    checkLimit("timeout", timeout, 1);
+    checkTimeout(timeout);
     if (to !== undefined) checkWord("to", to);
     const ack = this.#table.nextId();
     const line = this.#sender.encode(event, { ack, ...(to !== undefined && { to }) });
@@ -326,12 +337,13 @@ export class Requests<M extends object, S extends object = M> {
   /** What the relay tells of itself. */
   inspect({ timeout = 5000, signal }: InspectOptions = {}): Promise<RelayReport> {
     return new Promise((resolve, reject) => {
-      checkLimit("timeout", timeout, 1);
+      checkTimeout(timeout);
       signal?.throwIfAborted();
       this.#sender.demand("stats", "inspect", "the relay");
       this.#checkHearing("inspect", "the relay");
       const id = this.#table.nextId();
       const inspection = new Inspection(id, "inspect", "the relay", resolve, reject);
+      if (isOverdue(inspection, timeout)) return;
       this.#sender.tell(encodeStatsRequest(id));
       this.#table.add(inspection, timeout, signal);
     });
@@ -347,6 +359,7 @@ export class Requests<M extends object, S extends object = M> {
     signal: AbortSignal | undefined,
   ): void {
     this.#sender.checkOpen(event);
+    if (isOverdue(waiter, timeout)) return;
     if (this.#sender.mayWait) waiter.line = line;
     this.#table.add(waiter, timeout, signal);
     const fault = this.#sender.queue(event, line, isBound);

@@ -19,7 +19,7 @@ import { Limiter, type RateOptions } from "./limiter.ts";
 import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
-import { checkLimit, checkMaxLineBytes } from "./limits.ts";
+import { checkDuration, checkMaxLineBytes } from "./limits.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 
 export type { RateOptions };
@@ -128,7 +128,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       );
     }
     this.server = server;
-    this.timeout = checkLimit("timeout", options.timeout ?? 500, 0);
+    this.timeout = checkDuration("timeout", options.timeout ?? 500, 0);
     this.#maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
     this.#decoder = new BlockDecoder(options.maxDepth);
     this.#checker = new EventChecker(options.events);
@@ -210,7 +210,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    */
   async pump(): Promise<Pumped<M>> {
     using _ = this.#inbox.claim("pump()");
-    await this.#inbox.arrival(checkLimit("timeout", this.timeout, 0));
+    await this.#inbox.arrival(checkDuration("timeout", this.timeout, 0));
     if (this.#inbox.ended && this.#inbox.length === 0) {
       throw new ConnectionClosedError("Cannot pump: the system is closed");
     }

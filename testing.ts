@@ -23,7 +23,7 @@ import type { Address } from "./address.ts";
 import { type ClientOptions, EbsocketClient } from "./client.ts";
 import type { EventOptions } from "./define.ts";
 import type { EventOf, OpenEvents } from "./event.ts";
-import { after, checkLimit } from "./limits.ts";
+import { after, checkTimeout } from "./limits.ts";
 import { MemoryListener } from "./memory.ts";
 import { Relay, type RelayOptions } from "./relay.ts";
 import { EbsocketServer } from "./server.ts";
@@ -138,7 +138,7 @@ export type ExpectedEvent =
 /** Options of {@link expectEvents}. */
 export interface ExpectOptions {
   /**
-   * How long the events may take to come, in milliseconds, from 1.
+   * How long the events may take to come, in milliseconds, or `Infinity`.
    *
    * @default {2_000}
    */
@@ -157,7 +157,7 @@ export interface ExpectOptions {
  *
  * @throws {AssertionError} If the events are others, or too few.
  * @throws {TypeError} If `expected` is no array.
- * @throws {RangeError} If the timeout is out of its range.
+ * @throws {RangeError} If the timeout is `NaN`.
  *
  * @example Names alone, names with attributes, nothing
  * ```ts
@@ -182,7 +182,7 @@ export async function expectEvents<M extends object = OpenEvents, S extends obje
     );
   }
   const deadline = new AbortController();
-  const timer = after(checkLimit("timeout", timeout, 1), () => deadline.abort());
+  const timer = after(checkTimeout(timeout), () => deadline.abort());
   const received: EventOf<M>[] = [];
   let fault = "";
   try {

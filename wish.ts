@@ -6,7 +6,7 @@
  */
 
 import { encodeJson } from "./codec.ts";
-import { checkGiven, checkLimit, MAX_CONTROL_BYTES } from "./limits.ts";
+import { checkGiven, checkTimeout, MAX_CONTROL_BYTES } from "./limits.ts";
 import { faultOfPattern } from "./pattern.ts";
 import { Waiter } from "./pending.ts";
 import { quote } from "./printable.ts";
@@ -21,7 +21,8 @@ export interface SubscribeOptions {
    */
   readonly queue?: string;
   /**
-   * How long the relay may take to acknowledge it, in milliseconds, from 1, or `Infinity`.
+   * How long the relay may take to acknowledge it, in milliseconds, or `Infinity`; 0 and less is over
+   * already.
    *
    * @default {10_000}
    */
@@ -98,7 +99,7 @@ export function checkWish(patterns: readonly string[], options: SubscribeOptions
   checkGiven(options, ["queue"]);
   const { queue, timeout = 10_000 } = options;
   if (queue !== undefined) checkWord("queue", queue);
-  checkLimit("timeout", timeout, 1);
+  checkTimeout(timeout);
 }
 
 /** The line of a wish, for those of its patterns that are still wanted; no queue is an empty string. */

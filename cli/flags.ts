@@ -43,6 +43,15 @@ export interface IntegerFlag extends AnyFlag {
   readonly most?: number;
 }
 
+/** An option with a number from `least` to `most`, whole or not: how long something may take. */
+export interface DurationFlag extends AnyFlag {
+  readonly kind: "duration";
+  /** What help calls the value. */
+  readonly value: string;
+  readonly least: number;
+  readonly most: number;
+}
+
 /** An option with one of a few values. */
 export interface ChoiceFlag extends AnyFlag {
   readonly kind: "choice";
@@ -50,7 +59,7 @@ export interface ChoiceFlag extends AnyFlag {
 }
 
 /** An option of a command. */
-export type Flag = Switch | TextFlag | IntegerFlag | ChoiceFlag;
+export type Flag = Switch | TextFlag | IntegerFlag | DurationFlag | ChoiceFlag;
 
 /** Options that belong together. */
 export interface Group {
@@ -64,7 +73,7 @@ export type FlagOf<G extends readonly Group[]> = G[number]["flags"][number];
 
 /** What an option is worth; one that was not given is `undefined`, unless it is a switch. */
 export type ValueOf<F extends Flag> = F extends Switch ? boolean
-  : F extends IntegerFlag ? number | undefined
+  : F extends IntegerFlag | DurationFlag ? number | undefined
   : F extends ChoiceFlag ? F["choices"][number] | undefined
   : string | undefined;
 
@@ -133,7 +142,8 @@ function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
     if (flag.short !== undefined) spelled.set(`-${flag.short}`, `--${flag.name}=true`);
     if (flag.negated) spelled.set(`--no-${flag.name}`, `--${flag.name}=false`);
   }
-  const numbers = flags.filter(({ kind }) => kind === "integer").map(({ name }) => `--${name}`);
+  const numbers = flags.filter(({ kind }) => kind === "integer" || kind === "duration")
+    .map(({ name }) => `--${name}`);
   const end = args.includes("--") ? args.indexOf("--") : args.length;
   const result: string[] = [];
   for (const arg of args.slice(0, end)) {
@@ -154,6 +164,7 @@ function toValue(flag: Flag, given: readonly unknown[]): unknown {
   if (text === undefined) return undefined;
   if (text === "") throw new UsageError(`--${name} needs a value`);
   if (kind === "integer") return toInteger(flag, text);
+  if (kind === "duration") return toDuration(flag, text);
   if (kind === "choice" && !flag.choices.includes(text)) {
     throw new UsageError(`--${name} must be ${oneOf(flag.choices)}, not ${quote(text)}`);
   }
@@ -166,6 +177,12 @@ function toInteger(flag: IntegerFlag, text: string): number {
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   const range = flag.most === undefined ? `of at least ${least}` : `from ${least} to ${most}`;
   throw new UsageError(`--${name} must be an integer ${range}, not ${quote(text)}`);
+}
+
+function toDuration({ name, least, most }: DurationFlag, text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value >= least && value <= most) return value;
+  throw new UsageError(`--${name} must be a number from ${least} to ${most}, not ${quote(text)}`);
 }
 
 /** The words as a person lists them: `text, json or quiet`. */

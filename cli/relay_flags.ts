@@ -145,7 +145,7 @@ export const RELAY_GROUPS = [
         text: "Most bytes a second from one client (default: no limit)",
       },
       {
-        kind: "integer",
+        kind: "duration",
         name: "max-hold",
         value: "MS",
         least: 0,
@@ -153,7 +153,7 @@ export const RELAY_GROUPS = [
         text: "How long a client that takes nothing may hold up the others (default 250)",
       },
       {
-        kind: "integer",
+        kind: "duration",
         name: "keep-alive",
         value: "MS",
         least: 1,
@@ -161,7 +161,7 @@ export const RELAY_GROUPS = [
         text: "Send something at least this often (default 25000)",
       },
       {
-        kind: "integer",
+        kind: "duration",
         name: "write-timeout",
         value: "MS",
         least: 1,
@@ -170,7 +170,7 @@ export const RELAY_GROUPS = [
           "Close a client that takes no byte for so long while some wait for it (default 30000)",
       },
       {
-        kind: "integer",
+        kind: "duration",
         name: "line-timeout",
         value: "MS",
         least: 1,
@@ -178,7 +178,7 @@ export const RELAY_GROUPS = [
         text: "Close a client that does not finish a line for so long (default 60000)",
       },
       {
-        kind: "integer",
+        kind: "duration",
         name: "retry-after",
         value: "MS",
         least: 0,
@@ -197,7 +197,7 @@ export const RELAY_GROUPS = [
         text: "How to log who joins and leaves (default text; quiet says only where it listens)",
       },
       {
-        kind: "integer",
+        kind: "duration",
         name: "stats",
         value: "SECONDS",
         least: 1,

@@ -32,7 +32,7 @@ export const req: Command = defineCommand({
     title: "Options",
     flags: [
       {
-        kind: "integer",
+        kind: "duration",
         name: "timeout",
         value: "MS",
         least: 1,

@@ -53,7 +53,7 @@ export const serve: Command = defineCommand({
         text: "Share the requests with all who serve with this queue: one of them gets each",
       },
       {
-        kind: "integer",
+        kind: "duration",
         name: "timeout",
         value: "MS",
         least: 1,

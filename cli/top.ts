@@ -43,7 +43,7 @@ export const top: Command = defineCommand({
     title: "Options",
     flags: [
       {
-        kind: "integer",
+        kind: "duration",
         name: "interval",
         value: "MS",
         least: 100,

@@ -98,6 +98,7 @@ Deno.test("EbsocketServer.serve() refuses options that are out of their range", 
     { keepAliveTimeout: 0.5 },
     { writeTimeout: 0 },
     { lineTimeout: NaN },
+    { shutdownTimeout: -0.5 },
   ];
   for (const options of cases) {
     assertThrows(() => server.serve(sink, options), RangeError, Object.keys(options)[0]!);

@@ -56,7 +56,24 @@ Deno.test("EbsocketClient.connectTo() names a bad argument", async () => {
   await assertRejects(() => client.connectTo(["127.0.0.1", 70000]), RangeError, "70000");
   await assertRejects(() => client.connectTo(["127.0.0.1", 0]), RangeError, "from 1 to 65535");
   await assertRejects(() => client.connectTo(["", 1]), TypeError, '""');
-  await assertRejects(() => client.connectTo(["::1", 1], { timeout: 0 }), RangeError, "timeout");
+  await assertRejects(() => client.connectTo(["::1", 1], { timeout: NaN }), RangeError, "timeout");
+});
+
+Deno.test("EbsocketClient.connectTo() without any time left does not connect", async () => {
+  await using server = new FakeServer();
+  for (const reconnect of [true, false]) {
+    const client = new EbsocketClient({ reconnect });
+    for (const timeout of [0, -0.5, -Infinity]) {
+      await assertRejects(
+        () => client.connectTo(server.address, { timeout }),
+        ConnectError,
+        `no answer within ${timeout} ms`,
+      );
+    }
+    await client.connectTo(server.address, { timeout: 9999.5 });
+    await client.abort();
+  }
+  assertEquals(server.accepted, 2);
 });
 
 Deno.test("EbsocketClient.connectTo() can be aborted", async () => {

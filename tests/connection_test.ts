@@ -343,6 +343,8 @@ Deno.test("EbsocketConnection.start() refuses a second start and limits out of r
   for (const bad of [0, -1, 1.5, NaN]) {
     assertThrows(() => other.start(sink, { maxPendingBytes: bad }), RangeError, `got ${bad}`);
     assertThrows(() => other.start(sink, { maxLineBytes: bad }), RangeError, `got ${bad}`);
+  }
+  for (const bad of [0, -1, 0.5, NaN, Infinity]) {
     assertThrows(() => other.start(sink, { drainTimeout: bad }), RangeError, `got ${bad}`);
   }
   assertEquals(`${other}`, "EbsocketConnection([::1]:1)");

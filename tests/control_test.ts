@@ -167,3 +167,8 @@ function asJson(value: unknown): unknown {
     return null;
   }
 }
+
+Deno.test("encodeClose() asks for whole milliseconds that are not too few", () => {
+  const bytes = encodeClose({ reason: "shutdown", detail: "", retryAfterMs: 0.5 });
+  assertEquals(JSON.parse(textOf(bytes!)).retry_after_ms, 1);
+});

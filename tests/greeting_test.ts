@@ -101,3 +101,8 @@ Deno.test("decodeHello(), decodeWelcome() and decodeAck() give null for other co
     assertEquals([decodeHello(line), decodeWelcome(line), decodeAck(line)], [null, null, null]);
   }
 });
+
+Deno.test("encodeHello() and encodeWelcome() promise whole milliseconds that are not too few", () => {
+  assertEquals(parse(encodeHello({ ...HELLO, keepAliveMs: 1000.25 })).keep_alive_ms, 1001);
+  assertEquals(parse(encodeWelcome({ ...WELCOME, keepAliveMs: 2.5 })).keep_alive_ms, 3);
+});

@@ -494,7 +494,7 @@ Deno.test("Hearing names what is wrong with a pattern, a queue or a timeout", as
   await assertRejects(subscribe(["a"], { queue: "" }), RangeError, 'Invalid queue ""');
   await assertRejects(subscribe(["a"], { queue: 1 }), TypeError, "Invalid queue");
   await assertRejects(subscribe(["a"], { queue: undefined }), TypeError, "Invalid queue");
-  await assertRejects(subscribe(["a"], { timeout: 0 }), RangeError, "timeout");
+  await assertRejects(subscribe(["a"], { timeout: NaN }), RangeError, "timeout");
   await assertRejects(() => hearing.unsubscribe([">.a"]), RangeError, '">.a"');
   const signal = AbortSignal.abort(new Error("enough"));
   await assertRejects(subscribe(["a"], { signal }), Error, "enough");

@@ -3,12 +3,16 @@ import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import {
   after,
+  checkDuration,
   checkGiven,
   checkLimit,
   checkMaxLineBytes,
+  checkTimeout,
   MAX_TIMER_MS,
   relayedLineBytes,
 } from "../limits.ts";
+import { ConnectionLimits } from "../connection_limits.ts";
+import { checkReconnectOptions } from "../reconnect.ts";
 
 Deno.test("checkLimit() gives integers within the range back", () => {
   for (const value of [3, 4, 9, 10]) assertEquals(checkLimit("size", value, 3, 10), value);
@@ -41,6 +45,43 @@ Deno.test("checkLimit() refuses what is no number, as a program without types ma
   for (const value of values) {
     assertThrows(() => checkLimit("size", value as number, 3, 10), TypeError, "size");
   }
+});
+
+Deno.test("checkDuration() takes fractions within the range, and refuses all else by name", () => {
+  for (const value of [1, 1.5, 20.25, 1e9]) assertEquals(checkDuration("pause", value, 1), value);
+  assertEquals(checkDuration("pause", 0.001, 0, 10), 0.001);
+  assertEquals(checkDuration("pause", Infinity, 1), Infinity);
+  for (const value of [0.99, -1.5, NaN, -Infinity]) {
+    const { message } = assertThrows(() => checkDuration("pause", value, 1), RangeError);
+    const expected = "expected milliseconds of at least 1, or Infinity";
+    assertEquals(message, `Invalid pause: ${expected}, got ${value}`);
+  }
+  assertThrows(() => checkDuration("pause", 10.5, 1, 10), RangeError, "from 1 to 10, got 10.5");
+  for (const value of ["5", null, 5n] as unknown[]) {
+    assertThrows(() => checkDuration("pause", value as number, 1), TypeError, "pause");
+  }
+});
+
+Deno.test("checkTimeout() takes every number, as what is left until a deadline may be any", () => {
+  for (const value of [1, 0.5, 0, -3.25, Infinity, -Infinity]) {
+    assertEquals(checkTimeout(value), value);
+  }
+  assertThrows(() => checkTimeout(NaN), RangeError, "Invalid timeout: expected a number");
+  assertThrows(() => checkTimeout("5" as unknown as number), TypeError, "timeout");
+});
+
+Deno.test("Durations among the options may be fractions", () => {
+  const durations = {
+    drainTimeout: 1.5,
+    keepAliveInterval: 2.5,
+    keepAliveTimeout: 3.5,
+    writeTimeout: 4.5,
+    lineTimeout: 5.5,
+  };
+  const limits: Record<string, unknown> = { ...new ConnectionLimits(durations) };
+  for (const [name, value] of Object.entries(durations)) assertEquals(limits[name], value, name);
+  const { minDelay, maxDelay } = checkReconnectOptions({ minDelay: 1.5, maxDelay: 2.25 });
+  assertEquals([minDelay, maxDelay], [1.5, 2.25]);
 });
 
 Deno.test("checkMaxLineBytes() accepts 1 to 1 GiB, and means 1 MiB when nothing is said", () => {

@@ -102,22 +102,45 @@ Deno.test("EbsocketClient.request() rejects when time is up, when it is aborted,
   assertEquals(await soon(refused, "the error"), "bad-attributes");
 });
 
+Deno.test("EbsocketClient.request() takes what is left until a deadline as its time-out, whatever that is", async () => {
+  await using relay = await FakeRelay.connect();
+  const { client } = relay;
+  const deadline = performance.now() + 20.25;
+  const left = () => deadline - performance.now(); // hardly ever a whole number
+  await assertRejects(() => client.request(ASK, { timeout: left() }), RequestTimeoutError);
+  assertEquals((await relay.said()).event, "ask");
+
+  for (const timeout of [0, -0.5, left(), -Infinity]) {
+    const over = [
+      () => client.request(ASK, { timeout }),
+      () => client.sendEvent(ASK, { confirm: true, timeout }),
+      () => client.inspect({ timeout }),
+    ];
+    for (const call of over) {
+      await assertRejects(call, RequestTimeoutError, `its time-out of ${timeout} ms was over`);
+    }
+    assertEquals(await Array.fromAsync(client.requestMany(ASK, { timeout })), []);
+  }
+  client.sendEvent(new EbsocketEvent("next"));
+  assertEquals((await relay.said()).event, "next"); // nothing of all that was sent
+});
+
 Deno.test("EbsocketClient.request() names what is wrong with its arguments", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
-  await assertRejects(() => client.request(ASK, { timeout: 0 }), RangeError, "timeout");
+  await assertRejects(() => client.request(ASK, { timeout: NaN }), RangeError, "got NaN");
   await assertRejects(() => client.request(ASK, { to: "" }), RangeError, 'Invalid to ""');
   const long = { to: "é".repeat(128) };
   await assertRejects(() => client.request(ASK, long), RangeError, "got 256");
   const bad = new EbsocketEvent("ask", { f: () => {} });
   await assertRejects(() => client.request(bad), TypeError, '"f"');
   assertThrows(() => client.requestMany(ASK, { count: 0 }), RangeError, "count");
-  assertThrows(() => client.requestMany(ASK, { timeout: -1 }), RangeError, "timeout");
+  assertThrows(() => client.requestMany(ASK, { timeout: NaN }), RangeError, "timeout");
   assertThrows(() => client.requestMany(ASK, { to: "" }), RangeError, "to");
   assertThrows(() => client.sendEvent(ASK, { to: "" }), RangeError, "to");
-  const zero = { confirm: true, timeout: 0 } as const;
-  assertThrows(() => client.sendEvent(ASK, zero), RangeError, "timeout");
-  await assertRejects(() => client.inspect({ timeout: 0 }), RangeError, "timeout");
+  const text = { confirm: true, timeout: "1" as unknown as number } as const;
+  assertThrows(() => client.sendEvent(ASK, text), TypeError, "Invalid timeout: expected a number");
+  await assertRejects(() => client.inspect({ timeout: NaN }), RangeError, "timeout");
   const unused = new EbsocketClient();
   await assertRejects(() => unused.request(ASK), ConnectionClosedError, "never been connected");
   await assertRejects(() => unused.inspect(), ConnectionClosedError, "never been connected");

@@ -61,6 +61,15 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
   }
 });
 
+Deno.test("toRelaySettings() takes fractions of a duration, and of nothing else", () => {
+  const { options, statsSeconds } = settingsOf(["--max-hold", "0.5", "--stats=1.5"]);
+  assertEquals([options.maxHold, statsSeconds], [0.5, 1.5]);
+  assertThrows(() => settingsOf(["--rate", "1.5"]), UsageError, "an integer");
+  for (const text of ["1e3", ".5", "1.", "0x10", "Infinity", "-0.5"]) {
+    assertThrows(() => settingsOf([`--keep-alive=${text}`]), UsageError, "a number from 1 to");
+  }
+});
+
 Deno.test("toRelaySettings() takes a Unix socket instead of an address", () => {
   assertEquals(settingsOf(["--unix", "/run/relay"]).where, { path: "/run/relay" });
 });
@@ -101,15 +110,15 @@ Deno.test("toRelaySettings() refuses what makes no sense", () => {
       "--max-clients-per-address x",
       '--max-clients-per-address must be an integer of at least 1, not "x"',
     ],
-    ["--max-hold=-1", '--max-hold must be an integer from 0 to 2147483647, not "-1"'],
-    ["--keep-alive 0", '--keep-alive must be an integer from 1 to 2147483647, not "0"'],
+    ["--max-hold=-1", '--max-hold must be a number from 0 to 2147483647, not "-1"'],
+    ["--keep-alive 0", '--keep-alive must be a number from 1 to 2147483647, not "0"'],
     [
       "--write-timeout 2147483648",
-      '--write-timeout must be an integer from 1 to 2147483647, not "2147483648"',
+      '--write-timeout must be a number from 1 to 2147483647, not "2147483648"',
     ],
-    ["--line-timeout 1s", '--line-timeout must be an integer from 1 to 2147483647, not "1s"'],
-    ["--retry-after 3600001", '--retry-after must be an integer from 0 to 3600000, not "3600001"'],
-    ["--stats 0", '--stats must be an integer from 1 to 2147483, not "0"'],
+    ["--line-timeout 1s", '--line-timeout must be a number from 1 to 2147483647, not "1s"'],
+    ["--retry-after 3600001", '--retry-after must be a number from 0 to 3600000, not "3600001"'],
+    ["--stats 0", '--stats must be a number from 1 to 2147483, not "0"'],
     ["--stats", "--stats needs a value"],
     ["--log=", "--log needs a value"],
   ];
