@@ -7,6 +7,7 @@
 
 import { printable } from "../printable.ts";
 import { checkReconnectOptions, isFinal, Retries } from "../reconnect.ts";
+import type { Refusal } from "../routing.ts";
 import { abortable } from "../waits.ts";
 import { advised, type Target } from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";
@@ -15,10 +16,16 @@ import type { ReceivedLine, WireOptions } from "./wire.ts";
 
 /** Who hears. */
 export interface ListenerSink {
-  /** An event has come. */
-  onEvent(event: ReceivedLine): void;
+  /** An event has come over the connection of `subscription`. */
+  onEvent(event: ReceivedLine, subscription: Subscription): void;
   /** Something has happened to the connection that a person wants to know. */
   onNews(text: string): void;
+  /** The first connection has been made. Without it, {@link onNews} tells. */
+  onStart?(subscription: Subscription): void;
+  /** The relay refuses something that was sent over a connection. */
+  onRefusal?(refusal: Refusal): void;
+  /** The listener was stopped, and ends this connection once the promise has been fulfilled. */
+  onStop?(subscription: Subscription): Promise<void>;
 }
 
 /** Hears events. */
@@ -57,7 +64,9 @@ export class Listener {
     try {
       return await advised(this.#target, signal, (secrets) => this.#listen({ secrets, signal }));
     } finally {
-      await this.#subscription?.wire.close();
+      const subscription = this.#subscription;
+      if (signal.aborted && subscription) await this.#sink.onStop?.(subscription);
+      await subscription?.wire.close();
     }
   }
 
@@ -65,7 +74,8 @@ export class Listener {
     const { signal } = options;
     const retries = new Retries(checkReconnectOptions({}));
     let subscription = await this.#open(options);
-    this.#sink.onNews(`Listening to ${subscription.wire.place}${nameOf(subscription)}`);
+    if (this.#sink.onStart) this.#sink.onStart(subscription);
+    else this.#sink.onNews(`Listening to ${subscription.wire.place}${nameOf(subscription)}`);
     for (;;) {
       const since = performance.now();
       const info = await abortable(subscription.ended, signal);
@@ -84,12 +94,12 @@ export class Listener {
   }
 
   async #open(options: WireOptions): Promise<Subscription> {
-    const onEvent = (event: ReceivedLine) => this.#sink.onEvent(event);
     const subscription = await Subscription.open(
       this.#target.where,
       this.#wishes,
-      onEvent,
+      (event, subscription) => this.#sink.onEvent(event, subscription),
       options,
+      (refusal) => this.#sink.onRefusal?.(refusal),
     );
     this.#subscription = subscription;
     if (this.#isPaused) subscription.wire.pause();

@@ -5,14 +5,14 @@
  * @module
  */
 
-import type { EbsocketClient } from "../client.ts";
 import { MAX_TIMER_MS } from "../limits.ts";
 import { printable } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, whereIs } from "./connect.ts";
-import { describeEnd, describeRefusal, StartError, UsageError } from "./errors.ts";
+import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
+import { describeRefusal, StartError, UsageError } from "./errors.ts";
 import { Executor, SHELL } from "./execute.ts";
 import { checkWords } from "./flags.ts";
+import { Listener } from "./listener.ts";
 import { Log } from "./log.ts";
 import { adviseOnPattern } from "./pattern.ts";
 import { Service } from "./service.ts";
@@ -79,8 +79,8 @@ export const serve: Command = defineCommand({
 /c), to the letter: nothing that others send gets into it. The line of the event is its standard
 input.
 
-If it succeeds and prints one JSON object, that becomes the attributes of the answer. Otherwise
-they are "output", "code" and, if something went wrong, "error". Code 124 says that it took too
+If it succeeds and prints one JSON object, that becomes the attributes of the answer, as it was
+written. Otherwise they are "output", "code" and, if something went wrong, "error". Code 124 says that it took too
 long, 126 or 127 that it could not be started. Its standard error is shown here. What it prints is
 taken for UTF-8. The answer has the name of the request, and goes out when CMD has exited, whatever
 it has left running in the background.
@@ -108,29 +108,39 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     const executor = new Executor(exec, { timeout, maxOutputBytes: MAX_OUTPUT_BYTES });
     // A second signal ends the process at once, and what it has started.
     globalThis.addEventListener("unload", () => executor.killAll());
-    await using client = await connect(target, {
-      patterns: [pattern],
-      queue,
-      reconnect: true,
-      signal,
+    const service = new Service({ executor, jobs, onNews, onRoom: () => listener.resume() });
+    let isServing = false;
+    let isLeaving = false;
+    const wishes = { patterns: [pattern], ...(queue !== undefined && { queue }) };
+    const listener = new Listener(target, wishes, {
+      onStart({ wire }) {
+        isServing = true;
+        log.add(`Serving ${printable(pattern)} at ${wire.place}; Ctrl+C ends it`);
+      },
+      onEvent({ bytes, name, id, from }, source) {
+        // Nobody waits for an answer to an event that is no request.
+        if (id === null || isLeaving) return;
+        // A copy, as the line of one that waits would hold the whole block.
+        const line = bytes.slice();
+        if (!service.take({ line, name, id, from, source })) listener.pause();
+      },
+      onNews: (text) => onNews(text[0]!.toLowerCase() + text.slice(1)),
+      onRefusal: (refusal) => onNews(describeRefusal(refusal.event, refusal)),
+      async onStop(subscription) {
+        onNews(`stopping (${service.running} running); once more ends it at once`);
+        await subscription.leave();
+        isLeaving = true;
+        await service.finish();
+      },
     });
-    log.add(`Serving ${printable(pattern)} at ${whereIs(client)}; Ctrl+C ends it`);
-    tellStatus(client, onNews);
-    const service = new Service(client, { executor, jobs, onNews });
-    await service.run(signal);
-    if (!signal.aborted) {
+    try {
+      return await listener.run(signal);
+    } catch (error) {
+      if (error !== signal.reason || !isServing) throw error;
+      return 0;
+    } finally {
       await log.flush();
-      const why = describeEnd(await client.closed);
-      throw new StartError(`The connection to ${whereIs(client)} ended with ${why}`);
     }
-    onNews(`stopping (${service.running} running); once more ends it at once`);
-    // Without a connection nothing more will come anyway.
-    const options = queue === undefined ? {} : { queue };
-    if (client.connected) await client.unsubscribe([pattern], options).catch(() => {});
-    await service.finish();
-    await client.close();
-    await log.flush();
-    return 0;
   },
 });
 
@@ -141,19 +151,4 @@ function checkPermission(): void {
   throw new StartError(
     `Cannot run commands: Deno does not permit it; run it with -A or --allow-run=${SHELL}`,
   );
-}
-
-/** Tells when the connection is lost, and is there again, and which answers the relay refuses. */
-async function tellStatus(client: EbsocketClient, onNews: (text: string) => void): Promise<void> {
-  for await (const status of client.status()) {
-    if (status.type === "disconnected") {
-      onNews(
-        `lost the connection to ${whereIs(client)} (${describeEnd(status.info)}); trying again`,
-      );
-    } else if (status.type === "reconnected") {
-      onNews(`back at ${whereIs(client)}`);
-    } else if (status.type === "refused") {
-      onNews(describeRefusal(status.event, status));
-    }
-  }
 }

@@ -15,6 +15,9 @@ import { split } from "../wish.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
+/** What the line is called with which a subscription ends. */
+const LEAVING = "leave";
+
 /** What is to be heard. */
 export interface Wishes {
   /** The patterns of the events' names; none for all. */
@@ -26,24 +29,31 @@ export interface Wishes {
 /** A connection over which events are heard. */
 export class Subscription implements WireSink {
   readonly #wishes: Wishes;
-  readonly #onEvent: (event: ReceivedLine) => void;
+  readonly #onEvent: (event: ReceivedLine, subscription: Subscription) => void;
+  readonly #onRefusal: (refusal: Refusal) => void;
   readonly #ended = Promise.withResolvers<CloseInfo>();
   readonly #answered = Promise.withResolvers<Refusal | null>();
   /** The lines of the subscription that have not been granted, by their ids. */
   readonly #open = new Set<string>();
+  readonly #left = Promise.withResolvers<void>();
   #wire: Wire | null = null;
   /** Whether only what is wanted comes. */
   #isInForce: boolean;
 
-  private constructor(wishes: Wishes, onEvent: (event: ReceivedLine) => void) {
+  private constructor(
+    wishes: Wishes,
+    onEvent: (event: ReceivedLine, subscription: Subscription) => void,
+    onRefusal: (refusal: Refusal) => void,
+  ) {
     this.#wishes = wishes;
     this.#onEvent = onEvent;
+    this.#onRefusal = onRefusal;
     this.#isInForce = wishes.patterns.length === 0 && wishes.queue === undefined;
   }
 
   /**
    * Connects, and waits until the wishes are in force. Where the server does not know them, what comes
-   * is chosen here.
+   * is chosen here. `onRefusal` is told what the relay refuses later.
    *
    * @throws {ConnectError} If it cannot connect.
    * @throws {StartError} If the server refuses the wishes, or cannot grant them.
@@ -52,10 +62,11 @@ export class Subscription implements WireSink {
   static async open(
     where: Place,
     wishes: Wishes,
-    onEvent: (event: ReceivedLine) => void,
+    onEvent: (event: ReceivedLine, subscription: Subscription) => void,
     options: WireOptions,
+    onRefusal: (refusal: Refusal) => void = () => {},
   ): Promise<Subscription> {
-    const subscription = new Subscription(wishes, onEvent);
+    const subscription = new Subscription(wishes, onEvent, onRefusal);
     const wire = subscription.#wire = await Wire.open(where, subscription, {
       ...options,
       needsWelcome: !subscription.#isInForce,
@@ -86,10 +97,10 @@ export class Subscription implements WireSink {
       throw new StartError(`Cannot use --queue: the server at ${wire.place} knows no queues`);
     }
     const all = patterns.length === 0 ? [">"] : patterns;
+    const group = queue === undefined ? {} : { queue };
     for (const events of split(all, queue ?? "", wire.maxLineBytes)) {
       const id = `s${this.#open.size + 1}`;
       this.#open.add(id);
-      const group = queue === undefined ? {} : { queue };
       wire.send(encodeSubscription({ control: "subscribe", events, ...group, id }));
     }
     const ended = this.ended.then((info) => {
@@ -104,12 +115,31 @@ export class Subscription implements WireSink {
     );
   }
 
+  /**
+   * Takes the wishes back. Resolves when all has come that was sent because of them, or when the
+   * connection has ended.
+   */
+  async leave(): Promise<void> {
+    const { patterns, queue } = this.#wishes;
+    const wire = this.#wire!;
+    if (!wire.features.includes("subscribe")) return;
+    const all = patterns.length === 0 ? [">"] : patterns;
+    const group = queue === undefined ? {} : { queue };
+    const lines = split(all, queue ?? "", wire.maxLineBytes);
+    for (const [i, events] of lines.entries()) {
+      // The answer to the last line tells of all.
+      const id = i === lines.length - 1 ? { id: LEAVING } : {};
+      wire.send(encodeSubscription({ control: "unsubscribe", events, ...group, ...id }));
+    }
+    await Promise.race([this.#left.promise, this.ended]);
+  }
+
   /** Until the wishes are in force everything comes, of which the patterns choose. */
   onEvent(event: ReceivedLine): void {
     const { patterns, queue } = this.#wishes;
     const isWanted = this.#isInForce ||
       queue === undefined && patterns.some((pattern) => matches(pattern, event.name));
-    if (isWanted) this.#onEvent(event);
+    if (isWanted) this.#onEvent(event, this);
   }
 
   /** Learns whether the wishes are in force. */
@@ -120,7 +150,10 @@ export class Subscription implements WireSink {
       if (this.#open.size === 0) this.#answered.resolve(null);
     }
     const refusal = decodeRefusal(line);
-    if (refusal?.id !== undefined && this.#open.has(refusal.id)) this.#answered.resolve(refusal);
+    if ((receipt ?? refusal)?.id === LEAVING) this.#left.resolve();
+    else if (refusal?.id !== undefined && this.#open.has(refusal.id)) {
+      this.#answered.resolve(refusal);
+    } else if (refusal) this.#onRefusal(refusal);
   }
 
   /** The connection has ended. */

@@ -19,7 +19,7 @@ import type { Wishes } from "../hearing.ts";
 import type { Feature } from "../routing.ts";
 import { Session, type SessionSink } from "../session.ts";
 import type { Place } from "../transport.ts";
-import { type EnvelopeKey, FROM, type LineKind, LineValidator, REPLY_TO } from "../validate.ts";
+import { type EnvelopeKey, FROM, ID, type LineKind, LineValidator, REPLY_TO } from "../validate.ts";
 import { LONGEST_LINE_BYTES } from "./line_checker.ts";
 
 /** A tool takes whatever the relay lets through, however deep it is. */
@@ -35,6 +35,8 @@ export interface ReceivedLine {
   readonly bytes: Uint8Array;
   /** The name of the event. */
   readonly name: string;
+  /** What an answer to it is to call it: it is a request. */
+  readonly id: string | null;
   /** The client that has sent it, by the word of the relay. */
   readonly from: string | null;
   /** The request that it answers. */
@@ -236,6 +238,10 @@ class LineView implements ReceivedLine {
 
   get name(): string {
     return readString(this.#block, this.#lines.nameStart - 1);
+  }
+
+  get id(): string | null {
+    return this.#textOf(ID);
   }
 
   get from(): string | null {

@@ -8,6 +8,7 @@ import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
+import { Peer } from "../support/peer.ts";
 import { script } from "../support/script.ts";
 import { schemaOf } from "../support/schemas.ts";
 import { soon, until } from "../support/waiting.ts";
@@ -67,6 +68,17 @@ Deno.test("serve makes attributes of an object that a command prints", async () 
   await using _ = await serve(relay, ["sum"], "console.log(JSON.stringify({ sum: 3 }))");
   await using client = await connected(relay);
   assertEquals((await client.request(new EbsocketEvent("sum"))).__dict__, { sum: 3 });
+});
+
+Deno.test("serve passes numbers and the order of keys on as they were written, both ways", async () => {
+  await using relay = testRelay();
+  const source = "await Deno.stdin.readable.pipeTo(Deno.stdout.writable)";
+  await using _ = await serve(relay, ["echo"], source);
+  await using peer = await Peer.connect(relay.address);
+  await peer.send('{"control":"subscribe","events":[]}\n');
+  const attributes = '{"b":9007199254740993,"1":1e400,"a":1.0,"0":-0}';
+  await peer.send(`{"event":"echo","id":"r1","__dict__":${attributes}}\n`);
+  await peer.sees(`"__dict__":${attributes}},"reply_to":"r1"`);
 });
 
 Deno.test("serve answers what a command cannot, tells of it, and goes on", async () => {

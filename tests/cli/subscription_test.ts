@@ -124,3 +124,32 @@ Deno.test("Subscription.open() fails when the connection ends before the answer,
   stop.abort(why);
   assertEquals(await assertRejects(() => second), why);
 });
+
+Deno.test("Subscription.leave() takes the wishes back, and waits for what was sent before", async () => {
+  await using server = new FakeServer(FEATURES);
+  const { names, opening } = open(server, { patterns: ["a.*"], queue: "workers" });
+  const session = await server.session();
+  await session.line();
+  await session.send({ control: "ack", id: "s1" });
+  const subscription = await opening;
+  const leaving = subscription.leave();
+  const { control, events, queue, id } = JSON.parse((await session.line())!);
+  assertEquals([control, events, queue], ["unsubscribe", ["a.*"], "workers"]);
+  await session.write('{"event":"a.last"}\n');
+  await session.send({ control: "ack", id });
+  await leaving;
+  assertEquals(names, ["a.last"]);
+  await subscription.wire.close();
+});
+
+Deno.test("Subscription.leave() does not wait for an answer that cannot come", async () => {
+  await using server = new FakeServer(FEATURES);
+  const { opening } = open(server, { patterns: ["a"] });
+  const session = await server.session();
+  await session.line();
+  await session.send({ control: "ack", id: "s1" });
+  const subscription = await opening;
+  const leaving = subscription.leave();
+  await session.close();
+  await leaving;
+});
