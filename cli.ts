@@ -6,6 +6,7 @@
 
 import { COMMAND_NAMES, DEFAULT_COMMAND, loadCommand } from "./cli/commands.ts";
 import { StartError, UsageError } from "./cli/errors.ts";
+import { PROGRAM } from "./cli/program.ts";
 import { OutputClosed } from "./cli/output.ts";
 import { Interrupted } from "./cli/signals.ts";
 import { EbsocketError } from "./errors.ts";
@@ -37,8 +38,8 @@ export async function main(args: string[]): Promise<number> {
 
 /** Where to read more, for somebody who has asked for the command of this name. */
 function hintFor(name: string | null): string {
-  if (name === null) return "--help shows the options";
+  if (name === null) return `${PROGRAM} --help shows the options`;
   return COMMAND_NAMES.includes(name)
-    ? `${name} --help shows the options`
-    : "--help lists the commands";
+    ? `${PROGRAM} ${name} --help shows the options`
+    : `${PROGRAM} --help lists the commands`;
 }

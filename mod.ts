@@ -62,8 +62,8 @@
  *   bytes that they get, `holdback.ts` for when they get them;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is;
  * - `cli.ts` for which command runs, and the folder `cli` for the commands: `commands.ts` for which
- *   there are, `command.ts`, `flags.ts`, `nearest.ts` and `help.ts` for how they are described, and one
- *   file for each, named after it; besides
+ *   there are, `command.ts`, `flags.ts`, `nearest.ts`, `program.ts` and `help.ts` for how they are described,
+ *   and one file for each, named after it; besides
  *   - for the relay `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `log.ts`, `telemetry.ts` and
  *     `advice.ts`;
  *   - for what hears and sends events as bytes `wire.ts`, `subscription.ts` and `listener.ts`,

@@ -26,10 +26,10 @@ export const bench: Command = defineCommand({
   about: "Measure how much a relay passes on, and how fast, and check that nothing is lost.",
   usage: "[options] [HOST:PORT]",
   examples: [
-    "relay bench                                     # as fast as it can",
-    "relay bench --subscribers 10 --events 1000000",
-    "relay bench --rate 10000                        # how late events are",
-    "relay bench --requests --parallel 32            # how long answers take",
+    "ebsockets bench                                 # as fast as it can",
+    "ebsockets bench --subscribers 10 --events 1000000",
+    "ebsockets bench --rate 10000                    # how late events are",
+    "ebsockets bench --requests --parallel 32        # how long answers take",
   ],
   groups: [{
     title: "Load",

@@ -24,9 +24,9 @@ export const check: Command = defineCommand({
   usage: "[options] FILE...",
   hints: "files",
   examples: [
-    "relay check events.jsonl           # prints such as events.jsonl:3:11: bad-json: ...",
-    "relay sub | relay check -          # what comes from a relay",
-    "relay check --schema events.ts events.jsonl",
+    "ebsockets check events.jsonl       # such as events.jsonl:3:11: bad-json: ...",
+    "ebsockets sub | ebsockets check -  # what comes from a relay",
+    "ebsockets check --schema events.ts events.jsonl",
   ],
   groups: [{
     title: "Options",

@@ -22,7 +22,7 @@ export interface CommandInfo {
   readonly about: string;
   /** The words that it takes, such as `[HOST:PORT] NAME [KEY=VALUE...]`. */
   readonly usage: string;
-  /** What to type to try it, where the program is called `relay`. */
+  /** What to type to try it, where the program is called as in `program.ts`. */
   readonly examples: readonly string[];
   /** Its options. */
   readonly groups: readonly Group[];

@@ -22,7 +22,7 @@ const help = defineCommand({
   summary: "Show what there is, or what one command can do",
   about: "Show what there is, or what one command can do.",
   usage: "[COMMAND]",
-  examples: ["relay help pub"],
+  examples: ["ebsockets help pub"],
   groups: [],
   hints: () => COMMAND_NAMES,
   exits: { 0: "It has been shown" },

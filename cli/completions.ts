@@ -10,9 +10,7 @@ import { completionScript, SHELLS } from "./completion_scripts.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords, oneOf } from "./flags.ts";
 import { print } from "./output.ts";
-
-/** What the command is called if it was installed as help says. */
-const DEFAULT_PROGRAM = "ebsockets";
+import { INSTALL, PROGRAM } from "./program.ts";
 
 /** The command that prints completions for what `load` gives, of which the first runs by default. */
 export function completionsCommand(load: () => Promise<readonly CommandInfo[]>): Command {
@@ -22,23 +20,23 @@ export function completionsCommand(load: () => Promise<readonly CommandInfo[]>):
     about: "Print a script that completes commands, options and their values in a shell.",
     usage: "[options] bash|zsh|fish",
     hints: SHELLS,
-    examples: ["source <(relay completions bash --name relay)"],
+    examples: [`source <(${PROGRAM} completions bash)`, `${PROGRAM} completions zsh --name eb`],
     groups: [{
       title: "Options",
       flags: [{
         kind: "text",
         name: "name",
         value: "NAME",
-        text: `What the command was installed as (default ${DEFAULT_PROGRAM})`,
+        text: `What the command was installed as (default ${PROGRAM})`,
       }],
     }],
     exits: { 0: "The script has been printed" },
     notes: `Install the command under that name first, then put one of these into the start-up file:
-  deno install --global --allow-all --name ebsockets jsr:@ebsockets/relay
-  source <(ebsockets completions bash)     # ~/.bashrc
-  source <(ebsockets completions zsh)      # ~/.zshrc, behind compinit
-  ebsockets completions fish | source      # ~/.config/fish/config.fish`,
-    async run({ values: { name = DEFAULT_PROGRAM }, words }) {
+  ${INSTALL}
+  source <(${PROGRAM} completions bash)     # ~/.bashrc
+  source <(${PROGRAM} completions zsh)      # ~/.zshrc, behind compinit
+  ${PROGRAM} completions fish | source      # ~/.config/fish/config.fish`,
+    async run({ values: { name = PROGRAM }, words }) {
       const [shell] = words;
       checkWords(words, 1);
       const known = SHELLS.find((each) => each === shell);

@@ -28,7 +28,7 @@ export const URL_VARIABLE = "EBSOCKETS_URL";
 
 /** The options with which a tool is told of its relay. */
 export const CONNECTION_GROUP = {
-  title: "Which relay (HOST:PORT, or else the one in EBSOCKETS_URL, or else 127.0.0.1:7982)",
+  title: "Which relay (HOST:PORT, or else EBSOCKETS_URL, or else 127.0.0.1:7982)",
   flags: [
     { kind: "file", name: "unix", value: "PATH", text: "The one at this Unix socket" },
     {

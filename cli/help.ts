@@ -6,26 +6,28 @@
 
 import type { CommandInfo } from "./command.ts";
 import { type Flag, type Group, spellings } from "./flags.ts";
+import { INSTALL, PROGRAM, RUN } from "./program.ts";
 
-/** How the command is run. */
-const PROGRAM = "deno run -A jsr:@ebsockets/relay";
-
-/** What people are shown first, under this. The name of the program would fill the lines. */
-const EXAMPLES = `For example, after alias relay='${PROGRAM}':`;
+/** What people are shown first, under this. */
+const EXAMPLES = `For example (${PROGRAM} is ${RUN}):`;
 
 /** When any command ends so. */
 const EXITS = { 2: "The command line makes no sense" };
 
-/** The longest line of help, in characters. */
-const WIDTH = 96;
+/** The longest line of help, in characters: what a terminal shows that nobody has made larger. */
+const WIDTH = 80;
 
 /** Where the text of a line begins at the latest, in characters. */
-const MAX_COLUMN = 32;
+const MAX_COLUMN = 26;
 
 /** What one command is told about: all that its description says. */
 export function formatHelp(command: CommandInfo): string {
   const { name, about, usage } = command;
-  return paragraphs(about, `Usage: ${line(PROGRAM, name, usage)}`, ...formatDetails(command));
+  return paragraphs(
+    fill(about),
+    `Usage: ${line(PROGRAM, name, usage)}`,
+    ...formatDetails(command),
+  );
 }
 
 /** What there is: all commands, and the options of the first, which runs where none is named. */
@@ -34,10 +36,11 @@ export function formatOverview(commands: readonly [CommandInfo, ...CommandInfo[]
   const column = Math.max(...commands.map(({ name }) => name.length)) + 4;
   const list = commands.map(({ name, summary }) => `${`  ${name}`.padEnd(column)}${summary}`);
   return paragraphs(
-    about,
+    fill(about),
     `Usage: ${line(PROGRAM, usage)}\n       ${PROGRAM} COMMAND [arguments]`,
     ["Commands, of which COMMAND --help tells more:", ...list].join("\n"),
     ...formatDetails(commands[0]),
+    `To install it: ${INSTALL}`,
   );
 }
 
@@ -47,13 +50,13 @@ function formatDetails({ examples, groups, exits, notes }: CommandInfo): string[
     [EXAMPLES, ...examples.map((example) => `  ${example}`)].join("\n"),
     ...formatGroups(groups),
     formatExits({ ...exits, ...EXITS }),
-    notes,
+    fill(notes),
   ];
 }
 
 /** The exit codes, each with when a command ends with it. */
 function formatExits(exits: Readonly<Record<number, string>>): string {
-  const lines = Object.entries(exits).map(([code, when]) => `  ${code.padEnd(5)}${when}`);
+  const lines = Object.entries(exits).map(([code, when]) => formatTerm(`  ${code}`, when, 7));
   return ["Exit code:", ...lines].join("\n");
 }
 
@@ -68,7 +71,7 @@ function line(...words: string[]): string {
 /** Each group as a paragraph; those of the same title are one. */
 function formatGroups(groups: readonly Group[]): string[] {
   const byTitle = Map.groupBy(groups, ({ title }) => title);
-  const terms = groups.flatMap(({ flags }) => flags).map((flag) => formatTerm(flag).length);
+  const terms = groups.flatMap(({ flags }) => flags).map((flag) => termOf(flag).length);
   const column = Math.min(MAX_COLUMN, Math.max(...terms) + 5);
   return [...byTitle].map(([title, members]) =>
     [`${title}:`, ...members.flatMap(({ flags }) => flags).map((flag) => formatFlag(flag, column))]
@@ -77,18 +80,33 @@ function formatGroups(groups: readonly Group[]): string[] {
 }
 
 /** An option with what its value is called: `--port PORT`. */
-function formatTerm(flag: Flag): string {
+function termOf(flag: Flag): string {
   const names = spellings(flag).join(", ");
   if (flag.kind === "switch") return names;
   return `${names} ${flag.kind === "choice" ? flag.choices.join("|") : flag.value}`;
 }
 
 function formatFlag(flag: Flag, column: number): string {
-  const lines = wrap(flag.text, WIDTH - column);
-  const term = `  ${formatTerm(flag)}`;
+  return formatTerm(`  ${termOf(flag)}`, flag.text, column);
+}
+
+/** A term, and what is said of it from `column` on. */
+function formatTerm(term: string, text: string, column: number): string {
+  const lines = wrap(text, WIDTH - column);
   const isLong = term.length > column - 2;
   const first = isLong ? `${term}\n${" ".repeat(column)}` : term.padEnd(column);
   return first + lines.join(`\n${" ".repeat(column)}`);
+}
+
+/** The text with its lines as long as they may be. Those that begin with a space stay as they are. */
+function fill(text: string): string {
+  const paragraphs: string[] = [];
+  const flows = (text: string | undefined) => text !== undefined && /^\S/.test(text);
+  for (const each of text.split("\n")) {
+    if (flows(each) && flows(paragraphs.at(-1))) paragraphs.push(`${paragraphs.pop()} ${each}`);
+    else paragraphs.push(each);
+  }
+  return paragraphs.flatMap((each) => flows(each) ? wrap(each, WIDTH) : each).join("\n");
 }
 
 /** The text in lines of at most `width` characters. */

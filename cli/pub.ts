@@ -13,6 +13,7 @@ import { checkWords } from "./flags.ts";
 import { sendLines } from "./input.ts";
 import { Output } from "./output.ts";
 import { Printer } from "./printer.ts";
+import { PROGRAM } from "./program.ts";
 import { Progress } from "./progress.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { stopSignal } from "./signals.ts";
@@ -27,9 +28,9 @@ export const pub: Command = defineCommand({
   about: "Send an event, or all the events that standard input has, one line each.",
   usage: "[options] [HOST:PORT] NAME|- [KEY=TEXT|KEY:=JSON...]",
   examples: [
-    `relay pub message content="Hello there" priority:=2 tags:='["a","b"]'`,
-    "relay pub - < events.jsonl",
-    "relay pub --confirm done           # prints how many have got it",
+    `ebsockets pub message content="Hello there" priority:=2 tags:='["a","b"]'`,
+    "ebsockets pub - < events.jsonl",
+    "ebsockets pub --confirm done       # prints how many have got it",
   ],
   groups: [{
     title: "Options",
@@ -91,7 +92,8 @@ ${CONNECTION_NOTES}`,
     if (to !== undefined && lost > 0) {
       const count = publisher.sent > 1 ? `${lost} of ${publisher.sent} events were` : "it was";
       throw new StartError(
-        `There is no client ${quote(to)}, so that ${count} for nobody; top shows which there are`,
+        `There is no client ${quote(to)}, so that ${count} for nobody; ` +
+          `${PROGRAM} top shows which there are`,
       );
     }
     return publisher.refused === 0 ? 0 : 1;

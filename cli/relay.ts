@@ -47,10 +47,10 @@ export const relay: Command = defineCommand({
   about: "Relay events between programs: every event that one client sends reaches every client.",
   usage: "[options]",
   examples: [
-    "relay                                           # in one terminal",
-    "relay sub                                       # in another: shows all events",
-    "relay pub message content=hi                    # in a third: sends one",
-    "relay --host 0.0.0.0 --token-file secret.txt    # for other machines, too",
+    "ebsockets                                       # in one terminal",
+    "ebsockets sub                                   # in another: shows all events",
+    "ebsockets pub message content=hi                # in a third: sends one",
+    "ebsockets --host 0.0.0.0 --token-file token     # for other machines, too",
   ],
   groups: RELAY_GROUPS,
   exits: {

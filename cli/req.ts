@@ -24,9 +24,9 @@ export const req: Command = defineCommand({
   about: "Send an event that asks for an answer, and print the first answer that comes.",
   usage: "[options] [HOST:PORT] NAME [KEY=TEXT|KEY:=JSON...]",
   examples: [
-    "relay req time.now                 # where somebody has: relay serve time.now --exec date",
-    "relay req user.find id:=7 | jq -r .__dict__.name",
-    "relay req --count 10 --timeout 500 who.is.there",
+    "ebsockets req time.now    # after: ebsockets serve time.now --exec date",
+    "ebsockets req user.find id:=7 | jq -r .__dict__.name",
+    "ebsockets req --count 10 --timeout 500 who.is.there",
   ],
   groups: [{
     title: "Options",

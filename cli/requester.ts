@@ -13,6 +13,7 @@ import { printable, quote } from "../printable.ts";
 import { randomId } from "../random_id.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription } from "../routing.ts";
 import type { Place } from "../transport.ts";
+import { PROGRAM } from "./program.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { countOf } from "./units.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
@@ -136,10 +137,10 @@ export class Requester implements WireSink, AsyncDisposable {
   #adviseOnNobody(): string {
     const { name, to } = this.#question!;
     return to === undefined
-      ? `Nobody hears ${quote(name)}: start what answers it, such as serve ${
+      ? `Nobody hears ${quote(name)}: start what answers it, such as ${PROGRAM} serve ${
         printable(name)
       } --exec CMD`
-      : `There is no client ${quote(to)}; top shows which there are`;
+      : `There is no client ${quote(to)}; ${PROGRAM} top shows which there are`;
   }
 
   /** Nothing more will come. */

@@ -31,11 +31,11 @@ export const serve: Command = defineCommand({
   about: "Answer each request with what a command prints.",
   usage: "[options] [HOST:PORT] NAME --exec CMD",
   examples: [
-    "relay serve time.now --exec date",
-    "relay req time.now                 # in another terminal",
-    'relay serve disk.free --exec "df -h /"',
-    "relay serve --queue workers 'resize.*' --exec ./resize.sh",
-    `relay serve user.find --exec "jq -c '{name: .__dict__.id | tostring}'"`,
+    "ebsockets serve time.now --exec date",
+    "ebsockets req time.now             # in another terminal",
+    'ebsockets serve disk.free --exec "df -h /"',
+    "ebsockets serve --queue workers 'resize.*' --exec ./resize.sh",
+    `ebsockets serve user.find --exec "jq -c '{name: .__dict__.id | tostring}'"`,
   ],
   groups: [{
     title: "Options",

@@ -20,10 +20,10 @@ export const sub: Command = defineCommand({
   about: "Print events as they come: all of them, or those whose names match a pattern.",
   usage: "[options] [HOST:PORT] [PATTERN...]",
   examples: [
-    "relay sub                          # all events",
-    "relay sub 'chat.*' 'game.>'        # quoted, or the shell may expand them",
-    "relay sub --count 1 relay.example:7982 done",
-    "relay sub | jq .event              # in a pipe: lines of JSON, as they came",
+    "ebsockets sub                      # all events",
+    "ebsockets sub 'chat.*' 'game.>'    # quoted, or the shell may expand them",
+    "ebsockets sub --count 1 relay.example:7982 done",
+    "ebsockets sub | jq .event          # in a pipe: lines of JSON, as they came",
   ],
   groups: [{
     title: "Options",

@@ -35,9 +35,9 @@ export const top: Command = defineCommand({
     "there are.",
   usage: "[options] [HOST:PORT]",
   examples: [
-    "relay top",
-    "relay top --once relay.example:7982",
-    "relay top --json --interval 10000 | jq .relay.eventsInPerSecond",
+    "ebsockets top",
+    "ebsockets top --once relay.example:7982",
+    "ebsockets top --json --interval 10000 | jq .relay.eventsInPerSecond",
   ],
   groups: [{
     title: "Options",

@@ -2,7 +2,7 @@
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/chat_client.ts
 //
-// It needs a server on that port: `deno task relay`, or `examples/relay_server.ts`.
+// It needs a server on that port: `ebsockets`, `deno task relay` in a clone, or `examples/relay_server.ts`.
 
 import { EbsocketClient, EbsocketEvent, getLocalIp } from "@ebsockets/relay";
 

@@ -2,7 +2,7 @@
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/periodic_client.ts
 //
-// It needs a server on that port: `deno task relay`.
+// It needs a server on that port: `ebsockets`, or `deno task relay` in a clone.
 
 import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
 

@@ -2,7 +2,7 @@
 
     python3 examples/python_client.py hello 1
 
-It needs a server on port 7982: `deno task relay`.
+It needs a server on port 7982: `ebsockets`, or `deno task relay` in a clone.
 """
 
 import json

@@ -45,23 +45,26 @@ Deno.test("main() prints the version of the package", async () => {
 
 Deno.test("main() names what it does not know, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
-    [["surplus"], 'Unknown command "surplus"; --help lists the commands'],
-    [[""], 'Unknown command ""; --help lists the commands'],
+    [["surplus"], 'Unknown command "surplus"; ebsockets --help lists the commands'],
+    [[""], 'Unknown command ""; ebsockets --help lists the commands'],
     [
       [":9999"],
-      'Unknown command ":9999": --host and --port say where a relay listens; --help lists the commands',
+      'Unknown command ":9999": --host and --port say where a relay listens; ebsockets --help lists the commands',
     ],
-    [["reley"], 'Unknown command "reley" (did you mean relay?); --help lists the commands'],
+    [
+      ["reley"],
+      'Unknown command "reley" (did you mean relay?); ebsockets --help lists the commands',
+    ],
     [
       ["help", "hlep"],
-      'Unknown command "hlep" (did you mean help?); help --help shows the options',
+      'Unknown command "hlep" (did you mean help?); ebsockets help --help shows the options',
     ],
-    [["help", "relay", "x"], 'Unknown argument "x"; help --help shows the options'],
-    [["\x1b[31m"], 'Unknown command "\\u001b[31m"; --help lists the commands'],
-    [["relay", "x"], 'Unknown argument "x"; relay --help shows the options'],
+    [["help", "relay", "x"], 'Unknown argument "x"; ebsockets help --help shows the options'],
+    [["\x1b[31m"], 'Unknown command "\\u001b[31m"; ebsockets --help lists the commands'],
+    [["relay", "x"], 'Unknown argument "x"; ebsockets relay --help shows the options'],
     [
       ["relay", "--prot=1"],
-      'Unknown option "--prot" (did you mean --port?); relay --help shows the options',
+      'Unknown option "--prot" (did you mean --port?); ebsockets relay --help shows the options',
     ],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {

@@ -1,7 +1,11 @@
 /** The guides: each program in them runs, and does what they say. */
 
+import { assertArrayIncludes } from "@std/assert/array-includes";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { COMMAND_NAMES } from "../cli/commands.ts";
+import { INSTALL } from "../cli/program.ts";
 import { EbsocketEvent } from "../event.ts";
 import { testRelay } from "../testing.ts";
 import { Document } from "./support/document.ts";
@@ -22,6 +26,18 @@ const documents = [
   "README.md",
   ...["chat", "devices", "requests", "testing", "work_queue"].map((name) => `guides/${name}.md`),
 ];
+
+Deno.test("README.md and the guides call the command as it is installed, with commands that there are", async () => {
+  const texts = await Promise.all(
+    [...documents, "guides/README.md"].map((path) => Deno.readTextFile(path)),
+  );
+  assertStringIncludes(texts[0]!, `\n${INSTALL}\n`);
+  for (const text of texts) {
+    const calls = [...text.matchAll(/(?:^|`)ebsockets ([a-z]+)/gm)];
+    for (const [call, name] of calls) assertArrayIncludes(COMMAND_NAMES, [name!], call);
+    assertEquals(/jsr:@ebsockets\/relay [a-z]|(^|`)relay ([a-z]|-)/m.exec(text)?.[0], undefined);
+  }
+});
 
 for (const path of documents) {
   Deno.test(`${path}: all programs in TypeScript compile`, async () => {

@@ -65,7 +65,7 @@ Deno.test("bench says what was lost, and exits with 1", async () => {
 
 Deno.test("bench says what is wrong, and what to do", async () => {
   const cases: [args: string[], code: number, complaint: RegExp][] = [
-    [["x"], 2, /^error: Unknown argument "x"; bench --help/],
+    [["x"], 2, /^error: Unknown argument "x"; ebsockets bench --help/],
     [["--parallel", "2"], 2, /^error: --parallel needs --requests; /],
     [["--size", "10"], 2, /^error: --size must be an integer from 96 to 1048576, not "10"; /],
     [["127.0.0.1:1"], 1, /^error: Cannot connect to 127\.0\.0\.1:1: /],

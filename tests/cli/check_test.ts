@@ -70,6 +70,6 @@ Deno.test("check says what it needs, with exit code 2", async () => {
   const { code, stderr } = await check([]);
   assertEquals([code, stderr], [
     2,
-    "error: check needs a FILE, or - for standard input; check --help shows the options\n",
+    "error: check needs a FILE, or - for standard input; ebsockets check --help shows the options\n",
   ]);
 });

@@ -33,7 +33,7 @@ Deno.test("completions says which shells there are, and takes no name that a she
     assertEquals([code, stdout, stderr], [
       2,
       "",
-      `error: ${complaint}; completions --help shows the options\n`,
+      `error: ${complaint}; ebsockets completions --help shows the options\n`,
     ]);
   }
 });

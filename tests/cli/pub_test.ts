@@ -88,7 +88,7 @@ Deno.test("pub --to and --confirm say what becomes of the events", async () => {
   const { code, stdout, stderr } = await ending;
   assertEquals([code, stdout], [1, "1 a\n0 b c\n"]);
   const why = 'There is no client "c7", so that 1 of 2 events were for nobody';
-  assertEquals(stderr, `error: ${why}; top shows which there are\n`);
+  assertEquals(stderr, `error: ${why}; ebsockets top shows which there are\n`);
 });
 
 Deno.test("pub says which events the relay refuses, and exits with 1", async () => {
@@ -122,7 +122,8 @@ Deno.test("pub --to reaches one client, whatever that wants to hear", async () =
   assertEquals([code, stdout], [0, "1 hello\n"]);
   const lost = await pub(relay, ["hello", "--to=c99"]);
   assertEquals([lost.code, lost.stdout], [1, ""]);
-  const why = 'There is no client "c99", so that it was for nobody; top shows which there are';
+  const why =
+    'There is no client "c99", so that it was for nobody; ebsockets top shows which there are';
   assertEquals(lost.stderr, `error: ${why}\n`);
   assertEquals((await one.recvEvent())?.event, "hello");
   assertEquals((await pub(relay, ["bye", "--confirm"])).stdout, "1 bye\n");
@@ -172,7 +173,7 @@ Deno.test("pub says in one line what is wrong with its words, with exit code 2",
     assertEquals([code, stdout, stderr], [
       2,
       "",
-      `error: ${complaint}; pub --help shows the options\n`,
+      `error: ${complaint}; ebsockets pub --help shows the options\n`,
     ]);
   }));
 });

@@ -21,7 +21,7 @@ Deno.test("relay --help groups its options, and tells their defaults", async () 
     assertMatch(stdout, new RegExp(`^${group}:$`, "m"));
   }
   for (const value of ["127.0.0.1", "7982", "1048576", "8388608", "no limit", "text", "25000"]) {
-    assertMatch(stdout, new RegExp(`default:? ${value.replaceAll(".", "\\.")}`));
+    assertMatch(stdout, new RegExp(`default:?\\s+${value.replaceAll(".", "\\.")}`));
   }
 });
 
@@ -59,7 +59,7 @@ Deno.test("relay says in one line what is wrong with its arguments, and exits wi
     const { code, stdout, stderr } = await run(args, []);
     assertEquals(
       [code, stdout, stderr],
-      [2, "", `error: ${complaint}; --help shows the options\n`],
+      [2, "", `error: ${complaint}; ebsockets --help shows the options\n`],
       args.join(" "),
     );
   }));

@@ -53,7 +53,7 @@ Deno.test("req says at once that nobody is there, and what to do", async () => {
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    'error: Nobody hears "time.now": start what answers it, such as serve time.now --exec CMD\n',
+    'error: Nobody hears "time.now": start what answers it, such as ebsockets serve time.now --exec CMD\n',
   );
 });
 
@@ -78,7 +78,10 @@ Deno.test("req --to asks one client alone, and says if there is no such client",
     assertEquals(JSON.parse(stdout).__dict__, { is: name });
   }
   const { code, stderr } = await req(relay, "name", "--to", "c99");
-  assertEquals([code, stderr], [1, 'error: There is no client "c99"; top shows which there are\n']);
+  assertEquals([code, stderr], [
+    1,
+    'error: There is no client "c99"; ebsockets top shows which there are\n',
+  ]);
 });
 
 Deno.test("req --count prints so many answers", async () => {
@@ -125,7 +128,7 @@ Deno.test("req says why the relay has ended the connection", async () => {
 
 Deno.test("req says in one line what is wrong with its arguments, and exits with 2", async () => {
   const cases: [args: string[], complaint: RegExp][] = [
-    [[], /^error: req needs the NAME of an event; req --help shows the options\n$/],
+    [[], /^error: req needs the NAME of an event; ebsockets req --help shows the options\n$/],
     [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON; /],
     [["a", "b:=c"], /^error: The value of "b" is no JSON: /],
     [["a", "--count", "0"], /^error: --count must be an integer of at least 1, not "0"; /],

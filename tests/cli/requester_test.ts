@@ -71,7 +71,7 @@ Deno.test("Requester.ask() says why there is no answer", async () => {
   const refusal = { control: "error", id: "a1", reason: "bad-attributes", detail: "zone: No" };
   const cases: [said: (id: string) => object, more: Partial<Question>, why: string][] = [
     [nobody, {}, 'Nobody hears "time.now": start what '],
-    [nobody, { to: "c9" }, 'There is no client "c9"; top '],
+    [nobody, { to: "c9" }, 'There is no client "c9"; ebsockets top '],
     [
       () => ({ control: "ack", id: "a1", clients: 2 }),
       { timeout: 300 },

@@ -273,7 +273,7 @@ Deno.test("serve tells which answers the relay refuses", async () => {
 
 Deno.test("serve says why it cannot begin", async () => {
   const cases: [args: string[], flags: string[], code: number, complaint: RegExp][] = [
-    [[], ["-A"], 2, /^error: serve needs the NAME of requests; serve --help/],
+    [[], ["-A"], 2, /^error: serve needs the NAME of requests; ebsockets serve --help/],
     [["--exec", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
     [
       ["job"],

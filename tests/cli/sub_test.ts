@@ -145,8 +145,12 @@ Deno.test("sub says in one line what is wrong, with exit code 1 or 2", async () 
   await using relay = testRelay({ token: "secret" });
   const address = formatAddress(relay.address);
   const cases: [args: string[], code: number, complaint: RegExp][] = [
-    [["a.>.b"], 2, /^"a\.>\.b" is no name or pattern: .*; sub --help shows the options$/],
-    [["--cuont=1"], 2, /^Unknown option "--cuont" \(did you mean --count\?\); sub --help /],
+    [["a.>.b"], 2, /^"a\.>\.b" is no name or pattern: .*; ebsockets sub --help shows the options$/],
+    [
+      ["--cuont=1"],
+      2,
+      /^Unknown option "--cuont" \(did you mean --count\?\); ebsockets sub --help /,
+    ],
     [["--unix=/a", ":1"], 2, /^HOST:PORT and --unix exclude each other; /],
     [[address], 1, /unauthorized.*; say its token with --token-file or EBSOCKETS_TOKEN$/],
     [[address, "--token=guess"], 1, /unauthorized.*; say the right one with --token-file/],

@@ -50,7 +50,7 @@ Deno.test("top --json prints what happened in the interval as one line", async (
 Deno.test("top says what is wrong, and what to do", async () => {
   await using silent = testRelay({ inspect: false });
   const cases: [args: string[], code: number, complaint: RegExp][] = [
-    [["x"], 2, /^error: Unknown argument "x"; top --help/],
+    [["x"], 2, /^error: Unknown argument "x"; ebsockets top --help/],
     [["--interval", "1"], 2, /^error: --interval must be a number from 100 to /],
     [["127.0.0.1:1"], 1, /^error: Cannot connect to 127\.0\.0\.1:1: /],
     [
