@@ -196,7 +196,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     this.#settings = checkClientOptions(options);
     const whyDeaf = () => this.#incoming.whyDeaf();
     const pending = this.#pending = new PendingTable(
-      whyDeaf,
+      () => whyDeaf() || this.#whySilent(),
       (line) => this.#sender.withdraw(line),
     );
     const hearing = this.#hearing = new Hearing(pending, {
@@ -251,11 +251,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /**
    * Connects to a server, at an address, at the path of a Unix socket, or through a dialer of your
-   * own, and waits for its welcome. A server that sends none within 500 ms is taken as it is, or within
-   * 3 s if `subscribe()` or `serve()` is called meanwhile; if it was sent a token, or is to keep to
-   * subscriptions or `sequence`, it has 3 s, and has to. With subscriptions, it also waits until the
-   * relay keeps to them. A client that reconnects tries again, until it succeeds or the timeout is
-   * over.
+   * own, and waits for its welcome. A server that sends none within 500 ms is taken as it is, unless it
+   * was sent a token, or is to keep to subscriptions or `sequence`: then it has to, in the time that
+   * `timeout` gives. With subscriptions, it also waits until the relay keeps to them. A client that
+   * reconnects tries again, until it succeeds or the timeout is over.
    *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.
@@ -349,8 +348,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Queues an event, at once and in the order of the calls. With `to` one client alone gets it; a
-   * server that cannot do that rejects with an {@link EbsocketError} of the code `not-supported`.
+   * Queues an event, at once and in the order of the calls. With `to` one client alone gets it; with a
+   * server that cannot do that, it rejects with an {@link EbsocketError} of the code `not-supported`, or
+   * `no-welcome` while the server has not said what it can do.
    *
    * The promise resolves when there is room for more, so awaiting it keeps a fast sender from
    * running ahead of the network. It rejects when the event was not queued: with a
@@ -381,7 +381,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * so in time, an {@link EventRefusedError} if it does not pass the event on, a
    * {@link ConnectionClosedError} if the connection ends before and nobody knows, the reason of an
    * aborted signal, and an {@link EbsocketError} with the code `not-supported` if the server is no relay
-   * that can do it, or `inbox-full` if its word could not be heard, since nobody reads the events. With
+   * that can do it, `no-welcome` if it has not said what it can do, or `inbox-full` if its word could not
+   * be heard, since nobody reads the events. With
    * `reconnect`, an event that has not been sent waits for the next connection.
    *
    * @throws {TypeError | RangeError | EventSchemaError} At the call, as above, and for an option out of
@@ -473,7 +474,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectionClosedError} If the connection ends before; it may or may not have been done.
    * With `reconnect`, a request that has not been sent waits for the next connection.
    * @throws {EbsocketError} With the code `inbox-full` if no answer could be heard, since nobody reads
-   * the events; with `queue-full` if too much waits; with `not-supported` if the server cannot do `to`.
+   * the events; with `queue-full` if too much waits; with `not-supported` if the server cannot do `to`, or
+   * `no-welcome` if it has not said so.
    * @throws {EventSchemaError} If the event does not fit its definition, or the answer.
    * @throws {TypeError} If the event cannot be encoded, or an option is of the wrong type.
    * @throws {RangeError} If its line would be too long, or an option is out of its range.
@@ -612,7 +614,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {RequestTimeoutError} If it does not answer in time.
    * @throws {ConnectionClosedError} If there is no connection, or it ends before.
    * @throws {EbsocketError} With the code `not-supported` if the server is no relay that can do it,
-   * or `inbox-full` if the answer could not be heard, since nobody reads the events.
+   * `no-welcome` if it has not said what it can do, or `inbox-full` if the answer could not be heard,
+   * since nobody reads the events.
    * @throws {RangeError} If the timeout is out of its range.
    *
    * @example See how many clients there are
@@ -771,6 +774,13 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   /** Does what {@link close} does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Why the relay may not answer, or an empty string. */
+  #whySilent(): string {
+    return this.#link?.session?.isGreeted === false
+      ? "the server has sent no welcome, so it may not be a relay"
+      : "";
   }
 
   /** Nothing more will be heard. */

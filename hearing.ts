@@ -27,7 +27,7 @@ import {
 
 /** The connection that carries the wishes. */
 export interface Carrier {
-  /** Whether the server has greeted, or it is clear that it will not. */
+  /** Whether the server has greeted. Before that, nobody knows what it can do. */
   readonly isGreeted: boolean;
   /** Whether the connection has ended. */
   readonly hasEnded: boolean;
@@ -43,14 +43,14 @@ export interface Carrier {
 export interface Wishes {
   /** The lines. */
   readonly lines: readonly Uint8Array[];
-  /** Whether it is worth waiting longer than usual for what the server can do. */
+  /** Whether there is no connection before the server has said what it can do. */
   readonly needsWelcome: boolean;
   /**
    * Resolves when the server has acknowledged all without which a connection is none; rejects if it
    * will not. `null` if there is nothing of that kind.
    */
   readonly confirmed: Promise<unknown> | null;
-  /** To be called once the server has said what it can do, or has not and is not waited for any more. */
+  /** To be called once the server has said what it can do. */
   onGreeted(): void;
 }
 

@@ -25,6 +25,9 @@ export class Ledger {
   #first = 0;
   /** How many lines have been settled in all. */
   #settled = 0;
+  /** How many of all lines the peer has taken, as it says, and of how many nobody waits for its word. */
+  #acknowledged = 0;
+  #forgotten = 0;
   #bytes = 0;
 
   /** How many lines are open. */
@@ -35,6 +38,11 @@ export class Ledger {
   /** How many bytes the open lines have. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether the peer has taken all lines that were given up, or none were. */
+  get isComplete(): boolean {
+    return this.#acknowledged >= this.#forgotten;
   }
 
   /** Notes a line that ends at byte `end` of the stream. */
@@ -48,12 +56,15 @@ export class Ledger {
   acknowledge(count: number): void {
     const due = Math.min(count - this.#settled, this.length);
     if (due > 0) this.#settle(due);
+    this.#acknowledged = Math.max(this.#acknowledged, count);
   }
 
   /** Gives up the lines that end at or before byte `position`: nobody will say what became of them. */
   forget(position: number): void {
     const due = this.#countUpTo(position);
-    if (due > 0) this.#settle(due);
+    if (due === 0) return;
+    this.#settle(due);
+    this.#forgotten = this.#settled;
   }
 
   /** Divides the open lines by whether they end at or before byte `position`, and forgets them. */

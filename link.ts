@@ -22,8 +22,13 @@ import { addressOf, type Destination } from "./transport.ts";
 import type { DropReason } from "./waiting.ts";
 import { abortable } from "./waits.ts";
 
-/** How long one of several attempts may take, in milliseconds. */
+/**
+ * How long one of several attempts may take, in milliseconds: at first, and at most. It doubles when the
+ * server has been reached and did not greet in time, since it may have too much to do, and to begin
+ * again would give it more.
+ */
 const ATTEMPT_MS = 4000;
+const MAX_ATTEMPT_MS = 32_000;
 
 /** Who hears of what happens to a link. */
 export interface LinkSink<M extends object> {
@@ -65,6 +70,11 @@ export class Link<M extends object> implements SessionSink {
   #session: Session | null = null;
   /** When the last session ended, by the clock of `performance.now()`. */
   #endedAt = 0;
+  /** How long the next attempt may take, and whether this one has reached the server. */
+  #patience = ATTEMPT_MS;
+  #isReached = false;
+  /** Whether a session has had acknowledgements. */
+  #hadAcks = false;
   /** What is to be sent; `null` for a link of one session, which sends without any detour. */
   readonly outbox: Outbox | null;
 
@@ -235,8 +245,11 @@ export class Link<M extends object> implements SessionSink {
     const { signal } = this.#trying;
     if (!isOneOfMany) return await Session.open(this.#destination, this.#settings, this, signal);
     const late = new AbortController();
-    const timer = after(ATTEMPT_MS, () => {
-      late.abort(new Error(`no answer within ${ATTEMPT_MS} ms`));
+    const patience = this.#patience;
+    this.#isReached = false;
+    const timer = after(patience, () => {
+      this.#patience = this.#isReached ? Math.min(2 * patience, MAX_ATTEMPT_MS) : ATTEMPT_MS;
+      late.abort(new Error(`no answer within ${patience} ms`));
     });
     try {
       const either = AbortSignal.any([signal, late.signal]);
@@ -255,6 +268,7 @@ export class Link<M extends object> implements SessionSink {
     }
     const before = this.#session;
     this.#session = session;
+    this.#patience = ATTEMPT_MS;
     const { address } = session.connection;
     const { id } = session;
     this.#sink.onStatus(
@@ -286,9 +300,14 @@ export class Link<M extends object> implements SessionSink {
 
   // What a session tells
 
-  /** Gives what is to be said behind the hello. */
+  /**
+   * Gives what is to be said behind the hello. A server that has acknowledged events before does not stop
+   * doing so without a word: what is sent into its silence could be lost, and nobody would know.
+   */
   onHello(session: Session): Wishes {
-    return this.#sink.onHello(session);
+    this.#isReached = true;
+    const wishes = this.#sink.onHello(session);
+    return this.#hadAcks ? { ...wishes, needsWelcome: true } : wishes;
   }
 
   /** Passes events on. While the server has not greeted, reading goes on, or it never would. */
@@ -309,7 +328,7 @@ export class Link<M extends object> implements SessionSink {
     this.#sink.onWord(line);
   }
 
-  /** Keeps to limits that come after the session has been taken for one without. */
+  /** Keeps to what comes after the session has been taken for one without. */
   onWelcome(session: Session): void {
     if (session === this.#session) this.outbox?.agree(session.hasAcks, session.maxLineBytes);
   }
@@ -323,7 +342,8 @@ export class Link<M extends object> implements SessionSink {
   onEnd(session: Session, info: CloseInfo): void {
     this.#sink.onGoodbye(session);
     if (session !== this.#session) return this.outbox?.abandon();
-    const acknowledged = session.hasAcks;
+    this.#hadAcks ||= session.hasAcks;
+    const acknowledged = this.outbox?.isAcknowledged ?? false;
     const unconfirmed = this.outbox?.end() ?? [];
     const retries = this.#retries;
     if (!retries || this.#ending || isFinal(info.reason)) return this.#finish(info, unconfirmed);

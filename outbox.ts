@@ -74,6 +74,14 @@ export class Outbox {
     return this.#accepted - this.#waiting.length - this.#ledger.length;
   }
 
+  /**
+   * Whether the server has acknowledged, or is to, every line that went out on this connection: before
+   * its welcome, which may come late, what the operating system had taken was not kept.
+   */
+  get isAcknowledged(): boolean {
+    return this.#hasAcks && this.#ledger.isComplete;
+  }
+
   // Lines
 
   /**

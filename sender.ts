@@ -118,14 +118,16 @@ export class Sender<M extends object> {
 
   /** What is wrong with doing something for which the server must offer `feature`, or `null`. */
   lack(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
-    if (this.#used("use").session!.has(feature)) return null;
-    return notSupported(feature, `${verb} ${subject}${how}`);
+    const session = this.#used("use").session!;
+    if (session.has(feature)) return null;
+    const what = `${verb} ${subject}${how}`;
+    return session.isGreeted ? notSupported(feature, what) : notGreeted(what);
   }
 
   /**
    * Makes sure that the server can do something.
    *
-   * @throws {EbsocketError} With the code `not-supported` if it cannot.
+   * @throws {EbsocketError} With the code `not-supported` if it cannot, or `no-welcome` if it has not said.
    */
   demand(feature: Feature, verb: string, subject: unknown, how = ""): void {
     const fault = this.lack(feature, verb, subject, how);
@@ -166,6 +168,12 @@ export class Sender<M extends object> {
 export function notSupported(feature: Feature, what: string): EbsocketError {
   const message = `Cannot ${what}: the server does not offer ${quote(feature)}; a relay does`;
   return new EbsocketError("not-supported", message);
+}
+
+/** The server may be able to do it, or not: it has not said so. */
+function notGreeted(what: string): EbsocketError {
+  const message = `Cannot ${what}: the server has sent no welcome that says whether it can`;
+  return new EbsocketError("no-welcome", message);
 }
 
 function unaddressable(event: unknown): ConnectionClosedError {

@@ -23,11 +23,8 @@ import { type Token, tokenOf } from "./token.ts";
 import { addressOf, type Destination, dial, type TlsClientOptions } from "./transport.ts";
 import { abortable } from "./waits.ts";
 
-/** How long a server may take to greet before it is taken for one that does not, in milliseconds. */
+/** How long a server that need not greet may take to do so before it is taken as it is. */
 const GREETING_MS = 500;
-
-/** How long it may take where it must: it is to take a token, or to do what only a relay can. */
-const ADMISSION_MS = 3000;
 
 /**
  * How much may come before the greeting is over, in bytes: until then the server cannot be slowed
@@ -49,6 +46,11 @@ export interface SessionSettings {
   readonly wantsAcks: boolean;
   /** Whether the server is to number the events that it queues. */
   readonly wantsSequence: boolean;
+  /**
+   * How long a server that need not greet may take to do so, in milliseconds: 500, unless it is set.
+   * Its silence says nothing of what it can do.
+   */
+  readonly greetingTimeout?: number;
 }
 
 /** Who hears of what happens in a session. */
@@ -82,11 +84,12 @@ export class Session implements Carrier {
   #welcome: Welcome | null = null;
   #info: CloseInfo | null = null;
   #hasSpoken = false;
-  /** Whether the server has greeted, or it is clear that it will not; and whether that was all. */
-  #isGreeted = false;
+  /** Whether the greeting is over, with all that was to come of it. */
   #isReady = false;
-  /** Whether it is worth waiting longer for the welcome. */
+  /** Whether there is no session without a welcome. */
   #needsWelcome: boolean;
+  /** What was said behind the hello. */
+  #wishes: Wishes | null = null;
   /** The control lines for which there is no room yet. */
   readonly #untold: Uint8Array[] = [];
   /** Which event came last; `null` if they are not to be numbered. */
@@ -114,8 +117,8 @@ export class Session implements Carrier {
   }
 
   /**
-   * Connects to `where`, and waits for the greeting of the server, or until it is clear that there
-   * will be none.
+   * Connects to `where`, and waits for the welcome of the server: until `signal` is aborted if it has to
+   * come, otherwise for a moment.
    *
    * @throws {ConnectError} If it cannot connect.
    * @throws {EbsocketError} If the server cannot do what is asked of it, or will not.
@@ -166,9 +169,9 @@ export class Session implements Carrier {
     return this.#welcome?.limits.maxLineBytes ?? Infinity;
   }
 
-  /** Whether the server has greeted, or it is clear that it will not. */
+  /** Whether the server has greeted. Before that, nobody knows what it can do. */
   get isGreeted(): boolean {
-    return this.#isGreeted;
+    return this.#welcome !== null;
   }
 
   /** Whether the server can do something, as far as it has said so. */
@@ -206,11 +209,11 @@ export class Session implements Carrier {
   /** Says hello, and waits for what comes of it. */
   async #greet(
     address: Address,
-    { limits, wantsAcks, wantsSequence }: SessionSettings,
+    { limits, wantsAcks, wantsSequence, greetingTimeout = GREETING_MS }: SessionSettings,
     token: string | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const wishes = this.#sink.onHello(this);
+    const wishes = this.#wishes = this.#sink.onHello(this);
     this.#needsWelcome ||= wishes.needsWelcome;
     try {
       const keepAliveMs = limits.keepAliveInterval;
@@ -222,10 +225,8 @@ export class Session implements Carrier {
       });
       // In one write, so that a relay knows what is wanted before anything else can happen.
       this.connection.send(concat([hello, ...wishes.lines]), 0);
-      await this.#waitForAnswer(signal);
-      this.#checkAnswer(address, token !== undefined);
-      this.#isGreeted = true;
-      wishes.onGreeted();
+      await this.#waitForAnswer(address, greetingTimeout, signal);
+      this.#checkAnswer(address);
       if (wantsSequence) this.#demand("sequence");
       if (wishes.confirmed) await this.#waitFor(wishes.confirmed, address, signal);
       this.#isReady = true;
@@ -235,33 +236,27 @@ export class Session implements Carrier {
     }
   }
 
-  /** Waits until the server has greeted, or it is clear that it will not. */
-  async #waitForAnswer(signal: AbortSignal): Promise<void> {
+  /** Waits until the server has greeted or gone, or until it need not be waited for any more. */
+  async #waitForAnswer(address: Address, timeout: number, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = this.#answered;
-    let timer = setTimeout(() => {
-      if (!this.#needsWelcome) return resolve();
-      timer = setTimeout(resolve, ADMISSION_MS - GREETING_MS);
-    }, GREETING_MS);
+    const timer = setTimeout(() => {
+      if (!this.#needsWelcome) resolve();
+    }, timeout);
     try {
       await abortable(promise, signal);
+    } catch (error) {
+      const why = `${describe(error)}; the connection was made, but no welcome has come`;
+      throw connectError(address, new Error(why, { cause: error }));
     } finally {
       clearTimeout(timer);
     }
   }
 
-  #checkAnswer(address: Address, hasToken: boolean): void {
-    if (this.#welcome) return;
-    if (this.#info) {
-      // A server that does not greet may have said all that it had to say by now.
-      if (this.#hasSpoken && this.#info.reason === "eof") return;
-      throw endedError(address, this.#info);
-    }
-    if (!hasToken) return;
-    throw new ConnectError(
-      `Cannot connect to ${
-        formatAddress(address)
-      }: no welcome within ${ADMISSION_MS} ms; a server that takes a token sends one`,
-    );
+  #checkAnswer(address: Address): void {
+    if (this.#welcome || !this.#info) return;
+    // A server that does not greet may have said all that it had to say by now.
+    if (!this.#needsWelcome && this.#hasSpoken && this.#info.reason === "eof") return;
+    throw endedError(address, this.#info);
   }
 
   #demand(feature: Feature): void {
@@ -356,6 +351,7 @@ export class Session implements Carrier {
     if (welcome?.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);
     this.#answered.resolve();
     this.#sink.onWelcome(this);
+    this.#wishes?.onGreeted();
   }
 
   #onClose(info: CloseInfo): void {

@@ -68,7 +68,7 @@ export class Publisher implements WireSink, AsyncDisposable {
     const wire = publisher.#wire = await Wire.open(where, publisher, {
       ...wireOptions,
       acks: true,
-      needsWelcome: true,
+      welcome: (options.to ?? options.onReached) === undefined ? "wanted" : "required",
     });
     try {
       publisher.#begin(wire, wireOptions.signal);

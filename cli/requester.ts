@@ -65,7 +65,7 @@ export class Requester implements WireSink, AsyncDisposable {
     const requester = new Requester();
     const wire = requester.#wire = await Wire.open(where, requester, {
       ...options,
-      needsWelcome: true,
+      welcome: "required",
     });
     if (wire.features.includes("ack") && wire.features.includes("subscribe")) return requester;
     await wire.close();

@@ -69,7 +69,9 @@ export class Subscription implements WireSink {
     const subscription = new Subscription(wishes, onEvent, onRefusal);
     const wire = subscription.#wire = await Wire.open(where, subscription, {
       ...options,
-      needsWelcome: !subscription.#isInForce,
+      ...(!subscription.#isInForce && {
+        welcome: wishes.queue === undefined ? "wanted" : "required",
+      }),
     });
     try {
       if (!subscription.#isInForce) await subscription.#subscribe(wire, options.signal);

@@ -25,6 +25,12 @@ import { LONGEST_LINE_BYTES } from "./line_checker.ts";
 /** A tool takes whatever the relay lets through, however deep it is. */
 const MAX_DEPTH = 1000;
 
+/** How long connecting may take, with the greeting, in milliseconds. */
+const OPEN_MS = 10_000;
+
+/** How long a server may take to greet that need not, but should, in milliseconds. */
+const PATIENT_MS = 3000;
+
 const QUOTE = 0x22;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -59,8 +65,11 @@ export interface WireOptions {
   readonly secrets?: Pick<ClientOptions, "token" | "tls">;
   /** Whether the server is asked to say which events it has taken. */
   readonly acks?: boolean;
-  /** Whether the server must say what it can do, which is worth waiting for. */
-  readonly needsWelcome?: boolean;
+  /**
+   * Whether the server has to say what it can do: `required` if nothing goes without, `wanted` if that
+   * is worth waiting for. What it has not said, nobody may take for what it cannot do.
+   */
+  readonly welcome?: "required" | "wanted";
   /** Gives the attempt up when aborted. */
   readonly signal: AbortSignal;
 }
@@ -85,7 +94,7 @@ export class Wire {
   static async open(
     where: Place,
     sink: WireSink,
-    { secrets = {}, acks = false, needsWelcome = false, signal }: WireOptions,
+    { secrets = {}, acks = false, welcome, signal }: WireOptions,
   ): Promise<Wire> {
     let features: readonly Feature[] = [];
     const wireDecoder = new WireDecoder(sink, (line) => {
@@ -93,13 +102,26 @@ export class Wire {
       sink.onControl(line);
     });
     const settings = checkClientOptions({ ...secrets, maxLineBytes: LONGEST_LINE_BYTES });
-    const session = await Session.open(
-      where,
-      { ...settings, decoder: wireDecoder, wantsAcks: acks },
-      new End(sink, needsWelcome),
-      signal,
-    );
-    return new Wire(session, features);
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(new Error(`no answer within ${OPEN_MS} ms`));
+    }, OPEN_MS);
+    try {
+      const session = await Session.open(
+        where,
+        {
+          ...settings,
+          decoder: wireDecoder,
+          wantsAcks: acks,
+          ...(welcome && { greetingTimeout: PATIENT_MS }),
+        },
+        new End(sink, welcome === "required"),
+        AbortSignal.any([signal, late.signal]),
+      );
+      return new Wire(session, features);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Where the server is. */

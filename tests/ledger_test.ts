@@ -30,6 +30,17 @@ Deno.test("Ledger.acknowledge() counts from the first line", () => {
   assertEquals([ledger.length, ledger.bytes], [0, 0]);
 });
 
+Deno.test("Ledger.isComplete holds unless lines were given up that nobody has acknowledged", () => {
+  const ledger = ledgerOf("abc");
+  assertEquals(ledger.isComplete, true);
+  ledger.forget(4);
+  assertEquals([ledger.length, ledger.isComplete], [1, false]);
+  ledger.acknowledge(1);
+  assertEquals([ledger.length, ledger.isComplete], [1, false]);
+  ledger.acknowledge(2);
+  assertEquals([ledger.length, ledger.isComplete], [1, true]);
+});
+
 Deno.test("Ledger.acknowledge() does not believe a peer that claims too much", () => {
   const ledger = ledgerOf("ab");
   ledger.acknowledge(1_000_000);

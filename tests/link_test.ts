@@ -12,6 +12,7 @@ import type { ClientStatus } from "../status.ts";
 import { Relay } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
 import { makeCertificates } from "./support/certificates.ts";
+import { FEATURES, said } from "./support/fake_relay.ts";
 import { FakeServer, type FakeSession } from "./support/fake_server.ts";
 import { turn } from "./support/turns.ts";
 import { soon, until } from "./support/waiting.ts";
@@ -522,6 +523,66 @@ Deno.test("EbsocketClient takes a welcome that comes late for what it is", async
   assertEquals([namesOf(unconfirmed), acknowledged], [["c"], true]);
   await client.abort();
   await server[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketClient does not vouch for what it sent before a late welcome and nobody acknowledged", async () => {
+  for (const acked of [1, 2]) {
+    const { server, client, session, statuses } = await start({}, null);
+    send(client, "a", "b");
+    await session.events(2);
+    await client.flush(); // which can only wait for the operating system
+    await session.send({ control: "welcome", id: "late", ack: true });
+    await session.ack(acked);
+    await session.send({ event: "x" });
+    await client.recvEvent();
+    await session.close();
+    const { unconfirmed, acknowledged } = await next(statuses, "disconnected");
+    assertEquals([unconfirmed, acknowledged], [[], acked === 2]);
+    await client.abort();
+    await server[Symbol.asyncDispose]();
+  }
+});
+
+Deno.test("EbsocketClient that has had acknowledgements sends nothing before the next welcome", async () => {
+  const { server, client, session, statuses } = await start();
+  send(client, "a");
+  await session.events(1);
+  await session.ack(1);
+  await client.flush();
+  server.welcome = null;
+  const silent = await comesBack(server, session);
+  await next(statuses, "disconnected");
+  send(client, "b");
+  let isFlushed = false;
+  const flushing = client.flush().then(() => isFlushed = true);
+  // Longer than it waits for a server of which it knows nothing.
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  assertEquals([client.connected, isFlushed, client.pendingBytes > 0], [false, false, true]);
+  await silent.send({ control: "welcome", version: 1, id: "c2", ...ACKS });
+  assertEquals(await silent.events(1), ["b"]);
+  assertEquals((await next(statuses, "reconnected")).id, "c2");
+  await silent.ack(1);
+  await soon(flushing, "the flush");
+  await client.abort();
+  await server[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketClient.connectTo() with reconnect tries again where no welcome comes in time", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient({ reconnect: QUICK, sequence: true });
+  const statuses = collect(client);
+  await client.subscribe(["a"]);
+  const connecting = client.connectTo(server.address, { timeout: 60_000 });
+  await server.session();
+  await until(() => statuses.length > 1);
+  const { attempt, error } = await next(statuses.splice(1), "connecting");
+  assertEquals([attempt, error?.code, error?.reason], [2, "connect-failed", undefined]);
+  const session = await server.session();
+  await session.send({ control: "welcome", version: 1, id: "c2", features: FEATURES.features });
+  const { id } = await said(session);
+  await session.send({ control: "ack", id });
+  await soon(connecting, "the connection");
+  await client.abort();
 });
 
 Deno.test("EbsocketClient that asks for nothing sends no more than its hello", async () => {

@@ -5,10 +5,11 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
-import { ConnectError, EbsocketError } from "../errors.ts";
+import type { ClientOptions } from "../client_options.ts";
+import { ConnectError, EbsocketError, RequestTimeoutError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { expectEvents, testRelay } from "../testing.ts";
-import { FakeRelay, FEATURES, said } from "./support/fake_relay.ts";
+import { FakeRelay, FEATURES, type Said, said } from "./support/fake_relay.ts";
 import { FakeServer } from "./support/fake_server.ts";
 import { Peer } from "./support/peer.ts";
 import { soon } from "./support/waiting.ts";
@@ -52,20 +53,68 @@ Deno.test("EbsocketClient waits longer for a welcome once it has subscribed", as
   await client.abort();
 });
 
-Deno.test("EbsocketClient does not wait for what a server cannot do that does not greet", async () => {
+Deno.test("EbsocketClient.connectTo() does not take silence for what a server cannot do", async () => {
+  const asks: [string, (client: EbsocketClient) => void, ClientOptions?][] = [
+    ["subscribe() before", (client) => void client.subscribe(["a"])],
+    ["subscribe() meanwhile", (client) => queueMicrotask(() => void client.subscribe(["a"]))],
+    ["sequence", () => {}, { sequence: true }],
+    ["a token", () => {}, { token: "x" }],
+  ];
+  for (const [what, ask, options] of asks) {
+    await using server = new FakeServer(null);
+    const client = new EbsocketClient(options);
+    ask(client);
+    const error = await assertRejects(
+      () => client.connectTo(server.address, { timeout: 700 }),
+      ConnectError,
+      "no answer within 700 ms; the connection was made, but no welcome has come",
+    ) as ConnectError;
+    assertEquals([error.reason, client.connected], [undefined, false], what);
+    const session = await server.session();
+    while (await session.line() !== null); // It was given up.
+  }
+});
+
+Deno.test("EbsocketClient without a welcome waits for a relay's word, or says that none has come", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);
-  await server.session();
-  const serving = client.serve("a").next();
-  const refusals = [serving, client.subscribe(["b"])].map(async (promise) =>
-    (await assertRejects(() => promise, EbsocketError) as EbsocketError).code
-  );
+  const session = await server.session();
   await soon(connecting, "the connection");
-  assertEquals(await soon(Promise.all(refusals), "the refusals"), [
-    "not-supported",
-    "not-supported",
-  ]);
+  for (
+    const refused of [
+      () => client.inspect(),
+      () => client.sendEvent(new EbsocketEvent("a"), { to: "c1" }),
+      () => client.sendEvent(new EbsocketEvent("a"), { confirm: true }),
+    ]
+  ) {
+    const error = await assertRejects(refused, EbsocketError, "no welcome") as EbsocketError;
+    assertEquals(error.code, "no-welcome");
+  }
+  await assertRejects(
+    () => client.subscribe(["a"], { timeout: 20 }),
+    RequestTimeoutError,
+    "no answer within 20 ms; the server has sent no welcome, so it may not be a relay",
+  );
+  const subscribing = client.subscribe(["b"]);
+  let asked: Said;
+  do asked = await said(session); while (asked.events?.[0] !== "b");
+  await session.send({ control: "welcome", version: 1, id: "c1", ...FEATURES });
+  await session.send({ control: "ack", id: asked.id });
+  await soon(subscribing, "the acknowledgement");
+  await client.abort();
+});
+
+Deno.test("EbsocketClient hears from a late welcome what a server cannot do", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  await soon(connecting, "the connection");
+  const failing = assertRejects(() => client.subscribe(["a"]), EbsocketError);
+  await session.send({ control: "welcome", version: 1, id: "c1" });
+  const error = await soon(failing, "the refusal") as EbsocketError;
+  assertEquals(error.code, "not-supported");
   await client.abort();
 });
 
@@ -109,19 +158,6 @@ Deno.test("EbsocketClient.connectTo() tells of a server that speaks something el
   assertEquals(JSON.parse((await session.line())!).reason, "bad-json");
   await session.close();
   assertEquals((await failing as ConnectError).reason, "bad-json");
-});
-
-Deno.test("EbsocketClient.connectTo() with a token insists on a welcome", async () => {
-  await using server = new FakeServer(null);
-  const client = new EbsocketClient({ token: "x" });
-  const error = await assertRejects(
-    () => client.connectTo(server.address),
-    ConnectError,
-    "no welcome within",
-  ) as ConnectError;
-  assertEquals(error.reason, undefined);
-  const session = await server.session();
-  assertEquals(await session.line(), null);
 });
 
 Deno.test("EbsocketClient.connectTo() can be given up while it waits for the welcome", async () => {

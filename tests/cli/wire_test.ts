@@ -1,5 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
+import { Publisher } from "../../cli/publisher.ts";
+import { Requester } from "../../cli/requester.ts";
+import { Subscription } from "../../cli/subscription.ts";
 import { Wire, type WireSink } from "../../cli/wire.ts";
 import type { ControlLine } from "../../control.ts";
 import { type CloseInfo, ConnectError } from "../../errors.ts";
@@ -73,15 +76,38 @@ Deno.test("Wire tells what the server says of itself, and what it says later", a
   await wire.close();
 });
 
-Deno.test("Wire waits longer for a server that must say what it can do", async () => {
+Deno.test("Wire waits longer for a server that should say what it can do", async () => {
   await using server = new FakeServer(null);
-  const opening = Wire.open(server.address, new Heard(), { signal, needsWelcome: true });
+  const opening = Wire.open(server.address, new Heard(), { signal, welcome: "wanted" });
   const session = await server.session();
   await new Promise((resolve) => setTimeout(resolve, 700));
   await session.send({ control: "welcome", version: 1, id: "c1", features: ["subscribe"] });
   const wire = await opening;
   assertEquals(wire.features, ["subscribe"]);
   await wire.close();
+});
+
+Deno.test("Wire that needs a welcome does not take silence for a relay that is too old", async () => {
+  await using server = new FakeServer(null);
+  const { address } = server;
+  const onRefused = () => {};
+  const opens: ((signal: AbortSignal) => Promise<unknown>)[] = [
+    (signal) => Requester.open(address, { signal }),
+    (signal) => Publisher.open(address, { onRefused, to: "c1" }, { signal }),
+    (signal) => Publisher.open(address, { onRefused, onReached: () => {} }, { signal }),
+    (signal) => Subscription.open(address, { patterns: [], queue: "q" }, () => {}, { signal }),
+  ];
+  await Promise.all(opens.map(async (open) => {
+    const stop = new AbortController();
+    const opening = open(stop.signal);
+    // Longer than a tool waits where it is not needed.
+    setTimeout(() => stop.abort(new Error("enough")), 3500);
+    await assertRejects(
+      () => opening,
+      ConnectError,
+      "enough; the connection was made, but no welc",
+    );
+  }));
 });
 
 Deno.test("Wire ends at a line that is none, after those before it", async () => {

@@ -1,5 +1,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { EbsocketClient } from "../../client.ts";
+import { EbsocketEvent } from "../../event.ts";
 import { until } from "../support/waiting.ts";
 import { Fleet } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
@@ -113,6 +115,38 @@ Deno.test({
     assert(fleet.names.every((name) => ledger.joins(name) === 1));
     assertEquals(relay.log.filter(({ type }) => type === "leave"), []);
     await assertBalanced(ledger, [fleet]);
+  },
+});
+
+Deno.test({
+  name: "EbsocketClient hands nothing to a frozen relay that could be lost without a word",
+  ignore,
+  async fn() {
+    await using relay = await RelayProcess.start({ options: HASTY });
+    const client = new EbsocketClient({ ...HASTY, reconnect: { minDelay: 1, maxDelay: 10 } });
+    let unconfirmed = 0;
+    const statuses: string[] = [];
+    const closed = (async () => {
+      for await (const status of client.status()) {
+        statuses.push(status.type);
+        if (status.type === "disconnected") unconfirmed += status.unconfirmed.length;
+        if (status.type === "closed") return status;
+      }
+    })();
+    await client.connectTo(relay.address);
+    client.sendEvent(new EbsocketEvent("before"));
+    await client.flush();
+    relay.kill("SIGSTOP");
+    await until(() => statuses.includes("disconnected"));
+    await pass(1500); // The system of the frozen relay takes connections and bytes all the same.
+    for (let i = 0; i < 100; i++) client.sendEvent(new EbsocketEvent("n", { i }));
+    const flushed = client.flush().then(() => true, () => false);
+    await pass(500);
+    await relay.stop("SIGKILL");
+    await client.close();
+    assertEquals(await flushed, false);
+    const { unsent } = (await closed)!;
+    assertEquals([unconfirmed + unsent.length, statuses.includes("reconnected")], [100, false]);
   },
 });
 

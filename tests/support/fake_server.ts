@@ -80,19 +80,20 @@ export class FakeSession {
 /** A listener whose clients a test takes one by one. */
 export class FakeServer implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
-  readonly #welcome: WelcomeMembers | null;
   readonly #sessions: FakeSession[] = [];
   readonly #ready: FakeSession[] = [];
   readonly #serving: Promise<void>;
   #news = Promise.withResolvers<void>();
   readonly address: Address;
+  /** What each `hello` is answered with, from now on; nothing if it is `null`. */
+  welcome: WelcomeMembers | null;
   /** How many clients have connected. */
   accepted = 0;
 
   /** Listens; answers each `hello` with the members of `welcome`, or not at all if that is `null`. */
   constructor(welcome: WelcomeMembers | null = {}, port = 0) {
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
-    this.#welcome = welcome;
+    this.welcome = welcome;
     this.address = ["127.0.0.1", this.#listener.addr.port];
     this.#serving = this.#serve();
   }
@@ -111,9 +112,9 @@ export class FakeServer implements AsyncDisposable {
     this.accepted++;
     this.#sessions.push(session);
     session.hello = JSON.parse(await session.line() ?? "{}");
-    if (this.#welcome) {
+    if (this.welcome) {
       const id = `c${this.accepted}`;
-      await session.send({ control: "welcome", version: 1, id, ...this.#welcome });
+      await session.send({ control: "welcome", version: 1, id, ...this.welcome });
     }
     this.#ready.push(session);
     this.#news.resolve();
