@@ -37,8 +37,8 @@
  * - `inbox.ts` for what waits unread, `inbox_iterator.ts` for `for await` over it;
  * - `testing.ts` for what the tests of other programs need, `memory.ts` for connections without
  *   sockets;
- * - `transport.ts` for how sockets are made, `tls.ts` and `tls_stream.ts` for TLS, `unix.ts` for Unix
- *   sockets;
+ * - `transport.ts` for how sockets are made, `localhost.ts` for listening at two addresses, `tls.ts` and
+ *   `tls_stream.ts` for TLS, `unix.ts` for Unix sockets;
  * - `server.ts` for accepting, `admission.ts` for who is admitted, `gate.ts` for who must show a
  *   token first, `token.ts` for what that is; `greeter.ts` for what a server says to its clients,
  *   `foreign.ts` for what it says to others, `limiter.ts` for how much a client may send;

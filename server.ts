@@ -46,7 +46,10 @@ const ACCEPTS_PER_TURN = 64;
 /** Options of {@link EbsocketServer}. */
 export interface ServerOptions {
   /**
-   * The host name or address to bind to; `0.0.0.0` and `::` are all of this machine's.
+   * The host name or address to bind to; `0.0.0.0` and `::` are all of this machine's. `localhost` is
+   * both 127.0.0.1 and ::1, with the same port: without IPv6, or with the permission for one of them
+   * alone, it is that one, which `address` then tells. Of the addresses of any other name, it is the
+   * first.
    *
    * @default {getLocalIp()}
    */
@@ -106,7 +109,7 @@ const PEER_GONE = [
  * ```
  */
 export class EbsocketServer {
-  /** Where it listens, with the real port. */
+  /** Where it listens, with the real port: the real address, or `localhost` for both of that. */
   readonly address: Address;
   /** Resolves when the server has been closed. */
   readonly closed: Promise<void>;

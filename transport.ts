@@ -7,6 +7,7 @@
 
 import { type Address, checkAddress, formatAddress, toAddress } from "./address.ts";
 import { type Socket, tune } from "./connection.ts";
+import { isLocalhost, listenOnLocalhost, type TcpListener } from "./localhost.ts";
 import {
   checkClientOptions,
   secureClient,
@@ -73,7 +74,8 @@ export interface DialOptions {
 }
 
 /**
- * Listens, at once.
+ * Listens, at once. On `localhost` that is on 127.0.0.1 and on ::1, with the same port, as far as the
+ * machine has them and Deno permits it.
  *
  * @throws {TypeError} If an option is wrong, or two do not go together.
  * @throws {RangeError} If the port is no integer from 0 to 65535.
@@ -90,9 +92,13 @@ export function listen(
   }
   const [hostname, port] = checkAddress(where);
   const security = tls === undefined ? null : new TlsServer(tls);
-  let listener: Deno.TcpListener;
+  const listener = isLocalhost(hostname) ? listenOnLocalhost(port, bind) : bind(hostname, port);
+  return security ? new TlsListener(listener, security, onRefuse) : listener;
+}
+
+function bind(hostname: string, port: number): Deno.TcpListener {
   try {
-    listener = Deno.listen({ hostname, port, tcpBacklog: BACKLOG });
+    return Deno.listen({ hostname, port, tcpBacklog: BACKLOG });
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     const address = formatAddress([hostname, port]);
@@ -100,7 +106,6 @@ export function listen(
       cause: error,
     });
   }
-  return security ? new TlsListener(listener, security, onRefuse) : listener;
 }
 
 /**
@@ -188,7 +193,7 @@ export function addressOf(where: Destination): Address {
  */
 class TlsListener implements ConnectionListener {
   readonly addr: Deno.NetAddr;
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: TcpListener;
   readonly #security: TlsServer;
   readonly #onRefuse: (address: Address, error: Error) => void;
   /** What gives each handshake under way up, the oldest first, and when it began. */
@@ -202,7 +207,7 @@ class TlsListener implements ConnectionListener {
   #news = Promise.withResolvers<void>();
 
   constructor(
-    listener: Deno.TcpListener,
+    listener: TcpListener,
     security: TlsServer,
     onRefuse: (address: Address, error: Error) => void,
   ) {

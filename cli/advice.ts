@@ -6,6 +6,7 @@
  */
 
 import { type Address, formatAddress } from "../address.ts";
+import { isLocalhost, isPermitted, otherThan } from "../localhost.ts";
 import { printable } from "../printable.ts";
 import { TOKEN_VARIABLE } from "./credentials.ts";
 import { messageOf } from "./errors.ts";
@@ -50,10 +51,20 @@ function shellWord(text: string): string {
 /** What to beware of, if there is something. */
 export function warnAbout({ where, hasToken, tls }: Endpoint): string | null {
   if ("path" in where || hasToken || tls === "mutual") return null;
-  if (/^(127\.|::1$|::ffff:127\.)/.test(where[0])) return null;
+  if (/^(127\.|::1$|::ffff:127\.|localhost$)/.test(where[0])) return null;
   return `everyone who can reach ${formatAddress(where)} can join; ask for a token with ` +
     `--token-file or ${TOKEN_VARIABLE} (which needs --allow-env=${TOKEN_VARIABLE}), or for ` +
     "certificates with --tls-client-ca";
+}
+
+/** What to say where `localhost` was to be both its addresses, and Deno permits one of them. */
+export function warnAboutLocalhost(asked: string, address: Address): string | null {
+  if (!isLocalhost(asked) || isLocalhost(address[0])) return null;
+  const other = otherThan(address);
+  if (isPermitted(other)) return null; // The machine does not have it.
+  const [has, lacks] = [address, other].map(formatAddress);
+  return `localhost is ${has} alone, and not ${lacks}; permit both with ` +
+    `--allow-net=${has},${lacks}`;
 }
 
 const TLS_FLAGS: Readonly<Record<string, string>> = {
@@ -68,7 +79,10 @@ export function adviseOnListening(error: unknown, where: Endpoint["where"]): str
   const message = text.replace(`Cannot listen on ${formatWhere(where)}: `, "");
   if ("path" in where) return adviseOnPath(error, printable(where.path), message);
   if (error instanceof Deno.errors.AddrInUse) {
-    return "the port is taken; stop the program that listens there, or choose another with --port";
+    // Of the two addresses of localhost, the port may be taken on one.
+    const taken = /^Cannot listen on (.*): the port is taken$/.exec(message)?.[1];
+    const which = taken === undefined ? "the port" : taken;
+    return `${which} is taken; stop the program that listens there, or choose another with --port`;
   }
   if (error instanceof Deno.errors.NotCapable) {
     return `Deno does not permit it; run it with -A or --allow-net=${formatAddress(where)}`;

@@ -8,7 +8,13 @@
 import config from "../deno.json" with { type: "json" };
 import { Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer, type ServerOptions } from "../server.ts";
-import { adviseOnListening, type Endpoint, formatWhere, warnAbout } from "./advice.ts";
+import {
+  adviseOnListening,
+  type Endpoint,
+  formatWhere,
+  warnAbout,
+  warnAboutLocalhost,
+} from "./advice.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
   ENVIRONMENT_NOTE,
@@ -128,15 +134,19 @@ async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promis
 }
 
 /** Says on standard error what to beware of, whatever the format of the log. */
-function warn({ token }: RelaySettings, endpoint: Endpoint): void {
+function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
   if (token && "text" in token && token.from === "--token") {
     console.error(
       "warning: others on this machine can see --token in the list of processes; " +
         "use --token-file instead",
     );
   }
-  const danger = warnAbout(endpoint);
-  if (danger) console.error(`warning: ${danger}`);
+  const half = "hostname" in where && !("path" in endpoint.where)
+    ? warnAboutLocalhost(where.hostname, endpoint.where)
+    : null;
+  for (const danger of [warnAbout(endpoint), half]) {
+    if (danger) console.error(`warning: ${danger}`);
+  }
 }
 
 /** Reports stats on SIGUSR2, and every so many seconds if asked to. Returns how to stop that. */

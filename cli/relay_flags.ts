@@ -26,8 +26,8 @@ export const RELAY_GROUPS = [
         kind: "text",
         name: "host",
         value: "HOST",
-        text: "Address to listen on (default 127.0.0.1; 0.0.0.0 is every IPv4 address of this " +
-          "machine, :: every address)",
+        text: "Address to listen on (default 127.0.0.1; localhost is that and ::1, 0.0.0.0 every " +
+          "IPv4 address of this machine, :: every address)",
       },
       {
         kind: "integer",

@@ -7,6 +7,7 @@
 
 import { type Address, formatAddress } from "../address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
+import { isLocalhost } from "../localhost.ts";
 import { printable } from "../printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
 import { type Endpoint, formatWhere, howToTry } from "./advice.ts";
@@ -40,7 +41,8 @@ export class Reporter {
       const place = "path" in where ? where : { hostname: where[0], port: where[1] };
       return this.#add("listening", "", { ...place, token: hasToken, tls });
     }
-    this.#log.add(`Relay listening on ${formatWhere(where)}`);
+    const both = !("path" in where) && isLocalhost(where[0]) ? " (127.0.0.1 and ::1)" : "";
+    this.#log.add(`Relay listening on ${formatWhere(where)}${both}`);
     for (const line of howToTry(endpoint)) this.#log.add(line);
   }
 

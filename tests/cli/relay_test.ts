@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Command } from "../support/command.ts";
+import { freePort } from "../support/free_port.ts";
 import { Peer } from "../support/peer.ts";
 import { PATIENCE, soon, until } from "../support/waiting.ts";
 
@@ -211,6 +212,40 @@ Deno.test("relay listens on the host that it is given", async () => {
   await using _ = await Peer.connect(address);
 });
 
+Deno.test("relay --host localhost is reached by both addresses of that, and says so", async () => {
+  await using command = new Command(["--port", "0", "--host", "localhost"]);
+  const [, port] = await command.expect(
+    /^Relay listening on localhost:(\d+) \(127\.0\.0\.1 and ::1\)\nTry it: nc localhost \1\n/,
+  );
+  for (const hostname of ["127.0.0.1", "::1"]) {
+    await using peer = await Peer.connect([hostname, Number(port)]);
+    await peer.send('{"event":"a"}\n');
+    await peer.sees('{"event":"a"}');
+  }
+  assertEquals(command.stderr, "");
+});
+
+Deno.test("relay --host localhost says which address it lacks where Deno permits only one, or its port is taken", async () => {
+  const port = freePort();
+  const args = ["--host=localhost", `--port=${port}`];
+  {
+    await using command = new Command(args, [`--allow-net=127.0.0.1:${port}`]);
+    assertEquals(await command.listens(), ["127.0.0.1", port]);
+    const has = `127.0.0.1:${port}`;
+    await until(() => command.stderr !== "");
+    assertEquals(
+      command.stderr,
+      `warning: localhost is ${has} alone, and not [::1]:${port}; ` +
+        `permit both with --allow-net=${has},[::1]:${port}\n`,
+    );
+  }
+  using _ = Deno.listen({ hostname: "::1", port });
+  const { code, stderr } = await run(args);
+  assertEquals(code, 1);
+  const what = `Cannot listen on localhost:${port}: [::1]:${port} is taken; stop the program`;
+  assertEquals(stderr.startsWith(`error: ${what}`), true, stderr);
+});
+
 Deno.test("relay --no-echo does not send a client its own events", async () => {
   await using command = new Command(["--port", "0", "--no-echo"]);
   const address = await command.listens();
@@ -283,9 +318,9 @@ Deno.test("relay never writes what a peer sent as it is", async () => {
   one.close();
   await command.expect(/client c1 left: bad-json .*\n/);
   await using two = await Peer.connect(address);
-  await two.send('{"control":"close","reason":"shutdown","detail":"\\u001b[31m\\n\u202e"}\n');
+  await two.send('{"control":"close","reason":"bad-event","detail":"\\u001b[31m\\n\u202e"}\n');
   two.close();
-  await command.expect(/client c2 left: shutdown .*\n/);
+  await command.expect(/client c2 left: bad-event .*\n/);
   // deno-lint-ignore no-control-regex
   assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(command.stdout), false, command.stdout);
 });
