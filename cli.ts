@@ -9,6 +9,7 @@ import { StartError, UsageError } from "./cli/errors.ts";
 import { PROGRAM } from "./cli/program.ts";
 import { OutputClosed } from "./cli/output.ts";
 import { Interrupted } from "./cli/signals.ts";
+import { allTold, tell } from "./cli/stdio.ts";
 import { EbsocketError } from "./errors.ts";
 import { printable } from "./printable.ts";
 
@@ -25,14 +26,16 @@ export async function main(args: string[]): Promise<number> {
     return await command.run(isNamed ? others : args);
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(`error: ${error.message}; ${hintFor(isNamed ? first : null)}`);
+      tell(`error: ${error.message}; ${hintFor(isNamed ? first : null)}`);
       return 2;
     }
     if (error instanceof OutputClosed) return 0;
     if (error instanceof Interrupted) return error.exitCode;
     if (!(error instanceof StartError || error instanceof EbsocketError)) throw error;
-    console.error(`error: ${printable(error.message)}`);
+    tell(`error: ${printable(error.message)}`);
     return 1;
+  } finally {
+    await allTold();
   }
 }
 

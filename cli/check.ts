@@ -12,6 +12,7 @@ import { whyUnreadable } from "./files.ts";
 import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
 import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
+import { tell } from "./stdio.ts";
 
 /** How much is read at once, in bytes. */
 const CHUNK_BYTES = 65_536;
@@ -62,7 +63,7 @@ Least permissions: --allow-read for the files.`,
     const events = values.schema === undefined ? null : await loadDefinitions(values.schema);
     const report = new CheckReport(new Output(), events);
     for (const file of words) await checkFile(file, values["max-line-bytes"], report);
-    console.error(report.summary);
+    tell(report.summary);
     return report.isGood ? 0 : 1;
   },
 });

@@ -9,6 +9,7 @@ import type { EventDefinitions } from "../define.ts";
 import { EbsocketEvent } from "../event.ts";
 import { type CheckedLine, formatFault, type LineFault } from "./line_checker.ts";
 import type { Output } from "./output.ts";
+import { tell } from "./stdio.ts";
 import { countOf } from "./units.ts";
 
 /** How much is written at once, in characters, unless it is all. */
@@ -63,7 +64,7 @@ export class CheckReport {
   /** Says that a file cannot be read, and why. */
   unreadable(file: string, why: string): void {
     this.#unreadable++;
-    console.error(`error: Cannot read ${file}: ${why}`);
+    tell(`error: Cannot read ${file}: ${why}`);
   }
 
   /** Why the attributes of an event do not fit its definition, if they do not. */

@@ -6,6 +6,7 @@
  */
 
 import { abortable } from "../waits.ts";
+import { whyUnreadable } from "./files.ts";
 import { formatFault, LineChecker, type LineFault, LONGEST_LINE_BYTES } from "./line_checker.ts";
 import type { Publisher } from "./publisher.ts";
 
@@ -20,7 +21,8 @@ export interface Input {
 
 /**
  * Sends all lines, and tells after every chunk that it has. The last line counts without its end, too.
- * Returns where the first line is that is no event, and why; those before it have been sent.
+ * Returns where the first line is that is no event, and why, or why no more can be read; what came before
+ * has been sent.
  *
  * @throws {StartError} If the publisher fails.
  */
@@ -31,7 +33,15 @@ export async function sendLines(
 ): Promise<string | null> {
   const checker = new LineChecker(LONGEST_LINE_BYTES);
   const chunk = new Uint8Array(CHUNK_BYTES);
-  for (let length; (length = await abortable(input.read(chunk), publisher.failed)) !== null;) {
+  for (;;) {
+    let length: number | null;
+    try {
+      length = await abortable(input.read(chunk), publisher.failed);
+    } catch (error) {
+      publisher.failed.throwIfAborted();
+      return `Cannot read standard input: ${whyUnreadable(error, "-")}`;
+    }
+    if (length === null) break;
     const fault = await sendPiece(checker, chunk.subarray(0, length), publisher);
     if (fault !== null) return fault;
     onProgress();

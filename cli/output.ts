@@ -6,6 +6,7 @@
  */
 
 import { messageOf, StartError } from "./errors.ts";
+import { writeOut } from "./stdio.ts";
 
 const encoder = new TextEncoder();
 
@@ -30,7 +31,7 @@ export class Output {
   #last: Promise<void> = Promise.resolve();
 
   /** Makes one that hands bytes to `write`, which may take only some of them. */
-  constructor(write: (bytes: Uint8Array) => Promise<number> = (bytes) => Deno.stdout.write(bytes)) {
+  constructor(write: (bytes: Uint8Array) => Promise<number> = writeOut) {
     this.#write = write;
   }
 

@@ -17,6 +17,7 @@ import { PROGRAM } from "./program.ts";
 import { Progress } from "./progress.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { stopSignal } from "./signals.ts";
+import { tell } from "./stdio.ts";
 import { isTerminal } from "./terminal.ts";
 
 const encoder = new TextEncoder();
@@ -78,10 +79,10 @@ ${CONNECTION_NOTES}`,
       onReached: confirm || to !== undefined ? onReached : undefined,
       onRefused(text) {
         progress.clear();
-        console.error(`error: ${text}`);
+        tell(`error: ${text}`);
       },
     });
-    if (isInput && isTerminal("stdin")) console.error("Type events, a line each; Ctrl+D ends it");
+    if (isInput && isTerminal("stdin")) tell("Type events, a line each; Ctrl+D ends it");
     let fault: string | null = null;
     if (line) await publisher.send([line]);
     else fault = await sendLines(Deno.stdin, publisher, () => progress.done = publisher.sent);

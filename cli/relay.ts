@@ -30,6 +30,7 @@ import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
 import { firstSignal } from "./signals.ts";
+import { tell, writeOut } from "./stdio.ts";
 import { Telemetry } from "./telemetry.ts";
 
 /** What help says last. */
@@ -75,7 +76,7 @@ export const relay: Command = defineCommand({
 
 /** Relays until a signal comes. */
 async function run(settings: RelaySettings): Promise<number> {
-  const reporter = new Reporter(settings.log, (bytes) => Deno.stdout.write(bytes));
+  const reporter = new Reporter(settings.log, writeOut);
   const token = settings.token && await readToken(settings.token);
   const events = settings.schema === null ? null : await loadDefinitions(settings.schema);
   const server = await listen(settings, reporter);
@@ -136,7 +137,7 @@ async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promis
 /** Says on standard error what to beware of, whatever the format of the log. */
 function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
   if (token && "text" in token && token.from === "--token") {
-    console.error(
+    tell(
       "warning: others on this machine can see --token in the list of processes; " +
         "use --token-file instead",
     );
@@ -145,7 +146,7 @@ function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
     ? warnAboutLocalhost(where.hostname, endpoint.where)
     : null;
   for (const danger of [warnAbout(endpoint), half]) {
-    if (danger) console.error(`warning: ${danger}`);
+    if (danger) tell(`warning: ${danger}`);
   }
 }
 
@@ -158,7 +159,7 @@ function reportStats(relay: Relay, reporter: Reporter, seconds: number | null): 
     Deno.addSignalListener("SIGUSR1", () => {
       report();
       // Since 2.9.2 Deno does that by itself, as Node does, and nothing can keep it from doing so.
-      console.error(
+      tell(
         "warning: SIGUSR1 has made Deno open its debugger to this machine; use SIGUSR2 instead",
       );
     });

@@ -13,6 +13,7 @@ import { eventView, RAW_FLAG } from "./event_view.ts";
 import { Output } from "./output.ts";
 import { Requester } from "./requester.ts";
 import { stopSignal } from "./signals.ts";
+import { tell } from "./stdio.ts";
 
 /** How long an answer may take by default, in milliseconds. */
 const DEFAULT_TIMEOUT = 5000;
@@ -86,7 +87,7 @@ ${CONNECTION_NOTES}`,
     });
     await written;
     if (answers < count && count > 1) {
-      console.error(`${answers} of ${count} answers came within ${timeout} ms`);
+      tell(`${answers} of ${count} answers came within ${timeout} ms`);
     }
     return 0;
   },

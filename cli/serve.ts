@@ -17,6 +17,7 @@ import { Log } from "./log.ts";
 import { adviseOnPattern } from "./pattern.ts";
 import { Service } from "./service.ts";
 import { stopSignal } from "./signals.ts";
+import { writeOut } from "./stdio.ts";
 
 /** How long a command may take by default, in milliseconds: as long as `req` waits for it. */
 const DEFAULT_TIMEOUT = 5000;
@@ -80,10 +81,10 @@ export const serve: Command = defineCommand({
 input.
 
 If it succeeds and prints one JSON object, that becomes the attributes of the answer, as it was
-written. Otherwise they are "output", "code" and, if something went wrong, "error". Code 124 says that it took too
-long, 126 or 127 that it could not be started. Its standard error is shown here. What it prints is
-taken for UTF-8. The answer has the name of the request, and goes out when CMD has exited, whatever
-it has left running in the background.
+written. Otherwise they are "output", "code" and, if something went wrong, "error". Code 124 says
+that it took too long, 126 or 127 that it could not be started. Its standard error is shown here.
+What it prints is taken for UTF-8. The answer has the name of the request, and goes out when CMD has
+exited, whatever it has left running in the background.
 
 A lost connection is made again. Ctrl+C answers what has come, then ends; a second one ends at
 once.
@@ -101,7 +102,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     checkWords(words, 1);
     const note = adviseOnPattern(pattern);
     checkPermission();
-    const log = new Log((bytes) => Deno.stdout.write(bytes));
+    const log = new Log(writeOut);
     const onNews = (text: string) => log.add(`${new Date().toISOString()} ${text}`);
     if (note) onNews(note);
     const signal = stopSignal();

@@ -12,6 +12,7 @@ import { Output } from "./output.ts";
 import { adviseOnPattern } from "./pattern.ts";
 import { AllPrinted, Printer } from "./printer.ts";
 import { stopSignal } from "./signals.ts";
+import { tell } from "./stdio.ts";
 
 /** The command that prints events. */
 export const sub: Command = defineCommand({
@@ -66,7 +67,7 @@ A lost connection is made again; standard error tells.
 ${CONNECTION_NOTES}`,
   async run(args) {
     const [target, patterns] = readTarget(args);
-    for (const note of patterns.map(adviseOnPattern)) if (note) console.error(note);
+    for (const note of patterns.map(adviseOnPattern)) if (note) tell(note);
     const { raw, count, from, queue } = args.values;
     const view = eventView(raw);
     const printer = new Printer(new Output(), { count, onRoom: () => listener.resume() });
@@ -75,7 +76,7 @@ ${CONNECTION_NOTES}`,
         if (from !== undefined && event.from !== from) return;
         if (!printer.add(view(event.bytes))) listener.pause();
       },
-      onNews: (text) => console.error(text),
+      onNews: tell,
     });
     const stop = stopSignal();
     try {

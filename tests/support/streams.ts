@@ -1,0 +1,64 @@
+/**
+ * Owns the standard streams of programs under test that are not what programs expect: non-blocking,
+ * or redirected by a shell. Must not know which programs there are. Needs Python.
+ *
+ * @module
+ */
+
+/** Makes streams non-blocking, then becomes the program. */
+const MAKE_NONBLOCKING = `
+import fcntl, os, sys
+for fd in map(int, sys.argv[1].split(",")):
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+os.execvp(sys.argv[2], sys.argv[2:])
+`;
+
+/**
+ * Runs the program in a terminal that is non-blocking, and that nobody reads for a while. Then prints what
+ * came.
+ */
+const IN_NONBLOCKING_TERMINAL = `
+import fcntl, os, pty, select, subprocess, sys, time, tty
+ours, theirs = pty.openpty()
+tty.setraw(theirs)
+fcntl.fcntl(theirs, fcntl.F_SETFL, fcntl.fcntl(theirs, fcntl.F_GETFL) | os.O_NONBLOCK)
+program = subprocess.Popen(sys.argv[1:], stdout=theirs)
+os.close(theirs)
+select.select([ours], [], [])
+time.sleep(0.5)
+text = b""
+try:
+    while chunk := os.read(ours, 1000):
+        text += chunk
+except OSError:
+    pass
+sys.stdout.buffer.write(text)
+sys.exit(program.wait())
+`;
+
+const ROOT = `${import.meta.dirname}/../..`;
+
+/** The command line of a tool. */
+export function toolWords(...args: string[]): string[] {
+  return [Deno.execPath(), "run", "-A", "--quiet", "--no-prompt", `${ROOT}/mod.ts`, ...args];
+}
+
+/** Whether this machine has what the following need. */
+export function hasPython(): boolean {
+  if (Deno.build.os === "windows") return false;
+  try {
+    return new Deno.Command("python3", { args: ["-c", "import fcntl, pty"] }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+/** A command line that makes the streams with these numbers non-blocking for `words`. */
+export function nonBlocking(streams: readonly (0 | 1 | 2)[], words: readonly string[]): string[] {
+  return ["python3", "-c", MAKE_NONBLOCKING, streams.join(","), ...words];
+}
+
+/** A command line that runs `words` in a terminal that is non-blocking and read late. */
+export function inNonBlockingTerminal(words: readonly string[]): string[] {
+  return ["python3", "-c", IN_NONBLOCKING_TERMINAL, ...words];
+}
