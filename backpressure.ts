@@ -38,23 +38,31 @@ interface Laggard {
   held: number;
 }
 
+/** What a publisher that waits has sent last, and since when it waits. */
+interface Parked {
+  readonly lines: LineBlock;
+  /** By the clock of `performance.now()`. */
+  readonly since: number;
+}
+
 /** Pauses and resumes the publishers of one relay. */
 export class Backpressure {
-  readonly #pass: (publisher: EbsocketConnection, lines: LineBlock) => void;
+  readonly #pass: (publisher: EbsocketConnection, lines: LineBlock, held: number) => void;
   readonly #maxHold: number;
   readonly #onRelease: (publisher: EbsocketConnection) => void;
   readonly #laggards = new Map<EbsocketConnection, Laggard>();
-  /** The publishers that are not being read from, with what they sent last. */
-  readonly #parked = new Map<EbsocketConnection, LineBlock>();
+  /** The publishers that are not being read from. */
+  readonly #parked = new Map<EbsocketConnection, Parked>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /**
    * Makes one that passes lines on with `pass`, which is to call `observe()` for every reader, and
-   * that calls `onRelease` when a publisher may be read from again.
+   * that calls `onRelease` when a publisher may be read from again. `pass` also gets for how long the
+   * publisher was held up, in milliseconds.
    */
   constructor(
     maxHold: number,
-    pass: (publisher: EbsocketConnection, lines: LineBlock) => void,
+    pass: (publisher: EbsocketConnection, lines: LineBlock, held: number) => void,
     onRelease: (publisher: EbsocketConnection) => void,
   ) {
     this.#maxHold = maxHold;
@@ -69,9 +77,9 @@ export class Backpressure {
 
   /** Passes lines on, at once or when nobody has to be waited for. */
   deliver(publisher: EbsocketConnection, lines: LineBlock): void {
-    if (!this.#isHolding()) return this.#pass(publisher, lines);
+    if (!this.#isHolding()) return this.#pass(publisher, lines, 0);
     publisher.pause();
-    this.#parked.set(publisher, lines);
+    this.#parked.set(publisher, { lines, since: performance.now() });
   }
 
   /** Looks at a reader for which something has just been queued. */
@@ -126,10 +134,10 @@ export class Backpressure {
 
   /** Passes on what is kept, a block at a time, while there is nobody to wait for. */
   #release(): void {
-    for (const [publisher, lines] of this.#parked) {
+    for (const [publisher, { lines, since }] of this.#parked) {
       if (this.#isHolding()) break;
       this.#parked.delete(publisher);
-      this.#pass(publisher, lines);
+      this.#pass(publisher, lines, performance.now() - since);
       this.#onRelease(publisher);
     }
     if (this.#laggards.size === 0) {

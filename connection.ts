@@ -21,7 +21,7 @@ import {
 } from "./errors.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type LineBlock, LineSplitter } from "./splitter.ts";
-import { unwatch, watch } from "./watch.ts";
+import { afterRunning, unwatch, watch } from "./watch.ts";
 import { Writer } from "./writer.ts";
 
 /** What a connection needs of a socket; `Deno.Conn` has it. */
@@ -115,7 +115,8 @@ export class EbsocketConnection {
   #detail = "";
   /** What the peer said in a `close` line. */
   #announced: Farewell | null = null;
-  #deadline: ReturnType<typeof setTimeout> | undefined;
+  /** Calls the deadline off that runs while it closes. */
+  #endDeadline: (() => void) | null = null;
   #info: CloseInfo | null = null;
   /** Made for whoever asks first. */
   #closed: PromiseWithResolvers<CloseInfo> | null = null;
@@ -450,10 +451,10 @@ export class EbsocketConnection {
   #watchDrain(): void {
     const { bytesOut } = this;
     const timeout = this.#limits?.drainTimeout ?? 0;
-    this.#deadline = setTimeout(() => {
+    this.#endDeadline = afterRunning(timeout, () => {
       if (this.bytesOut > bytesOut) return this.#watchDrain();
       this.#break("idle-timeout", `the peer took no bytes for ${timeout} ms`);
-    }, timeout);
+    });
   }
 
   static #onWriterIdle(connection: EbsocketConnection, error: unknown): void {
@@ -467,8 +468,8 @@ export class EbsocketConnection {
     if (this.#readEnded) return this.#finish();
     if (this.#halfClosed || !this.#discarding) return;
     this.#halfClosed = true;
-    clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => this.#finish(), LINGER_MS);
+    this.#endDeadline?.();
+    this.#endDeadline = afterRunning(LINGER_MS, () => this.#finish());
     this.#duplex.closeWrite().catch(() => this.#finish());
   }
 
@@ -519,7 +520,7 @@ export class EbsocketConnection {
     this.#phase = "closed";
     unwatch(this);
     this.#discarding = true;
-    clearTimeout(this.#deadline);
+    this.#endDeadline?.();
     this.#duplex.close();
     this.#wakeReader();
     this.#splitter = null;

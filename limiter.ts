@@ -4,12 +4,14 @@
  *
  * The rule is the generic cell rate algorithm (ITU-T I.371) in its virtual scheduling form: for each
  * client one time, that at which all it has sent would be paid for. One second's worth may come in a
- * burst.
+ * burst. What comes at once because we did not read before is no burst of the client's: it may have
+ * sent it at any time since.
  *
  * @module
  */
 
 import { checkLimit } from "./limits.ts";
+import { unwatch, watch, type Watched } from "./watch.ts";
 
 /** How many lines a second may come that are no events, beside one for each event. */
 const MAX_CHATTER_PER_SECOND = 100;
@@ -22,6 +24,9 @@ const FAR_OVER_MS = 10_000;
 
 /** How often those that have to wait are looked at, in milliseconds. */
 const CHECK_MS = 50;
+
+/** For how long at least we must not have run to have stood still, in milliseconds. */
+const STANDSTILL_MS = 1000;
 
 /** How much a client may send. */
 export interface RateOptions {
@@ -42,7 +47,7 @@ export interface RateOptions {
 }
 
 /** Holds the clients of one server to their allowance. */
-export class Limiter<Client> {
+export class Limiter<Client> implements Watched {
   readonly maxEventsPerSecond: number;
   readonly maxBytesPerSecond: number;
 
@@ -51,6 +56,14 @@ export class Limiter<Client> {
   readonly #paidAt = new Map<Client, number>();
   readonly #held = new Set<Client>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** When we were last seen to run. */
+  #ranAt = performance.now();
+  /**
+   * Until when what all clients send, and what one of them does, may have waited for us: by so much
+   * longer than that may it have been on its way.
+   */
+  #excused = -Infinity;
+  readonly #excusedOf = new Map<Client, number>();
 
   /**
    * Makes one that calls `onRelease` when a client may be read from again.
@@ -64,6 +77,49 @@ export class Limiter<Client> {
     this.maxEventsPerSecond = checkLimit("maxEventsPerSecond", maxEventsPerSecond, 1);
     this.maxBytesPerSecond = checkLimit("maxBytesPerSecond", maxBytesPerSecond, 1);
     this.#onRelease = onRelease;
+  }
+
+  /** Watches from now on whether we stand still. */
+  start(): void {
+    this.#ranAt = performance.now();
+    watch(this);
+  }
+
+  /** Watches no longer. */
+  stop(): void {
+    unwatch(this);
+  }
+
+  /** Time passes. */
+  tick(): void {
+    this.#notice(performance.now());
+  }
+
+  /** Sees that we run, and excuses all clients if we had stood still. */
+  #notice(now: number): void {
+    const gap = now - this.#ranAt;
+    this.#ranAt = now;
+    if (gap >= STANDSTILL_MS) this.excuse(gap);
+  }
+
+  /**
+   * Says that for `ms` milliseconds until now, nothing was read from a client, or from any, for reasons
+   * that are not its own: what it has sent in that time may come at once. The excuse wears off as fast
+   * as time passes.
+   */
+  excuse(ms: number, client?: Client): void {
+    const now = performance.now();
+    const before = client === undefined ? this.#excused : this.#excusedOf.get(client) ?? -Infinity;
+    const until = Math.max(before + ms, now) + ms; // What there was before was no use meanwhile.
+    if (client === undefined) this.#excused = until;
+    else this.#excusedOf.set(client, until);
+  }
+
+  /** How much longer than usual what a client sends now may have been on its way, in milliseconds. */
+  #excuseOf(client: Client, now: number): number {
+    const own = this.#excusedOf.get(client);
+    if (own !== undefined && own <= now) this.#excusedOf.delete(client);
+    return Math.max(this.#excused - now, (own ?? now) - now, 0);
   }
 
   /**
@@ -83,7 +139,9 @@ export class Limiter<Client> {
     );
     if (seconds === 0) return "within";
     const now = performance.now();
-    const paidAt = Math.max(this.#paidAt.get(client) ?? -Infinity, now - BURST_MS) + 1000 * seconds;
+    this.#notice(now);
+    const earliest = now - BURST_MS - this.#excuseOf(client, now);
+    const paidAt = Math.max(this.#paidAt.get(client) ?? -Infinity, earliest) + 1000 * seconds;
     this.#paidAt.set(client, paidAt);
     if (paidAt - now > FAR_OVER_MS) return "far over";
     if (paidAt < now + 1) return "within"; // sums of fractions may be a little off
@@ -100,6 +158,7 @@ export class Limiter<Client> {
   /** Forgets a client that has gone. */
   forget(client: Client): void {
     this.#paidAt.delete(client);
+    this.#excusedOf.delete(client);
     this.#held.delete(client);
     this.#stop();
   }

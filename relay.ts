@@ -202,7 +202,10 @@ export class Relay {
     this.#limiter = new Limiter(options, resume);
     this.#backpressure = new Backpressure(
       checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
-      (source, lines) => this.#relay(source, lines),
+      (source, lines, held) => {
+        if (held > 0 && this.#clients.has(source)) this.#limiter.excuse(held, source);
+        this.#relay(source, lines);
+      },
       resume,
     );
     const limits = new ConnectionLimits(options);
@@ -248,8 +251,10 @@ export class Relay {
       },
     }, options).finally(() => {
       this.#stats.stop();
+      this.#limiter.stop();
       inspector.stop();
     });
+    this.#limiter.start();
     server.closed.then(() => this.#router.flush()); // before the clients are told that this is the end
   }
 

@@ -20,8 +20,9 @@ import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from
 import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
 import { EbsocketConnection, openConnection } from "./connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
-import { after, checkGiven } from "./limits.ts";
+import { checkGiven } from "./limits.ts";
 import { type ConnectionListener, listen, type TlsServerOptions } from "./transport.ts";
+import { afterRunning } from "./watch.ts";
 
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
@@ -252,9 +253,9 @@ export class EbsocketServer {
       if (this.#failure) throw this.#failure.error;
     } finally {
       this.close(); // in case the sink has failed
-      const timer = after(admission.shutdownTimeout, () => this.abort());
+      const endDeadline = afterRunning(admission.shutdownTimeout, () => this.abort());
       await admission.close();
-      clearTimeout(timer);
+      endDeadline();
     }
   }
 

@@ -114,6 +114,8 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   readonly #greeter: Greeter;
   readonly #limiter: Limiter<EbsocketConnection>;
   readonly #maxLineBytes: number;
+  /** Since when nothing is read because the program has not taken what there is. */
+  #fullSince: number | null = null;
 
   /**
    * Begins to accept clients from `server`.
@@ -137,6 +139,8 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     };
     this.#limiter = new Limiter(options, resume);
     this.#inbox = new Inbox(options, () => {
+      if (this.#fullSince !== null) this.#limiter.excuse(performance.now() - this.#fullSince);
+      this.#fullSince = null;
       for (const connection of this.#clients.keys()) resume(connection);
     });
     const limits = new ConnectionLimits(options);
@@ -148,7 +152,11 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       onClose: (connection, info) => this.#onClose(connection, info),
       whenReady: () => this.#inbox.whenRoom(),
     }, options);
-    this.closed = served.finally(() => this.#inbox.end());
+    this.closed = served.finally(() => {
+      this.#limiter.stop();
+      this.#inbox.end();
+    });
+    this.#limiter.start();
   }
 
   /** The clients and their addresses, in the order in which they came. */
@@ -185,6 +193,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       connection.close("rate-limited", "it sent far more than it may");
     } else if (verdict === "over" || this.#inbox.full) {
       connection.pause();
+      if (this.#inbox.full) this.#fullSince ??= performance.now();
     }
   }
 

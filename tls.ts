@@ -10,6 +10,7 @@ import type { Socket } from "./connection.ts";
 import { EbsocketError } from "./errors.ts";
 import { checkGiven } from "./limits.ts";
 import { nodeModule, type RawStream, rawStream, TlsSocket } from "./tls_stream.ts";
+import { afterRunning } from "./watch.ts";
 
 /** What a server needs for TLS; all of it is PEM text. */
 export interface TlsServerOptions {
@@ -170,9 +171,9 @@ async function handshake(
 ): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const fail = (error: Error) => reject(tlsError(error));
-  const timer = setTimeout(() => {
+  const endDeadline = afterRunning(HANDSHAKE_TIMEOUT, () => {
     fail(new Error(`it took longer than ${HANDSHAKE_TIMEOUT} ms`));
-  }, HANDSHAKE_TIMEOUT);
+  });
   const onAbort = () => reject(signal?.reason);
   signal?.addEventListener("abort", onAbort);
   let isOver = false;
@@ -193,7 +194,7 @@ async function handshake(
     throw error;
   } finally {
     isOver = true;
-    clearTimeout(timer);
+    endDeadline();
     signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -36,6 +36,25 @@ export function unwatch(it: Watched): void {
   timer = undefined;
 }
 
+/**
+ * Calls `callback` once we have run for `ms` milliseconds, or up to half a second later. Gives what calls
+ * that off. Time in which we stood still (a stopped process, a busy event loop) does not count: what
+ * others have done meanwhile, to keep the deadline, has not been seen yet.
+ */
+export function afterRunning(ms: number, callback: () => void): () => void {
+  let left = ms;
+  const it = {
+    tick(elapsed: number): void {
+      // Not at the very tick that ends a standstill, either.
+      if (left > 0) return void (left -= Math.min(elapsed, TICK_MS));
+      unwatch(it);
+      callback();
+    },
+  };
+  watch(it);
+  return () => unwatch(it);
+}
+
 function goRound(): void {
   // No allocation for each of ten thousand connections, or memory is collected where nothing goes
   // on: whole numbers only, since fractions are objects, and no iterator with a result for each.

@@ -211,6 +211,19 @@ Deno.test("EbsocketConnection.close() gives up on a peer that takes nothing", as
   });
 });
 
+Deno.test("EbsocketConnection.close() does not take our own standstill for the peer's", async () => {
+  const { connection, duplex } = setUp({ drainTimeout: 100 });
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  const closed = connection.close();
+  for (const start = performance.now(); performance.now() - start < 400;);
+  await new Promise((resolve) => setTimeout(resolve, 0)); // Timers that are due have had their turn.
+  duplex.take();
+  duplex.receive(null);
+  assertEquals((await closed).reason, "local");
+  assertEquals(duplex.written, "one\n");
+});
+
 Deno.test("EbsocketConnection.close() ends a connection that was never started", async () => {
   const duplex = new FakeDuplex();
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);

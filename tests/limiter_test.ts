@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { Limiter, type RateOptions } from "../limiter.ts";
+import { Clock } from "./support/clock.ts";
 import { soon } from "./support/waiting.ts";
 
 function setUp(options: RateOptions) {
@@ -60,6 +61,54 @@ Deno.test("Limiter.forget() forgets what a client has sent, and never releases i
   assertEquals(send("a", 5), "over");
   limiter.forget("a"); // a timer that went on would be reported as a leak
   assertEquals([limiter.holds("a"), send("a", 1), released], [false, "within", []]);
+});
+
+Deno.test("Limiter takes what came while we stood still for no burst of the client's", () => {
+  using clock = new Clock();
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  limiter.start();
+  assertEquals(send("a", 10), "within");
+  clock.advance(60_000);
+  assertEquals(send("a", 300), "within");
+  // Who has not been heard of before may have waited to be accepted.
+  assertEquals(send("b", 600), "within");
+  // But no more than its allowance for that time.
+  assertEquals(send("c", 800), "far over");
+  assertEquals(send("b", 50), "over");
+  limiter.stop();
+  for (const client of ["a", "b", "c"]) limiter.forget(client);
+});
+
+Deno.test("Limiter.excuse() holds for the client that it is for, and wears off", () => {
+  using clock = new Clock();
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  limiter.start();
+  for (const client of ["a", "b"]) limiter.excuse(60_000, client);
+  assertEquals(send("a", 300), "within");
+  assertEquals(send("c", 300), "far over");
+  for (let i = 0; i < 80; i++) {
+    clock.advance(750); // We run all the time.
+    limiter.tick();
+  }
+  assertEquals(send("b", 300), "far over");
+  limiter.stop();
+  for (const client of ["a", "b", "c"]) limiter.forget(client);
+});
+
+Deno.test("Limiter.excuse() adds up for a client that is hardly read from in between", () => {
+  using clock = new Clock();
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  limiter.start();
+  for (let i = 0; i < 3; i++) {
+    for (let waited = 0; waited < 20_000; waited += 500) {
+      clock.advance(500);
+      limiter.tick();
+    }
+    limiter.excuse(20_000, "a");
+  }
+  assertEquals(send("a", 600), "within");
+  limiter.stop();
+  limiter.forget("a");
 });
 
 Deno.test("Limiter refuses limits out of range", () => {

@@ -4,6 +4,7 @@ import { EbsocketClient } from "../client.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
+import { Clock } from "./support/clock.ts";
 import { Peer } from "./support/peer.ts";
 import { until } from "./support/waiting.ts";
 
@@ -258,4 +259,39 @@ Deno.test("Relay checks its options", () => {
   const port = 7982 as unknown as EbsocketServer;
   assertThrows(() => new Relay(port), TypeError, "expected an EbsocketServer, got 7982");
   server.close();
+});
+
+Deno.test("Relay blames no publisher for what it sent while others held it up", async () => {
+  // Fast, and yet slow enough that we are seen to run.
+  using _clock = new Clock(3.5);
+  const ends: string[] = [];
+  await using relay = newRelay({
+    maxHold: 60_000,
+    maxPendingBytes: 4_000_000,
+    maxEventsPerSecond: 1,
+    echo: false,
+    observer: { onLeave: (_, { reason }) => ends.push(reason) },
+  });
+  await using silent = await Peer.connect(relay.server.address, { silent: true });
+  await until(() => relay.clients.length === 1);
+  await using big = await join(relay);
+  await big.send('{"control":"subscribe","events":[]}\n');
+  await using publisher = await join(relay);
+  const [reader] = relay.clients;
+  const line = `{"event":"big","__dict__":{"x":"${"x".repeat(900_000)}"}}\n`;
+  const flooding = big.send(line.repeat(9)).catch(() => {}); // It is held up, too.
+  await until(() => reader!.pendingBytes > 2_000_000);
+  await publisher.send('{"event":"a"}\n');
+  await until(() => relay.clients[2]!.bytesIn > 0);
+  const heldAt = performance.now();
+  // One second's worth may come at once, and ten are too much: so many are read at once, too.
+  await publisher.send('{"event":"a"}\n'.repeat(13));
+  await until(() => performance.now() - heldAt > 14_000);
+  assertEquals(relay.clients[2]!.eventsIn, 0);
+  silent.close();
+  await until(() => relay.clients.at(-1)!.eventsIn === 14);
+  await publisher.send('{"event":"a"}\n');
+  await until(() => ends.includes("rate-limited") || relay.clients.at(-1)!.eventsIn === 15);
+  await flooding;
+  assertEquals(ends.filter((reason) => reason === "rate-limited"), []);
 });

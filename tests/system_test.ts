@@ -8,6 +8,7 @@ import { ConnectionClosedError, EventSchemaError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { EbsocketServer } from "../server.ts";
 import { EbsocketSystem, type ReceivedEvent, type SystemOptions } from "../system.ts";
+import { Clock } from "./support/clock.ts";
 import { Peer } from "./support/peer.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "./support/schemas.ts";
 import { soon, until } from "./support/waiting.ts";
@@ -443,4 +444,19 @@ Deno.test("EbsocketSystem.reply() answers who has asked, and only that", async (
   assertThrows(() => system.reply(asked!, bad), TypeError, '"n"');
   await system.removeClient(asked!.fromConnection);
   assertEquals(system.reply(asked!, answer), false);
+});
+
+Deno.test("EbsocketSystem blames no client for what it sent while the program took nothing", async () => {
+  // Fast, and yet slow enough that we are seen to run.
+  using _clock = new Clock(3.5);
+  await using system = newSystem({ maxUnreadEvents: 1, maxEventsPerSecond: 1 });
+  await using peer = await Peer.connect(system.server.address);
+  await peer.send('{"event":"a"}\n');
+  await until(() => [...system.clients.keys()][0]?.bytesIn === 14);
+  const fullAt = performance.now();
+  // One second's worth may come at once, and ten are too much: so many are read at once, too.
+  await peer.send('{"event":"a"}\n'.repeat(13));
+  await until(() => performance.now() - fullAt > 14_000);
+  assertEquals((await pumpEvents(system, 14)).length, 14);
+  assertEquals([...system.clients.keys()].map(({ open }) => open), [true]);
 });

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
-import { unwatch, watch, type Watched } from "../watch.ts";
+import { afterRunning, unwatch, watch, type Watched } from "../watch.ts";
+import { Clock } from "./support/clock.ts";
 import { until } from "./support/waiting.ts";
 
 class Counter implements Watched {
@@ -23,4 +24,26 @@ Deno.test("watch() tells everyone that time passes, until unwatch()", async () =
 
 Deno.test("unwatch() may be called for whom is not watched", () => {
   unwatch(new Counter());
+});
+
+Deno.test("afterRunning() counts only the time in which we have run", async () => {
+  using clock = new Clock();
+  const counter = new Counter();
+  watch(counter);
+  let isOver = false;
+  afterRunning(600, () => isOver = true);
+  clock.advance(60_000);
+  await until(() => isOver);
+  assertEquals([counter.elapsed.length >= 3, counter.elapsed[0]! >= 60_000], [true, true]);
+  unwatch(counter); // a timer that went on would be reported as a leak
+});
+
+Deno.test("afterRunning() can be called off", async () => {
+  let isOver = false;
+  const callOff = afterRunning(0, () => isOver = true);
+  callOff();
+  let isLater = false;
+  afterRunning(1, () => isLater = true);
+  await until(() => isLater);
+  assertEquals(isOver, false);
 });

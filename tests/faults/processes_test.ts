@@ -2,6 +2,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../event.ts";
+import { Peer } from "../support/peer.ts";
 import { until } from "../support/waiting.ts";
 import { Fleet } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
@@ -170,5 +171,36 @@ Deno.test({
     relay.kill("SIGCONT");
     await fleet.joins(2);
     await assertBalanced(ledger, [fleet]);
+  },
+});
+
+Deno.test({
+  name: "Relay --rate that was frozen for a minute cuts off only who has sent more than it may",
+  ignore,
+  async fn() {
+    await using relay = await RelayProcess.start({
+      args: ["--rate", "100", "--no-echo"],
+      flags: ["-A", "--preload", `${import.meta.dirname}/long_standstills.ts`],
+    });
+    await using reader = await Peer.connect(relay.address);
+    await using half = await Peer.connect(relay.address);
+    await using double = await Peer.connect(relay.address);
+    for (let i = 0; i < 3; i++) await relay.logs("join");
+    await half.send('{"event":"first"}\n');
+    await reader.sees("first");
+    relay.kill("SIGSTOP");
+    // Half of what it may send in a minute, and double that.
+    await half.send('{"event":"half"}\n'.repeat(3000));
+    await double.send('{"event":"double"}\n'.repeat(12_000));
+    await pass(1500);
+    relay.kill("SIGCONT");
+    await half.send('{"event":"last"}\n');
+    await reader.sees("last");
+    assertEquals(reader.text.match(/half/g)?.length, 3000);
+    const leave = await relay.logs("leave");
+    assertEquals([leave.client, leave.reason], [3, "rate-limited"]);
+    const { code, stderr } = await relay.stop();
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(relay.log.filter(({ reason }) => reason === "rate-limited").length, 1);
   },
 });
