@@ -25,7 +25,7 @@ const STATES: [state: string, sent: string, reason: string, events: number][] = 
   ["in the middle of a line", `${EVENT}{"event":"ha`, "truncated", 1],
   ["in the middle of a hello", '{"control":"hel', "truncated", 0],
   ["after a carriage return", `${EVENT}\r`, "truncated", 1],
-  ["after announcing a reason", '{"control":"close","reason":"rate-limited"}\n', "rate-limited", 0],
+  ["after announcing a reason", '{"control":"close","reason":"idle-timeout"}\n', "idle-timeout", 0],
   ["while being closed", "GARBAGE\n", "bad-json", 0],
   ["while being closed for a long line", "x".repeat(1_048_577), "line-too-long", 0],
 ];
