@@ -93,7 +93,16 @@ export type {
 export type { Duplex, Socket } from "./connection.ts";
 export type { CheckedAttributes, EventDefinitions, EventOptions } from "./define.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
-export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
+export type {
+  Carried,
+  CarriedEvents,
+  EventNamed,
+  EventOf,
+  OpenAttributes,
+  OpenEvents,
+  SendableEvent,
+  Validated,
+} from "./event.ts";
 export type { Misfit } from "./misfits.ts";
 export type { MatchingName, PatternFor } from "./pattern.ts";
 export type { ClientReport, NameReport, SubscriptionReport } from "./report.ts";
@@ -149,7 +158,8 @@ const MAX_TURNS = 50;
  * events go on meanwhile, what is sent waits, and {@link status} tells what happens. What others
  * sent while there was no connection does not come later: a relay keeps no events.
  *
- * @typeParam M The event map: what comes; it is trusted to, unless there are definitions.
+ * @typeParam M The event map: what comes; it is trusted to, unless there are definitions. What JSON does
+ * not carry cannot be in it, see {@link Carried}.
  * @typeParam S The event map of what is sent, where it is another.
  *
  * @example Typed events
@@ -372,7 +382,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`, or than the
    * server takes; the message names both sizes.
    */
-  sendEvent(event: SendableEvent<S>, options?: SendOptions): Promise<void>;
+  sendEvent<N extends keyof S & string>(
+    event: SendableEvent<S, N>,
+    options?: SendOptions,
+  ): Promise<void>;
   /**
    * Queues an event, and resolves to the number of clients for which the relay has queued it.
    * A rejection that nobody looks at does not end the program.
@@ -400,7 +413,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * console.log(await client.sendEvent(event, { confirm: true }), "clients"); // 0 clients
    * ```
    */
-  sendEvent(event: SendableEvent<S>, options: ConfirmOptions): Promise<number>;
+  sendEvent<N extends keyof S & string>(
+    event: SendableEvent<S, N>,
+    options: ConfirmOptions,
+  ): Promise<number>;
   sendEvent(
     event: SendableEvent<S>,
     options?: SendOptions | ConfirmOptions,
@@ -501,8 +517,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * console.log(answer.getAttribute("ms"));
    * ```
    */
-  request(event: SendableEvent<S>, options?: RequestOptions): Promise<EventOf<M>> {
-    return this.#requests.request(event, options);
+  request<N extends keyof S & string>(
+    event: SendableEvent<S, N>,
+    options?: RequestOptions,
+  ): Promise<EventOf<M>> {
+    return this.#requests.request(event as SendableEvent<S>, options);
   }
 
   /**
@@ -533,11 +552,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * }
    * ```
    */
-  requestMany(
-    event: SendableEvent<S>,
+  requestMany<N extends keyof S & string>(
+    event: SendableEvent<S, N>,
     options?: RequestManyOptions,
   ): AsyncGenerator<EventOf<M>, void, void> {
-    return this.#requests.requestMany(event, options);
+    return this.#requests.requestMany(event as SendableEvent<S>, options);
   }
 
   /**
@@ -549,11 +568,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * @throws {TypeError | RangeError | EventSchemaError} At the call, as `sendEvent()` does.
    */
-  reply(
+  reply<N extends keyof S & string>(
     event: Pick<EbsocketEvent, "id" | "from">,
-    answer: SendableEvent<S>,
+    answer: SendableEvent<S, N>,
   ): Promise<boolean> {
-    return this.#requests.reply(event, answer);
+    return this.#requests.reply(event, answer as SendableEvent<S>);
   }
 
   /**

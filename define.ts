@@ -30,7 +30,7 @@
  */
 
 import { checkName } from "./codec.ts";
-import type { OpenEvents } from "./event.ts";
+import type { OpenEvents, Validated } from "./event.ts";
 import { printable, quote } from "./printable.ts";
 import {
   type SchemaInput,
@@ -50,7 +50,7 @@ export type {
   StandardSchemaResult,
 } from "./standard_schema.ts";
 
-export type { OpenAttributes, OpenEvents } from "./event.ts";
+export type { OpenAttributes, OpenEvents, Validated } from "./event.ts";
 
 /** Schemas by the names of the events whose attributes they describe. */
 export type EventSchemas = Readonly<Record<string, StandardSchema<unknown, object>>>;
@@ -155,7 +155,7 @@ export type SendableEvents<D extends EventDefinitions<object>> = NonNullable<
  * ```
  */
 export function defineEvents<S extends EventSchemas>(schemas: S): EventDefinitions<
-  { [N in keyof S & string]: SchemaOutput<S[N]> },
+  Validated & { [N in keyof S & string]: SchemaOutput<S[N]> },
   { [N in keyof S & string]: SchemaInput<S[N]> }
 > {
   const validators = new Map<string, StandardSchemaProps>();

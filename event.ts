@@ -34,17 +34,70 @@ export type OpenAttributes = Record<string, unknown>;
 export type OpenEvents = Record<string, OpenAttributes>;
 
 /**
+ * `T` if it arrives as it is sent. Where JSON has no such thing, or makes something else of it, is a
+ * text instead that says so: the compiler shows it where somebody relies on that.
+ *
+ * @typeParam T The type of an attribute, or of all attributes of an event.
+ */
+export type Carried<T> = unknown extends T ? T
+  : T extends string | number | boolean | null | undefined ? T
+  : T extends bigint ? "JSON has no bigint: declare and send a string"
+  : T extends symbol ? "JSON has no symbols"
+  : T extends (...args: never) => unknown ? "JSON has no functions"
+  : T extends { toJSON(key: never): unknown }
+    ? "JSON has what its toJSON() returns: declare and send that, of a Date a string"
+  : T extends { readonly [Symbol.toStringTag]: string }
+    ? "JSON has only arrays and plain objects: declare and send one of them"
+  : T extends readonly (infer Item)[] ? readonly (
+      Item extends undefined ? "JSON has no undefined in an array: declare and send null"
+        : Carried<Item>
+    )[]
+  : { [K in keyof T]: Carried<T[K]> };
+
+/** Marks an event map of attributes that validators make, which JSON need not carry. Only a type has it. */
+export type Validated = { readonly [Symbol.toStringTag]: "Validated" };
+
+/**
+ * An event map as it arrives: as it is, but for events with something in them that is not
+ * {@link Carried}. Of what validators make, all arrives.
+ *
+ * @typeParam M The event map.
+ */
+export type CarriedEvents<M extends object> = {
+  [N in keyof M]: Extract<
+    M extends Validated ? M[N] : M[N] extends Carried<M[N]> ? M[N] : Carried<M[N]>,
+    object
+  >;
+};
+
+/**
  * Any one of the events of an event map, told apart by `event`.
  *
  * @typeParam M A map from event name to the type of its attributes.
  */
 export type EventOf<M extends object> = {
-  [N in keyof M & string]: EbsocketEvent<N, M[N] & object>;
+  [N in keyof M & string]: EbsocketEvent<N, CarriedEvents<M>[N]>;
 }[keyof M & string];
 
-/** What may be sent where the events are those of `M`: without a map, any event. */
-export type SendableEvent<M extends object> = string extends keyof M ? EbsocketEvent<string, object>
-  : EventOf<M>;
+/**
+ * Those of the events of an event map that have one of these names.
+ *
+ * @typeParam M The event map.
+ * @typeParam N The name, or a union of names.
+ */
+export type EventNamed<M extends object, N extends keyof M & string> = {
+  [P in N]: EbsocketEvent<P, CarriedEvents<M>[P]>;
+}[N];
+
+/**
+ * What may be sent where the events are those of `M`: without a map, any event.
+ *
+ * @typeParam M The event map.
+ * @typeParam N The name of the event, or a union of names.
+ */
+export type SendableEvent<M extends object, N extends keyof M & string = keyof M & string> =
+  string extends keyof M ? EbsocketEvent<string, object>
+    : EventNamed<M, N>;
 
 /**
  * A name and key-value attributes.

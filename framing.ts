@@ -25,7 +25,16 @@ import { LineSplitter, type LineSplitterOptions } from "./splitter.ts";
 export { EbsocketError, EbsocketEvent, EventFormatError, FramingError, LineSplitter };
 export { LineBlock } from "./splitter.ts";
 export type { LineSplitterOptions };
-export type { EventOf, OpenAttributes, OpenEvents, SendableEvent } from "./event.ts";
+export type {
+  Carried,
+  CarriedEvents,
+  EventNamed,
+  EventOf,
+  OpenAttributes,
+  OpenEvents,
+  SendableEvent,
+  Validated,
+} from "./event.ts";
 
 /** Options of {@link EventDecoderStream}. */
 export interface EventDecoderStreamOptions extends LineSplitterOptions {

@@ -147,11 +147,15 @@ export {
   RequestTimeoutError,
 } from "./errors.ts";
 export {
+  type Carried,
+  type CarriedEvents,
   EbsocketEvent,
+  type EventNamed,
   type EventOf,
   type OpenAttributes,
   type OpenEvents,
   type SendableEvent,
+  type Validated,
 } from "./event.ts";
 export {
   EventDecoderStream,

@@ -6,7 +6,7 @@
  */
 
 import { ConnectionClosedError } from "./errors.ts";
-import type { EbsocketEvent, EventOf } from "./event.ts";
+import type { EventNamed, EventOf } from "./event.ts";
 import type { Hearing } from "./hearing.ts";
 import { type Incoming, Service } from "./incoming.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
@@ -33,10 +33,7 @@ export interface ServiceOptions {
  * @typeParam P The pattern.
  */
 export type MatchingEvent<M extends object, P extends string> = string extends keyof M ? EventOf<M>
-  : { [N in MatchingName<M, P> & keyof M]: EbsocketEvent<N & string, M[N] & object> }[
-    & MatchingName<M, P>
-    & keyof M
-  ];
+  : EventNamed<M, MatchingName<M, P> & keyof M & string>;
 
 /** Starts and ends the services of one client. */
 export class Services<M extends object> {

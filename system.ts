@@ -252,7 +252,10 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
    * @throws {EventSchemaError} If the event does not fit its definition.
    */
-  sendEventTo(connection: EbsocketConnection, event: SendableEvent<S>): boolean {
+  sendEventTo<N extends keyof S & string>(
+    connection: EbsocketConnection,
+    event: SendableEvent<S, N>,
+  ): boolean {
     if (!(connection instanceof EbsocketConnection)) {
       throw new TypeError(
         `Cannot send to ${Deno.inspect(connection)}: expected a connection of this system`,
@@ -270,8 +273,8 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
    * @throws {EventSchemaError} If the event does not fit its definition.
    */
-  sendEventToClients(
-    event: SendableEvent<S>,
+  sendEventToClients<N extends keyof S & string>(
+    event: SendableEvent<S, N>,
     { except }: { readonly except?: EbsocketConnection } = {},
   ): number {
     const line = this.#encode(event);
@@ -307,7 +310,10 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    * console.log(answer.getAttribute("ms"));
    * ```
    */
-  reply(event: EbsocketEvent<string, object>, answer: SendableEvent<S>): boolean {
+  reply<N extends keyof S & string>(
+    event: EbsocketEvent<string, object>,
+    answer: SendableEvent<S, N>,
+  ): boolean {
     const { fromConnection, id } = event;
     if (!(fromConnection instanceof EbsocketConnection)) {
       throw new TypeError(`Cannot answer ${event}: it has not come from a client of this system`);
@@ -317,7 +323,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     return this.#clients.has(fromConnection) && fromConnection.send(line);
   }
 
-  #encode(event: SendableEvent<S>, envelope?: Envelope): Uint8Array {
+  #encode(event: EbsocketEvent<string, object>, envelope?: Envelope): Uint8Array {
     checkEvent(event);
     // Encoded first: whatever a validator does, what was given is sent.
     const line = encodeLine(event.event, event.__dict__, this.#maxLineBytes, envelope);

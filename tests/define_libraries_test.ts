@@ -8,7 +8,7 @@ import { z } from "zod";
 import { EventChecker } from "../checker.ts";
 import { encodeLine } from "../codec.ts";
 import { defineEvents, type ReceivedEvents, type SendableEvents } from "../define.ts";
-import { EbsocketEvent } from "../event.ts";
+import { EbsocketEvent, type Validated } from "../event.ts";
 
 /** `true` if two types are the same; `any` is the same as nothing but itself. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
@@ -49,7 +49,7 @@ interface Sent {
 Deno.test("defineEvents() takes its types from Zod", () => {
   isSame<Same<ReceivedEvents<typeof ZOD>["message"], Received["message"]>>(true);
   isSame<Same<ReceivedEvents<typeof ZOD>["join"], Received["join"]>>(true);
-  isSame<Same<keyof ReceivedEvents<typeof ZOD>, keyof Received>>(true);
+  isSame<Same<keyof ReceivedEvents<typeof ZOD> & string, keyof Received>>(true);
   isSame<Same<SendableEvents<typeof ZOD>["message"], Sent["message"]>>(true);
   isSame<Same<SendableEvents<typeof ZOD>["join"], Sent["join"]>>(true);
 });
@@ -57,7 +57,7 @@ Deno.test("defineEvents() takes its types from Zod", () => {
 Deno.test("defineEvents() takes its types from Valibot", () => {
   isSame<Same<ReceivedEvents<typeof VALIBOT>["message"], Received["message"]>>(true);
   isSame<Same<ReceivedEvents<typeof VALIBOT>["join"], Received["join"]>>(true);
-  isSame<Same<keyof ReceivedEvents<typeof VALIBOT>, keyof Received>>(true);
+  isSame<Same<keyof ReceivedEvents<typeof VALIBOT> & string, keyof Received>>(true);
   isSame<Same<SendableEvents<typeof VALIBOT>["message"], Sent["message"]>>(true);
   isSame<Same<SendableEvents<typeof VALIBOT>["join"], Sent["join"]>>(true);
 });
@@ -65,7 +65,7 @@ Deno.test("defineEvents() takes its types from Valibot", () => {
 Deno.test("defineEvents() takes its types from ArkType", () => {
   isSame<Same<ReceivedEvents<typeof ARKTYPE>["message"], Received["message"]>>(true);
   isSame<Same<ReceivedEvents<typeof ARKTYPE>["join"], Received["join"]>>(true);
-  isSame<Same<keyof ReceivedEvents<typeof ARKTYPE>, keyof Received>>(true);
+  isSame<Same<keyof ReceivedEvents<typeof ARKTYPE> & string, keyof Received>>(true);
   isSame<Same<SendableEvents<typeof ARKTYPE>["message"], { content: string; tags?: string[] }>>(
     true,
   );
@@ -151,7 +151,8 @@ Deno.test("defineEvents() takes schemas of several libraries at once", () => {
   isSame<
     Same<
       ReceivedEvents<typeof mixed>,
-      { message: { content: string }; join: { name: string }; leave: { name: string } }
+      & Validated
+      & { message: { content: string }; join: { name: string }; leave: { name: string } }
     >
   >(true);
   assertEquals(mixed.check("leave", { name: "Ada" }), { value: { name: "Ada" } });

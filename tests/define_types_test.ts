@@ -17,6 +17,7 @@ import { EbsocketEvent, type EventOf, type OpenEvents } from "../event.ts";
 import type { EbsocketServer } from "../server.ts";
 import { EbsocketSystem } from "../system.ts";
 import { clientPair, expectEvents } from "../testing.ts";
+import { assertVerdict, compile } from "./support/compile.ts";
 
 const CHAT = defineEvents({
   message: z.object({ content: z.string(), priority: z.number().default(0) }),
@@ -120,30 +121,6 @@ Deno.test("EventDefinitions of some events can be used as those of any", () => {
   assertEquals([any[0], objects[0]], [others[0], others[0]]);
 });
 
-/** What the compiler says of a program: where it finds errors, and what they say. */
-async function compile(program: string): Promise<[line: number, message: string][]> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/program.ts`, program);
-    const config = `${import.meta.dirname}/../deno.json`;
-    const { stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["check", "--quiet", `--config=${config}`, `${folder}/program.ts`],
-      env: { NO_COLOR: "1" },
-    }).output();
-    // deno-lint-ignore no-control-regex
-    const text = new TextDecoder().decode(stderr).replaceAll(/\x1b\[[\d;]*m/g, "");
-    const errors = text.matchAll(/\[ERROR\]: (.*?)\n\s+at \S+program\.ts:(\d+):/gs);
-    return [...errors].map(([, message, line]) => [Number(line), message!]);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** The lines of `program` that are marked as wrong, from 1. */
-function marked(program: string): number[] {
-  return program.split("\n").flatMap((line, i) => line.includes("// wrong") ? [i + 1] : []);
-}
-
 const HEAD = `
 import { defineEvents, EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
 import { z } from "zod";
@@ -162,22 +139,42 @@ for await (const event of client) {
 
 Deno.test("defineEvents(): a program that is wrong does not compile, and the errors say why", async () => {
   const program = `${HEAD}
-client.sendEvent(new EbsocketEvent("message", { content: 1 })); // wrong
-client.sendEvent(new EbsocketEvent("mesage", { content: "hi" })); // wrong
+client.sendEvent(new EbsocketEvent("message", { content: 1 })); // wrong: Type 'number' is not assignable to type 'string'
+client.sendEvent(new EbsocketEvent("mesage", { content: "hi" })); // wrong: '"mesage"' is not assignable to
 for await (const event of client) {
-  if (event.compareType("message")) event.__dict__.at.toUpperCase(); // wrong
+  if (event.compareType("message")) event.__dict__.at.toUpperCase(); // wrong: 'toUpperCase' does not exist on type 'number'
 }
-defineEvents({ text: z.string() }); // wrong
-defineEvents({ nothing: {} }); // wrong
+defineEvents({ text: z.string() }); // wrong: Type 'string' is not assignable to type 'object'
+defineEvents({ nothing: {} }); // wrong: Property '"~standard"' is missing
 `;
-  const errors = await compile(program);
-  assertEquals(errors.map(([line]) => line), marked(program));
-  const says = [
-    "Type 'number' is not assignable to type 'string'",
-    `'"mesage"' is not assignable to`,
-    "'toUpperCase' does not exist on type 'number'",
-    "Type 'string' is not assignable to type 'object'",
-    `Property '"~standard"' is missing`,
-  ];
-  assertEquals(errors.filter(([, message], i) => !message.includes(says[i]!)), []);
+  assertVerdict(program, await compile(program));
+});
+
+Deno.test("defineEvents(): what validators make is what arrives, and what JSON does not carry cannot be sent", async () => {
+  const program = `
+import { defineEvents, EbsocketClient, EbsocketEvent, EbsocketSystem } from "@ebsockets/relay";
+import { z } from "zod";
+const events = defineEvents({
+  saved: z.object({ when: z.string().transform((text) => new Date(text)) }),
+  coerced: z.object({ when: z.coerce.date() }),
+  bare: z.object({ when: z.date(), big: z.bigint().optional() }),
+});
+const client = new EbsocketClient({ events });
+client.sendEvent(new EbsocketEvent("saved", { when: "2026-01-01" }));
+client.sendEvent(new EbsocketEvent("saved", { when: new Date() })); // wrong: Type 'Date' is not assignable to type 'string'
+client.sendEvent(new EbsocketEvent("coerced", { when: new Date() }));
+client.sendEvent(new EbsocketEvent("bare", { when: new Date() })); // wrong: "JSON has what its toJSON() returns
+for await (const event of client) {
+  if (event.event === "saved" || event.event === "coerced") event.__dict__.when.getTime();
+}
+for await (const event of client.serve("saved")) event.__dict__.when.getTime();
+export async function serve(system: EbsocketSystem): Promise<void> {
+  const checked = new EbsocketSystem(system.server, { events });
+  for (const event of (await checked.pump())[1]) {
+    if (event.event === "coerced") event.__dict__.when.getTime();
+  }
+}`;
+  for (const strictness of ["strict", "default"] as const) {
+    assertVerdict(program, await compile(program, strictness));
+  }
 });

@@ -2,6 +2,7 @@
 // `@ts-expect-error` compiles, and where a type is not the one that it is compared with.
 
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import type { Address } from "../address.ts";
 import type { ClientStatus, EbsocketClient } from "../client.ts";
 import type { EbsocketConnection } from "../connection.ts";
@@ -15,6 +16,7 @@ import {
 } from "../event.ts";
 import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
 import type { EbsocketSystem } from "../system.ts";
+import { assertVerdict, compileAll, type Errors, type Strictness } from "./support/compile.ts";
 
 type Chat = { message: { content: string }; join: { name: string } };
 
@@ -250,4 +252,213 @@ Deno.test("EventFormatError.code and FramingError.code are reasons to close a co
   const reason = (error: EventFormatError | FramingError): CloseReason => error.code;
   assertEquals(reason(new EventFormatError("bad-json", "x")), "bad-json");
   assertEquals(reason(new FramingError("truncated", "x")), "truncated");
+});
+
+const HEAD = `
+import {
+  EbsocketClient, EbsocketEvent, EbsocketSystem, EventDecoderStream, type EventOf,
+} from "@ebsockets/relay";
+`;
+
+/** Event maps with what JSON does not carry, or not as it is; and one of all that it does. */
+const MAPS = `${HEAD}
+type Lies = {
+  saved: { when: Date };
+  maybe: { when?: Date | null };
+  deep: { by: { name: string; logins: { at: Date }[] } };
+  count: { n: bigint };
+  call: { back: () => void };
+  sign: { s: symbol };
+  names: { all: Map<string, string> };
+  bytes: { raw: Uint8Array };
+  where: { url: URL };
+  holes: { list: (number | undefined)[] };
+  point: { at: Point };
+  fine: { x: number };
+};
+class Point { x = 1; length() { return this.x; } }
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+type Tree = { name: string; parts: readonly Tree[] };
+type Sum = number | ["+", Sum, Sum];
+enum Color { Red = "red", Blue = "blue" }
+interface User { readonly id: number; tags?: string[]; pair: [number, string]; color: Color }
+interface Carried {
+  user: User;
+  users: { all: User[]; byName: Record<string, User>; unset: string | undefined };
+  tree: { root: Tree };
+  json: { value: Json; any: any; unknown: unknown };
+  sum: { value: Sum };
+  shape: { kind: "circle"; radius: number } | { kind: "square"; side: number };
+  branded: { id: string & { readonly brand: "id" } };
+  open: Record<string, unknown>;
+  ping: object;
+}
+declare const lies: EbsocketClient<Lies>;
+declare const carried: EbsocketClient<Carried>;
+declare const system: EbsocketSystem<Carried>;
+`;
+
+const REFUSED = `${MAPS}
+lies.sendEvent(new EbsocketEvent("fine", { x: 1 }));
+lies.sendEvent(new EbsocketEvent("saved", { when: new Date() })); // wrong: Type 'Date' is not assignable to type '"JSON has what its toJSON() returns: declare and send that, of a Date a string"'
+lies.sendEvent(new EbsocketEvent("maybe", {}));
+lies.sendEvent(new EbsocketEvent("maybe", { when: new Date() })); // wrong: "JSON has what its toJSON() returns
+lies.sendEvent(new EbsocketEvent("deep", { by: { name: "", logins: [{ at: new Date() }] } })); // wrong: Type 'Date' is not assignable to type '"JSON has what its toJSON() returns: declare and send that, of a Date a string"'
+lies.sendEvent(new EbsocketEvent("count", { n: 1n })); // wrong: Type 'bigint' is not assignable to type '"JSON has no bigint: declare
+lies.sendEvent(new EbsocketEvent("call", { back: () => {} })); // wrong: "JSON has no functions"
+lies.sendEvent(new EbsocketEvent("sign", { s: Symbol.iterator })); // wrong: "JSON has no symbols"
+lies.sendEvent(new EbsocketEvent("names", { all: new Map([["a", "b"]]) })); // wrong: "JSON has only arrays and plain objects
+lies.sendEvent(new EbsocketEvent("bytes", { raw: new Uint8Array(1) })); // wrong: "JSON has only arrays and plain objects
+lies.sendEvent(new EbsocketEvent("where", { url: new URL("a:b") })); // wrong: "JSON has what its toJSON() returns
+lies.sendEvent(new EbsocketEvent("holes", { list: [1, undefined] })); // wrong: undefined
+lies.sendEvent(new EbsocketEvent("point", { at: new Point() })); // wrong: "JSON has no functions"
+lies.request(new EbsocketEvent("count", { n: 1n })); // wrong: Type 'bigint' is not assignable to type '"JSON has no bigint: declare
+lies.requestMany(new EbsocketEvent("count", { n: 1n })); // wrong: Type 'bigint' is not assignable to type '"JSON has no bigint: declare
+lies.reply({ id: null, from: null }, new EbsocketEvent("count", { n: 1n })); // wrong: Type 'bigint' is not assignable to type '"JSON has no bigint: declare
+lies.sendEvent(new EbsocketEvent("count", { n: 1n }), { confirm: true }); // wrong: Type 'bigint' is not assignable to type '"JSON has no bigint: declare
+export function all(system: EbsocketSystem<Lies>): void {
+  system.sendEventToClients(new EbsocketEvent("count", { n: 1n })); // wrong: Type 'bigint' is not assignable to type '"JSON has no bigint: declare
+}
+`;
+
+const ARRIVING = `${MAPS}
+for await (const event of lies) {
+  if (event.event === "fine") event.__dict__.x.toFixed();
+  if (event.event === "saved") event.__dict__.when.getTime(); // wrong: 'getTime' does not exist on type '"JSON has what its toJSON() returns: declare and send that, of a Date a string"'
+  if (event.compareType("maybe")) event.__dict__.when?.getTime(); // wrong: "JSON has what its toJSON() returns
+  if (event.event === "deep") event.__dict__.by.logins[0]?.at.getTime(); // wrong: "JSON has what its toJSON() returns
+  if (event.event === "count") event.getAttribute("n")?.toFixed(); // wrong: "JSON has no bigint
+}
+for await (const event of lies.serve("saved")) event.__dict__.when.getTime(); // wrong: "JSON has what
+const answer = await lies.request(new EbsocketEvent("fine", { x: 1 }));
+if (answer.event === "names") answer.__dict__.all.get("a"); // wrong: "JSON has only arrays and plain objects
+export async function read(system: EbsocketSystem<Lies>, bytes: ReadableStream<Uint8Array<ArrayBuffer>>) {
+  for (const event of (await system.pump())[1]) {
+    if (event.event === "where") event.__dict__.url.host; // wrong: 'host' does not exist
+  }
+  for await (const event of bytes.pipeThrough(new EventDecoderStream<Lies>())) {
+    if (event.event === "bytes") event.__dict__.raw[0]!.toFixed(); // wrong: 'toFixed' does not exist
+  }
+}
+`;
+
+const CARRIED = `${MAPS}
+declare const user: User, tree: Tree, json: Json, sum: Sum, id: Carried["branded"]["id"];
+declare const shape: Carried["shape"];
+carried.sendEvent(new EbsocketEvent("user", user));
+carried.sendEvent(new EbsocketEvent("users", { all: [user], byName: { Ada: user }, unset: undefined }));
+carried.sendEvent(new EbsocketEvent("tree", { root: tree }));
+carried.sendEvent(new EbsocketEvent("json", { value: json, any: 1, unknown: 1 }));
+carried.sendEvent(new EbsocketEvent("sum", { value: sum }));
+carried.sendEvent(new EbsocketEvent("shape", shape));
+carried.sendEvent(new EbsocketEvent("branded", { id }));
+carried.sendEvent(new EbsocketEvent("open", { x: 1 }));
+carried.sendEvent(new EbsocketEvent("ping"));
+const event = (await carried.recvEvent())!;
+switch (event.event) {
+  case "user": { const same: User = event.__dict__; same; break; }
+  case "users": { const same: User[] = event.__dict__.all; same; break; }
+  case "tree": { const same: Tree = event.__dict__.root; same; break; }
+  case "json": { const same: Json = event.__dict__.value; same; event.__dict__.any.x; break; }
+  case "sum": { const same: Sum = event.__dict__.value; same; break; }
+  case "shape": { const same: Carried["shape"] = event.__dict__; same; break; }
+  case "branded": { const same: typeof id = event.__dict__.id; same; break; }
+  case "open": event.__dict__.x;
+}
+carried.sendEvent(event);
+system.sendEventToClients(event);
+for await (const status of carried.status()) {
+  if (status.type === "disconnected") for (const each of status.unconfirmed) carried.sendEvent(each);
+}
+export async function first<E extends object>(client: EbsocketClient<E>): Promise<string> {
+  for await (const event of client) return event.event;
+  return "";
+}
+first(carried);
+first(lies);
+`;
+
+const HELPER = `${HEAD}
+type Events = { a: { x: number }; b: { y: string }; c: { z?: string } };
+type Name = keyof Events & string;
+type Client = EbsocketClient<Events>;
+export function send<K extends Name>(client: Client, name: K, attributes: Events[K]) {
+  return client.sendEvent(new EbsocketEvent(name, attributes));
+}
+export function anyKey<K extends keyof Events>(client: Client, name: K, attributes: Events[K]) {
+  return client.sendEvent(new EbsocketEvent(name, attributes), { to: "c1" });
+}
+export function confirm<K extends Name>(client: Client, name: K, attributes: Events[K]): Promise<number> {
+  return client.sendEvent(new EbsocketEvent(name, attributes), { confirm: true });
+}
+export function ask<K extends Name>(client: Client, name: K, attributes: Events[K]) {
+  return client.request(new EbsocketEvent(name, attributes));
+}
+export function answer<K extends Name>(client: Client, name: K, attributes: Events[K]) {
+  return client.reply({ id: "1", from: "c1" }, new EbsocketEvent(name, attributes));
+}
+export function tell<K extends Name>(system: EbsocketSystem<Events>, name: K, attributes: Events[K]) {
+  return system.sendEventToClients(new EbsocketEvent(name, attributes));
+}
+export function pass(client: Client, event: EventOf<Events>) {
+  return client.sendEvent(event);
+}
+export function mixed<K extends Name>(client: Client, name: K, attributes: Events["a"]) {
+  return client.sendEvent(new EbsocketEvent(name, attributes)); // wrong: is not assignable to
+}
+export function either(client: Client, name: "a" | "b") {
+  return client.sendEvent(new EbsocketEvent(name, { x: 1 })); // wrong: is not assignable to
+}
+declare const client: Client;
+send(client, "a", { x: 1 });
+send(client, "b", { x: 1 }); // wrong: 'x' does not exist in type '{ y: string; }'
+`;
+
+/** Under the default options alone, this is right. */
+const OPTIONAL = `${HEAD}
+type Events = { message: { content: string; color?: string } };
+declare const client: EbsocketClient<Events>;
+export function say(content: string, color?: string) {
+  return client.sendEvent(new EbsocketEvent("message", { content, color }));
+}
+`;
+
+const PROGRAMS = {
+  refused: REFUSED,
+  arriving: ARRIVING,
+  carried: CARRIED,
+  helper: HELPER,
+  optional: OPTIONAL,
+};
+
+/** What the compiler says of all of them; it is asked once with each kind of options. */
+const verdicts = new Map<Strictness, Promise<Record<string, Errors>>>();
+
+async function verdict(name: keyof typeof PROGRAMS, strictness: Strictness): Promise<Errors> {
+  if (!verdicts.has(strictness)) verdicts.set(strictness, compileAll(PROGRAMS, strictness));
+  return (await verdicts.get(strictness)!)[name]!;
+}
+
+for (const strictness of ["strict", "default"] as const) {
+  Deno.test(`EbsocketClient and EbsocketSystem refuse to send what JSON does not carry (${strictness})`, async () => {
+    assertVerdict(REFUSED, await verdict("refused", strictness));
+  });
+
+  Deno.test(`EventOf says what arrives where the event map says what does not (${strictness})`, async () => {
+    assertVerdict(ARRIVING, await verdict("arriving", strictness));
+  });
+
+  Deno.test(`EventOf leaves a map of what JSON carries as it is (${strictness})`, async () => {
+    assertVerdict(CARRIED, await verdict("carried", strictness));
+  });
+
+  Deno.test(`EbsocketClient.sendEvent() needs no cast in a helper for any event (${strictness})`, async () => {
+    assertVerdict(HELPER, await verdict("helper", strictness));
+  });
+}
+
+Deno.test("EbsocketClient.sendEvent() takes optional attributes that are undefined, unless the compiler minds", async () => {
+  assertVerdict(OPTIONAL, await verdict("optional", "default"));
+  const [[, message]] = await verdict("optional", "strict") as [[number, string]];
+  assertMatch(message, /exactOptionalPropertyTypes/);
 });
