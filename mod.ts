@@ -67,7 +67,8 @@
  *   - for the relay `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `log.ts`, `telemetry.ts` and
  *     `advice.ts`;
  *   - for what hears and sends events as bytes `wire.ts`, `subscription.ts` and `listener.ts`,
- *     `event_view.ts`, `printer.ts`, `event_text.ts`; `publisher.ts`, `event_line.ts`, `input.ts`,
+ *     `event_view.ts`, `printer.ts`, `event_text.ts`; `publisher.ts`, `event_words.ts`, `event_line.ts`,
+ *     `input.ts`,
  *     `progress.ts`; `requester.ts` for what asks, `service.ts` and `execute.ts` for what answers;
  *   - for what reads files `line_checker.ts`, `check_report.ts`, `schema.ts`, `files.ts`;
  *   - for what watches a relay `watcher.ts`, `top_snapshot.ts`, `top_view.ts`, `table.ts`, `screen.ts`;

@@ -43,7 +43,7 @@ function clientCommand(where: Endpoint["where"], tls: Endpoint["tls"]): string {
 }
 
 /** `text` as one word of a shell command. */
-function shellWord(text: string): string {
+export function shellWord(text: string): string {
   const word = /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
   return printable(word);
 }

@@ -58,11 +58,12 @@ export function defineCommand<const G extends readonly Group[]>(
   definition: CommandDefinition<G>,
 ): Command {
   const groups: readonly Group[] = [...definition.groups, HELP_GROUP];
+  const instead = Object.assign({}, ...groups.map(({ instead }) => instead));
   const command: Command = {
     ...definition,
     groups,
     async run(args) {
-      const parsed = parseFlags(args, groups.flatMap(({ flags }) => flags));
+      const parsed = parseFlags(args, groups.flatMap(({ flags }) => flags), instead);
       if (!parsed.values.help) return await definition.run(parsed as Arguments<FlagOf<G>>);
       const { formatHelp } = await import("./help.ts");
       await print(formatHelp(command));

@@ -11,7 +11,7 @@ import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { suggestion } from "./nearest.ts";
 import { print } from "./output.ts";
-import { isPlace } from "./place.ts";
+import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./place.ts";
 
 /** The command that runs where none is named. */
 export const DEFAULT_COMMAND = "relay";
@@ -67,8 +67,8 @@ export async function loadCommands(): Promise<readonly [Command, ...Command[]]> 
 export async function loadCommand(name: string): Promise<Command> {
   const load = LOADERS.get(name);
   if (load) return await load();
-  const hint = isPlace(name)
-    ? ": --host and --port say where a relay listens"
+  const hint = isPlace(name) || adviseOnPlace(name) !== null
+    ? `: ${LISTENING_ADVICE}`
     : suggestion(name, COMMAND_NAMES);
   throw new UsageError(`Unknown command ${quote(name)}${hint}`);
 }

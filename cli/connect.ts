@@ -21,10 +21,20 @@ import {
 import { messageOf, StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
-import { DEFAULT_ADDRESS, isBareHost, isPlace, parsePlace, type RelayPlace } from "./place.ts";
+import {
+  adviseOnPlace,
+  couldBeName,
+  DEFAULT_ADDRESS,
+  isPlace,
+  parsePlace,
+  type RelayPlace,
+} from "./place.ts";
 
 /** The environment variable that may say where the relay is. */
 export const URL_VARIABLE = "EBSOCKETS_URL";
+
+/** What to say of options that name the relay in other programs. */
+const RELAY_WORD = `the relay is the first word, such as ${formatAddress(DEFAULT_ADDRESS)}`;
 
 /** The options with which a tool is told of its relay. */
 export const CONNECTION_GROUP = {
@@ -65,6 +75,9 @@ export const CONNECTION_GROUP = {
       text: "The name that the relay's certificate must have (default: HOST)",
     },
   ],
+  instead: Object.fromEntries(
+    ["host", "port", "p", "url", "server", "s", "address"].map((name) => [name, RELAY_WORD]),
+  ),
 } as const satisfies Group;
 
 /** What help says of the variables and permissions of a tool. */
@@ -88,6 +101,8 @@ export interface Target {
   readonly token: TokenSource | null;
   /** What TLS needs, or `null` without it. */
   readonly tls: TlsSources | null;
+  /** The word that names it, if it may be meant for the name of an event. */
+  readonly word?: string;
 }
 
 /** The files with what TLS needs, and the name that the relay must have. */
@@ -117,11 +132,9 @@ export function readTarget(
       } is a relay, which comes first, and only once; -- before it makes it a name`,
     );
   }
-  if (!named && wordsBeforeDashes > 0 && isBareHost(words[0]!)) {
-    const place = `${words[0]}:${DEFAULT_ADDRESS[1]}`;
-    throw new UsageError(
-      `${quote(words[0]!)} has no port, as ${place} has; -- before it makes it a name`,
-    );
+  const advice = !named && wordsBeforeDashes > 0 ? adviseOnPlace(words[0]!) : null;
+  if (advice !== null) {
+    throw new UsageError(`${quote(words[0]!)} ${advice}; -- before it makes it a name`);
   }
   if (named && values.unix !== undefined) {
     throw new UsageError("HOST:PORT and --unix exclude each other");
@@ -131,6 +144,7 @@ export function readTarget(
     where: place.where,
     token: chooseToken(values, environment(TOKEN_VARIABLE), place.token),
     tls: toTlsSources(values, place),
+    ...(named && couldBeName(words[0]!) && { word: words[0]! }),
   };
   return [target, named ? words.slice(1) : words];
 }
@@ -273,7 +287,7 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** What went wrong with connecting, and what to do about it. */
-export function adviseOnConnecting(error: unknown, { where, token, tls }: Target): string {
+export function adviseOnConnecting(error: unknown, { where, token, tls, word }: Target): string {
   const address = printable(formatAddress(addressOf(where)));
   const message = messageOf(error)
     .replace("TLS handshake failed: ", `Cannot connect to ${address}: `);
@@ -292,6 +306,9 @@ export function adviseOnConnecting(error: unknown, { where, token, tls }: Target
   }
   if (error instanceof ConnectError && error.reason === "eof" && !tls && !("path" in where)) {
     return `${message}; if it speaks TLS, so must you, with --tls`;
+  }
+  if (word !== undefined && message.includes("failed to lookup address")) {
+    return `${message}; -- before ${quote(word)} makes it a name`;
   }
   return message.replace(/without tls$/, "without TLS")
     .replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);

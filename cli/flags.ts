@@ -66,6 +66,8 @@ export interface Group {
   /** What help says above them. */
   readonly title: string;
   readonly flags: readonly Flag[];
+  /** What to say of options that other programs have, by their names without dashes. */
+  readonly instead?: Readonly<Record<string, string>>;
 }
 
 /** The options in `groups`. */
@@ -98,15 +100,16 @@ interface Parsed {
 }
 
 /**
- * What `args` say, by the options that there are.
+ * What `args` say, by the options that there are, and what is to be said of others `instead`.
  *
  * @throws {UsageError} If they make no sense; the message names the option.
  */
 export function parseFlags<F extends Flag>(
   args: readonly string[],
   flags: readonly F[],
+  instead: Readonly<Record<string, string>> = {},
 ): Arguments<F> {
-  let unknown: string | null = null;
+  let unknown: UsageError | null = null;
   const valued = flags.filter(({ kind }) => kind !== "switch").map(({ name }) => name);
   const switches = flags.filter(({ kind }) => kind === "switch").map(({ name }) => name);
   const parsed = parseArgs(spellOut(args, flags), {
@@ -115,13 +118,13 @@ export function parseFlags<F extends Flag>(
     collect: [...valued, ...switches],
     "--": true,
     unknown(arg: string, key?: string) {
-      if (key !== undefined) unknown ??= arg;
+      if (key !== undefined) unknown ??= unknownOption(arg, key, flags, instead);
       return key === undefined;
     },
   }) as unknown as Parsed;
   const values: Record<string, unknown> = {};
   for (const flag of flags) values[flag.name] = toValue(flag, parsed[flag.name]!);
-  if (unknown !== null) throw unknownOption(unknown, flags);
+  if (unknown !== null) throw unknown;
   return {
     values: values as ValuesOf<F>,
     words: [...parsed._, ...parsed["--"]],
@@ -191,8 +194,16 @@ export function oneOf(words: readonly string[]): string {
 }
 
 /** Does not show a value, which may be a secret. */
-function unknownOption(arg: string, flags: readonly Flag[]): UsageError {
-  const name = arg.replace(/=.*/s, "");
+function unknownOption(
+  arg: string,
+  key: string,
+  flags: readonly Flag[],
+  instead: Readonly<Record<string, string>>,
+): UsageError {
+  const name = arg.startsWith("--") ? arg.replace(/=.*/s, "") : `-${key}`;
+  if (Object.hasOwn(instead, key)) {
+    return new UsageError(`Unknown option ${quote(name)}: ${instead[key]}`);
+  }
   const names = flags.flatMap((flag) => spellings(flag)).filter((each) => each.startsWith("--"));
   return new UsageError(`Unknown option ${quote(name)}${suggestion(name, names)}`);
 }

@@ -45,8 +45,8 @@ function mistakes(from: string, to: string): number {
   return rows[from.length]![to.length]!;
 }
 
-/** ` (did you mean …?)`, or nothing where no word is near. */
+/** ` (did you mean …?)`, or nothing where no word is near. Who writes `publish` may mean `pub`. */
 export function suggestion(word: string, words: readonly string[]): string {
-  const meant = nearest(word, words);
+  const meant = nearest(word, words) ?? words.find((other) => word.startsWith(other)) ?? null;
   return meant === null ? "" : ` (did you mean ${meant}?)`;
 }

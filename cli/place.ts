@@ -13,6 +13,9 @@ import { UsageError } from "./errors.ts";
 /** Where a relay is when nobody says anything else. */
 export const DEFAULT_ADDRESS: Address = ["127.0.0.1", 7982];
 
+/** What to say to a relay of a place among its words. */
+export const LISTENING_ADVICE = "--host and --port say where a relay listens";
+
 /** What a text says of a relay. */
 export interface RelayPlace {
   /** Where it is. */
@@ -35,14 +38,35 @@ const ANY_SCHEME = /^[a-z][a-z\d+.-]*:\/\//i;
 /** A host without a port. */
 const BARE_HOST = /^(localhost|\d+(\.\d+){3}|\[[\da-f:.]+\])$/i;
 
+/** A port without a host. */
+const BARE_PORT = /^\d{1,5}$/;
+
+/** An IPv6 address that lacks its brackets. */
+const BARE_IPV6 = /^(?=.*\d)(?=.*::|(?:[^:]+:){7})[\da-f:]+$/i;
+
+/** The path of a Unix socket. */
+const SOCKET_PATH = /^[.~]{0,2}\/.*sock(et)?$/;
+
+/** A place whose host may well be the beginning of the name of an event, as in `order:42`. */
+const NAME_LIKE = /^(?!localhost:|\d+(?:\.\d+){3}:)[a-z_][\w.-]*:\d+$/i;
+
 /** Whether a word names a place, and not an event. */
 export function isPlace(word: string): boolean {
   return ADDRESS.test(word) || ANY_SCHEME.test(word);
 }
 
-/** Whether a word names a host, and lacks the port that would make it a place. */
-export function isBareHost(word: string): boolean {
-  return BARE_HOST.test(word);
+/** Whether a word names a place, but may be meant for the name of an event. */
+export function couldBeName(word: string): boolean {
+  return NAME_LIKE.test(word);
+}
+
+/** What a word lacks that names a relay, but not as a place; `null` if it does not. */
+export function adviseOnPlace(word: string): string | null {
+  const port = DEFAULT_ADDRESS[1];
+  if (BARE_HOST.test(word)) return `has no port, as ${word}:${port} has`;
+  if (BARE_PORT.test(word)) return `has no host, as localhost:${word} has`;
+  if (BARE_IPV6.test(word)) return `has no brackets, as [::1]:${port} has`;
+  return SOCKET_PATH.test(word) ? "is a path, which belongs after --unix" : null;
 }
 
 /**
@@ -81,8 +105,22 @@ function decodeToken(text: string, from: string): string {
 }
 
 function noPlace(text: string, from: string): UsageError {
-  const shown = quote(text.replace(/\/\/.*@/s, "//TOKEN@"));
+  const shown = text.replace(/\/\/.*@/s, "//TOKEN@");
   return new UsageError(
-    `${from} must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not ${shown}`,
+    `${from} must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not ` +
+      `${quote(shown)}${similar(shown)}`,
   );
+}
+
+/** The place that is most like a text which is none, for an error. */
+function similar(text: string): string {
+  const [, scheme = "", rest = ""] = /^([a-z][a-z\d+.-]*:\/\/)?([^/]*)\/?$/i.exec(text) ?? [];
+  const prefix = scheme === "" || SCHEME.test(scheme) ? scheme : "tcp://";
+  const host = /^(?:TOKEN@)?([^@]*)$/.exec(rest)?.[1] ?? "";
+  if (prefix === "unix://") return "";
+  if (BARE_PORT.test(host)) return `; try ${prefix}localhost:${host}`;
+  if (ADDRESS.test(host)) return `; try ${prefix}${rest}`;
+  return ADDRESS.test(`${host}:1`) && host !== ""
+    ? `; try ${prefix}${rest}:${DEFAULT_ADDRESS[1]}`
+    : "";
 }

@@ -6,12 +6,13 @@
 
 import { printable, quote } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { advised, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, type Target } from "./connect.ts";
+import { advised, CONNECTION_GROUP, CONNECTION_NOTES, type Target } from "./connect.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { toEventLine } from "./event_line.ts";
-import { checkWords } from "./flags.ts";
+import { EVENT_INSTEAD, readEventWords } from "./event_words.ts";
 import { sendLines } from "./input.ts";
 import { Output } from "./output.ts";
+import { adviseOnName } from "./pattern.ts";
 import { Printer } from "./printer.ts";
 import { PROGRAM } from "./program.ts";
 import { Progress } from "./progress.ts";
@@ -43,6 +44,7 @@ export const pub: Command = defineCommand({
         text: "Print of each event how many clients it has reached",
       },
     ],
+    instead: EVENT_INSTEAD,
   }, CONNECTION_GROUP],
   exits: {
     0: "The relay has taken all events",
@@ -58,12 +60,17 @@ With --confirm there is a line of output for each event: the number of clients, 
 
 ${CONNECTION_NOTES}`,
   async run(args) {
-    const [target, [name, ...words]] = readTarget(args);
+    const what = "the NAME of an event, or - for input";
+    const { target, name, members } = readEventWords("pub", what, args);
     const { to, confirm } = args.values;
-    if (name === undefined) throw new UsageError("pub needs the NAME of an event, or - for input");
     const isInput = name === "-";
-    if (isInput) checkWords(words, 0);
-    const line = isInput ? null : toEventLine(name, words);
+    if (isInput && members[0] !== undefined) {
+      const surplus = quote(members[0]);
+      throw new UsageError(`Unknown argument ${surplus}; ${PROGRAM} pub - < FILE reads a file`);
+    }
+    const line = isInput ? null : toEventLine(name, members);
+    const note = adviseOnName(name);
+    if (note) console.error(note);
     const printer = new Printer(new Output(), { onRoom() {} });
     let lost = 0;
     const onReached = (name: string, clients: number) => {

@@ -6,6 +6,7 @@
  */
 
 import config from "../deno.json" with { type: "json" };
+import { quote } from "../printable.ts";
 import { Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer, type ServerOptions } from "../server.ts";
 import {
@@ -23,9 +24,10 @@ import {
   readToken,
   TOKEN_VARIABLE,
 } from "./credentials.ts";
-import { StartError } from "./errors.ts";
+import { StartError, UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { print } from "./output.ts";
+import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./place.ts";
 import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
@@ -67,6 +69,10 @@ export const relay: Command = defineCommand({
   },
   notes: NOTES,
   async run({ values, words }) {
+    const [word] = words;
+    if (word !== undefined && (isPlace(word) || adviseOnPlace(word) !== null)) {
+      throw new UsageError(`Unknown argument ${quote(word)}: ${LISTENING_ADVICE}`);
+    }
     checkWords(words, 0);
     if (!values.version) return await run(toRelaySettings(values, inEnvironment(TOKEN_VARIABLE)));
     await print(`@ebsockets/relay ${config.version}`);

@@ -11,6 +11,7 @@ import { chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagOf, Group, ValuesOf } from "./flags.ts";
 import { LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { LISTENING_ADVICE } from "./place.ts";
 
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
 
@@ -44,6 +45,9 @@ export const RELAY_GROUPS = [
         text: "Listen on a Unix socket instead, for this user alone",
       },
     ],
+    instead: Object.fromEntries(
+      ["listen", "bind", "address", "url", "p"].map((name) => [name, LISTENING_ADVICE]),
+    ),
   },
   {
     title: "Who may connect",

@@ -6,11 +6,12 @@
 
 import { MAX_TIMER_MS } from "../limits.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { advised, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
-import { UsageError } from "./errors.ts";
+import { advised, CONNECTION_GROUP, CONNECTION_NOTES } from "./connect.ts";
 import { toEventLine } from "./event_line.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
+import { EVENT_INSTEAD, readEventWords } from "./event_words.ts";
 import { Output } from "./output.ts";
+import { adviseOnName } from "./pattern.ts";
 import { Requester } from "./requester.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
@@ -50,6 +51,7 @@ export const req: Command = defineCommand({
       { kind: "text", name: "to", value: "ID", text: "Ask this client alone, such as c7" },
       RAW_FLAG,
     ],
+    instead: EVENT_INSTEAD,
   }, CONNECTION_GROUP],
   exits: {
     0: "An answer has come",
@@ -60,10 +62,11 @@ export const req: Command = defineCommand({
 
 ${CONNECTION_NOTES}`,
   async run(args) {
-    const [target, [name, ...words]] = readTarget(args);
+    const { target, name, members } = readEventWords("req", "the NAME of an event", args);
     const { timeout = DEFAULT_TIMEOUT, count = 1, to, raw } = args.values;
-    if (name === undefined) throw new UsageError("req needs the NAME of an event");
-    const line = toEventLine(name, words);
+    const line = toEventLine(name, members);
+    const note = adviseOnName(name);
+    if (note) console.error(note);
     const view = eventView(raw);
     const output = new Output();
     const signal = stopSignal();

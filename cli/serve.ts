@@ -6,12 +6,11 @@
  */
 
 import { MAX_TIMER_MS } from "../limits.ts";
-import { printable } from "../printable.ts";
+import { printable, quote } from "../printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { describeRefusal, StartError, UsageError } from "./errors.ts";
 import { Executor, SHELL } from "./execute.ts";
-import { checkWords } from "./flags.ts";
 import { Listener } from "./listener.ts";
 import { Log } from "./log.ts";
 import { adviseOnPattern } from "./pattern.ts";
@@ -97,9 +96,16 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     const { jobs = navigator.hardwareConcurrency } = args.values;
     if (pattern === undefined) throw new UsageError("serve needs the NAME of requests");
     if (exec === undefined) {
-      throw new UsageError("serve needs --exec CMD, which says what to run for each request");
+      throw new UsageError(
+        "serve needs --exec CMD, which says what to run for each request, such as --exec date",
+      );
     }
-    checkWords(words, 1);
+    if (words[1] !== undefined) {
+      throw new UsageError(
+        `Unknown argument ${quote(words[1])}; a command of several words is quoted, as in ` +
+          '--exec "df -h /"',
+      );
+    }
     const note = adviseOnPattern(pattern);
     checkPermission();
     const log = new Log(writeOut);

@@ -52,6 +52,12 @@ export const sub: Command = defineCommand({
       },
       RAW_FLAG,
     ],
+    instead: Object.fromEntries(
+      ["topic", "t", "subject", "name", "event", "pattern"].map((name) => [
+        name,
+        "patterns are words, such as 'chat.*'",
+      ]),
+    ),
   }, CONNECTION_GROUP],
   exits: {
     0: "All that was asked for has been printed, or Ctrl+C has ended it without --count",

@@ -18,4 +18,8 @@ Deno.test("loadCommand() gives the command of a name, or says which was meant", 
   const { message } = await assertRejects(() => loadCommand("relya"), UsageError);
   assertEquals(message, 'Unknown command "relya" (did you mean relay?)');
   await assertRejects(() => loadCommand("toString"), UsageError);
+  for (const place of ["7982", "localhost", "127.0.0.1:7982", "tcp://a"]) {
+    const why = `Unknown command "${place}": --host and --port say where a relay listens`;
+    await assertRejects(() => loadCommand(place), UsageError, why);
+  }
 });

@@ -81,6 +81,7 @@ Deno.test("readTarget() refuses what does not go together, and never says a toke
     ],
     ["localhost a", '"localhost" has no port, as localhost:7982 has; -- before it makes it a name'],
     ["[::1]", '"[::1]" has no port, as [::1]:7982 has; -- before it makes it a name'],
+    ["7982 a", '"7982" has no host, as localhost:7982 has; -- before it makes it a name'],
     ["--token a --token-file b", "--token-file and --token exclude each other"],
     ["--unix /s --tls", "--tls does not go with a Unix socket"],
     ["--unix /s --tls-ca a", "--tls-ca does not go with a Unix socket"],
@@ -96,7 +97,7 @@ Deno.test("readTarget() refuses what does not go together, and never says a toke
     [
       "a",
       "EBSOCKETS_URL must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not " +
-      '"tcp://TOKEN@host"',
+      '"tcp://TOKEN@host"; try tcp://TOKEN@host:7982',
       { EBSOCKETS_URL: "tcp://secret@host" },
     ],
   ];
@@ -198,6 +199,12 @@ Deno.test("adviseOnConnecting() says what to do", () => {
       new ConnectError("TLS handshake failed: the server does not speak TLS; connect without tls"),
       LOCAL,
       "Cannot connect to 127.0.0.1:7982: the server does not speak TLS; connect without TLS",
+    ],
+    [
+      new ConnectError("Cannot connect to order:42: failed to lookup address information: Unknown"),
+      { ...LOCAL, where: ["order", 42], word: "order:42" },
+      "Cannot connect to order:42: failed to lookup address information: Unknown; " +
+      '-- before "order:42" makes it a name',
     ],
     [new ConnectError("Cannot connect to x: \x1b"), LOCAL, "Cannot connect to x: \\u001b"],
     [

@@ -26,7 +26,18 @@ Deno.test("toEventLine() writes texts as strings, and JSON as it is", () => {
 
 Deno.test("toEventLine() says what is wrong", () => {
   const cases: [words: string[], complaint: RegExp][] = [
-    [["a", "word"], /^"word" is neither KEY=TEXT nor KEY:=JSON$/],
+    [["a", "word"], /^"word" is neither KEY=TEXT nor KEY:=JSON, as content=word is$/],
+    [["a", "it's"], /^"it's" is neither .*, as content='it'\\''s' is$/],
+    [["a", ""], /^"" is neither KEY=TEXT nor KEY:=JSON$/],
+    [["a", "count:5"], /^"count:5" is neither .*, as count:=5 is$/],
+    [["a", "to:Ada L"], /^"to:Ada L" is neither .*, as 'to=Ada L' is$/],
+    [["a", "http://x"], /^"http:\/\/x" is neither .*, as content=http:\/\/x is$/],
+    [["a", "b=c d", "e"], /^"e" is neither .*; in quotes it .* before it: b="c d e"$/],
+    [["a", '{"a":1,"b":2}'], /^"{"a":1,"b":2}" is neither .*; each .*, such as a:=1$/],
+    [["a", '{"b":"c d"}'], /such as 'b=c d'$/],
+    [["a", '{"n":12345678901234567890}'], /such as a:=1$/],
+    [["a", "{a:1}"], /such as a:=1$/],
+    [["a", "k:=[b]"], /^The value of "k" is no JSON: .*; quote it, as in k:='{"a":\["b"\]}'$/],
     [["a", "=x"], /^"=x" is neither KEY=TEXT nor KEY:=JSON$/],
     [["a", ":=1"], /^":=1" is neither KEY=TEXT nor KEY:=JSON$/],
     [["a", "k:=x"], /^The value of "k" is no JSON: .*; k=TEXT is for text$/],

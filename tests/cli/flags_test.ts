@@ -117,6 +117,21 @@ Deno.test("parseFlags() refuses what makes no sense, and names it", () => {
   }
 });
 
+Deno.test("parseFlags() says what to write instead of an option of another program, and no value", () => {
+  const instead = { host: "it is a word", p: "so is it" };
+  const cases: [args: string[], complaint: string][] = [
+    [["--host", "a"], 'Unknown option "--host": it is a word'],
+    [["--host=secret"], 'Unknown option "--host": it is a word'],
+    [["-p", "1"], 'Unknown option "-p": so is it'],
+    [["-p1"], 'Unknown option "-p": so is it'],
+    [["--toString"], 'Unknown option "--toString"'],
+  ];
+  for (const [args, complaint] of cases) {
+    const { message } = assertThrows(() => parseFlags(args, FLAGS, instead), UsageError);
+    assertEquals(message, complaint, args.join(" "));
+  }
+});
+
 Deno.test("spellings() gives each way to write an option", () => {
   assertEquals(FLAGS.slice(0, 4).map(spellings), [
     ["--raw"],

@@ -23,5 +23,6 @@ Deno.test("nearest() finds what a word with a slip of the fingers was to be", ()
 
 Deno.test("suggestion() says nothing where no word is near", () => {
   assertEquals(suggestion("--prot", ["--port", "--host"]), " (did you mean --port?)");
+  assertEquals(suggestion("publish", ["sub", "pub"]), " (did you mean pub?)");
   assertEquals(suggestion("--colour", ["--port", "--host"]), "");
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
-import { adviseOnPattern } from "../../cli/pattern.ts";
+import { adviseOnName, adviseOnPattern } from "../../cli/pattern.ts";
 
 Deno.test("adviseOnPattern() has nothing to say about names and patterns", () => {
   for (const pattern of ["chat", "chat.*", "*.chat", "chat.>", ">", "*", "a..*"]) {
@@ -19,6 +19,34 @@ Deno.test("adviseOnPattern() tells of a wildcard that is part of a name", () => 
   for (const pattern of ["chat>", "chat.a>", "*.>>"]) {
     assertEquals(adviseOnPattern(pattern), note(pattern, ">"));
   }
+});
+
+Deno.test("adviseOnPattern() tells of the wildcards of MQTT and AMQP, and which are meant", () => {
+  const cases = {
+    "chat/#": "chat.>",
+    "chat.#": "chat.>",
+    "+/b": "*.b",
+    "#": ">",
+    "a.#.b": "chat.>",
+  };
+  for (const [pattern, meant] of Object.entries(cases)) {
+    assertEquals(
+      adviseOnPattern(pattern),
+      `Note: "${pattern}" is the name of one event; * stands for one token between dots, and > at ` +
+        `the end for all the rest, as in "${meant}"`,
+    );
+  }
+  for (const name of ["a/b", "c#", "a+b", "c++"]) assertEquals(adviseOnPattern(name), null);
+});
+
+Deno.test("adviseOnName() tells that an event is not sent to a pattern", () => {
+  for (const name of ["chat.*", ">", "a.>.b"]) {
+    assertEquals(
+      adviseOnName(name),
+      `Note: "${name}" is the name of one event: wildcards are for those who listen`,
+    );
+  }
+  for (const name of ["chat", "a*", "a>"]) assertEquals(adviseOnName(name), null);
 });
 
 Deno.test("adviseOnPattern() throws what is wrong with a pattern", () => {

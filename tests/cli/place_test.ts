@@ -1,7 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
-import { isBareHost, isPlace, parsePlace, type RelayPlace } from "../../cli/place.ts";
+import {
+  adviseOnPlace,
+  couldBeName,
+  isPlace,
+  parsePlace,
+  type RelayPlace,
+} from "../../cli/place.ts";
 
 Deno.test("isPlace() tells a place from the name of an event", () => {
   const places = ["localhost:7982", ":7982", "[::1]:7982", "[fe80::1%eth0]:1", "10.0.0.1:99999"];
@@ -24,12 +30,32 @@ Deno.test("isPlace() tells a place from the name of an event", () => {
   for (const word of names) assertEquals(isPlace(word), false, word);
 });
 
-Deno.test("isBareHost() tells a host without a port from the name of an event", () => {
-  for (const word of ["localhost", "LOCALHOST", "127.0.0.1", "[::1]"]) {
-    assertEquals(isBareHost(word), true, word);
+Deno.test("couldBeName() tells a place that may be the name of an event", () => {
+  for (const word of ["order:42", "a.b:1", "relay.example:7982", "_x:1"]) {
+    assertEquals([isPlace(word), couldBeName(word)], [true, true], word);
   }
-  for (const word of ["localhost:1", "127.0.0.1:1", "local", "a.b.c.d", "1.2.3", "1.2.3.4.5", ""]) {
-    assertEquals(isBareHost(word), false, word);
+  for (const word of ["localhost:1", "127.0.0.1:1", "[::1]:1", ":1", "tcp://a:1", "order", "a:b"]) {
+    assertEquals(couldBeName(word), false, word);
+  }
+});
+
+Deno.test("adviseOnPlace() tells what a word lacks to be a place, and leaves names alone", () => {
+  const cases: [word: string, advice: string][] = [
+    ["localhost", "has no port, as localhost:7982 has"],
+    ["LOCALHOST", "has no port, as LOCALHOST:7982 has"],
+    ["127.0.0.1", "has no port, as 127.0.0.1:7982 has"],
+    ["[::1]", "has no port, as [::1]:7982 has"],
+    ["7982", "has no host, as localhost:7982 has"],
+    ["::1", "has no brackets, as [::1]:7982 has"],
+    ["fe80::1:2", "has no brackets, as [::1]:7982 has"],
+    ["1:2:3:4:5:6:7:8", "has no brackets, as [::1]:7982 has"],
+    ["/run/relay/socket", "is a path, which belongs after --unix"],
+    ["./relay.sock", "is a path, which belongs after --unix"],
+  ];
+  for (const [word, advice] of cases) assertEquals(adviseOnPlace(word), advice, word);
+  const names = ["localhost:1", "127.0.0.1:1", "local", "a.b.c.d", "1.2.3", "1.2.3.4.5", ""];
+  for (const word of [...names, "a::b", "12:30:45", "order:42", "123456", "/sensors/a", "socket"]) {
+    assertEquals(adviseOnPlace(word), null, word);
   }
 });
 
@@ -53,12 +79,15 @@ Deno.test("parsePlace() reads every way to name a relay", () => {
 Deno.test("parsePlace() says what it expects, and never shows a token", () => {
   const expected = "X must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not";
   const cases: [text: string, complaint: string][] = [
-    ["localhost", `${expected} "localhost"`],
-    ["http://localhost:1", `${expected} "http://localhost:1"`],
-    ["tcp://localhost", `${expected} "tcp://localhost"`],
+    ["localhost", `${expected} "localhost"; try localhost:7982`],
+    ["7982", `${expected} "7982"; try localhost:7982`],
+    ["http://localhost:1", `${expected} "http://localhost:1"; try tcp://localhost:1`],
+    ["nats://demo", `${expected} "nats://demo"; try tcp://demo:7982`],
+    ["tcp://localhost", `${expected} "tcp://localhost"; try tcp://localhost:7982`],
+    ["tls://[::1]/", `${expected} "tls://[::1]/"; try tls://[::1]:7982`],
     ["tcp://secret@", `${expected} "tcp://TOKEN@"`],
-    ["tcp://se@cret@host", `${expected} "tcp://TOKEN@host"`],
-    ["http://secret@host:1", `${expected} "http://TOKEN@host:1"`],
+    ["tcp://se@cret@host", `${expected} "tcp://TOKEN@host"; try tcp://TOKEN@host:7982`],
+    ["http://secret@host:1", `${expected} "http://TOKEN@host:1"; try tcp://TOKEN@host:1`],
     ["unix://relative", `${expected} "unix://relative"`],
     ["tcp://host:1/path", `${expected} "tcp://host:1/path"`],
     ["\x1b:x", `${expected} "\\u001b:x"`],

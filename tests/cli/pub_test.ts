@@ -162,8 +162,16 @@ Deno.test("pub says in one line what is wrong with its words, with exit code 2",
   const cases: [args: string[], complaint: string][] = [
     [[], "pub needs the NAME of an event, or - for input"],
     [["127.0.0.1:1"], "pub needs the NAME of an event, or - for input"],
-    [["a", "b"], '"b" is neither KEY=TEXT nor KEY:=JSON'],
-    [["-", "b=c"], 'Unknown argument "b=c"'],
+    [["a", "b"], '"b" is neither KEY=TEXT nor KEY:=JSON, as content=b is'],
+    [["-", "file"], 'Unknown argument "file"; ebsockets pub - < FILE reads a file'],
+    [
+      ["--port", "1", "a"],
+      'Unknown option "--port": the relay is the first word, such as 127.0.0.1:7982',
+    ],
+    [
+      ["-t", "a", "-m", "b"],
+      'Unknown option "-t": the NAME of the event and its KEY=TEXT are words, such as message content=hi',
+    ],
     [["a", "--confirm=yes"], "--confirm takes no value"],
     [[""], 'This makes no event: "event" must be a string of 1 to 255 bytes, found 0'],
   ];

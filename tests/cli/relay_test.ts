@@ -29,6 +29,7 @@ Deno.test("relay --help groups its options, and tells their defaults", async () 
 Deno.test("relay says in one line what is wrong with its arguments, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [["--prot", "1"], 'Unknown option "--prot" (did you mean --port?)'],
+    [["--bind", "::"], 'Unknown option "--bind": --host and --port say where a relay listens'],
     [["--prot=1"], 'Unknown option "--prot" (did you mean --port?)'],
     [["-x"], 'Unknown option "-x"'],
     [["--port", "1", "surplus"], 'Unknown argument "surplus"'],

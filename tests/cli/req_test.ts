@@ -129,7 +129,7 @@ Deno.test("req says why the relay has ended the connection", async () => {
 Deno.test("req says in one line what is wrong with its arguments, and exits with 2", async () => {
   const cases: [args: string[], complaint: RegExp][] = [
     [[], /^error: req needs the NAME of an event; ebsockets req --help shows the options\n$/],
-    [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON; /],
+    [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON, as content=b is; /],
     [["a", "b:=c"], /^error: The value of "b" is no JSON: /],
     [["a", "--count", "0"], /^error: --count must be an integer of at least 1, not "0"; /],
   ];

@@ -273,13 +273,19 @@ Deno.test("serve tells which answers the relay refuses", async () => {
 
 Deno.test("serve says why it cannot begin", async () => {
   const cases: [args: string[], flags: string[], code: number, complaint: RegExp][] = [
+    [
+      ["a", "--exec=date", "+%s"],
+      ["-A"],
+      2,
+      /^error: Unknown argument "\+%s"; .* quoted, as in --exec "df/,
+    ],
     [[], ["-A"], 2, /^error: serve needs the NAME of requests; ebsockets serve --help/],
     [["--exec", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
     [
       ["job"],
       ["-A"],
       2,
-      /^error: serve needs --exec CMD, which says what to run for each request; /,
+      /^error: serve needs --exec CMD, which says what to run for each request, such as --exec date; /,
     ],
     [["job", "--", "date"], ["-A"], 2, /^error: serve needs --exec CMD, /],
     [["job", "--exec"], ["-A"], 2, /^error: --exec needs a value; /],

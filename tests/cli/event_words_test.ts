@@ -1,0 +1,77 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { CONNECTION_GROUP } from "../../cli/connect.ts";
+import { UsageError } from "../../cli/errors.ts";
+import { type EventWords, readEventWords } from "../../cli/event_words.ts";
+import { parseFlags } from "../../cli/flags.ts";
+
+function wordsOf(command: string, args: string[]): EventWords {
+  return readEventWords(command, "the NAME", parseFlags(args, CONNECTION_GROUP.flags));
+}
+
+Deno.test("readEventWords() gives the relay, the name and the attributes, each from its place", () => {
+  const cases: [args: string[], port: number, name: string, members: string[]][] = [
+    [["a"], 7982, "a", []],
+    [["a", "b=c", "d:=1"], 7982, "a", ["b=c", "d:=1"]],
+    [[":1", "a", "b"], 1, "a", ["b"]],
+    [["order:42", "done"], 42, "done", []],
+    [["--", "order:42", "total:=5"], 7982, "order:42", ["total:=5"]],
+    [["--", "b=c"], 7982, "b=c", []],
+    [["--", "{}"], 7982, "{}", []],
+    [[":1", "--", "b=c", "d:1"], 1, "b=c", ["d:1"]],
+    [["a", "--", ":1"], 7982, "a", [":1"]],
+    [["-"], 7982, "-", []],
+  ];
+  for (const [args, port, name, members] of cases) {
+    const words = wordsOf("pub", args);
+    const { where } = words.target;
+    assertEquals([where, words.name, words.members] as unknown, [
+      [port === 42 ? "order" : "127.0.0.1", port],
+      name,
+      members,
+    ], args.join(" "));
+  }
+});
+
+Deno.test("readEventWords() says which word stands where another belongs, and the right form", () => {
+  const cases: [args: string[], complaint: string][] = [
+    [[], "pub needs the NAME"],
+    [["127.0.0.1:1"], "pub needs the NAME"],
+    [["order:42"], 'pub needs the NAME: "order:42" is the relay, unless -- stands before it'],
+    [
+      ["order:42", "total:=5"],
+      '"order:42" is taken for the relay, and "total:=5" for the NAME; -- makes the first the NAME: ' +
+      "ebsockets pub -- order:42 total:=5",
+    ],
+    [
+      ["text=hi"],
+      '"text=hi" stands where the NAME belongs, as in ebsockets pub message content=hi; ' +
+      "-- before it makes it the NAME",
+    ],
+    [
+      [":1", "text=hi"],
+      '"text=hi" stands where the NAME belongs, as in ebsockets pub message content=hi; ' +
+      "-- before it makes it the NAME",
+    ],
+    [
+      ['{"event":"a"}'],
+      '"{"event":"a"}" stands where the NAME belongs; lines of JSON come from standard input, as in ' +
+      "ebsockets pub - < FILE; -- before it makes it the NAME",
+    ],
+    [["a", "count:5"], '"count:5" is neither KEY=TEXT nor KEY:=JSON, as count:=5 is'],
+    [
+      ["a", "localhost:1"],
+      '"localhost:1" is a relay, which comes first, and only once; -- before it makes it a name',
+    ],
+  ];
+  for (const [args, complaint] of cases) {
+    const { message } = assertThrows(() => wordsOf("pub", args), UsageError);
+    assertEquals(message, complaint, args.join(" "));
+  }
+  const { message } = assertThrows(() => wordsOf("req", ["{}"]), UsageError);
+  assertEquals(
+    message,
+    '"{}" stands where the NAME belongs; write ebsockets req NAME KEY=TEXT; ' +
+      "-- before it makes it the NAME",
+  );
+});
