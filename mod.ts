@@ -75,7 +75,7 @@
  *   - for benchmarks `bench_events.ts`, `bench_requests.ts`, `bench_load.ts` and `bench_report.ts`,
  *     `pace.ts`, `window.ts`, `tally.ts`, `histogram.ts`;
  *   - for all of them `connect.ts`, `place.ts` and `credentials.ts` on how to get to a relay,
- *     `output.ts`, `terminal.ts`, `width.ts`, `units.ts`, `signals.ts` and `errors.ts`; for shells
+ *     `output.ts`, `stdio.ts`, `terminal.ts`, `width.ts`, `units.ts`, `signals.ts` and `errors.ts`; for shells
  *     `completion_scripts.ts`;
  * - `errors.ts`, `address.ts`, `limits.ts`, `printable.ts` and `waits.ts` for what all of them share.
  *
