@@ -213,6 +213,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       isOpen: () => this.#link?.open ?? false,
       connecting: () => this.#connecting?.promise ?? null,
       whyDeaf,
+      onRefuse: ({ reason, detail }) => {
+        this.#feed.push({ type: "refused", event: null, reason, detail });
+      },
     });
     const misfits = this.#misfits = new Misfits(this.#settings.checker);
     const incoming = this.#incoming = new Incoming<M>(options, pending, hearing, misfits, () => {
@@ -221,7 +224,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     this.#services = new Services(incoming, hearing, () => {
       return this.#link?.open === false && this.#next === null;
     });
-    this.#sender = new Sender<S>(this.#settings, (verb) => this.#used(verb));
+    this.#sender = new Sender<S>(
+      this.#settings,
+      (verb) => this.#used(verb),
+      () => hearing.flush(),
+    );
     this.#requests = new Requests(pending, this.#sender, incoming);
   }
 
@@ -436,13 +443,18 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * With an event map, a pattern that is known only at run time needs a cast: `pattern as PatternOf<M>`.
    *
    * A pattern is a name in which the token `*` stands for any one token between dots, and `>` at the
-   * end for all the rest. What was sent to this client alone comes whatever it has subscribed to. A
-   * call that fails has no effect, except that a first one may leave the client hearing nothing.
+   * end for all the rest. What was sent to this client alone comes whatever it has subscribed to.
+   *
+   * The calls of one turn go to the relay together, and each has its own answer. A call that fails has
+   * no effect, except that a first one may leave the client hearing nothing; and that after a time-out,
+   * which only ends the wait, the client goes on asking for it, over the next connections too, until a
+   * relay has granted or refused it ({@link status} tells of that, as `refused`) or {@link unsubscribe}
+   * takes it back.
    *
    * @throws {TypeError} If a pattern or the queue is no string.
    * @throws {RangeError} If a pattern is none, or a value out of its range; the message quotes it.
    * @throws {EventRefusedError} If the relay refuses it; the code says why.
-   * @throws {RequestTimeoutError} If the relay does not acknowledge it in time.
+   * @throws {RequestTimeoutError} If the relay does not acknowledge it in time. It is remembered.
    * @throws {ConnectionClosedError} If the connection ends for good before that.
    * @throws {EbsocketError} With the code `not-supported` if the server is no relay that can do it,
    * or `inbox-full` if the acknowledgement could not be heard, since nobody reads the events.
@@ -768,6 +780,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   async flush(): Promise<void> {
     const { outbox, session } = this.#used("flush");
+    this.#hearing.flush();
     await (outbox ?? session!.connection).flush();
   }
 

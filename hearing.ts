@@ -5,12 +5,17 @@
  * @module
  */
 
-import { EbsocketError, EventRefusedError } from "./errors.ts";
+import {
+  ConnectionClosedError,
+  EbsocketError,
+  EventRefusedError,
+  RequestTimeoutError,
+} from "./errors.ts";
 import type { EbsocketEvent } from "./event.ts";
 import { Holders } from "./holders.ts";
 import { matches } from "./pattern.ts";
-import { IN_DOUBT, type PendingTable } from "./pending.ts";
-import { type Feature, NO_QUEUE } from "./routing.ts";
+import { IN_DOUBT, type PendingTable, refusedError } from "./pending.ts";
+import { type Feature, NO_QUEUE, type Refusal } from "./routing.ts";
 import { notSupported } from "./sender.ts";
 import {
   CAUTIOUS_LINE_BYTES,
@@ -18,6 +23,7 @@ import {
   describe,
   encodeWish,
   GREET,
+  Line,
   split,
   SUBSCRIBE,
   type SubscribeOptions,
@@ -62,16 +68,46 @@ export interface HearingPort {
   connecting(): Promise<void> | null;
   /** Why nothing is heard at present, or an empty string. */
   whyDeaf(): string;
+  /** The relay has refused something for which nobody waits any more. */
+  onRefuse(refusal: Refusal): void;
 }
 
 /** Holds what the program itself has subscribed to. */
 const PROGRAM = {};
 
-/** A call of `subscribe()` that has not been answered: it holds its patterns until then. */
+/**
+ * How many microtasks in a row must have asked for nothing before it is said what was asked for: the
+ * calls of one turn go out together, also those of a loop that awaits something in between.
+ */
+const QUIET_MICROTASKS = 8;
+
+/** A call that has not been answered. One that joins holds its patterns until then. */
 interface Call {
   readonly queue: string;
-  /** Who is to hold them afterwards. */
-  readonly holder: object;
+  readonly patterns: readonly string[];
+  /** Who is to hold them afterwards; `null` if the call is to hear them no longer. */
+  readonly holder: object | null;
+  /** Waits for the answer, if anybody does. */
+  readonly wish: Wish;
+  /** Which patterns have not been acknowledged. */
+  open: Set<string>;
+  /** Whether the connection has been told of it, and in several lines of which some may be granted. */
+  isSaid: boolean;
+  isSplit: boolean;
+}
+
+/** A line for the relay, and the calls that it is about. */
+interface Question {
+  readonly bytes: Uint8Array;
+  readonly calls: readonly Call[];
+  /** Why the relay has refused it, if it has. */
+  readonly answer: Promise<Refusal | null>;
+}
+
+/** A call that was refused since there were too many: larger ones need not be asked for. */
+interface Excess {
+  size: number;
+  refusal: Refusal | null;
 }
 
 /** What one client wants to hear. */
@@ -84,11 +120,13 @@ export class Hearing {
   #carrier: Carrier | null = null;
   /** Whether the server does not know yet that only some events are wanted. */
   #isUnconfirmed = false;
-  /** The wishes to hear more, and to hear less, that have not been answered. */
-  readonly #joining = new Map<Wish, Call>();
-  readonly #leaving = new Set<Wish>();
-  /** The calls of which the patterns have not gone over to their holders. */
-  readonly #calls = new Set<Call>();
+  /** The calls to hear more, and to hear less, that have not been answered. */
+  readonly #joining = new Set<Call>();
+  readonly #leaving = new Set<Call>();
+  /** Those of them that the connection is to be told of at the end of this turn. */
+  #unsaid: Call[] = [];
+  /** The lines that this connection has not answered. */
+  readonly #lines = new Set<Line>();
   /** What was said behind the last `hello` of what had been granted before. */
   #greeting: Wish[] = [];
 
@@ -120,33 +158,24 @@ export class Hearing {
       return;
     }
     this.#checkCarrier(patterns);
-    const call: Call = { queue, holder };
-    const parts = split(patterns, queue, this.#maxLineBytes);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onFail = (error: unknown) => {
+      // Whoever has waited for too long wants it all the same.
+      if (!(error instanceof RequestTimeoutError)) this.#drop(call, error);
+      reject(error);
+    };
+    const wish = new Wish(this.#table.nextId(), SUBSCRIBE, patterns, resolve, onFail);
+    const call = newCall(queue, patterns, holder, wish);
     this.#holders.hold(patterns, queue, call);
-    this.#calls.add(call);
-    try {
-      await this.#join(parts, call, timeout, signal);
-      // Not what has been unsubscribed from meanwhile.
-      this.#holders.hold(this.#holders.held(patterns, queue, call), queue, holder);
-      this.#holders.letGo(patterns, queue, call);
-    } catch (error) {
-      // Of several lines, those that have not been answered are not waited for any more.
-      for (const [wish, each] of this.#joining) {
-        if (each !== call) continue;
-        this.#joining.delete(wish);
-        this.#table.fail(wish, error);
-        this.#lookOut(wish);
-      }
-      const free = this.#holders.letGo(patterns, queue, call);
-      // A line that is refused has no effect, but of several, some may have been granted; and of other
-      // calls for the same that were given up, before which nothing is refused or granted.
-      const isVain = error instanceof EventRefusedError && parts.length === 1;
-      const mayCount = this.#isNarrowed || !isVain && this.#isServed;
-      if (mayCount) this.#leave(free, queue, 10_000).catch(() => {});
-      throw error;
-    } finally {
-      this.#calls.delete(call);
-    }
+    this.#joining.add(call);
+    this.#table.add(wish, timeout, signal);
+    this.#say(call);
+    this.#port.connecting()?.then(() => {
+      if (this.#port.isOpen() || !this.#joining.has(call)) return;
+      this.#onGrant(); // It is taken note of.
+      this.#join(call);
+    });
+    await promise;
   }
 
   /** Hears it no longer, unless somebody else holds it; resolves as `subscribe()` does. */
@@ -157,10 +186,10 @@ export class Hearing {
     checkWish(patterns, options);
     const { queue: name, timeout = 10_000, signal } = options;
     const queue = name ?? NO_QUEUE;
-    const calls = [...this.#calls].filter(({ holder }) => holder === PROGRAM);
-    const free = [PROGRAM, ...calls].flatMap((holder) =>
-      this.#holders.letGo(patterns, queue, holder)
-    );
+    const isOurs = (holder: object) =>
+      holder === PROGRAM ||
+      this.#joining.has(holder as Call) && (holder as Call).holder === PROGRAM;
+    const free = this.#holders.letGoWhere(patterns, queue, isOurs);
     const leaving = this.#leave(free, queue, timeout, signal);
     leaving.catch(() => {});
     signal?.throwIfAborted();
@@ -194,49 +223,6 @@ export class Hearing {
     if (why) throw new EbsocketError("inbox-full", `Cannot ${what}: ${why}`);
   }
 
-  /** Asks to hear more: now, behind the next `hello`, or of nobody if there is none. */
-  async #join(
-    parts: readonly (readonly string[])[],
-    call: Call,
-    timeout: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    await Promise.all(parts.map(async (patterns) => {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      const onGrant = () => {
-        this.#onGrant();
-        resolve();
-      };
-      const wish = new Wish(this.#table.nextId(), SUBSCRIBE, patterns, onGrant, reject);
-      this.#table.add(wish, timeout, signal);
-      this.#joining.set(wish, call);
-      this.#carrier?.tell(encodeWish(wish, patterns, call.queue));
-      this.#port.connecting()?.then(() => {
-        if (!this.#port.isOpen() && this.#table.remove(wish)) wish.grant(); // It is taken note of.
-      });
-      try {
-        await promise;
-      } catch (error) {
-        if (!(error instanceof EventRefusedError)) this.#lookOut(wish);
-        throw error;
-      } finally {
-        this.#joining.delete(wish);
-      }
-    }));
-  }
-
-  /** Takes note of the grant of a wish that nobody waits for any more, if it comes. */
-  #lookOut({ id, patterns }: Wish): void {
-    if (!this.#isServed) return;
-    const carrier = this.#carrier;
-    const onGrant = () => {
-      if (this.#carrier === carrier) this.#isNarrowed = true;
-    };
-    const wish = new Wish(id, SUBSCRIBE, patterns, onGrant, () => {});
-    wish.survives = false;
-    this.#table.add(wish, Infinity);
-  }
-
   async #leave(
     patterns: readonly string[],
     queue: string,
@@ -244,26 +230,227 @@ export class Hearing {
     signal?: AbortSignal,
   ): Promise<void> {
     if (patterns.length === 0 || !this.#carrier) return;
-    await Promise.all(
-      split(patterns, queue, this.#maxLineBytes).map(async (patterns) => {
-        const { promise, resolve, reject } = Promise.withResolvers<void>();
-        const wish = new Wish(this.#table.nextId(), UNSUBSCRIBE, patterns, resolve, reject);
-        this.#table.add(wish, timeout, signal);
-        this.#leaving.add(wish);
-        this.#carrier?.tell(encodeWish(wish, patterns, queue));
-        try {
-          await promise;
-        } finally {
-          this.#leaving.delete(wish);
-        }
-      }),
-    );
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const wish = new Wish(this.#table.nextId(), UNSUBSCRIBE, patterns, resolve, reject);
+    const call = newCall(queue, patterns, null, wish);
+    this.#leaving.add(call);
+    this.#table.add(wish, timeout, signal);
+    this.#say(call);
+    await promise;
+  }
+
+  /** All that a call wants has been granted: its patterns go over to their holder. */
+  #join(call: Call): void {
+    if (!this.#joining.delete(call)) return;
+    const { patterns, queue, holder, wish } = call;
+    // Not what has been unsubscribed from meanwhile.
+    this.#holders.hold(this.#holders.held(patterns, queue, call), queue, holder!);
+    this.#holders.letGo(patterns, queue, call);
+    if (this.#table.remove(wish)) wish.grant();
+  }
+
+  /** A call will not be granted: what it alone has held is wanted no longer. */
+  #drop(call: Call, error: unknown): void {
+    if (!this.#joining.delete(call)) return;
+    const { patterns, queue } = call;
+    const free = this.#holders.letGo(patterns, queue, call);
+    // Some of it may be granted all the same: if it was given up; if it was said in several lines, of
+    // which one was refused; or by a call for the same that was given up before.
+    const isVain = error instanceof EventRefusedError && !call.isSplit;
+    const isUnheard = !call.isSaid && this.#lines.size === 0;
+    const mayCount = this.#isNarrowed || !isVain && this.#isServed;
+    if (isUnheard || !mayCount || error instanceof ConnectionClosedError) return;
+    this.#leave(free, queue, 10_000).catch(() => {});
+  }
+
+  /** A call fails. If nobody waits for it any more, the status tells. */
+  #fail(call: Call, error: EbsocketError): void {
+    if (this.#table.remove(call.wish)) return call.wish.fail(error);
+    this.#drop(call, error);
+    this.#port.onRefuse({ reason: error.code, detail: error.message });
   }
 
   /** The server knows that only some events are wanted: what it sends from now on is among them. */
   #onGrant(): void {
     this.#isNarrowed = true;
     this.#isUnconfirmed = false;
+  }
+
+  // Lines
+
+  /** Tells the connection of a call at the end of this turn. */
+  #say(call: Call): void {
+    if (this.#carrier && this.#unsaid.push(call) === 1) this.#flushWhenQuiet();
+  }
+
+  async #flushWhenQuiet(): Promise<void> {
+    let seen = 0;
+    for (let quiet = 0; quiet < QUIET_MICROTASKS && this.#unsaid.length > 0; quiet++) {
+      if (this.#unsaid.length !== seen) quiet = 0;
+      seen = this.#unsaid.length;
+      await null;
+    }
+    this.flush();
+  }
+
+  /**
+   * Tells the connection what has been asked for and not been said yet: before an event is sent, so that
+   * all takes effect in the order of the calls. What is to be heard no longer comes last, lest anything
+   * is missed in between.
+   */
+  flush(): void {
+    if (this.#unsaid.length === 0) return;
+    const carrier = this.#carrier;
+    const calls = this.#unsaid;
+    this.#unsaid = [];
+    if (!carrier) return; // The next one is told.
+    const leaving = calls.filter((call) => this.#leaving.has(call));
+    const joining = calls.filter((call) => this.#joining.has(call));
+    for (const [queue, calls] of Map.groupBy(joining, queueOf)) {
+      this.#ask(queue, calls, carrier, leaving.length > 0);
+    }
+    for (const [queue, calls] of Map.groupBy(leaving, queueOf)) this.#askToLeave(queue, calls);
+  }
+
+  /** Asks for what calls want, in as few lines as possible. */
+  async #ask(
+    queue: string,
+    calls: readonly Call[],
+    carrier: Carrier,
+    isWorthAgain: boolean,
+    excess: Excess = { size: Infinity, refusal: null },
+  ): Promise<void> {
+    const questions = this.#compose(SUBSCRIBE, queue, calls);
+    for (const { bytes } of questions) carrier.tell(bytes);
+    await this.#heed(questions, carrier, isWorthAgain, excess);
+  }
+
+  /**
+   * Awaits the answers to lines. Of one that is refused, the calls are asked for again, fewer at a time,
+   * until it is clear which of them the relay refuses: no other is to suffer for it. If `isWorthAgain`,
+   * all are first asked for once more, as there is room by then.
+   */
+  async #heed(
+    questions: readonly Question[],
+    carrier: Carrier,
+    isWorthAgain: boolean,
+    excess: Excess = { size: Infinity, refusal: null },
+  ): Promise<void> {
+    for (const { calls: all, answer } of questions) {
+      const refusal = await answer;
+      if (!refusal || this.#carrier !== carrier) continue;
+      const calls = all.filter((call) => this.#joining.has(call));
+      const [call] = calls;
+      if (!call) continue;
+      const { queue } = call;
+      if (isWorthAgain) await this.#ask(queue, calls, carrier, false, excess);
+      else if (calls.length === 1) {
+        if (refusal.reason === "too-many-subscriptions") {
+          excess.size = Math.min(excess.size, this.#sizeOf(call));
+          excess.refusal = refusal;
+        }
+        this.#fail(call, refusedError(call.wish, refusal));
+      } else {
+        const half = Math.ceil(calls.length / 2);
+        for (const some of [calls.slice(0, half), calls.slice(half)]) {
+          await this.#askUnlessVain(queue, some, carrier, excess);
+        }
+      }
+    }
+  }
+
+  /** Asks for what calls want, and refuses those for which there is certainly no room. */
+  async #askUnlessVain(
+    queue: string,
+    calls: readonly Call[],
+    carrier: Carrier,
+    excess: Excess,
+  ): Promise<void> {
+    const some = calls.filter((call) => this.#joining.has(call));
+    const vain = new Set(some.filter((call) => this.#sizeOf(call) >= excess.size));
+    for (const call of vain) this.#fail(call, refusedError(call.wish, excess.refusal!));
+    const rest = some.filter((call) => !vain.has(call));
+    if (rest.length > 0 && this.#carrier === carrier) {
+      await this.#ask(queue, rest, carrier, false, excess);
+    }
+  }
+
+  /** How many patterns a call would add to those that are granted. */
+  #sizeOf({ patterns, queue }: Call): number {
+    const isGranted = (holder: object) => !this.#joining.has(holder as Call);
+    return new Set(patterns.filter((each) => !this.#holders.some(each, queue, isGranted))).size;
+  }
+
+  async #askToLeave(queue: string, calls: readonly Call[]): Promise<void> {
+    const questions = this.#compose(UNSUBSCRIBE, queue, calls);
+    for (const { bytes } of questions) this.#carrier?.tell(bytes);
+    for (const { calls, answer } of questions) {
+      const refusal = await answer;
+      for (const call of refusal ? calls : []) {
+        this.#leaving.delete(call);
+        this.#table.fail(call.wish, refusedError(call.wish, refusal!));
+      }
+    }
+  }
+
+  /** The lines about calls of one kind and queue; there may be none if all has been settled. */
+  #compose(verb: string, queue: string, calls: readonly Call[]): Question[] {
+    const isJoining = verb === SUBSCRIBE;
+    const byPattern = new Map<string, Call[]>();
+    for (const call of calls) {
+      const { patterns, open } = call;
+      const wanted = isJoining
+        ? this.#holders.held(patterns, queue, call)
+        : patterns.filter((pattern) => !this.#holders.some(pattern, queue)); // Others hear it again.
+      call.open = new Set(wanted.filter((pattern) => open.has(pattern)));
+      for (const pattern of call.open) {
+        const all = byPattern.get(pattern);
+        if (all) all.push(call);
+        else byPattern.set(pattern, [call]);
+      }
+    }
+    if (!isJoining && byPattern.size === 0) {
+      this.#onLeft(calls);
+      return [];
+    }
+    const parts = split([...byPattern.keys()], queue, this.#maxLineBytes);
+    const said = new Set<Call>();
+    return parts.map((patterns, index) => {
+      // A call that wants nothing is about narrowing what is heard, which any line does.
+      const about = parts.length === 1
+        ? calls
+        : [...new Set(patterns.flatMap((pattern) => byPattern.get(pattern)!))];
+      const idle = parts.length > 1 && index === 0 ? calls.filter(({ open }) => !open.size) : [];
+      for (const call of about) {
+        call.isSaid = true;
+        if (said.has(call)) call.isSplit = true;
+        said.add(call);
+      }
+      const onGrant = () => {
+        this.#lines.delete(line);
+        for (const pattern of patterns) {
+          for (const call of byPattern.get(pattern)!) call.open.delete(pattern);
+        }
+        const done = [...about, ...idle].filter(({ open }) => open.size === 0);
+        if (!isJoining) return this.#onLeft(done);
+        // At once: what comes right behind the acknowledgement is what is wanted.
+        this.#onGrant();
+        for (const call of done) this.#join(call);
+      };
+      const line = new Line(this.#table.nextId(), verb, patterns, onGrant);
+      this.#table.add(line, Infinity);
+      this.#lines.add(line);
+      line.answer.then(() => this.#lines.delete(line));
+      const bytes = encodeWish(line, patterns, queue);
+      return { bytes, calls: [...about, ...idle], answer: line.answer };
+    });
+  }
+
+  #onLeft(calls: readonly Call[]): void {
+    for (const call of calls) {
+      this.#leaving.delete(call);
+      if (this.#table.remove(call.wish)) call.wish.grant();
+    }
   }
 
   // Connections
@@ -277,6 +464,7 @@ export class Hearing {
     this.#carrier = carrier;
     this.#isUnconfirmed = this.#isNarrowed;
     this.#greeting = [];
+    this.#unsaid = [];
     const lines: Uint8Array[] = [];
     const answers: Promise<void>[] = [];
     const say = (patterns: readonly string[], queue: string) => {
@@ -292,22 +480,19 @@ export class Hearing {
       lines.push(encodeWish(wish, patterns, queue));
       answers.push(promise);
     };
-    // Of a call of several lines, some may have been granted.
-    const open = new Map<object, Set<string>>([...this.#calls].map((call) => [call, new Set()]));
-    for (const [{ patterns }, call] of this.#joining) {
-      for (const pattern of patterns) open.get(call)!.add(pattern);
-    }
     for (const [queue, patterns] of this.#holders) {
       const granted = Array.from(patterns)
-        .filter(([pattern, all]) => all.values().some((each) => !open.get(each)?.has(pattern)))
+        .filter(([pattern, all]) => all.values().some((each) => !this.#isOpen(each, pattern)))
         .map(([pattern]) => pattern);
       if (granted.length === 0) continue;
       for (const patterns of split(granted, queue, CAUTIOUS_LINE_BYTES)) say(patterns, queue);
     }
     if (this.#isNarrowed && lines.length === 0) say([], NO_QUEUE);
-    for (const [wish, call] of this.#joining) {
-      const { queue } = call;
-      lines.push(encodeWish(wish, this.#holders.held(wish.patterns, queue, call), queue));
+    for (const call of this.#joining) call.isSaid = false;
+    for (const [queue, calls] of Map.groupBy(this.#joining, queueOf)) {
+      const questions = this.#compose(SUBSCRIBE, queue, calls);
+      for (const { bytes } of questions) lines.push(bytes);
+      this.#heed(questions, carrier, false);
     }
     const confirmed = answers.length > 0 ? Promise.all(answers) : null;
     confirmed?.catch(() => {}); // The connection may end before anybody looks at it.
@@ -315,11 +500,17 @@ export class Hearing {
     return { lines, needsWelcome: lines.length > 0, confirmed, onGreeted };
   }
 
+  /** Whether a holder is a call to which a pattern has not been granted. */
+  #isOpen(holder: object, pattern: string): boolean {
+    const call = holder as Call;
+    return this.#joining.has(call) && call.open.has(pattern);
+  }
+
   /** Of a server that cannot do it, nobody waits for an acknowledgement. */
   #onGreeted(carrier: Carrier): void {
     if (carrier.has("subscribe") || this.#carrier !== carrier) return;
-    for (const wish of this.#joining.keys()) {
-      this.#table.fail(wish, notSupported("subscribe", `${SUBSCRIBE} ${wish.subject}`));
+    for (const call of this.#joining) {
+      this.#fail(call, notSupported("subscribe", `${SUBSCRIBE} ${call.wish.subject}`));
     }
   }
 
@@ -327,9 +518,11 @@ export class Hearing {
   end(carrier: Carrier): void {
     if (this.#carrier !== carrier) return;
     this.#carrier = null;
-    for (const wish of this.#leaving) if (this.#table.remove(wish)) wish.grant();
-    this.#leaving.clear();
+    this.#unsaid = [];
+    this.#onLeft([...this.#leaving]);
     for (const wish of this.#greeting) this.#table.close(wish, IN_DOUBT);
+    for (const line of this.#lines) this.#table.close(line, IN_DOUBT);
+    this.#lines.clear();
   }
 
   // Events
@@ -350,4 +543,17 @@ export class Hearing {
     }
     return true;
   }
+}
+
+function newCall(
+  queue: string,
+  patterns: readonly string[],
+  holder: object | null,
+  wish: Wish,
+): Call {
+  return { queue, patterns, holder, wish, open: new Set(patterns), isSaid: false, isSplit: false };
+}
+
+function queueOf({ queue }: Call): string {
+  return queue;
 }

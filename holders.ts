@@ -43,6 +43,28 @@ export class Holders {
     return free;
   }
 
+  /** Notes that those holders hold patterns no longer for which `isMeant` holds; gives what is free now. */
+  letGoWhere(
+    patterns: readonly string[],
+    queue: string,
+    isMeant: (holder: object) => boolean,
+  ): string[] {
+    const holders = this.#queues.get(queue);
+    return patterns.flatMap((pattern) =>
+      [...holders?.get(pattern) ?? []].filter(isMeant)
+        .flatMap((holder) => this.letGo([pattern], queue, holder))
+    );
+  }
+
+  /** Whether a pattern has a holder for which `isMeant` holds. */
+  some(
+    pattern: string,
+    queue: string,
+    isMeant: (holder: object) => boolean = () => true,
+  ): boolean {
+    return this.#queues.get(queue)?.get(pattern)?.values().some(isMeant) ?? false;
+  }
+
   /** Which of the patterns `holder` holds. */
   held(patterns: readonly string[], queue: string, holder: object): string[] {
     const holders = this.#queues.get(queue);

@@ -93,6 +93,11 @@ export abstract class Waiter {
     return false;
   }
 
+  /** The relay will not do its part. Whether that was all; otherwise it fails. */
+  onRefusal(_refusal: Refusal): boolean {
+    return false;
+  }
+
   /** Its time is up; `error` says so. */
   onTimeout(error: RequestTimeoutError): void {
     this.fail(error);
@@ -100,6 +105,15 @@ export abstract class Waiter {
 
   /** The word will not come. */
   abstract fail(error: unknown): void;
+}
+
+/** The error of a waiter whose part the relay will not do. */
+export function refusedError(
+  { complaint }: Waiter,
+  { reason, detail }: Refusal,
+): EventRefusedError {
+  const why = detail ? `${reason}: ${detail}` : reason;
+  return new EventRefusedError(reason, `${complaint}: the relay refuses it: ${why}`);
 }
 
 /** All who wait, by the ids that they have been given. */
@@ -210,12 +224,12 @@ export class PendingTable {
   }
 
   /** The relay will not do its part. Whether there is someone who was waiting for it. */
-  refuse({ id, reason, detail }: Refusal): boolean {
+  refuse(refusal: Refusal): boolean {
+    const { id } = refusal;
     const waiter = id === undefined ? undefined : this.#waiters.get(id);
     if (!waiter) return false;
-    const why = detail ? `${reason}: ${detail}` : reason;
-    const message = `${waiter.complaint}: the relay refuses it: ${why}`;
-    this.fail(waiter, new EventRefusedError(reason, message));
+    if (waiter.onRefusal(refusal)) this.remove(waiter);
+    else this.fail(waiter, refusedError(waiter, refusal));
     return true;
   }
 

@@ -24,11 +24,20 @@ export class Sender<M extends object> {
   readonly #settings: ClientSettings;
   readonly #encoder = new LineEncoder();
   readonly #used: (verb: string) => Link<M>;
+  readonly #beforeLine: () => void;
 
-  /** Makes a sender; `used` gives the link, or throws if there has been none. */
-  constructor(settings: ClientSettings, used: (verb: string) => Link<M>) {
+  /**
+   * Makes a sender; `used` gives the link, or throws if there has been none. Before each line it calls
+   * `beforeLine`, which may send what was asked for before.
+   */
+  constructor(
+    settings: ClientSettings,
+    used: (verb: string) => Link<M>,
+    beforeLine: () => void,
+  ) {
     this.#settings = settings;
     this.#used = used;
+    this.#beforeLine = beforeLine;
   }
 
   /** Queues an event; what the promise says is in {@link EbsocketClient.sendEvent}. */
@@ -73,6 +82,7 @@ export class Sender<M extends object> {
   ): EbsocketError | null {
     const link = this.#used("send through");
     if (!link.open) return closed(event);
+    this.#beforeLine();
     const { outbox, session } = link;
     if (outbox) {
       if (isBound && !isEarly && !link.connected) return unaddressable(event);
@@ -113,6 +123,7 @@ export class Sender<M extends object> {
     if (!link.connected) {
       throw new ConnectionClosedError("Cannot ask the relay: there is no connection");
     }
+    this.#beforeLine();
     link.session!.tell(line);
   }
 

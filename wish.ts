@@ -1,16 +1,17 @@
 /**
- * Owns one wish of a client to hear events, or to hear them no longer: its check, its line, and who
- * waits for it to be granted. Must not know what else is wanted.
+ * Owns the wishes of a client to hear events, or to hear them no longer: their check, their lines, and
+ * who waits for them to be granted. Must not know what else is wanted.
  *
  * @module
  */
 
 import { encodeJson } from "./codec.ts";
 import { checkGiven, checkTimeout, MAX_CONTROL_BYTES } from "./limits.ts";
+import { RequestTimeoutError } from "./errors.ts";
 import { faultOfPattern } from "./pattern.ts";
 import { Waiter } from "./pending.ts";
 import { quote } from "./printable.ts";
-import { encodeSubscription, type Receipt } from "./routing.ts";
+import { encodeSubscription, type Receipt, type Refusal } from "./routing.ts";
 import { checkWord } from "./sender.ts";
 
 /** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
@@ -22,7 +23,7 @@ export interface SubscribeOptions {
   readonly queue?: string;
   /**
    * How long the relay may take to acknowledge it, in milliseconds, or `Infinity`; 0 and less is over
-   * already.
+   * already. A time-out ends the wait, and nothing else: the client goes on asking for it.
    *
    * @default {10_000}
    */
@@ -68,12 +69,50 @@ export class Wish extends Waiter {
     return true;
   }
 
+  /** Only nobody waits any more: it is said to every connection until a relay has answered. */
+  override onTimeout({ message }: RequestTimeoutError): void {
+    const hint = this.survives ? "; it is remembered, and unsubscribe() takes it back" : "";
+    this.fail(new RequestTimeoutError(`${message}${hint}`));
+  }
+
   grant(): void {
     this.#resolve();
   }
 
   fail(error: unknown): void {
     this.#reject(error);
+  }
+}
+
+/** Waits until the relay has answered a line, which may be about several wishes. */
+export class Line extends Waiter {
+  /** Why the relay has refused it; `null` if it has not, or its connection has ended. */
+  readonly answer: Promise<Refusal | null>;
+  readonly #resolve: (refusal: Refusal | null) => void;
+  readonly #onGrant: () => void;
+
+  /** Makes one that calls `onGrant` at once when it is acknowledged. */
+  constructor(id: string, verb: string, patterns: readonly string[], onGrant: () => void) {
+    super(id, verb, describe(patterns));
+    const { promise, resolve } = Promise.withResolvers<Refusal | null>();
+    this.answer = promise;
+    this.#resolve = resolve;
+    this.#onGrant = onGrant;
+  }
+
+  override onReceipt(_receipt: Receipt): boolean {
+    this.#onGrant();
+    this.#resolve(null);
+    return true;
+  }
+
+  override onRefusal(refusal: Refusal): boolean {
+    this.#resolve(refusal);
+    return true;
+  }
+
+  fail(_error: unknown): void {
+    this.#resolve(null);
   }
 }
 
@@ -102,9 +141,9 @@ export function checkWish(patterns: readonly string[], options: SubscribeOptions
   checkTimeout(timeout);
 }
 
-/** The line of a wish, for those of its patterns that are still wanted; no queue is an empty string. */
+/** The line that a waiter waits for; no queue is an empty string. */
 export function encodeWish(
-  { id, verb }: Wish,
+  { id, verb }: Waiter,
   patterns: readonly string[],
   queue: string,
 ): Uint8Array {

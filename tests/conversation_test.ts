@@ -341,6 +341,48 @@ Deno.test("a relay refuses too many subscriptions, at a call and behind hello", 
   await greedy.close();
 });
 
+Deno.test("a relay grants what many calls of one turn ask for, as far as there is room", async () => {
+  await using house = new House();
+  const other = await house.connect();
+  await other.subscribe([]);
+  const client = await house.connect();
+  const calls = Array.from({ length: 1500 }, (_, i) => client.subscribe([`room.${i}`]));
+  const codes = await Promise.all(
+    calls.map((call) => call.then(() => "granted", (error: EbsocketError) => error.code)),
+  );
+  const refused = "too-many-subscriptions";
+  assertEquals(codes, codes.map((_, i) => i < 1000 ? "granted" : refused));
+  assertEquals(await client.sendEvent(named("room.999"), { confirm: true }), 1);
+  assertEquals(await other.sendEvent(named("room.1000"), { confirm: true }), 0);
+
+  const server = await house.connect();
+  await Promise.all(Array.from({ length: 300 }, (_, i) => echo(server, `ask.${i}`)));
+  await answerReady(other, "ask.0");
+  const asking = Array.from({ length: 300 }, (_, i) => other.request(named(`ask.${i}`)));
+  assertEquals((await Promise.all(asking)).length, 300);
+});
+
+Deno.test("subscribe() while the relay is away holds, though nobody waits for it any longer", async () => {
+  const before = new House();
+  const { address } = before;
+  await using client = new EbsocketClient({ reconnect: { minDelay: 1, maxDelay: 20 } });
+  await client.connectTo(address);
+  await client.subscribe(["a"]);
+  await before[Symbol.asyncDispose]();
+  await until(() => !client.connected);
+  const late = client.subscribe(["b", "c"], { timeout: 5 });
+  await assertRejects(() => late, RequestTimeoutError, "it is remembered");
+  await client.unsubscribe(["c"]);
+
+  await using house = new House({}, address);
+  await until(() => client.connected);
+  const other = await house.connect();
+  await other.subscribe([]);
+  for (const [name, count] of [["a", 1], ["b", 1], ["c", 0]] as const) {
+    assertEquals(await other.sendEvent(named(name), { confirm: true }), count, name);
+  }
+});
+
 Deno.test("a client tells of the relay what it is told, unless the relay tells nobody", async () => {
   await using house = new House();
   const client = await house.connect();

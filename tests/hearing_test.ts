@@ -9,7 +9,7 @@ import {
 import { EbsocketEvent } from "../event.ts";
 import { type Carrier, Hearing, type Wishes } from "../hearing.ts";
 import { PendingTable } from "../pending.ts";
-import type { Feature } from "../routing.ts";
+import type { Feature, Refusal } from "../routing.ts";
 import { textOf } from "./support/bytes.ts";
 import { turn } from "./support/turns.ts";
 
@@ -25,18 +25,29 @@ const parse = (lines: readonly Uint8Array[]) => lines.map((line): Line => JSON.p
 
 /** A connection that takes note of what it carries. */
 class FakeCarrier implements Carrier {
-  readonly told: Uint8Array[] = [];
+  readonly #told: Uint8Array[] = [];
+  readonly #flush: () => void;
   isGreeted = true;
   readonly hasEnded = false;
   maxLineBytes = 1_048_576;
   readonly features: Feature[] = ["subscribe"];
+
+  /** Takes note; calls `flush` before it is asked for that, so that nothing is still to be said. */
+  constructor(flush: () => void = () => {}) {
+    this.#flush = flush;
+  }
+
+  get told(): Uint8Array[] {
+    this.#flush();
+    return this.#told;
+  }
 
   has(feature: Feature): boolean {
     return this.features.includes(feature);
   }
 
   tell(line: Uint8Array): void {
-    this.told.push(line);
+    this.#told.push(line);
   }
 
   /** What it has carried since this was asked last, without the ids. */
@@ -59,7 +70,14 @@ class Fixture implements Disposable {
     isOpen: () => this.isOpen,
     connecting: () => this.connecting,
     whyDeaf: () => this.why,
+    onRefuse: (refusal) => this.refusals.push(refusal),
   });
+  readonly refusals: Refusal[] = [];
+
+  /** A connection that shows at once what was asked for. */
+  carry(): FakeCarrier {
+    return new FakeCarrier(() => this.hearing.flush());
+  }
 
   /** Acknowledges all that has been said behind a hello. */
   async confirm(wishes: Wishes): Promise<void> {
@@ -70,7 +88,7 @@ class Fixture implements Disposable {
 
   /** A connection whose greeting is over. */
   async connect(): Promise<{ carrier: FakeCarrier; said: string[] }> {
-    const carrier = new FakeCarrier();
+    const carrier = this.carry();
     const wishes = this.hearing.begin(carrier);
     await this.confirm(wishes);
     return { carrier, said: parse(wishes.lines).map(short) };
@@ -121,7 +139,7 @@ Deno.test("Hearing lets plain patterns through before the acknowledgement, and a
   fixture.isOpen = false;
   await hearing.subscribe(["a.*"]);
   await hearing.subscribe(["job"], { queue: "q" });
-  const wishes = hearing.begin(new FakeCarrier());
+  const wishes = hearing.begin(fixture.carry());
   assertEquals(hearing.isFiltering, true);
   assertEquals(names(hearing, "a.b", "a", "job", "x"), ["a.b"]);
   const alone = new EbsocketEvent("x");
@@ -140,7 +158,7 @@ Deno.test("Hearing.subscribe() waits for the acknowledgement", async () => {
   let isDone = false;
   const subscribing = fixture.hearing.subscribe(["a"]).then(() => isDone = true);
   await turn();
-  assertEquals([isDone, carrier.told.length, fixture.table.size], [false, 1, 1]);
+  assertEquals([isDone, carrier.told.length], [false, 1]);
   fixture.ack(carrier);
   await subscribing;
   assertEquals([carrier.take(), fixture.table.size], [["subscribe a"], 0]);
@@ -167,9 +185,10 @@ Deno.test("Hearing.subscribe() that is given up is taken back, but not what was 
   carrier.take();
   const controller = new AbortController();
   const second = fixture.hearing.subscribe(["a", "b"], { signal: controller.signal });
+  assertEquals(carrier.take(), ["subscribe a b"]);
   controller.abort(new Error("enough"));
   await assertRejects(() => second, Error, "enough");
-  assertEquals(carrier.take(), ["subscribe a b", "unsubscribe b"]);
+  assertEquals(carrier.take(), ["unsubscribe b"]);
   assertEquals((await fixture.connect()).said, ["subscribe a"]);
 });
 
@@ -225,7 +244,7 @@ Deno.test("Hearing keeps a call that is under way across connections, and repeat
   assertEquals(isDone, false);
   const late = hearing.subscribe(["b"]); // while there is no connection
   const { said } = await fixture.connect();
-  assertEquals(said, ["subscribe", "subscribe a", "subscribe b"]);
+  assertEquals(said, ["subscribe a b"]);
   await Promise.all([subscribing, again, late]);
   assertEquals((await fixture.connect()).said, ["subscribe a b"]);
   assertEquals(fixture.table.size, 0);
@@ -240,7 +259,7 @@ Deno.test("Hearing says what is wanted while a connection is made behind its hel
     const { promise, resolve } = Promise.withResolvers<void>();
     fixture.connecting = promise;
     const early = hearing.subscribe(["early"]);
-    const carrier = new FakeCarrier();
+    const carrier = fixture.carry();
     carrier.isGreeted = false;
     carrier.features.pop();
     const { lines } = hearing.begin(carrier);
@@ -272,7 +291,8 @@ Deno.test("Hearing.subscribe() ends by its time-out and its signal also while a 
   const given = fixture.hearing.subscribe(["b"], { signal: controller.signal });
   controller.abort(new Error("enough"));
   await assertRejects(() => given, Error, "enough");
-  assertEquals([(await fixture.connect()).said, fixture.table.size], [[], 0]);
+  // Whoever has waited for too long wants it still, and who has given it up does not.
+  assertEquals([(await fixture.connect()).said, fixture.table.size], [["subscribe a"], 0]);
 });
 
 Deno.test("Hearing.subscribe() that is refused behind hello fails alone", async () => {
@@ -284,7 +304,7 @@ Deno.test("Hearing.subscribe() that is refused behind hello fails alone", async 
   await first;
   hearing.end(before.carrier);
   const refused = assertRejects(() => hearing.subscribe(["b"]), EventRefusedError, 'to "b"');
-  const { lines, confirmed } = hearing.begin(new FakeCarrier());
+  const { lines, confirmed } = hearing.begin(fixture.carry());
   const [granted, open] = parse(lines);
   assertEquals([short(granted!), short(open!)], ["subscribe a", "subscribe b"]);
   table.refuse({ id: open!.id, reason: "too-many-subscriptions", detail: "1 at most" });
@@ -299,7 +319,9 @@ Deno.test("Hearing.subscribe() that fails does not take away what another call w
   const { carrier } = await fixture.connect();
   const controller = new AbortController();
   const first = hearing.subscribe(["a"], { signal: controller.signal });
+  hearing.flush();
   const second = hearing.subscribe(["a"]);
+  hearing.flush();
   controller.abort(new Error("enough"));
   await assertRejects(() => first, Error, "enough");
   fixture.ack(carrier);
@@ -318,7 +340,9 @@ Deno.test("Hearing.subscribe() that is refused takes back what another call may 
   carrier.take();
   const controller = new AbortController();
   const first = hearing.subscribe(["x"], { signal: controller.signal });
+  hearing.flush();
   const second = hearing.subscribe(["x", "y"]);
+  hearing.flush();
   controller.abort(new Error("enough"));
   await assertRejects(() => first, Error, "enough");
   const { id } = parse(carrier.told)[1]!;
@@ -334,6 +358,7 @@ Deno.test("Hearing.subscribe() that is given up narrows what is heard only if it
     const { carrier } = await fixture.connect();
     const controller = new AbortController();
     const given = hearing.subscribe(["a"], { signal: controller.signal });
+    hearing.flush();
     controller.abort(new Error("enough"));
     await assertRejects(() => given, Error, "enough");
     assertEquals(hearing.isFiltering && !hearing.admits(new EbsocketEvent("a")), false);
@@ -360,7 +385,7 @@ Deno.test("Hearing keeps its lines within what the server takes, and short befor
   assertEquals(carrier.told.every(({ length }) => length - 1 <= 1000), true);
   fixture.ack(carrier);
   await leaving;
-  const { lines } = hearing.begin(new FakeCarrier());
+  const { lines } = hearing.begin(fixture.carry());
   assertEquals(lines.map(({ length }) => length > 8192), [false, false]);
 });
 
@@ -390,7 +415,7 @@ Deno.test("Hearing says again what one line of a call was granted, when another 
   table.receipt({ id: one!.id });
   await turn();
   hearing.end(carrier);
-  const wishes = hearing.begin(new FakeCarrier());
+  const wishes = hearing.begin(fixture.carry());
   const said = parse(wishes.lines);
   // In shorter lines, as long as nobody knows what this relay takes.
   assertEquals(said.flatMap(({ events }) => events), [...one!.events, ...two!.events]);
@@ -428,7 +453,7 @@ Deno.test("Hearing.unsubscribe() with an aborted signal rejects, and hears it no
 Deno.test("Hearing.subscribe() rejects once it is clear that the server cannot do it", async () => {
   using fixture = new Fixture();
   const { hearing } = fixture;
-  const carrier = new FakeCarrier();
+  const carrier = fixture.carry();
   carrier.isGreeted = false;
   carrier.features.pop();
   const { onGreeted } = hearing.begin(carrier);
@@ -437,6 +462,7 @@ Deno.test("Hearing.subscribe() rejects once it is clear that the server cannot d
   carrier.isGreeted = true;
   onGreeted();
   const error = await assertRejects(() => subscribing, EbsocketError, '"a"');
+  hearing.end(carrier);
   assertEquals([error.code, fixture.table.size], ["not-supported", 0]);
   assertEquals((await fixture.connect()).said, []);
 });
@@ -445,9 +471,9 @@ Deno.test("Hearing gives up what it said behind a hello that led to nothing", as
   using fixture = new Fixture();
   fixture.isOpen = false;
   await fixture.hearing.subscribe(["a"]);
-  const carrier = new FakeCarrier();
+  const carrier = fixture.carry();
   const { confirmed } = fixture.hearing.begin(carrier);
-  fixture.hearing.end(new FakeCarrier());
+  fixture.hearing.end(fixture.carry());
   assertEquals(fixture.table.size, 1);
   fixture.hearing.end(carrier);
   await assertRejects(() => confirmed!.then(() => {}), ConnectionClosedError);
@@ -498,4 +524,211 @@ Deno.test("Hearing names what is wrong with a pattern, a queue or a timeout", as
   await assertRejects(() => hearing.unsubscribe([">.a"]), RangeError, '">.a"');
   const signal = AbortSignal.abort(new Error("enough"));
   await assertRejects(subscribe(["a"], { signal }), Error, "enough");
+});
+
+/** A relay of a few words: how many patterns it takes, and which it never does. */
+class Granter {
+  readonly granted = new Set<string>();
+  /** How many lines it has answered. */
+  lines = 0;
+
+  constructor(
+    readonly table: PendingTable,
+    readonly most = Infinity,
+    readonly isBad: (pattern: string) => boolean = () => false,
+  ) {}
+
+  /** Answers what a connection has carried, until nothing more is said. */
+  async answer(carrier: FakeCarrier): Promise<void> {
+    for (let lines; (lines = parse(carrier.told.splice(0))).length > 0; await turn()) {
+      for (const line of lines) this.#answer(line);
+    }
+  }
+
+  #answer({ control, events, id }: Line): void {
+    this.lines++;
+    if (control === "unsubscribe") {
+      for (const event of events) this.granted.delete(event);
+      return this.table.receipt({ id });
+    }
+    const bad = events.find(this.isBad);
+    if (bad) return void this.table.refuse({ id, reason: "bad-pattern", detail: `not ${bad}` });
+    const { size } = this.granted.union(new Set(events));
+    if (size > this.most) {
+      const detail = `a client may have ${this.most}, this would make ${size}`;
+      return void this.table.refuse({ id, reason: "too-many-subscriptions", detail });
+    }
+    for (const event of events) this.granted.add(event);
+    this.table.receipt({ id });
+  }
+}
+
+const rooms = (count: number) => Array.from({ length: count }, (_, i) => `room.${i}`);
+
+/** What becomes of calls: the code of what they reject with, or `granted`. */
+function outcomes(calls: Promise<void>[]): Promise<string[]> {
+  return Promise.all(
+    calls.map((call) =>
+      call.then(
+        () => "granted",
+        (error) => error instanceof EbsocketError ? error.code : `${error}`,
+      )
+    ),
+  );
+}
+
+Deno.test("Hearing says what is asked for in one turn in one line, and each call has its own answer", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const calls = rooms(900).map(async (room, i) => {
+    for (let n = 0; n < i % 5; n++) await null; // some a little later
+    await hearing.subscribe([room]);
+  });
+  await turn();
+  const [line, ...others] = parse(carrier.told);
+  assertEquals([line!.events.toSorted(), others], [rooms(900).toSorted(), []]);
+  fixture.ack(carrier);
+  assertEquals(await outcomes(calls), Array(900).fill("granted"));
+  carrier.take();
+
+  const leaving = rooms(800).map((room) => hearing.unsubscribe([room]));
+  assertEquals(parse(carrier.told).map(({ control, events }) => [control, events.length]), [
+    ["unsubscribe", 800],
+  ]);
+  fixture.ack(carrier);
+  assertEquals(await outcomes(leaving), Array(800).fill("granted"));
+  hearing.end(carrier);
+  const { said } = await fixture.connect();
+  const left = said.flatMap((line) => line.split(" ").slice(1));
+  assertEquals(left.toSorted(), rooms(900).slice(800));
+});
+
+Deno.test("Hearing needs one line for each queue, and as many as their length allows", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const calls = rooms(20_000).map((room, i) => {
+    return hearing.subscribe([room], i % 2 ? { queue: "q" } : {});
+  });
+  const lines = parse(carrier.told);
+  assertEquals(lines.length, 2 * Math.ceil(10_000 * '"room.19999",'.length / 65_536));
+  assertEquals(carrier.told.every(({ length }) => length - 1 <= 65_536), true);
+  assertEquals(lines.flatMap(({ events }) => events).toSorted(), rooms(20_000).toSorted());
+  fixture.ack(carrier);
+  assertEquals((await outcomes(calls)).every((outcome) => outcome === "granted"), true);
+});
+
+Deno.test("Hearing says first what is wanted, then what is not, and what is left of both", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const before = hearing.subscribe(["old", "kept"]);
+  fixture.ack(carrier);
+  await before;
+  carrier.take();
+  const calls = [
+    hearing.unsubscribe(["old"]),
+    hearing.subscribe(["new", "brief"]),
+    hearing.unsubscribe(["brief", "kept"]),
+    hearing.subscribe(["kept"]),
+  ];
+  fixture.ack(carrier);
+  await Promise.all(calls);
+  assertEquals(carrier.take(), ["subscribe new kept", "unsubscribe old brief"]);
+  hearing.end(carrier);
+  assertEquals((await fixture.connect()).said, ["subscribe new kept"]);
+});
+
+Deno.test("Hearing.subscribe() of one turn: those that are refused take none of the others along", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const isBad = (pattern: string) => ["room.7", "room.500", "room.501"].includes(pattern);
+  const relay = new Granter(fixture.table, Infinity, isBad);
+  const calls = rooms(900).map((room) => fixture.hearing.subscribe([room, "all"]));
+  const all = outcomes(calls);
+  await relay.answer(carrier);
+  assertEquals(await all, rooms(900).map((room) => isBad(room) ? "bad-pattern" : "granted"));
+  assertEquals(relay.granted.size, 898);
+  assertEquals(relay.lines < 80, true, `${relay.lines} lines`);
+  await assertRejects(() => calls[500]!, EventRefusedError, 'to "room.500" and 1 more');
+});
+
+Deno.test("Hearing.subscribe() of one turn: the first get the room that there is, in few lines", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const relay = new Granter(fixture.table, 1000);
+  // Two that ask for nothing new, and one that asks for more than there is room for.
+  const calls = [...rooms(1500), "room.3", "room.9"].map((room, i) => {
+    return fixture.hearing.subscribe(i === 400 ? [room, ...rooms(2500).slice(1500)] : [room]);
+  });
+  const all = outcomes(calls);
+  await relay.answer(carrier);
+  const expected = calls.map((_, i) =>
+    i !== 400 && (i <= 1000 || i >= 1500) ? "granted" : "too-many-subscriptions"
+  );
+  assertEquals(await all, expected);
+  assertEquals([relay.granted.size, relay.granted.has("room.400")], [1000, false]);
+  assertEquals(relay.lines < 60, true, `${relay.lines} lines`);
+});
+
+Deno.test("Hearing changes all of its patterns in one turn, also where there is room for no more", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const relay = new Granter(fixture.table, 10);
+  const old = hearing.subscribe(rooms(10));
+  await relay.answer(carrier);
+  await old;
+  const calls = rooms(10).flatMap((room) => [
+    hearing.unsubscribe([room]),
+    hearing.subscribe([`new.${room}`]),
+  ]);
+  const all = outcomes(calls);
+  await relay.answer(carrier);
+  assertEquals(await all, Array(20).fill("granted"));
+  assertEquals([...relay.granted], rooms(10).map((room) => `new.${room}`));
+});
+
+Deno.test("Hearing says nothing of a call that was given up before the end of its turn", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const controller = new AbortController();
+  const given = fixture.hearing.subscribe(["a"], { signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => given, Error, "enough");
+  await turn();
+  assertEquals([carrier.take(), fixture.table.size], [[], 0]);
+});
+
+Deno.test("Hearing.subscribe() that waits in vain for a relay is remembered, and says so", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  hearing.end(carrier); // and the link goes on
+  const late = [hearing.subscribe(["a"], { timeout: 1 }), hearing.subscribe(["b"], { timeout: 1 })];
+  const service = hearing.subscribe(["c"], { timeout: 0.5 }, {});
+  for (const call of [...late, service]) {
+    await assertRejects(() => call, RequestTimeoutError, "it is remembered");
+  }
+  await hearing.unsubscribe(["b", "c"]); // takes its own back, and leaves the service its own
+  const { said } = await fixture.connect();
+  assertEquals(said, ["subscribe a c"]);
+  assertEquals([(await fixture.connect()).said, fixture.refusals], [["subscribe a c"], []]);
+});
+
+Deno.test("Hearing tells of a refusal of what nobody waits for any more, and asks no more for it", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const { carrier } = await fixture.connect();
+  const late = hearing.subscribe(["a"], { timeout: 0 });
+  await assertRejects(() => late, RequestTimeoutError);
+  const { id } = parse(carrier.told)[0]!;
+  table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
+  await turn();
+  const [{ reason, detail }] = fixture.refusals as [Refusal];
+  assertEquals(reason, "too-many-subscriptions");
+  assertEquals(detail, `Cannot subscribe to "a": the relay refuses it: ${reason}: 0 at most`);
+  hearing.end(carrier);
+  assertEquals((await fixture.connect()).said, []);
 });

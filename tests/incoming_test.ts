@@ -26,6 +26,7 @@ function start(options: InboxOptions = {}) {
     isOpen: () => true,
     connecting: () => null,
     whyDeaf: () => "",
+    onRefuse: () => {},
   });
   const misfits = new Misfits(new EventChecker(undefined));
   const incoming = new Incoming<OpenEvents>(options, table, hearing, misfits, () => rooms++);
@@ -83,6 +84,7 @@ Deno.test("Incoming.push() drops what nobody wants any more", async () => {
   };
   hearing.begin(carrier);
   const subscribing = hearing.subscribe(["a", "b"]);
+  hearing.flush();
   table.receipt({ id: JSON.parse(line).id });
   await subscribing;
   hearing.begin(carrier); // The next relay sends everything at first.

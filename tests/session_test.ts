@@ -258,7 +258,11 @@ Deno.test("EbsocketClient says what it wants in the order of the calls, however 
     await new Promise((resolve) => setTimeout(resolve, 0)); // for the operating system to take it
   }
   const many = ["a", ...Array.from({ length: 200 }, (_, i) => `${"b".repeat(200)}${i}`)];
-  const calls = [client.subscribe(many), client.unsubscribe(["a"]), client.subscribe(["c"])];
+  const calls = [client.subscribe(many)];
+  client.sendEvent(new EbsocketEvent("x")); // What was asked for before it is said before it.
+  calls.push(client.unsubscribe(["a"]));
+  client.sendEvent(new EbsocketEvent("x"));
+  calls.push(client.subscribe(["c"]));
   const controls: string[] = [];
   while (controls.length < 3) {
     const { control, events, id } = await relay.said();
@@ -268,4 +272,22 @@ Deno.test("EbsocketClient says what it wants in the order of the calls, however 
   }
   await Promise.all(calls);
   assertEquals(controls, ["subscribe a", "unsubscribe a", "subscribe c"]);
+});
+
+Deno.test("EbsocketClient says what it wants before an event that is sent after it, in the same turn", async () => {
+  for (const reconnect of [false, true]) {
+    await using relay = await FakeRelay.connect({ reconnect });
+    const { client } = relay;
+    const subscribing = [client.subscribe(["a"]), client.subscribe(["b"])];
+    client.sendEvent(new EbsocketEvent("a"));
+    const later = client.subscribe(["c"]);
+    const said = [];
+    for (let i = 0; i < 3; i++) {
+      const { event, events, id } = await relay.said();
+      said.push(event ?? events);
+      if (id !== undefined) await relay.say({ control: "ack", id });
+    }
+    assertEquals(said, [["a", "b"], "a", ["c"]]);
+    await Promise.all([...subscribing, later]);
+  }
 });
