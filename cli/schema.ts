@@ -10,9 +10,13 @@ import type { EventDefinitions } from "../define.ts";
 import { printable } from "../printable.ts";
 import { showText } from "../standard_schema.ts";
 import { StartError } from "./errors.ts";
+import { RUN } from "./program.ts";
 
 /** What begins like a URL. One letter is the drive of a Windows path. */
 const SCHEME = /^[a-z][\w+.-]+:/i;
+
+/** What Deno says of an import such as "zod": an installed command knows no `deno.json` of its user. */
+const BARE_IMPORT = /^(Import|Relative import path) "[^"]*" not /;
 
 /** The exports that may be the definitions, in the order in which they are looked at. */
 const EXPORTS = ["default", "events"];
@@ -52,8 +56,10 @@ async function load(where: string): Promise<Record<string, unknown>> {
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     const [why] = message.split("\n"); // The rest shows source text or a chain of causes.
-    throw new StartError(`Cannot load the schema from ${printable(where)}: ${showText(why!)}`, {
-      cause,
-    });
+    const hint = BARE_IMPORT.test(why!)
+      ? `; names that a deno.json gives need ${RUN.replace(" jsr:", " --config deno.json jsr:")}`
+      : "";
+    const text = `Cannot load the schema from ${printable(where)}: ${showText(why!)}${hint}`;
+    throw new StartError(text, { cause });
   }
 }

@@ -53,6 +53,14 @@ Deno.test("loadDefinitions() takes a path from the working directory, and TypeSc
   });
 });
 
+Deno.test("loadDefinitions() says how names that a deno.json gives are found", async () => {
+  await withFile("game.ts", 'import "no-such-name"; export default 1;', async (path) => {
+    const { message } = await assertRejects(() => loadDefinitions(path), StartError);
+    assertMatch(message, /"no-such-name" not /);
+    assertMatch(message, /need deno run -A --config deno\.json jsr:@ebsockets\/relay$/);
+  });
+});
+
 Deno.test("loadDefinitions() looks at events where the default is something else", async () => {
   const text = `${SOURCE}export const events = defineEvents({ move }); export default 1;`;
   await withFile("game.js", text, async (path) => {
