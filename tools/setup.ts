@@ -18,6 +18,9 @@ const FALLBACK = { name: "deno-std", version: "1.4.0" };
 /** How long Deno may take to answer whether JSR can be reached, in milliseconds. */
 const PROBE_TIMEOUT = 60_000;
 
+/** How long it is silent until it says what it waits for, in milliseconds. */
+const PATIENCE = 1000;
+
 const root = new URL("../", import.meta.url);
 const decoder = new TextDecoder();
 
@@ -61,8 +64,15 @@ async function canLoad(specifiers: Set<string>): Promise<boolean> {
   const source = [...specifiers].map((specifier) =>
     `if (Object.keys(await import("${specifier}")).length === 0) throw new Error("empty");`
   ).join("");
-  const { success } = await deno(["eval", "--quiet", source], root);
-  return success;
+  const timer = setTimeout(() => {
+    console.error(`Waiting for JSR, for the standard library: ${PROBE_TIMEOUT / 1000} s at most`);
+  }, PATIENCE);
+  try {
+    const { success } = await deno(["eval", "--quiet", source], root);
+    return success;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Installs the fallback package from npm into `folder` and returns its location. */
@@ -75,7 +85,8 @@ async function download(folder: string): Promise<string> {
   const { success, stderr } = await deno(["install", "--quiet", "--node-modules-dir=auto"], folder);
   if (!success) {
     throw new Error(
-      `Cannot install npm:${name}@${version}, and JSR does not answer: ${decoder.decode(stderr)}`,
+      `Cannot get the standard library: JSR does not answer, and npm:${name}@${version} cannot be ` +
+        `installed: ${decoder.decode(stderr).trim()}`,
     );
   }
   return await Deno.realPath(`${folder}/node_modules/${name}`);
@@ -153,23 +164,32 @@ async function vendor(library: string, { name, version }: StdPackage): Promise<v
   );
 }
 
-if (import.meta.main) {
+/** Makes the library importable, and says so where that takes more than to look. */
+async function setUp(): Promise<void> {
   const specifiers = await readSpecifiers();
+  if (await canLoad(specifiers)) return;
+  console.error("JSR does not answer, which is no trouble: npm has the standard library, too");
+  const folder = await Deno.makeTempDir();
+  try {
+    const library = await download(folder);
+    for (const each of await readPackages()) await vendor(library, each);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
   if (!await canLoad(specifiers)) {
-    const folder = await Deno.makeTempDir();
-    try {
-      const library = await download(folder);
-      for (const each of await readPackages()) await vendor(library, each);
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
-    if (!await canLoad(specifiers)) {
-      throw new Error(
-        "Cannot load the standard library from vendor/: delete vendor/ and try again",
-      );
-    }
-    console.error(
-      `JSR does not answer: vendor/ now holds the standard library from npm:${FALLBACK.name}@${FALLBACK.version}`,
-    );
+    throw new Error("Cannot load the standard library from vendor/: delete vendor/ and try again");
+  }
+  console.error(
+    `vendor/ now holds it, from npm:${FALLBACK.name}@${FALLBACK.version}, without its types; ` +
+      "everything runs as usual",
+  );
+}
+
+if (import.meta.main) {
+  try {
+    await setUp();
+  } catch (error) {
+    console.error(`error: ${(error as Error).message}`);
+    Deno.exit(1);
   }
 }
