@@ -13,6 +13,7 @@ import { REST } from "./pattern.ts";
 import { PatternIndex } from "./pattern_index.ts";
 import { NO_QUEUE } from "./routing.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { TextMap } from "./text_map.ts";
 
 /** A queue: of the clients that have asked for it, one gets each event. */
 export class Queue {
@@ -28,13 +29,15 @@ interface Seat<R extends Recipient> {
   readonly queue: Queue | null;
   /** How many patterns lead to it. */
   patterns: number;
+  /** Which look-up has found it last. */
+  look: number;
 }
 
 /** An audience in the index. */
 interface Entry<R extends Recipient> {
   subscriptions: Subscriptions;
   /** Its seats, by the name of the queue. */
-  readonly seats: Map<string, Seat<R>>;
+  readonly seats: TextMap<Seat<R>>;
 }
 
 /** Whom an event reaches, beside those that hear everything. */
@@ -61,7 +64,9 @@ export class Audiences<R extends Recipient> {
   readonly #entries = new Map<Audience<R>, Entry<R>>();
   /** The audiences that others may join, by the fingerprint of their subscriptions. */
   readonly #shared = new Map<number, Audience<R>>();
-  readonly #queues = new Map<string, Queue>();
+  readonly #queues = new TextMap<Queue>();
+  /** How many look-ups there have been. */
+  #looks = 0;
 
   /** Whether no event reaches anyone but those that hear everything. */
   get isIdle(): boolean {
@@ -72,7 +77,11 @@ export class Audiences<R extends Recipient> {
   reach(name: string): Reach<R> {
     const audiences: Audience<R>[] = [];
     const queues = new Map<Queue, Audience<R>[]>();
-    for (const { audience, queue } of this.#index.find(name)) {
+    const look = ++this.#looks;
+    for (const seat of this.#index.find(name)) {
+      if (seat.look === look) continue; // another of its patterns matches, too
+      seat.look = look;
+      const { audience, queue } = seat;
       const others = queue && queues.get(queue);
       if (!queue) audiences.push(audience);
       else if (others) others.push(audience);
@@ -134,7 +143,7 @@ export class Audiences<R extends Recipient> {
   #enter(audience: Audience<R>, { subscriptions, isNumbered }: Listener<R>): void {
     let entry = this.#entries.get(audience);
     if (entry) this.#unshare(audience, entry);
-    else this.#entries.set(audience, entry = { subscriptions: NOTHING, seats: new Map() });
+    else this.#entries.set(audience, entry = { subscriptions: NOTHING, seats: new TextMap() });
     this.#exchange(audience, entry, subscriptions.isNarrowed ? subscriptions : ALL);
     const isShared = !isNumbered && subscriptions.queues === 0;
     // In the one case of two billion in which another has that fingerprint, this one is not shared.
@@ -171,7 +180,7 @@ export class Audiences<R extends Recipient> {
       if (!queue) this.#queues.set(name, queue = new Queue());
       queue.seats++;
     }
-    const seat = { audience, queue, patterns: 0 };
+    const seat = { audience, queue, patterns: 0, look: 0 };
     entry.seats.set(name, seat);
     return seat;
   }

@@ -40,6 +40,7 @@ import {
   type StandardSchema,
   type StandardSchemaProps,
 } from "./standard_schema.ts";
+import { TextMap } from "./text_map.ts";
 
 export type {
   SchemaInput,
@@ -158,12 +159,12 @@ export function defineEvents<S extends EventSchemas>(schemas: S): EventDefinitio
   Validated & { [N in keyof S & string]: SchemaOutput<S[N]> },
   { [N in keyof S & string]: SchemaInput<S[N]> }
 > {
-  const validators = new Map<string, StandardSchemaProps>();
+  const validators = new TextMap<StandardSchemaProps>();
   for (const [name, schema] of Object.entries(checkPlain(schemas))) {
     validators.set(checkName(name), validatorOf(name, schema));
   }
   return Object.freeze({
-    names: Object.freeze([...validators.keys()]),
+    names: Object.freeze(Array.from(validators, ([name]) => name)),
     check: (name: string, attributes: unknown) => check(validators.get(name), name, attributes),
   });
 }

@@ -24,9 +24,10 @@ import {
   type SubscriptionRequest,
 } from "./routing.ts";
 import { refusalOf } from "./subscriptions.ts";
+import { TextSet } from "./text_map.ts";
 
 /** The control lines that mean something here. Others are not even parsed: they may be long. */
-const KNOWN = new Set(["close", "hello", "subscribe", "unsubscribe", "stats"]);
+const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats"]);
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 

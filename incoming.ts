@@ -12,6 +12,7 @@ import type { Misfits } from "./misfits.ts";
 import { matches } from "./pattern.ts";
 import type { PendingTable } from "./pending.ts";
 import { quote } from "./printable.ts";
+import { TextMap } from "./text_map.ts";
 
 /** How many names there may be of which it is known who serves them. */
 const MAX_ROUTES = 1000;
@@ -45,7 +46,7 @@ export class Incoming<M extends object> {
   readonly #others = new Map<Inbox<EventOf<M>>, string>();
   readonly #services = new Set<Service<M>>();
   /** Who serves the events of a name, as far as that has been looked up. */
-  readonly #routes = new Map<string, readonly Service<M>[]>();
+  readonly #routes = new TextMap<readonly Service<M>[]>();
 
   /** Makes one that calls `onRoom` when more may come after an inbox has been full. */
   constructor(

@@ -4,6 +4,45 @@
  * @module
  */
 
+/** Finds nearly every text without strings that look like integers, and is quick. */
+const MAY_BE_INTEGER = /"[1-9]\d\d/;
+
+/**
+ * The quote before a string of three to ten digits that is a value. No quote that begins a string has a
+ * backslash before it, and every quote within a string has.
+ */
+const INTEGER = /(?<!\\)"(?=[1-9]\d{2,9}"[ \t\r]*[,}\]])/g;
+
+/** What {@link parse} puts in front of such a string. Nobody else can know it. */
+const MARK = `${crypto.randomUUID()}:`;
+
+/**
+ * What `JSON.parse` makes of a text, in a time that its length bounds.
+ *
+ * V8 keeps one copy of all strings of up to ten characters that it reads as values, in a table by their
+ * hashes; and what looks like an integer is hashed by its number alone, so that a line of 1 MiB with
+ * chosen ones took it seconds, and others that are like them did so later (see `text_map.ts`). So such
+ * strings are read with a mark in front, which makes them too long for that table.
+ */
+function parse(text: string): unknown {
+  const marked = MAY_BE_INTEGER.test(text) ? text.replace(INTEGER, `"${MARK}`) : text;
+  const value = JSON.parse(marked);
+  return marked === text ? value : unmark(value);
+}
+
+/** Takes the marks off all strings in a value. Keys have none. */
+function unmark(value: unknown): unknown {
+  if (typeof value === "string") return value.startsWith(MARK) ? value.slice(MARK.length) : value;
+  if (typeof value !== "object" || value === null) return value;
+  const members = value as Record<string, unknown>;
+  for (const key of Object.keys(value)) {
+    const member = members[key];
+    const unmarked = unmark(member);
+    if (unmarked !== member) members[key] = unmarked; // "__proto__" is a plain member here
+  }
+  return value;
+}
+
 /** What may stand between two values in valid JSON, brackets aside. */
 const FILLER = /[\s,:]*/y;
 /** A number or a literal. */
@@ -18,7 +57,7 @@ const SCALAR = /[^\s,\]}]+/y;
  * what a program reads from another.
  */
 export function parseLine(text: string, hasEscapedKey: boolean): Record<string, unknown> {
-  return (hasEscapedKey ? new Reader(text).value() : JSON.parse(text)) as Record<string, unknown>;
+  return (hasEscapedKey ? new Reader(text).value() : parse(text)) as Record<string, unknown>;
 }
 
 /** The values of such lines; `escaped` has the index of each that has an escaped key. */
@@ -29,10 +68,13 @@ export function parseLines(
   const plain = [...lines];
   for (const i of escaped) plain[i] = "null";
   // One call for all lines takes less time than one for each.
-  const values = JSON.parse(`[${plain.join(",")}]`);
+  const values = parse(`[${plain.join(",")}]`) as Record<string, unknown>[];
   for (const i of escaped) values[i] = parseLine(lines[i]!, true);
   return values;
 }
+
+/** How long a slice of a text may be of which V8 makes a copy. */
+const MAX_SHORT_LENGTH = 12;
 
 const FAR_INDEX = 4_294_967_290;
 
@@ -98,7 +140,11 @@ class Reader {
       while (this.#text[end - 1 - backslashes] === "\\") backslashes++;
     } while (backslashes % 2 === 1);
     this.#position = end + 1;
-    return JSON.parse(this.#text.slice(start, end + 1));
+    const inner = this.#text.slice(start + 1, end);
+    // Short strings are not left to JSON.parse, see parse(). Of a long one it makes a copy, while a
+    // slice would hold the whole text.
+    const isPlain = inner.length <= MAX_SHORT_LENGTH && !inner.includes("\\");
+    return isPlain ? inner : JSON.parse(`"${inner}"`);
   }
 
   #skip(pattern: RegExp): void {

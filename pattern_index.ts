@@ -4,31 +4,61 @@
  *
  * Tokens that no other pattern branches off from share one node, so that there are at most two nodes
  * for each pattern, however many tokens it has. A look-up visits each node once at most, and compares
- * each with the name once; it loops, so that no pattern overflows a stack.
+ * each with the name once; it loops, so that no pattern overflows a stack. Of the nodes that lie behind
+ * a wildcard it visits at most one for each shape of a pattern's beginning, see `shapes.ts`.
  *
  * @module
  */
 
 import { ANY, REST } from "./pattern.ts";
+import { keyOf } from "./text_map.ts";
 
 const DOT = 0x2e;
 
 class Node<V> {
-  /** The tokens that lead here from the node above, with dots between them. */
-  label: string;
-  /** The nodes below, by the first token of their labels. */
-  readonly children = new Map<string, Node<V>>();
+  /** The tokens that lead here from the node above, with dots between them. None of them is REST. */
+  label = "";
+  /** How many tokens they are. */
+  length = 0;
+  /** The node below whose label begins with ANY. */
+  any: Node<V> | null = null;
+  /** The other nodes below, by the keys of the first tokens of their labels. */
+  plain: Map<string, Node<V>> | null = null;
   /** What is kept for the pattern that ends here. */
-  readonly values = new Set<V>();
+  values: Set<V> | null = null;
+  /** What is kept for the pattern that goes on with REST. */
+  rest: Set<V> | null = null;
 
-  constructor(label: string) {
-    this.label = label;
+  /** How many nodes are right below. */
+  get size(): number {
+    return (this.any ? 1 : 0) + (this.plain?.size ?? 0);
+  }
+
+  /** The node below whose label begins with a token. */
+  below(token: string): Node<V> | null {
+    return token === ANY ? this.any : this.plain?.get(keyOf(token)) ?? null;
+  }
+
+  /** Puts a node below, in place of one whose label begins with the same token. */
+  attach(node: Node<V>, label: string): void {
+    node.label = label;
+    node.length = label.split(".").length;
+    const first = firstToken(label);
+    if (first === ANY) this.any = node;
+    else (this.plain ??= new Map()).set(keyOf(first), node);
+  }
+
+  /** Takes a node out. */
+  detach(node: Node<V>): void {
+    if (this.any === node) this.any = null;
+    else this.plain!.delete(keyOf(firstToken(node.label)));
+    if (this.plain?.size === 0) this.plain = null;
   }
 }
 
 /** Values by pattern. Takes patterns without a fault, see `faultOfPattern()`. */
 export class PatternIndex<V> {
-  readonly #root = new Node<V>("");
+  readonly #root = new Node<V>();
   #size = 0;
 
   /** How many pairs of a pattern and a value there are. */
@@ -38,95 +68,128 @@ export class PatternIndex<V> {
 
   /** Keeps `value` for a pattern; a second time changes nothing. */
   add(pattern: string, value: V): void {
-    const { values } = this.#reach(pattern);
+    const { path, hasRest } = parse(pattern);
+    const node = path === null ? this.#root : this.#reach(path);
+    const values = hasRest ? node.rest ??= new Set() : node.values ??= new Set();
     const before = values.size;
     this.#size += values.add(value).size - before;
   }
 
-  /** The node of a pattern, made if it is not there. */
-  #reach(pattern: string): Node<V> {
+  /** The node to which these tokens lead, made if it is not there. */
+  #reach(path: string): Node<V> {
     let node = this.#root;
-    for (let rest = pattern;;) {
-      const first = firstToken(rest);
-      let child = node.children.get(first);
+    for (let left = path;;) {
+      let child = node.below(firstToken(left));
       if (!child) {
-        child = new Node(rest);
-        node.children.set(first, child);
+        child = new Node();
+        node.attach(child, left);
         return child;
       }
-      const common = commonLength(child.label, rest);
+      const common = commonLength(child.label, left);
       if (common < child.label.length) child = split(node, child, common);
-      if (common === rest.length) return child;
-      rest = rest.slice(common + 1);
+      if (common === left.length) return child;
+      left = left.slice(common + 1);
       node = child;
     }
   }
 
   /** Keeps `value` for a pattern no longer. What is not there is ignored. */
   delete(pattern: string, value: V): void {
-    const path = [this.#root];
-    for (let rest = pattern;;) {
-      const node = path.at(-1)!.children.get(firstToken(rest));
-      if (!node || commonLength(node.label, rest) < node.label.length) return;
-      path.push(node);
-      if (node.label.length === rest.length) break;
-      rest = rest.slice(node.label.length + 1);
+    const { path, hasRest } = parse(pattern);
+    const nodes = [this.#root];
+    for (let left = path; left !== null;) {
+      const node = nodes.at(-1)!.below(firstToken(left));
+      if (!node || commonLength(node.label, left) < node.label.length) return;
+      nodes.push(node);
+      left = node.label.length === left.length ? null : left.slice(node.label.length + 1);
     }
-    if (!path.at(-1)!.values.delete(value)) return;
+    const last = nodes.at(-1)!;
+    const values = hasRest ? last.rest : last.values;
+    if (!values?.delete(value)) return;
     this.#size--;
+    if (values.size > 0) return;
+    if (hasRest) last.rest = null;
+    else last.values = null;
     // A node that has become empty goes; the one above may then have one way on, and no end.
-    for (let i = path.length - 1; i > 0; i--) tidy(path[i - 1]!, path[i]!);
+    for (let i = nodes.length - 1; i > 0; i--) tidy(nodes[i - 1]!, nodes[i]!);
   }
 
-  /** All values whose patterns match a name. */
-  find(name: string): Set<V> {
-    const found = new Set<V>();
+  /** The values whose patterns match a name: each once for every pattern that does. */
+  find(name: string): V[] {
+    const found: V[] = [];
     if (this.#size === 0) return found;
+    const starts = startsOf(name);
+    const count = starts.length - 1;
+    const keys: (string | undefined)[] = Array(count);
     const nodes = [this.#root];
-    const positions = [0];
+    const depths = [0]; // how many tokens of the name lead to each
     while (nodes.length > 0) {
-      const { children } = nodes.pop()!;
-      const start = positions.pop()!;
-      const first = firstToken(name, start);
-      const ways = [children.get(ANY), children.get(REST)];
-      if (first !== ANY && first !== REST) ways.push(children.get(first));
-      for (const child of ways) {
-        if (!child) continue;
-        const end = follow(child.label, name, start);
-        if (end > name.length) child.values.forEach((value) => found.add(value));
-        else if (end > 0 && child.children.size > 0) {
-          nodes.push(child);
-          positions.push(end);
+      const { any, plain, rest } = nodes.pop()!;
+      const depth = depths.pop()!;
+      if (rest) { for (const value of rest) found.push(value); }
+      let child = any;
+      if (plain) {
+        const key = keys[depth] ??= keyOf(name.slice(starts[depth], starts[depth + 1]! - 1));
+        const other = plain.get(key);
+        if (other) {
+          if (!child) child = other;
+          else visit(other, depth);
         }
       }
+      if (child) visit(child, depth);
     }
     return found;
+
+    /** Looks at a node whose first token is that of the name at `depth`. */
+    function visit(node: Node<V>, depth: number): void {
+      const end = depth + node.length;
+      if (end > count || node.length > 1 && !follows(node.label, name, starts, depth)) return;
+      if (end < count) {
+        nodes.push(node);
+        depths.push(end);
+      } else if (node.values) {
+        for (const value of node.values) found.push(value);
+      }
+    }
   }
+}
+
+/** The tokens of a pattern before REST, `null` if there are none, and whether REST comes behind. */
+function parse(pattern: string): { path: string | null; hasRest: boolean } {
+  if (pattern === REST) return { path: null, hasRest: true };
+  const hasRest = pattern.endsWith(`.${REST}`);
+  return { path: hasRest ? pattern.slice(0, -1 - REST.length) : pattern, hasRest };
 }
 
 /** Puts a node between two, to which the first `length` characters of the lower one's label lead. */
 function split<V>(node: Node<V>, child: Node<V>, length: number): Node<V> {
-  const between = new Node<V>(child.label.slice(0, length));
-  node.children.set(firstToken(child.label), between);
-  child.label = child.label.slice(length + 1);
-  between.children.set(firstToken(child.label), child);
+  const { label } = child;
+  const between = new Node<V>();
+  node.attach(between, label.slice(0, length));
+  between.attach(child, label.slice(length + 1));
   return between;
 }
 
 /** Removes a node at which no pattern ends and from which at most one way leads on. */
 function tidy<V>(above: Node<V>, node: Node<V>): void {
-  if (node.values.size > 0 || node.children.size > 1) return;
-  above.children.delete(firstToken(node.label));
-  for (const child of node.children.values()) {
-    child.label = `${node.label}.${child.label}`;
-    above.children.set(firstToken(child.label), child);
-  }
+  if (node.values || node.rest || node.size > 1) return;
+  const child = node.any ?? node.plain?.values().next().value;
+  if (child) above.attach(child, `${node.label}.${child.label}`);
+  else above.detach(node);
 }
 
-/** The token that begins at `start`. */
-function firstToken(text: string, start = 0): string {
-  const end = text.indexOf(".", start);
-  return end < 0 ? text.slice(start) : text.slice(start, end);
+/** The token with which a text begins. */
+function firstToken(text: string): string {
+  const end = text.indexOf(".");
+  return end < 0 ? text : text.slice(0, end);
+}
+
+/** Where each token of a name begins, and where one more would. */
+function startsOf(name: string): number[] {
+  const starts = [0];
+  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) === DOT) starts.push(i + 1);
+  starts.push(name.length + 1);
+  return starts;
 }
 
 /** The length of the whole tokens with which both texts begin; the first tokens must be equal. */
@@ -142,26 +205,24 @@ function commonLength(one: string, two: string): number {
 }
 
 /**
- * Where the first token of `name` begins that is left when those from `start` on have been compared
- * with a label: behind the end of the name if none is left, -1 if they do not match.
+ * Whether the tokens of a label match those of a name, which begin at `starts`, from token number
+ * `depth` on. The name has as many, and the first is known to match.
  */
-function follow(label: string, name: string, start: number): number {
-  for (let i = 0;;) {
-    if (start > name.length) return -1;
-    if (isToken(label, i, REST)) return name.length + 1;
-    if (isToken(label, i, ANY)) {
-      i++;
-      while (!isEnd(name, start)) start++;
-    } else {
-      for (; !isEnd(label, i); i++, start++) {
-        if (isEnd(name, start) || label.charCodeAt(i) !== name.charCodeAt(start)) return -1;
+function follows(label: string, name: string, starts: readonly number[], depth: number): boolean {
+  for (let i = label.indexOf(".") + 1; i > 0;) {
+    let at = starts[++depth]!;
+    if (isToken(label, i, ANY)) i++;
+    else {
+      const end = starts[depth + 1]! - 1;
+      for (; !isEnd(label, i); i++, at++) {
+        if (at === end || label.charCodeAt(i) !== name.charCodeAt(at)) return false;
       }
-      if (!isEnd(name, start)) return -1;
+      if (at < end) return false;
     }
-    start++;
-    if (i === label.length) return start;
+    if (i === label.length) return true;
     i++;
   }
+  return true;
 }
 
 /** Whether a token ends before `i`. */

@@ -21,6 +21,7 @@ import { MAX_TIMER_MS } from "./limits.ts";
 import { randomId } from "./random_id.ts";
 import type { RelayReport } from "./report.ts";
 import type { Receipt, Refusal } from "./routing.ts";
+import { TextMap } from "./text_map.ts";
 import type { DropReason } from "./waiting.ts";
 
 /** How many waiters one look may see for each millisecond until the next, so that looks stay cheap. */
@@ -118,7 +119,7 @@ export function refusedError(
 
 /** All who wait, by the ids that they have been given. */
 export class PendingTable {
-  readonly #waiters = new Map<string, Waiter>();
+  readonly #waiters = new TextMap<Waiter>();
   readonly #byLine = new Map<Uint8Array, Waiter>();
   /** Hardly any other client has it: what is meant for that is not taken for ours. */
   readonly #prefix = randomId(PREFIX_PAIRS);

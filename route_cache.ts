@@ -9,6 +9,7 @@ import type { Audience, Recipient } from "./audience.ts";
 import type { Audiences } from "./audiences.ts";
 import { readString } from "./envelope.ts";
 import { hashBytes } from "./seeded_hash.ts";
+import { TextMap } from "./text_map.ts";
 import { Turns } from "./turns.ts";
 
 /**
@@ -53,7 +54,7 @@ export class RouteCache<R extends Recipient> {
   #weight = 0;
   #last: Route<R> | null = null;
   /** The events of names that are not remembered any more. */
-  #counted = new Map<string, number>();
+  #counted = new TextMap<number>();
 
   /** Makes one that looks up in `audiences` what it does not know. */
   constructor(audiences: Audiences<R>) {
@@ -109,11 +110,12 @@ export class RouteCache<R extends Recipient> {
     this.#weight -= weightOf(route);
     route.audiences = audiences;
     // Whose turn it is does not change with what others hear, or some names would always meet the same.
-    const next = new Map(route.queues.map((turns) => [turns.queue, turns.next]));
-    route.queues = Array.from(
-      queues,
-      ([queue, audiences]) => new Turns(queue, audiences, next.get(queue) ?? queue.turns++),
-    );
+    const before = route.queues;
+    const next = before.length > 0 && new Map(before.map((turns) => [turns.queue, turns.next]));
+    route.queues = Array.from(queues, ([queue, audiences]) => {
+      const first = next ? next.get(queue) : undefined;
+      return new Turns(queue, audiences, first ?? queue.turns++);
+    });
     route.generation = this.#audiences.generation;
     this.#weight += weightOf(route);
     if (this.#weight > MAX_AUDIENCES) this.#clear();
@@ -134,7 +136,10 @@ export class RouteCache<R extends Recipient> {
   #keepCount({ name, events }: Route<R>): void {
     if (events === 0) return;
     this.#counted.set(name, events + (this.#counted.get(name) ?? 0));
-    if (this.#counted.size > MAX_COUNTED) this.#counted = new Map(this.#most(MAX_COUNTED / 2));
+    if (this.#counted.size <= MAX_COUNTED) return;
+    const most = this.#most(MAX_COUNTED / 2);
+    this.#counted.clear();
+    for (const [name, events] of most) this.#counted.set(name, events);
   }
 
   #most(count: number): [name: string, events: number][] {

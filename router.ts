@@ -11,6 +11,7 @@ import { Holdback } from "./holdback.ts";
 import { answer, type Delivery } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import { TextMap } from "./text_map.ts";
 
 /** What a router needs to know. */
 export interface RouterOptions<R extends Recipient> {
@@ -42,7 +43,7 @@ export class Router<R extends Recipient> {
   readonly #echo: boolean;
   readonly #audiences = new Audiences<R>();
   readonly #holdback: Holdback<R>;
-  readonly #listeners = new Map<string, Listener<R>>();
+  readonly #listeners = new TextMap<Listener<R>>();
   /** Whose block is being passed on. */
   #source: Listener<R> | null = null;
   #deliveries: Delivery[] = [];

@@ -9,6 +9,7 @@
 import { encodeJson } from "./codec.ts";
 import type { ControlLine } from "./control.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
+import { TextSet } from "./text_map.ts";
 import { MAX_NAME_BYTES } from "./validate.ts";
 
 /** What a client may expect of a server that says so in its `welcome`. */
@@ -96,7 +97,7 @@ export function encodeRefusal({ id, event, reason, detail }: Refusal): Uint8Arra
 }
 
 /** The codes of errors that only a client itself can find: no relay can give one as its reason. */
-const CLIENT_CODES: ReadonlySet<string> = new Set([
+const CLIENT_CODES = new TextSet([
   "connect-failed",
   "connection-closed",
   "inbox-full",

@@ -8,6 +8,8 @@
 import { faultOfPattern, REST } from "./pattern.ts";
 import { NO_QUEUE, type Refusal, type SubscriptionRequest } from "./routing.ts";
 import { hashText } from "./seeded_hash.ts";
+import { placesOf, shapeOf } from "./shapes.ts";
+import { TextMap, TextSet } from "./text_map.ts";
 
 /** How many subscriptions a client may have by default. */
 export const DEFAULT_MAX_SUBSCRIPTIONS = 1000;
@@ -15,10 +17,25 @@ export const DEFAULT_MAX_SUBSCRIPTIONS = 1000;
 /** In how many queues a client may be: each takes time whenever an event has a name that is new. */
 export const MAX_QUEUES = 32;
 
-/** Patterns by queue; those of no queue by the empty string, which is the name of none. */
-type Patterns = ReadonlyMap<string, ReadonlySet<string>>;
+/**
+ * In how many places of its patterns a client may have a wildcard, each queue by itself: a look-up may
+ * have to go to each of them. The patterns that people write have a handful of shapes.
+ */
+export const MAX_WILDCARD_PLACES = 32;
 
-const NO_PATTERNS: ReadonlySet<string> = new Set();
+/** The patterns that a client has with one queue, or with none. */
+interface Part {
+  readonly patterns: TextSet;
+  /** How many of them have each shape with a wildcard. */
+  readonly shapes: ReadonlyMap<string, number>;
+  /** In how many places they have a wildcard, see `placesOf()`. */
+  readonly places: number;
+}
+
+/** Patterns by queue; those of no queue by the empty string, which is the name of none. */
+type Parts = TextMap<Part>;
+
+const NO_PART: Part = { patterns: new TextSet(), shapes: new Map(), places: 0 };
 
 /**
  * The subscriptions of a client: pairs of a pattern and a queue, or none. Never changes, so that many
@@ -26,7 +43,7 @@ const NO_PATTERNS: ReadonlySet<string> = new Set();
  */
 export class Subscriptions {
   /** Those of a client that has not asked for anything yet: it hears everything. */
-  static readonly NONE_YET: Subscriptions = new Subscriptions(false, new Map(), 0, 0);
+  static readonly NONE_YET: Subscriptions = new Subscriptions(false, new TextMap(), 0, 0, 0);
 
   /** Whether the client has asked for anything, and hears only that. */
   readonly isNarrowed: boolean;
@@ -34,18 +51,27 @@ export class Subscriptions {
   readonly size: number;
   /** The same number for the same pairs; hardly ever the same for others. */
   readonly fingerprint: number;
-  readonly #patterns: Patterns;
+  /** In how many places there are wildcards, each queue by itself. */
+  readonly places: number;
+  readonly #parts: Parts;
 
-  private constructor(isNarrowed: boolean, patterns: Patterns, size: number, fingerprint: number) {
+  private constructor(
+    isNarrowed: boolean,
+    parts: Parts,
+    size: number,
+    fingerprint: number,
+    places: number,
+  ) {
     this.isNarrowed = isNarrowed;
-    this.#patterns = patterns;
+    this.#parts = parts;
     this.size = size;
     this.fingerprint = fingerprint;
+    this.places = places;
   }
 
   /** How many queues there are, of which one client, and not everyone, gets an event. */
   get queues(): number {
-    return this.#patterns.size - (this.#patterns.has(NO_QUEUE) ? 1 : 0);
+    return this.#parts.size - (this.#parts.has(NO_QUEUE) ? 1 : 0);
   }
 
   /** Whether the client gets all events itself, whatever else it has asked for. */
@@ -55,41 +81,49 @@ export class Subscriptions {
 
   /** Whether a pair is there. */
   has(pattern: string, queue: string): boolean {
-    return this.#patterns.get(queue)?.has(pattern) ?? false;
+    return this.#parts.get(queue)?.patterns.has(pattern) ?? false;
   }
 
   /** The pairs. */
   *[Symbol.iterator](): Generator<[pattern: string, queue: string]> {
-    for (const [queue, patterns] of this.#patterns) {
+    for (const [queue, { patterns }] of this.#parts) {
       for (const pattern of patterns) yield [pattern, queue];
     }
   }
 
   /** The pairs that others do not have. */
   *without(others: Subscriptions): Generator<[pattern: string, queue: string]> {
-    for (const [queue, patterns] of this.#patterns) {
-      const common = others.#patterns.get(queue) ?? NO_PATTERNS;
-      if (patterns === common) continue;
-      for (const pattern of patterns.difference(common)) yield [pattern, queue];
+    for (const [queue, part] of this.#parts) {
+      const common = others.#parts.get(queue) ?? NO_PART;
+      if (part === common) continue;
+      for (const pattern of part.patterns.without(common.patterns)) yield [pattern, queue];
     }
   }
 
   /** What it is after a client's wish: pairs that are asked for twice, or are not there, do not count. */
   after({ control, events, queue = NO_QUEUE }: SubscriptionRequest): Subscriptions {
     const isAdding = control === "subscribe";
-    const changed = new Set(this.#patterns.get(queue));
+    const part = this.#parts.get(queue) ?? NO_PART;
+    const patterns = new TextSet(part.patterns);
+    const shapes = new Map(part.shapes);
     let { size, fingerprint } = this;
     for (const pattern of events) {
-      if (isAdding === changed.has(pattern)) continue;
-      if (isAdding) changed.add(pattern);
-      else changed.delete(pattern);
-      size += isAdding ? 1 : -1;
+      if (!(isAdding ? patterns.add(pattern) : patterns.delete(pattern))) continue;
+      const change = isAdding ? 1 : -1;
+      size += change;
       fingerprint ^= hashText(pattern, hashText(queue));
+      const shape = shapeOf(pattern);
+      if (shape === "") continue;
+      const count = (shapes.get(shape) ?? 0) + change;
+      if (count > 0) shapes.set(shape, count);
+      else shapes.delete(shape);
     }
-    const patterns = new Map(this.#patterns);
-    if (changed.size > 0) patterns.set(queue, changed);
-    else patterns.delete(queue);
-    return new Subscriptions(this.isNarrowed || isAdding, patterns, size, fingerprint);
+    const places = placesOf(shapes.keys());
+    const parts = new TextMap(this.#parts);
+    if (patterns.size > 0) parts.set(queue, { patterns, shapes, places });
+    else parts.delete(queue);
+    const all = this.places - part.places + places;
+    return new Subscriptions(this.isNarrowed || isAdding, parts, size, fingerprint, all);
   }
 
   /** Whether the pairs are the same. */
@@ -119,7 +153,12 @@ export function refusalOf(
     const detail = `a client may have ${maxSubscriptions}, this would make ${after.size}`;
     return { ...name, reason, detail };
   }
-  if (after.queues <= MAX_QUEUES) return null;
-  const detail = `a client may be in ${MAX_QUEUES} queues, this would make ${after.queues}`;
+  if (after.queues > MAX_QUEUES) {
+    const detail = `a client may be in ${MAX_QUEUES} queues, this would make ${after.queues}`;
+    return { ...name, reason, detail };
+  }
+  if (after.places <= MAX_WILDCARD_PLACES) return null;
+  const detail = `the patterns of a client may have wildcards in ${MAX_WILDCARD_PLACES} places, ` +
+    `this would make ${after.places}`;
   return { ...name, reason, detail };
 }

@@ -11,14 +11,12 @@ import type { Queue } from "./audiences.ts";
 export class Turns<R extends Recipient> {
   readonly queue: Queue;
   readonly #audiences: readonly Audience<R>[];
-  readonly #recipients: readonly R[];
   #next: number;
 
   /** Makes one that begins with client number `first`, counted round and round. */
   constructor(queue: Queue, audiences: readonly Audience<R>[], first: number) {
     this.queue = queue;
     this.#audiences = audiences;
-    this.#recipients = audiences.map(({ members }) => members.values().next().value!.recipient);
     this.#next = first % audiences.length;
   }
 
@@ -42,9 +40,10 @@ export class Turns<R extends Recipient> {
     let best = -1;
     let least = Infinity;
     for (let k = 0, i = this.#next; k < count; k++, i = i + 1 < count ? i + 1 : 0) {
-      const recipient = this.#recipients[i]!;
       const audience = audiences[i]!;
-      if (audience === left || !recipient.open) continue;
+      if (audience === left) continue;
+      const { recipient } = audience.members.values().next().value!;
+      if (!recipient.open) continue;
       const waiting = recipient.pendingBytes;
       // What the relay keeps for it counts only between those that are behind: it is gone in no time.
       if (waiting > 0 && waiting + audience.size >= least) continue;

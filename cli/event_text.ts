@@ -8,6 +8,7 @@
  */
 
 import { printable } from "../printable.ts";
+import { TextMap } from "../text_map.ts";
 import type { Paint } from "./terminal.ts";
 
 /** One step through JSON outside of strings: a bracket, a comma or colon, white space, or anything else. */
@@ -17,11 +18,11 @@ const STEP = /[{}[\],:]|\s+|[^\s"{}[\],:]+/y;
  * What a person is told of an envelope, in this order. The rest is between a client and its relay: that
  * it wants a receipt, or counts, and that this event is for us alone, which says itself.
  */
-const MARKS: ReadonlyMap<string, string> = new Map([
+const MARKS: readonly (readonly [key: string, mark: string])[] = [
   ["id", "request"],
   ["reply_to", "answer to"],
   ["from", "from"],
-]);
+];
 
 /** Keys and names that need no quotes to be told from what is around them. */
 const PLAIN_WORD = /^[\p{L}\p{N}_.:/$@+-]+$/u;
@@ -34,14 +35,14 @@ const PLAIN_WORD = /^[\p{L}\p{N}_.:/$@+-]+$/u;
 export function formatEvent(line: string, time: Date, paint: Paint): string {
   let name = "";
   let attributes: Member[] = [];
-  const envelope = new Map<string, string>();
+  const envelope = new TextMap<string>();
   for (const [key, value] of membersOf(line)) {
-    const word = JSON.parse(key);
+    const word = key.includes("\\") ? JSON.parse(key) : key.slice(1, -1);
     if (word === "event") name = formatWord(value);
     else if (word === "__dict__") attributes = membersOf(value);
     else envelope.set(word, formatWord(value));
   }
-  const marks = [...MARKS].filter(([key]) => envelope.has(key))
+  const marks = MARKS.filter(([key]) => envelope.has(key))
     .map(([key, mark]) => `${mark} ${envelope.get(key)}`);
   return [
     paint.dim(formatTime(time)),

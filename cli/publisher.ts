@@ -11,6 +11,7 @@ import { cutMember, memberBytes, readString, spliceMembers } from "../envelope.t
 import type { CloseInfo } from "../errors.ts";
 import { decodeAck } from "../greeting.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
+import { TextMap } from "../text_map.ts";
 import type { Place } from "../transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../validate.ts";
 import { abortable } from "../waits.ts";
@@ -40,7 +41,7 @@ export class Publisher implements WireSink, AsyncDisposable {
   /** Is aborted, with an error, when there is no point in going on. */
   readonly #failure = new AbortController();
   /** The names of the events of which a receipt has yet to come, by what it is called. */
-  readonly #names = new Map<string, string>();
+  readonly #names = new TextMap<string>();
   #wire: Wire | null = null;
   #sent = 0;
   #taken = 0;

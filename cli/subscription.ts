@@ -9,6 +9,7 @@ import type { ControlLine } from "../control.ts";
 import { type CloseInfo, ConnectError } from "../errors.ts";
 import { matches } from "../pattern.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
+import { TextSet } from "../text_map.ts";
 import type { Place } from "../transport.ts";
 import { abortable } from "../waits.ts";
 import { split } from "../wish.ts";
@@ -34,7 +35,7 @@ export class Subscription implements WireSink {
   readonly #ended = Promise.withResolvers<CloseInfo>();
   readonly #answered = Promise.withResolvers<Refusal | null>();
   /** The lines of the subscription that have not been granted, by their ids. */
-  readonly #open = new Set<string>();
+  readonly #open = new TextSet();
   readonly #left = Promise.withResolvers<void>();
   #wire: Wire | null = null;
   /** Whether only what is wanted comes. */

@@ -6,8 +6,9 @@
  */
 
 import { formatAddress } from "../address.ts";
-import type { ClientReport, NameReport, RelayReport } from "../report.ts";
+import type { ClientReport, RelayReport } from "../report.ts";
 import type { RelayStats } from "../stats.ts";
+import { TextMap } from "../text_map.ts";
 
 /** How many there were in a second; `null` where that cannot be told. */
 export interface Rates {
@@ -111,7 +112,8 @@ function earlierNames(
   after: RelayReport,
 ): (name: string) => number | undefined {
   if (!before || after.watchedMs <= before.watchedMs) return () => undefined;
-  const known = new Map(before.names.map(({ name, events }: NameReport) => [name, events]));
+  const known = new TextMap<number>();
+  for (const { name, events } of before.names) known.set(name, events);
   const hasAll = before.names.length < after.names.length;
   return (name) => known.get(name) ?? (hasAll ? 0 : undefined);
 }

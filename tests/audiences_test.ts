@@ -1,8 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import fc from "fast-check";
 import type { Listener } from "../audience.ts";
 import { Audiences } from "../audiences.ts";
 import { matches } from "../pattern.ts";
+import { MAX_WILDCARD_PLACES } from "../subscriptions.ts";
+import { assertNoDearer } from "./support/collisions.ts";
 import { FakeRecipient } from "./support/routes.ts";
 
 function setUp(count: number) {
@@ -121,4 +124,41 @@ Deno.test("Audiences reaches whom comparing with every pattern of every client r
     for (const listener of listeners) audiences.leave(listener);
     assertEquals([audiences.isIdle, audiences.everything.members.size], [true, 0]);
   }));
+});
+
+Deno.test("Audiences take no longer for patterns and queues that look like integers", () => {
+  let isWrong = false;
+  assertNoDearer(8000, (texts) => {
+    const { audiences, listeners } = setUp(8);
+    listeners.forEach((listener, i) => {
+      const some = texts.slice(1000 * i, 1000 * (i + 1));
+      wish(audiences, listener, some);
+      for (const queue of some.slice(0, 100)) wish(audiences, listener, ["x"], { queue });
+    });
+    for (const text of texts) isWrong ||= audiences.reach(text).audiences.length !== 1;
+  });
+  assertEquals(isWrong, false);
+});
+
+Deno.test("Audiences finds whom a new name reaches in little time, whatever wildcards clients have", () => {
+  const { audiences, listeners } = setUp(60);
+  let kept = 0;
+  listeners.forEach((listener, client) => {
+    // All of them match, and no two clients have one in common, until a client may have no more.
+    for (let i = 0; i < 1000; i++) {
+      const bits = (1000 * client + i).toString(2).padStart(16, "0");
+      const pattern = `${bits.replaceAll("0", "a.").replaceAll("1", "*.")}>`;
+      const after = listener.subscriptions.after({ control: "subscribe", events: [pattern] });
+      if (after.places > MAX_WILDCARD_PLACES) return;
+      audiences.move(listener, after, false);
+      kept++;
+    }
+  });
+  assertLess(kept, 60 * MAX_WILDCARD_PLACES);
+  const start = performance.now();
+  for (let i = 0; i < 500; i++) {
+    assertEquals(audiences.reach(`${"a.".repeat(16)}${i}`).audiences.length, 60);
+  }
+  // It takes 0.05 s. With all thousand patterns of each client it would take more than ten.
+  assertLess(performance.now() - start, 3000);
 });

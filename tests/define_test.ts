@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { defineEvents, type StandardSchema, type StandardSchemaResult } from "../define.ts";
+import { assertNoDearer } from "./support/collisions.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "./support/schemas.ts";
 
 Deno.test("defineEvents() gives the names in their order, and cannot be changed", () => {
@@ -155,4 +156,13 @@ Deno.test("defineEvents() refuses what is no plain object, such as a literal wit
       "Cannot define events: expected a plain object of schemas by name, got ",
     );
   }
+});
+
+Deno.test("EventDefinitions.check() takes no longer for names that look like integers", () => {
+  const { check } = defineEvents({ message: MESSAGE });
+  let isKnown = false;
+  assertNoDearer(20_000, (names) => {
+    for (const name of names) isKnown ||= "value" in check(name, {});
+  });
+  assertEquals(isKnown, false);
 });

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { parseLine, parseLines } from "../parse.ts";
+import { assertNoDearer } from "./support/collisions.ts";
 
 Deno.test("parseLine() reads keys with escapes as they are spelled, whatever was parsed before", () => {
   JSON.parse('{"a":[],"\\\\":0}');
@@ -62,4 +63,49 @@ Deno.test("parseLine() needs no more memory for keys that look like indexes", ()
   assertEquals((parsed["\n"] as unknown[]).length, 100_001);
   // An array for each object would make it 600 MB.
   assertEquals(grown < 200e6, true, `${grown} bytes`);
+});
+
+Deno.test("parseLine() reads strings that look like integers as they are, wherever they stand", () => {
+  const digits = fc.constantFrom(
+    "0",
+    "12",
+    "123",
+    "012",
+    "1234567890",
+    "12345678901",
+    "-123",
+    "1e3",
+  );
+  const odd = fc.constantFrom('"123"', '"123",', '\\"123"', "\\", '","123', "[123]", ' "456" ]');
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      digits,
+      odd,
+      fc.integer(),
+      fc.array(tie("value"), { maxLength: 4 }),
+      fc.dictionary(fc.oneof(digits, odd, fc.constant("__proto__")), tie("value"), { maxKeys: 4 }),
+    ),
+  }));
+  fc.assert(fc.property(value, fc.constantFrom(0, 1), fc.boolean(), (value, indent, hasEscaped) => {
+    const text = JSON.stringify({ a: value }, null, indent).replaceAll("\n", "\r ");
+    const expected = JSON.stringify(JSON.parse(text));
+    assertEquals(JSON.stringify(parseLine(text, hasEscaped)), expected);
+    const lines = parseLines([text, '{"b":"123"}', text], hasEscaped ? [2] : []);
+    assertEquals(JSON.stringify(lines), `[${expected},{"b":"123"},${expected}]`);
+  }));
+});
+
+Deno.test("parseLine() takes no longer for strings that look like integers", () => {
+  for (const key of ["a", "\\u0061"]) {
+    assertNoDearer(30_000, (texts) => {
+      parseLine(`{"${key}":${JSON.stringify(texts)}}`, key !== "a");
+    });
+    assertNoDearer(30_000, (texts) => {
+      parseLine(
+        `{"${key}":{${texts.map((text, i) => `"k${i}":"${text}"`).join(",")}}}`,
+        key !== "a",
+      );
+    });
+  }
 });

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { faultOfPattern, matches } from "../pattern.ts";
 import { PatternIndex } from "../pattern_index.ts";
+import { assertNoDearer } from "./support/collisions.ts";
 
 /** Names and patterns of few tokens, so that many match, and many share a beginning. */
 const token = fc.constantFrom("a", "b", "ab", "", "*", ">", "**");
@@ -28,14 +29,14 @@ Deno.test("PatternIndex.find() gives what matches, and nothing else", () => {
     ["a.", [">", "a.", "a.*", "a.>"]],
     ["ab", ["*", ">"]],
   ];
-  for (const [name, found] of table) assertEquals([...index.find(name)].sort(), found, name);
+  for (const [name, found] of table) assertEquals(index.find(name).sort(), found, name);
 });
 
 Deno.test("PatternIndex.find() takes wildcards in a name for plain text", () => {
   const index = indexOf(["*", ">", "a.*", "a.>"]);
-  assertEquals([...index.find("*")].sort(), ["*", ">"]);
-  assertEquals([...index.find(">")].sort(), ["*", ">"]);
-  assertEquals([...index.find("a.>.b")].sort(), [">", "a.>"]);
+  assertEquals(index.find("*").sort(), ["*", ">"]);
+  assertEquals(index.find(">").sort(), ["*", ">"]);
+  assertEquals(index.find("a.>.b").sort(), [">", "a.>"]);
 });
 
 Deno.test("PatternIndex keeps several values for a pattern, and each once", () => {
@@ -44,13 +45,13 @@ Deno.test("PatternIndex keeps several values for a pattern, and each once", () =
   index.add("a.*", 2);
   index.add("a.*", 2);
   index.add("a.b", 1);
-  assertEquals([index.size, [...index.find("a.b")].sort()], [3, [1, 2]]);
+  assertEquals([index.size, index.find("a.b").sort()], [3, [1, 1, 2]]);
   index.delete("a.*", 1);
   index.delete("a.*", 1);
   index.delete("a.c", 1);
   index.delete("a", 1);
   index.delete("a.b.c", 1);
-  assertEquals([index.size, [...index.find("a.b")].sort()], [2, [1, 2]]);
+  assertEquals([index.size, index.find("a.b").sort()], [2, [1, 2]]);
 });
 
 Deno.test("PatternIndex finds what comparing with every pattern finds, whatever comes and goes", () => {
@@ -71,11 +72,11 @@ Deno.test("PatternIndex finds what comparing with every pattern finds, whatever 
     }
     for (const name of names) {
       const expected = [...kept].filter((pattern) => matches(pattern, name));
-      assertEquals([...index.find(name)].sort(), expected.sort(), name);
+      assertEquals(index.find(name).sort(), expected.sort(), name);
     }
     for (const pattern of kept) index.delete(pattern, pattern);
     assertEquals(index.size, 0);
-    for (const name of names) assertEquals(index.find(name).size, 0);
+    for (const name of names) assertEquals(index.find(name).length, 0);
   }));
 });
 
@@ -85,7 +86,18 @@ Deno.test("PatternIndex stands a hundred thousand patterns that branch at every 
     const bits = i.toString(2).padStart(17, "0");
     index.add([...bits].map((bit) => bit === "0" ? "a" : "*").join(".") + ".a".repeat(100), i);
   }
-  assertEquals(index.find("a.".repeat(116) + "b").size, 0);
-  assertEquals(index.find("a.".repeat(116) + "a").size, 100_000);
-  assertEquals(index.find("a.".repeat(200)).size, 0);
+  assertEquals(index.find("a.".repeat(116) + "b").length, 0);
+  assertEquals(index.find("a.".repeat(116) + "a").length, 100_000);
+  assertEquals(index.find("a.".repeat(200)).length, 0);
+});
+
+Deno.test("PatternIndex takes no longer for tokens that look like integers", () => {
+  let isWrong = false;
+  assertNoDearer(10_000, (tokens) => {
+    const index = new PatternIndex<number>();
+    tokens.forEach((token, i) => index.add(`a.${token}.b`, i));
+    tokens.forEach((token, i) => isWrong ||= index.find(`a.${token}.b`)[0] !== i);
+    tokens.forEach((token, i) => index.delete(`a.${token}.b`, i));
+  });
+  assertEquals(isWrong, false);
 });

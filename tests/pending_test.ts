@@ -9,6 +9,7 @@ import { EbsocketEvent } from "../event.ts";
 import { PendingTable, Waiter } from "../pending.ts";
 import type { Receipt } from "../routing.ts";
 import { utf8 } from "./support/bytes.ts";
+import { assertNoDearer } from "./support/collisions.ts";
 import { until } from "./support/waiting.ts";
 
 /** Notes what comes, and goes after so many answers or receipts. */
@@ -188,4 +189,13 @@ Deno.test("PendingTable.nextId() gives ids of which one does not tell the next",
     const same = ids.filter((id, k) => id[i] === ids[k - 1]?.[i]).length;
     assertEquals(same < 100, true, `${same} of 1000 at ${i}`);
   }
+});
+
+Deno.test("PendingTable takes no longer for answers whose ids look like integers", () => {
+  const { table } = start();
+  let found = false;
+  assertNoDearer(20_000, (ids) => {
+    for (const id of ids) found ||= table.asked(id) || table.refuse({ id, reason: "", detail: "" });
+  });
+  assertEquals(found, false);
 });

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
+import { assertNoDearer } from "./support/collisions.ts";
 import { A, B, setUp, texts } from "./support/intake.ts";
 
 Deno.test("Router gives an event with an address to that client alone, whatever it hears", () => {
@@ -169,4 +170,14 @@ Deno.test("Router gives others few pieces, however a client mixes requests and e
   subscribe(clients[1]!, ["a"]);
   take(`${B}${request}${A}{"event":"a","to":"c1"}\n`.repeat(50));
   assertEquals([1, 2].map((i) => clients[i]!.recipient.pieces.length), [2, 2]);
+});
+
+Deno.test("Router takes no longer to look for clients whose ids look like integers", () => {
+  const { router, take } = setUp(2);
+  let count = 0;
+  assertNoDearer(20_000, (ids) => {
+    count += ids.length;
+    take(ids.map((id) => `{"event":"a","to":"${id}"}\n`).join(""));
+  });
+  assertEquals(router.eventsUnheard, count);
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { MAX_QUEUES, refusalOf, Subscriptions } from "../subscriptions.ts";
+import { MAX_QUEUES, MAX_WILDCARD_PLACES, refusalOf, Subscriptions } from "../subscriptions.ts";
 
 type Step = [control: "subscribe" | "unsubscribe", events: string[], queue?: string];
 
@@ -95,4 +95,33 @@ Deno.test("refusalOf() names the pattern that is bad, and how many subscriptions
   });
   const farewell = { control: "unsubscribe", events: [">.a", ""] } as const;
   assertEquals(refusalOf(farewell, Subscriptions.NONE_YET, 1), null);
+});
+
+Deno.test("Subscriptions.places counts where wildcards are, in each queue, as long as they are there", () => {
+  const all = ["room.1.*", "room.2.*", "room.*.text", "x", "log.>"];
+  assertEquals(after(["subscribe", all]).places, 4);
+  assertEquals(after(["subscribe", all], ["subscribe", all, "q"]).places, 8);
+  const less: Step = ["unsubscribe", ["room.1.*", "room.*.text"]];
+  assertEquals(after(["subscribe", all], less).places, 2);
+  assertEquals(after(["subscribe", all], less, ["unsubscribe", ["room.2.*"]]).places, 1);
+  assertEquals(after(["subscribe", all], ["unsubscribe", all]).places, 0);
+});
+
+Deno.test("refusalOf() refuses wildcards in more places than a client may have, and nothing else", () => {
+  const refuse = (events: string[], before = after()) => {
+    const wish = { control: "subscribe", events } as const;
+    return refusalOf(wish, before.after(wish), 1000);
+  };
+  const stars = (count: number) => Array(count).fill("*").join(".");
+  assertEquals(refuse(Array.from({ length: 1000 }, (_, i) => `room.${i}.*.>`)), null);
+  assertEquals(refuse([stars(MAX_WILDCARD_PLACES)]), null);
+  assertEquals(refuse([`${"a.".repeat(90)}${stars(MAX_WILDCARD_PLACES)}`]), null);
+  const full = after(["subscribe", [stars(MAX_WILDCARD_PLACES)]]);
+  assertEquals(refuse(["a.b", stars(3)], full), null);
+  assertEquals(refuse(["a.*"], full), {
+    reason: "too-many-subscriptions",
+    detail: "the patterns of a client may have wildcards in 32 places, this would make 33",
+  });
+  const less = { control: "unsubscribe", events: ["x"] } as const;
+  assertEquals(refusalOf(less, full.after(less), 1000), null);
 });

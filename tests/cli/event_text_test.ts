@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { formatEvent } from "../../cli/event_text.ts";
 import { paint } from "../../cli/terminal.ts";
+import { assertNoDearer } from "../support/collisions.ts";
 
 const time = new Date(2026, 0, 2, 3, 4, 5, 6);
 
@@ -67,4 +68,10 @@ Deno.test("formatEvent() takes values of any length", () => {
     const shown = format(`{"event":"a","__dict__":{"b":${value}}}`);
     assertEquals(shown === `03:04:05.006 a b=${value}`, true);
   }
+});
+
+Deno.test("formatEvent() takes no longer for keys that look like integers", () => {
+  assertNoDearer(10_000, (keys) => {
+    format(`{"event":"a",${keys.map((key) => `"${key}":0`).join(",")}}`);
+  });
 });
