@@ -273,6 +273,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * `timeout` gives. With subscriptions, it also waits until the relay keeps to them. A client that
    * reconnects tries again, until it succeeds or the timeout is over.
    *
+   * Of the events that come before that, `maxUnreadEvents` and `maxUnreadBytes` are kept at most, since
+   * nothing could slow the server down; how many were dropped, {@link status} says in a `gap`. Those of
+   * an attempt that fails are dropped with it.
+   *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.
    * @throws {ConnectError} If it cannot connect; the message names the address and the cause.
@@ -325,6 +329,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     const pending = this.#pending;
     const hearing = this.#hearing;
     const link: Link<S> = new Link(destination, this.#settings, {
+      admits: (event) => hearing.admits(event),
       onEvents: (events, bytes, carrier) => {
         this.#requests.note(events, carrier);
         return incoming.push(events as unknown[] as EventOf<M>[], bytes);

@@ -84,6 +84,7 @@ export function checkClientOptions(
     tls,
     wantsAcks: persistence !== null,
     wantsSequence: sequence === true,
+    unread: options,
     persistence,
     checker: new EventChecker(options.events),
   };

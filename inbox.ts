@@ -74,6 +74,11 @@ export class Inbox<T> {
     return this.#items.length - this.#taken;
   }
 
+  /** How many bytes they had on the wire, roughly. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Adds items that had `bytes` on the wire. Never refuses: the caller asks `full` afterwards. */
   push(items: T[], bytes: number): void {
     if (items.length === 0) return;

@@ -32,6 +32,8 @@ const MAX_ATTEMPT_MS = 32_000;
 
 /** Who hears of what happens to a link. */
 export interface LinkSink<M extends object> {
+  /** Whether an event that has come before there is a connection is wanted. */
+  admits(event: EbsocketEvent): boolean;
   /**
    * Events have come over a connection; their lines had `bytes` bytes. `false` asks for no more until
    * `resume()`.
@@ -286,6 +288,7 @@ export class Link<M extends object> implements SessionSink {
     if (this.#isFull) session.connection.pause();
     this.outbox?.begin(session.connection);
     this.outbox?.agree(session.hasAcks, session.maxLineBytes);
+    session.begin();
     if (session.info) this.onEnd(session, session.info);
   }
 
@@ -310,12 +313,17 @@ export class Link<M extends object> implements SessionSink {
     return this.#hadAcks ? { ...wishes, needsWelcome: true } : wishes;
   }
 
-  /** Passes events on. While the server has not greeted, reading goes on, or it never would. */
+  /** Whether an event that comes with the greeting is wanted. */
+  admits(event: EbsocketEvent): boolean {
+    return this.#sink.admits(event);
+  }
+
+  /** Passes events on. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void {
     if (this.#ending) return;
     const wantsMore = this.#sink.onEvents(events, bytes, session);
     this.#isFull = !wantsMore;
-    if (this.#isFull && session === this.#session) session.connection.pause();
+    if (this.#isFull) session.connection.pause();
   }
 
   /** Tells of events that are missing. */

@@ -15,6 +15,7 @@ import { type CloseInfo, ConnectError, EbsocketError } from "./errors.ts";
 import { EbsocketEvent } from "./event.ts";
 import { decodeAck, decodeWelcome, encodeHello, type Welcome } from "./greeting.ts";
 import type { Carrier, Wishes } from "./hearing.ts";
+import { Inbox, type InboxOptions } from "./inbox.ts";
 import { relayedLineBytes } from "./limits.ts";
 import type { Feature } from "./routing.ts";
 import { notSupported } from "./sender.ts";
@@ -28,7 +29,7 @@ const GREETING_MS = 500;
 
 /**
  * How much may come before the greeting is over, in bytes: until then the server cannot be slowed
- * down, as its answers could not be heard.
+ * down, as its answers could not be heard. Far less of it is kept.
  */
 const MAX_GREETING_BYTES = 67_108_864;
 
@@ -51,12 +52,16 @@ export interface SessionSettings {
    * Its silence says nothing of what it can do.
    */
   readonly greetingTimeout?: number;
+  /** How much is kept of what comes before the greeting is over. */
+  readonly unread: InboxOptions;
 }
 
 /** Who hears of what happens in a session. */
 export interface SessionSink {
   /** The session is about to say hello; gives what it is to say behind that, if anything. */
   onHello(session: Session): Wishes;
+  /** Whether an event that has come before {@link Session.begin} is wanted, as far as is known by then. */
+  admits(event: EbsocketEvent): boolean;
   /** Events have come; their lines had `bytes` bytes. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void;
   /** The server has greeted. */
@@ -90,6 +95,10 @@ export class Session implements Carrier {
   #needsWelcome: boolean;
   /** What was said behind the hello. */
   #wishes: Wishes | null = null;
+  /** What has come before the session counts; `null` since it does. */
+  #early: Inbox<EbsocketEvent> | null;
+  /** How many events have not arrived until then, or found no room. */
+  #missed = 0;
   /** The control lines for which there is no room yet. */
   readonly #untold: Uint8Array[] = [];
   /** Which event came last; `null` if they are not to be numbered. */
@@ -99,7 +108,7 @@ export class Session implements Carrier {
 
   private constructor(
     connection: EbsocketConnection,
-    { limits, decoder, token, wantsSequence }: SessionSettings,
+    { limits, decoder, token, wantsSequence, unread }: SessionSettings,
     sink: SessionSink,
   ) {
     this.connection = connection;
@@ -107,6 +116,7 @@ export class Session implements Carrier {
     this.#maxPendingBytes = limits.maxPendingBytes;
     this.#sequence = wantsSequence ? 0 : null;
     this.#needsWelcome = token !== undefined || wantsSequence;
+    this.#early = new Inbox(unread, () => {});
     this.#sink = sink;
     // Or whoever sends a line of just the greatest length would end all that hear it.
     const maxLineBytes = relayedLineBytes(limits.maxLineBytes);
@@ -142,6 +152,20 @@ export class Session implements Carrier {
       if (error instanceof Deno.errors.NotCapable || error instanceof EbsocketError) throw error;
       throw connectError(address, signal.aborted ? signal.reason : error);
     }
+  }
+
+  /**
+   * Makes the session count, once it is known that it is the one: passes on what has come before, and
+   * from now on all as it comes. What a session has received that never counts is dropped with it.
+   */
+  begin(): void {
+    const early = this.#early;
+    this.#early = null;
+    if (early && early.length > 0) {
+      const { bytes } = early;
+      this.#sink.onEvents(this, early.takeAll(), bytes);
+    }
+    if (this.#missed > 0) this.#sink.onGap(this.#missed);
   }
 
   /** How the session ended, or `null` while it has not. */
@@ -280,6 +304,10 @@ export class Session implements Carrier {
 
   /** Passes on what has come, in its order: what a control line says holds for what follows it. */
   #onLines({ bytes }: LineBlock): void {
+    if (!this.#isReady && this.connection.bytesIn > MAX_GREETING_BYTES) {
+      const detail = `${this.connection.bytesIn} bytes came before the greeting was over`;
+      return void this.connection.abort("rate-limited", detail);
+    }
     const lines = this.#decoder.decode(bytes);
     const { fault } = this.#decoder;
     // Control lines take no room: whatever the block had is due to the events in it.
@@ -304,11 +332,20 @@ export class Session implements Carrier {
     if (events.length === 0) return;
     this.#hasSpoken = true;
     if (this.#sequence !== null) this.#count(events);
-    if (!this.#isReady && this.connection.bytesIn > MAX_GREETING_BYTES) {
-      const detail = `${this.connection.bytesIn} bytes came before the greeting was over`;
-      this.connection.abort("aborted", detail);
-    }
-    this.#sink.onEvents(this, events, bytesEach * events.length);
+    if (this.#early) this.#keep(this.#early, events, bytesEach);
+    else this.#sink.onEvents(this, events, bytesEach * events.length);
+  }
+
+  /** Keeps what is wanted of what has come too early, as far as there is room. */
+  #keep(early: Inbox<EbsocketEvent>, events: EbsocketEvent[], bytesEach: number): void {
+    const wanted = events.filter((event) => this.#sink.admits(event));
+    if (early.full) this.#missed += wanted.length;
+    else early.push(wanted, bytesEach * wanted.length);
+  }
+
+  #onGap(missed: number): void {
+    if (this.#early) this.#missed += missed;
+    else this.#sink.onGap(missed);
   }
 
   /** Looks for events that are missing. */
@@ -318,7 +355,7 @@ export class Session implements Carrier {
       // A relay also counts those that came before it had read that it is to number them.
       if (seq === null && !this.#isNumbered) this.#sequence = last + 1;
       if (seq === null || !Number.isSafeInteger(seq) || seq <= last) continue;
-      if (seq > last + 1) this.#sink.onGap(seq - last - 1);
+      if (seq > last + 1) this.#onGap(seq - last - 1);
       this.#sequence = seq;
       this.#isNumbered = true;
     }

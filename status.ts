@@ -91,11 +91,14 @@ export interface ReconnectedStatus {
   readonly dropped: number;
 }
 
-/** Events that the relay had queued for this client have not arrived: asked for by `sequence`. */
+/**
+ * Events that the relay had queued for this client have not arrived, as `sequence` shows; or more came
+ * with the greeting of a connection than may wait, and were dropped.
+ */
 export interface GapStatus {
   /** Tells it from the others. */
   readonly type: "gap";
-  /** How many are missing before the event that came last. */
+  /** How many are missing before the event that came last, or comes next. */
   readonly missed: number;
 }
 

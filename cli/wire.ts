@@ -196,6 +196,10 @@ class End implements SessionSink {
     return { lines: [], needsWelcome: this.#needsWelcome, confirmed: null, onGreeted: () => {} };
   }
 
+  admits(): boolean {
+    return true;
+  }
+
   onEvents(): void {}
   onWelcome(): void {}
   onAck(): void {}

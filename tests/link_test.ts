@@ -585,6 +585,82 @@ Deno.test("EbsocketClient.connectTo() with reconnect tries again where no welcom
   await client.abort();
 });
 
+Deno.test("EbsocketClient drops what an attempt has received that came to nothing", async () => {
+  const server = new FakeServer(null);
+  const client = new EbsocketClient({ reconnect: QUICK, token: "x", sequence: true });
+  const statuses = collect(client);
+  const connecting = client.connectTo(server.address);
+  for (let attempt = 1; attempt < 3; attempt++) {
+    const session = await server.session();
+    for (const seq of [1, 5]) await session.send({ seq, event: `stale${attempt}` });
+    await session.close("shutdown");
+  }
+  const session = await server.session();
+  await session.send({ seq: 1, event: "early" });
+  await session.send({ control: "welcome", version: 1, id: "c3", features: FEATURES.features });
+  await session.send({ seq: 2, event: "late" });
+  await soon(connecting, "the connection");
+  assertEquals((await client.recvEvent())?.event, "early");
+  assertEquals((await client.recvEvent())?.event, "late");
+  assertEquals(statuses.filter(({ type }) => type === "gap"), []);
+  await client.abort();
+  await server[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketClient keeps no more than may wait of what comes before the welcome, and counts the rest", async () => {
+  const server = new FakeServer(null);
+  const client = new EbsocketClient({ reconnect: QUICK, token: "x", maxUnreadEvents: 1000 });
+  const statuses = collect(client);
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  const total = 100_000;
+  await session.write('{"event":"flood"}\n'.repeat(total));
+  await session.send({ control: "welcome", version: 1, id: "c1", ...ACKS });
+  await soon(connecting, "the connection");
+  await session.send({ event: "late" });
+  const { missed } = await next(statuses, "gap");
+  let received = 0;
+  while ((await client.recvEvent())?.event === "flood") received++;
+  assertEquals(received + missed, total);
+  // What was read at once may come on top, which is less than 128 KiB.
+  assert(received >= 1000 && received < 1000 + 131_072 / 18, `${received}`);
+  await client.abort();
+  await server[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketClient keeps no more bytes than may wait of what comes before the welcome", async () => {
+  const server = new FakeServer(null);
+  const client = new EbsocketClient({ token: "x", maxUnreadBytes: 100_000 });
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  await session.write(`{"event":"${"x".repeat(200)}"}\n`.repeat(20_000));
+  await session.send({ control: "welcome", version: 1, id: "c1" });
+  await soon(connecting, "the connection");
+  const [events] = await client.pump();
+  assert(events.length > 0 && events.length < (100_000 + 131_072) / 200, `${events.length}`);
+  await client.abort();
+  await server[Symbol.asyncDispose]();
+});
+
+Deno.test("EbsocketClient gives an attempt up that is flooded without a welcome, and tries again", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient({ reconnect: { ...QUICK, attempts: 2 }, token: "x" });
+  const connecting = assertRejects(
+    () => client.connectTo(server.address, { timeout: Infinity }),
+    ConnectError,
+    "bytes came before the greeting was over",
+  );
+  const flood = `{"event":"${"x".repeat(200)}"}\n`.repeat(5000);
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const session = await server.session();
+    await assertRejects(async () => {
+      for (;;) await session.write(flood);
+    });
+  }
+  assertEquals((await soon(connecting, "the end") as ConnectError).reason, "rate-limited");
+  assertEquals(server.accepted, 2);
+});
+
 Deno.test("EbsocketClient that asks for nothing sends no more than its hello", async () => {
   const { server, client, session } = await start({ reconnect: false });
   assertEquals(session.hello.ack, undefined);
