@@ -193,6 +193,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   #link: Link<S> | null = null;
   /** The link that a `connectTo()` under way is making. */
   #next: Link<S> | null = null;
+  /** The link of the next one; if it reconnects, what is sent before the first waits in it. */
+  #spare: Link<S> | null;
   /** Resolves when that is over. */
   #connecting: PromiseWithResolvers<void> | null = null;
 
@@ -219,17 +221,18 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     });
     const misfits = this.#misfits = new Misfits(this.#settings.checker);
     const incoming = this.#incoming = new Incoming<M>(options, pending, hearing, misfits, () => {
-      this.#link?.resume();
+      (this.#next ?? this.#link)?.resume();
     });
     this.#services = new Services(incoming, hearing, () => {
       return this.#link?.open === false && this.#next === null;
     });
     this.#sender = new Sender<S>(
       this.#settings,
-      (verb) => this.#used(verb),
+      (verb) => this.#carrying(verb),
       () => hearing.flush(),
     );
     this.#requests = new Requests(pending, this.#sender, incoming);
+    this.#spare = this.#newLink();
   }
 
   /**
@@ -251,10 +254,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * How the connection of the last `connectTo()` ended, once it has; of a client that reconnects,
-   * once it has ended for good. Never rejects.
+   * How the connection of the last `connectTo()` ended, once it has, or was given up by {@link close};
+   * of a client that reconnects, once it has ended for good. Never rejects.
    *
-   * @throws {ConnectionClosedError} At the call, if the client has never been connected.
+   * @throws {ConnectionClosedError} At the call, if the client has never been connected or connecting.
    */
   get closed(): Promise<CloseInfo> {
     return this.#used("wait for the end of").closed;
@@ -262,8 +265,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /** How many bytes wait to be handed to the operating system. */
   get pendingBytes(): number {
-    const waiting = this.#link?.outbox?.waitingBytes ?? 0;
-    return waiting + (this.#link?.session?.connection.pendingBytes ?? 0);
+    const link = this.#next ?? this.#link ?? this.#spare;
+    const waiting = link?.outbox?.waitingBytes ?? 0;
+    return waiting + (link?.session?.connection.pendingBytes ?? 0);
   }
 
   /**
@@ -271,7 +275,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * own, and waits for its welcome. A server that sends none within 500 ms is taken as it is, unless it
    * was sent a token, or is to keep to subscriptions or `sequence`: then it has to, in the time that
    * `timeout` gives. With subscriptions, it also waits until the relay keeps to them. A client that
-   * reconnects tries again, until it succeeds or the timeout is over.
+   * reconnects tries again, until it succeeds or the timeout is over; what it has sent before waits for
+   * the connection, or for the next `connectTo()` if this one fails.
+   *
+   * Resolves, too, when {@link close} or {@link abort} is called meanwhile: that is a quiet end, which
+   * {@link closed} tells.
    *
    * Of the events that come before that, `maxUnreadEvents` and `maxUnreadBytes` are kept at most, since
    * nothing could slow the server down; how many were dropped, {@link status} says in a `gap`. Those of
@@ -298,7 +306,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
         }: the client is connected or connecting`,
       );
     }
-    const link = this.#next = this.#linkTo(destination);
+    const link = this.#next = this.#spare ?? this.#newLink();
+    const { inbox } = this.#incoming;
+    inbox.reopen();
     const connecting = this.#connecting = Promise.withResolvers<void>();
     const late = () => link.giveUp(new Error(`no answer within ${timeout} ms`));
     const timer = after(timeout, late);
@@ -307,8 +317,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     signal?.addEventListener("abort", onAbort);
     try {
       signal?.throwIfAborted();
-      await link.start(this.#link);
+      await link.start(destination, this.#link);
+      this.#spare = null;
     } catch (error) {
+      this.#spare = link; // What waits for a connection waits for the next one.
+      inbox.end();
       this.#feed.forget();
       if (!(error instanceof Deno.errors.NotCapable)) signal?.throwIfAborted();
       throw error;
@@ -324,11 +337,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     }
   }
 
-  #linkTo(destination: Destination): Link<S> {
+  #newLink(): Link<S> {
     const incoming = this.#incoming;
     const pending = this.#pending;
     const hearing = this.#hearing;
-    const link: Link<S> = new Link(destination, this.#settings, {
+    const link: Link<S> = new Link(this.#settings, {
       admits: (event) => hearing.admits(event),
       onEvents: (events, bytes, carrier) => {
         this.#requests.note(events, carrier);
@@ -348,6 +361,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       onGoodbye: (carrier) => hearing.end(carrier),
       onDisconnect: (waits) => pending.disconnect(waits),
       onEnd: () => {
+        this.#link = link;
         pending.failAll(IN_DOUBT);
         this.#services.end();
         incoming.inbox.end();
@@ -381,14 +395,15 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * looks at does not end the program; `unsentLines` of {@link closed} counts the events that a full
    * queue refused.
    *
-   * With `reconnect`, an event also waits while there is no connection, or the server has not
-   * acknowledged `maxPendingBytes` of those before. `maxQueuedEvents`, `maxQueuedBytes` and `overflow`
+   * With `reconnect`, an event also waits while there is no connection, be it the first, or the server
+   * has not acknowledged `maxPendingBytes` of those before. `maxQueuedEvents`, `maxQueuedBytes` and `overflow`
    * say how many may, and what happens to the next; the promise of one that waits for a connection
    * resolves at once. One with `to` does not wait for a connection, since nobody knows whom the next
    * relay calls so: it rejects with a {@link ConnectionClosedError}, and {@link status} tells of those
    * that had not been sent when a connection ended, among the `unconfirmed`.
    *
-   * @throws {ConnectionClosedError} At the call, if the client has not been connected yet.
+   * @throws {ConnectionClosedError} At the call, if the client has not been connected yet, and does not
+   * reconnect.
    * @throws {TypeError} At the call, if the event cannot be encoded.
    * @throws {EventSchemaError} At the call, if the event does not fit its definition.
    * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`, or than the
@@ -784,7 +799,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectionClosedError} If the connection ends before, or there never was one.
    */
   async flush(): Promise<void> {
-    const { outbox, session } = this.#used("flush");
+    const { outbox, session } = this.#carrying("flush");
     this.#hearing.flush();
     await (outbox ?? session!.connection).flush();
   }
@@ -792,20 +807,18 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   /**
    * Sends what is queued, then closes the connection; gives up one that is being made. Resolves when
    * it has ended; `unsentLines` of {@link closed} then says whether all has been sent. Has no effect
-   * without a connection.
+   * without a connection, unless the client reconnects: then it waits for none any more.
    *
    * A client that reconnects first waits for the server to say that it has taken what was sent; for
    * as long as that makes progress, and `drainTimeout` without any. It does not wait for a connection.
    */
   async close(): Promise<void> {
-    this.#giveUp();
-    await this.#link?.close();
+    await this.#giveUp()?.close();
   }
 
   /** Closes the connection at once, without sending what is queued, or one that is being made. */
   async abort(): Promise<void> {
-    this.#giveUp();
-    await this.#link?.abort();
+    await this.#giveUp()?.abort();
   }
 
   /** Does what {@link close} does. */
@@ -820,16 +833,29 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       : "";
   }
 
-  /** Nothing more will be heard. */
-  #giveUp(): void {
-    this.#next?.giveUp(new Error("the client was closed"));
+  /** Nothing more will be heard. Gives the link that is to end, if there is any. */
+  #giveUp(): Link<S> | null {
     this.#pending.failAll("the client was closed; it may or may not have been done");
+    return this.#next ?? this.#link ?? (this.#spare?.outbox ? this.#spare : null);
+  }
+
+  /** The link that what is sent is for. */
+  #carrying(verb: string): Link<S> {
+    const link = this.#next?.outbox ? this.#next : this.#link;
+    if (link) return link;
+    if (this.#spare?.outbox) return this.#spare;
+    throw neverConnected(verb);
   }
 
   #used(verb: string): Link<S> {
-    if (this.#link) return this.#link;
-    throw new ConnectionClosedError(
-      `Cannot ${verb} a client that has never been connected; await connectTo() first`,
-    );
+    const link = this.#next ?? this.#link;
+    if (link) return link;
+    throw neverConnected(verb);
   }
+}
+
+function neverConnected(verb: string): ConnectionClosedError {
+  return new ConnectionClosedError(
+    `Cannot ${verb} a client that has never been connected; await connectTo() first`,
+  );
 }

@@ -57,13 +57,16 @@ export interface LinkSink<M extends object> {
 
 /** A link to one server. */
 export class Link<M extends object> implements SessionSink {
-  readonly #destination: Destination;
+  /** Where to; `null` before the first attempt. */
+  #destination: Destination | null = null;
   readonly #settings: ClientSettings;
   readonly #sink: LinkSink<M>;
   readonly #retries: Retries | null;
   readonly #closed = Promise.withResolvers<CloseInfo>();
   /** What gives up an attempt, or the wait for the next. */
-  readonly #trying = new AbortController();
+  #trying = new AbortController();
+  /** Whether it has a connection, or is making one. */
+  #isStarted = false;
   /** How it is being ended from this side, if it is. */
   #ending: "local" | "aborted" | null = null;
   #isFull = false;
@@ -82,12 +85,10 @@ export class Link<M extends object> implements SessionSink {
 
   /** Makes a link that is not open. */
   constructor(
-    destination: Destination,
     settings: ClientSettings,
     sink: LinkSink<M>,
   ) {
     const { persistence } = settings;
-    this.#destination = destination;
     this.#settings = settings;
     this.#sink = sink;
     this.#retries = persistence && new Retries(persistence);
@@ -125,18 +126,24 @@ export class Link<M extends object> implements SessionSink {
   }
 
   /**
-   * Makes the first connection, once the link before has ended.
+   * Makes the first connection, once the link before has ended. Also done if it is ended meanwhile; if
+   * it fails, it can be started again.
    *
    * @throws {ConnectError} If it cannot be made.
    */
-  async start(before: Link<M> | null): Promise<void> {
+  async start(destination: Destination, before: Link<M> | null): Promise<void> {
+    this.#destination = destination;
+    this.#isStarted = true;
     const { signal } = this.#trying;
     try {
       if (before) await abortable(before.close(), signal);
       this.#adopt(await this.#connect(0));
     } catch (error) {
+      if (this.#ending) return this.#finish(this.#failure(error), []);
+      this.#isStarted = false;
+      this.#trying = new AbortController();
       if (error instanceof ConnectError || !signal.aborted) throw error;
-      throw connectError(addressOf(this.#destination), error);
+      throw connectError(addressOf(destination), error);
     }
   }
 
@@ -156,7 +163,7 @@ export class Link<M extends object> implements SessionSink {
   /** Sends what is queued, then ends. */
   async close(): Promise<CloseInfo> {
     this.#ending ??= "local";
-    this.giveUp(new Error("the client was closed"));
+    this.#stopTrying();
     const connection = this.#session?.connection;
     if (connection && !this.#session?.info) {
       if (this.outbox) {
@@ -171,9 +178,14 @@ export class Link<M extends object> implements SessionSink {
   /** Ends at once. */
   async abort(): Promise<CloseInfo> {
     this.#ending = "aborted";
-    this.giveUp(new Error("the client was closed"));
+    this.#stopTrying();
     this.#session?.connection.abort();
     return await this.closed;
+  }
+
+  #stopTrying(): void {
+    this.giveUp(new Error("the client was closed"));
+    if (!this.#isStarted && !this.#info) this.#finish(this.#failure(null), []);
   }
 
   /** Waits until all has arrived, or nothing has for a while. */
@@ -200,6 +212,7 @@ export class Link<M extends object> implements SessionSink {
     this.#info = info;
     this.#sink.onEnd();
     this.#closed.resolve(info);
+    if (!this.#destination) return; // There was nobody to connect to.
     this.#sink.onStatus({
       type: "closed",
       address: this.#where,
@@ -221,7 +234,7 @@ export class Link<M extends object> implements SessionSink {
   // Connecting
 
   get #where(): Address {
-    return this.#session?.connection.address ?? addressOf(this.#destination);
+    return this.#session?.connection.address ?? addressOf(this.#destination!);
   }
 
   /** Connects, after `delay` milliseconds, and again if that fails and `reconnect` says so. */
@@ -240,12 +253,13 @@ export class Link<M extends object> implements SessionSink {
   ): Promise<Session> {
     this.#sink.onStatus({
       type: "connecting",
-      address: addressOf(this.#destination),
+      address: this.#where,
       attempt,
       error,
     });
     const { signal } = this.#trying;
-    if (!isOneOfMany) return await Session.open(this.#destination, this.#settings, this, signal);
+    const destination = this.#destination!;
+    if (!isOneOfMany) return await Session.open(destination, this.#settings, this, signal);
     const late = new AbortController();
     const patience = this.#patience;
     this.#isReached = false;
@@ -255,7 +269,7 @@ export class Link<M extends object> implements SessionSink {
     });
     try {
       const either = AbortSignal.any([signal, late.signal]);
-      return await Session.open(this.#destination, this.#settings, this, either);
+      return await Session.open(destination, this.#settings, this, either);
     } finally {
       clearTimeout(timer);
     }

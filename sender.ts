@@ -129,8 +129,8 @@ export class Sender<M extends object> {
 
   /** What is wrong with doing something for which the server must offer `feature`, or `null`. */
   lack(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
-    const session = this.#used("use").session!;
-    if (session.has(feature)) return null;
+    const { session } = this.#used("use");
+    if (!session || session.has(feature)) return null; // Before the first connection it is not known.
     const what = `${verb} ${subject}${how}`;
     return session.isGreeted ? notSupported(feature, what) : notGreeted(what);
   }

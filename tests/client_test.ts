@@ -1,10 +1,12 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
+import type { Address } from "../address.ts";
 import { EbsocketClient } from "../client.ts";
 import { ConnectError, ConnectionClosedError, EbsocketError } from "../errors.ts";
 import { EbsocketEvent } from "../event.ts";
 import { FakeServer } from "./support/fake_server.ts";
+import { freePort } from "./support/free_port.ts";
 import { soon, until } from "./support/waiting.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -90,14 +92,61 @@ Deno.test("EbsocketClient.connectTo() can be aborted", async () => {
   await client.abort();
 });
 
-Deno.test("EbsocketClient.close() gives up a connection that is being made", async () => {
+Deno.test("EbsocketClient.close() and abort() end a connection that is being made quietly", async () => {
+  for (const reconnect of [false, true]) {
+    for (const [end, reason] of [["close", "local"], ["abort", "aborted"]] as const) {
+      // One server does not answer, and one is not there.
+      await using server = new FakeServer(null);
+      const nowhere: Address = ["127.0.0.1", freePort()];
+      for (const address of reconnect ? [server.address, nowhere] : [server.address]) {
+        const client = new EbsocketClient({ reconnect, token: "x" });
+        const statuses = Array.fromAsync(client.status());
+        const connecting = client.connectTo(address);
+        const closed = client.closed;
+        const reading = [client.recvEvent(), client.serve("a").next()];
+        if (address === server.address) await server.session();
+        await client[end]();
+        await connecting;
+        const info = { reason, detail: "", unsentLines: 0, unsentBytes: 0 };
+        assertEquals([await closed, await client.closed], [info, info]);
+        assertEquals(await reading[0], null);
+        assertEquals(await reading[1], { done: true, value: undefined });
+        assertEquals((await Array.fromAsync(client)).length, 0);
+        const last = (await statuses).at(-1)!;
+        assertEquals([last.type, last.type === "closed" && last.info], ["closed", info]);
+        assertEquals([client.connected, (await client.pump())[1]], [false, false]);
+      }
+    }
+  }
+});
+
+Deno.test("EbsocketClient can be connected after a connection was given up", async () => {
+  await using server = new FakeServer();
+  for (const reconnect of [false, true]) {
+    const client = new EbsocketClient({ reconnect });
+    const connecting = client.connectTo(server.address);
+    await client.close();
+    await connecting;
+    await client.connectTo(server.address);
+    assertEquals(client.connected, true);
+    await client.close();
+  }
+});
+
+Deno.test("EbsocketClient can be read while it connects, and gives up reading if that fails", async () => {
   await using server = new FakeServer();
   const client = new EbsocketClient();
+  const nowhere = client.connectTo(["127.0.0.1", freePort()]);
+  const reading = client.recvEvent();
+  await assertRejects(() => nowhere, ConnectError);
+  assertEquals(await soon(reading, "the end"), null);
+  await assertRejects(() => client.recvEvent(), ConnectionClosedError, "never been connected");
   const connecting = client.connectTo(server.address);
-  const refused = assertRejects(() => connecting, ConnectError, "the client was closed");
-  await client.close();
-  await refused;
-  assertEquals(client.connected, false);
+  const event = client.recvEvent();
+  await (await server.session()).send({ event: "a" });
+  assertEquals((await soon(event, "the event"))?.event, "a");
+  await connecting;
+  await client.abort();
 });
 
 Deno.test("EbsocketClient can be closed and connected again although it is full and the server gone", async () => {

@@ -14,6 +14,7 @@ import { EbsocketServer } from "../server.ts";
 import { makeCertificates } from "./support/certificates.ts";
 import { FEATURES, said } from "./support/fake_relay.ts";
 import { FakeServer, type FakeSession } from "./support/fake_server.ts";
+import { freePort } from "./support/free_port.ts";
 import { turn } from "./support/turns.ts";
 import { soon, until } from "./support/waiting.ts";
 
@@ -787,4 +788,70 @@ Deno.test({
       "tls",
     );
   },
+});
+
+Deno.test("EbsocketClient with reconnect keeps what is sent before its first connection for that", async () => {
+  const port = freePort();
+  await using client = new EbsocketClient({ reconnect: QUICK });
+  assertEquals(await client.sendEvent(new EbsocketEvent("a")), undefined);
+  const failing = client.connectTo(["127.0.0.1", port], { timeout: 50 });
+  send(client, "b");
+  await assertRejects(() => failing, ConnectError, "no answer within 50 ms");
+  send(client, "c");
+  const asking = client.request(new EbsocketEvent("ask"), { timeout: Infinity });
+  await assertRejects(() => client.request(new EbsocketEvent("late"), { timeout: 1 }));
+  const bound = client.sendEvent(new EbsocketEvent("d"), { to: "c1" });
+  await assertRejects(() => bound, ConnectionClosedError, "without a connection nobody knows");
+  assertEquals(client.pendingBytes > 0, true);
+
+  const connecting = client.connectTo(["127.0.0.1", port], { timeout: Infinity });
+  const sent = client.sendEvent(new EbsocketEvent("e"), { confirm: true });
+  const flushed = client.flush();
+  await using server = new FakeServer(FEATURES, port);
+  const session = await server.session();
+  await connecting;
+  const lines = [];
+  while (lines.length < 5) lines.push(await said(session));
+  assertEquals(lines.map(({ event }) => event), ["a", "b", "c", "ask", "e"]);
+  await session.send({ event: "answer", reply_to: lines[3]!.id });
+  await session.send({ control: "ack", id: lines[4]!.ack, clients: 3 });
+  await session.ack(5);
+  assertEquals([(await asking).event, await sent], ["answer", 3]);
+  await flushed;
+  await session.close();
+});
+
+Deno.test("EbsocketClient with reconnect that never connects says what it has not sent", async () => {
+  const client = new EbsocketClient({ reconnect: QUICK });
+  send(client, "a", "b");
+  const asking = client.request(new EbsocketEvent("ask"));
+  const failing = assertRejects(() => asking, ConnectionClosedError, "the client was closed");
+  await client.close();
+  await failing;
+  const { reason, unsentLines } = await client.closed;
+  assertEquals([reason, unsentLines], ["local", 3]);
+  await assertRejects(() => client.sendEvent(new EbsocketEvent("c")), ConnectionClosedError);
+
+  const other = new EbsocketClient({ reconnect: { ...QUICK, maxQueuedEvents: 2 } });
+  const statuses = collect(other);
+  const connecting = other.connectTo(["127.0.0.1", freePort()], { timeout: Infinity });
+  send(other, "a", "b");
+  const full = await other.sendEvent(new EbsocketEvent("c")).catch((error) => error.code);
+  await other.close();
+  await connecting;
+  const { unsent, info } = await next(statuses, "closed");
+  assertEquals([namesOf(unsent), info.unsentLines, full], [["a", "b"], 3, "queue-full"]);
+});
+
+Deno.test("EbsocketClient without reconnect keeps nothing for a connection that it does not have", async () => {
+  await using server = new FakeServer();
+  const client = new EbsocketClient();
+  const connecting = client.connectTo(server.address);
+  assertThrows(
+    () => client.sendEvent(new EbsocketEvent("a")),
+    ConnectionClosedError,
+    "await connect",
+  );
+  await connecting;
+  await client.abort();
 });

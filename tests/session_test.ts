@@ -165,9 +165,8 @@ Deno.test("EbsocketClient.connectTo() can be given up while it waits for the wel
   const client = new EbsocketClient({ token: "x" });
   const connecting = client.connectTo(server.address);
   const session = await server.session();
-  const failing = assertRejects(() => connecting, ConnectError, "the client was closed");
   await client.close();
-  await failing;
+  await connecting;
   assertEquals(await session.line(), null);
   await assertRejects(
     () => client.connectTo(server.address, { timeout: 20 }),
