@@ -15,6 +15,7 @@ import type { Hello } from "./greeting.ts";
 import { checkDuration, checkGiven, checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import type { LineBlock } from "./splitter.ts";
 import { PendingTotal } from "./outbound.ts";
+import { ReadBuffers } from "./read_buffers.ts";
 import { checkTokenText } from "./token.ts";
 import { unwatch, watch, type Watched } from "./watch.ts";
 
@@ -59,9 +60,9 @@ export interface ServeOptions extends ConnectionOptions {
   readonly maxClientsPerAddress?: number;
   /**
    * How many bytes may wait for all clients together, from 1; what waits for several counts once.
-   * When there is more, those for whom most waits are closed with `slow-consumer`. As much may be
-   * held of lines whose ends have not come; beyond that, those with the longest are closed with
-   * `line-too-long`.
+   * When there is more, those for whom most waits are closed with `slow-consumer`. A quarter of that
+   * may be held of lines whose ends have not come; beyond it, those that were begun first are given up,
+   * and their clients closed with `overloaded`.
    *
    * @default {536_870_912}
    */
@@ -108,6 +109,7 @@ export class Admission implements Watched {
   readonly #retryAfter: number;
 
   readonly #total: PendingTotal;
+  readonly #buffers: ReadBuffers;
   readonly #members: ConnectionSink;
   /** All that have not ended, those that are being sent away included. */
   readonly #connections = new Set<EbsocketConnection>();
@@ -142,7 +144,8 @@ export class Admission implements Watched {
     this.shutdownTimeout = checkDuration("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
     this.#retryAfter = checkDuration("retryAfter", options.retryAfter ?? 0, 0, MAX_TIMER_MS);
     this.#total = new PendingTotal(this.#maxTotal, () => this.#shed());
-    this.#limits = new ConnectionLimits(options, this.#total);
+    this.#buffers = new ReadBuffers(this.#maxTotal / 4, () => this.#giveUpLines());
+    this.#limits = new ConnectionLimits(options, this.#total, this.#buffers);
     this.#members = {
       onLines: (connection, lines) => sink.onLines(connection, lines),
       onEnd: (connection) => sink.onEnd?.(connection),
@@ -279,24 +282,32 @@ export class Admission implements Watched {
   }
 
   /**
-   * Time passes, for all connections. Looks at what lines hold whose ends have not come: none is
-   * longer than one may be, but thousands of almost that length would fill the memory.
+   * Gives up unfinished lines, until three quarters of what they may hold in all are left: those that
+   * were begun first, since who is in the middle of sending a line will be done soon. Those that hold
+   * little are spared, as that would win nothing, and the last of all: one may be as long as it may.
    */
-  tick(elapsed: number): void {
-    let held = 0;
-    this.#connections.forEach((connection) => {
-      connection.tick(elapsed);
-      if (connection.open) held += connection.unfinishedBytes;
-    });
-    if (held <= this.#maxTotal) return;
-    const open = [...this.#connections].filter((connection) => connection.open);
-    for (const connection of open.sort((a, b) => b.unfinishedBytes - a.unfinishedBytes)) {
-      if (held <= 0.75 * this.#maxTotal) break;
-      const { unfinishedBytes } = connection;
-      const detail = `${unfinishedBytes} of ${held} bytes without a newline, more than others`;
-      connection.close("line-too-long", detail);
-      held -= unfinishedBytes;
+  #giveUpLines(): void {
+    const { bytes, maxBytes } = this.#buffers;
+    const all = [...this.#connections].filter(({ unfinishedBytes }) => unfinishedBytes > 0);
+    const held = all.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0);
+    const isLong = ({ unfinishedBytes }: EbsocketConnection) =>
+      unfinishedBytes >= held / all.length / 2;
+    // Of those that are being closed, the bytes stay until they have gone.
+    const order = (one: EbsocketConnection, other: EbsocketConnection) =>
+      Number(one.open) - Number(other.open) || one.lineBegan - other.lineBegan;
+    let excess = bytes - 0.75 * maxBytes;
+    for (const connection of all.filter(isLong).sort(order).slice(0, -1)) {
+      if (excess <= 0) break;
+      excess -= connection.bufferBytes;
+      const detail = `the server holds ${held} bytes of unfinished lines, too many; try again`;
+      if (connection.open) connection.close("overloaded", detail);
+      else connection.abort("overloaded", detail);
     }
+  }
+
+  /** Time passes, for all connections. */
+  tick(elapsed: number): void {
+    this.#connections.forEach((connection) => connection.tick(elapsed));
   }
 
   /** Sends what is queued, tells everybody `shutdown`, and waits until the last has ended. */

@@ -69,6 +69,9 @@ const MIN_FULL_READ_BYTES = 32_768;
 /** A keep-alive line: it means nothing. */
 const KEEP_ALIVE = new Uint8Array([0x0a]);
 
+/** How many lines have been begun that a read did not end, on all connections. */
+let linesBegun = 0;
+
 /** Takes what comes too late, of all connections: nobody looks at it. */
 const DISCARDED = new Uint8Array(65_536);
 
@@ -125,6 +128,7 @@ export class EbsocketConnection {
   #eventsOut = 0;
   #readEnded = false;
   #hasMore = false;
+  #lineBegan = 0;
   #paused = false;
   #resumeReading: (() => void) | null = null;
   /** Since we have chosen to close: whatever the peer still says is too late. */
@@ -194,7 +198,7 @@ export class EbsocketConnection {
     if (this.#phase !== "open") throw new TypeError(`Cannot start ${this}: it has been closed`);
     const limits = ConnectionLimits.of(options);
     this.#limits = limits;
-    this.#splitter = new LineSplitter(limits);
+    this.#splitter = new LineSplitter(limits, limits.buffers);
     this.#sink = sink;
     this.#lifeline = new Lifeline();
     // Who counts what waits for many connections goes round them, too.
@@ -312,7 +316,10 @@ export class EbsocketConnection {
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
         length = await this.#duplex.read(space);
         this.#hasMore = length === space.length && length >= MIN_FULL_READ_BYTES;
-        if (length !== null && !this.#discarding) lines = splitter.fill(length);
+        if (length !== null && !this.#discarding) {
+          lines = splitter.fill(length);
+          if (splitter.unfinishedBytes <= length) this.#lineBegan = ++linesBegun;
+        }
       } catch (error) {
         return this.#onReadError(error);
       }
@@ -320,6 +327,7 @@ export class EbsocketConnection {
       if (length === null) return this.#onEnd();
       this.#bytesIn += length;
       if (!lines) {
+        splitter.drop();
         if (this.#halfClosed) this.#discarded += length;
         if (this.#discarded > LINGER_BYTES) return this.#finish();
         continue;
@@ -384,6 +392,16 @@ export class EbsocketConnection {
   /** Whether anything is being read from the peer. */
   get reading(): boolean {
     return !this.#paused;
+  }
+
+  /** Orders connections by when their unfinished line was begun: of the oldest one it is least. */
+  get lineBegan(): number {
+    return this.#lineBegan;
+  }
+
+  /** How many bytes the buffer has into which the peer is read. */
+  get bufferBytes(): number {
+    return this.#splitter?.bufferBytes ?? 0;
   }
 
   /** How many bytes of a line without an end have come from the peer. */
@@ -523,6 +541,7 @@ export class EbsocketConnection {
     this.#endDeadline?.();
     this.#duplex.close();
     this.#wakeReader();
+    this.#splitter?.drop();
     this.#splitter = null;
     this.#writer?.stop();
     const unsent = this.#writer?.unsent() ?? { lines: 0, bytes: 0 };

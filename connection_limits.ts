@@ -8,6 +8,7 @@
 import type { Deadlines } from "./lifeline.ts";
 import { checkDuration, checkLimit, checkMaxLineBytes, MAX_TIMER_MS } from "./limits.ts";
 import type { PendingTotal } from "./outbound.ts";
+import type { ReadBuffers } from "./read_buffers.ts";
 import type { LineSplitterOptions } from "./splitter.ts";
 
 /** Limits of a connection. */
@@ -68,13 +69,19 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
   readonly lineTimeout: number;
   /** What all connections with these limits count together, if anything. */
   readonly total: PendingTotal | null;
+  /** The bound of the buffers of all those connections, if there is one. */
+  readonly buffers: ReadBuffers | null;
 
   /**
    * Fills in the defaults.
    *
    * @throws {RangeError} If a limit is out of its range.
    */
-  constructor(options: ConnectionOptions, total: PendingTotal | null = null) {
+  constructor(
+    options: ConnectionOptions,
+    total: PendingTotal | null = null,
+    buffers: ReadBuffers | null = null,
+  ) {
     this.maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
     this.maxPendingBytes = checkLimit("maxPendingBytes", options.maxPendingBytes ?? 8_388_608, 1);
     this.drainTimeout = checkDuration(
@@ -96,6 +103,7 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
     this.writeTimeout = checkDuration("writeTimeout", options.writeTimeout ?? 30_000, 1);
     this.lineTimeout = checkDuration("lineTimeout", options.lineTimeout ?? 60_000, 1);
     this.total = total;
+    this.buffers = buffers;
   }
 
   /** The limits in `options`: the same object, if it has been checked. */

@@ -40,6 +40,7 @@ const TOLD_BY: Readonly<Record<CloseReason, readonly Side[]>> = {
   "unauthorized": ["server"],
   "too-many-clients": ["server"],
   "rate-limited": ["server"],
+  "overloaded": ["server"],
 };
 
 const encoder = new TextEncoder();

@@ -31,6 +31,7 @@
  * | `unauthorized` | the peer may not connect |
  * | `too-many-clients` | the server has as many clients as it takes |
  * | `rate-limited` | the peer sent far too much |
+ * | `overloaded` | the server had no room for what the peer was sending; it may try again |
  */
 export type CloseReason =
   | "local"
@@ -48,7 +49,8 @@ export type CloseReason =
   | "bad-event"
   | "unauthorized"
   | "too-many-clients"
-  | "rate-limited";
+  | "rate-limited"
+  | "overloaded";
 
 /** Why a connection ends, as one side tells the other. */
 export interface Farewell {

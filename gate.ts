@@ -63,12 +63,16 @@ export class Gate implements ConnectionSink, Watched {
     this.#helloTimeout = helloTimeout;
     this.#keeper = keeper;
     // A quarter of what may wait is read at once, so that what follows a hello is no longer either.
-    this.#limits = new ConnectionLimits({
-      ...limits,
-      maxLineBytes: Math.min(limits.maxLineBytes, MAX_HELLO_BYTES),
-      maxPendingBytes: 4 * MAX_HELLO_BYTES,
-      keepAliveInterval: Infinity,
-    }, limits.total);
+    this.#limits = new ConnectionLimits(
+      {
+        ...limits,
+        maxLineBytes: Math.min(limits.maxLineBytes, MAX_HELLO_BYTES),
+        maxPendingBytes: 4 * MAX_HELLO_BYTES,
+        keepAliveInterval: Infinity,
+      },
+      limits.total,
+      limits.buffers,
+    );
   }
 
   /** Lets a peer wait at the door. */

@@ -30,7 +30,8 @@
  *   `parse.ts` and `decoder.ts` to read it, `envelope.ts` for what else its line says;
  * - `define.ts` for schemas of events, `standard_schema.ts` for the validators of others behind them,
  *   `checker.ts`, `misfits.ts` and `line_checker.ts` for who is told what does not fit;
- * - `splitter.ts` for lines, `framing.ts` for streams; `control.ts` and `greeting.ts` for the lines
+ * - `splitter.ts` for lines, `read_buffers.ts` for what those of many connections may hold,
+ *   `framing.ts` for streams; `control.ts` and `greeting.ts` for the lines
  *   between two neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
  *   limits, `lifeline.ts` for whether the peer is still there, `watch.ts` for the timer behind that;

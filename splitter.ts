@@ -14,6 +14,18 @@ const CR = 0x0d;
 const BOM = new Uint8Array([0xef, 0xbb, 0xbf]);
 const NOTHING = new Uint8Array(0);
 
+/** Who counts the bytes of many buffers, and says how large one may be so that reads bring much. */
+export interface BufferCount {
+  /** How large one may be without need, in bytes. */
+  readonly most: number;
+  /** There is one buffer more, without bytes. */
+  join(): void;
+  /** There is one buffer fewer; it has no bytes any more. */
+  leave(): void;
+  /** A buffer has got so many bytes more, or fewer; those that every buffer has do not count. */
+  add(bytes: number): void;
+}
+
 /** The buffer at first, in bytes: what each of many idle connections costs. */
 const MIN_BUFFER_BYTES = 256;
 
@@ -102,14 +114,18 @@ export class LineSplitter {
   #buffer: Uint8Array<ArrayBuffer> = NOTHING;
   #held = 0;
   #fault: FramingError | null = null;
+  /** Who counts the bytes of many buffers. */
+  #count: BufferCount | null;
 
   /**
-   * Makes a splitter for one stream.
+   * Makes a splitter for one stream. `count` is told of the size of the buffer.
    *
    * @throws {RangeError} If `maxLineBytes` is no integer from 1 to 1 GiB.
    */
-  constructor({ maxLineBytes }: LineSplitterOptions = {}) {
+  constructor({ maxLineBytes }: LineSplitterOptions = {}, count: BufferCount | null = null) {
     this.maxLineBytes = checkMaxLineBytes(maxLineBytes);
+    this.#count = count;
+    count?.join();
   }
 
   /** The error of a line that was too long; the lines before it have been given out. */
@@ -122,6 +138,11 @@ export class LineSplitter {
     const isBom = this.#atStart && this.#held > 0 &&
       startsWith(this.#buffer.subarray(0, this.#held), BOM);
     return isBom ? this.#held - BOM.length : this.#held;
+  }
+
+  /** How many bytes the buffer has. */
+  get bufferBytes(): number {
+    return this.#buffer.length;
   }
 
   /**
@@ -146,7 +167,7 @@ export class LineSplitter {
   space(): Uint8Array<ArrayBuffer> {
     if (this.#fault) throw this.#fault;
     const size = this.#buffer.length;
-    if (this.#held === size) this.#resize(Math.max(2 * size, MIN_BUFFER_BYTES));
+    if (this.#held === size) this.#resize(Math.max(this.#larger(), MIN_BUFFER_BYTES));
     return this.#held === 0 ? this.#buffer : this.#buffer.subarray(this.#held);
   }
 
@@ -178,7 +199,7 @@ export class LineSplitter {
     if (this.#fault) throw this.#fault;
     const needed = this.#held + chunk.length;
     if (needed > this.#buffer.length) {
-      this.#resize(Math.max(needed, 2 * this.#held, MIN_BUFFER_BYTES));
+      this.#resize(Math.max(needed, this.#larger(), MIN_BUFFER_BYTES));
     }
     this.#buffer.set(chunk, this.#held);
     const lines = this.#take(chunk.length);
@@ -206,11 +227,30 @@ export class LineSplitter {
     return lines;
   }
 
+  /**
+   * Lets go of the buffer, and of what it holds: nothing more may be taken. To be called twice makes no
+   * difference.
+   */
+  drop(): void {
+    this.#held = 0;
+    if (this.#buffer.length > 0) this.#resize(0);
+    this.#count?.leave();
+    this.#count = null;
+  }
+
+  /** A size with room for more: twice what is held, or half as much again of a long line. */
+  #larger(): number {
+    const held = this.#held;
+    const longest = Math.max(held, this.maxLineBytes) + MAX_BUFFER_BYTES;
+    return Math.min(held + Math.min(held, Math.max(held >> 1, MAX_BUFFER_BYTES)), longest);
+  }
+
   /** Chooses the size of the buffer for the next read, when `used` bytes of it were used for this. */
   #adapt(used: number): void {
     const size = this.#buffer.length;
     if (used === size) { // more is waiting, most likely
-      const most = 16 * this.#held > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
+      const worth = 16 * this.#held > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
+      const most = Math.min(worth, this.#count?.most ?? Infinity);
       if (size < most) this.#resize(Math.min(4 * size, most));
     } else if (size > MAX_KEPT_BYTES && 2 * this.#held <= MAX_KEPT_BYTES) {
       this.#resize(MAX_KEPT_BYTES);
@@ -247,18 +287,24 @@ export class LineSplitter {
   /** Moves the unfinished line to a buffer of `size` bytes, or of as many as it needs. */
   #resize(size: number): void {
     const held = this.#buffer.subarray(0, this.#held);
+    const before = this.#buffer.length;
     this.#buffer = new Uint8Array(Math.max(size, held.length));
     this.#buffer.set(held);
+    this.#count?.add(excessOf(this.#buffer.length) - excessOf(before));
   }
 
   #tooLong(length: number): void {
-    this.#buffer = NOTHING;
-    this.#held = 0;
+    this.drop();
     this.#fault = new FramingError(
       "line-too-long",
       `Cannot decode line: length ${length} exceeds maxLineBytes ${this.maxLineBytes}`,
     );
   }
+}
+
+/** How much larger a buffer is than at first. */
+function excessOf(size: number): number {
+  return Math.max(0, size - MIN_BUFFER_BYTES);
 }
 
 /** Where the text of the line ends whose `\n` is at `end`: one `\r` before that is not part of it. */

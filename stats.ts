@@ -172,5 +172,6 @@ function zeros(): Record<CloseReason, number> {
     "unauthorized": 0,
     "too-many-clients": 0,
     "rate-limited": 0,
+    "overloaded": 0,
   };
 }

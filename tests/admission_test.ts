@@ -11,9 +11,9 @@ function newRelay(options: RelayOptions, hostname = "127.0.0.1"): Relay {
 }
 
 async function join(relay: Relay, silent = false): Promise<Peer> {
-  const before = relay.clients.length;
+  const before = relay.clients.at(-1)?.id ?? 0;
   const peer = await Peer.connect(relay.server.address, { silent });
-  await until(() => relay.clients.length > before);
+  await until(() => (relay.clients.at(-1)?.id ?? 0) > before);
   return peer;
 }
 
@@ -64,6 +64,68 @@ Deno.test("Admission closes those for whom most waits when too much waits in all
   assertEquals(info.unsentBytes < 8_388_608, true);
   await until(() => relay.server.pendingBytes === 0);
   silent.close();
+});
+
+/** Sends the first `count` bytes of a line that ends after `length`, and gives the rest. */
+async function begin(peer: Peer, length: number, count: number): Promise<string> {
+  const line = `{"event":"a","__dict__":{"x":"${"x".repeat(length - 32)}"}}\n`;
+  await peer.send(line.slice(0, count));
+  return line.slice(count);
+}
+
+/** A relay that may hold 5 MB of unfinished lines, and why clients have left it. */
+function heldRelay() {
+  const left: [id: number, info: CloseInfo][] = [];
+  const observer = { onLeave: ({ id }: { id: number }, info: CloseInfo) => left.push([id, info]) };
+  return { relay: newRelay({ maxTotalPendingBytes: 20_000_000, observer }), left };
+}
+
+Deno.test("Admission gives up the lines that were begun first when too much is unfinished", async () => {
+  const { relay, left } = heldRelay();
+  await using _relay = relay;
+  const strangers: Peer[] = [];
+  try {
+    // Someone who types, and holds hardly anything.
+    const typing = await join(relay);
+    strangers.push(typing);
+    await typing.send('{"event":"typed"');
+    await until(() => relay.clients[0]!.bytesIn > 0);
+    for (let i = 0; i < 4; i++) {
+      const stranger = await join(relay);
+      strangers.push(stranger);
+      await begin(stranger, 1_000_000, 600_000);
+      await until(() => relay.clients.at(-1)!.bytesIn === 600_000);
+    }
+    await using good = await join(relay);
+    const rest = await begin(good, 1_000_000, 900_000);
+    await until(() => relay.clients.at(-1)!.bytesIn === 900_000);
+    assertEquals([good.text, left], ["", []]);
+    for (let i = 0; i < 2; i++) {
+      const stranger = await join(relay);
+      strangers.push(stranger);
+      await begin(stranger, 1_000_000, 600_000);
+    }
+    await until(() => left.length > 0);
+    const [line] = await strangers[1]!.lines();
+    assertEquals(JSON.parse(line!).reason, "overloaded");
+    await good.send(rest);
+    await good.sees('"}}\n');
+    assertEquals(left.map(([, { reason }]) => reason).every((each) => each === "overloaded"), true);
+    assertEquals(left.map(([id]) => id).every((id) => 1 < id && id < 6), true, `${left}`);
+    await typing.send("}\n");
+    await typing.sees('{"event":"typed"}\n');
+  } finally {
+    for (const stranger of strangers) await stranger[Symbol.asyncDispose]();
+  }
+});
+
+Deno.test("Admission lets a line that is alone be as long as it may", async () => {
+  await using relay = newRelay({ maxTotalPendingBytes: 1000, echo: false });
+  await using one = await join(relay);
+  const rest = await begin(one, 1_000_000, 999_000);
+  await until(() => relay.clients[0]!.bytesIn === 999_000);
+  await one.send(rest);
+  await until(() => relay.clients[0]!.eventsIn === 1);
 });
 
 Deno.test("Admission asks clients to stay away for a time when the server is closed", async () => {

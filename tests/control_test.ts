@@ -24,6 +24,7 @@ const REASONS: Record<CloseReason, "nobody" | "servers" | "both"> = {
   "unauthorized": "servers",
   "too-many-clients": "servers",
   "rate-limited": "servers",
+  "overloaded": "servers",
 };
 const ALL = Object.keys(REASONS) as CloseReason[];
 const ANNOUNCED = ALL.filter((reason) => REASONS[reason] !== "nobody");

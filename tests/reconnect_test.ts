@@ -43,7 +43,15 @@ Deno.test("isFinal() knows what another attempt cannot mend", () => {
   for (const reason of ["eof", "reset", "shutdown", "too-many-clients", "truncated"] as const) {
     assertEquals(isFinal(reason), false);
   }
-  for (const reason of ["idle-timeout", "slow-consumer", "rate-limited", undefined] as const) {
+  for (
+    const reason of [
+      "idle-timeout",
+      "slow-consumer",
+      "rate-limited",
+      "overloaded",
+      undefined,
+    ] as const
+  ) {
     assertEquals(isFinal(reason), false);
   }
 });

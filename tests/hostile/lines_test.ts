@@ -58,8 +58,10 @@ Deno.test("relay passes on what is at a limit, and nothing of what is one beyond
 
 Deno.test("relay looks at a control line of 65,536 bytes, and at none that is longer", async () => {
   await using target = await Target.start();
-  for (const [length, reason] of [[MAX_CONTROL, "shutdown"], [MAX_CONTROL + 1, "eof"]] as const) {
-    const head = '{"control":"close","reason":"shutdown","detail":"';
+  for (
+    const [length, reason] of [[MAX_CONTROL, "idle-timeout"], [MAX_CONTROL + 1, "eof"]] as const
+  ) {
+    const head = '{"control":"close","reason":"idle-timeout","detail":"';
     await using peer = await target.peer();
     await peer.send(`${head}${"x".repeat(length - head.length - 2)}"}\n`);
     await peer.conn.closeWrite();
@@ -106,7 +108,7 @@ Deno.test("relay --max-total-pending-bytes bounds what lines without an end hold
   await eventually(() => isCutOff() >= count - limit, "most of them are cut off");
   for (const address of addresses) {
     const end = target.entriesOf(address).find(({ type }) => type === "leave");
-    if (end) assertEquals(end.reason, "line-too-long", JSON.stringify(end));
+    if (end) assertEquals(end.reason, "overloaded", JSON.stringify(end));
   }
   for (const peer of peers) await peer[Symbol.asyncDispose]();
   await target.isCalm();
