@@ -48,7 +48,7 @@ export interface Reach<R extends Recipient> {
   readonly queues: Map<Queue, Audience<R>[]>;
 }
 
-const NOTHING = Subscriptions.NONE_YET.after({ control: "subscribe", events: [] });
+const { NOTHING } = Subscriptions;
 const ALL = Subscriptions.NONE_YET.after({ control: "subscribe", events: [REST] });
 
 /** The audiences of one relay. */

@@ -254,6 +254,14 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
+   * Whether nothing is heard but what is sent to this client alone: because it has subscribed to
+   * nothing, or because it has not subscribed and the relay lets nobody hear anything before that.
+   */
+  get hearsNothing(): boolean {
+    return this.#hearing.hearsNothing;
+  }
+
+  /**
    * How the connection of the last `connectTo()` ended, once it has, or was given up by {@link close};
    * of a client that reconnects, once it has ended for good. Never rejects.
    *

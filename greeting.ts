@@ -57,7 +57,7 @@ export interface WelcomeLimits {
 }
 
 /** The features that are known here. */
-const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats"];
+const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats", "subscribe-first"];
 
 const encoder = new TextEncoder();
 

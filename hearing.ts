@@ -270,6 +270,12 @@ export class Hearing {
     this.#port.onRefuse({ reason: error.code, detail: error.message });
   }
 
+  /** Whether no event is wanted, or the server sends none to who has not asked for any. */
+  get hearsNothing(): boolean {
+    const isAsked = this.#isNarrowed || (this.#carrier?.has("subscribe-first") ?? false);
+    return isAsked && this.#holders.isEmpty;
+  }
+
   /** The server knows that only some events are wanted: what it sends from now on is among them. */
   #onGrant(): void {
     this.#isNarrowed = true;

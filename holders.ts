@@ -17,6 +17,11 @@ export class Holders {
     return this.#queues.entries();
   }
 
+  /** Whether nobody holds any. */
+  get isEmpty(): boolean {
+    return this.#queues.size === 0;
+  }
+
   /** Notes that `holder` holds patterns. */
   hold(patterns: readonly string[], queue: string, holder: object): void {
     if (patterns.length === 0) return;

@@ -71,7 +71,7 @@ export type { CheckedAttributes, EventDefinitions } from "./define.ts";
 export type { OpenAttributes, OpenEvents } from "./event.ts";
 export type { RateOptions, RelayStats };
 
-/** What a relay can do beyond passing events on. */
+/** What any relay can do beyond passing events on. */
 const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats"];
 
 /** One client of a relay, with its counters. */
@@ -110,6 +110,13 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default {true}
    */
   readonly echo?: boolean;
+  /**
+   * Whether a client hears nothing until it subscribes, as in NATS, but for what is sent to it alone.
+   * Otherwise it hears everything until then, which is n² events for n clients that only send.
+   *
+   * @default {false}
+   */
+  readonly subscribeFirst?: boolean;
   /**
    * How deep a line may nest, the outermost object included, from 2 to 1,000.
    *
@@ -150,6 +157,7 @@ export interface RelayOptions extends ServeOptions, RateOptions {
 
 /**
  * Passes every event that one client sends on to all clients, or to those that have subscribed to it.
+ * With `subscribeFirst`, it goes to no others.
  *
  * Each line is checked once, and the bytes that came in are the bytes that go out, in one piece for
  * all that hear the same: number precision, the order of keys and white space survive. A client's
@@ -209,9 +217,12 @@ export class Relay {
       resume,
     );
     const limits = new ConnectionLimits(options);
-    this.#greeter = new Greeter(limits, this.#validator, this.#limiter, FEATURES);
+    const subscribeFirst = options.subscribeFirst ?? false;
+    const features = subscribeFirst ? [...FEATURES, "subscribe-first" as const] : FEATURES;
+    this.#greeter = new Greeter(limits, this.#validator, this.#limiter, features);
     this.#router = new Router({
       echo: options.echo ?? true,
+      subscribeFirst,
       maxPendingBytes: limits.maxPendingBytes,
       onQueued: (client) => this.#backpressure.observe(client),
     });

@@ -10,13 +10,15 @@ import { Audiences } from "./audiences.ts";
 import { Holdback } from "./holdback.ts";
 import { answer, type Delivery } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
-import type { Subscriptions } from "./subscriptions.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { TextMap } from "./text_map.ts";
 
 /** What a router needs to know. */
 export interface RouterOptions<R extends Recipient> {
   /** Whether a client gets its own events too. */
   readonly echo: boolean;
+  /** Whether a client hears nothing until it subscribes. */
+  readonly subscribeFirst: boolean;
   /** How many bytes may wait for each client. */
   readonly maxPendingBytes: number;
   /** Called with each client for which lines have just been queued. */
@@ -41,6 +43,7 @@ export class Router<R extends Recipient> {
   readonly routes: RouteCache<R>;
 
   readonly #echo: boolean;
+  readonly #subscribeFirst: boolean;
   readonly #audiences = new Audiences<R>();
   readonly #holdback: Holdback<R>;
   readonly #listeners = new TextMap<Listener<R>>();
@@ -50,17 +53,19 @@ export class Router<R extends Recipient> {
   /** Counts the events that queues get. */
   #line = 0;
 
-  constructor({ echo, maxPendingBytes, onQueued }: RouterOptions<R>) {
+  constructor({ echo, subscribeFirst, maxPendingBytes, onQueued }: RouterOptions<R>) {
     this.#echo = echo;
+    this.#subscribeFirst = subscribeFirst;
     this.routes = new RouteCache(this.#audiences);
     this.#holdback = new Holdback(onQueued, maxPendingBytes);
   }
 
-  /** Takes a new client. It hears everything from now on. */
+  /** Takes a new client. It hears everything from now on, or nothing until it subscribes. */
   open(recipient: R): Listener<R> {
     this.#holdback.flush(this.#audiences.everything);
     const listener = this.#audiences.join(recipient);
     this.#listeners.set(`c${recipient.id}`, listener);
+    if (this.#subscribeFirst) this.change(listener, Subscriptions.NOTHING, false);
     return listener;
   }
 

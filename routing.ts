@@ -13,7 +13,7 @@ import { TextSet } from "./text_map.ts";
 import { MAX_NAME_BYTES } from "./validate.ts";
 
 /** What a client may expect of a server that says so in its `welcome`. */
-export type Feature = "subscribe" | "ack" | "sequence" | "stats";
+export type Feature = "subscribe" | "ack" | "sequence" | "stats" | "subscribe-first";
 
 /** The queue of what is in none: no queue can be called so. */
 export const NO_QUEUE = "";

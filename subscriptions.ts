@@ -45,7 +45,10 @@ export class Subscriptions {
   /** Those of a client that has not asked for anything yet: it hears everything. */
   static readonly NONE_YET: Subscriptions = new Subscriptions(false, new TextMap(), 0, 0, 0);
 
-  /** Whether the client has asked for anything, and hears only that. */
+  /** Those of a client that hears nothing. */
+  static readonly NOTHING: Subscriptions = new Subscriptions(true, new TextMap(), 0, 0, 0);
+
+  /** Whether the client hears only what it has asked for. */
   readonly isNarrowed: boolean;
   /** How many pairs there are. */
   readonly size: number;

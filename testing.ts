@@ -198,6 +198,7 @@ export async function expectEvents<M extends object = OpenEvents, S extends obje
   } catch (error) {
     if (!deadline.signal.aborted) throw error;
     fault = `No more has come within ${timeout} ms`;
+    if (client.hearsNothing) fault += "; the client hears nothing until it subscribes";
   } finally {
     clearTimeout(timer);
   }

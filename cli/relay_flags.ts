@@ -221,6 +221,11 @@ export const RELAY_GROUPS = [
       },
       {
         kind: "switch",
+        name: "subscribe-first",
+        text: "Let clients hear nothing until they subscribe",
+      },
+      {
+        kind: "switch",
         name: "inspect",
         negated: true,
         text: "Do not tell clients of each other, or how the relay is",
@@ -314,5 +319,10 @@ function toRelayOptions(values: RelayValues): RelayOptions {
     retryAfter: values["retry-after"],
   };
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
-  return { echo: values.echo, inspect: values.inspect, ...Object.fromEntries(given) };
+  return {
+    echo: values.echo,
+    subscribeFirst: values["subscribe-first"],
+    inspect: values.inspect,
+    ...Object.fromEntries(given),
+  };
 }

@@ -70,12 +70,12 @@ export class Subscription implements WireSink {
     const subscription = new Subscription(wishes, onEvent, onRefusal);
     const wire = subscription.#wire = await Wire.open(where, subscription, {
       ...options,
-      ...(!subscription.#isInForce && {
-        welcome: wishes.queue === undefined ? "wanted" : "required",
-      }),
+      // Who wants everything need not ask for it, unless the welcome says so.
+      welcome: wishes.queue === undefined ? "wanted" : "required",
     });
     try {
-      if (!subscription.#isInForce) await subscription.#subscribe(wire, options.signal);
+      const mustAsk = wire.features.includes("subscribe-first");
+      if (mustAsk || !subscription.#isInForce) await subscription.#subscribe(wire, options.signal);
       return subscription;
     } catch (error) {
       await wire.close();

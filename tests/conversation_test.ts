@@ -324,6 +324,44 @@ Deno.test("requests across a reconnect of the answerer are answered by its servi
   assertEquals(served.count > before, true);
 });
 
+Deno.test("clients that have not subscribed ask and answer where a relay wants them to subscribe first", async () => {
+  await using house = new House({ subscribeFirst: true });
+  const worker = await house.connect();
+  const served = echo(worker, "work");
+  const asker = await house.connect();
+  assertEquals([worker.hearsNothing, asker.hearsNothing], [false, true]);
+  while (served.count === 0) {
+    const answer = await asker.request(named("work", { n: 1 })).catch((error) => error);
+    if (!(answer instanceof NoRespondersError)) assertEquals(answer.__dict__, { n: 1 });
+  }
+  await assertRejects(() => asker.request(named("other")), NoRespondersError);
+  await worker.sendEvent(named("direct"), { to: asker.id! });
+  assertEquals((await soon(asker.recvEvent(), "the event"))?.event, "direct");
+  const { clients } = await asker.inspect();
+  const counts = clients.map(({ subscriptionCount }) => subscriptionCount).sort();
+  assertEquals(counts, [0, 1]);
+  await asker.subscribe([">"]);
+  assertEquals(asker.hearsNothing, false);
+  assertEquals(await worker.sendEvent(named("all"), { confirm: true }), 1);
+  assertEquals((await soon(asker.recvEvent(), "the event"))?.event, "all");
+});
+
+Deno.test("EbsocketClient.hearsNothing says whether anything can be heard", async () => {
+  await using house = new House();
+  const client = new EbsocketClient();
+  assertEquals(client.hearsNothing, false);
+  await client.subscribe([]);
+  assertEquals(client.hearsNothing, true);
+  await client.connectTo(house.address);
+  assertEquals(client.hearsNothing, true);
+  await client.subscribe(["a"]);
+  assertEquals(client.hearsNothing, false);
+  await client.unsubscribe(["a"]);
+  assertEquals(client.hearsNothing, true);
+  await client.close();
+  assertEquals((await house.connect()).hearsNothing, false);
+});
+
 Deno.test("a relay refuses too many subscriptions, at a call and behind hello", async () => {
   await using house = new House({ maxSubscriptions: 2 });
   const client = await house.connect();

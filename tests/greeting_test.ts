@@ -50,8 +50,9 @@ Deno.test("encodeWelcome() writes what decodeWelcome() reads", () => {
 });
 
 Deno.test("decodeWelcome() knows the features that it knows, once each", () => {
-  const features = ["later", "stats", "ack", "stats", 7, null];
-  assertEquals(decodeWelcome({ control: "welcome", features })?.features, ["ack", "stats"]);
+  const features = ["later", "subscribe-first", "stats", "ack", "stats", 7, null];
+  const known = ["ack", "stats", "subscribe-first"];
+  assertEquals(decodeWelcome({ control: "welcome", features })?.features, known);
   for (const none of ["stats", { 0: "stats" }, null]) {
     assertEquals(decodeWelcome({ control: "welcome", features: none })?.features, []);
   }

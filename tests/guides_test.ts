@@ -136,7 +136,7 @@ Deno.test({
   name: "guides/devices.md: a sensor in the shell, one in Python, and somebody who watches",
   ignore: !hasPython || !hasNetcat,
   async fn() {
-    await using relay = testRelay();
+    await using relay = testRelay({ subscribeFirst: true });
     await using guide = await Document.open("guides/devices.md", relay.address[1]);
     await using watch = guide.run("watch.ts", []);
     await watch.expect(/Watching\n/);
@@ -152,7 +152,7 @@ Deno.test({
   name: "guides/devices.md: a device in Python answers",
   ignore: !hasPython,
   async fn() {
-    await using relay = testRelay();
+    await using relay = testRelay({ subscribeFirst: true });
     await using guide = await Document.open("guides/devices.md", relay.address[1]);
     await using lamp = guide.run("lamp.py", []);
     await lamp.expect(/ready\n/);

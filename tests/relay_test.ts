@@ -42,6 +42,66 @@ Deno.test("Relay without echo leaves the sender out", async () => {
   assertEquals([one.text, two.text], ['{"event":"b"}\n', '{"event":"a"}\n']);
 });
 
+/** The features in the welcome that a peer has got. */
+function featuresOf({ text }: Peer): string[] {
+  const welcome = text.split("\n").find((line) => line.includes('"welcome"'));
+  return JSON.parse(welcome!).features;
+}
+
+Deno.test("Relay with subscribeFirst lets a client hear nothing until it subscribes, and says so", async () => {
+  await using relay = newRelay({ subscribeFirst: true });
+  await using one = await join(relay);
+  await using two = await join(relay);
+  await one.send('{"control":"hello"}\n{"event":"a","ack":"1"}\n');
+  await one.sees('{"control":"ack","id":"1","clients":0}\n');
+  assertEquals(featuresOf(one).includes("subscribe-first"), true);
+  assertEquals(one.text.includes('"event"'), false);
+
+  await two.send('{"control":"subscribe","events":["b"],"id":"s"}\n');
+  await two.sees('{"control":"ack","id":"s"}\n');
+  await one.send('{"event":"a"}\n{"event":"b"}\n');
+  await two.sees('{"event":"b"}\n');
+  await two.send('{"control":"subscribe","events":[">"],"id":"t"}\n');
+  await two.sees('{"control":"ack","id":"t"}\n');
+  await one.send('{"event":"c"}\n');
+  await two.sees('{"event":"c"}\n');
+  await two.send('{"control":"unsubscribe","events":["b",">"],"id":"u"}\n');
+  await two.sees('{"control":"ack","id":"u"}\n');
+  await one.send('{"event":"b","ack":"2"}\n');
+  await one.sees('{"control":"ack","id":"2","clients":0}\n');
+  const heard = two.text.split("\n").filter((line) => line.includes('"event"'));
+  assertEquals(heard, ['{"event":"b"}', '{"event":"c"}']);
+  assertEquals(relay.stats().eventsUnheard, 3);
+});
+
+Deno.test("Relay with subscribeFirst sends a client what is for it alone, numbered if it likes", async () => {
+  await using relay = newRelay({ subscribeFirst: true, token: "s3cret" });
+  const hello = { control: "hello", token: "s3cret" };
+  await using one = await Peer.connect(relay.server.address);
+  await one.send(`${JSON.stringify(hello)}\n`);
+  await one.sees('"id":"c1"');
+  await using two = await Peer.connect(relay.server.address);
+  await two.send(`${JSON.stringify({ ...hello, sequence: true })}\n`);
+  await two.sees('"id":"c2"');
+  await one.send('{"event":"a"}\n{"event":"b","to":"c2"}\n{"event":"c","id":"r","to":"c2"}\n');
+  await two.sees('"event":"c"');
+  await two.send('{"event":"d","to":"c1","reply_to":"r"}\n');
+  await one.sees('{"from":"c2","event":"d","to":"c1","reply_to":"r"}\n');
+  const heard = two.text.split("\n").filter((line) => line.includes('"event"'));
+  assertEquals(heard, [
+    '{"seq":1,"from":"c1","event":"b","to":"c2"}',
+    '{"seq":2,"from":"c1","event":"c","id":"r","to":"c2"}',
+  ]);
+});
+
+Deno.test("Relay without subscribeFirst says nothing of it", async () => {
+  await using relay = newRelay();
+  await using one = await join(relay);
+  await one.send('{"control":"hello"}\n');
+  await one.sees('"welcome"');
+  assertEquals(featuresOf(one), ["subscribe", "ack", "sequence", "stats"]);
+});
+
 Deno.test("Relay forwards the bytes that it received", async () => {
   await using relay = newRelay({ echo: false });
   await using one = await join(relay);

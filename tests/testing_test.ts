@@ -100,6 +100,13 @@ Deno.test("expectEvents() fails when too few come in time, or another comes", as
   await failure(expectEvents(pair.other, ["join"]));
 });
 
+Deno.test("expectEvents() says so if the client hears nothing", async () => {
+  await using relay = testRelay({ subscribeFirst: true });
+  const client = await relay.connect();
+  const late = await failure(expectEvents(client, ["message"], { timeout: 10 }));
+  assertMatch(late, /No more has come within 10 ms; the client hears nothing until it subscribes/);
+});
+
 Deno.test("expectEvents() fails when the connection ends, and when there should be nothing", async () => {
   await using pair = await clientPair();
   pair.one.sendEvent(message("surprise"));

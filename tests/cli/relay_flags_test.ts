@@ -16,7 +16,7 @@ Deno.test("toRelaySettings() without arguments asks for a relay on the usual por
     token: null,
     tls: null,
     schema: null,
-    options: { echo: true, inspect: true },
+    options: { echo: true, subscribeFirst: false, inspect: true },
     log: "text",
     statsSeconds: null,
   });
@@ -27,7 +27,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--no-echo --max-line-bytes 1 --max-pending-bytes 2 --max-total-pending-bytes 3 " +
     "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
     "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13 " +
-    "--max-subscriptions 14 --no-inspect --schema s";
+    "--max-subscriptions 14 --subscribe-first --no-inspect --schema s";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
@@ -37,6 +37,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     options: {
       echo: false,
       inspect: false,
+      subscribeFirst: true,
       maxLineBytes: 1,
       maxPendingBytes: 2,
       maxTotalPendingBytes: 3,

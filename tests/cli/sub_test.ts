@@ -32,6 +32,14 @@ Deno.test("sub prints lines as they came, byte for byte, until it has so many", 
   assertMatch(stderr, /^Listening to 127\.0\.0\.1:\d+ as c\d+\n$/);
 });
 
+Deno.test("sub without a pattern asks for all where a relay sends nothing that is not asked for", async () => {
+  await using relay = testRelay({ subscribeFirst: true });
+  await using sub = await listen(relay, "--count=1");
+  await using peer = await Peer.connect(relay.address);
+  await peer.send('{"event":"a"}\n');
+  assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
+});
+
 Deno.test("sub prints only what matches a pattern", async () => {
   await using relay = testRelay();
   await using sub = await listen(relay, "--count=2", "--", "chat.*", "b:1");

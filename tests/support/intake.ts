@@ -27,7 +27,12 @@ export interface SetUp {
 
 /** `count` clients of one router. */
 export function setUp(count: number, { echo = false }: { echo?: boolean } = {}): SetUp {
-  const router = new Router<FakeRecipient>({ echo, maxPendingBytes: 1e6, onQueued() {} });
+  const router = new Router<FakeRecipient>({
+    echo,
+    subscribeFirst: false,
+    maxPendingBytes: 1e6,
+    onQueued() {},
+  });
   const clients = Array.from({ length: count }, (_, i) => router.open(new FakeRecipient(i + 1)));
   const controls: string[] = [];
   const subscribe = (client: Client, events: string[], queue?: string) => {
