@@ -37,8 +37,11 @@ export interface ServerSink extends ConnectionSink {
   onOpen(connection: EbsocketConnection): void;
   /** A peer that was asked for a token has said hello. Comes right after `onOpen`. */
   onHello?(connection: EbsocketConnection, hello: Hello): void;
-  /** A peer has connected and is being sent away, or has gone before it was admitted. */
-  onRefuse?(address: Address, reason: CloseReason, detail: string): void;
+  /**
+   * A peer has connected and is being sent away, or has gone before it was admitted. If `isSilent`, it
+   * went without a byte in either direction.
+   */
+  onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
   /** Asked before each accept: a promise to wait for, or `null`. */
   whenReady?(): Promise<void> | null;
 }
@@ -175,7 +178,8 @@ export class Admission implements Watched {
           this.#onFailure(error);
         }
       },
-      onRefuse: ({ address }, reason, detail) => this.refused(address, reason, detail),
+      onRefuse: ({ address }, reason, detail, isSilent) =>
+        this.refused(address, reason, detail, isSilent),
       onGone: (connection) => this.#onGone(connection),
     });
   }
@@ -244,8 +248,8 @@ export class Admission implements Watched {
   }
 
   /** A peer was sent away, or has gone, that was no client. */
-  refused(address: Address, reason: CloseReason, detail: string): void {
-    this.#sink.onRefuse?.(address, reason, detail);
+  refused(address: Address, reason: CloseReason, detail: string, isSilent = false): void {
+    this.#sink.onRefuse?.(address, reason, detail, isSilent);
   }
 
   #onGone(connection: EbsocketConnection): void {

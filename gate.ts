@@ -40,8 +40,13 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export interface Doorkeeper {
   /** A peer may come in. `rest` is what it has sent after its hello. */
   onPass(connection: EbsocketConnection, hello: Hello, rest: LineBlock): void;
-  /** A peer has been sent away, or has gone by itself. */
-  onRefuse(connection: EbsocketConnection, reason: CloseReason, detail: string): void;
+  /** A peer has been sent away, or has gone by itself; if `isSilent`, it never sent a byte. */
+  onRefuse(
+    connection: EbsocketConnection,
+    reason: CloseReason,
+    detail: string,
+    isSilent: boolean,
+  ): void;
   /** The connection of a peer that has not come in has ended. */
   onGone(connection: EbsocketConnection): void;
 }
@@ -122,7 +127,8 @@ export class Gate implements ConnectionSink, Watched {
   onClose(connection: EbsocketConnection, { reason, detail }: CloseInfo): void {
     if (this.#waiting.has(connection)) {
       this.#forget(connection);
-      this.#keeper.onRefuse(connection, reason, detail || "it went before it had said hello");
+      const why = detail || "it went before it had said hello";
+      this.#keeper.onRefuse(connection, reason, why, connection.bytesIn === 0);
     }
     this.#leaving.delete(connection);
     this.#keeper.onGone(connection);
@@ -140,7 +146,7 @@ export class Gate implements ConnectionSink, Watched {
     lastWord: Uint8Array | null = encodeClose({ reason, detail }),
   ): void {
     this.#forget(connection);
-    this.#keeper.onRefuse(connection, reason, detail);
+    this.#keeper.onRefuse(connection, reason, detail, false);
     if (this.#leaving.size >= MAX_LEAVING) {
       connection.abort(reason, detail);
     } else {

@@ -96,10 +96,15 @@ export interface RelayClient {
 export interface RelayObserver {
   /** A client has joined. */
   onJoin?(client: RelayClient): void;
+  /** The first line of a client has come, or its first lines; of one that had to say a token, no call. */
+  onFirstLine?(client: RelayClient): void;
   /** A client has left; the counters are final. */
   onLeave?(client: RelayClient, info: CloseInfo): void;
-  /** A peer has been sent away, or has gone, before it was a client. */
-  onRefuse?(address: Address, reason: CloseReason, detail: string): void;
+  /**
+   * A peer has been sent away, or has gone, before it was a client. If `isSilent`, it went without a byte
+   * in either direction.
+   */
+  onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
 }
 
 /** Options of {@link Relay}. */
@@ -256,9 +261,9 @@ export class Relay {
       onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
       onEnd: (connection) => this.#router.close(this.#listenerOf(connection)),
       onClose: (connection, info) => this.#onClose(connection, info),
-      onRefuse: (address, reason, detail) => {
-        this.#stats.refused(reason);
-        this.#observer.onRefuse?.(address, reason, detail);
+      onRefuse: (address, reason, detail, isSilent) => {
+        this.#stats.refused(reason, isSilent);
+        this.#observer.onRefuse?.(address, reason, detail, isSilent);
       },
     }, options).finally(() => {
       this.#stats.stop();
@@ -309,12 +314,13 @@ export class Relay {
   /** Relays the events among the lines, and answers the others. */
   #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
     const listener = this.#listenerOf(source);
+    const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
+    if (isFirst) this.#observer.onFirstLine?.(source);
     const { lines, events, end } = this.#intake.take(listener, bytes, source.hasMore);
     this.#account(source, { lines, events, bytes: bytes.length });
     if (end === bytes.length) return;
     this.#router.close(listener);
-    const isFirst = end === 0 && bytes.length + source.unfinishedBytes === source.bytesIn;
-    this.#greeter.onBadLine(source, this.#validator.fault, isFirst ? bytes : null);
+    this.#greeter.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
   }
 
   /** Counts what a client has sent and we have taken, and slows it down if that was too much. */

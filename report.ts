@@ -101,6 +101,7 @@ const RELAY_FIGURES = [
   "bytesOut",
   "pendingBytes",
   "largestPendingBytes",
+  "silentPeers",
   "loopDelayMaxMs",
   "loopDelayMeanMs",
   "rssBytes",

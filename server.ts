@@ -21,6 +21,7 @@ import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
 import { EbsocketConnection, openConnection } from "./connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
 import { checkGiven } from "./limits.ts";
+import { SilentPeer } from "./tls.ts";
 import { type ConnectionListener, listen, type TlsServerOptions } from "./transport.ts";
 import { afterRunning } from "./watch.ts";
 
@@ -141,7 +142,8 @@ export class EbsocketServer {
     const options = toOptions(where);
     this.#listener = bind(options, (address, error) => {
       options.onHandshakeError?.(address, error);
-      this.#admission?.refused(address, "unauthorized", error.message);
+      const isSilent = error.cause instanceof SilentPeer;
+      this.#admission?.refused(address, "unauthorized", error.message, isSilent);
     });
     this.#onAcceptError = options.onAcceptError ?? (() => {});
     this.address = toAddress(this.#listener.addr);

@@ -37,6 +37,11 @@ export interface RelayStats {
   /** How many peers were sent away before they were clients, by reason. */
   readonly refusals: Readonly<Record<CloseReason, number>>;
   /**
+   * How many among all these came and went without a byte in either direction, as a health check that only
+   * looks whether somebody listens.
+   */
+  readonly silentPeers: number;
+  /**
    * The longest that the event loop has been late since stats were last asked for, in milliseconds.
    * Measuring begins when they are asked for the first time.
    */
@@ -63,6 +68,11 @@ export interface ClientCounters {
   readonly pendingBytes: number;
 }
 
+/** Whether not a byte has gone to or come from a client, and nothing waits for it. */
+export function isSilent({ bytesIn, bytesOut, pendingBytes, eventsOut }: ClientCounters): boolean {
+  return bytesIn + bytesOut + pendingBytes + eventsOut === 0;
+}
+
 /**
  * Counts for one relay. Nothing is done for an event: each connection counts its own, they are
  * summed up when stats are read, and added to the totals when it ends.
@@ -74,6 +84,7 @@ export class StatsCollector {
   readonly #refusals = zeros();
   #isStopped = false;
   #clientsTotal = 0;
+  #silentPeers = 0;
   #eventsIn = 0;
   #eventsOut = 0;
   #bytesIn = 0;
@@ -87,15 +98,17 @@ export class StatsCollector {
   /** A client has left; its counters are final. */
   left(client: ClientCounters, reason: CloseReason): void {
     this.#closes[reason]++;
+    if (isSilent(client)) this.#silentPeers++;
     this.#eventsIn += client.eventsIn;
     this.#eventsOut += client.eventsOut;
     this.#bytesIn += client.bytesIn;
     this.#bytesOut += client.bytesOut;
   }
 
-  /** A peer has been sent away. */
-  refused(reason: CloseReason): void {
+  /** A peer has been sent away, or has gone, perhaps without a byte in either direction. */
+  refused(reason: CloseReason, isSilent = false): void {
     this.#refusals[reason]++;
+    if (isSilent) this.#silentPeers++;
   }
 
   /**
@@ -139,6 +152,7 @@ export class StatsCollector {
       largestPendingBytes,
       closes: { ...this.#closes },
       refusals: { ...this.#refusals },
+      silentPeers: this.#silentPeers,
       loopDelayMaxMs: Math.round(delay.max),
       loopDelayMeanMs: Math.round(10 * delay.mean) / 10,
       rssBytes: rss,

@@ -201,14 +201,19 @@ async function handshake(
 
 const BROKEN_OFF = "the peer closed the connection in the middle of it";
 
+/** Why a handshake has failed with a peer that has gone and never sent a byte. */
+export class SilentPeer extends Error {}
+
 /** The type of the TLS record with which every handshake begins. */
 const HANDSHAKE_RECORD = 22;
 
 /** The first bytes of a client, which are those of a handshake. */
 async function firstBytes(conn: Deno.TcpConn): Promise<Uint8Array> {
   const buffer = new Uint8Array(2048);
-  const length = await conn.read(buffer);
-  if (length === null) throw new Error(BROKEN_OFF);
+  const length = await conn.read(buffer).catch((error) => {
+    throw new SilentPeer(error.message);
+  });
+  if (length === null) throw new SilentPeer(BROKEN_OFF);
   if (buffer[0] !== HANDSHAKE_RECORD) throw new Error("the client does not speak TLS");
   return buffer.subarray(0, length);
 }

@@ -97,11 +97,12 @@ async function run(settings: RelaySettings): Promise<number> {
         reporter.joined(client, ++clients);
         telemetry?.joined(client);
       },
+      onFirstLine: (client) => reporter.heard(client),
       onLeave(client, info) {
         reporter.left(client, info, --clients);
         telemetry?.left(client, info);
       },
-      onRefuse: (address, reason, detail) => reporter.refused(address, reason, detail),
+      onRefuse: (...refusal) => reporter.refused(...refusal),
     },
   };
   const relay = new Relay(server, options);

@@ -13,6 +13,7 @@ import type { RelayClient, RelayStats } from "../relay.ts";
 import { type Endpoint, formatWhere, howToTry } from "./advice.ts";
 import { messageOf } from "./errors.ts";
 import { Log } from "./log.ts";
+import { Newcomers } from "./newcomers.ts";
 import { Refusals } from "./refusals.ts";
 import type { LogFormat } from "./relay_flags.ts";
 
@@ -20,6 +21,8 @@ import type { LogFormat } from "./relay_flags.ts";
 export class Reporter {
   readonly #format: LogFormat;
   readonly #log: Log;
+  readonly #newcomers = new Newcomers((client) => this.#joined(client));
+  #clients = 0;
   readonly #refusals = new Refusals({
     one: (address, reason, detail) => this.#refusedOne(address, reason, detail),
     more: (counts) => this.#refusedMore(counts),
@@ -46,8 +49,19 @@ export class Reporter {
     for (const line of howToTry(endpoint)) this.#log.add(line);
   }
 
-  /** A client has joined; there are `clients` now. */
-  joined({ id, address }: RelayClient, clients: number): void {
+  /** A client has joined; there are `clients` now. One that is silent and soon gone is not told of. */
+  joined(client: RelayClient, clients: number): void {
+    this.#clients = clients;
+    this.#newcomers.add(client);
+  }
+
+  /** The first line of a client has come. */
+  heard(client: RelayClient): void {
+    this.#newcomers.hear(client);
+  }
+
+  #joined({ id, address }: RelayClient): void {
+    const clients = this.#clients;
     const from = formatPeer(address);
     const text = `client c${id} joined from ${from} (${clients} connected)`;
     this.#add("join", text, { client: id, address: from, clients });
@@ -55,6 +69,9 @@ export class Reporter {
 
   /** A client has left; there are `clients` now. */
   left(client: RelayClient, info: CloseInfo, clients: number): void {
+    const isTold = this.#newcomers.remove(client);
+    this.#clients = clients;
+    if (!isTold) return;
     const { id, address, eventsIn, eventsOut, bytesIn, bytesOut } = client;
     const { reason, unsentLines, unsentBytes } = info;
     const detail = printable(info.detail);
@@ -76,9 +93,9 @@ export class Reporter {
     });
   }
 
-  /** A peer has been sent away. */
-  refused(address: Address, reason: CloseReason, detail: string): void {
-    this.#refusals.add(address, reason, detail);
+  /** A peer has been sent away, or has gone; if `isSilent`, it is not told of. */
+  refused(address: Address, reason: CloseReason, detail: string, isSilent = false): void {
+    if (!isSilent) this.#refusals.add(address, reason, detail);
   }
 
   #refusedOne(address: Address, reason: CloseReason, rawDetail: string): void {

@@ -503,8 +503,13 @@ Deno.test({
     const path = `/proc/${shell.pid}/root${folder}/log`;
     const read = () => Deno.readTextFileSync(path);
     await using one = await connectSoon(port);
+    await one.send('{"event":"first"}\n');
+    await one.sees("first");
     const count = 500;
-    for (let i = 0; i < count; i++) (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    for (let i = 0; i < count; i++) {
+      using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+      await conn.write(new TextEncoder().encode("\n"));
+    }
     await one.send('{"event":"a"}\n');
     await one.sees("a");
     await until(() => read().length === 65_536);

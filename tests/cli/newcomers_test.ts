@@ -1,0 +1,113 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import type { Address } from "../../address.ts";
+import { makeCertificates } from "../support/certificates.ts";
+import { Command } from "../support/command.ts";
+import { Peer } from "../support/peer.ts";
+
+const isWindows = Deno.build.os === "windows";
+
+/** Looks whether somebody listens, as `nc -z` does. */
+async function probe([hostname, port]: Address, times: number): Promise<void> {
+  for (let i = 0; i < times; i++) (await Deno.connect({ hostname, port })).close();
+}
+
+/** Waits until a relay has counted so many; gives its stats. */
+async function silentPeers(relay: Command, count: number) {
+  for (;;) {
+    relay.kill("SIGUSR2");
+    const [line] = await relay.expect(/^{"time".*"type":"stats".*}$/m);
+    const stats = JSON.parse(line);
+    if (stats.silentPeers >= count) return stats;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The lines of the log that are no stats, without their times. */
+function logOf({ stdout }: Command): string[] {
+  return stdout.split("\n").flatMap((line) => /^\S+Z (.*)$/.exec(line)?.[1] ?? []);
+}
+
+Deno.test({
+  name: "relay counts health checks, and logs those who say something or stay",
+  ignore: isWindows,
+  async fn() {
+    await using relay = new Command(["--port", "0"]);
+    const address = await relay.listens();
+    await probe(address, 3);
+    const stats = await silentPeers(relay, 3);
+    assertEquals([stats.silentPeers, stats.clientsTotal, stats.closes.eof], [3, 3, 3]);
+    const speaker = await Peer.connect(address);
+    await speaker.send("\n");
+    await relay.expect(/client c4 joined from \S+ \(1 connected\)/);
+    await speaker[Symbol.asyncDispose]();
+    await relay.expect(/client c4 left: eof; .* bytes 1 in, /);
+    await using _listener = await Peer.connect(address);
+    await relay.expect(/client c5 joined from \S+ \(1 connected\)/);
+    assertEquals(logOf(relay).map((line) => line.split(" ", 3).join(" ")), [
+      "client c4 joined",
+      "client c4 left:",
+      "client c5 joined",
+    ]);
+  },
+});
+
+Deno.test({
+  name: "relay logs a client that was told something, however soon it has gone",
+  ignore: isWindows,
+  async fn() {
+    await using relay = new Command(["--port", "0"]);
+    const address = await relay.listens();
+    await using speaker = await Peer.connect(address);
+    await speaker.send('{"event":"a"}\n');
+    await relay.expect(/client c1 joined/);
+    const listener = await Peer.connect(address);
+    const sending = setInterval(() => speaker.send('{"event":"a"}\n'), 10);
+    await listener.sees("a");
+    clearInterval(sending);
+    await listener[Symbol.asyncDispose]();
+    await relay.expect(/client c2 joined from \S+ \(2 connected\)\n.* client c2 left: /);
+  },
+});
+
+Deno.test({
+  name: "relay --token counts health checks, and logs strangers who say something",
+  ignore: isWindows,
+  async fn() {
+    await using relay = new Command(["--port", "0", "--token", "secret"]);
+    const address = await relay.listens();
+    await probe(address, 3);
+    const stats = await silentPeers(relay, 3);
+    assertEquals([stats.silentPeers, stats.refusals.eof], [3, 3]);
+    const stranger = await Peer.connect(address);
+    await stranger.send("x");
+    await stranger[Symbol.asyncDispose]();
+    await relay.expect(/refused a client from /);
+    assertEquals(logOf(relay).length, 1);
+  },
+});
+
+const certificates = isWindows ? null : await makeCertificates();
+
+Deno.test({
+  name: "relay --tls-cert counts health checks, and logs those who do not speak TLS",
+  ignore: certificates === null,
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const { cert, key } = certificates!.server;
+    await Deno.writeTextFile(`${folder}/cert`, cert);
+    await Deno.writeTextFile(`${folder}/key`, key);
+    const args = ["--port", "0", "--tls-cert", `${folder}/cert`, "--tls-key", `${folder}/key`];
+    await using relay = new Command(args, ["-A"]);
+    const address = await relay.listens();
+    await probe(address, 3);
+    const stats = await silentPeers(relay, 3);
+    assertEquals([stats.silentPeers, stats.refusals.unauthorized], [3, 3]);
+    await using stranger = await Peer.connect(address);
+    await stranger.send("GET / HTTP/1.1\r\n");
+    await relay.expect(/refused a client from /);
+    assertEquals(logOf(relay).length, 1);
+    assertMatch(logOf(relay)[0]!, /does not speak TLS/);
+    await Deno.remove(folder, { recursive: true });
+  },
+});
