@@ -10,6 +10,7 @@ import { BlockDecoder } from "./decoder.ts";
 import type { EventOptions } from "./define.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { checkGiven } from "./limits.ts";
+import { DEFAULT_CLIENT_LINE_BYTES, DEFAULT_MAX_LINE_BYTES } from "./limits.ts";
 import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./reconnect.ts";
 import type { SessionSettings } from "./session.ts";
 import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "./tls.ts";
@@ -17,6 +18,15 @@ import { checkToken, type Token } from "./token.ts";
 
 /** Options of {@link EbsocketClient}. */
 export interface ClientOptions extends ConnectionOptions, InboxOptions {
+  /**
+   * The longest line, in bytes without its end, from 1 to 1 GiB. A server says in its welcome how long a
+   * line it takes, and so may pass on: if that is longer, the client does not stay connected, since one
+   * line of another client could end it at any time. It sends what the server takes; 1 MiB at most, if
+   * the server has not said and this is not set.
+   *
+   * @default {8_388_608}
+   */
+  readonly maxLineBytes?: number;
   /**
    * How deep a line may nest, the outermost object included, from 2 to 1,000.
    *
@@ -68,6 +78,7 @@ export function checkClientOptions(
 ): ClientSettings {
   checkGiven(options, ["token", "tls"]);
   const { token, tls, reconnect = false, sequence = false } = options;
+  const { maxLineBytes = DEFAULT_CLIENT_LINE_BYTES } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {
     throw new TypeError(
@@ -78,7 +89,8 @@ export function checkClientOptions(
     ? null
     : checkReconnectOptions(reconnect === true ? {} : reconnect);
   return {
-    limits: new ConnectionLimits(options),
+    limits: new ConnectionLimits({ ...options, maxLineBytes }),
+    unnamedLineBytes: options.maxLineBytes ?? DEFAULT_MAX_LINE_BYTES,
     decoder: new BlockDecoder(options.maxDepth),
     token: token === undefined ? undefined : checkToken(token),
     tls,

@@ -10,10 +10,16 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
 /**
  * The longest line by default, in bytes without its end: 1 MiB, the `max_payload` of nats-server.
  */
-const DEFAULT_MAX_LINE_BYTES = 1_048_576;
+export const DEFAULT_MAX_LINE_BYTES = 1_048_576;
+
+/**
+ * The longest line that a client takes by default, in bytes without its end: as much as may wait
+ * unread, so that one line does not take more memory than many.
+ */
+export const DEFAULT_CLIENT_LINE_BYTES = 8_388_608;
 
 /** The most that a line can be allowed to have, in bytes without its end. */
-const MAX_MAX_LINE_BYTES = 2 ** 30;
+export const MAX_MAX_LINE_BYTES = 2 ** 30;
 
 /**
  * By how much a relay may lengthen a line on its way, in bytes: `"seq":9007199254740991,` and

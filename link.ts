@@ -120,9 +120,9 @@ export class Link<M extends object> implements SessionSink {
     return this.#closed.promise;
   }
 
-  /** The longest line that the server takes, in bytes without its end, as far as is known. */
+  /** The longest line that may be sent, in bytes without its end. */
   get maxLineBytes(): number {
-    return this.#session?.maxLineBytes ?? Infinity;
+    return this.#session?.maxLineBytes ?? this.#settings.unnamedLineBytes;
   }
 
   /**

@@ -65,7 +65,9 @@ export class Sender<M extends object> {
     const length = line.length - 1;
     const link = this.#used("send through");
     if (length <= link.maxLineBytes) return line;
-    const most = `the ${link.maxLineBytes} that the server takes`;
+    const most = link.session?.namesLimit
+      ? `the ${link.maxLineBytes} that the server takes`
+      : `the ${link.maxLineBytes} that may be sent where no server has said what it takes`;
     throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${most}`);
   }
 

@@ -16,7 +16,7 @@ import { EbsocketEvent } from "./event.ts";
 import { decodeAck, decodeWelcome, encodeHello, type Welcome } from "./greeting.ts";
 import type { Carrier, Wishes } from "./hearing.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
-import { relayedLineBytes } from "./limits.ts";
+import { MAX_MAX_LINE_BYTES, relayedLineBytes } from "./limits.ts";
 import type { Feature } from "./routing.ts";
 import { notSupported } from "./sender.ts";
 import type { LineBlock } from "./splitter.ts";
@@ -37,6 +37,8 @@ const MAX_GREETING_BYTES = 67_108_864;
 export interface SessionSettings {
   /** The limits of the connections. */
   readonly limits: ConnectionLimits;
+  /** How long a line may be for a server that has not said what it takes, in bytes without its end. */
+  readonly unnamedLineBytes: number;
   /** Decodes what comes. */
   readonly decoder: BlockDecoder;
   /** What proves that the client may connect, if anything. */
@@ -84,11 +86,15 @@ export class Session implements Carrier {
   readonly since: number = performance.now();
   readonly #decoder: BlockDecoder;
   readonly #maxPendingBytes: number;
+  readonly #ownLineBytes: number;
+  readonly #unnamedLineBytes: number;
   readonly #sink: SessionSink;
   readonly #answered = Promise.withResolvers<void>();
   #welcome: Welcome | null = null;
   #info: CloseInfo | null = null;
   #hasSpoken = false;
+  /** Whether the server may send what is too much for this client. */
+  #isUnfit = false;
   /** Whether the greeting is over, with all that was to come of it. */
   #isReady = false;
   /** Whether there is no session without a welcome. */
@@ -108,12 +114,14 @@ export class Session implements Carrier {
 
   private constructor(
     connection: EbsocketConnection,
-    { limits, decoder, token, wantsSequence, unread }: SessionSettings,
+    { limits, unnamedLineBytes, decoder, token, wantsSequence, unread }: SessionSettings,
     sink: SessionSink,
   ) {
     this.connection = connection;
     this.#decoder = decoder;
     this.#maxPendingBytes = limits.maxPendingBytes;
+    this.#ownLineBytes = limits.maxLineBytes;
+    this.#unnamedLineBytes = unnamedLineBytes;
     this.#sequence = wantsSequence ? 0 : null;
     this.#needsWelcome = token !== undefined || wantsSequence;
     this.#early = new Inbox(unread, () => {});
@@ -188,9 +196,14 @@ export class Session implements Carrier {
     return this.#welcome?.ack ?? false;
   }
 
-  /** The longest line that the server takes, in bytes without its end, as far as is known. */
+  /** The longest line that may be sent, in bytes without its end. */
   get maxLineBytes(): number {
-    return this.#welcome?.limits.maxLineBytes ?? Infinity;
+    return this.#welcome?.limits.maxLineBytes ?? this.#unnamedLineBytes;
+  }
+
+  /** Whether that is what the server has said. */
+  get namesLimit(): boolean {
+    return this.#welcome?.limits.maxLineBytes !== undefined;
   }
 
   /** Whether the server has greeted. Before that, nobody knows what it can do. */
@@ -323,6 +336,7 @@ export class Session implements Carrier {
       this.#onEvents(events, share);
       events = [];
       this.#onControl(line);
+      if (this.#isUnfit) return;
     }
     this.#onEvents(events, share);
     if (fault) this.connection.close(fault.code, fault.message);
@@ -384,8 +398,19 @@ export class Session implements Carrier {
   /** Also a welcome that comes late counts; a second one does not. */
   #onWelcome(line: ControlLine): void {
     if (this.#welcome) return;
-    const welcome = this.#welcome = decodeWelcome(line);
-    if (welcome?.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);
+    const welcome = decodeWelcome(line);
+    if (!welcome) return;
+    const { maxLineBytes = 0 } = welcome.limits;
+    const own = this.#ownLineBytes;
+    if (Math.min(maxLineBytes, MAX_MAX_LINE_BYTES) > own) {
+      const detail =
+        `the server takes lines of ${maxLineBytes} bytes, and maxLineBytes of the client ` +
+        `allows ${own}: one such line would end the connection`;
+      this.#isUnfit = true;
+      return void this.connection.close("line-too-long", detail);
+    }
+    this.#welcome = welcome;
+    if (welcome.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);
     this.#answered.resolve();
     this.#sink.onWelcome(this);
     this.#wishes?.onGreeted();

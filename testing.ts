@@ -122,7 +122,8 @@ export async function clientPair<M extends object = OpenEvents, S extends object
   options?: ClientOptions & EventOptions<M, S>,
 ): Promise<ClientPair<M, S>> {
   const listener = new MemoryListener();
-  const relay = new Relay(new EbsocketServer({ listener }), { echo: false });
+  const limits = options?.maxLineBytes === undefined ? {} : { maxLineBytes: options.maxLineBytes };
+  const relay = new Relay(new EbsocketServer({ listener }), { echo: false, ...limits });
   const both = new RelayWithClients(relay, listener);
   const one = await both.connect<M, S>(options);
   const other = await both.connect<M, S>(options);

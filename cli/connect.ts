@@ -19,6 +19,7 @@ import {
   type TokenSource,
 } from "./credentials.ts";
 import { messageOf, StartError, UsageError } from "./errors.ts";
+import { LONGEST_LINE_BYTES } from "./line_checker.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import {
@@ -225,7 +226,7 @@ export async function connect(
   { patterns, queue, signal, ...options }: ConnectOptions = {},
 ): Promise<EbsocketClient> {
   return await advised(target, signal, async (secrets) => {
-    const client = new EbsocketClient({ ...options, ...secrets });
+    const client = new EbsocketClient({ maxLineBytes: LONGEST_LINE_BYTES, ...options, ...secrets });
     // Before there is a connection, so that not even the first event that comes is one too many.
     if (patterns) await client.subscribe(patterns, queue === undefined ? {} : { queue });
     const failure = firstFailure(client);

@@ -248,6 +248,108 @@ Deno.test("EbsocketClient takes the longest line of others with all that a relay
   await expectEvents(client, ["a"]);
 });
 
+Deno.test("EbsocketClient takes the longest lines that a relay with a higher limit passes on", async () => {
+  await using relay = testRelay({ maxLineBytes: 8_000_000 });
+  const listener = await relay.connect({ reconnect: true });
+  const sender = await relay.connect();
+  const text = "x".repeat(2_000_000);
+  await sender.sendEvent(new EbsocketEvent("report", { text }));
+  const event = await soon(listener.recvEvent(), "the report");
+  assertEquals(event?.getAttribute("text"), text);
+  assertEquals([listener.connected, listener.id], [true, "c1"]);
+});
+
+Deno.test("EbsocketClient takes a long line that comes before the welcome", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient({ token: "x" });
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  await session.send({ event: "x".repeat(200), __dict__: { text: "x".repeat(2_000_000) } });
+  await session.send({ control: "welcome", id: "c1", limits: { max_line_bytes: 8_000_000 } });
+  await soon(connecting, "the connection");
+  assertEquals((await client.recvEvent())?.event, "x".repeat(200));
+  await client.abort();
+});
+
+Deno.test("EbsocketClient reads no more once few long events fill its inbox", async () => {
+  await using relay = testRelay({ maxLineBytes: 8_000_000, maxPendingBytes: 100_000_000 });
+  const listener = await relay.connect();
+  const sender = await relay.connect();
+  await sender.subscribe([]);
+  const event = new EbsocketEvent("report", { text: "x".repeat(3_000_000) });
+  for (let i = 0; i < 10; i++) await sender.sendEvent(event, { confirm: true });
+  let most = 0;
+  for (let got = 0; got < 10;) {
+    const [events] = await listener.pump();
+    got += events.length;
+    most = Math.max(most, events.length);
+  }
+  // Two are less than 8 MiB, and the third is more.
+  assert(most <= 3, `${most} events`);
+});
+
+Deno.test("EbsocketClient.connectTo() names both limits where a server takes longer lines than the client", async () => {
+  const cases: [theirs: number, options: ClientOptions, own: number][] = [
+    [8_388_609, {}, 8_388_608],
+    [2000, { maxLineBytes: 1000, reconnect: true }, 1000],
+  ];
+  for (const [theirs, options, own] of cases) {
+    await using server = new FakeServer({ limits: { max_line_bytes: theirs } });
+    const client = new EbsocketClient(options);
+    const connecting = client.connectTo(server.address);
+    const session = await server.session();
+    const words =
+      `the server takes lines of ${theirs} bytes, and maxLineBytes of the client allows ${own}`;
+    const failing = assertRejects(() => connecting, ConnectError, words);
+    const { reason, detail } = JSON.parse((await session.line())!);
+    assertEquals([reason, detail.startsWith(words)], ["line-too-long", true]);
+    await session.close();
+    assertEquals((await failing as ConnectError).reason, "line-too-long");
+    assertEquals(server.accepted, 1); // Another attempt would be answered in the same way.
+  }
+});
+
+Deno.test("EbsocketClient connects to a server that takes more than any client could", async () => {
+  await using server = new FakeServer({ limits: { max_line_bytes: 2 ** 40 } });
+  const client = new EbsocketClient({ maxLineBytes: 2 ** 30 });
+  await client.connectTo(server.address);
+  await client.abort();
+});
+
+Deno.test("EbsocketClient does not stay where a late welcome names a higher limit", async () => {
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient({ reconnect: true });
+  const connecting = client.connectTo(server.address);
+  const session = await server.session();
+  await soon(connecting, "the connection");
+  const limits = { max_line_bytes: 10_000_000 };
+  await session.write(`${JSON.stringify({ control: "welcome", limits })}\n{"event":"a"}\n`);
+  assertEquals(JSON.parse((await session.line())!).reason, "line-too-long");
+  await session.close();
+  assertEquals(await soon(client.recvEvent(), "the end"), null);
+  const { reason, detail } = await client.closed;
+  assertEquals([reason, /10000000 .* 8388608/.test(detail)], ["line-too-long", true], detail);
+});
+
+Deno.test("EbsocketClient.sendEvent() sends what the server takes, and 1 MiB if it has not said", async () => {
+  const event = new EbsocketEvent("x", { text: "x".repeat(2_000_000) });
+  const cases: [takes: number | undefined, options: ClientOptions, error: string | null][] = [
+    [4_000_000, {}, null],
+    [1_000_000, {}, "exceed the 1000000 that the server takes"],
+    [undefined, {}, "exceed the 1048576 that may be sent where no server has said what it takes"],
+    [undefined, { maxLineBytes: 4_000_000 }, null],
+    [undefined, { maxLineBytes: 1_900_000 }, "exceed maxLineBytes 1900000"],
+  ];
+  for (const [takes, options, error] of cases) {
+    await using server = new FakeServer(takes ? { limits: { max_line_bytes: takes } } : {});
+    const client = new EbsocketClient(options);
+    await client.connectTo(server.address);
+    if (error === null) client.sendEvent(event);
+    else assertThrows(() => client.sendEvent(event), RangeError, error);
+    await client.abort();
+  }
+});
+
 Deno.test("EbsocketClient says what it wants in the order of the calls, however much waits", async () => {
   await using relay = await FakeRelay.connect({ maxPendingBytes: 50_000 });
   const { client } = relay;
