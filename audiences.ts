@@ -108,57 +108,60 @@ export class Audiences<R extends Recipient> {
 
   /**
    * Lets a client hear what `subscriptions` say from now on, and has its events numbered, or not.
-   * Nothing may wait for its audience, or for the one that it is going to join.
+   * Nothing may wait for its audience, or for the one that it is going to join. Returns how often a
+   * pattern had to be looked for.
    */
-  move(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): void {
+  move(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
     const before = listener.audience;
     const existing = this.find(subscriptions, isNumbered);
     const isOwn = before !== this.everything && before.members.size === 1 &&
       listener.isNumbered === isNumbered;
     listener.isNumbered = isNumbered;
     listener.subscriptions = subscriptions;
-    if (existing === before) return;
+    if (existing === before) return 0;
     if (!existing && isOwn) return this.#enter(before, listener);
-    this.leave(listener);
+    const steps = this.leave(listener);
     listener.audience = existing ?? new Audience<R>(isNumbered);
     listener.audience.members.add(listener);
     const entry = this.#entries.get(listener.audience);
     if (entry) listener.subscriptions = entry.subscriptions; // one object for all that have the same
-    else if (!existing) this.#enter(listener.audience, listener);
+    return existing ? steps : steps + this.#enter(listener.audience, listener);
   }
 
-  /** Takes a client out of its audience. */
-  leave(listener: Listener<R>): void {
+  /** Takes a client out of its audience. Returns how many patterns are looked for no longer. */
+  leave(listener: Listener<R>): number {
     const { audience } = listener;
     audience.members.delete(listener);
     listener.audience = this.#nobody;
     const entry = this.#entries.get(audience);
-    if (!entry || audience.members.size > 0) return;
+    if (!entry || audience.members.size > 0) return 0;
     this.#unshare(audience, entry);
-    this.#exchange(audience, entry, NOTHING);
     this.#entries.delete(audience);
+    return this.#exchange(audience, entry, NOTHING);
   }
 
   /** Puts an audience into the index as its only member wants it. */
-  #enter(audience: Audience<R>, { subscriptions, isNumbered }: Listener<R>): void {
+  #enter(audience: Audience<R>, { subscriptions, isNumbered }: Listener<R>): number {
     let entry = this.#entries.get(audience);
     if (entry) this.#unshare(audience, entry);
     else this.#entries.set(audience, entry = { subscriptions: NOTHING, seats: new TextMap() });
-    this.#exchange(audience, entry, subscriptions.isNarrowed ? subscriptions : ALL);
+    const steps = this.#exchange(audience, entry, subscriptions.isNarrowed ? subscriptions : ALL);
     const isShared = !isNumbered && subscriptions.queues === 0;
     // In the one case of two billion in which another has that fingerprint, this one is not shared.
     if (isShared && !this.#shared.has(subscriptions.fingerprint)) {
       this.#shared.set(subscriptions.fingerprint, audience);
     }
+    return steps;
   }
 
   #unshare(audience: Audience<R>, { subscriptions: { fingerprint } }: Entry<R>): void {
     if (this.#shared.get(fingerprint) === audience) this.#shared.delete(fingerprint);
   }
 
-  /** Changes what of an audience is in the index. */
-  #exchange(audience: Audience<R>, entry: Entry<R>, subscriptions: Subscriptions): void {
+  /** Changes what of an audience is in the index. Returns how many patterns that were. */
+  #exchange(audience: Audience<R>, entry: Entry<R>, subscriptions: Subscriptions): number {
     const before = entry.subscriptions;
+    const generation = this.generation;
     entry.subscriptions = subscriptions;
     for (const [pattern, queue] of subscriptions.without(before)) {
       const seat = entry.seats.get(queue) ?? this.#sit(audience, entry, queue);
@@ -172,6 +175,7 @@ export class Audiences<R extends Recipient> {
       if (--seat.patterns === 0) this.#rise(seat, entry, queue);
       this.generation++;
     }
+    return this.generation - generation;
   }
 
   #sit(audience: Audience<R>, entry: Entry<R>, name: string): Seat<R> {

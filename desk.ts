@@ -29,6 +29,14 @@ import { TextSet } from "./text_map.ts";
 /** The control lines that mean something here. Others are not even parsed: they may be long. */
 const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats"]);
 
+/**
+ * What takes the relay about as long as a short control line, some 50 µs: so many bytes to read or to
+ * write, so many patterns to look for or clients to send to, or so many patterns to copy.
+ */
+const BYTES_PER_LINE = 4096;
+const STEPS_PER_LINE = 64;
+const COPIES_PER_LINE = 2048;
+
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 type Client = Listener<EbsocketConnection>;
@@ -60,21 +68,39 @@ export class Desk {
     this.#inspector = inspector;
   }
 
-  /** Takes a control line, with its `\n`, and what it is about. What is not known is ignored. */
-  onControl(client: Client, control: string, bytes: Uint8Array, hasEscapedKey: boolean): void {
+  /**
+   * Takes a control line, with its `\n`, and what it is about. What is not known is ignored. Returns how
+   * many short lines would have cost as much.
+   */
+  onControl(
+    client: Client,
+    control: string,
+    bytes: Uint8Array,
+    hasEscapedKey: boolean,
+  ): number {
     // Of a client that is going, nothing is answered any more: the rest of its block may be long.
-    if (!KNOWN.has(control) || !client.recipient.open) return;
+    if (!KNOWN.has(control) || !client.recipient.open) return 1;
     const length = bytes.length - 1;
     if (length > MAX_CONTROL_BYTES) {
       const detail = `a control line may have ${MAX_CONTROL_BYTES} bytes, this had ${length}`;
-      return refuse(client, { reason: "too-long", detail });
+      refuse(client, { reason: "too-long", detail });
+      return 1;
     }
     const line = parseLine(decoder.decode(bytes), hasEscapedKey) as ControlLine;
+    return 1 + length / BYTES_PER_LINE + this.#answer(client, line);
+  }
+
+  /** Does what a control line asks for. Returns how many short lines would have cost as much more. */
+  #answer(client: Client, line: ControlLine): number {
     const wish = decodeSubscription(line);
-    if (wish) return "reason" in wish ? refuse(client, wish) : this.#onWish(client, wish);
-    if (control === "stats") return this.#onStats(client, line);
-    const hello = this.#greeter.onControl(client.recipient, line);
-    if (hello) this.onHello(client, hello);
+    if (wish && "reason" in wish) refuse(client, wish);
+    else if (wish) return this.#onWish(client, wish);
+    else if (line.control === "stats") return this.#onStats(client, line);
+    else {
+      const hello = this.#greeter.onControl(client.recipient, line);
+      if (hello) this.onHello(client, hello);
+    }
+    return 0;
   }
 
   /** Does what a client wants according to a `hello` that has been answered. */
@@ -82,24 +108,34 @@ export class Desk {
     if (sequence) this.#router.change(client, client.subscriptions, true);
   }
 
-  #onWish(client: Client, wish: SubscriptionRequest): void {
+  #onWish(client: Client, wish: SubscriptionRequest): number {
     const after = client.subscriptions.after(wish);
+    const copies = client.subscriptions.size / COPIES_PER_LINE;
+    const cost = (steps: number) => copies + (wish.events.length + steps) / STEPS_PER_LINE;
     const refusal = refusalOf(wish, after, this.#maxSubscriptions);
-    if (refusal) return refuse(client, refusal);
-    this.#router.change(client, after, client.isNumbered);
+    if (refusal) {
+      refuse(client, refusal);
+      return cost(0);
+    }
+    const steps = this.#router.change(client, after, client.isNumbered);
     if (wish.id !== undefined) client.recipient.send(encodeReceipt({ id: wish.id }), 0);
+    return cost(steps);
   }
 
-  #onStats(client: Client, line: ControlLine): void {
+  #onStats(client: Client, line: ControlLine): number {
     const name = isName(line.id) ? { id: line.id } : {};
     if (line.id !== undefined && !isName(line.id)) {
       const detail = '"id" must be a string of 1 to 255 bytes';
-      return refuse(client, { reason: "bad-request", detail });
+      refuse(client, { reason: "bad-request", detail });
+      return 0;
     }
     if (!this.#inspector) {
-      return refuse(client, { ...name, reason: "not-allowed", detail: "the relay tells nobody" });
+      refuse(client, { ...name, reason: "not-allowed", detail: "the relay tells nobody" });
+      return 0;
     }
-    client.recipient.send(encodeReport(name.id, this.#inspector.inspect()), 0);
+    const report = encodeReport(name.id, this.#inspector.inspect());
+    client.recipient.send(report, 0);
+    return report.length / BYTES_PER_LINE;
   }
 }
 

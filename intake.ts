@@ -22,6 +22,8 @@ export interface Taken {
   readonly lines: number;
   /** How many of them were events. */
   readonly events: number;
+  /** How many of them had no byte. */
+  readonly empty: number;
   /** Where the bad line begins, after which nothing counts; the end of the block if there is none. */
   readonly end: number;
 }
@@ -65,6 +67,7 @@ export class Intake<R extends Recipient> {
     this.#sheet.reset();
     let lines = 0;
     let events = 0;
+    let empty = 0;
     /** Where the lines begin that can be passed on together, and how many there are. */
     let runStart = 0;
     let run = 0;
@@ -83,7 +86,7 @@ export class Intake<R extends Recipient> {
         if (isGood) this.#pass(source, bytes, start);
         else if (kind === "control") {
           this.#onControl(source, this.#name(bytes), bytes.subarray(start, next));
-        }
+        } else if (kind === "empty") empty++;
         runStart = next;
         run = 0;
       }
@@ -92,7 +95,7 @@ export class Intake<R extends Recipient> {
     if (run > 0) this.#passRun(bytes, runStart, start, run);
     router.end(hasMore && start === bytes.length);
     this.#checker.answer(source.recipient);
-    return { lines, events, end: start };
+    return { lines, events, empty, end: start };
   }
 
   /** Whether the event that was checked last, and begins at `start`, fits its definition. */

@@ -13,7 +13,10 @@
 import { checkLimit } from "./limits.ts";
 import { unwatch, watch, type Watched } from "./watch.ts";
 
-/** How many lines a second may come that are no events, beside one for each event. */
+/**
+ * How many lines a second may come that are no events, beside an empty one for each event. A control line
+ * counts as often as it costs the time of a short one.
+ */
 const MAX_CHATTER_PER_SECOND = 100;
 
 /** How much may come at once after a pause, in milliseconds of the allowance. */
@@ -46,14 +49,34 @@ export interface RateOptions {
   readonly maxBytesPerSecond?: number;
 }
 
+/** What a client has sent. What is left out is none. */
+export interface Sent {
+  /** How many events. */
+  readonly events?: number;
+  /** How many bytes. */
+  readonly bytes?: number;
+  /** How many lines without any byte. */
+  readonly empty?: number;
+  /** How many short control lines would have cost as much as those that it has sent. */
+  readonly control?: number;
+}
+
+/** What follows from that: nothing, that a client must not be read from, or that it is to be closed. */
+export type Verdict = "within" | "over" | "far over";
+
+/** When what a client has sent is paid for, by `performance.now()`: each of two allowances by itself. */
+interface Account {
+  sent: number;
+  chatter: number;
+}
+
 /** Holds the clients of one server to their allowance. */
 export class Limiter<Client> implements Watched {
   readonly maxEventsPerSecond: number;
   readonly maxBytesPerSecond: number;
 
   readonly #onRelease: (client: Client) => void;
-  /** When what each client has sent is paid for, by `performance.now()`. */
-  readonly #paidAt = new Map<Client, number>();
+  readonly #accounts = new Map<Client, Account>();
   readonly #held = new Set<Client>();
   #timer: ReturnType<typeof setInterval> | undefined;
   /** When we were last seen to run. */
@@ -123,28 +146,23 @@ export class Limiter<Client> implements Watched {
   }
 
   /**
-   * Counts what a client has sent: `lines` lines, `events` of them events. Says what follows: nothing
-   * (`"within"`), that it must not be read from until it is released (`"over"`), or that it is to be
-   * closed (`"far over"`).
+   * Counts what a client has sent. Says what follows: nothing (`"within"`), that it must not be read from
+   * until it is released (`"over"`), or that it is to be closed (`"far over"`).
    */
-  spend(
-    client: Client,
-    { lines, events, bytes }: { lines: number; events: number; bytes: number },
-  ): "within" | "over" | "far over" {
-    const seconds = Math.max(
-      events / this.maxEventsPerSecond,
-      bytes / this.maxBytesPerSecond,
-      (lines - 2 * events) / MAX_CHATTER_PER_SECOND,
-      0,
-    );
-    if (seconds === 0) return "within";
+  spend(client: Client, { events = 0, bytes = 0, empty = 0, control = 0 }: Sent): Verdict {
+    const sent = Math.max(events / this.maxEventsPerSecond, bytes / this.maxBytesPerSecond);
+    const chatter = (Math.max(empty - events, 0) + control) / MAX_CHATTER_PER_SECOND;
+    if (sent === 0 && chatter === 0) return "within";
     const now = performance.now();
     this.#notice(now);
     const earliest = now - BURST_MS - this.#excuseOf(client, now);
-    const paidAt = Math.max(this.#paidAt.get(client) ?? -Infinity, earliest) + 1000 * seconds;
-    this.#paidAt.set(client, paidAt);
-    if (paidAt - now > FAR_OVER_MS) return "far over";
-    if (paidAt < now + 1) return "within"; // sums of fractions may be a little off
+    let account = this.#accounts.get(client);
+    if (!account) this.#accounts.set(client, account = { sent: -Infinity, chatter: -Infinity });
+    account.sent = Math.max(account.sent, earliest) + 1000 * sent;
+    account.chatter = Math.max(account.chatter, earliest) + 1000 * chatter;
+    const left = paidAt(account) - now;
+    if (left > FAR_OVER_MS) return "far over";
+    if (left < 1) return "within"; // sums of fractions may be a little off
     this.#held.add(client);
     this.#timer ??= setInterval(() => this.#release(), CHECK_MS);
     return "over";
@@ -157,7 +175,7 @@ export class Limiter<Client> implements Watched {
 
   /** Forgets a client that has gone. */
   forget(client: Client): void {
-    this.#paidAt.delete(client);
+    this.#accounts.delete(client);
     this.#excusedOf.delete(client);
     this.#held.delete(client);
     this.#stop();
@@ -166,7 +184,7 @@ export class Limiter<Client> implements Watched {
   #release(): void {
     const now = performance.now();
     for (const client of this.#held) {
-      if (this.#paidAt.get(client)! > now) continue;
+      if (paidAt(this.#accounts.get(client)!) > now) continue;
       this.#held.delete(client);
       this.#onRelease(client);
     }
@@ -178,4 +196,8 @@ export class Limiter<Client> implements Watched {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+function paidAt({ sent, chatter }: Account): number {
+  return Math.max(sent, chatter);
 }

@@ -34,7 +34,7 @@ import type { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "./limits.ts";
 import { LineChecker } from "./line_checker.ts";
-import { Limiter, type RateOptions } from "./limiter.ts";
+import { Limiter, type RateOptions, type Sent } from "./limiter.ts";
 import { Router } from "./router.ts";
 import type { Feature } from "./routing.ts";
 import type { LineBlock } from "./splitter.ts";
@@ -252,7 +252,9 @@ export class Relay {
       this.#router,
       this.#checker,
       (client, control, line) => {
-        this.#desk.onControl(client, control, line, this.#validator.hasEscapedKey);
+        const { hasEscapedKey } = this.#validator;
+        const cost = this.#desk.onControl(client, control, line, hasEscapedKey);
+        this.#charge(client.recipient, { control: cost });
       },
     );
     this.closed = server.serve({
@@ -316,20 +318,17 @@ export class Relay {
     const listener = this.#listenerOf(source);
     const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
     if (isFirst) this.#observer.onFirstLine?.(source);
-    const { lines, events, end } = this.#intake.take(listener, bytes, source.hasMore);
-    this.#account(source, { lines, events, bytes: bytes.length });
+    const { events, empty, end } = this.#intake.take(listener, bytes, source.hasMore);
+    if (this.#clients.has(source)) this.#greeter.taken(source, events);
+    this.#charge(source, { events, empty, bytes: bytes.length });
     if (end === bytes.length) return;
     this.#router.close(listener);
     this.#greeter.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
   }
 
   /** Counts what a client has sent and we have taken, and slows it down if that was too much. */
-  #account(
-    source: EbsocketConnection,
-    sent: { lines: number; events: number; bytes: number },
-  ): void {
+  #charge(source: EbsocketConnection, sent: Sent): void {
     if (!this.#clients.has(source)) return; // It has gone since.
-    this.#greeter.taken(source, sent.events);
     const verdict = this.#limiter.spend(source, sent);
     if (verdict === "over") source.pause();
     if (verdict !== "far over") return;

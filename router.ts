@@ -76,13 +76,22 @@ export class Router<R extends Recipient> {
     this.#listeners.delete(`c${listener.recipient.id}`);
   }
 
-  /** Lets a client hear something else, or numbers what it hears, from now on; unless it has gone. */
-  change(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): void {
-    if (!this.#listeners.has(`c${listener.recipient.id}`)) return;
-    this.#holdback.flush(listener.audience);
+  /**
+   * Lets a client hear something else, or numbers what it hears, from now on; unless it has gone. Returns
+   * how much there was to do: patterns to look for, and clients that got what was kept for them.
+   */
+  change(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
+    if (!this.#listeners.has(`c${listener.recipient.id}`)) return 0;
     const existing = this.#audiences.find(subscriptions, isNumbered);
-    if (existing) this.#holdback.flush(existing);
-    this.#audiences.move(listener, subscriptions, isNumbered);
+    const steps = this.#letGo(listener.audience) + (existing ? this.#letGo(existing) : 0);
+    return steps + this.#audiences.move(listener, subscriptions, isNumbered);
+  }
+
+  /** Lets go of what is kept for an audience. Returns for how many clients that is. */
+  #letGo(audience: Audience<R>): number {
+    if (audience.size === 0) return 0;
+    this.#holdback.flush(audience);
+    return audience.members.size;
   }
 
   /** Whether all that is to be known of an event without an envelope is that it is one. */

@@ -121,6 +121,7 @@ export class Subscriptions {
       if (count > 0) shapes.set(shape, count);
       else shapes.delete(shape);
     }
+    if (size === this.size && (this.isNarrowed || !isAdding)) return this;
     const places = placesOf(shapes.keys());
     const parts = new TextMap(this.#parts);
     if (patterns.size > 0) parts.set(queue, { patterns, shapes, places });
@@ -134,7 +135,9 @@ export class Subscriptions {
     if (this === other) return true;
     if (this.isNarrowed !== other.isNarrowed || this.size !== other.size) return false;
     if (this.fingerprint !== other.fingerprint) return false;
-    for (const [pattern, queue] of this) if (!other.has(pattern, queue)) return false;
+    for (const [queue, { patterns }] of this.#parts) {
+      if (!patterns.isSubsetOf(other.#parts.get(queue)?.patterns ?? NO_PART.patterns)) return false;
+    }
     return true;
   }
 }

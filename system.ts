@@ -171,12 +171,14 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
 
   #onLines(connection: EbsocketConnection, { bytes }: LineBlock): void {
     const notices: SystemNotice<M>[] = [];
+    let control = 0;
     for (const line of this.#decoder.decode(bytes)) {
       if (line instanceof EbsocketEvent) {
         line.fromConnection = connection;
         notices.push(this.#noticeOf(line as ReceivedEvent));
       } else {
         this.#greeter.onControl(connection, line);
+        control++;
       }
     }
     this.#inbox.push(notices, bytes.length);
@@ -184,7 +186,9 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     this.#greeter.taken(connection, events);
 
     const { fault, lines } = this.#decoder;
-    const verdict = this.#limiter.spend(connection, { lines, events, bytes: bytes.length });
+    const empty = lines - events - control - (fault ? 1 : 0);
+    const sent = { events, empty, control, bytes: bytes.length };
+    const verdict = this.#limiter.spend(connection, sent);
     if (fault) {
       const isFirst = lines === 1 &&
         bytes.length + connection.unfinishedBytes === connection.bytesIn;

@@ -100,9 +100,14 @@ export class TextSet implements Iterable<string> {
     return this.#keys.delete(keyOf(text));
   }
 
+  /** Whether another set has all of the texts. */
+  isSubsetOf(other: TextSet): boolean {
+    return this.#keys.isSubsetOf(other.#keys);
+  }
+
   /** The texts that another set does not have. */
   *without(other: TextSet): Generator<string> {
-    for (const key of this.#keys) if (!other.#keys.has(key)) yield textOf(key);
+    for (const key of this.#keys.difference(other.#keys)) yield textOf(key);
   }
 
   /** The texts, in the order in which they came. */

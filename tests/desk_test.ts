@@ -277,6 +277,27 @@ Deno.test("Relay stands storms of subscriptions that come and go", async () => {
   assertEquals(names(calm).every((name) => name === "a"), true);
 });
 
+Deno.test("Relay counts control lines by what they cost, and keeps nobody else waiting", async () => {
+  await using relay = newRelay({ echo: false });
+  await using hearer = await join(relay);
+  await using busy = await join(relay);
+  await using other = await join(relay);
+  // Each of these short lines puts a thousand patterns into the index, or takes them out.
+  await subscribe(busy, Array.from({ length: 990 }, (_, i) => `user.${i}`));
+  const all = JSON.stringify({ events: [">"] }).slice(1);
+  const pair = `{"control":"subscribe",${all}\n{"control":"unsubscribe",${all}\n`;
+  await busy.send(`${pair.repeat(25)}{"control":"subscribe","events":[],"id":"done"}\n`);
+  await busy.sees('"done"');
+  await busy.send(A);
+  for (let i = 0; i < 3; i++) {
+    await other.send(`{"event":"b","ack":"${i}"}\n`);
+    await other.sees(`{"control":"ack","id":"${i}"`);
+  }
+  await hearer.sees(B.slice(0, -2));
+  assertEquals(names(hearer), ["b", "b", "b"]);
+  assertEquals(relay.clients[1]!.eventsIn, 0);
+});
+
 Deno.test("Relay keeps nothing back from clients when it closes, or when its server does", async () => {
   for (const close of ["relay", "server"]) {
     const relay = newRelay({ echo: false });

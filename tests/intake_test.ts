@@ -4,8 +4,8 @@ import { A, B, setUp, texts } from "./support/intake.ts";
 
 Deno.test("Intake.take() says how many lines and events there are, and where a bad line begins", () => {
   const { controls, take } = setUp(1);
-  assertEquals(take(`${A}\n{"control":"x"}\n${B}`), { lines: 4, events: 2, end: 45 });
-  assertEquals(take(`${A}bad\n${B}`), { lines: 1, events: 1, end: A.length });
+  assertEquals(take(`${A}\n{"control":"x"}\n${B}`), { lines: 4, events: 2, empty: 1, end: 45 });
+  assertEquals(take(`${A}bad\n${B}`), { lines: 1, events: 1, empty: 0, end: A.length });
   assertEquals(controls, ["x"]);
 });
 

@@ -11,8 +11,8 @@ function setUp(options: RateOptions) {
     released.push(client);
     resolve();
   });
-  const send = (client: string, events: number, bytes = 0, others = 0) =>
-    limiter.spend(client, { lines: events + others, events, bytes });
+  const send = (client: string, events: number, bytes = 0, empty = 0, control = 0) =>
+    limiter.spend(client, { events, bytes, empty, control });
   return { limiter, send, released, anyReleased: promise };
 }
 
@@ -47,13 +47,28 @@ Deno.test("Limiter says who is far over: more than ten seconds' worth has come",
   limiter.forget("a");
 });
 
-Deno.test("Limiter counts lines that are no events, where there are more of them", () => {
+Deno.test("Limiter counts empty lines where there are more of them than events", () => {
   const { limiter, send } = setUp({});
   assertEquals(send("a", 100_000, 0, 100_000), "within");
   assertEquals(send("b", 0, 0, 100), "within");
   assertEquals(send("b", 0, 0, 5), "over");
   assertEquals(send("c", 0, 0, 10_000), "far over");
   for (const client of ["a", "b", "c"]) limiter.forget(client);
+});
+
+Deno.test("Limiter counts control lines by what they cost, however many events come with them", () => {
+  const { limiter, send } = setUp({});
+  assertEquals(send("a", 100_000, 0, 0, 99.5), "within");
+  assertEquals(send("a", 100_000, 0, 0, 1.5), "over");
+  assertEquals(send("b", 100_000, 0, 0, 1200), "far over");
+  for (const client of ["a", "b"]) limiter.forget(client);
+});
+
+Deno.test("Limiter lets a client use up one allowance without a loss of the other", () => {
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  assertEquals(send("a", 9, 0, 0, 90), "within");
+  assertEquals(send("a", 0, 0, 0, 9), "within");
+  limiter.forget("a");
 });
 
 Deno.test("Limiter.forget() forgets what a client has sent, and never releases it", () => {
