@@ -33,6 +33,7 @@ import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
 import { firstSignal } from "./signals.ts";
 import { tell, writeOut } from "./stdio.ts";
+import { hasTerminal } from "./terminal.ts";
 import { Telemetry } from "./telemetry.ts";
 
 /** What help says last. */
@@ -41,7 +42,8 @@ const NOTES = `A client is anything that writes lines of JSON to a TCP socket:
   {"event":"message","__dict__":{"content":"hi"}}
 
 Ctrl+C or SIGTERM sends what is queued, tells the clients, and ends, within 5 s. A
-second one ends at once.
+second one ends at once. The end of the terminal in which it was started (SIGHUP) does the
+same. Where it was started in none, SIGHUP is ignored, with a line in the log.
 
 ${ENVIRONMENT_NOTE}
 
@@ -115,7 +117,10 @@ async function run(settings: RelaySettings): Promise<number> {
   };
   // Before anybody can know that it runs, and send a signal that would end it.
   const stopStats = reportStats(relay, reporter, settings.statsSeconds);
-  const signalled = firstSignal();
+  const signalled = firstSignal({ hangup: true });
+  if (!hasTerminal() && Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGHUP", () => reporter.ignored("SIGHUP"));
+  }
   warn(settings, endpoint);
   reporter.listening(endpoint);
   const signal = await signalled;

@@ -129,6 +129,12 @@ export class Reporter {
     this.#add("stop", text, { signal, clients });
   }
 
+  /** A signal has come that means nothing to the relay. */
+  ignored(signal: string): void {
+    const text = `ignored ${signal}: no terminal has hung up; SIGTERM ends the relay`;
+    this.#add("ignore", text, { signal });
+  }
+
   /** Waits until all has been written, for `timeout` milliseconds at most. */
   async flush(timeout?: number): Promise<void> {
     this.#refusals.tellAll();

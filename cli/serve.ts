@@ -85,8 +85,8 @@ that it took too long, 126 or 127 that it could not be started. Its standard err
 What it prints is taken for UTF-8. The answer has the name of the request, and goes out when CMD has
 exited, whatever it has left running in the background.
 
-A lost connection is made again. Ctrl+C answers what has come, then ends; a second one ends at
-once.
+A lost connection is made again. Ctrl+C, or the end of the terminal, answers what has come, then ends;
+a second Ctrl+C ends at once.
 
 ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
   async run(args) {
@@ -111,7 +111,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     const log = new Log(writeOut);
     const onNews = (text: string) => log.add(`${new Date().toISOString()} ${text}`);
     if (note) onNews(note);
-    const signal = stopSignal();
+    const signal = stopSignal({ hangup: true });
     const executor = new Executor(exec, { timeout, maxOutputBytes: MAX_OUTPUT_BYTES });
     // A second signal ends the process at once, and what it has started.
     globalThis.addEventListener("unload", () => executor.killAll());

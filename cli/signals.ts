@@ -4,6 +4,8 @@
  * @module
  */
 
+import { hasTerminal } from "./terminal.ts";
+
 /**
  * How soon after the first signal another one counts, in milliseconds. Ctrl+C under `deno task` or
  * npx arrives twice: from the terminal, and passed on by the parent. Who is in a hurry takes longer.
@@ -15,9 +17,26 @@ const NUMBERS: { readonly [name in Deno.Signal]?: number } = Deno.build.os === "
   ? { SIGINT: 2, SIGBREAK: 21 }
   : { SIGINT: 2, SIGTERM: 15 };
 
+/** What SIGHUP is as a number. */
+const HANGUP = 1;
+
+/** What a command asks of signals. */
+export interface SignalOptions {
+  /**
+   * Whether the end of the terminal is a signal to stop, too. SIGHUP says so to a program that was started
+   * in one. Elsewhere it is not listened to: that would undo what `nohup` does, which leaves no standard
+   * stream to a terminal.
+   */
+  readonly hangup?: boolean;
+}
+
 /** Waits for a signal to stop; another one that is not its echo ends the process at once. */
-export function firstSignal(): Promise<Deno.Signal> {
+export function firstSignal({ hangup = false }: SignalOptions = {}): Promise<Deno.Signal> {
   const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
+  if (hangup && hasTerminal() && Deno.build.os !== "windows") {
+    // Both the system and a shell may send it: a second one means no more than the first.
+    Deno.addSignalListener("SIGHUP", () => resolve("SIGHUP"));
+  }
   let first: number | null = null;
   for (const [name, number] of Object.entries(NUMBERS)) {
     Deno.addSignalListener(name as Deno.Signal, () => {
@@ -38,13 +57,13 @@ export class Interrupted extends Error {
   /** Makes one for a signal. */
   constructor(signal: Deno.Signal) {
     super(`Ended by ${signal}`);
-    this.exitCode = 128 + (NUMBERS[signal] ?? 0);
+    this.exitCode = 128 + (NUMBERS[signal] ?? HANGUP);
   }
 }
 
-/** Is aborted by the first signal to stop, with {@link Interrupted} for its reason. */
-export function stopSignal(): AbortSignal {
+/** Is aborted by the first signal to stop, as {@link firstSignal} tells, with {@link Interrupted}. */
+export function stopSignal(options?: SignalOptions): AbortSignal {
   const controller = new AbortController();
-  firstSignal().then((signal) => controller.abort(new Interrupted(signal)));
+  firstSignal(options).then((signal) => controller.abort(new Interrupted(signal)));
   return controller.signal;
 }

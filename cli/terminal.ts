@@ -46,6 +46,11 @@ export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return Deno[stream].isTerminal();
 }
 
+/** Whether any of the standard streams leads to a terminal, so that somebody has started the program there. */
+export function hasTerminal(): boolean {
+  return isTerminal("stdin") || isTerminal("stdout") || isTerminal("stderr");
+}
+
 /** Whether to write colours there: to a terminal, unless `NO_COLOR` is set. */
 export function isColored(stream: "stdout" | "stderr"): boolean {
   return isTerminal(stream) && !Deno.noColor;

@@ -389,6 +389,19 @@ Deno.test({
 });
 
 Deno.test({
+  name: "relay without a terminal ignores SIGHUP, and says so in its log",
+  ignore: isWindows,
+  async fn() {
+    await using command = new Command(["--port", "0"]);
+    await using one = await Peer.connect(await command.listens());
+    command.kill("SIGHUP");
+    await command.expect(/Z ignored SIGHUP: /);
+    await one.send('{"event":"a"}\n');
+    await one.sees("a");
+  },
+});
+
+Deno.test({
   name: "relay prints its stats on SIGUSR2, as a line of JSON, also when it is to be quiet",
   ignore: isWindows,
   async fn() {

@@ -1,9 +1,12 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { formatAddress } from "../../address.ts";
+import { type Address, formatAddress } from "../../address.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
+import { testRelay } from "../../testing.ts";
+import { Peer } from "../support/peer.ts";
 import { Terminals } from "../support/terminals.ts";
+import { until } from "../support/waiting.ts";
 
 const ignore = !Terminals.isAvailable();
 const cwd = `${import.meta.dirname}/../..`;
@@ -18,6 +21,12 @@ function tool(...args: string[]): string[] {
 /** The same of somebody whose environment says where the relay is, so that it goes without saying. */
 function toolAt(where: string, ...args: string[]): string[] {
   return ["env", "-u", "NO_COLOR", `EBSOCKETS_URL=${where}`, ...DENO, ...args];
+}
+
+/** The address that a relay has printed. */
+function addressIn(where: string): Address {
+  const [hostname, port] = where.split(":");
+  return [hostname!, Number(port)];
 }
 
 /** Starts a relay in a terminal; gives where it listens. */
@@ -188,5 +197,69 @@ Deno.test({
     const screen = await terminals.screen("bench");
     assertMatch(screen, /^before\n2,000 events of 128 bytes/);
     assertEquals(screen.includes("left"), false);
+  },
+});
+
+Deno.test({
+  name: "relay ends in order when its terminal is closed",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    await terminals.start("other", ["true"], { cwd });
+    const where = await startRelay(terminals);
+    await using peer = await Peer.connect(addressIn(where));
+    await peer.send('{"event":"a"}\n');
+    await peer.sees("a");
+    await terminals.close("relay");
+    assertEquals((await peer.lines()).at(-1), '{"control":"close","reason":"shutdown"}');
+  },
+});
+
+Deno.test({
+  name: "relay under nohup goes on when its terminal is closed, and says so in its log",
+  ignore,
+  async fn() {
+    await using terminals = new Terminals();
+    await terminals.start("other", ["true"], { cwd });
+    const log = await Deno.makeTempFile();
+    const script = `echo $$; exec nohup "$@" > ${log} 2>&1`;
+    const command = ["sh", "-c", script, "sh", ...tool("relay", "--port", "0")];
+    await terminals.start("relay", command, { cwd });
+    const pid = Number((await terminals.sees("relay", /^\d+$/m))[0]);
+    const read = () => Deno.readTextFileSync(log);
+    await until(() => read().includes("Relay listening on "));
+    await using peer = await Peer.connect(addressIn(/Relay listening on (\S+)/.exec(read())![1]!));
+    await terminals.close("relay");
+    await until(() => read().includes("ignored SIGHUP"));
+    await peer.send('{"event":"a"}\n');
+    await peer.sees("a");
+    Deno.kill(pid, "SIGTERM");
+    assertEquals((await peer.lines()).at(-1), '{"control":"close","reason":"shutdown"}');
+    await Deno.remove(log);
+  },
+});
+
+Deno.test({
+  name: "serve answers what has come when its terminal is closed",
+  ignore,
+  async fn() {
+    await using relay = testRelay();
+    await using terminals = new Terminals();
+    await terminals.start("other", ["true"], { cwd });
+    const gate = await Deno.makeTempFile();
+    const wait = `while [ ! -s ${gate} ]; do sleep 0.05; done; echo '{"a":1}'`;
+    const words = ["serve", formatAddress(relay.address), "a", "--exec", wait];
+    await terminals.start("serve", tool(...words), { cwd });
+    await terminals.sees("serve", /^Serving a at /m);
+    await using peer = await Peer.connect(relay.address);
+    await peer.send('{"control":"subscribe","events":[]}\n{"event":"a","id":"r1"}\n');
+    await until(() => relay.relay.stats().eventsOut === 1);
+    const { bytesIn } = relay.relay.clients[0]!;
+    await terminals.close("serve");
+    await until(() => relay.relay.clients[0]!.bytesIn > bytesIn); // It takes its subscription back.
+    await Deno.writeTextFile(gate, "open");
+    await peer.sees('"__dict__":{"a":1},"reply_to":"r1"');
+    await until(() => relay.relay.clients.length === 1);
+    await Deno.remove(gate);
   },
 });

@@ -53,6 +53,11 @@ export class Terminals implements AsyncDisposable {
     await this.#tmux(["resize-window", "-t", `:${name}`, "-x", `${columns}`, "-y", `${rows}`]);
   }
 
+  /** Takes a terminal away, as when somebody closes its window. */
+  async close(name: string): Promise<void> {
+    await this.#tmux(["kill-window", "-t", `:${name}`]);
+  }
+
   /** Sends a signal to the program that was started in a terminal. */
   async kill(name: string, signal: Deno.Signal): Promise<void> {
     const shell = await this.#tmux(["display-message", "-p", "-t", `:${name}`, "#{pane_pid}"]);
