@@ -98,7 +98,8 @@ export class Gate implements ConnectionSink, Watched {
       this.#waiting.set(connection, waited);
       if (waited >= this.#helloTimeout) {
         const detail = `no hello came within ${this.#helloTimeout} ms`;
-        this.#refuse(connection, "unauthorized", detail);
+        // Not as unauthorized, after which no client comes again: it may be late, and have the token.
+        this.#refuse(connection, "idle-timeout", detail);
       }
     }
   }

@@ -156,9 +156,9 @@ Deno.test("Relay with a token cuts off who has not said it in time", async () =>
   await client.send(hello(TOKEN) + EVENT);
   for (const peer of [silent, slow]) {
     const [line, ...others] = await peer.lines();
-    assertEquals([JSON.parse(line!).reason, others], ["unauthorized", []]);
+    assertEquals([JSON.parse(line!).reason, others], ["idle-timeout", []]);
   }
-  const ports = [silent, slow].map((peer) => `${peer.conn.localAddr.port} unauthorized`);
+  const ports = [silent, slow].map((peer) => `${peer.conn.localAddr.port} idle-timeout`);
   assertEquals(refused.toSorted(), ports.toSorted());
   await client.send(EVENT);
   await client.sees(EVENT + EVENT);
