@@ -4,7 +4,6 @@
  * @example Send an event and read what comes back
  * ```ts
  * import { EbsocketClient } from "@ebsockets/relay/client";
- * import { EbsocketEvent } from "@ebsockets/relay/event";
  * import { Relay } from "@ebsockets/relay/relay";
  * import { EbsocketServer } from "@ebsockets/relay/server";
  *
@@ -12,7 +11,7 @@
  *
  * await using client = new EbsocketClient();
  * await client.connectTo(relay.server.address);
- * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * client.send("message", { content: "hi" });
  * for await (const event of client) {
  *   console.log(event.event, event.__dict__);
  *   break;
@@ -36,7 +35,14 @@ import {
   NoRespondersError,
   RequestTimeoutError,
 } from "./errors.ts";
-import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
+import {
+  type BareName,
+  EbsocketEvent,
+  type EventOf,
+  type OpenEvents,
+  type SendableAttributes,
+  type SendableEvent,
+} from "./event.ts";
 import { Hearing } from "./hearing.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
@@ -94,12 +100,14 @@ export type { Duplex, Socket } from "./connection.ts";
 export type { CheckedAttributes, EventDefinitions, EventOptions } from "./define.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type {
+  BareName,
   Carried,
   CarriedEvents,
   EventNamed,
   EventOf,
   OpenAttributes,
   OpenEvents,
+  SendableAttributes,
   SendableEvent,
   Validated,
 } from "./event.ts";
@@ -164,7 +172,7 @@ const MAX_TURNS = 50;
  *
  * @example Typed events
  * ```ts
- * import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
+ * import type { EbsocketClient } from "@ebsockets/relay";
  *
  * type Chat = { message: { content: string }; join: { name: string } };
  *
@@ -172,7 +180,7 @@ const MAX_TURNS = 50;
  *   for await (const event of client) {
  *     if (event.compareType("message")) {
  *       const content = event.__dict__.content.toUpperCase(); // a string, TypeScript knows
- *       await client.sendEvent(new EbsocketEvent("message", { content }));
+ *       await client.send("message", { content });
  *     }
  *   }
  * }
@@ -456,6 +464,54 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     event: SendableEvent<S>,
     options?: SendOptions | ConfirmOptions,
   ): Promise<number | void> {
+    return this.#send(event, options);
+  }
+
+  /**
+   * Makes an event and queues it, as {@link sendEvent} does with one that is there. Without attributes
+   * where an event of this name may have none; options come third.
+   *
+   * @throws As `sendEvent()` does; a {@link TypeError} or {@link RangeError} also if the name is no string,
+   * or has not 1 to 255 bytes.
+   *
+   * @example Send, to all and to one client
+   * ```ts
+   * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * await using client = new EbsocketClient();
+   * await client.connectTo(relay.server.address);
+   * client.send("ping");
+   * client.send("message", { content: "hi" }, { to: "c1" });
+   * console.log(await client.send("message", { content: "hi" }, { confirm: true }), "clients");
+   * ```
+   */
+  send<N extends keyof S & string>(
+    name: N,
+    attributes: SendableAttributes<S, N>,
+    options?: SendOptions,
+  ): Promise<void>;
+  /** Does the same, and resolves to the number of clients for which the relay has queued the event. */
+  send<N extends keyof S & string>(
+    name: N,
+    attributes: SendableAttributes<S, N>,
+    options: ConfirmOptions,
+  ): Promise<number>;
+  /** Sends an event without attributes. */
+  send(name: BareName<S>): Promise<void>;
+  send<N extends keyof S & string>(
+    name: N,
+    attributes?: SendableAttributes<S, N>,
+    options?: SendOptions | ConfirmOptions,
+  ): Promise<number | void> {
+    return this.#send(newEvent(name, attributes), options);
+  }
+
+  #send(
+    event: SendableEvent<S>,
+    options?: SendOptions | ConfirmOptions,
+  ): Promise<number | void> {
     if (options === undefined) return this.#sender.send(event);
     if (options.confirm) return this.#requests.confirm(event, options);
     // A `to` without a value is refused, or what is meant for one client would go to all.
@@ -489,7 +545,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * @example Share work between clients
    * ```ts
-   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
    *
    * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
@@ -499,7 +555,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * await using client = new EbsocketClient();
    * await client.connectTo(relay.server.address);
-   * await client.sendEvent(new EbsocketEvent("jobs.resize", { width: 100 }));
+   * await client.send("jobs.resize", { width: 100 });
    * console.log((await worker.recvEvent())?.getAttribute("width"));
    * ```
    */
@@ -538,14 +594,14 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * @example Ask for the time
    * ```ts
-   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
    *
    * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
    * await using clock = new EbsocketClient();
    * async function serve(): Promise<void> {
    *   for await (const event of clock.serve("time.now")) {
-   *     await clock.reply(event, new EbsocketEvent("time", { ms: Date.now() }));
+   *     await clock.reply(event, "time", { ms: Date.now() });
    *   }
    * }
    * serve();
@@ -553,15 +609,27 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * await using client = new EbsocketClient();
    * await client.connectTo(relay.server.address);
-   * const answer = await client.request(new EbsocketEvent("time.now"), { timeout: 1000 });
+   * const answer = await client.request("time.now", {}, { timeout: 1000 });
    * console.log(answer.getAttribute("ms"));
    * ```
    */
   request<N extends keyof S & string>(
     event: SendableEvent<S, N>,
     options?: RequestOptions,
+  ): Promise<EventOf<M>>;
+  /** Makes an event, as {@link send} does, and asks whoever hears it. Options come third. */
+  request<N extends keyof S & string>(
+    name: N,
+    attributes: SendableAttributes<S, N>,
+    options?: RequestOptions,
+  ): Promise<EventOf<M>>;
+  /** Asks with an event without attributes. */
+  request(name: BareName<S>): Promise<EventOf<M>>;
+  request(
+    event: SendableEvent<S> | string,
+    ...rest: (object | undefined)[]
   ): Promise<EventOf<M>> {
-    return this.#requests.request(event as SendableEvent<S>, options);
+    return this.#requests.request(...eventAndOptions<S, RequestOptions>(event, rest));
   }
 
   /**
@@ -575,7 +643,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * @example Who is there
    * ```ts
-   * import { EbsocketClient, EbsocketEvent, NoRespondersError } from "@ebsockets/relay";
+   * import { EbsocketClient, NoRespondersError } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
    * import { EbsocketServer } from "@ebsockets/relay/server";
    *
@@ -583,7 +651,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * await using client = new EbsocketClient();
    * await client.connectTo(relay.server.address);
    * try {
-   *   for await (const answer of client.requestMany(new EbsocketEvent("who"), { timeout: 200 })) {
+   *   for await (const answer of client.requestMany("who", {}, { timeout: 200 })) {
    *     console.log(answer.from, answer.__dict__);
    *   }
    * } catch (error) {
@@ -595,8 +663,20 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   requestMany<N extends keyof S & string>(
     event: SendableEvent<S, N>,
     options?: RequestManyOptions,
+  ): AsyncGenerator<EventOf<M>, void, void>;
+  /** Makes an event, as {@link send} does, and asks all who hear it. Options come third. */
+  requestMany<N extends keyof S & string>(
+    name: N,
+    attributes: SendableAttributes<S, N>,
+    options?: RequestManyOptions,
+  ): AsyncGenerator<EventOf<M>, void, void>;
+  /** Asks all with an event without attributes. */
+  requestMany(name: BareName<S>): AsyncGenerator<EventOf<M>, void, void>;
+  requestMany(
+    event: SendableEvent<S> | string,
+    ...rest: (object | undefined)[]
   ): AsyncGenerator<EventOf<M>, void, void> {
-    return this.#requests.requestMany(event as SendableEvent<S>, options);
+    return this.#requests.requestMany(...eventAndOptions<S, RequestManyOptions>(event, rest));
   }
 
   /**
@@ -611,8 +691,22 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   reply<N extends keyof S & string>(
     event: Pick<EbsocketEvent, "id" | "from">,
     answer: SendableEvent<S, N>,
+  ): Promise<boolean>;
+  /** Makes the answer, as {@link send} does. */
+  reply<N extends keyof S & string>(
+    event: Pick<EbsocketEvent, "id" | "from">,
+    name: N,
+    attributes: SendableAttributes<S, N>,
+  ): Promise<boolean>;
+  /** Answers with an event without attributes. */
+  reply(event: Pick<EbsocketEvent, "id" | "from">, name: BareName<S>): Promise<boolean>;
+  reply<N extends keyof S & string>(
+    event: Pick<EbsocketEvent, "id" | "from">,
+    answer: SendableEvent<S, N> | N,
+    attributes?: SendableAttributes<S, N>,
   ): Promise<boolean> {
-    return this.#requests.reply(event, answer as SendableEvent<S>);
+    const made = typeof answer === "string" ? newEvent<S>(answer, attributes) : answer;
+    return this.#requests.reply(event, made as SendableEvent<S>);
   }
 
   /**
@@ -637,14 +731,14 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * @example Answer requests, each by one of several clients
    * ```ts
-   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
    *
    * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
    * async function work(client: EbsocketClient): Promise<void> {
    *   for await (const event of client.serve("math.*", { queue: "math" })) {
    *     const sum = Object.values(event.__dict__).reduce((sum: number, each) => sum + Number(each), 0);
-   *     await client.reply(event, new EbsocketEvent("result", { sum }));
+   *     await client.reply(event, "result", { sum });
    *   }
    * }
    * await using worker = new EbsocketClient();
@@ -653,7 +747,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * await using client = new EbsocketClient();
    * await client.connectTo(relay.server.address);
-   * const answer = await client.request(new EbsocketEvent("math.add", { a: 1, b: 2 }));
+   * const answer = await client.request("math.add", { a: 1, b: 2 });
    * console.log(answer.getAttribute("sum")); // 3
    * ```
    */
@@ -866,4 +960,18 @@ function neverConnected(verb: string): ConnectionClosedError {
   return new ConnectionClosedError(
     `Cannot ${verb} a client that has never been connected; await connectTo() first`,
   );
+}
+
+/** The event of a call that names it, and its attributes. */
+function newEvent<S extends object>(name: string, attributes?: object): SendableEvent<S> {
+  return new EbsocketEvent(name, attributes ?? {}) as unknown as SendableEvent<S>;
+}
+
+/** The event and the options of a call that has the event first, or its name and attributes. */
+function eventAndOptions<S extends object, O extends object>(
+  first: SendableEvent<S> | string,
+  [second, third]: readonly (object | undefined)[],
+): [event: SendableEvent<S>, options: O | undefined] {
+  if (typeof first !== "string") return [first, second as O | undefined];
+  return [newEvent<S>(first, second), third as O | undefined];
 }

@@ -6,7 +6,6 @@
  * ```ts
  * import { EbsocketClient } from "@ebsockets/relay/client";
  * import { defineEvents } from "@ebsockets/relay/define";
- * import { EbsocketEvent } from "@ebsockets/relay/event";
  * import { Relay } from "@ebsockets/relay/relay";
  * import { EbsocketServer } from "@ebsockets/relay/server";
  * import { z } from "zod";
@@ -19,7 +18,7 @@
  * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
  * await using client = new EbsocketClient({ events: chat });
  * await client.connectTo(relay.server.address);
- * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * client.send("message", { content: "hi" });
  * for await (const event of client) {
  *   if (event.compareType("message")) console.log(event.__dict__.priority.toFixed()); // 0
  *   break;

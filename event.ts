@@ -100,6 +100,24 @@ export type SendableEvent<M extends object, N extends keyof M & string = keyof M
     : EventNamed<M, N>;
 
 /**
+ * The attributes with which an event may be sent where the events are those of `M`.
+ *
+ * @typeParam M The event map.
+ * @typeParam N The name of the event.
+ */
+export type SendableAttributes<M extends object, N extends keyof M & string> = string extends
+  keyof M ? object : CarriedEvents<M>[N];
+
+/**
+ * The names of the events that may be sent without attributes.
+ *
+ * @typeParam M The event map.
+ */
+export type BareName<M extends object> = string extends keyof M ? string
+  // deno-lint-ignore ban-types
+  : { [N in keyof M & string]: {} extends CarriedEvents<M>[N] ? N : never }[keyof M & string];
+
+/**
  * A name and key-value attributes.
  *
  * @typeParam N The name, where it is known.

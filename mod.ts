@@ -7,13 +7,13 @@
  *
  * @example A server of your own, and a client
  * ```ts
- * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+ * import { EbsocketClient, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
  * import { assertEquals } from "@std/assert/equals";
  *
  * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
  * await using client = new EbsocketClient();
  * await client.connectTo(system.server.address);
- * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * client.send("message", { content: "hi" });
  *
  * let relayed = 0;
  * while (relayed === 0) {
@@ -150,6 +150,7 @@ export {
   RequestTimeoutError,
 } from "./errors.ts";
 export {
+  type BareName,
   type Carried,
   type CarriedEvents,
   EbsocketEvent,
@@ -157,6 +158,7 @@ export {
   type EventOf,
   type OpenAttributes,
   type OpenEvents,
+  type SendableAttributes,
   type SendableEvent,
   type Validated,
 } from "./event.ts";
@@ -186,6 +188,7 @@ export {
   type Pumped,
   type RateOptions,
   type ReceivedEvent,
+  type SendToClientsOptions,
   type SystemNotice,
   type SystemOptions,
 } from "./system.ts";

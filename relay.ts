@@ -5,7 +5,6 @@
  * @example A relay inside another program
  * ```ts
  * import { EbsocketClient } from "@ebsockets/relay/client";
- * import { EbsocketEvent } from "@ebsockets/relay/event";
  * import { Relay } from "@ebsockets/relay/relay";
  * import { EbsocketServer } from "@ebsockets/relay/server";
  * import { assertEquals } from "@std/assert/equals";
@@ -13,7 +12,7 @@
  * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
  * await using client = new EbsocketClient();
  * await client.connectTo(relay.server.address);
- * client.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * client.send("message", { content: "hi" });
  * assertEquals((await client.recvEvent())?.getAttribute("content"), "hi");
  * ```
  *

@@ -13,7 +13,14 @@ import { ConnectionLimits } from "./connection_limits.ts";
 import { BlockDecoder } from "./decoder.ts";
 import type { EventOptions } from "./define.ts";
 import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
-import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
+import {
+  type BareName,
+  EbsocketEvent,
+  type EventOf,
+  type OpenEvents,
+  type SendableAttributes,
+  type SendableEvent,
+} from "./event.ts";
 import { Greeter } from "./greeter.ts";
 import { Limiter, type RateOptions } from "./limiter.ts";
 import type { LineBlock } from "./splitter.ts";
@@ -71,6 +78,12 @@ export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
   readonly maxDepth?: number;
 }
 
+/** Options of {@link EbsocketSystem.sendEventToClients}. */
+export interface SendToClientsOptions {
+  /** The client that does not get the event. */
+  readonly except?: EbsocketConnection;
+}
+
 /**
  * A server and all of its clients.
  *
@@ -83,17 +96,17 @@ export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
  *
  * @example Answer every event
  * ```ts
- * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+ * import { EbsocketClient, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
  * import { assertEquals } from "@std/assert/equals";
  *
  * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
  * await using client = new EbsocketClient();
  * await client.connectTo(system.server.address);
- * client.sendEvent(new EbsocketEvent("ping"));
+ * client.send("ping");
  *
  * for await (const notice of system) {
  *   if (notice.type !== "event") continue;
- *   system.sendEventTo(notice.event.fromConnection, new EbsocketEvent("pong"));
+ *   system.sendTo(notice.event.fromConnection, "pong");
  *   break;
  * }
  * assertEquals((await client.recvEvent())?.event, "pong");
@@ -260,6 +273,44 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     connection: EbsocketConnection,
     event: SendableEvent<S, N>,
   ): boolean {
+    return this.#sendTo(connection, event);
+  }
+
+  /**
+   * Makes an event and queues it for one client, as {@link sendEventTo} does with one that is there.
+   * Without attributes where an event of this name may have none.
+   *
+   * @throws As `sendEventTo()` does; a {@link TypeError} or {@link RangeError} also if the name is no
+   * string, or has not 1 to 255 bytes.
+   *
+   * @example Greet whoever comes
+   * ```ts
+   * import { EbsocketClient, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+   *
+   * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+   * await using client = new EbsocketClient();
+   * await client.connectTo(system.server.address);
+   * const [newClients] = await system.pump();
+   * for (const [connection] of newClients) system.sendTo(connection, "welcome");
+   * console.log((await client.recvEvent())?.event); // welcome
+   * ```
+   */
+  sendTo<N extends keyof S & string>(
+    connection: EbsocketConnection,
+    name: N,
+    attributes: SendableAttributes<S, N>,
+  ): boolean;
+  /** Sends an event without attributes. */
+  sendTo(connection: EbsocketConnection, name: BareName<S>): boolean;
+  sendTo<N extends keyof S & string>(
+    connection: EbsocketConnection,
+    name: N,
+    attributes?: SendableAttributes<S, N>,
+  ): boolean {
+    return this.#sendTo(connection, new EbsocketEvent(name, attributes ?? {}));
+  }
+
+  #sendTo(connection: EbsocketConnection, event: EbsocketEvent<string, object>): boolean {
     if (!(connection instanceof EbsocketConnection)) {
       throw new TypeError(
         `Cannot send to ${Deno.inspect(connection)}: expected a connection of this system`,
@@ -279,7 +330,36 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    */
   sendEventToClients<N extends keyof S & string>(
     event: SendableEvent<S, N>,
-    { except }: { readonly except?: EbsocketConnection } = {},
+    options: SendToClientsOptions = {},
+  ): number {
+    return this.#sendToClients(event, options);
+  }
+
+  /**
+   * Makes an event and queues it for every client, as {@link sendEventToClients} does with one that is
+   * there. Without attributes where an event of this name may have none; options come third.
+   *
+   * @throws As `sendEventToClients()` does; a {@link TypeError} or {@link RangeError} also if the name is
+   * no string, or has not 1 to 255 bytes.
+   */
+  sendToClients<N extends keyof S & string>(
+    name: N,
+    attributes: SendableAttributes<S, N>,
+    options?: SendToClientsOptions,
+  ): number;
+  /** Sends all of them an event without attributes. */
+  sendToClients(name: BareName<S>): number;
+  sendToClients<N extends keyof S & string>(
+    name: N,
+    attributes?: SendableAttributes<S, N>,
+    options: SendToClientsOptions = {},
+  ): number {
+    return this.#sendToClients(new EbsocketEvent(name, attributes ?? {}), options);
+  }
+
+  #sendToClients(
+    event: EbsocketEvent<string, object>,
+    { except }: SendToClientsOptions,
   ): number {
     const line = this.#encode(event);
     let count = 0;
@@ -299,31 +379,45 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    *
    * @example Tell the time
    * ```ts
-   * import { EbsocketClient, EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+   * import { EbsocketClient, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
    *
    * await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
    * (async () => {
    *   for await (const notice of system) {
    *     if (notice.type !== "event") continue;
-   *     system.reply(notice.event, new EbsocketEvent("time", { ms: Date.now() }));
+   *     system.reply(notice.event, "time", { ms: Date.now() });
    *   }
    * })();
    * await using client = new EbsocketClient();
    * await client.connectTo(system.server.address);
-   * const answer = await client.request(new EbsocketEvent("time.now"));
+   * const answer = await client.request("time.now");
    * console.log(answer.getAttribute("ms"));
    * ```
    */
   reply<N extends keyof S & string>(
     event: EbsocketEvent<string, object>,
     answer: SendableEvent<S, N>,
+  ): boolean;
+  /** Makes the answer, as {@link sendTo} does. */
+  reply<N extends keyof S & string>(
+    event: EbsocketEvent<string, object>,
+    name: N,
+    attributes: SendableAttributes<S, N>,
+  ): boolean;
+  /** Answers with an event without attributes. */
+  reply(event: EbsocketEvent<string, object>, name: BareName<S>): boolean;
+  reply<N extends keyof S & string>(
+    event: EbsocketEvent<string, object>,
+    answer: SendableEvent<S, N> | N,
+    attributes?: SendableAttributes<S, N>,
   ): boolean {
     const { fromConnection, id } = event;
     if (!(fromConnection instanceof EbsocketConnection)) {
       throw new TypeError(`Cannot answer ${event}: it has not come from a client of this system`);
     }
     if (id === null) return false;
-    const line = this.#encode(answer, { reply_to: id });
+    const made = typeof answer === "string" ? new EbsocketEvent(answer, attributes ?? {}) : answer;
+    const line = this.#encode(made, { reply_to: id });
     return this.#clients.has(fromConnection) && fromConnection.send(line);
   }
 

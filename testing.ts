@@ -5,13 +5,12 @@
  *
  * @example A relay and two clients for one test
  * ```ts
- * import { EbsocketEvent } from "@ebsockets/relay";
  * import { expectEvents, testRelay } from "@ebsockets/relay/testing";
  *
  * await using relay = testRelay(); // within the function that you give to Deno.test()
  * const ada = await relay.connect();
  * const bob = await relay.connect();
- * ada.sendEvent(new EbsocketEvent("join", { name: "Ada" }));
+ * ada.send("join", { name: "Ada" });
  * await expectEvents(bob, [["join", { name: "Ada" }]]);
  * ```
  *
@@ -106,11 +105,11 @@ export interface ClientPair<M extends object = OpenEvents, S extends object = M>
  *
  * @example Test a function that takes a client
  * ```ts
- * import { type EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
+ * import type { EbsocketClient } from "@ebsockets/relay";
  * import { clientPair, expectEvents } from "@ebsockets/relay/testing";
  *
  * async function shout(client: EbsocketClient, text: string): Promise<void> {
- *   await client.sendEvent(new EbsocketEvent("shout", { text: text.toUpperCase() }));
+ *   await client.send("shout", { text: text.toUpperCase() });
  * }
  *
  * await using pair = await clientPair();
@@ -162,13 +161,12 @@ export interface ExpectOptions {
  *
  * @example Names alone, names with attributes, nothing
  * ```ts
- * import { EbsocketEvent } from "@ebsockets/relay";
  * import { clientPair, expectEvents } from "@ebsockets/relay/testing";
  *
  * await using pair = await clientPair();
  * await expectEvents(pair.other, []);
- * pair.one.sendEvent(new EbsocketEvent("tick", { at: Date.now() }));
- * pair.one.sendEvent(new EbsocketEvent("message", { content: "hi" }));
+ * pair.one.send("tick", { at: Date.now() });
+ * pair.one.send("message", { content: "hi" });
  * await expectEvents(pair.other, ["tick", ["message", { content: "hi" }]]);
  * ```
  */

@@ -4,7 +4,7 @@
 //
 // It needs a server on that port: `ebsockets`, `deno task relay` in a clone, or `examples/relay_server.ts`.
 
-import { EbsocketClient, EbsocketEvent, getLocalIp } from "@ebsockets/relay";
+import { EbsocketClient, getLocalIp } from "@ebsockets/relay";
 
 const ip = prompt(`ip (Enter for ${getLocalIp()}) >>>`) || getLocalIp();
 const port = Number(prompt("port (Enter for 7982) >>>") || 7982);
@@ -16,7 +16,7 @@ await client.connectTo([ip, port]);
 for (;;) {
   const content = prompt("send event >>>");
   if (content === null) break;
-  if (content) client.sendEvent(new EbsocketEvent("message", { content }));
+  if (content) client.send("message", { content });
 
   // prompt() blocks the whole program; pump() catches up on what came in that time.
   const [events, connected] = await client.pump();

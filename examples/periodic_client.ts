@@ -4,7 +4,7 @@
 //
 // It needs a server on that port: `ebsockets`, or `deno task relay` in a clone.
 
-import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
+import { EbsocketClient } from "@ebsockets/relay";
 
 const interval = Number(Deno.args[0] ?? 1000);
 if (!(interval > 0)) throw new RangeError(`Cannot send a tick every ${Deno.args[0]} milliseconds`);
@@ -14,7 +14,7 @@ await client.connectTo(["127.0.0.1", 7982]);
 
 let count = 0;
 const timer = setInterval(() => {
-  client.sendEvent(new EbsocketEvent("tick", { count: ++count, time: new Date().toISOString() }));
+  client.send("tick", { count: ++count, time: new Date().toISOString() });
 }, interval);
 
 function stop(): Promise<void> {

@@ -2,7 +2,7 @@
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/relay_server.ts
 
-import { EbsocketEvent, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+import { EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
 
 // The address is this machine's own if Deno permits to ask for it, otherwise 127.0.0.1. To let other
 // machines in, run it with --allow-net --allow-sys=networkInterfaces.
@@ -22,7 +22,7 @@ for (;;) {
     console.log(`New event: ${event}`);
     if (event.compareType("message")) {
       const content = event.getAttribute("content");
-      system.sendEventToClients(new EbsocketEvent("message", { content }));
+      system.sendToClients("message", { content });
     }
   }
 

@@ -4,7 +4,7 @@
 //
 // It needs a server on that port: `ebsockets`, or `deno task relay` in a clone.
 
-import { EbsocketClient, EbsocketEvent } from "@ebsockets/relay";
+import { EbsocketClient } from "@ebsockets/relay";
 
 // The compiler holds what is sent to this; of what arrives it has to take the peers' word for it.
 type Weather = {
@@ -15,8 +15,8 @@ type Weather = {
 const client = new EbsocketClient<Weather>();
 await client.connectTo(["127.0.0.1", 7982]);
 
-client.sendEvent(new EbsocketEvent("hello", { station: "Oslo" }));
-client.sendEvent(new EbsocketEvent("reading", { station: "Oslo", celsius: -4.5 }));
+client.send("hello", { station: "Oslo" });
+client.send("reading", { station: "Oslo", celsius: -4.5 });
 
 for await (const event of client) {
   if (event.compareType("hello")) {

@@ -57,6 +57,62 @@ Deno.test("EbsocketClient.request() resolves to the answer, which is not among t
   assertEquals([strange?.event, strange?.replyTo], ["strange", "r1"]);
 });
 
+Deno.test("EbsocketClient.send(), request(), requestMany() and reply() make the events that they send", async () => {
+  await using relay = await FakeRelay.connect();
+  const { client } = relay;
+  const next = async () => {
+    const { id: _id, ack: _ack, ...line } = await relay.said();
+    return line;
+  };
+  client.send("ping");
+  assertEquals(await next(), { event: "ping", __dict__: {} });
+  client.send("message", { content: "hi" });
+  assertEquals(await next(), { event: "message", __dict__: { content: "hi" } });
+  client.send("message", { content: "hi" }, { to: "c7" });
+  assertEquals(await next(), { event: "message", __dict__: { content: "hi" }, to: "c7" });
+  const confirmed = client.send("message", {}, { confirm: true });
+  const { ack } = await relay.said();
+  await relay.say({ control: "ack", id: ack, clients: 3 });
+  assertEquals(await soon(confirmed, "the receipt"), 3);
+
+  const answer = client.request("ask", { n: 1 }, { to: "c9" });
+  const { id, ...asked } = await relay.said();
+  assertEquals(asked as object, { event: "ask", __dict__: { n: 1 }, to: "c9" });
+  await relay.say({ event: "answer", reply_to: id });
+  assertEquals((await soon(answer, "the answer")).event, "answer");
+  const bare = client.request("ask");
+  bare.catch(() => {});
+  assertEquals(await next(), { event: "ask", __dict__: {} });
+  const many = client.requestMany("ask", { n: 2 }, { count: 1 }).next();
+  const poll = await relay.said();
+  assertEquals(poll.__dict__, { n: 2 });
+  await relay.say({ event: "one", reply_to: poll.id });
+  assertEquals((await soon(many, "the answer")).value?.event, "one");
+
+  assertEquals(await client.reply({ id: "r1", from: "c2" }, "yes", { sure: true }), true);
+  assertEquals(await next(), {
+    event: "yes",
+    __dict__: { sure: true },
+    to: "c2",
+    reply_to: "r1",
+  });
+  await client.reply({ id: "r2", from: "c2" }, "no");
+  assertEquals((await next()).event, "no");
+  assertEquals(await client.reply({ id: null, from: null }, "no"), false);
+});
+
+Deno.test("EbsocketClient.send() names what is wrong with its arguments", async () => {
+  await using relay = await FakeRelay.connect();
+  const { client } = relay;
+  assertThrows(() => client.send(""), RangeError, "1 to 255 bytes");
+  assertThrows(() => client.send(ASK as unknown as string), TypeError, "expected a string");
+  assertThrows(() => client.send("a", [1]), TypeError, "expected an object");
+  assertThrows(() => client.send("a", { big: 1n }), TypeError, '"big"');
+  assertThrows(() => client.request("", {}), RangeError, "1 to 255 bytes");
+  assertThrows(() => client.reply({ id: "1", from: null }, ""), RangeError, "1 to 255 bytes");
+  assertThrows(() => new EbsocketClient().send("a"), ConnectionClosedError, "never been connected");
+});
+
 Deno.test("EbsocketClient.request() keeps several apart, whatever the order of the answers", async () => {
   await using relay = await FakeRelay.connect();
   const asking = [1, 2, 3].map((n) => relay.client.request(new EbsocketEvent("ask", { n })));

@@ -173,6 +173,36 @@ Deno.test("EbsocketSystem.sendEventTo() sends to one client alone", async () => 
   assertEquals(two.text.includes("you"), false);
 });
 
+Deno.test("EbsocketSystem.sendTo(), sendToClients() and reply() make the events that they send", async () => {
+  await using system = newSystem();
+  await using one = await Peer.connect(system.server.address);
+  await using two = await Peer.connect(system.server.address);
+  await one.send('{"event":"ask","id":"r1"}\n');
+  const [asked] = await pumpEvents(system, 1);
+  await until(() => system.clients.size === 2);
+  const from = asked!.fromConnection;
+  assertEquals(system.sendTo(from, "you"), true);
+  assertEquals(system.sendTo(from, "you", { n: 1 }), true);
+  assertEquals(system.sendToClients("others", { n: 2 }, { except: from }), 1);
+  assertEquals(system.reply(asked!, "answer", { n: 3 }), true);
+  assertEquals(system.reply(asked!, "again"), true);
+  assertEquals(system.sendToClients("all"), 2);
+  const all = '{"event":"all","__dict__":{}}\n';
+  await one.sees(all);
+  await two.sees(all);
+  assertEquals(
+    one.text,
+    '{"event":"you","__dict__":{}}\n{"event":"you","__dict__":{"n":1}}\n' +
+      '{"event":"answer","__dict__":{"n":3},"reply_to":"r1"}\n' +
+      `{"event":"again","__dict__":{},"reply_to":"r1"}\n${all}`,
+  );
+  assertEquals(two.text, `{"event":"others","__dict__":{"n":2}}\n${all}`);
+  assertThrows(() => system.sendTo(from, ""), RangeError, "1 to 255 bytes");
+  const nothing = null as unknown as typeof from;
+  assertThrows(() => system.sendTo(nothing, "a"), TypeError, "null");
+  assertThrows(() => system.sendToClients("a", { big: 1n }), TypeError, '"big"');
+});
+
 Deno.test("EbsocketSystem.sendEventTo() says that a client has gone", async () => {
   await using system = newSystem();
   {

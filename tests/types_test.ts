@@ -423,11 +423,69 @@ export function say(content: string, color?: string) {
 }
 `;
 
+/** What is made where it is sent: the compiler knows each name, and what belongs to it. */
+const MADE = `${HEAD}
+import type { EbsocketConnection } from "@ebsockets/relay";
+type Lamp = {
+  set: { color: "red" | "blue" };
+  move: { to: [x: number, y: number] };
+  shape: { kind: "circle"; radius: number } | { kind: "square"; side: number };
+  join: { name: string };
+  note: { text?: string };
+  ping: object;
+};
+declare const client: EbsocketClient<Lamp>, system: EbsocketSystem<Lamp>, open: EbsocketClient;
+declare const connection: EbsocketConnection, asked: EbsocketEvent;
+interface Point { x: number }
+declare const point: Point;
+client.send("set", { color: "red" });
+client.send("move", { to: [1, 2] });
+client.send("shape", { kind: "circle", radius: 1 }, { to: "c1" });
+export const count: Promise<number> = client.send("join", { name: "Ada" }, { confirm: true });
+export const nothing: Promise<void> = client.send("ping");
+client.send("note");
+client.request("set", { color: "red" }, { timeout: 1 });
+client.request("ping");
+client.requestMany("move", { to: [1, 2] }, { count: 1 });
+client.requestMany("note");
+client.reply(asked, "set", { color: "blue" });
+client.reply(asked, "ping");
+system.sendTo(connection, "set", { color: "blue" });
+system.sendTo(connection, "ping");
+system.sendToClients("set", { color: "blue" }, { except: connection });
+system.sendToClients("note");
+system.reply(asked, "set", { color: "blue" });
+system.reply(asked, "ping");
+open.send("any");
+open.send("any", point);
+open.request("any", { x: 1 });
+type Name = keyof Lamp;
+export function send<K extends Name>(client: EbsocketClient<Lamp>, name: K, attributes: Lamp[K]) {
+  client.reply(asked, name, attributes);
+  client.request(name, attributes);
+  return client.send(name, attributes, { confirm: true });
+}
+export function tell<K extends Name>(system: EbsocketSystem<Lamp>, name: K, attributes: Lamp[K]) {
+  system.sendToClients(name, attributes);
+  return system.sendTo(connection, name, attributes);
+}
+client.send("set", { color: "green" }); // wrong: Type '"green"' is not assignable to type '"red" | "blue"'
+client.send("set", { color: "red", size: 1 }); // wrong: 'size' does not exist in type '{ color: "red" | "blue"; }'
+client.send("sett", { color: "red" }); // wrong: Argument of type '"sett"' is not assignable to
+client.send("join"); // wrong: Argument of type '"join"' is not assignable to parameter of type '"note" | "ping"'
+client.reply(asked, "set", { color: "green" }); // wrong: Type '"green"' is not assignable to type
+client.request("set", { color: "green" }); // wrong: Type '"green"' is not assignable to type
+system.sendTo(connection, "join", { nam: "Ada" }); // wrong: 'nam' does not exist in type '{ name: string; }'
+system.sendToClients("join", { name: 1 }); // wrong: Type 'number' is not assignable to type 'string'
+system.reply(asked, "join", { name: 1 }); // wrong: Type 'number' is not assignable to type 'string'
+`;
+
 const PROGRAMS = {
   refused: REFUSED,
   arriving: ARRIVING,
   carried: CARRIED,
   helper: HELPER,
+  made: MADE,
   optional: OPTIONAL,
 };
 
@@ -454,6 +512,10 @@ for (const strictness of ["strict", "default"] as const) {
 
   Deno.test(`EbsocketClient.sendEvent() needs no cast in a helper for any event (${strictness})`, async () => {
     assertVerdict(HELPER, await verdict("helper", strictness));
+  });
+
+  Deno.test(`EbsocketClient.send() and its like know what belongs to a name (${strictness})`, async () => {
+    assertVerdict(MADE, await verdict("made", strictness));
   });
 }
 
