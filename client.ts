@@ -147,6 +147,16 @@ export interface RecvOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of {@link EbsocketClient.drain}. */
+export interface DrainOptions {
+  /**
+   * How long what is being handled may take, in milliseconds, or `Infinity`; 0 and less is over already.
+   *
+   * @default {10_000}
+   */
+  readonly timeout?: number;
+}
+
 /** After how many empty turns of the event loop `pump()` knows that nothing more was there. */
 const QUIET_TURNS = 3;
 
@@ -203,6 +213,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   #next: Link<S> | null = null;
   /** The link of the next one; if it reconnects, what is sent before the first waits in it. */
   #spare: Link<S> | null;
+  /** Resolves when a `drain()` under way is done. */
+  #draining: Promise<void> | null = null;
   /** Resolves when that is over. */
   #connecting: PromiseWithResolvers<void> | null = null;
 
@@ -232,8 +244,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       (this.#next ?? this.#link)?.resume();
     });
     this.#services = new Services(incoming, hearing, () => {
-      return this.#link?.open === false && this.#next === null;
-    });
+      return this.#draining !== null || this.#link?.open === false && this.#next === null;
+    }, (event) => this.#requests.given(event));
     this.#sender = new Sender<S>(
       this.#settings,
       (verb) => this.#carrying(verb),
@@ -374,7 +386,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       onHello: (carrier) => hearing.begin(carrier),
       onWord: (line) => this.#onWord(line),
       onDrop: (line, reason) => pending.drop(line, reason),
-      onGoodbye: (carrier) => hearing.end(carrier),
+      onGoodbye: (carrier) => {
+        hearing.end(carrier);
+        this.#requests.forgetAsked();
+      },
       onDisconnect: (waits) => pending.disconnect(waits),
       onEnd: () => {
         this.#link = link;
@@ -682,8 +697,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   /**
    * Answers an event: whoever asked gets `answer`, and nobody else. Resolves as {@link sendEvent} does,
    * to whether it was sent: `false` if nobody had asked, or if the connection has ended over which the
-   * event came, and there will be another: nobody knows whom the next relay calls as the asker was
-   * called. So give it the event itself, not a copy. Only of several answers that somebody wants do
+   * event came: nobody knows whom the next relay calls as the asker was called. So give it the event
+   * itself, not a copy. Only of several answers that somebody wants do
    * those after the first count.
    *
    * @throws {TypeError | RangeError | EventSchemaError} At the call, as `sendEvent()` does.
@@ -797,7 +812,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   async recvEvent({ signal }: RecvOptions = {}): Promise<EventOf<M> | null> {
     this.#used("receive from");
     using _ = this.#incoming.inbox.claim("recvEvent()");
-    return await this.#incoming.inbox.next(signal) ?? null;
+    this.#requests.readOn();
+    const event = await this.#incoming.inbox.next(signal);
+    if (event) this.#requests.readOn([event]);
+    return event ?? null;
   }
 
   /**
@@ -819,7 +837,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       quiet = received() === seen ? quiet + 1 : 0;
       seen = received();
     }
-    return [inbox.takeAll(), link.open];
+    const events = inbox.takeAll();
+    this.#requests.readOn(events);
+    return [events, link.open && !inbox.ended];
   }
 
   /** The events, in the order of arrival, until the connection has ended, with `reconnect` for good. */
@@ -918,13 +938,70 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     await this.#giveUp()?.close();
   }
 
+  /**
+   * Leaves so that nothing is lost that was begun: for the signal handler of a worker. It takes back
+   * what the client hears and serves, until the next `connectTo()`, so that the relay gives it no more.
+   * Loops over events and services still get what has come, and then end; requests that were given to
+   * the program can be answered. Then, or after `timeout`, it does what {@link close} does.
+   *
+   * What is being handled is what is in the hands of a loop with `for await` that has not ended, and
+   * the requests that a service has given and {@link reply} has not answered; of those that were read
+   * with `recvEvent()` or `pump()`, the last ones. It does not wait for a connection, and not for what
+   * the program does beside that. Meanwhile events can be sent, and `subscribe()` rejects with a
+   * {@link ConnectionClosedError}. While it connects, or without a connection, it is `close()`.
+   *
+   * @throws {RangeError} If the timeout is `NaN`.
+   *
+   * @example A worker that finishes what it has begun
+   * ```ts
+   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { Relay } from "@ebsockets/relay/relay";
+   *
+   * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+   * const client = new EbsocketClient({ reconnect: true });
+   * const jobs = client.serve("jobs.*", { queue: "workers" });
+   * await client.connectTo(relay.server.address);
+   * setTimeout(() => client.drain(), 10); // as a signal handler would
+   * for await (const job of jobs) await client.reply(job, new EbsocketEvent("done"));
+   * console.log((await client.closed).reason); // local
+   * ```
+   */
+  async drain({ timeout = 10_000 }: DrainOptions = {}): Promise<void> {
+    checkTimeout(timeout);
+    await (this.#draining ??= this.#drain(timeout).finally(() => this.#draining = null));
+  }
+
+  async #drain(timeout: number): Promise<void> {
+    const link = this.#link;
+    if (link?.open && !this.#next) {
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = after(timeout, resolve);
+      if (timeout > 0) await Promise.race([this.#finish(link), link.closed, late]);
+      clearTimeout(timer);
+    }
+    await this.close();
+    this.#hearing.stay();
+  }
+
+  /** Takes nothing more, and waits until what has come has been handled. */
+  async #finish(link: Link<S>): Promise<void> {
+    const { inbox } = this.#incoming;
+    link.readAll();
+    await this.#hearing.leave();
+    if (!link.open) return;
+    inbox.end();
+    await Promise.all([this.#services.finish(), inbox.whenFree()]);
+    await this.#requests.whenAnswered();
+  }
+
   /** Closes the connection at once, without sending what is queued, or one that is being made. */
   async abort(): Promise<void> {
     await this.#giveUp()?.abort();
   }
 
-  /** Does what {@link close} does. */
+  /** Does what {@link close} does, once a {@link drain} under way is done. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#draining;
     await this.close();
   }
 

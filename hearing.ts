@@ -129,6 +129,8 @@ export class Hearing {
   readonly #lines = new Set<Line>();
   /** What was said behind the last `hello` of what had been granted before. */
   #greeting: Wish[] = [];
+  /** Whether nothing more is to be heard, whatever is wanted. */
+  #isLeaving = false;
 
   /** Wants all. */
   constructor(table: PendingTable, port: HearingPort) {
@@ -148,6 +150,7 @@ export class Hearing {
     holder: object = PROGRAM,
   ): Promise<void> {
     checkWish(wanted, options);
+    if (this.#isLeaving) throw leavingError(describe(wanted));
     const { queue: name, timeout = 10_000, signal } = options;
     const patterns = [...wanted]; // The caller may go on using its own.
     signal?.throwIfAborted();
@@ -229,7 +232,7 @@ export class Hearing {
     timeout: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (patterns.length === 0 || !this.#carrier) return;
+    if (patterns.length === 0 || !this.#carrier || this.#isLeaving) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const wish = new Wish(this.#table.nextId(), UNSUBSCRIBE, patterns, resolve, reject);
     const call = newCall(queue, patterns, null, wish);
@@ -443,13 +446,18 @@ export class Hearing {
         this.#onGrant();
         for (const call of done) this.#join(call);
       };
-      const line = new Line(this.#table.nextId(), verb, patterns, onGrant);
-      this.#table.add(line, Infinity);
-      this.#lines.add(line);
-      line.answer.then(() => this.#lines.delete(line));
+      const line = this.#newLine(verb, patterns, onGrant);
       const bytes = encodeWish(line, patterns, queue);
       return { bytes, calls: [...about, ...idle], answer: line.answer };
     });
+  }
+
+  #newLine(verb: string, patterns: readonly string[], onGrant: () => void): Line {
+    const line = new Line(this.#table.nextId(), verb, patterns, onGrant);
+    this.#table.add(line, Infinity);
+    this.#lines.add(line);
+    line.answer.then(() => this.#lines.delete(line));
+    return line;
   }
 
   #onLeft(calls: readonly Call[]): void {
@@ -457,6 +465,35 @@ export class Hearing {
       this.#leaving.delete(call);
       if (this.#table.remove(call.wish)) call.wish.grant();
     }
+  }
+
+  /**
+   * Hears nothing more, until {@link stay}; what is wanted is not forgotten. Resolves when the relay has
+   * acknowledged that, so that all that it has sent has come, or the connection has ended.
+   */
+  async leave(): Promise<void> {
+    this.flush();
+    this.#isLeaving = true;
+    const lines: [verb: string, patterns: readonly string[], queue: string][] = [];
+    for (const [queue, holders] of this.#holders) {
+      const parts = split([...holders.keys()], queue, this.#maxLineBytes);
+      for (const patterns of parts) lines.push([UNSUBSCRIBE, patterns, queue]);
+    }
+    for (const { wish } of this.#joining) this.#table.fail(wish, leavingError(wish.subject));
+    const carrier = this.#carrier;
+    if (!carrier?.has("subscribe")) return;
+    // Whoever has never subscribed hears everything; and some answer has to come in any case.
+    if (!this.#isNarrowed || lines.length === 0) lines.push([SUBSCRIBE, [], NO_QUEUE]);
+    await Promise.all(lines.map(async ([verb, patterns, queue]) => {
+      const line = this.#newLine(verb, patterns, () => {});
+      carrier.tell(encodeWish(line, patterns, queue));
+      await line.answer;
+    }));
+  }
+
+  /** Hears again what is wanted, from the next connection on. */
+  stay(): void {
+    this.#isLeaving = false;
   }
 
   // Connections
@@ -486,16 +523,17 @@ export class Hearing {
       lines.push(encodeWish(wish, patterns, queue));
       answers.push(promise);
     };
-    for (const [queue, patterns] of this.#holders) {
+    for (const [queue, patterns] of this.#isLeaving ? [] : this.#holders) {
       const granted = Array.from(patterns)
         .filter(([pattern, all]) => all.values().some((each) => !this.#isOpen(each, pattern)))
         .map(([pattern]) => pattern);
       if (granted.length === 0) continue;
       for (const patterns of split(granted, queue, CAUTIOUS_LINE_BYTES)) say(patterns, queue);
     }
-    if (this.#isNarrowed && lines.length === 0) say([], NO_QUEUE);
-    for (const call of this.#joining) call.isSaid = false;
-    for (const [queue, calls] of Map.groupBy(this.#joining, queueOf)) {
+    if (lines.length === 0 && (this.#isNarrowed || this.#isLeaving)) say([], NO_QUEUE);
+    const open = this.#isLeaving ? [] : [...this.#joining];
+    for (const call of open) call.isSaid = false;
+    for (const [queue, calls] of Map.groupBy(open, queueOf)) {
       const questions = this.#compose(SUBSCRIBE, queue, calls);
       for (const { bytes } of questions) lines.push(bytes);
       this.#heed(questions, carrier, false);
@@ -562,4 +600,9 @@ function newCall(
 
 function queueOf({ queue }: Call): string {
   return queue;
+}
+
+function leavingError(subject: unknown): ConnectionClosedError {
+  const why = "the client takes nothing new, as it is being drained";
+  return new ConnectionClosedError(`Cannot ${SUBSCRIBE} ${subject}: ${why}`);
 }

@@ -40,6 +40,7 @@ export class Inbox<T> {
   #ended = false;
   #room: PromiseWithResolvers<void> | null = null;
   #reader = "";
+  #free: PromiseWithResolvers<void> | null = null;
   #wake: (() => void) | null = null;
 
   /** Makes an inbox that calls `onRoom` when it has been full and is half empty again. */
@@ -142,7 +143,20 @@ export class Inbox<T> {
       throw new TypeError(`Cannot read with ${reader}: ${this.#reader} is reading already`);
     }
     this.#reader = reader;
-    return { [Symbol.dispose]: () => void (this.#reader = "") };
+    return {
+      [Symbol.dispose]: () => {
+        this.#reader = "";
+        this.#free?.resolve();
+        this.#free = null;
+      },
+    };
+  }
+
+  /** A promise that resolves when the reader there is has disposed of its claim; `null` without one. */
+  whenFree(): Promise<void> | null {
+    if (!this.#reader) return null;
+    this.#free ??= Promise.withResolvers<void>();
+    return this.#free.promise;
   }
 
   /** The oldest item once there is one, or `undefined` at the end. */

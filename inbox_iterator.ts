@@ -17,6 +17,7 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   /** Claims the inbox; `null` once it has been called, or never will be. */
   #open: (() => Disposable | Promise<Disposable>) | null;
   readonly #abandon: () => void;
+  readonly #onItem: (item: T) => void;
   /** What `#open` gave, until the end. */
   #claim: Disposable | null = null;
   /** Resolves when the last call has been answered; `null` when all have been. */
@@ -24,22 +25,27 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
 
   /**
    * Makes an iterator that calls `open` to claim the inbox, which may take its time, or fail; or
-   * `abandon`, if it is ended before anybody has wanted an item.
+   * `abandon`, if it is ended before anybody has wanted an item; and `onItem` with each that it gives.
    */
   constructor(
     inbox: Inbox<T>,
     open: () => Disposable | Promise<Disposable>,
     abandon: () => void = () => {},
+    onItem: (item: T) => void = () => {},
   ) {
     this.#inbox = inbox;
     this.#open = open;
     this.#abandon = abandon;
+    this.#onItem = onItem;
   }
 
   next(): Promise<IteratorResult<T, void>> {
     if (this.#claim && !this.#answered) {
       const value = this.#inbox.take();
-      if (value !== undefined) return Promise.resolve({ done: false, value });
+      if (value !== undefined) {
+        this.#onItem(value);
+        return Promise.resolve({ done: false, value });
+      }
     }
     return this.#inTurn(() => this.#wait());
   }
@@ -86,7 +92,10 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
     this.#open = null;
     if (open) this.#claim = await open();
     const value = this.#claim ? await this.#inbox.next() : undefined;
-    if (value !== undefined) return { done: false, value };
+    if (value !== undefined) {
+      this.#onItem(value);
+      return { done: false, value };
+    }
     this.#end();
     return { done: true, value: undefined };
   }

@@ -70,6 +70,8 @@ export class Link<M extends object> implements SessionSink {
   /** How it is being ended from this side, if it is. */
   #ending: "local" | "aborted" | null = null;
   #isFull = false;
+  /** Whether reading goes on however much there is. */
+  #isUnbound = false;
   #info: CloseInfo | null = null;
   /** The session there is, or was last. */
   #session: Session | null = null;
@@ -151,6 +153,12 @@ export class Link<M extends object> implements SessionSink {
   resume(): void {
     this.#isFull = false;
     this.#session?.connection.resume();
+  }
+
+  /** Reads on however much there is: little more will come, and the relay's word has to be heard. */
+  readAll(): void {
+    this.#isUnbound = true;
+    this.resume();
   }
 
   // Ending
@@ -299,7 +307,7 @@ export class Link<M extends object> implements SessionSink {
         }
         : { type: "connected", address, id },
     );
-    if (this.#isFull) session.connection.pause();
+    if (this.#isFull && !this.#isUnbound) session.connection.pause();
     this.outbox?.begin(session.connection);
     this.outbox?.agree(session.hasAcks, session.maxLineBytes);
     session.begin();
@@ -337,7 +345,7 @@ export class Link<M extends object> implements SessionSink {
     if (this.#ending) return;
     const wantsMore = this.#sink.onEvents(events, bytes, session);
     this.#isFull = !wantsMore;
-    if (this.#isFull) session.connection.pause();
+    if (this.#isFull && !this.#isUnbound) session.connection.pause();
   }
 
   /** Tells of events that are missing. */

@@ -96,6 +96,7 @@ export {
   type Destination,
   type Dialer,
   type DisconnectedStatus,
+  type DrainOptions,
   EbsocketClient,
   type GapStatus,
   type InspectOptions,

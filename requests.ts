@@ -7,6 +7,7 @@
 
 import type { Envelope } from "./codec.ts";
 import {
+  ConnectionClosedError,
   EbsocketError,
   type EventSchemaError,
   NoRespondersError,
@@ -204,6 +205,9 @@ const ROOM = Promise.resolve();
 const SENT = Promise.resolve(true);
 const NOT_SENT = Promise.resolve(false);
 
+/** Of how many requests it is known that the program has them and has not answered. */
+const MAX_UNANSWERED = 10_000;
+
 /** Asks, through the sender of one client: events of `M` come, events of `S` are sent. */
 export class Requests<M extends object, S extends object = M> {
   readonly #table: PendingTable;
@@ -211,6 +215,13 @@ export class Requests<M extends object, S extends object = M> {
   readonly #incoming: Incoming<M>;
   /** Over which connection each request has come. */
   readonly #carriers = new WeakMap<object, Carrier>();
+  /** The requests that the program has and has not answered: who asked, and what that called them. */
+  readonly #unanswered = new Set<string>();
+  /** Those that it has read itself: it has done with them when it reads on. */
+  #read: string[] = [];
+  /** Whether it has ever answered one. */
+  #isAnswering = false;
+  #answered: PromiseWithResolvers<void> | null = null;
 
   constructor(table: PendingTable, sender: Sender<S>, incoming: Incoming<M>) {
     this.#table = table;
@@ -313,6 +324,51 @@ export class Requests<M extends object, S extends object = M> {
     }
   }
 
+  /** A service has given the program an event, which may be a request. */
+  given({ id, from }: Pick<EbsocketEvent, "id" | "from">): void {
+    if (id === null) return;
+    if (this.#unanswered.size >= MAX_UNANSWERED) {
+      const [oldest] = this.#unanswered;
+      this.#unanswered.delete(oldest!);
+    }
+    this.#unanswered.add(keyOf(id, from));
+  }
+
+  /** The program reads on, and has done with the events before; it has been given these. */
+  readOn(events: readonly Pick<EbsocketEvent, "id" | "from">[] = []): void {
+    for (const key of this.#read) this.#unanswered.delete(key);
+    this.#read = [];
+    for (const event of events) {
+      if (event.id === null) continue;
+      this.given(event);
+      this.#read.push(keyOf(event.id, event.from));
+    }
+    this.#checkAnswered();
+  }
+
+  /** A connection has ended: who has asked over it can be answered no more. */
+  forgetAsked(): void {
+    this.#unanswered.clear();
+    this.#checkAnswered();
+  }
+
+  /**
+   * Waits until the program has answered the requests that it was given, and, if it is one that answers,
+   * has read what waits in its inbox.
+   */
+  async whenAnswered(): Promise<void> {
+    this.#answered ??= Promise.withResolvers<void>();
+    this.#checkAnswered();
+    await this.#answered?.promise;
+  }
+
+  #checkAnswered(): void {
+    const isUnread = this.#isAnswering && this.#incoming.inbox.length > 0;
+    if (!this.#answered || isUnread || this.#unanswered.size > 0) return;
+    this.#answered.resolve();
+    this.#answered = null;
+  }
+
   /** Answers an event; whether anybody had asked, and can still be answered. */
   reply(
     event: Pick<EbsocketEvent, "id" | "from">,
@@ -326,10 +382,13 @@ export class Requests<M extends object, S extends object = M> {
       reply_to: id,
       ...(from !== null && { to: from }),
     });
+    this.#isAnswering = true;
+    if (this.#unanswered.delete(keyOf(id, from))) this.#checkAnswered();
     const carrier = this.#carriers.get(event);
     const isGone = carrier ? carrier.hasEnded : !this.#sender.isConnected;
     if (from !== null && isGone && this.#sender.isOpen) return NOT_SENT;
     const fault = this.#sender.queue(answer, line, from !== null, carrier !== undefined);
+    if (fault instanceof ConnectionClosedError) return NOT_SENT;
     if (fault) return refused(fault);
     return this.#sender.room()?.then(() => true) ?? SENT;
   }
@@ -377,4 +436,8 @@ export class Requests<M extends object, S extends object = M> {
     const why = this.#incoming.whyDeaf();
     if (why) throw new EbsocketError("inbox-full", `Cannot ${verb} ${subject}: ${why}`);
   }
+}
+
+function keyOf(id: string, from: string | null): string {
+  return `${from} ${id}`;
 }

@@ -40,14 +40,26 @@ export class Services<M extends object> {
   readonly #incoming: Incoming<M>;
   readonly #hearing: Hearing;
   readonly #hasEnded: () => boolean;
-  /** What ends each of those that are running. */
-  readonly #running = new Set<AbortController>();
+  readonly #onGiven: (event: EventOf<M>) => void;
+  /** Those that are running, by what ends them. */
+  readonly #running = new Map<AbortController, Service<M>>();
+  /** Those of them that are being read. */
+  readonly #read = new Set<AbortController>();
 
-  /** Makes one without services. `hasEnded` says whether nothing will come, and nothing is tried. */
-  constructor(incoming: Incoming<M>, hearing: Hearing, hasEnded: () => boolean) {
+  /**
+   * Makes one without services. `hasEnded` says whether nothing will come, and nothing is tried;
+   * `onGiven` hears of each event that a service has given to the program.
+   */
+  constructor(
+    incoming: Incoming<M>,
+    hearing: Hearing,
+    hasEnded: () => boolean,
+    onGiven: (event: EventOf<M>) => void,
+  ) {
     this.#incoming = incoming;
     this.#hearing = hearing;
     this.#hasEnded = hasEnded;
+    this.#onGiven = onGiven;
   }
 
   /** The events that match `pattern`, from now on. */
@@ -61,15 +73,28 @@ export class Services<M extends object> {
     const end = () => stop.abort();
     const started = this.#start(service, queue, stop, signal);
     started.catch(() => {}); // The first next() tells it.
-    return new InboxIterator(service.inbox, async () => {
+    const open = async () => {
+      this.#read.add(stop);
       await started;
       return { [Symbol.dispose]: end };
-    }, end);
+    };
+    return new InboxIterator(service.inbox, open, end, this.#onGiven);
   }
 
   /** Ends all of them: nothing more will come. */
   end(): void {
-    for (const stop of this.#running) stop.abort();
+    for (const stop of this.#running.keys()) stop.abort();
+  }
+
+  /** Lets all of them give what has come, and then end; resolves when those that are read have. */
+  async finish(): Promise<void> {
+    await Promise.all(
+      Array.from(this.#running, ([stop, service]) => {
+        if (!this.#read.has(stop)) return stop.abort();
+        this.#incoming.detach(service);
+        return new Promise((resolve) => stop.signal.addEventListener("abort", resolve));
+      }),
+    );
   }
 
   /** Begins a service; resolves when it will get all that it is to. */
@@ -84,9 +109,10 @@ export class Services<M extends object> {
     const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
     let isHeld = false;
     const release = () => this.#hearing.release([pattern], queue, service);
-    this.#running.add(stop);
+    this.#running.set(stop, service);
     signal.addEventListener("abort", () => {
       this.#running.delete(stop);
+      this.#read.delete(stop);
       this.#incoming.detach(service);
       if (isHeld) release();
     });

@@ -172,6 +172,13 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     this.#limiter.start();
   }
 
+  /**
+   * Whether the system is closed and has given all its news: there is nothing more to {@link pump}.
+   */
+  get ended(): boolean {
+    return this.#inbox.ended && this.#inbox.length === 0;
+  }
+
   /** The clients and their addresses, in the order in which they came. */
   get clients(): ReadonlyMap<EbsocketConnection, Address> {
     return this.#clients;
@@ -229,17 +236,28 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   /**
    * Waits up to `timeout` for the first news, then gives all there is: the clients that have come,
    * the events that have arrived, the clients that have gone, and the events that do not fit their
-   * definitions. The events of one client are in the order in which it sent them.
+   * definitions. The events of one client are in the order in which it sent them. A loop ends with
+   * `while (!system.ended)`: if the system is closed while `pump()` waits, it gives nothing.
    *
    * @throws {TypeError} If `pump()` or `for await` is reading already.
-   * @throws {ConnectionClosedError} If the system is closed and there is nothing left to give.
+   * @throws {ConnectionClosedError} If the system has {@link ended} already.
+   *
+   * @example A loop that ends when the system is closed
+   * ```ts
+   * import { EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
+   *
+   * const system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+   * setTimeout(() => system.close(), 10); // as a signal handler would
+   * while (!system.ended) {
+   *   const [newClients, newEvents, disconnectedClients] = await system.pump();
+   *   console.log(newClients.length, newEvents.length, disconnectedClients.length);
+   * }
+   * ```
    */
   async pump(): Promise<Pumped<M>> {
     using _ = this.#inbox.claim("pump()");
+    if (this.ended) throw new ConnectionClosedError("Cannot pump: the system is closed");
     await this.#inbox.arrival(checkDuration("timeout", this.timeout, 0));
-    if (this.#inbox.ended && this.#inbox.length === 0) {
-      throw new ConnectionClosedError("Cannot pump: the system is closed");
-    }
     const pumped: Pumped<M> = [[], [], [], []];
     for (const notice of this.#inbox.takeAll()) {
       if (notice.type === "event") {

@@ -10,6 +10,10 @@ const interval = Number(Deno.args[0] ?? 1000);
 if (!(interval > 0)) throw new RangeError(`Cannot send a tick every ${Deno.args[0]} milliseconds`);
 
 const client = new EbsocketClient();
+
+// drain() shows what has come, ends the loop below, sends what is queued, and closes.
+Deno.addSignalListener("SIGINT", () => client.drain());
+
 await client.connectTo(["127.0.0.1", 7982]);
 
 let count = 0;
@@ -17,16 +21,8 @@ const timer = setInterval(() => {
   client.send("tick", { count: ++count, time: new Date().toISOString() });
 }, interval);
 
-function stop(): Promise<void> {
-  clearInterval(timer);
-  return client.close();
-}
-
-// close() sends what is queued, and ends the loop below, and with it the program.
-Deno.addSignalListener("SIGINT", stop);
-
 for await (const event of client) console.log(event, event.__dict__);
-await stop();
+clearInterval(timer);
 
 const { reason, unsentLines } = await client.closed;
 console.log(`Closed: ${reason}; ${count} ticks, ${unsentLines} of them unsent`);

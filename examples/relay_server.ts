@@ -9,9 +9,12 @@ import { EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
 const server = new EbsocketServer(7982);
 const system = new EbsocketSystem(server);
 
+// close() sends what is queued, tells the clients why, and ends the loop below.
+Deno.addSignalListener("SIGINT", () => system.close());
+
 console.log(`Server hosting on ${server.address[0]}:${server.address[1]}`);
 
-for (;;) {
+while (!system.ended) {
   const [newClients, newEvents, disconnectedClients] = await system.pump();
 
   for (const [connection, address] of newClients) {

@@ -13,6 +13,7 @@ type Weather = {
 };
 
 const client = new EbsocketClient<Weather>();
+Deno.addSignalListener("SIGINT", () => client.drain());
 await client.connectTo(["127.0.0.1", 7982]);
 
 client.send("hello", { station: "Oslo" });

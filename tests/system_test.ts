@@ -122,6 +122,30 @@ Deno.test("EbsocketSystem.pump() rejects once the system is closed and all is re
   await assertRejects(() => system.pump(), ConnectionClosedError, "closed");
 });
 
+Deno.test("EbsocketSystem.ended ends a loop over pump(), whenever the system is closed", async () => {
+  for (const timeout of [0, 60_000]) {
+    for (const isQuiet of [true, false]) {
+      const system = newSystem({ timeout });
+      await using peer = await Peer.connect(system.server.address);
+      await until(() => system.clients.size === 1);
+      let gone = 0;
+      const loop = (async () => {
+        while (!system.ended) gone += (await system.pump())[2].length;
+      })();
+      if (isQuiet) {
+        peer.close();
+        await until(() => system.clients.size === 0); // so that the end itself is all that comes
+        await until(() => gone === 1);
+      }
+      assertEquals(system.ended, false);
+      await system.close();
+      await soon(loop, "the end of the loop");
+      assertEquals([gone, system.ended], [1, true]);
+      await assertRejects(() => system.pump(), ConnectionClosedError, "closed");
+    }
+  }
+});
+
 Deno.test("EbsocketSystem iterates over the same news as pump(), in order, until it is closed", async () => {
   const system = newSystem();
   await using peer = await Peer.connect(system.server.address);
