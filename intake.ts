@@ -98,6 +98,25 @@ export class Intake<R extends Recipient> {
     return { lines, events, empty, end: start };
   }
 
+  /** Which of some clients would get some event of a block, if it was passed on now. */
+  hearers(
+    source: Listener<R>,
+    bytes: Uint8Array,
+    clients: readonly Listener<R>[],
+  ): Iterable<Listener<R>> {
+    const validator = this.#validator.open(bytes);
+    const hearers = this.#router.hearers(source, clients);
+    for (let start = 0; start < bytes.length && !hearers.isComplete; start = validator.end + 1) {
+      const kind = validator.validate(start);
+      if (kind === "invalid") break;
+      if (kind !== "event") continue;
+      const to = validator.hasEnvelope ? this.#read(bytes, TO) : null;
+      if (to !== null) hearers.addOne(this.#router.find(to));
+      else hearers.add(this.#router.routes.peek(bytes, validator.nameStart, validator.nameEnd));
+    }
+    return hearers.found;
+  }
+
   /** Whether the event that was checked last, and begins at `start`, fits its definition. */
   #fits(bytes: Uint8Array, start: number): boolean {
     if (!this.#checker.isNeeded) return true;

@@ -56,7 +56,7 @@
  * - `relay.ts` for the relay as a whole, `intake.ts` and `sheet.ts` for what is in a block of lines,
  *   `router.ts` for whom an event is for, `desk.ts` for what clients ask of the relay,
  *   `receipts.ts` for what they are told of their events, `inspector.ts` for what of the relay,
- *   `backpressure.ts` for who waits for whom;
+ *   `backpressure.ts` for who waits for whom, `hearers.ts` for who hears whom then;
  * - `subscriptions.ts` for what one client hears, `shapes.ts` for what that costs others,
  *   `pattern_index.ts` for who hears a name, `route_cache.ts` and `seeded_hash.ts` to find that again,
  *   `turns.ts` for whose turn it is; `text_map.ts` for maps by texts that peers choose;

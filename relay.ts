@@ -128,7 +128,7 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    */
   readonly maxDepth?: number;
   /**
-   * For how long a client that reads nothing may hold up those that send, in milliseconds, from 0.
+   * For how long a client that reads nothing may hold up those whose events it hears, in milliseconds, from 0.
    * It may be a little less. A client on the same machine that is merely slow may need more: it shows
    * that it reads only once a third of what the system buffers for it has been read.
    *
@@ -167,8 +167,8 @@ export interface RelayOptions extends ServeOptions, RateOptions {
  * all that hear the same: number precision, the order of keys and white space survive. A client's
  * first invalid line closes it; the lines before that count.
  *
- * A client that reads too slowly slows the publishers down, for a bounded time; one that does not
- * read at all is closed with `slow-consumer`.
+ * A client that reads too slowly slows the publishers down that it hears, for a bounded time; one that
+ * does not read at all is closed with `slow-consumer`.
  */
 export class Relay {
   /** The server whose clients these are. */
@@ -212,14 +212,19 @@ export class Relay {
       if (!this.#limiter.holds(client) && !this.#backpressure.holds(client)) client.resume();
     };
     this.#limiter = new Limiter(options, resume);
-    this.#backpressure = new Backpressure(
-      checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
-      (source, lines, held) => {
+    this.#backpressure = new Backpressure({
+      maxHold: checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
+      pass: (source, lines, held) => {
         if (held > 0 && this.#clients.has(source)) this.#limiter.excuse(held, source);
         this.#relay(source, lines);
       },
-      resume,
-    );
+      hearers: (source, { bytes }, readers) => {
+        const clients = readers.map((reader) => this.#listenerOf(reader));
+        const found = this.#intake.hearers(this.#listenerOf(source), bytes, clients);
+        return Array.from(found, ({ recipient }) => recipient);
+      },
+      onRelease: resume,
+    });
     const limits = new ConnectionLimits(options);
     const subscribeFirst = options.subscribeFirst ?? false;
     const features = subscribeFirst ? [...FEATURES, "subscribe-first" as const] : FEATURES;

@@ -72,6 +72,13 @@ export class RouteCache<R extends Recipient> {
     return route;
   }
 
+  /** The same for an event that will come again: it is not counted. */
+  peek(bytes: Uint8Array, start: number, end: number): Route<R> {
+    const route = this.find(bytes, start, end);
+    if (this.isCounting) route.events--;
+    return route;
+  }
+
   /** The route of a name that is remembered, or is from now on. */
   #recall(bytes: Uint8Array, start: number, end: number): Route<R> {
     const routes = this.#routes;

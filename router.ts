@@ -7,6 +7,7 @@
 
 import type { Audience, Listener, Recipient } from "./audience.ts";
 import { Audiences } from "./audiences.ts";
+import { Hearers } from "./hearers.ts";
 import { Holdback } from "./holdback.ts";
 import { answer, type Delivery } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
@@ -92,6 +93,17 @@ export class Router<R extends Recipient> {
     if (audience.size === 0) return 0;
     this.#holdback.flush(audience);
     return audience.members.size;
+  }
+
+  /** Asks which of some clients would get the events of a source: itself only if it gets its own. */
+  hearers(source: Listener<R>, clients: readonly Listener<R>[]): Hearers<R> {
+    const others = this.#echo ? clients : clients.filter((client) => client !== source);
+    return new Hearers(others, this.#audiences.everything);
+  }
+
+  /** The client that is called `id`, if there is one. */
+  find(id: string): Listener<R> | undefined {
+    return this.#listeners.get(id);
   }
 
   /** Whether all that is to be known of an event without an envelope is that it is one. */

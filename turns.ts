@@ -25,6 +25,16 @@ export class Turns<R extends Recipient> {
     return this.#next;
   }
 
+  /** The first client. */
+  get first(): Audience<R> {
+    return this.#audiences[0]!;
+  }
+
+  /** Whether something holds for every client. */
+  every(test: (audience: Audience<R>) => boolean): boolean {
+    return this.#audiences.every(test);
+  }
+
   /** How many clients take turns. */
   get length(): number {
     return this.#audiences.length;

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
-import { Backpressure } from "../backpressure.ts";
+import { Backpressure, type BackpressureOptions } from "../backpressure.ts";
 import { EbsocketConnection } from "../connection.ts";
 import { LineBlock } from "../framing.ts";
+import { Clock } from "./support/clock.ts";
 import { FakeDuplex } from "./support/duplex.ts";
 import { until } from "./support/waiting.ts";
 
@@ -25,13 +26,21 @@ class Publisher {
   }
 }
 
-function setUp() {
+function setUp(options: Partial<BackpressureOptions> = {}) {
   const passed: string[] = [];
   const readers: EbsocketConnection[] = [];
-  const backpressure = new Backpressure(MAX_HOLD, (_, lines) => {
-    passed.push(new TextDecoder().decode(lines.bytes));
-    for (const reader of readers) backpressure.observe(reader);
-  }, (publisher) => publisher.resume());
+  /** Readers that hear nothing. */
+  const deaf = new Set<EbsocketConnection>();
+  const backpressure = new Backpressure({
+    maxHold: MAX_HOLD,
+    pass(_, lines) {
+      passed.push(new TextDecoder().decode(lines.bytes));
+      for (const reader of readers) if (!deaf.has(reader)) backpressure.observe(reader);
+    },
+    hearers: (_, __, some) => some.filter((reader) => !deaf.has(reader)),
+    onRelease: (publisher) => publisher.resume(),
+    ...options,
+  });
 
   /** A reader that takes nothing, and for which more than half of the most waits. */
   function lag(): FakeDuplex {
@@ -47,7 +56,7 @@ function setUp() {
   }
 
   const abort = () => Promise.all(readers.map((reader) => reader.abort()));
-  return { abort, backpressure, lag, passed };
+  return { abort, backpressure, deaf, lag, passed, readers };
 }
 
 Deno.test("Backpressure passes lines on at once while every reader keeps up", () => {
@@ -149,4 +158,92 @@ Deno.test("Backpressure.forget() lets whoever has closed the reader finish first
   await aborted;
   await until(() => passed.length > 0);
   assertEquals(passed, [line]);
+});
+
+Deno.test("Backpressure waits only for readers that hear the publisher", async () => {
+  const { abort, backpressure, deaf, lag, passed, readers } = setUp();
+  const publisher = new Publisher(backpressure);
+  const loner = lag();
+  deaf.add(readers[0]!);
+  assertEquals([publisher.sends()], passed);
+  // One that hears it begins to lag as well: only that one counts.
+  const reader = lag();
+  const line = publisher.sends();
+  assertEquals([backpressure.holds(publisher.connection), passed.length], [true, 1]);
+  reader.take();
+  await until(() => passed.length === 2);
+  assertEquals([passed[1], loner.written], [line, ""]);
+  await abort();
+});
+
+Deno.test("Backpressure lets who waits for nobody pass those who wait", async () => {
+  const waitsFor = new Map<EbsocketConnection, EbsocketConnection[]>();
+  const { abort, backpressure, lag, passed, readers } = setUp({
+    hearers: (publisher, _, some) => some.filter((it) => waitsFor.get(publisher)?.includes(it)),
+  });
+  const publishers = [1, 2, 3].map(() => new Publisher(backpressure));
+  const duplexes = [lag(), lag()];
+  waitsFor.set(publishers[0]!.connection, [readers[0]!]);
+  waitsFor.set(publishers[1]!.connection, [readers[1]!]);
+  for (const publisher of publishers) publisher.sends();
+  assertEquals(passed.length, 1);
+  duplexes[1]!.take();
+  await until(() => passed.length === 2);
+  assertEquals(publishers.map(({ connection }) => backpressure.holds(connection)), [
+    true,
+    false,
+    false,
+  ]);
+  await abort();
+});
+
+Deno.test("Backpressure waits for a reader no longer in all, however often that catches up", async () => {
+  using clock = new Clock();
+  const { abort, backpressure, lag, passed, readers } = setUp({ maxTotalHold: 200 });
+  const publisher = new Publisher(backpressure);
+  const reader = lag();
+  const [connection] = readers;
+  // Lets it lag, waits for it while it takes a little now and then, and lets it catch up.
+  let holds = 0;
+  for (let round = 0; round < 20; round++) {
+    const before = passed.length;
+    publisher.sends();
+    if (passed.length > before) break;
+    holds++;
+    for (let i = 0; i < 3 && passed.length === before; i++) {
+      reader.takeOnce(1);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    reader.take();
+    await until(() => passed.length > before && connection!.pendingBytes === 0);
+    reader.writeSize = 0;
+    await new Promise((resolve) => setTimeout(resolve, 30)); // Its having caught up is noticed.
+    connection!.send(new TextEncoder().encode("x".repeat(599) + "\n"));
+    backpressure.observe(connection!);
+  }
+  assertEquals(0 < holds && holds < 10, true, `${holds}`);
+  assertEquals(backpressure.holds(publisher.connection), false);
+  // It gets a little of it back, by and by.
+  clock.advance(60 * 200);
+  await until(() => {
+    reader.takeOnce(1); // It has taken nothing for long, otherwise.
+    publisher.sends();
+    return backpressure.holds(publisher.connection);
+  });
+  await abort();
+});
+
+Deno.test("Backpressure keeps no more than it may", async () => {
+  const { abort, backpressure, lag, passed } = setUp({ maxHold: 60_000, maxParkedBytes: 5 });
+  const publishers = [1, 2, 3].map(() => new Publisher(backpressure));
+  const reader = lag();
+  for (const publisher of publishers) publisher.sends(); // two bytes each
+  assertEquals(publishers.map(({ connection }) => backpressure.holds(connection)), [
+    true,
+    true,
+    false,
+  ]);
+  reader.take();
+  await until(() => passed.length === 3);
+  await abort();
 });

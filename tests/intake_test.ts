@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { utf8 } from "./support/bytes.ts";
-import { A, B, setUp, texts } from "./support/intake.ts";
+import { A, B, type Client, setUp, texts } from "./support/intake.ts";
 
 Deno.test("Intake.take() says how many lines and events there are, and where a bad line begins", () => {
   const { controls, take } = setUp(1);
@@ -95,4 +95,39 @@ Deno.test("Intake refuses envelopes of a wrong type, and keys that are repeated"
     assertEquals([events, end], [1, A.length], members);
     assertEquals(clients[1]!.recipient.text, A);
   }
+});
+
+Deno.test("Intake.hearers() tells which of some clients would get an event of a block", () => {
+  const { clients, intake, router, subscribe } = setUp(6, { echo: true });
+  const [all, a, ab, one, two, mute] = clients as [Client, Client, Client, Client, Client, Client];
+  subscribe(a, ["a"]);
+  subscribe(ab, ["a", "b.>"]);
+  subscribe(one, ["q"], "queue");
+  subscribe(two, ["q"], "queue");
+  subscribe(mute, []);
+  const hear = (text: string, some = clients, source = mute) =>
+    [...intake.hearers(source, utf8(text), some)].map(({ recipient }) => recipient.id).sort();
+  assertEquals(hear('{"event":"x"}\n'), [1]);
+  assertEquals(hear('{"event":"x"}\n', [a, ab, mute]), []);
+  assertEquals(hear(`${A}`), [1, 2, 3]);
+  assertEquals(hear('{"event":"x"}\n{"event":"b.c","id":"r"}\n', [a, ab]), [3]);
+  // What comes after a bad line is nobody's, and control lines are for us.
+  assertEquals(hear(`bad\n${A}`), []);
+  assertEquals(hear('{"control":"x"}\n\n', [all]), []);
+  // What is for one client alone.
+  assertEquals(hear('{"event":"a","to":"c6"}\n'), [6]);
+  assertEquals(hear('{"event":"a","to":"c6"}\n{"event":"a","to":"c9"}\n', [all, a]), []);
+  // Another client of a queue gets what one cannot take.
+  assertEquals(hear('{"event":"q"}\n', [one, a]), []);
+  assertEquals(hear('{"event":"q"}\n', [one, two, a]).length, 1);
+  assertEquals(hear(A, [a], a), [2]);
+  assertEquals(router.eventsUnheard, 0);
+});
+
+Deno.test("Intake.hearers() leaves the source out where it does not get its own events", () => {
+  const { clients, intake, router } = setUp(2);
+  router.routes.startCounting();
+  const found = [...intake.hearers(clients[0]!, utf8(A), clients)];
+  assertEquals(found, [clients[1]!]);
+  assertEquals(router.routes.counts(1), []); // It has not been passed on yet.
 });

@@ -355,3 +355,32 @@ Deno.test("Relay blames no publisher for what it sent while others held it up", 
   await flooding;
   assertEquals(ends.filter((reason) => reason === "rate-limited"), []);
 });
+
+Deno.test("Relay lets no publisher wait for a slow reader that does not hear it", async () => {
+  await using relay = newRelay({ maxHold: 60_000, maxPendingBytes: 1_000_000, echo: false });
+  await using slow = await Peer.connect(relay.server.address, { silent: true });
+  await until(() => relay.clients.length === 1);
+  await slow.send('{"control":"subscribe","events":["private.*"],"queue":"q"}\n');
+  await slow.send('{"control":"subscribe","events":["private.>"]}\n');
+  await until(() => relay.clients[0]!.bytesIn > 100);
+  await using reader = await join(relay);
+  await reader.send('{"control":"subscribe","events":["chat"],"id":"s"}\n');
+  await reader.sees('"ack"');
+  await using feeder = await join(relay);
+  await using chatter = await join(relay);
+  const line = `{"event":"private.x","__dict__":{"x":"${"x".repeat(10_000)}"}}\n`;
+  const feeding = feeder.send(line.repeat(2000)).catch(() => {});
+  await until(() => relay.clients[0]!.pendingBytes > 500_000);
+  for (let i = 0; i < 5; i++) {
+    await chatter.send(`{"event":"chat","__dict__":{"i":${i}}}\n`);
+    await reader.sees(`"i":${i}`);
+  }
+  // It waits all the while, and so does who chats once it says something that the slow one hears.
+  await chatter.send('{"event":"chat"}\n{"event":"private.y"}\n');
+  await until(() => relay.clients[3]!.bytesIn > 5 * 38);
+  const { eventsIn } = relay.clients[2]!;
+  assertEquals([eventsIn < 2000, relay.clients[3]!.eventsIn], [true, 5]);
+  slow.close();
+  await reader.sees('{"event":"chat"}\n');
+  await feeding;
+});
