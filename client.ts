@@ -534,7 +534,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Hears only the events that match, from the first call on; each further call adds to that. Before
+   * Hears only the events that match, from the first call on; each further call adds to that. A client
+   * that has not subscribed hears everything, or nothing where {@link hearsNothing} says so. Before
    * `connectTo()` it only takes note, and resolves at once: then nothing else is ever heard. With a
    * connection it resolves when the relay has acknowledged it. It stays across reconnects, and to the
    * next `connectTo()`. An empty array adds nothing: alone, it lets nothing be heard.

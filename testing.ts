@@ -218,7 +218,15 @@ interface Shown {
 function wantedOf(expected: ExpectedEvent): Shown {
   if (typeof expected === "string") return { event: expected };
   const [event, attributes] = "event" in expected ? [expected.event, expected.__dict__] : expected;
-  return { event, __dict__: { ...attributes } };
+  return { event, __dict__: withoutUndefined({ ...attributes }) };
+}
+
+/** What arrives of attributes: members that are undefined are left out where an event is sent. */
+function withoutUndefined(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutUndefined);
+  if (Object.getPrototypeOf(value ?? 0) !== Object.prototype) return value;
+  const members = Object.entries(value as object).filter(([, member]) => member !== undefined);
+  return Object.fromEntries(members.map(([key, member]) => [key, withoutUndefined(member)]));
 }
 
 /** The event as it is compared: without its attributes where any are expected. */

@@ -100,6 +100,17 @@ Deno.test("expectEvents() fails when too few come in time, or another comes", as
   await failure(expectEvents(pair.other, ["join"]));
 });
 
+Deno.test("expectEvents() expects no attribute that is undefined, since none is sent", async () => {
+  await using pair = await clientPair();
+  const attributes = { content: "hi", color: undefined, by: { name: "Ada", mail: undefined } };
+  const sent = new EbsocketEvent("message", { ...attributes, all: [{ is: undefined }] });
+  pair.one.sendEvent(sent);
+  pair.one.send("message", attributes);
+  await expectEvents(pair.other, [sent, ["message", attributes]]);
+  pair.one.send("message", { content: "hi" });
+  await failure(expectEvents(pair.other, [["message", { content: null }]]));
+});
+
 Deno.test("expectEvents() says so if the client hears nothing", async () => {
   await using relay = testRelay({ subscribeFirst: true });
   const client = await relay.connect();
