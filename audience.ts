@@ -162,10 +162,11 @@ export class Audience<R extends Recipient = Recipient> {
     this.#isAwaited = false;
     this.#detours.clear();
     let accepted = 0;
-    for (const member of this.members) {
+    // Thousands may hear nothing but what is for one of them: then the others are not looked at.
+    const reached = lines.length > 0 ? this.members : detours?.keys() ?? [];
+    for (const member of reached) {
       const { recipient } = member;
       const detour = detours?.get(member);
-      if (!detour && lines.length === 0) continue;
       const isQueued = detour
         ? detour.send(recipient, lines, events)
         : recipient.send(lines, events);

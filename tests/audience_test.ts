@@ -45,6 +45,27 @@ Deno.test("Audience.flush() passes by who is left out, and tells how many were o
   assertEquals(recipients.map(({ eventsOut }) => eventsOut), [0, 0, 1, 2]);
 });
 
+Deno.test("Audience.flush() looks at no member but the one that a line is for", () => {
+  const { audience, listeners, recipients } = audienceOf(1000);
+  let seen = 0;
+  Object.defineProperty(audience.members, Symbol.iterator, {
+    *value(this: Set<unknown>) {
+      for (const member of this.values()) {
+        seen++;
+        yield member;
+      }
+    },
+  });
+  const own = audience.batchOf(listeners[7]!);
+  audience.addFor(listeners[7]!, utf8(A), 0, A.length);
+  const queued: number[] = [];
+  audience.flush(({ id }) => void queued.push(id));
+  assertEquals([recipients[7]!.text, own.accepted, queued, seen], [A, 1, [8], 0]);
+  audience.add(utf8(B), 0, B.length, 1);
+  audience.flush(() => {});
+  assertEquals([recipients[7]!.text, recipients[8]!.text, seen], [A + B, B, 1000]);
+});
+
 Deno.test("Audience numbers events from what was queued for its member, in front of all else", () => {
   const { audience, recipients: [one] } = audienceOf(1, true);
   one!.eventsOut = 41;
