@@ -13,7 +13,6 @@ import type { Hello } from "./greeting.ts";
 import type { Inspector } from "./inspector.ts";
 import { MAX_CONTROL_BYTES } from "./limits.ts";
 import { parseLine } from "./parse.ts";
-import { encodeReport } from "./report.ts";
 import type { Router } from "./router.ts";
 import {
   decodeSubscription,
@@ -133,9 +132,9 @@ export class Desk {
       refuse(client, { ...name, reason: "not-allowed", detail: "the relay tells nobody" });
       return 0;
     }
-    const report = encodeReport(name.id, this.#inspector.inspect());
-    client.recipient.send(report, 0);
-    return report.length / BYTES_PER_LINE;
+    const answer = this.#inspector.answer(name.id);
+    client.recipient.send(answer, 0);
+    return answer.length / BYTES_PER_LINE;
   }
 }
 

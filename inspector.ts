@@ -7,7 +7,17 @@
 
 import type { Address } from "./address.ts";
 import type { Listener, Recipient } from "./audience.ts";
-import type { ClientReport, RelayReport, SubscriptionReport } from "./report.ts";
+import { largest } from "./largest.ts";
+import {
+  type ClientReport,
+  encodeAnswer,
+  encodeReport,
+  MAX_CLIENTS,
+  MAX_NAMES,
+  type RelayReport,
+  sizeOfSubscription,
+  type SubscriptionReport,
+} from "./report.ts";
 import type { RouteCache } from "./route_cache.ts";
 import { NO_QUEUE } from "./routing.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -16,12 +26,9 @@ import type { ClientCounters, RelayStats } from "./stats.ts";
 /** For how long names are counted after the last question, in milliseconds. */
 const WATCH_MS = 5000;
 
-/** How many clients, names, and subscriptions of one client an answer has. */
-const MAX_CLIENTS = 100;
-const MAX_NAMES = 100;
+/** How many subscriptions of one client an answer has, and how long they may be in all, in bytes. */
 const MAX_SUBSCRIPTIONS = 10;
-/** How long the subscriptions of one client may be in all, as JSON, in characters. */
-const MAX_SUBSCRIPTION_TEXT = 1000;
+const MAX_SUBSCRIPTION_BYTES = 1000;
 
 /** For how long the same answer is given again, in milliseconds: to find out takes some time. */
 const MAX_AGE_MS = 100;
@@ -54,6 +61,8 @@ export class Inspector<R extends Reported> {
   #startedAt = 0;
   #report: RelayReport | null = null;
   #reportedAt = 0;
+  /** The same, encoded once somebody has asked for it. */
+  #members: Uint8Array | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(subject: Subject<R>) {
@@ -74,18 +83,28 @@ export class Inspector<R extends Reported> {
     if (!this.#report || now - this.#reportedAt > MAX_AGE_MS) {
       this.#report = this.#find(Math.round(now - this.#startedAt));
       this.#reportedAt = now;
+      this.#members = null;
     }
     return this.#report;
   }
 
+  /** The line that says so; all who ask in one moment get the same, but for what it is called. */
+  answer(id: string | undefined): Uint8Array {
+    const report = this.inspect();
+    return encodeAnswer(id, this.#members ??= encodeReport(report));
+  }
+
   #find(watchedMs: number): RelayReport {
     const { routes } = this.#subject;
-    const most = [...this.#subject.listeners()].sort((one, two) =>
-      two.recipient.pendingBytes - one.recipient.pendingBytes || traffic(two) - traffic(one)
+    const most = largest(
+      this.#subject.listeners(),
+      MAX_CLIENTS,
+      (one, two) =>
+        two.recipient.pendingBytes - one.recipient.pendingBytes || traffic(two) - traffic(one),
     );
     return {
       relay: this.#subject.stats(),
-      clients: most.slice(0, MAX_CLIENTS).map(toReport),
+      clients: most.map(toReport),
       names: routes.counts(MAX_NAMES).map(([name, events]) => ({ name, events })),
       watchedMs,
     };
@@ -96,6 +115,7 @@ export class Inspector<R extends Reported> {
     clearTimeout(this.#timer);
     this.#subject.routes.isCounting = false;
     this.#report = null;
+    this.#members = null;
   }
 }
 
@@ -120,10 +140,10 @@ function toReport({ recipient, subscriptions }: Listener<Reported>): ClientRepor
 
 function someOf(subscriptions: Subscriptions): SubscriptionReport[] {
   const some: SubscriptionReport[] = [];
-  let room = MAX_SUBSCRIPTION_TEXT;
+  let room = MAX_SUBSCRIPTION_BYTES;
   for (const [pattern, queue] of subscriptions) {
     const report = queue === NO_QUEUE ? { pattern } : { pattern, queue };
-    room -= JSON.stringify(report).length;
+    room -= sizeOfSubscription(report);
     if (room < 0 || some.length === MAX_SUBSCRIPTIONS) break;
     some.push(report);
   }

@@ -59,7 +59,8 @@
  *   `backpressure.ts` for who waits for whom, `hearers.ts` for who hears whom then;
  * - `subscriptions.ts` for what one client hears, `shapes.ts` for what that costs others,
  *   `pattern_index.ts` for who hears a name, `route_cache.ts` and `seeded_hash.ts` to find that again,
- *   `turns.ts` for whose turn it is; `text_map.ts` for maps by texts that peers choose;
+ *   `turns.ts` for whose turn it is; `text_map.ts` for maps by texts that peers choose, `largest.ts`
+ *   for a few of many;
  * - `audience.ts` and `audiences.ts` for clients that hear the same, `share.ts` and `detour.ts` for the
  *   bytes that they get, `holdback.ts` for when they get them;
  * - `stats.ts` for what it counts, `loop_delay.ts` for how busy it is;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import type { Address } from "./address.ts";
 import { encodeJson } from "./codec.ts";
 import type { ControlLine } from "./control.ts";
@@ -36,7 +37,7 @@ export interface ClientReport {
   readonly pendingBytes: number;
   /** How many subscriptions it has; `null` if it has not asked for anything, and hears everything. */
   readonly subscriptionCount: number | null;
-  /** The first of them, at most ten, and no more than fit into about a thousand characters. */
+  /** The first of them, at most ten, and no more than fit into about a thousand bytes of JSON. */
   readonly subscriptions: readonly SubscriptionReport[];
 }
 
@@ -66,6 +67,15 @@ export interface RelayReport {
   readonly watchedMs: number;
 }
 
+/** How long an answer may be, in bytes, and how much of that its head and the names may take. */
+const MAX_ANSWER_BYTES = 204_800;
+const MAX_HEAD_BYTES = 2048;
+const MAX_NAMES_BYTES = 65_536;
+
+/** How many clients and names an answer has. */
+export const MAX_CLIENTS = 100;
+export const MAX_NAMES = 100;
+
 const encoder = new TextEncoder();
 
 /** The line with which a client asks; `id` is what the answer is to be called. */
@@ -73,9 +83,46 @@ export function encodeStatsRequest(id: string): Uint8Array {
   return encode({ control: "stats", id });
 }
 
+/**
+ * The members of an answer, which are the same for all that ask: what {@link encodeAnswer} takes. The
+ * names and the clients for which there is no room are left out.
+ */
+export function encodeReport({ relay, clients, names, watchedMs }: RelayReport): Uint8Array {
+  const figures = encodeJson(relay);
+  const known = fit(names, MAX_NAMES_BYTES);
+  const left = MAX_ANSWER_BYTES - MAX_HEAD_BYTES - sizeOf(figures) - sizeOf(known);
+  const most = fit(clients, left);
+  return encoder.encode(
+    `"relay":${figures},"clients":[${most}],"names":[${known}],"watchedMs":${watchedMs}}\n`,
+  );
+}
+
 /** The line of an answer. */
-export function encodeReport(id: string | undefined, report: RelayReport): Uint8Array {
-  return encode({ control: "stats", id, ...report });
+export function encodeAnswer(id: string | undefined, members: Uint8Array): Uint8Array {
+  const head = id === undefined ? "" : `"id":${encodeJson(id)},`;
+  return concat([encoder.encode(`{"control":"stats",${head}`), members]);
+}
+
+/** The JSON of the first items that fit into so many bytes, with commas between them. */
+function fit(items: readonly unknown[], room: number): string {
+  const fitting: string[] = [];
+  for (const item of items) {
+    const json = encodeJson(item);
+    room -= sizeOf(json) + 1;
+    if (room < 0) break;
+    fitting.push(json);
+  }
+  return fitting.join(",");
+}
+
+/** How many bytes a text has in UTF-8. */
+function sizeOf(text: string): number {
+  return encoder.encode(text).length;
+}
+
+/** How many bytes a subscription has in an answer. */
+export function sizeOfSubscription(subscription: SubscriptionReport): number {
+  return sizeOf(encodeJson(subscription));
 }
 
 /** The answer that `line` is, or `null` if it is none that makes sense. */
@@ -85,7 +132,9 @@ export function decodeReport(line: ControlLine): { id: string; report: RelayRepo
     Array.isArray(clients) && clients.every(isClient) &&
     Array.isArray(names) && names.every(isName) && typeof watchedMs === "number";
   if (!isSound) return null;
-  return { id, report: { relay, clients, names, watchedMs } as unknown as RelayReport };
+  // There are no more, and whoever reads this does not have to be ready for more.
+  const some = { clients: clients.slice(0, MAX_CLIENTS), names: names.slice(0, MAX_NAMES) };
+  return { id, report: { relay, ...some, watchedMs } as unknown as RelayReport };
 }
 
 /** The figures of a relay that are numbers; it has reasons with numbers besides. */

@@ -8,6 +8,7 @@
 import type { Audience, Recipient } from "./audience.ts";
 import type { Audiences } from "./audiences.ts";
 import { readString } from "./envelope.ts";
+import { largest } from "./largest.ts";
 import { hashBytes } from "./seeded_hash.ts";
 import { TextMap } from "./text_map.ts";
 import { Turns } from "./turns.ts";
@@ -97,13 +98,14 @@ export class RouteCache<R extends Recipient> {
     if (this.#routes.length === 0) this.#routes = Array(PLACES).fill(null);
     const former = this.#routes[place];
     if (former) this.#forget(former);
+    const name = readString(bytes, start - 1);
     return this.#routes[place] = {
       bytes: bytes.slice(start, end),
-      name: readString(bytes, start - 1),
+      name,
       audiences: [],
       queues: [],
       generation: -1,
-      events: 0,
+      events: this.isCounting ? this.#takeCount(name) : 0,
     };
   }
 
@@ -140,6 +142,13 @@ export class RouteCache<R extends Recipient> {
     return this.#routes.filter((route) => route !== null);
   }
 
+  /** The events of a name that had been forgotten. */
+  #takeCount(name: string): number {
+    const events = this.#counted.get(name) ?? 0;
+    if (events > 0) this.#counted.delete(name);
+    return events;
+  }
+
   #keepCount({ name, events }: Route<R>): void {
     if (events === 0) return;
     this.#counted.set(name, events + (this.#counted.get(name) ?? 0));
@@ -150,7 +159,7 @@ export class RouteCache<R extends Recipient> {
   }
 
   #most(count: number): [name: string, events: number][] {
-    return [...this.#counted].sort(([, one], [, two]) => two - one).slice(0, count);
+    return largest(this.#counted, count, ([, one], [, two]) => two - one);
   }
 
   /** Begins to count events by their names, from 0. */
@@ -162,11 +171,14 @@ export class RouteCache<R extends Recipient> {
 
   /** The names of the events that were counted, at most `count`, the most frequent first. */
   counts(count: number): [name: string, events: number][] {
-    for (const route of this.#known()) {
-      this.#keepCount(route);
-      route.events = 0;
+    // A name is in both where it has been forgotten meanwhile, or is spelled in several ways.
+    const most = new TextMap<number>();
+    const known = largest(this.#known(), 2 * count, (one, two) => two.events - one.events);
+    const all = known.map(({ name, events }) => [name, events] as const);
+    for (const [name, events] of [...all, ...this.#most(2 * count)]) {
+      if (events > 0) most.set(name, events + (most.get(name) ?? 0));
     }
-    return this.#most(count);
+    return largest(most, count, ([, one], [, two]) => two - one);
   }
 }
 

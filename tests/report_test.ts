@@ -1,5 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
-import { decodeReport, encodeReport, encodeStatsRequest, type RelayReport } from "../report.ts";
+import {
+  decodeReport,
+  encodeAnswer,
+  encodeReport,
+  encodeStatsRequest,
+  type RelayReport,
+} from "../report.ts";
 import { StatsCollector } from "../stats.ts";
 
 const collector = new StatsCollector();
@@ -25,13 +31,17 @@ const REPORT: RelayReport = {
 
 const parse = (line: Uint8Array) => JSON.parse(new TextDecoder().decode(line));
 
-Deno.test("encodeReport() writes what decodeReport() reads", () => {
-  assertEquals(decodeReport(parse(encodeReport("i1", REPORT))), { id: "i1", report: REPORT });
+Deno.test("encodeAnswer() writes what decodeReport() reads", () => {
+  const members = encodeReport(REPORT);
+  for (const id of ["i1", '"\\\u2028é']) {
+    assertEquals(decodeReport(parse(encodeAnswer(id, members))), { id, report: REPORT });
+  }
+  assertEquals(parse(encodeAnswer(undefined, members)), { control: "stats", ...REPORT });
   assertEquals(parse(encodeStatsRequest("i1")), { control: "stats", id: "i1" });
 });
 
 Deno.test("decodeReport() takes nothing that is no answer", () => {
-  const line = parse(encodeReport("i1", REPORT));
+  const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
   assertEquals(decodeReport({ control: "ack", id: "i1" }), null);
   assertEquals(decodeReport(parse(encodeStatsRequest("i1"))), null);
   const wrong: Record<string, unknown>[] = [
@@ -57,4 +67,15 @@ Deno.test("decodeReport() takes nothing that is no answer", () => {
   for (const change of wrong) {
     assertEquals(decodeReport({ ...line, ...change }), null, JSON.stringify(change));
   }
+});
+
+Deno.test("decodeReport() takes no more clients and names than a relay may tell of", () => {
+  const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
+  const many = (items: readonly unknown[]) => Array(5000).fill(items[0]);
+  const { report } = decodeReport({
+    ...line,
+    clients: many(REPORT.clients),
+    names: many(REPORT.names),
+  })!;
+  assertEquals([report.clients.length, report.names.length], [100, 100]);
 });
