@@ -67,8 +67,8 @@
  * - `cli.ts` for which command runs, and the folder `cli` for the commands: `commands.ts` for which
  *   there are, `command.ts`, `flags.ts`, `nearest.ts`, `program.ts` and `help.ts` for how they are described,
  *   and one file for each, named after it; besides
- *   - for the relay `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `log.ts`, `telemetry.ts` and
- *     `advice.ts`;
+ *   - for the relay `relay_flags.ts`, `reporter.ts`, `refusals.ts`, `newcomers.ts`, `log.ts`,
+ *     `telemetry.ts` and `advice.ts`;
  *   - for what hears and sends events as bytes `wire.ts`, `subscription.ts` and `listener.ts`,
  *     `event_view.ts`, `printer.ts`, `event_text.ts`; `publisher.ts`, `event_words.ts`, `event_line.ts`,
  *     `input.ts`,
