@@ -23,6 +23,8 @@ let last = 0;
 /** Tells `it` from now on that time passes. */
 export function watch(it: Watched): void {
   watched.add(it);
+  // Deno loads its timers at the first look at them, and runs microtasks meanwhile, which may come here.
+  const { setInterval } = globalThis;
   if (timer !== undefined) return;
   last = Math.round(performance.now());
   timer = setInterval(goRound, TICK_MS);
