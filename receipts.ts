@@ -5,9 +5,10 @@
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
 import type { Batch, Recipient } from "./audience.ts";
-import { encodeReceipt } from "./routing.ts";
+import { receiptText } from "./routing.ts";
+
+const encoder = new TextEncoder();
 
 /** An event of which somebody wants to know for how many it was queued. */
 export class Delivery {
@@ -29,21 +30,24 @@ export class Delivery {
     if (isLeftOut) this.#ours++;
   }
 
-  /** Adds what the publisher is told now that all has been queued to `lines`; mostly nothing. */
-  report(lines: Uint8Array[]): void {
+  /** The lines that the publisher is told now that all has been queued; mostly none. */
+  report(): string {
     // What is sent to a publisher that does not take it ends it: then nobody reads this.
     let clients = -this.#ours;
     for (const { accepted } of this.#batches) clients += accepted;
-    if (this.#ack !== null) lines.push(encodeReceipt({ id: this.#ack, clients }));
+    let lines = "";
+    if (this.#ack !== null) lines += receiptText({ id: this.#ack, clients });
     if (this.#request !== null && clients === 0) {
-      lines.push(encodeReceipt({ id: this.#request, clients }));
+      lines += receiptText({ id: this.#request, clients });
     }
+    return lines;
   }
 }
 
 /** Tells a publisher all that it is to be told of the events of a block. */
 export function answer(publisher: Recipient, deliveries: readonly Delivery[]): void {
-  const lines: Uint8Array[] = [];
-  for (const delivery of deliveries) delivery.report(lines);
-  if (lines.length > 0) publisher.send(concat(lines), 0);
+  // Encoded in one go, since each call costs more than most of these lines.
+  let lines = "";
+  for (const delivery of deliveries) lines += delivery.report();
+  if (lines !== "") publisher.send(encoder.encode(lines), 0);
 }

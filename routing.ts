@@ -77,8 +77,13 @@ export function decodeSubscription(line: ControlLine): SubscriptionRequest | Ref
 }
 
 /** The line of a receipt. */
-export function encodeReceipt({ id, clients }: Receipt): Uint8Array {
-  return encode({ control: "ack", id, clients });
+export function encodeReceipt(receipt: Receipt): Uint8Array {
+  return encoder.encode(receiptText(receipt));
+}
+
+/** The same as text. */
+export function receiptText({ id, clients }: Receipt): string {
+  return `${encodeJson({ control: "ack", id, clients })}\n`;
 }
 
 /** The receipt that `line` is, or `null` if it is none that makes sense. */
