@@ -35,6 +35,7 @@ import {
   NoRespondersError,
   RequestTimeoutError,
 } from "./errors.ts";
+import { nextTurn } from "./event_loop.ts";
 import {
   type BareName,
   EbsocketEvent,
@@ -157,11 +158,14 @@ export interface DrainOptions {
   readonly timeout?: number;
 }
 
-/** After how many empty turns of the event loop `pump()` knows that nothing more was there. */
-const QUIET_TURNS = 3;
+/**
+ * After how many empty turns of the event loop `pump()` knows that nothing more was there. All sockets
+ * are looked at in each; with TLS, what one has found may be decrypted in the next.
+ */
+const QUIET_TURNS = 2;
 
 /** How many turns `pump()` takes at most, however much comes meanwhile: some 50 milliseconds. */
-const MAX_TURNS = 50;
+const MAX_TURNS = 25;
 
 /**
  * One connection to a server or relay, which can be made anew after it has ended.
@@ -834,7 +838,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     const received = () => link.session?.connection.bytesIn ?? 0;
     let seen = received();
     for (let turn = 0, quiet = 0; turn < MAX_TURNS && quiet < QUIET_TURNS && !inbox.full; turn++) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await nextTurn();
       quiet = received() === seen ? quiet + 1 : 0;
       seen = received();
     }

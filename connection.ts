@@ -19,6 +19,7 @@ import {
   type Farewell,
   type FramingError,
 } from "./errors.ts";
+import { clearTimers, nextTurn, shareTurns, turnIsOver } from "./event_loop.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type LineBlock, LineSplitter } from "./splitter.ts";
 import { afterRunning, unwatch, watch } from "./watch.ts";
@@ -65,6 +66,12 @@ const MIN_READ_BYTES = 256;
 
 /** From which length on a read that has taken all it could says that more is waiting, in bytes. */
 const MIN_FULL_READ_BYTES = 32_768;
+
+/**
+ * From which length on a read that has taken all it could may be followed by one that is ready at
+ * once, in bytes, where the connection reads as much: then the peer may keep us busy.
+ */
+const MIN_BUSY_READ_BYTES = 4096;
 
 /** A keep-alive line: it means nothing. */
 const KEEP_ALIVE = new Uint8Array([0x0a]);
@@ -306,16 +313,21 @@ export class EbsocketConnection {
   }
 
   async #read(splitter: LineSplitter): Promise<void> {
+    let isBusy = false;
     for (;;) {
       // What is read at once must fit into the queue of a peer that does not lag yet.
       const maxReadBytes = Math.max(MIN_READ_BYTES, this.#limits!.maxPendingBytes / 4);
       let length: number | null;
       let lines: LineBlock | null = null;
+      if (isBusy && turnIsOver()) await nextTurn();
       try {
         let space = this.#discarding ? DISCARDED : splitter.space();
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
         length = await this.#duplex.read(space);
-        this.#hasMore = length === space.length && length >= MIN_FULL_READ_BYTES;
+        const isFull = length === space.length;
+        this.#hasMore = isFull && length! >= MIN_FULL_READ_BYTES;
+        isBusy = isFull && length! >= Math.min(MIN_BUSY_READ_BYTES, maxReadBytes);
+        if (!isBusy) shareTurns();
         if (length !== null && !this.#discarding) {
           lines = splitter.fill(length);
           if (splitter.unfinishedBytes <= length) this.#lineBegan = ++linesBegun;
@@ -537,6 +549,7 @@ export class EbsocketConnection {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
     unwatch(this);
+    clearTimers();
     this.#discarding = true;
     this.#endDeadline?.();
     this.#duplex.close();

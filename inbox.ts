@@ -5,7 +5,11 @@
  * @module
  */
 
+import { nextTurn, turnIsOver } from "./event_loop.ts";
 import { after, checkLimit } from "./limits.ts";
+
+/** After how many items that were there already a reader asks whether others should have their turn. */
+const ITEMS_BETWEEN_LOOKS = 16;
 
 /** Options of an {@link Inbox}, shared by client and system. */
 export interface InboxOptions {
@@ -41,6 +45,8 @@ export class Inbox<T> {
   #room: PromiseWithResolvers<void> | null = null;
   #reader = "";
   #free: PromiseWithResolvers<void> | null = null;
+  #looks = 0;
+  #isLate = false;
   #wake: (() => void) | null = null;
 
   /** Makes an inbox that calls `onRoom` when it has been full and is half empty again. */
@@ -78,6 +84,11 @@ export class Inbox<T> {
   /** How many bytes they had on the wire, roughly. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether the reader has been at work for so long that {@link arrival} lets others have their turn. */
+  isLate(): boolean {
+    return this.#isLate ||= ++this.#looks % ITEMS_BETWEEN_LOOKS === 0 && turnIsOver();
   }
 
   /** Adds items that had `bytes` on the wire. Never refuses: the caller asks `full` afterwards. */
@@ -168,6 +179,11 @@ export class Inbox<T> {
   /** Waits until there is an item or the end, for `timeout` milliseconds at most. */
   async arrival(timeout = Infinity, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
+    if (this.isLate()) {
+      this.#isLate = false;
+      await nextTurn();
+      signal?.throwIfAborted();
+    }
     if (this.length > 0 || this.#ended) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;

@@ -40,7 +40,7 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   }
 
   next(): Promise<IteratorResult<T, void>> {
-    if (this.#claim && !this.#answered) {
+    if (this.#claim && !this.#answered && !this.#inbox.isLate()) {
       const value = this.#inbox.take();
       if (value !== undefined) {
         this.#onItem(value);

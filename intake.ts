@@ -16,6 +16,12 @@ import { ACK, type EnvelopeKey, FROM, ID, type LineValidator, SEQ, TO } from "./
 const CR = 0x0d;
 const NOTHING = new Uint8Array(0);
 
+/**
+ * After how many lines that are looked at one by one the intake asks whether it should stop. Control
+ * lines may cost much more than others, so it asks after each of them.
+ */
+const LINES_BETWEEN_LOOKS = 32;
+
 /** What a block was. */
 export interface Taken {
   /** How many lines were good. */
@@ -24,8 +30,10 @@ export interface Taken {
   readonly events: number;
   /** How many of them had no byte. */
   readonly empty: number;
-  /** Where the bad line begins, after which nothing counts; the end of the block if there is none. */
+  /** Where the rest begins that was not taken; the end of the block if there is none. */
   readonly end: number;
+  /** Whether the rest begins with a bad line, after which nothing counts. Otherwise it has to wait. */
+  readonly isBad: boolean;
 }
 
 /** Takes the blocks of all clients of one relay. */
@@ -58,9 +66,15 @@ export class Intake<R extends Recipient> {
 
   /**
    * Passes the events of a block on. While nobody has asked for anything special, all lines that
-   * follow one another are passed on together: nearly always the whole block.
+   * follow one another are passed on together: nearly always the whole block. Otherwise it stops in
+   * the middle of a block once `isLate()` says that others should have their turn.
    */
-  take(source: Listener<R>, bytes: Uint8Array, hasMore: boolean): Taken {
+  take(
+    source: Listener<R>,
+    bytes: Uint8Array,
+    hasMore: boolean,
+    isLate: () => boolean = () => false,
+  ): Taken {
     const validator = this.#validator.open(bytes);
     const router = this.#router;
     router.begin(source);
@@ -72,9 +86,19 @@ export class Intake<R extends Recipient> {
     let runStart = 0;
     let run = 0;
     let start = 0;
+    let isBad = false;
+    /** How many lines may still be looked at before it asks whether it is late. */
+    let left = LINES_BETWEEN_LOOKS;
     while (start < bytes.length) {
+      if (left <= 0) {
+        if (isLate()) break;
+        left = LINES_BETWEEN_LOOKS;
+      }
       const kind = validator.validate(start);
-      if (kind === "invalid") break;
+      if (kind === "invalid") {
+        isBad = true;
+        break;
+      }
       lines++;
       const next = validator.end + 1;
       const isEvent = kind === "event";
@@ -83,9 +107,11 @@ export class Intake<R extends Recipient> {
       if (isGood && this.#isPlain(bytes) && router.isIdle) run++;
       else {
         if (run > 0) this.#passRun(bytes, runStart, start, run);
+        left--;
         if (isGood) this.#pass(source, bytes, start);
         else if (kind === "control") {
           this.#onControl(source, this.#name(bytes), bytes.subarray(start, next));
+          left = 0;
         } else if (kind === "empty") empty++;
         runStart = next;
         run = 0;
@@ -93,9 +119,10 @@ export class Intake<R extends Recipient> {
       start = next;
     }
     if (run > 0) this.#passRun(bytes, runStart, start, run);
-    router.end(hasMore && start === bytes.length);
+    const isStopped = start < bytes.length && !isBad;
+    router.end(isStopped || hasMore && !isBad);
     this.#checker.answer(source.recipient);
-    return { lines, events, empty, end: start };
+    return { lines, events, empty, end: start, isBad };
   }
 
   /** Which of some clients would get some event of a block, if it was passed on now. */

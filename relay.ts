@@ -25,6 +25,7 @@ import { Backpressure } from "./backpressure.ts";
 import type { EventDefinitions } from "./define.ts";
 import { Desk } from "./desk.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
+import { nextTurn, turnIsOver } from "./event_loop.ts";
 import { Greeter } from "./greeter.ts";
 import type { Hello } from "./greeting.ts";
 import { Inspector } from "./inspector.ts";
@@ -36,7 +37,7 @@ import { LineChecker } from "./line_checker.ts";
 import { Limiter, type RateOptions, type Sent } from "./limiter.ts";
 import { Router } from "./router.ts";
 import type { Feature } from "./routing.ts";
-import type { LineBlock } from "./splitter.ts";
+import { LineBlock } from "./splitter.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 import { type RelayStats, StatsCollector } from "./stats.ts";
 import { DEFAULT_MAX_SUBSCRIPTIONS } from "./subscriptions.ts";
@@ -182,6 +183,10 @@ export class Relay {
   readonly #clients = new Set<EbsocketConnection>();
   /** What each client hears. One that has gone may still have a block to pass on. */
   readonly #listeners = new WeakMap<EbsocketConnection, Listener<EbsocketConnection>>();
+  /** The rests of blocks that took too long, of clients that wait for others or for the limiter. */
+  readonly #rests = new Map<EbsocketConnection, LineBlock>();
+  /** The clients that wait for others to have their turn. */
+  readonly #late = new Set<EbsocketConnection>();
   readonly #greeter: Greeter;
   readonly #router: Router<EbsocketConnection>;
   readonly #checker: LineChecker;
@@ -208,9 +213,7 @@ export class Relay {
     this.server = server;
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
-    const resume = (client: EbsocketConnection) => {
-      if (!this.#limiter.holds(client) && !this.#backpressure.holds(client)) client.resume();
-    };
+    const resume = (client: EbsocketConnection) => this.#resume(client);
     this.#limiter = new Limiter(options, resume);
     this.#backpressure = new Backpressure({
       maxHold: checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
@@ -271,7 +274,10 @@ export class Relay {
         this.#stats.refused(reason, isSilent);
         this.#observer.onRefuse?.(address, reason, detail, isSilent);
       },
-    }, options).finally(() => {
+    }, options).finally(async () => {
+      this.#rests.clear();
+      while (this.#late.size > 0) await nextTurn();
+      this.#router.flush();
       this.#stats.stop();
       this.#limiter.stop();
       inspector.stop();
@@ -304,6 +310,7 @@ export class Relay {
     this.#router.close(this.#listenerOf(connection));
     this.#limiter.forget(connection);
     this.#backpressure.forget(connection);
+    this.#resume(connection); // What it has sent is still passed on.
     this.#stats.left(connection, info.reason);
     this.#observer.onLeave?.(connection, info);
   }
@@ -322,10 +329,13 @@ export class Relay {
     const listener = this.#listenerOf(source);
     const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
     if (isFirst) this.#observer.onFirstLine?.(source);
-    const { events, empty, end } = this.#intake.take(listener, bytes, source.hasMore);
+    const taken = this.#intake.take(listener, bytes, source.hasMore, turnIsOver);
+    const { events, empty, end, isBad } = taken;
+    const isStopped = !isBad && end < bytes.length;
     if (this.#clients.has(source)) this.#greeter.taken(source, events);
-    this.#charge(source, { events, empty, bytes: bytes.length });
-    if (end === bytes.length) return;
+    this.#charge(source, { events, empty, bytes: isStopped ? end : bytes.length });
+    if (isStopped) this.#putOff(source, new LineBlock(bytes.subarray(end)));
+    if (!isBad) return;
     this.#router.close(listener);
     this.#greeter.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
   }
@@ -338,6 +348,27 @@ export class Relay {
     if (verdict !== "far over") return;
     this.#router.close(this.#listenerOf(source));
     source.close("rate-limited", "it sent far more than it may");
+  }
+
+  /** Keeps the rest of a block until others have had their turn. */
+  async #putOff(source: EbsocketConnection, rest: LineBlock): Promise<void> {
+    source.pause();
+    this.#rests.set(source, rest);
+    this.#late.add(source);
+    await nextTurn();
+    this.#late.delete(source);
+    this.#resume(source);
+  }
+
+  /** Goes on with what a client sends, unless there is still something that it has to wait for. */
+  #resume(source: EbsocketConnection): void {
+    if (this.#late.has(source)) return;
+    if (this.#limiter.holds(source) || this.#backpressure.holds(source)) return;
+    const rest = this.#rests.get(source);
+    if (!rest) return source.resume();
+    this.#rests.delete(source);
+    this.#backpressure.deliver(source, rest);
+    this.#resume(source);
   }
 
   /**

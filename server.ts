@@ -20,6 +20,7 @@ import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from
 import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
 import { EbsocketConnection, openConnection } from "./connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
+import { nextTurn } from "./event_loop.ts";
 import { checkGiven } from "./limits.ts";
 import { SilentPeer } from "./tls.ts";
 import { type ConnectionListener, listen, type TlsServerOptions } from "./transport.ts";
@@ -286,11 +287,6 @@ export class EbsocketServer {
     this.close();
     return this.closed;
   }
-}
-
-/** Lets everything have its turn that is ready by now. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 function toOptions(where: number | Address | ServerOptions): ServerOptions {

@@ -15,6 +15,7 @@
 import type { Duplex as NodeDuplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
+import { nextTurn, turnIsOver } from "./event_loop.ts";
 
 /**
  * A module of Node, loaded when it is first asked for: it takes some 70 ms and 10 MB, which only
@@ -63,6 +64,8 @@ export function rawStream(
   let ended = false;
   let isClosed = false;
   let isReading = true;
+  /** Whether the last read has taken all it could, so that the next may be ready at once. */
+  let isBusy = false;
   /** Whether the stream has asked for more while nothing was to be read. */
   let isAsked = false;
 
@@ -76,7 +79,9 @@ export function rawStream(
     isAsked = !isReading;
     if (isAsked) return;
     try {
+      if (isBusy && turnIsOver()) await nextTurn();
       const length = await conn.read(buffer);
+      isBusy = length === buffer.length;
       if (length === null) {
         ended = true;
         stream.push(null);

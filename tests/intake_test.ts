@@ -1,12 +1,47 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import { utf8 } from "./support/bytes.ts";
 import { A, B, type Client, setUp, texts } from "./support/intake.ts";
 
 Deno.test("Intake.take() says how many lines and events there are, and where a bad line begins", () => {
   const { controls, take } = setUp(1);
-  assertEquals(take(`${A}\n{"control":"x"}\n${B}`), { lines: 4, events: 2, empty: 1, end: 45 });
-  assertEquals(take(`${A}bad\n${B}`), { lines: 1, events: 1, empty: 0, end: A.length });
+  assertEquals(take(`${A}\n{"control":"x"}\n${B}`), {
+    lines: 4,
+    events: 2,
+    empty: 1,
+    end: 45,
+    isBad: false,
+  });
+  assertEquals(take(`${A}bad\n${B}`), {
+    lines: 1,
+    events: 1,
+    empty: 0,
+    end: A.length,
+    isBad: true,
+  });
   assertEquals(controls, ["x"]);
+});
+
+Deno.test("Intake.take() stops in the middle of a block when it is late, and goes on from there", () => {
+  const { clients, intake, subscribe, controls } = setUp(2);
+  subscribe(clients[1]!, ["a"]);
+  const block = utf8(A.repeat(100));
+  const { end, isBad, events } = intake.take(clients[0]!, block, false, () => true);
+  assertEquals(isBad, false);
+  assertEquals(end, events * A.length);
+  assertLess(events, 100);
+  intake.take(clients[0]!, block.subarray(end), false, () => false);
+  assertEquals(clients[1]!.recipient.text, A.repeat(100));
+
+  const wish = '{"control":"x"}\n';
+  assertEquals(intake.take(clients[0]!, utf8(wish + wish), false, () => true).end, wish.length);
+  assertEquals(controls, ["x"]);
+});
+
+Deno.test("Intake.take() is never too late for lines that it passes on together", () => {
+  const { clients, intake } = setUp(2);
+  const block = utf8(A.repeat(1000));
+  assertEquals(intake.take(clients[0]!, block, false, () => true).end, block.length);
 });
 
 Deno.test("Intake passes a whole block on as it is while nobody has asked for anything", () => {

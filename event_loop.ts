@@ -1,0 +1,91 @@
+/**
+ * Owns the turns of the event loop: when the work of one must stop, so that all other sockets are
+ * looked at. Must not know connections or lines.
+ *
+ * Deno resolves a read or a write that is ready at once without a look at any other socket, and
+ * while it has anything to do, it looks at them only every 61st time (tokio's `event_interval`). So
+ * a loop that reads from a busy peer has to wait now and then for something that is never ready at
+ * once: then Deno has nothing to do, and asks the operating system which sockets are ready.
+ *
+ * A timer is such a thing, and waiting for one that is due takes no time. A timer of 0 ms is due at
+ * the second whole millisecond after it was set. So while the work goes on, turn after turn, one is
+ * set in each turn for its end, and where turns of 1 ms are wanted, for the end of the next.
+ *
+ * @module
+ */
+
+/** How long a turn is while only busy peers have anything to say, in milliseconds. */
+const TURN_MS = 2.1;
+
+/** How long it is while others have something to say, too. */
+const SHARED_TURN_MS = 1.05;
+
+/** For how long others count as having something to say, in milliseconds. */
+const SHARED_MS = 50;
+
+/** After how long without a question or a wait there was no work, in milliseconds. */
+const IDLE_MS = 5;
+
+/** How far apart timers are set, in milliseconds, so that they are due at different times. */
+const TIMER_GAP_MS = 0.9;
+
+/** A timer that has been set and has not fired. */
+interface Timer {
+  readonly id: ReturnType<typeof setTimeout>;
+  readonly fired: Promise<void>;
+  isAwaited: boolean;
+}
+
+/** All of them, the oldest first. */
+let timers: Timer[] = [];
+let lastSet = 0;
+/** When somebody last began to wait for the end of a turn. */
+let lastAwaited = -Infinity;
+
+let began = 0;
+let lastAsked = 0;
+let lastShared = -Infinity;
+let isShared = false;
+
+/** Whether all sockets should be looked at now. To be asked while there is work, again and again. */
+export function turnIsOver(): boolean {
+  const now = performance.now();
+  if (now - lastAsked > IDLE_MS) began = now;
+  lastAsked = now;
+  if (isShared) lastShared = now;
+  isShared = false;
+  const isShort = now - lastShared < SHARED_MS;
+  const goesOn = now - lastAwaited < IDLE_MS;
+  if (goesOn && timers.length < (isShort ? 2 : 1) && now - lastSet >= TIMER_GAP_MS) setTimer(now);
+  return now - began >= (isShort ? SHARED_TURN_MS : TURN_MS);
+}
+
+/** Says that a peer has been heard that does not keep the loop busy: turns are to be shorter. */
+export function shareTurns(): void {
+  isShared = true;
+}
+
+/** Waits until all sockets have been looked at, and those that were found ready have been read. */
+export function nextTurn(): Promise<void> {
+  lastAwaited = performance.now();
+  if (timers.length === 0) setTimer(lastAwaited);
+  timers[0]!.isAwaited = true;
+  return timers[0]!.fired;
+}
+
+/** Clears the timers that nobody waits for: none is to outlive the connection that it was set for. */
+export function clearTimers(): void {
+  timers = timers.filter(({ id, isAwaited }) => isAwaited || clearTimeout(id));
+}
+
+function setTimer(now: number): void {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  lastSet = now;
+  const id = setTimeout(() => {
+    timers.shift();
+    began = lastAsked = performance.now();
+    // Reads that were found ready are delivered after timers and the first of these.
+    setImmediate(() => setImmediate(resolve));
+  }, 0);
+  timers.push({ id, fired: promise, isAwaited: false });
+}

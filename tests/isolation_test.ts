@@ -1,0 +1,245 @@
+/** A peer that sends as fast as it is read: how much of that is taken while others have one turn. */
+
+import { assertLess } from "@std/assert/less";
+import { EbsocketClient } from "../client.ts";
+import { Relay } from "../relay.ts";
+import { type ConnectionListener, EbsocketServer } from "../server.ts";
+import { EbsocketSystem } from "../system.ts";
+import type { Socket } from "../transport.ts";
+import { makeCertificates } from "./support/certificates.ts";
+import type { Flood } from "./support/flooder_worker.ts";
+import { turn } from "./support/turns.ts";
+import { soon, until } from "./support/waiting.ts";
+
+/** How many round trips are measured. */
+const ROUNDS = 30;
+
+/**
+ * How much may be read of a flood during a round trip of others, in bytes, on average. Two turns take
+ * 2 MB on a fast machine. Where turns do not end, it is a share of all there is.
+ */
+const MAX_PLAIN_BYTES = 16e6;
+const PLAIN_FLOOD_BYTES = 4e9;
+
+/** The same for lines that cost several times as much, and for names that cost a hundred times. */
+const MAX_SPECIAL_BYTES = 1.6e6;
+const SPECIAL_FLOOD_BYTES = 4e8;
+const MAX_NAMES_BYTES = 160_000;
+const NAMES_FLOOD_BYTES = 2e7;
+
+/** The same over TLS, which is slower. */
+const MAX_TLS_BYTES = 2e6;
+
+const SUBSCRIBE = '{"control":"subscribe","events":["a"]}\n';
+const PLAIN = `{"event":"flood","__dict__":{"content":"${"x".repeat(100)}"}}\n`;
+
+const encoder = new TextEncoder();
+const certificates = await makeCertificates();
+
+/** A peer whose next bytes are always there already, as those of a busy one on the same machine are. */
+class Flooder implements Socket {
+  readonly remoteAddr: Deno.Addr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
+  bytesRead = 0;
+  readonly #next: () => string;
+  readonly #maxBytes: number;
+  #rest: Uint8Array;
+  readonly #closed = Promise.withResolvers<null>();
+
+  /** Makes one that sends `first`, then what `next` gives, over and over, `maxBytes` in all. */
+  constructor(first: string, next: () => string, maxBytes: number) {
+    this.#next = next;
+    this.#maxBytes = maxBytes;
+    this.#rest = encoder.encode(first);
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    if (this.bytesRead > this.#maxBytes) return this.#closed.promise;
+    let length = 0;
+    while (length < buffer.length) {
+      if (this.#rest.length === 0) this.#rest = encoder.encode(this.#next());
+      const part = this.#rest.subarray(0, buffer.length - length);
+      buffer.set(part, length);
+      this.#rest = this.#rest.subarray(part.length);
+      length += part.length;
+    }
+    this.bytesRead += length;
+    return Promise.resolve(length);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return Promise.resolve(bytes.length);
+  }
+
+  closeWrite(): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.#closed.resolve(null);
+  }
+}
+
+/** A listener to which one peer comes. */
+class OnePeer implements ConnectionListener {
+  readonly addr: Deno.Addr = { transport: "tcp", hostname: "127.0.0.1", port: 2 };
+  readonly #peer: Socket;
+  #isTaken = false;
+  readonly #closed = Promise.withResolvers<never>();
+
+  constructor(peer: Socket) {
+    this.#peer = peer;
+  }
+
+  accept(): Promise<Socket> {
+    if (this.#isTaken) return this.#closed.promise;
+    this.#isTaken = true;
+    return Promise.resolve(this.#peer);
+  }
+
+  close(): void {
+    this.#closed.reject(new Deno.errors.BadResource("The listener is closed"));
+    this.#closed.promise.catch(() => {});
+  }
+}
+
+/** Two sockets of this program that have nothing to do with the flood. */
+class Others implements Disposable {
+  readonly #one: Deno.Conn;
+  readonly #two: Deno.Conn;
+
+  private constructor(one: Deno.Conn, two: Deno.Conn) {
+    this.#one = one;
+    this.#two = two;
+  }
+
+  static async connect(): Promise<Others> {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const accepted = listener.accept();
+    const { port } = listener.addr;
+    const one = await Deno.connect({ hostname: "127.0.0.1", port });
+    return new Others(one, await accepted);
+  }
+
+  /** Sends a byte there and back. */
+  async roundTrip(): Promise<void> {
+    for (const [from, to] of [[this.#one, this.#two], [this.#two, this.#one]] as const) {
+      const read = to.read(new Uint8Array(16));
+      await from.write(new Uint8Array(1));
+      await read;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#one.close();
+    this.#two.close();
+  }
+}
+
+/** How much of a flood is taken during a round trip of others, on average. */
+async function perRoundTrip(taken: () => number): Promise<number> {
+  using others = await Others.connect();
+  await until(() => taken() > 0);
+  for (let round = 0; round < ROUNDS; round++) {
+    await soon(others.roundTrip(), "a round trip of others");
+  }
+  return taken() / ROUNDS;
+}
+
+/** Many lines; each `#` is another number. */
+function lines(line: string): () => string {
+  let number = 0;
+  const constant = line.includes("#") ? "" : line.repeat(1000);
+  return () => constant || line.replaceAll("#", () => `${number++}`);
+}
+
+for (
+  const [what, line, maxBytes, floodBytes] of [
+    ["plain events", PLAIN, MAX_PLAIN_BYTES, PLAIN_FLOOD_BYTES],
+    ["new names", '{"event":"flood.#"}\n', MAX_NAMES_BYTES, NAMES_FLOOD_BYTES],
+    [
+      "events for one client",
+      '{"event":"flood","to":"c1"}\n',
+      MAX_SPECIAL_BYTES,
+      SPECIAL_FLOOD_BYTES,
+    ],
+    [
+      "events with receipts",
+      '{"event":"flood","ack":"#"}\n',
+      MAX_SPECIAL_BYTES,
+      SPECIAL_FLOOD_BYTES,
+    ],
+    ["requests to nobody", '{"event":"no.#","id":"#"}\n', MAX_SPECIAL_BYTES, SPECIAL_FLOOD_BYTES],
+  ] as const
+) {
+  Deno.test(`Relay lets others have their turn while a client sends ${what} without end`, async () => {
+    const flooder = new Flooder(SUBSCRIBE, lines(line), floodBytes);
+    const relay = new Relay(new EbsocketServer({ listener: new OnePeer(flooder) }));
+    const bytes = await perRoundTrip(() => flooder.bytesRead);
+    await relay.close();
+    await turn(); // Something may have waited for the next.
+    assertLess(bytes, maxBytes);
+  });
+}
+
+Deno.test("EbsocketSystem lets others have their turn while a client sends without end", async () => {
+  const flooder = new Flooder("", lines(PLAIN), PLAIN_FLOOD_BYTES);
+  const system = new EbsocketSystem(new EbsocketServer({ listener: new OnePeer(flooder) }));
+  const reading = readAll(system);
+  const bytes = await perRoundTrip(() => flooder.bytesRead);
+  await system.close();
+  await reading;
+  await turn();
+  assertLess(bytes, MAX_PLAIN_BYTES);
+});
+
+Deno.test("EbsocketClient lets others have their turn while its server sends without end", async () => {
+  const flooder = new Flooder("", lines(PLAIN), PLAIN_FLOOD_BYTES);
+  const client = new EbsocketClient();
+  await client.connectTo({ address: ["flooder", 1], dial: () => Promise.resolve(flooder) });
+  const reading = readAll(client);
+  const bytes = await perRoundTrip(() => flooder.bytesRead);
+  await client.close();
+  await reading;
+  await turn();
+  assertLess(bytes, MAX_PLAIN_BYTES);
+});
+
+Deno.test("EbsocketClient lets others have their turn while a program handles what has come", async () => {
+  const flooder = new Flooder("", lines(PLAIN), PLAIN_FLOOD_BYTES);
+  const client = new EbsocketClient();
+  await client.connectTo({ address: ["flooder", 1], dial: () => Promise.resolve(flooder) });
+  let handled = 0;
+  const reading = (async () => {
+    for await (const _ of client) {
+      handled++;
+      for (const start = performance.now(); performance.now() - start < 0.03;);
+    }
+  })();
+  const events = await perRoundTrip(() => handled);
+  await client.close();
+  await reading;
+  await turn();
+  assertLess(events, 1000); // of the 10,000 that wait
+});
+
+async function readAll(source: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of source);
+}
+
+Deno.test({
+  name: "Relay lets others have their turn while a client sends without end over TLS",
+  ignore: !certificates,
+  async fn() {
+    const { ca, server: tls } = certificates!;
+    const server = new EbsocketServer({ hostname: "127.0.0.1", port: 0, tls });
+    await using relay = new Relay(server);
+    const url = new URL("./support/flooder_worker.ts", import.meta.url);
+    const worker = new Worker(url, { type: "module" });
+    worker.postMessage({ port: server.address[1], ca, text: PLAIN } satisfies Flood);
+    const bytesRead = () => relay.clients.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
+    const bytes = await perRoundTrip(bytesRead);
+    worker.terminate();
+    assertLess(bytes, MAX_TLS_BYTES);
+  },
+});
