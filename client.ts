@@ -826,7 +826,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   /**
    * Everything that has arrived, and whether the client is still connected, or will be again by
    * itself. It does not wait for more, but takes in what the operating system holds already, so it is
-   * right after a blocking call such as `prompt()`.
+   * right after a blocking call such as `prompt()`. While a program is blocked for longer than
+   * `keepAliveInterval`, it breaks its promise to be heard of: 20 s later, a relay closes it with
+   * `idle-timeout`.
    *
    * @throws {TypeError} If `pump()`, `recvEvent()` or `for await` is reading already.
    * @throws {ConnectionClosedError} If the client has never been connected.

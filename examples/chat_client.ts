@@ -1,32 +1,41 @@
-// A client that sends what is typed, and after each line shows what has arrived meanwhile.
+// A client that sends what is typed, line by line, and shows what arrives meanwhile.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/chat_client.ts
 //
-// It needs a server on that port: `ebsockets`, `deno task relay` in a clone, or `examples/relay_server.ts`.
+// It needs a server on that port: `deno task relay`, or `examples/relay_server.ts`.
 
 import { EbsocketClient, getLocalIp } from "@ebsockets/relay";
+import { TextLineStream } from "@std/streams/text-line-stream";
 
 const ip = prompt(`ip (Enter for ${getLocalIp()}) >>>`) || getLocalIp();
 const port = Number(prompt("port (Enter for 7982) >>>") || 7982);
 
 const client = new EbsocketClient();
+Deno.addSignalListener("SIGINT", () => client.drain());
 console.log(`Connecting to ${ip}:${port}`);
 await client.connectTo([ip, port]);
 
-for (;;) {
-  const content = prompt("send event >>>");
-  if (content === null) break;
-  if (content) client.send("message", { content });
-
-  // prompt() blocks the whole program; pump() catches up on what came in that time.
-  const [events, connected] = await client.pump();
-  for (const event of events) {
-    console.log(`New event received: ${event}`);
-    // %o escapes control characters, with which a peer could otherwise steer the terminal.
-    if (event.compareType("message")) console.log("%o", event.getAttribute("content"));
+// From here on there is no prompt(): it blocks the whole program, which then shows nothing, and does not
+// keep its promise to be heard of. The server would close it with `idle-timeout`.
+async function sendLines(): Promise<void> {
+  const lines = Deno.stdin.readable
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream());
+  for await (const content of lines) {
+    if (content) client.send("message", { content });
   }
-  if (!connected) break;
+  await client.drain(); // Ctrl+D
+}
+if (client.connected) {
+  console.log("Connected. What you type is sent; Ctrl+D ends.");
+  sendLines();
 }
 
-await client.close();
+for await (const event of client) {
+  console.log(`New event received: ${event}`);
+  // %o escapes control characters, with which a peer could otherwise steer the terminal.
+  if (event.compareType("message")) console.log("%o", event.getAttribute("content"));
+}
+
 console.log(`Disconnected: ${(await client.closed).reason}`);
+Deno.exit(); // Standard input may still be open.

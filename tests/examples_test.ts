@@ -185,46 +185,48 @@ Deno.test("examples/relay_server.ts passes messages, and nothing else, on to all
   await server.expect(new RegExp(`^Client disconnected: 127\\.0\\.0\\.1:${bobsPort} \\(eof\\)\\n`));
 });
 
-Deno.test("examples/chat_client.ts ends at the end of its input", async () => {
+Deno.test("examples/chat_client.ts sends its input, and ends at the end of that", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
   await using examples = new Examples(system.server.address[1]);
   await using chat = examples.start("chat_client.ts");
-  const { code, stdout } = await chat.end();
+  await chat.expect(/Connected/);
+  await chat.type("Grüße 👋\n\nlast");
+  const ended = chat.end();
+  for (const content of ["Grüße 👋", "last"]) {
+    const event = await pumpUntil(system, ([, newEvents]) => newEvents[0]);
+    assertEquals(event.toJSON(), message(content).toJSON());
+  }
+  const { code, stdout } = await ended;
   assertEquals(code, 0);
-  assertEquals(
-    stdout,
-    `Connecting to 127.0.0.1:${system.server.address[1]}\nDisconnected: local\n`,
-  );
+  assertMatch(stdout, /^Connecting to 127\.0\.0\.1:\d+\nConnected.*\nDisconnected: local\n$/);
 });
 
+/** The chat client in a terminal, connected, and at the place where it waits for a line. */
+async function chatInTerminal(examples: Examples): Promise<Program> {
+  const chat = examples.start("chat_client.ts", { inTerminal: true });
+  for (const question of [/ip .*>>>/, /port .*>>>/]) {
+    await chat.expect(question);
+    await chat.type("\r");
+  }
+  await chat.expect(/Connected/);
+  return chat;
+}
+
 Deno.test({
-  name: "examples/chat_client.ts sends what is typed and shows what arrived meanwhile",
+  name: "examples/chat_client.ts shows what arrives while nothing is typed, and sends what is",
   ignore: !hasTerminal,
   fn: async () => {
     await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
     await using examples = new Examples(system.server.address[1]);
-    await using chat = examples.start("chat_client.ts", { inTerminal: true });
-    for (const question of [/ip .*>>>/, /port .*>>>/]) {
-      await chat.expect(question);
-      await chat.type("\r");
-    }
-
-    // Since prompt() blocks, what is sent now waits in the kernel until a line has been typed.
-    await chat.expect(/send event >>>/);
+    await using chat = await chatInTerminal(examples);
     await pumpUntil(system, ([newClients]) => newClients[0]);
-    system.sendEventToClients(message("first"));
-    system.sendEventToClients(message("second \x1b[2J"));
-    await system.flush();
-    await chat.type("\r");
+    for (const content of ["first", "second \x1b[2J"]) system.sendEventToClients(message(content));
     await chat.expect(/New event received: EbsocketEvent<message>\r\n"first"/);
     await chat.expect(/New event received: EbsocketEvent<message>\r\n"second \\x1b\[2J"/);
 
-    await chat.expect(/send event >>>/);
     await chat.type("Grüße 👋\r");
     const event = await pumpUntil(system, ([, newEvents]) => newEvents[0]);
     assertEquals(event.toJSON(), message("Grüße 👋").toJSON());
-
-    await chat.expect(/send event >>>/);
     await chat.type("\x04");
     await chat.expect(/Disconnected: local/);
     assertEquals((await chat.end()).code, 0);
@@ -232,23 +234,20 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples/chat_client.ts ends when the server has gone, and says why",
+  name: "examples/chat_client.ts ends when the server has gone or on Ctrl+C, and says why",
   ignore: !hasTerminal,
   fn: async () => {
-    await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
-    await using examples = new Examples(system.server.address[1]);
-    await using chat = examples.start("chat_client.ts", { inTerminal: true });
-    for (const question of [/ip .*>>>/, /port .*>>>/]) {
-      await chat.expect(question);
-      await chat.type("\r");
+    for (const reason of ["shutdown", "local"]) {
+      const system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
+      await using examples = new Examples(system.server.address[1]);
+      await using chat = await chatInTerminal(examples);
+      await pumpUntil(system, ([newClients]) => newClients[0]);
+      if (reason === "local") await chat.type("\x03");
+      else system.close();
+      await chat.expect(new RegExp(`Disconnected: ${reason}`));
+      assertEquals((await chat.end()).code, 0);
+      await system.close();
     }
-    await chat.expect(/send event >>>/);
-    await pumpUntil(system, ([newClients]) => newClients[0]);
-    const closed = system.close();
-    await chat.type("too late\r");
-    await chat.expect(/Disconnected: shutdown/);
-    assertEquals((await chat.end()).code, 0);
-    await closed;
   },
 });
 
