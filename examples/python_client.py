@@ -6,8 +6,11 @@ It needs a server on port 7982: `ebsockets`, or `deno task relay` in a clone.
 """
 
 import json
+import signal
 import socket
 import sys
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends it without a traceback.
 
 
 def receive(connection):

@@ -35,19 +35,24 @@ export class Document implements AsyncDisposable {
     return `${this.#folder}/${name}`;
   }
 
+  /** The names of the programs in TypeScript. */
+  get programs(): string[] {
+    return [...Deno.readDirSync(this.#folder)].map(({ name }) => name)
+      .filter((name) => name.endsWith(".ts")).sort();
+  }
+
   /** Runs the program `name`, with the permissions that its document gives it. */
-  run(name: string, args: string[] = []): Program {
+  run(name: string, args: string[] = [], check: "--check" | "--no-check" = "--check"): Program {
     const path = this.#pathOf(name);
     if (name.endsWith(".py")) return new Program("python3", [path, ...args]);
     if (name.endsWith(".sh")) return new Program("sh", [path, ...args]);
     const net = `--allow-net=127.0.0.1:${this.#port}`;
-    return new Command(args, ["--check", `--config=${ROOT}/deno.json`, net], path);
+    return new Command(args, [check, `--config=${ROOT}/deno.json`, net], path);
   }
 
   /** Has the compiler check all programs in TypeScript. */
   check(): Program {
-    const paths = [...Deno.readDirSync(this.#folder)].map(({ name }) => name)
-      .filter((name) => name.endsWith(".ts")).map((name) => this.#pathOf(name));
+    const paths = this.programs.map((name) => this.#pathOf(name));
     return new Program(Deno.execPath(), ["check", `--config=${ROOT}/deno.json`, ...paths]);
   }
 
