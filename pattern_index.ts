@@ -1,6 +1,7 @@
 /**
  * Owns the step from the name of an event to everything whose pattern matches it: a radix tree over
- * the tokens of the patterns. Must not know what the patterns are kept for.
+ * the tokens of the patterns, up to the last wildcard of each. What comes behind that is looked up in one
+ * piece, and so is a pattern without wildcards. Must not know what the patterns are kept for.
  *
  * Tokens that no other pattern branches off from share one node, so that there are at most two nodes
  * for each pattern, however many tokens it has. A look-up visits each node once at most, and compares
@@ -28,6 +29,43 @@ class Node<V> {
   values: Set<V> | null = null;
   /** What is kept for the pattern that goes on with REST. */
   rest: Set<V> | null = null;
+  /** What is kept for patterns that go on without another wildcard, by the keys of how they do. */
+  tails: Map<string, Set<V>> | null = null;
+
+  /** Whether no pattern ends here or goes on without another node. */
+  get isEmpty(): boolean {
+    return !this.values && !this.rest && !this.tails;
+  }
+
+  /** Keeps a value for the pattern that goes on so; whether it was not kept before. */
+  add(value: V, { tail, hasRest }: Pattern): boolean {
+    const values = hasRest
+      ? this.rest ??= new Set()
+      : tail === null
+      ? this.values ??= new Set()
+      : this.#valuesOf(keyOf(tail));
+    return values.size < values.add(value).size;
+  }
+
+  #valuesOf(key: string): Set<V> {
+    this.tails ??= new Map();
+    let values = this.tails.get(key);
+    if (!values) this.tails.set(key, values = new Set());
+    return values;
+  }
+
+  /** Keeps it no longer; whether it was kept. */
+  delete(value: V, { tail, hasRest }: Pattern): boolean {
+    const key = tail === null ? "" : keyOf(tail);
+    const values = hasRest ? this.rest : tail === null ? this.values : this.tails?.get(key);
+    if (!values?.delete(value)) return false;
+    if (values.size > 0) return true;
+    if (hasRest) this.rest = null;
+    else if (tail === null) this.values = null;
+    else this.tails!.delete(key);
+    if (this.tails?.size === 0) this.tails = null;
+    return true;
+  }
 
   /** How many nodes are right below. */
   get size(): number {
@@ -68,11 +106,9 @@ export class PatternIndex<V> {
 
   /** Keeps `value` for a pattern; a second time changes nothing. */
   add(pattern: string, value: V): void {
-    const { path, hasRest } = parse(pattern);
-    const node = path === null ? this.#root : this.#reach(path);
-    const values = hasRest ? node.rest ??= new Set() : node.values ??= new Set();
-    const before = values.size;
-    this.#size += values.add(value).size - before;
+    const parsed = parse(pattern);
+    const node = parsed.path === null ? this.#root : this.#reach(parsed.path);
+    if (node.add(value, parsed)) this.#size++;
   }
 
   /** The node to which these tokens lead, made if it is not there. */
@@ -95,21 +131,16 @@ export class PatternIndex<V> {
 
   /** Keeps `value` for a pattern no longer. What is not there is ignored. */
   delete(pattern: string, value: V): void {
-    const { path, hasRest } = parse(pattern);
+    const parsed = parse(pattern);
     const nodes = [this.#root];
-    for (let left = path; left !== null;) {
+    for (let left = parsed.path; left !== null;) {
       const node = nodes.at(-1)!.below(firstToken(left));
       if (!node || commonLength(node.label, left) < node.label.length) return;
       nodes.push(node);
       left = node.label.length === left.length ? null : left.slice(node.label.length + 1);
     }
-    const last = nodes.at(-1)!;
-    const values = hasRest ? last.rest : last.values;
-    if (!values?.delete(value)) return;
+    if (!nodes.at(-1)!.delete(value, parsed)) return;
     this.#size--;
-    if (values.size > 0) return;
-    if (hasRest) last.rest = null;
-    else last.values = null;
     // A node that has become empty goes; the one above may then have one way on, and no end.
     for (let i = nodes.length - 1; i > 0; i--) tidy(nodes[i - 1]!, nodes[i]!);
   }
@@ -120,13 +151,19 @@ export class PatternIndex<V> {
     if (this.#size === 0) return found;
     const starts = startsOf(name);
     const count = starts.length - 1;
+    /** The keys of each token of the name, and of all from it on, as far as they were needed. */
     const keys: (string | undefined)[] = Array(count);
+    const tailKeys: (string | undefined)[] = Array(count);
     const nodes = [this.#root];
     const depths = [0]; // how many tokens of the name lead to each
     while (nodes.length > 0) {
-      const { any, plain, rest } = nodes.pop()!;
+      const { any, plain, rest, tails } = nodes.pop()!;
       const depth = depths.pop()!;
       if (rest) { for (const value of rest) found.push(value); }
+      if (tails) {
+        const values = tails.get(tailKeys[depth] ??= keyOf(name.slice(starts[depth])));
+        if (values) { for (const value of values) found.push(value); }
+      }
       let child = any;
       if (plain) {
         const key = keys[depth] ??= keyOf(name.slice(starts[depth], starts[depth + 1]! - 1));
@@ -154,11 +191,26 @@ export class PatternIndex<V> {
   }
 }
 
-/** The tokens of a pattern before REST, `null` if there are none, and whether REST comes behind. */
-function parse(pattern: string): { path: string | null; hasRest: boolean } {
-  if (pattern === REST) return { path: null, hasRest: true };
-  const hasRest = pattern.endsWith(`.${REST}`);
-  return { path: hasRest ? pattern.slice(0, -1 - REST.length) : pattern, hasRest };
+/** A pattern, taken apart. */
+interface Pattern {
+  /** The tokens to which nodes lead: those before REST, or up to the last ANY; `null` if there are none. */
+  readonly path: string | null;
+  /** The tokens behind the last ANY, `null` if there are none. */
+  readonly tail: string | null;
+  /** Whether it ends in REST. */
+  readonly hasRest: boolean;
+}
+
+function parse(pattern: string): Pattern {
+  if (pattern === REST) return { path: null, tail: null, hasRest: true };
+  if (pattern.endsWith(`.${REST}`)) {
+    return { path: pattern.slice(0, -1 - REST.length), tail: null, hasRest: true };
+  }
+  // With a dot at both ends, every token has one on both sides.
+  const end = `.${pattern}.`.lastIndexOf(`.${ANY}.`) + ANY.length;
+  if (end < ANY.length) return { path: null, tail: pattern, hasRest: false };
+  if (end === pattern.length) return { path: pattern, tail: null, hasRest: false };
+  return { path: pattern.slice(0, end), tail: pattern.slice(end + 1), hasRest: false };
 }
 
 /** Puts a node between two, to which the first `length` characters of the lower one's label lead. */
@@ -172,7 +224,7 @@ function split<V>(node: Node<V>, child: Node<V>, length: number): Node<V> {
 
 /** Removes a node at which no pattern ends and from which at most one way leads on. */
 function tidy<V>(above: Node<V>, node: Node<V>): void {
-  if (node.values || node.rest || node.size > 1) return;
+  if (!node.isEmpty || node.size > 1) return;
   const child = node.any ?? node.plain?.values().next().value;
   if (child) above.attach(child, `${node.label}.${child.label}`);
   else above.detach(node);

@@ -2,11 +2,11 @@
  * Owns the measure of what the wildcards of one client cost a look-up: in how many places of the tree of
  * its patterns a single name can be. Must not know whose patterns they are.
  *
- * Where all tokens of a pattern that are no wildcards count as equal, its shape is left: `room.7.*` and
- * `room.8.*` have the same. Of all patterns whose beginning has one shape, a name fits that beginning of
- * one at most, since the name says what the other tokens are. So a look-up can come to no more nodes
- * than there are shapes of beginnings, and only those with a wildcard multiply with the clients: the
- * others are on the one path that the name itself is.
+ * Where all tokens of a pattern up to its last wildcard that are none themselves count as equal, its
+ * shape is left: `room.7.*` and `room.8.*.text` have the same. Of all patterns whose beginning has one
+ * shape, a name fits that beginning of one at most, since the name says what the other tokens are. So a
+ * look-up can come to no more nodes than there are shapes of beginnings, and only those with a wildcard
+ * multiply with the clients: the others are on the one path that the name itself is.
  *
  * @module
  */
@@ -20,8 +20,13 @@ const OTHER = "x";
 export function shapeOf(pattern: string): string {
   if (!pattern.includes(ANY) && !pattern.includes(REST)) return "";
   let shape = "";
-  for (const token of pattern.split(".")) shape += token === ANY || token === REST ? token : OTHER;
-  return firstWildcard(shape) < shape.length ? shape : "";
+  let length = 0;
+  for (const token of pattern.split(".")) {
+    const isWildcard = token === ANY || token === REST;
+    shape += isWildcard ? token : OTHER;
+    if (isWildcard) ({ length } = shape);
+  }
+  return shape.slice(0, length);
 }
 
 /** How many beginnings there are that have a wildcard, of all shapes together; each counts once. */

@@ -98,12 +98,12 @@ Deno.test("refusalOf() names the pattern that is bad, and how many subscriptions
 });
 
 Deno.test("Subscriptions.places counts where wildcards are, in each queue, as long as they are there", () => {
-  const all = ["room.1.*", "room.2.*", "room.*.text", "x", "log.>"];
-  assertEquals(after(["subscribe", all]).places, 4);
-  assertEquals(after(["subscribe", all], ["subscribe", all, "q"]).places, 8);
-  const less: Step = ["unsubscribe", ["room.1.*", "room.*.text"]];
+  const all = ["room.1.*", "room.2.*.text", "room.*.text", "x", "log.>"];
+  assertEquals(after(["subscribe", all]).places, 3);
+  assertEquals(after(["subscribe", all], ["subscribe", all, "q"]).places, 6);
+  const less: Step = ["unsubscribe", ["room.1.*", "room.*.text", "x"]];
   assertEquals(after(["subscribe", all], less).places, 2);
-  assertEquals(after(["subscribe", all], less, ["unsubscribe", ["room.2.*"]]).places, 1);
+  assertEquals(after(["subscribe", all], less, ["unsubscribe", ["room.2.*.text"]]).places, 1);
   assertEquals(after(["subscribe", all], ["unsubscribe", all]).places, 0);
 });
 
@@ -114,7 +114,7 @@ Deno.test("refusalOf() refuses wildcards in more places than a client may have, 
   };
   const stars = (count: number) => Array(count).fill("*").join(".");
   assertEquals(refuse(Array.from({ length: 1000 }, (_, i) => `room.${i}.*.>`)), null);
-  assertEquals(refuse([stars(MAX_WILDCARD_PLACES)]), null);
+  assertEquals(refuse([`${stars(MAX_WILDCARD_PLACES)}${".a".repeat(90)}`]), null);
   assertEquals(refuse([`${"a.".repeat(90)}${stars(MAX_WILDCARD_PLACES)}`]), null);
   const full = after(["subscribe", [stars(MAX_WILDCARD_PLACES)]]);
   assertEquals(refuse(["a.b", stars(3)], full), null);
