@@ -19,7 +19,7 @@ import { Progress } from "./progress.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
-import { isTerminal } from "./terminal.ts";
+import { isScreen, isTerminal } from "./terminal.ts";
 
 const encoder = new TextEncoder();
 
@@ -79,7 +79,7 @@ ${CONNECTION_NOTES}`,
     };
     // Who types the events, or is told of each, sees how far it is.
     using progress = new Progress("event", {
-      isShown: isInput && !isTerminal("stdin") && !confirm && isTerminal("stderr"),
+      isShown: isInput && !isTerminal("stdin") && !confirm && isScreen("stderr"),
     });
     await using publisher = await open(target, {
       to,

@@ -24,18 +24,27 @@ export interface Column {
   readonly kind?: "text" | "number";
   /** Whether it is cut where there is no room for all of it. */
   readonly shrinks?: boolean;
+  /**
+   * Whether it is left out where there is no room even if others are cut: those with 1 first.
+   *
+   * @default {undefined}
+   */
+  readonly leaves?: number;
 }
 
 /**
- * The lines of a table, its titles first; none is wider than `width`. Where there is no room, the columns
- * that shrink are cut, the widest first, and then all lines on the right.
+ * The lines of a table, its titles first; none is wider than `width`. Where there is no room, columns
+ * that may leave are left out, those that shrink are cut, the widest first, and then all lines on the right.
  */
 export function formatTable(
-  columns: readonly Column[],
+  allColumns: readonly Column[],
   rows: readonly (readonly string[])[],
   width: number,
 ): string[] {
-  const lines = [columns.map(({ title }) => title), ...rows];
+  const all = [allColumns.map(({ title }) => title), ...rows];
+  const stays = whichStay(allColumns, widthsOf(all), width);
+  const columns = allColumns.filter((_, i) => stays[i]);
+  const lines = all.map((cells) => cells.filter((_, i) => stays[i]));
   const widths = fit(columns, widthsOf(lines), width);
   return lines.map((cells) => {
     const line = columns.map(({ kind }, i) =>
@@ -43,6 +52,22 @@ export function formatTable(
     );
     return cut(line.join(GAP).trimEnd(), width);
   });
+}
+
+/** Which columns there is room for, if those that shrink are cut. */
+function whichStay(
+  columns: readonly Column[],
+  natural: readonly number[],
+  width: number,
+): boolean[] {
+  const least = natural.map((each, i) => columns[i]!.shrinks ? Math.min(each, LEAST_WIDTH) : each);
+  const last = Math.max(0, ...columns.map(({ leaves = 0 }) => leaves));
+  for (let left = 0;; left++) {
+    const stays = columns.map(({ leaves = Infinity }) => leaves > left);
+    const widths = least.filter((_, i) => stays[i]);
+    const sum = widths.reduce((sum, each) => sum + each, 0) + GAP.length * (widths.length - 1);
+    if (sum <= width || left >= last) return stays;
+  }
 }
 
 function widthsOf(lines: readonly (readonly string[])[]): number[] {

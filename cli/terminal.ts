@@ -5,6 +5,8 @@
  * @module
  */
 
+import { inEnvironment } from "./credentials.ts";
+
 /** Makes text stand out, or leaves it as it is. */
 export interface Paint {
   bold(text: string): string;
@@ -51,16 +53,28 @@ export function hasTerminal(): boolean {
   return isTerminal("stdin") || isTerminal("stdout") || isTerminal("stderr");
 }
 
-/** Whether to write colours there: to a terminal, unless `NO_COLOR` is set. */
-export function isColored(stream: "stdout" | "stderr"): boolean {
-  return isTerminal(stream) && !Deno.noColor;
+/**
+ * Whether what is written there can be written over: in a terminal, unless its type is `dumb`, as in an
+ * editor. Its type is only known where Deno permits to look into the environment.
+ */
+export function isScreen(stream: "stdout" | "stderr"): boolean {
+  return isTerminal(stream) && inEnvironment("TERM") !== "dumb";
 }
 
-/** How wide the terminal is, in columns; where there is none, as wide as they were for decades. */
-export function columnsOfTerminal(): number {
+/** Whether to write colours there: to a screen, unless `NO_COLOR` is set. */
+export function isColored(stream: "stdout" | "stderr"): boolean {
+  return isScreen(stream) && !Deno.noColor;
+}
+
+/** How much room a terminal has where nobody says: what they had for decades. */
+const DEFAULT_SIZE = { columns: 80, rows: 24 };
+
+/** How much room the terminal has, in characters. Some do not know it, and say 0. */
+export function sizeOfTerminal(): { columns: number; rows: number } {
   try {
-    return Deno.consoleSize().columns;
+    const { columns, rows } = Deno.consoleSize();
+    return { columns: columns || DEFAULT_SIZE.columns, rows: rows || DEFAULT_SIZE.rows };
   } catch {
-    return 80;
+    return DEFAULT_SIZE;
   }
 }

@@ -14,14 +14,17 @@ import { checkWords } from "./flags.ts";
 import { print } from "./output.ts";
 import { Screen } from "./screen.ts";
 import { stopSignal } from "./signals.ts";
-import { isColored, isTerminal, type Paint, paint } from "./terminal.ts";
+import { isColored, isScreen, isTerminal, type Paint, paint, sizeOfTerminal } from "./terminal.ts";
 import { type Snapshot, takeSnapshot } from "./top_snapshot.ts";
 import { formatTop, type Size } from "./top_view.ts";
 import { Watcher } from "./watcher.ts";
-import { cut } from "./width.ts";
+import { wrap } from "./width.ts";
 
 /** How often the relay is asked by default, in milliseconds. */
 const DEFAULT_INTERVAL = 1000;
+
+/** The keys that end it. Where terminals cannot make a signal of Ctrl+C, it is a key. */
+const QUIT_KEYS = ["q", "Q", "\x03"];
 
 /** How much room there is where no screen is. */
 const UNLIMITED: Size = { columns: Infinity, rows: Infinity };
@@ -66,28 +69,32 @@ export const top: Command = defineCommand({
   },
   notes:
     `Of clients and of names it shows the 100 with most to tell. WAITING is what the relay holds for
-a client that reads too slowly. Ctrl+C ends it. It hears no events itself.
+a client that reads too slowly. q or Ctrl+C ends it. It hears no events itself.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
     const [target, words] = readTarget(args);
     checkWords(words, 0);
     const { once, json, interval = DEFAULT_INTERVAL } = args.values;
-    const isLive = !once && !json && isTerminal("stdout");
-    const signal = stopSignal();
+    const isLive = !once && !json && isScreen("stdout");
+    const quit = new AbortController();
+    const signal = AbortSignal.any([stopSignal(), quit.signal]);
     await using client = await connect(target, { patterns: [], reconnect: isLive, signal });
     const watcher = new Watcher(client, signal);
     if (isLive) {
-      await show(watcher, interval, signal);
+      await show(watcher, interval, signal, () => quit.abort());
       return 0;
     }
     const snapshot = await measure(watcher, interval);
     const style = paint(isColored("stdout"));
+    const size = isTerminal("stdout")
+      ? { ...UNLIMITED, columns: sizeOfTerminal().columns }
+      : UNLIMITED;
     // JSON.stringify() leaves some characters as they are that a terminal acts on.
     await print(
       json
         ? printable(JSON.stringify(snapshot))
-        : formatTop(snapshot, titleOf(watcher.where), UNLIMITED, style).join("\n"),
+        : formatTop(snapshot, titleOf(watcher.where), size, style).join("\n"),
     );
     return 0;
   },
@@ -102,14 +109,22 @@ async function measure(watcher: Watcher, interval: number): Promise<Snapshot> {
   throw new StartError(`The relay at ${watcher.where} does not answer`);
 }
 
-/** Shows on the whole screen what happens, until the signal comes. */
-async function show(watcher: Watcher, interval: number, signal: AbortSignal): Promise<void> {
+/** Shows on the whole screen what happens, until the signal comes, for which a key can ask. */
+async function show(
+  watcher: Watcher,
+  interval: number,
+  signal: AbortSignal,
+  quit: () => void,
+): Promise<void> {
   // An error at first is told where it can still be read afterwards.
   let before: RelayReport | null = null;
   let after = await watcher.ask();
   const style = paint(isColored("stdout"));
-  using screen = new Screen();
   const draw = () => screen.draw(toLines(watcher, before, after, screen.size, style));
+  using screen = new Screen(undefined, {
+    onKey: (key) => QUIT_KEYS.includes(key) && quit(),
+    onResume: draw,
+  });
   using _ = onResize(draw);
   while (!signal.aborted) {
     draw();
@@ -131,7 +146,7 @@ function toLines(
   style: Paint,
 ): string[] {
   if (after) return formatTop(takeSnapshot(before, after), titleOf(where), size, style);
-  return [cut(`${titleOf(where)} does not answer; trying again, Ctrl+C ends it`, size.columns)];
+  return wrap([`${titleOf(where)} does not answer; trying again, Ctrl+C ends it`], size.columns);
 }
 
 function titleOf(where: string): string {

@@ -19,7 +19,7 @@ import {
   formatLatency,
   formatRate,
 } from "./units.ts";
-import { cut } from "./width.ts";
+import { cut, wrap } from "./width.ts";
 
 /** How much room there is. */
 export interface Size {
@@ -32,13 +32,19 @@ export interface Size {
 /** What names may take of the screen while there are clients to show, as a share. */
 const SHARE_OF_NAMES = 1 / 3;
 
+/** What the head may take of the screen if not everything finds room in one line, as a share. */
+const SHARE_OF_HEAD = 1 / 2;
+
+/** What is between two figures of the head. */
+const GAP = "   ";
+
 const CLIENT_COLUMNS: readonly Column[] = [
   { title: "CLIENT" },
-  { title: "ADDRESS", shrinks: true },
+  { title: "ADDRESS", shrinks: true, leaves: 2 },
   { title: "IN", kind: "number" },
   { title: "OUT", kind: "number" },
-  { title: "BYTES IN", kind: "number" },
-  { title: "BYTES OUT", kind: "number" },
+  { title: "BYTES IN", kind: "number", leaves: 1 },
+  { title: "BYTES OUT", kind: "number", leaves: 1 },
   { title: "WAITING", kind: "number" },
   { title: "HEARS", shrinks: true },
 ];
@@ -57,7 +63,7 @@ export function formatTop(
 ): string[] {
   const head = [
     paint.bold(cut(printable(title), columns)),
-    ...formatRelay(snapshot).map((line) => cut(line, columns)),
+    ...formatHead(formatRelay(snapshot), { columns, rows }),
   ];
   const clients = formatTable(CLIENT_COLUMNS, clientRows(snapshot), columns);
   const names = formatTable(NAME_COLUMNS, nameRows(snapshot), columns);
@@ -75,12 +81,19 @@ export function formatTop(
   return lines.slice(0, rows);
 }
 
+/** What there is to say of the relay, in as many lines as it takes, unless that were most of the screen. */
+function formatHead(groups: readonly string[][], { columns, rows }: Size): string[] {
+  const lines = groups.flatMap((parts) => wrap(parts, columns, GAP));
+  if (lines.length < SHARE_OF_HEAD * rows) return lines;
+  return groups.map((parts) => cut(parts.join(GAP), columns));
+}
+
 function withTitle([title, ...lines]: readonly string[], paint: Paint): string[] {
   return title === undefined ? [] : [paint.dim(title), ...lines];
 }
 
-/** What there is to say of the relay as a whole. */
-function formatRelay({ relay }: Snapshot): string[] {
+/** What there is to say of the relay as a whole, in groups. */
+function formatRelay({ relay }: Snapshot): string[][] {
   const faults = Object.entries({ ...relay.closes })
     .filter(([reason, count]) => count > 0 && isFault(reason as CloseReason))
     .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`);
@@ -104,7 +117,7 @@ function formatRelay({ relay }: Snapshot): string[] {
       ...(faults.length > 0 ? [`closed: ${faults.join(", ")}`] : []),
       ...(refused > 0 ? [`refused: ${formatExact(refused)}`] : []),
     ],
-  ].map((parts) => parts.join("   "));
+  ];
 }
 
 function clientRows({ clients }: Snapshot): string[][] {

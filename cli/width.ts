@@ -39,6 +39,28 @@ export function cut(text: string, width: number): string {
   return width > 0 ? kept + ELLIPSIS : "";
 }
 
+/**
+ * The parts in lines of at most `width` columns, `gap` between two of them. A part that is wider than a
+ * line is broken between words, and a word that is, is cut.
+ */
+export function wrap(parts: readonly string[], width: number, gap = " "): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const part of parts) {
+    const longer = line === "" ? part : line + gap + part;
+    if (widthOf(longer) <= width) {
+      line = longer;
+      continue;
+    }
+    if (line !== "") lines.push(line);
+    const words = part.split(" ");
+    const broken = words.length > 1 && widthOf(part) > width ? wrap(words, width) : [part];
+    lines.push(...broken.slice(0, -1));
+    line = broken.at(-1)!;
+  }
+  return [...lines, line].map((each) => cut(each, width));
+}
+
 /** `text` with so many spaces that it takes `width` columns: behind it, or before it. */
 export function pad(text: string, width: number, side: "left" | "right" = "left"): string {
   const spaces = " ".repeat(Math.max(0, width - widthOf(text)));

@@ -142,7 +142,7 @@ Deno.test({
     await terminals.start("pub", tool("pub", where, "chat.message"), { cwd });
     await terminals.sees("top", /^chat\.message +[\d.]+\/s$/m);
     await terminals.resize("top", 40, 8);
-    await terminals.sees("top", /^CLIENT +ADDR.*…$/m);
+    await terminals.sees("top", /^CLIENT +IN +OUT +WAITING +HEARS$/m);
     await terminals.press("top", "C-c");
     await terminals.resize("top", 100, 30);
     await terminals.sees("top", /^before\nafter: 0$/m);

@@ -122,3 +122,22 @@ Deno.test("formatTop() lets nothing from a peer disturb the terminal", () => {
   // deno-lint-ignore no-control-regex
   assertEquals(/[\x00-\x1f\x7f-\x9f\u202e]/.test(text), false);
 });
+
+Deno.test("formatTop() says all there is to say of the relay in 40 columns", () => {
+  const size = { columns: 40, rows: 24 };
+  const lines = formatTop(takeSnapshot(...busy(2, 2)), "Relay", size, plain);
+  assertEquals(lines.slice(0, 12), [
+    "Relay",
+    "up 1m00s   2 clients of 12",
+    "memory 57 MiB",
+    "loop late 100 µs, at most 3.00 ms",
+    "in 1.2 k/s, 137 KiB/s",
+    "out 3.5 k/s, 400 KiB/s   unheard 7/s",
+    "waiting 4.0 KiB, at most 1.0 KiB for one",
+    "",
+    "CLIENT     IN  OUT  WAITING  HEARS",
+    "c1      999/s  0/s      0 B  everything",
+    "c2      998/s  0/s      0 B  everything",
+    "",
+  ]);
+});

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { cut, pad, widthOf } from "../../cli/width.ts";
+import { cut, pad, widthOf, wrap } from "../../cli/width.ts";
 
 Deno.test("widthOf() counts columns: two for East Asian letters, none for accents", () => {
   const cases: [text: string, width: number][] = [
@@ -39,4 +39,17 @@ Deno.test("pad() fills up to the width, on the side that is asked for", () => {
   assertEquals(pad("日", 4), "日  ");
   assertEquals(pad("12", 4, "right"), "  12");
   assertEquals(pad("12345", 4), "12345");
+});
+
+Deno.test("wrap() fills lines with parts, and breaks those that are too wide between words", () => {
+  const parts = ["one two", "three", "four five six seven", "extraordinary"];
+  assertEquals(wrap(parts, Infinity, " | "), [parts.join(" | ")]);
+  assertEquals(wrap(parts, 15, " | "), [
+    "one two | three",
+    "four five six",
+    "seven",
+    "extraordinary",
+  ]);
+  assertEquals(wrap(parts, 9, " | "), ["one two", "three", "four five", "six seven", "extraord…"]);
+  assertEquals(wrap([], 9), [""]);
 });

@@ -36,6 +36,12 @@ sys.stdout.buffer.write(text)
 sys.exit(program.wait())
 `;
 
+/** Runs the program in a terminal that does not know how large it is. What it gets is typed there. */
+const IN_TERMINAL = `
+import os, pty, sys
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+`;
+
 const ROOT = `${import.meta.dirname}/../..`;
 
 /** The command line of a tool. */
@@ -61,4 +67,9 @@ export function nonBlocking(streams: readonly (0 | 1 | 2)[], words: readonly str
 /** A command line that runs `words` in a terminal that is non-blocking and read late. */
 export function inNonBlockingTerminal(words: readonly string[]): string[] {
   return ["python3", "-c", IN_NONBLOCKING_TERMINAL, ...words];
+}
+
+/** A command line that runs `words` in a terminal of 0 columns and 0 rows, as some say of themselves. */
+export function inTerminal(words: readonly string[]): string[] {
+  return ["python3", "-c", IN_TERMINAL, ...words];
 }

@@ -70,6 +70,12 @@ export class Terminals implements AsyncDisposable {
     return await this.#tmux(["capture-pane", "-p", ...(colors ? ["-e"] : []), "-t", `:${name}`]);
   }
 
+  /** Whether the cursor can be seen. */
+  async hasCursor(name: string): Promise<boolean> {
+    return await this.#tmux(["display-message", "-p", "-t", `:${name}`, "#{cursor_flag}"]) ===
+      "1\n";
+  }
+
   /** Waits until `pattern` matches the screen. */
   async sees(name: string, pattern: RegExp, options = {}): Promise<RegExpExecArray> {
     const deadline = Date.now() + PATIENCE;
