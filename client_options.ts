@@ -15,6 +15,7 @@ import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "
 import type { SessionSettings } from "./session.ts";
 import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "./tls.ts";
 import { checkToken, type Token } from "./token.ts";
+import { MAX_MAX_DEPTH } from "./validate.ts";
 
 /** Options of {@link EbsocketClient}. */
 export interface ClientOptions extends ConnectionOptions, InboxOptions {
@@ -28,9 +29,10 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
    */
   readonly maxLineBytes?: number;
   /**
-   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   * How deep a line that comes may nest, the outermost object included, from 2 to 1,000. The client does
+   * not stay connected to a server that says in its welcome that it takes deeper ones.
    *
-   * @default {64}
+   * @default {1_000}
    */
   readonly maxDepth?: number;
   /**
@@ -78,7 +80,7 @@ export function checkClientOptions(
 ): ClientSettings {
   checkGiven(options, ["token", "tls"]);
   const { token, tls, reconnect = false, sequence = false } = options;
-  const { maxLineBytes = DEFAULT_CLIENT_LINE_BYTES } = options;
+  const { maxLineBytes = DEFAULT_CLIENT_LINE_BYTES, maxDepth = MAX_MAX_DEPTH } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {
     throw new TypeError(
@@ -91,7 +93,7 @@ export function checkClientOptions(
   return {
     limits: new ConnectionLimits({ ...options, maxLineBytes }),
     unnamedLineBytes: options.maxLineBytes ?? DEFAULT_MAX_LINE_BYTES,
-    decoder: new BlockDecoder(options.maxDepth),
+    decoder: new BlockDecoder(maxDepth),
     token: token === undefined ? undefined : checkToken(token),
     tls,
     wantsAcks: persistence !== null,

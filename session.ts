@@ -11,7 +11,7 @@ import { type EbsocketConnection, openConnection } from "./connection.ts";
 import type { ConnectionLimits } from "./connection_limits.ts";
 import { type ControlLine, decodeClose } from "./control.ts";
 import type { BlockDecoder } from "./decoder.ts";
-import { type CloseInfo, ConnectError, EbsocketError } from "./errors.ts";
+import { type CloseInfo, type CloseReason, ConnectError, EbsocketError } from "./errors.ts";
 import { EbsocketEvent } from "./event.ts";
 import { decodeAck, decodeWelcome, encodeHello, type Welcome } from "./greeting.ts";
 import type { Carrier, Wishes } from "./hearing.ts";
@@ -22,6 +22,7 @@ import { notSupported } from "./sender.ts";
 import type { LineBlock } from "./splitter.ts";
 import { type Token, tokenOf } from "./token.ts";
 import { addressOf, type Destination, dial, type TlsClientOptions } from "./transport.ts";
+import { MAX_MAX_DEPTH } from "./validate.ts";
 import { abortable } from "./waits.ts";
 
 /** How long a server that need not greet may take to do so before it is taken as it is. */
@@ -400,20 +401,31 @@ export class Session implements Carrier {
     if (this.#welcome) return;
     const welcome = decodeWelcome(line);
     if (!welcome) return;
-    const { maxLineBytes = 0 } = welcome.limits;
-    const own = this.#ownLineBytes;
-    if (Math.min(maxLineBytes, MAX_MAX_LINE_BYTES) > own) {
-      const detail =
-        `the server takes lines of ${maxLineBytes} bytes, and maxLineBytes of the client ` +
-        `allows ${own}: one such line would end the connection`;
+    const unfit = this.#tooMuchOf(welcome);
+    if (unfit) {
       this.#isUnfit = true;
-      return void this.connection.close("line-too-long", detail);
+      return void this.connection.close(...unfit);
     }
     this.#welcome = welcome;
     if (welcome.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);
     this.#answered.resolve();
     this.#sink.onWelcome(this);
     this.#wishes?.onGreeted();
+  }
+
+  /** Why a line that the server takes, and may pass on, could be too much for this client. */
+  #tooMuchOf({ limits }: Welcome): [reason: CloseReason, detail: string] | null {
+    const { maxLineBytes: bytes = 0, maxDepth: depth = 0 } = limits;
+    const end = ": one such line would end the connection";
+    if (Math.min(bytes, MAX_MAX_LINE_BYTES) > this.#ownLineBytes) {
+      const own = `maxLineBytes of the client allows ${this.#ownLineBytes}`;
+      return ["line-too-long", `the server takes lines of ${bytes} bytes, and ${own}${end}`];
+    }
+    if (Math.min(depth, MAX_MAX_DEPTH) > this.#decoder.maxDepth) {
+      const own = `maxDepth of the client allows ${this.#decoder.maxDepth}`;
+      return ["too-deep", `the server takes lines that nest ${depth} deep, and ${own}${end}`];
+    }
+    return null;
   }
 
   #onClose(info: CloseInfo): void {

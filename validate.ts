@@ -22,6 +22,9 @@ export type LineKind = "event" | "control" | "empty" | "invalid";
  */
 export const DEFAULT_MAX_DEPTH = 64;
 
+/** How deep a line can be allowed to nest. */
+export const MAX_MAX_DEPTH = 1000;
+
 /** The longest name of an event, in bytes of UTF-8. */
 export const MAX_NAME_BYTES = 255;
 
@@ -173,7 +176,7 @@ export class LineValidator {
   #faultAt = 0;
 
   constructor(maxDepth: number = DEFAULT_MAX_DEPTH) {
-    this.maxDepth = checkLimit("maxDepth", maxDepth, 2, 1000);
+    this.maxDepth = checkLimit("maxDepth", maxDepth, 2, MAX_MAX_DEPTH);
     this.#closers = new Uint8Array(maxDepth + 1);
   }
 

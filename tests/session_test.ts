@@ -259,6 +259,15 @@ Deno.test("EbsocketClient takes the longest lines that a relay with a higher lim
   assertEquals([listener.connected, listener.id], [true, "c1"]);
 });
 
+Deno.test("EbsocketClient takes the deepest lines that a relay with a higher limit passes on", async () => {
+  await using relay = testRelay({ maxDepth: 1000 });
+  const listener = await relay.connect();
+  await using sender = await Peer.connect(relay.address);
+  const depth = 998;
+  await sender.send(`{"event":"deep","__dict__":{"x":${"[".repeat(depth)}${"]".repeat(depth)}}}\n`);
+  await expectEvents(listener, ["deep"]);
+});
+
 Deno.test("EbsocketClient takes a long line that comes before the welcome", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient({ token: "x" });
@@ -289,28 +298,40 @@ Deno.test("EbsocketClient reads no more once few long events fill its inbox", as
 });
 
 Deno.test("EbsocketClient.connectTo() names both limits where a server takes longer lines than the client", async () => {
-  const cases: [theirs: number, options: ClientOptions, own: number][] = [
-    [8_388_609, {}, 8_388_608],
-    [2000, { maxLineBytes: 1000, reconnect: true }, 1000],
+  const lines = (theirs: number, own: number) =>
+    `the server takes lines of ${theirs} bytes, and maxLineBytes of the client allows ${own}`;
+  const cases: [limits: object, options: ClientOptions, reason: string, words: string][] = [
+    [{ max_line_bytes: 8_388_609 }, {}, "line-too-long", lines(8_388_609, 8_388_608)],
+    [
+      { max_line_bytes: 2000 },
+      { maxLineBytes: 1000, reconnect: true },
+      "line-too-long",
+      lines(2000, 1000),
+    ],
+    [
+      { max_depth: 65 },
+      { maxDepth: 64, reconnect: true },
+      "too-deep",
+      "the server takes lines that nest 65 deep, and maxDepth of the client allows 64",
+    ],
   ];
-  for (const [theirs, options, own] of cases) {
-    await using server = new FakeServer({ limits: { max_line_bytes: theirs } });
+  for (const [limits, options, reason, words] of cases) {
+    await using server = new FakeServer({ limits });
     const client = new EbsocketClient(options);
     const connecting = client.connectTo(server.address);
     const session = await server.session();
-    const words =
-      `the server takes lines of ${theirs} bytes, and maxLineBytes of the client allows ${own}`;
     const failing = assertRejects(() => connecting, ConnectError, words);
-    const { reason, detail } = JSON.parse((await session.line())!);
-    assertEquals([reason, detail.startsWith(words)], ["line-too-long", true]);
+    const told = JSON.parse((await session.line())!);
+    assertEquals([told.reason, told.detail.startsWith(words)], [reason, true]);
     await session.close();
-    assertEquals((await failing as ConnectError).reason, "line-too-long");
+    assertEquals((await failing as ConnectError).reason, reason);
     assertEquals(server.accepted, 1); // Another attempt would be answered in the same way.
   }
 });
 
 Deno.test("EbsocketClient connects to a server that takes more than any client could", async () => {
-  await using server = new FakeServer({ limits: { max_line_bytes: 2 ** 40 } });
+  const limits = { max_line_bytes: 2 ** 40, max_depth: 5000 };
+  await using server = new FakeServer({ limits });
   const client = new EbsocketClient({ maxLineBytes: 2 ** 30 });
   await client.connectTo(server.address);
   await client.abort();
