@@ -14,7 +14,7 @@ import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { print } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { sizeOfTerminal } from "./terminal.ts";
+import { columnsOfTerminal } from "./terminal.ts";
 
 /** What is measured by default. */
 const DEFAULTS = { events: 100_000, size: 128, publishers: 1, subscribers: 1, parallel: 1 };
@@ -120,7 +120,7 @@ ${CONNECTION_NOTES}`,
       rate: values.rate ?? null,
     };
     const connector: Connector = (patterns, queue) => connect(target, { patterns, queue });
-    const { columns: width } = sizeOfTerminal();
+    const width = columnsOfTerminal();
     const report = requests
       ? await measureRequests(connector, options, parallel ?? DEFAULTS.parallel, width)
       : await measureEvents(connector, options, width);

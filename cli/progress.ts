@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isScreen, sizeOfTerminal } from "./terminal.ts";
+import { columnsOfTerminal, isScreen } from "./terminal.ts";
 import { countOf, formatDuration, formatExact, formatRate } from "./units.ts";
 import { cut, widthOf } from "./width.ts";
 
@@ -122,7 +122,7 @@ export class Progress implements Disposable {
       elapsedMs: performance.now() - this.#start,
     };
     // The last column stays free: some terminals go to the next line after it.
-    this.#write(`\r${formatProgress(state, sizeOfTerminal().columns - 1)}\x1b[K`);
+    this.#write(`\r${formatProgress(state, columnsOfTerminal() - 1)}\x1b[K`);
     this.#isDrawn = true;
   }
 }

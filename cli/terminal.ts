@@ -78,3 +78,8 @@ export function sizeOfTerminal(): { columns: number; rows: number } {
     return DEFAULT_SIZE;
   }
 }
+
+/** How wide the terminal is, in columns. */
+export function columnsOfTerminal(): number {
+  return sizeOfTerminal().columns;
+}

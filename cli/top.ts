@@ -14,7 +14,14 @@ import { checkWords } from "./flags.ts";
 import { print } from "./output.ts";
 import { Screen } from "./screen.ts";
 import { stopSignal } from "./signals.ts";
-import { isColored, isScreen, isTerminal, type Paint, paint, sizeOfTerminal } from "./terminal.ts";
+import {
+  columnsOfTerminal,
+  isColored,
+  isScreen,
+  isTerminal,
+  type Paint,
+  paint,
+} from "./terminal.ts";
 import { type Snapshot, takeSnapshot } from "./top_snapshot.ts";
 import { formatTop, type Size } from "./top_view.ts";
 import { Watcher } from "./watcher.ts";
@@ -87,9 +94,7 @@ ${CONNECTION_NOTES}`,
     }
     const snapshot = await measure(watcher, interval);
     const style = paint(isColored("stdout"));
-    const size = isTerminal("stdout")
-      ? { ...UNLIMITED, columns: sizeOfTerminal().columns }
-      : UNLIMITED;
+    const size = isTerminal("stdout") ? { ...UNLIMITED, columns: columnsOfTerminal() } : UNLIMITED;
     // JSON.stringify() leaves some characters as they are that a terminal acts on.
     await print(
       json

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../address.ts";
 import { testRelay } from "../../testing.ts";
+import { freePort } from "../support/free_port.ts";
 import { Peer } from "../support/peer.ts";
 import { Program } from "../support/process.ts";
 import { hasPython, inNonBlockingTerminal, nonBlocking, toolWords } from "../support/streams.ts";
@@ -180,3 +181,40 @@ Deno.test({
     assertEquals((await relay.end()).code, 0);
   },
 });
+
+Deno.test({
+  name:
+    "relay writes every line of its log once where standard output is non-blocking, and read late",
+  ignore,
+  async fn() {
+    const port = freePort();
+    const [command, ...args] = nonBlocking([1], toolWords("relay", "--port", `${port}`));
+    const relay = new Deno.Command(command!, { args, stdout: "piped" }).spawn();
+    const count = 1000;
+    for (let i = 0; i < count; i++) {
+      await using peer = await connectSoon(port);
+      await peer.send('{"control":"hello"}\n');
+      await peer.sees("welcome");
+    }
+    // Now the log is longer than what a pipe holds, and nobody has read any of it.
+    const stdout = new Response(relay.stdout).text();
+    relay.kill("SIGTERM");
+    const text = await soon(stdout, "the log");
+    const ids = (what: string) =>
+      [...text.matchAll(new RegExp(`client c(\\d+) ${what}`, "g"))].map(([, id]) => Number(id));
+    const all = Array.from({ length: count }, (_, i) => i + 1);
+    assertEquals([ids("joined"), ids("left").toSorted((a, b) => a - b)], [all, all]);
+    assertEquals((await relay.status).code, 0);
+  },
+});
+
+/** Connects to a relay that is about to listen. */
+async function connectSoon(port: number): Promise<Peer> {
+  for (;;) {
+    try {
+      return await Peer.connect(["127.0.0.1", port]);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

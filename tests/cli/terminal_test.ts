@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { isColored, paint, sizeOfTerminal } from "../../cli/terminal.ts";
+import { columnsOfTerminal, isColored, paint, sizeOfTerminal } from "../../cli/terminal.ts";
 
 Deno.test("paint() puts codes around text, or leaves it as it is", () => {
   assertEquals(paint(true).bold("x"), "\x1b[1mx\x1b[22m");
@@ -12,6 +12,10 @@ Deno.test("paint() puts codes around text, or leaves it as it is", () => {
 
 Deno.test("isColored() heeds NO_COLOR", () => {
   assertEquals(isColored("stdout"), Deno.stdout.isTerminal() && !Deno.noColor);
+});
+
+Deno.test("columnsOfTerminal() knows a width in any case", () => {
+  assertEquals(columnsOfTerminal() > 0, true);
 });
 
 Deno.test("sizeOfTerminal() knows a size in any case", () => {
