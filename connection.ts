@@ -319,7 +319,7 @@ export class EbsocketConnection {
       const maxReadBytes = Math.max(MIN_READ_BYTES, this.#limits!.maxPendingBytes / 4);
       let length: number | null;
       let lines: LineBlock | null = null;
-      if (isBusy && turnIsOver()) await nextTurn();
+      if (isBusy && turnIsOver(this)) await nextTurn();
       try {
         let space = this.#discarding ? DISCARDED : splitter.space();
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
@@ -327,7 +327,7 @@ export class EbsocketConnection {
         const isFull = length === space.length;
         this.#hasMore = isFull && length! >= MIN_FULL_READ_BYTES;
         isBusy = isFull && length! >= Math.min(MIN_BUSY_READ_BYTES, maxReadBytes);
-        if (!isBusy) shareTurns();
+        if (!isBusy) shareTurns(this);
         if (length !== null && !this.#discarding) {
           lines = splitter.fill(length);
           if (splitter.unfinishedBytes <= length) this.#lineBegan = ++linesBegun;

@@ -23,7 +23,7 @@ const SHARED_TURN_MS = 1.05;
 /** For how long others count as having something to say, in milliseconds. */
 const SHARED_MS = 50;
 
-/** After how long without a question or a wait there was no work, in milliseconds. */
+/** After how long without a question there was no work, in milliseconds. */
 const IDLE_MS = 5;
 
 /** How far apart timers are set, in milliseconds, so that they are due at different times. */
@@ -39,36 +39,44 @@ interface Timer {
 /** All of them, the oldest first. */
 let timers: Timer[] = [];
 let lastSet = 0;
-/** When somebody last began to wait for the end of a turn. */
-let lastAwaited = -Infinity;
 
 let began = 0;
 let lastAsked = 0;
+/** Whether there has been work since before this turn, or for a good part of it. */
+let goesOn = false;
+/** Who has kept the loop busy last. */
+let busy: object | null = null;
 let lastShared = -Infinity;
 let isShared = false;
 
-/** Whether all sockets should be looked at now. To be asked while there is work, again and again. */
-export function turnIsOver(): boolean {
+/**
+ * Whether all sockets should be looked at now. To be asked while there is work, again and again; of a
+ * peer that may keep the loop busy with that peer.
+ */
+export function turnIsOver(peer: object | null = null): boolean {
   const now = performance.now();
-  if (now - lastAsked > IDLE_MS) began = now;
+  if (now - lastAsked > IDLE_MS) {
+    began = now;
+    goesOn = false;
+  }
   lastAsked = now;
+  busy = peer ?? busy;
+  goesOn ||= now - began >= TIMER_GAP_MS;
   if (isShared) lastShared = now;
   isShared = false;
   const isShort = now - lastShared < SHARED_MS;
-  const goesOn = now - lastAwaited < IDLE_MS;
   if (goesOn && timers.length < (isShort ? 2 : 1) && now - lastSet >= TIMER_GAP_MS) setTimer(now);
   return now - began >= (isShort ? SHARED_TURN_MS : TURN_MS);
 }
 
-/** Says that a peer has been heard that does not keep the loop busy: turns are to be shorter. */
-export function shareTurns(): void {
-  isShared = true;
+/** Says that a peer has been heard. If it is not the one that keeps the loop busy, turns get shorter. */
+export function shareTurns(peer: object): void {
+  if (peer !== busy) isShared = true;
 }
 
 /** Waits until all sockets have been looked at, and those that were found ready have been read. */
 export function nextTurn(): Promise<void> {
-  lastAwaited = performance.now();
-  if (timers.length === 0) setTimer(lastAwaited);
+  if (timers.length === 0) setTimer(performance.now());
   timers[0]!.isAwaited = true;
   return timers[0]!.fired;
 }
