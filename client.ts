@@ -397,6 +397,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       onDisconnect: (waits) => pending.disconnect(waits),
       onEnd: () => {
         this.#link = link;
+        if (this.#spare === link) this.#spare = null;
         pending.failAll(IN_DOUBT);
         this.#services.end();
         incoming.inbox.end();

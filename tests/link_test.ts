@@ -841,6 +841,15 @@ Deno.test("EbsocketClient with reconnect that never connects says what it has no
   await connecting;
   const { unsent, info } = await next(statuses, "closed");
   assertEquals([namesOf(unsent), info.unsentLines, full], [["a", "b"], 3, "queue-full"]);
+
+  await using server = new FakeServer(ACKS);
+  for (const each of [client, other, new EbsocketClient({ reconnect: QUICK })]) {
+    await each.close(); // Also of one that was never connected.
+    await each.connectTo(server.address);
+    send(each, "d");
+    assertEquals(await (await server.session()).events(1), ["d"]);
+    await each.abort();
+  }
 });
 
 Deno.test("EbsocketClient without reconnect keeps nothing for a connection that it does not have", async () => {
