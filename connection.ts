@@ -319,7 +319,7 @@ export class EbsocketConnection {
       const maxReadBytes = Math.max(MIN_READ_BYTES, this.#limits!.maxPendingBytes / 4);
       let length: number | null;
       let lines: LineBlock | null = null;
-      if (isBusy && turnIsOver(this)) await nextTurn();
+      if (isBusy && this.#phase !== "closed" && turnIsOver(this)) await nextTurn();
       try {
         let space = this.#discarding ? DISCARDED : splitter.space();
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
