@@ -81,7 +81,7 @@ export function nextTurn(): Promise<void> {
   return timers[0]!.fired;
 }
 
-/** Clears the timers that nobody waits for: none is to outlive the connection that it was set for. */
+/** Clears the timers that nobody waits for: none is to outlive the work that it was set for. */
 export function clearTimers(): void {
   timers = timers.filter(({ id, isAwaited }) => isAwaited || clearTimeout(id));
 }

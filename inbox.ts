@@ -5,7 +5,7 @@
  * @module
  */
 
-import { nextTurn, turnIsOver } from "./event_loop.ts";
+import { clearTimers, nextTurn, turnIsOver } from "./event_loop.ts";
 import { after, checkLimit } from "./limits.ts";
 
 /** After how many items that were there already a reader asks whether others should have their turn. */
@@ -157,6 +157,7 @@ export class Inbox<T> {
     return {
       [Symbol.dispose]: () => {
         this.#reader = "";
+        if (this.#ended || this.length === 0) clearTimers(); // Nothing is left that would need a turn.
         this.#free?.resolve();
         this.#free = null;
       },
