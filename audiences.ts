@@ -73,6 +73,20 @@ export class Audiences<R extends Recipient> {
     return this.#index.size === 0;
   }
 
+  /** How many subscriptions there are: those of clients that hear the same count once. */
+  get subscriptions(): number {
+    return this.#index.size;
+  }
+
+  /** By how many they would grow, or shrink, if a client heard what `subscriptions` say. */
+  growth(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
+    const { audience } = listener;
+    const before = audience.members.size === 1 ? this.#entries.get(audience) : undefined;
+    const isShared = this.find(subscriptions, isNumbered) !== null;
+    const after = subscriptions.isNarrowed ? subscriptions : ALL;
+    return (isShared ? 0 : after.size) - (before?.subscriptions.size ?? 0);
+  }
+
   /** Whom an event reaches. */
   reach(name: string): Reach<R> {
     const audiences: Audience<R>[] = [];

@@ -22,7 +22,7 @@ import {
   type Refusal,
   type SubscriptionRequest,
 } from "./routing.ts";
-import { refusalOf } from "./subscriptions.ts";
+import { refusalOf, type Subscriptions } from "./subscriptions.ts";
 import { TextSet } from "./text_map.ts";
 
 /** The control lines that mean something here. Others are not even parsed: they may be long. */
@@ -48,6 +48,8 @@ export interface DeskOptions {
   readonly router: Router<EbsocketConnection>;
   /** How many subscriptions a client may have. */
   readonly maxSubscriptions: number;
+  /** How many all clients may have together; those that hear the same count once. */
+  readonly maxTotalSubscriptions: number;
   /** Who finds out how the relay is; `null` if that is told nobody. */
   readonly inspector: Inspector<EbsocketConnection> | null;
 }
@@ -57,14 +59,16 @@ export class Desk {
   readonly #greeter: Greeter;
   readonly #router: Router<EbsocketConnection>;
   readonly #maxSubscriptions: number;
+  readonly #maxTotal: number;
   readonly #inspector: Inspector<EbsocketConnection> | null;
 
   /** Makes one that works with these. */
-  constructor({ greeter, router, maxSubscriptions, inspector }: DeskOptions) {
-    this.#greeter = greeter;
-    this.#router = router;
-    this.#maxSubscriptions = maxSubscriptions;
-    this.#inspector = inspector;
+  constructor(options: DeskOptions) {
+    this.#greeter = options.greeter;
+    this.#router = options.router;
+    this.#maxSubscriptions = options.maxSubscriptions;
+    this.#maxTotal = options.maxTotalSubscriptions;
+    this.#inspector = options.inspector;
   }
 
   /**
@@ -104,7 +108,18 @@ export class Desk {
 
   /** Does what a client wants according to a `hello` that has been answered. */
   onHello(client: Client, { sequence }: Hello): void {
-    if (sequence) this.#router.change(client, client.subscriptions, true);
+    if (!sequence) return;
+    const { subscriptions } = client;
+    const excess = this.#excessOf(client, subscriptions, true);
+    if (excess) client.recipient.close("overloaded", excess);
+    else this.#router.change(client, subscriptions, true);
+  }
+
+  /** Why all clients would have too many subscriptions together, or `null`. */
+  #excessOf(client: Client, after: Subscriptions, isNumbered: boolean): string | null {
+    const total = this.#router.subscriptionsAfter(client, after, isNumbered);
+    if (total === null || total <= this.#maxTotal) return null;
+    return `all clients may have ${this.#maxTotal} together, this would make ${total}`;
   }
 
   #onWish(client: Client, wish: SubscriptionRequest): number {
@@ -112,10 +127,15 @@ export class Desk {
     const copies = client.subscriptions.size / COPIES_PER_LINE;
     const cost = (steps: number) => copies + (wish.events.length + steps) / STEPS_PER_LINE;
     const refusal = refusalOf(wish, after, this.#maxSubscriptions);
-    if (refusal) {
-      refuse(client, refusal);
-      return cost(0);
+    const excess = refusal ? null : this.#excessOf(client, after, client.isNumbered);
+    if (refusal) refuse(client, refusal);
+    // Who shared its subscriptions with others, and wants fewer, needs some of its own.
+    else if (excess && wish.control === "unsubscribe") client.recipient.close("overloaded", excess);
+    else if (excess) {
+      const name = wish.id === undefined ? {} : { id: wish.id };
+      refuse(client, { ...name, reason: "too-many-subscriptions", detail: excess });
     }
+    if (refusal || excess) return cost(0);
     const steps = this.#router.change(client, after, client.isNumbered);
     if (wish.id !== undefined) client.recipient.send(encodeReceipt({ id: wish.id }), 0);
     return cost(steps);

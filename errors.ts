@@ -31,7 +31,7 @@
  * | `unauthorized` | the peer may not connect |
  * | `too-many-clients` | the server has as many clients as it takes |
  * | `rate-limited` | the peer sent far too much |
- * | `overloaded` | the server had no room for what the peer was sending; it may try again |
+ * | `overloaded` | the server had no room for what the peer sent; it may try again |
  */
 export type CloseReason =
   | "local"

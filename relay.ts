@@ -40,7 +40,7 @@ import type { Feature } from "./routing.ts";
 import { LineBlock } from "./splitter.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 import { type RelayStats, StatsCollector } from "./stats.ts";
-import { DEFAULT_MAX_SUBSCRIPTIONS } from "./subscriptions.ts";
+import { DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_MAX_TOTAL_SUBSCRIPTIONS } from "./subscriptions.ts";
 import { LineValidator } from "./validate.ts";
 
 export {
@@ -142,6 +142,13 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default {1_000}
    */
   readonly maxSubscriptions?: number;
+  /**
+   * How many subscriptions all clients may have together, from 1; those of clients that hear the very
+   * same count once. More are refused. Each takes about a kilobyte of memory.
+   *
+   * @default {200_000}
+   */
+  readonly maxTotalSubscriptions?: number;
   /**
    * Whether clients are told how the relay is: its figures, its clients and their addresses, and the
    * names of the events.
@@ -249,6 +256,11 @@ export class Relay {
       maxSubscriptions: checkLimit(
         "maxSubscriptions",
         options.maxSubscriptions ?? DEFAULT_MAX_SUBSCRIPTIONS,
+        1,
+      ),
+      maxTotalSubscriptions: checkLimit(
+        "maxTotalSubscriptions",
+        options.maxTotalSubscriptions ?? DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
         1,
       ),
       inspector: options.inspect ?? true ? inspector : null,

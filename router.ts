@@ -88,6 +88,19 @@ export class Router<R extends Recipient> {
     return steps + this.#audiences.move(listener, subscriptions, isNumbered);
   }
 
+  /**
+   * How many subscriptions all clients would have together, those that hear the same counted once, if one
+   * heard something else; `null` if that would not be more than there are.
+   */
+  subscriptionsAfter(
+    listener: Listener<R>,
+    subscriptions: Subscriptions,
+    isNumbered: boolean,
+  ): number | null {
+    const growth = this.#audiences.growth(listener, subscriptions, isNumbered);
+    return growth > 0 ? this.#audiences.subscriptions + growth : null;
+  }
+
   /** Lets go of what is kept for an audience. Returns for how many clients that is. */
   #letGo(audience: Audience<R>): number {
     if (audience.size === 0) return 0;

@@ -14,6 +14,9 @@ import { TextMap, TextSet } from "./text_map.ts";
 /** How many subscriptions a client may have by default. */
 export const DEFAULT_MAX_SUBSCRIPTIONS = 1000;
 
+/** How many all clients may have by default together; those that hear the same count once. */
+export const DEFAULT_MAX_TOTAL_SUBSCRIPTIONS = 200_000;
+
 /** In how many queues a client may be: each takes time whenever an event has a name that is new. */
 export const MAX_QUEUES = 32;
 

@@ -136,6 +136,13 @@ export const RELAY_GROUPS = [
       },
       {
         kind: "integer",
+        name: "max-total-subscriptions",
+        value: "N",
+        least: 1,
+        text: "Most patterns of all clients, equal sets once (default 200000)",
+      },
+      {
+        kind: "integer",
         name: "rate",
         value: "EVENTS",
         least: 1,
@@ -310,6 +317,7 @@ function toRelayOptions(values: RelayValues): RelayOptions {
     maxPendingBytes: values["max-pending-bytes"],
     maxTotalPendingBytes: values["max-total-pending-bytes"],
     maxSubscriptions: values["max-subscriptions"],
+    maxTotalSubscriptions: values["max-total-subscriptions"],
     maxEventsPerSecond: values.rate,
     maxBytesPerSecond: values["rate-bytes"],
     maxHold: values["max-hold"],

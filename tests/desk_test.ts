@@ -106,6 +106,43 @@ Deno.test("Relay answers a wish without id only if something is wrong", async ()
   await one.sees(A + A);
 });
 
+Deno.test("Relay bounds what all clients have subscribed to, those that hear the same counted once", async () => {
+  await using relay = newRelay({ maxTotalSubscriptions: 4 });
+  await using one = await join(relay);
+  await using two = await join(relay);
+  await using three = await join(relay);
+  await subscribe(one, ["a", "b", "c"]);
+  await subscribe(two, ["c", "b", "a"]);
+  const answer = await ask(three, { control: "subscribe", events: ["x", "y"] });
+  assertEquals([answer.reason, answer.detail], [
+    "too-many-subscriptions",
+    "all clients may have 4 together, this would make 5",
+  ]);
+  await subscribe(three, ["x"]);
+  // What it shares with nobody takes room, also where it is less than before, or is numbered.
+  for (
+    const line of [
+      '{"control":"unsubscribe","events":["a"]}',
+      '{"control":"hello","sequence":true}',
+    ]
+  ) {
+    await using four = await join(relay);
+    await subscribe(four, ["a", "b", "c"]);
+    await four.send(`${line}\n`);
+    const last = (await four.lines()).at(-1)!;
+    assertEquals(JSON.parse(last).reason, "overloaded");
+    four.close();
+    await until(() => relay.clients.length === 3);
+  }
+  two.close();
+  await until(() => relay.clients.length === 2);
+  await ask(one, { control: "unsubscribe", events: ["a"] });
+  await subscribe(three, ["y"]);
+  await three.send('{"event":"x"}\n{"event":"y"}\n{"event":"c"}\n');
+  await three.sees('"y"');
+  await one.sees('"c"');
+});
+
 Deno.test("Relay refuses a control line that is too long, and one that it does not know not at all", async () => {
   await using relay = newRelay();
   await using one = await join(relay);

@@ -11,7 +11,12 @@ import { MAX_CONTROL_BYTES } from "../limits.ts";
 import { faultOfPattern, matches } from "../pattern.ts";
 import { encodeStatsRequest } from "../report.ts";
 import { decodeReceipt, decodeRefusal, decodeSubscription } from "../routing.ts";
-import { DEFAULT_MAX_SUBSCRIPTIONS, MAX_QUEUES, MAX_WILDCARD_PLACES } from "../subscriptions.ts";
+import {
+  DEFAULT_MAX_SUBSCRIPTIONS,
+  DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
+  MAX_QUEUES,
+  MAX_WILDCARD_PLACES,
+} from "../subscriptions.ts";
 import { MAX_BATCH_BYTES } from "../outbound.ts";
 import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../validate.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
@@ -153,6 +158,7 @@ Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
     DEFAULT_HELLO_TIMEOUT,
     MAX_CONTROL_BYTES,
     DEFAULT_MAX_SUBSCRIPTIONS,
+    DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
     MAX_QUEUES,
     MAX_WILDCARD_PLACES,
   ]);

@@ -105,6 +105,7 @@ class Trial {
     this.#relay = new Relay(new EbsocketServer({ listener: this.#listener }), {
       echo: this.#echo,
       maxSubscriptions: 100,
+      maxTotalSubscriptions: Infinity,
     });
   }
 

@@ -316,6 +316,8 @@ Deno.test("Relay checks its options", () => {
   assertThrows(() => new Relay(server, { maxClients: -5 }), RangeError, "-5");
   assertThrows(() => new Relay(server, { shutdownTimeout: -1 }), RangeError, "-1");
   assertThrows(() => new Relay(server, { maxSubscriptions: 0 }), RangeError, "maxSubscriptions");
+  const total = { maxTotalSubscriptions: 0 };
+  assertThrows(() => new Relay(server, total), RangeError, "maxTotalSubscriptions");
   const port = 7982 as unknown as EbsocketServer;
   assertThrows(() => new Relay(port), TypeError, "expected an EbsocketServer, got 7982");
   server.close();

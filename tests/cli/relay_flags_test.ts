@@ -27,7 +27,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--no-echo --max-line-bytes 1 --max-pending-bytes 2 --max-total-pending-bytes 3 " +
     "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
     "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13 " +
-    "--max-subscriptions 14 --subscribe-first --no-inspect --schema s";
+    "--max-subscriptions 14 --max-total-subscriptions 15 --subscribe-first --no-inspect --schema s";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
@@ -51,6 +51,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
       lineTimeout: 11,
       retryAfter: 12,
       maxSubscriptions: 14,
+      maxTotalSubscriptions: 15,
     },
     log: "json",
     statsSeconds: 13,
