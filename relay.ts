@@ -374,10 +374,13 @@ export class Relay {
 
   /** Goes on with what a client sends, unless there is still something that it has to wait for. */
   #resume(source: EbsocketConnection): void {
-    if (this.#late.has(source)) return;
-    if (this.#limiter.holds(source) || this.#backpressure.holds(source)) return;
+    if (this.#late.has(source) || this.#backpressure.holds(source)) return;
     const rest = this.#rests.get(source);
-    if (!rest) return source.resume();
+    if (!rest) {
+      if (!this.#limiter.holds(source)) source.resume();
+      return;
+    }
+    // It has come, so it counts, whether that is more than the client may send or not.
     this.#rests.delete(source);
     this.#backpressure.deliver(source, rest);
     this.#resume(source);
