@@ -192,10 +192,12 @@ Deno.test("examples/chat_client.ts sends its input, and ends at the end of that"
   await chat.expect(/Connected/);
   await chat.type("Grüße 👋\n\nlast");
   const ended = chat.end();
-  for (const content of ["Grüße 👋", "last"]) {
-    const event = await pumpUntil(system, ([, newEvents]) => newEvents[0]);
-    assertEquals(event.toJSON(), message(content).toJSON());
-  }
+  const contents: unknown[] = [];
+  await pumpUntil(system, ([, newEvents]) => {
+    contents.push(...newEvents.map((event) => event.getAttribute("content")));
+    return contents.length === 2 || undefined;
+  });
+  assertEquals(contents, ["Grüße 👋", "last"]);
   const { code, stdout } = await ended;
   assertEquals(code, 0);
   assertMatch(stdout, /^Connecting to 127\.0\.0\.1:\d+\nConnected.*\nDisconnected: local\n$/);
