@@ -50,8 +50,8 @@ let lastShared = -Infinity;
 let isShared = false;
 
 /**
- * Whether all sockets should be looked at now. To be asked while there is work, again and again; of a
- * peer that may keep the loop busy with that peer.
+ * Whether all sockets should be looked at now. To be asked while there is work, again and again; with
+ * the peer, if it is one that keeps the loop busy.
  */
 export function turnIsOver(peer: object | null = null): boolean {
   const now = performance.now();
@@ -65,7 +65,9 @@ export function turnIsOver(peer: object | null = null): boolean {
   if (isShared) lastShared = now;
   isShared = false;
   const isShort = now - lastShared < SHARED_MS;
-  if (goesOn && timers.length < (isShort ? 2 : 1) && now - lastSet >= TIMER_GAP_MS) setTimer(now);
+  if (peer && goesOn && timers.length < (isShort ? 2 : 1) && now - lastSet >= TIMER_GAP_MS) {
+    setTimer(now);
+  }
   return now - began >= (isShort ? SHARED_TURN_MS : TURN_MS);
 }
 

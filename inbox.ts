@@ -88,7 +88,10 @@ export class Inbox<T> {
 
   /** Whether the reader has been at work for so long that {@link arrival} lets others have their turn. */
   isLate(): boolean {
-    return this.#isLate ||= ++this.#looks % ITEMS_BETWEEN_LOOKS === 0 && turnIsOver();
+    if (this.#isLate || ++this.#looks % ITEMS_BETWEEN_LOOKS > 0) return this.#isLate;
+    // With fewer items, the reader will not be back; and after the end, nobody clears a timer.
+    return this.#isLate = this.length >= ITEMS_BETWEEN_LOOKS &&
+      turnIsOver(this.#ended ? null : this);
   }
 
   /** Adds items that had `bytes` on the wire. Never refuses: the caller asks `full` afterwards. */

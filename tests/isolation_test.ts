@@ -31,6 +31,7 @@ const NAMES_FLOOD_BYTES = 2e7;
 const MAX_TLS_BYTES = 2e6;
 
 const SUBSCRIBE = '{"control":"subscribe","events":["a"]}\n';
+const WELCOME = '{"control":"welcome"}\n';
 const PLAIN = `{"event":"flood","__dict__":{"content":"${"x".repeat(100)}"}}\n`;
 
 const encoder = new TextEncoder();
@@ -194,7 +195,7 @@ Deno.test("EbsocketSystem lets others have their turn while a client sends witho
 });
 
 Deno.test("EbsocketClient lets others have their turn while its server sends without end", async () => {
-  const flooder = new Flooder("", lines(PLAIN), PLAIN_FLOOD_BYTES);
+  const flooder = new Flooder(WELCOME, lines(PLAIN), PLAIN_FLOOD_BYTES);
   const client = new EbsocketClient();
   await client.connectTo({ address: ["flooder", 1], dial: () => Promise.resolve(flooder) });
   const reading = readAll(client);
@@ -206,7 +207,7 @@ Deno.test("EbsocketClient lets others have their turn while its server sends wit
 });
 
 Deno.test("EbsocketClient lets others have their turn while a program handles what has come", async () => {
-  const flooder = new Flooder("", lines(PLAIN), PLAIN_FLOOD_BYTES);
+  const flooder = new Flooder(WELCOME, lines(PLAIN), PLAIN_FLOOD_BYTES);
   const client = new EbsocketClient();
   await client.connectTo({ address: ["flooder", 1], dial: () => Promise.resolve(flooder) });
   let handled = 0;
