@@ -8,41 +8,51 @@
 import { concat } from "@std/bytes/concat";
 import { bytesOf, expectBytes, readUntil, type Role, SILENT, type Wire, writeAll } from "./wire.ts";
 
-/** The subject, channel or topic of all events. */
+/** The subject, channel or topic of all events, unless they have one of their own. */
 const SUBJECT = "events";
 
 const CRLF = bytesOf("\r\n");
 
 /** `INFO` comes by itself; the server asks each client once for a `PONG`, about 2 s later. */
-export const nats: Wire = {
-  ...SILENT,
-  async join(connection, role) {
-    const subscribe = role === "publisher" ? "" : `SUB ${SUBJECT} 1\r\n`;
-    const hello = `CONNECT {"verbose":false,"pedantic":false}\r\n${subscribe}PING\r\n`;
-    await writeAll(connection, bytesOf(hello));
-    await readUntil(connection, (text) => text.endsWith("PONG\r\n"));
-  },
-  async settle(connection) {
-    await expectBytes(connection, "PING\r\n");
-    await writeAll(connection, bytesOf("PONG\r\n"));
-  },
-  publish: (event) => concat([bytesOf(`PUB ${SUBJECT} ${event.length}\r\n`), event, CRLF]),
-  deliver: (event) => concat([bytesOf(`MSG ${SUBJECT} 1 ${event.length}\r\n`), event, CRLF]),
-};
+export const nats: Wire = natsOn(SUBJECT);
+
+function natsOn(subject: string): Wire {
+  return {
+    ...SILENT,
+    async join(connection, role) {
+      const subscribe = role === "publisher" ? "" : `SUB ${subject} 1\r\n`;
+      const hello = `CONNECT {"verbose":false,"pedantic":false}\r\n${subscribe}PING\r\n`;
+      await writeAll(connection, bytesOf(hello));
+      await readUntil(connection, (text) => text.endsWith("PONG\r\n"));
+    },
+    async settle(connection) {
+      await expectBytes(connection, "PING\r\n");
+      await writeAll(connection, bytesOf("PONG\r\n"));
+    },
+    publish: (event) => concat([bytesOf(`PUB ${subject} ${event.length}\r\n`), event, CRLF]),
+    deliver: (event) => concat([bytesOf(`MSG ${subject} 1 ${event.length}\r\n`), event, CRLF]),
+    on: natsOn,
+  };
+}
 
 /** A connection that subscribes can do nothing else; each `PUBLISH` is answered with a count. */
-export const redis: Wire = {
-  ...SILENT,
-  separatePublishers: true,
-  async join(connection, role) {
-    if (role === "publisher") return;
-    await writeAll(connection, resp("SUBSCRIBE", SUBJECT));
-    await expectBytes(connection, `*3\r\n${bulk("subscribe")}${bulk(SUBJECT)}:1\r\n`);
-  },
-  publish: (event) => resp("PUBLISH", SUBJECT, event),
-  deliver: (event) => resp("message", SUBJECT, event),
-  acknowledge: (subscribers) => bytesOf(`:${subscribers}\r\n`),
-};
+export const redis: Wire = redisOn(SUBJECT);
+
+function redisOn(channel: string): Wire {
+  return {
+    ...SILENT,
+    separatePublishers: true,
+    async join(connection, role) {
+      if (role === "publisher") return;
+      await writeAll(connection, resp("SUBSCRIBE", channel));
+      await expectBytes(connection, `*3\r\n${bulk("subscribe")}${bulk(channel)}:1\r\n`);
+    },
+    publish: (event) => resp("PUBLISH", channel, event),
+    deliver: (event) => resp("message", channel, event),
+    acknowledge: (subscribers) => bytesOf(`:${subscribers}\r\n`),
+    on: redisOn,
+  };
+}
 
 /** An array of bulk strings. */
 function resp(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
@@ -60,21 +70,26 @@ function bulk(text: string): string {
 let lastClient = 0;
 
 /** Without keep-alive; a delivery is the packet that was published. */
-export const mqtt: Wire = {
-  ...SILENT,
-  async join(connection, role: Role) {
-    const level = new Uint8Array([4, 0x02, 0, 0]); // 3.1.1, clean session, no keep-alive
-    const identity = mqttString(`bench${++lastClient}`);
-    await writeAll(connection, packet(0x10, mqttString("MQTT"), level, identity));
-    await expectBytes(connection, "\x20\x02\x00\x00");
-    if (role === "publisher") return;
-    const id = new Uint8Array([0, 1]);
-    await writeAll(connection, packet(0x82, id, mqttString(SUBJECT), new Uint8Array([0])));
-    await expectBytes(connection, "\x90\x03\x00\x01\x00");
-  },
-  publish: (event) => packet(0x30, mqttString(SUBJECT), event),
-  deliver: (event) => packet(0x30, mqttString(SUBJECT), event),
-};
+export const mqtt: Wire = mqttOn(SUBJECT);
+
+function mqttOn(topic: string): Wire {
+  return {
+    ...SILENT,
+    async join(connection, role: Role) {
+      const level = new Uint8Array([4, 0x02, 0, 0]); // 3.1.1, clean session, no keep-alive
+      const identity = mqttString(`bench${Deno.pid}-${++lastClient}`);
+      await writeAll(connection, packet(0x10, mqttString("MQTT"), level, identity));
+      await expectBytes(connection, "\x20\x02\x00\x00");
+      if (role === "publisher") return;
+      const id = new Uint8Array([0, 1]);
+      await writeAll(connection, packet(0x82, id, mqttString(topic), new Uint8Array([0])));
+      await expectBytes(connection, "\x90\x03\x00\x01\x00");
+    },
+    publish: (event) => packet(0x30, mqttString(topic), event),
+    deliver: (event) => packet(0x30, mqttString(topic), event),
+    on: mqttOn,
+  };
+}
 
 function packet(type: number, ...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const body = concat(parts);

@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { FakeDuplex } from "../tests/support/duplex.ts";
 import { mqtt, nats, redis } from "./broker_wires.ts";
 import { bytesOf } from "./wire.ts";
 
@@ -46,3 +48,38 @@ Deno.test("mqtt writes lengths as table 2.4 and section 2.2.3 of its specificati
     assertEquals(packet.length, 1 + bytes.length + Number(length));
   }
 });
+
+Deno.test("nats.on() publishes on its subject, and subscribes to no other", async () => {
+  const ping = nats.on!("ping");
+  assertEquals(ping.publish(EVENT), bytesOf('PUB ping 7\r\n{"a":1}\r\n'));
+  assertEquals(ping.deliver(EVENT), bytesOf('MSG ping 1 7\r\n{"a":1}\r\n'));
+  const connection = new FakeDuplex();
+  connection.receive("INFO {}\r\nPONG\r\n");
+  await ping.join(connection, "subscriber");
+  assertStringIncludes(connection.written, "\r\nSUB ping 1\r\nPING\r\n");
+});
+
+Deno.test("redis.on() publishes on its channel, and subscribes to no other", async () => {
+  const ping = redis.on!("ping");
+  assertStringIncludes(textOf(ping.publish(EVENT)), "$7\r\nPUBLISH\r\n$4\r\nping\r\n");
+  assertStringIncludes(textOf(ping.deliver(EVENT)), "$7\r\nmessage\r\n$4\r\nping\r\n");
+  const connection = new FakeDuplex();
+  connection.receive("*3\r\n$9\r\nsubscribe\r\n$4\r\nping\r\n:1\r\n");
+  await ping.join(connection, "subscriber");
+  assertEquals(connection.written, "*2\r\n$9\r\nSUBSCRIBE\r\n$4\r\nping\r\n");
+});
+
+Deno.test("mqtt.on() publishes on its topic, and subscribes to no other", async () => {
+  const ping = mqtt.on!("ping");
+  assertEquals(ping.publish(EVENT), bytesOf('\x30\x0d\x00\x04ping{"a":1}'));
+  assertEquals(ping.deliver(EVENT), ping.publish(EVENT));
+  const connection = new FakeDuplex();
+  connection.receive(new Uint8Array([0x20, 2, 0, 0]));
+  connection.receive(new Uint8Array([0x90, 3, 0, 1, 0]));
+  await ping.join(connection, "subscriber");
+  assertStringIncludes(connection.written, "\x09\x00\x01\x00\x04ping\x00");
+});
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}

@@ -22,25 +22,28 @@ export interface MessageOptions {
   readonly bytes?: number;
   /** Who says it. */
   readonly user?: string;
+  /** The name of the event. */
+  readonly event?: string;
 }
 
 /** The attributes of message number `index`. */
 export function messageAttributes(
   index: number,
-  { bytes = LINE_BYTES, user = "alice" }: MessageOptions = {},
+  { bytes = LINE_BYTES, user = "alice", event = "message" }: MessageOptions = {},
 ): { seq: number; user: string; content: string } {
   const attributes = { seq: FIRST_SEQ + index, user, content: "" };
-  const rest = bytes - toLine("message", attributes).length;
+  const rest = bytes - toLine(event, attributes).length;
   attributes.content = SENTENCE.repeat(Math.ceil(rest / SENTENCE.length)).slice(0, rest);
   return attributes;
 }
 
 /** `count` messages without their line ends, no two of them alike. */
 export function messageEvents(count: number, options: MessageOptions = {}): Uint8Array[] {
+  const { event = "message" } = options;
   const attributes = messageAttributes(0, options);
   return Array.from({ length: count }, (_, i) => {
     attributes.seq = FIRST_SEQ + i;
-    return encoder.encode(toLine("message", attributes).slice(0, -1));
+    return encoder.encode(toLine(event, attributes).slice(0, -1));
   });
 }
 

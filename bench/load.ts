@@ -7,7 +7,6 @@
 
 import { messageEvents, type MessageOptions } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
-import type { Target } from "./sample.ts";
 import type { Stream } from "./subscriber.ts";
 import { Traffic, type TrafficOptions } from "./traffic.ts";
 import type { Wire } from "./wire.ts";
@@ -20,8 +19,12 @@ export const MEASURED_SECONDS = 0.8;
 const IN_FLIGHT = 4096;
 const IN_FLIGHT_BYTES = 1_048_576;
 
-/** Distinct events in all streams of a run, by number and by bytes. */
+/** The same for a flood: about as many as the sockets hold, so that the server always has some. */
+const FLOOD_IN_FLIGHT = 65_536;
+
+/** Distinct events in all streams of a run, of a flood, and by bytes. */
 const RING_EVENTS = 16_384;
+const FLOOD_RING_EVENTS = 81_920;
 const RING_BYTES = 8_388_608;
 
 /** The shape of the traffic. */
@@ -30,17 +33,22 @@ export interface Shape extends MessageOptions {
   readonly subscribers: number;
   readonly chat?: boolean;
   readonly stalled?: number;
+  /** Whether so many may be in flight that the server never waits for the publisher. */
+  readonly flood?: boolean;
 }
 
 /** Connects publishers and subscribers with distinct events to publish. */
 export function connect(
-  { server, wire }: Target,
-  { publishers = 1, bytes, ...shape }: Shape,
+  { server, wire }: { server: { readonly port: number }; wire: Wire },
+  { publishers = 1, bytes, event, flood = false, ...shape }: Shape,
   onDelivered?: TrafficOptions["onDelivered"],
 ): Promise<Traffic> {
   const users = publishers === 1 ? ["alice"] : USERS.slice(0, publishers);
+  const ringEvents = flood ? FLOOD_RING_EVENTS : RING_EVENTS;
+  const most = Math.min(ringEvents, Math.floor(RING_BYTES / (bytes ?? 1)));
+  const count = Math.floor(most / publishers);
   const streams = users.map((user) =>
-    toStream(wire, publishers, bytes ? { user, bytes } : { user })
+    toStream(wire, count, { user, ...bytes && { bytes }, ...event && { event } })
   );
   const { frameBytes } = streams[0]!.published;
   const reply = wire.acknowledge(shape.subscribers + (shape.stalled ?? 0));
@@ -50,7 +58,9 @@ export function connect(
     streams,
     replies: reply.length > 0 ? FrameRing.from(Array(1000).fill(reply)) : null,
     ...shape,
-    inFlight: Math.min(IN_FLIGHT, Math.floor(IN_FLIGHT_BYTES / frameBytes)),
+    inFlight: flood
+      ? FLOOD_IN_FLIGHT
+      : Math.min(IN_FLIGHT, Math.floor(IN_FLIGHT_BYTES / frameBytes)),
     ...onDelivered && { onDelivered },
   });
 }
@@ -58,9 +68,8 @@ export function connect(
 /** Names that differ in one letter. */
 const USERS = [..."abcdefghijklmnop"].map((letter) => `user${letter}`);
 
-function toStream(wire: Wire, publishers: number, options: MessageOptions): Stream {
-  const most = Math.min(RING_EVENTS, Math.floor(RING_BYTES / (options.bytes ?? 1)));
-  const events = messageEvents(Math.floor(most / publishers), options);
+function toStream(wire: Wire, count: number, options: MessageOptions): Stream {
+  const events = messageEvents(count, options);
   return {
     published: FrameRing.from(events.map((event) => wire.publish(event))),
     delivered: FrameRing.from(events.map((event) => wire.deliver(event))),

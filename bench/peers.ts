@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { ClientPair } from "./client_pair.ts";
 import type { ToClientCommand } from "./client_process.ts";
+import { Flood } from "./flood.ts";
 import { refuseUnknown, runCommand, toChoice, toInteger } from "./command.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { pinDriver, SERVER_CPU } from "./measured_process.ts";
@@ -33,7 +34,8 @@ Options:
   --repeat N               Runs of each scenario with each peer (default 5)
   --events N               Events to measure in each run (default: as many as take a
                            second or two; paced scenarios: 1,000 for each second;
-                           long: 1,000,000, and then ten times as many as this)
+                           long: 1,000,000, and then ten times as many as this;
+                           neighbour: round trips, as many as fit into 4 seconds)
   --no-write               Print the results, and write no files
   --help                   Show this help
 
@@ -158,12 +160,7 @@ async function measureAll(
   const cells = new Map<string, Sample[]>();
   for (const scenario of scenarios) {
     console.error(`${scenario.name}: ${scenario.title}`);
-    const { libraryUse } = scenario;
-    const peers = libraryUse
-      ? present.filter((each) =>
-        each.libraryVersion && each.peer.library!.uses.includes(libraryUse)
-      )
-      : present;
+    const peers = present.filter((each) => takesPart(each, scenario));
     for (let round = 0; round < repeat; round++) {
       for (const { peer } of peers) {
         const sample = await measure(scenario, peer, setting);
@@ -173,6 +170,15 @@ async function measureAll(
     }
   }
   return cells;
+}
+
+/** Whether a peer has what a scenario is about. */
+function takesPart(
+  { peer, libraryVersion }: Present,
+  { libraryUse, subjects = false }: Scenario,
+): boolean {
+  if (libraryUse && !(libraryVersion && peer.library!.uses.includes(libraryUse))) return false;
+  return !subjects || peer.wire.on !== undefined;
 }
 
 /** One run, with a server of its own; its error says which. */
@@ -195,6 +201,7 @@ async function measure(
       startClients: () => ClientPair.start(port, program("events"), { signal }),
       startRequests: (parallel) =>
         RequestPair.start(port, parallel, program("requests"), { signal }),
+      startFlood: () => Flood.start(peer.name, port, pinned, { signal }),
       events,
     });
   } catch (error) {

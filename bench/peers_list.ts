@@ -8,7 +8,7 @@
 import { mqtt, nats, redis } from "./broker_wires.ts";
 import type { ProcessCommand } from "./measured_process.ts";
 import { socketIo, websocket } from "./websocket_wires.ts";
-import { lines, type Wire } from "./wire.ts";
+import { lines, relayLines, type Wire } from "./wire.ts";
 
 const BENCH = import.meta.dirname!;
 const ROOT = Deno.realPathSync(`${BENCH}/..`);
@@ -81,7 +81,7 @@ export const PEERS: readonly Peer[] = [
   {
     name: "ebsockets",
     about: "this relay, as its command starts it, without a log",
-    wire: lines,
+    wire: relayLines,
     install: "",
     prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
     command: (_, port, echo) => relayCommand(ROOT, port, echo),

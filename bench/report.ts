@@ -50,6 +50,9 @@ const FIGURES: Record<keyof Sample, Figure> = {
   laterMib: { heading: "MiB then", digits: 0 },
   p50Micros: { heading: "p50 µs", digits: 0, compared: true },
   p99Micros: { heading: "p99 µs", digits: 0, compared: true },
+  worstMicros: { heading: "worst µs", digits: 0, compared: true },
+  aloneMicros: { heading: "p50 µs without the flood", digits: 0 },
+  floodPerSecond: { heading: "flood events/s", digits: 0 },
   kibPerConnection: { heading: "KiB per connection", digits: 1, compared: true },
   connectsPerSecond: { heading: "connects/s", digits: 0, compared: true },
 };
@@ -92,6 +95,20 @@ const READING = `## How to read this
 - Latency is the time from just before the write of an event to the read of each single delivery. It
   includes the driver, which must read from all subscribers on one CPU: compare, do not take it for
   the latency of the server alone.
+- With a neighbour, two clients send each other an event in turn. Latency is the time of a round
+  trip, there and back; the next one begins 2 ms after its end. Both have one connection to publish
+  and one to subscribe, as Redis demands. Meanwhile a third client publishes as fast as the server
+  takes it, and a fourth receives all of that: the flood. At most 65,536 of its events are in
+  flight, about as many as the sockets hold, so the server always has some to read. Server CPU is
+  divided by the events of the flood.
+- The flood is a process of its own, so that the two wait for others at the server alone. Where
+  server and driver have a CPU each, that process shares the CPU of the driver with the policy
+  \`SCHED_IDLE\`: it runs only while the driver waits.
+- Each client of that scenario subscribes to one subject: an event name of the relay, a subject of
+  nats-server, a channel of redis, a topic of mosquitto, a room of \`socket.io\`. \`ws\` knows none, so
+  the server that is measured passes messages on within the path of the connection. The copier has
+  none either, and takes no part. nats-server would use several CPUs if it had them; here every
+  server has one.
 - \`÷ nats-server\` and \`÷ copier\` divide the median to their left by that of the other server. Less
   than 1 is better for times and memory, more than 1 for figures per second. Trust no ratio where
   the ranges overlap.

@@ -5,6 +5,7 @@
  */
 
 import type { ClientPair } from "./client_pair.ts";
+import type { Flood } from "./flood.ts";
 import type { RequestPair } from "./request_pair.ts";
 import type { ServerProcess } from "./server_process.ts";
 import type { Wire } from "./wire.ts";
@@ -26,6 +27,9 @@ export interface Sample {
   busyPercent?: number | null;
   p50Micros?: number | null;
   p99Micros?: number | null;
+  worstMicros?: number | null;
+  aloneMicros?: number | null;
+  floodPerSecond?: number;
   earlierPerSecond?: number;
   laterPerSecond?: number;
   warmMib?: number | null;
@@ -43,6 +47,8 @@ export interface Target {
   readonly startClients: () => Promise<ClientPair>;
   /** Starts a requester and a responder that use it; `parallel` requests are open at a time. */
   readonly startRequests: (parallel: number) => Promise<RequestPair>;
+  /** Starts a flood of events from one client to another. */
+  readonly startFlood: () => Promise<Flood>;
   /** How many events to publish, or requests to make, if that is given. */
   readonly events: number | null;
 }

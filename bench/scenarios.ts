@@ -9,6 +9,7 @@ import { measureClients } from "./client_cost.ts";
 import { measureCost, measureLong } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
 import { measurePaced, measureSingle } from "./latency.ts";
+import { measureNeighbour } from "./neighbour.ts";
 import type { LibraryUse } from "./peers_list.ts";
 import { measureRequests } from "./request_cost.ts";
 import type { Sample, Target } from "./sample.ts";
@@ -23,6 +24,8 @@ export interface Scenario {
   readonly echo: boolean;
   /** What it does with client libraries, if that is what it is about: only for those that do it. */
   readonly libraryUse?: LibraryUse;
+  /** Whether clients hear only some of the events: only for servers that let them choose. */
+  readonly subjects?: boolean;
   /** The figures that it gives, in the order in which they are shown. */
   readonly figures: readonly (keyof Sample)[];
   measure(target: Target): Promise<Sample>;
@@ -82,6 +85,22 @@ export const SCENARIOS: readonly Scenario[] = [
     figures: ["p50Micros", "p99Micros"],
     measure: (target) =>
       measurePaced(target, { subscribers: 49, stalled: 1, bytes: 4096 }, STALLED_SECONDS),
+  },
+  {
+    name: "neighbour",
+    title: "Two clients that wait for each other, while a third publishes all it can to a fourth",
+    echo: false,
+    subjects: true,
+    figures: [
+      "p50Micros",
+      "p99Micros",
+      "worstMicros",
+      "aloneMicros",
+      "floodPerSecond",
+      "cpuMicros",
+      "busyPercent",
+    ],
+    measure: measureNeighbour,
   },
   {
     name: "long",

@@ -1,7 +1,8 @@
 /**
- * A server on `socket.io` that passes each message on, and each request to the client that came last
- * to serve, whose acknowledgement it passes back. Arguments: the folder with the packages, the
- * port, and `echo` if the sender gets its own messages too. Runs on Node.
+ * A server on `socket.io` that passes each message on, to all or to a room, and each request to the
+ * client that came last to serve, whose acknowledgement it passes back. A client is in the room that
+ * its query names. Arguments: the folder with the packages, the port, and `echo` if the sender gets
+ * its own messages too. Runs on Node.
  */
 
 import { createServer } from "node:http";
@@ -18,6 +19,9 @@ let responder;
 server.on("connection", (socket) => {
   const recipients = echo ? server : socket.broadcast;
   socket.on("message", (event) => recipients.emit("message", event));
+  const { room } = socket.handshake.query;
+  if (room) socket.join(room);
+  socket.on("publish", (room, event) => socket.to(room).emit("message", event));
   socket.on("serve", (onServing) => {
     responder = socket;
     onServing();

@@ -114,6 +114,11 @@ export class Traffic implements Disposable {
     await Promise.all(this.#publishers.map((_, i) => this.#publish(i, share)));
   }
 
+  /** Publishes until `signal`, and waits until every subscriber has all of it. */
+  async flood(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#publishers.map((_, i) => this.#publish(i, Infinity, signal)));
+  }
+
   /** Writes one event of the first publisher, and does not wait for any delivery. */
   async send(): Promise<void> {
     await this.#write(0, this.#published[0]! + 1);
@@ -124,7 +129,7 @@ export class Traffic implements Disposable {
     await this.#until(() => this.#published.every((count, i) => this.#delivered(i) === count));
   }
 
-  async #publish(publisher: number, count: number): Promise<void> {
+  async #publish(publisher: number, count: number, signal?: AbortSignal): Promise<void> {
     const { streams, inFlight } = this.#options;
     const { frameBytes } = streams[publisher]!.published;
     const window = Math.max(1, Math.floor(inFlight / streams.length));
@@ -133,12 +138,13 @@ export class Traffic implements Disposable {
       Math.min(Math.floor(WRITE_BYTES / frameBytes), Math.ceil(window / 4)),
     );
     const target = this.#published[publisher]! + count;
-    while (this.#published[publisher]! < target) {
+    while (this.#published[publisher]! < target && !signal?.aborted) {
       const end = Math.min(this.#published[publisher]! + batch, target);
       await this.#until(() => end - this.#delivered(publisher) <= window);
       await this.#write(publisher, end);
     }
-    await this.#until(() => this.#delivered(publisher) === target);
+    const published = this.#published[publisher]!;
+    await this.#until(() => this.#delivered(publisher) === published);
   }
 
   /** Publishes up to event `end`. */

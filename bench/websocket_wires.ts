@@ -6,7 +6,7 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import { bytesOf, readUntil, SILENT, type Wire, writeAll } from "./wire.ts";
+import { bytesOf, readUntil, SILENT, type Socket, type Wire, writeAll } from "./wire.ts";
 
 const FINAL_TEXT = 0x81;
 const MASKED = 0x80;
@@ -14,31 +14,52 @@ const MASKED = 0x80;
 /** A client masks what it sends. Any key costs the server the same. */
 const MASK = new Uint8Array([0x37, 0xfa, 0x21, 0x3d]);
 
-/** Every event is a text message. */
-export const websocket: Wire = {
-  ...SILENT,
-  join: (connection) => upgrade(connection, "/"),
-  publish: (event) => clientFrame(event),
-  deliver: (event) => serverFrame(event),
-};
+/** Every event is a text message, for those on the same path. */
+export const websocket: Wire = websocketOn("");
 
-const EVENT_PREFIX = bytesOf('42["message",');
-const EVENT_SUFFIX = bytesOf("]");
+function websocketOn(subject: string): Wire {
+  return {
+    ...SILENT,
+    join: (connection) => upgrade(connection, `/${subject}`),
+    publish: (event) => clientFrame(event),
+    deliver: (event) => serverFrame(event),
+    on: websocketOn,
+  };
+}
+
+const ENGINE_PATH = "/socket.io/?EIO=4&transport=websocket";
 
 /** Every event is the one argument of `message`. */
 export const socketIo: Wire = {
   ...SILENT,
-  async join(connection) {
-    await upgrade(connection, "/socket.io/?EIO=4&transport=websocket");
-    await writeAll(connection, clientFrame(bytesOf("40")));
-    await readUntil(connection, (text) => /40\{"sid":"[^"]+"\}$/.test(text));
-  },
-  publish: (event) => clientFrame(concat([EVENT_PREFIX, event, EVENT_SUFFIX])),
-  deliver: (event) => serverFrame(concat([EVENT_PREFIX, event, EVENT_SUFFIX])),
+  join: (connection) => joinSocketIo(connection, ENGINE_PATH),
+  publish: (event) => clientFrame(socketIoPacket('"message"', event)),
+  deliver: (event) => serverFrame(socketIoPacket('"message"', event)),
+  on: socketIoOn,
 };
 
+/** In a room, an event is the second argument of `publish`, and the first is the room. */
+function socketIoOn(room: string): Wire {
+  return {
+    ...socketIo,
+    join: (connection) => joinSocketIo(connection, `${ENGINE_PATH}&room=${room}`),
+    publish: (event) => clientFrame(socketIoPacket(`"publish","${room}"`, event)),
+  };
+}
+
+async function joinSocketIo(connection: Socket, path: string): Promise<void> {
+  await upgrade(connection, path);
+  await writeAll(connection, clientFrame(bytesOf("40")));
+  await readUntil(connection, (text) => /40\{"sid":"[^"]+"\}$/.test(text));
+}
+
+/** A message of Engine.IO with an event of Socket.IO: its name and arguments. */
+function socketIoPacket(head: string, event: Uint8Array): Uint8Array<ArrayBuffer> {
+  return concat([bytesOf(`42[${head},`), event, bytesOf("]")]);
+}
+
 /** Turns a new connection into a WebSocket; Engine.IO says its first words at once. */
-async function upgrade(connection: Deno.Conn, path: string): Promise<void> {
+async function upgrade(connection: Socket, path: string): Promise<void> {
   const request = [
     `GET ${path} HTTP/1.1`,
     "Host: 127.0.0.1",
@@ -48,7 +69,7 @@ async function upgrade(connection: Deno.Conn, path: string): Promise<void> {
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
   ];
   await writeAll(connection, bytesOf(`${request.join("\r\n")}\r\n\r\n`));
-  const isEngine = path !== "/";
+  const isEngine = path.startsWith(ENGINE_PATH);
   const answer = await readUntil(
     connection,
     (text) => text.includes("\r\n\r\n") && (!isEngine || text.endsWith("}")),

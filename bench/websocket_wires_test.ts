@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { FakeDuplex } from "../tests/support/duplex.ts";
 import { assertThrows } from "@std/assert/throws";
 import { socketIo, websocket } from "./websocket_wires.ts";
 import { bytesOf } from "./wire.ts";
@@ -30,6 +32,32 @@ Deno.test("socketIo sends an event as packet type 2 in an Engine.IO message", ()
     socketIo.publish(event),
     websocket.publish(bytesOf('42["message",{"a":1}]')),
   );
+});
+
+Deno.test("websocket.on() is another path, and the same messages", async () => {
+  const ping = websocket.on!("ping");
+  const event = bytesOf('{"a":1}');
+  assertEquals(ping.publish(event), websocket.publish(event));
+  assertEquals(ping.deliver(event), websocket.deliver(event));
+  const connection = new FakeDuplex();
+  connection.receive("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+  await ping.join(connection, "subscriber");
+  assertMatch(connection.written, /^GET \/ping HTTP\/1\.1\r\n/);
+});
+
+Deno.test("socketIo.on() joins a room, and publishes to it with its name", async () => {
+  const ping = socketIo.on!("ping");
+  const event = bytesOf('{"a":1}');
+  assertEquals(
+    ping.publish(event),
+    websocket.publish(bytesOf('42["publish","ping",{"a":1}]')),
+  );
+  assertEquals(ping.deliver(event), socketIo.deliver(event));
+  const connection = new FakeDuplex();
+  connection.receive('HTTP/1.1 101 Switching Protocols\r\n\r\n0{"sid":"a"}');
+  connection.receive('40{"sid":"b"}');
+  await ping.join(connection, "subscriber");
+  assertMatch(connection.written, /^GET \/socket\.io\/\?\S+&room=ping HTTP/);
 });
 
 function frame(length: number, text: string): Uint8Array {
