@@ -1,19 +1,15 @@
 /**
- * Owns the clients that hear the very same events, and what they are to get next: one piece of bytes
- * for all of them. Must not know why they hear the same, or when it is time to send.
+ * Owns the clients that hear the very same events, and what they are to get next: the same pieces for
+ * all of them. Must not know why they hear the same, or when it is time to send.
  *
  * @module
  */
 
 import { Detour, type Position } from "./detour.ts";
 import { memberBytes } from "./envelope.ts";
-import { Share } from "./share.ts";
+import type { Piece } from "./outbound.ts";
+import { Share, ShareMemo } from "./share.ts";
 import { Subscriptions } from "./subscriptions.ts";
-
-const LF = 0x0a;
-const OPEN_BRACE = 0x7b;
-
-const NOTHING = new Uint8Array(0);
 
 /** Who gets lines; a connection is. */
 export interface Recipient {
@@ -27,6 +23,8 @@ export interface Recipient {
   readonly eventsOut: number;
   /** Queues `count` events, as whole lines; `false` if that cannot be done. */
   send(lines: Uint8Array, count: number): boolean;
+  /** Does the same with pieces that others may get as well. */
+  sendPieces(pieces: readonly Piece[], count: number): boolean;
 }
 
 /** One client of a relay, and what it hears. */
@@ -59,13 +57,12 @@ export class Batch {
 
 /** Clients that hear the same events. */
 export class Audience<R extends Recipient = Recipient> {
-  /** All have equal subscriptions; where events are numbered, there is one. */
+  /** All have equal subscriptions. */
   readonly members = new Set<Listener<R>>();
   /** In which block lines were added last, and as which line: noted by whoever adds them. */
   block = 0;
   line = 0;
 
-  readonly #isNumbered: boolean;
   readonly #share = new Share();
   #events = 0;
   /** The members that do not get just what all get. */
@@ -74,10 +71,6 @@ export class Audience<R extends Recipient = Recipient> {
   #ownBytes = 0;
   #batch: Batch | null = null;
   #isAwaited = false;
-
-  constructor(isNumbered = false) {
-    this.#isNumbered = isNumbered;
-  }
 
   /** How many bytes wait. */
   get size(): number {
@@ -111,8 +104,7 @@ export class Audience<R extends Recipient = Recipient> {
     left: Listener<R> | null = null,
   ): void {
     const from = left && this.#position();
-    if (this.#isNumbered) this.#addNumbered(block, start, end);
-    else this.#share.add(block, start, end);
+    this.#share.add(block, start, end, count);
     this.#events += count;
     if (left) this.#detourOf(left).skip(from!, this.#position());
   }
@@ -134,27 +126,14 @@ export class Audience<R extends Recipient = Recipient> {
     return detour;
   }
 
-  /** Adds lines, each with its number in front of all else. */
-  #addNumbered(block: Uint8Array, start: number, end: number): void {
-    let number = this.#events;
-    for (const { recipient } of this.members) number += recipient.eventsOut;
-    while (start < end) {
-      const behind = block.indexOf(OPEN_BRACE, start) + 1;
-      const next = block.indexOf(LF, behind) + 1;
-      const member = memberBytes("seq", ++number);
-      this.#share.add(block, start, behind);
-      this.#share.add(member, 0, member.length);
-      this.#share.add(block, behind, next);
-      start = next;
-    }
-  }
-
-  /** Queues what waits for the members, and calls `onQueued` with each for whom that was possible. */
-  flush(onQueued: (recipient: R) => void): void {
+  /**
+   * Queues what waits for the members, and calls `onQueued` with each for whom that was possible. `memo`
+   * is that of all audiences that are flushed together.
+   */
+  flush(onQueued: (recipient: R) => void, memo: ShareMemo = new ShareMemo()): void {
     if (this.size === 0) return;
-    const events = this.#events;
     const batch = this.#batch;
-    const lines = this.#share.size > 0 ? this.#share.take() : NOTHING;
+    const pieces = this.#share.take(memo);
     const detours = this.#detours.size > 0 ? new Map(this.#detours) : null;
     this.#events = 0;
     this.#ownBytes = 0;
@@ -163,18 +142,30 @@ export class Audience<R extends Recipient = Recipient> {
     this.#detours.clear();
     let accepted = 0;
     // Thousands may hear nothing but what is for one of them: then the others are not looked at.
-    const reached = lines.length > 0 ? this.members : detours?.keys() ?? [];
+    const reached = pieces.length > 0 ? this.members : detours?.keys() ?? [];
     for (const member of reached) {
-      const { recipient } = member;
       const detour = detours?.get(member);
-      const isQueued = detour
-        ? detour.send(recipient, lines, events)
-        : recipient.send(lines, events);
-      if (!isQueued) continue;
+      const own = detour ? detour.apply(pieces) : pieces;
+      // A publisher that is left out of all lines has none of the events, which its receipts allow for.
+      if (own.length > 0 && !send(member, own)) continue;
       accepted++;
       if (detour?.batch) detour.batch.accepted = 1;
-      onQueued(recipient);
+      onQueued(member.recipient);
     }
     if (batch) batch.accepted = accepted;
   }
+}
+
+/** Queues pieces for a member, with numbers if it wants them. */
+function send({ recipient, isNumbered }: Listener, pieces: readonly Piece[]): boolean {
+  let count = 0;
+  for (const { events } of pieces) count += events;
+  if (!isNumbered) return recipient.sendPieces(pieces, count);
+  let next = recipient.eventsOut + 1;
+  const numbered = pieces.map((piece) => {
+    const first = next;
+    next += piece.events;
+    return piece.numbered(first);
+  });
+  return recipient.sendPieces(numbered, count);
 }

@@ -3,7 +3,7 @@
  * reaches. Must not know lines, or when anything is sent.
  *
  * Clients with the same subscriptions are one audience, however many they are. A client of a queue is
- * an audience of its own, and so is one whose events are numbered: nobody else gets the same bytes.
+ * an audience of its own.
  *
  * @module
  */
@@ -79,10 +79,10 @@ export class Audiences<R extends Recipient> {
   }
 
   /** By how many they would grow, or shrink, if a client heard what `subscriptions` say. */
-  growth(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
+  growth(listener: Listener<R>, subscriptions: Subscriptions): number {
     const { audience } = listener;
     const before = audience.members.size === 1 ? this.#entries.get(audience) : undefined;
-    const isShared = this.find(subscriptions, isNumbered) !== null;
+    const isShared = this.find(subscriptions) !== null;
     const after = subscriptions.isNarrowed ? subscriptions : ALL;
     return (isShared ? 0 : after.size) - (before?.subscriptions.size ?? 0);
   }
@@ -112,8 +112,8 @@ export class Audiences<R extends Recipient> {
   }
 
   /** The audience that a client with these subscriptions would join, if there is one. */
-  find(subscriptions: Subscriptions, isNumbered: boolean): Audience<R> | null {
-    if (isNumbered || subscriptions.queues > 0) return null;
+  find(subscriptions: Subscriptions): Audience<R> | null {
+    if (subscriptions.queues > 0) return null;
     if (subscriptions.coversAll) return this.everything;
     const audience = this.#shared.get(subscriptions.fingerprint);
     const isSame = audience && this.#entries.get(audience)!.subscriptions.equals(subscriptions);
@@ -127,15 +127,14 @@ export class Audiences<R extends Recipient> {
    */
   move(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
     const before = listener.audience;
-    const existing = this.find(subscriptions, isNumbered);
-    const isOwn = before !== this.everything && before.members.size === 1 &&
-      listener.isNumbered === isNumbered;
+    const existing = this.find(subscriptions);
+    const isOwn = before !== this.everything && before.members.size === 1;
     listener.isNumbered = isNumbered;
     listener.subscriptions = subscriptions;
     if (existing === before) return 0;
     if (!existing && isOwn) return this.#enter(before, listener);
     const steps = this.leave(listener);
-    listener.audience = existing ?? new Audience<R>(isNumbered);
+    listener.audience = existing ?? new Audience<R>();
     listener.audience.members.add(listener);
     const entry = this.#entries.get(listener.audience);
     if (entry) listener.subscriptions = entry.subscriptions; // one object for all that have the same
@@ -155,12 +154,12 @@ export class Audiences<R extends Recipient> {
   }
 
   /** Puts an audience into the index as its only member wants it. */
-  #enter(audience: Audience<R>, { subscriptions, isNumbered }: Listener<R>): number {
+  #enter(audience: Audience<R>, { subscriptions }: Listener<R>): number {
     let entry = this.#entries.get(audience);
     if (entry) this.#unshare(audience, entry);
     else this.#entries.set(audience, entry = { subscriptions: NOTHING, seats: new TextMap() });
     const steps = this.#exchange(audience, entry, subscriptions.isNarrowed ? subscriptions : ALL);
-    const isShared = !isNumbered && subscriptions.queues === 0;
+    const isShared = subscriptions.queues === 0;
     // In the one case of two billion in which another has that fingerprint, this one is not shared.
     if (isShared && !this.#shared.has(subscriptions.fingerprint)) {
       this.#shared.set(subscriptions.fingerprint, audience);

@@ -21,6 +21,7 @@ import {
 } from "./errors.ts";
 import { clearTimers, nextTurn, shareTurns, turnIsOver } from "./event_loop.ts";
 import { Lifeline } from "./lifeline.ts";
+import { type Piece, sizeOf } from "./outbound.ts";
 import { type LineBlock, LineSplitter } from "./splitter.ts";
 import { afterRunning, unwatch, watch } from "./watch.ts";
 import { Writer } from "./writer.ts";
@@ -237,11 +238,28 @@ export class EbsocketConnection {
   send(lines: Uint8Array, count = 1): boolean {
     const writer = this.#startedWriter();
     if (this.#phase !== "open") return false;
-    if (writer.offer(lines)) {
-      this.#eventsOut += count;
-      return true;
-    }
-    this.shed(`${writer.pendingBytes} bytes were waiting, ${lines.length} more are too many`);
+    return writer.offer(lines) ? this.#queued(count) : this.#refused(lines.length);
+  }
+
+  /**
+   * Does what {@link send} does, with pieces that are whole lines together, and may be queued for many
+   * connections.
+   *
+   * @internal
+   */
+  sendPieces(pieces: readonly Piece[], count: number): boolean {
+    const writer = this.#startedWriter();
+    if (this.#phase !== "open") return false;
+    return writer.offerPieces(pieces) ? this.#queued(count) : this.#refused(sizeOf(pieces));
+  }
+
+  #queued(count: number): true {
+    this.#eventsOut += count;
+    return true;
+  }
+
+  #refused(bytes: number): false {
+    this.shed(`${this.pendingBytes} bytes were waiting, ${bytes} more are too many`);
     return false;
   }
 

@@ -108,16 +108,12 @@ export class Desk {
 
   /** Does what a client wants according to a `hello` that has been answered. */
   onHello(client: Client, { sequence }: Hello): void {
-    if (!sequence) return;
-    const { subscriptions } = client;
-    const excess = this.#excessOf(client, subscriptions, true);
-    if (excess) client.recipient.close("overloaded", excess);
-    else this.#router.change(client, subscriptions, true);
+    if (sequence) this.#router.change(client, client.subscriptions, true);
   }
 
   /** Why all clients would have too many subscriptions together, or `null`. */
-  #excessOf(client: Client, after: Subscriptions, isNumbered: boolean): string | null {
-    const total = this.#router.subscriptionsAfter(client, after, isNumbered);
+  #excessOf(client: Client, after: Subscriptions): string | null {
+    const total = this.#router.subscriptionsAfter(client, after);
     if (total === null || total <= this.#maxTotal) return null;
     return `all clients may have ${this.#maxTotal} together, this would make ${total}`;
   }
@@ -127,7 +123,7 @@ export class Desk {
     const copies = client.subscriptions.size / COPIES_PER_LINE;
     const cost = (steps: number) => copies + (wish.events.length + steps) / STEPS_PER_LINE;
     const refusal = refusalOf(wish, after, this.#maxSubscriptions);
-    const excess = refusal ? null : this.#excessOf(client, after, client.isNumbered);
+    const excess = refusal ? null : this.#excessOf(client, after);
     if (refusal) refuse(client, refusal);
     // Who shared its subscriptions with others, and wants fewer, needs some of its own.
     else if (excess && wish.control === "unsubscribe") client.recipient.close("overloaded", excess);

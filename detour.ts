@@ -2,14 +2,14 @@
  * Owns how what one client gets differs from what the others of its audience get: lines that it alone
  * does not get, and lines that it alone gets. Must not know why.
  *
- * The others go on sharing one piece of bytes. However many lines differ, and for how many clients, that
- * costs each of these a copy, and nobody else.
+ * The client goes on sharing with the others what is the same, however many lines differ, and for how
+ * many clients: only short pieces are copied.
  *
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
-import type { Batch, Recipient } from "./audience.ts";
+import type { Batch } from "./audience.ts";
+import { Piece } from "./outbound.ts";
 import { Share } from "./share.ts";
 
 /** A place in what the audience gets. */
@@ -27,8 +27,13 @@ interface Bend {
   to: Position;
   /** What it gets instead. */
   readonly own: Share;
-  ownEvents: number;
 }
+
+/**
+ * From which length on a part of what others get is not copied, in bytes. A line for one client may cost
+ * two such parts, so that this is also how much more than itself it may have copied.
+ */
+const MIN_LONG_BYTES = 512;
 
 /** The differences for one client, in order. */
 export class Detour {
@@ -41,34 +46,81 @@ export class Detour {
   skip(from: Position, to: Position): void {
     const last = this.#bends.at(-1);
     if (last?.to.bytes === from.bytes) last.to = to;
-    else this.#bends.push({ from, to, own: new Share(), ownEvents: 0 });
+    else this.#bends.push({ from, to, own: new Share() });
   }
 
   /** The client alone gets an event, at the place at which the others have arrived. */
   insert(at: Position, block: Uint8Array, start: number, end: number): void {
     let bend = this.#bends.at(-1);
     if (bend?.to.bytes !== at.bytes) {
-      this.#bends.push(bend = { from: at, to: at, own: new Share(), ownEvents: 0 });
+      this.#bends.push(bend = { from: at, to: at, own: new Share() });
     }
-    bend!.own.add(block, start, end);
-    bend!.ownEvents++;
+    bend!.own.add(block, start, end, 1);
   }
 
-  /**
-   * Queues for the client what it gets, when all others get `lines`, in one piece; `false` if that cannot
-   * be done. A part of `lines` is copied: as a view it would hold in memory what nobody counts.
-   */
-  send(recipient: Recipient, lines: Uint8Array, events: number): boolean {
-    const parts: Uint8Array[] = [];
-    let count = events;
-    let at: Position = { bytes: 0, events: 0 };
-    for (const { from, to, own, ownEvents } of this.#bends) {
-      parts.push(lines.subarray(at.bytes, from.bytes), own.take());
-      count += ownEvents - (to.events - from.events);
-      at = to;
+  /** What the client gets when all others get `pieces`. */
+  apply(pieces: readonly Piece[]): Piece[] {
+    const all = new Cursor(pieces);
+    const own: Piece[] = [];
+    for (const bend of this.#bends) {
+      all.take(bend.from, own);
+      own.push(...bend.own.take());
+      all.take(bend.to, null);
     }
-    parts.push(lines.subarray(at.bytes));
-    const piece = concat(parts);
-    return piece.length === 0 || recipient.send(piece, count);
+    all.take(null, own);
+    return joinShort(own);
   }
+}
+
+/** A place in pieces, which goes on and never back. */
+class Cursor {
+  readonly #pieces: readonly Piece[];
+  /** Which piece is next, and where it begins. */
+  #next = 0;
+  #begin: Position = { bytes: 0, events: 0 };
+  #at: Position = { bytes: 0, events: 0 };
+
+  constructor(pieces: readonly Piece[]) {
+    this.#pieces = pieces;
+  }
+
+  /** Goes on to a place, or to the end, and adds what is passed to `taken`. */
+  take(to: Position | null, taken: Piece[] | null): void {
+    while (this.#next < this.#pieces.length) {
+      const piece = this.#pieces[this.#next]!;
+      const begin = this.#begin;
+      const end = { bytes: begin.bytes + piece.length, events: begin.events + piece.events };
+      const isPassed = to === null || end.bytes <= to.bytes;
+      this.#take(isPassed ? end : to, piece, taken);
+      if (!isPassed) return;
+      this.#next++;
+      this.#begin = end;
+    }
+  }
+
+  #take(to: Position, piece: Piece, taken: Piece[] | null): void {
+    const { bytes, events } = this.#at;
+    this.#at = to;
+    const length = to.bytes - bytes;
+    if (!taken || length === 0) return;
+    if (length === piece.length) return void taken.push(piece);
+    const start = piece.start + bytes - this.#begin.bytes;
+    taken.push(new Piece(piece.block, start, start + length, to.events - events));
+  }
+}
+
+/** The same, but with one piece in the place of short ones that follow one another. */
+function joinShort(pieces: readonly Piece[]): Piece[] {
+  const few: Piece[] = [];
+  const short = new Share();
+  for (const piece of pieces) {
+    const { block, start, end, events, length } = piece;
+    if (length < MIN_LONG_BYTES) {
+      short.add(block.bytes, start, end, events);
+      continue;
+    }
+    few.push(...short.take(), piece);
+  }
+  few.push(...short.take());
+  return few;
 }

@@ -11,10 +11,13 @@
 import { concat } from "@std/bytes/concat";
 
 const TAB = 0x09;
+const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
+const ZERO = 0x30;
+const NINE = 0x39;
 const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
@@ -64,6 +67,74 @@ export function spliceMembers(line: Uint8Array, members: Uint8Array): Uint8Array
 /** `"from":"c3",`: a member to be put in front of all others, with the comma behind it. */
 export function memberBytes(key: string, value: string | number): Uint8Array {
   return encoder.encode(`${JSON.stringify(key)}:${JSON.stringify(value)},`);
+}
+
+/** How many bytes the members `"seq":1,` and so on have for `count` lines, the first of which has number `first`. */
+export function numbersLength(first: number, count: number): number {
+  let length = count * '"seq":,'.length;
+  for (let digits = String(first).length; count > 0; digits++) {
+    const same = Math.min(count, 10 ** digits - first);
+    length += same * digits;
+    first += same;
+    count -= same;
+  }
+  return length;
+}
+
+/** What {@link copyNumbered} has copied. */
+export interface Copied {
+  /** How many lines. */
+  readonly lines: number;
+  /** How many bytes of them there were. */
+  readonly read: number;
+  /** How many bytes they have with their numbers. */
+  readonly written: number;
+}
+
+/** Up to which length the rest of a line is looked at, and copied, here, in bytes: a call takes longer. */
+const NEAR_BYTES = 64;
+
+/**
+ * Copies events to `target`, from `at` on, each with its number in front of all other members. The first
+ * has number `first`. Stops before the first line that does not fit.
+ */
+export function copyNumbered(
+  bytes: Uint8Array,
+  first: number,
+  target: Uint8Array,
+  at: number,
+): Copied {
+  let member = memberBytes("seq", first);
+  const begin = at;
+  let lines = 0;
+  let i = 0;
+  while (i < bytes.length) {
+    const near = i + NEAR_BYTES;
+    let next = i;
+    while (next < near && bytes[next] !== LF) next++;
+    next = next < near ? next + 1 : bytes.indexOf(LF, near) + 1;
+    if (at + next - i + member.length > target.length) break;
+    for (let byte = 0; byte !== OPEN_BRACE;) target[at++] = byte = bytes[i++]!;
+    for (let k = 0; k < member.length; k++) target[at++] = member[k]!;
+    if (next - i <= NEAR_BYTES) { while (i < next) target[at++] = bytes[i++]!; }
+    else {
+      target.set(bytes.subarray(i, next), at);
+      at += next - i;
+      i = next;
+    }
+    lines++;
+    if (!increment(member)) member = memberBytes("seq", first + lines);
+  }
+  return { lines, read: i, written: at - begin };
+}
+
+/** Adds one to the number in a member; `false` if it then has one digit more, and has no place. */
+function increment(member: Uint8Array): boolean {
+  let k = member.length - 2;
+  while (member[k] === NINE) member[k--] = ZERO;
+  const isDigit = member[k]! >= ZERO && member[k]! < NINE;
+  if (isDigit) member[k]!++;
+  return isDigit;
 }
 
 /** Where the value that begins at `i` has its end. Loops, so that no input overflows a stack. */

@@ -12,6 +12,7 @@
 
 import type { Audience, Listener, Recipient } from "./audience.ts";
 import { MAX_BATCH_BYTES } from "./outbound.ts";
+import { ShareMemo } from "./share.ts";
 
 /**
  * How large a share is not kept any longer, in bytes: three quarters of what one write hands over, as
@@ -43,6 +44,7 @@ export class Holdback<R extends Recipient> {
   /** Whose block was full last: who may have sent the lines that are held. */
   #busy: Listener<R> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #memo = new ShareMemo();
 
   /**
    * Makes one that calls `onQueued` with each client for which lines have just been queued; for each,
@@ -90,10 +92,15 @@ export class Holdback<R extends Recipient> {
 
   /** Lets go of what waits for an audience. */
   flush(audience: Audience<R>): void {
+    this.#flush(audience);
+    this.#memo.clear();
+  }
+
+  #flush(audience: Audience<R>): void {
     if (audience.size === 0) return;
     this.#bytes -= audience.size;
     this.#held.delete(audience);
-    audience.flush(this.#onQueued);
+    audience.flush(this.#onQueued, this.#memo);
   }
 
   /**
@@ -103,9 +110,10 @@ export class Holdback<R extends Recipient> {
   endBlock(publisher: Listener<R>, hasMore: boolean): void {
     for (const audience of this.#touched) {
       const isKept = hasMore && audience.size < this.#enoughBytes && !audience.isAwaited;
-      if (!isKept) this.flush(audience);
+      if (!isKept) this.#flush(audience);
       else if (audience.size > 0) this.#held.add(audience);
     }
+    this.#memo.clear();
     this.#touched.length = 0;
     this.#block++;
     if (!hasMore && this.#busy === publisher) return this.flushAll();
@@ -117,8 +125,9 @@ export class Holdback<R extends Recipient> {
 
   /** Lets go of all that waits. */
   flushAll(): void {
-    for (const audience of this.#touched) this.flush(audience);
-    for (const audience of this.#held) this.flush(audience);
+    for (const audience of this.#touched) this.#flush(audience);
+    for (const audience of this.#held) this.#flush(audience);
+    this.#memo.clear();
     this.#stop();
   }
 

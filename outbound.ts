@@ -2,14 +2,16 @@
  * Owns the bytes that wait for one peer: a queue with a bound, from which the writer takes batches.
  * Must not know sockets, or who else gets the same bytes.
  *
- * Blocks are shared between the queues of all recipients and never changed. What has piled up in
- * small pieces is joined, so that one write carries many of them, and so that it takes hardly more memory
- * than is counted; queues in which the same pieces have piled up share that, too.
+ * What waits are pieces of blocks. Blocks are shared between the queues of all recipients and never
+ * changed. Numbers are written only into the batch that is written next, so that they cost each
+ * recipient the memory of one batch at most. What has piled up in small pieces is joined, so that one
+ * write carries many of them, and so that it takes hardly more memory than is counted. Queues in which
+ * the same pieces have piled up share what is joined, and so do those with the same numbers.
  *
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
+import { copyNumbered, memberBytes, numbersLength } from "./envelope.ts";
 
 /**
  * How much one write hands over, in bytes: enough for a system call to pay off, little enough that
@@ -25,7 +27,19 @@ const SMALL_BLOCK_BYTES = 4096;
 const MIN_SMALL_BLOCKS = 32;
 const EPOCH_BLOCKS = 64;
 
+/**
+ * How much of the room that is left for all queues together one batch may take, for which pieces are
+ * joined: what is joined never makes for an excess by itself. Above the least, it is a whole batch while
+ * a quarter of the default is left.
+ */
+const BATCH_SHARE = 1 / 1024;
+const MIN_JOINED_BYTES = 4096;
+
+/** From which length on a block is found again by its memory, in bytes. */
+const MIN_KNOWN_BYTES = 4096;
+
 const LF = 0x0a;
+const OPEN_BRACE = 0x7b;
 
 /**
  * What waits in many queues together, and its bound: without one, ten thousand peers that read
@@ -44,6 +58,12 @@ export class PendingTotal {
     this.#onExcess = onExcess;
   }
 
+  /** How many bytes may be joined for one batch. */
+  get maxJoinedBytes(): number {
+    const share = (this.#maxBytes - this.bytes) * BATCH_SHARE;
+    return Math.max(MIN_JOINED_BYTES, Math.min(share, MAX_BATCH_BYTES));
+  }
+
   /** Counts `bytes` more, or fewer. */
   add(bytes: number): void {
     this.bytes += bytes;
@@ -59,57 +79,128 @@ export class PendingTotal {
 /** How many blocks there have been. */
 let made = 0;
 
+/** The blocks of some length, by their memory. */
+const known = new WeakMap<ArrayBufferLike, Block>();
+
 /** Bytes that wait in one or more queues. They count in the total from the first to the last. */
-class Block {
+export class Block {
   readonly bytes: Uint8Array;
-  readonly total: PendingTotal | null;
   /**
-   * The time in which it was made, counted in blocks. Queues join their small blocks when such a time
-   * ends: those that have the same blocks then join the same ones, and share what comes of it.
+   * The time in which it was made, counted in blocks. Queues join their small pieces when such a time
+   * ends: those that have the same pieces then join the same ones, and share what comes of it.
    */
-  readonly epoch = Math.floor(made++ / EPOCH_BLOCKS);
+  readonly epoch: number = Math.floor(made++ / EPOCH_BLOCKS);
+  #total: PendingTotal | null = null;
   #holders = 0;
 
-  constructor(bytes: Uint8Array, total: PendingTotal | null) {
+  /** Makes one of bytes that never change. */
+  constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-    this.total = total;
   }
 
-  hold(): this {
-    if (this.#holders++ === 0) this.total?.add(this.bytes.length);
-    return this;
+  /** The block that is all of the memory which `bytes` are in: always the same if that is long. */
+  static of(bytes: Uint8Array): Block {
+    const { buffer } = bytes;
+    const isLong = buffer.byteLength >= MIN_KNOWN_BYTES;
+    let block = isLong ? known.get(buffer) : undefined;
+    if (block) return block;
+    block = new Block(bytes.length === buffer.byteLength ? bytes : new Uint8Array(buffer));
+    if (isLong) known.set(buffer, block);
+    return block;
+  }
+
+  /** Whose total it counts in, while it waits. */
+  get total(): PendingTotal | null {
+    return this.#total;
+  }
+
+  hold(total: PendingTotal | null): void {
+    if (this.#holders++ > 0) return;
+    this.#total = total;
+    total?.add(this.bytes.length);
   }
 
   release(): void {
     if (--this.#holders > 0) return;
-    this.total?.add(-this.bytes.length);
-    if (latest === this) latest = null;
-    if (joined === this) joined = null;
+    this.#total?.add(-this.bytes.length);
+    if (latest?.block === this) latest = null;
+    if (joined?.whole.block === this) joined = null;
   }
 }
 
-/** The block that was made last, while any queue holds it: the next queue most likely gets it too. */
-let latest: Block | null = null;
+/** A part of a block that is to be written: whole lines, or what a queue makes of them. Never changes. */
+export class Piece {
+  readonly block: Block;
+  /** Where it begins and ends in its block. */
+  readonly start: number;
+  readonly end: number;
+  /** How many events it has, and nothing else; 0 if it is something else. */
+  readonly events: number;
+  /** Which number the first event is to get, the next one the next; 0 if they get none. */
+  readonly number: number;
+  /** How many bytes are written for it. */
+  readonly length: number;
 
-function toBlock(bytes: Uint8Array, total: PendingTotal | null): Block {
-  if (latest?.bytes !== bytes || latest.total !== total) latest = new Block(bytes, total);
-  return latest;
+  /** Makes one of the bytes of `block` from `start` to `end`, all of it by default. */
+  constructor(block: Block, start = 0, end = block.bytes.length, events = 0, number = 0) {
+    this.block = block;
+    this.start = start;
+    this.end = end;
+    this.events = events;
+    this.number = number;
+    this.length = end - start + (number > 0 ? numbersLength(number, events) : 0);
+  }
+
+  /** The same piece, with numbers from `number` on. */
+  numbered(number: number): Piece {
+    return new Piece(this.block, this.start, this.end, this.events, number);
+  }
+
+  /** Whether the same bytes are written for another. */
+  equals({ block, start, end, number }: Piece): boolean {
+    return this.block === block && this.start === start && this.end === end &&
+      this.number === number;
+  }
+
+  /** Its bytes, without numbers. */
+  get bytes(): Uint8Array {
+    const { block: { bytes }, start, end } = this;
+    return end - start === bytes.length ? bytes : bytes.subarray(start, end);
+  }
 }
 
-/** A queue of blocks of whole lines. */
+/** What was queued last by its bytes, while any queue holds it: the next queue most likely gets it too. */
+let latest: Piece | null = null;
+
+function toPiece(bytes: Uint8Array, total: PendingTotal | null): Piece {
+  const isSame = latest?.block.bytes === bytes && latest.block.total === total;
+  return isSame ? latest! : latest = new Piece(new Block(bytes));
+}
+
+/** How many bytes are written for pieces. */
+export function sizeOf(pieces: readonly Piece[]): number {
+  let size = 0;
+  for (const { length } of pieces) size += length;
+  return size;
+}
+
+/** A queue of pieces of blocks, which are whole lines together. */
 export class OutboundQueue {
   /** The most that may wait, in bytes. */
   readonly maxBytes: number;
 
   readonly #total: PendingTotal | null;
   #isAbandoned = false;
-  #blocks: Block[] = [];
-  /** How much of the first block has been written. */
+  /** The first has no numbers any more once `batch()` has been called. */
+  #pieces: Piece[] = [];
+  /** How much of the first piece has been written. */
   #offset = 0;
-  /** How much of the first block has been given out by `batch()` and may be being written. */
+  /** How much of the first piece has been given out by `batch()` and may be being written. */
   #given = 0;
+  /** Whether what was written last is only the beginning of a line. */
+  #isInLine = false;
   #bytes = 0;
-  /** How many small blocks there are at the end that have not been joined. */
+  /** How many small pieces there are at the end that have not been joined. */
   #small = 0;
   #epoch = 0;
 
@@ -127,7 +218,7 @@ export class OutboundQueue {
   get lines(): number {
     let lines = 0;
     let from = this.#offset;
-    for (const { bytes } of this.#blocks) {
+    for (const { bytes } of this.#pieces) {
       for (let i = bytes.indexOf(LF, from); i >= 0; i = bytes.indexOf(LF, i + 1)) lines++;
       from = 0;
     }
@@ -136,83 +227,145 @@ export class OutboundQueue {
 
   /** Adds whole lines; `false` if that would exceed the bound, and nothing is added. */
   offer(lines: Uint8Array): boolean {
-    if (this.#bytes + lines.length > this.maxBytes && this.#bytes > 0) return false;
+    if (!this.#fits(lines.length)) return false;
     this.append(lines);
     return true;
   }
 
-  /** Adds whole lines, whatever the bound: for a last word. */
-  append(lines: Uint8Array): void {
-    const block = toBlock(lines, this.#total).hold();
-    if (block.epoch !== this.#epoch) this.#joinSmall();
-    this.#epoch = block.epoch;
-    this.#blocks.push(block);
-    this.#bytes += lines.length;
-    this.#small = lines.length <= SMALL_BLOCK_BYTES ? this.#small + 1 : 0;
+  /** Adds pieces that are whole lines together; `false` as {@link offer}. */
+  offerPieces(pieces: readonly Piece[]): boolean {
+    if (!this.#fits(sizeOf(pieces))) return false;
+    for (const piece of pieces) this.#add(piece);
+    return true;
   }
 
-  /** Makes one block of the small ones at the end, if they are many. The first may be being written. */
+  #fits(length: number): boolean {
+    return this.#bytes + length <= this.maxBytes || this.#bytes === 0;
+  }
+
+  /** Adds whole lines, whatever the bound: for a last word. */
+  append(lines: Uint8Array): void {
+    this.#add(toPiece(lines, this.#total));
+  }
+
+  #add(piece: Piece): void {
+    const { block, length } = piece;
+    block.hold(this.#total);
+    if (block.epoch > this.#epoch) {
+      this.#joinSmall();
+      this.#epoch = block.epoch;
+    }
+    this.#pieces.push(piece);
+    this.#bytes += length;
+    this.#small = length <= SMALL_BLOCK_BYTES ? this.#small + 1 : 0;
+  }
+
+  /** Makes one piece of the small ones at the end, if they are many. The first may be being written. */
   #joinSmall(): void {
-    const count = this.#small = Math.min(this.#small, Math.max(0, this.#blocks.length - 1));
+    const count = this.#small = Math.min(this.#small, Math.max(0, this.#pieces.length - 1));
     if (count < MIN_SMALL_BLOCKS) return;
-    const at = this.#blocks.length - count;
-    this.#replace(at, this.#blocks.slice(at).map(({ bytes }) => bytes));
+    const at = this.#pieces.length - count;
+    const parts = this.#pieces.slice(at);
+    const shared = joined?.isAll(parts, this.#total) ? joined : join(parts, 0, sizeOf(parts))!;
+    this.#replace(at, count, [shared.whole]);
     this.#small = 0;
   }
 
-  /** Puts one block in the place of those whose bytes are `parts`. */
-  #replace(at: number, parts: readonly Uint8Array[]): void {
-    const whole = joinShared(parts, this.#total).hold();
-    for (const block of this.#blocks.splice(at, parts.length, whole)) this.#drop(block);
+  /** Puts pieces in the place of others. */
+  #replace(at: number, count: number, pieces: readonly Piece[]): void {
+    for (const { block } of pieces) block.hold(this.#total);
+    for (const piece of this.#pieces.splice(at, count, ...pieces)) this.#drop(piece);
   }
 
   /** What waits will never be taken: it counts in the total no longer. */
   abandon(): void {
     if (this.#isAbandoned) return;
-    for (const block of this.#blocks) block.release();
+    for (const { block } of this.#pieces) block.release();
     this.#isAbandoned = true;
   }
 
   /** Lets go of what waits, after {@link abandon}; `bytes` still tells how much it was. */
   letGo(): void {
-    this.#blocks = [];
+    this.#pieces = [];
   }
 
-  #drop(block: Block): void {
+  #drop({ block }: Piece): void {
     if (!this.#isAbandoned) block.release();
   }
 
   /** The next bytes to write, at most {@link MAX_BATCH_BYTES}; they stay until `consume()`. */
   batch(): Uint8Array {
-    this.#join();
-    const first = this.#blocks[0]!.bytes;
-    this.#given = Math.min(first.length, this.#offset + MAX_BATCH_BYTES);
-    const isWhole = this.#offset === 0 && this.#given === first.length;
-    return isWhole ? first : first.subarray(this.#offset, this.#given);
+    this.#prepare();
+    const { bytes } = this.#pieces[0]!;
+    this.#given = Math.min(bytes.length, this.#offset + MAX_BATCH_BYTES);
+    const isWhole = this.#offset === 0 && this.#given === bytes.length;
+    return isWhole ? bytes : bytes.subarray(this.#offset, this.#given);
   }
 
-  /** Makes one block of those at the front, as many as fit into a batch, unless the first will do. */
-  #join(): void {
-    let size = this.#blocks[0]!.bytes.length - this.#offset;
-    if (size > MAX_BATCH_BYTES / 2) return;
-    let count = 1;
-    for (; count < this.#blocks.length; count++) {
-      size += this.#blocks[count]!.bytes.length;
-      if (size > MAX_BATCH_BYTES) break;
+  /**
+   * Makes one piece, with its numbers written, of those at the front, as many as fit into a batch; unless
+   * the first will do.
+   */
+  #prepare(): void {
+    const pieces = this.#pieces;
+    const first = pieces[0]!;
+    const isWritten = first.number === 0;
+    const limit = this.#total?.maxJoinedBytes ?? MAX_BATCH_BYTES;
+    const isAlone = pieces.length === 1 || first.length - this.#offset > limit / 2;
+    if (isWritten && isAlone) return;
+    let shared = joined?.isWorth(pieces, this.#offset, this.#total) ? joined : null;
+    if (!shared) {
+      const { count, size } = this.#countUpTo(limit);
+      if (isWritten && count === 1) return;
+      shared = join(pieces.slice(0, count), this.#offset, size);
     }
-    if (count === 1) return;
-    const parts = this.#blocks.slice(0, count).map(({ bytes }) => bytes);
-    if (this.#offset > 0) parts[0] = parts[0]!.subarray(this.#offset);
-    this.#replace(0, parts);
+    if (!shared) {
+      this.#split(first);
+      return this.#prepare();
+    }
+    const { parts, whole, rest } = shared;
+    this.#replace(0, parts.length, rest ? [whole, rest] : [whole]);
     this.#offset = 0;
+  }
+
+  /** How many pieces at the front fit into `limit` bytes, and how long they are. A part of one with numbers may do. */
+  #countUpTo(limit: number): { count: number; size: number } {
+    let count = 0;
+    let size = -this.#offset;
+    for (const { length, number } of this.#pieces) {
+      const fits = size + length <= limit;
+      if (!fits && number === 0) break;
+      count++;
+      size = fits ? size + length : limit;
+      if (!fits) break;
+    }
+    return { count, size };
+  }
+
+  /**
+   * Takes the first line of the first piece apart, so that its number can be written between two parts
+   * of it: it is too long to be copied for each recipient.
+   */
+  #split({ block, start, end, events, number }: Piece): void {
+    const behind = block.bytes.indexOf(OPEN_BRACE, start) + 1;
+    const next = block.bytes.indexOf(LF, behind) + 1;
+    const pieces = [
+      new Piece(block, start, behind),
+      new Piece(new Block(memberBytes("seq", number))),
+      new Piece(block, behind, next),
+    ];
+    if (next < end) pieces.push(new Piece(block, next, end, events - 1, number + 1));
+    this.#replace(0, 1, pieces);
   }
 
   /** Removes the first `n` bytes: they have been written. */
   consume(n: number): void {
     this.#bytes -= n;
     this.#offset += n;
-    if (this.#offset < this.#blocks[0]!.bytes.length) return;
-    this.#drop(this.#blocks.shift()!);
+    const { bytes } = this.#pieces[0]!;
+    if (this.#offset < bytes.length) return;
+    this.#isInLine = bytes[bytes.length - 1] !== LF;
+    this.#drop(this.#pieces.shift()!);
     this.#offset = 0;
     this.#given = 0;
   }
@@ -223,35 +376,100 @@ export class OutboundQueue {
    */
   cut(): { lines: number; bytes: number } {
     const { lines, bytes } = this;
-    const dropped = this.#blocks;
-    const first = dropped[0]?.bytes;
-    const written = Math.max(this.#offset, this.#given);
-    const end = first && written > 0 ? first.indexOf(LF, written - 1) + 1 : 0;
-    if (first && end > this.#offset) {
-      this.#blocks = [new Block(first.subarray(0, end), this.#total).hold()];
-      this.#bytes = end - this.#offset;
-    } else {
-      this.#blocks = [];
-      this.#bytes = 0;
-      this.#offset = 0;
-      this.#given = 0;
+    const dropped = this.#pieces;
+    this.#pieces = [];
+    this.#bytes = -this.#offset;
+    for (const piece of this.#begun(dropped)) {
+      piece.block.hold(this.#total);
+      this.#pieces.push(piece);
+      this.#bytes += piece.length;
     }
-    for (const block of dropped) this.#drop(block);
+    if (this.#pieces.length === 0) this.#bytes = this.#offset = this.#given = 0;
+    for (const piece of dropped) this.#drop(piece);
     return { lines: lines - this.lines, bytes: bytes - this.#bytes };
+  }
+
+  /** Of what waits, the pieces that hold the rest of the line that has been begun. */
+  #begun(pieces: readonly Piece[]): Piece[] {
+    const written = Math.max(this.#offset, this.#given);
+    const begun: Piece[] = [];
+    if (written === 0 && !this.#isInLine) return begun;
+    let from = Math.max(0, written - 1);
+    for (const piece of pieces) {
+      const end = piece.bytes.indexOf(LF, from) + 1;
+      // No copy: where all waits in one block, none is left, and the total does not grow.
+      begun.push(end > 0 ? new Piece(piece.block, piece.start, piece.start + end) : piece);
+      if (end > 0) break;
+      from = 0;
+    }
+    const isDone = begun.length === 1 && begun[0]!.length <= this.#offset;
+    return isDone ? [] : begun;
   }
 }
 
 /** What was joined last, for whichever queue, and into what, while any queue holds that. */
-let joinedParts: readonly Uint8Array[] = [];
-let joined: Block | null = null;
+let joined: Joined | null = null;
 
-/** The parts in one block: that of the last queue, if it had the very same parts. */
-function joinShared(parts: readonly Uint8Array[], total: PendingTotal | null): Block {
-  const isSame = joined?.total === total && parts.length === joinedParts.length &&
-    parts.every((part, i) => part === joinedParts[i]);
-  if (!isSame) {
-    joined = new Block(concat(parts), total);
-    joinedParts = parts;
+/** Pieces that were joined. */
+class Joined {
+  readonly parts: readonly Piece[];
+  /** How much of the first one had been written before. */
+  readonly offset: number;
+  /** What came of them: one piece, without numbers. */
+  readonly whole: Piece;
+  /** What of the last one is not in that. */
+  readonly rest: Piece | null;
+
+  constructor(parts: readonly Piece[], offset: number, whole: Piece, rest: Piece | null) {
+    this.parts = parts;
+    this.offset = offset;
+    this.whole = whole;
+    this.rest = rest;
   }
-  return joined!;
+
+  /** Whether a queue begins with just these. */
+  #isNext(pieces: readonly Piece[], offset: number, total: PendingTotal | null): boolean {
+    return this.offset === offset && this.whole.block.total === total &&
+      this.parts.length <= pieces.length && this.parts.every((part, i) => part.equals(pieces[i]!));
+  }
+
+  /** Whether a queue begins with these, and using them is better than joining more of it, in a copy of its own. */
+  isWorth(pieces: readonly Piece[], offset: number, total: PendingTotal | null): boolean {
+    const isMost = this.rest !== null || this.parts.length === pieces.length ||
+      this.whole.length > MAX_BATCH_BYTES / 2;
+    return isMost && this.#isNext(pieces, offset, total);
+  }
+
+  /** Whether these are all of the pieces, and all of them have been joined. */
+  isAll(pieces: readonly Piece[], total: PendingTotal | null): boolean {
+    return this.rest === null && this.parts.length === pieces.length &&
+      this.#isNext(pieces, 0, total);
+  }
+}
+
+/**
+ * Joins pieces, the first from `offset` on, into one of at most `size` bytes; of the last one, if that has
+ * numbers, as many lines as fit. `null` if not even one does.
+ */
+function join(parts: readonly Piece[], offset: number, size: number): Joined | null {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  let rest: Piece | null = null;
+  for (const [i, part] of parts.entries()) {
+    const { block, start, end, events, number } = part;
+    if (number === 0) {
+      const text = i === 0 && offset > 0 ? part.bytes.subarray(offset) : part.bytes;
+      bytes.set(text, at);
+      at += text.length;
+      continue;
+    }
+    const { lines, read, written } = copyNumbered(part.bytes, number, bytes, at);
+    at += written;
+    if (lines === events) continue;
+    if (at === 0) return null;
+    if (lines === 0) parts = parts.slice(0, -1);
+    else rest = new Piece(block, start + read, end, events - lines, number + lines);
+  }
+  const whole = new Piece(new Block(bytes.subarray(0, at)));
+  return joined = new Joined(parts, offset, whole, rest);
 }

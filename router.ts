@@ -83,7 +83,7 @@ export class Router<R extends Recipient> {
    */
   change(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
     if (!this.#listeners.has(`c${listener.recipient.id}`)) return 0;
-    const existing = this.#audiences.find(subscriptions, isNumbered);
+    const existing = this.#audiences.find(subscriptions);
     const steps = this.#letGo(listener.audience) + (existing ? this.#letGo(existing) : 0);
     return steps + this.#audiences.move(listener, subscriptions, isNumbered);
   }
@@ -92,12 +92,8 @@ export class Router<R extends Recipient> {
    * How many subscriptions all clients would have together, those that hear the same counted once, if one
    * heard something else; `null` if that would not be more than there are.
    */
-  subscriptionsAfter(
-    listener: Listener<R>,
-    subscriptions: Subscriptions,
-    isNumbered: boolean,
-  ): number | null {
-    const growth = this.#audiences.growth(listener, subscriptions, isNumbered);
+  subscriptionsAfter(listener: Listener<R>, subscriptions: Subscriptions): number | null {
+    const growth = this.#audiences.growth(listener, subscriptions);
     return growth > 0 ? this.#audiences.subscriptions + growth : null;
   }
 

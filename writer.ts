@@ -5,7 +5,7 @@
  * @module
  */
 
-import { MAX_BATCH_BYTES, OutboundQueue, type PendingTotal } from "./outbound.ts";
+import { MAX_BATCH_BYTES, OutboundQueue, type PendingTotal, type Piece } from "./outbound.ts";
 
 /**
  * For how long after {@link Writer.gather} a write may wait for more, in milliseconds: handlers that
@@ -110,6 +110,15 @@ export class Writer<Owner> {
   offer(lines: Uint8Array): boolean {
     if (!this.#queue.offer(lines)) return false;
     this.#bytesQueued += lines.length;
+    this.#schedule();
+    return true;
+  }
+
+  /** Queues pieces that are whole lines together, as {@link offer} does. */
+  offerPieces(pieces: readonly Piece[]): boolean {
+    const before = this.#queue.bytes;
+    if (!this.#queue.offerPieces(pieces)) return false;
+    this.#bytesQueued += this.#queue.bytes - before;
     this.#schedule();
     return true;
   }

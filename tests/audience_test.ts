@@ -7,8 +7,8 @@ const A = '{"event":"a"}\n';
 const B = ' { "event":"b"}\n';
 
 /** An audience of `count` clients. */
-function audienceOf(count: number, isNumbered = false) {
-  const audience = new Audience<FakeRecipient>(isNumbered);
+function audienceOf(count: number) {
+  const audience = new Audience<FakeRecipient>();
   const listeners = Array.from(
     { length: count },
     (_, i) => new Listener(new FakeRecipient(i + 1), audience),
@@ -66,18 +66,47 @@ Deno.test("Audience.flush() looks at no member but the one that a line is for", 
   assertEquals([recipients[7]!.text, recipients[8]!.text, seen], [A + B, B, 1000]);
 });
 
-Deno.test("Audience numbers events from what was queued for its member, in front of all else", () => {
-  const { audience, recipients: [one] } = audienceOf(1, true);
-  one!.eventsOut = 41;
+Deno.test("Audience.flush() numbers events from what was queued for a member, in front of all else", () => {
+  const { audience, listeners: [one], recipients } = audienceOf(2);
+  one!.isNumbered = true;
+  recipients[0]!.eventsOut = 41;
   const block = utf8(A + B);
   audience.add(block, 0, block.length, 2);
   audience.add(block, 0, A.length, 1);
   audience.flush(() => {});
   audience.add(block, 0, A.length, 1);
   audience.flush(() => {});
-  assertEquals(
-    one!.text,
+  assertEquals(recipients.map(({ text }) => text), [
     '{"seq":42,"event":"a"}\n {"seq":43, "event":"b"}\n{"seq":44,"event":"a"}\n' +
-      '{"seq":45,"event":"a"}\n',
-  );
+    '{"seq":45,"event":"a"}\n',
+    A + B + A + A,
+  ]);
+});
+
+Deno.test("Audience.flush() numbers what a member gets alone, and not what it does not get", () => {
+  const { audience, listeners, recipients } = audienceOf(2);
+  for (const listener of listeners) listener.isNumbered = true;
+  const block = utf8(A + B);
+  audience.add(block, 0, A.length, 1, listeners[0]!);
+  audience.addFor(listeners[1]!, block, A.length, block.length);
+  audience.add(block, 0, A.length, 1);
+  audience.flush(() => {});
+  assertEquals(recipients.map(({ text }) => text), [
+    '{"seq":1,"event":"a"}\n',
+    '{"seq":1,"event":"a"}\n {"seq":2, "event":"b"}\n{"seq":3,"event":"a"}\n',
+  ]);
+});
+
+Deno.test("Audience.flush() shares a long line with members that get lines of their own", () => {
+  const { audience, listeners, recipients } = audienceOf(100);
+  const block = utf8(`{"event":"long","__dict__":{"text":"${"x".repeat(10_000)}"}}\n${B}${A}`);
+  const end = block.length - A.length;
+  audience.add(block, 0, end - B.length, 1);
+  for (const listener of listeners.slice(1)) audience.addFor(listener, block, end - B.length, end);
+  audience.add(block, end, block.length, 1, listeners[0]!);
+  audience.flush(() => {});
+  const buffers = new Set(recipients.map(({ pieces: [long] }) => long!.buffer));
+  assertEquals(buffers.size, 1);
+  const copied = recipients.flatMap(({ pieces }) => pieces.slice(1).map(({ length }) => length));
+  assertEquals(copied.reduce((sum, length) => sum + length), 99 * (A.length + B.length));
 });

@@ -61,17 +61,16 @@ Deno.test("Audiences knows those that hear everything, as a whole", () => {
   assertEquals([audiences.isIdle, reached(audiences, "a")], [false, [1]]);
 });
 
-Deno.test("Audiences keeps a client of a queue, and one with numbers, apart", () => {
+Deno.test("Audiences keeps a client of a queue apart, and not one with numbers", () => {
   const { audiences, listeners: [one, two, three] } = setUp(3);
   wish(audiences, one!, ["a.*"], { queue: "q" });
   wish(audiences, two!, ["*.b"], { queue: "q" });
   wish(audiences, two!, ["a.b"], { queue: "p" });
   audiences.move(three!, three!.subscriptions, true);
   const { audiences: plain, queues } = audiences.reach("a.b");
-  assertEquals(plain, [three!.audience]);
+  assertEquals(plain, []);
   assertEquals([...queues.values()].map((each) => each.length).sort(), [1, 2]);
-  audiences.move(three!, three!.subscriptions, false);
-  assertEquals(three!.audience === audiences.everything, true);
+  assertEquals([three!.isNumbered, three!.audience === audiences.everything], [true, true]);
 });
 
 Deno.test("Audiences.generation changes when an event may reach others, not when an audience grows", () => {

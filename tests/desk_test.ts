@@ -119,21 +119,15 @@ Deno.test("Relay bounds what all clients have subscribed to, those that hear the
     "all clients may have 4 together, this would make 5",
   ]);
   await subscribe(three, ["x"]);
-  // What it shares with nobody takes room, also where it is less than before, or is numbered.
-  for (
-    const line of [
-      '{"control":"unsubscribe","events":["a"]}',
-      '{"control":"hello","sequence":true}',
-    ]
-  ) {
-    await using four = await join(relay);
-    await subscribe(four, ["a", "b", "c"]);
-    await four.send(`${line}\n`);
-    const last = (await four.lines()).at(-1)!;
-    assertEquals(JSON.parse(last).reason, "overloaded");
-    four.close();
-    await until(() => relay.clients.length === 3);
-  }
+  // What it shares with nobody takes room, also where it is less than before.
+  await using four = await join(relay);
+  await four.send('{"control":"hello","sequence":true}\n');
+  await subscribe(four, ["a", "b", "c"]);
+  await four.send('{"control":"unsubscribe","events":["a"]}\n');
+  const last = (await four.lines()).at(-1)!;
+  assertEquals(JSON.parse(last).reason, "overloaded");
+  four.close();
+  await until(() => relay.clients.length === 3);
   two.close();
   await until(() => relay.clients.length === 2);
   await ask(one, { control: "unsubscribe", events: ["a"] });

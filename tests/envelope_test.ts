@@ -1,6 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { cutMember, memberBytes, readString, spliceMembers } from "../envelope.ts";
+import {
+  copyNumbered,
+  cutMember,
+  memberBytes,
+  numbersLength,
+  readString,
+  spliceMembers,
+} from "../envelope.ts";
 import { FROM, LineValidator, TO } from "../validate.ts";
 
 const encoder = new TextEncoder();
@@ -83,4 +90,38 @@ Deno.test("spliceMembers() puts members in front and leaves the rest as it is", 
   const line = encoder.encode(' { "event" : "a" }\r\n');
   const members = memberBytes("from", "c3");
   assertEquals(decoder.decode(spliceMembers(line, members)), ' {"from":"c3", "event" : "a" }\r\n');
+});
+
+Deno.test("copyNumbered() puts its number in front of all members of each line, while lines fit", () => {
+  const text = fc.constantFrom(
+    "",
+    " ",
+    "x".repeat(30),
+    "x".repeat(49),
+    "x".repeat(50),
+    "x".repeat(300),
+  );
+  const line = fc.tuple(fc.constantFrom("", " ", "\t ".repeat(40)), text)
+    .map(([space, text]) => `${space}{"event":"a${text}"}\n`);
+  const first = fc.oneof(fc.constantFrom(1, 9, 95, 99_998, 9_007_199_254_740_900), fc.nat(2000));
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 12 }), first, fc.nat(99), (lines, first, room) => {
+      const numbered = lines.map((line, i) => line.replace("{", `{"seq":${first + i},`));
+      const all = numbered.join("").length;
+      assertEquals(lines.join("").length + numbersLength(first, lines.length), all);
+      const target = new Uint8Array(7 + Math.round(all * room / 99));
+      const { lines: count, read, written } = copyNumbered(
+        encoder.encode(lines.join("")),
+        first,
+        target,
+        7,
+      );
+      const expected = numbered.slice(0, count).join("");
+      assertEquals(decoder.decode(target.subarray(7, 7 + written)), expected);
+      assertEquals(read, lines.slice(0, count).join("").length);
+      const isFull = count === lines.length ||
+        7 + written + numbered[count]!.length > target.length;
+      assertEquals([isFull, target.subarray(0, 7).every((byte) => byte === 0)], [true, true]);
+    }),
+  );
 });

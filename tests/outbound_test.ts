@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
-import { MAX_BATCH_BYTES, OutboundQueue, PendingTotal } from "../outbound.ts";
+import { Block, MAX_BATCH_BYTES, OutboundQueue, PendingTotal, Piece } from "../outbound.ts";
 import { textOf, utf8 } from "./support/bytes.ts";
 import { fuzzRuns } from "./support/lines.ts";
 
@@ -222,6 +222,7 @@ Deno.test("OutboundQueue never changes a block, which other queues share", () =>
 /** One thing that happens to a queue. */
 type Step =
   | { type: "offer" | "append"; lengths: number[] }
+  | { type: "pieces"; pieces: { lengths: number[]; isNumbered: boolean }[] }
   | { type: "flood"; count: number }
   | { type: "write"; part: number }
   | { type: "begin" }
@@ -234,9 +235,14 @@ const lengths = fc.array(
   ),
   { minLength: 1, maxLength: 3 },
 );
+const pieces = fc.array(fc.record({ lengths, isNumbered: fc.boolean() }), {
+  minLength: 1,
+  maxLength: 3,
+});
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: lengths.map((lengths): Step => ({ type: "offer", lengths })) },
   { weight: 1, arbitrary: lengths.map((lengths): Step => ({ type: "append", lengths })) },
+  { weight: 4, arbitrary: pieces.map((pieces): Step => ({ type: "pieces", pieces })) },
   { weight: 1, arbitrary: fc.nat(200).map((count): Step => ({ type: "flood", count })) },
   { weight: 4, arbitrary: fc.nat(1000).map((part): Step => ({ type: "write", part })) },
   { weight: 2, arbitrary: fc.constant<Step>({ type: "begin" }) },
@@ -253,6 +259,8 @@ class Run {
   accepted = "";
   written = "";
   #count = 0;
+  /** What the next event gets that has a number. */
+  #number = 1;
   /** The batch of a write that is under way. */
   #batch: string | null = null;
   /** Where the last batch ended. */
@@ -271,6 +279,7 @@ class Run {
 
   do(step: Step): void {
     if (step.type === "offer" || step.type === "append") this.#add(step.type, step.lengths);
+    else if (step.type === "pieces") this.#addPieces(step.pieces);
     else if (step.type === "cut") this.#cut();
     else if (step.type === "flood") {
       for (let i = 0; i < step.count; i++) this.#add("offer", [1 + i % 20]);
@@ -287,6 +296,26 @@ class Run {
       if (!fits) return;
     }
     this.accepted += textOf(block);
+  }
+
+  #addPieces(added: { lengths: number[]; isNumbered: boolean }[]): void {
+    let number = this.#number;
+    let text = "";
+    const pieces = added.map(({ lengths, isNumbered }) => {
+      const lines = lengths.map((length) => ` {${"x".repeat(length)}\n`);
+      const block = utf8(`before\n${lines.join("")}after\n`);
+      this.shared.push([block, block.slice()]);
+      const first = isNumbered ? number : 0;
+      for (const line of lines) {
+        text += isNumbered ? line.replace("{", `{"seq":${number++},`) : line;
+      }
+      return new Piece(new Block(block), 7, block.length - 6, lines.length, first);
+    });
+    const fits = this.#waiting() === 0 || this.#waiting() + text.length <= 100_000;
+    assertEquals(this.queue.offerPieces(pieces), fits);
+    if (!fits) return;
+    this.#number = number;
+    this.accepted += text;
   }
 
   #write(step: Step): void {
@@ -388,6 +417,85 @@ Deno.test("PendingTotal counts what queues share once, from the first to the las
   assertEquals(total.bytes, 0);
 });
 
+Deno.test("PendingTotal counts a block once, whatever parts of it wait, and where", () => {
+  const total = new PendingTotal(Infinity, () => {});
+  const bytes = utf8("x".repeat(9999) + "\n");
+  const queues = [1, 2, 3].map(() => new OutboundQueue(Infinity, total));
+  queues.forEach((queue, i) => {
+    const block = Block.of(bytes);
+    queue.offerPieces([new Piece(block, 0, 5000 + i), new Piece(block, 5000 + i)]);
+  });
+  assertEquals([total.bytes, ...queues.map(({ bytes }) => bytes)], [
+    10_000,
+    10_000,
+    10_000,
+    10_000,
+  ]);
+  for (const queue of queues) assertEquals(drain(queue), bytes);
+  assertEquals(total.bytes, 0);
+});
+
+Deno.test("PendingTotal counts numbered events once until they are written, then a batch for each number", () => {
+  const total = new PendingTotal(536_870_912, () => {});
+  const queues = Array.from({ length: 100 }, () => new OutboundQueue(Infinity, total));
+  const block = new Block(utf8('{"event":"a"}\n'.repeat(100_000)));
+  queues.forEach((queue, i) => {
+    queue.offerPieces([new Piece(block, 0, block.bytes.length, 100_000, 1 + (i < 50 ? 0 : i))]);
+  });
+  assertEquals(total.bytes, block.bytes.length);
+  for (const queue of queues) queue.batch();
+  const batches = (total.bytes - block.bytes.length) / MAX_BATCH_BYTES;
+  assertEquals(batches > 50.9 && batches <= 51, true, `${batches}`);
+  const texts = queues.slice(48, 52).map((queue) => textOf(drain(queue)));
+  assertEquals(texts[0] === texts[1], true);
+  for (const [text, first] of [[texts[0], 1], [texts[2], 51], [texts[3], 52]] as const) {
+    const lines = text!.trimEnd().split("\n");
+    assertEquals(lines.length, 100_000);
+    assertEquals(lines.every((line, i) => line === `{"seq":${first + i},"event":"a"}`), true);
+  }
+});
+
+Deno.test("PendingTotal is never exceeded by what is joined alone, however many queues there are", () => {
+  let excesses = 0;
+  const total = new PendingTotal(4_000_000, () => excesses++);
+  const block = new Block(utf8('{"event":"a"}\n'.repeat(100_000)));
+  for (let i = 0; i < 300; i++) {
+    const queue = new OutboundQueue(Infinity, total);
+    queue.offerPieces([new Piece(block, 0, block.bytes.length, 100_000, 1 + i)]);
+    queue.batch();
+  }
+  assertEquals(total.bytes < 4_000_000, true, `${total.bytes}`);
+});
+
+Deno.test("OutboundQueue.batch() puts a number into a long line without a copy of it", () => {
+  const total = new PendingTotal(Infinity, () => {});
+  const block = new Block(utf8(`  {"event":"${"x".repeat(500_000)}"}\n{"event":"a"}\n`));
+  const piece = new Piece(block, 0, block.bytes.length, 2);
+  const queues = [1, 2, 3].map(() => new OutboundQueue(Infinity, total));
+  queues.forEach((queue, i) => queue.offerPieces([piece.numbered(9 + i)]));
+  queues.forEach((queue, i) => {
+    assertEquals(textOf(queue.batch()), `  {"seq":${9 + i},`);
+    queue.consume(queue.batch().length);
+    assertEquals(queue.batch().buffer === block.bytes.buffer, true);
+    assertEquals(queue.cut(), { lines: 1, bytes: `{"seq":${10 + i},"event":"a"}\n`.length });
+    const text = `"event":"${"x".repeat(500_000)}"}\n`;
+    assertEquals(textOf(drain(queue)), text);
+  });
+  assertEquals(total.bytes, 0);
+});
+
+Deno.test("OutboundQueue.cut() keeps the rest of a line that is in several pieces", () => {
+  const queue = new OutboundQueue(Infinity);
+  const text = `{"event":"${"x".repeat(200_000)}"}\n`;
+  queue.offerPieces([new Piece(new Block(utf8(text)), 0, text.length, 1, 5)]);
+  queue.offer(utf8("next\n"));
+  assertEquals(textOf(queue.batch()), '{"seq":5,');
+  queue.consume(4);
+  assertEquals(queue.cut(), { lines: 1, bytes: 5 });
+  queue.append(utf8("last\n"));
+  assertEquals(textOf(drain(queue)), `q":5,${text.slice(1)}last\n`);
+});
+
 Deno.test("PendingTotal counts what has piled up in small blocks once, too, for all who have it", () => {
   const total = new PendingTotal(Infinity, () => {});
   const queues = [1, 2, 3].map(() => new OutboundQueue(Infinity, total));
@@ -421,6 +529,7 @@ Deno.test("OutboundQueue takes hardly more memory for small blocks than it count
 Deno.test("PendingTotal is zero when nothing waits, whatever was queued, joined, written and cut", () => {
   const action = fc.oneof(
     fc.record({ do: fc.constant("offer" as const), size: fc.integer({ min: 1, max: 50 }) }),
+    fc.record({ do: fc.constant("pieces" as const), size: fc.constantFrom(1, 40, 200_000) }),
     fc.record({ do: fc.constant("write" as const), size: fc.integer({ min: 1, max: 60 }) }),
     fc.record({ do: fc.constant("cut" as const), size: fc.constant(0) }),
   );
@@ -433,6 +542,12 @@ Deno.test("PendingTotal is zero when nothing waits, whatever was queued, joined,
         if (what === "offer") {
           const lines = line(size);
           for (const each of queues.slice(which)) each.offer(lines);
+        } else if (what === "pieces") {
+          const block = new Block(utf8(`{}\n{${"x".repeat(size)}}\n{}\n`));
+          const piece = new Piece(block, 3, block.bytes.length, 2);
+          for (const [i, each] of queues.slice(which).entries()) {
+            each.offerPieces([piece.numbered(7 + (i & 1)), piece]);
+          }
         } else if (what === "cut") {
           queue.cut();
         } else if (queue.bytes > 0) {
@@ -446,6 +561,27 @@ Deno.test("PendingTotal is zero when nothing waits, whatever was queued, joined,
     }),
     { numRuns: fuzzRuns(500) },
   );
+});
+
+Deno.test("OutboundQueue.cut() never adds to the total, of which the next excess would tell", async () => {
+  let told = 0;
+  const total = new PendingTotal(100_000, () => told++);
+  const block = line(90_000);
+  const queues = [1, 2, 3].map(() => new OutboundQueue(Infinity, total));
+  for (const queue of queues) queue.offer(block);
+  queues.forEach((queue, i) => {
+    queue.batch();
+    queue.consume(1 + i);
+  });
+  for (const queue of queues) queue.cut();
+  await Promise.resolve();
+  assertEquals([told, total.bytes, ...queues.map(({ bytes }) => bytes)], [
+    0,
+    90_000,
+    89_999,
+    89_998,
+    89_997,
+  ]);
 });
 
 Deno.test("PendingTotal tells of an excess once a turn", async () => {

@@ -1,38 +1,100 @@
 import { assertEquals } from "@std/assert/equals";
-import { Share } from "../share.ts";
-import { utf8 } from "./support/bytes.ts";
+import { concat } from "@std/bytes/concat";
+import { OutboundQueue, PendingTotal, type Piece } from "../outbound.ts";
+import { Share, ShareMemo } from "../share.ts";
+import { textOf, utf8 } from "./support/bytes.ts";
 
-const decoder = new TextDecoder();
+function textsOf(pieces: readonly Piece[]): string[] {
+  return pieces.map(({ bytes }) => textOf(bytes));
+}
 
-Deno.test("Share.take() joins the pieces in order, and leaves nothing", () => {
+Deno.test("Share.take() joins short pieces in order, and leaves nothing", () => {
   const share = new Share();
   const [one, two] = [utf8("abcdef"), utf8("uvwxyz")];
-  share.add(one, 0, 2);
-  share.add(one, 2, 3);
-  share.add(two, 0, 1);
-  share.add(one, 3, 4);
-  share.add(one, 5, 6);
+  share.add(one, 0, 2, 1);
+  share.add(one, 2, 3, 1);
+  share.add(two, 0, 1, 1);
+  share.add(one, 3, 4, 1);
+  share.add(one, 5, 6, 3);
   assertEquals(share.size, 6);
-  assertEquals(decoder.decode(share.take()), "abcudf");
-  assertEquals(share.size, 0);
-  share.add(two, 1, 2);
-  assertEquals(decoder.decode(share.take()), "v");
+  const [piece, ...others] = share.take();
+  assertEquals([textOf(piece!.bytes), piece!.events, others], ["abcudf", 7, []]);
+  assertEquals([share.size, share.take()], [0, []]);
+  share.add(two, 1, 2, 1);
+  assertEquals(textsOf(share.take()), ["v"]);
 });
 
-Deno.test("Share.take() gives a whole block as it is, and most of one without a copy", () => {
+Deno.test("Share.take() gives a whole block as it is", () => {
   const share = new Share();
   const block = utf8("abcdefgh");
-  share.add(block, 0, 4);
-  share.add(block, 4, 8);
-  assertEquals(share.take() === block, true);
-  share.add(block, 1, 7);
-  assertEquals(share.take().buffer === block.buffer, true);
+  share.add(block, 0, 4, 1);
+  share.add(block, 4, 8, 1);
+  const [piece] = share.take();
+  assertEquals([piece!.bytes === block, piece!.events], [true, 2]);
 });
 
-Deno.test("Share.take() copies a small part of a block, which would hold all of it in memory", () => {
+Deno.test("Share.take() copies a short part of a block, which would hold all of it in memory", () => {
   const share = new Share();
+  const block = utf8("x".repeat(10_000));
+  share.add(block, 1, 3, 1);
+  const [piece] = share.take();
+  assertEquals([piece!.length, piece!.bytes.buffer.byteLength], [2, 2]);
+});
+
+Deno.test("Share.take() leaves long parts of blocks where they are, in the order of all", () => {
+  const share = new Share();
+  const [one, two] = [utf8("a".repeat(20_000)), utf8("b".repeat(5000) + "c".repeat(5000))];
+  share.add(two, 5000, 5010, 1);
+  share.add(one, 10, 5010, 2);
+  share.add(one, 6000, 6001, 1);
+  share.add(two, 0, 1, 1);
+  share.add(two, 9998, 10_000, 1);
+  share.add(two, 0, 5000, 1);
+  share.add(one, 0, 1, 1);
+  const pieces = share.take();
+  assertEquals(pieces.map(({ length, events }) => [length, events]), [
+    [10, 1],
+    [5000, 2],
+    [4, 3],
+    [5000, 1],
+    [1, 1],
+  ]);
+  const text = "c".repeat(10) + "a".repeat(5001) + "bcc" + "b".repeat(5000) + "a";
+  assertEquals(textOf(concat(pieces.map(({ bytes }) => bytes))), text);
+  assertEquals([pieces[1]!.block.bytes === one, pieces[3]!.block.bytes === two], [true, true]);
+});
+
+Deno.test("Share.take() knows parts of one piece of memory, whatever they are given as", () => {
+  const total = new PendingTotal(Infinity, () => {});
+  const block = utf8("a".repeat(10_000) + "b".repeat(10_000));
+  const queues = [0, 1, 5000].map((start) => {
+    const share = new Share();
+    share.add(block.subarray(start), 5000, 15_000 - start, 1);
+    const queue = new OutboundQueue(Infinity, total);
+    queue.offerPieces(share.take());
+    return queue;
+  });
+  assertEquals(total.bytes, 20_000);
+  const text = "a".repeat(5000) + "b".repeat(5000);
+  assertEquals(queues.map((queue) => textOf(queue.batch())), [
+    text,
+    text.slice(1),
+    text.slice(5000),
+  ]);
+});
+
+Deno.test("Share.take() gives what the last share gave where it has the very same", () => {
+  const memo = new ShareMemo();
   const block = utf8("abcdefgh");
-  share.add(block, 1, 3);
-  const taken = share.take();
-  assertEquals([decoder.decode(taken), taken.buffer.byteLength], ["bc", 2]);
+  const take = (...bounds: number[]) => {
+    const share = new Share();
+    for (const at of bounds) share.add(block, at, at + 1, 1);
+    return share.take(memo);
+  };
+  const pieces = take(0, 2);
+  assertEquals(take(0, 2) === pieces, true);
+  assertEquals([textsOf(take(0, 3)), textsOf(take(0, 2))], [["ad"], ["ac"]]);
+  const last = take(0, 2);
+  memo.clear();
+  assertEquals(take(0, 2) === last, false);
 });

@@ -1,6 +1,8 @@
 /** Clients of a router without sockets, which note what they are given. */
 
 import type { Recipient } from "../../audience.ts";
+import { copyNumbered } from "../../envelope.ts";
+import type { Piece } from "../../outbound.ts";
 
 const decoder = new TextDecoder();
 
@@ -21,8 +23,23 @@ export class FakeRecipient implements Recipient {
     return true;
   }
 
+  sendPieces(pieces: readonly Piece[], count: number): boolean {
+    if (!this.open) return false;
+    this.pieces.push(...pieces.map(bytesOf));
+    this.eventsOut += count;
+    return true;
+  }
+
   /** All that it was given. */
   get text(): string {
     return this.pieces.map((piece) => decoder.decode(piece)).join("");
   }
+}
+
+/** What is written for a piece. */
+function bytesOf({ bytes, number, length }: Piece): Uint8Array {
+  if (number === 0) return bytes;
+  const target = new Uint8Array(length);
+  copyNumbered(bytes, number, target, 0);
+  return target;
 }
