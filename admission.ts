@@ -65,7 +65,8 @@ export interface ServeOptions extends ConnectionOptions {
    * How many bytes may wait for all clients together, from 1; what waits for several counts once.
    * When there is more, those for whom most waits are closed with `slow-consumer`. A quarter of that
    * may be held of lines whose ends have not come; beyond it, those that were begun first are given up,
-   * and their clients closed with `overloaded`.
+   * and their clients closed with `overloaded`. An eighth may be kept, by a relay, of publishers that
+   * wait for a slow reader; beyond it, nobody waits.
    *
    * @default {536_870_912}
    */

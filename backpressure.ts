@@ -25,9 +25,6 @@ const MAX_TOTAL_HOLD_MS = 60_000;
 /** How much of the time that passes a reader may hold others up again: a second of each minute. */
 const REGAIN = 1 / 60;
 
-/** How many bytes of lines are kept by default; beyond that, nobody is waited for. */
-const MAX_PARKED_BYTES = 67_108_864;
-
 /** From when on a reader that takes nothing is not waited for once it begins to lag. */
 const STOOD_STILL_MS = 750;
 
@@ -65,7 +62,7 @@ export interface BackpressureOptions {
   /** For how long one that takes something may in all, in milliseconds. */
   readonly maxTotalHold?: number;
   /** How many bytes of lines may be kept; beyond that, nobody is waited for. */
-  readonly maxParkedBytes?: number;
+  readonly maxParkedBytes: number;
   /**
    * Passes lines on, and calls `observe()` for every reader. Is also told for how long the publisher was
    * held up, in milliseconds.
@@ -85,7 +82,6 @@ export interface BackpressureOptions {
 export class Backpressure {
   readonly #options: BackpressureOptions;
   readonly #maxTotalHold: number;
-  readonly #maxParkedBytes: number;
   readonly #records = new WeakMap<EbsocketConnection, Laggard>();
   /** Those that lag, or have not caught up since. */
   readonly #laggards = new Map<EbsocketConnection, Laggard>();
@@ -100,7 +96,6 @@ export class Backpressure {
   constructor(options: BackpressureOptions) {
     this.#options = options;
     this.#maxTotalHold = options.maxTotalHold ?? MAX_TOTAL_HOLD_MS;
-    this.#maxParkedBytes = options.maxParkedBytes ?? MAX_PARKED_BYTES;
   }
 
   /** Whether a publisher has to wait. */
@@ -122,7 +117,7 @@ export class Backpressure {
   /** Whom lines have to wait for. */
   #awaitedBy(publisher: EbsocketConnection, lines: LineBlock): readonly EbsocketConnection[] {
     if (this.#holding.size === 0) return [];
-    if (this.#parkedBytes + lines.bytes.length > this.#maxParkedBytes) return [];
+    if (this.#parkedBytes + lines.bytes.length > this.#options.maxParkedBytes) return [];
     return this.#options.hearers(publisher, lines, [...this.#holding]);
   }
 

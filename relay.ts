@@ -20,6 +20,7 @@
  */
 
 import type { Address } from "./address.ts";
+import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./admission.ts";
 import type { Listener } from "./audience.ts";
 import { Backpressure } from "./backpressure.ts";
 import type { EventDefinitions } from "./define.ts";
@@ -224,6 +225,7 @@ export class Relay {
     this.#limiter = new Limiter(options, resume);
     this.#backpressure = new Backpressure({
       maxHold: checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
+      maxParkedBytes: (options.maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES) / 8,
       pass: (source, lines, held) => {
         if (held > 0 && this.#clients.has(source)) this.#limiter.excuse(held, source);
         this.#relay(source, lines);

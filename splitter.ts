@@ -217,13 +217,17 @@ export class LineSplitter {
       this.#atStart = false;
       // V8 does not fill a copy of a typed array with zeros first, as it does with a new one.
       lines = new LineBlock(new Uint8Array(buffer.subarray(start, this.#soundEnd(start, stop))));
-      if (this.#fault) return lines;
+      if (this.#fault) {
+        this.drop();
+        return lines;
+      }
       buffer.copyWithin(0, stop, end);
       this.#held = end - stop;
     } else {
       this.#held = end;
     }
     this.#checkUnfinished();
+    if (this.#fault) this.drop();
     return lines;
   }
 
@@ -284,17 +288,20 @@ export class LineSplitter {
     if (length > this.maxLineBytes) this.#tooLong(length);
   }
 
-  /** Moves the unfinished line to a buffer of `size` bytes, or of as many as it needs. */
+  /**
+   * Moves the unfinished line to a buffer of `size` bytes, or of as many as it needs. The memory of the
+   * old one is free at once: left to the garbage collector, that of many long lines would pile up.
+   */
   #resize(size: number): void {
-    const held = this.#buffer.subarray(0, this.#held);
     const before = this.#buffer.length;
-    this.#buffer = new Uint8Array(Math.max(size, held.length));
-    this.#buffer.set(held);
-    this.#count?.add(excessOf(this.#buffer.length) - excessOf(before));
+    const after = Math.max(size, this.#held);
+    this.#buffer = before > 0
+      ? new Uint8Array(this.#buffer.buffer.transfer(after))
+      : new Uint8Array(after);
+    this.#count?.add(excessOf(after) - excessOf(before));
   }
 
   #tooLong(length: number): void {
-    this.drop();
     this.#fault = new FramingError(
       "line-too-long",
       `Cannot decode line: length ${length} exceeds maxLineBytes ${this.maxLineBytes}`,

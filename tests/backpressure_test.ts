@@ -33,6 +33,7 @@ function setUp(options: Partial<BackpressureOptions> = {}) {
   const deaf = new Set<EbsocketConnection>();
   const backpressure = new Backpressure({
     maxHold: MAX_HOLD,
+    maxParkedBytes: 1000,
     pass(_, lines) {
       passed.push(new TextDecoder().decode(lines.bytes));
       for (const reader of readers) if (!deaf.has(reader)) backpressure.observe(reader);
