@@ -70,7 +70,7 @@ ${CONNECTION_NOTES}`,
     }
     const line = isInput ? null : toEventLine(name, members);
     const note = adviseOnName(name);
-    if (note) console.error(note);
+    if (note) tell(note);
     const printer = new Printer(new Output(), { onRoom() {} });
     let lost = 0;
     const onReached = (name: string, clients: number) => {

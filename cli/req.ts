@@ -66,7 +66,7 @@ ${CONNECTION_NOTES}`,
     const { timeout = DEFAULT_TIMEOUT, count = 1, to, raw } = args.values;
     const line = toEventLine(name, members);
     const note = adviseOnName(name);
-    if (note) console.error(note);
+    if (note) tell(note);
     const view = eventView(raw);
     const output = new Output();
     const signal = stopSignal();

@@ -160,6 +160,9 @@ Deno.test({
     const { code, stdout } = await redirected("2> /dev/full", "pub", where, "--confirm", "a");
     assertEquals([code, stdout], [0, "0 a\n"]);
     assertEquals((await redirected("2> /dev/full", "pub", "127.0.0.1:1", "a")).code, 1);
+    // Of a name that looks like a pattern, they tell; it is sent all the same.
+    for (const tool of ["pub", "req"]) await redirected("2> /dev/full", tool, where, "a.*");
+    assertEquals(relay.relay.stats().eventsIn, 3);
   },
 });
 
