@@ -124,8 +124,9 @@ export const RELAY_GROUPS = [
         name: "max-total-pending-bytes",
         value: "N",
         least: 1,
-        text: "Most that may wait for all clients together, and most that lines without an end " +
-          "may hold, in bytes (default 536870912)",
+        text:
+          "Most that may wait for all clients together, in bytes (default 536870912); unfinished " +
+          "lines may hold a quarter of that",
       },
       {
         kind: "integer",
@@ -139,7 +140,9 @@ export const RELAY_GROUPS = [
         name: "max-total-subscriptions",
         value: "N",
         least: 1,
-        text: "Most patterns of all clients, equal sets once (default 200000)",
+        text:
+          "Most patterns that all clients may hear together (default 200000); those of clients " +
+          "that hear the same count once",
       },
       {
         kind: "integer",
@@ -161,7 +164,7 @@ export const RELAY_GROUPS = [
         value: "MS",
         least: 0,
         most: MAX_TIMER_MS,
-        text: "How long a client that takes nothing may hold up the others (default 250)",
+        text: "How long a client that takes nothing may hold up those that it hears (default 250)",
       },
       {
         kind: "duration",
