@@ -313,9 +313,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * Resolves, too, when {@link close} or {@link abort} is called meanwhile: that is a quiet end, which
    * {@link closed} tells.
    *
-   * Of the events that come before that, `maxUnreadEvents` and `maxUnreadBytes` are kept at most, since
-   * nothing could slow the server down; how many were dropped, {@link status} says in a `gap`. Those of
-   * an attempt that fails are dropped with it.
+   * Of the events that come before it resolves, `maxUnreadEvents` and `maxUnreadBytes` are kept at most,
+   * since nothing could slow the server down; how many were dropped, {@link status} says in a `gap`. Those
+   * of an attempt that fails are dropped with it.
    *
    * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
    * @throws {RangeError} If the port or the timeout is out of its range.
@@ -962,7 +962,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *
    * @example A worker that finishes what it has begun
    * ```ts
-   * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
+   * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
    *
    * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
@@ -970,7 +970,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * const jobs = client.serve("jobs.*", { queue: "workers" });
    * await client.connectTo(relay.server.address);
    * setTimeout(() => client.drain(), 10); // as a signal handler would
-   * for await (const job of jobs) await client.reply(job, new EbsocketEvent("done"));
+   * for await (const job of jobs) await client.reply(job, "done");
    * console.log((await client.closed).reason); // local
    * ```
    */
