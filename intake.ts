@@ -22,6 +22,9 @@ const NOTHING = new Uint8Array(0);
  */
 const LINES_BETWEEN_LOOKS = 32;
 
+/** How many lines of a block are looked at to find out who would get some of it. */
+const MAX_PEEKED_LINES = 1024;
+
 /** What a block was. */
 export interface Taken {
   /** How many lines were good. */
@@ -125,15 +128,22 @@ export class Intake<R extends Recipient> {
     return { lines, events, empty, end: start, isBad };
   }
 
-  /** Which of some clients would get some event of a block, if it was passed on now. */
+  /**
+   * Which of some clients would get some event of a block, if it was passed on now. Looks at its first
+   * lines, as many as it has the time for.
+   */
   hearers(
     source: Listener<R>,
     bytes: Uint8Array,
     clients: readonly Listener<R>[],
+    isLate: () => boolean = () => false,
   ): Iterable<Listener<R>> {
     const validator = this.#validator.open(bytes);
     const hearers = this.#router.hearers(source, clients);
+    let lines = 0;
     for (let start = 0; start < bytes.length && !hearers.isComplete; start = validator.end + 1) {
+      if (lines > 0 && lines % LINES_BETWEEN_LOOKS === 0 && isLate()) break;
+      if (++lines > MAX_PEEKED_LINES) break;
       const kind = validator.validate(start);
       if (kind === "invalid") break;
       if (kind !== "event") continue;

@@ -232,7 +232,8 @@ export class Relay {
       },
       hearers: (source, { bytes }, readers) => {
         const clients = readers.map((reader) => this.#listenerOf(reader));
-        const found = this.#intake.hearers(this.#listenerOf(source), bytes, clients);
+        const listener = this.#listenerOf(source);
+        const found = this.#intake.hearers(listener, bytes, clients, turnIsOver);
         return Array.from(found, ({ recipient }) => recipient);
       },
       onRelease: resume,

@@ -156,6 +156,12 @@ Deno.test("Intake.hearers() tells which of some clients would get an event of a 
   assertEquals(hear('{"event":"q"}\n', [one, a]), []);
   assertEquals(hear('{"event":"q"}\n', [one, two, a]).length, 1);
   assertEquals(hear(A, [a], a), [2]);
+  // It does not look on without end, or without time.
+  const others = '{"event":"x"}\n';
+  assertEquals(hear(others.repeat(1000) + A, [a]), [2]);
+  assertEquals(hear(others.repeat(2000) + A, [a]), []);
+  const late = intake.hearers(mute, utf8(others.repeat(100) + A), [a], () => true);
+  assertEquals([...late], []);
   assertEquals(router.eventsUnheard, 0);
 });
 
