@@ -66,17 +66,28 @@ export class Share {
    */
   take(memo: ShareMemo | null = null): readonly Piece[] {
     if (this.size === 0) return NOTHING;
-    const blocks = this.#blocks;
-    const numbers = this.#numbers.subarray(0, this.#count);
-    const known = memo?.find(blocks, this.#firsts, numbers);
-    const pieces = known ?? this.#pieces();
-    if (!known) memo?.keep(blocks, this.#firsts, numbers, pieces);
+    const isKnown = this.size >= MIN_LONG_BYTES && this.#isWhole();
+    const pieces = isKnown ? this.#pieces() : this.#remembered(memo);
     this.size = 0;
     this.#block = null;
     this.#blocks.length = 0;
     this.#firsts.length = 0;
     this.#count = 0;
     if (this.#numbers.length > MAX_KEPT_NUMBERS) this.#numbers = new Int32Array(MIN_NUMBERS);
+    return pieces;
+  }
+
+  /** Whether it is all of one block. */
+  #isWhole(): boolean {
+    return this.#count === STRIDE && this.size === this.#block!.buffer.byteLength;
+  }
+
+  #remembered(memo: ShareMemo | null): readonly Piece[] {
+    const numbers = this.#numbers.subarray(0, this.#count);
+    const known = memo?.find(this.#blocks, this.#firsts, numbers);
+    if (known) return known;
+    const pieces = this.#pieces();
+    memo?.keep(this.#blocks, this.#firsts, numbers, pieces);
     return pieces;
   }
 
@@ -95,8 +106,7 @@ export class Share {
         this.#numbers[i + 1]!,
         this.#numbers[i + 2]!,
       ];
-      const isWhole = this.#count === STRIDE && end - start === block.buffer.byteLength;
-      if (end - start < MIN_LONG_BYTES && !isWhole) {
+      if (end - start < MIN_LONG_BYTES && !this.#isWhole()) {
         size += end - start;
         short += events;
         continue;
