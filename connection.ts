@@ -19,7 +19,7 @@ import {
   type Farewell,
   type FramingError,
 } from "./errors.ts";
-import { clearTimers, nextTurn, shareTurns, turnIsOver } from "./event_loop.ts";
+import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./event_loop.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type Piece, sizeOf } from "./outbound.ts";
 import { type LineBlock, LineSplitter } from "./splitter.ts";
@@ -331,6 +331,8 @@ export class EbsocketConnection {
   }
 
   async #read(splitter: LineSplitter): Promise<void> {
+    /** A socket of the system, of which is known that a read waits after one that has taken all. */
+    const isSocket = "unref" in this.#duplex;
     let isBusy = false;
     for (;;) {
       // What is read at once must fit into the queue of a peer that does not lag yet.
@@ -342,6 +344,7 @@ export class EbsocketConnection {
         let space = this.#discarding ? DISCARDED : splitter.space();
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
         length = await this.#duplex.read(space);
+        if (isSocket && !isBusy) noteTurn();
         const isFull = length === space.length;
         this.#hasMore = isFull && length! >= MIN_FULL_READ_BYTES;
         isBusy = isFull && length! >= Math.min(MIN_BUSY_READ_BYTES, maxReadBytes);

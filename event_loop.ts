@@ -42,6 +42,8 @@ let lastSet = 0;
 
 let began = 0;
 let lastAsked = 0;
+/** Whether all sockets have been looked at since then. */
+let hasTurned = false;
 /** Whether there has been work since before this turn, or for a good part of it. */
 let goesOn = false;
 /** Who has kept the loop busy last. */
@@ -55,10 +57,10 @@ let isShared = false;
  */
 export function turnIsOver(peer: object | null = null): boolean {
   const now = performance.now();
-  if (now - lastAsked > IDLE_MS) {
-    began = now;
-    goesOn = false;
-  }
+  const isIdle = now - lastAsked > IDLE_MS;
+  if (isIdle) goesOn = false;
+  if (isIdle || hasTurned) began = now;
+  hasTurned = false;
   lastAsked = now;
   busy = peer ?? busy;
   goesOn ||= now - began >= TIMER_GAP_MS;
@@ -69,6 +71,14 @@ export function turnIsOver(peer: object | null = null): boolean {
     setTimer(now);
   }
   return now - began >= (isShort ? SHARED_TURN_MS : TURN_MS);
+}
+
+/**
+ * Says that all sockets have been looked at: a read has ended that had to wait for that, as it came
+ * after one that took all there was. Where a busy peer pauses often enough, no turn needs an end.
+ */
+export function noteTurn(): void {
+  hasTurned = true;
 }
 
 /** Says that a peer has been heard. If it is not the one that keeps the loop busy, turns get shorter. */
