@@ -190,5 +190,6 @@ Deno.test("relay makes of mutated lines what the protocol says", async () => {
 });
 
 Deno.test("relay makes of streams of good and bad lines what the protocol says", async () => {
-  await withSamples(stream, size(200, 5000), (streams) => attackWith(streams, CUTS));
+  const saying = stream.filter(({ length }) => length > 0); // Who says nothing is not logged.
+  await withSamples(saying, size(200, 5000), (streams) => attackWith(streams, CUTS));
 });
