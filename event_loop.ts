@@ -23,7 +23,10 @@ const SHARED_TURN_MS = 1.05;
 /** For how long others count as having something to say, in milliseconds. */
 const SHARED_MS = 50;
 
-/** After how long without a question there was no work, in milliseconds. */
+/**
+ * After how long without a question there may have been no work, in milliseconds. A timer that was due
+ * meanwhile, and has not fired, says that there was.
+ */
 const IDLE_MS = 5;
 
 /** How far apart timers are set, in milliseconds, so that they are due at different times. */
@@ -44,7 +47,7 @@ let began = 0;
 let lastAsked = 0;
 /** Whether all sockets have been looked at since then. */
 let hasTurned = false;
-/** Whether there has been work since before this turn, or for a good part of it. */
+/** Whether there has been work since before this turn, or for a good part of it, as far as is known. */
 let goesOn = false;
 /** Who has kept the loop busy last. */
 let busy: object | null = null;
@@ -57,9 +60,10 @@ let isShared = false;
  */
 export function turnIsOver(peer: object | null = null): boolean {
   const now = performance.now();
-  const isIdle = now - lastAsked > IDLE_MS;
-  if (isIdle) goesOn = false;
-  if (isIdle || hasTurned) began = now;
+  const isRare = now - lastAsked > IDLE_MS;
+  // Each piece of work may take so long by itself: a timer tells at the next question.
+  if (isRare) goesOn = !hasTurned;
+  if (hasTurned || isRare && timers.length === 0) began = now;
   hasTurned = false;
   lastAsked = now;
   busy = peer ?? busy;
