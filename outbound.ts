@@ -146,6 +146,8 @@ export class Piece {
   readonly number: number;
   /** How many bytes are written for it. */
   readonly length: number;
+  /** Counted when it is asked for first. */
+  #lines: number | undefined;
 
   /** Makes one of the bytes of `block` from `start` to `end`, all of it by default. */
   constructor(block: Block, start = 0, end = block.bytes.length, events = 0, number = 0) {
@@ -168,6 +170,14 @@ export class Piece {
       this.number === number;
   }
 
+  /**
+   * How many lines end in it. Thousands of queues may hold it, and all may be closed in one turn: it is
+   * counted once at most.
+   */
+  get lines(): number {
+    return this.#lines ??= this.events || countLines(this.bytes);
+  }
+
   /** Its bytes, without numbers. */
   get bytes(): Uint8Array {
     const { block: { bytes }, start, end } = this;
@@ -188,6 +198,13 @@ export function sizeOf(pieces: readonly Piece[]): number {
   let size = 0;
   for (const { length } of pieces) size += length;
   return size;
+}
+
+/** How many lines end before `end`. */
+function countLines(bytes: Uint8Array, end = bytes.length): number {
+  let lines = 0;
+  for (let i = bytes.indexOf(LF); i >= 0 && i < end; i = bytes.indexOf(LF, i + 1)) lines++;
+  return lines;
 }
 
 /** A queue of pieces of blocks, which are whole lines together. */
@@ -223,12 +240,8 @@ export class OutboundQueue {
   /** How many lines wait that have not been written to their end. */
   get lines(): number {
     let lines = 0;
-    let from = this.#offset;
-    for (const { bytes } of this.#pieces) {
-      for (let i = bytes.indexOf(LF, from); i >= 0; i = bytes.indexOf(LF, i + 1)) lines++;
-      from = 0;
-    }
-    return lines;
+    for (const piece of this.#pieces) lines += piece.lines;
+    return this.#offset === 0 ? lines : lines - countLines(this.#pieces[0]!.bytes, this.#offset);
   }
 
   /** Adds whole lines; `false` if that would exceed the bound, and nothing is added. */
@@ -459,7 +472,9 @@ class Joined {
  */
 function join(parts: readonly Piece[], offset: number, size: number): Joined | null {
   const bytes = new Uint8Array(size);
+  const isCounted = offset === 0 && parts.every(({ events }) => events > 0);
   let at = 0;
+  let count = 0;
   let rest: Piece | null = null;
   for (const [i, part] of parts.entries()) {
     const { block, start, end, events, number } = part;
@@ -467,15 +482,17 @@ function join(parts: readonly Piece[], offset: number, size: number): Joined | n
       const text = i === 0 && offset > 0 ? part.bytes.subarray(offset) : part.bytes;
       bytes.set(text, at);
       at += text.length;
+      count += events;
       continue;
     }
     const { lines, read, written } = copyNumbered(part.bytes, number, bytes, at);
     at += written;
+    count += lines;
     if (lines === events) continue;
     if (at === 0) return null;
     if (lines === 0) parts = parts.slice(0, -1);
     else rest = new Piece(block, start + read, end, events - lines, number + lines);
   }
-  const whole = new Piece(new Block(bytes.subarray(0, at)));
+  const whole = new Piece(new Block(bytes.subarray(0, at)), 0, at, isCounted ? count : 0);
   return joined = new Joined(parts, offset, whole, rest);
 }

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { Block, MAX_BATCH_BYTES, OutboundQueue, PendingTotal, Piece } from "../outbound.ts";
@@ -157,6 +158,28 @@ Deno.test("OutboundQueue.lines counts the lines that have not been written to th
     queue.consume(1);
   }
   assertEquals(counts, [3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]);
+});
+
+Deno.test("OutboundQueue.cut() counts lines once, however many queues have the same ones", () => {
+  let searches = 0;
+  class Searched extends Uint8Array<ArrayBuffer> {
+    override indexOf(byte: number, from?: number): number {
+      searches++;
+      return super.indexOf(byte, from);
+    }
+  }
+  const [unnumbered, numbered] = [0, 1].map((number) => {
+    const bytes = new Searched(utf8('{"event":"a"}\n'.repeat(5000)).buffer);
+    return new Piece(new Block(bytes), 0, bytes.length, 5000, number);
+  });
+  const bytes = new Searched(utf8("{}\n".repeat(5000)).buffer);
+  const queues = Array.from({ length: 100 }, () => new OutboundQueue(MAX_BATCH_BYTES * 8));
+  for (const queue of queues) {
+    queue.offer(bytes);
+    queue.offerPieces([unnumbered!, numbered!]);
+  }
+  assertEquals(queues.map((queue) => queue.cut().lines), Array(100).fill(15_000));
+  assertLess(searches, 10_000, "the lines of one block of three");
 });
 
 Deno.test("OutboundQueue.cut() drops all that has not been begun", () => {
