@@ -90,6 +90,7 @@ export class Backpressure {
   /** The publishers that are not being read from. */
   readonly #parked = new Map<EbsocketConnection, Parked>();
   #parkedBytes = 0;
+  #isReleasing = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Makes one for which nobody lags yet. */
@@ -145,7 +146,7 @@ export class Backpressure {
     room.then(() => {
       laggard.lags = false;
       this.#holding.delete(reader);
-      this.#release();
+      this.#releaseSoon();
     });
   }
 
@@ -155,7 +156,7 @@ export class Backpressure {
    */
   forget(reader: EbsocketConnection): void {
     this.#holding.delete(reader);
-    if (this.#laggards.delete(reader)) queueMicrotask(() => this.#release());
+    if (this.#laggards.delete(reader)) this.#releaseSoon();
   }
 
   /** Decides whether others may have to wait for a reader. For one that has stood still long, not. */
@@ -182,6 +183,16 @@ export class Backpressure {
       else this.#judge(reader, laggard);
     }
     this.#release();
+  }
+
+  /** Looks once at what is kept, however many readers have caught up or gone in one turn. */
+  #releaseSoon(): void {
+    if (this.#isReleasing) return;
+    this.#isReleasing = true;
+    queueMicrotask(() => {
+      this.#isReleasing = false;
+      this.#release();
+    });
   }
 
   /** Passes on what is kept, a block at a time, while there is nobody to wait for. */

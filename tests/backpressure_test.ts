@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import { Backpressure, type BackpressureOptions } from "../backpressure.ts";
 import { EbsocketConnection } from "../connection.ts";
 import { LineBlock } from "../framing.ts";
@@ -96,6 +97,26 @@ Deno.test("Backpressure passes on one block at a time, and looks again before ea
   assertEquals(passed.length, 1);
   second!.take();
   await until(() => passed.length === 2);
+  await abort();
+});
+
+Deno.test("Backpressure looks once at each publisher when many readers go in one turn", async () => {
+  let looks = 0;
+  const { abort, backpressure, lag, passed, readers: all } = setUp({
+    hearers(_, __, some) {
+      const readers = [...some];
+      readers.some = (test) => {
+        looks++;
+        return readers.findIndex(test) >= 0;
+      };
+      return readers;
+    },
+  });
+  for (let i = 0; i < 50; i++) lag();
+  for (let i = 0; i < 50; i++) new Publisher(backpressure).sends();
+  for (const reader of all) reader.shed("too slow");
+  await until(() => passed.length === 50);
+  assertLess(looks, 500, "one for each pair");
   await abort();
 });
 
