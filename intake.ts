@@ -107,8 +107,10 @@ export class Intake<R extends Recipient> {
       const isEvent = kind === "event";
       if (isEvent) events++;
       const isGood = isEvent && this.#fits(bytes, start);
-      if (isGood && this.#isPlain(bytes) && router.isIdle) run++;
-      else {
+      if (isGood && this.#isPlain(bytes) && router.isIdle) {
+        run++;
+        if (this.#checker.isNeeded) left--; // A program's own check may take any time.
+      } else {
         if (run > 0) this.#passRun(bytes, runStart, start, run);
         left--;
         if (isGood) this.#pass(source, bytes, start);

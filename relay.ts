@@ -344,7 +344,9 @@ export class Relay {
     const listener = this.#listenerOf(source);
     const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
     if (isFirst) this.#observer.onFirstLine?.(source);
-    const taken = this.#intake.take(listener, bytes, source.hasMore, turnIsOver);
+    // Timers are for a peer that clears them when it goes.
+    const isLate = () => turnIsOver(source.open ? source : null);
+    const taken = this.#intake.take(listener, bytes, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
     if (this.#clients.has(source)) this.#greeter.taken(source, events);

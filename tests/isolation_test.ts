@@ -2,6 +2,7 @@
 
 import { assertLess } from "@std/assert/less";
 import { EbsocketClient } from "../client.ts";
+import { defineEvents } from "../define.ts";
 import { Relay } from "../relay.ts";
 import { type ConnectionListener, EbsocketServer } from "../server.ts";
 import { EbsocketSystem } from "../system.ts";
@@ -29,6 +30,9 @@ const NAMES_FLOOD_BYTES = 2e7;
 
 /** The same where each block of 130 kB takes long to pass on: two may be passed on in a turn. */
 const MAX_SLOW_BYTES = 4e6;
+
+/** How many events of a block of 900, each of which takes long to check, may be taken meanwhile. */
+const MAX_CHECKED_EVENTS = 450;
 
 /** The same over TLS, which is slower. */
 const MAX_TLS_BYTES = 2e6;
@@ -202,6 +206,29 @@ Deno.test("Relay lets others have their turn while each block of a client takes 
   await turn();
   assertLess(bytes, MAX_SLOW_BYTES);
 });
+
+for (const [who, first] of [["all hear all", ""], ["some hear less", SUBSCRIBE]] as const) {
+  Deno.test(`Relay lets others have their turn while it checks events that take long, where ${who}`, async () => {
+    const flooder = new Flooder(first, lines(PLAIN), NAMES_FLOOD_BYTES);
+    const flood = {
+      "~standard": {
+        version: 1,
+        vendor: "test",
+        validate(value: unknown): { value: object } {
+          work(0.4);
+          return { value: value as object };
+        },
+      },
+    } as const;
+    const server = new EbsocketServer({ listener: new OnePeer(flooder) });
+    const relay = new Relay(server, { events: defineEvents({ flood }), echo: false });
+    const taken = () => relay.stats().eventsIn;
+    const events = await perRoundTrip(taken);
+    await relay.close();
+    await turn();
+    assertLess(events, MAX_CHECKED_EVENTS);
+  });
+}
 
 Deno.test("EbsocketSystem lets others have their turn while a client sends without end", async () => {
   const flooder = new Flooder("", lines(PLAIN), PLAIN_FLOOD_BYTES);
