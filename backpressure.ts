@@ -13,6 +13,7 @@
  */
 
 import type { EbsocketConnection } from "./connection.ts";
+import { nextTurn, turnIsOver } from "./event_loop.ts";
 import type { LineBlock } from "./splitter.ts";
 
 /**
@@ -90,6 +91,7 @@ export class Backpressure {
   /** The publishers that are not being read from. */
   readonly #parked = new Map<EbsocketConnection, Parked>();
   #parkedBytes = 0;
+  /** Whether more will be released in a moment. */
   #isReleasing = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -187,18 +189,28 @@ export class Backpressure {
 
   /** Looks once at what is kept, however many readers have caught up or gone in one turn. */
   #releaseSoon(): void {
+    this.#releaseAfter(Promise.resolve());
+  }
+
+  /** Looks at what is kept once something is over. */
+  async #releaseAfter(wait: Promise<void>): Promise<void> {
     if (this.#isReleasing) return;
     this.#isReleasing = true;
-    queueMicrotask(() => {
-      this.#isReleasing = false;
-      this.#release();
-    });
+    await wait;
+    this.#isReleasing = false;
+    this.#release();
   }
 
   /** Passes on what is kept, a block at a time, while there is nobody to wait for. */
   #release(): void {
+    let isFirst = true;
     for (const [publisher, parked] of this.#parked) {
       if (parked.awaited.some((reader) => this.#holding.has(reader))) continue;
+      if (!isFirst && turnIsOver()) {
+        this.#releaseAfter(nextTurn());
+        break;
+      }
+      isFirst = false;
       this.#count(parked.awaited, -1);
       this.#parkedBytes -= parked.lines.bytes.length;
       // Others may have begun to lag meanwhile, by what has just been passed on for instance.
