@@ -33,3 +33,11 @@ Deno.test({
     }
   },
 });
+
+Deno.test("deno task install takes no arguments, and says so instead of installing", async () => {
+  await using install = new Program("deno", ["run", "-A", "tools/install.ts", "--help"], {
+    cwd: `${import.meta.dirname}/..`,
+  });
+  const { code, stdout, stderr } = await install.end();
+  assertEquals({ code, stdout }, { code: 2, stdout: "" }, stderr);
+});

@@ -36,6 +36,13 @@ async function readJson(path: string) {
   return JSON.parse(await Deno.readTextFile(new URL(path, library)));
 }
 
+if (Deno.args.length > 0) {
+  console.error(
+    `error: deno task install takes no arguments, got ${Deno.args.join(" ")}; ` +
+      "set DENO_INSTALL_ROOT to install elsewhere than in ~/.deno",
+  );
+  Deno.exit(2);
+}
 const imports = await readVendored();
 const map = new URL("vendor/import_map.json", root);
 if (imports) await Deno.writeTextFile(map, JSON.stringify({ imports }));
