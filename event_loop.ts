@@ -53,6 +53,12 @@ let goesOn = false;
 let busy: object | null = null;
 let lastShared = -Infinity;
 let isShared = false;
+let ended = 0;
+
+/** How often all sockets have been looked at, as far as is known. */
+export function turnsEnded(): number {
+  return ended;
+}
 
 /**
  * Whether all sockets should be looked at now. To be asked while there is work, again and again; with
@@ -83,6 +89,7 @@ export function turnIsOver(peer: object | null = null): boolean {
  */
 export function noteTurn(): void {
   hasTurned = true;
+  ended++;
 }
 
 /** Says that a peer has been heard. If it is not the one that keeps the loop busy, turns get shorter. */
@@ -107,6 +114,7 @@ function setTimer(now: number): void {
   lastSet = now;
   const id = setTimeout(() => {
     timers.shift();
+    ended++;
     began = lastAsked = performance.now();
     // Reads that were found ready are delivered after timers and the first of these.
     setImmediate(() => setImmediate(resolve));

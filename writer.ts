@@ -5,6 +5,7 @@
  * @module
  */
 
+import { nextTurn, turnsEnded } from "./event_loop.ts";
 import { MAX_BATCH_BYTES, OutboundQueue, type PendingTotal, type Piece } from "./outbound.ts";
 
 /**
@@ -19,6 +20,18 @@ const GATHER_MS = 1;
  * promises that are resolved already.
  */
 const QUIET_MICROTASKS = 8;
+
+/**
+ * How long all writers may take before all sockets are looked at again, in milliseconds: twice what it
+ * takes to hand a full batch to each of 50 peers.
+ */
+const MAX_WRITING_MS = 4;
+
+/** After how long without a write all sockets have been looked at in any case, in milliseconds. */
+const IDLE_MS = 10;
+
+/** Up to how many bytes a writer has little to write. */
+const SHORT_BYTES = 16_384;
 
 /** Where a writer writes to. */
 export interface WriteTarget {
@@ -195,33 +208,40 @@ export class Writer<Owner> {
   #schedule(): void {
     if (this.busy) return;
     this.#scheduled = true;
-    if (scheduled.push(this) === 1) queueMicrotask(runScheduled);
+    (this.#queue.bytes <= SHORT_BYTES ? shortLane : longLane).add(this);
   }
 
-  /** Writes until nothing waits. */
+  /** Writes once. If then more waits, the others have their turn before it goes on. */
   async run(): Promise<void> {
     this.#scheduled = false;
     this.#writing = true;
     let failure: unknown;
     try {
-      while (this.#queue.bytes > 0 && !this.#stopped) {
-        if (this.#gatherUntil > 0) await this.#untilQuiet();
-        if (this.#stopped || this.#queue.bytes === 0) break;
-        const batch = this.#queue.batch();
-        this.#underWay = batch.length;
-        const written = await this.#target.write(batch);
-        this.#underWay = 0;
-        if (this.#stopped) break;
-        this.#queue.consume(written);
-        this.#bytesWritten += written;
-        if (this.#room || this.#flushes) this.#releaseWaiters();
-      }
+      if (this.#gatherUntil > 0) await this.#untilQuiet();
+      if (this.#waits) await this.#write();
     } catch (error) {
       failure = error;
       this.stop();
     }
     this.#writing = false;
-    this.#onIdle(this.#owner, failure);
+    if (this.#waits) this.#schedule();
+    else this.#onIdle(this.#owner, failure);
+  }
+
+  /** Whether there is something to write. */
+  get #waits(): boolean {
+    return this.#queue.bytes > 0 && !this.#stopped;
+  }
+
+  async #write(): Promise<void> {
+    const batch = this.#queue.batch();
+    this.#underWay = batch.length;
+    const written = await this.#target.write(batch);
+    this.#underWay = 0;
+    if (this.#stopped) return;
+    this.#queue.consume(written);
+    this.#bytesWritten += written;
+    if (this.#room || this.#flushes) this.#releaseWaiters();
   }
 
   /** Waits while more is being queued, unless that takes long or has become enough for a write. */
@@ -251,11 +271,66 @@ export class Writer<Owner> {
   }
 }
 
-/** The writers to start when the current turn is over, with all that the turn has queued. */
-let scheduled: { run(): Promise<void> }[] = [];
-
-function runScheduled(): void {
-  const writers = scheduled;
-  scheduled = [];
-  for (const writer of writers) writer.run();
+/** What a writer has to do: to write once. */
+interface Task {
+  run(): Promise<void>;
 }
+
+/** Writers that take turns. They start when the current turn is over, with all that it has queued. */
+class Lane {
+  #scheduled: Task[] = [];
+  /** Those for which there was no time any more. */
+  #late: Task[] = [];
+  #isLate = false;
+  /** How long writers have taken since all sockets were looked at, and when they last did. */
+  #spent = 0;
+  #lastSpent = 0;
+  #turn = 0;
+
+  add(writer: Task): void {
+    if (this.#scheduled.push(writer) === 1) queueMicrotask(() => this.#startScheduled());
+  }
+
+  #startScheduled(): void {
+    const writers = this.#scheduled;
+    this.#scheduled = [];
+    this.#start(writers);
+  }
+
+  /** Starts writers, as many as there is time for, and leaves the others to later turns. Returns how many. */
+  #start(writers: readonly Task[]): number {
+    const began = performance.now();
+    if (turnsEnded() !== this.#turn || began - this.#lastSpent > IDLE_MS) this.#spent = 0;
+    this.#turn = turnsEnded();
+    const before = this.#spent;
+    let i = 0;
+    while (i < writers.length && this.#spent < MAX_WRITING_MS) {
+      writers[i++]!.run();
+      this.#lastSpent = performance.now();
+      this.#spent = before + this.#lastSpent - began;
+    }
+    this.#late.push(...writers.slice(i));
+    if (this.#late.length > 0 && !this.#isLate) this.#startLate();
+    return i;
+  }
+
+  async #startLate(): Promise<void> {
+    this.#isLate = true;
+    let next: Promise<void> | null = null;
+    let started = 0;
+    while (this.#late.length > 0 || next) {
+      await (next ?? nextTurn());
+      const writers = this.#late;
+      this.#late = [];
+      // Where some will be left over, the wait begins now, so that it is over when these have written.
+      next = started > 0 && writers.length > 2 * started ? nextTurn() : null;
+      this.#spent = 0; // Whatever others have taken of this turn.
+      started = this.#start(writers);
+    }
+    this.#isLate = false;
+  }
+}
+
+/** Those who have little to write do not wait for those who have much. */
+const shortLane = new Lane();
+const longLane = new Lane();

@@ -5,12 +5,14 @@ import { EbsocketClient } from "../client.ts";
 import { defineEvents } from "../define.ts";
 import { Relay } from "../relay.ts";
 import { type ConnectionListener, EbsocketServer } from "../server.ts";
+import { Block, Piece } from "../outbound.ts";
 import { EbsocketSystem } from "../system.ts";
 import type { Socket } from "../transport.ts";
 import { makeCertificates } from "./support/certificates.ts";
 import type { Flood } from "./support/flooder_worker.ts";
 import { turn } from "./support/turns.ts";
 import { soon, until } from "./support/waiting.ts";
+import { Writer } from "../writer.ts";
 
 /** How many round trips are measured. */
 const ROUNDS = 30;
@@ -299,4 +301,44 @@ Deno.test({
     worker.terminate();
     assertLess(bytes, MAX_TLS_BYTES);
   },
+});
+
+/** Writers whose peers take all at once; `written` counts. */
+function writersTo(count: number, write: (bytes: Uint8Array) => void): Writer<null>[] {
+  const target = {
+    write(bytes: Uint8Array): Promise<number> {
+      write(bytes);
+      return Promise.resolve(bytes.length);
+    },
+  };
+  return Array.from({ length: count }, () => new Writer(target, Infinity, null, () => {}));
+}
+
+Deno.test("Writer lets others have their turn while many peers take all that waits for them", async () => {
+  let written = 0;
+  const writers = writersTo(300, ({ length }) => void (written += length));
+  const block = new Block(encoder.encode('{"event":"a"}\n'.repeat(300_000)));
+  const piece = new Piece(block, 0, block.bytes.length, 300_000);
+  // Each with numbers of its own: 2 GB in all.
+  writers.forEach((writer, i) => writer.offerPieces([piece.numbered(1 + i)]));
+  const bytes = await perRoundTrip(() => written);
+  for (const writer of writers) writer.stop();
+  await until(() => writers.every(({ busy }) => !busy));
+  assertLess(bytes, MAX_PLAIN_BYTES);
+});
+
+Deno.test("Writer does not wait for others if it has little to write", async () => {
+  let written = 0;
+  const writers = writersTo(300, ({ length }) => {
+    written += length;
+    for (const start = performance.now(); performance.now() - start < 0.1;);
+  });
+  for (const writer of writers) writer.offer(new Uint8Array(500_000).fill(0x0a));
+  await until(() => written > 0);
+  const [quick] = writersTo(1, () => {});
+  quick!.offer(new Uint8Array([0x0a]));
+  await quick!.flush();
+  assertLess(written, 100_000_000); // of the 150,000,000 that wait
+  for (const writer of writers) writer.stop();
+  await until(() => writers.every(({ busy }) => !busy));
 });
