@@ -7,7 +7,7 @@
 
 import { Detour, type Position } from "./detour.ts";
 import { memberBytes } from "./envelope.ts";
-import type { Piece } from "./outbound.ts";
+import type { Block, Piece } from "./outbound.ts";
 import { Share, ShareMemo } from "./share.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
@@ -97,7 +97,7 @@ export class Audience<R extends Recipient = Recipient> {
 
   /** Adds the `count` whole lines of a block from `start` to `end`, for all but one member, or none. */
   add(
-    block: Uint8Array,
+    block: Block,
     start: number,
     end: number,
     count: number,
@@ -110,7 +110,7 @@ export class Audience<R extends Recipient = Recipient> {
   }
 
   /** Adds one whole line for one member alone. */
-  addFor(member: Listener<R>, block: Uint8Array, start: number, end: number): void {
+  addFor(member: Listener<R>, block: Block, start: number, end: number): void {
     if (this.members.size === 1) return this.add(block, start, end, 1);
     this.#detourOf(member).insert(this.#position(), block, start, end);
     this.#ownBytes += end - start;

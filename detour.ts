@@ -9,7 +9,7 @@
  */
 
 import type { Batch } from "./audience.ts";
-import { Piece } from "./outbound.ts";
+import { type Block, Piece } from "./outbound.ts";
 import { Share } from "./share.ts";
 
 /** A place in what the audience gets. */
@@ -50,7 +50,7 @@ export class Detour {
   }
 
   /** The client alone gets an event, at the place at which the others have arrived. */
-  insert(at: Position, block: Uint8Array, start: number, end: number): void {
+  insert(at: Position, block: Block, start: number, end: number): void {
     let bend = this.#bends.at(-1);
     if (bend?.to.bytes !== at.bytes) {
       this.#bends.push(bend = { from: at, to: at, own: new Share() });
@@ -116,7 +116,7 @@ function joinShort(pieces: readonly Piece[]): Piece[] {
   for (const piece of pieces) {
     const { block, start, end, events, length } = piece;
     if (length < MIN_LONG_BYTES) {
-      short.add(block.bytes, start, end, events);
+      short.add(block, start, end, events);
       continue;
     }
     few.push(...short.take(), piece);

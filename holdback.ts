@@ -11,7 +11,7 @@
  */
 
 import type { Audience, Listener, Recipient } from "./audience.ts";
-import { MAX_BATCH_BYTES } from "./outbound.ts";
+import { type Block, MAX_BATCH_BYTES } from "./outbound.ts";
 import { ShareMemo } from "./share.ts";
 
 /**
@@ -61,7 +61,7 @@ export class Holdback<R extends Recipient> {
    */
   add(
     audience: Audience<R>,
-    block: Uint8Array,
+    block: Block,
     start: number,
     end: number,
     count: number,
@@ -74,7 +74,7 @@ export class Holdback<R extends Recipient> {
   }
 
   /** Adds one whole line of a block to what one client gets. */
-  addFor(listener: Listener<R>, block: Uint8Array, start: number, end: number): void {
+  addFor(listener: Listener<R>, block: Block, start: number, end: number): void {
     if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
     const { audience } = listener;
     const before = audience.size;

@@ -8,6 +8,7 @@
 import type { Listener, Recipient } from "./audience.ts";
 import { cutMember, readString } from "./envelope.ts";
 import type { LineChecker } from "./line_checker.ts";
+import { Block } from "./outbound.ts";
 import { Delivery } from "./receipts.ts";
 import type { Lines, Router } from "./router.ts";
 import { Sheet } from "./sheet.ts";
@@ -15,6 +16,7 @@ import { ACK, type EnvelopeKey, FROM, ID, type LineValidator, SEQ, TO } from "./
 
 const CR = 0x0d;
 const NOTHING = new Uint8Array(0);
+const NO_BLOCK = new Block(NOTHING);
 
 /**
  * After how many lines that are looked at one by one the intake asks whether it should stop. Control
@@ -45,11 +47,13 @@ export class Intake<R extends Recipient> {
   readonly #router: Router<R>;
   readonly #checker: LineChecker;
   readonly #onControl: (source: Listener<R>, control: string, line: Uint8Array) => void;
+  /** What the lines are in that are being taken. */
+  #block = NO_BLOCK;
   /** Where the lines of a block are that are not passed on as they came. */
   readonly #sheet = new Sheet();
   /** The lines being passed on: one object for all, since there are so many. */
   readonly #passed: { -readonly [K in keyof Lines]: Lines[K] } = {
-    bytes: NOTHING,
+    block: NO_BLOCK,
     start: 0,
     end: 0,
   };
@@ -81,6 +85,7 @@ export class Intake<R extends Recipient> {
     const validator = this.#validator.open(bytes);
     const router = this.#router;
     router.begin(source);
+    this.#block = Block.of(bytes);
     this.#sheet.reset();
     let lines = 0;
     let events = 0;
@@ -125,6 +130,7 @@ export class Intake<R extends Recipient> {
     }
     if (run > 0) this.#passRun(bytes, runStart, start, run);
     const isStopped = start < bytes.length && !isBad;
+    if (isStopped) this.#block.keep();
     router.end(isStopped || hasMore && !isBad);
     this.#checker.answer(source.recipient);
     return { lines, events, empty, end: start, isBad };
@@ -173,8 +179,13 @@ export class Intake<R extends Recipient> {
   }
 
   #lines(bytes: Uint8Array, start: number, end: number): Lines {
+    const offset = bytes.byteOffset - this.#block.bytes.byteOffset;
+    return this.#partOf(this.#block, offset + start, offset + end);
+  }
+
+  #partOf(block: Block, start: number, end: number): Lines {
     const passed = this.#passed;
-    passed.bytes = bytes;
+    passed.block = block;
     passed.start = start;
     passed.end = end;
     return passed;
@@ -227,7 +238,7 @@ export class Intake<R extends Recipient> {
     } else {
       sheet.write(bytes, start, stop, members, rest);
     }
-    return this.#lines(sheet.bytes, sheet.start, sheet.end);
+    return this.#partOf(sheet.block, sheet.start, sheet.end);
   }
 
   /** The text of the event that was checked last, which begins at `start` of its block. */

@@ -35,9 +35,6 @@ const EPOCH_BLOCKS = 64;
 const BATCH_SHARE = 1 / 1024;
 const MIN_JOINED_BYTES = 4096;
 
-/** From which length on a block is found again by its memory, in bytes. */
-const MIN_KNOWN_BYTES = 4096;
-
 const LF = 0x0a;
 const OPEN_BRACE = 0x7b;
 
@@ -79,15 +76,8 @@ export class PendingTotal {
 /** How many blocks there have been. */
 let made = 0;
 
-/**
- * Memory that is all of a block, and knows which. A WeakMap would know it as well, but it takes V8 long
- * to free what is in one, at a third of the time that the relay spends on an event.
- */
-interface KnownMemory extends ArrayBuffer {
-  [BLOCK]?: Block;
-}
-
-const BLOCK = Symbol("block");
+/** The blocks that were kept to be found again, by their memory. */
+const kept = new WeakMap<ArrayBufferLike, Block>();
 
 /** Bytes that wait in one or more queues. They count in the total from the first to the last. */
 export class Block {
@@ -105,14 +95,16 @@ export class Block {
     this.bytes = bytes;
   }
 
-  /** The block that is all of the memory which `bytes` are in: always the same if that is long. */
+  /** A block of all the memory that `bytes` are in: the one of which they are a part, if that was kept. */
   static of(bytes: Uint8Array): Block {
-    const memory = bytes.buffer as KnownMemory;
-    const isLong = memory.byteLength >= MIN_KNOWN_BYTES;
-    if (isLong && memory[BLOCK]) return memory[BLOCK];
-    const block = new Block(bytes.length === memory.byteLength ? bytes : new Uint8Array(memory));
-    if (isLong) memory[BLOCK] = block;
-    return block;
+    const { buffer } = bytes;
+    if (bytes.length === buffer.byteLength) return new Block(bytes);
+    return kept.get(buffer) ?? new Block(new Uint8Array(buffer));
+  }
+
+  /** Lets {@link Block.of} find it again by any part of its bytes. */
+  keep(): void {
+    kept.set(this.bytes.buffer, this);
   }
 
   /** Whose total it counts in, while it waits. */

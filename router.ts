@@ -9,6 +9,7 @@ import type { Audience, Listener, Recipient } from "./audience.ts";
 import { Audiences } from "./audiences.ts";
 import { Hearers } from "./hearers.ts";
 import { Holdback } from "./holdback.ts";
+import type { Block } from "./outbound.ts";
 import { answer, type Delivery } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -28,7 +29,7 @@ export interface RouterOptions<R extends Recipient> {
 
 /** Whole lines in a block. */
 export interface Lines {
-  readonly bytes: Uint8Array;
+  readonly block: Block;
   readonly start: number;
   readonly end: number;
 }
@@ -152,7 +153,7 @@ export class Router<R extends Recipient> {
     const listener = this.#listeners.get(id);
     const isHeard = listener !== undefined && listener !== this.#left(isRequest);
     if (isHeard) {
-      this.#holdback.addFor(listener, line.bytes, line.start, line.end);
+      this.#holdback.addFor(listener, line.block, line.start, line.end);
       delivery?.add(listener.audience.batchOf(listener), false);
     }
     this.#note(isHeard, delivery);
@@ -171,14 +172,14 @@ export class Router<R extends Recipient> {
   /** Adds lines to what an audience gets. Returns whether there is anyone in it who does. */
   #give(
     audience: Audience<R>,
-    { bytes, start, end }: Lines,
+    { block, start, end }: Lines,
     count: number,
     left: Listener<R> | null,
     delivery: Delivery | null,
   ): boolean {
     const ours = left?.audience === audience ? left : null;
     if (audience.members.size === (ours ? 1 : 0)) return false;
-    this.#holdback.add(audience, bytes, start, end, count, ours);
+    this.#holdback.add(audience, block, start, end, count, ours);
     delivery?.add(audience.batch(), ours !== null);
     return true;
   }

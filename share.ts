@@ -23,21 +23,21 @@ const MIN_LONG_BYTES = 4096;
 const NOTHING: readonly Piece[] = [];
 const NO_NUMBERS = new Int32Array(0);
 
-/** Pieces of blocks, in order. The blocks must not change. */
+/** Pieces of blocks, in order. */
 export class Share {
   /** How many bytes there are. */
   size = 0;
 
-  readonly #blocks: Uint8Array[] = [];
+  readonly #blocks: Block[] = [];
   /** Where the numbers of the pieces of each block begin. */
   readonly #firsts: number[] = [];
   /** The block of the piece that was added last. */
-  #block: Uint8Array | null = null;
+  #block: Block | null = null;
   #numbers = new Int32Array(MIN_NUMBERS);
   #count = 0;
 
   /** Adds the bytes of a block from `start` to `end`, which are `events` events. */
-  add(block: Uint8Array, start: number, end: number, events: number): void {
+  add(block: Block, start: number, end: number, events: number): void {
     this.size += end - start;
     if (block !== this.#block) {
       this.#block = block;
@@ -79,7 +79,7 @@ export class Share {
 
   /** Whether it is all of one block. */
   #isWhole(): boolean {
-    return this.#count === STRIDE && this.size === this.#block!.buffer.byteLength;
+    return this.#count === STRIDE && this.size === this.#block!.bytes.length;
   }
 
   #remembered(memo: ShareMemo | null): readonly Piece[] {
@@ -112,8 +112,7 @@ export class Share {
         continue;
       }
       if (size > 0) pieces.push(this.#join(from, i, size, short));
-      const at = block.byteOffset;
-      pieces.push(new Piece(Block.of(block), at + start, at + end, events));
+      pieces.push(new Piece(block, start, end, events));
       from = i + STRIDE;
       size = short = 0;
     }
@@ -130,7 +129,7 @@ export class Share {
       while (this.#firsts[k + 1]! <= i) k++;
       const start = this.#numbers[i]!;
       const end = this.#numbers[i + 1]!;
-      joined.set(this.#blocks[k]!.subarray(start, end), at);
+      joined.set(this.#blocks[k]!.bytes.subarray(start, end), at);
       at += end - start;
     }
     return new Piece(new Block(joined), 0, size, events);
@@ -142,14 +141,14 @@ export class Share {
  * hear the same of a block.
  */
 export class ShareMemo {
-  #blocks: readonly Uint8Array[] = [];
+  #blocks: readonly Block[] = [];
   #firsts: readonly number[] = [];
   #numbers: Int32Array = NO_NUMBERS;
   #pieces: readonly Piece[] = NOTHING;
 
   /** The pieces of the last share, if it had the very same. */
   find(
-    blocks: readonly Uint8Array[],
+    blocks: readonly Block[],
     firsts: readonly number[],
     numbers: Int32Array,
   ): readonly Piece[] | null {
@@ -160,7 +159,7 @@ export class ShareMemo {
 
   /** Keeps the pieces of a share. */
   keep(
-    blocks: readonly Uint8Array[],
+    blocks: readonly Block[],
     firsts: readonly number[],
     numbers: Int32Array,
     pieces: readonly Piece[],

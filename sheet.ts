@@ -6,24 +6,26 @@
  * @module
  */
 
+import { Block } from "./outbound.ts";
+
 const LF = 0x0a;
 const OPEN_BRACE = 0x7b;
 
 /** How much memory is taken at once at most, unless a line needs more, in bytes. */
 const MAX_SHEET_BYTES = 65_536;
 
-const NOTHING = new Uint8Array(0);
+const NOTHING = new Block(new Uint8Array(0));
 
 /** Where lines are written that come of the lines of one block. */
 export class Sheet {
   /** What the last line is in, from `start` to `end`; its bytes never change. */
-  bytes: Uint8Array = NOTHING;
+  block: Block = NOTHING;
   start = 0;
   end = 0;
 
   /** Begins anew: what has been written is left to whoever has it. */
   reset(): void {
-    this.bytes = NOTHING;
+    this.block = NOTHING;
     this.end = 0;
   }
 
@@ -34,12 +36,13 @@ export class Sheet {
    */
   write(text: Uint8Array, from: number, to: number, members: Uint8Array, rest: number): void {
     const length = to - from + members.length + 1;
-    if (this.end + length > this.bytes.length) {
+    if (this.end + length > this.block.bytes.length) {
       const wanted = length + rest + (rest >> 2); // the rest is going to grow, too
-      this.bytes = new Uint8Array(Math.max(length, Math.min(wanted, MAX_SHEET_BYTES)));
+      const size = Math.max(length, Math.min(wanted, MAX_SHEET_BYTES));
+      this.block = new Block(new Uint8Array(size));
       this.end = 0;
     }
-    const { bytes } = this;
+    const { bytes } = this.block;
     let at = this.start = this.end;
     let i = from;
     if (members.length > 0) {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { Audience, Listener } from "../audience.ts";
-import { utf8 } from "./support/bytes.ts";
+import { blockOf } from "./support/bytes.ts";
 import { FakeRecipient } from "./support/routes.ts";
 
 const A = '{"event":"a"}\n';
@@ -19,9 +19,9 @@ function audienceOf(count: number) {
 
 Deno.test("Audience.flush() gives all members the very same bytes", () => {
   const { audience, recipients } = audienceOf(2);
-  const block = utf8(A + B + A);
+  const block = blockOf(A + B + A);
   audience.add(block, 0, A.length, 1);
-  audience.add(block, A.length + B.length, block.length, 1);
+  audience.add(block, A.length + B.length, block.bytes.length, 1);
   const queued: number[] = [];
   audience.flush(({ id }) => void queued.push(id));
   assertEquals(recipients.map(({ text }) => text), [A + A, A + A]);
@@ -36,8 +36,8 @@ Deno.test("Audience.flush() passes by who is left out, and tells how many were o
   const batch = audience.batch();
   const own = audience.batchOf(listeners[3]!);
   recipients[1]!.open = false;
-  audience.add(utf8(A), 0, A.length, 1, listeners[0]!);
-  audience.addFor(listeners[3]!, utf8(B), 0, B.length);
+  audience.add(blockOf(A), 0, A.length, 1, listeners[0]!);
+  audience.addFor(listeners[3]!, blockOf(B), 0, B.length);
   assertEquals(audience.isAwaited, true);
   audience.flush(() => {});
   assertEquals(recipients.map(({ text }) => text), ["", "", A, A + B]);
@@ -57,11 +57,11 @@ Deno.test("Audience.flush() looks at no member but the one that a line is for", 
     },
   });
   const own = audience.batchOf(listeners[7]!);
-  audience.addFor(listeners[7]!, utf8(A), 0, A.length);
+  audience.addFor(listeners[7]!, blockOf(A), 0, A.length);
   const queued: number[] = [];
   audience.flush(({ id }) => void queued.push(id));
   assertEquals([recipients[7]!.text, own.accepted, queued, seen], [A, 1, [8], 0]);
-  audience.add(utf8(B), 0, B.length, 1);
+  audience.add(blockOf(B), 0, B.length, 1);
   audience.flush(() => {});
   assertEquals([recipients[7]!.text, recipients[8]!.text, seen], [A + B, B, 1000]);
 });
@@ -70,8 +70,8 @@ Deno.test("Audience.flush() numbers events from what was queued for a member, in
   const { audience, listeners: [one], recipients } = audienceOf(2);
   one!.isNumbered = true;
   recipients[0]!.eventsOut = 41;
-  const block = utf8(A + B);
-  audience.add(block, 0, block.length, 2);
+  const block = blockOf(A + B);
+  audience.add(block, 0, block.bytes.length, 2);
   audience.add(block, 0, A.length, 1);
   audience.flush(() => {});
   audience.add(block, 0, A.length, 1);
@@ -86,9 +86,9 @@ Deno.test("Audience.flush() numbers events from what was queued for a member, in
 Deno.test("Audience.flush() numbers what a member gets alone, and not what it does not get", () => {
   const { audience, listeners, recipients } = audienceOf(2);
   for (const listener of listeners) listener.isNumbered = true;
-  const block = utf8(A + B);
+  const block = blockOf(A + B);
   audience.add(block, 0, A.length, 1, listeners[0]!);
-  audience.addFor(listeners[1]!, block, A.length, block.length);
+  audience.addFor(listeners[1]!, block, A.length, block.bytes.length);
   audience.add(block, 0, A.length, 1);
   audience.flush(() => {});
   assertEquals(recipients.map(({ text }) => text), [
@@ -99,11 +99,11 @@ Deno.test("Audience.flush() numbers what a member gets alone, and not what it do
 
 Deno.test("Audience.flush() shares a long line with members that get lines of their own", () => {
   const { audience, listeners, recipients } = audienceOf(100);
-  const block = utf8(`{"event":"long","__dict__":{"text":"${"x".repeat(10_000)}"}}\n${B}${A}`);
-  const end = block.length - A.length;
+  const block = blockOf(`{"event":"long","__dict__":{"text":"${"x".repeat(10_000)}"}}\n${B}${A}`);
+  const end = block.bytes.length - A.length;
   audience.add(block, 0, end - B.length, 1);
   for (const listener of listeners.slice(1)) audience.addFor(listener, block, end - B.length, end);
-  audience.add(block, end, block.length, 1, listeners[0]!);
+  audience.add(block, end, block.bytes.length, 1, listeners[0]!);
   audience.flush(() => {});
   const buffers = new Set(recipients.map(({ pieces: [long] }) => long!.buffer));
   assertEquals(buffers.size, 1);

@@ -2,12 +2,12 @@ import { assertEquals } from "@std/assert/equals";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { Detour } from "../detour.ts";
-import { Block, Piece } from "../outbound.ts";
-import { textOf, utf8 } from "./support/bytes.ts";
+import { Piece } from "../outbound.ts";
+import { blockOf, textOf } from "./support/bytes.ts";
 
 /** A piece that is all of a block. */
 function pieceOf(text: string, events: number): Piece {
-  return new Piece(new Block(utf8(text)), 0, text.length, events);
+  return new Piece(blockOf(text), 0, text.length, events);
 }
 
 Deno.test("Detour.apply() leaves out and puts in what was said, with the events that these are", () => {
@@ -29,7 +29,7 @@ Deno.test("Detour.apply() leaves out and puts in what was said, with the events 
       const line = `${i}${"x".repeat(length)}\n`;
       const at = { bytes: shared.length, events };
       if (kind !== "others") expected += line;
-      if (kind === "alone") return detour.insert(at, utf8(line), 0, line.length);
+      if (kind === "alone") return detour.insert(at, blockOf(line), 0, line.length);
       shared += line;
       events++;
       if (kind === "others") detour.skip(at, { bytes: shared.length, events });
@@ -51,10 +51,10 @@ Deno.test("Detour.apply() copies short pieces into one, and shares long ones", (
   const all = pieceOf(`a\nb\nc\n${long}d\ne\n`, 6);
   detour.skip({ bytes: 0, events: 0 }, { bytes: 2, events: 1 });
   detour.skip({ bytes: 2, events: 1 }, { bytes: 4, events: 2 });
-  detour.insert({ bytes: 6, events: 3 }, utf8("u\n"), 0, 2);
-  detour.insert({ bytes: 6, events: 3 }, utf8("v\n"), 0, 2);
-  detour.insert({ bytes: 1006, events: 4 }, utf8("w\n"), 0, 2);
-  detour.insert({ bytes: 1008, events: 5 }, utf8("x\n"), 0, 2);
+  detour.insert({ bytes: 6, events: 3 }, blockOf("u\n"), 0, 2);
+  detour.insert({ bytes: 6, events: 3 }, blockOf("v\n"), 0, 2);
+  detour.insert({ bytes: 1006, events: 4 }, blockOf("w\n"), 0, 2);
+  detour.insert({ bytes: 1008, events: 5 }, blockOf("x\n"), 0, 2);
   const own = detour.apply([all]);
   assertEquals(own.map(({ bytes }) => textOf(bytes)), ["c\nu\nv\n", long, "w\nd\nx\ne\n"]);
   assertEquals(own.map(({ events }) => events), [3, 1, 4]);
@@ -66,7 +66,7 @@ Deno.test("Detour.apply() copies short pieces into one, and shares long ones", (
 Deno.test("Detour.apply() gives what all get as it is where nothing differs", () => {
   const [one, two] = [pieceOf("x".repeat(600), 1), pieceOf("y".repeat(600), 1)];
   const detour = new Detour();
-  detour.insert({ bytes: 600, events: 1 }, utf8("z\n"), 0, 2);
+  detour.insert({ bytes: 600, events: 1 }, blockOf("z\n"), 0, 2);
   const own = detour.apply([one, two]);
   assertEquals([own.length, own[0] === one, own[2] === two], [3, true, true]);
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { Audience, Listener } from "../audience.ts";
 import { Holdback } from "../holdback.ts";
-import { utf8 } from "./support/bytes.ts";
+import { blockOf } from "./support/bytes.ts";
 import { FakeRecipient } from "./support/routes.ts";
 import { until } from "./support/waiting.ts";
 
@@ -23,7 +23,7 @@ function setUp(maxPendingBytes?: number) {
     audience: Audience<FakeRecipient>,
     text: string,
     left: Listener<FakeRecipient> | null = null,
-  ) => holdback.add(audience, utf8(text), 0, text.length, 1, left);
+  ) => holdback.add(audience, blockOf(text), 0, text.length, 1, left);
   const publisher = new Listener(new FakeRecipient(++lastId), audienceOf(0));
   return { add, audienceOf, holdback, publisher };
 }
@@ -100,11 +100,11 @@ Deno.test("Holdback keeps lines for all and lines for one in order", () => {
   const { add, audienceOf, holdback, publisher } = setUp();
   const audience = audienceOf(3);
   const [one, two] = [...audience.members];
-  const line = utf8('{"event":"to"}\n');
+  const line = blockOf('{"event":"to"}\n');
   add(audience, A, two!);
-  holdback.addFor(one!, line, 0, line.length);
-  holdback.addFor(one!, line, 0, line.length);
-  holdback.addFor(two!, line, 0, line.length);
+  holdback.addFor(one!, line, 0, line.bytes.length);
+  holdback.addFor(one!, line, 0, line.bytes.length);
+  holdback.addFor(two!, line, 0, line.bytes.length);
   add(audience, B);
   add(audience, B, one!);
   holdback.endBlock(publisher, false);
@@ -119,7 +119,7 @@ Deno.test("Holdback.flush() lets go of what waits for an audience, and for one o
   add(audience, A);
   holdback.flush(audience);
   assertEquals(texts(audience), [A, A]);
-  holdback.addFor(one!, utf8(B), 0, B.length);
+  holdback.addFor(one!, blockOf(B), 0, B.length);
   holdback.flush(audience);
   assertEquals(texts(audience), [A + B, A]);
   holdback.endBlock(publisher, false);

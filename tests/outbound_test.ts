@@ -444,8 +444,8 @@ Deno.test("PendingTotal counts a block once, whatever parts of it wait, and wher
   const total = new PendingTotal(Infinity, () => {});
   const bytes = utf8("x".repeat(9999) + "\n");
   const queues = [1, 2, 3].map(() => new OutboundQueue(Infinity, total));
+  const block = Block.of(bytes);
   queues.forEach((queue, i) => {
-    const block = Block.of(bytes);
     queue.offerPieces([new Piece(block, 0, 5000 + i), new Piece(block, 5000 + i)]);
   });
   assertEquals([total.bytes, ...queues.map(({ bytes }) => bytes)], [
@@ -456,6 +456,18 @@ Deno.test("PendingTotal counts a block once, whatever parts of it wait, and wher
   ]);
   for (const queue of queues) assertEquals(drain(queue), bytes);
   assertEquals(total.bytes, 0);
+});
+
+Deno.test("Block.of() finds a block that was kept again by any part of its bytes", () => {
+  const bytes = line(1000);
+  const block = Block.of(bytes);
+  assertEquals(block.bytes === bytes, true);
+  assertEquals([Block.of(bytes.subarray(7)).bytes, Block.of(bytes.subarray(7)) === block], [
+    bytes,
+    false,
+  ]);
+  block.keep();
+  assertEquals(Block.of(bytes.subarray(7)) === block, true);
 });
 
 Deno.test("PendingTotal counts numbered events once until they are written, then a batch for each number", () => {

@@ -9,8 +9,8 @@ const FROM = memberBytes("from", "c3");
 const NOTHING = new Uint8Array(0);
 
 /** The line that `sheet` has written last. */
-function lastOf({ bytes, start, end }: Sheet): string {
-  return decoder.decode(bytes.subarray(start, end));
+function lastOf({ block, start, end }: Sheet): string {
+  return decoder.decode(block.bytes.subarray(start, end));
 }
 
 Deno.test("Sheet.write() puts members in front and leaves the rest as it is", () => {
@@ -31,10 +31,10 @@ Deno.test("Sheet.write() puts the lines of a block one behind the other", () => 
   const written: Uint8Array[] = [];
   for (let i = 0; i < lines; i++) {
     const end = sheet.end;
-    const { bytes } = sheet;
+    const { bytes } = sheet.block;
     sheet.write(text, 0, text.length, FROM, (lines - i - 1) * (text.length + 1));
-    if (bytes === sheet.bytes) assertEquals(sheet.start, end);
-    if (written.at(-1) !== sheet.bytes) written.push(sheet.bytes);
+    if (bytes === sheet.block.bytes) assertEquals(sheet.start, end);
+    if (written.at(-1) !== sheet.block.bytes) written.push(sheet.block.bytes);
   }
   const size = lines * (text.length + FROM.length + 1);
   assertEquals(written.length, Math.ceil(size / 65_536));
@@ -47,7 +47,7 @@ Deno.test("Sheet never changes what it has written", () => {
     if (i % 100 === 99) sheet.reset();
     const text = encoder.encode(`{"event":"e${i}","x":"${"x".repeat(i % 7 * 100)}"}`);
     sheet.write(text, 0, text.length, FROM, i % 3 * 50);
-    seen.push([sheet.bytes, sheet.start, sheet.end, lastOf(sheet)]);
+    seen.push([sheet.block.bytes, sheet.start, sheet.end, lastOf(sheet)]);
   }
   for (const [bytes, start, end, line] of seen) {
     assertEquals(decoder.decode(bytes.subarray(start, end)), line);
@@ -58,8 +58,8 @@ Deno.test("Sheet.write() takes no more memory than a line needs and what is like
   const sheet = new Sheet();
   const long = encoder.encode(`{"event":"${"x".repeat(200_000)}"}`);
   sheet.write(long, 0, long.length, NOTHING, 1_000_000);
-  assertEquals(sheet.bytes.length, long.length + 1);
+  assertEquals(sheet.block.bytes.length, long.length + 1);
   sheet.reset();
   sheet.write(encoder.encode("{}"), 0, 2, NOTHING, 0);
-  assertEquals(sheet.bytes.length, 3);
+  assertEquals(sheet.block.bytes.length, 3);
 });

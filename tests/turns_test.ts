@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { Audience, Listener } from "../audience.ts";
 import { Queue } from "../audiences.ts";
 import { Turns } from "../turns.ts";
-import { utf8 } from "./support/bytes.ts";
+import { blockOf } from "./support/bytes.ts";
 import { FakeRecipient } from "./support/routes.ts";
 
 function setUp(count: number, first = 0) {
@@ -43,8 +43,8 @@ Deno.test("Turns.take() passes by clients for which bytes wait, as long as one h
 Deno.test("Turns.take() gives what all are behind with to the one that has the least", () => {
   const { audiences, recipients, take } = setUp(3);
   recipients.forEach((recipient, i) => recipient.pendingBytes = 1000 * (3 - i));
-  const line = utf8("x".repeat(999) + "\n");
-  for (let i = 0; i < 6; i++) audiences[take()!]!.add(line, 0, line.length, 1);
+  const line = blockOf("x".repeat(999) + "\n");
+  for (let i = 0; i < 6; i++) audiences[take()!]!.add(line, 0, line.bytes.length, 1);
   const waiting = audiences.map((each, i) => each.size + recipients[i]!.pendingBytes);
   assertEquals(waiting, [4000, 4000, 4000]);
 });

@@ -6,6 +6,7 @@
 
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
+import { Block } from "../../outbound.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -13,6 +14,11 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** The bytes of `text` in UTF-8. */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
+}
+
+/** A block of the bytes of `text` in UTF-8. */
+export function blockOf(text: string): Block {
+  return new Block(utf8(text));
 }
 
 /** The text of bytes that must be UTF-8. A byte order mark is kept. */
