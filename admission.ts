@@ -6,6 +6,7 @@
  */
 
 import type { Address } from "./address.ts";
+import { Compaction } from "./compaction.ts";
 import type { ConnectionSink, EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits, type ConnectionOptions } from "./connection_limits.ts";
 import { encodeClose } from "./control.ts";
@@ -117,6 +118,7 @@ export class Admission implements Watched {
   readonly #members: ConnectionSink;
   /** All that have not ended, those that are being sent away included. */
   readonly #connections = new Set<EbsocketConnection>();
+  #mayCompact = true;
   #clients = 0;
   /** How many are being told that there are too many. */
   #lingering = 0;
@@ -272,8 +274,13 @@ export class Admission implements Watched {
     else this.#byAddress.delete(hostname);
   }
 
-  /** Closes those for whom most waits, until three quarters of what may wait in all are left. */
+  /**
+   * Makes room where more waits than may: lets go of blocks of which little waits, and then closes those
+   * for whom most waits, until three quarters of what may wait in all are left.
+   */
   #shed(): void {
+    if (this.#mayCompact) this.#compact();
+    if (this.#total.bytes <= this.#maxTotal) return;
     const most = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes);
     for (const connection of most) {
       const before = this.#total.bytes;
@@ -284,6 +291,21 @@ export class Admission implements Watched {
       );
       if (this.#total.bytes === before) break; // Others share all of it. The next excess tells.
     }
+  }
+
+  /** Lets go of blocks of which little waits. Where that wins little, it is not done again before the next tick. */
+  #compact(): void {
+    const compaction = new Compaction();
+    for (const connection of this.#connections) {
+      connection.replaceEach((piece) => {
+        compaction.note(piece);
+        return piece;
+      });
+    }
+    for (const connection of this.#connections) {
+      connection.replaceEach((piece) => compaction.replace(piece));
+    }
+    this.#mayCompact = this.#total.bytes <= 0.75 * this.#maxTotal;
   }
 
   /**
@@ -312,6 +334,7 @@ export class Admission implements Watched {
 
   /** Time passes, for all connections. */
   tick(elapsed: number): void {
+    this.#mayCompact = true;
     this.#connections.forEach((connection) => connection.tick(elapsed));
   }
 

@@ -271,6 +271,15 @@ export class EbsocketConnection {
     this.#startedWriter().gather();
   }
 
+  /**
+   * Puts other pieces with the same bytes in the place of those that wait for the peer.
+   *
+   * @internal
+   */
+  replaceEach(replace: (piece: Piece) => Piece): void {
+    this.#writer?.replaceEach(replace);
+  }
+
   /** Drops what waits for the peer, and closes with `slow-consumer`: it reads too slowly. */
   shed(detail: string): void {
     this.#writer?.cut();

@@ -33,8 +33,8 @@
  * - `splitter.ts` for lines, `read_buffers.ts` for what those of many connections may hold,
  *   `framing.ts` for streams; `control.ts` and `greeting.ts` for the lines
  *   between two neighbours;
- * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `connection_limits.ts` for its
- *   limits, `lifeline.ts` for whether the peer is still there, `watch.ts` for the timer behind that;
+ * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `compaction.ts` for what many hold
+ *   in memory, `connection_limits.ts` for its limits, `lifeline.ts` for whether the peer is still there, `watch.ts` for the timer behind that;
  * - `event_loop.ts` for when a busy peer has had its turn;
  * - `inbox.ts` for what waits unread, `inbox_iterator.ts` for `for await` over it;
  * - `testing.ts` for what the tests of other programs need, `memory.ts` for connections without

@@ -288,6 +288,15 @@ export class OutboundQueue {
     for (const piece of this.#pieces.splice(at, count, ...pieces)) this.#drop(piece);
   }
 
+  /** Puts what `replace` gives in the place of each piece. It is to have the same bytes, or be the same. */
+  replaceEach(replace: (piece: Piece) => Piece): void {
+    if (this.#isAbandoned) return;
+    for (const [i, piece] of this.#pieces.entries()) {
+      const other = replace(piece);
+      if (other !== piece) this.#replace(i, 1, [other]);
+    }
+  }
+
   /** What waits will never be taken: it counts in the total no longer. */
   abandon(): void {
     if (this.#isAbandoned) return;

@@ -153,6 +153,11 @@ export class Writer<Owner> {
     this.#schedule();
   }
 
+  /** Puts other pieces with the same bytes in the place of those that wait. */
+  replaceEach(replace: (piece: Piece) => Piece): void {
+    this.#queue.replaceEach(replace);
+  }
+
   /** Drops what waits, from the next beginning of a line on. */
   cut(): void {
     const { lines, bytes } = this.#queue.cut();
