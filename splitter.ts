@@ -288,17 +288,20 @@ export class LineSplitter {
     if (length > this.maxLineBytes) this.#tooLong(length);
   }
 
-  /**
-   * Moves the unfinished line to a buffer of `size` bytes, or of as many as it needs. The memory of the
-   * old one is free at once: left to the garbage collector, that of many long lines would pile up.
-   */
+  /** Moves the unfinished line to a buffer of `size` bytes, or of as many as it needs. */
   #resize(size: number): void {
-    const before = this.#buffer.length;
+    const before = this.#buffer;
     const after = Math.max(size, this.#held);
-    this.#buffer = before > 0
-      ? new Uint8Array(this.#buffer.buffer.transfer(after))
-      : new Uint8Array(after);
-    this.#count?.add(excessOf(after) - excessOf(before));
+    this.#count?.add(excessOf(after) - excessOf(before.length));
+    // The memory of the old buffer is then free at once: left to the garbage collector, that of many long
+    // lines would pile up. But where little of it is held, copying all of it takes longer.
+    const isFull = this.#held === before.length;
+    if (before.length > 0 && (isFull || after === 0 || before.length > MAX_LONG_BUFFER_BYTES)) {
+      this.#buffer = new Uint8Array(before.buffer.transfer(after));
+      return;
+    }
+    this.#buffer = new Uint8Array(after);
+    this.#buffer.set(before.subarray(0, this.#held));
   }
 
   #tooLong(length: number): void {
