@@ -87,6 +87,9 @@ export class Intake<R extends Recipient> {
     router.begin(source);
     this.#block = Block.of(bytes);
     this.#sheet.reset();
+    // Asked here and not for each line: there are millions of them a second.
+    const isChecked = this.#checker.isNeeded;
+    let isIdle = router.isIdle;
     let lines = 0;
     let events = 0;
     let empty = 0;
@@ -111,18 +114,17 @@ export class Intake<R extends Recipient> {
       const next = validator.end + 1;
       const isEvent = kind === "event";
       if (isEvent) events++;
-      const isGood = isEvent && this.#fits(bytes, start);
-      if (isGood && this.#isPlain(bytes) && router.isIdle) {
+      const isGood = isEvent && (!isChecked || this.#fits(bytes, start));
+      if (isGood && isIdle && this.#isPlain(bytes)) {
         run++;
-        if (this.#checker.isNeeded) left--; // A program's own check may take any time.
+        if (isChecked) left--; // A program's own check may take any time.
       } else {
         if (run > 0) this.#passRun(bytes, runStart, start, run);
-        left--;
         if (isGood) this.#pass(source, bytes, start);
-        else if (kind === "control") {
-          this.#onControl(source, this.#name(bytes), bytes.subarray(start, next));
-          left = 0;
-        } else if (kind === "empty") empty++;
+        else if (kind === "control") this.#control(source, bytes, start);
+        else if (kind === "empty") empty++;
+        left = kind === "control" ? 0 : left - 1;
+        isIdle = router.isIdle;
         runStart = next;
         run = 0;
       }
@@ -164,7 +166,6 @@ export class Intake<R extends Recipient> {
 
   /** Whether the event that was checked last, and begins at `start`, fits its definition. */
   #fits(bytes: Uint8Array, start: number): boolean {
-    if (!this.#checker.isNeeded) return true;
     const { end, hasEscapedKey } = this.#validator;
     return this.#checker.admits(bytes.subarray(start, end), hasEscapedKey);
   }
@@ -206,6 +207,12 @@ export class Intake<R extends Recipient> {
     const line = this.#rewrite(source, bytes, start);
     if (to === null) router.pass(route, line, id !== null, delivery);
     else router.passTo(to, line, id !== null, delivery);
+  }
+
+  /** Gives out the control line that was checked last, which begins at `start`. */
+  #control(source: Listener<R>, bytes: Uint8Array, start: number): void {
+    const line = bytes.subarray(start, this.#validator.end + 1);
+    this.#onControl(source, this.#name(bytes), line);
   }
 
   #name(bytes: Uint8Array): string {
