@@ -11,8 +11,8 @@ import { Block, Piece } from "./outbound.ts";
 /** How many numbers there are for each piece: where it begins and ends, and how many events it has. */
 const STRIDE = 3;
 
-/** How many numbers there is room for at first. */
-const MIN_NUMBERS = 8 * STRIDE;
+/** How many numbers there is room for at first: as many as V8 keeps in the object itself. */
+const MIN_NUMBERS = 5 * STRIDE;
 
 /** The most that stays for the next time: enough for a share of short lines that goes out in time. */
 const MAX_KEPT_NUMBERS = 4096 * STRIDE;
