@@ -191,9 +191,7 @@ export class Relay {
   readonly #clients = new Set<EbsocketConnection>();
   /** What each client hears. One that has gone may still have a block to pass on. */
   readonly #listeners = new WeakMap<EbsocketConnection, Listener<EbsocketConnection>>();
-  /** The rests of blocks that took too long, of clients that wait for others or for the limiter. */
-  readonly #rests = new Map<EbsocketConnection, LineBlock>();
-  /** The clients that wait for others to have their turn. */
+  /** The clients of which the rest of a block waits until others have had their turn. */
   readonly #late = new Set<EbsocketConnection>();
   readonly #greeter: Greeter;
   readonly #router: Router<EbsocketConnection>;
@@ -290,8 +288,10 @@ export class Relay {
         this.#observer.onRefuse?.(address, reason, detail, isSilent);
       },
     }, options).finally(async () => {
-      this.#rests.clear();
-      while (this.#late.size > 0) await nextTurn();
+      if (this.#late.size > 0) {
+        this.#late.clear();
+        await nextTurn(); // which they wait for
+      }
       this.#router.flush();
       this.#stats.stop();
       this.#limiter.stop();
@@ -325,7 +325,6 @@ export class Relay {
     this.#router.close(this.#listenerOf(connection));
     this.#limiter.forget(connection);
     this.#backpressure.forget(connection);
-    this.#resume(connection); // What it has sent is still passed on.
     this.#stats.left(connection, info.reason);
     this.#observer.onLeave?.(connection, info);
   }
@@ -367,28 +366,20 @@ export class Relay {
     source.close("rate-limited", "it sent far more than it may");
   }
 
-  /** Keeps the rest of a block until others have had their turn. */
+  /** Relays the rest of a block when others have had their turn: also that of a client that has gone. */
   async #putOff(source: EbsocketConnection, rest: LineBlock): Promise<void> {
     source.pause();
-    this.#rests.set(source, rest);
     this.#late.add(source);
     await nextTurn();
-    this.#late.delete(source);
+    if (!this.#late.delete(source)) return; // The relay has ended.
+    this.#backpressure.deliver(source, rest);
     this.#resume(source);
   }
 
-  /** Goes on with what a client sends, unless there is still something that it has to wait for. */
+  /** Reads from a client again, unless there is still something that it has to wait for. */
   #resume(source: EbsocketConnection): void {
-    if (this.#late.has(source) || this.#backpressure.holds(source)) return;
-    const rest = this.#rests.get(source);
-    if (!rest) {
-      if (!this.#limiter.holds(source)) source.resume();
-      return;
-    }
-    // It has come, so it counts, whether that is more than the client may send or not.
-    this.#rests.delete(source);
-    this.#backpressure.deliver(source, rest);
-    this.#resume(source);
+    if (this.#late.has(source) || this.#limiter.holds(source)) return;
+    if (!this.#backpressure.holds(source)) source.resume();
   }
 
   /**
