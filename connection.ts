@@ -36,6 +36,8 @@ export interface Duplex {
   closeWrite(): Promise<void>;
   /** Gives the socket up; pending reads and writes fail. */
   close(): void;
+  /** Whether its reads let others have their turn by themselves. */
+  readonly takesTurns?: boolean;
 }
 
 /** A byte duplex that knows where its peer is; `Deno.Conn` does. */
@@ -67,12 +69,6 @@ const MIN_READ_BYTES = 256;
 
 /** From which length on a read that has taken all it could says that more is waiting, in bytes. */
 const MIN_FULL_READ_BYTES = 32_768;
-
-/**
- * From which length on a read that has taken all it could may be followed by one that is ready at
- * once, in bytes, where the connection reads as much: then the peer may keep us busy.
- */
-const MIN_BUSY_READ_BYTES = 4096;
 
 /** A keep-alive line: it means nothing. */
 const KEEP_ALIVE = new Uint8Array([0x0a]);
@@ -342,22 +338,24 @@ export class EbsocketConnection {
   async #read(splitter: LineSplitter): Promise<void> {
     /** A socket of the system, of which is known that a read waits after one that has taken all. */
     const isSocket = "unref" in this.#duplex;
-    let isBusy = false;
+    const { takesTurns = false } = this.#duplex;
+    /** Whether the last read has taken all it could, so that the next may be ready at once. */
+    let isFull = false;
     for (;;) {
       // What is read at once must fit into the queue of a peer that does not lag yet.
       const maxReadBytes = Math.max(MIN_READ_BYTES, this.#limits!.maxPendingBytes / 4);
       let length: number | null;
       let lines: LineBlock | null = null;
-      if (isBusy && this.#phase !== "closed" && turnIsOver(this)) await nextTurn();
+      const mayBeLate = isFull && !takesTurns && this.#phase !== "closed";
+      if (mayBeLate && turnIsOver(this)) await nextTurn();
       try {
         let space = this.#discarding ? DISCARDED : splitter.space();
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
         length = await this.#duplex.read(space);
-        if (isSocket && !isBusy) noteTurn();
-        const isFull = length === space.length;
+        if (isSocket && !isFull) noteTurn();
+        isFull = length === space.length;
         this.#hasMore = isFull && length! >= MIN_FULL_READ_BYTES;
-        isBusy = isFull && length! >= Math.min(MIN_BUSY_READ_BYTES, maxReadBytes);
-        if (!isBusy) shareTurns(this);
+        if (!isFull && !takesTurns) shareTurns(this);
         if (length !== null && !this.#discarding) {
           lines = splitter.fill(length);
           if (splitter.unfinishedBytes <= length) this.#lineBegan = ++linesBegun;

@@ -15,7 +15,7 @@
 import type { Duplex as NodeDuplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
-import { nextTurn, turnIsOver } from "./event_loop.ts";
+import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./event_loop.ts";
 
 /**
  * A module of Node, loaded when it is first asked for: it takes some 70 ms and 10 MB, which only
@@ -72,6 +72,7 @@ export function rawStream(
   function close(): void {
     if (isClosed) return;
     isClosed = true;
+    clearTimers();
     conn.close();
   }
 
@@ -79,9 +80,11 @@ export function rawStream(
     isAsked = !isReading;
     if (isAsked) return;
     try {
-      if (isBusy && turnIsOver()) await nextTurn();
+      if (isBusy && turnIsOver(conn)) await nextTurn();
       const length = await conn.read(buffer);
+      if (!isBusy) noteTurn();
       isBusy = length === buffer.length;
+      if (!isBusy) shareTurns(conn);
       if (length === null) {
         ended = true;
         stream.push(null);
@@ -155,6 +158,7 @@ export function rawStream(
  */
 export class TlsSocket implements Socket {
   readonly remoteAddr: Deno.Addr;
+  readonly takesTurns = true;
 
   readonly #tls: TLSSocket;
   readonly #raw: RawStream;
