@@ -7,6 +7,7 @@
 
 import { mqtt, nats, redis } from "./broker_wires.ts";
 import type { ProcessCommand } from "./measured_process.ts";
+import { compile, INSTALL_COMPILER, output } from "./programs.ts";
 import { socketIo, websocket } from "./websocket_wires.ts";
 import { lines, relayLines, type Wire } from "./wire.ts";
 
@@ -68,11 +69,8 @@ export const PEERS: readonly Peer[] = [
     name: "copier",
     about: "copies bytes from each socket to all others, in C: the limit",
     wire: lines,
-    install: "apt-get install gcc libc6-dev",
-    async prepare(folder) {
-      const built = await output("cc", "-O2", "-o", `${folder}/copier`, `${BENCH}/copier.c`);
-      return built === null ? null : (await output("cc", "--version"))?.split("\n")[0] ?? null;
-    },
+    install: INSTALL_COMPILER,
+    prepare: (folder) => compile(folder, "copier"),
     command: (folder, port, echo) => ({
       program: `${folder}/copier`,
       args: [`${port}`, ...echo ? ["echo"] : []],
@@ -217,17 +215,4 @@ async function prepareNode(folder: string, name: keyof typeof PACKAGES): Promise
 
 function lastWord(text: string | null): string | null {
   return text?.trim().split(/\s+/).at(-1) ?? null;
-}
-
-/** What a command prints, or `null` if it is not here or prints nothing and fails. */
-async function output(program: string, ...args: string[]): Promise<string | null> {
-  try {
-    const command = new Deno.Command(program, { args, signal: AbortSignal.timeout(120_000) });
-    const { success, stdout } = await command.output();
-    const text = new TextDecoder().decode(stdout);
-    return success || text !== "" ? text : null;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
 }
