@@ -20,6 +20,7 @@ Deno.test("measureNeighbour() has round trips and a flood at the same time", asy
     startClients: unused,
     startRequests: unused,
     startFlood: () => Flood.start("ebsockets", server.port, false, { signal }),
+    startRoom: null,
     events: 100,
   });
   assertGreater(sample.aloneMicros!, 0);

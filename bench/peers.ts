@@ -16,6 +16,7 @@ import { type Library, type LibraryUse, type Peer, PEERS } from "./peers_list.ts
 import { drawResults } from "./plot.ts";
 import { RequestPair } from "./request_pair.ts";
 import { type Present, writeReport } from "./report.ts";
+import { ROOM_DRIVER, RoomDriver } from "./room_driver.ts";
 import type { Results, Skipped } from "./results.ts";
 import type { Sample } from "./sample.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
@@ -35,11 +36,12 @@ Options:
   --events N               Events to measure in each run (default: as many as take a
                            second or two; paced scenarios: 1,000 for each second;
                            long: 1,000,000, and then ten times as many as this;
-                           neighbour: round trips, as many as fit into 4 seconds)
+                           neighbour: round trips, as many as fit into 4 seconds;
+                           rooms: at most those of 2 seconds)
   --no-write               Print the results, and write no files
   --help                   Show this help
 
-Writes bench/RESULTS.md, bench/results.svg, and the table in README.md. Every delivery is
+Writes bench/RESULTS.md, bench/results.svg, and the tables in README.md. Every delivery is
 checked; a lost, doubled, reordered or changed one ends it with exit code 1.
 `;
 
@@ -78,11 +80,12 @@ async function run(plan: Plan, args: string[], signal: AbortSignal): Promise<voi
   const folder = await Deno.makeTempDir({ prefix: "ebsockets-peers-" });
   try {
     const commit = await describeCommit(FOLDER);
-    const { present, skipped } = await prepare(plan, folder);
+    const { present, hasRoomDriver, skipped } = await prepare(plan, folder);
     const pinned = await pinDriver();
     const cells = await measureAll(plan, present, {
       events: plan.events,
       folder,
+      hasRoomDriver,
       pinned,
       signal,
     });
@@ -117,14 +120,14 @@ async function show(
   await Deno.writeTextFile(README, putSummary(readme, writeSummary(results, peers)));
 }
 
-/** Builds or finds every peer, and its client library if there is a use for that. */
+/** Builds or finds every peer, its client library, and the clients of rooms, where there is a use. */
 async function prepare(
   { peers, scenarios }: Plan,
   folder: string,
-): Promise<{ present: Present[]; skipped: Skipped[] }> {
+): Promise<{ present: Present[]; hasRoomDriver: boolean; skipped: Skipped[] }> {
   const present: Present[] = [];
   const skipped: Skipped[] = [];
-  const find = async (wanted: Peer | Library) => {
+  const find = async (wanted: Peer | Library | typeof ROOM_DRIVER) => {
     const version = await wanted.prepare(folder);
     if (version === null) {
       console.error(`skipped: ${wanted.name}; try ${wanted.install}`);
@@ -139,13 +142,15 @@ async function prepare(
     const libraryVersion = withLibrary && peer.library ? await find(peer.library) : null;
     present.push({ peer, version, libraryVersion });
   }
-  return { present, skipped };
+  const hasRoomDriver = scenarios.some(({ room }) => room) && await find(ROOM_DRIVER) !== null;
+  return { present, hasRoomDriver, skipped };
 }
 
 /** What all runs have in common. */
 interface Setting {
   readonly events: number | null;
   readonly folder: string;
+  readonly hasRoomDriver: boolean;
   /** Whether server and driver have a CPU each. */
   readonly pinned: boolean;
   readonly signal: AbortSignal;
@@ -185,7 +190,7 @@ function takesPart(
 async function measure(
   scenario: Scenario,
   peer: Peer,
-  { events, folder, pinned, signal }: Setting,
+  { events, folder, hasRoomDriver, pinned, signal }: Setting,
 ): Promise<Sample> {
   try {
     await using server = await ServerProcess.start(
@@ -202,6 +207,7 @@ async function measure(
       startRequests: (parallel) =>
         RequestPair.start(port, parallel, program("requests"), { signal }),
       startFlood: () => Flood.start(peer.name, port, pinned, { signal }),
+      startRoom: hasRoomDriver ? () => RoomDriver.start(folder, port, { signal }) : null,
       events,
     });
   } catch (error) {

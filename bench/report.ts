@@ -51,6 +51,8 @@ const FIGURES: Record<keyof Sample, Figure> = {
   p50Micros: { heading: "p50 µs", digits: 0, compared: true },
   p99Micros: { heading: "p99 µs", digits: 0, compared: true },
   worstMicros: { heading: "worst µs", digits: 0, compared: true },
+  lateMicros: { heading: "sent late, p99 µs", digits: 0 },
+  driverPercent: { heading: "driver CPU busy %", digits: 0 },
   aloneMicros: { heading: "p50 µs without the flood", digits: 0 },
   floodPerSecond: { heading: "flood events/s", digits: 0 },
   kibPerConnection: { heading: "KiB per connection", digits: 1, compared: true },
@@ -109,6 +111,16 @@ const READING = `## How to read this
   the server that is measured passes messages on within the path of the connection. The copier has
   none either, and takes no part. nats-server would use several CPUs if it had them; here every
   server has one.
+- In a room, every client sends events at a steady pace, and gets those of all clients, its own too:
+  the relay, nats-server, redis and mosquitto do that by default, and the servers on \`ws\` and
+  \`socket.io\` and the copier were written so. Nobody waits for the server: all rooms have 1,000
+  events a second. Latency is the time from when an event was _due_ to when a client has read it. A
+  server that is busy 100 % falls behind, and its latency grows for as long as the clients send,
+  here for two seconds. All deliveries are compared with what must come, until the last is there.
+- The clients of a room are a program in C, with all sockets in one thread, on the CPU of the
+  driver. Where that was busy for more than 90 %, or sent one event in a hundred more than 1 ms
+  late, the driver and not the server was the limit. The server is then measured again, and after
+  three times its latency is n/a. So is everything where there is no compiler for C, or no Linux.
 - \`÷ nats-server\` and \`÷ copier\` divide the median to their left by that of the other server. Less
   than 1 is better for times and memory, more than 1 for figures per second. Trust no ratio where
   the ranges overlap.

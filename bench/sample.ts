@@ -7,6 +7,7 @@
 import type { ClientPair } from "./client_pair.ts";
 import type { Flood } from "./flood.ts";
 import type { RequestPair } from "./request_pair.ts";
+import type { RoomDriver } from "./room_driver.ts";
 import type { ServerProcess } from "./server_process.ts";
 import type { Wire } from "./wire.ts";
 
@@ -28,6 +29,8 @@ export interface Sample {
   p50Micros?: number | null;
   p99Micros?: number | null;
   worstMicros?: number | null;
+  lateMicros?: number | null;
+  driverPercent?: number | null;
   aloneMicros?: number | null;
   floodPerSecond?: number;
   earlierPerSecond?: number;
@@ -49,6 +52,8 @@ export interface Target {
   readonly startRequests: (parallel: number) => Promise<RequestPair>;
   /** Starts a flood of events from one client to another. */
   readonly startFlood: () => Promise<Flood>;
+  /** Starts the clients of a room; `null` if the program that they are is not here. */
+  readonly startRoom: (() => Promise<RoomDriver>) | null;
   /** How many events to publish, or requests to make, if that is given. */
   readonly events: number | null;
 }

@@ -12,6 +12,7 @@ import { measurePaced, measureSingle } from "./latency.ts";
 import { measureNeighbour } from "./neighbour.ts";
 import type { LibraryUse } from "./peers_list.ts";
 import { measureRequests } from "./request_cost.ts";
+import { measureRoom } from "./room.ts";
 import type { Sample, Target } from "./sample.ts";
 
 const STALLED_SECONDS = 4;
@@ -26,6 +27,8 @@ export interface Scenario {
   readonly libraryUse?: LibraryUse;
   /** Whether clients hear only some of the events: only for servers that let them choose. */
   readonly subjects?: boolean;
+  /** Whether its clients are the program for rooms, which has to be made first. */
+  readonly room?: boolean;
   /** The figures that it gives, in the order in which they are shown. */
   readonly figures: readonly (keyof Sample)[];
   measure(target: Target): Promise<Sample>;
@@ -34,6 +37,15 @@ export interface Scenario {
 const COST = ["cpuMicros", "eventsPerSecond", "busyPercent"] as const;
 const FAN_OUT = ["cpuMicros", "deliveryMicros", "eventsPerSecond", "busyPercent"] as const;
 const LATENCY = ["p50Micros", "p99Micros", "cpuMicros"] as const;
+const ROOM = [
+  "p50Micros",
+  "p99Micros",
+  "worstMicros",
+  "deliveryMicros",
+  "busyPercent",
+  "driverPercent",
+  "lateMicros",
+] as const;
 const REQUESTS = [
   "requestsPerSecond",
   "p50Micros",
@@ -102,6 +114,9 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
     measure: measureNeighbour,
   },
+  room("room-100", 100, 10),
+  room("room-500", 500, 2),
+  room("room-1000", 1000, 1),
   {
     name: "long",
     title: "1 publisher, 1 subscriber: 1 million events, then 10 million more",
@@ -138,6 +153,20 @@ export const SCENARIOS: readonly Scenario[] = [
 function fanOut(name: string, title: string, subscribers: number): Scenario {
   const measure = (target: Target) => measureCost(target, { subscribers });
   return { name, title, echo: false, figures: FAN_OUT, measure };
+}
+
+/** A room whose clients send `each` events a second. */
+function room(name: string, clients: number, each: number): Scenario {
+  return {
+    name,
+    title: `A room: ${clients.toLocaleString("en-US")} clients, each of which sends ${
+      each === 1 ? "an event" : `${each} events`
+    } a second and gets the events of all`,
+    echo: true,
+    room: true,
+    figures: ROOM,
+    measure: (target) => measureRoom(target, { clients, perSecond: clients * each }),
+  };
 }
 
 function requests(name: string, title: string, parallel: number): Scenario {
