@@ -24,6 +24,12 @@ export const HIGHLIGHTS: readonly Highlight[] = [
   { scenario: "500", figure: "cpuMicros", label: "1 → 500", about: "1 publisher, 500 subscribers" },
   { scenario: "chat", figure: "cpuMicros", label: "16 ↔ 16", about: "each sends to all" },
   {
+    scenario: "room-1000",
+    figure: "cpuMicros",
+    label: "1,000 ↔ 1,000",
+    about: "each sends an event a second to all",
+  },
+  {
     scenario: "clients",
     figure: "totalMicros",
     label: "client libraries",
@@ -35,4 +41,17 @@ export const HIGHLIGHTS: readonly Highlight[] = [
     label: "requests",
     about: "requester + server + responder",
   },
+];
+
+/** A scenario whose latency is shown, too. */
+export interface LatencyHighlight {
+  readonly scenario: string;
+  readonly label: string;
+}
+
+/** The rooms, in the order in which they are shown. */
+export const ROOMS: readonly LatencyHighlight[] = [
+  { scenario: "room-100", label: "100 clients" },
+  { scenario: "room-500", label: "500 clients" },
+  { scenario: "room-1000", label: "1,000 clients" },
 ];

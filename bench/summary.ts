@@ -1,11 +1,11 @@
 /**
- * Owns the results in the README: a short table between two marks. Must not know how they were
+ * Owns the results in the README: short tables between two marks. Must not know how they were
  * measured.
  *
  * @module
  */
 
-import { HIGHLIGHTS } from "./highlights.ts";
+import { HIGHLIGHTS, ROOMS } from "./highlights.ts";
 import { medianOf, peersIn, type Results } from "./results.ts";
 import { formatShort } from "./stats.ts";
 import { table } from "./table.ts";
@@ -13,9 +13,9 @@ import { table } from "./table.ts";
 const BEGIN = "<!-- Written by deno task bench:peers, up to the next comment. -->";
 const END = "<!-- Up to here. -->";
 
-/** The table: what each peer spends on an event, in the scenarios that were measured. */
+/** The tables: what each peer spends on an event, and its latency in rooms, as far as measured. */
 export function writeSummary(results: Results, peers: string[]): string {
-  const columns = HIGHLIGHTS.filter(({ scenario }) => peersIn(results, scenario, peers).length > 0);
+  const columns = measured(HIGHLIGHTS, results, peers);
   const rows = peers.map((peer) => [
     peer,
     ...columns.map(({ scenario, figure }) => {
@@ -23,7 +23,35 @@ export function writeSummary(results: Results, peers: string[]): string {
       return value === null ? "" : formatShort(value);
     }),
   ]);
-  return table(["CPU µs per event", ...columns.map(({ label }) => label)], rows);
+  const costs = table(["CPU µs per event", ...columns.map(({ label }) => label)], rows);
+  return [costs, ...writeRooms(results, peers)].join("\n\n");
+}
+
+const ABOUT_ROOMS =
+  `In a room, each client gets the events of all, 1,000 a second, whether or not the server keeps up.
+How long they take from when they are due, median / p99:`;
+
+function writeRooms(results: Results, peers: string[]): string[] {
+  const columns = measured(ROOMS, results, peers);
+  if (columns.length === 0) return [];
+  const cell = (scenario: string, peer: string) => {
+    const micros = [
+      medianOf(results, scenario, peer, "p50Micros"),
+      medianOf(results, scenario, peer, "p99Micros"),
+    ].filter((value) => value !== null);
+    return micros.map((value) => formatShort(value / 1000)).join(" / ") || "n/a";
+  };
+  const rows = peers.map((peer) => [peer, ...columns.map(({ scenario }) => cell(scenario, peer))]);
+  return [ABOUT_ROOMS, table(["ms to arrive", ...columns.map(({ label }) => label)], rows)];
+}
+
+/** Those of `highlights` that some peer has a figure for. */
+function measured<T extends { readonly scenario: string }>(
+  highlights: readonly T[],
+  results: Results,
+  peers: string[],
+): T[] {
+  return highlights.filter(({ scenario }) => peersIn(results, scenario, peers).length > 0);
 }
 
 /** A text with `summary` between its marks, instead of what was there. */
