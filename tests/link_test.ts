@@ -62,6 +62,31 @@ function namesOf(events: readonly EbsocketEvent[]): string[] {
   return events.map(({ event }) => event);
 }
 
+/** Timers that can also be fired by hand, by how long they take, until it is disposed of. */
+class Timers implements Disposable {
+  readonly #setTimeout = globalThis.setTimeout;
+  readonly #callbacks = new Map<number, () => void>();
+
+  constructor() {
+    globalThis.setTimeout = ((callback: () => void, ms = 0) => {
+      this.#callbacks.set(ms, callback);
+      return this.#setTimeout.call(globalThis, callback, ms);
+    }) as typeof setTimeout;
+  }
+
+  /** Fires the timer that was set last for `ms` milliseconds. */
+  fire(ms: number): void {
+    const callback = this.#callbacks.get(ms);
+    if (!callback) throw new Error(`No timer was set for ${ms} ms`);
+    this.#callbacks.delete(ms);
+    callback();
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.setTimeout = this.#setTimeout;
+  }
+}
+
 /** Waits until the client has lost its connection, and a new one has been made. */
 async function comesBack(server: FakeServer, session: FakeSession): Promise<FakeSession> {
   await session.close();
@@ -584,6 +609,33 @@ Deno.test("EbsocketClient.connectTo() with reconnect tries again where no welcom
   const { id } = await said(session);
   await session.send({ control: "ack", id });
   await soon(connecting, "the connection");
+  await client.abort();
+});
+
+Deno.test("EbsocketClient.connectTo() with reconnect waits longer each time that a server greets too late", async () => {
+  using timers = new Timers();
+  await using server = new FakeServer(null);
+  const client = new EbsocketClient({ reconnect: QUICK });
+  const statuses = collect(client);
+  await client.subscribe(["a"]);
+  const connecting = client.connectTo(server.address, { timeout: Infinity });
+  await next(statuses, "connecting");
+  let silent = await server.session();
+  for (const ms of [4000, 8000, 16_000, 32_000, 32_000]) {
+    timers.fire(ms);
+    const { error } = await next(statuses, "connecting");
+    assert(error?.message.includes(`no answer within ${ms} ms`), error?.message);
+    silent = await server.session();
+  }
+  await silent.send({ control: "welcome", version: 1, id: "c6", ...FEATURES });
+  await silent.send({ control: "ack", id: (await said(silent)).id });
+  await soon(connecting, "the connection");
+  await silent.close();
+  await next(statuses, "connecting");
+  await server.session();
+  timers.fire(4000); // and again as at first
+  const { error } = await next(statuses, "connecting");
+  assert(error?.message.includes("no answer within 4000 ms"), error?.message);
   await client.abort();
 });
 
