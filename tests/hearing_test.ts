@@ -441,6 +441,26 @@ Deno.test("Hearing.subscribe() of several lines that fails is not repeated in pa
   assertEquals([(await fixture.connect()).said, table.size], [["subscribe"], 0]);
 });
 
+Deno.test("Hearing.subscribe() of several lines takes back what was granted after one was refused", async () => {
+  for (const maxLineBytes of [100, 1000]) {
+    using fixture = new Fixture();
+    const { hearing, table } = fixture;
+    const { carrier } = await fixture.connect();
+    carrier.maxLineBytes = maxLineBytes;
+    const patterns = Array.from({ length: 4 }, (_, i) => `${"x".repeat(40)}${i}`);
+    const subscribing = hearing.subscribe(patterns);
+    const [refused, ...others] = parse(carrier.told.splice(0));
+    table.refuse({ id: refused!.id, reason: "too-many-subscriptions", detail: "3 at most" });
+    await assertRejects(() => subscribing, EventRefusedError);
+    for (const { id } of others) table.receipt({ id });
+    const leaving = parse(carrier.told);
+    // Refused in one line, it has not been granted, and there is nothing to take back.
+    assertEquals(others.length > 0, maxLineBytes === 100);
+    assertEquals(leaving.every(({ control }) => control === "unsubscribe"), true);
+    assertEquals(leaving.flatMap(({ events }) => events), others.length > 0 ? patterns : []);
+  }
+});
+
 Deno.test("Hearing.unsubscribe() with an aborted signal rejects, and hears it no longer", async () => {
   using fixture = new Fixture();
   fixture.isOpen = false;
