@@ -1,11 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
+import { defineEvents } from "../define.ts";
 import { EbsocketEvent } from "../event.ts";
 import { Relay, type RelayClient, type RelayOptions } from "../relay.ts";
 import { EbsocketServer } from "../server.ts";
 import { Clock } from "./support/clock.ts";
 import { Peer } from "./support/peer.ts";
+import { schemaOf } from "./support/schemas.ts";
 import { until } from "./support/waiting.ts";
 
 function newRelay(options: RelayOptions = {}): Relay {
@@ -394,5 +396,39 @@ Deno.test("Relay lets no publisher wait for a slow reader that does not hear it"
   assertEquals([eventsIn < 2000, relay.clients[3]!.eventsIn], [true, 5]);
   slow.close();
   await reader.sees('{"event":"chat"}\n');
+  await feeding;
+});
+
+Deno.test("Relay keeps the order of a client whose lines are held up, and then take long", async () => {
+  const chat = schemaOf((value) => {
+    for (const start = performance.now(); performance.now() - start < 3;);
+    return { value: value as object };
+  });
+  const big = schemaOf((value) => ({ value: value as object }));
+  await using relay = newRelay({
+    maxHold: 60_000,
+    maxPendingBytes: 1_000_000,
+    echo: false,
+    events: defineEvents({ big, chat }),
+  });
+  await using slow = await Peer.connect(relay.server.address, { silent: true });
+  await until(() => relay.clients.length === 1);
+  await using reader = await join(relay);
+  await reader.send('{"control":"subscribe","events":["chat"],"id":"s"}\n');
+  await reader.sees('"ack"');
+  await using feeder = await join(relay);
+  await using chatter = await join(relay);
+  const line = `{"event":"big","__dict__":{"x":"${"x".repeat(10_000)}"}}\n`;
+  const feeding = feeder.send(line.repeat(2000)).catch(() => {});
+  await standstill(relay.clients[2]!);
+  // It is looked at after each control line whether others should have their turn.
+  const numbers = Array.from({ length: 100 }, (_, i) => i);
+  const text = (i: number) => `{"event":"chat","__dict__":{"i":${i}}}\n{"control":"x"}\n`;
+  await chatter.send(numbers.map(text).join(""));
+  await until(() => relay.clients[3]!.bytesIn > 0);
+  slow.close();
+  await reader.sees('"i":99}');
+  const heard = Array.from(reader.text.matchAll(/"i":(\d+)/g), ([, i]) => Number(i));
+  assertEquals(heard, numbers);
   await feeding;
 });
