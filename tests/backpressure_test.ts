@@ -120,6 +120,24 @@ Deno.test("Backpressure looks once at each publisher when many readers go in one
   await abort();
 });
 
+Deno.test("Backpressure lets others have their turn while it passes on what many have sent", async () => {
+  let passed = 0;
+  let passedBefore = 0;
+  const { abort, backpressure, lag } = setUp({
+    pass() {
+      if (passed++ === 0) setTimeout(() => passedBefore = passed, 0);
+      for (const start = performance.now(); performance.now() - start < 1;);
+    },
+  });
+  const reader = lag();
+  for (let i = 0; i < 50; i++) new Publisher(backpressure).sends();
+  reader.take();
+  await until(() => passed === 50);
+  await until(() => passedBefore > 0);
+  assertLess(passedBefore, 50);
+  await abort();
+});
+
 Deno.test("Backpressure waits no longer for a reader that takes nothing", async () => {
   const { abort, backpressure, lag, passed } = setUp();
   const publisher = new Publisher(backpressure);
