@@ -90,11 +90,11 @@ Deno.test("Admission gives up the lines that were begun first when too much is u
     strangers.push(typing);
     await typing.send('{"event":"typed"');
     await until(() => relay.clients[0]!.bytesIn > 0);
-    for (let i = 0; i < 4; i++) {
-      const stranger = await join(relay);
-      strangers.push(stranger);
-      await begin(stranger, 1_000_000, 600_000);
-      await until(() => relay.clients.at(-1)!.bytesIn === 600_000);
+    for (let i = 1; i <= 4; i++) strangers.push(await join(relay));
+    // Who came last begins first.
+    for (let i = 4; i >= 1; i--) {
+      await begin(strangers[i]!, 1_000_000, 600_000);
+      await until(() => relay.clients[i]!.bytesIn === 600_000);
     }
     await using good = await join(relay);
     const rest = await begin(good, 1_000_000, 900_000);
@@ -106,12 +106,12 @@ Deno.test("Admission gives up the lines that were begun first when too much is u
       await begin(stranger, 1_000_000, 600_000);
     }
     await until(() => left.length > 0);
-    const [line] = await strangers[1]!.lines();
+    const [line] = await strangers[4]!.lines();
     assertEquals(JSON.parse(line!).reason, "overloaded");
     await good.send(rest);
     await good.sees('"}}\n');
     assertEquals(left.map(([, { reason }]) => reason).every((each) => each === "overloaded"), true);
-    assertEquals(left.map(([id]) => id).every((id) => 1 < id && id < 6), true, `${left}`);
+    assertEquals(left.map(([id]) => id).every((id) => 2 < id && id < 6), true, `${left}`);
     await typing.send("}\n");
     await typing.sees('{"event":"typed"}\n');
   } finally {
