@@ -22,6 +22,28 @@ Deno.test("watch() tells everyone that time passes, until unwatch()", async () =
   assertEquals(one.elapsed.every((ms) => Number.isInteger(ms) && ms > 0), true);
 });
 
+Deno.test("watch() sets one timer, also where another call comes while the first one does", () => {
+  const [one, two] = [new Counter(), new Counter()];
+  const { setInterval } = globalThis;
+  const before = Object.getOwnPropertyDescriptor(globalThis, "setInterval")!;
+  let isFirst = true;
+  Object.defineProperty(globalThis, "setInterval", {
+    configurable: true,
+    get() {
+      if (isFirst) {
+        isFirst = false;
+        watch(two);
+      }
+      return setInterval;
+    },
+  });
+  watch(one);
+  Object.defineProperty(globalThis, "setInterval", before);
+  assertEquals(isFirst, false);
+  unwatch(one);
+  unwatch(two); // a second timer would be reported as a leak
+});
+
 Deno.test("unwatch() may be called for whom is not watched", () => {
   unwatch(new Counter());
 });
