@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
+import { clearTimers } from "../event_loop.ts";
 import { Inbox, type InboxOptions } from "../inbox.ts";
 import { fuzzRuns } from "./support/lines.ts";
 import { turn } from "./support/turns.ts";
@@ -382,4 +383,22 @@ Deno.test("Inbox.arrival() goes on after a timeout as if it had not waited befor
   assertEquals(await isSettled(arrival), false);
   inbox.push([1], 1);
   await arrival;
+});
+
+Deno.test("Inbox.isLate() sets no timer after the end, as nobody would clear it", () => {
+  const { setTimeout } = globalThis;
+  for (const isEnded of [true, false]) {
+    const { inbox } = makeInbox();
+    inbox.push(Array.from({ length: 100 }, (_, i) => i), 0);
+    if (isEnded) inbox.end();
+    let timers = 0;
+    globalThis.setTimeout = (() => ++timers) as unknown as typeof setTimeout;
+    while (inbox.take() !== undefined) {
+      for (const start = performance.now(); performance.now() - start < 0.2;);
+      inbox.isLate();
+    }
+    globalThis.setTimeout = setTimeout;
+    assertEquals(timers > 0, !isEnded);
+    clearTimers();
+  }
 });
