@@ -51,9 +51,11 @@ export class Listener<R extends Recipient = Recipient> {
 
 /** Lines that go out together. */
 export class Batch {
-  /** For how many clients they were queued; known once they have been sent. */
-  accepted = 0;
+  /** For how many clients they were queued; `null` while they wait. */
+  accepted: number | null = null;
 }
+
+const START: Position = { bytes: 0, events: 0 };
 
 /** Clients that hear the same events. */
 export class Audience<R extends Recipient = Recipient> {
@@ -62,6 +64,8 @@ export class Audience<R extends Recipient = Recipient> {
   /** In which block lines were added last, and as which line: noted by whoever adds them. */
   block = 0;
   line = 0;
+  /** Whether what waits has to go out at once. */
+  isUrgent = false;
 
   readonly #share = new Share();
   #events = 0;
@@ -70,28 +74,37 @@ export class Audience<R extends Recipient = Recipient> {
   /** How many bytes wait for single members. */
   #ownBytes = 0;
   #batch: Batch | null = null;
-  #isAwaited = false;
 
   /** How many bytes wait. */
   get size(): number {
     return this.#share.size + this.#ownBytes;
   }
 
-  /** Whether somebody waits for what becomes of the lines. */
+  /** Whether somebody waits for what becomes of lines that are for more than one member. */
   get isAwaited(): boolean {
-    return this.#isAwaited;
+    return this.#batch !== null;
+  }
+
+  /** Takes a new member. It gets nothing of what waits; nobody may wait for what becomes of that. */
+  enroll(member: Listener<R>): void {
+    this.members.add(member);
+    if (this.#share.size > 0) this.#detourOf(member).skip(START, this.#position());
+  }
+
+  /** Lets a member go. Nothing may wait for it. */
+  dismiss(member: Listener<R>): void {
+    this.members.delete(member);
+    this.#detours.delete(member);
   }
 
   /** What waits, for somebody who waits for what becomes of it. */
   batch(): Batch {
-    this.#isAwaited = true;
     return this.#batch ??= new Batch();
   }
 
   /** The same for what waits for one member. */
   batchOf(member: Listener<R>): Batch {
     if (this.members.size === 1) return this.batch();
-    this.#isAwaited = true;
     return this.#detourOf(member).batch ??= new Batch();
   }
 
@@ -138,7 +151,7 @@ export class Audience<R extends Recipient = Recipient> {
     this.#events = 0;
     this.#ownBytes = 0;
     this.#batch = null;
-    this.#isAwaited = false;
+    this.isUrgent = false;
     this.#detours.clear();
     let accepted = 0;
     // Thousands may hear nothing but what is for one of them: then the others are not looked at.
@@ -147,12 +160,27 @@ export class Audience<R extends Recipient = Recipient> {
       const detour = detours?.get(member);
       const own = detour ? detour.apply(pieces) : pieces;
       // A publisher that is left out of all lines has none of the events, which its receipts allow for.
-      if (own.length > 0 && !send(member, own)) continue;
+      const isAccepted = own.length === 0 || send(member, own);
+      if (detour?.batch) detour.batch.accepted = isAccepted ? 1 : 0;
+      if (!isAccepted) continue;
       accepted++;
-      if (detour?.batch) detour.batch.accepted = 1;
       onQueued(member.recipient);
     }
     if (batch) batch.accepted = accepted;
+  }
+
+  /** Queues what waits for one member. The others get it with what comes. */
+  flushFor(member: Listener<R>, onQueued: (recipient: R) => void): void {
+    if (this.#batch || this.members.size === 1) return this.flush(onQueued);
+    const detour = this.#detours.get(member);
+    const pieces = this.#share.peek();
+    const own = detour ? detour.apply(pieces) : pieces;
+    this.#ownBytes -= detour?.bytes ?? 0;
+    this.#detours.delete(member);
+    if (this.#share.size > 0) this.#detourOf(member).skip(START, this.#position());
+    const isAccepted = own.length === 0 || send(member, own);
+    if (detour?.batch) detour.batch.accepted = isAccepted ? 1 : 0;
+    if (isAccepted) onQueued(member.recipient);
   }
 }
 

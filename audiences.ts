@@ -107,7 +107,7 @@ export class Audiences<R extends Recipient> {
   /** Takes a new client, which hears everything. */
   join(recipient: R): Listener<R> {
     const listener = new Listener<R>(recipient, this.everything);
-    this.everything.members.add(listener);
+    this.everything.enroll(listener);
     return listener;
   }
 
@@ -122,8 +122,8 @@ export class Audiences<R extends Recipient> {
 
   /**
    * Lets a client hear what `subscriptions` say from now on, and has its events numbered, or not.
-   * Nothing may wait for its audience, or for the one that it is going to join. Returns how often a
-   * pattern had to be looked for.
+   * Nothing may wait for it, and nobody for what becomes of what waits for the audience that it is going
+   * to join. Returns how often a pattern had to be looked for.
    */
   move(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
     const before = listener.audience;
@@ -135,16 +135,16 @@ export class Audiences<R extends Recipient> {
     if (!existing && isOwn) return this.#enter(before, listener);
     const steps = this.leave(listener);
     listener.audience = existing ?? new Audience<R>();
-    listener.audience.members.add(listener);
+    listener.audience.enroll(listener);
     const entry = this.#entries.get(listener.audience);
     if (entry) listener.subscriptions = entry.subscriptions; // one object for all that have the same
     return existing ? steps : steps + this.#enter(listener.audience, listener);
   }
 
-  /** Takes a client out of its audience. Returns how many patterns are looked for no longer. */
+  /** Takes a client, for which nothing waits, out of its audience. Returns how many patterns are looked for no longer. */
   leave(listener: Listener<R>): number {
     const { audience } = listener;
-    audience.members.delete(listener);
+    audience.dismiss(listener);
     listener.audience = this.#nobody;
     const entry = this.#entries.get(audience);
     if (!entry || audience.members.size > 0) return 0;

@@ -13,7 +13,7 @@
  */
 
 import type { EbsocketConnection } from "./connection.ts";
-import { nextTurn, turnIsOver } from "./event_loop.ts";
+import { nextTurn, turnIsOver } from "./heartbeat.ts";
 import type { LineBlock } from "./splitter.ts";
 
 /**

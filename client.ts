@@ -35,7 +35,7 @@ import {
   NoRespondersError,
   RequestTimeoutError,
 } from "./errors.ts";
-import { nextTurn } from "./event_loop.ts";
+import { nextTurn } from "./heartbeat.ts";
 import {
   type BareName,
   EbsocketEvent,

@@ -19,7 +19,7 @@ import {
   type Farewell,
   type FramingError,
 } from "./errors.ts";
-import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./event_loop.ts";
+import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./heartbeat.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type Piece, sizeOf } from "./outbound.ts";
 import { type LineBlock, LineSplitter } from "./splitter.ts";
@@ -54,6 +54,12 @@ export interface ConnectionSink {
   onEnd?(connection: EbsocketConnection): void;
   /** The connection has ended; this is its last call. */
   onClose(connection: EbsocketConnection, info: CloseInfo): void;
+}
+
+/** Where more may wait for a connection that is about to be queued for it. */
+export interface Feed {
+  /** Queues what waits for a connection now. */
+  settle(connection: EbsocketConnection): void;
 }
 
 /**
@@ -115,6 +121,7 @@ export class EbsocketConnection {
   /** Made for what is sent first: many peers only listen, and many only talk. */
   #writer: Writer<EbsocketConnection> | null = null;
   #limits: ConnectionLimits | null = null;
+  #feed: Feed | null = null;
   #lifeline: Lifeline | null = null;
 
   #phase: "open" | "closing" | "closed" = "open";
@@ -233,8 +240,18 @@ export class EbsocketConnection {
    */
   send(lines: Uint8Array, count = 1): boolean {
     const writer = this.#startedWriter();
+    this.#feed?.settle(this);
     if (this.#phase !== "open") return false;
     return writer.offer(lines) ? this.#queued(count) : this.#refused(lines.length);
+  }
+
+  /**
+   * Has what waits for the connection elsewhere queued before anything else is, and before it is closed.
+   *
+   * @internal
+   */
+  feedFrom(feed: Feed): void {
+    this.#feed = feed;
   }
 
   /**
@@ -292,6 +309,7 @@ export class EbsocketConnection {
    * than half of `maxPendingBytes` waits.
    */
   room(): Promise<void> | null {
+    this.#feed?.settle(this);
     return this.#startedWriter().room();
   }
 
@@ -301,6 +319,7 @@ export class EbsocketConnection {
    * @throws {ConnectionClosedError} If the connection ends before.
    */
   async flush(): Promise<void> {
+    this.#feed?.settle(this);
     if (!await this.#startedWriter().flush()) {
       throw new ConnectionClosedError(`Cannot flush ${this}: it has ended with ${this.#reason}`);
     }
@@ -462,6 +481,7 @@ export class EbsocketConnection {
 
   /** Does what {@link close} does, with a last word of the caller's choice. */
   closeWith(reason: CloseReason, detail: string, lastWord: Uint8Array | null): Promise<CloseInfo> {
+    this.#feed?.settle(this);
     const wasOpen = this.#phase === "open";
     this.#discarding = true;
     if (wasOpen) this.#tell(reason, detail, lastWord);
@@ -536,6 +556,7 @@ export class EbsocketConnection {
     this.#readEnded = true;
     if (this.#phase === "open") {
       this.#sink!.onEnd?.(this);
+      this.#feed?.settle(this);
       const lost = this.unfinishedBytes;
       if (lost > 0) {
         const detail = `${lost} bytes after the last newline were dropped`;
@@ -576,6 +597,7 @@ export class EbsocketConnection {
   #finish(): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
+    this.#feed = null;
     unwatch(this);
     clearTimers();
     this.#discarding = true;

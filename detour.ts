@@ -40,6 +40,9 @@ export class Detour {
   /** The lines for this client alone, for whoever waits for what becomes of them. */
   batch: Batch | null = null;
 
+  /** How many bytes the lines for this client alone have. */
+  bytes = 0;
+
   readonly #bends: Bend[] = [];
 
   /** The client does not get what the others get from one place to another. */
@@ -56,6 +59,7 @@ export class Detour {
       this.#bends.push(bend = { from: at, to: at, own: new Share() });
     }
     bend!.own.add(block, start, end, 1);
+    this.bytes += end - start;
   }
 
   /** What the client gets when all others get `pieces`. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { clearTimers, nextTurn, turnIsOver } from "./event_loop.ts";
+import { clearTimers, nextTurn, turnIsOver } from "./heartbeat.ts";
 import { after, checkLimit } from "./limits.ts";
 
 /** After how many items that were there already a reader asks whether others should have their turn. */

@@ -30,6 +30,15 @@ const MAX_ADDED_BYTES = 64;
 /** The longest line that is no event of which a relay takes note, in bytes without its end. */
 export const MAX_CONTROL_BYTES = 65_536;
 
+/** For how long events may be gathered before they are written, in milliseconds: by default, and at most. */
+const DEFAULT_MAX_BATCH_DELAY = 20;
+export const MAX_BATCH_DELAY = 1000;
+
+/** `value` if events may be gathered for so long: from 0 to 1,000 ms. Otherwise a `RangeError`. */
+export function checkMaxBatchDelay(value: number = DEFAULT_MAX_BATCH_DELAY): number {
+  return checkDuration("maxBatchDelay", value, 0, MAX_BATCH_DELAY);
+}
+
 /** `value` if it can limit a line: an integer from 1 to 1 GiB. Otherwise a `RangeError`. */
 export function checkMaxLineBytes(value: number = DEFAULT_MAX_LINE_BYTES): number {
   return checkLimit("maxLineBytes", value, 1, MAX_MAX_LINE_BYTES);

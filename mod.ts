@@ -35,7 +35,7 @@
  *   between two neighbours;
  * - `connection.ts`, `writer.ts` and `outbound.ts` for one socket, `compaction.ts` for what many hold
  *   in memory, `connection_limits.ts` for its limits, `lifeline.ts` for whether the peer is still there, `watch.ts` for the timer behind that;
- * - `event_loop.ts` for when a busy peer has had its turn;
+ * - `heartbeat.ts` for when a busy peer has had its turn, and for how long events are gathered;
  * - `inbox.ts` for what waits unread, `inbox_iterator.ts` for `for await` over it;
  * - `testing.ts` for what the tests of other programs need, `memory.ts` for connections without
  *   sockets;
@@ -44,7 +44,8 @@
  * - `server.ts` for accepting, `admission.ts` for who is admitted, `gate.ts` for who must show a
  *   token first, `token.ts` for what that is; `greeter.ts` for what a server says to its clients,
  *   `foreign.ts` for what it says to others, `limiter.ts` for how much a client may send;
- * - `system.ts` and `client.ts` for the two ends of a conversation;
+ * - `system.ts` and `client.ts` for the two ends of a conversation, `broadcast.ts` for what a system sends
+ *   to all;
  * - `link.ts` for what a client does from `connectTo()` to its end, `session.ts` for one connection
  *   of it, `reconnect.ts` and `backoff.ts` for the next one, `outbox.ts`, `waiting.ts` and
  *   `ledger.ts` for what is to be sent meanwhile, `status.ts` for what it tells of that;

@@ -30,11 +30,21 @@ export class Delivery {
     if (isLeftOut) this.#ours++;
   }
 
-  /** The lines that the publisher is told now that all has been queued; mostly none. */
+  /** Whether somebody is asked for an answer. */
+  get isRequest(): boolean {
+    return this.#request !== null;
+  }
+
+  /** Whether all has been queued. */
+  get isDone(): boolean {
+    return this.#batches.every(({ accepted }) => accepted !== null);
+  }
+
+  /** The lines that the publisher is told once all has been queued; mostly none. */
   report(): string {
     // What is sent to a publisher that does not take it ends it: then nobody reads this.
     let clients = -this.#ours;
-    for (const { accepted } of this.#batches) clients += accepted;
+    for (const { accepted } of this.#batches) clients += accepted!;
     let lines = "";
     if (this.#ack !== null) lines += receiptText({ id: this.#ack, clients });
     if (this.#request !== null && clients === 0) {
@@ -44,10 +54,45 @@ export class Delivery {
   }
 }
 
-/** Tells a publisher all that it is to be told of the events of a block. */
-export function answer(publisher: Recipient, deliveries: readonly Delivery[]): void {
-  // Encoded in one go, since each call costs more than most of these lines.
-  let lines = "";
-  for (const delivery of deliveries) lines += delivery.report();
-  if (lines !== "") publisher.send(encoder.encode(lines), 0);
+/** Whom to tell of an event. */
+interface Entry<R extends Recipient> {
+  readonly publisher: R;
+  readonly delivery: Delivery;
+}
+
+/** What publishers are to be told of their events. */
+export class Receipts<R extends Recipient> {
+  #open: Entry<R>[] = [];
+
+  /** A publisher is to be told of an event once it has been queued. */
+  add(publisher: R, delivery: Delivery): void {
+    this.#open.push({ publisher, delivery });
+  }
+
+  /** Whether a publisher is to be told of something. */
+  has(publisher: R): boolean {
+    return this.#open.some((entry) => entry.publisher === publisher);
+  }
+
+  /** Tells all publishers what there is to tell, each in the order of its events. */
+  answer(): void {
+    if (this.#open.length === 0) return;
+    const open: Entry<R>[] = [];
+    const waiting = new Set<R>();
+    const told = new Map<R, string>();
+    for (const entry of this.#open) {
+      const { publisher, delivery } = entry;
+      if (!delivery.isDone || waiting.has(publisher)) {
+        waiting.add(publisher);
+        open.push(entry);
+      } else {
+        told.set(publisher, (told.get(publisher) ?? "") + delivery.report());
+      }
+    }
+    this.#open = open;
+    // Encoded in one go, since each call costs more than most of these lines.
+    for (const [publisher, lines] of told) {
+      if (lines !== "") publisher.send(encoder.encode(lines), 0);
+    }
+  }
 }

@@ -26,14 +26,14 @@ import { Backpressure } from "./backpressure.ts";
 import type { EventDefinitions } from "./define.ts";
 import { Desk } from "./desk.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
-import { nextTurn, turnIsOver } from "./event_loop.ts";
+import { nextTurn, turnIsOver } from "./heartbeat.ts";
 import { Greeter } from "./greeter.ts";
 import type { Hello } from "./greeting.ts";
 import { Inspector } from "./inspector.ts";
 import { Intake } from "./intake.ts";
 import type { EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits } from "./connection_limits.ts";
-import { checkDuration, checkLimit, MAX_TIMER_MS } from "./limits.ts";
+import { checkDuration, checkLimit, checkMaxBatchDelay, MAX_TIMER_MS } from "./limits.ts";
 import { LineChecker } from "./line_checker.ts";
 import { Limiter, type RateOptions, type Sent } from "./limiter.ts";
 import { Router } from "./router.ts";
@@ -137,6 +137,13 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default {250}
    */
   readonly maxHold?: number;
+  /**
+   * For how long events may be gathered, in milliseconds, from 0 to 1,000, so that a client gets them with
+   * one write. Where there is time enough to write each by itself, none waits. 0 turns it off.
+   *
+   * @default {20}
+   */
+  readonly maxBatchDelay?: number;
   /**
    * How many subscriptions a client may have, from 1. More are refused, and those that it has stay.
    *
@@ -243,6 +250,7 @@ export class Relay {
     this.#router = new Router({
       echo: options.echo ?? true,
       subscribeFirst,
+      maxBatchDelay: checkMaxBatchDelay(options.maxBatchDelay),
       maxPendingBytes: limits.maxPendingBytes,
       onQueued: (client) => this.#backpressure.observe(client),
     });

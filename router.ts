@@ -10,7 +10,7 @@ import { Audiences } from "./audiences.ts";
 import { Hearers } from "./hearers.ts";
 import { Holdback } from "./holdback.ts";
 import type { Block } from "./outbound.ts";
-import { answer, type Delivery } from "./receipts.ts";
+import { type Delivery, Receipts } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TextMap } from "./text_map.ts";
@@ -21,6 +21,8 @@ export interface RouterOptions<R extends Recipient> {
   readonly echo: boolean;
   /** Whether a client hears nothing until it subscribes. */
   readonly subscribeFirst: boolean;
+  /** For how long events may be gathered before they are written, in milliseconds. */
+  readonly maxBatchDelay: number;
   /** How many bytes may wait for each client. */
   readonly maxPendingBytes: number;
   /** Called with each client for which lines have just been queued. */
@@ -51,20 +53,27 @@ export class Router<R extends Recipient> {
   readonly #listeners = new TextMap<Listener<R>>();
   /** Whose block is being passed on. */
   #source: Listener<R> | null = null;
-  #deliveries: Delivery[] = [];
+  readonly #receipts = new Receipts<R>();
   /** Counts the events that queues get. */
   #line = 0;
 
-  constructor({ echo, subscribeFirst, maxPendingBytes, onQueued }: RouterOptions<R>) {
+  constructor(
+    { echo, subscribeFirst, maxBatchDelay, maxPendingBytes, onQueued }: RouterOptions<R>,
+  ) {
     this.#echo = echo;
     this.#subscribeFirst = subscribeFirst;
     this.routes = new RouteCache(this.#audiences);
-    this.#holdback = new Holdback(onQueued, maxPendingBytes);
+    this.#holdback = new Holdback({
+      maxBatchDelay,
+      maxPendingBytes,
+      onQueued,
+      onFlushed: () => this.#receipts.answer(),
+    });
   }
 
   /** Takes a new client. It hears everything from now on, or nothing until it subscribes. */
   open(recipient: R): Listener<R> {
-    this.#holdback.flush(this.#audiences.everything);
+    this.#settle(this.#audiences.everything);
     const listener = this.#audiences.join(recipient);
     this.#listeners.set(`c${recipient.id}`, listener);
     if (this.#subscribeFirst) this.change(listener, Subscriptions.NOTHING, false);
@@ -73,7 +82,8 @@ export class Router<R extends Recipient> {
 
   /** A client has gone, or is going: it gets what is kept for it, and nothing more. */
   close(listener: Listener<R>): void {
-    this.#holdback.flush(listener.audience);
+    if (this.#receipts.has(listener.recipient)) this.flush(); // It is still told what it has asked for.
+    this.#holdback.flushFor(listener);
     this.#audiences.leave(listener);
     this.#listeners.delete(`c${listener.recipient.id}`);
   }
@@ -85,7 +95,8 @@ export class Router<R extends Recipient> {
   change(listener: Listener<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
     if (!this.#listeners.has(`c${listener.recipient.id}`)) return 0;
     const existing = this.#audiences.find(subscriptions);
-    const steps = this.#letGo(listener.audience) + (existing ? this.#letGo(existing) : 0);
+    const steps = existing ? this.#settle(existing) : 0;
+    this.#holdback.flushFor(listener);
     return steps + this.#audiences.move(listener, subscriptions, isNumbered);
   }
 
@@ -98,9 +109,12 @@ export class Router<R extends Recipient> {
     return growth > 0 ? this.#audiences.subscriptions + growth : null;
   }
 
-  /** Lets go of what is kept for an audience. Returns for how many clients that is. */
-  #letGo(audience: Audience<R>): number {
-    if (audience.size === 0) return 0;
+  /**
+   * Lets go of what is kept for an audience if somebody waits for what becomes of it: then a client that joins
+   * must not count among those that get it. Returns for how many clients that is.
+   */
+  #settle(audience: Audience<R>): number {
+    if (!audience.isAwaited) return 0;
     this.#holdback.flush(audience);
     return audience.members.size;
   }
@@ -140,12 +154,16 @@ export class Router<R extends Recipient> {
     delivery: Delivery | null,
   ): void {
     const left = this.#left(isRequest);
-    let isHeard = this.#give(this.#audiences.everything, line, 1, left, delivery);
+    const { everything } = this.#audiences;
+    const isHeard = this.#give(everything, line, 1, left, delivery);
+    let isExpected = false;
     for (const audience of route.audiences) {
-      if (this.#give(audience, line, 1, left, delivery)) isHeard = true;
+      if (this.#give(audience, line, 1, left, delivery)) isExpected = true;
     }
-    if (route.queues.length > 0 && this.#queue(route, line, left, delivery)) isHeard = true;
-    this.#note(isHeard, delivery);
+    if (route.queues.length > 0 && this.#queue(route, line, left, delivery)) isExpected = true;
+    // A request does not wait: not for those who have asked for its name, or for all if nobody has.
+    if (isRequest && !isExpected) everything.isUrgent = true;
+    this.#note(isHeard || isExpected, delivery);
   }
 
   /** Passes one event on to one client. */
@@ -166,7 +184,7 @@ export class Router<R extends Recipient> {
 
   #note(isHeard: boolean, delivery: Delivery | null): void {
     if (!isHeard) this.eventsUnheard++;
-    if (delivery) this.#deliveries.push(delivery);
+    if (delivery) this.#receipts.add(this.#source!.recipient, delivery);
   }
 
   /** Adds lines to what an audience gets. Returns whether there is anyone in it who does. */
@@ -181,6 +199,7 @@ export class Router<R extends Recipient> {
     if (audience.members.size === (ours ? 1 : 0)) return false;
     this.#holdback.add(audience, block, start, end, count, ours);
     delivery?.add(audience.batch(), ours !== null);
+    if (delivery?.isRequest && audience !== this.#audiences.everything) audience.isUrgent = true;
     return true;
   }
 
@@ -211,13 +230,12 @@ export class Router<R extends Recipient> {
     const source = this.#source!;
     this.#holdback.endBlock(source, hasMore && !this.#audiences.isIdle);
     this.#source = null;
-    if (this.#deliveries.length === 0) return;
-    answer(source.recipient, this.#deliveries);
-    this.#deliveries = [];
+    this.#receipts.answer();
   }
 
   /** Lets go of all that is kept. */
   flush(): void {
     this.#holdback.flushAll();
+    this.#receipts.answer();
   }
 }

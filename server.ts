@@ -20,7 +20,7 @@ import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from
 import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
 import { EbsocketConnection, openConnection } from "./connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
-import { nextTurn } from "./event_loop.ts";
+import { nextTurn } from "./heartbeat.ts";
 import { checkGiven } from "./limits.ts";
 import { SilentPeer } from "./tls.ts";
 import { type ConnectionListener, listen, type TlsServerOptions } from "./transport.ts";

@@ -35,10 +35,13 @@ export class Share {
   #block: Block | null = null;
   #numbers = new Int32Array(MIN_NUMBERS);
   #count = 0;
+  /** What {@link peek} has given, until more is added. */
+  #shown: readonly Piece[] | null = null;
 
   /** Adds the bytes of a block from `start` to `end`, which are `events` events. */
   add(block: Block, start: number, end: number, events: number): void {
     this.size += end - start;
+    this.#shown = null;
     if (block !== this.#block) {
       this.#block = block;
       this.#blocks.push(block);
@@ -60,14 +63,19 @@ export class Share {
     this.#numbers = numbers;
   }
 
+  /** All that was added, in a few pieces. It stays. */
+  peek(): readonly Piece[] {
+    return this.#shown ??= this.size > 0 ? this.#pieces() : NOTHING;
+  }
+
   /**
    * All that was added, in a few pieces; nothing is left. What was taken before with the same `memo` is
    * used again if it was the very same.
    */
   take(memo: ShareMemo | null = null): readonly Piece[] {
     if (this.size === 0) return NOTHING;
-    const isKnown = this.size >= MIN_LONG_BYTES && this.#isWhole();
-    const pieces = isKnown ? this.#pieces() : this.#remembered(memo);
+    const pieces = this.#isWhole() ? this.#pieces() : this.#remembered(memo);
+    this.#shown = null;
     this.size = 0;
     this.#block = null;
     this.#blocks.length = 0;

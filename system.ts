@@ -6,6 +6,7 @@
  */
 
 import type { Address } from "./address.ts";
+import { Broadcast } from "./broadcast.ts";
 import { EventChecker } from "./checker.ts";
 import { checkEvent, encodeLine, type Envelope } from "./codec.ts";
 import { EbsocketConnection } from "./connection.ts";
@@ -26,7 +27,7 @@ import { Limiter, type RateOptions } from "./limiter.ts";
 import type { LineBlock } from "./splitter.ts";
 import { Inbox, type InboxOptions } from "./inbox.ts";
 import { InboxIterator } from "./inbox_iterator.ts";
-import { checkDuration, checkMaxLineBytes } from "./limits.ts";
+import { checkDuration, checkMaxBatchDelay, checkMaxLineBytes } from "./limits.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 
 export type { RateOptions };
@@ -70,6 +71,14 @@ export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
    * @default {500}
    */
   readonly timeout?: number;
+  /**
+   * For how long events for all clients may be gathered, in milliseconds, from 0 to 1,000, so that each
+   * client gets them with one write. Where there is time enough to write each by itself, none waits. 0 turns
+   * it off.
+   *
+   * @default {20}
+   */
+  readonly maxBatchDelay?: number;
   /**
    * How deep a line may nest, the outermost object included, from 2 to 1,000.
    *
@@ -121,6 +130,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   readonly closed: Promise<void>;
 
   readonly #clients = new Map<EbsocketConnection, Address>();
+  readonly #broadcast: Broadcast;
   readonly #inbox: Inbox<SystemNotice<M>>;
   readonly #decoder: BlockDecoder;
   readonly #checker: EventChecker;
@@ -157,6 +167,10 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       for (const connection of this.#clients.keys()) resume(connection);
     });
     const limits = new ConnectionLimits(options);
+    this.#broadcast = new Broadcast({
+      maxBatchDelay: checkMaxBatchDelay(options.maxBatchDelay),
+      maxPendingBytes: limits.maxPendingBytes,
+    });
     this.#greeter = new Greeter(limits, this.#decoder, this.#limiter);
     const served = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
@@ -186,6 +200,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
 
   #onOpen(connection: EbsocketConnection): void {
     this.#clients.set(connection, connection.address);
+    this.#broadcast.add(connection);
     this.#inbox.push([{ type: "connected", connection }], 0);
   }
 
@@ -228,7 +243,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
-    this.#clients.delete(connection);
+    this.#forget(connection);
     this.#limiter.forget(connection);
     this.#inbox.push([{ type: "disconnected", connection, info }], 0);
   }
@@ -339,8 +354,9 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Queues an event for every client, but for `except`. It is encoded once. Returns the number of
-   * clients for which it was queued.
+   * Queues an event for every client, but for `except`. It is encoded once, and what is sent to all in one
+   * turn of the event loop is written together. Returns the number of clients for which it was queued. One
+   * that turns out to read too slowly is closed with `slow-consumer` a moment later.
    *
    * @throws {TypeError} If the event cannot be encoded.
    * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
@@ -379,12 +395,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     event: EbsocketEvent<string, object>,
     { except }: SendToClientsOptions,
   ): number {
-    const line = this.#encode(event);
-    let count = 0;
-    for (const connection of this.#clients.keys()) {
-      if (connection !== except && connection.send(line)) count++;
-    }
-    return count;
+    return this.#broadcast.send(this.#encode(event), except);
   }
 
   /**
@@ -452,8 +463,13 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    * sent. `pump()` reports it as disconnected once that is done.
    */
   removeClient(connection: EbsocketConnection): Promise<CloseInfo> {
-    this.#clients.delete(connection);
+    this.#forget(connection);
     return connection.close();
+  }
+
+  #forget(connection: EbsocketConnection): void {
+    this.#clients.delete(connection);
+    this.#broadcast.delete(connection);
   }
 
   /**
@@ -461,6 +477,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    * that goes away meanwhile is waited for no longer.
    */
   async flush(): Promise<void> {
+    this.#broadcast.flush();
     await Promise.allSettled([...this.#clients.keys()].map((connection) => connection.flush()));
   }
 

@@ -15,7 +15,7 @@
 import type { Duplex as NodeDuplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
-import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./event_loop.ts";
+import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./heartbeat.ts";
 
 /**
  * A module of Node, loaded when it is first asked for: it takes some 70 ms and 10 MB, which only

@@ -5,33 +5,8 @@
  * @module
  */
 
-import { nextTurn, turnsEnded } from "./event_loop.ts";
+import { afterHandlers, handlersEnd, type Round, writeSoon } from "./heartbeat.ts";
 import { MAX_BATCH_BYTES, OutboundQueue, type PendingTotal, type Piece } from "./outbound.ts";
-
-/**
- * For how long after {@link Writer.gather} a write may wait for more, in milliseconds: handlers that
- * take longer than that for what has come should not hold each other's answers up.
- */
-const GATHER_MS = 1;
-
-/**
- * How many microtasks in a row must have queued nothing before such a write begins. A loop with
- * `for await` that answers each event takes two or three for each, and some more if it waits for other
- * promises that are resolved already.
- */
-const QUIET_MICROTASKS = 8;
-
-/**
- * How long all writers may take before all sockets are looked at again, in milliseconds: twice what it
- * takes to hand a full batch to each of 50 peers.
- */
-const MAX_WRITING_MS = 4;
-
-/** After how long without a write all sockets have been looked at in any case, in milliseconds. */
-const IDLE_MS = 10;
-
-/** Up to how many bytes a writer has little to write. */
-const SHORT_BYTES = 16_384;
 
 /** Where a writer writes to. */
 export interface WriteTarget {
@@ -138,11 +113,10 @@ export class Writer<Owner> {
 
   /**
    * Lets what is queued in the next moment wait for what is queued just behind it: several events have
-   * come, and their answers are about to follow. Otherwise each would take a write of its own, as a
-   * loop with `for await` gets to the next event some microtasks after it has answered the last one.
+   * come, and their answers are about to follow.
    */
   gather(): void {
-    this.#gatherUntil = Date.now() + GATHER_MS;
+    this.#gatherUntil = handlersEnd();
   }
 
   /** Queues a last word, whatever waits already. */
@@ -213,11 +187,11 @@ export class Writer<Owner> {
   #schedule(): void {
     if (this.busy) return;
     this.#scheduled = true;
-    (this.#queue.bytes <= SHORT_BYTES ? shortLane : longLane).add(this);
+    writeSoon(this, this.#queue.bytes);
   }
 
   /** Writes once. If then more waits, the others have their turn before it goes on. */
-  async run(): Promise<void> {
+  async run(round: Round): Promise<void> {
     this.#scheduled = false;
     this.#writing = true;
     let failure: unknown;
@@ -228,6 +202,7 @@ export class Writer<Owner> {
       failure = error;
       this.stop();
     }
+    round.end();
     this.#writing = false;
     if (this.#waits) this.#schedule();
     else this.#onIdle(this.#owner, failure);
@@ -251,15 +226,9 @@ export class Writer<Owner> {
 
   /** Waits while more is being queued, unless that takes long or has become enough for a write. */
   async #untilQuiet(): Promise<void> {
-    let seen = 0;
-    for (let quiet = 0; quiet < QUIET_MICROTASKS; quiet++) {
-      if (this.#queue.bytes >= MAX_BATCH_BYTES) return;
-      if (Date.now() > this.#gatherUntil) break;
-      if (this.#bytesQueued > seen) quiet = 0;
-      seen = this.#bytesQueued;
-      await null;
-    }
-    this.#gatherUntil = 0;
+    const isEnough = () => this.#queue.bytes >= MAX_BATCH_BYTES;
+    await afterHandlers(this.#gatherUntil, () => this.#bytesQueued, isEnough);
+    if (!isEnough()) this.#gatherUntil = 0;
   }
 
   #releaseWaiters(): void {
@@ -275,67 +244,3 @@ export class Writer<Owner> {
     if (this.#flushes.length === 0) this.#flushes = null;
   }
 }
-
-/** What a writer has to do: to write once. */
-interface Task {
-  run(): Promise<void>;
-}
-
-/** Writers that take turns. They start when the current turn is over, with all that it has queued. */
-class Lane {
-  #scheduled: Task[] = [];
-  /** Those for which there was no time any more. */
-  #late: Task[] = [];
-  #isLate = false;
-  /** How long writers have taken since all sockets were looked at, and when they last did. */
-  #spent = 0;
-  #lastSpent = 0;
-  #turn = 0;
-
-  add(writer: Task): void {
-    if (this.#scheduled.push(writer) === 1) queueMicrotask(() => this.#startScheduled());
-  }
-
-  #startScheduled(): void {
-    const writers = this.#scheduled;
-    this.#scheduled = [];
-    this.#start(writers);
-  }
-
-  /** Starts writers, as many as there is time for, and leaves the others to later turns. Returns how many. */
-  #start(writers: readonly Task[]): number {
-    const began = performance.now();
-    if (turnsEnded() !== this.#turn || began - this.#lastSpent > IDLE_MS) this.#spent = 0;
-    this.#turn = turnsEnded();
-    const before = this.#spent;
-    let i = 0;
-    while (i < writers.length && this.#spent < MAX_WRITING_MS) {
-      writers[i++]!.run();
-      this.#lastSpent = performance.now();
-      this.#spent = before + this.#lastSpent - began;
-    }
-    this.#late.push(...writers.slice(i));
-    if (this.#late.length > 0 && !this.#isLate) this.#startLate();
-    return i;
-  }
-
-  async #startLate(): Promise<void> {
-    this.#isLate = true;
-    let next: Promise<void> | null = null;
-    let started = 0;
-    while (this.#late.length > 0 || next) {
-      await (next ?? nextTurn());
-      const writers = this.#late;
-      this.#late = [];
-      // Where some will be left over, the wait begins now, so that it is over when these have written.
-      next = started > 0 && writers.length > 2 * started ? nextTurn() : null;
-      this.#spent = 0; // Whatever others have taken of this turn.
-      started = this.#start(writers);
-    }
-    this.#isLate = false;
-  }
-}
-
-/** Those who have little to write do not wait for those who have much. */
-const shortLane = new Lane();
-const longLane = new Lane();

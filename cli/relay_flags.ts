@@ -5,7 +5,7 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../limits.ts";
+import { MAX_BATCH_DELAY, MAX_TIMER_MS } from "../limits.ts";
 import type { RelayOptions } from "../relay.ts";
 import { chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
@@ -168,6 +168,14 @@ export const RELAY_GROUPS = [
       },
       {
         kind: "duration",
+        name: "max-batch-delay",
+        value: "MS",
+        least: 0,
+        most: MAX_BATCH_DELAY,
+        text: "How long events may wait to be written together when the relay is busy (default 20)",
+      },
+      {
+        kind: "duration",
         name: "keep-alive",
         value: "MS",
         least: 1,
@@ -324,6 +332,7 @@ function toRelayOptions(values: RelayValues): RelayOptions {
     maxEventsPerSecond: values.rate,
     maxBytesPerSecond: values["rate-bytes"],
     maxHold: values["max-hold"],
+    maxBatchDelay: values["max-batch-delay"],
     keepAliveInterval: values["keep-alive"],
     writeTimeout: values["write-timeout"],
     lineTimeout: values["line-timeout"],

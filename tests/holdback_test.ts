@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { Audience, Listener } from "../audience.ts";
 import { Holdback } from "../holdback.ts";
 import { blockOf } from "./support/bytes.ts";
+import { pretendWritesTake } from "./support/turns.ts";
 import { FakeRecipient } from "./support/routes.ts";
 import { until } from "./support/waiting.ts";
 
@@ -9,8 +10,13 @@ const A = '{"event":"a"}\n';
 const B = '{"event":"b"}\n';
 const LONG = "x".repeat(99_999) + "\n";
 
-function setUp(maxPendingBytes?: number) {
-  const holdback = new Holdback<FakeRecipient>(() => {}, maxPendingBytes);
+function setUp({ maxBatchDelay = 20, maxPendingBytes = Infinity } = {}) {
+  const holdback = new Holdback<FakeRecipient>({
+    maxBatchDelay,
+    maxPendingBytes,
+    onQueued: () => {},
+    onFlushed: () => {},
+  });
   let lastId = 0;
   const audienceOf = (count: number) => {
     const audience = new Audience<FakeRecipient>();
@@ -55,7 +61,7 @@ Deno.test("Holdback keeps a small share while more comes, and lets a large one g
 });
 
 Deno.test("Holdback keeps less where less may wait for a client", () => {
-  const { add, audienceOf, holdback, publisher } = setUp(80);
+  const { add, audienceOf, holdback, publisher } = setUp({ maxPendingBytes: 80 });
   const audience = audienceOf(1);
   add(audience, A);
   holdback.endBlock(publisher, true);
@@ -84,11 +90,12 @@ Deno.test("Holdback lets go of what a publisher has sent once it has no more, no
 });
 
 Deno.test("Holdback does not keep blocks without end", () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { audienceOf, holdback, publisher } = setUp();
   const audience = audienceOf(1);
+  const block = () => blockOf(A + "x".repeat(65_536 - A.length));
   let blocks = 0;
   while (texts(audience)[0] === "" && blocks < 1000) {
-    add(audience, A);
+    holdback.add(audience, block(), 0, A.length, 1, null);
     holdback.endBlock(publisher, true);
     blocks++;
   }
@@ -123,4 +130,48 @@ Deno.test("Holdback.flush() lets go of what waits for an audience, and for one o
   holdback.flush(audience);
   assertEquals(texts(audience), [A + B, A]);
   holdback.endBlock(publisher, false);
+});
+
+Deno.test("Holdback gathers events while there is no time to write each by itself", async () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const audience = audienceOf(40);
+  const line = blockOf('{"event":"to"}\n');
+  const give = (text: string) => {
+    add(audience, text);
+    holdback.endBlock(publisher, false);
+  };
+  pretendWritesTake(1);
+  for (let i = 0; i < 3; i++) give(A);
+  const [first, one] = texts(audience);
+  assertEquals([first!.length < 3 * A.length, one], [true, first]);
+
+  // What is for one client does not wait, and takes along what came before it.
+  const { recipient } = [...audience.members][0]!;
+  holdback.addFor([...audience.members][0]!, line, 0, line.bytes.length);
+  holdback.endBlock(publisher, false);
+  assertEquals(recipient.text, `${A.repeat(3)}{"event":"to"}\n`);
+  give(B);
+  assertEquals(texts(audience)[1], first);
+  await until(() => texts(audience)[1] === A.repeat(3) + B);
+  assertEquals(recipient.text, `${A.repeat(3)}{"event":"to"}\n${B}`);
+
+  // What has to go out at once does.
+  give(A);
+  add(audience, B);
+  audience.isUrgent = true;
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(audience)[1], A.repeat(3) + B + A + B);
+  pretendWritesTake(0.006);
+});
+
+Deno.test("Holdback gathers nothing where it may not", () => {
+  const { add, audienceOf, holdback, publisher } = setUp({ maxBatchDelay: 0 });
+  const audience = audienceOf(40);
+  pretendWritesTake(1);
+  for (let i = 0; i < 3; i++) {
+    add(audience, A);
+    holdback.endBlock(publisher, false);
+  }
+  assertEquals(texts(audience)[0], A.repeat(3));
+  pretendWritesTake(0.006);
 });

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
-import { clearTimers } from "../event_loop.ts";
+import { clearTimers } from "../heartbeat.ts";
 import { Inbox, type InboxOptions } from "../inbox.ts";
 import { fuzzRuns } from "./support/lines.ts";
 import { turn } from "./support/turns.ts";

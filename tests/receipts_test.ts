@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { Batch } from "../audience.ts";
-import { answer, Delivery } from "../receipts.ts";
+import { Delivery, Receipts } from "../receipts.ts";
 import { FakeRecipient } from "./support/routes.ts";
 
 function batchOf(accepted: number): Batch {
@@ -14,12 +14,14 @@ function told(ack: string | null, request: string | null, batches: [number, bool
   const publisher = new FakeRecipient(1);
   const delivery = new Delivery(ack, request);
   for (const [accepted, isLeftOut] of batches) delivery.add(batchOf(accepted), isLeftOut);
-  answer(publisher, [delivery]);
+  const receipts = new Receipts<FakeRecipient>();
+  receipts.add(publisher, delivery);
+  receipts.answer();
   assertEquals(publisher.eventsOut, 0);
   return publisher.text;
 }
 
-Deno.test("answer() says for how many clients an event was queued, without one that is left out", () => {
+Deno.test("Receipts.answer() says for how many clients an event was queued, without one that is left out", () => {
   assertEquals(told("e", null, []), '{"control":"ack","id":"e","clients":0}\n');
   assertEquals(
     told("e", null, [[2, false], [3, true]]),
@@ -27,7 +29,7 @@ Deno.test("answer() says for how many clients an event was queued, without one t
   );
 });
 
-Deno.test("answer() says nothing of a request, unless nobody was there", () => {
+Deno.test("Receipts.answer() says nothing of a request, unless nobody was there", () => {
   assertEquals(told(null, "r", [[1, false]]), "");
   assertEquals(told(null, "r", [[0, false]]), '{"control":"ack","id":"r","clients":0}\n');
   assertEquals(told("e", "r", [[1, false]]), '{"control":"ack","id":"e","clients":1}\n');
@@ -35,4 +37,25 @@ Deno.test("answer() says nothing of a request, unless nobody was there", () => {
     told("e", "r", []),
     '{"control":"ack","id":"e","clients":0}\n{"control":"ack","id":"r","clients":0}\n',
   );
+});
+
+Deno.test("Receipts.answer() tells each publisher of its events in their order, once they are queued", () => {
+  const receipts = new Receipts<FakeRecipient>();
+  const [one, two] = [new FakeRecipient(1), new FakeRecipient(2)];
+  const batch = new Batch();
+  const [first, second, other] = ["first", "second", "other"].map((id) => new Delivery(id, null));
+  first!.add(batch, false);
+  receipts.add(one, first!);
+  receipts.add(one, second!);
+  receipts.add(two, other!);
+  receipts.answer();
+  assertEquals([one.text, two.text], ["", '{"control":"ack","id":"other","clients":0}\n']);
+  assertEquals([receipts.has(one), receipts.has(two)], [true, false]);
+  batch.accepted = 3;
+  receipts.answer();
+  assertEquals(
+    one.text,
+    '{"control":"ack","id":"first","clients":3}\n{"control":"ack","id":"second","clients":0}\n',
+  );
+  assertEquals(receipts.has(one), false);
 });

@@ -11,6 +11,7 @@ import { EbsocketSystem, type ReceivedEvent, type SystemOptions } from "../syste
 import { Clock } from "./support/clock.ts";
 import { Peer } from "./support/peer.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "./support/schemas.ts";
+import { StepListener, type StepSocket } from "./support/step_socket.ts";
 import { soon, until } from "./support/waiting.ts";
 
 function newSystem(options: SystemOptions = {}): EbsocketSystem {
@@ -375,6 +376,42 @@ Deno.test("EbsocketSystem.abort() ends at once", async () => {
   await until(() => system.clients.size === 1);
   await system.abort();
   assertEquals(await peer.lines(), []);
+});
+
+Deno.test("EbsocketSystem writes what is sent to all in one turn together, in order with all else", async () => {
+  const listener = new StepListener();
+  await using system = new EbsocketSystem(new EbsocketServer({ listener }));
+  const join = async () => {
+    const socket = listener.connect(() => 0);
+    const { size } = system.clients;
+    await until(() => system.clients.size === size + 1);
+    return { socket, connection: [...system.clients.keys()].at(-1)! };
+  };
+  const events = ({ socket }: { socket: StepSocket }) =>
+    new TextDecoder().decode(socket.written()).split("\n").slice(0, -1)
+      .map((line) => JSON.parse(line).event);
+  const [one, two, three] = [await join(), await join(), await join()];
+
+  for (const name of ["a", "b", "c"]) assertEquals(system.sendToClients(name), 3);
+  await until(() => events(three!).length === 3);
+  assertEquals([one, two, three].map(({ socket }) => socket.writes), [1, 1, 1]);
+
+  assertEquals(system.sendToClients("d", {}, { except: one.connection }), 2);
+  assertEquals(system.sendTo(one.connection, "e"), true);
+  assertEquals(system.sendToClients("f"), 3);
+  const late = await join();
+  system.sendToClients("g");
+  two.connection.close();
+  assertEquals(system.sendToClients("h"), 3);
+  await until(() => events(late).length === 2);
+  assertEquals(events(one), ["a", "b", "c", "e", "f", "g", "h"]);
+  assertEquals(events(two), ["a", "b", "c", "d", "f", "g"]);
+  assertEquals(events(three), ["a", "b", "c", "d", "f", "g", "h"]);
+  assertEquals(events(late), ["g", "h"]);
+  system.sendToClients("i");
+  await one.connection.flush();
+  assertEquals(events(one).at(-1), "i");
+  await Promise.all([one, two, three, late].map(({ socket }) => socket.end()));
 });
 
 Deno.test("EbsocketSystem.flush() waits for the operating system to take all", async () => {

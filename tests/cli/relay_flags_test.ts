@@ -27,7 +27,8 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--no-echo --max-line-bytes 1 --max-pending-bytes 2 --max-total-pending-bytes 3 " +
     "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
     "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13 " +
-    "--max-subscriptions 14 --max-total-subscriptions 15 --subscribe-first --no-inspect --schema s";
+    "--max-subscriptions 14 --max-total-subscriptions 15 --subscribe-first --no-inspect --schema s " +
+    "--max-batch-delay 16";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
@@ -52,6 +53,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
       retryAfter: 12,
       maxSubscriptions: 14,
       maxTotalSubscriptions: 15,
+      maxBatchDelay: 16,
     },
     log: "json",
     statsSeconds: 13,

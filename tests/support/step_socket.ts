@@ -114,6 +114,11 @@ export class StepSocket implements Socket {
     this.takeSome();
   }
 
+  /** How often something has been taken. */
+  get writes(): number {
+    return this.#written.length;
+  }
+
   /** All that has been taken. */
   written(): Uint8Array {
     return concat(this.#written);

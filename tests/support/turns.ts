@@ -1,8 +1,10 @@
 /**
- * Owns the one way in which tests let other code run without waiting for time to pass.
+ * Owns the ways in which tests let other code run, and say how busy it is, without waiting for time to pass.
  *
  * @module
  */
+
+import { noteWrites } from "../../heartbeat.ts";
 
 /**
  * One turn of the event loop: all that can go on without input from outside has gone on by then, as
@@ -10,4 +12,9 @@
  */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Has the process believe that a short write takes so long, in milliseconds: it gathers more, or nothing. */
+export function pretendWritesTake(ms: number): void {
+  for (let i = 0; i < 8; i++) noteWrites(1, ms);
 }
