@@ -21,11 +21,11 @@
  * @module
  */
 
-import { type Address, formatAddress } from "./address.ts";
-import type { EventOptions } from "./define.ts";
-import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client_options.ts";
-import type { ConnectionOptions } from "./connection_limits.ts";
-import type { ControlLine } from "./control.ts";
+import { type Address, formatAddress } from "./protocol/address.ts";
+import type { EventOptions } from "./schema/definitions.ts";
+import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client/options.ts";
+import type { ConnectionOptions } from "./net/connection_options.ts";
+import type { ControlLine } from "./protocol/control.ts";
 import {
   type CloseInfo,
   ConnectError,
@@ -35,7 +35,7 @@ import {
   NoRespondersError,
   RequestTimeoutError,
 } from "./errors.ts";
-import { nextTurn } from "./heartbeat.ts";
+import { nextTurn } from "./net/turn.ts";
 import {
   type BareName,
   EbsocketEvent,
@@ -43,17 +43,17 @@ import {
   type OpenEvents,
   type SendableAttributes,
   type SendableEvent,
-} from "./event.ts";
-import { Hearing } from "./hearing.ts";
-import type { InboxOptions } from "./inbox.ts";
-import { InboxIterator } from "./inbox_iterator.ts";
-import { Incoming } from "./incoming.ts";
-import { after, checkTimeout } from "./limits.ts";
-import { Link } from "./link.ts";
-import { type Misfit, Misfits } from "./misfits.ts";
-import type { PatternOf } from "./pattern.ts";
-import { IN_DOUBT, PendingTable } from "./pending.ts";
-import { decodeReport, type RelayReport } from "./report.ts";
+} from "./protocol/event.ts";
+import { SubscriptionManager } from "./client/subscriptions.ts";
+import type { InboxOptions } from "./net/inbox.ts";
+import { InboxIterator } from "./net/inbox_iterator.ts";
+import { EventDispatcher } from "./client/dispatcher.ts";
+import { after, checkTimeout } from "./protocol/option_checks.ts";
+import { ConnectionManager } from "./client/connection_manager.ts";
+import { type InvalidEvent, InvalidEvents } from "./client/invalid_events.ts";
+import type { PatternOf } from "./protocol/pattern.ts";
+import { IN_DOUBT, PendingRequests } from "./client/pending_requests.ts";
+import { decodeReport, type RelayReport } from "./protocol/report.ts";
 import {
   type ConfirmOptions,
   type InspectOptions,
@@ -61,13 +61,13 @@ import {
   type RequestOptions,
   Requests,
   type SendOptions,
-} from "./requests.ts";
-import { decodeReceipt, decodeRefusal } from "./routing.ts";
-import { Sender } from "./sender.ts";
-import { type MatchingEvent, type ServiceOptions, Services } from "./services.ts";
-import { type ClientStatus, StatusFeed } from "./status.ts";
-import type { SubscribeOptions } from "./wish.ts";
-import { addressOf, checkDestination, type Destination, type Dialer } from "./transport.ts";
+} from "./client/requests.ts";
+import { decodeReceipt, decodeRefusal } from "./protocol/routing.ts";
+import { Sender } from "./client/sender.ts";
+import { type MatchingEvent, type ServiceOptions, Services } from "./client/services.ts";
+import { type ClientStatus, StatusFeed } from "./client/status.ts";
+import type { SubscribeOptions } from "./client/subscribe_request.ts";
+import { addressOf, checkDestination, type Destination, type Dialer } from "./net/transport.ts";
 
 export {
   ConnectError,
@@ -97,8 +97,8 @@ export type {
   ServiceOptions,
   SubscribeOptions,
 };
-export type { Duplex, Socket } from "./connection.ts";
-export type { CheckedAttributes, EventDefinitions, EventOptions } from "./define.ts";
+export type { Duplex, Socket } from "./net/connection.ts";
+export type { CheckedAttributes, EventDefinitions, EventOptions } from "./schema/definitions.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type {
   BareName,
@@ -111,13 +111,13 @@ export type {
   SendableAttributes,
   SendableEvent,
   Validated,
-} from "./event.ts";
-export type { Misfit } from "./misfits.ts";
-export type { MatchingName, PatternFor } from "./pattern.ts";
-export type { ClientReport, NameReport, SubscriptionReport } from "./report.ts";
-export type { RelayStats } from "./stats.ts";
-export type { LineSplitterOptions } from "./splitter.ts";
-export type { OverflowPolicy, ReconnectOptions } from "./reconnect.ts";
+} from "./protocol/event.ts";
+export type { InvalidEvent } from "./client/invalid_events.ts";
+export type { MatchingName, PatternFor } from "./protocol/pattern.ts";
+export type { ClientReport, NameReport, SubscriptionReport } from "./protocol/report.ts";
+export type { RelayStats } from "./protocol/report.ts";
+export type { LineSplitterOptions } from "./protocol/line_splitter.ts";
+export type { OverflowPolicy, ReconnectOptions } from "./client/retry.ts";
 export type {
   ClosedStatus,
   ConnectedStatus,
@@ -126,9 +126,9 @@ export type {
   GapStatus,
   ReconnectedStatus,
   RefusedStatus,
-} from "./status.ts";
-export type { TlsClientOptions } from "./tls.ts";
-export type { Token } from "./token.ts";
+} from "./client/status.ts";
+export type { TlsClientOptions } from "./net/tls.ts";
+export type { Token } from "./protocol/token.ts";
 
 /** Options of {@link EbsocketClient.connectTo}. */
 export interface ConnectToOptions {
@@ -204,19 +204,19 @@ const MAX_TURNS = 25;
 export class EbsocketClient<M extends object = OpenEvents, S extends object = M> {
   readonly #settings: ClientSettings;
   readonly #feed = new StatusFeed<S>();
-  readonly #pending: PendingTable;
-  readonly #hearing: Hearing;
-  readonly #misfits: Misfits;
-  readonly #incoming: Incoming<M>;
+  readonly #pending: PendingRequests;
+  readonly #hearing: SubscriptionManager;
+  readonly #invalidEvents: InvalidEvents;
+  readonly #incoming: EventDispatcher<M>;
   readonly #services: Services<M>;
   readonly #sender: Sender<S>;
   readonly #requests: Requests<M, S>;
   /** The link there is, or was last. */
-  #link: Link<S> | null = null;
+  #link: ConnectionManager<S> | null = null;
   /** The link that a `connectTo()` under way is making. */
-  #next: Link<S> | null = null;
+  #next: ConnectionManager<S> | null = null;
   /** The link of the next one; if it reconnects, what is sent before the first waits in it. */
-  #spare: Link<S> | null;
+  #spare: ConnectionManager<S> | null;
   /** Resolves when a `drain()` under way is done. */
   #draining: Promise<void> | null = null;
   /** Resolves when that is over. */
@@ -230,23 +230,29 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   constructor(options: ClientOptions & EventOptions<M, S> = {}) {
     this.#settings = checkClientOptions(options);
-    const whyDeaf = () => this.#incoming.whyDeaf();
-    const pending = this.#pending = new PendingTable(
-      () => whyDeaf() || this.#whySilent(),
+    const readBlockedBy = () => this.#incoming.readBlockedBy();
+    const pending = this.#pending = new PendingRequests(
+      () => readBlockedBy() || this.#whySilent(),
       (line) => this.#sender.withdraw(line),
     );
-    const hearing = this.#hearing = new Hearing(pending, {
+    const hearing = this.#hearing = new SubscriptionManager(pending, {
       isOpen: () => this.#link?.open ?? false,
       connecting: () => this.#connecting?.promise ?? null,
-      whyDeaf,
+      readBlockedBy,
       onRefuse: ({ reason, detail }) => {
         this.#feed.push({ type: "refused", event: null, reason, detail });
       },
     });
-    const misfits = this.#misfits = new Misfits(this.#settings.checker);
-    const incoming = this.#incoming = new Incoming<M>(options, pending, hearing, misfits, () => {
-      (this.#next ?? this.#link)?.resume();
-    });
+    const invalidEvents = this.#invalidEvents = new InvalidEvents(this.#settings.checker);
+    const incoming = this.#incoming = new EventDispatcher<M>(
+      options,
+      pending,
+      hearing,
+      invalidEvents,
+      () => {
+        (this.#next ?? this.#link)?.resume();
+      },
+    );
     this.#services = new Services(incoming, hearing, () => {
       return this.#draining !== null || this.#link?.open === false && this.#next === null;
     }, (event) => this.#requests.given(event));
@@ -369,11 +375,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     }
   }
 
-  #newLink(): Link<S> {
+  #newLink(): ConnectionManager<S> {
     const incoming = this.#incoming;
     const pending = this.#pending;
     const hearing = this.#hearing;
-    const link: Link<S> = new Link(this.#settings, {
+    const link: ConnectionManager<S> = new ConnectionManager(this.#settings, {
       admits: (event) => hearing.admits(event),
       onEvents: (events, bytes, carrier) => {
         this.#requests.note(events, carrier);
@@ -383,7 +389,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
         if (status.type === "connected") {
           this.#link = link;
           incoming.inbox.reopen();
-          this.#misfits.reopen();
+          this.#invalidEvents.reopen();
         }
         this.#feed.push(status);
       },
@@ -401,7 +407,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
         pending.failAll(IN_DOUBT);
         this.#services.end();
         incoming.inbox.end();
-        this.#misfits.end();
+        this.#invalidEvents.end();
       },
     });
     return link;
@@ -656,7 +662,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   /**
    * Asks all who hear an event, at the first `next()`, and gives their answers as they come, until the
    * time is up or `count` have come. That nobody answers is no error, if somebody is there to. Answers
-   * that do not fit their definitions are among {@link misfits}, and do not count.
+   * that do not fit their definitions are among {@link invalid events}, and do not count.
    *
    * @throws {TypeError} At the call, if an option is of the wrong type.
    * @throws {RangeError} At the call, if an option is out of its range.
@@ -899,25 +905,25 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
    * const events = defineEvents({ message: z.object({ content: z.string() }) });
    * await using client = new EbsocketClient({ events });
-   * const misfits = client.misfits();
+   * const invalid events = client.invalidEvents();
    * await client.connectTo(relay.server.address);
    *
    * const [hostname, port] = relay.server.address;
    * using other = await Deno.connect({ hostname, port });
    * await other.write(new TextEncoder().encode('{"event":"message"}\n'));
-   * for await (const { event, issues, missed } of misfits) {
+   * for await (const { event, issues, missed } of invalid events) {
    *   console.log(`${event}`, issues, missed);
    *   break;
    * }
    * ```
    */
-  misfits(): AsyncGenerator<Misfit, void, void> {
-    return this.#misfits.read();
+  invalidEvents(): AsyncGenerator<InvalidEvent, void, void> {
+    return this.#invalidEvents.read();
   }
 
   /** How many events have come that do not fit their definitions. */
-  get misfitCount(): number {
-    return this.#misfits.count;
+  get invalidEventCount(): number {
+    return this.#invalidEvents.count;
   }
 
   /**
@@ -992,7 +998,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /** Takes nothing more, and waits until what has come has been handled. */
-  async #finish(link: Link<S>): Promise<void> {
+  async #finish(link: ConnectionManager<S>): Promise<void> {
     const { inbox } = this.#incoming;
     link.readAll();
     await this.#hearing.leave();
@@ -1021,20 +1027,20 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /** Nothing more will be heard. Gives the link that is to end, if there is any. */
-  #giveUp(): Link<S> | null {
+  #giveUp(): ConnectionManager<S> | null {
     this.#pending.failAll("the client was closed; it may or may not have been done");
     return this.#next ?? this.#link ?? (this.#spare?.outbox ? this.#spare : null);
   }
 
   /** The link that what is sent is for. */
-  #carrying(verb: string): Link<S> {
+  #carrying(verb: string): ConnectionManager<S> {
     const link = this.#next?.outbox ? this.#next : this.#link;
     if (link) return link;
     if (this.#spare?.outbox) return this.#spare;
     throw neverConnected(verb);
   }
 
-  #used(verb: string): Link<S> {
+  #used(verb: string): ConnectionManager<S> {
     const link = this.#next ?? this.#link;
     if (link) return link;
     throw neverConnected(verb);

@@ -16,14 +16,19 @@
  * @module
  */
 
-import { encodeLine } from "./codec.ts";
-import { BlockDecoder } from "./decoder.ts";
+import { encodeLine } from "./protocol/encoder.ts";
+import { BlockDecoder } from "./protocol/decoder.ts";
 import { EbsocketError, EventFormatError, FramingError } from "./errors.ts";
-import { EbsocketEvent, type EventOf, type OpenEvents, type SendableEvent } from "./event.ts";
-import { LineSplitter, type LineSplitterOptions } from "./splitter.ts";
+import {
+  EbsocketEvent,
+  type EventOf,
+  type OpenEvents,
+  type SendableEvent,
+} from "./protocol/event.ts";
+import { LineSplitter, type LineSplitterOptions } from "./protocol/line_splitter.ts";
 
 export { EbsocketError, EbsocketEvent, EventFormatError, FramingError, LineSplitter };
-export { LineBlock } from "./splitter.ts";
+export { LineBlock } from "./protocol/line_splitter.ts";
 export type { LineSplitterOptions };
 export type {
   Carried,
@@ -34,7 +39,7 @@ export type {
   OpenEvents,
   SendableEvent,
   Validated,
-} from "./event.ts";
+} from "./protocol/event.ts";
 
 /** Options of {@link EventDecoderStream}. */
 export interface EventDecoderStreamOptions extends LineSplitterOptions {

@@ -19,30 +19,39 @@
  * @module
  */
 
-import type { Address } from "./address.ts";
-import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./admission.ts";
-import type { Listener } from "./audience.ts";
-import { Backpressure } from "./backpressure.ts";
-import type { EventDefinitions } from "./define.ts";
-import { Desk } from "./desk.ts";
+import type { Address } from "./protocol/address.ts";
+import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/admission.ts";
+import type { Subscriber } from "./relay/subscriber.ts";
+import { Backpressure } from "./relay/backpressure.ts";
+import type { EventDefinitions } from "./schema/definitions.ts";
+import { ControlHandler } from "./relay/control_handler.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
-import { nextTurn, turnIsOver } from "./heartbeat.ts";
-import { Greeter } from "./greeter.ts";
-import type { Hello } from "./greeting.ts";
-import { Inspector } from "./inspector.ts";
-import { Intake } from "./intake.ts";
-import type { EbsocketConnection } from "./connection.ts";
-import { ConnectionLimits } from "./connection_limits.ts";
-import { checkDuration, checkLimit, checkMaxBatchDelay, MAX_TIMER_MS } from "./limits.ts";
-import { LineChecker } from "./line_checker.ts";
-import { Limiter, type RateOptions, type Sent } from "./limiter.ts";
-import { Router } from "./router.ts";
-import type { Feature } from "./routing.ts";
-import { LineBlock } from "./splitter.ts";
+import { nextTurn, turnIsOver } from "./net/turn.ts";
+import { Handshake } from "./server/handshake.ts";
+import type { Hello } from "./protocol/greeting.ts";
+import { Inspector } from "./relay/inspector.ts";
+import { Ingress } from "./relay/ingress.ts";
+import type { EbsocketConnection } from "./net/connection.ts";
+import { ConnectionLimits } from "./net/connection_options.ts";
+import {
+  checkDuration,
+  checkLimit,
+  checkMaxBatchDelay,
+  MAX_TIMER_MS,
+} from "./protocol/option_checks.ts";
+import { SchemaFilter } from "./relay/schema_filter.ts";
+import { RateLimiter, type RateOptions, type Sent } from "./server/rate_limiter.ts";
+import { Router } from "./relay/router.ts";
+import type { Feature } from "./protocol/routing.ts";
+import { LineBlock } from "./protocol/line_splitter.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
-import { type RelayStats, StatsCollector } from "./stats.ts";
-import { DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_MAX_TOTAL_SUBSCRIPTIONS } from "./subscriptions.ts";
-import { LineValidator } from "./validate.ts";
+import type { RelayStats } from "./protocol/report.ts";
+import { StatsCollector } from "./relay/stats.ts";
+import {
+  DEFAULT_MAX_SUBSCRIPTIONS,
+  DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
+} from "./relay/subscriptions.ts";
+import { LineValidator } from "./protocol/validator.ts";
 
 export {
   ConnectionClosedError,
@@ -68,8 +77,8 @@ export type {
   Socket,
   TlsServerOptions,
 } from "./server.ts";
-export type { CheckedAttributes, EventDefinitions } from "./define.ts";
-export type { OpenAttributes, OpenEvents } from "./event.ts";
+export type { CheckedAttributes, EventDefinitions } from "./schema/definitions.ts";
+export type { OpenAttributes, OpenEvents } from "./protocol/event.ts";
 export type { RateOptions, RelayStats };
 
 /** What any relay can do beyond passing events on. */
@@ -197,15 +206,15 @@ export class Relay {
 
   readonly #clients = new Set<EbsocketConnection>();
   /** What each client hears. One that has gone may still have a block to pass on. */
-  readonly #listeners = new WeakMap<EbsocketConnection, Listener<EbsocketConnection>>();
+  readonly #subscribers = new WeakMap<EbsocketConnection, Subscriber<EbsocketConnection>>();
   /** The clients of which the rest of a block waits until others have had their turn. */
   readonly #late = new Set<EbsocketConnection>();
-  readonly #greeter: Greeter;
+  readonly #greeter: Handshake;
   readonly #router: Router<EbsocketConnection>;
-  readonly #checker: LineChecker;
-  readonly #intake: Intake<EbsocketConnection>;
-  readonly #desk: Desk;
-  readonly #limiter: Limiter<EbsocketConnection>;
+  readonly #checker: SchemaFilter;
+  readonly #intake: Ingress<EbsocketConnection>;
+  readonly #desk: ControlHandler;
+  readonly #limiter: RateLimiter<EbsocketConnection>;
   readonly #backpressure: Backpressure;
   readonly #validator: LineValidator;
   readonly #observer: RelayObserver;
@@ -227,7 +236,7 @@ export class Relay {
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
     const resume = (client: EbsocketConnection) => this.#resume(client);
-    this.#limiter = new Limiter(options, resume);
+    this.#limiter = new RateLimiter(options, resume);
     this.#backpressure = new Backpressure({
       maxHold: checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
       maxParkedBytes: (options.maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES) / 8,
@@ -237,8 +246,8 @@ export class Relay {
       },
       hearers: (source, { bytes }, readers) => {
         const clients = readers.map((reader) => this.#listenerOf(reader));
-        const listener = this.#listenerOf(source);
-        const found = this.#intake.hearers(listener, bytes, clients, turnIsOver);
+        const subscriber = this.#listenerOf(source);
+        const found = this.#intake.hearers(subscriber, bytes, clients, turnIsOver);
         return Array.from(found, ({ recipient }) => recipient);
       },
       onRelease: resume,
@@ -246,7 +255,7 @@ export class Relay {
     const limits = new ConnectionLimits(options);
     const subscribeFirst = options.subscribeFirst ?? false;
     const features = subscribeFirst ? [...FEATURES, "subscribe-first" as const] : FEATURES;
-    this.#greeter = new Greeter(limits, this.#validator, this.#limiter, features);
+    this.#greeter = new Handshake(limits, this.#validator, this.#limiter, features);
     this.#router = new Router({
       echo: options.echo ?? true,
       subscribeFirst,
@@ -256,10 +265,10 @@ export class Relay {
     });
     const inspector = new Inspector({
       stats: () => this.stats(),
-      listeners: () => [...this.#clients].map((client) => this.#listenerOf(client)),
+      subscribers: () => [...this.#clients].map((client) => this.#listenerOf(client)),
       routes: this.#router.routes,
     });
-    this.#desk = new Desk({
+    this.#desk = new ControlHandler({
       greeter: this.#greeter,
       router: this.#router,
       maxSubscriptions: checkLimit(
@@ -274,8 +283,8 @@ export class Relay {
       ),
       inspector: options.inspect ?? true ? inspector : null,
     });
-    this.#checker = new LineChecker(options.events);
-    this.#intake = new Intake(
+    this.#checker = new SchemaFilter(options.events);
+    this.#intake = new Ingress(
       this.#validator,
       this.#router,
       this.#checker,
@@ -323,7 +332,7 @@ export class Relay {
 
   #onOpen(connection: EbsocketConnection): void {
     this.#clients.add(connection);
-    this.#listeners.set(connection, this.#router.open(connection));
+    this.#subscribers.set(connection, this.#router.open(connection));
     this.#stats.joined();
     this.#observer.onJoin?.(connection);
   }
@@ -337,8 +346,8 @@ export class Relay {
     this.#observer.onLeave?.(connection, info);
   }
 
-  #listenerOf(connection: EbsocketConnection): Listener<EbsocketConnection> {
-    return this.#listeners.get(connection)!;
+  #listenerOf(connection: EbsocketConnection): Subscriber<EbsocketConnection> {
+    return this.#subscribers.get(connection)!;
   }
 
   #onHello(connection: EbsocketConnection, hello: Hello): void {
@@ -348,19 +357,19 @@ export class Relay {
 
   /** Relays the events among the lines, and answers the others. */
   #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
-    const listener = this.#listenerOf(source);
+    const subscriber = this.#listenerOf(source);
     const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
     if (isFirst) this.#observer.onFirstLine?.(source);
     // Timers are for a peer that clears them when it goes.
     const isLate = () => turnIsOver(source.open ? source : null);
-    const taken = this.#intake.take(listener, bytes, source.hasMore, isLate);
+    const taken = this.#intake.take(subscriber, bytes, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
     if (this.#clients.has(source)) this.#greeter.taken(source, events);
     this.#charge(source, { events, empty, bytes: isStopped ? end : bytes.length });
     if (isStopped) this.#putOff(source, new LineBlock(bytes.subarray(end)));
     if (!isBad) return;
-    this.#router.close(listener);
+    this.#router.close(subscriber);
     this.#greeter.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
   }
 

@@ -16,24 +16,30 @@
  * @module
  */
 
-import { type Address, checkAddress, formatAddress, getLocalIp, toAddress } from "./address.ts";
-import { Admission, type ServeOptions, type ServerSink } from "./admission.ts";
-import { EbsocketConnection, openConnection } from "./connection.ts";
+import {
+  type Address,
+  checkAddress,
+  formatAddress,
+  getLocalIp,
+  toAddress,
+} from "./protocol/address.ts";
+import { Admission, type ServeOptions, type ServerSink } from "./server/admission.ts";
+import { EbsocketConnection, openConnection } from "./net/connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
-import { nextTurn } from "./heartbeat.ts";
-import { checkGiven } from "./limits.ts";
-import { SilentPeer } from "./tls.ts";
-import { type ConnectionListener, listen, type TlsServerOptions } from "./transport.ts";
-import { afterRunning } from "./watch.ts";
+import { nextTurn } from "./net/turn.ts";
+import { checkGiven } from "./protocol/option_checks.ts";
+import { SilentPeer } from "./net/tls.ts";
+import { type ConnectionListener, listen, type TlsServerOptions } from "./net/transport.ts";
+import { afterRunning } from "./net/ticker.ts";
 
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
-export type { Hello } from "./greeting.ts";
-export type { ConnectionSink, Duplex, Socket } from "./connection.ts";
-export type { ConnectionOptions } from "./connection_limits.ts";
+export type { Hello } from "./protocol/greeting.ts";
+export type { ConnectionSink, Duplex, Socket } from "./net/connection.ts";
+export type { ConnectionOptions } from "./net/connection_options.ts";
 export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
 export { ConnectionClosedError, EbsocketError } from "./errors.ts";
-export type { LineBlock, LineSplitterOptions } from "./splitter.ts";
+export type { LineBlock, LineSplitterOptions } from "./protocol/line_splitter.ts";
 
 /** The first and the longest pause after a failed accept, in milliseconds; it doubles in between. */
 const MIN_BACKOFF = 5;

@@ -5,14 +5,14 @@
  * @module
  */
 
-import type { Address } from "./address.ts";
-import { Broadcast } from "./broadcast.ts";
-import { EventChecker } from "./checker.ts";
-import { checkEvent, encodeLine, type Envelope } from "./codec.ts";
-import { EbsocketConnection } from "./connection.ts";
-import { ConnectionLimits } from "./connection_limits.ts";
-import { BlockDecoder } from "./decoder.ts";
-import type { EventOptions } from "./define.ts";
+import type { Address } from "./protocol/address.ts";
+import { Broadcast } from "./server/broadcast.ts";
+import { EventChecker } from "./schema/checker.ts";
+import { checkEvent, encodeLine, type Envelope } from "./protocol/encoder.ts";
+import { EbsocketConnection } from "./net/connection.ts";
+import { ConnectionLimits } from "./net/connection_options.ts";
+import { BlockDecoder } from "./protocol/decoder.ts";
+import type { EventOptions } from "./schema/definitions.ts";
 import { type CloseInfo, ConnectionClosedError } from "./errors.ts";
 import {
   type BareName,
@@ -21,13 +21,13 @@ import {
   type OpenEvents,
   type SendableAttributes,
   type SendableEvent,
-} from "./event.ts";
-import { Greeter } from "./greeter.ts";
-import { Limiter, type RateOptions } from "./limiter.ts";
-import type { LineBlock } from "./splitter.ts";
-import { Inbox, type InboxOptions } from "./inbox.ts";
-import { InboxIterator } from "./inbox_iterator.ts";
-import { checkDuration, checkMaxBatchDelay, checkMaxLineBytes } from "./limits.ts";
+} from "./protocol/event.ts";
+import { Handshake } from "./server/handshake.ts";
+import { RateLimiter, type RateOptions } from "./server/rate_limiter.ts";
+import type { LineBlock } from "./protocol/line_splitter.ts";
+import { Inbox, type InboxOptions } from "./net/inbox.ts";
+import { InboxIterator } from "./net/inbox_iterator.ts";
+import { checkDuration, checkMaxBatchDelay, checkMaxLineBytes } from "./protocol/option_checks.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 
 export type { RateOptions };
@@ -39,13 +39,13 @@ export type ReceivedEvent<M extends object = OpenEvents> = EventOf<M> & {
 
 /**
  * One piece of news, as `for await` over a system gives them, in the order of their arrival. A
- * `misfit` is an event that does not fit its definition, as it was sent, and why.
+ * `invalid` is an event that does not fit its definition, as it was sent, and why.
  */
 export type SystemNotice<M extends object = OpenEvents> =
   | { readonly type: "connected"; readonly connection: EbsocketConnection }
   | { readonly type: "event"; readonly event: ReceivedEvent<M> }
   | {
-    readonly type: "misfit";
+    readonly type: "invalid";
     readonly event: ReceivedEvent;
     readonly issues: readonly string[];
   }
@@ -60,7 +60,7 @@ export type Pumped<M extends object = OpenEvents> = [
   newClients: [connection: EbsocketConnection, address: Address][],
   newEvents: ReceivedEvent<M>[],
   disconnectedClients: [connection: EbsocketConnection, address: Address, info: CloseInfo][],
-  misfits: [event: ReceivedEvent, issues: readonly string[]][],
+  invalidEvents: [event: ReceivedEvent, issues: readonly string[]][],
 ];
 
 /** Options of {@link EbsocketSystem}. */
@@ -134,8 +134,8 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   readonly #inbox: Inbox<SystemNotice<M>>;
   readonly #decoder: BlockDecoder;
   readonly #checker: EventChecker;
-  readonly #greeter: Greeter;
-  readonly #limiter: Limiter<EbsocketConnection>;
+  readonly #greeter: Handshake;
+  readonly #limiter: RateLimiter<EbsocketConnection>;
   readonly #maxLineBytes: number;
   /** Since when nothing is read because the program has not taken what there is. */
   #fullSince: number | null = null;
@@ -160,7 +160,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     const resume = (connection: EbsocketConnection) => {
       if (!this.#inbox.full && !this.#limiter.holds(connection)) connection.resume();
     };
-    this.#limiter = new Limiter(options, resume);
+    this.#limiter = new RateLimiter(options, resume);
     this.#inbox = new Inbox(options, () => {
       if (this.#fullSince !== null) this.#limiter.excuse(performance.now() - this.#fullSince);
       this.#fullSince = null;
@@ -171,7 +171,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       maxBatchDelay: checkMaxBatchDelay(options.maxBatchDelay),
       maxPendingBytes: limits.maxPendingBytes,
     });
-    this.#greeter = new Greeter(limits, this.#decoder, this.#limiter);
+    this.#greeter = new Handshake(limits, this.#decoder, this.#limiter);
     const served = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
       onHello: (connection, hello) => this.#greeter.onHello(connection, hello),
@@ -238,7 +238,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
 
   #noticeOf(event: ReceivedEvent): SystemNotice<M> {
     const issues = this.#checker.takeReceived(event);
-    if (issues) return { type: "misfit", event, issues };
+    if (issues) return { type: "invalid", event, issues };
     return { type: "event", event: event as unknown as ReceivedEvent<M> };
   }
 
@@ -279,7 +279,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
         pumped[1].push(notice.event);
       } else if (notice.type === "connected") {
         pumped[0].push([notice.connection, notice.connection.address]);
-      } else if (notice.type === "misfit") {
+      } else if (notice.type === "invalid") {
         pumped[3].push([notice.event, notice.issues]);
       } else {
         pumped[2].push([notice.connection, notice.connection.address, notice.info]);

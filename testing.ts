@@ -18,12 +18,12 @@
  */
 
 import { assertEquals } from "@std/assert/equals";
-import type { Address } from "./address.ts";
+import type { Address } from "./protocol/address.ts";
 import { type ClientOptions, EbsocketClient } from "./client.ts";
-import type { EventOptions } from "./define.ts";
-import type { EventOf, OpenEvents } from "./event.ts";
-import { after, checkTimeout } from "./limits.ts";
-import { MemoryListener } from "./memory.ts";
+import type { EventOptions } from "./schema/definitions.ts";
+import type { EventOf, OpenEvents } from "./protocol/event.ts";
+import { after, checkTimeout } from "./protocol/option_checks.ts";
+import { MemoryListener } from "./net/memory.ts";
 import { Relay, type RelayOptions } from "./relay.ts";
 import { EbsocketServer } from "./server.ts";
 

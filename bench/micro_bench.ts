@@ -8,12 +8,12 @@
  * @module
  */
 
-import { encodeLine } from "../codec.ts";
-import { BlockDecoder } from "../decoder.ts";
-import { EbsocketEvent } from "../event.ts";
+import { encodeLine } from "../protocol/encoder.ts";
+import { BlockDecoder } from "../protocol/decoder.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { LineSplitter } from "../framing.ts";
-import { OutboundQueue } from "../outbound.ts";
-import { LineValidator } from "../validate.ts";
+import { SendQueue } from "../net/send_queue.ts";
+import { LineValidator } from "../protocol/validator.ts";
 import {
   LINE_BYTES,
   longLines,
@@ -186,7 +186,7 @@ benchDecode("EbsocketEvent.fromBytes()", false, () => {
 // Outbound queue
 
 const blocks = toChunks(messages, LINE_BYTES);
-const queue = new OutboundQueue(8_388_608);
+const queue = new SendQueue(8_388_608);
 
 /** Takes all that waits, in writes that take at most `most` bytes; returns how much it was. */
 function drain(most: number): number {
@@ -201,7 +201,7 @@ function drain(most: number): number {
 
 function benchQueue(name: string, baseline: boolean, transfer: () => number): void {
   const group = `queue ${LINES} lines`;
-  Deno.bench(`OutboundQueue, ${name}: ${LINES} lines`, { group, baseline }, () => {
+  Deno.bench(`SendQueue, ${name}: ${LINES} lines`, { group, baseline }, () => {
     expectCount(transfer(), messages.length);
   });
 }

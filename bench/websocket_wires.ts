@@ -58,7 +58,7 @@ function socketIoPacket(head: string, event: Uint8Array): Uint8Array<ArrayBuffer
   return concat([bytesOf(`42[${head},`), event, bytesOf("]")]);
 }
 
-/** Turns a new connection into a WebSocket; Engine.IO says its first words at once. */
+/** RoundRobin a new connection into a WebSocket; Engine.IO says its first words at once. */
 async function upgrade(connection: Socket, path: string): Promise<void> {
   const request = [
     `GET ${path} HTTP/1.1`,

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../address.ts";
-import { isLocalhost, isPermitted, otherThan } from "../localhost.ts";
-import { printable } from "../printable.ts";
+import { type Address, formatAddress } from "../protocol/address.ts";
+import { isLocalhost, isPermitted, otherThan } from "../net/localhost_listener.ts";
+import { printable } from "../protocol/printable.ts";
 import { TOKEN_VARIABLE } from "./credentials.ts";
 import { messageOf } from "./errors.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import type { EbsocketClient } from "../client.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../protocol/printable.ts";
 import {
   type Connector,
   LoadClients,

@@ -6,8 +6,8 @@
  */
 
 import type { EbsocketClient } from "../client.ts";
-import { encodeLine } from "../codec.ts";
-import { EbsocketEvent } from "../event.ts";
+import { encodeLine } from "../protocol/encoder.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { describeEnd, describeRefusal } from "./errors.ts";
 
 /** The shortest line that can be asked for, in bytes: the name and the number need so many. */

@@ -6,7 +6,7 @@
  */
 
 import type { EbsocketClient } from "../client.ts";
-import { EbsocketEvent } from "../event.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import {
   type Connector,
   LoadClients,

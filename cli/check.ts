@@ -4,12 +4,12 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
+import { printable } from "../protocol/printable.ts";
 import { CheckReport } from "./check_report.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
-import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { FileChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
 import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
 import { tell } from "./stdio.ts";
@@ -74,7 +74,7 @@ async function checkFile(
   maxLineBytes: number | undefined,
   report: CheckReport,
 ): Promise<void> {
-  const checker = new LineChecker(maxLineBytes);
+  const checker = new FileChecker(maxLineBytes);
   const name = file === "-" ? "-" : printable(file);
   try {
     using input = file === "-" ? null : await Deno.open(file);

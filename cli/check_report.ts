@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { EventDefinitions } from "../define.ts";
-import { EbsocketEvent } from "../event.ts";
+import type { EventDefinitions } from "../schema/definitions.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { type CheckedLine, formatFault, type LineFault } from "./line_checker.ts";
 import type { Output } from "./output.ts";
 import { tell } from "./stdio.ts";
@@ -48,7 +48,7 @@ export class CheckReport {
   async add(file: string, lines: Iterable<CheckedLine>): Promise<void> {
     let text = "";
     for (const line of lines) {
-      const fault = line.fault ?? this.#misfit(line);
+      const fault = line.fault ?? this.#invalidEvent(line);
       if (fault) text += `${formatFault(file, line.number, fault)}\n`;
       if (text.length >= PIECE_LENGTH) {
         await this.#output.write(text);
@@ -68,7 +68,7 @@ export class CheckReport {
   }
 
   /** Why the attributes of an event do not fit its definition, if they do not. */
-  #misfit({ kind, bytes }: CheckedLine): LineFault | null {
+  #invalidEvent({ kind, bytes }: CheckedLine): LineFault | null {
     if (!this.#events || kind !== "event") return null;
     const { event, __dict__ } = EbsocketEvent.fromBytes(bytes.subarray(0, -1));
     const { issues } = this.#events.check(event, __dict__);

@@ -5,34 +5,10 @@
  * @module
  */
 
+import type { CommandInfo } from "./flags.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import { parseFlags } from "./flags.ts";
 import { print } from "./output.ts";
-
-/** What a shell can offer for a word: files, or these. */
-export type WordHints = "files" | readonly string[];
-
-/** What people and shells are told of a command. */
-export interface CommandInfo {
-  /** The word that asks for it. */
-  readonly name: string;
-  /** What it does, in one line, for the list of commands. */
-  readonly summary: string;
-  /** What help says first. */
-  readonly about: string;
-  /** The words that it takes, such as `[HOST:PORT] NAME [KEY=VALUE...]`. */
-  readonly usage: string;
-  /** What to type to try it, where the program is called as in `program.ts`. */
-  readonly examples: readonly string[];
-  /** Its options. */
-  readonly groups: readonly Group[];
-  /** When it ends with which exit code, beside 2, which is the same for all. */
-  readonly exits: Readonly<Record<number, string>>;
-  /** What help says last, such as permissions. */
-  readonly notes: string;
-  /** What a shell offers for its words. */
-  readonly hints?: WordHints | (() => WordHints);
-}
 
 /** A command. */
 export interface Command extends CommandInfo {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { quote } from "../printable.ts";
+import { quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { CommandInfo, WordHints } from "./command.ts";
+import type { CommandInfo, WordHints } from "./flags.ts";
 import { type Flag, spellings } from "./flags.ts";
 
 /** The shells that there is a script for. */

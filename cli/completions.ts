@@ -4,8 +4,9 @@
  * @module
  */
 
-import { quote } from "../printable.ts";
-import { type Command, type CommandInfo, defineCommand } from "./command.ts";
+import type { CommandInfo } from "./flags.ts";
+import { quote } from "../protocol/printable.ts";
+import { type Command, defineCommand } from "./command.ts";
 import { completionScript, SHELLS } from "./completion_scripts.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords, oneOf } from "./flags.ts";

@@ -5,11 +5,11 @@
  * @module
  */
 
-import { formatAddress } from "../address.ts";
+import { formatAddress } from "../protocol/address.ts";
 import { type ClientOptions, EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
-import { printable, quote } from "../printable.ts";
-import { addressOf, type Place, type TlsClientOptions } from "../transport.ts";
+import { printable, quote } from "../protocol/printable.ts";
+import { addressOf, type Place, type TlsClientOptions } from "../net/transport.ts";
 import {
   chooseToken,
   ENVIRONMENT_NOTE,

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
-import { faultOfToken } from "../token.ts";
+import { printable } from "../protocol/printable.ts";
+import { faultOfToken } from "../protocol/token.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 

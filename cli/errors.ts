@@ -6,7 +6,7 @@
  */
 
 import type { CloseInfo, CloseReason } from "../errors.ts";
-import { printable, quote } from "../printable.ts";
+import { printable, quote } from "../protocol/printable.ts";
 
 /** A command line that makes no sense: the exit code is 2. */
 export class UsageError extends Error {}

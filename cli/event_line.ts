@@ -4,11 +4,11 @@
  * @module
  */
 
-import { encodeJson } from "../codec.ts";
-import { printable, quote } from "../printable.ts";
+import { encodeJson } from "../protocol/encoder.ts";
+import { printable, quote } from "../protocol/printable.ts";
 import { shellWord } from "./advice.ts";
 import { messageOf, UsageError } from "./errors.ts";
-import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { FileChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
 
 const encoder = new TextEncoder();
 
@@ -28,7 +28,7 @@ export function toEventLine(name: string, words: readonly string[]): Uint8Array 
   const attributes = [...members].map(([key, json]) => `${encodeJson(key)}:${json}`).join(",");
   const dict = members.size === 0 ? "" : `,"__dict__":{${attributes}}`;
   const line = encoder.encode(`{"event":${encodeJson(name)}${dict}}\n`);
-  const [checked] = new LineChecker(LONGEST_LINE_BYTES).push(line);
+  const [checked] = new FileChecker(LONGEST_LINE_BYTES).push(line);
   const fault = checked!.fault;
   if (fault) throw new UsageError(`This makes no event: ${fault.text}`);
   return line;

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
-import { TextMap } from "../text_map.ts";
+import { printable } from "../protocol/printable.ts";
+import { TextMap } from "../protocol/text_map.ts";
 import type { Paint } from "./terminal.ts";
 
 /** One step through JSON outside of strings: a bracket, a comma or colon, white space, or anything else. */

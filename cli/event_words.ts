@@ -5,7 +5,7 @@
  * @module
  */
 
-import { quote } from "../printable.ts";
+import { quote } from "../protocol/printable.ts";
 import { shellWord } from "./advice.ts";
 import { type ConnectionFlag, readTarget, type Target } from "./connect.ts";
 import { UsageError } from "./errors.ts";

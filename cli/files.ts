@@ -4,7 +4,7 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
+import { printable } from "../protocol/printable.ts";
 import { messageOf, StartError } from "./errors.ts";
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommandInfo } from "./command.ts";
+import type { CommandInfo } from "./flags.ts";
 import { type Flag, type Group, spellings } from "./flags.ts";
 import { INSTALL, PROGRAM, RUN } from "./program.ts";
 

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { abortable } from "../waits.ts";
+import { abortable } from "../net/waits.ts";
 import { whyUnreadable } from "./files.ts";
-import { formatFault, LineChecker, type LineFault, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./line_checker.ts";
 import type { Publisher } from "./publisher.ts";
 
 /** How much is read at once, in bytes. */
@@ -31,7 +31,7 @@ export async function sendLines(
   publisher: Publisher,
   onProgress: () => void,
 ): Promise<string | null> {
-  const checker = new LineChecker(LONGEST_LINE_BYTES);
+  const checker = new FileChecker(LONGEST_LINE_BYTES);
   const chunk = new Uint8Array(CHUNK_BYTES);
   for (;;) {
     let length: number | null;
@@ -52,7 +52,7 @@ export async function sendLines(
 
 /** Sends the lines that a piece of the input completes. */
 async function sendPiece(
-  checker: LineChecker,
+  checker: FileChecker,
   piece: Uint8Array,
   publisher: Publisher,
 ): Promise<string | null> {

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { LineSplitter } from "../splitter.ts";
-import { type LineKind, LineValidator } from "../validate.ts";
+import { LineSplitter } from "../protocol/line_splitter.ts";
+import { type LineKind, LineValidator } from "../protocol/validator.ts";
 
 /** The longest line that any relay takes, in bytes: the one it goes to knows its own limit. */
 export const LONGEST_LINE_BYTES: number = 2 ** 30;
@@ -37,7 +37,7 @@ export interface CheckedLine {
 }
 
 /** Checks the lines of one input. It never holds more than a chunk and one line. */
-export class LineChecker {
+export class FileChecker {
   readonly #maxLineBytes: number;
   readonly #validator = new LineValidator();
   #splitter: LineSplitter;

@@ -5,13 +5,13 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
-import { checkReconnectOptions, isFinal, Retries } from "../reconnect.ts";
-import type { Refusal } from "../routing.ts";
-import { abortable } from "../waits.ts";
+import { printable } from "../protocol/printable.ts";
+import { checkReconnectOptions, isFinal, Retries } from "../client/retry.ts";
+import type { Refusal } from "../protocol/routing.ts";
+import { abortable } from "../net/waits.ts";
 import { advised, type Target } from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";
-import { Subscription, type Wishes } from "./subscription.ts";
+import { type HelloExtras, Subscription } from "./subscription.ts";
 import type { ReceivedLine, WireOptions } from "./wire.ts";
 
 /** Who hears. */
@@ -31,13 +31,13 @@ export interface ListenerSink {
 /** Hears events. */
 export class Listener {
   readonly #target: Target;
-  readonly #wishes: Wishes;
+  readonly #wishes: HelloExtras;
   readonly #sink: ListenerSink;
   #subscription: Subscription | null = null;
   #isPaused = false;
 
   /** Makes one that has not begun. */
-  constructor(target: Target, wishes: Wishes, sink: ListenerSink) {
+  constructor(target: Target, wishes: HelloExtras, sink: ListenerSink) {
     this.#target = target;
     this.#wishes = wishes;
     this.#sink = sink;

@@ -6,7 +6,7 @@
  */
 
 import type { RelayClient } from "../relay.ts";
-import { isSilent } from "../stats.ts";
+import { isSilent } from "../relay/stats.ts";
 
 /** How often it is looked whether a client has been told something, in milliseconds. */
 const LOOK_MS = 50;

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { ANY, faultOfPattern, REST } from "../pattern.ts";
-import { quote } from "../printable.ts";
+import { ANY, faultOfPattern, REST } from "../protocol/pattern.ts";
+import { quote } from "../protocol/printable.ts";
 import { UsageError } from "./errors.ts";
 
 /**

@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { Address } from "../address.ts";
-import { quote } from "../printable.ts";
-import type { Place } from "../transport.ts";
+import type { Address } from "../protocol/address.ts";
+import { quote } from "../protocol/printable.ts";
+import type { Place } from "../net/transport.ts";
 import { UsageError } from "./errors.ts";
 
 /** Where a relay is when nobody says anything else. */

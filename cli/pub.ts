@@ -4,7 +4,7 @@
  * @module
  */
 
-import { printable, quote } from "../printable.ts";
+import { printable, quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES, type Target } from "./connect.ts";
 import { StartError, UsageError } from "./errors.ts";

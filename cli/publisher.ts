@@ -6,15 +6,20 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import type { ControlLine } from "../control.ts";
-import { cutMember, memberBytes, readString, spliceMembers } from "../envelope.ts";
+import type { ControlLine } from "../protocol/control.ts";
+import { cutMember, memberBytes, readString, spliceMembers } from "../protocol/envelope.ts";
 import type { CloseInfo } from "../errors.ts";
-import { decodeAck } from "../greeting.ts";
-import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
-import { TextMap } from "../text_map.ts";
-import type { Place } from "../transport.ts";
-import { ACK, type EnvelopeKey, LineValidator, TO } from "../validate.ts";
-import { abortable } from "../waits.ts";
+import { decodeAck } from "../protocol/greeting.ts";
+import {
+  decodeReceipt,
+  decodeRefusal,
+  encodeSubscription,
+  type Refusal,
+} from "../protocol/routing.ts";
+import { TextMap } from "../protocol/text_map.ts";
+import type { Place } from "../net/transport.ts";
+import { ACK, type EnvelopeKey, LineValidator, TO } from "../protocol/validator.ts";
+import { abortable } from "../net/waits.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { Wire, type WireOptions, type WireSink } from "./wire.ts";
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Address } from "../address.ts";
+import type { Address } from "../protocol/address.ts";
 import type { CloseReason } from "../errors.ts";
 
 /** How many refusals are told one by one within {@link WINDOW_MS}. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { MAX_BATCH_DELAY, MAX_TIMER_MS } from "../limits.ts";
+import { MAX_BATCH_DELAY, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayOptions } from "../relay.ts";
 import { chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";

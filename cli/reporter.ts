@@ -5,10 +5,10 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress } from "../protocol/address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
-import { isLocalhost } from "../localhost.ts";
-import { printable } from "../printable.ts";
+import { isLocalhost } from "../net/localhost_listener.ts";
+import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
 import { type Endpoint, formatWhere, howToTry } from "./advice.ts";
 import { messageOf } from "./errors.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../limits.ts";
+import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES } from "./connect.ts";
 import { toEventLine } from "./event_line.ts";

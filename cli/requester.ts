@@ -5,14 +5,14 @@
  * @module
  */
 
-import type { ControlLine } from "../control.ts";
-import { memberBytes, spliceMembers } from "../envelope.ts";
+import type { ControlLine } from "../protocol/control.ts";
+import { memberBytes, spliceMembers } from "../protocol/envelope.ts";
 import type { CloseInfo } from "../errors.ts";
-import { after } from "../limits.ts";
-import { printable, quote } from "../printable.ts";
-import { randomId } from "../random_id.ts";
-import { decodeReceipt, decodeRefusal, encodeSubscription } from "../routing.ts";
-import type { Place } from "../transport.ts";
+import { after } from "../protocol/option_checks.ts";
+import { printable, quote } from "../protocol/printable.ts";
+import { randomId } from "../protocol/random_id.ts";
+import { decodeReceipt, decodeRefusal, encodeSubscription } from "../protocol/routing.ts";
+import type { Place } from "../net/transport.ts";
 import { PROGRAM } from "./program.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { countOf } from "./units.ts";

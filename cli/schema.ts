@@ -5,10 +5,10 @@
  * @module
  */
 
-import { isDefinitions } from "../checker.ts";
-import type { EventDefinitions } from "../define.ts";
-import { printable } from "../printable.ts";
-import { showText } from "../standard_schema.ts";
+import { isDefinitions } from "../schema/checker.ts";
+import type { EventDefinitions } from "../schema/definitions.ts";
+import { printable } from "../protocol/printable.ts";
+import { showText } from "../schema/standard_schema.ts";
 import { StartError } from "./errors.ts";
 import { RUN } from "./program.ts";
 

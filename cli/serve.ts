@@ -5,8 +5,8 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../limits.ts";
-import { printable, quote } from "../printable.ts";
+import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
+import { printable, quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { describeRefusal, StartError, UsageError } from "./errors.ts";

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { encodeJson } from "../codec.ts";
-import { printable } from "../printable.ts";
-import { DEFAULT_MAX_DEPTH } from "../validate.ts";
+import { encodeJson } from "../protocol/encoder.ts";
+import { printable } from "../protocol/printable.ts";
+import { DEFAULT_MAX_DEPTH } from "../protocol/validator.ts";
 import { messageOf } from "./errors.ts";
 import type { Execution, Executor } from "./execute.ts";
-import { LineChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { FileChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
 import { formatLatency } from "./units.ts";
 
 /** From how many requests on that wait for a command there is no room for more: as in an inbox. */
@@ -164,7 +164,7 @@ function faultOf(line: Uint8Array, { maxLineBytes }: Responder): string | null {
   if (length > maxLineBytes) {
     return `its ${length} bytes exceed the ${maxLineBytes} that the relay takes`;
   }
-  const [checked] = new LineChecker(LONGEST_LINE_BYTES).push(line);
+  const [checked] = new FileChecker(LONGEST_LINE_BYTES).push(line);
   const { reason, text } = checked!.fault ?? {};
   return reason === "too-deep" ? `it nests deeper than ${MAX_DEPTH} levels` : text ?? null;
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../limits.ts";
+import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { Log } from "./log.ts";
 
 /** How long to wait before another attempt, in milliseconds: at first, and at most. */

@@ -5,14 +5,19 @@
  * @module
  */
 
-import type { ControlLine } from "../control.ts";
+import type { ControlLine } from "../protocol/control.ts";
 import { type CloseInfo, ConnectError } from "../errors.ts";
-import { matches } from "../pattern.ts";
-import { decodeReceipt, decodeRefusal, encodeSubscription, type Refusal } from "../routing.ts";
-import { TextSet } from "../text_map.ts";
-import type { Place } from "../transport.ts";
-import { abortable } from "../waits.ts";
-import { split } from "../wish.ts";
+import { matches } from "../protocol/pattern.ts";
+import {
+  decodeReceipt,
+  decodeRefusal,
+  encodeSubscription,
+  type Refusal,
+} from "../protocol/routing.ts";
+import { TextSet } from "../protocol/text_map.ts";
+import type { Place } from "../net/transport.ts";
+import { abortable } from "../net/waits.ts";
+import { split } from "../client/subscribe_request.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
 
@@ -20,7 +25,7 @@ import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire
 const LEAVING = "leave";
 
 /** What is to be heard. */
-export interface Wishes {
+export interface HelloExtras {
   /** The patterns of the events' names; none for all. */
   readonly patterns: readonly string[];
   /** The group of clients of which one gets each event. */
@@ -29,7 +34,7 @@ export interface Wishes {
 
 /** A connection over which events are heard. */
 export class Subscription implements WireSink {
-  readonly #wishes: Wishes;
+  readonly #wishes: HelloExtras;
   readonly #onEvent: (event: ReceivedLine, subscription: Subscription) => void;
   readonly #onRefusal: (refusal: Refusal) => void;
   readonly #ended = Promise.withResolvers<CloseInfo>();
@@ -42,7 +47,7 @@ export class Subscription implements WireSink {
   #isInForce: boolean;
 
   private constructor(
-    wishes: Wishes,
+    wishes: HelloExtras,
     onEvent: (event: ReceivedLine, subscription: Subscription) => void,
     onRefusal: (refusal: Refusal) => void,
   ) {
@@ -62,7 +67,7 @@ export class Subscription implements WireSink {
    */
   static async open(
     where: Place,
-    wishes: Wishes,
+    wishes: HelloExtras,
     onEvent: (event: ReceivedLine, subscription: Subscription) => void,
     options: WireOptions,
     onRefusal: (refusal: Refusal) => void = () => {},

@@ -10,7 +10,7 @@
 
 import config from "../deno.json" with { type: "json" };
 import type { CloseInfo } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
 import { isFault } from "./errors.ts";
 

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../limits.ts";
-import { printable } from "../printable.ts";
-import type { RelayReport } from "../report.ts";
+import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
+import { printable } from "../protocol/printable.ts";
+import type { RelayReport } from "../protocol/report.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { StartError } from "./errors.ts";

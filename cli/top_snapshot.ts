@@ -5,10 +5,10 @@
  * @module
  */
 
-import { formatAddress } from "../address.ts";
-import type { ClientReport, RelayReport } from "../report.ts";
-import type { RelayStats } from "../stats.ts";
-import { TextMap } from "../text_map.ts";
+import { formatAddress } from "../protocol/address.ts";
+import type { ClientReport, RelayReport } from "../protocol/report.ts";
+import type { RelayStats } from "../protocol/report.ts";
+import { TextMap } from "../protocol/text_map.ts";
 
 /** How many there were in a second; `null` where that cannot be told. */
 export interface Rates {

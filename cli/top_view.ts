@@ -6,7 +6,7 @@
  */
 
 import type { CloseReason } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../protocol/printable.ts";
 import { isFault } from "./errors.ts";
 import { type Column, formatTable } from "./table.ts";
 import type { Paint } from "./terminal.ts";

@@ -11,9 +11,9 @@ import {
   EbsocketError,
   RequestTimeoutError,
 } from "../errors.ts";
-import { printable } from "../printable.ts";
-import type { RelayReport } from "../report.ts";
-import { sleep } from "../waits.ts";
+import { printable } from "../protocol/printable.ts";
+import type { RelayReport } from "../protocol/report.ts";
+import { sleep } from "../net/waits.ts";
 import { whereIs } from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";
 

@@ -5,21 +5,28 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress } from "../protocol/address.ts";
 import type { ClientOptions } from "../client.ts";
-import { checkClientOptions } from "../client_options.ts";
-import type { ControlLine } from "../control.ts";
-import { BlockDecoder } from "../decoder.ts";
-import { readString } from "../envelope.ts";
+import { checkClientOptions } from "../client/options.ts";
+import type { ControlLine } from "../protocol/control.ts";
+import { BlockDecoder } from "../protocol/decoder.ts";
+import { readString } from "../protocol/envelope.ts";
 import type { CloseInfo } from "../errors.ts";
-import { decodeWelcome } from "../greeting.ts";
-import { parseLine } from "../parse.ts";
-import { printable } from "../printable.ts";
-import type { Wishes } from "../hearing.ts";
-import type { Feature } from "../routing.ts";
-import { Session, type SessionSink } from "../session.ts";
-import type { Place } from "../transport.ts";
-import { type EnvelopeKey, FROM, ID, type LineKind, LineValidator, REPLY_TO } from "../validate.ts";
+import { decodeWelcome } from "../protocol/greeting.ts";
+import { parseLine } from "../protocol/json_parser.ts";
+import { printable } from "../protocol/printable.ts";
+import type { HelloExtras } from "../client/subscriptions.ts";
+import type { Feature } from "../protocol/routing.ts";
+import { Session, type SessionSink } from "../client/session.ts";
+import type { Place } from "../net/transport.ts";
+import {
+  type EnvelopeKey,
+  FROM,
+  ID,
+  type LineKind,
+  LineValidator,
+  REPLY_TO,
+} from "../protocol/validator.ts";
 import { LONGEST_LINE_BYTES } from "./line_checker.ts";
 
 /** A tool takes whatever the relay lets through, however deep it is. */
@@ -192,7 +199,7 @@ class End implements SessionSink {
     this.#needsWelcome = needsWelcome;
   }
 
-  onHello(): Wishes {
+  onHello(): HelloExtras {
     return { lines: [], needsWelcome: this.#needsWelcome, confirmed: null, onGreeted: () => {} };
   }
 

@@ -3,9 +3,9 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { equals } from "@std/bytes/equals";
-import type { Address } from "../address.ts";
+import type { Address } from "../protocol/address.ts";
 import { EbsocketClient } from "../client.ts";
-import { EbsocketEvent } from "../event.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { Command } from "./support/command.ts";
 import { Peer } from "./support/peer.ts";
 import { soon } from "./support/waiting.ts";

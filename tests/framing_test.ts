@@ -4,7 +4,7 @@ import { assertThrows } from "@std/assert/throws";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { EbsocketError, EventFormatError, FramingError } from "../errors.ts";
-import { EbsocketEvent, type OpenEvents } from "../event.ts";
+import { EbsocketEvent, type OpenEvents } from "../protocol/event.ts";
 import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
 import { bytewise, cutFractions, cutInto, raw, textOf, utf8 } from "./support/bytes.ts";
 import { event as anyEvent, fuzzRuns, show, stream } from "./support/lines.ts";

@@ -6,7 +6,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { COMMAND_NAMES } from "../cli/commands.ts";
 import { INSTALL } from "../cli/program.ts";
-import { EbsocketEvent } from "../event.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { testRelay } from "../testing.ts";
 import { Document } from "./support/document.ts";
 import { until } from "./support/waiting.ts";

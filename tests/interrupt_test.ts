@@ -5,7 +5,7 @@
 
 import { assertEquals } from "@std/assert/equals";
 import type { EbsocketClient } from "../client.ts";
-import { EbsocketEvent } from "../event.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { testRelay } from "../testing.ts";
 import { Document } from "./support/document.ts";
 import { FakeServer } from "./support/fake_server.ts";

@@ -52,7 +52,7 @@ Deno.test("mod.ts loads the command only when it is run", async () => {
   );
   const importers = graph.modules.flatMap(({ specifier, dependencies = [] }) =>
     dependencies
-      .filter((dependency) => dependency.specifier === "./cli.ts")
+      .filter((dependency) => dependency.specifier === "./cli/main.ts")
       .map(({ isDynamic = false }) => [specifier.split("/").at(-1), isDynamic])
   );
   assertEquals(importers, [["mod.ts", true]]);

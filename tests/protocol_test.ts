@@ -1,24 +1,24 @@
 // PROTOCOL.md says what the code does: its tables are read here, row by row.
 
 import { assertEquals } from "@std/assert/equals";
-import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../admission.ts";
-import { ConnectionLimits } from "../connection_limits.ts";
-import { decodeClose, encodeClose } from "../control.ts";
+import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
+import { ConnectionLimits } from "../net/connection_options.ts";
+import { decodeClose, encodeClose } from "../protocol/control.ts";
 import type { CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
-import { decodeAck, decodeHello, decodeWelcome } from "../greeting.ts";
-import { MAX_CONTROL_BYTES } from "../limits.ts";
-import { faultOfPattern, matches } from "../pattern.ts";
-import { encodeStatsRequest } from "../report.ts";
-import { decodeReceipt, decodeRefusal, decodeSubscription } from "../routing.ts";
+import { decodeAck, decodeHello, decodeWelcome } from "../protocol/greeting.ts";
+import { MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
+import { faultOfPattern, matches } from "../protocol/pattern.ts";
+import { encodeStatsRequest } from "../protocol/report.ts";
+import { decodeReceipt, decodeRefusal, decodeSubscription } from "../protocol/routing.ts";
 import {
   DEFAULT_MAX_SUBSCRIPTIONS,
   DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
   MAX_QUEUES,
   MAX_WILDCARD_PLACES,
-} from "../subscriptions.ts";
-import { MAX_BATCH_BYTES } from "../outbound.ts";
-import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../validate.ts";
+} from "../relay/subscriptions.ts";
+import { MAX_BATCH_BYTES } from "../net/send_queue.ts";
+import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../protocol/validator.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
 import { setUp } from "./support/intake.ts";
 import { judge } from "./support/reference.ts";

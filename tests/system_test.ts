@@ -2,10 +2,10 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
-import type { EbsocketConnection } from "../connection.ts";
-import { defineEvents, type EventDefinitions } from "../define.ts";
+import type { EbsocketConnection } from "../net/connection.ts";
+import { defineEvents, type EventDefinitions } from "../schema/definitions.ts";
 import { ConnectionClosedError, EventSchemaError } from "../errors.ts";
-import { EbsocketEvent } from "../event.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { EbsocketServer } from "../server.ts";
 import { EbsocketSystem, type ReceivedEvent, type SystemOptions } from "../system.ts";
 import { Clock } from "./support/clock.ts";
@@ -455,17 +455,17 @@ Deno.test("EbsocketSystem.pump() keeps what does not fit apart, and gives what v
       '{"event":"asynchronous"}\n{"event":"__proto__"}\n{"event":"shout"}\n',
   );
   const events: [string, string][] = [];
-  const misfits: [string, readonly string[]][] = [];
+  const invalidEvents: [string, readonly string[]][] = [];
   while (events.length < 2) {
-    const [, newEvents, , newMisfits] = await system.pump();
+    const [, newEvents, , newInvalidEvents] = await system.pump();
     for (const event of newEvents) events.push([event.event, event.__dict__.content]);
-    for (const [event, issues] of newMisfits) {
+    for (const [event, issues] of newInvalidEvents) {
       assertEquals(system.clients.has(event.fromConnection), true);
-      misfits.push([event.event, issues]);
+      invalidEvents.push([event.event, issues]);
     }
   }
   assertEquals(events, [["message", "hi"], ["shout", "HI"]]);
-  assertEquals(misfits, [
+  assertEquals(invalidEvents, [
     ["message", ["content: Expected a string"]],
     ["throwing", ['Cannot check event "throwing": boom']],
     ["asynchronous", ['Cannot check event "asynchronous": its validator is asynchronous']],
@@ -473,7 +473,7 @@ Deno.test("EbsocketSystem.pump() keeps what does not fit apart, and gives what v
   ]);
 });
 
-Deno.test("EbsocketSystem gives misfits in their turn, and acknowledges them", async () => {
+Deno.test("EbsocketSystem gives invalid events in their turn, and acknowledges them", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT });
   await using peer = await Peer.connect(system.server.address);
   await peer.send(
@@ -482,7 +482,7 @@ Deno.test("EbsocketSystem gives misfits in their turn, and acknowledges them", a
   );
   const seen: unknown[] = [];
   for await (const notice of system) {
-    if (notice.type === "misfit") seen.push(notice.event.__dict__, notice.issues);
+    if (notice.type === "invalid") seen.push(notice.event.__dict__, notice.issues);
     if (notice.type !== "event") continue;
     seen.push(notice.event.__dict__);
     break;

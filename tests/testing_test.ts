@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
-import { EbsocketEvent } from "../event.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
 import { clientPair, expectEvents, testRelay } from "../testing.ts";
 
 const message = (content: string) => new EbsocketEvent("message", { content });

@@ -3,9 +3,9 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import type { Address } from "../address.ts";
+import type { Address } from "../protocol/address.ts";
 import type { ClientStatus, EbsocketClient } from "../client.ts";
-import type { EbsocketConnection } from "../connection.ts";
+import type { EbsocketConnection } from "../net/connection.ts";
 import { type CloseReason, EventFormatError, FramingError } from "../errors.ts";
 import {
   EbsocketEvent,
@@ -13,7 +13,7 @@ import {
   type OpenAttributes,
   type OpenEvents,
   type SendableEvent,
-} from "../event.ts";
+} from "../protocol/event.ts";
 import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
 import type { EbsocketSystem } from "../system.ts";
 import { assertVerdict, compileAll, type Errors, type Strictness } from "./support/compile.ts";

@@ -46,16 +46,22 @@ async function deno(args: string[], cwd: URL | string): Promise<Deno.CommandOutp
 /** The specifiers of the standard library that the project's own modules import. */
 async function readSpecifiers(): Promise<Set<string>> {
   const specifiers = new Set<string>();
-  for (const folder of ["./", "cli/", "examples/", "tests/", "tests/cli/", "bench/"]) {
-    for await (const { name } of Deno.readDir(new URL(folder, root))) {
-      if (!name.endsWith(".ts")) continue;
-      const text = await Deno.readTextFile(new URL(folder + name, root));
-      for (const [, specifier] of text.matchAll(/from "(@std\/[\w/-]+)"/g)) {
-        specifiers.add(specifier!);
-      }
+  for await (const path of modulesIn("./")) {
+    const text = await Deno.readTextFile(new URL(path, root));
+    for (const [, specifier] of text.matchAll(/from "(@std\/[\w/-]+)"/g)) {
+      specifiers.add(specifier!);
     }
   }
   return specifiers;
+}
+
+/** The modules in a folder, and in those in it, but not what others have made. */
+async function* modulesIn(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, root))) {
+    if (name === "vendor" || name === "node_modules" || name.startsWith(".")) continue;
+    if (isDirectory) yield* modulesIn(`${folder}${name}/`);
+    else if (name.endsWith(".ts")) yield `${folder}${name}`;
+  }
 }
 
 /** Whether Deno can load what the project imports, as things stand. */

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { benchEvents } from "../../cli/bench_events.ts";
-import { defineEvents } from "../../define.ts";
+import { defineEvents } from "../../schema/definitions.ts";
 import { testRelay } from "../../testing.ts";
 import { connectorTo } from "../support/connector.ts";
 import { Peer } from "../support/peer.ts";

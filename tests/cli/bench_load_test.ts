@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { LEAST_SIZE, LoadEvents, untilStalled } from "../../cli/bench_load.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { soon } from "../support/waiting.ts";
 
 Deno.test("LoadEvents.make() makes lines of exactly the size that is asked for", () => {

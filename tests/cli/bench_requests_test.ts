@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { benchRequests } from "../../cli/bench_requests.ts";
-import type { EbsocketEvent } from "../../event.ts";
+import type { EbsocketEvent } from "../../protocol/event.ts";
 import { testRelay } from "../../testing.ts";
 import { connectorTo } from "../support/connector.ts";
 

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { CheckReport } from "../../cli/check_report.ts";
-import { LineChecker } from "../../cli/line_checker.ts";
+import { FileChecker } from "../../cli/line_checker.ts";
 import { Output } from "../../cli/output.ts";
-import type { EventDefinitions } from "../../define.ts";
+import type { EventDefinitions } from "../../schema/definitions.ts";
 
 /** Only events that are called `good` fit. */
 const EVENTS: EventDefinitions<object> = {
@@ -18,7 +18,7 @@ async function report(text: string, events: EventDefinitions<object> | null) {
     return Promise.resolve(bytes.length);
   });
   const report = new CheckReport(output, events);
-  await report.add("f", new LineChecker().push(new TextEncoder().encode(text)));
+  await report.add("f", new FileChecker().push(new TextEncoder().encode(text)));
   return [written, report.summary, report.isGood];
 }
 

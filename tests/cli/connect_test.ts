@@ -12,7 +12,7 @@ import {
 import { StartError, UsageError } from "../../cli/errors.ts";
 import { parseFlags } from "../../cli/flags.ts";
 import { ConnectError } from "../../errors.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { testRelay } from "../../testing.ts";
 
 function targetOf(

@@ -1,7 +1,8 @@
+import type { CommandInfo } from "../../cli/flags.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertStringIncludes } from "@std/assert/string-includes";
-import type { CommandInfo } from "../../cli/command.ts";
+
 import { loadCommands } from "../../cli/commands.ts";
 import { spellings } from "../../cli/flags.ts";
 import { formatHelp, formatOverview } from "../../cli/help.ts";

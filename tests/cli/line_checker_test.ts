@@ -1,15 +1,15 @@
 import { assertEquals } from "@std/assert/equals";
-import { formatFault, LineChecker } from "../../cli/line_checker.ts";
+import { FileChecker, formatFault } from "../../cli/line_checker.ts";
 
 const encoder = new TextEncoder();
 
 /** What is found in `text`, in chunks of `size` bytes. */
 function check(text: string, size: number, maxLineBytes?: number): string[] {
-  const checker = new LineChecker(maxLineBytes);
+  const checker = new FileChecker(maxLineBytes);
   const bytes = encoder.encode(text);
   const found: string[] = [];
   const add = (
-    lines: Iterable<ReturnType<LineChecker["push"]> extends Generator<infer L> ? L : 0>,
+    lines: Iterable<ReturnType<FileChecker["push"]> extends Generator<infer L> ? L : 0>,
   ) => {
     for (const { number, kind, fault } of lines) {
       found.push(fault ? formatFault("f", number, fault) : `${number} ${kind}`);
@@ -67,7 +67,7 @@ Deno.test("LineChecker.end() finds a line without an end", () => {
 });
 
 Deno.test("LineChecker.push() gives the bytes of a line with its end", () => {
-  const lines = new LineChecker().push(encoder.encode('{"event":"a"}\r\n{"event":"b"}\n{'));
+  const lines = new FileChecker().push(encoder.encode('{"event":"a"}\r\n{"event":"b"}\n{'));
   const texts = [...lines].map(({ bytes }) => new TextDecoder().decode(bytes));
   assertEquals(texts, ['{"event":"a"}\r\n', '{"event":"b"}\n']);
 });

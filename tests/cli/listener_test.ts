@@ -3,7 +3,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
 import { StartError } from "../../cli/errors.ts";
 import { Listener } from "../../cli/listener.ts";
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import { FakeServer } from "../support/fake_server.ts";
 import { until } from "../support/waiting.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";

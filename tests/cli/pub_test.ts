@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { formatAddress } from "../../address.ts";
-import { defineEvents } from "../../define.ts";
+import { formatAddress } from "../../protocol/address.ts";
+import { defineEvents } from "../../schema/definitions.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { FakeServer } from "../support/fake_server.ts";

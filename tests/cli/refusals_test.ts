@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import type { CloseReason } from "../../errors.ts";
 import { Refusals } from "../../cli/refusals.ts";
 

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import type { RelayStats } from "../../relay.ts";
 import type { LogFormat } from "../../cli/relay_flags.ts";
 import { Reporter } from "../../cli/reporter.ts";
-import { StatsCollector } from "../../stats.ts";
+import { StatsCollector } from "../../relay/stats.ts";
 import { FakeDuplex } from "../support/duplex.ts";
 
 const HOSTILE = "\x1b[31m\r\n\u202e\u2028\x00\x9b";

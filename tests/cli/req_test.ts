@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { formatAddress } from "../../address.ts";
+import { formatAddress } from "../../protocol/address.ts";
 import type { EbsocketClient } from "../../client.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EbsocketSystem } from "../../system.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";

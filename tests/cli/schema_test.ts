@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { StartError } from "../../cli/errors.ts";
 import { loadDefinitions } from "../../cli/schema.ts";
 
-const DEFINE = new URL("../../define.ts", import.meta.url).href;
+const DEFINE = new URL("../../schema/definitions.ts", import.meta.url).href;
 
 /** Another copy of the library: to Deno, a module with another URL is another module. */
 const SOURCE = `

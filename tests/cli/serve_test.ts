@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { formatAddress } from "../../address.ts";
+import { formatAddress } from "../../protocol/address.ts";
 import { EbsocketClient } from "../../client.ts";
-import { defineEvents } from "../../define.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { defineEvents } from "../../schema/definitions.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { StartError } from "../../cli/errors.ts";
-import { Subscription, type Wishes } from "../../cli/subscription.ts";
+import { type HelloExtras, Subscription } from "../../cli/subscription.ts";
 import { ConnectError } from "../../errors.ts";
 import { FakeServer } from "../support/fake_server.ts";
 import { until } from "../support/waiting.ts";
@@ -9,7 +9,7 @@ import { until } from "../support/waiting.ts";
 const FEATURES = { features: ["subscribe"] };
 
 /** A subscription that is being made, and the names of what it has heard. */
-function open(server: FakeServer, wishes: Wishes, signal = new AbortController().signal) {
+function open(server: FakeServer, wishes: HelloExtras, signal = new AbortController().signal) {
   const names: string[] = [];
   const opening = Subscription.open(
     server.address,

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { type Address, formatAddress } from "../../address.ts";
+import { type Address, formatAddress } from "../../protocol/address.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { testRelay } from "../../testing.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { formatAddress } from "../../address.ts";
+import { formatAddress } from "../../protocol/address.ts";
 import { testRelay } from "../../testing.ts";
 import { Program } from "../support/process.ts";
 import { hasPython, inTerminal, toolWords } from "../support/streams.ts";

@@ -4,7 +4,7 @@ import { paint } from "../../cli/terminal.ts";
 import { takeSnapshot } from "../../cli/top_snapshot.ts";
 import { formatTop } from "../../cli/top_view.ts";
 import { widthOf } from "../../cli/width.ts";
-import type { RelayReport } from "../../report.ts";
+import type { RelayReport } from "../../protocol/report.ts";
 import { clientReport, relayReport } from "../support/report.ts";
 
 const plain = paint(false);

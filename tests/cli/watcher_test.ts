@@ -3,7 +3,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { StartError } from "../../cli/errors.ts";
 import { Watcher } from "../../cli/watcher.ts";
 import { EbsocketClient } from "../../client.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EbsocketSystem } from "../../system.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";

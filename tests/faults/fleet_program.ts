@@ -6,7 +6,7 @@
  */
 
 import { EbsocketClient, type EventOf } from "../../client.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { type FleetOrder, type FleetPlan, namesOf, type Note, now } from "./protocol.ts";
 
 type Numbered = { numbered: { from: string; n: number; at: number; padding?: string } };

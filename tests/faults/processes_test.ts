@@ -1,7 +1,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { EbsocketClient } from "../../client.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { Peer } from "../support/peer.ts";
 import { until } from "../support/waiting.ts";
 import { Fleet } from "./fleet.ts";

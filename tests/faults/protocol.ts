@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import type { ClientOptions } from "../../client.ts";
 import type { Entry } from "./ledger.ts";
 

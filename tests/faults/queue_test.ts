@@ -4,7 +4,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import type { EbsocketClient } from "../../client.ts";
 import { EbsocketError } from "../../errors.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { testRelay } from "../../testing.ts";
 import { Program } from "../support/process.ts";
 import { size } from "../support/size.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import type { RelayOptions } from "../../relay.ts";
 import { type Outcome, Program } from "../support/process.ts";
 import { until } from "../support/waiting.ts";

@@ -2,10 +2,10 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { EbsocketClient } from "../../client.ts";
-import type { EbsocketConnection } from "../../connection.ts";
+import type { EbsocketConnection } from "../../net/connection.ts";
 import { EbsocketError } from "../../errors.ts";
-import { EbsocketEvent } from "../../event.ts";
-import { PendingTable } from "../../pending.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
+import { PendingRequests } from "../../client/pending_requests.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { soon, until } from "../support/waiting.ts";
@@ -14,9 +14,9 @@ const REQUESTS = 100_000;
 const ROUND = 900;
 
 /** The tables in which anything has ever waited. */
-const tables = new Set<PendingTable>();
-const add = PendingTable.prototype.add;
-PendingTable.prototype.add = function (...args): void {
+const tables = new Set<PendingRequests>();
+const add = PendingRequests.prototype.add;
+PendingRequests.prototype.add = function (...args): void {
   tables.add(this);
   add.apply(this, args);
 };

@@ -4,7 +4,7 @@
  * is told its name.
  */
 
-import { listen } from "../../transport.ts";
+import { listen } from "../../net/transport.ts";
 
 const [name, path] = Deno.args;
 let listener: ReturnType<typeof listen> | null = null;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { listen } from "../../transport.ts";
+import { listen } from "../../net/transport.ts";
 import { Program } from "../support/process.ts";
 import { size } from "../support/size.ts";
 import { soon } from "../support/waiting.ts";

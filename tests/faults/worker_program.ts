@@ -1,7 +1,7 @@
 /** One of the workers of a queue: does each job at once, says so on standard output, and answers. */
 
 import { EbsocketClient } from "../../client.ts";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 
 const [name, port] = Deno.args;
 await using client = new EbsocketClient();

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import { Attacker } from "./attacker.ts";
 import { isFull, size } from "../support/size.ts";
 import { Target } from "./target.ts";

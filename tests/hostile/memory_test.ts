@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 import { isFull, size } from "../support/size.ts";

@@ -5,7 +5,7 @@
  */
 
 import net from "node:net";
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 
 /** A connection that can be reset. It never reads unless told to. */
 export class Resetter {

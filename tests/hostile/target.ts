@@ -8,7 +8,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
-import { type Address, formatAddress } from "../../address.ts";
+import { type Address, formatAddress } from "../../protocol/address.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 import { PATIENCE, until } from "../support/waiting.ts";

@@ -1,8 +1,8 @@
 /** Peers that speak something else to a relay that speaks TLS, or show it the wrong certificate. */
 
 import { assertEquals } from "@std/assert/equals";
-import type { Address } from "../../address.ts";
-import { formatAddress } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
+import { formatAddress } from "../../protocol/address.ts";
 import { size } from "../support/size.ts";
 import { type KeyPair, makeCertificates } from "../support/certificates.ts";
 import { addressOf, Target } from "./target.ts";

@@ -6,7 +6,7 @@
 
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
-import { Block } from "../../outbound.ts";
+import { Block } from "../../net/send_queue.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -1,6 +1,6 @@
 /** The relay command as a process of its own, as its users run it. */
 
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import { Program } from "./process.ts";
 
 export class Command extends Program {

@@ -1,6 +1,6 @@
 /** A socket made of memory, with which a test plays the peer and the operating system. */
 
-import type { Duplex } from "../../connection.ts";
+import type { Duplex } from "../../net/connection.ts";
 
 const decoder = new TextDecoder();
 

@@ -4,7 +4,7 @@
  */
 
 import { EbsocketClient } from "../../client.ts";
-import type { ClientOptions } from "../../client_options.ts";
+import type { ClientOptions } from "../../client/options.ts";
 import { FakeServer, type FakeSession, type WelcomeMembers } from "./fake_server.ts";
 
 /** What a relay says that it can do. */

@@ -3,7 +3,7 @@
  * says every byte itself, and when.
  */
 
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import { soon } from "./waiting.ts";
 
 const encoder = new TextEncoder();

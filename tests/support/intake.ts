@@ -1,28 +1,28 @@
 /** A router that gets its lines from an intake, with clients without sockets. */
 
-import type { Listener } from "../../audience.ts";
-import { LineChecker } from "../../line_checker.ts";
-import { Intake, type Taken } from "../../intake.ts";
-import { Router } from "../../router.ts";
-import { LineValidator } from "../../validate.ts";
+import type { Subscriber } from "../../relay/subscriber.ts";
+import { SchemaFilter } from "../../relay/schema_filter.ts";
+import { Ingress, type IngressResult } from "../../relay/ingress.ts";
+import { Router } from "../../relay/router.ts";
+import { LineValidator } from "../../protocol/validator.ts";
 import { utf8 } from "./bytes.ts";
 import { FakeRecipient } from "./routes.ts";
 
 export const A = '{"event":"a"}\n';
 export const B = '{"event":"b"}\n';
 
-export type Client = Listener<FakeRecipient>;
+export type Client = Subscriber<FakeRecipient>;
 
 /** What {@link setUp} gives. */
 export interface SetUp {
   readonly clients: Client[];
   /** The control lines that have come, by what they are about; `narrow` subscribes to `a`. */
   readonly controls: string[];
-  readonly intake: Intake<FakeRecipient>;
+  readonly intake: Ingress<FakeRecipient>;
   readonly router: Router<FakeRecipient>;
   subscribe(client: Client, events: string[], queue?: string): void;
   /** Takes a block of the first client, or another. */
-  take(text: string, source?: Client, hasMore?: boolean): Taken;
+  take(text: string, source?: Client, hasMore?: boolean): IngressResult;
 }
 
 /** `count` clients of one router. */
@@ -40,10 +40,10 @@ export function setUp(count: number, { echo = false }: { echo?: boolean } = {}):
     const request = { control: "subscribe", events, ...(queue && { queue }) } as const;
     router.change(client, client.subscriptions.after(request), client.isNumbered);
   };
-  const intake = new Intake(
+  const intake = new Ingress(
     new LineValidator(),
     router,
-    new LineChecker(undefined),
+    new SchemaFilter(undefined),
     (source, control) => {
       controls.push(control);
       if (control === "narrow") subscribe(source, ["a"]);

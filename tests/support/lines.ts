@@ -7,7 +7,7 @@
 
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
-import { EbsocketEvent } from "../../event.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
 import { utf8 } from "./bytes.ts";
 
 /**

@@ -1,6 +1,6 @@
 /** A peer that speaks raw TCP, as `nc` would: what a program without the library sees. */
 
-import type { Address } from "../../address.ts";
+import type { Address } from "../../protocol/address.ts";
 import { soon } from "./waiting.ts";
 
 const encoder = new TextEncoder();

@@ -126,13 +126,13 @@ class Output {
   async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       this.text += text;
-      this.#announce();
+      this.#notePeerClose();
     }
     this.#isEnded = true;
-    this.#announce();
+    this.#notePeerClose();
   }
 
-  #announce(): void {
+  #notePeerClose(): void {
     this.#news.resolve();
     this.#news = Promise.withResolvers<void>();
   }

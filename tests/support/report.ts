@@ -1,7 +1,8 @@
 /** Owns reports of a relay for tests: nothing has happened yet, but for what a test says. */
 
-import type { ClientReport, RelayReport } from "../../report.ts";
-import { type RelayStats, StatsCollector } from "../../stats.ts";
+import type { ClientReport, RelayReport } from "../../protocol/report.ts";
+import type { RelayStats } from "../../protocol/report.ts";
+import { StatsCollector } from "../../relay/stats.ts";
 
 /** A report in which the relay has these figures. */
 export function relayReport(

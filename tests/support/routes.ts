@@ -1,8 +1,8 @@
 /** Clients of a router without sockets, which note what they are given. */
 
-import type { Recipient } from "../../audience.ts";
-import { copyNumbered } from "../../envelope.ts";
-import type { Piece } from "../../outbound.ts";
+import type { Recipient } from "../../server/subscriber_group.ts";
+import { copyNumbered } from "../../protocol/envelope.ts";
+import type { Piece } from "../../net/send_queue.ts";
 
 const decoder = new TextDecoder();
 

@@ -4,8 +4,8 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import type { Socket } from "../../connection.ts";
-import type { ConnectionListener } from "../../transport.ts";
+import type { Socket } from "../../net/connection.ts";
+import type { ConnectionListener } from "../../net/transport.ts";
 
 const ADDRESS: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
 

@@ -1,0 +1,162 @@
+/**
+ * Owns where what arrives at a client goes: to who waits for an answer, to services, into the inbox, or
+ * among the invalid events. Must not know how it arrives.
+ *
+ * @module
+ */
+
+import type { EbsocketEvent, EventOf } from "../protocol/event.ts";
+import type { SubscriptionManager } from "./subscriptions.ts";
+import { Inbox, type InboxOptions } from "../net/inbox.ts";
+import type { InvalidEvents } from "./invalid_events.ts";
+import { matches } from "../protocol/pattern.ts";
+import type { PendingRequests } from "./pending_requests.ts";
+import { quote } from "../protocol/printable.ts";
+import { TextMap } from "../protocol/text_map.ts";
+
+/** How many names there may be of which it is known who serves them. */
+const MAX_ROUTES = 1000;
+
+const INBOX_FULL = "the inbox is full, and nothing is heard until it has been read; " +
+  "subscribe([]) asks for no events";
+
+/** A reader that takes what matches a pattern, so that it does not come into the client's inbox. */
+export class Service<M extends object> {
+  readonly pattern: string;
+  readonly inbox: Inbox<EventOf<M>>;
+  /** What has come for it among the events that are being looked at. */
+  batch: EventOf<M>[] = [];
+
+  constructor(pattern: string, inbox: Inbox<EventOf<M>>) {
+    this.pattern = pattern;
+    this.inbox = inbox;
+  }
+}
+
+/** Sorts what arrives. */
+export class EventDispatcher<M extends object> {
+  /** What nobody else takes. */
+  readonly inbox: Inbox<EventOf<M>>;
+  readonly #options: InboxOptions;
+  readonly #table: PendingRequests;
+  readonly #hearing: SubscriptionManager;
+  readonly #invalidEvents: InvalidEvents;
+  readonly #onRoom: () => void;
+  /** The other inboxes, with what they are called in messages. */
+  readonly #others = new Map<Inbox<EventOf<M>>, string>();
+  readonly #services = new Set<Service<M>>();
+  /** Who serves the events of a name, as far as that has been looked up. */
+  readonly #routes = new TextMap<readonly Service<M>[]>();
+
+  /** Makes one that calls `onRoom` when more may come after an inbox has been full. */
+  constructor(
+    options: InboxOptions,
+    table: PendingRequests,
+    hearing: SubscriptionManager,
+    invalidEvents: InvalidEvents,
+    onRoom: () => void,
+  ) {
+    this.#options = options;
+    this.#table = table;
+    this.#hearing = hearing;
+    this.#invalidEvents = invalidEvents;
+    this.#onRoom = onRoom;
+    this.inbox = this.makeInbox();
+  }
+
+  /** Takes events whose lines had `bytes` bytes; `false` if no more may come before there is room. */
+  push(events: EventOf<M>[], bytes: number): boolean {
+    const share = bytes / events.length;
+    const isPlain = this.#services.size === 0 && !this.#hearing.isFiltering &&
+      !this.#invalidEvents.isPossible && !events.some(isAnswer);
+    const rest = isPlain ? events : events.filter((event) => !this.#divert(event, share));
+    this.inbox.push(rest, rest.length * share);
+    this.#invalidEvents.publish(bytes);
+    for (const service of this.#services) {
+      if (service.batch.length === 0) continue;
+      service.inbox.push(service.batch, service.batch.length * share);
+      service.batch = [];
+    }
+    return this.readBlockedBy() === "";
+  }
+
+  /** Whether somebody else takes an event, or nobody wants it. */
+  #divert(event: EventOf<M>, bytes: number): boolean {
+    const { replyTo } = event;
+    const open = event as unknown as EbsocketEvent;
+    const hearing = this.#hearing;
+    const isOurs = replyTo !== null && this.#table.asked(replyTo);
+    if (!isOurs && hearing.isFiltering && !hearing.admits(open)) return true;
+    const issues = this.#invalidEvents.take(open);
+    if (isOurs) {
+      if (issues) this.#table.invalidEvent(replyTo, open, issues);
+      else this.#table.answer(replyTo, open, bytes);
+    }
+    if (isOurs || issues) return true;
+    if (this.#services.size === 0) return false;
+    const services = this.#servicesOf(event.event);
+    for (const service of services) service.batch.push(event);
+    return services.length > 0;
+  }
+
+  #servicesOf(name: string): readonly Service<M>[] {
+    let services = this.#routes.get(name);
+    if (!services) {
+      services = [...this.#services].filter(({ pattern }) => matches(pattern, name));
+      if (this.#routes.size >= MAX_ROUTES) this.#routes.clear();
+      this.#routes.set(name, services);
+    }
+    return services;
+  }
+
+  // Inboxes
+
+  /** An inbox with the bounds of the client's own. */
+  makeInbox(): Inbox<EventOf<M>> {
+    return new Inbox(this.#options, () => this.#checkRoom());
+  }
+
+  /** Reads no more while `inbox` is full, which messages call by `name`. */
+  watchInbox(inbox: Inbox<EventOf<M>>, name: string): void {
+    this.#others.set(inbox, name);
+  }
+
+  /** Reads on whether `inbox` is full or not: it has ended. */
+  forget(inbox: Inbox<EventOf<M>>): void {
+    inbox.end();
+    if (this.#others.delete(inbox) && inbox.full) this.#checkRoom();
+  }
+
+  /** Why nothing more may come at present, or an empty string. */
+  readBlockedBy(): string {
+    if (this.inbox.full) return INBOX_FULL;
+    for (const [inbox, name] of this.#others) {
+      if (inbox.full) return `what ${name} gives is not read, and nothing is heard until it is`;
+    }
+    return "";
+  }
+
+  #checkRoom(): void {
+    if (this.readBlockedBy() === "") this.#onRoom();
+  }
+
+  // Services
+
+  /** Gives a service the events that it matches from now on. */
+  attach(service: Service<M>): void {
+    this.#services.add(service);
+    this.#routes.clear();
+    this.watchInbox(service.inbox, `serve(${quote(service.pattern)})`);
+  }
+
+  /** Gives a service no more, and ends its inbox. */
+  detach(service: Service<M>): void {
+    this.#services.delete(service);
+    this.#routes.clear();
+    this.forget(service.inbox);
+  }
+}
+
+function isAnswer({ replyTo }: { readonly replyTo: string | null }): boolean {
+  return replyTo !== null;
+}

@@ -1,0 +1,332 @@
+/**
+ * Owns TLS handshakes over TCP connections, both ways: whom each side trusts, the deadline, and the
+ * words for what went wrong. Must not know listeners, dialling, or how bytes get to the TLS of Node.
+ *
+ * @module
+ */
+
+import type { TLSSocket } from "node:tls";
+import type { Socket } from "./connection.ts";
+import { EbsocketError } from "../errors.ts";
+import { checkGiven } from "../protocol/option_checks.ts";
+import { nodeModule, type RawStream, rawStream, TlsSocket } from "./tls_socket.ts";
+import { afterRunning } from "./ticker.ts";
+
+/** What a server needs for TLS; all of it is PEM text. */
+export interface TlsServerOptions {
+  /** The certificate of the server, with those that it depends on. */
+  readonly cert: string;
+  /** The private key of `cert`, not encrypted. */
+  readonly key: string;
+  /**
+   * Certificates of those who may vouch for clients. With it, a client without a valid certificate
+   * from one of them is refused before a byte of it is looked at, or one is sent to it. A client
+   * certificate that limits its use must allow `clientAuth`.
+   */
+  readonly clientCa?: string;
+}
+
+/** What a client needs for TLS beyond what Deno trusts; all of it is PEM text. */
+export interface TlsClientOptions {
+  /**
+   * Certificates of those who may vouch for the server, instead of the public ones: with a CA of
+   * your own, nobody else can. Each text may hold several.
+   *
+   * @default {the public certificate authorities}
+   */
+  readonly caCerts?: string | readonly string[];
+  /** The certificate of the client, with those that it depends on, if the server asks for one. */
+  readonly cert?: string;
+  /** The private key of `cert`, not encrypted. */
+  readonly key?: string;
+  /**
+   * The name that the certificate of the server must have.
+   *
+   * @default {the host name of the address}
+   */
+  readonly hostname?: string;
+}
+
+/** How long a handshake may take, in milliseconds. */
+const HANDSHAKE_TIMEOUT = 5000;
+
+/** The longest timer of Node's server, whose own deadline would not close the connection. */
+const NEVER = 2 ** 31 - 1;
+
+/** Makes TCP connections that were accepted secure. */
+export class TlsServer {
+  readonly #context: Record<string, unknown>;
+  readonly #asksForCert: boolean;
+
+  /** @throws {TypeError} If the options are not what TLS needs; the message names the option. */
+  constructor(options: TlsServerOptions) {
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError(`Invalid tls: expected options, got ${Deno.inspect(options)}`);
+    }
+    checkGiven(options, ["cert", "key", "clientCa"], "tls.");
+    const { cert, key, clientCa } = options;
+    const own = checkKeyPair(cert, key);
+    if (!own) throw new TypeError("Invalid tls: cert and key are missing");
+    this.#asksForCert = clientCa !== undefined;
+    this.#context = {
+      ...own,
+      ...(clientCa !== undefined && { ca: checkCertificates("tls.clientCa", clientCa) }),
+      requestCert: this.#asksForCert,
+      rejectUnauthorized: this.#asksForCert,
+      minVersion: "TLSv1.2",
+      allowHalfOpen: true,
+      handshakeTimeout: NEVER,
+    };
+  }
+
+  /**
+   * Does the handshake over `conn`, which is closed if it fails.
+   *
+   * @throws {EbsocketError} If the peer does not speak TLS, is too slow, or may not connect.
+   */
+  secure(conn: Deno.TcpConn, signal: AbortSignal): Promise<Socket> {
+    return handshake(conn, signal, "server", (raw, done, failed) => {
+      const { createServer } = nodeModule<typeof import("node:tls")>("node:tls");
+      const server = createServer(this.#context as Parameters<typeof createServer>[0]);
+      server.on("secureConnection", (tls) => {
+        // Belt and braces: it is not called for those who are refused.
+        if (this.#asksForCert && !isVerified(tls)) return failed(new Error("not authorized"));
+        done(new TlsSocket(tls, raw, conn.remoteAddr));
+      });
+      server.on("tlsClientError", (error, tls) => failed(describeClientError(error, tls)));
+      server.emit("connection", raw.stream);
+    });
+  }
+}
+
+/**
+ * Does the handshake of a client over `conn`, which is closed if it fails.
+ *
+ * @throws {EbsocketError} If the server does not speak TLS, or is not who it should be.
+ */
+export function secureClient(
+  conn: Deno.TcpConn,
+  hostname: string,
+  options: CheckedClientOptions,
+  signal?: AbortSignal,
+): Promise<Socket> {
+  const name = options.hostname ?? hostname;
+  return handshake(conn, signal, "client", (raw, done, failed) => {
+    const { connect } = nodeModule<typeof import("node:tls")>("node:tls");
+    const tls = connect({
+      socket: raw.stream,
+      host: name,
+      ...(!isIp(name) && { servername: name }),
+      ...options.context,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+    });
+    tls.on("secureConnect", () => {
+      if (!isVerified(tls)) return failed(new Error("the server is not authorized"));
+      done(new TlsSocket(tls, raw, conn.remoteAddr, earlyEnd(options)));
+    });
+    tls.on("error", (error) => failed(describeServerError(error, name)));
+  });
+}
+
+/** Options of a client, checked, in the words of Node. */
+export interface CheckedClientOptions {
+  /** The name that the certificate of the server must have, if not that of the address. */
+  readonly hostname?: string;
+  /** What Node gets. */
+  readonly context: { readonly ca?: string[]; readonly cert?: string; readonly key?: string };
+}
+
+/** `options`, checked; a `TypeError` that names the option if they are wrong. */
+export function checkClientOptions(options: true | TlsClientOptions): CheckedClientOptions {
+  if (options === true) return { context: {} };
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Invalid tls: expected true or options, got ${Deno.inspect(options)}`);
+  }
+  checkGiven(options, ["caCerts", "cert", "key", "hostname"], "tls.");
+  const { caCerts, cert, key, hostname } = options;
+  if (hostname !== undefined && (typeof hostname !== "string" || hostname === "")) {
+    throw new TypeError(`Invalid tls.hostname: expected a name, got ${Deno.inspect(hostname)}`);
+  }
+  const context = {
+    ...checkKeyPair(cert, key),
+    ...(caCerts !== undefined && { ca: checkCertificates("tls.caCerts", caCerts) }),
+  };
+  return { context, ...(hostname !== undefined && { hostname }) };
+}
+
+/**
+ * Waits for a handshake that `start` begins, on the server once the client has sent its first bytes:
+ * before that, a connection costs next to nothing. Closes the connection if it fails or is aborted.
+ */
+async function handshake(
+  conn: Deno.TcpConn,
+  signal: AbortSignal | undefined,
+  side: "client" | "server",
+  start: (
+    raw: RawStream,
+    done: (socket: Socket) => void,
+    failed: (error: Error) => void,
+  ) => void,
+): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const fail = (error: Error) => reject(tlsError(error));
+  const endDeadline = afterRunning(HANDSHAKE_TIMEOUT, () => {
+    fail(new Error(`it took longer than ${HANDSHAKE_TIMEOUT} ms`));
+  });
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  let isOver = false;
+  let close = () => conn.close();
+  const begin = (head: Uint8Array | null) => {
+    if (isOver) return;
+    const raw = rawStream(conn, head, (error) => fail(error ?? new Error(BROKEN_OFF)));
+    close = () => raw.close();
+    start(raw, resolve, fail);
+  };
+  try {
+    signal?.throwIfAborted();
+    if (side === "client") begin(null);
+    else firstBytes(conn).then(begin).catch(fail);
+    return await promise;
+  } catch (error) {
+    close();
+    throw error;
+  } finally {
+    isOver = true;
+    endDeadline();
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+const BROKEN_OFF = "the peer closed the connection in the middle of it";
+
+/** Why a handshake has failed with a peer that has gone and never sent a byte. */
+export class SilentPeer extends Error {}
+
+/** The type of the TLS record with which every handshake begins. */
+const HANDSHAKE_RECORD = 22;
+
+/** The first bytes of a client, which are those of a handshake. */
+async function firstBytes(conn: Deno.TcpConn): Promise<Uint8Array> {
+  const buffer = new Uint8Array(2048);
+  const length = await conn.read(buffer).catch((error) => {
+    throw new SilentPeer(error.message);
+  });
+  if (length === null) throw new SilentPeer(BROKEN_OFF);
+  if (buffer[0] !== HANDSHAKE_RECORD) throw new Error("the client does not speak TLS");
+  return buffer.subarray(0, length);
+}
+
+function tlsError(cause: Error): EbsocketError {
+  return new EbsocketError("tls-failed", `TLS handshake failed: ${cause.message}`, { cause });
+}
+
+/** Whether the TLS of Node says that it has verified the peer, and can show its certificate. */
+function isVerified(tls: TLSSocket): boolean {
+  return tls.authorized && tls.getPeerCertificate().raw !== undefined;
+}
+
+function isIp(name: string): boolean {
+  return name.includes(":") || /^[0-9.]+$/.test(name);
+}
+
+/**
+ * What is wrong with certificates, in the codes of Node. Deno has the last one for all that its TLS
+ * library says in words of its own, and keeps those words to itself.
+ */
+const CERTIFICATE_FAULTS = new Map([
+  ["CERT_HAS_EXPIRED", "has expired"],
+  ["CERT_NOT_YET_VALID", "is not valid yet"],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "is signed by nobody that is trusted"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "is signed by nobody that is trusted"],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "is signed by nobody that is trusted"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "is signed by nobody that is trusted, or has expired"],
+]);
+
+function describeClientError(error: Error, tls: TLSSocket): Error {
+  const code = codeOf(error);
+  if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") {
+    return new Error("the client has no certificate", { cause: error });
+  }
+  const fault = tls.authorizationError && String(tls.authorizationError);
+  if (!fault) return error;
+  const isAny = fault === "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
+  const text = (CERTIFICATE_FAULTS.get(fault) ?? `is not accepted: ${fault}`) +
+    (isAny ? ", or not one for clients" : "");
+  return new Error(`the certificate of the client ${text}`, { cause: error });
+}
+
+function describeServerError(error: Error, name: string): Error {
+  const code = codeOf(error);
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    return new Error("the server does not speak TLS; connect without tls", { cause: error });
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    const advice = "connect by a name that it has, or give that name in tls.hostname";
+    const text = `the certificate of the server is not for ${name}; ${advice}`;
+    return new Error(text, { cause: error });
+  }
+  const fault = CERTIFICATE_FAULTS.get(code);
+  if (!fault) return error;
+  const advice = fault.includes("trusted") ? "; if its CA is your own, give it in tls.caCerts" : "";
+  return new Error(`the certificate of the server ${fault}${advice}`, { cause: error });
+}
+
+/** TLS 1.3 lets a server refuse a client only after the handshake is over for the client. */
+function earlyEnd({ context: { cert } }: CheckedClientOptions): string {
+  return cert === undefined
+    ? "The server ended the connection after the TLS handshake; it may want a client certificate, in tls.cert and tls.key"
+    : "The server ended the connection after the TLS handshake; it may not accept the client certificate in tls.cert";
+}
+
+function codeOf(error: Error): string {
+  return "code" in error ? String(error.code) : "";
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** The certificates in `pem`, one text each; a `TypeError` that names the option without any. */
+function checkCertificates(option: string, pem: string | readonly string[]): string[] {
+  const { X509Certificate } = nodeModule<typeof import("node:crypto")>("node:crypto");
+  const found: string[] = [];
+  const texts = Array.isArray(pem) ? pem as readonly string[] : [pem];
+  for (const text of texts) {
+    const certificates = typeof text === "string" ? text.match(CERTIFICATE) : null;
+    if (!certificates) throw new TypeError(`Invalid ${option}: expected certificates in PEM text`);
+    found.push(...certificates);
+  }
+  if (found.length === 0) {
+    throw new TypeError(`Invalid ${option}: expected a certificate, got none`);
+  }
+  for (const certificate of found) {
+    try {
+      new X509Certificate(certificate);
+    } catch (cause) {
+      throw new TypeError(`Invalid ${option}: a certificate cannot be read`, { cause });
+    }
+  }
+  return found;
+}
+
+/** A certificate and its key, if both are given and belong together; otherwise a `TypeError`. */
+function checkKeyPair(cert?: string, key?: string): { cert: string; key: string } | null {
+  if (cert === undefined && key === undefined) return null;
+  if (cert === undefined) throw new TypeError("Invalid tls.key: tls.cert is missing");
+  if (key === undefined) throw new TypeError("Invalid tls.cert: tls.key is missing");
+  const [leaf] = checkCertificates("tls.cert", cert);
+  if (typeof key !== "string" || !/-----BEGIN (\w+ )?PRIVATE KEY-----/.test(key)) {
+    throw new TypeError("Invalid tls.key: expected a private key in PEM text, not encrypted");
+  }
+  const { createPrivateKey, X509Certificate } = nodeModule<typeof import("node:crypto")>(
+    "node:crypto",
+  );
+  let belongs: boolean;
+  try {
+    belongs = new X509Certificate(leaf!).checkPrivateKey(createPrivateKey(key));
+  } catch (cause) {
+    throw new TypeError("Invalid tls.key: the private key cannot be read", { cause });
+  }
+  if (!belongs) throw new TypeError("Invalid tls.key: it is not the key of tls.cert");
+  return { cert, key };
+}

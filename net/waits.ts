@@ -1,0 +1,31 @@
+/**
+ * Owns waiting that can be given up. Must not know what is waited for.
+ *
+ * @module
+ */
+
+import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
+
+/** What `promise` resolves to; rejects with the reason of `signal` when that is aborted before. */
+export async function abortable<T>(promise: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    if (signal.aborted) onAbort();
+    return await Promise.race([aborted, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Waits for `ms` milliseconds; rejects with the reason of `signal` when that is aborted before. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
+  try {
+    await abortable(promise, signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Owns what goes to all clients of a system: what is sent to them in one turn shares one piece of bytes.
+ * Must not know events, or what a program does with its clients.
+ *
+ * @module
+ */
+
+import { Member, SubscriberGroup } from "./subscriber_group.ts";
+import type { EbsocketConnection } from "../net/connection.ts";
+import { WriteCoalescer } from "./coalescer.ts";
+import { afterHandlers, handlersEnd } from "../net/turn.ts";
+import { Block } from "../net/send_queue.ts";
+
+/** Sends lines to all of some clients. */
+export class Broadcast {
+  readonly #group = new SubscriberGroup<EbsocketConnection>();
+  readonly #members = new Map<EbsocketConnection, Member<EbsocketConnection>>();
+  readonly #holdback: WriteCoalescer<EbsocketConnection>;
+  /** How many lines have been sent. */
+  #lines = 0;
+  #isScheduled = false;
+
+  /** Makes one without clients. */
+  constructor(options: { maxBatchDelay: number; maxPendingBytes: number }) {
+    this.#holdback = new WriteCoalescer({ ...options, onQueued() {}, onFlushed() {} });
+  }
+
+  /** Takes a new client, which gets what is sent from now on. */
+  add(connection: EbsocketConnection): void {
+    const member = new Member(connection, this.#group);
+    this.#group.enroll(member);
+    this.#members.set(connection, member);
+    connection.feedFrom(this);
+  }
+
+  /** Sends nothing more to a client. */
+  delete(connection: EbsocketConnection): void {
+    const member = this.#members.get(connection);
+    if (!member) return;
+    this.settle(connection);
+    this.#group.dismiss(member);
+    this.#members.delete(connection);
+  }
+
+  /** Sends a line to all clients, but for one. Returns how many are there to get it. */
+  send(line: Uint8Array, except?: EbsocketConnection): number {
+    let count = 0;
+    for (const connection of this.#members.keys()) {
+      if (connection !== except && connection.open) count++;
+    }
+    if (count === 0) return 0;
+    const left = except && this.#members.get(except) || null;
+    this.#holdback.add(this.#group, new Block(line), 0, line.length, 1, left);
+    this.#lines++;
+    if (this.#holdback.hasEnough(this.#group)) this.#endTurn();
+    else this.#endTurnSoon();
+    return count;
+  }
+
+  /** Queues what waits for one client: something else is about to follow. */
+  settle(connection: EbsocketConnection): void {
+    if (this.#group.size === 0) return;
+    const member = this.#members.get(connection);
+    if (member) this.#holdback.flushFor(member);
+  }
+
+  /** Queues all that waits. */
+  flush(): void {
+    this.#holdback.flushAll();
+  }
+
+  async #endTurnSoon(): Promise<void> {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    await afterHandlers(handlersEnd(), () => this.#lines);
+    this.#isScheduled = false;
+    this.#endTurn();
+  }
+
+  #endTurn(): void {
+    this.#holdback.endBlock(this, false);
+  }
+}

@@ -1,0 +1,230 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { EbsocketConnection } from "../../net/connection.ts";
+import { Outbox } from "../../client/outbox.ts";
+import type { WaitingBounds } from "../../client/offline_queue.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
+import { FakeDuplex } from "../support/duplex.ts";
+import { turn } from "../support/turns.ts";
+import { soon } from "../support/waiting.ts";
+
+const BOUNDS: WaitingBounds = { maxQueuedEvents: 5, maxQueuedBytes: 1000, overflow: "refuse" };
+
+/** An outbox with a connection to a peer made of memory, which takes bytes as a test says. */
+function connect(outbox: Outbox, hasAcks = true, maxLineBytes = Infinity) {
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  connection.start({ onLines: () => {}, onClose: () => {} }, { maxPendingBytes: 20 });
+  outbox.begin(connection);
+  outbox.agree(hasAcks, maxLineBytes);
+  return { duplex, connection };
+}
+
+function offer(outbox: Outbox, lines: string): boolean[] {
+  return [...lines].map((line) => outbox.offer(utf8(`${line}\n`)));
+}
+
+/** Ends a connection; gives what is unconfirmed and what waits now, in this order. */
+function end(outbox: Outbox, connection: EbsocketConnection): [string, string] {
+  connection.abort();
+  const unconfirmed = outbox.end().map(textOf).join("");
+  return [unconfirmed, outbox.stop().map(textOf).join("")];
+}
+
+Deno.test("Outbox counts as unconfirmed what a write may have handed over, and no more", async () => {
+  for (let taken = 0; taken <= 4; taken++) {
+    const outbox = new Outbox(BOUNDS, 20);
+    const { duplex, connection } = connect(outbox);
+    duplex.take(0);
+    offer(outbox, "ab"); // one write, which is under way from the next turn on
+    await turn();
+    offer(outbox, "cd");
+    if (taken > 0) duplex.takeOnce(taken);
+    await turn();
+    // Four bytes are being written; what is left of them is in one write with the rest.
+    const given = taken === 0 ? "a\nb\n" : "a\nb\nc\nd\n";
+    const rest = "a\nb\nc\nd\n".slice(given.length);
+    assertEquals(end(outbox, connection), [given, rest], `${taken}`);
+  }
+});
+
+Deno.test("Outbox sends again what was never given to a write", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const first = connect(outbox);
+  offer(outbox, "abc");
+  first.connection.abort();
+  assertEquals(outbox.end(), []);
+  assertEquals([outbox.waitingLines, outbox.waitingBytes, outbox.settled], [3, 6, 0]);
+  const { duplex, connection } = connect(outbox);
+  offer(outbox, "d");
+  await turn();
+  assertEquals(duplex.written, "a\nb\nc\nd\n");
+  outbox.onAck(3);
+  assertEquals(outbox.settled, 3);
+  assertEquals(end(outbox, connection), ["d\n", ""]);
+});
+
+Deno.test("Outbox lets what is too much for the peer wait, in order", async () => {
+  const outbox = new Outbox(BOUNDS, 6);
+  const { duplex, connection } = connect(outbox);
+  assertEquals(offer(outbox, "abcdefgh"), Array(8).fill(true));
+  assertEquals(offer(outbox, "i"), [false]);
+  await turn();
+  assertEquals([duplex.written, outbox.waitingLines], ["a\nb\nc\n", 5]);
+  let hasRoom = false;
+  outbox.room()!.then(() => hasRoom = true);
+  outbox.onAck(2);
+  await turn();
+  assertEquals([duplex.written, hasRoom], ["a\nb\nc\nd\ne\n", false]);
+  outbox.onAck(5);
+  outbox.onAck(8);
+  await turn();
+  assertEquals([duplex.written, hasRoom], ["a\nb\nc\nd\ne\nf\ng\nh\n", true]);
+  assertEquals([outbox.settled, outbox.room()], [8, null]);
+  assertEquals(end(outbox, connection), ["", ""]);
+});
+
+Deno.test("Outbox sends a line that is longer than all that may be in flight when nothing is", async () => {
+  const outbox = new Outbox(BOUNDS, 6);
+  const { duplex, connection } = connect(outbox);
+  offer(outbox, "a");
+  outbox.offer(utf8("a long line\n"));
+  await turn();
+  assertEquals(duplex.written, "a\n");
+  outbox.onAck(1);
+  await turn();
+  assertEquals(duplex.written, "a\na long line\n");
+  end(outbox, connection);
+});
+
+Deno.test("Outbox without acknowledgements goes by what the operating system has taken", async () => {
+  const outbox = new Outbox(BOUNDS, 6);
+  const { duplex, connection } = connect(outbox, false);
+  duplex.take(0);
+  assertEquals(offer(outbox, "abcdef"), Array(6).fill(true));
+  const flushing = outbox.flush();
+  const room = outbox.room();
+  await turn();
+  assertEquals(outbox.waitingLines, 3);
+  duplex.take();
+  await soon(flushing, "the flush");
+  await soon(room!, "room");
+  assertEquals([duplex.written, outbox.settled], ["a\nb\nc\nd\ne\nf\n", 6]);
+  assertEquals(end(outbox, connection), ["", ""]);
+});
+
+Deno.test("Outbox.flush() rejects when the connection ends, or events are dropped", async () => {
+  const outbox = new Outbox({ ...BOUNDS, overflow: "drop-oldest" }, 20);
+  const { connection } = connect(outbox);
+  offer(outbox, "a");
+  await turn();
+  const ended = assertRejects(() => outbox.flush(), Error, "in flight");
+  connection.abort();
+  outbox.end();
+  await ended;
+  offer(outbox, "bcdef");
+  const dropped = assertRejects(() => outbox.flush(), Error, "dropped");
+  offer(outbox, "g");
+  await dropped;
+  assertEquals([outbox.dropped, outbox.waitingLines], [1, 5]);
+  const stopped = assertRejects(() => outbox.flush(), Error, "unsent");
+  outbox.stop();
+  await stopped;
+});
+
+Deno.test("Outbox drops, and counts, what a new server would not take", async () => {
+  const told: string[] = [];
+  const outbox = new Outbox(BOUNDS, 100, (line, reason) => told.push(textOf(line) + reason));
+  outbox.offer(utf8("a long line\n"));
+  offer(outbox, "b");
+  const { duplex, connection } = connect(outbox, true, 5);
+  await turn();
+  assertEquals([duplex.written, outbox.dropped], ["b\n", 1]);
+  assertEquals(told, ["a long line\nline-too-long"]);
+  end(outbox, connection);
+});
+
+Deno.test("Outbox.withdraw() takes back what waits, and nothing else", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const lines = [..."abc"].map((letter) => utf8(`${letter}\n`));
+  for (const line of lines) outbox.offer(line);
+  const flushing = outbox.flush();
+  const late = utf8("d\n");
+  outbox.offer(late);
+  for (const line of [late, lines[1]!, lines[1]!, utf8("a\n")]) outbox.withdraw(line);
+  assertEquals([outbox.waitingLines, outbox.waitingBytes, outbox.settled], [2, 4, 0]);
+  const { duplex, connection } = connect(outbox);
+  await turn();
+  assertEquals(duplex.written, "a\nc\n");
+  outbox.withdraw(lines[0]!); // is on its way
+  outbox.onAck(1);
+  let isFlushed = false;
+  flushing.then(() => isFlushed = true);
+  await turn();
+  assertEquals(isFlushed, false);
+  outbox.onAck(2);
+  await soon(flushing, "the flush");
+  assertEquals(end(outbox, connection), ["", ""]);
+});
+
+Deno.test("Outbox.flush() waits no longer when the last that waits is withdrawn", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const line = utf8("a\n");
+  outbox.offer(line);
+  const flushing = outbox.flush();
+  outbox.withdraw(line);
+  await soon(flushing, "the flush");
+});
+
+Deno.test("Outbox does not send again what was withdrawn while it was on its way", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const { duplex, connection } = connect(outbox);
+  duplex.take(0);
+  offer(outbox, "a"); // being written from the next turn on
+  await turn();
+  const line = utf8("b\n");
+  outbox.offer(line);
+  offer(outbox, "c");
+  outbox.withdraw(line);
+  assertEquals(end(outbox, connection), ["a\n", "c\n"]);
+});
+
+Deno.test("Outbox.abandon() drops what only a connection could have carried that led to nothing", () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  outbox.offer(utf8("a\n"), true);
+  offer(outbox, "b");
+  outbox.abandon();
+  assertEquals([outbox.waitingLines, outbox.dropped], [1, 1]);
+});
+
+Deno.test("Outbox lets what is bound to a connection wait for no other", () => {
+  const outbox = new Outbox(BOUNDS, 4);
+  const { connection } = connect(outbox);
+  outbox.offer(utf8("a\n"));
+  outbox.offer(utf8("b\n"), true); // not even given to a write
+  outbox.offer(utf8("c\n"), true);
+  outbox.offer(utf8("d\n"));
+  assertEquals(outbox.waitingLines, 2);
+  assertEquals(end(outbox, connection), ["b\nc\n", "a\nd\n"]);
+});
+
+Deno.test("Outbox does not believe acknowledgements of what was not sent", async () => {
+  const outbox = new Outbox(BOUNDS, 100);
+  const { connection } = connect(outbox);
+  offer(outbox, "a");
+  outbox.onAck(1_000_000);
+  assertEquals(outbox.settled, 1);
+  offer(outbox, "b");
+  await turn();
+  assertEquals(end(outbox, connection), ["b\n", ""]);
+  outbox.onAck(5); // nothing is there any more
+});
+
+Deno.test("Outbox.flush() without a connection resolves by way of one that acknowledges nothing", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  offer(outbox, "ab");
+  const flushed = outbox.flush();
+  const { connection } = connect(outbox, false);
+  await soon(flushed, "the flush");
+  assertEquals(end(outbox, connection), ["", ""]);
+});

@@ -1,0 +1,201 @@
+import { assertEquals } from "@std/assert/equals";
+import {
+  ConnectionClosedError,
+  type EbsocketError,
+  EventRefusedError,
+  RequestTimeoutError,
+} from "../../errors.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
+import { PendingRequest, PendingRequests } from "../../client/pending_requests.ts";
+import type { Receipt } from "../../protocol/routing.ts";
+import { utf8 } from "../support/bytes.ts";
+import { assertNoDearer } from "../support/collisions.ts";
+import { until } from "../support/waiting.ts";
+
+/** Notes what comes, and goes after so many answers or receipts. */
+class Noted extends PendingRequest {
+  readonly notes: string[] = [];
+  error: unknown;
+
+  constructor(table: PendingRequests, readonly count = 1, survives = false) {
+    super(table.nextId(), "ask", "them");
+    this.survives = survives;
+  }
+
+  override onAnswer(answer: EbsocketEvent): boolean {
+    return this.notes.push(answer.event) === this.count;
+  }
+
+  override onReceipt({ clients }: Receipt): boolean {
+    return this.notes.push(`${clients}`) === this.count;
+  }
+
+  fail(error: unknown): void {
+    this.error = error;
+    this.notes.push("failed");
+  }
+}
+
+function start(timeout = Infinity, count = 1): { table: PendingRequests; waiter: Noted } {
+  const table = new PendingRequests();
+  const waiter = new Noted(table, count);
+  table.add(waiter, timeout);
+  return { table, waiter };
+}
+
+const ANSWER = new EbsocketEvent("answer");
+
+Deno.test("PendingTable passes words on until one says that this was all", () => {
+  const { table, waiter } = start(Infinity, 3);
+  table.receipt({ id: waiter.id, clients: 2 });
+  table.answer(waiter.id, ANSWER, 1);
+  assertEquals(table.size, 1);
+  table.answer(waiter.id, ANSWER, 1);
+  assertEquals(table.size, 0);
+  table.receipt({ id: waiter.id });
+  assertEquals(waiter.notes, ["2", "answer", "answer"]);
+});
+
+Deno.test("PendingTable.asked() tells answers that come late from those to others", () => {
+  const { table, waiter } = start();
+  assertEquals(table.asked("r1"), false);
+  assertEquals(table.asked(new PendingRequests().nextId()), false);
+  table.remove(waiter);
+  assertEquals(table.asked(waiter.id), true);
+  table.answer(waiter.id, ANSWER, 1);
+  assertEquals(waiter.notes, []);
+});
+
+Deno.test("PendingTable ignores words that are no words for who waits", () => {
+  const table = new PendingRequests();
+  class Deaf extends PendingRequest {
+    fail(): void {}
+  }
+  const waiter = new Deaf(table.nextId(), "ask", "them");
+  table.add(waiter, Infinity);
+  table.receipt({ id: waiter.id, clients: 0 });
+  table.answer(waiter.id, ANSWER, 1);
+  assertEquals(table.size, 1);
+});
+
+Deno.test("PendingTable.refuse() names the reason, and says whether anybody waited", () => {
+  const { table, waiter } = start();
+  const refusal = { reason: "bad-attributes", detail: "content: expected a string" };
+  assertEquals(table.refuse(refusal), false);
+  assertEquals(table.refuse({ ...refusal, id: "other" }), false);
+  assertEquals(table.refuse({ ...refusal, id: waiter.id }), true);
+  assertEquals(table.refuse({ ...refusal, id: waiter.id }), false);
+  const { code, message } = waiter.error as EventRefusedError;
+  assertEquals([code, waiter.error instanceof EventRefusedError], ["bad-attributes", true]);
+  const why = "bad-attributes: content: expected a string";
+  assertEquals(message, `Cannot ask them: the relay refuses it: ${why}`);
+});
+
+Deno.test("PendingTable ends a wait when its time is up, the earliest first", async () => {
+  const table = new PendingRequests();
+  const waiters = [3, 1, 2].map((timeout) => {
+    const waiter = new Noted(table);
+    table.add(waiter, timeout);
+    return waiter;
+  });
+  const patient = new Noted(table);
+  table.add(patient, 1_000_000);
+  await until(() => table.size === 1);
+  for (const [i, timeout] of [3, 1, 2].entries()) {
+    const error = waiters[i]!.error as Error;
+    assertEquals(error instanceof RequestTimeoutError, true);
+    assertEquals(error.message, `Cannot ask them: no answer within ${timeout} ms`);
+  }
+  assertEquals(patient.notes, []);
+  table.failAll("it is over");
+});
+
+Deno.test("PendingTable says when a time-out has come since nothing was heard", async () => {
+  const table = new PendingRequests(() => "nobody reads");
+  const waiter = new Noted(table);
+  table.add(waiter, 1);
+  await until(() => table.size === 0);
+  assertEquals((waiter.error as Error).message.endsWith("within 1 ms; nobody reads"), true);
+});
+
+Deno.test("PendingTable gives up at a signal, and leaves no listener behind", () => {
+  const table = new PendingRequests();
+  const controller = new AbortController();
+  let listeners = 0;
+  const { signal } = controller;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (type: string, listener: EventListenerOrEventListenerObject) => {
+    listeners++;
+    add(type, listener);
+  };
+  signal.removeEventListener = (type: string, listener: EventListenerOrEventListenerObject) => {
+    listeners--;
+    remove(type, listener);
+  };
+  const waiters = [new Noted(table), new Noted(table)];
+  for (const waiter of waiters) table.add(waiter, Infinity, signal);
+  table.answer(waiters[0]!.id, ANSWER, 1);
+  assertEquals(listeners, 1);
+  controller.abort(new Error("enough"));
+  assertEquals([listeners, table.size, waiters[0]!.notes], [0, 0, ["answer"]]);
+  assertEquals((waiters[1]!.error as Error).message, "enough");
+});
+
+Deno.test("PendingTable.disconnect() keeps those whose lines wait, or are repeated", () => {
+  const table = new PendingRequests();
+  const [sent, waiting, repeated] = [
+    new Noted(table),
+    new Noted(table),
+    new Noted(table, 1, true),
+  ] as const;
+  sent.line = utf8("same\n");
+  waiting.line = utf8("same\n");
+  for (const waiter of [sent, waiting, repeated]) table.add(waiter, Infinity);
+  table.disconnect((line) => line === waiting.line);
+  assertEquals([sent.notes, waiting.notes, repeated.notes], [["failed"], [], []]);
+  assertEquals(sent.error instanceof ConnectionClosedError, true);
+  table.drop(sent.line, "queue-full");
+  table.drop(waiting.line, "queue-full");
+  assertEquals((waiting.error as EbsocketError).code, "queue-full");
+  table.failAll("it is over");
+  assertEquals((repeated.error as Error).message, "Cannot ask them: it is over");
+  assertEquals(table.size, 0);
+});
+
+Deno.test("PendingTable goes on when one outcome leads to the next", async () => {
+  const table = new PendingRequests();
+  class Chained extends Noted {
+    override fail(error: unknown): void {
+      super.fail(error);
+      table.fail(other, new Error("with the first"));
+      table.add(new Noted(table), 1);
+    }
+  }
+  const other: Noted = new Noted(table);
+  table.add(new Chained(table), 1);
+  table.add(other, 1);
+  await until(() => table.size === 0);
+  assertEquals((other.error as Error).message, "with the first");
+  assertEquals(other.notes, ["failed"]);
+});
+
+Deno.test("PendingTable.nextId() gives ids of which one does not tell the next", () => {
+  const table = new PendingRequests();
+  const ids = Array.from({ length: 1000 }, () => table.nextId());
+  assertEquals(ids.every((id) => id.length === 12 && table.asked(id)), true);
+  // All characters behind what tells that they are ours change, each from one to the next.
+  for (let i = 4; i < 12; i++) {
+    const same = ids.filter((id, k) => id[i] === ids[k - 1]?.[i]).length;
+    assertEquals(same < 100, true, `${same} of 1000 at ${i}`);
+  }
+});
+
+Deno.test("PendingTable takes no longer for answers whose ids look like integers", () => {
+  const { table } = start();
+  let found = false;
+  assertNoDearer(20_000, (ids) => {
+    for (const id of ids) found ||= table.asked(id) || table.refuse({ id, reason: "", detail: "" });
+  });
+  assertEquals(found, false);
+});

@@ -1,0 +1,64 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import { EbsocketError } from "../../errors.ts";
+import { refused } from "../../client/sender.ts";
+import { checkWord, notSupported } from "../../protocol/routing.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
+import { FakeRelay, FEATURES } from "../support/fake_relay.ts";
+
+Deno.test("checkWord() gives what can name a client or a queue, and names what cannot", () => {
+  assertEquals(checkWord("to", "é".repeat(127)), "é".repeat(127));
+  const number = 7 as unknown as string;
+  assertThrows(() => checkWord("to", number), TypeError, "Invalid to: expected a string, got 7");
+  assertThrows(() => checkWord("queue", ""), RangeError, 'Invalid queue "": expected 1 to 255');
+  assertThrows(() => checkWord("to", "é".repeat(128)), RangeError, "got 256");
+});
+
+Deno.test("notSupported() says what the server would have to offer", () => {
+  const { code, message } = notSupported("ack", "confirm EbsocketEvent<a>");
+  const why = 'the server does not offer "ack"; a relay does';
+  assertEquals([code, message], ["not-supported", `Cannot confirm EbsocketEvent<a>: ${why}`]);
+});
+
+Deno.test("refused() rejects, and does not end a program that ignores it", async () => {
+  await assertRejects(() => refused(new EbsocketError("x", "no")), EbsocketError, "no");
+  refused(new Error("ignored"));
+});
+
+Deno.test("Sender writes an event and its envelope into one line, with and without reconnect", async () => {
+  for (const reconnect of [false, true]) {
+    await using relay = await FakeRelay.connect({ reconnect });
+    const { client, session } = relay;
+    client.sendEvent(new EbsocketEvent("a", { x: "\u2028" }), { to: "c4" });
+    client.sendEvent(new EbsocketEvent("b"));
+    client.reply({ id: "r1", from: "c2" }, new EbsocketEvent("c"));
+    assertEquals(
+      [await session.line(), await session.line(), await session.line()],
+      [
+        '{"event":"a","__dict__":{"x":"\\u2028"},"to":"c4"}',
+        '{"event":"b","__dict__":{}}',
+        '{"event":"c","__dict__":{},"reply_to":"r1","to":"c2"}',
+      ],
+    );
+  }
+});
+
+Deno.test("Sender keeps no line that was not queued", async () => {
+  const welcome = { ...FEATURES, limits: { max_line_bytes: 60 } };
+  await using relay = await FakeRelay.connect({ maxPendingBytes: 100 }, welcome);
+  const { client, session } = relay;
+  const long = new EbsocketEvent("a", { text: "x".repeat(40) });
+  assertThrows(() => client.sendEvent(long), RangeError, "exceed the 60 that the server takes");
+  await assertRejects(() => client.request(long), RangeError, "exceed the 60");
+  const events = ["a", "b", "c"].map((text) => new EbsocketEvent("e", { text }));
+  const sent: Promise<unknown>[] = [
+    ...events.map((event) => client.sendEvent(event)),
+    client.request(events[0]!),
+    client.sendEvent(events[0]!, { confirm: true }),
+  ];
+  const codes = await Promise.all(sent.map((each) => each.then(() => "", ({ code }) => code)));
+  assertEquals(codes, ["", "", "queue-full", "queue-full", "queue-full"]);
+  assertEquals(JSON.parse((await session.line())!).__dict__, { text: "a" });
+  assertEquals(JSON.parse((await session.line())!).__dict__, { text: "b" });
+});

@@ -1,0 +1,75 @@
+import { assertEquals } from "@std/assert/equals";
+import type { OpenEvents } from "../../protocol/event.ts";
+import { type ClientStatus, StatusFeed } from "../../client/status.ts";
+
+function connecting(attempt: number): ClientStatus {
+  return { type: "connecting", address: ["127.0.0.1", 1], attempt, error: null };
+}
+
+const CLOSED: ClientStatus = {
+  type: "closed",
+  address: ["127.0.0.1", 1],
+  info: { reason: "local", detail: "", unsentLines: 0, unsentBytes: 0 },
+  unconfirmed: [],
+  unsent: [],
+  dropped: 0,
+};
+
+Deno.test("StatusFeed.read() starts with the current status, and ends with closed", async () => {
+  const feed = new StatusFeed<OpenEvents>();
+  const early = feed.read();
+  feed.push(connecting(1));
+  feed.push(connecting(2));
+  const late = feed.read();
+  feed.push(CLOSED);
+  const after = feed.read();
+  assertEquals(await Array.fromAsync(early), [connecting(1), connecting(2), CLOSED]);
+  assertEquals(await Array.fromAsync(late), [connecting(2), CLOSED]);
+  assertEquals(await Array.fromAsync(after), [CLOSED]);
+});
+
+Deno.test("StatusFeed.read() goes on in the next life of the client", async () => {
+  const feed = new StatusFeed<OpenEvents>();
+  feed.push(CLOSED);
+  feed.push(connecting(1));
+  const reader = feed.read();
+  feed.push(CLOSED);
+  assertEquals(await Array.fromAsync(reader), [connecting(1), CLOSED]);
+});
+
+Deno.test("StatusFeed keeps the last 100 for a reader that does not read", async () => {
+  const feed = new StatusFeed<OpenEvents>();
+  const reader = feed.read();
+  for (let i = 1; i <= 1000; i++) feed.push(connecting(i));
+  feed.push(CLOSED);
+  const statuses = await Array.fromAsync(reader);
+  assertEquals([statuses.length, statuses[0], statuses.at(-1)], [100, connecting(902), CLOSED]);
+});
+
+Deno.test("StatusFeed forgets a reader that has left its loop", async () => {
+  const feed = new StatusFeed<OpenEvents>();
+  feed.push(connecting(1));
+  for await (const status of feed.read()) {
+    assertEquals(status, connecting(1));
+    break;
+  }
+  const waiting = feed.read();
+  await waiting.next();
+  const next = waiting.next();
+  feed.push(connecting(2));
+  assertEquals(await next, { done: false, value: connecting(2) });
+  await waiting.return();
+  assertEquals(await waiting.next(), { done: true, value: undefined });
+});
+
+Deno.test("StatusFeed.forget() lets readers wait for what comes next", async () => {
+  const feed = new StatusFeed<OpenEvents>();
+  const early = feed.read();
+  feed.push(connecting(1));
+  feed.forget();
+  const late = feed.read();
+  feed.push(connecting(2));
+  feed.push(CLOSED);
+  assertEquals(await Array.fromAsync(early), [connecting(1), connecting(2), CLOSED]);
+  assertEquals(await Array.fromAsync(late), [connecting(2), CLOSED]);
+});

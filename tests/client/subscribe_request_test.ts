@@ -1,0 +1,54 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import {
+  checkPattern,
+  describe,
+  encodeWish,
+  split,
+  SubscribeRequest,
+  UNSUBSCRIBE,
+} from "../../client/subscribe_request.ts";
+import { textOf } from "../support/bytes.ts";
+
+Deno.test("checkPattern() gives a pattern, and says what is wrong with what is none", () => {
+  for (const pattern of ["a", "a.*", ">", ">x.y", "a..b", "*.>"]) {
+    assertEquals(checkPattern(pattern), pattern);
+  }
+  assertThrows(() => checkPattern("x.>.y"), RangeError, 'Invalid pattern "x.>.y": ">" stands for');
+  assertThrows(() => checkPattern("é".repeat(128)), RangeError, "got 256");
+  assertThrows(() => checkPattern(null as unknown as string), TypeError, "Invalid pattern");
+});
+
+Deno.test("split() makes as few parts as lines of 65,536 bytes can carry, and loses nothing", () => {
+  assertEquals(split([], "", Infinity), [[]]);
+  assertEquals(split(["a", "b"], "", Infinity), [["a", "b"]]);
+  const patterns = Array.from({ length: 2000 }, (_, i) => `${"\u0001\u2028".repeat(i % 40)}${i}`);
+  for (const queue of ["", "\u0001".repeat(255)]) {
+    for (const most of [3000, 8192, 65_536]) {
+      const parts = split(patterns, queue, most === 65_536 ? Infinity : most);
+      assertEquals(parts.flat(), patterns);
+      const lengths = parts.map((part) => {
+        const wish = new SubscribeRequest("x".repeat(12), UNSUBSCRIBE, part, () => {}, () => {});
+        return encodeWish(wish, part, queue).length - 1;
+      });
+      assertEquals(lengths.every((length) => length <= most), true, `${lengths}`);
+      assertEquals(lengths.slice(0, -1).every((length) => length > most - 500), true, `${lengths}`);
+    }
+  }
+});
+
+Deno.test("split() gives a pattern that is too long for any line one of its own", () => {
+  assertEquals(split(["a", "b".repeat(100), "c"], "", 100), [["a"], ["b".repeat(100)], ["c"]]);
+});
+
+Deno.test("encodeWish() writes what a relay reads", () => {
+  const wish = new SubscribeRequest("s1", UNSUBSCRIBE, ["a.*"], () => {}, () => {});
+  const line = '{"control":"unsubscribe","events":["a.*"],"id":"s1"}\n';
+  assertEquals(textOf(encodeWish(wish, wish.patterns, "")), line);
+  assertEquals(wish.errorPrefix, 'Cannot unsubscribe from "a.*"');
+});
+
+Deno.test("describe() is short however many patterns there are", () => {
+  assertEquals([describe([]), describe(["a"])], ["nothing", '"a"']);
+  assertEquals(describe(["a.\x1b", "b", "c"]), '"a.\\u001b" and 2 more');
+});

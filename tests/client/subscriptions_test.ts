@@ -1,0 +1,758 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import {
+  ConnectionClosedError,
+  EbsocketError,
+  EventRefusedError,
+  RequestTimeoutError,
+} from "../../errors.ts";
+import { EbsocketEvent } from "../../protocol/event.ts";
+import {
+  type ControlChannel,
+  type HelloExtras,
+  SubscriptionManager,
+} from "../../client/subscriptions.ts";
+import { PendingRequests } from "../../client/pending_requests.ts";
+import type { Feature, Refusal } from "../../protocol/routing.ts";
+import { textOf } from "../support/bytes.ts";
+import { turn } from "../support/turns.ts";
+
+/** A line about subscriptions. */
+interface Line {
+  control: string;
+  events: string[];
+  queue?: string;
+  id: string;
+}
+
+const parse = (lines: readonly Uint8Array[]) => lines.map((line): Line => JSON.parse(textOf(line)));
+
+/** A connection that takes note of what it carries. */
+class FakeCarrier implements ControlChannel {
+  readonly #told: Uint8Array[] = [];
+  readonly #flush: () => void;
+  isGreeted = true;
+  readonly hasEnded = false;
+  maxLineBytes = 1_048_576;
+  readonly features: Feature[] = ["subscribe"];
+
+  /** Takes note; calls `flush` before it is asked for that, so that nothing is still to be said. */
+  constructor(flush: () => void = () => {}) {
+    this.#flush = flush;
+  }
+
+  get told(): Uint8Array[] {
+    this.#flush();
+    return this.#told;
+  }
+
+  has(feature: Feature): boolean {
+    return this.features.includes(feature);
+  }
+
+  tell(line: Uint8Array): void {
+    this.#told.push(line);
+  }
+
+  /** What it has carried since this was asked last, without the ids. */
+  take(): string[] {
+    return parse(this.told.splice(0)).map(short);
+  }
+}
+
+/** `subscribe a b @workers`. */
+function short({ control, events, queue }: Line): string {
+  return [control, ...events, ...(queue === undefined ? [] : [`@${queue}`])].join(" ");
+}
+
+class Fixture implements Disposable {
+  readonly table = new PendingRequests();
+  isOpen = true;
+  why = "";
+  connecting: Promise<void> | null = null;
+  readonly hearing: SubscriptionManager = new SubscriptionManager(this.table, {
+    isOpen: () => this.isOpen,
+    connecting: () => this.connecting,
+    readBlockedBy: () => this.why,
+    onRefuse: (refusal) => this.refusals.push(refusal),
+  });
+  readonly refusals: Refusal[] = [];
+
+  /** A connection that shows at once what was asked for. */
+  carry(): FakeCarrier {
+    return new FakeCarrier(() => this.hearing.flush());
+  }
+
+  /** Acknowledges all that has been said behind a hello. */
+  async confirm(wishes: HelloExtras): Promise<void> {
+    for (const { id } of parse(wishes.lines)) this.table.receipt({ id });
+    wishes.onGreeted();
+    await wishes.confirmed;
+  }
+
+  /** A connection whose greeting is over. */
+  async connect(): Promise<{ carrier: FakeCarrier; said: string[] }> {
+    const carrier = this.carry();
+    const wishes = this.hearing.begin(carrier);
+    await this.confirm(wishes);
+    return { carrier, said: parse(wishes.lines).map(short) };
+  }
+
+  /** Stops the timer, which waits for those who will wait next. */
+  [Symbol.dispose](): void {
+    this.table.failAll("the test is over");
+  }
+
+  /** Acknowledges what a connection has carried last. */
+  ack({ told }: FakeCarrier): void {
+    for (const { id } of parse(told)) this.table.receipt({ id });
+  }
+}
+
+function names(hearing: SubscriptionManager, ...all: string[]): string[] {
+  return all.filter((name) => hearing.admits(new EbsocketEvent(name)));
+}
+
+Deno.test("Hearing says nothing behind hello before the first subscription", async () => {
+  const { said } = await new Fixture().connect();
+  assertEquals(said, []);
+});
+
+Deno.test("Hearing takes note without a link, and says it behind hello, for each queue", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe(["a", "b.*"]);
+  await fixture.hearing.subscribe(["c", "a"], { queue: "q" });
+  await fixture.hearing.unsubscribe(["b.*"]);
+  await fixture.hearing.unsubscribe(["a"], { queue: "other" });
+  const { said } = await fixture.connect();
+  assertEquals(said, ["subscribe a", "subscribe c a @q"]);
+  assertEquals(fixture.table.size, 0);
+});
+
+Deno.test("Hearing that wants nothing says so", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe([]);
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
+Deno.test("Hearing lets plain patterns through before the acknowledgement, and all after it", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  fixture.isOpen = false;
+  await hearing.subscribe(["a.*"]);
+  await hearing.subscribe(["job"], { queue: "q" });
+  const wishes = hearing.begin(fixture.carry());
+  assertEquals(hearing.isFiltering, true);
+  assertEquals(names(hearing, "a.b", "a", "job", "x"), ["a.b"]);
+  const alone = new EbsocketEvent("x");
+  alone.to = "c1";
+  assertEquals(hearing.admits(alone), true);
+  const [first] = parse(wishes.lines);
+  fixture.table.receipt({ id: first!.id });
+  // At once: what follows may be in the same read. And from the first one on a relay sends only what
+  // is wanted, such as the events of a queue.
+  assertEquals(hearing.isFiltering, false);
+});
+
+Deno.test("Hearing.subscribe() waits for the acknowledgement", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  let isDone = false;
+  const subscribing = fixture.hearing.subscribe(["a"]).then(() => isDone = true);
+  await turn();
+  assertEquals([isDone, carrier.told.length], [false, 1]);
+  fixture.ack(carrier);
+  await subscribing;
+  assertEquals([carrier.take(), fixture.table.size], [["subscribe a"], 0]);
+});
+
+Deno.test("Hearing.subscribe() that is refused has no effect", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const subscribing = fixture.hearing.subscribe(["a"]);
+  const [{ id }] = parse(carrier.told) as [Line];
+  fixture.table.refuse({ id, reason: "too-many-subscriptions", detail: "1 at most" });
+  const error = await assertRejects(() => subscribing, EventRefusedError, 'subscribe to "a"');
+  assertEquals(error.code, "too-many-subscriptions");
+  assertEquals(carrier.take(), ["subscribe a"]);
+  assertEquals((await fixture.connect()).said, []); // hears everything again
+});
+
+Deno.test("Hearing.subscribe() that is given up is taken back, but not what was there before", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const first = fixture.hearing.subscribe(["a"]);
+  fixture.ack(carrier);
+  await first;
+  carrier.take();
+  const controller = new AbortController();
+  const second = fixture.hearing.subscribe(["a", "b"], { signal: controller.signal });
+  assertEquals(carrier.take(), ["subscribe a b"]);
+  controller.abort(new Error("enough"));
+  await assertRejects(() => second, Error, "enough");
+  assertEquals(carrier.take(), ["unsubscribe b"]);
+  assertEquals((await fixture.connect()).said, ["subscribe a"]);
+});
+
+Deno.test("Hearing.unsubscribe() leaves what somebody else holds", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  fixture.isOpen = false;
+  const service = {};
+  await hearing.subscribe(["a", "b"]);
+  await hearing.subscribe(["a"], {}, service);
+  fixture.isOpen = true;
+  const { carrier } = await fixture.connect();
+  const leaving = hearing.unsubscribe(["a", "b", "unknown"]);
+  fixture.ack(carrier);
+  await leaving;
+  assertEquals(carrier.take(), ["unsubscribe b"]);
+  await hearing.unsubscribe(["a"]);
+  assertEquals(carrier.take(), []);
+  hearing.release(["a"], undefined, service);
+  assertEquals(carrier.take(), ["unsubscribe a"]);
+  hearing.end(carrier);
+  assertEquals(fixture.table.size, 0);
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
+Deno.test("Hearing drops what is still under way when it wants it no longer", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  fixture.isOpen = false;
+  await hearing.subscribe(["a.*", "b"]);
+  await hearing.subscribe(["a.x"], { queue: "q" });
+  fixture.isOpen = true;
+  const { carrier } = await fixture.connect();
+  const leaving = hearing.unsubscribe(["a.*"]);
+  assertEquals(hearing.isFiltering, true);
+  assertEquals(names(hearing, "a.x", "a.y", "b"), ["a.x", "b"]);
+  fixture.ack(carrier);
+  await leaving;
+  assertEquals(hearing.isFiltering, false);
+});
+
+Deno.test("Hearing keeps a call that is under way across connections, and repeats it", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  let isDone = false;
+  const subscribing = hearing.subscribe(["a"]).then(() => isDone = true);
+  const leaving = hearing.unsubscribe(["a"]);
+  const again = hearing.subscribe(["a"]);
+  hearing.end(carrier);
+  await leaving; // what is not connected hears nothing
+  await turn();
+  assertEquals(isDone, false);
+  const late = hearing.subscribe(["b"]); // while there is no connection
+  const { said } = await fixture.connect();
+  assertEquals(said, ["subscribe a b"]);
+  await Promise.all([subscribing, again, late]);
+  assertEquals((await fixture.connect()).said, ["subscribe a b"]);
+  assertEquals(fixture.table.size, 0);
+});
+
+Deno.test("Hearing says what is wanted while a connection is made behind its hello, or takes note", async () => {
+  for (const isMade of [true, false]) {
+    using fixture = new Fixture();
+    const { hearing } = fixture;
+    fixture.isOpen = false;
+    await hearing.subscribe(["old"]);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    fixture.connecting = promise;
+    const early = hearing.subscribe(["early"]);
+    const carrier = fixture.carry();
+    carrier.isGreeted = false;
+    carrier.features.pop();
+    const { lines } = hearing.begin(carrier);
+    assertEquals(parse(lines).map(short), ["subscribe old", "subscribe early"]);
+    const calls = [hearing.subscribe(["a"]), hearing.unsubscribe(["old"]), early];
+    assertEquals(carrier.told.map((line) => short(parse([line])[0]!)), [
+      "subscribe a",
+      "unsubscribe old",
+    ]);
+    fixture.connecting = null;
+    if (isMade) {
+      fixture.isOpen = true;
+      for (const { id } of parse(lines)) fixture.table.receipt({ id });
+      fixture.ack(carrier);
+    } else hearing.end(carrier);
+    resolve();
+    await Promise.all(calls);
+    assertEquals((await fixture.connect()).said, ["subscribe early a"]);
+  }
+});
+
+Deno.test("Hearing.subscribe() ends by its time-out and its signal also while a connection is made", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  fixture.connecting = new Promise(() => {});
+  const late = fixture.hearing.subscribe(["a"], { timeout: 1 });
+  await assertRejects(() => late, RequestTimeoutError, 'subscribe to "a"');
+  const controller = new AbortController();
+  const given = fixture.hearing.subscribe(["b"], { signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => given, Error, "enough");
+  // Whoever has waited for too long wants it still, and who has given it up does not.
+  assertEquals([(await fixture.connect()).said, fixture.table.size], [["subscribe a"], 0]);
+});
+
+Deno.test("Hearing.subscribe() that is refused behind hello fails alone", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const before = await fixture.connect();
+  const first = hearing.subscribe(["a"]);
+  fixture.ack(before.carrier);
+  await first;
+  hearing.end(before.carrier);
+  const refused = assertRejects(() => hearing.subscribe(["b"]), EventRefusedError, 'to "b"');
+  const { lines, confirmed } = hearing.begin(fixture.carry());
+  const [granted, open] = parse(lines);
+  assertEquals([short(granted!), short(open!)], ["subscribe a", "subscribe b"]);
+  table.refuse({ id: open!.id, reason: "too-many-subscriptions", detail: "1 at most" });
+  table.receipt({ id: granted!.id });
+  await Promise.all([confirmed, refused]);
+  assertEquals((await fixture.connect()).said, ["subscribe a"]);
+});
+
+Deno.test("Hearing.subscribe() that fails does not take away what another call was granted", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const controller = new AbortController();
+  const first = hearing.subscribe(["a"], { signal: controller.signal });
+  hearing.flush();
+  const second = hearing.subscribe(["a"]);
+  hearing.flush();
+  controller.abort(new Error("enough"));
+  await assertRejects(() => first, Error, "enough");
+  fixture.ack(carrier);
+  await second;
+  assertEquals(carrier.take(), ["subscribe a", "subscribe a"]);
+  assertEquals((await fixture.connect()).said, ["subscribe a"]);
+});
+
+Deno.test("Hearing.subscribe() that is refused takes back what another call may have been granted", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const { carrier } = await fixture.connect();
+  const before = hearing.subscribe(["base"]);
+  fixture.ack(carrier);
+  await before;
+  carrier.take();
+  const controller = new AbortController();
+  const first = hearing.subscribe(["x"], { signal: controller.signal });
+  hearing.flush();
+  const second = hearing.subscribe(["x", "y"]);
+  hearing.flush();
+  controller.abort(new Error("enough"));
+  await assertRejects(() => first, Error, "enough");
+  const { id } = parse(carrier.told)[1]!;
+  table.refuse({ id, reason: "too-many-subscriptions", detail: "2 at most" });
+  await assertRejects(() => second, EventRefusedError);
+  assertEquals(carrier.take(), ["subscribe x", "subscribe x y", "unsubscribe x y"]);
+});
+
+Deno.test("Hearing.subscribe() that is given up narrows what is heard only if it is granted", async () => {
+  for (const isGranted of [false, true]) {
+    using fixture = new Fixture();
+    const { hearing, table } = fixture;
+    const { carrier } = await fixture.connect();
+    const controller = new AbortController();
+    const given = hearing.subscribe(["a"], { signal: controller.signal });
+    hearing.flush();
+    controller.abort(new Error("enough"));
+    await assertRejects(() => given, Error, "enough");
+    assertEquals(hearing.isFiltering && !hearing.admits(new EbsocketEvent("a")), false);
+    const [{ id }] = parse(carrier.told) as [Line];
+    assertEquals(carrier.take(), ["subscribe a", "unsubscribe a"]);
+    if (isGranted) table.receipt({ id });
+    else table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
+    hearing.end(carrier);
+    assertEquals([(await fixture.connect()).said, table.size], [isGranted ? ["subscribe"] : [], 0]);
+  }
+});
+
+Deno.test("Hearing keeps its lines within what the server takes, and short before it has said so", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const patterns = Array.from({ length: 500 }, (_, i) => `some.pattern.${i}`);
+  const { carrier } = await fixture.connect();
+  carrier.maxLineBytes = 1000;
+  const calls = [hearing.subscribe(patterns), hearing.subscribe(patterns, { queue: "q" })];
+  assertEquals(carrier.told.every(({ length }) => length - 1 <= 1000), true);
+  fixture.ack(carrier);
+  await Promise.all(calls);
+  const leaving = hearing.unsubscribe(patterns, { queue: "q" });
+  assertEquals(carrier.told.every(({ length }) => length - 1 <= 1000), true);
+  fixture.ack(carrier);
+  await leaving;
+  const { lines } = hearing.begin(fixture.carry());
+  assertEquals(lines.map(({ length }) => length > 8192), [false, false]);
+});
+
+Deno.test("Hearing.unsubscribe() right behind a grant takes it back", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const subscribing = hearing.subscribe(["a"]);
+  fixture.ack(carrier);
+  await null; // The call has not gone on yet.
+  const leaving = hearing.unsubscribe(["a"]);
+  fixture.ack(carrier);
+  await Promise.all([subscribing, leaving]);
+  assertEquals(carrier.take(), ["subscribe a", "unsubscribe a"]);
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
+Deno.test("Hearing says again what one line of a call was granted, when another has not been", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const patterns = Array.from({ length: 300 }, (_, i) => `${"x".repeat(240)}${i}`);
+  const { carrier } = await fixture.connect();
+  const wanted = [...patterns];
+  const subscribing = hearing.subscribe(wanted);
+  wanted.length = 0; // The caller may do with its own what it likes.
+  const [one, two] = parse(carrier.told);
+  table.receipt({ id: one!.id });
+  await turn();
+  hearing.end(carrier);
+  const wishes = hearing.begin(fixture.carry());
+  const said = parse(wishes.lines);
+  // In shorter lines, as long as nobody knows what this relay takes.
+  assertEquals(said.flatMap(({ events }) => events), [...one!.events, ...two!.events]);
+  assertEquals(said.at(-1)!.events, two!.events);
+  await fixture.confirm(wishes);
+  await subscribing;
+  const again = (await fixture.connect()).said.flatMap((line) => line.split(" ").slice(1));
+  assertEquals(again.sort(), patterns.sort());
+});
+
+Deno.test("Hearing.subscribe() of several lines that fails is not repeated in part", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const { carrier } = await fixture.connect();
+  const subscribing = hearing.subscribe(
+    Array.from({ length: 300 }, (_, i) => `${"x".repeat(240)}${i}`),
+  );
+  const [one, two] = parse(carrier.told);
+  table.refuse({ id: one!.id, reason: "too-many-subscriptions", detail: "1 at most" });
+  await assertRejects(() => subscribing, EventRefusedError);
+  table.receipt({ id: two!.id }); // for which nobody waits any more
+  hearing.end(carrier);
+  assertEquals([(await fixture.connect()).said, table.size], [["subscribe"], 0]);
+});
+
+Deno.test("Hearing.subscribe() of several lines takes back what was granted after one was refused", async () => {
+  for (const maxLineBytes of [100, 1000]) {
+    using fixture = new Fixture();
+    const { hearing, table } = fixture;
+    const { carrier } = await fixture.connect();
+    carrier.maxLineBytes = maxLineBytes;
+    const patterns = Array.from({ length: 4 }, (_, i) => `${"x".repeat(40)}${i}`);
+    const subscribing = hearing.subscribe(patterns);
+    const [refused, ...others] = parse(carrier.told.splice(0));
+    table.refuse({ id: refused!.id, reason: "too-many-subscriptions", detail: "3 at most" });
+    await assertRejects(() => subscribing, EventRefusedError);
+    for (const { id } of others) table.receipt({ id });
+    const leaving = parse(carrier.told);
+    // Refused in one line, it has not been granted, and there is nothing to take back.
+    assertEquals(others.length > 0, maxLineBytes === 100);
+    assertEquals(leaving.every(({ control }) => control === "unsubscribe"), true);
+    assertEquals(leaving.flatMap(({ events }) => events), others.length > 0 ? patterns : []);
+  }
+});
+
+Deno.test("Hearing.unsubscribe() with an aborted signal rejects, and hears it no longer", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe(["a"]);
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assertRejects(() => fixture.hearing.unsubscribe(["a"], { signal }), Error, "enough");
+  assertEquals((await fixture.connect()).said, ["subscribe"]);
+});
+
+Deno.test("Hearing.subscribe() rejects once it is clear that the server cannot do it", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const carrier = fixture.carry();
+  carrier.isGreeted = false;
+  carrier.features.pop();
+  const { onGreeted } = hearing.begin(carrier);
+  const subscribing = hearing.subscribe(["a"]);
+  await turn();
+  carrier.isGreeted = true;
+  onGreeted();
+  const error = await assertRejects(() => subscribing, EbsocketError, '"a"');
+  hearing.end(carrier);
+  assertEquals([error.code, fixture.table.size], ["not-supported", 0]);
+  assertEquals((await fixture.connect()).said, []);
+});
+
+Deno.test("Hearing gives up what it said behind a hello that led to nothing", async () => {
+  using fixture = new Fixture();
+  fixture.isOpen = false;
+  await fixture.hearing.subscribe(["a"]);
+  const carrier = fixture.carry();
+  const { confirmed } = fixture.hearing.begin(carrier);
+  fixture.hearing.end(fixture.carry());
+  assertEquals(fixture.table.size, 1);
+  fixture.hearing.end(carrier);
+  await assertRejects(() => confirmed!.then(() => {}), ConnectionClosedError);
+  assertEquals(fixture.table.size, 0);
+});
+
+Deno.test("Hearing.subscribe() rejects at once where no acknowledgement can come", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  fixture.why = "the inbox is full";
+  const full = await assertRejects(
+    () => fixture.hearing.subscribe(["a"]),
+    EbsocketError,
+    'Cannot subscribe to "a": the inbox is full',
+  );
+  carrier.features.pop();
+  const unknown = await assertRejects(() => fixture.hearing.subscribe(["a"]), EbsocketError);
+  assertEquals([full.code, unknown.code], ["inbox-full", "not-supported"]);
+  assertEquals([carrier.told, fixture.table.size], [[], 0]);
+  assertEquals((await fixture.connect()).said, []);
+});
+
+Deno.test("Hearing spreads many patterns over lines that a relay takes", async () => {
+  using fixture = new Fixture();
+  const patterns = Array.from({ length: 1000 }, (_, i) => `${"\u0001\u2028".repeat(20)}${i}`);
+  const { carrier } = await fixture.connect();
+  const subscribing = fixture.hearing.subscribe(patterns);
+  assertEquals(carrier.told.length > 1, true);
+  assertEquals(carrier.told.every(({ length }) => length <= 65_536), true);
+  assertEquals(parse(carrier.told).flatMap(({ events }) => events), patterns);
+  fixture.ack(carrier);
+  await subscribing;
+});
+
+Deno.test("Hearing names what is wrong with a pattern, a queue or a timeout", async () => {
+  const { hearing } = new Fixture();
+  const subscribe = (patterns: unknown, options = {}) => {
+    return () => hearing.subscribe(patterns as string[], options);
+  };
+  await assertRejects(subscribe(["a", "x.>.y"]), RangeError, '"x.>.y"');
+  await assertRejects(subscribe([""]), RangeError, 'Invalid pattern "": expected 1 to 255 bytes');
+  await assertRejects(subscribe([7]), TypeError, "7");
+  await assertRejects(subscribe("chat"), TypeError, "expected an array");
+  await assertRejects(subscribe(["a"], { queue: "" }), RangeError, 'Invalid queue ""');
+  await assertRejects(subscribe(["a"], { queue: 1 }), TypeError, "Invalid queue");
+  await assertRejects(subscribe(["a"], { queue: undefined }), TypeError, "Invalid queue");
+  await assertRejects(subscribe(["a"], { timeout: NaN }), RangeError, "timeout");
+  await assertRejects(() => hearing.unsubscribe([">.a"]), RangeError, '">.a"');
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assertRejects(subscribe(["a"], { signal }), Error, "enough");
+});
+
+/** A relay of a few words: how many patterns it takes, and which it never does. */
+class Granter {
+  readonly granted = new Set<string>();
+  /** How many lines it has answered. */
+  lines = 0;
+
+  constructor(
+    readonly table: PendingRequests,
+    readonly most = Infinity,
+    readonly isBad: (pattern: string) => boolean = () => false,
+  ) {}
+
+  /** Answers what a connection has carried, until nothing more is said. */
+  async answer(carrier: FakeCarrier): Promise<void> {
+    for (let lines; (lines = parse(carrier.told.splice(0))).length > 0; await turn()) {
+      for (const line of lines) this.#answer(line);
+    }
+  }
+
+  #answer({ control, events, id }: Line): void {
+    this.lines++;
+    if (control === "unsubscribe") {
+      for (const event of events) this.granted.delete(event);
+      return this.table.receipt({ id });
+    }
+    const bad = events.find(this.isBad);
+    if (bad) return void this.table.refuse({ id, reason: "bad-pattern", detail: `not ${bad}` });
+    const { size } = this.granted.union(new Set(events));
+    if (size > this.most) {
+      const detail = `a client may have ${this.most}, this would make ${size}`;
+      return void this.table.refuse({ id, reason: "too-many-subscriptions", detail });
+    }
+    for (const event of events) this.granted.add(event);
+    this.table.receipt({ id });
+  }
+}
+
+const rooms = (count: number) => Array.from({ length: count }, (_, i) => `room.${i}`);
+
+/** What becomes of calls: the code of what they reject with, or `granted`. */
+function outcomes(calls: Promise<void>[]): Promise<string[]> {
+  return Promise.all(
+    calls.map((call) =>
+      call.then(
+        () => "granted",
+        (error) => error instanceof EbsocketError ? error.code : `${error}`,
+      )
+    ),
+  );
+}
+
+Deno.test("Hearing says what is asked for in one turn in one line, and each call has its own answer", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const calls = rooms(900).map(async (room, i) => {
+    for (let n = 0; n < i % 5; n++) await null; // some a little later
+    await hearing.subscribe([room]);
+  });
+  await turn();
+  const [line, ...others] = parse(carrier.told);
+  assertEquals([line!.events.toSorted(), others], [rooms(900).toSorted(), []]);
+  fixture.ack(carrier);
+  assertEquals(await outcomes(calls), Array(900).fill("granted"));
+  carrier.take();
+
+  const leaving = rooms(800).map((room) => hearing.unsubscribe([room]));
+  assertEquals(parse(carrier.told).map(({ control, events }) => [control, events.length]), [
+    ["unsubscribe", 800],
+  ]);
+  fixture.ack(carrier);
+  assertEquals(await outcomes(leaving), Array(800).fill("granted"));
+  hearing.end(carrier);
+  const { said } = await fixture.connect();
+  const left = said.flatMap((line) => line.split(" ").slice(1));
+  assertEquals(left.toSorted(), rooms(900).slice(800));
+});
+
+Deno.test("Hearing needs one line for each queue, and as many as their length allows", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const calls = rooms(20_000).map((room, i) => {
+    return hearing.subscribe([room], i % 2 ? { queue: "q" } : {});
+  });
+  const lines = parse(carrier.told);
+  assertEquals(lines.length, 2 * Math.ceil(10_000 * '"room.19999",'.length / 65_536));
+  assertEquals(carrier.told.every(({ length }) => length - 1 <= 65_536), true);
+  assertEquals(lines.flatMap(({ events }) => events).toSorted(), rooms(20_000).toSorted());
+  fixture.ack(carrier);
+  assertEquals((await outcomes(calls)).every((outcome) => outcome === "granted"), true);
+});
+
+Deno.test("Hearing says first what is wanted, then what is not, and what is left of both", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const before = hearing.subscribe(["old", "kept"]);
+  fixture.ack(carrier);
+  await before;
+  carrier.take();
+  const calls = [
+    hearing.unsubscribe(["old"]),
+    hearing.subscribe(["new", "brief"]),
+    hearing.unsubscribe(["brief", "kept"]),
+    hearing.subscribe(["kept"]),
+  ];
+  fixture.ack(carrier);
+  await Promise.all(calls);
+  assertEquals(carrier.take(), ["subscribe new kept", "unsubscribe old brief"]);
+  hearing.end(carrier);
+  assertEquals((await fixture.connect()).said, ["subscribe new kept"]);
+});
+
+Deno.test("Hearing.subscribe() of one turn: those that are refused take none of the others along", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const isBad = (pattern: string) => ["room.7", "room.500", "room.501"].includes(pattern);
+  const relay = new Granter(fixture.table, Infinity, isBad);
+  const calls = rooms(900).map((room) => fixture.hearing.subscribe([room, "all"]));
+  const all = outcomes(calls);
+  await relay.answer(carrier);
+  assertEquals(await all, rooms(900).map((room) => isBad(room) ? "bad-pattern" : "granted"));
+  assertEquals(relay.granted.size, 898);
+  assertEquals(relay.lines < 80, true, `${relay.lines} lines`);
+  await assertRejects(() => calls[500]!, EventRefusedError, 'to "room.500" and 1 more');
+});
+
+Deno.test("Hearing.subscribe() of one turn: the first get the room that there is, in few lines", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const relay = new Granter(fixture.table, 1000);
+  // Two that ask for nothing new, and one that asks for more than there is room for.
+  const calls = [...rooms(1500), "room.3", "room.9"].map((room, i) => {
+    return fixture.hearing.subscribe(i === 400 ? [room, ...rooms(2500).slice(1500)] : [room]);
+  });
+  const all = outcomes(calls);
+  await relay.answer(carrier);
+  const expected = calls.map((_, i) =>
+    i !== 400 && (i <= 1000 || i >= 1500) ? "granted" : "too-many-subscriptions"
+  );
+  assertEquals(await all, expected);
+  assertEquals([relay.granted.size, relay.granted.has("room.400")], [1000, false]);
+  assertEquals(relay.lines < 60, true, `${relay.lines} lines`);
+});
+
+Deno.test("Hearing changes all of its patterns in one turn, also where there is room for no more", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  const relay = new Granter(fixture.table, 10);
+  const old = hearing.subscribe(rooms(10));
+  await relay.answer(carrier);
+  await old;
+  const calls = rooms(10).flatMap((room) => [
+    hearing.unsubscribe([room]),
+    hearing.subscribe([`new.${room}`]),
+  ]);
+  const all = outcomes(calls);
+  await relay.answer(carrier);
+  assertEquals(await all, Array(20).fill("granted"));
+  assertEquals([...relay.granted], rooms(10).map((room) => `new.${room}`));
+});
+
+Deno.test("Hearing says nothing of a call that was given up before the end of its turn", async () => {
+  using fixture = new Fixture();
+  const { carrier } = await fixture.connect();
+  const controller = new AbortController();
+  const given = fixture.hearing.subscribe(["a"], { signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => given, Error, "enough");
+  await turn();
+  assertEquals([carrier.take(), fixture.table.size], [[], 0]);
+});
+
+Deno.test("Hearing.subscribe() that waits in vain for a relay is remembered, and says so", async () => {
+  using fixture = new Fixture();
+  const { hearing } = fixture;
+  const { carrier } = await fixture.connect();
+  hearing.end(carrier); // and the link goes on
+  const late = [hearing.subscribe(["a"], { timeout: 1 }), hearing.subscribe(["b"], { timeout: 1 })];
+  const service = hearing.subscribe(["c"], { timeout: 0.5 }, {});
+  for (const call of [...late, service]) {
+    await assertRejects(() => call, RequestTimeoutError, "it is remembered");
+  }
+  await hearing.unsubscribe(["b", "c"]); // takes its own back, and leaves the service its own
+  const { said } = await fixture.connect();
+  assertEquals(said, ["subscribe a c"]);
+  assertEquals([(await fixture.connect()).said, fixture.refusals], [["subscribe a c"], []]);
+});
+
+Deno.test("Hearing tells of a refusal of what nobody waits for any more, and asks no more for it", async () => {
+  using fixture = new Fixture();
+  const { hearing, table } = fixture;
+  const { carrier } = await fixture.connect();
+  const late = hearing.subscribe(["a"], { timeout: 0 });
+  await assertRejects(() => late, RequestTimeoutError);
+  const { id } = parse(carrier.told)[0]!;
+  table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
+  await turn();
+  const [{ reason, detail }] = fixture.refusals as [Refusal];
+  assertEquals(reason, "too-many-subscriptions");
+  assertEquals(detail, `Cannot subscribe to "a": the relay refuses it: ${reason}: 0 at most`);
+  hearing.end(carrier);
+  assertEquals((await fixture.connect()).said, []);
+});

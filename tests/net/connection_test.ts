@@ -1,0 +1,411 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import { type ConnectionSink, EbsocketConnection, openConnection } from "../../net/connection.ts";
+import type { ConnectionOptions } from "../../net/connection_options.ts";
+import { type CloseInfo, ConnectionClosedError } from "../../errors.ts";
+import { FakeDuplex } from "../support/duplex.ts";
+import { until } from "../support/waiting.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const bytes = (text: string) => encoder.encode(text);
+
+function setUp(options: ConnectionOptions = {}, onLine?: (line: string) => void) {
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  const lines: string[] = [];
+  const ends: CloseInfo[] = [];
+  const sink: ConnectionSink = {
+    onLines(_, block) {
+      for (const line of block) {
+        lines.push(decoder.decode(line));
+        onLine?.(decoder.decode(line));
+      }
+    },
+    onClose: (_, info) => void ends.push(info),
+  };
+  connection.start(sink, options);
+  return { connection, duplex, lines, ends };
+}
+
+const CLEAN = { detail: "", unsentLines: 0, unsentBytes: 0 };
+
+Deno.test("EbsocketConnection gives lines, then the end of the stream as eof", async () => {
+  const { connection, duplex, lines, ends } = setUp();
+  duplex.receive("one\ntw");
+  duplex.receive("o\nthree\n");
+  duplex.receive(null);
+  assertEquals(await connection.closed, { reason: "eof", ...CLEAN });
+  assertEquals(lines, ["one", "two", "three"]);
+  assertEquals(ends, [await connection.closed]);
+  assertEquals(connection.bytesIn, 14);
+  assertEquals(duplex.isClosed, true);
+});
+
+Deno.test("EbsocketConnection ends when a duplex says that it has read more than there was room", async () => {
+  const duplex = new FakeDuplex();
+  duplex.read = (buffer) => Promise.resolve(buffer.length + 1);
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  connection.start({ onLines() {}, onClose() {} });
+  const { reason, detail } = await connection.closed;
+  assertEquals([reason, detail.includes("length")], ["reset", true]);
+});
+
+Deno.test("EbsocketConnection reports an unfinished line as truncated, and tells the peer", async () => {
+  const { connection, duplex, lines } = setUp();
+  duplex.receive("one\ntwo");
+  duplex.receive(null);
+  const { reason, detail } = await connection.closed;
+  assertEquals([reason, detail], ["truncated", "3 bytes after the last newline were dropped"]);
+  assertEquals(lines, ["one"]);
+  assertEquals(JSON.parse(duplex.written), { control: "close", reason, detail });
+});
+
+Deno.test("EbsocketConnection sends what is queued to a peer that has shut down its side", async () => {
+  const { connection, duplex } = setUp();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  duplex.receive(null);
+  await until(() => !connection.open);
+  assertEquals(connection.send(bytes("late\n")), false);
+  duplex.take(1);
+  assertEquals(await connection.closed, { reason: "eof", ...CLEAN });
+  assertEquals(duplex.written, "one\n");
+});
+
+Deno.test("EbsocketConnection keeps lines apart from a read buffer that is used again", async () => {
+  const blocks: Uint8Array[] = [];
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  connection.start({ onLines: (_, block) => void blocks.push(block.bytes), onClose() {} });
+  duplex.receive("one\n");
+  duplex.receive("two\n");
+  duplex.receive(null);
+  await connection.closed;
+  assertEquals(blocks.map((block) => decoder.decode(block)), ["one\n", "two\n"]);
+});
+
+Deno.test("EbsocketConnection.close() sends what is queued, then shuts down, then waits", async () => {
+  const { connection, duplex, lines } = setUp();
+  duplex.writeSize = 2;
+  connection.send(bytes("one\ntwo\n"), 2);
+  const closed = connection.close();
+  await until(() => duplex.isWriteClosed);
+  assertEquals(duplex.written, "one\ntwo\n");
+  assertEquals(duplex.isClosed, false);
+  duplex.receive("too late\n");
+  duplex.receive(null);
+  assertEquals(await closed, { reason: "local", ...CLEAN });
+  assertEquals(lines, []);
+  assertEquals(connection.eventsOut, 2);
+});
+
+Deno.test("EbsocketConnection.close() waits for a peer that does not close, but not for ever", async () => {
+  const { connection } = setUp();
+  assertEquals(await connection.close(), { reason: "local", ...CLEAN });
+});
+
+Deno.test("EbsocketConnection.close() drops what a peer goes on sending, but not for ever", async () => {
+  const { connection, duplex, lines } = setUp();
+  const closed = connection.close("bad-json", "no");
+  await until(() => duplex.isWriteClosed);
+  for (let i = 0; i < 17; i++) duplex.receive(new Uint8Array(1_048_576).fill(10));
+  assertEquals((await closed).reason, "bad-json");
+  assertEquals(lines, []);
+});
+
+Deno.test("EbsocketConnection.close() sends what is queued, however much comes meanwhile", async () => {
+  const { connection, duplex } = setUp();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  const closed = connection.close();
+  for (let i = 0; i < 17; i++) duplex.receive(new Uint8Array(1_048_576).fill(10));
+  await until(() => connection.bytesIn === 17 * 1_048_576);
+  duplex.take();
+  duplex.receive(null);
+  assertEquals(await closed, { reason: "local", ...CLEAN });
+  assertEquals(duplex.written, "one\n");
+});
+
+Deno.test("EbsocketConnection does not count its own last word as unsent", async () => {
+  const { connection, duplex } = setUp();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  connection.close("shutdown");
+  const { reason, unsentLines, unsentBytes } = await connection.abort();
+  assertEquals([reason, unsentLines, unsentBytes], ["shutdown", 1, 4]);
+});
+
+Deno.test("EbsocketConnection.close() ends one that is paused and can send no more", async () => {
+  const { connection, duplex, lines } = setUp({}, () => connection.pause());
+  duplex.receive("one\n");
+  await until(() => lines.length === 1);
+  duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
+  connection.send(bytes("two\n"));
+  await until(() => !connection.open);
+  assertEquals((await connection.close()).reason, "reset");
+});
+
+Deno.test("EbsocketConnection prefers the reason that the peer gave to how the network broke", async () => {
+  for (const end of [null, new Deno.errors.ConnectionReset("reset")]) {
+    const { connection, duplex } = setUp();
+    duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
+    connection.send(bytes("one\n"));
+    await until(() => !connection.open);
+    connection.notePeerClose({ reason: "slow-consumer", detail: "too slow" });
+    duplex.receive(end);
+    const { reason, detail, unsentLines } = await connection.closed;
+    assertEquals([reason, detail, unsentLines], ["slow-consumer", "too slow", 1]);
+  }
+});
+
+Deno.test("openConnection() sends each write at once, and has silent peers probed", async () => {
+  const calls: string[] = [];
+  const addr = { transport: "tcp", hostname: "127.0.0.1", port: 5 } as const;
+  const conn = Object.assign(new FakeDuplex(), {
+    remoteAddr: addr,
+    setNoDelay: (on?: boolean) => void calls.push(`no delay ${on}`),
+    setKeepAlive: (on?: boolean) => void calls.push(`keep alive ${on}`),
+  });
+  const connection = openConnection(conn as unknown as Deno.Conn);
+  assertEquals(calls, ["no delay true", "keep alive true"]);
+  assertEquals(connection.address, ["127.0.0.1", 5]);
+  await connection.abort();
+  const gone = Object.assign(new FakeDuplex(), {
+    remoteAddr: addr,
+    setNoDelay() {
+      throw new Error("Invalid argument (os error 22)");
+    },
+  });
+  await openConnection(gone as unknown as Deno.Conn).abort();
+});
+
+Deno.test("EbsocketConnection.close() names its reason to the peer, after what was queued", async () => {
+  const { connection, duplex } = setUp();
+  connection.send(bytes("one\n"));
+  const closed = connection.close("shutdown");
+  duplex.receive(null);
+  assertEquals(await closed, { reason: "shutdown", ...CLEAN });
+  assertEquals(duplex.written, 'one\n{"control":"close","reason":"shutdown"}\n');
+});
+
+Deno.test("EbsocketConnection.close() keeps its first reason", async () => {
+  const { connection, duplex, ends } = setUp();
+  connection.close("bad-json", "first");
+  connection.close("shutdown");
+  duplex.receive(null);
+  await connection.close();
+  assertEquals(ends.map(({ reason, detail }) => [reason, detail]), [["bad-json", "first"]]);
+});
+
+Deno.test("EbsocketConnection.close() gives up on a peer that takes nothing", async () => {
+  const { connection, duplex } = setUp({ drainTimeout: 20 });
+  duplex.writeSize = 0;
+  connection.send(bytes("one\ntwo\n"), 2);
+  assertEquals(await connection.close(), {
+    reason: "idle-timeout",
+    detail: "the peer took no bytes for 20 ms",
+    unsentLines: 2,
+    unsentBytes: 8,
+  });
+});
+
+Deno.test("EbsocketConnection.close() does not take our own standstill for the peer's", async () => {
+  const { connection, duplex } = setUp({ drainTimeout: 100 });
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  const closed = connection.close();
+  for (const start = performance.now(); performance.now() - start < 400;);
+  await new Promise((resolve) => setTimeout(resolve, 0)); // Timers that are due have had their turn.
+  duplex.take();
+  duplex.receive(null);
+  assertEquals((await closed).reason, "local");
+  assertEquals(duplex.written, "one\n");
+});
+
+Deno.test("EbsocketConnection.close() ends a connection that was never started", async () => {
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  assertEquals((await connection.close()).reason, "local");
+  assertEquals(duplex.isClosed, true);
+});
+
+Deno.test("EbsocketConnection.abort() ends at once and counts what was not sent", async () => {
+  const { connection, duplex, ends } = setUp();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\ntwo\n"), 2);
+  const closed = connection.abort();
+  assertEquals(duplex.isClosed, true);
+  const info = { reason: "aborted", detail: "", unsentLines: 2, unsentBytes: 8 } as const;
+  assertEquals(await closed, info);
+  assertEquals(ends, [info]);
+});
+
+Deno.test("EbsocketConnection.abort() of one that is draining says that not all was sent", async () => {
+  const { connection, duplex } = setUp();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  connection.close();
+  assertEquals((await connection.abort()).reason, "aborted");
+});
+
+Deno.test("EbsocketConnection.send() closes a slow consumer, between two lines", async () => {
+  const { connection, duplex, ends } = setUp({ maxPendingBytes: 20 });
+  duplex.writeSize = 0;
+  connection.send(bytes("0123456789\n"));
+  await Promise.resolve();
+  connection.send(bytes("abcdef\n"));
+  assertEquals(connection.send(bytes("too much\n")), false);
+  assertEquals(connection.open, false);
+  assertEquals(connection.pendingBytes < 200, true);
+  duplex.take(4);
+  duplex.receive(null);
+  const { reason, detail, unsentLines, unsentBytes } = await connection.closed;
+  assertEquals([reason, unsentLines, unsentBytes], ["slow-consumer", 1, 7]);
+  const last = JSON.stringify({ control: "close", reason, detail });
+  assertEquals(duplex.written, `0123456789\n${last}\n`);
+  assertEquals(ends.length, 1);
+});
+
+Deno.test("EbsocketConnection closes a peer whose line is too long, after the lines before", async () => {
+  const { connection, duplex, lines } = setUp({ maxLineBytes: 8 });
+  duplex.receive("fine\n123456789\nnever\n");
+  duplex.receive(null);
+  assertEquals((await connection.closed).reason, "line-too-long");
+  assertEquals(lines, ["fine"]);
+});
+
+Deno.test("EbsocketConnection.pause() holds further lines back until resume()", async () => {
+  const { connection, duplex, lines } = setUp({}, () => connection.pause());
+  duplex.receive("one\n");
+  await until(() => lines.length === 1);
+  duplex.receive("two\n");
+  duplex.receive(null);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(lines, ["one"]);
+  connection.resume();
+  await until(() => lines.length === 2);
+  connection.resume();
+  assertEquals((await connection.closed).reason, "eof");
+});
+
+Deno.test("EbsocketConnection.close() works while paused", async () => {
+  const { connection, duplex, lines } = setUp({}, () => connection.pause());
+  duplex.receive("one\n");
+  await until(() => lines.length === 1);
+  duplex.receive("two\n");
+  duplex.receive(null);
+  assertEquals((await connection.close()).reason, "local");
+  assertEquals(lines, ["one"]);
+});
+
+Deno.test("EbsocketConnection reads on after a write has failed, and ends as reset", async () => {
+  const { connection, duplex, lines } = setUp();
+  duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
+  connection.send(bytes("one\n"));
+  await until(() => !connection.open);
+  duplex.receive("their last words\n");
+  duplex.receive(null);
+  assertEquals(await connection.closed, {
+    reason: "reset",
+    detail: "Broken pipe",
+    unsentLines: 1,
+    unsentBytes: 4,
+  });
+  assertEquals(lines, ["their last words"]);
+});
+
+Deno.test("EbsocketConnection ends as reset when reading fails", async () => {
+  const { connection, duplex } = setUp();
+  duplex.receive(new Deno.errors.ConnectionReset("reset by peer"));
+  assertEquals(await connection.closed, { ...CLEAN, reason: "reset", detail: "reset by peer" });
+});
+
+Deno.test("EbsocketConnection.flush() resolves once all is written, and rejects if it never is", async () => {
+  const { connection, duplex } = setUp();
+  await connection.flush();
+  duplex.writeSize = 0;
+  connection.send(bytes("one\n"));
+  const flushed = connection.flush();
+  duplex.take();
+  await flushed;
+  assertEquals(duplex.written, "one\n");
+  duplex.writeSize = 0;
+  connection.send(bytes("two\n"));
+  const failed = assertRejects(() => connection.flush(), ConnectionClosedError, "aborted");
+  connection.abort();
+  await failed;
+});
+
+Deno.test("EbsocketConnection.notePeerClose() gives the reason for the end that follows", async () => {
+  const { connection, duplex } = setUp();
+  connection.notePeerClose({ reason: "shutdown", detail: "maintenance" });
+  duplex.receive(null);
+  assertEquals(await connection.closed, { ...CLEAN, reason: "shutdown", detail: "maintenance" });
+  assertEquals(duplex.written, "");
+});
+
+Deno.test("EbsocketConnection.start() refuses a second start and limits out of range", () => {
+  const { connection } = setUp();
+  assertThrows(() => connection.start({ onLines() {}, onClose() {} }), TypeError, "before");
+  connection.abort();
+  const other = new EbsocketConnection(new FakeDuplex(), ["::1", 1]);
+  assertThrows(() => other.send(bytes("x\n")), TypeError, "not been started");
+  const sink = { onLines() {}, onClose() {} };
+  for (const bad of [0, -1, 1.5, NaN]) {
+    assertThrows(() => other.start(sink, { maxPendingBytes: bad }), RangeError, `got ${bad}`);
+    assertThrows(() => other.start(sink, { maxLineBytes: bad }), RangeError, `got ${bad}`);
+  }
+  for (const bad of [0, -1, 0.5, NaN, Infinity]) {
+    assertThrows(() => other.start(sink, { drainTimeout: bad }), RangeError, `got ${bad}`);
+  }
+  assertEquals(`${other}`, "EbsocketConnection([::1]:1)");
+  assertEquals(Deno.inspect(other), "EbsocketConnection([::1]:1)");
+});
+
+Deno.test("EbsocketConnection is drained when it is disposed of", async () => {
+  const { connection, duplex } = setUp();
+  {
+    await using disposed = connection;
+    disposed.send(bytes("one\n"));
+    duplex.receive(null);
+  }
+  assertEquals(duplex.written, "one\n");
+  assertEquals((await connection.closed).unsentLines, 0);
+});
+
+Deno.test("EbsocketConnection tells its sink that the peer has ended, while it can still send", async () => {
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  connection.start({
+    onLines() {},
+    onEnd: (connection) => void connection.send(new TextEncoder().encode("last\n")),
+    onClose() {},
+  });
+  duplex.receive("a\n");
+  duplex.receive(null);
+  assertEquals((await connection.closed).reason, "eof");
+  assertEquals(duplex.written, "last\n");
+});
+
+Deno.test("EbsocketConnection.hasMore says whether a large read took all it could", async () => {
+  const duplex = new FakeDuplex();
+  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  const seen: boolean[] = [];
+  let bytes = 0;
+  connection.start({
+    onLines(connection, lines) {
+      bytes += lines.bytes.length;
+      seen.push(connection.hasMore);
+    },
+    onClose() {},
+  });
+  duplex.receive("x".repeat(255) + "\n"); // fills the first buffer, which is small
+  duplex.receive(("x".repeat(999) + "\n").repeat(500));
+  await until(() => bytes === 500_256);
+  duplex.receive("a\n");
+  await until(() => bytes === 500_258);
+  assertEquals([seen[0], seen.includes(true), seen.at(-1)], [false, true, false]);
+  await connection.abort();
+});

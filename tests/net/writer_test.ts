@@ -1,0 +1,155 @@
+import { assertEquals } from "@std/assert/equals";
+import { Writer } from "../../net/writer.ts";
+import { FakeDuplex } from "../support/duplex.ts";
+import { until } from "../support/waiting.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+function setUp(maxBytes = 1000) {
+  const duplex = new FakeDuplex();
+  const idle: unknown[] = [];
+  const writer = new Writer(duplex, maxBytes, idle, (idle, error) => idle.push(error));
+  return { duplex, idle, writer };
+}
+
+Deno.test("Writer.offer() writes what one turn has queued in one piece", async () => {
+  const { duplex, writer } = setUp();
+  writer.offer(bytes("a\n"));
+  writer.offer(bytes("b\n"));
+  assertEquals(duplex.writes, []);
+  assertEquals(await writer.flush(), true);
+  assertEquals(duplex.written, "a\nb\n");
+  assertEquals(duplex.writes, [4]);
+});
+
+Deno.test("Writer.offer() goes on where a partial write stopped", async () => {
+  const { duplex, writer } = setUp();
+  duplex.writeSize = 3;
+  writer.offer(bytes("0123456789\n"));
+  writer.offer(bytes("abc\n"));
+  assertEquals(await writer.flush(), true);
+  assertEquals(duplex.written, "0123456789\nabc\n");
+  assertEquals(writer.bytesWritten, 15);
+});
+
+Deno.test("Writer.offer() refuses what exceeds the bound", async () => {
+  const { duplex, writer } = setUp(10);
+  assertEquals(writer.offer(bytes("123456\n")), true);
+  assertEquals(writer.offer(bytes("123\n")), false);
+  await writer.flush();
+  assertEquals(duplex.written, "123456\n");
+});
+
+Deno.test("Writer.room() is null below half of the bound and resolves at a quarter", async () => {
+  const { duplex, writer } = setUp(100);
+  duplex.writeSize = 0;
+  writer.offer(bytes("x".repeat(49) + "\n"));
+  assertEquals(writer.room(), null);
+  writer.offer(bytes("\n"));
+  const room = writer.room();
+  assertEquals(room === writer.room(), true);
+  let pending = -1;
+  const seen = room!.then(() => pending = writer.pendingBytes);
+  duplex.take(13);
+  await seen;
+  assertEquals(pending <= 25 && pending > 0, true, `${pending} bytes were pending`);
+  await writer.flush();
+});
+
+Deno.test("Writer.flush() waits for what was queued before, not for what came after", async () => {
+  const { duplex, writer } = setUp(1_000_000);
+  duplex.writeSize = 0;
+  writer.offer(bytes("first\n"));
+  const flushed = writer.flush();
+  await Promise.resolve();
+  writer.offer(bytes("x".repeat(70_000) + "\n"));
+  const states: number[] = [];
+  flushed.then(() => states.push(writer.pendingBytes));
+  duplex.take();
+  await flushed;
+  assertEquals(states, [70_001]);
+  await writer.flush();
+});
+
+Deno.test("Writer reports a failed write once, and lets nobody wait", async () => {
+  const { duplex, idle, writer } = setUp(10);
+  duplex.writeSize = 0;
+  writer.offer(bytes("1234567\n"));
+  const flushed = writer.flush();
+  const room = writer.room();
+  const error = new Deno.errors.BrokenPipe("gone");
+  duplex.failWrites(error);
+  assertEquals(await flushed, false);
+  await room;
+  assertEquals(writer.room(), null);
+  assertEquals(idle, [error]);
+  assertEquals(writer.unsent(), { lines: 1, bytes: 8 });
+});
+
+Deno.test("Writer.cut() keeps the line being written, and counts the others as unsent", async () => {
+  const { duplex, writer } = setUp();
+  duplex.writeSize = 0;
+  writer.offer(bytes("one\n"));
+  await Promise.resolve();
+  writer.offer(bytes("two\nthree\n"));
+  writer.cut();
+  writer.append(bytes("bye\n"));
+  duplex.take(2);
+  await until(() => !writer.busy);
+  assertEquals(duplex.written, "one\nbye\n");
+  assertEquals(writer.unsent(), { lines: 2, bytes: 10 });
+});
+
+Deno.test("Writer.gather() lets what follows in the next microtasks go in the same write", async () => {
+  // Where this process has to pause just then, it does not wait: hence several times.
+  for (let writes: number[] = [], rounds = 100; writes.length !== 1; rounds--) {
+    assertEquals(rounds > 0, true, `the last writes were ${writes}`);
+    const { duplex, writer } = setUp();
+    writer.gather();
+    for (const line of ["a\n", "b\n", "c\n"]) {
+      writer.offer(bytes(line));
+      for (let i = 0; i < 4; i++) await Promise.resolve();
+    }
+    assertEquals(await writer.flush(), true);
+    assertEquals(duplex.written, "a\nb\nc\n");
+    writes = duplex.writes;
+  }
+});
+
+Deno.test("Writer.gather() does not wait for a loop that goes on, nor once it has enough", async () => {
+  const { duplex, writer } = setUp(1_000_000);
+  writer.gather();
+  const end = performance.now() + 10_000;
+  while (duplex.writes.length === 0 && performance.now() < end) {
+    if (writer.pendingBytes < 1000) writer.offer(bytes("a\n"));
+    else writer.cut();
+    await Promise.resolve();
+  }
+  assertEquals(duplex.writes.length, 1);
+  await writer.flush();
+
+  writer.gather();
+  writer.offer(bytes("x".repeat(131_071) + "\n"));
+  for (let i = 0; i < 6; i++) await Promise.resolve();
+  assertEquals(duplex.writes.at(-1), 131_072);
+});
+
+Deno.test("Writer.gather() writes nothing where all has been dropped meanwhile", async () => {
+  const { duplex, idle, writer } = setUp();
+  writer.gather();
+  writer.offer(bytes("a\n"));
+  await Promise.resolve();
+  writer.cut();
+  await until(() => !writer.busy);
+  assertEquals(duplex.writes, []);
+  assertEquals(idle, [undefined]);
+});
+
+Deno.test("Writer.stop() writes nothing more", async () => {
+  const { duplex, idle, writer } = setUp();
+  writer.offer(bytes("a\n"));
+  writer.stop();
+  assertEquals(await writer.flush(), false);
+  assertEquals(duplex.writes, []);
+  assertEquals(idle, [undefined]);
+});

@@ -1,0 +1,175 @@
+import { assertEquals } from "@std/assert/equals";
+import fc from "fast-check";
+import { type ControlLine, decodeClose, encodeClose } from "../../protocol/control.ts";
+import type { CloseReason } from "../../errors.ts";
+import { LineValidator } from "../../protocol/validator.ts";
+import { textOf } from "../support/bytes.ts";
+import { anyText, attributes as anyMembers, fuzzRuns } from "../support/lines.ts";
+
+/** Each reason, and who can tell a peer of it. The type makes sure that none is missing. */
+const REASONS: Record<CloseReason, "nobody" | "servers" | "both"> = {
+  "local": "nobody",
+  "eof": "nobody",
+  "reset": "nobody",
+  "aborted": "nobody",
+  "truncated": "both",
+  "shutdown": "servers",
+  "slow-consumer": "both",
+  "idle-timeout": "both",
+  "line-too-long": "both",
+  "too-deep": "both",
+  "bad-utf8": "both",
+  "bad-json": "both",
+  "bad-event": "both",
+  "unauthorized": "servers",
+  "too-many-clients": "servers",
+  "rate-limited": "servers",
+  "overloaded": "servers",
+};
+const ALL = Object.keys(REASONS) as CloseReason[];
+const ANNOUNCED = ALL.filter((reason) => REASONS[reason] !== "nobody");
+const OF_CLIENTS = ALL.filter((reason) => REASONS[reason] === "both");
+
+/** The control line in `text`, as a peer would decode it. */
+function parse(text: string): ControlLine {
+  return JSON.parse(text);
+}
+
+Deno.test("encodeClose() writes a line for each reason that the peer cannot know, and no other", () => {
+  const told = ALL.filter((reason) => encodeClose({ reason, detail: "why" }) !== null);
+  assertEquals(told, ANNOUNCED);
+  for (const reason of told) {
+    const line = textOf(encodeClose({ reason, detail: "why" })!);
+    assertEquals(line, `{"control":"close","reason":"${reason}","detail":"why"}\n`);
+  }
+});
+
+Deno.test("encodeClose() leaves an empty detail out", () => {
+  const line = encodeClose({ reason: "shutdown", detail: "" })!;
+  assertEquals(textOf(line), '{"control":"close","reason":"shutdown"}\n');
+});
+
+Deno.test("encodeClose() writes one line that is valid, whatever the detail", () => {
+  const validator = new LineValidator();
+  fc.assert(
+    fc.property(fc.constantFrom(...ANNOUNCED), anyText(20), (reason, detail) => {
+      const line = encodeClose({ reason, detail })!;
+      assertEquals(validator.open(line).validate(0), "control");
+      assertEquals(validator.end, line.length - 1);
+    }),
+    { numRuns: fuzzRuns(500) },
+  );
+});
+
+Deno.test("encodeClose() leaves no line separator raw", () => {
+  const line = textOf(encodeClose({ reason: "shutdown", detail: "a\nb\r\u0085\u2028\u2029" })!);
+  const separators = ["\r", "\u0085", "\u2028", "\u2029"];
+  assertEquals(separators.filter((separator) => line.includes(separator)), []);
+  assertEquals(line.indexOf("\n"), line.length - 1);
+});
+
+Deno.test("decodeClose() gives back what encodeClose() wrote", () => {
+  for (const reason of ANNOUNCED) {
+    for (const detail of ["", "too much"]) {
+      const line = parse(textOf(encodeClose({ reason, detail })!));
+      assertEquals(decodeClose(line), { reason, detail });
+    }
+  }
+});
+
+Deno.test("decodeClose() accepts the reasons that such a peer can have, and no other", () => {
+  for (const [peer, known] of [["server", ANNOUNCED], ["client", OF_CLIENTS]] as const) {
+    for (const reason of ALL) {
+      const farewell = decodeClose({ control: "close", reason, detail: "mine" }, peer);
+      const isKnown = known.includes(reason);
+      assertEquals(farewell?.reason, isKnown ? reason : "eof", `${peer} ${reason}`);
+      const words = `the ${peer} gave the reason "${reason}", which no ${peer} can give`;
+      assertEquals(farewell?.detail, isKnown ? "mine" : words);
+    }
+  }
+});
+
+Deno.test("decodeClose() gives null for other control lines", () => {
+  for (const control of ["ping", "Close", "closed", "close ", ""]) {
+    assertEquals(decodeClose({ control, reason: "eof" }), null);
+  }
+});
+
+Deno.test("decodeClose() takes an unknown reason for the end of the stream, and names it", () => {
+  for (const reason of ["new-reason", "", "EOF", "toString", "__proto__", "constructor"]) {
+    const close = decodeClose({ control: "close", reason });
+    assertEquals(close?.reason, "eof");
+    assertEquals(close?.detail.includes(`"${reason}"`), true);
+  }
+});
+
+Deno.test("decodeClose() trusts no member of the line to be of any type", () => {
+  const values = [
+    "1",
+    "null",
+    "true",
+    "[]",
+    '["eof"]',
+    "{}",
+    '{"toString":1}',
+    '{"toString":null,"valueOf":null}',
+    '[{"toString":"x"}]',
+    '{"length":1e9}',
+  ];
+  for (const value of values) {
+    const reason = decodeClose(parse(`{"control":"close","reason":${value},"detail":"x"}`));
+    assertEquals(reason?.reason, "eof", value);
+    const detail = decodeClose(parse(`{"control":"close","reason":"shutdown","detail":${value}}`));
+    assertEquals(detail, { reason: "shutdown", detail: "" }, value);
+  }
+  assertEquals(decodeClose(parse('{"control":"close"}'))?.reason, "eof");
+});
+
+Deno.test("decodeClose() gives a short and printable detail, whatever the peer wrote", () => {
+  const text = fc.oneof(
+    anyText(400),
+    fc.constantFrom("\x1b[2J\u202e\u2028".repeat(1000), "x".repeat(1_000_000)),
+  );
+  const reason = fc.oneof(text, fc.constantFrom<string>(...ALL));
+  fc.assert(
+    fc.property(reason, text, (reason, detail) => {
+      const close = decodeClose({ control: "close", reason, detail });
+      assertEquals(close !== null && ALL.includes(close.reason), true);
+      const shown = close?.detail ?? "";
+      assertEquals(/[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/u.test(shown), false);
+      assertEquals(shown.length <= 1000, true, `${shown.length}`);
+    }),
+    { numRuns: fuzzRuns(500) },
+  );
+});
+
+Deno.test("decodeClose() never throws on a line that JSON can carry", () => {
+  fc.assert(
+    fc.property(
+      anyMembers,
+      fc.anything({ withNullPrototype: false, maxDepth: 2 }),
+      (members, reason) => {
+        const line = parse(
+          JSON.stringify({ ...members, reason: asJson(reason), control: "close" }),
+        );
+        const close = decodeClose(line);
+        assertEquals(close !== null && ALL.includes(close.reason), true);
+      },
+    ),
+    { numRuns: fuzzRuns(500) },
+  );
+});
+
+/** `value` as JSON leaves it, or `null` if JSON does not take it. */
+function asJson(value: unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(value) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+Deno.test("encodeClose() asks for whole milliseconds that are not too few", () => {
+  const bytes = encodeClose({ reason: "shutdown", detail: "", retryAfterMs: 0.5 });
+  assertEquals(JSON.parse(textOf(bytes!)).retry_after_ms, 1);
+});

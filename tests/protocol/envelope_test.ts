@@ -1,0 +1,127 @@
+import { assertEquals } from "@std/assert/equals";
+import fc from "fast-check";
+import {
+  copyNumbered,
+  cutMember,
+  memberBytes,
+  numbersLength,
+  readString,
+  spliceMembers,
+} from "../../protocol/envelope.ts";
+import { FROM, LineValidator, TO } from "../../protocol/validator.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A validator that has checked `line`. */
+function validated(line: string): [bytes: Uint8Array, validator: LineValidator] {
+  const bytes = encoder.encode(`${line}\n`);
+  const validator = new LineValidator().open(bytes);
+  assertEquals(validator.validate(0), "event", line);
+  return [bytes, validator];
+}
+
+Deno.test("readString() reads a member as JSON does", () => {
+  for (const to of ["c7", "a\\nb", "\\u00e9", "é", '\\"', "\\\\"]) {
+    const line = `{"x":"\\"to\\":1","event":"a" , "to" :\t"${to}"}`;
+    const [bytes, validator] = validated(line);
+    assertEquals(validator.has(TO), true);
+    assertEquals(readString(bytes, validator.valueAt(TO)), JSON.parse(line).to);
+  }
+});
+
+Deno.test("cutMember() cuts a member out wherever it stands, and nothing else", () => {
+  const values = [
+    "1",
+    "-1.5e3",
+    '"c1"',
+    '"a\\"b,}"',
+    "null",
+    "{}",
+    "[]",
+    '{"a":[1,{"b":"]}"}],"c":2}',
+  ];
+  for (const value of values) {
+    const table = [
+      [`{"from":${value},"event":"a"}`, '{"event":"a"}'],
+      [`{"event":"a","from":${value}}`, '{"event":"a"}'],
+      [`{ "event":"a" , "from" : ${value} } `, '{ "event":"a" } '],
+      [`{"event":"a","from":${value},"x":01`.replace("01", "1}"), '{"event":"a","x":1}'],
+      [`{"event":"a","\\u0066rom":${value} ,\t"x":1.0}\r`, '{"event":"a","x":1.0}\r'],
+      [`{"x":{"from":2},"from":${value},"event":"from"}`, '{"x":{"from":2},"event":"from"}'],
+    ];
+    for (const [line, expected] of table) {
+      const [bytes, validator] = validated(line!);
+      assertEquals(decoder.decode(cutMember(bytes, validator.keyAt(FROM))), `${expected}\n`);
+    }
+  }
+});
+
+Deno.test("cutMember() leaves the value that the line has without that member", () => {
+  const json = fc.json({ maxDepth: 3 }).map((text) => text.replaceAll("\n", " "));
+  const members = fc.uniqueArray(fc.tuple(fc.constantFrom("a", "b", "c", "d"), json), {
+    selector: ([key]) => key,
+  });
+  fc.assert(fc.property(members, json, fc.nat(4), fc.nat(4), (others, value, at, eventAt) => {
+    const parts = others.map(([key, text]) => `"${key}":${text}`);
+    parts.splice(eventAt % (parts.length + 1), 0, '"event":"e"');
+    const expected = `{${parts.join(",")}}`;
+    parts.splice(at % (parts.length + 1), 0, `"from":${value}`);
+    const [bytes, validator] = validated(`{${parts.join(",")}}`);
+    assertEquals(decoder.decode(cutMember(bytes, validator.keyAt(FROM))), `${expected}\n`);
+  }));
+});
+
+Deno.test("memberBytes() gives a member with the comma behind it", () => {
+  assertEquals(decoder.decode(memberBytes("from", "c3")), '"from":"c3",');
+  assertEquals(decoder.decode(memberBytes("seq", 12)), '"seq":12,');
+});
+
+Deno.test("readString() reads texts of all lengths, with any character anywhere", () => {
+  const characters = fc.constantFrom("a", "Z", "\x7f", "é", "🦊", '"', "\\", "\t", "\u2028");
+  const texts = fc.array(characters, { minLength: 1, maxLength: 40 }).map((list) => list.join(""));
+  fc.assert(fc.property(texts, (to) => {
+    const [bytes, validator] = validated(JSON.stringify({ event: "a", to }));
+    assertEquals(readString(bytes, validator.valueAt(TO)), to);
+  }));
+});
+
+Deno.test("spliceMembers() puts members in front and leaves the rest as it is", () => {
+  const line = encoder.encode(' { "event" : "a" }\r\n');
+  const members = memberBytes("from", "c3");
+  assertEquals(decoder.decode(spliceMembers(line, members)), ' {"from":"c3", "event" : "a" }\r\n');
+});
+
+Deno.test("copyNumbered() puts its number in front of all members of each line, while lines fit", () => {
+  const text = fc.constantFrom(
+    "",
+    " ",
+    "x".repeat(30),
+    "x".repeat(49),
+    "x".repeat(50),
+    "x".repeat(300),
+  );
+  const line = fc.tuple(fc.constantFrom("", " ", "\t ".repeat(40)), text)
+    .map(([space, text]) => `${space}{"event":"a${text}"}\n`);
+  const first = fc.oneof(fc.constantFrom(1, 9, 95, 99_998, 9_007_199_254_740_900), fc.nat(2000));
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 12 }), first, fc.nat(99), (lines, first, room) => {
+      const numbered = lines.map((line, i) => line.replace("{", `{"seq":${first + i},`));
+      const all = numbered.join("").length;
+      assertEquals(lines.join("").length + numbersLength(first, lines.length), all);
+      const target = new Uint8Array(7 + Math.round(all * room / 99));
+      const { lines: count, read, written } = copyNumbered(
+        encoder.encode(lines.join("")),
+        first,
+        target,
+        7,
+      );
+      const expected = numbered.slice(0, count).join("");
+      assertEquals(decoder.decode(target.subarray(7, 7 + written)), expected);
+      assertEquals(read, lines.slice(0, count).join("").length);
+      const isFull = count === lines.length ||
+        7 + written + numbered[count]!.length > target.length;
+      assertEquals([isFull, target.subarray(0, 7).every((byte) => byte === 0)], [true, true]);
+    }),
+  );
+});

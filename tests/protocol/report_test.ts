@@ -1,0 +1,81 @@
+import { assertEquals } from "@std/assert/equals";
+import {
+  decodeReport,
+  encodeAnswer,
+  encodeReport,
+  encodeStatsRequest,
+  type RelayReport,
+} from "../../protocol/report.ts";
+import { StatsCollector } from "../../relay/stats.ts";
+
+const collector = new StatsCollector();
+const relay = collector.read([], 0);
+collector.stop();
+
+const REPORT: RelayReport = {
+  relay,
+  clients: [{
+    id: 7,
+    address: ["127.0.0.1", 5],
+    eventsIn: 1,
+    eventsOut: 2,
+    bytesIn: 3,
+    bytesOut: 4,
+    pendingBytes: 5,
+    subscriptionCount: 1,
+    subscriptions: [{ pattern: "a.*", queue: "q" }],
+  }],
+  names: [{ name: "a", events: 12 }],
+  watchedMs: 1000,
+};
+
+const parse = (line: Uint8Array) => JSON.parse(new TextDecoder().decode(line));
+
+Deno.test("encodeAnswer() writes what decodeReport() reads", () => {
+  const members = encodeReport(REPORT);
+  for (const id of ["i1", '"\\\u2028é']) {
+    assertEquals(decodeReport(parse(encodeAnswer(id, members))), { id, report: REPORT });
+  }
+  assertEquals(parse(encodeAnswer(undefined, members)), { control: "stats", ...REPORT });
+  assertEquals(parse(encodeStatsRequest("i1")), { control: "stats", id: "i1" });
+});
+
+Deno.test("decodeReport() takes nothing that is no answer", () => {
+  const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
+  assertEquals(decodeReport({ control: "ack", id: "i1" }), null);
+  assertEquals(decodeReport(parse(encodeStatsRequest("i1"))), null);
+  const wrong: Record<string, unknown>[] = [
+    { id: 5 },
+    { relay: null },
+    { relay: {} },
+    { relay: { ...relay, closes: null } },
+    { relay: { ...relay, rssBytes: Infinity } },
+    { relay: { ...relay, refusals: { eof: "1" } } },
+    { relay: { ...relay, eventsUnheard: undefined } },
+    { clients: {} },
+    { clients: [null] },
+    { clients: [{ ...REPORT.clients[0], address: null }] },
+    { clients: [{ ...REPORT.clients[0], pendingBytes: "5" }] },
+    { clients: [{ ...REPORT.clients[0], subscriptions: [{ pattern: 1 }] }] },
+    { clients: [{ ...REPORT.clients[0], subscriptions: [{ pattern: "a", queue: 1 }] }] },
+    { clients: [{ ...REPORT.clients[0], subscriptionCount: "1" }] },
+    { names: ["a"] },
+    { names: [{ name: 1, events: 1 }] },
+    { names: null },
+    { watchedMs: "1" },
+  ];
+  for (const change of wrong) {
+    assertEquals(decodeReport({ ...line, ...change }), null, JSON.stringify(change));
+  }
+});
+
+Deno.test("decodeReport() takes no more clients and names than a relay may tell of", () => {
+  const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
+  const many = (items: readonly unknown[]) => Array(5000).fill(items[0]);
+  const { report } = decodeReport({
+    ...line,
+    clients: many(REPORT.clients),
+    names: many(REPORT.names),
+  })!;
+  assertEquals([report.clients.length, report.names.length], [100, 100]);
+});

@@ -1,0 +1,127 @@
+import { assertEquals } from "@std/assert/equals";
+import { BlockDecoder } from "../../protocol/decoder.ts";
+import { assertMatch } from "@std/assert/match";
+import {
+  decodeReceipt,
+  decodeRefusal,
+  decodeSubscription,
+  encodeReceipt,
+  encodeRefusal,
+  encodeSubscription,
+} from "../../protocol/routing.ts";
+import { LineValidator } from "../../protocol/validator.ts";
+
+const decoder = new TextDecoder();
+const text = (line: Uint8Array) => decoder.decode(line);
+const parse = (line: Uint8Array) => JSON.parse(text(line));
+
+Deno.test("encodeSubscription() and decodeSubscription() are each other's inverse", () => {
+  const requests = [
+    { control: "subscribe", events: ["chat.*", "game.>"] },
+    { control: "subscribe", events: [], id: "s1" },
+    { control: "unsubscribe", events: ["a"], queue: "workers", id: "s2" },
+  ] as const;
+  for (const request of requests) {
+    assertEquals(decodeSubscription(parse(encodeSubscription(request))), {
+      ...request,
+      events: [...request.events],
+    });
+  }
+  assertEquals(
+    text(encodeSubscription({ control: "subscribe", events: ["a"], queue: "q", id: "1" })),
+    '{"control":"subscribe","events":["a"],"queue":"q","id":"1"}\n',
+  );
+});
+
+Deno.test("decodeSubscription() says what is wrong, and with which request", () => {
+  const table = [
+    [{ events: "a" }, /"events" must be an array of strings/],
+    [{}, /"events"/],
+    [{ events: ["a", 1] }, /"events"/],
+    [{ events: [], queue: 1 }, /"queue" must be a string of 1 to 255 bytes/],
+    [{ events: [], queue: "" }, /"queue"/],
+    [{ events: [], queue: "é".repeat(128) }, /"queue"/],
+  ] as const;
+  for (const [members, expected] of table) {
+    const refusal = decodeSubscription({ control: "subscribe", id: "s1", ...members });
+    if (!refusal || !("detail" in refusal)) throw new Error("it was not refused");
+    assertEquals([refusal.id, refusal.reason], ["s1", "bad-request"]);
+    assertMatch(refusal.detail, expected);
+  }
+  const nameless = decodeSubscription({ control: "subscribe", events: [], id: 7 });
+  assertEquals(nameless, {
+    reason: "bad-request",
+    detail: '"id" must be a string of 1 to 255 bytes',
+  });
+  assertEquals(decodeSubscription({ control: "hello" }), null);
+});
+
+Deno.test("encodeReceipt() and decodeReceipt() are each other's inverse", () => {
+  for (const receipt of [{ id: "s1" }, { id: "e5", clients: 3 }, { id: "r1", clients: 0 }]) {
+    assertEquals(decodeReceipt(parse(encodeReceipt(receipt))), receipt);
+  }
+  assertEquals(
+    text(encodeReceipt({ id: "r1", clients: 0 })),
+    '{"control":"ack","id":"r1","clients":0}\n',
+  );
+  for (
+    const line of [{ control: "ack", events: 3 }, { control: "ack", id: 3 }, {
+      control: "x",
+      id: "a",
+    }]
+  ) {
+    assertEquals(decodeReceipt(line), null);
+  }
+  for (const clients of [-1, 0.5, "3", null]) {
+    assertEquals(decodeReceipt({ control: "ack", id: "a", clients }), { id: "a" });
+  }
+});
+
+Deno.test("encodeRefusal() and decodeRefusal() are each other's inverse", () => {
+  const refusal = { id: "s1", event: "chat", reason: "bad-attributes", detail: "why" };
+  const line = encodeRefusal(refusal);
+  assertEquals(decodeRefusal(parse(line)), refusal);
+  const isControlLine = new BlockDecoder().decode(line).length === 1;
+  assertEquals(isControlLine, true); // which may not be an event as well
+  const short = { reason: "bad-pattern", detail: "why" };
+  assertEquals(decodeRefusal(parse(encodeRefusal(short))), short);
+  assertEquals(decodeRefusal({ control: "ack" }), null);
+});
+
+Deno.test("decodeRefusal() trusts nothing in the line", () => {
+  const hostile = {
+    control: "error",
+    id: {},
+    name: [],
+    reason: "\x1b[2J",
+    detail: "\x1b" + "x".repeat(9999),
+  };
+  const refusal = decodeRefusal(hostile)!;
+  assertEquals([refusal.id, refusal.event, refusal.reason], [undefined, undefined, "\\u001b[2J"]);
+  assertEquals(refusal.detail.startsWith("\\u001bxxx"), true);
+  assertEquals(refusal.detail.length < 1000, true);
+  assertEquals(decodeRefusal({ control: "error", reason: 1, detail: 2 }), {
+    reason: "unknown",
+    detail: "",
+  });
+});
+
+Deno.test("decodeRefusal() does not let a relay give a reason that only a client can find", () => {
+  for (const reason of ["timeout", "queue-full", "connection-closed", "not-supported"]) {
+    const refusal = decodeRefusal({ control: "error", id: "s1", reason, detail: "why" })!;
+    assertEquals(refusal.reason, "unknown");
+    assertEquals(refusal.detail, `the relay gave the reason "${reason}": why`);
+  }
+  assertEquals(decodeRefusal({ control: "error", reason: "new" })?.reason, "new");
+});
+
+Deno.test("encodeRefusal() and the others make lines that are control lines", () => {
+  const lines = [
+    encodeSubscription({ control: "subscribe", events: ["a"], queue: "q", id: "1" }),
+    encodeReceipt({ id: "1", clients: 1 }),
+    encodeRefusal({ id: "1", event: "chat", reason: "bad-attributes", detail: "why" }),
+  ];
+  for (const line of lines) {
+    assertEquals(new LineValidator().open(line).validate(0), "control");
+  }
+});

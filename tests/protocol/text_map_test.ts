@@ -1,0 +1,77 @@
+import { assertEquals } from "@std/assert/equals";
+import fc from "fast-check";
+import { keyOf, TextMap, TextSet } from "../../protocol/text_map.ts";
+import { assertNoDearer } from "../support/collisions.ts";
+
+/** Texts that look like integers, and such as begin as keys do, and others. */
+const text = fc.oneof(
+  fc.constantFrom("0", "1", "2048", "4096", "00", "", ".", ".0", "..0", "__proto__", "a"),
+  fc.string({ maxLength: 3 }),
+);
+
+Deno.test("TextMap does what a Map does, whatever the texts look like", () => {
+  const step = fc.tuple(fc.constantFrom("set", "delete", "clear", "copy"), text, fc.nat(9));
+  fc.assert(fc.property(fc.array(step), (steps) => {
+    let map = new TextMap<number>();
+    const model = new Map<string, number>();
+    for (const [what, text, value] of steps) {
+      if (what === "set") {
+        map.set(text, value);
+        model.set(text, value);
+      } else if (what === "delete") assertEquals(map.delete(text), model.delete(text));
+      else if (what === "copy") {
+        const before = map;
+        map = new TextMap(before);
+        before.clear();
+      } else {
+        map.clear();
+        model.clear();
+      }
+      assertEquals([map.size, map.get(text)], [model.size, model.get(text)]);
+      assertEquals(map.has(text), model.has(text));
+    }
+    assertEquals([...map], [...model]);
+  }));
+});
+
+Deno.test("TextSet does what a Set does, whatever the texts look like", () => {
+  const texts = fc.array(text);
+  fc.assert(fc.property(texts, texts, texts, (added, deleted, others) => {
+    const set = new TextSet();
+    const model = new Set<string>();
+    for (const text of added) {
+      assertEquals(set.add(text), !model.has(text));
+      model.add(text);
+    }
+    const copy = new TextSet(set);
+    for (const text of deleted) {
+      assertEquals(set.delete(text), model.delete(text));
+      assertEquals(set.has(text), false);
+    }
+    assertEquals([[...set], set.size], [[...model], model.size]);
+    assertEquals([...copy], [...new Set(added)]);
+    const other = new TextSet();
+    for (const text of others) other.add(text);
+    assertEquals([...set.without(other)], [...model.difference(new Set(others))]);
+  }));
+});
+
+Deno.test("TextMap and TextSet take no longer to look up texts that look like integers", () => {
+  const map = new TextMap<number>();
+  const set = new TextSet(["a", "b"]);
+  map.set("a", 1);
+  let found = false;
+  assertNoDearer(20_000, (texts) => {
+    for (const text of texts) found ||= map.has(text) || set.has(text);
+  });
+  assertEquals(found, false);
+});
+
+Deno.test("keyOf() gives texts that look like integers keys that do not collide", () => {
+  let isWrong = false;
+  assertNoDearer(20_000, (texts) => {
+    const map = new Map(texts.map((text) => [keyOf(text), text]));
+    for (const text of texts) isWrong ||= map.get(keyOf(text)) !== text;
+  });
+  assertEquals(isWrong, false);
+});

@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertThrows } from "@std/assert/throws";
+import { tokenOf } from "../../client/token.ts";
+import { checkToken } from "../../protocol/token.ts";
+import { soon } from "../support/waiting.ts";
+
+const { signal } = new AbortController();
+
+Deno.test("checkToken() refuses what cannot be one, and does not show it", () => {
+  assertEquals(checkToken("x"), "x");
+  assertEquals(checkToken("é".repeat(512)).length, 512);
+  for (const token of ["", "é".repeat(513)]) {
+    assertThrows(() => checkToken(token), RangeError, "it must have from 1 to 1024 bytes, not");
+  }
+  const error = assertThrows(() => checkToken(4242 as unknown as string), TypeError) as TypeError;
+  assertEquals(error.message, "Invalid token: expected a string, got number");
+});
+
+Deno.test("tokenOf() asks a function each time", async () => {
+  let count = 0;
+  const token = () => Promise.resolve(`t${++count}`);
+  assertEquals([await tokenOf(token, signal), await tokenOf(token, signal)], ["t1", "t2"]);
+  assertEquals(await tokenOf(() => "now", signal), "now");
+  assertEquals(await tokenOf("text", signal), "text");
+  assertEquals(await tokenOf(undefined, signal), undefined);
+});
+
+Deno.test("tokenOf() rejects when the function fails, gives none, or takes too long", async () => {
+  const fail = () => {
+    throw new Error("no vault");
+  };
+  await assertRejects(() => tokenOf(fail, signal), Error, "no vault");
+  await assertRejects(() => tokenOf(() => "", signal), RangeError, "Invalid token");
+  const never = () => new Promise<string>(() => {});
+  const late = AbortSignal.abort(new Error("too late"));
+  await assertRejects(() => soon(tokenOf(never, late), "the end"), Error, "too late");
+});

@@ -1,0 +1,24 @@
+import { assertEquals } from "@std/assert/equals";
+import fc from "fast-check";
+import { largest } from "../../relay/largest.ts";
+
+Deno.test("largest() gives what sort() has first, also of equal ones", () => {
+  const item = fc.tuple(fc.nat(9), fc.nat());
+  fc.assert(
+    fc.property(fc.array(item, { maxLength: 200 }), fc.integer({ min: 1, max: 5 }), (all, n) => {
+      const compare = ([one]: [number, number], [two]: [number, number]) => two - one;
+      assertEquals(largest(all, n, compare), [...all].sort(compare).slice(0, n));
+    }),
+  );
+});
+
+Deno.test("largest() looks at each of many once, or little more often", () => {
+  const all = Array.from({ length: 100_000 }, (_, i) => i * 7919 % 100_003);
+  let count = 0;
+  const most = largest(all, 100, (one, two) => {
+    count++;
+    return two - one;
+  });
+  assertEquals(most, all.toSorted((one, two) => two - one).slice(0, 100));
+  assertEquals(count < 400_000, true, `${count}`);
+});

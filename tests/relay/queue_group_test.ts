@@ -1,0 +1,51 @@
+import { assertEquals } from "@std/assert/equals";
+import { SubscriberGroup } from "../../server/subscriber_group.ts";
+import { Subscriber } from "../../relay/subscriber.ts";
+import { Queue } from "../../relay/subscription_table.ts";
+import { RoundRobin } from "../../relay/queue_group.ts";
+import { blockOf } from "../support/bytes.ts";
+import { FakeRecipient } from "../support/routes.ts";
+
+function setUp(count: number, first = 0) {
+  const recipients = Array.from({ length: count }, (_, i) => new FakeRecipient(i));
+  const groups = recipients.map((recipient) => {
+    const group = new SubscriberGroup<FakeRecipient>();
+    group.members.add(new Subscriber(recipient, group));
+    return group;
+  });
+  const turns = new RoundRobin(new Queue(), groups, first);
+  const take = (left: number | null = null) => {
+    const group = turns.take(left === null ? null : groups[left]!);
+    return group && groups.indexOf(group);
+  };
+  return { groups, recipients, take };
+}
+
+Deno.test("Turns.take() goes round, beginning anywhere", () => {
+  const { take } = setUp(3, 7);
+  assertEquals([take(), take(), take(), take()], [1, 2, 0, 1]);
+});
+
+Deno.test("Turns.take() passes by who is left out, and who has gone", () => {
+  const { recipients, take } = setUp(3);
+  assertEquals([take(0), take(2)], [1, 0]);
+  recipients[1]!.open = false;
+  assertEquals([take(), take(), take(2)], [2, 0, 0]);
+  recipients[0]!.open = false;
+  assertEquals([take(2), take()], [null, 2]);
+});
+
+Deno.test("Turns.take() passes by clients for which bytes wait, as long as one has none", () => {
+  const { recipients, take } = setUp(3);
+  recipients[0]!.pendingBytes = 5;
+  assertEquals([take(), take(), take(), take()], [1, 2, 1, 2]);
+});
+
+Deno.test("Turns.take() gives what all are behind with to the one that has the least", () => {
+  const { groups, recipients, take } = setUp(3);
+  recipients.forEach((recipient, i) => recipient.pendingBytes = 1000 * (3 - i));
+  const line = blockOf("x".repeat(999) + "\n");
+  for (let i = 0; i < 6; i++) groups[take()!]!.add(line, 0, line.bytes.length, 1);
+  const waiting = groups.map((each, i) => each.size + recipients[i]!.pendingBytes);
+  assertEquals(waiting, [4000, 4000, 4000]);
+});

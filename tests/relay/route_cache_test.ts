@@ -1,0 +1,68 @@
+import { assertEquals } from "@std/assert/equals";
+import { SubscriptionTable } from "../../relay/subscription_table.ts";
+import { RouteCache } from "../../relay/route_cache.ts";
+import { utf8 } from "../support/bytes.ts";
+import { FakeRecipient } from "../support/routes.ts";
+
+function setUp() {
+  const groups = new SubscriptionTable<FakeRecipient>();
+  const cache = new RouteCache(groups);
+  const find = (name: string) => cache.find(utf8(`"${name}"`), 1, 1 + utf8(name).length);
+  const subscribe = (id: number, events: string[], queue?: string) => {
+    const subscriber = groups.join(new FakeRecipient(id));
+    const request = { control: "subscribe", events, ...(queue && { queue }) } as const;
+    groups.move(subscriber, subscriber.subscriptions.after(request), false);
+    return subscriber;
+  };
+  return { groups, cache, find, subscribe };
+}
+
+Deno.test("RouteCache.find() gives the same route for the same bytes", () => {
+  const { find } = setUp();
+  const [a, b] = [find("a"), find("b")];
+  assertEquals([find("a") === a, find("b") === b, a === b], [true, true, false]);
+});
+
+Deno.test("RouteCache.find() looks up again when an event may reach others", () => {
+  const { groups, find, subscribe } = setUp();
+  assertEquals(find("a").groups, []);
+  const one = subscribe(1, ["a"]);
+  assertEquals(find("a").groups, [one.group]);
+  subscribe(2, ["*"], "q");
+  assertEquals(find("a").queues.map(({ length }) => length), [1]);
+  groups.leave(one);
+  assertEquals(find("a").groups, []);
+});
+
+Deno.test("RouteCache.find() resolves the escapes of a name", () => {
+  const { find, subscribe } = setUp();
+  const one = subscribe(1, ["é.*"]);
+  for (const spelled of ["é.b", "\\u00e9.b", "\\u00E9\\u002eb"]) {
+    assertEquals([find(spelled).name, find(spelled).groups], ["é.b", [one.group]]);
+  }
+});
+
+Deno.test("RouteCache counts by name, whatever is forgotten meanwhile", () => {
+  const { cache, find } = setUp();
+  find("a");
+  cache.startCounting();
+  for (let i = 0; i < 3; i++) find("a");
+  // Twice: of what comes once among more names than can be kept, some is lost.
+  for (let i = 0; i < 2; i++) find("\\u0061");
+  for (let i = 0; i < 2; i++) find("b");
+  for (let i = 0; i < 100_000; i++) find(`flood.${i}`);
+  find("b");
+  assertEquals(cache.counts(2), [["a", 5], ["b", 3]]);
+  cache.startCounting();
+  find("b");
+  assertEquals(cache.counts(10), [["b", 1]]);
+});
+
+Deno.test("RouteCache finds the right route under a flood of names", () => {
+  const { find, subscribe } = setUp();
+  const one = subscribe(1, ["a.>"]);
+  for (let i = 0; i < 100_000; i++) {
+    assertEquals(find(`a.${i}`).groups[0] === one.group, true);
+    assertEquals(find(`b.${i}`).groups.length, 0);
+  }
+});

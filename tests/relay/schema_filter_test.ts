@@ -1,0 +1,79 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { defineEvents, type EventDefinitions } from "../../schema/definitions.ts";
+import { SchemaFilter } from "../../relay/schema_filter.ts";
+import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "../support/schemas.ts";
+
+function newChecker(): SchemaFilter {
+  return new SchemaFilter(defineEvents({
+    message: MESSAGE,
+    ping: schemaOf((value) => ({ value: value as object })),
+    throwing: THROWING,
+    asynchronous: ASYNCHRONOUS,
+    wordy: schemaOf(() => ({ issues: Array(1000).fill({ message: "😀".repeat(1000) }) })),
+  }));
+}
+
+function admits(checker: SchemaFilter, line: string): boolean {
+  return checker.admits(new TextEncoder().encode(line), line.includes("\\"));
+}
+
+/** What the sender of `lines` is told: the members of each line. */
+function answers(checker: SchemaFilter, ...lines: string[]): Record<string, unknown>[] {
+  for (const line of lines) assertEquals(admits(checker, line), false);
+  let text = "";
+  const send = (bytes: Uint8Array) => {
+    text += new TextDecoder().decode(bytes);
+    return true;
+  };
+  checker.answer({ send });
+  return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+}
+
+Deno.test("LineChecker.admits() lets what fits pass, and its sender is told nothing", () => {
+  const checker = newChecker();
+  assertEquals(admits(checker, '{"event":"message","__dict__":{"content":"hi","more":1}}'), true);
+  assertEquals(admits(checker, '{"event":"ping"}\r'), true);
+  assertEquals(
+    admits(checker, '{"\\u0065vent":"message","__dict__":{"c\\u006fntent":"hi"}}'),
+    true,
+  );
+  assertEquals([answers(checker), checker.refused], [[], 0]);
+});
+
+Deno.test("LineChecker without definitions is not needed", () => {
+  assertEquals([new SchemaFilter(undefined).isNeeded, newChecker().isNeeded], [false, true]);
+  const definitions = { message: MESSAGE } as unknown as EventDefinitions;
+  assertThrows(() => new SchemaFilter(definitions), TypeError, "Invalid events");
+});
+
+Deno.test("LineChecker.answer() says which events did not fit, and why", () => {
+  const checker = newChecker();
+  const cases: [name: string, detail: string][] = [
+    ["message", "content: Expected a string"],
+    ["leave", "no event of this name is defined"],
+    ["__proto__", "no event of this name is defined"],
+    ["throwing", 'Cannot check event "throwing": boom'],
+    ["asynchronous", 'Cannot check event "asynchronous": its validator is asynchronous'],
+  ];
+  assertEquals(
+    answers(checker, ...cases.map(([event]) => JSON.stringify({ event }))),
+    cases.map(([name, detail]) => ({ control: "error", name, reason: "bad-attributes", detail })),
+  );
+  assertEquals([answers(checker), checker.refused], [[], cases.length]);
+});
+
+Deno.test("LineChecker.answer() answers the receipt that was asked for, or the request", () => {
+  const lines = [
+    '{"event":"x","id":"r1","ack":"e1"}',
+    '{"event":"x","id":"r1"}',
+    '{"event":"x","to":"c1","reply_to":"r1","from":5}',
+  ];
+  assertEquals(answers(newChecker(), ...lines).map(({ id }) => id), ["e1", "r1", undefined]);
+});
+
+Deno.test("LineChecker.answer() says no more than a client shows", () => {
+  const [answer] = answers(newChecker(), '{"event":"wordy"}');
+  const detail = answer!.detail as string;
+  assertEquals([detail.length, detail.isWellFormed()], [320, true]);
+});

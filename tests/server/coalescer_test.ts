@@ -1,0 +1,177 @@
+import { assertEquals } from "@std/assert/equals";
+import { Member, SubscriberGroup } from "../../server/subscriber_group.ts";
+import { WriteCoalescer } from "../../server/coalescer.ts";
+import { blockOf } from "../support/bytes.ts";
+import { pretendWritesTake } from "../support/turns.ts";
+import { FakeRecipient } from "../support/routes.ts";
+import { until } from "../support/waiting.ts";
+
+const A = '{"event":"a"}\n';
+const B = '{"event":"b"}\n';
+const LONG = "x".repeat(99_999) + "\n";
+
+function setUp({ maxBatchDelay = 20, maxPendingBytes = Infinity } = {}) {
+  const holdback = new WriteCoalescer<FakeRecipient>({
+    maxBatchDelay,
+    maxPendingBytes,
+    onQueued: () => {},
+    onFlushed: () => {},
+  });
+  let lastId = 0;
+  const audienceOf = (count: number) => {
+    const group = new SubscriberGroup<FakeRecipient>();
+    for (let i = 0; i < count; i++) {
+      group.members.add(new Member(new FakeRecipient(++lastId), group));
+    }
+    return group;
+  };
+  const add = (
+    group: SubscriberGroup<FakeRecipient>,
+    text: string,
+    left: Member<FakeRecipient> | null = null,
+  ) => holdback.add(group, blockOf(text), 0, text.length, 1, left);
+  const publisher = new Member(new FakeRecipient(++lastId), audienceOf(0));
+  return { add, audienceOf, holdback, publisher };
+}
+
+function texts({ members }: SubscriberGroup<FakeRecipient>): string[] {
+  return [...members].map(({ recipient }) => recipient.text);
+}
+
+Deno.test("Holdback lets everything go at the end of a block after which nothing comes", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const group = audienceOf(2);
+  add(group, A);
+  assertEquals(texts(group), ["", ""]);
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(group), [A, A]);
+});
+
+Deno.test("Holdback keeps a small share while more comes, and lets a large one go", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const [small, large] = [audienceOf(1), audienceOf(1)];
+  add(small, A);
+  add(large, LONG);
+  holdback.endBlock(publisher, true);
+  assertEquals([texts(small), texts(large)], [[""], [LONG]]);
+  add(small, B);
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(small), [A + B]);
+  assertEquals([...small.members][0]!.recipient.pieces.length, 1);
+});
+
+Deno.test("Holdback keeps less where less may wait for a client", () => {
+  const { add, audienceOf, holdback, publisher } = setUp({ maxPendingBytes: 80 });
+  const group = audienceOf(1);
+  add(group, A);
+  holdback.endBlock(publisher, true);
+  assertEquals(texts(group), [A]);
+});
+
+Deno.test("Holdback lets go of what it keeps after a moment, whatever happens", async () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const group = audienceOf(1);
+  add(group, A);
+  holdback.endBlock(publisher, true);
+  await until(() => texts(group)[0] === A);
+});
+
+Deno.test("Holdback lets go of what a publisher has sent once it has no more, not of what others have", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const other = new Member(new FakeRecipient(99), publisher.group);
+  const [one, two] = [audienceOf(1), audienceOf(1)];
+  add(one, A);
+  holdback.endBlock(publisher, true);
+  add(two, B);
+  holdback.endBlock(other, false);
+  assertEquals([texts(one), texts(two)], [[""], [B]]);
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(one), [A]);
+});
+
+Deno.test("Holdback does not keep blocks without end", () => {
+  const { audienceOf, holdback, publisher } = setUp();
+  const group = audienceOf(1);
+  const block = () => blockOf(A + "x".repeat(65_536 - A.length));
+  let blocks = 0;
+  while (texts(group)[0] === "" && blocks < 1000) {
+    holdback.add(group, block(), 0, A.length, 1, null);
+    holdback.endBlock(publisher, true);
+    blocks++;
+  }
+  assertEquals(blocks, 129);
+  holdback.flushAll();
+});
+
+Deno.test("Holdback keeps lines for all and lines for one in order", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const group = audienceOf(3);
+  const [one, two] = [...group.members];
+  const line = blockOf('{"event":"to"}\n');
+  add(group, A, two!);
+  holdback.addFor(one!, line, 0, line.bytes.length);
+  holdback.addFor(one!, line, 0, line.bytes.length);
+  holdback.addFor(two!, line, 0, line.bytes.length);
+  add(group, B);
+  add(group, B, one!);
+  holdback.endBlock(publisher, false);
+  const to = '{"event":"to"}\n';
+  assertEquals(texts(group), [A + to + to + B, to + B + B, A + B + B]);
+});
+
+Deno.test("Holdback.flush() lets go of what waits for an group, and for one of it alone", () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const group = audienceOf(2);
+  const [one] = [...group.members];
+  add(group, A);
+  holdback.flush(group);
+  assertEquals(texts(group), [A, A]);
+  holdback.addFor(one!, blockOf(B), 0, B.length);
+  holdback.flush(group);
+  assertEquals(texts(group), [A + B, A]);
+  holdback.endBlock(publisher, false);
+});
+
+Deno.test("Holdback gathers events while there is no time to write each by itself", async () => {
+  const { add, audienceOf, holdback, publisher } = setUp();
+  const group = audienceOf(40);
+  const line = blockOf('{"event":"to"}\n');
+  const give = (text: string) => {
+    add(group, text);
+    holdback.endBlock(publisher, false);
+  };
+  pretendWritesTake(1);
+  for (let i = 0; i < 3; i++) give(A);
+  const [first, one] = texts(group);
+  assertEquals([first!.length < 3 * A.length, one], [true, first]);
+
+  // What is for one client does not wait, and takes along what came before it.
+  const { recipient } = [...group.members][0]!;
+  holdback.addFor([...group.members][0]!, line, 0, line.bytes.length);
+  holdback.endBlock(publisher, false);
+  assertEquals(recipient.text, `${A.repeat(3)}{"event":"to"}\n`);
+  give(B);
+  assertEquals(texts(group)[1], first);
+  await until(() => texts(group)[1] === A.repeat(3) + B);
+  assertEquals(recipient.text, `${A.repeat(3)}{"event":"to"}\n${B}`);
+
+  // What has to go out at once does.
+  give(A);
+  add(group, B);
+  group.isUrgent = true;
+  holdback.endBlock(publisher, false);
+  assertEquals(texts(group)[1], A.repeat(3) + B + A + B);
+  pretendWritesTake(0.006);
+});
+
+Deno.test("Holdback gathers nothing where it may not", () => {
+  const { add, audienceOf, holdback, publisher } = setUp({ maxBatchDelay: 0 });
+  const group = audienceOf(40);
+  pretendWritesTake(1);
+  for (let i = 0; i < 3; i++) {
+    add(group, A);
+    holdback.endBlock(publisher, false);
+  }
+  assertEquals(texts(group)[0], A.repeat(3));
+  pretendWritesTake(0.006);
+});

@@ -1,0 +1,132 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { RateLimiter, type RateOptions } from "../../server/rate_limiter.ts";
+import { Clock } from "../support/clock.ts";
+import { soon } from "../support/waiting.ts";
+
+function setUp(options: RateOptions) {
+  const released: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const limiter = new RateLimiter<string>(options, (client) => {
+    released.push(client);
+    resolve();
+  });
+  const send = (client: string, events: number, bytes = 0, empty = 0, control = 0) =>
+    limiter.spend(client, { events, bytes, empty, control });
+  return { limiter, send, released, anyReleased: promise };
+}
+
+Deno.test("Limiter without limits lets every client send as much as it likes", () => {
+  const { send } = setUp({});
+  assertEquals(send("a", 1e9, 1e12), "within");
+});
+
+Deno.test("Limiter lets one second's worth come at once, and holds who sends more", async () => {
+  const { limiter, send, released, anyReleased } = setUp({ maxEventsPerSecond: 10 });
+  assertEquals(send("a", 10), "within");
+  assertEquals(limiter.holds("a"), false);
+  assertEquals(send("a", 10), "over");
+  assertEquals([limiter.holds("a"), limiter.holds("b")], [true, false]);
+  assertEquals(send("b", 10), "within");
+  await soon(anyReleased, "the release of a");
+  assertEquals([released, limiter.holds("a")], [["a"], false]);
+});
+
+Deno.test("Limiter holds a client for as long as its excess is worth", async () => {
+  const { send, anyReleased } = setUp({ maxBytesPerSecond: 1000 });
+  const start = performance.now();
+  assertEquals(send("a", 1, 1300), "over");
+  await soon(anyReleased, "the release of a");
+  assertEquals(performance.now() - start >= 290, true);
+});
+
+Deno.test("Limiter says who is far over: more than ten seconds' worth has come", () => {
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  assertEquals(send("a", 105), "over");
+  assertEquals(send("a", 10), "far over");
+  limiter.forget("a");
+});
+
+Deno.test("Limiter counts empty lines where there are more of them than events", () => {
+  const { limiter, send } = setUp({});
+  assertEquals(send("a", 100_000, 0, 100_000), "within");
+  assertEquals(send("b", 0, 0, 100), "within");
+  assertEquals(send("b", 0, 0, 5), "over");
+  assertEquals(send("c", 0, 0, 10_000), "far over");
+  for (const client of ["a", "b", "c"]) limiter.forget(client);
+});
+
+Deno.test("Limiter counts control lines by what they cost, however many events come with them", () => {
+  const { limiter, send } = setUp({});
+  assertEquals(send("a", 100_000, 0, 0, 99.5), "within");
+  assertEquals(send("a", 100_000, 0, 0, 1.5), "over");
+  assertEquals(send("b", 100_000, 0, 0, 1200), "far over");
+  for (const client of ["a", "b"]) limiter.forget(client);
+});
+
+Deno.test("Limiter lets a client use up one allowance without a loss of the other", () => {
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  assertEquals(send("a", 9, 0, 0, 90), "within");
+  assertEquals(send("a", 0, 0, 0, 9), "within");
+  limiter.forget("a");
+});
+
+Deno.test("Limiter.forget() forgets what a client has sent, and never releases it", () => {
+  const { limiter, send, released } = setUp({ maxEventsPerSecond: 1 });
+  assertEquals(send("a", 5), "over");
+  limiter.forget("a"); // a timer that went on would be reported as a leak
+  assertEquals([limiter.holds("a"), send("a", 1), released], [false, "within", []]);
+});
+
+Deno.test("Limiter takes what came while we stood still for no burst of the client's", () => {
+  using clock = new Clock();
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  limiter.start();
+  assertEquals(send("a", 10), "within");
+  clock.advance(60_000);
+  assertEquals(send("a", 300), "within");
+  // Who has not been heard of before may have waited to be accepted.
+  assertEquals(send("b", 600), "within");
+  // But no more than its allowance for that time.
+  assertEquals(send("c", 800), "far over");
+  assertEquals(send("b", 50), "over");
+  limiter.stop();
+  for (const client of ["a", "b", "c"]) limiter.forget(client);
+});
+
+Deno.test("Limiter.excuse() holds for the client that it is for, and wears off", () => {
+  using clock = new Clock();
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  limiter.start();
+  for (const client of ["a", "b"]) limiter.excuse(60_000, client);
+  assertEquals(send("a", 300), "within");
+  assertEquals(send("c", 300), "far over");
+  for (let i = 0; i < 80; i++) {
+    clock.advance(750); // We run all the time.
+    limiter.tick();
+  }
+  assertEquals(send("b", 300), "far over");
+  limiter.stop();
+  for (const client of ["a", "b", "c"]) limiter.forget(client);
+});
+
+Deno.test("Limiter.excuse() adds up for a client that is hardly read from in between", () => {
+  using clock = new Clock();
+  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  limiter.start();
+  for (let i = 0; i < 3; i++) {
+    for (let waited = 0; waited < 20_000; waited += 500) {
+      clock.advance(500);
+      limiter.tick();
+    }
+    limiter.excuse(20_000, "a");
+  }
+  assertEquals(send("a", 600), "within");
+  limiter.stop();
+  limiter.forget("a");
+});
+
+Deno.test("Limiter refuses limits out of range", () => {
+  assertThrows(() => setUp({ maxEventsPerSecond: 0 }), RangeError, "maxEventsPerSecond");
+  assertThrows(() => setUp({ maxBytesPerSecond: 0.5 }), RangeError, "maxBytesPerSecond");
+});

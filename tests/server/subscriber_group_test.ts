@@ -1,0 +1,112 @@
+import { assertEquals } from "@std/assert/equals";
+import { Member, SubscriberGroup } from "../../server/subscriber_group.ts";
+import { blockOf } from "../support/bytes.ts";
+import { FakeRecipient } from "../support/routes.ts";
+
+const A = '{"event":"a"}\n';
+const B = ' { "event":"b"}\n';
+
+/** An group of `count` clients. */
+function audienceOf(count: number) {
+  const group = new SubscriberGroup<FakeRecipient>();
+  const members = Array.from(
+    { length: count },
+    (_, i) => new Member(new FakeRecipient(i + 1), group),
+  );
+  for (const member of members) group.members.add(member);
+  return { group, members, recipients: members.map(({ recipient }) => recipient) };
+}
+
+Deno.test("Audience.flush() gives all members the very same bytes", () => {
+  const { group, recipients } = audienceOf(2);
+  const block = blockOf(A + B + A);
+  group.add(block, 0, A.length, 1);
+  group.add(block, A.length + B.length, block.bytes.length, 1);
+  const queued: number[] = [];
+  group.flush(({ id }) => void queued.push(id));
+  assertEquals(recipients.map(({ text }) => text), [A + A, A + A]);
+  assertEquals(recipients[0]!.pieces[0] === recipients[1]!.pieces[0], true);
+  assertEquals([queued, recipients.map(({ eventsOut }) => eventsOut)], [[1, 2], [2, 2]]);
+  group.flush(() => queued.push(0));
+  assertEquals(queued, [1, 2]);
+});
+
+Deno.test("Audience.flush() passes by who is left out, and tells how many were open", () => {
+  const { group, members, recipients } = audienceOf(4);
+  const batch = group.batch();
+  const own = group.batchOf(members[3]!);
+  recipients[1]!.open = false;
+  group.add(blockOf(A), 0, A.length, 1, members[0]!);
+  group.addFor(members[3]!, blockOf(B), 0, B.length);
+  assertEquals(group.isAwaited, true);
+  group.flush(() => {});
+  assertEquals(recipients.map(({ text }) => text), ["", "", A, A + B]);
+  assertEquals([batch.accepted, own.accepted, group.isAwaited], [3, 1, false]);
+  assertEquals(recipients.map(({ eventsOut }) => eventsOut), [0, 0, 1, 2]);
+});
+
+Deno.test("Audience.flush() looks at no member but the one that a line is for", () => {
+  const { group, members, recipients } = audienceOf(1000);
+  let seen = 0;
+  Object.defineProperty(group.members, Symbol.iterator, {
+    *value(this: Set<unknown>) {
+      for (const member of this.values()) {
+        seen++;
+        yield member;
+      }
+    },
+  });
+  const own = group.batchOf(members[7]!);
+  group.addFor(members[7]!, blockOf(A), 0, A.length);
+  const queued: number[] = [];
+  group.flush(({ id }) => void queued.push(id));
+  assertEquals([recipients[7]!.text, own.accepted, queued, seen], [A, 1, [8], 0]);
+  group.add(blockOf(B), 0, B.length, 1);
+  group.flush(() => {});
+  assertEquals([recipients[7]!.text, recipients[8]!.text, seen], [A + B, B, 1000]);
+});
+
+Deno.test("Audience.flush() numbers events from what was queued for a member, in front of all else", () => {
+  const { group, members: [one], recipients } = audienceOf(2);
+  one!.isNumbered = true;
+  recipients[0]!.eventsOut = 41;
+  const block = blockOf(A + B);
+  group.add(block, 0, block.bytes.length, 2);
+  group.add(block, 0, A.length, 1);
+  group.flush(() => {});
+  group.add(block, 0, A.length, 1);
+  group.flush(() => {});
+  assertEquals(recipients.map(({ text }) => text), [
+    '{"seq":42,"event":"a"}\n {"seq":43, "event":"b"}\n{"seq":44,"event":"a"}\n' +
+    '{"seq":45,"event":"a"}\n',
+    A + B + A + A,
+  ]);
+});
+
+Deno.test("Audience.flush() numbers what a member gets alone, and not what it does not get", () => {
+  const { group, members, recipients } = audienceOf(2);
+  for (const member of members) member.isNumbered = true;
+  const block = blockOf(A + B);
+  group.add(block, 0, A.length, 1, members[0]!);
+  group.addFor(members[1]!, block, A.length, block.bytes.length);
+  group.add(block, 0, A.length, 1);
+  group.flush(() => {});
+  assertEquals(recipients.map(({ text }) => text), [
+    '{"seq":1,"event":"a"}\n',
+    '{"seq":1,"event":"a"}\n {"seq":2, "event":"b"}\n{"seq":3,"event":"a"}\n',
+  ]);
+});
+
+Deno.test("Audience.flush() shares a long line with members that get lines of their own", () => {
+  const { group, members, recipients } = audienceOf(100);
+  const block = blockOf(`{"event":"long","__dict__":{"text":"${"x".repeat(10_000)}"}}\n${B}${A}`);
+  const end = block.bytes.length - A.length;
+  group.add(block, 0, end - B.length, 1);
+  for (const member of members.slice(1)) group.addFor(member, block, end - B.length, end);
+  group.add(block, end, block.bytes.length, 1, members[0]!);
+  group.flush(() => {});
+  const buffers = new Set(recipients.map(({ pieces: [long] }) => long!.buffer));
+  assertEquals(buffers.size, 1);
+  const copied = recipients.flatMap(({ pieces }) => pieces.slice(1).map(({ length }) => length));
+  assertEquals(copied.reduce((sum, length) => sum + length), 99 * (A.length + B.length));
+});
