@@ -21,6 +21,7 @@
  * @module
  */
 
+import { isPermissionError } from "./net/platform.ts";
 import { type Address, formatAddress } from "./protocol/address.ts";
 import type { EventOptions } from "./schema/definitions.ts";
 import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client/options.ts";
@@ -361,7 +362,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       this.#spare = link; // What waits for a connection waits for the next one.
       inbox.end();
       this.#feed.forget();
-      if (!(error instanceof Deno.errors.NotCapable)) signal?.throwIfAborted();
+      if (!isPermissionError(error)) signal?.throwIfAborted();
       throw error;
     } finally {
       clearTimeout(timer);

@@ -27,7 +27,8 @@
  * @module
  */
 
-export { type Address, formatAddress, getLocalIp } from "./protocol/address.ts";
+export { type Address, formatAddress } from "./protocol/address.ts";
+export { getLocalIp } from "./net/local_address.ts";
 export {
   type ClientOptions,
   type ClientStatus,

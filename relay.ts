@@ -19,6 +19,7 @@
  * @module
  */
 
+import { inspect } from "./protocol/printable.ts";
 import type { Address } from "./protocol/address.ts";
 import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/admission.ts";
 import type { Subscriber } from "./relay/subscriber.ts";
@@ -229,7 +230,7 @@ export class Relay {
   constructor(server: EbsocketServer, options: RelayOptions = {}) {
     if (!(server instanceof EbsocketServer)) {
       throw new TypeError(
-        `Invalid server: expected an EbsocketServer, got ${Deno.inspect(server)}`,
+        `Invalid server: expected an EbsocketServer, got ${inspect(server)}`,
       );
     }
     this.server = server;

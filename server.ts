@@ -16,13 +16,9 @@
  * @module
  */
 
-import {
-  type Address,
-  checkAddress,
-  formatAddress,
-  getLocalIp,
-  toAddress,
-} from "./protocol/address.ts";
+import { inspect } from "./protocol/printable.ts";
+import { type Address, checkAddress, formatAddress } from "./protocol/address.ts";
+import { getLocalIp, toAddress } from "./net/local_address.ts";
 import { Admission, type ServeOptions, type ServerSink } from "./server/admission.ts";
 import { EbsocketConnection, openConnection } from "./net/connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
@@ -307,7 +303,7 @@ function toOptions(where: number | Address | ServerOptions): ServerOptions {
     return options;
   }
   throw new TypeError(
-    `Invalid address: expected a port, [hostname, port] or options, got ${Deno.inspect(where)}`,
+    `Invalid address: expected a port, [hostname, port] or options, got ${inspect(where)}`,
   );
 }
 

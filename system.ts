@@ -5,6 +5,7 @@
  * @module
  */
 
+import { inspect } from "./protocol/printable.ts";
 import type { Address } from "./protocol/address.ts";
 import { Broadcast } from "./server/broadcast.ts";
 import { EventChecker } from "./schema/checker.ts";
@@ -149,7 +150,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   constructor(server: EbsocketServer, options: SystemOptions & EventOptions<M, S> = {}) {
     if (!(server instanceof EbsocketServer)) {
       throw new TypeError(
-        `Invalid server: expected an EbsocketServer, got ${Deno.inspect(server)}`,
+        `Invalid server: expected an EbsocketServer, got ${inspect(server)}`,
       );
     }
     this.server = server;
@@ -346,7 +347,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   #sendTo(connection: EbsocketConnection, event: EbsocketEvent<string, object>): boolean {
     if (!(connection instanceof EbsocketConnection)) {
       throw new TypeError(
-        `Cannot send to ${Deno.inspect(connection)}: expected a connection of this system`,
+        `Cannot send to ${inspect(connection)}: expected a connection of this system`,
       );
     }
     const line = this.#encode(event);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { inspect } from "../protocol/printable.ts";
 import { ConnectionLimits, type ConnectionOptions } from "../net/connection_options.ts";
 import { EventChecker } from "../schema/checker.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
@@ -111,7 +112,7 @@ export function checkClientOptions(
   if (tls !== undefined) checkTlsOptions(tls);
   if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {
     throw new TypeError(
-      `Invalid reconnect: expected true, false or options, got ${Deno.inspect(reconnect)}`,
+      `Invalid reconnect: expected true, false or options, got ${inspect(reconnect)}`,
     );
   }
   const persistence = reconnect === false

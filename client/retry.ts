@@ -5,6 +5,7 @@
  * @module
  */
 
+import { inspect } from "../protocol/printable.ts";
 import { type BackoffBounds, backoffDelay } from "./backoff.ts";
 import { type CloseReason, ConnectError } from "../errors.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
@@ -71,9 +72,7 @@ export function checkReconnectOptions(options: ReconnectOptions): Persistence {
   const { overflow = "refuse" } = options;
   if (!OVERFLOW_POLICIES.includes(overflow)) {
     throw new RangeError(
-      `Invalid overflow: expected one of ${OVERFLOW_POLICIES.join(", ")}, got ${
-        Deno.inspect(overflow)
-      }`,
+      `Invalid overflow: expected one of ${OVERFLOW_POLICIES.join(", ")}, got ${inspect(overflow)}`,
     );
   }
   return {

@@ -11,7 +11,7 @@ import { checkEvent, type Envelope, LineEncoder } from "../protocol/encoder.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { SendableEvent } from "../protocol/event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
-import { type Feature } from "../protocol/routing.ts";
+import type { Feature } from "../protocol/routing.ts";
 
 /** For callers for whom there is room at once: no promise per event. */
 const ROOM = Promise.resolve();

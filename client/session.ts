@@ -5,6 +5,7 @@
  * @module
  */
 
+import { describeConnectError, isPermissionError } from "../net/platform.ts";
 import type { SessionSettings } from "./options.ts";
 import { notSupported } from "../protocol/routing.ts";
 import { concat } from "@std/bytes/concat";
@@ -134,7 +135,7 @@ export class Session implements ControlChannel {
       await session.#greet(address, settings, token, signal);
       return session;
     } catch (error) {
-      if (error instanceof Deno.errors.NotCapable || error instanceof EbsocketError) throw error;
+      if (isPermissionError(error) || error instanceof EbsocketError) throw error;
       throw connectError(address, signal.aborted ? signal.reason : error);
     }
   }
@@ -259,7 +260,9 @@ export class Session implements ControlChannel {
     try {
       await abortable(promise, signal);
     } catch (error) {
-      const why = `${describe(error)}; the connection was made, but no welcome has come`;
+      const why = `${
+        describeConnectError(error)
+      }; the connection was made, but no welcome has come`;
       throw connectError(address, new Error(why, { cause: error }));
     } finally {
       clearTimeout(timer);
@@ -425,15 +428,10 @@ function endedError(address: Address, { reason, detail }: CloseInfo): ConnectErr
 
 /** The error of a connection to `address` that could not be made because of `cause`. */
 export function connectError(address: Address, cause: unknown): ConnectError {
-  return new ConnectError(`Cannot connect to ${formatAddress(address)}: ${describe(cause)}`, {
-    cause,
-  });
-}
-
-/** What the operating system said, with advice where there is some. */
-function describe(error: unknown): string {
-  if (error instanceof Deno.errors.ConnectionRefused) {
-    return "connection refused; is a server running there?";
-  }
-  return error instanceof Error ? error.message : String(error);
+  return new ConnectError(
+    `Cannot connect to ${formatAddress(address)}: ${describeConnectError(cause)}`,
+    {
+      cause,
+    },
+  );
 }

@@ -11,7 +11,7 @@ import { checkGiven, checkTimeout, MAX_CONTROL_BYTES } from "../protocol/option_
 import { RequestTimeoutError } from "../errors.ts";
 import { faultOfPattern } from "../protocol/pattern.ts";
 import { PendingRequest } from "./pending_requests.ts";
-import { quote } from "../protocol/printable.ts";
+import { inspect, quote } from "../protocol/printable.ts";
 import { encodeSubscription, type Receipt, type Refusal } from "../protocol/routing.ts";
 
 /** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
@@ -132,7 +132,7 @@ export function checkPattern(pattern: string): string {
 /** Checks what a program has given. */
 export function checkWish(patterns: readonly string[], options: SubscribeOptions): void {
   if (!Array.isArray(patterns)) {
-    throw new TypeError(`Invalid patterns: expected an array, got ${Deno.inspect(patterns)}`);
+    throw new TypeError(`Invalid patterns: expected an array, got ${inspect(patterns)}`);
   }
   patterns.forEach(checkPattern);
   checkGiven(options, ["queue"]);

@@ -9,7 +9,8 @@
  * @module
  */
 
-import { type Address, formatAddress, toAddress } from "../protocol/address.ts";
+import { type Address, formatAddress } from "../protocol/address.ts";
+import { toAddress } from "./local_address.ts";
 import { ConnectionLimits, type ConnectionOptions } from "./connection_options.ts";
 import { encodeClose } from "../protocol/control.ts";
 import {

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type Address, formatAddress, toAddress } from "../protocol/address.ts";
+import { type Address, formatAddress } from "../protocol/address.ts";
+import { toAddress } from "./local_address.ts";
 
 /** The name. */
 export const LOCALHOST = "localhost";

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type Address, checkAddress, formatAddress, toAddress } from "../protocol/address.ts";
+import { type Address, checkAddress, formatAddress } from "../protocol/address.ts";
+import { toAddress } from "./local_address.ts";
 import { type Socket, tune } from "./connection.ts";
 import { isLocalhost, listenOnLocalhost, type TcpListener } from "./localhost_listener.ts";
 import {

@@ -6,7 +6,7 @@
  */
 
 import { DEFAULT_MAX_DEPTH, MAX_NAME_BYTES } from "./validator.ts";
-import { quote } from "./printable.ts";
+import { inspect, quote } from "./printable.ts";
 
 const encoder = new TextEncoder();
 
@@ -33,7 +33,7 @@ const MAX_VALUE_DEPTH = DEFAULT_MAX_DEPTH - 2;
 /** `name` if it can name an event, otherwise a `TypeError` or `RangeError`. */
 export function checkName<N extends string>(name: N): N {
   if (typeof name !== "string") {
-    throw new TypeError(`Invalid event name: expected a string, got ${Deno.inspect(name)}`);
+    throw new TypeError(`Invalid event name: expected a string, got ${inspect(name)}`);
   }
   // No UTF-16 unit needs more than three bytes, so most names need not be encoded to be measured.
   if (name !== "" && 3 * name.length <= MAX_NAME_BYTES) return name;
@@ -49,14 +49,14 @@ export function checkName<N extends string>(name: N): N {
 /** Makes sure that somebody who does not listen to the compiler has given an event. */
 export function checkEvent(event: { event: string; __dict__: object }): void {
   if (typeof event?.event === "string" && typeof event.__dict__ === "object") return;
-  throw new TypeError(`Cannot send ${Deno.inspect(event)}: expected an EbsocketEvent`);
+  throw new TypeError(`Cannot send ${inspect(event)}: expected an EbsocketEvent`);
 }
 
 /** `attributes` if they are an object with members, otherwise a `TypeError`. */
 export function checkAttributes<A extends object>(attributes: A): A {
   if (tagOf(attributes) !== "[object Object]") {
     throw new TypeError(
-      `Invalid event attributes: expected an object, got ${Deno.inspect(attributes)}`,
+      `Invalid event attributes: expected an object, got ${inspect(attributes)}`,
     );
   }
   return attributes;

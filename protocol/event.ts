@@ -8,7 +8,7 @@
 import { checkAttributes, checkName, encodeText } from "./encoder.ts";
 import { EventFormatError } from "../errors.ts";
 import { parseLine } from "./json_parser.ts";
-import { printable } from "./printable.ts";
+import { inspect, printable } from "./printable.ts";
 import { LineValidator } from "./validator.ts";
 
 const encoder = new TextEncoder();
@@ -273,6 +273,6 @@ function showValue(value: unknown): string {
   try {
     return printable(JSON.stringify(value));
   } catch {
-    return printable(Deno.inspect(value)); // a value that could not be sent either
+    return printable(inspect(value)); // a value that could not be sent either
   }
 }

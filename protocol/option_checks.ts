@@ -4,6 +4,8 @@
  * @module
  */
 
+import { inspect } from "./printable.ts";
+
 /** The longest time that a timer can run, in milliseconds; a longer one would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -82,7 +84,7 @@ function rangeOf(least: number, most: number): string {
 }
 
 function invalid(name: string, expected: string, value: unknown): RangeError | TypeError {
-  const message = `Invalid ${name}: expected ${expected}, got ${Deno.inspect(value)}`;
+  const message = `Invalid ${name}: expected ${expected}, got ${inspect(value)}`;
   return typeof value === "number" ? new RangeError(message) : new TypeError(message);
 }
 

@@ -30,3 +30,34 @@ export function quote(text: string): string {
   const cut = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}…` : text;
   return `"${printable(cut.toWellFormed())}"`;
 }
+
+/**
+ * Returns `value` as an error shows it: a string in quotes, an object as JSON where it has any, and otherwise
+ * the name of its class. The same on every runtime.
+ */
+export function inspect(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return quote(value);
+    case "bigint":
+      return `${value}n`;
+    case "function":
+      return `[Function: ${value.name || "anonymous"}]`;
+    case "object":
+      return value === null ? "null" : inspectObject(value);
+    default:
+      return Object.is(value, -0) ? "-0" : String(value);
+  }
+}
+
+function inspectObject(value: object): string {
+  const { name = "Object" } = value.constructor ?? {};
+  const kind = name === "Object" || name === "Array" ? "" : `${name} `;
+  try {
+    const json = JSON.stringify(value);
+    const cut = json.length > MAX_QUOTE ? `${json.slice(0, MAX_QUOTE)}…` : json;
+    return kind + printable(cut.toWellFormed());
+  } catch {
+    return `[object ${name}]`; // a circle, a bigint, or a toJSON() that throws
+  }
+}

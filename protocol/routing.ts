@@ -9,7 +9,7 @@
 import { EbsocketError } from "../errors.ts";
 import { encodeJson } from "./encoder.ts";
 import type { ControlLine } from "./control.ts";
-import { MAX_QUOTE, printable, quote } from "./printable.ts";
+import { inspect, MAX_QUOTE, printable, quote } from "./printable.ts";
 import { TextSet } from "./text_map.ts";
 import { MAX_NAME_BYTES } from "./validator.ts";
 
@@ -155,7 +155,7 @@ export function notSupported(feature: Feature, what: string): EbsocketError {
  */
 export function checkWord(name: string, value: string): string {
   if (typeof value !== "string") {
-    throw new TypeError(`Invalid ${name}: expected a string, got ${Deno.inspect(value)}`);
+    throw new TypeError(`Invalid ${name}: expected a string, got ${inspect(value)}`);
   }
   if (isName(value)) return value;
   const { length } = new TextEncoder().encode(value);

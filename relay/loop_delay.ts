@@ -4,6 +4,8 @@
  * @module
  */
 
+import { unrefTimer } from "../net/platform.ts";
+
 /**
  * How often the loop is looked at, in milliseconds. Whatever blocks it for longer is always seen,
  * and ten wake-ups a second cost an idle process next to nothing.
@@ -40,7 +42,7 @@ export class LoopDelay {
     if (this.#timer !== undefined) return;
     this.#last = this.#now();
     this.#timer = setInterval(() => this.tick(), INTERVAL_MS);
-    Deno.unrefTimer(this.#timer);
+    unrefTimer(this.#timer);
   }
 
   /** Stops measuring. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { memoryUsage } from "../net/platform.ts";
 import type { CloseReason } from "../errors.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import { LoopDelay } from "./loop_delay.ts";
@@ -92,7 +93,7 @@ export class StatsCollector {
       largestPendingBytes = Math.max(largestPendingBytes, client.pendingBytes);
     }
     const delay = this.#delay.take();
-    const { rss, heapUsed } = Deno.memoryUsage();
+    const { rss, heapUsed } = memoryUsage();
     return {
       uptimeMs: Math.round(performance.now() - this.#start),
       clients,

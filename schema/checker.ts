@@ -5,6 +5,7 @@
  * @module
  */
 
+import { inspect } from "../protocol/printable.ts";
 import type { CheckedAttributes, EventDefinitions } from "./definitions.ts";
 import { EventSchemaError } from "../errors.ts";
 import type { EbsocketEvent, OpenAttributes } from "../protocol/event.ts";
@@ -26,7 +27,7 @@ export class EventChecker {
   constructor(definitions: EventDefinitions<object> | undefined) {
     if (definitions !== undefined && !isDefinitions(definitions)) {
       throw new TypeError(
-        `Invalid events: expected what defineEvents() gives, got ${Deno.inspect(definitions)}`,
+        `Invalid events: expected what defineEvents() gives, got ${inspect(definitions)}`,
       );
     }
     this.#definitions = definitions;

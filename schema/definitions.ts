@@ -7,7 +7,7 @@
 
 import { checkName } from "../protocol/encoder.ts";
 import type { OpenEvents, Validated } from "../protocol/event.ts";
-import { printable, quote } from "../protocol/printable.ts";
+import { inspect, quote } from "../protocol/printable.ts";
 import {
   type SchemaInput,
   type SchemaOutput,
@@ -196,5 +196,5 @@ function kindOf(value: unknown): string {
 }
 
 function show(value: unknown): string {
-  return printable(Deno.inspect(value, { compact: true, breakLength: Infinity, depth: 1 }));
+  return inspect(value);
 }

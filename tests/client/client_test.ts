@@ -1,3 +1,4 @@
+import { inspect } from "../../protocol/printable.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
@@ -285,7 +286,7 @@ Deno.test("EbsocketClient.sendEvent() refuses a bad event at the call", async ()
   assertThrows(() => client.sendEvent(long), RangeError, "exceed the 1048576 that");
   for (const none of ["x", null, undefined, { event: "x" }, { event: 1, __dict__: {} }]) {
     const send = () => client.sendEvent(none as unknown as EbsocketEvent);
-    assertThrows(send, TypeError, `${Deno.inspect(none)}: expected an EbsocketEvent`);
+    assertThrows(send, TypeError, `${inspect(none)}: expected an EbsocketEvent`);
   }
   assertEquals(client.connected, true);
   await client.abort();

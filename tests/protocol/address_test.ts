@@ -1,12 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
-import {
-  type Address,
-  checkAddress,
-  formatAddress,
-  getLocalIp,
-  toAddress,
-} from "../../protocol/address.ts";
+import { type Address, checkAddress, formatAddress } from "../../protocol/address.ts";
+import { getLocalIp, toAddress } from "../../net/local_address.ts";
 
 Deno.test("formatAddress() writes host and port, and puts IPv6 in brackets", () => {
   assertEquals(formatAddress(["127.0.0.1", 7982]), "127.0.0.1:7982");
@@ -38,7 +33,7 @@ Deno.test("checkAddress() refuses a host that is no text with a TypeError that s
     [undefined, "undefined"],
     [null, "null"],
     [127, "127"],
-    [["::1"], '[ "::1" ]'],
+    [["::1"], '["::1"]'],
   ];
   for (const [host, shown] of hosts) {
     assertThrows(() => checkAddress([host, 7982] as unknown as Address), TypeError, shown);

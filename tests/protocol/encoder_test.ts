@@ -46,9 +46,9 @@ Deno.test("checkName() refuses what is no string with a TypeError that shows it"
     [undefined, "undefined"],
     [null, "null"],
     [7, "7"],
-    [["a"], '[ "a" ]'],
-    [{ event: "a" }, '{ event: "a" }'],
-    [new String("a"), 'String: "a"'],
+    [["a"], '["a"]'],
+    [{ event: "a" }, '{"event":"a"}'],
+    [new String("a"), 'String "a"'],
   ];
   for (const [name, shown] of names) {
     assertThrows(() => checkName(name as string), TypeError, shown);
@@ -71,7 +71,7 @@ Deno.test("checkAttributes() refuses what is no object with a TypeError that sho
     ["text", '"text"'],
     [7, "7"],
     [true, "true"],
-    [[1, 2], "[ 1, 2 ]"],
+    [[1, 2], "[1,2]"],
     [() => {}, "[Function"],
   ];
   for (const [value, shown] of values) {

@@ -71,7 +71,7 @@ Deno.test("EbsocketEvent refuses bad names with the value", () => {
 });
 
 Deno.test("EbsocketEvent refuses attributes that are no object with the value", () => {
-  assertThrows(() => new EbsocketEvent("a", [1] as object), TypeError, "[ 1 ]");
+  assertThrows(() => new EbsocketEvent("a", [1] as object), TypeError, "[1]");
   assertThrows(() => new EbsocketEvent("a", "text" as unknown as object), TypeError, '"text"');
 });
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import fc from "fast-check";
-import { MAX_QUOTE, printable, quote } from "../../protocol/printable.ts";
+import { inspect, MAX_QUOTE, printable, quote } from "../../protocol/printable.ts";
 import { anyText, fuzzRuns } from "../support/lines.ts";
 
 /**
@@ -71,4 +71,34 @@ Deno.test("quote() gives well-formed text, even when it cuts an emoji or the tex
     assertEquals(quote(text).isWellFormed(), true);
   }
   assertMatch(quote("\ud800"), /^"\ufffd"$/);
+});
+
+Deno.test("inspect() shows any value, cut and printable", () => {
+  class Point {
+    x = 1;
+  }
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+  const shown: [value: unknown, text: string][] = [
+    [undefined, "undefined"],
+    [null, "null"],
+    [true, "true"],
+    [NaN, "NaN"],
+    [-0, "-0"],
+    [1n, "1n"],
+    [Symbol("a"), "Symbol(a)"],
+    ["a\x1b", '"a\\u001b"'],
+    [[1, "a"], '[1,"a"]'],
+    [{ "a\u2028": 1 }, '{"a\\u2028":1}'],
+    [new Point(), 'Point {"x":1}'],
+    [Object.create(null), "{}"],
+    [circle, "[object Object]"],
+    [{ a: 1n }, "[object Object]"],
+    [function f() {}, "[Function: f]"],
+    [() => {}, "[Function: anonymous]"],
+    [{ toJSON: () => undefined }, "[object Object]"],
+  ];
+  for (const [value, text] of shown) assertEquals(inspect(value), text);
+  assertEquals(inspect("x".repeat(100)), `"${"x".repeat(80)}…"`);
+  assertEquals(inspect(["x".repeat(100)]).length, 81);
 });

@@ -1,0 +1,35 @@
+/**
+ * Owns the addresses of this machine: of its sockets, and by which others reach it.
+ *
+ * @module
+ */
+
+import type { Address } from "../protocol/address.ts";
+
+/** The address of a socket; a Unix socket has its path and port 0. */
+export function toAddress(addr: Deno.Addr): Address {
+  return "hostname" in addr ? [addr.hostname, addr.port] : ["path" in addr ? addr.path : "", 0];
+}
+
+/**
+ * This machine's own IPv4 address, by which others in its network reach it.
+ *
+ * It never prompts. Without the permission to list network interfaces
+ * (`--allow-sys=networkInterfaces`), or without a network, it is `127.0.0.1`.
+ *
+ * @example Show where a server can be reached
+ * ```ts
+ * import { getLocalIp } from "@ebsockets/relay";
+ *
+ * console.log(`Others reach this machine at ${getLocalIp()}`);
+ * ```
+ */
+export function getLocalIp(): string {
+  const loopback = "127.0.0.1";
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "networkInterfaces" });
+  if (state !== "granted") return loopback;
+  const external = Deno.networkInterfaces().find(({ family, address }) =>
+    family === "IPv4" && !address.startsWith("127.") && !address.startsWith("169.254.")
+  );
+  return external?.address ?? loopback;
+}
