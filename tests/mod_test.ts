@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert/equals";
-import { COMMAND_NAMES } from "../cli/commands.ts";
 import config from "../deno.json" with { type: "json" };
 import * as mod from "../mod.ts";
 
@@ -58,21 +57,7 @@ Deno.test("mod.ts loads the command only when it is run", async () => {
   assertEquals(importers, [["mod.ts", true]]);
 });
 
-Deno.test("mod.ts says of every module what it is for", async () => {
-  const root = new URL("../", import.meta.url);
-  const [map = ""] = (await Deno.readTextFile(new URL("mod.ts", root))).split("@module");
-  const listed = [...map.matchAll(/`(\w+\.ts)`/g)].map(([, name = ""]) => name);
-  const commands = COMMAND_NAMES.map((name) => `${name}.ts`);
-  const modules = new Set(["mod.ts", ...commands]);
-  for (const folder of ["", "cli/"]) {
-    for await (const { name } of Deno.readDir(new URL(folder, root))) {
-      if (name.endsWith(".ts")) modules.add(name);
-    }
-  }
-  assertEquals(new Set(["mod.ts", ...commands, ...listed]), modules);
-});
-
-/** One import, as `deno info` tells of it. */
+/** One import in the output of `deno info`. */
 interface Dependency {
   specifier: string;
   isDynamic?: boolean;

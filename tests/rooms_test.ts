@@ -1,0 +1,191 @@
+// Imports run in one direction, between files and between rooms, and the rooms that any runtime could
+// run name neither Deno nor Node.
+
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { codeOf, readSources, roomOf, type Source, specifiersOf } from "./support/source.ts";
+
+const PROTOCOL = ["errors.ts", "protocol/"];
+const NET = [...PROTOCOL, "net/"];
+const SERVER = [...NET, "server/", "server.ts"];
+const ROOMS = [...NET, "schema/", "server/", "client/", "relay/"];
+const DOORS = [
+  "client.ts",
+  "define.ts",
+  "event.ts",
+  "framing.ts",
+  "relay.ts",
+  "server.ts",
+  "system.ts",
+];
+
+/** The rooms that each room may import from. A file at the top is a room by itself. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  "errors.ts": [],
+  "protocol/": ["errors.ts"],
+  "schema/": PROTOCOL,
+  "net/": PROTOCOL,
+  "server/": NET,
+  "client/": [...NET, "schema/"],
+  "relay/": [...NET, "schema/", "server/"],
+  "event.ts": PROTOCOL,
+  "framing.ts": PROTOCOL,
+  "define.ts": [...PROTOCOL, "schema/"],
+  "server.ts": [...NET, "server/"],
+  "client.ts": [...NET, "schema/", "client/"],
+  "system.ts": [...SERVER, "schema/"],
+  "relay.ts": [...SERVER, "schema/", "relay/"],
+  "testing.ts": [...ROOMS, ...DOORS],
+  "cli/": [...ROOMS, ...DOORS],
+  "mod.ts": [...ROOMS, ...DOORS, "cli/"],
+};
+
+/** The rooms whose files name neither Deno nor Node. */
+const PORTABLE = ["protocol/", "schema/", "client/", "relay/"];
+
+/** The files of these rooms that still do. */
+const NOT_YET_PORTABLE: readonly string[] = [];
+
+const sources = await readSources();
+const architecture = (await Deno.readTextFile(new URL("../ARCHITECTURE.md", import.meta.url)))
+  .replaceAll("\r\n", "\n");
+
+/** The imports between files, and those between rooms. */
+const files = new Map(sources.map(({ path, imports }) => [path, new Set(imports)]));
+const rooms = new Map<string, Set<string>>();
+for (const { room, imports } of sources) {
+  const used = rooms.get(room) ?? new Set();
+  rooms.set(room, used);
+  for (const path of imports) if (roomOf(path) !== room) used.add(roomOf(path));
+}
+
+/** Returns one circle of a graph as the names on it, the first repeated at the end; `[]` if none. */
+function circleOf(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  const done = new Set<string>();
+  const way: string[] = [];
+  const visit = (node: string): string[] => {
+    if (way.includes(node)) return [...way.slice(way.indexOf(node)), node];
+    if (done.has(node)) return [];
+    way.push(node);
+    for (const next of graph.get(node) ?? []) {
+      const circle = visit(next);
+      if (circle.length > 0) return circle;
+    }
+    way.pop();
+    done.add(node);
+    return [];
+  };
+  for (const node of graph.keys()) {
+    const circle = visit(node);
+    if (circle.length > 0) return circle;
+  }
+  return [];
+}
+
+Deno.test("imports of files form no circle", () => {
+  assertEquals(circleOf(files), []);
+  const unknown = sources.flatMap(({ path, imports }) =>
+    imports.filter((each) => !files.has(each)).map((each) => `${path} imports ${each}`)
+  );
+  assertEquals(unknown, []);
+});
+
+Deno.test("imports of rooms form no circle", () => {
+  assertEquals(circleOf(rooms), []);
+  assertEquals(circleOf(new Map([["a", new Set(["b"])], ["b", new Set(["a"])]])), ["a", "b", "a"]);
+});
+
+Deno.test("each room imports only from the rooms that it may", () => {
+  assertEquals([...rooms.keys()].sort(), Object.keys(ALLOWED).sort());
+  const wrong = sources.flatMap(({ path, room, imports }) =>
+    imports.filter((each) => roomOf(each) !== room && !ALLOWED[room]!.includes(roomOf(each)))
+      .map((each) => `${path} imports ${each}`)
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("ARCHITECTURE.md draws the rooms so that each import points to a lower row", () => {
+  const [, picture = ""] = /```\n([^]*?)```/.exec(architecture) ?? [];
+  const drawn = picture.trim().split("\n").map((row) => row.trim().split(/ +/));
+  assertEquals(drawn.flat().sort(), [...rooms.keys()].sort());
+  const rowOf = new Map(drawn.flatMap((row, i) => row.map((room) => [room, i] as const)));
+  const upwards = [...rooms].flatMap(([room, used]) =>
+    [...used].filter((each) => rowOf.get(each)! <= rowOf.get(room)!)
+      .map((each) => `${room} imports ${each}`)
+  );
+  assertEquals(upwards, []);
+});
+
+Deno.test("ARCHITECTURE.md lists the rooms that each folder may import from", () => {
+  const listed = Array.from(
+    architecture.matchAll(/^\| `([a-z]+\/)` +\|[^|]+\| (`[^|]+`) +\|$/gm),
+    ([, room, cell]) => [room!, Array.from(cell!.matchAll(/`([^`]+)`/g), ([, each]) => each!)],
+  );
+  const folders = Object.keys(ALLOWED).filter((room) => room.endsWith("/") && room !== "cli/");
+  const expected = folders.map((room) => [room, ALLOWED[room]!.toSorted()]);
+  const found = listed.map(([room, allowed]) => [room, (allowed as string[]).toSorted()]);
+  assertEquals(Object.fromEntries(found), Object.fromEntries(expected));
+});
+
+Deno.test("ARCHITECTURE.md names every room, and only files that exist", async () => {
+  const named = new Set(
+    Array.from(architecture.matchAll(/`([\w./-]+\/|[\w./-]+\.(?:ts|md))`/g), ([, path]) => path!),
+  );
+  const folders = [...rooms.keys()].filter((room) => room.endsWith("/"));
+  assertEquals(folders.filter((room) => !named.has(room)), []);
+  const missing = await Promise.all([...named].map(async (path) => {
+    const isThere = await Deno.stat(new URL(`../${path}`, import.meta.url)).then(
+      () => true,
+      () => false,
+    );
+    return isThere ? [] : [path];
+  }));
+  assertEquals(missing.flat(), []);
+});
+
+/** Whether a file names Deno in its code, or a module of Node in an import. */
+function namesRuntime({ code, specifiers }: Pick<Source, "code" | "specifiers">): boolean {
+  return /\bDeno\b/.test(code) || specifiers.some((each) => each.startsWith("node:"));
+}
+
+Deno.test("protocol/, schema/, client/ and relay/ name neither Deno nor node:", () => {
+  const found = sources.filter((each) => PORTABLE.includes(each.room) && namesRuntime(each))
+    .map(({ path }) => path);
+  assertEquals(found.filter((path) => !NOT_YET_PORTABLE.includes(path)), []);
+  const portable = NOT_YET_PORTABLE.filter((path) => !found.includes(path));
+  assertEquals(portable, [], "these files are portable now: remove them from NOT_YET_PORTABLE");
+});
+
+Deno.test("a name of the runtime counts in code, and not in comments and strings", () => {
+  const names = (text: string): boolean =>
+    namesRuntime({ code: codeOf(text), specifiers: specifiersOf(text) });
+  const runtime = [
+    "Deno.exit();",
+    "const show = (x: unknown) => `${Deno.inspect(x)}`;",
+    "`a ${{ b: `${1}` }} c ${Deno.pid}`",
+    'if (/["`]/.test(x)) Deno.exit();',
+    'import { connect } from "node:tls";',
+    'import {\n  connect,\n} from "node:tls";',
+    'export * from "node:fs";',
+    'import "node:fs";',
+    'const fs = await import("node:fs");',
+    "/* a */ Deno.exit(); // b",
+    'const half = a / 2; Deno.exit(); const quarter = "/";',
+  ];
+  assertEquals(runtime.filter((text) => !names(text)), []);
+  const others = [
+    "// Deno.exit()",
+    "/** `Deno.exit()`\n * Deno */",
+    '"Deno.exit()"',
+    "'it\\'s Deno'",
+    "`Deno ${pid} Deno`",
+    "`a ${{ b: `Deno` }} Deno`",
+    "/Deno/.test(x)",
+    'x.split(/[/"]Deno/)',
+    "const hint = 'import \"node:fs\"';",
+    "isDenoNode",
+    'Symbol.for("Deno.customInspect")',
+  ];
+  assertEquals(others.filter(names), []);
+  assert(sources.some(({ code }) => /\bDeno\.listen\b/.test(code)));
+});
