@@ -28,7 +28,7 @@
  * @module
  */
 
-export { EventSchemaError } from "./errors.ts";
+export { EbsocketError, EventSchemaError } from "./errors.ts";
 export {
   type CheckedAttributes,
   defineEvents,

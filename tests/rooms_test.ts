@@ -3,6 +3,7 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import config from "../deno.json" with { type: "json" };
 import { codeOf, readSources, roomOf, type Source, specifiersOf } from "./support/source.ts";
 
 const PROTOCOL = ["errors.ts", "protocol/"];
@@ -42,9 +43,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 /** The rooms whose files name neither Deno nor Node. */
 const PORTABLE = ["protocol/", "schema/", "client/", "relay/"];
-
-/** The files of these rooms that still do. */
-const NOT_YET_PORTABLE: readonly string[] = [];
 
 const sources = await readSources();
 const architecture = (await Deno.readTextFile(new URL("../ARCHITECTURE.md", import.meta.url)))
@@ -88,6 +86,12 @@ Deno.test("imports of files form no circle", () => {
     imports.filter((each) => !files.has(each)).map((each) => `${path} imports ${each}`)
   );
   assertEquals(unknown, []);
+});
+
+Deno.test("deno.json publishes every room", () => {
+  const published: string[] = config.publish.include;
+  const folders = [...rooms.keys()].filter((room) => room.endsWith("/"));
+  assertEquals(folders.filter((room) => !published.includes(`${room}*.ts`)), []);
 });
 
 Deno.test("imports of rooms form no circle", () => {
@@ -151,9 +155,7 @@ function namesRuntime({ code, specifiers }: Pick<Source, "code" | "specifiers">)
 Deno.test("protocol/, schema/, client/ and relay/ name neither Deno nor node:", () => {
   const found = sources.filter((each) => PORTABLE.includes(each.room) && namesRuntime(each))
     .map(({ path }) => path);
-  assertEquals(found.filter((path) => !NOT_YET_PORTABLE.includes(path)), []);
-  const portable = NOT_YET_PORTABLE.filter((path) => !found.includes(path));
-  assertEquals(portable, [], "these files are portable now: remove them from NOT_YET_PORTABLE");
+  assertEquals(found, []);
 });
 
 Deno.test("a name of the runtime counts in code, and not in comments and strings", () => {
