@@ -1,5 +1,5 @@
 /**
- * Owns a client: dials, keeps an inbox of what arrives, sends. Must not know servers.
+ * A client: connects to a server or relay, sends events, and keeps received events in an inbox.
  *
  * @example Send an event and read what comes back
  * ```ts
@@ -17,6 +17,7 @@
  *   break;
  * }
  * ```
+ *
  *
  * @module
  */
@@ -134,25 +135,27 @@ export type { Token } from "./protocol/token.ts";
 /** Options of {@link EbsocketClient.connectTo}. */
 export interface ConnectToOptions {
   /**
-   * How long connecting may take, in milliseconds, or `Infinity`; 0 and less is over already.
+   * The time limit for connecting, in milliseconds, or `Infinity`. With 0 or less it has already
+   * expired.
    *
    * @default {10_000}
    */
   readonly timeout?: number;
-  /** Gives the attempt up when aborted. Has no effect once connected. */
+  /** Cancels the attempt when aborted. Has no effect once connected. */
   readonly signal?: AbortSignal;
 }
 
 /** Options of {@link EbsocketClient.recvEvent}. */
 export interface RecvOptions {
-  /** Gives up waiting when aborted: `recvEvent()` then rejects with the signal's reason. */
+  /** Stops waiting when aborted. `recvEvent()` then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** Options of {@link EbsocketClient.drain}. */
 export interface DrainOptions {
   /**
-   * How long what is being handled may take, in milliseconds, or `Infinity`; 0 and less is over already.
+   * The time limit for the events in progress, in milliseconds, or `Infinity`. With 0 or less it
+   * has already expired.
    *
    * @default {10_000}
    */
@@ -160,30 +163,39 @@ export interface DrainOptions {
 }
 
 /**
- * After how many empty turns of the event loop `pump()` knows that nothing more was there. All sockets
- * are looked at in each; with TLS, what one has found may be decrypted in the next.
+ * The number of consecutive event loop turns without new bytes after which `pump()` returns. Every
+ * turn polls all sockets. With TLS, bytes found in one turn may be decrypted in the next.
  */
 const QUIET_TURNS = 2;
 
-/** How many turns `pump()` takes at most, however much comes meanwhile: some 50 milliseconds. */
+/**
+ * The maximum number of turns of one `pump()` call, even if more bytes keep arriving: about 50
+ * milliseconds.
+ */
 const MAX_TURNS = 25;
 
 /**
- * One connection to a server or relay, which can be made anew after it has ended.
+ * A connection to a server or relay. After it has ended, the client can connect again.
  *
- * Events that arrive wait in an inbox for `pump()`, `recvEvent()` or `for await`, one of them at a
- * time. When nobody reads the inbox, no more is read from the server, which TCP slows down. A relay
- * waits for a reader only for a time, and then closes it.
+ * Received events are kept in an inbox for `pump()`, `recvEvent()` or `for await`. Only one of them
+ * can read at a time. When the inbox is full, the client stops reading, and TCP slows the server
+ * down. A relay closes a client that does not read for too long.
  *
- * With `reconnect` it is connected from {@link connectTo} on until it is closed for good: by
- * {@link close}, when its attempts are used up, or for a reason that another attempt cannot mend
- * (`unauthorized`, `line-too-long`, `too-deep`, `bad-utf8`, `bad-json`, `bad-event`). Loops over its
- * events go on meanwhile, what is sent waits, and {@link status} tells what happens. What others
- * sent while there was no connection does not come later: a relay keeps no events.
+ * With `reconnect`, the client reconnects automatically after {@link connectTo}. It stops for good
+ * in these cases:
  *
- * @typeParam M The event map: what comes; it is trusted to, unless there are definitions. What JSON does
- * not carry cannot be in it, see {@link Carried}.
- * @typeParam S The event map of what is sent, where it is another.
+ * - {@link close} or {@link abort} is called.
+ * - Its attempts are used up.
+ * - The connection ended for a reason that another attempt cannot fix: `unauthorized`,
+ *   `line-too-long`, `too-deep`, `bad-utf8`, `bad-json` or `bad-event`.
+ *
+ * While the client reconnects, loops over its events continue, sent events are queued, and
+ * {@link status} reports each step. Events that other clients send in the meantime are not
+ * delivered later, because a relay does not store events.
+ *
+ * @typeParam M The event map of received events. It is not checked unless there are definitions. It
+ * cannot contain values that JSON does not support, see {@link Carried}.
+ * @typeParam S The event map of sent events, if it differs from `M`.
  *
  * @example Typed events
  * ```ts
@@ -212,19 +224,22 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   readonly #services: Services<M>;
   readonly #sender: Sender<S>;
   readonly #requests: Requests<M, S>;
-  /** The link there is, or was last. */
+  /** The current connection manager, or the last one. */
   #link: ConnectionManager<S> | null = null;
-  /** The link that a `connectTo()` under way is making. */
+  /** The connection manager of a `connectTo()` in progress. */
   #next: ConnectionManager<S> | null = null;
-  /** The link of the next one; if it reconnects, what is sent before the first waits in it. */
+  /**
+   * The connection manager for the next `connectTo()`. With `reconnect`, it queues the events sent
+   * before that.
+   */
   #spare: ConnectionManager<S> | null;
-  /** Resolves when a `drain()` under way is done. */
+  /** Resolves when the `drain()` in progress is done. */
   #draining: Promise<void> | null = null;
-  /** Resolves when that is over. */
+  /** Resolves when the `connectTo()` in progress is over. */
   #connecting: PromiseWithResolvers<void> | null = null;
 
   /**
-   * Makes a client that is not connected.
+   * Creates a client that is not connected.
    *
    * @throws {TypeError} If an option is of the wrong type.
    * @throws {RangeError} If an option is out of its range.
@@ -267,42 +282,46 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Whether there is a connection: a client that reconnects can send events without one, too. What
-   * has arrived before the end can still be read afterwards.
+   * Whether the client is connected. A client with `reconnect` can also send events while it is
+   * not. Events that arrived before the end can still be read afterwards.
    */
   get connected(): boolean {
     return this.#link?.connected ?? false;
   }
 
-  /** Where the client is, or was last, connected to; `null` before its first connection. */
+  /** The address of the current or last connection, or `null` before the first one. */
   get address(): Address | null {
     return this.#link?.session?.connection.address ?? null;
   }
 
-  /** What the server calls this client, such as `c7`; `null` if it has not said. */
+  /**
+   * The ID that the server has assigned to this client, such as `c7`, or `null` if it has not
+   * assigned one.
+   */
   get id(): string | null {
     return this.#link?.session?.id ?? null;
   }
 
   /**
-   * Whether nothing is heard but what is sent to this client alone: because it has subscribed to
-   * nothing, or because it has not subscribed and the relay lets nobody hear anything before that.
+   * Whether the client receives only the events sent directly to it. This is so after
+   * `subscribe([])`, after its last subscription has been removed, and before its first one if the
+   * relay sends no events until then.
    */
   get hearsNothing(): boolean {
     return this.#hearing.hearsNothing;
   }
 
   /**
-   * How the connection of the last `connectTo()` ended, once it has, or was given up by {@link close};
-   * of a client that reconnects, once it has ended for good. Never rejects.
+   * Resolves when the connection of the last `connectTo()` has ended, or when {@link close} has
+   * cancelled it. With `reconnect`, resolves when the client has stopped for good. Never rejects.
    *
-   * @throws {ConnectionClosedError} At the call, if the client has never been connected or connecting.
+   * @throws {ConnectionClosedError} At the call, if the client has never connected or tried to.
    */
   get closed(): Promise<CloseInfo> {
     return this.#used("wait for the end of").closed;
   }
 
-  /** How many bytes wait to be handed to the operating system. */
+  /** The number of bytes that have not been handed to the operating system yet. */
   get pendingBytes(): number {
     const link = this.#next ?? this.#link ?? this.#spare;
     const waiting = link?.outbox?.waitingBytes ?? 0;
@@ -310,26 +329,30 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Connects to a server, at an address, at the path of a Unix socket, or through a dialer of your
-   * own, and waits for its welcome. A server that sends none within 500 ms is taken as it is, unless it
-   * was sent a token, or is to keep to subscriptions or `sequence`: then it has to, in the time that
-   * `timeout` gives. With subscriptions, it also waits until the relay keeps to them. A client that
-   * reconnects tries again, until it succeeds or the timeout is over; what it has sent before waits for
-   * the connection, or for the next `connectTo()` if this one fails.
+   * Connects to a server and waits for its welcome.
    *
-   * Resolves, too, when {@link close} or {@link abort} is called meanwhile: that is a quiet end, which
-   * {@link closed} tells.
+   * A server that sends no welcome within 500 ms is used without one. A welcome is required, within
+   * `timeout`, if a token, subscriptions or `sequence` are in use. With subscriptions, the call
+   * also waits until the relay has acknowledged them. With `reconnect`, the client retries until it
+   * succeeds or the timeout expires. Events sent before that are queued for the connection. If this
+   * call fails, they are queued for the next `connectTo()`.
    *
-   * Of the events that come before it resolves, `maxUnreadEvents` and `maxUnreadBytes` are kept at most,
-   * since nothing could slow the server down; how many were dropped, {@link status} says in a `gap`. Those
-   * of an attempt that fails are dropped with it.
+   * Also resolves if {@link close} or {@link abort} is called in the meantime. {@link closed} then
+   * reports it.
    *
-   * @throws {TypeError} If the client is connected or connecting already, or the address is wrong.
+   * Until the call resolves, nothing can slow the server down. Therefore at most `maxUnreadEvents`
+   * and `maxUnreadBytes` of the events that arrive are kept. A `gap` in the {@link status} reports
+   * the number of dropped events. The events received in a failed attempt are dropped.
+   *
+   * @param where The server's address, the path of a Unix socket, or a custom dialer.
+   * @returns Resolves when the client is connected.
+   * @throws {TypeError} If the client is already connected or connecting, or the address is
+   * invalid.
    * @throws {RangeError} If the port or the timeout is out of its range.
-   * @throws {ConnectError} If it cannot connect; the message names the address and the cause.
+   * @throws {ConnectError} If it cannot connect. The message contains the address and the cause.
    * @throws {EventRefusedError} If the relay refuses a subscription.
-   * @throws {EbsocketError} With the code `not-supported`, if there are subscriptions, or `sequence`,
-   * and the server is not one that can do that.
+   * @throws {EbsocketError} With the code `not-supported`, if the server does not support the
+   * subscriptions or `sequence` in use.
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
    */
   async connectTo(
@@ -359,7 +382,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       await link.start(destination, this.#link);
       this.#spare = null;
     } catch (error) {
-      this.#spare = link; // What waits for a connection waits for the next one.
+      this.#spare = link; // Its queued events are for the next connection.
       inbox.end();
       this.#feed.forget();
       if (!isPermissionError(error)) signal?.throwIfAborted();
@@ -414,7 +437,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     return link;
   }
 
-  /** Passes a word of the relay to whoever waits for it. */
+  /**
+   * Passes a control line to the pending request that it answers, or reports a refusal in the
+   * status.
+   */
   #onWord(line: ControlLine): void {
     const receipt = decodeReceipt(line);
     if (receipt) return this.#pending.receipt(receipt);
@@ -427,51 +453,68 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Queues an event, at once and in the order of the calls. With `to` one client alone gets it; with a
-   * server that cannot do that, it rejects with an {@link EbsocketError} of the code `not-supported`, or
-   * `no-welcome` while the server has not said what it can do.
+   * Queues an event immediately, in the order of the calls.
    *
-   * The promise resolves when there is room for more, so awaiting it keeps a fast sender from
-   * running ahead of the network. It rejects when the event was not queued: with a
-   * {@link ConnectionClosedError} when the connection has ended, and with an {@link EbsocketError}
-   * of the code `queue-full` when more than `maxPendingBytes` would wait. A rejection that nobody
-   * looks at does not end the program; `unsentLines` of {@link closed} counts the events that a full
-   * queue refused.
+   * The promise resolves when there is room for more events, so that awaiting it keeps a fast
+   * sender from outrunning the network. It rejects if the event was not queued:
    *
-   * With `reconnect`, an event also waits while there is no connection, be it the first, or the server
-   * has not acknowledged `maxPendingBytes` of those before. `maxQueuedEvents`, `maxQueuedBytes` and `overflow`
-   * say how many may, and what happens to the next; the promise of one that waits for a connection
-   * resolves at once. One with `to` does not wait for a connection, since nobody knows whom the next
-   * relay calls so: it rejects with a {@link ConnectionClosedError}, and {@link status} tells of those
-   * that had not been sent when a connection ended, among the `unconfirmed`.
+   * - With a {@link ConnectionClosedError}, if the connection has ended.
+   * - With an {@link EbsocketError} of the code `queue-full`, if more than `maxPendingBytes`
+   *   would be pending.
+   * - With an {@link EbsocketError} of the code `not-supported`, if `to` is set and the server
+   *   does not support direct events, or `no-welcome`, if `to` is set and the server has not sent a
+   *   welcome.
    *
-   * @throws {ConnectionClosedError} At the call, if the client has not been connected yet, and does not
-   * reconnect.
+   * An unhandled rejection does not end the program. `unsentLines` of {@link closed} includes the
+   * events that did not fit into the queue.
+   *
+   * With `reconnect`, an event is also queued while there is no connection, including before the
+   * first one, or while `maxPendingBytes` of earlier events are unacknowledged. `maxQueuedEvents`
+   * and `maxQueuedBytes` limit this queue, and `overflow` decides what happens when it is full. The
+   * promise of an event that is queued for a connection resolves immediately.
+   *
+   * Events with `to` are not queued while disconnected, because client IDs change on reconnect: the
+   * promise rejects with a {@link ConnectionClosedError}. If the connection ends before such an
+   * event is sent, {@link status} reports it among the `unconfirmed` events.
+   *
+   * @param event The event.
+   * @param options The direct recipient, if any.
+   * @returns Resolves when there is room for more events.
+   * @throws {ConnectionClosedError} At the call, if the client has not been connected yet and does
+   * not reconnect.
    * @throws {TypeError} At the call, if the event cannot be encoded.
-   * @throws {EventSchemaError} At the call, if the event does not fit its definition.
-   * @throws {RangeError} At the call, if its line would be longer than `maxLineBytes`, or than the
-   * server takes; the message names both sizes.
+   * @throws {EventSchemaError} At the call, if the event does not match its definition.
+   * @throws {RangeError} At the call, if its line would exceed `maxLineBytes` or the server's
+   * limit. The message contains both sizes.
    */
   sendEvent<N extends keyof S & string>(
     event: SendableEvent<S, N>,
     options?: SendOptions,
   ): Promise<void>;
   /**
-   * Queues an event, and resolves to the number of clients for which the relay has queued it.
-   * A rejection that nobody looks at does not end the program.
+   * Queues an event and waits for the relay's receipt. An unhandled rejection does not end the
+   * program.
    *
-   * Beside what is said above, it rejects with a {@link RequestTimeoutError} if the relay does not say
-   * so in time, an {@link EventRefusedError} if it does not pass the event on, a
-   * {@link ConnectionClosedError} if the connection ends before and nobody knows, the reason of an
-   * aborted signal, and an {@link EbsocketError} with the code `not-supported` if the server is no relay
-   * that can do it, `no-welcome` if it has not said what it can do, or `inbox-full` if its word could not
-   * be heard, since nobody reads the events. With
-   * `reconnect`, an event that has not been sent waits for the next connection.
+   * In addition to the errors above, it rejects:
    *
-   * @throws {TypeError | RangeError | EventSchemaError} At the call, as above, and for an option out of
-   * its range.
+   * - With a {@link RequestTimeoutError}, if no receipt arrives in time.
+   * - With an {@link EventRefusedError}, if the relay does not deliver the event.
+   * - With a {@link ConnectionClosedError}, if the connection ends first. The event may or may
+   *   not have been delivered.
+   * - With the signal's reason, if the signal is aborted.
+   * - With an {@link EbsocketError} of the code `not-supported`, if the server does not support
+   *   receipts, `no-welcome`, if it has not sent a welcome, or `inbox-full`, if the receipt could
+   *   not be read because the program does not read the events.
    *
-   * @example Know that somebody is there
+   * With `reconnect`, an event that has not been sent yet is queued for the next connection.
+   *
+   * @param event The event.
+   * @param options `confirm`, and optionally the direct recipient, the timeout and a signal.
+   * @returns Resolves to the number of clients that the relay has queued the event for.
+   * @throws {TypeError | RangeError | EventSchemaError} At the call, as above, and if an option is
+   * out of its range.
+   *
+   * @example Check that clients receive an event
    * ```ts
    * import { EbsocketClient, EbsocketEvent, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -495,13 +538,17 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Makes an event and queues it, as {@link sendEvent} does with one that is there. Without attributes
-   * where an event of this name may have none; options come third.
+   * Creates an event and queues it, like {@link sendEvent}. The attributes may be omitted if events
+   * of this name need none. Options are the third argument.
    *
-   * @throws As `sendEvent()` does; a {@link TypeError} or {@link RangeError} also if the name is no string,
-   * or has not 1 to 255 bytes.
+   * @param name The event's name.
+   * @param attributes The event's attributes.
+   * @param options The direct recipient, if any.
+   * @returns Resolves when there is room for more events.
+   * @throws As `sendEvent()` does. Also a {@link TypeError} or {@link RangeError} if the name is
+   * not a string of 1 to 255 bytes.
    *
-   * @example Send, to all and to one client
+   * @example Send to all clients, and to one
    * ```ts
    * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -519,7 +566,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     attributes: SendableAttributes<S, N>,
     options?: SendOptions,
   ): Promise<void>;
-  /** Does the same, and resolves to the number of clients for which the relay has queued the event. */
+  /**
+   * Creates an event, queues it and waits for the relay's receipt.
+   *
+   * @returns Resolves to the number of clients that the relay has queued the event for.
+   */
   send<N extends keyof S & string>(
     name: N,
     attributes: SendableAttributes<S, N>,
@@ -541,35 +592,45 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   ): Promise<number | void> {
     if (options === undefined) return this.#sender.send(event);
     if (options.confirm) return this.#requests.confirm(event, options);
-    // A `to` without a value is refused, or what is meant for one client would go to all.
+    // An undefined `to` is rejected. Otherwise an event meant for one client would go to all.
     return "to" in options ? this.#requests.sendTo(options.to!, event) : this.#sender.send(event);
   }
 
   /**
-   * Hears only the events that match, from the first call on; each further call adds to that. A client
-   * that has not subscribed hears everything, or nothing where {@link hearsNothing} says so. Before
-   * `connectTo()` it only takes note, and resolves at once: then nothing else is ever heard. With a
-   * connection it resolves when the relay has acknowledged it. It stays across reconnects, and to the
-   * next `connectTo()`. An empty array adds nothing: alone, it lets nothing be heard.
+   * Subscribes to events. From the first call on, the client receives only matching events, and
+   * each further call adds to them. A client that has not subscribed receives every event, or none
+   * if {@link hearsNothing} is `true`. Direct events always arrive. Subscriptions last across
+   * reconnects and the next `connectTo()`. An empty array adds nothing, so that alone it stops all
+   * other events.
    *
-   * With an event map, a pattern that is known only at run time needs a cast: `pattern as PatternOf<M>`.
+   * A pattern is an event name in which the token `*` matches any one token between dots, and a
+   * final `>` matches the rest of the name. With an event map, a pattern that is only known at run
+   * time needs a cast: `pattern as PatternOf<M>`.
    *
-   * A pattern is a name in which the token `*` stands for any one token between dots, and `>` at the
-   * end for all the rest. What was sent to this client alone comes whatever it has subscribed to.
+   * Without a connection, the call only records the subscription and resolves immediately. The
+   * connection then starts with it, and no other event is ever received.
    *
-   * The calls of one turn go to the relay together, and each has its own answer. A call that fails has
-   * no effect, except that a first one may leave the client hearing nothing; and that after a time-out,
-   * which only ends the wait, the client goes on asking for it, over the next connections too, until a
-   * relay has granted or refused it ({@link status} tells of that, as `refused`) or {@link unsubscribe}
-   * takes it back.
+   * The calls of one turn are sent to the relay together, but each gets its own reply. A call that
+   * fails has no effect, with two exceptions:
    *
-   * @throws {TypeError} If a pattern or the queue is no string.
-   * @throws {RangeError} If a pattern is none, or a value out of its range; the message quotes it.
-   * @throws {EventRefusedError} If the relay refuses it; the code says why.
-   * @throws {RequestTimeoutError} If the relay does not acknowledge it in time. It is remembered.
-   * @throws {ConnectionClosedError} If the connection ends for good before that.
-   * @throws {EbsocketError} With the code `not-supported` if the server is no relay that can do it,
-   * or `inbox-full` if the acknowledgement could not be heard, since nobody reads the events.
+   * - A failed first call may leave the client without any events.
+   * - A timeout only ends the wait. The client repeats the subscription on later connections
+   *   until a relay grants or refuses it, or {@link unsubscribe} removes it. A late refusal is
+   *   reported in the {@link status} as `refused`.
+   *
+   * @param patterns The patterns to add.
+   * @param options The queue, the timeout and a signal.
+   * @returns Resolves when the relay has acknowledged the patterns.
+   * @throws {TypeError} If a pattern or the queue is not a string.
+   * @throws {RangeError} If a pattern is invalid or a value is out of its range. The message quotes
+   * it.
+   * @throws {EventRefusedError} If the relay refuses the subscription. The code is the reason.
+   * @throws {RequestTimeoutError} If the relay does not acknowledge it in time. It remains
+   * requested.
+   * @throws {ConnectionClosedError} If the connection ends for good first.
+   * @throws {EbsocketError} With the code `not-supported`, if the server does not support
+   * subscriptions, or `inbox-full`, if the acknowledgement could not be read because the program
+   * does not read the events.
    *
    * @example Share work between clients
    * ```ts
@@ -592,35 +653,44 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Ends subscriptions of {@link subscribe} with the same queue, or without one. Others stay, and so
-   * do those of {@link serve}; unknown ones are ignored. Without any, nothing is heard.
+   * Removes subscriptions made by {@link subscribe} with the same queue, or without one. Other
+   * subscriptions and those of {@link serve} stay. Unknown patterns are ignored. Without any
+   * subscription left, the client receives only direct events.
    *
-   * @throws As `subscribe()` does. Also then the client does not ask for these events any more.
+   * @param patterns The patterns to remove.
+   * @param options The queue that they were subscribed with, the timeout and a signal.
+   * @returns Resolves when the relay has acknowledged it.
+   * @throws As `subscribe()` does. Even then, the client no longer requests these events.
    */
   unsubscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
     return this.#hearing.unsubscribe(patterns, options);
   }
 
   /**
-   * Asks whoever hears an event, and resolves to the first answer. It is not among the events that
-   * are received, and answers that come later are dropped.
+   * Sends an event as a request and waits for the first reply. The reply is not among the received
+   * events. Later replies are dropped.
    *
-   * A request that was given up may still be answered, or be done without an answer, unless it was
-   * still waiting to be sent: then it is not sent any more.
+   * A request that was cancelled or timed out may still be processed and answered. If it is still
+   * queued, it is not sent.
    *
-   * @throws {NoRespondersError} At once, if a relay says that nobody is there to hear it.
-   * @throws {RequestTimeoutError} If no answer comes in time.
-   * @throws {EventRefusedError} If the relay does not pass it on; the code says why.
-   * @throws {ConnectionClosedError} If the connection ends before; it may or may not have been done.
-   * With `reconnect`, a request that has not been sent waits for the next connection.
-   * @throws {EbsocketError} With the code `inbox-full` if no answer could be heard, since nobody reads
-   * the events; with `queue-full` if too much waits; with `not-supported` if the server cannot do `to`, or
-   * `no-welcome` if it has not said so.
-   * @throws {EventSchemaError} If the event does not fit its definition, or the answer.
+   * @param event The request.
+   * @param options The direct recipient, the timeout and a signal.
+   * @returns Resolves to the reply.
+   * @throws {NoRespondersError} Immediately, if the relay reports that no client receives the
+   * request.
+   * @throws {RequestTimeoutError} If no reply arrives in time.
+   * @throws {EventRefusedError} If the relay does not deliver the request. The code is the reason.
+   * @throws {ConnectionClosedError} If the connection ends first. The request may or may not have
+   * been processed. With `reconnect`, a request that has not been sent yet is queued for the next
+   * connection.
+   * @throws {EbsocketError} With the code `inbox-full`, if the reply could not be read because the
+   * program does not read the events; `queue-full`, if the queue is full; `not-supported`, if the
+   * server does not support `to`; or `no-welcome`, if it has not sent a welcome.
+   * @throws {EventSchemaError} If the request or the reply does not match its definition.
    * @throws {TypeError} If the event cannot be encoded, or an option is of the wrong type.
    * @throws {RangeError} If its line would be too long, or an option is out of its range.
    *
-   * @example Ask for the time
+   * @example Request the time
    * ```ts
    * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -645,13 +715,21 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     event: SendableEvent<S, N>,
     options?: RequestOptions,
   ): Promise<EventOf<M>>;
-  /** Makes an event, as {@link send} does, and asks whoever hears it. Options come third. */
+  /**
+   * Creates an event, like {@link send}, and sends it as a request. Options are the third argument.
+   *
+   * @returns Resolves to the first reply.
+   */
   request<N extends keyof S & string>(
     name: N,
     attributes: SendableAttributes<S, N>,
     options?: RequestOptions,
   ): Promise<EventOf<M>>;
-  /** Asks with an event without attributes. */
+  /**
+   * Sends an event without attributes as a request.
+   *
+   * @returns Resolves to the first reply.
+   */
   request(name: BareName<S>): Promise<EventOf<M>>;
   request(
     event: SendableEvent<S> | string,
@@ -661,15 +739,19 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Asks all who hear an event, at the first `next()`, and gives their answers as they come, until the
-   * time is up or `count` have come. That nobody answers is no error, if somebody is there to. Answers
-   * that do not fit their definitions are among {@link invalid events}, and do not count.
+   * Sends an event as a request at the first `next()`, and yields the replies as they arrive. It
+   * ends when the time is up or `count` replies have arrived. Receiving no reply is not an error if
+   * at least one client received the request. Replies that do not match their definitions are among
+   * the {@link invalidEvents} and do not count.
    *
+   * @param event The request.
+   * @param options The direct recipient, the timeout, the maximum number of replies and a signal.
+   * @returns The replies.
    * @throws {TypeError} At the call, if an option is of the wrong type.
    * @throws {RangeError} At the call, if an option is out of its range.
-   * @throws At `next()`, for all else for which {@link request} rejects.
+   * @throws At `next()`, for every other reason for which {@link request} rejects.
    *
-   * @example Who is there
+   * @example List the clients that reply
    * ```ts
    * import { EbsocketClient, NoRespondersError } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -692,13 +774,16 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     event: SendableEvent<S, N>,
     options?: RequestManyOptions,
   ): AsyncGenerator<EventOf<M>, void, void>;
-  /** Makes an event, as {@link send} does, and asks all who hear it. Options come third. */
+  /**
+   * Creates an event, like {@link send}, and sends it as a request for several replies. Options are
+   * the third argument.
+   */
   requestMany<N extends keyof S & string>(
     name: N,
     attributes: SendableAttributes<S, N>,
     options?: RequestManyOptions,
   ): AsyncGenerator<EventOf<M>, void, void>;
-  /** Asks all with an event without attributes. */
+  /** Sends an event without attributes as a request for several replies. */
   requestMany(name: BareName<S>): AsyncGenerator<EventOf<M>, void, void>;
   requestMany(
     event: SendableEvent<S> | string,
@@ -708,25 +793,33 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Answers an event: whoever asked gets `answer`, and nobody else. Resolves as {@link sendEvent} does,
-   * to whether it was sent: `false` if nobody had asked, or if the connection has ended over which the
-   * event came: nobody knows whom the next relay calls as the asker was called. So give it the event
-   * itself, not a copy. Only of several answers that somebody wants do
-   * those after the first count.
+   * Replies to a request. Only the requester receives the reply. Pass the received event itself,
+   * not a copy: the client remembers which connection it came from.
    *
+   * Resolves to `false`, without sending, in these cases:
+   *
+   * - The event is not a request.
+   * - The connection that it came from has ended, because client IDs change on reconnect.
+   *
+   * Otherwise it resolves as {@link sendEvent} does. Further replies to the same request are
+   * delivered only if the requester used {@link requestMany}.
+   *
+   * @param event The request.
+   * @param answer The reply.
+   * @returns Resolves to whether the reply was sent.
    * @throws {TypeError | RangeError | EventSchemaError} At the call, as `sendEvent()` does.
    */
   reply<N extends keyof S & string>(
     event: Pick<EbsocketEvent, "id" | "from">,
     answer: SendableEvent<S, N>,
   ): Promise<boolean>;
-  /** Makes the answer, as {@link send} does. */
+  /** Creates the reply, like {@link send}. */
   reply<N extends keyof S & string>(
     event: Pick<EbsocketEvent, "id" | "from">,
     name: N,
     attributes: SendableAttributes<S, N>,
   ): Promise<boolean>;
-  /** Answers with an event without attributes. */
+  /** Replies with an event without attributes. */
   reply(event: Pick<EbsocketEvent, "id" | "from">, name: BareName<S>): Promise<boolean>;
   reply<N extends keyof S & string>(
     event: Pick<EbsocketEvent, "id" | "from">,
@@ -738,26 +831,31 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * The events that match a pattern, apart from all others: they do not come into the inbox that
-   * `recvEvent()`, `pump()` and `for await` read, but wait in one of their own, with the same bounds.
-   * Several services may match an event; each gets it.
+   * Returns the events that match a pattern, separate from all others. They have an inbox of their
+   * own with the same limits, and do not appear in the inbox that `recvEvent()`, `pump()` and
+   * `for await` read. If an event matches several services, each of them gets it.
    *
-   * It subscribes at the call, which narrows what the client hears as {@link subscribe} does, and
-   * unsubscribes at the end: from then on the client hears what it has subscribed to, and if that is
-   * nothing, nothing. Who wants to hear all other events too subscribes to `[">"]`. Before
-   * `connectTo()` that is what the connection begins with, so that no event is missed once it is made.
+   * The service subscribes at the call, which narrows the received events as {@link subscribe}
+   * does, and unsubscribes at its end. After that, the client receives the events of its own
+   * subscriptions, if any. To receive all other events too, subscribe to `[">"]`. A service that
+   * starts before `connectTo()` is part of the connection from its beginning, so that it misses no
+   * events.
    *
-   * It goes on across reconnects, and ends when the client has been closed, when its loop is left, or
-   * by `signal`. What has come and was not read when its loop is left is lost.
+   * The service continues across reconnects. It ends when the client has been closed, when the loop
+   * is left, or by `signal`. Events that are unread when the loop is left are lost.
    *
-   * A client that hears the events of a `queue` by another subscription as well gets all of them, not
-   * only its share.
+   * If another subscription of the client also matches the events of a `queue`, the client receives
+   * all of them, not only its share.
    *
-   * @throws {TypeError} At the call, if the pattern or the queue is no string.
-   * @throws {RangeError} At the call, if the pattern is none, or the queue has not 1 to 255 bytes.
-   * @throws At the first `next()`, all else for which `subscribe()` rejects.
+   * @param pattern The pattern.
+   * @param options The queue and a signal.
+   * @returns The events.
+   * @throws {TypeError} At the call, if the pattern or the queue is not a string.
+   * @throws {RangeError} At the call, if the pattern is invalid, or the queue is not 1 to 255 bytes
+   * long.
+   * @throws At the first `next()`, for every other reason for which `subscribe()` rejects.
    *
-   * @example Answer requests, each by one of several clients
+   * @example Share requests among several clients
    * ```ts
    * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -788,18 +886,20 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * What the relay tells of itself: its figures, and its busiest clients and names. That may have up to
-   * 200 KiB: if it is longer than this client's `maxLineBytes`, it ends the connection.
+   * Requests a report from the relay: its statistics, and its busiest clients and event names. The
+   * report may have up to 200 KiB. If it exceeds this client's `maxLineBytes`, it ends the
+   * connection.
    *
-   * @throws {EventRefusedError} With the code `not-allowed` if the relay tells nobody.
-   * @throws {RequestTimeoutError} If it does not answer in time.
-   * @throws {ConnectionClosedError} If there is no connection, or it ends before.
-   * @throws {EbsocketError} With the code `not-supported` if the server is no relay that can do it,
-   * `no-welcome` if it has not said what it can do, or `inbox-full` if the answer could not be heard,
-   * since nobody reads the events.
+   * @returns Resolves to the report.
+   * @throws {EventRefusedError} With the code `not-allowed`, if the relay does not provide reports.
+   * @throws {RequestTimeoutError} If the relay does not answer in time.
+   * @throws {ConnectionClosedError} If there is no connection, or it ends first.
+   * @throws {EbsocketError} With the code `not-supported`, if the server does not support reports;
+   * `no-welcome`, if it has not sent a welcome; or `inbox-full`, if the report could not be read
+   * because the program does not read the events.
    * @throws {RangeError} If the timeout is out of its range.
    *
-   * @example See how many clients there are
+   * @example Count the clients
    * ```ts
    * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -816,10 +916,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * The next event, in the order of arrival; `null` once the connection has ended, with `reconnect`
-   * for good, and all that came before has been read. Why it ended is in {@link closed}.
+   * Returns the next event, in order of arrival.
    *
-   * @throws {TypeError} If `pump()`, `recvEvent()` or `for await` is reading already.
+   * @returns Resolves to the event, or to `null` once the connection has ended and every earlier
+   * event has been read. With `reconnect`, only the final end counts. {@link closed} has the
+   * reason.
+   * @throws {TypeError} If `pump()`, `recvEvent()` or `for await` is already reading.
    * @throws {ConnectionClosedError} If the client has never been connected.
    */
   async recvEvent({ signal }: RecvOptions = {}): Promise<EventOf<M> | null> {
@@ -832,13 +934,15 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Everything that has arrived, and whether the client is still connected, or will be again by
-   * itself. It does not wait for more, but takes in what the operating system holds already, so it is
-   * right after a blocking call such as `prompt()`. While a program is blocked for longer than
-   * `keepAliveInterval`, it breaks its promise to be heard of: 20 s later, a relay closes it with
-   * `idle-timeout`.
+   * Returns all events that have arrived. It does not wait for more, but also reads the bytes that
+   * the operating system already holds. This makes it suitable after a blocking call such as
+   * `prompt()`.
    *
-   * @throws {TypeError} If `pump()`, `recvEvent()` or `for await` is reading already.
+   * A program that is blocked for longer than `keepAliveInterval` sends no signs of life. A relay
+   * closes its connection with `idle-timeout` 20 s later.
+   *
+   * @returns Resolves to the events, and to whether the client is connected or will reconnect.
+   * @throws {TypeError} If `pump()`, `recvEvent()` or `for await` is already reading.
    * @throws {ConnectionClosedError} If the client has never been connected.
    */
   async pump(): Promise<[events: EventOf<M>[], connected: boolean]> {
@@ -857,7 +961,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     return [events, link.open && !inbox.ended];
   }
 
-  /** The events, in the order of arrival, until the connection has ended, with `reconnect` for good. */
+  /**
+   * Returns the events, in order of arrival, until the connection has ended. With `reconnect`, only
+   * the final end counts.
+   */
   [Symbol.asyncIterator](): AsyncGenerator<EventOf<M>> {
     return new InboxIterator(this.#incoming.inbox, () => {
       this.#used("iterate over");
@@ -866,10 +973,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * What happens to the connection, from the current {@link ClientStatus} to `closed`. Each call
-   * gives an iterator of its own. One that is not read keeps the last 100.
+   * Returns the changes of the connection, from the current {@link ClientStatus} to `closed`. Each
+   * call returns a separate iterator. An iterator that is not read keeps the last 100.
    *
-   * @example Say what happens
+   * @returns The changes.
+   *
+   * @example Log the changes
    * ```ts
    * import { EbsocketClient } from "@ebsockets/relay";
    * import { EbsocketServer } from "@ebsockets/relay/server";
@@ -891,13 +1000,19 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * The events that do not fit their definitions, until the connection has ended, with `reconnect` for
-   * good. They are not among the events. Each call gives an iterator of its own; that of the first
-   * call begins with what has come before. One that is not read keeps the last 1,000, and fewer of
-   * those with long lines. Those with an `id` are requests that {@link serve} has not given to anyone:
-   * whoever asked waits, unless {@link reply} tells it what is wrong.
+   * Returns the events that do not match their definitions, until the connection has ended. With
+   * `reconnect`, only the final end counts. These events are not among the received events.
    *
-   * @example Look at what others get wrong
+   * Each call returns a separate iterator. The first one starts with the invalid events that
+   * arrived before. An iterator that is not read keeps the last 1,000, and fewer if their lines are
+   * long.
+   *
+   * Invalid events with an `id` are requests that no {@link serve} loop has received. The requester
+   * waits for a reply until its timeout, unless {@link reply} reports the problem.
+   *
+   * @returns The invalid events.
+   *
+   * @example Log invalid events
    * ```ts
    * import { defineEvents, EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -906,13 +1021,13 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
    * const events = defineEvents({ message: z.object({ content: z.string() }) });
    * await using client = new EbsocketClient({ events });
-   * const invalid events = client.invalidEvents();
+   * const invalid = client.invalidEvents();
    * await client.connectTo(relay.server.address);
    *
    * const [hostname, port] = relay.server.address;
    * using other = await Deno.connect({ hostname, port });
    * await other.write(new TextEncoder().encode('{"event":"message"}\n'));
-   * for await (const { event, issues, missed } of invalid events) {
+   * for await (const { event, issues, missed } of invalid) {
    *   console.log(`${event}`, issues, missed);
    *   break;
    * }
@@ -922,18 +1037,19 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     return this.#invalidEvents.read();
   }
 
-  /** How many events have come that do not fit their definitions. */
+  /** The number of events received that do not match their definitions. */
   get invalidEventCount(): number {
     return this.#invalidEvents.count;
   }
 
   /**
-   * Waits until the operating system has taken all that was sent before. With `reconnect` it waits
-   * for more: until there is a connection, and the server says that it has taken the events, if it
-   * is one that says so. What it says comes among the events: where these fill the inbox and nobody
-   * reads them, it is not heard.
+   * Waits until the operating system has taken all events sent before. With `reconnect`, it waits
+   * until there is a connection and, if the server acknowledges events, until they are
+   * acknowledged. Acknowledgements arrive among the events. While a full inbox is not read, they
+   * are not read either.
    *
-   * @throws {ConnectionClosedError} If the connection ends before, or there never was one.
+   * @returns Resolves when the events have been taken or acknowledged.
+   * @throws {ConnectionClosedError} If the connection ends first, or there has never been one.
    */
   async flush(): Promise<void> {
     const { outbox, session } = this.#carrying("flush");
@@ -942,32 +1058,40 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Sends what is queued, then closes the connection; gives up one that is being made. Resolves when
-   * it has ended; `unsentLines` of {@link closed} then says whether all has been sent. Has no effect
-   * without a connection, unless the client reconnects: then it waits for none any more.
+   * Sends the queued events, then closes the connection. Cancels an attempt to connect. Without a
+   * connection it has no effect, except that a client with `reconnect` stops reconnecting.
    *
-   * A client that reconnects first waits for the server to say that it has taken what was sent; for
-   * as long as that makes progress, and `drainTimeout` without any. It does not wait for a connection.
+   * With `reconnect`, it first waits for the server to acknowledge the sent events. It waits while
+   * that makes progress, and for `drainTimeout` without progress. It does not wait for a
+   * connection.
+   *
+   * @returns Resolves when the connection has ended. `unsentLines` of {@link closed} then shows
+   * whether all events were sent.
    */
   async close(): Promise<void> {
     await this.#giveUp()?.close();
   }
 
   /**
-   * Leaves so that nothing is lost that was begun: for the signal handler of a worker. It takes back
-   * what the client hears and serves, until the next `connectTo()`, so that the relay gives it no more.
-   * Loops over events and services still get what has come, and then end; requests that were given to
-   * the program can be answered. Then, or after `timeout`, it does what {@link close} does.
+   * Ends the client without losing work in progress, for example in the signal handler of a worker.
    *
-   * What is being handled is what is in the hands of a loop with `for await` that has not ended, and
-   * the requests that a service has given and {@link reply} has not answered; of those that were read
-   * with `recvEvent()` or `pump()`, the last ones. It does not wait for a connection, and not for what
-   * the program does beside that. Meanwhile events can be sent, and `subscribe()` rejects with a
-   * {@link ConnectionClosedError}. While it connects, or without a connection, it is `close()`.
+   * It stops the relay from sending further events, by removing all subscriptions and services
+   * until the next `connectTo()`. Loops over events and services yield the events that have
+   * arrived, and then end. Requests that the program has received can be answered. After that, or
+   * after `timeout`, it continues like {@link close}.
    *
+   * Work in progress comprises the events of a `for await` loop that has not ended, and the
+   * requests that a service has yielded and {@link reply} has not answered. With `recvEvent()` or
+   * `pump()`, it comprises the requests that the last call returned. `drain()` does not wait for a
+   * connection or for any other work of the program.
+   *
+   * Meanwhile events can be sent, and `subscribe()` rejects with a {@link ConnectionClosedError}.
+   * While the client is connecting, or without a connection, it is the same as `close()`.
+   *
+   * @returns Resolves when the connection has ended.
    * @throws {RangeError} If the timeout is `NaN`.
    *
-   * @example A worker that finishes what it has begun
+   * @example Finish the work in progress before leaving
    * ```ts
    * import { EbsocketClient, EbsocketServer } from "@ebsockets/relay";
    * import { Relay } from "@ebsockets/relay/relay";
@@ -998,7 +1122,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     this.#hearing.stay();
   }
 
-  /** Takes nothing more, and waits until what has come has been handled. */
+  /** Stops further events, and waits until those that have arrived have been handled. */
   async #finish(link: ConnectionManager<S>): Promise<void> {
     const { inbox } = this.#incoming;
     link.readAll();
@@ -1009,31 +1133,39 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     await this.#requests.whenAnswered();
   }
 
-  /** Closes the connection at once, without sending what is queued, or one that is being made. */
+  /**
+   * Closes the connection at once, without sending the queued events. Cancels an attempt to
+   * connect.
+   *
+   * @returns Resolves when the connection has ended.
+   */
   async abort(): Promise<void> {
     await this.#giveUp()?.abort();
   }
 
-  /** Does what {@link close} does, once a {@link drain} under way is done. */
+  /** Waits for a {@link drain} in progress, then does the same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#draining;
     await this.close();
   }
 
-  /** Why the relay may not answer, or an empty string. */
+  /** Returns the reason why the relay may not answer, or an empty string. */
   #whySilent(): string {
     return this.#link?.session?.isGreeted === false
       ? "the server has sent no welcome, so it may not be a relay"
       : "";
   }
 
-  /** Nothing more will be heard. Gives the link that is to end, if there is any. */
+  /** Fails all pending requests. Returns the connection manager to end, if any. */
   #giveUp(): ConnectionManager<S> | null {
     this.#pending.failAll("the client was closed; it may or may not have been done");
     return this.#next ?? this.#link ?? (this.#spare?.outbox ? this.#spare : null);
   }
 
-  /** The link that what is sent is for. */
+  /**
+   * Returns the connection manager that sends: the next one if it has a queue, otherwise the
+   * current one.
+   */
   #carrying(verb: string): ConnectionManager<S> {
     const link = this.#next?.outbox ? this.#next : this.#link;
     if (link) return link;
@@ -1054,12 +1186,14 @@ function neverConnected(verb: string): ConnectionClosedError {
   );
 }
 
-/** The event of a call that names it, and its attributes. */
+/** Creates the event of a call that passes a name and attributes. */
 function newEvent<S extends object>(name: string, attributes?: object): SendableEvent<S> {
   return new EbsocketEvent(name, attributes ?? {}) as unknown as SendableEvent<S>;
 }
 
-/** The event and the options of a call that has the event first, or its name and attributes. */
+/**
+ * Returns the event and options of a call that passes either an event, or a name and attributes.
+ */
 function eventAndOptions<S extends object, O extends object>(
   first: SendableEvent<S> | string,
   [second, third]: readonly (object | undefined)[],
