@@ -1,6 +1,26 @@
 /**
- * Owns the link of a client to its server, from `connectTo()` to its end for good: one session, or
- * with `reconnect` one after the other. Must not know who reads what comes.
+ * A client's life across connections, from `connectTo()` to the final end: one session, or with
+ * `reconnect` one after another.
+ *
+ * | state | recognised by |
+ * | --- | --- |
+ * | idle | not `#isStarted` |
+ * | connecting | `#isStarted`, `#session` is `null` |
+ * | connected | `#session` has not ended |
+ * | reconnecting | `#session` has ended, `#info` is `null` |
+ * | ended | `#info` |
+ *
+ *     idle         -> connecting    start()
+ *     connecting   -> connected     a session is ready
+ *     connecting   -> idle          the attempts have failed: start() rejects
+ *     connected    -> reconnecting  the session ends, with reconnect and for no final reason
+ *     connected    -> ended         the session ends otherwise
+ *     reconnecting -> connected     a session is ready
+ *     reconnecting -> ended         the attempts are used up, or one has failed for good
+ *     any          -> ended         close() or abort()
+ *
+ * `#ending` is set from the call of `close()` or `abort()`. From then on no events are passed on
+ * and no attempt is made.
  *
  * @module
  */
@@ -23,69 +43,74 @@ import type { DropReason } from "./offline_queue.ts";
 import { abortable } from "../net/waits.ts";
 
 /**
- * How long one of several attempts may take, in milliseconds: at first, and at most. It doubles when the
- * server has been reached and did not greet in time, since it may have too much to do, and to begin
- * again would give it more.
+ * The time limit of one of several attempts, in milliseconds: the initial and the maximum value. It
+ * doubles if the server was reached but did not answer in time. The server may be overloaded, and
+ * starting again would add to its load.
  */
 const ATTEMPT_MS = 4000;
 const MAX_ATTEMPT_MS = 32_000;
 
-/** Who hears of what happens to a link. */
+/** The callbacks of a connection manager. */
 export interface ConnectionManagerSink<M extends object> {
-  /** Whether an event that has come before there is a connection is wanted. */
+  /**
+   * Returns whether an event received before the connection is established matches the
+   * subscriptions.
+   */
   admits(event: EbsocketEvent): boolean;
   /**
-   * Events have come over a connection; their lines had `bytes` bytes. `false` asks for no more until
-   * `resume()`.
+   * Called with received events. Their lines have `bytes` bytes in total. Returns `false` to pause
+   * reading until `resume()`.
    */
   onEvents(events: EbsocketEvent[], bytes: number, carrier: ControlChannel): boolean;
-  /** Something has happened to the connection. */
+  /** Called when the state of the connection changes. */
   onStatus(status: ClientStatus<M>): void;
-  /** A connection is about to say hello; gives what it is to say behind that, if anything. */
+  /** Called before a connection's hello. Returns the control lines that follow it. */
   onHello(carrier: ControlChannel): HelloExtras;
-  /** A control line has come that is about events and subscriptions. */
+  /** Called with a control line about events or subscriptions. */
   onWord(line: ControlLine): void;
-  /** A line that waited for a connection will not be sent. */
+  /** Called when a line that was queued for a connection will not be sent. */
   onDrop(line: Uint8Array, reason: DropReason): void;
-  /** A connection that has said hello has ended. */
+  /** Called when a connection has ended after its hello. */
   onGoodbye(carrier: ControlChannel): void;
-  /** There will be another connection, over which those lines are sent for which `waits` holds. */
+  /**
+   * Called before reconnecting. `waits` returns whether a line is queued for the next connection.
+   */
   onDisconnect(waits: (line: Uint8Array) => boolean): void;
-  /** The link has ended for good. */
+  /** Called at the final end. */
   onEnd(): void;
 }
 
-/** A link to one server. */
+/** The connections of a client to one server. */
 export class ConnectionManager<M extends object> implements SessionSink {
-  /** Where to; `null` before the first attempt. */
+  /** The server. `null` before the first attempt. */
   #destination: Destination | null = null;
   readonly #settings: ClientSettings;
   readonly #sink: ConnectionManagerSink<M>;
   readonly #retries: Retries | null;
   readonly #closed = Promise.withResolvers<CloseInfo>();
-  /** What gives up an attempt, or the wait for the next. */
+  /** Cancels an attempt, or the delay before the next one. */
   #trying = new AbortController();
-  /** Whether it has a connection, or is making one. */
+  /** Whether it is connected or connecting. */
   #isStarted = false;
-  /** How it is being ended from this side, if it is. */
+  /** How this side ends it: `null` if it does not. */
   #ending: "local" | "aborted" | null = null;
   #isFull = false;
-  /** Whether reading goes on however much there is. */
+  /** Whether reading continues even if the inbox is full. */
   #isUnbound = false;
   #info: CloseInfo | null = null;
-  /** The session there is, or was last. */
+  /** The current session, or the last one. */
   #session: Session | null = null;
-  /** When the last session ended, by the clock of `performance.now()`. */
+  /** When the last session ended, on the clock of `performance.now()`. */
   #endedAt = 0;
-  /** How long the next attempt may take, and whether this one has reached the server. */
+  /** The time limit of the next attempt, and whether the current attempt has reached the server. */
   #patience = ATTEMPT_MS;
   #isReached = false;
-  /** Whether a session has had acknowledgements. */
+  /** Whether any session so far had acknowledgements. */
   #hadAcks = false;
-  /** What is to be sent; `null` for a link of one session, which sends without any detour. */
+  /** The queue across connections. `null` without `reconnect`: events are then sent directly. */
   readonly outbox: Outbox | null;
 
-  /** Makes a link that is not open. */
+  /** Creates a connection manager without a connection. */
   constructor(
     settings: ClientSettings,
     sink: ConnectionManagerSink<M>,
@@ -101,7 +126,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     );
   }
 
-  /** The session there is, or was last; `null` before the first. */
+  /** The current session, or the last one. `null` before the first. */
   get session(): Session | null {
     return this.#session;
   }
@@ -111,27 +136,30 @@ export class ConnectionManager<M extends object> implements SessionSink {
     return this.#ending === null && (this.#session?.connection.open ?? false);
   }
 
-  /** Whether events can be sent, now or once there is a connection again. */
+  /** Whether events can be sent, either now or after a reconnect. */
   get open(): boolean {
     if (this.outbox) return this.#ending === null && this.#info === null;
     return this.connected;
   }
 
-  /** How it ended. Never rejects. */
+  /** Resolves to how it ended. Never rejects. */
   get closed(): Promise<CloseInfo> {
     return this.#closed.promise;
   }
 
-  /** The longest line that may be sent, in bytes without its end. */
+  /** The longest line that may be sent, in bytes without the line end. */
   get maxLineBytes(): number {
     return this.#session?.maxLineBytes ?? this.#settings.unnamedLineBytes;
   }
 
   /**
-   * Makes the first connection, once the link before has ended. Also done if it is ended meanwhile; if
-   * it fails, it can be started again.
+   * Makes the first connection, after the previous connection manager has ended. If it fails, it
+   * can be started again.
    *
-   * @throws {ConnectError} If it cannot be made.
+   * @param destination The server.
+   * @param before The previous connection manager, which is closed first, or `null`.
+   * @returns Resolves when connected, or when closed in the meantime.
+   * @throws {ConnectError} If it cannot connect.
    */
   async start(destination: Destination, before: ConnectionManager<M> | null): Promise<void> {
     this.#destination = destination;
@@ -149,13 +177,16 @@ export class ConnectionManager<M extends object> implements SessionSink {
     }
   }
 
-  /** Reads again after `onEvents()` has asked for no more. */
+  /** Resumes reading after `onEvents()` has returned `false`. */
   resume(): void {
     this.#isFull = false;
     this.#session?.connection.resume();
   }
 
-  /** Reads on however much there is: little more will come, and the relay's word has to be heard. */
+  /**
+   * Keeps reading even if the inbox is full. Few events are left, and the relay's replies must be
+   * read.
+   */
   readAll(): void {
     this.#isUnbound = true;
     this.resume();
@@ -163,19 +194,23 @@ export class ConnectionManager<M extends object> implements SessionSink {
 
   // Ending
 
-  /** Gives up connecting, for `reason`. Has no effect on a connection that there is. */
+  /** Cancels connecting, for `reason`. Has no effect on an established connection. */
   giveUp(reason: Error): void {
     this.#trying.abort(reason);
   }
 
-  /** Sends what is queued, then ends. */
+  /**
+   * Sends the queued events, then ends.
+   *
+   * @returns Resolves to how it ended.
+   */
   async close(): Promise<CloseInfo> {
     this.#ending ??= "local";
     this.#stopTrying();
     const connection = this.#session?.connection;
     if (connection && !this.#session?.info) {
       if (this.outbox) {
-        connection.resume(); // for the acknowledgements
+        connection.resume(); // to read the acknowledgements
         await this.#drain(this.outbox);
       }
       connection.close();
@@ -183,7 +218,11 @@ export class ConnectionManager<M extends object> implements SessionSink {
     return await this.closed;
   }
 
-  /** Ends at once. */
+  /**
+   * Ends at once.
+   *
+   * @returns Resolves to how it ended.
+   */
   async abort(): Promise<CloseInfo> {
     this.#ending = "aborted";
     this.#stopTrying();
@@ -196,7 +235,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     if (!this.#isStarted && !this.#info) this.#finish(this.#failure(null), []);
   }
 
-  /** Waits until all has arrived, or nothing has for a while. */
+  /** Waits until all events are settled, or none has been for `drainTimeout`. */
   async #drain(outbox: Outbox): Promise<void> {
     const isDone = outbox.flush().then(() => true, () => true);
     for (let settled = -1; settled < outbox.settled;) {
@@ -220,7 +259,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     this.#info = info;
     this.#sink.onEnd();
     this.#closed.resolve(info);
-    if (!this.#destination) return; // There was nobody to connect to.
+    if (!this.#destination) return; // It has never tried to connect.
     this.#sink.onStatus({
       type: "closed",
       address: this.#where,
@@ -231,7 +270,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     });
   }
 
-  /** What `closed` says of a link that could not be made, or not be made again. */
+  /** Returns how a connection ended that could not be made, or not made again. */
   #failure(error: unknown): CloseInfo {
     const detail = error instanceof Error ? error.message : String(error);
     const reason = this.#ending ??
@@ -245,7 +284,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     return this.#session?.connection.address ?? addressOf(this.#destination!);
   }
 
-  /** Connects, after `delay` milliseconds, and again if that fails and `reconnect` says so. */
+  /** Connects after `delay` milliseconds, and retries with `reconnect`. */
   async #connect(delay: number): Promise<Session> {
     const { signal } = this.#trying;
     const retries = this.#retries;
@@ -283,7 +322,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     }
   }
 
-  /** Goes on with a new session, unless the link was ended while it was being made. */
+  /** Makes a session current, unless the client was closed while it was being made. */
   #adopt(session: Session): void {
     const { signal } = this.#trying;
     if (signal.aborted) {
@@ -314,7 +353,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     if (session.info) this.onEnd(session, session.info);
   }
 
-  /** Connects again. */
+  /** Reconnects after `delay` milliseconds. */
   async #recover(delay: number): Promise<void> {
     try {
       this.#adopt(await this.#connect(delay));
@@ -323,11 +362,11 @@ export class ConnectionManager<M extends object> implements SessionSink {
     }
   }
 
-  // What a session tells
+  // Callbacks of a session
 
   /**
-   * Gives what is to be said behind the hello. A server that has acknowledged events before does not stop
-   * doing so without a word: what is sent into its silence could be lost, and nobody would know.
+   * Returns the control lines after the hello. A welcome is required if an earlier session had
+   * acknowledgements: without them, events could be lost without notice.
    */
   onHello(session: Session): HelloExtras {
     this.#isReached = true;
@@ -335,12 +374,12 @@ export class ConnectionManager<M extends object> implements SessionSink {
     return this.#hadAcks ? { ...wishes, needsWelcome: true } : wishes;
   }
 
-  /** Whether an event that comes with the greeting is wanted. */
+  /** Returns whether an event received during the greeting matches the subscriptions. */
   admits(event: EbsocketEvent): boolean {
     return this.#sink.admits(event);
   }
 
-  /** Passes events on. */
+  /** Passes events on, and pauses reading when the inbox is full. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void {
     if (this.#ending) return;
     const wantsMore = this.#sink.onEvents(events, bytes, session);
@@ -348,7 +387,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     if (this.#isFull && !this.#isUnbound) session.connection.pause();
   }
 
-  /** Tells of events that are missing. */
+  /** Reports missing events. */
   onGap(missed: number): void {
     this.#sink.onStatus({ type: "gap", missed });
   }
@@ -358,17 +397,17 @@ export class ConnectionManager<M extends object> implements SessionSink {
     this.#sink.onWord(line);
   }
 
-  /** Keeps to what comes after the session has been taken for one without. */
+  /** Applies a welcome that arrives after the session was used without one. */
   onWelcome(session: Session): void {
     if (session === this.#session) this.outbox?.agree(session.hasAcks, session.maxLineBytes);
   }
 
-  /** Lets go of what has arrived. */
+  /** Releases acknowledged lines. */
   onAck(session: Session, count: number): void {
     if (session === this.#session && session.hasAcks) this.outbox?.onAck(count);
   }
 
-  /** Ends the link or connects again. */
+  /** Ends, or reconnects. */
   onEnd(session: Session, info: CloseInfo): void {
     this.#sink.onGoodbye(session);
     if (session !== this.#session) return this.outbox?.abandon();
@@ -395,7 +434,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
   }
 }
 
-/** The events that this client has encoded into `lines`. */
+/** Decodes lines that this client has encoded. */
 function decodeEvents<M extends object>(lines: readonly Uint8Array[]): EventOf<M>[] {
   const events = new BlockDecoder().decode(concat(lines));
   return events.filter((line) => line instanceof EbsocketEvent) as unknown as EventOf<M>[];

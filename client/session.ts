@@ -1,6 +1,20 @@
 /**
- * Owns one connection of a client, from dialling and greeting to its end. Must not know what comes
- * after it.
+ * One connection of a client, from dialling and the handshake to its end.
+ *
+ * | state | recognised by | received events |
+ * | --- | --- | --- |
+ * | dialling | there is no `Session` yet | none |
+ * | greeting | not `#isReady` | kept in `#early` |
+ * | ready | `#isReady` and `#early` | kept in `#early` |
+ * | active | `#early` is `null` | passed on |
+ * | ended | `#info` | none |
+ *
+ *     dialling -> greeting  the socket is open: send the hello
+ *     greeting -> ready     the required replies have arrived, or none is and 500 ms are over
+ *     ready    -> active    begin()
+ *     any      -> ended     the connection ends, or a step of open() fails
+ *
+ * A welcome that arrives in the states ready and active still counts.
  *
  * @module
  */
@@ -27,40 +41,46 @@ import { addressOf, type Destination, dial } from "../net/transport.ts";
 import { MAX_MAX_DEPTH } from "../protocol/validator.ts";
 import { abortable } from "../net/waits.ts";
 
-/** How long a server that need not greet may take to do so before it is taken as it is. */
+/**
+ * The default time for an optional welcome, in milliseconds. After that the server is used without
+ * one.
+ */
 const GREETING_MS = 500;
 
 /**
- * How much may come before the greeting is over, in bytes: until then the server cannot be slowed
- * down, as its answers could not be heard. Far less of it is kept.
+ * The maximum number of bytes received before the greeting is over. Until then reading cannot
+ * pause, because the server's replies could not be read. Far fewer bytes are kept.
  */
 const MAX_GREETING_BYTES = 67_108_864;
 
-/** Who hears of what happens in a session. */
+/** The callbacks of a session. */
 export interface SessionSink {
-  /** The session is about to say hello; gives what it is to say behind that, if anything. */
+  /** Called before the hello. Returns the control lines that follow it. */
   onHello(session: Session): HelloExtras;
-  /** Whether an event that has come before {@link Session.begin} is wanted, as far as is known by then. */
+  /**
+   * Returns whether an event received before {@link Session.begin} matches the subscriptions known
+   * by then.
+   */
   admits(event: EbsocketEvent): boolean;
-  /** Events have come; their lines had `bytes` bytes. */
+  /** Called with received events. Their lines have `bytes` bytes in total. */
   onEvents(session: Session, events: EbsocketEvent[], bytes: number): void;
-  /** The server has greeted. */
+  /** Called after the server's welcome. */
   onWelcome(session: Session): void;
-  /** The server has taken the first `count` events. */
+  /** Called when the server has acknowledged the first `count` events. */
   onAck(session: Session, count: number): void;
-  /** Events have not arrived: so many before the one that is about to come. */
+  /** Called when events are missing: the number lost before the next event. */
   onGap(missed: number): void;
-  /** A control line has come that is about events and subscriptions. */
+  /** Called with a control line about events or subscriptions. */
   onWord(line: ControlLine): void;
-  /** The session has ended; this is its last call. */
+  /** Called when the session has ended. This is the last call. */
   onEnd(session: Session, info: CloseInfo): void;
 }
 
-/** A connection to a server that has been greeted. */
+/** A connection to a server, after the handshake. */
 export class Session implements ControlChannel {
   /** The connection. */
   readonly connection: EbsocketConnection;
-  /** When it was made, by the clock of `performance.now()`. */
+  /** When the session was created, on the clock of `performance.now()`. */
   readonly since: number = performance.now();
   readonly #decoder: BlockDecoder;
   readonly #maxPendingBytes: number;
@@ -71,23 +91,23 @@ export class Session implements ControlChannel {
   #welcome: Welcome | null = null;
   #info: CloseInfo | null = null;
   #hasSpoken = false;
-  /** Whether the server may send what is too much for this client. */
+  /** Whether the server may send lines that exceed this client's limits. */
   #isUnfit = false;
-  /** Whether the greeting is over, with all that was to come of it. */
+  /** Whether the greeting is over, including all required replies. */
   #isReady = false;
-  /** Whether there is no session without a welcome. */
+  /** Whether the session requires a welcome. */
   #needsWelcome: boolean;
-  /** What was said behind the hello. */
+  /** The control lines sent after the hello. */
   #wishes: HelloExtras | null = null;
-  /** What has come before the session counts; `null` since it does. */
+  /** The events received before `begin()`. `null` after it. */
   #early: Inbox<EbsocketEvent> | null;
-  /** How many events have not arrived until then, or found no room. */
+  /** The number of events lost or dropped before `begin()`. */
   #missed = 0;
-  /** The control lines for which there is no room yet. */
+  /** The control lines that do not fit into the send queue yet. */
   readonly #untold: Uint8Array[] = [];
-  /** Which event came last; `null` if they are not to be numbered. */
+  /** The sequence number of the last event. `null` if events are not numbered. */
   #sequence: number | null;
-  /** Whether one has come that was numbered. */
+  /** Whether a numbered event has arrived. */
   #isNumbered = false;
 
   private constructor(
@@ -104,7 +124,8 @@ export class Session implements ControlChannel {
     this.#needsWelcome = token !== undefined || wantsSequence;
     this.#early = new Inbox(unread, () => {});
     this.#sink = sink;
-    // Or whoever sends a line of just the greatest length would end all that hear it.
+    // The relay may add attributes to a line. Otherwise a line of exactly the maximum length would
+    // end the connections of all its recipients.
     const maxLineBytes = relayedLineBytes(limits.maxLineBytes);
     connection.start({
       onLines: (_, lines) => this.#onLines(lines),
@@ -113,12 +134,18 @@ export class Session implements ControlChannel {
   }
 
   /**
-   * Connects to `where`, and waits for the welcome of the server: until `signal` is aborted if it has to
-   * come, otherwise for a moment.
+   * Connects to `where` and waits for the server's welcome: until `signal` is aborted if it is
+   * required, otherwise for a short time.
    *
+   * @param where The server's address, path or dialer.
+   * @param settings The client's settings.
+   * @param sink The callbacks of the session.
+   * @param signal Cancels the attempt.
+   * @returns Resolves to the session.
    * @throws {ConnectError} If it cannot connect.
-   * @throws {EbsocketError} If the server cannot do what is asked of it, or will not.
-   * @throws {Deno.errors.NotCapable} Without the permission to.
+   * @throws {EbsocketError} If the server does not support or refuses something that the client
+   * requires.
+   * @throws {Deno.errors.NotCapable} Without the required permission.
    */
   static async open(
     where: Destination,
@@ -141,8 +168,8 @@ export class Session implements ControlChannel {
   }
 
   /**
-   * Makes the session count, once it is known that it is the one: passes on what has come before, and
-   * from now on all as it comes. What a session has received that never counts is dropped with it.
+   * Makes this the client's current session. Passes on the events received so far, and all further
+   * ones as they arrive. If a session never becomes current, its events are dropped with it.
    */
   begin(): void {
     const early = this.#early;
@@ -154,7 +181,7 @@ export class Session implements ControlChannel {
     if (this.#missed > 0) this.#sink.onGap(this.#missed);
   }
 
-  /** How the session ended, or `null` while it has not. */
+  /** How the session ended, or `null` if it has not ended. */
   get info(): CloseInfo | null {
     return this.#info;
   }
@@ -164,37 +191,40 @@ export class Session implements ControlChannel {
     return this.#info !== null;
   }
 
-  /** What the server calls this client, or `null` if it has not said. */
+  /** The ID that the server has assigned to this client, or `null` if it has not assigned one. */
   get id(): string | null {
     return this.#welcome?.id || null;
   }
 
-  /** Whether the server says which events it has taken. */
+  /** Whether the server acknowledges events. */
   get hasAcks(): boolean {
     return this.#welcome?.ack ?? false;
   }
 
-  /** The longest line that may be sent, in bytes without its end. */
+  /** The longest line that may be sent, in bytes without the line end. */
   get maxLineBytes(): number {
     return this.#welcome?.limits.maxLineBytes ?? this.#unnamedLineBytes;
   }
 
-  /** Whether that is what the server has said. */
+  /** Whether the server has announced its line limit. */
   get namesLimit(): boolean {
     return this.#welcome?.limits.maxLineBytes !== undefined;
   }
 
-  /** Whether the server has greeted. Before that, nobody knows what it can do. */
+  /** Whether the server has sent its welcome. Its features are unknown before that. */
   get isGreeted(): boolean {
     return this.#welcome !== null;
   }
 
-  /** Whether the server can do something, as far as it has said so. */
+  /** Returns whether the server supports a feature. `false` before its welcome. */
   has(feature: Feature): boolean {
     return this.#welcome?.features.includes(feature) ?? false;
   }
 
-  /** Sends a control line, once it fits among what waits, and those before it have been sent. */
+  /**
+   * Sends a control line, once it fits into the send queue and the control lines before it have
+   * been sent.
+   */
   tell(line: Uint8Array): void {
     this.#needsWelcome = true;
     if (this.#untold.length === 0 && this.#fits(line)) {
@@ -212,7 +242,7 @@ export class Session implements ControlChannel {
         connection.send(line, 0);
       }
     } catch {
-      // The connection has ended, and nobody can be told any more.
+      // The connection has ended, and no line can be sent any more.
     }
   }
 
@@ -221,7 +251,7 @@ export class Session implements ControlChannel {
     return waiting === 0 || waiting + line.length <= this.#maxPendingBytes;
   }
 
-  /** Says hello, and waits for what comes of it. */
+  /** Sends the hello and waits for all required replies. */
   async #greet(
     address: Address,
     { limits, wantsAcks, wantsSequence, greetingTimeout = GREETING_MS }: SessionSettings,
@@ -238,7 +268,7 @@ export class Session implements ControlChannel {
         ack: wantsAcks,
         sequence: wantsSequence,
       });
-      // In one write, so that a relay knows what is wanted before anything else can happen.
+      // In one write, so that the relay knows the subscriptions before anything else happens.
       this.connection.send(concat([hello, ...wishes.lines]), 0);
       await this.#waitForAnswer(address, greetingTimeout, signal);
       this.#checkAnswer(address);
@@ -251,7 +281,10 @@ export class Session implements ControlChannel {
     }
   }
 
-  /** Waits until the server has greeted or gone, or until it need not be waited for any more. */
+  /**
+   * Waits until the server has sent its welcome or closed the connection, or the time for an
+   * optional welcome is over.
+   */
   async #waitForAnswer(address: Address, timeout: number, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = this.#answered;
     const timer = setTimeout(() => {
@@ -271,7 +304,7 @@ export class Session implements ControlChannel {
 
   #checkAnswer(address: Address): void {
     if (this.#welcome || !this.#info) return;
-    // A server that does not greet may have said all that it had to say by now.
+    // A server without a welcome may have sent all its events by now.
     if (!this.#needsWelcome && this.#hasSpoken && this.#info.reason === "eof") return;
     throw endedError(address, this.#info);
   }
@@ -280,7 +313,7 @@ export class Session implements ControlChannel {
     if (!this.has(feature)) throw notSupported(feature, "connect as asked");
   }
 
-  /** Waits until the server keeps to what the client wants to hear. */
+  /** Waits until the server has acknowledged the subscriptions. */
   async #waitFor(
     confirmed: Promise<unknown>,
     address: Address,
@@ -295,7 +328,7 @@ export class Session implements ControlChannel {
     }
   }
 
-  /** Passes on what has come, in its order: what a control line says holds for what follows it. */
+  /** Passes received lines on, in their order: a control line affects the lines after it. */
   #onLines({ bytes }: LineBlock): void {
     if (!this.#isReady && this.connection.bytesIn > MAX_GREETING_BYTES) {
       const detail = `${this.connection.bytesIn} bytes came before the greeting was over`;
@@ -303,10 +336,10 @@ export class Session implements ControlChannel {
     }
     const lines = this.#decoder.decode(bytes);
     const { fault } = this.#decoder;
-    // Control lines take no room: whatever the block had is due to the events in it.
+    // Control lines count as empty: the block's bytes are attributed to its events.
     const count = lines.filter(isEvent).length;
     const share = bytes.length / count;
-    if (count > 1) this.connection.gather(); // as there may be as many answers
+    if (count > 1) this.connection.gather(); // each may be answered
     let events: EbsocketEvent[] = [];
     for (const line of lines) {
       if (line instanceof EbsocketEvent) {
@@ -330,7 +363,7 @@ export class Session implements ControlChannel {
     else this.#sink.onEvents(this, events, bytesEach * events.length);
   }
 
-  /** Keeps what is wanted of what has come too early, as far as there is room. */
+  /** Keeps early events that match the subscriptions, as long as there is room. */
   #keep(early: Inbox<EbsocketEvent>, events: EbsocketEvent[], bytesEach: number): void {
     const wanted = events.filter((event) => this.#sink.admits(event));
     if (early.full) this.#missed += wanted.length;
@@ -342,11 +375,12 @@ export class Session implements ControlChannel {
     else this.#sink.onGap(missed);
   }
 
-  /** Looks for events that are missing. */
+  /** Detects missing events. */
   #count(events: EbsocketEvent[]): void {
     for (const { seq } of events) {
       const last = this.#sequence!;
-      // A relay also counts those that came before it had read that it is to number them.
+      // A relay also counts the events sent before it has read that this client wants sequence
+      // numbers.
       if (seq === null && !this.#isNumbered) this.#sequence = last + 1;
       if (seq === null || !Number.isSafeInteger(seq) || seq <= last) continue;
       if (seq > last + 1) this.#onGap(seq - last - 1);
@@ -375,7 +409,7 @@ export class Session implements ControlChannel {
     }
   }
 
-  /** Also a welcome that comes late counts; a second one does not. */
+  /** Accepts the first welcome, even a late one. Ignores further ones. */
   #onWelcome(line: ControlLine): void {
     if (this.#welcome) return;
     const welcome = decodeWelcome(line);
@@ -392,7 +426,10 @@ export class Session implements ControlChannel {
     this.#wishes?.onGreeted();
   }
 
-  /** Why a line that the server takes, and may pass on, could be too much for this client. */
+  /**
+   * Returns why a line that the server accepts and delivers could exceed this client's limits, or
+   * `null`.
+   */
   #tooMuchOf({ limits }: Welcome): [reason: CloseReason, detail: string] | null {
     const { maxLineBytes: bytes = 0, maxDepth: depth = 0 } = limits;
     const end = ": one such line would end the connection";
@@ -426,7 +463,7 @@ function endedError(address: Address, { reason, detail }: CloseInfo): ConnectErr
   );
 }
 
-/** The error of a connection to `address` that could not be made because of `cause`. */
+/** Creates the error for a connection to `address` that failed because of `cause`. */
 export function connectError(address: Address, cause: unknown): ConnectError {
   return new ConnectError(
     `Cannot connect to ${formatAddress(address)}: ${describeConnectError(cause)}`,

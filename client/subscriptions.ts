@@ -1,6 +1,35 @@
 /**
- * Owns what a client asks a relay to let it hear, what of that has been granted, and what comes through
- * while the relay does not know it yet. Must not know who reads the events.
+ * The subscriptions of a client: requested from the relay, granted by it, and repeated on every
+ * connection.
+ *
+ * Which received events the client accepts, besides direct events and replies:
+ *
+ * | state | fields | accepted events |
+ * | --- | --- | --- |
+ * | all | not `#isNarrowed` | all |
+ * | narrowed | `#isNarrowed` | all, except those that match only patterns being removed |
+ * | unconfirmed | both, `#isUnconfirmed` | those that match a pattern without a queue |
+ *
+ *     all          -> narrowed     the relay grants the first call, or a call without a connection
+ *     narrowed     -> unconfirmed  a new connection begins
+ *     unconfirmed  -> narrowed     the relay grants the first line after the hello
+ *
+ * `leave()` removes all subscriptions from the relay and sets `#isLeaving`, but remembers them for
+ * the connections after `stay()`.
+ *
+ * The states of a call:
+ *
+ * | state | stored in | next state |
+ * | --- | --- | --- |
+ * | queued | `#joining`, `#unsaid` | sent, at the end of the turn or before the next event |
+ * | sent | `#joining` | granted or refused; sent again, if its connection ends |
+ * | granted | `#holders` | repeated after each `hello`, until removed |
+ * | refused | | its patterns that have no other holder are removed |
+ * | removing | `#leaving` | done, when the relay replies or the connection ends |
+ *
+ * A refused line that is about several calls is sent again in smaller lines, until a refused line
+ * is about one call. An aborted call is treated like a refused one. A timeout changes no state. It
+ * only ends the caller's wait.
  *
  * @module
  */
@@ -32,67 +61,76 @@ import {
   UNSUBSCRIBE,
 } from "./subscribe_request.ts";
 
-/** The connection that carries the wishes. */
+/** The connection that carries the control lines. */
 export interface ControlChannel {
-  /** Whether the server has greeted. Before that, nobody knows what it can do. */
+  /** Whether the server has sent its welcome. Its features are unknown before that. */
   readonly isGreeted: boolean;
   /** Whether the connection has ended. */
   readonly hasEnded: boolean;
-  /** The longest line that the server takes, in bytes without its end, as far as it has said so. */
+  /**
+   * The server's line limit, in bytes without the line end. A default applies until the server has
+   * sent it.
+   */
   readonly maxLineBytes: number;
-  /** Whether the server can do something, as far as it has said so. */
+  /** Returns whether the server supports a feature. `false` before its welcome. */
   has(feature: Feature): boolean;
   /** Sends a control line. */
   tell(line: Uint8Array): void;
 }
 
-/** What a client says behind its `hello`. */
+/** The control lines that follow a client's `hello`. */
 export interface HelloExtras {
   /** The lines. */
   readonly lines: readonly Uint8Array[];
-  /** Whether there is no connection before the server has said what it can do. */
+  /** Whether the connection requires a welcome. */
   readonly needsWelcome: boolean;
   /**
-   * Resolves when the server has acknowledged all without which a connection is none; rejects if it
-   * will not. `null` if there is nothing of that kind.
+   * Resolves when the server has acknowledged the subscriptions that the connection requires.
+   * Rejects if it refuses them. `null` if there are none.
    */
   readonly confirmed: Promise<unknown> | null;
-  /** To be called once the server has said what it can do. */
+  /** To be called after the server's welcome. */
   onGreeted(): void;
 }
 
-/** What there is to know of the client's link. */
+/** The state of the client's connection, as far as subscriptions depend on it. */
 export interface LinkState {
-  /** Whether there is a connection, or will be one again. */
+  /** Returns whether the client is connected or will reconnect. */
   isOpen(): boolean;
-  /** Resolves when the first connection of a link has been made, or could not be; `null` otherwise. */
+  /**
+   * Resolves when the first connection has been made or has failed. `null` unless `connectTo()` is
+   * in progress.
+   */
   connecting(): Promise<void> | null;
-  /** Why nothing is heard at present, or an empty string. */
+  /** Returns the reason why reading is paused, or an empty string. */
   readBlockedBy(): string;
-  /** The relay has refused something for which nobody waits any more. */
+  /** Called when the relay has refused a call that is no longer awaited. */
   onRefuse(refusal: Refusal): void;
 }
 
-/** Holds what the program itself has subscribed to. */
+/** The holder of the program's own subscriptions. */
 const PROGRAM = {};
 
 /**
- * How many microtasks in a row must have asked for nothing before it is said what was asked for: the
- * calls of one turn go out together, also those of a loop that awaits something in between.
+ * The number of consecutive microtasks without a new call after which the calls are sent. The calls
+ * of one turn are sent together, including those of a loop with an `await` in between.
  */
 const QUIET_MICROTASKS = 8;
 
-/** A call that has not been answered. One that joins holds its patterns until then. */
+/** A call without a reply yet. A subscribing call holds its patterns until then. */
 interface Call {
   readonly queue: string;
   readonly patterns: readonly string[];
-  /** Who is to hold them afterwards; `null` if the call is to hear them no longer. */
+  /** The holder of the patterns once they are granted. `null` if the call removes them. */
   readonly holder: object | null;
-  /** Waits for the answer, if anybody does. */
+  /** The pending request of the caller. */
   readonly wish: SubscribeRequest;
-  /** Which patterns have not been acknowledged. */
+  /** The patterns that have not been acknowledged. */
   open: Set<string>;
-  /** Whether the connection has been told of it, and in several lines of which some may be granted. */
+  /**
+   * Whether the call was sent on this connection, and whether it was split across lines. Some of
+   * those lines may be granted and others refused.
+   */
   isSaid: boolean;
   isSplit: boolean;
 }
@@ -101,49 +139,58 @@ interface Call {
 interface Question {
   readonly bytes: Uint8Array;
   readonly calls: readonly Call[];
-  /** Why the relay has refused it, if it has. */
+  /** Resolves to the relay's refusal, or to `null` if there is none. */
   readonly answer: Promise<Refusal | null>;
 }
 
-/** A call that was refused since there were too many: larger ones need not be asked for. */
+/**
+ * A call that was refused because there are too many subscriptions. Larger calls need not be sent.
+ */
 interface Excess {
   size: number;
   refusal: Refusal | null;
 }
 
-/** What one client wants to hear. */
+/** The subscriptions of one client. */
 export class SubscriptionManager {
   readonly #table: PendingRequests;
   readonly #port: LinkState;
   readonly #holders = new PatternRefs();
-  /** Whether it hears only some events; before the first subscription it hears all. */
+  /**
+   * Whether the client receives only some events. Before the first subscription it receives all.
+   */
   #isNarrowed = false;
   #carrier: ControlChannel | null = null;
-  /** Whether the server does not know yet that only some events are wanted. */
+  /** Whether the server does not know yet that the client wants only some events. */
   #isUnconfirmed = false;
-  /** The calls to hear more, and to hear less, that have not been answered. */
+  /** The calls without a reply: those that add patterns, and those that remove them. */
   readonly #joining = new Set<Call>();
   readonly #leaving = new Set<Call>();
-  /** Those of them that the connection is to be told of at the end of this turn. */
+  /** The calls among them that are sent at the end of this turn. */
   #unsaid: Call[] = [];
-  /** The lines that this connection has not answered. */
+  /** The lines that this connection has not replied to. */
   readonly #lines = new Set<Line>();
-  /** What was said behind the last `hello` of what had been granted before. */
+  /** The subscriptions granted earlier and repeated after the last `hello`. */
   #greeting: SubscribeRequest[] = [];
-  /** Whether nothing more is to be heard, whatever is wanted. */
+  /** Whether the client receives no further events, whatever its subscriptions. */
   #isLeaving = false;
 
-  /** Wants all. */
+  /** Creates the subscriptions of a client that receives every event. */
   constructor(table: PendingRequests, port: LinkState) {
     this.#table = table;
     this.#port = port;
   }
 
-  // HelloExtras
+  // Calls
 
   /**
-   * Hears what the patterns `wanted` match from now on, for `holder`. Resolves when the relay has
-   * acknowledged that, or at once if no connection is there or being made.
+   * Adds patterns for `holder`. Without a connection, or one being made, it only records them.
+   *
+   * @param wanted The patterns.
+   * @param options The queue, the timeout and a signal.
+   * @param holder The owner of the patterns: the program or a service.
+   * @returns Resolves when the relay has acknowledged the patterns, or immediately without a
+   * connection.
    */
   async subscribe(
     wanted: readonly string[],
@@ -153,7 +200,7 @@ export class SubscriptionManager {
     checkWish(wanted, options);
     if (this.#isLeaving) throw leavingError(describe(wanted));
     const { queue: name, timeout = 10_000, signal } = options;
-    const patterns = [...wanted]; // The caller may go on using its own.
+    const patterns = [...wanted]; // The caller may modify its array.
     signal?.throwIfAborted();
     const queue = name ?? NO_QUEUE;
     if (!this.#port.isOpen() && !this.#port.connecting()) {
@@ -164,7 +211,7 @@ export class SubscriptionManager {
     this.#checkCarrier(patterns);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onFail = (error: unknown) => {
-      // Whoever has waited for too long wants it all the same.
+      // After a timeout, the client keeps requesting the patterns.
       if (!(error instanceof RequestTimeoutError)) this.#drop(call, error);
       reject(error);
     };
@@ -176,13 +223,17 @@ export class SubscriptionManager {
     this.#say(call);
     this.#port.connecting()?.then(() => {
       if (this.#port.isOpen() || !this.#joining.has(call)) return;
-      this.#onGrant(); // It is taken note of.
+      this.#onGrant(); // Without a connection, it is recorded.
       this.#join(call);
     });
     await promise;
   }
 
-  /** Hears it no longer, unless somebody else holds it; resolves as `subscribe()` does. */
+  /**
+   * Removes the program's patterns. Those with another holder stay.
+   *
+   * @returns Resolves as `subscribe()` does.
+   */
   async unsubscribe(
     patterns: readonly string[],
     options: SubscribeOptions = {},
@@ -200,25 +251,28 @@ export class SubscriptionManager {
     await leaving;
   }
 
-  /** Does what {@link unsubscribe} does, for `holder`, and lets nobody wait for it. */
+  /** Removes the patterns of `holder`, like {@link unsubscribe}, without waiting. */
   release(patterns: readonly string[], name: string | undefined, holder: object): void {
     const queue = name ?? NO_QUEUE;
     const free = this.#holders.letGo(patterns, queue, holder);
     this.#leave(free, queue, 10_000).catch(() => {});
   }
 
-  /** How long a line may be, in bytes without its end. */
+  /** Returns the line limit, in bytes without the line end. */
   get #maxLineBytes(): number {
     return this.#carrier?.isGreeted ? this.#carrier.maxLineBytes : CAUTIOUS_LINE_BYTES;
   }
 
-  /** Whether there is a connection to a server that can do it, or may be able to. */
+  /** Whether there is a connection to a server that supports subscriptions, or may support them. */
   get #isServed(): boolean {
     const carrier = this.#carrier;
     return carrier !== null && (!carrier.isGreeted || carrier.has("subscribe"));
   }
 
-  /** Makes sure that an acknowledgement can come, unless that is not known yet. */
+  /**
+   * Throws if the server does not support subscriptions, or if its acknowledgement could not be
+   * read. Before the welcome this is unknown, and it does not throw.
+   */
   #checkCarrier(patterns: readonly string[]): void {
     if (!this.#carrier?.isGreeted) return;
     const what = `${SUBSCRIBE} ${describe(patterns)}`;
@@ -243,23 +297,23 @@ export class SubscriptionManager {
     await promise;
   }
 
-  /** All that a call wants has been granted: its patterns go over to their holder. */
+  /** Completes a granted call: its patterns pass to their holder. */
   #join(call: Call): void {
     if (!this.#joining.delete(call)) return;
     const { patterns, queue, holder, wish } = call;
-    // Not what has been unsubscribed from meanwhile.
+    // Except those unsubscribed in the meantime.
     this.#holders.hold(this.#holders.held(patterns, queue, call), queue, holder!);
     this.#holders.letGo(patterns, queue, call);
     if (this.#table.remove(wish)) wish.grant();
   }
 
-  /** A call will not be granted: what it alone has held is wanted no longer. */
+  /** Drops a call that will not be granted, and removes the patterns that it alone held. */
   #drop(call: Call, error: unknown): void {
     if (!this.#joining.delete(call)) return;
     const { patterns, queue } = call;
     const free = this.#holders.letGo(patterns, queue, call);
-    // Some of it may be granted all the same: if it was given up; if it was said in several lines, of
-    // which one was refused; or by a call for the same that was given up before.
+    // Some patterns may be granted nevertheless: if the call was cancelled, if it was split across
+    // lines and only one was refused, or if an earlier call for the same patterns was cancelled.
     const isVain = error instanceof EventRefusedError && !call.isSplit;
     const isUnheard = !call.isSaid && this.#lines.size === 0;
     const mayCount = this.#isNarrowed || !isVain && this.#isServed;
@@ -267,20 +321,26 @@ export class SubscriptionManager {
     this.#leave(free, queue, 10_000).catch(() => {});
   }
 
-  /** A call fails. If nobody waits for it any more, the status tells. */
+  /** Fails a call. If its caller no longer waits, the status reports the refusal. */
   #fail(call: Call, error: EbsocketError): void {
     if (this.#table.remove(call.wish)) return call.wish.fail(error);
     this.#drop(call, error);
     this.#port.onRefuse({ reason: error.code, detail: error.message });
   }
 
-  /** Whether no event is wanted, or the server sends none to who has not asked for any. */
+  /**
+   * Whether the client receives only direct events: it has subscriptions, but no pattern, or it has
+   * none and the server sends no events before the first.
+   */
   get hearsNothing(): boolean {
     const isAsked = this.#isNarrowed || (this.#carrier?.has("subscribe-first") ?? false);
     return isAsked && this.#holders.isEmpty;
   }
 
-  /** The server knows that only some events are wanted: what it sends from now on is among them. */
+  /**
+   * Records that the server knows the subscriptions. All events that it sends from now on match
+   * them.
+   */
   #onGrant(): void {
     this.#isNarrowed = true;
     this.#isUnconfirmed = false;
@@ -288,7 +348,7 @@ export class SubscriptionManager {
 
   // Lines
 
-  /** Tells the connection of a call at the end of this turn. */
+  /** Schedules a call to be sent at the end of this turn. */
   #say(call: Call): void {
     if (this.#carrier && this.#unsaid.push(call) === 1) this.#flushWhenQuiet();
   }
@@ -304,16 +364,16 @@ export class SubscriptionManager {
   }
 
   /**
-   * Tells the connection what has been asked for and not been said yet: before an event is sent, so that
-   * all takes effect in the order of the calls. What is to be heard no longer comes last, lest anything
-   * is missed in between.
+   * Sends the calls that have not been sent yet. This happens before an event is sent, so that all
+   * take effect in the order of the calls. Removals come last, so that no event is missed in
+   * between.
    */
   flush(): void {
     if (this.#unsaid.length === 0) return;
     const carrier = this.#carrier;
     const calls = this.#unsaid;
     this.#unsaid = [];
-    if (!carrier) return; // The next one is told.
+    if (!carrier) return; // The next connection sends it.
     const leaving = calls.filter((call) => this.#leaving.has(call));
     const joining = calls.filter((call) => this.#joining.has(call));
     for (const [queue, calls] of Map.groupBy(joining, queueOf)) {
@@ -322,7 +382,7 @@ export class SubscriptionManager {
     for (const [queue, calls] of Map.groupBy(leaving, queueOf)) this.#askToLeave(queue, calls);
   }
 
-  /** Asks for what calls want, in as few lines as possible. */
+  /** Sends the patterns of several calls in as few lines as possible, and waits for the replies. */
   async #ask(
     queue: string,
     calls: readonly Call[],
@@ -336,9 +396,11 @@ export class SubscriptionManager {
   }
 
   /**
-   * Awaits the answers to lines. Of one that is refused, the calls are asked for again, fewer at a time,
-   * until it is clear which of them the relay refuses: no other is to suffer for it. If `isWorthAgain`,
-   * all are first asked for once more, as there is room by then.
+   * Waits for the replies to lines. The calls of a refused line are sent again, fewer at a time,
+   * until it is clear which of them the relay refuses. The others must not fail because of it.
+   *
+   * @param isWorthAgain Whether to send all calls once more before splitting them, because patterns
+   * are being removed and there is more room after that.
    */
   async #watchInbox(
     questions: readonly Question[],
@@ -369,7 +431,7 @@ export class SubscriptionManager {
     }
   }
 
-  /** Asks for what calls want, and refuses those for which there is certainly no room. */
+  /** Sends the patterns of calls, and fails the calls that certainly exceed the relay's limit. */
   async #askUnlessVain(
     queue: string,
     calls: readonly Call[],
@@ -385,7 +447,7 @@ export class SubscriptionManager {
     }
   }
 
-  /** How many patterns a call would add to those that are granted. */
+  /** Returns the number of patterns that a call adds to the granted ones. */
   #sizeOf({ patterns, queue }: Call): number {
     const isGranted = (holder: object) => !this.#joining.has(holder as Call);
     return new Set(patterns.filter((each) => !this.#holders.some(each, queue, isGranted))).size;
@@ -403,7 +465,10 @@ export class SubscriptionManager {
     }
   }
 
-  /** The lines about calls of one kind and queue; there may be none if all has been settled. */
+  /**
+   * Encodes the lines for calls of one kind and queue. Returns none if all calls are already
+   * settled.
+   */
   #compose(verb: string, queue: string, calls: readonly Call[]): Question[] {
     const isJoining = verb === SUBSCRIBE;
     const byPattern = new Map<string, Call[]>();
@@ -411,7 +476,7 @@ export class SubscriptionManager {
       const { patterns, open } = call;
       const wanted = isJoining
         ? this.#holders.held(patterns, queue, call)
-        : patterns.filter((pattern) => !this.#holders.some(pattern, queue)); // Others hear it again.
+        : patterns.filter((pattern) => !this.#holders.some(pattern, queue)); // Others hold it.
       call.open = new Set(wanted.filter((pattern) => open.has(pattern)));
       for (const pattern of call.open) {
         const all = byPattern.get(pattern);
@@ -426,7 +491,7 @@ export class SubscriptionManager {
     const parts = split([...byPattern.keys()], queue, this.#maxLineBytes);
     const said = new Set<Call>();
     return parts.map((patterns, index) => {
-      // A call that wants nothing is about narrowing what is heard, which any line does.
+      // A call without patterns only narrows the events, and any line does that.
       const about = parts.length === 1
         ? calls
         : [...new Set(patterns.flatMap((pattern) => byPattern.get(pattern)!))];
@@ -443,7 +508,7 @@ export class SubscriptionManager {
         }
         const done = [...about, ...idle].filter(({ open }) => open.size === 0);
         if (!isJoining) return this.#onLeft(done);
-        // At once: what comes right behind the acknowledgement is what is wanted.
+        // Immediately: the next event after the acknowledgement already matches the subscriptions.
         this.#onGrant();
         for (const call of done) this.#join(call);
       };
@@ -469,8 +534,10 @@ export class SubscriptionManager {
   }
 
   /**
-   * Hears nothing more, until {@link stay}; what is wanted is not forgotten. Resolves when the relay has
-   * acknowledged that, so that all that it has sent has come, or the connection has ended.
+   * Stops all further events until {@link stay}, without forgetting the subscriptions.
+   *
+   * @returns Resolves when the relay has acknowledged it, so that every event it sent has arrived,
+   * or when the connection has ended.
    */
   async leave(): Promise<void> {
     this.flush();
@@ -483,7 +550,8 @@ export class SubscriptionManager {
     for (const { wish } of this.#joining) this.#table.fail(wish, leavingError(wish.subject));
     const carrier = this.#carrier;
     if (!carrier?.has("subscribe")) return;
-    // Whoever has never subscribed hears everything; and some answer has to come in any case.
+    // Without a subscription the client receives every event. At least one reply is needed in any
+    // case.
     if (!this.#isNarrowed || lines.length === 0) lines.push([SUBSCRIBE, [], NO_QUEUE]);
     await Promise.all(lines.map(async ([verb, patterns, queue]) => {
       const line = this.#newLine(verb, patterns, () => {});
@@ -492,7 +560,7 @@ export class SubscriptionManager {
     }));
   }
 
-  /** Hears again what is wanted, from the next connection on. */
+  /** Restores the subscriptions from the next connection on. */
   stay(): void {
     this.#isLeaving = false;
   }
@@ -500,9 +568,9 @@ export class SubscriptionManager {
   // Connections
 
   /**
-   * What is to be said behind the `hello` of a connection, which carries all wishes from now on. What
-   * was granted before has to be granted again. The calls that have not been answered are repeated: if
-   * one is refused, that is all that happens.
+   * Prepares the control lines after the `hello` of a new connection, which carries all further
+   * ones. The granted subscriptions must be granted again, or the connection fails. Calls without a
+   * reply are repeated, and a refusal affects only that call.
    */
   begin(carrier: ControlChannel): HelloExtras {
     this.#carrier = carrier;
@@ -514,7 +582,7 @@ export class SubscriptionManager {
     const say = (patterns: readonly string[], queue: string) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const onGrant = () => {
-        // At once: what comes right behind the acknowledgement is what is wanted.
+        // Immediately: the next event after the acknowledgement already matches the subscriptions.
         if (this.#carrier === carrier) this.#onGrant();
         resolve();
       };
@@ -540,18 +608,18 @@ export class SubscriptionManager {
       this.#watchInbox(questions, carrier, false);
     }
     const confirmed = answers.length > 0 ? Promise.all(answers) : null;
-    confirmed?.catch(() => {}); // The connection may end before anybody looks at it.
+    confirmed?.catch(() => {}); // The connection may end before it is awaited.
     const onGreeted = () => this.#onGreeted(carrier);
     return { lines, needsWelcome: lines.length > 0, confirmed, onGreeted };
   }
 
-  /** Whether a holder is a call to which a pattern has not been granted. */
+  /** Returns whether a holder is a call whose pattern has not been granted. */
   #isOpen(holder: object, pattern: string): boolean {
     const call = holder as Call;
     return this.#joining.has(call) && call.open.has(pattern);
   }
 
-  /** Of a server that cannot do it, nobody waits for an acknowledgement. */
+  /** Fails all calls if the server does not support subscriptions. */
   #onGreeted(carrier: ControlChannel): void {
     if (carrier.has("subscribe") || this.#carrier !== carrier) return;
     for (const call of this.#joining) {
@@ -559,7 +627,7 @@ export class SubscriptionManager {
     }
   }
 
-  /** A connection has ended: what was not to be heard any more is heard no more. */
+  /** Ends a connection. With it, pending removals are done and unanswered lines are closed. */
   end(carrier: ControlChannel): void {
     if (this.#carrier !== carrier) return;
     this.#carrier = null;
@@ -572,15 +640,17 @@ export class SubscriptionManager {
 
   // Events
 
-  /** Whether {@link admits} has to be asked: the relay may not know yet what is wanted. */
+  /**
+   * Whether {@link admits} must be called: the relay may not know the current subscriptions yet.
+   */
   get isFiltering(): boolean {
     return this.#isUnconfirmed || this.#isNarrowed && this.#leaving.size > 0;
   }
 
-  /** Whether an event that has come may be one that is wanted. */
+  /** Returns whether a received event may match the subscriptions. */
   admits({ event, to }: EbsocketEvent): boolean {
-    if (to !== null) return true; // sent to this client alone
-    // Of a queue's events, others get those that the relay sends before it knows this client.
+    if (to !== null) return true; // a direct event
+    // Until the relay knows this client, it sends the events of a queue to other members.
     if (this.#isUnconfirmed) return this.#holders.wantsAll(event);
     if (!this.#isNarrowed) return true;
     for (const { patterns } of this.#leaving) {
