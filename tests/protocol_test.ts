@@ -111,19 +111,19 @@ Deno.test("PROTOCOL.md lists streams, and the code ends each as it says", () => 
   }
 });
 
-Deno.test("PROTOCOL.md lists every close reason, and says by whom each is told", async () => {
+Deno.test("PROTOCOL.md lists every close reason, and who sends it", async () => {
   const rows = table("## Close reasons");
   const union = /export type CloseReason =([^;]*);/.exec(await read("errors.ts"))?.[1] ?? "";
   const reasons = Array.from(union.matchAll(/"([\w-]+)"/g), ([, reason]) => reason!);
   assertEquals(reasons.length >= 16, true);
   assertEquals(rows.map(([reason]) => code(reason)).sort(), reasons.sort());
-  for (const [cell, told] of rows) {
+  for (const [cell, sentBy] of rows) {
     const reason = code(cell) as CloseReason;
-    const isToldBy = (peer: "client" | "server") =>
+    const isSentBy = (peer: "client" | "server") =>
       decodeClose({ control: "close", reason }, peer)?.detail === "";
-    const tellers = isToldBy("client") ? "both" : isToldBy("server") ? "servers" : "nobody";
-    assertEquals(told, tellers, reason);
-    assertEquals(encodeClose({ reason, detail: "" }) !== null, tellers !== "nobody", reason);
+    const senders = isSentBy("client") ? "both" : isSentBy("server") ? "servers" : "neither";
+    assertEquals(sentBy, senders, reason);
+    assertEquals(encodeClose({ reason, detail: "" }) !== null, senders !== "neither", reason);
   }
   assertEquals(rows.every(([, , meaning]) => meaning !== ""), true);
 });
@@ -228,7 +228,9 @@ Deno.test("PROTOCOL.md lists envelopes, and what a relay makes of them", () => {
 
 Deno.test("PROTOCOL.md lists every control line that the code knows", async () => {
   const known = table("## Control lines").map(([control]) => code(control)).sort();
-  const texts = ["control.ts", "greeting.ts", "routing.ts", "report.ts"].map(read);
+  const texts = ["control.ts", "greeting.ts", "routing.ts", "report.ts"].map((name) =>
+    read(`protocol/${name}`)
+  );
   const written = (await Promise.all(texts)).flatMap((text) =>
     Array.from(text.matchAll(/control(?:: | !== | === )"(\w+)"/g), ([, control]) => control!)
   );
@@ -237,7 +239,9 @@ Deno.test("PROTOCOL.md lists every control line that the code knows", async () =
 
 Deno.test("PROTOCOL.md lists every reason for which the code refuses something", async () => {
   const reasons = table("### Error").map(([reason]) => code(reason));
-  const texts = await Promise.all(["desk.ts", "subscriptions.ts", "routing.ts"].map(read));
+  const texts = await Promise.all(
+    ["relay/control_handler.ts", "relay/subscriptions.ts", "protocol/routing.ts"].map(read),
+  );
   const used = texts.flatMap((text) =>
     Array.from(text.matchAll(/reason: "([\w-]+)"/g), ([, reason]) => reason!)
   );
