@@ -1,6 +1,6 @@
 /**
- * Owns the listener: binds, accepts, backs off when accepting fails, closes. Must not know events
- * or what becomes of a connection.
+ * A listener for Ebsocket connections: it binds, accepts, backs off after accept errors, and
+ * closes.
  *
  * @example Accept one connection
  * ```ts
@@ -37,57 +37,59 @@ export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
 export { ConnectionClosedError, EbsocketError } from "./errors.ts";
 export type { LineBlock, LineSplitterOptions } from "./protocol/line_splitter.ts";
 
-/** The first and the longest pause after a failed accept, in milliseconds; it doubles in between. */
+/**
+ * Shortest and longest pause after a failed accept, in milliseconds. The pause doubles in between.
+ */
 const MIN_BACKOFF = 5;
 const MAX_BACKOFF = 1000;
 
 /**
- * How many connections are accepted before all others have their turn. Accepting from a full backlog
- * waits for nothing: without a pause, thousands of newcomers would hold the clients up for as long
- * as it takes to admit them all.
+ * Connections accepted in a row before other sockets get a turn. Accepting from a full backlog
+ * never waits, so without this limit thousands of new peers would delay existing clients until all
+ * of them are admitted.
  */
 const ACCEPTS_PER_TURN = 64;
 
 /** Options of {@link EbsocketServer}. */
 export interface ServerOptions {
   /**
-   * The host name or address to bind to; `0.0.0.0` and `::` are all of this machine's. `localhost` is
-   * both 127.0.0.1 and ::1, with the same port: without IPv6, or with the permission for one of them
-   * alone, it is that one, which `address` then tells. Of the addresses of any other name, it is the
-   * first.
+   * Host name or address to bind to. `0.0.0.0` and `::` stand for all addresses of this machine.
+   * `localhost` binds 127.0.0.1 and ::1 with the same port. If IPv6 is missing, or only one of the
+   * two addresses is permitted, it binds that one, and `address` contains it. For any other name,
+   * the first resolved address is used.
    *
    * @default {getLocalIp()}
    */
   readonly hostname?: string;
   /**
-   * The port, from 0 to 65535; 0 lets the system choose a free one.
+   * Port, from 0 to 65535. With 0, the operating system chooses a free port.
    *
    * @default {0}
    */
   readonly port?: number;
   /**
-   * The path of a Unix socket to listen on, instead of `hostname` and `port`. Only the user that the
-   * program runs as can connect (mode 0600). A file that a dead server has left is replaced; the file
-   * is removed when the server is closed. `address` is then the path, and port 0.
+   * Path of a Unix socket to listen on, instead of `hostname` and `port`. Only the user that runs
+   * the program can connect (mode 0600). A socket file left by a dead server is replaced. The file
+   * is removed when the server closes. `address` is then the path with port 0.
    */
   readonly path?: string;
-  /** Speaks TLS, and nothing else. */
+  /** TLS settings. With them, the server accepts only TLS connections. */
   readonly tls?: TlsServerOptions;
   /**
-   * Gets each peer that was sent away because its TLS handshake has failed, took longer than 5 s, or
-   * showed no valid client certificate where `tls.clientCa` asks for one. A relay tells its observer,
-   * too.
+   * Called for each peer that was rejected during its TLS handshake. The handshake failed, took
+   * longer than 5 s, or lacked a valid client certificate although `tls.clientCa` is set. A relay
+   * also reports this to its observer.
    */
   readonly onHandshakeError?: (address: Address, error: Error) => void;
-  /** Accepts from this listener, instead of binding to `hostname` and `port`. */
+  /** Listener to accept from, instead of binding to `hostname` and `port`. */
   readonly listener?: ConnectionListener;
   /** Closes the server when aborted. */
   readonly signal?: AbortSignal;
-  /** Gets each error with which accepting failed. The server goes on, after a pause. */
+  /** Called with each accept error. The server continues after a pause. */
   readonly onAcceptError?: (error: unknown) => void;
 }
 
-/** Errors of accept that are about one peer, who is gone; the next can be accepted at once. */
+/** Accept errors that concern a single, vanished peer. The next peer can be accepted at once. */
 const PEER_GONE = [
   Deno.errors.NotConnected,
   Deno.errors.ConnectionAborted,
@@ -98,10 +100,11 @@ const PEER_GONE = [
 /**
  * A listener for connections.
  *
- * No accept error ends it: out of file descriptors, say, it tries again after 5 ms, then after
- * twice as long each time, up to 1 s. A peer that is gone before it was accepted costs no pause.
+ * Accept errors never stop the server. If it runs out of file descriptors, for example, it retries
+ * after 5 ms and doubles the delay each time, up to 1 s. A peer that disconnects before it is
+ * accepted causes no delay.
  *
- * @example Three ways to say where
+ * @example Three ways to specify the address
  * ```ts
  * import { EbsocketServer, getLocalIp } from "@ebsockets/relay";
  *
@@ -114,30 +117,37 @@ const PEER_GONE = [
  * ```
  */
 export class EbsocketServer {
-  /** Where it listens, with the real port: the real address, or `localhost` for both of that. */
+  /**
+   * Address the server listens on, with the actual port. The host is `localhost` if the server
+   * listens on both loopback addresses.
+   */
   readonly address: Address;
-  /** Resolves when the server has been closed. */
+  /** Resolves when the server is closed. */
   readonly closed: Promise<void>;
 
   readonly #listener: ConnectionListener;
   readonly #onAcceptError: (error: unknown) => void;
   readonly #resolveClosed: () => void;
-  /** The peers that are being served, if any are. */
+  /** Admission of the connected peers, or `null` before {@link serve}. */
   #admission: Admission | null = null;
-  /** What a sink has thrown that closed the server. */
+  /** Error that a sink threw and that closed the server. */
   #failure: { error: unknown } | null = null;
   #isOpen = true;
-  /** The accept under way; the next caller waits for it, since a listener takes one at a time. */
+  /**
+   * The pending accept. The next caller waits for it, because a listener accepts one connection at
+   * a time.
+   */
   #turn: Promise<unknown> = Promise.resolve();
   #backoff = MIN_BACKOFF;
   #endWait = (): void => {};
 
   /**
-   * Binds at once.
+   * Binds immediately.
    *
-   * @throws {TypeError} If an option is of the wrong type, or two do not go together; also if an
-   * address or an option is there without a value, as an unset environment variable is.
-   * @throws {RangeError} If the port is no integer from 0 to 65535.
+   * @param where A port of {@link getLocalIp}, a `[hostname, port]` pair, or options.
+   * @throws {TypeError} If an option has the wrong type or conflicts with another one, or if an
+   * address or option is present but `undefined`, as an unset environment variable is.
+   * @throws {RangeError} If the port is not an integer from 0 to 65535.
    * @throws {Deno.errors.AddrInUse} If the port is taken.
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
    */
@@ -160,9 +170,10 @@ export class EbsocketServer {
   }
 
   /**
-   * Waits for the next peer and gives its connection, not yet started, and address.
+   * Accepts the next peer.
    *
-   * @throws {ConnectionClosedError} If the server is closed, before or meanwhile.
+   * @returns The connection, not yet started, and the peer's address.
+   * @throws {ConnectionClosedError} If the server is closed, or closes during the call.
    */
   async acceptConnection(): Promise<[connection: EbsocketConnection, address: Address]> {
     const connection = await this.#next();
@@ -172,7 +183,7 @@ export class EbsocketServer {
     );
   }
 
-  /** Waits for the next connection; `null` if the server is closed, before or meanwhile. */
+  /** Resolves to the next connection, or to `null` once the server is closed. */
   #next(): Promise<EbsocketConnection | null> {
     const accepted = this.#turn.then(() => this.#accept());
     this.#turn = accepted.catch(() => {});
@@ -186,7 +197,7 @@ export class EbsocketServer {
         this.#backoff = MIN_BACKOFF;
         return openConnection(conn);
       } catch (error) {
-        if (error instanceof Deno.errors.BadResource) this.close(); // by whoever owns the listener
+        if (error instanceof Deno.errors.BadResource) this.close(); // by the owner of the listener
         if (!this.#isOpen) break;
         this.#onAcceptError(error);
         if (!PEER_GONE.some((known) => error instanceof known)) await this.#pause();
@@ -195,7 +206,7 @@ export class EbsocketServer {
     return null;
   }
 
-  /** Waits for the back-off time, or until the server is closed. */
+  /** Waits for the back-off time or until the server is closed. */
   async #pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, this.#backoff);
@@ -204,7 +215,10 @@ export class EbsocketServer {
     clearTimeout(timer);
   }
 
-  /** Waits for `promise`, or until the server is closed. (A race would leave a trace on `closed`.) */
+  /**
+   * Waits for `promise` or until the server is closed. `Promise.race` would leave a reaction on
+   * `closed` for every call.
+   */
   async #orClosed(promise: Promise<void>): Promise<void> {
     if (!this.#isOpen) return;
     const wait = Promise.withResolvers<void>();
@@ -213,7 +227,7 @@ export class EbsocketServer {
     await wait.promise;
   }
 
-  /** Accepts one connection after the other, until the server is closed. */
+  /** Yields accepted connections and their addresses until the server is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<
     [connection: EbsocketConnection, address: Address]
   > {
@@ -225,12 +239,14 @@ export class EbsocketServer {
   }
 
   /**
-   * Serves every peer until the server is closed, then closes their connections with `shutdown`.
-   * Resolves when the last of them has ended. A server can serve once.
+   * Serves all peers until the server is closed, then closes their connections with `shutdown`. A
+   * server can serve only once.
    *
-   * @throws {TypeError} If the server has been given to a system or a relay already, or the token is
-   * no string.
-   * @throws {RangeError} If an option is out of its range.
+   * @param sink Receives the connections and their lines.
+   * @returns A promise that resolves when the last connection has ended.
+   * @throws {TypeError} If the server already belongs to a system or a relay, or the token is not a
+   * string.
+   * @throws {RangeError} If an option is out of range.
    */
   serve(sink: ServerSink, options: ServeOptions = {}): Promise<void> {
     const admission = new Admission(sink, options, (error) => {
@@ -257,19 +273,19 @@ export class EbsocketServer {
       }
       if (this.#failure) throw this.#failure.error;
     } finally {
-      this.close(); // in case the sink has failed
+      this.close(); // if the sink failed
       const endDeadline = afterRunning(admission.shutdownTimeout, () => this.abort());
       await admission.close();
       endDeadline();
     }
   }
 
-  /** How many bytes wait for all the clients that are being served. */
+  /** Bytes queued for all clients of {@link serve}. */
   get pendingBytes(): number {
     return this.#admission?.pendingBytes ?? 0;
   }
 
-  /** Stops listening. Connections that were accepted are not touched. */
+  /** Stops listening. Accepted connections stay open. */
   readonly close = (): void => {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -278,7 +294,7 @@ export class EbsocketServer {
     this.#resolveClosed();
   };
 
-  /** Stops listening, and closes at once all connections that {@link serve} has accepted. */
+  /** Stops listening and immediately closes all connections of {@link serve}. */
   abort(): void {
     this.close();
     this.#admission?.abort();

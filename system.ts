@@ -1,6 +1,6 @@
 /**
- * Owns a server together with all of its clients: the inbox behind `pump()`, sending to one and to
- * all. Must not know the command or the rules of a relay.
+ * A server together with all of its clients: `pump()` for incoming events, and methods to send to
+ * one client or to all.
  *
  * @module
  */
@@ -33,14 +33,14 @@ import { EbsocketServer, type ServeOptions } from "./server.ts";
 
 export type { RateOptions };
 
-/** An event that a system has received, with the connection that it came from. */
+/** An event received by a system, with the connection it came from. */
 export type ReceivedEvent<M extends object = OpenEvents> = EventOf<M> & {
   fromConnection: EbsocketConnection;
 };
 
 /**
- * One piece of news, as `for await` over a system gives them, in the order of their arrival. A
- * `invalid` is an event that does not fit its definition, as it was sent, and why.
+ * One notice of `for await` over a system, in order of arrival. `invalid` carries an event that
+ * violates its definition, as it was sent, and the issues found.
  */
 export type SystemNotice<M extends object = OpenEvents> =
   | { readonly type: "connected"; readonly connection: EbsocketConnection }
@@ -56,7 +56,7 @@ export type SystemNotice<M extends object = OpenEvents> =
     readonly info: CloseInfo;
   };
 
-/** What {@link EbsocketSystem.pump} gives. */
+/** Result of {@link EbsocketSystem.pump}. */
 export type Pumped<M extends object = OpenEvents> = [
   newClients: [connection: EbsocketConnection, address: Address][],
   newEvents: ReceivedEvent<M>[],
@@ -67,21 +67,21 @@ export type Pumped<M extends object = OpenEvents> = [
 /** Options of {@link EbsocketSystem}. */
 export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
   /**
-   * How long `pump()` waits for the first news, in milliseconds, from 0.
+   * Longest time `pump()` waits for the first notice, in milliseconds, from 0.
    *
    * @default {500}
    */
   readonly timeout?: number;
   /**
-   * For how long events for all clients may be gathered, in milliseconds, from 0 to 1,000, so that each
-   * client gets them with one write. Where there is time enough to write each by itself, none waits. 0 turns
-   * it off.
+   * Longest time that events for all clients may be collected into one write per client, in
+   * milliseconds, from 0 to 1,000. Nothing is delayed while there is time to write each event
+   * separately. 0 disables collecting.
    *
    * @default {20}
    */
   readonly maxBatchDelay?: number;
   /**
-   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   * Deepest nesting allowed in a line, from 2 to 1,000. The outermost object counts as 1.
    *
    * @default {64}
    */
@@ -90,19 +90,19 @@ export interface SystemOptions extends ServeOptions, InboxOptions, RateOptions {
 
 /** Options of {@link EbsocketSystem.sendEventToClients}. */
 export interface SendToClientsOptions {
-  /** The client that does not get the event. */
+  /** Client that does not receive the event. */
   readonly except?: EbsocketConnection;
 }
 
 /**
  * A server and all of its clients.
  *
- * Clients are accepted and read in the background. What arrives waits in an inbox, for `pump()` or
- * for `for await`; when nobody reads that, the clients are slowed down by TCP and nothing is lost.
- * The system closes itself when its server is closed.
+ * Clients are accepted and read in the background. Received events are buffered in an inbox for
+ * `pump()` or `for await`. If the program does not read them, TCP slows the clients down and no
+ * event is lost. The system closes itself when its server is closed.
  *
- * @typeParam M The event map: what clients send; they are trusted to, unless there are definitions.
- * @typeParam S The event map of what is sent to them, where it is another.
+ * @typeParam M The event map of received events. They are unchecked unless `events` is set.
+ * @typeParam S The event map of sent events. Same as `M` by default.
  *
  * @example Answer every event
  * ```ts
@@ -123,11 +123,13 @@ export interface SendToClientsOptions {
  * ```
  */
 export class EbsocketSystem<M extends object = OpenEvents, S extends object = M> {
-  /** The server whose clients these are. */
+  /** The server that accepts the clients. */
   readonly server: EbsocketServer;
-  /** How long `pump()` waits for the first news, in milliseconds. May be changed at any time. */
+  /**
+   * Longest time `pump()` waits for the first notice, in milliseconds. Can be changed at any time.
+   */
   timeout: number;
-  /** Resolves when the server and all connections have been closed. */
+  /** Resolves when the server and all connections are closed. */
   readonly closed: Promise<void>;
 
   readonly #clients = new Map<EbsocketConnection, Address>();
@@ -138,14 +140,16 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   readonly #greeter: Handshake;
   readonly #limiter: RateLimiter<EbsocketConnection>;
   readonly #maxLineBytes: number;
-  /** Since when nothing is read because the program has not taken what there is. */
+  /** Start of the current pause in reading, caused by a full inbox; `null` if it is not full. */
   #fullSince: number | null = null;
 
   /**
-   * Begins to accept clients from `server`.
+   * Starts to accept clients from `server`.
    *
-   * @throws {TypeError} If `server` is no server, or serves already; or if `events` are no definitions.
-   * @throws {RangeError} If an option is out of its range.
+   * @param server A server that has not been given to another system or relay.
+   * @throws {TypeError} If `server` is not a server or is already serving, or if `events` is
+   * invalid.
+   * @throws {RangeError} If an option is out of range.
    */
   constructor(server: EbsocketServer, options: SystemOptions & EventOptions<M, S> = {}) {
     if (!(server instanceof EbsocketServer)) {
@@ -188,13 +192,14 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Whether the system is closed and has given all its news: there is nothing more to {@link pump}.
+   * Whether the system is closed and all notices have been read, so that {@link pump} has nothing
+   * left to return.
    */
   get ended(): boolean {
     return this.#inbox.ended && this.#inbox.length === 0;
   }
 
-  /** The clients and their addresses, in the order in which they came. */
+  /** The connected clients and their addresses, in order of connection. */
   get clients(): ReadonlyMap<EbsocketConnection, Address> {
     return this.#clients;
   }
@@ -250,13 +255,16 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Waits up to `timeout` for the first news, then gives all there is: the clients that have come,
-   * the events that have arrived, the clients that have gone, and the events that do not fit their
-   * definitions. The events of one client are in the order in which it sent them. A loop ends with
-   * `while (!system.ended)`: if the system is closed while `pump()` waits, it gives nothing.
+   * Waits up to `timeout` for the first notice, then returns all notices that have arrived. They
+   * are grouped into new clients, received events, disconnected clients, and events that violate
+   * their definitions. Events of one client keep the order in which it sent them.
    *
-   * @throws {TypeError} If `pump()` or `for await` is reading already.
-   * @throws {ConnectionClosedError} If the system has {@link ended} already.
+   * Loop with `while (!system.ended)`. If the system closes during the call, the result may be
+   * empty.
+   *
+   * @returns The new clients, events, disconnected clients and invalid events.
+   * @throws {TypeError} If another `pump()` or `for await` is already reading.
+   * @throws {ConnectionClosedError} If the system has already {@link ended}.
    *
    * @example A loop that ends when the system is closed
    * ```ts
@@ -289,19 +297,21 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     return pumped;
   }
 
-  /** All news, one at a time, until the system is closed. */
+  /** Yields notices one at a time until the system is closed. */
   [Symbol.asyncIterator](): AsyncGenerator<SystemNotice<M>> {
     return new InboxIterator(this.#inbox, () => this.#inbox.claim("for await"));
   }
 
   /**
-   * Queues an event for one client. Returns whether it was queued: `false` when the connection is no
-   * client of this system, or no longer, and when too much waits for it already, which closes it
-   * with `slow-consumer`.
+   * Queues an event for one client.
    *
-   * @throws {TypeError} If the event cannot be encoded, or `connection` is no connection.
-   * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
-   * @throws {EventSchemaError} If the event does not fit its definition.
+   * @param connection A client of this system.
+   * @returns Whether the event was queued. `false` if the connection is not, or no longer, a client
+   * of this system. Also `false` if its send queue is full, which closes the connection with
+   * `slow-consumer`.
+   * @throws {TypeError} If the event cannot be encoded, or `connection` is not a connection.
+   * @throws {RangeError} If the encoded line exceeds `maxLineBytes`.
+   * @throws {EventSchemaError} If the event violates its definition.
    */
   sendEventTo<N extends keyof S & string>(
     connection: EbsocketConnection,
@@ -311,13 +321,18 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Makes an event and queues it for one client, as {@link sendEventTo} does with one that is there.
-   * Without attributes where an event of this name may have none.
+   * Creates an event and queues it for one client, as {@link sendEventTo} does for an existing
+   * event. `attributes` can be omitted if the event map allows an event of this name without
+   * attributes.
    *
-   * @throws As `sendEventTo()` does; a {@link TypeError} or {@link RangeError} also if the name is no
-   * string, or has not 1 to 255 bytes.
+   * @param connection A client of this system.
+   * @param name The event name, from 1 to 255 bytes of UTF-8.
+   * @param attributes The attributes of the event.
+   * @returns Whether the event was queued.
+   * @throws The same errors as `sendEventTo()`. Also throws {@link TypeError} if the name is not a
+   * string, or {@link RangeError} if its length is not from 1 to 255 bytes.
    *
-   * @example Greet whoever comes
+   * @example Greet each new client
    * ```ts
    * import { EbsocketClient, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
    *
@@ -334,7 +349,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     name: N,
     attributes: SendableAttributes<S, N>,
   ): boolean;
-  /** Sends an event without attributes. */
+  /** Creates an event without attributes and queues it for one client. */
   sendTo(connection: EbsocketConnection, name: BareName<S>): boolean;
   sendTo<N extends keyof S & string>(
     connection: EbsocketConnection,
@@ -355,13 +370,14 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Queues an event for every client, but for `except`. It is encoded once, and what is sent to all in one
-   * turn of the event loop is written together. Returns the number of clients for which it was queued. One
-   * that turns out to read too slowly is closed with `slow-consumer` a moment later.
+   * Queues an event for every client except `except`. The event is encoded once. All events sent to
+   * all clients in one turn of the event loop are written together. A client that turns out to read
+   * too slowly is closed with `slow-consumer` shortly afterwards.
    *
+   * @returns The number of clients for which the event was queued.
    * @throws {TypeError} If the event cannot be encoded.
-   * @throws {RangeError} If the event's line would be longer than `maxLineBytes`.
-   * @throws {EventSchemaError} If the event does not fit its definition.
+   * @throws {RangeError} If the encoded line exceeds `maxLineBytes`.
+   * @throws {EventSchemaError} If the event violates its definition.
    */
   sendEventToClients<N extends keyof S & string>(
     event: SendableEvent<S, N>,
@@ -371,18 +387,22 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Makes an event and queues it for every client, as {@link sendEventToClients} does with one that is
-   * there. Without attributes where an event of this name may have none; options come third.
+   * Creates an event and queues it for every client, as {@link sendEventToClients} does for an
+   * existing event. `attributes` can be omitted if the event map allows an event of this name
+   * without attributes. `options` is always the third argument.
    *
-   * @throws As `sendEventToClients()` does; a {@link TypeError} or {@link RangeError} also if the name is
-   * no string, or has not 1 to 255 bytes.
+   * @param name The event name, from 1 to 255 bytes of UTF-8.
+   * @param attributes The attributes of the event.
+   * @returns The number of clients for which the event was queued.
+   * @throws The same errors as `sendEventToClients()`. Also throws {@link TypeError} if the name is
+   * not a string, or {@link RangeError} if its length is not from 1 to 255 bytes.
    */
   sendToClients<N extends keyof S & string>(
     name: N,
     attributes: SendableAttributes<S, N>,
     options?: SendToClientsOptions,
   ): number;
-  /** Sends all of them an event without attributes. */
+  /** Creates an event without attributes and queues it for every client. */
   sendToClients(name: BareName<S>): number;
   sendToClients<N extends keyof S & string>(
     name: N,
@@ -400,14 +420,17 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Answers an event of a client, for its `request()`. Returns whether the answer was queued: `false`
-   * if nobody had asked, and as {@link sendEventTo} does.
+   * Replies to an event that a client sent with `request()`.
    *
-   * @throws {TypeError} If the answer cannot be encoded, or `event` has not come from a client.
-   * @throws {RangeError} If the answer's line would be longer than `maxLineBytes`.
-   * @throws {EventSchemaError} If the answer does not fit its definition.
+   * @param event The received event.
+   * @param answer The event to reply with.
+   * @returns Whether the reply was queued. `false` if the event is not a request, or for the
+   * reasons listed at {@link sendEventTo}.
+   * @throws {TypeError} If the reply cannot be encoded, or `event` did not come from a client.
+   * @throws {RangeError} If the encoded line exceeds `maxLineBytes`.
+   * @throws {EventSchemaError} If the reply violates its definition.
    *
-   * @example Tell the time
+   * @example Return the time
    * ```ts
    * import { EbsocketClient, EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
    *
@@ -428,13 +451,13 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     event: EbsocketEvent<string, object>,
     answer: SendableEvent<S, N>,
   ): boolean;
-  /** Makes the answer, as {@link sendTo} does. */
+  /** Creates the reply from a name and attributes, as {@link sendTo} does. */
   reply<N extends keyof S & string>(
     event: EbsocketEvent<string, object>,
     name: N,
     attributes: SendableAttributes<S, N>,
   ): boolean;
-  /** Answers with an event without attributes. */
+  /** Replies with an event without attributes. */
   reply(event: EbsocketEvent<string, object>, name: BareName<S>): boolean;
   reply<N extends keyof S & string>(
     event: EbsocketEvent<string, object>,
@@ -453,15 +476,17 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
 
   #encode(event: EbsocketEvent<string, object>, envelope?: Envelope): Uint8Array {
     checkEvent(event);
-    // Encoded first: whatever a validator does, what was given is sent.
+    // Encode first, so that a validator cannot alter the bytes to send.
     const line = encodeLine(event.event, event.__dict__, this.#maxLineBytes, envelope);
     this.#checker.checkSent(event, line);
     return line;
   }
 
   /**
-   * Takes a client off the list and closes its connection, after all that is queued for it has been
-   * sent. `pump()` reports it as disconnected once that is done.
+   * Removes a client and closes its connection after its send queue has been written. `pump()` then
+   * reports the client as disconnected.
+   *
+   * @returns The close info of the connection.
    */
   removeClient(connection: EbsocketConnection): Promise<CloseInfo> {
     this.#forget(connection);
@@ -474,8 +499,8 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Waits until the operating system has taken all that was queued for the clients there are. One
-   * that goes away meanwhile is waited for no longer.
+   * Waits until the operating system has accepted all bytes queued for the current clients. A
+   * client that disconnects meanwhile is no longer waited for.
    */
   async flush(): Promise<void> {
     this.#broadcast.flush();
@@ -483,21 +508,21 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
-   * Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. Takes no
-   * longer than about `shutdownTimeout`. What has arrived can still be read.
+   * Closes the server, sends queued events, sends `shutdown` to all clients, and closes their
+   * connections. Takes at most about `shutdownTimeout`. Received events can still be read.
    */
   close(): Promise<void> {
     this.server.close();
     return this.closed;
   }
 
-  /** Closes the server and all connections at once, without sending what is queued. */
+  /** Closes the server and all connections immediately. Queued events are not sent. */
   abort(): Promise<void> {
     this.server.abort();
     return this.closed;
   }
 
-  /** Does what {@link close} does. */
+  /** Same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

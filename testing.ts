@@ -1,7 +1,7 @@
 /**
- * What programs that use this package need in their own tests: a relay that is gone after the test,
- * clients that need neither sockets nor permissions, and a comparison of events that shows what
- * differs. Must not be needed by anything but tests.
+ * Helpers for the tests of programs that use this package. They include a relay that closes at the
+ * end of the test, connected clients that need neither sockets nor permissions, and an assertion on
+ * received events that reports a diff.
  *
  * @example A relay and two clients for one test
  * ```ts
@@ -33,9 +33,9 @@ export { MemoryListener };
 export interface TestRelay extends AsyncDisposable {
   /** The relay itself. */
   readonly relay: Relay;
-  /** Where it listens: 127.0.0.1 and a port that was free. */
+  /** Address of the relay: 127.0.0.1 and a free port. */
   readonly address: Address;
-  /** Connects a client, which is closed with the relay. */
+  /** Connects a new client, which is closed together with the relay. */
   connect<M extends object = OpenEvents, S extends object = M>(
     options?: ClientOptions & EventOptions<M, S>,
   ): Promise<EbsocketClient<M, S>>;
@@ -44,10 +44,12 @@ export interface TestRelay extends AsyncDisposable {
 }
 
 /**
- * Starts a relay on a free port of 127.0.0.1. It and the clients that it has connected are closed at
- * the end of the scope of `await using`, so that nothing is left for the sanitizers of `deno test`.
+ * Starts a relay on a free port of 127.0.0.1. The relay and its clients close at the end of the
+ * `await using` scope, so the sanitizers of `deno test` find no leaks.
  *
- * @throws {RangeError} If an option is out of its range.
+ * @param options The options of the relay.
+ * @returns The relay, with a method to connect clients.
+ * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.NotCapable} Without `--allow-net=127.0.0.1`.
  */
 export function testRelay(options: RelayOptions = {}): TestRelay {
@@ -55,7 +57,7 @@ export function testRelay(options: RelayOptions = {}): TestRelay {
   return new RelayWithClients(relay, relay.server.address);
 }
 
-/** A relay, and the clients that were connected to it here. */
+/** A relay and the clients connected through it. */
 class RelayWithClients implements TestRelay {
   readonly relay: Relay;
   readonly address: Address;
@@ -87,21 +89,24 @@ class RelayWithClients implements TestRelay {
   }
 }
 
-/** Two clients, each of which hears what the other sends. */
+/** Two clients. Each receives the events of the other. */
 export interface ClientPair<M extends object = OpenEvents, S extends object = M>
   extends AsyncDisposable {
-  /** One client. */
+  /** The first client. */
   readonly one: EbsocketClient<M, S>;
-  /** The other. */
+  /** The second client. */
   readonly other: EbsocketClient<M, S>;
 }
 
 /**
- * Two connected clients, each of which hears what the other sends, and not itself. There is a relay
- * between them, so that all that clients can do works; but no socket, and so no permission is needed.
+ * Connects two clients. Each receives the events of the other, but not its own. A relay runs
+ * between them, so all client features work. No socket is used and no permission is required.
  *
- * @typeParam M The event map of both: what comes.
- * @typeParam S The event map of what is sent, where it is another.
+ * @typeParam M The event map of events received by both clients.
+ * @typeParam S The event map of sent events. Same as `M` by default.
+ *
+ * @param options The options of both clients.
+ * @returns The two clients.
  *
  * @example Test a function that takes a client
  * ```ts
@@ -129,7 +134,7 @@ export async function clientPair<M extends object = OpenEvents, S extends object
   return { one, other, [Symbol.asyncDispose]: () => both.close() };
 }
 
-/** An event that is expected: its name, with any attributes; its name and attributes; or itself. */
+/** An expected event: a name, which matches any attributes; a name with attributes; or an event. */
 export type ExpectedEvent =
   | string
   | readonly [event: string, attributes: object]
@@ -138,7 +143,7 @@ export type ExpectedEvent =
 /** Options of {@link expectEvents}. */
 export interface ExpectOptions {
   /**
-   * How long the events may take to come, in milliseconds, or `Infinity`.
+   * Longest time to wait for the events, in milliseconds, or `Infinity`.
    *
    * @default {2_000}
    */
@@ -146,17 +151,20 @@ export interface ExpectOptions {
 }
 
 /**
- * Waits for as many events as are expected, and compares them, in order. None expected means that
- * none may be there yet. Gives the events that have come.
+ * Waits for as many events as expected and compares them in order. With an empty `expected`,
+ * asserts that no event has arrived yet.
  *
- * What fails is an `AssertionError` with a diff of what has come and what was expected, also when
- * too few have come in time, or the connection has ended.
+ * A mismatch throws an `AssertionError` with a diff of the received and the expected events. So
+ * does a timeout, or a connection that ends early.
  *
- * @typeParam M The event map of the client: what comes.
- * @typeParam S The event map of what it sends, where that is another.
+ * @typeParam M The event map of events that the client receives.
+ * @typeParam S The event map of events that it sends. Same as `M` by default.
  *
- * @throws {AssertionError} If the events are others, or too few.
- * @throws {TypeError} If `expected` is no array.
+ * @param client The client to read from.
+ * @param expected The expected events, in order.
+ * @returns The received events.
+ * @throws {AssertionError} If the events differ or too few arrive.
+ * @throws {TypeError} If `expected` is not an array.
  * @throws {RangeError} If the timeout is `NaN`.
  *
  * @example Names alone, names with attributes, nothing
@@ -221,7 +229,7 @@ function wantedOf(expected: ExpectedEvent): Shown {
   return { event, __dict__: withoutUndefined({ ...attributes }) };
 }
 
-/** What arrives of attributes: members that are undefined are left out where an event is sent. */
+/** Returns `value` as a recipient gets it: encoding omits undefined members. */
 function withoutUndefined(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutUndefined);
   if (Object.getPrototypeOf(value ?? 0) !== Object.prototype) return value;
@@ -229,7 +237,7 @@ function withoutUndefined(value: unknown): unknown {
   return Object.fromEntries(members.map(([key, member]) => [key, withoutUndefined(member)]));
 }
 
-/** The event as it is compared: without its attributes where any are expected. */
+/** Returns the comparable part of an event, without attributes if only the name is expected. */
 function shown({ event, __dict__ }: { event: string; __dict__: object }, wanted?: Shown): Shown {
   return wanted && !("__dict__" in wanted) ? { event } : { event, __dict__: { ...__dict__ } };
 }

@@ -1,10 +1,21 @@
 /**
- * Owns a byte duplex, alone: its read loop, its writer, its deadlines and its end. Must not know
- * listeners, other connections, or what the lines mean.
+ * A connection to one peer: its read loop, its writer, its deadlines and its end.
  *
- * A connection is `open`, then `closing` while what is queued is still sent, then `closed`. All
- * that can end it leads to one of three methods: `close()` for an end of our choosing, `#onEnd()`
- * for the peer's, `#break()` for a failure.
+ *     state    event                                      next     action
+ *     open     close(), bad line, silent or slow peer     closing  queue a close line, drop input
+ *     open     end of input                               closing  eof: write the send queue
+ *     open     end of input within a line                 closing  truncated: queue a close line
+ *     open     write error                                closing  reset: keep reading
+ *     open     close() before start()                     closed
+ *     closing  all written, we chose to close             closing  half-close, linger 1 s or 16 MiB
+ *     closing  all written, input has ended               closed
+ *     closing  linger is over, or half-close failed       closed
+ *     closing  write error after close() or end of input  closed
+ *     any      abort(), read error, stuck peer            closed   drop the send queue
+ *
+ * `close()` handles an end of our own choice, `#onEnd()` an end of the peer's, and `#break()` a
+ * failure. Every path ends in `#finish()`, which closes the socket and resolves `closed`. A stuck
+ * peer takes no byte for `writeTimeout`, or for `drainTimeout` while closing.
  *
  * @module
  */
@@ -27,68 +38,76 @@ import { type LineBlock, LineSplitter } from "../protocol/line_splitter.ts";
 import { addTicking, afterRunning, removeTicking } from "./ticker.ts";
 import { Writer } from "./writer.ts";
 
-/** What a connection needs of a socket; `Deno.Conn` has it. */
+/** The part of a socket that a connection needs. `Deno.Conn` implements it. */
 export interface Duplex {
-  /** Reads into `buffer`; resolves to the number of bytes, or `null` at the end of the stream. */
+  /**
+   * Reads into `buffer`. Resolves to the number of bytes, or to `null` at the end of the stream.
+   */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes some of `bytes`; resolves to how many. */
+  /** Writes a part of `bytes`. Resolves to the number of bytes written. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Tells the peer that nothing more will be written. */
+  /** Signals to the peer that nothing more will be written. */
   closeWrite(): Promise<void>;
-  /** Gives the socket up; pending reads and writes fail. */
+  /** Closes the socket. Pending reads and writes fail. */
   close(): void;
-  /** Whether its reads let others have their turn by themselves. */
+  /** Whether reads already yield to other sockets. */
   readonly takesTurns?: boolean;
 }
 
-/** A byte duplex that knows where its peer is; `Deno.Conn` does. */
+/** A byte duplex with a remote address. `Deno.Conn` implements it. */
 export interface Socket extends Duplex {
-  /** Where the peer is. */
+  /** Address of the peer. */
   readonly remoteAddr: Deno.Addr;
 }
 
-/** Who gets what a connection receives. */
+/** Receiver of a connection's input. */
 export interface ConnectionSink {
-  /** Whole lines have arrived. To get no more for a while, call `connection.pause()`. */
+  /** Called with complete lines. Call `connection.pause()` to stop receiving for a while. */
   onLines(connection: EbsocketConnection, lines: LineBlock): void;
-  /** The peer sends nothing more. What is queued for it by now is still sent, and nothing later. */
+  /**
+   * Called when the peer has ended its input. Lines queued so far are still sent, later ones are
+   * not.
+   */
   onEnd?(connection: EbsocketConnection): void;
-  /** The connection has ended; this is its last call. */
+  /** Called when the connection has ended. This is the last call. */
   onClose(connection: EbsocketConnection, info: CloseInfo): void;
 }
 
-/** Where more may wait for a connection that is about to be queued for it. */
+/** A source of further lines that must be queued before anything else is sent. */
 export interface Feed {
-  /** Queues what waits for a connection now. */
+  /** Queues the lines that are held back for a connection. */
   settle(connection: EbsocketConnection): void;
 }
 
 /**
- * How long, and for how many bytes, a peer may go on sending after we have said our last word.
- * Closing at once would answer its bytes with a reset, which can destroy that word on its way
+ * Longest time, in milliseconds, and most bytes that a peer may continue to send after our last
+ * line. Closing at once would answer its bytes with a reset, which can destroy that line in transit
  * (RFC 9112, section 9.6).
  */
 const LINGER_MS = 1000;
 const LINGER_BYTES = 16_777_216;
 
-/** How much may be read at once however little may wait, in bytes. */
+/** Smallest limit of a single read, in bytes, even if the send queue is limited to less. */
 const MIN_READ_BYTES = 256;
 
-/** From which length on a read that has taken all it could says that more is waiting, in bytes. */
+/**
+ * Least size of a read that fills its buffer and therefore suggests that more input is waiting, in
+ * bytes.
+ */
 const MIN_FULL_READ_BYTES = 32_768;
 
-/** A keep-alive line: it means nothing. */
+/** A keep-alive line. It has no content. */
 const KEEP_ALIVE = new Uint8Array([0x0a]);
 
-/** How many lines have been begun that a read did not end, on all connections. */
+/** Number of lines, on all connections, that were begun but not completed by a read. */
 let linesBegun = 0;
 
-/** Takes what comes too late, of all connections: nobody looks at it. */
+/** Shared buffer for input that is discarded. */
 const DISCARDED = new Uint8Array(65_536);
 
 /**
- * One peer. A program that uses `EbsocketSystem` or `EbsocketClient` gets to see it as what events
- * came from and go to; a program with a server of its own calls {@link start}.
+ * A connection to one peer. `EbsocketSystem` and `EbsocketClient` expose it as the source and
+ * target of events. A program with a server of its own calls {@link start}.
  *
  * @example A server that counts lines
  * ```ts
@@ -109,17 +128,20 @@ const DISCARDED = new Uint8Array(65_536);
  * ```
  */
 export class EbsocketConnection {
-  /** Where the peer is. */
+  /** Address of the peer. */
   readonly address: Address;
-  /** Which of a server's clients it is: 1 for the first that came, then 2, and so on; 0 before. */
+  /**
+   * Number of the client on its server: 1 for the first one, then 2, and so on. 0 before it is
+   * assigned.
+   */
   id = 0;
-  /** How many events of the peer have been taken: counted by whoever takes them. */
+  /** Number of events accepted from the peer, counted by the owner of the connection. */
   eventsIn = 0;
 
   readonly #duplex: Duplex;
   #sink: ConnectionSink | null = null;
   #splitter: LineSplitter | null = null;
-  /** Made for what is sent first: many peers only listen, and many only talk. */
+  /** Created on first use, because many peers only receive and many only send. */
   #writer: Writer<EbsocketConnection> | null = null;
   #limits: ConnectionLimits | null = null;
   #feed: Feed | null = null;
@@ -128,12 +150,12 @@ export class EbsocketConnection {
   #phase: "open" | "closing" | "closed" = "open";
   #reason: CloseReason = "aborted";
   #detail = "";
-  /** What the peer said in a `close` line. */
+  /** Reason that the peer gave in a `close` line. */
   #announced: Farewell | null = null;
-  /** Calls the deadline off that runs while it closes. */
+  /** Cancels the deadline that runs while the connection closes. */
   #endDeadline: (() => void) | null = null;
   #info: CloseInfo | null = null;
-  /** Made for whoever asks first. */
+  /** Created when `closed` is first read. */
   #closed: PromiseWithResolvers<CloseInfo> | null = null;
 
   #bytesIn = 0;
@@ -143,19 +165,19 @@ export class EbsocketConnection {
   #lineBegan = 0;
   #paused = false;
   #resumeReading: (() => void) | null = null;
-  /** Since we have chosen to close: whatever the peer still says is too late. */
+  /** Set once we have chosen to close. Later input is discarded. */
   #discarding = false;
   #discarded = 0;
   #halfClosed = false;
   #writeFailed = false;
 
-  /** Takes over `duplex`. Nothing is read or written before {@link start}. */
+  /** Takes over `duplex`. Reads and writes nothing before {@link start}. */
   constructor(duplex: Duplex, address: Address) {
     this.#duplex = duplex;
     this.address = address;
   }
 
-  /** How the connection ended. Never rejects. */
+  /** Resolves to the close info when the connection has ended. Never rejects. */
   get closed(): Promise<CloseInfo> {
     if (!this.#closed) {
       this.#closed = Promise.withResolvers<CloseInfo>();
@@ -169,41 +191,43 @@ export class EbsocketConnection {
     return this.#phase === "open";
   }
 
-  /** How many bytes wait to be handed to the operating system. */
+  /** Bytes queued but not yet handed to the operating system. */
   get pendingBytes(): number {
     return this.#writer?.pendingBytes ?? 0;
   }
 
-  /** How many bytes have come from the peer. */
+  /** Bytes received from the peer. */
   get bytesIn(): number {
     return this.#bytesIn;
   }
 
-  /** How many bytes the operating system has taken for the peer. */
+  /** Bytes that the operating system has accepted for the peer. */
   get bytesOut(): number {
     return this.#writer?.bytesWritten ?? 0;
   }
 
-  /** How many bytes the peer may have got: also those of a write under way, or of one that failed. */
+  /** Bytes that the peer may have received, including those of a pending or failed write. */
   get bytesHandedOff(): number {
     return this.#writer?.bytesHandedOff ?? 0;
   }
 
-  /** For how long the peer has taken nothing of what waits for it, in milliseconds, roughly. */
+  /** How long the peer has accepted none of the queued bytes, in milliseconds, approximately. */
   get stalledMs(): number {
     return this.#lifeline?.stalledMs ?? 0;
   }
 
-  /** How many events have been queued for the peer. */
+  /** Number of events queued for the peer. */
   get eventsOut(): number {
     return this.#eventsOut;
   }
 
   /**
-   * Begins to read, and makes {@link send} possible.
+   * Starts to read and enables {@link send}.
    *
-   * @throws {TypeError} If the connection was started before.
-   * @throws {RangeError} If a limit is out of its range.
+   * @param sink Receives the lines of the peer.
+   * @param options The limits of the connection.
+   * @throws {TypeError} If the connection was already started or is closed.
+   * @throws {RangeError} If a limit is out of range.
    */
   start(sink: ConnectionSink, options: ConnectionOptions = {}): void {
     if (this.#sink) throw new TypeError(`Cannot start ${this}: it was started before`);
@@ -213,14 +237,17 @@ export class EbsocketConnection {
     this.#splitter = new LineSplitter(limits, limits.buffers);
     this.#sink = sink;
     this.#lifeline = new KeepAlive();
-    // Who counts what waits for many connections goes round them, too.
+    // The owner of a shared byte budget ticks its connections itself.
     if (!limits.total) addTicking(this);
     this.#read(this.#splitter);
   }
 
   /**
-   * Hands a connection that was started over to another sink, with other limits: for a peer that has
-   * had to prove first that it may send more. Nothing may have been sent yet.
+   * Hands a started connection over to another sink with other limits, for a peer that first had to
+   * authenticate. Nothing may have been sent yet.
+   *
+   * @param sink Receives the lines from now on.
+   * @param options The limits from now on.
    */
   switchSink(sink: ConnectionSink, options: ConnectionOptions): void {
     this.#sink = sink;
@@ -231,12 +258,14 @@ export class EbsocketConnection {
   // Sending
 
   /**
-   * Queues `count` events, as whole lines, each with its `\n`; they are written at the end of this turn. The
-   * bytes must not change afterwards, and may be queued for many connections.
+   * Queues `count` events as complete lines, each with its `\n`. They are written at the end of
+   * this turn. The bytes must not change afterwards. The same bytes may be queued for many
+   * connections.
    *
-   * Returns whether they were queued: `false` when the connection is not open, and when too much
-   * waits already, which closes it with `slow-consumer`.
-   *
+   * @param lines The encoded lines.
+   * @param count The number of events in `lines`.
+   * @returns Whether the lines were queued. `false` if the connection is not open. Also `false` if
+   * the send queue is full, which closes the connection with `slow-consumer`.
    * @throws {TypeError} If the connection has not been started.
    */
   send(lines: Uint8Array, count = 1): boolean {
@@ -247,7 +276,8 @@ export class EbsocketConnection {
   }
 
   /**
-   * Has what waits for the connection elsewhere queued before anything else is, and before it is closed.
+   * Sets the source of lines that are queued before anything else is sent and before the connection
+   * closes.
    *
    * @internal
    */
@@ -256,8 +286,8 @@ export class EbsocketConnection {
   }
 
   /**
-   * Does what {@link send} does, with pieces that are whole lines together, and may be queued for many
-   * connections.
+   * Queues pieces as {@link send} queues bytes. Together they are complete lines. They may be
+   * queued for many connections.
    *
    * @internal
    */
@@ -278,15 +308,14 @@ export class EbsocketConnection {
   }
 
   /**
-   * Lets what is sent in the next moment wait for what is sent just behind it, so that the answers to
-   * several events can go in one write.
+   * Delays the next write for a moment, so that replies to several events can go out in one write.
    */
   gather(): void {
     this.#startedWriter().gather();
   }
 
   /**
-   * Puts other pieces with the same bytes in the place of those that wait for the peer.
+   * Replaces queued pieces with others that hold the same bytes.
    *
    * @internal
    */
@@ -294,20 +323,23 @@ export class EbsocketConnection {
     this.#writer?.replaceEach(replace);
   }
 
-  /** Drops what waits for the peer, and closes with `slow-consumer`: it reads too slowly. */
+  /** Drops the send queue and closes with `slow-consumer`. */
   closeSlow(detail: string): void {
     this.#writer?.cut();
     this.close("slow-consumer", detail);
   }
 
-  /** Counts one line among those that were not sent: the program was told that it was refused. */
+  /**
+   * Counts one line as unsent although it was never queued. The program was told that it was
+   * refused.
+   */
   countUnsent(line: Uint8Array): void {
     this.#startedWriter().drop(line);
   }
 
   /**
-   * A promise that resolves when there is room for more, or there never will be; `null` while less
-   * than half of `maxPendingBytes` waits.
+   * Returns a promise that resolves when the send queue has room again, or when the connection has
+   * ended. Returns `null` while at most half of `maxPendingBytes` is queued.
    */
   room(): Promise<void> | null {
     this.#feed?.settle(this);
@@ -315,9 +347,9 @@ export class EbsocketConnection {
   }
 
   /**
-   * Waits until the operating system has taken all that was queued before.
+   * Waits until the operating system has accepted all bytes queued so far.
    *
-   * @throws {ConnectionClosedError} If the connection ends before.
+   * @throws {ConnectionClosedError} If the connection ends first.
    */
   async flush(): Promise<void> {
     this.#feed?.settle(this);
@@ -339,12 +371,12 @@ export class EbsocketConnection {
 
   // Receiving
 
-  /** Stops reading after the lines that have arrived, so that TCP slows the peer down. */
+  /** Stops reading after the lines that have already arrived, so that TCP slows the peer down. */
   pause(): void {
     this.#paused = true;
   }
 
-  /** Reads again after {@link pause}. */
+  /** Resumes reading after {@link pause}. */
   resume(): void {
     this.#paused = false;
     this.#wakeReader();
@@ -356,13 +388,16 @@ export class EbsocketConnection {
   }
 
   async #read(splitter: LineSplitter): Promise<void> {
-    /** A socket of the system, of which is known that a read waits after one that has taken all. */
+    /**
+     * Whether this is a system socket. There, a read that follows a partial one has to wait for a
+     * poll.
+     */
     const isSocket = "unref" in this.#duplex;
     const { takesTurns = false } = this.#duplex;
-    /** Whether the last read has taken all it could, so that the next may be ready at once. */
+    /** Whether the last read filled its buffer, so that the next one may be ready at once. */
     let isFull = false;
     for (;;) {
-      // What is read at once must fit into the queue of a peer that does not lag yet.
+      // One read must fit into the send queue of a recipient that is not behind yet.
       const maxReadBytes = Math.max(MIN_READ_BYTES, this.#limits!.maxPendingBytes / 4);
       let length: number | null;
       let lines: LineBlock | null = null;
@@ -412,17 +447,23 @@ export class EbsocketConnection {
     if (fault) this.close(fault.code, fault.message);
   }
 
-  /** Notes what the peer said in a `close` line; it counts when the stream then ends. */
+  /** Notes the reason that the peer gave in a `close` line. It counts once the stream then ends. */
   notePeerClose(farewell: Farewell): void {
     this.#announced ??= farewell;
   }
 
-  /** Takes the peer's word that it will send something at least every `ms` milliseconds. */
+  /**
+   * Sets the peer's keep-alive interval: it promised to send something at least every `ms`
+   * milliseconds.
+   */
   expect(ms: number): void {
     this.#lifeline?.expect(ms);
   }
 
-  /** Time passes: sends a keep-alive if it is due, and closes if the peer does not do its part. */
+  /**
+   * Advances the deadlines by `elapsed` milliseconds. Sends a keep-alive line if one is due, and
+   * closes the connection if the peer has missed a deadline.
+   */
   tick(elapsed: number): void {
     if (this.#phase !== "open") return;
     const limits = this.#limits!;
@@ -444,27 +485,31 @@ export class EbsocketConnection {
     }
   }
 
-  /** Whether the last read took so much, and all it could, that more is waiting most likely. */
+  /**
+   * Whether the last read was large and filled its buffer, so that more input is probably waiting.
+   */
   get hasMore(): boolean {
     return this.#hasMore;
   }
 
-  /** Whether anything is being read from the peer. */
+  /** Whether the peer is being read. */
   get reading(): boolean {
     return !this.#paused;
   }
 
-  /** Orders connections by when their unfinished line was begun: of the oldest one it is least. */
+  /**
+   * Orders connections by the start of their unfinished lines. The oldest one has the lowest value.
+   */
   get lineBegan(): number {
     return this.#lineBegan;
   }
 
-  /** How many bytes the buffer has into which the peer is read. */
+  /** Size of the read buffer, in bytes. */
   get bufferBytes(): number {
     return this.#splitter?.bufferBytes ?? 0;
   }
 
-  /** How many bytes of a line without an end have come from the peer. */
+  /** Bytes received of a line that is not complete. */
   get unfinishedBytes(): number {
     return this.#splitter?.unfinishedBytes ?? 0;
   }
@@ -472,15 +517,26 @@ export class EbsocketConnection {
   // Ending
 
   /**
-   * Sends what is queued, and for most reasons a `close` line that names the reason, then closes.
-   * Whatever the peer sends from now on is dropped. The reason of a connection that is closing
-   * already stays.
+   * Sends the queued lines, for most reasons followed by a `close` line with the reason, then
+   * closes. Later input is discarded. If the connection is already closing, its first reason is
+   * kept.
+   *
+   * @param reason The reason for the close info and the `close` line.
+   * @param detail A description of the reason.
+   * @returns The close info.
    */
   close(reason: CloseReason = "local", detail = ""): Promise<CloseInfo> {
     return this.closeWith(reason, detail, encodeClose({ reason, detail }));
   }
 
-  /** Does what {@link close} does, with a last word of the caller's choice. */
+  /**
+   * Closes as {@link close} does, with a last line chosen by the caller.
+   *
+   * @param reason The reason for the close info.
+   * @param detail A description of the reason.
+   * @param lastWord The last line, or `null` to send none.
+   * @returns The close info.
+   */
   closeWith(reason: CloseReason, detail: string, lastWord: Uint8Array | null): Promise<CloseInfo> {
     this.#feed?.settle(this);
     const wasOpen = this.#phase === "open";
@@ -490,18 +546,18 @@ export class EbsocketConnection {
     return this.closed;
   }
 
-  /** Closes at once, without sending what is queued. */
+  /** Closes immediately, without sending the queued lines. */
   abort(reason: CloseReason = "aborted", detail = ""): Promise<CloseInfo> {
     this.#break(reason, detail);
     return this.closed;
   }
 
-  /** Drains, then closes. */
+  /** Sends the queued lines, then closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** `EbsocketConnection(127.0.0.1:50000)`. */
+  /** Returns a string such as `EbsocketConnection(127.0.0.1:50000)`. */
   toString(): string {
     return `EbsocketConnection(${formatAddress(this.address)})`;
   }
@@ -511,7 +567,7 @@ export class EbsocketConnection {
     return this.toString();
   }
 
-  /** Begins to close, and tells the peer why, if it could not know. */
+  /** Starts to close. Sends the last line if the peer cannot know the reason. */
   #tell(reason: CloseReason, detail: string, lastWord: Uint8Array | null): void {
     if (lastWord && this.#sink) this.#startedWriter().append(lastWord);
     this.#beginClosing(reason, detail);
@@ -526,7 +582,7 @@ export class EbsocketConnection {
     this.#advance();
   }
 
-  /** Breaks the connection once it has taken no byte for `drainTimeout`. */
+  /** Breaks the connection if the peer accepts no byte for `drainTimeout`. */
   #watchDrain(): void {
     const { bytesOut } = this;
     const timeout = this.#limits?.drainTimeout ?? 0;
@@ -541,7 +597,7 @@ export class EbsocketConnection {
     else connection.#onWriteError(error);
   }
 
-  /** Takes the next step of closing, unless there is still something to write. */
+  /** Takes the next step of closing once everything is written. */
   #advance(): void {
     if (this.#phase !== "closing" || this.#writer?.busy) return;
     if (this.#readEnded) return this.#finish();
@@ -552,7 +608,10 @@ export class EbsocketConnection {
     this.#duplex.closeWrite().catch(() => this.#finish());
   }
 
-  /** The peer sends nothing more. It may still receive: what is queued is sent first. */
+  /**
+   * Handles the end of the peer's input. The peer may still receive, so the send queue is written
+   * first.
+   */
   #onEnd(): void {
     this.#readEnded = true;
     if (this.#phase === "open") {
@@ -574,7 +633,10 @@ export class EbsocketConnection {
     this.#break("reset", messageOf(error));
   }
 
-  /** Nothing more can be sent, but what the peer has sent before may still be read. */
+  /**
+   * Handles a write error. Nothing more can be sent, but earlier input of the peer may still be
+   * read.
+   */
   #onWriteError(error: unknown): void {
     this.#writeFailed = true;
     if (this.#readEnded || this.#discarding) return this.#break("reset", messageOf(error));
@@ -584,7 +646,9 @@ export class EbsocketConnection {
     this.#detail = messageOf(error);
   }
 
-  /** Ends a connection that has failed. An earlier reason stays, unless it promised more. */
+  /**
+   * Ends a failed connection. An earlier reason is kept, unless it promised to deliver everything.
+   */
   #break(reason: CloseReason, detail: string): void {
     if (this.#phase === "closed") return;
     const promisedAll = this.#reason === "local" || this.#reason === "eof";
@@ -610,7 +674,7 @@ export class EbsocketConnection {
     this.#writer?.stop();
     const unsent = this.#writer?.unsent() ?? { lines: 0, bytes: 0 };
     this.#writer?.letGo();
-    // Where the peer broke off, the reason that it gave before says more than how it did.
+    // If the peer broke off, the reason it gave before is more informative.
     const isTheirs = this.#reason === "eof" || this.#reason === "reset";
     const farewell = isTheirs && this.#announced || { reason: this.#reason, detail: this.#detail };
     const info: CloseInfo = {
@@ -625,21 +689,21 @@ export class EbsocketConnection {
 }
 
 /**
- * The connection over a socket. Each write is sent at once, since batches are made here and not by
- * Nagle's algorithm, and the operating system probes silent peers.
+ * Creates the connection for a socket. TCP sends each write at once, since batches are made here
+ * and not by Nagle's algorithm. The operating system probes silent peers.
  */
 export function openConnection(socket: Socket): EbsocketConnection {
   if ("setNoDelay" in socket) tune(socket as Deno.TcpConn);
   return new EbsocketConnection(socket, toAddress(socket.remoteAddr));
 }
 
-/** Has TCP send each write at once, and probe silent peers. */
+/** Configures TCP to send each write at once and to probe silent peers. */
 export function tune(conn: Deno.TcpConn): void {
   try {
     conn.setNoDelay(true);
     conn.setKeepAlive(true);
   } catch {
-    // The peer is gone already, which the first read will tell.
+    // The peer has already disconnected. The first read will report it.
   }
 }
 

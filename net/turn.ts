@@ -1,48 +1,60 @@
 /**
- * Owns the heartbeat of a process that has many peers: a turn of the event loop, in which it reads what is
- * ready, each busy peer within a budget, passes it on, and then writes once to each reader. Must not know
- * connections or lines.
+ * The turn: the heartbeat of a process with many peers.
  *
- * **Reading.** Deno resolves a read or a write that is ready at once without a look at any other socket,
- * and while it has anything to do, it looks at them only every 61st time (tokio's `event_interval`). So
- * a loop that reads from a busy peer has to wait now and then for something that is never ready at
- * once: then Deno has nothing to do, and asks the operating system which sockets are ready.
+ * A turn is the time from one poll of all sockets to the next. In each turn the process reads from
+ * the peers that are ready, routes the received events, and then writes once to each reader:
  *
- * A timer is such a thing, and waiting for one that is due takes no time. A timer of 0 ms is due at
- * the second whole millisecond after it was set. So while the work goes on, turn after turn, one is
- * set in each turn for its end, and where turns of 1 ms are wanted, for the end of the next.
+ *     poll all sockets -> read within a budget -> route -> write once per reader -> poll again
  *
- * **Writing.** All that was queued in a turn is written at its end, with one write for each reader. That too
- * has a budget: if there are thousands of readers, the others are written to in the next turns.
+ * **Reading budget.** Deno completes a read or write that is ready at once without polling any
+ * other socket. While it has anything to do, it polls the sockets only on every 61st tick (tokio's
+ * `event_interval`). A loop that reads from one busy peer therefore starves all others. It has to
+ * wait from time to time for something that is never ready at once. Deno then has nothing left to
+ * do and asks the operating system which sockets are ready.
  *
- * **Gathering.** A write costs about the same for one event as for fifty. Where many talk to many, single
- * events would soon take all the time there is, since each is a write for every reader. So whoever passes
- * events on asks before: {@link gatherTime} says how long to go on gathering. While there is time enough to
- * write each event by itself, the answer is 0. Where there is not, it is so long that writing takes about half
- * the time. What it follows from is not what was written but what would have been written without any
- * gathering, so that gathering does not lead to less gathering, and that to more again.
+ * A timer serves this purpose, and waiting for a timer that is already due takes no time. A timer
+ * of 0 ms is due at the second whole millisecond after it was set. So as long as work continues
+ * from turn to turn, each turn sets one timer for its own end. If turns are to last only 1 ms, it
+ * sets another one for the end of the next turn. {@link turnIsOver} says whether the budget is used
+ * up, and {@link nextTurn} waits for the poll.
+ *
+ * **Writing once per reader.** A write has a high fixed cost. Everything queued in a turn is
+ * therefore written at its end, with one write per reader, no matter how many events it holds; see
+ * {@link writeSoon}. Writing has a budget as well. With thousands of readers, those that do not fit
+ * are written to in the following turns.
+ *
+ * **Gathering.** A write costs about the same for one event as for fifty. If many peers send to
+ * many readers, each event costs a write for every reader, and single events would soon use up all
+ * the time. So the code that routes events asks {@link gatherTime} how long to keep gathering
+ * events before writing. The answer is 0 while there is time to write each event separately.
+ * Otherwise it is long enough to keep writing at about half of the time.
+ *
+ * The answer depends on the demand: the writes that would have been needed without any gathering,
+ * not the writes that were made. Otherwise gathering would lower its own measure, stop, and start
+ * again.
  *
  * @module
  */
 
 // Reading
 
-/** How long a turn is while only busy peers have anything to say, in milliseconds. */
+/** Length of a turn while only busy peers have data, in milliseconds. */
 const TURN_MS = 2.1;
 
-/** How long it is while others have something to say, too. */
+/** Length of a turn while other peers have data as well, in milliseconds. */
 const SHARED_TURN_MS = 1.05;
 
-/** For how long others count as having something to say, in milliseconds. */
+/** How long other peers count as having data after they were last read, in milliseconds. */
 const SHARED_MS = 50;
 
 /**
- * After how long without a question there may have been no work, in milliseconds. A timer that was due
- * meanwhile, and has not fired, says that there was.
+ * Longest gap between two calls of {@link turnIsOver} that counts as continuous work, in
+ * milliseconds. After a longer gap, a timer that was due and has not fired shows that there was
+ * work all the same.
  */
 const IDLE_MS = 5;
 
-/** How far apart timers are set, in milliseconds, so that they are due at different times. */
+/** Least distance between two timers, in milliseconds, so that they are due at different times. */
 const TIMER_GAP_MS = 0.9;
 
 /** A timer that has been set and has not fired. */
@@ -52,35 +64,37 @@ interface Timer {
   isAwaited: boolean;
 }
 
-/** All of them, the oldest first. */
+/** All pending timers, oldest first. */
 let timers: Timer[] = [];
 let lastSet = 0;
 
 let began = 0;
 let lastAsked = 0;
-/** Whether all sockets have been looked at since then. */
+/** Whether all sockets have been polled since the last call of {@link turnIsOver}. */
 let hasTurned = false;
-/** Whether there has been work since before this turn, or for a good part of it, as far as is known. */
+/** Whether work has continued since before this turn, or for a good part of it, as far as known. */
 let goesOn = false;
-/** Who has kept the loop busy last. */
+/** The peer that last kept the loop busy. */
 let busy: object | null = null;
 let lastShared = -Infinity;
 let isShared = false;
 let ended = 0;
 
-/** How often all sockets have been looked at, as far as is known. */
+/** Returns how often all sockets have been polled, as far as known. */
 export function turnsEnded(): number {
   return ended;
 }
 
 /**
- * Whether all sockets should be looked at now. To be asked while there is work, again and again; with
- * the peer, if it is one that keeps the loop busy.
+ * Returns whether the turn is over, which means that all sockets should be polled now. Call it
+ * repeatedly while there is work.
+ *
+ * @param peer The peer that keeps the loop busy, if there is one.
  */
 export function turnIsOver(peer: object | null = null): boolean {
   const now = performance.now();
   const isRare = now - lastAsked > IDLE_MS;
-  // Each piece of work may take so long by itself: a timer tells at the next question.
+  // A single piece of work may take that long. In that case the timer shows it at the next call.
   if (isRare) goesOn = !hasTurned;
   if (hasTurned || isRare && timers.length === 0) began = now;
   hasTurned = false;
@@ -97,27 +111,30 @@ export function turnIsOver(peer: object | null = null): boolean {
 }
 
 /**
- * Says that all sockets have been looked at: a read has ended that had to wait for that, as it came
- * after one that took all there was. Where a busy peer pauses often enough, no turn needs an end.
+ * Notes that all sockets have been polled. The evidence is a read that followed a read which
+ * emptied its socket, because such a read can only end after a poll. If a busy peer pauses often
+ * enough, no turn has to be ended by a timer.
  */
 export function noteTurn(): void {
   hasTurned = true;
   ended++;
 }
 
-/** Says that a peer has been heard. If it is not the one that keeps the loop busy, turns get shorter. */
+/**
+ * Notes that `peer` was read. If it is not the peer that keeps the loop busy, turns get shorter.
+ */
 export function shareTurns(peer: object): void {
   if (peer !== busy) isShared = true;
 }
 
-/** Waits until all sockets have been looked at, and those that were found ready have been read. */
+/** Waits until all sockets have been polled and those that are ready have been read. */
 export function nextTurn(): Promise<void> {
   if (timers.length === 0) setTimer(performance.now());
   timers[0]!.isAwaited = true;
   return timers[0]!.fired;
 }
 
-/** Clears the timers that nobody waits for: none is to outlive the work that it was set for. */
+/** Clears the timers that are not awaited. No timer should outlive the work it was set for. */
 export function clearTimers(): void {
   timers = timers.filter(({ id, isAwaited }) => isAwaited || clearTimeout(id));
 }
@@ -129,7 +146,7 @@ function setTimer(now: number): void {
     timers.shift();
     ended++;
     began = lastAsked = performance.now();
-    // Reads that were found ready are delivered after timers and the first of these.
+    // Reads that were found ready are delivered after the timers and the first of these callbacks.
     setImmediate(() => setImmediate(resolve));
   }, 0);
   timers.push({ id, fired: promise, isAwaited: false });
@@ -138,47 +155,55 @@ function setTimer(now: number): void {
 // Writing
 
 /**
- * How long all writers may take before all sockets are looked at again, in milliseconds: twice what it
- * takes to hand a full batch to each of 50 peers.
+ * Time that all writers may take before all sockets are polled again, in milliseconds. This is
+ * twice the time needed to hand a full batch to each of 50 peers.
  */
 const MAX_WRITING_MS = 4;
 
-/** After how long without a write all sockets have been looked at in any case, in milliseconds. */
+/** Time without a write after which all sockets have certainly been polled, in milliseconds. */
 const NO_WRITE_MS = 10;
 
-/** Up to how many bytes a write is short: it takes not much longer than one of a single byte. */
+/** Longest short write, in bytes. It takes hardly longer than a write of a single byte. */
 export const SHORT_BYTES = 16_384;
 
-/** What a writer has to do: to write once, and then to tell the round in which it began. */
+/** A writer. It writes once, then reports to the round in which it was started. */
 interface Task {
   run(round: Round): Promise<void>;
 }
 
-/** Writes that were begun together. */
+/** Writes that were started together. */
 export class Round {
   readonly #began = performance.now();
   #ended = 0;
-  /** After how many of them their time is taken: not all, as some may have to wait for their peers. */
+  /**
+   * Number of finished writes after which the time is taken. Not all writes, since some may wait
+   * for their peers.
+   */
   #measured = Infinity;
 
-  /** Has the time of the writes taken, if there were enough of them to tell. */
+  /** Has the round timed, if it has enough writes for a meaningful result. */
   measure(writes: number): void {
     if (writes >= MIN_MEASURED_WRITES) this.#measured = Math.ceil(writes * 7 / 8);
   }
 
-  /** One of the writes has ended. */
+  /** Notes that one of the writes has ended. */
   end(): void {
     if (++this.#ended === this.#measured) noteWrites(this.#ended, performance.now() - this.#began);
   }
 }
 
-/** Writers that take turns. They start when the current turn is over, with all that it has queued. */
+/**
+ * Writers that share the writing budget. They start at the end of the current turn, with all bytes
+ * queued in it.
+ */
 class Lane {
   #scheduled: Task[] = [];
-  /** Those for which there was no time any more. */
+  /** Writers for which no time was left. */
   #late: Task[] = [];
   #isLate = false;
-  /** How long writers have taken since all sockets were looked at, and when they last did. */
+  /**
+   * How long writers have taken since the last poll of all sockets, and when they were last timed.
+   */
   #spent = 0;
   #lastSpent = 0;
   #turn = 0;
@@ -193,7 +218,10 @@ class Lane {
     this.#start(writers);
   }
 
-  /** Starts writers, as many as there is time for, and leaves the others to later turns. Returns how many. */
+  /**
+   * Starts as many writers as there is time for and leaves the others to later turns. Returns the
+   * number of started writers.
+   */
   #start(writers: readonly Task[]): number {
     const round = new Round();
     const began = performance.now();
@@ -220,45 +248,55 @@ class Lane {
       await (next ?? nextTurn());
       const writers = this.#late;
       this.#late = [];
-      // Where some will be left over, the wait begins now, so that it is over when these have written.
+      // If some writers will be left over, start the wait now, so that it has ended once these have
+      // written.
       next = started > 0 && writers.length > 2 * started ? nextTurn() : null;
-      this.#spent = 0; // Whatever others have taken of this turn.
+      this.#spent = 0; // Other writers may have used time of this turn; ignore it.
       started = this.#start(writers);
     }
     this.#isLate = false;
   }
 }
 
-/** Those who have little to write do not wait for those who have much. */
+/** Two lanes, so that short writes do not wait for long ones. */
 const shortLane = new Lane();
 const longLane = new Lane();
 
-/** Has a writer, for which so many bytes wait, write at the end of this turn. */
+/**
+ * Lets a writer write at the end of this turn.
+ *
+ * @param writer The writer to run.
+ * @param bytes The size of its send queue, which decides between the short and the long lane.
+ */
 export function writeSoon(writer: Task, bytes: number): void {
   (bytes <= SHORT_BYTES ? shortLane : longLane).add(writer);
 }
 
 /**
- * How many microtasks in a row must have queued nothing before the program's handlers count as done. A loop
- * with `for await` that answers each event takes two or three for each, and some more if it waits for other
- * promises that are resolved already.
+ * Number of consecutive microtasks without newly queued bytes after which the program's handlers
+ * count as finished. A `for await` loop that answers each event takes two or three microtasks per
+ * event. It takes some more if it awaits other promises that are already resolved.
  */
 const QUIET_MICROTASKS = 8;
 
 /**
- * For how long handlers may go on, in milliseconds: those that take longer for what has come should not hold
- * each other's answers up.
+ * Longest time handlers may continue, in milliseconds. Handlers that take longer should not delay
+ * each other's replies.
  */
 const MAX_HANDLERS_MS = 1;
 
-/** Until when the handlers may take that begin now, by the clock of `Date.now()`. */
+/** Returns the deadline of handlers that begin now, by the clock of `Date.now()`. */
 export function handlersEnd(): number {
   return Date.now() + MAX_HANDLERS_MS;
 }
 
 /**
- * Waits until the program's handlers have done with what has come in this turn, as far as can be told:
- * `queued()` changes with what they queue. Waits no longer than to `end`, or until `isEnough()`.
+ * Waits until the program's handlers have finished with the input of this turn, as far as can be
+ * observed.
+ *
+ * @param end The latest time to wait for, by the clock of `Date.now()`.
+ * @param queued Returns a value that changes whenever the handlers queue something.
+ * @param isEnough Returns whether enough is queued to stop waiting.
  */
 export async function afterHandlers(
   end: number,
@@ -276,39 +314,47 @@ export async function afterHandlers(
 
 // Gathering
 
-/** From which demand on events are gathered, and from which on fully: 1 is all the time there is. */
+/**
+ * Demand at which gathering begins, and demand from which on it is full. 1 stands for all available
+ * time.
+ */
 const MIN_DEMAND = 1;
 const FULL_DEMAND = 1.5;
 
-/** A demand counts as no greater, so that it is forgotten within 40 ms of silence. */
+/** Upper bound of the measured demand, so that it is forgotten within 40 ms of silence. */
 const MAX_DEMAND = 2;
 
-/** Over which time the demand is measured, in milliseconds. */
+/** Time over which the demand is measured, in milliseconds. */
 const DEMAND_MS = 50;
 
-/** How much of the time writing is to take where events are gathered fully. */
+/** Share of the time that writing should take while events are fully gathered. */
 const WRITING_SHARE = 0.45;
 
-/** The least time that events are gathered, in milliseconds: timers are no more precise. */
+/** Shortest useful gathering time, in milliseconds. Timers are no more precise. */
 const MIN_GATHER_MS = 1;
 
-/** From how many writes on a round tells how long one takes, and of how many rounds the quickest does. */
+/**
+ * Fewest writes in a round that is timed, and the number of rounds of which the quickest one
+ * counts.
+ */
 const MIN_MEASURED_WRITES = 32;
 const MEASURED_ROUNDS = 8;
 
 /**
- * How long a short write takes, in milliseconds: what it took where nothing else came between. At first, a
- * usual time.
+ * Duration of a short write, in milliseconds, measured where nothing else came between. The initial
+ * value is typical.
  */
 let writeMs = 0.006;
 let quickest = Infinity;
 let rounds = 0;
 
-/** How much of the time it would take to write each event by itself, and when that was noted. */
+/**
+ * Share of the time that writing each event separately would take, and when it was last updated.
+ */
 let demand = 0;
 let demandAt = 0;
 
-/** Notes that so many short writes took so long, in milliseconds. */
+/** Notes that `writes` short writes took `ms` milliseconds. */
 export function noteWrites(writes: number, ms: number): void {
   quickest = Math.min(quickest, ms / writes);
   writeMs = Math.min(writeMs, quickest);
@@ -318,7 +364,12 @@ export function noteWrites(writes: number, ms: number): void {
   rounds = 0;
 }
 
-/** Notes what has come would have to be written with so many short writes, if nothing was gathered. */
+/**
+ * Notes the demand of newly received events.
+ *
+ * @param writes The number of short writes that they would need without gathering.
+ * @param now The current time, by the clock of `performance.now()`.
+ */
 export function noteDemand(writes: number, now: number): void {
   const rest = demand * Math.exp((demandAt - now) / DEMAND_MS);
   demand = Math.min(MAX_DEMAND, rest + writes * writeMs / DEMAND_MS);
@@ -326,8 +377,11 @@ export function noteDemand(writes: number, now: number): void {
 }
 
 /**
- * How long to gather events from now on, in milliseconds, if what is gathered then takes so many short
- * writes: at most `max`, and 0 while there is time to write each event by itself.
+ * Returns how long to gather events from now on, in milliseconds. Returns 0 while there is time to
+ * write each event separately.
+ *
+ * @param writes The number of short writes that the gathered events will need.
+ * @param max The longest time to return, in milliseconds.
  */
 export function gatherTime(writes: number, max: number): number {
   const excess = Math.min(1, (demand - MIN_DEMAND) / (FULL_DEMAND - MIN_DEMAND));
