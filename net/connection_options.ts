@@ -1,6 +1,5 @@
 /**
- * Owns the limits of a connection: which there are, their defaults, and their ranges. Must not know
- * what happens when one is reached.
+ * The limits of a connection, with their defaults and ranges.
  *
  * @module
  */
@@ -19,51 +18,53 @@ import type { LineSplitterOptions } from "../protocol/line_splitter.ts";
 /** Limits of a connection. */
 export interface ConnectionOptions extends LineSplitterOptions {
   /**
-   * How many bytes may wait for the peer, from 1. A peer that reads so slowly that more would wait
-   * is closed with `slow-consumer`: nats-server's rule, with a bound that suits many clients.
+   * Most bytes that may be queued for the peer, from 1. A peer that reads so slowly that more would
+   * be queued is closed with `slow-consumer`. This is the rule of nats-server, with a limit that
+   * suits many clients.
    *
    * @default {8_388_608}
    */
   readonly maxPendingBytes?: number;
   /**
-   * For how long a connection that is being closed may take no byte of what is still queued, in
-   * milliseconds, from 1.
+   * Longest time that a closing connection may accept none of the queued bytes, in milliseconds,
+   * from 1.
    *
    * @default {5_000}
    */
   readonly drainTimeout?: number;
   /**
-   * After how long without sending anything an empty line is sent, in milliseconds, from 1, or
-   * `Infinity` for never. It keeps routers on the way from forgetting the connection, and is what
-   * the other side is promised. Proxies commonly give up after 60 s or more.
+   * Time without sending after which an empty line is sent, in milliseconds, from 1, or `Infinity`
+   * for never. The peer is promised this interval. It keeps routers in between from dropping the
+   * connection; proxies commonly give up after 60 s or more.
    *
    * @default {25_000}
    */
   readonly keepAliveInterval?: number;
   /**
-   * How much later than it promised a peer may be heard of, in milliseconds, from 1, or `Infinity`.
-   * Then it is closed with `idle-timeout`. A peer that has promised nothing may be silent for ever.
+   * Grace period after the peer's keep-alive interval, in milliseconds, from 1, or `Infinity`.
+   * After it, a silent peer is closed with `idle-timeout`. A peer that has promised no interval may
+   * be silent forever.
    *
    * @default {20_000}
    */
   readonly keepAliveTimeout?: number;
   /**
-   * For how long a peer may take no byte of what waits for it, in milliseconds, from 1, or
-   * `Infinity`. Then it is closed with `idle-timeout`.
+   * Longest time that a peer may accept none of the queued bytes, in milliseconds, from 1, or
+   * `Infinity`. After it, the peer is closed with `idle-timeout`.
    *
    * @default {30_000}
    */
   readonly writeTimeout?: number;
   /**
-   * How long a line may take to arrive, in milliseconds, from 1, or `Infinity`. A peer that needs
-   * longer is closed with `idle-timeout`, so that none can hold a part of a line for ever.
+   * Longest time that a line may take to arrive, in milliseconds, from 1, or `Infinity`. A slower
+   * peer is closed with `idle-timeout`, so that no peer can hold a partial line forever.
    *
    * @default {60_000}
    */
   readonly lineTimeout?: number;
 }
 
-/** The limits of a connection, all of them, and checked. */
+/** All limits of a connection, with defaults, checked. */
 export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines {
   readonly maxLineBytes: number;
   readonly maxPendingBytes: number;
@@ -72,15 +73,15 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
   readonly keepAliveTimeout: number;
   readonly writeTimeout: number;
   readonly lineTimeout: number;
-  /** What all connections with these limits count together, if anything. */
+  /** Byte budget shared by all connections with these limits, or `null`. */
   readonly total: ByteBudget | null;
-  /** The bound of the buffers of all those connections, if there is one. */
+  /** Limit on the read buffers of all those connections, or `null`. */
   readonly buffers: ReadBuffers | null;
 
   /**
-   * Fills in the defaults.
+   * Checks the options and fills in the defaults.
    *
-   * @throws {RangeError} If a limit is out of its range.
+   * @throws {RangeError} If a limit is out of range.
    */
   constructor(
     options: ConnectionOptions,
@@ -111,7 +112,7 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
     this.buffers = buffers;
   }
 
-  /** The limits in `options`: the same object, if it has been checked. */
+  /** Returns the limits in `options`. Returns the same object if it is already checked. */
   static of(options: ConnectionOptions): ConnectionLimits {
     return options instanceof ConnectionLimits ? options : new ConnectionLimits(options);
   }

@@ -1,6 +1,5 @@
 /**
- * Owns what has arrived and has not been read: a bounded buffer with one reader at a time. Must not
- * know what it holds or where that comes from.
+ * A bounded buffer of received items with one reader at a time.
  *
  * @module
  */
@@ -8,37 +7,37 @@
 import { clearTimers, nextTurn, turnIsOver } from "./turn.ts";
 import { after, checkLimit } from "../protocol/option_checks.ts";
 
-/** After how many items that were there already a reader asks whether others should have their turn. */
+/** Number of items read without waiting between two checks whether other sockets need a turn. */
 const ITEMS_BETWEEN_LOOKS = 16;
 
 /** Options of an {@link Inbox}, shared by client and system. */
 export interface InboxOptions {
   /**
-   * How many items may wait unread, from 1. At this mark the sockets are no longer read, so that
-   * TCP slows the senders down; at half of it they are read again.
+   * Most unread items, from 1. At this limit the sockets are no longer read, so TCP slows the
+   * senders down. At half of it, reading resumes.
    *
    * @default {10_000}
    */
   readonly maxUnreadEvents?: number;
   /**
-   * How many bytes the items that wait unread may have had on the wire, from 1, with the same two
-   * marks: without it, items of the greatest length would need gigabytes.
+   * Most bytes of unread items, as received, from 1. The same two marks apply. Without this limit,
+   * items of maximum length would need gigabytes.
    *
    * @default {8_388_608}
    */
   readonly maxUnreadBytes?: number;
 }
 
-/** A queue of items with a high and a low mark. */
+/** A queue with a high-water and a low-water mark. */
 export class Inbox<T> {
   readonly #maxItems: number;
   readonly #maxBytes: number;
   readonly #onRoom: () => void;
 
   #items: T[] = [];
-  /** How many of the items have been taken. */
+  /** Number of items already taken from the array. */
   #taken = 0;
-  /** An estimate: every unread item counts as their average. */
+  /** An estimate: each unread item counts as their average size. */
   #bytes = 0;
   #full = false;
   #ended = false;
@@ -49,7 +48,11 @@ export class Inbox<T> {
   #isLate = false;
   #wake: (() => void) | null = null;
 
-  /** Makes an inbox that calls `onRoom` when it has been full and is half empty again. */
+  /**
+   * Creates an inbox.
+   *
+   * @param onRoom Called when a full inbox is half empty again.
+   */
   constructor(
     { maxUnreadEvents = 10_000, maxUnreadBytes = 8_388_608 }: InboxOptions,
     onRoom: () => void,
@@ -59,42 +62,49 @@ export class Inbox<T> {
     this.#onRoom = onRoom;
   }
 
-  /** Whether the high mark has been reached, and the low mark not since. */
+  /** Whether the high-water mark was reached, and the low-water mark not since. */
   get full(): boolean {
     return this.#full;
   }
 
-  /** Whether nothing more will come. */
+  /** Whether no more items will arrive. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** A promise that resolves when the inbox is no longer full; `null` if it is not full now. */
+  /**
+   * Returns a promise that resolves when the inbox is no longer full, or `null` if it is not full.
+   */
   whenRoom(): Promise<void> | null {
     if (!this.#full) return null;
     this.#room ??= Promise.withResolvers<void>();
     return this.#room.promise;
   }
 
-  /** How many items wait. */
+  /** Number of unread items. */
   get length(): number {
     return this.#items.length - this.#taken;
   }
 
-  /** How many bytes they had on the wire, roughly. */
+  /** Bytes of the unread items as received, approximately. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether the reader has been at work for so long that {@link arrival} lets others have their turn. */
+  /**
+   * Whether the reader has run so long that {@link arrival} should let other sockets have a turn.
+   */
   isLate(): boolean {
     if (this.#isLate || ++this.#looks % ITEMS_BETWEEN_LOOKS > 0) return this.#isLate;
-    // With fewer items, the reader will not be back; and after the end, nobody clears a timer.
+    // With fewer items the reader will soon stop. After the end, no code clears a timer.
     return this.#isLate = this.length >= ITEMS_BETWEEN_LOOKS &&
       turnIsOver(this.#ended ? null : this);
   }
 
-  /** Adds items that had `bytes` on the wire. Never refuses: the caller asks `full` afterwards. */
+  /**
+   * Adds items that took `bytes` bytes on the wire. Never refuses items, so the caller checks
+   * `full` afterwards.
+   */
   push(items: T[], bytes: number): void {
     if (items.length === 0) return;
     for (const item of items) this.#items.push(item);
@@ -103,23 +113,23 @@ export class Inbox<T> {
     this.#wakeReader();
   }
 
-  /** Says that nothing more will come. */
+  /** Marks the end of the input. */
   end(): void {
     this.#ended = true;
     this.#wakeReader();
   }
 
-  /** Says that more may come after all. What has not been read stays. */
+  /** Reverts {@link end}. Unread items are kept. */
   reopen(): void {
     this.#ended = false;
   }
 
-  /** The oldest item, or `undefined` if there is none. */
+  /** Removes and returns the oldest item, or returns `undefined` if there is none. */
   take(): T | undefined {
     if (this.length === 0) return undefined;
     this.#bytes -= this.#bytes / this.length;
     const item = this.#items[this.#taken++];
-    // Lets go of what has been taken, at a cost of less than two copies of each item.
+    // Frees the taken items, at a cost of less than two copies of each item.
     if (2 * this.#taken > this.#items.length) {
       this.#items = this.#items.slice(this.#taken);
       this.#taken = 0;
@@ -128,7 +138,7 @@ export class Inbox<T> {
     return item;
   }
 
-  /** All items. */
+  /** Removes and returns all items. */
   takeAll(): T[] {
     const items = this.#taken > 0 ? this.#items.slice(this.#taken) : this.#items;
     this.#items = [];
@@ -148,9 +158,12 @@ export class Inbox<T> {
   }
 
   /**
-   * Makes the caller the only reader until it disposes of what it gets.
+   * Makes the caller the only reader until it disposes of the result.
    *
-   * @throws {TypeError} If there is a reader already: both would get half of the items.
+   * @param reader The name of the caller, for error messages.
+   * @returns The claim.
+   * @throws {TypeError} If there is already a reader. Each of them would get only a part of the
+   * items.
    */
   claim(reader: string): Disposable {
     if (this.#reader) {
@@ -160,27 +173,30 @@ export class Inbox<T> {
     return {
       [Symbol.dispose]: () => {
         this.#reader = "";
-        if (this.#ended || this.length === 0) clearTimers(); // Nothing is left that would need a turn.
+        if (this.#ended || this.length === 0) clearTimers(); // No item needs a turn.
         this.#free?.resolve();
         this.#free = null;
       },
     };
   }
 
-  /** A promise that resolves when the reader there is has disposed of its claim; `null` without one. */
+  /**
+   * Returns a promise that resolves when the current reader has disposed of its claim, or `null` if
+   * there is none.
+   */
   whenFree(): Promise<void> | null {
     if (!this.#reader) return null;
     this.#free ??= Promise.withResolvers<void>();
     return this.#free.promise;
   }
 
-  /** The oldest item once there is one, or `undefined` at the end. */
+  /** Waits for the oldest item and removes it. Resolves to `undefined` at the end of the input. */
   async next(signal?: AbortSignal): Promise<T | undefined> {
     await this.arrival(Infinity, signal);
     return this.take();
   }
 
-  /** Waits until there is an item or the end, for `timeout` milliseconds at most. */
+  /** Waits for an item or the end of the input, for at most `timeout` milliseconds. */
   async arrival(timeout = Infinity, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (this.isLate()) {

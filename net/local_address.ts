@@ -1,21 +1,23 @@
 /**
- * Owns the addresses of this machine: of its sockets, and by which others reach it.
+ * Addresses of this machine and of its sockets.
  *
  * @module
  */
 
 import type { Address } from "../protocol/address.ts";
 
-/** The address of a socket; a Unix socket has its path and port 0. */
+/** Returns the address of a socket. A Unix socket has its path and port 0. */
 export function toAddress(addr: Deno.Addr): Address {
   return "hostname" in addr ? [addr.hostname, addr.port] : ["path" in addr ? addr.path : "", 0];
 }
 
 /**
- * This machine's own IPv4 address, by which others in its network reach it.
+ * Returns the IPv4 address of this machine in its network.
  *
- * It never prompts. Without the permission to list network interfaces
- * (`--allow-sys=networkInterfaces`), or without a network, it is `127.0.0.1`.
+ * Never prompts. Without the permission to list network interfaces
+ * (`--allow-sys=networkInterfaces`) or without a network, returns `127.0.0.1`.
+ *
+ * @returns The address, without a port.
  *
  * @example Show where a server can be reached
  * ```ts

@@ -1,6 +1,5 @@
 /**
- * Owns connections within one process, without sockets and permissions: what is written at one end is
- * read at the other. Must not know what is said over them.
+ * Connections within one process that need neither sockets nor permissions.
  *
  * @module
  */
@@ -10,18 +9,18 @@ import { concat } from "@std/bytes/concat";
 import type { Socket } from "./connection.ts";
 import type { ConnectionListener, Dialer } from "./transport.ts";
 
-/** How much a pipe holds before writing waits, in bytes: about what a local socket takes at once. */
+/** Bytes that a pipe holds before writes wait, about the same as a local socket. */
 const PIPE_BYTES = 262_144;
 
-/** Calls itself this, in place of a host name. */
+/** Host name of memory addresses. */
 const HOSTNAME = "memory";
 
-/** How many listeners there have been: each has a number in place of a port. */
+/** Number of listeners created so far. Each one uses its number as port. */
 let listeners = 0;
 
 /**
- * Listens to clients in the same process: give it to `EbsocketServer` as `listener`, and to
- * `client.connectTo()` as where to connect.
+ * A listener for clients in the same process. Pass it to `EbsocketServer` as `listener` and to
+ * `client.connectTo()` as the destination.
  *
  * @example A server and a client without a socket
  * ```ts
@@ -42,21 +41,21 @@ let listeners = 0;
  * ```
  */
 export class MemoryListener implements ConnectionListener, Dialer {
-  /** What it is called: `memory`, and a number of its own. */
+  /** Address of the listener: `memory` and a unique number. */
   readonly address: Address = [HOSTNAME, ++listeners];
-  /** The same, as listeners give it. */
+  /** The same address in the form of a Deno listener. */
   readonly addr: Deno.NetAddr = {
     transport: "tcp",
     hostname: this.address[0],
     port: this.address[1],
   };
-  /** The ends that nobody has accepted yet. */
+  /** Sockets that have not been accepted yet. */
   readonly #backlog: Socket[] = [];
   #isOpen = true;
   #dialled = 0;
   #news = Promise.withResolvers<void>();
 
-  /** Waits for the next connection. */
+  /** Resolves to the next connection. */
   async accept(): Promise<Socket> {
     for (;;) {
       if (!this.#isOpen) throw new Deno.errors.BadResource("The listener is closed");
@@ -67,9 +66,10 @@ export class MemoryListener implements ConnectionListener, Dialer {
   }
 
   /**
-   * Makes a connection.
+   * Creates a connection.
    *
-   * @throws {Deno.errors.ConnectionRefused} If the listener has been closed.
+   * @returns The client's end of the connection.
+   * @throws {Deno.errors.ConnectionRefused} If the listener is closed.
    */
   dial(): Promise<Socket> {
     if (!this.#isOpen) {
@@ -82,7 +82,7 @@ export class MemoryListener implements ConnectionListener, Dialer {
     return Promise.resolve(new MemorySocket(here, there, this.addr));
   }
 
-  /** Listens no longer, and closes what nobody has accepted. */
+  /** Stops listening and closes connections that have not been accepted. */
   close(): void {
     this.#isOpen = false;
     for (const socket of this.#backlog) socket.close();
@@ -95,7 +95,7 @@ export class MemoryListener implements ConnectionListener, Dialer {
   }
 }
 
-/** One end of a connection: reads from one pipe, and writes into another. */
+/** One end of a connection. It reads from one pipe and writes to another. */
 class MemorySocket implements Socket {
   readonly remoteAddr: Deno.NetAddr;
   readonly #incoming: Pipe;
@@ -134,7 +134,7 @@ class MemorySocket implements Socket {
   }
 }
 
-/** Bytes on their way in one direction. */
+/** Bytes in transit in one direction. */
 class Pipe {
   #bytes = new Uint8Array(0);
   #isEnded = false;
@@ -153,7 +153,7 @@ class Pipe {
     return length;
   }
 
-  /** Takes some of `bytes`, as soon as there is room; none once nobody reads any more. */
+  /** Takes some of `bytes` once there is room. Resolves to 0 if the reader is gone. */
   async write(bytes: Uint8Array): Promise<number> {
     while (this.#bytes.length >= PIPE_BYTES && !this.#isEnded && !this.#isAbandoned) {
       await this.#news.promise;
@@ -165,13 +165,13 @@ class Pipe {
     return taken.length;
   }
 
-  /** Nothing more will be written. */
+  /** Marks the end of writing. */
   end(): void {
     this.#isEnded = true;
     this.#tell();
   }
 
-  /** Nothing more will be read. */
+  /** Marks the end of reading. */
   abandon(): void {
     this.#isAbandoned = true;
     this.#bytes = new Uint8Array(0);

@@ -1,6 +1,6 @@
 /**
- * Owns TLS handshakes over TCP connections, both ways: whom each side trusts, the deadline, and the
- * words for what went wrong. Must not know listeners, dialling, or how bytes get to the TLS of Node.
+ * TLS handshakes over TCP connections, for servers and clients: trust, deadline, and error
+ * messages.
  *
  * @module
  */
@@ -12,53 +12,58 @@ import { checkGiven } from "../protocol/option_checks.ts";
 import { nodeModule, type RawStream, rawStream, TlsSocket } from "./tls_socket.ts";
 import { afterRunning } from "./ticker.ts";
 
-/** What a server needs for TLS; all of it is PEM text. */
+/** TLS settings of a server. All values are PEM text. */
 export interface TlsServerOptions {
-  /** The certificate of the server, with those that it depends on. */
+  /** The server's certificate, followed by its intermediate certificates. */
   readonly cert: string;
-  /** The private key of `cert`, not encrypted. */
+  /** The private key of `cert`, unencrypted. */
   readonly key: string;
   /**
-   * Certificates of those who may vouch for clients. With it, a client without a valid certificate
-   * from one of them is refused before a byte of it is looked at, or one is sent to it. A client
-   * certificate that limits its use must allow `clientAuth`.
+   * Certificate authorities for client certificates. With this option, a client without a valid
+   * certificate from one of them is rejected before any of its bytes is processed and before any
+   * byte is sent to it. A client certificate that limits its usage must allow `clientAuth`.
    */
   readonly clientCa?: string;
 }
 
-/** What a client needs for TLS beyond what Deno trusts; all of it is PEM text. */
+/**
+ * TLS settings of a client, in addition to Deno's defaults. All certificates and keys are PEM text.
+ */
 export interface TlsClientOptions {
   /**
-   * Certificates of those who may vouch for the server, instead of the public ones: with a CA of
-   * your own, nobody else can. Each text may hold several.
+   * Certificate authorities to trust instead of the public ones. With a private CA, no other
+   * authority is trusted. Each string may contain several certificates.
    *
    * @default {the public certificate authorities}
    */
   readonly caCerts?: string | readonly string[];
-  /** The certificate of the client, with those that it depends on, if the server asks for one. */
+  /**
+   * The client's certificate, followed by its intermediate certificates, if the server asks for
+   * one.
+   */
   readonly cert?: string;
-  /** The private key of `cert`, not encrypted. */
+  /** The private key of `cert`, unencrypted. */
   readonly key?: string;
   /**
-   * The name that the certificate of the server must have.
+   * The name that the server's certificate must contain.
    *
    * @default {the host name of the address}
    */
   readonly hostname?: string;
 }
 
-/** How long a handshake may take, in milliseconds. */
+/** Longest time that a handshake may take, in milliseconds. */
 const HANDSHAKE_TIMEOUT = 5000;
 
-/** The longest timer of Node's server, whose own deadline would not close the connection. */
+/** Longest timer of Node's server, whose own deadline would not close the connection. */
 const NEVER = 2 ** 31 - 1;
 
-/** Makes TCP connections that were accepted secure. */
+/** Secures accepted TCP connections. */
 export class TlsServer {
   readonly #context: Record<string, unknown>;
   readonly #asksForCert: boolean;
 
-  /** @throws {TypeError} If the options are not what TLS needs; the message names the option. */
+  /** @throws {TypeError} If an option is invalid. The message names the option. */
   constructor(options: TlsServerOptions) {
     if (typeof options !== "object" || options === null) {
       throw new TypeError(`Invalid tls: expected options, got ${Deno.inspect(options)}`);
@@ -80,16 +85,16 @@ export class TlsServer {
   }
 
   /**
-   * Does the handshake over `conn`, which is closed if it fails.
+   * Performs the handshake over `conn`. Closes `conn` if the handshake fails.
    *
-   * @throws {EbsocketError} If the peer does not speak TLS, is too slow, or may not connect.
+   * @throws {EbsocketError} If the peer does not speak TLS, is too slow, or is not authorized.
    */
   secure(conn: Deno.TcpConn, signal: AbortSignal): Promise<Socket> {
     return handshake(conn, signal, "server", (raw, done, failed) => {
       const { createServer } = nodeModule<typeof import("node:tls")>("node:tls");
       const server = createServer(this.#context as Parameters<typeof createServer>[0]);
       server.on("secureConnection", (tls) => {
-        // Belt and braces: it is not called for those who are refused.
+        // A second check: this event does not fire for rejected clients.
         if (this.#asksForCert && !isVerified(tls)) return failed(new Error("not authorized"));
         done(new TlsSocket(tls, raw, conn.remoteAddr));
       });
@@ -100,9 +105,9 @@ export class TlsServer {
 }
 
 /**
- * Does the handshake of a client over `conn`, which is closed if it fails.
+ * Performs the client's handshake over `conn`. Closes `conn` if the handshake fails.
  *
- * @throws {EbsocketError} If the server does not speak TLS, or is not who it should be.
+ * @throws {EbsocketError} If the server does not speak TLS or cannot prove its identity.
  */
 export function secureClient(
   conn: Deno.TcpConn,
@@ -129,15 +134,19 @@ export function secureClient(
   });
 }
 
-/** Options of a client, checked, in the words of Node. */
+/** Checked options of a client, in the form that Node expects. */
 export interface CheckedClientOptions {
-  /** The name that the certificate of the server must have, if not that of the address. */
+  /** The name that the server's certificate must contain, if it differs from the address. */
   readonly hostname?: string;
-  /** What Node gets. */
+  /** The options for Node. */
   readonly context: { readonly ca?: string[]; readonly cert?: string; readonly key?: string };
 }
 
-/** `options`, checked; a `TypeError` that names the option if they are wrong. */
+/**
+ * Checks the options of a client.
+ *
+ * @throws {TypeError} If an option is invalid. The message names the option.
+ */
 export function checkClientOptions(options: true | TlsClientOptions): CheckedClientOptions {
   if (options === true) return { context: {} };
   if (typeof options !== "object" || options === null) {
@@ -156,8 +165,9 @@ export function checkClientOptions(options: true | TlsClientOptions): CheckedCli
 }
 
 /**
- * Waits for a handshake that `start` begins, on the server once the client has sent its first bytes:
- * before that, a connection costs next to nothing. Closes the connection if it fails or is aborted.
+ * Waits for the handshake begun by `start`. A server begins once the client has sent its first
+ * bytes, because until then a connection costs almost nothing. Closes the connection if the
+ * handshake fails or is aborted.
  */
 async function handshake(
   conn: Deno.TcpConn,
@@ -201,13 +211,13 @@ async function handshake(
 
 const BROKEN_OFF = "the peer closed the connection in the middle of it";
 
-/** Why a handshake has failed with a peer that has gone and never sent a byte. */
+/** Cause of a failed handshake with a peer that disconnected without sending a byte. */
 export class SilentPeer extends Error {}
 
-/** The type of the TLS record with which every handshake begins. */
+/** Type of the TLS record that begins every handshake. */
 const HANDSHAKE_RECORD = 22;
 
-/** The first bytes of a client, which are those of a handshake. */
+/** Resolves to the first bytes of a client, which must begin a handshake. */
 async function firstBytes(conn: Deno.TcpConn): Promise<Uint8Array> {
   const buffer = new Uint8Array(2048);
   const length = await conn.read(buffer).catch((error) => {
@@ -222,7 +232,7 @@ function tlsError(cause: Error): EbsocketError {
   return new EbsocketError("tls-failed", `TLS handshake failed: ${cause.message}`, { cause });
 }
 
-/** Whether the TLS of Node says that it has verified the peer, and can show its certificate. */
+/** Whether Node's TLS has verified the peer and holds its certificate. */
 function isVerified(tls: TLSSocket): boolean {
   return tls.authorized && tls.getPeerCertificate().raw !== undefined;
 }
@@ -232,8 +242,8 @@ function isIp(name: string): boolean {
 }
 
 /**
- * What is wrong with certificates, in the codes of Node. Deno has the last one for all that its TLS
- * library says in words of its own, and keeps those words to itself.
+ * Certificate errors by Node's error code. Deno reports the last code for all errors that its TLS
+ * library describes in its own words, and does not pass those words on.
  */
 const CERTIFICATE_FAULTS = new Map([
   ["CERT_HAS_EXPIRED", "has expired"],
@@ -273,7 +283,9 @@ function describeServerError(error: Error, name: string): Error {
   return new Error(`the certificate of the server ${fault}${advice}`, { cause: error });
 }
 
-/** TLS 1.3 lets a server refuse a client only after the handshake is over for the client. */
+/**
+ * In TLS 1.3, a server can reject a client only after the handshake has ended on the client's side.
+ */
 function earlyEnd({ context: { cert } }: CheckedClientOptions): string {
   return cert === undefined
     ? "The server ended the connection after the TLS handshake; it may want a client certificate, in tls.cert and tls.key"
@@ -286,7 +298,11 @@ function codeOf(error: Error): string {
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** The certificates in `pem`, one text each; a `TypeError` that names the option without any. */
+/**
+ * Returns the certificates in `pem`, one string each.
+ *
+ * @throws {TypeError} If there are none or one is invalid. The message names the option.
+ */
 function checkCertificates(option: string, pem: string | readonly string[]): string[] {
   const { X509Certificate } = nodeModule<typeof import("node:crypto")>("node:crypto");
   const found: string[] = [];
@@ -309,7 +325,11 @@ function checkCertificates(option: string, pem: string | readonly string[]): str
   return found;
 }
 
-/** A certificate and its key, if both are given and belong together; otherwise a `TypeError`. */
+/**
+ * Returns a certificate and its key, or `null` if both are missing.
+ *
+ * @throws {TypeError} If only one is given, or if they do not belong together.
+ */
 function checkKeyPair(cert?: string, key?: string): { cert: string; key: string } | null {
   if (cert === undefined && key === undefined) return null;
   if (cert === undefined) throw new TypeError("Invalid tls.key: tls.cert is missing");

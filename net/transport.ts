@@ -1,6 +1,5 @@
 /**
- * Owns how a socket is made, both ways: listens and dials, over TCP, TLS and Unix sockets. Must not
- * know what is said over it, or who may connect beyond what TLS says.
+ * Sockets for servers and clients: listening and dialing over TCP, TLS and Unix sockets.
  *
  * @module
  */
@@ -21,38 +20,39 @@ import { UnixListener } from "./unix_listener.ts";
 export type { Socket, TlsClientOptions, TlsServerOptions };
 
 /**
- * How many connections may wait to be accepted: the most that Linux allows by default. With fewer,
- * many clients that come at once wait a second or more for their second attempt.
+ * Most connections that may wait to be accepted, which is the highest value that Linux allows by
+ * default. With fewer, many clients that connect at once wait a second or more for their second
+ * attempt.
  */
 const BACKLOG = 4096;
 
 /**
- * How many TLS handshakes may be under way. Then the oldest makes way for the next, once it has had
- * this time, in milliseconds: enough for one that succeeds, even around the world, while one that is
- * stuck would hold its place for 5 s.
+ * Most TLS handshakes at a time. Beyond it, the oldest one is given up for the next, once it has
+ * had this time, in milliseconds. The time suffices for a successful handshake even around the
+ * world. A stuck handshake would otherwise hold its place for 5 s.
  */
 const MAX_HANDSHAKES = 1000;
 const FAIR_TIME = 1000;
 
-/** Makes connections in its own way, over whatever carries bytes whole and in order. */
+/** A custom way to connect, over any transport that delivers all bytes in order. */
 export interface Dialer {
-  /** What the other end is called in messages and statuses. */
+  /** Address of the other end, used in messages and statuses. */
   readonly address: Address;
-  /** Makes a connection; gives up when `signal` is aborted. */
+  /** Creates a connection. Gives up when `signal` is aborted. */
   dial(signal?: AbortSignal): Promise<Socket>;
 }
 
-/** Where to dial to: an address, the path of a Unix socket, or a dialer of the program's own. */
+/** Where to connect: an address, the path of a Unix socket, or a custom dialer. */
 export type Destination = Address | { readonly path: string } | Dialer;
 
-/** Where to listen: at an address, or at the path of a Unix socket. */
+/** Where to listen: an address or the path of a Unix socket. */
 export type Place = Exclude<Destination, Dialer>;
 
-/** What a server needs of a listener; every `Deno.Listener` has it. */
+/** The part of a listener that a server needs. Every `Deno.Listener` implements it. */
 export interface ConnectionListener {
-  /** Where it listens. */
+  /** Address of the listener. */
   readonly addr: Deno.Addr;
-  /** Waits for the next connection. */
+  /** Resolves to the next connection. */
   accept(): Promise<Socket>;
   /** Stops listening. */
   close(): void;
@@ -60,26 +60,27 @@ export interface ConnectionListener {
 
 /** Options of {@link listen}. */
 export interface ListenOptions {
-  /** Speaks TLS. */
+  /** TLS settings. With them, the listener accepts only TLS connections. */
   readonly tls?: TlsServerOptions | undefined;
-  /** A peer was sent away because its TLS handshake has failed, or took too long. */
+  /** Called for each peer that is rejected because its TLS handshake failed or took too long. */
   readonly onRefuse?: (address: Address, error: Error) => void;
 }
 
 /** Options of {@link dial}. */
 export interface DialOptions {
-  /** Speaks TLS: with what Deno trusts, or with options. */
+  /** TLS settings, or `true` for Deno's defaults. */
   readonly tls?: true | TlsClientOptions;
-  /** Gives the attempt up when aborted. Has no effect once connected. */
+  /** Aborts the attempt. Has no effect once connected. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Listens, at once. On `localhost` that is on 127.0.0.1 and on ::1, with the same port, as far as the
- * machine has them and Deno permits it.
+ * Starts to listen. `localhost` stands for 127.0.0.1 and ::1 with the same port, as far as the
+ * machine has both and Deno permits them.
  *
- * @throws {TypeError} If an option is wrong, or two do not go together.
- * @throws {RangeError} If the port is no integer from 0 to 65535.
+ * @returns The listener.
+ * @throws {TypeError} If an option is invalid or conflicts with another one.
+ * @throws {RangeError} If the port is not an integer from 0 to 65535.
  * @throws {Deno.errors.AddrInUse} If the address is taken.
  * @throws {Deno.errors.NotCapable} Without permission for the address.
  */
@@ -110,10 +111,11 @@ function bind(hostname: string, port: number): Deno.TcpListener {
 }
 
 /**
- * Makes a connection, its TLS handshake included.
+ * Connects, including the TLS handshake.
  *
- * @throws {TypeError} If an argument is wrong, or two do not go together.
- * @throws {RangeError} If the port is no integer from 1 to 65535.
+ * @returns The connected socket.
+ * @throws {TypeError} If an argument is invalid or conflicts with another one.
+ * @throws {RangeError} If the port is not an integer from 1 to 65535.
  * @throws {EbsocketError} With the code `tls-failed`, if the TLS handshake fails.
  * @throws {Deno.errors.NotCapable} Without permission for the address.
  */
@@ -128,20 +130,21 @@ export async function dial(
       (abort) => Deno.connect({ transport: "unix", ...place, ...abort }),
       signal,
     );
-    // The system knows the path by which the socket was made, which may not be the one asked for.
+    // The system reports the path at which the socket was bound, which may differ from the
+    // requested one.
     return Object.defineProperty(conn, "remoteAddr", { value: { transport: "unix", ...place } });
   }
   const [hostname, port] = place;
   const options = tls === undefined ? null : checkClientOptions(tls);
   const conn = await connect((abort) => Deno.connect({ hostname, port, ...abort }), signal);
-  if (options) tune(conn); // TLS hides it from those who would do it later.
+  if (options) tune(conn); // The TLS socket does not expose these settings later.
   return options ? await secureClient(conn, hostname, options, signal) : conn;
 }
 
 /**
- * Connects unless `signal` is aborted. Deno 2.9.6 looks at a signal once more when the connection has
- * been made, and if it is aborted by then, throws and leaves the socket open for ever. So it gets one
- * that does not throw, and what comes too late is closed here.
+ * Connects unless `signal` is aborted. Deno 2.9.6 checks the signal once more after it has
+ * connected. If it is aborted by then, Deno throws and leaks the socket. So it gets a signal that
+ * does not throw, and late connections are closed here.
  */
 async function connect<C extends Deno.Conn>(
   open: (abort: { signal?: AbortSignal }) => Promise<C>,
@@ -163,10 +166,10 @@ async function connect<C extends Deno.Conn>(
 }
 
 /**
- * `where` if it can be dialled to, with TLS or without.
+ * Returns `where` if it is a valid destination, with or without TLS.
  *
- * @throws {TypeError} If an argument is wrong, or two do not go together.
- * @throws {RangeError} If the port is no integer from 1 to 65535.
+ * @throws {TypeError} If an argument is invalid or conflicts with another one.
+ * @throws {RangeError} If the port is not an integer from 1 to 65535.
  */
 export function checkDestination(
   where: Destination,
@@ -182,24 +185,24 @@ export function checkDestination(
   return { path: checkPath(where.path) };
 }
 
-/** The address of a destination: a Unix socket has its path and port 0. */
+/** Returns the address of a destination. A Unix socket has its path and port 0. */
 export function addressOf(where: Destination): Address {
   if (isDialer(where)) return where.address;
   return isPath(where) ? [where.path, 0] : where;
 }
 
 /**
- * Accepts connections whose TLS handshake is over. Handshakes are many at a time; connections are
- * taken from the operating system only while somebody waits in {@link accept}.
+ * Accepts connections and completes their TLS handshakes. Many handshakes run at a time.
+ * Connections are taken from the operating system only while {@link accept} is pending.
  */
 class TlsListener implements ConnectionListener {
   readonly addr: Deno.NetAddr;
   readonly #listener: TcpListener;
   readonly #security: TlsServer;
   readonly #onRefuse: (address: Address, error: Error) => void;
-  /** What gives each handshake under way up, the oldest first, and when it began. */
+  /** Pending handshakes, oldest first: the controller that aborts each one, and its start time. */
   readonly #handshakes = new Map<AbortController, number>();
-  /** Runs until the oldest of them has had its time. */
+  /** Runs until the oldest handshake has had its time. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #secured: Socket[] = [];
   #failure: unknown = null;
@@ -231,7 +234,9 @@ class TlsListener implements ConnectionListener {
     }
   }
 
-  /** Whether there is room for one more handshake, if need be since the oldest was given up. */
+  /**
+   * Returns whether there is room for another handshake. May give up the oldest one to make room.
+   */
   #makeRoom(): boolean {
     if (this.#handshakes.size < MAX_HANDSHAKES) return true;
     const [[oldest, since]] = this.#handshakes as unknown as [[AbortController, number]];
@@ -277,7 +282,7 @@ class TlsListener implements ConnectionListener {
     this.#news = Promise.withResolvers();
   }
 
-  /** Stops listening, and closes connections that nobody has taken. */
+  /** Stops listening and closes connections that have not been accepted. */
   close(): void {
     this.#isOpen = false;
     this.#listener.close();

@@ -1,6 +1,6 @@
 /**
- * Owns the peers of a server that serves: who is admitted, who is sent away, and what waits for all
- * of them together. Must not know listeners, or what the clients say.
+ * Admission of peers to a server: which peers become clients, which are rejected, and the budgets
+ * they share.
  *
  * @module
  */
@@ -20,78 +20,83 @@ import { ReadBuffers } from "../net/read_buffers.ts";
 import { checkTokenText } from "../protocol/token.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
-/** How much may wait for all clients together by default, in bytes. */
+/** Default of `maxTotalPendingBytes`. */
 export const DEFAULT_MAX_TOTAL_PENDING_BYTES = 536_870_912;
 
-/** How long a client may take to show its token by default, in milliseconds. */
+/** Default of `helloTimeout`, in milliseconds. */
 export const DEFAULT_HELLO_TIMEOUT = 5000;
 
 /**
- * How many may be told at the same time that there are too many, which can take a second each. In a
- * flood, the others are hung up on, or they would take the file descriptors that are to be saved.
+ * Most peers that may receive the reason of their rejection at the same time. This can take a
+ * second for each. In a flood, the others are disconnected without a reason, or they would use up
+ * the file descriptors that the limit protects.
  */
 const MAX_LINGERING = 256;
 
-/** Who gets what all connections of a server receive. */
+/** Receiver of the input of all connections of a server. */
 export interface ServerSink extends ConnectionSink {
-  /** A peer has connected, and has been admitted. */
+  /** Called when a peer has connected and was admitted. */
   onOpen(connection: EbsocketConnection): void;
-  /** A peer that was asked for a token has said hello. Comes right after `onOpen`. */
+  /** Called with the hello of a peer that had to send a token, right after `onOpen`. */
   onHello?(connection: EbsocketConnection, hello: Hello): void;
   /**
-   * A peer has connected and is being sent away, or has gone before it was admitted. If `isSilent`, it
-   * went without a byte in either direction.
+   * Called when a peer is rejected, or disconnects before it was admitted. `isSilent` is set if the
+   * peer disconnected without a byte in either direction.
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
-  /** Asked before each accept: a promise to wait for, or `null`. */
+  /** Called before each accept. Returns a promise to wait for, or `null`. */
   whenReady?(): Promise<void> | null;
 }
 
 /** Options of {@link EbsocketServer.serve}. */
 export interface ServeOptions extends ConnectionOptions {
   /**
-   * How many clients may be connected, from 1; any more are closed with `too-many-clients`. Without
-   * a limit, the number of file descriptors that the system allows is the limit.
+   * Most clients that may be connected, from 1. Further clients are closed with `too-many-clients`.
+   * Without this limit, the number of file descriptors that the system allows is the limit.
    *
    * @default {Infinity}
    */
   readonly maxClients?: number;
   /**
-   * How many of them may come from one IP address, from 1. Does not hold for Unix sockets.
+   * Most clients that may be connected from one IP address, from 1. Does not apply to Unix sockets.
    *
    * @default {Infinity}
    */
   readonly maxClientsPerAddress?: number;
   /**
-   * How many bytes may wait for all clients together, from 1; what waits for several counts once.
-   * When there is more, those for whom most waits are closed with `slow-consumer`. A quarter of that
-   * may be held of lines whose ends have not come; beyond it, those that were begun first are given up,
-   * and their clients closed with `overloaded`. An eighth may be kept, by a relay, of publishers that
-   * wait for a slow reader; beyond it, nobody waits.
+   * Most bytes that may be queued for all clients together, from 1. Bytes queued for several
+   * clients count once. Beyond the limit, the clients with the largest send queues are closed with
+   * `slow-consumer`.
+   *
+   * A quarter of this limit applies to unfinished lines. Beyond it, the oldest unfinished lines are
+   * dropped and their clients closed with `overloaded`. In a relay, an eighth applies to input held
+   * from publishers that wait for a slow reader. Beyond it, no publisher waits.
    *
    * @default {536_870_912}
    */
   readonly maxTotalPendingBytes?: number;
   /**
-   * What a client must show to be admitted: its first line must be a `hello` with this token, of 1 to
-   * 1,024 bytes. Until then it gets nothing. Without a token, whoever can connect is admitted.
+   * Token that clients need, from 1 to 1,024 bytes. The first line of a client must be a `hello`
+   * with this token. Until then the client receives nothing. Without a token, every peer that can
+   * connect is admitted.
    */
   readonly token?: string;
   /**
-   * How long a client may take to show its token, in milliseconds, from 1.
+   * Time in which a client must send its token, in milliseconds, from 1.
    *
    * @default {5_000}
    */
   readonly helloTimeout?: number;
   /**
-   * How long sending what is queued may take once the server is closed, in milliseconds, from 0, or
-   * `Infinity`. Connections that are not done by then are closed as they are.
+   * Longest time to send queued events after the server is closed, in milliseconds, from 0, or
+   * `Infinity`. Connections that are not finished by then are closed immediately.
    *
    * @default {5_000}
    */
   readonly shutdownTimeout?: number;
   /**
-   * How long clients are asked to stay away once the server is closed, in milliseconds, from 0.
+   * Time that clients are asked to wait before they reconnect after the server is closed, in
+   * milliseconds, from 0.
    *
    * @default {0}
    */
@@ -100,7 +105,7 @@ export interface ServeOptions extends ConnectionOptions {
 
 /** The peers of one server. */
 export class Admission implements Ticking {
-  /** How long closing may take, in milliseconds. */
+  /** Longest time that closing may take, in milliseconds. */
   readonly shutdownTimeout: number;
 
   readonly #sink: ServerSink;
@@ -116,11 +121,11 @@ export class Admission implements Ticking {
   readonly #total: ByteBudget;
   readonly #buffers: ReadBuffers;
   readonly #members: ConnectionSink;
-  /** All that have not ended, those that are being sent away included. */
+  /** All connections that have not ended, including rejected ones. */
   readonly #connections = new Set<EbsocketConnection>();
   #mayCompact = true;
   #clients = 0;
-  /** How many are being told that there are too many. */
+  /** Number of peers that are receiving the reason of their rejection. */
   #lingering = 0;
   readonly #byAddress = new Map<string, number>();
   #gate: AuthGate | null = null;
@@ -129,10 +134,11 @@ export class Admission implements Ticking {
   /**
    * Admits peers to `sink`.
    *
-   * Calls `onFailure` with what `sink` throws when nobody else is there to catch it.
-   *
-   * @throws {TypeError} If the token is no string.
-   * @throws {RangeError} If an option is out of its range.
+   * @param sink Receives the clients and their lines.
+   * @param options The limits, and the token if one is needed.
+   * @param onFailure Called with errors thrown by `sink` that have no other handler.
+   * @throws {TypeError} If the token is not a string.
+   * @throws {RangeError} If an option is out of range.
    */
   constructor(sink: ServerSink, options: ServeOptions, onFailure: (error: unknown) => void) {
     this.#sink = sink;
@@ -163,18 +169,21 @@ export class Admission implements Ticking {
     };
   }
 
-  /** How many bytes wait for all clients together. */
+  /** Bytes queued for all clients together. */
   get pendingBytes(): number {
     return this.#total.bytes;
   }
 
-  /** To be awaited before the first peer: what is needed only for a token is loaded only for one. */
+  /**
+   * Prepares for the first peer and must be awaited before it. Loads the code for tokens only if
+   * there is one.
+   */
   async prepare(): Promise<void> {
     if (this.#token === undefined) return;
     const { AuthGate } = await import("./auth_gate.ts");
     this.#gate = new AuthGate(this.#token, this.#helloTimeout, this.#limits, {
       onPass: (connection, hello, rest) => {
-        // Here, an error of the sink has nobody else to reach.
+        // An error of the sink has no other handler here.
         try {
           this.#pass(connection, hello, rest);
         } catch (error) {
@@ -199,11 +208,12 @@ export class Admission implements Ticking {
     if (rest.bytes.length > 0) this.#sink.onLines(connection, rest);
   }
 
-  /** Admits a peer, lets it wait at the gate, or sends it away. */
+  /** Admits a peer, hands it to the authentication gate, or rejects it. */
   admit(connection: EbsocketConnection): void {
     this.#connections.add(connection);
     addTicking(this);
-    // Who waits at the gate takes no place yet: strangers must not keep those out who may come in.
+    // Peers at the gate take no place yet, so that strangers cannot keep out clients that have the
+    // token.
     const excess = this.#excessOf(connection) ?? (this.#gate ? null : this.#excess());
     if (excess) return this.#refuse(connection, excess);
     this.#count(connection, 1);
@@ -218,14 +228,17 @@ export class Admission implements Ticking {
     this.#sink.onOpen(connection);
   }
 
-  /** Whether one more client would be too many, and how many would not. */
+  /** Returns the reason to reject one more client, or `null` if there is room. */
   #excess(): string | null {
     return this.#clients >= this.#maxClients
       ? `the server takes no more than ${this.#maxClients}`
       : null;
   }
 
-  /** The same for those from the address of `connection`, who count from when they connect. */
+  /**
+   * Returns the same for the address of `connection`. Peers of one address count from when they
+   * connect.
+   */
   #excessOf({ address: [hostname] }: EbsocketConnection): string | null {
     return (this.#byAddress.get(hostname) ?? 0) >= this.#maxPerAddress
       ? `the server takes no more than ${this.#maxPerAddress} from one address`
@@ -250,7 +263,7 @@ export class Admission implements Ticking {
     this.refused(connection.address, "too-many-clients", detail);
   }
 
-  /** A peer was sent away, or has gone, that was no client. */
+  /** Reports a peer that was rejected or disconnected before it became a client. */
   refused(address: Address, reason: CloseReason, detail: string, isSilent = false): void {
     this.#sink.onRefuse?.(address, reason, detail, isSilent);
   }
@@ -265,7 +278,7 @@ export class Admission implements Ticking {
     if (this.#connections.size === 0) removeTicking(this);
   }
 
-  /** Counts one peer more from its address, or one fewer. */
+  /** Counts one peer more, or one fewer, for its address. */
   #count(connection: EbsocketConnection, change: 1 | -1): void {
     const [hostname, port] = connection.address;
     if (this.#maxPerAddress === Infinity || port === 0) return;
@@ -275,8 +288,9 @@ export class Admission implements Ticking {
   }
 
   /**
-   * Makes room where more waits than may: lets go of blocks of which little waits, and then closes those
-   * for whom most waits, until three quarters of what may wait in all are left.
+   * Makes room when the queued bytes exceed the limit. First releases blocks that are mostly
+   * unused. Then closes the connections with the largest send queues until three quarters of the
+   * limit are in use.
    */
   #closeSlow(): void {
     if (this.#mayCompact) this.#compact();
@@ -289,11 +303,14 @@ export class Admission implements Ticking {
       connection.closeSlow(
         `${pendingBytes} of ${before} bytes were waiting for it, more than for others`,
       );
-      if (this.#total.bytes === before) break; // Others share all of it. The next excess tells.
+      if (this.#total.bytes === before) break; // All of it is shared.
     }
   }
 
-  /** Lets go of blocks of which little waits. Where that wins little, it is not done again before the next tick. */
+  /**
+   * Releases blocks that are mostly unused. If that gains little, it is not repeated before the
+   * next tick.
+   */
   #compact(): void {
     const compaction = new Compaction();
     for (const connection of this.#connections) {
@@ -309,9 +326,10 @@ export class Admission implements Ticking {
   }
 
   /**
-   * Gives up unfinished lines, until three quarters of what they may hold in all are left: those that
-   * were begun first, since who is in the middle of sending a line will be done soon. Those that hold
-   * little are spared, as that would win nothing, and the last of all: one may be as long as it may.
+   * Gives up unfinished lines until three quarters of their limit are in use. The oldest lines go
+   * first, because a peer in the middle of sending a line will soon finish. Short lines are spared,
+   * since closing them would gain nothing. The most recent line is spared as well, because a single
+   * line may be as long as the limit.
    */
   #giveUpLines(): void {
     const { bytes, maxBytes } = this.#buffers;
@@ -319,7 +337,7 @@ export class Admission implements Ticking {
     const held = all.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0);
     const isLong = ({ unfinishedBytes }: EbsocketConnection) =>
       unfinishedBytes >= held / all.length / 2;
-    // Of those that are being closed, the bytes stay until they have gone.
+    // The bytes of closing connections stay until those have ended.
     const order = (one: EbsocketConnection, other: EbsocketConnection) =>
       Number(one.open) - Number(other.open) || one.lineBegan - other.lineBegan;
     let excess = bytes - 0.75 * maxBytes;
@@ -332,13 +350,16 @@ export class Admission implements Ticking {
     }
   }
 
-  /** Time passes, for all connections. */
+  /** Advances the deadlines of all connections. */
   tick(elapsed: number): void {
     this.#mayCompact = true;
     this.#connections.forEach((connection) => connection.tick(elapsed));
   }
 
-  /** Sends what is queued, tells everybody `shutdown`, and waits until the last has ended. */
+  /**
+   * Sends the queued lines and `shutdown` to every peer. Resolves when the last connection has
+   * ended.
+   */
   async close(): Promise<void> {
     const detail = "";
     const retry = this.#retryAfter > 0 ? { retryAfterMs: this.#retryAfter } : {};
@@ -348,7 +369,7 @@ export class Admission implements Ticking {
     );
   }
 
-  /** Closes all connections at once. */
+  /** Closes all connections immediately. */
   abort(): void {
     for (const connection of this.#connections) connection.abort();
   }

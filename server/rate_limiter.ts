@@ -1,11 +1,11 @@
 /**
- * Owns the pace at which each client may send: over it, a client is read from more slowly; far over
- * it, it is closed. Must not know sockets, or what the lines say.
+ * The sending rate of each client. A client over its rate is read more slowly, and closed if it is
+ * far over.
  *
- * The rule is the generic cell rate algorithm (ITU-T I.371) in its virtual scheduling form: for each
- * client one time, that at which all it has sent would be paid for. One second's worth may come in a
- * burst. What comes at once because we did not read before is no burst of the client's: it may have
- * sent it at any time since.
+ * The algorithm is the generic cell rate algorithm (ITU-T I.371) in its virtual scheduling form.
+ * For each client it keeps one time: when everything the client has sent will be paid for. One
+ * second's allowance may arrive in a burst. Input that arrives at once because the server did not
+ * read is not a burst, because the client may have sent it at any time since.
  *
  * @module
  */
@@ -14,63 +14,66 @@ import { checkLimit } from "../protocol/option_checks.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
 /**
- * How many lines a second may come that are no events, beside an empty one for each event. A control line
- * counts as often as it costs the time of a short one.
+ * Lines per second that may be neither events nor the one empty line allowed for each event. A long
+ * control line counts as several short ones, according to its cost.
  */
 const MAX_CHATTER_PER_SECOND = 100;
 
-/** How much may come at once after a pause, in milliseconds of the allowance. */
+/** Allowance that may be used at once after a pause, in milliseconds. */
 const BURST_MS = 1000;
 
-/** From when on a client is far over its allowance, in milliseconds of it. */
+/** Allowance from which on a client is far over its rate, in milliseconds. */
 const FAR_OVER_MS = 10_000;
 
-/** How often those that have to wait are looked at, in milliseconds. */
+/** Interval at which held clients are checked, in milliseconds. */
 const CHECK_MS = 50;
 
-/** For how long at least we must not have run to have stood still, in milliseconds. */
+/** Shortest gap that counts as a standstill of this process, in milliseconds. */
 const STANDSTILL_MS = 1000;
 
-/** How much a client may send. */
+/** Limits on the sending rate of a client. */
 export interface RateOptions {
   /**
-   * How many events a client may send each second, from 1. One second's worth may come at once. Over
-   * that the client is read from more slowly; when ten seconds' worth has come, it is closed with
-   * `rate-limited`.
+   * Events that a client may send per second, from 1. Bursts of one second's allowance are
+   * accepted. Beyond that the client is read more slowly. After ten seconds' allowance it is closed
+   * with `rate-limited`.
    *
    * @default {Infinity}
    */
   readonly maxEventsPerSecond?: number;
   /**
-   * How many bytes a client may send each second, from 1, with the same rule.
+   * Bytes that a client may send per second, from 1, with the same rule.
    *
    * @default {Infinity}
    */
   readonly maxBytesPerSecond?: number;
 }
 
-/** What a client has sent. What is left out is none. */
+/** Input of a client. Omitted counts are 0. */
 export interface Sent {
-  /** How many events. */
+  /** Number of events. */
   readonly events?: number;
-  /** How many bytes. */
+  /** Number of bytes. */
   readonly bytes?: number;
-  /** How many lines without any byte. */
+  /** Number of empty lines. */
   readonly empty?: number;
-  /** How many short control lines would have cost as much as those that it has sent. */
+  /** Cost of the control lines, as a number of short control lines. */
   readonly control?: number;
 }
 
-/** What follows from that: nothing, that a client must not be read from, or that it is to be closed. */
+/** Result: the client may continue, must not be read, or must be closed. */
 export type Verdict = "within" | "over" | "far over";
 
-/** When what a client has sent is paid for, by `performance.now()`: each of two allowances by itself. */
+/**
+ * Times at which a client's input is paid for, by `performance.now()`, for each of the two
+ * allowances.
+ */
 interface Account {
   sent: number;
   chatter: number;
 }
 
-/** Holds the clients of one server to their allowance. */
+/** Applies the rate limits to the clients of one server. */
 export class RateLimiter<Client> implements Ticking {
   readonly maxEventsPerSecond: number;
   readonly maxBytesPerSecond: number;
@@ -79,19 +82,20 @@ export class RateLimiter<Client> implements Ticking {
   readonly #accounts = new Map<Client, Account>();
   readonly #held = new Set<Client>();
   #timer: ReturnType<typeof setInterval> | undefined;
-  /** When we were last seen to run. */
+  /** Time at which this process was last seen to run. */
   #ranAt = performance.now();
   /**
-   * Until when what all clients send, and what one of them does, may have waited for us: by so much
-   * longer than that may it have been on its way.
+   * Times until which the input of all clients, and of single clients, may have been delayed by
+   * this process. Input may have been in transit that much longer.
    */
   #excused = -Infinity;
   readonly #excusedOf = new Map<Client, number>();
 
   /**
-   * Makes one that calls `onRelease` when a client may be read from again.
+   * Creates a limiter that reads its limits from the options.
    *
-   * @throws {RangeError} If an option is out of its range.
+   * @param onRelease Called when a client may be read again.
+   * @throws {RangeError} If an option is out of range.
    */
   constructor(
     { maxEventsPerSecond = Infinity, maxBytesPerSecond = Infinity }: RateOptions,
@@ -102,23 +106,23 @@ export class RateLimiter<Client> implements Ticking {
     this.#onRelease = onRelease;
   }
 
-  /** Watches from now on whether we stand still. */
+  /** Starts to watch for standstills of this process. */
   start(): void {
     this.#ranAt = performance.now();
     addTicking(this);
   }
 
-  /** Watches no longer. */
+  /** Stops watching for standstills. */
   stop(): void {
     removeTicking(this);
   }
 
-  /** Time passes. */
+  /** Called by the shared timer. */
   tick(): void {
     this.#notice(performance.now());
   }
 
-  /** Sees that we run, and excuses all clients if we had stood still. */
+  /** Notes that this process runs, and excuses all clients after a standstill. */
   #notice(now: number): void {
     const gap = now - this.#ranAt;
     this.#ranAt = now;
@@ -126,19 +130,24 @@ export class RateLimiter<Client> implements Ticking {
   }
 
   /**
-   * Says that for `ms` milliseconds until now, nothing was read from a client, or from any, for reasons
-   * that are not its own: what it has sent in that time may come at once. The excuse wears off as fast
-   * as time passes.
+   * Notes that input was not read for `ms` milliseconds until now, for reasons outside the client's
+   * control. Input sent in that time may arrive at once. The excuse wears off as time passes.
+   *
+   * @param ms The length of the pause, in milliseconds.
+   * @param client The client that was not read, or all clients if omitted.
    */
   excuse(ms: number, client?: Client): void {
     const now = performance.now();
     const before = client === undefined ? this.#excused : this.#excusedOf.get(client) ?? -Infinity;
-    const until = Math.max(before + ms, now) + ms; // What there was before was no use meanwhile.
+    const until = Math.max(before + ms, now) + ms; // An earlier excuse was unusable meanwhile.
     if (client === undefined) this.#excused = until;
     else this.#excusedOf.set(client, until);
   }
 
-  /** How much longer than usual what a client sends now may have been on its way, in milliseconds. */
+  /**
+   * Returns how much longer than usual current input of a client may have been in transit, in
+   * milliseconds.
+   */
   #excuseOf(client: Client, now: number): number {
     const own = this.#excusedOf.get(client);
     if (own !== undefined && own <= now) this.#excusedOf.delete(client);
@@ -146,8 +155,10 @@ export class RateLimiter<Client> implements Ticking {
   }
 
   /**
-   * Counts what a client has sent. Says what follows: nothing (`"within"`), that it must not be read from
-   * until it is released (`"over"`), or that it is to be closed (`"far over"`).
+   * Counts input of a client.
+   *
+   * @returns `"within"` if the client may continue, `"over"` if it must not be read until it is
+   * released, or `"far over"` if it must be closed.
    */
   spend(client: Client, { events = 0, bytes = 0, empty = 0, control = 0 }: Sent): Verdict {
     const sent = Math.max(events / this.maxEventsPerSecond, bytes / this.maxBytesPerSecond);
@@ -162,18 +173,18 @@ export class RateLimiter<Client> implements Ticking {
     account.chatter = Math.max(account.chatter, earliest) + 1000 * chatter;
     const left = paidAt(account) - now;
     if (left > FAR_OVER_MS) return "far over";
-    if (left < 1) return "within"; // sums of fractions may be a little off
+    if (left < 1) return "within"; // sums of fractions may be slightly off
     this.#held.add(client);
     this.#timer ??= setInterval(() => this.#release(), CHECK_MS);
     return "over";
   }
 
-  /** Whether a client has to wait. */
+  /** Whether a client must not be read now. */
   holds(client: Client): boolean {
     return this.#held.has(client);
   }
 
-  /** Forgets a client that has gone. */
+  /** Removes a client that has disconnected. */
   forget(client: Client): void {
     this.#accounts.delete(client);
     this.#excusedOf.delete(client);
