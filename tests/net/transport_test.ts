@@ -457,7 +457,7 @@ Deno.test("dial() with TLS can be aborted in the middle of the handshake, and le
 
 tlsTest("dial() and listen() with TLS need no permission but net", async () => {
   const code = `
-    import { dial, listen } from "./transport.ts";
+    import { dial, listen } from "./net/transport.ts";
     const { ca, client, server } = JSON.parse(Deno.args[0]);
     const listener = listen(["127.0.0.1", 0], { tls: { ...server, clientCa: ca } });
     const [near, far] = await Promise.all([
