@@ -1,6 +1,6 @@
 /**
- * Definitions of a program's events: a schema for each name, from which both the types and the checks
- * come.
+ * Definitions of a program's events: one schema for each name, which provides both the types and
+ * the checks.
  *
  * @example One definition for types and checks
  * ```ts

@@ -1,37 +1,36 @@
 /**
- * Owns the error classes and the names of the reasons for which a connection ends. Knows nothing of
- * what raises them.
+ * The error classes of the library, and the reasons for which a connection ends.
  *
- * The rule for all of the library: a wrong argument is a `TypeError` or a `RangeError` at the call;
- * what a peer or the network did is an {@link EbsocketError} with a `code`, or shows up in a
- * {@link CloseInfo}.
+ * One rule holds throughout. A wrong argument throws a `TypeError` or a `RangeError` at the call. A
+ * failure of a peer or of the network is an {@link EbsocketError} with a `code`, or is reported in
+ * a {@link CloseInfo}.
  *
  * @module
  */
 
 /**
- * Why a connection ended. The same words go over the wire in a `close` line, into
- * {@link CloseInfo} and into the relay's log.
+ * The reason for which a connection ended. The same words appear in a `close` line, in
+ * {@link CloseInfo} and in the relay's log.
  *
  * | reason | meaning |
  * | --- | --- |
- * | `local` | this side closed it, after everything queued was sent |
- * | `eof` | the peer closed it, at the end of a line |
+ * | `local` | this side closed it after sending everything queued |
+ * | `eof` | the peer closed it at the end of a line |
  * | `truncated` | the peer closed it in the middle of a line, which was dropped |
  * | `reset` | the network or the peer's system broke it |
- * | `aborted` | this side broke it, without sending what was queued |
- * | `shutdown` | the server is going away |
- * | `slow-consumer` | the peer read too slowly and its queue was full |
- * | `idle-timeout` | the peer gave no sign of life, took no bytes, or finished no line, for too long |
+ * | `aborted` | this side broke it without sending the send queue |
+ * | `shutdown` | the server is shutting down |
+ * | `slow-consumer` | the peer read too slowly and its send queue was full |
+ * | `idle-timeout` | for too long, the peer sent nothing, took no bytes, or finished no line |
  * | `line-too-long` | a line was longer than the limit |
  * | `too-deep` | a line nested objects or arrays deeper than the limit |
  * | `bad-utf8` | a line was not UTF-8 |
  * | `bad-json` | a line was not JSON |
  * | `bad-event` | a line was JSON but neither an event nor a control line |
- * | `unauthorized` | the peer may not connect |
- * | `too-many-clients` | the server has as many clients as it takes |
- * | `rate-limited` | the peer sent far too much |
- * | `overloaded` | the server had no room for what the peer sent; it may try again |
+ * | `unauthorized` | the peer is not allowed to connect |
+ * | `too-many-clients` | the server has reached its limit of clients |
+ * | `rate-limited` | the peer exceeded its rate limit by far |
+ * | `overloaded` | the server had no room for the peer's data; the peer may try again |
  */
 export type CloseReason =
   | "local"
@@ -52,31 +51,34 @@ export type CloseReason =
   | "rate-limited"
   | "overloaded";
 
-/** Why a connection ends, as one side tells the other. */
+/** The announcement with which one side closes a connection. */
 export interface Farewell {
-  /** Why it ends. */
+  /** Why the connection ends. */
   readonly reason: CloseReason;
-  /** One sentence for a person, empty where the reason says it all. */
+  /** A sentence for people. Empty where the reason needs no explanation. */
   readonly detail: string;
-  /** How long the peer asks to stay away before connecting again, in milliseconds, if it does. */
+  /**
+   * How long the peer should wait before it connects again, in milliseconds. Unset without such a
+   * request.
+   */
   readonly retryAfterMs?: number;
 }
 
-/** How a connection ended, and what it could not deliver. */
+/** How a connection ended, and how much of the send queue was not delivered. */
 export interface CloseInfo extends Farewell {
   /**
-   * Lines that were meant for the peer and, as far as is known, never handed to the operating system
-   * whole. Lines that it has taken may still have been lost on their way.
+   * The number of lines for the peer that, as far as is known, were not handed to the operating
+   * system in full. Lines that it accepted may still have been lost in transit.
    */
   readonly unsentLines: number;
-  /** Bytes that were meant for the peer and, as far as is known, not handed over either. */
+  /** The number of bytes for the peer that, as far as is known, were not handed over either. */
   readonly unsentBytes: number;
 }
 
 /**
- * The base of every error that is the fault of a peer or of the network.
+ * The base class of all errors caused by a peer or by the network.
  *
- * @example Tell failures apart by code
+ * @example Distinguish failures by their code
  * ```ts
  * import { EbsocketError, EbsocketEvent } from "@ebsockets/relay";
  *
@@ -88,10 +90,16 @@ export interface CloseInfo extends Farewell {
  * ```
  */
 export class EbsocketError extends Error {
-  /** Which failure this is, as a short constant string. */
+  /** The failure, as a short constant string. */
   readonly code: string;
 
-  /** Makes an error with a `code` and, in `options.cause`, what led to it. */
+  /**
+   * Makes an error with a code.
+   *
+   * @param code The failure, as a short constant string.
+   * @param message The text of the error.
+   * @param options May hold the underlying error in `cause`.
+   */
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
@@ -99,23 +107,23 @@ export class EbsocketError extends Error {
   }
 }
 
-/** A byte stream that is no sequence of lines: a line was too long, or the last one had no end. */
+/** A byte stream is not a sequence of lines: a line was too long, or the last line had no end. */
 export class FramingError extends EbsocketError {
-  /** Which failure this is; also the reason with which a connection is closed for it. */
+  /** The failure. It is also the close reason of the connection. */
   declare readonly code: "line-too-long" | "truncated";
 
-  /** Makes a framing error; its code is the close reason. */
+  /** Makes a framing error whose code is the close reason. */
   constructor(code: "line-too-long" | "truncated", message: string) {
     super(code, message);
   }
 }
 
-/** A line that is no event: not UTF-8, not JSON, nested too deeply, or of the wrong shape. */
+/** A line is not an event: not UTF-8, not JSON, nested too deeply, or of the wrong shape. */
 export class EventFormatError extends EbsocketError {
-  /** Which failure this is; also the reason with which a connection is closed for it. */
+  /** The failure. It is also the close reason of the connection. */
   declare readonly code: "bad-utf8" | "bad-json" | "too-deep" | "bad-event";
 
-  /** Makes a format error; its code is the close reason. */
+  /** Makes a format error whose code is the close reason. */
   constructor(code: "bad-utf8" | "bad-json" | "too-deep" | "bad-event", message: string) {
     super(code, message);
   }
@@ -123,14 +131,14 @@ export class EventFormatError extends EbsocketError {
 
 /** Options of a {@link ConnectError}. */
 export interface ConnectErrorOptions extends ErrorOptions {
-  /** Why the server closed the connection, if it did. */
+  /** The reason with which the server closed the connection. Unset if it did not. */
   readonly reason?: CloseReason;
 }
 
 /**
- * A connection could not be made; `cause` holds what the operating system said.
+ * A connection could not be established. `cause` holds the error of the operating system.
  *
- * @example Tell a wrong token from a server that is not there
+ * @example Distinguish a wrong token from an unreachable server
  * ```ts
  * import { ConnectError, EbsocketClient } from "@ebsockets/relay";
  *
@@ -144,28 +152,31 @@ export interface ConnectErrorOptions extends ErrorOptions {
  * ```
  */
 export class ConnectError extends EbsocketError {
-  /** Why the server closed the connection, such as `unauthorized`; unset if it did not answer. */
+  /**
+   * The reason with which the server closed the connection, such as `unauthorized`. Unset if the
+   * server did not answer.
+   */
   readonly reason?: CloseReason;
 
-  /** Makes a connect error with the code `connect-failed`. */
+  /** Makes an error with the code `connect-failed`. */
   constructor(message: string, options: ConnectErrorOptions = {}) {
     super("connect-failed", message, options);
     if (options.reason !== undefined) this.reason = options.reason;
   }
 }
 
-/** Something was asked of a connection, server or system that has ended. */
+/** An operation was attempted on a connection, server or system that has ended. */
 export class ConnectionClosedError extends EbsocketError {
-  /** Makes a closed error with the code `connection-closed`. */
+  /** Makes an error with the code `connection-closed`. */
   constructor(message: string) {
     super("connection-closed", message);
   }
 }
 
 /**
- * A request that nobody was there to hear: the relay has said so, or it would have been a time-out.
+ * A request reached no client. The relay reported this; otherwise the request would have timed out.
  *
- * @example Do without the answer
+ * @example Continue without an answer
  * ```ts
  * import { EbsocketClient, EbsocketEvent, NoRespondersError } from "@ebsockets/relay";
  * import { EbsocketServer } from "@ebsockets/relay/server";
@@ -189,7 +200,7 @@ export class NoRespondersError extends EbsocketError {
   }
 }
 
-/** No answer has come in time, of a client or of the relay. */
+/** A client or the relay did not answer in time. */
 export class RequestTimeoutError extends EbsocketError {
   /** Makes an error with the code `timeout`. */
   constructor(message: string) {
@@ -198,16 +209,16 @@ export class RequestTimeoutError extends EbsocketError {
 }
 
 /**
- * The relay has refused what it was asked. The code is the reason that it gave: `bad-pattern`,
- * `bad-request`, `too-many-subscriptions`, `too-long`, `bad-attributes`, `not-allowed`, or one that is
- * not known yet.
+ * The relay refused an operation. The code is the reason that the relay gave: `bad-pattern`,
+ * `bad-request`, `too-many-subscriptions`, `too-long`, `bad-attributes`, `not-allowed`, or one
+ * added by a later version.
  */
 export class EventRefusedError extends EbsocketError {}
 
 /**
- * The attributes of an event do not fit what has been defined for events of its name.
+ * The attributes of an event do not match the definition for its name.
  *
- * @example Say what is wrong
+ * @example Show the issues
  * ```ts
  * import { defineEvents, EbsocketClient, EbsocketEvent, EventSchemaError } from "@ebsockets/relay";
  * import { z } from "zod";
@@ -224,14 +235,20 @@ export class EventRefusedError extends EbsocketError {}
  * ```
  */
 export class EventSchemaError extends EbsocketError {
-  /** Which failure this is. */
+  /** The failure. */
   declare readonly code: "bad-attributes";
   /** The name of the event. */
   readonly event: string;
-  /** What does not fit, one text for each: `user.tags[2]: Expected a string`. */
+  /** The mismatches, one text for each, such as `user.tags[2]: Expected a string`. */
   readonly issues: readonly string[];
 
-  /** Makes a schema error with the code `bad-attributes`. */
+  /**
+   * Makes an error with the code `bad-attributes`.
+   *
+   * @param message The text of the error.
+   * @param event The name of the event.
+   * @param issues The mismatches, one text for each.
+   */
   constructor(message: string, event: string, issues: readonly string[]) {
     super("bad-attributes", message);
     this.event = event;

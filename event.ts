@@ -1,7 +1,7 @@
 /**
- * Events: a name and attributes, and their JSON bytes, both ways.
+ * Events: a name with attributes, and their JSON bytes, in both directions.
  *
- * @example Make an event, send it as bytes, read it back
+ * @example Encode an event and decode it again
  * ```ts
  * import { EbsocketEvent } from "@ebsockets/relay/event";
  * import { assertEquals } from "@std/assert/equals";

@@ -1,5 +1,5 @@
 /**
- * Owns the Web Streams between bytes and events. Must not know sockets or clients.
+ * Web Streams between bytes and events.
  *
  * @example Send events through any pair of streams
  * ```ts
@@ -44,7 +44,7 @@ export type {
 /** Options of {@link EventDecoderStream}. */
 export interface EventDecoderStreamOptions extends LineSplitterOptions {
   /**
-   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   * How deep a line may nest, counting the outermost object, from 2 to 1,000.
    *
    * @default {64}
    */
@@ -52,16 +52,16 @@ export interface EventDecoderStreamOptions extends LineSplitterOptions {
 }
 
 /**
- * A transform stream from bytes to events, to be used with `pipeThrough()`.
+ * A transform stream from bytes to events, for use with `pipeThrough()`.
  *
- * Chunks may end anywhere. Control lines and empty lines are left out. A slow reader slows the
- * source down: at most one chunk is decoded ahead.
+ * Chunks may end anywhere. Control lines and empty lines are dropped. A slow reader slows down the
+ * source, because at most one chunk is decoded ahead.
  *
- * The stream fails with a {@link FramingError} when a line is longer than `maxLineBytes` or the
- * last one has no end (`truncated`), and with an `EventFormatError` when a line is no event. The
- * events before it are given out first.
+ * The stream fails with a {@link FramingError} if a line is longer than `maxLineBytes`, or if the
+ * last line has no end (`truncated`). It fails with an `EventFormatError` if a line is not an
+ * event. In both cases the preceding events are delivered first.
  *
- * @typeParam M The event map, a promise about the source that is not checked.
+ * @typeParam M The event map. It is a promise about the source and is not checked.
  *
  * @example Read events from any stream of bytes
  * ```ts
@@ -75,15 +75,15 @@ export interface EventDecoderStreamOptions extends LineSplitterOptions {
  */
 export class EventDecoderStream<M extends object = OpenEvents>
   implements TransformStream<Uint8Array, EventOf<M>> {
-  /** Where events come out. */
+  /** The decoded events. */
   readonly readable: ReadableStream<EventOf<M>>;
-  /** Where bytes go in. */
+  /** The destination of the bytes. */
   readonly writable: WritableStream<Uint8Array>;
 
   /**
    * Makes a stream.
    *
-   * @throws {RangeError} If an option is out of its range.
+   * @throws {RangeError} If an option is out of range.
    */
   constructor(options: EventDecoderStreamOptions = {}) {
     const splitter = new LineSplitter(options);
@@ -95,7 +95,7 @@ export class EventDecoderStream<M extends object = OpenEvents>
     let events: EventOf<M>[] = [];
     let next = 0;
 
-    /** Decodes the next chunk; `false` at the end of the stream. */
+    /** Decodes the next chunk. Resolves to `false` at the end of the stream. */
     async function refill(): Promise<boolean> {
       const { done, value } = await reader.read();
       if (done) {
@@ -110,7 +110,7 @@ export class EventDecoderStream<M extends object = OpenEvents>
     }
 
     this.writable = chunks.writable;
-    // Pulled one at a time, so that an error comes after all events before it: an error of a
+    // Pulled one event at a time, so that an error follows all preceding events. An error of a
     // transformer's controller would discard them.
     this.readable = new ReadableStream({
       async pull(controller) {
@@ -139,11 +139,11 @@ function truncated(lost: number): FramingError {
 }
 
 /**
- * A transform stream from events to bytes, one line each, to be used with `pipeThrough()`.
+ * A transform stream from events to bytes, one line for each event, for use with `pipeThrough()`.
  *
- * It fails with the error of {@link EbsocketEvent.asBytes} when an event cannot be encoded.
+ * The stream fails with the error of {@link EbsocketEvent.asBytes} if an event cannot be encoded.
  *
- * @typeParam M The event map, checked when the program is compiled.
+ * @typeParam M The event map, checked at compile time.
  *
  * @example Write events to any stream of bytes
  * ```ts

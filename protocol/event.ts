@@ -1,6 +1,6 @@
 /**
- * Owns the event: a name and attributes, and its JSON bytes, both ways. Must not know newlines,
- * sockets or time.
+ * The event class, the types of event maps, and the JSON bytes of an event in both directions. The
+ * newline that ends a line is not part of them.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import { LineValidator } from "./validator.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Attributes of which nothing is known before they are looked at. */
+/** Attributes of unknown types. */
 export type OpenAttributes = Record<string, unknown>;
 
-/** The event map of a program that has not said which events there are: any name, any attributes. */
+/** The event map of a program that declares no events: any name, any attributes. */
 export type OpenEvents = Record<string, OpenAttributes>;
 
 /**
- * `T` if it arrives as it is sent. Where JSON has no such thing, or makes something else of it, is a
- * text instead that says so: the compiler shows it where somebody relies on that.
+ * `T` if it arrives unchanged. A type that JSON lacks or converts becomes a string that explains
+ * the problem. The compiler shows that string wherever the type is used.
  *
  * @typeParam T The type of an attribute, or of all attributes of an event.
  */
@@ -41,12 +41,15 @@ export type Carried<T> = unknown extends T ? T
     )[]
   : { [K in keyof T]: Carried<T[K]> };
 
-/** Marks an event map of attributes that validators make, which JSON need not carry. Only a type has it. */
+/**
+ * Marks an event map whose attributes are produced by validators, so that JSON need not carry them.
+ * It exists only as a type.
+ */
 export type Validated = { readonly [Symbol.toStringTag]: "Validated" };
 
 /**
- * An event map as it arrives: as it is, but for events with something in them that is not
- * {@link Carried}. Of what validators make, all arrives.
+ * An event map as it arrives. Events with attributes that are not {@link Carried} are adjusted, and
+ * all others stay as they are. Attributes produced by validators always stay as they are.
  *
  * @typeParam M The event map.
  */
@@ -58,7 +61,7 @@ export type CarriedEvents<M extends object> = {
 };
 
 /**
- * Any one of the events of an event map, told apart by `event`.
+ * The union of all events of an event map, discriminated by `event`.
  *
  * @typeParam M A map from event name to the type of its attributes.
  */
@@ -67,7 +70,7 @@ export type EventOf<M extends object> = {
 }[keyof M & string];
 
 /**
- * Those of the events of an event map that have one of these names.
+ * The events of an event map that have one of the given names.
  *
  * @typeParam M The event map.
  * @typeParam N The name, or a union of names.
@@ -77,7 +80,7 @@ export type EventNamed<M extends object, N extends keyof M & string> = {
 }[N];
 
 /**
- * What may be sent where the events are those of `M`: without a map, any event.
+ * An event that may be sent under the event map `M`. Without a map, any event may be sent.
  *
  * @typeParam M The event map.
  * @typeParam N The name of the event, or a union of names.
@@ -87,7 +90,7 @@ export type SendableEvent<M extends object, N extends keyof M & string = keyof M
     : EventNamed<M, N>;
 
 /**
- * The attributes with which an event may be sent where the events are those of `M`.
+ * The attributes that an event may be sent with under the event map `M`.
  *
  * @typeParam M The event map.
  * @typeParam N The name of the event.
@@ -105,7 +108,7 @@ export type BareName<M extends object> = string extends keyof M ? string
   : { [N in keyof M & string]: {} extends CarriedEvents<M>[N] ? N : never }[keyof M & string];
 
 /**
- * A name and key-value attributes.
+ * An event: a name and key-value attributes.
  *
  * @typeParam N The name, where it is known.
  * @typeParam A The type of the attributes.
@@ -125,39 +128,46 @@ export type BareName<M extends object> = string extends keyof M ? string
 export class EbsocketEvent<N extends string = string, A extends object = OpenAttributes> {
   /** The name: 1 to 255 bytes of UTF-8. */
   event: N;
-  /** The attributes, live: what is written here is what is sent. */
+  /** The attributes. Changes take effect when the event is sent. */
   __dict__: A;
   /** The connection on which a system received the event, otherwise `null`. Never sent. */
   fromConnection: object | null = null;
   /**
-   * What an answer to the event says that it answers; `null` unless somebody waits for one. Like all
-   * that follows it is set on receipt, and never sent again with the event.
+   * The ID of a request, which each reply repeats; `null` if no reply is expected. This field and
+   * those after it are set on receipt and are never sent again with the event.
    */
   id: string | null = null;
   /**
-   * The client that has sent the event, such as `c3`, by the word of the relay; `null` where nobody
-   * said so. A relay says it of requests and of events that were sent to one client alone.
+   * The ID of the sender, such as `c3`, as stated by the relay; `null` if it is not stated. A relay
+   * states it for requests and for events with a single recipient.
    */
   from: string | null = null;
-  /** The client that the event was sent to alone, which is this one; `null` if it was for others too. */
+  /**
+   * The ID of the event's only recipient, which is this client. `null` if the event was also for
+   * other clients.
+   */
   to: string | null = null;
-  /** The `id` of the request that the event answers, or `null`. */
+  /** The `id` of the request that this event answers, or `null`. */
   replyTo: string | null = null;
-  /** Which of the events on its connection it is, from 1, where these are numbered; or `null`. */
+  /**
+   * The number of the event on its connection, starting at 1. `null` if events are not numbered.
+   */
   seq: number | null = null;
 
   /**
    * Makes an event. The attributes are copied, one level deep.
    *
-   * @throws {TypeError} If the name is no string or the attributes are no object.
-   * @throws {RangeError} If the name has not 1 to 255 bytes of UTF-8.
+   * @param event The name.
+   * @param attributes The attributes.
+   * @throws {TypeError} If the name is not a string or the attributes are not an object.
+   * @throws {RangeError} If the name is not 1 to 255 bytes of UTF-8.
    */
   constructor(event: N, attributes: A);
   /**
-   * Makes an event without attributes, where an event of its type may have none.
+   * Makes an event without attributes, if the type of the event allows that.
    *
-   * @throws {TypeError} If the name is no string.
-   * @throws {RangeError} If the name has not 1 to 255 bytes of UTF-8.
+   * @throws {TypeError} If the name is not a string.
+   * @throws {RangeError} If the name is not 1 to 255 bytes of UTF-8.
    */
   // deno-lint-ignore ban-types
   constructor(event: N, ...none: {} extends A ? [] : [attributes: A]);
@@ -167,13 +177,16 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
   }
 
   /**
-   * Decodes one line, without its newline.
+   * Decodes one line.
    *
-   * The rules are those of `PROTOCOL.md`: JSON by RFC 8259, nested at most 64 deep.
+   * The rules are those of `PROTOCOL.md`: JSON according to RFC 8259, nested at most 64 deep.
    *
-   * @throws {EventFormatError} If the bytes are no event; the message names what was found where.
+   * @param bytes The line, without its newline.
+   * @returns The event.
+   * @throws {EventFormatError} If the bytes are not an event. The message gives the fault and its
+   * position.
    *
-   * @example Tell bad input from good
+   * @example Reject invalid input
    * ```ts
    * import { EbsocketEvent, EventFormatError } from "@ebsockets/relay";
    * import { assertThrows } from "@std/assert/throws";
@@ -202,36 +215,37 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
   }
 
   /**
-   * The event as one line of JSON in UTF-8, without a newline.
+   * Encodes the event as one line of JSON in UTF-8, without a newline.
    *
    * U+0085, U+2028 and U+2029 are escaped, so that no reader takes them for the end of the line.
+   * Members that are `undefined` are omitted at any depth, as by `JSON.stringify()`.
    *
-   * What is `undefined` is left out, at any depth, as `JSON.stringify()` does it.
-   *
-   * @throws {TypeError} If an attribute cannot be carried by JSON (a bigint, a function, `NaN`, a `Map`,
-   * `undefined` in an array, an object that contains itself, nesting deeper than 62); the message names
-   * it.
-   * @throws {RangeError} If the name has been changed to one that has not 1 to 255 bytes.
+   * @returns The line.
+   * @throws {TypeError} If JSON cannot carry an attribute: a bigint, a function, `NaN`, a `Map`,
+   * `undefined` in an array, an object that contains itself, or nesting deeper than 62. The message
+   * names the attribute.
+   * @throws {RangeError} If the name has been changed and is no longer 1 to 255 bytes.
    */
   asBytes(): Uint8Array {
     return encoder.encode(encodeText(this.event, this.__dict__));
   }
 
-  /** Whether the name is `type`; if so, TypeScript knows the attributes. */
+  /** Returns whether the name is `type`. If so, TypeScript knows the attributes. */
   compareType<T extends string>(type: T): this is { event: T } {
     return (this.event as string) === type;
   }
 
-  /** The attribute called `key`, or `null` where there is none, or it is `undefined`. */
+  /** Returns the attribute `key`, or `null` if it is missing or `undefined`. */
   getAttribute<K extends keyof A & string>(key: K): Exclude<A[K], undefined> | null {
     const value = Object.hasOwn(this.__dict__, key) ? this.__dict__[key] : null;
     return value === undefined ? null : value as Exclude<A[K], undefined>;
   }
 
   /**
-   * Prints every attribute on a line of its own, names padded to one width: `* content : hi`.
+   * Prints each attribute on its own line, with the names padded to the same width:
+   * `* content : hi`.
    *
-   * Control characters are shown escaped, since a peer may have chosen the text.
+   * Control characters are escaped, because a peer may have chosen the text.
    */
   printAttributes(): void {
     const entries = Object.entries(this.__dict__)
@@ -240,23 +254,23 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
     for (const [key, value] of entries) console.log(`* ${key.padEnd(width)} : ${value}`);
   }
 
-  /** `EbsocketEvent<message>`. */
+  /** Returns a short form such as `EbsocketEvent<message>`. */
   toString(): string {
     return `EbsocketEvent<${printable(this.event)}>`;
   }
 
-  /** The name and the attributes, as they stand in a line. */
+  /** Returns the name and the attributes, as in a line. */
   toJSON(): { event: N; __dict__: A } {
     return { event: this.event, __dict__: this.__dict__ };
   }
 
-  /** Shows the event in `console.log` and `Deno.inspect` as {@link toString} does. */
+  /** Returns the form that `console.log` and `Deno.inspect` show: that of {@link toString}. */
   [Symbol.for("Deno.customInspect")](): string {
     return this.toString();
   }
 }
 
-/** The event that a line of the right shape is. */
+/** Converts a line of the right shape to an event. */
 export function toEvent(line: Record<string, unknown>): EbsocketEvent {
   const event = new EbsocketEvent(line.event as string, line.__dict__ as OpenAttributes);
   const { id, from, to, reply_to: replyTo, seq } = line;

@@ -1,6 +1,5 @@
 /**
- * Owns the use of definitions by whoever sends and receives: what of an event does not fit, and who
- * is told. Must not know how events are defined.
+ * Checks events against definitions when they are sent, received or relayed.
  *
  * @module
  */
@@ -15,14 +14,14 @@ const BACKSLASH = 0x5c;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Checks events by definitions. Where there are none, every event fits. */
+/** Checks events against definitions. Without definitions, every event passes. */
 export class EventChecker {
   readonly #definitions: EventDefinitions<object> | undefined;
 
   /**
    * Makes a checker.
    *
-   * @throws {TypeError} If `definitions` are none.
+   * @throws {TypeError} If `definitions` is not the result of `defineEvents()`.
    */
   constructor(definitions: EventDefinitions<object> | undefined) {
     if (definitions !== undefined && !isDefinitions(definitions)) {
@@ -39,11 +38,13 @@ export class EventChecker {
   }
 
   /**
-   * Checks an event that is to be sent, as it will arrive: with what JSON makes of its attributes, of a
-   * `Date` for instance. `line` is its line. It stays as it is.
+   * Checks an event before it is sent. The check sees the attributes as they will arrive, so a
+   * `Date` is already text. The event is not changed.
    *
-   * @throws {EventSchemaError} If it does not fit.
-   * @throws {TypeError} If its validator is asynchronous, or throws.
+   * @param event The event to be sent.
+   * @param line The encoded line of the event.
+   * @throws {EventSchemaError} If the attributes do not match.
+   * @throws {TypeError} If the validator is asynchronous, or throws.
    */
   checkSent(event: EbsocketEvent<string, object>, line: Uint8Array): void {
     if (!this.#definitions) return;
@@ -55,9 +56,11 @@ export class EventChecker {
   }
 
   /**
-   * Gives an event that has been received the attributes that its validator makes of it; or leaves it
-   * as it is, and gives what does not fit. Never throws: the peer may be the one who made the
-   * validator throw.
+   * Checks a received event. On success, its attributes become the output of the validator.
+   * Otherwise the event stays as it is. Never throws, because the peer may have caused the
+   * validator to throw.
+   *
+   * @returns The issues, or `null` if the event matches.
    */
   takeReceived(event: EbsocketEvent): readonly string[] | null {
     if (!this.#definitions) return null;
@@ -67,7 +70,11 @@ export class EventChecker {
     return null;
   }
 
-  /** What of an event does not fit that is only passed on; `null` if all does. Never throws. */
+  /**
+   * Checks an event that is only passed on. Never throws.
+   *
+   * @returns The issues, or `null` if the event matches.
+   */
   judge(name: string, attributes: object): readonly string[] | null {
     if (!this.#definitions) return null;
     return this.#check(this.#definitions, name, attributes).issues ?? null;
@@ -87,8 +94,8 @@ export class EventChecker {
 }
 
 /**
- * Whether `value` are definitions. They may come from another copy of this library, so it looks at
- * what they can do, not at what made them.
+ * Returns whether `value` has the shape of definitions. They may come from another copy of this
+ * library, so the check looks at the members and not at the class.
  */
 export function isDefinitions(value: unknown): value is EventDefinitions<object> {
   if (typeof value !== "object" || value === null) return false;

@@ -1,6 +1,6 @@
 /**
- * Owns the definition of a program's events: a schema for each name, from which both the types and
- * the checks come. Must not know who sends, receives or relays.
+ * The definitions of a program's events: one schema for each name, which provides both the types
+ * and the checks.
  *
  * @module
  */
@@ -18,42 +18,44 @@ import {
 } from "./standard_schema.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
-/** Schemas by the names of the events whose attributes they describe. */
+/** Schemas for the attributes of events, by event name. */
 export type EventSchemas = Readonly<Record<string, StandardSchema<unknown, object>>>;
 
 /**
- * What {@link defineEvents} makes of schemas. It never changes.
+ * The result of {@link defineEvents}. It is immutable.
  *
- * @typeParam Received The event map of what comes: what the validators give.
- * @typeParam Sendable The event map of what is sent: what the validators take.
+ * @typeParam Received The event map of received events: the outputs of the validators.
+ * @typeParam Sendable The event map of sent events: the inputs of the validators.
  */
 export interface EventDefinitions<
   Received extends object = OpenEvents,
   Sendable extends object = Received,
 > {
-  /** The names of the events, in the order in which they were defined. */
+  /** The names of the events, in the order of their definition. */
   readonly names: readonly string[];
   /**
-   * Says what the validator makes of the attributes of an event, or why they do not fit. An event
-   * that is not defined does not fit.
+   * Checks the attributes of an event. Attributes of an event that is not defined do not match.
    *
+   * @param name The name of the event.
+   * @param attributes The attributes, as JSON carries them.
+   * @returns The output of the validator, or the issues.
    * @throws {TypeError} If the validator is asynchronous, or throws.
    */
   check(name: string, attributes: unknown): CheckedAttributes;
-  /** Where the types are kept. It is never set. */
+  /** Holds the types. It is never set. */
   readonly types?: { readonly received: Received; readonly sendable: Sendable };
 }
 
-/** What a validator makes of attributes, or why they do not fit. */
+/** The output of a validator for the attributes of an event, or the issues that it found. */
 export type CheckedAttributes =
   | { readonly value: object; readonly issues?: undefined }
   | { readonly value?: undefined; readonly issues: readonly string[] };
 
-/** The option of a client and of a system that checks events. */
+/** The option of clients and systems that checks events. */
 export interface EventOptions<M extends object = OpenEvents, S extends object = M> {
   /**
-   * Which events there are, by {@link defineEvents}. What does not fit cannot be sent, and is told
-   * apart from the events that have been received.
+   * The event definitions, made by {@link defineEvents}. Events that do not match cannot be sent.
+   * Received events that do not match are reported separately from the others.
    *
    * @default {undefined}
    */
@@ -61,7 +63,7 @@ export interface EventOptions<M extends object = OpenEvents, S extends object = 
 }
 
 /**
- * The event map of what is received by the definitions `D`.
+ * The event map for receiving, according to the definitions `D`.
  *
  * @example Name the type of a client
  * ```ts
@@ -80,23 +82,29 @@ export type ReceivedEvents<D extends EventDefinitions<object>> = NonNullable<
   D["types"]
 >["received"];
 
-/** The event map of what can be sent by the definitions `D`, as in {@link ReceivedEvents}. */
+/** The event map for sending, according to the definitions `D`. See {@link ReceivedEvents}. */
 export type SendableEvents<D extends EventDefinitions<object>> = NonNullable<
   D["types"]
 >["sendable"];
 
 /**
- * Defines the events of a program: for each name a schema of the attributes, by any library that has
- * [Standard Schema](https://standardschema.dev), such as Zod, Valibot or ArkType.
+ * Defines the events of a program. Each name gets a schema for its attributes, from any library
+ * that implements [Standard Schema](https://standardschema.dev), such as Zod, Valibot or ArkType.
  *
- * A schema describes what JSON carries, and an object. Validators that are asynchronous cannot be
- * used. Attributes are sent as they were given, and their defaults and transformations come about
- * where they are received. They are checked as they will arrive: a `Date` as its text, and without
- * what is `undefined`. Each name stands for itself: patterns cannot be defined, and an event of
- * another name does not fit.
+ * A schema must describe an object as JSON carries it. Asynchronous validators are not supported.
  *
- * @throws {TypeError} If a schema is none, or of another version; the message names its event.
- * @throws {RangeError} If a name has not 1 to 255 bytes of UTF-8.
+ * Attributes are sent as given. Defaults and transformations of the schema apply on receipt. Before
+ * sending, attributes are checked in the form in which they arrive: a `Date` as its text, and
+ * without members that are `undefined`.
+ *
+ * Each name stands for itself. Patterns cannot be defined, and events of any other name do not
+ * match.
+ *
+ * @param schemas A plain object with one schema for each event name.
+ * @returns The definitions, for the `events` option of clients and systems.
+ * @throws {TypeError} If a schema is invalid or implements another version. The message names its
+ * event.
+ * @throws {RangeError} If a name is not 1 to 255 bytes of UTF-8.
  *
  * @example Without any library
  * ```ts
@@ -134,7 +142,10 @@ export function defineEvents<S extends EventSchemas>(schemas: S): EventDefinitio
   });
 }
 
-/** `schemas` if they are a plain object: a literal with a `__proto__` in it, for one, is none. */
+/**
+ * Returns `schemas` if it is a plain object, otherwise throws a `TypeError`. A literal with a
+ * `__proto__` key, for example, is not plain.
+ */
 function checkPlain(schemas: EventSchemas): EventSchemas {
   const isObject = typeof schemas === "object" && schemas !== null;
   const prototype = isObject ? Object.getPrototypeOf(schemas) : undefined;
@@ -184,13 +195,15 @@ function check(
   }
 }
 
-/** Why an answer that has yet to come is of no use. Nobody waits for it, so it may be an error. */
+/**
+ * Returns the error for a validator that returns a promise. A rejection of that promise is ignored.
+ */
 function refuseLateAnswer(answer: Promise<unknown>): Error {
   answer.then(undefined, () => {});
   return new Error("its validator is asynchronous"); // or, with Zod, it has thrown
 }
 
-/** `Object` for what can be attributes of an event, or `Array`, `String`, `Undefined`… */
+/** Returns `Object` for values that can be attributes, otherwise `Array`, `String`, `Undefined`… */
 function kindOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }

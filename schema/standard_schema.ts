@@ -1,9 +1,8 @@
 /**
- * Owns the interface to validators that others have written, and how their issues are shown. Must
- * not know events.
+ * The interface to validators of other libraries, and the text form of the issues they report.
  *
  * The interface is version 1 of [Standard Schema](https://standardschema.dev), as far as this
- * library uses it: Zod, Valibot, ArkType and many others have it.
+ * library uses it. Zod, Valibot, ArkType and many others implement it.
  *
  * @module
  */
@@ -11,62 +10,62 @@
 import { printable } from "../protocol/printable.ts";
 
 /**
- * A validator by version 1 of Standard Schema.
+ * A validator that implements version 1 of Standard Schema.
  *
- * @typeParam Input What it is meant to be given.
- * @typeParam Output What it makes of that.
+ * @typeParam Input The type of the values that it accepts.
+ * @typeParam Output The type of the values that it produces.
  */
 export interface StandardSchema<Input = unknown, Output = Input> {
-  /** What makes it one. */
+  /** The properties of the standard. */
   readonly "~standard": StandardSchemaProps<Input, Output>;
 }
 
-/** What makes a validator a Standard Schema. */
+/** The properties of a validator that implements Standard Schema. */
 export interface StandardSchemaProps<Input = unknown, Output = Input> {
   /** The version of the standard. */
   readonly version: 1;
-  /** Who has made the validator. */
+  /** The name of the library that made the validator. */
   readonly vendor: string;
-  /** Gives what it makes of `value`, or what is wrong with it. */
+  /** Validates `value`. Returns the output, or the issues. */
   readonly validate: (
     value: unknown,
   ) => StandardSchemaResult<Output> | Promise<StandardSchemaResult<Output>>;
-  /** Where the types are kept. Nobody needs to set it. */
+  /** Holds the types. It need not be set. */
   readonly types?: { readonly input: Input; readonly output: Output } | undefined;
 }
 
-/** What a validator says of a value. */
+/** The result of a validation. */
 export type StandardSchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardSchemaIssue[] };
 
-/** One thing that is wrong with a value. */
+/** A single mismatch between a value and its schema. */
 export interface StandardSchemaIssue {
-  /** What is wrong. */
+  /** A description of the mismatch. */
   readonly message: string;
-  /** Where: the keys that lead there. */
+  /** The keys that lead to the mismatch. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** What the schema `S` is meant to be given. */
+/** The type of the values that the schema `S` accepts. */
 export type SchemaInput<S extends StandardSchema> = NonNullable<S["~standard"]["types"]>["input"];
 
-/** What the schema `S` makes of what it is given. */
+/** The type of the values that the schema `S` produces. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<
   S["~standard"]["types"]
 >["output"];
 
 /** How many issues of one value are shown. */
 const MAX_ISSUES = 10;
-/** The longest text of an issue, in characters: it may quote what a peer has sent. */
+/** The longest text of an issue, in characters. It may quote data from a peer. */
 const MAX_TEXT = 200;
 
 /** A key that needs no quotes in a path. */
 const PLAIN_KEY = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 
 /**
- * Issues as text that is fit for a log: `user.tags[2]: Expected a string`. Of many, the first ten and
- * how many more there are.
+ * Returns issues as text fit for a log, such as `user.tags[2]: Expected a string`. After the first
+ * ten, only the number of the remaining issues is given.
  */
 export function showIssues(issues: readonly StandardSchemaIssue[]): string[] {
   const shown: string[] = [];
@@ -82,7 +81,7 @@ export function showIssues(issues: readonly StandardSchemaIssue[]): string[] {
 
 function showIssue({ message, path = [] }: StandardSchemaIssue): string {
   const place = path.reduce<string>(addKey, "");
-  // Some validators begin their messages with the place.
+  // Some validators begin their messages with the path.
   const isPlaced = place === "" || message.startsWith(place);
   return showText(isPlaced ? message : `${place}: ${message}`);
 }
@@ -94,7 +93,7 @@ function addKey(place: string, step: PropertyKey | { readonly key: PropertyKey }
   return place === "" ? key : `${place}.${key}`;
 }
 
-/** What a validator says, printable, and cut if it is long. */
+/** Returns the text of a validator in printable form, cut if it is long. */
 export function showText(text: string): string {
   const isLong = text.length > MAX_TEXT;
   return printable((isLong ? `${text.slice(0, MAX_TEXT)}…` : text).toWellFormed());
