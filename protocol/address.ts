@@ -1,18 +1,19 @@
 /**
- * Owns network addresses: their type, their text and their check.
+ * Network addresses: their type, their text form and their check.
  *
  * @module
  */
 
 import { inspect } from "./printable.ts";
 
-/** A host name or IP address, and a port, in the order in which Python's sockets give them. */
+/** A host name or IP address, and a port, in the order of Python's sockets. */
 export type Address = readonly [hostname: string, port: number];
 
 /**
- * An address as text, IPv6 in brackets, the path of a Unix socket alone.
+ * Returns an address as text. IPv6 addresses are in brackets. A Unix socket is shown by its path
+ * alone.
  *
- * @example Both kinds
+ * @example Both kinds of IP address
  * ```ts
  * import { formatAddress } from "@ebsockets/relay";
  * import { assertEquals } from "@std/assert/equals";
@@ -27,8 +28,12 @@ export function formatAddress([hostname, port]: Address): string {
 }
 
 /**
- * `address` if it is a host name and a port number, otherwise a `TypeError` or `RangeError`. Port 0
- * can only be listened on.
+ * Returns `address` if it is valid.
+ *
+ * @param address The address to check.
+ * @param leastPort The lowest valid port. Port 0 is only valid for listening.
+ * @throws {TypeError} If it is not a host name and a port number.
+ * @throws {RangeError} If the port is out of range.
  */
 export function checkAddress(address: Address, leastPort: 0 | 1 = 0): Address {
   if (!Array.isArray(address)) {

@@ -1,6 +1,6 @@
 /**
- * Owns the control lines: what two neighbours tell each other, which is never relayed and never
- * shown as an event. Must not know connections.
+ * Control lines, which the two ends of a connection exchange. They are never relayed and never
+ * delivered as events. The `close` line is encoded and decoded here.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { encodeJson } from "./encoder.ts";
 import type { CloseReason, Farewell } from "../errors.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
 
-/** A control line: `control` says what it is, the other members depend on that. */
+/** A control line. `control` is its kind, which determines the other members. */
 export interface ControlLine {
-  /** What it is. */
+  /** The kind of the line. */
   control: string;
   [member: string]: unknown;
 }
@@ -20,8 +20,8 @@ export interface ControlLine {
 export type Side = "client" | "server";
 
 /**
- * Which ends may tell the other of a reason. Of those that none may tell, a peer learns by itself, or
- * cannot be told.
+ * The sides that may announce each reason. The other reasons need no announcement, because the peer
+ * detects them itself or can no longer be reached.
  */
 const TOLD_BY: Readonly<Record<CloseReason, readonly Side[]>> = {
   "local": [],
@@ -45,10 +45,10 @@ const TOLD_BY: Readonly<Record<CloseReason, readonly Side[]>> = {
 
 const encoder = new TextEncoder();
 
-/** The longest time that a peer can ask for before the next attempt, in milliseconds: an hour. */
+/** The longest wait before the next attempt that a peer can request, in milliseconds: an hour. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
-/** The line that tells a peer why it is being closed, or `null` if it is not told. */
+/** Returns the `close` line for the peer, or `null` if the reason is not announced. */
 export function encodeClose(
   { reason, detail, retryAfterMs }: Farewell,
 ): Uint8Array | null {
@@ -63,8 +63,11 @@ export function encodeClose(
 }
 
 /**
- * Why the peer, a server or a client, says that it closes, if that is what `line` says. Trusts nothing in
- * it: a reason that such a peer cannot give counts as the end of the stream.
+ * Returns the announcement in a `close` line, or `null` for any other line. No member is trusted. A
+ * reason that the peer's side cannot give counts as the end of the stream.
+ *
+ * @param line The received control line.
+ * @param peer The side that sent it.
  */
 export function decodeClose(line: ControlLine, peer: Side = "server"): Farewell | null {
   if (line.control !== "close") return null;

@@ -1,7 +1,6 @@
 /**
- * Owns what two neighbours tell each other about themselves: the `hello` of a client, the `welcome`
- * that answers it, and the `ack` lines that a client may ask for. Must not know connections, or
- * whether a token is the right one.
+ * The control lines at the start of a connection: a client's `hello`, the server's `welcome`, and
+ * the optional `ack` lines that count events. Tokens are not verified here.
  *
  * @module
  */
@@ -10,58 +9,64 @@ import { encodeJson } from "./encoder.ts";
 import type { ControlLine } from "./control.ts";
 import type { Feature } from "./routing.ts";
 
-/** The version of the protocol that is spoken here. */
+/** The version of the protocol implemented here. */
 const VERSION = 1;
 
-/** The longest time that a peer can promise to be heard of within, in milliseconds: a day. */
+/** The longest keep-alive interval that a peer can promise, in milliseconds: a day. */
 const MAX_KEEP_ALIVE_MS = 86_400_000;
 
-/** What a client says of itself. */
+/** The content of a client's `hello`. */
 export interface Hello {
-  /** What proves that it may connect. */
+  /** The token that authorizes the client. */
   readonly token?: string;
-  /** It promises to send something, if only an empty line, at least this often, in milliseconds. */
+  /**
+   * The client's keep-alive interval, in milliseconds. It promises to send something in each
+   * interval, if only an empty line.
+   */
   readonly keepAliveMs?: number;
-  /** Whether it wants to be told which of its events have been taken. */
+  /** Whether the client wants `ack` lines that count its accepted events. */
   readonly ack: boolean;
-  /** Whether it wants the events that it gets to be numbered. */
+  /** Whether the client wants the events it receives to be numbered. */
   readonly sequence?: boolean;
 }
 
-/** What a server says of itself, and of what it demands. */
+/** The content of a server's `welcome`. */
 export interface Welcome {
-  /** What it calls the client: `c1`, `c2`, and so on. */
+  /** The ID of the client: `c1`, `c2`, and so on. */
   readonly id: string;
-  /** It promises to send something, if only an empty line, at least this often, in milliseconds. */
+  /**
+   * The server's keep-alive interval, in milliseconds. It promises to send something in each
+   * interval, if only an empty line.
+   */
   readonly keepAliveMs?: number;
-  /** Whether it will send `ack` lines. */
+  /** Whether the server will send `ack` lines. */
   readonly ack: boolean;
-  /** What it can do beyond passing events on. */
+  /** The server's features besides relaying events. */
   readonly features: readonly Feature[];
-  /** The limits in force; those that a client needs to know to keep them. */
+  /** The limits in force that a client must know to observe them. */
   readonly limits: WelcomeLimits;
 }
 
-/** The limits that a `welcome` tells; what is left out, or infinite, has no limit. */
+/** The limits in a `welcome`. An omitted or infinite member means no limit. */
 export interface WelcomeLimits {
   /** The longest line, in bytes without its end. */
   readonly maxLineBytes?: number;
   /** How deep a line may nest. */
   readonly maxDepth?: number;
-  /** How many bytes may wait for the client. */
+  /** The longest send queue for the client, in bytes. */
   readonly maxPendingBytes?: number;
-  /** How many events a second may come from the client. */
+  /** The limit of events from the client per second. */
   readonly maxEventsPerSecond?: number;
-  /** How many bytes a second may come from the client. */
+  /** The limit of bytes from the client per second. */
   readonly maxBytesPerSecond?: number;
 }
 
-/** The features that are known here. */
+/** The features known to this implementation. */
 const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats", "subscribe-first"];
 
 const encoder = new TextEncoder();
 
-/** The first line of a client. */
+/** Returns the line of a `hello`, the first line of a client. */
 export function encodeHello({ token, keepAliveMs, ack, sequence }: Hello): Uint8Array {
   return encode({
     control: "hello",
@@ -73,7 +78,10 @@ export function encodeHello({ token, keepAliveMs, ack, sequence }: Hello): Uint8
   });
 }
 
-/** What a client says of itself, if `line` is a `hello`. Members of a wrong type do not count. */
+/**
+ * Returns the content of a `hello`, or `null` for any other line. Members of a wrong type are
+ * ignored.
+ */
 export function decodeHello(line: ControlLine): Hello | null {
   if (line.control !== "hello") return null;
   const { token } = line;
@@ -85,7 +93,7 @@ export function decodeHello(line: ControlLine): Hello | null {
   };
 }
 
-/** The answer to a `hello`. */
+/** Returns the line of a `welcome`, the answer to a `hello`. */
 export function encodeWelcome({ id, keepAliveMs, ack, features, limits }: Welcome): Uint8Array {
   return encode({
     control: "welcome",
@@ -104,17 +112,20 @@ export function encodeWelcome({ id, keepAliveMs, ack, features, limits }: Welcom
   });
 }
 
-/** `value` unless it says that there is no limit, which is said by leaving it out. */
+/** Returns `value`, or `undefined` if it is infinite. An omitted member means no limit. */
 function finite(value: number | undefined): number | undefined {
   return value === Infinity ? undefined : value;
 }
 
-/** A duration as an integer, and no shorter than it is: what is promised has to be kept. */
+/** Rounds a duration up to an integer, because the promised interval must be kept. */
 function whole(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : finite(Math.ceil(ms));
 }
 
-/** What a server says of itself, if `line` is a `welcome`. Members of a wrong type do not count. */
+/**
+ * Returns the content of a `welcome`, or `null` for any other line. Members of a wrong type are
+ * ignored.
+ */
 export function decodeWelcome(line: ControlLine): Welcome | null {
   if (line.control !== "welcome") return null;
   const limits = Object(line.limits) as Record<string, unknown>;
@@ -135,12 +146,12 @@ export function decodeWelcome(line: ControlLine): Welcome | null {
   };
 }
 
-/** Says how many of a client's events, since it connected, have been taken. */
+/** Returns the line that counts a client's accepted events since it connected. */
 export function encodeAck(events: number): Uint8Array {
   return encode({ control: "ack", events });
 }
 
-/** How many events have been taken, if `line` is an `ack` that makes sense. */
+/** Returns the count in an `ack` line, or `null` if `line` is not a valid one. */
 export function decodeAck(line: ControlLine): number | null {
   if (line.control !== "ack") return null;
   return Number.isSafeInteger(line.events) && line.events as number >= 0
@@ -156,7 +167,10 @@ function keepAliveOf(line: ControlLine): { keepAliveMs?: number } {
   return member("keepAliveMs", line.keep_alive_ms, MAX_KEEP_ALIVE_MS);
 }
 
-/** An object with one member if the value is an integer from 1 to `most`, otherwise without. */
+/**
+ * Returns an object with one member if the value is an integer from 1 to `most`, otherwise an empty
+ * one.
+ */
 function member<K extends string>(
   name: K,
   value: unknown,

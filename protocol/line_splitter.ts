@@ -1,6 +1,15 @@
 /**
- * Owns the step from bytes to lines: the buffer that bytes are read into, and where its lines end.
- * Must not know where the bytes come from or what the lines say.
+ * Cuts a byte stream into lines. Owns the buffer that bytes are read into, and does no I/O.
+ *
+ * The length of the buffer follows the reads:
+ *
+ * | state of the buffer | next length |
+ * | --- | --- |
+ * | a read filled it | four times as long, up to 130,560 bytes, or twice that for long lines |
+ * | a read filled less than an eighth of it | 256 bytes, or the length of the unfinished line |
+ * | longer than 64 KiB, not filled, and the unfinished line is at most 32 KiB | 64 KiB |
+ * | full of one unfinished line | twice as long; from 255 KiB on, half as long again |
+ * | dropped, after a fault or at the end | 0 |
  *
  * @module
  */
@@ -14,29 +23,32 @@ const CR = 0x0d;
 const BOM = new Uint8Array([0xef, 0xbb, 0xbf]);
 const NOTHING = new Uint8Array(0);
 
-/** Who counts the bytes of many buffers, and says how large one may be so that reads bring much. */
+/** Counts the bytes in many buffers, and limits the length of each. */
 export interface BufferCount {
-  /** How large one may be without need, in bytes. */
+  /** How long a buffer may become without need, in bytes. */
   readonly most: number;
-  /** There is one buffer more, without bytes. */
+  /** Adds an empty buffer to the count. */
   join(): void;
-  /** There is one buffer fewer; it has no bytes any more. */
+  /** Removes a buffer from the count. It has no bytes left. */
   leave(): void;
-  /** A buffer has got so many bytes more, or fewer; those that every buffer has do not count. */
+  /**
+   * Adds `bytes`, which may be negative, to the count. The minimum length of a buffer does not
+   * count.
+   */
   add(bytes: number): void;
 }
 
-/** The buffer at first, in bytes: what each of many idle connections costs. */
+/** The first length of a buffer, in bytes, and thus the cost of each of many idle connections. */
 const MIN_BUFFER_BYTES = 256;
 
-/** The most that stays when a read has not filled it. */
+/** The longest buffer that is kept after a read that has not filled it. */
 const MAX_KEPT_BYTES = 65_536;
 
 /**
- * The most for as long as reads fill it: as much as a writer hands over at once, and a little less
- * than two segments of the loopback device (65,483 bytes each), so that what is read at once also
- * travels on at once. Where only a few lines fit into that, twice as much, or most of a read would
- * be the rest of one line.
+ * The longest buffer while reads fill it. This is as much as a writer hands over at once, and a
+ * little less than two segments of the loopback device (65,483 bytes each), so that one read
+ * travels on as one write. If only a few lines fit, the limit is twice as high. Otherwise most of a
+ * read would be the rest of one line.
  */
 const MAX_BUFFER_BYTES = 130_560;
 const MAX_LONG_BUFFER_BYTES = 2 * MAX_BUFFER_BYTES;
@@ -44,8 +56,8 @@ const MAX_LONG_BUFFER_BYTES = 2 * MAX_BUFFER_BYTES;
 /** Options of {@link LineSplitter}. */
 export interface LineSplitterOptions {
   /**
-   * The longest line, in bytes without its end, from 1 to 1 GiB. Without a limit one peer could
-   * fill the memory by never sending a newline.
+   * The longest line, in bytes without its end, from 1 to 1 GiB. Without a limit, a peer could fill
+   * the memory by never sending a newline.
    *
    * @default {1_048_576}
    */
@@ -53,19 +65,19 @@ export interface LineSplitterOptions {
 }
 
 /**
- * Whole lines in one piece of memory. Iterating gives each line as a view, without its `\n` or
- * `\r\n`, and leaves out empty lines, which are keep-alives.
+ * Whole lines in one piece of memory. The iterator yields each line as a view, without its `\n` or
+ * `\r\n`, and skips empty lines, which are keep-alives.
  */
 export class LineBlock {
-  /** The lines, each with its `\n`. A copy of its own: nothing else writes to it. */
+  /** The lines, each with its `\n`. The bytes are a separate copy that is never overwritten. */
   readonly bytes: Uint8Array;
 
-  /** Takes over `bytes`, which must be empty or end in `\n`. */
+  /** Takes ownership of `bytes`, which must be empty or end in `\n`. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
-  /** The lines, one after the other. */
+  /** Iterates over the lines that are not empty. */
   *[Symbol.iterator](): Generator<Uint8Array> {
     const bytes = this.bytes;
     for (let start = 0, end = 0; start < bytes.length; start = end + 1) {
@@ -81,13 +93,13 @@ const NO_LINES = new LineBlock(NOTHING);
 /**
  * Cuts a byte stream into lines, without any I/O: chunks in, blocks of whole lines out.
  *
- * A line ends in `\n`, and one `\r` before that is dropped. One byte order mark at the start of
- * the stream is dropped too. Each byte is looked at once and copied a few times, however small
- * the chunks are.
+ * A line ends in `\n`, and one preceding `\r` is dropped. One byte order mark at the start of the
+ * stream is dropped too. Each byte is examined once and copied a few times, regardless of the size
+ * of the chunks.
  *
- * Bytes are either pushed in chunks, or read into {@link LineSplitter.space} and then taken with
- * {@link LineSplitter.fill}, which saves a copy; Python's `asyncio.BufferedProtocol` has the same two
- * steps.
+ * There are two ways in. Either push chunks, or read into {@link LineSplitter.space} and then call
+ * {@link LineSplitter.fill}, which saves a copy. Python's `asyncio.BufferedProtocol` has the same
+ * two steps.
  *
  * @example Lines from chunks that end anywhere
  * ```ts
@@ -106,21 +118,23 @@ const NO_LINES = new LineBlock(NOTHING);
  * ```
  */
 export class LineSplitter {
-  /** The longest line, in bytes without its end. May be changed: it holds for what comes then. */
+  /** The longest line, in bytes without its end. A change applies to the bytes that follow. */
   maxLineBytes: number;
 
   #atStart = true;
-  /** Holds the unfinished line in its first `#held` bytes; behind them is room for more. */
+  /** Holds the unfinished line in its first `#held` bytes. The rest is free. */
   #buffer: Uint8Array<ArrayBuffer> = NOTHING;
   #held = 0;
   #fault: FramingError | null = null;
-  /** Who counts the bytes of many buffers. */
+  /** Counts the bytes in many buffers. */
   #count: BufferCount | null;
 
   /**
-   * Makes a splitter for one stream. `count` is told of the size of the buffer.
+   * Makes a splitter for one stream.
    *
-   * @throws {RangeError} If `maxLineBytes` is no integer from 1 to 1 GiB.
+   * @param options The limit of lines.
+   * @param count Is notified of the length of the buffer.
+   * @throws {RangeError} If `maxLineBytes` is not an integer from 1 to 1 GiB.
    */
   constructor({ maxLineBytes }: LineSplitterOptions = {}, count: BufferCount | null = null) {
     this.maxLineBytes = checkMaxLineBytes(maxLineBytes);
@@ -128,28 +142,28 @@ export class LineSplitter {
     count?.join();
   }
 
-  /** The error of a line that was too long; the lines before it have been given out. */
+  /** The error of a line that was too long. The lines before it have been returned. */
   get fault(): FramingError | null {
     return this.#fault;
   }
 
-  /** How many bytes of a line without an end are held: at the end of the stream they are lost. */
+  /** The bytes of the unfinished line. At the end of the stream they are lost. */
   get unfinishedBytes(): number {
     const isBom = this.#atStart && this.#held > 0 &&
       startsWith(this.#buffer.subarray(0, this.#held), BOM);
     return isBom ? this.#held - BOM.length : this.#held;
   }
 
-  /** How many bytes the buffer has. */
+  /** The length of the buffer, in bytes. */
   get bufferBytes(): number {
     return this.#buffer.length;
   }
 
   /**
-   * Where the next bytes are to be read into, at least one: valid until the next {@link fill} or
-   * {@link push}, and not to be transferred.
+   * Returns the space for the next bytes, at least one byte. It is valid until the next
+   * {@link fill} or {@link push}, and must not be transferred.
    *
-   * @throws {FramingError} If `fault` was set by an earlier call.
+   * @throws {FramingError} If an earlier call has set `fault`.
    *
    * @example Read from a file
    * ```ts
@@ -172,12 +186,12 @@ export class LineSplitter {
   }
 
   /**
-   * Takes the first `length` bytes of {@link space}, and gives the lines that they complete.
+   * Takes the first `length` bytes of {@link space} and returns the lines that they complete.
    *
-   * When a line is longer than `maxLineBytes`, the lines before it are given and `fault` is set.
+   * If a line is longer than `maxLineBytes`, the lines before it are returned and `fault` is set.
    *
-   * @throws {FramingError} If `fault` was set by an earlier call.
-   * @throws {RangeError} If `length` is no integer from 0 to the length of that space.
+   * @throws {FramingError} If an earlier call has set `fault`.
+   * @throws {RangeError} If `length` is not an integer from 0 to the length of that space.
    */
   fill(length: number): LineBlock {
     if (this.#fault) throw this.#fault;
@@ -190,10 +204,10 @@ export class LineSplitter {
   }
 
   /**
-   * Takes the next chunk, and gives the lines that it completes. The chunk may be reused afterwards.
-   * Otherwise as {@link fill}.
+   * Takes a chunk and returns the lines that it completes. The chunk may be reused afterwards. A
+   * line that is too long has the same effect as in {@link fill}.
    *
-   * @throws {FramingError} If `fault` was set by an earlier call.
+   * @throws {FramingError} If an earlier call has set `fault`.
    */
   push(chunk: Uint8Array): LineBlock {
     if (this.#fault) throw this.#fault;
@@ -215,7 +229,7 @@ export class LineSplitter {
     if (stop > this.#held) {
       const start = this.#atStart && startsWith(buffer, BOM) ? BOM.length : 0;
       this.#atStart = false;
-      // V8 does not fill a copy of a typed array with zeros first, as it does with a new one.
+      // V8 does not zero a copy of a typed array first, unlike a new array.
       lines = new LineBlock(new Uint8Array(buffer.subarray(start, this.#soundEnd(start, stop))));
       if (this.#fault) {
         this.drop();
@@ -232,8 +246,7 @@ export class LineSplitter {
   }
 
   /**
-   * Lets go of the buffer, and of what it holds: nothing more may be taken. To be called twice makes no
-   * difference.
+   * Releases the buffer and its content. No more bytes may be taken. Further calls have no effect.
    */
   drop(): void {
     this.#held = 0;
@@ -242,17 +255,17 @@ export class LineSplitter {
     this.#count = null;
   }
 
-  /** A size with room for more: twice what is held, or half as much again of a long line. */
+  /** Returns a larger length: twice the bytes held, or half as much again for a long line. */
   #larger(): number {
     const held = this.#held;
     const longest = Math.max(held, this.maxLineBytes) + MAX_BUFFER_BYTES;
     return Math.min(held + Math.min(held, Math.max(held >> 1, MAX_BUFFER_BYTES)), longest);
   }
 
-  /** Chooses the size of the buffer for the next read, when `used` bytes of it were used for this. */
+  /** Chooses the length of the buffer for the next read. This read used `used` bytes of it. */
   #adapt(used: number): void {
     const size = this.#buffer.length;
-    if (used === size) { // more is waiting, most likely
+    if (used === size) { // more data is most likely available
       const worth = 16 * this.#held > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
       const most = Math.min(worth, this.#count?.most ?? Infinity);
       if (size < most) this.#resize(Math.min(4 * size, most));
@@ -263,7 +276,10 @@ export class LineSplitter {
     }
   }
 
-  /** Where the lines of an acceptable length end, of those from `start` to `stop`. */
+  /**
+   * Returns the end of the lines from `start` to `stop` that precede the first one that is too
+   * long.
+   */
   #soundEnd(start: number, stop: number): number {
     if (stop - start <= this.maxLineBytes) return stop;
     while (start < stop) {
@@ -278,9 +294,9 @@ export class LineSplitter {
     return start;
   }
 
-  /** Looks at the length of the line whose end has not come yet. */
+  /** Checks the length of the unfinished line. */
   #checkUnfinished(): void {
-    // A byte order mark, or the beginning of one, is no part of the line; a last "\r" may not be.
+    // A byte order mark, even an incomplete one, is not part of the line. A final "\r" may not be.
     const held = this.#held;
     const mark = BOM.subarray(0, held);
     let length = this.#atStart && startsWith(this.#buffer, mark) ? held - mark.length : held;
@@ -289,9 +305,10 @@ export class LineSplitter {
   }
 
   /**
-   * Moves the unfinished line to a buffer of `size` bytes, or of as many as it needs. The memory of a long
-   * line is free at once: left to the garbage collector, that of many would pile up. Other memory is left
-   * to it, since V8 reads all typed arrays a fifth more slowly once it has seen any buffer transferred.
+   * Moves the unfinished line to a buffer of `size` bytes, or of its own length if that is greater.
+   * The memory of a long line is freed at once, because the memory of many would pile up until the
+   * next garbage collection. Shorter buffers are left to the garbage collector: V8 reads all typed
+   * arrays a fifth more slowly once it has seen any buffer transferred.
    */
   #resize(size: number): void {
     const old = this.#buffer;
@@ -314,12 +331,15 @@ export class LineSplitter {
   }
 }
 
-/** How much larger a buffer is than at first. */
+/** Returns by how much a buffer exceeds the minimum length. */
 function excessOf(size: number): number {
   return Math.max(0, size - MIN_BUFFER_BYTES);
 }
 
-/** Where the text of the line ends whose `\n` is at `end`: one `\r` before that is not part of it. */
+/**
+ * Returns where the text of a line ends whose `\n` is at `end`. One preceding `\r` is not part of
+ * it.
+ */
 function lineStop(bytes: Uint8Array, start: number, end: number): number {
   return end > start && bytes[end - 1] === CR ? end - 1 : end;
 }

@@ -1,59 +1,75 @@
 /**
- * Owns what numeric options have in common: their check, and the limits that several modules share.
+ * The checks of numeric options, and the limits that several modules share.
  *
  * @module
  */
 
 import { inspect } from "./printable.ts";
 
-/** The longest time that a timer can run, in milliseconds; a longer one would fire at once. */
+/** The longest duration of a timer, in milliseconds. A longer one would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * The longest line by default, in bytes without its end: 1 MiB, the `max_payload` of nats-server.
+ * The default for the longest line, in bytes without its end: 1 MiB, as `max_payload` of
+ * nats-server.
  */
 export const DEFAULT_MAX_LINE_BYTES = 1_048_576;
 
 /**
- * The longest line that a client takes by default, in bytes without its end: as much as may wait
- * unread, so that one line does not take more memory than many.
+ * A client's default for the longest received line, in bytes without its end. It equals the limit
+ * of unread bytes, so that one line takes no more memory than many.
  */
 export const DEFAULT_CLIENT_LINE_BYTES = 8_388_608;
 
-/** The most that a line can be allowed to have, in bytes without its end. */
+/** The highest value of `maxLineBytes`, in bytes without the end of the line. */
 export const MAX_MAX_LINE_BYTES = 2 ** 30;
 
 /**
- * By how much a relay may lengthen a line on its way, in bytes: `"seq":9007199254740991,` and
+ * By how many bytes a relay may lengthen a line. `"seq":9007199254740991,` and
  * `"from":"c9007199254740991",` have 50 together.
  */
 const MAX_ADDED_BYTES = 64;
 
-/** The longest line that is no event of which a relay takes note, in bytes without its end. */
+/** The longest line other than an event that a relay considers, in bytes without its end. */
 export const MAX_CONTROL_BYTES = 65_536;
 
-/** For how long events may be gathered before they are written, in milliseconds: by default, and at most. */
+/**
+ * How long events may be gathered before they are written, in milliseconds: the default and the
+ * limit.
+ */
 const DEFAULT_MAX_BATCH_DELAY = 20;
 export const MAX_BATCH_DELAY = 1000;
 
-/** `value` if events may be gathered for so long: from 0 to 1,000 ms. Otherwise a `RangeError`. */
+/**
+ * Returns `value` if it is a valid `maxBatchDelay`, from 0 to 1,000 ms. Otherwise throws a
+ * `RangeError`.
+ */
 export function checkMaxBatchDelay(value: number = DEFAULT_MAX_BATCH_DELAY): number {
   return checkDuration("maxBatchDelay", value, 0, MAX_BATCH_DELAY);
 }
 
-/** `value` if it can limit a line: an integer from 1 to 1 GiB. Otherwise a `RangeError`. */
+/**
+ * Returns `value` if it is a valid `maxLineBytes`, an integer from 1 to 1 GiB. Otherwise throws a
+ * `RangeError`.
+ */
 export function checkMaxLineBytes(value: number = DEFAULT_MAX_LINE_BYTES): number {
   return checkLimit("maxLineBytes", value, 1, MAX_MAX_LINE_BYTES);
 }
 
-/** How long a line may be when it comes from a relay that has taken it with `maxLineBytes`. */
+/** Returns the longest line that arrives from a relay that accepts lines of `maxLineBytes`. */
 export function relayedLineBytes(maxLineBytes: number): number {
   return Math.min(maxLineBytes + MAX_ADDED_BYTES, MAX_MAX_LINE_BYTES);
 }
 
 /**
- * `value` if it is an integer from `least` to `most`, otherwise a `RangeError` that names it, or a
- * `TypeError` if it is no number. Without `most`, `Infinity` is allowed too: no limit.
+ * Returns `value` if it is an integer from `least` to `most`.
+ *
+ * @param name The name of the option, for the error.
+ * @param value The value to check.
+ * @param least The lowest valid value.
+ * @param most The highest valid value. If omitted, `Infinity` is valid too and means no limit.
+ * @throws {RangeError} If the value is a number, but not such an integer.
+ * @throws {TypeError} If the value is not a number.
  */
 export function checkLimit(name: string, value: number, least: number, most = Infinity): number {
   const isInRange = Number.isInteger(value) && value >= least && value <= most;
@@ -62,8 +78,8 @@ export function checkLimit(name: string, value: number, least: number, most = In
 }
 
 /**
- * `value` if it is a number of milliseconds from `least` to `most`, whole or not, otherwise an error as
- * {@link checkLimit} throws it. Without `most`, `Infinity` is allowed too.
+ * Returns `value` if it is a number of milliseconds from `least` to `most`, whole or not. Without
+ * `most`, `Infinity` is valid too. Otherwise throws the errors of {@link checkLimit}.
  */
 export function checkDuration(name: string, value: number, least: number, most = Infinity): number {
   if (typeof value === "number" && value >= least && value <= most) return value;
@@ -71,8 +87,9 @@ export function checkDuration(name: string, value: number, least: number, most =
 }
 
 /**
- * `value` if it can say how long a call may wait, in milliseconds: any number, as what is left until a
- * deadline may be anything. What is not above 0 is over already.
+ * Returns `value` if it is a valid time-out of a call, in milliseconds. Any number is valid,
+ * because the time left until a deadline may be any number. A value of 0 or less has already
+ * expired.
  */
 export function checkTimeout(value: number): number {
   if (typeof value === "number" && !Number.isNaN(value)) return value;
@@ -89,9 +106,14 @@ function invalid(name: string, expected: string, value: unknown): RangeError | T
 }
 
 /**
- * Makes sure that none of these options is there without a value, as an unset environment variable
- * is: that would do what was not asked for, such as to listen for everyone, or without a token.
- * Otherwise a `TypeError` that names it.
+ * Checks that none of these options is present without a value, such as an unset environment
+ * variable. Without the check, a missing value would have a silent effect: a server that listens on
+ * all addresses, or that requires no token.
+ *
+ * @param options The options to check.
+ * @param names The names of the options that need a value.
+ * @param prefix Precedes the name of the option in the error.
+ * @throws {TypeError} If an option is `undefined` or `null`.
  */
 export function checkGiven<O extends object>(
   options: O,
@@ -108,10 +130,12 @@ export function checkGiven<O extends object>(
 }
 
 /**
- * A timer that calls `callback` after `ms` milliseconds; none if that is longer than a timer can
- * run, nearly 25 days, which is as good as never.
+ * Starts a timer that calls `callback` after `ms` milliseconds.
+ *
+ * @returns The timer. `undefined` if `ms` is longer than a timer can run, nearly 25 days, which
+ * counts as never.
  */
 export function after(ms: number, callback: () => void): ReturnType<typeof setTimeout> | undefined {
-  // Deno warns of a negative time on standard error.
+  // Deno warns about a negative time on standard error.
   return ms > MAX_TIMER_MS ? undefined : setTimeout(callback, Math.max(0, ms));
 }

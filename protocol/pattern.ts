@@ -1,9 +1,8 @@
 /**
- * Owns the patterns with which clients choose what they hear: their rules, and whether one matches a
- * name. Must not know who asks.
+ * The patterns of subscriptions: their rules, and whether one matches the name of an event.
  *
  * The rules are those of NATS subjects (https://docs.nats.io/nats-concepts/subjects), except that a
- * token may be empty: every name is a pattern for itself.
+ * token may be empty. Every name is thus a pattern for itself.
  *
  * @module
  */
@@ -13,13 +12,13 @@ import { MAX_NAME_BYTES } from "./validator.ts";
 
 const encoder = new TextEncoder();
 
-/** Stands for any one token. */
+/** Matches any single token. */
 export const ANY = "*";
 
-/** Stands for the rest, of one token or more; only at the end of a pattern. */
+/** Matches one or more remaining tokens. Only valid at the end of a pattern. */
 export const REST = ">";
 
-/** What is wrong with a pattern, or an empty string. */
+/** Returns the fault of a pattern, or an empty string if the pattern is valid. */
 export function faultOfPattern(pattern: unknown): string {
   if (typeof pattern !== "string") {
     return `expected a string, got ${printable(JSON.stringify(pattern) ?? String(pattern))}`;
@@ -32,7 +31,7 @@ export function faultOfPattern(pattern: unknown): string {
   return isLate ? '">" stands for all the rest, and so must be the last token' : "";
 }
 
-/** Whether a pattern without a fault matches the name of an event. */
+/** Returns whether a valid pattern matches the name of an event. */
 export function matches(pattern: string, name: string): boolean {
   const tokens = name.split(".");
   const wanted = pattern.split(".");
@@ -44,11 +43,11 @@ export function matches(pattern: string, name: string): boolean {
 }
 
 /**
- * The patterns that match a name. Of a name with more than eight tokens, the first eight are looked at:
- * each token doubles the number of patterns.
+ * The patterns that match a name. Only the first eight tokens are considered, because each token
+ * doubles the number of patterns.
  *
  * @typeParam N The name, or a union of names.
- * @typeParam Seen As many members as tokens have been looked at.
+ * @typeParam Seen A tuple with one member for each token considered so far.
  */
 export type PatternFor<N extends string, Seen extends unknown[] = []> = Seen["length"] extends 8
   ? string
@@ -57,7 +56,7 @@ export type PatternFor<N extends string, Seen extends unknown[] = []> = Seen["le
   : N | "*" | ">";
 
 /**
- * The patterns that match at least one event of an event map; without a map, any.
+ * The patterns that match at least one event of an event map. Without a map, any pattern.
  *
  * @typeParam M The event map.
  */

@@ -1,22 +1,25 @@
 /**
- * Owns ids that nobody can guess. Must not know what they are for.
+ * Unguessable IDs.
  *
  * @module
  */
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
-/** All texts of two digits: 12 bits each. */
+/** All pairs of digits. Each stands for 12 bits. */
 const PAIRS = Array.from(
   { length: DIGITS.length ** 2 },
   (_, i) => DIGITS[i >> 6]! + DIGITS[i & 63]!,
 );
 
-/** Random numbers of 16 bits, of which 12 are used; many at once, as each call takes its time. */
+/**
+ * Random 16-bit numbers, of which 12 bits are used. They are drawn in bulk because each call is
+ * slow.
+ */
 const pool = new Uint16Array(4096);
 let used = pool.length;
 
-/** An id of `pairs` pairs of characters, each of which has 12 bits of chance. */
+/** Returns a random ID of `pairs` pairs of characters. Each pair has 12 random bits. */
 export function randomId(pairs: number): string {
   let id = "";
   for (let i = 0; i < pairs; i++) {

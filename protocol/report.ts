@@ -1,6 +1,5 @@
 /**
- * Owns what a relay tells a client that asks how it is: the figures, and the lines that carry them.
- * Must not know where they come from.
+ * The figures that a relay reports about itself, and the control lines that carry them.
  *
  * @module
  */
@@ -11,127 +10,138 @@ import { encodeJson } from "./encoder.ts";
 import type { ControlLine } from "./control.ts";
 import type { CloseReason } from "../errors.ts";
 
-/** What a relay has done since it was made, and how it is now. Sizes are bytes. */
+/** The totals of a relay since it was made, and its current state. Sizes are in bytes. */
 export interface RelayStats {
   /** How long the relay has existed, in milliseconds. */
   readonly uptimeMs: number;
-  /** Clients that are connected. */
+  /** Connected clients. */
   readonly clients: number;
   /** Clients that have ever joined. */
   readonly clientsTotal: number;
-  /** Events that came from clients and were taken. */
+  /** Events received from clients and accepted. */
   readonly eventsIn: number;
-  /** Events that were queued for clients, one for each client. */
+  /** Events queued for clients, counted once for each client. */
   readonly eventsOut: number;
-  /** Events that were queued for nobody: nobody was there, or nobody had subscribed to them. */
+  /** Events that had no recipient: no client was connected, or none had subscribed to them. */
   readonly eventsUnheard: number;
-  /** Events among these that were not passed on, as they did not fit the relay's definitions. */
+  /**
+   * Events among `eventsIn` that were not relayed because they do not match the relay's
+   * definitions.
+   */
   readonly eventsRefused: number;
-  /** Bytes that came from clients. */
+  /** Bytes received from clients. */
   readonly bytesIn: number;
-  /** Bytes that the operating system has taken for clients. */
+  /** Bytes for clients that the operating system has accepted. */
   readonly bytesOut: number;
-  /** Bytes that wait for clients, in all queues together; what waits for several counts once. */
+  /** Bytes in all send queues together. Bytes shared by several clients count once. */
   readonly pendingBytes: number;
-  /** Bytes that wait for the client for which most wait. */
+  /** Bytes in the longest send queue. */
   readonly largestPendingBytes: number;
   /** How many clients have left, by reason. */
   readonly closes: Readonly<Record<CloseReason, number>>;
-  /** How many peers were sent away before they were clients, by reason. */
+  /** How many peers were rejected before they became clients, by reason. */
   readonly refusals: Readonly<Record<CloseReason, number>>;
   /**
-   * How many among all these came and went without a byte in either direction, as a health check that only
-   * looks whether somebody listens.
+   * How many of all these peers came and went without a byte in either direction, such as a health
+   * check that only tests whether the port is open.
    */
   readonly silentPeers: number;
   /**
-   * The longest that the event loop has been late since stats were last asked for, in milliseconds.
-   * Measuring begins when they are asked for the first time.
+   * The longest delay of the event loop since the last request for stats, in milliseconds.
+   * Measuring begins with the first request.
    */
   readonly loopDelayMaxMs: number;
-  /** By how much it has been late on average since then, in milliseconds. */
+  /** The mean delay of the event loop in the same period, in milliseconds. */
   readonly loopDelayMeanMs: number;
-  /** Memory of the process: its resident set. */
+  /** The resident set size of the process. */
   readonly rssBytes: number;
-  /** Memory of the process: what JavaScript objects take. Queues are outside of it. */
+  /** The size of the JavaScript heap in use. Send queues are outside of it. */
   readonly heapUsedBytes: number;
 }
 
 /** A subscription of a client. */
 export interface SubscriptionReport {
-  /** The pattern of the names. */
+  /** The pattern of the event names. */
   readonly pattern: string;
-  /** The queue, if it is one of a queue. */
+  /** The queue of the subscription, if it has one. */
   readonly queue?: string;
 }
 
-/** A client of a relay, as it is at a moment. */
+/** The state of a client of a relay. */
 export interface ClientReport {
-  /** Which client it is: 1 for the first that came; `c1` on the wire. */
+  /** The number of the client: 1 for the first one, which is `c1` on the wire. */
   readonly id: number;
-  /** Where it is. */
+  /** The client's address. */
   readonly address: Address;
-  /** Events that came from it and were relayed. */
+  /** Events that were received from the client and relayed. */
   readonly eventsIn: number;
-  /** Events that were queued for it. */
+  /** Events that were queued for the client. */
   readonly eventsOut: number;
-  /** Bytes that came from it. */
+  /** Bytes received from the client. */
   readonly bytesIn: number;
-  /** Bytes that the operating system has taken for it. */
+  /** Bytes for the client that the operating system has accepted. */
   readonly bytesOut: number;
-  /** Bytes that wait for it. */
+  /** Bytes in the client's send queue. */
   readonly pendingBytes: number;
-  /** How many subscriptions it has; `null` if it has not asked for anything, and hears everything. */
+  /**
+   * The number of subscriptions. `null` if the client has never subscribed and receives every
+   * event.
+   */
   readonly subscriptionCount: number | null;
-  /** The first of them, at most ten, and no more than fit into about a thousand bytes of JSON. */
+  /**
+   * The first subscriptions: at most ten, and no more than fit into about a thousand bytes of JSON.
+   */
   readonly subscriptions: readonly SubscriptionReport[];
 }
 
-/** How often a name was heard. */
+/** How often events of one name occurred. */
 export interface NameReport {
   /** The name of the events. */
   readonly name: string;
   /**
-   * How many there were since they have been counted; fewer if it is one of many thousands of names of
-   * which most come only once.
+   * The number of events since counting began. The figure is too low for a rare name among many
+   * thousands of names that mostly occur only once.
    */
   readonly events: number;
 }
 
-/** What a relay tells a client that asks how it is. */
+/** The answer of a relay to a request for stats. */
 export interface RelayReport {
-  /** What the relay has done, and how it is. */
+  /** The totals and the state of the relay. */
   readonly relay: RelayStats;
-  /** The clients for which most waits, then those with the most bytes in and out; at most 100. */
+  /**
+   * At most 100 clients. Those with the longest send queues come first, then those with the most
+   * bytes in and out.
+   */
   readonly clients: readonly ClientReport[];
   /** The names with the most events, at most 100. */
   readonly names: readonly NameReport[];
   /**
-   * For how long names have been counted, in milliseconds. Counting begins with the first question, so
-   * that its answer says 0, and ends some seconds after the last.
+   * How long names have been counted, in milliseconds. Counting begins with the first request,
+   * whose answer therefore has 0 here. It ends some seconds after the last request.
    */
   readonly watchedMs: number;
 }
 
-/** How long an answer may be, in bytes, and how much of that its head and the names may take. */
+/** The longest answer, in bytes, and the parts of it that its head and the names may take. */
 const MAX_ANSWER_BYTES = 204_800;
 const MAX_HEAD_BYTES = 2048;
 const MAX_NAMES_BYTES = 65_536;
 
-/** How many clients and names an answer has. */
+/** The most clients and names in an answer. */
 export const MAX_CLIENTS = 100;
 export const MAX_NAMES = 100;
 
 const encoder = new TextEncoder();
 
-/** The line with which a client asks; `id` is what the answer is to be called. */
+/** Returns the line that requests stats. The answer repeats `id`. */
 export function encodeStatsRequest(id: string): Uint8Array {
   return encode({ control: "stats", id });
 }
 
 /**
- * The members of an answer, which are the same for all that ask: what {@link encodeAnswer} takes. The
- * names and the clients for which there is no room are left out.
+ * Returns the members of an answer, for {@link encodeAnswer}. They are the same for every client.
+ * Names and clients for which there is no room are omitted.
  */
 export function encodeReport({ relay, clients, names, watchedMs }: RelayReport): Uint8Array {
   const figures = encodeJson(relay);
@@ -143,13 +153,13 @@ export function encodeReport({ relay, clients, names, watchedMs }: RelayReport):
   );
 }
 
-/** The line of an answer. */
+/** Returns the line of an answer. */
 export function encodeAnswer(id: string | undefined, members: Uint8Array): Uint8Array {
   const head = id === undefined ? "" : `"id":${encodeJson(id)},`;
   return concat([encoder.encode(`{"control":"stats",${head}`), members]);
 }
 
-/** The JSON of the first items that fit into so many bytes, with commas between them. */
+/** Returns the JSON of the first items that fit into `room` bytes, separated by commas. */
 function fit(items: readonly unknown[], room: number): string {
   const fitting: string[] = [];
   for (const item of items) {
@@ -161,29 +171,29 @@ function fit(items: readonly unknown[], room: number): string {
   return fitting.join(",");
 }
 
-/** How many bytes a text has in UTF-8. */
+/** Returns the length of a text in UTF-8. */
 function sizeOf(text: string): number {
   return encoder.encode(text).length;
 }
 
-/** How many bytes a subscription has in an answer. */
+/** Returns how many bytes a subscription takes in an answer. */
 export function sizeOfSubscription(subscription: SubscriptionReport): number {
   return sizeOf(encodeJson(subscription));
 }
 
-/** The answer that `line` is, or `null` if it is none that makes sense. */
+/** Returns the answer in `line`, or `null` if it is not a valid answer. */
 export function decodeReport(line: ControlLine): { id: string; report: RelayReport } | null {
   const { control, id, relay, clients, names, watchedMs } = line;
   const isSound = control === "stats" && typeof id === "string" && isRelay(relay) &&
     Array.isArray(clients) && clients.every(isClient) &&
     Array.isArray(names) && names.every(isName) && typeof watchedMs === "number";
   if (!isSound) return null;
-  // There are no more, and whoever reads this does not have to be ready for more.
+  // An answer has no more than that, and readers of a report need not expect more.
   const some = { clients: clients.slice(0, MAX_CLIENTS), names: names.slice(0, MAX_NAMES) };
   return { id, report: { relay, ...some, watchedMs } as unknown as RelayReport };
 }
 
-/** The figures of a relay that are numbers; it has reasons with numbers besides. */
+/** The figures of a relay that are plain numbers. Those by reason are checked separately. */
 const RELAY_FIGURES = [
   "uptimeMs",
   "clients",
@@ -237,7 +247,7 @@ function isName(value: unknown): boolean {
   return typeof Object(value).name === "string" && hasNumbers(value, ["events"]);
 }
 
-/** Whether a value is an object in which these members are numbers, none of them infinite. */
+/** Returns whether a value is an object in which all given members are finite numbers. */
 function hasNumbers(value: unknown, members: readonly string[]): boolean {
   const object = Object(value);
   return members.every((member) => Number.isFinite(object[member]));

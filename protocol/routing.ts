@@ -1,7 +1,5 @@
 /**
- * Owns the control lines about who gets what: with which a client says what it wants to hear, and
- * with which a relay says what became of that, and of events. Must not know connections, or how a
- * relay finds out.
+ * The control lines of subscriptions, receipts and refusals.
  *
  * @module
  */
@@ -13,47 +11,47 @@ import { inspect, MAX_QUOTE, printable, quote } from "./printable.ts";
 import { TextSet } from "./text_map.ts";
 import { MAX_NAME_BYTES } from "./validator.ts";
 
-/** What a client may expect of a server that says so in its `welcome`. */
+/** A feature that a server may announce in its `welcome`. */
 export type Feature = "subscribe" | "ack" | "sequence" | "stats" | "subscribe-first";
 
-/** The queue of what is in none: no queue can be called so. */
+/** The queue of subscriptions without a queue. No queue can have this name. */
 export const NO_QUEUE = "";
 
-/** A client's wish to hear some events from now on, or some no longer. */
+/** A client's request to receive some events from now on, or to stop receiving them. */
 export interface SubscriptionRequest {
-  /** Which of the two. */
+  /** Whether the client subscribes or unsubscribes. */
   readonly control: "subscribe" | "unsubscribe";
-  /** The patterns of the events' names. */
+  /** The patterns of the event names. */
   readonly events: readonly string[];
-  /** The group of clients of which one gets each event; without it, every client does. */
+  /** The queue: of all clients that share it, one receives each event. Unset, every client does. */
   readonly queue?: string;
-  /** What the answer is to be called; without it there is none, unless something is wrong. */
+  /** The name that the answer repeats. Unset, only an error is answered. */
   readonly id?: string;
 }
 
-/** That a subscription is in force, or that an event has been passed on. */
+/** Confirms that a subscription is in force, or that an event has been relayed. */
 export interface Receipt {
-  /** What it answers: the `id` of a subscription, or the `ack` or `id` of an event. */
+  /** The `id` of the subscription, or the `ack` or `id` of the event. */
   readonly id: string;
-  /** For how many clients the event was queued. */
+  /** How many clients the event was queued for. */
   readonly clients?: number;
 }
 
-/** That something was not done. */
+/** Reports that an operation was not carried out. */
 export interface Refusal {
-  /** What it answers, if that had a name. */
+  /** The ID of the refused line, if it had one. */
   readonly id?: string;
-  /** The name of the event, if it was one. */
+  /** The name of the event, if the line was an event. */
   readonly event?: string;
-  /** Why, as a short constant string. */
+  /** The reason, as a short constant string. */
   readonly reason: string;
-  /** Why, for a person. */
+  /** The reason, as a text for people. */
   readonly detail: string;
 }
 
 const encoder = new TextEncoder();
 
-/** The line of a wish. */
+/** Returns the line of a subscription request. */
 export function encodeSubscription(
   { control, events, queue, id }: SubscriptionRequest,
 ): Uint8Array {
@@ -61,8 +59,8 @@ export function encodeSubscription(
 }
 
 /**
- * The wish that `line` is, or what is wrong with it; `null` if it is none. The patterns are strings,
- * and that is all that is known of them.
+ * Returns the subscription request in `line`, the refusal of an invalid one, or `null` for any
+ * other line. The patterns are strings, but not necessarily valid.
  */
 export function decodeSubscription(line: ControlLine): SubscriptionRequest | Refusal | null {
   const { control, events, queue, id } = line;
@@ -77,17 +75,17 @@ export function decodeSubscription(line: ControlLine): SubscriptionRequest | Ref
   return { control, events, ...(queue !== undefined && { queue }), ...name };
 }
 
-/** The line of a receipt. */
+/** Returns the line of a receipt. */
 export function encodeReceipt(receipt: Receipt): Uint8Array {
   return encoder.encode(receiptText(receipt));
 }
 
-/** The same as text. */
+/** Returns the line of a receipt as text. */
 export function receiptText({ id, clients }: Receipt): string {
   return `${encodeJson({ control: "ack", id, clients })}\n`;
 }
 
-/** The receipt that `line` is, or `null` if it is none that makes sense. */
+/** Returns the receipt in `line`, or `null` if it is not a valid receipt. */
 export function decodeReceipt(line: ControlLine): Receipt | null {
   const { control, id, clients } = line;
   if (control !== "ack" || !isName(id)) return null;
@@ -96,13 +94,13 @@ export function decodeReceipt(line: ControlLine): Receipt | null {
     : { id };
 }
 
-/** The line of a refusal. */
+/** Returns the line of a refusal. */
 export function encodeRefusal({ id, event, reason, detail }: Refusal): Uint8Array {
-  // No line can have both "control" and "event".
+  // A line cannot have both "control" and "event".
   return encode({ control: "error", id, name: event, reason, detail });
 }
 
-/** The codes of errors that only a client itself can find: no relay can give one as its reason. */
+/** The error codes that only a client can produce. A relay cannot give one as its reason. */
 const CLIENT_CODES = new TextSet([
   "connect-failed",
   "connection-closed",
@@ -114,7 +112,9 @@ const CLIENT_CODES = new TextSet([
   "timeout",
 ]);
 
-/** The refusal that `line` is, or `null` if it is none. Trusts nothing in it. */
+/**
+ * Returns the refusal in `line`, or `null` for any other line. No member of the line is trusted.
+ */
 export function decodeRefusal(line: ControlLine): Refusal | null {
   const { control, id, name: event, reason, detail } = line;
   if (control !== "error") return null;
@@ -133,7 +133,7 @@ export function decodeRefusal(line: ControlLine): Refusal | null {
 
 const NAME = `string of 1 to ${MAX_NAME_BYTES} bytes`;
 
-/** Whether a value can name something: it is as long as the name of an event. */
+/** Returns whether a value is a valid name. The limit is that of event names. */
 export function isName(value: unknown): value is string {
   if (typeof value !== "string" || value === "") return false;
   return 3 * value.length <= MAX_NAME_BYTES || encoder.encode(value).length <= MAX_NAME_BYTES;
@@ -143,15 +143,24 @@ function encode(line: ControlLine): Uint8Array {
   return encoder.encode(`${encodeJson(line)}\n`);
 }
 
-/** What the server would have to be able to do. */
+/**
+ * Returns the error for a feature that the server does not announce.
+ *
+ * @param feature The missing feature.
+ * @param what The operation that needs it.
+ */
 export function notSupported(feature: Feature, what: string): EbsocketError {
   const message = `Cannot ${what}: the server does not offer ${quote(feature)}; a relay does`;
   return new EbsocketError("not-supported", message);
 }
 
 /**
- * `value` if it can be the id of a client or the name of a queue, otherwise a `TypeError` or
- * `RangeError`.
+ * Returns `value` if it is a valid client ID or queue name.
+ *
+ * @param name Describes the value in the error.
+ * @param value The value to check.
+ * @throws {TypeError} If it is not a string.
+ * @throws {RangeError} If it is not 1 to 255 bytes of UTF-8.
  */
 export function checkWord(name: string, value: string): string {
   if (typeof value !== "string") {

@@ -1,5 +1,5 @@
 /**
- * Owns what a token may be, and where a client gets it from. Must not know what it is good for.
+ * The rules for tokens, and where a client gets its token.
  *
  * @module
  */
@@ -7,16 +7,21 @@
 /** The longest token, in bytes of UTF-8. */
 const MAX_TOKEN_BYTES = 1024;
 
-/** A token, or a function that gives one, and is called at every attempt to connect. */
+/** A token, or a function that returns one. The function is called at each attempt to connect. */
 export type Token = string | (() => string | Promise<string>);
 
-/** The same of a token, or of a function, which is called only when the token is needed. */
+/** Returns `token` if it is valid. A function is not called here, only when the token is needed. */
 export function checkToken(token: Token): Token {
   if (typeof token === "function") return token;
   return checkTokenText(token);
 }
 
-/** `token` if it can be one, otherwise a `TypeError` or `RangeError` that does not show it. */
+/**
+ * Returns `token` if it is valid. The errors do not reveal it.
+ *
+ * @throws {TypeError} If it is not a string.
+ * @throws {RangeError} If its length is out of range.
+ */
 export function checkTokenText(token: string): string {
   if (typeof token !== "string") {
     throw new TypeError(`Invalid token: expected a string, got ${typeof token}`);
@@ -26,7 +31,10 @@ export function checkTokenText(token: string): string {
   return token;
 }
 
-/** What is wrong with a token, if something is. Does not say the token. */
+/**
+ * Returns the fault of a token, or `null` if the token is valid. The text does not reveal the
+ * token.
+ */
 export function faultOfToken(token: string): string | null {
   const { length } = new TextEncoder().encode(token);
   return length >= 1 && length <= MAX_TOKEN_BYTES
