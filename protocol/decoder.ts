@@ -1,6 +1,5 @@
 /**
- * Owns the step from a block of whole lines to the events and control lines in it, for everyone who
- * wants events rather than bytes. Must not know where the lines come from.
+ * Decodes blocks of whole lines into events and control lines.
  *
  * @module
  */
@@ -13,13 +12,16 @@ import { type LineKind, LineValidator } from "./validator.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Decodes blocks of lines. One decoder can serve many connections: it keeps nothing but its fault. */
+/**
+ * Decodes blocks of lines. One decoder can serve many connections, because it keeps only the fault
+ * and the count of its last call.
+ */
 export class BlockDecoder {
   readonly #validator: LineValidator;
 
-  /** What was wrong with the line at which the last `decode()` stopped, or `null`. */
+  /** The fault of the line at which the last `decode()` stopped, or `null`. */
   fault: EventFormatError | null = null;
-  /** How many lines the last `decode()` has looked at, empty ones included. */
+  /** The number of lines that the last `decode()` checked, including empty ones. */
   lines = 0;
 
   constructor(maxDepth?: number) {
@@ -31,7 +33,7 @@ export class BlockDecoder {
     return this.#validator.maxDepth;
   }
 
-  /** The events and control lines of `block`, in order, up to the first invalid line. */
+  /** Returns the events and control lines of `block`, in order, up to the first invalid line. */
   decode(block: Uint8Array): (EbsocketEvent | ControlLine)[] {
     const kinds: LineKind[] = [];
     const escaped: number[] = [];
@@ -54,7 +56,7 @@ export class BlockDecoder {
       end = validator.end + 1;
     }
 
-    // One call for all lines: it costs about as much as it does for one.
+    // One call for all lines costs about as much as a call for a single line.
     const lines = decoder.decode(block.subarray(0, end)).split("\n");
     return parseLines(lines.filter(isNotEmpty), escaped)
       .map((line, i) => kinds[i] === "event" ? toEvent(line) : line as ControlLine);

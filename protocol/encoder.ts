@@ -1,6 +1,5 @@
 /**
- * Owns the encoding of an event: makes a line of a name and attributes, and refuses what JSON would
- * lose. Must not know sockets or time.
+ * Encodes a name and attributes as a line, and rejects values that JSON would lose.
  *
  * @module
  */
@@ -10,32 +9,37 @@ import { inspect, quote } from "./printable.ts";
 
 const encoder = new TextEncoder();
 
-/** Characters that JSON allows raw in a string but that naive line readers take for a line end. */
+/** Characters that JSON allows unescaped in a string but that naive readers take for a line end. */
 const LINE_SEPARATORS = /[\u0085\u2028\u2029]/g;
 
 const LF = 0x0a;
 
-/** No UTF-16 unit needs more bytes of UTF-8. */
+/** The most bytes of UTF-8 that a UTF-16 code unit needs. */
 const MAX_UNIT_BYTES = 3;
 
 /**
- * How large the blocks of a {@link LineEncoder} become, in bytes: little enough for a client that
- * has nothing more to send, and enough that a block costs much less than the lines in it.
+ * The largest block of a {@link LineEncoder}, in bytes. It is small enough for a client that sends
+ * nothing more, and large enough that a block costs much less than its lines.
  */
 const MAX_BLOCK_BYTES = 16_384;
 
-/** The longest line that shares a block, in UTF-16 units; longer ones are worth one of their own. */
+/** The longest line that shares a block, in UTF-16 code units. A longer one gets its own memory. */
 const MAX_SHARING_LENGTH = 1024;
 
-/** How deep the attributes may nest: the line around them takes two levels. */
+/** How deep the attributes may nest. The enclosing line takes two levels. */
 const MAX_VALUE_DEPTH = DEFAULT_MAX_DEPTH - 2;
 
-/** `name` if it can name an event, otherwise a `TypeError` or `RangeError`. */
+/**
+ * Returns `name` if it is a valid event name.
+ *
+ * @throws {TypeError} If it is not a string.
+ * @throws {RangeError} If it is not 1 to 255 bytes of UTF-8.
+ */
 export function checkName<N extends string>(name: N): N {
   if (typeof name !== "string") {
     throw new TypeError(`Invalid event name: expected a string, got ${inspect(name)}`);
   }
-  // No UTF-16 unit needs more than three bytes, so most names need not be encoded to be measured.
+  // No UTF-16 code unit needs more than three bytes, so most names can be checked without encoding.
   if (name !== "" && 3 * name.length <= MAX_NAME_BYTES) return name;
   const length = encoder.encode(name).length;
   if (length === 0 || length > MAX_NAME_BYTES) {
@@ -46,13 +50,13 @@ export function checkName<N extends string>(name: N): N {
   return name;
 }
 
-/** Makes sure that somebody who does not listen to the compiler has given an event. */
+/** Throws a `TypeError` if the argument of an untyped caller is not an event. */
 export function checkEvent(event: { event: string; __dict__: object }): void {
   if (typeof event?.event === "string" && typeof event.__dict__ === "object") return;
   throw new TypeError(`Cannot send ${inspect(event)}: expected an EbsocketEvent`);
 }
 
-/** `attributes` if they are an object with members, otherwise a `TypeError`. */
+/** Returns `attributes` if it is an object with members, otherwise throws a `TypeError`. */
 export function checkAttributes<A extends object>(attributes: A): A {
   if (tagOf(attributes) !== "[object Object]") {
     throw new TypeError(
@@ -62,41 +66,41 @@ export function checkAttributes<A extends object>(attributes: A): A {
   return attributes;
 }
 
-/** `[object Object]` for plain objects and instances of most classes, or `[object Map]`… */
+/** Returns `[object Object]` for plain objects and instances of most classes, or `[object Map]`… */
 function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value);
 }
 
-/** What the line of an event says beside its name and attributes. */
+/** The members of an event's line besides its name and attributes. */
 export interface Envelope {
-  /** What answers to it are to call it: it is a request. */
+  /** Makes the event a request. Replies repeat it in `reply_to`. */
   readonly id?: string;
-  /** The client that is to get it, alone. */
+  /** The ID of the only recipient. */
   readonly to?: string;
-  /** The `id` of the request that it answers. */
+  /** The `id` of the request that the event answers. */
   readonly reply_to?: string;
-  /** What a receipt for it is to be called. */
+  /** Requests a receipt with this ID. */
   readonly ack?: string;
 }
 
-/** The line of an event, without its newline, as text. */
+/** Returns the line of an event as text, without its newline. */
 export function encodeText(name: string, attributes: object): string {
   return escapeSeparators(toJson(name, attributes));
 }
 
-/** JSON without any character that a line reader could take for the end of the line. */
+/** Returns JSON without any character that a reader could take for a line end. */
 export function encodeJson(value: unknown): string {
   return escapeSeparators(JSON.stringify(value));
 }
 
-/** The JSON of an event, with separators as they are. */
+/** Returns the JSON of an event. Line separators are not escaped yet. */
 function toJson(name: string, attributes: object, envelope?: Envelope): string {
   checkName(name);
-  // The copy has no getter that could give something else once it has been checked, and no
-  // prototype with a toJSON() that could turn the attributes into something else.
+  // Unlike the original, the copy has no getters whose values could change after the check, and no
+  // inherited toJSON() that could replace the attributes.
   const copy: Record<string, unknown> = { ...checkAttributes(attributes) };
   for (const key of Object.keys(copy)) {
-    if (copy[key] === undefined) continue; // JSON.stringify() leaves it out.
+    if (copy[key] === undefined) continue; // JSON.stringify() omits it.
     const reason = whyNotJson(copy[key], []);
     if (reason) throw new TypeError(`Cannot encode attribute ${quote(key)}: ${reason}`);
   }
@@ -111,8 +115,15 @@ function escapeSeparators(json: string): string {
 }
 
 /**
- * The line of an event with its newline, as bytes. Longer than `maxLineBytes`, which a peer with the
- * same limit would refuse, it is a `RangeError`.
+ * Returns the line of an event as bytes, including its newline.
+ *
+ * @param name The name of the event.
+ * @param attributes The attributes of the event.
+ * @param maxLineBytes The longest line that the peer accepts, in bytes without its newline.
+ * @param envelope The other members of the line.
+ * @throws {TypeError} If the name is not a string, or JSON cannot carry an attribute.
+ * @throws {RangeError} If the line is longer than `maxLineBytes`, or the name is not 1 to 255
+ * bytes.
  */
 export function encodeLine(
   name: string,
@@ -126,16 +137,19 @@ export function encodeLine(
 }
 
 /**
- * Encodes the lines for one connection, one behind the other into blocks of memory: to allocate
- * memory for each line costs more than all the rest. Not for several connections: a slow one would
- * hold whole blocks for the few lines that it has in each.
+ * Encodes the lines of one connection one after another into blocks of memory. Memory allocated for
+ * each line would cost more than all other steps. Connections must not share an encoder: a slow
+ * connection would retain whole blocks for a few lines in each.
  */
 export class LineEncoder {
   #block = new ArrayBuffer(0);
-  /** How much of the block holds lines that are kept. */
+  /** The number of bytes of the block that hold kept lines. */
   #used = 0;
 
-  /** What {@link encodeLine} gives. The next call overwrites it, unless it is {@link keep}t. */
+  /**
+   * Returns the same line as {@link encodeLine}. The next call overwrites it, unless {@link keep}
+   * is called first.
+   */
   encode(
     name: string,
     attributes: object,
@@ -144,14 +158,14 @@ export class LineEncoder {
   ): Uint8Array<ArrayBuffer> {
     const json = toJson(name, attributes, envelope);
     let line = this.#write(json);
-    // To look for separators takes longer than to encode, and ASCII has none.
+    // A search for separators takes longer than encoding. ASCII has none.
     const isAscii = line.length === json.length + 1;
     if (!isAscii) line = this.#write(escapeSeparators(json));
     checkLength(name, line.length - 1, maxLineBytes);
     return line;
   }
 
-  /** Keeps the line that was encoded last: it never changes. */
+  /** Keeps the last encoded line, which then never changes. */
   keep(line: Uint8Array<ArrayBuffer>): void {
     if (line.buffer === this.#block) this.#used += line.length;
   }
@@ -178,7 +192,10 @@ function checkLength(name: string, length: number, maxLineBytes: number): void {
   );
 }
 
-/** What keeps `value` from surviving JSON, or an empty string. `parents` are the objects around it. */
+/**
+ * Returns why `value` does not survive JSON, or an empty string. `parents` are the enclosing
+ * objects.
+ */
 function whyNotJson(value: unknown, parents: object[]): string {
   switch (typeof value) {
     case "string":
@@ -211,9 +228,9 @@ function whyNotJsonObject(value: object, parents: object[]): string {
   let reason = "";
   const isArray = Array.isArray(json);
   const values: unknown[] = isArray ? json : Object.values(json);
-  // An index loop, so that the holes of a sparse array are seen as what they are.
+  // An index loop, because it also visits the holes of a sparse array.
   for (let i = 0; i < values.length && reason === ""; i++) {
-    // A member that is undefined is left out. In an array it would become null.
+    // A member that is undefined is omitted. In an array it would become null.
     if (values[i] !== undefined || isArray) reason = whyNotJson(values[i], parents);
   }
   parents.pop();

@@ -1,9 +1,8 @@
 /**
- * Owns what is done to the envelope of a line (`id`, `reply_to`, `from`, `to`, `seq`, `ack`) by its
- * bytes: reading a member, cutting one out, putting one in. Whatever it does not have to touch stays
- * as it was written. Must not know what the members are for.
+ * Reads, removes and inserts members of the envelope (`id`, `reply_to`, `from`, `to`, `seq`, `ack`)
+ * in the bytes of a line. All other bytes stay as they were written.
  *
- * Works on lines that `LineValidator` has accepted, and trusts them.
+ * The functions trust their input. It must be lines that `LineValidator` has accepted.
  *
  * @module
  */
@@ -28,10 +27,10 @@ const MAX_ASCII = 0x7f;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Up to how many bytes a text is put together here: the ids that a program uses are short. */
+/** The longest text, in bytes, that is assembled here. Most IDs are that short. */
 const SHORT_BYTES = 16;
 
-/** The text of the JSON string that begins, with its quote, at `i`. */
+/** Returns the text of the JSON string whose opening quote is at `i`. */
 export function readString(bytes: Uint8Array, i: number): string {
   let short = "";
   for (let k = i + 1; k <= i + 1 + SHORT_BYTES; k++) {
@@ -46,30 +45,37 @@ export function readString(bytes: Uint8Array, i: number): string {
 }
 
 /**
- * A copy of `line` without the member whose key begins, with its quote, at `i`. It must not be the
- * only one.
+ * Returns a copy of `line` without one member. The line must have another one.
+ *
+ * @param line A valid line.
+ * @param i The position of the opening quote of the member's key.
  */
 export function cutMember(line: Uint8Array, i: number): Uint8Array {
   let start = i;
   const colon = skipSpace(line, skipString(line, i));
   let end = skipSpace(line, skipValue(line, skipSpace(line, colon + 1)));
   if (line[end] === COMMA) end = skipSpace(line, end + 1);
-  else while (line[start] !== COMMA) start--; // the last member takes the comma before it along
+  else while (line[start] !== COMMA) start--; // the last member takes the preceding comma along
   return concat([line.subarray(0, start), line.subarray(end)]);
 }
 
-/** A copy of `line` with `members`, which {@link memberBytes} gives, in front of all others. */
+/** Returns a copy of `line` with `members` before all others. See {@link memberBytes}. */
 export function spliceMembers(line: Uint8Array, members: Uint8Array): Uint8Array {
   const behind = line.indexOf(OPEN_BRACE) + 1;
   return concat([line.subarray(0, behind), members, line.subarray(behind)]);
 }
 
-/** `"from":"c3",`: a member to be put in front of all others, with the comma behind it. */
+/**
+ * Returns a member with a trailing comma, such as `"from":"c3",`, to be inserted before all others.
+ */
 export function memberBytes(key: string, value: string | number): Uint8Array {
   return encoder.encode(`${JSON.stringify(key)}:${JSON.stringify(value)},`);
 }
 
-/** How many bytes the members `"seq":1,` and so on have for `count` lines, the first of which has number `first`. */
+/**
+ * Returns the total length of the members `"seq":1,` and so on for `count` lines, in bytes. The
+ * first line has the number `first`.
+ */
 export function numbersLength(first: number, count: number): number {
   let length = count * '"seq":,'.length;
   for (let digits = String(first).length; count > 0; digits++) {
@@ -81,22 +87,30 @@ export function numbersLength(first: number, count: number): number {
   return length;
 }
 
-/** What {@link copyNumbered} has copied. */
+/** The result of {@link copyNumbered}. */
 export interface Copied {
-  /** How many lines. */
+  /** The number of copied lines. */
   readonly lines: number;
-  /** How many bytes of them there were. */
+  /** Their length without numbers, in bytes. */
   readonly read: number;
-  /** How many bytes they have with their numbers. */
+  /** Their length with numbers, in bytes. */
   readonly written: number;
 }
 
-/** Up to which length the rest of a line is looked at, and copied, here, in bytes: a call takes longer. */
+/**
+ * The rest of a line is searched and copied by loops up to this length, in bytes, because a call
+ * takes longer.
+ */
 const NEAR_BYTES = 64;
 
 /**
- * Copies events to `target`, from `at` on, each with its number in front of all other members. The first
- * has number `first`. Stops before the first line that does not fit.
+ * Copies events to `target` and inserts a number before all other members of each. Stops before the
+ * first line that does not fit.
+ *
+ * @param bytes The events, as whole lines.
+ * @param first The number of the first event.
+ * @param target The destination of the copy.
+ * @param at The position in `target` where the copy begins.
  */
 export function copyNumbered(
   bytes: Uint8Array,
@@ -128,7 +142,10 @@ export function copyNumbered(
   return { lines, read: i, written: at - begin };
 }
 
-/** Adds one to the number in a member; `false` if it then has one digit more, and has no place. */
+/**
+ * Adds one to the number in a member. Returns `false` if the result has one digit more and does not
+ * fit.
+ */
 function increment(member: Uint8Array): boolean {
   let k = member.length - 2;
   while (member[k] === NINE) member[k--] = ZERO;
@@ -137,7 +154,7 @@ function increment(member: Uint8Array): boolean {
   return isDigit;
 }
 
-/** Where the value that begins at `i` has its end. Loops, so that no input overflows a stack. */
+/** Returns the end of the value that begins at `i`. Loops, so that no input overflows the stack. */
 function skipValue(bytes: Uint8Array, i: number): number {
   for (let depth = 0;;) {
     const byte = bytes[i]!;
@@ -161,7 +178,7 @@ function isEndOfScalar(byte: number): boolean {
     byte === OPEN_BRACE || byte === OPEN_BRACKET || isSpace(byte);
 }
 
-/** Where the string that begins, with its quote, at `i` has its end, behind the other quote. */
+/** Returns the position after the closing quote of the string whose opening quote is at `i`. */
 function skipString(bytes: Uint8Array, i: number): number {
   for (i++; bytes[i] !== QUOTE; i++) if (bytes[i] === BACKSLASH) i++;
   return i + 1;

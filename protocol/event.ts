@@ -128,7 +128,7 @@ export type BareName<M extends object> = string extends keyof M ? string
 export class EbsocketEvent<N extends string = string, A extends object = OpenAttributes> {
   /** The name: 1 to 255 bytes of UTF-8. */
   event: N;
-  /** The attributes. Changes take effect when the event is sent. */
+  /** The live attributes. The event is sent with their current values. */
   __dict__: A;
   /** The connection on which a system received the event, otherwise `null`. Never sent. */
   fromConnection: object | null = null;

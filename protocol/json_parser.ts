@@ -1,28 +1,28 @@
 /**
- * Owns the step from the text of a valid line to its value. Must not know what the line is for.
+ * Parses the text of valid lines with `JSON.parse`, and works around two weaknesses of V8.
  *
  * @module
  */
 
-/** Finds nearly every text without strings that look like integers, and is quick. */
+/** A quick test that few texts pass unless they have strings that look like integers. */
 const MAY_BE_INTEGER = /"[1-9]\d\d/;
 
 /**
- * The quote before a string of three to ten digits that is a value. No quote that begins a string has a
- * backslash before it, and every quote within a string has.
+ * Matches the opening quote of a string value of three to ten digits. No opening quote follows a
+ * backslash, and every quote within a string does.
  */
 const INTEGER = /(?<!\\)"(?=[1-9]\d{2,9}"[ \t\r]*[,}\]])/g;
 
-/** What {@link parse} puts in front of such a string. Nobody else can know it. */
+/** The prefix that {@link parse} gives to such strings. It is unpredictable. */
 const MARK = `${crypto.randomUUID()}:`;
 
 /**
- * What `JSON.parse` makes of a text, in a time that its length bounds.
+ * Parses JSON like `JSON.parse`, in a time that is bounded by the length of the text.
  *
- * V8 keeps one copy of all strings of up to ten characters that it reads as values, in a table by their
- * hashes; and what looks like an integer is hashed by its number alone, so that a line of 1 MiB with
- * chosen ones took it seconds, and others that are like them did so later (see `text_map.ts`). So such
- * strings are read with a mark in front, which makes them too long for that table.
+ * V8 keeps one copy of each string value of up to ten characters in a table indexed by hash. A
+ * string that looks like an integer is hashed by its number alone. A line of 1 MiB with chosen
+ * strings took seconds for that reason, and so did later lines with similar strings (see
+ * `text_map.ts`). Such strings are parsed with a prefix, which makes them too long for that table.
  */
 function parse(text: string): unknown {
   const marked = MAY_BE_INTEGER.test(text) ? text.replace(INTEGER, `"${MARK}`) : text;
@@ -30,7 +30,7 @@ function parse(text: string): unknown {
   return marked === text ? value : unmark(value);
 }
 
-/** Takes the marks off all strings in a value. Keys have none. */
+/** Removes the prefix from all strings in a value. Keys never have it. */
 function unmark(value: unknown): unknown {
   if (typeof value === "string") return value.startsWith(MARK) ? value.slice(MARK.length) : value;
   if (typeof value !== "object" || value === null) return value;
@@ -43,44 +43,52 @@ function unmark(value: unknown): unknown {
   return value;
 }
 
-/** What may stand between two values in valid JSON, brackets aside. */
+/** The characters between two values in valid JSON, other than brackets. */
 const FILLER = /[\s,:]*/y;
 /** A number or a literal. */
 const SCALAR = /[^\s,\]}]+/y;
 
 /**
- * The value of a line that `LineValidator` has accepted.
+ * Returns the value of a line that `LineValidator` has accepted.
  *
- * `JSON.parse` reads all lines but those with a backslash in a key. Releases of V8 in use today look
- * such a key up by its raw text: once a program has parsed `{"a":[],"\\":0}`, they take the second
- * key of `{"a":1,"\n":0}` for a backslash (Chromium issue 521080746). One peer could thus change
- * what a program reads from another.
+ * `JSON.parse` reads every line except those with a backslash in a key. Current releases of V8 look
+ * up such a key by its raw text. Once a program has parsed `{"a":[],"\\":0}`, they take the second
+ * key of `{"a":1,"\n":0}` for a backslash (Chromium issue 521080746). A peer could thus change how
+ * a program reads the data of another peer.
+ *
+ * @param text The line as text.
+ * @param hasEscapedKey Whether a key has a backslash.
  */
 export function parseLine(text: string, hasEscapedKey: boolean): Record<string, unknown> {
   return (hasEscapedKey ? new Reader(text).value() : parse(text)) as Record<string, unknown>;
 }
 
-/** The values of such lines; `escaped` has the index of each that has an escaped key. */
+/**
+ * Returns the values of such lines.
+ *
+ * @param lines The lines as text.
+ * @param escaped The indexes of the lines in which a key has a backslash.
+ */
 export function parseLines(
   lines: readonly string[],
   escaped: readonly number[],
 ): Record<string, unknown>[] {
   const plain = [...lines];
   for (const i of escaped) plain[i] = "null";
-  // One call for all lines takes less time than one for each.
+  // One call for all lines takes less time than a call for each.
   const values = parse(`[${plain.join(",")}]`) as Record<string, unknown>[];
   for (const i of escaped) values[i] = parseLine(lines[i]!, true);
   return values;
 }
 
-/** How long a slice of a text may be of which V8 makes a copy. */
+/** The longest slice of a text that V8 copies. A longer slice retains the whole text. */
 const MAX_SHORT_LENGTH = 12;
 
 const FAR_INDEX = 4_294_967_290;
 
 const PLAIN_MEMBER = { configurable: true, enumerable: true, writable: true };
 
-/** Reads valid JSON value by value; only strings, numbers and literals are left to `JSON.parse`. */
+/** Reads valid JSON value by value. Only strings, numbers and literals are left to `JSON.parse`. */
 class Reader {
   readonly #text: string;
   #position = 0;
@@ -102,14 +110,15 @@ class Reader {
 
   #object(): object {
     const object: Record<string, unknown> = {};
-    // A far index makes V8 keep index keys in a table. Without it, `{"499":0}` gets an array of
-    // 6 KiB, and a line of 1 MiB with many of them fills the heap. JSON.parse takes care of that.
+    // A high index makes V8 store numeric keys in a table. Without it, `{"499":0}` gets an array of
+    // 6 KiB, and a line of 1 MiB with many such objects fills the heap. JSON.parse avoids that by
+    // itself.
     object[FAR_INDEX] = 0;
     delete object[FAR_INDEX];
     this.#position++;
     while (this.#hasMore("}")) {
       const key = this.#string();
-      // Unlike an assignment, this makes a plain member of "__proto__" too.
+      // Unlike an assignment, this makes "__proto__" a plain member too.
       Object.defineProperty(object, key, { ...PLAIN_MEMBER, value: this.value() });
     }
     return object;
@@ -122,7 +131,7 @@ class Reader {
     return items;
   }
 
-  /** Steps to the next item, or over the `closer`. */
+  /** Moves to the next item. Returns `false` after the `closer`, which it skips. */
   #hasMore(closer: string): boolean {
     this.#skip(FILLER);
     if (this.#text[this.#position] !== closer) return true;
@@ -134,15 +143,15 @@ class Reader {
     const start = this.#position;
     let end = start;
     let backslashes: number;
-    do { // A quote behind an odd number of backslashes does not end the string.
+    do { // A quote after an odd number of backslashes does not end the string.
       end = this.#text.indexOf('"', end + 1);
       backslashes = 0;
       while (this.#text[end - 1 - backslashes] === "\\") backslashes++;
     } while (backslashes % 2 === 1);
     this.#position = end + 1;
     const inner = this.#text.slice(start + 1, end);
-    // Short strings are not left to JSON.parse, see parse(). Of a long one it makes a copy, while a
-    // slice would hold the whole text.
+    // Short strings bypass JSON.parse, see parse(). It copies a long string, while a slice would
+    // retain the whole text.
     const isPlain = inner.length <= MAX_SHORT_LENGTH && !inner.includes("\\");
     return isPlain ? inner : JSON.parse(`"${inner}"`);
   }

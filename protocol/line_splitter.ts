@@ -1,14 +1,17 @@
 /**
- * Cuts a byte stream into lines. Owns the buffer that bytes are read into, and does no I/O.
+ * Cuts a byte stream into lines, and holds the buffer that bytes are read into. Does no I/O.
  *
- * The length of the buffer follows the reads:
+ * The length of the buffer follows the data. It is never less than the unfinished line.
  *
- * | state of the buffer | next length |
+ * | situation | next length |
  * | --- | --- |
+ * | no bytes yet | 0, and 256 bytes once space is needed |
  * | a read filled it | four times as long, up to 130,560 bytes, or twice that for long lines |
- * | a read filled less than an eighth of it | 256 bytes, or the length of the unfinished line |
- * | longer than 64 KiB, not filled, and the unfinished line is at most 32 KiB | 64 KiB |
- * | full of one unfinished line | twice as long; from 255 KiB on, half as long again |
+ * | over 64 KiB, not filled, and at most 32 KiB unfinished | 64 KiB |
+ * | otherwise, a read used less than an eighth of it | 256 bytes |
+ * | full of an unfinished line, up to 130,560 bytes | twice as long |
+ * | full of a longer one | 130,560 bytes longer, or half as long again if that is more |
+ * | over 64 KiB, and all of it taken by a push | 256 bytes |
  * | dropped, after a fault or at the end | 0 |
  *
  * @module
@@ -25,7 +28,9 @@ const NOTHING = new Uint8Array(0);
 
 /** Counts the bytes in many buffers, and limits the length of each. */
 export interface BufferCount {
-  /** How long a buffer may become without need, in bytes. */
+  /**
+   * The longest buffer that full reads alone justify, in bytes. An unfinished line may need more.
+   */
   readonly most: number;
   /** Adds an empty buffer to the count. */
   join(): void;
@@ -46,9 +51,9 @@ const MAX_KEPT_BYTES = 65_536;
 
 /**
  * The longest buffer while reads fill it. This is as much as a writer hands over at once, and a
- * little less than two segments of the loopback device (65,483 bytes each), so that one read
- * travels on as one write. If only a few lines fit, the limit is twice as high. Otherwise most of a
- * read would be the rest of one line.
+ * little less than two segments of the loopback device (65,483 bytes each), so that the data of one
+ * read also travels on at once. If only a few lines fit, the limit is twice as high. Otherwise most
+ * of a read would be the rest of one line.
  */
 const MAX_BUFFER_BYTES = 130_560;
 const MAX_LONG_BUFFER_BYTES = 2 * MAX_BUFFER_BYTES;

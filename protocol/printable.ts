@@ -1,5 +1,5 @@
 /**
- * Owns one thing: how text that came from a peer is shown to a person.
+ * Makes text from a peer safe to show.
  *
  * @module
  */
@@ -8,14 +8,16 @@
 export const MAX_QUOTE = 80;
 
 /**
- * What must not reach a terminal as it is: control characters (C0, DEL and C1), the separators that
- * some programs take for a line end, and the marks that change the direction of text (Unicode
+ * The characters that must not reach a terminal: control characters (C0, DEL and C1), separators
+ * that some programs take for a line end, and marks that change the direction of text (Unicode
  * Technical Report 36, section 2.6, "Bidirectional text spoofing").
  */
 // deno-lint-ignore no-control-regex
 const UNSAFE = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
-/** `text` with every character that could disturb a terminal or a log written as an escape. */
+/**
+ * Returns `text` with each character that could disturb a terminal or a log replaced by an escape.
+ */
 export function printable(text: string): string {
   return text.replace(UNSAFE, (char) => {
     if (char === "\n") return "\\n";
@@ -25,15 +27,15 @@ export function printable(text: string): string {
   });
 }
 
-/** `text` in double quotes, printable, and cut after {@link MAX_QUOTE} characters. */
+/** Returns `text` in double quotes, printable, and cut after {@link MAX_QUOTE} characters. */
 export function quote(text: string): string {
   const cut = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}…` : text;
   return `"${printable(cut.toWellFormed())}"`;
 }
 
 /**
- * Returns `value` as an error shows it: a string in quotes, an object as JSON where it has any, and otherwise
- * the name of its class. The same on every runtime.
+ * Returns `value` in the form that errors show: a string in quotes, an object as JSON if it has a
+ * JSON form, otherwise the name of its class. The result is the same on every runtime.
  */
 export function inspect(value: unknown): string {
   switch (typeof value) {
@@ -58,6 +60,6 @@ function inspectObject(value: object): string {
     const cut = json.length > MAX_QUOTE ? `${json.slice(0, MAX_QUOTE)}…` : json;
     return kind + printable(cut.toWellFormed());
   } catch {
-    return `[object ${name}]`; // a circle, a bigint, or a toJSON() that throws
+    return `[object ${name}]`; // a cycle, a bigint, or a toJSON() that throws
   }
 }

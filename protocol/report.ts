@@ -99,8 +99,8 @@ export interface NameReport {
   /** The name of the events. */
   readonly name: string;
   /**
-   * The number of events since counting began. The figure is too low for a rare name among many
-   * thousands of names that mostly occur only once.
+   * The number of events since counting began. It may be too low if there are many thousands of
+   * names, most of which occur only once.
    */
   readonly events: number;
 }

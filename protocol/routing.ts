@@ -23,9 +23,12 @@ export interface SubscriptionRequest {
   readonly control: "subscribe" | "unsubscribe";
   /** The patterns of the event names. */
   readonly events: readonly string[];
-  /** The queue: of all clients that share it, one receives each event. Unset, every client does. */
+  /**
+   * The queue, a group of clients of which one receives each event. If unset, every client receives
+   * it.
+   */
   readonly queue?: string;
-  /** The name that the answer repeats. Unset, only an error is answered. */
+  /** The ID that the answer repeats. If unset, the only possible answer is a refusal. */
   readonly id?: string;
 }
 

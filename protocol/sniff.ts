@@ -1,5 +1,5 @@
 /**
- * Owns what is said to those who take this port for something else. Must not know connections.
+ * Recognizes clients of HTTP and TLS, and answers those of HTTP.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 /** The start line of a request (RFC 9112, section 3). */
 const REQUEST = /^[A-Z]{3,16} \S+ HTTP\/\d/;
 
-/** How much of a line is looked at, in bytes. */
+/** How much of a line is examined, in bytes. */
 const LOOKED_AT = 2048;
 
 const BODY =
   "This port speaks the protocol of @ebsockets/relay: events as lines of JSON over TCP, not HTTP.\n";
 
-/** Refuses an HTTP request, and says what this port is. */
+/** Refuses an HTTP request, and explains the purpose of this port. */
 export const HTTP_ANSWER: Uint8Array = new TextEncoder().encode(
   [
     "HTTP/1.1 400 Bad Request",
@@ -27,7 +27,7 @@ export const HTTP_ANSWER: Uint8Array = new TextEncoder().encode(
 
 const decoder = new TextDecoder();
 
-/** Which other protocol a peer speaks whose first line this is, if it is a known one. */
+/** Returns the protocol of a peer's first line, or `null` if it is not a known one. */
 export function foreignProtocol(line: Uint8Array): "HTTP" | "TLS" | null {
   if (line[0] === 0x16 && line[1] === 0x03) return "TLS"; // RFC 8446, section 5.1
   return REQUEST.test(decoder.decode(line.subarray(0, LOOKED_AT))) ? "HTTP" : null;

@@ -1,27 +1,28 @@
 /**
- * Owns maps and sets of texts that a peer has chosen. Must not know what they are for.
+ * Maps and sets that are safe for texts chosen by a peer.
  *
- * V8 hashes a text with a seed of the process, but not one that looks like an integer below 2^32: that is
- * hashed as its number, so that anybody can choose thousands that collide ("0", "2048", "4096", …), and
- * each look-up walks through all of them. To look one up is enough, whatever the map has: V8 puts it into
- * its own table of texts first. With a character in front, no text looks like an integer.
+ * V8 hashes a text with a seed of the process, except a text that looks like an integer below 2^32.
+ * Such a text is hashed as its number, so a peer can choose thousands that collide ("0", "2048",
+ * "4096", …). Each look-up then walks through all of them. The content of the map does not matter,
+ * because V8 first enters the looked-up text into its own table of texts. With a prefix, no text
+ * looks like an integer.
  *
  * @module
  */
 
 const PREFIX = ".";
 
-/** The text by which a `Map` or a `Set` may keep `text`; it has one character more. */
+/** Returns the key for `text` in a `Map` or a `Set`. It is one character longer. */
 export function keyOf(text: string): string {
   return PREFIX + text;
 }
 
-/** The text whose key this is. */
+/** Returns the text of a key. */
 function textOf(key: string): string {
   return key.slice(PREFIX.length);
 }
 
-/** Values by texts. */
+/** A map from texts to values. */
 export class TextMap<V> implements Iterable<[text: string, value: V]> {
   readonly #values: Map<string, V>;
 
@@ -30,87 +31,87 @@ export class TextMap<V> implements Iterable<[text: string, value: V]> {
     this.#values = new Map(other ? other.#values : []);
   }
 
-  /** How many texts there are. */
+  /** The number of texts. */
   get size(): number {
     return this.#values.size;
   }
 
-  /** The value of a text. */
+  /** Returns the value of a text. */
   get(text: string): V | undefined {
     return this.#values.get(keyOf(text));
   }
 
-  /** Whether a text has a value. */
+  /** Returns whether a text has a value. */
   has(text: string): boolean {
     return this.#values.has(keyOf(text));
   }
 
-  /** Gives a text a value. */
+  /** Sets the value of a text. */
   set(text: string, value: V): void {
     this.#values.set(keyOf(text), value);
   }
 
-  /** Takes a text out; whether it was there. */
+  /** Removes a text. Returns whether it was present. */
   delete(text: string): boolean {
     return this.#values.delete(keyOf(text));
   }
 
-  /** Takes all texts out. */
+  /** Removes all texts. */
   clear(): void {
     this.#values.clear();
   }
 
-  /** The values, in the order in which their texts came. */
+  /** Returns the values, in the order in which their texts were added. */
   values(): MapIterator<V> {
     return this.#values.values();
   }
 
-  /** The texts with their values, in the order in which they came. */
+  /** Iterates over the texts and their values, in the order in which they were added. */
   *[Symbol.iterator](): Generator<[text: string, value: V]> {
     for (const [key, value] of this.#values) yield [textOf(key), value];
   }
 }
 
-/** Texts, each once. */
+/** A set of texts. */
 export class TextSet implements Iterable<string> {
   readonly #keys: Set<string>;
 
-  /** Makes a set of these texts. To copy another set is quick. */
+  /** Makes a set of these texts. A copy of another set is quick. */
   constructor(texts: Iterable<string> = []) {
     this.#keys = new Set(texts instanceof TextSet ? texts.#keys : Iterator.from(texts).map(keyOf));
   }
 
-  /** How many texts there are. */
+  /** The number of texts. */
   get size(): number {
     return this.#keys.size;
   }
 
-  /** Whether a text is there. */
+  /** Returns whether a text is present. */
   has(text: string): boolean {
     return this.#keys.has(keyOf(text));
   }
 
-  /** Puts a text in; whether it was not there. */
+  /** Adds a text. Returns whether it was absent. */
   add(text: string): boolean {
     return this.#keys.size < this.#keys.add(keyOf(text)).size;
   }
 
-  /** Takes a text out; whether it was there. */
+  /** Removes a text. Returns whether it was present. */
   delete(text: string): boolean {
     return this.#keys.delete(keyOf(text));
   }
 
-  /** Whether another set has all of the texts. */
+  /** Returns whether the other set contains all of these texts. */
   isSubsetOf(other: TextSet): boolean {
     return this.#keys.isSubsetOf(other.#keys);
   }
 
-  /** The texts that another set does not have. */
+  /** Iterates over the texts that the other set does not contain. */
   *without(other: TextSet): Generator<string> {
     for (const key of this.#keys.difference(other.#keys)) yield textOf(key);
   }
 
-  /** The texts, in the order in which they came. */
+  /** Iterates over the texts, in the order in which they were added. */
   *[Symbol.iterator](): Generator<string> {
     for (const key of this.#keys) yield textOf(key);
   }

@@ -1,10 +1,18 @@
 /**
- * Owns the rules for one line: RFC 8259 (JSON), RFC 3629 (UTF-8), the nesting limit, and the shape
- * of an event and of a control line. Works on bytes in one pass and makes no string and no object.
- * Must not know where the bytes come from or what becomes of the line.
+ * Validates lines in one pass over their bytes: JSON (RFC 8259), UTF-8 (RFC 3629), the nesting
+ * limit, and the shape of events and control lines. Creates strings and objects only to measure a
+ * name with escapes and to report a fault.
  *
- * What it accepts is exactly what `JSON.parse` accepts, less what the shape rules of `PROTOCOL.md`
- * refuse.
+ * It accepts every line that `JSON.parse` accepts, except lines that violate the shape rules of
+ * `PROTOCOL.md`.
+ *
+ * The result of `validate()` decides which members describe the line:
+ *
+ * | result | members |
+ * | --- | --- |
+ * | `event`, `control` | `end`, name, `hasEscapedKey`, `hasEnvelope`, `has()`, `keyAt()`, `valueAt()` |
+ * | `empty` | `end` |
+ * | `invalid` | `fault`, `faultAt` |
  *
  * @module
  */
@@ -13,16 +21,16 @@ import { EventFormatError } from "../errors.ts";
 import { checkLimit } from "./option_checks.ts";
 import { quote } from "./printable.ts";
 
-/** What a line is. `empty` is a keep-alive. */
+/** The kind of a line. `empty` is a keep-alive. */
 export type LineKind = "event" | "control" | "empty" | "invalid";
 
 /**
- * How deep a line may nest by default, the outermost object included. Real events nest a handful
- * deep; programs that recurse over a value overflow their stack at some thousands.
+ * The default for how deep a line may nest, counting the outermost object. Real events nest a
+ * handful of levels. Programs that recurse over a value overflow their stack at some thousands.
  */
 export const DEFAULT_MAX_DEPTH = 64;
 
-/** How deep a line can be allowed to nest. */
+/** The highest nesting limit. */
 export const MAX_MAX_DEPTH = 1000;
 
 /** The longest name of an event, in bytes of UTF-8. */
@@ -48,7 +56,7 @@ const CLOSE_BRACE = 0x7d;
 
 const NOTHING = new Uint8Array(0);
 
-/** 1 for every byte that may stand in a string as it is: ASCII but controls, `"` and `\`. */
+/** 1 for each byte that may stand unescaped in a string: ASCII except controls, `"` and `\`. */
 const PLAIN = new Uint8Array(256).fill(1, SPACE, 0x80);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
@@ -56,14 +64,14 @@ PLAIN[BACKSLASH] = 0;
 /** Bit 7 of each of four bytes. */
 const HIGH_BITS = 0x80808080;
 
-/** From how many bytes on the rest of a string is taken in longer steps. */
+/** The length after which the rest of a string is skipped in longer steps. */
 const LONG_STRING_BYTES = 256;
 
-/** 1 for every byte that may follow a backslash, `u` aside. */
+/** 1 for each byte that may follow a backslash, except `u`. */
 const ESCAPE = new Uint8Array(256);
 for (const char of `"\\/bfnrt`) ESCAPE[char.charCodeAt(0)] = 1;
 
-/** 1 for every hexadecimal digit. */
+/** 1 for each hexadecimal digit. */
 const HEX = new Uint8Array(256);
 for (const char of "0123456789abcdefABCDEF") HEX[char.charCodeAt(0)] = 1;
 
@@ -72,7 +80,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const LITERALS = ["true", "false", "null"].map((word) => encoder.encode(word));
 
-/** The keys that mean something at the top level of a line; each may stand there once. */
+/** The keys with a meaning at the top level of a line. Each may occur once. */
 const PROTOCOL_KEYS = [
   "event",
   "control",
@@ -90,7 +98,7 @@ const EVENT = 0;
 const CONTROL = 1;
 const DICT = 2;
 
-/** The keys of the envelope: what a line says of itself beside its name and attributes. */
+/** The keys of the envelope: the members of a line besides its name and attributes. */
 export const ID = 3;
 export const REPLY_TO = 4;
 export const FROM = 5;
@@ -98,7 +106,7 @@ export const TO = 6;
 export const SEQ = 7;
 export const ACK = 8;
 
-/** Any of the keys in the envelope. */
+/** Any key of the envelope. */
 export type EnvelopeKey =
   | typeof ID
   | typeof REPLY_TO
@@ -107,50 +115,55 @@ export type EnvelopeKey =
   | typeof SEQ
   | typeof ACK;
 
-/** The bits of those that must be strings as long as a name; the relay writes the others. */
+/**
+ * The bits of the keys whose values must be strings no longer than a name. Only the relay writes
+ * the others.
+ */
 const STRINGS = 1 << ID | 1 << REPLY_TO | 1 << TO | 1 << ACK;
 
 const ENVELOPE = STRINGS | 1 << FROM | 1 << SEQ;
 
-/** The only protocol key that begins with a byte: no two begin alike. */
+/** The protocol key that begins with each byte. No two begin with the same byte. */
 const KEY_BY_FIRST_BYTE = new Int8Array(256).fill(NO_KEY);
 PROTOCOL_KEY_BYTES.forEach(([first], key) => KEY_BY_FIRST_BYTE[first!] = key);
 
 /**
  * Checks the lines of a block, one at a time.
  *
- * A position that a private method returns is the byte after what it has read, or -1 when
- * `#fail()` has noted what was wrong.
+ * A position returned by a private method is that of the next unread byte. It is -1 after `#fail()`
+ * has recorded a fault.
  */
 export class LineValidator {
-  /** Where the `\n` of the line checked last is; not set when it was invalid. */
+  /** The position of the `\n` of the last line. Not set if the line was invalid. */
   end = 0;
 
-  /** Whether some key of the line checked last is spelled with a backslash. */
+  /** Whether a key of the last line has a backslash. */
   hasEscapedKey = false;
 
-  /** Where the value of `event` or `control` in the line checked last is, without its quotes. */
+  /** The position of the value of `event` or `control` in the last line, without its quotes. */
   nameStart = 0;
   nameEnd = 0;
-  /** Whether that name is spelled with a backslash. */
+  /** Whether that name has a backslash. */
   hasEscapedName = false;
 
   /** How deep a line may nest. */
   readonly maxDepth: number;
-  /** For each open bracket, what closes the one around it; 0 for the outermost. */
+  /** For each open bracket, the closing bracket of the level around it. 0 for the outermost. */
   readonly #closers: Uint8Array;
 
   #bytes: Uint8Array = NOTHING;
-  /** The same bytes, to read four at a time. */
+  /** A view of the same bytes that reads four at a time. */
   #words: DataView = new DataView(NOTHING.buffer);
 
-  /** Where the head is that the lines of the block are compared with, see {@link #remember}. */
+  /**
+   * The position of the head with which the lines of the block are compared, see {@link #remember}.
+   */
   #headStart = 0;
-  /** How long the head is; 0 while there is none. */
+  /** The length of the head. 0 while there is no head. */
   #headLength = 0;
-  /** What `#seen` is at its end. */
+  /** The value of `#seen` at the end of the head. */
   #headSeen = 0;
-  /** Where the name is in the head, counted from its start. */
+  /** The position of the name, relative to the head. */
   #headNameStart = 0;
   #headNameEnd = 0;
   #headNameEscaped = false;
@@ -160,19 +173,19 @@ export class LineValidator {
   #start = 0;
   /** Bit k is set once protocol key k has been seen. */
   #seen = 0;
-  /** Where each key that has been seen begins, with its quote, counted from the start of the line. */
+  /** The position of each seen key, including its quote, relative to the start of the line. */
   readonly #keys = new Int32Array(PROTOCOL_KEYS.length);
-  /** Where the value of each begins. */
+  /** The position of the value of each key. */
   readonly #values = new Int32Array(PROTOCOL_KEYS.length);
-  /** Whether the string read last has a backslash. */
+  /** Whether the last string has a backslash. */
   #escaped = false;
   #shapeFault = "";
-  /** What is wrong with the envelope, if the line turns out to be an event. */
+  /** The fault of the envelope, which counts only if the line is an event. */
   #envelopeFault = "";
 
   #faultCode: EventFormatError["code"] = "bad-json";
   #faultText = "";
-  /** Where it was found, counted from the start of the line. */
+  /** The position of the fault, relative to the start of the line. */
   #faultAt = 0;
 
   constructor(maxDepth: number = DEFAULT_MAX_DEPTH) {
@@ -180,40 +193,43 @@ export class LineValidator {
     this.#closers = new Uint8Array(maxDepth + 1);
   }
 
-  /** What was wrong with the line that was `invalid`. */
+  /** The fault of the last line, which was `invalid`. */
   get fault(): EventFormatError {
     return new EventFormatError(this.#faultCode, `Cannot decode line: ${this.#faultText}`);
   }
 
   /**
-   * At which byte of the line that was `invalid` it went wrong, from 0; 0 also where the line is wrong
-   * as a whole.
+   * The position of the fault in the last line, which was `invalid`, counted in bytes from 0. Also
+   * 0 if the line is wrong as a whole.
    */
   get faultAt(): number {
     return this.#faultAt;
   }
 
-  /** Whether the line checked last has any key of the envelope. */
+  /** Whether the last line has any key of the envelope. */
   get hasEnvelope(): boolean {
     return (this.#seen & ENVELOPE) !== 0;
   }
 
-  /** Whether the line checked last has this key. */
+  /** Returns whether the last line has this key. */
   has(key: EnvelopeKey): boolean {
     return (this.#seen & 1 << key) !== 0;
   }
 
-  /** Where this key of the line checked last begins, with its quote; it must have it. */
+  /**
+   * Returns the position of this key in the last line, including its quote. The line must have the
+   * key.
+   */
   keyAt(key: EnvelopeKey): number {
     return this.#start + this.#keys[key]!;
   }
 
-  /** Where its value begins. */
+  /** Returns the position of the key's value. */
   valueAt(key: EnvelopeKey): number {
     return this.#start + this.#values[key]!;
   }
 
-  /** Takes the block whose lines are to be checked. It must not change until the next one. */
+  /** Sets the block whose lines are checked next. It must not change until another block is set. */
   open(block: Uint8Array): this {
     this.#bytes = block;
     this.#words = new DataView(block.buffer, block.byteOffset, block.length);
@@ -221,7 +237,7 @@ export class LineValidator {
     return this;
   }
 
-  /** Checks the line that begins at `start`; a `\n` must follow somewhere. */
+  /** Checks the line that begins at `start` and returns its kind. A `\n` must follow somewhere. */
   validate(start: number): LineKind {
     const bytes = this.#bytes;
     this.#start = start;
@@ -257,7 +273,7 @@ export class LineValidator {
     return this.#kind();
   }
 
-  /** The kind of a line that is JSON, by the keys it has. */
+  /** Returns the kind of a line that is valid JSON, according to its keys. */
   #kind(): LineKind {
     const isEvent = (this.#seen & 1 << EVENT) !== 0;
     const isControl = (this.#seen & 1 << CONTROL) !== 0;
@@ -271,9 +287,9 @@ export class LineValidator {
   }
 
   /**
-   * Remembers the head of the line being checked: up to `i`, its first attribute's value. Lines of
-   * one kind begin alike, and one that repeats the head need not be read up to there. The first
-   * line of a block that has an attribute is the one that is remembered.
+   * Remembers the head of the current line, up to `i`, where the value of its first attribute
+   * begins. Lines of one kind begin alike, so a line that repeats the head is read only from there
+   * on. The first line of a block that has an attribute provides the head.
    */
   #remember(i: number): void {
     if (this.#shapeFault !== "" || this.#envelopeFault !== "" || this.hasEscapedKey) return;
@@ -288,7 +304,7 @@ export class LineValidator {
     this.#headValues.set(this.#values);
   }
 
-  /** Notes what is known of a line at `start` that begins with the head. */
+  /** Restores the state after the head, for a line at `start` that begins with it. */
   #recall(start: number): void {
     this.#seen = this.#headSeen;
     this.nameStart = start + this.#headNameStart;
@@ -299,7 +315,7 @@ export class LineValidator {
     this.#values.set(this.#headValues);
   }
 
-  /** Whether the line at `start` begins with the head. */
+  /** Returns whether the line at `start` begins with the head. */
   #repeatsHead(start: number): boolean {
     const words = this.#words;
     const head = this.#headStart;
@@ -316,11 +332,11 @@ export class LineValidator {
   }
 
   /**
-   * Reads a JSON value at `i`, or the rest of a line that repeats the head, which is inside of two
-   * objects already. Loops, so that no input overflows a stack.
+   * Reads a JSON value at `i`, or the rest of a line that repeats the head, which is already inside
+   * two objects. Loops, so that no input overflows the stack.
    *
-   * All of a line passes through here, hence one long function, with its state in local variables.
-   * Every `| 0` says that a position is a small integer, which the compiler cannot tell otherwise.
+   * This is one long function with its state in local variables because every line passes through
+   * it. Each `| 0` marks a position as a small integer, which the compiler cannot infer.
    */
   #scan(bytes: Uint8Array, i: number, depth: 0 | 2): number {
     const words = this.#words;
@@ -328,9 +344,9 @@ export class LineValidator {
     const closers = this.#closers;
     const maxDepth = this.maxDepth;
     let level: number = depth;
-    /** What closes the innermost bracket that is open. */
+    /** The closing bracket of the innermost open bracket. */
     let closer = depth > 0 ? CLOSE_BRACE : 0;
-    closers[1] = CLOSE_BRACE; // in case a head is repeated; otherwise the first bracket decides
+    closers[1] = CLOSE_BRACE; // for a repeated head; otherwise the first bracket decides
     /** The protocol key whose value is being read. */
     let key = depth > 0 ? DICT : NO_KEY;
     /** Whether a key must come next. */
@@ -405,8 +421,8 @@ export class LineValidator {
   }
 
   /**
-   * The protocol key that lies from `start` to `end`, if it is one. Notes that it is repeated, or
-   * that its value, which begins at `i`, is of the wrong type.
+   * Returns the protocol key from `start` to `end`, or `NO_KEY`. Records a fault if the key is
+   * repeated, or if its value, which begins at `i`, has the wrong type.
    */
   #protocolKey(bytes: Uint8Array, start: number, end: number, i: number): number {
     const key = this.#escaped
@@ -427,14 +443,16 @@ export class LineValidator {
     return key;
   }
 
-  /** Notes what the value of a protocol key must be and is not. */
+  /** Records that the value of a protocol key is not the expected one. */
   #note(key: number, expected: string): void {
     const fault = `"${PROTOCOL_KEYS[key]}" must be ${expected}`;
     if ((STRINGS & 1 << key) !== 0) this.#envelopeFault ||= fault;
     else this.#shapeFault ||= fault;
   }
 
-  /** Looks at a string that a protocol key has; it lies from `start` to `end`, without its quotes. */
+  /**
+   * Checks the string value of a protocol key. It lies from `start` to `end`, without its quotes.
+   */
   #checkString(key: number, bytes: Uint8Array, start: number, end: number): void {
     if (key === EVENT || key === CONTROL) {
       this.nameStart = start;
@@ -449,7 +467,7 @@ export class LineValidator {
     }
   }
 
-  /** The rest of a string, from a byte on that is not plain. */
+  /** Reads the rest of a string, from the first byte that is not plain. */
   #string(bytes: Uint8Array, i: number): number {
     for (;;) {
       const byte = bytes[i]!;
@@ -488,7 +506,7 @@ export class LineValidator {
     return i;
   }
 
-  /** One decimal digit or more. */
+  /** Reads one or more decimal digits. */
   #digits(bytes: Uint8Array, i: number): number {
     const start = i;
     while (bytes[i]! >= ZERO && bytes[i]! <= NINE) i++;
@@ -518,23 +536,27 @@ export class LineValidator {
   }
 }
 
-/** The first byte from `i` on that is no JSON white space. `\n` is none here: it ends the line. */
+/**
+ * Returns the position of the first byte from `i` on that is not JSON white space. `\n` does not
+ * count as white space, because it ends the line.
+ */
 function skipSpace(bytes: Uint8Array, i: number): number {
   while (bytes[i]! <= SPACE && (bytes[i] === SPACE || bytes[i] === TAB || bytes[i] === CR)) i++;
   return i;
 }
 
 /**
- * A number with one of {@link HIGH_BITS} set if, and only if, one of the four bytes of `word` is not
- * {@link PLAIN}. Per byte, the first difference is below 0 for a control character or `"` (which the
- * exclusive or makes 0x20), the second for `\`, and one of them has bit 7 if the byte has. What a
- * byte borrows from the next changes nothing: it is not plain itself.
+ * Returns a number in which one of {@link HIGH_BITS} is set if, and only if, one of the four bytes
+ * of `word` is not {@link PLAIN}. For each byte, the first difference is negative for a control
+ * character or `"`, which the exclusive or turns into 0x20. The second is negative for `\`. If the
+ * byte has bit 7, so has one of the differences. A borrow from the next byte changes nothing,
+ * because a byte that borrows is not plain itself.
  */
 function special(word: number): number {
   return ((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101);
 }
 
-/** Skips bytes that are plain, 16 at a time: the inside of a long string. */
+/** Skips plain bytes in a long string, 16 at a time. */
 function skipPlain(words: DataView, i: number): number {
   const last = words.byteLength - 16;
   while (
@@ -546,14 +568,17 @@ function skipPlain(words: DataView, i: number): number {
   return i;
 }
 
-/** Whether the bytes from `start` to `end` are those of `word`. */
+/** Returns whether the bytes from `start` to `end` are those of `word`. */
 function matches(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
   if (end - start !== word.length) return false;
   for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false;
   return true;
 }
 
-/** The same for a valid string with escapes. Letters and `_`, all in `word`, have one: `\u00xx`. */
+/**
+ * Does the same for a valid string with escapes. The letters and `_` of `word` have only one
+ * escape: `\u00xx`.
+ */
 function spells(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
   let i = start;
   for (const expected of word) {
@@ -572,7 +597,10 @@ function hexValue(digit: number): number {
   return digit <= NINE ? digit - ZERO : (digit | 0x20) - 0x57; // "a" is ten
 }
 
-/** The length of the UTF-8 sequence at `i`, whose first byte is not ASCII; 0 if it is invalid. */
+/**
+ * Returns the length of the UTF-8 sequence at `i`, whose first byte is not ASCII. 0 if it is
+ * invalid.
+ */
 function sequenceLength(bytes: Uint8Array, i: number): number {
   const first = bytes[i]!;
   if (first < 0xc2) return 0; // a continuation byte, or an overlong form
@@ -592,7 +620,7 @@ function isContinuation(byte: number): boolean {
   return byte >= 0x80 && byte < 0xc0;
 }
 
-/** What stands at `i`, for an error message. */
+/** Returns the text at `i` for an error message. */
 function found(bytes: Uint8Array, i: number): string {
   const byte = bytes[i]!;
   if (byte === LF) return "the end of the line";
@@ -601,7 +629,7 @@ function found(bytes: Uint8Array, i: number): string {
   return quote(decoder.decode(bytes.subarray(i, i + length)));
 }
 
-/** What kind of JSON value begins at `i`, for an error message. */
+/** Returns the kind of the JSON value at `i` for an error message. */
 function kindAt(bytes: Uint8Array, i: number): string {
   const first = String.fromCharCode(bytes[i]!);
   if (first === "{") return "an object";
