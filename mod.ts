@@ -1,9 +1,10 @@
 /**
- * Events between programs over TCP: a relay that is one command, and the event, client, server and
- * system to build your own with. An event is a name and key-value attributes; on the wire it is a
- * line of JSON, so that anything that can write a line to a socket can join in.
+ * Events between programs over TCP. The package has a relay that starts with one command, and an
+ * event, client, server and system for your own programs. An event is a name with key-value
+ * attributes. On the wire it is one line of JSON, so any program that can write a line to a socket
+ * can take part.
  *
- * Run a relay: `deno run -A jsr:@ebsockets/relay`. Or be part of it from a program:
+ * Start a relay with `deno run -A jsr:@ebsockets/relay`, or use the package in a program:
  *
  * @example A server of your own, and a client
  * ```ts
@@ -144,11 +145,12 @@ export {
 } from "./system.ts";
 
 if (import.meta.main) {
-  // Not awaited here: a module that the command loads, such as a schema, may import this one.
+  // Not awaited: a module that the command loads, such as a schema, may import this module.
   import("./cli/main.ts").then(({ main }) => main(Deno.args)).then((exitCode) => {
     Deno.exitCode = exitCode;
-    // It ends by itself, unless a log that nobody reads holds it. To exit at once would hang for ever
-    // if OpenTelemetry happened to collect metrics (Deno 2.9).
+    // The process ends by itself, unless output to a pipe that is not being read keeps it alive. An
+    // immediate exit would hang forever if OpenTelemetry were collecting metrics at that moment
+    // (Deno 2.9).
     Deno.unrefTimer(setTimeout(() => Deno.exit(), 500));
   });
 }

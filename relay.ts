@@ -1,6 +1,5 @@
 /**
- * Owns the policy of a relay: given lines and their source, who gets them. Must not know sockets or
- * flags.
+ * The policy of a relay: decides which clients receive each line. Does not depend on sockets.
  *
  * @example A relay inside another program
  * ```ts
@@ -82,38 +81,43 @@ export type { CheckedAttributes, EventDefinitions } from "./schema/definitions.t
 export type { OpenAttributes, OpenEvents } from "./protocol/event.ts";
 export type { RateOptions, RelayStats };
 
-/** What any relay can do beyond passing events on. */
+/** Features of every relay besides passing events on. */
 const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats"];
 
-/** One client of a relay, with its counters. */
+/** A client of a relay, with its counters. */
 export interface RelayClient {
-  /** Which client it is: 1 for the first that came, then 2, and so on. */
+  /** The client's number: 1 for the first client, 2 for the second, and so on. */
   readonly id: number;
-  /** Where it is. */
+  /** The client's address. */
   readonly address: Address;
-  /** Events that came from it and were relayed. */
+  /** Number of events received from the client and relayed. */
   readonly eventsIn: number;
-  /** Events that were queued for it; `unsentLines` of its {@link CloseInfo} are among them. */
+  /**
+   * Number of events queued for the client. Includes the `unsentLines` of its {@link CloseInfo}.
+   */
   readonly eventsOut: number;
-  /** Bytes that came from it. */
+  /** Number of bytes received from the client. */
   readonly bytesIn: number;
-  /** Bytes that the operating system has taken for it. */
+  /** Number of bytes that the operating system has accepted for the client. */
   readonly bytesOut: number;
-  /** Bytes that wait to be handed to the operating system for it. */
+  /** Number of bytes queued for the client that the operating system has not accepted yet. */
   readonly pendingBytes: number;
 }
 
-/** Who is told what happens to the clients of a relay, to log it for instance. */
+/** Callbacks for the life of a relay's clients, for example for logging. */
 export interface RelayObserver {
-  /** A client has joined. */
+  /** Called when a client has joined. */
   onJoin?(client: RelayClient): void;
-  /** The first line of a client has come, or its first lines; of one that had to say a token, no call. */
+  /**
+   * Called when a client's first line or lines have arrived. Not called for a client that had to
+   * send a token.
+   */
   onFirstLine?(client: RelayClient): void;
-  /** A client has left; the counters are final. */
+  /** Called when a client has left. Its counters are final. */
   onLeave?(client: RelayClient, info: CloseInfo): void;
   /**
-   * A peer has been sent away, or has gone, before it was a client. If `isSilent`, it went without a byte
-   * in either direction.
+   * Called when a peer was turned away, or left, before it became a client. `isSilent` is true if
+   * not a single byte went in either direction.
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
 }
@@ -121,94 +125,100 @@ export interface RelayObserver {
 /** Options of {@link Relay}. */
 export interface RelayOptions extends ServeOptions, RateOptions {
   /**
-   * Whether a client gets its own events too.
+   * Whether a client also receives its own events.
    *
    * @default {true}
    */
   readonly echo?: boolean;
   /**
-   * Whether a client hears nothing until it subscribes, as in NATS, but for what is sent to it alone.
-   * Otherwise it hears everything until then, which is n² events for n clients that only send.
+   * Whether a client receives no events until it subscribes, as in NATS. Events addressed to it
+   * alone always arrive. Without this option, a client receives every event until it subscribes.
+   * For n clients that only send, that makes n² events.
    *
    * @default {false}
    */
   readonly subscribeFirst?: boolean;
   /**
-   * How deep a line may nest, the outermost object included, from 2 to 1,000.
+   * Maximum nesting depth of a line, including the outermost object, from 2 to 1,000.
    *
    * @default {64}
    */
   readonly maxDepth?: number;
   /**
-   * For how long a client that reads nothing may hold up those whose events it hears, in milliseconds, from 0.
-   * It may be a little less. A client on the same machine that is merely slow may need more: it shows
-   * that it reads only once a third of what the system buffers for it has been read.
+   * Maximum time that a client that reads nothing may hold up the senders of its events, in
+   * milliseconds, from 0. The actual time may be slightly shorter. A client on the same machine
+   * that is merely slow may need a higher value. Its reading shows only once it has read a third of
+   * the bytes that the operating system buffers for it.
    *
    * @default {250}
    */
   readonly maxHold?: number;
   /**
-   * For how long events may be gathered, in milliseconds, from 0 to 1,000, so that a client gets them with
-   * one write. Where there is time enough to write each by itself, none waits. 0 turns it off.
+   * Maximum time to gather events so that a client receives them in one write, in milliseconds,
+   * from 0 to 1,000. No event is delayed while there is enough time to write each one separately. 0
+   * turns gathering off.
    *
    * @default {20}
    */
   readonly maxBatchDelay?: number;
   /**
-   * How many subscriptions a client may have, from 1. More are refused, and those that it has stay.
+   * Maximum number of subscriptions of one client, from 1. The relay refuses further ones and keeps
+   * the existing ones.
    *
    * @default {1_000}
    */
   readonly maxSubscriptions?: number;
   /**
-   * How many subscriptions all clients may have together, from 1; those of clients that hear the very
-   * same count once. More are refused. Each takes about a kilobyte of memory.
+   * Maximum number of subscriptions of all clients together, from 1. Identical sets of
+   * subscriptions count once. The relay refuses further ones. Each subscription takes about a
+   * kilobyte of memory.
    *
    * @default {200_000}
    */
   readonly maxTotalSubscriptions?: number;
   /**
-   * Whether clients are told how the relay is: its figures, its clients and their addresses, and the
-   * names of the events.
+   * Whether clients may ask for the relay's state: its statistics, its clients and their addresses,
+   * and the names of the events.
    *
    * @default {true}
    */
   readonly inspect?: boolean;
   /**
-   * Which events there are, by {@link defineEvents}. What does not fit is not passed on, and its
-   * sender is told why. What fits goes on as it came, whatever its validator makes of it.
+   * The permitted events, from {@link defineEvents}. The relay drops an event that does not match
+   * and sends the reason to its sender. A matching event is passed on unchanged, even if its
+   * validator transforms the value.
    *
    * @default {undefined}
    */
   readonly events?: EventDefinitions<object>;
-  /** Who is told what happens. */
+  /** Callbacks for joining, leaving and refused clients. */
   readonly observer?: RelayObserver;
 }
 
 /**
- * Passes every event that one client sends on to all clients, or to those that have subscribed to it.
- * With `subscribeFirst`, it goes to no others.
+ * Passes every event that a client sends on to all clients, or to those that have subscribed to it.
+ * With `subscribeFirst`, only subscribers receive it.
  *
- * Each line is checked once, and the bytes that came in are the bytes that go out, in one piece for
- * all that hear the same: number precision, the order of keys and white space survive. A client's
- * first invalid line closes it; the lines before that count.
+ * Each line is checked once. The bytes that arrive are the bytes that leave, shared by all clients
+ * that receive the same events. Number precision, key order and white space survive. A client's
+ * first invalid line closes its connection; the lines before it count.
  *
- * A client that reads too slowly slows the publishers down that it hears, for a bounded time; one that
- * does not read at all is closed with `slow-consumer`.
+ * A client that reads too slowly slows down the senders of its events for a bounded time. A client
+ * that reads nothing at all is closed with `slow-consumer`.
  */
 export class Relay {
-  /** The server whose clients these are. */
+  /** The server that accepts the clients. */
   readonly server: EbsocketServer;
   /**
-   * Resolves when the server and all connections have been closed. Rejects then if an observer has
-   * thrown when a client joined, which closes the relay.
+   * Resolves when the server and all connections have closed. Rejects at that point if an observer
+   * threw an error when a client joined, which closes the relay.
    */
   readonly closed: Promise<void>;
 
   readonly #clients = new Set<EbsocketConnection>();
-  /** What each client hears. One that has gone may still have a block to pass on. */
+  /** The subscriber of each client. A client that has left may still have a block to relay. */
   readonly #subscribers = new WeakMap<EbsocketConnection, Subscriber<EbsocketConnection>>();
-  /** The clients of which the rest of a block waits until others have had their turn. */
+  /** Clients with the rest of a block that waits until other clients have had their turn. */
   readonly #late = new Set<EbsocketConnection>();
   readonly #greeter: Handshake;
   readonly #router: Router<EbsocketConnection>;
@@ -222,10 +232,12 @@ export class Relay {
   readonly #stats = new StatsCollector();
 
   /**
-   * Begins to relay between the clients of `server`, until that is closed.
+   * Starts relaying between the clients of `server`, until the server closes.
    *
-   * @throws {TypeError} If `server` is no server, or serves already; or if `events` are no definitions.
-   * @throws {RangeError} If an option is out of its range.
+   * @param server A server that is not serving yet.
+   * @throws {TypeError} If `server` is not an {@link EbsocketServer} or is already serving, or if
+   * `events` is not a set of definitions.
+   * @throws {RangeError} If an option is out of range.
    */
   constructor(server: EbsocketServer, options: RelayOptions = {}) {
     if (!(server instanceof EbsocketServer)) {
@@ -308,7 +320,7 @@ export class Relay {
     }, options).finally(async () => {
       if (this.#late.size > 0) {
         this.#late.clear();
-        await nextTurn(); // which they wait for
+        await nextTurn(); // they wait for this turn
       }
       this.#router.flush();
       this.#stats.stop();
@@ -316,15 +328,15 @@ export class Relay {
       inspector.stop();
     });
     this.#limiter.start();
-    server.closed.then(() => this.#router.flush()); // before the clients are told that this is the end
+    server.closed.then(() => this.#router.flush()); // before the clients receive `shutdown`
   }
 
-  /** The clients, in the order in which they came. */
+  /** The connected clients, in the order of their arrival. */
   get clients(): RelayClient[] {
     return [...this.#clients];
   }
 
-  /** What has happened since the relay was made, and how it is now. */
+  /** Returns the counters since the relay was created, and its current state. */
   stats(): RelayStats {
     const { eventsUnheard } = this.#router;
     const { refused } = this.#checker;
@@ -356,12 +368,12 @@ export class Relay {
     this.#desk.onHello(this.#listenerOf(connection), hello);
   }
 
-  /** Relays the events among the lines, and answers the others. */
+  /** Relays the events among the lines, and answers the control lines. */
   #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
     const subscriber = this.#listenerOf(source);
     const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
     if (isFirst) this.#observer.onFirstLine?.(source);
-    // Timers are for a peer that clears them when it goes.
+    // A timer needs an open peer, which clears it on closing.
     const isLate = () => turnIsOver(source.open ? source : null);
     const taken = this.#intake.take(subscriber, bytes, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
@@ -374,9 +386,12 @@ export class Relay {
     this.#greeter.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
   }
 
-  /** Counts what a client has sent and we have taken, and slows it down if that was too much. */
+  /**
+   * Charges a client for the input that was taken from it, and slows it down or closes it if that
+   * was too much.
+   */
   #charge(source: EbsocketConnection, sent: Sent): void {
-    if (!this.#clients.has(source)) return; // It has gone since.
+    if (!this.#clients.has(source)) return; // The client has left in the meantime.
     const verdict = this.#limiter.spend(source, sent);
     if (verdict === "over") source.pause();
     if (verdict !== "far over") return;
@@ -384,7 +399,10 @@ export class Relay {
     source.close("rate-limited", "it sent far more than it may");
   }
 
-  /** Relays the rest of a block when others have had their turn: also that of a client that has gone. */
+  /**
+   * Relays the rest of a block after other clients have had their turn, even if its client has left
+   * by then.
+   */
   async #putOff(source: EbsocketConnection, rest: LineBlock): Promise<void> {
     source.pause();
     this.#late.add(source);
@@ -394,15 +412,18 @@ export class Relay {
     this.#resume(source);
   }
 
-  /** Reads from a client again, unless there is still something that it has to wait for. */
+  /** Resumes reading from a client, unless it still has to wait for something. */
   #resume(source: EbsocketConnection): void {
     if (this.#late.has(source) || this.#limiter.holds(source)) return;
     if (!this.#backpressure.holds(source)) source.resume();
   }
 
   /**
-   * Closes the server, sends what is queued, tells the clients `shutdown`, and closes them. Resolves
-   * when the last connection has ended, which takes no longer than about `shutdownTimeout`.
+   * Closes the server, sends all queued events and the `shutdown` reason to the clients, and closes
+   * their connections.
+   *
+   * @returns A promise that resolves when the last connection has ended, at most about
+   * `shutdownTimeout` later.
    */
   close(): Promise<void> {
     this.#router.flush();
@@ -410,7 +431,7 @@ export class Relay {
     return this.closed;
   }
 
-  /** Does what {@link close} does. */
+  /** Calls {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

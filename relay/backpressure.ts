@@ -1,13 +1,17 @@
 /**
- * Owns the decision who is slowed down when a reader lags behind: the publishers that it hears are, for
- * a bounded time, so that a burst reaches everyone who keeps reading. Must not know what the lines say,
- * or who hears them.
+ * Decides which publishers are slowed down when a reader lags. Publishers whose events a lagging
+ * reader receives are held up for a bounded time, so that a burst reaches every client that keeps
+ * reading. Does not depend on the content or the routing of lines.
  *
- * A reader lags from the moment that half of what may wait for it does (`room()` says so) until a
- * quarter does. Meanwhile the lines of a publisher that it hears are kept, one block of each, and it is
- * not read from; unless the reader has taken nothing at all for `maxHold` milliseconds, or already for
- * {@link STOOD_STILL_MS} before it began to lag, or has held others up for {@link MAX_TOTAL_HOLD_MS} in
- * all. From then on its queue may fill up, which closes it with `slow-consumer`.
+ * A reader starts to lag when half of its send queue is full, which `room()` reports. It stops when
+ * only a quarter is full. Meanwhile its publishers are parked: the relay keeps one block of lines
+ * of each and does not read from it. A reader no longer holds up publishers in these cases:
+ *
+ * - It has taken nothing for `maxHold` milliseconds.
+ * - It had already taken nothing for {@link STOOD_STILL_MS} when it started to lag.
+ * - It has held up publishers for {@link MAX_TOTAL_HOLD_MS} in total.
+ *
+ * From then on its queue may fill up, which closes it with `slow-consumer`.
  *
  * @module
  */
@@ -17,38 +21,48 @@ import { nextTurn, turnIsOver } from "../net/turn.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 
 /**
- * For how long one reader that takes something may hold up others in all, in milliseconds. Without a
- * bound, one slow reader could set the pace for all, for ever. It gets it back as slowly as
- * {@link REGAIN} says, and not by catching up, or it could begin anew each time.
+ * Maximum total time that a reader that still takes bytes may hold up publishers, in milliseconds.
+ * Without this bound, one slow reader could set the pace of all clients forever. A reader regains
+ * time only at the rate of {@link REGAIN}. Catching up restores nothing, because the reader could
+ * then start anew each time.
  */
 const MAX_TOTAL_HOLD_MS = 60_000;
 
-/** How much of the time that passes a reader may hold others up again: a second of each minute. */
+/**
+ * Share of the elapsed time that a reader regains for holding up publishers: one second a minute.
+ */
 const REGAIN = 1 / 60;
 
-/** From when on a reader that takes nothing is not waited for once it begins to lag. */
+/**
+ * Time without progress after which a reader that starts to lag holds up no publisher, in
+ * milliseconds.
+ */
 const STOOD_STILL_MS = 750;
 
-/** How often the readers that lag are looked at, in milliseconds. */
+/** Interval between checks of the lagging readers, in milliseconds. */
 const CHECK_MS = 25;
 
-/** A reader that lags, or has. */
+/** A reader that lags or has not caught up since. */
 interface Laggard {
-  /** Whether so much waits for it that others have to wait. */
+  /** Whether its queue is so full that publishers may have to wait. */
   lags: boolean;
-  /** How many bytes it had taken when it was last looked at. */
+  /** Number of bytes that it had taken at the last check. */
   bytesOut: number;
-  /** For how long it has taken nothing since it began to lag, in milliseconds of our own running. */
+  /**
+   * Time without progress since it started to lag, in milliseconds of the relay's own running time.
+   */
   stuck: number;
-  /** For how long it has held up others, less what it has got back, in milliseconds. */
+  /** Time that it has held up publishers, less the time regained, in milliseconds. */
   held: number;
-  /** When that was noted, by the clock of `performance.now()`. */
+  /** Time of the last update of `held`, by the clock of `performance.now()`. */
   heldAt: number;
-  /** How many publishers wait for it. */
+  /** Number of publishers that wait for it. */
   waiting: number;
 }
 
-/** What a publisher that waits has sent last, since when it waits, and for whom. */
+/**
+ * The last block of a waiting publisher, the start of the wait, and the readers that it waits for.
+ */
 interface Parked {
   readonly lines: LineBlock;
   /** By the clock of `performance.now()`. */
@@ -56,26 +70,34 @@ interface Parked {
   awaited: readonly EbsocketConnection[];
 }
 
-/** What {@link Backpressure} needs to know. */
+/** Options of {@link Backpressure}. */
 export interface BackpressureOptions {
-  /** For how long a reader that takes nothing may hold others up, in milliseconds. */
+  /** Maximum time that a reader that takes nothing may hold up publishers, in milliseconds. */
   readonly maxHold: number;
-  /** For how long one that takes something may in all, in milliseconds. */
+  /**
+   * Maximum total time that a reader that still takes bytes may hold up publishers, in
+   * milliseconds.
+   *
+   * @default {60_000}
+   */
   readonly maxTotalHold?: number;
-  /** How many bytes of lines may be kept; beyond that, nobody is waited for. */
+  /** Maximum number of parked bytes. Beyond it, no publisher waits. */
   readonly maxParkedBytes: number;
   /**
-   * Passes lines on, and calls `observe()` for every reader. Is also told for how long the publisher was
-   * held up, in milliseconds.
+   * Passes lines on and calls `observe()` for every reader that receives some. `held` is the time
+   * that the publisher was held up, in milliseconds.
    */
   pass(publisher: EbsocketConnection, lines: LineBlock, held: number): void;
-  /** Which of some readers lines have to wait for, since they would get some of them. */
+  /**
+   * Returns those of `readers` that would receive some of the lines, so that the lines have to wait
+   * for them.
+   */
   hearers(
     publisher: EbsocketConnection,
     lines: LineBlock,
     readers: readonly EbsocketConnection[],
   ): readonly EbsocketConnection[];
-  /** A publisher may be read from again. */
+  /** Called when a publisher may be read from again. */
   onRelease(publisher: EbsocketConnection): void;
 }
 
@@ -84,29 +106,29 @@ export class Backpressure {
   readonly #options: BackpressureOptions;
   readonly #maxTotalHold: number;
   readonly #records = new WeakMap<EbsocketConnection, Laggard>();
-  /** Those that lag, or have not caught up since. */
+  /** The readers that lag or have not caught up since. */
   readonly #laggards = new Map<EbsocketConnection, Laggard>();
-  /** Those of them that others may have to wait for. */
+  /** Those laggards that publishers may have to wait for. */
   readonly #holding = new Set<EbsocketConnection>();
   /** The publishers that are not being read from. */
   readonly #parked = new Map<EbsocketConnection, Parked>();
   #parkedBytes = 0;
-  /** Whether more will be released in a moment. */
+  /** Whether another release is already scheduled. */
   #isReleasing = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Makes one for which nobody lags yet. */
+  /** Creates an instance in which no reader lags. */
   constructor(options: BackpressureOptions) {
     this.#options = options;
     this.#maxTotalHold = options.maxTotalHold ?? MAX_TOTAL_HOLD_MS;
   }
 
-  /** Whether a publisher has to wait. */
+  /** Returns whether a publisher has to wait. */
   holds(publisher: EbsocketConnection): boolean {
     return this.#parked.has(publisher);
   }
 
-  /** Passes lines on, at once or when nobody has to be waited for who would get some of them. */
+  /** Passes lines on, at once or as soon as none of their recipients holds up publishers. */
   deliver(publisher: EbsocketConnection, lines: LineBlock): void {
     if (this.#holding.size === 0) return this.#options.pass(publisher, lines, 0);
     const awaited = this.#awaitedBy(publisher, lines);
@@ -117,19 +139,19 @@ export class Backpressure {
     this.#count(awaited, 1);
   }
 
-  /** Whom lines have to wait for. */
+  /** Returns the readers that the lines have to wait for. */
   #awaitedBy(publisher: EbsocketConnection, lines: LineBlock): readonly EbsocketConnection[] {
     if (this.#holding.size === 0) return [];
     if (this.#parkedBytes + lines.bytes.length > this.#options.maxParkedBytes) return [];
     return this.#options.hearers(publisher, lines, [...this.#holding]);
   }
 
-  /** Notes that one publisher more, or fewer, waits for some readers. */
+  /** Adds or removes one waiting publisher in the count of each reader. */
   #count(awaited: readonly EbsocketConnection[], change: 1 | -1): void {
     for (const reader of awaited) this.#records.get(reader)!.waiting += change;
   }
 
-  /** Looks at a reader for which something has just been queued. */
+  /** Checks a reader after lines have been queued for it. */
   observe(reader: EbsocketConnection): void {
     const room = reader.room();
     if (!room) return;
@@ -153,28 +175,33 @@ export class Backpressure {
   }
 
   /**
-   * Waits no longer for a reader that has gone. What it has sent itself is still passed on. A reader
-   * may go while lines are being passed on to it: others follow when that is over.
+   * Stops waiting for a reader that has left. Lines that it sent itself are still passed on. A
+   * reader may leave while lines are being passed on to it, so the release of other publishers
+   * follows afterwards.
    */
   forget(reader: EbsocketConnection): void {
     this.#holding.delete(reader);
     if (this.#laggards.delete(reader)) this.#releaseSoon();
   }
 
-  /** Decides whether others may have to wait for a reader. For one that has stood still long, not. */
+  /**
+   * Decides whether publishers may have to wait for a reader. They do not wait for a reader that
+   * has stood still for long.
+   */
   #judge(reader: EbsocketConnection, laggard: Laggard): void {
     const now = performance.now();
     laggard.held = Math.max(0, laggard.held - REGAIN * (now - laggard.heldAt));
     laggard.heldAt = now;
-    // It is looked at again a little later, and must not have held others up for too long by then.
+    // The next check comes a little later. The reader must not have held up publishers for too long
+    // by then.
     const isPatient = laggard.stuck + CHECK_MS <= this.#options.maxHold;
     if (laggard.lags && isPatient && laggard.held < this.#maxTotalHold) this.#holding.add(reader);
     else this.#holding.delete(reader);
   }
 
   /**
-   * Counts the time of each laggard, and forgets those that have caught up. No clock is read for that:
-   * when we stood still ourselves, readers could not show that they did not.
+   * Adds to the time of each laggard, and forgets those that have caught up. Counts checks and
+   * reads no clock, because readers cannot show progress while this process stands still.
    */
   #check(): void {
     for (const [reader, laggard] of this.#laggards) {
@@ -187,12 +214,12 @@ export class Backpressure {
     this.#release();
   }
 
-  /** Looks once at what is kept, however many readers have caught up or gone in one turn. */
+  /** Schedules one release, however many readers have caught up or left in one turn. */
   #releaseSoon(): void {
     this.#releaseAfter(Promise.resolve());
   }
 
-  /** Looks at what is kept once something is over. */
+  /** Releases once `wait` has resolved. */
   async #releaseAfter(wait: Promise<void>): Promise<void> {
     if (this.#isReleasing) return;
     this.#isReleasing = true;
@@ -201,7 +228,7 @@ export class Backpressure {
     this.#release();
   }
 
-  /** Passes on what is kept, a block at a time, while there is nobody to wait for. */
+  /** Passes parked blocks on, one at a time, while no reader holds them up. */
   #release(): void {
     let isFirst = true;
     for (const [publisher, parked] of this.#parked) {
@@ -213,7 +240,7 @@ export class Backpressure {
       isFirst = false;
       this.#count(parked.awaited, -1);
       this.#parkedBytes -= parked.lines.bytes.length;
-      // Others may have begun to lag meanwhile, by what has just been passed on for instance.
+      // More readers may lag by now, for example because of the block that was just passed on.
       parked.awaited = this.#awaitedBy(publisher, parked.lines);
       if (parked.awaited.length > 0) {
         this.#parkedBytes += parked.lines.bytes.length;

@@ -1,6 +1,6 @@
 /**
- * Owns what clients ask of the relay itself, in control lines, and what they are answered. Must not
- * know how events get to the clients.
+ * Answers the control lines that clients send to the relay itself. Does not depend on the routing
+ * of events.
  *
  * @module
  */
@@ -25,12 +25,12 @@ import {
 import { refusalOf, type Subscriptions } from "./subscriptions.ts";
 import { TextSet } from "../protocol/text_map.ts";
 
-/** The control lines that mean something here. Others are not even parsed: they may be long. */
+/** Control lines that the relay handles. Others are not even parsed, because they may be long. */
 const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats"]);
 
 /**
- * What takes the relay about as long as a short control line, some 50 µs: so many bytes to read or to
- * write, so many patterns to look for or clients to send to, or so many patterns to copy.
+ * Amounts of work that take the relay about as long as a short control line, some 50 µs: bytes to
+ * read or write, patterns to look up or clients to send to, and patterns to copy.
  */
 const BYTES_PER_LINE = 4096;
 const STEPS_PER_LINE = 64;
@@ -40,21 +40,24 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 type Client = Subscriber<EbsocketConnection>;
 
-/** What a desk works with. */
+/** Options of {@link ControlHandler}. */
 export interface DeskOptions {
-  /** Who answers what any server answers. */
+  /** Answers the control lines that every server answers. */
   readonly greeter: Handshake;
-  /** Who passes events on. */
+  /** Passes events on. */
   readonly router: Router<EbsocketConnection>;
-  /** How many subscriptions a client may have. */
+  /** Maximum number of subscriptions of one client. */
   readonly maxSubscriptions: number;
-  /** How many all clients may have together; those that hear the same count once. */
+  /**
+   * Maximum number of subscriptions of all clients together. Identical sets of subscriptions count
+   * once.
+   */
   readonly maxTotalSubscriptions: number;
-  /** Who finds out how the relay is; `null` if that is told nobody. */
+  /** Reports the state of the relay. `null` if clients may not ask for it. */
   readonly inspector: Inspector<EbsocketConnection> | null;
 }
 
-/** Answers the clients of one relay. */
+/** Answers the control lines of the clients of one relay. */
 export class ControlHandler {
   readonly #greeter: Handshake;
   readonly #router: Router<EbsocketConnection>;
@@ -62,7 +65,7 @@ export class ControlHandler {
   readonly #maxTotal: number;
   readonly #inspector: Inspector<EbsocketConnection> | null;
 
-  /** Makes one that works with these. */
+  /** Creates a handler. */
   constructor(options: DeskOptions) {
     this.#greeter = options.greeter;
     this.#router = options.router;
@@ -72,8 +75,11 @@ export class ControlHandler {
   }
 
   /**
-   * Takes a control line, with its `\n`, and what it is about. What is not known is ignored. Returns how
-   * many short lines would have cost as much.
+   * Handles a control line. Ignores unknown ones.
+   *
+   * @param control The value of the line's `control` key.
+   * @param bytes The line, including its `\n`.
+   * @returns The cost of the line, as a number of short control lines.
    */
   onControl(
     client: Client,
@@ -81,7 +87,7 @@ export class ControlHandler {
     bytes: Uint8Array,
     hasEscapedKey: boolean,
   ): number {
-    // Of a client that is going, nothing is answered any more: the rest of its block may be long.
+    // A client that is being closed gets no answers. The rest of its block may be long.
     if (!KNOWN.has(control) || !client.recipient.open) return 1;
     const length = bytes.length - 1;
     if (length > MAX_CONTROL_BYTES) {
@@ -93,7 +99,7 @@ export class ControlHandler {
     return 1 + length / BYTES_PER_LINE + this.#answer(client, line);
   }
 
-  /** Does what a control line asks for. Returns how many short lines would have cost as much more. */
+  /** Executes a control line. Returns its additional cost, as a number of short control lines. */
   #answer(client: Client, line: ControlLine): number {
     const wish = decodeSubscription(line);
     if (wish && "reason" in wish) refuse(client, wish);
@@ -106,12 +112,12 @@ export class ControlHandler {
     return 0;
   }
 
-  /** Does what a client wants according to a `hello` that has been answered. */
+  /** Applies the options of a `hello` that has already been answered. */
   onHello(client: Client, { sequence }: Hello): void {
     if (sequence) this.#router.change(client, client.subscriptions, true);
   }
 
-  /** Why all clients would have too many subscriptions together, or `null`. */
+  /** Returns the reason why all clients together would have too many subscriptions, or `null`. */
   #excessOf(client: Client, after: Subscriptions): string | null {
     const total = this.#router.subscriptionsAfter(client, after);
     if (total === null || total <= this.#maxTotal) return null;
@@ -125,7 +131,7 @@ export class ControlHandler {
     const refusal = refusalOf(wish, after, this.#maxSubscriptions);
     const excess = refusal ? null : this.#excessOf(client, after);
     if (refusal) refuse(client, refusal);
-    // Who shared its subscriptions with others, and wants fewer, needs some of its own.
+    // A client that shared a set of subscriptions and drops some of them needs a set of its own.
     else if (excess && wish.control === "unsubscribe") client.recipient.close("overloaded", excess);
     else if (excess) {
       const name = wish.id === undefined ? {} : { id: wish.id };

@@ -1,6 +1,6 @@
 /**
- * Owns the question which of some clients would get the events of a block. Must not know lines, or why
- * that is asked.
+ * Finds the clients, among given candidates, that would receive events of a block. Does not depend
+ * on lines.
  *
  * @module
  */
@@ -9,30 +9,33 @@ import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import type { Subscriber } from "./subscriber.ts";
 import type { Route } from "./route_cache.ts";
 
-/** Those of some clients that have been found to hear something. */
+/** Candidates, and those of them that would receive an event. */
 export class Hearers<R extends Recipient> {
-  /** Those that hear something, in no order. */
+  /** The candidates that would receive an event, in no particular order. */
   readonly found = new Set<Subscriber<R>>();
 
   readonly #clients: ReadonlySet<Subscriber<R>>;
   readonly #everything: SubscriberGroup<R>;
-  /** The clients that are asked about, by what they hear. */
+  /** The candidates by subscriber group. */
   readonly #byAudience: ReadonlyMap<SubscriberGroup<R>, readonly Subscriber<R>[]>;
   #last: Route<R> | null = null;
 
-  /** Asks about some clients; those of the group `everything` hear all events. */
+  /** Creates a search among `clients`. Members of the group `everything` receive all events. */
   constructor(clients: readonly Subscriber<R>[], everything: SubscriberGroup<R>) {
     this.#clients = new Set(clients);
     this.#everything = everything;
     this.#byAudience = Map.groupBy(clients, ({ group }) => group);
   }
 
-  /** Whether nobody else can be found. */
+  /** Whether all candidates have been found. */
   get isComplete(): boolean {
     return this.found.size === this.#clients.size;
   }
 
-  /** An event goes to all that hear its name; of a queue, to another if it can. */
+  /**
+   * Adds an event for all subscribers of its name. A queue group counts only if all of its clients
+   * are candidates; otherwise another client can take the event.
+   */
   add(route: Route<R>): void {
     if (route === this.#last) return;
     this.#last = route;
@@ -43,7 +46,7 @@ export class Hearers<R extends Recipient> {
     }
   }
 
-  /** An event goes to one client alone. */
+  /** Adds an event for one client alone. */
   addOne(client: Subscriber<R> | undefined): void {
     if (client && this.#clients.has(client)) this.found.add(client);
   }

@@ -1,6 +1,6 @@
 /**
- * Owns the way of a block of lines into the relay: what each line is, and what its envelope asks for.
- * Must not know who hears what, or sockets.
+ * Takes blocks of lines into the relay: classifies each line and reads its envelope. Does not
+ * depend on sockets or subscriptions.
  *
  * @module
  */
@@ -28,25 +28,28 @@ const NOTHING = new Uint8Array(0);
 const NO_BLOCK = new Block(NOTHING);
 
 /**
- * After how many lines that are looked at one by one the intake asks whether it should stop. Control
- * lines may cost much more than others, so it asks after each of them.
+ * Number of individually handled lines between checks of the time. A control line may cost much
+ * more than an event, so the time is checked after each control line.
  */
 const LINES_BETWEEN_LOOKS = 32;
 
-/** How many lines of a block are looked at to find out who would get some of it. */
+/** Maximum number of lines of a block that are examined to find its recipients. */
 const MAX_PEEKED_LINES = 1024;
 
-/** What a block was. */
+/** Result of taking a block. */
 export interface IngressResult {
-  /** How many lines were good. */
+  /** Number of valid lines. */
   readonly lines: number;
-  /** How many of them were events. */
+  /** Number of valid lines that were events. */
   readonly events: number;
-  /** How many of them had no byte. */
+  /** Number of valid lines that were empty. */
   readonly empty: number;
-  /** Where the rest begins that was not taken; the end of the block if there is none. */
+  /** Offset of the first line that was not taken, or the length of the block. */
   readonly end: number;
-  /** Whether the rest begins with a bad line, after which nothing counts. Otherwise it has to wait. */
+  /**
+   * Whether the rest starts with an invalid line, after which nothing counts. Otherwise the rest
+   * has to wait.
+   */
   readonly isBad: boolean;
 }
 
@@ -56,18 +59,23 @@ export class Ingress<R extends Recipient> {
   readonly #router: Router<R>;
   readonly #checker: SchemaFilter;
   readonly #onControl: (source: Subscriber<R>, control: string, line: Uint8Array) => void;
-  /** What the lines are in that are being taken. */
+  /** The buffer that holds the lines being taken. */
   #block = NO_BLOCK;
-  /** Where the lines of a block are that are not passed on as they came. */
+  /** Memory for lines that are not passed on unchanged. */
   readonly #sheet = new LineArena();
-  /** The lines being passed on: one object for all, since there are so many. */
+  /** The lines being passed on. One object is reused for all of them, because there are so many. */
   readonly #passed: { -readonly [K in keyof Lines]: Lines[K] } = {
     block: NO_BLOCK,
     start: 0,
     end: 0,
   };
 
-  /** Makes one that gives control lines, with their `\n`, and what they are about to `onControl`. */
+  /**
+   * Creates an ingress.
+   *
+   * @param onControl Called with the source, the value of the `control` key, and the line including
+   * its `\n`.
+   */
   constructor(
     validator: LineValidator,
     router: Router<R>,
@@ -81,9 +89,12 @@ export class Ingress<R extends Recipient> {
   }
 
   /**
-   * Passes the events of a block on. While nobody has asked for anything special, all lines that
-   * follow one another are passed on together: nearly always the whole block. Otherwise it stops in
-   * the middle of a block once `isLate()` says that others should have their turn.
+   * Passes the events of a block on. While no client has subscribed and event names are not
+   * counted, consecutive events without an envelope are passed on together. That is nearly always
+   * the whole block. Otherwise stops in the middle of the block once `isLate()` returns true.
+   *
+   * @param hasMore Whether more input from the source is ready.
+   * @param isLate Returns whether other clients should have their turn.
    */
   take(
     source: Subscriber<R>,
@@ -96,18 +107,18 @@ export class Ingress<R extends Recipient> {
     router.begin(source);
     this.#block = Block.of(bytes);
     this.#sheet.reset();
-    // Asked here and not for each line: there are millions of them a second.
+    // Read once and not for each line: there are millions of lines a second.
     const isChecked = this.#checker.isNeeded;
     let isIdle = router.isIdle;
     let lines = 0;
     let events = 0;
     let empty = 0;
-    /** Where the lines begin that can be passed on together, and how many there are. */
+    /** The start of the lines that can be passed on together, and their number. */
     let runStart = 0;
     let run = 0;
     let start = 0;
     let isBad = false;
-    /** How many lines may still be looked at before it asks whether it is late. */
+    /** Number of lines that may still be handled individually before the next check of the time. */
     let left = LINES_BETWEEN_LOOKS;
     while (start < bytes.length) {
       if (left <= 0) {
@@ -126,7 +137,7 @@ export class Ingress<R extends Recipient> {
       const isGood = isEvent && (!isChecked || this.#fits(bytes, start));
       if (isGood && isIdle && this.#isPlain(bytes)) {
         run++;
-        if (isChecked) left--; // A program's own check may take any time.
+        if (isChecked) left--; // An application's own validator may take any time.
       } else {
         if (run > 0) this.#passRun(bytes, runStart, start, run);
         if (isGood) this.#pass(source, bytes, start);
@@ -148,8 +159,8 @@ export class Ingress<R extends Recipient> {
   }
 
   /**
-   * Which of some clients would get some event of a block, if it was passed on now. Looks at its first
-   * lines, as many as it has the time for.
+   * Returns those of `clients` that would receive an event of a block if it were passed on now.
+   * Examines only the first lines of the block, as many as time permits.
    */
   hearers(
     source: Subscriber<R>,
@@ -173,13 +184,13 @@ export class Ingress<R extends Recipient> {
     return hearers.found;
   }
 
-  /** Whether the event that was checked last, and begins at `start`, fits its definition. */
+  /** Returns whether the last validated event, which starts at `start`, matches its definition. */
   #fits(bytes: Uint8Array, start: number): boolean {
     const { end, hasEscapedKey } = this.#validator;
     return this.#checker.admits(bytes.subarray(start, end), hasEscapedKey);
   }
 
-  /** Whether an event goes on as it came. */
+  /** Returns whether the last validated event is passed on unchanged. */
   #isPlain(bytes: Uint8Array): boolean {
     return !this.#validator.hasEnvelope && bytes[this.#validator.end - 1] !== CR;
   }
@@ -201,7 +212,7 @@ export class Ingress<R extends Recipient> {
     return passed;
   }
 
-  /** Passes on the event that was checked last, which begins at `start`. */
+  /** Passes on the last validated event, which starts at `start`. */
   #pass(source: Subscriber<R>, bytes: Uint8Array, start: number): void {
     const validator = this.#validator;
     const router = this.#router;
@@ -218,7 +229,7 @@ export class Ingress<R extends Recipient> {
     else router.passTo(to, line, id !== null, delivery);
   }
 
-  /** Gives out the control line that was checked last, which begins at `start`. */
+  /** Hands over the last validated control line, which starts at `start`. */
   #control(source: Subscriber<R>, bytes: Uint8Array, start: number): void {
     const line = bytes.subarray(start, this.#validator.end + 1);
     this.#onControl(source, this.#name(bytes), line);
@@ -234,8 +245,8 @@ export class Ingress<R extends Recipient> {
   }
 
   /**
-   * The event that was checked last as others get it: without what only the relay writes, and with the
-   * name of its sender where somebody may answer it.
+   * Returns the last validated event as its recipients receive it: without keys that only the relay
+   * may write, and with the sender's ID if it is a request or addressed to one client.
    */
   #rewrite(source: Subscriber<R>, bytes: Uint8Array, start: number): Lines {
     const validator = this.#validator;
@@ -257,10 +268,13 @@ export class Ingress<R extends Recipient> {
     return this.#partOf(sheet.block, sheet.start, sheet.end);
   }
 
-  /** The text of the event that was checked last, which begins at `start` of its block. */
+  /**
+   * Returns the text of the last validated event without its forged keys. The text starts at
+   * `start` of the block.
+   */
   #withoutForged(text: Uint8Array, start: number): Uint8Array {
     const validator = this.#validator;
-    // From the back, so that the positions in front stay right.
+    // Cut from the end, so that earlier positions stay valid.
     const keys = ([FROM, SEQ] as const).filter((key) => validator.has(key))
       .map((key) => validator.keyAt(key) - start).sort((one, two) => two - one);
     for (const at of keys) text = cutMember(text, at);

@@ -1,6 +1,5 @@
 /**
- * Owns what a relay finds out for a client that asks how it is, and for how long it counts names for
- * that. Must not know the lines of question and answer.
+ * Reports the state of a relay to its clients, and counts event names while reports are requested.
  *
  * @module
  */
@@ -25,45 +24,47 @@ import { NO_QUEUE } from "../protocol/routing.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import type { ClientCounters } from "./stats.ts";
 
-/** For how long names are counted after the last question, in milliseconds. */
+/** Time that names are counted after the last request, in milliseconds. */
 const WATCH_MS = 5000;
 
-/** How many subscriptions of one client an answer has, and how long they may be in all, in bytes. */
+/**
+ * Maximum number of one client's subscriptions in a report, and their maximum total size in bytes.
+ */
 const MAX_SUBSCRIPTIONS = 10;
 const MAX_SUBSCRIPTION_BYTES = 1000;
 
-/** For how long the same answer is given again, in milliseconds: to find out takes some time. */
+/** Time that a report is reused, in milliseconds, because collecting one is expensive. */
 const MAX_AGE_MS = 100;
 
-/** A client that can be reported. */
+/** A client that a report can include. */
 export interface Reported extends Recipient, ClientCounters {
-  /** Which client it is. */
+  /** The client's number. */
   readonly id: number;
-  /** Where it is. */
+  /** The client's address. */
   readonly address: Address;
-  /** How many bytes wait for it. */
+  /** Number of bytes in its send queue. */
   readonly pendingBytes: number;
-  /** How many events have been queued for it. */
+  /** Number of events queued for it. */
   readonly eventsOut: number;
 }
 
-/** What can be found out about a relay. */
+/** The relay, as the inspector sees it. */
 export interface Subject<R extends Reported> {
-  /** Its figures. */
+  /** Returns the relay's statistics. */
   stats(): RelayStats;
-  /** Its clients. */
+  /** Returns the relay's clients. */
   subscribers(): Iterable<Subscriber<R>>;
-  /** The names that it has heard of. */
+  /** The event names that the relay has seen. */
   readonly routes: RouteCache<R>;
 }
 
-/** Finds out how one relay is. */
+/** Reports the state of one relay. */
 export class Inspector<R extends Reported> {
   readonly #subject: Subject<R>;
   #startedAt = 0;
   #report: RelayReport | null = null;
   #reportedAt = 0;
-  /** The same, encoded once somebody has asked for it. */
+  /** The encoded report, or `null` until a client requests it. */
   #members: Uint8Array | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -71,7 +72,10 @@ export class Inspector<R extends Reported> {
     this.#subject = subject;
   }
 
-  /** How the relay is. From the first question on, and until nobody has asked for 5 s, names count. */
+  /**
+   * Returns the state of the relay. Counts event names from the first call until 5 s after the last
+   * one.
+   */
   inspect(): RelayReport {
     const { routes } = this.#subject;
     const now = performance.now();
@@ -90,7 +94,10 @@ export class Inspector<R extends Reported> {
     return this.#report;
   }
 
-  /** The line that says so; all who ask in one moment get the same, but for what it is called. */
+  /**
+   * Returns the line that answers a request. Requests within a short time share one report and
+   * differ only in their `id`.
+   */
   answer(id: string | undefined): Uint8Array {
     const report = this.inspect();
     return encodeAnswer(id, this.#members ??= encodeReport(report));
@@ -112,7 +119,7 @@ export class Inspector<R extends Reported> {
     };
   }
 
-  /** Counts no longer. */
+  /** Stops counting. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#subject.routes.isCounting = false;

@@ -1,15 +1,15 @@
 /**
- * Owns the choice of a few largest of many items. Must not know what they are.
+ * Selects the few largest of many items.
  *
  * @module
  */
 
-/** How many times as many as are wanted are looked at together. */
+/** Number of candidates that are sorted together, as a multiple of `count`. */
 const BATCH = 4;
 
 /**
- * The first `count` of the items by the order of `compare`, as `sort()` would have them. Takes little more
- * than one look at each, however many there are.
+ * Returns the first `count` items in the order of `compare`, as `sort()` would. Takes little more
+ * than one comparison an item, regardless of the number of items.
  */
 export function largest<T>(
   items: Iterable<T>,
@@ -17,7 +17,7 @@ export function largest<T>(
   compare: (one: T, two: T) => number,
 ): T[] {
   let best: T[] = [];
-  /** What has no place among them: whatever is not before it. */
+  /** Items that do not sort before this one are not among the best. */
   let bound: T | undefined;
   for (const item of items) {
     if (bound !== undefined && compare(item, bound) >= 0) continue;

@@ -1,7 +1,6 @@
 /**
- * Owns the memory of lines that a relay changes on their way. They lie one behind the other, as those do
- * that stay as they came, so that what one client gets of them is one piece. Must not know what is
- * changed, or why.
+ * Memory for lines that a relay changes. The changed lines are adjacent, as the unchanged lines of
+ * a block are, so that a client receives them in one piece.
  *
  * @module
  */
@@ -11,33 +10,35 @@ import { Block } from "../net/send_queue.ts";
 const LF = 0x0a;
 const OPEN_BRACE = 0x7b;
 
-/** How much memory is taken at once at most, unless a line needs more, in bytes. */
+/** Maximum size of one allocation, in bytes, unless a single line needs more. */
 const MAX_SHEET_BYTES = 65_536;
 
 const NOTHING = new Block(new Uint8Array(0));
 
-/** Where lines are written that come of the lines of one block. */
+/** Holds the changed lines of one block. */
 export class LineArena {
-  /** What the last line is in, from `start` to `end`; its bytes never change. */
+  /** Contains the last line, from `start` to `end`. Its bytes never change. */
   block: Block = NOTHING;
   start = 0;
   end = 0;
 
-  /** Begins anew: what has been written is left to whoever has it. */
+  /** Starts over with new memory. Earlier lines stay valid for their holders. */
   reset(): void {
     this.block = NOTHING;
     this.end = 0;
   }
 
   /**
-   * Writes the text of a line, which lies from `from` to `to`, with `members` in front of all others,
-   * as `memberBytes()` gives them, and with a newline. `rest` says how many bytes more will follow, as
-   * far as is known.
+   * Writes a line with a newline.
+   *
+   * @param text Contains the original line, without a newline, from `from` to `to`.
+   * @param members Members to insert before all others, as `memberBytes()` returns them.
+   * @param rest Number of bytes that will follow, as far as known.
    */
   write(text: Uint8Array, from: number, to: number, members: Uint8Array, rest: number): void {
     const length = to - from + members.length + 1;
     if (this.end + length > this.block.bytes.length) {
-      const wanted = length + rest + (rest >> 2); // the rest is going to grow, too
+      const wanted = length + rest + (rest >> 2); // the rest will grow, too
       const size = Math.max(length, Math.min(wanted, MAX_SHEET_BYTES));
       this.block = new Block(new Uint8Array(size));
       this.end = 0;

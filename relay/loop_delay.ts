@@ -1,5 +1,5 @@
 /**
- * Owns one figure: by how much the event loop is late. Must not know what keeps it busy.
+ * Measures the delay of the event loop.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { unrefTimer } from "../net/platform.ts";
 
 /**
- * How often the loop is looked at, in milliseconds. Whatever blocks it for longer is always seen,
- * and ten wake-ups a second cost an idle process next to nothing.
+ * Interval between measurements, in milliseconds. Any longer blocking of the loop is always
+ * noticed, and ten wake-ups a second cost an idle process next to nothing.
  */
 const INTERVAL_MS = 100;
 
-/** By how much timers were late, in milliseconds. */
+/** Delays of timers, in milliseconds. */
 export interface Delay {
   /** The longest delay. */
   readonly max: number;
@@ -21,8 +21,8 @@ export interface Delay {
 }
 
 /**
- * Measures how late a timer fires. It does so from {@link start} on and not always, since a program
- * that never asks should not pay for it, nor be woken.
+ * Measures how late a timer fires. Runs only after {@link start}, so that a program that never
+ * reads the delay does not pay for it and is not woken up.
  */
 export class LoopDelay {
   readonly #now: () => number;
@@ -32,12 +32,12 @@ export class LoopDelay {
   #sum = 0;
   #count = 0;
 
-  /** Makes one that goes by the clock `now`, in milliseconds. */
+  /** Creates an instance that uses the clock `now`, in milliseconds. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Begins to measure, if it does not yet. The timer does not keep the process alive. */
+  /** Starts measuring, unless it already runs. The timer does not keep the process alive. */
   start(): void {
     if (this.#timer !== undefined) return;
     this.#last = this.#now();
@@ -51,7 +51,7 @@ export class LoopDelay {
     this.#timer = undefined;
   }
 
-  /** Notes how late it is. The timer calls this. */
+  /** Records the current delay. Called by the timer. */
   tick(): void {
     const now = this.#now();
     const delay = Math.max(0, now - this.#last - INTERVAL_MS);
@@ -61,7 +61,10 @@ export class LoopDelay {
     this.#count++;
   }
 
-  /** The delays since the last call, or since the start. One that has not ended yet counts too. */
+  /**
+   * Returns the delays since the last call, or since the start. Includes a delay that has not ended
+   * yet.
+   */
   take(): Delay {
     if (this.#timer !== undefined && this.#now() - this.#last > INTERVAL_MS) this.tick();
     const delay = { max: this.#max, mean: this.#count === 0 ? 0 : this.#sum / this.#count };

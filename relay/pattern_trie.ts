@@ -1,12 +1,12 @@
 /**
- * Owns the step from the name of an event to everything whose pattern matches it: a radix tree over
- * the tokens of the patterns, up to the last wildcard of each. What comes behind that is looked up in one
- * piece, and so is a pattern without wildcards. Must not know what the patterns are kept for.
+ * Maps the name of an event to the values of all patterns that match it. A radix tree over the
+ * tokens of the patterns holds each pattern up to its last wildcard. The rest is looked up in one
+ * piece, and so is a pattern without wildcards.
  *
- * Tokens that no other pattern branches off from share one node, so that there are at most two nodes
- * for each pattern, however many tokens it has. A look-up visits each node once at most, and compares
- * each with the name once; it loops, so that no pattern overflows a stack. Of the nodes that lie behind
- * a wildcard it visits at most one for each shape of a pattern's beginning, see `shapes.ts`.
+ * Tokens without another branch share one node. A pattern therefore adds at most two nodes, however
+ * many tokens it has. A look-up visits each node at most once and compares each with the name once.
+ * It is a loop, so that no pattern can overflow the stack. Below wildcards, it visits at most one
+ * node for each shape of a pattern's beginning (see `shapes.ts`).
  *
  * @module
  */
@@ -17,27 +17,27 @@ import { keyOf } from "../protocol/text_map.ts";
 const DOT = 0x2e;
 
 class Node<V> {
-  /** The tokens that lead here from the node above, with dots between them. None of them is REST. */
+  /** The tokens that lead from the parent to this node, separated by dots. None of them is REST. */
   label = "";
-  /** How many tokens they are. */
+  /** Number of tokens in `label`. */
   length = 0;
-  /** The node below whose label begins with ANY. */
+  /** The child whose label starts with ANY. */
   any: Node<V> | null = null;
-  /** The other nodes below, by the keys of the first tokens of their labels. */
+  /** The other children, by the keys of the first tokens of their labels. */
   plain: Map<string, Node<V>> | null = null;
-  /** What is kept for the pattern that ends here. */
+  /** Values of the pattern that ends here. */
   values: Set<V> | null = null;
-  /** What is kept for the pattern that goes on with REST. */
+  /** Values of the pattern that continues with REST. */
   rest: Set<V> | null = null;
-  /** What is kept for patterns that go on without another wildcard, by the keys of how they do. */
+  /** Values of patterns that continue without another wildcard, by the keys of their tails. */
   tails: Map<string, Set<V>> | null = null;
 
-  /** Whether no pattern ends here or goes on without another node. */
+  /** Whether no pattern ends here or continues without another node. */
   get isEmpty(): boolean {
     return !this.values && !this.rest && !this.tails;
   }
 
-  /** Keeps a value for the pattern that goes on so; whether it was not kept before. */
+  /** Adds a value for the pattern that continues this way. Returns whether the value is new. */
   add(value: V, { tail, hasRest }: Pattern): boolean {
     const values = hasRest
       ? this.rest ??= new Set()
@@ -54,7 +54,7 @@ class Node<V> {
     return values;
   }
 
-  /** Keeps it no longer; whether it was kept. */
+  /** Removes a value. Returns whether it was present. */
   delete(value: V, { tail, hasRest }: Pattern): boolean {
     const key = tail === null ? "" : keyOf(tail);
     const values = hasRest ? this.rest : tail === null ? this.values : this.tails?.get(key);
@@ -67,17 +67,17 @@ class Node<V> {
     return true;
   }
 
-  /** How many nodes are right below. */
+  /** Number of children. */
   get size(): number {
     return (this.any ? 1 : 0) + (this.plain?.size ?? 0);
   }
 
-  /** The node below whose label begins with a token. */
+  /** Returns the child whose label starts with a token. */
   below(token: string): Node<V> | null {
     return token === ANY ? this.any : this.plain?.get(keyOf(token)) ?? null;
   }
 
-  /** Puts a node below, in place of one whose label begins with the same token. */
+  /** Adds a child, or replaces the one whose label starts with the same token. */
   attach(node: Node<V>, label: string): void {
     node.label = label;
     node.length = label.split(".").length;
@@ -86,7 +86,7 @@ class Node<V> {
     else (this.plain ??= new Map()).set(keyOf(first), node);
   }
 
-  /** Takes a node out. */
+  /** Removes a child. */
   detach(node: Node<V>): void {
     if (this.any === node) this.any = null;
     else this.plain!.delete(keyOf(firstToken(node.label)));
@@ -94,24 +94,24 @@ class Node<V> {
   }
 }
 
-/** Values by pattern. Takes patterns without a fault, see `faultOfPattern()`. */
+/** Values by pattern. All patterns must be valid (see `faultOfPattern()`). */
 export class PatternTrie<V> {
   readonly #root = new Node<V>();
   #size = 0;
 
-  /** How many pairs of a pattern and a value there are. */
+  /** Number of pairs of a pattern and a value. */
   get size(): number {
     return this.#size;
   }
 
-  /** Keeps `value` for a pattern; a second time changes nothing. */
+  /** Adds `value` for a pattern. Adding it again changes nothing. */
   add(pattern: string, value: V): void {
     const parsed = parse(pattern);
     const node = parsed.path === null ? this.#root : this.#reach(parsed.path);
     if (node.add(value, parsed)) this.#size++;
   }
 
-  /** The node to which these tokens lead, made if it is not there. */
+  /** Returns the node to which the tokens lead. Creates it if it does not exist. */
   #reach(path: string): Node<V> {
     let node = this.#root;
     for (let left = path;;) {
@@ -129,7 +129,7 @@ export class PatternTrie<V> {
     }
   }
 
-  /** Keeps `value` for a pattern no longer. What is not there is ignored. */
+  /** Removes `value` from a pattern. Does nothing if it is not present. */
   delete(pattern: string, value: V): void {
     const parsed = parse(pattern);
     const nodes = [this.#root];
@@ -141,21 +141,22 @@ export class PatternTrie<V> {
     }
     if (!nodes.at(-1)!.delete(value, parsed)) return;
     this.#size--;
-    // A node that has become empty goes; the one above may then have one way on, and no end.
+    // An empty node is removed. The node above may then have a single child and no pattern of its
+    // own.
     for (let i = nodes.length - 1; i > 0; i--) tidy(nodes[i - 1]!, nodes[i]!);
   }
 
-  /** The values whose patterns match a name: each once for every pattern that does. */
+  /** Returns the values whose patterns match a name, once for each matching pattern. */
   find(name: string): V[] {
     const found: V[] = [];
     if (this.#size === 0) return found;
     const starts = startsOf(name);
     const count = starts.length - 1;
-    /** The keys of each token of the name, and of all from it on, as far as they were needed. */
+    /** The keys of the name's tokens, and of its tails from each token on, computed as needed. */
     const keys: (string | undefined)[] = Array(count);
     const tailKeys: (string | undefined)[] = Array(count);
     const nodes = [this.#root];
-    const depths = [0]; // how many tokens of the name lead to each
+    const depths = [0]; // number of the name's tokens that lead to each node
     while (nodes.length > 0) {
       const { any, plain, rest, tails } = nodes.pop()!;
       const depth = depths.pop()!;
@@ -177,7 +178,7 @@ export class PatternTrie<V> {
     }
     return found;
 
-    /** Looks at a node whose first token is that of the name at `depth`. */
+    /** Visits a node whose first token matches the name's token at `depth`. */
     function visit(node: Node<V>, depth: number): void {
       const end = depth + node.length;
       if (end > count || node.length > 1 && !follows(node.label, name, starts, depth)) return;
@@ -191,13 +192,16 @@ export class PatternTrie<V> {
   }
 }
 
-/** A pattern, taken apart. */
+/** A parsed pattern. */
 interface Pattern {
-  /** The tokens to which nodes lead: those before REST, or up to the last ANY; `null` if there are none. */
+  /**
+   * The tokens that have nodes: those before REST, or those up to the last ANY. `null` if there are
+   * none.
+   */
   readonly path: string | null;
-  /** The tokens behind the last ANY, `null` if there are none. */
+  /** The tokens after the last ANY, or `null` if there are none. */
   readonly tail: string | null;
-  /** Whether it ends in REST. */
+  /** Whether the pattern ends in REST. */
   readonly hasRest: boolean;
 }
 
@@ -206,14 +210,17 @@ function parse(pattern: string): Pattern {
   if (pattern.endsWith(`.${REST}`)) {
     return { path: pattern.slice(0, -1 - REST.length), tail: null, hasRest: true };
   }
-  // With a dot at both ends, every token has one on both sides.
+  // With a dot at both ends, every token has a dot on each side.
   const end = `.${pattern}.`.lastIndexOf(`.${ANY}.`) + ANY.length;
   if (end < ANY.length) return { path: null, tail: pattern, hasRest: false };
   if (end === pattern.length) return { path: pattern, tail: null, hasRest: false };
   return { path: pattern.slice(0, end), tail: pattern.slice(end + 1), hasRest: false };
 }
 
-/** Puts a node between two, to which the first `length` characters of the lower one's label lead. */
+/**
+ * Inserts a node between a node and its child. The first `length` characters of the child's label
+ * lead to the new node.
+ */
 function split<V>(node: Node<V>, child: Node<V>, length: number): Node<V> {
   const { label } = child;
   const between = new Node<V>();
@@ -222,7 +229,7 @@ function split<V>(node: Node<V>, child: Node<V>, length: number): Node<V> {
   return between;
 }
 
-/** Removes a node at which no pattern ends and from which at most one way leads on. */
+/** Removes a node if no pattern ends at it and it has at most one child. */
 function tidy<V>(above: Node<V>, node: Node<V>): void {
   if (!node.isEmpty || node.size > 1) return;
   const child = node.any ?? node.plain?.values().next().value;
@@ -230,13 +237,13 @@ function tidy<V>(above: Node<V>, node: Node<V>): void {
   else above.detach(node);
 }
 
-/** The token with which a text begins. */
+/** Returns the first token of a text. */
 function firstToken(text: string): string {
   const end = text.indexOf(".");
   return end < 0 ? text : text.slice(0, end);
 }
 
-/** Where each token of a name begins, and where one more would. */
+/** Returns the offset of each token of a name, and the offset of a hypothetical next one. */
 function startsOf(name: string): number[] {
   const starts = [0];
   for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) === DOT) starts.push(i + 1);
@@ -244,7 +251,10 @@ function startsOf(name: string): number[] {
   return starts;
 }
 
-/** The length of the whole tokens with which both texts begin; the first tokens must be equal. */
+/**
+ * Returns the length of the whole tokens that both texts start with. Their first tokens must be
+ * equal.
+ */
 function commonLength(one: string, two: string): number {
   let length = 0;
   for (let i = 0;; i++) {
@@ -257,8 +267,10 @@ function commonLength(one: string, two: string): number {
 }
 
 /**
- * Whether the tokens of a label match those of a name, which begin at `starts`, from token number
- * `depth` on. The name has as many, and the first is known to match.
+ * Returns whether the tokens of a label match those of a name from token number `depth` on. The
+ * name must have enough tokens, and the first one is known to match.
+ *
+ * @param starts The offsets of the name's tokens.
  */
 function follows(label: string, name: string, starts: readonly number[], depth: number): boolean {
   for (let i = label.indexOf(".") + 1; i > 0;) {
@@ -277,12 +289,12 @@ function follows(label: string, name: string, starts: readonly number[], depth: 
   return true;
 }
 
-/** Whether a token ends before `i`. */
+/** Returns whether a token ends before `i`. */
 function isEnd(text: string, i: number): boolean {
   return i >= text.length || text.charCodeAt(i) === DOT;
 }
 
-/** Whether the token at `i` is `wildcard`. */
+/** Returns whether the token at `i` is `wildcard`. */
 function isToken(text: string, i: number, wildcard: string): boolean {
   return text[i] === wildcard && isEnd(text, i + 1);
 }

@@ -1,5 +1,5 @@
 /**
- * Owns whose turn it is: which of the clients of a queue gets an event. Must not know what is in it.
+ * Chooses the client of a queue group that receives the next event.
  *
  * @module
  */
@@ -7,20 +7,20 @@
 import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import type { Queue } from "./subscription_table.ts";
 
-/** The clients of a queue that hear one name, each an group of its own. */
+/** The clients of a queue that subscribe to one name, each in a group of its own. */
 export class RoundRobin<R extends Recipient> {
   readonly queue: Queue;
   readonly #groups: readonly SubscriberGroup<R>[];
   #next: number;
 
-  /** Makes one that begins with client number `first`, counted round and round. */
+  /** Creates a rotation that starts with client number `first`, modulo the number of clients. */
   constructor(queue: Queue, groups: readonly SubscriberGroup<R>[], first: number) {
     this.queue = queue;
     this.#groups = groups;
     this.#next = first % groups.length;
   }
 
-  /** Which client is the next, by its number. */
+  /** The number of the next client. */
   get next(): number {
     return this.#next;
   }
@@ -30,19 +30,21 @@ export class RoundRobin<R extends Recipient> {
     return this.#groups[0]!;
   }
 
-  /** Whether something holds for every client. */
+  /** Returns whether `test` returns true for every client. */
   every(test: (group: SubscriberGroup<R>) => boolean): boolean {
     return this.#groups.every(test);
   }
 
-  /** How many clients take turns. */
+  /** Number of clients that take turns. */
   get length(): number {
     return this.#groups.length;
   }
 
   /**
-   * The next client for which nothing waits, or if something does for each, the one with the least;
-   * `null` if none is left beside that of the group `left`.
+   * Returns the next client with an empty send queue. If no queue is empty, returns the client with
+   * the fewest pending bytes. Returns `null` if no open client remains.
+   *
+   * @param left The group that must not receive the event, or `null`.
    */
   take(left: SubscriberGroup<R> | null): SubscriberGroup<R> | null {
     const groups = this.#groups;
@@ -55,7 +57,8 @@ export class RoundRobin<R extends Recipient> {
       const { recipient } = group.members.values().next().value!;
       if (!recipient.open) continue;
       const waiting = recipient.pendingBytes;
-      // What the relay keeps for it counts only between those that are behind: it is gone in no time.
+      // Gathered events count only for clients with a backlog, because they are flushed within
+      // moments.
       if (waiting > 0 && waiting + group.size >= least) continue;
       best = i;
       if (waiting === 0) break;

@@ -1,6 +1,6 @@
 /**
- * Owns what a publisher is told of its events: for how many clients each was queued for which it has
- * asked, and that nobody was there to hear a request. Must not know how they get to the clients.
+ * Receipts for publishers. A receipt reports the number of clients for which an event was queued,
+ * or that a request had no recipient.
  *
  * @module
  */
@@ -11,39 +11,47 @@ import { receiptText } from "../protocol/routing.ts";
 
 const encoder = new TextEncoder();
 
-/** An event of which somebody wants to know for how many it was queued. */
+/** An event whose publisher expects a receipt. */
 export class Delivery {
   readonly #ack: string | null;
   readonly #request: string | null;
   readonly #batches: Batch[] = [];
-  /** How many of these go to groups of which the publisher is one, and does not get the event. */
+  /** Number of batches for a group whose member, the publisher, does not receive the event. */
   #ours = 0;
 
-  /** Makes one for an event with these names, or `null`: of its receipt, and as a request. */
+  /**
+   * Creates a delivery.
+   *
+   * @param ack The ID under which the publisher expects a receipt, or `null`.
+   * @param request The ID of the request, or `null` if the event is not a request.
+   */
   constructor(ack: string | null, request: string | null) {
     this.#ack = ack;
     this.#request = request;
   }
 
-  /** The event is among the lines of `batch`; its publisher has a share in that, but not the event. */
+  /**
+   * Adds a batch that contains the event. `isLeftOut` is true if the publisher shares the batch but
+   * does not receive the event.
+   */
   add(batch: Batch, isLeftOut: boolean): void {
     this.#batches.push(batch);
     if (isLeftOut) this.#ours++;
   }
 
-  /** Whether somebody is asked for an answer. */
+  /** Whether the event is a request. */
   get isRequest(): boolean {
     return this.#request !== null;
   }
 
-  /** Whether all has been queued. */
+  /** Whether all batches have been queued. */
   get isDone(): boolean {
     return this.#batches.every(({ accepted }) => accepted !== null);
   }
 
-  /** The lines that the publisher is told once all has been queued; mostly none. */
+  /** Returns the lines for the publisher once all batches have been queued. Usually empty. */
   report(): string {
-    // What is sent to a publisher that does not take it ends it: then nobody reads this.
+    // Too low by one if the publisher did not accept its own lines. But that closes its connection.
     let clients = -this.#ours;
     for (const { accepted } of this.#batches) clients += accepted!;
     let lines = "";
@@ -55,27 +63,27 @@ export class Delivery {
   }
 }
 
-/** Whom to tell of an event. */
+/** A publisher and an event for which it expects a receipt. */
 interface Entry<R extends Recipient> {
   readonly publisher: R;
   readonly delivery: Delivery;
 }
 
-/** What publishers are to be told of their events. */
+/** The pending receipts of all publishers. */
 export class Receipts<R extends Recipient> {
   #open: Entry<R>[] = [];
 
-  /** A publisher is to be told of an event once it has been queued. */
+  /** Adds a receipt that is due once the event has been queued. */
   add(publisher: R, delivery: Delivery): void {
     this.#open.push({ publisher, delivery });
   }
 
-  /** Whether a publisher is to be told of something. */
+  /** Returns whether receipts for a publisher are pending. */
   has(publisher: R): boolean {
     return this.#open.some((entry) => entry.publisher === publisher);
   }
 
-  /** Tells all publishers what there is to tell, each in the order of its events. */
+  /** Sends all receipts that are due, each publisher's in the order of its events. */
   answer(): void {
     if (this.#open.length === 0) return;
     const open: Entry<R>[] = [];
@@ -91,7 +99,7 @@ export class Receipts<R extends Recipient> {
       }
     }
     this.#open = open;
-    // Encoded in one go, since each call costs more than most of these lines.
+    // Encoded in one call, because each call costs more than most of these lines.
     for (const [publisher, lines] of told) {
       if (lines !== "") publisher.send(encoder.encode(lines), 0);
     }

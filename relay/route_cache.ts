@@ -1,6 +1,6 @@
 /**
- * Owns the way from the bytes of a name to whom an event of that name reaches, remembered for the names
- * that come again. Must not know lines, or who is connected.
+ * Caches the recipients of an event by the bytes of its name. Does not depend on whole lines or
+ * connections.
  *
  * @module
  */
@@ -14,55 +14,60 @@ import { TextMap } from "../protocol/text_map.ts";
 import { RoundRobin } from "./queue_group.ts";
 
 /**
- * Where names are remembered: in one of a few places that their hash says. A `Map` from hashes would
- * take twice as long to look into.
+ * Size of the cache, and the number of places in which a name may be, starting from its hash. A
+ * look-up in a `Map` from hashes would take twice as long.
  */
 const PLACES = 32_768;
 const TRIES = 4;
 
-/** How many groups may be remembered for all names together. */
+/** Maximum number of groups in the routes of all names together. */
 const MAX_AUDIENCES = 1_048_576;
 
-/** For how many groups a queue counts beside twice its own, by the memory that it takes. */
+/**
+ * Weight of a queue, in groups and according to its memory, in addition to two for each of its
+ * clients.
+ */
 const QUEUE_WEIGHT = 16;
 
-/** How many names are counted that are not remembered any more. */
+/** Maximum number of names that are counted although the cache has evicted them. */
 const MAX_COUNTED = 4096;
 
-/** Whom an event of some name reaches, beside those that hear everything. */
+/** The recipients of events of one name, besides the clients that receive every event. */
 export interface Route<R extends Recipient> {
-  /** The name as it is spelled in the line: other spellings have routes of their own. */
+  /** The name as spelled in the line. Other spellings have routes of their own. */
   readonly bytes: Uint8Array;
   readonly name: string;
-  /** The groups that hear it. */
+  /** The groups that subscribe to the name. */
   groups: readonly SubscriberGroup<R>[];
-  /** The queues of which one client hears it. */
+  /** The queues of which one client receives the event. */
   queues: readonly RoundRobin<R>[];
-  /** What `SubscriptionTable.generation` was when these were looked up. */
+  /** The value of `SubscriptionTable.generation` at the last look-up of the groups and queues. */
   generation: number;
-  /** Events of this name, while they are counted. */
+  /** Number of events of this name while events are counted. */
   events: number;
 }
 
 /** The routes of one relay. */
 export class RouteCache<R extends Recipient> {
-  /** Whether events are counted by their names. */
+  /** Whether events are counted by name. */
   isCounting = false;
 
   readonly #groups: SubscriptionTable<R>;
-  /** As long as it has to be once there is a name; one too old makes place for a new one. */
+  /**
+   * Empty until the first name arrives, then of full length. A new name may replace an older one.
+   */
   #routes: (Route<R> | null)[] = [];
   #weight = 0;
   #last: Route<R> | null = null;
-  /** The events of names that are not remembered any more. */
+  /** Counts of evicted names. */
   #counted = new TextMap<number>();
 
-  /** Makes one that looks up in `groups` what it does not know. */
+  /** Creates a cache that looks up unknown names in `groups`. */
   constructor(groups: SubscriptionTable<R>) {
     this.#groups = groups;
   }
 
-  /** The route of the name that lies from `start` to `end`, within its quotes. */
+  /** Returns the route of the name from `start` to `end`, which excludes its quotes. */
   find(bytes: Uint8Array, start: number, end: number): Route<R> {
     let route = this.#last;
     if (route === null || !isEqual(route.bytes, bytes, start, end)) {
@@ -73,14 +78,14 @@ export class RouteCache<R extends Recipient> {
     return route;
   }
 
-  /** The same for an event that will come again: it is not counted. */
+  /** Does the same as {@link find} for an event that will come again, so it is not counted. */
   peek(bytes: Uint8Array, start: number, end: number): Route<R> {
     const route = this.find(bytes, start, end);
     if (this.isCounting) route.events--;
     return route;
   }
 
-  /** The route of a name that is remembered, or is from now on. */
+  /** Returns the cached route of a name. Creates it if it does not exist. */
   #recall(bytes: Uint8Array, start: number, end: number): Route<R> {
     const routes = this.#routes;
     const hash = hashBytes(bytes, start, end);
@@ -118,7 +123,8 @@ export class RouteCache<R extends Recipient> {
     const { groups, queues } = this.#groups.reach(route.name);
     this.#weight -= weightOf(route);
     route.groups = groups;
-    // Whose turn it is does not change with what others hear, or some names would always meet the same.
+    // Changed subscriptions do not change the turn. Otherwise the events of some names would always
+    // go to the same client.
     const before = route.queues;
     const next = before.length > 0 && new Map(before.map((turns) => [turns.queue, turns.next]));
     route.queues = Array.from(queues, ([queue, groups]) => {
@@ -130,7 +136,7 @@ export class RouteCache<R extends Recipient> {
     if (this.#weight > MAX_AUDIENCES) this.#clear();
   }
 
-  /** Forgets all names: nobody can make us remember without end. */
+  /** Forgets all names, so that peers cannot make the cache grow without limit. */
   #clear(): void {
     for (const route of this.#known()) this.#keepCount(route);
     this.#routes = [];
@@ -142,7 +148,7 @@ export class RouteCache<R extends Recipient> {
     return this.#routes.filter((route) => route !== null);
   }
 
-  /** The events of a name that had been forgotten. */
+  /** Returns the number of events of an evicted name, and removes it from the counts. */
   #takeCount(name: string): number {
     const events = this.#counted.get(name) ?? 0;
     if (events > 0) this.#counted.delete(name);
@@ -162,16 +168,16 @@ export class RouteCache<R extends Recipient> {
     return largest(this.#counted, count, ([, one], [, two]) => two - one);
   }
 
-  /** Begins to count events by their names, from 0. */
+  /** Starts counting events by name, from 0. */
   startCounting(): void {
     this.#counted.clear();
     for (const route of this.#known()) route.events = 0;
     this.isCounting = true;
   }
 
-  /** The names of the events that were counted, at most `count`, the most frequent first. */
+  /** Returns the `count` most frequent names of counted events, the most frequent first. */
   counts(count: number): [name: string, events: number][] {
-    // A name is in both where it has been forgotten meanwhile, or is spelled in several ways.
+    // A name is in both lists if it was evicted in the meantime or has several spellings.
     const most = new TextMap<number>();
     const known = largest(this.#known(), 2 * count, (one, two) => two.events - one.events);
     const all = known.map(({ name, events }) => [name, events] as const);
@@ -182,12 +188,12 @@ export class RouteCache<R extends Recipient> {
   }
 }
 
-/** How many groups a route remembers, or what takes as much memory. */
+/** Returns the number of groups in a route, plus the weight of its queues. */
 function weightOf({ groups, queues }: Route<Recipient>): number {
   return queues.reduce((sum, { length }) => sum + QUEUE_WEIGHT + 2 * length, groups.length);
 }
 
-/** Whether the bytes from `start` to `end` are those of a name. */
+/** Returns whether the bytes from `start` to `end` equal a name. */
 function isEqual(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
   const { length } = name;
   if (end - start !== length) return false;
