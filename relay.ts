@@ -169,9 +169,9 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    */
   readonly maxSubscriptions?: number;
   /**
-   * Maximum number of subscriptions of all clients together, from 1. Identical sets of
-   * subscriptions count once. The relay refuses further ones. Each subscription takes about a
-   * kilobyte of memory.
+   * Maximum number of subscriptions of all clients together, from 1. Those of clients that receive
+   * exactly the same events count once. The relay refuses further ones. Each subscription takes
+   * about a kilobyte of memory.
    *
    * @default {200_000}
    */

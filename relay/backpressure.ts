@@ -5,7 +5,8 @@
  *
  * A reader starts to lag when half of its send queue is full, which `room()` reports. It stops when
  * only a quarter is full. Meanwhile its publishers are parked: the relay keeps one block of lines
- * of each and does not read from it. A reader no longer holds up publishers in these cases:
+ * for each publisher and stops reading from it. A reader no longer holds up publishers in these
+ * cases:
  *
  * - It has taken nothing for `maxHold` milliseconds.
  * - It had already taken nothing for {@link STOOD_STILL_MS} when it started to lag.

@@ -49,8 +49,8 @@ export interface DeskOptions {
   /** Maximum number of subscriptions of one client. */
   readonly maxSubscriptions: number;
   /**
-   * Maximum number of subscriptions of all clients together. Identical sets of subscriptions count
-   * once.
+   * Maximum number of subscriptions of all clients together. Those of clients that receive exactly
+   * the same events count once.
    */
   readonly maxTotalSubscriptions: number;
   /** Reports the state of the relay. `null` if clients may not ask for it. */

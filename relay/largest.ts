@@ -9,7 +9,7 @@ const BATCH = 4;
 
 /**
  * Returns the first `count` items in the order of `compare`, as `sort()` would. Takes little more
- * than one comparison an item, regardless of the number of items.
+ * than one comparison per item, regardless of the number of items.
  */
 export function largest<T>(
   items: Iterable<T>,

@@ -146,7 +146,7 @@ export class PatternTrie<V> {
     for (let i = nodes.length - 1; i > 0; i--) tidy(nodes[i - 1]!, nodes[i]!);
   }
 
-  /** Returns the values whose patterns match a name, once for each matching pattern. */
+  /** Returns the values of all patterns that match a name, once for each pattern. */
   find(name: string): V[] {
     const found: V[] = [];
     if (this.#size === 0) return found;

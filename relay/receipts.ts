@@ -16,7 +16,7 @@ export class Delivery {
   readonly #ack: string | null;
   readonly #request: string | null;
   readonly #batches: Batch[] = [];
-  /** Number of batches for a group whose member, the publisher, does not receive the event. */
+  /** Number of batches for the publisher's group that do not reach the publisher. */
   #ours = 0;
 
   /**
@@ -51,7 +51,7 @@ export class Delivery {
 
   /** Returns the lines for the publisher once all batches have been queued. Usually empty. */
   report(): string {
-    // Too low by one if the publisher did not accept its own lines. But that closes its connection.
+    // Too low by one if the publisher did not accept its own lines. But then its connection closes.
     let clients = -this.#ours;
     for (const { accepted } of this.#batches) clients += accepted!;
     let lines = "";

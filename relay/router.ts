@@ -1,6 +1,6 @@
 /**
- * Owns whom each event is for: everyone who hears its name, one client of each queue, or the one that it
- * is addressed to. Must not know sockets, or how a line says all that.
+ * Chooses the recipients of each event: all subscribers of its name, one client of each queue, or
+ * the client that it is addressed to. Does not depend on sockets or the format of lines.
  *
  * @module
  */
@@ -16,15 +16,15 @@ import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
-/** What a router needs to know. */
+/** Options of {@link Router}. */
 export interface RouterOptions<R extends Recipient> {
-  /** Whether a client gets its own events too. */
+  /** Whether a client also receives its own events. */
   readonly echo: boolean;
-  /** Whether a client hears nothing until it subscribes. */
+  /** Whether a client receives nothing until it subscribes. */
   readonly subscribeFirst: boolean;
-  /** For how long events may be gathered before they are written, in milliseconds. */
+  /** Maximum time to gather events before they are written, in milliseconds. */
   readonly maxBatchDelay: number;
-  /** How many bytes may wait for each client. */
+  /** Maximum size of each client's send queue, in bytes. */
   readonly maxPendingBytes: number;
   /** Called with each client for which lines have just been queued. */
   readonly onQueued: (recipient: R) => void;
@@ -38,13 +38,14 @@ export interface Lines {
 }
 
 /**
- * Passes events on to the clients of one relay. Those of one block are passed on between
- * {@link begin} and {@link end}; what happens meanwhile to what a client hears takes effect there.
+ * Passes events on to the clients of one relay. The events of a block are passed on between
+ * {@link begin} and {@link end}. Subscriptions that change in between take effect at that point of
+ * the block.
  */
 export class Router<R extends Recipient> {
-  /** How many events were for nobody. */
+  /** Number of events without a recipient. */
   eventsUnheard = 0;
-  /** Which names have been heard of. */
+  /** The event names seen so far. */
   readonly routes: RouteCache<R>;
 
   readonly #echo: boolean;
@@ -52,10 +53,10 @@ export class Router<R extends Recipient> {
   readonly #groups = new SubscriptionTable<R>();
   readonly #holdback: WriteCoalescer<R>;
   readonly #subscribers = new TextMap<Subscriber<R>>();
-  /** Whose block is being passed on. */
+  /** The source of the block that is being passed on. */
   #source: Subscriber<R> | null = null;
   readonly #receipts = new Receipts<R>();
-  /** Counts the events that queues get. */
+  /** Number of the last event that was passed to queues. */
   #line = 0;
 
   constructor(
@@ -72,7 +73,7 @@ export class Router<R extends Recipient> {
     });
   }
 
-  /** Takes a new client. It hears everything from now on, or nothing until it subscribes. */
+  /** Adds a client. It receives every event from now on, or none until it subscribes. */
   open(recipient: R): Subscriber<R> {
     this.#settle(this.#groups.everything);
     const subscriber = this.#groups.join(recipient);
@@ -81,17 +82,23 @@ export class Router<R extends Recipient> {
     return subscriber;
   }
 
-  /** A client has gone, or is going: it gets what is kept for it, and nothing more. */
+  /**
+   * Removes a client that has left or is about to leave. It receives the events gathered for it,
+   * and nothing more.
+   */
   close(subscriber: Subscriber<R>): void {
-    if (this.#receipts.has(subscriber.recipient)) this.flush(); // It is still told what it has asked for.
+    if (this.#receipts.has(subscriber.recipient)) this.flush(); // It still gets its receipts.
     this.#holdback.flushFor(subscriber);
     this.#groups.leave(subscriber);
     this.#subscribers.delete(`c${subscriber.recipient.id}`);
   }
 
   /**
-   * Lets a client hear something else, or numbers what it hears, from now on; unless it has gone. Returns
-   * how much there was to do: patterns to look for, and clients that got what was kept for them.
+   * Changes a client's subscriptions, and whether its events are numbered, from now on. Does
+   * nothing if the client has left.
+   *
+   * @returns The work done: the number of pattern look-ups, plus the number of clients for which
+   * gathered events were flushed.
    */
   change(subscriber: Subscriber<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
     if (!this.#subscribers.has(`c${subscriber.recipient.id}`)) return 0;
@@ -102,8 +109,8 @@ export class Router<R extends Recipient> {
   }
 
   /**
-   * How many subscriptions all clients would have together, those that hear the same counted once, if one
-   * heard something else; `null` if that would not be more than there are.
+   * Returns the total number of subscriptions if a client had the given ones, or `null` if the
+   * total would not grow. Those of clients that receive exactly the same events count once.
    */
   subscriptionsAfter(subscriber: Subscriber<R>, subscriptions: Subscriptions): number | null {
     const growth = this.#groups.growth(subscriber, subscriptions);
@@ -111,8 +118,8 @@ export class Router<R extends Recipient> {
   }
 
   /**
-   * Lets go of what is kept for an group if somebody waits for what becomes of it: then a client that joins
-   * must not count among those that get it. Returns for how many clients that is.
+   * Flushes a group if receipts wait for its events. A client that joins later must not count among
+   * their recipients. Returns the number of clients in the flushed group.
    */
   #settle(group: SubscriberGroup<R>): number {
     if (!group.isAwaited) return 0;
@@ -120,23 +127,26 @@ export class Router<R extends Recipient> {
     return group.members.size;
   }
 
-  /** Asks which of some clients would get the events of a source: itself only if it gets its own. */
+  /**
+   * Starts a search for those of `clients` that would receive the events of `source`. Excludes the
+   * source itself unless `echo` is set.
+   */
   hearers(source: Subscriber<R>, clients: readonly Subscriber<R>[]): Hearers<R> {
     const others = this.#echo ? clients : clients.filter((client) => client !== source);
     return new Hearers(others, this.#groups.everything);
   }
 
-  /** The client that is called `id`, if there is one. */
+  /** Returns the client with the ID `id`, or `undefined`. */
   find(id: string): Subscriber<R> | undefined {
     return this.#subscribers.get(id);
   }
 
-  /** Whether all that is to be known of an event without an envelope is that it is one. */
+  /** Whether the names of events without an envelope do not matter. */
   get isIdle(): boolean {
     return this.#groups.isIdle && !this.routes.isCounting;
   }
 
-  /** Begins to pass a block of a client on. */
+  /** Starts passing on a block of a client. */
   begin(source: Subscriber<R>): void {
     this.#source = source;
   }
@@ -147,7 +157,7 @@ export class Router<R extends Recipient> {
     if (!isHeard) this.eventsUnheard += count;
   }
 
-  /** Passes one event on to all that hear its name; not to its sender if it is a request. */
+  /** Passes one event on to all subscribers of its name. A request is not passed to its sender. */
   pass(
     route: Route<R>,
     line: Lines,
@@ -162,7 +172,8 @@ export class Router<R extends Recipient> {
       if (this.#give(group, line, 1, left, delivery)) isExpected = true;
     }
     if (route.queues.length > 0 && this.#queue(route, line, left, delivery)) isExpected = true;
-    // A request does not wait: not for those who have asked for its name, or for all if nobody has.
+    // A request is not delayed for its subscribers. If there are none, it is not delayed for the
+    // clients that receive every event.
     if (isRequest && !isExpected) everything.isUrgent = true;
     this.#note(isHeard || isExpected, delivery);
   }
@@ -178,7 +189,7 @@ export class Router<R extends Recipient> {
     this.#note(isHeard, delivery);
   }
 
-  /** Who does not get an event of the source. */
+  /** Returns the client that must not receive an event of the source, or `null`. */
   #left(isRequest: boolean): Subscriber<R> | null {
     return isRequest || !this.#echo ? this.#source : null;
   }
@@ -188,7 +199,7 @@ export class Router<R extends Recipient> {
     if (delivery) this.#receipts.add(this.#source!.recipient, delivery);
   }
 
-  /** Adds lines to what an group gets. Returns whether there is anyone in it who does. */
+  /** Adds lines for a group. Returns whether any of its clients receives them. */
   #give(
     group: SubscriberGroup<R>,
     { block, start, end }: Lines,
@@ -204,7 +215,7 @@ export class Router<R extends Recipient> {
     return true;
   }
 
-  /** Gives an event to one client of each queue, unless that has got it already. */
+  /** Adds an event for one client of each queue, unless that client receives the event already. */
   #queue(
     route: Route<R>,
     line: Lines,
@@ -224,8 +235,11 @@ export class Router<R extends Recipient> {
   }
 
   /**
-   * Ends a block, and answers what its events have asked for. Small shares may be kept for a moment if
-   * `hasMore` says that more is coming from the client; while everyone hears everything, none is small.
+   * Ends a block, and sends the receipts that are due.
+   *
+   * @param hasMore Whether more input from the client is ready, so that small amounts may be
+   * gathered for a moment. Ignored while all clients receive every event, because then no amount is
+   * small.
    */
   end(hasMore: boolean): void {
     const source = this.#source!;
@@ -234,7 +248,7 @@ export class Router<R extends Recipient> {
     this.#receipts.answer();
   }
 
-  /** Lets go of all that is kept. */
+  /** Flushes all gathered events. */
   flush(): void {
     this.#holdback.flushAll();
     this.#receipts.answer();

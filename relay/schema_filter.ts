@@ -1,6 +1,5 @@
 /**
- * Owns the check of lines by definitions for a relay, which has no events, and what it says to the
- * sender of one that does not fit. Must not know who gets the others.
+ * Checks lines against the event definitions, and informs the senders of invalid events.
  *
  * @module
  */
@@ -15,10 +14,13 @@ import { encodeRefusal } from "../protocol/routing.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** How much of the issues the sender is told, in characters: what its own library would show. */
+/**
+ * Maximum length of the issues in an answer, in characters. The sender's own library would show as
+ * many.
+ */
 const MAX_DETAIL = 4 * MAX_QUOTE;
 
-/** What the line of an event has that is looked at here. */
+/** The parts of an event's line that are used here. */
 interface EventLine {
   readonly event: string;
   readonly __dict__?: object;
@@ -26,29 +28,31 @@ interface EventLine {
   readonly ack?: string;
 }
 
-/** Checks the lines of one relay. Where there are no definitions, every event fits. */
+/** Checks the lines of one relay. Without definitions, every event is valid. */
 export class SchemaFilter {
-  /** How many events did not fit. */
+  /** Number of events that did not match their definitions. */
   refused = 0;
   readonly #checker: EventChecker;
-  /** What the sender is yet to be told. */
+  /** Answers that have not been sent yet. */
   #answers: Uint8Array[] = [];
 
   /**
-   * Makes a checker.
+   * Creates a filter.
    *
-   * @throws {TypeError} If `definitions` are none.
+   * @throws {TypeError} If `definitions` is not a set of definitions.
    */
   constructor(definitions: EventDefinitions<object> | undefined) {
     this.#checker = new EventChecker(definitions);
   }
 
-  /** Whether there are definitions, and lines have to be looked at. */
+  /** Whether there are definitions, so that lines have to be checked. */
   get isNeeded(): boolean {
     return this.#checker.hasDefinitions;
   }
 
-  /** Whether an event fits, by its line, which `LineValidator` has taken for one. */
+  /**
+   * Returns whether an event matches its definition. `LineValidator` must have accepted the line.
+   */
   admits(line: Uint8Array, hasEscapedKey: boolean): boolean {
     const parsed = parseLine(decoder.decode(line), hasEscapedKey);
     const { event, __dict__ = {}, id, ack = id } = parsed as unknown as EventLine;
@@ -64,7 +68,7 @@ export class SchemaFilter {
     return false;
   }
 
-  /** Tells the sender of a block which of its events did not fit, and why. */
+  /** Sends the reasons for its refused events to the sender of a block. */
   answer(sender: Pick<Recipient, "send">): void {
     if (this.#answers.length === 0) return;
     sender.send(concat(this.#answers), 0);

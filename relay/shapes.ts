@@ -1,22 +1,23 @@
 /**
- * Owns the measure of what the wildcards of one client cost a look-up: in how many places of the tree of
- * its patterns a single name can be. Must not know whose patterns they are.
+ * Measures the look-up cost of one client's wildcards, as the number of places in the tree of its
+ * patterns that a single name can reach.
  *
- * Where all tokens of a pattern up to its last wildcard that are none themselves count as equal, its
- * shape is left: `room.7.*` and `room.8.*.text` have the same. Of all patterns whose beginning has one
- * shape, a name fits that beginning of one at most, since the name says what the other tokens are. So a
- * look-up can come to no more nodes than there are shapes of beginnings, and only those with a wildcard
- * multiply with the clients: the others are on the one path that the name itself is.
+ * The shape of a pattern is its tokens up to the last wildcard, with all other tokens treated as
+ * equal. For example, `room.7.*` and `room.8.*.text` have the same shape. Among all patterns whose
+ * beginnings have one shape, a name matches at most one beginning, because the name determines the
+ * other tokens. A look-up therefore visits at most as many nodes as there are shapes of beginnings.
+ * Only beginnings with a wildcard multiply with the clients. The others lie on the single path of
+ * the name itself.
  *
  * @module
  */
 
 import { ANY, REST } from "../protocol/pattern.ts";
 
-/** Stands for a token that is no wildcard. */
+/** Stands for a token that is not a wildcard. */
 const OTHER = "x";
 
-/** The shape of a pattern, one character for each token; empty if it has no wildcard. */
+/** Returns the shape of a pattern, one character for each token. It is empty without a wildcard. */
 export function shapeOf(pattern: string): string {
   if (!pattern.includes(ANY) && !pattern.includes(REST)) return "";
   let shape = "";
@@ -29,19 +30,19 @@ export function shapeOf(pattern: string): string {
   return shape.slice(0, length);
 }
 
-/** How many beginnings there are that have a wildcard, of all shapes together; each counts once. */
+/** Returns the number of distinct beginnings with a wildcard among all shapes. */
 export function placesOf(shapes: Iterable<string>): number {
   let places = 0;
   let before = "";
   for (const shape of [...shapes].sort()) {
-    // Sorted, a shape has no longer beginning in common with any before than with the last.
+    // In sorted order, no earlier shape has a longer beginning in common than the previous one.
     places += shape.length - Math.max(commonLength(before, shape), firstWildcard(shape));
     before = shape;
   }
   return places;
 }
 
-/** Where the first wildcard of a shape is; its length if there is none. */
+/** Returns the offset of a shape's first wildcard, or the shape's length without one. */
 function firstWildcard(shape: string): number {
   let i = 0;
   while (shape[i] === OTHER) i++;

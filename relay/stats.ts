@@ -1,6 +1,5 @@
 /**
- * Owns the figures of a relay: what is counted, and what is read when somebody asks. Must not know
- * sockets, or where the figures go.
+ * Collects the statistics of a relay. Does not depend on sockets or on the form of the output.
  *
  * @module
  */
@@ -10,28 +9,29 @@ import type { CloseReason } from "../errors.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import { LoopDelay } from "./loop_delay.ts";
 
-/** The counters of one client, as far as they add up. */
+/** The counters of one client that can be summed up. */
 export interface ClientCounters {
-  /** Events that came from it and were relayed. */
+  /** Number of events received from the client and relayed. */
   readonly eventsIn: number;
-  /** Events that were queued for it. */
+  /** Number of events queued for the client. */
   readonly eventsOut: number;
-  /** Bytes that came from it. */
+  /** Number of bytes received from the client. */
   readonly bytesIn: number;
-  /** Bytes that the operating system has taken for it. */
+  /** Number of bytes that the operating system has accepted for the client. */
   readonly bytesOut: number;
-  /** Bytes that wait for it. */
+  /** Number of bytes in the client's send queue. */
   readonly pendingBytes: number;
 }
 
-/** Whether not a byte has gone to or come from a client, and nothing waits for it. */
+/** Returns whether no byte has gone to or come from a client, and nothing was queued for it. */
 export function isSilent({ bytesIn, bytesOut, pendingBytes, eventsOut }: ClientCounters): boolean {
   return bytesIn + bytesOut + pendingBytes + eventsOut === 0;
 }
 
 /**
- * Counts for one relay. Nothing is done for an event: each connection counts its own, they are
- * summed up when stats are read, and added to the totals when it ends.
+ * Collects the statistics of one relay. Costs nothing for an event, because each connection counts
+ * its own. The counters are summed up when the statistics are read, and added to the totals when a
+ * connection ends.
  */
 export class StatsCollector {
   readonly #start = performance.now();
@@ -46,12 +46,12 @@ export class StatsCollector {
   #bytesIn = 0;
   #bytesOut = 0;
 
-  /** A client has joined. */
+  /** Counts a client that has joined. */
   joined(): void {
     this.#clientsTotal++;
   }
 
-  /** A client has left; its counters are final. */
+  /** Counts a client that has left. Its counters must be final. */
   left(client: ClientCounters, reason: CloseReason): void {
     this.#closes[reason]++;
     if (isSilent(client)) this.#silentPeers++;
@@ -61,15 +61,22 @@ export class StatsCollector {
     this.#bytesOut += client.bytesOut;
   }
 
-  /** A peer has been sent away, or has gone, perhaps without a byte in either direction. */
+  /**
+   * Counts a peer that was turned away or left before it became a client. `isSilent` is true if not
+   * a single byte went in either direction.
+   */
   refused(reason: CloseReason, isSilent = false): void {
     this.#refusals[reason]++;
     if (isSilent) this.#silentPeers++;
   }
 
   /**
-   * The figures now: `connected` are the clients that have joined and not left, for whom
-   * `pendingBytes` wait in all. The other two are counted by whoever passes events on.
+   * Returns the current statistics.
+   *
+   * @param connected The clients that have joined and not left.
+   * @param pendingBytes Total number of bytes in their send queues.
+   * @param eventsUnheard Number of events without a recipient.
+   * @param eventsRefused Number of events that did not match their definitions.
    */
   read(
     connected: Iterable<ClientCounters>,
@@ -116,14 +123,14 @@ export class StatsCollector {
     };
   }
 
-  /** Measures no longer. The counters can still be read. */
+  /** Stops measuring. The counters can still be read. */
   stop(): void {
     this.#isStopped = true;
     this.#delay.stop();
   }
 }
 
-/** A counter for each reason: however peers behave, there are no more. */
+/** Returns a counter for each reason. Peers cannot make their number grow. */
 function zeros(): Record<CloseReason, number> {
   return {
     "local": 0,

@@ -1,5 +1,5 @@
 /**
- * Owns what the relay knows of one client beyond its connection. Must not know who else there is.
+ * The state that a relay keeps for one client, besides its connection.
  *
  * @module
  */
@@ -8,13 +8,16 @@ import { memberBytes } from "../protocol/envelope.ts";
 import { Member, type Recipient } from "../server/subscriber_group.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
-/** One client of a relay, and what it hears. */
+/** A client of a relay, with its subscriptions. */
 export class Subscriber<R extends Recipient = Recipient> extends Member<R> {
-  /** What it has asked for. */
+  /** The client's subscriptions. */
   subscriptions: Subscriptions = Subscriptions.NONE_YET;
   #signature: Uint8Array | null = null;
 
-  /** What stands in front of its events that somebody may answer: `"from":"c3",`. */
+  /**
+   * The member that the relay inserts into the client's requests and direct events, such as
+   * `"from":"c3",`.
+   */
   get signature(): Uint8Array {
     return this.#signature ??= memberBytes("from", `c${this.recipient.id}`);
   }

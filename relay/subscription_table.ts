@@ -1,9 +1,9 @@
 /**
- * Owns who hears what: the groups, which client belongs to which, and whom an event of some name
- * reaches. Must not know lines, or when anything is sent.
+ * Groups the clients of a relay by their subscriptions, and finds the groups that an event reaches.
+ * Does not depend on lines or on the time of sending.
  *
- * Clients with the same subscriptions are one group, however many they are. A client of a queue is
- * an group of its own.
+ * Clients with the same subscriptions form one group, however many they are. A client of a queue
+ * has a group of its own.
  *
  * @module
  */
@@ -16,36 +16,40 @@ import { NO_QUEUE } from "../protocol/routing.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
-/** A queue: of the clients that have asked for it, one gets each event. */
+/** A queue. One of its clients receives each event. */
 export class Queue {
-  /** Grows with each name that is new to the queue, so that not all of them begin at one client. */
+  /**
+   * Incremented for each name that is new to the queue, so that names start with different clients.
+   */
   turns = 0;
-  /** How many seats have it. */
+  /** Number of memberships in the queue. */
   seats = 0;
 }
 
-/** What stands in the index: an group that hears an event, alone or as one of a queue. */
+/** An entry of the index: a group that receives an event, alone or as one of a queue. */
 interface Membership<R extends Recipient> {
   readonly group: SubscriberGroup<R>;
   readonly queue: Queue | null;
-  /** How many patterns lead to it. */
+  /** Number of patterns that lead to the membership. */
   patterns: number;
-  /** Which look-up has found it last. */
+  /** The number of the last look-up that found the membership. */
   look: number;
 }
 
-/** An group in the index. */
+/** A group in the index. */
 interface Entry<R extends Recipient> {
   subscriptions: Subscriptions;
-  /** Its seats, by the name of the queue. */
+  /** The group's memberships, by the name of the queue. */
   readonly seats: TextMap<Membership<R>>;
 }
 
-/** Whom an event reaches, beside those that hear everything. */
+/** The recipients of an event, besides the clients that receive every event. */
 export interface Reach<R extends Recipient> {
-  /** The groups that hear it, each once. */
+  /** The groups that receive the event, each once. */
   readonly groups: SubscriberGroup<R>[];
-  /** The groups of which one is to hear it, each of one client, by their queue. */
+  /**
+   * The groups by queue. Each group has one client, and one group of each queue receives the event.
+   */
   readonly queues: Map<Queue, SubscriberGroup<R>[]>;
 }
 
@@ -54,32 +58,34 @@ const ALL = Subscriptions.NONE_YET.after({ control: "subscribe", events: [REST] 
 
 /** The groups of one relay. */
 export class SubscriptionTable<R extends Recipient> {
-  /** The clients that hear everything, as it comes. It is never in the index. */
+  /** The clients that receive every event. This group is never in the index. */
   readonly everything: SubscriberGroup<R> = new SubscriberGroup<R>();
-  /** Differs from before when an event may reach others than before, {@link everything} aside. */
+  /**
+   * Changes whenever an event may reach other clients than before, apart from {@link everything}.
+   */
   generation = 0;
 
-  /** Where those are that have left. Nobody hears anything there. */
+  /** The group of clients that have left. It never receives an event. */
   readonly #nobody: SubscriberGroup<R> = new SubscriberGroup<R>();
   readonly #index = new PatternTrie<Membership<R>>();
   readonly #entries = new Map<SubscriberGroup<R>, Entry<R>>();
-  /** The groups that others may join, by the fingerprint of their subscriptions. */
+  /** The groups that other clients may join, by the fingerprint of their subscriptions. */
   readonly #shared = new Map<number, SubscriberGroup<R>>();
   readonly #queues = new TextMap<Queue>();
-  /** How many look-ups there have been. */
+  /** Number of look-ups so far. */
   #looks = 0;
 
-  /** Whether no event reaches anyone but those that hear everything. */
+  /** Whether events reach only the clients that receive every event. */
   get isIdle(): boolean {
     return this.#index.size === 0;
   }
 
-  /** How many subscriptions there are: those of clients that hear the same count once. */
+  /** Total number of subscriptions. Those of clients that share a group count once. */
   get subscriptions(): number {
     return this.#index.size;
   }
 
-  /** By how many they would grow, or shrink, if a client heard what `subscriptions` say. */
+  /** Returns the change of the total if a client had the given subscriptions. May be negative. */
   growth(subscriber: Subscriber<R>, subscriptions: Subscriptions): number {
     const { group } = subscriber;
     const before = group.members.size === 1 ? this.#entries.get(group) : undefined;
@@ -88,7 +94,7 @@ export class SubscriptionTable<R extends Recipient> {
     return (isShared ? 0 : after.size) - (before?.subscriptions.size ?? 0);
   }
 
-  /** Whom an event reaches. */
+  /** Returns the recipients of an event. */
   reach(name: string): Reach<R> {
     const groups: SubscriberGroup<R>[] = [];
     const queues = new Map<Queue, SubscriberGroup<R>[]>();
@@ -105,14 +111,14 @@ export class SubscriptionTable<R extends Recipient> {
     return { groups, queues };
   }
 
-  /** Takes a new client, which hears everything. */
+  /** Adds a client, which receives every event. */
   join(recipient: R): Subscriber<R> {
     const subscriber = new Subscriber<R>(recipient, this.everything);
     this.everything.enroll(subscriber);
     return subscriber;
   }
 
-  /** The group that a client with these subscriptions would join, if there is one. */
+  /** Returns the group that a client with these subscriptions would join, or `null`. */
   find(subscriptions: Subscriptions): SubscriberGroup<R> | null {
     if (subscriptions.queues > 0) return null;
     if (subscriptions.coversAll) return this.everything;
@@ -122,9 +128,10 @@ export class SubscriptionTable<R extends Recipient> {
   }
 
   /**
-   * Lets a client hear what `subscriptions` say from now on, and has its events numbered, or not.
-   * Nothing may wait for it, and nobody for what becomes of what waits for the group that it is going
-   * to join. Returns how often a pattern had to be looked for.
+   * Changes a client's subscriptions, and whether its events are numbered, from now on. No events
+   * may be gathered for the client. No receipt may wait for the group that it is going to join.
+   *
+   * @returns The number of pattern look-ups.
    */
   move(subscriber: Subscriber<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
     const before = subscriber.group;
@@ -138,11 +145,14 @@ export class SubscriptionTable<R extends Recipient> {
     subscriber.group = existing ?? new SubscriberGroup<R>();
     subscriber.group.enroll(subscriber);
     const entry = this.#entries.get(subscriber.group);
-    if (entry) subscriber.subscriptions = entry.subscriptions; // one object for all that have the same
+    if (entry) subscriber.subscriptions = entry.subscriptions; // Share one object.
     return existing ? steps : steps + this.#enter(subscriber.group, subscriber);
   }
 
-  /** Takes a client, for which nothing waits, out of its group. Returns how many patterns are looked for no longer. */
+  /**
+   * Removes a client from its group. No events may be gathered for it. Returns the number of
+   * patterns removed from the index.
+   */
   leave(subscriber: Subscriber<R>): number {
     const { group } = subscriber;
     group.dismiss(subscriber);
@@ -154,14 +164,18 @@ export class SubscriptionTable<R extends Recipient> {
     return this.#exchange(group, entry, NOTHING);
   }
 
-  /** Puts an group into the index as its only member wants it. */
+  /**
+   * Adds a group to the index, or updates it, with the subscriptions of its only member. Returns
+   * the number of pattern look-ups.
+   */
   #enter(group: SubscriberGroup<R>, { subscriptions }: Subscriber<R>): number {
     let entry = this.#entries.get(group);
     if (entry) this.#unshare(group, entry);
     else this.#entries.set(group, entry = { subscriptions: NOTHING, seats: new TextMap() });
     const steps = this.#exchange(group, entry, subscriptions.isNarrowed ? subscriptions : ALL);
     const isShared = subscriptions.queues === 0;
-    // In the one case of two billion in which another has that fingerprint, this one is not shared.
+    // In one of two billion cases, another group has the same fingerprint. Then this one is not
+    // shared.
     if (isShared && !this.#shared.has(subscriptions.fingerprint)) {
       this.#shared.set(subscriptions.fingerprint, group);
     }
@@ -172,7 +186,7 @@ export class SubscriptionTable<R extends Recipient> {
     if (this.#shared.get(fingerprint) === group) this.#shared.delete(fingerprint);
   }
 
-  /** Changes what of an group is in the index. Returns how many patterns that were. */
+  /** Updates the index of a group. Returns the number of changed patterns. */
   #exchange(group: SubscriberGroup<R>, entry: Entry<R>, subscriptions: Subscriptions): number {
     const before = entry.subscriptions;
     const generation = this.generation;

@@ -1,6 +1,5 @@
 /**
- * Owns what one client has asked to hear, and what it may not ask for. Must not know who else has
- * asked for what, or what is done about it.
+ * The subscriptions of one client, and their limits. Does not depend on other clients.
  *
  * @module
  */
@@ -11,53 +10,57 @@ import { hashText } from "../protocol/seeded_hash.ts";
 import { placesOf, shapeOf } from "./shapes.ts";
 import { TextMap, TextSet } from "../protocol/text_map.ts";
 
-/** How many subscriptions a client may have by default. */
+/** Default maximum number of subscriptions of a client. */
 export const DEFAULT_MAX_SUBSCRIPTIONS = 1000;
 
-/** How many all clients may have by default together; those that hear the same count once. */
+/**
+ * Default maximum number of subscriptions of all clients together. Those of clients that receive
+ * exactly the same events count once.
+ */
 export const DEFAULT_MAX_TOTAL_SUBSCRIPTIONS = 200_000;
 
-/** In how many queues a client may be: each takes time whenever an event has a name that is new. */
+/** Maximum number of queues of a client. Each takes time whenever an event has a new name. */
 export const MAX_QUEUES = 32;
 
 /**
- * In how many places of its patterns a client may have a wildcard, each queue by itself: a look-up may
- * have to go to each of them. The patterns that people write have a handful of shapes.
+ * Maximum number of places with a wildcard in a client's patterns, counted for each queue
+ * separately. A look-up may have to visit each of them. Patterns written by people have a handful
+ * of shapes.
  */
 export const MAX_WILDCARD_PLACES = 32;
 
-/** The patterns that a client has with one queue, or with none. */
+/** The patterns of a client for one queue, or without a queue. */
 interface Part {
   readonly patterns: TextSet;
-  /** How many of them have each shape with a wildcard. */
+  /** Number of patterns of each shape with a wildcard. */
   readonly shapes: ReadonlyMap<string, number>;
-  /** In how many places they have a wildcard, see `placesOf()`. */
+  /** Number of places with a wildcard (see `placesOf()`). */
   readonly places: number;
 }
 
-/** Patterns by queue; those of no queue by the empty string, which is the name of none. */
+/** Patterns by queue. The empty string, which cannot name a queue, stands for no queue. */
 type Parts = TextMap<Part>;
 
 const NO_PART: Part = { patterns: new TextSet(), shapes: new Map(), places: 0 };
 
 /**
- * The subscriptions of a client: pairs of a pattern and a queue, or none. Never changes, so that many
- * clients can share one.
+ * The subscriptions of a client: pairs of a pattern and a queue, or of a pattern and no queue.
+ * Immutable, so that many clients can share one object.
  */
 export class Subscriptions {
-  /** Those of a client that has not asked for anything yet: it hears everything. */
+  /** Subscriptions of a client that has not subscribed yet. It receives every event. */
   static readonly NONE_YET: Subscriptions = new Subscriptions(false, new TextMap(), 0, 0, 0);
 
-  /** Those of a client that hears nothing. */
+  /** Subscriptions of a client that receives nothing. */
   static readonly NOTHING: Subscriptions = new Subscriptions(true, new TextMap(), 0, 0, 0);
 
-  /** Whether the client hears only what it has asked for. */
+  /** Whether the client receives only events that match its pairs. */
   readonly isNarrowed: boolean;
-  /** How many pairs there are. */
+  /** Number of pairs. */
   readonly size: number;
-  /** The same number for the same pairs; hardly ever the same for others. */
+  /** A number that is equal for equal pairs, and hardly ever equal for different ones. */
   readonly fingerprint: number;
-  /** In how many places there are wildcards, each queue by itself. */
+  /** Number of places with a wildcard, counted for each queue separately. */
   readonly places: number;
   readonly #parts: Parts;
 
@@ -75,29 +78,29 @@ export class Subscriptions {
     this.places = places;
   }
 
-  /** How many queues there are, of which one client, and not everyone, gets an event. */
+  /** Number of queues. Of each queue, only one client receives an event. */
   get queues(): number {
     return this.#parts.size - (this.#parts.has(NO_QUEUE) ? 1 : 0);
   }
 
-  /** Whether the client gets all events itself, whatever else it has asked for. */
+  /** Whether the client itself receives every event, whatever its other subscriptions. */
   get coversAll(): boolean {
     return !this.isNarrowed || this.has(REST, NO_QUEUE);
   }
 
-  /** Whether a pair is there. */
+  /** Returns whether a pair is present. */
   has(pattern: string, queue: string): boolean {
     return this.#parts.get(queue)?.patterns.has(pattern) ?? false;
   }
 
-  /** The pairs. */
+  /** Yields all pairs. */
   *[Symbol.iterator](): Generator<[pattern: string, queue: string]> {
     for (const [queue, { patterns }] of this.#parts) {
       for (const pattern of patterns) yield [pattern, queue];
     }
   }
 
-  /** The pairs that others do not have. */
+  /** Yields the pairs that `others` does not have. */
   *without(others: Subscriptions): Generator<[pattern: string, queue: string]> {
     for (const [queue, part] of this.#parts) {
       const common = others.#parts.get(queue) ?? NO_PART;
@@ -106,7 +109,10 @@ export class Subscriptions {
     }
   }
 
-  /** What it is after a client's wish: pairs that are asked for twice, or are not there, do not count. */
+  /**
+   * Returns the subscriptions after a request. Ignores pairs to add that are present, and pairs to
+   * remove that are not.
+   */
   after({ control, events, queue = NO_QUEUE }: SubscriptionRequest): Subscriptions {
     const isAdding = control === "subscribe";
     const part = this.#parts.get(queue) ?? NO_PART;
@@ -133,7 +139,7 @@ export class Subscriptions {
     return new Subscriptions(this.isNarrowed || isAdding, parts, size, fingerprint, all);
   }
 
-  /** Whether the pairs are the same. */
+  /** Returns whether the pairs are the same. */
   equals(other: Subscriptions): boolean {
     if (this === other) return true;
     if (this.isNarrowed !== other.isNarrowed || this.size !== other.size) return false;
@@ -145,7 +151,11 @@ export class Subscriptions {
   }
 }
 
-/** Why a client's wish is not granted, or `null`. What is to be removed may be anything. */
+/**
+ * Returns the refusal of a request, or `null` if it is granted. Patterns to remove are not checked.
+ *
+ * @param after The subscriptions after the request.
+ */
 export function refusalOf(
   { control, events, id }: SubscriptionRequest,
   after: Subscriptions,
