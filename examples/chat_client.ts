@@ -1,8 +1,8 @@
-// A client that sends what is typed, line by line, and shows what arrives meanwhile.
+// A client that sends each line that you type, and shows incoming events.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/chat_client.ts
 //
-// It needs a server on that port: `deno task relay`, or `examples/relay_server.ts`.
+// Needs a server on that port: `deno task relay`, or `examples/relay_server.ts`.
 
 import { EbsocketClient, getLocalIp } from "@ebsockets/relay";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -15,8 +15,8 @@ Deno.addSignalListener("SIGINT", () => client.drain());
 console.log(`Connecting to ${ip}:${port}`);
 await client.connectTo([ip, port]);
 
-// From here on there is no prompt(): it blocks the whole program, which then shows nothing, and does not
-// keep its promise to be heard of. The server would close it with `idle-timeout`.
+// Do not call prompt() from here on. It blocks the whole program, which then shows nothing and
+// sends no keep-alive. The server would close the connection with `idle-timeout`.
 async function sendLines(): Promise<void> {
   const lines = Deno.stdin.readable
     .pipeThrough(new TextDecoderStream())
@@ -33,7 +33,7 @@ if (client.connected) {
 
 for await (const event of client) {
   console.log(`New event received: ${event}`);
-  // %o escapes control characters, with which a peer could otherwise steer the terminal.
+  // %o escapes control characters, which a peer could otherwise use to control the terminal.
   if (event.compareType("message")) console.log("%o", event.getAttribute("content"));
 }
 

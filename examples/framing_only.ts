@@ -1,4 +1,4 @@
-// Counts the events in a file by name: framing needs streams, not sockets.
+// Counts the events in a file by name. Framing needs streams, not sockets.
 //
 //     deno run --allow-read=examples/events.ndjson examples/framing_only.ts examples/events.ndjson
 

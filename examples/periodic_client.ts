@@ -1,8 +1,8 @@
-// A client that sends a tick every second, or every so many milliseconds as an argument says.
+// A client that sends a tick every second, or at the interval in milliseconds given as an argument.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/periodic_client.ts
 //
-// It needs a server on that port: `ebsockets`, or `deno task relay` in a clone.
+// Needs a server on that port: `ebsockets`, or `deno task relay` in a clone.
 
 import { EbsocketClient } from "@ebsockets/relay";
 
@@ -11,7 +11,8 @@ if (!(interval > 0)) throw new RangeError(`Cannot send a tick every ${Deno.args[
 
 const client = new EbsocketClient();
 
-// drain() shows what has come, ends the loop below, sends what is queued, and closes.
+// drain() delivers the received events, ends the loop below, sends all queued events, and closes
+// the connection.
 Deno.addSignalListener("SIGINT", () => client.drain());
 
 await client.connectTo(["127.0.0.1", 7982]);

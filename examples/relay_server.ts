@@ -1,15 +1,15 @@
-// A server that passes every message that it receives on to all of its clients.
+// A server that passes every message it receives on to all of its clients.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/relay_server.ts
 
 import { EbsocketServer, EbsocketSystem } from "@ebsockets/relay";
 
-// The address is this machine's own if Deno permits to ask for it, otherwise 127.0.0.1. To let other
-// machines in, run it with --allow-net --allow-sys=networkInterfaces.
+// Listens on this machine's own address if Deno permits reading it, otherwise on 127.0.0.1. To
+// accept other machines, run it with --allow-net --allow-sys=networkInterfaces.
 const server = new EbsocketServer(7982);
 const system = new EbsocketSystem(server);
 
-// close() sends what is queued, tells the clients why, and ends the loop below.
+// close() sends all queued events, informs the clients of the reason, and ends the loop below.
 Deno.addSignalListener("SIGINT", () => system.close());
 
 console.log(`Server hosting on ${server.address[0]}:${server.address[1]}`);

@@ -1,12 +1,13 @@
-// A client that knows, when it is compiled, which events there are and what is in them.
+// A client with the names and attributes of its events checked at compile time.
 //
 //     deno run --allow-net=127.0.0.1:7982 examples/typed_client.ts
 //
-// It needs a server on that port: `ebsockets`, or `deno task relay` in a clone.
+// Needs a server on that port: `ebsockets`, or `deno task relay` in a clone.
 
 import { EbsocketClient } from "@ebsockets/relay";
 
-// The compiler holds what is sent to this; of what arrives it has to take the peers' word for it.
+// The compiler checks the events that this client sends. It cannot check received ones, so this
+// client trusts its peers to send these types.
 type Weather = {
   hello: { station: string };
   reading: { station: string; celsius: number };
