@@ -58,8 +58,8 @@ export interface Farewell {
   /** A sentence for people. Empty where the reason needs no explanation. */
   readonly detail: string;
   /**
-   * How long the peer should wait before it connects again, in milliseconds. Unset without such a
-   * request.
+   * The requested wait before the recipient of the announcement connects again, in milliseconds.
+   * Unset if no wait is requested.
    */
   readonly retryAfterMs?: number;
 }
@@ -107,7 +107,10 @@ export class EbsocketError extends Error {
   }
 }
 
-/** A byte stream is not a sequence of lines: a line was too long, or the last line had no end. */
+/**
+ * Reports a byte stream that is not a sequence of lines: a line was too long, or the last line had
+ * no end.
+ */
 export class FramingError extends EbsocketError {
   /** The failure. It is also the close reason of the connection. */
   declare readonly code: "line-too-long" | "truncated";
@@ -118,7 +121,10 @@ export class FramingError extends EbsocketError {
   }
 }
 
-/** A line is not an event: not UTF-8, not JSON, nested too deeply, or of the wrong shape. */
+/**
+ * Reports a line that is not an event: not UTF-8, not JSON, nested too deeply, or of the wrong
+ * shape.
+ */
 export class EventFormatError extends EbsocketError {
   /** The failure. It is also the close reason of the connection. */
   declare readonly code: "bad-utf8" | "bad-json" | "too-deep" | "bad-event";
@@ -136,7 +142,8 @@ export interface ConnectErrorOptions extends ErrorOptions {
 }
 
 /**
- * A connection could not be established. `cause` holds the error of the operating system.
+ * Reports a connection that could not be established. `cause` holds the error of the operating
+ * system.
  *
  * @example Distinguish a wrong token from an unreachable server
  * ```ts
@@ -165,7 +172,7 @@ export class ConnectError extends EbsocketError {
   }
 }
 
-/** An operation was attempted on a connection, server or system that has ended. */
+/** Reports an operation on a connection, server or system that has ended. */
 export class ConnectionClosedError extends EbsocketError {
   /** Makes an error with the code `connection-closed`. */
   constructor(message: string) {
@@ -174,7 +181,7 @@ export class ConnectionClosedError extends EbsocketError {
 }
 
 /**
- * A request reached no client. The relay reported this; otherwise the request would have timed out.
+ * Reports a request that reached no client. Without the relay's report it would have timed out.
  *
  * @example Continue without an answer
  * ```ts
@@ -200,7 +207,7 @@ export class NoRespondersError extends EbsocketError {
   }
 }
 
-/** A client or the relay did not answer in time. */
+/** Reports that a client or the relay did not answer in time. */
 export class RequestTimeoutError extends EbsocketError {
   /** Makes an error with the code `timeout`. */
   constructor(message: string) {
@@ -209,14 +216,14 @@ export class RequestTimeoutError extends EbsocketError {
 }
 
 /**
- * The relay refused an operation. The code is the reason that the relay gave: `bad-pattern`,
- * `bad-request`, `too-many-subscriptions`, `too-long`, `bad-attributes`, `not-allowed`, or one
- * added by a later version.
+ * Reports an operation that the relay refused. The code is the reason that the relay gave:
+ * `bad-pattern`, `bad-request`, `too-many-subscriptions`, `too-long`, `bad-attributes`,
+ * `not-allowed`, or one added by a later version.
  */
 export class EventRefusedError extends EbsocketError {}
 
 /**
- * The attributes of an event do not match the definition for its name.
+ * Reports attributes of an event that do not match the definition for its name.
  *
  * @example Show the issues
  * ```ts

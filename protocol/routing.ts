@@ -24,8 +24,8 @@ export interface SubscriptionRequest {
   /** The patterns of the event names. */
   readonly events: readonly string[];
   /**
-   * The queue, a group of clients of which one receives each event. If unset, every client receives
-   * it.
+   * The name of a group of clients, of which only one receives each event. If unset, this client
+   * receives every matching event.
    */
   readonly queue?: string;
   /** The ID that the answer repeats. If unset, the only possible answer is a refusal. */
