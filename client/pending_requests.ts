@@ -1,10 +1,10 @@
 /**
- * Owns what a client waits for: a word of the relay, or of whoever answers. Each waiter leaves with
- * exactly one outcome, and nothing of it stays. Must not know how anything is sent.
+ * The pending requests of a client, to the relay or to other clients. Each ends with exactly one
+ * outcome and leaves no state.
  *
- * All waiters share one timer, which rings for the earliest deadline and then looks at all of them:
- * nearly every waiter is gone long before its time, and a timer for each would cost more than the rest
- * of what it takes to ask.
+ * All requests share one timer, which fires at the earliest deadline and then checks all of them.
+ * Nearly every request ends long before its deadline, and a timer for each would cost more than the
+ * rest of the request.
  *
  * @module
  */
@@ -24,42 +24,47 @@ import type { Receipt, Refusal } from "../protocol/routing.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import type { DropReason } from "./offline_queue.ts";
 
-/** How many waiters one look may see for each millisecond until the next, so that looks stay cheap. */
+/**
+ * The number of requests that a check may visit per millisecond until the next check. This bounds
+ * its cost.
+ */
 const LOOKS_PER_MS = 1000;
 
-/** What there is to say of what was under way when a connection ended. */
+/** The error text for requests that were pending when their connection ended. */
 export const IN_DOUBT = "the connection has ended; it may or may not have been done";
 
-/** Why a line that waited is not sent. */
+/** The error texts for queued lines that were dropped. */
 const DROP_WORDS: Readonly<Record<DropReason, string>> = {
   "queue-full": "it was dropped, as too many events wait for a connection",
   "line-too-long": "its line is longer than the server takes that there is now",
 };
 
 /**
- * Ids are a prefix, and something that who has seen some of them cannot guess: nobody is to answer what
- * was asked of another. V8 keeps a text that is put together in one piece up to 12 characters; it takes
- * its `JSON.stringify` twice as long to encode an event with a longer one.
+ * IDs consist of a prefix and a part that cannot be guessed from earlier IDs. Otherwise a client
+ * could answer requests to other clients. V8 stores a concatenated string of up to 12 characters in
+ * one piece. With a longer ID, `JSON.stringify` takes twice as long to encode an event.
  */
 const PREFIX_PAIRS = 2;
 const GUESS_PAIRS = 4;
 
-/** Someone who waits for a word. What it does not override leaves it waiting. */
+/** A pending request. Replies without an overriding method leave it pending. */
 export abstract class PendingRequest {
-  /** What the word will call it. */
+  /** The ID that the reply refers to. */
   readonly id: string;
-  /** What was to be done, for messages: `request`, and of what. */
+  /** The operation and its subject, for messages: `request` and an event. */
   readonly verb: string;
   readonly subject: unknown;
-  /** For how long it waits, in milliseconds. */
+  /** The time limit, in milliseconds. */
   timeout = Infinity;
-  /** Until when, by the clock of `performance.now()`. */
+  /** The deadline, on the clock of `performance.now()`. */
   deadline = Infinity;
-  /** Whether the next connection repeats it, so that it is not given up with this one. */
+  /**
+   * Whether the next connection repeats the request, so that it stays pending when this one ends.
+   */
   survives = false;
-  /** The line that asks, where that may have to wait for a connection. */
+  /** The request's line, if it may be queued for a connection. */
   line: Uint8Array | null = null;
-  /** What gives it up, and how it hears of that. */
+  /** The signal that cancels the request, and its listener. */
   signal: AbortSignal | null = null;
   onAbort: (() => void) | null = null;
 
@@ -69,46 +74,51 @@ export abstract class PendingRequest {
     this.subject = subject;
   }
 
-  /** `Cannot request EbsocketEvent<time.now>`: how its errors begin. */
+  /** How its errors begin: `Cannot request EbsocketEvent<time.now>`. */
   get errorPrefix(): string {
     return `Cannot ${this.verb} ${this.subject}`;
   }
 
-  /** An event answers, whose line had about `bytes` bytes. Whether that was all. */
+  /**
+   * Called with a reply. Its line had about `bytes` bytes. Returns whether the request is complete.
+   */
   onAnswer(_answer: EbsocketEvent, _bytes: number): boolean {
     return false;
   }
 
-  /** An event answers and does not fit its definition. Whether that was all. */
+  /**
+   * Called with a reply that does not match its definition. Returns whether the request is
+   * complete.
+   */
   onMisfit(_error: EventSchemaError): boolean {
     return false;
   }
 
-  /** The relay has done its part. Whether that was all. */
+  /** Called with the relay's receipt. Returns whether the request is complete. */
   onReceipt(_receipt: Receipt): boolean {
     return false;
   }
 
-  /** The relay tells of itself. Whether that was all. */
+  /** Called with the relay's report. Returns whether the request is complete. */
   onReport(_report: RelayReport): boolean {
     return false;
   }
 
-  /** The relay will not do its part. Whether that was all; otherwise it fails. */
+  /** Called with the relay's refusal. Returns whether the request is complete. If not, it fails. */
   onRefusal(_refusal: Refusal): boolean {
     return false;
   }
 
-  /** Its time is up; `error` says so. */
+  /** Called when the time limit has passed. */
   onTimeout(error: RequestTimeoutError): void {
     this.fail(error);
   }
 
-  /** The word will not come. */
+  /** Called when no reply will arrive. */
   abstract fail(error: unknown): void;
 }
 
-/** The error of a waiter whose part the relay will not do. */
+/** Creates the error for a request that the relay has refused. */
 export function refusedError(
   { errorPrefix }: PendingRequest,
   { reason, detail }: Refusal,
@@ -117,21 +127,23 @@ export function refusedError(
   return new EventRefusedError(reason, `${errorPrefix}: the relay refuses it: ${why}`);
 }
 
-/** All who wait, by the ids that they have been given. */
+/** The pending requests of one client, by ID. */
 export class PendingRequests {
   readonly #waiters = new TextMap<PendingRequest>();
   readonly #byLine = new Map<Uint8Array, PendingRequest>();
-  /** Hardly any other client has it: what is meant for that is not taken for ours. */
+  /** Practically unique: a reply with another client's prefix is not taken for this client's. */
   readonly #prefix = randomId(PREFIX_PAIRS);
   readonly #readBlockedBy: () => string;
   readonly #withdraw: (line: Uint8Array) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When the timer rings, by the clock of `performance.now()`. */
+  /** When the timer fires, on the clock of `performance.now()`. */
   #due = Infinity;
 
   /**
-   * Makes an empty table. `readBlockedBy` says why nothing is heard at present, or gives an empty string;
-   * `withdraw` takes back a line for which nobody waits any more, if it has not been sent.
+   * Creates an empty table.
+   *
+   * @param readBlockedBy Returns the reason why reading is paused, or an empty string.
+   * @param withdraw Removes a line from the queue if it has not been sent and its request is over.
    */
   constructor(
     readBlockedBy: () => string = () => "",
@@ -141,17 +153,20 @@ export class PendingRequests {
     this.#withdraw = withdraw;
   }
 
-  /** How many wait. */
+  /** The number of pending requests. */
   get size(): number {
     return this.#waiters.size;
   }
 
-  /** An id that is new, and that who knows the last ones cannot guess. */
+  /** Returns a new ID that cannot be guessed from earlier ones. */
   nextId(): string {
     return this.#prefix + randomId(GUESS_PAIRS);
   }
 
-  /** Lets someone wait for at most `timeout` milliseconds, and until `signal` is aborted. */
+  /**
+   * Adds a request that ends after `timeout` milliseconds or when `signal` is aborted, if not
+   * before.
+   */
   add(waiter: PendingRequest, timeout: number, signal?: AbortSignal): void {
     this.#waiters.set(waiter.id, waiter);
     if (waiter.line) this.#byLine.set(waiter.line, waiter);
@@ -169,7 +184,7 @@ export class PendingRequests {
     signal.addEventListener("abort", waiter.onAbort);
   }
 
-  /** Ends the wait of one who has had an outcome; `false` if it did not wait any more. */
+  /** Removes a request that has an outcome. Returns `false` if it was no longer pending. */
   remove(waiter: PendingRequest): boolean {
     if (!this.#waiters.delete(waiter.id)) return false;
     if (waiter.line) this.#byLine.delete(waiter.line);
@@ -177,32 +192,35 @@ export class PendingRequests {
     return true;
   }
 
-  /** Ends the wait of one for which nobody has an outcome; what has not been sent will not be. */
+  /**
+   * Removes a request without an outcome and withdraws its queued line. Returns `false` if it was
+   * no longer pending.
+   */
   giveUp(waiter: PendingRequest): boolean {
     if (!this.remove(waiter)) return false;
     if (waiter.line) this.#withdraw(waiter.line);
     return true;
   }
 
-  /** Ends the wait of one with an error. */
+  /** Fails a request with an error. */
   fail(waiter: PendingRequest, error: unknown): void {
     if (this.remove(waiter)) waiter.fail(error);
   }
 
-  // Words
+  // Replies
 
-  /** Whether an answer to `id` is meant for us, if only for one who waits no longer. */
+  /** Returns whether a reply to `id` is meant for this client, even if its request is over. */
   asked(id: string): boolean {
     return id.startsWith(this.#prefix) || this.#waiters.has(id);
   }
 
-  /** An event answers someone, if that one still waits. */
+  /** Passes a reply to its request, if that is still pending. */
   answer(id: string, answer: EbsocketEvent, bytes: number): void {
     const waiter = this.#waiters.get(id);
     if (waiter?.onAnswer(answer, bytes)) this.remove(waiter);
   }
 
-  /** An event that does not fit its definition answers someone, if that one still waits. */
+  /** Passes a reply that does not match its definition to its request, if that is still pending. */
   invalidEvent(id: string, answer: EbsocketEvent, issues: readonly string[]): void {
     const waiter = this.#waiters.get(id);
     if (!waiter) return;
@@ -212,19 +230,19 @@ export class PendingRequests {
     if (waiter.onMisfit(new EventSchemaError(message, answer.event, issues))) this.remove(waiter);
   }
 
-  /** The relay has done its part for someone, if that one still waits. */
+  /** Passes a receipt to its request, if that is still pending. */
   receipt(receipt: Receipt): void {
     const waiter = this.#waiters.get(receipt.id);
     if (waiter?.onReceipt(receipt)) this.remove(waiter);
   }
 
-  /** The relay has told of itself, as someone has asked, if that one still waits. */
+  /** Passes a report to its request, if that is still pending. */
   report(id: string, report: RelayReport): void {
     const waiter = this.#waiters.get(id);
     if (waiter?.onReport(report)) this.remove(waiter);
   }
 
-  /** The relay will not do its part. Whether there is someone who was waiting for it. */
+  /** Passes a refusal to its request. Returns whether that was still pending. */
   refuse(refusal: Refusal): boolean {
     const { id } = refusal;
     const waiter = id === undefined ? undefined : this.#waiters.get(id);
@@ -236,7 +254,7 @@ export class PendingRequests {
 
   // Ends
 
-  /** A line that had to wait will not be sent. */
+  /** Fails the request of a queued line that was dropped. */
   drop(line: Uint8Array, reason: DropReason): void {
     const waiter = this.#byLine.get(line);
     if (!waiter) return;
@@ -244,8 +262,8 @@ export class PendingRequests {
   }
 
   /**
-   * The connection has ended, and there will be another: those whose lines wait for it, as `waits`
-   * says, go on waiting, and so do those that the next connection repeats.
+   * Fails the pending requests at the end of a connection, before the next one. Those that the next
+   * connection repeats stay, and those whose lines are queued for it, according to `waits`.
    */
   disconnect(waits: (line: Uint8Array) => boolean): void {
     for (const waiter of this.#waiters.values()) {
@@ -254,18 +272,18 @@ export class PendingRequests {
     }
   }
 
-  /** Ends the wait of one for which there is no connection any more, for a reason in words. */
+  /** Fails a request because its connection has ended. `why` is part of the message. */
   close(waiter: PendingRequest, why: string): void {
     this.fail(waiter, new ConnectionClosedError(`${waiter.errorPrefix}: ${why}`));
   }
 
-  /** Nothing more will be heard, for a reason in words. */
+  /** Fails all requests, because no more replies will arrive. `why` is part of the message. */
   failAll(why: string): void {
     for (const waiter of this.#waiters.values()) this.close(waiter, why);
     this.rest();
   }
 
-  /** Lets nothing stay where nobody waits any more, and perhaps nobody will. */
+  /** Clears the timer if no request is pending, because possibly none will follow. */
   rest(): void {
     if (this.size > 0) return;
     clearTimeout(this.#timer);
@@ -274,7 +292,10 @@ export class PendingRequests {
 
   // Time
 
-  /** Sees to it that the timer rings at `deadline`. It stays when all have gone: more will come. */
+  /**
+   * Makes the timer fire at `deadline`. It is kept when no request is left, because more usually
+   * follow.
+   */
   #wind(deadline: number, now: number): void {
     if (deadline >= this.#due) return;
     clearTimeout(this.#timer);
@@ -294,7 +315,7 @@ export class PendingRequests {
     if (next < Infinity) this.#wind(Math.max(next, now + this.size / LOOKS_PER_MS), now);
     const deaf = late.length > 0 ? this.#readBlockedBy() : "";
     for (const waiter of late) {
-      if (!this.giveUp(waiter)) continue; // one of the others has made it end
+      if (!this.giveUp(waiter)) continue; // ended by one of the others
       const why = `no answer within ${waiter.timeout} ms${deaf && `; ${deaf}`}`;
       waiter.onTimeout(new RequestTimeoutError(`${waiter.errorPrefix}: ${why}`));
     }

@@ -1,6 +1,5 @@
 /**
- * Owns what a client asks: requests of other clients, receipts of the relay, and reports of it. Must
- * not know connections, or who hears what.
+ * The requests of a client: to other clients, and to the relay for receipts and reports.
  *
  * @module
  */
@@ -26,48 +25,48 @@ import { refused, type Sender } from "./sender.ts";
 
 /** Options of {@link EbsocketClient.sendEvent}. */
 export interface SendOptions {
-  /** The only client that is to get the event, such as `c7`, whatever it has subscribed to. */
+  /** The only recipient of the event, such as `c7`, whatever it has subscribed to. */
   readonly to?: string;
   /** See {@link ConfirmOptions}. */
   readonly confirm?: false;
 }
 
-/** Options of {@link EbsocketClient.sendEvent} for a receipt. */
+/** Options of {@link EbsocketClient.sendEvent} with a receipt. */
 export interface ConfirmOptions {
-  /** The only client that is to get the event, such as `c7`, whatever it has subscribed to. */
+  /** The only recipient of the event, such as `c7`, whatever it has subscribed to. */
   readonly to?: string;
-  /** Resolves to the number of clients for which the relay has queued the event. */
+  /** Requests a receipt: the number of clients that the relay has queued the event for. */
   readonly confirm: true;
   /**
-   * How long the relay may take to say so, in milliseconds, or `Infinity`. Without any time left (0 or
-   * less, as what is left until a deadline may be), the event is not sent.
+   * The time limit for the receipt, in milliseconds, or `Infinity`. With 0 or less, such as the
+   * rest of an expired deadline, the event is not sent.
    *
    * @default {10_000}
    */
   readonly timeout?: number;
-  /** Gives up waiting when aborted: the promise then rejects with the signal's reason. */
+  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** Options of {@link EbsocketClient.request}. */
 export interface RequestOptions {
-  /** The only client that is asked, such as `c7`. */
+  /** The only recipient of the request, such as `c7`. */
   readonly to?: string;
   /**
-   * How long an answer may take, in milliseconds, or `Infinity`. Without any time left (0 or less, as
-   * what is left until a deadline may be), nothing is sent, and no answer has come in time.
+   * The time limit for the reply, in milliseconds, or `Infinity`. With 0 or less, such as the rest
+   * of an expired deadline, the request is not sent and times out.
    *
    * @default {5_000}
    */
   readonly timeout?: number;
-  /** Gives up waiting when aborted: the promise then rejects with the signal's reason. */
+  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** Options of {@link EbsocketClient.requestMany}. */
 export interface RequestManyOptions extends RequestOptions {
   /**
-   * After how many answers it ends, from 1, or `Infinity`.
+   * The maximum number of replies, from 1, or `Infinity`.
    *
    * @default {Infinity}
    */
@@ -77,17 +76,17 @@ export interface RequestManyOptions extends RequestOptions {
 /** Options of {@link EbsocketClient.inspect}. */
 export interface InspectOptions {
   /**
-   * How long the relay may take to answer, in milliseconds, or `Infinity`. Without any time left (0 or
-   * less), it is not asked.
+   * The time limit for the report, in milliseconds, or `Infinity`. With 0 or less, no report is
+   * requested.
    *
    * @default {5_000}
    */
   readonly timeout?: number;
-  /** Gives up waiting when aborted: the promise then rejects with the signal's reason. */
+  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** Waits for one outcome. */
+/** A pending request with a single outcome. */
 abstract class Ask<T> extends PendingRequest {
   readonly resolve: (value: T) => void;
   readonly #reject: (error: unknown) => void;
@@ -109,7 +108,7 @@ abstract class Ask<T> extends PendingRequest {
   }
 }
 
-/** Waits for an answer. */
+/** A request with one reply. */
 class Request extends Ask<EbsocketEvent> {
   override onAnswer(answer: EbsocketEvent): boolean {
     this.resolve(answer);
@@ -128,9 +127,9 @@ class Request extends Ask<EbsocketEvent> {
   }
 }
 
-/** Waits for several answers, and collects them. */
+/** A request with several replies, which it collects. */
 class Poll extends PendingRequest {
-  /** What has ended it, if that is to be told. */
+  /** The error that ended it, if it is to be thrown. */
   error: unknown;
   readonly #inbox: Inbox<EbsocketEvent>;
   readonly #onEnd: () => void;
@@ -172,7 +171,7 @@ class Poll extends PendingRequest {
   }
 }
 
-/** Waits until the relay says for how many clients it has queued an event. */
+/** A receipt: the number of clients that the relay has queued an event for. */
 class Confirmation extends Ask<number> {
   override onReceipt({ clients }: Receipt): boolean {
     if (clients === undefined) return false;
@@ -181,7 +180,7 @@ class Confirmation extends Ask<number> {
   }
 }
 
-/** Waits for what the relay tells of itself. */
+/** A report of the relay. */
 class Inspection extends Ask<RelayReport> {
   override onReport(report: RelayReport): boolean {
     this.resolve(report);
@@ -193,7 +192,7 @@ function noResponders({ errorPrefix }: PendingRequest): NoRespondersError {
   return new NoRespondersError(`${errorPrefix}: nobody is there to hear it`);
 }
 
-/** Whether no time is left for what a waiter is to wait for; it is told so. */
+/** Returns whether the timeout of a request has already expired, and times it out if so. */
 function isOverdue(waiter: PendingRequest, timeout: number): boolean {
   if (timeout > 0) return false;
   const why = `its time-out of ${timeout} ms was over before it was sent`;
@@ -201,26 +200,26 @@ function isOverdue(waiter: PendingRequest, timeout: number): boolean {
   return true;
 }
 
-/** For those that have not got to wait for room: no promise for each. */
+/** For callers that need not wait for room: one promise for all of them. */
 const ROOM = Promise.resolve();
 const SENT = Promise.resolve(true);
 const NOT_SENT = Promise.resolve(false);
 
-/** Of how many requests it is known that the program has them and has not answered. */
+/** The maximum number of unanswered requests to remember. */
 const MAX_UNANSWERED = 10_000;
 
-/** Asks, through the sender of one client: events of `M` come, events of `S` are sent. */
+/** The requests of one client. It receives events of `M` and sends events of `S`. */
 export class Requests<M extends object, S extends object = M> {
   readonly #table: PendingRequests;
   readonly #sender: Sender<S>;
   readonly #incoming: EventDispatcher<M>;
-  /** Over which connection each request has come. */
+  /** The connection that each request arrived on. */
   readonly #carriers = new WeakMap<object, ControlChannel>();
-  /** The requests that the program has and has not answered: who asked, and what that called them. */
+  /** The requests that the program has received and not answered, by their ID and requester. */
   readonly #unanswered = new Set<string>();
-  /** Those that it has read itself: it has done with them when it reads on. */
+  /** Those among them that the program has read itself. It has finished them when it reads on. */
   #read: string[] = [];
-  /** Whether it has ever answered one. */
+  /** Whether the program has ever replied to a request. */
   #isAnswering = false;
   #answered: PromiseWithResolvers<void> | null = null;
 
@@ -230,7 +229,11 @@ export class Requests<M extends object, S extends object = M> {
     this.#incoming = incoming;
   }
 
-  /** The first answer to an event. */
+  /**
+   * Sends an event as a request.
+   *
+   * @returns Resolves to the first reply.
+   */
   request(
     event: SendableEvent<S>,
     options: RequestOptions = {},
@@ -248,7 +251,11 @@ export class Requests<M extends object, S extends object = M> {
     }) as unknown as Promise<EventOf<M>>;
   }
 
-  /** The answers to an event, from the first `next()` on. */
+  /**
+   * Sends an event as a request at the first `next()`.
+   *
+   * @returns The replies.
+   */
   requestMany(
     event: SendableEvent<S>,
     options: RequestManyOptions = {},
@@ -290,7 +297,11 @@ export class Requests<M extends object, S extends object = M> {
     }
   }
 
-  /** For how many clients the relay has queued an event; a bad event throws at the call. */
+  /**
+   * Sends an event and requests a receipt. An invalid event throws at the call.
+   *
+   * @returns Resolves to the number of clients that the relay has queued the event for.
+   */
   confirm(event: SendableEvent<S>, options: ConfirmOptions): Promise<number> {
     checkGiven(options, ["to"]);
     const { to, timeout = 10_000, signal } = options;
@@ -309,7 +320,7 @@ export class Requests<M extends object, S extends object = M> {
     return confirmed;
   }
 
-  /** Sends an event to one client alone. */
+  /** Sends an event to one client only. */
   sendTo(to: string, event: SendableEvent<S>): Promise<void> {
     checkWord("to", to);
     const line = this.#sender.encode(event, { to });
@@ -318,14 +329,17 @@ export class Requests<M extends object, S extends object = M> {
     return fault ? refused(fault) : this.#sender.room() ?? ROOM;
   }
 
-  /** Notes over which connection events have come: who has asked is called so only there. */
+  /**
+   * Records which connection events arrived on, because requester IDs are only valid on that
+   * connection.
+   */
   note(events: readonly EbsocketEvent[], carrier: ControlChannel): void {
     for (const event of events) {
       if (event.id !== null && event.from !== null) this.#carriers.set(event, carrier);
     }
   }
 
-  /** A service has given the program an event, which may be a request. */
+  /** Records an event that a service has yielded to the program, if it is a request. */
   given({ id, from }: Pick<EbsocketEvent, "id" | "from">): void {
     if (id === null) return;
     if (this.#unanswered.size >= MAX_UNANSWERED) {
@@ -335,7 +349,9 @@ export class Requests<M extends object, S extends object = M> {
     this.#unanswered.add(keyOf(id, from));
   }
 
-  /** The program reads on, and has done with the events before; it has been given these. */
+  /**
+   * Records that the program reads on: it has finished the events read before, and receives these.
+   */
   readOn(events: readonly Pick<EbsocketEvent, "id" | "from">[] = []): void {
     for (const key of this.#read) this.#unanswered.delete(key);
     this.#read = [];
@@ -347,15 +363,15 @@ export class Requests<M extends object, S extends object = M> {
     this.#checkAnswered();
   }
 
-  /** A connection has ended: who has asked over it can be answered no more. */
+  /** Forgets all requests at the end of a connection. They can no longer be answered. */
   forgetAsked(): void {
     this.#unanswered.clear();
     this.#checkAnswered();
   }
 
   /**
-   * Waits until the program has answered the requests that it was given, and, if it is one that answers,
-   * has read what waits in its inbox.
+   * Waits until the program has answered the requests it received. If it has ever replied to one,
+   * also waits until it has read its inbox.
    */
   async whenAnswered(): Promise<void> {
     this.#answered ??= Promise.withResolvers<void>();
@@ -370,14 +386,18 @@ export class Requests<M extends object, S extends object = M> {
     this.#answered = null;
   }
 
-  /** Answers an event; whether anybody had asked, and can still be answered. */
+  /**
+   * Replies to a request.
+   *
+   * @returns Resolves to whether the reply was sent.
+   */
   reply(
     event: Pick<EbsocketEvent, "id" | "from">,
     answer: SendableEvent<S>,
   ): Promise<boolean> {
     const { id, from } = event;
     if (id === null) return NOT_SENT;
-    // By the rules of the protocol these could not be; a line that said so would end the connection.
+    // Such a line would violate the protocol and end the connection.
     if (!isName(id) || from !== null && !isName(from)) return NOT_SENT;
     const line = this.#sender.encode(answer, {
       reply_to: id,
@@ -394,7 +414,11 @@ export class Requests<M extends object, S extends object = M> {
     return this.#sender.room()?.then(() => true) ?? SENT;
   }
 
-  /** What the relay tells of itself. */
+  /**
+   * Requests a report from the relay.
+   *
+   * @returns Resolves to the report.
+   */
   inspect({ timeout = 5000, signal }: InspectOptions = {}): Promise<RelayReport> {
     return new Promise((resolve, reject) => {
       checkTimeout(timeout);
@@ -409,7 +433,7 @@ export class Requests<M extends object, S extends object = M> {
     });
   }
 
-  /** Sends the line that asks, and waits for what comes of it. */
+  /** Sends the line of a request and registers the pending request. */
   #ask(
     waiter: PendingRequest,
     event: SendableEvent<S>,
@@ -432,7 +456,7 @@ export class Requests<M extends object, S extends object = M> {
     return { ...envelope, to: checkWord("to", to) };
   }
 
-  /** Makes sure that what is waited for could be heard. */
+  /** Throws if the reply could not be read. */
   #checkHearing(verb: string, subject: unknown): void {
     const why = this.#incoming.readBlockedBy();
     if (why) throw new EbsocketError("inbox-full", `Cannot ${verb} ${subject}: ${why}`);
