@@ -1,23 +1,22 @@
 /**
- * Owns how long a client stays away before it tries again. Must not know clocks, timers, or why it
- * tries.
+ * The delays between reconnect attempts. Uses no clock and no timer.
  *
  * @module
  */
 
-/** Between which delays a client backs off, in milliseconds. */
+/** The limits of the delays, in milliseconds. */
 export interface BackoffBounds {
-  /** The longest delay before the first retry. */
+  /** The upper bound of the first delay. */
   readonly minDelay: number;
-  /** The longest delay before any. */
+  /** The upper bound of every delay. */
   readonly maxDelay: number;
 }
 
 /**
- * How long to wait before a retry, in milliseconds, when `before` others came before it: full-jitter
+ * Returns the delay before a retry, in milliseconds, after `before` earlier retries: full-jitter
  * exponential back-off, as in "Exponential Backoff And Jitter" of the AWS Architecture Blog. Every
- * delay from 0 to a bound that doubles is as likely, so that the clients of a restarted server come
- * back one after the other and not in waves.
+ * delay from 0 to an upper bound is equally likely, and the bound doubles with each retry. The
+ * clients of a restarted server therefore reconnect one by one and not in waves.
  */
 export function backoffDelay(
   before: number,

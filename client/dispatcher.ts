@@ -1,6 +1,6 @@
 /**
- * Owns where what arrives at a client goes: to who waits for an answer, to services, into the inbox, or
- * among the invalid events. Must not know how it arrives.
+ * Dispatches received events: to pending requests, to services, to the invalid events or to the
+ * inbox.
  *
  * @module
  */
@@ -14,17 +14,17 @@ import type { PendingRequests } from "./pending_requests.ts";
 import { quote } from "../protocol/printable.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
-/** How many names there may be of which it is known who serves them. */
+/** The maximum number of event names with a cached list of services. */
 const MAX_ROUTES = 1000;
 
 const INBOX_FULL = "the inbox is full, and nothing is heard until it has been read; " +
   "subscribe([]) asks for no events";
 
-/** A reader that takes what matches a pattern, so that it does not come into the client's inbox. */
+/** A reader of the events that match a pattern. They do not go into the client's inbox. */
 export class Service<M extends object> {
   readonly pattern: string;
   readonly inbox: Inbox<EventOf<M>>;
-  /** What has come for it among the events that are being looked at. */
+  /** The events for it from the block that is being dispatched. */
   batch: EventOf<M>[] = [];
 
   constructor(pattern: string, inbox: Inbox<EventOf<M>>) {
@@ -33,22 +33,30 @@ export class Service<M extends object> {
   }
 }
 
-/** Sorts what arrives. */
+/** Dispatches the received events of one client. */
 export class EventDispatcher<M extends object> {
-  /** What nobody else takes. */
+  /** The events that are dispatched to no other reader. */
   readonly inbox: Inbox<EventOf<M>>;
   readonly #options: InboxOptions;
   readonly #table: PendingRequests;
   readonly #hearing: SubscriptionManager;
   readonly #invalidEvents: InvalidEvents;
   readonly #onRoom: () => void;
-  /** The other inboxes, with what they are called in messages. */
+  /** The other inboxes, with their names for messages. */
   readonly #others = new Map<Inbox<EventOf<M>>, string>();
   readonly #services = new Set<Service<M>>();
-  /** Who serves the events of a name, as far as that has been looked up. */
+  /** The services by event name, as far as they have been looked up. */
   readonly #routes = new TextMap<readonly Service<M>[]>();
 
-  /** Makes one that calls `onRoom` when more may come after an inbox has been full. */
+  /**
+   * Creates a dispatcher.
+   *
+   * @param options The limits of the inboxes.
+   * @param table The pending requests.
+   * @param hearing The subscriptions.
+   * @param invalidEvents The invalid events.
+   * @param onRoom Called when reading may resume after an inbox has been full.
+   */
   constructor(
     options: InboxOptions,
     table: PendingRequests,
@@ -64,7 +72,10 @@ export class EventDispatcher<M extends object> {
     this.inbox = this.makeInbox();
   }
 
-  /** Takes events whose lines had `bytes` bytes; `false` if no more may come before there is room. */
+  /**
+   * Dispatches events. Their lines have `bytes` bytes in total. Returns `false` if reading must
+   * pause until there is room.
+   */
   push(events: EventOf<M>[], bytes: number): boolean {
     const share = bytes / events.length;
     const isPlain = this.#services.size === 0 && !this.#hearing.isFiltering &&
@@ -80,7 +91,7 @@ export class EventDispatcher<M extends object> {
     return this.readBlockedBy() === "";
   }
 
-  /** Whether somebody else takes an event, or nobody wants it. */
+  /** Returns whether an event is dispatched to another reader than the inbox, or dropped. */
   #divert(event: EventOf<M>, bytes: number): boolean {
     const { replyTo } = event;
     const open = event as unknown as EbsocketEvent;
@@ -111,23 +122,23 @@ export class EventDispatcher<M extends object> {
 
   // Inboxes
 
-  /** An inbox with the bounds of the client's own. */
+  /** Creates an inbox with the limits of the client's own. */
   makeInbox(): Inbox<EventOf<M>> {
     return new Inbox(this.#options, () => this.#checkRoom());
   }
 
-  /** Reads no more while `inbox` is full, which messages call by `name`. */
+  /** Pauses reading while `inbox` is full. Messages call it `name`. */
   watchInbox(inbox: Inbox<EventOf<M>>, name: string): void {
     this.#others.set(inbox, name);
   }
 
-  /** Reads on whether `inbox` is full or not: it has ended. */
+  /** Ends an inbox. From now on it does not pause reading. */
   forget(inbox: Inbox<EventOf<M>>): void {
     inbox.end();
     if (this.#others.delete(inbox) && inbox.full) this.#checkRoom();
   }
 
-  /** Why nothing more may come at present, or an empty string. */
+  /** Returns the reason why reading is paused, or an empty string. */
   readBlockedBy(): string {
     if (this.inbox.full) return INBOX_FULL;
     for (const [inbox, name] of this.#others) {
@@ -142,14 +153,14 @@ export class EventDispatcher<M extends object> {
 
   // Services
 
-  /** Gives a service the events that it matches from now on. */
+  /** Starts dispatching matching events to a service. */
   attach(service: Service<M>): void {
     this.#services.add(service);
     this.#routes.clear();
     this.watchInbox(service.inbox, `serve(${quote(service.pattern)})`);
   }
 
-  /** Gives a service no more, and ends its inbox. */
+  /** Stops dispatching events to a service, and ends its inbox. */
   detach(service: Service<M>): void {
     this.#services.delete(service);
     this.#routes.clear();

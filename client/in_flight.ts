@@ -1,65 +1,71 @@
 /**
- * Owns the lines that went out on one connection and have not been acknowledged, in their order, and
- * where in the stream of bytes each of them ends. Must not know sockets, or who acknowledges.
+ * The lines sent on one connection and not acknowledged, in their order, with their end positions
+ * in the byte stream.
  *
  * @module
  */
 
-/** How many settled entries may stay before the lists are cut. */
+/** The number of settled entries to keep before the arrays are compacted. */
 const MAX_SETTLED = 1024;
 
-/** What became of the lines of a connection that has ended. */
+/** The fate of the lines of a connection that has ended. */
 export interface Settlement {
-  /** Those that the peer may have got. */
+  /** The lines that the peer may have received. */
   readonly unconfirmed: Uint8Array[];
-  /** Those that it cannot have got whole. */
+  /** The lines that the peer cannot have received completely. */
   readonly unsent: Uint8Array[];
 }
 
 /** A first-in, first-out list of lines. */
 export class InFlightLines {
   #lines: Uint8Array[] = [];
-  /** Where each of them ends, in bytes from the start of the stream. */
+  /** The end position of each line, in bytes from the start of the stream. */
   #ends: number[] = [];
-  /** How many of the listed lines have been settled. */
+  /** The number of listed lines that are settled. */
   #first = 0;
-  /** How many lines have been settled in all. */
+  /** The number of settled lines in total. */
   #settled = 0;
-  /** How many of all lines the peer has taken, as it says, and of how many nobody waits for its word. */
+  /**
+   * The number of lines that the peer has acknowledged, and the number released without
+   * acknowledgement.
+   */
   #acknowledged = 0;
   #forgotten = 0;
   #bytes = 0;
 
-  /** How many lines are open. */
+  /** The number of open lines. */
   get length(): number {
     return this.#lines.length - this.#first;
   }
 
-  /** How many bytes the open lines have. */
+  /** The number of bytes of the open lines. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether the peer has taken all lines that were given up, or none were. */
+  /** Whether the peer has acknowledged all released lines, or none were released. */
   get isComplete(): boolean {
     return this.#acknowledged >= this.#forgotten;
   }
 
-  /** Notes a line that ends at byte `end` of the stream. */
+  /** Adds a line that ends at byte `end` of the stream. */
   add(line: Uint8Array, end: number): void {
     this.#lines.push(line);
     this.#ends.push(end);
     this.#bytes += line.length;
   }
 
-  /** The peer has taken the first `count` of all lines. One that claims more has taken them all. */
+  /**
+   * Settles the first `count` of all lines, because the peer has acknowledged them. A larger count
+   * settles all of them.
+   */
   acknowledge(count: number): void {
     const due = Math.min(count - this.#settled, this.length);
     if (due > 0) this.#settle(due);
     this.#acknowledged = Math.max(this.#acknowledged, count);
   }
 
-  /** Gives up the lines that end at or before byte `position`: nobody will say what became of them. */
+  /** Releases the lines that end at or before byte `position`. They will not be acknowledged. */
   forget(position: number): void {
     const due = this.#countUpTo(position);
     if (due === 0) return;
@@ -67,7 +73,12 @@ export class InFlightLines {
     this.#forgotten = this.#settled;
   }
 
-  /** Divides the open lines by whether they end at or before byte `position`, and forgets them. */
+  /**
+   * Splits the open lines at byte `position` of the stream, and removes them.
+   *
+   * @returns The lines that end at or before `position` as `unconfirmed`, and the others as
+   * `unsent`.
+   */
   close(position: number): Settlement {
     const middle = this.#first + this.#countUpTo(position);
     const unconfirmed = this.#lines.slice(this.#first, middle);
@@ -87,7 +98,7 @@ export class InFlightLines {
     for (let i = this.#first; i < end; i++) this.#bytes -= this.#lines[i]!.length;
     this.#first = end;
     this.#settled += count;
-    // Lets go of the lines, at a cost of less than two copies of each entry.
+    // Releases the lines, at a cost of less than two copies of each entry.
     if (this.length === 0 || this.#first > Math.max(MAX_SETTLED, this.length)) {
       this.#lines = this.#lines.slice(this.#first);
       this.#ends = this.#ends.slice(this.#first);

@@ -1,6 +1,6 @@
 /**
- * Owns what a client has received and does not hand out, since it does not fit its definition; and
- * everyone who reads that. Must not know how connections are made.
+ * The invalid events of a client: received, but not matching their definitions. Includes their
+ * readers.
  *
  * @module
  */
@@ -9,60 +9,70 @@ import type { EventChecker } from "../schema/checker.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import { Inbox } from "../net/inbox.ts";
 
-/** An event that does not fit its definition. */
+/** An event that does not match its definition. */
 export interface InvalidEvent {
-  /** The event, as it was sent. */
+  /** The event as it was sent. */
   readonly event: EbsocketEvent;
-  /** What does not fit, one text for each: `user.tags[2]: Expected a string`. */
+  /** The violations, one text for each, such as `user.tags[2]: Expected a string`. */
   readonly issues: readonly string[];
-  /** How many invalid events before it were dropped, since they were not read in time. */
+  /**
+   * The number of invalid events before this one that were dropped because they were not read in
+   * time.
+   */
   readonly missed: number;
 }
 
-/** How many invalid events wait for a reader that falls behind; then the oldest are dropped. */
+/**
+ * The maximum number of invalid events queued for a slow reader. After that the oldest are dropped.
+ */
 const MAX_UNREAD = 1000;
 
-/** How many bytes they may have had on the wire: long ones would need a gigabyte. */
+/**
+ * The maximum number of bytes that their lines may have had. Without it, long events could need a
+ * gigabyte.
+ */
 const MAX_UNREAD_BYTES = 8_388_608;
 
-/** A invalid event that waits for a reader. */
+/** An invalid event queued for a reader. */
 interface Unread {
-  /** Which of the invalid events of its client it is, from 1. */
+  /** Its number among the invalid events of its client, from 1. */
   readonly number: number;
   readonly event: EbsocketEvent;
   readonly issues: readonly string[];
   readonly bytes: number;
 }
 
-/** Tells what fits from what does not, and passes that on to everyone who reads it. */
+/** Separates the invalid events, and passes them to all readers. */
 export class InvalidEvents {
   readonly #checker: EventChecker;
-  /** Whoever reads first; until then it keeps what there is. */
+  /** The first reader. Until it is used, it collects the invalid events. */
   #first: Reader | null = new Reader(0);
   readonly #readers = new Set<Reader>([this.#first!]);
   #count = 0;
-  /** What has been taken among the events that are being looked at. */
+  /** The invalid events of the block that is being dispatched. */
   #taken: Pick<InvalidEvent, "event" | "issues">[] = [];
   #ended = false;
 
-  /** Makes an empty feed of what does not fit by `checker`. */
+  /** Creates a feed of the events that `checker` finds invalid. */
   constructor(checker: EventChecker) {
     this.#checker = checker;
   }
 
-  /** How many there have been. */
+  /** The number of invalid events so far. */
   get count(): number {
     return this.#count;
   }
 
-  /** Whether anything can be a invalid event. */
+  /** Whether events can be invalid at all. */
   get isPossible(): boolean {
     return this.#checker.hasDefinitions;
   }
 
   /**
-   * Takes an event that does not fit, and gives what does not. One that fits has what its validator
-   * makes of it afterwards, and `null` is given.
+   * Checks an event, and takes it if it is invalid. A valid event gets the values that its
+   * validator returns.
+   *
+   * @returns The violations, or `null` if the event is valid.
    */
   take(event: EbsocketEvent): readonly string[] | null {
     const issues = this.#checker.takeReceived(event);
@@ -70,26 +80,26 @@ export class InvalidEvents {
     return issues;
   }
 
-  /** Tells everyone of what has been taken; the lines of all that was looked at had `bytes` bytes. */
+  /** Passes the taken events to all readers. The lines of the whole block had `bytes` bytes. */
   publish(bytes: number): void {
     if (this.#taken.length === 0) return;
     const taken = this.#taken;
     this.#taken = [];
     for (const invalidEvent of taken) {
-      // All bytes are theirs: the long lines may be among them.
+      // All bytes of the block count, because the long lines may be the invalid ones.
       const unread = { ...invalidEvent, number: ++this.#count, bytes: bytes / taken.length };
       for (const reader of this.#readers) reader.push(unread);
     }
   }
 
-  /** Says that nothing more will come. */
+  /** Ends all readers. */
   end(): void {
     this.#ended = true;
     for (const reader of this.#readers) reader.end();
     this.#readers.clear();
   }
 
-  /** Says that more may come after all. */
+  /** Allows further events after `end()`. */
   reopen(): void {
     this.#ended = false;
     if (!this.#first) return;
@@ -97,7 +107,10 @@ export class InvalidEvents {
     this.#readers.add(this.#first);
   }
 
-  /** What comes from now on, up to the end; whoever reads first gets what has come before, too. */
+  /**
+   * Returns the invalid events from now on until the end. The first reader also gets the earlier
+   * ones.
+   */
   read(): AsyncGenerator<InvalidEvent, void, void> {
     const reader = this.#first ?? new Reader(this.#count);
     this.#first = null;
@@ -119,11 +132,11 @@ export class InvalidEvents {
   }
 }
 
-/** One reader, and what waits for it. */
+/** A reader and its queue. */
 class Reader {
   readonly #inbox = new Inbox<Unread>({}, () => {});
   #bytes = 0;
-  /** The number of the last one that was read. */
+  /** The number of the last event read. */
   #last: number;
 
   constructor(last: number) {
@@ -138,7 +151,7 @@ class Reader {
     }
   }
 
-  /** Whether it holds too many bytes. A single invalid event may have as many as it likes. */
+  /** Whether the queue holds too many bytes. A single event may have any size. */
   get #hasTooMuch(): boolean {
     return this.#inbox.length > 1 && this.#bytes > MAX_UNREAD_BYTES;
   }

@@ -1,85 +1,88 @@
 /**
- * Owns the lines that wait until they can be sent: how many may, and what gives way when there are
- * too many. Must not know connections.
+ * The queue of lines that cannot be sent yet: its limits, and its overflow policy.
  *
  * @module
  */
 
 /**
- * What happens to an event that finds no room among those that wait:
+ * The fate of an event that does not fit into the queue:
  *
  * | policy | meaning |
  * | --- | --- |
  * | `refuse` | it is not queued, and the promise of `sendEvent()` rejects |
- * | `drop-oldest` | those that have waited longest give way |
+ * | `drop-oldest` | the events that have been queued longest are dropped |
  * | `drop-newest` | it is dropped |
  *
- * What is dropped is counted in {@link ClientStatus}.
+ * {@link ClientStatus} has the number of dropped events.
  */
 export type OverflowPolicy = "refuse" | "drop-oldest" | "drop-newest";
 
-/** The policies. */
+/** All overflow policies. */
 export const OVERFLOW_POLICIES: readonly OverflowPolicy[] = [
   "refuse",
   "drop-oldest",
   "drop-newest",
 ];
 
-/** How much may wait. */
+/** The limits of the queue. */
 export interface WaitingBounds {
-  /** How many events may wait. */
+  /** The maximum number of events. */
   readonly maxQueuedEvents: number;
-  /** How many bytes their lines may have. */
+  /** The maximum number of bytes of their lines. */
   readonly maxQueuedBytes: number;
-  /** What gives way when more would. */
+  /** The policy when a limit would be exceeded. */
   readonly overflow: OverflowPolicy;
 }
 
-/** Why a line that had been accepted will not be sent. */
+/** Why a queued line will not be sent. */
 export type DropReason = "queue-full" | "line-too-long";
 
-/** Who hears of a line that is dropped. */
+/** Called with each dropped line. */
 export type DropListener = (line: Uint8Array, reason: DropReason) => void;
 
-/** A queue of lines with bounds. */
+/** A bounded queue of lines. */
 export class OfflineQueue {
   readonly #bounds: WaitingBounds;
   readonly #onDrop: DropListener;
   #lines: Uint8Array[] = [];
-  /** How many of them have been taken. */
+  /** The number of lines already taken from the array. */
   #first = 0;
   #bytes = 0;
   #lost = 0;
   #lostBytes = 0;
   #dropped = 0;
 
-  /** Makes an empty queue that tells `onDrop` of what gives way. */
+  /** Creates an empty queue that calls `onDrop` with each dropped line. */
   constructor(bounds: WaitingBounds, onDrop: DropListener = () => {}) {
     this.#bounds = bounds;
     this.#onDrop = onDrop;
   }
 
-  /** How many lines wait. */
+  /** The number of queued lines. */
   get length(): number {
     return this.#lines.length - this.#first;
   }
 
-  /** How many bytes they have. */
+  /** The number of queued bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** How many lines have been dropped. */
+  /** The number of dropped lines. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** How many lines have been dropped or refused, and their bytes. */
+  /** The number of dropped or refused lines, and of their bytes. */
   get lost(): { lines: number; bytes: number } {
     return { lines: this.#lost, bytes: this.#lostBytes };
   }
 
-  /** Adds a line at the end, if the bounds and the policy allow it. */
+  /**
+   * Appends a line, if the limits and the policy allow it.
+   *
+   * @returns Whether the line was queued, refused or dropped.
+   */
   offer(line: Uint8Array): "queued" | "refused" | "dropped" {
     const { maxQueuedEvents, maxQueuedBytes, overflow } = this.#bounds;
     const canFit = maxQueuedEvents > 0 && line.length <= maxQueuedBytes;
@@ -98,7 +101,7 @@ export class OfflineQueue {
     return "queued";
   }
 
-  /** Puts lines before all others, whatever the bounds: they have been accepted long ago. */
+  /** Prepends lines, regardless of the limits, because they were accepted before. */
   putBack(lines: readonly Uint8Array[]): void {
     if (lines.length === 0) return;
     this.#lines = [...lines, ...this.lines()];
@@ -106,12 +109,12 @@ export class OfflineQueue {
     for (const line of lines) this.#bytes += line.length;
   }
 
-  /** The line that has waited longest; there must be one. */
+  /** Returns the line that has been queued longest. The queue must not be empty. */
   peek(): Uint8Array {
     return this.#lines[this.#first]!;
   }
 
-  /** Removes the line that has waited longest; there must be one. */
+  /** Removes and returns the line that has been queued longest. The queue must not be empty. */
   take(): Uint8Array {
     const line = this.#lines[this.#first++]!;
     this.#bytes -= line.length;
@@ -122,7 +125,10 @@ export class OfflineQueue {
     return line;
   }
 
-  /** Takes a line out of the queue, as if it had never been there; gives its place, or -1. */
+  /**
+   * Removes a line as if it had never been queued. Returns its position, or -1 if it is not in the
+   * queue.
+   */
   withdraw(line: Uint8Array): number {
     const at = this.#lines.indexOf(line, this.#first);
     if (at < 0) return -1;
@@ -131,12 +137,12 @@ export class OfflineQueue {
     return at - this.#first;
   }
 
-  /** All lines. */
+  /** Returns all lines. */
   lines(): Uint8Array[] {
     return this.#lines.slice(this.#first);
   }
 
-  /** Removes all lines. */
+  /** Removes and returns all lines. */
   takeAll(): Uint8Array[] {
     const lines = this.lines();
     this.#lines = [];
@@ -145,7 +151,7 @@ export class OfflineQueue {
     return lines;
   }
 
-  /** Counts a line as dropped that is not, or no longer, in the queue. */
+  /** Counts a line that is not in the queue, or no longer, as dropped. */
   drop(line: Uint8Array, reason: DropReason = "queue-full"): void {
     this.#dropped++;
     this.#lose(line);

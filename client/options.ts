@@ -1,5 +1,5 @@
 /**
- * Owns the options of a client, and their check. Must not know what they are for.
+ * The options of a client and their checks.
  *
  * @module
  */
@@ -23,82 +23,86 @@ import { MAX_MAX_DEPTH } from "../protocol/validator.ts";
 /** Options of {@link EbsocketClient}. */
 export interface ClientOptions extends ConnectionOptions, InboxOptions {
   /**
-   * The longest line, in bytes without its end, from 1 to 1 GiB. A server says in its welcome how long a
-   * line it takes, and so may pass on: if that is longer, the client does not stay connected, since one
-   * line of another client could end it at any time. It sends what the server takes; 1 MiB at most, if
-   * the server has not said and this is not set.
+   * The longest line, in bytes without the line end, from 1 to 1 GiB.
+   *
+   * A server announces its own limit in its welcome, and may deliver lines up to that length. If
+   * that limit is larger, the client disconnects, because one line of another client could end the
+   * connection at any time. Sent lines may be as long as the server's limit. Without an announced
+   * limit, they may have up to `maxLineBytes` if it is set, otherwise 1 MiB.
    *
    * @default {8_388_608}
    */
   readonly maxLineBytes?: number;
   /**
-   * How deep a line that comes may nest, the outermost object included, from 2 to 1,000. The client does
-   * not stay connected to a server that says in its welcome that it takes deeper ones.
+   * The maximum nesting depth of a received line, including the outermost object, from 2 to 1,000.
+   * The client disconnects from a server that announces a larger limit in its welcome.
    *
    * @default {1_000}
    */
   readonly maxDepth?: number;
   /**
-   * What proves to the server that the client may connect: 1 to 1,024 bytes, or a function that
-   * gives them and is called at every attempt. If it throws or rejects, the attempt fails.
+   * The credential that the server requires: 1 to 1,024 bytes, or a function that returns it and is
+   * called at every attempt. If the function throws or rejects, the attempt fails.
    */
   readonly token?: Token;
   /**
-   * Speaks TLS with the server: with what Deno trusts, or with options.
+   * Connects with TLS: `true` uses the certificate authorities that Deno trusts, or pass options.
    *
    * @default {undefined}
    */
   readonly tls?: true | TlsClientOptions;
   /**
-   * Whether the server is to number the events that it queues for this client, so that a `gap` in
-   * the status tells of those that did not arrive. It must be a server that can; a relay is.
+   * Requests sequence numbers for the events that the server queues for this client. A `gap` in the
+   * status then reports lost events. The server must support it. A relay does.
    *
    * @default {false}
    */
   readonly sequence?: boolean;
   /**
-   * Whether, and how, the client connects again by itself when its connection has ended.
+   * Whether and how the client reconnects automatically after its connection has ended.
    *
    * @default {false}
    */
   readonly reconnect?: boolean | ReconnectOptions;
 }
 
-/** What all sessions of a client have in common. */
+/** The settings that all sessions of a client share. */
 export interface SessionSettings {
   /** The limits of the connections. */
   readonly limits: ConnectionLimits;
-  /** How long a line may be for a server that has not said what it takes, in bytes without its end. */
+  /** The limit for sent lines if the server has announced none, in bytes without the line end. */
   readonly unnamedLineBytes: number;
-  /** Decodes what comes. */
+  /** The decoder of received lines. */
   readonly decoder: BlockDecoder;
-  /** What proves that the client may connect, if anything. */
+  /** The token, if there is one. */
   readonly token: Token | undefined;
-  /** Speaks TLS, if it is set. */
+  /** The TLS options. Without them the connection is not encrypted. */
   readonly tls: true | TlsClientOptions | undefined;
-  /** Whether the server is asked to acknowledge events. */
+  /** Whether to request acknowledgements. */
   readonly wantsAcks: boolean;
-  /** Whether the server is to number the events that it queues. */
+  /** Whether to request sequence numbers. */
   readonly wantsSequence: boolean;
   /**
-   * How long a server that need not greet may take to do so, in milliseconds: 500, unless it is set.
-   * Its silence says nothing of what it can do.
+   * The time limit for an optional welcome, in milliseconds, or 500 if not set. Without a welcome
+   * the server's features are unknown.
    */
   readonly greetingTimeout?: number;
-  /** How much is kept of what comes before the greeting is over. */
+  /** The limits of the events kept until the greeting is over. */
   readonly unread: InboxOptions;
 }
 
-/** The options of a client, checked, with their defaults. */
+/** The options of a client, checked and with their defaults. */
 export interface ClientSettings extends SessionSettings {
-  /** How persistently it connects again; `null` if it does not. */
+  /** The reconnect options, or `null` if the client does not reconnect. */
   readonly persistence: Persistence | null;
-  /** Checks what it sends and receives. */
+  /** The checker of sent and received events. */
   readonly checker: EventChecker;
 }
 
 /**
- * The options with their defaults.
+ * Checks the options and adds the defaults.
+ *
+ * @returns The settings.
  *
  * @throws {TypeError} If an option is of the wrong type.
  * @throws {RangeError} If an option is out of its range.

@@ -1,6 +1,6 @@
 /**
- * Owns what a client that reconnects has to send, from one connection to the next: what waits, what
- * is on its way, and who waits for either. Must not know how connections are made.
+ * The outgoing lines of a client with `reconnect`, across its connections: queued, in flight, and
+ * the promises that depend on them.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import { ConnectionClosedError } from "../errors.ts";
 import { InFlightLines } from "./in_flight.ts";
 import { type DropListener, OfflineQueue, type WaitingBounds } from "./offline_queue.ts";
 
-/** A caller who waits until the first `target` events have arrived. */
+/** A `flush()` call, which ends when the first `target` lines are settled. */
 interface Flush {
   target: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
-/** Sends lines through whatever connection there is, in the order in which they were offered. */
+/** Sends lines through the current connection, in the order in which they were offered. */
 export class Outbox {
   readonly #waiting: OfflineQueue;
   readonly #maxInFlight: number;
@@ -25,58 +25,61 @@ export class Outbox {
   #connection: EbsocketConnection | null = null;
   #hasAcks = false;
   #maxLineBytes = Infinity;
-  /** The lines that only this connection may carry: on the next, their words mean something else. */
+  /** The lines for this connection only. They contain client IDs, which change on reconnect. */
   readonly #bound = new WeakSet<Uint8Array>();
-  /** The lines on their way that nobody wants to be sent any more, if they have not been. */
+  /** The lines in flight that are no longer needed, and not sent again. */
   readonly #givenUp = new WeakSet<Uint8Array>();
-  /** How many lines have been accepted, and not been withdrawn. */
+  /** The number of lines accepted and not withdrawn. */
   #accepted = 0;
   #flushes: Flush[] = [];
   #room: PromiseWithResolvers<void> | null = null;
   #watched: EbsocketConnection | null = null;
 
   /**
-   * Makes an outbox that has no connection. With one, at most `maxInFlight` bytes are on their way:
-   * queued for the peer, or not acknowledged by it. It tells `onDrop` of what gives way.
+   * Creates an outbox without a connection.
+   *
+   * @param bounds The limits of the queue.
+   * @param maxInFlight The maximum number of bytes queued for the peer or unacknowledged by it.
+   * @param onDrop Called with each dropped line.
    */
   constructor(bounds: WaitingBounds, maxInFlight: number, onDrop?: DropListener) {
     this.#waiting = new OfflineQueue(bounds, onDrop);
     this.#maxInFlight = maxInFlight;
   }
 
-  /** How many lines wait. */
+  /** The number of queued lines. */
   get waitingLines(): number {
     return this.#waiting.length;
   }
 
-  /** How many bytes wait. */
+  /** The number of queued bytes. */
   get waitingBytes(): number {
     return this.#waiting.bytes;
   }
 
-  /** The lines that wait, in their order. */
+  /** Returns the queued lines, in their order. */
   waiting(): Uint8Array[] {
     return this.#waiting.lines();
   }
 
-  /** How many lines have been dropped. */
+  /** The number of dropped lines. */
   get dropped(): number {
     return this.#waiting.dropped;
   }
 
-  /** How many lines have been dropped or refused, and their bytes. */
+  /** The number of dropped or refused lines, and of their bytes. */
   get lost(): { lines: number; bytes: number } {
     return this.#waiting.lost;
   }
 
-  /** How many of the accepted lines are neither waiting nor on their way. */
+  /** The number of accepted lines that are neither queued nor in flight. */
   get settled(): number {
     return this.#accepted - this.#waiting.length - this.#ledger.length;
   }
 
   /**
-   * Whether the server has acknowledged, or is to, every line that went out on this connection: before
-   * its welcome, which may come late, what the operating system had taken was not kept.
+   * Whether the server acknowledges every line sent on this connection. This is not so for lines
+   * that the operating system took before a late welcome, because they were not kept.
    */
   get isAcknowledged(): boolean {
     return this.#hasAcks && this.#ledger.isComplete;
@@ -85,8 +88,10 @@ export class Outbox {
   // Lines
 
   /**
-   * Sends a line, or lets it wait; `false` if the queue refuses it. It must not change any more. One
-   * that `isBound` waits for the connection that there is, and for no other.
+   * Sends or queues a line, which must not change any more. A line that `isBound` is only for the
+   * current connection.
+   *
+   * @returns `false` if the queue refuses the line.
    */
   offer(line: Uint8Array, isBound = false): boolean {
     if (isBound) this.#bound.add(line);
@@ -99,12 +104,12 @@ export class Outbox {
     const { settled } = this;
     const outcome = this.#waiting.offer(line);
     if (outcome === "queued") this.#accepted++;
-    if (this.settled > settled) this.#failFlushes("dropped"); // older lines have given way
+    if (this.settled > settled) this.#failFlushes("dropped"); // older lines have been dropped
     this.#fill();
     return outcome !== "refused";
   }
 
-  /** Takes back a line that waits: nobody wants it to be sent any more. */
+  /** Removes a queued line that is no longer needed. */
   withdraw(line: Uint8Array): void {
     const first = this.settled + this.#ledger.length;
     const place = this.#waiting.withdraw(line);
@@ -115,7 +120,7 @@ export class Outbox {
     this.#progress();
   }
 
-  /** A promise that resolves when there is room for more; `null` while there is. */
+  /** Returns a promise that resolves when there is room for more. `null` if there is room now. */
   room(): Promise<void> | null {
     const connection = this.#connection;
     if (!connection) return null;
@@ -128,10 +133,10 @@ export class Outbox {
   }
 
   /**
-   * Waits until the server has taken everything offered before; if it does not acknowledge events,
-   * until the operating system has.
+   * Waits until the server has acknowledged everything offered before. Without acknowledgements,
+   * waits until the operating system has taken it.
    *
-   * @throws {ConnectionClosedError} If the connection ends before.
+   * @throws {ConnectionClosedError} If the connection ends first.
    */
   async flush(): Promise<void> {
     const target = this.#accepted;
@@ -144,7 +149,7 @@ export class Outbox {
 
   // Connections
 
-  /** Sends through `connection` from now on, what waits first. */
+  /** Sends through `connection` from now on, starting with the queued lines. */
   begin(connection: EbsocketConnection): void {
     this.#connection = connection;
     this.#ledger = new InFlightLines();
@@ -152,23 +157,25 @@ export class Outbox {
     this.#maxLineBytes = Infinity;
   }
 
-  /** Keeps to what the server has said of itself, and sends what waits. */
+  /** Applies the server's welcome, and sends the queued lines. */
   agree(hasAcks: boolean, maxLineBytes: number): void {
     this.#hasAcks = hasAcks;
     this.#maxLineBytes = maxLineBytes;
     this.#fill();
   }
 
-  /** The server has taken the first `count` events of this connection. */
+  /** Releases the first `count` lines of this connection, which the server has acknowledged. */
   onAck(count: number): void {
     this.#ledger.acknowledge(count);
     this.#progress();
   }
 
   /**
-   * The connection has ended. What was not handed over waits again, before everything else; gives
-   * the lines that were, and of which nobody knows whether they arrived, and those that wait no longer
-   * because only this connection could have carried them.
+   * Ends a connection. Lines that were not handed to the operating system return to the front of
+   * the queue.
+   *
+   * @returns The lines with an uncertain fate, and the unsent lines that were for this connection
+   * only.
    */
   end(): Uint8Array[] {
     const { unconfirmed, unsent } = this.#ledger.close(this.#connection?.bytesHandedOff ?? 0);
@@ -179,7 +186,7 @@ export class Outbox {
     return [...unconfirmed, ...this.#takeBound()];
   }
 
-  /** A connection that was being made has ended: what only that could have carried is dropped. */
+  /** Drops the lines that were only for a connection that was never established. */
   abandon(): void {
     for (const line of this.#takeBound()) this.#waiting.drop(line);
   }
@@ -190,7 +197,7 @@ export class Outbox {
     return lines.filter((line) => this.#bound.has(line));
   }
 
-  /** There will be no connection any more; gives the lines that waited for one. */
+  /** Ends the outbox for good. Returns the queued lines. */
   stop(): Uint8Array[] {
     this.#failFlushes("unsent");
     return this.#waiting.takeAll();
@@ -203,7 +210,7 @@ export class Outbox {
     while (connection.open && waiting.length > 0) {
       const line = waiting.peek();
       if (line.length - 1 > this.#maxLineBytes) {
-        // It was measured against the limit of the server that was there before.
+        // It was checked against the limit of an earlier server.
         waiting.drop(waiting.take(), "line-too-long");
         this.#failFlushes("dropped");
         continue;
@@ -229,7 +236,7 @@ export class Outbox {
     if (!this.#hasAcks) this.#ledger.forget(connection.bytesOut);
   }
 
-  /** Looks again once all that is queued has been handed over, unless an acknowledgement is due. */
+  /** Continues when the connection has written its queue, unless an acknowledgement is due. */
   async #watch(): Promise<void> {
     const connection = this.#connection;
     if (!connection || this.#watched === connection) return;
@@ -238,7 +245,7 @@ export class Outbox {
     try {
       await connection.flush();
     } catch {
-      return; // The connection has ended, and end() does the rest.
+      return; // The connection has ended. end() does the rest.
     }
     this.#watched = null;
     if (this.#connection === connection) this.#progress();

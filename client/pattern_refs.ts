@@ -1,6 +1,5 @@
 /**
- * Owns who holds which patterns of one client, with which queue: a pattern is wanted for as long as
- * somebody holds it. Must not know who that is, or who is told what is wanted.
+ * The holders of a client's patterns, by queue. A pattern is needed as long as it has a holder.
  *
  * @module
  */
@@ -12,17 +11,17 @@ import { NO_QUEUE } from "../protocol/routing.ts";
 export class PatternRefs {
   readonly #queues = new Map<string, Map<string, Set<object>>>();
 
-  /** The holders of each pattern, by queue. */
+  /** Iterates over the holders of each pattern, by queue. */
   [Symbol.iterator](): MapIterator<[queue: string, ReadonlyMap<string, ReadonlySet<object>>]> {
     return this.#queues.entries();
   }
 
-  /** Whether nobody holds any. */
+  /** Whether there is no pattern. */
   get isEmpty(): boolean {
     return this.#queues.size === 0;
   }
 
-  /** Notes that `holder` holds patterns. */
+  /** Adds `holder` to patterns. */
   hold(patterns: readonly string[], queue: string, holder: object): void {
     if (patterns.length === 0) return;
     let holders = this.#queues.get(queue);
@@ -34,7 +33,7 @@ export class PatternRefs {
     }
   }
 
-  /** Notes that `holder` holds patterns no longer; gives those that nobody holds now. */
+  /** Removes `holder` from patterns. Returns the patterns without any holder left. */
   letGo(patterns: readonly string[], queue: string, holder: object): string[] {
     const holders = this.#queues.get(queue);
     const free: string[] = [];
@@ -48,7 +47,10 @@ export class PatternRefs {
     return free;
   }
 
-  /** Notes that those holders hold patterns no longer for which `isMeant` holds; gives what is free now. */
+  /**
+   * Removes the holders for which `isMeant` returns `true` from patterns. Returns the patterns
+   * without any holder left.
+   */
   letGoWhere(
     patterns: readonly string[],
     queue: string,
@@ -61,7 +63,7 @@ export class PatternRefs {
     );
   }
 
-  /** Whether a pattern has a holder for which `isMeant` holds. */
+  /** Returns whether a pattern has a holder for which `isMeant` returns `true`. */
   some(
     pattern: string,
     queue: string,
@@ -70,18 +72,18 @@ export class PatternRefs {
     return this.#queues.get(queue)?.get(pattern)?.values().some(isMeant) ?? false;
   }
 
-  /** Which of the patterns `holder` holds. */
+  /** Returns the patterns among `patterns` that `holder` holds. */
   held(patterns: readonly string[], queue: string, holder: object): string[] {
     const holders = this.#queues.get(queue);
     return patterns.filter((pattern) => holders?.get(pattern)?.has(holder));
   }
 
-  /** Whether an event of this name is wanted, if only a share of such events. */
+  /** Returns whether events of this name are needed: all of them, or the share of a queue. */
   wants(name: string): boolean {
     return this.#queues.values().some((holders) => anyMatches(holders, name));
   }
 
-  /** Whether all events of this name are wanted, and not only the share of a queue. */
+  /** Returns whether all events of this name are needed, not only the share of a queue. */
   wantsAll(name: string): boolean {
     const holders = this.#queues.get(NO_QUEUE);
     return holders !== undefined && anyMatches(holders, name);

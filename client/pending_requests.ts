@@ -263,7 +263,7 @@ export class PendingRequests {
 
   /**
    * Fails the pending requests at the end of a connection, before the next one. Those that the next
-   * connection repeats stay, and those whose lines are queued for it, according to `waits`.
+   * connection repeats stay, and those with a line that is queued for it, according to `waits`.
    */
   disconnect(waits: (line: Uint8Array) => boolean): void {
     for (const waiter of this.#waiters.values()) {

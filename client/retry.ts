@@ -1,6 +1,5 @@
 /**
- * Owns whether, and how persistently, a client connects again: the options for it, the reasons that
- * no retry can mend, and the loop of attempts. Must not know what an attempt does.
+ * Reconnecting: its options, the final close reasons, and the loop of attempts.
  *
  * @module
  */
@@ -14,58 +13,59 @@ import { sleep } from "../net/waits.ts";
 
 export type { OverflowPolicy };
 
-/** How a client connects again after its connection has ended. */
+/** How a client reconnects after its connection has ended. */
 export interface ReconnectOptions {
   /**
-   * The longest delay before the first retry, in milliseconds, from 1. Each delay is a random part
-   * of a bound that doubles from retry to retry, until a connection has lasted for a second.
+   * The upper bound of the first delay, in milliseconds, from 1. Each delay is random. Its bound
+   * doubles with every retry, until a connection has lasted for a second.
    *
    * @default {500}
    */
   readonly minDelay?: number;
   /**
-   * The longest delay before any retry, in milliseconds, from `minDelay`.
+   * The upper bound of every delay, in milliseconds, from `minDelay`.
    *
    * @default {5_000}
    */
   readonly maxDelay?: number;
   /**
-   * How many attempts in a row may fail before the client gives up, from 1, or `Infinity`.
+   * The number of consecutive failed attempts after which the client gives up, from 1, or
+   * `Infinity`.
    *
    * @default {Infinity}
    */
   readonly attempts?: number;
   /**
-   * How many events may wait for a connection, from 0, or `Infinity`.
+   * The maximum number of events queued for a connection, from 0, or `Infinity`.
    *
    * @default {10_000}
    */
   readonly maxQueuedEvents?: number;
   /**
-   * How many bytes the lines of those events may have, from 1, or `Infinity`.
+   * The maximum number of bytes of the lines of queued events, from 1, or `Infinity`.
    *
    * @default {8_388_608}
    */
   readonly maxQueuedBytes?: number;
   /**
-   * What happens to an event when no more may wait: it is refused, or the one that has waited
-   * longest is dropped, or it is dropped itself. What is dropped is counted in the status.
+   * The policy when the queue is full: refuse the event, drop the oldest one, or drop the event.
+   * The status has the number of dropped events.
    *
    * @default {"refuse"}
    */
   readonly overflow?: OverflowPolicy;
 }
 
-/** How persistently a client tries. */
+/** The checked reconnect options. */
 export interface Persistence extends BackoffBounds, WaitingBounds {
-  /** How many attempts in a row may fail. */
+  /** The number of consecutive failed attempts after which the client gives up. */
   readonly attempts: number;
 }
 
 /**
- * The options with their defaults.
+ * Checks the options and adds the defaults.
  *
- * @throws {RangeError} If one is out of its range.
+ * @throws {RangeError} If an option is out of its range.
  */
 export function checkReconnectOptions(options: ReconnectOptions): Persistence {
   const minDelay = checkDuration("minDelay", options.minDelay ?? 500, 1, MAX_TIMER_MS);
@@ -90,7 +90,7 @@ export function checkReconnectOptions(options: ReconnectOptions): Persistence {
   };
 }
 
-/** The reasons that another attempt cannot mend: it would be answered in the same way. */
+/** The close reasons that a retry cannot fix: the result would be the same. */
 const FINAL: readonly CloseReason[] = [
   "local",
   "aborted",
@@ -102,39 +102,49 @@ const FINAL: readonly CloseReason[] = [
   "unauthorized",
 ];
 
-/** Whether there is no point in connecting again after an end for this reason. */
+/** Returns whether reconnecting is pointless after an end for this reason. */
 export function isFinal(reason: CloseReason | undefined): boolean {
   return reason !== undefined && FINAL.includes(reason);
 }
 
-/** A connection that lasted so long, in milliseconds, has not been closed by who had accepted it. */
+/**
+ * The minimum duration of a stable connection, in milliseconds. A shorter one may have been closed
+ * by the server right after accepting it.
+ */
 const LASTED_MS = 1000;
 
-/** Tries until it succeeds, or there is no point in going on. */
+/** Repeats attempts until one succeeds or fails for good. */
 export class Retries {
   readonly #persistence: Persistence;
-  /** How many delays there have been since a connection has lasted. */
+  /** The number of delays since the last stable connection. */
   #delays = 0;
 
-  /** Starts from the shortest delays. */
+  /** Starts with the shortest delays. */
   constructor(persistence: Persistence) {
     this.#persistence = persistence;
   }
 
-  /** How long to wait before the next attempt, in milliseconds. */
+  /** Returns the delay before the next attempt, in milliseconds. */
   nextDelay(): number {
     return backoffDelay(this.#delays++, this.#persistence);
   }
 
-  /** A connection has ended after `ms`: starts from the shortest delays again if that was long. */
+  /**
+   * Records that a connection ended after `ms` milliseconds. After a stable one, the delays start
+   * anew.
+   */
   onEnd(ms: number): void {
     if (ms >= LASTED_MS) this.#delays = 0;
   }
 
   /**
-   * The outcome of the first attempt that succeeds, the first one after `delay` milliseconds. Each
-   * is told its number and why the one before has failed. Rejects when `signal` is aborted, and with
-   * the error of an attempt that is the last.
+   * Runs attempts until one succeeds.
+   *
+   * @param attempt Called with the attempt's number and the error of the previous one.
+   * @param signal Cancels the attempts.
+   * @param delay The delay before the first attempt, in milliseconds.
+   * @returns Resolves to the result of the successful attempt. Rejects when `signal` is aborted, or
+   * with the error of the last attempt.
    */
   async run<T>(
     attempt: (number: number, before: ConnectError | null) => Promise<T>,
@@ -157,7 +167,9 @@ export class Retries {
   }
 }
 
-/** Why trying has ended before it was done: the reason of the signal, and what was tried so far. */
+/**
+ * Returns why the attempts were cancelled: the signal's reason, and the last error if there is one.
+ */
 function giveUp(signal: AbortSignal, number: number, before: ConnectError | null): unknown {
   const { reason } = signal;
   if (!before || !(reason instanceof Error)) return reason;

@@ -1,6 +1,5 @@
 /**
- * Owns the way of an event out of a client: all that is sent is encoded, measured and queued here.
- * Must not know what comes back.
+ * Sending: encodes, checks, measures and queues the events of a client.
  *
  * @module
  */
@@ -13,10 +12,10 @@ import type { SendableEvent } from "../protocol/event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
 import type { Feature } from "../protocol/routing.ts";
 
-/** For callers for whom there is room at once: no promise per event. */
+/** For callers that need not wait for room: one promise for all of them. */
 const ROOM = Promise.resolve();
 
-/** Sends the events of one client through whatever link there is. */
+/** Sends the events of one client through its connection manager. */
 export class Sender<M extends object> {
   readonly #settings: ClientSettings;
   readonly #encoder = new LineEncoder();
@@ -24,8 +23,11 @@ export class Sender<M extends object> {
   readonly #beforeLine: () => void;
 
   /**
-   * Makes a sender; `used` gives the link, or throws if there has been none. Before each line it calls
-   * `beforeLine`, which may send what was asked for before.
+   * Creates a sender.
+   *
+   * @param settings The client's settings.
+   * @param used Returns the connection manager. Throws if there is none.
+   * @param beforeLine Called before each line, to send pending subscriptions first.
    */
   constructor(
     settings: ClientSettings,
@@ -37,7 +39,7 @@ export class Sender<M extends object> {
     this.#beforeLine = beforeLine;
   }
 
-  /** Queues an event; what the promise says is in {@link EbsocketClient.sendEvent}. */
+  /** Queues an event. {@link EbsocketClient.sendEvent} describes the result. */
   send(event: SendableEvent<M>, envelope?: Envelope): Promise<void> {
     const line = this.encode(event, envelope);
     const fault = this.queue(event, line);
@@ -45,19 +47,19 @@ export class Sender<M extends object> {
   }
 
   /**
-   * The line of an event, which the next one overwrites unless it is queued.
+   * Returns the line of an event. The next call overwrites it unless it is queued.
    *
    * @throws {ConnectionClosedError} If the client has not been connected yet.
    * @throws {TypeError} If the event cannot be encoded.
-   * @throws {EventSchemaError} If the event does not fit its definition.
-   * @throws {RangeError} If the line is too long for us or for the server.
+   * @throws {EventSchemaError} If the event does not match its definition.
+   * @throws {RangeError} If the line exceeds the limit of the client or the server.
    */
   encode(event: SendableEvent<M>, envelope?: Envelope): Uint8Array<ArrayBuffer> {
     checkEvent(event);
     const { checker, limits: { maxLineBytes } } = this.#settings;
-    // Encoded first: whatever a validator does, what was given is sent.
+    // Encoded before the check: the original values are sent, even if a validator modifies them.
     let line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);
-    if (checker.hasDefinitions) line = line.slice(); // A validator may send events itself.
+    if (checker.hasDefinitions) line = line.slice(); // A validator may itself send events.
     checker.checkSent(event, line);
     const length = line.length - 1;
     const link = this.#used("send through");
@@ -69,9 +71,13 @@ export class Sender<M extends object> {
   }
 
   /**
-   * Queues the line that was encoded last; gives why that cannot be, or `null`. With `isBound` it is
-   * for one client, which only the relay of this connection calls so, or, with `isEarly`, of the one
-   * that is being made.
+   * Queues the line that was encoded last.
+   *
+   * @param event The event, for messages.
+   * @param line The line.
+   * @param isBound Whether the line contains a client ID and is only for the current connection.
+   * @param isEarly Whether that is the connection being made.
+   * @returns The error if the line cannot be queued, otherwise `null`.
    */
   queue(
     event: SendableEvent<M>,
@@ -106,7 +112,7 @@ export class Sender<M extends object> {
     return null;
   }
 
-  /** A promise that resolves when there is room for more; `null` while there is. */
+  /** Returns a promise that resolves when there is room for more. `null` if there is room now. */
   room(): Promise<void> | null {
     const { outbox, session } = this.#used("send through");
     return (outbox ?? session!.connection).room();
@@ -126,18 +132,26 @@ export class Sender<M extends object> {
     link.session!.tell(line);
   }
 
-  /** What is wrong with doing something for which the server must offer `feature`, or `null`. */
+  /**
+   * Returns the error if the server does not support `feature`, otherwise `null`.
+   *
+   * @param feature The required feature.
+   * @param verb The operation, for the message.
+   * @param subject Its subject, for the message.
+   * @param how An addition to the message.
+   */
   lack(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
     const { session } = this.#used("use");
-    if (!session || session.has(feature)) return null; // Before the first connection it is not known.
+    if (!session || session.has(feature)) return null; // unknown as yet
     const what = `${verb} ${subject}${how}`;
     return session.isGreeted ? notSupported(feature, what) : notGreeted(what);
   }
 
   /**
-   * Makes sure that the server can do something.
+   * Throws if the server does not support a feature.
    *
-   * @throws {EbsocketError} With the code `not-supported` if it cannot, or `no-welcome` if it has not said.
+   * @throws {EbsocketError} With the code `not-supported`, if it does not, or `no-welcome`, if it
+   * has not sent a welcome.
    */
   demand(feature: Feature, verb: string, subject: unknown, how = ""): void {
     const fault = this.lack(feature, verb, subject, how);
@@ -145,20 +159,20 @@ export class Sender<M extends object> {
   }
 
   /**
-   * Makes sure that there is a connection, or will be one.
+   * Throws if there is no connection and the client will not reconnect.
    *
-   * @throws {ConnectionClosedError} If there will be none.
+   * @throws {ConnectionClosedError} If the client is closed.
    */
   checkOpen(event: SendableEvent<M>): void {
     if (!this.#used("send through").open) throw closed(event);
   }
 
-  /** Takes back a line that waits for a connection, if it does. */
+  /** Removes a line from the queue, if it is still there. */
   withdraw(line: Uint8Array): void {
     this.#used("send through").outbox?.withdraw(line);
   }
 
-  /** Whether there is a connection, or will be one. */
+  /** Whether there is a connection, or the client will reconnect. */
   get isOpen(): boolean {
     return this.#used("send through").open;
   }
@@ -168,13 +182,13 @@ export class Sender<M extends object> {
     return this.#used("send through").connected;
   }
 
-  /** Whether a line may have to wait for a connection. */
+  /** Whether lines may be queued for a connection. */
   get mayWait(): boolean {
     return this.#used("send through").outbox !== null;
   }
 }
 
-/** The server may be able to do it, or not: it has not said so. */
+/** Creates the error for a server with unknown features. */
 function notGreeted(what: string): EbsocketError {
   const message = `Cannot ${what}: the server has sent no welcome that says whether it can`;
   return new EbsocketError("no-welcome", message);
@@ -185,7 +199,7 @@ function unaddressable(event: unknown): ConnectionClosedError {
   return new ConnectionClosedError(`Cannot send ${event} to one client: ${why}`);
 }
 
-/** A rejected promise that does not end a program which ignores it. */
+/** Returns a rejected promise. If it is not handled, it does not end the program. */
 export function refused(error: Error): Promise<never> {
   const promise = Promise.reject(error);
   promise.catch(() => {});

@@ -1,6 +1,5 @@
 /**
- * Owns the services of a client: loops over the events that match a pattern, each with an inbox of
- * its own. Must not know what they answer.
+ * The services of a client: loops over the events that match a pattern, each with its own inbox.
  *
  * @module
  */
@@ -19,16 +18,16 @@ import { checkPattern } from "./subscribe_request.ts";
 /** Options of {@link EbsocketClient.serve}. */
 export interface ServiceOptions {
   /**
-   * A name of 1 to 255 bytes. Of all clients that serve or subscribe with one name, and a pattern
-   * that matches, one gets each event. Without it, every client does.
+   * The queue group, a name of 1 to 255 bytes. Each event goes to one of the clients that serve or
+   * subscribe with this name and a matching pattern. Without it, each event goes to every client.
    */
   readonly queue?: string;
-  /** Ends the service when aborted: it still gives what has come, and then no more. */
+  /** Ends the service when aborted. It still yields the events that have arrived. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Any one of the events of an event map that a pattern matches.
+ * Any of the events of an event map that match a pattern.
  *
  * @typeParam M The event map.
  * @typeParam P The pattern.
@@ -36,20 +35,24 @@ export interface ServiceOptions {
 export type MatchingEvent<M extends object, P extends string> = string extends keyof M ? EventOf<M>
   : EventNamed<M, MatchingName<M, P> & keyof M & string>;
 
-/** Starts and ends the services of one client. */
+/** The services of one client. */
 export class Services<M extends object> {
   readonly #incoming: EventDispatcher<M>;
   readonly #hearing: SubscriptionManager;
   readonly #hasEnded: () => boolean;
   readonly #onGiven: (event: EventOf<M>) => void;
-  /** Those that are running, by what ends them. */
+  /** The running services, by the controller that ends them. */
   readonly #running = new Map<AbortController, Service<M>>();
-  /** Those of them that are being read. */
+  /** The controllers of the services that are being read. */
   readonly #read = new Set<AbortController>();
 
   /**
-   * Makes one without services. `hasEnded` says whether nothing will come, and nothing is tried;
-   * `onGiven` hears of each event that a service has given to the program.
+   * Creates a client's services.
+   *
+   * @param incoming The dispatcher of received events.
+   * @param hearing The subscriptions.
+   * @param hasEnded Returns whether no events will arrive and no connection is being made.
+   * @param onGiven Called with each event that a service has yielded to the program.
    */
   constructor(
     incoming: EventDispatcher<M>,
@@ -63,7 +66,7 @@ export class Services<M extends object> {
     this.#onGiven = onGiven;
   }
 
-  /** The events that match `pattern`, from now on. */
+  /** Returns the events that match `pattern`, from now on. */
   serve(pattern: string, options: ServiceOptions = {}): AsyncGenerator<EventOf<M>, void, void> {
     checkPattern(pattern);
     checkGiven(options, ["queue"]);
@@ -73,7 +76,7 @@ export class Services<M extends object> {
     const stop = new AbortController();
     const end = () => stop.abort();
     const started = this.#start(service, queue, stop, signal);
-    started.catch(() => {}); // The first next() tells it.
+    started.catch(() => {}); // The first next() throws it.
     const open = async () => {
       this.#read.add(stop);
       await started;
@@ -82,12 +85,16 @@ export class Services<M extends object> {
     return new InboxIterator(service.inbox, open, end, this.#onGiven);
   }
 
-  /** Ends all of them: nothing more will come. */
+  /** Ends all services, because no more events will arrive. */
   end(): void {
     for (const stop of this.#running.keys()) stop.abort();
   }
 
-  /** Lets all of them give what has come, and then end; resolves when those that are read have. */
+  /**
+   * Lets all services yield the events that have arrived, and then end.
+   *
+   * @returns Resolves when the services that are being read have ended.
+   */
   async finish(): Promise<void> {
     await Promise.all(
       Array.from(this.#running, ([stop, service]) => {
@@ -98,7 +105,7 @@ export class Services<M extends object> {
     );
   }
 
-  /** Begins a service; resolves when it will get all that it is to. */
+  /** Starts a service. Resolves when the relay has acknowledged its subscription. */
   async #start(
     service: Service<M>,
     queue: string | undefined,
@@ -117,7 +124,7 @@ export class Services<M extends object> {
       this.#incoming.detach(service);
       if (isHeld) release();
     });
-    this.#incoming.attach(service); // The first events may come before the acknowledgement.
+    this.#incoming.attach(service); // The first events may arrive before the acknowledgement.
     const options = { timeout: Infinity, signal, ...(queue !== undefined && { queue }) };
     try {
       await this.#hearing.subscribe([pattern], options, service);

@@ -1,6 +1,5 @@
 /**
- * Owns what a client tells of its connection, and everyone who listens to that. Must not know how
- * connections are made.
+ * The status of a client's connection, and its readers.
  *
  * @module
  */
@@ -12,13 +11,17 @@ import { Inbox } from "../net/inbox.ts";
 import { InboxIterator } from "../net/inbox_iterator.ts";
 
 /**
- * What happens to the connection of a client, in the order in which it happens: `connecting` before
- * every attempt; `connected` when the first connection has been made, or nothing if `connectTo()`
- * fails; after that `disconnected` and `reconnected` in turns, with a `connecting` for every attempt
- * between them; `closed` once, at the end for good. A `gap` or `refused` may come at any time before.
+ * The changes of a client's connection, in their order:
  *
- * Each event that may have been lost is in one `unconfirmed`, and each that was certainly not sent is
- * in `unsent`, or among the `dropped`.
+ * - `connecting`, before every attempt.
+ * - `connected`, when the first connection has been made. Nothing follows if `connectTo()` fails.
+ * - `disconnected` and `reconnected` in turns, with a `connecting` for every attempt in between.
+ * - `closed`, once, at the final end.
+ *
+ * A `gap` or `refused` may occur at any time before `closed`.
+ *
+ * Each event that may have been lost is in exactly one `unconfirmed`. Each event that was certainly
+ * not sent is in `unsent` or counted in `dropped`.
  *
  * @typeParam M The event map of the client.
  */
@@ -33,125 +36,131 @@ export type ClientStatus<M extends object = OpenEvents> =
 
 /** An attempt to connect begins. */
 export interface ConnectingStatus {
-  /** Tells it from the others. */
+  /** The type of this status. */
   readonly type: "connecting";
-  /** Where to. */
+  /** The server's address. */
   readonly address: Address;
-  /** Which attempt this is since there was a connection, from 1. */
+  /** The number of the attempt since the last connection, from 1. */
   readonly attempt: number;
-  /** Why the attempt before has failed, if there was one. */
+  /** The error of the previous attempt, or `null` if this is the first. */
   readonly error: ConnectError | null;
 }
 
 /** The first connection has been made. */
 export interface ConnectedStatus {
-  /** Tells it from the others. */
+  /** The type of this status. */
   readonly type: "connected";
-  /** Where to. */
+  /** The server's address. */
   readonly address: Address;
-  /** What the server calls this client, or `null` if it has not said. */
+  /** The ID that the server has assigned to this client, or `null` if it has not assigned one. */
   readonly id: string | null;
 }
 
-/** The connection has ended, and another will be made. */
+/** The connection has ended, and the client reconnects. */
 export interface DisconnectedStatus<M extends object = OpenEvents> {
-  /** Tells it from the others. */
+  /** The type of this status. */
   readonly type: "disconnected";
-  /** Where it went to. */
+  /** The server's address. */
   readonly address: Address;
-  /** Why it ended. What it counts as unsent is sent over the next connection, or `unconfirmed`. */
+  /**
+   * How the connection ended. The events that it counts as unsent are sent on the next connection,
+   * or are in `unconfirmed`.
+   */
   readonly info: CloseInfo;
   /**
-   * The events that were handed to the operating system, and of which nobody knows whether they
-   * arrived. They will not be sent again. Where the server does not acknowledge events, those that
-   * the operating system had taken whole are not known and not in here.
+   * The events handed to the operating system that may or may not have arrived. They are not sent
+   * again. If the server does not acknowledge events, this does not include those that the
+   * operating system had taken completely.
    */
   readonly unconfirmed: readonly EventOf<M>[];
-  /** Whether the server has acknowledged events, and `unconfirmed` is complete. */
+  /** Whether the server acknowledges events, so that `unconfirmed` is complete. */
   readonly acknowledged: boolean;
-  /** How many events wait for the next connection. */
+  /** The number of events queued for the next connection. */
   readonly waiting: number;
-  /** How long it is until the next attempt, in milliseconds. */
+  /** The delay before the next attempt, in milliseconds. */
   readonly retryInMs: number;
 }
 
-/** There is a connection again. */
+/** The client is connected again. */
 export interface ReconnectedStatus {
-  /** Tells it from the others. */
+  /** The type of this status. */
   readonly type: "reconnected";
-  /** Where to. */
+  /** The server's address. */
   readonly address: Address;
-  /** What the server calls this client now, or `null` if it has not said. */
+  /**
+   * The new ID that the server has assigned to this client, or `null` if it has not assigned one.
+   */
   readonly id: string | null;
-  /** How long there was none, in milliseconds. */
+  /** The time without a connection, in milliseconds. */
   readonly afterMs: number;
-  /** How many events had waited for it. They are sent now. */
+  /** The number of events queued in the meantime. They are sent now. */
   readonly waiting: number;
-  /** How many events the client has dropped so far, as its `overflow` policy demands. */
+  /** The number of events dropped so far under the `overflow` policy. */
   readonly dropped: number;
 }
 
 /**
- * Events that the relay had queued for this client have not arrived, as `sequence` shows; or more came
- * with the greeting of a connection than may wait, and were dropped.
+ * Events were lost: the relay queued them for this client, but they did not arrive, as `sequence`
+ * shows. Or more events arrived during the greeting of a connection than the limits allow, and were
+ * dropped.
  */
 export interface GapStatus {
-  /** Tells it from the others. */
+  /** The type of this status. */
   readonly type: "gap";
-  /** How many are missing before the event that came last, or comes next. */
+  /** The number of events missing before the last or the next event. */
   readonly missed: number;
 }
 
-/** The relay has not done something, and nobody waits for an answer to that. */
+/** The relay has refused something, and no call is waiting for the result. */
 export interface RefusedStatus {
-  /** Tells it from the others. */
+  /** The type of this status. */
   readonly type: "refused";
-  /** The name of the event that it has not passed on; `null` if it was something else. */
+  /** The name of the refused event. `null` if it was something else. */
   readonly event: string | null;
-  /** Why, as a short constant string such as `bad-attributes`. */
+  /** The reason, a short constant string such as `bad-attributes`. */
   readonly reason: string;
-  /** Why, for a person; empty where the relay says no more. */
+  /** The reason in words. Empty if the relay has sent no more. */
   readonly detail: string;
 }
 
-/** The end for good. */
+/** The client has stopped for good. */
 export interface ClosedStatus<M extends object = OpenEvents> {
-  /** Tells it from the others. */
+  /** The type of this status. */
   readonly type: "closed";
-  /** Where the client was, or was to be, connected to. */
+  /** The address that the client was or should have been connected to. */
   readonly address: Address;
-  /** Why it ended. */
+  /** How the connection ended. */
   readonly info: CloseInfo;
-  /** The events of which nobody knows whether they arrived, as in {@link DisconnectedStatus}. */
+  /** The events that may or may not have arrived, as in {@link DisconnectedStatus}. */
   readonly unconfirmed: readonly EventOf<M>[];
-  /** The events that waited for a connection and were not sent. */
+  /** The events that were queued for a connection and not sent. */
   readonly unsent: readonly EventOf<M>[];
-  /** How many events the client has dropped, as its `overflow` policy demands. */
+  /** The number of events dropped under the `overflow` policy. */
   readonly dropped: number;
 }
 
-/** How many statuses wait for a reader that falls behind; then the oldest are dropped. */
+/** The maximum number of statuses queued for a slow reader. After that the oldest are dropped. */
 const MAX_UNREAD = 100;
 
-/** Passes each status on to everyone who listens. */
+/** Passes each status to all readers. */
 export class StatusFeed<M extends object> {
   #current: ClientStatus<M> | null = null;
   readonly #readers = new Set<Inbox<ClientStatus<M>>>();
 
-  /** Tells everyone; after `closed`, that was all. */
+  /** Passes a status to all readers. After `closed` there are no more. */
   push(status: ClientStatus<M>): void {
-    // What has happened to events says nothing about how things are now.
+    // Lost and refused events do not describe the current state.
     if (status.type !== "gap" && status.type !== "refused") this.#current = status;
     for (const reader of this.#readers) tell(reader, status);
     if (status.type === "closed") this.#readers.clear();
   }
 
-  /** Nothing is going on any more; whoever listens waits for what comes next. */
+  /** Forgets the current status after a failed attempt. Readers wait for the next one. */
   forget(): void {
     this.#current = null;
   }
 
-  /** What the status is and what it becomes, up to `closed`. */
+  /** Returns the current status and all further ones until `closed`. */
   read(): AsyncGenerator<ClientStatus<M>, void, void> {
     const reader = new Inbox<ClientStatus<M>>({}, () => {});
     if (this.#current?.type !== "closed") this.#readers.add(reader);

@@ -1,6 +1,5 @@
 /**
- * Owns the wishes of a client to hear events, or to hear them no longer: their check, their lines, and
- * who waits for them to be granted. Must not know what else is wanted.
+ * The subscribe requests of a client: their checks, their lines and their pending replies.
  *
  * @module
  */
@@ -17,36 +16,39 @@ import { encodeSubscription, type Receipt, type Refusal } from "../protocol/rout
 /** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
 export interface SubscribeOptions {
   /**
-   * A name of 1 to 255 bytes. Of all clients that have subscribed with one name, and a pattern that
-   * matches, one gets each event. Without it, every client does.
+   * The queue group, a name of 1 to 255 bytes. Each event goes to one of the clients that have
+   * subscribed with this name and a matching pattern. Without it, each event goes to every client.
    */
   readonly queue?: string;
   /**
-   * How long the relay may take to acknowledge it, in milliseconds, or `Infinity`; 0 and less is over
-   * already. A time-out ends the wait, and nothing else: the client goes on asking for it.
+   * The time limit for the acknowledgement, in milliseconds, or `Infinity`. With 0 or less it has
+   * already expired. A timeout only ends the wait: the client keeps requesting the change.
    *
    * @default {10_000}
    */
   readonly timeout?: number;
-  /** Gives it up when aborted: the promise then rejects with the signal's reason. */
+  /** Cancels the request when aborted. The promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** How long a line is for a server that has not said how long it may be: few take less. */
+/**
+ * The maximum line length for a server that has not announced a limit, in bytes. Few servers accept
+ * less.
+ */
 export const CAUTIOUS_LINE_BYTES = 8192;
 
-/** How long the line of a wish is beside its patterns and its queue, at most. */
+/** The maximum length of a line without its patterns and queue, in bytes. */
 const FRAME_BYTES = 96;
 
 const encoder = new TextEncoder();
 
-/** What a wish is for, as messages say it. */
+/** The operations, as messages name them. */
 export const SUBSCRIBE = "subscribe to";
 export const UNSUBSCRIBE = "unsubscribe from";
-/** What is said behind a `hello`. */
+/** The operation of a line after a `hello`. */
 export const GREET = "connect with a subscription to";
 
-/** Waits until the relay has acknowledged a wish. */
+/** A pending call of `subscribe()` or `unsubscribe()`. */
 export class SubscribeRequest extends PendingRequest {
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
@@ -69,7 +71,9 @@ export class SubscribeRequest extends PendingRequest {
     return true;
   }
 
-  /** Only nobody waits any more: it is said to every connection until a relay has answered. */
+  /**
+   * Only the wait ends: a subscription is repeated on every connection until a relay has replied.
+   */
   override onTimeout({ message }: RequestTimeoutError): void {
     const hint = this.survives ? "; it is remembered, and unsubscribe() takes it back" : "";
     this.fail(new RequestTimeoutError(`${message}${hint}`));
@@ -84,14 +88,17 @@ export class SubscribeRequest extends PendingRequest {
   }
 }
 
-/** Waits until the relay has answered a line, which may be about several wishes. */
+/** A pending line, which may be about several calls. */
 export class Line extends PendingRequest {
-  /** Why the relay has refused it; `null` if it has not, or its connection has ended. */
+  /**
+   * Resolves to the relay's refusal. Resolves to `null` if it has granted the line or the
+   * connection has ended.
+   */
   readonly answer: Promise<Refusal | null>;
   readonly #resolve: (refusal: Refusal | null) => void;
   readonly #onGrant: () => void;
 
-  /** Makes one that calls `onGrant` at once when it is acknowledged. */
+  /** Creates a pending line that calls `onGrant` as soon as it is acknowledged. */
   constructor(id: string, verb: string, patterns: readonly string[], onGrant: () => void) {
     super(id, verb, describe(patterns));
     const { promise, resolve } = Promise.withResolvers<Refusal | null>();
@@ -117,10 +124,10 @@ export class Line extends PendingRequest {
 }
 
 /**
- * `pattern` if it is one.
+ * Returns `pattern` if it is valid.
  *
- * @throws {TypeError} If it is no string.
- * @throws {RangeError} If it is none; the message quotes it, and says why.
+ * @throws {TypeError} If it is not a string.
+ * @throws {RangeError} If it is invalid. The message quotes it and contains the reason.
  */
 export function checkPattern(pattern: string): string {
   const fault = faultOfPattern(pattern);
@@ -129,7 +136,12 @@ export function checkPattern(pattern: string): string {
   throw new RangeError(`Invalid pattern ${quote(pattern)}: ${fault}`);
 }
 
-/** Checks what a program has given. */
+/**
+ * Checks the arguments of a call.
+ *
+ * @throws {TypeError} If an argument is of the wrong type.
+ * @throws {RangeError} If a pattern is invalid or a value is out of its range.
+ */
 export function checkWish(patterns: readonly string[], options: SubscribeOptions): void {
   if (!Array.isArray(patterns)) {
     throw new TypeError(`Invalid patterns: expected an array, got ${inspect(patterns)}`);
@@ -141,7 +153,7 @@ export function checkWish(patterns: readonly string[], options: SubscribeOptions
   checkTimeout(timeout);
 }
 
-/** The line that a waiter waits for; no queue is an empty string. */
+/** Encodes the line of a pending request. An empty string means no queue. */
 export function encodeWish(
   { id, verb }: PendingRequest,
   patterns: readonly string[],
@@ -156,8 +168,8 @@ export function encodeWish(
 }
 
 /**
- * The patterns in as few parts as lines of at most `maxLineBytes` can carry them; at least one. A pattern
- * that none can carry is in one of its own.
+ * Splits patterns into as few parts as lines of at most `maxLineBytes` can carry, at least one. A
+ * pattern that is too long for any line gets its own part.
  */
 export function split(
   patterns: readonly string[],
@@ -179,12 +191,12 @@ export function split(
   return parts;
 }
 
-/** How many bytes a text has as JSON. */
+/** Returns the length of a text as JSON, in bytes. */
 function lengthOf(text: string): number {
   return encoder.encode(encodeJson(text)).length;
 }
 
-/** The patterns as a message shows them. */
+/** Returns the patterns as messages show them. */
 export function describe(patterns: readonly string[]): string {
   if (patterns.length === 0) return "nothing";
   const [first, ...others] = patterns;

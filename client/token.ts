@@ -1,5 +1,5 @@
 /**
- * Owns where a client gets its token from. Must not know what it is good for.
+ * Resolves the token of a client.
  *
  * @module
  */
@@ -7,7 +7,10 @@
 import { abortable } from "../net/waits.ts";
 import { checkTokenText, type Token } from "../protocol/token.ts";
 
-/** The text of a token; rejects if its function does, gives no token, or `signal` is aborted. */
+/**
+ * Resolves to the text of a token. Rejects if its function rejects or returns an invalid token, or
+ * if `signal` is aborted.
+ */
 export async function tokenOf(
   token: Token | undefined,
   signal: AbortSignal,
