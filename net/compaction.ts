@@ -1,25 +1,25 @@
 /**
- * Owns what is kept of blocks of which little waits: copies of that, so that the rest need not stay in
- * memory. Must not know queues, or whether memory is short.
+ * Replaces blocks that are mostly written by copies of their queued parts, so that the blocks can
+ * be freed.
  *
  * @module
  */
 
 import { Block, Piece } from "./send_queue.ts";
 
-/** The parts of one block that wait. */
+/** The queued parts of one block. */
 interface Parts {
-  /** The copy of each part, by where it begins and ends; `null` until there is one. */
+  /** The copy of each part by its start and end, or `null` if there is none yet. */
   readonly copies: Map<string, Block | null>;
-  /** How long they are together, those that overlap counted several times. */
+  /** Total size of the parts, in bytes. Overlaps count several times. */
   size: number;
 }
 
-/** One look at all that waits: first all pieces are to be noted, then replaced. */
+/** One pass over all queues. First note all pieces, then replace them. */
 export class Compaction {
   readonly #blocks = new Map<Block, Parts>();
 
-  /** Notes a piece that waits. The same one may be noted several times. */
+  /** Notes a queued piece. The same piece may be noted several times. */
   note({ block, start, end }: Piece): void {
     let parts = this.#blocks.get(block);
     if (!parts) this.#blocks.set(block, parts = { copies: new Map(), size: 0 });
@@ -29,7 +29,10 @@ export class Compaction {
     parts.size += end - start;
   }
 
-  /** What is to wait in the place of a piece: a copy if less than half of its block does, or the piece itself. */
+  /**
+   * Returns the replacement of a piece: a copy if less than half of its block is queued, otherwise
+   * the piece itself.
+   */
   replace(piece: Piece): Piece {
     const { block, start, end, events, number } = piece;
     const parts = this.#blocks.get(block);

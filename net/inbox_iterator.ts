@@ -1,6 +1,5 @@
 /**
- * Owns what `for await` does with an inbox: it gives the items, and holds the claim while it does.
- * Must not know whose inbox it is.
+ * The async iterator of an inbox, which holds the claim on the inbox while it runs.
  *
  * @module
  */
@@ -8,24 +7,28 @@
 import type { Inbox } from "./inbox.ts";
 
 /**
- * The items of an inbox up to its end, with the rules of an async generator, which itself would wait
- * for several promises per item: the inbox is claimed by the first `next()` and released at the end,
- * and calls are answered in their order.
+ * Iterates over the items of an inbox up to its end. It follows the rules of an async generator,
+ * which would itself await several promises per item. The first `next()` claims the inbox, the end
+ * releases it, and calls are answered in order.
  */
 export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   readonly #inbox: Inbox<T>;
-  /** Claims the inbox; `null` once it has been called, or never will be. */
+  /** Claims the inbox. `null` once it was called, or if it never will be. */
   #open: (() => Disposable | Promise<Disposable>) | null;
   readonly #abandon: () => void;
   readonly #onItem: (item: T) => void;
-  /** What `#open` gave, until the end. */
+  /** Result of `#open`, until the end. */
   #claim: Disposable | null = null;
-  /** Resolves when the last call has been answered; `null` when all have been. */
+  /** Resolves when the last call has been answered; `null` when no call is pending. */
   #answered: Promise<void> | null = null;
 
   /**
-   * Makes an iterator that calls `open` to claim the inbox, which may take its time, or fail; or
-   * `abandon`, if it is ended before anybody has wanted an item; and `onItem` with each that it gives.
+   * Creates an iterator.
+   *
+   * @param inbox The inbox to read.
+   * @param open Claims the inbox. May be asynchronous or fail.
+   * @param abandon Called if the iterator ends before the first item was requested.
+   * @param onItem Called with each returned item.
    */
   constructor(
     inbox: Inbox<T>,
@@ -72,7 +75,7 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
     await this.return();
   }
 
-  /** Answers a call once those before it have been answered. */
+  /** Answers a call after all earlier calls have been answered. */
   async #inTurn<R>(answer: () => Promise<R>): Promise<R> {
     const before = this.#answered;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -86,7 +89,7 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
     }
   }
 
-  /** The next item once there is one. */
+  /** Waits for the next item. */
   async #wait(): Promise<IteratorResult<T, void>> {
     const open = this.#open;
     this.#open = null;

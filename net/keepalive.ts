@@ -1,77 +1,83 @@
 /**
- * Owns the question whether a peer is still there: what it and we owe each other, and since when.
- * Must not know sockets or timers; it is told that time passes.
+ * Liveness of a peer: which side owes the other a sign of life, and since when. It uses neither
+ * sockets nor timers; its caller passes in the elapsed time.
  *
  * @module
  */
 
 /** The deadlines of a connection, in milliseconds. */
 export interface Deadlines {
-  /** How long at most nothing is sent: an empty line is, half a second before. */
+  /** Longest time without sending. An empty line is sent half a second before it ends. */
   readonly keepAliveInterval: number;
-  /** How much later than it promised the peer may be heard of. */
+  /** Grace period after the peer's keep-alive interval. */
   readonly keepAliveTimeout: number;
-  /** For how long the peer may take nothing of what waits for it. */
+  /** Longest time that the peer may accept none of the queued bytes. */
   readonly writeTimeout: number;
-  /** How long the peer may take to finish a line. */
+  /** Longest time that the peer may take to finish a line. */
   readonly lineTimeout: number;
 }
 
-/** What is seen of a peer. */
+/** Observed activity of a peer. */
 export interface PeerActivity {
-  /** How many bytes have come from it. */
+  /** Bytes received from the peer. */
   readonly bytesIn: number;
-  /** How many bytes it has taken. */
+  /** Bytes accepted by the peer. */
   readonly bytesOut: number;
-  /** How many bytes wait for it. */
+  /** Bytes queued for the peer. */
   readonly pendingBytes: number;
-  /** How many bytes of an unfinished line have come from it. */
+  /** Bytes received of an unfinished line. */
   readonly unfinishedBytes: number;
-  /** Whether anything is being read from it. */
+  /** Whether the peer is being read. */
   readonly reading: boolean;
 }
 
-/** What follows from what is seen: nothing, that something should be sent, or what is wrong. */
+/** Result of a check: nothing to do, something must be sent, or the peer has missed a deadline. */
 export type Liveness = "fine" | "send" | "silent" | "stuck" | "unfinished";
 
 /**
- * The most that one look can add to a peer's debt, in milliseconds: about the time between two looks.
- * When more has passed, it was we who stood still (a stopped process, a machine asleep, a busy event
- * loop), and what the peer has done meanwhile has not been seen yet.
+ * Longest time that one check may add to a peer's debt, in milliseconds. It is about the time
+ * between two checks. A longer gap is our own standstill: a stopped process, a sleeping machine, or
+ * a busy event loop. Activity of the peer during the gap has not been seen yet.
  */
 const MAX_STEP_MS = 250;
 
-/** How much earlier than it is due something is sent, in milliseconds: looks and writes take time. */
+/** How early a keep-alive is sent, in milliseconds, because checks and writes take time. */
 const EARLY_MS = 500;
 
-/** Keeps the times of one connection. */
+/** Tracks the deadlines of one connection. */
 export class KeepAlive {
-  /** How long we have sent nothing, and how long the peer has not done what it should. */
+  /** How long we have sent nothing, and how long the peer has failed each of its duties. */
   #quiet = 0;
   #silent = 0;
   #stuck = 0;
   #unfinished = 0;
   #bytesIn = 0;
   #bytesOut = 0;
-  /** How often the peer promised to send something; 0 if it did not. */
+  /** The peer's keep-alive interval, or 0 if it has promised none. */
   #promised = 0;
 
-  /** For how long the peer has taken nothing of what waits for it. */
+  /** How long the peer has accepted none of the queued bytes. */
   get stalledMs(): number {
     return this.#stuck;
   }
 
-  /** The peer promises to send something at least every `ms` milliseconds. */
+  /** Sets the peer's keep-alive interval, in milliseconds. */
   expect(ms: number): void {
     this.#promised = ms;
   }
 
-  /** The peer has finished a line. */
+  /** Notes that the peer has finished a line. */
   lineEnded(): void {
     this.#unfinished = 0;
   }
 
-  /** Looks at the peer `elapsed` milliseconds after the last time. */
+  /**
+   * Checks the deadlines.
+   *
+   * @param elapsed The time since the last check, in milliseconds.
+   * @param signs The current activity of the peer.
+   * @param deadlines The limits to apply.
+   */
   look(elapsed: number, signs: PeerActivity, deadlines: Deadlines): Liveness {
     const step = Math.min(elapsed, MAX_STEP_MS);
     const heard = signs.bytesIn !== this.#bytesIn || !signs.reading;

@@ -1,6 +1,6 @@
 /**
- * Owns listening on `localhost`, which is two addresses, 127.0.0.1 and ::1: whoever connects by either
- * of them, or by the name, is to get there. Must not know who connects.
+ * A listener on `localhost`, which stands for two addresses, 127.0.0.1 and ::1. Clients can connect
+ * by either address or by the name.
  *
  * @module
  */
@@ -8,34 +8,38 @@
 import { type Address, formatAddress } from "../protocol/address.ts";
 import { toAddress } from "./local_address.ts";
 
-/** The name. */
+/** The host name. */
 export const LOCALHOST = "localhost";
 
 /** Its two addresses. */
 const IPV4 = "127.0.0.1";
 const IPV6 = "::1";
 
-/** How many ports are tried until one is free on both addresses, where the system chooses. */
+/**
+ * Number of attempts to find a port that is free on both addresses, if the system chooses the port.
+ */
 const ATTEMPTS = 10;
 
-/** What is needed of a listener; that of `Deno.listen()` has it. */
+/** The part of a listener that is needed here. The listener of `Deno.listen()` implements it. */
 export type TcpListener = Pick<Deno.TcpListener, "addr" | "accept" | "close">;
 
 /** Listens on one address. */
 export type Bind = (hostname: string, port: number) => TcpListener;
 
-/** Whether `hostname` is the name that stands for this machine everywhere. */
+/** Returns whether `hostname` is the name that every machine has for itself. */
 export function isLocalhost(hostname: string): boolean {
   return hostname.toLowerCase() === LOCALHOST;
 }
 
 /**
- * Listens on both addresses, with the same port, and is then at `localhost`. Where the machine has no
- * IPv6, or Deno permits only one of them, it listens on that one, and is there. It asks for no permission
- * but that for `localhost`.
+ * Listens on both addresses with the same port. The address of the listener is then `localhost`. If
+ * the machine has no IPv6, or Deno permits only one address, it listens on that address alone. It
+ * requests no permission except the one for `localhost`.
  *
- * @throws {Deno.errors.AddrInUse} If the port is taken on one of them.
- * @throws {Deno.errors.NotCapable} Without permission for either of them, or for `localhost`.
+ * @param port The port, or 0 to let the system choose.
+ * @param bind Listens on one address.
+ * @throws {Deno.errors.AddrInUse} If the port is taken on one of the addresses.
+ * @throws {Deno.errors.NotCapable} Without permission for either address or for `localhost`.
  */
 export function listenOnLocalhost(port: number, bind: Bind): TcpListener {
   for (let attempt = 1;; attempt++) {
@@ -52,30 +56,30 @@ export function listenOnLocalhost(port: number, bind: Bind): TcpListener {
   }
 }
 
-/** The other address of `localhost`, with the same port. */
+/** Returns the other address of `localhost`, with the same port. */
 export function otherThan([hostname, port]: Address): Address {
   return [hostname === IPV4 ? IPV6 : IPV4, port];
 }
 
-/** Whether Deno permits to listen there; it is not asked to. */
+/** Returns whether Deno permits listening on an address. Never prompts. */
 export function isPermitted(address: Address): boolean {
   const host = formatAddress(address);
   return Deno.permissions.querySync({ name: "net", host }).state === "granted";
 }
 
-/** What became of waiting for a connection. */
+/** Outcome of a pending accept. */
 type Outcome = { readonly conn: Deno.TcpConn } | { readonly error: unknown };
 
 /**
- * Accepts from two listeners. Nothing races: a promise of the one on which nobody ever connects would
- * remember each connection of the other.
+ * Accepts from two listeners. It does not use `Promise.race`. The pending promise of an unused
+ * listener would collect a reaction for each connection of the other.
  */
 class LocalhostListener implements TcpListener {
   readonly addr: Deno.NetAddr;
   readonly #listeners: readonly TcpListener[];
-  /** Those that are waiting for a connection. */
+  /** Listeners with a pending accept. */
   readonly #accepting = new Set<TcpListener>();
-  /** What has come, at most one of each. */
+  /** Outcomes not yet taken, at most one per listener. */
   readonly #outcomes: Outcome[] = [];
   #isOpen = true;
   #news = Promise.withResolvers<void>();
@@ -116,7 +120,7 @@ class LocalhostListener implements TcpListener {
     this.#news = Promise.withResolvers();
   }
 
-  /** Stops listening, and closes a connection that nobody has taken. */
+  /** Stops listening and closes connections that have not been taken. */
   close(): void {
     this.#isOpen = false;
     for (const listener of this.#listeners) listener.close();

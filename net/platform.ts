@@ -1,16 +1,16 @@
 /**
- * What the runtime says and does that a client or a relay needs: errors of the operating system, memory, timers.
- * The rooms that run in browsers as well ask here, and name no runtime themselves.
+ * Functions of the runtime that a client or a relay needs: system errors, memory, timers. The rooms
+ * that also run in browsers use them and name no runtime themselves.
  *
  * @module
  */
 
-/** Whether `error` says that the program has not the permission to do something. */
+/** Returns whether `error` reports a missing permission. */
 export function isPermissionError(error: unknown): boolean {
   return error instanceof Deno.errors.NotCapable;
 }
 
-/** Returns what the operating system says of a connection that could not be made, with advice where there is some. */
+/** Returns a description of a failed connection attempt, with advice where possible. */
 export function describeConnectError(error: unknown): string {
   if (error instanceof Deno.errors.ConnectionRefused) {
     return "connection refused; is a server running there?";
@@ -18,20 +18,20 @@ export function describeConnectError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The memory of the process, in bytes. */
+/** Memory usage of the process, in bytes. */
 export interface MemoryUsage {
-  /** The resident set. */
+  /** Size of the resident set. */
   readonly rss: number;
-  /** The part of JavaScript's heap that is in use. */
+  /** Used part of the JavaScript heap. */
   readonly heapUsed: number;
 }
 
-/** Returns how much memory the process has. */
+/** Returns the memory usage of the process. */
 export function memoryUsage(): MemoryUsage {
   return Deno.memoryUsage();
 }
 
-/** Lets the process end although a timer is set. */
+/** Lets the process exit although the timer is set. */
 export function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
   Deno.unrefTimer(timer);
 }

@@ -1,18 +1,21 @@
 /**
- * Owns the one timer behind all deadlines that need no precision. Must not know what is watched.
+ * One shared timer for all deadlines that need no precision.
  *
- * A timer for each of ten thousand connections would cost more than the connections do, so one for
- * all goes round. It runs only while something is watched.
+ * A separate timer for each of ten thousand connections would cost more than the connections do.
+ * The shared timer runs only while there is something to tick.
  *
  * @module
  */
 
-/** How often it goes round, in milliseconds: how late a deadline may be noticed. */
+/** Interval of the timer, in milliseconds. A deadline may be noticed that much late. */
 export const TICK_MS = 250;
 
-/** What wants to be told that time passes. */
+/** An object that needs to know about elapsed time. */
 export interface Ticking {
-  /** `elapsed` milliseconds, a whole number, have passed since the last call, more or less. */
+  /**
+   * Called after `elapsed` milliseconds since the last call, approximately. `elapsed` is an
+   * integer.
+   */
   tick(elapsed: number): void;
 }
 
@@ -20,17 +23,18 @@ const watched = new Set<Ticking>();
 let timer: ReturnType<typeof setInterval> | undefined;
 let last = 0;
 
-/** Tells `it` from now on that time passes. */
+/** Starts to call `it.tick()`. */
 export function addTicking(it: Ticking): void {
   watched.add(it);
-  // Deno loads its timers at the first look at them, and runs microtasks meanwhile, which may come here.
+  // Deno loads its timers on first access and runs microtasks meanwhile, which may call this
+  // function.
   const { setInterval } = globalThis;
   if (timer !== undefined) return;
   last = Math.round(performance.now());
   timer = setInterval(tickAll, TICK_MS);
 }
 
-/** Tells `it` nothing more. */
+/** Stops calling `it.tick()`. */
 export function removeTicking(it: Ticking): void {
   watched.delete(it);
   if (watched.size > 0) return;
@@ -39,15 +43,17 @@ export function removeTicking(it: Ticking): void {
 }
 
 /**
- * Calls `callback` once we have run for `ms` milliseconds, or up to half a second later. Gives what calls
- * that off. Time in which we stood still (a stopped process, a busy event loop) does not count: what
- * others have done meanwhile, to keep the deadline, has not been seen yet.
+ * Calls `callback` once this process has run for `ms` milliseconds, or up to half a second later. A
+ * standstill (a stopped process, a busy event loop) does not count. Whatever the peer did during
+ * that time to meet the deadline has not been seen yet.
+ *
+ * @returns A function that cancels the call.
  */
 export function afterRunning(ms: number, callback: () => void): () => void {
   let left = ms;
   const it = {
     tick(elapsed: number): void {
-      // Not at the very tick that ends a standstill, either.
+      // Not on the very tick that ends a standstill either.
       if (left > 0) return void (left -= Math.min(elapsed, TICK_MS));
       removeTicking(it);
       callback();
@@ -58,8 +64,9 @@ export function afterRunning(ms: number, callback: () => void): () => void {
 }
 
 function tickAll(): void {
-  // No allocation for each of ten thousand connections, or memory is collected where nothing goes
-  // on: whole numbers only, since fractions are objects, and no iterator with a result for each.
+  // Avoids allocations for each of ten thousand connections, or an idle process would keep
+  // collecting garbage. So it uses integers, because fractions are heap objects, and no iterator,
+  // which allocates a result per item.
   const now = Math.round(performance.now());
   const elapsed = now - last;
   last = now;

@@ -1,13 +1,12 @@
 /**
- * Owns the way between Deno's sockets and Node's TLS, which works on Node's streams: a stream made of
- * a TCP connection, and a {@link Duplex} made of the TLS stream over it. Must not know certificates,
- * or who is trusted.
+ * Adapters between Deno's sockets and Node's TLS, which works on Node streams. One makes a stream
+ * from a TCP connection, the other makes a {@link Duplex} from the TLS stream over it.
  *
- * TLS is Node's in both directions, for three things that Deno's own cannot do (seen on Deno 2.9.6):
- * `Deno.listenTls` does not ask for client certificates, does not give access to `setNoDelay`, and a
- * `Deno.TlsConn` that is closed in the middle of its handshake keeps its file descriptor until the
- * peer goes away, so that a deadline for the handshake would be one in name only. Here the TCP
- * connection stays in our hands, and closing it always closes it.
+ * Both directions use Node's TLS because of three limitations of Deno's own, seen in Deno 2.9.6.
+ * `Deno.listenTls` cannot request client certificates. It offers no `setNoDelay`. A `Deno.TlsConn`
+ * that is closed during its handshake keeps its file descriptor until the peer disconnects, so a
+ * handshake deadline would have no effect. Here the TCP connection stays under our control, and
+ * closing it always works.
  *
  * @module
  */
@@ -18,8 +17,8 @@ import type { Socket } from "./connection.ts";
 import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./turn.ts";
 
 /**
- * A module of Node, loaded when it is first asked for: it takes some 70 ms and 10 MB, which only
- * those who use TLS are to pay, and which a constructor cannot wait for with `import()`.
+ * Returns a Node module, loaded on first use. Loading takes about 70 ms and 10 MB, which programs
+ * without TLS should not pay. A constructor cannot await `import()`.
  */
 export function nodeModule<T>(name: "node:crypto" | "node:stream" | "node:tls"): T {
   const { process } = globalThis as unknown as {
@@ -28,31 +27,34 @@ export function nodeModule<T>(name: "node:crypto" | "node:stream" | "node:tls"):
   return process.getBuiltinModule(name);
 }
 
-/** How much is read from the network at once: at first, and once reads fill that, in bytes. */
+/** Size of network reads, in bytes: at first, and at most, once reads fill the buffer. */
 const MIN_READ_BYTES = 4096;
 const MAX_READ_BYTES = 65_536;
 
-/** How much is written at once, in bytes, so that progress shows while a slow peer takes it. */
+/** Most bytes per write, so that progress shows while a slow peer reads. */
 const MAX_WRITE_BYTES = 65_536;
 
-/** A TCP connection as a stream of Node. */
+/** A TCP connection as a Node stream. */
 export interface RawStream {
   /** The stream. */
   readonly stream: NodeDuplex;
   /** Whether the peer has ended the TCP connection. */
   readonly ended: boolean;
   /**
-   * Whether to read from the network, as at first. The streams of Node do not slow a peer down that
-   * nobody reads from: what it sends would pile up in them.
+   * Whether to read from the network, `true` at first. Node streams do not slow down a peer that is
+   * not read. Its input would pile up in them.
    */
   reading: boolean;
-  /** Closes the TCP connection, at once. */
+  /** Closes the TCP connection immediately. */
   close(): void;
 }
 
 /**
- * Makes a stream of `conn`, of which `head` has been read already; `onEnd` is called when nothing more
- * can come from the peer.
+ * Creates a Node stream from a TCP connection.
+ *
+ * @param conn The TCP connection.
+ * @param head Bytes already read from `conn`, or `null`.
+ * @param onEnd Called when the peer can send nothing more.
  */
 export function rawStream(
   conn: Deno.TcpConn,
@@ -64,9 +66,9 @@ export function rawStream(
   let ended = false;
   let isClosed = false;
   let isReading = true;
-  /** Whether the last read has taken all it could, so that the next may be ready at once. */
+  /** Whether the last read filled its buffer, so that the next one may be ready at once. */
   let isBusy = false;
-  /** Whether the stream has asked for more while nothing was to be read. */
+  /** Whether the stream has requested more input while reading was off. */
   let isAsked = false;
 
   function close(): void {
@@ -90,7 +92,7 @@ export function rawStream(
         stream.push(null);
         return onEnd();
       }
-      // A copy, since it may wait in the stream while the buffer is read into again.
+      // A copy, because it may stay in the stream while the buffer is filled again.
       const bytes = buffer.slice(0, length);
       if (length === buffer.length && length < MAX_READ_BYTES) {
         buffer = new Uint8Array(4 * length);
@@ -130,7 +132,7 @@ export function rawStream(
       done(error);
     },
   });
-  stream.on("error", () => {}); // `onEnd` has told it.
+  stream.on("error", () => {}); // `onEnd` has reported it.
   if (head) stream.push(head);
   return {
     stream,
@@ -152,9 +154,9 @@ export function rawStream(
 }
 
 /**
- * A TLS stream as a socket. `closeWrite()` sends the `close_notify` of TLS, which ends one direction
- * only; where the peer breaks off without it, reading ends all the same, since lines show by
- * themselves whether one is whole.
+ * A TLS stream as a socket. `closeWrite()` sends the `close_notify` of TLS, which ends one
+ * direction only. If the peer disconnects without `close_notify`, reading still ends normally,
+ * because lines show by themselves whether they are complete.
  */
 export class TlsSocket implements Socket {
   readonly remoteAddr: Deno.Addr;
@@ -162,14 +164,14 @@ export class TlsSocket implements Socket {
 
   readonly #tls: TLSSocket;
   readonly #raw: RawStream;
-  /** What the end means if the peer breaks off before it has sent anything. */
+  /** Error message for a peer that disconnects before it has sent anything. */
   readonly #earlyEnd: string;
   #received = false;
   #ended = false;
   #error: Error | null = null;
   #news = Promise.withResolvers<void>();
 
-  /** Takes over a TLS stream whose handshake is over, and nothing has been read from. */
+  /** Takes over a TLS stream after its handshake, before anything was read from it. */
   constructor(tls: TLSSocket, raw: RawStream, remoteAddr: Deno.Addr, earlyEnd = "") {
     this.#tls = tls;
     this.#raw = raw;
@@ -204,11 +206,11 @@ export class TlsSocket implements Socket {
     this.#tell();
   }
 
-  /** Reads what has arrived, or waits for it. */
+  /** Reads received bytes, or waits for some. */
   async read(buffer: Uint8Array): Promise<number | null> {
     for (;;) {
       const length = Math.min(buffer.length, this.#tls.readableLength);
-      // Reading nothing makes the stream ask for more, or notice its end.
+      // An empty read makes the stream request more input, or notice its end.
       const bytes: Uint8Array | null = this.#tls.read(length);
       this.#raw.reading = !bytes;
       if (bytes) {
@@ -222,7 +224,7 @@ export class TlsSocket implements Socket {
     }
   }
 
-  /** Writes some of `bytes`; resolves when the operating system has taken them. */
+  /** Writes a part of `bytes`. Resolves once the operating system has accepted it. */
   write(bytes: Uint8Array): Promise<number> {
     const part = bytes.length > MAX_WRITE_BYTES ? bytes.subarray(0, MAX_WRITE_BYTES) : bytes;
     const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -230,14 +232,14 @@ export class TlsSocket implements Socket {
     return promise;
   }
 
-  /** Tells the peer, by `close_notify`, that nothing more will be written. */
+  /** Sends `close_notify`: nothing more will be written. */
   closeWrite(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#tls.end((error?: Error | null) => error ? reject(error) : resolve());
     return promise;
   }
 
-  /** Closes the TCP connection at once. */
+  /** Closes the TCP connection immediately. */
   close(): void {
     this.#error ??= new Deno.errors.BadResource("The socket is closed");
     this.#raw.close();

@@ -1,42 +1,46 @@
 /**
- * Owns the file of a Unix socket: makes it, with mode 0600 from its first moment on, replaces one
- * that a dead server has left behind, and removes it. Must not know what is accepted on it.
+ * A listener on a Unix socket. It creates the socket file with mode 0600 from the first moment,
+ * replaces a file left by a dead server, and removes the file at the end.
  *
  * @module
  */
 
-/** How long a path may be for systems to connect to it, in bytes: `sun_path` less its last, a zero. */
+/**
+ * Longest path that systems can connect to, in bytes: the size of `sun_path` without its
+ * terminating zero.
+ */
 const MAX_PATH_BYTES = Deno.build.os === "darwin" ? 103 : 107;
 
 /**
- * How long whoever else is about to listen in the same folder is waited for, in milliseconds: several
- * of them, each of which may look for {@link PROBE_TIMEOUT}. How often is looked meanwhile.
+ * Longest wait for other programs that are about to listen in the same folder, in milliseconds, and
+ * the interval of checks. Each of several such programs may probe for {@link PROBE_TIMEOUT}.
  */
 const LOCK_TIMEOUT = 20_000;
 const LOCK_INTERVAL = 5;
 
-/** A listener on a Unix socket, which owns its file. */
+/** A listener on a Unix socket. It owns the socket file. */
 export class UnixListener {
-  /** Where it listens. */
+  /** Address of the listener. */
   readonly addr: Deno.UnixAddr;
   readonly #listener: Deno.UnixListener;
-  /** Which file is ours: another server may have replaced it since. */
+  /** Identifies our file, since another server may have replaced it. */
   readonly #inode: number | null;
 
   /**
    * Listens on `path`.
    *
-   * Binding makes the file with the mode that the umask leaves, and whoever may write to it can
-   * connect at once. So it is bound in a folder that only this user may enter, and moved from there
-   * to `path`, which also replaces a file that nobody listens on. Between the look at that file and
-   * the move, nobody else may do the same: the folder of `path` is locked, which the system undoes
-   * should we be killed.
+   * Binding creates the file with the mode left by the umask, and any user with write access could
+   * connect at once. The socket is therefore bound in a folder that only this user may enter, and
+   * then moved to `path`. The move also replaces a file that no server listens on. No other program
+   * may do the same between the check of that file and the move. The folder of `path` is locked for
+   * that time, and the system releases the lock if this process is killed.
    *
-   * @throws {RangeError} If the path is so long that nobody could connect, or that it cannot be bound.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
-   * @throws {Deno.errors.Busy} If the folder of `path` stays locked by another program for 20 s.
-   * @throws {Deno.errors.NotFound} If the folder of `path` is not there.
-   * @throws {Deno.errors.AlreadyExists} If there is a file that is no socket.
+   * @param path The path of the socket.
+   * @throws {RangeError} If the path is too long to connect to or to bind.
+   * @throws {Deno.errors.AddrInUse} If another server already listens there.
+   * @throws {Deno.errors.Busy} If another program keeps the folder of `path` locked for 20 s.
+   * @throws {Deno.errors.NotFound} If the folder of `path` does not exist.
+   * @throws {Deno.errors.AlreadyExists} If `path` is a file but not a socket.
    * @throws {Deno.errors.NotCapable} Without permission to read and write in the folder of `path`.
    */
   constructor(path: string) {
@@ -61,28 +65,31 @@ export class UnixListener {
     }
   }
 
-  /** Waits for the next connection. Its remote address is the path, since its peer has none. */
+  /** Resolves to the next connection. Its remote address is the path, since its peer has none. */
   async accept(): Promise<Deno.UnixConn> {
     const conn = await this.#listener.accept();
     return Object.defineProperty(conn, "remoteAddr", { value: this.addr });
   }
 
   /**
-   * Removes the file, if it is still the one that was made, and stops listening. In this order, since
-   * who listens is not replaced: a file that another has just put there is not removed.
+   * Removes the file if it is still ours, then stops listening. The order matters: a socket with a
+   * listener is not replaced, so a file that another server has just created is never removed.
    */
   close(): void {
     try {
       const { path } = this.addr;
       if (Deno.lstatSync(path).ino === this.#inode) Deno.removeSync(path);
     } catch {
-      // It has been removed already, or may not be.
+      // The file is already gone, or may not be removed.
     }
     this.#listener.close();
   }
 }
 
-/** Throws if `path` is too long: bound elsewhere and moved there, it would work, for nobody. */
+/**
+ * Throws if `path` is too long. Bound elsewhere and moved, such a socket would work, but no client
+ * could connect.
+ */
 function checkLength(path: string): void {
   const { length } = new TextEncoder().encode(path);
   const bound = new TextEncoder().encode(`${folderNameOf(path, 0)}/${boundName()}`).length;
@@ -97,9 +104,9 @@ function checkLength(path: string): void {
 }
 
 /**
- * Locks the folder of `path`, until that is disposed of. Without a trace: a file for the lock would
- * stay, or would have to be removed under those who wait for it. Some network file systems cannot lock
- * a folder; there, of several that start in one moment, all but the last may listen in vain.
+ * Locks the folder of `path` until the result is disposed. The lock leaves no trace. A lock file
+ * would either stay or be removed while others wait for it. Some network file systems cannot lock a
+ * folder. If several servers start there at the same moment, all but the last may listen in vain.
  */
 function lockFolder(path: string): Disposable {
   const dir = folderOf(path);
@@ -123,7 +130,7 @@ function lockFolder(path: string): Disposable {
   return folder;
 }
 
-/** Whether a folder has been locked, or cannot be. */
+/** Returns whether the folder was locked or cannot be locked. */
 function tryLock(folder: Deno.FsFile): boolean {
   try {
     return folder.tryLockSync(true);
@@ -133,8 +140,8 @@ function tryLock(folder: Deno.FsFile): boolean {
 }
 
 /**
- * Makes a folder for this user alone (mode 0700) beside `path`. Its name is short, since the path of a
- * socket is: what a crash has left is passed over.
+ * Creates a folder next to `path` that only this user may enter (mode 0700). Its name is short
+ * because the path of a socket is limited. Folders left by a crash are skipped.
  */
 function makeFolder(path: string): string {
   for (let i = 0;; i++) {
@@ -148,21 +155,22 @@ function makeFolder(path: string): string {
   }
 }
 
-/** The names that such a folder may have, from 0. */
+/** Returns the name of such a folder by its number, from 0. */
 function folderNameOf(path: string, number: number): string {
   return `${folderOf(path)}.${number.toString(36)}`;
 }
 
 /**
- * A name for a socket in such a folder, three letters and digits. Deno removes, when it closes a
- * listener, what then has the path at which that was bound: so it must not be the same for each.
+ * Returns a name of three letters and digits for a socket in such a folder. When Deno closes a
+ * listener, it removes the file at the path where the socket was bound. So each socket needs a
+ * different name.
  */
 function boundName(): string {
   const number = Math.floor(Math.random() * 36 ** 3);
   return number.toString(36).padStart(3, "0");
 }
 
-/** Throws if there is something at `path` that a new socket must not replace. */
+/** Throws if `path` exists and must not be replaced by a new socket. */
 function assertFree(path: string): void {
   let isSocket: boolean | null;
   try {
@@ -179,10 +187,10 @@ function assertFree(path: string): void {
   }
 }
 
-/** How long somebody who may listen is waited for, in milliseconds. */
+/** Longest wait for the answer of a possible listener, in milliseconds. */
 const PROBE_TIMEOUT = 2000;
 
-/** Connects, and says whether the connection was refused. */
+/** Connects and reports whether the connection was refused. */
 const PROBE = `onmessage = async ({ data: { path, result } }) => {
   let refused = 0;
   try {
@@ -196,9 +204,9 @@ const PROBE = `onmessage = async ({ data: { path, result } }) => {
 };`;
 
 /**
- * Whether somebody listens on a socket. Only connecting tells, which Deno can do only in the
- * background, while whoever makes a server wants to know at once: so a worker does it. In doubt
- * somebody does.
+ * Returns whether a server listens on a socket. Only a connection attempt can show this. Deno
+ * connects only asynchronously, but the constructor needs the result at once, so a worker connects.
+ * If in doubt, returns `true`.
  */
 function isListenedOn(path: string): boolean {
   const result = new Int32Array(new SharedArrayBuffer(8));

@@ -1,12 +1,15 @@
 /**
- * Owns waiting that can be given up. Must not know what is waited for.
+ * Waiting that can be aborted.
  *
  * @module
  */
 
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 
-/** What `promise` resolves to; rejects with the reason of `signal` when that is aborted before. */
+/**
+ * Resolves to the result of `promise`. Rejects with the reason of `signal` if that is aborted
+ * first.
+ */
 export async function abortable<T>(promise: T | Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
@@ -19,7 +22,7 @@ export async function abortable<T>(promise: T | Promise<T>, signal: AbortSignal)
   }
 }
 
-/** Waits for `ms` milliseconds; rejects with the reason of `signal` when that is aborted before. */
+/** Waits for `ms` milliseconds. Rejects with the reason of `signal` if that is aborted first. */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));

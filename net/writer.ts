@@ -1,6 +1,5 @@
 /**
- * Owns the write loop of one connection: one write under way at a time, and who waits for it. Must
- * not know reading, deadlines or why a connection ends.
+ * The write loop of one connection. At most one write is pending at a time.
  *
  * @module
  */
@@ -8,15 +7,15 @@
 import { afterHandlers, handlersEnd, type Round, writeSoon } from "./turn.ts";
 import { type ByteBudget, MAX_BATCH_BYTES, type Piece, SendQueue } from "./send_queue.ts";
 
-/** Where a writer writes to. */
+/** Destination of a writer. */
 export interface WriteTarget {
-  /** Writes some of `bytes`; resolves to how many. */
+  /** Writes a part of `bytes`. Resolves to the number of bytes written. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
 /**
- * Writes what is queued for one peer. What it needs of its `owner` comes as one function for all
- * writers, since a closure of its own for each is a good part of what an idle connection costs.
+ * Writes the bytes queued for one peer. All writers share one callback that receives its `owner`,
+ * because a closure per writer would be a large part of the memory of an idle connection.
  */
 export class Writer<Owner> {
   readonly #target: WriteTarget;
@@ -27,24 +26,27 @@ export class Writer<Owner> {
   #scheduled = false;
   #writing = false;
   #stopped = false;
-  /** Until when a write may wait for more, by the clock of `Date.now()`; 0 if it may not. */
+  /**
+   * Latest time to wait for more bytes before a write, by the clock of `Date.now()`; 0 to not wait.
+   */
   #gatherUntil = 0;
-  /** What was queued, less what was dropped again. */
+  /** Bytes queued so far, without those dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
-  /** How many bytes the write under way has, or had that failed. */
+  /** Size of the pending or failed write, in bytes. */
   #underWay = 0;
   #droppedLines = 0;
   #droppedBytes = 0;
   #wasCut = false;
-  /** The length of the line that `append()` has queued. */
+  /** Length of the line queued by `append()`. */
   #lastWord = 0;
   #room: PromiseWithResolvers<void> | null = null;
   #flushes: { target: number; resolve: () => void }[] | null = null;
 
   /**
-   * Makes a writer that calls `onIdle` whenever all is written, and with the error when a write has
-   * failed.
+   * Creates a writer.
+   *
+   * @param onIdle Called when everything is written, and with the error when a write has failed.
    */
   constructor(
     target: WriteTarget,
@@ -59,32 +61,32 @@ export class Writer<Owner> {
     this.#onIdle = onIdle;
   }
 
-  /** Whether a write is under way or will begin at the end of this turn. */
+  /** Whether a write is pending or starts at the end of this turn. */
   get busy(): boolean {
     return this.#writing || this.#scheduled;
   }
 
-  /** How many bytes wait. */
+  /** Bytes queued. */
   get pendingBytes(): number {
     return this.#queue.bytes;
   }
 
-  /** How many bytes have been written. */
+  /** Bytes written. */
   get bytesWritten(): number {
     return this.#bytesWritten;
   }
 
   /**
-   * How many bytes the peer may have got: those that have been written, and those of a write that is
-   * under way or has failed, as it may have been done in part.
+   * Bytes that the peer may have received: all written bytes, and those of a pending or failed
+   * write, which may have been written in part.
    */
   get bytesHandedOff(): number {
     return this.#bytesWritten + this.#underWay;
   }
 
   /**
-   * What was to be written and has not been, and never will be once the writer has stopped. The
-   * last word does not count.
+   * Returns the lines and bytes that have not been written. Once the writer has stopped, they never
+   * will be. The last line of `append()` does not count.
    */
   unsent(): { lines: number; bytes: number } {
     const lastWord = Math.min(this.#lastWord, this.#queue.bytes);
@@ -94,7 +96,10 @@ export class Writer<Owner> {
     };
   }
 
-  /** Queues whole lines, to be written at the end of this turn; `false` if that is too much. */
+  /**
+   * Queues complete lines, which are written at the end of this turn. Returns `false` if the queue
+   * is full.
+   */
   offer(lines: Uint8Array): boolean {
     if (!this.#queue.offer(lines)) return false;
     this.#bytesQueued += lines.length;
@@ -102,7 +107,7 @@ export class Writer<Owner> {
     return true;
   }
 
-  /** Queues pieces that are whole lines together, as {@link offer} does. */
+  /** Queues pieces that are complete lines together. Returns `false` if the queue is full. */
   offerPieces(pieces: readonly Piece[]): boolean {
     const before = this.#queue.bytes;
     if (!this.#queue.offerPieces(pieces)) return false;
@@ -112,14 +117,14 @@ export class Writer<Owner> {
   }
 
   /**
-   * Lets what is queued in the next moment wait for what is queued just behind it: several events have
-   * come, and their answers are about to follow.
+   * Delays the next write for a moment. Several events have arrived, and their replies are about to
+   * follow.
    */
   gather(): void {
     this.#gatherUntil = handlersEnd();
   }
 
-  /** Queues a last word, whatever waits already. */
+  /** Queues a last line, regardless of the limit. */
   append(line: Uint8Array): void {
     this.#lastWord = line.length;
     this.#queue.append(line);
@@ -127,12 +132,12 @@ export class Writer<Owner> {
     this.#schedule();
   }
 
-  /** Puts other pieces with the same bytes in the place of those that wait. */
+  /** Replaces queued pieces with others that hold the same bytes. */
   replaceEach(replace: (piece: Piece) => Piece): void {
     this.#queue.replaceEach(replace);
   }
 
-  /** Drops what waits, from the next beginning of a line on. */
+  /** Drops the queue, from the next start of a line on. */
   cut(): void {
     const { lines, bytes } = this.#queue.cut();
     this.#bytesQueued -= bytes;
@@ -142,27 +147,27 @@ export class Writer<Owner> {
     this.#releaseWaiters();
   }
 
-  /** Counts a line that was not even queued. */
+  /** Counts a line that was refused and never queued. */
   drop(line: Uint8Array): void {
     this.#droppedLines++;
     this.#droppedBytes += line.length;
   }
 
-  /** Writes nothing more, and lets nobody wait any longer. */
+  /** Stops writing and releases all waiting callers. */
   stop(): void {
     this.#stopped = true;
     this.#queue.abandon();
     this.#releaseWaiters();
   }
 
-  /** Lets go of what was not written, after {@link stop}: `unsent()` must have been asked before. */
+  /** Frees the unwritten bytes after {@link stop}. `unsent()` must be called before. */
   letGo(): void {
     this.#queue.letGo();
   }
 
   /**
-   * A promise that resolves when a quarter of the bound or less waits, or the writer has stopped;
-   * `null` while less than half of it waits.
+   * Returns a promise that resolves when at most a quarter of the limit is queued or the writer has
+   * stopped. Returns `null` while at most half of the limit is queued.
    */
   room(): Promise<void> | null {
     if (this.#stopped || this.#queue.bytes <= this.#queue.maxBytes / 2) return null;
@@ -170,7 +175,7 @@ export class Writer<Owner> {
     return this.#room.promise;
   }
 
-  /** Waits until all that was queued before has been written; `false` if it never will be. */
+  /** Waits until all bytes queued so far are written. Resolves to `false` if they never will be. */
   async flush(): Promise<boolean> {
     const target = this.#bytesQueued;
     if (this.#bytesTaken < target && !this.#stopped) {
@@ -179,7 +184,7 @@ export class Writer<Owner> {
     return this.#bytesTaken >= target && !this.#wasCut;
   }
 
-  /** How much of what was queued, and not dropped again, has been written. */
+  /** Number of queued bytes that have been written. Dropped bytes do not count. */
   get #bytesTaken(): number {
     return this.#bytesQueued - this.#queue.bytes;
   }
@@ -190,7 +195,7 @@ export class Writer<Owner> {
     writeSoon(this, this.#queue.bytes);
   }
 
-  /** Writes once. If then more waits, the others have their turn before it goes on. */
+  /** Writes once. If more is queued then, other writers take their turn first. */
   async run(round: Round): Promise<void> {
     this.#scheduled = false;
     this.#writing = true;
@@ -224,7 +229,10 @@ export class Writer<Owner> {
     if (this.#room || this.#flushes) this.#releaseWaiters();
   }
 
-  /** Waits while more is being queued, unless that takes long or has become enough for a write. */
+  /**
+   * Waits while more is being queued, unless that takes too long or the queued bytes suffice for a
+   * full write.
+   */
   async #untilQuiet(): Promise<void> {
     const isEnough = () => this.#queue.bytes >= MAX_BATCH_BYTES;
     await afterHandlers(this.#gatherUntil, () => this.#bytesQueued, isEnough);
