@@ -1,12 +1,11 @@
 /**
- * Owns the bytes that wait for one peer: a queue with a bound, from which the writer takes batches.
- * Must not know sockets, or who else gets the same bytes.
+ * The send queue of one peer: a bounded queue from which the writer takes batches.
  *
- * What waits are pieces of blocks. Blocks are shared between the queues of all recipients and never
- * changed. Numbers are written only into the batch that is written next, so that they cost each
- * recipient the memory of one batch at most. What has piled up in small pieces is joined, so that one
- * write carries many of them, and so that it takes hardly more memory than is counted. Queues in which
- * the same pieces have piled up share what is joined, and so do those with the same numbers.
+ * The queue holds pieces of blocks. Blocks never change and are shared by the queues of all
+ * recipients. Event numbers are written only into the next batch, so numbering costs each recipient
+ * the memory of one batch at most. Small pieces that accumulate are joined, so that one write
+ * carries many of them, and memory use stays close to the counted bytes. Queues with the same
+ * accumulated pieces share the joined copy, as do queues with the same numbers.
  *
  * @module
  */
@@ -14,23 +13,26 @@
 import { copyNumbered, memberBytes, numbersLength } from "../protocol/envelope.ts";
 
 /**
- * How much one write hands over, in bytes: enough for a system call to pay off, little enough that
- * no peer holds the others up for long. Twice what Redis hands over (`NET_MAX_WRITES_PER_EVENT`),
- * because a call costs more here; with 50 subscribers that saves a sixth.
+ * Most bytes per write: enough to make the system call worthwhile, and few enough that no peer
+ * delays the others for long. It is twice the size Redis uses (`NET_MAX_WRITES_PER_EVENT`), because
+ * a call costs more here. With 50 subscribers this saves a sixth.
  */
 export const MAX_BATCH_BYTES = 131_072;
 
-/** Up to how many bytes a block is small: what it takes beside them, some 500, counts. */
+/** Largest small block, in bytes. For these, the overhead of about 500 bytes per block matters. */
 const SMALL_BLOCK_BYTES = 4096;
 
-/** How many small blocks are worth being joined when an epoch ends, and how many blocks make an epoch. */
+/**
+ * Least number of small blocks to join at the end of an epoch, and the number of blocks in an
+ * epoch.
+ */
 const MIN_SMALL_BLOCKS = 32;
 const EPOCH_BLOCKS = 64;
 
 /**
- * How much of the room that is left for all queues together one batch may take, for which pieces are
- * joined: what is joined never makes for an excess by itself. Above the least, it is a whole batch while
- * a quarter of the default is left.
+ * Share of the room left for all queues that one batch of joined pieces may take, and its lower
+ * bound in bytes. Joining never causes an excess by itself. With the default limit, a full batch is
+ * allowed while a quarter of it is left.
  */
 const BATCH_SHARE = 1 / 1024;
 const MIN_JOINED_BYTES = 4096;
@@ -39,29 +41,29 @@ const LF = 0x0a;
 const OPEN_BRACE = 0x7b;
 
 /**
- * What waits in many queues together, and its bound: without one, ten thousand peers that read
- * slowly could fill the memory although each keeps to its own.
+ * The bytes queued for many peers together, and their limit. Without one, ten thousand slow peers
+ * could fill the memory although each stays within its own limit.
  */
 export class ByteBudget {
-  /** How many bytes wait. What several queues share counts once, as it does in memory. */
+  /** Number of queued bytes. Bytes shared by several queues count once, as they do in memory. */
   bytes = 0;
   readonly #maxBytes: number;
   readonly #onExcess: () => void;
   #isTold = false;
 
-  /** Makes a total that calls `onExcess` after a turn in which it has exceeded `maxBytes`. */
+  /** Creates a budget that calls `onExcess` after a turn in which `maxBytes` was exceeded. */
   constructor(maxBytes: number, onExcess: () => void) {
     this.#maxBytes = maxBytes;
     this.#onExcess = onExcess;
   }
 
-  /** How many bytes may be joined for one batch. */
+  /** Most bytes that may be joined for one batch. */
   get maxJoinedBytes(): number {
     const share = (this.#maxBytes - this.bytes) * BATCH_SHARE;
     return Math.max(MIN_JOINED_BYTES, Math.min(share, MAX_BATCH_BYTES));
   }
 
-  /** Counts `bytes` more, or fewer. */
+  /** Adds `bytes` to the total, or subtracts them if negative. */
   add(bytes: number): void {
     this.bytes += bytes;
     if (this.bytes <= this.#maxBytes || this.#isTold) return;
@@ -73,41 +75,47 @@ export class ByteBudget {
   }
 }
 
-/** How many blocks there have been. */
+/** Number of blocks created so far. */
 let made = 0;
 
-/** The blocks that were kept to be found again, by their memory. */
+/** Blocks that can be found again by their memory. */
 const kept = new WeakMap<ArrayBufferLike, Block>();
 
-/** Bytes that wait in one or more queues. They count in the total from the first to the last. */
+/**
+ * Bytes held by one or more queues. They count in the budget from the first queue that holds them
+ * to the last.
+ */
 export class Block {
   readonly bytes: Uint8Array;
   /**
-   * The time in which it was made, counted in blocks. Queues join their small pieces when such a time
-   * ends: those that have the same pieces then join the same ones, and share what comes of it.
+   * Time of creation, counted in blocks. At the end of an epoch, queues join their small pieces.
+   * Queues with the same pieces then join the same ones and share the result.
    */
   readonly epoch: number = Math.floor(made++ / EPOCH_BLOCKS);
   #total: ByteBudget | null = null;
   #holders = 0;
 
-  /** Makes one of bytes that never change. */
+  /** Creates a block of bytes that never change. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
-  /** A block of all the memory that `bytes` are in: the one of which they are a part, if that was kept. */
+  /**
+   * Returns a block of the whole buffer that contains `bytes`. If such a block was kept, returns
+   * that one.
+   */
   static of(bytes: Uint8Array): Block {
     const { buffer } = bytes;
     if (bytes.length === buffer.byteLength) return new Block(bytes);
     return kept.get(buffer) ?? new Block(new Uint8Array(buffer));
   }
 
-  /** Lets {@link Block.of} find it again by any part of its bytes. */
+  /** Lets {@link Block.of} find this block by any part of its bytes. */
   keep(): void {
     kept.set(this.bytes.buffer, this);
   }
 
-  /** Whose total it counts in, while it waits. */
+  /** The budget in which the block counts while it is held. */
   get total(): ByteBudget | null {
     return this.#total;
   }
@@ -126,22 +134,25 @@ export class Block {
   }
 }
 
-/** A part of a block that is to be written: whole lines, or what a queue makes of them. Never changes. */
+/**
+ * A part of a block to be written: complete lines, or fragments that a queue makes of them. Never
+ * changes.
+ */
 export class Piece {
   readonly block: Block;
-  /** Where it begins and ends in its block. */
+  /** Start and end within the block. */
   readonly start: number;
   readonly end: number;
-  /** How many events it has, and nothing else; 0 if it is something else. */
+  /** Number of events if the piece holds nothing else, otherwise 0. */
   readonly events: number;
-  /** Which number the first event is to get, the next one the next; 0 if they get none. */
+  /** Number of the first event, from which the others are counted up; 0 for no numbers. */
   readonly number: number;
-  /** How many bytes are written for it. */
+  /** Number of bytes to write, including the numbers. */
   readonly length: number;
-  /** Counted when it is asked for first. */
+  /** Counted on first use. */
   #lines: number | undefined;
 
-  /** Makes one of the bytes of `block` from `start` to `end`, all of it by default. */
+  /** Creates a piece of the bytes of `block` from `start` to `end`, by default all of them. */
   constructor(block: Block, start = 0, end = block.bytes.length, events = 0, number = 0) {
     this.block = block;
     this.start = start;
@@ -151,33 +162,36 @@ export class Piece {
     this.length = end - start + (number > 0 ? numbersLength(number, events) : 0);
   }
 
-  /** The same piece, with numbers from `number` on. */
+  /** Returns the same piece with numbers from `number` on. */
   numbered(number: number): Piece {
     return new Piece(this.block, this.start, this.end, this.events, number);
   }
 
-  /** Whether the same bytes are written for another. */
+  /** Returns whether the same bytes are written for another piece. */
   equals({ block, start, end, number }: Piece): boolean {
     return this.block === block && this.start === start && this.end === end &&
       this.number === number;
   }
 
   /**
-   * How many lines end in it. Thousands of queues may hold it, and all may be closed in one turn: it is
-   * counted once at most.
+   * Number of lines that end in the piece. Thousands of queues may hold it, and all may close in
+   * one turn, so it is counted only once.
    */
   get lines(): number {
     return this.#lines ??= this.events || countLines(this.bytes);
   }
 
-  /** Its bytes, without numbers. */
+  /** The bytes of the piece, without numbers. */
   get bytes(): Uint8Array {
     const { block: { bytes }, start, end } = this;
     return end - start === bytes.length ? bytes : bytes.subarray(start, end);
   }
 }
 
-/** What was queued last by its bytes, while any queue holds it: the next queue most likely gets it too. */
+/**
+ * The piece that was last queued by its bytes, while any queue holds it. The next queue probably
+ * receives it too.
+ */
 let latest: Piece | null = null;
 
 function toPiece(bytes: Uint8Array, total: ByteBudget | null): Piece {
@@ -185,37 +199,39 @@ function toPiece(bytes: Uint8Array, total: ByteBudget | null): Piece {
   return isSame ? latest! : latest = new Piece(new Block(bytes));
 }
 
-/** How many bytes are written for pieces. */
+/** Returns the number of bytes to write for pieces. */
 export function sizeOf(pieces: readonly Piece[]): number {
   let size = 0;
   for (const { length } of pieces) size += length;
   return size;
 }
 
-/** How many lines end before `end`. */
+/** Returns the number of lines that end before `end`. */
 function countLines(bytes: Uint8Array, end = bytes.length): number {
   let lines = 0;
   for (let i = bytes.indexOf(LF); i >= 0 && i < end; i = bytes.indexOf(LF, i + 1)) lines++;
   return lines;
 }
 
-/** A queue of pieces of blocks, which are whole lines together. */
+/** A queue of pieces, which together are complete lines. */
 export class SendQueue {
-  /** The most that may wait, in bytes. */
+  /** Most bytes that may be queued. */
   readonly maxBytes: number;
 
   readonly #total: ByteBudget | null;
   #isAbandoned = false;
-  /** The first has no numbers any more once `batch()` has been called. */
+  /** Once `batch()` was called, the first piece has no numbers left to write. */
   #pieces: Piece[] = [];
-  /** How much of the first piece has been written. */
+  /** Number of bytes of the first piece that were written. */
   #offset = 0;
-  /** How much of the first piece has been given out by `batch()` and may be being written. */
+  /**
+   * End of the part of the first piece that `batch()` has returned and that may be being written.
+   */
   #given = 0;
-  /** Whether what was written last is only the beginning of a line. */
+  /** Whether the last written bytes end within a line. */
   #isInLine = false;
   #bytes = 0;
-  /** How many small pieces there are at the end that have not been joined. */
+  /** Number of small pieces at the end that have not been joined. */
   #small = 0;
   #epoch = 0;
 
@@ -224,26 +240,26 @@ export class SendQueue {
     this.#total = total;
   }
 
-  /** How many bytes wait. */
+  /** Bytes queued. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** How many lines wait that have not been written to their end. */
+  /** Number of queued lines, including a partly written one. */
   get lines(): number {
     let lines = 0;
     for (const piece of this.#pieces) lines += piece.lines;
     return this.#offset === 0 ? lines : lines - countLines(this.#pieces[0]!.bytes, this.#offset);
   }
 
-  /** Adds whole lines; `false` if that would exceed the bound, and nothing is added. */
+  /** Adds complete lines. Returns `false` and adds nothing if they exceed the limit. */
   offer(lines: Uint8Array): boolean {
     if (!this.#fits(lines.length)) return false;
     this.append(lines);
     return true;
   }
 
-  /** Adds pieces that are whole lines together; `false` as {@link offer}. */
+  /** Adds pieces that are complete lines together. Returns `false` as {@link offer} does. */
   offerPieces(pieces: readonly Piece[]): boolean {
     if (!this.#fits(sizeOf(pieces))) return false;
     for (const piece of pieces) this.#add(piece);
@@ -254,7 +270,7 @@ export class SendQueue {
     return this.#bytes + length <= this.maxBytes || this.#bytes === 0;
   }
 
-  /** Adds whole lines, whatever the bound: for a last word. */
+  /** Adds complete lines regardless of the limit, for a last line. */
   append(lines: Uint8Array): void {
     this.#add(toPiece(lines, this.#total));
   }
@@ -271,7 +287,10 @@ export class SendQueue {
     this.#small = length <= SMALL_BLOCK_BYTES ? this.#small + 1 : 0;
   }
 
-  /** Makes one piece of the small ones at the end, if they are many. The first may be being written. */
+  /**
+   * Joins the small pieces at the end into one if there are many. Spares the first piece, which may
+   * be being written.
+   */
   #joinSmall(): void {
     const count = this.#small = Math.min(this.#small, Math.max(0, this.#pieces.length - 1));
     if (count < MIN_SMALL_BLOCKS) return;
@@ -282,13 +301,16 @@ export class SendQueue {
     this.#small = 0;
   }
 
-  /** Puts pieces in the place of others. */
+  /** Replaces `count` pieces, from index `at` on, with others. */
   #replace(at: number, count: number, pieces: readonly Piece[]): void {
     for (const { block } of pieces) block.hold(this.#total);
     for (const piece of this.#pieces.splice(at, count, ...pieces)) this.#drop(piece);
   }
 
-  /** Puts what `replace` gives in the place of each piece. It is to have the same bytes, or be the same. */
+  /**
+   * Replaces each piece with the result of `replace`, which must hold the same bytes or be the same
+   * piece.
+   */
   replaceEach(replace: (piece: Piece) => Piece): void {
     if (this.#isAbandoned) return;
     for (const [i, piece] of this.#pieces.entries()) {
@@ -297,14 +319,14 @@ export class SendQueue {
     }
   }
 
-  /** What waits will never be taken: it counts in the total no longer. */
+  /** Removes the queued bytes from the budget, because they will never be written. */
   abandon(): void {
     if (this.#isAbandoned) return;
     for (const { block } of this.#pieces) block.release();
     this.#isAbandoned = true;
   }
 
-  /** Lets go of what waits, after {@link abandon}; `bytes` still tells how much it was. */
+  /** Frees the pieces after {@link abandon}. `bytes` still returns their size. */
   letGo(): void {
     this.#pieces = [];
   }
@@ -313,7 +335,10 @@ export class SendQueue {
     if (!this.#isAbandoned) block.release();
   }
 
-  /** The next bytes to write, at most {@link MAX_BATCH_BYTES}; they stay until `consume()`. */
+  /**
+   * Returns the next bytes to write, at most {@link MAX_BATCH_BYTES}. They stay queued until
+   * `consume()`.
+   */
   batch(): Uint8Array {
     this.#prepare();
     const { bytes } = this.#pieces[0]!;
@@ -323,8 +348,8 @@ export class SendQueue {
   }
 
   /**
-   * Makes one piece, with its numbers written, of those at the front, as many as fit into a batch; unless
-   * the first will do.
+   * Joins the pieces at the front, as many as fit into a batch, into one piece with its numbers
+   * written. Does nothing if the first piece suffices.
    */
   #prepare(): void {
     const pieces = this.#pieces;
@@ -348,7 +373,10 @@ export class SendQueue {
     this.#offset = 0;
   }
 
-  /** How many pieces at the front fit into `limit` bytes, and how long they are. A part of one with numbers may do. */
+  /**
+   * Returns the number and size of the pieces at the front that fit into `limit` bytes. The last
+   * one may fit only in part if it has numbers.
+   */
   #countUpTo(limit: number): { count: number; size: number } {
     let count = 0;
     let size = -this.#offset;
@@ -363,8 +391,8 @@ export class SendQueue {
   }
 
   /**
-   * Takes the first line of the first piece apart, so that its number can be written between two parts
-   * of it: it is too long to be copied for each recipient.
+   * Splits the first line of the first piece, which is too long to be copied for each recipient.
+   * Its number then goes between the two parts.
    */
   #split({ block, start, end, events, number }: Piece): void {
     const behind = block.bytes.indexOf(OPEN_BRACE, start) + 1;
@@ -378,7 +406,7 @@ export class SendQueue {
     this.#replace(0, 1, pieces);
   }
 
-  /** Removes the first `n` bytes: they have been written. */
+  /** Removes the first `n` bytes, which have been written. */
   consume(n: number): void {
     this.#bytes -= n;
     this.#offset += n;
@@ -391,8 +419,10 @@ export class SendQueue {
   }
 
   /**
-   * Drops all but the rest of the line that has been begun, or that is being written, so that what
-   * is added next begins a line. Returns how much was dropped.
+   * Drops everything except the rest of a line that was begun or is being written. The next added
+   * bytes then start a line.
+   *
+   * @returns The number of dropped lines and bytes.
    */
   cut(): { lines: number; bytes: number } {
     const { lines, bytes } = this;
@@ -409,7 +439,7 @@ export class SendQueue {
     return { lines: lines - this.lines, bytes: bytes - this.#bytes };
   }
 
-  /** Of what waits, the pieces that hold the rest of the line that has been begun. */
+  /** Returns the pieces that hold the rest of the line that was begun. */
   #begun(pieces: readonly Piece[]): Piece[] {
     const written = Math.max(this.#offset, this.#given);
     const begun: Piece[] = [];
@@ -417,7 +447,7 @@ export class SendQueue {
     let from = Math.max(0, written - 1);
     for (const piece of pieces) {
       const end = piece.bytes.indexOf(LF, from) + 1;
-      // No copy: where all waits in one block, none is left, and the total does not grow.
+      // Not a copy, so that the total does not grow even if everything queued is in one block.
       begun.push(end > 0 ? new Piece(piece.block, piece.start, piece.start + end) : piece);
       if (end > 0) break;
       from = 0;
@@ -427,17 +457,17 @@ export class SendQueue {
   }
 }
 
-/** What was joined last, for whichever queue, and into what, while any queue holds that. */
+/** Result of the last join for any queue, while any queue holds it. */
 let joined: Joined | null = null;
 
 /** Pieces that were joined. */
 class Joined {
   readonly parts: readonly Piece[];
-  /** How much of the first one had been written before. */
+  /** Number of bytes of the first piece that had been written before. */
   readonly offset: number;
-  /** What came of them: one piece, without numbers. */
+  /** The resulting piece, without numbers. */
   readonly whole: Piece;
-  /** What of the last one is not in that. */
+  /** The part of the last piece that did not fit, or `null`. */
   readonly rest: Piece | null;
 
   constructor(parts: readonly Piece[], offset: number, whole: Piece, rest: Piece | null) {
@@ -447,20 +477,23 @@ class Joined {
     this.rest = rest;
   }
 
-  /** Whether a queue begins with just these. */
+  /** Whether a queue begins with exactly these parts. */
   #isNext(pieces: readonly Piece[], offset: number, total: ByteBudget | null): boolean {
     return this.offset === offset && this.whole.block.total === total &&
       this.parts.length <= pieces.length && this.parts.every((part, i) => part.equals(pieces[i]!));
   }
 
-  /** Whether a queue begins with these, and using them is better than joining more of it, in a copy of its own. */
+  /**
+   * Whether a queue begins with these parts, and reusing them is better than a separate copy that
+   * joins more.
+   */
   isWorth(pieces: readonly Piece[], offset: number, total: ByteBudget | null): boolean {
     const isMost = this.rest !== null || this.parts.length === pieces.length ||
       this.whole.length > MAX_BATCH_BYTES / 2;
     return isMost && this.#isNext(pieces, offset, total);
   }
 
-  /** Whether these are all of the pieces, and all of them have been joined. */
+  /** Whether these parts are all of the pieces, and all of them were joined. */
   isAll(pieces: readonly Piece[], total: ByteBudget | null): boolean {
     return this.rest === null && this.parts.length === pieces.length &&
       this.#isNext(pieces, 0, total);
@@ -468,8 +501,9 @@ class Joined {
 }
 
 /**
- * Joins pieces, the first from `offset` on, into one of at most `size` bytes; of the last one, if that has
- * numbers, as many lines as fit. `null` if not even one does.
+ * Joins pieces into one of at most `size` bytes, starting at `offset` in the first. If the last
+ * piece has numbers, only as many of its lines as fit are joined. Returns `null` if not even one
+ * line fits.
  */
 function join(parts: readonly Piece[], offset: number, size: number): Joined | null {
   const bytes = new Uint8Array(size);

@@ -1,6 +1,7 @@
 /**
- * Owns the door of a server that asks for a token: nobody comes in, and nothing goes out, before the
- * first line that is not empty has been a `hello` with the right one. Must not know what comes after.
+ * The gate of a server that requires a token. A peer passes once its first line that is not empty
+ * is a `hello` with the right token. Until then, none of its input reaches the program, and nothing
+ * is sent to it.
  *
  * @module
  */
@@ -17,57 +18,67 @@ import { LineBlock } from "../protocol/line_splitter.ts";
 import { LineValidator } from "../protocol/validator.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
-/** The longest first line, in bytes: a token has 1,024 at most. */
+/** Longest first line, in bytes. A token has at most 1,024. */
 const MAX_HELLO_BYTES = 4096;
 
 /**
- * How many peers may wait. Whoever knows the token says it at once, so that of too many the one that
- * has waited longest is sent away.
+ * Most peers that may wait at the gate. Peers that know the token send it at once, so beyond this
+ * limit the peer that has waited longest is rejected.
  */
 const MAX_WAITING = 1000;
 
-/** How many may be told at the same time; in a flood, the others are hung up on. */
+/**
+ * Most peers that may receive the reason of their rejection at the same time. In a flood, the
+ * others are disconnected without a reason.
+ */
 const MAX_LEAVING = 256;
 
-/** The most that one look adds to a peer's waiting, in milliseconds; more was our own standstill. */
+/**
+ * Longest time that one tick adds to a peer's waiting time, in milliseconds. A longer gap was our
+ * own standstill.
+ */
 const MAX_STEP_MS = 250;
 
 const LF = 0x0a;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Who is told what becomes of those who wait at the door. */
+/** Receiver of the gate's decisions. */
 export interface AuthGateSink {
-  /** A peer may come in. `rest` is what it has sent after its hello. */
+  /** Called when a peer has passed. `rest` is its input after the hello. */
   onPass(connection: EbsocketConnection, hello: Hello, rest: LineBlock): void;
-  /** A peer has been sent away, or has gone by itself; if `isSilent`, it never sent a byte. */
+  /**
+   * Called when a peer is rejected or has disconnected. `isSilent` is set if the peer never sent a
+   * byte.
+   */
   onRefuse(
     connection: EbsocketConnection,
     reason: CloseReason,
     detail: string,
     isSilent: boolean,
   ): void;
-  /** The connection of a peer that has not come in has ended. */
+  /** Called when the connection of a peer that did not pass has ended. */
   onGone(connection: EbsocketConnection): void;
 }
 
-/** The door of one server. */
+/** The gate of one server. */
 export class AuthGate implements ConnectionSink, Ticking {
   readonly #token: Uint8Array;
   readonly #helloTimeout: number;
   readonly #limits: ConnectionLimits;
   readonly #keeper: AuthGateSink;
   readonly #validator = new LineValidator();
-  /** Those who are being told why they may not come in. */
+  /** Rejected peers that are still receiving the reason. */
   readonly #leaving = new Set<EbsocketConnection>();
-  /** Those who wait, and for how long each has, in milliseconds. */
+  /** Waiting peers, and how long each one has waited, in milliseconds. */
   readonly #waiting = new Map<EbsocketConnection, number>();
 
   constructor(token: string, helloTimeout: number, limits: ConnectionLimits, keeper: AuthGateSink) {
     this.#token = digest(token);
     this.#helloTimeout = helloTimeout;
     this.#keeper = keeper;
-    // A quarter of what may wait is read at once, so that what follows a hello is no longer either.
+    // One read takes at most a quarter of `maxPendingBytes`, which also limits the input after a
+    // hello.
     this.#limits = new ConnectionLimits(
       {
         ...limits,
@@ -80,7 +91,7 @@ export class AuthGate implements ConnectionSink, Ticking {
     );
   }
 
-  /** Lets a peer wait at the door. */
+  /** Adds a peer that waits at the gate. */
   start(connection: EbsocketConnection): void {
     if (this.#waiting.size === MAX_WAITING) {
       const [longest] = this.#waiting.keys();
@@ -91,14 +102,15 @@ export class AuthGate implements ConnectionSink, Ticking {
     connection.start(this, this.#limits);
   }
 
-  /** Time passes: whoever has not said hello by now is sent away. */
+  /** Rejects all peers that have sent no hello in time. */
   tick(elapsed: number): void {
     for (const [connection, before] of this.#waiting) {
       const waited = before + Math.min(elapsed, MAX_STEP_MS);
       this.#waiting.set(connection, waited);
       if (waited >= this.#helloTimeout) {
         const detail = `no hello came within ${this.#helloTimeout} ms`;
-        // Not as unauthorized, after which no client comes again: it may be late, and have the token.
+        // Not `unauthorized`, after which clients do not reconnect. The peer may have the token and
+        // be late.
         this.#refuse(connection, "idle-timeout", detail);
       }
     }
@@ -108,7 +120,7 @@ export class AuthGate implements ConnectionSink, Ticking {
     const validator = this.#validator.open(bytes);
     let start = 0;
     let kind = validator.validate(start);
-    while (kind === "empty") { // It means nothing, wherever it comes.
+    while (kind === "empty") { // An empty line has no meaning anywhere.
       start = validator.end + 1;
       if (start === bytes.length) return;
       kind = validator.validate(start);
@@ -135,7 +147,7 @@ export class AuthGate implements ConnectionSink, Ticking {
     this.#keeper.onGone(connection);
   }
 
-  /** Compares in a time that does not depend on where the tokens differ. */
+  /** Compares tokens in constant time. */
   #isRight(token: string | undefined): boolean {
     return token !== undefined && timingSafeEqual(digest(token), this.#token);
   }
@@ -162,7 +174,7 @@ export class AuthGate implements ConnectionSink, Ticking {
   }
 }
 
-/** Why a first line does not open the door. */
+/** Returns the reason why a first line is rejected. */
 function describe(foreign: "HTTP" | "TLS" | null, hello: Hello | null): string {
   if (foreign === "HTTP") return "an HTTP request";
   if (foreign) return `this looks like ${foreign}`;
@@ -170,12 +182,12 @@ function describe(foreign: "HTTP" | "TLS" | null, hello: Hello | null): string {
   return hello.token === undefined ? "no token" : "the token is wrong";
 }
 
-/** The hello in a control line, if it is one. */
+/** Returns the hello in a control line, or `null` if it is not a hello. */
 function toHello(line: Uint8Array, hasEscapedKey: boolean): Hello | null {
   return decodeHello(parseLine(decoder.decode(line), hasEscapedKey) as ControlLine);
 }
 
-/** All digests have one length, which a comparison in constant time needs. */
+/** All digests have the same length, as required by the comparison in constant time. */
 function digest(token: string): Uint8Array {
   return createHash("sha256").update(token).digest();
 }

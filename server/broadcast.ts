@@ -1,6 +1,5 @@
 /**
- * Owns what goes to all clients of a system: what is sent to them in one turn shares one piece of bytes.
- * Must not know events, or what a program does with its clients.
+ * Sends to all clients of a system. All lines of one turn share the same bytes.
  *
  * @module
  */
@@ -11,21 +10,21 @@ import { WriteCoalescer } from "./coalescer.ts";
 import { afterHandlers, handlersEnd } from "../net/turn.ts";
 import { Block } from "../net/send_queue.ts";
 
-/** Sends lines to all of some clients. */
+/** Sends lines to a set of clients. */
 export class Broadcast {
   readonly #group = new SubscriberGroup<EbsocketConnection>();
   readonly #members = new Map<EbsocketConnection, Member<EbsocketConnection>>();
   readonly #holdback: WriteCoalescer<EbsocketConnection>;
-  /** How many lines have been sent. */
+  /** Number of lines sent. */
   #lines = 0;
   #isScheduled = false;
 
-  /** Makes one without clients. */
+  /** Creates a broadcast without clients. */
   constructor(options: { maxBatchDelay: number; maxPendingBytes: number }) {
     this.#holdback = new WriteCoalescer({ ...options, onQueued() {}, onFlushed() {} });
   }
 
-  /** Takes a new client, which gets what is sent from now on. */
+  /** Adds a client. It receives lines sent from now on. */
   add(connection: EbsocketConnection): void {
     const member = new Member(connection, this.#group);
     this.#group.enroll(member);
@@ -33,7 +32,7 @@ export class Broadcast {
     connection.feedFrom(this);
   }
 
-  /** Sends nothing more to a client. */
+  /** Removes a client. */
   delete(connection: EbsocketConnection): void {
     const member = this.#members.get(connection);
     if (!member) return;
@@ -42,7 +41,13 @@ export class Broadcast {
     this.#members.delete(connection);
   }
 
-  /** Sends a line to all clients, but for one. Returns how many are there to get it. */
+  /**
+   * Sends a line to all clients.
+   *
+   * @param line The encoded line.
+   * @param except The client that does not receive the line.
+   * @returns The number of open clients that receive the line.
+   */
   send(line: Uint8Array, except?: EbsocketConnection): number {
     let count = 0;
     for (const connection of this.#members.keys()) {
@@ -57,14 +62,14 @@ export class Broadcast {
     return count;
   }
 
-  /** Queues what waits for one client: something else is about to follow. */
+  /** Queues the held lines of one client, because another line is about to follow. */
   settle(connection: EbsocketConnection): void {
     if (this.#group.size === 0) return;
     const member = this.#members.get(connection);
     if (member) this.#holdback.flushFor(member);
   }
 
-  /** Queues all that waits. */
+  /** Queues all held lines. */
   flush(): void {
     this.#holdback.flushAll();
   }

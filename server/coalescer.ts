@@ -1,12 +1,14 @@
 /**
- * Owns when the lines of an group go out, and that they stay in order. Must not know whom a line is
- * for, or why.
+ * Coalesces small writes: it decides when the lines of each group go out, and keeps them in order.
  *
- * A write for each client and each few lines may cost more than all the rest. So lines are kept until
- * enough has piled up, or a short time has passed, in two cases. Where many talk to many, there is no time to
- * write each event by itself: then they are gathered, see `heartbeat.ts`. And where a publisher has more
- * to say of which an group gets only a part, that is kept until it has said all. What has to go out at
- * once, or is for one client alone, takes along what it would overtake, and is not kept.
+ * A write per client for every few lines may cost more than everything else. Lines are therefore
+ * held until enough have accumulated or a short time has passed, in two cases. If many clients send
+ * to many, there is no time to write each event separately, so events are gathered; see `turn.ts`.
+ * If a publisher has more input ready and a group receives only a part of it, the part is held
+ * until the input has ended.
+ *
+ * Urgent lines and lines for a single client are not held. They take along all held lines that they
+ * would overtake.
  *
  * @module
  */
@@ -17,56 +19,61 @@ import { type Block, MAX_BATCH_BYTES } from "../net/send_queue.ts";
 import { SliceListCache } from "./slice_list.ts";
 
 /**
- * How large a share is not kept any longer, in bytes: three quarters of what one write hands over, as
- * one more block adds a little. But what then comes for a client must fit into its queue at once, in
- * which a half may be taken before it lags, and a quarter is what is read at once: hence no more than
- * an eighth of that.
+ * Size from which lines are no longer held, in bytes. It is three quarters of one write, because
+ * another block adds a little. A client's lines must also fit into its send queue at once. Half of
+ * that queue may be in use before the client lags, and one read brings up to a quarter. So the size
+ * is at most an eighth of the queue.
  */
 const ENOUGH_BYTES = 0.75 * MAX_BATCH_BYTES;
 
-/** How many bytes of lines may be kept, and of the blocks in which they are. */
+/** Most bytes of lines that may be held, and most bytes of the blocks that contain them. */
 const MAX_HELD_BYTES = 33_554_432;
 const MAX_HELD_BLOCK_BYTES = 8_388_608;
 
-/** What {@link WriteCoalescer} needs to know. */
+/** Options and callbacks of a {@link WriteCoalescer}. */
 export interface WriteCoalescerOptions<R extends Recipient> {
-  /** For how long lines are kept at most, in milliseconds; longer while the relay is too busy to look. */
+  /**
+   * Longest time to hold lines, in milliseconds. It may take longer if the relay is too busy to
+   * check.
+   */
   readonly maxBatchDelay: number;
-  /** How many bytes may wait for each client. */
+  /** Most bytes that may be queued for each client. */
   readonly maxPendingBytes: number;
-  /** Called with each client for which lines have just been queued. */
+  /** Called with each client for which lines were just queued. */
   readonly onQueued: (recipient: R) => void;
-  /** Called when lines have been queued that were kept, at another time than the end of a block. */
+  /** Called when held lines were queued at a time other than the end of a block. */
   readonly onFlushed: () => void;
 }
 
-/** Keeps what waits for the groups of one relay, and lets it go. */
+/** Holds lines for the groups of one relay and releases them. */
 export class WriteCoalescer<R extends Recipient> {
   readonly #onQueued: (recipient: R) => void;
   readonly #onFlushed: () => void;
   readonly #maxDelay: number;
   readonly #enoughBytes: number;
-  /** Which block is being passed on. */
+  /** Number of the current block. */
   #block = 1;
-  /** The groups that have got lines of this block. */
+  /** Groups with lines of this block. */
   readonly #touched: SubscriberGroup<R>[] = [];
-  /** The clients that have got lines for them alone. */
+  /** Members with lines for them alone. */
   readonly #addressed: Member<R>[] = [];
-  /** Those that have lines of earlier blocks. */
+  /** Groups with lines of earlier blocks. */
   readonly #held = new Set<SubscriberGroup<R>>();
   #bytes = 0;
-  /** The block from which lines were added last, and how many bytes those have from which lines are kept. */
+  /**
+   * The block of the last added lines, and the total size of the blocks that contain held lines.
+   */
   #source: Block | null = null;
   #blockBytes = 0;
-  /** Whose block was full last: who may have sent the lines that are held. */
+  /** Publisher of the last block with more input to come. It may have sent the held lines. */
   #busy: object | null = null;
-  /** Until when lines are gathered, by the clock of `performance.now()`. */
+  /** Time until which lines are gathered, by the clock of `performance.now()`. */
   #gatherUntil = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #due = 0;
   readonly #memo = new SliceListCache();
 
-  /** Makes one that keeps nothing yet. */
+  /** Creates a coalescer that holds no lines. */
   constructor({ maxBatchDelay, maxPendingBytes, onQueued, onFlushed }: WriteCoalescerOptions<R>) {
     this.#onQueued = onQueued;
     this.#onFlushed = onFlushed;
@@ -75,8 +82,14 @@ export class WriteCoalescer<R extends Recipient> {
   }
 
   /**
-   * Adds the `count` whole lines of a block from `start` to `end` to what an group gets, but not the
-   * member `left`, if that is not `null`.
+   * Adds complete lines for a group.
+   *
+   * @param group The group that receives the lines.
+   * @param block The block that contains the lines.
+   * @param start The start of the lines in the block.
+   * @param end The end of the lines in the block.
+   * @param count The number of lines.
+   * @param left The member that does not receive the lines, or `null`.
    */
   add(
     group: SubscriberGroup<R>,
@@ -92,7 +105,7 @@ export class WriteCoalescer<R extends Recipient> {
     this.#note(group, block, group.size - before);
   }
 
-  /** Adds one whole line of a block to what one client gets. */
+  /** Adds one complete line for a single client. */
   addFor(member: Member<R>, block: Block, start: number, end: number): void {
     if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
     const { group } = member;
@@ -102,7 +115,7 @@ export class WriteCoalescer<R extends Recipient> {
     this.#note(group, block, group.size - before);
   }
 
-  /** Notes that an group has got so many bytes more. */
+  /** Notes that `bytes` bytes were added for a group. */
   #note(group: SubscriberGroup<R>, block: Block, bytes: number): void {
     this.#bytes += bytes;
     if (block !== this.#source) this.#blockBytes += block.bytes.length;
@@ -112,18 +125,20 @@ export class WriteCoalescer<R extends Recipient> {
     this.#touched.push(group);
   }
 
-  /** Whether so much waits for an group that it is not worth keeping any longer. */
+  /** Returns whether a group has so many bytes that holding them longer gains nothing. */
   hasEnough({ size }: SubscriberGroup<R>): boolean {
     return size >= this.#enoughBytes;
   }
 
-  /** Lets go of what waits for an group. */
+  /** Releases the held lines of a group. */
   flush(group: SubscriberGroup<R>): void {
     this.#flush(group);
     this.#memo.clear();
   }
 
-  /** Lets go of what waits for one client, and mostly not of what waits for the others that hear the same. */
+  /**
+   * Releases the held lines of one client. Mostly, the lines of the other group members stay held.
+   */
   flushFor(member: Member<R>): void {
     const { group } = member;
     const { size } = group;
@@ -141,8 +156,11 @@ export class WriteCoalescer<R extends Recipient> {
   }
 
   /**
-   * Lets go of what waits at the end of a block: of all that is not worth keeping when `hasMore` says
-   * that more is coming from the publisher, otherwise of what it has sent; unless events are gathered.
+   * Releases lines at the end of a block. If events are being gathered, or more input follows, only
+   * full or urgent groups are released. Otherwise, all lines of the publisher are.
+   *
+   * @param publisher The sender of the block.
+   * @param hasMore Whether more input of the publisher is probably waiting.
    */
   endBlock(publisher: object, hasMore: boolean): void {
     const now = performance.now();
@@ -166,7 +184,10 @@ export class WriteCoalescer<R extends Recipient> {
     this.#written(writes);
   }
 
-  /** Notes what it would take to write what has come by itself. Returns whether to gather instead. */
+  /**
+   * Notes the writes that the new lines would need by themselves. Returns whether to gather
+   * instead.
+   */
   #isGathering(now: number): boolean {
     let writes = 0;
     for (const { members, size } of this.#touched) if (size < SHORT_BYTES) writes += members.size;
@@ -174,7 +195,7 @@ export class WriteCoalescer<R extends Recipient> {
     return now < this.#gatherUntil;
   }
 
-  /** Lets go of all that waits in so many milliseconds, or sooner. */
+  /** Releases all held lines in `ms` milliseconds or sooner. */
   #wake(now: number, ms: number): void {
     if (this.#timer !== undefined && this.#due <= now + ms) return;
     clearTimeout(this.#timer);
@@ -185,7 +206,7 @@ export class WriteCoalescer<R extends Recipient> {
     }, ms);
   }
 
-  /** Lets go of all that waits. */
+  /** Releases all held lines. */
   flushAll(): void {
     let writes = 0;
     for (const group of this.#touched) writes += this.#release(group);
@@ -194,7 +215,7 @@ export class WriteCoalescer<R extends Recipient> {
     this.#written(writes);
   }
 
-  /** Lets go of what waits for an group. Returns how many short writes that takes. */
+  /** Releases the held lines of a group. Returns the number of short writes that this needs. */
   #release(group: SubscriberGroup<R>): number {
     const { members, size } = group;
     this.#flush(group);
@@ -208,12 +229,15 @@ export class WriteCoalescer<R extends Recipient> {
     return writes;
   }
 
-  /** So many short writes have to be done now; from what follows from that, more is gathered first. */
+  /**
+   * Notes that `writes` short writes must now be done, and derives how long to gather before the
+   * next.
+   */
   #written(writes: number): void {
     if (writes > 0) this.#gatherUntil = performance.now() + gatherTime(writes, this.#maxDelay);
   }
 
-  /** Nothing is held any longer. */
+  /** Resets the state after all held lines were released. */
   #stop(): void {
     this.#busy = null;
     this.#blockBytes = 0;

@@ -1,7 +1,6 @@
 /**
- * Owns a server's part of the conversation with each of its neighbours: it answers `hello`, takes
- * note of `close`, and says how many events have been taken. Must not know who may connect, or what
- * becomes of the events.
+ * The server side of the handshake and of other control lines. Answers `hello`, notes `close`, and
+ * acknowledges events.
  *
  * @module
  */
@@ -22,16 +21,20 @@ import type { RateOptions } from "./rate_limiter.ts";
 import { MAX_QUOTE } from "../protocol/printable.ts";
 import type { Feature } from "../protocol/routing.ts";
 
-/** Talks to the clients of one server. */
+/** Exchanges control lines with the clients of one server. */
 export class Handshake {
   readonly #terms: Omit<Welcome, "id" | "ack">;
   readonly #greeted = new WeakSet<EbsocketConnection>();
-  /** The clients that want to know what has been taken. */
+  /** The clients that requested acknowledgements. */
   readonly #wantsAcks = new WeakSet<EbsocketConnection>();
 
   /**
-   * Makes one that tells its clients of the limits to which they are held, and of what the server can
-   * do beyond passing events on.
+   * Creates the handshake of a server.
+   *
+   * @param limits The limits that each welcome reports to the client.
+   * @param decoder The decoder, for its maximum depth.
+   * @param rates The rate limits, also reported.
+   * @param features The optional features that the server supports.
    */
   constructor(
     { maxLineBytes, maxPendingBytes, keepAliveInterval }: ConnectionLimits,
@@ -50,8 +53,9 @@ export class Handshake {
   }
 
   /**
-   * Takes note of what a client says to us alone. What is not known is ignored. Returns a `hello` that
-   * counts, or `null`.
+   * Handles a control line of a client. Unknown lines are ignored.
+   *
+   * @returns The hello if the line is the client's first one, otherwise `null`.
    */
   onControl(client: EbsocketConnection, line: ControlLine): Hello | null {
     const farewell = decodeClose(line, "client");
@@ -60,7 +64,11 @@ export class Handshake {
     return hello && this.onHello(client, hello);
   }
 
-  /** Answers a client's first `hello`, and returns it; any other is ignored, and gives `null`. */
+  /**
+   * Answers the first `hello` of a client. Later ones are ignored.
+   *
+   * @returns The hello, or `null` if it was ignored.
+   */
   onHello(client: EbsocketConnection, hello: Hello): Hello | null {
     if (this.#greeted.has(client)) return null;
     this.#greeted.add(client);
@@ -71,8 +79,12 @@ export class Handshake {
   }
 
   /**
-   * Ends the connection of a client that has sent a bad line. If that was the `first` that came from
-   * it, the client may have taken us for something else.
+   * Closes the connection of a client that has sent an invalid line.
+   *
+   * @param client The client.
+   * @param fault The fault of the line.
+   * @param first The line if it is the client's first one, which may belong to another protocol;
+   * otherwise `null`.
    */
   onBadLine(
     client: EbsocketConnection,
@@ -85,7 +97,7 @@ export class Handshake {
     client.closeWith(code, detail, lastWord);
   }
 
-  /** Counts that `count` more events of a client have been taken, and says so if it wants to know. */
+  /** Counts `count` accepted events of a client and acknowledges them if it requested that. */
   taken(client: EbsocketConnection, count: number): void {
     if (count === 0) return;
     client.eventsIn += count;
@@ -93,10 +105,10 @@ export class Handshake {
   }
 }
 
-/** What a client says of its end, so that nobody takes it for what we say. */
+/** Marks a close reason as given by the client, to distinguish it from our own. */
 function inItsWords(farewell: Farewell): Farewell {
   const { reason, detail } = farewell;
-  if (reason === "eof") return farewell; // which no peer can give: the words are ours
+  if (reason === "eof") return farewell; // no peer can send it, so the words are ours
   const words = detail.slice(0, MAX_QUOTE);
   return { reason, detail: words ? `the client says: ${words}` : "the client says so" };
 }

@@ -1,9 +1,9 @@
 /**
- * Owns how what one client gets differs from what the others of its group get: lines that it alone
- * does not get, and lines that it alone gets. Must not know why.
+ * How the lines of one member differ from those of its group: lines it does not receive, and lines
+ * only it receives.
  *
- * The client goes on sharing with the others what is the same, however many lines differ, and for how
- * many clients: only short pieces are copied.
+ * The member keeps sharing the common lines with the group, however many lines differ and for
+ * however many members. Only short pieces are copied.
  *
  * @module
  */
@@ -11,53 +11,54 @@
 import { type Block, Piece } from "../net/send_queue.ts";
 import { SliceList } from "./slice_list.ts";
 
-/** Lines that go out together. */
+/** Lines that are queued together. */
 export class Batch {
-  /** For how many clients they were queued; `null` while they wait. */
+  /** Number of clients for which they were queued, or `null` while they are held. */
   accepted: number | null = null;
 }
 
-/** A place in what the group gets. */
+/** A position in the lines of the group. */
 export interface Position {
-  /** How many bytes are before it. */
+  /** Number of bytes before the position. */
   readonly bytes: number;
-  /** How many events are before it. */
+  /** Number of events before the position. */
   readonly events: number;
 }
 
-/** Where the two part, and where they meet again. */
+/** A place where the member's lines leave those of the group. */
 interface Divergence {
   readonly from: Position;
-  /** Where the client goes on: behind what it does not get. */
+  /** Where the member's lines rejoin, after the lines it does not receive. */
   to: Position;
-  /** What it gets instead. */
+  /** Lines that the member receives instead. */
   readonly own: SliceList;
 }
 
 /**
- * From which length on a part of what others get is not copied, in bytes. A line for one client may cost
- * two such parts, so that this is also how much more than itself it may have copied.
+ * Least length of a common piece that is not copied, in bytes. One line for a single member may
+ * split off two shorter pieces. So this is also the most that is copied in addition to the line
+ * itself.
  */
 const MIN_LONG_BYTES = 512;
 
-/** The differences for one client, in order. */
+/** The differences of one member, in order. */
 export class MemberDiff {
-  /** The lines for this client alone, for whoever waits for what becomes of them. */
+  /** The lines for this member alone, for a receipt. */
   batch: Batch | null = null;
 
-  /** How many bytes the lines for this client alone have. */
+  /** Size of the lines for this member alone, in bytes. */
   bytes = 0;
 
   readonly #bends: Divergence[] = [];
 
-  /** The client does not get what the others get from one place to another. */
+  /** Excludes the member from the lines of the group between two positions. */
   skip(from: Position, to: Position): void {
     const last = this.#bends.at(-1);
     if (last?.to.bytes === from.bytes) last.to = to;
     else this.#bends.push({ from, to, own: new SliceList() });
   }
 
-  /** The client alone gets an event, at the place at which the others have arrived. */
+  /** Inserts an event for the member alone at the current end of the group's lines. */
   insert(at: Position, block: Block, start: number, end: number): void {
     let bend = this.#bends.at(-1);
     if (bend?.to.bytes !== at.bytes) {
@@ -67,7 +68,7 @@ export class MemberDiff {
     this.bytes += end - start;
   }
 
-  /** What the client gets when all others get `pieces`. */
+  /** Returns the member's pieces, given those of the group. */
   apply(pieces: readonly Piece[]): Piece[] {
     const all = new Cursor(pieces);
     const own: Piece[] = [];
@@ -81,10 +82,10 @@ export class MemberDiff {
   }
 }
 
-/** A place in pieces, which goes on and never back. */
+/** A position in pieces that only moves forward. */
 class Cursor {
   readonly #pieces: readonly Piece[];
-  /** Which piece is next, and where it begins. */
+  /** The next piece, and where it begins. */
   #next = 0;
   #begin: Position = { bytes: 0, events: 0 };
   #at: Position = { bytes: 0, events: 0 };
@@ -93,7 +94,7 @@ class Cursor {
     this.#pieces = pieces;
   }
 
-  /** Goes on to a place, or to the end, and adds what is passed to `taken`. */
+  /** Moves to a position, or to the end if it is `null`, and adds the passed pieces to `taken`. */
   take(to: Position | null, taken: Piece[] | null): void {
     while (this.#next < this.#pieces.length) {
       const piece = this.#pieces[this.#next]!;
@@ -118,7 +119,7 @@ class Cursor {
   }
 }
 
-/** The same, but with one piece in the place of short ones that follow one another. */
+/** Returns the pieces with consecutive short ones joined into one. */
 function joinShort(pieces: readonly Piece[]): Piece[] {
   const few: Piece[] = [];
   const short = new SliceList();

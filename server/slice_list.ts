@@ -1,44 +1,48 @@
 /**
- * Owns the part of a stream of lines that some clients get: pieces of the blocks that have come in. Long
- * ones stay where they are, however many shares have them; short ones are joined when they go out.
- * Must not know lines, or who gets them.
+ * A list of slices of received blocks: the part of a stream of lines that some clients receive.
+ * Long slices are shared by all lists that contain them. Short ones are joined when they go out.
  *
  * @module
  */
 
 import { Block, Piece } from "../net/send_queue.ts";
 
-/** How many numbers there are for each piece: where it begins and ends, and how many events it has. */
+/** Numbers stored per slice: its start, its end, and its number of events. */
 const STRIDE = 3;
 
-/** How many numbers there is room for at first: as many as V8 keeps in the object itself. */
+/** Initial capacity, in numbers. V8 stores arrays of this size within the object. */
 const MIN_NUMBERS = 5 * STRIDE;
 
-/** The most that stays for the next time: enough for a share of short lines that goes out in time. */
+/**
+ * Largest capacity kept for reuse, which suffices for a list of short lines that goes out in time.
+ */
 const MAX_KEPT_NUMBERS = 4096 * STRIDE;
 
-/** From which length on a piece is not copied, in bytes. What one takes besides, some 100, counts for less. */
+/**
+ * Least length of a slice that is not copied, in bytes. The overhead of a slice, about 100 bytes,
+ * matters less than that.
+ */
 const MIN_LONG_BYTES = 4096;
 
 const NOTHING: readonly Piece[] = [];
 const NO_NUMBERS = new Int32Array(0);
 
-/** Pieces of blocks, in order. */
+/** Slices of blocks, in order. */
 export class SliceList {
-  /** How many bytes there are. */
+  /** Total size, in bytes. */
   size = 0;
 
   readonly #blocks: Block[] = [];
-  /** Where the numbers of the pieces of each block begin. */
+  /** Index of each block's first number. */
   readonly #firsts: number[] = [];
-  /** The block of the piece that was added last. */
+  /** Block of the slice that was added last. */
   #block: Block | null = null;
   #numbers = new Int32Array(MIN_NUMBERS);
   #count = 0;
-  /** What {@link peek} has given, until more is added. */
+  /** Result of {@link peek}, until more is added. */
   #shown: readonly Piece[] | null = null;
 
-  /** Adds the bytes of a block from `start` to `end`, which are `events` events. */
+  /** Adds the bytes of a block from `start` to `end`, which hold `events` events. */
   add(block: Block, start: number, end: number, events: number): void {
     this.size += end - start;
     this.#shown = null;
@@ -47,7 +51,7 @@ export class SliceList {
       this.#blocks.push(block);
       this.#firsts.push(this.#count);
     } else if (start === this.#numbers[this.#count - 2]) {
-      this.#numbers[this.#count - 2] = end; // one piece with the one before
+      this.#numbers[this.#count - 2] = end; // extends the previous slice
       this.#numbers[this.#count - 1]! += events;
       return;
     }
@@ -63,14 +67,15 @@ export class SliceList {
     this.#numbers = numbers;
   }
 
-  /** All that was added, in a few pieces. It stays. */
+  /** Returns all slices as a few pieces. The list is kept. */
   peek(): readonly Piece[] {
     return this.#shown ??= this.size > 0 ? this.#pieces() : NOTHING;
   }
 
   /**
-   * All that was added, in a few pieces; nothing is left. What was taken before with the same `memo` is
-   * used again if it was the very same.
+   * Returns all slices as a few pieces and clears the list.
+   *
+   * @param memo A cache. If the previous list taken with it was identical, returns the same pieces.
    */
   take(memo: SliceListCache | null = null): readonly Piece[] {
     if (this.size === 0) return NOTHING;
@@ -85,7 +90,7 @@ export class SliceList {
     return pieces;
   }
 
-  /** Whether it is all of one block. */
+  /** Whether the list is exactly one whole block. */
   #isWhole(): boolean {
     return this.#count === STRIDE && this.size === this.#block!.bytes.length;
   }
@@ -101,7 +106,7 @@ export class SliceList {
 
   #pieces(): Piece[] {
     const pieces: Piece[] = [];
-    /** Where the short pieces begin that come one after the other, how long they are, and their events. */
+    /** First number, total size, and events of the current run of short slices. */
     let from = 0;
     let size = 0;
     let short = 0;
@@ -128,7 +133,10 @@ export class SliceList {
     return pieces;
   }
 
-  /** Makes one piece, of `size` bytes and with `events` events, of those whose numbers are from `i` to `to`. */
+  /**
+   * Joins the slices with numbers from `i` to `to` into one piece of `size` bytes and `events`
+   * events.
+   */
   #join(i: number, to: number, size: number, events: number): Piece {
     const joined = new Uint8Array(size);
     let at = 0;
@@ -145,8 +153,8 @@ export class SliceList {
 }
 
 /**
- * The share that was taken last, for those that are taken next: clients that do not hear the same often
- * hear the same of a block.
+ * The list that was taken last. Groups with different subscriptions often receive the same lines of
+ * a block and can then share its pieces.
  */
 export class SliceListCache {
   #blocks: readonly Block[] = [];
@@ -154,7 +162,7 @@ export class SliceListCache {
   #numbers: Int32Array = NO_NUMBERS;
   #pieces: readonly Piece[] = NOTHING;
 
-  /** The pieces of the last share, if it had the very same. */
+  /** Returns the pieces of the last list if it was identical, otherwise `null`. */
   find(
     blocks: readonly Block[],
     firsts: readonly number[],
@@ -165,7 +173,7 @@ export class SliceListCache {
     return isSame ? this.#pieces : null;
   }
 
-  /** Keeps the pieces of a share. */
+  /** Keeps the pieces of a list. */
   keep(
     blocks: readonly Block[],
     firsts: readonly number[],
@@ -178,7 +186,7 @@ export class SliceListCache {
     this.#pieces = pieces;
   }
 
-  /** Lets go of all that is kept: it holds blocks in memory. */
+  /** Releases the kept list, because it holds blocks in memory. */
   clear(): void {
     this.#blocks = [];
     this.#firsts = [];

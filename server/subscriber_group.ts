@@ -1,6 +1,6 @@
 /**
- * Owns the clients that hear the very same events, and what they are to get next: the same pieces for
- * all of them. Must not know why they hear the same, or when it is time to send.
+ * Clients with equal subscriptions, and the lines they receive next. All members share the same
+ * pieces.
  *
  * @module
  */
@@ -9,28 +9,28 @@ import { Batch, MemberDiff, type Position } from "./member_diff.ts";
 import type { Block, Piece } from "../net/send_queue.ts";
 import { SliceList, SliceListCache } from "./slice_list.ts";
 
-/** Who gets lines; a connection is. */
+/** A recipient of lines, such as a connection. */
 export interface Recipient {
-  /** Which client it is: 1 for the first that came. */
+  /** Number of the client: 1 for the first one. */
   readonly id: number;
-  /** Whether anything can still be queued for it. */
+  /** Whether lines can still be queued. */
   readonly open: boolean;
-  /** How many bytes wait for it. */
+  /** Bytes queued. */
   readonly pendingBytes: number;
-  /** How many events have been queued for it. */
+  /** Number of events queued so far. */
   readonly eventsOut: number;
-  /** Queues `count` events, as whole lines; `false` if that cannot be done. */
+  /** Queues `count` events as complete lines. Returns `false` if that is not possible. */
   send(lines: Uint8Array, count: number): boolean;
-  /** Does the same with pieces that others may get as well. */
+  /** Queues `count` events as pieces, which other recipients may share. */
   sendPieces(pieces: readonly Piece[], count: number): boolean;
 }
 
-/** One client, and those that it hears the same as. */
+/** A client and its current group. */
 export class Member<R extends Recipient = Recipient> {
   readonly recipient: R;
   /** Whether its events are numbered. */
   isNumbered = false;
-  /** The clients that hear the same as it does, itself included. */
+  /** The clients with the same subscriptions, including this one. */
   group: SubscriberGroup<R>;
 
   constructor(recipient: R, group: SubscriberGroup<R>) {
@@ -41,58 +41,66 @@ export class Member<R extends Recipient = Recipient> {
 
 const START: Position = { bytes: 0, events: 0 };
 
-/** Clients that hear the same events. */
+/** Clients with equal subscriptions. */
 export class SubscriberGroup<R extends Recipient = Recipient> {
-  /** All have equal subscriptions. */
+  /** All members. */
   readonly members = new Set<Member<R>>();
-  /** In which block lines were added last, and as which line: noted by whoever adds them. */
+  /** The block and the line that were added last, as noted by the caller. */
   block = 0;
   line = 0;
-  /** Whether what waits has to go out at once. */
+  /** Whether the held lines must go out at once. */
   isUrgent = false;
 
   readonly #share = new SliceList();
   #events = 0;
-  /** The members that do not get just what all get. */
+  /** Members whose lines differ from those of the group. */
   readonly #detours = new Map<Member<R>, MemberDiff>();
-  /** How many bytes wait for single members. */
+  /** Bytes held for single members. */
   #ownBytes = 0;
   #batch: Batch | null = null;
 
-  /** How many bytes wait. */
+  /** Bytes held. */
   get size(): number {
     return this.#share.size + this.#ownBytes;
   }
 
-  /** Whether somebody waits for what becomes of lines that are for more than one member. */
+  /** Whether a receipt depends on held lines for more than one member. */
   get isAwaited(): boolean {
     return this.#batch !== null;
   }
 
-  /** Takes a new member. It gets nothing of what waits; nobody may wait for what becomes of that. */
+  /** Adds a member, which does not receive the held lines. No receipt may depend on those. */
   enroll(member: Member<R>): void {
     this.members.add(member);
     if (this.#share.size > 0) this.#detourOf(member).skip(START, this.#position());
   }
 
-  /** Lets a member go. Nothing may wait for it. */
+  /** Removes a member, for which no lines may be held. */
   dismiss(member: Member<R>): void {
     this.members.delete(member);
     this.#detours.delete(member);
   }
 
-  /** What waits, for somebody who waits for what becomes of it. */
+  /** Returns the batch of the held lines, for a receipt. */
   batch(): Batch {
     return this.#batch ??= new Batch();
   }
 
-  /** The same for what waits for one member. */
+  /** Returns the batch of the lines held for one member, for a receipt. */
   batchOf(member: Member<R>): Batch {
     if (this.members.size === 1) return this.batch();
     return this.#detourOf(member).batch ??= new Batch();
   }
 
-  /** Adds the `count` whole lines of a block from `start` to `end`, for all but one member, or none. */
+  /**
+   * Adds complete lines for all members.
+   *
+   * @param block The block that contains the lines.
+   * @param start The start of the lines in the block.
+   * @param end The end of the lines in the block.
+   * @param count The number of lines.
+   * @param left The member that does not receive the lines, or `null`.
+   */
   add(
     block: Block,
     start: number,
@@ -106,7 +114,7 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
     if (left) this.#detourOf(left).skip(from!, this.#position());
   }
 
-  /** Adds one whole line for one member alone. */
+  /** Adds one complete line for a single member. */
   addFor(member: Member<R>, block: Block, start: number, end: number): void {
     if (this.members.size === 1) return this.add(block, start, end, 1);
     this.#detourOf(member).insert(this.#position(), block, start, end);
@@ -124,8 +132,10 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   }
 
   /**
-   * Queues what waits for the members, and calls `onQueued` with each for whom that was possible. `memo`
-   * is that of all groups that are flushed together.
+   * Queues the held lines for the members.
+   *
+   * @param onQueued Called with each recipient whose lines were queued.
+   * @param memo The cache shared by all groups that are flushed together.
    */
   flush(onQueued: (recipient: R) => void, memo: SliceListCache = new SliceListCache()): void {
     if (this.size === 0) return;
@@ -138,12 +148,13 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
     this.isUrgent = false;
     this.#detours.clear();
     let accepted = 0;
-    // Thousands may hear nothing but what is for one of them: then the others are not looked at.
+    // If lines are held only for single members, the others, possibly thousands, are skipped.
     const reached = pieces.length > 0 ? this.members : detours?.keys() ?? [];
     for (const member of reached) {
       const detour = detours?.get(member);
       const own = detour ? detour.apply(pieces) : pieces;
-      // A publisher that is left out of all lines has none of the events, which its receipts allow for.
+      // A publisher that is excluded from all lines receives no event. Its receipts account for
+      // that.
       const isAccepted = own.length === 0 || send(member, own);
       if (detour?.batch) detour.batch.accepted = isAccepted ? 1 : 0;
       if (!isAccepted) continue;
@@ -153,7 +164,7 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
     if (batch) batch.accepted = accepted;
   }
 
-  /** Queues what waits for one member. The others get it with what comes. */
+  /** Queues the held lines for one member. The others receive them with later lines. */
   flushFor(member: Member<R>, onQueued: (recipient: R) => void): void {
     if (this.#batch || this.members.size === 1) return this.flush(onQueued);
     const detour = this.#detours.get(member);
@@ -168,7 +179,7 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   }
 }
 
-/** Queues pieces for a member, with numbers if it wants them. */
+/** Queues pieces for a member, numbered if it requested that. */
 function send({ recipient, isNumbered }: Member, pieces: readonly Piece[]): boolean {
   let count = 0;
   for (const { events } of pieces) count += events;
