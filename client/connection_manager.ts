@@ -92,7 +92,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
   #trying = new AbortController();
   /** Whether it is connected or connecting. */
   #isStarted = false;
-  /** How this side ends it: `null` if it does not. */
+  /** How this side is ending the connection, or `null` if it is not. */
   #ending: "local" | "aborted" | null = null;
   #isFull = false;
   /** Whether reading continues even if the inbox is full. */
@@ -270,7 +270,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
     });
   }
 
-  /** Returns how a connection ended that could not be made, or not made again. */
+  /** Returns the close info of a connection that could not be made, or not be made again. */
   #failure(error: unknown): CloseInfo {
     const detail = error instanceof Error ? error.message : String(error);
     const reason = this.#ending ??

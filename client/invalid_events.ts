@@ -1,6 +1,5 @@
 /**
- * The invalid events of a client: received, but not matching their definitions. Includes their
- * readers.
+ * The invalid events of a client, which do not match their definitions, and their readers.
  *
  * @module
  */

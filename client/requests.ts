@@ -200,7 +200,7 @@ function isOverdue(waiter: PendingRequest, timeout: number): boolean {
   return true;
 }
 
-/** For callers that need not wait for room: one promise for all of them. */
+/** Shared results for callers that need not wait for room: no promise per call. */
 const ROOM = Promise.resolve();
 const SENT = Promise.resolve(true);
 const NOT_SENT = Promise.resolve(false);
@@ -456,7 +456,7 @@ export class Requests<M extends object, S extends object = M> {
     return { ...envelope, to: checkWord("to", to) };
   }
 
-  /** Throws if the reply could not be read. */
+  /** Throws if reading is paused, because the reply could not be read. */
   #checkHearing(verb: string, subject: unknown): void {
     const why = this.#incoming.readBlockedBy();
     if (why) throw new EbsocketError("inbox-full", `Cannot ${verb} ${subject}: ${why}`);

@@ -12,7 +12,7 @@ import type { SendableEvent } from "../protocol/event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
 import type { Feature } from "../protocol/routing.ts";
 
-/** For callers that need not wait for room: one promise for all of them. */
+/** A shared result for callers that need not wait for room: no promise per event. */
 const ROOM = Promise.resolve();
 
 /** Sends the events of one client through its connection manager. */
@@ -142,7 +142,8 @@ export class Sender<M extends object> {
    */
   lack(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
     const { session } = this.#used("use");
-    if (!session || session.has(feature)) return null; // unknown as yet
+    // Before the first connection, the features are unknown.
+    if (!session || session.has(feature)) return null;
     const what = `${verb} ${subject}${how}`;
     return session.isGreeted ? notSupported(feature, what) : notGreeted(what);
   }

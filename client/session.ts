@@ -124,8 +124,8 @@ export class Session implements ControlChannel {
     this.#needsWelcome = token !== undefined || wantsSequence;
     this.#early = new Inbox(unread, () => {});
     this.#sink = sink;
-    // The relay may add attributes to a line. Otherwise a line of exactly the maximum length would
-    // end the connections of all its recipients.
+    // The relay may add attributes to a line, so the limit is higher here. Otherwise a line of
+    // exactly the maximum length would end the connections of all its recipients.
     const maxLineBytes = relayedLineBytes(limits.maxLineBytes);
     connection.start({
       onLines: (_, lines) => this.#onLines(lines),

@@ -82,7 +82,7 @@ export interface ControlChannel {
 export interface HelloExtras {
   /** The lines. */
   readonly lines: readonly Uint8Array[];
-  /** Whether the connection requires a welcome. */
+  /** Whether the connection fails without the server's welcome. */
   readonly needsWelcome: boolean;
   /**
    * Resolves when the server has acknowledged the subscriptions that the connection requires.
@@ -172,7 +172,7 @@ export class SubscriptionManager {
   readonly #lines = new Set<Line>();
   /** The subscriptions granted earlier and repeated after the last `hello`. */
   #greeting: SubscribeRequest[] = [];
-  /** Whether the client receives no further events, whatever its subscriptions. */
+  /** Whether the client is leaving: it receives no further events, whatever its subscriptions. */
   #isLeaving = false;
 
   /** Creates the subscriptions of a client that receives every event. */
@@ -184,13 +184,14 @@ export class SubscriptionManager {
   // Calls
 
   /**
-   * Adds patterns for `holder`. Without a connection, or one being made, it only records them.
+   * Adds patterns for `holder`. If there is no connection and none is being made, it only records
+   * them.
    *
    * @param wanted The patterns.
    * @param options The queue, the timeout and a signal.
    * @param holder The owner of the patterns: the program or a service.
-   * @returns Resolves when the relay has acknowledged the patterns, or immediately without a
-   * connection.
+   * @returns Resolves when the relay has acknowledged the patterns, or immediately if they are only
+   * recorded.
    */
   async subscribe(
     wanted: readonly string[],
@@ -613,7 +614,7 @@ export class SubscriptionManager {
     return { lines, needsWelcome: lines.length > 0, confirmed, onGreeted };
   }
 
-  /** Returns whether a holder is a call whose pattern has not been granted. */
+  /** Returns whether a holder is a call that a pattern has not been granted to. */
   #isOpen(holder: object, pattern: string): boolean {
     const call = holder as Call;
     return this.#joining.has(call) && call.open.has(pattern);
