@@ -1,7 +1,6 @@
 /**
- * Helpers for the tests of programs that use this package. They include a relay that closes at the
- * end of the test, connected clients that need neither sockets nor permissions, and an assertion on
- * received events that reports a diff.
+ * Helpers for the tests of programs that use this package: a relay that closes at the end of the
+ * test, clients that need neither sockets nor permissions, and an assertion on received events.
  *
  * @example A relay and two clients for one test
  * ```ts

@@ -330,7 +330,7 @@ export class EbsocketConnection {
   }
 
   /**
-   * Counts one line as unsent although it was never queued. The program was told that it was
+   * Counts one line as unsent although it was never queued. The program knows that it was
    * refused.
    */
   countUnsent(line: Uint8Array): void {

@@ -8,20 +8,22 @@
  *
  * **Reading budget.** Deno completes a read or write that is ready at once without polling any
  * other socket. While it has anything to do, it polls the sockets only on every 61st tick (tokio's
- * `event_interval`). A loop that reads from one busy peer therefore starves all others. It has to
- * wait from time to time for something that is never ready at once. Deno then has nothing left to
- * do and asks the operating system which sockets are ready.
+ * `event_interval`). A loop over reads from one busy peer, which always has more input ready,
+ * therefore starves all others. So the process reads from busy peers for about 2 ms per turn, or 1
+ * ms while other peers have data as well. {@link turnIsOver} returns whether this budget is used
+ * up.
  *
- * A timer serves this purpose, and waiting for a timer that is already due takes no time. A timer
- * of 0 ms is due at the second whole millisecond after it was set. So as long as work continues
- * from turn to turn, each turn sets one timer for its own end. If turns are to last only 1 ms, it
- * sets another one for the end of the next turn. {@link turnIsOver} says whether the budget is used
- * up, and {@link nextTurn} waits for the poll.
+ * The loop then has to wait for something that is never ready at once. Deno has nothing left to do
+ * and asks the operating system which sockets are ready. {@link nextTurn} waits in this way, for a
+ * timer. A timer of 0 ms is due at the second whole millisecond after it was set, and waiting for
+ * one that is already due takes no time. So as long as work continues from turn to turn, each turn
+ * sets one timer for its own end. If turns are to last only 1 ms, it sets another one for the end
+ * of the next turn.
  *
  * **Writing once per reader.** A write has a high fixed cost. Everything queued in a turn is
  * therefore written at its end, with one write per reader, no matter how many events it holds; see
- * {@link writeSoon}. Writing has a budget as well. With thousands of readers, those that do not fit
- * are written to in the following turns.
+ * {@link writeSoon}. Writing has a budget of about 4 ms. With thousands of readers, those that do
+ * not fit are written to in the following turns. Short writes do not wait for long ones.
  *
  * **Gathering.** A write costs about the same for one event as for fifty. If many peers send to
  * many readers, each event costs a write for every reader, and single events would soon use up all
