@@ -217,7 +217,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   readonly #settings: ClientSettings;
   readonly #feed = new StatusFeed<S>();
   readonly #pending: PendingRequests;
-  readonly #hearing: SubscriptionManager;
+  readonly #subscriptions: SubscriptionManager;
   readonly #invalidEvents: InvalidEvents;
   readonly #incoming: EventDispatcher<M>;
   readonly #services: Services<M>;
@@ -250,7 +250,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       () => readBlockedBy() || this.#whySilent(),
       (line) => this.#sender.withdraw(line),
     );
-    const hearing = this.#hearing = new SubscriptionManager(pending, {
+    const hearing = this.#subscriptions = new SubscriptionManager(pending, {
       isOpen: () => this.#link?.open ?? false,
       connecting: () => this.#connecting?.promise ?? null,
       readBlockedBy,
@@ -307,7 +307,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * relay sends no events until then.
    */
   get hearsNothing(): boolean {
-    return this.#hearing.hearsNothing;
+    return this.#subscriptions.hearsNothing;
   }
 
   /**
@@ -401,7 +401,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   #newLink(): ConnectionManager<S> {
     const incoming = this.#incoming;
     const pending = this.#pending;
-    const hearing = this.#hearing;
+    const hearing = this.#subscriptions;
     const link: ConnectionManager<S> = new ConnectionManager(this.#settings, {
       admits: (event) => hearing.admits(event),
       onEvents: (events, bytes, carrier) => {
@@ -648,7 +648,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * ```
    */
   subscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
-    return this.#hearing.subscribe(patterns, options);
+    return this.#subscriptions.subscribe(patterns, options);
   }
 
   /**
@@ -662,7 +662,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws As `subscribe()` does. Even then, the client no longer requests these events.
    */
   unsubscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
-    return this.#hearing.unsubscribe(patterns, options);
+    return this.#subscriptions.unsubscribe(patterns, options);
   }
 
   /**
@@ -1052,7 +1052,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   async flush(): Promise<void> {
     const { outbox, session } = this.#carrying("flush");
-    this.#hearing.flush();
+    this.#subscriptions.flush();
     await (outbox ?? session!.connection).flush();
   }
 
@@ -1118,14 +1118,14 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       clearTimeout(timer);
     }
     await this.close();
-    this.#hearing.stay();
+    this.#subscriptions.stay();
   }
 
   /** Stops further events, and waits until those that have arrived have been handled. */
   async #finish(link: ConnectionManager<S>): Promise<void> {
     const { inbox } = this.#incoming;
     link.readAll();
-    await this.#hearing.leave();
+    await this.#subscriptions.leave();
     if (!link.open) return;
     inbox.end();
     await Promise.all([this.#services.finish(), inbox.whenFree()]);

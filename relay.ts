@@ -220,12 +220,12 @@ export class Relay {
   readonly #subscribers = new WeakMap<EbsocketConnection, Subscriber<EbsocketConnection>>();
   /** Clients with the rest of a block that waits until other clients have had their turn. */
   readonly #late = new Set<EbsocketConnection>();
-  readonly #greeter: Handshake;
+  readonly #handshake: Handshake;
   readonly #router: Router<EbsocketConnection>;
   readonly #checker: SchemaFilter;
-  readonly #intake: Ingress<EbsocketConnection>;
-  readonly #desk: ControlHandler;
-  readonly #limiter: RateLimiter<EbsocketConnection>;
+  readonly #ingress: Ingress<EbsocketConnection>;
+  readonly #controlHandler: ControlHandler;
+  readonly #rateLimiter: RateLimiter<EbsocketConnection>;
   readonly #backpressure: Backpressure;
   readonly #validator: LineValidator;
   readonly #observer: RelayObserver;
@@ -249,18 +249,18 @@ export class Relay {
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
     const resume = (client: EbsocketConnection) => this.#resume(client);
-    this.#limiter = new RateLimiter(options, resume);
+    this.#rateLimiter = new RateLimiter(options, resume);
     this.#backpressure = new Backpressure({
       maxHold: checkDuration("maxHold", options.maxHold ?? 250, 0, MAX_TIMER_MS),
       maxParkedBytes: (options.maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES) / 8,
       pass: (source, lines, held) => {
-        if (held > 0 && this.#clients.has(source)) this.#limiter.excuse(held, source);
+        if (held > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(held, source);
         this.#relay(source, lines);
       },
       hearers: (source, { bytes }, readers) => {
-        const clients = readers.map((reader) => this.#listenerOf(reader));
-        const subscriber = this.#listenerOf(source);
-        const found = this.#intake.hearers(subscriber, bytes, clients, turnIsOver);
+        const clients = readers.map((reader) => this.#subscriberOf(reader));
+        const subscriber = this.#subscriberOf(source);
+        const found = this.#ingress.hearers(subscriber, bytes, clients, turnIsOver);
         return Array.from(found, ({ recipient }) => recipient);
       },
       onRelease: resume,
@@ -268,7 +268,7 @@ export class Relay {
     const limits = new ConnectionLimits(options);
     const subscribeFirst = options.subscribeFirst ?? false;
     const features = subscribeFirst ? [...FEATURES, "subscribe-first" as const] : FEATURES;
-    this.#greeter = new Handshake(limits, this.#validator, this.#limiter, features);
+    this.#handshake = new Handshake(limits, this.#validator, this.#rateLimiter, features);
     this.#router = new Router({
       echo: options.echo ?? true,
       subscribeFirst,
@@ -278,11 +278,11 @@ export class Relay {
     });
     const inspector = new Inspector({
       stats: () => this.stats(),
-      subscribers: () => [...this.#clients].map((client) => this.#listenerOf(client)),
+      subscribers: () => [...this.#clients].map((client) => this.#subscriberOf(client)),
       routes: this.#router.routes,
     });
-    this.#desk = new ControlHandler({
-      greeter: this.#greeter,
+    this.#controlHandler = new ControlHandler({
+      handshake: this.#handshake,
       router: this.#router,
       maxSubscriptions: checkLimit(
         "maxSubscriptions",
@@ -297,13 +297,13 @@ export class Relay {
       inspector: options.inspect ?? true ? inspector : null,
     });
     this.#checker = new SchemaFilter(options.events);
-    this.#intake = new Ingress(
+    this.#ingress = new Ingress(
       this.#validator,
       this.#router,
       this.#checker,
       (client, control, line) => {
         const { hasEscapedKey } = this.#validator;
-        const cost = this.#desk.onControl(client, control, line, hasEscapedKey);
+        const cost = this.#controlHandler.onControl(client, control, line, hasEscapedKey);
         this.#charge(client.recipient, { control: cost });
       },
     );
@@ -311,7 +311,7 @@ export class Relay {
       onOpen: (connection) => this.#onOpen(connection),
       onHello: (connection, hello) => this.#onHello(connection, hello),
       onLines: (connection, lines) => this.#backpressure.deliver(connection, lines),
-      onEnd: (connection) => this.#router.close(this.#listenerOf(connection)),
+      onEnd: (connection) => this.#router.close(this.#subscriberOf(connection)),
       onClose: (connection, info) => this.#onClose(connection, info),
       onRefuse: (address, reason, detail, isSilent) => {
         this.#stats.refused(reason, isSilent);
@@ -324,10 +324,10 @@ export class Relay {
       }
       this.#router.flush();
       this.#stats.stop();
-      this.#limiter.stop();
+      this.#rateLimiter.stop();
       inspector.stop();
     });
-    this.#limiter.start();
+    this.#rateLimiter.start();
     server.closed.then(() => this.#router.flush()); // before the clients receive `shutdown`
   }
 
@@ -352,38 +352,38 @@ export class Relay {
 
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     this.#clients.delete(connection);
-    this.#router.close(this.#listenerOf(connection));
-    this.#limiter.forget(connection);
+    this.#router.close(this.#subscriberOf(connection));
+    this.#rateLimiter.forget(connection);
     this.#backpressure.forget(connection);
     this.#stats.left(connection, info.reason);
     this.#observer.onLeave?.(connection, info);
   }
 
-  #listenerOf(connection: EbsocketConnection): Subscriber<EbsocketConnection> {
+  #subscriberOf(connection: EbsocketConnection): Subscriber<EbsocketConnection> {
     return this.#subscribers.get(connection)!;
   }
 
   #onHello(connection: EbsocketConnection, hello: Hello): void {
-    if (!this.#greeter.onHello(connection, hello)) return;
-    this.#desk.onHello(this.#listenerOf(connection), hello);
+    if (!this.#handshake.onHello(connection, hello)) return;
+    this.#controlHandler.onHello(this.#subscriberOf(connection), hello);
   }
 
   /** Relays the events among the lines, and answers the control lines. */
   #relay(source: EbsocketConnection, { bytes }: LineBlock): void {
-    const subscriber = this.#listenerOf(source);
+    const subscriber = this.#subscriberOf(source);
     const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
     if (isFirst) this.#observer.onFirstLine?.(source);
     // A timer needs an open peer, which clears it on closing.
     const isLate = () => turnIsOver(source.open ? source : null);
-    const taken = this.#intake.take(subscriber, bytes, source.hasMore, isLate);
+    const taken = this.#ingress.take(subscriber, bytes, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
-    if (this.#clients.has(source)) this.#greeter.taken(source, events);
+    if (this.#clients.has(source)) this.#handshake.taken(source, events);
     this.#charge(source, { events, empty, bytes: isStopped ? end : bytes.length });
     if (isStopped) this.#putOff(source, new LineBlock(bytes.subarray(end)));
     if (!isBad) return;
     this.#router.close(subscriber);
-    this.#greeter.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
+    this.#handshake.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
   }
 
   /**
@@ -392,10 +392,10 @@ export class Relay {
    */
   #charge(source: EbsocketConnection, sent: Sent): void {
     if (!this.#clients.has(source)) return; // The client has left in the meantime.
-    const verdict = this.#limiter.spend(source, sent);
+    const verdict = this.#rateLimiter.spend(source, sent);
     if (verdict === "over") source.pause();
     if (verdict !== "far over") return;
-    this.#router.close(this.#listenerOf(source));
+    this.#router.close(this.#subscriberOf(source));
     source.close("rate-limited", "it sent far more than it may");
   }
 
@@ -414,7 +414,7 @@ export class Relay {
 
   /** Resumes reading from a client, unless it still has to wait for something. */
   #resume(source: EbsocketConnection): void {
-    if (this.#late.has(source) || this.#limiter.holds(source)) return;
+    if (this.#late.has(source) || this.#rateLimiter.holds(source)) return;
     if (!this.#backpressure.holds(source)) source.resume();
   }
 

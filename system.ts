@@ -137,8 +137,8 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   readonly #inbox: Inbox<SystemNotice<M>>;
   readonly #decoder: BlockDecoder;
   readonly #checker: EventChecker;
-  readonly #greeter: Handshake;
-  readonly #limiter: RateLimiter<EbsocketConnection>;
+  readonly #handshake: Handshake;
+  readonly #rateLimiter: RateLimiter<EbsocketConnection>;
   readonly #maxLineBytes: number;
   /** Start of the current pause in reading, caused by a full inbox; `null` if it is not full. */
   #fullSince: number | null = null;
@@ -163,11 +163,11 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     this.#decoder = new BlockDecoder(options.maxDepth);
     this.#checker = new EventChecker(options.events);
     const resume = (connection: EbsocketConnection) => {
-      if (!this.#inbox.full && !this.#limiter.holds(connection)) connection.resume();
+      if (!this.#inbox.full && !this.#rateLimiter.holds(connection)) connection.resume();
     };
-    this.#limiter = new RateLimiter(options, resume);
+    this.#rateLimiter = new RateLimiter(options, resume);
     this.#inbox = new Inbox(options, () => {
-      if (this.#fullSince !== null) this.#limiter.excuse(performance.now() - this.#fullSince);
+      if (this.#fullSince !== null) this.#rateLimiter.excuse(performance.now() - this.#fullSince);
       this.#fullSince = null;
       for (const connection of this.#clients.keys()) resume(connection);
     });
@@ -176,19 +176,19 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       maxBatchDelay: checkMaxBatchDelay(options.maxBatchDelay),
       maxPendingBytes: limits.maxPendingBytes,
     });
-    this.#greeter = new Handshake(limits, this.#decoder, this.#limiter);
+    this.#handshake = new Handshake(limits, this.#decoder, this.#rateLimiter);
     const served = server.serve({
       onOpen: (connection) => this.#onOpen(connection),
-      onHello: (connection, hello) => this.#greeter.onHello(connection, hello),
+      onHello: (connection, hello) => this.#handshake.onHello(connection, hello),
       onLines: (connection, lines) => this.#onLines(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
       whenReady: () => this.#inbox.whenRoom(),
     }, options);
     this.closed = served.finally(() => {
-      this.#limiter.stop();
+      this.#rateLimiter.stop();
       this.#inbox.end();
     });
-    this.#limiter.start();
+    this.#rateLimiter.start();
   }
 
   /**
@@ -218,22 +218,22 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
         line.fromConnection = connection;
         notices.push(this.#noticeOf(line as ReceivedEvent));
       } else {
-        this.#greeter.onControl(connection, line);
+        this.#handshake.onControl(connection, line);
         control++;
       }
     }
     this.#inbox.push(notices, bytes.length);
     const events = notices.length;
-    this.#greeter.taken(connection, events);
+    this.#handshake.taken(connection, events);
 
     const { fault, lines } = this.#decoder;
     const empty = lines - events - control - (fault ? 1 : 0);
     const sent = { events, empty, control, bytes: bytes.length };
-    const verdict = this.#limiter.spend(connection, sent);
+    const verdict = this.#rateLimiter.spend(connection, sent);
     if (fault) {
       const isFirst = lines === 1 &&
         bytes.length + connection.unfinishedBytes === connection.bytesIn;
-      this.#greeter.onBadLine(connection, fault, isFirst ? bytes : null);
+      this.#handshake.onBadLine(connection, fault, isFirst ? bytes : null);
     } else if (verdict === "far over") {
       connection.close("rate-limited", "it sent far more than it may");
     } else if (verdict === "over" || this.#inbox.full) {
@@ -250,7 +250,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
 
   #onClose(connection: EbsocketConnection, info: CloseInfo): void {
     this.#forget(connection);
-    this.#limiter.forget(connection);
+    this.#rateLimiter.forget(connection);
     this.#inbox.push([{ type: "disconnected", connection, info }], 0);
   }
 

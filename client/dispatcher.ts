@@ -39,7 +39,7 @@ export class EventDispatcher<M extends object> {
   readonly inbox: Inbox<EventOf<M>>;
   readonly #options: InboxOptions;
   readonly #table: PendingRequests;
-  readonly #hearing: SubscriptionManager;
+  readonly #subscriptions: SubscriptionManager;
   readonly #invalidEvents: InvalidEvents;
   readonly #onRoom: () => void;
   /** The other inboxes, with their names for messages. */
@@ -66,7 +66,7 @@ export class EventDispatcher<M extends object> {
   ) {
     this.#options = options;
     this.#table = table;
-    this.#hearing = hearing;
+    this.#subscriptions = hearing;
     this.#invalidEvents = invalidEvents;
     this.#onRoom = onRoom;
     this.inbox = this.makeInbox();
@@ -78,7 +78,7 @@ export class EventDispatcher<M extends object> {
    */
   push(events: EventOf<M>[], bytes: number): boolean {
     const share = bytes / events.length;
-    const isPlain = this.#services.size === 0 && !this.#hearing.isFiltering &&
+    const isPlain = this.#services.size === 0 && !this.#subscriptions.isFiltering &&
       !this.#invalidEvents.isPossible && !events.some(isAnswer);
     const rest = isPlain ? events : events.filter((event) => !this.#divert(event, share));
     this.inbox.push(rest, rest.length * share);
@@ -95,7 +95,7 @@ export class EventDispatcher<M extends object> {
   #divert(event: EventOf<M>, bytes: number): boolean {
     const { replyTo } = event;
     const open = event as unknown as EbsocketEvent;
-    const hearing = this.#hearing;
+    const hearing = this.#subscriptions;
     const isOurs = replyTo !== null && this.#table.asked(replyTo);
     if (!isOurs && hearing.isFiltering && !hearing.admits(open)) return true;
     const issues = this.#invalidEvents.take(open);

@@ -90,7 +90,7 @@ export abstract class PendingRequest {
    * Called with a reply that does not match its definition. Returns whether the request is
    * complete.
    */
-  onMisfit(_error: EventSchemaError): boolean {
+  onInvalid(_error: EventSchemaError): boolean {
     return false;
   }
 
@@ -227,7 +227,7 @@ export class PendingRequests {
     const message = `${waiter.errorPrefix}: ${answer} answers, and does not fit: ${
       issues.join("; ")
     }`;
-    if (waiter.onMisfit(new EventSchemaError(message, answer.event, issues))) this.remove(waiter);
+    if (waiter.onInvalid(new EventSchemaError(message, answer.event, issues))) this.remove(waiter);
   }
 
   /** Passes a receipt to its request, if that is still pending. */

@@ -115,7 +115,7 @@ class Request extends Ask<EbsocketEvent> {
     return true;
   }
 
-  override onMisfit(error: EventSchemaError): boolean {
+  override onInvalid(error: EventSchemaError): boolean {
     this.fail(error);
     return true;
   }
@@ -189,7 +189,7 @@ class Inspection extends Ask<RelayReport> {
 }
 
 function noResponders({ errorPrefix }: PendingRequest): NoRespondersError {
-  return new NoRespondersError(`${errorPrefix}: nobody is there to hear it`);
+  return new NoRespondersError(`${errorPrefix}: no client is there to answer`);
 }
 
 /** Returns whether the timeout of a request has already expired, and times it out if so. */

@@ -196,7 +196,7 @@ function notGreeted(what: string): EbsocketError {
 }
 
 function unaddressable(event: unknown): ConnectionClosedError {
-  const why = "without a connection nobody knows whom the next relay calls so";
+  const why = "not connected, and client IDs change with each connection";
   return new ConnectionClosedError(`Cannot send ${event} to one client: ${why}`);
 }
 

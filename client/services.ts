@@ -38,7 +38,7 @@ export type MatchingEvent<M extends object, P extends string> = string extends k
 /** The services of one client. */
 export class Services<M extends object> {
   readonly #incoming: EventDispatcher<M>;
-  readonly #hearing: SubscriptionManager;
+  readonly #subscriptions: SubscriptionManager;
   readonly #hasEnded: () => boolean;
   readonly #onGiven: (event: EventOf<M>) => void;
   /** The running services, by the controller that ends them. */
@@ -61,7 +61,7 @@ export class Services<M extends object> {
     onGiven: (event: EventOf<M>) => void,
   ) {
     this.#incoming = incoming;
-    this.#hearing = hearing;
+    this.#subscriptions = hearing;
     this.#hasEnded = hasEnded;
     this.#onGiven = onGiven;
   }
@@ -116,7 +116,7 @@ export class Services<M extends object> {
     if (outer?.aborted || this.#hasEnded()) return inbox.end();
     const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
     let isHeld = false;
-    const release = () => this.#hearing.release([pattern], queue, service);
+    const release = () => this.#subscriptions.release([pattern], queue, service);
     this.#running.set(stop, service);
     signal.addEventListener("abort", () => {
       this.#running.delete(stop);
@@ -127,7 +127,7 @@ export class Services<M extends object> {
     this.#incoming.attach(service); // The first events may arrive before the acknowledgement.
     const options = { timeout: Infinity, signal, ...(queue !== undefined && { queue }) };
     try {
-      await this.#hearing.subscribe([pattern], options, service);
+      await this.#subscriptions.subscribe([pattern], options, service);
       isHeld = true;
       if (signal.aborted) release();
     } catch (error) {

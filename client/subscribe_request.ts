@@ -142,7 +142,7 @@ export function checkPattern(pattern: string): string {
  * @throws {TypeError} If an argument is of the wrong type.
  * @throws {RangeError} If a pattern is invalid or a value is out of its range.
  */
-export function checkWish(patterns: readonly string[], options: SubscribeOptions): void {
+export function checkSubscribe(patterns: readonly string[], options: SubscribeOptions): void {
   if (!Array.isArray(patterns)) {
     throw new TypeError(`Invalid patterns: expected an array, got ${inspect(patterns)}`);
   }
@@ -154,7 +154,7 @@ export function checkWish(patterns: readonly string[], options: SubscribeOptions
 }
 
 /** Encodes the line of a pending request. An empty string means no queue. */
-export function encodeWish(
+export function encodeSubscribe(
   { id, verb }: PendingRequest,
   patterns: readonly string[],
   queue: string,

@@ -49,9 +49,9 @@ import { type Feature, NO_QUEUE, type Refusal } from "../protocol/routing.ts";
 
 import {
   CAUTIOUS_LINE_BYTES,
-  checkWish,
+  checkSubscribe,
   describe,
-  encodeWish,
+  encodeSubscribe,
   GREET,
   Line,
   split,
@@ -160,7 +160,7 @@ export class SubscriptionManager {
    * Whether the client receives only some events. Before the first subscription it receives all.
    */
   #isNarrowed = false;
-  #carrier: ControlChannel | null = null;
+  #channel: ControlChannel | null = null;
   /** Whether the server does not know yet that the client wants only some events. */
   #isUnconfirmed = false;
   /** The calls without a reply: those that add patterns, and those that remove them. */
@@ -198,7 +198,7 @@ export class SubscriptionManager {
     options: SubscribeOptions = {},
     holder: object = PROGRAM,
   ): Promise<void> {
-    checkWish(wanted, options);
+    checkSubscribe(wanted, options);
     if (this.#isLeaving) throw leavingError(describe(wanted));
     const { queue: name, timeout = 10_000, signal } = options;
     const patterns = [...wanted]; // The caller may modify its array.
@@ -239,7 +239,7 @@ export class SubscriptionManager {
     patterns: readonly string[],
     options: SubscribeOptions = {},
   ): Promise<void> {
-    checkWish(patterns, options);
+    checkSubscribe(patterns, options);
     const { queue: name, timeout = 10_000, signal } = options;
     const queue = name ?? NO_QUEUE;
     const isOurs = (holder: object) =>
@@ -261,12 +261,12 @@ export class SubscriptionManager {
 
   /** Returns the line limit, in bytes without the line end. */
   get #maxLineBytes(): number {
-    return this.#carrier?.isGreeted ? this.#carrier.maxLineBytes : CAUTIOUS_LINE_BYTES;
+    return this.#channel?.isGreeted ? this.#channel.maxLineBytes : CAUTIOUS_LINE_BYTES;
   }
 
   /** Whether there is a connection to a server that supports subscriptions, or may support them. */
   get #isServed(): boolean {
-    const carrier = this.#carrier;
+    const carrier = this.#channel;
     return carrier !== null && (!carrier.isGreeted || carrier.has("subscribe"));
   }
 
@@ -275,9 +275,9 @@ export class SubscriptionManager {
    * read. Before the welcome this is unknown, and it does not throw.
    */
   #checkCarrier(patterns: readonly string[]): void {
-    if (!this.#carrier?.isGreeted) return;
+    if (!this.#channel?.isGreeted) return;
     const what = `${SUBSCRIBE} ${describe(patterns)}`;
-    if (!this.#carrier.has("subscribe")) throw notSupported("subscribe", what);
+    if (!this.#channel.has("subscribe")) throw notSupported("subscribe", what);
     const why = this.#port.readBlockedBy();
     if (why) throw new EbsocketError("inbox-full", `Cannot ${what}: ${why}`);
   }
@@ -288,7 +288,7 @@ export class SubscriptionManager {
     timeout: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (patterns.length === 0 || !this.#carrier || this.#isLeaving) return;
+    if (patterns.length === 0 || !this.#channel || this.#isLeaving) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const wish = new SubscribeRequest(this.#table.nextId(), UNSUBSCRIBE, patterns, resolve, reject);
     const call = newCall(queue, patterns, null, wish);
@@ -334,7 +334,7 @@ export class SubscriptionManager {
    * none and the server sends no events before the first.
    */
   get hearsNothing(): boolean {
-    const isAsked = this.#isNarrowed || (this.#carrier?.has("subscribe-first") ?? false);
+    const isAsked = this.#isNarrowed || (this.#channel?.has("subscribe-first") ?? false);
     return isAsked && this.#holders.isEmpty;
   }
 
@@ -351,7 +351,7 @@ export class SubscriptionManager {
 
   /** Schedules a call to be sent at the end of this turn. */
   #say(call: Call): void {
-    if (this.#carrier && this.#unsaid.push(call) === 1) this.#flushWhenQuiet();
+    if (this.#channel && this.#unsaid.push(call) === 1) this.#flushWhenQuiet();
   }
 
   async #flushWhenQuiet(): Promise<void> {
@@ -371,7 +371,7 @@ export class SubscriptionManager {
    */
   flush(): void {
     if (this.#unsaid.length === 0) return;
-    const carrier = this.#carrier;
+    const carrier = this.#channel;
     const calls = this.#unsaid;
     this.#unsaid = [];
     if (!carrier) return; // The next connection sends it.
@@ -411,7 +411,7 @@ export class SubscriptionManager {
   ): Promise<void> {
     for (const { calls: all, answer } of questions) {
       const refusal = await answer;
-      if (!refusal || this.#carrier !== carrier) continue;
+      if (!refusal || this.#channel !== carrier) continue;
       const calls = all.filter((call) => this.#joining.has(call));
       const [call] = calls;
       if (!call) continue;
@@ -443,7 +443,7 @@ export class SubscriptionManager {
     const vain = new Set(some.filter((call) => this.#sizeOf(call) >= excess.size));
     for (const call of vain) this.#fail(call, refusedError(call.wish, excess.refusal!));
     const rest = some.filter((call) => !vain.has(call));
-    if (rest.length > 0 && this.#carrier === carrier) {
+    if (rest.length > 0 && this.#channel === carrier) {
       await this.#ask(queue, rest, carrier, false, excess);
     }
   }
@@ -456,7 +456,7 @@ export class SubscriptionManager {
 
   async #askToLeave(queue: string, calls: readonly Call[]): Promise<void> {
     const questions = this.#compose(UNSUBSCRIBE, queue, calls);
-    for (const { bytes } of questions) this.#carrier?.tell(bytes);
+    for (const { bytes } of questions) this.#channel?.tell(bytes);
     for (const { calls, answer } of questions) {
       const refusal = await answer;
       for (const call of refusal ? calls : []) {
@@ -514,7 +514,7 @@ export class SubscriptionManager {
         for (const call of done) this.#join(call);
       };
       const line = this.#newLine(verb, patterns, onGrant);
-      const bytes = encodeWish(line, patterns, queue);
+      const bytes = encodeSubscribe(line, patterns, queue);
       return { bytes, calls: [...about, ...idle], answer: line.answer };
     });
   }
@@ -549,14 +549,14 @@ export class SubscriptionManager {
       for (const patterns of parts) lines.push([UNSUBSCRIBE, patterns, queue]);
     }
     for (const { wish } of this.#joining) this.#table.fail(wish, leavingError(wish.subject));
-    const carrier = this.#carrier;
+    const carrier = this.#channel;
     if (!carrier?.has("subscribe")) return;
     // Without a subscription the client receives every event. At least one reply is needed in any
     // case.
     if (!this.#isNarrowed || lines.length === 0) lines.push([SUBSCRIBE, [], NO_QUEUE]);
     await Promise.all(lines.map(async ([verb, patterns, queue]) => {
       const line = this.#newLine(verb, patterns, () => {});
-      carrier.tell(encodeWish(line, patterns, queue));
+      carrier.tell(encodeSubscribe(line, patterns, queue));
       await line.answer;
     }));
   }
@@ -574,7 +574,7 @@ export class SubscriptionManager {
    * reply are repeated, and a refusal affects only that call.
    */
   begin(carrier: ControlChannel): HelloExtras {
-    this.#carrier = carrier;
+    this.#channel = carrier;
     this.#isUnconfirmed = this.#isNarrowed;
     this.#greeting = [];
     this.#unsaid = [];
@@ -584,13 +584,13 @@ export class SubscriptionManager {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const onGrant = () => {
         // Immediately: the next event after the acknowledgement already matches the subscriptions.
-        if (this.#carrier === carrier) this.#onGrant();
+        if (this.#channel === carrier) this.#onGrant();
         resolve();
       };
       const wish = new SubscribeRequest(this.#table.nextId(), GREET, patterns, onGrant, reject);
       this.#table.add(wish, Infinity);
       this.#greeting.push(wish);
-      lines.push(encodeWish(wish, patterns, queue));
+      lines.push(encodeSubscribe(wish, patterns, queue));
       answers.push(promise);
     };
     for (const [queue, patterns] of this.#isLeaving ? [] : this.#holders) {
@@ -622,7 +622,7 @@ export class SubscriptionManager {
 
   /** Fails all calls if the server does not support subscriptions. */
   #onGreeted(carrier: ControlChannel): void {
-    if (carrier.has("subscribe") || this.#carrier !== carrier) return;
+    if (carrier.has("subscribe") || this.#channel !== carrier) return;
     for (const call of this.#joining) {
       this.#fail(call, notSupported("subscribe", `${SUBSCRIBE} ${call.wish.subject}`));
     }
@@ -630,8 +630,8 @@ export class SubscriptionManager {
 
   /** Ends a connection. With it, pending removals are done and unanswered lines are closed. */
   end(carrier: ControlChannel): void {
-    if (this.#carrier !== carrier) return;
-    this.#carrier = null;
+    if (this.#channel !== carrier) return;
+    this.#channel = null;
     this.#unsaid = [];
     this.#onLeft([...this.#leaving]);
     for (const wish of this.#greeting) this.#table.close(wish, IN_DOUBT);

@@ -145,7 +145,7 @@ export class EbsocketConnection {
   #writer: Writer<EbsocketConnection> | null = null;
   #limits: ConnectionLimits | null = null;
   #feed: Feed | null = null;
-  #lifeline: KeepAlive | null = null;
+  #keepAlive: KeepAlive | null = null;
 
   #phase: "open" | "closing" | "closed" = "open";
   #reason: CloseReason = "aborted";
@@ -213,7 +213,7 @@ export class EbsocketConnection {
 
   /** How long the peer has accepted none of the queued bytes, in milliseconds, approximately. */
   get stalledMs(): number {
-    return this.#lifeline?.stalledMs ?? 0;
+    return this.#keepAlive?.stalledMs ?? 0;
   }
 
   /** Number of events queued for the peer. */
@@ -236,7 +236,7 @@ export class EbsocketConnection {
     this.#limits = limits;
     this.#splitter = new LineSplitter(limits, limits.buffers);
     this.#sink = sink;
-    this.#lifeline = new KeepAlive();
+    this.#keepAlive = new KeepAlive();
     // The owner of a shared byte budget ticks its connections itself.
     if (!limits.total) addTicking(this);
     this.#read(this.#splitter);
@@ -436,7 +436,7 @@ export class EbsocketConnection {
 
   #receive(lines: LineBlock, fault: FramingError | null): void {
     if (lines.bytes.length > 0) {
-      this.#lifeline!.lineEnded();
+      this.#keepAlive!.lineEnded();
       try {
         this.#sink!.onLines(this, lines);
       } catch (error) {
@@ -457,7 +457,7 @@ export class EbsocketConnection {
    * milliseconds.
    */
   expect(ms: number): void {
-    this.#lifeline?.expect(ms);
+    this.#keepAlive?.expect(ms);
   }
 
   /**
@@ -467,7 +467,7 @@ export class EbsocketConnection {
   tick(elapsed: number): void {
     if (this.#phase !== "open") return;
     const limits = this.#limits!;
-    switch (this.#lifeline!.look(elapsed, this, limits)) {
+    switch (this.#keepAlive!.look(elapsed, this, limits)) {
       case "send":
         return void this.send(KEEP_ALIVE, 0);
       case "silent":

@@ -248,10 +248,10 @@ function isIp(name: string): boolean {
 const CERTIFICATE_FAULTS = new Map([
   ["CERT_HAS_EXPIRED", "has expired"],
   ["CERT_NOT_YET_VALID", "is not valid yet"],
-  ["DEPTH_ZERO_SELF_SIGNED_CERT", "is signed by nobody that is trusted"],
-  ["SELF_SIGNED_CERT_IN_CHAIN", "is signed by nobody that is trusted"],
-  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "is signed by nobody that is trusted"],
-  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "is signed by nobody that is trusted, or has expired"],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "is not signed by a trusted authority"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "is not signed by a trusted authority"],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "is not signed by a trusted authority"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "is not signed by a trusted authority, or has expired"],
 ]);
 
 function describeClientError(error: Error, tls: TLSSocket): Error {

@@ -41,9 +41,9 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 type Client = Subscriber<EbsocketConnection>;
 
 /** Options of {@link ControlHandler}. */
-export interface DeskOptions {
+export interface ControlHandlerOptions {
   /** Answers the control lines that every server answers. */
-  readonly greeter: Handshake;
+  readonly handshake: Handshake;
   /** Passes events on. */
   readonly router: Router<EbsocketConnection>;
   /** Maximum number of subscriptions of one client. */
@@ -59,15 +59,15 @@ export interface DeskOptions {
 
 /** Answers the control lines of the clients of one relay. */
 export class ControlHandler {
-  readonly #greeter: Handshake;
+  readonly #handshake: Handshake;
   readonly #router: Router<EbsocketConnection>;
   readonly #maxSubscriptions: number;
   readonly #maxTotal: number;
   readonly #inspector: Inspector<EbsocketConnection> | null;
 
   /** Creates a handler. */
-  constructor(options: DeskOptions) {
-    this.#greeter = options.greeter;
+  constructor(options: ControlHandlerOptions) {
+    this.#handshake = options.handshake;
     this.#router = options.router;
     this.#maxSubscriptions = options.maxSubscriptions;
     this.#maxTotal = options.maxTotalSubscriptions;
@@ -106,7 +106,7 @@ export class ControlHandler {
     else if (wish) return this.#onWish(client, wish);
     else if (line.control === "stats") return this.#onStats(client, line);
     else {
-      const hello = this.#greeter.onControl(client.recipient, line);
+      const hello = this.#handshake.onControl(client.recipient, line);
       if (hello) this.onHello(client, hello);
     }
     return 0;
@@ -151,7 +151,11 @@ export class ControlHandler {
       return 0;
     }
     if (!this.#inspector) {
-      refuse(client, { ...name, reason: "not-allowed", detail: "the relay tells nobody" });
+      refuse(client, {
+        ...name,
+        reason: "not-allowed",
+        detail: "the relay answers no such questions",
+      });
       return 0;
     }
     const answer = this.#inspector.answer(name.id);

@@ -17,14 +17,14 @@ export class Hearers<R extends Recipient> {
   readonly #clients: ReadonlySet<Subscriber<R>>;
   readonly #everything: SubscriberGroup<R>;
   /** The candidates by subscriber group. */
-  readonly #byAudience: ReadonlyMap<SubscriberGroup<R>, readonly Subscriber<R>[]>;
+  readonly #byGroup: ReadonlyMap<SubscriberGroup<R>, readonly Subscriber<R>[]>;
   #last: Route<R> | null = null;
 
   /** Creates a search among `clients`. Members of the group `everything` receive all events. */
   constructor(clients: readonly Subscriber<R>[], everything: SubscriberGroup<R>) {
     this.#clients = new Set(clients);
     this.#everything = everything;
-    this.#byAudience = Map.groupBy(clients, ({ group }) => group);
+    this.#byGroup = Map.groupBy(clients, ({ group }) => group);
   }
 
   /** Whether all candidates have been found. */
@@ -42,7 +42,7 @@ export class Hearers<R extends Recipient> {
     this.#find(this.#everything);
     for (const group of route.groups) this.#find(group);
     for (const turns of route.queues) {
-      if (turns.every((group) => this.#byAudience.has(group))) this.#find(turns.first);
+      if (turns.every((group) => this.#byGroup.has(group))) this.#find(turns.first);
     }
   }
 
@@ -52,6 +52,6 @@ export class Hearers<R extends Recipient> {
   }
 
   #find(group: SubscriberGroup<R>): void {
-    for (const client of this.#byAudience.get(group) ?? []) this.found.add(client);
+    for (const client of this.#byGroup.get(group) ?? []) this.found.add(client);
   }
 }

@@ -62,7 +62,7 @@ export class Ingress<R extends Recipient> {
   /** The buffer that holds the lines being taken. */
   #block = NO_BLOCK;
   /** Memory for lines that are not passed on unchanged. */
-  readonly #sheet = new LineArena();
+  readonly #arena = new LineArena();
   /** The lines being passed on. One object is reused for all of them, because there are so many. */
   readonly #passed: { -readonly [K in keyof Lines]: Lines[K] } = {
     block: NO_BLOCK,
@@ -106,7 +106,7 @@ export class Ingress<R extends Recipient> {
     const router = this.#router;
     router.begin(source);
     this.#block = Block.of(bytes);
-    this.#sheet.reset();
+    this.#arena.reset();
     // Read once and not for each line: there are millions of lines a second.
     const isChecked = this.#checker.isNeeded;
     let isIdle = router.isIdle;
@@ -250,7 +250,7 @@ export class Ingress<R extends Recipient> {
    */
   #rewrite(source: Subscriber<R>, bytes: Uint8Array, start: number): Lines {
     const validator = this.#validator;
-    const sheet = this.#sheet;
+    const arena = this.#arena;
     const { end } = validator;
     const endsInCr = bytes[end - 1] === CR;
     const isForged = validator.has(FROM) || validator.has(SEQ);
@@ -261,11 +261,11 @@ export class Ingress<R extends Recipient> {
     const stop = endsInCr ? end - 1 : end;
     if (isForged) {
       const text = this.#withoutForged(bytes.subarray(start, stop), start);
-      sheet.write(text, 0, text.length, members, rest);
+      arena.write(text, 0, text.length, members, rest);
     } else {
-      sheet.write(bytes, start, stop, members, rest);
+      arena.write(bytes, start, stop, members, rest);
     }
-    return this.#partOf(sheet.block, sheet.start, sheet.end);
+    return this.#partOf(arena.block, arena.start, arena.end);
   }
 
   /**

@@ -21,7 +21,7 @@ const PLACES = 32_768;
 const TRIES = 4;
 
 /** Maximum number of groups in the routes of all names together. */
-const MAX_AUDIENCES = 1_048_576;
+const MAX_GROUPS = 1_048_576;
 
 /**
  * Weight of a queue, in groups and according to its memory, in addition to two for each of its
@@ -133,7 +133,7 @@ export class RouteCache<R extends Recipient> {
     });
     route.generation = this.#groups.generation;
     this.#weight += weightOf(route);
-    if (this.#weight > MAX_AUDIENCES) this.#clear();
+    if (this.#weight > MAX_GROUPS) this.#clear();
   }
 
   /** Forgets all names, so that peers cannot make the cache grow without limit. */

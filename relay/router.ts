@@ -51,7 +51,7 @@ export class Router<R extends Recipient> {
   readonly #echo: boolean;
   readonly #subscribeFirst: boolean;
   readonly #groups = new SubscriptionTable<R>();
-  readonly #holdback: WriteCoalescer<R>;
+  readonly #coalescer: WriteCoalescer<R>;
   readonly #subscribers = new TextMap<Subscriber<R>>();
   /** The source of the block that is being passed on. */
   #source: Subscriber<R> | null = null;
@@ -65,7 +65,7 @@ export class Router<R extends Recipient> {
     this.#echo = echo;
     this.#subscribeFirst = subscribeFirst;
     this.routes = new RouteCache(this.#groups);
-    this.#holdback = new WriteCoalescer({
+    this.#coalescer = new WriteCoalescer({
       maxBatchDelay,
       maxPendingBytes,
       onQueued,
@@ -88,7 +88,7 @@ export class Router<R extends Recipient> {
    */
   close(subscriber: Subscriber<R>): void {
     if (this.#receipts.has(subscriber.recipient)) this.flush(); // It still gets its receipts.
-    this.#holdback.flushFor(subscriber);
+    this.#coalescer.flushFor(subscriber);
     this.#groups.leave(subscriber);
     this.#subscribers.delete(`c${subscriber.recipient.id}`);
   }
@@ -104,7 +104,7 @@ export class Router<R extends Recipient> {
     if (!this.#subscribers.has(`c${subscriber.recipient.id}`)) return 0;
     const existing = this.#groups.find(subscriptions);
     const steps = existing ? this.#settle(existing) : 0;
-    this.#holdback.flushFor(subscriber);
+    this.#coalescer.flushFor(subscriber);
     return steps + this.#groups.move(subscriber, subscriptions, isNumbered);
   }
 
@@ -123,7 +123,7 @@ export class Router<R extends Recipient> {
    */
   #settle(group: SubscriberGroup<R>): number {
     if (!group.isAwaited) return 0;
-    this.#holdback.flush(group);
+    this.#coalescer.flush(group);
     return group.members.size;
   }
 
@@ -183,7 +183,7 @@ export class Router<R extends Recipient> {
     const subscriber = this.#subscribers.get(id);
     const isHeard = subscriber !== undefined && subscriber !== this.#left(isRequest);
     if (isHeard) {
-      this.#holdback.addFor(subscriber, line.block, line.start, line.end);
+      this.#coalescer.addFor(subscriber, line.block, line.start, line.end);
       delivery?.add(subscriber.group.batchOf(subscriber), false);
     }
     this.#note(isHeard, delivery);
@@ -209,7 +209,7 @@ export class Router<R extends Recipient> {
   ): boolean {
     const ours = left?.group === group ? left : null;
     if (group.members.size === (ours ? 1 : 0)) return false;
-    this.#holdback.add(group, block, start, end, count, ours);
+    this.#coalescer.add(group, block, start, end, count, ours);
     delivery?.add(group.batch(), ours !== null);
     if (delivery?.isRequest && group !== this.#groups.everything) group.isUrgent = true;
     return true;
@@ -243,14 +243,14 @@ export class Router<R extends Recipient> {
    */
   end(hasMore: boolean): void {
     const source = this.#source!;
-    this.#holdback.endBlock(source, hasMore && !this.#groups.isIdle);
+    this.#coalescer.endBlock(source, hasMore && !this.#groups.isIdle);
     this.#source = null;
     this.#receipts.answer();
   }
 
   /** Flushes all gathered events. */
   flush(): void {
-    this.#holdback.flushAll();
+    this.#coalescer.flushAll();
     this.#receipts.answer();
   }
 }

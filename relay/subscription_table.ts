@@ -23,7 +23,7 @@ export class Queue {
    */
   turns = 0;
   /** Number of memberships in the queue. */
-  seats = 0;
+  memberships = 0;
 }
 
 /** An entry of the index: a group that receives an event, alone or as one of a queue. */
@@ -40,7 +40,7 @@ interface Membership<R extends Recipient> {
 interface Entry<R extends Recipient> {
   subscriptions: Subscriptions;
   /** The group's memberships, by the name of the queue. */
-  readonly seats: TextMap<Membership<R>>;
+  readonly memberships: TextMap<Membership<R>>;
 }
 
 /** The recipients of an event, besides the clients that receive every event. */
@@ -66,7 +66,7 @@ export class SubscriptionTable<R extends Recipient> {
   generation = 0;
 
   /** The group of clients that have left. It never receives an event. */
-  readonly #nobody: SubscriberGroup<R> = new SubscriberGroup<R>();
+  readonly #departed: SubscriberGroup<R> = new SubscriberGroup<R>();
   readonly #index = new PatternTrie<Membership<R>>();
   readonly #entries = new Map<SubscriberGroup<R>, Entry<R>>();
   /** The groups that other clients may join, by the fingerprint of their subscriptions. */
@@ -99,10 +99,10 @@ export class SubscriptionTable<R extends Recipient> {
     const groups: SubscriberGroup<R>[] = [];
     const queues = new Map<Queue, SubscriberGroup<R>[]>();
     const look = ++this.#looks;
-    for (const seat of this.#index.find(name)) {
-      if (seat.look === look) continue; // another of its patterns matches, too
-      seat.look = look;
-      const { group, queue } = seat;
+    for (const membership of this.#index.find(name)) {
+      if (membership.look === look) continue; // another of its patterns matches, too
+      membership.look = look;
+      const { group, queue } = membership;
       const others = queue && queues.get(queue);
       if (!queue) groups.push(group);
       else if (others) others.push(group);
@@ -156,7 +156,7 @@ export class SubscriptionTable<R extends Recipient> {
   leave(subscriber: Subscriber<R>): number {
     const { group } = subscriber;
     group.dismiss(subscriber);
-    subscriber.group = this.#nobody;
+    subscriber.group = this.#departed;
     const entry = this.#entries.get(group);
     if (!entry || group.members.size > 0) return 0;
     this.#unshare(group, entry);
@@ -171,7 +171,7 @@ export class SubscriptionTable<R extends Recipient> {
   #enter(group: SubscriberGroup<R>, { subscriptions }: Subscriber<R>): number {
     let entry = this.#entries.get(group);
     if (entry) this.#unshare(group, entry);
-    else this.#entries.set(group, entry = { subscriptions: NOTHING, seats: new TextMap() });
+    else this.#entries.set(group, entry = { subscriptions: NOTHING, memberships: new TextMap() });
     const steps = this.#exchange(group, entry, subscriptions.isNarrowed ? subscriptions : ALL);
     const isShared = subscriptions.queues === 0;
     // In one of two billion cases, another group has the same fingerprint. Then this one is not
@@ -192,33 +192,33 @@ export class SubscriptionTable<R extends Recipient> {
     const generation = this.generation;
     entry.subscriptions = subscriptions;
     for (const [pattern, queue] of subscriptions.without(before)) {
-      const seat = entry.seats.get(queue) ?? this.#sit(group, entry, queue);
-      seat.patterns++;
-      this.#index.add(pattern, seat);
+      const membership = entry.memberships.get(queue) ?? this.#addMembership(group, entry, queue);
+      membership.patterns++;
+      this.#index.add(pattern, membership);
       this.generation++;
     }
     for (const [pattern, queue] of before.without(subscriptions)) {
-      const seat = entry.seats.get(queue)!;
-      this.#index.delete(pattern, seat);
-      if (--seat.patterns === 0) this.#rise(seat, entry, queue);
+      const membership = entry.memberships.get(queue)!;
+      this.#index.delete(pattern, membership);
+      if (--membership.patterns === 0) this.#removeMembership(membership, entry, queue);
       this.generation++;
     }
     return this.generation - generation;
   }
 
-  #sit(group: SubscriberGroup<R>, entry: Entry<R>, name: string): Membership<R> {
+  #addMembership(group: SubscriberGroup<R>, entry: Entry<R>, name: string): Membership<R> {
     let queue = this.#queues.get(name) ?? null;
     if (name !== NO_QUEUE) {
       if (!queue) this.#queues.set(name, queue = new Queue());
-      queue.seats++;
+      queue.memberships++;
     }
-    const seat = { group, queue, patterns: 0, look: 0 };
-    entry.seats.set(name, seat);
-    return seat;
+    const membership = { group, queue, patterns: 0, look: 0 };
+    entry.memberships.set(name, membership);
+    return membership;
   }
 
-  #rise({ queue }: Membership<R>, entry: Entry<R>, name: string): void {
-    entry.seats.delete(name);
-    if (queue && --queue.seats === 0) this.#queues.delete(name);
+  #removeMembership({ queue }: Membership<R>, entry: Entry<R>, name: string): void {
+    entry.memberships.delete(name);
+    if (queue && --queue.memberships === 0) this.#queues.delete(name);
   }
 }

@@ -14,14 +14,14 @@ import { Block } from "../net/send_queue.ts";
 export class Broadcast {
   readonly #group = new SubscriberGroup<EbsocketConnection>();
   readonly #members = new Map<EbsocketConnection, Member<EbsocketConnection>>();
-  readonly #holdback: WriteCoalescer<EbsocketConnection>;
+  readonly #coalescer: WriteCoalescer<EbsocketConnection>;
   /** Number of lines sent. */
   #lines = 0;
   #isScheduled = false;
 
   /** Creates a broadcast without clients. */
   constructor(options: { maxBatchDelay: number; maxPendingBytes: number }) {
-    this.#holdback = new WriteCoalescer({ ...options, onQueued() {}, onFlushed() {} });
+    this.#coalescer = new WriteCoalescer({ ...options, onQueued() {}, onFlushed() {} });
   }
 
   /** Adds a client. It receives lines sent from now on. */
@@ -55,9 +55,9 @@ export class Broadcast {
     }
     if (count === 0) return 0;
     const left = except && this.#members.get(except) || null;
-    this.#holdback.add(this.#group, new Block(line), 0, line.length, 1, left);
+    this.#coalescer.add(this.#group, new Block(line), 0, line.length, 1, left);
     this.#lines++;
-    if (this.#holdback.hasEnough(this.#group)) this.#endTurn();
+    if (this.#coalescer.hasEnough(this.#group)) this.#endTurn();
     else this.#endTurnSoon();
     return count;
   }
@@ -66,12 +66,12 @@ export class Broadcast {
   settle(connection: EbsocketConnection): void {
     if (this.#group.size === 0) return;
     const member = this.#members.get(connection);
-    if (member) this.#holdback.flushFor(member);
+    if (member) this.#coalescer.flushFor(member);
   }
 
   /** Queues all held lines. */
   flush(): void {
-    this.#holdback.flushAll();
+    this.#coalescer.flushAll();
   }
 
   async #endTurnSoon(): Promise<void> {
@@ -83,6 +83,6 @@ export class Broadcast {
   }
 
   #endTurn(): void {
-    this.#holdback.endBlock(this, false);
+    this.#coalescer.endBlock(this, false);
   }
 }

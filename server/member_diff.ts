@@ -49,22 +49,22 @@ export class MemberDiff {
   /** Size of the lines for this member alone, in bytes. */
   bytes = 0;
 
-  readonly #bends: Divergence[] = [];
+  readonly #divergences: Divergence[] = [];
 
   /** Excludes the member from the lines of the group between two positions. */
   skip(from: Position, to: Position): void {
-    const last = this.#bends.at(-1);
+    const last = this.#divergences.at(-1);
     if (last?.to.bytes === from.bytes) last.to = to;
-    else this.#bends.push({ from, to, own: new SliceList() });
+    else this.#divergences.push({ from, to, own: new SliceList() });
   }
 
   /** Inserts an event for the member alone at the current end of the group's lines. */
   insert(at: Position, block: Block, start: number, end: number): void {
-    let bend = this.#bends.at(-1);
-    if (bend?.to.bytes !== at.bytes) {
-      this.#bends.push(bend = { from: at, to: at, own: new SliceList() });
+    let divergence = this.#divergences.at(-1);
+    if (divergence?.to.bytes !== at.bytes) {
+      this.#divergences.push(divergence = { from: at, to: at, own: new SliceList() });
     }
-    bend!.own.add(block, start, end, 1);
+    divergence!.own.add(block, start, end, 1);
     this.bytes += end - start;
   }
 
@@ -72,10 +72,10 @@ export class MemberDiff {
   apply(pieces: readonly Piece[]): Piece[] {
     const all = new Cursor(pieces);
     const own: Piece[] = [];
-    for (const bend of this.#bends) {
-      all.take(bend.from, own);
-      own.push(...bend.own.take());
-      all.take(bend.to, null);
+    for (const divergence of this.#divergences) {
+      all.take(divergence.from, own);
+      own.push(...divergence.own.take());
+      all.take(divergence.to, null);
     }
     all.take(null, own);
     return joinShort(own);

@@ -51,17 +51,17 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   /** Whether the held lines must go out at once. */
   isUrgent = false;
 
-  readonly #share = new SliceList();
+  readonly #slices = new SliceList();
   #events = 0;
   /** Members whose lines differ from those of the group. */
-  readonly #detours = new Map<Member<R>, MemberDiff>();
+  readonly #diffs = new Map<Member<R>, MemberDiff>();
   /** Bytes held for single members. */
   #ownBytes = 0;
   #batch: Batch | null = null;
 
   /** Bytes held. */
   get size(): number {
-    return this.#share.size + this.#ownBytes;
+    return this.#slices.size + this.#ownBytes;
   }
 
   /** Whether a receipt depends on held lines for more than one member. */
@@ -72,13 +72,13 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   /** Adds a member, which does not receive the held lines. No receipt may depend on those. */
   enroll(member: Member<R>): void {
     this.members.add(member);
-    if (this.#share.size > 0) this.#detourOf(member).skip(START, this.#position());
+    if (this.#slices.size > 0) this.#diffOf(member).skip(START, this.#position());
   }
 
   /** Removes a member, for which no lines may be held. */
   dismiss(member: Member<R>): void {
     this.members.delete(member);
-    this.#detours.delete(member);
+    this.#diffs.delete(member);
   }
 
   /** Returns the batch of the held lines, for a receipt. */
@@ -89,7 +89,7 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   /** Returns the batch of the lines held for one member, for a receipt. */
   batchOf(member: Member<R>): Batch {
     if (this.members.size === 1) return this.batch();
-    return this.#detourOf(member).batch ??= new Batch();
+    return this.#diffOf(member).batch ??= new Batch();
   }
 
   /**
@@ -109,26 +109,26 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
     left: Member<R> | null = null,
   ): void {
     const from = left && this.#position();
-    this.#share.add(block, start, end, count);
+    this.#slices.add(block, start, end, count);
     this.#events += count;
-    if (left) this.#detourOf(left).skip(from!, this.#position());
+    if (left) this.#diffOf(left).skip(from!, this.#position());
   }
 
   /** Adds one complete line for a single member. */
   addFor(member: Member<R>, block: Block, start: number, end: number): void {
     if (this.members.size === 1) return this.add(block, start, end, 1);
-    this.#detourOf(member).insert(this.#position(), block, start, end);
+    this.#diffOf(member).insert(this.#position(), block, start, end);
     this.#ownBytes += end - start;
   }
 
   #position(): Position {
-    return { bytes: this.#share.size, events: this.#events };
+    return { bytes: this.#slices.size, events: this.#events };
   }
 
-  #detourOf(member: Member<R>): MemberDiff {
-    let detour = this.#detours.get(member);
-    if (!detour) this.#detours.set(member, detour = new MemberDiff());
-    return detour;
+  #diffOf(member: Member<R>): MemberDiff {
+    let diff = this.#diffs.get(member);
+    if (!diff) this.#diffs.set(member, diff = new MemberDiff());
+    return diff;
   }
 
   /**
@@ -140,23 +140,23 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   flush(onQueued: (recipient: R) => void, memo: SliceListCache = new SliceListCache()): void {
     if (this.size === 0) return;
     const batch = this.#batch;
-    const pieces = this.#share.take(memo);
-    const detours = this.#detours.size > 0 ? new Map(this.#detours) : null;
+    const pieces = this.#slices.take(memo);
+    const diffs = this.#diffs.size > 0 ? new Map(this.#diffs) : null;
     this.#events = 0;
     this.#ownBytes = 0;
     this.#batch = null;
     this.isUrgent = false;
-    this.#detours.clear();
+    this.#diffs.clear();
     let accepted = 0;
     // If lines are held only for single members, the others, possibly thousands, are skipped.
-    const reached = pieces.length > 0 ? this.members : detours?.keys() ?? [];
+    const reached = pieces.length > 0 ? this.members : diffs?.keys() ?? [];
     for (const member of reached) {
-      const detour = detours?.get(member);
-      const own = detour ? detour.apply(pieces) : pieces;
+      const diff = diffs?.get(member);
+      const own = diff ? diff.apply(pieces) : pieces;
       // A publisher that is excluded from all lines receives no event. Its receipts account for
       // that.
       const isAccepted = own.length === 0 || send(member, own);
-      if (detour?.batch) detour.batch.accepted = isAccepted ? 1 : 0;
+      if (diff?.batch) diff.batch.accepted = isAccepted ? 1 : 0;
       if (!isAccepted) continue;
       accepted++;
       onQueued(member.recipient);
@@ -167,14 +167,14 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   /** Queues the held lines for one member. The others receive them with later lines. */
   flushFor(member: Member<R>, onQueued: (recipient: R) => void): void {
     if (this.#batch || this.members.size === 1) return this.flush(onQueued);
-    const detour = this.#detours.get(member);
-    const pieces = this.#share.peek();
-    const own = detour ? detour.apply(pieces) : pieces;
-    this.#ownBytes -= detour?.bytes ?? 0;
-    this.#detours.delete(member);
-    if (this.#share.size > 0) this.#detourOf(member).skip(START, this.#position());
+    const diff = this.#diffs.get(member);
+    const pieces = this.#slices.peek();
+    const own = diff ? diff.apply(pieces) : pieces;
+    this.#ownBytes -= diff?.bytes ?? 0;
+    this.#diffs.delete(member);
+    if (this.#slices.size > 0) this.#diffOf(member).skip(START, this.#position());
     const isAccepted = own.length === 0 || send(member, own);
-    if (detour?.batch) detour.batch.accepted = isAccepted ? 1 : 0;
+    if (diff?.batch) diff.batch.accepted = isAccepted ? 1 : 0;
     if (isAccepted) onQueued(member.recipient);
   }
 }

@@ -20,7 +20,7 @@ import {
 import { MAX_BATCH_BYTES } from "../net/send_queue.ts";
 import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../protocol/validator.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
-import { setUp } from "./support/intake.ts";
+import { setUp } from "./support/ingress.ts";
 import { judge } from "./support/reference.ts";
 
 const protocol = await read("PROTOCOL.md");
@@ -217,9 +217,9 @@ Deno.test("PROTOCOL.md lists envelopes, and what a relay makes of them", () => {
   const rows = table("### Envelopes");
   assertEquals(rows.length >= 13, true);
   for (const [sent, received] of rows) {
-    const { clients: [one, two, three], router, intake } = setUp(3);
+    const { clients: [one, two, three], router, ingress } = setUp(3);
     router.change(three!, three!.subscriptions, true);
-    intake.take(one!, withNewline(raw(code(sent))), false);
+    ingress.take(one!, withNewline(raw(code(sent))), false);
     const expected = textOf(withNewline(raw(code(received))));
     assertEquals(two!.recipient.text, expected);
     assertEquals(three!.recipient.text, expected.replace("{", '{"seq":1,'));

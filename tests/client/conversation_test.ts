@@ -281,7 +281,7 @@ Deno.test("an answer goes to nobody who only happens to be called as the asker w
   await until(() => !answerer.connected);
   assertEquals(await answerer.reply(asked, named("secret")), false);
   const late = () => answerer.sendEvent(named("secret"), { to: asked.from! });
-  await assertRejects(late, ConnectionClosedError, "nobody knows whom the next relay calls so");
+  await assertRejects(late, ConnectionClosedError, "client IDs change with each connection");
 
   await using next = new Relay(new EbsocketServer(address));
   await using stranger = new EbsocketClient();
@@ -420,7 +420,7 @@ Deno.test("subscribe() while the relay is away holds, though nobody waits for it
   }
 });
 
-Deno.test("a client tells of the relay what it is told, unless the relay tells nobody", async () => {
+Deno.test("a client tells of the relay what it is told, unless the relay answers no such questions", async () => {
   await using house = new House();
   const client = await house.connect();
   await client.subscribe(["a.*"]);

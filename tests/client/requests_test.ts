@@ -124,12 +124,12 @@ Deno.test("EbsocketClient.request() keeps several apart, whatever the order of t
   assertEquals(answers.map(({ event }) => event), ["1", "2", "3"]);
 });
 
-Deno.test("EbsocketClient.request() rejects at once when nobody is there to hear it", async () => {
+Deno.test("EbsocketClient.request() rejects at once when no client is there to answer", async () => {
   await using relay = await FakeRelay.connect();
   const asking = assertRejects(
     () => relay.client.request(ASK),
     NoRespondersError,
-    "Cannot request EbsocketEvent<ask>: nobody is there to hear it",
+    "Cannot request EbsocketEvent<ask>: no client is there to answer",
   );
   const { id } = await relay.said();
   await relay.say({ control: "ack", id, clients: 2 }); // says nothing about an answer

@@ -3,7 +3,7 @@ import { assertThrows } from "@std/assert/throws";
 import {
   checkPattern,
   describe,
-  encodeWish,
+  encodeSubscribe,
   split,
   SubscribeRequest,
   UNSUBSCRIBE,
@@ -29,7 +29,7 @@ Deno.test("split() makes as few parts as lines of 65,536 bytes can carry, and lo
       assertEquals(parts.flat(), patterns);
       const lengths = parts.map((part) => {
         const wish = new SubscribeRequest("x".repeat(12), UNSUBSCRIBE, part, () => {}, () => {});
-        return encodeWish(wish, part, queue).length - 1;
+        return encodeSubscribe(wish, part, queue).length - 1;
       });
       assertEquals(lengths.every((length) => length <= most), true, `${lengths}`);
       assertEquals(lengths.slice(0, -1).every((length) => length > most - 500), true, `${lengths}`);
@@ -44,7 +44,7 @@ Deno.test("split() gives a pattern that is too long for any line one of its own"
 Deno.test("encodeWish() writes what a relay reads", () => {
   const wish = new SubscribeRequest("s1", UNSUBSCRIBE, ["a.*"], () => {}, () => {});
   const line = '{"control":"unsubscribe","events":["a.*"],"id":"s1"}\n';
-  assertEquals(textOf(encodeWish(wish, wish.patterns, "")), line);
+  assertEquals(textOf(encodeSubscribe(wish, wish.patterns, "")), line);
   assertEquals(wish.errorPrefix, 'Cannot unsubscribe from "a.*"');
 });
 

@@ -17,72 +17,72 @@ const NOTHING: PeerActivity = {
 };
 
 /** What a lifeline finds at each of `looks` looks, 200 ms apart, at a peer of which it sees `signs`. */
-function find(lifeline: KeepAlive, looks: number, signs: Partial<PeerActivity> = {}): string[] {
+function find(keepAlive: KeepAlive, looks: number, signs: Partial<PeerActivity> = {}): string[] {
   return Array.from(
     { length: looks },
-    () => lifeline.look(200, { ...NOTHING, ...signs }, DEADLINES),
+    () => keepAlive.look(200, { ...NOTHING, ...signs }, DEADLINES),
   );
 }
 
 const fine = (count: number) => Array<string>(count).fill("fine");
 
 Deno.test("Lifeline finds that something should be sent when nothing was for long enough", () => {
-  const lifeline = new KeepAlive();
-  assertEquals(find(lifeline, 5), [...fine(4), "send"]);
-  assertEquals(find(lifeline, 5, { bytesOut: 1 }), fine(5));
-  assertEquals(find(lifeline, 1, { bytesOut: 1 }), ["send"]);
+  const keepAlive = new KeepAlive();
+  assertEquals(find(keepAlive, 5), [...fine(4), "send"]);
+  assertEquals(find(keepAlive, 5, { bytesOut: 1 }), fine(5));
+  assertEquals(find(keepAlive, 1, { bytesOut: 1 }), ["send"]);
 });
 
 Deno.test("Lifeline never finds a peer silent that has promised nothing", () => {
-  const lifeline = new KeepAlive();
+  const keepAlive = new KeepAlive();
   for (let i = 0; i < 1000; i++) {
-    assertEquals(find(lifeline, 1, { bytesOut: i }), ["fine"]);
+    assertEquals(find(keepAlive, 1, { bytesOut: i }), ["fine"]);
   }
 });
 
 Deno.test("Lifeline finds a peer silent that does not keep its promise, some time later", () => {
-  const lifeline = new KeepAlive();
-  lifeline.expect(400);
+  const keepAlive = new KeepAlive();
+  keepAlive.expect(400);
   let bytesOut = 0;
-  const look = (bytesIn: number) => find(lifeline, 1, { bytesIn, bytesOut: ++bytesOut })[0];
+  const look = (bytesIn: number) => find(keepAlive, 1, { bytesIn, bytesOut: ++bytesOut })[0];
   assertEquals([1, 1, 1, 1, 1, 1, 2].map(look), fine(7));
   assertEquals([2, 2, 2, 2, 2, 2].map(look), [...fine(5), "silent"]);
 });
 
 Deno.test("Lifeline does not blame a peer that is not being read from", () => {
-  const lifeline = new KeepAlive();
-  lifeline.expect(1);
+  const keepAlive = new KeepAlive();
+  keepAlive.expect(1);
   for (let bytesOut = 1; bytesOut < 100; bytesOut++) {
-    const found = find(lifeline, 1, { reading: false, unfinishedBytes: 9, bytesOut });
+    const found = find(keepAlive, 1, { reading: false, unfinishedBytes: 9, bytesOut });
     assertEquals(found, ["fine"]);
   }
 });
 
 Deno.test("Lifeline finds a peer stuck that takes nothing of what waits", () => {
-  const lifeline = new KeepAlive();
-  assertEquals(find(lifeline, 6, { pendingBytes: 9 }), [...fine(5), "stuck"]);
-  assertEquals(lifeline.stalledMs, 1200);
-  assertEquals(find(lifeline, 1, { pendingBytes: 8, bytesOut: 1 }), ["fine"]);
-  assertEquals(lifeline.stalledMs, 0);
+  const keepAlive = new KeepAlive();
+  assertEquals(find(keepAlive, 6, { pendingBytes: 9 }), [...fine(5), "stuck"]);
+  assertEquals(keepAlive.stalledMs, 1200);
+  assertEquals(find(keepAlive, 1, { pendingBytes: 8, bytesOut: 1 }), ["fine"]);
+  assertEquals(keepAlive.stalledMs, 0);
 });
 
 Deno.test("Lifeline finds a line unfinished that drips, however often bytes come", () => {
-  const lifeline = new KeepAlive();
+  const keepAlive = new KeepAlive();
   const drip = (bytes: number) =>
-    find(lifeline, 1, { bytesIn: bytes, unfinishedBytes: bytes, bytesOut: bytes })[0];
+    find(keepAlive, 1, { bytesIn: bytes, unfinishedBytes: bytes, bytesOut: bytes })[0];
   assertEquals([1, 2, 3, 4, 5, 6, 7, 8, 9].map(drip), fine(9));
-  lifeline.lineEnded();
+  keepAlive.lineEnded();
   const ten = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
   assertEquals(ten.map(drip), [...fine(9), "unfinished"]);
 });
 
 Deno.test("Lifeline blames no peer for a standstill of our own", () => {
-  const lifeline = new KeepAlive();
-  lifeline.expect(400);
+  const keepAlive = new KeepAlive();
+  keepAlive.expect(400);
   const waiting = { ...NOTHING, pendingBytes: 1 };
-  assertEquals(lifeline.look(3_600_000, waiting, DEADLINES), "fine");
-  assertEquals(lifeline.stalledMs, 250);
-  assertEquals(find(lifeline, 5, waiting), [...fine(4), "stuck"]);
+  assertEquals(keepAlive.look(3_600_000, waiting, DEADLINES), "fine");
+  assertEquals(keepAlive.stalledMs, 250);
+  assertEquals(find(keepAlive, 5, waiting), [...fine(4), "stuck"]);
 });
 
 Deno.test("Lifeline sends at once after a standstill of our own", () => {

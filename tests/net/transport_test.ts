@@ -306,7 +306,7 @@ tlsTest("TlsSocket.close() ends a read and a write that wait", async () => {
 
 const clients: [name: string, pick: () => KeyPair | null, refusal: string][] = [
   ["no certificate", () => null, "the client has no certificate"],
-  ["a certificate of another CA", () => certificates.strangeClient, "signed by nobody"],
+  ["a certificate of another CA", () => certificates.strangeClient, "not signed by"],
   ["an expired certificate", () => certificates.expiredClient, "or has expired"],
   ["a certificate for servers", () => certificates.server, "or not one for clients"],
 ];
@@ -389,12 +389,12 @@ tlsTest("dial() connects only to the server that it means, and says what to do",
   const { ca, otherCa, server, expiredServer, strangeServer } = certificates;
   const cases: [server: KeyPair, tls: true | TlsClientOptions, text: string][] = [
     [server, true, "or has expired; if its CA is your own, give it in tls.caCerts"],
-    [server, { caCerts: otherCa }, "signed by nobody that is trusted"],
-    [strangeServer, { caCerts: [ca] }, "signed by nobody that is trusted"],
+    [server, { caCerts: otherCa }, "is not signed by a trusted authority"],
+    [strangeServer, { caCerts: [ca] }, "is not signed by a trusted authority"],
     [
       expiredServer,
       { caCerts: ca },
-      "the certificate of the server is signed by nobody that is trusted, or has expired",
+      "the certificate of the server is not signed by a trusted authority, or has expired",
     ],
     [server, { caCerts: ca, hostname: "example.org" }, "is not for example.org; connect by a name"],
   ];

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import { utf8 } from "../support/bytes.ts";
-import { A, B, type Client, setUp, texts } from "../support/intake.ts";
+import { A, B, type Client, setUp, texts } from "../support/ingress.ts";
 
 Deno.test("Intake.take() says how many lines and events there are, and where a bad line begins", () => {
   const { controls, take } = setUp(1);
@@ -23,31 +23,31 @@ Deno.test("Intake.take() says how many lines and events there are, and where a b
 });
 
 Deno.test("Intake.take() stops in the middle of a block when it is late, and goes on from there", () => {
-  const { clients, intake, subscribe, controls } = setUp(2);
+  const { clients, ingress, subscribe, controls } = setUp(2);
   subscribe(clients[1]!, ["a"]);
   const block = utf8(A.repeat(100));
-  const { end, isBad, events } = intake.take(clients[0]!, block, false, () => true);
+  const { end, isBad, events } = ingress.take(clients[0]!, block, false, () => true);
   assertEquals(isBad, false);
   assertEquals(end, events * A.length);
   assertLess(events, 100);
-  intake.take(clients[0]!, block.subarray(end), false, () => false);
+  ingress.take(clients[0]!, block.subarray(end), false, () => false);
   assertEquals(clients[1]!.recipient.text, A.repeat(100));
 
   const wish = '{"control":"x"}\n';
-  assertEquals(intake.take(clients[0]!, utf8(wish + wish), false, () => true).end, wish.length);
+  assertEquals(ingress.take(clients[0]!, utf8(wish + wish), false, () => true).end, wish.length);
   assertEquals(controls, ["x"]);
 });
 
 Deno.test("Intake.take() is never too late for lines that it passes on together", () => {
-  const { clients, intake } = setUp(2);
+  const { clients, ingress } = setUp(2);
   const block = utf8(A.repeat(1000));
-  assertEquals(intake.take(clients[0]!, block, false, () => true).end, block.length);
+  assertEquals(ingress.take(clients[0]!, block, false, () => true).end, block.length);
 });
 
 Deno.test("Intake passes a whole block on as it is while nobody has asked for anything", () => {
-  const { clients: [, two, three], take, intake, clients } = setUp(3);
+  const { clients: [, two, three], take, ingress, clients } = setUp(3);
   const block = utf8(A + B);
-  intake.take(clients[0]!, block, false);
+  ingress.take(clients[0]!, block, false);
   assertEquals([two!.recipient.pieces[0] === block, three!.recipient.pieces[0] === block], [
     true,
     true,
@@ -133,7 +133,7 @@ Deno.test("Intake refuses envelopes of a wrong type, and keys that are repeated"
 });
 
 Deno.test("Intake.hearers() tells which of some clients would get an event of a block", () => {
-  const { clients, intake, router, subscribe } = setUp(6, { echo: true });
+  const { clients, ingress, router, subscribe } = setUp(6, { echo: true });
   const [all, a, ab, one, two, mute] = clients as [Client, Client, Client, Client, Client, Client];
   subscribe(a, ["a"]);
   subscribe(ab, ["a", "b.>"]);
@@ -141,7 +141,7 @@ Deno.test("Intake.hearers() tells which of some clients would get an event of a 
   subscribe(two, ["q"], "queue");
   subscribe(mute, []);
   const hear = (text: string, some = clients, source = mute) =>
-    [...intake.hearers(source, utf8(text), some)].map(({ recipient }) => recipient.id).sort();
+    [...ingress.hearers(source, utf8(text), some)].map(({ recipient }) => recipient.id).sort();
   assertEquals(hear('{"event":"x"}\n'), [1]);
   assertEquals(hear('{"event":"x"}\n', [a, ab, mute]), []);
   assertEquals(hear(`${A}`), [1, 2, 3]);
@@ -160,15 +160,15 @@ Deno.test("Intake.hearers() tells which of some clients would get an event of a 
   const others = '{"event":"x"}\n';
   assertEquals(hear(others.repeat(1000) + A, [a]), [2]);
   assertEquals(hear(others.repeat(2000) + A, [a]), []);
-  const late = intake.hearers(mute, utf8(others.repeat(100) + A), [a], () => true);
+  const late = ingress.hearers(mute, utf8(others.repeat(100) + A), [a], () => true);
   assertEquals([...late], []);
   assertEquals(router.eventsUnheard, 0);
 });
 
 Deno.test("Intake.hearers() leaves the source out where it does not get its own events", () => {
-  const { clients, intake, router } = setUp(2);
+  const { clients, ingress, router } = setUp(2);
   router.routes.startCounting();
-  const found = [...intake.hearers(clients[0]!, utf8(A), clients)];
+  const found = [...ingress.hearers(clients[0]!, utf8(A), clients)];
   assertEquals(found, [clients[1]!]);
   assertEquals(router.routes.counts(1), []); // It has not been passed on yet.
 });

@@ -14,40 +14,40 @@ function lastOf({ block, start, end }: LineArena): string {
 }
 
 Deno.test("Sheet.write() puts members in front and leaves the rest as it is", () => {
-  const sheet = new LineArena();
+  const arena = new LineArena();
   const text = encoder.encode('\t {"event" : "{a}" }');
-  sheet.write(text, 0, text.length, FROM, 0);
-  assertEquals(lastOf(sheet), '\t {"from":"c3","event" : "{a}" }\n');
-  sheet.write(text, 0, text.length, NOTHING, 0);
-  assertEquals(lastOf(sheet), '\t {"event" : "{a}" }\n');
-  sheet.write(text, 2, text.length, FROM, 0);
-  assertEquals(lastOf(sheet), '{"from":"c3","event" : "{a}" }\n');
+  arena.write(text, 0, text.length, FROM, 0);
+  assertEquals(lastOf(arena), '\t {"from":"c3","event" : "{a}" }\n');
+  arena.write(text, 0, text.length, NOTHING, 0);
+  assertEquals(lastOf(arena), '\t {"event" : "{a}" }\n');
+  arena.write(text, 2, text.length, FROM, 0);
+  assertEquals(lastOf(arena), '{"from":"c3","event" : "{a}" }\n');
 });
 
 Deno.test("Sheet.write() puts the lines of a block one behind the other", () => {
-  const sheet = new LineArena();
+  const arena = new LineArena();
   const text = encoder.encode(`{"event":"a","x":"${"x".repeat(60)}"}`);
   const lines = 1000;
   const written: Uint8Array[] = [];
   for (let i = 0; i < lines; i++) {
-    const end = sheet.end;
-    const { bytes } = sheet.block;
-    sheet.write(text, 0, text.length, FROM, (lines - i - 1) * (text.length + 1));
-    if (bytes === sheet.block.bytes) assertEquals(sheet.start, end);
-    if (written.at(-1) !== sheet.block.bytes) written.push(sheet.block.bytes);
+    const end = arena.end;
+    const { bytes } = arena.block;
+    arena.write(text, 0, text.length, FROM, (lines - i - 1) * (text.length + 1));
+    if (bytes === arena.block.bytes) assertEquals(arena.start, end);
+    if (written.at(-1) !== arena.block.bytes) written.push(arena.block.bytes);
   }
   const size = lines * (text.length + FROM.length + 1);
   assertEquals(written.length, Math.ceil(size / 65_536));
 });
 
 Deno.test("Sheet never changes what it has written", () => {
-  const sheet = new LineArena();
+  const arena = new LineArena();
   const seen: [Uint8Array, number, number, string][] = [];
   for (let i = 0; i < 300; i++) {
-    if (i % 100 === 99) sheet.reset();
+    if (i % 100 === 99) arena.reset();
     const text = encoder.encode(`{"event":"e${i}","x":"${"x".repeat(i % 7 * 100)}"}`);
-    sheet.write(text, 0, text.length, FROM, i % 3 * 50);
-    seen.push([sheet.block.bytes, sheet.start, sheet.end, lastOf(sheet)]);
+    arena.write(text, 0, text.length, FROM, i % 3 * 50);
+    seen.push([arena.block.bytes, arena.start, arena.end, lastOf(arena)]);
   }
   for (const [bytes, start, end, line] of seen) {
     assertEquals(decoder.decode(bytes.subarray(start, end)), line);
@@ -55,11 +55,11 @@ Deno.test("Sheet never changes what it has written", () => {
 });
 
 Deno.test("Sheet.write() takes no more memory than a line needs and what is likely to follow", () => {
-  const sheet = new LineArena();
+  const arena = new LineArena();
   const long = encoder.encode(`{"event":"${"x".repeat(200_000)}"}`);
-  sheet.write(long, 0, long.length, NOTHING, 1_000_000);
-  assertEquals(sheet.block.bytes.length, long.length + 1);
-  sheet.reset();
-  sheet.write(encoder.encode("{}"), 0, 2, NOTHING, 0);
-  assertEquals(sheet.block.bytes.length, 3);
+  arena.write(long, 0, long.length, NOTHING, 1_000_000);
+  assertEquals(arena.block.bytes.length, long.length + 1);
+  arena.reset();
+  arena.write(encoder.encode("{}"), 0, 2, NOTHING, 0);
+  assertEquals(arena.block.bytes.length, 3);
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { assertNoDearer } from "../support/collisions.ts";
-import { A, B, setUp, texts } from "../support/intake.ts";
+import { A, B, setUp, texts } from "../support/ingress.ts";
 
 Deno.test("Router gives an event with an address to that client alone, whatever it hears", () => {
   const { clients, router, subscribe, take } = setUp(4);

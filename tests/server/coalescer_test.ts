@@ -11,7 +11,7 @@ const B = '{"event":"b"}\n';
 const LONG = "x".repeat(99_999) + "\n";
 
 function setUp({ maxBatchDelay = 20, maxPendingBytes = Infinity } = {}) {
-  const holdback = new WriteCoalescer<FakeRecipient>({
+  const coalescer = new WriteCoalescer<FakeRecipient>({
     maxBatchDelay,
     maxPendingBytes,
     onQueued: () => {},
@@ -29,9 +29,9 @@ function setUp({ maxBatchDelay = 20, maxPendingBytes = Infinity } = {}) {
     group: SubscriberGroup<FakeRecipient>,
     text: string,
     left: Member<FakeRecipient> | null = null,
-  ) => holdback.add(group, blockOf(text), 0, text.length, 1, left);
+  ) => coalescer.add(group, blockOf(text), 0, text.length, 1, left);
   const publisher = new Member(new FakeRecipient(++lastId), audienceOf(0));
-  return { add, audienceOf, holdback, publisher };
+  return { add, audienceOf, coalescer, publisher };
 }
 
 function texts({ members }: SubscriberGroup<FakeRecipient>): string[] {
@@ -39,106 +39,106 @@ function texts({ members }: SubscriberGroup<FakeRecipient>): string[] {
 }
 
 Deno.test("Holdback lets everything go at the end of a block after which nothing comes", () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(2);
   add(group, A);
   assertEquals(texts(group), ["", ""]);
-  holdback.endBlock(publisher, false);
+  coalescer.endBlock(publisher, false);
   assertEquals(texts(group), [A, A]);
 });
 
 Deno.test("Holdback keeps a small share while more comes, and lets a large one go", () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { add, audienceOf, coalescer, publisher } = setUp();
   const [small, large] = [audienceOf(1), audienceOf(1)];
   add(small, A);
   add(large, LONG);
-  holdback.endBlock(publisher, true);
+  coalescer.endBlock(publisher, true);
   assertEquals([texts(small), texts(large)], [[""], [LONG]]);
   add(small, B);
-  holdback.endBlock(publisher, false);
+  coalescer.endBlock(publisher, false);
   assertEquals(texts(small), [A + B]);
   assertEquals([...small.members][0]!.recipient.pieces.length, 1);
 });
 
 Deno.test("Holdback keeps less where less may wait for a client", () => {
-  const { add, audienceOf, holdback, publisher } = setUp({ maxPendingBytes: 80 });
+  const { add, audienceOf, coalescer, publisher } = setUp({ maxPendingBytes: 80 });
   const group = audienceOf(1);
   add(group, A);
-  holdback.endBlock(publisher, true);
+  coalescer.endBlock(publisher, true);
   assertEquals(texts(group), [A]);
 });
 
 Deno.test("Holdback lets go of what it keeps after a moment, whatever happens", async () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(1);
   add(group, A);
-  holdback.endBlock(publisher, true);
+  coalescer.endBlock(publisher, true);
   await until(() => texts(group)[0] === A);
 });
 
 Deno.test("Holdback lets go of what a publisher has sent once it has no more, not of what others have", () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { add, audienceOf, coalescer, publisher } = setUp();
   const other = new Member(new FakeRecipient(99), publisher.group);
   const [one, two] = [audienceOf(1), audienceOf(1)];
   add(one, A);
-  holdback.endBlock(publisher, true);
+  coalescer.endBlock(publisher, true);
   add(two, B);
-  holdback.endBlock(other, false);
+  coalescer.endBlock(other, false);
   assertEquals([texts(one), texts(two)], [[""], [B]]);
-  holdback.endBlock(publisher, false);
+  coalescer.endBlock(publisher, false);
   assertEquals(texts(one), [A]);
 });
 
 Deno.test("Holdback does not keep blocks without end", () => {
-  const { audienceOf, holdback, publisher } = setUp();
+  const { audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(1);
   const block = () => blockOf(A + "x".repeat(65_536 - A.length));
   let blocks = 0;
   while (texts(group)[0] === "" && blocks < 1000) {
-    holdback.add(group, block(), 0, A.length, 1, null);
-    holdback.endBlock(publisher, true);
+    coalescer.add(group, block(), 0, A.length, 1, null);
+    coalescer.endBlock(publisher, true);
     blocks++;
   }
   assertEquals(blocks, 129);
-  holdback.flushAll();
+  coalescer.flushAll();
 });
 
 Deno.test("Holdback keeps lines for all and lines for one in order", () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(3);
   const [one, two] = [...group.members];
   const line = blockOf('{"event":"to"}\n');
   add(group, A, two!);
-  holdback.addFor(one!, line, 0, line.bytes.length);
-  holdback.addFor(one!, line, 0, line.bytes.length);
-  holdback.addFor(two!, line, 0, line.bytes.length);
+  coalescer.addFor(one!, line, 0, line.bytes.length);
+  coalescer.addFor(one!, line, 0, line.bytes.length);
+  coalescer.addFor(two!, line, 0, line.bytes.length);
   add(group, B);
   add(group, B, one!);
-  holdback.endBlock(publisher, false);
+  coalescer.endBlock(publisher, false);
   const to = '{"event":"to"}\n';
   assertEquals(texts(group), [A + to + to + B, to + B + B, A + B + B]);
 });
 
 Deno.test("Holdback.flush() lets go of what waits for an group, and for one of it alone", () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(2);
   const [one] = [...group.members];
   add(group, A);
-  holdback.flush(group);
+  coalescer.flush(group);
   assertEquals(texts(group), [A, A]);
-  holdback.addFor(one!, blockOf(B), 0, B.length);
-  holdback.flush(group);
+  coalescer.addFor(one!, blockOf(B), 0, B.length);
+  coalescer.flush(group);
   assertEquals(texts(group), [A + B, A]);
-  holdback.endBlock(publisher, false);
+  coalescer.endBlock(publisher, false);
 });
 
 Deno.test("Holdback gathers events while there is no time to write each by itself", async () => {
-  const { add, audienceOf, holdback, publisher } = setUp();
+  const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(40);
   const line = blockOf('{"event":"to"}\n');
   const give = (text: string) => {
     add(group, text);
-    holdback.endBlock(publisher, false);
+    coalescer.endBlock(publisher, false);
   };
   pretendWritesTake(1);
   for (let i = 0; i < 3; i++) give(A);
@@ -147,8 +147,8 @@ Deno.test("Holdback gathers events while there is no time to write each by itsel
 
   // What is for one client does not wait, and takes along what came before it.
   const { recipient } = [...group.members][0]!;
-  holdback.addFor([...group.members][0]!, line, 0, line.bytes.length);
-  holdback.endBlock(publisher, false);
+  coalescer.addFor([...group.members][0]!, line, 0, line.bytes.length);
+  coalescer.endBlock(publisher, false);
   assertEquals(recipient.text, `${A.repeat(3)}{"event":"to"}\n`);
   give(B);
   assertEquals(texts(group)[1], first);
@@ -159,18 +159,18 @@ Deno.test("Holdback gathers events while there is no time to write each by itsel
   give(A);
   add(group, B);
   group.isUrgent = true;
-  holdback.endBlock(publisher, false);
+  coalescer.endBlock(publisher, false);
   assertEquals(texts(group)[1], A.repeat(3) + B + A + B);
   pretendWritesTake(0.006);
 });
 
 Deno.test("Holdback gathers nothing where it may not", () => {
-  const { add, audienceOf, holdback, publisher } = setUp({ maxBatchDelay: 0 });
+  const { add, audienceOf, coalescer, publisher } = setUp({ maxBatchDelay: 0 });
   const group = audienceOf(40);
   pretendWritesTake(1);
   for (let i = 0; i < 3; i++) {
     add(group, A);
-    holdback.endBlock(publisher, false);
+    coalescer.endBlock(publisher, false);
   }
   assertEquals(texts(group)[0], A.repeat(3));
   pretendWritesTake(0.006);

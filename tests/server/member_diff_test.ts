@@ -16,7 +16,7 @@ Deno.test("Detour.apply() leaves out and puts in what was said, with the events 
     length: fc.constantFrom(1, 10, 600, 5000),
   });
   fc.assert(fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-    const detour = new MemberDiff();
+    const diff = new MemberDiff();
     let [shared, expected, events] = ["", "", 0];
     const pieces: Piece[] = [];
     const cut = () => {
@@ -29,13 +29,13 @@ Deno.test("Detour.apply() leaves out and puts in what was said, with the events 
       const line = `${i}${"x".repeat(length)}\n`;
       const at = { bytes: shared.length, events };
       if (kind !== "others") expected += line;
-      if (kind === "alone") return detour.insert(at, blockOf(line), 0, line.length);
+      if (kind === "alone") return diff.insert(at, blockOf(line), 0, line.length);
       shared += line;
       events++;
-      if (kind === "others") detour.skip(at, { bytes: shared.length, events });
+      if (kind === "others") diff.skip(at, { bytes: shared.length, events });
     });
     cut();
-    const own = detour.apply(pieces);
+    const own = diff.apply(pieces);
     assertEquals(textOf(concat(own.map(({ bytes }) => bytes))), expected);
     const lines = steps.filter(({ kind }) => kind === "all" || kind === "alone").length;
     assertEquals(own.reduce((sum, { events }) => sum + events, 0), lines);
@@ -46,16 +46,16 @@ Deno.test("Detour.apply() leaves out and puts in what was said, with the events 
 });
 
 Deno.test("Detour.apply() copies short pieces into one, and shares long ones", () => {
-  const detour = new MemberDiff();
+  const diff = new MemberDiff();
   const long = "x".repeat(999) + "\n";
   const all = pieceOf(`a\nb\nc\n${long}d\ne\n`, 6);
-  detour.skip({ bytes: 0, events: 0 }, { bytes: 2, events: 1 });
-  detour.skip({ bytes: 2, events: 1 }, { bytes: 4, events: 2 });
-  detour.insert({ bytes: 6, events: 3 }, blockOf("u\n"), 0, 2);
-  detour.insert({ bytes: 6, events: 3 }, blockOf("v\n"), 0, 2);
-  detour.insert({ bytes: 1006, events: 4 }, blockOf("w\n"), 0, 2);
-  detour.insert({ bytes: 1008, events: 5 }, blockOf("x\n"), 0, 2);
-  const own = detour.apply([all]);
+  diff.skip({ bytes: 0, events: 0 }, { bytes: 2, events: 1 });
+  diff.skip({ bytes: 2, events: 1 }, { bytes: 4, events: 2 });
+  diff.insert({ bytes: 6, events: 3 }, blockOf("u\n"), 0, 2);
+  diff.insert({ bytes: 6, events: 3 }, blockOf("v\n"), 0, 2);
+  diff.insert({ bytes: 1006, events: 4 }, blockOf("w\n"), 0, 2);
+  diff.insert({ bytes: 1008, events: 5 }, blockOf("x\n"), 0, 2);
+  const own = diff.apply([all]);
   assertEquals(own.map(({ bytes }) => textOf(bytes)), ["c\nu\nv\n", long, "w\nd\nx\ne\n"]);
   assertEquals(own.map(({ events }) => events), [3, 1, 4]);
   const [before, between, after] = own;
@@ -65,8 +65,8 @@ Deno.test("Detour.apply() copies short pieces into one, and shares long ones", (
 
 Deno.test("Detour.apply() gives what all get as it is where nothing differs", () => {
   const [one, two] = [pieceOf("x".repeat(600), 1), pieceOf("y".repeat(600), 1)];
-  const detour = new MemberDiff();
-  detour.insert({ bytes: 600, events: 1 }, blockOf("z\n"), 0, 2);
-  const own = detour.apply([one, two]);
+  const diff = new MemberDiff();
+  diff.insert({ bytes: 600, events: 1 }, blockOf("z\n"), 0, 2);
+  const own = diff.apply([one, two]);
   assertEquals([own.length, own[0] === one, own[2] === two], [3, true, true]);
 });

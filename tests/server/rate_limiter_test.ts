@@ -7,13 +7,13 @@ import { soon } from "../support/waiting.ts";
 function setUp(options: RateOptions) {
   const released: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  const limiter = new RateLimiter<string>(options, (client) => {
+  const rateLimiter = new RateLimiter<string>(options, (client) => {
     released.push(client);
     resolve();
   });
   const send = (client: string, events: number, bytes = 0, empty = 0, control = 0) =>
-    limiter.spend(client, { events, bytes, empty, control });
-  return { limiter, send, released, anyReleased: promise };
+    rateLimiter.spend(client, { events, bytes, empty, control });
+  return { rateLimiter, send, released, anyReleased: promise };
 }
 
 Deno.test("Limiter without limits lets every client send as much as it likes", () => {
@@ -22,14 +22,14 @@ Deno.test("Limiter without limits lets every client send as much as it likes", (
 });
 
 Deno.test("Limiter lets one second's worth come at once, and holds who sends more", async () => {
-  const { limiter, send, released, anyReleased } = setUp({ maxEventsPerSecond: 10 });
+  const { rateLimiter, send, released, anyReleased } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 10), "within");
-  assertEquals(limiter.holds("a"), false);
+  assertEquals(rateLimiter.holds("a"), false);
   assertEquals(send("a", 10), "over");
-  assertEquals([limiter.holds("a"), limiter.holds("b")], [true, false]);
+  assertEquals([rateLimiter.holds("a"), rateLimiter.holds("b")], [true, false]);
   assertEquals(send("b", 10), "within");
   await soon(anyReleased, "the release of a");
-  assertEquals([released, limiter.holds("a")], [["a"], false]);
+  assertEquals([released, rateLimiter.holds("a")], [["a"], false]);
 });
 
 Deno.test("Limiter holds a client for as long as its excess is worth", async () => {
@@ -41,47 +41,47 @@ Deno.test("Limiter holds a client for as long as its excess is worth", async () 
 });
 
 Deno.test("Limiter says who is far over: more than ten seconds' worth has come", () => {
-  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 105), "over");
   assertEquals(send("a", 10), "far over");
-  limiter.forget("a");
+  rateLimiter.forget("a");
 });
 
 Deno.test("Limiter counts empty lines where there are more of them than events", () => {
-  const { limiter, send } = setUp({});
+  const { rateLimiter, send } = setUp({});
   assertEquals(send("a", 100_000, 0, 100_000), "within");
   assertEquals(send("b", 0, 0, 100), "within");
   assertEquals(send("b", 0, 0, 5), "over");
   assertEquals(send("c", 0, 0, 10_000), "far over");
-  for (const client of ["a", "b", "c"]) limiter.forget(client);
+  for (const client of ["a", "b", "c"]) rateLimiter.forget(client);
 });
 
 Deno.test("Limiter counts control lines by what they cost, however many events come with them", () => {
-  const { limiter, send } = setUp({});
+  const { rateLimiter, send } = setUp({});
   assertEquals(send("a", 100_000, 0, 0, 99.5), "within");
   assertEquals(send("a", 100_000, 0, 0, 1.5), "over");
   assertEquals(send("b", 100_000, 0, 0, 1200), "far over");
-  for (const client of ["a", "b"]) limiter.forget(client);
+  for (const client of ["a", "b"]) rateLimiter.forget(client);
 });
 
 Deno.test("Limiter lets a client use up one allowance without a loss of the other", () => {
-  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
+  const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 9, 0, 0, 90), "within");
   assertEquals(send("a", 0, 0, 0, 9), "within");
-  limiter.forget("a");
+  rateLimiter.forget("a");
 });
 
 Deno.test("Limiter.forget() forgets what a client has sent, and never releases it", () => {
-  const { limiter, send, released } = setUp({ maxEventsPerSecond: 1 });
+  const { rateLimiter, send, released } = setUp({ maxEventsPerSecond: 1 });
   assertEquals(send("a", 5), "over");
-  limiter.forget("a"); // a timer that went on would be reported as a leak
-  assertEquals([limiter.holds("a"), send("a", 1), released], [false, "within", []]);
+  rateLimiter.forget("a"); // a timer that went on would be reported as a leak
+  assertEquals([rateLimiter.holds("a"), send("a", 1), released], [false, "within", []]);
 });
 
 Deno.test("Limiter takes what came while we stood still for no burst of the client's", () => {
   using clock = new Clock();
-  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
-  limiter.start();
+  const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
+  rateLimiter.start();
   assertEquals(send("a", 10), "within");
   clock.advance(60_000);
   assertEquals(send("a", 300), "within");
@@ -90,40 +90,40 @@ Deno.test("Limiter takes what came while we stood still for no burst of the clie
   // But no more than its allowance for that time.
   assertEquals(send("c", 800), "far over");
   assertEquals(send("b", 50), "over");
-  limiter.stop();
-  for (const client of ["a", "b", "c"]) limiter.forget(client);
+  rateLimiter.stop();
+  for (const client of ["a", "b", "c"]) rateLimiter.forget(client);
 });
 
 Deno.test("Limiter.excuse() holds for the client that it is for, and wears off", () => {
   using clock = new Clock();
-  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
-  limiter.start();
-  for (const client of ["a", "b"]) limiter.excuse(60_000, client);
+  const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
+  rateLimiter.start();
+  for (const client of ["a", "b"]) rateLimiter.excuse(60_000, client);
   assertEquals(send("a", 300), "within");
   assertEquals(send("c", 300), "far over");
   for (let i = 0; i < 80; i++) {
     clock.advance(750); // We run all the time.
-    limiter.tick();
+    rateLimiter.tick();
   }
   assertEquals(send("b", 300), "far over");
-  limiter.stop();
-  for (const client of ["a", "b", "c"]) limiter.forget(client);
+  rateLimiter.stop();
+  for (const client of ["a", "b", "c"]) rateLimiter.forget(client);
 });
 
 Deno.test("Limiter.excuse() adds up for a client that is hardly read from in between", () => {
   using clock = new Clock();
-  const { limiter, send } = setUp({ maxEventsPerSecond: 10 });
-  limiter.start();
+  const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
+  rateLimiter.start();
   for (let i = 0; i < 3; i++) {
     for (let waited = 0; waited < 20_000; waited += 500) {
       clock.advance(500);
-      limiter.tick();
+      rateLimiter.tick();
     }
-    limiter.excuse(20_000, "a");
+    rateLimiter.excuse(20_000, "a");
   }
   assertEquals(send("a", 600), "within");
-  limiter.stop();
-  limiter.forget("a");
+  rateLimiter.stop();
+  rateLimiter.forget("a");
 });
 
 Deno.test("Limiter refuses limits out of range", () => {

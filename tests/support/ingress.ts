@@ -1,4 +1,4 @@
-/** A router that gets its lines from an intake, with clients without sockets. */
+/** A router that gets its lines from an ingress, with clients without sockets. */
 
 import type { Subscriber } from "../../relay/subscriber.ts";
 import { SchemaFilter } from "../../relay/schema_filter.ts";
@@ -18,7 +18,7 @@ export interface SetUp {
   readonly clients: Client[];
   /** The control lines that have come, by what they are about; `narrow` subscribes to `a`. */
   readonly controls: string[];
-  readonly intake: Ingress<FakeRecipient>;
+  readonly ingress: Ingress<FakeRecipient>;
   readonly router: Router<FakeRecipient>;
   subscribe(client: Client, events: string[], queue?: string): void;
   /** Takes a block of the first client, or another. */
@@ -40,7 +40,7 @@ export function setUp(count: number, { echo = false }: { echo?: boolean } = {}):
     const request = { control: "subscribe", events, ...(queue && { queue }) } as const;
     router.change(client, client.subscriptions.after(request), client.isNumbered);
   };
-  const intake = new Ingress(
+  const ingress = new Ingress(
     new LineValidator(),
     router,
     new SchemaFilter(undefined),
@@ -50,8 +50,8 @@ export function setUp(count: number, { echo = false }: { echo?: boolean } = {}):
     },
   );
   const take = (text: string, source = clients[0]!, hasMore = false) =>
-    intake.take(source, utf8(text), hasMore);
-  return { clients, controls, intake, router, subscribe, take };
+    ingress.take(source, utf8(text), hasMore);
+  return { clients, controls, ingress, router, subscribe, take };
 }
 
 /** What each client was given. */
