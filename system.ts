@@ -31,7 +31,37 @@ import { InboxIterator } from "./net/inbox_iterator.ts";
 import { checkDuration, checkMaxBatchDelay, checkMaxLineBytes } from "./protocol/option_checks.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 
-export type { RateOptions };
+export { ConnectionClosedError, EbsocketError, EventSchemaError } from "./errors.ts";
+export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
+export type {
+  BareName,
+  Carried,
+  CarriedEvents,
+  EventNamed,
+  EventOf,
+  OpenAttributes,
+  OpenEvents,
+  SendableAttributes,
+  SendableEvent,
+  Validated,
+} from "./protocol/event.ts";
+export type { CheckedAttributes, EventDefinitions, EventOptions } from "./schema/definitions.ts";
+export type {
+  ConnectionListener,
+  ConnectionOptions,
+  ConnectionSink,
+  Duplex,
+  Hello,
+  LineBlock,
+  LineSplitterOptions,
+  ServeOptions,
+  ServerOptions,
+  ServerSink,
+  Socket,
+  TlsServerOptions,
+} from "./server.ts";
+export { EbsocketConnection, EbsocketEvent, EbsocketServer };
+export type { Address, InboxOptions, RateOptions };
 
 /** An event received by a system, with the connection it came from. */
 export type ReceivedEvent<M extends object = OpenEvents> = EventOf<M> & {
