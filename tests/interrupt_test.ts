@@ -1,5 +1,5 @@
 /**
- * Ctrl+C in the programs of README and guides: whatever they are doing, no stack trace, and a program
+ * Ctrl+C in the programs of README and docs: whatever they are doing, no stack trace, and a program
  * that has a handler for it ends by itself, and in order.
  */
 
@@ -23,25 +23,25 @@ const CLIENTS: Record<string, Record<string, Ending>> = {
     "hello.ts": "ends",
     "subscriber.ts": "ends",
     "service.ts": "ends",
-    "steady.ts": "ends",
-    "typed.ts": "is killed",
-    "checked.ts": "is killed",
   },
-  "guides/chat.md": { "chat.ts": "is killed" },
-  "guides/devices.md": { "watch.ts": "is killed" },
-  "guides/requests.md": { "clock.ts": "ends" },
-  "guides/work_queue.md": { "worker.ts": "ends", "boss.ts": "is killed" },
+  "docs/chat.md": { "chat.ts": "is killed" },
+  "docs/devices.md": { "watch.ts": "is killed" },
+  "docs/binary.md": { "viewer.ts": "is killed" },
+  "docs/leaving.md": { "leaving.ts": "ends" },
+  "docs/reconnecting.md": { "steady.ts": "ends" },
+  "docs/requests.md": { "clock.ts": "ends" },
+  "docs/typed_events.md": { "typed.ts": "is killed", "checked.ts": "is killed" },
+  "docs/work_queue.md": { "worker.ts": "ends", "boss.ts": "is killed" },
 };
 
 /** The servers, and what each prints once it has a client. */
-const SERVERS: Record<string, RegExp> = {
-  "chat_server.ts": /has connected/,
-  "echo_server.ts": /has come/,
-  "embedded.ts": /Relaying/,
+const SERVERS: Record<string, Record<string, RegExp>> = {
+  "README.md": { "chat_server.ts": /has connected/ },
+  "docs/servers.md": { "echo_server.ts": /has come/, "embedded.ts": /Relaying/ },
 };
 
 /** The programs that end by themselves, and those that are none. */
-const OTHERS = ["asker.ts", "ask.ts", "events.ts"];
+const OTHERS = ["asker.ts", "ask.ts", "events.ts", "camera.ts", "greeter.ts", "greeter_test.ts"];
 
 /** The names of the events that one of the clients may do something about. */
 const NAMES = [
@@ -51,6 +51,7 @@ const NAMES = [
   "sensor.cellar",
   "time.now",
   "jobs.resize",
+  "camera.frame",
 ];
 
 const ignore = Deno.build.os === "windows";
@@ -62,10 +63,12 @@ async function interrupt(program: Program, name: string, ending: Ending): Promis
   assertEquals([stderr, ending, code], ["", code === 0 ? "ends" : "is killed", code], name);
 }
 
-Deno.test("Each program of README and guides has a place in the tests of Ctrl+C", async () => {
-  for (const [path, clients] of Object.entries(CLIENTS)) {
+Deno.test("Each program of README and docs has a place in the tests of Ctrl+C", async () => {
+  const pages = [...Deno.readDirSync("docs")].map(({ name }) => `docs/${name}`);
+  for (const path of ["README.md", ...pages]) {
     await using document = await Document.open(path, 7982);
-    const known = [...Object.keys(clients), ...Object.keys(SERVERS), ...OTHERS];
+    const clients = Object.keys(CLIENTS[path] ?? {});
+    const known = [...clients, ...Object.keys(SERVERS[path] ?? {}), ...OTHERS];
     assertEquals(document.programs.filter((name) => !known.includes(name)), [], path);
   }
 });
@@ -126,26 +129,28 @@ function makeBusy(client: EbsocketClient, isGoing: () => boolean) {
   return { asked: () => count, done };
 }
 
-Deno.test({
-  name: "README.md: Ctrl+C in a server when it is idle, and when it is busy",
-  ignore,
-  async fn() {
-    for (const [name, sign] of Object.entries(SERVERS)) {
-      for (const isBusy of [false, true]) {
-        const port = freePort();
-        await using document = await Document.open("README.md", port);
-        await using program = document.run(name, [], "--no-check");
-        const peer = await connect(port);
-        await program.expect(sign);
-        const line = '{"event":"message","__dict__":{"content":"hi"}}\n';
-        const sending = isBusy && peer.send(line.repeat(20_000)).catch(() => {}); // It may be cut off.
-        await interrupt(program, `${name}, ${isBusy ? "busy" : "idle"}`, "ends");
-        await sending;
-        await peer[Symbol.asyncDispose]();
+for (const [path, servers] of Object.entries(SERVERS)) {
+  Deno.test({
+    name: `${path}: Ctrl+C in a server when it is idle, and when it is busy`,
+    ignore,
+    async fn() {
+      for (const [name, sign] of Object.entries(servers)) {
+        for (const isBusy of [false, true]) {
+          const port = freePort();
+          await using document = await Document.open(path, port);
+          await using program = document.run(name, [], "--no-check");
+          const peer = await connect(port);
+          await program.expect(sign);
+          const line = '{"event":"message","__dict__":{"content":"hi"}}\n';
+          const sending = isBusy && peer.send(line.repeat(20_000)).catch(() => {}); // It may be cut off.
+          await interrupt(program, `${name}, ${isBusy ? "busy" : "idle"}`, "ends");
+          await sending;
+          await peer[Symbol.asyncDispose]();
+        }
       }
-    }
-  },
-});
+    },
+  });
+}
 
 /** A peer of a program that is about to listen. */
 async function connect(port: number): Promise<Peer> {

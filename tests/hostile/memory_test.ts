@@ -16,12 +16,12 @@ import { canTell, peakBytes, residentBytes } from "../support/usage.ts";
 
 const MIB = 1_048_576;
 
-/** The limits of the relay; in a full run those that it has by default, as in README's unit. */
+/** The limits of the relay; in a full run those that it has by default, as in the unit of docs/operations.md. */
 const CLIENTS = size(1000, 10_000);
 const SUBSCRIPTIONS = size(20_000, 200_000);
 const PENDING = size(64, 512) * MIB;
 
-/** What README says that a relay takes at most with these limits, in bytes. */
+/** The most memory that a relay takes with these limits by docs/operations.md, in bytes. */
 const MOST = 250e6 + 20_000 * CLIENTS + 1200 * SUBSCRIPTIONS + 1.5 * PENDING;
 
 /** How many events someone sends who is busy: more than a few reads take. */
@@ -141,7 +141,7 @@ function pause(ms = 20): Promise<void> {
 }
 
 Deno.test({
-  name: "relay takes no more memory than README says, with all limits reached at once",
+  name: "relay takes no more memory than docs/operations.md says, with all limits reached at once",
   ignore: !canTell,
   async fn() {
     const limits = isFull ? [] : [

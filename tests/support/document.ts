@@ -10,7 +10,7 @@ import { Program } from "./process.ts";
 
 const ROOT = `${import.meta.dirname}/../..`;
 
-const PROGRAM = /<!-- (\S+\.(?:ts|py|sh)) -->\n\n```\w+(?: ignore)?\n(.*?)```/gs;
+const PROGRAM = /<!-- (\S+\.(?:ts|mjs|py|sh)) -->\n\n```\w+(?: ignore)?\n(.*?)```/gs;
 
 /** A document, its programs in a folder that is there until it is disposed of. */
 export class Document implements AsyncDisposable {
@@ -45,6 +45,7 @@ export class Document implements AsyncDisposable {
   run(name: string, args: string[] = [], check: "--check" | "--no-check" = "--check"): Program {
     const path = this.#pathOf(name);
     if (name.endsWith(".py")) return new Program("python3", [path, ...args]);
+    if (name.endsWith(".mjs")) return new Program("node", [path, ...args]);
     if (name.endsWith(".sh")) return new Program("sh", [path, ...args]);
     const net = `--allow-net=127.0.0.1:${this.#port}`;
     return new Command(args, [check, `--config=${ROOT}/deno.json`, net], path);

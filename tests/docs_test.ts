@@ -1,0 +1,484 @@
+/** The pages in docs: their programs run, and their tables are what the code does. */
+
+import { assertArrayIncludes } from "@std/assert/array-includes";
+import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { COMMAND_NAMES } from "../cli/commands.ts";
+import { INSTALL } from "../cli/program.ts";
+import { EbsocketClient } from "../client.ts";
+import config from "../deno.json" with { type: "json" };
+import { ConnectError } from "../errors.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
+import { Relay } from "../relay.ts";
+import { StatsCollector } from "../relay/stats.ts";
+import { EbsocketServer } from "../server.ts";
+import { testRelay } from "../testing.ts";
+import { makeCertificates } from "./support/certificates.ts";
+import { Command } from "./support/command.ts";
+import { Document } from "./support/document.ts";
+import { freePort } from "./support/free_port.ts";
+import { Peer } from "./support/peer.ts";
+import { until } from "./support/waiting.ts";
+
+const ROOT = `${import.meta.dirname}/..`;
+
+const hasPython = canRun("python3", ["-c", "import socket"]);
+const hasNetcat = canRun("sh", ["-c", "nc -h 2>&1 | grep -q -- -N"]);
+
+function canRun(command: string, args: string[]): boolean {
+  try {
+    return new Deno.Command(command, { args, stdout: "null", stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+const pages = [...Deno.readDirSync(`${ROOT}/docs`)].map(({ name }) => `docs/${name}`).sort();
+const documents = ["README.md", ...pages];
+
+/** All documents as one text. */
+async function readAll(): Promise<string> {
+  const texts = await Promise.all(documents.map((path) => Deno.readTextFile(`${ROOT}/${path}`)));
+  return texts.join("\n");
+}
+
+/** The code in a document: its fences, and what is between backticks. */
+function codeIn(text: string): string {
+  const fences = [...text.matchAll(/^ *```.*\n([^]*?)^ *```$/gm)].map(([, code]) => code);
+  const spans = [...text.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code);
+  return [...fences, ...spans].join("\n");
+}
+
+Deno.test("The documents call the command as it is installed, with commands that there are", async () => {
+  const text = await readAll();
+  assertStringIncludes(text, `\n${INSTALL}\n`);
+  const code = codeIn(text);
+  const calls = [...code.matchAll(/(?:^|[|] *)ebsockets ([a-z]+)/gm)];
+  assertGreater(calls.length, 10);
+  for (const [call, name] of calls) assertArrayIncludes(COMMAND_NAMES, [name!], call);
+  assertEquals(/jsr:@ebsockets\/relay [a-z]|^relay ([a-z]|-)/m.exec(code)?.[0], undefined);
+});
+
+Deno.test("Every link in the documents leads to a file, and to a heading in it", async () => {
+  for (const path of [...documents, "PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md"]) {
+    const text = await Deno.readTextFile(`${ROOT}/${path}`);
+    for (const [, link] of text.matchAll(/\]\(([^)\s]+)\)|^\[\w+\]: (\S+)/gm)) {
+      if (link === undefined || /^https?:/.test(link)) continue;
+      const target = new URL(link, new URL(`../${path}`, import.meta.url));
+      const { hash } = target;
+      target.hash = "";
+      await Deno.stat(target);
+      if (hash === "") continue;
+      const headings = (await Deno.readTextFile(target)).match(/^#+ .*$/gm) ?? [];
+      assertArrayIncludes(headings.map(anchorOf), [hash], `${path}: ${link}`);
+    }
+  }
+});
+
+/** Where a link to a heading leads. */
+function anchorOf(heading: string): string {
+  const words = heading.replace(/^#+ /, "").toLowerCase();
+  return `#${words.replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")}`;
+}
+
+for (const path of documents) {
+  Deno.test(`${path}: all programs in TypeScript compile`, async () => {
+    await using document = await Document.open(path, 7982);
+    await using check = document.check();
+    const { code, stderr } = await check.end();
+    assertEquals(code, 0, stderr);
+  });
+}
+
+/** A change to a program that makes it wrong, and what the compiler says of that. */
+const wrong: [path: string, name: string, from: string, to: string, error: RegExp][] = [
+  ["docs/typed_events.md", "typed.ts", 'name: "Ada"', "name: 1", /TS2322/],
+  ["docs/typed_events.md", "typed.ts", "?.toUpperCase", ".toUpperCase", /TS(2532|18048)/],
+  ["docs/typed_events.md", "typed.ts", '"join", {', '"joined", {', /TS23/],
+  ["docs/typed_events.md", "checked.ts", 'name: "Ada"', "nickname: 1", /TS23/],
+  ["docs/typed_events.md", "checked.ts", ".content.toUpperCase", ".name.toUpperCase", /TS2339/],
+  ["docs/testing.md", "greeter.ts", "event.__dict__.name", "event.__dict__.content", /TS2339/],
+];
+
+for (const [path, name, from, to, error] of wrong) {
+  Deno.test(`${path}: ${name} does not compile with \`${to}\``, async () => {
+    await using document = await Document.open(path, 7982);
+    await document.change(name, (source) => source.replace(from, to));
+    await using check = document.check();
+    const { code, stderr } = await check.end();
+    assertEquals(code, 1);
+    assertMatch(stderr, error);
+    assertEquals(stderr.includes(name), true);
+  });
+}
+
+Deno.test("docs/chat.md: those in a room hear each other, and nobody else", async () => {
+  await using relay = testRelay();
+  await using guide = await Document.open("docs/chat.md", relay.address[1]);
+  await using ada = guide.run("chat.ts", ["lobby", "Ada"]);
+  await using grace = guide.run("chat.ts", ["lobby", "Grace"]);
+  await using elsewhere = guide.run("chat.ts", ["garden", "Bob"]);
+  for (const program of [ada, grace, elsewhere]) await program.expect(/You are in the/);
+  await ada.type("hello\n");
+  await grace.expect(/"Ada" says "hello"\n/);
+  await elsewhere.type("anybody here?\n");
+  await elsewhere.expect(/"Bob" says "anybody here\?"\n/);
+  await grace.type("hi, Ada\n");
+  await ada.expect(/"Grace" says "hi, Ada"\n/);
+  assertEquals((await grace.end()).stdout.includes("Bob"), false);
+});
+
+Deno.test("docs/requests.md: nobody, an answer, an error, several services", async () => {
+  await using relay = testRelay();
+  await using guide = await Document.open("docs/requests.md", relay.address[1]);
+  const ask = async (...args: string[]) => {
+    await using program = guide.run("ask.ts", args);
+    return (await program.end()).stdout;
+  };
+  assertEquals(await ask(), "No service tells the time\n");
+  await using clock = guide.run("clock.ts", []);
+  await clock.expect(/Ready/);
+  await until(() => relay.relay.clients.length === 1);
+  const isServing = async () => (await ask()) !== "No service tells the time\n";
+  while (!await isServing());
+  const answer = await ask("Europe/Paris");
+  assertEquals(/"time" .*time: "\d\d:\d\d:\d\d", zone: "Europe\/Paris"/.test(answer), true, answer);
+  const error = await ask("Nowhere");
+  assertEquals(/"error" .*message: "Unknown time zone"/.test(error), true, error);
+});
+
+Deno.test({
+  name: "docs/work_queue.md: all work is done, though a worker is killed",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using relay = testRelay();
+    await using guide = await Document.open("docs/work_queue.md", relay.address[1]);
+    await using early = guide.run("boss.ts", ["1"]);
+    await early.expect(/: no-responders\n/);
+    await using ada = guide.run("worker.ts", ["Ada"]);
+    await using grace = guide.run("worker.ts", ["Grace"]);
+    const watcher = await relay.connect();
+    const working = async () => {
+      const { clients } = await watcher.inspect();
+      return clients.filter(({ subscriptions }) => subscriptions.some(({ queue }) => queue)).length;
+    };
+    while (await working() < 2);
+    await using boss = guide.run("boss.ts", ["300"]);
+    await ada.expect(/"Ada" resizes/);
+    ada.kill("SIGKILL");
+    const { stdout, code } = await boss.end();
+    assertEquals([code, /All 300 are done\n$/.test(stdout)], [0, true]);
+    const done = new Set(stdout.matchAll(/"(picture\d+\.jpg)" by/g).map(([, file]) => file));
+    assertEquals(done.size, 300);
+    await grace.expect(/"Grace" resizes/);
+  },
+});
+
+Deno.test({
+  name: "docs/devices.md: a sensor in the shell, one in Python, and somebody who watches",
+  ignore: !hasPython || !hasNetcat,
+  async fn() {
+    await using relay = testRelay({ subscribeFirst: true });
+    await using guide = await Document.open("docs/devices.md", relay.address[1]);
+    await using watch = guide.run("watch.ts", []);
+    await watch.expect(/Watching\n/);
+    await using shell = guide.run("sensor.sh", ["19.5"]);
+    await watch.expect(/"sensor\.kitchen": 19\.5 °C\n/);
+    await using python = guide.run("sensor.py", ["2"]);
+    await watch.expect(/"sensor\.cellar": [\d.]+ °C\n[^]*"sensor\.cellar": [\d.]+ °C\n/);
+    assertEquals([(await shell.end()).code, (await python.end()).code], [0, 0]);
+  },
+});
+
+Deno.test({
+  name: "docs/devices.md: a device in Python answers",
+  ignore: !hasPython,
+  async fn() {
+    await using relay = testRelay({ subscribeFirst: true });
+    await using guide = await Document.open("docs/devices.md", relay.address[1]);
+    await using lamp = guide.run("lamp.py", []);
+    await lamp.expect(/ready\n/);
+    await using client = await relay.connect();
+    for (const on of [true, false]) {
+      const answer = await client.request(new EbsocketEvent("lamp.switch"));
+      assertEquals([answer.event, answer.getAttribute("on")], ["lamp", on]);
+    }
+    const answer = await client.request(new EbsocketEvent("lamp.state"));
+    assertEquals(answer.getAttribute("on"), false);
+  },
+});
+
+Deno.test("docs/testing.md: the test passes, and fails if the program does something else", async () => {
+  await using guide = await Document.open("docs/testing.md", 7982);
+  await using right = guide.test("greeter_test.ts");
+  const { code, stdout } = await right.end();
+  assertEquals([code, stdout.includes("2 passed")], [0, true], stdout);
+  await guide.change("greeter.ts", (source) => source.replace("Hello", "Goodbye"));
+  await using wrong = guide.test("greeter_test.ts");
+  const failed = await wrong.end();
+  assertEquals([failed.code, failed.stdout.includes("1 passed | 1 failed")], [1, true]);
+  assertEquals(failed.stdout.includes("Goodbye, Ada!"), true);
+});
+
+Deno.test("docs/typed_events.md: a client with types receives what others send", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("docs/typed_events.md", relay.address[1]);
+  await using typed = document.run("typed.ts");
+  await until(() => relay.relay.clients.length === 1);
+  await using peer = await Peer.connect(relay.address);
+  await peer.send('{"event":"message","__dict__":{"content":"loud"}}\n');
+  await typed.expect(/LOUD\n/);
+});
+
+Deno.test("docs/typed_events.md: definitions are checked at both ends", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("docs/typed_events.md", relay.address[1]);
+  await using checked = document.run("checked.ts");
+  await until(() => relay.relay.clients.length === 1);
+  const client = await relay.connect();
+  client.sendEvent(new EbsocketEvent("message", { content: 7 }));
+  await checked.expect(/"message" does not fit: ".*content.*"\n/);
+  client.sendEvent(new EbsocketEvent("message", { content: "loud" }));
+  await checked.expect(/"LOUD"\n/);
+});
+
+Deno.test("docs/reconnecting.md: the client reconnects, and reports it", async () => {
+  const port = freePort();
+  await using document = await Document.open("docs/reconnecting.md", port);
+  const where = ["127.0.0.1", port] as const;
+  await using client = await (async () => {
+    await using _ = new Relay(new EbsocketServer(where));
+    const client = document.run("steady.ts");
+    await client.expect(/EbsocketEvent<tick> \{ count: 1 \}\n/);
+    return client;
+  })();
+  await client.expect(/Lost the connection \(shutdown\), trying again in \d+ ms\n/);
+  await using _ = new Relay(new EbsocketServer(where));
+  await client.expect(/Back after \d+ ms\n/);
+  await client.expect(/EbsocketEvent<tick> \{ count: \d+ \}\n/);
+  if (Deno.build.os === "windows") return;
+  client.kill("SIGINT");
+  assertEquals((await client.end()).code, 0);
+});
+
+Deno.test("docs/servers.md: a relay inside another program relays", async () => {
+  const port = freePort();
+  await using document = await Document.open("docs/servers.md", port);
+  await using program = document.run("embedded.ts");
+  await program.expect(/Relaying on port \d+\n/);
+  await using one = await connect(port);
+  await using two = await connect(port);
+  // Sends until the relay has accepted the other one.
+  const sending = setInterval(() => one.sendEvent(new EbsocketEvent("a")), 1);
+  assertEquals((await two.recvEvent())?.event, "a");
+  clearInterval(sending);
+});
+
+Deno.test({
+  name: "docs/servers.md: the echo server gives each client its own events, until it is stopped",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const port = freePort();
+    await using document = await Document.open("docs/servers.md", port);
+    await using server = document.run("echo_server.ts");
+    await using client = await connect(port);
+    await server.expect(/EbsocketConnection\(127\.0\.0\.1:\d+\) has come\n/);
+    client.sendEvent(new EbsocketEvent("a"));
+    assertEquals((await client.recvEvent())?.event, "a");
+    server.kill("SIGINT");
+    assertEquals((await client.closed).reason, "shutdown");
+    const { code, stdout } = await server.end();
+    assertEquals([code, stdout.endsWith(": shutdown\n")], [0, true]);
+  },
+});
+
+/** A client of a program that is about to listen. */
+async function connect(port: number): Promise<EbsocketClient> {
+  const client = new EbsocketClient();
+  for (;;) {
+    try {
+      await client.connectTo(["127.0.0.1", port]);
+      return client;
+    } catch (error) {
+      if (!(error instanceof ConnectError)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** What `--help` says of each option, by its name. */
+async function readFlags(): Promise<Map<string, string>> {
+  await using command = new Command(["--help"], []);
+  const { stdout } = await command.end();
+  const [, options] = /^Where:\n([^]*?)^Exit code:$/m.exec(stdout)!;
+  const texts = options!.split(/^ {2}(?:-h, )?(?=--)/m).slice(1);
+  return new Map(texts.map((text) => [/^--[a-z-]+/.exec(text)![0], text.replaceAll(/\s+/g, " ")]));
+}
+
+Deno.test("The documents name every flag that --help does", async () => {
+  const flags = await readFlags();
+  assertGreater(flags.size, 25);
+  const text = await readAll();
+  for (const flag of flags.keys()) assertStringIncludes(text, flag);
+});
+
+Deno.test("docs/limits.md gives every flag of a limit the default that --help does", async () => {
+  const text = await Deno.readTextFile(`${ROOT}/docs/limits.md`);
+  const rows = [...text.matchAll(/^\|[^|]+\|([^|]+)\|[^|]+\| `(--[a-z-]+)` +\|$/gm)];
+  const flags = await readFlags();
+  const units: Record<string, number> = { MiB: 1_048_576, s: 1000 };
+  let count = 0;
+  for (const [, value, flag] of rows) {
+    const [amount, unit = ""] = value!.trim().replaceAll(",", "").split(" ");
+    const bare = amount === "none" ? "no limit" : String(Number(amount) * (units[unit] ?? 1));
+    const [, stated] = /\(default:? (no limit|\d+)\)/.exec(flags.get(flag!)!) ?? [];
+    assertEquals(bare, stated, flag);
+    count++;
+  }
+  const limits = [...flags.values()].filter((text) => /\(default:? (no limit|\d+)\)/.test(text));
+  assertEquals(count, limits.length);
+});
+
+Deno.test("docs/limits.md names every option that is a limit", async () => {
+  const text = await Deno.readTextFile(`${ROOT}/docs/limits.md`);
+  const limit =
+    /^ {2}readonly ((?:max[A-Z]|\w+Timeout|keepAlive|retryAfter|\w+Delay)\w*)\?: number/gm;
+  const names = new Set<string>();
+  for (const folder of ["", "/net", "/server", "/client", "/relay", "/protocol"]) {
+    for (const { name } of Deno.readDirSync(`${ROOT}${folder}`)) {
+      if (!name.endsWith(".ts")) continue;
+      const source = await Deno.readTextFile(`${ROOT}${folder}/${name}`);
+      for (const [options] of source.matchAll(/^export interface \w+Options [^]*?^}/gm)) {
+        for (const [, option] of options.matchAll(limit)) names.add(option!);
+      }
+    }
+  }
+  assertGreater(names.size, 20);
+  const named = new Set(text.match(/\w+/g));
+  const missing = [...names].filter((name) => !named.has(name) && name !== "maxTotalHold");
+  assertEquals(missing, []);
+});
+
+Deno.test("docs/operations.md names every field of the statistics, and every metric", async () => {
+  const stats = new StatsCollector();
+  const fields = Object.keys(stats.read([], 0));
+  stats.stop();
+  const text = await Deno.readTextFile(`${ROOT}/docs/operations.md`);
+  const source = await Deno.readTextFile(new URL("../cli/telemetry.ts", import.meta.url));
+  const metrics = [...source.matchAll(/\b(?:counter|sum|gauge)\("([a-z.]+)"/g)].map(([, name]) =>
+    name!.replace(/^(?!ebsockets|process)/, "ebsockets.")
+  );
+  assertEquals(metrics.length, 12);
+  for (const name of [...fields, ...metrics]) {
+    assertStringIncludes(text, `\`${name}\``);
+  }
+});
+
+const certificates = await makeCertificates();
+
+/** The unit in docs/operations.md. */
+async function readUnit(): Promise<string> {
+  const text = await Deno.readTextFile(`${ROOT}/docs/operations.md`);
+  return /^ *```ini\n([^]*?)^ *```$/m.exec(text)![1]!.replaceAll(/^ +(?=\S)/gm, "");
+}
+
+Deno.test({
+  name: "docs/operations.md: the command of the unit runs a relay with TLS and a token",
+  ignore: certificates === null || Deno.build.os === "windows",
+  async fn() {
+    const unit = await readUnit();
+    const [, line] = /^ExecStart=(\S+ (?:.*\\\n)*.*)$/m.exec(unit)!;
+    const folder = await Deno.makeTempDir();
+    try {
+      const { server, ca } = certificates!;
+      await Deno.writeTextFile(`${folder}/token`, "s3cret\n");
+      await Deno.writeTextFile(`${folder}/cert.pem`, server.cert);
+      await Deno.writeTextFile(`${folder}/key.pem`, server.key);
+      const port = freePort();
+      const words = line!.replaceAll("\\\n", " ").replaceAll("%d", folder).replaceAll(
+        "7982",
+        `${port}`,
+      )
+        .split(/\s+/);
+      assertEquals(words.slice(0, 2), ["/usr/local/bin/deno", "run"]);
+      const at = words.indexOf(`jsr:${config.name}@${config.version}`);
+      const args = [...words.slice(at + 1), "--port", `${port}`];
+      await using relay = new Command(args, words.slice(2, at));
+      await relay.listens();
+      const tls = { caCerts: [ca] };
+      await using client = new EbsocketClient({ token: "s3cret", tls });
+      await client.connectTo(["127.0.0.1", port]);
+      await relay.expect(/"type":"stats"|joined/);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test("docs/operations.md: the unit has a credential for each file that it reads", async () => {
+  const unit = await readUnit();
+  const read = [...unit.matchAll(/ %d\/(\S+)/g)].map(([, name]) => name);
+  const given = [...unit.matchAll(/^LoadCredential=(.+):\/etc\/relay\/\1$/gm)].map(([, name]) =>
+    name
+  );
+  assertEquals(read, given);
+});
+
+Deno.test({
+  name: "docs/leaving.md: a worker that is told to end answers the jobs that it has",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      await using relay = testRelay();
+      await using document = await Document.open("docs/leaving.md", relay.address[1]);
+      await using worker = document.run("leaving.ts");
+      const client = await relay.connect();
+      await client.subscribe([]);
+      const isServing = async () => {
+        const { clients } = await client.inspect();
+        return clients.some(({ subscriptions }) => subscriptions.some(({ queue }) => queue));
+      };
+      while (!await isServing());
+      const asking = Array.from({ length: 3 }, (_, i) => client.request("jobs.a", { i }));
+      await asking[0];
+      worker.kill(signal);
+      for (const answer of await Promise.all(asking)) assertEquals(answer.event, "done");
+      const { code, stdout } = await worker.end();
+      assertEquals([code, /Closed: local, 0 lines unsent\n$/.test(stdout)], [0, true], stdout);
+    }
+  },
+});
+
+Deno.test("docs/binary.md: what one program sends as base64 the other has as bytes", async () => {
+  await using relay = testRelay();
+  await using document = await Document.open("docs/binary.md", relay.address[1]);
+  await using viewer = document.run("viewer.ts");
+  await viewer.expect(/Viewing\n/);
+  await using camera = document.run("camera.ts");
+  await viewer.expect(/"camera\.frame": 1000 bytes of "image\/jpeg"\n/);
+  assertEquals((await camera.end()).code, 0);
+  const client = await relay.connect();
+  client.send("camera.frame", { data: "?" });
+  await viewer.expect(/"camera\.frame": invalid base64\n/);
+});
+
+Deno.test({
+  name: "docs/runtimes.md: a program in Node sends, receives, and sees why it is closed",
+  ignore: !canRun("node", ["--version"]),
+  async fn() {
+    const relay = testRelay();
+    await using document = await Document.open("docs/runtimes.md", relay.address[1]);
+    const client = await relay.connect();
+    await using node = document.run("client.mjs");
+    assertEquals((await client.recvEvent())?.getAttribute("text"), "hi");
+    client.send("news");
+    client.send("chat.garden", { text: "Grüße \u2028 \r" });
+    await node.expect(/event: chat\.garden \{ text: 'Grüße/);
+    assertEquals(node.stdout.includes("news"), false);
+    await relay.close();
+    await node.expect(/closed: shutdown\n/);
+    assertEquals((await node.end()).code, 0);
+  },
+});
