@@ -1,6 +1,6 @@
 /**
- * Ctrl+C in the programs of README and docs: whatever they are doing, no stack trace, and a program
- * that has a handler for it ends by itself, and in order.
+ * Ctrl+C in the programs of README and docs: never a stack trace, and a program with a handler ends
+ * in order.
  */
 
 import { assertEquals } from "@std/assert/equals";
@@ -14,10 +14,10 @@ import { Peer } from "./support/peer.ts";
 import type { Program } from "./support/process.ts";
 import { soon, until } from "./support/waiting.ts";
 
-/** What a program does by itself after it has been interrupted: end, or be killed by the signal. */
+/** The end of an interrupted program: in order, or by the signal. */
 type Ending = "ends" | "is killed";
 
-/** The programs that are clients, and stay until they are interrupted. */
+/** The clients that run until they are interrupted, by document. */
 const CLIENTS: Record<string, Record<string, Ending>> = {
   "README.md": {
     "hello.ts": "ends",
@@ -34,16 +34,16 @@ const CLIENTS: Record<string, Record<string, Ending>> = {
   "docs/work_queue.md": { "worker.ts": "ends", "boss.ts": "is killed" },
 };
 
-/** The servers, and what each prints once it has a client. */
+/** The servers, by document, and the output of each for a new client. */
 const SERVERS: Record<string, Record<string, RegExp>> = {
   "README.md": { "chat_server.ts": /has connected/ },
   "docs/servers.md": { "echo_server.ts": /has come/, "embedded.ts": /Relaying/ },
 };
 
-/** The programs that end by themselves, and those that are none. */
+/** Programs that end by themselves, and modules. */
 const OTHERS = ["asker.ts", "ask.ts", "events.ts", "camera.ts", "greeter.ts", "greeter_test.ts"];
 
-/** The names of the events that one of the clients may do something about. */
+/** Event names that one of the clients handles. */
 const NAMES = [
   "message",
   "chat.lobby",
@@ -56,7 +56,7 @@ const NAMES = [
 
 const ignore = Deno.build.os === "windows";
 
-/** Interrupts a program, and looks at how it ends. */
+/** Interrupts a program, and checks its end. */
 async function interrupt(program: Program, name: string, ending: Ending): Promise<void> {
   program.kill("SIGINT");
   const { code, stderr } = await program.end();
@@ -64,7 +64,9 @@ async function interrupt(program: Program, name: string, ending: Ending): Promis
 }
 
 Deno.test("Each program of README and docs has a place in the tests of Ctrl+C", async () => {
-  const pages = [...Deno.readDirSync("docs")].map(({ name }) => `docs/${name}`);
+  const pages = [...Deno.readDirSync(`${import.meta.dirname}/../docs`)].map(({ name }) =>
+    `docs/${name}`
+  );
   for (const path of ["README.md", ...pages]) {
     await using document = await Document.open(path, 7982);
     const clients = Object.keys(CLIENTS[path] ?? {});
@@ -109,7 +111,7 @@ for (const [path, clients] of Object.entries(CLIENTS)) {
   });
 }
 
-/** Sends and asks while `isGoing`, as fast as the relay and who answers can. */
+/** Sends events and requests while `isGoing`, as fast as the recipients handle them. */
 function makeBusy(client: EbsocketClient, isGoing: () => boolean) {
   let count = 0;
   const send = async () => {
@@ -121,7 +123,7 @@ function makeBusy(client: EbsocketClient, isGoing: () => boolean) {
   const ask = async () => {
     for (; isGoing(); count++) {
       const event = new EbsocketEvent(NAMES[count % NAMES.length]!, { file: "a" });
-      // Most of them are answered by nobody.
+      // Most of them get no reply.
       await client.request(event, { timeout: 50 }).catch(() => {});
     }
   };
@@ -152,7 +154,7 @@ for (const [path, servers] of Object.entries(SERVERS)) {
   });
 }
 
-/** A peer of a program that is about to listen. */
+/** Returns a peer of a program that is about to listen. */
 async function connect(port: number): Promise<Peer> {
   for (;;) {
     try {

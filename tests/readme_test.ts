@@ -1,4 +1,4 @@
-/** The README: its programs run, and its commands are those that the checks look for. */
+/** The README: its programs run, and it has the commands of the checks. */
 
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
@@ -28,7 +28,7 @@ Deno.test("README.md: the server and two clients work together", async () => {
   await server.expect(/has connected/);
   await using two = new EbsocketClient();
   await two.connectTo(["127.0.0.1", port]);
-  // What the first client says may be sent to the second before the server has seen that it came.
+  // An event of the first client may reach the second before the server's welcome.
   const events = [await two.recvEvent()];
   if (events[0]?.event === "message") events.push(await two.recvEvent());
   assertEquals(events.at(-1)?.event, "welcome");
@@ -48,7 +48,7 @@ Deno.test("README.md: the clients work with the relay", async () => {
   await client.expect(/The connection has ended: shutdown/);
 });
 
-Deno.test("README.md: a subscriber hears what it has asked for", async () => {
+Deno.test("README.md: a subscriber receives only matching events", async () => {
   await using relay = testRelay();
   await using document = await Document.open("README.md", relay.address[1]);
   await using subscriber = document.run("subscriber.ts");
@@ -65,7 +65,7 @@ Deno.test("README.md: a subscriber hears what it has asked for", async () => {
   assertEquals(subscriber.stdout.includes("news"), false);
 });
 
-Deno.test("README.md: a service answers who asks", async () => {
+Deno.test("README.md: a service replies to a request", async () => {
   await using relay = testRelay();
   await using document = await Document.open("README.md", relay.address[1]);
   await using service = document.run("service.ts");

@@ -1,6 +1,6 @@
 /**
- * Owns the programs in a document: what stands in a fence behind `<!-- NAME -->` is written to a
- * folder, with a port of the test in place of 7982, and run. Must not know what the programs do.
+ * The programs in a document: the fence after each `<!-- NAME -->` is written to a folder, with the
+ * test's port in place of 7982, and run.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const ROOT = `${import.meta.dirname}/../..`;
 
 const PROGRAM = /<!-- (\S+\.(?:ts|mjs|py|sh)) -->\n\n```\w+(?: ignore)?\n(.*?)```/gs;
 
-/** A document, its programs in a folder that is there until it is disposed of. */
+/** A document with its programs in a temporary folder, which is removed on disposal. */
 export class Document implements AsyncDisposable {
   readonly #folder = Deno.makeTempDirSync();
   readonly #port: number;
@@ -41,7 +41,7 @@ export class Document implements AsyncDisposable {
       .filter((name) => name.endsWith(".ts")).sort();
   }
 
-  /** Runs the program `name`, with the permissions that its document gives it. */
+  /** Runs the program `name`, with the permissions in its document. */
   run(name: string, args: string[] = [], check: "--check" | "--no-check" = "--check"): Program {
     const path = this.#pathOf(name);
     if (name.endsWith(".py")) return new Program("python3", [path, ...args]);
@@ -51,7 +51,7 @@ export class Document implements AsyncDisposable {
     return new Command(args, [check, `--config=${ROOT}/deno.json`, net], path);
   }
 
-  /** Has the compiler check all programs in TypeScript. */
+  /** Type-checks all programs in TypeScript. */
   check(): Program {
     const paths = this.programs.map((name) => this.#pathOf(name));
     return new Program(Deno.execPath(), ["check", `--config=${ROOT}/deno.json`, ...paths]);
