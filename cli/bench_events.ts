@@ -15,9 +15,9 @@ import {
   untilStalled,
 } from "./bench_load.ts";
 import { Histogram } from "./histogram.ts";
-import { Pace } from "./pace.ts";
-import { divide, Tally } from "./tally.ts";
-import { Window } from "./window.ts";
+import { Pace } from "./pacer.ts";
+import { divide, Tally } from "./sequence_check.ts";
+import { Window } from "./flow_window.ts";
 
 /** How long after connecting the first event is due, in milliseconds. */
 const LEAD_MS = 50;

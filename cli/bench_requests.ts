@@ -16,7 +16,7 @@ import {
 } from "./bench_load.ts";
 import { messageOf } from "./errors.ts";
 import { Histogram } from "./histogram.ts";
-import { Pace } from "./pace.ts";
+import { Pace } from "./pacer.ts";
 import { countOf } from "./units.ts";
 
 /** The queue of those who answer: each request goes to one of them. */

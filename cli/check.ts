@@ -9,7 +9,7 @@ import { CheckReport } from "./check_report.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
-import { FileChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
 import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
 import { tell } from "./stdio.ts";

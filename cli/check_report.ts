@@ -7,7 +7,7 @@
 
 import type { EventDefinitions } from "../schema/definitions.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
-import { type CheckedLine, formatFault, type LineFault } from "./line_checker.ts";
+import { type CheckedLine, formatFault, type LineFault } from "./file_checker.ts";
 import type { Output } from "./output.ts";
 import { tell } from "./stdio.ts";
 import { countOf } from "./units.ts";

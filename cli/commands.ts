@@ -9,9 +9,9 @@ import { quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
-import { suggestion } from "./nearest.ts";
+import { suggestion } from "./did_you_mean.ts";
 import { print } from "./output.ts";
-import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./place.ts";
+import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./target.ts";
 
 /** The command that runs where none is named. */
 export const DEFAULT_COMMAND = "relay";

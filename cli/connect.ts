@@ -19,7 +19,7 @@ import {
   type TokenSource,
 } from "./credentials.ts";
 import { messageOf, StartError, UsageError } from "./errors.ts";
-import { LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { LONGEST_LINE_BYTES } from "./file_checker.ts";
 import { readText } from "./files.ts";
 import type { Arguments, FlagOf, Group } from "./flags.ts";
 import {
@@ -29,7 +29,7 @@ import {
   isPlace,
   parsePlace,
   type RelayPlace,
-} from "./place.ts";
+} from "./target.ts";
 
 /** The environment variable that may say where the relay is. */
 export const URL_VARIABLE = "EBSOCKETS_URL";

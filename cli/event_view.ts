@@ -5,7 +5,7 @@
  * @module
  */
 
-import { formatEvent } from "./event_text.ts";
+import { formatEvent } from "./event_format.ts";
 import type { Switch } from "./flags.ts";
 import { isColored, isTerminal, paint } from "./terminal.ts";
 

@@ -6,12 +6,12 @@
  */
 
 import { quote } from "../protocol/printable.ts";
-import { shellWord } from "./advice.ts";
+import { shellWord } from "./hints.ts";
 import { type ConnectionFlag, readTarget, type Target } from "./connect.ts";
 import { UsageError } from "./errors.ts";
-import { adviseOnMember } from "./event_line.ts";
+import { adviseOnMember } from "./event_args.ts";
 import type { Arguments } from "./flags.ts";
-import { couldBeName, isPlace } from "./place.ts";
+import { couldBeName, isPlace } from "./target.ts";
 import { PROGRAM } from "./program.ts";
 
 /** What to say of options that other programs have for the words of an event. */

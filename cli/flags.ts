@@ -8,7 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { quote } from "../protocol/printable.ts";
 import { UsageError } from "./errors.ts";
-import { suggestion } from "./nearest.ts";
+import { suggestion } from "./did_you_mean.ts";
 
 interface AnyFlag {
   /** Its name, without the dashes. */

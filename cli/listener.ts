@@ -12,7 +12,7 @@ import { abortable } from "../net/waits.ts";
 import { advised, type Target } from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { type HelloExtras, Subscription } from "./subscription.ts";
-import type { ReceivedLine, WireOptions } from "./wire.ts";
+import type { ReceivedLine, WireOptions } from "./raw_connection.ts";
 
 /** Who hears. */
 export interface ListenerSink {

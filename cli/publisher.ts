@@ -21,7 +21,7 @@ import type { Place } from "../net/transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../protocol/validator.ts";
 import { abortable } from "../net/waits.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
-import { Wire, type WireOptions, type WireSink } from "./wire.ts";
+import { Wire, type WireOptions, type WireSink } from "./raw_connection.ts";
 
 /**
  * How many receipts may have yet to come before the next events are sent: who asks for more than it

@@ -15,7 +15,7 @@ import {
   formatWhere,
   warnAbout,
   warnAboutLocalhost,
-} from "./advice.ts";
+} from "./hints.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
   ENVIRONMENT_NOTE,
@@ -27,7 +27,7 @@ import {
 import { StartError, UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { print } from "./output.ts";
-import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./place.ts";
+import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./target.ts";
 import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";

@@ -10,8 +10,8 @@ import type { RelayOptions } from "../relay.ts";
 import { chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagOf, Group, ValuesOf } from "./flags.ts";
-import { LONGEST_LINE_BYTES } from "./line_checker.ts";
-import { LISTENING_ADVICE } from "./place.ts";
+import { LONGEST_LINE_BYTES } from "./file_checker.ts";
+import { LISTENING_ADVICE } from "./target.ts";
 
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
 

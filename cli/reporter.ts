@@ -10,11 +10,11 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import { isLocalhost } from "../net/localhost_listener.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
-import { type Endpoint, formatWhere, howToTry } from "./advice.ts";
+import { type Endpoint, formatWhere, howToTry } from "./hints.ts";
 import { messageOf } from "./errors.ts";
 import { Log } from "./log.ts";
 import { Newcomers } from "./newcomers.ts";
-import { Refusals } from "./refusals.ts";
+import { Refusals } from "./refusal_log.ts";
 import type { LogFormat } from "./relay_flags.ts";
 
 /** Says what happens to a relay, in the format that was asked for. */

@@ -7,7 +7,7 @@
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES } from "./connect.ts";
-import { toEventLine } from "./event_line.ts";
+import { toEventLine } from "./event_args.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
 import { EVENT_INSTEAD, readEventWords } from "./event_words.ts";
 import { Output } from "./output.ts";

@@ -16,7 +16,7 @@ import type { Place } from "../net/transport.ts";
 import { PROGRAM } from "./program.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { countOf } from "./units.ts";
-import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
+import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./raw_connection.ts";
 
 /** What the receipt for the request is called. */
 const RECEIPT = "a1";

@@ -10,11 +10,11 @@ import { printable, quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { describeRefusal, StartError, UsageError } from "./errors.ts";
-import { Executor, SHELL } from "./execute.ts";
+import { Executor, SHELL } from "./shell_command.ts";
 import { Listener } from "./listener.ts";
 import { Log } from "./log.ts";
 import { adviseOnPattern } from "./pattern.ts";
-import { Service } from "./service.ts";
+import { Service } from "./exec_service.ts";
 import { stopSignal } from "./signals.ts";
 import { writeOut } from "./stdio.ts";
 

@@ -19,7 +19,7 @@ import type { Place } from "../net/transport.ts";
 import { abortable } from "../net/waits.ts";
 import { split } from "../client/subscribe_request.ts";
 import { describeEnd, StartError } from "./errors.ts";
-import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./wire.ts";
+import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./raw_connection.ts";
 
 /** What the line is called with which a subscription ends. */
 const LEAVING = "leave";

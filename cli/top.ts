@@ -24,7 +24,7 @@ import {
 } from "./terminal.ts";
 import { type Snapshot, takeSnapshot } from "./top_snapshot.ts";
 import { formatTop, type Size } from "./top_view.ts";
-import { Watcher } from "./watcher.ts";
+import { Watcher } from "./stats_poller.ts";
 import { wrap } from "./width.ts";
 
 /** How often the relay is asked by default, in milliseconds. */

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { CheckReport } from "../../cli/check_report.ts";
-import { FileChecker } from "../../cli/line_checker.ts";
+import { FileChecker } from "../../cli/file_checker.ts";
 import { Output } from "../../cli/output.ts";
 import type { EventDefinitions } from "../../schema/definitions.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { nearest, suggestion } from "../../cli/nearest.ts";
+import { nearest, suggestion } from "../../cli/did_you_mean.ts";
 
 Deno.test("nearest() finds what a word with a slip of the fingers was to be", () => {
   const words = ["relay", "sub", "pub", "request", "completions"];

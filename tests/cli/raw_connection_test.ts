@@ -3,7 +3,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { Publisher } from "../../cli/publisher.ts";
 import { Requester } from "../../cli/requester.ts";
 import { Subscription } from "../../cli/subscription.ts";
-import { Wire, type WireSink } from "../../cli/wire.ts";
+import { Wire, type WireSink } from "../../cli/raw_connection.ts";
 import type { ControlLine } from "../../protocol/control.ts";
 import { type CloseInfo, ConnectError } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";

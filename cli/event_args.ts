@@ -6,9 +6,9 @@
 
 import { encodeJson } from "../protocol/encoder.ts";
 import { printable, quote } from "../protocol/printable.ts";
-import { shellWord } from "./advice.ts";
+import { shellWord } from "./hints.ts";
 import { messageOf, UsageError } from "./errors.ts";
-import { FileChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
 
 const encoder = new TextEncoder();
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { adviseOnListening, type Endpoint, howToTry, warnAbout } from "../../cli/advice.ts";
+import { adviseOnListening, type Endpoint, howToTry, warnAbout } from "../../cli/hints.ts";
 
 const plain: Endpoint = { where: ["127.0.0.1", 7982], hasToken: false, tls: "none" };
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { FileChecker, formatFault } from "../../cli/line_checker.ts";
+import { FileChecker, formatFault } from "../../cli/file_checker.ts";
 
 const encoder = new TextEncoder();
 

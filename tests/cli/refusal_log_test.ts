@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import type { Address } from "../../protocol/address.ts";
 import type { CloseReason } from "../../errors.ts";
-import { Refusals } from "../../cli/refusals.ts";
+import { Refusals } from "../../cli/refusal_log.ts";
 
 /** A clock that a test sets. */
 class FakeClock {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { divide, Tally } from "../../cli/tally.ts";
+import { divide, Tally } from "../../cli/sequence_check.ts";
 
 function tallyOf(counts: number[], events: [sender: number, n: number][]): Tally {
   const tally = new Tally(counts);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { formatEvent } from "../../cli/event_text.ts";
+import { formatEvent } from "../../cli/event_format.ts";
 import { paint } from "../../cli/terminal.ts";
 import { assertNoDearer } from "../support/collisions.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
-import { toEventLine } from "../../cli/event_line.ts";
+import { toEventLine } from "../../cli/event_args.ts";
 
 Deno.test("toEventLine() writes texts as strings, and JSON as it is", () => {
   const cases: [words: string[], line: string][] = [

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { Executor } from "../../cli/execute.ts";
+import { Executor } from "../../cli/shell_command.ts";
 import { script } from "../support/script.ts";
 import { PATIENCE, soon } from "../support/waiting.ts";
 

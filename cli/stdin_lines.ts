@@ -7,7 +7,7 @@
 
 import { abortable } from "../net/waits.ts";
 import { whyUnreadable } from "./files.ts";
-import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./file_checker.ts";
 import type { Publisher } from "./publisher.ts";
 
 /** How much is read at once, in bytes. */

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { StartError } from "../../cli/errors.ts";
-import { Watcher } from "../../cli/watcher.ts";
+import { Watcher } from "../../cli/stats_poller.ts";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { EbsocketServer } from "../../server.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { Executor } from "../../cli/execute.ts";
-import { type Responder, Service, type ServiceRequest, toAttributes } from "../../cli/service.ts";
+import { Executor } from "../../cli/shell_command.ts";
+import { type Responder, Service, type ServiceRequest, toAttributes } from "../../cli/exec_service.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { script } from "../support/script.ts";
 import { PATIENCE, until } from "../support/waiting.ts";

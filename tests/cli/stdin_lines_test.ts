@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { sendLines } from "../../cli/input.ts";
+import { sendLines } from "../../cli/stdin_lines.ts";
 import { Publisher } from "../../cli/publisher.ts";
 import { testRelay } from "../../testing.ts";
 

@@ -27,7 +27,7 @@ import {
   LineValidator,
   REPLY_TO,
 } from "../protocol/validator.ts";
-import { LONGEST_LINE_BYTES } from "./line_checker.ts";
+import { LONGEST_LINE_BYTES } from "./file_checker.ts";
 
 /** A tool takes whatever the relay lets through, however deep it is. */
 const MAX_DEPTH = 1000;

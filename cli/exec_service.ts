@@ -9,8 +9,8 @@ import { encodeJson } from "../protocol/encoder.ts";
 import { printable } from "../protocol/printable.ts";
 import { DEFAULT_MAX_DEPTH } from "../protocol/validator.ts";
 import { messageOf } from "./errors.ts";
-import type { Execution, Executor } from "./execute.ts";
-import { FileChecker, LONGEST_LINE_BYTES } from "./line_checker.ts";
+import type { Execution, Executor } from "./shell_command.ts";
+import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
 import { formatLatency } from "./units.ts";
 
 /** From how many requests on that wait for a command there is no room for more: as in an inbox. */

@@ -7,7 +7,7 @@ import {
   isPlace,
   parsePlace,
   type RelayPlace,
-} from "../../cli/place.ts";
+} from "../../cli/target.ts";
 
 Deno.test("isPlace() tells a place from the name of an event", () => {
   const places = ["localhost:7982", ":7982", "[::1]:7982", "[fe80::1%eth0]:1", "10.0.0.1:99999"];
