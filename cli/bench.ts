@@ -1,5 +1,5 @@
 /**
- * Owns the command that measures a relay. Must not know how, or how results are told.
+ * The `bench` command, which measures the throughput and latency of a relay.
  *
  * @module
  */
@@ -16,20 +16,20 @@ import { print } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { columnsOfTerminal } from "./terminal.ts";
 
-/** What is measured by default. */
+/** The default load. */
 const DEFAULTS = { events: 100_000, size: 128, publishers: 1, subscribers: 1, parallel: 1 };
 
-/** The command that measures a relay. */
+/** The `bench` command. */
 export const bench: Command = defineCommand({
   name: "bench",
-  summary: "Measure how much a relay passes on, and how fast",
-  about: "Measure how much a relay passes on, and how fast, and check that nothing is lost.",
+  summary: "Measure the throughput and latency of a relay",
+  about: "Measure the throughput and latency of a relay, and check that nothing is lost.",
   usage: "[options] [HOST:PORT]",
   examples: [
-    "ebsockets bench                                 # as fast as it can",
+    "ebsockets bench                                 # at full speed",
     "ebsockets bench --subscribers 10 --events 1000000",
-    "ebsockets bench --rate 10000                    # how late events are",
-    "ebsockets bench --requests --parallel 32        # how long answers take",
+    "ebsockets bench --rate 10000                    # latency of events",
+    "ebsockets bench --requests --parallel 32        # round trips",
   ],
   groups: [{
     title: "Load",
@@ -39,7 +39,7 @@ export const bench: Command = defineCommand({
         name: "events",
         value: "N",
         least: 1,
-        text: `How many events to send in all (default ${DEFAULTS.events})`,
+        text: `Total number of events to send (default ${DEFAULTS.events})`,
       },
       {
         kind: "integer",
@@ -47,7 +47,7 @@ export const bench: Command = defineCommand({
         value: "BYTES",
         least: LEAST_SIZE,
         most: 2 ** 20,
-        text: `How long the line of each is (default ${DEFAULTS.size})`,
+        text: `Length of each line (default ${DEFAULTS.size})`,
       },
       {
         kind: "integer",
@@ -55,7 +55,7 @@ export const bench: Command = defineCommand({
         value: "N",
         least: 1,
         most: 10_000,
-        text: `How many clients send them (default ${DEFAULTS.publishers})`,
+        text: `Number of clients that send (default ${DEFAULTS.publishers})`,
       },
       {
         kind: "integer",
@@ -63,14 +63,14 @@ export const bench: Command = defineCommand({
         value: "N",
         least: 1,
         most: 10_000,
-        text: `How many clients receive all of them (default ${DEFAULTS.subscribers})`,
+        text: `Number of clients that receive every event (default ${DEFAULTS.subscribers})`,
       },
       {
         kind: "integer",
         name: "rate",
         value: "EVENTS",
         least: 1,
-        text: "Send so many a second, evenly, and measure latencies (default: as many as possible)",
+        text: "Send this many events a second, evenly, and measure latency (default: no limit)",
       },
       {
         kind: "switch",
@@ -83,8 +83,7 @@ export const bench: Command = defineCommand({
         value: "N",
         least: 1,
         most: 100_000,
-        text:
-          `With --requests: how many wait for their answers at a time (default ${DEFAULTS.parallel})`,
+        text: `With --requests: number of requests in flight (default ${DEFAULTS.parallel})`,
       },
     ],
   }, {
@@ -92,19 +91,19 @@ export const bench: Command = defineCommand({
     flags: [{ kind: "switch", name: "json", text: "Print the result as one line of JSON" }],
   }, CONNECTION_GROUP],
   exits: {
-    0: "Every event came once and in order, or every request got its answer",
-    1: "Not so, or the relay cannot be reached",
-    130: "Ctrl+C came before (143: SIGTERM)",
+    0: "Every event arrived once and in order, or every request was answered",
+    1: "An event or answer is missing or out of order, or the relay is unreachable",
+    130: "Interrupted by Ctrl+C (143: SIGTERM)",
   },
   notes:
-    `Latencies are measured with --rate, from when an event was due, not from when it was sent: had
-the relay made the sender wait, that counts too. At full speed they would only tell how long the
-queues are; there the publishers run at most 2 MiB ahead of the slowest subscriber, since a relay
-closes clients that read too slowly. All clients are in one process, which sends, receives and
-checks every event: it may need more time for that than the relay.
+    `Latency is measured only with --rate. It counts from the moment an event is due, so it includes
+the time for which the relay makes the sender wait. At full speed, latency would only reflect the
+length of the queues. There, publishers run at most 2 MiB ahead of the slowest subscriber, because a
+relay closes clients that read too slowly. All clients run in one process, which sends, receives and
+checks every event. This may take more time than the relay needs.
 
-The names of the events begin with bench. and something random. Only the subscribers ask for
-them, but clients of the relay that hear everything get them as well.
+Event names begin with bench. and a random part. Only the subscribers subscribe to them, but clients
+without a subscription receive them as well.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

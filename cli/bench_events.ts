@@ -1,6 +1,5 @@
 /**
- * Owns the benchmark of events: sends them, counts what comes, and how long it took. Must not know how
- * results are shown.
+ * The benchmark of events: sends them, counts those that arrive, and measures latency.
  *
  * @module
  */
@@ -19,36 +18,36 @@ import { Pace } from "./pacer.ts";
 import { divide, Tally } from "./sequence_check.ts";
 import { Window } from "./flow_window.ts";
 
-/** How long after connecting the first event is due, in milliseconds. */
+/** The time between connecting and the first event that is due, in milliseconds. */
 const LEAD_MS = 50;
 
 /**
- * How far publishers without a rate run ahead of the slowest subscriber, in bytes: a relay closes one for
- * which 8 MiB wait, by default.
+ * How far publishers without a rate run ahead of the slowest subscriber, in bytes. By default, a
+ * relay closes a client once 8 MiB are queued for it.
  */
 const WINDOW_BYTES = 2 ** 21;
 
-/** What a benchmark of events has found. */
+/** The result of a benchmark of events. */
 export interface EventsResult {
-  /** How many events the publishers have sent. */
+  /** The number of events that the publishers sent. */
   readonly sent: number;
-  /** How long it took until the last one was handed to the system or to the client, in milliseconds. */
+  /** The time until the last event was handed to the system or to the client, in milliseconds. */
   readonly sendMs: number;
-  /** How many of these should have come to all subscribers together. */
+  /** The number of events that all subscribers together should have received. */
   readonly expected: number;
-  /** How many have come. */
+  /** The number of events received. */
   readonly received: number;
-  /** How many of those that came did so out of order, or twice. */
+  /** The number of received events that were out of order or duplicates. */
   readonly misplaced: number;
-  /** How long it took until the last one had come, in milliseconds. */
+  /** The time until the last event arrived, in milliseconds. */
   readonly receiveMs: number;
-  /** From when they were due until they had come; `null` if they had no time at which they were due. */
+  /** The time from when each event was due until it arrived, or `null` without a rate. */
   readonly latency: Histogram | null;
-  /** What went wrong, for people. */
+  /** What went wrong, for a person. */
   readonly faults: readonly string[];
 }
 
-/** Runs it; `onReceived` is called for each event that has come. */
+/** Runs the benchmark. Calls `onReceived` for each event that arrives. Resolves to the result. */
 export async function benchEvents(
   connect: Connector,
   options: LoadOptions,
@@ -105,7 +104,7 @@ export async function benchEvents(
   const work = Promise.all([
     ...publishers.map((client, sender) =>
       publish(client, sender).catch((error) => {
-        // Why a connection has ended is told by the connection.
+        // The connection itself reports why it ended.
         if (client.connected) faults.push(printable(error.message));
       })
     ),

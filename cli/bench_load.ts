@@ -1,6 +1,5 @@
 /**
- * Owns what the two kinds of benchmark have in common: what is asked for, the events that are sent, the
- * clients that send them, and when to give up. Must not know what is measured.
+ * What both benchmarks share: their options, the events, the clients, and the stall time-out.
  *
  * @module
  */
@@ -10,58 +9,58 @@ import { encodeLine } from "../protocol/encoder.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { describeEnd, describeRefusal } from "./errors.ts";
 
-/** The shortest line that can be asked for, in bytes: the name and the number need so many. */
+/** The shortest line that can be requested, in bytes. The name and the number take that many. */
 export const LEAST_SIZE = 96;
 
-/** For how long nothing at all may happen before a benchmark gives up, in milliseconds. */
+/** How long a benchmark may make no progress before it gives up, in milliseconds. */
 const STALL_MS = 10_000;
 
-/** How often that is looked at, in milliseconds. */
+/** How often progress is checked, in milliseconds. */
 const LOOK_MS = 250;
 
-/** What is asked for. */
+/** The options of a load. */
 export interface LoadOptions {
-  /** How many events or requests are sent in all. */
+  /** The total number of events or requests to send. */
   readonly events: number;
-  /** How long the line of each is, in bytes without its end. */
+  /** The length of each line, in bytes without its line end. */
   readonly size: number;
-  /** How many clients send. */
+  /** The number of clients that send. */
   readonly publishers: number;
-  /** How many clients receive. */
+  /** The number of clients that receive. */
   readonly subscribers: number;
-  /** How many are sent in a second in all; `null`: as many as possible. */
+  /** The number of events that all senders together send in a second; `null` for no limit. */
   readonly rate: number | null;
 }
 
-/** What the events of a benchmark carry. */
+/** The attributes of a benchmark event. */
 interface LoadAttributes {
   /** The number of the event among those of its sender, from 0. */
   readonly n: number;
-  /** Fills the line. */
+  /** Fills the line up to its length. */
   readonly pad: string;
 }
 
-/** Connects a client that hears what the patterns match; of a queue, its share of it. */
+/** Connects a client that subscribes to `patterns`, as a member of `queue` if that is given. */
 export type Connector = (patterns: readonly string[], queue?: string) => Promise<EbsocketClient>;
 
-/** The events of one benchmark, under names that nobody else uses. */
+/** The events of one benchmark, under names that no other program uses. */
 export class LoadEvents {
-  /** What all names have in common. */
+  /** The common prefix of all names. */
   readonly prefix: string = `bench.${crypto.randomUUID().slice(0, 8)}`;
   readonly #size: number;
   readonly #pads = new Map<number, string>();
 
-  /** Makes those whose lines have `size` bytes. */
+  /** Creates events whose lines have `size` bytes. */
   constructor(size: number) {
     this.#size = size;
   }
 
-  /** The pattern that matches all of them. */
+  /** The pattern that matches all of these events. */
   get pattern(): string {
     return `${this.prefix}.*`;
   }
 
-  /** The event `n` of a sender. */
+  /** Returns event `n` of a sender. */
   make(sender: number, n: number): EbsocketEvent<string, LoadAttributes> {
     const name = `${this.prefix}.${sender}`;
     const digits = name.length + String(n).length;
@@ -74,7 +73,9 @@ export class LoadEvents {
     return new EbsocketEvent(name, { n, pad });
   }
 
-  /** Which event of which sender this is; `null` if it is none of these. */
+  /**
+   * Returns the sender and number of an event, or `null` if it does not belong to this benchmark.
+   */
   read(event: EbsocketEvent): [sender: number, n: number] | null {
     const n = event.getAttribute("n");
     if (typeof n !== "number" || !event.event.startsWith(`${this.prefix}.`)) return null;
@@ -88,12 +89,15 @@ export class LoadClients implements AsyncDisposable {
   readonly #named = new Map<string, EbsocketClient>();
   readonly #refusal = Promise.withResolvers<string>();
 
-  /** Makes an empty list. */
+  /** Creates an empty list of clients. */
   constructor(connect: Connector) {
     this.#connect = connect;
   }
 
-  /** Connects so many, one after the other; errors call them by `role`. */
+  /**
+   * Connects `count` clients, one after the other. Errors name them by `role` and number. Resolves
+   * to the clients.
+   */
   async open(
     role: string,
     count: number,
@@ -110,7 +114,7 @@ export class LoadClients implements AsyncDisposable {
     return clients;
   }
 
-  /** What the relay says when it first refuses an event, for people. */
+  /** Resolves to the first refusal of an event by the relay, as text for a person. */
   get refusal(): Promise<string> {
     return this.#refusal.promise;
   }
@@ -121,7 +125,7 @@ export class LoadClients implements AsyncDisposable {
     }
   }
 
-  /** What has become of those that the relay has disconnected, for people. */
+  /** Resolves to one text for each client that the relay has disconnected. */
   async faults(): Promise<string[]> {
     const faults: string[] = [];
     for (const [name, client] of this.#named) {
@@ -138,8 +142,8 @@ export class LoadClients implements AsyncDisposable {
 }
 
 /**
- * Waits for `work`; gives it up, with a sentence that says why, if `trouble` comes, or `done()` does not
- * change for a while.
+ * Waits for `work`. Gives up if `trouble` resolves, or if `done()` does not change for `stallMs`.
+ * Resolves to the reason for giving up, or to `null`.
  */
 export async function untilStalled(
   work: Promise<unknown>,
@@ -155,7 +159,7 @@ export async function untilStalled(
       seen = done();
       since = performance.now();
     } else if (performance.now() - since >= stallMs) {
-      stalled.resolve(`Nothing has happened for ${stallMs} ms, so that it was given up`);
+      stalled.resolve(`Gave up: no progress for ${stallMs / 1000} s`);
     }
   }, LOOK_MS);
   try {

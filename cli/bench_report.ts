@@ -1,6 +1,5 @@
 /**
- * Owns how the results of a benchmark are told: as text, or as one object for programs. Must not know
- * how they come about.
+ * The report of a benchmark, as text and as one JSON object.
  *
  * @module
  */
@@ -12,17 +11,17 @@ import { formatHistogram, formatPercentiles, type Histogram } from "./histogram.
 import { formatTable } from "./table.ts";
 import { countOf, formatByteRate, formatDuration, formatExact } from "./units.ts";
 
-/** What is told of a benchmark. */
+/** The report of a benchmark. */
 export interface BenchReport {
-  /** For people. */
+  /** For a person. */
   readonly lines: readonly string[];
   /** For programs. */
   readonly json: Readonly<Record<string, unknown>>;
-  /** Whether nothing was lost, and nothing went wrong. */
+  /** Whether nothing was lost and nothing went wrong. */
   readonly isGood: boolean;
 }
 
-/** What is told of a benchmark of events, in lines of at most `width` columns. */
+/** Returns the report of a benchmark of events, in lines of at most `width` columns. */
 export function reportEvents(
   options: LoadOptions,
   result: EventsResult,
@@ -30,7 +29,7 @@ export function reportEvents(
 ): BenchReport {
   const { sent, sendMs, received, receiveMs, misplaced, expected, latency, faults } = result;
   const unsent = options.events - sent;
-  // Of what could not be handed over whole, some may have come.
+  // Events that were handed over only in part may have arrived.
   const lost = Math.max(0, expected - received);
   const lines = [
     `${countOf(options.events, "event")} of ${countOf(options.size, "byte")}, from ` +
@@ -54,13 +53,13 @@ export function reportEvents(
     "",
     ...(unsent > 0 ? [`Not sent: ${formatExact(unsent)} of ${formatExact(options.events)}`] : []),
     lost === 0
-      ? `Nothing was lost: ${countOf(received, "event")} came, each in its place`
+      ? `Nothing was lost: ${countOf(received, "event")} arrived, all in order`
       : `Lost: ${formatExact(lost)} of ${formatExact(expected)}`,
-    ...(misplaced > 0 ? [`Out of order, or twice: ${formatExact(misplaced)}`] : []),
+    ...(misplaced > 0 ? [`Out of order or duplicate: ${formatExact(misplaced)}`] : []),
     ...faults,
     "",
-    ...(latency ? formatLatencies("Latency, from when each was due", latency, width) : [
-      "For latencies, give a --rate: at full speed they only tell how long the queues are",
+    ...(latency ? formatLatencies("Latency, from when each event was due", latency, width) : [
+      "Latency needs --rate; at full speed it only reflects the length of the queues",
     ]),
   ];
   return {
@@ -83,7 +82,7 @@ export function reportEvents(
   };
 }
 
-/** What is told of a benchmark of requests, in lines of at most `width` columns. */
+/** Returns the report of a benchmark of requests, in lines of at most `width` columns. */
 export function reportRequests(
   options: RequestLoadOptions,
   result: RequestsResult,
@@ -101,14 +100,14 @@ export function reportRequests(
       formatSeconds(elapsedMs)
     }`,
     lost === 0
-      ? "Every request got its answer"
+      ? "Every request was answered"
       : `Not answered: ${formatExact(lost)} of ${formatExact(options.events)}`,
     ...faults,
     "",
     ...formatLatencies(
       options.rate === null
-        ? "Round trip, from when each was made"
-        : "Round trip, from when each was due",
+        ? "Round trip, from when each request was sent"
+        : "Round trip, from when each request was due",
       latency,
       width,
     ),
@@ -135,10 +134,10 @@ function formatLatencies(title: string, latency: Histogram, width: number): stri
   return [`${title}:`, formatPercentiles(summary), "", ...formatHistogram(latency, width)];
 }
 
-/** The cells of a line: how many, how many and how much in a second, in how long. */
+/** Returns the cells of a row: events, events a second, bytes a second, and duration. */
 function throughput(events: number, ms: number, size: number): string[] {
   const rate = perSecond(events, ms);
-  // Each line has an end, too.
+  // Each line also has a line end.
   const bytes = rate * (size + 1);
   return [formatExact(events), formatExact(rate), formatByteRate(bytes), formatSeconds(ms)];
 }

@@ -1,6 +1,5 @@
 /**
- * Owns the benchmark of requests: asks, answers, and counts how long it took. Must not know how results
- * are shown.
+ * The benchmark of requests: sends them, answers them, and measures round trips.
  *
  * @module
  */
@@ -19,30 +18,30 @@ import { Histogram } from "./histogram.ts";
 import { Pace } from "./pacer.ts";
 import { countOf } from "./units.ts";
 
-/** The queue of those who answer: each request goes to one of them. */
+/** The queue of the responders. Each request goes to one of them. */
 const QUEUE = "bench";
 
-/** What is asked for. */
+/** The options of a load of requests. */
 export interface RequestLoadOptions extends LoadOptions {
-  /** How many requests wait for their answers at a time, at most, in all. */
+  /** The maximum number of requests in flight, for all requesters together. */
   readonly parallel: number;
 }
 
-/** What a benchmark of requests has found. */
+/** The result of a benchmark of requests. */
 export interface RequestsResult {
-  /** How many requests were made. */
+  /** The number of requests sent. */
   readonly requests: number;
-  /** How many got the right answer. */
+  /** The number of requests that received the right answer. */
   readonly answered: number;
-  /** How long it all took, in milliseconds. */
+  /** The total time, in milliseconds. */
   readonly elapsedMs: number;
-  /** From when a request was due, or else was made, until its answer had come. */
+  /** The time from when a request was due, or without a rate was sent, until its answer arrived. */
   readonly latency: Histogram;
-  /** What went wrong, for people. */
+  /** What went wrong, for a person. */
   readonly faults: readonly string[];
 }
 
-/** Runs it; `onAnswered` is called for each answer. */
+/** Runs the benchmark. Calls `onAnswered` for each answer. Resolves to the result. */
 export async function benchRequests(
   connect: Connector,
   options: RequestLoadOptions,
@@ -72,7 +71,7 @@ export async function benchRequests(
       const since = pace?.due(n) ?? performance.now();
       try {
         const answer = await client.request(events.make(sender, n));
-        if (answer.getAttribute("n") !== n) throw new Error("The answer was not the one to it");
+        if (answer.getAttribute("n") !== n) throw new Error("Reply belongs to a different request");
         latency.add(performance.now() - since);
         onAnswered();
       } catch (error) {
@@ -104,11 +103,11 @@ export async function benchRequests(
   };
 }
 
-/** Answers each request with its number, until the connection ends. */
+/** Answers each request with its number until the connection ends. */
 async function respond(client: EbsocketClient): Promise<void> {
   for await (const event of client) {
     const answer = new EbsocketEvent(event.event, { n: event.getAttribute("n") });
-    // One that cannot be sent is missed by who asked.
+    // If an answer cannot be sent, its requester reports the missing answer.
     client.reply(event, answer).catch(() => {});
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Owns the command that checks files of lines. Must not know the rules.
+ * The `check` command, which checks files of event lines against the protocol.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
 import { tell } from "./stdio.ts";
 
-/** How much is read at once, in bytes. */
+/** The size of a read, in bytes. */
 const CHUNK_BYTES = 65_536;
 
-/** The command that checks files of lines. */
+/** The `check` command. */
 export const check: Command = defineCommand({
   name: "check",
   summary: "Check files of event lines against the protocol",
@@ -26,7 +26,7 @@ export const check: Command = defineCommand({
   hints: "files",
   examples: [
     "ebsockets check events.jsonl       # such as events.jsonl:3:11: bad-json: ...",
-    "ebsockets sub | ebsockets check -  # what comes from a relay",
+    "ebsockets sub | ebsockets check -  # the events of a relay",
     "ebsockets check --schema events.ts events.jsonl",
   ],
   groups: [{
@@ -36,8 +36,8 @@ export const check: Command = defineCommand({
         kind: "file",
         name: "schema",
         value: "FILE",
-        text: "Also check the attributes of each event against this module, which exports what " +
-          'defineEvents() gives, by default or as "events"',
+        text: "Also check the attributes of each event against this module, which exports the " +
+          'result of defineEvents() as default or "events"',
       },
       {
         kind: "integer",
@@ -45,19 +45,19 @@ export const check: Command = defineCommand({
         value: "N",
         least: 1,
         most: LONGEST_LINE_BYTES,
-        text: "Longest line, in bytes (default 1048576)",
+        text: "Maximum line length, in bytes (default 1048576)",
       },
     ],
   }],
   exits: {
-    0: "All lines are good",
-    1: "One is not, or a file cannot be read",
+    0: "All lines are valid",
+    1: "A line is invalid, or a file cannot be read",
   },
-  notes: `The file - is standard input. For each bad line there is one of output, such as
+  notes: `The file - is standard input. Each bad line is reported on one line, such as
   events.jsonl:3:11: bad-json: expected ":", found "}"
-with the column in bytes from 1. A line that is wrong as a whole has column 1.
+The column is in bytes, from 1. Column 1 is also used for a line that is wrong as a whole.
 
-Least permissions: --allow-read for the files.`,
+Minimum permissions: --allow-read for the files.`,
   async run({ values, words }) {
     if (words.length === 0) throw new UsageError("check needs a FILE, or - for standard input");
     const events = values.schema === undefined ? null : await loadDefinitions(values.schema);
@@ -68,7 +68,7 @@ Least permissions: --allow-read for the files.`,
   },
 });
 
-/** Checks one file, of which it only says so if it cannot be read. */
+/** Checks one file. A file that cannot be read is reported, and does not end the command. */
 async function checkFile(
   file: string,
   maxLineBytes: number | undefined,

@@ -1,6 +1,5 @@
 /**
- * Owns what a check says: one line for each bad line, and the sums. Must not know where the lines come
- * from, nor the rules of the protocol.
+ * The report of a check: one line for each bad line, and the totals.
  *
  * @module
  */
@@ -12,10 +11,10 @@ import type { Output } from "./output.ts";
 import { tell } from "./stdio.ts";
 import { countOf } from "./units.ts";
 
-/** How much is written at once, in characters, unless it is all. */
+/** The size of a write, in characters, except for the last one. */
 const PIECE_LENGTH = 65_536;
 
-/** What has been found in all files so far. */
+/** Collects and prints the findings for all files. */
 export class CheckReport {
   readonly #output: Output;
   readonly #events: EventDefinitions<object> | null;
@@ -24,18 +23,18 @@ export class CheckReport {
   #bad = 0;
   #unreadable = 0;
 
-  /** Makes one that also compares events with the definitions, if there are some. */
+  /** Creates a report. Also checks events against `events`, unless that is `null`. */
   constructor(output: Output, events: EventDefinitions<object> | null) {
     this.#output = output;
     this.#events = events;
   }
 
-  /** Whether nothing bad has been found. */
+  /** Whether no fault has been found. */
   get isGood(): boolean {
     return this.#bad === 0 && this.#unreadable === 0;
   }
 
-  /** The sums, in one line. */
+  /** The totals, in one line. */
   get summary(): string {
     const parts = [countOf(this.#good, "good event")];
     if (this.#control > 0) parts.push(countOf(this.#control, "control line"));
@@ -44,7 +43,7 @@ export class CheckReport {
     return parts.join(", ");
   }
 
-  /** Takes lines of one file, and writes what is wrong with them. */
+  /** Adds lines of one file, and writes their faults to the output. */
   async add(file: string, lines: Iterable<CheckedLine>): Promise<void> {
     let text = "";
     for (const line of lines) {
@@ -61,13 +60,13 @@ export class CheckReport {
     if (text !== "") await this.#output.write(text);
   }
 
-  /** Says that a file cannot be read, and why. */
+  /** Reports a file that cannot be read, with the reason. */
   unreadable(file: string, why: string): void {
     this.#unreadable++;
     tell(`error: Cannot read ${file}: ${why}`);
   }
 
-  /** Why the attributes of an event do not fit its definition, if they do not. */
+  /** Returns the mismatch between the attributes of an event and its definition, or `null`. */
   #invalidEvent({ kind, bytes }: CheckedLine): LineFault | null {
     if (!this.#events || kind !== "event") return null;
     const { event, __dict__ } = EbsocketEvent.fromBytes(bytes.subarray(0, -1));

@@ -1,6 +1,5 @@
 /**
- * Owns what a command is: one description, from which its dispatch, its help and its completions come.
- * Must not know which commands there are.
+ * The definition of a command: one description that yields its dispatch, help and completions.
  *
  * @module
  */
@@ -12,24 +11,26 @@ import { print } from "./output.ts";
 
 /** A command. */
 export interface Command extends CommandInfo {
-  /** Does it. Resolves to the exit code. Throws a `UsageError` if `args` make no sense. */
+  /**
+   * Runs the command. Resolves to the exit code. Rejects with a `UsageError` if `args` are invalid.
+   */
   run(args: readonly string[]): Promise<number>;
 }
 
-/** What a module says of its command. */
+/** The definition of a command, as written in its module. */
 export interface CommandDefinition<G extends readonly Group[]> extends CommandInfo {
   readonly groups: G;
-  /** Does it. Resolves to the exit code. */
+  /** Runs the command. Resolves to the exit code. */
   run(args: Arguments<FlagOf<G>>): Promise<number>;
 }
 
-/** What every command has. */
+/** The options that every command has. */
 const HELP_GROUP = {
   title: "Other",
   flags: [{ kind: "switch", name: "help", short: "h", text: "Show this help" }],
 } as const satisfies Group;
 
-/** The command that a module defines, with `--help`. */
+/** Returns the command for a definition, with `--help` added. */
 export function defineCommand<const G extends readonly Group[]>(
   definition: CommandDefinition<G>,
 ): Command {

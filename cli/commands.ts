@@ -1,6 +1,5 @@
 /**
- * Owns the list of commands, and loads those that are asked for: a program in a shell is to begin at
- * once. Must not know what they do.
+ * The list of commands. Each module is loaded only on demand, so that a command starts quickly.
  *
  * @module
  */
@@ -13,19 +12,19 @@ import { suggestion } from "./did_you_mean.ts";
 import { print } from "./output.ts";
 import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./target.ts";
 
-/** The command that runs where none is named. */
+/** The command that runs if no command is named. */
 export const DEFAULT_COMMAND = "relay";
 
-/** The command that tells of the others. */
+/** The `help` command. */
 const help = defineCommand({
   name: "help",
-  summary: "Show what there is, or what one command can do",
-  about: "Show what there is, or what one command can do.",
+  summary: "Show all commands, or the help of one command",
+  about: "Show all commands, or the help of one command.",
   usage: "[COMMAND]",
   examples: ["ebsockets help pub"],
   groups: [],
   hints: () => COMMAND_NAMES,
-  exits: { 0: "It has been shown" },
+  exits: { 0: "The help was shown" },
   notes: "",
   async run({ words }) {
     checkWords(words, 1);
@@ -36,7 +35,7 @@ const help = defineCommand({
   },
 });
 
-/** How each command is loaded, in the order in which help lists them. */
+/** The loader of each command, in the order of the help. */
 const LOADERS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   [DEFAULT_COMMAND, async () => (await import("./relay.ts")).relay],
   ["sub", async () => (await import("./sub.ts")).sub],
@@ -50,19 +49,20 @@ const LOADERS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["help", () => Promise.resolve(help)],
 ]);
 
-/** What the commands are called, {@link DEFAULT_COMMAND} first. */
+/** The names of all commands, {@link DEFAULT_COMMAND} first. */
 export const COMMAND_NAMES: readonly string[] = [...LOADERS.keys()];
 
-/** All commands, {@link DEFAULT_COMMAND} first. */
+/** Resolves to all commands, {@link DEFAULT_COMMAND} first. */
 export async function loadCommands(): Promise<readonly [Command, ...Command[]]> {
   const [first, ...others] = await Promise.all(COMMAND_NAMES.map(loadCommand));
   return [first!, ...others];
 }
 
 /**
- * The command of this name.
+ * Resolves to the command with this name.
  *
- * @throws {UsageError} If there is none; the message names the one that is most like it, or what does it.
+ * @throws {UsageError} If there is no such command. The message names the most similar command, or
+ * the option to use instead.
  */
 export async function loadCommand(name: string): Promise<Command> {
   const load = LOADERS.get(name);

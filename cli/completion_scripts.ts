@@ -1,6 +1,5 @@
 /**
- * Owns the scripts with which bash, zsh and fish complete the command, made from the descriptions of
- * commands. Must not know what they do.
+ * The completion scripts for bash, zsh and fish, generated from the descriptions of commands.
  *
  * @module
  */
@@ -8,13 +7,17 @@
 import type { CommandInfo, WordHints } from "./flags.ts";
 import { type Flag, spellings } from "./flags.ts";
 
-/** The shells that there is a script for. */
+/** The shells with a completion script. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
-/** One of them. */
+/** A shell with a completion script. */
 export type Shell = typeof SHELLS[number];
 
-/** The script with which a shell completes `program`; the first command runs where none is named. */
+/**
+ * Returns the script with which a shell completes `program`.
+ *
+ * @param commands The commands to complete; the first one runs if none is named.
+ */
 export function completionScript(
   shell: Shell,
   program: string,
@@ -24,7 +27,7 @@ export function completionScript(
   return scripts[shell](program, commands);
 }
 
-/** The name of a shell function for the program. */
+/** Returns the name of the shell function for the program. */
 function functionName(program: string): string {
   return `_${program.replaceAll(/\W/g, "_")}`;
 }
@@ -33,18 +36,18 @@ function flagsOf({ groups }: CommandInfo): readonly Flag[] {
   return groups.flatMap(({ flags }) => flags);
 }
 
-/** What can be a word of a command. */
+/** Returns the possible positional arguments of a command. */
 function wordsOf({ hints }: CommandInfo): WordHints | undefined {
   return typeof hints === "function" ? hints() : hints;
 }
 
-/** What can stand in the place of a value: files, words, or what nobody can guess. */
+/** Returns the possible values of an option: files, a list, or `undefined` if unknown. */
 function hintsOf(flag: Flag): WordHints | undefined {
   if (flag.kind === "file") return "files";
   return flag.kind === "choice" ? flag.choices : undefined;
 }
 
-// bash, from 3.2 on, which is what macOS has
+// bash, from 3.2 (the version of macOS)
 
 function bashScript(program: string, commands: readonly CommandInfo[]): string {
   const name = functionName(program);
@@ -81,7 +84,7 @@ function bashWords(command: CommandInfo): string {
   return `    ${command.name}) options=${options} ${bashHints(wordsOf(command))} ;;`;
 }
 
-/** The cases in which the value of an option is being completed. */
+/** Returns the cases that complete the value of an option. */
 function bashValues(command: CommandInfo): string[] {
   const valued = flagsOf(command).filter(({ kind }) => kind !== "switch");
   const byHints = Map.groupBy(valued, (flag) => bashHints(hintsOf(flag)));
@@ -95,7 +98,7 @@ function bashHints(hints: WordHints = []): string {
   return hints === "files" ? "words= files=1" : `words=${bashList(hints)} files=`;
 }
 
-/** Words that `compgen` takes one by one. */
+/** Returns a list of words as `compgen` expects it. */
 function bashList(words: readonly string[]): string {
   return `$'${words.join("\\n")}'`;
 }
@@ -106,7 +109,7 @@ function zshScript(program: string, commands: readonly CommandInfo[]): string {
   const name = functionName(program);
   const [byDefault] = commands;
   return `#compdef ${program}
-# zsh completions for ${program}; source this file behind compinit.
+# zsh completions for ${program}; source this file after compinit.
 ${name}() {
   local -a commands=(
 ${commands.map((command) => `    ${quoteZsh(`${command.name}:${command.summary}`)}`).join("\n")}
@@ -135,7 +138,7 @@ function zshCommand(command: CommandInfo): string {
   return `    ${command.name})\n      ${lines} ;;`;
 }
 
-/** An option as `_arguments` takes it. */
+/** Returns an option as `_arguments` expects it. */
 function zshOption(flag: Flag): string {
   const text = flag.text.replaceAll(/[[\]\\:]/g, "\\$&");
   const names = spellings(flag);
@@ -161,7 +164,7 @@ function fishScript(program: string, commands: readonly CommandInfo[]): string {
   );
   const details = commands.flatMap((command, index) => {
     const seen = "__fish_seen_subcommand_from";
-    // The first is also meant where none is named.
+    // The first command also runs if none is named.
     const condition = index === 0 ? `not ${seen} ${others}` : `${seen} ${command.name}`;
     return fishCommand(program, command, condition);
   });

@@ -1,5 +1,5 @@
 /**
- * Owns the command that teaches a shell to complete the others. Must not know shells.
+ * The `completions` command, which prints a completion script for a shell.
  *
  * @module
  */
@@ -13,7 +13,10 @@ import { checkWords, oneOf } from "./flags.ts";
 import { print } from "./output.ts";
 import { INSTALL, PROGRAM } from "./program.ts";
 
-/** The command that prints completions for what `load` gives, of which the first runs by default. */
+/**
+ * Returns the `completions` command for the commands that `load` resolves to. The first one runs by
+ * default.
+ */
 export function completionsCommand(load: () => Promise<readonly CommandInfo[]>): Command {
   return defineCommand({
     name: "completions",
@@ -28,14 +31,14 @@ export function completionsCommand(load: () => Promise<readonly CommandInfo[]>):
         kind: "text",
         name: "name",
         value: "NAME",
-        text: `What the command was installed as (default ${PROGRAM})`,
+        text: `Name under which the command is installed (default ${PROGRAM})`,
       }],
     }],
-    exits: { 0: "The script has been printed" },
-    notes: `Install the command under that name first, then put one of these into the start-up file:
+    exits: { 0: "The script was printed" },
+    notes: `Install the command under that name first, then add one of these to the start-up file:
   ${INSTALL}
   source <(${PROGRAM} completions bash)     # ~/.bashrc
-  source <(${PROGRAM} completions zsh)      # ~/.zshrc, behind compinit
+  source <(${PROGRAM} completions zsh)      # ~/.zshrc, after compinit
   ${PROGRAM} completions fish | source      # ~/.config/fish/config.fish`,
     async run({ values: { name = PROGRAM }, words }) {
       const [shell] = words;

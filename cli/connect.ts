@@ -1,6 +1,5 @@
 /**
- * Owns how the tools get to a relay: the options that all of them have in common, and the connection
- * that these ask for. Must not know what is said over it.
+ * How the tools connect to a relay: their common options, and the connection itself.
  *
  * @module
  */
@@ -31,49 +30,49 @@ import {
   type RelayPlace,
 } from "./target.ts";
 
-/** The environment variable that may say where the relay is. */
+/** The environment variable with the address of the relay. */
 export const URL_VARIABLE = "EBSOCKETS_URL";
 
-/** What to say of options that name the relay in other programs. */
-const RELAY_WORD = `the relay is the first word, such as ${formatAddress(DEFAULT_ADDRESS)}`;
+/** The hint for options that name the relay in other programs. */
+const RELAY_WORD = `the relay is the first argument, such as ${formatAddress(DEFAULT_ADDRESS)}`;
 
-/** The options with which a tool is told of its relay. */
+/** The options that select the relay and the credentials. */
 export const CONNECTION_GROUP = {
-  title: "Which relay (HOST:PORT, or else EBSOCKETS_URL, or else 127.0.0.1:7982)",
+  title: "Relay (HOST:PORT, else EBSOCKETS_URL, else 127.0.0.1:7982)",
   flags: [
-    { kind: "file", name: "unix", value: "PATH", text: "The one at this Unix socket" },
+    { kind: "file", name: "unix", value: "PATH", text: "Connect to this Unix socket" },
     {
       kind: "file",
       name: "token-file",
       value: "FILE",
-      text: "Say the token in this file. Without an option that of EBSOCKETS_URL counts, or else " +
-        "the one in the environment variable EBSOCKETS_TOKEN",
+      text: "Send the token in this file (default: the token in EBSOCKETS_URL, else the " +
+        "environment variable EBSOCKETS_TOKEN)",
     },
     {
       kind: "text",
       name: "token",
       value: "TOKEN",
-      text: "Say this token, which others on this machine can see",
+      text: "Send this token, which others on this machine can see",
     },
-    { kind: "switch", name: "tls", text: "Speak TLS; the options that follow ask for it too" },
+    { kind: "switch", name: "tls", text: "Use TLS (implied by the other --tls options)" },
     {
       kind: "file",
       name: "tls-ca",
       value: "FILE",
-      text: "Trust this authority, and no public one (PEM)",
+      text: "Trust only this certificate authority (PEM)",
     },
     {
       kind: "file",
       name: "tls-cert",
       value: "FILE",
-      text: "Show this certificate (PEM, with its chain)",
+      text: "Present this certificate (PEM, with its chain)",
     },
     { kind: "file", name: "tls-key", value: "FILE", text: "Private key of the certificate (PEM)" },
     {
       kind: "text",
       name: "tls-name",
       value: "NAME",
-      text: "The name that the relay's certificate must have (default: HOST)",
+      text: "Expected name in the relay's certificate (default: HOST)",
     },
   ],
   instead: Object.fromEntries(
@@ -81,32 +80,32 @@ export const CONNECTION_GROUP = {
   ),
 } as const satisfies Group;
 
-/** What help says of the variables and permissions of a tool. */
+/** The part of the help about variables and permissions. */
 export const CONNECTION_NOTES =
-  `EBSOCKETS_URL is HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, the two in the
-middle also with TOKEN@ before HOST. It counts where the command line names no relay.
+  `EBSOCKETS_URL is HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH. The two in the
+middle may have TOKEN@ before HOST. It is used if the command line names no relay.
 ${ENVIRONMENT_NOTE}
 
-Least permissions: --allow-net=HOST:PORT; --allow-read for files, --allow-env=EBSOCKETS_URL and
---allow-env=EBSOCKETS_TOKEN for these; for a Unix socket --allow-net, and --allow-read and
---allow-write for it.`;
+Minimum permissions: --allow-net=HOST:PORT; --allow-read for files; --allow-env=EBSOCKETS_URL and
+--allow-env=EBSOCKETS_TOKEN for these variables. A Unix socket needs --allow-net, and --allow-read
+and --allow-write for its path.`;
 
 /** The options in {@link CONNECTION_GROUP}. */
 export type ConnectionFlag = FlagOf<readonly [typeof CONNECTION_GROUP]>;
 
-/** The relay that a tool is to connect to. */
+/** The relay that a tool connects to. */
 export interface Target {
-  /** Where it is. */
+  /** The address or Unix socket. */
   readonly where: Place;
-  /** Where the token is to be had, if there is one. */
+  /** The source of the token, or `null` without one. */
   readonly token: TokenSource | null;
-  /** What TLS needs, or `null` without it. */
+  /** The TLS files, or `null` without TLS. */
   readonly tls: TlsSources | null;
-  /** The word that names it, if it may be meant for the name of an event. */
+  /** The argument that named the relay, if it could also be an event name. */
   readonly word?: string;
 }
 
-/** The files with what TLS needs, and the name that the relay must have. */
+/** The TLS files, and the expected name of the relay. */
 export interface TlsSources {
   readonly ca?: string;
   readonly cert?: string;
@@ -115,9 +114,9 @@ export interface TlsSources {
 }
 
 /**
- * The relay that the arguments name, and the words that are left for the tool.
+ * Returns the relay that the arguments name, and the remaining positional arguments.
  *
- * @throws {UsageError} If they make no sense.
+ * @throws {UsageError} If the arguments are invalid.
  */
 export function readTarget(
   { values, words, wordsBeforeDashes }: Arguments<ConnectionFlag>,
@@ -130,12 +129,12 @@ export function readTarget(
     throw new UsageError(
       `${
         quote(surplus)
-      } is a relay, which comes first, and only once; -- before it makes it a name`,
+      } is a relay, which must be the first argument and the only one; if it is a name, put -- before it`,
     );
   }
   const advice = !named && wordsBeforeDashes > 0 ? adviseOnPlace(words[0]!) : null;
   if (advice !== null) {
-    throw new UsageError(`${quote(words[0]!)} ${advice}; -- before it makes it a name`);
+    throw new UsageError(`${quote(words[0]!)} ${advice}; if it is a name, put -- before it`);
   }
   if (named && values.unix !== undefined) {
     throw new UsageError("HOST:PORT and --unix exclude each other");
@@ -160,7 +159,7 @@ function toPlace(
   return { where: DEFAULT_ADDRESS, tls: false, token: null };
 }
 
-/** The path of a socket with a slash in it, by which it is known from the name of a host. */
+/** Returns the path of a socket with a slash in it, which distinguishes it from a host name. */
 function toPath(unix: string): string {
   return unix.includes("/") ? unix : `./${unix}`;
 }
@@ -172,7 +171,7 @@ function toTlsSources(
   const names = ["tls", "tls-ca", "tls-cert", "tls-key", "tls-name"] as const;
   const given = names.filter((name) => values[name]);
   if ("path" in where && given[0]) {
-    throw new UsageError(`--${given[0]} does not go with a Unix socket`);
+    throw new UsageError(`--${given[0]} cannot be used with a Unix socket`);
   }
   const { "tls-ca": ca, "tls-cert": cert, "tls-key": key, "tls-name": hostname } = values;
   if (cert !== undefined && key === undefined) {
@@ -206,20 +205,23 @@ async function readClientTls({ ca, cert, key, hostname }: TlsSources): Promise<T
   };
 }
 
-/** How the client of a tool is to be. */
+/** The options of a tool's client. */
 export interface ConnectOptions extends ClientOptions {
-  /** The patterns of the events that it hears, none for an empty list; without them, all. */
+  /**
+   * The patterns to subscribe to; an empty list for no events. Without it, the client receives
+   * every event.
+   */
   readonly patterns?: readonly string[];
-  /** The queue of clients of which one gets each of them. */
+  /** The queue to share the events with. */
   readonly queue?: string | undefined;
-  /** Gives connecting up. */
+  /** Cancels connecting when aborted. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Connects to the relay with a client that never hears anything but what it is to hear.
+ * Connects a client to the relay. It never receives an event outside its subscription.
  *
- * @throws {StartError} If it cannot; the message says what to do.
+ * @throws {StartError} If it cannot connect. The message says what to do.
  */
 export async function connect(
   target: Target,
@@ -227,7 +229,7 @@ export async function connect(
 ): Promise<EbsocketClient> {
   return await advised(target, signal, async (secrets) => {
     const client = new EbsocketClient({ maxLineBytes: LONGEST_LINE_BYTES, ...options, ...secrets });
-    // Before there is a connection, so that not even the first event that comes is one too many.
+    // Subscribes before connecting, so that no other event arrives first.
     if (patterns) await client.subscribe(patterns, queue === undefined ? {} : { queue });
     const failure = firstFailure(client);
     const signals = signal ? [signal, failure] : [failure];
@@ -236,14 +238,14 @@ export async function connect(
   });
 }
 
-/** Where the relay of a client that has connected is, for a person. */
+/** Returns the address of a connected client's relay, for a person. */
 export function whereIs(client: EbsocketClient): string {
   return printable(formatAddress(client.address!));
 }
 
 /**
- * Is aborted when the first attempt to connect has failed, with the reason why: also one who wants a
- * client that reconnects wants to know at once that nobody is there.
+ * Returns a signal that is aborted with the error when the first attempt to connect fails. A client
+ * that reconnects must report that failure at once, too.
  */
 function firstFailure(client: EbsocketClient): AbortSignal {
   const controller = new AbortController();
@@ -257,13 +259,14 @@ function firstFailure(client: EbsocketClient): AbortSignal {
   return controller.signal;
 }
 
-/** What a client needs to know beside where the relay is. */
+/** The token and the TLS options of a client. */
 export type Secrets = Pick<ClientOptions, "token" | "tls">;
 
 /**
- * What comes of connecting, for which `attempt` gets the token and what TLS needs.
+ * Runs `attempt` with the token and TLS options, and resolves to its result.
  *
- * @throws {StartError} If it fails; the message says what to do. If `signal` is aborted, its reason.
+ * @throws {StartError} If connecting fails. The message says what to do. If `signal` is aborted,
+ * its reason is thrown instead.
  */
 export async function advised<T>(
   target: Target,
@@ -287,7 +290,7 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
   hostname: "--tls-name",
 };
 
-/** What went wrong with connecting, and what to do about it. */
+/** Describes why connecting failed, and what to do about it. */
 export function adviseOnConnecting(error: unknown, { where, token, tls, word }: Target): string {
   const address = printable(formatAddress(addressOf(where)));
   const message = messageOf(error)
@@ -299,23 +302,23 @@ export function adviseOnConnecting(error: unknown, { where, token, tls, word }: 
     return `Cannot connect to ${address}: Deno does not permit it; run it with -A or ${flags}`;
   }
   if ("path" in where && isMissing(error)) {
-    return `Cannot connect to ${address}: there is no such socket; is a relay running there?`;
+    return `Cannot connect to ${address}: no such socket; is a relay running there?`;
   }
   if (error instanceof ConnectError && error.reason === "unauthorized") {
-    const which = token ? "the right one" : "its token";
-    return `${message}; say ${which} with --token-file or ${TOKEN_VARIABLE}`;
+    const which = token ? "the right token" : "its token";
+    return `${message}; pass ${which} with --token-file or ${TOKEN_VARIABLE}`;
   }
   if (error instanceof ConnectError && error.reason === "eof" && !tls && !("path" in where)) {
-    return `${message}; if it speaks TLS, so must you, with --tls`;
+    return `${message}; if it uses TLS, add --tls`;
   }
   if (word !== undefined && message.includes("failed to lookup address")) {
-    return `${message}; -- before ${quote(word)} makes it a name`;
+    return `${message}; if ${quote(word)} is a name, put -- before it`;
   }
   return message.replace(/without tls$/, "without TLS")
     .replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
 }
 
-/** Whether there is nothing where something was to be. */
+/** Returns whether the error says that the Unix socket does not exist. */
 function isMissing(error: unknown): boolean {
   return error instanceof Error &&
     (error instanceof Deno.errors.NotFound || error.cause instanceof Deno.errors.NotFound);

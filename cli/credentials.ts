@@ -1,6 +1,5 @@
 /**
- * Owns the secrets of the command: reads the token and what TLS needs from where the command line
- * says. Must not know what they are for.
+ * Reads the token and the TLS files that the command line names.
  *
  * @module
  */
@@ -10,15 +9,15 @@ import { faultOfToken } from "../protocol/token.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { readText } from "./files.ts";
 
-/** The environment variable that may hold the token. */
+/** The environment variable with the token. */
 export const TOKEN_VARIABLE = "EBSOCKETS_TOKEN";
 
-/** Where the token comes from: a file, or a text that was given somewhere. */
+/** The source of a token: a file, or a text and its origin. */
 export type TokenSource =
   | { readonly file: string }
   | { readonly from: string; readonly text: string };
 
-/** The files with what TLS needs. */
+/** The TLS files of a relay. */
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
@@ -32,30 +31,32 @@ export interface TlsTexts {
   readonly clientCa?: string;
 }
 
-/** What help says of options and variables. */
+/** The part of the help about options and variables. */
 export const ENVIRONMENT_NOTE =
-  "An option counts before the environment. A variable that is empty counts as unset.";
+  "An option takes precedence over the environment. An empty variable counts as unset.";
 
 /**
- * What is in the environment under `name`, if Deno permits to look; it is not asked to. An empty
- * variable is as good as none: `NAME= command` is how shells leave one out.
+ * Returns the environment variable `name`, or `undefined` if it is unset, empty, or not permitted.
+ * It never asks for permission. An empty variable counts as unset because shells clear a variable
+ * with `NAME= command`.
  */
 export function inEnvironment(name: string): string | undefined {
   const { state } = Deno.permissions.querySync({ name: "env", variable: name });
   return state === "granted" ? Deno.env.get(name) || undefined : undefined;
 }
 
-/** The options that say a token. */
+/** The options with a token. */
 export interface TokenValues {
   readonly token: string | undefined;
   readonly "token-file": string | undefined;
 }
 
 /**
- * The token that counts: that of an option, or else that before the `@` of the relay's address, or else
- * that of the environment; `null` where there is none.
+ * Returns the token of an option, else the one before the `@` of the relay's address, else the one
+ * in the environment. Returns `null` without a token.
  *
- * @throws {UsageError} If there are two options, or the text can be no token. It does not show the token.
+ * @throws {UsageError} If both options are given, or the text is not a valid token. The message
+ * does not contain the token.
  */
 export function chooseToken(
   { token, "token-file": file }: TokenValues,
@@ -80,9 +81,9 @@ export function chooseToken(
 }
 
 /**
- * The token. Of a file, one line end after it does not count.
+ * Resolves to the token. One line end at the end of a file is ignored.
  *
- * @throws {StartError} If it cannot be read, or is none.
+ * @throws {StartError} If it cannot be read, or is invalid.
  */
 export async function readToken(source: TokenSource): Promise<string> {
   if ("text" in source) return source.text;
@@ -94,7 +95,7 @@ export async function readToken(source: TokenSource): Promise<string> {
 }
 
 /**
- * What is in the files.
+ * Resolves to the contents of the files.
  *
  * @throws {StartError} If one cannot be read.
  */
@@ -103,7 +104,7 @@ export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsTex
     cert: await readText(cert, "the certificate"),
     key: await readText(key, "the private key"),
     ...(clientCa !== undefined && {
-      clientCa: await readText(clientCa, "the authority for clients"),
+      clientCa: await readText(clientCa, "the certificate authority for clients"),
     }),
   };
 }

@@ -1,13 +1,13 @@
 /**
- * Owns one thing: which of several words somebody may have meant who wrote another.
+ * Finds the word that a misspelled one was probably meant to be.
  *
  * @module
  */
 
-/** How many letters may be wrong at most, for how many that the word has. */
+/** One mistake is allowed for each this many letters of a word. */
 const LETTERS_PER_MISTAKE = 3;
 
-/** The one of `words` that `word` is most likely a misspelling of, or `null` if it is like none. */
+/** Returns the one of `words` that `word` most likely misspells, or `null` if none is similar. */
 export function nearest(word: string, words: readonly string[]): string | null {
   let best: string | null = null;
   let least = Math.ceil(word.length / LETTERS_PER_MISTAKE) + 1;
@@ -21,8 +21,8 @@ export function nearest(word: string, words: readonly string[]): string | null {
 }
 
 /**
- * How many letters must be put in, left out, changed or swapped with their neighbour to get from one
- * word to the other (the optimal string alignment distance).
+ * Returns how many letters must be inserted, deleted, changed or swapped with their neighbour to
+ * turn one word into the other (the optimal string alignment distance).
  */
 function mistakes(from: string, to: string): number {
   const rows = [Array.from({ length: to.length + 1 }, (_, column) => column)];
@@ -45,7 +45,10 @@ function mistakes(from: string, to: string): number {
   return rows[from.length]![to.length]!;
 }
 
-/** ` (did you mean …?)`, or nothing where no word is near. Who writes `publish` may mean `pub`. */
+/**
+ * Returns ` (did you mean …?)`, or an empty text if no word is similar. A word that begins with one
+ * of `words` also matches: `publish` suggests `pub`.
+ */
 export function suggestion(word: string, words: readonly string[]): string {
   const meant = nearest(word, words) ?? words.find((other) => word.startsWith(other)) ?? null;
   return meant === null ? "" : ` (did you mean ${meant}?)`;

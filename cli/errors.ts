@@ -1,6 +1,5 @@
 /**
- * Owns the two ways in which a command fails, and how a failure is told. Must not know which commands
- * there are.
+ * The two ways in which a command fails, and the texts of failures.
  *
  * @module
  */
@@ -8,23 +7,26 @@
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 
-/** A command line that makes no sense: the exit code is 2. */
+/** An invalid command line. The exit code is 2. */
 export class UsageError extends Error {}
 
-/** Something without which the command cannot do its work: the exit code is 1. */
+/** A condition that keeps the command from its work. The exit code is 1. */
 export class StartError extends Error {}
 
-/** What an error says, for a person. */
+/** Returns the message of an error, for a person. */
 export function messageOf(error: unknown): string {
   return printable(error instanceof Error ? error.message : String(error));
 }
 
-/** Why a connection has ended, for a person. */
+/** Returns why a connection ended, for a person. */
 export function describeEnd({ reason, detail }: CloseInfo): string {
   return detail ? `${reason}: ${printable(detail)}` : reason;
 }
 
-/** What the relay has not passed on, and why, for a person; `name` is missing where it says no name. */
+/**
+ * Returns which event the relay refuses and why, for a person. The name is missing if the relay
+ * gives none.
+ */
 export function describeRefusal(
   name: string | null | undefined,
   { reason, detail }: { readonly reason: string; readonly detail: string },
@@ -34,7 +36,9 @@ export function describeRefusal(
   return `The relay refuses ${which}: ${printable(why)}`;
 }
 
-/** Whether a connection that has ended so has gone wrong: others end because somebody wanted it. */
+/**
+ * Returns whether a connection with this close reason failed, rather than being closed on purpose.
+ */
 export function isFault(reason: CloseReason): boolean {
   return reason !== "local" && reason !== "eof" && reason !== "shutdown";
 }

@@ -1,5 +1,5 @@
 /**
- * Owns the step from words of a command line to the line of an event. Must not know where it goes.
+ * Converts command-line arguments into the line of an event.
  *
  * @module
  */
@@ -13,16 +13,18 @@ import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
 const encoder = new TextEncoder();
 
 /**
- * The line of the event `name` with the attributes that `words` tell: `key=text`, or `key:=json`, which
- * stays as it is written.
+ * Returns the line of the event `name`. Each of `words` is an attribute: `key=text`, or
+ * `key:=json`, which is kept as written.
  *
- * @throws {UsageError} If a word is neither, or what they make is no event.
+ * @throws {UsageError} If an argument is not an attribute, or the event is invalid.
  */
 export function toEventLine(name: string, words: readonly string[]): Uint8Array {
   const members = new Map<string, string>();
   for (const [i, word] of words.entries()) {
     const [key, json] = toMember(word, words[i - 1]);
-    if (members.has(key)) throw new UsageError(`The attribute ${quote(key)} is given twice`);
+    if (members.has(key)) {
+      throw new UsageError(`The attribute ${quote(key)} is given more than once`);
+    }
     members.set(key, json);
   }
   const attributes = [...members].map(([key, json]) => `${encodeJson(key)}:${json}`).join(",");
@@ -30,26 +32,35 @@ export function toEventLine(name: string, words: readonly string[]): Uint8Array 
   const line = encoder.encode(`{"event":${encodeJson(name)}${dict}}\n`);
   const [checked] = new FileChecker(LONGEST_LINE_BYTES).push(line);
   const fault = checked!.fault;
-  if (fault) throw new UsageError(`This makes no event: ${fault.text}`);
+  if (fault) throw new UsageError(`Invalid event: ${fault.text}`);
   return line;
 }
 
-/** What to say of a word that is no attribute; `previous` is the one before it, if there is one. */
+/**
+ * Returns the error text for an argument that is not an attribute.
+ *
+ * @param previous The argument before it, if any.
+ */
 export function adviseOnMember(word: string, previous?: string): string {
   const complaint = `${quote(word)} is neither KEY=TEXT nor KEY:=JSON`;
   if (word === "" || /^:?=/.test(word)) return complaint;
-  if (word.startsWith("{")) return `${complaint}; each member is a word, such as ${memberOf(word)}`;
+  if (word.startsWith("{")) {
+    return `${complaint}; each member is one argument, such as ${memberOf(word)}`;
+  }
   const [, key, value = ""] = /^([\w.-]+):(?!\/\/)(.+)$/s.exec(word) ?? [];
-  if (key !== undefined) return `${complaint}, as ${toWord(key, value)} is`;
+  if (key !== undefined) return `${complaint}; try ${toWord(key, value)}`;
   if (previous?.includes("=")) {
     const [, start, text] = /^(.*?=)(.*)$/s.exec(previous)!;
-    return `${complaint}; in quotes it is part of the word before it: ` +
+    return `${complaint}; to join it to the argument before it, use quotes: ` +
       `${start}"${printable(`${text} ${word}`)}"`;
   }
-  return `${complaint}, as content=${shellWord(word)} is`;
+  return `${complaint}; try content=${shellWord(word)}`;
 }
 
-/** The first member of an object of JSON as a word, if JSON.parse() keeps its value as it is. */
+/**
+ * Returns the first member of a JSON object as an argument, if JSON.parse() keeps its value
+ * unchanged.
+ */
 function memberOf(text: string): string {
   try {
     const [[key, value]] = Object.entries(JSON.parse(text)) as [[string, unknown]];
@@ -58,12 +69,12 @@ function memberOf(text: string): string {
       return shellWord(typeof value === "string" ? `${key}=${value}` : `${key}:=${json}`);
     }
   } catch {
-    // It is none, or empty.
+    // Not JSON, or an empty object.
   }
   return "a:=1";
 }
 
-/** An attribute as a word, its value as JSON if it is such. */
+/** Returns an attribute as an argument, with its value as JSON if it is valid JSON. */
 function toWord(key: string, value: string): string {
   return shellWord(`${key}${isJson(value) ? ":=" : "="}${value}`);
 }
@@ -84,14 +95,14 @@ function toMember(word: string, previous: string | undefined): [key: string, jso
   try {
     JSON.parse(value);
   } catch (error) {
-    // A shell removes the quotation marks of JSON, unless they are in others.
+    // A shell removes the quotation marks of JSON unless they are inside other quotes.
     const hint = /^[[{]/.test(value)
-      ? `quote it, as in ${key}:='{"a":["b"]}'`
-      : `${key}=TEXT is for text`;
+      ? `quote it, such as ${key}:='{"a":["b"]}'`
+      : `for text, use ${key}=TEXT`;
     throw new UsageError(
-      `The value of ${quote(key)} is no JSON: ${messageOf(error)}; ${printable(hint)}`,
+      `The value of ${quote(key)} is not JSON: ${messageOf(error)}; ${printable(hint)}`,
     );
   }
-  // Between two values JSON may have line breaks, and within one it has none.
+  // JSON allows line breaks between values, but not within one.
   return [key, value.trim().replaceAll(/[\r\n]/g, " ")];
 }

@@ -1,8 +1,7 @@
 /**
- * Owns how a person is shown an event: its line, taken apart, with every value as it was written. Must
- * not know where it comes from.
+ * Formats an event for a person. Every value stays as it was written.
  *
- * Works on lines that are valid, and trusts them.
+ * The input must be a valid line; it is not checked.
  *
  * @module
  */
@@ -11,12 +10,15 @@ import { printable } from "../protocol/printable.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import type { Paint } from "./terminal.ts";
 
-/** One step through JSON outside of strings: a bracket, a comma or colon, white space, or anything else. */
+/**
+ * One step through JSON outside strings: a bracket, a comma or colon, white space, or anything
+ * else.
+ */
 const STEP = /[{}[\],:]|\s+|[^\s"{}[\],:]+/y;
 
 /**
- * What a person is told of an envelope, in this order. The rest is between a client and its relay: that
- * it wants a receipt, or counts, and that this event is for us alone, which says itself.
+ * The keys of an envelope that are shown, in this order. The others matter only to a client and its
+ * relay. `to` is left out because an event with `to` reaches only its recipient.
  */
 const MARKS: readonly (readonly [key: string, mark: string])[] = [
   ["id", "request"],
@@ -24,13 +26,13 @@ const MARKS: readonly (readonly [key: string, mark: string])[] = [
   ["from", "from"],
 ];
 
-/** Keys and names that need no quotes to be told from what is around them. */
+/** Keys and names that are clear without quotes. */
 const PLAIN_WORD = /^[\p{L}\p{N}_.:/$@+-]+$/u;
 
 /**
- * `12:00:00.000 time.now [request r1, from c3] zone="UTC"`: the time, the name of the event, whether it
- * asks or answers and who has sent it, as far as that is known, and the attributes. Nothing in the line
- * can disturb a terminal.
+ * Returns `12:00:00.000 time.now [request r1, from c3] zone="UTC"`: the time, the name of the
+ * event, its role as a request or answer and its sender, if known, and the attributes. The text
+ * contains no control characters that could affect a terminal.
  */
 export function formatEvent(line: string, time: Date, paint: Paint): string {
   let name = "";
@@ -52,10 +54,10 @@ export function formatEvent(line: string, time: Date, paint: Paint): string {
   ].join(" ");
 }
 
-/** A member of an object, both parts as they were written. */
+/** A member of an object; both parts as written. */
 type Member = readonly [key: string, value: string];
 
-/** The members of an object, in the order in which they were written. */
+/** Returns the members of an object, in the order in which they were written. */
 function membersOf(object: string): Member[] {
   const members: Member[] = [];
   let depth = 0;
@@ -79,7 +81,10 @@ function membersOf(object: string): Member[] {
   return members;
 }
 
-/** The strings of a text of JSON, and the steps between them. No pattern takes strings of any length. */
+/**
+ * Yields the strings of a JSON text and the steps between them. Strings are scanned by hand, since
+ * a regular expression cannot match strings of any length.
+ */
 function* tokensOf(json: string): Generator<string> {
   for (let start = 0, end: number; start < json.length; start = end) {
     if (json[start] === '"') {
@@ -95,12 +100,12 @@ function* tokensOf(json: string): Generator<string> {
   }
 }
 
-/** Whether a token only stands between two others: white space, or the colon behind a key. */
+/** Returns whether a token is only a separator: white space, or the colon after a key. */
 function isBetween(token: string, depth: number, value: string): boolean {
   return /^\s/.test(token) || depth === 1 && value === "" && token === ":";
 }
 
-/** A string without its quotes, if nothing is lost by that; anything else as it is. */
+/** Returns a string without its quotes if it is clear without them; anything else unchanged. */
 function formatWord(json: string): string {
   const inner = json.slice(1, -1);
   return json.startsWith('"') && PLAIN_WORD.test(inner) ? inner : printable(json);

@@ -1,6 +1,5 @@
 /**
- * Owns how the commands that print events show them: as text to a person, and otherwise as they came.
- * Must not know where events come from, or how they are written.
+ * The form in which commands print events: text on a terminal, otherwise the lines unchanged.
  *
  * @module
  */
@@ -12,17 +11,17 @@ import { isColored, isTerminal, paint } from "./terminal.ts";
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** The option with which also a person gets events as they came. */
+/** The option that prints lines unchanged on a terminal, too. */
 export const RAW_FLAG = {
   kind: "switch",
   name: "raw",
-  text: "Print the lines as they came, which is what happens where no terminal is",
+  text: "Print lines unchanged (default if stdout is not a terminal)",
 } as const satisfies Switch;
 
-/** What becomes of the line of an event, with its `\n`, on the way to standard output. */
+/** Converts the line of an event, with its `\n`, into the bytes for standard output. */
 export type EventView = (line: Uint8Array) => Uint8Array;
 
-/** The view for whoever reads standard output, which is raw if that was asked for. */
+/** Returns the view for standard output; raw if `isRaw` is set or stdout is not a terminal. */
 export function eventView(isRaw: boolean): EventView {
   if (isRaw || !isTerminal("stdout")) return (line) => line;
   const colors = paint(isColored("stdout"));

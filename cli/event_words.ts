@@ -1,6 +1,6 @@
 /**
- * Owns which words of a command line are the relay, the name of an event and its attributes, and what to
- * say of words that are meant for something else. Must not know how they become an event.
+ * Splits positional arguments into the relay, the event name and the attributes, and reports
+ * misplaced ones.
  *
  * @module
  */
@@ -14,29 +14,29 @@ import type { Arguments } from "./flags.ts";
 import { couldBeName, isPlace } from "./target.ts";
 import { PROGRAM } from "./program.ts";
 
-/** What to say of options that other programs have for the words of an event. */
+/** The hints for options that other programs have for the parts of an event. */
 export const EVENT_INSTEAD: Readonly<Record<string, string>> = Object.fromEntries(
   ["topic", "t", "subject", "name", "event", "message", "m", "data", "d", "payload"].map((name) => [
     name,
-    "the NAME of the event and its KEY=TEXT are words, such as message content=hi",
+    "the event is NAME and KEY=TEXT without an option, such as message content=hi",
   ]),
 );
 
-/** What the words are. */
+/** The positional arguments of an event. */
 export interface EventWords {
   /** The relay. */
   readonly target: Target;
   /** The name of the event. */
   readonly name: string;
-  /** Its attributes, as words. */
+  /** Its attributes, as arguments. */
   readonly members: readonly string[];
 }
 
 /**
- * The words of the command `command`, which needs `what`.
+ * Returns the positional arguments of the command `command`, which needs `what`. After `--`, only
+ * the position of an argument decides its meaning.
  *
- * @throws {UsageError} If one is missing, or stands where another belongs. After `--` a word is what its
- * place says, whatever it looks like.
+ * @throws {UsageError} If an argument is missing or misplaced.
  */
 export function readEventWords(
   command: string,
@@ -52,7 +52,7 @@ export function readEventWords(
   const [target, [name, ...members]] = readTarget(args);
   if (name === undefined) {
     const hint = place !== null && couldBeName(place)
-      ? `: ${quote(place)} is the relay, unless -- stands before it`
+      ? `: ${quote(place)} is the relay, unless it follows --`
       : "";
     throw new UsageError(`${command} needs ${what}${hint}`);
   }
@@ -60,21 +60,21 @@ export function readEventWords(
   return { target, name, members };
 }
 
-/** Makes sure that a word is not a name by accident. */
+/** Throws a `UsageError` if an argument is probably not meant as a name. */
 function checkName(command: string, name: string, place: string | null): void {
-  const asIt = "-- before it makes it the NAME";
+  const asIt = "if it is the NAME, put -- before it";
   if (name.startsWith("{")) {
     const how = command === "pub"
-      ? `lines of JSON come from standard input, as in ${PROGRAM} pub - < FILE`
-      : `write ${PROGRAM} ${command} NAME KEY=TEXT`;
-    throw new UsageError(`${quote(name)} stands where the NAME belongs; ${how}; ${asIt}`);
+      ? `to send lines of JSON, use ${PROGRAM} pub - < FILE`
+      : `use ${PROGRAM} ${command} NAME KEY=TEXT`;
+    throw new UsageError(`${quote(name)} is in the place of the NAME; ${how}; ${asIt}`);
   }
   if (!name.includes("=")) return;
   throw new UsageError(
     place !== null && couldBeName(place)
-      ? `${quote(place)} is taken for the relay, and ${quote(name)} for the NAME; ` +
-        `-- makes the first the NAME: ${PROGRAM} ${command} -- ${place} ${shellWord(name)}`
-      : `${quote(name)} stands where the NAME belongs, as in ${PROGRAM} ${command} message ` +
+      ? `${quote(place)} is read as the relay, and ${quote(name)} as the NAME; ` +
+        `if the first is the NAME, use ${PROGRAM} ${command} -- ${place} ${shellWord(name)}`
+      : `${quote(name)} is in the place of the NAME; use ${PROGRAM} ${command} message ` +
         `content=hi; ${asIt}`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Owns answering requests with what a command prints, byte for byte: a decoded number may have lost
- * digits. Must not know how the command is run, or where the requests come from.
+ * Answers requests with the output of a command, byte for byte. Decoding and encoding a number
+ * could lose digits.
  *
  * @module
  */
@@ -13,50 +13,55 @@ import type { Execution, Executor } from "./shell_command.ts";
 import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
 import { formatLatency } from "./units.ts";
 
-/** From how many requests on that wait for a command there is no room for more: as in an inbox. */
+/**
+ * The maximum number of queued requests, equal to that of an inbox. Above it, there is no room for
+ * more.
+ */
 const MAX_WAITING = 10_000;
 
-/** The same, in bytes of their lines. */
+/** The maximum size of the queued requests' lines, in bytes. */
 const MAX_WAITING_BYTES = 8_388_608;
 
-/** How deep an answer may nest: the line around it takes two levels. */
+/** The maximum nesting depth of an answer. The line around it takes two levels. */
 const MAX_DEPTH = DEFAULT_MAX_DEPTH - 2;
 
 const encoder = new TextEncoder();
 
-/** Where answers go. */
+/** The destination of answers. */
 export interface Responder {
-  /** The longest line that it takes, in bytes without its end. */
+  /** The longest line that it accepts, in bytes without its line end. */
   readonly maxLineBytes: number;
   /** Queues a line. Returns `false` if the connection has ended. */
   send(line: Uint8Array, count: number): boolean;
-  /** A promise that resolves when there is room for more; `null` while there is. */
+  /**
+   * Returns a promise that resolves when there is room for more, or `null` if there is room now.
+   */
   room(): Promise<void> | null;
 }
 
-/** A request, as it has come. */
+/** A received request. */
 export interface ServiceRequest {
   /** The line of the event, with its `\n`. */
   readonly line: Uint8Array;
   /** The name of the event. */
   readonly name: string;
-  /** What the answer calls it. */
+  /** The ID that the answer repeats. */
   readonly id: string;
-  /** The client that asks, by the word of the relay. */
+  /** The client that sent the request, as stated by the relay. */
   readonly from: string | null;
-  /** Where it came from: what the client is called is good for this connection alone. */
+  /** The connection it arrived over. A client's ID is valid only for this connection. */
   readonly source: { readonly wire: Responder };
 }
 
-/** What a {@link Service} needs to know. */
+/** The options of a {@link Service}. */
 export interface ServiceOptions {
   /** Runs the command. */
   readonly executor: Executor;
-  /** How many commands may run at a time. */
+  /** The maximum number of commands running at a time. */
   readonly jobs: number;
-  /** Is told what has been done, or has gone wrong, in one line. */
+  /** Called with one line about each answer or failure. */
   readonly onNews: (text: string) => void;
-  /** Is called when there is room again, after {@link Service.take} has said that there is none. */
+  /** Called when there is room again after {@link Service.take} has returned `false`. */
   readonly onRoom: () => void;
 }
 
@@ -69,12 +74,12 @@ export class Service {
   #isFull = false;
   #idle = Promise.withResolvers<void>();
 
-  /** Makes one without requests. */
+  /** Creates a service without requests. */
   constructor(options: ServiceOptions) {
     this.#options = options;
   }
 
-  /** How many commands are running. */
+  /** The number of running commands. */
   get running(): number {
     return this.#running.size;
   }
@@ -103,7 +108,7 @@ export class Service {
       if (!request) return;
       this.#waitingBytes -= request.line.length;
       const job = this.#answer(request)
-        // Whatever it is, the next request may go well.
+        // A failure must not stop later requests.
         .catch((error) => this.#options.onNews(`cannot answer: ${messageOf(error)}`))
         .finally(() => this.#onDone(job));
       this.#running.add(job);
@@ -127,7 +132,7 @@ export class Service {
     const since = performance.now();
     const execution = await executor.run(request.line);
     const took = formatLatency(performance.now() - since);
-    const what = `${printable(request.name)} for ${printable(request.from ?? "somebody")}`;
+    const what = `${printable(request.name)} for ${printable(request.from ?? "an unknown client")}`;
     onNews(
       execution.fault === null
         ? `answered ${what} in ${took}`
@@ -141,28 +146,31 @@ export class Service {
       line = toLine(request, JSON.stringify({ output: "", code: 0, error: fault }));
     }
     if (await send(line, wire)) return;
-    onNews(`cannot send the answer to ${what}: the connection over which it asked has ended`);
+    onNews(`cannot send the answer to ${what}: the connection of the request has ended`);
   }
 }
 
-/** Sends a line once there is room for it. Returns `false` if the connection has ended. */
+/** Sends a line once there is room for it. Resolves to `false` if the connection has ended. */
 async function send(line: Uint8Array, responder: Responder): Promise<boolean> {
   for (let room; (room = responder.room());) await room;
   return responder.send(line, 1);
 }
 
-/** The line of the answer that has these attributes, which are JSON. */
+/** Returns the line of the answer with these attributes, which are JSON. */
 function toLine({ name, id, from }: ServiceRequest, attributes: string): Uint8Array {
   const to = from === null ? "" : `,"to":${encodeJson(from)}`;
   const event = `"event":${encodeJson(name)},"__dict__":${attributes}`;
   return encoder.encode(`{${event},"reply_to":${encodeJson(id)}${to}}\n`);
 }
 
-/** Why a line cannot be sent: it is too long, or nests too deeply; `null` if it can. */
+/**
+ * Returns why a line cannot be sent: it is too long or nests too deeply. Returns `null` if it can
+ * be sent.
+ */
 function faultOf(line: Uint8Array, { maxLineBytes }: Responder): string | null {
   const length = line.length - 1;
   if (length > maxLineBytes) {
-    return `its ${length} bytes exceed the ${maxLineBytes} that the relay takes`;
+    return `its ${length} bytes exceed the ${maxLineBytes} that the relay accepts`;
   }
   const [checked] = new FileChecker(LONGEST_LINE_BYTES).push(line);
   const { reason, text } = checked!.fault ?? {};
@@ -170,18 +178,18 @@ function faultOf(line: Uint8Array, { maxLineBytes }: Responder): string | null {
 }
 
 /**
- * The attributes of the answer that an execution gives, as JSON: the object that the command has printed,
- * as it was written, or else its output, its exit code, and what went wrong.
+ * Returns the attributes of the answer to an execution, as JSON: the object that the command has
+ * printed, unchanged, or else its output, its exit code and its fault.
  */
 export function toAttributes({ output, code, fault }: Execution): string {
   if (fault === null && isObject(output)) {
-    // Between two values JSON may have line breaks, and within one it has none.
+    // JSON allows line breaks between values, but not within one.
     return output.trim().replaceAll(/[\r\n]/g, " ");
   }
   return encodeJson({ output, code, ...(fault !== null && { error: fault }) });
 }
 
-/** Whether a text is one JSON object. */
+/** Returns whether a text is one JSON object. */
 function isObject(text: string): boolean {
   if (!text.trimStart().startsWith("{")) return false;
   try {

@@ -1,6 +1,6 @@
 /**
- * Owns the check of an input line by line: which line it is, what it is, and where it went wrong. Goes
- * on behind a bad one. Must not know where the input comes from.
+ * Checks an input line by line, and continues after a bad line. Reports the line number, kind and
+ * fault.
  *
  * @module
  */
@@ -8,29 +8,29 @@
 import { LineSplitter } from "../protocol/line_splitter.ts";
 import { type LineKind, LineValidator } from "../protocol/validator.ts";
 
-/** The longest line that any relay takes, in bytes: the one it goes to knows its own limit. */
+/** The longest line that any relay accepts, in bytes. Each relay applies its own limit. */
 export const LONGEST_LINE_BYTES: number = 2 ** 30;
 
 const LF = 0x0a;
 const NEWLINE = Uint8Array.of(LF);
 
-/** What is wrong with a line. */
+/** The fault of a line. */
 export interface LineFault {
-  /** Which failure it is; the reason with which a relay would close the connection. */
+  /** The kind of fault: the close reason of a relay. */
   readonly reason: string;
-  /** Where it is, in bytes from 1. */
+  /** The position, in bytes from 1. */
   readonly column: number;
-  /** What was expected, and what is there. */
+  /** The expected and the found text. */
   readonly text: string;
 }
 
 /** A line of an input. */
 export interface CheckedLine {
-  /** Which line of the input it is, from 1. */
+  /** The line number, from 1. */
   readonly number: number;
-  /** What it is. */
+  /** The kind of line. */
   readonly kind: LineKind;
-  /** What is wrong with it, if it is invalid. */
+  /** The fault of an invalid line; otherwise `null`. */
   readonly fault: LineFault | null;
   /** The line with its `\n`; empty if it was too long. */
   readonly bytes: Uint8Array;
@@ -41,22 +41,22 @@ export class FileChecker {
   readonly #maxLineBytes: number;
   readonly #validator = new LineValidator();
   #splitter: LineSplitter;
-  /** Whether the rest of a line that is too long has yet to come. */
+  /** Whether the rest of an overlong line is still being skipped. */
   #isSkipping = false;
   #number = 0;
 
-  /** Makes one that takes no line that is longer than `maxLineBytes`. */
+  /** Creates a checker that rejects lines longer than `maxLineBytes`. */
   constructor(maxLineBytes?: number) {
     this.#splitter = new LineSplitter(maxLineBytes === undefined ? {} : { maxLineBytes });
     this.#maxLineBytes = this.#splitter.maxLineBytes;
   }
 
-  /** How many bytes there are of a line that has no end yet. */
+  /** The number of bytes of the unfinished line. */
   get unfinishedBytes(): number {
     return this.#splitter.unfinishedBytes;
   }
 
-  /** The lines that the next chunk completes. The chunk may be reused once all have been taken. */
+  /** Yields the lines that `chunk` completes. The chunk may be reused once all have been taken. */
   *push(chunk: Uint8Array): Generator<CheckedLine> {
     for (let rest = chunk; rest.length > 0;) {
       if (this.#isSkipping) {
@@ -74,7 +74,7 @@ export class FileChecker {
     }
   }
 
-  /** What is left at the end of the input: a line without an end. */
+  /** Yields the unfinished line at the end of the input, if any. */
   *end(): Generator<CheckedLine> {
     const { unfinishedBytes } = this.#splitter;
     if (unfinishedBytes === 0) return;
@@ -83,7 +83,7 @@ export class FileChecker {
       if (line) yield line;
       return;
     }
-    const text = "the line has no newline at its end, and would not count";
+    const text = "the line has no newline at its end, so a relay would ignore it";
     yield {
       ...line,
       kind: "invalid",
@@ -117,7 +117,7 @@ export class FileChecker {
   }
 }
 
-/** The rest of a chunk, behind its first `count` lines. */
+/** Returns the rest of a chunk, after its first `count` lines. */
 function behindLines(chunk: Uint8Array, count: number): Uint8Array {
   let start = 0;
   for (let i = 0; i < count; i++) start = chunk.indexOf(LF, start) + 1;
@@ -129,12 +129,12 @@ function faultOf(validator: LineValidator): LineFault {
   return {
     reason: fault.code,
     column: faultAt + 1,
-    // The column tells where.
+    // The column gives the position.
     text: fault.message.replace("Cannot decode line: ", "").replace(/ at byte \d+,/, ","),
   };
 }
 
-/** The words in which the tools tell of a fault. */
+/** Returns the text with which the tools report a fault. */
 export function formatFault(
   input: string,
   line: number,

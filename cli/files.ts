@@ -1,5 +1,5 @@
 /**
- * Owns what the commands say of files that they cannot read.
+ * Reads text files, and explains why a file cannot be read.
  *
  * @module
  */
@@ -8,9 +8,11 @@ import { printable } from "../protocol/printable.ts";
 import { messageOf, StartError } from "./errors.ts";
 
 /**
- * What is in the file at `path`, of which an error says `what` it was to be.
+ * Resolves to the text of the file at `path`.
  *
- * @throws {StartError} If it cannot be read, or is no text.
+ * @param what The expected content, for the error.
+ *
+ * @throws {StartError} If it cannot be read, or is not text.
  */
 export async function readText(path: string, what: string): Promise<string> {
   try {
@@ -22,14 +24,14 @@ export async function readText(path: string, what: string): Promise<string> {
   }
 }
 
-/** Why the file at `path` cannot be read, and what to do about it. */
+/** Returns why the file at `path` cannot be read, and what to do about it. */
 export function whyUnreadable(error: unknown, path: string): string {
-  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.NotCapable) {
     return `Deno does not permit it; run it with -A or --allow-read=${printable(path)}`;
   }
   if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
-  if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
-  if (error instanceof TypeError) return "it is not text in UTF-8";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  if (error instanceof TypeError) return "it is not UTF-8 text";
   return messageOf(error);
 }

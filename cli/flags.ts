@@ -1,6 +1,5 @@
 /**
- * Owns the options of a command as data, and how arguments become their values. Must not know what
- * any of them means.
+ * The options of a command as data, and the parser that turns arguments into their values.
  *
  * @module
  */
@@ -11,42 +10,47 @@ import { UsageError } from "./errors.ts";
 import { suggestion } from "./did_you_mean.ts";
 
 interface AnyFlag {
-  /** Its name, without the dashes. */
+  /** The name, without dashes. */
   readonly name: string;
-  /** What it does, for people. */
+  /** The description for the help. */
   readonly text: string;
 }
 
 /** An option without a value. */
 export interface Switch extends AnyFlag {
   readonly kind: "switch";
-  /** The letter that says the same. */
+  /** The one-letter form. */
   readonly short?: string;
-  /** Whether it is on unless `--no-NAME` switches it off, which is then what help tells. */
+  /**
+   * Whether the switch is on by default, and `--no-NAME` turns it off. The help then shows that
+   * form.
+   */
   readonly negated?: true;
 }
 
-/** An option with a text. A shell completes the names of files where that is what it is. */
+/** An option with a text. For a `file`, a shell completes file names. */
 export interface TextFlag extends AnyFlag {
   readonly kind: "text" | "file";
-  /** What help calls the value. */
+  /** The placeholder of the value in the help. */
   readonly value: string;
 }
 
 /** An option with an integer from `least` to `most`. */
 export interface IntegerFlag extends AnyFlag {
   readonly kind: "integer";
-  /** What help calls the value. */
+  /** The placeholder of the value in the help. */
   readonly value: string;
   readonly least: number;
-  /** Without it, any that is exact. */
+  /** Without it, any safe integer is valid. */
   readonly most?: number;
 }
 
-/** An option with a number from `least` to `most`, whole or not: how long something may take. */
+/**
+ * An option with a number from `least` to `most`, such as a duration. It need not be an integer.
+ */
 export interface DurationFlag extends AnyFlag {
   readonly kind: "duration";
-  /** What help calls the value. */
+  /** The placeholder of the value in the help. */
   readonly value: string;
   readonly least: number;
   readonly most: number;
@@ -61,19 +65,21 @@ export interface ChoiceFlag extends AnyFlag {
 /** An option of a command. */
 export type Flag = Switch | TextFlag | IntegerFlag | DurationFlag | ChoiceFlag;
 
-/** Options that belong together. */
+/** A group of related options. */
 export interface Group {
-  /** What help says above them. */
+  /** The title above the group in the help. */
   readonly title: string;
   readonly flags: readonly Flag[];
-  /** What to say of options that other programs have, by their names without dashes. */
+  /** The hints for options of other programs, by their names without dashes. */
   readonly instead?: Readonly<Record<string, string>>;
 }
 
 /** The options in `groups`. */
 export type FlagOf<G extends readonly Group[]> = G[number]["flags"][number];
 
-/** What an option is worth; one that was not given is `undefined`, unless it is a switch. */
+/**
+ * The type of an option's value. An option that is not given is `undefined`, unless it is a switch.
+ */
 export type ValueOf<F extends Flag> = F extends Switch ? boolean
   : F extends IntegerFlag | DurationFlag ? number | undefined
   : F extends ChoiceFlag ? F["choices"][number] | undefined
@@ -82,17 +88,20 @@ export type ValueOf<F extends Flag> = F extends Switch ? boolean
 /** The values of options, by name. */
 export type ValuesOf<F extends Flag> = { readonly [Each in F as Each["name"]]: ValueOf<Each> };
 
-/** What arguments say. */
+/** The parsed arguments. */
 export interface Arguments<F extends Flag> {
   /** The values of the options. */
   readonly values: ValuesOf<F>;
-  /** The arguments that are no options, in order. */
+  /** The positional arguments, in order. */
   readonly words: readonly string[];
-  /** How many of the words stood before `--`. Only they may be something other than a name. */
+  /** The number of positional arguments before `--`. Those after it are always names. */
   readonly wordsBeforeDashes: number;
 }
 
-/** What `parseArgs()` gives: of every option all values, since one given twice is a mistake. */
+/**
+ * The result of `parseArgs()`. Each option has all its values, so that a repeated option can be
+ * reported.
+ */
 interface Parsed {
   readonly [name: string]: readonly unknown[];
   readonly _: readonly string[];
@@ -100,9 +109,11 @@ interface Parsed {
 }
 
 /**
- * What `args` say, by the options that there are, and what is to be said of others `instead`.
+ * Parses arguments. Returns the values of the options and the positional arguments.
  *
- * @throws {UsageError} If they make no sense; the message names the option.
+ * @param instead The hints for options of other programs.
+ *
+ * @throws {UsageError} If the arguments are invalid. The message names the option.
  */
 export function parseFlags<F extends Flag>(
   args: readonly string[],
@@ -133,9 +144,9 @@ export function parseFlags<F extends Flag>(
 }
 
 /**
- * The arguments with every switch as `--name=true` or `--name=false`: of `--name true`, which
- * `parseArgs()` would take together, the second is a word of its own. A negative number becomes one with
- * the option before it, of which it would otherwise not be the value.
+ * Returns the arguments with every switch as `--name=true` or `--name=false`. Otherwise
+ * `parseArgs()` would read `--name true` as a value instead of a positional argument. A negative
+ * number is joined to the option before it, which would otherwise not get it as its value.
  */
 function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
   const spelled = new Map<string, string>();
@@ -161,7 +172,7 @@ function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
 
 function toValue(flag: Flag, given: readonly unknown[]): unknown {
   const { kind, name } = flag;
-  if (given.length > 1) throw new UsageError(`--${name} is given ${given.length} times`);
+  if (given.length > 1) throw new UsageError(`--${name} is given more than once`);
   if (kind === "switch") return given[0] ?? flag.negated ?? false;
   const text = given[0] as string | undefined;
   if (text === undefined) return undefined;
@@ -188,12 +199,14 @@ function toDuration({ name, least, most }: DurationFlag, text: string): number {
   throw new UsageError(`--${name} must be a number from ${least} to ${most}, not ${quote(text)}`);
 }
 
-/** The words as a person lists them: `text, json or quiet`. */
+/** Returns the words as a list for a person: `text, json or quiet`. */
 export function oneOf(words: readonly string[]): string {
   return words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
-/** Does not show a value, which may be a secret. */
+/**
+ * Returns the error for an unknown option. It does not contain the value, which may be a secret.
+ */
 function unknownOption(
   arg: string,
   key: string,
@@ -208,7 +221,7 @@ function unknownOption(
   return new UsageError(`Unknown option ${quote(name)}${suggestion(name, names)}`);
 }
 
-/** How an option can be written, the way that help tells first. */
+/** Returns the forms of an option, in the order of the help. */
 export function spellings(flag: Flag): string[] {
   if (flag.kind !== "switch") return [`--${flag.name}`];
   if (flag.negated) return [`--no-${flag.name}`];
@@ -216,36 +229,36 @@ export function spellings(flag: Flag): string[] {
 }
 
 /**
- * Makes sure that there are no more than `most` words.
+ * Throws if there are more than `most` positional arguments.
  *
- * @throws {UsageError} If there are; the message names the first that is too many.
+ * @throws {UsageError} The message names the first surplus argument.
  */
 export function checkWords(words: readonly string[], most: number): void {
   const surplus = words[most];
   if (surplus !== undefined) throw new UsageError(`Unknown argument ${quote(surplus)}`);
 }
 
-/** What a shell can offer for a word: files, or these. */
+/** The completions of an argument: files, or these words. */
 export type WordHints = "files" | readonly string[];
 
-/** What people and shells are told of a command. */
+/** The description of a command, for the help and the completions. */
 export interface CommandInfo {
-  /** The word that asks for it. */
+  /** The name of the command. */
   readonly name: string;
-  /** What it does, in one line, for the list of commands. */
+  /** A one-line summary, for the list of commands. */
   readonly summary: string;
-  /** What help says first. */
+  /** The first paragraph of the help. */
   readonly about: string;
-  /** The words that it takes, such as `[HOST:PORT] NAME [KEY=VALUE...]`. */
+  /** The arguments, such as `[HOST:PORT] NAME [KEY=VALUE...]`. */
   readonly usage: string;
-  /** What to type to try it, where the program is called as in `program.ts`. */
+  /** Example command lines. They call the program by its name in `program.ts`. */
   readonly examples: readonly string[];
   /** Its options. */
   readonly groups: readonly Group[];
-  /** When it ends with which exit code, beside 2, which is the same for all. */
+  /** The meaning of each exit code except 2, which is the same for all commands. */
   readonly exits: Readonly<Record<number, string>>;
-  /** What help says last, such as permissions. */
+  /** The last part of the help, such as permissions. */
   readonly notes: string;
-  /** What a shell offers for its words. */
+  /** The completions of its positional arguments. */
   readonly hints?: WordHints | (() => WordHints);
 }

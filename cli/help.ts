@@ -1,5 +1,5 @@
 /**
- * Owns how help looks, made from the descriptions of commands. Must not know what they do.
+ * The layout of the help, generated from the descriptions of commands.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import type { CommandInfo } from "./flags.ts";
 import { type Flag, type Group, spellings } from "./flags.ts";
 import { INSTALL, PROGRAM, RUN } from "./program.ts";
 
-/** What people are shown first, under this. */
+/** The title of the examples. */
 const EXAMPLES = `For example (${PROGRAM} is ${RUN}):`;
 
-/** When any command ends so. */
-const EXITS = { 2: "The command line makes no sense" };
+/** The exit codes that all commands share. */
+const EXITS = { 2: "Usage error" };
 
-/** The longest line of help, in characters: what a terminal shows that nobody has made larger. */
+/** The longest line of the help, in characters: the default width of a terminal. */
 const WIDTH = 80;
 
-/** Where the text of a line begins at the latest, in characters. */
+/** The last column at which the text of an option may begin. */
 const MAX_COLUMN = 26;
 
-/** What one command is told about: all that its description says. */
+/** Returns the help of one command. */
 export function formatHelp(command: CommandInfo): string {
   const { name, about, usage } = command;
   return paragraphs(
@@ -30,7 +30,7 @@ export function formatHelp(command: CommandInfo): string {
   );
 }
 
-/** What there is: all commands, and the options of the first, which runs where none is named. */
+/** Returns the list of all commands, and the options of the first one, which runs by default. */
 export function formatOverview(commands: readonly [CommandInfo, ...CommandInfo[]]): string {
   const { about, usage } = commands[0];
   const column = Math.max(...commands.map(({ name }) => name.length)) + 4;
@@ -38,13 +38,13 @@ export function formatOverview(commands: readonly [CommandInfo, ...CommandInfo[]
   return paragraphs(
     fill(about),
     `Usage: ${line(PROGRAM, usage)}\n       ${PROGRAM} COMMAND [arguments]`,
-    ["Commands, of which COMMAND --help tells more:", ...list].join("\n"),
+    ["Commands (COMMAND --help for details):", ...list].join("\n"),
     ...formatDetails(commands[0]),
-    `To install it: ${INSTALL}`,
+    `To install: ${INSTALL}`,
   );
 }
 
-/** What there is to tell beside how a command is run; what a beginner needs comes first. */
+/** Returns the parts after the usage line. Those that a beginner needs come first. */
 function formatDetails({ examples, groups, exits, notes }: CommandInfo): string[] {
   return [
     [EXAMPLES, ...examples.map((example) => `  ${example}`)].join("\n"),
@@ -54,7 +54,7 @@ function formatDetails({ examples, groups, exits, notes }: CommandInfo): string[
   ];
 }
 
-/** The exit codes, each with when a command ends with it. */
+/** Returns the exit codes and their meanings. */
 function formatExits(exits: Readonly<Record<number, string>>): string {
   const lines = Object.entries(exits).map(([code, when]) => formatTerm(`  ${code}`, when, 7));
   return ["Exit code:", ...lines].join("\n");
@@ -68,7 +68,7 @@ function line(...words: string[]): string {
   return words.filter((word) => word !== "").join(" ");
 }
 
-/** Each group as a paragraph; those of the same title are one. */
+/** Returns each group as a paragraph. Groups with the same title are joined. */
 function formatGroups(groups: readonly Group[]): string[] {
   const byTitle = Map.groupBy(groups, ({ title }) => title);
   const terms = groups.flatMap(({ flags }) => flags).map((flag) => termOf(flag).length);
@@ -79,7 +79,7 @@ function formatGroups(groups: readonly Group[]): string[] {
   );
 }
 
-/** An option with what its value is called: `--port PORT`. */
+/** Returns an option with the placeholder of its value: `--port PORT`. */
 function termOf(flag: Flag): string {
   const names = spellings(flag).join(", ");
   if (flag.kind === "switch") return names;
@@ -90,7 +90,7 @@ function formatFlag(flag: Flag, column: number): string {
   return formatTerm(`  ${termOf(flag)}`, flag.text, column);
 }
 
-/** A term, and what is said of it from `column` on. */
+/** Returns a term and its text, which begins at `column`. */
 function formatTerm(term: string, text: string, column: number): string {
   const lines = wrap(text, WIDTH - column);
   const isLong = term.length > column - 2;
@@ -98,7 +98,10 @@ function formatTerm(term: string, text: string, column: number): string {
   return first + lines.join(`\n${" ".repeat(column)}`);
 }
 
-/** The text with its lines as long as they may be. Those that begin with a space stay as they are. */
+/**
+ * Returns the text with its lines refilled to the full width. Lines that begin with a space stay
+ * unchanged.
+ */
 function fill(text: string): string {
   const paragraphs: string[] = [];
   const flows = (text: string | undefined) => text !== undefined && /^\S/.test(text);
@@ -109,7 +112,7 @@ function fill(text: string): string {
   return paragraphs.flatMap((each) => flows(each) ? wrap(each, WIDTH) : each).join("\n");
 }
 
-/** The text in lines of at most `width` characters. */
+/** Returns the text as lines of at most `width` characters. */
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let current = "";

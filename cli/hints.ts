@@ -1,6 +1,5 @@
 /**
- * Owns what the command advises: how to try the relay, what to beware of, and what to do when it
- * cannot listen.
+ * The hints of the relay command: how to try it, its warnings, and advice after a failed listen.
  *
  * @module
  */
@@ -11,25 +10,25 @@ import { printable } from "../protocol/printable.ts";
 import { TOKEN_VARIABLE } from "./credentials.ts";
 import { messageOf } from "./errors.ts";
 
-/** How a relay can be reached. */
+/** The endpoint of a relay. */
 export interface Endpoint {
-  /** Where it listens: a Unix socket, or an address. */
+  /** The Unix socket or address it listens on. */
   readonly where: { readonly path: string } | Address;
-  /** Whether clients must say a token. */
+  /** Whether clients must send a token. */
   readonly hasToken: boolean;
-  /** Whether it speaks TLS, and whether clients must have a certificate. */
+  /** Whether it uses TLS, and whether clients need a certificate. */
   readonly tls: "none" | "server" | "mutual";
 }
 
-/** Where it is, for people. */
+/** Returns the endpoint as text for a person. */
 export function formatWhere(where: Endpoint["where"]): string {
   return "path" in where ? printable(where.path) : formatAddress(where);
 }
 
-/** What to type to be a client. */
+/** Returns the lines that explain how to connect a first client. */
 export function howToTry({ where, hasToken, tls }: Endpoint): string[] {
   const lines = [`Try it: ${clientCommand(where, tls)}`];
-  if (hasToken) lines.push('Say first: {"control":"hello","token":"TOKEN"}');
+  if (hasToken) lines.push('Send first: {"control":"hello","token":"TOKEN"}');
   return lines;
 }
 
@@ -42,28 +41,31 @@ function clientCommand(where: Endpoint["where"], tls: Endpoint["tls"]): string {
   return `openssl s_client -quiet -connect ${formatAddress([host, port])}${certificate}`;
 }
 
-/** `text` as one word of a shell command. */
+/** Returns `text` quoted as one word of a shell command. */
 export function shellWord(text: string): string {
   const word = /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
   return printable(word);
 }
 
-/** What to beware of, if there is something. */
+/** Returns a warning about an endpoint that is open to others, or `null`. */
 export function warnAbout({ where, hasToken, tls }: Endpoint): string | null {
   if ("path" in where || hasToken || tls === "mutual") return null;
   if (/^(127\.|::1$|::ffff:127\.|localhost$)/.test(where[0])) return null;
-  return `everyone who can reach ${formatAddress(where)} can join; ask for a token with ` +
-    `--token-file or ${TOKEN_VARIABLE} (which needs --allow-env=${TOKEN_VARIABLE}), or for ` +
+  return `anyone who can reach ${formatAddress(where)} can join; require a token with ` +
+    `--token-file or ${TOKEN_VARIABLE} (needs --allow-env=${TOKEN_VARIABLE}), or ` +
     "certificates with --tls-client-ca";
 }
 
-/** What to say where `localhost` was to be both its addresses, and Deno permits one of them. */
+/**
+ * Returns a warning if `localhost` was requested but Deno permits only one of its two addresses, or
+ * `null`.
+ */
 export function warnAboutLocalhost(asked: string, address: Address): string | null {
   if (!isLocalhost(asked) || isLocalhost(address[0])) return null;
   const other = otherThan(address);
   if (isPermitted(other)) return null; // The machine does not have it.
   const [has, lacks] = [address, other].map(formatAddress);
-  return `localhost is ${has} alone, and not ${lacks}; permit both with ` +
+  return `localhost is only ${has}, not ${lacks}; permit both with ` +
     `--allow-net=${has},${lacks}`;
 }
 
@@ -73,27 +75,27 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
   clientCa: "--tls-client-ca",
 };
 
-/** What went wrong with listening, and what to do about it. */
+/** Describes why listening failed, and what to do about it. */
 export function adviseOnListening(error: unknown, where: Endpoint["where"]): string {
   const text = messageOf(error);
   const message = text.replace(`Cannot listen on ${formatWhere(where)}: `, "");
   if ("path" in where) return adviseOnPath(error, printable(where.path), message);
   if (error instanceof Deno.errors.AddrInUse) {
-    // Of the two addresses of localhost, the port may be taken on one.
+    // The port of localhost may be taken on only one of its two addresses.
     const taken = /^Cannot listen on (.*): the port is taken$/.exec(message)?.[1];
     const which = taken === undefined ? "the port" : taken;
-    return `${which} is taken; stop the program that listens there, or choose another with --port`;
+    return `${which} is in use; stop the program that uses it, or choose another with --port`;
   }
   if (error instanceof Deno.errors.NotCapable) {
     return `Deno does not permit it; run it with -A or --allow-net=${formatAddress(where)}`;
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not permit it; choose a port from 1024 on with --port";
+    return "the system does not permit it; choose port 1024 or higher with --port";
   }
   if (error instanceof Deno.errors.AddrNotAvailable) {
-    return "this machine has no such address; choose one that it has with --host";
+    return "this machine has no such address; choose one of its addresses with --host";
   }
-  // What is wrong with the options of TLS is told by the names that they have in code.
+  // Errors about TLS options use the option names of the API; the flags differ.
   if (message.includes("tls")) {
     return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
   }
@@ -103,7 +105,7 @@ export function adviseOnListening(error: unknown, where: Endpoint["where"]): str
 function adviseOnPath(error: unknown, path: string, message: string): string {
   const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : ".";
   if (error instanceof Deno.errors.AddrInUse) {
-    return "it is taken; stop the program that listens there, or choose another with --unix";
+    return "it is in use; stop the program that uses it, or choose another with --unix";
   }
   if (error instanceof Deno.errors.NotCapable) {
     return "Deno does not permit it; run it with -A or " +

@@ -1,9 +1,9 @@
 /**
- * Owns a distribution of latencies: counts them, tells percentiles, draws them. Must not know what
- * took so long.
+ * A distribution of latencies: counts, percentiles, and bars.
  *
- * It counts in buckets that are narrow for short times and wide for long ones, as HdrHistogram does
- * (http://hdrhistogram.org): a fixed size, however many are counted, and an error of at most 0.8 %.
+ * Its buckets are narrow for short times and wide for long ones, as in HdrHistogram
+ * (http://hdrhistogram.org). The size is fixed for any number of values, and the error is at most
+ * 0.8 %.
  *
  * @module
  */
@@ -12,19 +12,22 @@ import { bar } from "./progress.ts";
 import { formatExact, formatLatency } from "./units.ts";
 import { pad, widthOf } from "./width.ts";
 
-/** In how many buckets each doubling is divided. */
+/** The number of buckets for each doubling. */
 const STEPS = 128;
 
-/** How many doublings lie between the shortest and the longest time that have buckets. */
+/** The number of doublings between the shortest and the longest time with a bucket. */
 const DOUBLINGS = 32;
 
-/** The longest time that has a bucket, in microseconds, some 71 minutes; longer ones go there too. */
+/**
+ * The longest time with a bucket, in microseconds (about 71 minutes). Longer times are counted
+ * there, too.
+ */
 const MAX_US = 2 ** 32 - 1;
 
-/** The percentiles that are told. */
+/** The reported percentiles. */
 const SHARES = { p50: 0.5, p90: 0.9, p99: 0.99, p999: 0.999 };
 
-/** What is told of a distribution, in milliseconds. */
+/** The summary of a distribution, in milliseconds. */
 export interface LatencySummary {
   readonly count: number;
   readonly min: number;
@@ -38,19 +41,22 @@ export interface LatencySummary {
 
 /** Counts latencies. All times are in milliseconds. */
 export class Histogram {
-  /** Below `2 * STEPS` microseconds each has a bucket of its own, then each doubling has `STEPS`. */
+  /**
+   * Each time below `2 * STEPS` microseconds has its own bucket; after that, each doubling has
+   * `STEPS`.
+   */
   readonly #counts = new Float64Array(STEPS * (DOUBLINGS - Math.log2(STEPS) + 1));
   #count = 0;
   #sum = 0;
   #min = Infinity;
   #max = 0;
 
-  /** How many have been counted. */
+  /** The number of latencies counted. */
   get count(): number {
     return this.#count;
   }
 
-  /** Counts one; a negative one, as a clock that steps may give, as 0. */
+  /** Counts a latency. A negative one, which a stepping clock may cause, counts as 0. */
   add(ms: number): void {
     const time = Math.max(0, ms);
     this.#counts[indexOf(Math.min(MAX_US, Math.round(1000 * time)))]!++;
@@ -60,7 +66,10 @@ export class Histogram {
     this.#max = Math.max(this.#max, time);
   }
 
-  /** The time that a `share` of all did not exceed, such as 0.99; 0 if there are none. */
+  /**
+   * Returns the time that a `share` of all latencies, such as 0.99, did not exceed. Returns 0 if
+   * there are none.
+   */
   percentile(share: number): number {
     const wanted = Math.max(1, Math.ceil(share * this.#count));
     let seen = 0;
@@ -71,7 +80,7 @@ export class Histogram {
     return this.#max;
   }
 
-  /** What there is to tell; `null` if there are none. */
+  /** Returns the summary, or `null` if nothing was counted. */
   summary(): LatencySummary | null {
     if (this.#count === 0) return null;
     return {
@@ -86,7 +95,7 @@ export class Histogram {
     };
   }
 
-  /** How many were at most as long as each of the `limits`, and longer than the one before it. */
+  /** Returns how many latencies are at most each of the `limits`, and above the limit before it. */
   counts(limits: readonly number[]): number[] {
     const counts = new Array<number>(limits.length).fill(0);
     let part = 0;
@@ -98,7 +107,7 @@ export class Histogram {
   }
 }
 
-/** One line with the percentiles. */
+/** Returns one line with the percentiles. */
 export function formatPercentiles(
   { p50, p90, p99, p999, max }: LatencySummary,
 ): string {
@@ -106,7 +115,7 @@ export function formatPercentiles(
   return Object.entries(values).map(([name, ms]) => `${name} ${formatLatency(ms)}`).join("  ");
 }
 
-/** The distribution as bars, a line for each part of 1, 2 or 5 times a power of ten. */
+/** Returns the distribution as bars, one line for each step of 1, 2 or 5 times a power of ten. */
 export function formatHistogram(histogram: Histogram, width: number): string[] {
   const summary = histogram.summary();
   if (!summary) return [];
@@ -125,17 +134,20 @@ export function formatHistogram(histogram: Histogram, width: number): string[] {
   );
 }
 
-/** A bar that can be seen if there is one at all. */
+/** Returns a bar that is visible for any count above 0. */
 function barOf(count: number, most: number, width: number): string {
   return bar(count > 0 ? Math.max(count / most, 1 / (8 * width)) : 0, width);
 }
 
-/** The powers of ten times 1, 2 and 5 from the one that `min` does not exceed to that of `max`. */
+/**
+ * Returns the powers of ten times 1, 2 and 5 from the first that is at least `min` to the first
+ * that is at least `max`.
+ */
 function limitsFor(min: number, max: number): number[] {
   const limits: number[] = [];
   for (let power = -3; power < 8; power++) {
     for (const factor of [1, 2, 5]) {
-      // Divides, since 10 ** -3 times 5 is not 0.005.
+      // Divides because 10 ** -3 times 5 is not 0.005.
       const limit = power < 0 ? factor / 10 ** -power : factor * 10 ** power;
       if (limit >= min) limits.push(limit);
       if (limit >= max) return limits;
@@ -144,7 +156,7 @@ function limitsFor(min: number, max: number): number[] {
   return limits;
 }
 
-/** `20 µs`, `5 ms`, `1 s`. */
+/** Returns `20 µs`, `5 ms`, `1 s`. */
 function formatLimit(ms: number): string {
   if (ms < 1) return `${Math.round(1000 * ms)} µs`;
   return ms < 1000 ? `${ms} ms` : `${ms / 1000} s`;
@@ -156,14 +168,14 @@ function indexOf(us: number): number {
   return STEPS * shift + Math.floor(us / 2 ** shift);
 }
 
-/** The shortest time that falls into a bucket, in microseconds. */
+/** Returns the shortest time in a bucket, in microseconds. */
 function startOf(index: number): number {
   if (index < 2 * STEPS) return index;
   const shift = Math.floor(index / STEPS) - 1;
   return (index - STEPS * shift) * 2 ** shift;
 }
 
-/** The longest time that falls into a bucket, in microseconds. */
+/** Returns the longest time in a bucket, in microseconds. */
 function endOf(index: number): number {
   return index === indexOf(MAX_US) ? Infinity : startOf(index + 1) - 1;
 }

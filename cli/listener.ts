@@ -1,6 +1,5 @@
 /**
- * Owns what is heard for as long as somebody wants to hear, also when a connection ends: then it makes
- * the next. Must not know what the events are for.
+ * Receives events until it is stopped, and reconnects after a lost connection.
  *
  * @module
  */
@@ -14,21 +13,21 @@ import { describeEnd, StartError } from "./errors.ts";
 import { type HelloExtras, Subscription } from "./subscription.ts";
 import type { ReceivedLine, WireOptions } from "./raw_connection.ts";
 
-/** Who hears. */
+/** Receives the events and the news of a listener. */
 export interface ListenerSink {
-  /** An event has come over the connection of `subscription`. */
+  /** An event arrived over the connection of `subscription`. */
   onEvent(event: ReceivedLine, subscription: Subscription): void;
-  /** Something has happened to the connection that a person wants to know. */
+  /** The connection changed in a way that the user should know about. */
   onNews(text: string): void;
-  /** The first connection has been made. Without it, {@link onNews} tells. */
+  /** The first connection was made. Without this method, {@link onNews} reports it. */
   onStart?(subscription: Subscription): void;
-  /** The relay refuses something that was sent over a connection. */
+  /** The relay refused a line that was sent over a connection. */
   onRefusal?(refusal: Refusal): void;
-  /** The listener was stopped, and ends this connection once the promise has been fulfilled. */
+  /** The listener was stopped. It closes the connection once the promise resolves. */
   onStop?(subscription: Subscription): Promise<void>;
 }
 
-/** Hears events. */
+/** Receives events. */
 export class Listener {
   readonly #target: Target;
   readonly #wishes: HelloExtras;
@@ -36,29 +35,29 @@ export class Listener {
   #subscription: Subscription | null = null;
   #isPaused = false;
 
-  /** Makes one that has not begun. */
+  /** Creates a listener that has not started. */
   constructor(target: Target, wishes: HelloExtras, sink: ListenerSink) {
     this.#target = target;
     this.#wishes = wishes;
     this.#sink = sink;
   }
 
-  /** Asks for no more for now. */
+  /** Stops reading for now. */
   pause(): void {
     this.#isPaused = true;
     this.#subscription?.wire.pause();
   }
 
-  /** Goes on. */
+  /** Resumes reading. */
   resume(): void {
     this.#isPaused = false;
     this.#subscription?.wire.resume();
   }
 
   /**
-   * Hears events until `signal` is aborted, and rejects with its reason then.
+   * Receives events until `signal` is aborted. Rejects with its reason then.
    *
-   * @throws {StartError} If it cannot connect at first, or there is no point in connecting again.
+   * @throws {StartError} If the first attempt to connect fails, or reconnecting is pointless.
    */
   async run(signal: AbortSignal): Promise<never> {
     try {
@@ -83,12 +82,12 @@ export class Listener {
       if (isFinal(info.reason)) throw new StartError(lost);
       retries.onEnd(performance.now() - since);
       const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
-      this.#sink.onNews(`${lost}; trying again`);
+      this.#sink.onNews(`${lost}; reconnecting`);
       subscription = await retries.run(() => this.#open(options), signal, delay);
       this.#sink.onNews(
-        `Back at ${subscription.wire.place}${
+        `Reconnected to ${subscription.wire.place}${
           nameOf(subscription)
-        }; what was sent meanwhile has not come`,
+        }; events sent meanwhile were missed`,
       );
     }
   }

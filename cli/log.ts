@@ -1,6 +1,5 @@
 /**
- * Owns the writing of log lines: in order, without ever making the relay wait for who reads them.
- * Must not know what they say.
+ * Writes log lines in order, and never makes the relay wait for the reader of the log.
  *
  * @module
  */
@@ -8,20 +7,20 @@
 import { concat } from "@std/bytes/concat";
 
 /**
- * How much may wait to be written, in characters. Beyond that, lines are dropped and counted: a log
- * that nobody reads, or a disk that is full, must neither stop the relay nor fill its memory.
+ * The size of the log's queue, in characters. Lines beyond it are dropped and counted. A log that
+ * is not read, or a full disk, must neither stop the relay nor fill its memory.
  */
 const MAX_WAITING = 1_048_576;
 
-/** How long after a failed write the next one is tried, in milliseconds. */
+/** How long to wait after a failed write before the next one, in milliseconds. */
 const RETRY_MS = 1000;
 
-/** How long the last lines may take to be written, in milliseconds. */
+/** How long to wait for the last lines to be written, in milliseconds. */
 const FLUSH_MS = 1000;
 
 /**
- * How much is written at once, in bytes, unless a line is longer. Of a write that fails, Deno does not
- * tell how much the disk has taken: so much may be in the log twice.
+ * The size of a write, in bytes, unless a line is longer. If a write fails, Deno does not report
+ * how much was written, so up to this much may be in the log twice.
  */
 const MAX_PIECE_BYTES = 4096;
 
@@ -30,12 +29,12 @@ const NEWLINE = Uint8Array.of(LF);
 
 const encoder = new TextEncoder();
 
-/** What a log can be told beside where to write. */
+/** The options of a log. */
 export interface LogOptions {
-  /** The line to write where `lines` of them were lost. */
+  /** Returns the line to write after `lines` lines were lost. */
   readonly describeLoss?: (lines: number) => string;
   /**
-   * How long after a failed write the next one is tried, in milliseconds.
+   * How long to wait after a failed write before the next one, in milliseconds.
    *
    * @default {1_000}
    */
@@ -45,10 +44,10 @@ export interface LogOptions {
 /**
  * Writes lines to a stream such as standard output.
  *
- * A write that fails is tried again every second, for instance until the disk has room again. What
- * waits meanwhile is written then, and what was too much is counted; the lines of the failed write,
- * and perhaps an empty or cut one, may be there twice. Only when nobody can ever read
- * the log again, because the other end of a pipe was closed, is all that follows dropped.
+ * A failed write is repeated every second, for instance until the disk has room again. The queued
+ * lines are written then, and the dropped ones are counted. The lines of the failed write may be in
+ * the log twice, perhaps with an empty or truncated line. All lines are dropped only once the log
+ * can never be read again because the other end of a pipe was closed.
  */
 export class Log {
   readonly #write: (bytes: Uint8Array) => Promise<number>;
@@ -60,7 +59,10 @@ export class Log {
   #isBroken = false;
   #endPause = (): void => {};
 
-  /** Makes a log that hands bytes to `write`, which may take only some of them. */
+  /**
+   * Creates a log that passes bytes to `write`, which may take only some of them and resolves to
+   * their number.
+   */
   constructor(
     write: (bytes: Uint8Array) => Promise<number>,
     { describeLoss = (lines) => `${lines} log lines were lost`, retryAfter = RETRY_MS }:
@@ -71,7 +73,7 @@ export class Log {
     this.#retryAfter = retryAfter;
   }
 
-  /** Adds a line, which must have no line break. */
+  /** Adds a line, which must not contain a line break. */
   add(line: string): void {
     if (this.#isBroken) return;
     if (this.#waiting.length + line.length > MAX_WAITING) {
@@ -82,7 +84,7 @@ export class Log {
     this.#writing ??= this.#run();
   }
 
-  /** Waits until all lines have been written, for `timeout` milliseconds at most. */
+  /** Waits until all lines have been written, but at most `timeout` milliseconds. */
   async flush(timeout = FLUSH_MS): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, timeout);
@@ -96,7 +98,7 @@ export class Log {
     this.#writing = null;
   }
 
-  /** What waits, with a line about those that there was no room for: they came after these. */
+  /** Returns the queued lines, followed by a line about the dropped ones, which were newer. */
   #takeWaiting(): Uint8Array {
     const lost = this.#lost > 0 ? `${this.#describeLoss(this.#lost)}\n` : "";
     const text = this.#waiting + lost;
@@ -112,7 +114,7 @@ export class Log {
     }
   }
 
-  /** Writes whole lines, again and again until it succeeds or nobody can ever read them. */
+  /** Writes whole lines, and retries until it succeeds or the stream is broken. */
   async #writePiece(lines: Uint8Array): Promise<void> {
     let piece = lines;
     while (!this.#isBroken && !await this.#tryToWrite(piece)) {
@@ -121,7 +123,7 @@ export class Log {
     }
   }
 
-  /** Writes all of `piece`; `false` if that has failed. */
+  /** Writes all of `piece`. Resolves to `false` if that fails. */
   async #tryToWrite(piece: Uint8Array): Promise<boolean> {
     try {
       for (let written = 0; written < piece.length;) {
@@ -134,13 +136,13 @@ export class Log {
     }
   }
 
-  /** Whoever read the log has gone for good. The relay goes on without. */
+  /** The reader of the log has gone. The relay continues without a log. */
   #break(): void {
     this.#isBroken = true;
     this.#waiting = "";
   }
 
-  /** Waits until it is time to try again, or somebody wants all to be written now. */
+  /** Waits until it is time to retry, or until `flush()` is called. */
   async #pause(): Promise<void> {
     if (this.#isBroken) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -151,7 +153,7 @@ export class Log {
   }
 }
 
-/** Where to end a piece of whole lines that begins at `start`. */
+/** Returns the end of a piece of whole lines that begins at `start`. */
 function pieceEnd(bytes: Uint8Array, start: number): number {
   if (bytes.length - start <= MAX_PIECE_BYTES) return bytes.length;
   const end = bytes.lastIndexOf(LF, start + MAX_PIECE_BYTES - 1);

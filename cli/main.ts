@@ -1,5 +1,5 @@
 /**
- * Owns which command runs, and what its exit code is. Must not know what any of them does.
+ * Selects the command to run, and returns its exit code.
  *
  * @module
  */
@@ -14,8 +14,10 @@ import { EbsocketError } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
 
 /**
- * Runs what `args` ask for: the command that the first of them names, or the relay if that is an
- * option. Resolves to the exit code.
+ * Runs the command that the first argument names, or the relay if that is an option or missing.
+ * Resolves to the exit code.
+ *
+ * @param args The arguments of the command line.
  */
 export async function main(args: string[]): Promise<number> {
   const [first = "", ...others] = args;
@@ -39,7 +41,7 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
-/** Where to read more, for somebody who has asked for the command of this name. */
+/** Returns the hint at the help, for a command line that named this command. */
 function hintFor(name: string | null): string {
   if (name === null) return `${PROGRAM} --help shows the options`;
   return COMMAND_NAMES.includes(name)

@@ -1,6 +1,6 @@
 /**
- * Owns which clients have come and not been told of yet: a health check connects and is gone again, and
- * is no client that anybody wants to read of. Must not know how clients are told of.
+ * Delays the report of a new client until it sends a line or stays connected. A health check
+ * connects and leaves at once, and is not worth a log line.
  *
  * @module
  */
@@ -8,40 +8,46 @@
 import type { RelayClient } from "../relay.ts";
 import { isSilent } from "../relay/stats.ts";
 
-/** How often it is looked whether a client has been told something, in milliseconds. */
+/** How often silent clients are checked, in milliseconds. */
 const LOOK_MS = 50;
 
 /**
- * At which look a client without a byte is told of all the same: after about a second. Looks are counted and
- * not time, as a busy event loop learns late who has gone.
+ * The number of checks after which even a silent client is reported: about a second. Checks are
+ * counted instead of time, since a busy event loop learns late that a client has left.
  */
 const MAX_LOOKS = 20;
 
-/** Tells of each client once there is something to tell. There is a timer only while one is untold. */
+/**
+ * Reports each client once it has sent a byte or has stayed. The timer runs only while a client is
+ * unreported.
+ */
 export class Newcomers {
   readonly #onJoin: (client: RelayClient) => void;
-  /** Those that have not been told of, and how often each has been looked at. */
+  /** The unreported clients, and how often each has been checked. */
   readonly #untold = new Map<RelayClient, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Makes one that calls `onJoin` for each client that is not silent, or that stays. */
+  /** Creates a list that calls `onJoin` for each client that sends a byte or stays. */
   constructor(onJoin: (client: RelayClient) => void) {
     this.#onJoin = onJoin;
   }
 
-  /** A client has come. */
+  /** Adds a client that has joined. */
   add(client: RelayClient): void {
     if (!isSilent(client)) return this.#onJoin(client);
     this.#untold.set(client, 0);
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
   }
 
-  /** A client has said something. */
+  /** Notes that a client has sent a line. */
   hear(client: RelayClient): void {
     if (this.#untold.has(client)) this.#tell(client);
   }
 
-  /** A client has gone. Returns whether it has been told of, which it is now if it was not silent. */
+  /**
+   * Removes a client that has left. Returns whether it has been reported; one that sent a byte is
+   * reported now.
+   */
   remove(client: RelayClient): boolean {
     const isUntold = this.#untold.has(client);
     if (isUntold && isSilent(client)) {

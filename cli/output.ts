@@ -1,6 +1,5 @@
 /**
- * Owns standard output as the tools use it: in order, and at the pace of whoever reads it. Must not
- * know what is written.
+ * Standard output as the tools use it: in order, and at the pace of its reader.
  *
  * @module
  */
@@ -10,16 +9,16 @@ import { writeOut } from "./stdio.ts";
 
 const encoder = new TextEncoder();
 
-/** Nobody reads the output any more, as behind `| head -1`: the command ends, and says nothing. */
+/** The reader of the output has gone, as in `| head -1`. The command ends without a message. */
 export class OutputClosed extends Error {}
 
-/** The output takes no more, as a file on a disk that is full. */
+/** The output cannot be written, as on a full disk. */
 export class OutputFailed extends StartError {}
 
 /**
  * Writes `text` and a line end to standard output.
  *
- * @throws {OutputClosed | OutputFailed} If that cannot be done.
+ * @throws {OutputClosed | OutputFailed} If it cannot be written.
  */
 export async function print(text: string): Promise<void> {
   await new Output().write(`${text}\n`);
@@ -30,16 +29,16 @@ export class Output {
   readonly #write: (bytes: Uint8Array) => Promise<number>;
   #last: Promise<void> = Promise.resolve();
 
-  /** Makes one that hands bytes to `write`, which may take only some of them. */
+  /** Creates an output that passes bytes to `write`, which may take only some of them. */
   constructor(write: (bytes: Uint8Array) => Promise<number> = writeOut) {
     this.#write = write;
   }
 
   /**
-   * Writes `data` behind all that came before, and waits until it is written.
+   * Writes `data` after all earlier data. Resolves once it is written.
    *
-   * @throws {OutputClosed} If nobody can ever read it.
-   * @throws {OutputFailed} If it cannot be written for any other reason, which the message tells.
+   * @throws {OutputClosed} If the reader has gone.
+   * @throws {OutputFailed} If it cannot be written for any other reason, which the message gives.
    */
   write(data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === "string" ? encoder.encode(data) : data;

@@ -1,48 +1,50 @@
 /**
- * Owns when each event of a steady load is due. Must not know what is sent.
+ * Computes when each event of a steady load is due.
  *
- * The times are fixed before anything is sent (an "open loop"), so that a relay that stands still has the
- * events that were due meanwhile counted as late, too: waiting for it first would hide them, which is
- * known as coordinated omission.
+ * The times are fixed before anything is sent (an "open loop"). If a relay stalls, the events that
+ * were due meanwhile count as late. Waiting for the relay first would hide them, which is known as
+ * coordinated omission.
  *
  * @module
  */
 
 /**
- * How long before an event is due a timer is trusted, in milliseconds. Those of Deno fire up to two
- * milliseconds late; the rest of the time the event loop is kept turning.
+ * How long before an event is due the pacer stops relying on a timer, in milliseconds. Timers in
+ * Deno fire up to two milliseconds late. For the rest of the time, the event loop is kept turning.
  */
 const TIMER_SLACK_MS = 4;
 
-/** Where one sender stands among those that share a rate. */
+/** The position of one sender among those that share a rate. */
 export interface PaceOptions {
-  /** How many events all senders together send in a second. */
+  /** The number of events that all senders together send in a second. */
   readonly perSecond: number;
-  /** How many senders there are. */
+  /** The number of senders. */
   readonly senders?: number;
-  /** Which of them this is, from 0. */
+  /** The number of this sender, from 0. */
   readonly sender?: number;
-  /** When the first event of the first sender is due, by the clock of `performance.now()`. */
+  /** When the first event of the first sender is due, on the clock of `performance.now()`. */
   readonly start: number;
 }
 
-/** Says when the events of one sender are due: those of all senders together are evenly spread. */
+/**
+ * Computes when the events of one sender are due. Those of all senders together are evenly spaced.
+ */
 export class Pace {
   readonly #start: number;
   readonly #interval: number;
 
-  /** Makes the pace of one sender. */
+  /** Creates the pace of one sender. */
   constructor({ perSecond, senders = 1, sender = 0, start }: PaceOptions) {
     this.#start = start + 1000 * sender / perSecond;
     this.#interval = 1000 * senders / perSecond;
   }
 
-  /** When the event `n`, from 0, is due, by the clock of `performance.now()`. */
+  /** Returns when event `n`, from 0, is due, on the clock of `performance.now()`. */
   due(n: number): number {
     return this.#start + n * this.#interval;
   }
 
-  /** Waits until the event `n` is due; `null`, at once, if it is. */
+  /** Returns a promise that resolves when event `n` is due, or `null` if it already is. */
   wait(n: number): Promise<void> | null {
     const due = this.due(n);
     return performance.now() >= due ? null : waitUntil(due);

@@ -1,6 +1,5 @@
 /**
- * Owns the way of lines from a connection to standard output: at the pace of whoever reads there, and not
- * more of them than were asked for. Must not know what they say.
+ * Prints lines to standard output, at the pace of its reader and up to a given count.
  *
  * @module
  */
@@ -8,17 +7,17 @@
 import { concat } from "@std/bytes/concat";
 import type { Output } from "./output.ts";
 
-/** From how much that waits to be written on there is no room for more, in bytes. */
+/** The size of the output queue, in bytes, from which on there is no room for more. */
 const MAX_WAITING_BYTES = 1_048_576;
 
-/** All lines that were asked for have been printed. */
+/** All requested lines have been printed. */
 export class AllPrinted extends Error {}
 
-/** What a printer needs to know. */
+/** The options of a printer. */
 export interface PrinterOptions {
-  /** How many lines are to be printed; without it, all. */
+  /** The number of lines to print; without it, all. */
   readonly count?: number | undefined;
-  /** Is called when there is room again. */
+  /** Called when there is room again. */
   readonly onRoom: () => void;
 }
 
@@ -32,7 +31,7 @@ export class Printer {
   #waitingBytes = 0;
   #printing: Promise<void> | null = null;
 
-  /** Makes one that prints to `output`. */
+  /** Creates a printer that prints to `output`. */
   constructor(output: Output, { count = Infinity, onRoom }: PrinterOptions) {
     this.#output = output;
     this.#missing = count;
@@ -40,14 +39,14 @@ export class Printer {
   }
 
   /**
-   * Is aborted when nothing more can be printed: because that was all, which is {@link AllPrinted}, or
-   * with the error of the output.
+   * The signal that is aborted when nothing more can be printed. Its reason is {@link AllPrinted}
+   * after the last requested line, or else the error of the output.
    */
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
 
-  /** Adds lines, each with its end. Returns whether there is room for more. */
+  /** Adds a line with its line end. Returns whether there is room for more. */
   add(line: Uint8Array): boolean {
     if (this.#missing === 0) return false;
     this.#missing--;
@@ -57,14 +56,14 @@ export class Printer {
     return this.#waitingBytes < MAX_WAITING_BYTES;
   }
 
-  /** Waits until all has been printed that can be. */
+  /** Waits until all lines that can be printed have been printed. */
   async flush(): Promise<void> {
     await this.#printing;
   }
 
   async #print(): Promise<void> {
     try {
-      await null; // What else comes in this turn is written with it.
+      await null; // Lines added later in this turn are written with it.
       while (this.#waiting.length > 0) {
         const lines = concat(this.#waiting);
         this.#waiting = [];

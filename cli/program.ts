@@ -1,14 +1,14 @@
 /**
- * Owns what the command is called in everything that it says. Must not know what it does.
+ * The name of the command in all its texts.
  *
  * @module
  */
 
-/** Its name once it is installed. */
+/** The name of the installed command. */
 export const PROGRAM = "ebsockets";
 
-/** How it is run without that. */
+/** The command line that runs it without installing. */
 export const RUN = "deno run -A jsr:@ebsockets/relay";
 
-/** How it is installed under its name. */
+/** The command line that installs it. */
 export const INSTALL = `deno install -g -A -n ${PROGRAM} jsr:@ebsockets/relay`;

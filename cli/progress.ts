@@ -1,7 +1,8 @@
 /**
- * Owns the line on standard error that tells how far something is. Must not know what is done.
+ * The progress line on standard error.
  *
- * `@std/cli` has one that is still unstable, and that `vendor/` cannot serve where JSR is out of reach.
+ * The one in `@std/cli` is still unstable, and `vendor/` cannot provide it where JSR is out of
+ * reach.
  *
  * @module
  */
@@ -10,38 +11,41 @@ import { columnsOfTerminal, isScreen } from "./terminal.ts";
 import { countOf, formatDuration, formatExact, formatRate } from "./units.ts";
 import { cut, widthOf } from "./width.ts";
 
-/** How often the line is drawn anew, in milliseconds. */
+/** How often the line is redrawn, in milliseconds. */
 const INTERVAL_MS = 200;
 
 /** The widest bar, in columns. */
 const MAX_BAR = 40;
 
-/** The narrowest bar that still tells something. */
+/** The narrowest useful bar. */
 const MIN_BAR = 5;
 
-/** How far something is. */
+/** A state of progress. */
 export interface ProgressState {
-  /** What is counted: `event`. */
+  /** The noun that is counted: `event`. */
   readonly noun: string;
-  /** How many are done. */
+  /** The number of finished items. */
   readonly done: number;
-  /** How many there will be, or `null` if nobody knows. */
+  /** The total number of items, or `null` if it is unknown. */
   readonly total: number | null;
-  /** How long it has taken so far, in milliseconds. */
+  /** The elapsed time, in milliseconds. */
   readonly elapsedMs: number;
 }
 
-/** What a {@link Progress} can be told beside what it counts. */
+/** The options of a {@link Progress}. */
 export interface ProgressOptions {
-  /** How many there will be, if that is known. */
+  /** The total number of items, if it is known. */
   readonly total?: number;
-  /** Whether a person sees it; otherwise nothing is written. Standard error, by default. */
+  /** Whether the line is shown. By default, it is shown if standard error is a screen. */
   readonly isShown?: boolean;
-  /** Writes text. To standard error, by default. */
+  /** Writes text; to standard error by default. */
   readonly write?: (text: string) => void;
 }
 
-/** `[█████▌    ] 55 %  55,000 of 100,000 events  12 k/s  4s left`, in at most `columns` columns. */
+/**
+ * Returns `[█████▌    ] 55 %  55,000 of 100,000 events  12 k/s  4s left`, in at most `columns`
+ * columns.
+ */
 export function formatProgress(state: ProgressState, columns: number): string {
   const { noun, done, total, elapsedMs } = state;
   const perSecond = elapsedMs > 0 ? 1000 * done / elapsedMs : 0;
@@ -59,7 +63,7 @@ export function formatProgress(state: ProgressState, columns: number): string {
   return width < MIN_BAR ? cut(words.trimStart(), columns) : `[${bar(share, width)}] ${words}`;
 }
 
-/** A bar over `share` of `width` columns, exact to an eighth of a column. */
+/** Returns a bar over `share` of `width` columns, exact to an eighth of a column. */
 export function bar(share: number, width: number): string {
   const eighths = Math.round(8 * width * Math.min(1, Math.max(0, share)));
   const rest = " ▏▎▍▌▋▊▉"[eighths % 8]!;
@@ -67,8 +71,8 @@ export function bar(share: number, width: number): string {
 }
 
 /**
- * Shows how far something is, for as long as it is not disposed of, if a person sees standard error.
- * Then nothing of it remains there.
+ * Shows a progress line until it is disposed of, if standard error is a screen. Disposing of it
+ * removes the line.
  *
  * @example Count to a thousand
  * ```ts ignore
@@ -80,7 +84,7 @@ export function bar(share: number, width: number): string {
  * ```
  */
 export class Progress implements Disposable {
-  /** How many are done. */
+  /** The number of finished items. */
   done = 0;
   readonly #noun: string;
   readonly #total: number | null;
@@ -89,7 +93,7 @@ export class Progress implements Disposable {
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   #isDrawn = false;
 
-  /** Begins to show how many there are of the `noun`: `event`. */
+  /** Starts to show how many items of the `noun`, such as `event`, are finished. */
   constructor(
     noun: string,
     { total, isShown = isScreen("stderr"), write = writeToStderr }: ProgressOptions = {},
@@ -102,13 +106,13 @@ export class Progress implements Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Takes the line away, so that something else can be written; it comes back by itself. */
+  /** Removes the line so that other text can be written. The line returns at the next redraw. */
   clear(): void {
     if (this.#isDrawn) this.#write("\r\x1b[K");
     this.#isDrawn = false;
   }
 
-  /** Ends it. */
+  /** Ends the progress line. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.clear();
@@ -121,7 +125,7 @@ export class Progress implements Disposable {
       total: this.#total,
       elapsedMs: performance.now() - this.#start,
     };
-    // The last column stays free: some terminals go to the next line after it.
+    // The last column stays free, since some terminals wrap after it.
     this.#write(`\r${formatProgress(state, columnsOfTerminal() - 1)}\x1b[K`);
     this.#isDrawn = true;
   }
@@ -133,6 +137,6 @@ function writeToStderr(text: string): void {
   try {
     Deno.stderr.writeSync(encoder.encode(text));
   } catch {
-    // Whoever saw it has gone, and the work goes on without.
+    // The terminal has gone. The work continues without it.
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Owns the command that sends events. Must not know how the relay says what becomes of them.
+ * The `pub` command, which sends events.
  *
  * @module
  */
@@ -23,50 +23,52 @@ import { isScreen, isTerminal } from "./terminal.ts";
 
 const encoder = new TextEncoder();
 
-/** The command that sends events. */
+/** The `pub` command. */
 export const pub: Command = defineCommand({
   name: "pub",
-  summary: "Send an event, or all that come from standard input",
-  about: "Send an event, or all the events that standard input has, one line each.",
+  summary: "Send an event, or all events from standard input",
+  about: "Send an event, or all events from standard input, one on each line.",
   usage: "[options] [HOST:PORT] NAME|- [KEY=TEXT|KEY:=JSON...]",
   examples: [
     `ebsockets pub message content="Hello there" priority:=2 tags:='["a","b"]'`,
     "ebsockets pub - < events.jsonl",
-    "ebsockets pub --confirm done       # prints how many have got it",
+    "ebsockets pub --confirm done       # prints how many clients got it",
   ],
   groups: [{
     title: "Options",
     flags: [
-      { kind: "text", name: "to", value: "ID", text: "Only to this client, such as c7" },
+      { kind: "text", name: "to", value: "ID", text: "Send only to this client, such as c7" },
       {
         kind: "switch",
         name: "confirm",
-        text: "Print of each event how many clients it has reached",
+        text: "Print how many clients each event has reached",
       },
     ],
     instead: EVENT_INSTEAD,
   }, CONNECTION_GROUP],
   exits: {
-    0: "The relay has taken all events",
-    1: "It has not, or cannot be reached, a line was no event, or there is no client of --to",
-    130: "Ctrl+C came before (143: SIGTERM)",
+    0: "The relay accepted all events",
+    1: "An event was refused or invalid, the relay is unreachable, or no client has the --to ID",
+    130: "Interrupted by Ctrl+C (143: SIGTERM)",
   },
   notes:
-    `Lines from standard input are sent as they are. The first that is no event ends the command, which
-says where it is, and how many were sent before. Behind -- a word is a name even if it looks like
-HOST:PORT or begins with -.
+    `Lines from standard input are sent unchanged. The first line that is not an event ends the command,
+which reports its position and the number of events sent before it. After --, an argument is a name
+even if it begins with - or looks like HOST:PORT.
 
-With --confirm there is a line of output for each event: the number of clients, and the name.
+With --confirm, each event prints one line: the number of clients and the name.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
-    const what = "the NAME of an event, or - for input";
+    const what = "the NAME of an event, or - for standard input";
     const { target, name, members } = readEventWords("pub", what, args);
     const { to, confirm } = args.values;
     const isInput = name === "-";
     if (isInput && members[0] !== undefined) {
       const surplus = quote(members[0]);
-      throw new UsageError(`Unknown argument ${surplus}; ${PROGRAM} pub - < FILE reads a file`);
+      throw new UsageError(
+        `Unknown argument ${surplus}; to send a file, use ${PROGRAM} pub - < FILE`,
+      );
     }
     const line = isInput ? null : toEventLine(name, members);
     const note = adviseOnName(name);
@@ -77,7 +79,7 @@ ${CONNECTION_NOTES}`,
       if (clients === 0) lost++;
       if (confirm) printer.add(toText(name, clients));
     };
-    // Who types the events, or is told of each, sees how far it is.
+    // Not shown if the user types the events, or if each event prints a line.
     using progress = new Progress("event", {
       isShown: isInput && !isTerminal("stdin") && !confirm && isScreen("stderr"),
     });
@@ -89,7 +91,7 @@ ${CONNECTION_NOTES}`,
         tell(`error: ${text}`);
       },
     });
-    if (isInput && isTerminal("stdin")) tell("Type events, a line each; Ctrl+D ends it");
+    if (isInput && isTerminal("stdin")) tell("Type events, one on each line; Ctrl+D ends");
     let fault: string | null = null;
     if (line) await publisher.send([line]);
     else fault = await sendLines(Deno.stdin, publisher, () => progress.done = publisher.sent);
@@ -98,10 +100,9 @@ ${CONNECTION_NOTES}`,
     printer.ended.throwIfAborted();
     if (fault) throw new StartError(`${fault}; events sent before it: ${publisher.sent}`);
     if (to !== undefined && lost > 0) {
-      const count = publisher.sent > 1 ? `${lost} of ${publisher.sent} events were` : "it was";
+      const count = publisher.sent > 1 ? `${lost} of ${publisher.sent} events` : "the event";
       throw new StartError(
-        `There is no client ${quote(to)}, so that ${count} for nobody; ` +
-          `${PROGRAM} top shows which there are`,
+        `No client ${quote(to)}: ${count} had no recipient; ${PROGRAM} top lists the clients`,
       );
     }
     return publisher.refused === 0 ? 0 : 1;

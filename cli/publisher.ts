@@ -1,6 +1,5 @@
 /**
- * Owns the sending of lines whose arrival matters: how many the relay has taken, and how many clients
- * each has reached. Must not know where the lines come from.
+ * Sends event lines, and tracks which the relay has accepted and how many clients each has reached.
  *
  * @module
  */
@@ -24,28 +23,28 @@ import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { Wire, type WireOptions, type WireSink } from "./raw_connection.ts";
 
 /**
- * How many receipts may have yet to come before the next events are sent: who asks for more than it
- * reads is closed by the relay as a slow consumer.
+ * The maximum number of outstanding receipts before sending pauses. A client that requests more
+ * receipts than it reads is closed as a slow consumer.
  */
 const MAX_UNCONFIRMED = 10_000;
 
-/** How the events are sent, and who hears what becomes of them. */
+/** The options of a publisher. */
 export interface PublisherOptions {
-  /** The client that is to get them, alone; without it, everybody. */
+  /** The only recipient; without it, all clients receive the events. */
   readonly to?: string | undefined;
-  /** Is told of each event how many clients it has reached, in the order of sending. */
+  /** Called for each event, in the order of sending, with the number of clients it has reached. */
   readonly onReached?: ((name: string, clients: number) => void) | undefined;
-  /** Is told of an event that the relay does not pass on. */
+  /** Called with a text for each event that the relay refuses. */
   readonly onRefused: (text: string) => void;
 }
 
-/** Sends lines. */
+/** Sends event lines. */
 export class Publisher implements WireSink, AsyncDisposable {
   readonly #options: PublisherOptions;
   readonly #validator = new LineValidator(1000);
-  /** Is aborted, with an error, when there is no point in going on. */
+  /** Aborted, with an error, when the publisher cannot go on. */
   readonly #failure = new AbortController();
-  /** The names of the events of which a receipt has yet to come, by what it is called. */
+  /** The names of the events with an outstanding receipt, by receipt ID. */
   readonly #names = new TextMap<string>();
   #wire: Wire | null = null;
   #sent = 0;
@@ -59,10 +58,10 @@ export class Publisher implements WireSink, AsyncDisposable {
   }
 
   /**
-   * Connects.
+   * Connects. Resolves to a publisher.
    *
-   * @throws {ConnectError} If it cannot.
-   * @throws {StartError} If the server cannot do what the options ask for.
+   * @throws {ConnectError} If it cannot connect.
+   * @throws {StartError} If the server does not support the options.
    * @throws {Deno.errors.NotCapable} Without the permission to connect.
    */
   static async open(
@@ -89,39 +88,41 @@ export class Publisher implements WireSink, AsyncDisposable {
     const { to, onReached } = this.#options;
     signal.addEventListener("abort", () => this.#failure.abort(signal.reason));
     if ((to ?? onReached) !== undefined && !wire.features.includes("ack")) {
-      const option = to === undefined ? "--confirm" : "--to";
-      throw new StartError(`Cannot use ${option}: the server at ${wire.place} does not know of it`);
+      const [option, what] = to === undefined
+        ? ["--confirm", "receipts"]
+        : ["--to", "direct events"];
+      throw new StartError(`Cannot use ${option}: ${wire.place} does not support ${what}`);
     }
-    // What others send is of no interest.
+    // A publisher needs no events from other clients.
     if (wire.features.includes("subscribe")) {
       wire.send(encodeSubscription({ control: "subscribe", events: [] }));
     }
   }
 
-  /** How many events have been sent. */
+  /** The number of events sent. */
   get sent(): number {
     return this.#sent;
   }
 
-  /** How many of them the relay has taken. */
+  /** The number of events that the relay has accepted. */
   get taken(): number {
     return this.#taken;
   }
 
-  /** How many of those it does not pass on. */
+  /** The number of events that the relay has refused. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Is aborted, with the error, when nothing more can be sent. */
+  /** Aborted, with the error, when nothing more can be sent. */
   get failed(): AbortSignal {
     return this.#failure.signal;
   }
 
   /**
-   * Sends the lines of events, each with its `\n`, and waits until there is room for more.
+   * Sends the lines of events, each with its `\n`. Resolves when there is room for more.
    *
-   * @throws {StartError} If a line is longer than the relay takes, or the connection has ended.
+   * @throws {StartError} If a line exceeds the relay's limit, or the connection has ended.
    */
   async send(lines: readonly Uint8Array[]): Promise<void> {
     this.failed.throwIfAborted();
@@ -133,7 +134,7 @@ export class Publisher implements WireSink, AsyncDisposable {
     while (this.#names.size > MAX_UNCONFIRMED) await abortable(this.#news.promise, this.failed);
   }
 
-  /** The line as it is sent: with what the options add to its envelope, in place of what is there. */
+  /** Returns the line to send. The envelope members of the options replace those in `line`. */
   #seal(line: Uint8Array, wire: Wire): Uint8Array {
     const { to, onReached } = this.#options;
     this.#sent++;
@@ -144,11 +145,11 @@ export class Publisher implements WireSink, AsyncDisposable {
     const length = sealed.length - 1;
     if (length <= wire.maxLineBytes) return sealed;
     throw new StartError(
-      `Cannot send an event of ${length} bytes: the relay takes ${wire.maxLineBytes}`,
+      `Cannot send an event of ${length} bytes: the relay accepts at most ${wire.maxLineBytes}`,
     );
   }
 
-  /** What the receipt for an event is to be called. */
+  /** Registers a receipt for an event. Returns its ID. */
   #expectReceipt(line: Uint8Array): string {
     const receipt = `e${this.#sent}`;
     this.#validator.open(line).validate(0);
@@ -164,16 +165,16 @@ export class Publisher implements WireSink, AsyncDisposable {
     validator.open(line).validate(0);
     const old = members.map(([key]) => key).filter((key) => validator.has(key))
       .map((key) => validator.keyAt(key));
-    // From the back, so that the positions in front stay right.
+    // From the end, so that earlier positions stay valid.
     old.sort((one, two) => two - one);
     const rest = old.reduce((cut, at) => cutMember(cut, at), line);
     return spliceMembers(rest, concat(members.map(([, bytes]) => bytes)));
   }
 
   /**
-   * Waits until the relay has taken all.
+   * Waits until the relay has accepted all events.
    *
-   * @throws {StartError} If the connection ends before, or the server does not say what it takes.
+   * @throws {StartError} If the connection ends first, or the server does not acknowledge events.
    */
   async finish(): Promise<void> {
     const wire = this.#wire!;
@@ -183,20 +184,20 @@ export class Publisher implements WireSink, AsyncDisposable {
     if (wire.hasAcks) return;
     await wire.flush();
     throw new StartError(
-      `${wire.place} does not say whether it has taken the events: they were sent, no more is known`,
+      `${wire.place} does not acknowledge events: they were sent, but may not have arrived`,
     );
   }
 
-  /** Sends what is queued, then closes the connection. */
+  /** Sends the queued lines, then closes the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosing = true;
     await this.#wire!.close();
   }
 
-  /** What others send is not looked at. */
+  /** Ignores events from other clients. */
   onEvent(): void {}
 
-  /** Learns what has become of events. */
+  /** Handles acknowledgements, receipts and refusals. */
   onControl(line: ControlLine): void {
     const taken = decodeAck(line);
     const receipt = decodeReceipt(line);
@@ -223,14 +224,14 @@ export class Publisher implements WireSink, AsyncDisposable {
     this.#options.onRefused(describeRefusal(name, refusal));
   }
 
-  /** Nothing more can be sent, or be known of what was. */
+  /** The connection has ended. Nothing more can be sent or confirmed. */
   onEnd(info: CloseInfo): void {
     if (this.#isClosing) return;
     const where = this.#wire?.place ?? "the relay";
     this.#failure.abort(
       new StartError(
         `The connection to ${where} ended with ${describeEnd(info)}: ` +
-          `it has taken ${this.#taken} of ${this.#sent} events`,
+          `it accepted ${this.#taken} of ${this.#sent} events`,
       ),
     );
   }

@@ -1,6 +1,6 @@
 /**
- * Owns a connection on which the tools see the lines of events as they are, byte for byte: what a client
- * decodes has lost how it was written. Must not know what becomes of them.
+ * A connection that passes on the lines of events byte for byte, which a client's decoded events no
+ * longer contain.
  *
  * @module
  */
@@ -29,62 +29,62 @@ import {
 } from "../protocol/validator.ts";
 import { LONGEST_LINE_BYTES } from "./file_checker.ts";
 
-/** A tool takes whatever the relay lets through, however deep it is. */
+/** The maximum nesting depth. A tool accepts every line that the relay passes on. */
 const MAX_DEPTH = 1000;
 
-/** How long connecting may take, with the greeting, in milliseconds. */
+/** The time limit for connecting, including the welcome, in milliseconds. */
 const OPEN_MS = 10_000;
 
-/** How long a server may take to greet that need not, but should, in milliseconds. */
+/** How long to wait for a server whose welcome is expected, in milliseconds. */
 const PATIENT_MS = 3000;
 
 const QUOTE = 0x22;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** An event that has come. What it tells holds until the next one. */
+/** A received event. Its properties are valid only until the next event. */
 export interface ReceivedLine {
-  /** The line, with its `\n`. It never changes. */
+  /** The line, with its `\n`. Its bytes never change. */
   readonly bytes: Uint8Array;
   /** The name of the event. */
   readonly name: string;
-  /** What an answer to it is to call it: it is a request. */
+  /** The ID that an answer must repeat, or `null` if the event is not a request. */
   readonly id: string | null;
-  /** The client that has sent it, by the word of the relay. */
+  /** The client that sent it, as stated by the relay, or `null`. */
   readonly from: string | null;
-  /** The request that it answers. */
+  /** The ID of the request that it answers, or `null`. */
   readonly replyTo: string | null;
 }
 
-/** Who hears of what comes. */
+/** Receives the lines and the end of a connection. */
 export interface WireSink {
-  /** An event has come. */
+  /** An event has arrived. */
   onEvent(event: ReceivedLine): void;
-  /** The server has said something to us alone. */
+  /** A control line has arrived. */
   onControl(line: ControlLine): void;
   /** The connection has ended; this is the last call. */
   onEnd(info: CloseInfo): void;
 }
 
-/** Options of {@link Wire.open}. */
+/** The options of {@link Wire.open}. */
 export interface WireOptions {
-  /** The token, and what TLS needs. */
+  /** The token and the TLS options. */
   readonly secrets?: Pick<ClientOptions, "token" | "tls">;
-  /** Whether the server is asked to say which events it has taken. */
+  /** Whether to request acknowledgements of events. */
   readonly acks?: boolean;
   /**
-   * Whether the server has to say what it can do: `required` if nothing goes without, `wanted` if that
-   * is worth waiting for. What it has not said, nobody may take for what it cannot do.
+   * How important the server's welcome is: `required` if the tool cannot work without it, `wanted`
+   * if it is worth waiting for. Without a welcome, the features of a server are unknown.
    */
   readonly welcome?: "required" | "wanted";
-  /** Gives the attempt up when aborted. */
+  /** Cancels the attempt when aborted. */
   readonly signal: AbortSignal;
 }
 
-/** A connection to a server that has been greeted. */
+/** A connection to a server after the handshake. */
 export class Wire {
   readonly #session: Session;
-  /** What the server can do beyond passing events on. */
+  /** The features of the server beyond passing events on. */
   readonly features: readonly Feature[];
 
   private constructor(session: Session, features: readonly Feature[]) {
@@ -93,10 +93,10 @@ export class Wire {
   }
 
   /**
-   * Connects, and waits for the greeting of the server.
+   * Connects. Resolves after the handshake.
    *
    * @throws {ConnectError} If it cannot connect.
-   * @throws {Deno.errors.NotCapable} Without the permission to.
+   * @throws {Deno.errors.NotCapable} Without the permission to connect.
    */
   static async open(
     where: Place,
@@ -131,57 +131,63 @@ export class Wire {
     }
   }
 
-  /** Where the server is. */
+  /** The address of the server. */
   get address(): Address {
     return this.#session.connection.address;
   }
 
-  /** Where the server is, for people. */
+  /** The address of the server, for a person. */
   get place(): string {
     return printable(formatAddress(this.address));
   }
 
-  /** What the server calls this client, or `null` if it has not said. */
+  /** The ID of this client, or `null` if the server has not sent one. */
   get id(): string | null {
     return this.#session.id;
   }
 
-  /** Whether the server says which events it has taken. */
+  /** Whether the server acknowledges events. */
   get hasAcks(): boolean {
     return this.#session.hasAcks;
   }
 
-  /** The longest line that the server takes, in bytes without its end, as far as is known. */
+  /** The longest line that the server accepts, in bytes without its line end, as far as known. */
   get maxLineBytes(): number {
     return this.#session.maxLineBytes;
   }
 
-  /** Queues `count` events, or control lines, which do not count. */
+  /**
+   * Queues lines. Returns `false` if the connection has ended.
+   *
+   * @param count The number of events among them; control lines do not count.
+   */
   send(lines: Uint8Array, count = 0): boolean {
     return this.#session.connection.send(lines, count);
   }
 
-  /** A promise that resolves when there is room for more; `null` while there is. */
+  /**
+   * Returns a promise that resolves when there is room for more, or `null` if there is room now.
+   */
   room(): Promise<void> | null {
     return this.#session.connection.room();
   }
 
-  /** Waits until the operating system has taken all. */
+  /** Waits until the operating system has taken all bytes. */
   async flush(): Promise<void> {
     await this.#session.connection.flush();
   }
 
-  /** Reads no more for now. */
+  /** Stops reading for now. */
   pause(): void {
     this.#session.connection.pause();
   }
 
-  /** Reads on. */
+  /** Resumes reading. */
   resume(): void {
     this.#session.connection.resume();
   }
 
-  /** Sends what is queued, then ends. */
+  /** Sends the queued lines, then closes the connection. */
   async close(): Promise<void> {
     this.#session.connection.resume();
     this.#session.connection.close();
@@ -189,7 +195,7 @@ export class Wire {
   }
 }
 
-/** Hears of a session only that it has ended: the decoder tells the rest. */
+/** Handles only the end of a session. The decoder handles its lines. */
 class End implements SessionSink {
   readonly #sink: WireSink;
   readonly #needsWelcome: boolean;
@@ -218,7 +224,7 @@ class End implements SessionSink {
   }
 }
 
-/** Passes events on as they are, and gives a session only what is meant for it. */
+/** Passes events on unchanged, and returns only control lines to the session. */
 class WireDecoder extends BlockDecoder {
   readonly #lines = new LineValidator(MAX_DEPTH);
   readonly #sink: WireSink;
@@ -253,11 +259,11 @@ class WireDecoder extends BlockDecoder {
   }
 }
 
-/** The line that a validator has looked at last. */
+/** A view of the line that the validator examined last. */
 class LineView implements ReceivedLine {
   readonly #block: Uint8Array;
   readonly #lines: LineValidator;
-  /** Where it begins. */
+  /** The start of the line in the block. */
   start = 0;
 
   constructor(block: Uint8Array, lines: LineValidator) {

@@ -1,6 +1,5 @@
 /**
- * Owns how many refusals are told one by one: the first few of a second, and of the others only how
- * many there were. Must not know how they are told.
+ * Limits how many refusals are reported one by one. The others are only counted.
  *
  * @module
  */
@@ -8,25 +7,25 @@
 import type { Address } from "../protocol/address.ts";
 import type { CloseReason } from "../errors.ts";
 
-/** How many refusals are told one by one within {@link WINDOW_MS}. */
+/** The number of refusals reported one by one within {@link WINDOW_MS}. */
 const MAX_TOLD = 10;
 
-/** For how long refusals are counted together, in milliseconds. */
+/** The period for which refusals are counted together, in milliseconds. */
 const WINDOW_MS = 1000;
 
-/** Who is told. */
+/** Receives the reports. */
 export interface RefusalListener {
-  /** One peer has been refused. */
+  /** One peer was refused. */
   one(address: Address, reason: CloseReason, detail: string): void;
-  /** Beside those, more have been refused: how many, by reason. */
+  /** More peers were refused: how many, by reason. */
   more(counts: ReadonlyMap<CloseReason, number>): void;
 }
 
-/** What is needed of a clock and a timer, in milliseconds; a test has its own. */
+/** A clock and a timer, in milliseconds; tests have their own. */
 export interface RefusalClock {
-  /** The time now. */
+  /** Returns the current time. */
   now(): number;
-  /** Calls `callback` once, after `ms`. Returns how to prevent that. */
+  /** Calls `callback` once, after `ms`. Returns a function that cancels that. */
   after(ms: number, callback: () => void): () => void;
 }
 
@@ -39,25 +38,25 @@ const realClock: RefusalClock = {
 };
 
 /**
- * Tells of refusals, at most {@link MAX_TOLD} and one summary a second: who connects a hundred
- * thousand times must not be able to fill the log. There is a timer only while something is untold.
+ * Reports refusals, at most {@link MAX_TOLD} and one summary a second, so that a peer that connects
+ * a hundred thousand times cannot fill the log. The timer runs only while a refusal is unreported.
  */
 export class Refusals {
   readonly #listener: RefusalListener;
   readonly #clock: RefusalClock;
   #windowStart = -Infinity;
   #told = 0;
-  /** Those that have not been told. There are no more entries than reasons. */
+  /** The unreported refusals. There are at most as many entries as reasons. */
   #untold = new Map<CloseReason, number>();
   #cancelTimer = (): void => {};
 
-  /** Makes one that tells `listener`. */
+  /** Creates a log that reports to `listener`. */
   constructor(listener: RefusalListener, clock: RefusalClock = realClock) {
     this.#listener = listener;
     this.#clock = clock;
   }
 
-  /** A peer has been refused. */
+  /** Adds a refused peer. */
   add(address: Address, reason: CloseReason, detail: string): void {
     const now = this.#clock.now();
     if (now - this.#windowStart >= WINDOW_MS && this.#untold.size === 0) {
@@ -75,7 +74,7 @@ export class Refusals {
     this.#untold.set(reason, (this.#untold.get(reason) ?? 0) + 1);
   }
 
-  /** Tells now how many more there were, if there were. */
+  /** Reports the unreported refusals now, if any. */
   tellAll(): void {
     this.#cancelTimer();
     if (this.#untold.size === 0) return;

@@ -1,6 +1,5 @@
 /**
- * Owns the command that relays: from its options to a relay, from signals to an orderly end. Must not
- * know protocol details.
+ * The `relay` command: creates a relay from its options, and shuts it down on a signal.
  *
  * @module
  */
@@ -36,38 +35,38 @@ import { tell, writeOut } from "./stdio.ts";
 import { hasTerminal } from "./terminal.ts";
 import { Telemetry } from "./telemetry.ts";
 
-/** What help says last. */
-const NOTES = `A client is anything that writes lines of JSON to a TCP socket:
+/** The last part of the help. */
+const NOTES = `A client is any program that writes lines of JSON to a TCP socket:
   nc 127.0.0.1 7982
   {"event":"message","__dict__":{"content":"hi"}}
 
-Ctrl+C or SIGTERM sends what is queued, tells the clients, and ends, within 5 s. A
-second one ends at once. The end of the terminal in which it was started (SIGHUP) does the
-same. Where it was started in none, SIGHUP is ignored, with a line in the log.
+Ctrl+C or SIGTERM sends the queued events, notifies the clients, and ends within 5 s. A second
+signal ends the relay at once. Closing the terminal (SIGHUP) also stops it. If it was started without
+a terminal, SIGHUP is logged and ignored.
 
 ${ENVIRONMENT_NOTE}
 
-Least permissions: --allow-net=127.0.0.1:7982; --allow-read for files, --allow-env for
-EBSOCKETS_TOKEN; for a Unix socket --allow-net, and --allow-read and --allow-write for
-its folder.`;
+Minimum permissions: --allow-net=127.0.0.1:7982; --allow-read for files;
+--allow-env=EBSOCKETS_TOKEN. A Unix socket needs --allow-net, and --allow-read and
+--allow-write for its directory.`;
 
-/** The command that runs where none is named. */
+/** The `relay` command, which also runs if no command is named. */
 export const relay: Command = defineCommand({
   name: "relay",
-  summary: "Relay events between programs; runs where no command is named",
+  summary: "Relay events between programs (the default command)",
   about: "Relay events between programs: every event that one client sends reaches every client.",
   usage: "[options]",
   examples: [
     "ebsockets                                       # in one terminal",
     "ebsockets sub                                   # in another: shows all events",
     "ebsockets pub message content=hi                # in a third: sends one",
-    "ebsockets --host 0.0.0.0 --token-file token     # for other machines, too",
+    "ebsockets --host 0.0.0.0 --token-file token     # also for other machines",
   ],
   groups: RELAY_GROUPS,
   exits: {
-    0: "A signal has ended it, in order",
-    1: "It cannot listen, or read what it needs",
-    130: "A second Ctrl+C has ended it at once (143: a second SIGTERM)",
+    0: "Stopped by a signal",
+    1: "Cannot listen, or cannot read a file",
+    130: "Ended at once by a second Ctrl+C (143: a second SIGTERM)",
   },
   notes: NOTES,
   async run({ values, words }) {
@@ -82,7 +81,7 @@ export const relay: Command = defineCommand({
   },
 });
 
-/** Relays until a signal comes. */
+/** Runs the relay until a signal arrives. Resolves to the exit code. */
 async function run(settings: RelaySettings): Promise<number> {
   const reporter = new Reporter(settings.log, writeOut);
   const token = settings.token && await readToken(settings.token);
@@ -115,7 +114,7 @@ async function run(settings: RelaySettings): Promise<number> {
     hasToken: token !== null,
     tls: !tls ? "none" : tls.clientCa === undefined ? "server" : "mutual",
   };
-  // Before anybody can know that it runs, and send a signal that would end it.
+  // Before the log says that the relay runs: a signal sent after that must not kill it.
   const stopStats = reportStats(relay, reporter, settings.statsSeconds);
   const signalled = firstSignal({ hangup: true });
   if (!hasTerminal() && Deno.build.os !== "windows") {
@@ -146,7 +145,7 @@ async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promis
   }
 }
 
-/** Says on standard error what to beware of, whatever the format of the log. */
+/** Writes warnings to standard error, whatever the format of the log. */
 function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
   if (token && "text" in token && token.from === "--token") {
     tell(
@@ -162,17 +161,21 @@ function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
   }
 }
 
-/** Reports stats on SIGUSR2, and every so many seconds if asked to. Returns how to stop that. */
+/**
+ * Reports statistics on SIGUSR2, and every `seconds` if that is set. Returns a function that stops
+ * the timer.
+ */
 function reportStats(relay: Relay, reporter: Reporter, seconds: number | null): () => void {
   const report = () => reporter.stats(relay.stats());
-  relay.stats(); // From now on the event loop is watched, so that the first report can tell.
+  relay.stats(); // Starts to watch the event loop, so that the first report has its delay.
   if (Deno.build.os !== "windows") {
     Deno.addSignalListener("SIGUSR2", report);
     Deno.addSignalListener("SIGUSR1", () => {
       report();
-      // Since 2.9.2 Deno does that by itself, as Node does, and nothing can keep it from doing so.
+      // Since 2.9.2, Deno opens its debugger on this signal, as Node does, and this cannot be
+      // prevented.
       tell(
-        "warning: SIGUSR1 has made Deno open its debugger to this machine; use SIGUSR2 instead",
+        "warning: SIGUSR1 makes Deno open its debugger to this machine; use SIGUSR2 instead",
       );
     });
   }

@@ -1,6 +1,5 @@
 /**
- * Owns the options of the relay command: what they are called, and what they ask for. Must not read
- * files, nor know what a relay does with them.
+ * The options of the `relay` command, and their meaning as settings of a relay.
  *
  * @module
  */
@@ -15,10 +14,10 @@ import { LISTENING_ADVICE } from "./target.ts";
 
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
 
-/** How the log is written. */
+/** The format of the log. */
 export type LogFormat = typeof LOG_FORMATS[number];
 
-/** The options of the relay command. */
+/** The options of the `relay` command. */
 export const RELAY_GROUPS = [
   {
     title: "Where",
@@ -27,8 +26,8 @@ export const RELAY_GROUPS = [
         kind: "text",
         name: "host",
         value: "HOST",
-        text: "Address to listen on (default 127.0.0.1; localhost is that and ::1, 0.0.0.0 every " +
-          "IPv4 address of this machine, :: every address)",
+        text: "Address to listen on (default 127.0.0.1; localhost for 127.0.0.1 and ::1, 0.0.0.0 " +
+          "for every IPv4 address of this machine, :: for every address)",
       },
       {
         kind: "integer",
@@ -36,13 +35,13 @@ export const RELAY_GROUPS = [
         value: "PORT",
         least: 0,
         most: 65_535,
-        text: "Port to listen on (default 7982; 0 picks a free one)",
+        text: "Port to listen on (default 7982; 0 for any free port)",
       },
       {
         kind: "file",
         name: "unix",
         value: "PATH",
-        text: "Listen on a Unix socket instead, for this user alone",
+        text: "Listen on this Unix socket instead, for this user only",
       },
     ],
     instead: Object.fromEntries(
@@ -56,21 +55,20 @@ export const RELAY_GROUPS = [
         kind: "file",
         name: "token-file",
         value: "FILE",
-        text: "Only clients that say the token in this file. Without an option, the one in the " +
-          "environment variable EBSOCKETS_TOKEN counts (which Deno shows only with -A or " +
-          "--allow-env=EBSOCKETS_TOKEN)",
+        text: "Require clients to send the token in this file (default: the environment variable " +
+          "EBSOCKETS_TOKEN, which Deno reads only with -A or --allow-env=EBSOCKETS_TOKEN)",
       },
       {
         kind: "text",
         name: "token",
         value: "TOKEN",
-        text: "The same, but others on this machine can see it",
+        text: "Require this token, which others on this machine can see",
       },
       {
         kind: "file",
         name: "tls-cert",
         value: "FILE",
-        text: "Speak TLS with this certificate (PEM, with its chain)",
+        text: "Use TLS with this certificate (PEM, with its chain)",
       },
       {
         kind: "file",
@@ -82,21 +80,21 @@ export const RELAY_GROUPS = [
         kind: "file",
         name: "tls-client-ca",
         value: "FILE",
-        text: "Only clients with a certificate from this authority (PEM)",
+        text: "Require a client certificate from this authority (PEM)",
       },
       {
         kind: "integer",
         name: "max-clients",
         value: "N",
         least: 1,
-        text: "Most clients at a time (default: no limit)",
+        text: "Maximum number of clients (default: no limit)",
       },
       {
         kind: "integer",
         name: "max-clients-per-address",
         value: "N",
         least: 1,
-        text: "Most clients at a time from one address (default: no limit)",
+        text: "Maximum number of clients from one address (default: no limit)",
       },
     ],
   },
@@ -109,15 +107,15 @@ export const RELAY_GROUPS = [
         value: "N",
         least: 1,
         most: LONGEST_LINE_BYTES,
-        text: "Longest line, in bytes (default 1048576)",
+        text: "Maximum line length, in bytes (default 1048576)",
       },
       {
         kind: "integer",
         name: "max-pending-bytes",
         value: "N",
         least: 1,
-        text: "Most that may wait for one client, in bytes; a client that reads too slowly for " +
-          "that is closed (default 8388608)",
+        text: "Maximum queue of one client, in bytes; a client that reads too slowly for it is " +
+          "closed (default 8388608)",
       },
       {
         kind: "integer",
@@ -125,15 +123,15 @@ export const RELAY_GROUPS = [
         value: "N",
         least: 1,
         text:
-          "Most that may wait for all clients together, in bytes (default 536870912); unfinished " +
-          "lines may hold a quarter of that",
+          "Maximum of all client queues together, in bytes (default 536870912); unfinished lines " +
+          "may use a quarter of it",
       },
       {
         kind: "integer",
         name: "max-subscriptions",
         value: "N",
         least: 1,
-        text: "Most patterns that one client may hear (default 1000)",
+        text: "Maximum number of patterns of one client (default 1000)",
       },
       {
         kind: "integer",
@@ -141,22 +139,22 @@ export const RELAY_GROUPS = [
         value: "N",
         least: 1,
         text:
-          "Most patterns that all clients may hear together (default 200000); those of clients " +
-          "that hear the same count once",
+          "Maximum number of patterns of all clients together (default 200000); equal lists of " +
+          "patterns count once",
       },
       {
         kind: "integer",
         name: "rate",
         value: "EVENTS",
         least: 1,
-        text: "Most events a second from one client (default: no limit)",
+        text: "Maximum events a second from one client (default: no limit)",
       },
       {
         kind: "integer",
         name: "rate-bytes",
         value: "BYTES",
         least: 1,
-        text: "Most bytes a second from one client (default: no limit)",
+        text: "Maximum bytes a second from one client (default: no limit)",
       },
       {
         kind: "duration",
@@ -164,7 +162,8 @@ export const RELAY_GROUPS = [
         value: "MS",
         least: 0,
         most: MAX_TIMER_MS,
-        text: "How long a client that takes nothing may hold up those that it hears (default 250)",
+        text:
+          "Maximum time for which a client that reads nothing may hold up publishers (default 250)",
       },
       {
         kind: "duration",
@@ -172,7 +171,7 @@ export const RELAY_GROUPS = [
         value: "MS",
         least: 0,
         most: MAX_BATCH_DELAY,
-        text: "How long events may wait to be written together when the relay is busy (default 20)",
+        text: "Maximum time for which a busy relay may hold events to batch writes (default 20)",
       },
       {
         kind: "duration",
@@ -188,8 +187,7 @@ export const RELAY_GROUPS = [
         value: "MS",
         least: 1,
         most: MAX_TIMER_MS,
-        text:
-          "Close a client that takes no byte for so long while some wait for it (default 30000)",
+        text: "Close a client that accepts no byte of its queue for this long (default 30000)",
       },
       {
         kind: "duration",
@@ -197,7 +195,7 @@ export const RELAY_GROUPS = [
         value: "MS",
         least: 1,
         most: MAX_TIMER_MS,
-        text: "Close a client that does not finish a line for so long (default 60000)",
+        text: "Close a client that does not finish a line for this long (default 60000)",
       },
       {
         kind: "duration",
@@ -205,7 +203,7 @@ export const RELAY_GROUPS = [
         value: "MS",
         least: 0,
         most: 3_600_000,
-        text: "When stopping, ask clients to stay away for so long (default 0)",
+        text: "On shutdown, ask clients to wait this long before they reconnect (default 0)",
       },
     ],
   },
@@ -216,7 +214,7 @@ export const RELAY_GROUPS = [
         kind: "choice",
         name: "log",
         choices: LOG_FORMATS,
-        text: "How to log who joins and leaves (default text; quiet says only where it listens)",
+        text: "Log format (default text; quiet logs only the address)",
       },
       {
         kind: "duration",
@@ -224,7 +222,7 @@ export const RELAY_GROUPS = [
         value: "SECONDS",
         least: 1,
         most: Math.floor(MAX_TIMER_MS / 1000),
-        text: "Print figures so often, as a line of JSON. So does the signal SIGUSR2, once",
+        text: "Print statistics as a line of JSON this often (also once on SIGUSR2)",
       },
     ],
   },
@@ -240,33 +238,33 @@ export const RELAY_GROUPS = [
       {
         kind: "switch",
         name: "subscribe-first",
-        text: "Let clients hear nothing until they subscribe",
+        text: "Send clients no events until they subscribe",
       },
       {
         kind: "switch",
         name: "inspect",
         negated: true,
-        text: "Do not tell clients of each other, or how the relay is",
+        text: "Do not report clients and statistics to clients",
       },
       {
         kind: "file",
         name: "schema",
         value: "FILE",
         text:
-          "Pass on only events that fit this module, which exports what defineEvents() gives, " +
-          'by default or as "events"',
+          "Pass on only events that fit this module, which exports the result of defineEvents() " +
+          'as default or "events"',
       },
       { kind: "switch", name: "version", text: "Show the version" },
     ],
   },
 ] as const satisfies readonly Group[];
 
-/** The values of the options of the relay command. */
+/** The values of the options of the `relay` command. */
 export type RelayValues = ValuesOf<FlagOf<typeof RELAY_GROUPS>>;
 
-/** What the command line asks for. */
+/** The settings that the command line requests. */
 export interface RelaySettings {
-  /** Where to listen. */
+  /** The address or Unix socket to listen on. */
   readonly where: { readonly path: string } | { readonly hostname: string; readonly port: number };
   readonly token: TokenSource | null;
   readonly tls: TlsFiles | null;
@@ -274,14 +272,14 @@ export interface RelaySettings {
   readonly schema: string | null;
   readonly options: RelayOptions;
   readonly log: LogFormat;
-  /** How often to print stats, or `null`: never by itself. */
+  /** How often to print statistics, in seconds, or `null` for never. */
   readonly statsSeconds: number | null;
 }
 
 /**
- * What the options and `environmentToken` ask for.
+ * Returns the settings for the options and `environmentToken`.
  *
- * @throws {UsageError} If two of them do not go together, or one is missing.
+ * @throws {UsageError} If two options exclude each other, or one is missing.
  */
 export function toRelaySettings(
   values: RelayValues,

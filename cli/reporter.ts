@@ -1,6 +1,6 @@
 /**
- * Owns what the log says: one line for each thing that happens, and nothing that a peer could have
- * made up raw. Must not know how lines are written, or who decides what happens.
+ * Formats the log of a relay: one line for each event in its life. Peer-supplied text is always
+ * escaped.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { Newcomers } from "./newcomers.ts";
 import { Refusals } from "./refusal_log.ts";
 import type { LogFormat } from "./relay_flags.ts";
 
-/** Says what happens to a relay, in the format that was asked for. */
+/** Logs the life of a relay in the requested format. */
 export class Reporter {
   readonly #format: LogFormat;
   readonly #log: Log;
@@ -28,7 +28,7 @@ export class Reporter {
     more: (counts) => this.#refusedMore(counts),
   });
 
-  /** Makes one whose lines go to `write`, which may take only some of the bytes. */
+  /** Creates a reporter whose lines go to `write`, which may take only some of the bytes. */
   constructor(format: LogFormat, write: (bytes: Uint8Array) => Promise<number>) {
     this.#format = format;
     this.#log = new Log(write, {
@@ -37,7 +37,7 @@ export class Reporter {
     });
   }
 
-  /** The relay has begun to listen. */
+  /** The relay has started to listen. */
   listening(endpoint: Endpoint): void {
     const { where, hasToken, tls } = endpoint;
     if (this.#format === "json") {
@@ -49,13 +49,16 @@ export class Reporter {
     for (const line of howToTry(endpoint)) this.#log.add(line);
   }
 
-  /** A client has joined; there are `clients` now. One that is silent and soon gone is not told of. */
+  /**
+   * A client has joined; there are now `clients`. One that leaves at once without a byte is not
+   * logged.
+   */
   joined(client: RelayClient, clients: number): void {
     this.#clients = clients;
     this.#newcomers.add(client);
   }
 
-  /** The first line of a client has come. */
+  /** The first line of a client has arrived. */
   heard(client: RelayClient): void {
     this.#newcomers.hear(client);
   }
@@ -67,7 +70,7 @@ export class Reporter {
     this.#add("join", text, { client: id, address: from, clients });
   }
 
-  /** A client has left; there are `clients` now. */
+  /** A client has left; there are now `clients`. */
   left(client: RelayClient, info: CloseInfo, clients: number): void {
     const isTold = this.#newcomers.remove(client);
     this.#clients = clients;
@@ -93,7 +96,7 @@ export class Reporter {
     });
   }
 
-  /** A peer has been sent away, or has gone; if `isSilent`, it is not told of. */
+  /** A peer was refused. It is not logged if `isSilent`. */
   refused(address: Address, reason: CloseReason, detail: string, isSilent = false): void {
     if (!isSilent) this.#refusals.add(address, reason, detail);
   }
@@ -118,24 +121,24 @@ export class Reporter {
     this.#add("accept-error", `cannot accept a connection: ${detail}`, { detail });
   }
 
-  /** Figures, as a line of JSON in every format: somebody has asked for them. */
+  /** Logs statistics as a line of JSON in every format, since they were explicitly requested. */
   stats(stats: RelayStats): void {
     this.#log.add(JSON.stringify({ time: new Date().toISOString(), type: "stats", ...stats }));
   }
 
   /** The relay is about to stop. */
   stopping(signal: string, clients: number): void {
-    const text = `stopping on ${signal} (${clients} connected); once more ends it at once`;
+    const text = `stopping on ${signal} (${clients} connected); a second signal ends at once`;
     this.#add("stop", text, { signal, clients });
   }
 
-  /** A signal has come that means nothing to the relay. */
+  /** A signal without a meaning for the relay has arrived. */
   ignored(signal: string): void {
-    const text = `ignored ${signal}: no terminal has hung up; SIGTERM ends the relay`;
+    const text = `ignored ${signal}: not started in a terminal; SIGTERM stops the relay`;
     this.#add("ignore", text, { signal });
   }
 
-  /** Waits until all has been written, for `timeout` milliseconds at most. */
+  /** Waits until all lines have been written, but at most `timeout` milliseconds. */
   async flush(timeout?: number): Promise<void> {
     this.#refusals.tellAll();
     await this.#log.flush(timeout);
@@ -151,7 +154,7 @@ export class Reporter {
   }
 }
 
-/** Where a peer is. One at a Unix socket has the path of that, and port 0. */
+/** Returns the address of a peer. At a Unix socket, that is the socket's path, with port 0. */
 function formatPeer(address: Address): string {
   return address[1] === 0 ? printable(address[0]) : formatAddress(address);
 }

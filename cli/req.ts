@@ -1,5 +1,5 @@
 /**
- * Owns the command that asks and prints the answer. Must not know how requests travel.
+ * The `req` command, which sends a request and prints the answers.
  *
  * @module
  */
@@ -16,14 +16,14 @@ import { Requester } from "./requester.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
 
-/** How long an answer may take by default, in milliseconds. */
+/** The default time-out, in milliseconds. */
 const DEFAULT_TIMEOUT = 5000;
 
-/** The command that asks and prints the answer. */
+/** The `req` command. */
 export const req: Command = defineCommand({
   name: "req",
   summary: "Send a request and print the answer",
-  about: "Send an event that asks for an answer, and print the first answer that comes.",
+  about: "Send an event as a request, and print the first answer.",
   usage: "[options] [HOST:PORT] NAME [KEY=TEXT|KEY:=JSON...]",
   examples: [
     "ebsockets req time.now    # after: ebsockets serve time.now --exec date",
@@ -39,26 +39,31 @@ export const req: Command = defineCommand({
         value: "MS",
         least: 1,
         most: MAX_TIMER_MS,
-        text: `How long to wait for answers (default ${DEFAULT_TIMEOUT})`,
+        text: `Time to wait for answers (default ${DEFAULT_TIMEOUT})`,
       },
       {
         kind: "integer",
         name: "count",
         value: "N",
         least: 1,
-        text: "Print so many answers, or those that come in time (default 1)",
+        text: "Print this many answers, or those that arrive in time (default 1)",
       },
-      { kind: "text", name: "to", value: "ID", text: "Ask this client alone, such as c7" },
+      {
+        kind: "text",
+        name: "to",
+        value: "ID",
+        text: "Send the request only to this client, such as c7",
+      },
       RAW_FLAG,
     ],
     instead: EVENT_INSTEAD,
   }, CONNECTION_GROUP],
   exits: {
-    0: "An answer has come",
-    1: "None has, which standard error explains: nobody hears the request, or answers in time",
-    130: "Ctrl+C came before (143: SIGTERM)",
+    0: "An answer arrived",
+    1: "No client receives the request, or none answers in time (see standard error)",
+    130: "Interrupted by Ctrl+C (143: SIGTERM)",
   },
-  notes: `Behind -- a word is a name even if it looks like HOST:PORT, or begins with -.
+  notes: `After --, an argument is a name even if it begins with - or looks like HOST:PORT.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
@@ -85,12 +90,12 @@ ${CONNECTION_NOTES}`,
       signal,
       onAnswer(line) {
         written = output.write(view(line));
-        written.catch(() => {}); // It is waited for at the end.
+        written.catch(() => {}); // Awaited at the end.
       },
     });
     await written;
     if (answers < count && count > 1) {
-      tell(`${answers} of ${count} answers came within ${timeout} ms`);
+      tell(`${answers} of ${count} answers arrived within ${timeout} ms`);
     }
     return 0;
   },

@@ -1,6 +1,5 @@
 /**
- * Owns one request of the command line: asks, and hears the answers as they were written. Must not know
- * how they are shown.
+ * Sends one request, and passes its answers on as they were written.
  *
  * @module
  */
@@ -18,47 +17,49 @@ import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { countOf } from "./units.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./raw_connection.ts";
 
-/** What the receipt for the request is called. */
+/** The ID of the receipt for the request. */
 const RECEIPT = "a1";
 
-/** How long the id of a request is: nobody who has not got it is to answer. */
+/**
+ * The length of the request ID. Only clients that received the request must be able to answer it.
+ */
 const ID_PAIRS = 4;
 
-/** What is asked, and for how long. */
+/** A request and its limits. */
 export interface Question {
   /** The name of the event, for errors. */
   readonly name: string;
-  /** Its line, with its `\n`, and without an envelope. */
+  /** Its line, with its `\n` and without an envelope. */
   readonly line: Uint8Array;
-  /** The client that is asked, alone; without it, all that hear the event. */
+  /** The only recipient; without it, every client subscribed to the event. */
   readonly to?: string | undefined;
-  /** How many answers are wanted. */
+  /** The number of answers to wait for. */
   readonly count: number;
   /** How long to wait for them, in milliseconds. */
   readonly timeout: number;
-  /** Gets the line of each answer, with its `\n`. */
+  /** Called with the line of each answer, with its `\n`. */
   readonly onAnswer: (line: Uint8Array) => void;
-  /** Gives it up when aborted. */
+  /** Cancels the request when aborted. */
   readonly signal: AbortSignal;
 }
 
-/** Asks through a connection of its own. */
+/** Sends a request over its own connection. */
 export class Requester implements WireSink, AsyncDisposable {
   readonly #answered = Promise.withResolvers<void>();
   readonly #id = randomId(ID_PAIRS);
   #wire: Wire | null = null;
   #question: Question | null = null;
   #answers = 0;
-  /** How many clients have got the request, as far as is known. */
+  /** The number of clients that received the request, or `null` if it is unknown. */
   #heard: number | null = null;
 
   private constructor() {}
 
   /**
-   * Connects.
+   * Connects. Resolves to a requester.
    *
-   * @throws {ConnectError} If it cannot.
-   * @throws {StartError} If the server knows no requests.
+   * @throws {ConnectError} If it cannot connect.
+   * @throws {StartError} If the server does not support requests.
    * @throws {Deno.errors.NotCapable} Without the permission to connect.
    */
   static async open(where: Place, options: WireOptions): Promise<Requester> {
@@ -69,13 +70,16 @@ export class Requester implements WireSink, AsyncDisposable {
     });
     if (wire.features.includes("ack") && wire.features.includes("subscribe")) return requester;
     await wire.close();
-    throw new StartError(`The server at ${wire.place} knows no requests: it must be a newer relay`);
+    throw new StartError(
+      `The server at ${wire.place} does not support requests; upgrade the relay`,
+    );
   }
 
   /**
-   * Asks once. Resolves to the number of answers when there are as many as wanted, or the time is up.
+   * Sends the request once. Resolves to the number of answers when enough have arrived or the time
+   * is up.
    *
-   * @throws {StartError} If there is no answer; the message says why, and what to do.
+   * @throws {StartError} If there is no answer. The message says why, and what to do.
    */
   async ask(question: Question): Promise<number> {
     const { name, line, to, timeout, signal } = this.#question = question;
@@ -88,10 +92,10 @@ export class Requester implements WireSink, AsyncDisposable {
     if (request.length - 1 > wire.maxLineBytes) {
       throw new StartError(
         `Cannot send ${quote(name)}: its ${request.length - 1} bytes exceed the ` +
-          `${wire.maxLineBytes} that the relay takes`,
+          `${wire.maxLineBytes} that the relay accepts`,
       );
     }
-    // What others send is of no interest.
+    // A requester needs no events from other clients.
     wire.send(encodeSubscription({ control: "subscribe", events: [] }));
     wire.send(request, 1);
     const onAbort = () => this.#answered.reject(signal.reason);
@@ -112,11 +116,13 @@ export class Requester implements WireSink, AsyncDisposable {
     if (this.#answers > 0) return this.#answered.resolve();
     const heard = this.#heard === null || this.#heard === 0
       ? ""
-      : `, though ${countOf(this.#heard, "client")} heard it, perhaps only to listen`;
-    this.#fail(`No answer to ${quote(name)} within ${timeout} ms${heard}; --timeout gives more`);
+      : `, although ${countOf(this.#heard, "client")} received it, perhaps only subscribers`;
+    this.#fail(
+      `No answer to ${quote(name)} within ${timeout} ms${heard}; use --timeout to wait longer`,
+    );
   }
 
-  /** Takes the answers. */
+  /** Handles the answers. */
   onEvent({ bytes, replyTo }: ReceivedLine): void {
     if (!this.#question || replyTo !== this.#id) return;
     const { count, onAnswer } = this.#question;
@@ -125,7 +131,7 @@ export class Requester implements WireSink, AsyncDisposable {
     if (++this.#answers === count) this.#answered.resolve();
   }
 
-  /** Learns who has heard the request. */
+  /** Handles receipts and refusals of the request. */
   onControl(line: ControlLine): void {
     const receipt = decodeReceipt(line);
     const refusal = decodeRefusal(line);
@@ -137,19 +143,19 @@ export class Requester implements WireSink, AsyncDisposable {
   #adviseOnNobody(): string {
     const { name, to } = this.#question!;
     return to === undefined
-      ? `Nobody hears ${quote(name)}: start what answers it, such as ${PROGRAM} serve ${
+      ? `No client receives ${quote(name)}: start a service for it, such as ${PROGRAM} serve ${
         printable(name)
       } --exec CMD`
-      : `There is no client ${quote(to)}; ${PROGRAM} top shows which there are`;
+      : `No client ${quote(to)}; ${PROGRAM} top lists the clients`;
   }
 
-  /** Nothing more will come. */
+  /** The connection has ended. No more answers will arrive. */
   onEnd(info: CloseInfo): void {
-    this.#fail(`The connection ended with ${describeEnd(info)} before an answer came`);
+    this.#fail(`The connection ended with ${describeEnd(info)} before an answer arrived`);
   }
 
   #fail(message: string): void {
-    this.#answered.promise.catch(() => {}); // Nobody may have asked yet.
+    this.#answered.promise.catch(() => {}); // Prevents an unhandled rejection before `ask()` awaits it.
     this.#answered.reject(new StartError(message));
   }
 

@@ -1,6 +1,5 @@
 /**
- * Owns how the command gets the definitions of events that a file of its user has. Must not know what
- * they are for.
+ * Loads the event definitions that a user's module exports.
  *
  * @module
  */
@@ -12,18 +11,21 @@ import { showText } from "../schema/standard_schema.ts";
 import { StartError } from "./errors.ts";
 import { RUN } from "./program.ts";
 
-/** What begins like a URL. One letter is the drive of a Windows path. */
+/** The start of a URL. A single letter is the drive of a Windows path. */
 const SCHEME = /^[a-z][\w+.-]+:/i;
 
-/** What Deno says of an import such as "zod": an installed command knows no `deno.json` of its user. */
+/**
+ * Deno's error for an import such as "zod". An installed command does not read the user's
+ * `deno.json`.
+ */
 const BARE_IMPORT = /^(Import|Relative import path) "[^"]*" not /;
 
-/** The exports that may be the definitions, in the order in which they are looked at. */
+/** The possible exports with the definitions, in order of preference. */
 const EXPORTS = ["default", "events"];
 
 /**
- * Runs the module at `where`, a path or a URL, and gives the definitions that it exports as `default`
- * or `events`. Deno's permissions say which modules may be loaded.
+ * Runs the module at `where`, a path or a URL. Resolves to the definitions that it exports as
+ * `default` or `events`. Deno's permissions decide which modules may be loaded.
  *
  * @throws {StartError} If it cannot be loaded, with the cause, or exports no definitions.
  */
@@ -43,21 +45,23 @@ export async function loadDefinitions(where: string): Promise<EventDefinitions<o
   throw new StartError(
     `Cannot use the schema in ${
       printable(where)
-    }: expected what defineEvents() gives as its export ` +
-      `"default" or "events", and ${showText(found)}`,
+    }: expected the result of defineEvents() as its export ` +
+      `"default" or "events", but ${showText(found)}`,
   );
 }
 
 async function load(where: string): Promise<Record<string, unknown>> {
   try {
-    // Only who has a schema is to wait for Node's modules.
+    // Imported on demand, so that only commands with a schema load Node's modules.
     const { pathToFileURL } = await import("node:url");
     return await import(SCHEME.test(where) ? where : pathToFileURL(where).href);
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    const [why] = message.split("\n"); // The rest shows source text or a chain of causes.
+    const [why] = message.split("\n"); // The other lines show source text or a chain of causes.
     const hint = BARE_IMPORT.test(why!)
-      ? `; names that a deno.json gives need ${RUN.replace(" jsr:", " --config deno.json jsr:")}`
+      ? `; to use the imports of a deno.json, run ${
+        RUN.replace(" jsr:", " --config deno.json jsr:")
+      }`
       : "";
     const text = `Cannot load the schema from ${printable(where)}: ${showText(why!)}${hint}`;
     throw new StartError(text, { cause });

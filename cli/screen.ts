@@ -1,13 +1,12 @@
 /**
- * Owns the whole screen of a terminal and its keys for a while, and gives both back as they were, however
- * that ends. Must not know what is shown, or what a key means.
+ * Takes over the screen and keys of a terminal, and restores both however the program ends.
  *
- * | what happens                            | screen and keys                                   |
+ * | event                                   | screen and keys                                   |
  * | --------------------------------------- | ------------------------------------------------- |
- * | disposed of, `Deno.exit()`, a crash     | are given back                                    |
- * | SIGHUP, SIGQUIT                         | are given back, and the process ends with it      |
- * | SIGTSTP (Ctrl+Z)                        | are given back, and the process stops             |
- * | SIGCONT, or nothing could stop it       | are taken again                                   |
+ * | disposed of, `Deno.exit()`, a crash     | are restored                                      |
+ * | SIGHUP, SIGQUIT                         | are restored, and the process ends                |
+ * | SIGTSTP (Ctrl+Z)                        | are restored, and the process stops               |
+ * | SIGCONT, or the process did not stop    | are taken over again                              |
  *
  * @module
  */
@@ -15,11 +14,13 @@
 import { isTerminal, sizeOfTerminal } from "./terminal.ts";
 import type { Size } from "./top_view.ts";
 
-/** The alternate screen without a cursor, and back (xterm's private modes 1049 and 25). */
+/**
+ * Enters the alternate screen without a cursor, and leaves it (xterm's private modes 1049 and 25).
+ */
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
 
-/** To the top left corner; erase to the end of the line; erase all below (ECMA-48). */
+/** Moves to the top left corner; erases to the end of the line; erases all below (ECMA-48). */
 const HOME = "\x1b[H";
 const ERASE_LINE = "\x1b[K";
 const ERASE_BELOW = "\x1b[J";
@@ -30,7 +31,9 @@ const FATAL = { SIGHUP: 1, SIGQUIT: 3 } as const;
 /** How long the system may take to stop the process, in milliseconds. */
 const STOPPING_MS = 50;
 
-/** How often a write is tried again that a non-blocking terminal has no room for, and how soon. */
+/**
+ * How often a write to a full non-blocking terminal is retried, and after how many milliseconds.
+ */
 const MAX_TRIES = 40;
 const RETRY_MS = 5;
 
@@ -38,15 +41,15 @@ const isWindows = Deno.build.os === "windows";
 
 const encoder = new TextEncoder();
 
-/** Who is told what happens at a {@link Screen}. */
+/** Receives the events of a {@link Screen}. */
 export interface ScreenListener {
-  /** A key was pressed, if somebody sits there. */
+  /** A key was pressed. Never called if standard input is not a terminal. */
   onKey?(key: string): void;
-  /** The screen was taken again, and is empty. */
+  /** The screen was taken over again, and is empty. */
   onResume?(): void;
 }
 
-/** Draws on the whole screen until it is disposed of, or the process ends. */
+/** Draws on the whole screen until it is disposed of or the process ends. */
 export class Screen implements Disposable {
   readonly #write: (text: string) => void;
   readonly #listener: ScreenListener;
@@ -58,16 +61,16 @@ export class Screen implements Disposable {
     SIGQUIT: () => Deno.exit(128 + FATAL.SIGQUIT),
   };
   #isOpen = false;
-  /** Runs while it is not clear yet whether the process was stopped. */
+  /** Runs while it is unknown whether the process was stopped. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Takes the screen. Text goes to standard output, by default. */
+  /** Takes over the screen. By default, text goes to standard output. */
   constructor(write: (text: string) => void = writeToStdout, listener: ScreenListener = {}) {
     this.#write = write;
     this.#listener = listener;
     const onKey = (key: string) => listener.onKey?.(key);
     this.#keys = listener.onKey && isTerminal("stdin") ? new Keys(onKey) : null;
-    // A second signal ends the process at once, wherever it is; so does an error that nobody catches.
+    // A second signal or an uncaught error ends the process at any point.
     for (const end of ENDS) globalThis.addEventListener(end, this.#leave);
     for (const [name, listener] of Object.entries(this.#signals)) {
       Deno.addSignalListener(name as Deno.Signal, listener);
@@ -75,19 +78,19 @@ export class Screen implements Disposable {
     this.#enter();
   }
 
-  /** How much room there is now. */
+  /** The current size of the screen. */
   get size(): Size {
     return sizeOfTerminal();
   }
 
-  /** Shows these lines, in place of what was shown. They must not be more, or wider, than fit. */
+  /** Draws these lines in place of the earlier ones. They must fit the screen. */
   draw(lines: readonly string[]): void {
     if (!this.#isOpen) return;
     const text = lines.map((line) => line + ERASE_LINE).join("\r\n");
     this.#write(HOME + text + ERASE_BELOW);
   }
 
-  /** Gives the screen back. */
+  /** Restores the screen. */
   [Symbol.dispose](): void {
     for (const end of ENDS) globalThis.removeEventListener(end, this.#leave);
     for (const [name, listener] of Object.entries(this.#signals)) {
@@ -113,7 +116,7 @@ export class Screen implements Disposable {
 
   #suspend(): void {
     this.#leave();
-    // Not SIGSTOP: where no shell could let the process go on, the system does not stop it for this.
+    // Not SIGSTOP: with SIGTTIN, the system does not stop a process that no shell could continue.
     Deno.kill(Deno.pid, "SIGTTIN");
     this.#timer = setTimeout(() => this.#resume(), STOPPING_MS);
   }
@@ -125,10 +128,13 @@ export class Screen implements Disposable {
   }
 }
 
-/** The events of the end of a process. */
+/** The events at the end of a process. */
 const ENDS = ["unload", "error", "unhandledrejection"];
 
-/** The keys of a terminal, each told as it is pressed, and not shown. Ctrl+C and the like stay signals. */
+/**
+ * Reads the keys of a terminal as they are pressed, without showing them. Ctrl+C and similar keys
+ * stay signals.
+ */
 class Keys {
   readonly #reader = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
 
@@ -154,7 +160,7 @@ class Keys {
     setRaw(false);
   }
 
-  /** Reads no more, or the process could not end before the next key. */
+  /** Stops reading. Otherwise the process could not end before the next key. */
   end(): void {
     this.#reader.cancel().catch(() => {});
   }
@@ -168,13 +174,14 @@ function setRaw(isRaw: boolean): void {
   }
 }
 
-/** Writes at once, so that nothing is left to be written when the process ends. */
+/** Writes synchronously, so that nothing is left to write when the process ends. */
 function writeToStdout(text: string): void {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     try {
       return writeAll(encoder.encode(text));
     } catch (error) {
-      // There may be no terminal any more to be told. And all of it may be written twice: it looks the same.
+      // Any other error means that the terminal has gone. A retry may write a part twice, which
+      // looks the same.
       if (!(error instanceof Deno.errors.WouldBlock)) return;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
     }

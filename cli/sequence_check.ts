@@ -1,29 +1,28 @@
 /**
- * Owns the books of a benchmark: which of the numbered events have come, and which have not. Must not know
- * how they come.
+ * Tracks which numbered events of a benchmark have arrived.
  *
  * @module
  */
 
-/** What one receiver has had of the events of all senders, which each count their own from 0. */
+/** The events that one receiver got from all senders, each of which numbers its own from 0. */
 export class Tally {
-  /** How many came when it was their turn, or later ones had not come yet. */
+  /** The number of events that arrived before any later one of the same sender. */
   received = 0;
-  /** How many came after a later one of the same sender: out of order, or twice. */
+  /** The number of events that arrived after a later one of the same sender, or twice. */
   misplaced = 0;
   readonly #counts: readonly number[];
   readonly #next: number[];
-  /** How many senders have not been heard out. */
+  /** The number of senders whose last event is outstanding. */
   #open: number;
 
-  /** Makes one for senders that send so many each. */
+  /** Creates a tally for senders that send `counts` events each. */
   constructor(counts: readonly number[]) {
     this.#counts = counts;
     this.#next = counts.map(() => 0);
     this.#open = counts.filter((count) => count > 0).length;
   }
 
-  /** Notes the event `n` of a sender; `false` if that cannot be one. */
+  /** Counts event `n` of a sender. Returns `false` if the number is invalid. */
   add(sender: number, n: number): boolean {
     const count = this.#counts[sender] ?? 0;
     if (!(Number.isInteger(n) && n >= 0 && n < count)) return false;
@@ -37,13 +36,13 @@ export class Tally {
     return true;
   }
 
-  /** Whether the last event of every sender has come: whatever is missing now does not come. */
+  /** Whether the last event of every sender has arrived. Events still missing then are lost. */
   get isComplete(): boolean {
     return this.#open === 0;
   }
 }
 
-/** `total` divided into `parts` that differ by one at most, the larger ones first. */
+/** Returns `total` divided into `parts` that differ by at most one, the larger ones first. */
 export function divide(total: number, parts: number): number[] {
   return Array.from(
     { length: parts },

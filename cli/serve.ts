@@ -1,6 +1,5 @@
 /**
- * Owns the command that answers requests with what another command prints. Must not know how that is
- * done.
+ * The `serve` command, which answers requests with the output of a shell command.
  *
  * @module
  */
@@ -18,17 +17,17 @@ import { Service } from "./exec_service.ts";
 import { stopSignal } from "./signals.ts";
 import { writeOut } from "./stdio.ts";
 
-/** How long a command may take by default, in milliseconds: as long as `req` waits for it. */
+/** The default time limit of a command, in milliseconds; equal to the default of `req`. */
 const DEFAULT_TIMEOUT = 5000;
 
-/** How much a command may print, in bytes: the longest line of a relay by default. */
+/** The output limit of a command, in bytes; equal to a relay's default line limit. */
 const MAX_OUTPUT_BYTES = 1_048_576;
 
-/** The command that answers requests. */
+/** The `serve` command. */
 export const serve: Command = defineCommand({
   name: "serve",
-  summary: "Answer requests with what a command prints",
-  about: "Answer each request with what a command prints.",
+  summary: "Answer requests with the output of a command",
+  about: "Answer each request with the output of a command.",
   usage: "[options] [HOST:PORT] NAME --exec CMD",
   examples: [
     "ebsockets serve time.now --exec date",
@@ -44,13 +43,13 @@ export const serve: Command = defineCommand({
         kind: "text",
         name: "exec",
         value: "CMD",
-        text: "What to run for each request, as you would type it into a shell (must be given)",
+        text: "The command to run for each request, as typed into a shell (required)",
       },
       {
         kind: "text",
         name: "queue",
         value: "NAME",
-        text: "Share the requests with all who serve with this queue: one of them gets each",
+        text: "Share the requests with all members of this queue; each goes to one member",
       },
       {
         kind: "duration",
@@ -58,35 +57,35 @@ export const serve: Command = defineCommand({
         value: "MS",
         least: 1,
         most: MAX_TIMER_MS,
-        text: `End the command if it takes longer (default ${DEFAULT_TIMEOUT})`,
+        text: `Kill the command if it takes longer (default ${DEFAULT_TIMEOUT})`,
       },
       {
         kind: "integer",
         name: "jobs",
         value: "N",
         least: 1,
-        text: "Run so many commands at a time; more requests wait (default: one for each core)",
+        text: "Run this many commands at a time; more requests are queued (default: one per core)",
       },
     ],
   }, CONNECTION_GROUP],
   exits: {
-    0: "Ctrl+C has ended it, and all that had come is answered",
-    1: "The relay cannot be reached",
-    130: "A second Ctrl+C has ended it at once (143: a second SIGTERM)",
+    0: "Stopped by Ctrl+C after all received requests were answered",
+    1: "The relay is unreachable",
+    130: "Ended at once by a second Ctrl+C (143: a second SIGTERM)",
   },
   notes:
-    `NAME may be a pattern, as for sub. CMD is given to a shell for each request (sh -c, on Windows cmd
-/c), to the letter: nothing that others send gets into it. The line of the event is its standard
+    `NAME may be a pattern, as for sub. For each request, a shell runs CMD unchanged (sh -c; on Windows,
+cmd /c). Text from other clients never becomes part of CMD. The line of the event is its standard
 input.
 
-If it succeeds and prints one JSON object, that becomes the attributes of the answer, as it was
-written. Otherwise they are "output", "code" and, if something went wrong, "error". Code 124 says
-that it took too long, 126 or 127 that it could not be started. Its standard error is shown here.
-What it prints is taken for UTF-8. The answer has the name of the request, and goes out when CMD has
-exited, whatever it has left running in the background.
+If CMD succeeds and prints one JSON object, that object becomes the attributes of the answer,
+unchanged. Otherwise the attributes are "output", "code" and, after a failure, "error". Code 124 means
+that CMD timed out, 126 or 127 that it could not be started. Standard error of CMD appears here. Its
+output must be UTF-8. The answer has the name of the request. It is sent when CMD exits, even if CMD
+leaves processes running in the background.
 
-A lost connection is made again. Ctrl+C, or the end of the terminal, answers what has come, then ends;
-a second Ctrl+C ends at once.
+Reconnects automatically. Ctrl+C, or closing the terminal, answers the received requests, then ends.
+A second Ctrl+C ends at once.
 
 ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
   async run(args) {
@@ -97,12 +96,12 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     if (pattern === undefined) throw new UsageError("serve needs the NAME of requests");
     if (exec === undefined) {
       throw new UsageError(
-        "serve needs --exec CMD, which says what to run for each request, such as --exec date",
+        "serve needs --exec CMD, the command to run for each request, such as --exec date",
       );
     }
     if (words[1] !== undefined) {
       throw new UsageError(
-        `Unknown argument ${quote(words[1])}; a command of several words is quoted, as in ` +
+        `Unknown argument ${quote(words[1])}; quote a command of several words, such as ` +
           '--exec "df -h /"',
       );
     }
@@ -113,7 +112,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     if (note) onNews(note);
     const signal = stopSignal({ hangup: true });
     const executor = new Executor(exec, { timeout, maxOutputBytes: MAX_OUTPUT_BYTES });
-    // A second signal ends the process at once, and what it has started.
+    // A second signal ends the process at once. The running commands are killed with it.
     globalThis.addEventListener("unload", () => executor.killAll());
     const service = new Service({ executor, jobs, onNews, onRoom: () => listener.resume() });
     let isServing = false;
@@ -125,16 +124,16 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
         log.add(`Serving ${printable(pattern)} at ${wire.place}; Ctrl+C ends it`);
       },
       onEvent({ bytes, name, id, from }, source) {
-        // Nobody waits for an answer to an event that is no request.
+        // An event that is not a request needs no answer.
         if (id === null || isLeaving) return;
-        // A copy, as the line of one that waits would hold the whole block.
+        // A copy, since a queued line would otherwise keep its whole block in memory.
         const line = bytes.slice();
         if (!service.take({ line, name, id, from, source })) listener.pause();
       },
       onNews: (text) => onNews(text[0]!.toLowerCase() + text.slice(1)),
       onRefusal: (refusal) => onNews(describeRefusal(refusal.event, refusal)),
       async onStop(subscription) {
-        onNews(`stopping (${service.running} running); once more ends it at once`);
+        onNews(`stopping (${service.running} running); a second Ctrl+C ends at once`);
         await subscription.leave();
         isLeaving = true;
         await service.finish();
@@ -151,7 +150,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
   },
 });
 
-/** Makes sure that commands may be run at all. */
+/** Throws a `StartError` without the permission to run commands. */
 function checkPermission(): void {
   const { state } = Deno.permissions.querySync({ name: "run", command: SHELL });
   if (state === "granted") return;

@@ -1,9 +1,7 @@
 /**
- * Owns running a command line in a shell: its input, its output, its end by itself or by force. Must not
- * know events, or what the output is good for.
+ * Runs a command line in a shell, with its input, output, time limit and output limit.
  *
- * Nothing but the input depends on what somebody else sent: the command line is what the user has typed,
- * to the letter.
+ * Only the input comes from other clients. The command line is exactly the one that the user typed.
  *
  * @module
  */
@@ -12,51 +10,57 @@ import { concat } from "@std/bytes/concat";
 import { messageOf } from "./errors.ts";
 import { formatBytes } from "./units.ts";
 
-/** The exit codes that shells and timeout(1) use for what was not the command's own end. */
+/** The exit codes of shells and timeout(1) for a command that did not end by itself. */
 const CODES = { timedOut: 124, notExecutable: 126, notFound: 127, killed: 137 };
 
-/** How long the output of a command that has exited must bring nothing more, in milliseconds. */
+/**
+ * How long the output of an exited command must stay silent before it counts as complete, in
+ * milliseconds.
+ */
 const QUIET_MS = 50;
 
-/** How often that is waited for, at most, before the rest is left to the background process that writes it. */
+/**
+ * The maximum number of such waits. After that, the rest of the output is left to the background
+ * process that writes it.
+ */
 const MAX_QUIET_WAITS = 10;
 
 const isWindows = Deno.build.os === "windows";
 
-/** The program to which command lines are given. */
+/** The shell that runs command lines. */
 export const SHELL: string = isWindows ? "cmd" : "sh";
 
-/** What became of a command. */
+/** The result of a command. */
 export interface Execution {
-  /** What it wrote to its standard output, without the line ends at the end. */
+  /** Its standard output, without trailing line ends. */
   readonly output: string;
-  /** Its exit code, or 124 (took too long), 126 or 127 (could not be started), 137 (killed). */
+  /** Its exit code, or 124 (timed out), 126 or 127 (could not be started), 137 (killed). */
   readonly code: number;
-  /** Why it did not end by itself, or not well; `null` if it did. */
+  /** Why it failed or was ended; `null` on success. */
   readonly fault: string | null;
 }
 
 /** The limits of a command. */
 export interface ExecutionLimits {
-  /** How long it may take, in milliseconds. */
+  /** The time limit, in milliseconds. */
   readonly timeout: number;
-  /** How much it may print, in bytes. */
+  /** The output limit, in bytes. */
   readonly maxOutputBytes: number;
 }
 
-/** Runs one command again and again, each time with another input; several at a time if need be. */
+/** Runs one command repeatedly, each time with a different input. Runs may overlap. */
 export class Executor {
   readonly #command: string;
   readonly #limits: ExecutionLimits;
   readonly #running = new Set<Deno.ChildProcess>();
 
-  /** Makes one for a command line, as a person would type it into a shell. */
+  /** Creates an executor for a command line, as a user would type it into a shell. */
   constructor(command: string, limits: ExecutionLimits) {
     this.#command = command;
     this.#limits = limits;
   }
 
-  /** Runs it to its end. Never rejects: what goes wrong is told. */
+  /** Runs the command to its end. Resolves to the result and never rejects. */
   async run(input: Uint8Array): Promise<Execution> {
     let child: Deno.ChildProcess;
     try {
@@ -72,21 +76,21 @@ export class Executor {
     }
   }
 
-  /** Ends all that are running, at once. */
+  /** Kills all running commands at once. */
   killAll(): void {
     for (const child of this.#running) kill(child);
   }
 
   #spawn(): Deno.ChildProcess {
     return new Deno.Command(SHELL, {
-      // cmd takes what stands between the first and the last quotation mark as it is.
+      // cmd takes the text between the first and the last quotation mark literally.
       args: isWindows ? ["/d", "/s", "/c", `"${this.#command}"`] : ["-c", this.#command],
       windowsRawArguments: true,
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
-      // In a group of its own, it does not get the Ctrl+C that is meant for this program, and can be
-      // ended together with what it has started.
+      // In a process group of its own, the command does not receive the Ctrl+C meant for this
+      // program, and can be killed together with its children.
       detached: !isWindows,
     }).spawn();
   }
@@ -96,12 +100,13 @@ export class Executor {
     const output = new BoundedOutput(child.stdout, maxOutputBytes);
     const late = Promise.withResolvers<"late">();
     const timer = setTimeout(() => late.resolve("late"), timeout);
-    // Nobody waits for that: what has got away from a command that has ended may keep its input open.
+    // Not awaited: a background process may keep the input open after the command has ended.
     feed(child.stdin, input);
     const reading = output.read();
     const exited = child.status.then(() => "exited" as const);
     const how = await Promise.race([reading, exited, late.promise]);
-    // One that has closed its output may go on, and a background process may keep it open.
+    // A command may go on after it has closed its output, and a background process may keep the
+    // output open.
     const end = how === "ended"
       ? await Promise.race([exited, late.promise])
       : how === "exited"
@@ -135,7 +140,7 @@ class BoundedOutput {
     this.#most = most;
   }
 
-  /** Reads until it ends, or is too much. */
+  /** Reads until the output ends or exceeds the limit. Resolves to which of the two happened. */
   async read(): Promise<"ended" | "full"> {
     for (;;) {
       const { value } = await this.#reader.read();
@@ -147,12 +152,12 @@ class BoundedOutput {
   }
 
   /**
-   * Waits, of a command that has exited, for the rest of its output, which `reading` reads: until the end,
-   * or until nothing more comes.
+   * Waits for the rest of the output of an exited command, which `reading` reads. Resolves when the
+   * output ends or falls silent.
    */
   async rest(reading: Promise<"ended" | "full">): Promise<"ended" | "full" | "quiet"> {
     let length = this.#length;
-    // Twice in a row, as a busy event loop may be late to read what is there.
+    // Twice in a row, since a busy event loop may be late to read available output.
     for (let waits = 0, quiet = 0; waits < MAX_QUIET_WAITS && quiet < 2; waits++) {
       const { promise, resolve } = Promise.withResolvers<null>();
       const timer = setTimeout(() => resolve(null), QUIET_MS);
@@ -165,12 +170,12 @@ class BoundedOutput {
     return "quiet";
   }
 
-  /** Reads no more, even if it never ends. */
+  /** Stops reading, even if the output never ends. */
   async cancel(): Promise<void> {
     await this.#reader.cancel();
   }
 
-  /** What has been read, as text, without the line ends at the end. */
+  /** The output so far, as text, without trailing line ends. */
   get text(): string {
     return new TextDecoder().decode(concat(this.#chunks)).replace(/[\r\n]+$/, "");
   }
@@ -182,20 +187,23 @@ async function feed(stdin: WritableStream<Uint8Array>, input: Uint8Array): Promi
     await writer.write(input);
     await writer.close();
   } catch {
-    // A command need not read what it is given.
+    // A command need not read its input.
   }
 }
 
-/** Kills a command, and what it has started. */
+/** Kills a command and its children. */
 function kill(child: Deno.ChildProcess): void {
   try {
     Deno.kill(isWindows ? child.pid : -child.pid, "SIGKILL");
   } catch {
-    // It has ended by itself.
+    // It has already ended.
   }
 }
 
-/** The shell itself could not be started; what it cannot start is told by its exit code. */
+/**
+ * Returns the result for a shell that could not be started. For a command that the shell cannot
+ * start, the shell's exit code says so.
+ */
 function failureToStart(error: unknown): Execution {
   const isMissing = error instanceof Deno.errors.NotFound;
   const why = isMissing ? `there is no ${SHELL}` : messageOf(error);

@@ -1,5 +1,5 @@
 /**
- * Owns how a signal ends a command: in order at first, at once if that is not enough.
+ * Stops a command on a signal: in order at the first one, at once at a second one.
  *
  * @module
  */
@@ -7,34 +7,38 @@
 import { hasTerminal } from "./terminal.ts";
 
 /**
- * How soon after the first signal another one counts, in milliseconds. Ctrl+C under `deno task` or
- * npx arrives twice: from the terminal, and passed on by the parent. Who is in a hurry takes longer.
+ * How long after the first signal another one is ignored, in milliseconds. Under `deno task` or
+ * npx, one Ctrl+C arrives twice: from the terminal, and passed on by the parent. A second key press
+ * takes longer than that.
  */
 const SECOND_SIGNAL_MS = 200;
 
-/** The signals that ask a command to stop, with their numbers. */
+/** The signals that stop a command, with their numbers. */
 const NUMBERS: { readonly [name in Deno.Signal]?: number } = Deno.build.os === "windows"
   ? { SIGINT: 2, SIGBREAK: 21 }
   : { SIGINT: 2, SIGTERM: 15 };
 
-/** What SIGHUP is as a number. */
+/** The number of SIGHUP. */
 const HANGUP = 1;
 
-/** What a command asks of signals. */
+/** The options of signal handling. */
 export interface SignalOptions {
   /**
-   * Whether the end of the terminal is a signal to stop, too. SIGHUP says so to a program that was started
-   * in one. Elsewhere it is not listened to: that would undo what `nohup` does, which leaves no standard
-   * stream to a terminal.
+   * Whether closing the terminal also stops the command. SIGHUP reports it to a program that was
+   * started in a terminal. Otherwise SIGHUP is not handled, since that would undo `nohup`, which
+   * leaves no standard stream on a terminal.
    */
   readonly hangup?: boolean;
 }
 
-/** Waits for a signal to stop; another one that is not its echo ends the process at once. */
+/**
+ * Waits for a signal to stop, and resolves to it. A second signal ends the process at once, unless
+ * it follows so soon that it is a duplicate.
+ */
 export function firstSignal({ hangup = false }: SignalOptions = {}): Promise<Deno.Signal> {
   const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
   if (hangup && hasTerminal() && Deno.build.os !== "windows") {
-    // Both the system and a shell may send it: a second one means no more than the first.
+    // Both the system and a shell may send it, so a second one is ignored.
     Deno.addSignalListener("SIGHUP", () => resolve("SIGHUP"));
   }
   let first: number | null = null;
@@ -49,19 +53,22 @@ export function firstSignal({ hangup = false }: SignalOptions = {}): Promise<Den
   return promise;
 }
 
-/** A signal has ended the command before it was done: the exit code is that of the signal. */
+/** A signal ended the command before it was done. The exit code is that of the signal. */
 export class Interrupted extends Error {
-  /** What a shell takes for "ended by that signal". */
+  /** The exit code that shells interpret as "ended by that signal". */
   readonly exitCode: number;
 
-  /** Makes one for a signal. */
+  /** Creates the error for a signal. */
   constructor(signal: Deno.Signal) {
     super(`Ended by ${signal}`);
     this.exitCode = 128 + (NUMBERS[signal] ?? HANGUP);
   }
 }
 
-/** Is aborted by the first signal to stop, as {@link firstSignal} tells, with {@link Interrupted}. */
+/**
+ * Returns a signal that is aborted with {@link Interrupted} by the first signal to stop, as in
+ * {@link firstSignal}.
+ */
 export function stopSignal(options?: SignalOptions): AbortSignal {
   const controller = new AbortController();
   firstSignal(options).then((signal) => controller.abort(new Interrupted(signal)));

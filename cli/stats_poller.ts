@@ -1,5 +1,5 @@
 /**
- * Owns asking a relay how it is, again and again. Must not know what is done with the answers.
+ * Asks a relay for its state, again and again.
  *
  * @module
  */
@@ -17,7 +17,10 @@ import { sleep } from "../net/waits.ts";
 import { whereIs } from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";
 
-/** For how long a relay may be left alone, in milliseconds: after 5 s it counts names no longer. */
+/**
+ * The maximum time between two requests, in milliseconds. After 5 s without one, a relay stops
+ * counting names.
+ */
 const MAX_SILENCE = 2000;
 
 /** Asks one relay. */
@@ -26,22 +29,22 @@ export class Watcher {
   readonly #signal: AbortSignal;
   #end: CloseInfo | null = null;
 
-  /** Asks through a client that is connected, until the signal is aborted. */
+  /** Creates a watcher that uses a connected client until the signal is aborted. */
   constructor(client: EbsocketClient, signal: AbortSignal) {
     this.#client = client;
     this.#signal = signal;
     client.closed.then((info) => this.#end = info);
   }
 
-  /** Which relay it is, for people. */
+  /** The address of the relay, for a person. */
   get where(): string {
     return whereIs(this.#client);
   }
 
   /**
-   * How it is now; `null` if it does not answer just now, and may later.
+   * Resolves to the current state, or to `null` if the relay does not answer at the moment.
    *
-   * @throws {StartError} If it does not tell, or cannot be reached any more.
+   * @throws {StartError} If it does not report its state, or is no longer reachable.
    */
   async ask(): Promise<RelayReport | null> {
     try {
@@ -69,8 +72,8 @@ export class Watcher {
 
   #advise({ code, message }: EbsocketError): string {
     const relay = `The relay at ${this.where}`;
-    if (code === "not-supported") return `${relay} is too old to tell how it is: update it`;
+    if (code === "not-supported") return `${relay} does not report its state; upgrade it`;
     if (code !== "not-allowed") return printable(message);
-    return `${relay} does not tell how it is: it was started with --no-inspect`;
+    return `${relay} does not report its state: it was started with --no-inspect`;
   }
 }

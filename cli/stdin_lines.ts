@@ -1,6 +1,5 @@
 /**
- * Owns the way of lines from an input to a publisher, up to the first that is no event. Must not know
- * what the input is.
+ * Sends the lines of an input to a publisher, up to the first one that is not an event.
  *
  * @module
  */
@@ -10,19 +9,19 @@ import { whyUnreadable } from "./files.ts";
 import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./file_checker.ts";
 import type { Publisher } from "./publisher.ts";
 
-/** How much is read at once, in bytes. */
+/** The size of a read, in bytes. */
 const CHUNK_BYTES = 65_536;
 
-/** What is needed of an input; `Deno.stdin` has it. */
+/** The part of `Deno.stdin` that is needed here. */
 export interface Input {
-  /** Reads into `buffer`; resolves to the number of bytes, or `null` at the end. */
+  /** Reads into `buffer`. Resolves to the number of bytes, or to `null` at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
 }
 
 /**
- * Sends all lines, and tells after every chunk that it has. The last line counts without its end, too.
- * Returns where the first line is that is no event, and why, or why no more can be read; what came before
- * has been sent.
+ * Sends all lines, and calls `onProgress` after each chunk. The last line needs no line end.
+ * Resolves to the position and fault of the first line that is not an event, or to the reason why
+ * no more can be read; otherwise to `null`. All events before that point have been sent.
  *
  * @throws {StartError} If the publisher fails.
  */
@@ -50,7 +49,9 @@ export async function sendLines(
   return hasEnd ? null : await sendPiece(checker, new TextEncoder().encode("\n"), publisher);
 }
 
-/** Sends the lines that a piece of the input completes. */
+/**
+ * Sends the lines that a piece of the input completes. Resolves to the first fault, or to `null`.
+ */
 async function sendPiece(
   checker: FileChecker,
   piece: Uint8Array,
@@ -72,5 +73,5 @@ async function sendPiece(
 const CONTROL: LineFault = {
   reason: "bad-event",
   column: 1,
-  text: "a control line is no event, and is not sent",
+  text: "a control line is not an event and is not sent",
 };

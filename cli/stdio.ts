@@ -1,7 +1,7 @@
 /**
- * Owns writing to the standard streams, also where they are non-blocking: any program that shares a pipe
- * or a terminal can make it so, and then a write fails with EAGAIN instead of waiting. (Of reads, Deno
- * takes care.) Must not know what is written.
+ * Writes to the standard streams, even if they are non-blocking. Any program that shares a pipe or
+ * terminal can make it so, and a write then fails with EAGAIN instead of waiting. Deno handles this
+ * for reads only.
  *
  * @module
  */
@@ -13,10 +13,13 @@ import { Log } from "./log.ts";
 const MIN_WAIT_MS = 1;
 const MAX_WAIT_MS = 50;
 
-/** What a pipe takes as a whole or not at all, in bytes: PIPE_BUF, of which POSIX promises 512. */
+/**
+ * The size up to which a pipe takes a write whole or not at all, in bytes: PIPE_BUF. POSIX
+ * guarantees 512.
+ */
 const MAX_PIECE_BYTES = ["linux", "windows"].includes(Deno.build.os) ? 4096 : 512;
 
-/** What Deno keeps of a text without a line end until it can be written, in bytes. */
+/** How many bytes of a text without a line end Deno keeps if it cannot write them. */
 const KEPT_BYTES = 1024;
 
 const LF = 0x0a;
@@ -24,38 +27,47 @@ const LF = 0x0a;
 const isTerminal = Deno.stdout.isTerminal();
 
 /**
- * Writes some of `bytes` to standard output, once there is room; resolves to how many.
+ * Writes some of `bytes` to standard output once there is room. Resolves to the number of bytes
+ * taken.
  *
- * Deno writes through a buffer for lines (`LineWriter` of Rust), and of a write that would block it does
- * not tell how much was taken. So this hands over only what is taken as a whole, or not at all.
+ * Deno writes through a line buffer (Rust's `LineWriter`). If a write would block, Deno does not
+ * report how much was taken. So this function passes only pieces that are taken whole or not at
+ * all.
  */
 export async function writeOut(bytes: Uint8Array): Promise<number> {
   const piece = bytes.subarray(0, isTerminal ? terminalPiece(bytes) : pipePiece(bytes));
   return await patiently(Deno.stdout, piece, isKept(piece));
 }
 
-/** Writes some of `bytes` to standard error, once there is room; resolves to how many. */
+/**
+ * Writes some of `bytes` to standard error once there is room. Resolves to the number of bytes
+ * taken.
+ */
 async function writeErr(bytes: Uint8Array): Promise<number> {
   try {
     return await patiently(Deno.stderr, bytes);
   } catch {
-    return bytes.length; // Nobody can be told that nobody can be told.
+    return bytes.length; // There is no way to report a failure of standard error.
   }
 }
 
 const errors = new Log(writeErr);
 
-/** Writes a line to standard error. It never fails, and never keeps the program waiting. */
+/** Writes a line to standard error. It never fails, and never makes the program wait. */
 export function tell(line: string): void {
   errors.add(line);
 }
 
-/** Waits until all that was told has been written, or nobody can read it. */
+/** Waits until all lines for standard error have been written, or cannot be. */
 export async function allTold(): Promise<void> {
   await errors.flush(MAX_TIMER_MS);
 }
 
-/** Writes some of `bytes` once there is room; `isTaken` says whether they are kept where there is none. */
+/**
+ * Writes some of `bytes` once there is room. Resolves to the number of bytes taken.
+ *
+ * @param isTaken Whether the stream keeps the bytes if there is no room.
+ */
 async function patiently(
   stream: typeof Deno.stdout | typeof Deno.stderr,
   bytes: Uint8Array,
@@ -72,20 +84,25 @@ async function patiently(
   }
 }
 
-/** How much of `bytes` a pipe takes at once: whole lines, or a part of a long one. */
+/** Returns how many of `bytes` a pipe takes at once: whole lines, or a part of a long one. */
 function pipePiece(bytes: Uint8Array): number {
   if (bytes.length <= MAX_PIECE_BYTES && bytes.at(-1) === LF) return bytes.length;
   const end = bytes.lastIndexOf(LF, MAX_PIECE_BYTES - 1) + 1;
   return end > 0 ? end : Math.min(bytes.length, MAX_PIECE_BYTES);
 }
 
-/** The same for a terminal, which takes parts of lines: a line without its end, or the end alone. */
+/**
+ * Returns the same for a terminal, which takes parts of lines: a line without its end, or the end
+ * by itself.
+ */
 function terminalPiece(bytes: Uint8Array): number {
   const end = bytes.indexOf(LF);
   return end < 0 ? bytes.length : Math.max(1, end);
 }
 
-/** Whether Deno keeps a piece that it could not write, and writes it before the next one. */
+/**
+ * Returns whether Deno keeps a piece that it could not write, and writes it before the next one.
+ */
 function isKept(piece: Uint8Array): boolean {
   return piece.length < KEPT_BYTES && !piece.includes(LF);
 }

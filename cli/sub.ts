@@ -1,5 +1,5 @@
 /**
- * Owns the command that prints events. Must not know how they come.
+ * The `sub` command, which prints events.
  *
  * @module
  */
@@ -14,17 +14,17 @@ import { AllPrinted, Printer } from "./printer.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
 
-/** The command that prints events. */
+/** The `sub` command. */
 export const sub: Command = defineCommand({
   name: "sub",
   summary: "Print events, all or those that match a pattern",
-  about: "Print events as they come: all of them, or those whose names match a pattern.",
+  about: "Print events as they arrive: all of them, or those whose names match a pattern.",
   usage: "[options] [HOST:PORT] [PATTERN...]",
   examples: [
     "ebsockets sub                      # all events",
     "ebsockets sub 'chat.*' 'game.>'    # quoted, or the shell may expand them",
     "ebsockets sub --count 1 relay.example:7982 done",
-    "ebsockets sub | jq .event          # in a pipe: lines of JSON, as they came",
+    "ebsockets sub | jq .event          # in a pipe: lines of JSON, unchanged",
   ],
   groups: [{
     title: "Options",
@@ -34,41 +34,40 @@ export const sub: Command = defineCommand({
         name: "count",
         value: "N",
         least: 1,
-        text: "End after so many events (default: when Ctrl+C is pressed)",
+        text: "End after this many events (default: end on Ctrl+C)",
       },
       {
         kind: "text",
         name: "from",
         value: "ID",
-        text:
-          "Only what the relay says is from this client; it says so of requests, and of events " +
-          "for one client alone",
+        text: "Only events from this client (requests and direct events; other events carry no " +
+          "sender)",
       },
       {
         kind: "text",
         name: "queue",
         value: "NAME",
-        text: "Share the events with all clients of this queue: one of them gets each",
+        text: "Share the events with all members of this queue; each goes to one member",
       },
       RAW_FLAG,
     ],
     instead: Object.fromEntries(
       ["topic", "t", "subject", "name", "event", "pattern"].map((name) => [
         name,
-        "patterns are words, such as 'chat.*'",
+        "patterns need no option, such as 'chat.*'",
       ]),
     ),
   }, CONNECTION_GROUP],
   exits: {
-    0: "All that was asked for has been printed, or Ctrl+C has ended it without --count",
-    1: "The relay cannot be reached",
-    130: "Ctrl+C came before all of --count had (143: SIGTERM)",
+    0: "All requested events were printed, or Ctrl+C was pressed without --count",
+    1: "The relay is unreachable",
+    130: "Interrupted by Ctrl+C before --count was reached (143: SIGTERM)",
   },
   notes:
-    `A pattern is a name in which * between dots is any one token, and > at the end all the rest.
-Behind -- a word is a pattern even if it looks like HOST:PORT.
+    `In a pattern, * between dots matches any one token, and > at the end matches the rest. After --, an
+argument is a pattern even if it looks like HOST:PORT.
 
-A lost connection is made again; standard error tells.
+Reconnects automatically and reports it on standard error.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

@@ -1,6 +1,5 @@
 /**
- * Owns one connection over which events are heard, from its subscription to its end. Must not know what
- * comes after it.
+ * One connection that receives events, from its subscription to its end.
  *
  * @module
  */
@@ -21,29 +20,29 @@ import { split } from "../client/subscribe_request.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./raw_connection.ts";
 
-/** What the line is called with which a subscription ends. */
+/** The ID of the line that ends a subscription. */
 const LEAVING = "leave";
 
-/** What is to be heard. */
+/** The requested subscription. */
 export interface HelloExtras {
-  /** The patterns of the events' names; none for all. */
+  /** The patterns of event names; empty for all events. */
   readonly patterns: readonly string[];
-  /** The group of clients of which one gets each event. */
+  /** The queue to share the events with. */
   readonly queue?: string;
 }
 
-/** A connection over which events are heard. */
+/** A connection that receives events. */
 export class Subscription implements WireSink {
   readonly #wishes: HelloExtras;
   readonly #onEvent: (event: ReceivedLine, subscription: Subscription) => void;
   readonly #onRefusal: (refusal: Refusal) => void;
   readonly #ended = Promise.withResolvers<CloseInfo>();
   readonly #answered = Promise.withResolvers<Refusal | null>();
-  /** The lines of the subscription that have not been granted, by their ids. */
+  /** The IDs of the subscription lines that the server has not yet acknowledged. */
   readonly #open = new TextSet();
   readonly #left = Promise.withResolvers<void>();
   #wire: Wire | null = null;
-  /** Whether only what is wanted comes. */
+  /** Whether only requested events arrive. */
   #isInForce: boolean;
 
   private constructor(
@@ -58,11 +57,11 @@ export class Subscription implements WireSink {
   }
 
   /**
-   * Connects, and waits until the wishes are in force. Where the server does not know them, what comes
-   * is chosen here. `onRefusal` is told what the relay refuses later.
+   * Connects. Resolves once the subscription is in force. If the server does not support
+   * subscriptions, events are filtered here. `onRefusal` is called for later refusals.
    *
    * @throws {ConnectError} If it cannot connect.
-   * @throws {StartError} If the server refuses the wishes, or cannot grant them.
+   * @throws {StartError} If the server refuses the subscription, or does not support it.
    * @throws {Deno.errors.NotCapable} Without the permission to connect.
    */
   static async open(
@@ -75,7 +74,7 @@ export class Subscription implements WireSink {
     const subscription = new Subscription(wishes, onEvent, onRefusal);
     const wire = subscription.#wire = await Wire.open(where, subscription, {
       ...options,
-      // Who wants everything need not ask for it, unless the welcome says so.
+      // Without patterns or a queue, no subscription is needed unless the welcome requires one.
       welcome: wishes.queue === undefined ? "wanted" : "required",
     });
     try {
@@ -88,7 +87,7 @@ export class Subscription implements WireSink {
     }
   }
 
-  /** How it ended, once it has. */
+  /** Resolves to the reason when the connection has ended. */
   get ended(): Promise<CloseInfo> {
     return this.#ended.promise;
   }
@@ -102,7 +101,7 @@ export class Subscription implements WireSink {
     const { patterns, queue } = this.#wishes;
     if (!wire.features.includes("subscribe")) {
       if (queue === undefined) return;
-      throw new StartError(`Cannot use --queue: the server at ${wire.place} knows no queues`);
+      throw new StartError(`Cannot use --queue: ${wire.place} does not support queues`);
     }
     const all = patterns.length === 0 ? [">"] : patterns;
     const group = queue === undefined ? {} : { queue };
@@ -115,7 +114,7 @@ export class Subscription implements WireSink {
       const why = `the connection ended with ${describeEnd(info)}`;
       throw new ConnectError(`Cannot connect to ${wire.place}: ${why}`, { reason: info.reason });
     });
-    ended.catch(() => {}); // Once the wishes are in force, nobody waits for it.
+    ended.catch(() => {}); // Not awaited once the subscription is in force.
     const refusal = await abortable(Promise.race([this.#answered.promise, ended]), signal);
     if (!refusal) return;
     throw new StartError(
@@ -124,7 +123,7 @@ export class Subscription implements WireSink {
   }
 
   /**
-   * Takes the wishes back. Resolves when all has come that was sent because of them, or when the
+   * Ends the subscription. Resolves when all events sent under it have arrived, or when the
    * connection has ended.
    */
   async leave(): Promise<void> {
@@ -135,14 +134,17 @@ export class Subscription implements WireSink {
     const group = queue === undefined ? {} : { queue };
     const lines = split(all, queue ?? "", wire.maxLineBytes);
     for (const [i, events] of lines.entries()) {
-      // The answer to the last line tells of all.
+      // The acknowledgement of the last line covers all lines.
       const id = i === lines.length - 1 ? { id: LEAVING } : {};
       wire.send(encodeSubscription({ control: "unsubscribe", events, ...group, ...id }));
     }
     await Promise.race([this.#left.promise, this.ended]);
   }
 
-  /** Until the wishes are in force everything comes, of which the patterns choose. */
+  /**
+   * Filters events by the patterns until the subscription is in force, since all events arrive
+   * until then.
+   */
   onEvent(event: ReceivedLine): void {
     const { patterns, queue } = this.#wishes;
     const isWanted = this.#isInForce ||
@@ -150,7 +152,7 @@ export class Subscription implements WireSink {
     if (isWanted) this.#onEvent(event, this);
   }
 
-  /** Learns whether the wishes are in force. */
+  /** Handles acknowledgements and refusals of the subscription. */
   onControl(line: ControlLine): void {
     const receipt = decodeReceipt(line);
     if (receipt && this.#open.delete(receipt.id)) {

@@ -1,31 +1,32 @@
 /**
- * Owns a table of text on a terminal: its columns, fitted to a width. Must not know what is in it.
+ * Lays out a table of text, with its columns fitted to a width.
  *
  * @module
  */
 
 import { cut, pad, widthOf } from "./width.ts";
 
-/** What is between two columns. */
+/** The text between two columns. */
 const GAP = "  ";
 
-/** How narrow a column that shrinks can become. */
+/** The minimum width of a column that shrinks. */
 const LEAST_WIDTH = 6;
 
 /** A column of a table. */
 export interface Column {
-  /** What stands above it. */
+  /** The title. */
   readonly title: string;
   /**
-   * Whether it holds numbers, which stand on the right of it, or text.
+   * Whether it contains numbers, which are aligned right, or text.
    *
    * @default {"text"}
    */
   readonly kind?: "text" | "number";
-  /** Whether it is cut where there is no room for all of it. */
+  /** Whether it is shortened if there is too little room. */
   readonly shrinks?: boolean;
   /**
-   * Whether it is left out where there is no room even if others are cut: those with 1 first.
+   * The order in which it is dropped if shortening is not enough: columns with 1 first. A column
+   * without it stays.
    *
    * @default {undefined}
    */
@@ -33,8 +34,9 @@ export interface Column {
 }
 
 /**
- * The lines of a table, its titles first; none is wider than `width`. Where there is no room, columns
- * that may leave are left out, those that shrink are cut, the widest first, and then all lines on the right.
+ * Returns the lines of a table, titles first; none is wider than `width`. If there is too little
+ * room, columns with `leaves` are dropped, then those that shrink are shortened, the widest first.
+ * At last, all lines are cut off on the right.
  */
 export function formatTable(
   allColumns: readonly Column[],
@@ -54,7 +56,7 @@ export function formatTable(
   });
 }
 
-/** Which columns there is room for, if those that shrink are cut. */
+/** Returns which columns have room if those that shrink are shortened. */
 function whichStay(
   columns: readonly Column[],
   natural: readonly number[],
@@ -74,7 +76,7 @@ function widthsOf(lines: readonly (readonly string[])[]): number[] {
   return lines[0]!.map((_, i) => Math.max(...lines.map((cells) => widthOf(cells[i]!))));
 }
 
-/** The widths, of which those of columns that shrink are reduced until all fit. */
+/** Returns the widths, with those of columns that shrink reduced until all fit. */
 function fit(columns: readonly Column[], natural: readonly number[], width: number): number[] {
   const widths = [...natural];
   let surplus = widths.reduce((sum, each) => sum + each, 0) + GAP.length * (widths.length - 1) -

@@ -1,6 +1,5 @@
 /**
- * Owns how a relay is named on a command line or in the environment, and what that text means. Must not
- * read files, nor connect.
+ * Parses the address of a relay from a command line or the environment.
  *
  * @module
  */
@@ -10,29 +9,29 @@ import { quote } from "../protocol/printable.ts";
 import type { Place } from "../net/transport.ts";
 import { UsageError } from "./errors.ts";
 
-/** Where a relay is when nobody says anything else. */
+/** The default address of a relay. */
 export const DEFAULT_ADDRESS: Address = ["127.0.0.1", 7982];
 
-/** What to say to a relay of a place among its words. */
-export const LISTENING_ADVICE = "--host and --port say where a relay listens";
+/** The hint for an address among the arguments of a relay. */
+export const LISTENING_ADVICE = "use --host and --port to set where a relay listens";
 
-/** What a text says of a relay. */
+/** A parsed address of a relay. */
 export interface RelayPlace {
-  /** Where it is. */
+  /** The address or Unix socket. */
   readonly where: Place;
-  /** Whether it speaks TLS. */
+  /** Whether it uses TLS. */
   readonly tls: boolean;
-  /** The token in the text, if there is one. */
+  /** The token in the text, or `null` without one. */
   readonly token: string | null;
 }
 
-/** `HOST:PORT`, of which the host may be empty, and is in brackets where it has colons. */
+/** `HOST:PORT`. The host may be empty, and is in brackets if it contains colons. */
 const ADDRESS = /^(\[[\da-f:.]+(?:%[\w.-]+)?\]|[\w.-]*):(\d+)$/i;
 
-/** How the name of a place begins that says how to get there. */
+/** The schemes of an address. */
 const SCHEME = /^(tcp|tls|unix):\/\//;
 
-/** What looks like that: nobody means the name of an event by it. */
+/** Any scheme. A name with one is never meant as the name of an event. */
 const ANY_SCHEME = /^[a-z][a-z\d+.-]*:\/\//i;
 
 /** A host without a port. */
@@ -47,35 +46,36 @@ const BARE_IPV6 = /^(?=.*\d)(?=.*::|(?:[^:]+:){7})[\da-f:]+$/i;
 /** The path of a Unix socket. */
 const SOCKET_PATH = /^[.~]{0,2}\/.*sock(et)?$/;
 
-/** A place whose host may well be the beginning of the name of an event, as in `order:42`. */
+/** An address whose host could be the beginning of an event name, as in `order:42`. */
 const NAME_LIKE = /^(?!localhost:|\d+(?:\.\d+){3}:)[a-z_][\w.-]*:\d+$/i;
 
-/** Whether a word names a place, and not an event. */
+/** Returns whether a word is an address, and not the name of an event. */
 export function isPlace(word: string): boolean {
   return ADDRESS.test(word) || ANY_SCHEME.test(word);
 }
 
-/** Whether a word names a place, but may be meant for the name of an event. */
+/** Returns whether an address could also be meant as the name of an event. */
 export function couldBeName(word: string): boolean {
   return NAME_LIKE.test(word);
 }
 
-/** What a word lacks that names a relay, but not as a place; `null` if it does not. */
+/** Returns what an incomplete address lacks; `null` if the word does not look like an address. */
 export function adviseOnPlace(word: string): string | null {
   const port = DEFAULT_ADDRESS[1];
-  if (BARE_HOST.test(word)) return `has no port, as ${word}:${port} has`;
-  if (BARE_PORT.test(word)) return `has no host, as localhost:${word} has`;
-  if (BARE_IPV6.test(word)) return `has no brackets, as [::1]:${port} has`;
-  return SOCKET_PATH.test(word) ? "is a path, which belongs after --unix" : null;
+  if (BARE_HOST.test(word)) return `has no port; try ${word}:${port}`;
+  if (BARE_PORT.test(word)) return `has no host; try localhost:${word}`;
+  if (BARE_IPV6.test(word)) return `needs brackets and a port, such as [::1]:${port}`;
+  return SOCKET_PATH.test(word) ? "is a path; put --unix before it" : null;
 }
 
 /**
- * The place that `text` names: `HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH`, the
- * two in the middle also with `TOKEN@` before the host.
+ * Parses `HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH`. The two in the middle
+ * may have `TOKEN@` before the host. Returns the address.
  *
- * @param from Where the text is from, for the error.
+ * @param text The text to parse.
+ * @param from The origin of the text, for the error.
  *
- * @throws {UsageError} If it names none. It does not show the token.
+ * @throws {UsageError} If the text is invalid. The message does not contain the token.
  */
 export function parsePlace(text: string, from: string): RelayPlace {
   const [prefix = "", scheme = "tcp"] = SCHEME.exec(text) ?? [];
@@ -100,7 +100,7 @@ function decodeToken(text: string, from: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new UsageError(`${from} has a token in which % does not begin a character such as %40`);
+    throw new UsageError(`${from} has a token with an invalid % escape; write % as %25`);
   }
 }
 
@@ -112,7 +112,7 @@ function noPlace(text: string, from: string): UsageError {
   );
 }
 
-/** The place that is most like a text which is none, for an error. */
+/** Returns the address that is most similar to an invalid text, for an error. */
 function similar(text: string): string {
   const [, scheme = "", rest = ""] = /^([a-z][a-z\d+.-]*:\/\/)?([^/]*)\/?$/i.exec(text) ?? [];
   const prefix = scheme === "" || SCHEME.test(scheme) ? scheme : "tcp://";

@@ -1,9 +1,8 @@
 /**
- * Owns what OpenTelemetry gets of a relay: its stats as metrics, and a span for each connection.
- * Must not know where that is sent.
+ * Reports a relay to OpenTelemetry: its statistics as metrics, and a span for each connection.
  *
- * Deno itself brings the other half, switched on with `OTEL_DENO=true`, so that nothing has to be
- * loaded, and no permission is needed: it says by itself whether it is on.
+ * Deno itself provides the exporter, enabled with `OTEL_DENO=true`. So no module is loaded and no
+ * permission is needed to find out whether it is on.
  *
  * @module
  */
@@ -16,7 +15,7 @@ import { isFault } from "./errors.ts";
 
 type Attributes = Readonly<Record<string, string | number>>;
 
-/** A metric; only given back. */
+/** A metric; an opaque value. */
 type Instrument = object;
 
 interface InstrumentOptions {
@@ -28,7 +27,7 @@ interface Observation {
   observe(instrument: Instrument, value: number, attributes?: Attributes): void;
 }
 
-/** What is needed of the `Meter` of OpenTelemetry. */
+/** The part of OpenTelemetry's `Meter` that is needed here. */
 export interface Meter {
   createObservableCounter(name: string, options: InstrumentOptions): Instrument;
   createObservableUpDownCounter(name: string, options: InstrumentOptions): Instrument;
@@ -39,14 +38,14 @@ export interface Meter {
   ): void;
 }
 
-/** What is needed of its `Span`. */
+/** The part of its `Span` that is needed here. */
 interface Span {
   setAttributes(attributes: Attributes): void;
   setStatus(status: { code: number; message?: string }): void;
   end(): void;
 }
 
-/** What is needed of its `Tracer`. */
+/** The part of its `Tracer` that is needed here. */
 export interface Tracer {
   startSpan(
     name: string,
@@ -58,25 +57,28 @@ export interface Tracer {
 const KIND_SERVER = 1;
 const STATUS_ERROR = 2;
 
-/** Gives a relay's figures and connections to OpenTelemetry. */
+/** Reports a relay's statistics and connections to OpenTelemetry. */
 export class Telemetry {
   readonly #meter: Meter;
   readonly #tracer: Tracer;
   readonly #spans = new Map<RelayClient, Span>();
 
-  /** Makes one that uses these two. */
+  /** Creates a reporter that uses this meter and tracer. */
   constructor(meter: Meter, tracer: Tracer) {
     this.#meter = meter;
     this.#tracer = tracer;
   }
 
-  /** One that uses Deno's, or `null` if `OTEL_DENO` does not switch that on. */
+  /**
+   * Returns a reporter that uses Deno's meter and tracer, or `null` if `OTEL_DENO` does not enable
+   * them.
+   */
   static open(): Telemetry | null {
     let meter: Meter;
     try {
       meter = Deno.telemetry.meterProvider.getMeter(config.name, config.version);
     } catch {
-      return null; // That is how Deno says that it is off.
+      return null; // Deno throws if telemetry is off.
     }
     return new Telemetry(
       meter,
@@ -84,7 +86,7 @@ export class Telemetry {
     );
   }
 
-  /** Has metrics made of what `read` gives, whenever it is time to send them. */
+  /** Creates the metrics. They call `read` whenever they are exported. */
   watch(read: () => RelayStats): void {
     const metrics = describeMetrics(this.#meter);
     this.#meter.addBatchObservableCallback((observation) => {
@@ -136,8 +138,8 @@ type Values = [value: number, attributes?: Attributes][];
 type Metric = [instrument: Instrument, values: (stats: RelayStats) => Values];
 
 /**
- * All metrics. No attribute has a value that a peer could choose, so that there are never more of
- * them. (Deno adds `v8js.memory.heap.*` by itself.)
+ * Returns all metrics. A peer cannot choose the value of an attribute, so the number of time series
+ * is bounded. (Deno adds `v8js.memory.heap.*` itself.)
  */
 function describeMetrics(meter: Meter): Metric[] {
   const counter = (name: string, unit: string, description: string) =>
@@ -148,27 +150,27 @@ function describeMetrics(meter: Meter): Metric[] {
     meter.createObservableGauge(name, { unit, description });
   return [
     [
-      sum("ebsockets.clients", "{client}", "Clients that are connected"),
+      sum("ebsockets.clients", "{client}", "Connected clients"),
       ({ clients }) => [[clients]],
     ],
     [
-      counter("clients.joined", "{client}", "Clients that have ever joined"),
+      counter("clients.joined", "{client}", "Clients that have joined"),
       ({ clientsTotal }) => [[clientsTotal]],
     ],
     [
-      counter("events", "{event}", "Events that came from clients, and that were queued for them"),
+      counter("events", "{event}", "Events received from clients, and queued for clients"),
       ({ eventsIn, eventsOut }) => byDirection(eventsIn, eventsOut),
     ],
     [
-      counter("io", "By", "Bytes that came from clients, and that were sent to them"),
+      counter("io", "By", "Bytes received from clients, and sent to clients"),
       ({ bytesIn, bytesOut }) => byDirection(bytesIn, bytesOut),
     ],
     [
-      sum("ebsockets.queue.size", "By", "Bytes that wait for clients, in all queues together"),
+      sum("ebsockets.queue.size", "By", "Bytes queued for all clients together"),
       ({ pendingBytes }) => [[pendingBytes]],
     ],
     [
-      gauge("ebsockets.queue.largest", "By", "Bytes that wait for the client with the most"),
+      gauge("ebsockets.queue.largest", "By", "Bytes queued for the client with the longest queue"),
       ({ largestPendingBytes }) => [[largestPendingBytes]],
     ],
     [
@@ -176,7 +178,7 @@ function describeMetrics(meter: Meter): Metric[] {
       ({ closes }) => byReason(closes),
     ],
     [
-      counter("refusals", "{peer}", "Peers that were sent away before they were clients"),
+      counter("refusals", "{peer}", "Peers that were refused before they became clients"),
       ({ refusals }) => byReason(refusals),
     ],
     [

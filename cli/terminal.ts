@@ -1,13 +1,12 @@
 /**
- * Owns what the tools know of the terminal in front of them: whether there is one, how wide it is, and
- * colours. Must not know what is written to it.
+ * The properties of the terminal: whether there is one, its size, and colours.
  *
  * @module
  */
 
 import { inEnvironment } from "./credentials.ts";
 
-/** Makes text stand out, or leaves it as it is. */
+/** Styles text, or leaves it unchanged. */
 export interface Paint {
   bold(text: string): string;
   dim(text: string): string;
@@ -17,7 +16,7 @@ export interface Paint {
   cyan(text: string): string;
 }
 
-/** The codes of ECMA-48 ("SGR") that begin and end each way to stand out. */
+/** The codes of ECMA-48 ("SGR") that begin and end each style. */
 const CODES: Readonly<Record<keyof Paint, readonly [begin: number, end: number]>> = {
   bold: [1, 22],
   dim: [2, 22],
@@ -27,7 +26,7 @@ const CODES: Readonly<Record<keyof Paint, readonly [begin: number, end: number]>
   cyan: [36, 39],
 };
 
-/** Colours if `isColored`, otherwise none. */
+/** Returns a painter with colours if `isColored`; otherwise one that leaves text unchanged. */
 export function paint(isColored: boolean): Paint {
   const style = (name: keyof Paint) => (text: string): string => {
     const [begin, end] = CODES[name];
@@ -43,33 +42,36 @@ export function paint(isColored: boolean): Paint {
   };
 }
 
-/** Whether a person is at the other end of a stream, and not a program or a file. */
+/** Returns whether a stream is a terminal, and not a pipe or a file. */
 export function isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean {
   return Deno[stream].isTerminal();
 }
 
-/** Whether any of the standard streams leads to a terminal, so that somebody has started the program there. */
+/**
+ * Returns whether any standard stream is a terminal, which means that the program was started in
+ * one.
+ */
 export function hasTerminal(): boolean {
   return isTerminal("stdin") || isTerminal("stdout") || isTerminal("stderr");
 }
 
 /**
- * Whether what is written there can be written over: in a terminal, unless its type is `dumb`, as in an
- * editor. Its type is only known where Deno permits to look into the environment.
+ * Returns whether output on a stream can be overwritten. This is true for a terminal, unless its
+ * type is `dumb`, as in an editor. The type is known only if Deno permits reading the environment.
  */
 export function isScreen(stream: "stdout" | "stderr"): boolean {
   return isTerminal(stream) && inEnvironment("TERM") !== "dumb";
 }
 
-/** Whether to write colours there: to a screen, unless `NO_COLOR` is set. */
+/** Returns whether to use colours on a stream: on a screen, unless `NO_COLOR` is set. */
 export function isColored(stream: "stdout" | "stderr"): boolean {
   return isScreen(stream) && !Deno.noColor;
 }
 
-/** How much room a terminal has where nobody says: what they had for decades. */
+/** The size of a terminal that does not report one: the traditional size. */
 const DEFAULT_SIZE = { columns: 80, rows: 24 };
 
-/** How much room the terminal has, in characters. Some do not know it, and say 0. */
+/** Returns the size of the terminal, in characters. Some terminals report 0. */
 export function sizeOfTerminal(): { columns: number; rows: number } {
   try {
     const { columns, rows } = Deno.consoleSize();
@@ -79,7 +81,7 @@ export function sizeOfTerminal(): { columns: number; rows: number } {
   }
 }
 
-/** How wide the terminal is, in columns. */
+/** Returns the width of the terminal, in columns. */
 export function columnsOfTerminal(): number {
   return sizeOfTerminal().columns;
 }

@@ -1,5 +1,5 @@
 /**
- * Owns the command that watches a relay. Must not know what figures there are, or how they look.
+ * The `top` command, which shows the state of a relay.
  *
  * @module
  */
@@ -27,22 +27,21 @@ import { formatTop, type Size } from "./top_view.ts";
 import { Watcher } from "./stats_poller.ts";
 import { wrap } from "./width.ts";
 
-/** How often the relay is asked by default, in milliseconds. */
+/** The default interval, in milliseconds. */
 const DEFAULT_INTERVAL = 1000;
 
-/** The keys that end it. Where terminals cannot make a signal of Ctrl+C, it is a key. */
+/** The keys that quit. Ctrl+C is a key on terminals that cannot turn it into a signal. */
 const QUIT_KEYS = ["q", "Q", "\x03"];
 
-/** How much room there is where no screen is. */
+/** The size if there is no screen. */
 const UNLIMITED: Size = { columns: Infinity, rows: Infinity };
 
-/** The command that watches a relay. */
+/** The `top` command. */
 export const top: Command = defineCommand({
   name: "top",
-  summary: "Watch a relay: its clients, its rates, the names of its events",
+  summary: "Watch a relay: its rates, clients and event names",
   about:
-    "Watch a relay: how busy it is, who its clients are and what they hear, and which events " +
-    "there are.",
+    "Watch a relay: its load, its clients and their subscriptions, and the names of its events.",
   usage: "[options] [HOST:PORT]",
   examples: [
     "ebsockets top",
@@ -58,25 +57,25 @@ export const top: Command = defineCommand({
         value: "MS",
         least: 100,
         most: MAX_TIMER_MS,
-        text: `How often to ask the relay (default ${DEFAULT_INTERVAL})`,
+        text: `Interval between updates (default ${DEFAULT_INTERVAL})`,
       },
       {
         kind: "switch",
         name: "once",
-        text: "Measure for one interval, print what was found, and end, which is what happens " +
-          "where no terminal is",
+        text: "Measure one interval, print the result, and end (default if stdout is not a " +
+          "terminal)",
       },
-      { kind: "switch", name: "json", text: "The same, as one line of JSON" },
+      { kind: "switch", name: "json", text: "Like --once, as one line of JSON" },
     ],
   }, CONNECTION_GROUP],
   exits: {
-    0: "It has shown what there is",
-    1: "The relay cannot be reached, or does not tell: it has --no-inspect, or is too old",
-    130: "Ctrl+C came before the end of --once or --json (143: SIGTERM)",
+    0: "The state was shown",
+    1: "The relay is unreachable, is too old, or was started with --no-inspect",
+    130: "Interrupted by Ctrl+C during --once or --json (143: SIGTERM)",
   },
   notes:
-    `Of clients and of names it shows the 100 with most to tell. WAITING is what the relay holds for
-a client that reads too slowly. q or Ctrl+C ends it. It hears no events itself.
+    `Shows the 100 busiest clients and event names. WAITING is the number of bytes queued for a client
+that reads too slowly. q or Ctrl+C ends. The command itself receives no events.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
@@ -95,7 +94,7 @@ ${CONNECTION_NOTES}`,
     const snapshot = await measure(watcher, interval);
     const style = paint(isColored("stdout"));
     const size = isTerminal("stdout") ? { ...UNLIMITED, columns: columnsOfTerminal() } : UNLIMITED;
-    // JSON.stringify() leaves some characters as they are that a terminal acts on.
+    // JSON.stringify() leaves some characters unescaped that affect a terminal.
     await print(
       json
         ? printable(JSON.stringify(snapshot))
@@ -105,7 +104,11 @@ ${CONNECTION_NOTES}`,
   },
 });
 
-/** What happens in one interval. */
+/**
+ * Measures one interval. Resolves to the snapshot.
+ *
+ * @throws {StartError} If the relay does not answer.
+ */
 async function measure(watcher: Watcher, interval: number): Promise<Snapshot> {
   const before = await watcher.ask();
   await watcher.wait(interval);
@@ -114,14 +117,14 @@ async function measure(watcher: Watcher, interval: number): Promise<Snapshot> {
   throw new StartError(`The relay at ${watcher.where} does not answer`);
 }
 
-/** Shows on the whole screen what happens, until the signal comes, for which a key can ask. */
+/** Shows the state on the whole screen until `signal` is aborted. A key calls `quit`. */
 async function show(
   watcher: Watcher,
   interval: number,
   signal: AbortSignal,
   quit: () => void,
 ): Promise<void> {
-  // An error at first is told where it can still be read afterwards.
+  // Asks before the screen is taken over, so that a first error stays readable.
   let before: RelayReport | null = null;
   let after = await watcher.ask();
   const style = paint(isColored("stdout"));
@@ -151,14 +154,14 @@ function toLines(
   style: Paint,
 ): string[] {
   if (after) return formatTop(takeSnapshot(before, after), titleOf(where), size, style);
-  return wrap([`${titleOf(where)} does not answer; trying again, Ctrl+C ends it`], size.columns);
+  return wrap([`${titleOf(where)} does not answer; retrying, Ctrl+C ends it`], size.columns);
 }
 
 function titleOf(where: string): string {
   return `Relay at ${where}`;
 }
 
-/** Calls `redraw` when the terminal changes its size, until it is disposed of. */
+/** Calls `redraw` when the terminal is resized, until it is disposed of. */
 function onResize(redraw: () => void): Disposable {
   if (Deno.build.os === "windows") return { [Symbol.dispose]() {} };
   Deno.addSignalListener("SIGWINCH", redraw);

@@ -1,6 +1,5 @@
 /**
- * Owns what two reports of a relay say of the time between them: rates. Must not know how they are asked
- * for, or shown.
+ * Computes the rates of a relay from two of its reports.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import type { ClientReport, RelayReport } from "../protocol/report.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
-/** How many there were in a second; `null` where that cannot be told. */
+/** Events and bytes a second; `null` if a rate is unknown. */
 export interface Rates {
   readonly eventsInPerSecond: number | null;
   readonly eventsOutPerSecond: number | null;
@@ -18,45 +17,50 @@ export interface Rates {
   readonly bytesOutPerSecond: number | null;
 }
 
-/** A client, and what it has done in the interval. */
+/** A client and its rates in the interval. */
 export interface ClientSnapshot extends Rates {
-  /** What the relay calls it: `c7`. */
+  /** The ID of the client: `c7`. */
   readonly id: string;
-  /** Where it is. */
+  /** Its address. */
   readonly address: string;
-  /** Bytes that wait for it. */
+  /** The number of bytes queued for it. */
   readonly pendingBytes: number;
-  /** How many subscriptions it has; `null` if it hears everything. */
+  /** The number of its subscriptions, or `null` if it receives every event. */
   readonly subscriptionCount: number | null;
   /** The first of them, each as `pattern` or `pattern [queue]`. */
   readonly subscriptions: readonly string[];
 }
 
-/** A name, and how many events of it there were in the interval. */
+/** An event name and its rate in the interval. */
 export interface NameSnapshot {
   readonly name: string;
   readonly eventsPerSecond: number | null;
 }
 
-/** A relay at a moment, and what has happened in the interval before it. */
+/** The state of a relay, and its rates in the interval before it. */
 export interface Snapshot {
-  /** How long the interval was, in milliseconds; `null` if there was none. */
+  /** The length of the interval, in milliseconds; `null` if there was none. */
   readonly intervalMs: number | null;
   /** The relay. */
   readonly relay: RelayStats & Rates & { readonly eventsUnheardPerSecond: number | null };
-  /** Its clients, those with most to wait for first, then the busiest. */
+  /** Its clients, those with the longest queue first, then the busiest. */
   readonly clients: readonly ClientSnapshot[];
   /** The names of its events, the busiest first. */
   readonly names: readonly NameSnapshot[];
 }
 
-/** What the relay counts of itself and of each client. */
+/** The counters that a relay keeps of itself and of each client. */
 type Counters = Pick<RelayStats, "eventsIn" | "eventsOut" | "bytesIn" | "bytesOut">;
 
-/** What is known of a relay after one report, or of the time between two. */
+/**
+ * Returns the state after one report, with rates if there are two.
+ *
+ * @param before The earlier report, or `null`.
+ * @param after The later report.
+ */
 export function takeSnapshot(before: RelayReport | null, after: RelayReport): Snapshot {
   const between = after.relay.uptimeMs - (before?.relay.uptimeMs ?? Infinity);
-  // A relay that is younger than it was has been started anew.
+  // A shorter uptime means that the relay has been restarted.
   const intervalMs = between > 0 ? between : null;
   const perSecond = (from: number | undefined, to: number) =>
     from === undefined || intervalMs === null
@@ -96,7 +100,10 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
 
 const NOTHING: Counters = { eventsIn: 0, eventsOut: 0, bytesIn: 0, bytesOut: 0 };
 
-/** What clients had done by then: nothing if they are new, and nobody knows if not all were reported. */
+/**
+ * Returns a function from a client to its counters in the earlier report: 0 if it is new,
+ * `undefined` if the report was incomplete.
+ */
 function earlierClients(
   before: RelayReport | null,
 ): (client: ClientReport) => Counters | undefined {
@@ -106,7 +113,10 @@ function earlierClients(
   return ({ id }) => known.get(id) ?? (hasAll ? NOTHING : undefined);
 }
 
-/** How many events of a name there had been by then, since names were counted. */
+/**
+ * Returns a function from a name to its number of events in the earlier report, since names were
+ * counted.
+ */
 function earlierNames(
   before: RelayReport | null,
   after: RelayReport,

@@ -1,6 +1,5 @@
 /**
- * Owns how the state of a relay looks on a screen. Must not know where it comes from, or how a screen is
- * drawn.
+ * The layout of the state of a relay on a screen.
  *
  * @module
  */
@@ -21,21 +20,21 @@ import {
 } from "./units.ts";
 import { cut, wrap } from "./width.ts";
 
-/** How much room there is. */
+/** The size of a screen. */
 export interface Size {
-  /** In characters; `Infinity` where lines may be of any length. */
+  /** In characters; `Infinity` if lines may have any length. */
   readonly columns: number;
-  /** In lines; `Infinity` where there may be any number. */
+  /** In lines; `Infinity` if there may be any number. */
   readonly rows: number;
 }
 
-/** What names may take of the screen while there are clients to show, as a share. */
+/** The share of the screen for names while there are clients to show. */
 const SHARE_OF_NAMES = 1 / 3;
 
-/** What the head may take of the screen if not everything finds room in one line, as a share. */
+/** The share of the screen for the head if it needs more than one line per group. */
 const SHARE_OF_HEAD = 1 / 2;
 
-/** What is between two figures of the head. */
+/** The text between two figures of the head. */
 const GAP = "   ";
 
 const CLIENT_COLUMNS: readonly Column[] = [
@@ -54,7 +53,11 @@ const NAME_COLUMNS: readonly Column[] = [
   { title: "EVENTS", kind: "number" },
 ];
 
-/** The lines of a screen of that size; `title` says which relay it is. */
+/**
+ * Returns the lines of a screen of that size.
+ *
+ * @param title The name of the relay.
+ */
 export function formatTop(
   snapshot: Snapshot,
   title: string,
@@ -81,7 +84,7 @@ export function formatTop(
   return lines.slice(0, rows);
 }
 
-/** What there is to say of the relay, in as many lines as it takes, unless that were most of the screen. */
+/** Returns the lines of the head. They are wrapped unless that would take most of the screen. */
 function formatHead(groups: readonly string[][], { columns, rows }: Size): string[] {
   const lines = groups.flatMap((parts) => wrap(parts, columns, GAP));
   if (lines.length < SHARE_OF_HEAD * rows) return lines;
@@ -92,7 +95,7 @@ function withTitle([title, ...lines]: readonly string[], paint: Paint): string[]
   return title === undefined ? [] : [paint.dim(title), ...lines];
 }
 
-/** What there is to say of the relay as a whole, in groups. */
+/** Returns the figures of the relay as a whole, in groups. */
 function formatRelay({ relay }: Snapshot): string[][] {
   const faults = Object.entries({ ...relay.closes })
     .filter(([reason, count]) => count > 0 && isFault(reason as CloseReason))
@@ -133,7 +136,7 @@ function clientRows({ clients }: Snapshot): string[][] {
   ]);
 }
 
-/** What a client hears. */
+/** Returns the subscriptions of a client as text. */
 function hears(
   { subscriptionCount, subscriptions }: Snapshot["clients"][number],
 ): string {
@@ -148,7 +151,7 @@ function nameRows({ names }: Snapshot): string[][] {
   return names.map(({ name, eventsPerSecond }) => [printable(name), rate(eventsPerSecond)]);
 }
 
-/** At most so many lines, of which the last says how many more there would be. */
+/** Returns at most `most` lines. The last one gives the number of lines that were left out. */
 function limit(lines: readonly string[], most: number): readonly string[] {
   if (lines.length <= most) return lines;
   const kept = Math.max(0, most - 1);

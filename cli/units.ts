@@ -1,52 +1,52 @@
 /**
- * Owns how figures are written for people: three digits and a unit. Must not know what they measure.
+ * Formats figures for a person: up to three digits and a unit.
  *
  * @module
  */
 
-/** Decimal steps, for what is counted. */
+/** Decimal steps, for counts. */
 const COUNTS = ["", "k", "M", "G", "T"];
 
 /** Binary steps, for bytes. */
 const BYTES = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-/** `1.2 k`, `345`, `6.7 M`. */
+/** Returns `1.2 k`, `345`, `6.7 M`. */
 export function formatCount(count: number): string {
   return formatSteps(count, 1000, COUNTS);
 }
 
-/** `1.2 KiB`, `345 B`, `6.7 MiB`. */
+/** Returns `1.2 KiB`, `345 B`, `6.7 MiB`. */
 export function formatBytes(bytes: number): string {
   return formatSteps(bytes, 1024, BYTES);
 }
 
-/** `1.2 k/s`, of how many there were in a second. */
+/** Returns `1.2 k/s`, for a number per second. */
 export function formatRate(perSecond: number): string {
   return `${formatCount(perSecond)}/s`;
 }
 
-/** `3.4 MiB/s`. */
+/** Returns `3.4 MiB/s`. */
 export function formatByteRate(perSecond: number): string {
   return `${formatBytes(perSecond)}/s`;
 }
 
-/** An exact count with commas: `1,234,567`. */
+/** Returns an exact count with commas: `1,234,567`. */
 export function formatExact(count: number): string {
   return Math.round(count).toLocaleString("en-US");
 }
 
-/** How many there are of a noun: `1 event`, `1,234 events`. */
+/** Returns a count with its noun: `1 event`, `1,234 events`. */
 export function countOf(count: number, noun: string): string {
   return `${formatExact(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** A latency in milliseconds, as `85 µs`, `1.24 ms` or `3.1 s`. */
+/** Returns a latency in milliseconds as `85 µs`, `1.24 ms` or `3.1 s`. */
 export function formatLatency(ms: number): string {
   if (ms < 0.9995) return `${threeDigits(1000 * ms)} µs`;
   return ms < 999.5 ? `${threeDigits(ms)} ms` : `${threeDigits(ms / 1000)} s`;
 }
 
-/** A time in milliseconds that somebody has to wait: `45s`, `3m05s`, `2h03m`, `4d07h`. */
+/** Returns a duration in milliseconds as `45s`, `3m05s`, `2h03m` or `4d07h`. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   const [days, hours, minutes] = [
@@ -71,12 +71,12 @@ function formatSteps(value: number, factor: number, units: readonly string[]): s
   return `${digits} ${units[step]}`.trimEnd();
 }
 
-/** `0.4`, `9.9`, `10`, `345`. */
+/** Returns `0.4`, `9.9`, `10`, `345`. */
 function twoDigits(value: number): string {
   return value === 0 ? "0" : value.toFixed(value < 9.95 ? 1 : 0);
 }
 
-/** `0.45`, `9.99`, `10.0`, `345`. */
+/** Returns `0.45`, `9.99`, `10.0`, `345`. */
 function threeDigits(value: number): string {
   return value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
 }

@@ -1,24 +1,23 @@
 /**
- * Owns how many columns of a terminal a text takes, and how it is made to take fewer. Must not know
- * where it is shown.
+ * The width of text in columns of a terminal, and ways to fit it.
  *
  * @module
  */
 
-/** What takes no column of its own: accents that stand on the character before, and joiners. */
+/** Characters without a column of their own: accents on the character before, and joiners. */
 const ZERO = /^[\p{Mn}\p{Me}\u200b-\u200d\ufe0e\ufe0f]$/u;
 
 /**
- * What takes two columns: East Asian letters and forms (Unicode Standard Annex 11, "W" and "F"), and
- * signs that are shown as pictures.
+ * Characters of two columns: East Asian letters and forms (Unicode Standard Annex 11, "W" and "F"),
+ * and signs shown as pictures.
  */
 const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}\p{Emoji_Presentation}]$/u;
 
-/** What stands for the part that has been cut off. */
+/** Stands for the part that was cut off. */
 const ELLIPSIS = "…";
 
-/** How many columns `text` takes; it must have no control characters. */
+/** Returns the number of columns of `text`, which must not contain control characters. */
 export function widthOf(text: string): number {
   if (/^[ -~]*$/.test(text)) return text.length;
   let width = 0;
@@ -26,7 +25,7 @@ export function widthOf(text: string): number {
   return width;
 }
 
-/** `text` if it takes no more than `width` columns, otherwise its beginning and `…`. */
+/** Returns `text` if it fits into `width` columns; otherwise its beginning and `…`. */
 export function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let kept = "";
@@ -40,8 +39,8 @@ export function cut(text: string, width: number): string {
 }
 
 /**
- * The parts in lines of at most `width` columns, `gap` between two of them. A part that is wider than a
- * line is broken between words, and a word that is, is cut.
+ * Returns the parts in lines of at most `width` columns, with `gap` between two parts. A part that
+ * is wider than a line is broken between words, and a word that is wider is cut.
  */
 export function wrap(parts: readonly string[], width: number, gap = " "): string[] {
   const lines: string[] = [];
@@ -61,7 +60,9 @@ export function wrap(parts: readonly string[], width: number, gap = " "): string
   return [...lines, line].map((each) => cut(each, width));
 }
 
-/** `text` with so many spaces that it takes `width` columns: behind it, or before it. */
+/**
+ * Returns `text` padded with spaces to `width` columns: after it for `left`, before it for `right`.
+ */
 export function pad(text: string, width: number, side: "left" | "right" = "left"): string {
   const spaces = " ".repeat(Math.max(0, width - widthOf(text)));
   return side === "left" ? text + spaces : spaces + text;

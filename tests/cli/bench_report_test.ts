@@ -30,9 +30,9 @@ Deno.test("reportEvents() tells throughput both ways, and why there is no latenc
     "sent      100,000     200,000  24 MiB/s  0.5 s",
     "received  200,000     200,000  24 MiB/s  1.0 s",
     "",
-    "Nothing was lost: 200,000 events came, each in its place",
+    "Nothing was lost: 200,000 events arrived, all in order",
     "",
-    "For latencies, give a --rate: at full speed they only tell how long the queues are",
+    "Latency needs --rate; at full speed it only reflects the length of the queues",
   ]);
   assertEquals(isGood, true);
 });
@@ -50,7 +50,7 @@ Deno.test("reportEvents() tells what was lost, and what went wrong", () => {
   assertEquals(lines.slice(6, 10), [
     "Not sent: 1 of 100,000",
     "Lost: 10 of 199,998",
-    "Out of order, or twice: 3",
+    "Out of order or duplicate: 3",
     "Subscriber 1 was disconnected: slow-consumer",
   ]);
   assertEquals([json.unsent, json.lost, json.misplaced, json.faults], [1, 10, 3, bad.faults]);
@@ -71,7 +71,7 @@ Deno.test("reportEvents() tells latencies of a steady rate, in lines that fit", 
   );
   const start = lines.findIndex((line) => line.startsWith("Latency"));
   assertEquals(lines.slice(start, start + 2), [
-    "Latency, from when each was due:",
+    "Latency, from when each event was due:",
     "p50 200 µs  p90 30.0 ms  p99 30.0 ms  p99.9 30.0 ms  max 30.0 ms",
   ]);
   assertEquals(lines.slice(start + 3).every((line) => widthOf(line) <= 60), true);
@@ -92,7 +92,7 @@ Deno.test("reportRequests() tells answers, round trips, and what got none", () =
     "100,000 requests of 127 bytes, 4 at a time, from 1 requester to 2 responders",
     "",
     "50,000 answers a second, in 2.0 s",
-    "Every request got its answer",
+    "Every request was answered",
     "",
   ]);
   assertEquals(report.isGood, true);

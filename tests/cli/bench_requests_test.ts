@@ -37,5 +37,5 @@ Deno.test("benchRequests() counts wrong answers, and says what went wrong", asyn
   });
   const result = await benchRequests(connector, load, () => {});
   assertEquals([result.requests, result.answered], [500, 495]);
-  assertEquals(result.faults, ["The answer was not the one to it (5 times)"]);
+  assertEquals(result.faults, ["Reply belongs to a different request (5 times)"]);
 });

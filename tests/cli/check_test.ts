@@ -21,7 +21,7 @@ Deno.test("check says of each bad line where it is bad, and goes on", async () =
     1,
     `${one}:2:10: bad-json: expected a value, found "}"\n` +
     `${one}:5:1: bad-json: expected a value, found "x"\n` +
-    "-:1:14: truncated: the line has no newline at its end, and would not count\n",
+    "-:1:14: truncated: the line has no newline at its end, so a relay would ignore it\n",
     "2 good events, 1 control line, 3 bad lines\n",
   ]);
   assertEquals(await check([two]), {
@@ -48,7 +48,7 @@ Deno.test("check goes on behind files that it cannot read, and exits with 1", as
   assertEquals([code, stdout, stderr], [
     1,
     "",
-    "error: Cannot read /no/such: there is no such file\n" +
+    "error: Cannot read /no/such: no such file\n" +
     "1 good event, 0 bad lines, 1 unreadable file\n",
   ]);
   const denied = await check(["deno.json"], "", []);

@@ -19,7 +19,7 @@ Deno.test("loadCommand() gives the command of a name, or says which was meant", 
   assertEquals(message, 'Unknown command "relya" (did you mean relay?)');
   await assertRejects(() => loadCommand("toString"), UsageError);
   for (const place of ["7982", "localhost", "127.0.0.1:7982", "tcp://a"]) {
-    const why = `Unknown command "${place}": --host and --port say where a relay listens`;
+    const why = `Unknown command "${place}": use --host and --port to set where a relay listens`;
     await assertRejects(() => loadCommand(place), UsageError, why);
   }
 });

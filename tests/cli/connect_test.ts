@@ -73,18 +73,21 @@ Deno.test("readTarget() refuses what does not go together, and never says a toke
     [":1 --unix /s", "HOST:PORT and --unix exclude each other"],
     [
       "a :1",
-      '":1" is a relay, which comes first, and only once; -- before it makes it a name',
+      '":1" is a relay, which must be the first argument and the only one; if it is a name, put -- before it',
     ],
     [
       ":1 a tcp://host:2",
-      '"tcp://host:2" is a relay, which comes first, and only once; -- before it makes it a name',
+      '"tcp://host:2" is a relay, which must be the first argument and the only one; if it is a name, put -- before it',
     ],
-    ["localhost a", '"localhost" has no port, as localhost:7982 has; -- before it makes it a name'],
-    ["[::1]", '"[::1]" has no port, as [::1]:7982 has; -- before it makes it a name'],
-    ["7982 a", '"7982" has no host, as localhost:7982 has; -- before it makes it a name'],
+    [
+      "localhost a",
+      '"localhost" has no port; try localhost:7982; if it is a name, put -- before it',
+    ],
+    ["[::1]", '"[::1]" has no port; try [::1]:7982; if it is a name, put -- before it'],
+    ["7982 a", '"7982" has no host; try localhost:7982; if it is a name, put -- before it'],
     ["--token a --token-file b", "--token-file and --token exclude each other"],
-    ["--unix /s --tls", "--tls does not go with a Unix socket"],
-    ["--unix /s --tls-ca a", "--tls-ca does not go with a Unix socket"],
+    ["--unix /s --tls", "--tls cannot be used with a Unix socket"],
+    ["--unix /s --tls-ca a", "--tls-ca cannot be used with a Unix socket"],
     ["--tls-cert c", "--tls-cert needs --tls-key too"],
     ["--tls-key k", "--tls-key needs --tls-cert too"],
     [`--token ${"x".repeat(1025)}`, "--token must have from 1 to 1024 bytes, not 1025"],
@@ -145,14 +148,14 @@ Deno.test("connect() says what to do when the relay wants a token, or another on
   const where = relay.address;
   const without = await assertRejects(() => connect({ ...LOCAL, where }), StartError);
   assertEquals(
-    without.message.endsWith("; say its token with --token-file or EBSOCKETS_TOKEN"),
+    without.message.endsWith("; pass its token with --token-file or EBSOCKETS_TOKEN"),
     true,
     without.message,
   );
   const token = { from: "--token", text: "guess" };
   const wrong = await assertRejects(() => connect({ ...LOCAL, where, token }), StartError);
   assertEquals(
-    wrong.message.endsWith("; say the right one with --token-file or EBSOCKETS_TOKEN"),
+    wrong.message.endsWith("; pass the right token with --token-file or EBSOCKETS_TOKEN"),
     true,
   );
   assertEquals(wrong.message.includes("guess"), false);
@@ -188,12 +191,12 @@ Deno.test("adviseOnConnecting() says what to do", () => {
     [
       new ConnectError("Ended", { reason: "eof" }),
       LOCAL,
-      "Ended; if it speaks TLS, so must you, with --tls",
+      "Ended; if it uses TLS, add --tls",
     ],
     [
       new ConnectError("Cannot connect to x: No", { cause: new Deno.errors.NotFound() }),
       unix,
-      "Cannot connect to /run/re\\nlay: there is no such socket; is a relay running there?",
+      "Cannot connect to /run/re\\nlay: no such socket; is a relay running there?",
     ],
     [
       new ConnectError("TLS handshake failed: the server does not speak TLS; connect without tls"),
@@ -204,7 +207,7 @@ Deno.test("adviseOnConnecting() says what to do", () => {
       new ConnectError("Cannot connect to order:42: failed to lookup address information: Unknown"),
       { ...LOCAL, where: ["order", 42], word: "order:42" },
       "Cannot connect to order:42: failed to lookup address information: Unknown; " +
-      '-- before "order:42" makes it a name',
+      'if "order:42" is a name, put -- before it',
     ],
     [new ConnectError("Cannot connect to x: \x1b"), LOCAL, "Cannot connect to x: \\u001b"],
     [

@@ -72,7 +72,7 @@ Deno.test("readToken() refuses a file that has no token", async () => {
     }
     await Deno.writeFile(file, new Uint8Array([0x61, 0xff]));
     const { message } = await assertRejects(() => readToken({ file }), StartError);
-    assertEquals(message, `Cannot read the token from ${file}: it is not text in UTF-8`);
+    assertEquals(message, `Cannot read the token from ${file}: it is not UTF-8 text`);
   });
 });
 
@@ -81,7 +81,7 @@ Deno.test("readToken() and readTls() say which file cannot be read, and why", as
     const here = `${folder}/here`;
     const gone = `${folder}/gone\n`;
     await Deno.writeTextFile(here, "PEM");
-    const shown = `${folder}/gone\\n: there is no such file`;
+    const shown = `${folder}/gone\\n: no such file`;
     const tokenError = await assertRejects(() => readToken({ file: gone }), StartError);
     assertEquals(tokenError.message, `Cannot read the token from ${shown}`);
     const keyError = await assertRejects(() => readTls({ cert: here, key: gone }), StartError);
@@ -90,7 +90,10 @@ Deno.test("readToken() and readTls() say which file cannot be read, and why", as
       () => readTls({ cert: here, key: here, clientCa: gone }),
       StartError,
     );
-    assertEquals(caError.message, `Cannot read the authority for clients from ${shown}`);
+    assertEquals(
+      caError.message,
+      `Cannot read the certificate authority for clients from ${shown}`,
+    );
     const folderError = await assertRejects(() => readTls({ cert: folder, key: here }), StartError);
     assertEquals(folderError.message.startsWith("Cannot read the certificate from "), true);
   });

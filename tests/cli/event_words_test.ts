@@ -37,31 +37,31 @@ Deno.test("readEventWords() says which word stands where another belongs, and th
   const cases: [args: string[], complaint: string][] = [
     [[], "pub needs the NAME"],
     [["127.0.0.1:1"], "pub needs the NAME"],
-    [["order:42"], 'pub needs the NAME: "order:42" is the relay, unless -- stands before it'],
+    [["order:42"], 'pub needs the NAME: "order:42" is the relay, unless it follows --'],
     [
       ["order:42", "total:=5"],
-      '"order:42" is taken for the relay, and "total:=5" for the NAME; -- makes the first the NAME: ' +
+      '"order:42" is read as the relay, and "total:=5" as the NAME; if the first is the NAME, use ' +
       "ebsockets pub -- order:42 total:=5",
     ],
     [
       ["text=hi"],
-      '"text=hi" stands where the NAME belongs, as in ebsockets pub message content=hi; ' +
-      "-- before it makes it the NAME",
+      '"text=hi" is in the place of the NAME; use ebsockets pub message content=hi; ' +
+      "if it is the NAME, put -- before it",
     ],
     [
       [":1", "text=hi"],
-      '"text=hi" stands where the NAME belongs, as in ebsockets pub message content=hi; ' +
-      "-- before it makes it the NAME",
+      '"text=hi" is in the place of the NAME; use ebsockets pub message content=hi; ' +
+      "if it is the NAME, put -- before it",
     ],
     [
       ['{"event":"a"}'],
-      '"{"event":"a"}" stands where the NAME belongs; lines of JSON come from standard input, as in ' +
-      "ebsockets pub - < FILE; -- before it makes it the NAME",
+      '"{"event":"a"}" is in the place of the NAME; to send lines of JSON, use ' +
+      "ebsockets pub - < FILE; if it is the NAME, put -- before it",
     ],
-    [["a", "count:5"], '"count:5" is neither KEY=TEXT nor KEY:=JSON, as count:=5 is'],
+    [["a", "count:5"], '"count:5" is neither KEY=TEXT nor KEY:=JSON; try count:=5'],
     [
       ["a", "localhost:1"],
-      '"localhost:1" is a relay, which comes first, and only once; -- before it makes it a name',
+      '"localhost:1" is a relay, which must be the first argument and the only one; if it is a name, put -- before it',
     ],
   ];
   for (const [args, complaint] of cases) {
@@ -71,7 +71,7 @@ Deno.test("readEventWords() says which word stands where another belongs, and th
   const { message } = assertThrows(() => wordsOf("req", ["{}"]), UsageError);
   assertEquals(
     message,
-    '"{}" stands where the NAME belongs; write ebsockets req NAME KEY=TEXT; ' +
-      "-- before it makes it the NAME",
+    '"{}" is in the place of the NAME; use ebsockets req NAME KEY=TEXT; ' +
+      "if it is the NAME, put -- before it",
   );
 });

@@ -1,7 +1,12 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Executor } from "../../cli/shell_command.ts";
-import { type Responder, Service, type ServiceRequest, toAttributes } from "../../cli/exec_service.ts";
+import {
+  type Responder,
+  Service,
+  type ServiceRequest,
+  toAttributes,
+} from "../../cli/exec_service.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { script } from "../support/script.ts";
 import { PATIENCE, until } from "../support/waiting.ts";
@@ -106,7 +111,7 @@ Deno.test("Service answers with why an answer cannot be sent, and says so", asyn
       "console.log('{\"a\":' + '['.repeat(70) + ']'.repeat(70) + '}')",
       /^it nests deeper than 62 levels$/,
     ],
-    ["console.log('x'.repeat(2000))", /^its 20\d\d bytes exceed the 1000 that the relay takes$/],
+    ["console.log('x'.repeat(2000))", /^its 20\d\d bytes exceed the 1000 that the relay accepts$/],
   ];
   for (const [source, fault] of cases) {
     const { wire, service, ask, news } = setUp(script(source));

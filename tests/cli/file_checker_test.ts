@@ -58,7 +58,7 @@ Deno.test("LineChecker goes on behind lines that are too long", () => {
 });
 
 Deno.test("LineChecker.end() finds a line without an end", () => {
-  const fault = "truncated: the line has no newline at its end, and would not count";
+  const fault = "truncated: the line has no newline at its end, so a relay would ignore it";
   assertEquals(checkAll('{"event":"a"}\n{"event":"b"}'), ["1 event", `f:2:14: ${fault}`]);
   assertEquals(checkAll('{"event":"a"'), [
     'f:1:13: bad-json: expected "," or "}", found the end of the line',

@@ -9,18 +9,18 @@ Deno.test("readText() gives what is in a file, or says what is missing and why",
   assertEquals(await readText(file, "the token"), "content\n");
   await Deno.writeFile(file, new Uint8Array([0xff]));
   const { message } = await assertRejects(() => readText(file, "the token"), StartError);
-  assertEquals(message, `Cannot read the token from ${file}: it is not text in UTF-8`);
+  assertEquals(message, `Cannot read the token from ${file}: it is not UTF-8 text`);
   await Deno.remove(file);
-  await assertRejects(() => readText(file, "the token"), StartError, "there is no such file");
+  await assertRejects(() => readText(file, "the token"), StartError, "no such file");
 });
 
 Deno.test("whyUnreadable() says what to do where something can be done", () => {
   const { IsADirectory, NotFound, NotCapable, PermissionDenied } = Deno.errors;
   const cases: [error: unknown, why: string][] = [
-    [new NotFound(), "there is no such file"],
+    [new NotFound(), "no such file"],
     [new NotCapable(), "Deno does not permit it; run it with -A or --allow-read=a\\nb"],
     [new PermissionDenied(), "the system does not permit it"],
-    [new IsADirectory(), "it is a folder"],
+    [new IsADirectory(), "it is a directory"],
     [new Error("\x1b"), "\\u001b"],
     ["text", "text"],
   ];

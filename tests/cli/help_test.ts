@@ -62,7 +62,7 @@ Other:
 
 Exit code:
   0    It is there
-  2    The command line makes no sense
+  2    Usage error
   130  Stopped
 
 A line and the next the next the next the next the next the next the next the
@@ -79,7 +79,7 @@ Deno.test("formatOverview() lists the commands, and tells all of the first", () 
 Usage: ebsockets [options] NAME
        ebsockets COMMAND [arguments]
 
-Commands, of which COMMAND --help tells more:
+Commands (COMMAND --help for details):
   fetch    Get it
   find-it  Look for it
 

@@ -17,7 +17,7 @@ Deno.test("howToTry() gives a command that reaches the relay", () => {
     [{ where: { path: "/my $(relay)'s\n" } }, ["Try it: nc -U '/my $(relay)'\\''s\\n'"]],
     [
       { hasToken: true },
-      ["Try it: nc 127.0.0.1 7982", 'Say first: {"control":"hello","token":"TOKEN"}'],
+      ["Try it: nc 127.0.0.1 7982", 'Send first: {"control":"hello","token":"TOKEN"}'],
     ],
   ];
   for (const [endpoint, lines] of cases) assertEquals(howToTry({ ...plain, ...endpoint }), lines);
@@ -49,10 +49,10 @@ Deno.test("adviseOnListening() says what to do", () => {
     ],
     [
       new PermissionDenied("Denied"),
-      "choose a port from 1024 on with --port",
+      "choose port 1024 or higher with --port",
       "Denied; check --unix",
     ],
-    [new AddrNotAvailable("None"), "choose one that it has with --host", "None; check --unix"],
+    [new AddrNotAvailable("None"), "choose one of its addresses with --host", "None; check --unix"],
     [
       new TypeError("Invalid tls.key: it is not the key of tls.cert"),
       "Invalid --tls-key: it is not the key of --tls-cert",

@@ -38,7 +38,7 @@ Deno.test("Listener.run() connects again, and says so, until it is stopped", asy
   assertEquals(names, ["a", "b"]);
   assertMatch(
     news.join("\n"),
-    /^Listening to \S+:\d+ as c1\nLost .* \(shutdown\); trying again\nBack at .* as c2; /,
+    /^Listening to \S+:\d+ as c1\nLost .* \(shutdown\); reconnecting\nReconnected to .* as c2; /,
   );
 });
 

@@ -49,7 +49,7 @@ Deno.test("main() names what it does not know, and exits with 2", async () => {
     [[""], 'Unknown command ""; ebsockets --help lists the commands'],
     [
       [":9999"],
-      'Unknown command ":9999": --host and --port say where a relay listens; ebsockets --help lists the commands',
+      'Unknown command ":9999": use --host and --port to set where a relay listens; ebsockets --help lists the commands',
     ],
     [
       ["reley"],

@@ -11,8 +11,8 @@ Deno.test("adviseOnPattern() has nothing to say about names and patterns", () =>
 
 Deno.test("adviseOnPattern() tells of a wildcard that is part of a name", () => {
   const note = (pattern: string, sign: string) =>
-    `Note: in "${pattern}", ${sign} is part of a name; it is a wildcard only as a token by itself, as ` +
-    `in "chat.${sign}"`;
+    `Note: in "${pattern}", ${sign} is part of a name; it is a wildcard only as a whole token, such ` +
+    `as "chat.${sign}"`;
   for (const pattern of ["ch*", "chat.*x", "**", "a*.>"]) {
     assertEquals(adviseOnPattern(pattern), note(pattern, "*"));
   }
@@ -32,8 +32,8 @@ Deno.test("adviseOnPattern() tells of the wildcards of MQTT and AMQP, and which 
   for (const [pattern, meant] of Object.entries(cases)) {
     assertEquals(
       adviseOnPattern(pattern),
-      `Note: "${pattern}" is the name of one event; * stands for one token between dots, and > at ` +
-        `the end for all the rest, as in "${meant}"`,
+      `Note: "${pattern}" is the name of one event; * matches one token between dots, and > at ` +
+        `the end matches the rest, such as "${meant}"`,
     );
   }
   for (const name of ["a/b", "c#", "a+b", "c++"]) assertEquals(adviseOnPattern(name), null);
@@ -43,13 +43,13 @@ Deno.test("adviseOnName() tells that an event is not sent to a pattern", () => {
   for (const name of ["chat.*", ">", "a.>.b"]) {
     assertEquals(
       adviseOnName(name),
-      `Note: "${name}" is the name of one event: wildcards are for those who listen`,
+      `Note: "${name}" is the name of one event; wildcards only work in patterns`,
     );
   }
   for (const name of ["chat", "a*", "a>"]) assertEquals(adviseOnName(name), null);
 });
 
 Deno.test("adviseOnPattern() throws what is wrong with a pattern", () => {
-  assertThrows(() => adviseOnPattern("a.>.b"), UsageError, '"a.>.b" is no name or pattern: ');
+  assertThrows(() => adviseOnPattern("a.>.b"), UsageError, '"a.>.b" is not a name or pattern: ');
   assertThrows(() => adviseOnPattern(""), UsageError, "expected 1 to 255 bytes, got 0");
 });

@@ -87,8 +87,8 @@ Deno.test("pub --to and --confirm say what becomes of the events", async () => {
   await session.close();
   const { code, stdout, stderr } = await ending;
   assertEquals([code, stdout], [1, "1 a\n0 b c\n"]);
-  const why = 'There is no client "c7", so that 1 of 2 events were for nobody';
-  assertEquals(stderr, `error: ${why}; ebsockets top shows which there are\n`);
+  const why = 'No client "c7": 1 of 2 events had no recipient';
+  assertEquals(stderr, `error: ${why}; ebsockets top lists the clients\n`);
 });
 
 Deno.test("pub says which events the relay refuses, and exits with 1", async () => {
@@ -122,8 +122,7 @@ Deno.test("pub --to reaches one client, whatever that wants to hear", async () =
   assertEquals([code, stdout], [0, "1 hello\n"]);
   const lost = await pub(relay, ["hello", "--to=c99"]);
   assertEquals([lost.code, lost.stdout], [1, ""]);
-  const why =
-    'There is no client "c99", so that it was for nobody; ebsockets top shows which there are';
+  const why = 'No client "c99": the event had no recipient; ebsockets top lists the clients';
   assertEquals(lost.stderr, `error: ${why}\n`);
   assertEquals((await one.recvEvent())?.event, "hello");
   assertEquals((await pub(relay, ["bye", "--confirm"])).stdout, "1 bye\n");
@@ -140,7 +139,7 @@ Deno.test("pub fails when the relay has not taken all", async () => {
   assertEquals(code, 1);
   assertMatch(
     stderr,
-    /^error: The connection to \S+ ended with shutdown: it has taken 0 of 1 events\n$/,
+    /^error: The connection to \S+ ended with shutdown: it accepted 0 of 1 events\n$/,
   );
 });
 
@@ -160,20 +159,20 @@ Deno.test({
 
 Deno.test("pub says in one line what is wrong with its words, with exit code 2", async () => {
   const cases: [args: string[], complaint: string][] = [
-    [[], "pub needs the NAME of an event, or - for input"],
-    [["127.0.0.1:1"], "pub needs the NAME of an event, or - for input"],
+    [[], "pub needs the NAME of an event, or - for standard input"],
+    [["127.0.0.1:1"], "pub needs the NAME of an event, or - for standard input"],
     [["a", "b"], '"b" is neither KEY=TEXT nor KEY:=JSON, as content=b is'],
     [["-", "file"], 'Unknown argument "file"; ebsockets pub - < FILE reads a file'],
     [
       ["--port", "1", "a"],
-      'Unknown option "--port": the relay is the first word, such as 127.0.0.1:7982',
+      'Unknown option "--port": the relay is the first argument, such as 127.0.0.1:7982',
     ],
     [
       ["-t", "a", "-m", "b"],
       'Unknown option "-t": the NAME of the event and its KEY=TEXT are words, such as message content=hi',
     ],
     [["a", "--confirm=yes"], "--confirm takes no value"],
-    [[""], 'This makes no event: "event" must be a string of 1 to 255 bytes, found 0'],
+    [[""], 'Invalid event: "event" must be a string of 1 to 255 bytes, found 0'],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {
     await using command = new Command(["pub", ...args], []);

@@ -29,7 +29,10 @@ Deno.test("relay --help groups its options, and tells their defaults", async () 
 Deno.test("relay says in one line what is wrong with its arguments, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [["--prot", "1"], 'Unknown option "--prot" (did you mean --port?)'],
-    [["--bind", "::"], 'Unknown option "--bind": --host and --port say where a relay listens'],
+    [
+      ["--bind", "::"],
+      'Unknown option "--bind": use --host and --port to set where a relay listens',
+    ],
     [["--prot=1"], 'Unknown option "--prot" (did you mean --port?)'],
     [["-x"], 'Unknown option "-x"'],
     [["--port", "1", "surplus"], 'Unknown argument "surplus"'],
@@ -40,7 +43,7 @@ Deno.test("relay says in one line what is wrong with its arguments, and exits wi
     [["--port"], "--port needs a value"],
     [["--", "--port", "1"], 'Unknown argument "--port"'],
     [["--port", ""], "--port needs a value"],
-    [["--port", "1", "--port=2"], "--port is given 2 times"],
+    [["--port", "1", "--port=2"], "--port is given more than once"],
     [["--no-echo=false"], "--no-echo takes no value"],
     [["--echo=yes"], "--echo takes no value"],
     [["--port", "1e3"], '--port must be an integer from 0 to 65535, not "1e3"'],
@@ -71,7 +74,7 @@ Deno.test("relay says what to do when it cannot listen, and exits with 1", async
   const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   const cases: [args: string[], flags: string[], complaint: string][] = [
-    [["--port", `${port}`], ["--allow-net"], `127.0.0.1:${port}: the port is taken; stop`],
+    [["--port", `${port}`], ["--allow-net"], `127.0.0.1:${port}: the port is in use; stop`],
     [
       ["--port", "0"],
       [],
@@ -125,7 +128,7 @@ Deno.test("relay that cannot read a secret says why in one line, and exits with 
     [
       ["--token-file", "/no/such"],
       ["--allow-read"],
-      "Cannot read the token from /no/such: there is no such file",
+      "Cannot read the token from /no/such: no such file",
     ],
     [
       ["--token-file", "/no/such"],
@@ -136,7 +139,7 @@ Deno.test("relay that cannot read a secret says why in one line, and exits with 
     [
       ["--tls-cert", "deno.json", "--tls-key", "/no/such"],
       ["--allow-read"],
-      "Cannot read the private key from /no/such: there is no such file",
+      "Cannot read the private key from /no/such: no such file",
     ],
   ];
   await Promise.all(cases.map(async ([args, flags, complaint]) => {
@@ -192,7 +195,7 @@ Deno.test("relay logs a flood of refused peers in a few lines, and counts them a
 Deno.test("relay --token says what others can see, and what to say first", async () => {
   await using command = new Command(["--port", "0", "--token", "secret"]);
   await command.listens();
-  await command.expect(/Say first: {"control":"hello","token":"TOKEN"}\n/);
+  await command.expect(/Send first: {"control":"hello","token":"TOKEN"}\n/);
   command.kill(isWindows ? "SIGKILL" : "SIGTERM");
   const { stdout, stderr } = await command.end();
   assertMatch(stderr, /^warning: others on this machine can see --token .* use --token-file/);
@@ -236,14 +239,14 @@ Deno.test("relay --host localhost says which address it lacks where Deno permits
     await until(() => command.stderr !== "");
     assertEquals(
       command.stderr,
-      `warning: localhost is ${has} alone, and not [::1]:${port}; ` +
+      `warning: localhost is only ${has}, not [::1]:${port}; ` +
         `permit both with --allow-net=${has},[::1]:${port}\n`,
     );
   }
   using _ = Deno.listen({ hostname: "::1", port });
   const { code, stderr } = await run(args);
   assertEquals(code, 1);
-  const what = `Cannot listen on localhost:${port}: [::1]:${port} is taken; stop the program`;
+  const what = `Cannot listen on localhost:${port}: [::1]:${port} is in use; stop the program`;
   assertEquals(stderr.startsWith(`error: ${what}`), true, stderr);
 });
 
@@ -343,7 +346,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       one.close();
       const { code, stdout } = await command.end();
       assertEquals(code, 0);
-      assertEquals(stdout.includes(`stopping on ${signal} (1 connected); once more`), true, stdout);
+      assertEquals(stdout.includes(`stopping on ${signal} (1 connected); a second`), true, stdout);
     },
   });
 }

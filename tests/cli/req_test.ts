@@ -53,7 +53,7 @@ Deno.test("req says at once that nobody is there, and what to do", async () => {
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    'error: Nobody hears "time.now": start what answers it, such as ebsockets serve time.now --exec CMD\n',
+    'error: No client receives "time.now": start a service for it, such as ebsockets serve time.now --exec CMD\n',
   );
 });
 
@@ -64,8 +64,8 @@ Deno.test("req says when its time is up, and how many have heard it", async () =
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    'error: No answer to "time.now" within 200 ms, though 1 client heard it, perhaps only to listen; ' +
-      "--timeout gives more\n",
+    'error: No answer to "time.now" within 200 ms, although 1 client received it, perhaps only ' +
+      "subscribers; use --timeout to wait longer\n",
   );
 });
 
@@ -80,7 +80,7 @@ Deno.test("req --to asks one client alone, and says if there is no such client",
   const { code, stderr } = await req(relay, "name", "--to", "c99");
   assertEquals([code, stderr], [
     1,
-    'error: There is no client "c99"; ebsockets top shows which there are\n',
+    'error: No client "c99"; ebsockets top lists the clients\n',
   ]);
 });
 
@@ -98,7 +98,7 @@ Deno.test("req --count prints those that come in time, and says that there are f
   await using _ = await answering(relay, "name", () => ({}));
   const { code, stdout, stderr } = await req(relay, "name", "--count=3", "--timeout=1000");
   assertEquals([code, stdout.split("\n").length], [0, 2]);
-  assertEquals(stderr, "1 of 3 answers came within 1000 ms\n");
+  assertEquals(stderr, "1 of 3 answers arrived within 1000 ms\n");
 });
 
 Deno.test("req says that a server knows no requests", async () => {
@@ -107,7 +107,7 @@ Deno.test("req says that a server knows no requests", async () => {
   assertEquals(code, 1);
   assertMatch(
     stderr,
-    /^error: The server at 127\.0\.0\.1:\d+ knows no requests: it must be a newer/,
+    /^error: The server at 127\.0\.0\.1:\d+ does not support requests; upgrade/,
   );
 });
 
@@ -121,7 +121,7 @@ Deno.test("req says why the relay has ended the connection", async () => {
   const { code, stderr } = await asking;
   assertEquals(
     [code, stderr],
-    [1, "error: The connection ended with shutdown before an answer came\n"],
+    [1, "error: The connection ended with shutdown before an answer arrived\n"],
   );
   await closing;
 });
@@ -129,8 +129,8 @@ Deno.test("req says why the relay has ended the connection", async () => {
 Deno.test("req says in one line what is wrong with its arguments, and exits with 2", async () => {
   const cases: [args: string[], complaint: RegExp][] = [
     [[], /^error: req needs the NAME of an event; ebsockets req --help shows the options\n$/],
-    [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON, as content=b is; /],
-    [["a", "b:=c"], /^error: The value of "b" is no JSON: /],
+    [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON; try content=b; /],
+    [["a", "b:=c"], /^error: The value of "b" is not JSON: /],
     [["a", "--count", "0"], /^error: --count must be an integer of at least 1, not "0"; /],
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {

@@ -70,12 +70,12 @@ Deno.test("Requester.ask() says why there is no answer", async () => {
   const nobody = (id: string) => ({ control: "ack", id, clients: 0 });
   const refusal = { control: "error", id: "a1", reason: "bad-attributes", detail: "zone: No" };
   const cases: [said: (id: string) => object, more: Partial<Question>, why: string][] = [
-    [nobody, {}, 'Nobody hears "time.now": start what '],
-    [nobody, { to: "c9" }, 'There is no client "c9"; ebsockets top '],
+    [nobody, {}, 'No client receives "time.now": start a service '],
+    [nobody, { to: "c9" }, 'No client "c9"; ebsockets top '],
     [
       () => ({ control: "ack", id: "a1", clients: 2 }),
       { timeout: 300 },
-      'No answer to "time.now" within 300 ms, though 2 clients heard it, perhaps only to listen; --timeout gives more',
+      'No answer to "time.now" within 300 ms, although 2 clients received it, perhaps only subscribers; use --timeout to wait longer',
     ],
     [() => refusal, {}, 'The relay refuses "time.now": bad-attributes: zone: No'],
   ];
@@ -92,7 +92,7 @@ Deno.test("Requester.ask() sends nothing that the relay would not take", async (
   await assertRejects(
     () => asker.ask(),
     StartError,
-    "its 47 bytes exceed the 40 that the relay takes",
+    "its 47 bytes exceed the 40 that the relay accepts",
   );
 });
 

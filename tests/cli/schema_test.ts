@@ -57,7 +57,7 @@ Deno.test("loadDefinitions() says how names that a deno.json gives are found", a
   await withFile("game.ts", 'import "no-such-name"; export default 1;', async (path) => {
     const { message } = await assertRejects(() => loadDefinitions(path), StartError);
     assertMatch(message, /"no-such-name" not /);
-    assertMatch(message, /need deno run -A --config deno\.json jsr:@ebsockets\/relay$/);
+    assertMatch(message, /run deno run -A --config deno\.json jsr:@ebsockets\/relay$/);
   });
 });
 
@@ -80,8 +80,8 @@ Deno.test("loadDefinitions() says what a module exports that has no definitions"
       const { message } = await assertRejects(() => loadDefinitions(path), StartError);
       assertEquals(
         message,
-        `Cannot use the schema in ${path}: expected what defineEvents() gives as its export ` +
-          `"default" or "events", and ${found}`,
+        `Cannot use the schema in ${path}: expected the result of defineEvents() as its export ` +
+          `"default" or "events", but ${found}`,
       );
     });
   }

@@ -198,7 +198,7 @@ Deno.test("serve finds its way back to a relay", async () => {
   const { address } = relay;
   await using command = await serve(relay, ["job"], "console.log('{}')");
   await relay.close();
-  await command.expect(/Z lost the connection to .* \(shutdown\); trying again\n/);
+  await command.expect(/Z lost the connection to .* \(shutdown\); reconnecting\n/);
   await using again = new Relay(new EbsocketServer(address));
   await command.expect(/Z back at /);
   await using client = await connected(again.server);
@@ -221,7 +221,7 @@ Deno.test({
     );
     await until(() => relay.relay.stats().eventsOut === 3);
     command.kill("SIGINT");
-    await command.expect(/Z stopping \(1 running\); once more ends it at once\n/);
+    await command.expect(/Z stopping \(1 running\); a second signal ends at once\n/);
     await Deno.writeTextFile(gate, "open");
     for (const answer of await soon(Promise.all(answers), "all answers")) {
       assertEquals(answer.__dict__, {});
@@ -277,7 +277,7 @@ Deno.test("serve says why it cannot begin", async () => {
       ["a", "--exec=date", "+%s"],
       ["-A"],
       2,
-      /^error: Unknown argument "\+%s"; .* quoted, as in --exec "df/,
+      /^error: Unknown argument "\+%s"; quote a command .*, such as --exec "df/,
     ],
     [[], ["-A"], 2, /^error: serve needs the NAME of requests; ebsockets serve --help/],
     [["--exec", "date"], ["-A"], 2, /^error: serve needs the NAME of requests; /],
@@ -285,12 +285,12 @@ Deno.test("serve says why it cannot begin", async () => {
       ["job"],
       ["-A"],
       2,
-      /^error: serve needs --exec CMD, which says what to run for each request, such as --exec date; /,
+      /^error: serve needs --exec CMD, the command to run for each request, such as --exec date; /,
     ],
     [["job", "--", "date"], ["-A"], 2, /^error: serve needs --exec CMD, /],
     [["job", "--exec"], ["-A"], 2, /^error: --exec needs a value; /],
     [["job", "--exec", "df", "/"], ["-A"], 2, /^error: Unknown argument "\/"; /],
-    [["job.>.x", "--exec=date"], ["-A"], 2, /^error: "job\.>\.x" is no name or pattern: /],
+    [["job.>.x", "--exec=date"], ["-A"], 2, /^error: "job\.>\.x" is not a name or pattern: /],
     [
       ["job", "--exec=date"],
       ["--allow-net"],

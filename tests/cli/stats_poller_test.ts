@@ -30,7 +30,10 @@ Deno.test("Watcher.ask() tells how a relay is", async () => {
 Deno.test("Watcher.ask() says why a relay does not tell", async () => {
   await using silent = testRelay({ inspect: false });
   await using old = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
-  const cases = [[silent, "it was started with --no-inspect"], [old.server, "is too old"]] as const;
+  const cases = [[silent, "it was started with --no-inspect"], [
+    old.server,
+    "does not report its state; upgrade it",
+  ]] as const;
   for (const [server, why] of cases) {
     await using client = await connected(server);
     await assertRejects(() => new Watcher(client, forever).ask(), StartError, why);

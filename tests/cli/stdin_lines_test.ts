@@ -47,7 +47,7 @@ Deno.test("sendLines() stops at the first line that is no event, and says where"
   }
   assertEquals(await send('{"event":"a"}\n{"control":"hello"}\n'), [
     ["a"],
-    "standard input:2:1: bad-event: a control line is no event, and is not sent",
+    "standard input:2:1: bad-event: a control line is not an event and is not sent",
   ]);
   assertEquals(await send('{"event":"a"}\n{"event":"b"'), [
     ["a"],

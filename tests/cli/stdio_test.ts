@@ -87,7 +87,7 @@ Deno.test({
     const stderr = await soon(new Response(check.stderr).text(), "the errors");
     assertEquals(
       stderr.split("\n").slice(0, -2),
-      missing.map((path) => `error: Cannot read ${path}: there is no such file`),
+      missing.map((path) => `error: Cannot read ${path}: no such file`),
     );
     assertEquals([(await check.status).code, (await reader.read()).done], [1, true]);
     await Deno.remove(folder, { recursive: true });
@@ -120,14 +120,14 @@ Deno.test({
     const folder = await redirected("< /", "pub", where, "-");
     assertEquals([folder.code, folder.stderr], [
       1,
-      "error: Cannot read standard input: it is a folder; events sent before it: 0\n",
+      "error: Cannot read standard input: it is a directory; events sent before it: 0\n",
     ]);
     const writeOnly = await redirected("0> /dev/null", "pub", where, "-");
     assertEquals(writeOnly.code, 1);
     assertMatch(writeOnly.stderr, /^error: Cannot read standard input: [^\n]+: 0\n$/);
     const checked = await redirected("< /", "check", "-");
     assertEquals(checked.code, 1);
-    assertMatch(checked.stderr, /^error: Cannot read -: it is a folder\n[^\n]+\n$/);
+    assertMatch(checked.stderr, /^error: Cannot read -: it is a directory\n[^\n]+\n$/);
   },
 });
 

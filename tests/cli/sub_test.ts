@@ -90,14 +90,14 @@ Deno.test("sub connects again when the relay does not run for a while", async ()
   await using sub = await listen({ address }, "--count=1");
   await relay.close();
   await using again = new Relay(new EbsocketServer(address));
-  await until(() => sub.stderr.includes("Back at "));
+  await until(() => sub.stderr.includes("Reconnected to "));
   await using peer = await Peer.connect(again.server.address);
   await peer.send('{"event":"a"}\n');
   const { code, stdout, stderr } = await sub.end();
   assertEquals([code, stdout], [0, '{"event":"a"}\n']);
   assertMatch(
     stderr,
-    /\nLost the connection to \S+ \(shutdown\); trying again\nBack at \S+ as c1; /,
+    /\nLost the connection to \S+ \(shutdown\); reconnecting\nReconnected to \S+ as c1; /,
   );
 });
 
@@ -153,15 +153,19 @@ Deno.test("sub says in one line what is wrong, with exit code 1 or 2", async () 
   await using relay = testRelay({ token: "secret" });
   const address = formatAddress(relay.address);
   const cases: [args: string[], code: number, complaint: RegExp][] = [
-    [["a.>.b"], 2, /^"a\.>\.b" is no name or pattern: .*; ebsockets sub --help shows the options$/],
+    [
+      ["a.>.b"],
+      2,
+      /^"a\.>\.b" is not a name or pattern: .*; ebsockets sub --help shows the options$/,
+    ],
     [
       ["--cuont=1"],
       2,
       /^Unknown option "--cuont" \(did you mean --count\?\); ebsockets sub --help /,
     ],
     [["--unix=/a", ":1"], 2, /^HOST:PORT and --unix exclude each other; /],
-    [[address], 1, /unauthorized.*; say its token with --token-file or EBSOCKETS_TOKEN$/],
-    [[address, "--token=guess"], 1, /unauthorized.*; say the right one with --token-file/],
+    [[address], 1, /unauthorized.*; pass its token with --token-file or EBSOCKETS_TOKEN$/],
+    [[address, "--token=guess"], 1, /unauthorized.*; pass the right token with --token-file/],
     [["127.0.0.1:1"], 1, /^Cannot connect to 127\.0\.0\.1:1: connection refused/],
     [
       ["192.0.2.1:1"],

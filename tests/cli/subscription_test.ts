@@ -98,7 +98,7 @@ Deno.test("Subscription goes on choosing where the server does not, and cannot s
   assertEquals(names, ["a"]);
   await subscription.wire.close();
   const { opening: sharing } = open(server, { patterns: [], queue: "workers" });
-  await assertRejects(() => sharing, StartError, "knows no queues");
+  await assertRejects(() => sharing, StartError, "does not support queues");
 });
 
 Deno.test("Subscription.open() says why the server refuses", async () => {

@@ -41,16 +41,16 @@ Deno.test("couldBeName() tells a place that may be the name of an event", () => 
 
 Deno.test("adviseOnPlace() tells what a word lacks to be a place, and leaves names alone", () => {
   const cases: [word: string, advice: string][] = [
-    ["localhost", "has no port, as localhost:7982 has"],
-    ["LOCALHOST", "has no port, as LOCALHOST:7982 has"],
-    ["127.0.0.1", "has no port, as 127.0.0.1:7982 has"],
-    ["[::1]", "has no port, as [::1]:7982 has"],
-    ["7982", "has no host, as localhost:7982 has"],
-    ["::1", "has no brackets, as [::1]:7982 has"],
-    ["fe80::1:2", "has no brackets, as [::1]:7982 has"],
-    ["1:2:3:4:5:6:7:8", "has no brackets, as [::1]:7982 has"],
-    ["/run/relay/socket", "is a path, which belongs after --unix"],
-    ["./relay.sock", "is a path, which belongs after --unix"],
+    ["localhost", "has no port; try localhost:7982"],
+    ["LOCALHOST", "has no port; try LOCALHOST:7982"],
+    ["127.0.0.1", "has no port; try 127.0.0.1:7982"],
+    ["[::1]", "has no port; try [::1]:7982"],
+    ["7982", "has no host; try localhost:7982"],
+    ["::1", "needs brackets and a port, such as [::1]:7982"],
+    ["fe80::1:2", "needs brackets and a port, such as [::1]:7982"],
+    ["1:2:3:4:5:6:7:8", "needs brackets and a port, such as [::1]:7982"],
+    ["/run/relay/socket", "is a path; put --unix before it"],
+    ["./relay.sock", "is a path; put --unix before it"],
   ];
   for (const [word, advice] of cases) assertEquals(adviseOnPlace(word), advice, word);
   const names = ["localhost:1", "127.0.0.1:1", "local", "a.b.c.d", "1.2.3", "1.2.3.4.5", ""];
@@ -93,7 +93,7 @@ Deno.test("parsePlace() says what it expects, and never shows a token", () => {
     ["\x1b:x", `${expected} "\\u001b:x"`],
     ["host:0", "X must have a port from 1 to 65535, not 0"],
     ["tls://host:65536", "X must have a port from 1 to 65535, not 65536"],
-    ["tcp://%zz@host:1", "X has a token in which % does not begin a character such as %40"],
+    ["tcp://%zz@host:1", "X has a token with an invalid % escape; write % as %25"],
   ];
   for (const [text, complaint] of cases) {
     const { message } = assertThrows(() => parsePlace(text, "X"), UsageError);

@@ -61,8 +61,8 @@ Deno.test({
     await terminals.sees("top", /^c3 .*time\.now$/m);
     await terminals.press("relay", "C-c");
     await terminals.sees("relay", /stopping on SIGINT \(3 connected\)(.*\n)+after: 0$/m);
-    await terminals.sees("sub", /^Lost the connection to \S+ \(shutdown\); trying again$/m);
-    await terminals.sees("top", /does not answer; trying again/);
+    await terminals.sees("sub", /^Lost the connection to \S+ \(shutdown\); reconnecting$/m);
+    await terminals.sees("top", /does not answer; retrying/);
   },
 });
 
@@ -73,7 +73,7 @@ Deno.test({
     await using terminals = new Terminals();
     const where = await startRelay(terminals);
     await terminals.start("typing", toolAt(where, "pub", "-"), { cwd });
-    await terminals.sees("typing", /^Type events, a line each; Ctrl\+D ends it$/m);
+    await terminals.sees("typing", /^Type events, one on each line; Ctrl\+D ends$/m);
     await terminals.press("typing", '{"event":"a"}', "Enter", "C-d");
     await terminals.sees("typing", /^after: 0$/m);
 
@@ -123,7 +123,7 @@ Deno.test({
     await terminals.press("serve", "C-c");
     await terminals.sees("serve", /stopping \(0 running\).*\nafter: 0$/m);
     await terminals.start("again", tool("req", where, "greet"), { cwd });
-    await terminals.sees("again", /^error: Nobody hears "greet": .*\nafter: 1$/m);
+    await terminals.sees("again", /^error: No client receives "greet": .*\nafter: 1$/m);
   },
 });
 
@@ -177,7 +177,7 @@ Deno.test({
     await terminals.start("top", tool("top", where, "--interval", "100"), { cwd });
     await terminals.sees("top", /^Relay at \S+\nup /m);
     await terminals.press("relay", "C-c");
-    await terminals.sees("top", /^Relay at \S+ does not answer; trying again, Ctrl\+C ends it$/m);
+    await terminals.sees("top", /^Relay at \S+ does not answer; retrying, Ctrl\+C ends it$/m);
     const port = where.split(":").at(-1)!;
     await terminals.start("again", tool("relay", "--port", port), { cwd });
     await terminals.sees("top", /^Relay at \S+\nup .*(.*\n)+c1 /m);
@@ -193,7 +193,7 @@ Deno.test({
     const args = ["--events", "2000", "--rate", "500"];
     await terminals.start("bench", tool("bench", where, ...args), { cwd });
     await terminals.sees("bench", /\[█*[▏▎▍▌▋▊▉]? *\] +\d+ % {2}[\d,]+ of 2,000 events/);
-    await terminals.sees("bench", /^Nothing was lost: 2,000 events came(.*\n)+after: 0$/m);
+    await terminals.sees("bench", /^Nothing was lost: 2,000 events arrived(.*\n)+after: 0$/m);
     const screen = await terminals.screen("bench");
     assertMatch(screen, /^before\n2,000 events of 128 bytes/);
     assertEquals(screen.includes("left"), false);

@@ -56,7 +56,7 @@ Deno.test("top says what is wrong, and what to do", async () => {
     [
       [formatAddress(silent.address)],
       1,
-      /^error: The relay at \S+ does not tell how it is: it was started with --no-inspect\n$/,
+      /^error: The relay at \S+ does not report its state: it was started with --no-inspect\n$/,
     ],
   ];
   await Promise.all(cases.map(async ([args, code, complaint]) => {

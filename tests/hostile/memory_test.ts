@@ -95,7 +95,7 @@ class Filler implements AsyncDisposable {
     return JSON.parse(lines.find((line) => line.includes(`"id":"${id}"`))!);
   }
 
-  /** Waits until it has taken so many events; says how it is then. */
+  /** Waits until it accepted so many events; says how it is then. */
   async taken(events: number): Promise<Report> {
     for (let left = PATIENCE; left > 0; left -= 110) {
       const report = await this.ask();
