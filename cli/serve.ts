@@ -133,7 +133,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
       onNews: (text) => onNews(text[0]!.toLowerCase() + text.slice(1)),
       onRefusal: (refusal) => onNews(describeRefusal(refusal.event, refusal)),
       async onStop(subscription) {
-        onNews(`stopping (${service.running} running); a second Ctrl+C ends at once`);
+        onNews(`stopping (${service.running} running); a second signal ends at once`);
         await subscription.leave();
         isLeaving = true;
         await service.finish();

@@ -161,15 +161,15 @@ Deno.test("pub says in one line what is wrong with its words, with exit code 2",
   const cases: [args: string[], complaint: string][] = [
     [[], "pub needs the NAME of an event, or - for standard input"],
     [["127.0.0.1:1"], "pub needs the NAME of an event, or - for standard input"],
-    [["a", "b"], '"b" is neither KEY=TEXT nor KEY:=JSON, as content=b is'],
-    [["-", "file"], 'Unknown argument "file"; ebsockets pub - < FILE reads a file'],
+    [["a", "b"], '"b" is neither KEY=TEXT nor KEY:=JSON; try content=b'],
+    [["-", "file"], 'Unknown argument "file"; to send a file, use ebsockets pub - < FILE'],
     [
       ["--port", "1", "a"],
       'Unknown option "--port": the relay is the first argument, such as 127.0.0.1:7982',
     ],
     [
       ["-t", "a", "-m", "b"],
-      'Unknown option "-t": the NAME of the event and its KEY=TEXT are words, such as message content=hi',
+      'Unknown option "-t": the event is NAME and KEY=TEXT without an option, such as message content=hi',
     ],
     [["a", "--confirm=yes"], "--confirm takes no value"],
     [[""], 'Invalid event: "event" must be a string of 1 to 255 bytes, found 0'],

@@ -200,7 +200,7 @@ Deno.test("serve finds its way back to a relay", async () => {
   await relay.close();
   await command.expect(/Z lost the connection to .* \(shutdown\); reconnecting\n/);
   await using again = new Relay(new EbsocketServer(address));
-  await command.expect(/Z back at /);
+  await command.expect(/Z reconnected to /);
   await using client = await connected(again.server);
   assertEquals((await client.request(new EbsocketEvent("job"))).__dict__, {});
 });
