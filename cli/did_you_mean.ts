@@ -4,7 +4,7 @@
  * @module
  */
 
-/** One mistake is allowed for each this many letters of a word. */
+/** The number of letters per allowed mistake. */
 const LETTERS_PER_MISTAKE = 3;
 
 /** Returns the one of `words` that `word` most likely misspells, or `null` if none is similar. */

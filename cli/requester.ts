@@ -155,7 +155,7 @@ export class Requester implements WireSink, AsyncDisposable {
   }
 
   #fail(message: string): void {
-    this.#answered.promise.catch(() => {}); // Prevents an unhandled rejection before `ask()` awaits it.
+    this.#answered.promise.catch(() => {}); // The rejection may come before `ask()` awaits it.
     this.#answered.reject(new StartError(message));
   }
 
