@@ -852,7 +852,7 @@ Deno.test("EbsocketClient with reconnect keeps what is sent before its first con
   const asking = client.request(new EbsocketEvent("ask"), { timeout: Infinity });
   await assertRejects(() => client.request(new EbsocketEvent("late"), { timeout: 1 }));
   const bound = client.sendEvent(new EbsocketEvent("d"), { to: "c1" });
-  await assertRejects(() => bound, ConnectionClosedError, "without a connection nobody knows");
+  await assertRejects(() => bound, ConnectionClosedError, "not connected, and client IDs change");
   assertEquals(client.pendingBytes > 0, true);
 
   const connecting = client.connectTo(["127.0.0.1", port], { timeout: Infinity });
