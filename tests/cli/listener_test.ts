@@ -5,6 +5,7 @@ import { StartError } from "../../cli/errors.ts";
 import { Listener } from "../../cli/listener.ts";
 import type { Address } from "../../protocol/address.ts";
 import { FakeServer } from "../support/fake_server.ts";
+import { freePort } from "../support/free_port.ts";
 import { until } from "../support/waiting.ts";
 
 /** A listener, and all that it has said. */
@@ -57,8 +58,7 @@ Deno.test("Listener.run() does not try again what cannot succeed", async () => {
   const session = await server.session();
   await session.close("unauthorized", { detail: "who are you?" });
   await assertRejects(() => running, StartError, "(unauthorized: who are you?)");
-  await server.stop();
-  const { running: second } = listen(server.address);
+  const { running: second } = listen(["127.0.0.1", freePort()]);
   await assertRejects(() => second, StartError, "is a server running there?");
 });
 

@@ -41,9 +41,7 @@ Deno.test("EbsocketClient.connectTo() connects, and says where to", async () => 
 });
 
 Deno.test("EbsocketClient.connectTo() names the address and the cause", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  const port = freePort();
   const client = new EbsocketClient();
   const error = await assertRejects(() => client.connectTo(["127.0.0.1", port]), ConnectError);
   assertEquals(

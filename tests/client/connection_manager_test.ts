@@ -26,7 +26,7 @@ const ACKS = { ack: true };
 
 /** A server with acknowledgements, a client that reconnects at once, and their first session. */
 async function start(options: ClientOptions = {}, welcome: object | null = ACKS) {
-  const server = new FakeServer(welcome && { ...welcome });
+  const server = new FakeServer(welcome && { ...welcome }, freePort());
   const client = new EbsocketClient({ reconnect: QUICK, ...options });
   const statuses = collect(client);
   await client.connectTo(server.address);
@@ -447,9 +447,7 @@ Deno.test("EbsocketClient.connectTo() with reconnect keeps trying", async () => 
 });
 
 Deno.test("EbsocketClient.connectTo() with reconnect gives up in the end, and says why", async () => {
-  const first = new FakeServer();
-  const { address } = first;
-  await first.stop();
+  const address = ["127.0.0.1", freePort()] as const;
   const client = new EbsocketClient({ reconnect: { ...QUICK, attempts: 3 } });
   const statuses = collect(client);
   const error = await assertRejects(() => client.connectTo(address), ConnectError);
