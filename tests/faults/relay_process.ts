@@ -139,5 +139,5 @@ export class RelayProcess implements AsyncDisposable {
 
 /** What a relay complained about: not its warning that it can be reached beyond a cable. */
 export function complaintsOf({ stderr }: Outcome): string {
-  return stderr.replace(/^warning: everyone who can reach .*\n/m, "");
+  return stderr.replace(/^warning: anyone who can reach .*\n/m, "");
 }
