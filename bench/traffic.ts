@@ -156,7 +156,11 @@ export class Traffic implements Disposable {
     this.#published[publisher] = end;
     while (position < target) {
       const bytes = ring.slice(position, target);
-      position += await within(STALL_MS, "A write", connection.write(bytes));
+      try {
+        position += await within(STALL_MS, "A write", connection.write(bytes));
+      } catch (error) {
+        throw this.#failure ?? error; // A subscriber that has failed reads no more.
+      }
     }
   }
 
