@@ -215,6 +215,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       whenReady: () => this.#inbox.whenRoom(),
     }, options);
     this.closed = served.finally(() => {
+      this.#broadcast.flush(); // which clears its timer
       this.#rateLimiter.stop();
       this.#inbox.end();
     });
@@ -396,7 +397,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       );
     }
     const line = this.#encode(event);
-    return this.#clients.has(connection) && connection.send(line);
+    return this.#clients.has(connection) && this.#broadcast.sendTo(connection, line);
   }
 
   /**
@@ -501,7 +502,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     if (id === null) return false;
     const made = typeof answer === "string" ? new EbsocketEvent(answer, attributes ?? {}) : answer;
     const line = this.#encode(made, { reply_to: id });
-    return this.#clients.has(fromConnection) && fromConnection.send(line);
+    return this.#clients.has(fromConnection) && this.#broadcast.sendTo(fromConnection, line);
   }
 
   #encode(event: EbsocketEvent<string, object>, envelope?: Envelope): Uint8Array {

@@ -1,5 +1,6 @@
 /**
- * Sends to all clients of a system. All lines of one turn share the same bytes.
+ * Sends to the clients of a system. The lines to all clients in one turn share the same bytes, and
+ * lines to one client are sent along with them.
  *
  * @module
  */
@@ -10,11 +11,18 @@ import { WriteCoalescer } from "./coalescer.ts";
 import { afterHandlers, handlersEnd } from "../net/turn.ts";
 import { Block } from "../net/send_queue.ts";
 
+/**
+ * Most clients for which it is cheaper to queue the lines to all than to note where a line to one
+ * client belongs among them.
+ */
+const FEW_CLIENTS = 16;
+
 /** Sends lines to a set of clients. */
 export class Broadcast {
   readonly #group = new SubscriberGroup<EbsocketConnection>();
   readonly #members = new Map<EbsocketConnection, Member<EbsocketConnection>>();
   readonly #coalescer: WriteCoalescer<EbsocketConnection>;
+  readonly #maxPendingBytes: number;
   /** Number of lines sent. */
   #lines = 0;
   #isScheduled = false;
@@ -22,6 +30,7 @@ export class Broadcast {
   /** Creates a broadcast without clients. */
   constructor(options: { maxBatchDelay: number; maxPendingBytes: number }) {
     this.#coalescer = new WriteCoalescer({ ...options, onQueued() {}, onFlushed() {} });
+    this.#maxPendingBytes = options.maxPendingBytes;
   }
 
   /** Adds a client. It receives lines sent from now on. */
@@ -56,10 +65,34 @@ export class Broadcast {
     if (count === 0) return 0;
     const left = except && this.#members.get(except) || null;
     this.#coalescer.add(this.#group, new Block(line), 0, line.length, 1, left);
+    this.#added();
+    return count;
+  }
+
+  /**
+   * Sends a line to one client, after the lines sent to all so far and in the same write.
+   *
+   * @param connection The client.
+   * @param line The encoded line.
+   * @returns Whether the line was queued. `false` if the connection is not open, or if its send queue
+   * is full, which closes it.
+   */
+  sendTo(connection: EbsocketConnection, line: Uint8Array): boolean {
+    if (this.#group.size > 0 && this.#members.size <= FEW_CLIENTS) this.flush();
+    const member = this.#members.get(connection);
+    const pendingBytes = connection.pendingBytes + this.#group.size + line.length;
+    // The connection itself decides whether the line is too much.
+    const isDirect = this.#group.size === 0 || pendingBytes > this.#maxPendingBytes;
+    if (!member || isDirect || !connection.open) return connection.send(line);
+    this.#coalescer.addFor(member, new Block(line), 0, line.length);
+    this.#added();
+    return true;
+  }
+
+  #added(): void {
     this.#lines++;
     if (this.#coalescer.hasEnough(this.#group)) this.#endTurn();
-    else this.#endTurnSoon();
-    return count;
+    else if (!this.#isScheduled) this.#endTurnSoon();
   }
 
   /** Queues the held lines of one client, because another line is about to follow. */
@@ -75,7 +108,6 @@ export class Broadcast {
   }
 
   async #endTurnSoon(): Promise<void> {
-    if (this.#isScheduled) return;
     this.#isScheduled = true;
     await afterHandlers(handlersEnd(), () => this.#lines);
     this.#isScheduled = false;

@@ -172,14 +172,16 @@ export class WriteCoalescer<R extends Recipient> {
       if (!isKept) writes += this.#release(group);
       else if (group.size > 0) this.#held.add(group);
     }
-    if (!hasMore) { for (const member of this.#addressed) this.flushFor(member); }
+    if (!hasMore) {
+      for (const member of this.#addressed) this.flushFor(member);
+    }
     this.#touched.length = this.#addressed.length = 0;
     this.#block++;
+    if (hasMore) this.#busy = publisher;
     if (this.#held.size === 0) this.#stop();
     else if (!hasMore && !isGathering && this.#busy === publisher) writes += this.#releaseAll();
     else if (this.#blockBytes > MAX_HELD_BLOCK_BYTES) writes += this.#releaseAll();
     else this.#wake(now, isGathering ? this.#gatherUntil - now : this.#maxDelay);
-    if (hasMore) this.#busy = publisher;
     this.#memo.clear();
     this.#written(writes);
   }

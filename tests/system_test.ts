@@ -414,6 +414,43 @@ Deno.test("EbsocketSystem writes what is sent to all in one turn together, in or
   await Promise.all([one, two, three, late].map(({ socket }) => socket.end()));
 });
 
+for (const count of [2, 20]) {
+  Deno.test(`EbsocketSystem with ${count} clients answers one of them in the write of what all get`, async () => {
+    const listener = new StepListener();
+    await using system = new EbsocketSystem(new EbsocketServer({ listener }), {
+      maxPendingBytes: 8000,
+    });
+    const sockets: StepSocket[] = [];
+    for (let i = 0; i < count; i++) {
+      sockets.push(listener.connect(() => 0));
+      await until(() => system.clients.size === sockets.length);
+    }
+    const [first, second] = [...system.clients.keys()];
+    let expected = "";
+    for (let i = 0; i < 5; i++) {
+      system.sendToClients("all", { i });
+      assertEquals(system.sendTo(first!, "one", { i }), true);
+      expected += `{"event":"all","__dict__":{"i":${i}}}\n{"event":"one","__dict__":{"i":${i}}}\n`;
+    }
+    const text = (socket: StepSocket) => new TextDecoder().decode(socket.written());
+    await until(() => text(sockets[1]!).split("\n").length === 6);
+    assertEquals(text(sockets[0]!), expected);
+    assertEquals([sockets[0]!.writes, sockets[1]!.writes], [1, 1]);
+
+    // What is too much for a client is refused at the call, although what all get still waits.
+    for (const socket of sockets) socket.isSlow = true;
+    const words = "x".repeat(4000);
+    system.sendToClients("all", { words: "x".repeat(700) });
+    assertEquals(system.sendTo(second!, "one", { words }), true);
+    system.sendToClients("all", { words: "x".repeat(700) });
+    assertEquals(system.sendTo(second!, "one", { words }), false);
+    assertEquals(second!.open, false);
+    for (const socket of sockets) socket.takeAll();
+    await Promise.all(sockets.map((socket) => socket.end()));
+    assertEquals((await second!.closed).reason, "slow-consumer");
+  });
+}
+
 Deno.test("EbsocketSystem.flush() waits for the operating system to take all", async () => {
   await using system = newSystem();
   await using peer = await Peer.connect(system.server.address);
