@@ -219,7 +219,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   readonly #pending: PendingRequests;
   readonly #subscriptions: SubscriptionManager;
   readonly #invalidEvents: InvalidEvents;
-  readonly #incoming: EventDispatcher<M>;
+  readonly #dispatcher: EventDispatcher<M>;
   readonly #services: Services<M>;
   readonly #sender: Sender<S>;
   readonly #requests: Requests<M, S>;
@@ -245,12 +245,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   constructor(options: ClientOptions & EventOptions<M, S> = {}) {
     this.#settings = checkClientOptions(options);
-    const readBlockedBy = () => this.#incoming.readBlockedBy();
+    const readBlockedBy = () => this.#dispatcher.readBlockedBy();
     const pending = this.#pending = new PendingRequests(
       () => readBlockedBy() || this.#whySilent(),
       (line) => this.#sender.withdraw(line),
     );
-    const hearing = this.#subscriptions = new SubscriptionManager(pending, {
+    const subscriptions = this.#subscriptions = new SubscriptionManager(pending, {
       isOpen: () => this.#link?.open ?? false,
       connecting: () => this.#connecting?.promise ?? null,
       readBlockedBy,
@@ -259,24 +259,24 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       },
     });
     const invalidEvents = this.#invalidEvents = new InvalidEvents(this.#settings.checker);
-    const incoming = this.#incoming = new EventDispatcher<M>(
+    const dispatcher = this.#dispatcher = new EventDispatcher<M>(
       options,
       pending,
-      hearing,
+      subscriptions,
       invalidEvents,
       () => {
         (this.#next ?? this.#link)?.resume();
       },
     );
-    this.#services = new Services(incoming, hearing, () => {
+    this.#services = new Services(dispatcher, subscriptions, () => {
       return this.#draining !== null || this.#link?.open === false && this.#next === null;
     }, (event) => this.#requests.given(event));
     this.#sender = new Sender<S>(
       this.#settings,
       (verb) => this.#carrying(verb),
-      () => hearing.flush(),
+      () => subscriptions.flush(),
     );
-    this.#requests = new Requests(pending, this.#sender, incoming);
+    this.#requests = new Requests(pending, this.#sender, dispatcher);
     this.#spare = this.#newLink();
   }
 
@@ -368,7 +368,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       );
     }
     const link = this.#next = this.#spare ?? this.#newLink();
-    const { inbox } = this.#incoming;
+    const { inbox } = this.#dispatcher;
     inbox.reopen();
     const connecting = this.#connecting = Promise.withResolvers<void>();
     const late = () => link.giveUp(new Error(`no answer within ${timeout} ms`));
@@ -399,28 +399,28 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   #newLink(): ConnectionManager<S> {
-    const incoming = this.#incoming;
+    const dispatcher = this.#dispatcher;
     const pending = this.#pending;
-    const hearing = this.#subscriptions;
+    const subscriptions = this.#subscriptions;
     const link: ConnectionManager<S> = new ConnectionManager(this.#settings, {
-      admits: (event) => hearing.admits(event),
-      onEvents: (events, bytes, carrier) => {
-        this.#requests.note(events, carrier);
-        return incoming.push(events as unknown[] as EventOf<M>[], bytes);
+      admits: (event) => subscriptions.admits(event),
+      onEvents: (events, bytes, channel) => {
+        this.#requests.note(events, channel);
+        return dispatcher.push(events as unknown[] as EventOf<M>[], bytes);
       },
       onStatus: (status) => {
         if (status.type === "connected") {
           this.#link = link;
-          incoming.inbox.reopen();
+          dispatcher.inbox.reopen();
           this.#invalidEvents.reopen();
         }
         this.#feed.push(status);
       },
-      onHello: (carrier) => hearing.begin(carrier),
+      onHello: (channel) => subscriptions.begin(channel),
       onWord: (line) => this.#onWord(line),
       onDrop: (line, reason) => pending.drop(line, reason),
-      onGoodbye: (carrier) => {
-        hearing.end(carrier);
+      onGoodbye: (channel) => {
+        subscriptions.end(channel);
         this.#requests.forgetAsked();
       },
       onDisconnect: (waits) => pending.disconnect(waits),
@@ -429,7 +429,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
         if (this.#spare === link) this.#spare = null;
         pending.failAll(IN_DOUBT);
         this.#services.end();
-        incoming.inbox.end();
+        dispatcher.inbox.end();
         this.#invalidEvents.end();
       },
     });
@@ -925,9 +925,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   async recvEvent({ signal }: RecvOptions = {}): Promise<EventOf<M> | null> {
     this.#used("receive from");
-    using _ = this.#incoming.inbox.claim("recvEvent()");
+    using _ = this.#dispatcher.inbox.claim("recvEvent()");
     this.#requests.readOn();
-    const event = await this.#incoming.inbox.next(signal);
+    const event = await this.#dispatcher.inbox.next(signal);
     if (event) this.#requests.readOn([event]);
     return event ?? null;
   }
@@ -946,7 +946,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   async pump(): Promise<[events: EventOf<M>[], connected: boolean]> {
     const link = this.#used("pump");
-    const inbox = this.#incoming.inbox;
+    const inbox = this.#dispatcher.inbox;
     using _ = inbox.claim("pump()");
     const received = () => link.session?.connection.bytesIn ?? 0;
     let seen = received();
@@ -965,9 +965,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * the final end counts.
    */
   [Symbol.asyncIterator](): AsyncGenerator<EventOf<M>> {
-    return new InboxIterator(this.#incoming.inbox, () => {
+    return new InboxIterator(this.#dispatcher.inbox, () => {
       this.#used("iterate over");
-      return this.#incoming.inbox.claim("for await");
+      return this.#dispatcher.inbox.claim("for await");
     });
   }
 
@@ -1123,7 +1123,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /** Stops further events, and waits until those that have arrived have been handled. */
   async #finish(link: ConnectionManager<S>): Promise<void> {
-    const { inbox } = this.#incoming;
+    const { inbox } = this.#dispatcher;
     link.readAll();
     await this.#subscriptions.leave();
     if (!link.open) return;

@@ -61,17 +61,17 @@ export interface ConnectionManagerSink<M extends object> {
    * Called with received events. Their lines have `bytes` bytes in total. Returns `false` to pause
    * reading until `resume()`.
    */
-  onEvents(events: EbsocketEvent[], bytes: number, carrier: ControlChannel): boolean;
+  onEvents(events: EbsocketEvent[], bytes: number, channel: ControlChannel): boolean;
   /** Called when the state of the connection changes. */
   onStatus(status: ClientStatus<M>): void;
   /** Called before a connection's hello. Returns the control lines that follow it. */
-  onHello(carrier: ControlChannel): HelloExtras;
+  onHello(channel: ControlChannel): HelloExtras;
   /** Called with a control line about events or subscriptions. */
   onWord(line: ControlLine): void;
   /** Called when a line that was queued for a connection will not be sent. */
   onDrop(line: Uint8Array, reason: DropReason): void;
   /** Called when a connection has ended after its hello. */
-  onGoodbye(carrier: ControlChannel): void;
+  onGoodbye(channel: ControlChannel): void;
   /**
    * Called before reconnecting. `waits` returns whether a line is queued for the next connection.
    */

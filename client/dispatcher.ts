@@ -53,20 +53,20 @@ export class EventDispatcher<M extends object> {
    *
    * @param options The limits of the inboxes.
    * @param table The pending requests.
-   * @param hearing The subscriptions.
+   * @param subscriptions The subscriptions.
    * @param invalidEvents The invalid events.
    * @param onRoom Called when reading may resume after an inbox has been full.
    */
   constructor(
     options: InboxOptions,
     table: PendingRequests,
-    hearing: SubscriptionManager,
+    subscriptions: SubscriptionManager,
     invalidEvents: InvalidEvents,
     onRoom: () => void,
   ) {
     this.#options = options;
     this.#table = table;
-    this.#subscriptions = hearing;
+    this.#subscriptions = subscriptions;
     this.#invalidEvents = invalidEvents;
     this.#onRoom = onRoom;
     this.inbox = this.makeInbox();
@@ -95,9 +95,9 @@ export class EventDispatcher<M extends object> {
   #divert(event: EventOf<M>, bytes: number): boolean {
     const { replyTo } = event;
     const open = event as unknown as EbsocketEvent;
-    const hearing = this.#subscriptions;
+    const subscriptions = this.#subscriptions;
     const isOurs = replyTo !== null && this.#table.asked(replyTo);
-    if (!isOurs && hearing.isFiltering && !hearing.admits(open)) return true;
+    if (!isOurs && subscriptions.isFiltering && !subscriptions.admits(open)) return true;
     const issues = this.#invalidEvents.take(open);
     if (isOurs) {
       if (issues) this.#table.invalidEvent(replyTo, open, issues);

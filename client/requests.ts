@@ -212,9 +212,9 @@ const MAX_UNANSWERED = 10_000;
 export class Requests<M extends object, S extends object = M> {
   readonly #table: PendingRequests;
   readonly #sender: Sender<S>;
-  readonly #incoming: EventDispatcher<M>;
+  readonly #dispatcher: EventDispatcher<M>;
   /** The connection that each request arrived on. */
-  readonly #carriers = new WeakMap<object, ControlChannel>();
+  readonly #channels = new WeakMap<object, ControlChannel>();
   /** The requests that the program has received and not answered, by their ID and requester. */
   readonly #unanswered = new Set<string>();
   /** Those among them that the program has read itself. It has finished them when it reads on. */
@@ -223,10 +223,10 @@ export class Requests<M extends object, S extends object = M> {
   #isAnswering = false;
   #answered: PromiseWithResolvers<void> | null = null;
 
-  constructor(table: PendingRequests, sender: Sender<S>, incoming: EventDispatcher<M>) {
+  constructor(table: PendingRequests, sender: Sender<S>, dispatcher: EventDispatcher<M>) {
     this.#table = table;
     this.#sender = sender;
-    this.#incoming = incoming;
+    this.#dispatcher = dispatcher;
   }
 
   /**
@@ -279,10 +279,10 @@ export class Requests<M extends object, S extends object = M> {
     this.#checkHearing("request", event);
     const id = this.#table.nextId();
     const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
-    const inbox = this.#incoming.makeInbox();
+    const inbox = this.#dispatcher.makeInbox();
     const answers = inbox as unknown as Inbox<EbsocketEvent>;
-    const poll = new Poll(id, event, count, answers, () => this.#incoming.forget(inbox));
-    this.#incoming.watchInbox(inbox, `requestMany(${event})`);
+    const poll = new Poll(id, event, count, answers, () => this.#dispatcher.forget(inbox));
+    this.#dispatcher.watchInbox(inbox, `requestMany(${event})`);
     try {
       this.#ask(poll, event, line, to !== undefined, timeout, signal);
       for (;;) {
@@ -293,7 +293,7 @@ export class Requests<M extends object, S extends object = M> {
       if (poll.error !== undefined) throw poll.error;
     } finally {
       this.#table.giveUp(poll);
-      this.#incoming.forget(inbox);
+      this.#dispatcher.forget(inbox);
     }
   }
 
@@ -333,9 +333,9 @@ export class Requests<M extends object, S extends object = M> {
    * Records which connection events arrived on, because requester IDs are only valid on that
    * connection.
    */
-  note(events: readonly EbsocketEvent[], carrier: ControlChannel): void {
+  note(events: readonly EbsocketEvent[], channel: ControlChannel): void {
     for (const event of events) {
-      if (event.id !== null && event.from !== null) this.#carriers.set(event, carrier);
+      if (event.id !== null && event.from !== null) this.#channels.set(event, channel);
     }
   }
 
@@ -380,7 +380,7 @@ export class Requests<M extends object, S extends object = M> {
   }
 
   #checkAnswered(): void {
-    const isUnread = this.#isAnswering && this.#incoming.inbox.length > 0;
+    const isUnread = this.#isAnswering && this.#dispatcher.inbox.length > 0;
     if (!this.#answered || isUnread || this.#unanswered.size > 0) return;
     this.#answered.resolve();
     this.#answered = null;
@@ -405,10 +405,10 @@ export class Requests<M extends object, S extends object = M> {
     });
     this.#isAnswering = true;
     if (this.#unanswered.delete(keyOf(id, from))) this.#checkAnswered();
-    const carrier = this.#carriers.get(event);
-    const isGone = carrier ? carrier.hasEnded : !this.#sender.isConnected;
+    const channel = this.#channels.get(event);
+    const isGone = channel ? channel.hasEnded : !this.#sender.isConnected;
     if (from !== null && isGone && this.#sender.isOpen) return NOT_SENT;
-    const fault = this.#sender.queue(answer, line, from !== null, carrier !== undefined);
+    const fault = this.#sender.queue(answer, line, from !== null, channel !== undefined);
     if (fault instanceof ConnectionClosedError) return NOT_SENT;
     if (fault) return refused(fault);
     return this.#sender.room()?.then(() => true) ?? SENT;
@@ -458,7 +458,7 @@ export class Requests<M extends object, S extends object = M> {
 
   /** Throws if reading is paused, because the reply could not be read. */
   #checkHearing(verb: string, subject: unknown): void {
-    const why = this.#incoming.readBlockedBy();
+    const why = this.#dispatcher.readBlockedBy();
     if (why) throw new EbsocketError("inbox-full", `Cannot ${verb} ${subject}: ${why}`);
   }
 }

@@ -37,7 +37,7 @@ export type MatchingEvent<M extends object, P extends string> = string extends k
 
 /** The services of one client. */
 export class Services<M extends object> {
-  readonly #incoming: EventDispatcher<M>;
+  readonly #dispatcher: EventDispatcher<M>;
   readonly #subscriptions: SubscriptionManager;
   readonly #hasEnded: () => boolean;
   readonly #onGiven: (event: EventOf<M>) => void;
@@ -49,19 +49,19 @@ export class Services<M extends object> {
   /**
    * Creates a client's services.
    *
-   * @param incoming The dispatcher of received events.
-   * @param hearing The subscriptions.
+   * @param dispatcher The dispatcher of received events.
+   * @param subscriptions The subscriptions.
    * @param hasEnded Returns whether no events will arrive and no connection is being made.
    * @param onGiven Called with each event that a service has yielded to the program.
    */
   constructor(
-    incoming: EventDispatcher<M>,
-    hearing: SubscriptionManager,
+    dispatcher: EventDispatcher<M>,
+    subscriptions: SubscriptionManager,
     hasEnded: () => boolean,
     onGiven: (event: EventOf<M>) => void,
   ) {
-    this.#incoming = incoming;
-    this.#subscriptions = hearing;
+    this.#dispatcher = dispatcher;
+    this.#subscriptions = subscriptions;
     this.#hasEnded = hasEnded;
     this.#onGiven = onGiven;
   }
@@ -72,7 +72,7 @@ export class Services<M extends object> {
     checkGiven(options, ["queue"]);
     const { queue, signal } = options;
     if (queue !== undefined) checkWord("queue", queue);
-    const service = new Service<M>(pattern, this.#incoming.makeInbox());
+    const service = new Service<M>(pattern, this.#dispatcher.makeInbox());
     const stop = new AbortController();
     const end = () => stop.abort();
     const started = this.#start(service, queue, stop, signal);
@@ -99,7 +99,7 @@ export class Services<M extends object> {
     await Promise.all(
       Array.from(this.#running, ([stop, service]) => {
         if (!this.#read.has(stop)) return stop.abort();
-        this.#incoming.detach(service);
+        this.#dispatcher.detach(service);
         return new Promise((resolve) => stop.signal.addEventListener("abort", resolve));
       }),
     );
@@ -121,10 +121,10 @@ export class Services<M extends object> {
     signal.addEventListener("abort", () => {
       this.#running.delete(stop);
       this.#read.delete(stop);
-      this.#incoming.detach(service);
+      this.#dispatcher.detach(service);
       if (isHeld) release();
     });
-    this.#incoming.attach(service); // The first events may arrive before the acknowledgement.
+    this.#dispatcher.attach(service); // The first events may arrive before the acknowledgement.
     const options = { timeout: Infinity, signal, ...(queue !== undefined && { queue }) };
     try {
       await this.#subscriptions.subscribe([pattern], options, service);

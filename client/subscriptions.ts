@@ -266,8 +266,8 @@ export class SubscriptionManager {
 
   /** Whether there is a connection to a server that supports subscriptions, or may support them. */
   get #isServed(): boolean {
-    const carrier = this.#channel;
-    return carrier !== null && (!carrier.isGreeted || carrier.has("subscribe"));
+    const channel = this.#channel;
+    return channel !== null && (!channel.isGreeted || channel.has("subscribe"));
   }
 
   /**
@@ -371,14 +371,14 @@ export class SubscriptionManager {
    */
   flush(): void {
     if (this.#unsaid.length === 0) return;
-    const carrier = this.#channel;
+    const channel = this.#channel;
     const calls = this.#unsaid;
     this.#unsaid = [];
-    if (!carrier) return; // The next connection sends it.
+    if (!channel) return; // The next connection sends it.
     const leaving = calls.filter((call) => this.#leaving.has(call));
     const joining = calls.filter((call) => this.#joining.has(call));
     for (const [queue, calls] of Map.groupBy(joining, queueOf)) {
-      this.#ask(queue, calls, carrier, leaving.length > 0);
+      this.#ask(queue, calls, channel, leaving.length > 0);
     }
     for (const [queue, calls] of Map.groupBy(leaving, queueOf)) this.#askToLeave(queue, calls);
   }
@@ -387,13 +387,13 @@ export class SubscriptionManager {
   async #ask(
     queue: string,
     calls: readonly Call[],
-    carrier: ControlChannel,
+    channel: ControlChannel,
     isWorthAgain: boolean,
     excess: Excess = { size: Infinity, refusal: null },
   ): Promise<void> {
     const questions = this.#compose(SUBSCRIBE, queue, calls);
-    for (const { bytes } of questions) carrier.tell(bytes);
-    await this.#watchInbox(questions, carrier, isWorthAgain, excess);
+    for (const { bytes } of questions) channel.tell(bytes);
+    await this.#watchInbox(questions, channel, isWorthAgain, excess);
   }
 
   /**
@@ -405,18 +405,18 @@ export class SubscriptionManager {
    */
   async #watchInbox(
     questions: readonly Question[],
-    carrier: ControlChannel,
+    channel: ControlChannel,
     isWorthAgain: boolean,
     excess: Excess = { size: Infinity, refusal: null },
   ): Promise<void> {
     for (const { calls: all, answer } of questions) {
       const refusal = await answer;
-      if (!refusal || this.#channel !== carrier) continue;
+      if (!refusal || this.#channel !== channel) continue;
       const calls = all.filter((call) => this.#joining.has(call));
       const [call] = calls;
       if (!call) continue;
       const { queue } = call;
-      if (isWorthAgain) await this.#ask(queue, calls, carrier, false, excess);
+      if (isWorthAgain) await this.#ask(queue, calls, channel, false, excess);
       else if (calls.length === 1) {
         if (refusal.reason === "too-many-subscriptions") {
           excess.size = Math.min(excess.size, this.#sizeOf(call));
@@ -426,7 +426,7 @@ export class SubscriptionManager {
       } else {
         const half = Math.ceil(calls.length / 2);
         for (const some of [calls.slice(0, half), calls.slice(half)]) {
-          await this.#askUnlessVain(queue, some, carrier, excess);
+          await this.#askUnlessVain(queue, some, channel, excess);
         }
       }
     }
@@ -436,15 +436,15 @@ export class SubscriptionManager {
   async #askUnlessVain(
     queue: string,
     calls: readonly Call[],
-    carrier: ControlChannel,
+    channel: ControlChannel,
     excess: Excess,
   ): Promise<void> {
     const some = calls.filter((call) => this.#joining.has(call));
     const vain = new Set(some.filter((call) => this.#sizeOf(call) >= excess.size));
     for (const call of vain) this.#fail(call, refusedError(call.wish, excess.refusal!));
     const rest = some.filter((call) => !vain.has(call));
-    if (rest.length > 0 && this.#channel === carrier) {
-      await this.#ask(queue, rest, carrier, false, excess);
+    if (rest.length > 0 && this.#channel === channel) {
+      await this.#ask(queue, rest, channel, false, excess);
     }
   }
 
@@ -549,14 +549,14 @@ export class SubscriptionManager {
       for (const patterns of parts) lines.push([UNSUBSCRIBE, patterns, queue]);
     }
     for (const { wish } of this.#joining) this.#table.fail(wish, leavingError(wish.subject));
-    const carrier = this.#channel;
-    if (!carrier?.has("subscribe")) return;
+    const channel = this.#channel;
+    if (!channel?.has("subscribe")) return;
     // Without a subscription the client receives every event. At least one reply is needed in any
     // case.
     if (!this.#isNarrowed || lines.length === 0) lines.push([SUBSCRIBE, [], NO_QUEUE]);
     await Promise.all(lines.map(async ([verb, patterns, queue]) => {
       const line = this.#newLine(verb, patterns, () => {});
-      carrier.tell(encodeSubscribe(line, patterns, queue));
+      channel.tell(encodeSubscribe(line, patterns, queue));
       await line.answer;
     }));
   }
@@ -573,8 +573,8 @@ export class SubscriptionManager {
    * ones. The granted subscriptions must be granted again, or the connection fails. Calls without a
    * reply are repeated, and a refusal affects only that call.
    */
-  begin(carrier: ControlChannel): HelloExtras {
-    this.#channel = carrier;
+  begin(channel: ControlChannel): HelloExtras {
+    this.#channel = channel;
     this.#isUnconfirmed = this.#isNarrowed;
     this.#greeting = [];
     this.#unsaid = [];
@@ -584,7 +584,7 @@ export class SubscriptionManager {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const onGrant = () => {
         // Immediately: the next event after the acknowledgement already matches the subscriptions.
-        if (this.#channel === carrier) this.#onGrant();
+        if (this.#channel === channel) this.#onGrant();
         resolve();
       };
       const wish = new SubscribeRequest(this.#table.nextId(), GREET, patterns, onGrant, reject);
@@ -606,11 +606,11 @@ export class SubscriptionManager {
     for (const [queue, calls] of Map.groupBy(open, queueOf)) {
       const questions = this.#compose(SUBSCRIBE, queue, calls);
       for (const { bytes } of questions) lines.push(bytes);
-      this.#watchInbox(questions, carrier, false);
+      this.#watchInbox(questions, channel, false);
     }
     const confirmed = answers.length > 0 ? Promise.all(answers) : null;
     confirmed?.catch(() => {}); // The connection may end before it is awaited.
-    const onGreeted = () => this.#onGreeted(carrier);
+    const onGreeted = () => this.#onGreeted(channel);
     return { lines, needsWelcome: lines.length > 0, confirmed, onGreeted };
   }
 
@@ -621,16 +621,16 @@ export class SubscriptionManager {
   }
 
   /** Fails all calls if the server does not support subscriptions. */
-  #onGreeted(carrier: ControlChannel): void {
-    if (carrier.has("subscribe") || this.#channel !== carrier) return;
+  #onGreeted(channel: ControlChannel): void {
+    if (channel.has("subscribe") || this.#channel !== channel) return;
     for (const call of this.#joining) {
       this.#fail(call, notSupported("subscribe", `${SUBSCRIBE} ${call.wish.subject}`));
     }
   }
 
   /** Ends a connection. With it, pending removals are done and unanswered lines are closed. */
-  end(carrier: ControlChannel): void {
-    if (this.#channel !== carrier) return;
+  end(channel: ControlChannel): void {
+    if (this.#channel !== channel) return;
     this.#channel = null;
     this.#unsaid = [];
     this.#onLeft([...this.#leaving]);

@@ -29,7 +29,7 @@ function checkAll(text: string, maxLineBytes?: number): string[] {
   return found;
 }
 
-Deno.test("LineChecker tells what each line is, and where it goes wrong, and goes on", () => {
+Deno.test("FileChecker tells what each line is, and where it goes wrong, and goes on", () => {
   const text =
     '{"event":"a"}\n{"event":1}\n\n{"event":"a","__dict__":{"é" 1}}\r\n{"control":"x"}\n' +
     '{"event":"a"}x\n{"event":"b"}\n';
@@ -44,7 +44,7 @@ Deno.test("LineChecker tells what each line is, and where it goes wrong, and goe
   ]);
 });
 
-Deno.test("LineChecker goes on behind lines that are too long", () => {
+Deno.test("FileChecker goes on behind lines that are too long", () => {
   const long = `{"event":"${"x".repeat(20)}"}`;
   const text = `{"event":"a"}\n${long}\n${long}\n{"event":"b"}\n${long}`;
   const fault = "line-too-long: the line has more than 16 bytes";
@@ -57,7 +57,7 @@ Deno.test("LineChecker goes on behind lines that are too long", () => {
   ]);
 });
 
-Deno.test("LineChecker.end() finds a line without an end", () => {
+Deno.test("FileChecker.end() finds a line without an end", () => {
   const fault = "truncated: the line has no newline at its end, so a relay would ignore it";
   assertEquals(checkAll('{"event":"a"}\n{"event":"b"}'), ["1 event", `f:2:14: ${fault}`]);
   assertEquals(checkAll('{"event":"a"'), [
@@ -66,13 +66,13 @@ Deno.test("LineChecker.end() finds a line without an end", () => {
   assertEquals(checkAll(""), []);
 });
 
-Deno.test("LineChecker.push() gives the bytes of a line with its end", () => {
+Deno.test("FileChecker.push() gives the bytes of a line with its end", () => {
   const lines = new FileChecker().push(encoder.encode('{"event":"a"}\r\n{"event":"b"}\n{'));
   const texts = [...lines].map(({ bytes }) => new TextDecoder().decode(bytes));
   assertEquals(texts, ['{"event":"a"}\r\n', '{"event":"b"}\n']);
 });
 
-Deno.test("LineChecker tells of nesting that is too deep where it is", () => {
+Deno.test("FileChecker tells of nesting that is too deep where it is", () => {
   const line = `{"event":"a","__dict__":${'{"a":'.repeat(64)}1${"}".repeat(65)}\n`;
   const [found] = check(line, Infinity);
   assertEquals(found, `f:1:${24 + 5 * 63 + 1}: too-deep: nesting exceeds maxDepth 64`);

@@ -22,26 +22,26 @@ class Asker extends PendingRequest {
 function start(options: InboxOptions = {}) {
   let rooms = 0;
   const table = new PendingRequests();
-  const hearing = new SubscriptionManager(table, {
+  const subscriptions = new SubscriptionManager(table, {
     isOpen: () => true,
     connecting: () => null,
     readBlockedBy: () => "",
     onRefuse: () => {},
   });
   const invalidEvents = new InvalidEvents(new EventChecker(undefined));
-  const incoming = new EventDispatcher<OpenEvents>(
+  const dispatcher = new EventDispatcher<OpenEvents>(
     options,
     table,
-    hearing,
+    subscriptions,
     invalidEvents,
     () => rooms++,
   );
   const serve = (pattern: string) => {
-    const service = new Service<OpenEvents>(pattern, incoming.makeInbox());
-    incoming.attach(service);
+    const service = new Service<OpenEvents>(pattern, dispatcher.makeInbox());
+    dispatcher.attach(service);
     return service;
   };
-  return { table, hearing, incoming, serve, rooms: () => rooms };
+  return { table, subscriptions, dispatcher, serve, rooms: () => rooms };
 }
 
 const events = (...names: string[]) => names.map((name) => new EbsocketEvent(name));
@@ -49,23 +49,23 @@ const namesOf = (inbox: { takeAll(): EbsocketEvent[] }) => {
   return inbox.takeAll().map(({ event }) => event).join(" ");
 };
 
-Deno.test("Incoming.push() gives each service what it matches, and the inbox the rest", () => {
-  const { incoming, serve } = start();
+Deno.test("EventDispatcher.push() gives each service what it matches, and the inbox the rest", () => {
+  const { dispatcher, serve } = start();
   const [stars, all] = [serve("a.*"), serve("a.>")];
-  incoming.push(events("a.b", "x", "a.b.c", "a", "a.c"), 500);
-  assertEquals(namesOf(incoming.inbox), "x a");
+  dispatcher.push(events("a.b", "x", "a.b.c", "a", "a.c"), 500);
+  assertEquals(namesOf(dispatcher.inbox), "x a");
   assertEquals(namesOf(stars.inbox), "a.b a.c");
   assertEquals(namesOf(all.inbox), "a.b a.b.c a.c");
-  incoming.detach(all);
-  incoming.push(events("a.b", "a.b.c"), 200);
-  assertEquals([namesOf(incoming.inbox), namesOf(all.inbox)], ["a.b.c", ""]);
-  incoming.detach(stars);
-  incoming.push(events("a.b"), 100);
-  assertEquals(namesOf(incoming.inbox), "a.b");
+  dispatcher.detach(all);
+  dispatcher.push(events("a.b", "a.b.c"), 200);
+  assertEquals([namesOf(dispatcher.inbox), namesOf(all.inbox)], ["a.b.c", ""]);
+  dispatcher.detach(stars);
+  dispatcher.push(events("a.b"), 100);
+  assertEquals(namesOf(dispatcher.inbox), "a.b");
 });
 
-Deno.test("Incoming.push() gives answers to who waits, before all else", () => {
-  const { incoming, table, serve } = start();
+Deno.test("EventDispatcher.push() gives answers to who waits, before all else", () => {
+  const { dispatcher, table, serve } = start();
   const service = serve(">");
   const asker = new Asker(table.nextId(), "ask", "them");
   table.add(asker, Infinity);
@@ -74,66 +74,69 @@ Deno.test("Incoming.push() gives answers to who waits, before all else", () => {
   const strange = new EbsocketEvent("strange");
   answer.replyTo = late.replyTo = asker.id;
   strange.replyTo = "r1";
-  incoming.push([answer, late, strange], 300);
+  dispatcher.push([answer, late, strange], 300);
   assertEquals([namesOf(service.inbox), asker.bytes, table.size], ["strange", 100, 0]);
 });
 
-Deno.test("Incoming.push() drops what nobody wants any more", async () => {
-  const { incoming, table, hearing } = start();
+Deno.test("EventDispatcher.push() drops what nobody wants any more", async () => {
+  const { dispatcher, table, subscriptions } = start();
   let line = "";
-  const carrier = {
+  const channel = {
     isGreeted: true,
     hasEnded: false,
     maxLineBytes: Infinity,
     has: () => true,
     tell: (bytes: Uint8Array) => void (line = new TextDecoder().decode(bytes)),
   };
-  hearing.begin(carrier);
-  const subscribing = hearing.subscribe(["a", "b"]);
-  hearing.flush();
+  subscriptions.begin(channel);
+  const subscribing = subscriptions.subscribe(["a", "b"]);
+  subscriptions.flush();
   table.receipt({ id: JSON.parse(line).id });
   await subscribing;
-  hearing.begin(carrier); // The next relay sends everything at first.
-  incoming.push(events("a", "c"), 2);
-  assertEquals(namesOf(incoming.inbox), "a");
+  subscriptions.begin(channel); // The next relay sends everything at first.
+  dispatcher.push(events("a", "c"), 2);
+  assertEquals(namesOf(dispatcher.inbox), "a");
   table.failAll("it is over");
 });
 
-Deno.test("Incoming asks for no more while any inbox is full, and for more when none is", () => {
-  const { incoming, serve, rooms } = start({ maxUnreadEvents: 2 });
+Deno.test("EventDispatcher asks for no more while any inbox is full, and for more when none is", () => {
+  const { dispatcher, serve, rooms } = start({ maxUnreadEvents: 2 });
   const service = serve("a");
-  assertEquals(incoming.push(events("a"), 1), true);
-  assertEquals([incoming.push(events("a"), 1), incoming.readBlockedBy().includes('serve("a")')], [
-    false,
-    true,
-  ]);
-  incoming.push(events("b", "b"), 2);
+  assertEquals(dispatcher.push(events("a"), 1), true);
+  assertEquals(
+    [dispatcher.push(events("a"), 1), dispatcher.readBlockedBy().includes('serve("a")')],
+    [
+      false,
+      true,
+    ],
+  );
+  dispatcher.push(events("b", "b"), 2);
   service.inbox.takeAll();
-  assertEquals([rooms(), incoming.readBlockedBy().startsWith("the inbox is full")], [0, true]);
-  incoming.inbox.takeAll();
-  assertEquals([rooms(), incoming.readBlockedBy()], [1, ""]);
+  assertEquals([rooms(), dispatcher.readBlockedBy().startsWith("the inbox is full")], [0, true]);
+  dispatcher.inbox.takeAll();
+  assertEquals([rooms(), dispatcher.readBlockedBy()], [1, ""]);
 });
 
-Deno.test("Incoming reads on when what is full has ended", () => {
-  const { incoming, serve, rooms } = start({ maxUnreadEvents: 1 });
+Deno.test("EventDispatcher reads on when what is full has ended", () => {
+  const { dispatcher, serve, rooms } = start({ maxUnreadEvents: 1 });
   const service = serve("a");
-  incoming.push(events("a"), 1);
-  incoming.detach(service);
-  assertEquals([rooms(), incoming.readBlockedBy(), service.inbox.ended], [1, "", true]);
+  dispatcher.push(events("a"), 1);
+  dispatcher.detach(service);
+  assertEquals([rooms(), dispatcher.readBlockedBy(), service.inbox.ended], [1, "", true]);
   assertEquals(namesOf(service.inbox), "a"); // can still be read
 });
 
-Deno.test("Incoming counts what the lines had where they go", () => {
-  const { incoming, serve } = start({ maxUnreadBytes: 100 });
+Deno.test("EventDispatcher counts what the lines had where they go", () => {
+  const { dispatcher, serve } = start({ maxUnreadBytes: 100 });
   serve("a");
-  assertEquals(incoming.push(events("a", "b", "b", "b"), 132), true);
-  assertEquals(incoming.push(events("b"), 1), false);
+  assertEquals(dispatcher.push(events("a", "b", "b", "b"), 132), true);
+  assertEquals(dispatcher.push(events("b"), 1), false);
 });
 
-Deno.test("Incoming finds who serves any of very many names", () => {
-  const { incoming, serve } = start();
+Deno.test("EventDispatcher finds who serves any of very many names", () => {
+  const { dispatcher, serve } = start();
   const service = serve("*.x");
   const names = Array.from({ length: 2500 }, (_, i) => i % 5 ? `${i}` : `${i}.x`);
-  incoming.push(events(...names, ...names), 1);
-  assertEquals([service.inbox.length, incoming.inbox.length], [1000, 4000]);
+  dispatcher.push(events(...names, ...names), 1);
+  assertEquals([service.inbox.length, dispatcher.inbox.length], [1000, 4000]);
 });

@@ -108,7 +108,7 @@ Deno.test("EbsocketClient.invalidEvents() goes on over reconnects, and ends with
   const invalidEvents = client.invalidEvents();
   const first = await server.session();
   await first.write(WRONG);
-  assertEquals((await soon(invalidEvents.next(), "a invalidEvent")).done, false);
+  assertEquals((await soon(invalidEvents.next(), "an invalid event")).done, false);
   first.conn.close();
   const second = await server.session();
   await second.write(WRONG);
@@ -141,7 +141,7 @@ Deno.test("EbsocketClient.request() rejects if the answer does not fit, and does
       "content: Expected a string",
   );
   assertEquals(error.issues, ["content: Expected a string"]);
-  assertEquals((await soon(invalidEvents.next(), "a invalidEvent")).value?.event.replyTo, id);
+  assertEquals((await soon(invalidEvents.next(), "an invalid event")).value?.event.replyTo, id);
 });
 
 Deno.test("EbsocketClient.request() gives what the validator makes of the answer", async () => {

@@ -19,7 +19,7 @@ function close(ledger: InFlightLines, position: number): [string, string] {
   return [unconfirmed.map(textOf).join(""), unsent.map(textOf).join("")];
 }
 
-Deno.test("Ledger.acknowledge() counts from the first line", () => {
+Deno.test("InFlightLines.acknowledge() counts from the first line", () => {
   const ledger = ledgerOf("abcd");
   assertEquals([ledger.length, ledger.bytes], [4, 8]);
   ledger.acknowledge(1);
@@ -30,7 +30,7 @@ Deno.test("Ledger.acknowledge() counts from the first line", () => {
   assertEquals([ledger.length, ledger.bytes], [0, 0]);
 });
 
-Deno.test("Ledger.isComplete holds unless lines were given up that nobody has acknowledged", () => {
+Deno.test("InFlightLines.isComplete holds unless lines were given up that nobody has acknowledged", () => {
   const ledger = ledgerOf("abc");
   assertEquals(ledger.isComplete, true);
   ledger.forget(4);
@@ -41,7 +41,7 @@ Deno.test("Ledger.isComplete holds unless lines were given up that nobody has ac
   assertEquals([ledger.length, ledger.isComplete], [1, true]);
 });
 
-Deno.test("Ledger.acknowledge() does not believe a peer that claims too much", () => {
+Deno.test("InFlightLines.acknowledge() does not believe a peer that claims too much", () => {
   const ledger = ledgerOf("ab");
   ledger.acknowledge(1_000_000);
   assertEquals([ledger.length, ledger.bytes], [0, 0]);
@@ -49,7 +49,7 @@ Deno.test("Ledger.acknowledge() does not believe a peer that claims too much", (
   assertEquals(close(ledger, 6), ["c\n", ""]);
 });
 
-Deno.test("Ledger.close() tells a line that was handed over to its last byte from a torn one", () => {
+Deno.test("InFlightLines.close() tells a line that was handed over to its last byte from a torn one", () => {
   for (let position = 0; position <= 6; position++) {
     const whole = Math.floor(position / 2);
     const all = "a\nb\nc\n";
@@ -59,7 +59,7 @@ Deno.test("Ledger.close() tells a line that was handed over to its last byte fro
   assertEquals(close(ledgerOf("ab", 40), 42), ["a\n", "b\n"]);
 });
 
-Deno.test("Ledger.forget() gives up what has been handed over, and acknowledgements still count", () => {
+Deno.test("InFlightLines.forget() gives up what has been handed over, and acknowledgements still count", () => {
   const ledger = ledgerOf("abcd");
   ledger.forget(3);
   assertEquals(ledger.length, 3);
@@ -70,7 +70,7 @@ Deno.test("Ledger.forget() gives up what has been handed over, and acknowledgeme
   assertEquals(close(ledger, 8), ["d\n", ""]);
 });
 
-Deno.test("Ledger lets go of what is settled, however much it has seen", () => {
+Deno.test("InFlightLines lets go of what is settled, however much it has seen", () => {
   const ledger = new InFlightLines();
   const line = utf8("x\n");
   for (let i = 1; i <= 200_000; i++) {
@@ -80,7 +80,7 @@ Deno.test("Ledger lets go of what is settled, however much it has seen", () => {
   assertEquals([ledger.length, ledger.bytes], [10, 20]);
 });
 
-Deno.test("Ledger agrees with a list", () => {
+Deno.test("InFlightLines agrees with a list", () => {
   const step = fc.record({ type: fc.constantFrom("add", "ack", "forget"), n: fc.nat(40) });
   fc.assert(fc.property(fc.array(step, { maxLength: 60 }), fc.nat(400), (steps, position) => {
     const ledger = new InFlightLines();

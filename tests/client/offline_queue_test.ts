@@ -17,7 +17,7 @@ function rest(queue: OfflineQueue): string {
   return queue.takeAll().map(textOf).join(" ");
 }
 
-Deno.test("WaitingLines refuses, drops the oldest or drops the newest beyond its bounds", () => {
+Deno.test("OfflineQueue refuses, drops the oldest or drops the newest beyond its bounds", () => {
   for (const bounds of [{ events: 2 }, { bytes: 4 }]) {
     const refusing = waiting("refuse", bounds);
     assertEquals(offer(refusing, "a\n", "b\n", "c\n"), ["queued", "queued", "refused"]);
@@ -36,7 +36,7 @@ Deno.test("WaitingLines refuses, drops the oldest or drops the newest beyond its
   }
 });
 
-Deno.test("WaitingLines tells of each line that it drops, and of none that it refuses", () => {
+Deno.test("OfflineQueue tells of each line that it drops, and of none that it refuses", () => {
   for (const [overflow, dropped] of [["refuse", ""], ["drop-oldest", "a"], ["drop-newest", "b"]]) {
     const told: string[] = [];
     const queue = new OfflineQueue(
@@ -48,7 +48,7 @@ Deno.test("WaitingLines tells of each line that it drops, and of none that it re
   }
 });
 
-Deno.test("WaitingLines.lines() gives what waits, and leaves it there", () => {
+Deno.test("OfflineQueue.lines() gives what waits, and leaves it there", () => {
   const queue = waiting("refuse");
   offer(queue, "a", "b", "c");
   queue.take();
@@ -56,7 +56,7 @@ Deno.test("WaitingLines.lines() gives what waits, and leaves it there", () => {
   assertEquals(rest(queue), "b c");
 });
 
-Deno.test("WaitingLines drops as many of the oldest as a long line needs, but none for nothing", () => {
+Deno.test("OfflineQueue drops as many of the oldest as a long line needs, but none for nothing", () => {
   const queue = waiting("drop-oldest", { bytes: 8 });
   offer(queue, "a\n", "b\n", "c\n");
   assertEquals(offer(queue, "longer\n"), ["queued"]);
@@ -67,7 +67,7 @@ Deno.test("WaitingLines drops as many of the oldest as a long line needs, but no
   assertEquals(offer(waiting("drop-oldest", { events: 0 }), "a\n"), ["dropped"]);
 });
 
-Deno.test("WaitingLines.putBack() puts lines first, in their order, whatever the bounds", () => {
+Deno.test("OfflineQueue.putBack() puts lines first, in their order, whatever the bounds", () => {
   const queue = waiting("refuse", { events: 3 });
   offer(queue, "a\n", "b\n", "c\n");
   const taken = [queue.take(), queue.take()];
@@ -80,7 +80,7 @@ Deno.test("WaitingLines.putBack() puts lines first, in their order, whatever the
   assertEquals([queue.length, queue.bytes], [0, 0]);
 });
 
-Deno.test("WaitingLines takes lines in their order, however many have gone through it", () => {
+Deno.test("OfflineQueue takes lines in their order, however many have gone through it", () => {
   const queue = waiting("refuse", { events: 100, bytes: 10_000 });
   let taken = 0;
   for (let i = 0; i < 10_000; i++) {

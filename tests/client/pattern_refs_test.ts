@@ -9,7 +9,7 @@ function patternsOf(holders: PatternRefs): [queue: string, patterns: string[]][]
   return Array.from(holders, ([queue, patterns]) => [queue, [...patterns.keys()]]);
 }
 
-Deno.test("Holders.letGo() gives what nobody holds any more", () => {
+Deno.test("PatternRefs.letGo() gives what nobody holds any more", () => {
   const holders = new PatternRefs();
   holders.hold(["a", "b"], NO_QUEUE, ada);
   holders.hold(["b", "c"], NO_QUEUE, bob);
@@ -23,7 +23,7 @@ Deno.test("Holders.letGo() gives what nobody holds any more", () => {
   assertEquals(patternsOf(holders), [["", ["c"]]]);
 });
 
-Deno.test("Holders.held() gives what one of them holds", () => {
+Deno.test("PatternRefs.held() gives what one of them holds", () => {
   const holders = new PatternRefs();
   holders.hold(["a", "b"], "q", ada);
   holders.hold(["b"], "q", bob);
@@ -31,7 +31,7 @@ Deno.test("Holders.held() gives what one of them holds", () => {
   assertEquals([holders.held(["a", "b"], "q", bob), holders.held(["a"], "p", ada)], [["b"], []]);
 });
 
-Deno.test("Holders tells what all is wanted of from what a share is", () => {
+Deno.test("PatternRefs tells what all is wanted of from what a share is", () => {
   const holders = new PatternRefs();
   holders.hold(["a.*"], NO_QUEUE, ada);
   holders.hold(["b.>"], "q", ada);

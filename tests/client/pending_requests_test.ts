@@ -45,7 +45,7 @@ function start(timeout = Infinity, count = 1): { table: PendingRequests; waiter:
 
 const ANSWER = new EbsocketEvent("answer");
 
-Deno.test("PendingTable passes words on until one says that this was all", () => {
+Deno.test("PendingRequests passes words on until one says that this was all", () => {
   const { table, waiter } = start(Infinity, 3);
   table.receipt({ id: waiter.id, clients: 2 });
   table.answer(waiter.id, ANSWER, 1);
@@ -56,7 +56,7 @@ Deno.test("PendingTable passes words on until one says that this was all", () =>
   assertEquals(waiter.notes, ["2", "answer", "answer"]);
 });
 
-Deno.test("PendingTable.asked() tells answers that come late from those to others", () => {
+Deno.test("PendingRequests.asked() tells answers that come late from those to others", () => {
   const { table, waiter } = start();
   assertEquals(table.asked("r1"), false);
   assertEquals(table.asked(new PendingRequests().nextId()), false);
@@ -66,7 +66,7 @@ Deno.test("PendingTable.asked() tells answers that come late from those to other
   assertEquals(waiter.notes, []);
 });
 
-Deno.test("PendingTable ignores words that are no words for who waits", () => {
+Deno.test("PendingRequests ignores words that are no words for who waits", () => {
   const table = new PendingRequests();
   class Deaf extends PendingRequest {
     fail(): void {}
@@ -78,7 +78,7 @@ Deno.test("PendingTable ignores words that are no words for who waits", () => {
   assertEquals(table.size, 1);
 });
 
-Deno.test("PendingTable.refuse() names the reason, and says whether anybody waited", () => {
+Deno.test("PendingRequests.refuse() names the reason, and says whether anybody waited", () => {
   const { table, waiter } = start();
   const refusal = { reason: "bad-attributes", detail: "content: expected a string" };
   assertEquals(table.refuse(refusal), false);
@@ -91,7 +91,7 @@ Deno.test("PendingTable.refuse() names the reason, and says whether anybody wait
   assertEquals(message, `Cannot ask them: the relay refuses it: ${why}`);
 });
 
-Deno.test("PendingTable ends a wait when its time is up, the earliest first", async () => {
+Deno.test("PendingRequests ends a wait when its time is up, the earliest first", async () => {
   const table = new PendingRequests();
   const waiters = [3, 1, 2].map((timeout) => {
     const waiter = new Noted(table);
@@ -110,7 +110,7 @@ Deno.test("PendingTable ends a wait when its time is up, the earliest first", as
   table.failAll("it is over");
 });
 
-Deno.test("PendingTable says when a time-out has come since nothing was heard", async () => {
+Deno.test("PendingRequests says when a time-out has come since nothing was heard", async () => {
   const table = new PendingRequests(() => "nobody reads");
   const waiter = new Noted(table);
   table.add(waiter, 1);
@@ -118,7 +118,7 @@ Deno.test("PendingTable says when a time-out has come since nothing was heard", 
   assertEquals((waiter.error as Error).message.endsWith("within 1 ms; nobody reads"), true);
 });
 
-Deno.test("PendingTable gives up at a signal, and leaves no listener behind", () => {
+Deno.test("PendingRequests gives up at a signal, and leaves no listener behind", () => {
   const table = new PendingRequests();
   const controller = new AbortController();
   let listeners = 0;
@@ -142,7 +142,7 @@ Deno.test("PendingTable gives up at a signal, and leaves no listener behind", ()
   assertEquals((waiters[1]!.error as Error).message, "enough");
 });
 
-Deno.test("PendingTable.disconnect() keeps those whose lines wait, or are repeated", () => {
+Deno.test("PendingRequests.disconnect() keeps those whose lines wait, or are repeated", () => {
   const table = new PendingRequests();
   const [sent, waiting, repeated] = [
     new Noted(table),
@@ -163,7 +163,7 @@ Deno.test("PendingTable.disconnect() keeps those whose lines wait, or are repeat
   assertEquals(table.size, 0);
 });
 
-Deno.test("PendingTable goes on when one outcome leads to the next", async () => {
+Deno.test("PendingRequests goes on when one outcome leads to the next", async () => {
   const table = new PendingRequests();
   class Chained extends Noted {
     override fail(error: unknown): void {
@@ -180,7 +180,7 @@ Deno.test("PendingTable goes on when one outcome leads to the next", async () =>
   assertEquals(other.notes, ["failed"]);
 });
 
-Deno.test("PendingTable.nextId() gives ids of which one does not tell the next", () => {
+Deno.test("PendingRequests.nextId() gives ids of which one does not tell the next", () => {
   const table = new PendingRequests();
   const ids = Array.from({ length: 1000 }, () => table.nextId());
   assertEquals(ids.every((id) => id.length === 12 && table.asked(id)), true);
@@ -191,7 +191,7 @@ Deno.test("PendingTable.nextId() gives ids of which one does not tell the next",
   }
 });
 
-Deno.test("PendingTable takes no longer for answers whose ids look like integers", () => {
+Deno.test("PendingRequests takes no longer for answers whose ids look like integers", () => {
   const { table } = start();
   let found = false;
   assertNoDearer(20_000, (ids) => {

@@ -67,12 +67,12 @@ class Model implements ControlChannel {
   }
 }
 
-Deno.test("Hearing and a relay agree on what is heard, and every call is answered, whatever happens", async () => {
+Deno.test("SubscriptionManager and a relay agree on what is heard, and every call is answered, whatever happens", async () => {
   for (let run = 1; run <= size(100, 2000); run++) {
     const below = randomsFrom(run);
     const pick = <T>(...all: T[]): T => all[below(all.length)]!;
     const table = new PendingRequests();
-    const hearing = new SubscriptionManager(table, {
+    const subscriptions = new SubscriptionManager(table, {
       isOpen: () => true,
       connecting: () => null,
       readBlockedBy: () => "",
@@ -83,7 +83,7 @@ Deno.test("Hearing and a relay agree on what is heard, and every call is answere
     let isRefused = false;
     const connect = () => {
       const relay = new Model(table, most, bad, pick(1_000_000, 130));
-      const { lines, confirmed, onGreeted } = hearing.begin(relay);
+      const { lines, confirmed, onGreeted } = subscriptions.begin(relay);
       for (const line of lines) relay.tell(line);
       confirmed?.catch(() => void (isRefused = true));
       onGreeted();
@@ -97,25 +97,25 @@ Deno.test("Hearing and a relay agree on what is heard, and every call is answere
       promise.catch(() => {}).then(() => void open--);
     };
     const actions: (() => unknown)[] = [
-      () => call(hearing.subscribe(patterns, options)),
-      () => call(hearing.subscribe(patterns, options, service)),
-      () => call(hearing.subscribe(patterns, { ...options, timeout: 0 })),
+      () => call(subscriptions.subscribe(patterns, options)),
+      () => call(subscriptions.subscribe(patterns, options, service)),
+      () => call(subscriptions.subscribe(patterns, { ...options, timeout: 0 })),
       async () => {
         const controller = new AbortController();
-        call(hearing.subscribe(patterns, { ...options, signal: controller.signal }));
+        call(subscriptions.subscribe(patterns, { ...options, signal: controller.signal }));
         if (below(2) === 0) await turn();
         controller.abort(new Error("enough"));
       },
-      () => call(hearing.unsubscribe(patterns, options)),
-      () => call(hearing.unsubscribe(patterns, options)),
-      () => hearing.release(patterns, options.queue, service),
-      () => hearing.flush(),
+      () => call(subscriptions.unsubscribe(patterns, options)),
+      () => call(subscriptions.unsubscribe(patterns, options)),
+      () => subscriptions.release(patterns, options.queue, service),
+      () => subscriptions.flush(),
       () => relay.answer(1 + below(3)),
       () => relay.answer(1),
       () => turn(),
       async () => {
         if (below(10) < 7) return;
-        hearing.end(relay);
+        subscriptions.end(relay);
         if (below(2) === 0) await turn();
         relay = connect();
       },
@@ -134,7 +134,7 @@ Deno.test("Hearing and a relay agree on what is heard, and every call is answere
     await turn();
     if (!isRefused) {
       assertEquals(open, 0, `run ${run}: calls without an answer`);
-      hearing.end(relay);
+      subscriptions.end(relay);
       const anew = connect();
       anew.answer(100);
       assertEquals(

@@ -28,7 +28,7 @@ interface Line {
 const parse = (lines: readonly Uint8Array[]) => lines.map((line): Line => JSON.parse(textOf(line)));
 
 /** A connection that takes note of what it carries. */
-class FakeCarrier implements ControlChannel {
+class FakeChannel implements ControlChannel {
   readonly #told: Uint8Array[] = [];
   readonly #flush: () => void;
   isGreeted = true;
@@ -70,7 +70,7 @@ class Fixture implements Disposable {
   isOpen = true;
   why = "";
   connecting: Promise<void> | null = null;
-  readonly hearing: SubscriptionManager = new SubscriptionManager(this.table, {
+  readonly subscriptions: SubscriptionManager = new SubscriptionManager(this.table, {
     isOpen: () => this.isOpen,
     connecting: () => this.connecting,
     readBlockedBy: () => this.why,
@@ -79,8 +79,8 @@ class Fixture implements Disposable {
   readonly refusals: Refusal[] = [];
 
   /** A connection that shows at once what was asked for. */
-  carry(): FakeCarrier {
-    return new FakeCarrier(() => this.hearing.flush());
+  carry(): FakeChannel {
+    return new FakeChannel(() => this.subscriptions.flush());
   }
 
   /** Acknowledges all that has been said behind a hello. */
@@ -91,11 +91,11 @@ class Fixture implements Disposable {
   }
 
   /** A connection whose greeting is over. */
-  async connect(): Promise<{ carrier: FakeCarrier; said: string[] }> {
-    const carrier = this.carry();
-    const wishes = this.hearing.begin(carrier);
+  async connect(): Promise<{ channel: FakeChannel; said: string[] }> {
+    const channel = this.carry();
+    const wishes = this.subscriptions.begin(channel);
     await this.confirm(wishes);
-    return { carrier, said: parse(wishes.lines).map(short) };
+    return { channel, said: parse(wishes.lines).map(short) };
   }
 
   /** Stops the timer, which waits for those who will wait next. */
@@ -104,149 +104,149 @@ class Fixture implements Disposable {
   }
 
   /** Acknowledges what a connection has carried last. */
-  ack({ told }: FakeCarrier): void {
+  ack({ told }: FakeChannel): void {
     for (const { id } of parse(told)) this.table.receipt({ id });
   }
 }
 
-function names(hearing: SubscriptionManager, ...all: string[]): string[] {
-  return all.filter((name) => hearing.admits(new EbsocketEvent(name)));
+function names(subscriptions: SubscriptionManager, ...all: string[]): string[] {
+  return all.filter((name) => subscriptions.admits(new EbsocketEvent(name)));
 }
 
-Deno.test("Hearing says nothing behind hello before the first subscription", async () => {
+Deno.test("SubscriptionManager says nothing behind hello before the first subscription", async () => {
   const { said } = await new Fixture().connect();
   assertEquals(said, []);
 });
 
-Deno.test("Hearing takes note without a link, and says it behind hello, for each queue", async () => {
+Deno.test("SubscriptionManager takes note without a link, and says it behind hello, for each queue", async () => {
   using fixture = new Fixture();
   fixture.isOpen = false;
-  await fixture.hearing.subscribe(["a", "b.*"]);
-  await fixture.hearing.subscribe(["c", "a"], { queue: "q" });
-  await fixture.hearing.unsubscribe(["b.*"]);
-  await fixture.hearing.unsubscribe(["a"], { queue: "other" });
+  await fixture.subscriptions.subscribe(["a", "b.*"]);
+  await fixture.subscriptions.subscribe(["c", "a"], { queue: "q" });
+  await fixture.subscriptions.unsubscribe(["b.*"]);
+  await fixture.subscriptions.unsubscribe(["a"], { queue: "other" });
   const { said } = await fixture.connect();
   assertEquals(said, ["subscribe a", "subscribe c a @q"]);
   assertEquals(fixture.table.size, 0);
 });
 
-Deno.test("Hearing that wants nothing says so", async () => {
+Deno.test("SubscriptionManager that wants nothing says so", async () => {
   using fixture = new Fixture();
   fixture.isOpen = false;
-  await fixture.hearing.subscribe([]);
+  await fixture.subscriptions.subscribe([]);
   assertEquals((await fixture.connect()).said, ["subscribe"]);
 });
 
-Deno.test("Hearing lets plain patterns through before the acknowledgement, and all after it", async () => {
+Deno.test("SubscriptionManager lets plain patterns through before the acknowledgement, and all after it", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
+  const { subscriptions } = fixture;
   fixture.isOpen = false;
-  await hearing.subscribe(["a.*"]);
-  await hearing.subscribe(["job"], { queue: "q" });
-  const wishes = hearing.begin(fixture.carry());
-  assertEquals(hearing.isFiltering, true);
-  assertEquals(names(hearing, "a.b", "a", "job", "x"), ["a.b"]);
+  await subscriptions.subscribe(["a.*"]);
+  await subscriptions.subscribe(["job"], { queue: "q" });
+  const wishes = subscriptions.begin(fixture.carry());
+  assertEquals(subscriptions.isFiltering, true);
+  assertEquals(names(subscriptions, "a.b", "a", "job", "x"), ["a.b"]);
   const alone = new EbsocketEvent("x");
   alone.to = "c1";
-  assertEquals(hearing.admits(alone), true);
+  assertEquals(subscriptions.admits(alone), true);
   const [first] = parse(wishes.lines);
   fixture.table.receipt({ id: first!.id });
   // At once: what follows may be in the same read. And from the first one on a relay sends only what
   // is wanted, such as the events of a queue.
-  assertEquals(hearing.isFiltering, false);
+  assertEquals(subscriptions.isFiltering, false);
 });
 
-Deno.test("Hearing.subscribe() waits for the acknowledgement", async () => {
+Deno.test("SubscriptionManager.subscribe() waits for the acknowledgement", async () => {
   using fixture = new Fixture();
-  const { carrier } = await fixture.connect();
+  const { channel } = await fixture.connect();
   let isDone = false;
-  const subscribing = fixture.hearing.subscribe(["a"]).then(() => isDone = true);
+  const subscribing = fixture.subscriptions.subscribe(["a"]).then(() => isDone = true);
   await turn();
-  assertEquals([isDone, carrier.told.length], [false, 1]);
-  fixture.ack(carrier);
+  assertEquals([isDone, channel.told.length], [false, 1]);
+  fixture.ack(channel);
   await subscribing;
-  assertEquals([carrier.take(), fixture.table.size], [["subscribe a"], 0]);
+  assertEquals([channel.take(), fixture.table.size], [["subscribe a"], 0]);
 });
 
-Deno.test("Hearing.subscribe() that is refused has no effect", async () => {
+Deno.test("SubscriptionManager.subscribe() that is refused has no effect", async () => {
   using fixture = new Fixture();
-  const { carrier } = await fixture.connect();
-  const subscribing = fixture.hearing.subscribe(["a"]);
-  const [{ id }] = parse(carrier.told) as [Line];
+  const { channel } = await fixture.connect();
+  const subscribing = fixture.subscriptions.subscribe(["a"]);
+  const [{ id }] = parse(channel.told) as [Line];
   fixture.table.refuse({ id, reason: "too-many-subscriptions", detail: "1 at most" });
   const error = await assertRejects(() => subscribing, EventRefusedError, 'subscribe to "a"');
   assertEquals(error.code, "too-many-subscriptions");
-  assertEquals(carrier.take(), ["subscribe a"]);
+  assertEquals(channel.take(), ["subscribe a"]);
   assertEquals((await fixture.connect()).said, []); // hears everything again
 });
 
-Deno.test("Hearing.subscribe() that is given up is taken back, but not what was there before", async () => {
+Deno.test("SubscriptionManager.subscribe() that is given up is taken back, but not what was there before", async () => {
   using fixture = new Fixture();
-  const { carrier } = await fixture.connect();
-  const first = fixture.hearing.subscribe(["a"]);
-  fixture.ack(carrier);
+  const { channel } = await fixture.connect();
+  const first = fixture.subscriptions.subscribe(["a"]);
+  fixture.ack(channel);
   await first;
-  carrier.take();
+  channel.take();
   const controller = new AbortController();
-  const second = fixture.hearing.subscribe(["a", "b"], { signal: controller.signal });
-  assertEquals(carrier.take(), ["subscribe a b"]);
+  const second = fixture.subscriptions.subscribe(["a", "b"], { signal: controller.signal });
+  assertEquals(channel.take(), ["subscribe a b"]);
   controller.abort(new Error("enough"));
   await assertRejects(() => second, Error, "enough");
-  assertEquals(carrier.take(), ["unsubscribe b"]);
+  assertEquals(channel.take(), ["unsubscribe b"]);
   assertEquals((await fixture.connect()).said, ["subscribe a"]);
 });
 
-Deno.test("Hearing.unsubscribe() leaves what somebody else holds", async () => {
+Deno.test("SubscriptionManager.unsubscribe() leaves what somebody else holds", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
+  const { subscriptions } = fixture;
   fixture.isOpen = false;
   const service = {};
-  await hearing.subscribe(["a", "b"]);
-  await hearing.subscribe(["a"], {}, service);
+  await subscriptions.subscribe(["a", "b"]);
+  await subscriptions.subscribe(["a"], {}, service);
   fixture.isOpen = true;
-  const { carrier } = await fixture.connect();
-  const leaving = hearing.unsubscribe(["a", "b", "unknown"]);
-  fixture.ack(carrier);
+  const { channel } = await fixture.connect();
+  const leaving = subscriptions.unsubscribe(["a", "b", "unknown"]);
+  fixture.ack(channel);
   await leaving;
-  assertEquals(carrier.take(), ["unsubscribe b"]);
-  await hearing.unsubscribe(["a"]);
-  assertEquals(carrier.take(), []);
-  hearing.release(["a"], undefined, service);
-  assertEquals(carrier.take(), ["unsubscribe a"]);
-  hearing.end(carrier);
+  assertEquals(channel.take(), ["unsubscribe b"]);
+  await subscriptions.unsubscribe(["a"]);
+  assertEquals(channel.take(), []);
+  subscriptions.release(["a"], undefined, service);
+  assertEquals(channel.take(), ["unsubscribe a"]);
+  subscriptions.end(channel);
   assertEquals(fixture.table.size, 0);
   assertEquals((await fixture.connect()).said, ["subscribe"]);
 });
 
-Deno.test("Hearing drops what is still under way when it wants it no longer", async () => {
+Deno.test("SubscriptionManager drops what is still under way when it wants it no longer", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
+  const { subscriptions } = fixture;
   fixture.isOpen = false;
-  await hearing.subscribe(["a.*", "b"]);
-  await hearing.subscribe(["a.x"], { queue: "q" });
+  await subscriptions.subscribe(["a.*", "b"]);
+  await subscriptions.subscribe(["a.x"], { queue: "q" });
   fixture.isOpen = true;
-  const { carrier } = await fixture.connect();
-  const leaving = hearing.unsubscribe(["a.*"]);
-  assertEquals(hearing.isFiltering, true);
-  assertEquals(names(hearing, "a.x", "a.y", "b"), ["a.x", "b"]);
-  fixture.ack(carrier);
+  const { channel } = await fixture.connect();
+  const leaving = subscriptions.unsubscribe(["a.*"]);
+  assertEquals(subscriptions.isFiltering, true);
+  assertEquals(names(subscriptions, "a.x", "a.y", "b"), ["a.x", "b"]);
+  fixture.ack(channel);
   await leaving;
-  assertEquals(hearing.isFiltering, false);
+  assertEquals(subscriptions.isFiltering, false);
 });
 
-Deno.test("Hearing keeps a call that is under way across connections, and repeats it", async () => {
+Deno.test("SubscriptionManager keeps a call that is under way across connections, and repeats it", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
   let isDone = false;
-  const subscribing = hearing.subscribe(["a"]).then(() => isDone = true);
-  const leaving = hearing.unsubscribe(["a"]);
-  const again = hearing.subscribe(["a"]);
-  hearing.end(carrier);
+  const subscribing = subscriptions.subscribe(["a"]).then(() => isDone = true);
+  const leaving = subscriptions.unsubscribe(["a"]);
+  const again = subscriptions.subscribe(["a"]);
+  subscriptions.end(channel);
   await leaving; // what is not connected hears nothing
   await turn();
   assertEquals(isDone, false);
-  const late = hearing.subscribe(["b"]); // while there is no connection
+  const late = subscriptions.subscribe(["b"]); // while there is no connection
   const { said } = await fixture.connect();
   assertEquals(said, ["subscribe a b"]);
   await Promise.all([subscribing, again, late]);
@@ -254,22 +254,22 @@ Deno.test("Hearing keeps a call that is under way across connections, and repeat
   assertEquals(fixture.table.size, 0);
 });
 
-Deno.test("Hearing says what is wanted while a connection is made behind its hello, or takes note", async () => {
+Deno.test("SubscriptionManager says what is wanted while a connection is made behind its hello, or takes note", async () => {
   for (const isMade of [true, false]) {
     using fixture = new Fixture();
-    const { hearing } = fixture;
+    const { subscriptions } = fixture;
     fixture.isOpen = false;
-    await hearing.subscribe(["old"]);
+    await subscriptions.subscribe(["old"]);
     const { promise, resolve } = Promise.withResolvers<void>();
     fixture.connecting = promise;
-    const early = hearing.subscribe(["early"]);
-    const carrier = fixture.carry();
-    carrier.isGreeted = false;
-    carrier.features.pop();
-    const { lines } = hearing.begin(carrier);
+    const early = subscriptions.subscribe(["early"]);
+    const channel = fixture.carry();
+    channel.isGreeted = false;
+    channel.features.pop();
+    const { lines } = subscriptions.begin(channel);
     assertEquals(parse(lines).map(short), ["subscribe old", "subscribe early"]);
-    const calls = [hearing.subscribe(["a"]), hearing.unsubscribe(["old"]), early];
-    assertEquals(carrier.told.map((line) => short(parse([line])[0]!)), [
+    const calls = [subscriptions.subscribe(["a"]), subscriptions.unsubscribe(["old"]), early];
+    assertEquals(channel.told.map((line) => short(parse([line])[0]!)), [
       "subscribe a",
       "unsubscribe old",
     ]);
@@ -277,38 +277,38 @@ Deno.test("Hearing says what is wanted while a connection is made behind its hel
     if (isMade) {
       fixture.isOpen = true;
       for (const { id } of parse(lines)) fixture.table.receipt({ id });
-      fixture.ack(carrier);
-    } else hearing.end(carrier);
+      fixture.ack(channel);
+    } else subscriptions.end(channel);
     resolve();
     await Promise.all(calls);
     assertEquals((await fixture.connect()).said, ["subscribe early a"]);
   }
 });
 
-Deno.test("Hearing.subscribe() ends by its time-out and its signal also while a connection is made", async () => {
+Deno.test("SubscriptionManager.subscribe() ends by its time-out and its signal also while a connection is made", async () => {
   using fixture = new Fixture();
   fixture.isOpen = false;
   fixture.connecting = new Promise(() => {});
-  const late = fixture.hearing.subscribe(["a"], { timeout: 1 });
+  const late = fixture.subscriptions.subscribe(["a"], { timeout: 1 });
   await assertRejects(() => late, RequestTimeoutError, 'subscribe to "a"');
   const controller = new AbortController();
-  const given = fixture.hearing.subscribe(["b"], { signal: controller.signal });
+  const given = fixture.subscriptions.subscribe(["b"], { signal: controller.signal });
   controller.abort(new Error("enough"));
   await assertRejects(() => given, Error, "enough");
   // Whoever has waited for too long wants it still, and who has given it up does not.
   assertEquals([(await fixture.connect()).said, fixture.table.size], [["subscribe a"], 0]);
 });
 
-Deno.test("Hearing.subscribe() that is refused behind hello fails alone", async () => {
+Deno.test("SubscriptionManager.subscribe() that is refused behind hello fails alone", async () => {
   using fixture = new Fixture();
-  const { hearing, table } = fixture;
+  const { subscriptions, table } = fixture;
   const before = await fixture.connect();
-  const first = hearing.subscribe(["a"]);
-  fixture.ack(before.carrier);
+  const first = subscriptions.subscribe(["a"]);
+  fixture.ack(before.channel);
   await first;
-  hearing.end(before.carrier);
-  const refused = assertRejects(() => hearing.subscribe(["b"]), EventRefusedError, 'to "b"');
-  const { lines, confirmed } = hearing.begin(fixture.carry());
+  subscriptions.end(before.channel);
+  const refused = assertRejects(() => subscriptions.subscribe(["b"]), EventRefusedError, 'to "b"');
+  const { lines, confirmed } = subscriptions.begin(fixture.carry());
   const [granted, open] = parse(lines);
   assertEquals([short(granted!), short(open!)], ["subscribe a", "subscribe b"]);
   table.refuse({ id: open!.id, reason: "too-many-subscriptions", detail: "1 at most" });
@@ -317,109 +317,112 @@ Deno.test("Hearing.subscribe() that is refused behind hello fails alone", async 
   assertEquals((await fixture.connect()).said, ["subscribe a"]);
 });
 
-Deno.test("Hearing.subscribe() that fails does not take away what another call was granted", async () => {
+Deno.test("SubscriptionManager.subscribe() that fails does not take away what another call was granted", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
   const controller = new AbortController();
-  const first = hearing.subscribe(["a"], { signal: controller.signal });
-  hearing.flush();
-  const second = hearing.subscribe(["a"]);
-  hearing.flush();
+  const first = subscriptions.subscribe(["a"], { signal: controller.signal });
+  subscriptions.flush();
+  const second = subscriptions.subscribe(["a"]);
+  subscriptions.flush();
   controller.abort(new Error("enough"));
   await assertRejects(() => first, Error, "enough");
-  fixture.ack(carrier);
+  fixture.ack(channel);
   await second;
-  assertEquals(carrier.take(), ["subscribe a", "subscribe a"]);
+  assertEquals(channel.take(), ["subscribe a", "subscribe a"]);
   assertEquals((await fixture.connect()).said, ["subscribe a"]);
 });
 
-Deno.test("Hearing.subscribe() that is refused takes back what another call may have been granted", async () => {
+Deno.test("SubscriptionManager.subscribe() that is refused takes back what another call may have been granted", async () => {
   using fixture = new Fixture();
-  const { hearing, table } = fixture;
-  const { carrier } = await fixture.connect();
-  const before = hearing.subscribe(["base"]);
-  fixture.ack(carrier);
+  const { subscriptions, table } = fixture;
+  const { channel } = await fixture.connect();
+  const before = subscriptions.subscribe(["base"]);
+  fixture.ack(channel);
   await before;
-  carrier.take();
+  channel.take();
   const controller = new AbortController();
-  const first = hearing.subscribe(["x"], { signal: controller.signal });
-  hearing.flush();
-  const second = hearing.subscribe(["x", "y"]);
-  hearing.flush();
+  const first = subscriptions.subscribe(["x"], { signal: controller.signal });
+  subscriptions.flush();
+  const second = subscriptions.subscribe(["x", "y"]);
+  subscriptions.flush();
   controller.abort(new Error("enough"));
   await assertRejects(() => first, Error, "enough");
-  const { id } = parse(carrier.told)[1]!;
+  const { id } = parse(channel.told)[1]!;
   table.refuse({ id, reason: "too-many-subscriptions", detail: "2 at most" });
   await assertRejects(() => second, EventRefusedError);
-  assertEquals(carrier.take(), ["subscribe x", "subscribe x y", "unsubscribe x y"]);
+  assertEquals(channel.take(), ["subscribe x", "subscribe x y", "unsubscribe x y"]);
 });
 
-Deno.test("Hearing.subscribe() that is given up narrows what is heard only if it is granted", async () => {
+Deno.test("SubscriptionManager.subscribe() that is given up narrows what is heard only if it is granted", async () => {
   for (const isGranted of [false, true]) {
     using fixture = new Fixture();
-    const { hearing, table } = fixture;
-    const { carrier } = await fixture.connect();
+    const { subscriptions, table } = fixture;
+    const { channel } = await fixture.connect();
     const controller = new AbortController();
-    const given = hearing.subscribe(["a"], { signal: controller.signal });
-    hearing.flush();
+    const given = subscriptions.subscribe(["a"], { signal: controller.signal });
+    subscriptions.flush();
     controller.abort(new Error("enough"));
     await assertRejects(() => given, Error, "enough");
-    assertEquals(hearing.isFiltering && !hearing.admits(new EbsocketEvent("a")), false);
-    const [{ id }] = parse(carrier.told) as [Line];
-    assertEquals(carrier.take(), ["subscribe a", "unsubscribe a"]);
+    assertEquals(subscriptions.isFiltering && !subscriptions.admits(new EbsocketEvent("a")), false);
+    const [{ id }] = parse(channel.told) as [Line];
+    assertEquals(channel.take(), ["subscribe a", "unsubscribe a"]);
     if (isGranted) table.receipt({ id });
     else table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
-    hearing.end(carrier);
+    subscriptions.end(channel);
     assertEquals([(await fixture.connect()).said, table.size], [isGranted ? ["subscribe"] : [], 0]);
   }
 });
 
-Deno.test("Hearing keeps its lines within what the server takes, and short before it has said so", async () => {
+Deno.test("SubscriptionManager keeps its lines within what the server takes, and short before it has said so", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
+  const { subscriptions } = fixture;
   const patterns = Array.from({ length: 500 }, (_, i) => `some.pattern.${i}`);
-  const { carrier } = await fixture.connect();
-  carrier.maxLineBytes = 1000;
-  const calls = [hearing.subscribe(patterns), hearing.subscribe(patterns, { queue: "q" })];
-  assertEquals(carrier.told.every(({ length }) => length - 1 <= 1000), true);
-  fixture.ack(carrier);
+  const { channel } = await fixture.connect();
+  channel.maxLineBytes = 1000;
+  const calls = [
+    subscriptions.subscribe(patterns),
+    subscriptions.subscribe(patterns, { queue: "q" }),
+  ];
+  assertEquals(channel.told.every(({ length }) => length - 1 <= 1000), true);
+  fixture.ack(channel);
   await Promise.all(calls);
-  const leaving = hearing.unsubscribe(patterns, { queue: "q" });
-  assertEquals(carrier.told.every(({ length }) => length - 1 <= 1000), true);
-  fixture.ack(carrier);
+  const leaving = subscriptions.unsubscribe(patterns, { queue: "q" });
+  assertEquals(channel.told.every(({ length }) => length - 1 <= 1000), true);
+  fixture.ack(channel);
   await leaving;
-  const { lines } = hearing.begin(fixture.carry());
+  const { lines } = subscriptions.begin(fixture.carry());
   assertEquals(lines.map(({ length }) => length > 8192), [false, false]);
 });
 
-Deno.test("Hearing.unsubscribe() right behind a grant takes it back", async () => {
+Deno.test("SubscriptionManager.unsubscribe() right behind a grant takes it back", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
-  const subscribing = hearing.subscribe(["a"]);
-  fixture.ack(carrier);
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
+  const subscribing = subscriptions.subscribe(["a"]);
+  fixture.ack(channel);
   await null; // The call has not gone on yet.
-  const leaving = hearing.unsubscribe(["a"]);
-  fixture.ack(carrier);
+  const leaving = subscriptions.unsubscribe(["a"]);
+  fixture.ack(channel);
   await Promise.all([subscribing, leaving]);
-  assertEquals(carrier.take(), ["subscribe a", "unsubscribe a"]);
+  assertEquals(channel.take(), ["subscribe a", "unsubscribe a"]);
   assertEquals((await fixture.connect()).said, ["subscribe"]);
 });
 
-Deno.test("Hearing says again what one line of a call was granted, when another has not been", async () => {
+Deno.test("SubscriptionManager says again what one line of a call was granted, when another has not been", async () => {
   using fixture = new Fixture();
-  const { hearing, table } = fixture;
+  const { subscriptions, table } = fixture;
   const patterns = Array.from({ length: 300 }, (_, i) => `${"x".repeat(240)}${i}`);
-  const { carrier } = await fixture.connect();
+  const { channel } = await fixture.connect();
   const wanted = [...patterns];
-  const subscribing = hearing.subscribe(wanted);
+  const subscribing = subscriptions.subscribe(wanted);
   wanted.length = 0; // The caller may do with its own what it likes.
-  const [one, two] = parse(carrier.told);
+  const [one, two] = parse(channel.told);
   table.receipt({ id: one!.id });
   await turn();
-  hearing.end(carrier);
-  const wishes = hearing.begin(fixture.carry());
+  subscriptions.end(channel);
+  const wishes = subscriptions.begin(fixture.carry());
   const said = parse(wishes.lines);
   // In shorter lines, as long as nobody knows what this relay takes.
   assertEquals(said.flatMap(({ events }) => events), [...one!.events, ...two!.events]);
@@ -430,34 +433,34 @@ Deno.test("Hearing says again what one line of a call was granted, when another 
   assertEquals(again.sort(), patterns.sort());
 });
 
-Deno.test("Hearing.subscribe() of several lines that fails is not repeated in part", async () => {
+Deno.test("SubscriptionManager.subscribe() of several lines that fails is not repeated in part", async () => {
   using fixture = new Fixture();
-  const { hearing, table } = fixture;
-  const { carrier } = await fixture.connect();
-  const subscribing = hearing.subscribe(
+  const { subscriptions, table } = fixture;
+  const { channel } = await fixture.connect();
+  const subscribing = subscriptions.subscribe(
     Array.from({ length: 300 }, (_, i) => `${"x".repeat(240)}${i}`),
   );
-  const [one, two] = parse(carrier.told);
+  const [one, two] = parse(channel.told);
   table.refuse({ id: one!.id, reason: "too-many-subscriptions", detail: "1 at most" });
   await assertRejects(() => subscribing, EventRefusedError);
   table.receipt({ id: two!.id }); // for which nobody waits any more
-  hearing.end(carrier);
+  subscriptions.end(channel);
   assertEquals([(await fixture.connect()).said, table.size], [["subscribe"], 0]);
 });
 
-Deno.test("Hearing.subscribe() of several lines takes back what was granted after one was refused", async () => {
+Deno.test("SubscriptionManager.subscribe() of several lines takes back what was granted after one was refused", async () => {
   for (const maxLineBytes of [100, 1000]) {
     using fixture = new Fixture();
-    const { hearing, table } = fixture;
-    const { carrier } = await fixture.connect();
-    carrier.maxLineBytes = maxLineBytes;
+    const { subscriptions, table } = fixture;
+    const { channel } = await fixture.connect();
+    channel.maxLineBytes = maxLineBytes;
     const patterns = Array.from({ length: 4 }, (_, i) => `${"x".repeat(40)}${i}`);
-    const subscribing = hearing.subscribe(patterns);
-    const [refused, ...others] = parse(carrier.told.splice(0));
+    const subscribing = subscriptions.subscribe(patterns);
+    const [refused, ...others] = parse(channel.told.splice(0));
     table.refuse({ id: refused!.id, reason: "too-many-subscriptions", detail: "3 at most" });
     await assertRejects(() => subscribing, EventRefusedError);
     for (const { id } of others) table.receipt({ id });
-    const leaving = parse(carrier.told);
+    const leaving = parse(channel.told);
     // Refused in one line, it has not been granted, and there is nothing to take back.
     assertEquals(others.length > 0, maxLineBytes === 100);
     assertEquals(leaving.every(({ control }) => control === "unsubscribe"), true);
@@ -465,77 +468,77 @@ Deno.test("Hearing.subscribe() of several lines takes back what was granted afte
   }
 });
 
-Deno.test("Hearing.unsubscribe() with an aborted signal rejects, and hears it no longer", async () => {
+Deno.test("SubscriptionManager.unsubscribe() with an aborted signal rejects, and hears it no longer", async () => {
   using fixture = new Fixture();
   fixture.isOpen = false;
-  await fixture.hearing.subscribe(["a"]);
+  await fixture.subscriptions.subscribe(["a"]);
   const signal = AbortSignal.abort(new Error("enough"));
-  await assertRejects(() => fixture.hearing.unsubscribe(["a"], { signal }), Error, "enough");
+  await assertRejects(() => fixture.subscriptions.unsubscribe(["a"], { signal }), Error, "enough");
   assertEquals((await fixture.connect()).said, ["subscribe"]);
 });
 
-Deno.test("Hearing.subscribe() rejects once it is clear that the server cannot do it", async () => {
+Deno.test("SubscriptionManager.subscribe() rejects once it is clear that the server cannot do it", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const carrier = fixture.carry();
-  carrier.isGreeted = false;
-  carrier.features.pop();
-  const { onGreeted } = hearing.begin(carrier);
-  const subscribing = hearing.subscribe(["a"]);
+  const { subscriptions } = fixture;
+  const channel = fixture.carry();
+  channel.isGreeted = false;
+  channel.features.pop();
+  const { onGreeted } = subscriptions.begin(channel);
+  const subscribing = subscriptions.subscribe(["a"]);
   await turn();
-  carrier.isGreeted = true;
+  channel.isGreeted = true;
   onGreeted();
   const error = await assertRejects(() => subscribing, EbsocketError, '"a"');
-  hearing.end(carrier);
+  subscriptions.end(channel);
   assertEquals([error.code, fixture.table.size], ["not-supported", 0]);
   assertEquals((await fixture.connect()).said, []);
 });
 
-Deno.test("Hearing gives up what it said behind a hello that led to nothing", async () => {
+Deno.test("SubscriptionManager gives up what it said behind a hello that led to nothing", async () => {
   using fixture = new Fixture();
   fixture.isOpen = false;
-  await fixture.hearing.subscribe(["a"]);
-  const carrier = fixture.carry();
-  const { confirmed } = fixture.hearing.begin(carrier);
-  fixture.hearing.end(fixture.carry());
+  await fixture.subscriptions.subscribe(["a"]);
+  const channel = fixture.carry();
+  const { confirmed } = fixture.subscriptions.begin(channel);
+  fixture.subscriptions.end(fixture.carry());
   assertEquals(fixture.table.size, 1);
-  fixture.hearing.end(carrier);
+  fixture.subscriptions.end(channel);
   await assertRejects(() => confirmed!.then(() => {}), ConnectionClosedError);
   assertEquals(fixture.table.size, 0);
 });
 
-Deno.test("Hearing.subscribe() rejects at once where no acknowledgement can come", async () => {
+Deno.test("SubscriptionManager.subscribe() rejects at once where no acknowledgement can come", async () => {
   using fixture = new Fixture();
-  const { carrier } = await fixture.connect();
+  const { channel } = await fixture.connect();
   fixture.why = "the inbox is full";
   const full = await assertRejects(
-    () => fixture.hearing.subscribe(["a"]),
+    () => fixture.subscriptions.subscribe(["a"]),
     EbsocketError,
     'Cannot subscribe to "a": the inbox is full',
   );
-  carrier.features.pop();
-  const unknown = await assertRejects(() => fixture.hearing.subscribe(["a"]), EbsocketError);
+  channel.features.pop();
+  const unknown = await assertRejects(() => fixture.subscriptions.subscribe(["a"]), EbsocketError);
   assertEquals([full.code, unknown.code], ["inbox-full", "not-supported"]);
-  assertEquals([carrier.told, fixture.table.size], [[], 0]);
+  assertEquals([channel.told, fixture.table.size], [[], 0]);
   assertEquals((await fixture.connect()).said, []);
 });
 
-Deno.test("Hearing spreads many patterns over lines that a relay takes", async () => {
+Deno.test("SubscriptionManager spreads many patterns over lines that a relay takes", async () => {
   using fixture = new Fixture();
   const patterns = Array.from({ length: 1000 }, (_, i) => `${"\u0001\u2028".repeat(20)}${i}`);
-  const { carrier } = await fixture.connect();
-  const subscribing = fixture.hearing.subscribe(patterns);
-  assertEquals(carrier.told.length > 1, true);
-  assertEquals(carrier.told.every(({ length }) => length <= 65_536), true);
-  assertEquals(parse(carrier.told).flatMap(({ events }) => events), patterns);
-  fixture.ack(carrier);
+  const { channel } = await fixture.connect();
+  const subscribing = fixture.subscriptions.subscribe(patterns);
+  assertEquals(channel.told.length > 1, true);
+  assertEquals(channel.told.every(({ length }) => length <= 65_536), true);
+  assertEquals(parse(channel.told).flatMap(({ events }) => events), patterns);
+  fixture.ack(channel);
   await subscribing;
 });
 
-Deno.test("Hearing names what is wrong with a pattern, a queue or a timeout", async () => {
-  const { hearing } = new Fixture();
+Deno.test("SubscriptionManager names what is wrong with a pattern, a queue or a timeout", async () => {
+  const { subscriptions } = new Fixture();
   const subscribe = (patterns: unknown, options = {}) => {
-    return () => hearing.subscribe(patterns as string[], options);
+    return () => subscriptions.subscribe(patterns as string[], options);
   };
   await assertRejects(subscribe(["a", "x.>.y"]), RangeError, '"x.>.y"');
   await assertRejects(subscribe([""]), RangeError, 'Invalid pattern "": expected 1 to 255 bytes');
@@ -545,7 +548,7 @@ Deno.test("Hearing names what is wrong with a pattern, a queue or a timeout", as
   await assertRejects(subscribe(["a"], { queue: 1 }), TypeError, "Invalid queue");
   await assertRejects(subscribe(["a"], { queue: undefined }), TypeError, "Invalid queue");
   await assertRejects(subscribe(["a"], { timeout: NaN }), RangeError, "timeout");
-  await assertRejects(() => hearing.unsubscribe([">.a"]), RangeError, '">.a"');
+  await assertRejects(() => subscriptions.unsubscribe([">.a"]), RangeError, '">.a"');
   const signal = AbortSignal.abort(new Error("enough"));
   await assertRejects(subscribe(["a"], { signal }), Error, "enough");
 });
@@ -563,8 +566,8 @@ class Granter {
   ) {}
 
   /** Answers what a connection has carried, until nothing more is said. */
-  async answer(carrier: FakeCarrier): Promise<void> {
-    for (let lines; (lines = parse(carrier.told.splice(0))).length > 0; await turn()) {
+  async answer(channel: FakeChannel): Promise<void> {
+    for (let lines; (lines = parse(channel.told.splice(0))).length > 0; await turn()) {
       for (const line of lines) this.#answer(line);
     }
   }
@@ -601,93 +604,93 @@ function outcomes(calls: Promise<void>[]): Promise<string[]> {
   );
 }
 
-Deno.test("Hearing says what is asked for in one turn in one line, and each call has its own answer", async () => {
+Deno.test("SubscriptionManager says what is asked for in one turn in one line, and each call has its own answer", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
   const calls = rooms(900).map(async (room, i) => {
     for (let n = 0; n < i % 5; n++) await null; // some a little later
-    await hearing.subscribe([room]);
+    await subscriptions.subscribe([room]);
   });
   await turn();
-  const [line, ...others] = parse(carrier.told);
+  const [line, ...others] = parse(channel.told);
   assertEquals([line!.events.toSorted(), others], [rooms(900).toSorted(), []]);
-  fixture.ack(carrier);
+  fixture.ack(channel);
   assertEquals(await outcomes(calls), Array(900).fill("granted"));
-  carrier.take();
+  channel.take();
 
-  const leaving = rooms(800).map((room) => hearing.unsubscribe([room]));
-  assertEquals(parse(carrier.told).map(({ control, events }) => [control, events.length]), [
+  const leaving = rooms(800).map((room) => subscriptions.unsubscribe([room]));
+  assertEquals(parse(channel.told).map(({ control, events }) => [control, events.length]), [
     ["unsubscribe", 800],
   ]);
-  fixture.ack(carrier);
+  fixture.ack(channel);
   assertEquals(await outcomes(leaving), Array(800).fill("granted"));
-  hearing.end(carrier);
+  subscriptions.end(channel);
   const { said } = await fixture.connect();
   const left = said.flatMap((line) => line.split(" ").slice(1));
   assertEquals(left.toSorted(), rooms(900).slice(800));
 });
 
-Deno.test("Hearing needs one line for each queue, and as many as their length allows", async () => {
+Deno.test("SubscriptionManager needs one line for each queue, and as many as their length allows", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
   const calls = rooms(20_000).map((room, i) => {
-    return hearing.subscribe([room], i % 2 ? { queue: "q" } : {});
+    return subscriptions.subscribe([room], i % 2 ? { queue: "q" } : {});
   });
-  const lines = parse(carrier.told);
+  const lines = parse(channel.told);
   assertEquals(lines.length, 2 * Math.ceil(10_000 * '"room.19999",'.length / 65_536));
-  assertEquals(carrier.told.every(({ length }) => length - 1 <= 65_536), true);
+  assertEquals(channel.told.every(({ length }) => length - 1 <= 65_536), true);
   assertEquals(lines.flatMap(({ events }) => events).toSorted(), rooms(20_000).toSorted());
-  fixture.ack(carrier);
+  fixture.ack(channel);
   assertEquals((await outcomes(calls)).every((outcome) => outcome === "granted"), true);
 });
 
-Deno.test("Hearing says first what is wanted, then what is not, and what is left of both", async () => {
+Deno.test("SubscriptionManager says first what is wanted, then what is not, and what is left of both", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
-  const before = hearing.subscribe(["old", "kept"]);
-  fixture.ack(carrier);
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
+  const before = subscriptions.subscribe(["old", "kept"]);
+  fixture.ack(channel);
   await before;
-  carrier.take();
+  channel.take();
   const calls = [
-    hearing.unsubscribe(["old"]),
-    hearing.subscribe(["new", "brief"]),
-    hearing.unsubscribe(["brief", "kept"]),
-    hearing.subscribe(["kept"]),
+    subscriptions.unsubscribe(["old"]),
+    subscriptions.subscribe(["new", "brief"]),
+    subscriptions.unsubscribe(["brief", "kept"]),
+    subscriptions.subscribe(["kept"]),
   ];
-  fixture.ack(carrier);
+  fixture.ack(channel);
   await Promise.all(calls);
-  assertEquals(carrier.take(), ["subscribe new kept", "unsubscribe old brief"]);
-  hearing.end(carrier);
+  assertEquals(channel.take(), ["subscribe new kept", "unsubscribe old brief"]);
+  subscriptions.end(channel);
   assertEquals((await fixture.connect()).said, ["subscribe new kept"]);
 });
 
-Deno.test("Hearing.subscribe() of one turn: those that are refused take none of the others along", async () => {
+Deno.test("SubscriptionManager.subscribe() of one turn: those that are refused take none of the others along", async () => {
   using fixture = new Fixture();
-  const { carrier } = await fixture.connect();
+  const { channel } = await fixture.connect();
   const isBad = (pattern: string) => ["room.7", "room.500", "room.501"].includes(pattern);
   const relay = new Granter(fixture.table, Infinity, isBad);
-  const calls = rooms(900).map((room) => fixture.hearing.subscribe([room, "all"]));
+  const calls = rooms(900).map((room) => fixture.subscriptions.subscribe([room, "all"]));
   const all = outcomes(calls);
-  await relay.answer(carrier);
+  await relay.answer(channel);
   assertEquals(await all, rooms(900).map((room) => isBad(room) ? "bad-pattern" : "granted"));
   assertEquals(relay.granted.size, 898);
   assertEquals(relay.lines < 80, true, `${relay.lines} lines`);
   await assertRejects(() => calls[500]!, EventRefusedError, 'to "room.500" and 1 more');
 });
 
-Deno.test("Hearing.subscribe() of one turn: the first get the room that there is, in few lines", async () => {
+Deno.test("SubscriptionManager.subscribe() of one turn: the first get the room that there is, in few lines", async () => {
   using fixture = new Fixture();
-  const { carrier } = await fixture.connect();
+  const { channel } = await fixture.connect();
   const relay = new Granter(fixture.table, 1000);
   // Two that ask for nothing new, and one that asks for more than there is room for.
   const calls = [...rooms(1500), "room.3", "room.9"].map((room, i) => {
-    return fixture.hearing.subscribe(i === 400 ? [room, ...rooms(2500).slice(1500)] : [room]);
+    return fixture.subscriptions.subscribe(i === 400 ? [room, ...rooms(2500).slice(1500)] : [room]);
   });
   const all = outcomes(calls);
-  await relay.answer(carrier);
+  await relay.answer(channel);
   const expected = calls.map((_, i) =>
     i !== 400 && (i <= 1000 || i >= 1500) ? "granted" : "too-many-subscriptions"
   );
@@ -696,63 +699,66 @@ Deno.test("Hearing.subscribe() of one turn: the first get the room that there is
   assertEquals(relay.lines < 60, true, `${relay.lines} lines`);
 });
 
-Deno.test("Hearing changes all of its patterns in one turn, also where there is room for no more", async () => {
+Deno.test("SubscriptionManager changes all of its patterns in one turn, also where there is room for no more", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
   const relay = new Granter(fixture.table, 10);
-  const old = hearing.subscribe(rooms(10));
-  await relay.answer(carrier);
+  const old = subscriptions.subscribe(rooms(10));
+  await relay.answer(channel);
   await old;
   const calls = rooms(10).flatMap((room) => [
-    hearing.unsubscribe([room]),
-    hearing.subscribe([`new.${room}`]),
+    subscriptions.unsubscribe([room]),
+    subscriptions.subscribe([`new.${room}`]),
   ]);
   const all = outcomes(calls);
-  await relay.answer(carrier);
+  await relay.answer(channel);
   assertEquals(await all, Array(20).fill("granted"));
   assertEquals([...relay.granted], rooms(10).map((room) => `new.${room}`));
 });
 
-Deno.test("Hearing says nothing of a call that was given up before the end of its turn", async () => {
+Deno.test("SubscriptionManager says nothing of a call that was given up before the end of its turn", async () => {
   using fixture = new Fixture();
-  const { carrier } = await fixture.connect();
+  const { channel } = await fixture.connect();
   const controller = new AbortController();
-  const given = fixture.hearing.subscribe(["a"], { signal: controller.signal });
+  const given = fixture.subscriptions.subscribe(["a"], { signal: controller.signal });
   controller.abort(new Error("enough"));
   await assertRejects(() => given, Error, "enough");
   await turn();
-  assertEquals([carrier.take(), fixture.table.size], [[], 0]);
+  assertEquals([channel.take(), fixture.table.size], [[], 0]);
 });
 
-Deno.test("Hearing.subscribe() that waits in vain for a relay is remembered, and says so", async () => {
+Deno.test("SubscriptionManager.subscribe() that waits in vain for a relay is remembered, and says so", async () => {
   using fixture = new Fixture();
-  const { hearing } = fixture;
-  const { carrier } = await fixture.connect();
-  hearing.end(carrier); // and the link goes on
-  const late = [hearing.subscribe(["a"], { timeout: 1 }), hearing.subscribe(["b"], { timeout: 1 })];
-  const service = hearing.subscribe(["c"], { timeout: 0.5 }, {});
+  const { subscriptions } = fixture;
+  const { channel } = await fixture.connect();
+  subscriptions.end(channel); // and the link goes on
+  const late = [
+    subscriptions.subscribe(["a"], { timeout: 1 }),
+    subscriptions.subscribe(["b"], { timeout: 1 }),
+  ];
+  const service = subscriptions.subscribe(["c"], { timeout: 0.5 }, {});
   for (const call of [...late, service]) {
     await assertRejects(() => call, RequestTimeoutError, "it is remembered");
   }
-  await hearing.unsubscribe(["b", "c"]); // takes its own back, and leaves the service its own
+  await subscriptions.unsubscribe(["b", "c"]); // takes its own back, and leaves the service its own
   const { said } = await fixture.connect();
   assertEquals(said, ["subscribe a c"]);
   assertEquals([(await fixture.connect()).said, fixture.refusals], [["subscribe a c"], []]);
 });
 
-Deno.test("Hearing tells of a refusal of what nobody waits for any more, and asks no more for it", async () => {
+Deno.test("SubscriptionManager tells of a refusal of what nobody waits for any more, and asks no more for it", async () => {
   using fixture = new Fixture();
-  const { hearing, table } = fixture;
-  const { carrier } = await fixture.connect();
-  const late = hearing.subscribe(["a"], { timeout: 0 });
+  const { subscriptions, table } = fixture;
+  const { channel } = await fixture.connect();
+  const late = subscriptions.subscribe(["a"], { timeout: 0 });
   await assertRejects(() => late, RequestTimeoutError);
-  const { id } = parse(carrier.told)[0]!;
+  const { id } = parse(channel.told)[0]!;
   table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
   await turn();
   const [{ reason, detail }] = fixture.refusals as [Refusal];
   assertEquals(reason, "too-many-subscriptions");
   assertEquals(detail, `Cannot subscribe to "a": the relay refuses it: ${reason}: 0 at most`);
-  hearing.end(carrier);
+  subscriptions.end(channel);
   assertEquals((await fixture.connect()).said, []);
 });

@@ -26,21 +26,21 @@ function find(keepAlive: KeepAlive, looks: number, signs: Partial<PeerActivity> 
 
 const fine = (count: number) => Array<string>(count).fill("fine");
 
-Deno.test("Lifeline finds that something should be sent when nothing was for long enough", () => {
+Deno.test("KeepAlive finds that something should be sent when nothing was for long enough", () => {
   const keepAlive = new KeepAlive();
   assertEquals(find(keepAlive, 5), [...fine(4), "send"]);
   assertEquals(find(keepAlive, 5, { bytesOut: 1 }), fine(5));
   assertEquals(find(keepAlive, 1, { bytesOut: 1 }), ["send"]);
 });
 
-Deno.test("Lifeline never finds a peer silent that has promised nothing", () => {
+Deno.test("KeepAlive never finds a peer silent that has promised nothing", () => {
   const keepAlive = new KeepAlive();
   for (let i = 0; i < 1000; i++) {
     assertEquals(find(keepAlive, 1, { bytesOut: i }), ["fine"]);
   }
 });
 
-Deno.test("Lifeline finds a peer silent that does not keep its promise, some time later", () => {
+Deno.test("KeepAlive finds a peer silent that does not keep its promise, some time later", () => {
   const keepAlive = new KeepAlive();
   keepAlive.expect(400);
   let bytesOut = 0;
@@ -49,7 +49,7 @@ Deno.test("Lifeline finds a peer silent that does not keep its promise, some tim
   assertEquals([2, 2, 2, 2, 2, 2].map(look), [...fine(5), "silent"]);
 });
 
-Deno.test("Lifeline does not blame a peer that is not being read from", () => {
+Deno.test("KeepAlive does not blame a peer that is not being read from", () => {
   const keepAlive = new KeepAlive();
   keepAlive.expect(1);
   for (let bytesOut = 1; bytesOut < 100; bytesOut++) {
@@ -58,7 +58,7 @@ Deno.test("Lifeline does not blame a peer that is not being read from", () => {
   }
 });
 
-Deno.test("Lifeline finds a peer stuck that takes nothing of what waits", () => {
+Deno.test("KeepAlive finds a peer stuck that takes nothing of what waits", () => {
   const keepAlive = new KeepAlive();
   assertEquals(find(keepAlive, 6, { pendingBytes: 9 }), [...fine(5), "stuck"]);
   assertEquals(keepAlive.stalledMs, 1200);
@@ -66,7 +66,7 @@ Deno.test("Lifeline finds a peer stuck that takes nothing of what waits", () => 
   assertEquals(keepAlive.stalledMs, 0);
 });
 
-Deno.test("Lifeline finds a line unfinished that drips, however often bytes come", () => {
+Deno.test("KeepAlive finds a line unfinished that drips, however often bytes come", () => {
   const keepAlive = new KeepAlive();
   const drip = (bytes: number) =>
     find(keepAlive, 1, { bytesIn: bytes, unfinishedBytes: bytes, bytesOut: bytes })[0];
@@ -76,7 +76,7 @@ Deno.test("Lifeline finds a line unfinished that drips, however often bytes come
   assertEquals(ten.map(drip), [...fine(9), "unfinished"]);
 });
 
-Deno.test("Lifeline blames no peer for a standstill of our own", () => {
+Deno.test("KeepAlive blames no peer for a standstill of our own", () => {
   const keepAlive = new KeepAlive();
   keepAlive.expect(400);
   const waiting = { ...NOTHING, pendingBytes: 1 };
@@ -85,6 +85,6 @@ Deno.test("Lifeline blames no peer for a standstill of our own", () => {
   assertEquals(find(keepAlive, 5, waiting), [...fine(4), "stuck"]);
 });
 
-Deno.test("Lifeline sends at once after a standstill of our own", () => {
+Deno.test("KeepAlive sends at once after a standstill of our own", () => {
   assertEquals(new KeepAlive().look(3_600_000, NOTHING, DEADLINES), "send");
 });

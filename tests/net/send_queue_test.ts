@@ -23,13 +23,13 @@ function drain(queue: SendQueue, step = Infinity): Uint8Array {
   return concat(written);
 }
 
-Deno.test("OutboundQueue is empty at first", () => {
+Deno.test("SendQueue is empty at first", () => {
   const queue = new SendQueue(100);
   assertEquals([queue.maxBytes, queue.bytes, queue.lines], [100, 0, 0]);
   assertEquals(queue.cut(), { lines: 0, bytes: 0 });
 });
 
-Deno.test("OutboundQueue.offer() accepts up to maxBytes and adds nothing beyond", () => {
+Deno.test("SendQueue.offer() accepts up to maxBytes and adds nothing beyond", () => {
   const queue = new SendQueue(10);
   assertEquals([queue.offer(line(4)), queue.offer(line(6))], [true, true]);
   assertEquals([queue.bytes, queue.lines], [10, 2]);
@@ -41,7 +41,7 @@ Deno.test("OutboundQueue.offer() accepts up to maxBytes and adds nothing beyond"
   assertEquals(queue.bytes, 10);
 });
 
-Deno.test("OutboundQueue.offer() accepts any block when nothing waits, so that none is unsendable", () => {
+Deno.test("SendQueue.offer() accepts any block when nothing waits, so that none is unsendable", () => {
   const queue = new SendQueue(10);
   assertEquals(queue.offer(line(1000)), true);
   assertEquals(queue.offer(line(1)), false);
@@ -49,7 +49,7 @@ Deno.test("OutboundQueue.offer() accepts any block when nothing waits, so that n
   assertEquals(queue.offer(line(1000)), true);
 });
 
-Deno.test("OutboundQueue.append() accepts a last word whatever waits", () => {
+Deno.test("SendQueue.append() accepts a last word whatever waits", () => {
   const queue = new SendQueue(10);
   queue.offer(line(10));
   queue.append(line(50, "z"));
@@ -58,7 +58,7 @@ Deno.test("OutboundQueue.append() accepts a last word whatever waits", () => {
   assertEquals(textOf(drain(queue)), textOf(concat([line(10), line(50, "z")])));
 });
 
-Deno.test("OutboundQueue.batch() gives the same bytes until they are consumed", () => {
+Deno.test("SendQueue.batch() gives the same bytes until they are consumed", () => {
   const queue = new SendQueue(1000);
   queue.offer(utf8("one\ntwo\n"));
   assertEquals(textOf(queue.batch()), "one\ntwo\n");
@@ -69,7 +69,7 @@ Deno.test("OutboundQueue.batch() gives the same bytes until they are consumed", 
   assertEquals([queue.bytes, queue.lines], [0, 0]);
 });
 
-Deno.test("OutboundQueue.batch() joins small blocks into one write", () => {
+Deno.test("SendQueue.batch() joins small blocks into one write", () => {
   const queue = new SendQueue(1000);
   for (const text of ["one\n", "two\n", "three\n"]) queue.offer(utf8(text));
   assertEquals(textOf(queue.batch()), "one\ntwo\nthree\n");
@@ -78,7 +78,7 @@ Deno.test("OutboundQueue.batch() joins small blocks into one write", () => {
   assertEquals(textOf(queue.batch()), "wo\nthree\nfour\n");
 });
 
-Deno.test("OutboundQueue.batch() gives at most MAX_BATCH_BYTES, and as much as fits", () => {
+Deno.test("SendQueue.batch() gives at most MAX_BATCH_BYTES, and as much as fits", () => {
   assertEquals(MAX_BATCH_BYTES, 131_072);
   const queue = new SendQueue(Infinity);
   queue.offer(line(400_000));
@@ -96,14 +96,14 @@ Deno.test("OutboundQueue.batch() gives at most MAX_BATCH_BYTES, and as much as f
   assertEquals(queue.batch().length, 131_072);
 });
 
-Deno.test("OutboundQueue.batch() gives a block that is alone without copying it", () => {
+Deno.test("SendQueue.batch() gives a block that is alone without copying it", () => {
   const block = line(100);
   const queue = new SendQueue(1000);
   queue.offer(block);
   assertEquals(queue.batch().buffer === block.buffer, true);
 });
 
-Deno.test("OutboundQueue.batch() joins small blocks once for all queues that have the same ones", () => {
+Deno.test("SendQueue.batch() joins small blocks once for all queues that have the same ones", () => {
   const queues = [1, 2, 3].map(() => new SendQueue(1000));
   const [first, second, third] = queues;
   for (const block of [line(4), line(5)]) for (const queue of queues) queue.offer(block);
@@ -112,7 +112,7 @@ Deno.test("OutboundQueue.batch() joins small blocks once for all queues that hav
   assertEquals(third!.batch().length, 15);
 });
 
-Deno.test("OutboundQueue gives each of several queues its own bytes, however much they share", () => {
+Deno.test("SendQueue gives each of several queues its own bytes, however much they share", () => {
   const blocks = fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(7)), { maxLength: 12 });
   const steps = fc.array(fc.tuple(fc.nat(2), fc.integer({ min: 1, max: 30 })), { maxLength: 12 });
   fc.assert(
@@ -147,7 +147,7 @@ Deno.test("OutboundQueue gives each of several queues its own bytes, however muc
   );
 });
 
-Deno.test("OutboundQueue.lines counts the lines that have not been written to their end", () => {
+Deno.test("SendQueue.lines counts the lines that have not been written to their end", () => {
   const queue = new SendQueue(1000);
   queue.offer(utf8("one\ntwo\n"));
   queue.offer(utf8("three\n"));
@@ -160,7 +160,7 @@ Deno.test("OutboundQueue.lines counts the lines that have not been written to th
   assertEquals(counts, [3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]);
 });
 
-Deno.test("OutboundQueue.cut() counts lines once, however many queues have the same ones", () => {
+Deno.test("SendQueue.cut() counts lines once, however many queues have the same ones", () => {
   let searches = 0;
   class Searched extends Uint8Array<ArrayBuffer> {
     override indexOf(byte: number, from?: number): number {
@@ -182,7 +182,7 @@ Deno.test("OutboundQueue.cut() counts lines once, however many queues have the s
   assertLess(searches, 10_000, "the lines of one block of three");
 });
 
-Deno.test("OutboundQueue.cut() drops all that has not been begun", () => {
+Deno.test("SendQueue.cut() drops all that has not been begun", () => {
   const queue = new SendQueue(1000);
   queue.offer(utf8("one\ntwo\n"));
   queue.offer(utf8("three\n"));
@@ -192,7 +192,7 @@ Deno.test("OutboundQueue.cut() drops all that has not been begun", () => {
   assertEquals(textOf(drain(queue)), "last\n");
 });
 
-Deno.test("OutboundQueue.cut() keeps the rest of a line that has been begun", () => {
+Deno.test("SendQueue.cut() keeps the rest of a line that has been begun", () => {
   const queue = new SendQueue(Infinity);
   queue.offer(utf8("one\ntwo\nthree\n"));
   assertEquals(queue.batch().length, 14);
@@ -207,7 +207,7 @@ Deno.test("OutboundQueue.cut() keeps the rest of a line that has been begun", ()
   assertEquals(textOf(drain(queue)), `${"a".repeat(69_899)}\nlast\n`);
 });
 
-Deno.test("OutboundQueue.cut() keeps what is being written, up to the end of its last line", () => {
+Deno.test("SendQueue.cut() keeps what is being written, up to the end of its last line", () => {
   const queue = new SendQueue(Infinity);
   const lines = "0123456789\n".repeat(20_000);
   queue.offer(utf8(lines));
@@ -221,7 +221,7 @@ Deno.test("OutboundQueue.cut() keeps what is being written, up to the end of its
   assertEquals([bytes, dropped], [lines.length - (written.length - 5), 20_000 - 11_916]);
 });
 
-Deno.test("OutboundQueue.cut() leaves a queue whose next batch is never empty", () => {
+Deno.test("SendQueue.cut() leaves a queue whose next batch is never empty", () => {
   const queue = new SendQueue(Infinity);
   const block = concat([line(131_072), line(131_072)]);
   queue.offer(block);
@@ -231,7 +231,7 @@ Deno.test("OutboundQueue.cut() leaves a queue whose next batch is never empty", 
   assertEquals(queue.batch().length, 131_072);
 });
 
-Deno.test("OutboundQueue never changes a block, which other queues share", () => {
+Deno.test("SendQueue never changes a block, which other queues share", () => {
   const blocks = [line(10, "a"), line(70_000, "b"), line(20, "c"), line(30, "d")];
   const copies = blocks.map((block) => block.slice());
   const queues = [1, 7, 5000, Infinity].map((step) => ({ step, queue: new SendQueue(1e6) }));
@@ -380,7 +380,7 @@ class Run {
   }
 }
 
-Deno.test("OutboundQueue does what a plain model does, and writes what it accepted, unchanged", () => {
+Deno.test("SendQueue does what a plain model does, and writes what it accepted, unchanged", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const run = new Run();
@@ -398,7 +398,7 @@ function indexOfChange(a: Uint8Array, b: Uint8Array): number {
   return a.findIndex((byte, i) => byte !== b[i]);
 }
 
-Deno.test("OutboundQueue.cut() leaves whole lines only, after any partial write of any block", () => {
+Deno.test("SendQueue.cut() leaves whole lines only, after any partial write of any block", () => {
   const blocks = ["a\n", "bbb\ncc\n", "\n", "dddd\n"];
   const all = blocks.join("");
   for (let first = 0; first <= all.length; first++) {
@@ -424,7 +424,7 @@ Deno.test("OutboundQueue.cut() leaves whole lines only, after any partial write 
   }
 });
 
-Deno.test("PendingTotal counts what queues share once, from the first to the last of them", () => {
+Deno.test("ByteBudget counts what queues share once, from the first to the last of them", () => {
   const total = new ByteBudget(Infinity, () => {});
   const queues = [1, 2, 3].map(() => new SendQueue(1000, total));
   const shared = line(100);
@@ -440,7 +440,7 @@ Deno.test("PendingTotal counts what queues share once, from the first to the las
   assertEquals(total.bytes, 0);
 });
 
-Deno.test("PendingTotal counts a block once, whatever parts of it wait, and where", () => {
+Deno.test("ByteBudget counts a block once, whatever parts of it wait, and where", () => {
   const total = new ByteBudget(Infinity, () => {});
   const bytes = utf8("x".repeat(9999) + "\n");
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
@@ -470,7 +470,7 @@ Deno.test("Block.of() finds a block that was kept again by any part of its bytes
   assertEquals(Block.of(bytes.subarray(7)) === block, true);
 });
 
-Deno.test("PendingTotal counts numbered events once until they are written, then a batch for each number", () => {
+Deno.test("ByteBudget counts numbered events once until they are written, then a batch for each number", () => {
   const total = new ByteBudget(536_870_912, () => {});
   const queues = Array.from({ length: 100 }, () => new SendQueue(Infinity, total));
   const block = new Block(utf8('{"event":"a"}\n'.repeat(100_000)));
@@ -490,7 +490,7 @@ Deno.test("PendingTotal counts numbered events once until they are written, then
   }
 });
 
-Deno.test("PendingTotal is never exceeded by what is joined alone, however many queues there are", () => {
+Deno.test("ByteBudget is never exceeded by what is joined alone, however many queues there are", () => {
   let excesses = 0;
   const total = new ByteBudget(4_000_000, () => excesses++);
   const block = new Block(utf8('{"event":"a"}\n'.repeat(100_000)));
@@ -502,7 +502,7 @@ Deno.test("PendingTotal is never exceeded by what is joined alone, however many 
   assertEquals(total.bytes < 4_000_000, true, `${total.bytes}`);
 });
 
-Deno.test("OutboundQueue.batch() puts a number into a long line without a copy of it", () => {
+Deno.test("SendQueue.batch() puts a number into a long line without a copy of it", () => {
   const total = new ByteBudget(Infinity, () => {});
   const block = new Block(utf8(`  {"event":"${"x".repeat(500_000)}"}\n{"event":"a"}\n`));
   const piece = new Piece(block, 0, block.bytes.length, 2);
@@ -519,7 +519,7 @@ Deno.test("OutboundQueue.batch() puts a number into a long line without a copy o
   assertEquals(total.bytes, 0);
 });
 
-Deno.test("OutboundQueue.cut() keeps the rest of a line that is in several pieces", () => {
+Deno.test("SendQueue.cut() keeps the rest of a line that is in several pieces", () => {
   const queue = new SendQueue(Infinity);
   const text = `{"event":"${"x".repeat(200_000)}"}\n`;
   queue.offerPieces([new Piece(new Block(utf8(text)), 0, text.length, 1, 5)]);
@@ -531,7 +531,7 @@ Deno.test("OutboundQueue.cut() keeps the rest of a line that is in several piece
   assertEquals(textOf(drain(queue)), `q":5,${text.slice(1)}last\n`);
 });
 
-Deno.test("PendingTotal counts what has piled up in small blocks once, too, for all who have it", () => {
+Deno.test("ByteBudget counts what has piled up in small blocks once, too, for all who have it", () => {
   const total = new ByteBudget(Infinity, () => {});
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   const blocks = Array.from({ length: 1000 }, (_, i) => utf8(`${i}\n`));
@@ -543,7 +543,7 @@ Deno.test("PendingTotal counts what has piled up in small blocks once, too, for 
   assertEquals(total.bytes, 0);
 });
 
-Deno.test("OutboundQueue takes hardly more memory for small blocks than it counts", async () => {
+Deno.test("SendQueue takes hardly more memory for small blocks than it counts", async () => {
   const code = `
     import { SendQueue } from "${import.meta.resolve("../../net/send_queue.ts")}";
     const queue = new SendQueue(Infinity);
@@ -561,7 +561,7 @@ Deno.test("OutboundQueue takes hardly more memory for small blocks than it count
   assertEquals(growth! > 0 && growth! < 2 * bytes!, true, `${growth}`);
 });
 
-Deno.test("PendingTotal is zero when nothing waits, whatever was queued, joined, written and cut", () => {
+Deno.test("ByteBudget is zero when nothing waits, whatever was queued, joined, written and cut", () => {
   const action = fc.oneof(
     fc.record({ do: fc.constant("offer" as const), size: fc.integer({ min: 1, max: 50 }) }),
     fc.record({ do: fc.constant("pieces" as const), size: fc.constantFrom(1, 40, 200_000) }),
@@ -598,7 +598,7 @@ Deno.test("PendingTotal is zero when nothing waits, whatever was queued, joined,
   );
 });
 
-Deno.test("OutboundQueue.cut() never adds to the total, of which the next excess would tell", async () => {
+Deno.test("SendQueue.cut() never adds to the total, of which the next excess would tell", async () => {
   let told = 0;
   const total = new ByteBudget(100_000, () => told++);
   const block = line(90_000);
@@ -619,7 +619,7 @@ Deno.test("OutboundQueue.cut() never adds to the total, of which the next excess
   ]);
 });
 
-Deno.test("PendingTotal tells of an excess once a turn", async () => {
+Deno.test("ByteBudget tells of an excess once a turn", async () => {
   let told = 0;
   const total = new ByteBudget(10, () => told++);
   const queue = new SendQueue(Infinity, total);

@@ -3,7 +3,7 @@ import { assertLess } from "@std/assert/less";
 import { utf8 } from "../support/bytes.ts";
 import { A, B, type Client, setUp, texts } from "../support/ingress.ts";
 
-Deno.test("Intake.take() says how many lines and events there are, and where a bad line begins", () => {
+Deno.test("Ingress.take() says how many lines and events there are, and where a bad line begins", () => {
   const { controls, take } = setUp(1);
   assertEquals(take(`${A}\n{"control":"x"}\n${B}`), {
     lines: 4,
@@ -22,7 +22,7 @@ Deno.test("Intake.take() says how many lines and events there are, and where a b
   assertEquals(controls, ["x"]);
 });
 
-Deno.test("Intake.take() stops in the middle of a block when it is late, and goes on from there", () => {
+Deno.test("Ingress.take() stops in the middle of a block when it is late, and goes on from there", () => {
   const { clients, ingress, subscribe, controls } = setUp(2);
   subscribe(clients[1]!, ["a"]);
   const block = utf8(A.repeat(100));
@@ -38,13 +38,13 @@ Deno.test("Intake.take() stops in the middle of a block when it is late, and goe
   assertEquals(controls, ["x"]);
 });
 
-Deno.test("Intake.take() is never too late for lines that it passes on together", () => {
+Deno.test("Ingress.take() is never too late for lines that it passes on together", () => {
   const { clients, ingress } = setUp(2);
   const block = utf8(A.repeat(1000));
   assertEquals(ingress.take(clients[0]!, block, false, () => true).end, block.length);
 });
 
-Deno.test("Intake passes a whole block on as it is while nobody has asked for anything", () => {
+Deno.test("Ingress passes a whole block on as it is while nobody has asked for anything", () => {
   const { clients: [, two, three], take, ingress, clients } = setUp(3);
   const block = utf8(A + B);
   ingress.take(clients[0]!, block, false);
@@ -57,7 +57,7 @@ Deno.test("Intake passes a whole block on as it is while nobody has asked for an
   assertEquals(two!.recipient.pieces.length, 2);
 });
 
-Deno.test("Intake drops the CR before the end of a line, wherever the line goes", () => {
+Deno.test("Ingress drops the CR before the end of a line, wherever the line goes", () => {
   const { clients: [, two, three], subscribe, take } = setUp(3);
   subscribe(three!, ["a"]);
   take('{"event":"a"}\r\n{"event":"a","to":"c3"}\r\n{"event":"b"}\r\n');
@@ -65,7 +65,7 @@ Deno.test("Intake drops the CR before the end of a line, wherever the line goes"
   assertEquals(three!.recipient.text, `${A}{"from":"c1","event":"a","to":"c3"}\n`);
 });
 
-Deno.test("Intake lets a wish take effect between two lines of a block", () => {
+Deno.test("Ingress lets a wish take effect between two lines of a block", () => {
   const { clients, take } = setUp(1, { echo: true });
   take(`${A}${B}{"control":"narrow"}\n${B}${A}${B}`);
   assertEquals(texts(clients), [A + B + A]);
@@ -95,7 +95,7 @@ const ENVELOPES: [sent: string, received: string][] = [
   ],
 ];
 
-Deno.test("Intake writes and cuts out what only a relay may write, and nothing else", () => {
+Deno.test("Ingress writes and cuts out what only a relay may write, and nothing else", () => {
   for (const [sent, received] of ENVELOPES) {
     for (const end of ["\n", "\r\n"]) {
       const { clients, take } = setUp(2);
@@ -105,7 +105,7 @@ Deno.test("Intake writes and cuts out what only a relay may write, and nothing e
   }
 });
 
-Deno.test("Intake numbers the events of who wants that, behind nothing else that is forged", () => {
+Deno.test("Ingress numbers the events of who wants that, behind nothing else that is forged", () => {
   const { clients: [, two], router, take } = setUp(2);
   router.change(two!, two!.subscriptions, true);
   take(`${A}{"event":"a","seq":7}\n{"event":"a","id":"r"}\n`);
@@ -115,7 +115,7 @@ Deno.test("Intake numbers the events of who wants that, behind nothing else that
   );
 });
 
-Deno.test("Intake refuses envelopes of a wrong type, and keys that are repeated", () => {
+Deno.test("Ingress refuses envelopes of a wrong type, and keys that are repeated", () => {
   const bad = ['"id":1', '"to":null', '"to":""', '"ack":{}', '"reply_to":["r"]'];
   bad.push(
     '"from":1,"\\u0066rom":1',
@@ -132,7 +132,7 @@ Deno.test("Intake refuses envelopes of a wrong type, and keys that are repeated"
   }
 });
 
-Deno.test("Intake.hearers() tells which of some clients would get an event of a block", () => {
+Deno.test("Ingress.hearers() tells which of some clients would get an event of a block", () => {
   const { clients, ingress, router, subscribe } = setUp(6, { echo: true });
   const [all, a, ab, one, two, mute] = clients as [Client, Client, Client, Client, Client, Client];
   subscribe(a, ["a"]);
@@ -165,7 +165,7 @@ Deno.test("Intake.hearers() tells which of some clients would get an event of a 
   assertEquals(router.eventsUnheard, 0);
 });
 
-Deno.test("Intake.hearers() leaves the source out where it does not get its own events", () => {
+Deno.test("Ingress.hearers() leaves the source out where it does not get its own events", () => {
   const { clients, ingress, router } = setUp(2);
   router.routes.startCounting();
   const found = [...ingress.hearers(clients[0]!, utf8(A), clients)];

@@ -13,7 +13,7 @@ function lastOf({ block, start, end }: LineArena): string {
   return decoder.decode(block.bytes.subarray(start, end));
 }
 
-Deno.test("Sheet.write() puts members in front and leaves the rest as it is", () => {
+Deno.test("LineArena.write() puts members in front and leaves the rest as it is", () => {
   const arena = new LineArena();
   const text = encoder.encode('\t {"event" : "{a}" }');
   arena.write(text, 0, text.length, FROM, 0);
@@ -24,7 +24,7 @@ Deno.test("Sheet.write() puts members in front and leaves the rest as it is", ()
   assertEquals(lastOf(arena), '{"from":"c3","event" : "{a}" }\n');
 });
 
-Deno.test("Sheet.write() puts the lines of a block one behind the other", () => {
+Deno.test("LineArena.write() puts the lines of a block one behind the other", () => {
   const arena = new LineArena();
   const text = encoder.encode(`{"event":"a","x":"${"x".repeat(60)}"}`);
   const lines = 1000;
@@ -40,7 +40,7 @@ Deno.test("Sheet.write() puts the lines of a block one behind the other", () => 
   assertEquals(written.length, Math.ceil(size / 65_536));
 });
 
-Deno.test("Sheet never changes what it has written", () => {
+Deno.test("LineArena never changes what it has written", () => {
   const arena = new LineArena();
   const seen: [Uint8Array, number, number, string][] = [];
   for (let i = 0; i < 300; i++) {
@@ -54,7 +54,7 @@ Deno.test("Sheet never changes what it has written", () => {
   }
 });
 
-Deno.test("Sheet.write() takes no more memory than a line needs and what is likely to follow", () => {
+Deno.test("LineArena.write() takes no more memory than a line needs and what is likely to follow", () => {
   const arena = new LineArena();
   const long = encoder.encode(`{"event":"${"x".repeat(200_000)}"}`);
   arena.write(long, 0, long.length, NOTHING, 1_000_000);

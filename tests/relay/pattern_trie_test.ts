@@ -17,7 +17,7 @@ function indexOf(patterns: readonly string[]): PatternTrie<string> {
   return index;
 }
 
-Deno.test("PatternIndex.find() gives what matches, and nothing else", () => {
+Deno.test("PatternTrie.find() gives what matches, and nothing else", () => {
   const index = indexOf(["a", "a.b", "a.*", "a.>", "*.b", ">", "a.b.c", "*", ".b", "a..b", "a."]);
   const table: [name: string, found: string[]][] = [
     ["a", ["*", ">", "a"]],
@@ -32,14 +32,14 @@ Deno.test("PatternIndex.find() gives what matches, and nothing else", () => {
   for (const [name, found] of table) assertEquals(index.find(name).sort(), found, name);
 });
 
-Deno.test("PatternIndex.find() takes wildcards in a name for plain text", () => {
+Deno.test("PatternTrie.find() takes wildcards in a name for plain text", () => {
   const index = indexOf(["*", ">", "a.*", "a.>"]);
   assertEquals(index.find("*").sort(), ["*", ">"]);
   assertEquals(index.find(">").sort(), ["*", ">"]);
   assertEquals(index.find("a.>.b").sort(), [">", "a.>"]);
 });
 
-Deno.test("PatternIndex keeps several values for a pattern, and each once", () => {
+Deno.test("PatternTrie keeps several values for a pattern, and each once", () => {
   const index = new PatternTrie<number>();
   index.add("a.*", 1);
   index.add("a.*", 2);
@@ -54,7 +54,7 @@ Deno.test("PatternIndex keeps several values for a pattern, and each once", () =
   assertEquals([index.size, index.find("a.b").sort()], [2, [1, 2]]);
 });
 
-Deno.test("PatternIndex finds what comparing with every pattern finds, whatever comes and goes", () => {
+Deno.test("PatternTrie finds what comparing with every pattern finds, whatever comes and goes", () => {
   const step = fc.tuple(fc.boolean(), pattern);
   const steps = fc.array(step, { maxLength: 40 });
   fc.assert(fc.property(steps, fc.array(name, { maxLength: 20 }), (steps, names) => {
@@ -80,7 +80,7 @@ Deno.test("PatternIndex finds what comparing with every pattern finds, whatever 
   }));
 });
 
-Deno.test("PatternIndex stands a hundred thousand patterns that branch at every token", () => {
+Deno.test("PatternTrie stands a hundred thousand patterns that branch at every token", () => {
   const index = new PatternTrie<number>();
   for (let i = 0; i < 100_000; i++) {
     const bits = i.toString(2).padStart(17, "0");
@@ -91,7 +91,7 @@ Deno.test("PatternIndex stands a hundred thousand patterns that branch at every 
   assertEquals(index.find("a.".repeat(200)).length, 0);
 });
 
-Deno.test("PatternIndex takes no longer for tokens that look like integers", () => {
+Deno.test("PatternTrie takes no longer for tokens that look like integers", () => {
   let isWrong = false;
   assertNoDearer(10_000, (tokens) => {
     const index = new PatternTrie<number>();

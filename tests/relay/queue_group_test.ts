@@ -21,12 +21,12 @@ function setUp(count: number, first = 0) {
   return { groups, recipients, take };
 }
 
-Deno.test("Turns.take() goes round, beginning anywhere", () => {
+Deno.test("RoundRobin.take() goes round, beginning anywhere", () => {
   const { take } = setUp(3, 7);
   assertEquals([take(), take(), take(), take()], [1, 2, 0, 1]);
 });
 
-Deno.test("Turns.take() passes by who is left out, and who has gone", () => {
+Deno.test("RoundRobin.take() passes by who is left out, and who has gone", () => {
   const { recipients, take } = setUp(3);
   assertEquals([take(0), take(2)], [1, 0]);
   recipients[1]!.open = false;
@@ -35,13 +35,13 @@ Deno.test("Turns.take() passes by who is left out, and who has gone", () => {
   assertEquals([take(2), take()], [null, 2]);
 });
 
-Deno.test("Turns.take() passes by clients for which bytes wait, as long as one has none", () => {
+Deno.test("RoundRobin.take() passes by clients for which bytes wait, as long as one has none", () => {
   const { recipients, take } = setUp(3);
   recipients[0]!.pendingBytes = 5;
   assertEquals([take(), take(), take(), take()], [1, 2, 1, 2]);
 });
 
-Deno.test("Turns.take() gives what all are behind with to the one that has the least", () => {
+Deno.test("RoundRobin.take() gives what all are behind with to the one that has the least", () => {
   const { groups, recipients, take } = setUp(3);
   recipients.forEach((recipient, i) => recipient.pendingBytes = 1000 * (3 - i));
   const line = blockOf("x".repeat(999) + "\n");

@@ -30,7 +30,7 @@ function answers(checker: SchemaFilter, ...lines: string[]): Record<string, unkn
   return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
 }
 
-Deno.test("LineChecker.admits() lets what fits pass, and its sender is told nothing", () => {
+Deno.test("SchemaFilter.admits() lets what fits pass, and its sender is told nothing", () => {
   const checker = newChecker();
   assertEquals(admits(checker, '{"event":"message","__dict__":{"content":"hi","more":1}}'), true);
   assertEquals(admits(checker, '{"event":"ping"}\r'), true);
@@ -41,13 +41,13 @@ Deno.test("LineChecker.admits() lets what fits pass, and its sender is told noth
   assertEquals([answers(checker), checker.refused], [[], 0]);
 });
 
-Deno.test("LineChecker without definitions is not needed", () => {
+Deno.test("SchemaFilter without definitions is not needed", () => {
   assertEquals([new SchemaFilter(undefined).isNeeded, newChecker().isNeeded], [false, true]);
   const definitions = { message: MESSAGE } as unknown as EventDefinitions;
   assertThrows(() => new SchemaFilter(definitions), TypeError, "Invalid events");
 });
 
-Deno.test("LineChecker.answer() says which events did not fit, and why", () => {
+Deno.test("SchemaFilter.answer() says which events did not fit, and why", () => {
   const checker = newChecker();
   const cases: [name: string, detail: string][] = [
     ["message", "content: Expected a string"],
@@ -63,7 +63,7 @@ Deno.test("LineChecker.answer() says which events did not fit, and why", () => {
   assertEquals([answers(checker), checker.refused], [[], cases.length]);
 });
 
-Deno.test("LineChecker.answer() answers the receipt that was asked for, or the request", () => {
+Deno.test("SchemaFilter.answer() answers the receipt that was asked for, or the request", () => {
   const lines = [
     '{"event":"x","id":"r1","ack":"e1"}',
     '{"event":"x","id":"r1"}',
@@ -72,7 +72,7 @@ Deno.test("LineChecker.answer() answers the receipt that was asked for, or the r
   assertEquals(answers(newChecker(), ...lines).map(({ id }) => id), ["e1", "r1", undefined]);
 });
 
-Deno.test("LineChecker.answer() says no more than a client shows", () => {
+Deno.test("SchemaFilter.answer() says no more than a client shows", () => {
   const [answer] = answers(newChecker(), '{"event":"wordy"}');
   const detail = answer!.detail as string;
   assertEquals([detail.length, detail.isWellFormed()], [320, true]);

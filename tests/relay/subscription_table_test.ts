@@ -35,7 +35,7 @@ function reached(groups: SubscriptionTable<FakeRecipient>, name: string): number
   return plain.flatMap(({ members }) => [...members].map(({ recipient }) => recipient.id)).sort();
 }
 
-Deno.test("Audiences has one for all clients with the same subscriptions, however they came to them", () => {
+Deno.test("SubscriptionTable has one for all clients with the same subscriptions, however they came to them", () => {
   const { groups, subscribers: [one, two, three] } = setUp(3);
   wish(groups, one!, ["a", "b"]);
   wish(groups, two!, ["b"]);
@@ -47,7 +47,7 @@ Deno.test("Audiences has one for all clients with the same subscriptions, howeve
   assertEquals([reached(groups, "a"), reached(groups, "b")], [[1, 2, 3], [1, 2]]);
 });
 
-Deno.test("Audiences knows those that hear everything, as a whole", () => {
+Deno.test("SubscriptionTable knows those that hear everything, as a whole", () => {
   const { groups, subscribers: [one, two] } = setUp(2);
   assertEquals([groups.isIdle, groups.everything.members.size], [true, 2]);
   wish(groups, one!, []);
@@ -61,7 +61,7 @@ Deno.test("Audiences knows those that hear everything, as a whole", () => {
   assertEquals([groups.isIdle, reached(groups, "a")], [false, [1]]);
 });
 
-Deno.test("Audiences keeps a client of a queue apart, and not one with numbers", () => {
+Deno.test("SubscriptionTable keeps a client of a queue apart, and not one with numbers", () => {
   const { groups, subscribers: [one, two, three] } = setUp(3);
   wish(groups, one!, ["a.*"], { queue: "q" });
   wish(groups, two!, ["*.b"], { queue: "q" });
@@ -73,7 +73,7 @@ Deno.test("Audiences keeps a client of a queue apart, and not one with numbers",
   assertEquals([three!.isNumbered, three!.group === groups.everything], [true, true]);
 });
 
-Deno.test("Audiences.generation changes when an event may reach others, not when an group grows", () => {
+Deno.test("SubscriptionTable.generation changes when an event may reach others, not when a group grows", () => {
   const { groups, subscribers: [one, two] } = setUp(2);
   const changes = (change: () => void): boolean => {
     const before = groups.generation;
@@ -88,7 +88,7 @@ Deno.test("Audiences.generation changes when an event may reach others, not when
   assertEquals(changes(() => groups.join(new FakeRecipient(9))), false);
 });
 
-Deno.test("Audiences reaches whom comparing with every pattern of every client reaches", () => {
+Deno.test("SubscriptionTable reaches whom comparing with every pattern of every client reaches", () => {
   const pattern = fc.constantFrom("a", "b", "*", ">", "a.*", "a.>", "*.b", "a.b");
   const step = fc.record({
     client: fc.nat(4),
@@ -125,7 +125,7 @@ Deno.test("Audiences reaches whom comparing with every pattern of every client r
   }));
 });
 
-Deno.test("Audiences take no longer for patterns and queues that look like integers", () => {
+Deno.test("SubscriptionTable take no longer for patterns and queues that look like integers", () => {
   let isWrong = false;
   assertNoDearer(8000, (texts) => {
     const { groups, subscribers } = setUp(8);
@@ -139,7 +139,7 @@ Deno.test("Audiences take no longer for patterns and queues that look like integ
   assertEquals(isWrong, false);
 });
 
-Deno.test("Audiences finds whom a new name reaches in little time, whatever wildcards clients have", () => {
+Deno.test("SubscriptionTable finds whom a new name reaches in little time, whatever wildcards clients have", () => {
   const { groups, subscribers } = setUp(60);
   let kept = 0;
   subscribers.forEach((subscriber, client) => {

@@ -51,7 +51,7 @@ async function askWith(text: string | Uint8Array, options: RelayOptions = {}): P
   return { told, refused: set.refused };
 }
 
-Deno.test("Gate admits who shows the token, with what it sends right after", async () => {
+Deno.test("AuthGate admits who shows the token, with what it sends right after", async () => {
   await using set = await setUp();
   await using one = await Peer.connect(set.relay.server.address);
   const long = `{"event":"long","__dict__":{"x":"${"x".repeat(500_000)}"}}\n`;
@@ -62,7 +62,7 @@ Deno.test("Gate admits who shows the token, with what it sends right after", asy
   assertEquals(set.refused, []);
 });
 
-Deno.test("Gate overlooks empty lines before the hello", async () => {
+Deno.test("AuthGate overlooks empty lines before the hello", async () => {
   await using set = await setUp();
   for (const before of [["\n\r\n"], ["\n", "\r\n\n"]]) {
     await using peer = await Peer.connect(set.relay.server.address);
@@ -73,7 +73,7 @@ Deno.test("Gate overlooks empty lines before the hello", async () => {
   }
 });
 
-Deno.test("Gate lets nothing in or out for whoever does not show the token", async () => {
+Deno.test("AuthGate lets nothing in or out for whoever does not show the token", async () => {
   const cases: [text: string, detail: string][] = [
     [EVENT, "the first line must be a hello with a token"],
     [`{"control":"hello"}\n${EVENT}`, "no token"],
@@ -93,13 +93,13 @@ Deno.test("Gate lets nothing in or out for whoever does not show the token", asy
   }
 });
 
-Deno.test("Gate answers HTTP in HTTP", async () => {
+Deno.test("AuthGate answers HTTP in HTTP", async () => {
   const { told, refused } = await askWith(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${HELLO}`);
   assertEquals(told[0], "HTTP/1.1 400 Bad Request\r");
   assertEquals(refused, ["unauthorized: an HTTP request"]);
 });
 
-Deno.test("Gate reads a first line of 4,096 bytes, and none that is longer", async () => {
+Deno.test("AuthGate reads a first line of 4,096 bytes, and none that is longer", async () => {
   const hello = (bytes: number) => {
     const line = (x: string) => HELLO.replace("}", `,"x":"${x}"}`);
     return line("x".repeat(bytes - utf8(line("")).length + 1));
@@ -116,7 +116,7 @@ Deno.test("Gate reads a first line of 4,096 bytes, and none that is longer", asy
   }
 });
 
-Deno.test("Gate waits for a hello no longer than helloTimeout, however much drips in", async () => {
+Deno.test("AuthGate waits for a hello no longer than helloTimeout, however much drips in", async () => {
   await using set = await setUp({ helloTimeout: 300 });
   await using quiet = await Peer.connect(set.relay.server.address);
   await using slow = await Peer.connect(set.relay.server.address);
@@ -139,7 +139,7 @@ Deno.test("Gate waits for a hello no longer than helloTimeout, however much drip
   assertEquals(set.refused, Array(2).fill("idle-timeout: no hello came within 300 ms"));
 });
 
-Deno.test("Gate reports who goes away before it has said hello", async () => {
+Deno.test("AuthGate reports who goes away before it has said hello", async () => {
   await using set = await setUp();
   await using one = await Peer.connect(set.relay.server.address);
   one.close();
@@ -147,7 +147,7 @@ Deno.test("Gate reports who goes away before it has said hello", async () => {
   assertEquals(set.refused, ["eof: it went before it had said hello"]);
 });
 
-Deno.test("Gate lets those wait who may not come in, and gives places to those who may", async () => {
+Deno.test("AuthGate lets those wait who may not come in, and gives places to those who may", async () => {
   await using set = await setUp({ maxClients: 2 });
   await using _waiting = await Peer.connect(set.relay.server.address);
   await using second = await Peer.connect(set.relay.server.address);
@@ -170,7 +170,7 @@ Deno.test("Relay refuses a token that cannot be one", async () => {
   assertThrows(() => new Relay(server, { token: 7 as unknown as string }), TypeError, "got number");
 });
 
-Deno.test("Gate hands on a connection to which time passes no faster than to others", async () => {
+Deno.test("AuthGate hands on a connection to which time passes no faster than to others", async () => {
   await using set = await setUp({ keepAliveTimeout: 1 });
   await using client = await Peer.connect(set.relay.server.address);
   const begun = performance.now();

@@ -38,7 +38,7 @@ function texts({ members }: SubscriberGroup<FakeRecipient>): string[] {
   return [...members].map(({ recipient }) => recipient.text);
 }
 
-Deno.test("Holdback lets everything go at the end of a block after which nothing comes", () => {
+Deno.test("WriteCoalescer lets everything go at the end of a block after which nothing comes", () => {
   const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(2);
   add(group, A);
@@ -47,7 +47,7 @@ Deno.test("Holdback lets everything go at the end of a block after which nothing
   assertEquals(texts(group), [A, A]);
 });
 
-Deno.test("Holdback keeps a small share while more comes, and lets a large one go", () => {
+Deno.test("WriteCoalescer keeps a small share while more comes, and lets a large one go", () => {
   const { add, audienceOf, coalescer, publisher } = setUp();
   const [small, large] = [audienceOf(1), audienceOf(1)];
   add(small, A);
@@ -60,7 +60,7 @@ Deno.test("Holdback keeps a small share while more comes, and lets a large one g
   assertEquals([...small.members][0]!.recipient.pieces.length, 1);
 });
 
-Deno.test("Holdback keeps less where less may wait for a client", () => {
+Deno.test("WriteCoalescer keeps less where less may wait for a client", () => {
   const { add, audienceOf, coalescer, publisher } = setUp({ maxPendingBytes: 80 });
   const group = audienceOf(1);
   add(group, A);
@@ -68,7 +68,7 @@ Deno.test("Holdback keeps less where less may wait for a client", () => {
   assertEquals(texts(group), [A]);
 });
 
-Deno.test("Holdback lets go of what it keeps after a moment, whatever happens", async () => {
+Deno.test("WriteCoalescer lets go of what it keeps after a moment, whatever happens", async () => {
   const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(1);
   add(group, A);
@@ -76,7 +76,7 @@ Deno.test("Holdback lets go of what it keeps after a moment, whatever happens", 
   await until(() => texts(group)[0] === A);
 });
 
-Deno.test("Holdback lets go of what a publisher has sent once it has no more, not of what others have", () => {
+Deno.test("WriteCoalescer lets go of what a publisher has sent once it has no more, not of what others have", () => {
   const { add, audienceOf, coalescer, publisher } = setUp();
   const other = new Member(new FakeRecipient(99), publisher.group);
   const [one, two] = [audienceOf(1), audienceOf(1)];
@@ -89,7 +89,7 @@ Deno.test("Holdback lets go of what a publisher has sent once it has no more, no
   assertEquals(texts(one), [A]);
 });
 
-Deno.test("Holdback does not keep blocks without end", () => {
+Deno.test("WriteCoalescer does not keep blocks without end", () => {
   const { audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(1);
   const block = () => blockOf(A + "x".repeat(65_536 - A.length));
@@ -103,7 +103,7 @@ Deno.test("Holdback does not keep blocks without end", () => {
   coalescer.flushAll();
 });
 
-Deno.test("Holdback keeps lines for all and lines for one in order", () => {
+Deno.test("WriteCoalescer keeps lines for all and lines for one in order", () => {
   const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(3);
   const [one, two] = [...group.members];
@@ -119,7 +119,7 @@ Deno.test("Holdback keeps lines for all and lines for one in order", () => {
   assertEquals(texts(group), [A + to + to + B, to + B + B, A + B + B]);
 });
 
-Deno.test("Holdback.flush() lets go of what waits for an group, and for one of it alone", () => {
+Deno.test("WriteCoalescer.flush() lets go of what waits for a group, and for one of it alone", () => {
   const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(2);
   const [one] = [...group.members];
@@ -132,7 +132,7 @@ Deno.test("Holdback.flush() lets go of what waits for an group, and for one of i
   coalescer.endBlock(publisher, false);
 });
 
-Deno.test("Holdback gathers events while there is no time to write each by itself", async () => {
+Deno.test("WriteCoalescer gathers events while there is no time to write each by itself", async () => {
   const { add, audienceOf, coalescer, publisher } = setUp();
   const group = audienceOf(40);
   const line = blockOf('{"event":"to"}\n');
@@ -164,7 +164,7 @@ Deno.test("Holdback gathers events while there is no time to write each by itsel
   pretendWritesTake(0.006);
 });
 
-Deno.test("Holdback gathers nothing where it may not", () => {
+Deno.test("WriteCoalescer gathers nothing where it may not", () => {
   const { add, audienceOf, coalescer, publisher } = setUp({ maxBatchDelay: 0 });
   const group = audienceOf(40);
   pretendWritesTake(1);

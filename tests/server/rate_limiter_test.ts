@@ -16,12 +16,12 @@ function setUp(options: RateOptions) {
   return { rateLimiter, send, released, anyReleased: promise };
 }
 
-Deno.test("Limiter without limits lets every client send as much as it likes", () => {
+Deno.test("RateLimiter without limits lets every client send as much as it likes", () => {
   const { send } = setUp({});
   assertEquals(send("a", 1e9, 1e12), "within");
 });
 
-Deno.test("Limiter lets one second's worth come at once, and holds who sends more", async () => {
+Deno.test("RateLimiter lets one second's worth come at once, and holds who sends more", async () => {
   const { rateLimiter, send, released, anyReleased } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 10), "within");
   assertEquals(rateLimiter.holds("a"), false);
@@ -32,7 +32,7 @@ Deno.test("Limiter lets one second's worth come at once, and holds who sends mor
   assertEquals([released, rateLimiter.holds("a")], [["a"], false]);
 });
 
-Deno.test("Limiter holds a client for as long as its excess is worth", async () => {
+Deno.test("RateLimiter holds a client for as long as its excess is worth", async () => {
   const { send, anyReleased } = setUp({ maxBytesPerSecond: 1000 });
   const start = performance.now();
   assertEquals(send("a", 1, 1300), "over");
@@ -40,14 +40,14 @@ Deno.test("Limiter holds a client for as long as its excess is worth", async () 
   assertEquals(performance.now() - start >= 290, true);
 });
 
-Deno.test("Limiter says who is far over: more than ten seconds' worth has come", () => {
+Deno.test("RateLimiter says who is far over: more than ten seconds' worth has come", () => {
   const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 105), "over");
   assertEquals(send("a", 10), "far over");
   rateLimiter.forget("a");
 });
 
-Deno.test("Limiter counts empty lines where there are more of them than events", () => {
+Deno.test("RateLimiter counts empty lines where there are more of them than events", () => {
   const { rateLimiter, send } = setUp({});
   assertEquals(send("a", 100_000, 0, 100_000), "within");
   assertEquals(send("b", 0, 0, 100), "within");
@@ -56,7 +56,7 @@ Deno.test("Limiter counts empty lines where there are more of them than events",
   for (const client of ["a", "b", "c"]) rateLimiter.forget(client);
 });
 
-Deno.test("Limiter counts control lines by what they cost, however many events come with them", () => {
+Deno.test("RateLimiter counts control lines by what they cost, however many events come with them", () => {
   const { rateLimiter, send } = setUp({});
   assertEquals(send("a", 100_000, 0, 0, 99.5), "within");
   assertEquals(send("a", 100_000, 0, 0, 1.5), "over");
@@ -64,21 +64,21 @@ Deno.test("Limiter counts control lines by what they cost, however many events c
   for (const client of ["a", "b"]) rateLimiter.forget(client);
 });
 
-Deno.test("Limiter lets a client use up one allowance without a loss of the other", () => {
+Deno.test("RateLimiter lets a client use up one allowance without a loss of the other", () => {
   const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 9, 0, 0, 90), "within");
   assertEquals(send("a", 0, 0, 0, 9), "within");
   rateLimiter.forget("a");
 });
 
-Deno.test("Limiter.forget() forgets what a client has sent, and never releases it", () => {
+Deno.test("RateLimiter.forget() forgets what a client has sent, and never releases it", () => {
   const { rateLimiter, send, released } = setUp({ maxEventsPerSecond: 1 });
   assertEquals(send("a", 5), "over");
   rateLimiter.forget("a"); // a timer that went on would be reported as a leak
   assertEquals([rateLimiter.holds("a"), send("a", 1), released], [false, "within", []]);
 });
 
-Deno.test("Limiter takes what came while we stood still for no burst of the client's", () => {
+Deno.test("RateLimiter takes what came while we stood still for no burst of the client's", () => {
   using clock = new Clock();
   const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   rateLimiter.start();
@@ -94,7 +94,7 @@ Deno.test("Limiter takes what came while we stood still for no burst of the clie
   for (const client of ["a", "b", "c"]) rateLimiter.forget(client);
 });
 
-Deno.test("Limiter.excuse() holds for the client that it is for, and wears off", () => {
+Deno.test("RateLimiter.excuse() holds for the client that it is for, and wears off", () => {
   using clock = new Clock();
   const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   rateLimiter.start();
@@ -110,7 +110,7 @@ Deno.test("Limiter.excuse() holds for the client that it is for, and wears off",
   for (const client of ["a", "b", "c"]) rateLimiter.forget(client);
 });
 
-Deno.test("Limiter.excuse() adds up for a client that is hardly read from in between", () => {
+Deno.test("RateLimiter.excuse() adds up for a client that is hardly read from in between", () => {
   using clock = new Clock();
   const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   rateLimiter.start();
@@ -126,7 +126,7 @@ Deno.test("Limiter.excuse() adds up for a client that is hardly read from in bet
   rateLimiter.forget("a");
 });
 
-Deno.test("Limiter refuses limits out of range", () => {
+Deno.test("RateLimiter refuses limits out of range", () => {
   assertThrows(() => setUp({ maxEventsPerSecond: 0 }), RangeError, "maxEventsPerSecond");
   assertThrows(() => setUp({ maxBytesPerSecond: 0.5 }), RangeError, "maxBytesPerSecond");
 });

@@ -8,7 +8,7 @@ function textsOf(pieces: readonly Piece[]): string[] {
   return pieces.map(({ bytes }) => textOf(bytes));
 }
 
-Deno.test("Share.take() joins short pieces in order, and leaves nothing", () => {
+Deno.test("SliceList.take() joins short pieces in order, and leaves nothing", () => {
   const share = new SliceList();
   const [one, two] = [blockOf("abcdef"), blockOf("uvwxyz")];
   share.add(one, 0, 2, 1);
@@ -24,7 +24,7 @@ Deno.test("Share.take() joins short pieces in order, and leaves nothing", () => 
   assertEquals(textsOf(share.take()), ["v"]);
 });
 
-Deno.test("Share.take() gives a whole block as it is", () => {
+Deno.test("SliceList.take() gives a whole block as it is", () => {
   const share = new SliceList();
   const block = blockOf("abcdefgh");
   share.add(block, 0, 4, 1);
@@ -33,7 +33,7 @@ Deno.test("Share.take() gives a whole block as it is", () => {
   assertEquals([piece!.block === block, piece!.events], [true, 2]);
 });
 
-Deno.test("Share.take() copies a short part of a block, which would hold all of it in memory", () => {
+Deno.test("SliceList.take() copies a short part of a block, which would hold all of it in memory", () => {
   const share = new SliceList();
   const block = blockOf("x".repeat(10_000));
   share.add(block, 1, 3, 1);
@@ -41,7 +41,7 @@ Deno.test("Share.take() copies a short part of a block, which would hold all of 
   assertEquals([piece!.length, piece!.bytes.buffer.byteLength], [2, 2]);
 });
 
-Deno.test("Share.take() leaves long parts of blocks where they are, in the order of all", () => {
+Deno.test("SliceList.take() leaves long parts of blocks where they are, in the order of all", () => {
   const share = new SliceList();
   const [one, two] = [blockOf("a".repeat(20_000)), blockOf("b".repeat(5000) + "c".repeat(5000))];
   share.add(two, 5000, 5010, 1);
@@ -64,7 +64,7 @@ Deno.test("Share.take() leaves long parts of blocks where they are, in the order
   assertEquals([pieces[1]!.block === one, pieces[3]!.block === two], [true, true]);
 });
 
-Deno.test("Share.take() gives what the last share gave where it has the very same", () => {
+Deno.test("SliceList.take() gives what the last share gave where it has the very same", () => {
   const memo = new SliceListCache();
   const block = blockOf("abcdefgh");
   const take = (...bounds: number[]) => {

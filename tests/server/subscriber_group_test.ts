@@ -17,7 +17,7 @@ function audienceOf(count: number) {
   return { group, members, recipients: members.map(({ recipient }) => recipient) };
 }
 
-Deno.test("Audience.flush() gives all members the very same bytes", () => {
+Deno.test("SubscriberGroup.flush() gives all members the very same bytes", () => {
   const { group, recipients } = audienceOf(2);
   const block = blockOf(A + B + A);
   group.add(block, 0, A.length, 1);
@@ -31,7 +31,7 @@ Deno.test("Audience.flush() gives all members the very same bytes", () => {
   assertEquals(queued, [1, 2]);
 });
 
-Deno.test("Audience.flush() passes by who is left out, and tells how many were open", () => {
+Deno.test("SubscriberGroup.flush() passes by who is left out, and tells how many were open", () => {
   const { group, members, recipients } = audienceOf(4);
   const batch = group.batch();
   const own = group.batchOf(members[3]!);
@@ -45,7 +45,7 @@ Deno.test("Audience.flush() passes by who is left out, and tells how many were o
   assertEquals(recipients.map(({ eventsOut }) => eventsOut), [0, 0, 1, 2]);
 });
 
-Deno.test("Audience.flush() looks at no member but the one that a line is for", () => {
+Deno.test("SubscriberGroup.flush() looks at no member but the one that a line is for", () => {
   const { group, members, recipients } = audienceOf(1000);
   let seen = 0;
   Object.defineProperty(group.members, Symbol.iterator, {
@@ -66,7 +66,7 @@ Deno.test("Audience.flush() looks at no member but the one that a line is for", 
   assertEquals([recipients[7]!.text, recipients[8]!.text, seen], [A + B, B, 1000]);
 });
 
-Deno.test("Audience.flush() numbers events from what was queued for a member, in front of all else", () => {
+Deno.test("SubscriberGroup.flush() numbers events from what was queued for a member, in front of all else", () => {
   const { group, members: [one], recipients } = audienceOf(2);
   one!.isNumbered = true;
   recipients[0]!.eventsOut = 41;
@@ -83,7 +83,7 @@ Deno.test("Audience.flush() numbers events from what was queued for a member, in
   ]);
 });
 
-Deno.test("Audience.flush() numbers what a member gets alone, and not what it does not get", () => {
+Deno.test("SubscriberGroup.flush() numbers what a member gets alone, and not what it does not get", () => {
   const { group, members, recipients } = audienceOf(2);
   for (const member of members) member.isNumbered = true;
   const block = blockOf(A + B);
@@ -97,7 +97,7 @@ Deno.test("Audience.flush() numbers what a member gets alone, and not what it do
   ]);
 });
 
-Deno.test("Audience.flush() shares a long line with members that get lines of their own", () => {
+Deno.test("SubscriberGroup.flush() shares a long line with members that get lines of their own", () => {
   const { group, members, recipients } = audienceOf(100);
   const block = blockOf(`{"event":"long","__dict__":{"text":"${"x".repeat(10_000)}"}}\n${B}${A}`);
   const end = block.bytes.length - A.length;
