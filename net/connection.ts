@@ -342,7 +342,6 @@ export class EbsocketConnection {
    * ended. Returns `null` while at most half of `maxPendingBytes` is queued.
    */
   room(): Promise<void> | null {
-    this.#feed?.settle(this);
     return this.#startedWriter().room();
   }
 

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
@@ -12,6 +13,7 @@ import { Clock } from "./support/clock.ts";
 import { Peer } from "./support/peer.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "./support/schemas.ts";
 import { StepListener, type StepSocket } from "./support/step_socket.ts";
+import { pretendWritesTake, turn } from "./support/turns.ts";
 import { soon, until } from "./support/waiting.ts";
 
 function newSystem(options: SystemOptions = {}): EbsocketSystem {
@@ -411,7 +413,38 @@ Deno.test("EbsocketSystem writes what is sent to all in one turn together, in or
   system.sendToClients("i");
   await one.connection.flush();
   assertEquals(events(one).at(-1), "i");
+
+  system.sendToClients("j");
+  one.connection.send(new TextEncoder().encode('{"event":"k"}\n'));
+  await until(() => events(one).length === 10);
+  assertEquals(events(one).slice(-3), ["i", "j", "k"]);
   await Promise.all([one, two, three, late].map(({ socket }) => socket.end()));
+});
+
+Deno.test("EbsocketSystem still sends what it gathers to a client that sends no more, and to all at its end", async () => {
+  const listener = new StepListener();
+  const system = new EbsocketSystem(new EbsocketServer({ listener }), { maxBatchDelay: 1000 });
+  const sockets: StepSocket[] = [];
+  while (sockets.length < 30) {
+    sockets.push(listener.connect(() => 0));
+    await until(() => system.clients.size === sockets.length);
+  }
+  const count = (socket: StepSocket) =>
+    new TextDecoder().decode(socket.written()).split('"event"').length - 1;
+  pretendWritesTake(10);
+  for (let i = 0; i < 4; i++) {
+    system.sendToClients("a");
+    await turn();
+  }
+  assertLess(count(sockets[0]!), 4);
+  await sockets[0]!.end();
+  await until(() => count(sockets[0]!) === 4);
+  assertLess(count(sockets[1]!), 4);
+  const closed = system.close();
+  await Promise.all(sockets.slice(1).map((socket) => socket.end()));
+  await closed;
+  assertEquals(new Set(sockets.map(count)), new Set([4]));
+  pretendWritesTake(0.006);
 });
 
 for (const count of [2, 20]) {

@@ -1,7 +1,10 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertNotEquals } from "@std/assert/not-equals";
 import fc from "fast-check";
 import { assertNoDearer } from "../support/collisions.ts";
 import { A, B, setUp, texts } from "../support/ingress.ts";
+import { pretendWritesTake } from "../support/turns.ts";
+import { until } from "../support/waiting.ts";
 
 Deno.test("Router gives an event with an address to that client alone, whatever it hears", () => {
   const { clients, router, subscribe, take } = setUp(4);
@@ -180,4 +183,29 @@ Deno.test("Router takes no longer to look for clients whose ids look like intege
     take(ids.map((id) => `{"event":"a","to":"${id}"}\n`).join(""));
   });
   assertEquals(router.eventsUnheard, count);
+});
+
+Deno.test("Router gathers events, but holds no request back for those who may answer it", async () => {
+  const { clients, subscribe, take } = setUp(40);
+  const [sender, hearer, service] = clients;
+  subscribe(service!, ["ask"]);
+  const text = (client: typeof hearer) => client!.recipient.text;
+  pretendWritesTake(10);
+  for (let i = 0; i < 4; i++) take(A);
+  const before = text(hearer);
+  assertNotEquals(before, A.repeat(4));
+
+  const ask = '{"from":"c1","event":"ask","id":"1"}\n';
+  take('{"event":"ask","id":"1"}\n');
+  assertEquals([text(service), text(hearer)], [ask, before]);
+  take('{"event":"who","id":"2"}\n');
+  const all = `${A.repeat(4)}${ask}{"from":"c1","event":"who","id":"2"}\n`;
+  assertEquals(text(hearer), all);
+
+  // A receipt waits for its event, and comes with it.
+  take('{"event":"b","ack":"3"}\n');
+  assertEquals([text(hearer), text(sender)], [all, ""]);
+  await until(() => text(sender) === '{"control":"ack","id":"3","clients":38}\n');
+  assertEquals(text(hearer), `${all}{"event":"b","ack":"3"}\n`);
+  pretendWritesTake(0.006);
 });

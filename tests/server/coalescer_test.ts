@@ -18,7 +18,7 @@ function setUp({ maxBatchDelay = 20, maxPendingBytes = Infinity } = {}) {
     onFlushed: () => {},
   });
   let lastId = 0;
-  const audienceOf = (count: number) => {
+  const groupOf = (count: number) => {
     const group = new SubscriberGroup<FakeRecipient>();
     for (let i = 0; i < count; i++) {
       group.members.add(new Member(new FakeRecipient(++lastId), group));
@@ -30,8 +30,8 @@ function setUp({ maxBatchDelay = 20, maxPendingBytes = Infinity } = {}) {
     text: string,
     left: Member<FakeRecipient> | null = null,
   ) => coalescer.add(group, blockOf(text), 0, text.length, 1, left);
-  const publisher = new Member(new FakeRecipient(++lastId), audienceOf(0));
-  return { add, audienceOf, coalescer, publisher };
+  const publisher = new Member(new FakeRecipient(++lastId), groupOf(0));
+  return { add, groupOf, coalescer, publisher };
 }
 
 function texts({ members }: SubscriberGroup<FakeRecipient>): string[] {
@@ -39,8 +39,8 @@ function texts({ members }: SubscriberGroup<FakeRecipient>): string[] {
 }
 
 Deno.test("WriteCoalescer lets everything go at the end of a block after which nothing comes", () => {
-  const { add, audienceOf, coalescer, publisher } = setUp();
-  const group = audienceOf(2);
+  const { add, groupOf, coalescer, publisher } = setUp();
+  const group = groupOf(2);
   add(group, A);
   assertEquals(texts(group), ["", ""]);
   coalescer.endBlock(publisher, false);
@@ -48,8 +48,8 @@ Deno.test("WriteCoalescer lets everything go at the end of a block after which n
 });
 
 Deno.test("WriteCoalescer keeps a small share while more comes, and lets a large one go", () => {
-  const { add, audienceOf, coalescer, publisher } = setUp();
-  const [small, large] = [audienceOf(1), audienceOf(1)];
+  const { add, groupOf, coalescer, publisher } = setUp();
+  const [small, large] = [groupOf(1), groupOf(1)];
   add(small, A);
   add(large, LONG);
   coalescer.endBlock(publisher, true);
@@ -61,25 +61,25 @@ Deno.test("WriteCoalescer keeps a small share while more comes, and lets a large
 });
 
 Deno.test("WriteCoalescer keeps less where less may wait for a client", () => {
-  const { add, audienceOf, coalescer, publisher } = setUp({ maxPendingBytes: 80 });
-  const group = audienceOf(1);
+  const { add, groupOf, coalescer, publisher } = setUp({ maxPendingBytes: 80 });
+  const group = groupOf(1);
   add(group, A);
   coalescer.endBlock(publisher, true);
   assertEquals(texts(group), [A]);
 });
 
 Deno.test("WriteCoalescer lets go of what it keeps after a moment, whatever happens", async () => {
-  const { add, audienceOf, coalescer, publisher } = setUp();
-  const group = audienceOf(1);
+  const { add, groupOf, coalescer, publisher } = setUp();
+  const group = groupOf(1);
   add(group, A);
   coalescer.endBlock(publisher, true);
   await until(() => texts(group)[0] === A);
 });
 
 Deno.test("WriteCoalescer lets go of what a publisher has sent once it has no more, not of what others have", () => {
-  const { add, audienceOf, coalescer, publisher } = setUp();
+  const { add, groupOf, coalescer, publisher } = setUp();
   const other = new Member(new FakeRecipient(99), publisher.group);
-  const [one, two] = [audienceOf(1), audienceOf(1)];
+  const [one, two] = [groupOf(1), groupOf(1)];
   add(one, A);
   coalescer.endBlock(publisher, true);
   add(two, B);
@@ -90,8 +90,8 @@ Deno.test("WriteCoalescer lets go of what a publisher has sent once it has no mo
 });
 
 Deno.test("WriteCoalescer does not keep blocks without end", () => {
-  const { audienceOf, coalescer, publisher } = setUp();
-  const group = audienceOf(1);
+  const { groupOf, coalescer, publisher } = setUp();
+  const group = groupOf(1);
   const block = () => blockOf(A + "x".repeat(65_536 - A.length));
   let blocks = 0;
   while (texts(group)[0] === "" && blocks < 1000) {
@@ -104,8 +104,8 @@ Deno.test("WriteCoalescer does not keep blocks without end", () => {
 });
 
 Deno.test("WriteCoalescer keeps lines for all and lines for one in order", () => {
-  const { add, audienceOf, coalescer, publisher } = setUp();
-  const group = audienceOf(3);
+  const { add, groupOf, coalescer, publisher } = setUp();
+  const group = groupOf(3);
   const [one, two] = [...group.members];
   const line = blockOf('{"event":"to"}\n');
   add(group, A, two!);
@@ -120,8 +120,8 @@ Deno.test("WriteCoalescer keeps lines for all and lines for one in order", () =>
 });
 
 Deno.test("WriteCoalescer.flush() lets go of what waits for a group, and for one of it alone", () => {
-  const { add, audienceOf, coalescer, publisher } = setUp();
-  const group = audienceOf(2);
+  const { add, groupOf, coalescer, publisher } = setUp();
+  const group = groupOf(2);
   const [one] = [...group.members];
   add(group, A);
   coalescer.flush(group);
@@ -133,14 +133,14 @@ Deno.test("WriteCoalescer.flush() lets go of what waits for a group, and for one
 });
 
 Deno.test("WriteCoalescer gathers events while there is no time to write each by itself", async () => {
-  const { add, audienceOf, coalescer, publisher } = setUp();
-  const group = audienceOf(40);
+  const { add, groupOf, coalescer, publisher } = setUp({ maxBatchDelay: 1000 });
+  const group = groupOf(40);
   const line = blockOf('{"event":"to"}\n');
   const give = (text: string) => {
     add(group, text);
     coalescer.endBlock(publisher, false);
   };
-  pretendWritesTake(1);
+  pretendWritesTake(10);
   for (let i = 0; i < 3; i++) give(A);
   const [first, one] = texts(group);
   assertEquals([first!.length < 3 * A.length, one], [true, first]);
@@ -165,8 +165,8 @@ Deno.test("WriteCoalescer gathers events while there is no time to write each by
 });
 
 Deno.test("WriteCoalescer gathers nothing where it may not", () => {
-  const { add, audienceOf, coalescer, publisher } = setUp({ maxBatchDelay: 0 });
-  const group = audienceOf(40);
+  const { add, groupOf, coalescer, publisher } = setUp({ maxBatchDelay: 0 });
+  const group = groupOf(40);
   pretendWritesTake(1);
   for (let i = 0; i < 3; i++) {
     add(group, A);

@@ -7,7 +7,7 @@ const A = '{"event":"a"}\n';
 const B = ' { "event":"b"}\n';
 
 /** An group of `count` clients. */
-function audienceOf(count: number) {
+function groupOf(count: number) {
   const group = new SubscriberGroup<FakeRecipient>();
   const members = Array.from(
     { length: count },
@@ -18,7 +18,7 @@ function audienceOf(count: number) {
 }
 
 Deno.test("SubscriberGroup.flush() gives all members the very same bytes", () => {
-  const { group, recipients } = audienceOf(2);
+  const { group, recipients } = groupOf(2);
   const block = blockOf(A + B + A);
   group.add(block, 0, A.length, 1);
   group.add(block, A.length + B.length, block.bytes.length, 1);
@@ -32,7 +32,7 @@ Deno.test("SubscriberGroup.flush() gives all members the very same bytes", () =>
 });
 
 Deno.test("SubscriberGroup.flush() passes by who is left out, and tells how many were open", () => {
-  const { group, members, recipients } = audienceOf(4);
+  const { group, members, recipients } = groupOf(4);
   const batch = group.batch();
   const own = group.batchOf(members[3]!);
   recipients[1]!.open = false;
@@ -46,7 +46,7 @@ Deno.test("SubscriberGroup.flush() passes by who is left out, and tells how many
 });
 
 Deno.test("SubscriberGroup.flush() looks at no member but the one that a line is for", () => {
-  const { group, members, recipients } = audienceOf(1000);
+  const { group, members, recipients } = groupOf(1000);
   let seen = 0;
   Object.defineProperty(group.members, Symbol.iterator, {
     *value(this: Set<unknown>) {
@@ -67,7 +67,7 @@ Deno.test("SubscriberGroup.flush() looks at no member but the one that a line is
 });
 
 Deno.test("SubscriberGroup.flush() numbers events from what was queued for a member, in front of all else", () => {
-  const { group, members: [one], recipients } = audienceOf(2);
+  const { group, members: [one], recipients } = groupOf(2);
   one!.isNumbered = true;
   recipients[0]!.eventsOut = 41;
   const block = blockOf(A + B);
@@ -84,7 +84,7 @@ Deno.test("SubscriberGroup.flush() numbers events from what was queued for a mem
 });
 
 Deno.test("SubscriberGroup.flush() numbers what a member gets alone, and not what it does not get", () => {
-  const { group, members, recipients } = audienceOf(2);
+  const { group, members, recipients } = groupOf(2);
   for (const member of members) member.isNumbered = true;
   const block = blockOf(A + B);
   group.add(block, 0, A.length, 1, members[0]!);
@@ -98,7 +98,7 @@ Deno.test("SubscriberGroup.flush() numbers what a member gets alone, and not wha
 });
 
 Deno.test("SubscriberGroup.flush() shares a long line with members that get lines of their own", () => {
-  const { group, members, recipients } = audienceOf(100);
+  const { group, members, recipients } = groupOf(100);
   const block = blockOf(`{"event":"long","__dict__":{"text":"${"x".repeat(10_000)}"}}\n${B}${A}`);
   const end = block.bytes.length - A.length;
   group.add(block, 0, end - B.length, 1);

@@ -30,7 +30,7 @@ export function setUp(count: number, { echo = false }: { echo?: boolean } = {}):
   const router = new Router<FakeRecipient>({
     echo,
     subscribeFirst: false,
-    maxBatchDelay: 20,
+    maxBatchDelay: 1000,
     maxPendingBytes: 1e6,
     onQueued() {},
   });
