@@ -7,7 +7,7 @@
 import type { ControlLine } from "../protocol/control.ts";
 import { memberBytes, spliceMembers } from "../protocol/envelope.ts";
 import type { CloseInfo } from "../errors.ts";
-import { after } from "../protocol/option_checks.ts";
+import { after } from "../net/waits.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { randomId } from "../protocol/random_id.ts";
 import { decodeReceipt, decodeRefusal, encodeSubscription } from "../protocol/routing.ts";

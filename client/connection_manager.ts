@@ -31,7 +31,7 @@ import type { ControlLine } from "../protocol/control.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
 import { type CloseInfo, ConnectError } from "../errors.ts";
 import { EbsocketEvent, type EventOf } from "../protocol/event.ts";
-import { after } from "../protocol/option_checks.ts";
+import { after } from "../net/waits.ts";
 import type { ControlChannel, HelloExtras } from "./subscriptions.ts";
 import { Outbox } from "./outbox.ts";
 import { isFinal, Retries } from "./retry.ts";

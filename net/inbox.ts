@@ -5,7 +5,8 @@
  */
 
 import { clearTimers, nextTurn, turnIsOver } from "./turn.ts";
-import { after, checkLimit } from "../protocol/option_checks.ts";
+import { checkLimit } from "../protocol/option_checks.ts";
+import { after } from "./waits.ts";
 
 /** Number of items read without waiting between two checks whether other sockets need a turn. */
 const ITEMS_BETWEEN_LOOKS = 16;

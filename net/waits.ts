@@ -1,5 +1,5 @@
 /**
- * Waiting that can be aborted.
+ * Abortable waits, and timers for any duration.
  *
  * @module
  */
@@ -31,4 +31,15 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Starts a timer that calls `callback` after `ms` milliseconds.
+ *
+ * @returns The timer. `undefined` if `ms` is longer than a timer can run, nearly 25 days, which
+ * counts as never.
+ */
+export function after(ms: number, callback: () => void): ReturnType<typeof setTimeout> | undefined {
+  // Deno warns about a negative time on standard error.
+  return ms > MAX_TIMER_MS ? undefined : setTimeout(callback, Math.max(0, ms));
 }

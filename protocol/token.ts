@@ -1,5 +1,5 @@
 /**
- * The rules for tokens, and where a client gets its token.
+ * The rules for tokens.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { abortable, sleep } from "../../net/waits.ts";
+import { abortable, after, sleep } from "../../net/waits.ts";
+import { MAX_TIMER_MS } from "../../protocol/option_checks.ts";
 import { soon } from "../support/waiting.ts";
 
 Deno.test("abortable() gives what comes first", async () => {
@@ -20,4 +21,22 @@ Deno.test("sleep() ends early when it is aborted, and leaves no timer", async ()
   const sleeping = sleep(1e9, controller.signal);
   controller.abort(new Error("enough"));
   await assertRejects(() => soon(sleeping, "the end"), Error, "enough");
+});
+
+Deno.test("after() calls back, and its timer can be cleared before", async () => {
+  const calls: string[] = [];
+  clearTimeout(after(1, () => calls.push("cleared")));
+  await new Promise<void>((resolve) => after(5, resolve));
+  assertEquals(calls, []);
+});
+
+Deno.test("after() takes the longest time of a timer, and sets none for longer times", () => {
+  // A timer of the system that is given more than it can take fires after a millisecond.
+  assertEquals(MAX_TIMER_MS, 2_147_483_647);
+  const timer = after(MAX_TIMER_MS, () => {});
+  assertEquals(timer === undefined, false);
+  clearTimeout(timer);
+  for (const ms of [MAX_TIMER_MS + 1, 2 ** 40, Infinity]) {
+    assertEquals(after(ms, () => {}), undefined);
+  }
 });

@@ -2,13 +2,11 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import {
-  after,
   checkDuration,
   checkGiven,
   checkLimit,
   checkMaxLineBytes,
   checkTimeout,
-  MAX_TIMER_MS,
   relayedLineBytes,
 } from "../../protocol/option_checks.ts";
 import { ConnectionLimits } from "../../net/connection_options.ts";
@@ -110,22 +108,4 @@ Deno.test("checkGiven() refuses options that are there without a value, and name
 Deno.test("checkGiven() does not mind options that are left out, or have any value", () => {
   checkGiven({} as { token?: string }, ["token"]);
   for (const value of ["", 0, false, NaN]) checkGiven({ token: value }, ["token"]);
-});
-
-Deno.test("after() calls back, and its timer can be cleared before", async () => {
-  const calls: string[] = [];
-  clearTimeout(after(1, () => calls.push("cleared")));
-  await new Promise<void>((resolve) => after(5, resolve));
-  assertEquals(calls, []);
-});
-
-Deno.test("after() takes the longest time of a timer, and sets none for longer times", () => {
-  // A timer of the system that is given more than it can take fires after a millisecond.
-  assertEquals(MAX_TIMER_MS, 2_147_483_647);
-  const timer = after(MAX_TIMER_MS, () => {});
-  assertEquals(timer === undefined, false);
-  clearTimeout(timer);
-  for (const ms of [MAX_TIMER_MS + 1, 2 ** 40, Infinity]) {
-    assertEquals(after(ms, () => {}), undefined);
-  }
 });
