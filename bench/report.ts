@@ -120,7 +120,8 @@ const READING = `## How to read this
 - The clients of a room are a program in C, with all sockets in one thread, on the CPU of the
   driver. Where that was busy for more than 90 %, or sent one event in a hundred more than 1 ms
   late, the driver and not the server was the limit. The server is then measured again, and after
-  three times its latency is n/a. So is everything where there is no compiler for C, or no Linux.
+  three times the run has no latency: the table says how many runs have one, and n/a where that is
+  not more than half. Without a compiler for C, or without Linux, all is n/a.
 - \`÷ nats-server\` and \`÷ copier\` divide the median to their left by that of the other server. Less
   than 1 is better for times and memory, more than 1 for figures per second. Trust no ratio where
   the ranges overlap.

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** The middle of `values`, or `null` if there is none or one of them is missing. */
+/** The middle of the `values` that are there; `null` if that is not more than half of them. */
 export function median(values: (number | null)[]): number | null {
   const sorted = toSorted(values);
   if (sorted === null) return null;
@@ -13,12 +13,13 @@ export function median(values: (number | null)[]): number | null {
   return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }
 
-/** `median (min–max)`, or `n/a` if a value is missing. */
+/** `median (min–max)`, with the number of values where some are missing; `n/a` without a median. */
 export function summarise(values: (number | null)[], digits = 0): string {
   const sorted = toSorted(values);
   if (sorted === null) return "n/a";
-  const [least, most] = [sorted[0]!, sorted.at(-1)!];
-  return `${format(median(sorted)!, digits)} (${format(least, digits)}–${format(most, digits)})`;
+  const range = `${format(sorted[0]!, digits)}–${format(sorted.at(-1)!, digits)}`;
+  const few = sorted.length < values.length ? `; ${sorted.length} of ${values.length}` : "";
+  return `${format(median(sorted)!, digits)} (${range}${few})`;
 }
 
 /** The value that a `share` of all are at most: 0.99 for the 99th percentile. */
@@ -41,7 +42,5 @@ export function formatShort(value: number): string {
 
 function toSorted(values: (number | null)[]): number[] | null {
   const numbers = values.filter((value) => value !== null);
-  return numbers.length < values.length || numbers.length === 0
-    ? null
-    : numbers.toSorted((a, b) => a - b);
+  return 2 * numbers.length > values.length ? numbers.toSorted((a, b) => a - b) : null;
 }

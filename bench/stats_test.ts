@@ -7,11 +7,16 @@ Deno.test("median() is the middle, or between the two middles", () => {
   assertEquals(median([7]), 7);
 });
 
-Deno.test("median() and summarise() make nothing up where a value is missing", () => {
-  for (const values of [[], [1, null, 3]]) {
+Deno.test("median() and summarise() have nothing where at least half of the values are missing", () => {
+  for (const values of [[], [null], [1, null], [1, null, null, 3]]) {
     assertEquals(median(values), null);
     assertEquals(summarise(values), "n/a");
   }
+});
+
+Deno.test("summarise() says how many values there are where some are missing", () => {
+  assertEquals(median([1, null, 3]), 2);
+  assertEquals(summarise([1, null, 3]), "2 (1–3; 2 of 3)");
 });
 
 Deno.test("summarise() gives the median and the range", () => {
