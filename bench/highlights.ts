@@ -51,7 +51,6 @@ export interface LatencyHighlight {
 
 /** The rooms, in the order in which they are shown. */
 export const ROOMS: readonly LatencyHighlight[] = [
-  { scenario: "room-100", label: "100 clients" },
-  { scenario: "room-500", label: "500 clients" },
-  { scenario: "room-1000", label: "1,000 clients" },
+  { scenario: "room-500", label: "500 ↔ 500, ms" },
+  { scenario: "room-1000", label: "1,000 ↔ 1,000, ms" },
 ];

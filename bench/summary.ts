@@ -1,5 +1,5 @@
 /**
- * Owns the results in the README: short tables between two marks. Must not know how they were
+ * Owns the results in the README: a short table between two marks. Must not know how they were
  * measured.
  *
  * @module
@@ -13,36 +13,29 @@ import { table } from "./table.ts";
 const BEGIN = "<!-- Written by deno task bench:peers, up to the next comment. -->";
 const END = "<!-- Up to here. -->";
 
-/** The tables: what each peer spends on an event, and its latency in rooms, as far as measured. */
+/** The table: what each peer spends on an event, and its latency in rooms, as far as measured. */
 export function writeSummary(results: Results, peers: string[]): string {
-  const columns = measured(HIGHLIGHTS, results, peers);
+  const costs = measured(HIGHLIGHTS, results, peers);
+  const rooms = measured(ROOMS, results, peers);
   const rows = peers.map((peer) => [
     peer,
-    ...columns.map(({ scenario, figure }) => {
+    ...costs.map(({ scenario, figure }) => {
       const value = medianOf(results, scenario, peer, figure);
       return value === null ? "" : formatShort(value);
     }),
+    ...rooms.map(({ scenario }) => latencyOf(results, scenario, peer)),
   ]);
-  const costs = table(["CPU µs per event", ...columns.map(({ label }) => label)], rows);
-  return [costs, ...writeRooms(results, peers)].join("\n\n");
+  const labels = [...costs, ...rooms].map(({ label }) => label);
+  return table(["CPU µs per event", ...labels], rows);
 }
 
-const ABOUT_ROOMS =
-  `In a room, each client gets the events of all, 1,000 a second, whether or not the server keeps up.
-How long they take from when they are due, median / p99:`;
-
-function writeRooms(results: Results, peers: string[]): string[] {
-  const columns = measured(ROOMS, results, peers);
-  if (columns.length === 0) return [];
-  const cell = (scenario: string, peer: string) => {
-    const micros = [
-      medianOf(results, scenario, peer, "p50Micros"),
-      medianOf(results, scenario, peer, "p99Micros"),
-    ].filter((value) => value !== null);
-    return micros.map((value) => formatShort(value / 1000)).join(" / ") || "n/a";
-  };
-  const rows = peers.map((peer) => [peer, ...columns.map(({ scenario }) => cell(scenario, peer))]);
-  return [ABOUT_ROOMS, table(["ms to arrive", ...columns.map(({ label }) => label)], rows)];
+/** `6.6 / 13`: median and 99th percentile, in milliseconds. */
+function latencyOf(results: Results, scenario: string, peer: string): string {
+  const micros = [
+    medianOf(results, scenario, peer, "p50Micros"),
+    medianOf(results, scenario, peer, "p99Micros"),
+  ].filter((value) => value !== null);
+  return micros.map((value) => formatShort(value / 1000)).join(" / ") || "n/a";
 }
 
 /** Those of `highlights` that some peer has a figure for. */
