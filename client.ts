@@ -21,22 +21,10 @@
  * @module
  */
 
-import { isPermissionError } from "./net/platform.ts";
-import { type Address, formatAddress } from "./protocol/address.ts";
+import type { Address } from "./protocol/address.ts";
 import type { EventOptions } from "./schema/definitions.ts";
-import { checkClientOptions, type ClientOptions, type ClientSettings } from "./client/options.ts";
-import type { ConnectionOptions } from "./net/connection_options.ts";
-import type { ControlLine } from "./protocol/control.ts";
-import {
-  type CloseInfo,
-  ConnectError,
-  ConnectionClosedError,
-  EbsocketError,
-  EventRefusedError,
-  NoRespondersError,
-  RequestTimeoutError,
-} from "./errors.ts";
-import { nextTurn } from "./net/turn.ts";
+import { checkClientOptions, type ClientOptions } from "./client/options.ts";
+import type { CloseInfo } from "./errors.ts";
 import {
   type BareName,
   EbsocketEvent,
@@ -45,17 +33,13 @@ import {
   type SendableAttributes,
   type SendableEvent,
 } from "./protocol/event.ts";
-import { SubscriptionManager } from "./client/subscriptions.ts";
-import type { InboxOptions } from "./net/inbox.ts";
+import type { Inbox } from "./net/inbox.ts";
 import { InboxIterator } from "./net/inbox_iterator.ts";
-import { EventDispatcher } from "./client/dispatcher.ts";
-import { checkTimeout } from "./protocol/option_checks.ts";
-import { after } from "./net/waits.ts";
-import { ConnectionManager } from "./client/connection_manager.ts";
-import { type InvalidEvent, InvalidEvents } from "./client/invalid_events.ts";
+import type { InvalidEvent } from "./client/invalid_events.ts";
+import { Lifecycle } from "./client/lifecycle.ts";
 import type { PatternOf } from "./protocol/pattern.ts";
-import { IN_DOUBT, PendingRequests } from "./client/pending_requests.ts";
-import { decodeReport, type RelayReport } from "./protocol/report.ts";
+import { Receiver } from "./client/receiver.ts";
+import type { RelayReport } from "./protocol/report.ts";
 import {
   type ConfirmOptions,
   type InspectOptions,
@@ -64,31 +48,27 @@ import {
   Requests,
   type SendOptions,
 } from "./client/requests.ts";
-import { decodeReceipt, decodeRefusal } from "./protocol/routing.ts";
 import { Sender } from "./client/sender.ts";
-import { type MatchingEvent, type ServiceOptions, Services } from "./client/services.ts";
-import { type ClientStatus, StatusFeed } from "./client/status.ts";
+import type { MatchingEvent, ServiceOptions } from "./client/services.ts";
+import type { ClientStatus } from "./client/status.ts";
 import type { SubscribeOptions } from "./client/subscribe_request.ts";
-import { addressOf, checkDestination, type Destination, type Dialer } from "./net/transport.ts";
+import type { Destination } from "./net/transport.ts";
 
 export {
   ConnectError,
   ConnectionClosedError,
   EbsocketError,
-  EbsocketEvent,
   EventRefusedError,
   NoRespondersError,
   RequestTimeoutError,
-};
+} from "./errors.ts";
+export { EbsocketEvent };
 export type {
   Address,
   ClientOptions,
   ClientStatus,
   ConfirmOptions,
-  ConnectionOptions,
   Destination,
-  Dialer,
-  InboxOptions,
   InspectOptions,
   MatchingEvent,
   PatternOf,
@@ -100,6 +80,9 @@ export type {
   SubscribeOptions,
 };
 export type { Duplex, Socket } from "./net/connection.ts";
+export type { ConnectionOptions } from "./net/connection_options.ts";
+export type { InboxOptions } from "./net/inbox.ts";
+export type { Dialer } from "./net/transport.ts";
 export type { CheckedAttributes, EventDefinitions, EventOptions } from "./schema/definitions.ts";
 export type { CloseInfo, CloseReason, ConnectErrorOptions, Farewell } from "./errors.ts";
 export type {
@@ -163,18 +146,6 @@ export interface DrainOptions {
 }
 
 /**
- * The number of consecutive event loop turns without new bytes after which `pump()` returns. Every
- * turn polls all sockets. With TLS, bytes found in one turn may be decrypted in the next.
- */
-const QUIET_TURNS = 2;
-
-/**
- * The maximum number of turns of one `pump()` call, even if more bytes keep arriving: about 50
- * milliseconds.
- */
-const MAX_TURNS = 25;
-
-/**
  * A connection to a server or relay. After it has ended, the client can connect again.
  *
  * Received events are kept in an inbox for `pump()`, `recvEvent()` or `for await`. Only one of them
@@ -215,28 +186,10 @@ const MAX_TURNS = 25;
  * ```
  */
 export class EbsocketClient<M extends object = OpenEvents, S extends object = M> {
-  readonly #settings: ClientSettings;
-  readonly #feed = new StatusFeed<S>();
-  readonly #pending: PendingRequests;
-  readonly #subscriptions: SubscriptionManager;
-  readonly #invalidEvents: InvalidEvents;
-  readonly #dispatcher: EventDispatcher<M>;
-  readonly #services: Services<M>;
+  readonly #receiver: Receiver;
+  readonly #lifecycle: Lifecycle;
   readonly #sender: Sender<S>;
-  readonly #requests: Requests<M, S>;
-  /** The current connection manager, or the last one. */
-  #link: ConnectionManager<S> | null = null;
-  /** The connection manager of a `connectTo()` in progress. */
-  #next: ConnectionManager<S> | null = null;
-  /**
-   * The connection manager for the next `connectTo()`. With `reconnect`, it queues the events sent
-   * before that.
-   */
-  #spare: ConnectionManager<S> | null;
-  /** Resolves when the `drain()` in progress is done. */
-  #draining: Promise<void> | null = null;
-  /** Resolves when the `connectTo()` in progress is over. */
-  #connecting: PromiseWithResolvers<void> | null = null;
+  readonly #requests: Requests<S>;
 
   /**
    * Creates a client that is not connected.
@@ -245,40 +198,11 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(options: ClientOptions & EventOptions<M, S> = {}) {
-    this.#settings = checkClientOptions(options);
-    const readBlockedBy = () => this.#dispatcher.readBlockedBy();
-    const pending = this.#pending = new PendingRequests(
-      () => readBlockedBy() || this.#whySilent(),
-      (line) => this.#sender.withdraw(line),
-    );
-    const subscriptions = this.#subscriptions = new SubscriptionManager(pending, {
-      isOpen: () => this.#link?.open ?? false,
-      connecting: () => this.#connecting?.promise ?? null,
-      readBlockedBy,
-      onRefuse: ({ reason, detail }) => {
-        this.#feed.push({ type: "refused", event: null, reason, detail });
-      },
-    });
-    const invalidEvents = this.#invalidEvents = new InvalidEvents(this.#settings.checker);
-    const dispatcher = this.#dispatcher = new EventDispatcher<M>(
-      options,
-      pending,
-      subscriptions,
-      invalidEvents,
-      () => {
-        (this.#next ?? this.#link)?.resume();
-      },
-    );
-    this.#services = new Services(dispatcher, subscriptions, () => {
-      return this.#draining !== null || this.#link?.open === false && this.#next === null;
-    }, (event) => this.#requests.given(event));
-    this.#sender = new Sender<S>(
-      this.#settings,
-      (verb) => this.#carrying(verb),
-      () => subscriptions.flush(),
-    );
-    this.#requests = new Requests(pending, this.#sender, dispatcher);
-    this.#spare = this.#newLink();
+    const settings = checkClientOptions(options);
+    this.#receiver = new Receiver(options, settings.checker);
+    this.#lifecycle = new Lifecycle(settings, this.#receiver);
+    this.#sender = new Sender<S>(settings, this.#lifecycle, this.#receiver.subscriptions);
+    this.#requests = new Requests<S>(this.#sender, this.#receiver);
   }
 
   /**
@@ -286,12 +210,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * not. Events that arrived before the end can still be read afterwards.
    */
   get connected(): boolean {
-    return this.#link?.connected ?? false;
+    return this.#lifecycle.current?.connected ?? false;
   }
 
   /** The address of the current or last connection, or `null` before the first one. */
   get address(): Address | null {
-    return this.#link?.session?.connection.address ?? null;
+    return this.#lifecycle.address;
   }
 
   /**
@@ -299,7 +223,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * assigned one.
    */
   get id(): string | null {
-    return this.#link?.session?.id ?? null;
+    return this.#lifecycle.current?.session?.id ?? null;
   }
 
   /**
@@ -308,7 +232,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * relay sends no events until then.
    */
   get hearsNothing(): boolean {
-    return this.#subscriptions.hearsNothing;
+    return this.#receiver.subscriptions.hearsNothing;
   }
 
   /**
@@ -318,14 +242,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectionClosedError} At the call, if the client has never connected or tried to.
    */
   get closed(): Promise<CloseInfo> {
-    return this.#used("wait for the end of").closed;
+    return this.#lifecycle.closed;
   }
 
   /** The number of bytes that have not been handed to the operating system yet. */
   get pendingBytes(): number {
-    const link = this.#next ?? this.#link ?? this.#spare;
-    const waiting = link?.outbox?.waitingBytes ?? 0;
-    return waiting + (link?.session?.connection.pendingBytes ?? 0);
+    return this.#lifecycle.pendingBytes;
   }
 
   /**
@@ -359,97 +281,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     where: Destination,
     { timeout = 10_000, signal }: ConnectToOptions = {},
   ): Promise<void> {
-    const destination = checkDestination(where, this.#settings.tls);
-    checkTimeout(timeout);
-    if (this.#link?.open || this.#next) {
-      throw new TypeError(
-        `Cannot connect to ${
-          formatAddress(addressOf(destination))
-        }: the client is connected or connecting`,
-      );
-    }
-    const link = this.#next = this.#spare ?? this.#newLink();
-    const { inbox } = this.#dispatcher;
-    inbox.reopen();
-    const connecting = this.#connecting = Promise.withResolvers<void>();
-    const late = () => link.giveUp(new Error(`no answer within ${timeout} ms`));
-    const timer = after(timeout, late);
-    if (timeout <= 0) late();
-    const onAbort = () => link.giveUp(new Error("it was aborted"));
-    signal?.addEventListener("abort", onAbort);
-    try {
-      signal?.throwIfAborted();
-      await link.start(destination, this.#link);
-      this.#spare = null;
-    } catch (error) {
-      this.#spare = link; // Its queued events are for the next connection.
-      inbox.end();
-      this.#feed.forget();
-      if (!isPermissionError(error)) signal?.throwIfAborted();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      this.#next = null;
-      this.#connecting = null;
-      connecting.resolve();
-      connecting.promise.then(() => {
-        if (!this.#link?.open) this.#pending.rest();
-      });
-    }
-  }
-
-  #newLink(): ConnectionManager<S> {
-    const dispatcher = this.#dispatcher;
-    const pending = this.#pending;
-    const subscriptions = this.#subscriptions;
-    const link: ConnectionManager<S> = new ConnectionManager(this.#settings, {
-      admits: (event) => subscriptions.admits(event),
-      onEvents: (events, bytes, channel) => {
-        this.#requests.note(events, channel);
-        return dispatcher.push(events as unknown[] as EventOf<M>[], bytes);
-      },
-      onStatus: (status) => {
-        if (status.type === "connected") {
-          this.#link = link;
-          dispatcher.inbox.reopen();
-          this.#invalidEvents.reopen();
-        }
-        this.#feed.push(status);
-      },
-      onHello: (channel) => subscriptions.begin(channel),
-      onWord: (line) => this.#onWord(line),
-      onDrop: (line, reason) => pending.drop(line, reason),
-      onGoodbye: (channel) => {
-        subscriptions.end(channel);
-        this.#requests.forgetAsked();
-      },
-      onDisconnect: (waits) => pending.disconnect(waits),
-      onEnd: () => {
-        this.#link = link;
-        if (this.#spare === link) this.#spare = null;
-        pending.failAll(IN_DOUBT);
-        this.#services.end();
-        dispatcher.inbox.end();
-        this.#invalidEvents.end();
-      },
-    });
-    return link;
-  }
-
-  /**
-   * Passes a control line to the pending request that it answers, or reports a refusal in the
-   * status.
-   */
-  #onWord(line: ControlLine): void {
-    const receipt = decodeReceipt(line);
-    if (receipt) return this.#pending.receipt(receipt);
-    const answer = decodeReport(line);
-    if (answer) return this.#pending.report(answer.id, answer.report);
-    const refusal = decodeRefusal(line);
-    if (!refusal || this.#pending.refuse(refusal)) return;
-    const { event = null, reason, detail } = refusal;
-    this.#feed.push({ type: "refused", event, reason, detail });
+    await this.#lifecycle.connectTo(where, timeout, signal);
   }
 
   /**
@@ -649,7 +481,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * ```
    */
   subscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
-    return this.#subscriptions.subscribe(patterns, options);
+    return this.#receiver.subscriptions.subscribe(patterns, options);
   }
 
   /**
@@ -663,7 +495,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws As `subscribe()` does. Even then, the client no longer requests these events.
    */
   unsubscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
-    return this.#subscriptions.unsubscribe(patterns, options);
+    return this.#receiver.subscriptions.unsubscribe(patterns, options);
   }
 
   /**
@@ -735,7 +567,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     event: SendableEvent<S> | string,
     ...rest: (object | undefined)[]
   ): Promise<EventOf<M>> {
-    return this.#requests.request(...eventAndOptions<S, RequestOptions>(event, rest));
+    const reply = this.#requests.request(...eventAndOptions<S, RequestOptions>(event, rest));
+    return reply as Promise<unknown> as Promise<EventOf<M>>;
   }
 
   /**
@@ -789,7 +622,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     event: SendableEvent<S> | string,
     ...rest: (object | undefined)[]
   ): AsyncGenerator<EventOf<M>, void, void> {
-    return this.#requests.requestMany(...eventAndOptions<S, RequestManyOptions>(event, rest));
+    const args = eventAndOptions<S, RequestManyOptions>(event, rest);
+    const replies: AsyncGenerator<unknown, void, void> = this.#requests.requestMany(...args);
+    return replies as AsyncGenerator<EventOf<M>, void, void>;
   }
 
   /**
@@ -881,7 +716,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     pattern: P,
     options?: ServiceOptions,
   ): AsyncGenerator<MatchingEvent<M, P>, void, void> {
-    const events: AsyncGenerator<unknown, void, void> = this.#services.serve(pattern, options);
+    const events: AsyncGenerator<unknown, void, void> = this.#receiver.services.serve(
+      pattern,
+      options,
+    );
     return events as AsyncGenerator<MatchingEvent<M, P>, void, void>;
   }
 
@@ -925,12 +763,16 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectionClosedError} If the client has never been connected.
    */
   async recvEvent({ signal }: RecvOptions = {}): Promise<EventOf<M> | null> {
-    this.#used("receive from");
-    using _ = this.#dispatcher.inbox.claim("recvEvent()");
-    this.#requests.readOn();
-    const event = await this.#dispatcher.inbox.next(signal);
-    if (event) this.#requests.readOn([event]);
-    return event ?? null;
+    this.#lifecycle.receiving("receive from");
+    const claim = this.#receiver.inboxes.main.claim("recvEvent()");
+    try {
+      this.#receiver.requests.onReadMain();
+      const event = await this.#receiver.inboxes.main.next(signal);
+      if (event) this.#receiver.requests.onReadMain([event]);
+      return (event ?? null) as unknown as EventOf<M> | null;
+    } finally {
+      claim[Symbol.dispose]();
+    }
   }
 
   /**
@@ -946,19 +788,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectionClosedError} If the client has never been connected.
    */
   async pump(): Promise<[events: EventOf<M>[], connected: boolean]> {
-    const link = this.#used("pump");
-    const inbox = this.#dispatcher.inbox;
-    using _ = inbox.claim("pump()");
-    const received = () => link.session?.connection.bytesIn ?? 0;
-    let seen = received();
-    for (let turn = 0, quiet = 0; turn < MAX_TURNS && quiet < QUIET_TURNS && !inbox.full; turn++) {
-      await nextTurn();
-      quiet = received() === seen ? quiet + 1 : 0;
-      seen = received();
-    }
-    const events = inbox.takeAll();
-    this.#requests.readOn(events);
-    return [events, link.open && !inbox.ended];
+    const [events, connected] = await this.#lifecycle.pump();
+    this.#receiver.requests.onReadMain(events);
+    return [events as unknown[] as EventOf<M>[], connected];
   }
 
   /**
@@ -966,9 +798,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * the final end counts.
    */
   [Symbol.asyncIterator](): AsyncGenerator<EventOf<M>> {
-    return new InboxIterator(this.#dispatcher.inbox, () => {
-      this.#used("iterate over");
-      return this.#dispatcher.inbox.claim("for await");
+    const inbox = this.#receiver.inboxes.main as Inbox<unknown> as Inbox<EventOf<M>>;
+    return new InboxIterator(inbox, () => {
+      this.#lifecycle.receiving("iterate over");
+      return inbox.claim("for await");
     });
   }
 
@@ -996,7 +829,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * ```
    */
   status(): AsyncGenerator<ClientStatus<S>, void, void> {
-    return this.#feed.read();
+    const statuses: AsyncGenerator<unknown, void, void> = this.#receiver.status.read();
+    return statuses as AsyncGenerator<ClientStatus<S>, void, void>;
   }
 
   /**
@@ -1034,12 +868,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * ```
    */
   invalidEvents(): AsyncGenerator<InvalidEvent, void, void> {
-    return this.#invalidEvents.read();
+    return this.#receiver.invalidEvents.read();
   }
 
   /** The number of events received that do not match their definitions. */
   get invalidEventCount(): number {
-    return this.#invalidEvents.count;
+    return this.#receiver.invalidEvents.count;
   }
 
   /**
@@ -1052,9 +886,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectionClosedError} If the connection ends first, or there has never been one.
    */
   async flush(): Promise<void> {
-    const { outbox, session } = this.#carrying("flush");
-    this.#subscriptions.flush();
-    await (outbox ?? session!.connection).flush();
+    await this.#sender.flush();
   }
 
   /**
@@ -1069,7 +901,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * whether all events were sent.
    */
   async close(): Promise<void> {
-    await this.#giveUp()?.close();
+    await this.#lifecycle.close();
   }
 
   /**
@@ -1106,31 +938,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * ```
    */
   async drain({ timeout = 10_000 }: DrainOptions = {}): Promise<void> {
-    checkTimeout(timeout);
-    await (this.#draining ??= this.#drain(timeout).finally(() => this.#draining = null));
-  }
-
-  async #drain(timeout: number): Promise<void> {
-    const link = this.#link;
-    if (link?.open && !this.#next) {
-      const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = after(timeout, resolve);
-      if (timeout > 0) await Promise.race([this.#finish(link), link.closed, late]);
-      clearTimeout(timer);
-    }
-    await this.close();
-    this.#subscriptions.stay();
-  }
-
-  /** Stops further events, and waits until those that have arrived have been handled. */
-  async #finish(link: ConnectionManager<S>): Promise<void> {
-    const { inbox } = this.#dispatcher;
-    link.readAll();
-    await this.#subscriptions.leave();
-    if (!link.open) return;
-    inbox.end();
-    await Promise.all([this.#services.finish(), inbox.whenFree()]);
-    await this.#requests.whenAnswered();
+    await this.#lifecycle.drain(timeout);
   }
 
   /**
@@ -1140,50 +948,13 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @returns Resolves when the connection has ended.
    */
   async abort(): Promise<void> {
-    await this.#giveUp()?.abort();
+    await this.#lifecycle.abort();
   }
 
   /** Waits for a {@link drain} in progress, then does the same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#draining;
-    await this.close();
+    await this.#lifecycle.dispose();
   }
-
-  /** Returns the reason why the relay may not answer, or an empty string. */
-  #whySilent(): string {
-    return this.#link?.session?.isGreeted === false
-      ? "the server has sent no welcome, so it may not be a relay"
-      : "";
-  }
-
-  /** Fails all pending requests. Returns the connection manager to end, if any. */
-  #giveUp(): ConnectionManager<S> | null {
-    this.#pending.failAll("the client was closed; it may or may not have been done");
-    return this.#next ?? this.#link ?? (this.#spare?.outbox ? this.#spare : null);
-  }
-
-  /**
-   * Returns the connection manager that sends: the next one if it has a queue, otherwise the
-   * current one.
-   */
-  #carrying(verb: string): ConnectionManager<S> {
-    const link = this.#next?.outbox ? this.#next : this.#link;
-    if (link) return link;
-    if (this.#spare?.outbox) return this.#spare;
-    throw neverConnected(verb);
-  }
-
-  #used(verb: string): ConnectionManager<S> {
-    const link = this.#next ?? this.#link;
-    if (link) return link;
-    throw neverConnected(verb);
-  }
-}
-
-function neverConnected(verb: string): ConnectionClosedError {
-  return new ConnectionClosedError(
-    `Cannot ${verb} a client that has never been connected; await connectTo() first`,
-  );
 }
 
 /** Creates the event of a call that passes a name and attributes. */

@@ -15,9 +15,14 @@ import type { CloseInfo } from "../errors.ts";
 import { decodeWelcome } from "../protocol/greeting.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import { printable } from "../protocol/printable.ts";
-import type { HelloExtras } from "../client/subscriptions.ts";
 import type { Feature } from "../protocol/routing.ts";
-import { Session, type SessionSink } from "../client/session.ts";
+import { openSession } from "../client/handshake.ts";
+import type {
+  Session,
+  SessionEvent,
+  SessionSink,
+  SessionSubscriptions,
+} from "../client/session.ts";
 import type { Place } from "../net/transport.ts";
 import {
   type EnvelopeKey,
@@ -114,15 +119,17 @@ export class Wire {
       late.abort(new Error(`no answer within ${OPEN_MS} ms`));
     }, OPEN_MS);
     try {
-      const session = await Session.open(
+      const session = await openSession(
         where,
         {
           ...settings,
           decoder: wireDecoder,
           wantsAcks: acks,
+          needsWelcome: welcome === "required",
           ...(welcome && { greetingTimeout: PATIENT_MS }),
         },
-        new End(sink, welcome === "required"),
+        EVERYTHING,
+        new End(sink),
         AbortSignal.any([signal, late.signal]),
       );
       return new Wire(session, features);
@@ -195,32 +202,23 @@ export class Wire {
   }
 }
 
+/** Receives every event. The tool sends its own lines about subscriptions. */
+const EVERYTHING: SessionSubscriptions = {
+  begin: () => ({ lines: [], confirmed: null }),
+  onWelcome: () => {},
+  admits: () => true,
+};
+
 /** Handles only the end of a session. The decoder handles its lines. */
 class End implements SessionSink {
   readonly #sink: WireSink;
-  readonly #needsWelcome: boolean;
 
-  constructor(sink: WireSink, needsWelcome: boolean) {
+  constructor(sink: WireSink) {
     this.#sink = sink;
-    this.#needsWelcome = needsWelcome;
   }
 
-  onHello(): HelloExtras {
-    return { lines: [], needsWelcome: this.#needsWelcome, confirmed: null, onGreeted: () => {} };
-  }
-
-  admits(): boolean {
-    return true;
-  }
-
-  onEvents(): void {}
-  onWelcome(): void {}
-  onAck(): void {}
-  onGap(): void {}
-  onWord(): void {}
-
-  onEnd(_: Session, info: CloseInfo): void {
-    this.#sink.onEnd(info);
+  onSessionEvent(_: Session, event: SessionEvent): void {
+    if (event.type === "end") this.#sink.onEnd(event.info);
   }
 }
 

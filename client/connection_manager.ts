@@ -27,65 +27,32 @@
 
 import { concat } from "@std/bytes/concat";
 import type { Address } from "../protocol/address.ts";
-import type { ControlLine } from "../protocol/control.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
 import { type CloseInfo, ConnectError } from "../errors.ts";
-import { EbsocketEvent, type EventOf } from "../protocol/event.ts";
-import { after } from "../net/waits.ts";
-import type { ControlChannel, HelloExtras } from "./subscriptions.ts";
-import { Outbox } from "./outbox.ts";
-import { isFinal, Retries } from "./retry.ts";
+import { EbsocketEvent } from "../protocol/event.ts";
+import { connectError, openSession } from "./handshake.ts";
 import type { ClientSettings } from "./options.ts";
-import { connectError, Session, type SessionSink } from "./session.ts";
-import type { ClientStatus } from "./status.ts";
+import { Outbox } from "./outbox.ts";
+import type { Receiver } from "./receiver.ts";
+import { isFinal, Retries } from "./retry.ts";
+import type { Session, SessionEvent, SessionSink } from "./session.ts";
 import { addressOf, type Destination } from "../net/transport.ts";
-import type { DropReason } from "./offline_queue.ts";
-import { abortable } from "../net/waits.ts";
+import { abortable, after } from "../net/waits.ts";
 
 /**
  * The time limit of one of several attempts, in milliseconds: the initial and the maximum value. It
  * doubles if the server was reached but did not answer in time. The server may be overloaded, and
  * starting again would add to its load.
  */
-const ATTEMPT_MS = 4000;
+const MIN_ATTEMPT_MS = 4000;
 const MAX_ATTEMPT_MS = 32_000;
 
-/** The callbacks of a connection manager. */
-export interface ConnectionManagerSink<M extends object> {
-  /**
-   * Returns whether an event received before the connection is established matches the
-   * subscriptions.
-   */
-  admits(event: EbsocketEvent): boolean;
-  /**
-   * Called with received events. Their lines have `bytes` bytes in total. Returns `false` to pause
-   * reading until `resume()`.
-   */
-  onEvents(events: EbsocketEvent[], bytes: number, channel: ControlChannel): boolean;
-  /** Called when the state of the connection changes. */
-  onStatus(status: ClientStatus<M>): void;
-  /** Called before a connection's hello. Returns the control lines that follow it. */
-  onHello(channel: ControlChannel): HelloExtras;
-  /** Called with a control line about events or subscriptions. */
-  onWord(line: ControlLine): void;
-  /** Called when a line that was queued for a connection will not be sent. */
-  onDrop(line: Uint8Array, reason: DropReason): void;
-  /** Called when a connection has ended after its hello. */
-  onGoodbye(channel: ControlChannel): void;
-  /**
-   * Called before reconnecting. `waits` returns whether a line is queued for the next connection.
-   */
-  onDisconnect(waits: (line: Uint8Array) => boolean): void;
-  /** Called at the final end. */
-  onEnd(): void;
-}
-
 /** The connections of a client to one server. */
-export class ConnectionManager<M extends object> implements SessionSink {
+export class ConnectionManager implements SessionSink {
   /** The server. `null` before the first attempt. */
   #destination: Destination | null = null;
   readonly #settings: ClientSettings;
-  readonly #sink: ConnectionManagerSink<M>;
+  readonly #receiver: Receiver;
   readonly #retries: Retries | null;
   readonly #closed = Promise.withResolvers<CloseInfo>();
   /** Cancels an attempt, or the delay before the next one. */
@@ -94,16 +61,15 @@ export class ConnectionManager<M extends object> implements SessionSink {
   #isStarted = false;
   /** How this side is ending the connection, or `null` if it is not. */
   #ending: "local" | "aborted" | null = null;
-  #isFull = false;
-  /** Whether reading continues even if the inbox is full. */
-  #isUnbound = false;
+  /** Whether reading continues even if an inbox is full. */
+  #readsAll = false;
   #info: CloseInfo | null = null;
   /** The current session, or the last one. */
   #session: Session | null = null;
   /** When the last session ended, on the clock of `performance.now()`. */
   #endedAt = 0;
   /** The time limit of the next attempt, and whether the current attempt has reached the server. */
-  #patience = ATTEMPT_MS;
+  #attemptMs = MIN_ATTEMPT_MS;
   #isReached = false;
   /** Whether any session so far had acknowledgements. */
   #hadAcks = false;
@@ -111,24 +77,26 @@ export class ConnectionManager<M extends object> implements SessionSink {
   readonly outbox: Outbox | null;
 
   /** Creates a connection manager without a connection. */
-  constructor(
-    settings: ClientSettings,
-    sink: ConnectionManagerSink<M>,
-  ) {
-    const { persistence } = settings;
+  constructor(settings: ClientSettings, receiver: Receiver) {
+    const { persistence, limits } = settings;
     this.#settings = settings;
-    this.#sink = sink;
+    this.#receiver = receiver;
     this.#retries = persistence && new Retries(persistence);
     this.outbox = persistence && new Outbox(
       persistence,
-      settings.limits.maxPendingBytes,
-      (line, reason) => sink.onDrop(line, reason),
+      limits.maxPendingBytes,
+      (line, reason) => receiver.pending.onDrop(line, reason),
     );
   }
 
   /** The current session, or the last one. `null` before the first. */
   get session(): Session | null {
     return this.#session;
+  }
+
+  /** Whether it has made a connection, or has ended. */
+  get hasBegun(): boolean {
+    return this.#session !== null || this.#info !== null;
   }
 
   /** Whether there is a connection. */
@@ -161,41 +129,40 @@ export class ConnectionManager<M extends object> implements SessionSink {
    * @returns Resolves when connected, or when closed in the meantime.
    * @throws {ConnectError} If it cannot connect.
    */
-  async start(destination: Destination, before: ConnectionManager<M> | null): Promise<void> {
+  async start(destination: Destination, before: ConnectionManager | null): Promise<void> {
     this.#destination = destination;
     this.#isStarted = true;
     const { signal } = this.#trying;
+    this.#receiver.connect();
     try {
-      if (before) await abortable(before.close(), signal);
+      if (before) {
+        await abortable(before.close(), signal);
+        this.#receiver.connect(); // the previous manager has ended it
+      }
       this.#adopt(await this.#connect(0));
     } catch (error) {
       if (this.#ending) return this.#finish(this.#failure(error), []);
       this.#isStarted = false;
       this.#trying = new AbortController();
+      this.#receiver.cancelConnect();
       if (error instanceof ConnectError || !signal.aborted) throw error;
       throw connectError(addressOf(destination), error);
     }
   }
 
-  /** Resumes reading after `onEvents()` has returned `false`. */
-  resume(): void {
-    this.#isFull = false;
-    this.#session?.connection.resume();
-  }
-
   /**
-   * Keeps reading even if the inbox is full. Few events are left, and the relay's replies must be
+   * Keeps reading even if an inbox is full. Few events are left, and the relay's replies must be
    * read.
    */
   readAll(): void {
-    this.#isUnbound = true;
-    this.resume();
+    this.#readsAll = true;
+    this.#session?.connection.resume();
   }
 
   // Ending
 
   /** Cancels connecting, for `reason`. Has no effect on an established connection. */
-  giveUp(reason: Error): void {
+  cancel(reason: Error): void {
     this.#trying.abort(reason);
   }
 
@@ -231,7 +198,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
   }
 
   #stopTrying(): void {
-    this.giveUp(new Error("the client was closed"));
+    this.cancel(new Error("the client was closed"));
     if (!this.#isStarted && !this.#info) this.#finish(this.#failure(null), []);
   }
 
@@ -257,15 +224,15 @@ export class ConnectionManager<M extends object> implements SessionSink {
       info = { ...info, unsentLines: unsent.length + lines, unsentBytes };
     }
     this.#info = info;
-    this.#sink.onEnd();
+    this.#receiver.end();
     this.#closed.resolve(info);
     if (!this.#destination) return; // It has never tried to connect.
-    this.#sink.onStatus({
+    this.#receiver.status.push({
       type: "closed",
       address: this.#where,
       info,
-      unconfirmed: decodeEvents<M>(unconfirmed),
-      unsent: decodeEvents<M>(unsent),
+      unconfirmed: decodeEvents(unconfirmed),
+      unsent: decodeEvents(unsent),
       dropped: outbox?.dropped ?? 0,
     });
   }
@@ -298,28 +265,30 @@ export class ConnectionManager<M extends object> implements SessionSink {
     error: ConnectError | null,
     isOneOfMany: boolean,
   ): Promise<Session> {
-    this.#sink.onStatus({
-      type: "connecting",
-      address: this.#where,
-      attempt,
-      error,
-    });
+    this.#receiver.status.push({ type: "connecting", address: this.#where, attempt, error });
     const { signal } = this.#trying;
-    const destination = this.#destination!;
-    if (!isOneOfMany) return await Session.open(destination, this.#settings, this, signal);
+    if (!isOneOfMany) return await this.#openSession(signal);
     const late = new AbortController();
-    const patience = this.#patience;
+    const ms = this.#attemptMs;
     this.#isReached = false;
-    const timer = after(patience, () => {
-      this.#patience = this.#isReached ? Math.min(2 * patience, MAX_ATTEMPT_MS) : ATTEMPT_MS;
-      late.abort(new Error(`no answer within ${patience} ms`));
+    const timer = after(ms, () => {
+      this.#attemptMs = this.#isReached ? Math.min(2 * ms, MAX_ATTEMPT_MS) : MIN_ATTEMPT_MS;
+      late.abort(new Error(`no answer within ${ms} ms`));
     });
     try {
-      const either = AbortSignal.any([signal, late.signal]);
-      return await Session.open(destination, this.#settings, this, either);
+      return await this.#openSession(AbortSignal.any([signal, late.signal]));
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /**
+   * Opens a session. It requires a welcome if an earlier session had acknowledgements: without them,
+   * events could be lost without notice.
+   */
+  #openSession(signal: AbortSignal): Promise<Session> {
+    const settings = { ...this.#settings, needsWelcome: this.#hadAcks };
+    return openSession(this.#destination!, settings, this.#receiver.subscriptions, this, signal);
   }
 
   /** Makes a session current, unless the client was closed while it was being made. */
@@ -331,26 +300,28 @@ export class ConnectionManager<M extends object> implements SessionSink {
     }
     const before = this.#session;
     this.#session = session;
-    this.#patience = ATTEMPT_MS;
-    const { address } = session.connection;
-    const { id } = session;
-    this.#sink.onStatus(
-      before
-        ? {
-          type: "reconnected",
-          address,
-          id,
-          afterMs: Math.round(performance.now() - this.#endedAt),
-          waiting: this.outbox?.waitingLines ?? 0,
-          dropped: this.outbox?.dropped ?? 0,
-        }
-        : { type: "connected", address, id },
-    );
-    if (this.#isFull && !this.#isUnbound) session.connection.pause();
-    this.outbox?.begin(session.connection);
-    this.outbox?.agree(session.hasAcks, session.maxLineBytes);
+    this.#attemptMs = MIN_ATTEMPT_MS;
+    const { connection, id } = session;
+    const { address } = connection;
+    const { inboxes, status } = this.#receiver;
+    if (before) {
+      status.push({
+        type: "reconnected",
+        address,
+        id,
+        afterMs: Math.round(performance.now() - this.#endedAt),
+        waiting: this.outbox?.waitingLines ?? 0,
+        dropped: this.outbox?.dropped ?? 0,
+      });
+    } else {
+      this.#receiver.begin();
+      status.push({ type: "connected", address, id });
+    }
+    if (!this.#readsAll) inboxes.pauseIfFull(connection);
+    this.outbox?.begin(connection);
+    this.outbox?.onWelcome(session.hasAcks, session.maxLineBytes);
     session.begin();
-    if (session.info) this.onEnd(session, session.info);
+    if (session.info) this.#onEnd(session, session.info);
   }
 
   /** Reconnects after `delay` milliseconds. */
@@ -362,70 +333,54 @@ export class ConnectionManager<M extends object> implements SessionSink {
     }
   }
 
-  // Callbacks of a session
+  // Events of a session
 
-  /**
-   * Returns the control lines after the hello. A welcome is required if an earlier session had
-   * acknowledgements: without them, events could be lost without notice.
-   */
-  onHello(session: Session): HelloExtras {
-    this.#isReached = true;
-    const wishes = this.#sink.onHello(session);
-    return this.#hadAcks ? { ...wishes, needsWelcome: true } : wishes;
-  }
-
-  /** Returns whether an event received during the greeting matches the subscriptions. */
-  admits(event: EbsocketEvent): boolean {
-    return this.#sink.admits(event);
-  }
-
-  /** Passes events on, and pauses reading when the inbox is full. */
-  onEvents(session: Session, events: EbsocketEvent[], bytes: number): void {
-    if (this.#ending) return;
-    const wantsMore = this.#sink.onEvents(events, bytes, session);
-    this.#isFull = !wantsMore;
-    if (this.#isFull && !this.#isUnbound) session.connection.pause();
-  }
-
-  /** Reports missing events. */
-  onGap(missed: number): void {
-    this.#sink.onStatus({ type: "gap", missed });
-  }
-
-  /** Passes a control line on. */
-  onWord(line: ControlLine): void {
-    this.#sink.onWord(line);
-  }
-
-  /** Applies a welcome that arrives after the session was used without one. */
-  onWelcome(session: Session): void {
-    if (session === this.#session) this.outbox?.agree(session.hasAcks, session.maxLineBytes);
-  }
-
-  /** Releases acknowledged lines. */
-  onAck(session: Session, count: number): void {
-    if (session === this.#session && session.hasAcks) this.outbox?.onAck(count);
+  onSessionEvent(session: Session, event: SessionEvent): void {
+    const isCurrent = session === this.#session;
+    switch (event.type) {
+      case "open":
+        this.#isReached = true;
+        return;
+      case "events":
+        if (this.#ending) return;
+        this.#receiver.onEvents(event.events, event.bytes, session);
+        if (!this.#readsAll) this.#receiver.inboxes.pauseIfFull(session.connection);
+        return;
+      case "control":
+        return this.#receiver.onControl(event.line);
+      case "gap":
+        return this.#receiver.status.push({ type: "gap", missed: event.missed });
+      case "welcome": // after the session has become current
+        if (isCurrent) this.outbox?.onWelcome(session.hasAcks, session.maxLineBytes);
+        return;
+      case "ack":
+        if (isCurrent && session.hasAcks) this.outbox?.onAck(event.count);
+        return;
+      case "end":
+        return this.#onEnd(session, event.info);
+    }
   }
 
   /** Ends, or reconnects. */
-  onEnd(session: Session, info: CloseInfo): void {
-    this.#sink.onGoodbye(session);
+  #onEnd(session: Session, info: CloseInfo): void {
+    const { pending, requests, status, subscriptions } = this.#receiver;
+    subscriptions.end(session);
+    requests.clear();
     if (session !== this.#session) return this.outbox?.abandon();
     this.#hadAcks ||= session.hasAcks;
     const acknowledged = this.outbox?.isAcknowledged ?? false;
     const unconfirmed = this.outbox?.end() ?? [];
     const retries = this.#retries;
     if (!retries || this.#ending || isFinal(info.reason)) return this.#finish(info, unconfirmed);
-    const waiting = new Set(this.outbox?.waiting());
-    this.#sink.onDisconnect((line) => waiting.has(line));
+    pending.disconnect(new Set(this.outbox?.waiting()));
     this.#endedAt = performance.now();
     retries.onEnd(this.#endedAt - session.since);
     const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
-    this.#sink.onStatus({
+    status.push({
       type: "disconnected",
       address: this.#where,
       info,
-      unconfirmed: decodeEvents<M>(unconfirmed),
+      unconfirmed: decodeEvents(unconfirmed),
       acknowledged,
       waiting: this.outbox?.waitingLines ?? 0,
       retryInMs: delay,
@@ -435,7 +390,7 @@ export class ConnectionManager<M extends object> implements SessionSink {
 }
 
 /** Decodes lines that this client has encoded. */
-function decodeEvents<M extends object>(lines: readonly Uint8Array[]): EventOf<M>[] {
+function decodeEvents(lines: readonly Uint8Array[]): EbsocketEvent[] {
   const events = new BlockDecoder().decode(concat(lines));
-  return events.filter((line) => line instanceof EbsocketEvent) as unknown as EventOf<M>[];
+  return events.filter((line) => line instanceof EbsocketEvent);
 }

@@ -82,6 +82,8 @@ export interface SessionSettings {
   readonly wantsAcks: boolean;
   /** Whether to request sequence numbers. */
   readonly wantsSequence: boolean;
+  /** Whether to require a welcome in any case. */
+  readonly needsWelcome?: boolean;
   /**
    * The time limit for an optional welcome, in milliseconds, or 500 if not set. Without a welcome
    * the server's features are unknown.

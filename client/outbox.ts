@@ -1,14 +1,29 @@
 /**
- * The outgoing lines of a client with `reconnect`, across its connections: queued, in flight, and
- * the promises that depend on them.
+ * Sends the lines of a client with `reconnect`, across its connections, and keeps the promises that
+ * depend on them.
+ *
+ * | state of a line | next state |
+ * | --- | --- |
+ * | waiting | in flight, when it fits; dropped, by the overflow policy |
+ * | in flight | settled; waiting or unconfirmed, if the connection ends |
+ * | settled | |
+ *
+ * A line is in flight once it is in the connection's send queue. It is settled when the server has
+ * acknowledged it. Without acknowledgements, that is when the operating system has taken it.
  *
  * @module
  */
 
 import type { EbsocketConnection } from "../net/connection.ts";
 import { ConnectionClosedError } from "../errors.ts";
-import { InFlightLines } from "./in_flight.ts";
-import { type DropListener, OfflineQueue, type WaitingBounds } from "./offline_queue.ts";
+import { LineList } from "./line_list.ts";
+import type { QueueBounds } from "./retry.ts";
+
+/** Why a waiting line will not be sent. */
+export type DropReason = "queue-full" | "line-too-long";
+
+/** Called with each dropped line. */
+export type DropListener = (line: Uint8Array, reason: DropReason) => void;
 
 /** A `flush()` call, which ends when the first `target` lines are settled. */
 interface Flush {
@@ -19,18 +34,27 @@ interface Flush {
 
 /** Sends lines through the current connection, in the order in which they were offered. */
 export class Outbox {
-  readonly #waiting: OfflineQueue;
+  readonly #bounds: QueueBounds;
   readonly #maxInFlight: number;
-  #ledger = new InFlightLines();
+  readonly #onDrop: DropListener;
+  readonly #lines = new LineList();
+  /** The number of lines accepted and not withdrawn. */
+  #accepted = 0;
+  #dropped = 0;
+  #lostLines = 0;
+  #lostBytes = 0;
   #connection: EbsocketConnection | null = null;
   #hasAcks = false;
   #maxLineBytes = Infinity;
+  /** The number of lines of this connection that are settled. */
+  #settledHere = 0;
+  /** The number of its lines acknowledged, and of those settled without that. */
+  #acknowledged = 0;
+  #unacknowledged = 0;
   /** The lines for this connection only. They contain client IDs, which change on reconnect. */
-  readonly #bound = new WeakSet<Uint8Array>();
+  readonly #connectionOnly = new WeakSet<Uint8Array>();
   /** The lines in flight that are no longer needed, and not sent again. */
-  readonly #givenUp = new WeakSet<Uint8Array>();
-  /** The number of lines accepted and not withdrawn. */
-  #accepted = 0;
+  readonly #withdrawn = new WeakSet<Uint8Array>();
   #flushes: Flush[] = [];
   #room: PromiseWithResolvers<void> | null = null;
   #watched: EbsocketConnection | null = null;
@@ -38,43 +62,44 @@ export class Outbox {
   /**
    * Creates an outbox without a connection.
    *
-   * @param bounds The limits of the queue.
+   * @param bounds The limits of the waiting lines.
    * @param maxInFlight The maximum number of bytes queued for the peer or unacknowledged by it.
    * @param onDrop Called with each dropped line.
    */
-  constructor(bounds: WaitingBounds, maxInFlight: number, onDrop?: DropListener) {
-    this.#waiting = new OfflineQueue(bounds, onDrop);
+  constructor(bounds: QueueBounds, maxInFlight: number, onDrop: DropListener = () => {}) {
+    this.#bounds = bounds;
     this.#maxInFlight = maxInFlight;
+    this.#onDrop = onDrop;
   }
 
-  /** The number of queued lines. */
+  /** The number of waiting lines. */
   get waitingLines(): number {
-    return this.#waiting.length;
+    return this.#lines.waiting;
   }
 
-  /** The number of queued bytes. */
+  /** The number of waiting bytes. */
   get waitingBytes(): number {
-    return this.#waiting.bytes;
+    return this.#lines.waitingBytes;
   }
 
-  /** Returns the queued lines, in their order. */
+  /** Returns the waiting lines, in their order. */
   waiting(): Uint8Array[] {
-    return this.#waiting.lines();
+    return this.#lines.waitingLines();
   }
 
   /** The number of dropped lines. */
   get dropped(): number {
-    return this.#waiting.dropped;
+    return this.#dropped;
   }
 
   /** The number of dropped or refused lines, and of their bytes. */
   get lost(): { lines: number; bytes: number } {
-    return this.#waiting.lost;
+    return { lines: this.#lostLines, bytes: this.#lostBytes };
   }
 
-  /** The number of accepted lines that are neither queued nor in flight. */
+  /** The number of accepted lines that are neither waiting nor in flight. */
   get settled(): number {
-    return this.#accepted - this.#waiting.length - this.#ledger.length;
+    return this.#accepted - this.#lines.length;
   }
 
   /**
@@ -82,40 +107,59 @@ export class Outbox {
    * that the operating system took before a late welcome, because they were not kept.
    */
   get isAcknowledged(): boolean {
-    return this.#hasAcks && this.#ledger.isComplete;
+    return this.#hasAcks && this.#acknowledged >= this.#unacknowledged;
   }
 
   // Lines
 
   /**
-   * Sends or queues a line, which must not change any more. A line that `isBound` is only for the
-   * current connection.
+   * Sends or queues a line, which must not change any more.
    *
+   * @param line The line.
+   * @param connectionOnly Whether it is only for the current connection.
    * @returns `false` if the queue refuses the line.
    */
-  offer(line: Uint8Array, isBound = false): boolean {
-    if (isBound) this.#bound.add(line);
+  offer(line: Uint8Array, connectionOnly = false): boolean {
+    if (connectionOnly) this.#connectionOnly.add(line);
     const connection = this.#connection;
-    if (connection?.open && this.#waiting.length === 0 && this.#fits(connection, line)) {
-      this.#accepted++;
-      this.#hand(connection, line);
-      return true;
-    }
-    const { settled } = this;
-    const outcome = this.#waiting.offer(line);
-    if (outcome === "queued") this.#accepted++;
-    if (this.settled > settled) this.#failFlushes("dropped"); // older lines have been dropped
-    this.#fill();
-    return outcome !== "refused";
+    const isDirect = connection?.open && this.waitingLines === 0 && this.#fits(connection, line);
+    if (!isDirect && !this.#makeRoom(line)) return this.#bounds.overflow !== "refuse";
+    this.#accepted++;
+    this.#lines.push(line);
+    if (isDirect) this.#sendNext(connection);
+    else this.#fill();
+    return true;
   }
 
-  /** Removes a queued line that is no longer needed. */
+  /** Applies the overflow policy. Returns whether a line may wait. */
+  #makeRoom(line: Uint8Array): boolean {
+    const { maxQueuedEvents, maxQueuedBytes, overflow } = this.#bounds;
+    const canFit = maxQueuedEvents > 0 && line.length <= maxQueuedBytes;
+    while (this.#isFull(line)) {
+      if (overflow === "drop-oldest" && canFit) {
+        this.#dropNext("queue-full");
+        continue;
+      }
+      if (overflow === "refuse") this.#countLost(line);
+      else this.#drop(line, "queue-full");
+      return false;
+    }
+    return true;
+  }
+
+  #isFull(line: Uint8Array): boolean {
+    const { maxQueuedEvents, maxQueuedBytes } = this.#bounds;
+    return this.waitingLines >= maxQueuedEvents || this.waitingBytes + line.length > maxQueuedBytes;
+  }
+
+  /** Removes a waiting line that is no longer needed. */
   withdraw(line: Uint8Array): void {
-    const first = this.settled + this.#ledger.length;
-    const place = this.#waiting.withdraw(line);
-    if (place < 0) return void this.#givenUp.add(line);
+    const { settled } = this;
+    const at = this.#lines.remove(line);
+    if (at < 0) return void this.#withdrawn.add(line);
+    const position = settled + at;
     this.#accepted--;
-    for (const flush of this.#flushes) if (flush.target > first + place) flush.target--;
+    for (const flush of this.#flushes) if (flush.target > position) flush.target--;
     this.#resolveFlushes();
     this.#progress();
   }
@@ -123,10 +167,7 @@ export class Outbox {
   /** Returns a promise that resolves when there is room for more. `null` if there is room now. */
   room(): Promise<void> | null {
     const connection = this.#connection;
-    if (!connection) return null;
-    if (this.#waiting.length === 0 && this.#inFlight(connection) <= this.#maxInFlight / 2) {
-      return null;
-    }
+    if (!connection || this.#hasRoom(connection, this.#maxInFlight / 2)) return null;
     this.#room ??= Promise.withResolvers<void>();
     this.#watch();
     return this.#room.promise;
@@ -149,76 +190,117 @@ export class Outbox {
 
   // Connections
 
-  /** Sends through `connection` from now on, starting with the queued lines. */
+  /** Sends through `connection` from now on, starting with the waiting lines. */
   begin(connection: EbsocketConnection): void {
     this.#connection = connection;
-    this.#ledger = new InFlightLines();
     this.#hasAcks = false;
     this.#maxLineBytes = Infinity;
+    this.#settledHere = this.#acknowledged = this.#unacknowledged = 0;
   }
 
-  /** Applies the server's welcome, and sends the queued lines. */
-  agree(hasAcks: boolean, maxLineBytes: number): void {
+  /** Applies the server's welcome, and sends the waiting lines. */
+  onWelcome(hasAcks: boolean, maxLineBytes: number): void {
     this.#hasAcks = hasAcks;
     this.#maxLineBytes = maxLineBytes;
     this.#fill();
   }
 
-  /** Releases the first `count` lines of this connection, which the server has acknowledged. */
+  /** Settles the first `count` lines of this connection, which the server has acknowledged. */
   onAck(count: number): void {
-    this.#ledger.acknowledge(count);
+    this.#settle(Math.min(count - this.#settledHere, this.#lines.inFlight));
+    this.#acknowledged = Math.max(this.#acknowledged, count);
     this.#progress();
   }
 
   /**
-   * Ends a connection. Lines that were not handed to the operating system return to the front of
-   * the queue.
+   * Ends a connection. Lines that were not handed to the operating system wait again, before all
+   * others.
    *
    * @returns The lines with an uncertain fate, and the unsent lines that were for this connection
    * only.
    */
   end(): Uint8Array[] {
-    const { unconfirmed, unsent } = this.#ledger.close(this.#connection?.bytesHandedOff ?? 0);
+    const unconfirmed = this.#lines.endConnection(this.#connection?.bytesHandedOff ?? 0);
     this.#connection = null;
+    this.#keepWaiting((line) => !this.#withdrawn.has(line));
     this.#failFlushes("in flight when the connection ended");
-    this.#waiting.putBack(unsent.filter((line) => !this.#givenUp.has(line)));
     this.#releaseRoom();
-    return [...unconfirmed, ...this.#takeBound()];
+    return [...unconfirmed, ...this.#keepWaiting((line) => !this.#connectionOnly.has(line))];
   }
 
   /** Drops the lines that were only for a connection that was never established. */
   abandon(): void {
-    for (const line of this.#takeBound()) this.#waiting.drop(line);
+    const lost = this.#keepWaiting((line) => !this.#connectionOnly.has(line));
+    for (const line of lost) this.#drop(line, "queue-full");
   }
 
-  #takeBound(): Uint8Array[] {
-    const lines = this.#waiting.takeAll();
-    this.#waiting.putBack(lines.filter((line) => !this.#bound.has(line)));
-    return lines.filter((line) => this.#bound.has(line));
+  /** Removes and returns the waiting lines for which `isKept` returns `false`. */
+  #keepWaiting(isKept: (line: Uint8Array) => boolean): Uint8Array[] {
+    const waiting = this.#lines.takeWaiting();
+    for (const line of waiting) if (isKept(line)) this.#lines.push(line);
+    return waiting.filter((line) => !isKept(line));
   }
 
-  /** Ends the outbox for good. Returns the queued lines. */
+  /** Ends the outbox for good. Returns the waiting lines. */
   stop(): Uint8Array[] {
     this.#failFlushes("unsent");
-    return this.#waiting.takeAll();
+    return this.#lines.takeWaiting();
+  }
+
+  // Progress
+
+  /** Hands the next waiting line to the connection. */
+  #sendNext(connection: EbsocketConnection): void {
+    connection.send(this.#lines.peek());
+    this.#lines.send(connection.bytesOut + connection.pendingBytes);
+    this.#settleWritten(connection);
+  }
+
+  /** Drops the next waiting line. */
+  #dropNext(reason: DropReason): void {
+    this.#drop(this.#lines.shift(), reason);
+    this.#failFlushes("dropped");
+  }
+
+  /** Counts a line that is not in the list, or no longer, as dropped. */
+  #drop(line: Uint8Array, reason: DropReason): void {
+    this.#dropped++;
+    this.#countLost(line);
+    this.#onDrop(line, reason);
+  }
+
+  #countLost(line: Uint8Array): void {
+    this.#lostLines++;
+    this.#lostBytes += line.length;
+  }
+
+  /** Without acknowledgements, settles the lines that the operating system has taken. */
+  #settleWritten(connection: EbsocketConnection): void {
+    if (this.#hasAcks) return;
+    const count = this.#lines.countUpTo(connection.bytesOut);
+    if (count === 0) return;
+    this.#settle(count);
+    this.#unacknowledged = this.#settledHere;
+  }
+
+  /** Settles the first `count` lines in flight, if any. */
+  #settle(count: number): void {
+    if (count <= 0) return;
+    this.#settledHere += count;
+    this.#lines.settle(count);
   }
 
   #fill(): void {
     const connection = this.#connection;
-    const waiting = this.#waiting;
     if (!connection) return;
-    while (connection.open && waiting.length > 0) {
-      const line = waiting.peek();
-      if (line.length - 1 > this.#maxLineBytes) {
-        // It was checked against the limit of an earlier server.
-        waiting.drop(waiting.take(), "line-too-long");
-        this.#failFlushes("dropped");
-        continue;
-      }
-      if (!this.#fits(connection, line)) break;
-      this.#hand(connection, waiting.take());
+    while (connection.open && this.waitingLines > 0) {
+      const line = this.#lines.peek();
+      // It was checked against the limit of an earlier server.
+      if (line.length - 1 > this.#maxLineBytes) this.#dropNext("line-too-long");
+      else if (this.#fits(connection, line)) this.#sendNext(connection);
+      else break;
     }
-    if (waiting.length > 0 || this.#flushes.length > 0) this.#watch();
+    if (this.waitingLines > 0 || this.#flushes.length > 0) this.#watch();
   }
 
   #fits(connection: EbsocketConnection, line: Uint8Array): boolean {
@@ -226,21 +308,19 @@ export class Outbox {
     return inFlight === 0 || inFlight + line.length <= this.#maxInFlight;
   }
 
-  #inFlight(connection: EbsocketConnection): number {
-    return Math.max(this.#ledger.bytes, connection.pendingBytes);
+  #hasRoom(connection: EbsocketConnection, maxInFlight: number): boolean {
+    return this.waitingLines === 0 && this.#inFlight(connection) <= maxInFlight;
   }
 
-  #hand(connection: EbsocketConnection, line: Uint8Array): void {
-    connection.send(line);
-    this.#ledger.add(line, connection.bytesOut + connection.pendingBytes);
-    if (!this.#hasAcks) this.#ledger.forget(connection.bytesOut);
+  #inFlight(connection: EbsocketConnection): number {
+    return Math.max(this.#lines.bytesInFlight, connection.pendingBytes);
   }
 
   /** Continues when the connection has written its queue, unless an acknowledgement is due. */
   async #watch(): Promise<void> {
     const connection = this.#connection;
     if (!connection || this.#watched === connection) return;
-    if (this.#hasAcks && this.#ledger.length > 0) return;
+    if (this.#hasAcks && this.#lines.inFlight > 0) return;
     this.#watched = connection;
     try {
       await connection.flush();
@@ -254,13 +334,11 @@ export class Outbox {
   #progress(): void {
     const connection = this.#connection;
     if (!connection) return;
-    if (!this.#hasAcks) this.#ledger.forget(connection.bytesOut);
+    this.#settleWritten(connection);
     this.#fill();
     this.#resolveFlushes();
     if (this.#flushes.length > 0) this.#watch();
-    const isRoom = this.#waiting.length === 0 &&
-      this.#inFlight(connection) <= this.#maxInFlight / 4;
-    if (isRoom) this.#releaseRoom();
+    if (this.#hasRoom(connection, this.#maxInFlight / 4)) this.#releaseRoom();
     else if (this.#room) this.#watch();
   }
 

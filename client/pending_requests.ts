@@ -22,13 +22,14 @@ import { randomId } from "../protocol/random_id.ts";
 import type { RelayReport } from "../protocol/report.ts";
 import type { Receipt, Refusal } from "../protocol/routing.ts";
 import { TextMap } from "../protocol/text_map.ts";
-import type { DropReason } from "./offline_queue.ts";
+import type { Inboxes } from "./inboxes.ts";
+import type { DropReason, Outbox } from "./outbox.ts";
 
 /**
  * The number of requests that a check may visit per millisecond until the next check. This bounds
  * its cost.
  */
-const LOOKS_PER_MS = 1000;
+const CHECKS_PER_MS = 1000;
 
 /** The error text for requests that were pending when their connection ended. */
 export const IN_DOUBT = "the connection has ended; it may or may not have been done";
@@ -48,12 +49,7 @@ const PREFIX_PAIRS = 2;
 const GUESS_PAIRS = 4;
 
 /** A pending request. Replies without an overriding method leave it pending. */
-export abstract class PendingRequest {
-  /** The ID that the reply refers to. */
-  readonly id: string;
-  /** The operation and its subject, for messages: `request` and an event. */
-  readonly verb: string;
-  readonly subject: unknown;
+export class PendingRequest {
   /** The time limit, in milliseconds. */
   timeout = Infinity;
   /** The deadline, on the clock of `performance.now()`. */
@@ -62,17 +58,27 @@ export abstract class PendingRequest {
    * Whether the next connection repeats the request, so that it stays pending when this one ends.
    */
   survives = false;
-  /** The request's line, if it may be queued for a connection. */
+  /** The request's line, and the outbox that may queue it for a connection. */
   line: Uint8Array | null = null;
+  outbox: Outbox | null = null;
   /** The signal that cancels the request, and its listener. */
   signal: AbortSignal | null = null;
   onAbort: (() => void) | null = null;
 
-  constructor(id: string, verb: string, subject: unknown) {
-    this.id = id;
-    this.verb = verb;
-    this.subject = subject;
-  }
+  /**
+   * Creates a pending request.
+   *
+   * @param id The ID that the reply refers to.
+   * @param verb The operation, for messages.
+   * @param subject Its subject, for messages.
+   * @param fail Called when no reply will arrive.
+   */
+  constructor(
+    readonly id: string,
+    readonly verb: string,
+    readonly subject: unknown,
+    readonly fail: (error: unknown) => void,
+  ) {}
 
   /** How its errors begin: `Cannot request EbsocketEvent<time.now>`. */
   get errorPrefix(): string {
@@ -82,40 +88,27 @@ export abstract class PendingRequest {
   /**
    * Called with a reply. Its line had about `bytes` bytes. Returns whether the request is complete.
    */
-  onAnswer(_answer: EbsocketEvent, _bytes: number): boolean {
-    return false;
-  }
+  onReply?(reply: EbsocketEvent, bytes: number): boolean;
 
   /**
    * Called with a reply that does not match its definition. Returns whether the request is
    * complete.
    */
-  onInvalid(_error: EventSchemaError): boolean {
-    return false;
-  }
+  onInvalid?(error: EventSchemaError): boolean;
 
   /** Called with the relay's receipt. Returns whether the request is complete. */
-  onReceipt(_receipt: Receipt): boolean {
-    return false;
-  }
+  onReceipt?(receipt: Receipt): boolean;
 
   /** Called with the relay's report. Returns whether the request is complete. */
-  onReport(_report: RelayReport): boolean {
-    return false;
-  }
+  onReport?(report: RelayReport): boolean;
 
   /** Called with the relay's refusal. Returns whether the request is complete. If not, it fails. */
-  onRefusal(_refusal: Refusal): boolean {
-    return false;
-  }
+  onRefusal?(refusal: Refusal): boolean;
 
   /** Called when the time limit has passed. */
   onTimeout(error: RequestTimeoutError): void {
     this.fail(error);
   }
-
-  /** Called when no reply will arrive. */
-  abstract fail(error: unknown): void;
 }
 
 /** Creates the error for a request that the relay has refused. */
@@ -129,33 +122,29 @@ export function refusedError(
 
 /** The pending requests of one client, by ID. */
 export class PendingRequests {
-  readonly #waiters = new TextMap<PendingRequest>();
+  readonly #requests = new TextMap<PendingRequest>();
   readonly #byLine = new Map<Uint8Array, PendingRequest>();
   /** Practically unique: a reply with another client's prefix is not taken for this client's. */
   readonly #prefix = randomId(PREFIX_PAIRS);
-  readonly #readBlockedBy: () => string;
-  readonly #withdraw: (line: Uint8Array) => void;
+  readonly #inboxes: Inboxes;
+  /** The last connection. */
+  #channel: { readonly isGreeted: boolean } | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer fires, on the clock of `performance.now()`. */
-  #due = Infinity;
+  #timerDue = Infinity;
 
   /**
    * Creates an empty table.
    *
-   * @param readBlockedBy Returns the reason why reading is paused, or an empty string.
-   * @param withdraw Removes a line from the queue if it has not been sent and its request is over.
+   * @param inboxes The client's inboxes. While one is full, no reply is read.
    */
-  constructor(
-    readBlockedBy: () => string = () => "",
-    withdraw: (line: Uint8Array) => void = () => {},
-  ) {
-    this.#readBlockedBy = readBlockedBy;
-    this.#withdraw = withdraw;
+  constructor(inboxes: Inboxes) {
+    this.#inboxes = inboxes;
   }
 
   /** The number of pending requests. */
   get size(): number {
-    return this.#waiters.size;
+    return this.#requests.size;
   }
 
   /** Returns a new ID that cannot be guessed from earlier ones. */
@@ -167,28 +156,28 @@ export class PendingRequests {
    * Adds a request that ends after `timeout` milliseconds or when `signal` is aborted, if not
    * before.
    */
-  add(waiter: PendingRequest, timeout: number, signal?: AbortSignal): void {
-    this.#waiters.set(waiter.id, waiter);
-    if (waiter.line) this.#byLine.set(waiter.line, waiter);
+  add(request: PendingRequest, timeout: number, signal?: AbortSignal): void {
+    this.#requests.set(request.id, request);
+    if (request.line) this.#byLine.set(request.line, request);
     if (timeout <= MAX_TIMER_MS) {
       const now = performance.now();
-      waiter.timeout = timeout;
-      waiter.deadline = now + timeout;
-      this.#wind(waiter.deadline, now);
+      request.timeout = timeout;
+      request.deadline = now + timeout;
+      this.#startTimer(request.deadline, now);
     }
     if (!signal) return;
-    waiter.signal = signal;
-    waiter.onAbort = () => {
-      if (this.giveUp(waiter)) waiter.fail(signal.reason);
+    request.signal = signal;
+    request.onAbort = () => {
+      if (this.cancel(request)) request.fail(signal.reason);
     };
-    signal.addEventListener("abort", waiter.onAbort);
+    signal.addEventListener("abort", request.onAbort);
   }
 
   /** Removes a request that has an outcome. Returns `false` if it was no longer pending. */
-  remove(waiter: PendingRequest): boolean {
-    if (!this.#waiters.delete(waiter.id)) return false;
-    if (waiter.line) this.#byLine.delete(waiter.line);
-    if (waiter.onAbort) waiter.signal?.removeEventListener("abort", waiter.onAbort);
+  remove(request: PendingRequest): boolean {
+    if (!this.#requests.delete(request.id)) return false;
+    if (request.line) this.#byLine.delete(request.line);
+    if (request.onAbort) request.signal?.removeEventListener("abort", request.onAbort);
     return true;
   }
 
@@ -196,98 +185,102 @@ export class PendingRequests {
    * Removes a request without an outcome and withdraws its queued line. Returns `false` if it was
    * no longer pending.
    */
-  giveUp(waiter: PendingRequest): boolean {
-    if (!this.remove(waiter)) return false;
-    if (waiter.line) this.#withdraw(waiter.line);
+  cancel(request: PendingRequest): boolean {
+    if (!this.remove(request)) return false;
+    if (request.line) request.outbox?.withdraw(request.line);
     return true;
   }
 
   /** Fails a request with an error. */
-  fail(waiter: PendingRequest, error: unknown): void {
-    if (this.remove(waiter)) waiter.fail(error);
+  fail(request: PendingRequest, error: unknown): void {
+    if (this.remove(request)) request.fail(error);
   }
 
   // Replies
 
   /** Returns whether a reply to `id` is meant for this client, even if its request is over. */
-  asked(id: string): boolean {
-    return id.startsWith(this.#prefix) || this.#waiters.has(id);
+  owns(id: string): boolean {
+    return id.startsWith(this.#prefix) || this.#requests.has(id);
   }
 
   /** Passes a reply to its request, if that is still pending. */
-  answer(id: string, answer: EbsocketEvent, bytes: number): void {
-    const waiter = this.#waiters.get(id);
-    if (waiter?.onAnswer(answer, bytes)) this.remove(waiter);
+  onReply(id: string, reply: EbsocketEvent, bytes: number): void {
+    const request = this.#requests.get(id);
+    if (request?.onReply?.(reply, bytes)) this.remove(request);
   }
 
   /** Passes a reply that does not match its definition to its request, if that is still pending. */
-  invalidEvent(id: string, answer: EbsocketEvent, issues: readonly string[]): void {
-    const waiter = this.#waiters.get(id);
-    if (!waiter) return;
-    const message = `${waiter.errorPrefix}: ${answer} answers, and does not fit: ${
-      issues.join("; ")
-    }`;
-    if (waiter.onInvalid(new EventSchemaError(message, answer.event, issues))) this.remove(waiter);
+  onInvalidReply(id: string, reply: EbsocketEvent, issues: readonly string[]): void {
+    const request = this.#requests.get(id);
+    if (!request?.onInvalid) return;
+    const why = `${reply} answers, and does not fit: ${issues.join("; ")}`;
+    const error = new EventSchemaError(`${request.errorPrefix}: ${why}`, reply.event, issues);
+    if (request.onInvalid(error)) this.remove(request);
   }
 
   /** Passes a receipt to its request, if that is still pending. */
-  receipt(receipt: Receipt): void {
-    const waiter = this.#waiters.get(receipt.id);
-    if (waiter?.onReceipt(receipt)) this.remove(waiter);
+  onReceipt(receipt: Receipt): void {
+    const request = this.#requests.get(receipt.id);
+    if (request?.onReceipt?.(receipt)) this.remove(request);
   }
 
   /** Passes a report to its request, if that is still pending. */
-  report(id: string, report: RelayReport): void {
-    const waiter = this.#waiters.get(id);
-    if (waiter?.onReport(report)) this.remove(waiter);
+  onReport(id: string, report: RelayReport): void {
+    const request = this.#requests.get(id);
+    if (request?.onReport?.(report)) this.remove(request);
   }
 
   /** Passes a refusal to its request. Returns whether that was still pending. */
-  refuse(refusal: Refusal): boolean {
+  onRefusal(refusal: Refusal): boolean {
     const { id } = refusal;
-    const waiter = id === undefined ? undefined : this.#waiters.get(id);
-    if (!waiter) return false;
-    if (waiter.onRefusal(refusal)) this.remove(waiter);
-    else this.fail(waiter, refusedError(waiter, refusal));
+    const request = id === undefined ? undefined : this.#requests.get(id);
+    if (!request) return false;
+    if (request.onRefusal?.(refusal)) this.remove(request);
+    else this.fail(request, refusedError(request, refusal));
     return true;
   }
 
-  // Ends
+  // Connections
+
+  /** Begins a connection, which carries the replies from now on. */
+  connect(channel: { readonly isGreeted: boolean }): void {
+    this.#channel = channel;
+  }
 
   /** Fails the request of a queued line that was dropped. */
-  drop(line: Uint8Array, reason: DropReason): void {
-    const waiter = this.#byLine.get(line);
-    if (!waiter) return;
-    this.fail(waiter, new EbsocketError(reason, `${waiter.errorPrefix}: ${DROP_WORDS[reason]}`));
+  onDrop(line: Uint8Array, reason: DropReason): void {
+    const request = this.#byLine.get(line);
+    if (!request) return;
+    this.fail(request, new EbsocketError(reason, `${request.errorPrefix}: ${DROP_WORDS[reason]}`));
   }
 
   /**
    * Fails the pending requests at the end of a connection, before the next one. Those that the next
-   * connection repeats stay, and those with a line that is queued for it, according to `waits`.
+   * connection repeats stay, and those with a line in `queued`, the lines that it will send.
    */
-  disconnect(waits: (line: Uint8Array) => boolean): void {
-    for (const waiter of this.#waiters.values()) {
-      if (waiter.survives || waiter.line && waits(waiter.line)) continue;
-      this.close(waiter, IN_DOUBT);
+  disconnect(queued: ReadonlySet<Uint8Array>): void {
+    for (const request of this.#requests.values()) {
+      if (request.survives || request.line && queued.has(request.line)) continue;
+      this.close(request, IN_DOUBT);
     }
   }
 
   /** Fails a request because its connection has ended. `why` is part of the message. */
-  close(waiter: PendingRequest, why: string): void {
-    this.fail(waiter, new ConnectionClosedError(`${waiter.errorPrefix}: ${why}`));
+  close(request: PendingRequest, why: string): void {
+    this.fail(request, new ConnectionClosedError(`${request.errorPrefix}: ${why}`));
   }
 
   /** Fails all requests, because no more replies will arrive. `why` is part of the message. */
   failAll(why: string): void {
-    for (const waiter of this.#waiters.values()) this.close(waiter, why);
-    this.rest();
+    for (const request of this.#requests.values()) this.close(request, why);
+    this.stopTimer();
   }
 
-  /** Clears the timer if no request is pending, because possibly none will follow. */
-  rest(): void {
+  /** Stops the timer if no request is pending, because possibly none will follow. */
+  stopTimer(): void {
     if (this.size > 0) return;
     clearTimeout(this.#timer);
-    this.#due = Infinity;
+    this.#timerDue = Infinity;
   }
 
   // Time
@@ -296,28 +289,35 @@ export class PendingRequests {
    * Makes the timer fire at `deadline`. It is kept when no request is left, because more usually
    * follow.
    */
-  #wind(deadline: number, now: number): void {
-    if (deadline >= this.#due) return;
+  #startTimer(deadline: number, now: number): void {
+    if (deadline >= this.#timerDue) return;
     clearTimeout(this.#timer);
-    this.#due = deadline;
-    this.#timer = setTimeout(this.#look, Math.max(0, deadline - now));
+    this.#timerDue = deadline;
+    this.#timer = setTimeout(this.#checkDeadlines, Math.max(0, deadline - now));
   }
 
-  #look = (): void => {
+  #checkDeadlines = (): void => {
     const now = performance.now();
     const late: PendingRequest[] = [];
     let next = Infinity;
-    for (const waiter of this.#waiters.values()) {
-      if (waiter.deadline <= now) late.push(waiter);
-      else if (waiter.deadline < next) next = waiter.deadline;
+    for (const request of this.#requests.values()) {
+      if (request.deadline <= now) late.push(request);
+      else if (request.deadline < next) next = request.deadline;
     }
-    this.#due = Infinity;
-    if (next < Infinity) this.#wind(Math.max(next, now + this.size / LOOKS_PER_MS), now);
-    const deaf = late.length > 0 ? this.#readBlockedBy() : "";
-    for (const waiter of late) {
-      if (!this.giveUp(waiter)) continue; // ended by one of the others
-      const why = `no answer within ${waiter.timeout} ms${deaf && `; ${deaf}`}`;
-      waiter.onTimeout(new RequestTimeoutError(`${waiter.errorPrefix}: ${why}`));
+    this.#timerDue = Infinity;
+    if (next < Infinity) this.#startTimer(Math.max(next, now + this.size / CHECKS_PER_MS), now);
+    const hint = late.length > 0 ? this.#whySilent() : "";
+    for (const request of late) {
+      if (!this.cancel(request)) continue; // ended by one of the others
+      const why = `no answer within ${request.timeout} ms${hint && `; ${hint}`}`;
+      request.onTimeout(new RequestTimeoutError(`${request.errorPrefix}: ${why}`));
     }
   };
+
+  /** Returns the reason why no reply may arrive, or an empty string. */
+  #whySilent(): string {
+    const blocked = this.#inboxes.readBlockedBy();
+    if (blocked || this.#channel?.isGreeted !== false) return blocked;
+    return "the server has sent no welcome, so it may not be a relay";
+  }
 }

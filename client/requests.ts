@@ -8,17 +8,16 @@ import { checkWord } from "../protocol/routing.ts";
 import type { Envelope } from "../protocol/encoder.ts";
 import {
   ConnectionClosedError,
-  EbsocketError,
   type EventSchemaError,
   NoRespondersError,
   RequestTimeoutError,
 } from "../errors.ts";
-import type { EbsocketEvent, EventOf, SendableEvent } from "../protocol/event.ts";
-import type { ControlChannel } from "./subscriptions.ts";
+import type { EbsocketEvent, SendableEvent } from "../protocol/event.ts";
 import type { Inbox } from "../net/inbox.ts";
-import type { EventDispatcher } from "./dispatcher.ts";
 import { checkGiven, checkLimit, checkTimeout } from "../protocol/option_checks.ts";
 import { PendingRequest, type PendingRequests } from "./pending_requests.ts";
+import type { RequestKey } from "./received_requests.ts";
+import type { Receiver } from "./receiver.ts";
 import { encodeStatsRequest, type RelayReport } from "../protocol/report.ts";
 import { isName, type Receipt } from "../protocol/routing.ts";
 import { refused, type Sender } from "./sender.ts";
@@ -87,31 +86,22 @@ export interface InspectOptions {
 }
 
 /** A pending request with a single outcome. */
-abstract class Ask<T> extends PendingRequest {
-  readonly resolve: (value: T) => void;
-  readonly #reject: (error: unknown) => void;
-
+class Ask<T> extends PendingRequest {
   constructor(
     id: string,
     verb: string,
     subject: unknown,
-    resolve: (value: T) => void,
+    readonly resolve: (value: T) => void,
     reject: (error: unknown) => void,
   ) {
-    super(id, verb, subject);
-    this.resolve = resolve;
-    this.#reject = reject;
-  }
-
-  fail(error: unknown): void {
-    this.#reject(error);
+    super(id, verb, subject, reject);
   }
 }
 
 /** A request with one reply. */
 class Request extends Ask<EbsocketEvent> {
-  override onAnswer(answer: EbsocketEvent): boolean {
-    this.resolve(answer);
+  override onReply(reply: EbsocketEvent): boolean {
+    this.resolve(reply);
     return true;
   }
 
@@ -129,30 +119,24 @@ class Request extends Ask<EbsocketEvent> {
 
 /** A request with several replies, which it collects. */
 class Poll extends PendingRequest {
-  /** The error that ended it, if it is to be thrown. */
-  error: unknown;
-  readonly #inbox: Inbox<EbsocketEvent>;
-  readonly #onEnd: () => void;
-  #missing: number;
+  #replies = 0;
 
   constructor(
     id: string,
     subject: unknown,
-    count: number,
-    inbox: Inbox<EbsocketEvent>,
-    onEnd: () => void,
+    readonly count: number,
+    readonly inbox: Inbox<EbsocketEvent>,
+    /** Ends it, with an error if that is to be thrown. */
+    readonly end: (error?: unknown) => void,
   ) {
-    super(id, "request", subject);
-    this.#missing = count;
-    this.#inbox = inbox;
-    this.#onEnd = onEnd;
+    super(id, "request", subject, end);
   }
 
-  override onAnswer(answer: EbsocketEvent, bytes: number): boolean {
-    this.#inbox.push([answer], bytes);
-    const isAll = --this.#missing === 0;
-    if (isAll) this.#onEnd();
-    return isAll;
+  override onReply(reply: EbsocketEvent, bytes: number): boolean {
+    this.inbox.push([reply], bytes);
+    if (++this.#replies < this.count) return false;
+    this.end();
+    return true;
   }
 
   override onReceipt({ clients }: Receipt): boolean {
@@ -162,12 +146,7 @@ class Poll extends PendingRequest {
   }
 
   override onTimeout(_error: RequestTimeoutError): void {
-    this.#onEnd();
-  }
-
-  fail(error: unknown): void {
-    this.error = error;
-    this.#onEnd();
+    this.end();
   }
 }
 
@@ -205,28 +184,16 @@ const ROOM = Promise.resolve();
 const SENT = Promise.resolve(true);
 const NOT_SENT = Promise.resolve(false);
 
-/** The maximum number of unanswered requests to remember. */
-const MAX_UNANSWERED = 10_000;
-
-/** The requests of one client. It receives events of `M` and sends events of `S`. */
-export class Requests<M extends object, S extends object = M> {
-  readonly #table: PendingRequests;
+/** The requests of one client, which sends events of `S`. */
+export class Requests<S extends object> {
   readonly #sender: Sender<S>;
-  readonly #dispatcher: EventDispatcher<M>;
-  /** The connection that each request arrived on. */
-  readonly #channels = new WeakMap<object, ControlChannel>();
-  /** The requests that the program has received and not answered, by their ID and requester. */
-  readonly #unanswered = new Set<string>();
-  /** Those among them that the program has read itself. It has finished them when it reads on. */
-  #read: string[] = [];
-  /** Whether the program has ever replied to a request. */
-  #isAnswering = false;
-  #answered: PromiseWithResolvers<void> | null = null;
+  readonly #receiver: Receiver;
+  readonly #pending: PendingRequests;
 
-  constructor(table: PendingRequests, sender: Sender<S>, dispatcher: EventDispatcher<M>) {
-    this.#table = table;
+  constructor(sender: Sender<S>, receiver: Receiver) {
     this.#sender = sender;
-    this.#dispatcher = dispatcher;
+    this.#receiver = receiver;
+    this.#pending = receiver.pending;
   }
 
   /**
@@ -234,21 +201,18 @@ export class Requests<M extends object, S extends object = M> {
    *
    * @returns Resolves to the first reply.
    */
-  request(
-    event: SendableEvent<S>,
-    options: RequestOptions = {},
-  ): Promise<EventOf<M>> {
-    return new Promise<EbsocketEvent>((resolve, reject) => {
+  request(event: SendableEvent<S>, options: RequestOptions = {}): Promise<EbsocketEvent> {
+    return new Promise((resolve, reject) => {
       checkGiven(options, ["to"]);
       const { to, timeout = 5000, signal } = options;
       checkTimeout(timeout);
       signal?.throwIfAborted();
-      this.#checkHearing("request", event);
-      const id = this.#table.nextId();
+      this.#receiver.inboxes.checkReading("request", event);
+      const id = this.#pending.nextId();
       const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
       const request = new Request(id, "request", event, resolve, reject);
       this.#ask(request, event, line, to !== undefined, timeout, signal);
-    }) as unknown as Promise<EventOf<M>>;
+    });
   }
 
   /**
@@ -259,7 +223,7 @@ export class Requests<M extends object, S extends object = M> {
   requestMany(
     event: SendableEvent<S>,
     options: RequestManyOptions = {},
-  ): AsyncGenerator<EventOf<M>, void, void> {
+  ): AsyncGenerator<EbsocketEvent, void, void> {
     checkGiven(options, ["to"]);
     const { to, timeout = 5000, count = Infinity, signal } = options;
     checkTimeout(timeout);
@@ -274,26 +238,29 @@ export class Requests<M extends object, S extends object = M> {
     timeout: number,
     count: number,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<EventOf<M>, void, void> {
+  ): AsyncGenerator<EbsocketEvent, void, void> {
     signal?.throwIfAborted();
-    this.#checkHearing("request", event);
-    const id = this.#table.nextId();
+    this.#receiver.inboxes.checkReading("request", event);
+    const id = this.#pending.nextId();
     const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
-    const inbox = this.#dispatcher.makeInbox();
-    const answers = inbox as unknown as Inbox<EbsocketEvent>;
-    const poll = new Poll(id, event, count, answers, () => this.#dispatcher.forget(inbox));
-    this.#dispatcher.watchInbox(inbox, `requestMany(${event})`);
+    const { inboxes } = this.#receiver;
+    const inbox = inboxes.open(`requestMany(${event})`);
+    let error: unknown;
+    const poll = new Poll(id, event, count, inbox, (why) => {
+      error = why;
+      inboxes.close(inbox);
+    });
     try {
       this.#ask(poll, event, line, to !== undefined, timeout, signal);
       for (;;) {
-        const answer = await inbox.next();
-        if (answer === undefined) break;
-        yield answer;
+        const reply = await inbox.next();
+        if (reply === undefined) break;
+        yield reply;
       }
-      if (poll.error !== undefined) throw poll.error;
+      if (error !== undefined) throw error;
     } finally {
-      this.#table.giveUp(poll);
-      this.#dispatcher.forget(inbox);
+      this.#pending.cancel(poll);
+      inboxes.close(inbox);
     }
   }
 
@@ -307,12 +274,12 @@ export class Requests<M extends object, S extends object = M> {
     const { to, timeout = 10_000, signal } = options;
     checkTimeout(timeout);
     if (to !== undefined) checkWord("to", to);
-    const ack = this.#table.nextId();
+    const ack = this.#pending.nextId();
     const line = this.#sender.encode(event, { ack, ...(to !== undefined && { to }) });
     const confirmed = new Promise<number>((resolve, reject) => {
       signal?.throwIfAborted();
       this.#sender.demand("ack", "confirm", event);
-      this.#checkHearing("confirm", event);
+      this.#receiver.inboxes.checkReading("confirm", event);
       const confirmation = new Confirmation(ack, "confirm", event, resolve, reject);
       this.#ask(confirmation, event, line, to !== undefined, timeout, signal);
     });
@@ -330,85 +297,24 @@ export class Requests<M extends object, S extends object = M> {
   }
 
   /**
-   * Records which connection events arrived on, because requester IDs are only valid on that
-   * connection.
-   */
-  note(events: readonly EbsocketEvent[], channel: ControlChannel): void {
-    for (const event of events) {
-      if (event.id !== null && event.from !== null) this.#channels.set(event, channel);
-    }
-  }
-
-  /** Records an event that a service has yielded to the program, if it is a request. */
-  given({ id, from }: Pick<EbsocketEvent, "id" | "from">): void {
-    if (id === null) return;
-    if (this.#unanswered.size >= MAX_UNANSWERED) {
-      const [oldest] = this.#unanswered;
-      this.#unanswered.delete(oldest!);
-    }
-    this.#unanswered.add(keyOf(id, from));
-  }
-
-  /**
-   * Records that the program reads on: it has finished the events read before, and receives these.
-   */
-  readOn(events: readonly Pick<EbsocketEvent, "id" | "from">[] = []): void {
-    for (const key of this.#read) this.#unanswered.delete(key);
-    this.#read = [];
-    for (const event of events) {
-      if (event.id === null) continue;
-      this.given(event);
-      this.#read.push(keyOf(event.id, event.from));
-    }
-    this.#checkAnswered();
-  }
-
-  /** Forgets all requests at the end of a connection. They can no longer be answered. */
-  forgetAsked(): void {
-    this.#unanswered.clear();
-    this.#checkAnswered();
-  }
-
-  /**
-   * Waits until the program has answered the requests it received. If it has ever replied to one,
-   * also waits until it has read its inbox.
-   */
-  async whenAnswered(): Promise<void> {
-    this.#answered ??= Promise.withResolvers<void>();
-    this.#checkAnswered();
-    await this.#answered?.promise;
-  }
-
-  #checkAnswered(): void {
-    const isUnread = this.#isAnswering && this.#dispatcher.inbox.length > 0;
-    if (!this.#answered || isUnread || this.#unanswered.size > 0) return;
-    this.#answered.resolve();
-    this.#answered = null;
-  }
-
-  /**
    * Replies to a request.
    *
    * @returns Resolves to whether the reply was sent.
    */
-  reply(
-    event: Pick<EbsocketEvent, "id" | "from">,
-    answer: SendableEvent<S>,
-  ): Promise<boolean> {
-    const { id, from } = event;
+  reply(request: RequestKey, reply: SendableEvent<S>): Promise<boolean> {
+    const { id, from } = request;
     if (id === null) return NOT_SENT;
     // Such a line would violate the protocol and end the connection.
     if (!isName(id) || from !== null && !isName(from)) return NOT_SENT;
-    const line = this.#sender.encode(answer, {
+    const line = this.#sender.encode(reply, {
       reply_to: id,
       ...(from !== null && { to: from }),
     });
-    this.#isAnswering = true;
-    if (this.#unanswered.delete(keyOf(id, from))) this.#checkAnswered();
-    const channel = this.#channels.get(event);
-    const isGone = channel ? channel.hasEnded : !this.#sender.isConnected;
-    if (from !== null && isGone && this.#sender.isOpen) return NOT_SENT;
-    const fault = this.#sender.queue(answer, line, from !== null, channel !== undefined);
+    const channel = this.#receiver.requests.onReply(request);
+    const { connected, open } = this.#sender.manager;
+    const isGone = channel ? channel.hasEnded : !connected;
+    if (from !== null && isGone && open) return NOT_SENT;
+    const fault = this.#sender.queue(reply, line, from !== null, channel !== undefined);
     if (fault instanceof ConnectionClosedError) return NOT_SENT;
     if (fault) return refused(fault);
     return this.#sender.room()?.then(() => true) ?? SENT;
@@ -424,12 +330,12 @@ export class Requests<M extends object, S extends object = M> {
       checkTimeout(timeout);
       signal?.throwIfAborted();
       this.#sender.demand("stats", "inspect", "the relay");
-      this.#checkHearing("inspect", "the relay");
-      const id = this.#table.nextId();
+      this.#receiver.inboxes.checkReading("inspect", "the relay");
+      const id = this.#pending.nextId();
       const inspection = new Inspection(id, "inspect", "the relay", resolve, reject);
       if (isOverdue(inspection, timeout)) return;
-      this.#sender.tell(encodeStatsRequest(id));
-      this.#table.add(inspection, timeout, signal);
+      this.#sender.sendControl(encodeStatsRequest(id));
+      this.#pending.add(inspection, timeout, signal);
     });
   }
 
@@ -444,10 +350,11 @@ export class Requests<M extends object, S extends object = M> {
   ): void {
     this.#sender.checkOpen(event);
     if (isOverdue(waiter, timeout)) return;
-    if (this.#sender.mayWait) waiter.line = line;
-    this.#table.add(waiter, timeout, signal);
+    waiter.outbox = this.#sender.manager.outbox;
+    if (waiter.outbox) waiter.line = line;
+    this.#pending.add(waiter, timeout, signal);
     const fault = this.#sender.queue(event, line, isBound);
-    if (fault) this.#table.fail(waiter, fault);
+    if (fault) this.#pending.fail(waiter, fault);
   }
 
   #envelope(event: SendableEvent<S>, envelope: Envelope, to: string | undefined): Envelope {
@@ -455,14 +362,4 @@ export class Requests<M extends object, S extends object = M> {
     this.#sender.demand("ack", "send", event, " to one client");
     return { ...envelope, to: checkWord("to", to) };
   }
-
-  /** Throws if reading is paused, because the reply could not be read. */
-  #checkHearing(verb: string, subject: unknown): void {
-    const why = this.#dispatcher.readBlockedBy();
-    if (why) throw new EbsocketError("inbox-full", `Cannot ${verb} ${subject}: ${why}`);
-  }
-}
-
-function keyOf(id: string, from: string | null): string {
-  return `${from} ${id}`;
 }

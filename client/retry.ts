@@ -1,17 +1,28 @@
 /**
- * Reconnecting: its options, the final close reasons, and the loop of attempts.
+ * Reconnecting: its options, the delays, the final close reasons, and the loop of attempts.
  *
  * @module
  */
 
 import { inspect } from "../protocol/printable.ts";
-import { type BackoffBounds, backoffDelay } from "./backoff.ts";
 import { type CloseReason, ConnectError } from "../errors.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
-import { OVERFLOW_POLICIES, type OverflowPolicy, type WaitingBounds } from "./offline_queue.ts";
 import { sleep } from "../net/waits.ts";
 
-export type { OverflowPolicy };
+/**
+ * The fate of an event that does not fit into the queue:
+ *
+ * | policy | meaning |
+ * | --- | --- |
+ * | `refuse` | it is not queued, and the promise of `sendEvent()` rejects |
+ * | `drop-oldest` | the events that have been queued longest are dropped |
+ * | `drop-newest` | it is dropped |
+ *
+ * {@link ClientStatus} has the number of dropped events.
+ */
+export type OverflowPolicy = "refuse" | "drop-oldest" | "drop-newest";
+
+const OVERFLOW_POLICIES: readonly OverflowPolicy[] = ["refuse", "drop-oldest", "drop-newest"];
 
 /** How a client reconnects after its connection has ended. */
 export interface ReconnectOptions {
@@ -57,10 +68,10 @@ export interface ReconnectOptions {
 }
 
 /** The checked reconnect options. */
-export interface Persistence extends BackoffBounds, WaitingBounds {
-  /** The number of consecutive failed attempts after which the client gives up. */
-  readonly attempts: number;
-}
+export type Persistence = Required<ReconnectOptions>;
+
+/** The limits of the queue. */
+export type QueueBounds = Pick<Persistence, "maxQueuedEvents" | "maxQueuedBytes" | "overflow">;
 
 /**
  * Checks the options and adds the defaults.
@@ -105,6 +116,20 @@ const FINAL: readonly CloseReason[] = [
 /** Returns whether reconnecting is pointless after an end for this reason. */
 export function isFinal(reason: CloseReason | undefined): boolean {
   return reason !== undefined && FINAL.includes(reason);
+}
+
+/**
+ * Returns the delay before a retry, in milliseconds, after `before` earlier retries: full-jitter
+ * exponential back-off, as in "Exponential Backoff And Jitter" of the AWS Architecture Blog. Every
+ * delay from 0 to an upper bound is equally likely, and the bound doubles with each retry. The
+ * clients of a restarted server therefore reconnect one by one and not in waves.
+ */
+export function backoffDelay(
+  before: number,
+  { minDelay, maxDelay }: Pick<Persistence, "minDelay" | "maxDelay">,
+  random: () => number = Math.random,
+): number {
+  return Math.round(random() * Math.min(maxDelay, minDelay * 2 ** before));
 }
 
 /**
@@ -157,7 +182,7 @@ export class Retries {
         if (delay > 0) await sleep(delay, signal);
         return await attempt(number, before);
       } catch (error) {
-        if (signal.aborted) throw giveUp(signal, number, before);
+        if (signal.aborted) throw cancelReason(signal, number, before);
         if (!(error instanceof ConnectError) || isFinal(error.reason)) throw error;
         if (number >= this.#persistence.attempts) throw error;
         before = error;
@@ -170,7 +195,7 @@ export class Retries {
 /**
  * Returns why the attempts were cancelled: the signal's reason, and the last error if there is one.
  */
-function giveUp(signal: AbortSignal, number: number, before: ConnectError | null): unknown {
+function cancelReason(signal: AbortSignal, number: number, before: ConnectError | null): unknown {
   const { reason } = signal;
   if (!before || !(reason instanceof Error)) return reason;
   const message = `${reason.message} (attempt ${number - 1} has failed: ${before.message})`;

@@ -10,7 +10,9 @@ import { checkEvent, type Envelope, LineEncoder } from "../protocol/encoder.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { SendableEvent } from "../protocol/event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import type { Feature } from "../protocol/routing.ts";
+import type { SubscriptionManager } from "./subscriptions.ts";
 
 /** A shared result for callers that need not wait for room: no promise per event. */
 const ROOM = Promise.resolve();
@@ -19,24 +21,29 @@ const ROOM = Promise.resolve();
 export class Sender<M extends object> {
   readonly #settings: ClientSettings;
   readonly #encoder = new LineEncoder();
-  readonly #used: (verb: string) => ConnectionManager<M>;
-  readonly #beforeLine: () => void;
+  readonly #lifecycle: Lifecycle;
+  readonly #subscriptions: SubscriptionManager;
 
   /**
    * Creates a sender.
    *
    * @param settings The client's settings.
-   * @param used Returns the connection manager. Throws if there is none.
-   * @param beforeLine Called before each line, to send pending subscriptions first.
+   * @param lifecycle The client's connections.
+   * @param subscriptions Its subscriptions. Pending ones are sent before each line.
    */
   constructor(
     settings: ClientSettings,
-    used: (verb: string) => ConnectionManager<M>,
-    beforeLine: () => void,
+    lifecycle: Lifecycle,
+    subscriptions: SubscriptionManager,
   ) {
     this.#settings = settings;
-    this.#used = used;
-    this.#beforeLine = beforeLine;
+    this.#lifecycle = lifecycle;
+    this.#subscriptions = subscriptions;
+  }
+
+  /** The connections that lines are sent through. */
+  get manager(): ConnectionManager {
+    return this.#lifecycle.sending("send through");
   }
 
   /** Queues an event. {@link EbsocketClient.sendEvent} describes the result. */
@@ -62,7 +69,7 @@ export class Sender<M extends object> {
     if (checker.hasDefinitions) line = line.slice(); // A validator may itself send events.
     checker.checkSent(event, line);
     const length = line.length - 1;
-    const link = this.#used("send through");
+    const link = this.manager;
     if (length <= link.maxLineBytes) return line;
     const most = link.session?.namesLimit
       ? `the ${link.maxLineBytes} that the server takes`
@@ -85,9 +92,9 @@ export class Sender<M extends object> {
     isBound = false,
     isEarly = false,
   ): EbsocketError | null {
-    const link = this.#used("send through");
+    const link = this.manager;
     if (!link.open) return closed(event);
-    this.#beforeLine();
+    this.#subscriptions.flush();
     const { outbox, session } = link;
     if (outbox) {
       if (isBound && !isEarly && !link.connected) return unaddressable(event);
@@ -114,7 +121,7 @@ export class Sender<M extends object> {
 
   /** Returns a promise that resolves when there is room for more. `null` if there is room now. */
   room(): Promise<void> | null {
-    const { outbox, session } = this.#used("send through");
+    const { outbox, session } = this.manager;
     return (outbox ?? session!.connection).room();
   }
 
@@ -123,13 +130,13 @@ export class Sender<M extends object> {
    *
    * @throws {ConnectionClosedError} If there is no connection.
    */
-  tell(line: Uint8Array): void {
-    const link = this.#used("send through");
+  sendControl(line: Uint8Array): void {
+    const link = this.manager;
     if (!link.connected) {
       throw new ConnectionClosedError("Cannot ask the relay: there is no connection");
     }
-    this.#beforeLine();
-    link.session!.tell(line);
+    this.#subscriptions.flush();
+    link.session!.sendControl(line);
   }
 
   /**
@@ -141,7 +148,7 @@ export class Sender<M extends object> {
    * @param how An addition to the message.
    */
   lack(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
-    const { session } = this.#used("use");
+    const { session } = this.#lifecycle.sending("use");
     // Before the first connection, the features are unknown.
     if (!session || session.has(feature)) return null;
     const what = `${verb} ${subject}${how}`;
@@ -165,27 +172,17 @@ export class Sender<M extends object> {
    * @throws {ConnectionClosedError} If the client is closed.
    */
   checkOpen(event: SendableEvent<M>): void {
-    if (!this.#used("send through").open) throw closed(event);
+    if (!this.manager.open) throw closed(event);
   }
 
-  /** Removes a line from the queue, if it is still there. */
-  withdraw(line: Uint8Array): void {
-    this.#used("send through").outbox?.withdraw(line);
-  }
-
-  /** Whether there is a connection, or the client will reconnect. */
-  get isOpen(): boolean {
-    return this.#used("send through").open;
-  }
-
-  /** Whether there is a connection. */
-  get isConnected(): boolean {
-    return this.#used("send through").connected;
-  }
-
-  /** Whether lines may be queued for a connection. */
-  get mayWait(): boolean {
-    return this.#used("send through").outbox !== null;
+  /**
+   * Waits until the server has acknowledged the events sent before, or the operating system has
+   * taken them.
+   */
+  async flush(): Promise<void> {
+    const { outbox, session } = this.#lifecycle.sending("flush");
+    this.#subscriptions.flush();
+    await (outbox ?? session!.connection).flush();
   }
 }
 

@@ -6,14 +6,17 @@
 
 import { checkWord } from "../protocol/routing.ts";
 import { ConnectionClosedError } from "../errors.ts";
-import type { EventNamed, EventOf } from "../protocol/event.ts";
-import type { SubscriptionManager } from "./subscriptions.ts";
-import { type EventDispatcher, Service } from "./dispatcher.ts";
+import type { EbsocketEvent, EventNamed, EventOf } from "../protocol/event.ts";
+import type { Inbox } from "../net/inbox.ts";
 import { InboxIterator } from "../net/inbox_iterator.ts";
+import type { Inboxes } from "./inboxes.ts";
 import { checkGiven } from "../protocol/option_checks.ts";
-import type { MatchingName } from "../protocol/pattern.ts";
-
+import { matches, type MatchingName } from "../protocol/pattern.ts";
+import { quote } from "../protocol/printable.ts";
+import type { ReceivedRequests } from "./received_requests.ts";
 import { checkPattern } from "./subscribe_request.ts";
+import type { SubscriptionManager } from "./subscriptions.ts";
+import { TextMap } from "../protocol/text_map.ts";
 
 /** Options of {@link EbsocketClient.serve}. */
 export interface ServiceOptions {
@@ -35,59 +38,110 @@ export interface ServiceOptions {
 export type MatchingEvent<M extends object, P extends string> = string extends keyof M ? EventOf<M>
   : EventNamed<M, MatchingName<M, P> & keyof M & string>;
 
-/** The services of one client. */
-export class Services<M extends object> {
-  readonly #dispatcher: EventDispatcher<M>;
-  readonly #subscriptions: SubscriptionManager;
-  readonly #hasEnded: () => boolean;
-  readonly #onGiven: (event: EventOf<M>) => void;
-  /** The running services, by the controller that ends them. */
-  readonly #running = new Map<AbortController, Service<M>>();
-  /** The controllers of the services that are being read. */
-  readonly #read = new Set<AbortController>();
+/** The maximum number of event names with a cached list of services. */
+const MAX_ROUTES = 1000;
 
-  /**
-   * Creates a client's services.
-   *
-   * @param dispatcher The dispatcher of received events.
-   * @param subscriptions The subscriptions.
-   * @param hasEnded Returns whether no events will arrive and no connection is being made.
-   * @param onGiven Called with each event that a service has yielded to the program.
-   */
+/** A loop over the events that match a pattern. They do not go into the main inbox. */
+interface Service {
+  readonly pattern: string;
+  readonly inbox: Inbox<EbsocketEvent>;
+  /** Ends the service. */
+  readonly stop: AbortController;
+  /** Whether the program reads its events. */
+  isRead: boolean;
+  /** The events for it from the block that is being dispatched. */
+  batch: EbsocketEvent[];
+}
+
+/** The services of one client. */
+export class Services {
+  readonly #inboxes: Inboxes;
+  readonly #subscriptions: SubscriptionManager;
+  readonly #received: ReceivedRequests;
+  #hasEnded = false;
+  /** The services that have not ended. */
+  readonly #running = new Set<Service>();
+  /** Those among them that get further events. */
+  readonly #active = new Set<Service>();
+  /** The active services by event name, as far as they have been looked up. */
+  readonly #routes = new TextMap<readonly Service[]>();
+
+  /** Creates no service yet. */
   constructor(
-    dispatcher: EventDispatcher<M>,
+    inboxes: Inboxes,
     subscriptions: SubscriptionManager,
-    hasEnded: () => boolean,
-    onGiven: (event: EventOf<M>) => void,
+    received: ReceivedRequests,
   ) {
-    this.#dispatcher = dispatcher;
+    this.#inboxes = inboxes;
     this.#subscriptions = subscriptions;
-    this.#hasEnded = hasEnded;
-    this.#onGiven = onGiven;
+    this.#received = received;
   }
 
   /** Returns the events that match `pattern`, from now on. */
-  serve(pattern: string, options: ServiceOptions = {}): AsyncGenerator<EventOf<M>, void, void> {
+  serve(pattern: string, options: ServiceOptions = {}): AsyncGenerator<EbsocketEvent, void, void> {
     checkPattern(pattern);
     checkGiven(options, ["queue"]);
     const { queue, signal } = options;
     if (queue !== undefined) checkWord("queue", queue);
-    const service = new Service<M>(pattern, this.#dispatcher.makeInbox());
+    const inbox = this.#inboxes.open(`serve(${quote(pattern)})`);
     const stop = new AbortController();
+    const service: Service = { pattern, inbox, stop, isRead: false, batch: [] };
     const end = () => stop.abort();
-    const started = this.#start(service, queue, stop, signal);
+    const started = this.#start(service, queue, signal);
     started.catch(() => {}); // The first next() throws it.
     const open = async () => {
-      this.#read.add(stop);
+      service.isRead = true;
       await started;
       return { [Symbol.dispose]: end };
     };
-    return new InboxIterator(service.inbox, open, end, this.#onGiven);
+    return new InboxIterator(inbox, open, end, (event) => this.#received.onRead(event));
   }
 
-  /** Ends all services, because no more events will arrive. */
+  // Events
+
+  /** Whether no service gets events. */
+  get isEmpty(): boolean {
+    return this.#active.size === 0;
+  }
+
+  /** Collects an event for the services that it matches. Returns `false` if there are none. */
+  take(event: EbsocketEvent): boolean {
+    if (this.isEmpty) return false;
+    const services = this.#servicesOf(event.event);
+    for (const service of services) service.batch.push(event);
+    return services.length > 0;
+  }
+
+  /** Delivers the collected events. Their lines had about `bytesEach` bytes each. */
+  deliver(bytesEach: number): void {
+    for (const service of this.#active) {
+      if (service.batch.length === 0) continue;
+      service.inbox.push(service.batch, service.batch.length * bytesEach);
+      service.batch = [];
+    }
+  }
+
+  #servicesOf(name: string): readonly Service[] {
+    let services = this.#routes.get(name);
+    if (!services) {
+      services = [...this.#active].filter(({ pattern }) => matches(pattern, name));
+      if (this.#routes.size >= MAX_ROUTES) this.#routes.clear();
+      this.#routes.set(name, services);
+    }
+    return services;
+  }
+
+  // Ends
+
+  /** Ends all services, because no more events will arrive. New ones end at once. */
   end(): void {
-    for (const stop of this.#running.keys()) stop.abort();
+    this.#hasEnded = true;
+    for (const { stop } of this.#running) stop.abort();
+  }
+
+  /** Reverts {@link end} for new services. */
+  reopen(): void {
+    this.#hasEnded = false;
   }
 
   /**
@@ -97,9 +151,10 @@ export class Services<M extends object> {
    */
   async finish(): Promise<void> {
     await Promise.all(
-      Array.from(this.#running, ([stop, service]) => {
-        if (!this.#read.has(stop)) return stop.abort();
-        this.#dispatcher.detach(service);
+      Array.from(this.#running, (service) => {
+        const { isRead, stop } = service;
+        if (!isRead) return stop.abort();
+        this.#deactivate(service);
         return new Promise((resolve) => stop.signal.addEventListener("abort", resolve));
       }),
     );
@@ -107,33 +162,40 @@ export class Services<M extends object> {
 
   /** Starts a service. Resolves when the relay has acknowledged its subscription. */
   async #start(
-    service: Service<M>,
+    service: Service,
     queue: string | undefined,
-    stop: AbortController,
     outer: AbortSignal | undefined,
   ): Promise<void> {
-    const { pattern, inbox } = service;
-    if (outer?.aborted || this.#hasEnded()) return inbox.end();
+    const { pattern, inbox, stop } = service;
+    const isOver = this.#hasEnded && !this.#subscriptions.isOnline;
+    if (outer?.aborted || isOver) return this.#inboxes.close(inbox);
     const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
-    let isHeld = false;
+    let isSubscribed = false;
     const release = () => this.#subscriptions.release([pattern], queue, service);
-    this.#running.set(stop, service);
+    this.#running.add(service);
     signal.addEventListener("abort", () => {
-      this.#running.delete(stop);
-      this.#read.delete(stop);
-      this.#dispatcher.detach(service);
-      if (isHeld) release();
+      this.#running.delete(service);
+      this.#deactivate(service);
+      if (isSubscribed) release();
     });
-    this.#dispatcher.attach(service); // The first events may arrive before the acknowledgement.
+    this.#active.add(service); // The first events may arrive before the acknowledgement.
+    this.#routes.clear();
     const options = { timeout: Infinity, signal, ...(queue !== undefined && { queue }) };
     try {
       await this.#subscriptions.subscribe([pattern], options, service);
-      isHeld = true;
+      isSubscribed = true;
       if (signal.aborted) release();
     } catch (error) {
-      const isOver = signal.aborted || error instanceof ConnectionClosedError;
+      const isExpected = signal.aborted || error instanceof ConnectionClosedError;
       stop.abort();
-      if (!isOver) throw error;
+      if (!isExpected) throw error;
     }
+  }
+
+  /** Stops dispatching events to a service, and ends its inbox. */
+  #deactivate(service: Service): void {
+    this.#active.delete(service);
+    this.#routes.clear();
+    this.#inboxes.close(service.inbox);
   }
 }

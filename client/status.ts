@@ -143,37 +143,34 @@ export interface ClosedStatus<M extends object = OpenEvents> {
 const MAX_UNREAD = 100;
 
 /** Passes each status to all readers. */
-export class StatusFeed<M extends object> {
-  #current: ClientStatus<M> | null = null;
-  readonly #readers = new Set<Inbox<ClientStatus<M>>>();
+export class StatusFeed {
+  #current: ClientStatus | null = null;
+  readonly #readers = new Set<Inbox<ClientStatus>>();
 
   /** Passes a status to all readers. After `closed` there are no more. */
-  push(status: ClientStatus<M>): void {
+  push(status: ClientStatus): void {
     // Lost and refused events do not describe the current state.
     if (status.type !== "gap" && status.type !== "refused") this.#current = status;
-    for (const reader of this.#readers) tell(reader, status);
+    for (const reader of this.#readers) deliver(reader, status);
     if (status.type === "closed") this.#readers.clear();
   }
 
-  /** Forgets the current status after a failed attempt. Readers wait for the next one. */
-  forget(): void {
+  /** Clears the current status after a failed attempt. Readers wait for the next one. */
+  clear(): void {
     this.#current = null;
   }
 
   /** Returns the current status and all further ones until `closed`. */
-  read(): AsyncGenerator<ClientStatus<M>, void, void> {
-    const reader = new Inbox<ClientStatus<M>>({}, () => {});
+  read(): AsyncGenerator<ClientStatus, void, void> {
+    const reader = new Inbox<ClientStatus>({}, () => {});
     if (this.#current?.type !== "closed") this.#readers.add(reader);
-    if (this.#current) tell(reader, this.#current);
+    if (this.#current) deliver(reader, this.#current);
     const leave = () => void this.#readers.delete(reader);
     return new InboxIterator(reader, () => ({ [Symbol.dispose]: leave }), leave);
   }
 }
 
-function tell<M extends object>(
-  reader: Inbox<ClientStatus<M>>,
-  status: ClientStatus<M>,
-): void {
+function deliver(reader: Inbox<ClientStatus>, status: ClientStatus): void {
   if (reader.length >= MAX_UNREAD) reader.take();
   reader.push([status], 0);
   if (status.type === "closed") reader.end();

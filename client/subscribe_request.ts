@@ -4,14 +4,19 @@
  * @module
  */
 
-import { checkWord } from "../protocol/routing.ts";
+import {
+  checkWord,
+  encodeSubscription,
+  NO_QUEUE,
+  type Receipt,
+  type Refusal,
+} from "../protocol/routing.ts";
 import { encodeJson } from "../protocol/encoder.ts";
 import { checkGiven, checkTimeout, MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import { faultOfPattern } from "../protocol/pattern.ts";
 import { PendingRequest } from "./pending_requests.ts";
 import { inspect, quote } from "../protocol/printable.ts";
-import { encodeSubscription, type Receipt, type Refusal } from "../protocol/routing.ts";
 
 /** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
 export interface SubscribeOptions {
@@ -48,78 +53,96 @@ export const UNSUBSCRIBE = "unsubscribe from";
 /** The operation of a line after a `hello`. */
 export const GREET = "connect with a subscription to";
 
-/** A pending call of `subscribe()` or `unsubscribe()`. */
+/** A pending request for patterns. */
 export class SubscribeRequest extends PendingRequest {
-  readonly #resolve: () => void;
-  readonly #reject: (error: unknown) => void;
-
   constructor(
     id: string,
     verb: string,
     readonly patterns: readonly string[],
-    resolve: () => void,
-    reject: (error: unknown) => void,
+    readonly queue: string,
+    readonly grant: () => void,
+    fail: (error: unknown) => void,
   ) {
-    super(id, verb, describe(patterns));
-    this.survives = verb === SUBSCRIBE;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    super(id, verb, describe(patterns), fail);
+  }
+
+  /** Returns the line of the request. */
+  encode(): Uint8Array {
+    const { id, verb, patterns: events, queue } = this;
+    const control = verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe";
+    return encodeSubscription({ control, events, ...(queue !== NO_QUEUE && { queue }), id });
   }
 
   override onReceipt(_receipt: Receipt): boolean {
-    this.#resolve();
+    this.grant();
     return true;
+  }
+}
+
+/** A pending call of `subscribe()` or `unsubscribe()`. A subscribing call owns its patterns. */
+export class SubscribeCall extends SubscribeRequest {
+  /** The patterns that have not been acknowledged. */
+  open = new Set(this.patterns);
+  /**
+   * Whether the call was sent on this connection, and whether it was split across lines. Some of
+   * those lines may be granted and others refused.
+   */
+  isSent = false;
+  isSplit = false;
+
+  constructor(
+    id: string,
+    patterns: readonly string[],
+    queue: string,
+    /** The owner of the patterns once they are granted. `null` if the call removes them. */
+    readonly owner: object | null,
+    grant: () => void,
+    fail: (error: unknown) => void,
+  ) {
+    super(id, owner ? SUBSCRIBE : UNSUBSCRIBE, patterns, queue, grant, fail);
+    this.survives = owner !== null;
   }
 
   /**
    * Only the wait ends: a subscription is repeated on every connection until a relay has replied.
    */
   override onTimeout({ message }: RequestTimeoutError): void {
-    const hint = this.survives ? "; it is remembered, and unsubscribe() takes it back" : "";
+    const hint = this.owner ? "; it is remembered, and unsubscribe() takes it back" : "";
     this.fail(new RequestTimeoutError(`${message}${hint}`));
-  }
-
-  grant(): void {
-    this.#resolve();
-  }
-
-  fail(error: unknown): void {
-    this.#reject(error);
   }
 }
 
-/** A pending line, which may be about several calls. */
-export class Line extends PendingRequest {
+/** A pending line about some calls. */
+export class SubscribeLine extends SubscribeRequest {
   /**
    * Resolves to the relay's refusal. Resolves to `null` if it has granted the line or the
    * connection has ended.
    */
-  readonly answer: Promise<Refusal | null>;
+  readonly refusal: Promise<Refusal | null>;
   readonly #resolve: (refusal: Refusal | null) => void;
-  readonly #onGrant: () => void;
 
   /** Creates a pending line that calls `onGrant` as soon as it is acknowledged. */
-  constructor(id: string, verb: string, patterns: readonly string[], onGrant: () => void) {
-    super(id, verb, describe(patterns));
+  constructor(
+    id: string,
+    verb: string,
+    patterns: readonly string[],
+    queue: string,
+    readonly calls: readonly SubscribeCall[],
+    onGrant: () => void,
+  ) {
     const { promise, resolve } = Promise.withResolvers<Refusal | null>();
-    this.answer = promise;
+    const grant = () => {
+      onGrant();
+      resolve(null);
+    };
+    super(id, verb, patterns, queue, grant, () => resolve(null));
+    this.refusal = promise;
     this.#resolve = resolve;
-    this.#onGrant = onGrant;
-  }
-
-  override onReceipt(_receipt: Receipt): boolean {
-    this.#onGrant();
-    this.#resolve(null);
-    return true;
   }
 
   override onRefusal(refusal: Refusal): boolean {
     this.#resolve(refusal);
     return true;
-  }
-
-  fail(_error: unknown): void {
-    this.#resolve(null);
   }
 }
 
@@ -153,20 +176,6 @@ export function checkSubscribe(patterns: readonly string[], options: SubscribeOp
   checkTimeout(timeout);
 }
 
-/** Encodes the line of a pending request. An empty string means no queue. */
-export function encodeSubscribe(
-  { id, verb }: PendingRequest,
-  patterns: readonly string[],
-  queue: string,
-): Uint8Array {
-  return encodeSubscription({
-    control: verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe",
-    events: patterns,
-    ...(queue !== "" && { queue }),
-    id,
-  });
-}
-
 /**
  * Splits patterns into as few parts as lines of at most `maxLineBytes` can carry, at least one. A
  * pattern that is too long for any line gets its own part.
@@ -177,11 +186,11 @@ export function split(
   maxLineBytes: number,
 ): string[][] {
   const parts: string[][] = [[]];
-  const most = Math.min(maxLineBytes, MAX_CONTROL_BYTES) - FRAME_BYTES - lengthOf(queue);
+  const max = Math.min(maxLineBytes, MAX_CONTROL_BYTES) - FRAME_BYTES - lengthOf(queue);
   let bytes = 0;
   for (const pattern of patterns) {
     const more = lengthOf(pattern) + 1;
-    if (bytes > 0 && bytes + more > most) {
+    if (bytes > 0 && bytes + more > max) {
       parts.push([]);
       bytes = 0;
     }

@@ -14,18 +14,19 @@
  *     narrowed     -> unconfirmed  a new connection begins
  *     unconfirmed  -> narrowed     the relay grants the first line after the hello
  *
- * `leave()` removes all subscriptions from the relay and sets `#isLeaving`, but remembers them for
- * the connections after `stay()`.
+ * `stopEvents()` removes all subscriptions from the relay and sets `#isStopped`, but keeps them for
+ * the connections after `resumeEvents()`. Before `goOnline()` and after `goOffline()`, calls are
+ * granted at once.
  *
  * The states of a call:
  *
  * | state | stored in | next state |
  * | --- | --- | --- |
- * | queued | `#joining`, `#unsaid` | sent, at the end of the turn or before the next event |
- * | sent | `#joining` | granted or refused; sent again, if its connection ends |
- * | granted | `#holders` | repeated after each `hello`, until removed |
- * | refused | | its patterns that have no other holder are removed |
- * | removing | `#leaving` | done, when the relay replies or the connection ends |
+ * | queued | `#adding`, `#unsent` | sent, at the end of the turn or before the next event |
+ * | sent | `#adding` | granted or refused; sent again, if its connection ends |
+ * | granted | `#refs` | repeated after each `hello`, until removed |
+ * | refused | | its patterns that have no other owner are removed |
+ * | removing | `#removing` | done, when the relay replies or the connection ends |
  *
  * A refused line that is about several calls is sent again in smaller lines, until a refused line
  * is about one call. An aborted call is treated like a refused one. A timeout changes no state. It
@@ -37,25 +38,27 @@
 import { notSupported } from "../protocol/routing.ts";
 import {
   ConnectionClosedError,
-  EbsocketError,
+  type EbsocketError,
   EventRefusedError,
   RequestTimeoutError,
 } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
+import type { Inboxes } from "./inboxes.ts";
 import { PatternRefs } from "./pattern_refs.ts";
 import { matches } from "../protocol/pattern.ts";
 import { IN_DOUBT, type PendingRequests, refusedError } from "./pending_requests.ts";
 import { type Feature, NO_QUEUE, type Refusal } from "../protocol/routing.ts";
-
+import type { StatusFeed } from "./status.ts";
+import { afterHandlers } from "../net/turn.ts";
 import {
   CAUTIOUS_LINE_BYTES,
   checkSubscribe,
   describe,
-  encodeSubscribe,
   GREET,
-  Line,
   split,
   SUBSCRIBE,
+  SubscribeCall,
+  SubscribeLine,
   type SubscribeOptions,
   SubscribeRequest,
   UNSUBSCRIBE,
@@ -75,73 +78,22 @@ export interface ControlChannel {
   /** Returns whether the server supports a feature. `false` before its welcome. */
   has(feature: Feature): boolean;
   /** Sends a control line. */
-  tell(line: Uint8Array): void;
+  sendControl(line: Uint8Array): void;
 }
 
-/** The control lines that follow a client's `hello`. */
+/** The control lines that follow a client's `hello`. With any, it requires a welcome. */
 export interface HelloExtras {
   /** The lines. */
   readonly lines: readonly Uint8Array[];
-  /** Whether the connection fails without the server's welcome. */
-  readonly needsWelcome: boolean;
   /**
    * Resolves when the server has acknowledged the subscriptions that the connection requires.
    * Rejects if it refuses them. `null` if there are none.
    */
   readonly confirmed: Promise<unknown> | null;
-  /** To be called after the server's welcome. */
-  onGreeted(): void;
 }
 
-/** The state of the client's connection, as far as subscriptions depend on it. */
-export interface LinkState {
-  /** Returns whether the client is connected or will reconnect. */
-  isOpen(): boolean;
-  /**
-   * Resolves when the first connection has been made or has failed. `null` unless `connectTo()` is
-   * in progress.
-   */
-  connecting(): Promise<void> | null;
-  /** Returns the reason why reading is paused, or an empty string. */
-  readBlockedBy(): string;
-  /** Called when the relay has refused a call that is no longer awaited. */
-  onRefuse(refusal: Refusal): void;
-}
-
-/** The holder of the program's own subscriptions. */
+/** The owner of the program's own subscriptions. */
 const PROGRAM = {};
-
-/**
- * The number of consecutive microtasks without a new call after which the calls are sent. The calls
- * of one turn are sent together, including those of a loop with an `await` in between.
- */
-const QUIET_MICROTASKS = 8;
-
-/** A call without a reply yet. A subscribing call holds its patterns until then. */
-interface Call {
-  readonly queue: string;
-  readonly patterns: readonly string[];
-  /** The holder of the patterns once they are granted. `null` if the call removes them. */
-  readonly holder: object | null;
-  /** The pending request of the caller. */
-  readonly wish: SubscribeRequest;
-  /** The patterns that have not been acknowledged. */
-  open: Set<string>;
-  /**
-   * Whether the call was sent on this connection, and whether it was split across lines. Some of
-   * those lines may be granted and others refused.
-   */
-  isSaid: boolean;
-  isSplit: boolean;
-}
-
-/** A line for the relay, and the calls that it is about. */
-interface Question {
-  readonly bytes: Uint8Array;
-  readonly calls: readonly Call[];
-  /** Resolves to the relay's refusal, or to `null` if there is none. */
-  readonly answer: Promise<Refusal | null>;
-}
 
 /**
  * A call that was refused because there are too many subscriptions. Larger calls need not be sent.
@@ -153,85 +105,70 @@ interface Excess {
 
 /** The subscriptions of one client. */
 export class SubscriptionManager {
-  readonly #table: PendingRequests;
-  readonly #port: LinkState;
-  readonly #holders = new PatternRefs();
+  readonly #pending: PendingRequests;
+  readonly #inboxes: Inboxes;
+  readonly #status: StatusFeed;
+  readonly #refs = new PatternRefs();
   /**
    * Whether the client receives only some events. Before the first subscription it receives all.
    */
   #isNarrowed = false;
+  #isOnline = false;
   #channel: ControlChannel | null = null;
   /** Whether the server does not know yet that the client wants only some events. */
   #isUnconfirmed = false;
   /** The calls without a reply: those that add patterns, and those that remove them. */
-  readonly #joining = new Set<Call>();
-  readonly #leaving = new Set<Call>();
+  readonly #adding = new Set<SubscribeCall>();
+  readonly #removing = new Set<SubscribeCall>();
   /** The calls among them that are sent at the end of this turn. */
-  #unsaid: Call[] = [];
+  #unsent: SubscribeCall[] = [];
   /** The lines that this connection has not replied to. */
-  readonly #lines = new Set<Line>();
+  readonly #lines = new Set<SubscribeLine>();
   /** The subscriptions granted earlier and repeated after the last `hello`. */
   #greeting: SubscribeRequest[] = [];
-  /** Whether the client is leaving: it receives no further events, whatever its subscriptions. */
-  #isLeaving = false;
+  /** Whether the client receives no further events, whatever its subscriptions. */
+  #isStopped = false;
 
   /** Creates the subscriptions of a client that receives every event. */
-  constructor(table: PendingRequests, port: LinkState) {
-    this.#table = table;
-    this.#port = port;
+  constructor(pending: PendingRequests, inboxes: Inboxes, status: StatusFeed) {
+    this.#pending = pending;
+    this.#inboxes = inboxes;
+    this.#status = status;
   }
 
   // Calls
 
   /**
-   * Adds patterns for `holder`. If there is no connection and none is being made, it only records
+   * Adds patterns for `owner`. If there is no connection and none is being made, it only records
    * them.
    *
    * @param wanted The patterns.
    * @param options The queue, the timeout and a signal.
-   * @param holder The owner of the patterns: the program or a service.
+   * @param owner The owner of the patterns: the program or a service.
    * @returns Resolves when the relay has acknowledged the patterns, or immediately if they are only
    * recorded.
    */
   async subscribe(
     wanted: readonly string[],
     options: SubscribeOptions = {},
-    holder: object = PROGRAM,
+    owner: object = PROGRAM,
   ): Promise<void> {
     checkSubscribe(wanted, options);
-    if (this.#isLeaving) throw leavingError(describe(wanted));
-    const { queue: name, timeout = 10_000, signal } = options;
+    if (this.#isStopped) throw stoppedError(describe(wanted));
+    const { queue = NO_QUEUE, timeout = 10_000, signal } = options;
     const patterns = [...wanted]; // The caller may modify its array.
     signal?.throwIfAborted();
-    const queue = name ?? NO_QUEUE;
-    if (!this.#port.isOpen() && !this.#port.connecting()) {
-      this.#holders.hold(patterns, queue, holder);
+    if (this.#isOnline) {
+      this.#checkSupport(patterns);
+      await this.#call(patterns, queue, owner, timeout, signal);
+    } else {
+      this.#refs.add(patterns, queue, owner);
       this.#isNarrowed = true;
-      return;
     }
-    this.#checkCarrier(patterns);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const onFail = (error: unknown) => {
-      // After a timeout, the client keeps requesting the patterns.
-      if (!(error instanceof RequestTimeoutError)) this.#drop(call, error);
-      reject(error);
-    };
-    const wish = new SubscribeRequest(this.#table.nextId(), SUBSCRIBE, patterns, resolve, onFail);
-    const call = newCall(queue, patterns, holder, wish);
-    this.#holders.hold(patterns, queue, call);
-    this.#joining.add(call);
-    this.#table.add(wish, timeout, signal);
-    this.#say(call);
-    this.#port.connecting()?.then(() => {
-      if (this.#port.isOpen() || !this.#joining.has(call)) return;
-      this.#onGrant(); // Without a connection, it is recorded.
-      this.#join(call);
-    });
-    await promise;
   }
 
   /**
-   * Removes the program's patterns. Those with another holder stay.
+   * Removes the program's patterns. Those with another owner stay.
    *
    * @returns Resolves as `subscribe()` does.
    */
@@ -240,23 +177,20 @@ export class SubscriptionManager {
     options: SubscribeOptions = {},
   ): Promise<void> {
     checkSubscribe(patterns, options);
-    const { queue: name, timeout = 10_000, signal } = options;
-    const queue = name ?? NO_QUEUE;
-    const isOurs = (holder: object) =>
-      holder === PROGRAM ||
-      this.#joining.has(holder as Call) && (holder as Call).holder === PROGRAM;
-    const free = this.#holders.letGoWhere(patterns, queue, isOurs);
-    const leaving = this.#leave(free, queue, timeout, signal);
-    leaving.catch(() => {});
+    const { queue = NO_QUEUE, timeout = 10_000, signal } = options;
+    const isOurs = (owner: object) =>
+      owner === PROGRAM || owner instanceof SubscribeCall && owner.owner === PROGRAM;
+    const free = this.#refs.releaseWhere(patterns, queue, isOurs);
+    const removed = this.#remove(free, queue, timeout, signal);
+    removed.catch(() => {});
     signal?.throwIfAborted();
-    await leaving;
+    await removed;
   }
 
-  /** Removes the patterns of `holder`, like {@link unsubscribe}, without waiting. */
-  release(patterns: readonly string[], name: string | undefined, holder: object): void {
-    const queue = name ?? NO_QUEUE;
-    const free = this.#holders.letGo(patterns, queue, holder);
-    this.#leave(free, queue, 10_000).catch(() => {});
+  /** Removes the patterns of `owner`, like {@link unsubscribe}, without waiting. */
+  release(patterns: readonly string[], queue: string | undefined, owner: object): void {
+    const free = this.#refs.release(patterns, queue ?? NO_QUEUE, owner);
+    this.#remove(free, queue ?? NO_QUEUE, 10_000).catch(() => {});
   }
 
   /** Returns the line limit, in bytes without the line end. */
@@ -274,59 +208,78 @@ export class SubscriptionManager {
    * Throws if the server does not support subscriptions, or if its acknowledgement could not be
    * read. Before the welcome this is unknown, and it does not throw.
    */
-  #checkCarrier(patterns: readonly string[]): void {
+  #checkSupport(patterns: readonly string[]): void {
     if (!this.#channel?.isGreeted) return;
-    const what = `${SUBSCRIBE} ${describe(patterns)}`;
-    if (!this.#channel.has("subscribe")) throw notSupported("subscribe", what);
-    const why = this.#port.readBlockedBy();
-    if (why) throw new EbsocketError("inbox-full", `Cannot ${what}: ${why}`);
+    const subject = describe(patterns);
+    if (!this.#channel.has("subscribe")) throw notSupported("subscribe", `${SUBSCRIBE} ${subject}`);
+    this.#inboxes.checkReading(SUBSCRIBE, subject);
   }
 
-  async #leave(
+  /** Sends a call at the end of this turn. Resolves when the relay has granted it. */
+  #call(
+    patterns: readonly string[],
+    queue: string,
+    owner: object | null,
+    timeout: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onFail = (error: unknown) => {
+        // After a timeout, the client keeps requesting the patterns.
+        if (!(error instanceof RequestTimeoutError)) this.#drop(call, error);
+        reject(error);
+      };
+      const id = this.#pending.nextId();
+      const call = new SubscribeCall(id, patterns, queue, owner, resolve, onFail);
+      if (owner) {
+        this.#refs.add(patterns, queue, call);
+        this.#adding.add(call);
+      } else this.#removing.add(call);
+      this.#pending.add(call, timeout, signal);
+      if (this.#channel && this.#unsent.push(call) === 1) this.#flushAfterHandlers();
+    });
+  }
+
+  async #remove(
     patterns: readonly string[],
     queue: string,
     timeout: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (patterns.length === 0 || !this.#channel || this.#isLeaving) return;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const wish = new SubscribeRequest(this.#table.nextId(), UNSUBSCRIBE, patterns, resolve, reject);
-    const call = newCall(queue, patterns, null, wish);
-    this.#leaving.add(call);
-    this.#table.add(wish, timeout, signal);
-    this.#say(call);
-    await promise;
+    if (patterns.length === 0 || !this.#channel || this.#isStopped) return;
+    await this.#call(patterns, queue, null, timeout, signal);
   }
 
-  /** Completes a granted call: its patterns pass to their holder. */
-  #join(call: Call): void {
-    if (!this.#joining.delete(call)) return;
-    const { patterns, queue, holder, wish } = call;
+  /** Completes a granted call: its patterns pass to their owner. */
+  #complete(call: SubscribeCall): void {
+    if (!this.#adding.delete(call)) return;
+    const { patterns, queue, owner } = call;
     // Except those unsubscribed in the meantime.
-    this.#holders.hold(this.#holders.held(patterns, queue, call), queue, holder!);
-    this.#holders.letGo(patterns, queue, call);
-    if (this.#table.remove(wish)) wish.grant();
+    this.#refs.add(this.#refs.ownedBy(call, patterns, queue), queue, owner!);
+    this.#refs.release(patterns, queue, call);
+    if (this.#pending.remove(call)) call.grant();
   }
 
-  /** Drops a call that will not be granted, and removes the patterns that it alone held. */
-  #drop(call: Call, error: unknown): void {
-    if (!this.#joining.delete(call)) return;
+  /** Drops a call that will not be granted, and removes the patterns that it alone owned. */
+  #drop(call: SubscribeCall, error: unknown): void {
+    if (!this.#adding.delete(call)) return;
     const { patterns, queue } = call;
-    const free = this.#holders.letGo(patterns, queue, call);
+    const free = this.#refs.release(patterns, queue, call);
     // Some patterns may be granted nevertheless: if the call was cancelled, if it was split across
     // lines and only one was refused, or if an earlier call for the same patterns was cancelled.
-    const isVain = error instanceof EventRefusedError && !call.isSplit;
-    const isUnheard = !call.isSaid && this.#lines.size === 0;
-    const mayCount = this.#isNarrowed || !isVain && this.#isServed;
-    if (isUnheard || !mayCount || error instanceof ConnectionClosedError) return;
-    this.#leave(free, queue, 10_000).catch(() => {});
+    const isRefused = error instanceof EventRefusedError && !call.isSplit;
+    const isUnknown = !call.isSent && this.#lines.size === 0;
+    const mayCount = this.#isNarrowed || !isRefused && this.#isServed;
+    if (isUnknown || !mayCount || error instanceof ConnectionClosedError) return;
+    this.#remove(free, queue, 10_000).catch(() => {});
   }
 
   /** Fails a call. If its caller no longer waits, the status reports the refusal. */
-  #fail(call: Call, error: EbsocketError): void {
-    if (this.#table.remove(call.wish)) return call.wish.fail(error);
+  #fail(call: SubscribeCall, error: EbsocketError): void {
+    if (this.#pending.remove(call)) return call.fail(error);
     this.#drop(call, error);
-    this.#port.onRefuse({ reason: error.code, detail: error.message });
+    const { code: reason, message: detail } = error;
+    this.#status.push({ type: "refused", event: null, reason, detail });
   }
 
   /**
@@ -335,32 +288,26 @@ export class SubscriptionManager {
    */
   get hearsNothing(): boolean {
     const isAsked = this.#isNarrowed || (this.#channel?.has("subscribe-first") ?? false);
-    return isAsked && this.#holders.isEmpty;
+    return isAsked && this.#refs.isEmpty;
   }
 
   /**
    * Records that the server knows the subscriptions. All events that it sends from now on match
    * them.
    */
-  #onGrant(): void {
+  #confirm(): void {
     this.#isNarrowed = true;
     this.#isUnconfirmed = false;
   }
 
   // Lines
 
-  /** Schedules a call to be sent at the end of this turn. */
-  #say(call: Call): void {
-    if (this.#channel && this.#unsaid.push(call) === 1) this.#flushWhenQuiet();
-  }
-
-  async #flushWhenQuiet(): Promise<void> {
-    let seen = 0;
-    for (let quiet = 0; quiet < QUIET_MICROTASKS && this.#unsaid.length > 0; quiet++) {
-      if (this.#unsaid.length !== seen) quiet = 0;
-      seen = this.#unsaid.length;
-      await null;
-    }
+  /**
+   * Sends the calls of one turn together, including those of a loop with an `await` in between.
+   */
+  async #flushAfterHandlers(): Promise<void> {
+    const unsent = () => this.#unsent.length;
+    await afterHandlers(Infinity, unsent, () => unsent() === 0);
     this.flush();
   }
 
@@ -370,114 +317,112 @@ export class SubscriptionManager {
    * between.
    */
   flush(): void {
-    if (this.#unsaid.length === 0) return;
+    if (this.#unsent.length === 0) return;
     const channel = this.#channel;
-    const calls = this.#unsaid;
-    this.#unsaid = [];
+    const calls = this.#unsent;
+    this.#unsent = [];
     if (!channel) return; // The next connection sends it.
-    const leaving = calls.filter((call) => this.#leaving.has(call));
-    const joining = calls.filter((call) => this.#joining.has(call));
-    for (const [queue, calls] of Map.groupBy(joining, queueOf)) {
-      this.#ask(queue, calls, channel, leaving.length > 0);
+    const removing = calls.filter((call) => this.#removing.has(call));
+    const adding = calls.filter((call) => this.#adding.has(call));
+    for (const [queue, calls] of Map.groupBy(adding, queueOf)) {
+      this.#sendAdding(queue, calls, channel, removing.length > 0);
     }
-    for (const [queue, calls] of Map.groupBy(leaving, queueOf)) this.#askToLeave(queue, calls);
+    for (const [queue, calls] of Map.groupBy(removing, queueOf)) {
+      this.#sendRemoving(queue, calls, channel);
+    }
   }
 
-  /** Sends the patterns of several calls in as few lines as possible, and waits for the replies. */
-  async #ask(
+  /**
+   * Sends the patterns of several calls in as few lines as possible, and waits for the replies. The
+   * calls that certainly exceed the relay's limit fail at once.
+   */
+  async #sendAdding(
     queue: string,
-    calls: readonly Call[],
+    calls: readonly SubscribeCall[],
     channel: ControlChannel,
-    isWorthAgain: boolean,
+    isWorthRetry: boolean,
     excess: Excess = { size: Infinity, refusal: null },
   ): Promise<void> {
-    const questions = this.#compose(SUBSCRIBE, queue, calls);
-    for (const { bytes } of questions) channel.tell(bytes);
-    await this.#watchInbox(questions, channel, isWorthAgain, excess);
+    const { refusal } = excess;
+    const excessive = calls.filter((call) => refusal && this.#sizeOf(call) >= excess.size);
+    for (const call of excessive) this.#fail(call, refusedError(call, refusal!));
+    const promising = calls.filter((call) => this.#adding.has(call));
+    if (promising.length === 0 || this.#channel !== channel) return;
+    const lines = this.#compose(SUBSCRIBE, queue, promising);
+    for (const line of lines) channel.sendControl(line.encode());
+    await this.#awaitReplies(lines, channel, isWorthRetry, excess);
   }
 
   /**
    * Waits for the replies to lines. The calls of a refused line are sent again, fewer at a time,
    * until it is clear which of them the relay refuses. The others must not fail because of it.
    *
-   * @param isWorthAgain Whether to send all calls once more before splitting them, because patterns
+   * @param isWorthRetry Whether to send all calls once more before splitting them, because patterns
    * are being removed and there is more room after that.
    */
-  async #watchInbox(
-    questions: readonly Question[],
+  async #awaitReplies(
+    lines: readonly SubscribeLine[],
     channel: ControlChannel,
-    isWorthAgain: boolean,
+    isWorthRetry: boolean,
     excess: Excess = { size: Infinity, refusal: null },
   ): Promise<void> {
-    for (const { calls: all, answer } of questions) {
-      const refusal = await answer;
+    for (const line of lines) {
+      const refusal = await line.refusal;
       if (!refusal || this.#channel !== channel) continue;
-      const calls = all.filter((call) => this.#joining.has(call));
+      const calls = line.calls.filter((call) => this.#adding.has(call));
       const [call] = calls;
       if (!call) continue;
-      const { queue } = call;
-      if (isWorthAgain) await this.#ask(queue, calls, channel, false, excess);
+      const { queue } = line;
+      if (isWorthRetry) await this.#sendAdding(queue, calls, channel, false, excess);
       else if (calls.length === 1) {
         if (refusal.reason === "too-many-subscriptions") {
           excess.size = Math.min(excess.size, this.#sizeOf(call));
           excess.refusal = refusal;
         }
-        this.#fail(call, refusedError(call.wish, refusal));
+        this.#fail(call, refusedError(call, refusal));
       } else {
         const half = Math.ceil(calls.length / 2);
         for (const some of [calls.slice(0, half), calls.slice(half)]) {
-          await this.#askUnlessVain(queue, some, channel, excess);
+          await this.#sendAdding(queue, some, channel, false, excess);
         }
       }
     }
   }
 
-  /** Sends the patterns of calls, and fails the calls that certainly exceed the relay's limit. */
-  async #askUnlessVain(
-    queue: string,
-    calls: readonly Call[],
-    channel: ControlChannel,
-    excess: Excess,
-  ): Promise<void> {
-    const some = calls.filter((call) => this.#joining.has(call));
-    const vain = new Set(some.filter((call) => this.#sizeOf(call) >= excess.size));
-    for (const call of vain) this.#fail(call, refusedError(call.wish, excess.refusal!));
-    const rest = some.filter((call) => !vain.has(call));
-    if (rest.length > 0 && this.#channel === channel) {
-      await this.#ask(queue, rest, channel, false, excess);
-    }
-  }
-
   /** Returns the number of patterns that a call adds to the granted ones. */
-  #sizeOf({ patterns, queue }: Call): number {
-    const isGranted = (holder: object) => !this.#joining.has(holder as Call);
-    return new Set(patterns.filter((each) => !this.#holders.some(each, queue, isGranted))).size;
+  #sizeOf({ patterns, queue }: SubscribeCall): number {
+    const isGranted = (owner: object) => !(owner instanceof SubscribeCall);
+    return new Set(patterns.filter((each) => !this.#refs.some(each, queue, isGranted))).size;
   }
 
-  async #askToLeave(queue: string, calls: readonly Call[]): Promise<void> {
-    const questions = this.#compose(UNSUBSCRIBE, queue, calls);
-    for (const { bytes } of questions) this.#channel?.tell(bytes);
-    for (const { calls, answer } of questions) {
-      const refusal = await answer;
-      for (const call of refusal ? calls : []) {
-        this.#leaving.delete(call);
-        this.#table.fail(call.wish, refusedError(call.wish, refusal!));
+  async #sendRemoving(
+    queue: string,
+    calls: readonly SubscribeCall[],
+    channel: ControlChannel,
+  ): Promise<void> {
+    const lines = this.#compose(UNSUBSCRIBE, queue, calls);
+    for (const line of lines) channel.sendControl(line.encode());
+    for (const line of lines) {
+      const refusal = await line.refusal;
+      for (const call of refusal ? line.calls : []) {
+        this.#removing.delete(call);
+        this.#pending.fail(call, refusedError(call, refusal!));
       }
     }
   }
 
   /**
-   * Encodes the lines for calls of one kind and queue. Returns none if all calls are already
+   * Creates the lines for calls of one kind and queue. Returns none if all calls are already
    * settled.
    */
-  #compose(verb: string, queue: string, calls: readonly Call[]): Question[] {
-    const isJoining = verb === SUBSCRIBE;
-    const byPattern = new Map<string, Call[]>();
+  #compose(verb: string, queue: string, calls: readonly SubscribeCall[]): SubscribeLine[] {
+    const isAdding = verb === SUBSCRIBE;
+    const byPattern = new Map<string, SubscribeCall[]>();
     for (const call of calls) {
       const { patterns, open } = call;
-      const wanted = isJoining
-        ? this.#holders.held(patterns, queue, call)
-        : patterns.filter((pattern) => !this.#holders.some(pattern, queue)); // Others hold it.
+      const wanted = isAdding
+        ? this.#refs.ownedBy(call, patterns, queue)
+        : patterns.filter((pattern) => !this.#refs.some(pattern, queue)); // Others own it.
       call.open = new Set(wanted.filter((pattern) => open.has(pattern)));
       for (const pattern of call.open) {
         const all = byPattern.get(pattern);
@@ -485,88 +430,118 @@ export class SubscriptionManager {
         else byPattern.set(pattern, [call]);
       }
     }
-    if (!isJoining && byPattern.size === 0) {
-      this.#onLeft(calls);
+    if (!isAdding && byPattern.size === 0) {
+      this.#onRemoved(calls);
       return [];
     }
     const parts = split([...byPattern.keys()], queue, this.#maxLineBytes);
-    const said = new Set<Call>();
+    const sent = new Set<SubscribeCall>();
     return parts.map((patterns, index) => {
       // A call without patterns only narrows the events, and any line does that.
-      const about = parts.length === 1
-        ? calls
-        : [...new Set(patterns.flatMap((pattern) => byPattern.get(pattern)!))];
-      const idle = parts.length > 1 && index === 0 ? calls.filter(({ open }) => !open.size) : [];
+      const about = parts.length === 1 ? calls : [
+        ...new Set(patterns.flatMap((pattern) => byPattern.get(pattern)!)),
+        ...(index === 0 ? calls.filter(({ open }) => open.size === 0) : []),
+      ];
       for (const call of about) {
-        call.isSaid = true;
-        if (said.has(call)) call.isSplit = true;
-        said.add(call);
+        call.isSent = true;
+        if (sent.has(call)) call.isSplit = true;
+        sent.add(call);
       }
-      const onGrant = () => {
-        this.#lines.delete(line);
+      return this.#newLine(verb, patterns, queue, about, () => {
         for (const pattern of patterns) {
           for (const call of byPattern.get(pattern)!) call.open.delete(pattern);
         }
-        const done = [...about, ...idle].filter(({ open }) => open.size === 0);
-        if (!isJoining) return this.#onLeft(done);
+        const done = about.filter(({ open }) => open.size === 0);
+        if (!isAdding) return this.#onRemoved(done);
         // Immediately: the next event after the acknowledgement already matches the subscriptions.
-        this.#onGrant();
-        for (const call of done) this.#join(call);
-      };
-      const line = this.#newLine(verb, patterns, onGrant);
-      const bytes = encodeSubscribe(line, patterns, queue);
-      return { bytes, calls: [...about, ...idle], answer: line.answer };
+        this.#confirm();
+        for (const call of done) this.#complete(call);
+      });
     });
   }
 
-  #newLine(verb: string, patterns: readonly string[], onGrant: () => void): Line {
-    const line = new Line(this.#table.nextId(), verb, patterns, onGrant);
-    this.#table.add(line, Infinity);
+  #newLine(
+    verb: string,
+    patterns: readonly string[],
+    queue: string,
+    calls: readonly SubscribeCall[] = [],
+    onGrant = () => {},
+  ): SubscribeLine {
+    const id = this.#pending.nextId();
+    const line = new SubscribeLine(id, verb, patterns, queue, calls, () => {
+      this.#lines.delete(line);
+      onGrant();
+    });
+    this.#pending.add(line, Infinity);
     this.#lines.add(line);
-    line.answer.then(() => this.#lines.delete(line));
+    line.refusal.then(() => this.#lines.delete(line));
     return line;
   }
 
-  #onLeft(calls: readonly Call[]): void {
+  #onRemoved(calls: readonly SubscribeCall[]): void {
     for (const call of calls) {
-      this.#leaving.delete(call);
-      if (this.#table.remove(call.wish)) call.wish.grant();
+      this.#removing.delete(call);
+      if (this.#pending.remove(call)) call.grant();
     }
   }
 
   /**
-   * Stops all further events until {@link stay}, without forgetting the subscriptions.
+   * Stops all further events until {@link resumeEvents}, without removing the subscriptions.
    *
    * @returns Resolves when the relay has acknowledged it, so that every event it sent has arrived,
    * or when the connection has ended.
    */
-  async leave(): Promise<void> {
+  async stopEvents(): Promise<void> {
     this.flush();
-    this.#isLeaving = true;
-    const lines: [verb: string, patterns: readonly string[], queue: string][] = [];
-    for (const [queue, holders] of this.#holders) {
-      const parts = split([...holders.keys()], queue, this.#maxLineBytes);
-      for (const patterns of parts) lines.push([UNSUBSCRIBE, patterns, queue]);
-    }
-    for (const { wish } of this.#joining) this.#table.fail(wish, leavingError(wish.subject));
+    this.#isStopped = true;
+    for (const call of this.#adding) this.#pending.fail(call, stoppedError(call.subject));
     const channel = this.#channel;
     if (!channel?.has("subscribe")) return;
+    const lines: SubscribeLine[] = [];
+    for (const [queue, owners] of this.#refs) {
+      for (const patterns of split([...owners.keys()], queue, this.#maxLineBytes)) {
+        lines.push(this.#newLine(UNSUBSCRIBE, patterns, queue));
+      }
+    }
     // Without a subscription the client receives every event. At least one reply is needed in any
     // case.
-    if (!this.#isNarrowed || lines.length === 0) lines.push([SUBSCRIBE, [], NO_QUEUE]);
-    await Promise.all(lines.map(async ([verb, patterns, queue]) => {
-      const line = this.#newLine(verb, patterns, () => {});
-      channel.tell(encodeSubscribe(line, patterns, queue));
-      await line.answer;
-    }));
+    if (!this.#isNarrowed || lines.length === 0) lines.push(this.#newLine(SUBSCRIBE, [], NO_QUEUE));
+    for (const line of lines) channel.sendControl(line.encode());
+    await Promise.all(lines.map(({ refusal }) => refusal));
   }
 
   /** Restores the subscriptions from the next connection on. */
-  stay(): void {
-    this.#isLeaving = false;
+  resumeEvents(): void {
+    this.#isStopped = false;
   }
 
   // Connections
+
+  /** Whether the client is connecting, connected or reconnecting. */
+  get isOnline(): boolean {
+    return this.#isOnline;
+  }
+
+  /** From now on, calls wait for the relay's reply, because the client connects. */
+  goOnline(): void {
+    this.#isOnline = true;
+  }
+
+  /** From now on, calls are only recorded, because the client has ended. */
+  goOffline(): void {
+    this.#isOnline = false;
+  }
+
+  /** Goes offline because the client could not connect. The calls made in the meantime count. */
+  cancelConnect(): void {
+    this.#isOnline = false;
+    for (const call of this.#adding) {
+      if (!this.#pending.remove(call)) continue; // It has timed out, and is repeated.
+      this.#confirm();
+      this.#complete(call);
+      call.grant();
+    }
+  }
 
   /**
    * Prepares the control lines after the `hello` of a new connection, which carries all further
@@ -575,56 +550,60 @@ export class SubscriptionManager {
    */
   begin(channel: ControlChannel): HelloExtras {
     this.#channel = channel;
+    this.#pending.connect(channel);
     this.#isUnconfirmed = this.#isNarrowed;
     this.#greeting = [];
-    this.#unsaid = [];
-    const lines: Uint8Array[] = [];
-    const answers: Promise<void>[] = [];
-    const say = (patterns: readonly string[], queue: string) => {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#unsent = [];
+    const granted = this.#isStopped ? [] : this.#grantedParts();
+    if (granted.length === 0 && (this.#isNarrowed || this.#isStopped)) granted.push([[], NO_QUEUE]);
+    const replies = granted.map(([patterns, queue]) => this.#repeat(patterns, queue, channel));
+    const lines = this.#greeting.map((request) => request.encode());
+    const calls = this.#isStopped ? [] : [...this.#adding];
+    for (const call of calls) call.isSent = false;
+    for (const [queue, some] of Map.groupBy(calls, queueOf)) {
+      const composed = this.#compose(SUBSCRIBE, queue, some);
+      for (const line of composed) lines.push(line.encode());
+      this.#awaitReplies(composed, channel, false);
+    }
+    const confirmed = replies.length > 0 ? Promise.all(replies) : null;
+    confirmed?.catch(() => {}); // The connection may end before it is awaited.
+    return { lines, confirmed };
+  }
+
+  /** Returns the granted patterns, as the lines after a hello carry them. */
+  #grantedParts(): [patterns: string[], queue: string][] {
+    return Array.from(this.#refs).flatMap(([queue, owners]) => {
+      const granted = [...owners.keys()].filter((pattern) =>
+        owners.get(pattern)!.values().some((owner) =>
+          !(owner instanceof SubscribeCall && owner.open.has(pattern))
+        )
+      );
+      if (granted.length === 0) return [];
+      const parts = split(granted, queue, CAUTIOUS_LINE_BYTES);
+      return parts.map((patterns): [string[], string] => [patterns, queue]);
+    });
+  }
+
+  /** Requests granted patterns again. Resolves when the relay has granted them. */
+  #repeat(patterns: readonly string[], queue: string, channel: ControlChannel): Promise<void> {
+    return new Promise((resolve, reject) => {
       const onGrant = () => {
         // Immediately: the next event after the acknowledgement already matches the subscriptions.
-        if (this.#channel === channel) this.#onGrant();
+        if (this.#channel === channel) this.#confirm();
         resolve();
       };
-      const wish = new SubscribeRequest(this.#table.nextId(), GREET, patterns, onGrant, reject);
-      this.#table.add(wish, Infinity);
-      this.#greeting.push(wish);
-      lines.push(encodeSubscribe(wish, patterns, queue));
-      answers.push(promise);
-    };
-    for (const [queue, patterns] of this.#isLeaving ? [] : this.#holders) {
-      const granted = Array.from(patterns)
-        .filter(([pattern, all]) => all.values().some((each) => !this.#isOpen(each, pattern)))
-        .map(([pattern]) => pattern);
-      if (granted.length === 0) continue;
-      for (const patterns of split(granted, queue, CAUTIOUS_LINE_BYTES)) say(patterns, queue);
-    }
-    if (lines.length === 0 && (this.#isNarrowed || this.#isLeaving)) say([], NO_QUEUE);
-    const open = this.#isLeaving ? [] : [...this.#joining];
-    for (const call of open) call.isSaid = false;
-    for (const [queue, calls] of Map.groupBy(open, queueOf)) {
-      const questions = this.#compose(SUBSCRIBE, queue, calls);
-      for (const { bytes } of questions) lines.push(bytes);
-      this.#watchInbox(questions, channel, false);
-    }
-    const confirmed = answers.length > 0 ? Promise.all(answers) : null;
-    confirmed?.catch(() => {}); // The connection may end before it is awaited.
-    const onGreeted = () => this.#onGreeted(channel);
-    return { lines, needsWelcome: lines.length > 0, confirmed, onGreeted };
+      const id = this.#pending.nextId();
+      const request = new SubscribeRequest(id, GREET, patterns, queue, onGrant, reject);
+      this.#pending.add(request, Infinity);
+      this.#greeting.push(request);
+    });
   }
 
-  /** Returns whether a holder is a call that a pattern has not been granted to. */
-  #isOpen(holder: object, pattern: string): boolean {
-    const call = holder as Call;
-    return this.#joining.has(call) && call.open.has(pattern);
-  }
-
-  /** Fails all calls if the server does not support subscriptions. */
-  #onGreeted(channel: ControlChannel): void {
+  /** Fails all calls if the server does not support subscriptions. Called after its welcome. */
+  onWelcome(channel: ControlChannel): void {
     if (channel.has("subscribe") || this.#channel !== channel) return;
-    for (const call of this.#joining) {
-      this.#fail(call, notSupported("subscribe", `${SUBSCRIBE} ${call.wish.subject}`));
+    for (const call of this.#adding) {
+      this.#fail(call, notSupported("subscribe", `${SUBSCRIBE} ${call.subject}`));
     }
   }
 
@@ -632,10 +611,10 @@ export class SubscriptionManager {
   end(channel: ControlChannel): void {
     if (this.#channel !== channel) return;
     this.#channel = null;
-    this.#unsaid = [];
-    this.#onLeft([...this.#leaving]);
-    for (const wish of this.#greeting) this.#table.close(wish, IN_DOUBT);
-    for (const line of this.#lines) this.#table.close(line, IN_DOUBT);
+    this.#unsent = [];
+    this.#onRemoved([...this.#removing]);
+    for (const request of this.#greeting) this.#pending.close(request, IN_DOUBT);
+    for (const line of this.#lines) this.#pending.close(line, IN_DOUBT);
     this.#lines.clear();
   }
 
@@ -645,36 +624,27 @@ export class SubscriptionManager {
    * Whether {@link admits} must be called: the relay may not know the current subscriptions yet.
    */
   get isFiltering(): boolean {
-    return this.#isUnconfirmed || this.#isNarrowed && this.#leaving.size > 0;
+    return this.#isUnconfirmed || this.#isNarrowed && this.#removing.size > 0;
   }
 
   /** Returns whether a received event may match the subscriptions. */
   admits({ event, to }: EbsocketEvent): boolean {
     if (to !== null) return true; // a direct event
     // Until the relay knows this client, it sends the events of a queue to other members.
-    if (this.#isUnconfirmed) return this.#holders.wantsAll(event);
+    if (this.#isUnconfirmed) return this.#refs.matchesWithoutQueue(event);
     if (!this.#isNarrowed) return true;
-    for (const { patterns } of this.#leaving) {
-      if (patterns.some((pattern) => matches(pattern, event))) return this.#holders.wants(event);
+    for (const { patterns } of this.#removing) {
+      if (patterns.some((pattern) => matches(pattern, event))) return this.#refs.matches(event);
     }
     return true;
   }
 }
 
-function newCall(
-  queue: string,
-  patterns: readonly string[],
-  holder: object | null,
-  wish: SubscribeRequest,
-): Call {
-  return { queue, patterns, holder, wish, open: new Set(patterns), isSaid: false, isSplit: false };
-}
-
-function queueOf({ queue }: Call): string {
+function queueOf({ queue }: SubscribeCall): string {
   return queue;
 }
 
-function leavingError(subject: unknown): ConnectionClosedError {
+function stoppedError(subject: unknown): ConnectionClosedError {
   const why = "the client takes nothing new, as it is being drained";
   return new ConnectionClosedError(`Cannot ${SUBSCRIBE} ${subject}: ${why}`);
 }

@@ -1,6 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { backoffDelay } from "../../client/backoff.ts";
+import { backoffDelay } from "../../client/retry.ts";
 
 const BOUNDS = { minDelay: 500, maxDelay: 5000 };
 

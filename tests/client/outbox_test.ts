@@ -2,13 +2,13 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { EbsocketConnection } from "../../net/connection.ts";
 import { Outbox } from "../../client/outbox.ts";
-import type { WaitingBounds } from "../../client/offline_queue.ts";
+import type { QueueBounds } from "../../client/retry.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
 import { turn } from "../support/turns.ts";
 import { soon } from "../support/waiting.ts";
 
-const BOUNDS: WaitingBounds = { maxQueuedEvents: 5, maxQueuedBytes: 1000, overflow: "refuse" };
+const BOUNDS: QueueBounds = { maxQueuedEvents: 5, maxQueuedBytes: 1000, overflow: "refuse" };
 
 /** An outbox with a connection to a peer made of memory, which takes bytes as a test says. */
 function connect(outbox: Outbox, hasAcks = true, maxLineBytes = Infinity) {
@@ -16,7 +16,7 @@ function connect(outbox: Outbox, hasAcks = true, maxLineBytes = Infinity) {
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
   connection.start({ onLines: () => {}, onClose: () => {} }, { maxPendingBytes: 20 });
   outbox.begin(connection);
-  outbox.agree(hasAcks, maxLineBytes);
+  outbox.onWelcome(hasAcks, maxLineBytes);
   return { duplex, connection };
 }
 
@@ -30,6 +30,54 @@ function end(outbox: Outbox, connection: EbsocketConnection): [string, string] {
   const unconfirmed = outbox.end().map(textOf).join("");
   return [unconfirmed, outbox.stop().map(textOf).join("")];
 }
+
+Deno.test("Outbox refuses, drops the oldest or drops the newest beyond its bounds", () => {
+  for (const bounds of [{ maxQueuedEvents: 2 }, { maxQueuedBytes: 4 }]) {
+    for (
+      const [overflow, accepted, dropped, waiting] of [
+        ["refuse", false, "", "a\nb\n"],
+        ["drop-oldest", true, "a\n", "b\nc\n"],
+        ["drop-newest", true, "c\n", "a\nb\n"],
+      ] as const
+    ) {
+      const told: string[] = [];
+      const outbox = new Outbox({ ...BOUNDS, ...bounds, overflow }, 20, (line, reason) => {
+        told.push(textOf(line), reason);
+      });
+      assertEquals(offer(outbox, "abc"), [true, true, accepted]);
+      assertEquals(told, dropped ? [dropped, "queue-full"] : []);
+      assertEquals([outbox.dropped, outbox.lost], [dropped ? 1 : 0, { lines: 1, bytes: 2 }]);
+      assertEquals(outbox.stop().map(textOf).join(""), waiting);
+    }
+  }
+});
+
+Deno.test("Outbox drops as many of the oldest as a long line needs, but none for nothing", () => {
+  const outbox = new Outbox({ ...BOUNDS, maxQueuedBytes: 8, overflow: "drop-oldest" }, 20);
+  offer(outbox, "abc");
+  outbox.offer(utf8("longer\n"));
+  assertEquals([outbox.waiting().map(textOf), outbox.dropped], [["longer\n"], 3]);
+  outbox.offer(utf8("too long\n"));
+  assertEquals([outbox.waiting().map(textOf), outbox.dropped], [["longer\n"], 4]);
+  const none = new Outbox({ ...BOUNDS, maxQueuedEvents: 0, overflow: "drop-oldest" }, 20);
+  assertEquals([offer(none, "a"), none.dropped, none.waitingLines], [[true], 1, 0]);
+});
+
+Deno.test("Outbox.isAcknowledged holds unless lines were settled that the server has not acknowledged", async () => {
+  const outbox = new Outbox(BOUNDS, 20);
+  const { connection } = connect(outbox, false);
+  offer(outbox, "ab");
+  await turn();
+  await connection.flush();
+  offer(outbox, "c"); // settles those before it
+  outbox.onWelcome(true, Infinity);
+  assertEquals(outbox.isAcknowledged, false);
+  outbox.onAck(1);
+  assertEquals(outbox.isAcknowledged, false);
+  outbox.onAck(2);
+  assertEquals([outbox.isAcknowledged, outbox.settled], [true, 2]);
+  end(outbox, connection);
+});
 
 Deno.test("Outbox counts as unconfirmed what a write may have handed over, and no more", async () => {
   for (let taken = 0; taken <= 4; taken++) {

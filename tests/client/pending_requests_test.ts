@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import {
   ConnectionClosedError,
   type EbsocketError,
@@ -6,6 +7,7 @@ import {
   RequestTimeoutError,
 } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
+import { Inboxes } from "../../client/inboxes.ts";
 import { PendingRequest, PendingRequests } from "../../client/pending_requests.ts";
 import type { Receipt } from "../../protocol/routing.ts";
 import { utf8 } from "../support/bytes.ts";
@@ -18,26 +20,26 @@ class Noted extends PendingRequest {
   error: unknown;
 
   constructor(table: PendingRequests, readonly count = 1, survives = false) {
-    super(table.nextId(), "ask", "them");
+    super(table.nextId(), "ask", "them", (error) => this.onFail(error));
     this.survives = survives;
   }
 
-  override onAnswer(answer: EbsocketEvent): boolean {
+  onFail(error: unknown): void {
+    this.error = error;
+    this.notes.push("failed");
+  }
+
+  override onReply(answer: EbsocketEvent): boolean {
     return this.notes.push(answer.event) === this.count;
   }
 
   override onReceipt({ clients }: Receipt): boolean {
     return this.notes.push(`${clients}`) === this.count;
   }
-
-  fail(error: unknown): void {
-    this.error = error;
-    this.notes.push("failed");
-  }
 }
 
 function start(timeout = Infinity, count = 1): { table: PendingRequests; waiter: Noted } {
-  const table = new PendingRequests();
+  const table = new PendingRequests(new Inboxes({}));
   const waiter = new Noted(table, count);
   table.add(waiter, timeout);
   return { table, waiter };
@@ -47,44 +49,41 @@ const ANSWER = new EbsocketEvent("answer");
 
 Deno.test("PendingRequests passes words on until one says that this was all", () => {
   const { table, waiter } = start(Infinity, 3);
-  table.receipt({ id: waiter.id, clients: 2 });
-  table.answer(waiter.id, ANSWER, 1);
+  table.onReceipt({ id: waiter.id, clients: 2 });
+  table.onReply(waiter.id, ANSWER, 1);
   assertEquals(table.size, 1);
-  table.answer(waiter.id, ANSWER, 1);
+  table.onReply(waiter.id, ANSWER, 1);
   assertEquals(table.size, 0);
-  table.receipt({ id: waiter.id });
+  table.onReceipt({ id: waiter.id });
   assertEquals(waiter.notes, ["2", "answer", "answer"]);
 });
 
-Deno.test("PendingRequests.asked() tells answers that come late from those to others", () => {
+Deno.test("PendingRequests.owns() tells answers that come late from those to others", () => {
   const { table, waiter } = start();
-  assertEquals(table.asked("r1"), false);
-  assertEquals(table.asked(new PendingRequests().nextId()), false);
+  assertEquals(table.owns("r1"), false);
+  assertEquals(table.owns(new PendingRequests(new Inboxes({})).nextId()), false);
   table.remove(waiter);
-  assertEquals(table.asked(waiter.id), true);
-  table.answer(waiter.id, ANSWER, 1);
+  assertEquals(table.owns(waiter.id), true);
+  table.onReply(waiter.id, ANSWER, 1);
   assertEquals(waiter.notes, []);
 });
 
 Deno.test("PendingRequests ignores words that are no words for who waits", () => {
-  const table = new PendingRequests();
-  class Deaf extends PendingRequest {
-    fail(): void {}
-  }
-  const waiter = new Deaf(table.nextId(), "ask", "them");
+  const table = new PendingRequests(new Inboxes({}));
+  const waiter = new PendingRequest(table.nextId(), "ask", "them", () => {});
   table.add(waiter, Infinity);
-  table.receipt({ id: waiter.id, clients: 0 });
-  table.answer(waiter.id, ANSWER, 1);
+  table.onReceipt({ id: waiter.id, clients: 0 });
+  table.onReply(waiter.id, ANSWER, 1);
   assertEquals(table.size, 1);
 });
 
-Deno.test("PendingRequests.refuse() names the reason, and says whether anybody waited", () => {
+Deno.test("PendingRequests.onRefusal() names the reason, and says whether anybody waited", () => {
   const { table, waiter } = start();
   const refusal = { reason: "bad-attributes", detail: "content: expected a string" };
-  assertEquals(table.refuse(refusal), false);
-  assertEquals(table.refuse({ ...refusal, id: "other" }), false);
-  assertEquals(table.refuse({ ...refusal, id: waiter.id }), true);
-  assertEquals(table.refuse({ ...refusal, id: waiter.id }), false);
+  assertEquals(table.onRefusal(refusal), false);
+  assertEquals(table.onRefusal({ ...refusal, id: "other" }), false);
+  assertEquals(table.onRefusal({ ...refusal, id: waiter.id }), true);
+  assertEquals(table.onRefusal({ ...refusal, id: waiter.id }), false);
   const { code, message } = waiter.error as EventRefusedError;
   assertEquals([code, waiter.error instanceof EventRefusedError], ["bad-attributes", true]);
   const why = "bad-attributes: content: expected a string";
@@ -92,7 +91,7 @@ Deno.test("PendingRequests.refuse() names the reason, and says whether anybody w
 });
 
 Deno.test("PendingRequests ends a wait when its time is up, the earliest first", async () => {
-  const table = new PendingRequests();
+  const table = new PendingRequests(new Inboxes({}));
   const waiters = [3, 1, 2].map((timeout) => {
     const waiter = new Noted(table);
     table.add(waiter, timeout);
@@ -111,15 +110,17 @@ Deno.test("PendingRequests ends a wait when its time is up, the earliest first",
 });
 
 Deno.test("PendingRequests says when a time-out has come since nothing was heard", async () => {
-  const table = new PendingRequests(() => "nobody reads");
+  const inboxes = new Inboxes({ maxUnreadEvents: 1 });
+  inboxes.main.push([ANSWER], 1);
+  const table = new PendingRequests(inboxes);
   const waiter = new Noted(table);
   table.add(waiter, 1);
   await until(() => table.size === 0);
-  assertEquals((waiter.error as Error).message.endsWith("within 1 ms; nobody reads"), true);
+  assertStringIncludes((waiter.error as Error).message, "within 1 ms; the inbox is full");
 });
 
 Deno.test("PendingRequests gives up at a signal, and leaves no listener behind", () => {
-  const table = new PendingRequests();
+  const table = new PendingRequests(new Inboxes({}));
   const controller = new AbortController();
   let listeners = 0;
   const { signal } = controller;
@@ -135,7 +136,7 @@ Deno.test("PendingRequests gives up at a signal, and leaves no listener behind",
   };
   const waiters = [new Noted(table), new Noted(table)];
   for (const waiter of waiters) table.add(waiter, Infinity, signal);
-  table.answer(waiters[0]!.id, ANSWER, 1);
+  table.onReply(waiters[0]!.id, ANSWER, 1);
   assertEquals(listeners, 1);
   controller.abort(new Error("enough"));
   assertEquals([listeners, table.size, waiters[0]!.notes], [0, 0, ["answer"]]);
@@ -143,7 +144,7 @@ Deno.test("PendingRequests gives up at a signal, and leaves no listener behind",
 });
 
 Deno.test("PendingRequests.disconnect() keeps those whose lines wait, or are repeated", () => {
-  const table = new PendingRequests();
+  const table = new PendingRequests(new Inboxes({}));
   const [sent, waiting, repeated] = [
     new Noted(table),
     new Noted(table),
@@ -152,11 +153,11 @@ Deno.test("PendingRequests.disconnect() keeps those whose lines wait, or are rep
   sent.line = utf8("same\n");
   waiting.line = utf8("same\n");
   for (const waiter of [sent, waiting, repeated]) table.add(waiter, Infinity);
-  table.disconnect((line) => line === waiting.line);
+  table.disconnect(new Set([waiting.line]));
   assertEquals([sent.notes, waiting.notes, repeated.notes], [["failed"], [], []]);
   assertEquals(sent.error instanceof ConnectionClosedError, true);
-  table.drop(sent.line, "queue-full");
-  table.drop(waiting.line, "queue-full");
+  table.onDrop(sent.line, "queue-full");
+  table.onDrop(waiting.line, "queue-full");
   assertEquals((waiting.error as EbsocketError).code, "queue-full");
   table.failAll("it is over");
   assertEquals((repeated.error as Error).message, "Cannot ask them: it is over");
@@ -164,10 +165,10 @@ Deno.test("PendingRequests.disconnect() keeps those whose lines wait, or are rep
 });
 
 Deno.test("PendingRequests goes on when one outcome leads to the next", async () => {
-  const table = new PendingRequests();
+  const table = new PendingRequests(new Inboxes({}));
   class Chained extends Noted {
-    override fail(error: unknown): void {
-      super.fail(error);
+    override onFail(error: unknown): void {
+      super.onFail(error);
       table.fail(other, new Error("with the first"));
       table.add(new Noted(table), 1);
     }
@@ -181,9 +182,9 @@ Deno.test("PendingRequests goes on when one outcome leads to the next", async ()
 });
 
 Deno.test("PendingRequests.nextId() gives ids of which one does not tell the next", () => {
-  const table = new PendingRequests();
+  const table = new PendingRequests(new Inboxes({}));
   const ids = Array.from({ length: 1000 }, () => table.nextId());
-  assertEquals(ids.every((id) => id.length === 12 && table.asked(id)), true);
+  assertEquals(ids.every((id) => id.length === 12 && table.owns(id)), true);
   // All characters behind what tells that they are ours change, each from one to the next.
   for (let i = 4; i < 12; i++) {
     const same = ids.filter((id, k) => id[i] === ids[k - 1]?.[i]).length;
@@ -195,7 +196,9 @@ Deno.test("PendingRequests takes no longer for answers whose ids look like integ
   const { table } = start();
   let found = false;
   assertNoDearer(20_000, (ids) => {
-    for (const id of ids) found ||= table.asked(id) || table.refuse({ id, reason: "", detail: "" });
+    for (const id of ids) {
+      found ||= table.owns(id) || table.onRefusal({ id, reason: "", detail: "" });
+    }
   });
   assertEquals(found, false);
 });

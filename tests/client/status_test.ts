@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert/equals";
-import type { OpenEvents } from "../../protocol/event.ts";
 import { type ClientStatus, StatusFeed } from "../../client/status.ts";
 
 function connecting(attempt: number): ClientStatus {
@@ -16,7 +15,7 @@ const CLOSED: ClientStatus = {
 };
 
 Deno.test("StatusFeed.read() starts with the current status, and ends with closed", async () => {
-  const feed = new StatusFeed<OpenEvents>();
+  const feed = new StatusFeed();
   const early = feed.read();
   feed.push(connecting(1));
   feed.push(connecting(2));
@@ -29,7 +28,7 @@ Deno.test("StatusFeed.read() starts with the current status, and ends with close
 });
 
 Deno.test("StatusFeed.read() goes on in the next life of the client", async () => {
-  const feed = new StatusFeed<OpenEvents>();
+  const feed = new StatusFeed();
   feed.push(CLOSED);
   feed.push(connecting(1));
   const reader = feed.read();
@@ -38,7 +37,7 @@ Deno.test("StatusFeed.read() goes on in the next life of the client", async () =
 });
 
 Deno.test("StatusFeed keeps the last 100 for a reader that does not read", async () => {
-  const feed = new StatusFeed<OpenEvents>();
+  const feed = new StatusFeed();
   const reader = feed.read();
   for (let i = 1; i <= 1000; i++) feed.push(connecting(i));
   feed.push(CLOSED);
@@ -47,7 +46,7 @@ Deno.test("StatusFeed keeps the last 100 for a reader that does not read", async
 });
 
 Deno.test("StatusFeed forgets a reader that has left its loop", async () => {
-  const feed = new StatusFeed<OpenEvents>();
+  const feed = new StatusFeed();
   feed.push(connecting(1));
   for await (const status of feed.read()) {
     assertEquals(status, connecting(1));
@@ -62,11 +61,11 @@ Deno.test("StatusFeed forgets a reader that has left its loop", async () => {
   assertEquals(await waiting.next(), { done: true, value: undefined });
 });
 
-Deno.test("StatusFeed.forget() lets readers wait for what comes next", async () => {
-  const feed = new StatusFeed<OpenEvents>();
+Deno.test("StatusFeed.clear() lets readers wait for what comes next", async () => {
+  const feed = new StatusFeed();
   const early = feed.read();
   feed.push(connecting(1));
-  feed.forget();
+  feed.clear();
   const late = feed.read();
   feed.push(connecting(2));
   feed.push(CLOSED);

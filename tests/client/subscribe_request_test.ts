@@ -3,7 +3,6 @@ import { assertThrows } from "@std/assert/throws";
 import {
   checkPattern,
   describe,
-  encodeSubscribe,
   split,
   SubscribeRequest,
   UNSUBSCRIBE,
@@ -28,8 +27,9 @@ Deno.test("split() makes as few parts as lines of 65,536 bytes can carry, and lo
       const parts = split(patterns, queue, most === 65_536 ? Infinity : most);
       assertEquals(parts.flat(), patterns);
       const lengths = parts.map((part) => {
-        const wish = new SubscribeRequest("x".repeat(12), UNSUBSCRIBE, part, () => {}, () => {});
-        return encodeSubscribe(wish, part, queue).length - 1;
+        const id = "x".repeat(12);
+        const request = new SubscribeRequest(id, UNSUBSCRIBE, part, queue, () => {}, () => {});
+        return request.encode().length - 1;
       });
       assertEquals(lengths.every((length) => length <= most), true, `${lengths}`);
       assertEquals(lengths.slice(0, -1).every((length) => length > most - 500), true, `${lengths}`);
@@ -41,11 +41,11 @@ Deno.test("split() gives a pattern that is too long for any line one of its own"
   assertEquals(split(["a", "b".repeat(100), "c"], "", 100), [["a"], ["b".repeat(100)], ["c"]]);
 });
 
-Deno.test("encodeWish() writes what a relay reads", () => {
-  const wish = new SubscribeRequest("s1", UNSUBSCRIBE, ["a.*"], () => {}, () => {});
+Deno.test("SubscribeRequest.encode() writes what a relay reads", () => {
+  const request = new SubscribeRequest("s1", UNSUBSCRIBE, ["a.*"], "", () => {}, () => {});
   const line = '{"control":"unsubscribe","events":["a.*"],"id":"s1"}\n';
-  assertEquals(textOf(encodeSubscribe(wish, wish.patterns, "")), line);
-  assertEquals(wish.errorPrefix, 'Cannot unsubscribe from "a.*"');
+  assertEquals(textOf(request.encode()), line);
+  assertEquals(request.errorPrefix, 'Cannot unsubscribe from "a.*"');
 });
 
 Deno.test("describe() is short however many patterns there are", () => {

@@ -1,8 +1,10 @@
 /** What a client wants to hear and what its relay lets it hear are the same, whatever happens. */
 
 import { assertEquals } from "@std/assert/equals";
+import { Inboxes } from "../../client/inboxes.ts";
 import { type ControlChannel, SubscriptionManager } from "../../client/subscriptions.ts";
 import { PendingRequests } from "../../client/pending_requests.ts";
+import { StatusFeed } from "../../client/status.ts";
 import type { SubscribeOptions } from "../../client/subscribe_request.ts";
 import { textOf } from "../support/bytes.ts";
 import { randomsFrom } from "../support/random.ts";
@@ -37,7 +39,7 @@ class Model implements ControlChannel {
     return true;
   }
 
-  tell(line: Uint8Array): void {
+  sendControl(line: Uint8Array): void {
     this.#unread.push(line);
   }
 
@@ -48,7 +50,7 @@ class Model implements ControlChannel {
       const pairs: string[] = events.map((event: string) => `${event} ${queue}`);
       if (control === "unsubscribe") {
         for (const pair of pairs) this.#granted.delete(pair);
-        this.#table.receipt({ id });
+        this.#table.onReceipt({ id });
         continue;
       }
       const reason = events.includes(this.#bad)
@@ -57,12 +59,12 @@ class Model implements ControlChannel {
         ? "too-many-subscriptions"
         : null;
       if (reason) {
-        this.#table.refuse({ id, reason, detail: "" });
+        this.#table.onRefusal({ id, reason, detail: "" });
         continue;
       }
       for (const pair of pairs) this.#granted.add(pair);
       this.isNarrowed = true;
-      this.#table.receipt({ id });
+      this.#table.onReceipt({ id });
     }
   }
 }
@@ -71,22 +73,19 @@ Deno.test("SubscriptionManager and a relay agree on what is heard, and every cal
   for (let run = 1; run <= size(100, 2000); run++) {
     const below = randomsFrom(run);
     const pick = <T>(...all: T[]): T => all[below(all.length)]!;
-    const table = new PendingRequests();
-    const subscriptions = new SubscriptionManager(table, {
-      isOpen: () => true,
-      connecting: () => null,
-      readBlockedBy: () => "",
-      onRefuse: () => {},
-    });
+    const inboxes = new Inboxes({});
+    const table = new PendingRequests(inboxes);
+    const subscriptions = new SubscriptionManager(table, inboxes, new StatusFeed());
+    subscriptions.goOnline();
     const [most, bad] = [pick(2, 3, 5, 100), pick("", "b", "c")];
     /** Whether a relay has refused what one before had granted: then there is no connection. */
     let isRefused = false;
     const connect = () => {
       const relay = new Model(table, most, bad, pick(1_000_000, 130));
-      const { lines, confirmed, onGreeted } = subscriptions.begin(relay);
-      for (const line of lines) relay.tell(line);
+      const { lines, confirmed } = subscriptions.begin(relay);
+      for (const line of lines) relay.sendControl(line);
       confirmed?.catch(() => void (isRefused = true));
-      onGreeted();
+      subscriptions.onWelcome(relay);
       return relay;
     };
     let relay = connect();

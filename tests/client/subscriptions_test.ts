@@ -7,13 +7,15 @@ import {
   RequestTimeoutError,
 } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
+import { Inboxes } from "../../client/inboxes.ts";
 import {
   type ControlChannel,
   type HelloExtras,
   SubscriptionManager,
 } from "../../client/subscriptions.ts";
 import { PendingRequests } from "../../client/pending_requests.ts";
-import type { Feature, Refusal } from "../../protocol/routing.ts";
+import type { Feature } from "../../protocol/routing.ts";
+import { type RefusedStatus, StatusFeed } from "../../client/status.ts";
 import { textOf } from "../support/bytes.ts";
 import { turn } from "../support/turns.ts";
 
@@ -50,7 +52,7 @@ class FakeChannel implements ControlChannel {
     return this.features.includes(feature);
   }
 
-  tell(line: Uint8Array): void {
+  sendControl(line: Uint8Array): void {
     this.#told.push(line);
   }
 
@@ -66,17 +68,15 @@ function short({ control, events, queue }: Line): string {
 }
 
 class Fixture implements Disposable {
-  readonly table = new PendingRequests();
-  isOpen = true;
-  why = "";
-  connecting: Promise<void> | null = null;
-  readonly subscriptions: SubscriptionManager = new SubscriptionManager(this.table, {
-    isOpen: () => this.isOpen,
-    connecting: () => this.connecting,
-    readBlockedBy: () => this.why,
-    onRefuse: (refusal) => this.refusals.push(refusal),
-  });
-  readonly refusals: Refusal[] = [];
+  readonly inboxes = new Inboxes({ maxUnreadEvents: 1 });
+  readonly table = new PendingRequests(this.inboxes);
+  readonly status = new StatusFeed();
+  readonly subscriptions = new SubscriptionManager(this.table, this.inboxes, this.status);
+
+  /** Is online unless told otherwise. */
+  constructor(isOnline = true) {
+    if (isOnline) this.subscriptions.goOnline();
+  }
 
   /** A connection that shows at once what was asked for. */
   carry(): FakeChannel {
@@ -85,8 +85,7 @@ class Fixture implements Disposable {
 
   /** Acknowledges all that has been said behind a hello. */
   async confirm(wishes: HelloExtras): Promise<void> {
-    for (const { id } of parse(wishes.lines)) this.table.receipt({ id });
-    wishes.onGreeted();
+    for (const { id } of parse(wishes.lines)) this.table.onReceipt({ id });
     await wishes.confirmed;
   }
 
@@ -94,6 +93,7 @@ class Fixture implements Disposable {
   async connect(): Promise<{ channel: FakeChannel; said: string[] }> {
     const channel = this.carry();
     const wishes = this.subscriptions.begin(channel);
+    this.subscriptions.onWelcome(channel);
     await this.confirm(wishes);
     return { channel, said: parse(wishes.lines).map(short) };
   }
@@ -105,7 +105,7 @@ class Fixture implements Disposable {
 
   /** Acknowledges what a connection has carried last. */
   ack({ told }: FakeChannel): void {
-    for (const { id } of parse(told)) this.table.receipt({ id });
+    for (const { id } of parse(told)) this.table.onReceipt({ id });
   }
 }
 
@@ -119,8 +119,7 @@ Deno.test("SubscriptionManager says nothing behind hello before the first subscr
 });
 
 Deno.test("SubscriptionManager takes note without a link, and says it behind hello, for each queue", async () => {
-  using fixture = new Fixture();
-  fixture.isOpen = false;
+  using fixture = new Fixture(false);
   await fixture.subscriptions.subscribe(["a", "b.*"]);
   await fixture.subscriptions.subscribe(["c", "a"], { queue: "q" });
   await fixture.subscriptions.unsubscribe(["b.*"]);
@@ -131,16 +130,14 @@ Deno.test("SubscriptionManager takes note without a link, and says it behind hel
 });
 
 Deno.test("SubscriptionManager that wants nothing says so", async () => {
-  using fixture = new Fixture();
-  fixture.isOpen = false;
+  using fixture = new Fixture(false);
   await fixture.subscriptions.subscribe([]);
   assertEquals((await fixture.connect()).said, ["subscribe"]);
 });
 
 Deno.test("SubscriptionManager lets plain patterns through before the acknowledgement, and all after it", async () => {
-  using fixture = new Fixture();
+  using fixture = new Fixture(false);
   const { subscriptions } = fixture;
-  fixture.isOpen = false;
   await subscriptions.subscribe(["a.*"]);
   await subscriptions.subscribe(["job"], { queue: "q" });
   const wishes = subscriptions.begin(fixture.carry());
@@ -150,7 +147,7 @@ Deno.test("SubscriptionManager lets plain patterns through before the acknowledg
   alone.to = "c1";
   assertEquals(subscriptions.admits(alone), true);
   const [first] = parse(wishes.lines);
-  fixture.table.receipt({ id: first!.id });
+  fixture.table.onReceipt({ id: first!.id });
   // At once: what follows may be in the same read. And from the first one on a relay sends only what
   // is wanted, such as the events of a queue.
   assertEquals(subscriptions.isFiltering, false);
@@ -173,7 +170,7 @@ Deno.test("SubscriptionManager.subscribe() that is refused has no effect", async
   const { channel } = await fixture.connect();
   const subscribing = fixture.subscriptions.subscribe(["a"]);
   const [{ id }] = parse(channel.told) as [Line];
-  fixture.table.refuse({ id, reason: "too-many-subscriptions", detail: "1 at most" });
+  fixture.table.onRefusal({ id, reason: "too-many-subscriptions", detail: "1 at most" });
   const error = await assertRejects(() => subscribing, EventRefusedError, 'subscribe to "a"');
   assertEquals(error.code, "too-many-subscriptions");
   assertEquals(channel.take(), ["subscribe a"]);
@@ -197,13 +194,12 @@ Deno.test("SubscriptionManager.subscribe() that is given up is taken back, but n
 });
 
 Deno.test("SubscriptionManager.unsubscribe() leaves what somebody else holds", async () => {
-  using fixture = new Fixture();
+  using fixture = new Fixture(false);
   const { subscriptions } = fixture;
-  fixture.isOpen = false;
   const service = {};
   await subscriptions.subscribe(["a", "b"]);
   await subscriptions.subscribe(["a"], {}, service);
-  fixture.isOpen = true;
+  subscriptions.goOnline();
   const { channel } = await fixture.connect();
   const leaving = subscriptions.unsubscribe(["a", "b", "unknown"]);
   fixture.ack(channel);
@@ -219,12 +215,11 @@ Deno.test("SubscriptionManager.unsubscribe() leaves what somebody else holds", a
 });
 
 Deno.test("SubscriptionManager drops what is still under way when it wants it no longer", async () => {
-  using fixture = new Fixture();
+  using fixture = new Fixture(false);
   const { subscriptions } = fixture;
-  fixture.isOpen = false;
   await subscriptions.subscribe(["a.*", "b"]);
   await subscriptions.subscribe(["a.x"], { queue: "q" });
-  fixture.isOpen = true;
+  subscriptions.goOnline();
   const { channel } = await fixture.connect();
   const leaving = subscriptions.unsubscribe(["a.*"]);
   assertEquals(subscriptions.isFiltering, true);
@@ -256,12 +251,10 @@ Deno.test("SubscriptionManager keeps a call that is under way across connections
 
 Deno.test("SubscriptionManager says what is wanted while a connection is made behind its hello, or takes note", async () => {
   for (const isMade of [true, false]) {
-    using fixture = new Fixture();
+    using fixture = new Fixture(false);
     const { subscriptions } = fixture;
-    fixture.isOpen = false;
     await subscriptions.subscribe(["old"]);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    fixture.connecting = promise;
+    subscriptions.goOnline();
     const early = subscriptions.subscribe(["early"]);
     const channel = fixture.carry();
     channel.isGreeted = false;
@@ -273,13 +266,13 @@ Deno.test("SubscriptionManager says what is wanted while a connection is made be
       "subscribe a",
       "unsubscribe old",
     ]);
-    fixture.connecting = null;
     if (isMade) {
-      fixture.isOpen = true;
-      for (const { id } of parse(lines)) fixture.table.receipt({ id });
+      for (const { id } of parse(lines)) fixture.table.onReceipt({ id });
       fixture.ack(channel);
-    } else subscriptions.end(channel);
-    resolve();
+    } else {
+      subscriptions.end(channel);
+      subscriptions.cancelConnect();
+    }
     await Promise.all(calls);
     assertEquals((await fixture.connect()).said, ["subscribe early a"]);
   }
@@ -287,8 +280,6 @@ Deno.test("SubscriptionManager says what is wanted while a connection is made be
 
 Deno.test("SubscriptionManager.subscribe() ends by its time-out and its signal also while a connection is made", async () => {
   using fixture = new Fixture();
-  fixture.isOpen = false;
-  fixture.connecting = new Promise(() => {});
   const late = fixture.subscriptions.subscribe(["a"], { timeout: 1 });
   await assertRejects(() => late, RequestTimeoutError, 'subscribe to "a"');
   const controller = new AbortController();
@@ -311,8 +302,8 @@ Deno.test("SubscriptionManager.subscribe() that is refused behind hello fails al
   const { lines, confirmed } = subscriptions.begin(fixture.carry());
   const [granted, open] = parse(lines);
   assertEquals([short(granted!), short(open!)], ["subscribe a", "subscribe b"]);
-  table.refuse({ id: open!.id, reason: "too-many-subscriptions", detail: "1 at most" });
-  table.receipt({ id: granted!.id });
+  table.onRefusal({ id: open!.id, reason: "too-many-subscriptions", detail: "1 at most" });
+  table.onReceipt({ id: granted!.id });
   await Promise.all([confirmed, refused]);
   assertEquals((await fixture.connect()).said, ["subscribe a"]);
 });
@@ -350,7 +341,7 @@ Deno.test("SubscriptionManager.subscribe() that is refused takes back what anoth
   controller.abort(new Error("enough"));
   await assertRejects(() => first, Error, "enough");
   const { id } = parse(channel.told)[1]!;
-  table.refuse({ id, reason: "too-many-subscriptions", detail: "2 at most" });
+  table.onRefusal({ id, reason: "too-many-subscriptions", detail: "2 at most" });
   await assertRejects(() => second, EventRefusedError);
   assertEquals(channel.take(), ["subscribe x", "subscribe x y", "unsubscribe x y"]);
 });
@@ -368,8 +359,8 @@ Deno.test("SubscriptionManager.subscribe() that is given up narrows what is hear
     assertEquals(subscriptions.isFiltering && !subscriptions.admits(new EbsocketEvent("a")), false);
     const [{ id }] = parse(channel.told) as [Line];
     assertEquals(channel.take(), ["subscribe a", "unsubscribe a"]);
-    if (isGranted) table.receipt({ id });
-    else table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
+    if (isGranted) table.onReceipt({ id });
+    else table.onRefusal({ id, reason: "too-many-subscriptions", detail: "0 at most" });
     subscriptions.end(channel);
     assertEquals([(await fixture.connect()).said, table.size], [isGranted ? ["subscribe"] : [], 0]);
   }
@@ -419,7 +410,7 @@ Deno.test("SubscriptionManager says again what one line of a call was granted, w
   const subscribing = subscriptions.subscribe(wanted);
   wanted.length = 0; // The caller may do with its own what it likes.
   const [one, two] = parse(channel.told);
-  table.receipt({ id: one!.id });
+  table.onReceipt({ id: one!.id });
   await turn();
   subscriptions.end(channel);
   const wishes = subscriptions.begin(fixture.carry());
@@ -441,9 +432,9 @@ Deno.test("SubscriptionManager.subscribe() of several lines that fails is not re
     Array.from({ length: 300 }, (_, i) => `${"x".repeat(240)}${i}`),
   );
   const [one, two] = parse(channel.told);
-  table.refuse({ id: one!.id, reason: "too-many-subscriptions", detail: "1 at most" });
+  table.onRefusal({ id: one!.id, reason: "too-many-subscriptions", detail: "1 at most" });
   await assertRejects(() => subscribing, EventRefusedError);
-  table.receipt({ id: two!.id }); // for which nobody waits any more
+  table.onReceipt({ id: two!.id }); // for which nobody waits any more
   subscriptions.end(channel);
   assertEquals([(await fixture.connect()).said, table.size], [["subscribe"], 0]);
 });
@@ -457,9 +448,9 @@ Deno.test("SubscriptionManager.subscribe() of several lines takes back what was 
     const patterns = Array.from({ length: 4 }, (_, i) => `${"x".repeat(40)}${i}`);
     const subscribing = subscriptions.subscribe(patterns);
     const [refused, ...others] = parse(channel.told.splice(0));
-    table.refuse({ id: refused!.id, reason: "too-many-subscriptions", detail: "3 at most" });
+    table.onRefusal({ id: refused!.id, reason: "too-many-subscriptions", detail: "3 at most" });
     await assertRejects(() => subscribing, EventRefusedError);
-    for (const { id } of others) table.receipt({ id });
+    for (const { id } of others) table.onReceipt({ id });
     const leaving = parse(channel.told);
     // Refused in one line, it has not been granted, and there is nothing to take back.
     assertEquals(others.length > 0, maxLineBytes === 100);
@@ -469,8 +460,7 @@ Deno.test("SubscriptionManager.subscribe() of several lines takes back what was 
 });
 
 Deno.test("SubscriptionManager.unsubscribe() with an aborted signal rejects, and hears it no longer", async () => {
-  using fixture = new Fixture();
-  fixture.isOpen = false;
+  using fixture = new Fixture(false);
   await fixture.subscriptions.subscribe(["a"]);
   const signal = AbortSignal.abort(new Error("enough"));
   await assertRejects(() => fixture.subscriptions.unsubscribe(["a"], { signal }), Error, "enough");
@@ -483,11 +473,11 @@ Deno.test("SubscriptionManager.subscribe() rejects once it is clear that the ser
   const channel = fixture.carry();
   channel.isGreeted = false;
   channel.features.pop();
-  const { onGreeted } = subscriptions.begin(channel);
+  subscriptions.begin(channel);
   const subscribing = subscriptions.subscribe(["a"]);
   await turn();
   channel.isGreeted = true;
-  onGreeted();
+  subscriptions.onWelcome(channel);
   const error = await assertRejects(() => subscribing, EbsocketError, '"a"');
   subscriptions.end(channel);
   assertEquals([error.code, fixture.table.size], ["not-supported", 0]);
@@ -495,8 +485,7 @@ Deno.test("SubscriptionManager.subscribe() rejects once it is clear that the ser
 });
 
 Deno.test("SubscriptionManager gives up what it said behind a hello that led to nothing", async () => {
-  using fixture = new Fixture();
-  fixture.isOpen = false;
+  using fixture = new Fixture(false);
   await fixture.subscriptions.subscribe(["a"]);
   const channel = fixture.carry();
   const { confirmed } = fixture.subscriptions.begin(channel);
@@ -510,7 +499,7 @@ Deno.test("SubscriptionManager gives up what it said behind a hello that led to 
 Deno.test("SubscriptionManager.subscribe() rejects at once where no acknowledgement can come", async () => {
   using fixture = new Fixture();
   const { channel } = await fixture.connect();
-  fixture.why = "the inbox is full";
+  fixture.inboxes.main.push([new EbsocketEvent("unread")], 1);
   const full = await assertRejects(
     () => fixture.subscriptions.subscribe(["a"]),
     EbsocketError,
@@ -576,17 +565,17 @@ class Granter {
     this.lines++;
     if (control === "unsubscribe") {
       for (const event of events) this.granted.delete(event);
-      return this.table.receipt({ id });
+      return this.table.onReceipt({ id });
     }
     const bad = events.find(this.isBad);
-    if (bad) return void this.table.refuse({ id, reason: "bad-pattern", detail: `not ${bad}` });
+    if (bad) return void this.table.onRefusal({ id, reason: "bad-pattern", detail: `not ${bad}` });
     const { size } = this.granted.union(new Set(events));
     if (size > this.most) {
       const detail = `a client may have ${this.most}, this would make ${size}`;
-      return void this.table.refuse({ id, reason: "too-many-subscriptions", detail });
+      return void this.table.onRefusal({ id, reason: "too-many-subscriptions", detail });
     }
     for (const event of events) this.granted.add(event);
-    this.table.receipt({ id });
+    this.table.onReceipt({ id });
   }
 }
 
@@ -744,7 +733,7 @@ Deno.test("SubscriptionManager.subscribe() that waits in vain for a relay is rem
   await subscriptions.unsubscribe(["b", "c"]); // takes its own back, and leaves the service its own
   const { said } = await fixture.connect();
   assertEquals(said, ["subscribe a c"]);
-  assertEquals([(await fixture.connect()).said, fixture.refusals], [["subscribe a c"], []]);
+  assertEquals((await fixture.connect()).said, ["subscribe a c"]);
 });
 
 Deno.test("SubscriptionManager tells of a refusal of what nobody waits for any more, and asks no more for it", async () => {
@@ -754,9 +743,9 @@ Deno.test("SubscriptionManager tells of a refusal of what nobody waits for any m
   const late = subscriptions.subscribe(["a"], { timeout: 0 });
   await assertRejects(() => late, RequestTimeoutError);
   const { id } = parse(channel.told)[0]!;
-  table.refuse({ id, reason: "too-many-subscriptions", detail: "0 at most" });
-  await turn();
-  const [{ reason, detail }] = fixture.refusals as [Refusal];
+  const statuses = fixture.status.read();
+  table.onRefusal({ id, reason: "too-many-subscriptions", detail: "0 at most" });
+  const { reason, detail } = (await statuses.next()).value as RefusedStatus;
   assertEquals(reason, "too-many-subscriptions");
   assertEquals(detail, `Cannot subscribe to "a": the relay refuses it: ${reason}: 0 at most`);
   subscriptions.end(channel);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
-import { tokenOf } from "../../client/token.ts";
+import { resolveToken } from "../../client/handshake.ts";
 import { checkToken } from "../../protocol/token.ts";
 import { soon } from "../support/waiting.ts";
 
@@ -17,22 +17,25 @@ Deno.test("checkToken() refuses what cannot be one, and does not show it", () =>
   assertEquals(error.message, "Invalid token: expected a string, got number");
 });
 
-Deno.test("tokenOf() asks a function each time", async () => {
+Deno.test("resolveToken() asks a function each time", async () => {
   let count = 0;
   const token = () => Promise.resolve(`t${++count}`);
-  assertEquals([await tokenOf(token, signal), await tokenOf(token, signal)], ["t1", "t2"]);
-  assertEquals(await tokenOf(() => "now", signal), "now");
-  assertEquals(await tokenOf("text", signal), "text");
-  assertEquals(await tokenOf(undefined, signal), undefined);
+  assertEquals([await resolveToken(token, signal), await resolveToken(token, signal)], [
+    "t1",
+    "t2",
+  ]);
+  assertEquals(await resolveToken(() => "now", signal), "now");
+  assertEquals(await resolveToken("text", signal), "text");
+  assertEquals(await resolveToken(undefined, signal), undefined);
 });
 
-Deno.test("tokenOf() rejects when the function fails, gives none, or takes too long", async () => {
+Deno.test("resolveToken() rejects when the function fails, gives none, or takes too long", async () => {
   const fail = () => {
     throw new Error("no vault");
   };
-  await assertRejects(() => tokenOf(fail, signal), Error, "no vault");
-  await assertRejects(() => tokenOf(() => "", signal), RangeError, "Invalid token");
+  await assertRejects(() => resolveToken(fail, signal), Error, "no vault");
+  await assertRejects(() => resolveToken(() => "", signal), RangeError, "Invalid token");
   const never = () => new Promise<string>(() => {});
   const late = AbortSignal.abort(new Error("too late"));
-  await assertRejects(() => soon(tokenOf(never, late), "the end"), Error, "too late");
+  await assertRejects(() => soon(resolveToken(never, late), "the end"), Error, "too late");
 });

@@ -1,0 +1,156 @@
+/**
+ * The beginning of a session: the token, dialling, the hello, and the server's replies to it.
+ *
+ * @module
+ */
+
+import { describeConnectError, isPermissionError } from "../net/platform.ts";
+import { concat } from "@std/bytes/concat";
+import { type Address, formatAddress } from "../protocol/address.ts";
+import { openConnection } from "../net/connection.ts";
+import { type CloseInfo, ConnectError, EbsocketError } from "../errors.ts";
+import { encodeHello } from "../protocol/greeting.ts";
+import type { SessionSettings } from "./options.ts";
+import { type Feature, notSupported } from "../protocol/routing.ts";
+import { Session, type SessionSink, type SessionSubscriptions } from "./session.ts";
+import { checkTokenText, type Token } from "../protocol/token.ts";
+import { addressOf, type Destination, dial } from "../net/transport.ts";
+import { abortable } from "../net/waits.ts";
+
+/**
+ * The default time for an optional welcome, in milliseconds. After that the server is used without
+ * one.
+ */
+const WELCOME_MS = 500;
+
+/**
+ * Connects to `where` and waits for the server's welcome: until `signal` is aborted if it is
+ * required, otherwise for a short time.
+ *
+ * @param where The server's address, path or dialer.
+ * @param settings The client's settings.
+ * @param subscriptions The client's subscriptions.
+ * @param sink Receives the events of the session.
+ * @param signal Cancels the attempt.
+ * @returns Resolves to the session.
+ * @throws {ConnectError} If it cannot connect.
+ * @throws {EbsocketError} If the server does not support or refuses something that the client
+ * requires.
+ * @throws {Deno.errors.NotCapable} Without the required permission.
+ */
+export async function openSession(
+  where: Destination,
+  settings: SessionSettings,
+  subscriptions: SessionSubscriptions,
+  sink: SessionSink,
+  signal: AbortSignal,
+): Promise<Session> {
+  const { tls } = settings;
+  const address = addressOf(where);
+  try {
+    const token = await resolveToken(settings.token, signal);
+    const socket = await dial(where, { ...(tls !== undefined && { tls }), signal });
+    const session = new Session(openConnection(socket), settings, subscriptions, sink);
+    await greet(session, subscriptions, address, settings, token, signal);
+    return session;
+  } catch (error) {
+    if (isPermissionError(error) || error instanceof EbsocketError) throw error;
+    throw connectError(address, signal.aborted ? signal.reason : error);
+  }
+}
+
+/**
+ * Resolves to the text of a token. Rejects if its function rejects or returns an invalid token, or
+ * if `signal` is aborted.
+ */
+export async function resolveToken(
+  token: Token | undefined,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  signal.throwIfAborted();
+  if (typeof token !== "function") return token;
+  return checkTokenText(await abortable(token(), signal));
+}
+
+/** Sends the hello and waits for all required replies. */
+async function greet(
+  session: Session,
+  subscriptions: SessionSubscriptions,
+  address: Address,
+  settings: SessionSettings,
+  token: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const { limits, wantsAcks, wantsSequence, needsWelcome = false } = settings;
+  const { lines, confirmed } = subscriptions.begin(session);
+  session.needsWelcome ||= needsWelcome || wantsSequence || token !== undefined || lines.length > 0;
+  try {
+    const keepAliveMs = limits.keepAliveInterval;
+    const hello = encodeHello({
+      ...(token !== undefined && { token }),
+      ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
+      ack: wantsAcks,
+      sequence: wantsSequence,
+    });
+    // In one write, so that the relay knows the subscriptions before anything else happens.
+    session.connection.send(concat([hello, ...lines]), 0);
+    await waitForWelcome(session, address, settings.greetingTimeout ?? WELCOME_MS, signal);
+    if (wantsSequence) requireFeature(session, "sequence");
+    if (confirmed) {
+      requireFeature(session, "subscribe");
+      await abortable(confirmed, signal).catch((error) => {
+        throw session.info ? endedError(address, session.info) : error;
+      });
+    }
+    session.completeGreeting();
+  } catch (error) {
+    session.connection.abort();
+    throw error;
+  }
+}
+
+/**
+ * Waits until the server has sent its welcome, or the time for an optional welcome is over. Rejects
+ * if the connection ends first.
+ */
+async function waitForWelcome(
+  session: Session,
+  address: Address,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    if (!session.needsWelcome) resolve();
+  }, timeout);
+  try {
+    await abortable(Promise.race([session.answered, late]), signal);
+  } catch (error) {
+    const why = `${describeConnectError(error)}; the connection was made, but no welcome has come`;
+    throw connectError(address, new Error(why, { cause: error }));
+  } finally {
+    clearTimeout(timer);
+  }
+  const { info } = session;
+  // A server without a welcome may have sent all its events by now.
+  const isDone = !session.needsWelcome && session.hasSentEvents && info?.reason === "eof";
+  if (info && !session.isGreeted && !isDone) throw endedError(address, info);
+}
+
+function requireFeature(session: Session, feature: Feature): void {
+  if (!session.has(feature)) throw notSupported(feature, "connect as asked");
+}
+
+function endedError(address: Address, { reason, detail }: CloseInfo): ConnectError {
+  const why = detail ? `${reason}: ${detail}` : reason;
+  return new ConnectError(
+    `Cannot connect to ${formatAddress(address)}: the connection ended with ${why}`,
+    { reason },
+  );
+}
+
+/** Creates the error for a connection to `address` that failed because of `cause`. */
+export function connectError(address: Address, cause: unknown): ConnectError {
+  const why = describeConnectError(cause);
+  return new ConnectError(`Cannot connect to ${formatAddress(address)}: ${why}`, { cause });
+}

@@ -1,0 +1,121 @@
+/**
+ * The receiving side of a client. Dispatches events to pending requests, to services, to the invalid
+ * events or to the main inbox, and control lines to pending requests or to the status.
+ *
+ * @module
+ */
+
+import type { EventChecker } from "../schema/checker.ts";
+import type { ControlLine } from "../protocol/control.ts";
+import type { EbsocketEvent } from "../protocol/event.ts";
+import type { InboxOptions } from "../net/inbox.ts";
+import { Inboxes } from "./inboxes.ts";
+import { InvalidEvents } from "./invalid_events.ts";
+import { IN_DOUBT, PendingRequests } from "./pending_requests.ts";
+import { ReceivedRequests } from "./received_requests.ts";
+import { decodeReport } from "../protocol/report.ts";
+import { decodeReceipt, decodeRefusal } from "../protocol/routing.ts";
+import { Services } from "./services.ts";
+import { StatusFeed } from "./status.ts";
+import { type ControlChannel, SubscriptionManager } from "./subscriptions.ts";
+
+/** Receives the events and control lines of one client, over all its connections. */
+export class Receiver {
+  readonly status: StatusFeed = new StatusFeed();
+  readonly inboxes: Inboxes;
+  readonly requests: ReceivedRequests;
+  readonly pending: PendingRequests;
+  readonly subscriptions: SubscriptionManager;
+  readonly invalidEvents: InvalidEvents;
+  readonly services: Services;
+
+  /**
+   * Creates the receiving side of a client that is not connected.
+   *
+   * @param options The limits of each inbox.
+   * @param checker The checker of received events.
+   */
+  constructor(options: InboxOptions, checker: EventChecker) {
+    this.inboxes = new Inboxes(options);
+    this.requests = new ReceivedRequests(this.inboxes.main);
+    this.pending = new PendingRequests(this.inboxes);
+    this.subscriptions = new SubscriptionManager(this.pending, this.inboxes, this.status);
+    this.invalidEvents = new InvalidEvents(checker);
+    this.services = new Services(this.inboxes, this.subscriptions, this.requests);
+  }
+
+  // Connections
+
+  /** Begins to connect: readers and subscriptions wait for the connection. */
+  connect(): void {
+    this.inboxes.main.reopen();
+    this.subscriptions.goOnline();
+  }
+
+  /** Ends an attempt to connect that has failed. */
+  cancelConnect(): void {
+    this.inboxes.main.end();
+    this.subscriptions.cancelConnect();
+    this.pending.stopTimer();
+    this.status.clear();
+  }
+
+  /** Begins to receive, because the first connection has been made. */
+  begin(): void {
+    this.invalidEvents.reopen();
+    this.services.reopen();
+  }
+
+  /** Ends for good: readers end after the events that have arrived. */
+  end(): void {
+    this.subscriptions.goOffline();
+    this.pending.failAll(IN_DOUBT);
+    this.services.end();
+    this.inboxes.main.end();
+    this.invalidEvents.end();
+  }
+
+  /** Dispatches the events of a block. Their lines have `bytes` bytes in total. */
+  onEvents(events: EbsocketEvent[], bytes: number, channel: ControlChannel): void {
+    this.requests.onArrival(events, channel);
+    const share = bytes / events.length;
+    const isPlain = this.services.isEmpty && !this.subscriptions.isFiltering &&
+      !this.invalidEvents.isPossible && !events.some(isReply);
+    const others = isPlain ? events : events.filter((event) => !this.#divert(event, share));
+    this.inboxes.main.push(others, others.length * share);
+    this.invalidEvents.publish(bytes);
+    this.services.deliver(share);
+  }
+
+  /** Returns whether an event is dispatched to another reader than the main inbox, or dropped. */
+  #divert(event: EbsocketEvent, bytes: number): boolean {
+    const { replyTo } = event;
+    const { pending, subscriptions } = this;
+    const isOurs = replyTo !== null && pending.owns(replyTo);
+    if (!isOurs && subscriptions.isFiltering && !subscriptions.admits(event)) return true;
+    const issues = this.invalidEvents.take(event);
+    if (!isOurs) return issues !== null || this.services.take(event);
+    if (issues) pending.onInvalidReply(replyTo, event, issues);
+    else pending.onReply(replyTo, event, bytes);
+    return true;
+  }
+
+  /**
+   * Passes a control line to the pending request that it answers. The status reports a refusal of
+   * anything else.
+   */
+  onControl(line: ControlLine): void {
+    const receipt = decodeReceipt(line);
+    if (receipt) return this.pending.onReceipt(receipt);
+    const answer = decodeReport(line);
+    if (answer) return this.pending.onReport(answer.id, answer.report);
+    const refusal = decodeRefusal(line);
+    if (!refusal || this.pending.onRefusal(refusal)) return;
+    const { event = null, reason, detail } = refusal;
+    this.status.push({ type: "refused", event, reason, detail });
+  }
+}
+
+function isReply({ replyTo }: EbsocketEvent): boolean {
+  return replyTo !== null;
+}
