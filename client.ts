@@ -23,7 +23,15 @@
 
 import type { Address } from "./protocol/address.ts";
 import type { EventOptions } from "./schema/definitions.ts";
-import { checkClientOptions, type ClientOptions } from "./client/options.ts";
+import {
+  checkClientOptions,
+  type ClientOptions,
+  type ConfirmOptions,
+  type InspectOptions,
+  type RequestManyOptions,
+  type RequestOptions,
+  type SendOptions,
+} from "./client/options.ts";
 import type { CloseInfo } from "./errors.ts";
 import {
   type BareName,
@@ -40,14 +48,7 @@ import { Lifecycle } from "./client/lifecycle.ts";
 import type { PatternOf } from "./protocol/pattern.ts";
 import { Receiver } from "./client/receiver.ts";
 import type { RelayReport } from "./protocol/report.ts";
-import {
-  type ConfirmOptions,
-  type InspectOptions,
-  type RequestManyOptions,
-  type RequestOptions,
-  Requests,
-  type SendOptions,
-} from "./client/requests.ts";
+import { Requests } from "./client/requests.ts";
 import { Sender } from "./client/sender.ts";
 import type { MatchingEvent, ServiceOptions } from "./client/services.ts";
 import type { ClientStatus } from "./client/status.ts";

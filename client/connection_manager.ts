@@ -39,14 +39,6 @@ import type { Session, SessionEvent, SessionSink } from "./session.ts";
 import { addressOf, type Destination } from "../net/transport.ts";
 import { abortable, after } from "../net/waits.ts";
 
-/**
- * The time limit of one of several attempts, in milliseconds: the initial and the maximum value. It
- * doubles if the server was reached but did not answer in time. The server may be overloaded, and
- * starting again would add to its load.
- */
-const MIN_ATTEMPT_MS = 4000;
-const MAX_ATTEMPT_MS = 32_000;
-
 /** The connections of a client to one server. */
 export class ConnectionManager implements SessionSink {
   /** The server. `null` before the first attempt. */
@@ -68,9 +60,6 @@ export class ConnectionManager implements SessionSink {
   #session: Session | null = null;
   /** When the last session ended, on the clock of `performance.now()`. */
   #endedAt = 0;
-  /** The time limit of the next attempt, and whether the current attempt has reached the server. */
-  #attemptMs = MIN_ATTEMPT_MS;
-  #isReached = false;
   /** Whether any session so far had acknowledgements. */
   #hadAcks = false;
   /** The queue across connections. `null` without `reconnect`: events are then sent directly. */
@@ -254,41 +243,23 @@ export class ConnectionManager implements SessionSink {
   /** Connects after `delay` milliseconds, and retries with `reconnect`. */
   async #connect(delay: number): Promise<Session> {
     const { signal } = this.#trying;
-    const retries = this.#retries;
-    return retries
-      ? await retries.run((attempt, error) => this.#attempt(attempt, error, true), signal, delay)
-      : await this.#attempt(1, null, false);
-  }
-
-  async #attempt(
-    attempt: number,
-    error: ConnectError | null,
-    isOneOfMany: boolean,
-  ): Promise<Session> {
-    this.#receiver.status.push({ type: "connecting", address: this.#where, attempt, error });
-    const { signal } = this.#trying;
-    if (!isOneOfMany) return await this.#openSession(signal);
-    const late = new AbortController();
-    const ms = this.#attemptMs;
-    this.#isReached = false;
-    const timer = after(ms, () => {
-      this.#attemptMs = this.#isReached ? Math.min(2 * ms, MAX_ATTEMPT_MS) : MIN_ATTEMPT_MS;
-      late.abort(new Error(`no answer within ${ms} ms`));
-    });
-    try {
-      return await this.#openSession(AbortSignal.any([signal, late.signal]));
-    } finally {
-      clearTimeout(timer);
-    }
+    if (!this.#retries) return await this.#attempt(1, null, signal);
+    return await this.#retries.run((...args) => this.#attempt(...args), signal, delay);
   }
 
   /**
    * Opens a session. It requires a welcome if an earlier session had acknowledgements: without them,
    * events could be lost without notice.
    */
-  #openSession(signal: AbortSignal): Promise<Session> {
+  #attempt(
+    attempt: number,
+    error: ConnectError | null,
+    signal: AbortSignal,
+  ): Promise<Session> {
+    const { status, subscriptions } = this.#receiver;
+    status.push({ type: "connecting", address: this.#where, attempt, error });
     const settings = { ...this.#settings, needsWelcome: this.#hadAcks };
-    return openSession(this.#destination!, settings, this.#receiver.subscriptions, this, signal);
+    return openSession(this.#destination!, settings, subscriptions, this, signal);
   }
 
   /** Makes a session current, unless the client was closed while it was being made. */
@@ -300,7 +271,6 @@ export class ConnectionManager implements SessionSink {
     }
     const before = this.#session;
     this.#session = session;
-    this.#attemptMs = MIN_ATTEMPT_MS;
     const { connection, id } = session;
     const { address } = connection;
     const { inboxes, status } = this.#receiver;
@@ -339,8 +309,7 @@ export class ConnectionManager implements SessionSink {
     const isCurrent = session === this.#session;
     switch (event.type) {
       case "open":
-        this.#isReached = true;
-        return;
+        return this.#retries?.onReached();
       case "events":
         if (this.#ending) return;
         this.#receiver.onEvents(event.events, event.bytes, session);

@@ -207,7 +207,7 @@ export class Lifecycle {
   /** Fails all pending requests. Returns the manager to end, if any. */
   #stop(): ConnectionManager | null {
     this.#receiver.pending.failAll("the client was closed; it may or may not have been done");
-    this.#receiver.subscriptions.goOffline();
+    this.#receiver.subscriptions.isOnline = false;
     if (!this.#next && !this.#last && this.#spare?.outbox) {
       this.#last = this.#spare;
       this.#spare = null;

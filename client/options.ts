@@ -66,6 +66,69 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
   readonly reconnect?: boolean | ReconnectOptions;
 }
 
+/** Options of {@link EbsocketClient.sendEvent}. */
+export interface SendOptions {
+  /** The only recipient of the event, such as `c7`, whatever it has subscribed to. */
+  readonly to?: string;
+  /** See {@link ConfirmOptions}. */
+  readonly confirm?: false;
+}
+
+/** Options of {@link EbsocketClient.sendEvent} with a receipt. */
+export interface ConfirmOptions {
+  /** The only recipient of the event, such as `c7`, whatever it has subscribed to. */
+  readonly to?: string;
+  /** Requests a receipt: the number of clients that the relay has queued the event for. */
+  readonly confirm: true;
+  /**
+   * The time limit for the receipt, in milliseconds, or `Infinity`. With 0 or less, such as the
+   * rest of an expired deadline, the event is not sent.
+   *
+   * @default {10_000}
+   */
+  readonly timeout?: number;
+  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@link EbsocketClient.request}. */
+export interface RequestOptions {
+  /** The only recipient of the request, such as `c7`. */
+  readonly to?: string;
+  /**
+   * The time limit for the reply, in milliseconds, or `Infinity`. With 0 or less, such as the rest
+   * of an expired deadline, the request is not sent and times out.
+   *
+   * @default {5_000}
+   */
+  readonly timeout?: number;
+  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@link EbsocketClient.requestMany}. */
+export interface RequestManyOptions extends RequestOptions {
+  /**
+   * The maximum number of replies, from 1, or `Infinity`.
+   *
+   * @default {Infinity}
+   */
+  readonly count?: number;
+}
+
+/** Options of {@link EbsocketClient.inspect}. */
+export interface InspectOptions {
+  /**
+   * The time limit for the report, in milliseconds, or `Infinity`. With 0 or less, no report is
+   * requested.
+   *
+   * @default {5_000}
+   */
+  readonly timeout?: number;
+  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
 /** The settings that all sessions of a client share. */
 export interface SessionSettings {
   /** The limits of the connections. */

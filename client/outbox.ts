@@ -22,8 +22,7 @@ import type { QueueBounds } from "./retry.ts";
 /** Why a waiting line will not be sent. */
 export type DropReason = "queue-full" | "line-too-long";
 
-/** Called with each dropped line. */
-export type DropListener = (line: Uint8Array, reason: DropReason) => void;
+type DropListener = (line: Uint8Array, reason: DropReason) => void;
 
 /** A `flush()` call, which ends when the first `target` lines are settled. */
 interface Flush {
@@ -66,7 +65,7 @@ export class Outbox {
    * @param maxInFlight The maximum number of bytes queued for the peer or unacknowledged by it.
    * @param onDrop Called with each dropped line.
    */
-  constructor(bounds: QueueBounds, maxInFlight: number, onDrop: DropListener = () => {}) {
+  constructor(bounds: QueueBounds, maxInFlight: number, onDrop: DropListener) {
     this.#bounds = bounds;
     this.#maxInFlight = maxInFlight;
     this.#onDrop = onDrop;
@@ -134,22 +133,17 @@ export class Outbox {
   /** Applies the overflow policy. Returns whether a line may wait. */
   #makeRoom(line: Uint8Array): boolean {
     const { maxQueuedEvents, maxQueuedBytes, overflow } = this.#bounds;
-    const canFit = maxQueuedEvents > 0 && line.length <= maxQueuedBytes;
-    while (this.#isFull(line)) {
-      if (overflow === "drop-oldest" && canFit) {
-        this.#dropNext("queue-full");
-        continue;
+    const maxBytes = maxQueuedBytes - line.length;
+    const canFit = maxQueuedEvents > 0 && maxBytes >= 0;
+    while (this.waitingLines >= maxQueuedEvents || this.waitingBytes > maxBytes) {
+      if (overflow === "drop-oldest" && canFit) this.#dropNext("queue-full");
+      else {
+        if (overflow === "refuse") this.#countLost(line);
+        else this.#drop(line, "queue-full");
+        return false;
       }
-      if (overflow === "refuse") this.#countLost(line);
-      else this.#drop(line, "queue-full");
-      return false;
     }
     return true;
-  }
-
-  #isFull(line: Uint8Array): boolean {
-    const { maxQueuedEvents, maxQueuedBytes } = this.#bounds;
-    return this.waitingLines >= maxQueuedEvents || this.waitingBytes + line.length > maxQueuedBytes;
   }
 
   /** Removes a waiting line that is no longer needed. */

@@ -49,7 +49,7 @@ export class Receiver {
   /** Begins to connect: readers and subscriptions wait for the connection. */
   connect(): void {
     this.inboxes.main.reopen();
-    this.subscriptions.goOnline();
+    this.subscriptions.isOnline = true;
   }
 
   /** Ends an attempt to connect that has failed. */
@@ -68,7 +68,7 @@ export class Receiver {
 
   /** Ends for good: readers end after the events that have arrived. */
   end(): void {
-    this.subscriptions.goOffline();
+    this.subscriptions.isOnline = false;
     this.pending.failAll(IN_DOUBT);
     this.services.end();
     this.inboxes.main.end();

@@ -15,75 +15,18 @@ import {
 import type { EbsocketEvent, SendableEvent } from "../protocol/event.ts";
 import type { Inbox } from "../net/inbox.ts";
 import { checkGiven, checkLimit, checkTimeout } from "../protocol/option_checks.ts";
+import type {
+  ConfirmOptions,
+  InspectOptions,
+  RequestManyOptions,
+  RequestOptions,
+} from "./options.ts";
 import { PendingRequest, type PendingRequests } from "./pending_requests.ts";
 import type { RequestKey } from "./received_requests.ts";
 import type { Receiver } from "./receiver.ts";
 import { encodeStatsRequest, type RelayReport } from "../protocol/report.ts";
 import { isName, type Receipt } from "../protocol/routing.ts";
 import { refused, type Sender } from "./sender.ts";
-
-/** Options of {@link EbsocketClient.sendEvent}. */
-export interface SendOptions {
-  /** The only recipient of the event, such as `c7`, whatever it has subscribed to. */
-  readonly to?: string;
-  /** See {@link ConfirmOptions}. */
-  readonly confirm?: false;
-}
-
-/** Options of {@link EbsocketClient.sendEvent} with a receipt. */
-export interface ConfirmOptions {
-  /** The only recipient of the event, such as `c7`, whatever it has subscribed to. */
-  readonly to?: string;
-  /** Requests a receipt: the number of clients that the relay has queued the event for. */
-  readonly confirm: true;
-  /**
-   * The time limit for the receipt, in milliseconds, or `Infinity`. With 0 or less, such as the
-   * rest of an expired deadline, the event is not sent.
-   *
-   * @default {10_000}
-   */
-  readonly timeout?: number;
-  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** Options of {@link EbsocketClient.request}. */
-export interface RequestOptions {
-  /** The only recipient of the request, such as `c7`. */
-  readonly to?: string;
-  /**
-   * The time limit for the reply, in milliseconds, or `Infinity`. With 0 or less, such as the rest
-   * of an expired deadline, the request is not sent and times out.
-   *
-   * @default {5_000}
-   */
-  readonly timeout?: number;
-  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** Options of {@link EbsocketClient.requestMany}. */
-export interface RequestManyOptions extends RequestOptions {
-  /**
-   * The maximum number of replies, from 1, or `Infinity`.
-   *
-   * @default {Infinity}
-   */
-  readonly count?: number;
-}
-
-/** Options of {@link EbsocketClient.inspect}. */
-export interface InspectOptions {
-  /**
-   * The time limit for the report, in milliseconds, or `Infinity`. With 0 or less, no report is
-   * requested.
-   *
-   * @default {5_000}
-   */
-  readonly timeout?: number;
-  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
 
 /** A pending request with a single outcome. */
 class Ask<T> extends PendingRequest {
@@ -172,10 +115,10 @@ function noResponders({ errorPrefix }: PendingRequest): NoRespondersError {
 }
 
 /** Returns whether the timeout of a request has already expired, and times it out if so. */
-function isOverdue(waiter: PendingRequest, timeout: number): boolean {
+function isOverdue(request: PendingRequest, timeout: number): boolean {
   if (timeout > 0) return false;
   const why = `its time-out of ${timeout} ms was over before it was sent`;
-  waiter.onTimeout(new RequestTimeoutError(`${waiter.errorPrefix}: ${why}`));
+  request.onTimeout(new RequestTimeoutError(`${request.errorPrefix}: ${why}`));
   return true;
 }
 
@@ -278,7 +221,7 @@ export class Requests<S extends object> {
     const line = this.#sender.encode(event, { ack, ...(to !== undefined && { to }) });
     const confirmed = new Promise<number>((resolve, reject) => {
       signal?.throwIfAborted();
-      this.#sender.demand("ack", "confirm", event);
+      this.#sender.requireFeature("ack", "confirm", event);
       this.#receiver.inboxes.checkReading("confirm", event);
       const confirmation = new Confirmation(ack, "confirm", event, resolve, reject);
       this.#ask(confirmation, event, line, to !== undefined, timeout, signal);
@@ -291,9 +234,9 @@ export class Requests<S extends object> {
   sendTo(to: string, event: SendableEvent<S>): Promise<void> {
     checkWord("to", to);
     const line = this.#sender.encode(event, { to });
-    const fault = this.#sender.lack("ack", "send", event, " to one client") ??
+    const error = this.#sender.featureError("ack", "send", event, " to one client") ??
       this.#sender.queue(event, line, true);
-    return fault ? refused(fault) : this.#sender.room() ?? ROOM;
+    return error ? refused(error) : this.#sender.room() ?? ROOM;
   }
 
   /**
@@ -314,9 +257,9 @@ export class Requests<S extends object> {
     const { connected, open } = this.#sender.manager;
     const isGone = channel ? channel.hasEnded : !connected;
     if (from !== null && isGone && open) return NOT_SENT;
-    const fault = this.#sender.queue(reply, line, from !== null, channel !== undefined);
-    if (fault instanceof ConnectionClosedError) return NOT_SENT;
-    if (fault) return refused(fault);
+    const error = this.#sender.queue(reply, line, from !== null, channel !== undefined);
+    if (error instanceof ConnectionClosedError) return NOT_SENT;
+    if (error) return refused(error);
     return this.#sender.room()?.then(() => true) ?? SENT;
   }
 
@@ -329,7 +272,7 @@ export class Requests<S extends object> {
     return new Promise((resolve, reject) => {
       checkTimeout(timeout);
       signal?.throwIfAborted();
-      this.#sender.demand("stats", "inspect", "the relay");
+      this.#sender.requireFeature("stats", "inspect", "the relay");
       this.#receiver.inboxes.checkReading("inspect", "the relay");
       const id = this.#pending.nextId();
       const inspection = new Inspection(id, "inspect", "the relay", resolve, reject);
@@ -341,25 +284,25 @@ export class Requests<S extends object> {
 
   /** Sends the line of a request and registers the pending request. */
   #ask(
-    waiter: PendingRequest,
+    request: PendingRequest,
     event: SendableEvent<S>,
     line: Uint8Array<ArrayBuffer>,
-    isBound: boolean,
+    connectionOnly: boolean,
     timeout: number,
     signal: AbortSignal | undefined,
   ): void {
     this.#sender.checkOpen(event);
-    if (isOverdue(waiter, timeout)) return;
-    waiter.outbox = this.#sender.manager.outbox;
-    if (waiter.outbox) waiter.line = line;
-    this.#pending.add(waiter, timeout, signal);
-    const fault = this.#sender.queue(event, line, isBound);
-    if (fault) this.#pending.fail(waiter, fault);
+    if (isOverdue(request, timeout)) return;
+    request.outbox = this.#sender.manager.outbox;
+    if (request.outbox) request.line = line;
+    this.#pending.add(request, timeout, signal);
+    const error = this.#sender.queue(event, line, connectionOnly);
+    if (error) this.#pending.fail(request, error);
   }
 
   #envelope(event: SendableEvent<S>, envelope: Envelope, to: string | undefined): Envelope {
     if (to === undefined) return envelope;
-    this.#sender.demand("ack", "send", event, " to one client");
+    this.#sender.requireFeature("ack", "send", event, " to one client");
     return { ...envelope, to: checkWord("to", to) };
   }
 }

@@ -7,7 +7,7 @@
 import { inspect } from "../protocol/printable.ts";
 import { type CloseReason, ConnectError } from "../errors.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
-import { sleep } from "../net/waits.ts";
+import { after, sleep } from "../net/waits.ts";
 
 /**
  * The fate of an event that does not fit into the queue:
@@ -138,11 +138,22 @@ export function backoffDelay(
  */
 const LASTED_MS = 1000;
 
+/**
+ * The time limit of one of several attempts, in milliseconds: the initial and the maximum value. It
+ * doubles if the server was reached but did not answer in time. The server may be overloaded, and
+ * starting again would add to its load.
+ */
+const MIN_ATTEMPT_MS = 4000;
+const MAX_ATTEMPT_MS = 32_000;
+
 /** Repeats attempts until one succeeds or fails for good. */
 export class Retries {
   readonly #persistence: Persistence;
   /** The number of delays since the last stable connection. */
   #delays = 0;
+  /** The time limit of the next attempt, and whether the current attempt has reached the server. */
+  #attemptMs = MIN_ATTEMPT_MS;
+  #isReached = false;
 
   /** Starts with the shortest delays. */
   constructor(persistence: Persistence) {
@@ -162,17 +173,23 @@ export class Retries {
     if (ms >= LASTED_MS) this.#delays = 0;
   }
 
+  /** Records that the current attempt has reached the server. */
+  onReached(): void {
+    this.#isReached = true;
+  }
+
   /**
    * Runs attempts until one succeeds.
    *
-   * @param attempt Called with the attempt's number and the error of the previous one.
+   * @param attempt Called with the attempt's number, the error of the previous one, and a signal
+   * that cancels it.
    * @param signal Cancels the attempts.
    * @param delay The delay before the first attempt, in milliseconds.
    * @returns Resolves to the result of the successful attempt. Rejects when `signal` is aborted, or
    * with the error of the last attempt.
    */
   async run<T>(
-    attempt: (number: number, before: ConnectError | null) => Promise<T>,
+    attempt: (number: number, before: ConnectError | null, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
     delay = 0,
   ): Promise<T> {
@@ -180,7 +197,7 @@ export class Retries {
     for (let number = 1;; number++) {
       try {
         if (delay > 0) await sleep(delay, signal);
-        return await attempt(number, before);
+        return await this.#limit((each) => attempt(number, before, each), signal);
       } catch (error) {
         if (signal.aborted) throw cancelReason(signal, number, before);
         if (!(error instanceof ConnectError) || isFinal(error.reason)) throw error;
@@ -188,6 +205,23 @@ export class Retries {
         before = error;
         delay = this.nextDelay();
       }
+    }
+  }
+
+  async #limit<T>(attempt: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const late = new AbortController();
+    const ms = this.#attemptMs;
+    this.#isReached = false;
+    const timer = after(ms, () => {
+      this.#attemptMs = this.#isReached ? Math.min(2 * ms, MAX_ATTEMPT_MS) : MIN_ATTEMPT_MS;
+      late.abort(new Error(`no answer within ${ms} ms`));
+    });
+    try {
+      const result = await attempt(AbortSignal.any([signal, late.signal]));
+      this.#attemptMs = MIN_ATTEMPT_MS;
+      return result;
+    } finally {
+      clearTimeout(timer);
     }
   }
 }

@@ -46,11 +46,11 @@ export class Sender<M extends object> {
     return this.#lifecycle.sending("send through");
   }
 
-  /** Queues an event. {@link EbsocketClient.sendEvent} describes the result. */
+  /** Queues an event. {@manager EbsocketClient.sendEvent} describes the result. */
   send(event: SendableEvent<M>, envelope?: Envelope): Promise<void> {
     const line = this.encode(event, envelope);
-    const fault = this.queue(event, line);
-    return fault ? refused(fault) : this.room() ?? ROOM;
+    const error = this.queue(event, line);
+    return error ? refused(error) : this.room() ?? ROOM;
   }
 
   /**
@@ -69,12 +69,12 @@ export class Sender<M extends object> {
     if (checker.hasDefinitions) line = line.slice(); // A validator may itself send events.
     checker.checkSent(event, line);
     const length = line.length - 1;
-    const link = this.manager;
-    if (length <= link.maxLineBytes) return line;
-    const most = link.session?.namesLimit
-      ? `the ${link.maxLineBytes} that the server takes`
-      : `the ${link.maxLineBytes} that may be sent where no server has said what it takes`;
-    throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${most}`);
+    const manager = this.manager;
+    if (length <= manager.maxLineBytes) return line;
+    const limit = manager.session?.announcesLimit
+      ? `the ${manager.maxLineBytes} that the server takes`
+      : `the ${manager.maxLineBytes} that may be sent where no server has said what it takes`;
+    throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${limit}`);
   }
 
   /**
@@ -82,23 +82,23 @@ export class Sender<M extends object> {
    *
    * @param event The event, for messages.
    * @param line The line.
-   * @param isBound Whether the line contains a client ID and is only for the current connection.
-   * @param isEarly Whether that is the connection being made.
+   * @param connectionOnly Whether the line contains a client ID and is only for the current connection.
+   * @param mayBeConnecting Whether that is the connection being made.
    * @returns The error if the line cannot be queued, otherwise `null`.
    */
   queue(
     event: SendableEvent<M>,
     line: Uint8Array<ArrayBuffer>,
-    isBound = false,
-    isEarly = false,
+    connectionOnly = false,
+    mayBeConnecting = false,
   ): EbsocketError | null {
-    const link = this.manager;
-    if (!link.open) return closed(event);
+    const manager = this.manager;
+    if (!manager.open) return closed(event);
     this.#subscriptions.flush();
-    const { outbox, session } = link;
+    const { outbox, session } = manager;
     if (outbox) {
-      if (isBound && !isEarly && !link.connected) return unaddressable(event);
-      if (outbox.offer(line, isBound)) {
+      if (connectionOnly && !mayBeConnecting && !manager.connected) return unaddressable(event);
+      if (outbox.offer(line, connectionOnly)) {
         this.#encoder.keep(line);
         return null;
       }
@@ -131,12 +131,12 @@ export class Sender<M extends object> {
    * @throws {ConnectionClosedError} If there is no connection.
    */
   sendControl(line: Uint8Array): void {
-    const link = this.manager;
-    if (!link.connected) {
+    const manager = this.manager;
+    if (!manager.connected) {
       throw new ConnectionClosedError("Cannot ask the relay: there is no connection");
     }
     this.#subscriptions.flush();
-    link.session!.sendControl(line);
+    manager.session!.sendControl(line);
   }
 
   /**
@@ -147,7 +147,7 @@ export class Sender<M extends object> {
    * @param subject Its subject, for the message.
    * @param how An addition to the message.
    */
-  lack(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
+  featureError(feature: Feature, verb: string, subject: unknown, how = ""): EbsocketError | null {
     const { session } = this.#lifecycle.sending("use");
     // Before the first connection, the features are unknown.
     if (!session || session.has(feature)) return null;
@@ -161,9 +161,9 @@ export class Sender<M extends object> {
    * @throws {EbsocketError} With the code `not-supported`, if it does not, or `no-welcome`, if it
    * has not sent a welcome.
    */
-  demand(feature: Feature, verb: string, subject: unknown, how = ""): void {
-    const fault = this.lack(feature, verb, subject, how);
-    if (fault) throw fault;
+  requireFeature(feature: Feature, verb: string, subject: unknown, how = ""): void {
+    const error = this.featureError(feature, verb, subject, how);
+    if (error) throw error;
   }
 
   /**

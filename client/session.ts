@@ -176,7 +176,7 @@ export class Session implements ControlChannel {
   }
 
   /** Whether the server has announced its line limit. */
-  get namesLimit(): boolean {
+  get announcesLimit(): boolean {
     return this.#welcome?.limits.maxLineBytes !== undefined;
   }
 

@@ -53,36 +53,10 @@ export const UNSUBSCRIBE = "unsubscribe from";
 /** The operation of a line after a `hello`. */
 export const GREET = "connect with a subscription to";
 
-/** A pending request for patterns. */
-export class SubscribeRequest extends PendingRequest {
-  constructor(
-    id: string,
-    verb: string,
-    readonly patterns: readonly string[],
-    readonly queue: string,
-    readonly grant: () => void,
-    fail: (error: unknown) => void,
-  ) {
-    super(id, verb, describe(patterns), fail);
-  }
-
-  /** Returns the line of the request. */
-  encode(): Uint8Array {
-    const { id, verb, patterns: events, queue } = this;
-    const control = verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe";
-    return encodeSubscription({ control, events, ...(queue !== NO_QUEUE && { queue }), id });
-  }
-
-  override onReceipt(_receipt: Receipt): boolean {
-    this.grant();
-    return true;
-  }
-}
-
 /** A pending call of `subscribe()` or `unsubscribe()`. A subscribing call owns its patterns. */
-export class SubscribeCall extends SubscribeRequest {
+export class SubscribeCall extends PendingRequest {
   /** The patterns that have not been acknowledged. */
-  open = new Set(this.patterns);
+  open: Set<string>;
   /**
    * Whether the call was sent on this connection, and whether it was split across lines. Some of
    * those lines may be granted and others refused.
@@ -92,14 +66,15 @@ export class SubscribeCall extends SubscribeRequest {
 
   constructor(
     id: string,
-    patterns: readonly string[],
-    queue: string,
+    readonly patterns: readonly string[],
+    readonly queue: string,
     /** The owner of the patterns once they are granted. `null` if the call removes them. */
     readonly owner: object | null,
-    grant: () => void,
+    readonly grant: () => void,
     fail: (error: unknown) => void,
   ) {
-    super(id, owner ? SUBSCRIBE : UNSUBSCRIBE, patterns, queue, grant, fail);
+    super(id, owner ? SUBSCRIBE : UNSUBSCRIBE, describe(patterns), fail);
+    this.open = new Set(patterns);
     this.survives = owner !== null;
   }
 
@@ -113,12 +88,15 @@ export class SubscribeCall extends SubscribeRequest {
 }
 
 /** A pending line about some calls. */
-export class SubscribeLine extends SubscribeRequest {
+export class SubscribeLine extends PendingRequest {
+  /** The bytes of the line. */
+  readonly bytes: Uint8Array;
   /**
    * Resolves to the relay's refusal. Resolves to `null` if it has granted the line or the
    * connection has ended.
    */
   readonly refusal: Promise<Refusal | null>;
+  isGranted = false;
   readonly #resolve: (refusal: Refusal | null) => void;
 
   /** Creates a pending line that calls `onGrant` as soon as it is acknowledged. */
@@ -128,16 +106,25 @@ export class SubscribeLine extends SubscribeRequest {
     patterns: readonly string[],
     queue: string,
     readonly calls: readonly SubscribeCall[],
-    onGrant: () => void,
+    readonly onGrant: () => void,
   ) {
     const { promise, resolve } = Promise.withResolvers<Refusal | null>();
-    const grant = () => {
-      onGrant();
-      resolve(null);
-    };
-    super(id, verb, patterns, queue, grant, () => resolve(null));
+    super(id, verb, describe(patterns), () => resolve(null));
+    this.bytes = encodeSubscription({
+      control: verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe",
+      events: patterns,
+      ...(queue !== NO_QUEUE && { queue }),
+      id,
+    });
     this.refusal = promise;
     this.#resolve = resolve;
+  }
+
+  override onReceipt(_receipt: Receipt): boolean {
+    this.isGranted = true;
+    this.onGrant();
+    this.#resolve(null);
+    return true;
   }
 
   override onRefusal(refusal: Refusal): boolean {

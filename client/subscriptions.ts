@@ -15,8 +15,7 @@
  *     unconfirmed  -> narrowed     the relay grants the first line after the hello
  *
  * `stopEvents()` removes all subscriptions from the relay and sets `#isStopped`, but keeps them for
- * the connections after `resumeEvents()`. Before `goOnline()` and after `goOffline()`, calls are
- * granted at once.
+ * the connections after `resumeEvents()`. While not `isOnline`, calls are granted at once.
  *
  * The states of a call:
  *
@@ -60,7 +59,6 @@ import {
   SubscribeCall,
   SubscribeLine,
   type SubscribeOptions,
-  SubscribeRequest,
   UNSUBSCRIBE,
 } from "./subscribe_request.ts";
 
@@ -105,6 +103,10 @@ interface Excess {
 
 /** The subscriptions of one client. */
 export class SubscriptionManager {
+  /**
+   * Whether the client is connecting, connected or reconnecting. Otherwise calls are only recorded.
+   */
+  isOnline = false;
   readonly #pending: PendingRequests;
   readonly #inboxes: Inboxes;
   readonly #status: StatusFeed;
@@ -113,7 +115,6 @@ export class SubscriptionManager {
    * Whether the client receives only some events. Before the first subscription it receives all.
    */
   #isNarrowed = false;
-  #isOnline = false;
   #channel: ControlChannel | null = null;
   /** Whether the server does not know yet that the client wants only some events. */
   #isUnconfirmed = false;
@@ -124,8 +125,6 @@ export class SubscriptionManager {
   #unsent: SubscribeCall[] = [];
   /** The lines that this connection has not replied to. */
   readonly #lines = new Set<SubscribeLine>();
-  /** The subscriptions granted earlier and repeated after the last `hello`. */
-  #greeting: SubscribeRequest[] = [];
   /** Whether the client receives no further events, whatever its subscriptions. */
   #isStopped = false;
 
@@ -158,7 +157,7 @@ export class SubscriptionManager {
     const { queue = NO_QUEUE, timeout = 10_000, signal } = options;
     const patterns = [...wanted]; // The caller may modify its array.
     signal?.throwIfAborted();
-    if (this.#isOnline) {
+    if (this.isOnline) {
       this.#checkSupport(patterns);
       await this.#call(patterns, queue, owner, timeout, signal);
     } else {
@@ -268,7 +267,7 @@ export class SubscriptionManager {
     // Some patterns may be granted nevertheless: if the call was cancelled, if it was split across
     // lines and only one was refused, or if an earlier call for the same patterns was cancelled.
     const isRefused = error instanceof EventRefusedError && !call.isSplit;
-    const isUnknown = !call.isSent && this.#lines.size === 0;
+    const isUnknown = !call.isSent && !this.#lines.values().some(({ calls }) => calls.length > 0);
     const mayCount = this.#isNarrowed || !isRefused && this.#isServed;
     if (isUnknown || !mayCount || error instanceof ConnectionClosedError) return;
     this.#remove(free, queue, 10_000).catch(() => {});
@@ -349,7 +348,7 @@ export class SubscriptionManager {
     const promising = calls.filter((call) => this.#adding.has(call));
     if (promising.length === 0 || this.#channel !== channel) return;
     const lines = this.#compose(SUBSCRIBE, queue, promising);
-    for (const line of lines) channel.sendControl(line.encode());
+    for (const line of lines) channel.sendControl(line.bytes);
     await this.#awaitReplies(lines, channel, isWorthRetry, excess);
   }
 
@@ -372,7 +371,7 @@ export class SubscriptionManager {
       const calls = line.calls.filter((call) => this.#adding.has(call));
       const [call] = calls;
       if (!call) continue;
-      const { queue } = line;
+      const { queue } = call;
       if (isWorthRetry) await this.#sendAdding(queue, calls, channel, false, excess);
       else if (calls.length === 1) {
         if (refusal.reason === "too-many-subscriptions") {
@@ -401,7 +400,7 @@ export class SubscriptionManager {
     channel: ControlChannel,
   ): Promise<void> {
     const lines = this.#compose(UNSUBSCRIBE, queue, calls);
-    for (const line of lines) channel.sendControl(line.encode());
+    for (const line of lines) channel.sendControl(line.bytes);
     for (const line of lines) {
       const refusal = await line.refusal;
       for (const call of refusal ? line.calls : []) {
@@ -506,7 +505,7 @@ export class SubscriptionManager {
     // Without a subscription the client receives every event. At least one reply is needed in any
     // case.
     if (!this.#isNarrowed || lines.length === 0) lines.push(this.#newLine(SUBSCRIBE, [], NO_QUEUE));
-    for (const line of lines) channel.sendControl(line.encode());
+    for (const line of lines) channel.sendControl(line.bytes);
     await Promise.all(lines.map(({ refusal }) => refusal));
   }
 
@@ -517,24 +516,9 @@ export class SubscriptionManager {
 
   // Connections
 
-  /** Whether the client is connecting, connected or reconnecting. */
-  get isOnline(): boolean {
-    return this.#isOnline;
-  }
-
-  /** From now on, calls wait for the relay's reply, because the client connects. */
-  goOnline(): void {
-    this.#isOnline = true;
-  }
-
-  /** From now on, calls are only recorded, because the client has ended. */
-  goOffline(): void {
-    this.#isOnline = false;
-  }
-
   /** Goes offline because the client could not connect. The calls made in the meantime count. */
   cancelConnect(): void {
-    this.#isOnline = false;
+    this.isOnline = false;
     for (const call of this.#adding) {
       if (!this.#pending.remove(call)) continue; // It has timed out, and is repeated.
       this.#confirm();
@@ -552,22 +536,23 @@ export class SubscriptionManager {
     this.#channel = channel;
     this.#pending.connect(channel);
     this.#isUnconfirmed = this.#isNarrowed;
-    this.#greeting = [];
     this.#unsent = [];
     const granted = this.#isStopped ? [] : this.#grantedParts();
     if (granted.length === 0 && (this.#isNarrowed || this.#isStopped)) granted.push([[], NO_QUEUE]);
-    const replies = granted.map(([patterns, queue]) => this.#repeat(patterns, queue, channel));
-    const lines = this.#greeting.map((request) => request.encode());
+    const repeated = granted.map(([patterns, queue]) =>
+      this.#newLine(GREET, patterns, queue, [], () => this.#confirm())
+    );
+    const lines = [...repeated];
     const calls = this.#isStopped ? [] : [...this.#adding];
     for (const call of calls) call.isSent = false;
     for (const [queue, some] of Map.groupBy(calls, queueOf)) {
       const composed = this.#compose(SUBSCRIBE, queue, some);
-      for (const line of composed) lines.push(line.encode());
+      lines.push(...composed);
       this.#awaitReplies(composed, channel, false);
     }
-    const confirmed = replies.length > 0 ? Promise.all(replies) : null;
+    const confirmed = repeated.length > 0 ? Promise.all(repeated.map(granting)) : null;
     confirmed?.catch(() => {}); // The connection may end before it is awaited.
-    return { lines, confirmed };
+    return { lines: lines.map(({ bytes }) => bytes), confirmed };
   }
 
   /** Returns the granted patterns, as the lines after a hello carry them. */
@@ -581,21 +566,6 @@ export class SubscriptionManager {
       if (granted.length === 0) return [];
       const parts = split(granted, queue, CAUTIOUS_LINE_BYTES);
       return parts.map((patterns): [string[], string] => [patterns, queue]);
-    });
-  }
-
-  /** Requests granted patterns again. Resolves when the relay has granted them. */
-  #repeat(patterns: readonly string[], queue: string, channel: ControlChannel): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onGrant = () => {
-        // Immediately: the next event after the acknowledgement already matches the subscriptions.
-        if (this.#channel === channel) this.#confirm();
-        resolve();
-      };
-      const id = this.#pending.nextId();
-      const request = new SubscribeRequest(id, GREET, patterns, queue, onGrant, reject);
-      this.#pending.add(request, Infinity);
-      this.#greeting.push(request);
     });
   }
 
@@ -613,7 +583,6 @@ export class SubscriptionManager {
     this.#channel = null;
     this.#unsent = [];
     this.#onRemoved([...this.#removing]);
-    for (const request of this.#greeting) this.#pending.close(request, IN_DOUBT);
     for (const line of this.#lines) this.#pending.close(line, IN_DOUBT);
     this.#lines.clear();
   }
@@ -642,6 +611,13 @@ export class SubscriptionManager {
 
 function queueOf({ queue }: SubscribeCall): string {
   return queue;
+}
+
+/** Resolves when the relay has granted a line. Rejects if it refuses it or the connection ends. */
+async function granting(line: SubscribeLine): Promise<void> {
+  const refusal = await line.refusal;
+  if (refusal) throw refusedError(line, refusal);
+  if (!line.isGranted) throw new ConnectionClosedError(`${line.errorPrefix}: ${IN_DOUBT}`);
 }
 
 function stoppedError(subject: unknown): ConnectionClosedError {

@@ -53,18 +53,22 @@ Deno.test("Outbox refuses, drops the oldest or drops the newest beyond its bound
 });
 
 Deno.test("Outbox drops as many of the oldest as a long line needs, but none for nothing", () => {
-  const outbox = new Outbox({ ...BOUNDS, maxQueuedBytes: 8, overflow: "drop-oldest" }, 20);
+  const outbox = new Outbox(
+    { ...BOUNDS, maxQueuedBytes: 8, overflow: "drop-oldest" },
+    20,
+    () => {},
+  );
   offer(outbox, "abc");
   outbox.offer(utf8("longer\n"));
   assertEquals([outbox.waiting().map(textOf), outbox.dropped], [["longer\n"], 3]);
   outbox.offer(utf8("too long\n"));
   assertEquals([outbox.waiting().map(textOf), outbox.dropped], [["longer\n"], 4]);
-  const none = new Outbox({ ...BOUNDS, maxQueuedEvents: 0, overflow: "drop-oldest" }, 20);
+  const none = new Outbox({ ...BOUNDS, maxQueuedEvents: 0, overflow: "drop-oldest" }, 20, () => {});
   assertEquals([offer(none, "a"), none.dropped, none.waitingLines], [[true], 1, 0]);
 });
 
 Deno.test("Outbox.isAcknowledged holds unless lines were settled that the server has not acknowledged", async () => {
-  const outbox = new Outbox(BOUNDS, 20);
+  const outbox = new Outbox(BOUNDS, 20, () => {});
   const { connection } = connect(outbox, false);
   offer(outbox, "ab");
   await turn();
@@ -81,7 +85,7 @@ Deno.test("Outbox.isAcknowledged holds unless lines were settled that the server
 
 Deno.test("Outbox counts as unconfirmed what a write may have handed over, and no more", async () => {
   for (let taken = 0; taken <= 4; taken++) {
-    const outbox = new Outbox(BOUNDS, 20);
+    const outbox = new Outbox(BOUNDS, 20, () => {});
     const { duplex, connection } = connect(outbox);
     duplex.take(0);
     offer(outbox, "ab"); // one write, which is under way from the next turn on
@@ -97,7 +101,7 @@ Deno.test("Outbox counts as unconfirmed what a write may have handed over, and n
 });
 
 Deno.test("Outbox sends again what was never given to a write", async () => {
-  const outbox = new Outbox(BOUNDS, 20);
+  const outbox = new Outbox(BOUNDS, 20, () => {});
   const first = connect(outbox);
   offer(outbox, "abc");
   first.connection.abort();
@@ -113,7 +117,7 @@ Deno.test("Outbox sends again what was never given to a write", async () => {
 });
 
 Deno.test("Outbox lets what is too much for the peer wait, in order", async () => {
-  const outbox = new Outbox(BOUNDS, 6);
+  const outbox = new Outbox(BOUNDS, 6, () => {});
   const { duplex, connection } = connect(outbox);
   assertEquals(offer(outbox, "abcdefgh"), Array(8).fill(true));
   assertEquals(offer(outbox, "i"), [false]);
@@ -133,7 +137,7 @@ Deno.test("Outbox lets what is too much for the peer wait, in order", async () =
 });
 
 Deno.test("Outbox sends a line that is longer than all that may be in flight when nothing is", async () => {
-  const outbox = new Outbox(BOUNDS, 6);
+  const outbox = new Outbox(BOUNDS, 6, () => {});
   const { duplex, connection } = connect(outbox);
   offer(outbox, "a");
   outbox.offer(utf8("a long line\n"));
@@ -146,7 +150,7 @@ Deno.test("Outbox sends a line that is longer than all that may be in flight whe
 });
 
 Deno.test("Outbox without acknowledgements goes by what the operating system has taken", async () => {
-  const outbox = new Outbox(BOUNDS, 6);
+  const outbox = new Outbox(BOUNDS, 6, () => {});
   const { duplex, connection } = connect(outbox, false);
   duplex.take(0);
   assertEquals(offer(outbox, "abcdef"), Array(6).fill(true));
@@ -162,7 +166,7 @@ Deno.test("Outbox without acknowledgements goes by what the operating system has
 });
 
 Deno.test("Outbox.flush() rejects when the connection ends, or events are dropped", async () => {
-  const outbox = new Outbox({ ...BOUNDS, overflow: "drop-oldest" }, 20);
+  const outbox = new Outbox({ ...BOUNDS, overflow: "drop-oldest" }, 20, () => {});
   const { connection } = connect(outbox);
   offer(outbox, "a");
   await turn();
@@ -193,7 +197,7 @@ Deno.test("Outbox drops, and counts, what a new server would not take", async ()
 });
 
 Deno.test("Outbox.withdraw() takes back what waits, and nothing else", async () => {
-  const outbox = new Outbox(BOUNDS, 20);
+  const outbox = new Outbox(BOUNDS, 20, () => {});
   const lines = [..."abc"].map((letter) => utf8(`${letter}\n`));
   for (const line of lines) outbox.offer(line);
   const flushing = outbox.flush();
@@ -216,7 +220,7 @@ Deno.test("Outbox.withdraw() takes back what waits, and nothing else", async () 
 });
 
 Deno.test("Outbox.flush() waits no longer when the last that waits is withdrawn", async () => {
-  const outbox = new Outbox(BOUNDS, 20);
+  const outbox = new Outbox(BOUNDS, 20, () => {});
   const line = utf8("a\n");
   outbox.offer(line);
   const flushing = outbox.flush();
@@ -225,7 +229,7 @@ Deno.test("Outbox.flush() waits no longer when the last that waits is withdrawn"
 });
 
 Deno.test("Outbox does not send again what was withdrawn while it was on its way", async () => {
-  const outbox = new Outbox(BOUNDS, 20);
+  const outbox = new Outbox(BOUNDS, 20, () => {});
   const { duplex, connection } = connect(outbox);
   duplex.take(0);
   offer(outbox, "a"); // being written from the next turn on
@@ -238,7 +242,7 @@ Deno.test("Outbox does not send again what was withdrawn while it was on its way
 });
 
 Deno.test("Outbox.abandon() drops what only a connection could have carried that led to nothing", () => {
-  const outbox = new Outbox(BOUNDS, 20);
+  const outbox = new Outbox(BOUNDS, 20, () => {});
   outbox.offer(utf8("a\n"), true);
   offer(outbox, "b");
   outbox.abandon();
@@ -246,7 +250,7 @@ Deno.test("Outbox.abandon() drops what only a connection could have carried that
 });
 
 Deno.test("Outbox lets what is bound to a connection wait for no other", () => {
-  const outbox = new Outbox(BOUNDS, 4);
+  const outbox = new Outbox(BOUNDS, 4, () => {});
   const { connection } = connect(outbox);
   outbox.offer(utf8("a\n"));
   outbox.offer(utf8("b\n"), true); // not even given to a write
@@ -257,7 +261,7 @@ Deno.test("Outbox lets what is bound to a connection wait for no other", () => {
 });
 
 Deno.test("Outbox does not believe acknowledgements of what was not sent", async () => {
-  const outbox = new Outbox(BOUNDS, 100);
+  const outbox = new Outbox(BOUNDS, 100, () => {});
   const { connection } = connect(outbox);
   offer(outbox, "a");
   outbox.onAck(1_000_000);
@@ -269,7 +273,7 @@ Deno.test("Outbox does not believe acknowledgements of what was not sent", async
 });
 
 Deno.test("Outbox.flush() without a connection resolves by way of one that acknowledges nothing", async () => {
-  const outbox = new Outbox(BOUNDS, 20);
+  const outbox = new Outbox(BOUNDS, 20, () => {});
   offer(outbox, "ab");
   const flushed = outbox.flush();
   const { connection } = connect(outbox, false);

@@ -4,7 +4,7 @@ import {
   checkPattern,
   describe,
   split,
-  SubscribeRequest,
+  SubscribeLine,
   UNSUBSCRIBE,
 } from "../../client/subscribe_request.ts";
 import { textOf } from "../support/bytes.ts";
@@ -28,8 +28,7 @@ Deno.test("split() makes as few parts as lines of 65,536 bytes can carry, and lo
       assertEquals(parts.flat(), patterns);
       const lengths = parts.map((part) => {
         const id = "x".repeat(12);
-        const request = new SubscribeRequest(id, UNSUBSCRIBE, part, queue, () => {}, () => {});
-        return request.encode().length - 1;
+        return new SubscribeLine(id, UNSUBSCRIBE, part, queue, [], () => {}).bytes.length - 1;
       });
       assertEquals(lengths.every((length) => length <= most), true, `${lengths}`);
       assertEquals(lengths.slice(0, -1).every((length) => length > most - 500), true, `${lengths}`);
@@ -41,10 +40,10 @@ Deno.test("split() gives a pattern that is too long for any line one of its own"
   assertEquals(split(["a", "b".repeat(100), "c"], "", 100), [["a"], ["b".repeat(100)], ["c"]]);
 });
 
-Deno.test("SubscribeRequest.encode() writes what a relay reads", () => {
-  const request = new SubscribeRequest("s1", UNSUBSCRIBE, ["a.*"], "", () => {}, () => {});
+Deno.test("SubscribeLine has the bytes that a relay reads", () => {
+  const request = new SubscribeLine("s1", UNSUBSCRIBE, ["a.*"], "", [], () => {});
   const line = '{"control":"unsubscribe","events":["a.*"],"id":"s1"}\n';
-  assertEquals(textOf(request.encode()), line);
+  assertEquals(textOf(request.bytes), line);
   assertEquals(request.errorPrefix, 'Cannot unsubscribe from "a.*"');
 });
 

@@ -76,7 +76,7 @@ Deno.test("SubscriptionManager and a relay agree on what is heard, and every cal
     const inboxes = new Inboxes({});
     const table = new PendingRequests(inboxes);
     const subscriptions = new SubscriptionManager(table, inboxes, new StatusFeed());
-    subscriptions.goOnline();
+    subscriptions.isOnline = true;
     const [most, bad] = [pick(2, 3, 5, 100), pick("", "b", "c")];
     /** Whether a relay has refused what one before had granted: then there is no connection. */
     let isRefused = false;

@@ -75,7 +75,7 @@ class Fixture implements Disposable {
 
   /** Is online unless told otherwise. */
   constructor(isOnline = true) {
-    if (isOnline) this.subscriptions.goOnline();
+    if (isOnline) this.subscriptions.isOnline = true;
   }
 
   /** A connection that shows at once what was asked for. */
@@ -199,7 +199,7 @@ Deno.test("SubscriptionManager.unsubscribe() leaves what somebody else holds", a
   const service = {};
   await subscriptions.subscribe(["a", "b"]);
   await subscriptions.subscribe(["a"], {}, service);
-  subscriptions.goOnline();
+  subscriptions.isOnline = true;
   const { channel } = await fixture.connect();
   const leaving = subscriptions.unsubscribe(["a", "b", "unknown"]);
   fixture.ack(channel);
@@ -219,7 +219,7 @@ Deno.test("SubscriptionManager drops what is still under way when it wants it no
   const { subscriptions } = fixture;
   await subscriptions.subscribe(["a.*", "b"]);
   await subscriptions.subscribe(["a.x"], { queue: "q" });
-  subscriptions.goOnline();
+  subscriptions.isOnline = true;
   const { channel } = await fixture.connect();
   const leaving = subscriptions.unsubscribe(["a.*"]);
   assertEquals(subscriptions.isFiltering, true);
@@ -254,7 +254,7 @@ Deno.test("SubscriptionManager says what is wanted while a connection is made be
     using fixture = new Fixture(false);
     const { subscriptions } = fixture;
     await subscriptions.subscribe(["old"]);
-    subscriptions.goOnline();
+    subscriptions.isOnline = true;
     const early = subscriptions.subscribe(["early"]);
     const channel = fixture.carry();
     channel.isGreeted = false;
