@@ -11,7 +11,7 @@ import { DEFAULT_MAX_DEPTH } from "../protocol/validator.ts";
 import { messageOf } from "./errors.ts";
 import type { Execution, Executor } from "./shell_command.ts";
 import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
-import { formatLatency } from "./units.ts";
+import { formatTime } from "./units.ts";
 
 /**
  * The maximum number of queued requests, equal to that of an inbox. Above it, there is no room for
@@ -131,7 +131,7 @@ export class Service {
     const { executor, onNews } = this.#options;
     const since = performance.now();
     const execution = await executor.run(request.line);
-    const took = formatLatency(performance.now() - since);
+    const took = formatTime(performance.now() - since);
     const what = `${printable(request.name)} for ${printable(request.from ?? "an unknown client")}`;
     onNews(
       execution.fault === null

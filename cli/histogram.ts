@@ -1,31 +1,21 @@
 /**
  * A distribution of latencies: counts, percentiles, and bars.
  *
- * Its buckets are narrow for short times and wide for long ones, as in HdrHistogram
- * (http://hdrhistogram.org). The size is fixed for any number of values, and the error is at most
- * 0.8 %.
+ * Times are rounded up to eight significant bits, as in HdrHistogram (http://hdrhistogram.org). So
+ * the memory is bounded for any number of values, and the error is at most 0.8 %.
  *
  * @module
  */
 
-import { bar } from "./progress.ts";
-import { formatExact, formatLatency } from "./units.ts";
-import { pad, widthOf } from "./width.ts";
+import { bar, pad, widthOf } from "./layout.ts";
+import { formatExact, formatTime } from "./units.ts";
 
-/** The number of buckets for each doubling. */
-const STEPS = 128;
+/** The number of bits of a time that are kept after its first bit. */
+const KEPT_BITS = 7;
 
-/** The number of doublings between the shortest and the longest time with a bucket. */
-const DOUBLINGS = 32;
-
-/**
- * The longest time with a bucket, in microseconds (about 71 minutes). Longer times are counted
- * there, too.
- */
-const MAX_US = 2 ** 32 - 1;
-
-/** The reported percentiles. */
-const SHARES = { p50: 0.5, p90: 0.9, p99: 0.99, p999: 0.999 };
+/** The ends of the bars, in milliseconds: 1, 2 and 5 times each power of ten, up to 14 hours. */
+const LIMITS = Array.from({ length: 11 }, (_, i) => i - 3)
+  .flatMap((power) => [1, 2, 5].map((factor) => Number(`${factor}e${power}`)));
 
 /** The summary of a distribution, in milliseconds. */
 export interface LatencySummary {
@@ -41,11 +31,8 @@ export interface LatencySummary {
 
 /** Counts latencies. All times are in milliseconds. */
 export class Histogram {
-  /**
-   * Each time below `2 * STEPS` microseconds has its own bucket; after that, each doubling has
-   * `STEPS`.
-   */
-  readonly #counts = new Float64Array(STEPS * (DOUBLINGS - Math.log2(STEPS) + 1));
+  /** The number of latencies of each rounded time. */
+  readonly #counts = new Map<number, number>();
   #count = 0;
   #sum = 0;
   #min = Infinity;
@@ -59,7 +46,8 @@ export class Histogram {
   /** Counts a latency. A negative one, which a stepping clock may cause, counts as 0. */
   add(ms: number): void {
     const time = Math.max(0, ms);
-    this.#counts[indexOf(Math.min(MAX_US, Math.round(1000 * time)))]!++;
+    const rounded = roundUp(time);
+    this.#counts.set(rounded, (this.#counts.get(rounded) ?? 0) + 1);
     this.#count++;
     this.#sum += time;
     this.#min = Math.min(this.#min, time);
@@ -71,11 +59,10 @@ export class Histogram {
    * there are none.
    */
   percentile(share: number): number {
-    const wanted = Math.max(1, Math.ceil(share * this.#count));
-    let seen = 0;
-    for (let index = 0; index < this.#counts.length; index++) {
-      seen += this.#counts[index]!;
-      if (seen >= wanted) return Math.min(this.#max, endOf(index) / 1000);
+    let missing = Math.max(1, Math.ceil(share * this.#count));
+    for (const [time, count] of [...this.#counts].sort(([one], [two]) => one - two)) {
+      missing -= count;
+      if (missing <= 0) return Math.min(this.#max, time);
     }
     return this.#max;
   }
@@ -87,95 +74,55 @@ export class Histogram {
       count: this.#count,
       min: this.#min,
       mean: this.#sum / this.#count,
-      p50: this.percentile(SHARES.p50),
-      p90: this.percentile(SHARES.p90),
-      p99: this.percentile(SHARES.p99),
-      p999: this.percentile(SHARES.p999),
+      p50: this.percentile(0.5),
+      p90: this.percentile(0.9),
+      p99: this.percentile(0.99),
+      p999: this.percentile(0.999),
       max: this.#max,
     };
   }
 
   /** Returns how many latencies are at most each of the `limits`, and above the limit before it. */
   counts(limits: readonly number[]): number[] {
-    const counts = new Array<number>(limits.length).fill(0);
-    let part = 0;
-    for (let index = 0; index < this.#counts.length; index++) {
-      while (part < limits.length - 1 && startOf(index) / 1000 > limits[part]!) part++;
-      counts[part]! += this.#counts[index]!;
+    const counts = limits.map(() => 0);
+    for (const [time, count] of this.#counts) {
+      const part = limits.findIndex((limit) => time <= limit);
+      counts[part < 0 ? limits.length - 1 : part]! += count;
     }
     return counts;
   }
 }
 
-/** Returns one line with the percentiles. */
-export function formatPercentiles(
-  { p50, p90, p99, p999, max }: LatencySummary,
-): string {
-  const values = { p50, p90, p99, "p99.9": p999, max };
-  return Object.entries(values).map(([name, ms]) => `${name} ${formatLatency(ms)}`).join("  ");
+function roundUp(ms: number): number {
+  const us = Math.round(1000 * ms);
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(us)) - KEPT_BITS);
+  return Math.ceil(us / step) * step / 1000;
 }
 
-/** Returns the distribution as bars, one line for each step of 1, 2 or 5 times a power of ten. */
+/** Returns one line with the percentiles. */
+export function formatPercentiles({ p50, p90, p99, p999, max }: LatencySummary): string {
+  const values = { p50, p90, p99, "p99.9": p999, max };
+  return Object.entries(values).map(([name, ms]) => `${name} ${formatTime(ms)}`).join("  ");
+}
+
+/** Returns the distribution as bars, one line for each of the {@link LIMITS} that is needed. */
 export function formatHistogram(histogram: Histogram, width: number): string[] {
   const summary = histogram.summary();
   if (!summary) return [];
-  const limits = limitsFor(summary.min, summary.max);
+  const indexFor = (ms: number) =>
+    LIMITS.findIndex((limit) => limit >= Math.min(ms, LIMITS.at(-1)!));
+  const limits = LIMITS.slice(indexFor(summary.min), indexFor(summary.max) + 1);
   const counts = histogram.counts(limits);
-  const labels = limits.map((limit) => `up to ${formatLimit(limit)}`);
+  const labels = limits.map((limit) => `up to ${formatTime(limit)}`);
   const column = Math.max(...labels.map(widthOf));
   const numbers = counts.map(formatExact);
   const digits = Math.max(...numbers.map(widthOf));
   const room = Math.max(1, width - column - digits - 4);
-  const most = Math.max(...counts);
-  return labels.map((label, i) =>
-    `${pad(label, column, "right")}  ${pad(numbers[i]!, digits, "right")}  ${
-      barOf(counts[i]!, most, room)
-    }`.trimEnd()
-  );
-}
-
-/** Returns a bar that is visible for any count above 0. */
-function barOf(count: number, most: number, width: number): string {
-  return bar(count > 0 ? Math.max(count / most, 1 / (8 * width)) : 0, width);
-}
-
-/**
- * Returns the powers of ten times 1, 2 and 5 from the first that is at least `min` to the first
- * that is at least `max`.
- */
-function limitsFor(min: number, max: number): number[] {
-  const limits: number[] = [];
-  for (let power = -3; power < 8; power++) {
-    for (const factor of [1, 2, 5]) {
-      // Divides because 10 ** -3 times 5 is not 0.005.
-      const limit = power < 0 ? factor / 10 ** -power : factor * 10 ** power;
-      if (limit >= min) limits.push(limit);
-      if (limit >= max) return limits;
-    }
-  }
-  return limits;
-}
-
-/** Returns `20 µs`, `5 ms`, `1 s`. */
-function formatLimit(ms: number): string {
-  if (ms < 1) return `${Math.round(1000 * ms)} µs`;
-  return ms < 1000 ? `${ms} ms` : `${ms / 1000} s`;
-}
-
-function indexOf(us: number): number {
-  if (us < 2 * STEPS) return us;
-  const shift = Math.floor(Math.log2(us)) - Math.log2(STEPS);
-  return STEPS * shift + Math.floor(us / 2 ** shift);
-}
-
-/** Returns the shortest time in a bucket, in microseconds. */
-function startOf(index: number): number {
-  if (index < 2 * STEPS) return index;
-  const shift = Math.floor(index / STEPS) - 1;
-  return (index - STEPS * shift) * 2 ** shift;
-}
-
-/** Returns the longest time in a bucket, in microseconds. */
-function endOf(index: number): number {
-  return index === indexOf(MAX_US) ? Infinity : startOf(index + 1) - 1;
+  const max = Math.max(...counts);
+  return labels.map((label, i) => {
+    // A bar is visible for any count above 0.
+    const share = counts[i]! > 0 ? Math.max(counts[i]! / max, 1 / (8 * room)) : 0;
+    const number = pad(numbers[i]!, digits, "right");
+    return `${pad(label, column, "right")}  ${number}  ${bar(share, room)}`.trimEnd();
+  });
 }

@@ -7,9 +7,9 @@
  * @module
  */
 
+import { bar, cut, widthOf } from "./layout.ts";
 import { columnsOfTerminal, isScreen } from "./terminal.ts";
 import { countOf, formatDuration, formatExact, formatRate } from "./units.ts";
-import { cut, widthOf } from "./width.ts";
 
 /** How often the line is redrawn, in milliseconds. */
 const INTERVAL_MS = 200;
@@ -43,7 +43,7 @@ export interface ProgressOptions {
 }
 
 /**
- * Returns `[█████▌    ] 55 %  55,000 of 100,000 events  12 k/s  4s left`, in at most `columns`
+ * Returns `[█████▌    ] 55 %  55,000 of 100,000 events  12K/s  4s left`, in at most `columns`
  * columns.
  */
 export function formatProgress(state: ProgressState, columns: number): string {
@@ -63,13 +63,6 @@ export function formatProgress(state: ProgressState, columns: number): string {
   return width < MIN_BAR ? cut(words.trimStart(), columns) : `[${bar(share, width)}] ${words}`;
 }
 
-/** Returns a bar over `share` of `width` columns, exact to an eighth of a column. */
-export function bar(share: number, width: number): string {
-  const eighths = Math.round(8 * width * Math.min(1, Math.max(0, share)));
-  const rest = " ▏▎▍▌▋▊▉"[eighths % 8]!;
-  return ("█".repeat(eighths / 8) + (eighths % 8 > 0 ? rest : "")).padEnd(width);
-}
-
 /**
  * Shows a progress line until it is disposed of, if standard error is a screen. Disposing of it
  * removes the line.
@@ -83,11 +76,11 @@ export function bar(share: number, width: number): string {
  * }
  * ```
  */
-export class Progress implements Disposable {
+export class Progress implements ProgressState, Disposable {
+  readonly noun: string;
+  readonly total: number | null;
   /** The number of finished items. */
   done = 0;
-  readonly #noun: string;
-  readonly #total: number | null;
   readonly #write: (text: string) => void;
   readonly #start = performance.now();
   readonly #timer: ReturnType<typeof setInterval> | undefined;
@@ -98,12 +91,16 @@ export class Progress implements Disposable {
     noun: string,
     { total, isShown = isScreen("stderr"), write = writeToStderr }: ProgressOptions = {},
   ) {
-    this.#noun = noun;
-    this.#total = total ?? null;
+    this.noun = noun;
+    this.total = total ?? null;
     this.#write = write;
     if (!isShown) return;
     this.#timer = setInterval(() => this.#draw(), INTERVAL_MS);
     Deno.unrefTimer(this.#timer);
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.#start;
   }
 
   /** Removes the line so that other text can be written. The line returns at the next redraw. */
@@ -119,14 +116,8 @@ export class Progress implements Disposable {
   }
 
   #draw(): void {
-    const state = {
-      noun: this.#noun,
-      done: this.done,
-      total: this.#total,
-      elapsedMs: performance.now() - this.#start,
-    };
     // The last column stays free, since some terminals wrap after it.
-    this.#write(`\r${formatProgress(state, columnsOfTerminal() - 1)}\x1b[K`);
+    this.#write(`\r${formatProgress(this, columnsOfTerminal() - 1)}\x1b[K`);
     this.#isDrawn = true;
   }
 }

@@ -7,12 +7,12 @@
  * | SIGHUP, SIGQUIT                         | are restored, and the process ends                |
  * | SIGTSTP (Ctrl+Z)                        | are restored, and the process stops               |
  * | SIGCONT, or the process did not stop    | are taken over again                              |
+ * | SIGWINCH                                | are kept                                          |
  *
  * @module
  */
 
-import { isTerminal, sizeOfTerminal } from "./terminal.ts";
-import type { Size } from "./top_view.ts";
+import { isTerminal } from "./terminal.ts";
 
 /**
  * Enters the alternate screen without a cursor, and leaves it (xterm's private modes 1049 and 25).
@@ -45,18 +45,19 @@ const encoder = new TextEncoder();
 export interface ScreenListener {
   /** A key was pressed. Never called if standard input is not a terminal. */
   onKey?(key: string): void;
-  /** The screen was taken over again, and is empty. */
-  onResume?(): void;
+  /** The screen was taken over again, and is empty, or has another size. */
+  onChange?(): void;
 }
 
 /** Draws on the whole screen until it is disposed of or the process ends. */
 export class Screen implements Disposable {
   readonly #write: (text: string) => void;
   readonly #listener: ScreenListener;
-  readonly #keys: Keys | null;
+  readonly #keys: ReadableStreamDefaultReader<string> | null;
   readonly #signals: Partial<Record<Deno.Signal, () => void>> = isWindows ? {} : {
     SIGTSTP: () => this.#suspend(),
     SIGCONT: () => this.#resume(),
+    SIGWINCH: () => this.#listener.onChange?.(),
     SIGHUP: () => Deno.exit(128 + FATAL.SIGHUP),
     SIGQUIT: () => Deno.exit(128 + FATAL.SIGQUIT),
   };
@@ -68,19 +69,14 @@ export class Screen implements Disposable {
   constructor(write: (text: string) => void = writeToStdout, listener: ScreenListener = {}) {
     this.#write = write;
     this.#listener = listener;
-    const onKey = (key: string) => listener.onKey?.(key);
-    this.#keys = listener.onKey && isTerminal("stdin") ? new Keys(onKey) : null;
+    const { onKey } = listener;
+    this.#keys = onKey && isTerminal("stdin") ? readKeys(onKey) : null;
     // A second signal or an uncaught error ends the process at any point.
     for (const end of ENDS) globalThis.addEventListener(end, this.#leave);
     for (const [name, listener] of Object.entries(this.#signals)) {
       Deno.addSignalListener(name as Deno.Signal, listener);
     }
     this.#enter();
-  }
-
-  /** The current size of the screen. */
-  get size(): Size {
-    return sizeOfTerminal();
   }
 
   /** Draws these lines in place of the earlier ones. They must fit the screen. */
@@ -98,11 +94,11 @@ export class Screen implements Disposable {
     }
     clearTimeout(this.#timer);
     this.#leave();
-    this.#keys?.end();
+    this.#keys?.cancel().catch(() => {}); // Otherwise the process ends only with the next key.
   }
 
   #enter(): void {
-    this.#keys?.take();
+    if (this.#keys) setRaw(true);
     if (!this.#isOpen) this.#write(ENTER);
     this.#isOpen = true;
   }
@@ -111,7 +107,7 @@ export class Screen implements Disposable {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#write(LEAVE);
-    this.#keys?.giveBack();
+    if (this.#keys) setRaw(false);
   };
 
   #suspend(): void {
@@ -124,7 +120,7 @@ export class Screen implements Disposable {
   #resume(): void {
     clearTimeout(this.#timer);
     this.#enter();
-    this.#listener.onResume?.();
+    this.#listener.onChange?.();
   }
 }
 
@@ -132,38 +128,18 @@ export class Screen implements Disposable {
 const ENDS = ["unload", "error", "unhandledrejection"];
 
 /**
- * Reads the keys of a terminal as they are pressed, without showing them. Ctrl+C and similar keys
- * stay signals.
+ * Reads the keys of a terminal as they are pressed, without showing them, until the returned reader
+ * is cancelled. Ctrl+C and similar keys stay signals.
  */
-class Keys {
-  readonly #reader = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
-
-  constructor(onKey: (key: string) => void) {
-    this.#read(onKey);
-  }
-
-  async #read(onKey: (key: string) => void): Promise<void> {
-    try {
-      for (let text; (text = (await this.#reader.read()).value) !== undefined;) {
-        for (const key of text) onKey(key);
-      }
-    } catch {
-      // The terminal has gone.
+function readKeys(onKey: (key: string) => void): ReadableStreamDefaultReader<string> {
+  const reader = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
+  const read = async () => {
+    for (let text; (text = (await reader.read()).value) !== undefined;) {
+      for (const key of text) onKey(key);
     }
-  }
-
-  take(): void {
-    setRaw(true);
-  }
-
-  giveBack(): void {
-    setRaw(false);
-  }
-
-  /** Stops reading. Otherwise the process could not end before the next key. */
-  end(): void {
-    this.#reader.cancel().catch(() => {});
-  }
+  };
+  read().catch(() => {}); // The terminal has gone.
+  return reader;
 }
 
 function setRaw(isRaw: boolean): void {
@@ -176,20 +152,16 @@ function setRaw(isRaw: boolean): void {
 
 /** Writes synchronously, so that nothing is left to write when the process ends. */
 function writeToStdout(text: string): void {
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
+  const bytes = encoder.encode(text);
+  for (let written = 0, tries = 0; written < bytes.length && tries < MAX_TRIES;) {
     try {
-      return writeAll(encoder.encode(text));
+      written += Deno.stdout.writeSync(bytes.subarray(written));
     } catch (error) {
-      // Any other error means that the terminal has gone. A retry may write a part twice, which
-      // looks the same.
+      // Any other error means that the terminal has gone.
       if (!(error instanceof Deno.errors.WouldBlock)) return;
+      written = 0; // A part that is written twice looks the same.
+      tries++;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
     }
-  }
-}
-
-function writeAll(bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length;) {
-    written += Deno.stdout.writeSync(bytes.subarray(written));
   }
 }

@@ -131,13 +131,13 @@ export class Executor {
 /** Reads an output, up to a limit. */
 class BoundedOutput {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
-  readonly #most: number;
+  readonly #max: number;
   readonly #chunks: Uint8Array[] = [];
   #length = 0;
 
-  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, most: number) {
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, max: number) {
     this.#reader = stream.getReader();
-    this.#most = most;
+    this.#max = max;
   }
 
   /** Reads until the output ends or exceeds the limit. Resolves to which of the two happened. */
@@ -146,7 +146,7 @@ class BoundedOutput {
       const { value } = await this.#reader.read();
       if (!value) return "ended";
       this.#length += value.length;
-      if (this.#length > this.#most) return "full";
+      if (this.#length > this.#max) return "full";
       this.#chunks.push(value);
     }
   }

@@ -4,28 +4,28 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
+import { setColorEnabled } from "@std/fmt/colors";
+import type { EbsocketClient } from "../client.ts";
+import {
+  type CloseInfo,
+  ConnectionClosedError,
+  EbsocketError,
+  RequestTimeoutError,
+} from "../errors.ts";
+import { sleep } from "../net/waits.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayReport } from "../protocol/report.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
-import { StartError } from "./errors.ts";
-import { checkWords } from "./flags.ts";
+import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, whereIs } from "./connect.ts";
+import { describeEnd, StartError } from "./errors.ts";
+import { checkWords, flag } from "./flags.ts";
+import { wrap } from "./layout.ts";
 import { print } from "./output.ts";
 import { Screen } from "./screen.ts";
 import { stopSignal } from "./signals.ts";
-import {
-  columnsOfTerminal,
-  isColored,
-  isScreen,
-  isTerminal,
-  type Paint,
-  paint,
-} from "./terminal.ts";
+import { columnsOfTerminal, isScreen, isTerminal, type Size, sizeOfTerminal } from "./terminal.ts";
 import { type Snapshot, takeSnapshot } from "./top_snapshot.ts";
-import { formatTop, type Size } from "./top_view.ts";
-import { Watcher } from "./stats_poller.ts";
-import { wrap } from "./width.ts";
+import { formatTop } from "./top_view.ts";
 
 /** The default interval, in milliseconds. */
 const DEFAULT_INTERVAL = 1000;
@@ -33,8 +33,11 @@ const DEFAULT_INTERVAL = 1000;
 /** The keys that quit. Ctrl+C is a key on terminals that cannot turn it into a signal. */
 const QUIT_KEYS = ["q", "Q", "\x03"];
 
-/** The size if there is no screen. */
-const UNLIMITED: Size = { columns: Infinity, rows: Infinity };
+/**
+ * The maximum time between two requests, in milliseconds. After 5 s without one, a relay stops
+ * counting names.
+ */
+const MAX_SILENCE = 2000;
 
 /** The `top` command. */
 export const top: Command = defineCommand({
@@ -51,21 +54,14 @@ export const top: Command = defineCommand({
   groups: [{
     title: "Options",
     flags: [
-      {
-        kind: "duration",
-        name: "interval",
-        value: "MS",
-        least: 100,
-        most: MAX_TIMER_MS,
-        text: `Interval between updates (default ${DEFAULT_INTERVAL})`,
-      },
-      {
-        kind: "switch",
-        name: "once",
-        text: "Measure one interval, print the result, and end (default if stdout is not a " +
-          "terminal)",
-      },
-      { kind: "switch", name: "json", text: "Like --once, as one line of JSON" },
+      flag.duration("interval", `Interval between updates (default ${DEFAULT_INTERVAL})`, {
+        min: 100,
+      }),
+      flag.switch(
+        "once",
+        "Measure one interval, print the result, and end (default if stdout is not a terminal)",
+      ),
+      flag.switch("json", "Like --once, as one line of JSON"),
     ],
   }, CONNECTION_GROUP],
   exits: {
@@ -82,23 +78,23 @@ ${CONNECTION_NOTES}`,
     const [target, words] = readTarget(args);
     checkWords(words, 0);
     const { once, json, interval = DEFAULT_INTERVAL } = args.values;
+    setColorEnabled(isScreen("stdout"));
     const isLive = !once && !json && isScreen("stdout");
     const quit = new AbortController();
     const signal = AbortSignal.any([stopSignal(), quit.signal]);
     await using client = await connect(target, { patterns: [], reconnect: isLive, signal });
-    const watcher = new Watcher(client, signal);
+    const poller = new StatsPoller(client, signal);
     if (isLive) {
-      await show(watcher, interval, signal, () => quit.abort());
+      await show(poller, interval, signal, () => quit.abort());
       return 0;
     }
-    const snapshot = await measure(watcher, interval);
-    const style = paint(isColored("stdout"));
-    const size = isTerminal("stdout") ? { ...UNLIMITED, columns: columnsOfTerminal() } : UNLIMITED;
+    const snapshot = await measure(poller, interval);
+    const columns = isTerminal("stdout") ? columnsOfTerminal() : Infinity;
     // JSON.stringify() leaves some characters unescaped that affect a terminal.
     await print(
       json
         ? printable(JSON.stringify(snapshot))
-        : formatTop(snapshot, titleOf(watcher.where), size, style).join("\n"),
+        : formatTop(snapshot, `Relay at ${poller.where}`, { columns, rows: Infinity }).join("\n"),
     );
     return 0;
   },
@@ -109,35 +105,38 @@ ${CONNECTION_NOTES}`,
  *
  * @throws {StartError} If the relay does not answer.
  */
-async function measure(watcher: Watcher, interval: number): Promise<Snapshot> {
-  const before = await watcher.ask();
-  await watcher.wait(interval);
-  const after = await watcher.ask();
+async function measure(poller: StatsPoller, interval: number): Promise<Snapshot> {
+  const before = await poller.ask();
+  await poller.wait(interval);
+  const after = await poller.ask();
   if (before && after) return takeSnapshot(before, after);
-  throw new StartError(`The relay at ${watcher.where} does not answer`);
+  throw new StartError(`The relay at ${poller.where} does not answer`);
 }
 
 /** Shows the state on the whole screen until `signal` is aborted. A key calls `quit`. */
 async function show(
-  watcher: Watcher,
+  poller: StatsPoller,
   interval: number,
   signal: AbortSignal,
   quit: () => void,
 ): Promise<void> {
   // Asks before the screen is taken over, so that a first error stays readable.
   let before: RelayReport | null = null;
-  let after = await watcher.ask();
-  const style = paint(isColored("stdout"));
-  const draw = () => screen.draw(toLines(watcher, before, after, screen.size, style));
+  let after = await poller.ask();
+  const title = `Relay at ${poller.where}`;
+  const toLines = (size: Size) =>
+    after
+      ? formatTop(takeSnapshot(before, after), title, size)
+      : wrap([`${title} does not answer; retrying, Ctrl+C ends it`], size.columns);
+  const draw = () => screen.draw(toLines(sizeOfTerminal()));
   using screen = new Screen(undefined, {
     onKey: (key) => QUIT_KEYS.includes(key) && quit(),
-    onResume: draw,
+    onChange: draw,
   });
-  using _ = onResize(draw);
   while (!signal.aborted) {
     draw();
-    await watcher.wait(interval).catch(ignoreAbort);
-    [before, after] = [after, await watcher.ask().catch(ignoreAbort)];
+    await poller.wait(interval).catch(ignoreAbort);
+    [before, after] = [after, await poller.ask().catch(ignoreAbort)];
   }
 
   function ignoreAbort(error: unknown): null {
@@ -146,24 +145,55 @@ async function show(
   }
 }
 
-function toLines(
-  { where }: Watcher,
-  before: RelayReport | null,
-  after: RelayReport | null,
-  size: Size,
-  style: Paint,
-): string[] {
-  if (after) return formatTop(takeSnapshot(before, after), titleOf(where), size, style);
-  return wrap([`${titleOf(where)} does not answer; retrying, Ctrl+C ends it`], size.columns);
-}
+/** Asks a relay for its state, again and again. */
+export class StatsPoller {
+  /** The address of the relay, for a person. */
+  readonly where: string;
+  readonly #client: EbsocketClient;
+  readonly #signal: AbortSignal;
+  #end: CloseInfo | null = null;
 
-function titleOf(where: string): string {
-  return `Relay at ${where}`;
-}
+  /** Creates a poller that uses a connected client until the signal is aborted. */
+  constructor(client: EbsocketClient, signal: AbortSignal) {
+    this.where = whereIs(client);
+    this.#client = client;
+    this.#signal = signal;
+    client.closed.then((info) => this.#end = info);
+  }
 
-/** Calls `redraw` when the terminal is resized, until it is disposed of. */
-function onResize(redraw: () => void): Disposable {
-  if (Deno.build.os === "windows") return { [Symbol.dispose]() {} };
-  Deno.addSignalListener("SIGWINCH", redraw);
-  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGWINCH", redraw) };
+  /**
+   * Resolves to the current state, or to `null` if the relay does not answer at the moment.
+   *
+   * @throws {StartError} If it does not report its state, or is no longer reachable.
+   */
+  async ask(): Promise<RelayReport | null> {
+    try {
+      return await this.#client.inspect({ signal: this.#signal });
+    } catch (error) {
+      if (this.#end) {
+        const why = describeEnd(this.#end);
+        throw new StartError(`The connection to the relay at ${this.where} ended with ${why}`);
+      }
+      if (error instanceof ConnectionClosedError || error instanceof RequestTimeoutError) {
+        return null;
+      }
+      throw error instanceof EbsocketError ? new StartError(this.#advise(error)) : error;
+    }
+  }
+
+  /** Waits, and keeps the relay counting meanwhile. Rejects with the reason of the signal. */
+  async wait(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    for (let rest = ms; rest > 0; rest = end - performance.now()) {
+      await sleep(Math.min(rest, MAX_SILENCE), this.#signal);
+      if (rest > MAX_SILENCE) await this.ask();
+    }
+  }
+
+  #advise({ code, message }: EbsocketError): string {
+    const relay = `The relay at ${this.where}`;
+    if (code === "not-supported") return `${relay} does not report its state; upgrade it`;
+    if (code !== "not-allowed") return printable(message);
+    return `${relay} does not report its state: it was started with --no-inspect`;
+  }
 }

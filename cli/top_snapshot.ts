@@ -4,18 +4,18 @@
  * @module
  */
 
+import type { ClientReport, RelayStats } from "../client.ts";
 import { formatAddress } from "../protocol/address.ts";
-import type { ClientReport, RelayReport } from "../protocol/report.ts";
-import type { RelayStats } from "../protocol/report.ts";
+import type { RelayReport } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
+/** The counters that a relay keeps of itself and of each client. */
+const COUNTERS = ["eventsIn", "eventsOut", "bytesIn", "bytesOut"] as const;
+
+type Counters = Pick<RelayStats, typeof COUNTERS[number]>;
+
 /** Events and bytes a second; `null` if a rate is unknown. */
-export interface Rates {
-  readonly eventsInPerSecond: number | null;
-  readonly eventsOutPerSecond: number | null;
-  readonly bytesInPerSecond: number | null;
-  readonly bytesOutPerSecond: number | null;
-}
+export type Rates = { readonly [name in keyof Counters as `${name}PerSecond`]: number | null };
 
 /** A client and its rates in the interval. */
 export interface ClientSnapshot extends Rates {
@@ -49,9 +49,6 @@ export interface Snapshot {
   readonly names: readonly NameSnapshot[];
 }
 
-/** The counters that a relay keeps of itself and of each client. */
-type Counters = Pick<RelayStats, "eventsIn" | "eventsOut" | "bytesIn" | "bytesOut">;
-
 /**
  * Returns the state after one report, with rates if there are two.
  *
@@ -66,12 +63,10 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
     from === undefined || intervalMs === null
       ? null
       : Math.round(10_000 * (to - from) / intervalMs) / 10;
-  const rates = (from: Counters | undefined, to: Counters): Rates => ({
-    eventsInPerSecond: perSecond(from?.eventsIn, to.eventsIn),
-    eventsOutPerSecond: perSecond(from?.eventsOut, to.eventsOut),
-    bytesInPerSecond: perSecond(from?.bytesIn, to.bytesIn),
-    bytesOutPerSecond: perSecond(from?.bytesOut, to.bytesOut),
-  });
+  const rates = (from: Counters | undefined, to: Counters): Rates =>
+    Object.fromEntries(
+      COUNTERS.map((name) => [`${name}PerSecond`, perSecond(from?.[name], to[name])]),
+    ) as Rates;
   const clientBefore = earlierClients(before);
   const eventsBefore = earlierNames(before, after);
   return {

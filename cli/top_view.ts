@@ -4,29 +4,21 @@
  * @module
  */
 
+import { bold, dim } from "@std/fmt/colors";
 import type { CloseReason } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
 import { isFault } from "./errors.ts";
-import { type Column, formatTable } from "./table.ts";
-import type { Paint } from "./terminal.ts";
-import type { Snapshot } from "./top_snapshot.ts";
+import { type Column, cut, formatTable, wrap } from "./layout.ts";
+import type { Size } from "./terminal.ts";
+import type { ClientSnapshot, Snapshot } from "./top_snapshot.ts";
 import {
   formatByteRate,
   formatBytes,
   formatDuration,
   formatExact,
-  formatLatency,
   formatRate,
+  formatTime,
 } from "./units.ts";
-import { cut, wrap } from "./width.ts";
-
-/** The size of a screen. */
-export interface Size {
-  /** In characters; `Infinity` if lines may have any length. */
-  readonly columns: number;
-  /** In lines; `Infinity` if there may be any number. */
-  readonly rows: number;
-}
 
 /** The share of the screen for names while there are clients to show. */
 const SHARE_OF_NAMES = 1 / 3;
@@ -39,13 +31,13 @@ const GAP = "   ";
 
 const CLIENT_COLUMNS: readonly Column[] = [
   { title: "CLIENT" },
-  { title: "ADDRESS", shrinks: true, leaves: 2 },
+  { title: "ADDRESS", shrinks: true, dropOrder: 2 },
   { title: "IN", kind: "number" },
   { title: "OUT", kind: "number" },
-  { title: "BYTES IN", kind: "number", leaves: 1 },
-  { title: "BYTES OUT", kind: "number", leaves: 1 },
+  { title: "BYTES IN", kind: "number", dropOrder: 1 },
+  { title: "BYTES OUT", kind: "number", dropOrder: 1 },
   { title: "WAITING", kind: "number" },
-  { title: "HEARS", shrinks: true },
+  { title: "PATTERNS", shrinks: true },
 ];
 
 const NAME_COLUMNS: readonly Column[] = [
@@ -62,10 +54,9 @@ export function formatTop(
   snapshot: Snapshot,
   title: string,
   { columns, rows }: Size,
-  paint: Paint,
 ): string[] {
   const head = [
-    paint.bold(cut(printable(title), columns)),
+    bold(cut(printable(title), columns)),
     ...formatHead(formatRelay(snapshot), { columns, rows }),
   ];
   const clients = formatTable(CLIENT_COLUMNS, clientRows(snapshot), columns);
@@ -74,14 +65,7 @@ export function formatTop(
   const namesRoom = Math.max(Math.floor(SHARE_OF_NAMES * room), room - clients.length);
   const shownNames = limit(names, namesRoom);
   const shownClients = limit(clients, room - shownNames.length);
-  const lines = [
-    ...head,
-    "",
-    ...withTitle(shownClients, paint),
-    "",
-    ...withTitle(shownNames, paint),
-  ];
-  return lines.slice(0, rows);
+  return [...head, "", ...withTitle(shownClients), "", ...withTitle(shownNames)].slice(0, rows);
 }
 
 /** Returns the lines of the head. They are wrapped unless that would take most of the screen. */
@@ -91,8 +75,8 @@ function formatHead(groups: readonly string[][], { columns, rows }: Size): strin
   return groups.map((parts) => cut(parts.join(GAP), columns));
 }
 
-function withTitle([title, ...lines]: readonly string[], paint: Paint): string[] {
-  return title === undefined ? [] : [paint.dim(title), ...lines];
+function withTitle([title, ...lines]: readonly string[]): string[] {
+  return title === undefined ? [] : [dim(title), ...lines];
 }
 
 /** Returns the figures of the relay as a whole, in groups. */
@@ -106,13 +90,13 @@ function formatRelay({ relay }: Snapshot): string[][] {
       `up ${formatDuration(relay.uptimeMs)}`,
       `${formatExact(relay.clients)} clients of ${formatExact(relay.clientsTotal)}`,
       `memory ${formatBytes(relay.rssBytes)}`,
-      `loop late ${formatLatency(relay.loopDelayMeanMs)}, ` +
-      `at most ${formatLatency(relay.loopDelayMaxMs)}`,
+      `loop late ${formatTime(relay.loopDelayMeanMs)}, ` +
+      `at most ${formatTime(relay.loopDelayMaxMs)}`,
     ],
     [
       `in ${rate(relay.eventsInPerSecond)}, ${byteRate(relay.bytesInPerSecond)}`,
       `out ${rate(relay.eventsOutPerSecond)}, ${byteRate(relay.bytesOutPerSecond)}`,
-      `unheard ${rate(relay.eventsUnheardPerSecond)}`,
+      `no recipient ${rate(relay.eventsUnheardPerSecond)}`,
     ],
     [
       `waiting ${formatBytes(relay.pendingBytes)}, ` +
@@ -132,16 +116,14 @@ function clientRows({ clients }: Snapshot): string[][] {
     byteRate(client.bytesInPerSecond),
     byteRate(client.bytesOutPerSecond),
     formatBytes(client.pendingBytes),
-    hears(client),
+    patternsOf(client),
   ]);
 }
 
 /** Returns the subscriptions of a client as text. */
-function hears(
-  { subscriptionCount, subscriptions }: Snapshot["clients"][number],
-): string {
-  if (subscriptionCount === null) return "everything";
-  if (subscriptionCount === 0) return "nothing";
+function patternsOf({ subscriptionCount, subscriptions }: ClientSnapshot): string {
+  if (subscriptionCount === null) return "all events";
+  if (subscriptionCount === 0) return "none";
   const more = subscriptionCount - subscriptions.length;
   const shown = subscriptions.map(printable).join(", ");
   return more > 0 ? `${shown}, and ${formatExact(more)} more` : shown;
@@ -151,12 +133,12 @@ function nameRows({ names }: Snapshot): string[][] {
   return names.map(({ name, eventsPerSecond }) => [printable(name), rate(eventsPerSecond)]);
 }
 
-/** Returns at most `most` lines. The last one gives the number of lines that were left out. */
-function limit(lines: readonly string[], most: number): readonly string[] {
-  if (lines.length <= most) return lines;
-  const kept = Math.max(0, most - 1);
+/** Returns at most `max` lines. The last one gives the number of lines that were left out. */
+function limit(lines: readonly string[], max: number): readonly string[] {
+  if (lines.length <= max) return lines;
+  const kept = Math.max(0, max - 1);
   return [...lines.slice(0, kept), `and ${formatExact(lines.length - Math.max(1, kept))} more`]
-    .slice(0, Math.max(0, most));
+    .slice(0, Math.max(0, max));
 }
 
 function rate(perSecond: number | null): string {

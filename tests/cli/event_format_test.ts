@@ -1,12 +1,14 @@
 import { assertEquals } from "@std/assert/equals";
-import { formatEvent } from "../../cli/event_format.ts";
-import { paint } from "../../cli/terminal.ts";
+import { setColorEnabled } from "@std/fmt/colors";
+import { formatEvent } from "../../cli/event_view.ts";
 import { assertNoDearer } from "../support/collisions.ts";
+
+setColorEnabled(false);
 
 const time = new Date(2026, 0, 2, 3, 4, 5, 6);
 
 function format(line: string): string {
-  return formatEvent(`${line}\n`, time, paint(false));
+  return formatEvent(`${line}\n`, time);
 }
 
 Deno.test("formatEvent() shows time, name, envelope and attributes, values as they were written", () => {
@@ -54,12 +56,18 @@ Deno.test("formatEvent() takes a line of a megabyte", () => {
   assertEquals(shown, `03:04:05.006 a text="${text}" end=1`);
 });
 
-Deno.test("formatEvent() makes the parts stand out where there are colours", () => {
-  const line = '{"event":"a","from":"c1","__dict__":{"k":1}}\n';
-  assertEquals(
-    formatEvent(line, time, paint(true)),
-    "\x1b[2m03:04:05.006\x1b[22m \x1b[1ma\x1b[22m \x1b[33m[from c1]\x1b[39m \x1b[36mk\x1b[39m=1",
-  );
+Deno.test({
+  name: "formatEvent() makes the parts stand out where there are colours",
+  ignore: Deno.noColor,
+  fn() {
+    setColorEnabled(true);
+    const line = '{"event":"a","from":"c1","__dict__":{"k":1}}\n';
+    assertEquals(
+      formatEvent(line, time),
+      "\x1b[2m03:04:05.006\x1b[22m \x1b[1ma\x1b[22m \x1b[33m[from c1]\x1b[39m \x1b[36mk\x1b[39m=1",
+    );
+    setColorEnabled(false);
+  },
 });
 
 Deno.test("formatEvent() takes values of any length", () => {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { formatHistogram, formatPercentiles, Histogram } from "../../cli/histogram.ts";
-import { widthOf } from "../../cli/width.ts";
+import { widthOf } from "../../cli/layout.ts";
 
 function histogramOf(values: Iterable<number>): Histogram {
   const histogram = new Histogram();
@@ -45,7 +45,7 @@ Deno.test("formatPercentiles() names them", () => {
   const summary = { count: 1, min: 0, mean: 1, p50: 0.1, p90: 0.2, p99: 1, p999: 20, max: 3000 };
   assertEquals(
     formatPercentiles(summary),
-    "p50 100 µs  p90 200 µs  p99 1.00 ms  p99.9 20.0 ms  max 3.00 s",
+    "p50 100 µs  p90 200 µs  p99 1 ms  p99.9 20 ms  max 3 s",
   );
 });
 

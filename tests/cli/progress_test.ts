@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import fc from "fast-check";
-import { bar, formatProgress, Progress } from "../../cli/progress.ts";
-import { widthOf } from "../../cli/width.ts";
+import { bar, widthOf } from "../../cli/layout.ts";
+import { formatProgress, Progress } from "../../cli/progress.ts";
 import { until } from "../support/waiting.ts";
 
 const half = { noun: "event", done: 5500, total: 10_000, elapsedMs: 1000 };
@@ -10,23 +10,23 @@ const half = { noun: "event", done: 5500, total: 10_000, elapsedMs: 1000 };
 Deno.test("formatProgress() tells how much is done, how fast, and what is left", () => {
   assertEquals(
     formatProgress(half, 70),
-    "[███████████         ]  55 %  5,500 of 10,000 events  5.5 k/s  1s left",
+    "[███████████▌         ]  55 %  5,500 of 10,000 events  5.5K/s  1s left",
   );
 });
 
 Deno.test("formatProgress() leaves the bar out where it would be too short, and cuts the rest", () => {
-  assertEquals(formatProgress(half, 50), "55 %  5,500 of 10,000 events  5.5 k/s  1s left");
+  assertEquals(formatProgress(half, 50), "55 %  5,500 of 10,000 events  5.5K/s  1s left");
   assertEquals(formatProgress(half, 20), "55 %  5,500 of 10,0…");
 });
 
 Deno.test("formatProgress() without a total counts, and promises nothing", () => {
-  assertEquals(formatProgress({ ...half, total: null }, 70), "5,500 events  5.5 k/s");
+  assertEquals(formatProgress({ ...half, total: null }, 70), "5,500 events  5.5K/s");
   assertEquals(formatProgress({ ...half, done: 1, total: null }, 70), "1 event  1/s");
 });
 
 Deno.test("formatProgress() is right before the first and after the last", () => {
   assertMatch(formatProgress({ ...half, done: 0, elapsedMs: 0 }, 70), /\[ +\] +0 % .* 0\/s$/);
-  assertMatch(formatProgress({ ...half, done: 10_000 }, 70), /\[█+\] 100 % .* 10 k\/s$/);
+  assertMatch(formatProgress({ ...half, done: 10_000 }, 70), /\[█+\] 100 % .* 10K\/s$/);
   assertMatch(formatProgress({ ...half, done: 0, total: 0 }, 70), /\[█+\] 100 % /);
 });
 

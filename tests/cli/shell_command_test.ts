@@ -156,7 +156,7 @@ Deno.test({
 Deno.test("Executor.run() ends a command that prints too much", async () => {
   const chatty = program("for (;;) console.log('more')", { ...limits, maxOutputBytes: 10_000 });
   const result = await soon(chatty.run(new Uint8Array(0)), "the end of the command");
-  assertEquals(result, { output: "", code: 137, fault: "it printed more than 9.8 KiB" });
+  assertEquals(result, { output: "", code: 137, fault: "it printed more than 9.77 KiB" });
 });
 
 Deno.test("Executor.killAll() ends what is running", async () => {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { StartError } from "../../cli/errors.ts";
-import { Watcher } from "../../cli/stats_poller.ts";
+import { StatsPoller } from "../../cli/top.ts";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { EbsocketServer } from "../../server.ts";
@@ -19,15 +19,15 @@ async function connected(
 
 const forever = new AbortController().signal;
 
-Deno.test("Watcher.ask() tells how a relay is", async () => {
+Deno.test("StatsPoller.ask() tells how a relay is", async () => {
   await using relay = testRelay();
   await using client = await connected(relay);
-  const watcher = new Watcher(client, forever);
-  const report = await watcher.ask();
+  const poller = new StatsPoller(client, forever);
+  const report = await poller.ask();
   assertEquals([report?.relay.clients, report?.clients.map(({ id }) => id)], [1, [1]]);
 });
 
-Deno.test("Watcher.ask() says why a relay does not tell", async () => {
+Deno.test("StatsPoller.ask() says why a relay does not tell", async () => {
   await using silent = testRelay({ inspect: false });
   await using old = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
   const cases = [[silent, "it was started with --no-inspect"], [
@@ -36,27 +36,27 @@ Deno.test("Watcher.ask() says why a relay does not tell", async () => {
   ]] as const;
   for (const [server, why] of cases) {
     await using client = await connected(server);
-    await assertRejects(() => new Watcher(client, forever).ask(), StartError, why);
+    await assertRejects(() => new StatsPoller(client, forever).ask(), StartError, why);
   }
 });
 
-Deno.test("Watcher.ask() bears with a relay that is away, but not with one that is gone for good", async () => {
+Deno.test("StatsPoller.ask() bears with a relay that is away, but not with one that is gone for good", async () => {
   const relay = testRelay();
   await using patient = await connected(relay, true);
   await using other = await connected(relay);
-  const watchers = [new Watcher(patient, forever), new Watcher(other, forever)] as const;
+  const pollers = [new StatsPoller(patient, forever), new StatsPoller(other, forever)] as const;
   await relay.close();
   await other.closed;
-  assertEquals(await watchers[0].ask(), null);
-  await assertRejects(() => watchers[1].ask(), StartError, "ended with shutdown");
+  assertEquals(await pollers[0].ask(), null);
+  await assertRejects(() => pollers[1].ask(), StartError, "ended with shutdown");
 });
 
-Deno.test("Watcher.wait() keeps the relay counting names, however long it waits", async () => {
+Deno.test("StatsPoller.wait() keeps the relay counting names, however long it waits", async () => {
   await using relay = testRelay();
   await using client = await connected(relay);
-  const watcher = new Watcher(client, forever);
-  await watcher.ask();
+  const poller = new StatsPoller(client, forever);
+  await poller.ask();
   await client.sendEvent(new EbsocketEvent("a"), { confirm: true });
-  await watcher.wait(6000);
-  assertEquals((await watcher.ask())?.names, [{ name: "a", events: 1 }]);
+  await poller.wait(6000);
+  assertEquals((await poller.ask())?.names, [{ name: "a", events: 1 }]);
 });

@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { formatTable } from "../../cli/table.ts";
-import { widthOf } from "../../cli/width.ts";
+import { formatTable, widthOf } from "../../cli/layout.ts";
 
 const columns = [
   { title: "name", shrinks: true },
@@ -50,18 +49,18 @@ Deno.test("formatTable() fits into any width", () => {
 Deno.test("formatTable() leaves columns out where cutting others is not enough", () => {
   const columns = [
     { title: "NAME" },
-    { title: "WHERE", shrinks: true, leaves: 2 },
-    { title: "IN", leaves: 1 },
-    { title: "OUT", leaves: 1 },
-    { title: "HEARS", shrinks: true },
+    { title: "WHERE", shrinks: true, dropOrder: 2 },
+    { title: "IN", dropOrder: 1 },
+    { title: "OUT", dropOrder: 1 },
+    { title: "WHAT", shrinks: true },
   ];
   const rows = [["c1", "127.0.0.1:50001", "12", "345", "everything"]];
   const titles = (width: number) => formatTable(columns, rows, width)[0]!.split(/ +/);
-  assertEquals(titles(80), ["NAME", "WHERE", "IN", "OUT", "HEARS"]);
-  assertEquals(titles(29), ["NAME", "WHERE", "IN", "OUT", "HEARS"]);
-  assertEquals(titles(28), ["NAME", "WHERE", "HEARS"]);
-  assertEquals(titles(20), ["NAME", "WHERE", "HEARS"]);
-  assertEquals(titles(19), ["NAME", "HEARS"]);
+  assertEquals(titles(80), ["NAME", "WHERE", "IN", "OUT", "WHAT"]);
+  assertEquals(titles(29), ["NAME", "WHERE", "IN", "OUT", "WHAT"]);
+  assertEquals(titles(28), ["NAME", "WHERE", "WHAT"]);
+  assertEquals(titles(20), ["NAME", "WHERE", "WHAT"]);
+  assertEquals(titles(19), ["NAME", "WHAT"]);
   assertEquals(formatTable(columns, rows, 12)[1], "c1    every…");
   assertEquals(formatTable(columns, rows, 5), ["NAME…", "c1  …"]);
 });

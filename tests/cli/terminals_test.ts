@@ -138,11 +138,11 @@ Deno.test({
     await terminals.start("top", tool("top", where, "--interval", "100"), { cwd });
     await terminals.sees("top", /^Relay at \S+\nup \d+s {3}2 clients of 2(.*\n)+c1 .*chat\.\*$/m);
     assertEquals((await terminals.screen("top")).includes("before"), false);
-    await terminals.sees("top", /^c2 .*nothing$/m);
+    await terminals.sees("top", /^c2 .*none$/m);
     await terminals.start("pub", tool("pub", where, "chat.message"), { cwd });
     await terminals.sees("top", /^chat\.message +[\d.]+\/s$/m);
     await terminals.resize("top", 40, 8);
-    await terminals.sees("top", /^CLIENT +IN +OUT +WAITING +HEARS$/m);
+    await terminals.sees("top", /^CLIENT +IN +OUT +WAITING +PATTERNS$/m);
     await terminals.press("top", "C-c");
     await terminals.resize("top", 100, 30);
     await terminals.sees("top", /^before\nafter: 0$/m);

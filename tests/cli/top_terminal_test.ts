@@ -68,7 +68,7 @@ Deno.test({
     await terminals.sees("top", /^CLIENT /m);
     await terminals.press("top", "C-z");
     await terminals.resize("top", 60, 20);
-    await terminals.sees("top", /^CLIENT +ADDRESS +IN +OUT +WAITING +HEARS$/m);
+    await terminals.sees("top", /^CLIENT +ADDRESS +IN +OUT +WAITING +PATTERNS$/m);
     await terminals.press("top", "q");
     await terminals.sees("top", /^after: 0$/m);
   },
@@ -122,12 +122,12 @@ Deno.test({
     const words = toolWords("top", formatAddress(relay.address), "--interval", "100");
     const [command, ...args] = inTerminal(words);
     await using terminal = new Program(command!, args, { env: { TERM: "xterm" } });
-    await terminal.expect(/CLIENT +ADDRESS +IN +OUT +BYTES IN +BYTES OUT +WAITING +HEARS/);
+    await terminal.expect(/CLIENT +ADDRESS +IN +OUT +BYTES IN +BYTES OUT +WAITING +PATTERNS/);
     await terminal.type("q");
     assertEquals((await terminal.end()).code, 0);
     const [once, ...onceArgs] = inTerminal([...words, "--once"]);
     await using snapshot = new Program(once!, onceArgs, { env: { TERM: "xterm" } });
-    assertMatch((await snapshot.end()).stdout, /CLIENT .* HEARS/);
+    assertMatch((await snapshot.end()).stdout, /CLIENT .* PATTERNS/);
   },
 });
 
@@ -148,7 +148,7 @@ Deno.test({
       if (name === "once") await terminals.sees(name, /^after: 0$/m);
       await terminals.sees(
         name,
-        /^CLIENT +IN +OUT +WAITING +HEARS\n(c\d .* (a\.\*|nothing)\n){2,3}/m,
+        /^CLIENT +IN +OUT +WAITING +PATTERNS\n(c\d .* (a\.\*|none)\n){2,3}/m,
       );
       const screen = await terminals.screen(name);
       assertMatch(screen, /^up \d+s {3}(2|3) clients of \1( {3}|\n)memory .*\nloop late .*\n/m);

@@ -19,7 +19,7 @@ Deno.test("top where no terminal is prints a snapshot, and ends", async () => {
   assertEquals([code, stderr], [0, ""]);
   assertMatch(stdout, /^Relay at 127\.0\.0\.1:\d+\nup \d+s {3}2 clients of 2 {3}memory /);
   assertMatch(stdout, /^c1 +127\.0\.0\.1:\d+ .* a\.\* \[\\u001b\[31m\]$/m);
-  assertMatch(stdout, /^c2 +127\.0\.0\.1:\d+ .* nothing$/m);
+  assertMatch(stdout, /^c2 +127\.0\.0\.1:\d+ .* none$/m);
   assertMatch(stdout, /^NAME +EVENTS$/m);
 });
 

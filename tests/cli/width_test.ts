@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { cut, pad, widthOf, wrap } from "../../cli/width.ts";
+import { cut, pad, widthOf, wrap } from "../../cli/layout.ts";
 
 Deno.test("widthOf() counts columns: two for East Asian letters, none for accents", () => {
   const cases: [text: string, width: number][] = [
