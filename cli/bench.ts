@@ -5,13 +5,13 @@
  */
 
 import { benchEvents } from "./bench_events.ts";
-import { type Connector, LEAST_SIZE, type LoadOptions } from "./bench_load.ts";
+import { type Connector, type LoadOptions, MIN_SIZE } from "./bench_load.ts";
 import { type BenchReport, reportEvents, reportRequests } from "./bench_report.ts";
 import { benchRequests } from "./bench_requests.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { UsageError } from "./errors.ts";
-import { checkWords } from "./flags.ts";
+import { checkWords, flag } from "./flags.ts";
 import { print } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { columnsOfTerminal } from "./terminal.ts";
@@ -34,61 +34,38 @@ export const bench: Command = defineCommand({
   groups: [{
     title: "Load",
     flags: [
-      {
-        kind: "integer",
-        name: "events",
-        value: "N",
-        least: 1,
-        text: `Total number of events to send (default ${DEFAULTS.events})`,
-      },
-      {
-        kind: "integer",
-        name: "size",
+      flag.integer("events", `Total number of events to send (default ${DEFAULTS.events})`),
+      flag.integer("size", `Length of each line (default ${DEFAULTS.size})`, {
         value: "BYTES",
-        least: LEAST_SIZE,
-        most: 2 ** 20,
-        text: `Length of each line (default ${DEFAULTS.size})`,
-      },
-      {
-        kind: "integer",
-        name: "publishers",
-        value: "N",
-        least: 1,
-        most: 10_000,
-        text: `Number of clients that send (default ${DEFAULTS.publishers})`,
-      },
-      {
-        kind: "integer",
-        name: "subscribers",
-        value: "N",
-        least: 1,
-        most: 10_000,
-        text: `Number of clients that receive every event (default ${DEFAULTS.subscribers})`,
-      },
-      {
-        kind: "integer",
-        name: "rate",
-        value: "EVENTS",
-        least: 1,
-        text: "Send this many events a second, evenly, and measure latency (default: no limit)",
-      },
-      {
-        kind: "switch",
-        name: "requests",
-        text: "Send requests, which the subscribers answer in turn, and measure round trips",
-      },
-      {
-        kind: "integer",
-        name: "parallel",
-        value: "N",
-        least: 1,
-        most: 100_000,
-        text: `With --requests: number of requests in flight (default ${DEFAULTS.parallel})`,
-      },
+        min: MIN_SIZE,
+        max: 2 ** 20,
+      }),
+      flag.integer("publishers", `Number of clients that send (default ${DEFAULTS.publishers})`, {
+        max: 10_000,
+      }),
+      flag.integer(
+        "subscribers",
+        `Number of clients that receive every event (default ${DEFAULTS.subscribers})`,
+        { max: 10_000 },
+      ),
+      flag.integer(
+        "rate",
+        "Send this many events a second, evenly, and measure latency (default: no limit)",
+        { value: "EVENTS" },
+      ),
+      flag.switch(
+        "requests",
+        "Send requests, which the subscribers answer in turn, and measure round trips",
+      ),
+      flag.integer(
+        "parallel",
+        `With --requests: number of requests in flight (default ${DEFAULTS.parallel})`,
+        { max: 100_000 },
+      ),
     ],
   }, {
     title: "Output",
-    flags: [{ kind: "switch", name: "json", text: "Print the result as one line of JSON" }],
+    flags: [flag.switch("json", "Print the result as one line of JSON")],
   }, CONNECTION_GROUP],
   exits: {
     0: "Every event arrived once and in order, or every request was answered",
@@ -119,33 +96,26 @@ ${CONNECTION_NOTES}`,
       rate: values.rate ?? null,
     };
     const connector: Connector = (patterns, queue) => connect(target, { patterns, queue });
-    const width = columnsOfTerminal();
-    const report = requests
-      ? await measureRequests(connector, options, parallel ?? DEFAULTS.parallel, width)
-      : await measureEvents(connector, options, width);
+    const atOnce = requests ? parallel ?? DEFAULTS.parallel : null;
+    const report = await measure(connector, options, atOnce);
     await print(json ? JSON.stringify(report.json) : report.lines.join("\n"));
     return report.isGood ? 0 : 1;
   },
 });
 
-async function measureEvents(
+/** Runs the benchmark of events, or that of requests if `parallel` says how many at a time. */
+async function measure(
   connector: Connector,
   options: LoadOptions,
-  width: number,
+  parallel: number | null,
 ): Promise<BenchReport> {
-  using progress = new Progress("event", { total: options.events * options.subscribers });
-  const result = await benchEvents(connector, options, () => progress.done++);
-  return reportEvents(options, result, width);
-}
-
-async function measureRequests(
-  connector: Connector,
-  loadOptions: LoadOptions,
-  parallel: number,
-  width: number,
-): Promise<BenchReport> {
-  const options = { ...loadOptions, parallel };
+  const width = columnsOfTerminal();
+  if (parallel === null) {
+    using progress = new Progress("event", { total: options.events * options.subscribers });
+    const result = await benchEvents(connector, options, () => progress.done++);
+    return reportEvents(options, result, width);
+  }
+  const load = { ...options, parallel };
   using progress = new Progress("request", { total: options.events });
-  const result = await benchRequests(connector, options, () => progress.done++);
-  return reportRequests(options, result, width);
+  return reportRequests(load, await benchRequests(connector, load, () => progress.done++), width);
 }

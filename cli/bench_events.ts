@@ -1,5 +1,5 @@
 /**
- * The benchmark of events: sends them, counts those that arrive, and measures latency.
+ * The benchmark of events: sends them, tracks which arrive, and measures latency.
  *
  * @module
  */
@@ -11,12 +11,10 @@ import {
   LoadClients,
   LoadEvents,
   type LoadOptions,
+  Pace,
   untilStalled,
 } from "./bench_load.ts";
 import { Histogram } from "./histogram.ts";
-import { Pace } from "./pacer.ts";
-import { divide, Tally } from "./sequence_check.ts";
-import { Window } from "./flow_window.ts";
 
 /** The time between connecting and the first event that is due, in milliseconds. */
 const LEAD_MS = 50;
@@ -122,4 +120,103 @@ export async function benchEvents(
     latency,
     faults: [...faults, ...await clients.faults(), ...(trouble === null ? [] : [trouble])],
   };
+}
+
+/**
+ * Lets senders run ahead of the slowest receiver by a number of events, and then makes them wait.
+ */
+export class Window {
+  readonly #size: number;
+  readonly #received: number[];
+  #sent = 0;
+  /** The count of the slowest receiver at the last check. */
+  #slowest = 0;
+  /** The count that every receiver must reach before the senders go on. */
+  #wanted = Infinity;
+  #opening = Promise.withResolvers<void>();
+
+  /** Creates a window of `size` events, from 1, for `receivers` receivers. */
+  constructor(size: number, receivers: number) {
+    this.#size = size;
+    this.#received = new Array(receivers).fill(0);
+  }
+
+  /**
+   * Notes that an event was sent to all receivers. Returns a promise that resolves when there is
+   * room for the next event, or `null` if there is room now.
+   */
+  send(): Promise<void> | null {
+    this.#sent++;
+    if (this.#wanted < Infinity) return this.#opening.promise;
+    if (this.#sent - this.#slowest < this.#size) return null;
+    this.#slowest = Math.min(...this.#received);
+    if (this.#sent - this.#slowest < this.#size) return null;
+    // Half of the window, so that the senders do not wait after every single event.
+    this.#wanted = this.#sent - Math.floor(this.#size / 2);
+    this.#opening = Promise.withResolvers();
+    return this.#opening.promise;
+  }
+
+  /** Notes that an event has arrived at a receiver. */
+  receive(receiver: number): void {
+    if (++this.#received[receiver]! === this.#wanted) this.#openIfAllAreThere();
+  }
+
+  /** Notes that a receiver will get no more events. The senders no longer wait for it. */
+  leave(receiver: number): void {
+    this.#received[receiver] = Infinity;
+    this.#openIfAllAreThere();
+  }
+
+  #openIfAllAreThere(): void {
+    if (!this.#received.every((count) => count >= this.#wanted)) return;
+    this.#wanted = Infinity;
+    this.#opening.resolve();
+  }
+}
+
+/** The events that one receiver got from all senders, each of which numbers its own from 0. */
+export class Tally {
+  /** The number of events that arrived before any later one of the same sender. */
+  received = 0;
+  /** The number of events that arrived after a later one of the same sender, or twice. */
+  misplaced = 0;
+  readonly #counts: readonly number[];
+  readonly #next: number[];
+  /** The number of senders whose last event is outstanding. */
+  #open: number;
+
+  /** Creates a tally for senders that send `counts` events each. */
+  constructor(counts: readonly number[]) {
+    this.#counts = counts;
+    this.#next = counts.map(() => 0);
+    this.#open = counts.filter((count) => count > 0).length;
+  }
+
+  /** Counts event `n` of a sender. Returns `false` if the number is invalid. */
+  add(sender: number, n: number): boolean {
+    const count = this.#counts[sender] ?? 0;
+    if (!(Number.isInteger(n) && n >= 0 && n < count)) return false;
+    if (n >= this.#next[sender]!) {
+      this.received++;
+      this.#next[sender] = n + 1;
+      if (n + 1 === count) this.#open--;
+    } else {
+      this.misplaced++;
+    }
+    return true;
+  }
+
+  /** Whether the last event of every sender has arrived. Events still missing then are lost. */
+  get isComplete(): boolean {
+    return this.#open === 0;
+  }
+}
+
+/** Returns `total` divided into `parts` that differ by at most one, the larger ones first. */
+export function divide(total: number, parts: number): number[] {
+  return Array.from(
+    { length: parts },
+    (_, part) => Math.floor(total / parts) + (part < total % parts ? 1 : 0),
+  );
 }

@@ -1,22 +1,28 @@
 /**
- * What both benchmarks share: their options, the events, the clients, and the stall time-out.
+ * What both benchmarks share: their options, events, pace, clients, and stall time-out.
  *
  * @module
  */
 
 import type { EbsocketClient } from "../client.ts";
 import { encodeLine } from "../protocol/encoder.ts";
-import { EbsocketEvent } from "../protocol/event.ts";
+import { EbsocketEvent } from "../event.ts";
 import { describeEnd, describeRefusal } from "./errors.ts";
 
 /** The shortest line that can be requested, in bytes. The name and the number take that many. */
-export const LEAST_SIZE = 96;
+export const MIN_SIZE = 96;
 
 /** How long a benchmark may make no progress before it gives up, in milliseconds. */
 const STALL_MS = 10_000;
 
 /** How often progress is checked, in milliseconds. */
 const LOOK_MS = 250;
+
+/**
+ * How long before an event is due the pacer stops relying on a timer, in milliseconds. Timers in
+ * Deno fire up to two milliseconds late. For the rest of the time, the event loop is kept turning.
+ */
+const TIMER_SLACK_MS = 4;
 
 /** The options of a load. */
 export interface LoadOptions {
@@ -47,12 +53,12 @@ export type Connector = (patterns: readonly string[], queue?: string) => Promise
 export class LoadEvents {
   /** The common prefix of all names. */
   readonly prefix: string = `bench.${crypto.randomUUID().slice(0, 8)}`;
-  readonly #size: number;
-  readonly #pads = new Map<number, string>();
+  readonly #pad: string;
 
   /** Creates events whose lines have `size` bytes. */
   constructor(size: number) {
-    this.#size = size;
+    const { length } = encodeLine(`${this.prefix}.`, { n: 0, pad: "" });
+    this.#pad = "x".repeat(Math.max(0, size + "0\n".length - length));
   }
 
   /** The pattern that matches all of these events. */
@@ -62,15 +68,8 @@ export class LoadEvents {
 
   /** Returns event `n` of a sender. */
   make(sender: number, n: number): EbsocketEvent<string, LoadAttributes> {
-    const name = `${this.prefix}.${sender}`;
-    const digits = name.length + String(n).length;
-    let pad = this.#pads.get(digits);
-    if (pad === undefined) {
-      const bare = encodeLine(name, { n, pad: "" }).length - 1;
-      pad = "x".repeat(Math.max(0, this.#size - bare));
-      this.#pads.set(digits, pad);
-    }
-    return new EbsocketEvent(name, { n, pad });
+    const pad = this.#pad.slice(`${sender}${n}`.length);
+    return new EbsocketEvent(`${this.prefix}.${sender}`, { n, pad });
   }
 
   /**
@@ -81,6 +80,55 @@ export class LoadEvents {
     if (typeof n !== "number" || !event.event.startsWith(`${this.prefix}.`)) return null;
     return [Number(event.event.slice(this.prefix.length + 1)), n];
   }
+}
+
+/** The position of one sender among those that share a rate. */
+export interface PaceOptions {
+  /** The number of events that all senders together send in a second. */
+  readonly perSecond: number;
+  /** The number of senders. */
+  readonly senders?: number;
+  /** The number of this sender, from 0. */
+  readonly sender?: number;
+  /** When the first event of the first sender is due, on the clock of `performance.now()`. */
+  readonly start: number;
+}
+
+/**
+ * Computes when the events of one sender are due. Those of all senders together are evenly spaced.
+ *
+ * The times are fixed before anything is sent (an "open loop"). If a relay stalls, the events that
+ * were due meanwhile count as late. Waiting for the relay first would hide them, which is known as
+ * coordinated omission.
+ */
+export class Pace {
+  readonly #start: number;
+  readonly #interval: number;
+
+  /** Creates the pace of one sender. */
+  constructor({ perSecond, senders = 1, sender = 0, start }: PaceOptions) {
+    this.#start = start + 1000 * sender / perSecond;
+    this.#interval = 1000 * senders / perSecond;
+  }
+
+  /** Returns when event `n`, from 0, is due, on the clock of `performance.now()`. */
+  due(n: number): number {
+    return this.#start + n * this.#interval;
+  }
+
+  /** Returns a promise that resolves when event `n` is due, or `null` if it already is. */
+  wait(n: number): Promise<void> | null {
+    const due = this.due(n);
+    return performance.now() >= due ? null : waitUntil(due);
+  }
+}
+
+async function waitUntil(due: number): Promise<void> {
+  const left = due - performance.now();
+  if (left > TIMER_SLACK_MS) {
+    await new Promise((resolve) => setTimeout(resolve, left - TIMER_SLACK_MS));
+  }
+  while (performance.now() < due) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** The clients of a benchmark. Disposing of them ends all connections. */

@@ -8,8 +8,11 @@ import type { EventsResult } from "./bench_events.ts";
 import type { LoadOptions } from "./bench_load.ts";
 import type { RequestLoadOptions, RequestsResult } from "./bench_requests.ts";
 import { formatHistogram, formatPercentiles, type Histogram } from "./histogram.ts";
-import { formatTable } from "./table.ts";
-import { countOf, formatByteRate, formatDuration, formatExact } from "./units.ts";
+import { formatTable } from "./layout.ts";
+import { countOf, formatByteRate, formatExact, formatTime } from "./units.ts";
+
+/** The titles of the numbers in the report of events. */
+const NUMBERS = ["events", "per second", "bytes", "took"];
 
 /** The report of a benchmark. */
 export interface BenchReport {
@@ -27,7 +30,8 @@ export function reportEvents(
   result: EventsResult,
   width: number,
 ): BenchReport {
-  const { sent, sendMs, received, receiveMs, misplaced, expected, latency, faults } = result;
+  const { latency, ...figures } = result;
+  const { sent, sendMs, received, receiveMs, misplaced, expected, faults } = figures;
   const unsent = options.events - sent;
   // Events that were handed over only in part may have arrived.
   const lost = Math.max(0, expected - received);
@@ -37,13 +41,7 @@ export function reportEvents(
     atRate(options.rate),
     "",
     ...formatTable(
-      [
-        { title: "" },
-        { title: "events", kind: "number" },
-        { title: "per second", kind: "number" },
-        { title: "bytes", kind: "number" },
-        { title: "took", kind: "number" },
-      ],
+      [{ title: "" }, ...NUMBERS.map((title) => ({ title, kind: "number" as const }))],
       [
         ["sent", ...throughput(sent, sendMs, options.size)],
         ["received", ...throughput(received, receiveMs, options.size)],
@@ -67,16 +65,12 @@ export function reportEvents(
     json: {
       mode: "events",
       ...options,
-      sent,
+      ...figures,
       unsent,
-      sentPerSecond: perSecond(sent, sendMs),
-      expected,
-      received,
-      receivedPerSecond: perSecond(received, receiveMs),
       lost,
-      misplaced,
+      sentPerSecond: perSecond(sent, sendMs),
+      receivedPerSecond: perSecond(received, receiveMs),
       latencyMs: latency?.summary() ?? null,
-      faults,
     },
     isGood: unsent === 0 && lost === 0 && misplaced === 0 && faults.length === 0,
   };
@@ -88,7 +82,8 @@ export function reportRequests(
   result: RequestsResult,
   width: number,
 ): BenchReport {
-  const { requests, answered, elapsedMs, latency, faults } = result;
+  const { latency, ...figures } = result;
+  const { answered, elapsedMs, faults } = figures;
   const lost = options.events - answered;
   const lines = [
     `${countOf(options.events, "request")} of ${countOf(options.size, "byte")}, ` +
@@ -96,18 +91,14 @@ export function reportRequests(
     `${countOf(options.publishers, "requester")} to ${countOf(options.subscribers, "responder")}` +
     atRate(options.rate),
     "",
-    `${formatExact(perSecond(answered, elapsedMs))} answers a second, in ${
-      formatSeconds(elapsedMs)
-    }`,
+    `${formatExact(perSecond(answered, elapsedMs))} answers a second, in ${formatTime(elapsedMs)}`,
     lost === 0
       ? "Every request was answered"
       : `Not answered: ${formatExact(lost)} of ${formatExact(options.events)}`,
     ...faults,
     "",
     ...formatLatencies(
-      options.rate === null
-        ? "Round trip, from when each request was sent"
-        : "Round trip, from when each request was due",
+      `Round trip, from when each request was ${options.rate === null ? "sent" : "due"}`,
       latency,
       width,
     ),
@@ -117,12 +108,10 @@ export function reportRequests(
     json: {
       mode: "requests",
       ...options,
-      requests,
-      answered,
-      answeredPerSecond: perSecond(answered, elapsedMs),
+      ...figures,
       lost,
+      answeredPerSecond: perSecond(answered, elapsedMs),
       latencyMs: latency.summary(),
-      faults,
     },
     isGood: lost === 0 && faults.length === 0,
   };
@@ -139,11 +128,7 @@ function throughput(events: number, ms: number, size: number): string[] {
   const rate = perSecond(events, ms);
   // Each line also has a line end.
   const bytes = rate * (size + 1);
-  return [formatExact(events), formatExact(rate), formatByteRate(bytes), formatSeconds(ms)];
-}
-
-function formatSeconds(ms: number): string {
-  return ms < 59_950 ? `${(ms / 1000).toFixed(1)} s` : formatDuration(ms);
+  return [formatExact(events), formatExact(rate), formatByteRate(bytes), formatTime(ms)];
 }
 
 function perSecond(events: number, ms: number): number {

@@ -5,17 +5,17 @@
  */
 
 import type { EbsocketClient } from "../client.ts";
-import { EbsocketEvent } from "../protocol/event.ts";
+import { EbsocketEvent } from "../event.ts";
 import {
   type Connector,
   LoadClients,
   LoadEvents,
   type LoadOptions,
+  Pace,
   untilStalled,
 } from "./bench_load.ts";
 import { messageOf } from "./errors.ts";
 import { Histogram } from "./histogram.ts";
-import { Pace } from "./pacer.ts";
 import { countOf } from "./units.ts";
 
 /** The queue of the responders. Each request goes to one of them. */

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { LEAST_SIZE, LoadEvents, untilStalled } from "../../cli/bench_load.ts";
+import { LoadEvents, MIN_SIZE, untilStalled } from "../../cli/bench_load.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { soon } from "../support/waiting.ts";
 
 Deno.test("LoadEvents.make() makes lines of exactly the size that is asked for", () => {
-  for (const size of [LEAST_SIZE, 128, 5000]) {
+  for (const size of [MIN_SIZE, 128, 5000]) {
     const events = new LoadEvents(size);
     for (const sender of [0, 9999]) {
       for (const n of [0, 9, 10, 123_456_789_012_345]) {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { reportEvents, reportRequests } from "../../cli/bench_report.ts";
 import { Histogram } from "../../cli/histogram.ts";
-import { widthOf } from "../../cli/width.ts";
+import { widthOf } from "../../cli/layout.ts";
 
 const load = { events: 100_000, size: 127, publishers: 1, subscribers: 2, rate: null };
 const result = {
@@ -26,9 +26,9 @@ Deno.test("reportEvents() tells throughput both ways, and why there is no latenc
   assertEquals(lines, [
     "100,000 events of 127 bytes, from 1 publisher to 2 subscribers",
     "",
-    "           events  per second     bytes   took",
-    "sent      100,000     200,000  24 MiB/s  0.5 s",
-    "received  200,000     200,000  24 MiB/s  1.0 s",
+    "           events  per second       bytes    took",
+    "sent      100,000     200,000  24.4 MiB/s  500 ms",
+    "received  200,000     200,000  24.4 MiB/s     1 s",
     "",
     "Nothing was lost: 200,000 events arrived, all in order",
     "",
@@ -72,7 +72,7 @@ Deno.test("reportEvents() tells latencies of a steady rate, in lines that fit", 
   const start = lines.findIndex((line) => line.startsWith("Latency"));
   assertEquals(lines.slice(start, start + 2), [
     "Latency, from when each event was due:",
-    "p50 200 µs  p90 30.0 ms  p99 30.0 ms  p99.9 30.0 ms  max 30.0 ms",
+    "p50 200 µs  p90 30 ms  p99 30 ms  p99.9 30 ms  max 30 ms",
   ]);
   assertEquals(lines.slice(start + 3).every((line) => widthOf(line) <= 60), true);
   assertEquals((json.latencyMs as { count: number }).count, 4);
@@ -91,7 +91,7 @@ Deno.test("reportRequests() tells answers, round trips, and what got none", () =
   assertEquals(report.lines.slice(0, 5), [
     "100,000 requests of 127 bytes, 4 at a time, from 1 requester to 2 responders",
     "",
-    "50,000 answers a second, in 2.0 s",
+    "50,000 answers a second, in 2 s",
     "Every request was answered",
     "",
   ]);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { Window } from "../../cli/flow_window.ts";
+import { Window } from "../../cli/bench_events.ts";
 
 /** Whether a promise has been resolved. */
 async function isResolved(promise: Promise<void>): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { Pace } from "../../cli/pacer.ts";
+import { Pace } from "../../cli/bench_load.ts";
 
 Deno.test("Pace.due() spreads the events of all senders evenly", () => {
   const paces = [0, 1].map((sender) =>

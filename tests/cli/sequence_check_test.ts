@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { divide, Tally } from "../../cli/sequence_check.ts";
+import { divide, Tally } from "../../cli/bench_events.ts";
 
 function tallyOf(counts: number[], events: [sender: number, n: number][]): Tally {
   const tally = new Tally(counts);
