@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TlsServerOptions } from "../server.ts";
 import { printable } from "../protocol/printable.ts";
 import { faultOfToken } from "../protocol/token.ts";
 import { StartError, UsageError } from "./errors.ts";
@@ -19,13 +20,6 @@ export type TokenSource =
 
 /** The TLS files of a relay. */
 export interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-  readonly clientCa?: string;
-}
-
-/** Certificates and key as PEM text. */
-export interface TlsTexts {
   readonly cert: string;
   readonly key: string;
   readonly clientCa?: string;
@@ -67,11 +61,12 @@ export function chooseToken(
     throw new UsageError("--token-file and --token exclude each other");
   }
   if (file !== undefined) return { file };
-  const texts = [["--token", token], ["The token before @", addressToken], [
-    TOKEN_VARIABLE,
-    environmentToken,
-  ]] as const;
-  for (const [from, text] of texts) {
+  const texts = {
+    "--token": token,
+    "The token before @": addressToken,
+    [TOKEN_VARIABLE]: environmentToken,
+  };
+  for (const [from, text] of Object.entries(texts)) {
     if (text == null) continue;
     const fault = faultOfToken(text);
     if (fault) throw new UsageError(`${from} must have ${fault}`);
@@ -99,7 +94,7 @@ export async function readToken(source: TokenSource): Promise<string> {
  *
  * @throws {StartError} If one cannot be read.
  */
-export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsTexts> {
+export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsServerOptions> {
   return {
     cert: await readText(cert, "the certificate"),
     key: await readText(key, "the private key"),

@@ -94,7 +94,13 @@ export class Log {
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting !== "" && !this.#isBroken) await this.#writeAll(this.#takeWaiting());
+    while (this.#waiting !== "") {
+      const bytes = this.#takeWaiting();
+      for (let start = 0, end; start < bytes.length; start = end) {
+        end = pieceEnd(bytes, start);
+        await this.#writeLines(bytes.subarray(start, end));
+      }
+    }
     this.#writing = null;
   }
 
@@ -107,44 +113,26 @@ export class Log {
     return encoder.encode(text);
   }
 
-  async #writeAll(bytes: Uint8Array): Promise<void> {
-    for (let start = 0, end; start < bytes.length && !this.#isBroken; start = end) {
-      end = pieceEnd(bytes, start);
-      await this.#writePiece(bytes.subarray(start, end));
-    }
-  }
-
-  /** Writes whole lines, and retries until it succeeds or the stream is broken. */
-  async #writePiece(lines: Uint8Array): Promise<void> {
-    let piece = lines;
-    while (!this.#isBroken && !await this.#tryToWrite(piece)) {
-      await this.#pause();
-      piece = concat([NEWLINE, lines]); // The failed attempt may have ended within a line.
-    }
-  }
-
-  /** Writes all of `piece`. Resolves to `false` if that fails. */
-  async #tryToWrite(piece: Uint8Array): Promise<boolean> {
-    try {
-      for (let written = 0; written < piece.length;) {
-        written += await this.#write(piece.subarray(written));
+  /** Writes whole lines, and retries until it succeeds or the reader of the log has gone. */
+  async #writeLines(lines: Uint8Array): Promise<void> {
+    let rest = lines;
+    while (rest.length > 0 && !this.#isBroken) {
+      try {
+        rest = rest.subarray(await this.#write(rest));
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) {
+          this.#isBroken = true; // The relay continues without a log.
+          this.#waiting = "";
+          return;
+        }
+        await this.#pause();
+        rest = concat([NEWLINE, lines]); // The failed attempt may have ended within a line.
       }
-      return true;
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) this.#break();
-      return false;
     }
-  }
-
-  /** The reader of the log has gone. The relay continues without a log. */
-  #break(): void {
-    this.#isBroken = true;
-    this.#waiting = "";
   }
 
   /** Waits until it is time to retry, or until `flush()` is called. */
   async #pause(): Promise<void> {
-    if (this.#isBroken) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, this.#retryAfter);
     this.#endPause = resolve;

@@ -24,7 +24,7 @@ const MAX_LOOKS = 20;
 export class Newcomers {
   readonly #onJoin: (client: RelayClient) => void;
   /** The unreported clients, and how often each has been checked. */
-  readonly #untold = new Map<RelayClient, number>();
+  readonly #unreported = new Map<RelayClient, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Creates a list that calls `onJoin` for each client that sends a byte or stays. */
@@ -35,13 +35,13 @@ export class Newcomers {
   /** Adds a client that has joined. */
   add(client: RelayClient): void {
     if (!isSilent(client)) return this.#onJoin(client);
-    this.#untold.set(client, 0);
+    this.#unreported.set(client, 0);
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
   }
 
   /** Notes that a client has sent a line. */
-  hear(client: RelayClient): void {
-    if (this.#untold.has(client)) this.#tell(client);
+  onFirstLine(client: RelayClient): void {
+    if (this.#unreported.has(client)) this.#report(client);
   }
 
   /**
@@ -49,30 +49,30 @@ export class Newcomers {
    * reported now.
    */
   remove(client: RelayClient): boolean {
-    const isUntold = this.#untold.has(client);
-    if (isUntold && isSilent(client)) {
+    const isUnreported = this.#unreported.has(client);
+    if (isUnreported && isSilent(client)) {
       this.#forget(client);
       return false;
     }
-    if (isUntold) this.#tell(client);
+    if (isUnreported) this.#report(client);
     return true;
   }
 
   #look(): void {
-    for (const [client, looks] of this.#untold) {
-      if (!isSilent(client) || looks + 1 >= MAX_LOOKS) this.#tell(client);
-      else this.#untold.set(client, looks + 1);
+    for (const [client, looks] of this.#unreported) {
+      if (!isSilent(client) || looks + 1 >= MAX_LOOKS) this.#report(client);
+      else this.#unreported.set(client, looks + 1);
     }
   }
 
-  #tell(client: RelayClient): void {
+  #report(client: RelayClient): void {
     this.#forget(client);
     this.#onJoin(client);
   }
 
   #forget(client: RelayClient): void {
-    this.#untold.delete(client);
-    if (this.#untold.size > 0) return;
+    this.#unreported.delete(client);
+    if (this.#unreported.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -8,7 +8,7 @@ import type { Address } from "../protocol/address.ts";
 import type { CloseReason } from "../errors.ts";
 
 /** The number of refusals reported one by one within {@link WINDOW_MS}. */
-const MAX_TOLD = 10;
+const MAX_REPORTED = 10;
 
 /** The period for which refusals are counted together, in milliseconds. */
 const WINDOW_MS = 1000;
@@ -21,67 +21,43 @@ export interface RefusalListener {
   more(counts: ReadonlyMap<CloseReason, number>): void;
 }
 
-/** A clock and a timer, in milliseconds; tests have their own. */
-export interface RefusalClock {
-  /** Returns the current time. */
-  now(): number;
-  /** Calls `callback` once, after `ms`. Returns a function that cancels that. */
-  after(ms: number, callback: () => void): () => void;
-}
-
-const realClock: RefusalClock = {
-  now: () => performance.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms);
-    return () => clearTimeout(timer);
-  },
-};
-
 /**
- * Reports refusals, at most {@link MAX_TOLD} and one summary a second, so that a peer that connects
- * a hundred thousand times cannot fill the log. The timer runs only while a refusal is unreported.
+ * Reports refusals, at most {@link MAX_REPORTED} and one summary a second, so that a peer that
+ * connects a hundred thousand times cannot fill the log.
  */
 export class Refusals {
   readonly #listener: RefusalListener;
-  readonly #clock: RefusalClock;
-  #windowStart = -Infinity;
-  #told = 0;
+  readonly #windowMs: number;
+  /** Ends the current window, which its first refusal has begun. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #reported = 0;
   /** The unreported refusals. There are at most as many entries as reasons. */
-  #untold = new Map<CloseReason, number>();
-  #cancelTimer = (): void => {};
+  #unreported = new Map<CloseReason, number>();
 
   /** Creates a log that reports to `listener`. */
-  constructor(listener: RefusalListener, clock: RefusalClock = realClock) {
+  constructor(listener: RefusalListener, windowMs: number = WINDOW_MS) {
     this.#listener = listener;
-    this.#clock = clock;
+    this.#windowMs = windowMs;
   }
 
   /** Adds a refused peer. */
   add(address: Address, reason: CloseReason, detail: string): void {
-    const now = this.#clock.now();
-    if (now - this.#windowStart >= WINDOW_MS && this.#untold.size === 0) {
-      this.#windowStart = now;
-      this.#told = 0;
-    }
-    if (this.#told < MAX_TOLD) {
-      this.#told++;
+    this.#timer ??= setTimeout(() => this.reportAll(), this.#windowMs);
+    if (this.#reported < MAX_REPORTED) {
+      this.#reported++;
       return this.#listener.one(address, reason, detail);
     }
-    if (this.#untold.size === 0) {
-      const rest = this.#windowStart + WINDOW_MS - now;
-      this.#cancelTimer = this.#clock.after(rest, () => this.tellAll());
-    }
-    this.#untold.set(reason, (this.#untold.get(reason) ?? 0) + 1);
+    this.#unreported.set(reason, (this.#unreported.get(reason) ?? 0) + 1);
   }
 
-  /** Reports the unreported refusals now, if any. */
-  tellAll(): void {
-    this.#cancelTimer();
-    if (this.#untold.size === 0) return;
-    const counts = this.#untold;
-    this.#untold = new Map();
-    this.#windowStart = this.#clock.now();
-    this.#told = 0;
+  /** Ends the current window: reports the unreported refusals, if any. */
+  reportAll(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reported = 0;
+    if (this.#unreported.size === 0) return;
+    const counts = this.#unreported;
+    this.#unreported = new Map();
     this.#listener.more(counts);
   }
 }

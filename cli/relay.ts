@@ -88,22 +88,21 @@ async function run(settings: RelaySettings): Promise<number> {
   const events = settings.schema === null ? null : await loadDefinitions(settings.schema);
   const server = await listen(settings, reporter);
   const telemetry = Telemetry.open();
-  let clients = 0;
   const options: RelayOptions = {
     ...settings.options,
     ...(token !== null && { token }),
     ...(events && { events }),
     observer: {
       onJoin(client) {
-        reporter.joined(client, ++clients);
-        telemetry?.joined(client);
+        reporter.onJoin(client);
+        telemetry?.onJoin(client);
       },
-      onFirstLine: (client) => reporter.heard(client),
+      onFirstLine: (client) => reporter.onFirstLine(client),
       onLeave(client, info) {
-        reporter.left(client, info, --clients);
-        telemetry?.left(client, info);
+        reporter.onLeave(client, info);
+        telemetry?.onLeave(client, info);
       },
-      onRefuse: (...refusal) => reporter.refused(...refusal),
+      onRefuse: (...refusal) => reporter.onRefuse(...refusal),
     },
   };
   const relay = new Relay(server, options);
@@ -123,7 +122,7 @@ async function run(settings: RelaySettings): Promise<number> {
   warn(settings, endpoint);
   reporter.listening(endpoint);
   const signal = await signalled;
-  reporter.stopping(signal, clients);
+  reporter.stopping(signal);
   await relay.close();
   stopStats();
   await reporter.flush();

@@ -9,7 +9,7 @@ import { type Address, formatAddress } from "../protocol/address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { isLocalhost } from "../net/localhost_listener.ts";
 import { printable } from "../protocol/printable.ts";
-import type { RelayClient, RelayStats } from "../relay.ts";
+import type { RelayClient, RelayObserver, RelayStats } from "../relay.ts";
 import { type Endpoint, formatWhere, howToTry } from "./hints.ts";
 import { messageOf } from "./errors.ts";
 import { Log } from "./log.ts";
@@ -18,7 +18,7 @@ import { Refusals } from "./refusal_log.ts";
 import type { LogFormat } from "./relay_flags.ts";
 
 /** Logs the life of a relay in the requested format. */
-export class Reporter {
+export class Reporter implements RelayObserver {
   readonly #format: LogFormat;
   readonly #log: Log;
   readonly #newcomers = new Newcomers((client) => this.#joined(client));
@@ -49,18 +49,15 @@ export class Reporter {
     for (const line of howToTry(endpoint)) this.#log.add(line);
   }
 
-  /**
-   * A client has joined; there are now `clients`. One that leaves at once without a byte is not
-   * logged.
-   */
-  joined(client: RelayClient, clients: number): void {
-    this.#clients = clients;
+  /** A client has joined. One that leaves at once without a byte is not logged. */
+  onJoin(client: RelayClient): void {
+    this.#clients++;
     this.#newcomers.add(client);
   }
 
   /** The first line of a client has arrived. */
-  heard(client: RelayClient): void {
-    this.#newcomers.hear(client);
+  onFirstLine(client: RelayClient): void {
+    this.#newcomers.onFirstLine(client);
   }
 
   #joined({ id, address }: RelayClient): void {
@@ -70,11 +67,11 @@ export class Reporter {
     this.#add("join", text, { client: id, address: from, clients });
   }
 
-  /** A client has left; there are now `clients`. */
-  left(client: RelayClient, info: CloseInfo, clients: number): void {
-    const isTold = this.#newcomers.remove(client);
-    this.#clients = clients;
-    if (!isTold) return;
+  /** A client has left. */
+  onLeave(client: RelayClient, info: CloseInfo): void {
+    const isReported = this.#newcomers.remove(client);
+    const clients = --this.#clients;
+    if (!isReported) return;
     const { id, address, eventsIn, eventsOut, bytesIn, bytesOut } = client;
     const { reason, unsentLines, unsentBytes } = info;
     const detail = printable(info.detail);
@@ -97,7 +94,7 @@ export class Reporter {
   }
 
   /** A peer was refused. It is not logged if `isSilent`. */
-  refused(address: Address, reason: CloseReason, detail: string, isSilent = false): void {
+  onRefuse(address: Address, reason: CloseReason, detail: string, isSilent = false): void {
     if (!isSilent) this.#refusals.add(address, reason, detail);
   }
 
@@ -127,7 +124,8 @@ export class Reporter {
   }
 
   /** The relay is about to stop. */
-  stopping(signal: string, clients: number): void {
+  stopping(signal: string): void {
+    const clients = this.#clients;
     const text = `stopping on ${signal} (${clients} connected); a second signal ends at once`;
     this.#add("stop", text, { signal, clients });
   }
@@ -140,7 +138,7 @@ export class Reporter {
 
   /** Waits until all lines have been written, but at most `timeout` milliseconds. */
   async flush(timeout?: number): Promise<void> {
-    this.#refusals.tellAll();
+    this.#refusals.reportAll();
     await this.#log.flush(timeout);
   }
 

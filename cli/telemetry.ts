@@ -18,20 +18,20 @@ type Attributes = Readonly<Record<string, string | number>>;
 /** A metric; an opaque value. */
 type Instrument = object;
 
-interface InstrumentOptions {
-  readonly unit: string;
-  readonly description: string;
-}
-
 interface Observation {
   observe(instrument: Instrument, value: number, attributes?: Attributes): void;
 }
 
+/** The kinds of metrics: sums that only grow, other sums, and figures that cannot be added up. */
+type Kind = "Counter" | "UpDownCounter" | "Gauge";
+
+type CreateInstrument = (
+  name: string,
+  options: { readonly unit: string; readonly description: string },
+) => Instrument;
+
 /** The part of OpenTelemetry's `Meter` that is needed here. */
-export interface Meter {
-  createObservableCounter(name: string, options: InstrumentOptions): Instrument;
-  createObservableUpDownCounter(name: string, options: InstrumentOptions): Instrument;
-  createObservableGauge(name: string, options: InstrumentOptions): Instrument;
+interface Meter extends Readonly<Record<`createObservable${Kind}`, CreateInstrument>> {
   addBatchObservableCallback(
     callback: (observation: Observation) => void,
     instruments: Instrument[],
@@ -46,7 +46,7 @@ interface Span {
 }
 
 /** The part of its `Tracer` that is needed here. */
-export interface Tracer {
+interface Tracer {
   startSpan(
     name: string,
     options: { root: boolean; kind: number; attributes: Attributes },
@@ -88,19 +88,22 @@ export class Telemetry {
 
   /** Creates the metrics. They call `read` whenever they are exported. */
   watch(read: () => RelayStats): void {
-    const metrics = describeMetrics(this.#meter);
+    const instruments = METRIC_NAMES.map((name) => {
+      const [kind, unit, description] = METRICS[name];
+      return this.#meter[`createObservable${kind}`](name, { unit, description });
+    });
     this.#meter.addBatchObservableCallback((observation) => {
-      const stats = read();
-      for (const [instrument, values] of metrics) {
-        for (const [value, attributes] of values(stats)) {
-          observation.observe(instrument, value, attributes);
+      const values = valuesOf(read());
+      for (const [i, name] of METRIC_NAMES.entries()) {
+        for (const [value, attributes] of values[name]) {
+          observation.observe(instruments[i]!, value, attributes);
         }
       }
-    }, metrics.map(([instrument]) => instrument));
+    }, instruments);
   }
 
   /** A client has joined. */
-  joined(client: RelayClient): void {
+  onJoin(client: RelayClient): void {
     const { id, address: [hostname, port] } = client;
     const span = this.#tracer.startSpan("ebsockets.connection", {
       root: true,
@@ -115,7 +118,7 @@ export class Telemetry {
   }
 
   /** A client has left. */
-  left(client: RelayClient, { reason, detail, unsentLines, unsentBytes }: CloseInfo): void {
+  onLeave(client: RelayClient, { reason, detail, unsentLines, unsentBytes }: CloseInfo): void {
     const span = this.#spans.get(client);
     if (!span) return;
     this.#spans.delete(client);
@@ -134,70 +137,49 @@ export class Telemetry {
   }
 }
 
-type Values = [value: number, attributes?: Attributes][];
-type Metric = [instrument: Instrument, values: (stats: RelayStats) => Values];
+/** All metrics. (Deno adds `v8js.memory.heap.*` itself.) */
+const METRICS = {
+  "ebsockets.clients": ["UpDownCounter", "{client}", "Connected clients"],
+  "ebsockets.clients.joined": ["Counter", "{client}", "Clients that have joined"],
+  "ebsockets.events": [
+    "Counter",
+    "{event}",
+    "Events received from clients, and queued for clients",
+  ],
+  "ebsockets.io": ["Counter", "By", "Bytes received from clients, and sent to clients"],
+  "ebsockets.queue.size": ["UpDownCounter", "By", "Bytes queued for all clients together"],
+  "ebsockets.queue.largest": ["Gauge", "By", "Bytes queued for the client with the longest queue"],
+  "ebsockets.closes": ["Counter", "{client}", "Clients that have left, by reason"],
+  "ebsockets.refusals": ["Counter", "{peer}", "Peers that were refused before they became clients"],
+  "ebsockets.eventloop.delay.max": ["Gauge", "s", "Longest delay of the event loop"],
+  "ebsockets.eventloop.delay.mean": ["Gauge", "s", "Mean delay of the event loop"],
+  "process.memory.usage": ["UpDownCounter", "By", "Resident memory of the process"],
+  "ebsockets.uptime": ["Gauge", "s", "How long the relay has existed"],
+} as const;
+
+const METRIC_NAMES = Object.keys(METRICS) as (keyof typeof METRICS)[];
+
+type Values = readonly (readonly [value: number, attributes?: Attributes])[];
 
 /**
- * Returns all metrics. A peer cannot choose the value of an attribute, so the number of time series
- * is bounded. (Deno adds `v8js.memory.heap.*` itself.)
+ * Returns the values of all metrics. A peer cannot choose the value of an attribute, so the number
+ * of time series is bounded.
  */
-function describeMetrics(meter: Meter): Metric[] {
-  const counter = (name: string, unit: string, description: string) =>
-    meter.createObservableCounter(`ebsockets.${name}`, { unit, description });
-  const sum = (name: string, unit: string, description: string) =>
-    meter.createObservableUpDownCounter(name, { unit, description });
-  const gauge = (name: string, unit: string, description: string) =>
-    meter.createObservableGauge(name, { unit, description });
-  return [
-    [
-      sum("ebsockets.clients", "{client}", "Connected clients"),
-      ({ clients }) => [[clients]],
-    ],
-    [
-      counter("clients.joined", "{client}", "Clients that have joined"),
-      ({ clientsTotal }) => [[clientsTotal]],
-    ],
-    [
-      counter("events", "{event}", "Events received from clients, and queued for clients"),
-      ({ eventsIn, eventsOut }) => byDirection(eventsIn, eventsOut),
-    ],
-    [
-      counter("io", "By", "Bytes received from clients, and sent to clients"),
-      ({ bytesIn, bytesOut }) => byDirection(bytesIn, bytesOut),
-    ],
-    [
-      sum("ebsockets.queue.size", "By", "Bytes queued for all clients together"),
-      ({ pendingBytes }) => [[pendingBytes]],
-    ],
-    [
-      gauge("ebsockets.queue.largest", "By", "Bytes queued for the client with the longest queue"),
-      ({ largestPendingBytes }) => [[largestPendingBytes]],
-    ],
-    [
-      counter("closes", "{client}", "Clients that have left, by reason"),
-      ({ closes }) => byReason(closes),
-    ],
-    [
-      counter("refusals", "{peer}", "Peers that were refused before they became clients"),
-      ({ refusals }) => byReason(refusals),
-    ],
-    [
-      gauge("ebsockets.eventloop.delay.max", "s", "Longest delay of the event loop"),
-      ({ loopDelayMaxMs }) => [[loopDelayMaxMs / 1000]],
-    ],
-    [
-      gauge("ebsockets.eventloop.delay.mean", "s", "Mean delay of the event loop"),
-      ({ loopDelayMeanMs }) => [[loopDelayMeanMs / 1000]],
-    ],
-    [
-      sum("process.memory.usage", "By", "Resident memory of the process"),
-      ({ rssBytes }) => [[rssBytes]],
-    ],
-    [
-      gauge("ebsockets.uptime", "s", "How long the relay has existed"),
-      ({ uptimeMs }) => [[uptimeMs / 1000]],
-    ],
-  ];
+function valuesOf(stats: RelayStats): Readonly<Record<keyof typeof METRICS, Values>> {
+  return {
+    "ebsockets.clients": [[stats.clients]],
+    "ebsockets.clients.joined": [[stats.clientsTotal]],
+    "ebsockets.events": byDirection(stats.eventsIn, stats.eventsOut),
+    "ebsockets.io": byDirection(stats.bytesIn, stats.bytesOut),
+    "ebsockets.queue.size": [[stats.pendingBytes]],
+    "ebsockets.queue.largest": [[stats.largestPendingBytes]],
+    "ebsockets.closes": byReason(stats.closes),
+    "ebsockets.refusals": byReason(stats.refusals),
+    "ebsockets.eventloop.delay.max": [[stats.loopDelayMaxMs / 1000]],
+    "ebsockets.eventloop.delay.mean": [[stats.loopDelayMeanMs / 1000]],
+    "process.memory.usage": [[stats.rssBytes]],
+    "ebsockets.uptime": [[stats.uptimeMs / 1000]],
+  };
 }
 
 function byDirection(received: number, sent: number): Values {
@@ -208,8 +190,6 @@ function byDirection(received: number, sent: number): Values {
 }
 
 function byReason(counts: RelayStats["closes"]): Values {
-  return Object.entries(counts).map(([reason, count]) => [
-    count,
-    { "ebsockets.close.reason": reason },
-  ]);
+  return Object.entries(counts)
+    .map(([reason, count]) => [count, { "ebsockets.close.reason": reason }]);
 }

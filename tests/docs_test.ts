@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
-import { COMMAND_NAMES } from "../cli/commands.ts";
+import { COMMAND_NAMES } from "../cli/main.ts";
 import { INSTALL } from "../cli/program.ts";
 import { EbsocketClient } from "../client.ts";
 import config from "../deno.json" with { type: "json" };
@@ -369,9 +369,8 @@ Deno.test("docs/operations.md names every field of the statistics, and every met
   stats.stop();
   const text = await Deno.readTextFile(`${ROOT}/docs/operations.md`);
   const source = await Deno.readTextFile(new URL("../cli/telemetry.ts", import.meta.url));
-  const metrics = [...source.matchAll(/\b(?:counter|sum|gauge)\("([a-z.]+)"/g)].map(([, name]) =>
-    name!.replace(/^(?!ebsockets|process)/, "ebsockets.")
-  );
+  const metrics = [...source.matchAll(/"([a-z.]+)": \[\s*"(?:UpDown)?(?:Counter|Gauge)"/g)]
+    .map(([, name]) => name!);
   assertEquals(metrics.length, 12);
   for (const name of [...fields, ...metrics]) {
     assertStringIncludes(text, `\`${name}\``);

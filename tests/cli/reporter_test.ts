@@ -26,12 +26,12 @@ function setUp(format: LogFormat) {
 
 /** Lets everything happen that a peer has a say in. */
 async function sayAll(reporter: Reporter): Promise<void> {
-  reporter.joined(client, 1);
+  reporter.onJoin(client);
   const info = { reason: "bad-json", detail: HOSTILE, unsentLines: 0, unsentBytes: 0 } as const;
-  reporter.left(client, info, 0);
-  for (let i = 0; i < 12; i++) reporter.refused(address, "unauthorized", HOSTILE);
+  reporter.onLeave(client, info);
+  for (let i = 0; i < 12; i++) reporter.onRefuse(address, "unauthorized", HOSTILE);
   reporter.acceptFailed(new Error(HOSTILE));
-  reporter.stopping("SIGTERM", 0);
+  reporter.stopping("SIGTERM");
   await reporter.flush(30_000);
 }
 
@@ -49,8 +49,8 @@ for (const format of ["text", "json"] as const) {
 
 Deno.test("Reporter tells where a peer is, also at a Unix socket", async () => {
   const { output, reporter } = setUp("text");
-  reporter.joined({ ...client, address: ["2001:db8::1", 5] }, 1);
-  reporter.joined({ ...client, address: ["/run/re\nlay", 0] }, 2);
+  reporter.onJoin({ ...client, address: ["2001:db8::1", 5] });
+  reporter.onJoin({ ...client, address: ["/run/re\nlay", 0] });
   await reporter.flush(30_000);
   assertEquals(output.written.match(/from \S+/g), ["from [2001:db8::1]:5", "from /run/re\\nlay"]);
 });
@@ -90,7 +90,7 @@ Deno.test("Reporter says in its own format how many lines were lost", async () =
   const { output, reporter } = setUp("json");
   const hasFailed = Promise.withResolvers<void>();
   output.failWrites(new Error("No space left on device"), hasFailed.resolve);
-  for (let i = 0; i < 20_000; i++) reporter.joined(client, 1);
+  for (let i = 0; i < 20_000; i++) reporter.onJoin(client);
   await hasFailed.promise;
   output.failWrites(null);
   await reporter.flush(30_000);
