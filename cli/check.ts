@@ -4,18 +4,25 @@
  * @module
  */
 
+import type { EventDefinitions } from "../define.ts";
+import { EbsocketEvent } from "../event.ts";
+import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { printable } from "../protocol/printable.ts";
-import { CheckReport } from "./check_report.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
-import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
+import { type CheckedLine, FileChecker, formatFault, type LineFault } from "./file_checker.ts";
+import { flag } from "./flags.ts";
 import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
 import { tell } from "./stdio.ts";
+import { countOf } from "./units.ts";
 
 /** The size of a read, in bytes. */
 const CHUNK_BYTES = 65_536;
+
+/** The size of a write, in characters, except for the last one. */
+const PIECE_LENGTH = 65_536;
 
 /** The `check` command. */
 export const check: Command = defineCommand({
@@ -32,21 +39,14 @@ export const check: Command = defineCommand({
   groups: [{
     title: "Options",
     flags: [
-      {
-        kind: "file",
-        name: "schema",
-        value: "FILE",
-        text: "Also check the attributes of each event against this module, which exports the " +
+      flag.file(
+        "schema",
+        "Also check the attributes of each event against this module, which exports the " +
           'result of defineEvents() as default or "events"',
-      },
-      {
-        kind: "integer",
-        name: "max-line-bytes",
-        value: "N",
-        least: 1,
-        most: LONGEST_LINE_BYTES,
-        text: "Maximum line length, in bytes (default 1048576)",
-      },
+      ),
+      flag.integer("max-line-bytes", "Maximum line length, in bytes (default 1048576)", {
+        max: MAX_MAX_LINE_BYTES,
+      }),
     ],
   }],
   exits: {
@@ -86,5 +86,66 @@ async function checkFile(
   } catch (error) {
     if (error instanceof OutputClosed || error instanceof OutputFailed) throw error;
     report.unreadable(name, whyUnreadable(error, file));
+  }
+}
+
+/** Collects and prints the findings for all files. */
+export class CheckReport {
+  readonly #output: Output;
+  readonly #events: EventDefinitions<object> | null;
+  #good = 0;
+  #control = 0;
+  #bad = 0;
+  #unreadable = 0;
+
+  /** Creates a report. Also checks events against `events`, unless that is `null`. */
+  constructor(output: Output, events: EventDefinitions<object> | null) {
+    this.#output = output;
+    this.#events = events;
+  }
+
+  /** Whether no fault has been found. */
+  get isGood(): boolean {
+    return this.#bad === 0 && this.#unreadable === 0;
+  }
+
+  /** The totals, in one line. */
+  get summary(): string {
+    const parts = [countOf(this.#good, "good event")];
+    if (this.#control > 0) parts.push(countOf(this.#control, "control line"));
+    parts.push(countOf(this.#bad, "bad line"));
+    if (this.#unreadable > 0) parts.push(countOf(this.#unreadable, "unreadable file"));
+    return parts.join(", ");
+  }
+
+  /** Adds lines of one file, and writes their faults to the output. */
+  async add(file: string, lines: Iterable<CheckedLine>): Promise<void> {
+    let text = "";
+    for (const line of lines) {
+      const fault = line.fault ?? this.#invalidEvent(line);
+      if (fault) text += `${formatFault(file, line.number, fault)}\n`;
+      if (text.length >= PIECE_LENGTH) {
+        await this.#output.write(text);
+        text = "";
+      }
+      if (fault) this.#bad++;
+      else if (line.kind === "event") this.#good++;
+      else if (line.kind === "control") this.#control++;
+    }
+    if (text !== "") await this.#output.write(text);
+  }
+
+  /** Reports a file that cannot be read, with the reason. */
+  unreadable(file: string, why: string): void {
+    this.#unreadable++;
+    tell(`error: Cannot read ${file}: ${why}`);
+  }
+
+  /** Returns the mismatch between the attributes of an event and its definition, or `null`. */
+  #invalidEvent({ kind, bytes }: CheckedLine): LineFault | null {
+    if (!this.#events || kind !== "event") return null;
+    const { event, __dict__ } = EbsocketEvent.fromBytes(bytes.subarray(0, -1));
+    const { issues } = this.#events.check(event, __dict__);
+    return issues ? { reason: "bad-attributes", column: 1, text: issues.join("; ") } : null;
   }
 }

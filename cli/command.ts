@@ -4,9 +4,14 @@
  * @module
  */
 
-import type { CommandInfo } from "./flags.ts";
-import type { Arguments, FlagOf, Group } from "./flags.ts";
-import { parseFlags } from "./flags.ts";
+import {
+  type Arguments,
+  type CommandInfo,
+  flag,
+  type FlagOf,
+  type Group,
+  parseFlags,
+} from "./flags.ts";
 import { print } from "./output.ts";
 
 /** A command. */
@@ -27,7 +32,7 @@ export interface CommandDefinition<G extends readonly Group[]> extends CommandIn
 /** The options that every command has. */
 const HELP_GROUP = {
   title: "Other",
-  flags: [{ kind: "switch", name: "help", short: "h", text: "Show this help" }],
+  flags: [flag.switch("help", "Show this help", { short: "h" })],
 } as const satisfies Group;
 
 /** Returns the command for a definition, with `--help` added. */

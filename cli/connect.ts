@@ -20,7 +20,7 @@ import {
 import { messageOf, StartError, UsageError } from "./errors.ts";
 import { LONGEST_LINE_BYTES } from "./file_checker.ts";
 import { readText } from "./files.ts";
-import type { Arguments, FlagOf, Group } from "./flags.ts";
+import { type Arguments, flag, type FlagOf, type Group } from "./flags.ts";
 import {
   adviseOnPlace,
   couldBeName,
@@ -40,40 +40,18 @@ const RELAY_WORD = `the relay is the first argument, such as ${formatAddress(DEF
 export const CONNECTION_GROUP = {
   title: "Relay (HOST:PORT, else EBSOCKETS_URL, else 127.0.0.1:7982)",
   flags: [
-    { kind: "file", name: "unix", value: "PATH", text: "Connect to this Unix socket" },
-    {
-      kind: "file",
-      name: "token-file",
-      value: "FILE",
-      text: "Send the token in this file (default: the token in EBSOCKETS_URL, else the " +
-        "environment variable EBSOCKETS_TOKEN)",
-    },
-    {
-      kind: "text",
-      name: "token",
-      value: "TOKEN",
-      text: "Send this token, which others on this machine can see",
-    },
-    { kind: "switch", name: "tls", text: "Use TLS (implied by the other --tls options)" },
-    {
-      kind: "file",
-      name: "tls-ca",
-      value: "FILE",
-      text: "Trust only this certificate authority (PEM)",
-    },
-    {
-      kind: "file",
-      name: "tls-cert",
-      value: "FILE",
-      text: "Present this certificate (PEM, with its chain)",
-    },
-    { kind: "file", name: "tls-key", value: "FILE", text: "Private key of the certificate (PEM)" },
-    {
-      kind: "text",
-      name: "tls-name",
-      value: "NAME",
-      text: "Expected name in the relay's certificate (default: HOST)",
-    },
+    flag.file("unix", "Connect to this Unix socket", "PATH"),
+    flag.file(
+      "token-file",
+      "Send the token in this file (default: the token in EBSOCKETS_URL, else the environment " +
+        "variable EBSOCKETS_TOKEN)",
+    ),
+    flag.text("token", "TOKEN", "Send this token, which others on this machine can see"),
+    flag.switch("tls", "Use TLS (implied by the other --tls options)"),
+    flag.file("tls-ca", "Trust only this certificate authority (PEM)"),
+    flag.file("tls-cert", "Present this certificate (PEM, with its chain)"),
+    flag.file("tls-key", "Private key of the certificate (PEM)"),
+    flag.text("tls-name", "NAME", "Expected name in the relay's certificate (default: HOST)"),
   ],
   instead: Object.fromEntries(
     ["host", "port", "p", "url", "server", "s", "address"].map((name) => [name, RELAY_WORD]),

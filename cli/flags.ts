@@ -5,19 +5,24 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { closestString } from "@std/text/closest-string";
+import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { quote } from "../protocol/printable.ts";
 import { UsageError } from "./errors.ts";
-import { suggestion } from "./did_you_mean.ts";
 
-interface AnyFlag {
+/** The number of letters per allowed mistake in a misspelled word. */
+const LETTERS_PER_MISTAKE = 3;
+
+interface AnyFlag<N extends string = string> {
   /** The name, without dashes. */
-  readonly name: string;
+  readonly name: N;
   /** The description for the help. */
   readonly text: string;
 }
 
 /** An option without a value. */
-export interface Switch extends AnyFlag {
+export interface Switch<N extends string = string> extends AnyFlag<N> {
   readonly kind: "switch";
   /** The one-letter form. */
   readonly short?: string;
@@ -29,41 +34,75 @@ export interface Switch extends AnyFlag {
 }
 
 /** An option with a text. For a `file`, a shell completes file names. */
-export interface TextFlag extends AnyFlag {
+export interface TextFlag<N extends string = string> extends AnyFlag<N> {
   readonly kind: "text" | "file";
   /** The placeholder of the value in the help. */
   readonly value: string;
 }
 
-/** An option with an integer from `least` to `most`. */
-export interface IntegerFlag extends AnyFlag {
-  readonly kind: "integer";
+/** An option with a number from `min` to `max`. Only a duration need not be an integer. */
+export interface NumberFlag<N extends string = string> extends AnyFlag<N> {
+  readonly kind: "integer" | "duration";
   /** The placeholder of the value in the help. */
   readonly value: string;
-  readonly least: number;
+  readonly min: number;
   /** Without it, any safe integer is valid. */
-  readonly most?: number;
-}
-
-/**
- * An option with a number from `least` to `most`, such as a duration. It need not be an integer.
- */
-export interface DurationFlag extends AnyFlag {
-  readonly kind: "duration";
-  /** The placeholder of the value in the help. */
-  readonly value: string;
-  readonly least: number;
-  readonly most: number;
+  readonly max?: number;
 }
 
 /** An option with one of a few values. */
-export interface ChoiceFlag extends AnyFlag {
+export interface ChoiceFlag<N extends string = string, C extends string = string>
+  extends AnyFlag<N> {
   readonly kind: "choice";
-  readonly choices: readonly string[];
+  readonly choices: readonly C[];
 }
 
 /** An option of a command. */
-export type Flag = Switch | TextFlag | IntegerFlag | DurationFlag | ChoiceFlag;
+export type Flag = Switch | TextFlag | NumberFlag | ChoiceFlag;
+
+/** The placeholder and the range of a number. */
+type NumberOptions = Partial<Pick<NumberFlag, "value" | "min" | "max">>;
+
+/** Creates options by their kind. */
+export const flag = {
+  /** Returns an option without a value. */
+  switch<N extends string>(
+    name: N,
+    text: string,
+    options: Pick<Switch, "short" | "negated"> = {},
+  ): Switch<N> {
+    return { kind: "switch", name, text, ...options };
+  },
+
+  /** Returns an option with a text. */
+  text<N extends string>(name: N, value: string, text: string): TextFlag<N> {
+    return { kind: "text", name, value, text };
+  },
+
+  /** Returns an option with the name of a file. */
+  file<N extends string>(name: N, text: string, value = "FILE"): TextFlag<N> {
+    return { kind: "file", name, value, text };
+  },
+
+  /** Returns an option with an integer: by default, any from 1. */
+  integer<N extends string>(name: N, text: string, options: NumberOptions = {}): NumberFlag<N> {
+    return { kind: "integer", name, text, value: "N", min: 1, ...options };
+  },
+
+  /** Returns an option with a time: by default, in milliseconds, from 1. */
+  duration<N extends string>(name: N, text: string, options: NumberOptions = {}): NumberFlag<N> {
+    return { kind: "duration", name, text, value: "MS", min: 1, max: MAX_TIMER_MS, ...options };
+  },
+
+  /** Returns an option with one of a few values. */
+  choice<N extends string, C extends string>(
+    name: N,
+    choices: readonly C[],
+    text: string,
+  ): ChoiceFlag<N, C> {
+    return { kind: "choice", name, choices, text };
+  },
+};
 
 /** A group of related options. */
 export interface Group {
@@ -81,7 +120,7 @@ export type FlagOf<G extends readonly Group[]> = G[number]["flags"][number];
  * The type of an option's value. An option that is not given is `undefined`, unless it is a switch.
  */
 export type ValueOf<F extends Flag> = F extends Switch ? boolean
-  : F extends IntegerFlag | DurationFlag ? number | undefined
+  : F extends NumberFlag ? number | undefined
   : F extends ChoiceFlag ? F["choices"][number] | undefined
   : string | undefined;
 
@@ -177,26 +216,19 @@ function toValue(flag: Flag, given: readonly unknown[]): unknown {
   const text = given[0] as string | undefined;
   if (text === undefined) return undefined;
   if (text === "") throw new UsageError(`--${name} needs a value`);
-  if (kind === "integer") return toInteger(flag, text);
-  if (kind === "duration") return toDuration(flag, text);
+  if (kind === "integer" || kind === "duration") return toNumber(flag, text);
   if (kind === "choice" && !flag.choices.includes(text)) {
     throw new UsageError(`--${name} must be ${oneOf(flag.choices)}, not ${quote(text)}`);
   }
   return text;
 }
 
-function toInteger(flag: IntegerFlag, text: string): number {
-  const { name, least, most = Number.MAX_SAFE_INTEGER } = flag;
+function toNumber({ kind, name, min, max }: NumberFlag, text: string): number {
   const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  const range = flag.most === undefined ? `of at least ${least}` : `from ${least} to ${most}`;
-  throw new UsageError(`--${name} must be an integer ${range}, not ${quote(text)}`);
-}
-
-function toDuration({ name, least, most }: DurationFlag, text: string): number {
-  const value = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && value >= least && value <= most) return value;
-  throw new UsageError(`--${name} must be a number from ${least} to ${most}, not ${quote(text)}`);
+  const [form, noun] = kind === "integer" ? [/^\d+$/, "an integer"] : [/^\d+(\.\d+)?$/, "a number"];
+  if (form.test(text) && value >= min && value <= (max ?? Number.MAX_SAFE_INTEGER)) return value;
+  const range = max === undefined ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new UsageError(`--${name} must be ${noun} ${range}, not ${quote(text)}`);
 }
 
 /** Returns the words as a list for a person: `text, json or quiet`. */
@@ -221,6 +253,20 @@ function unknownOption(
   return new UsageError(`Unknown option ${quote(name)}${suggestion(name, names)}`);
 }
 
+/**
+ * Returns ` (did you mean …?)`, or an empty text if no word is similar. A word that begins with one
+ * of `words` also matches: `publish` suggests `pub`.
+ */
+export function suggestion(word: string, words: readonly string[]): string {
+  const closest: string = closestString(word, words);
+  const maxMistakes = Math.ceil(word.length / LETTERS_PER_MISTAKE);
+  const letters = (text: string) => [...text].sort().join();
+  const isSimilar = levenshteinDistance(word, closest) <= maxMistakes ||
+    letters(word) === letters(closest);
+  const meant = isSimilar ? closest : words.find((other) => word.startsWith(other));
+  return meant === undefined ? "" : ` (did you mean ${meant}?)`;
+}
+
 /** Returns the forms of an option, in the order of the help. */
 export function spellings(flag: Flag): string[] {
   if (flag.kind !== "switch") return [`--${flag.name}`];
@@ -229,12 +275,12 @@ export function spellings(flag: Flag): string[] {
 }
 
 /**
- * Throws if there are more than `most` positional arguments.
+ * Throws if there are more than `max` positional arguments.
  *
  * @throws {UsageError} The message names the first surplus argument.
  */
-export function checkWords(words: readonly string[], most: number): void {
-  const surplus = words[most];
+export function checkWords(words: readonly string[], max: number): void {
+  const surplus = words[max];
   if (surplus !== undefined) throw new UsageError(`Unknown argument ${quote(surplus)}`);
 }
 

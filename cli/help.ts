@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { CommandInfo } from "./flags.ts";
-import { type Flag, type Group, spellings } from "./flags.ts";
+import { type CommandInfo, type Flag, type Group, spellings } from "./flags.ts";
+import { wrap } from "./layout.ts";
 import { INSTALL, PROGRAM, RUN } from "./program.ts";
 
 /** The title of the examples. */
@@ -73,10 +73,11 @@ function formatGroups(groups: readonly Group[]): string[] {
   const byTitle = Map.groupBy(groups, ({ title }) => title);
   const terms = groups.flatMap(({ flags }) => flags).map((flag) => termOf(flag).length);
   const column = Math.min(MAX_COLUMN, Math.max(...terms) + 5);
-  return [...byTitle].map(([title, members]) =>
-    [`${title}:`, ...members.flatMap(({ flags }) => flags).map((flag) => formatFlag(flag, column))]
-      .join("\n")
-  );
+  return [...byTitle].map(([title, members]) => {
+    const lines = members.flatMap(({ flags }) => flags)
+      .map((flag) => formatTerm(`  ${termOf(flag)}`, flag.text, column));
+    return [`${title}:`, ...lines].join("\n");
+  });
 }
 
 /** Returns an option with the placeholder of its value: `--port PORT`. */
@@ -86,13 +87,9 @@ function termOf(flag: Flag): string {
   return `${names} ${flag.kind === "choice" ? flag.choices.join("|") : flag.value}`;
 }
 
-function formatFlag(flag: Flag, column: number): string {
-  return formatTerm(`  ${termOf(flag)}`, flag.text, column);
-}
-
 /** Returns a term and its text, which begins at `column`. */
 function formatTerm(term: string, text: string, column: number): string {
-  const lines = wrap(text, WIDTH - column);
+  const lines = wrap(text.split(" "), WIDTH - column);
   const isLong = term.length > column - 2;
   const first = isLong ? `${term}\n${" ".repeat(column)}` : term.padEnd(column);
   return first + lines.join(`\n${" ".repeat(column)}`);
@@ -109,20 +106,5 @@ function fill(text: string): string {
     if (flows(each) && flows(paragraphs.at(-1))) paragraphs.push(`${paragraphs.pop()} ${each}`);
     else paragraphs.push(each);
   }
-  return paragraphs.flatMap((each) => flows(each) ? wrap(each, WIDTH) : each).join("\n");
-}
-
-/** Returns the text as lines of at most `width` characters. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let current = "";
-  for (const word of text.split(" ")) {
-    if (current !== "" && current.length + 1 + word.length > width) {
-      lines.push(current);
-      current = word;
-    } else {
-      current = line(current, word);
-    }
-  }
-  return [...lines, current];
+  return paragraphs.flatMap((each) => flows(each) ? wrap(each.split(" "), WIDTH) : each).join("\n");
 }

@@ -8,8 +8,8 @@ import { printable, quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES, type Target } from "./connect.ts";
 import { StartError, UsageError } from "./errors.ts";
-import { toEventLine } from "./event_args.ts";
-import { EVENT_INSTEAD, readEventWords } from "./event_words.ts";
+import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
+import { flag } from "./flags.ts";
 import { sendLines } from "./stdin_lines.ts";
 import { Output } from "./output.ts";
 import { adviseOnName } from "./pattern.ts";
@@ -37,12 +37,8 @@ export const pub: Command = defineCommand({
   groups: [{
     title: "Options",
     flags: [
-      { kind: "text", name: "to", value: "ID", text: "Send only to this client, such as c7" },
-      {
-        kind: "switch",
-        name: "confirm",
-        text: "Print how many clients each event has reached",
-      },
+      flag.text("to", "ID", "Send only to this client, such as c7"),
+      flag.switch("confirm", "Print how many clients each event has reached"),
     ],
     instead: EVENT_INSTEAD,
   }, CONNECTION_GROUP],

@@ -4,12 +4,11 @@
  * @module
  */
 
-import { MAX_BATCH_DELAY, MAX_TIMER_MS } from "../protocol/option_checks.ts";
+import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayOptions } from "../relay.ts";
 import { chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
-import type { FlagOf, Group, ValuesOf } from "./flags.ts";
-import { LONGEST_LINE_BYTES } from "./file_checker.ts";
+import { flag, type FlagOf, type Group, type ValuesOf } from "./flags.ts";
 import { LISTENING_ADVICE } from "./target.ts";
 
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
@@ -22,27 +21,18 @@ export const RELAY_GROUPS = [
   {
     title: "Where",
     flags: [
-      {
-        kind: "text",
-        name: "host",
-        value: "HOST",
-        text: "Address to listen on (default 127.0.0.1; localhost for 127.0.0.1 and ::1, 0.0.0.0 " +
+      flag.text(
+        "host",
+        "HOST",
+        "Address to listen on (default 127.0.0.1; localhost for 127.0.0.1 and ::1, 0.0.0.0 " +
           "for every IPv4 address of this machine, :: for every address)",
-      },
-      {
-        kind: "integer",
-        name: "port",
+      ),
+      flag.integer("port", "Port to listen on (default 7982; 0 for any free port)", {
         value: "PORT",
-        least: 0,
-        most: 65_535,
-        text: "Port to listen on (default 7982; 0 for any free port)",
-      },
-      {
-        kind: "file",
-        name: "unix",
-        value: "PATH",
-        text: "Listen on this Unix socket instead, for this user only",
-      },
+        min: 0,
+        max: 65_535,
+      }),
+      flag.file("unix", "Listen on this Unix socket instead, for this user only", "PATH"),
     ],
     instead: Object.fromEntries(
       ["listen", "bind", "address", "url", "p"].map((name) => [name, LISTENING_ADVICE]),
@@ -51,210 +41,102 @@ export const RELAY_GROUPS = [
   {
     title: "Who may connect",
     flags: [
-      {
-        kind: "file",
-        name: "token-file",
-        value: "FILE",
-        text: "Require clients to send the token in this file (default: the environment variable " +
+      flag.file(
+        "token-file",
+        "Require clients to send the token in this file (default: the environment variable " +
           "EBSOCKETS_TOKEN, which Deno reads only with -A or --allow-env=EBSOCKETS_TOKEN)",
-      },
-      {
-        kind: "text",
-        name: "token",
-        value: "TOKEN",
-        text: "Require this token, which others on this machine can see",
-      },
-      {
-        kind: "file",
-        name: "tls-cert",
-        value: "FILE",
-        text: "Use TLS with this certificate (PEM, with its chain)",
-      },
-      {
-        kind: "file",
-        name: "tls-key",
-        value: "FILE",
-        text: "Private key of the certificate (PEM)",
-      },
-      {
-        kind: "file",
-        name: "tls-client-ca",
-        value: "FILE",
-        text: "Require a client certificate from this authority (PEM)",
-      },
-      {
-        kind: "integer",
-        name: "max-clients",
-        value: "N",
-        least: 1,
-        text: "Maximum number of clients (default: no limit)",
-      },
-      {
-        kind: "integer",
-        name: "max-clients-per-address",
-        value: "N",
-        least: 1,
-        text: "Maximum number of clients from one address (default: no limit)",
-      },
+      ),
+      flag.text("token", "TOKEN", "Require this token, which others on this machine can see"),
+      flag.file("tls-cert", "Use TLS with this certificate (PEM, with its chain)"),
+      flag.file("tls-key", "Private key of the certificate (PEM)"),
+      flag.file("tls-client-ca", "Require a client certificate from this authority (PEM)"),
+      flag.integer("max-clients", "Maximum number of clients (default: no limit)"),
+      flag.integer(
+        "max-clients-per-address",
+        "Maximum number of clients from one address (default: no limit)",
+      ),
     ],
   },
   {
     title: "Limits",
     flags: [
-      {
-        kind: "integer",
-        name: "max-line-bytes",
-        value: "N",
-        least: 1,
-        most: LONGEST_LINE_BYTES,
-        text: "Maximum line length, in bytes (default 1048576)",
-      },
-      {
-        kind: "integer",
-        name: "max-pending-bytes",
-        value: "N",
-        least: 1,
-        text: "Maximum queue of one client, in bytes; a client that reads too slowly for it is " +
+      flag.integer("max-line-bytes", "Maximum line length, in bytes (default 1048576)", {
+        max: MAX_MAX_LINE_BYTES,
+      }),
+      flag.integer(
+        "max-pending-bytes",
+        "Maximum queue of one client, in bytes; a client that reads too slowly for it is " +
           "closed (default 8388608)",
-      },
-      {
-        kind: "integer",
-        name: "max-total-pending-bytes",
-        value: "N",
-        least: 1,
-        text:
-          "Maximum of all client queues together, in bytes (default 536870912); unfinished lines " +
+      ),
+      flag.integer(
+        "max-total-pending-bytes",
+        "Maximum of all client queues together, in bytes (default 536870912); unfinished lines " +
           "may use a quarter of it",
-      },
-      {
-        kind: "integer",
-        name: "max-subscriptions",
-        value: "N",
-        least: 1,
-        text: "Maximum number of patterns of one client (default 1000)",
-      },
-      {
-        kind: "integer",
-        name: "max-total-subscriptions",
-        value: "N",
-        least: 1,
-        text:
-          "Maximum number of patterns of all clients together (default 200000); equal lists of " +
+      ),
+      flag.integer(
+        "max-subscriptions",
+        "Maximum number of patterns of one client (default 1000)",
+      ),
+      flag.integer(
+        "max-total-subscriptions",
+        "Maximum number of patterns of all clients together (default 200000); equal lists of " +
           "patterns count once",
-      },
-      {
-        kind: "integer",
-        name: "rate",
+      ),
+      flag.integer("rate", "Maximum events a second from one client (default: no limit)", {
         value: "EVENTS",
-        least: 1,
-        text: "Maximum events a second from one client (default: no limit)",
-      },
-      {
-        kind: "integer",
-        name: "rate-bytes",
+      }),
+      flag.integer("rate-bytes", "Maximum bytes a second from one client (default: no limit)", {
         value: "BYTES",
-        least: 1,
-        text: "Maximum bytes a second from one client (default: no limit)",
-      },
-      {
-        kind: "duration",
-        name: "max-hold",
-        value: "MS",
-        least: 0,
-        most: MAX_TIMER_MS,
-        text:
-          "Maximum time for which a client that reads nothing may hold up publishers (default 250)",
-      },
-      {
-        kind: "duration",
-        name: "max-batch-delay",
-        value: "MS",
-        least: 0,
-        most: MAX_BATCH_DELAY,
-        text: "Maximum time for which a busy relay may hold events to batch writes (default 20)",
-      },
-      {
-        kind: "duration",
-        name: "keep-alive",
-        value: "MS",
-        least: 1,
-        most: MAX_TIMER_MS,
-        text: "Send something at least this often (default 25000)",
-      },
-      {
-        kind: "duration",
-        name: "write-timeout",
-        value: "MS",
-        least: 1,
-        most: MAX_TIMER_MS,
-        text: "Close a client that accepts no byte of its queue for this long (default 30000)",
-      },
-      {
-        kind: "duration",
-        name: "line-timeout",
-        value: "MS",
-        least: 1,
-        most: MAX_TIMER_MS,
-        text: "Close a client that does not finish a line for this long (default 60000)",
-      },
-      {
-        kind: "duration",
-        name: "retry-after",
-        value: "MS",
-        least: 0,
-        most: 3_600_000,
-        text: "On shutdown, ask clients to wait this long before they reconnect (default 0)",
-      },
+      }),
+      flag.duration(
+        "max-hold",
+        "Maximum time for which a client that reads nothing may hold up publishers (default 250)",
+        { min: 0 },
+      ),
+      flag.duration(
+        "max-batch-delay",
+        "Maximum time for which a busy relay may hold events to batch writes (default 20)",
+        { min: 0, max: MAX_BATCH_DELAY },
+      ),
+      flag.duration("keep-alive", "Send something at least this often (default 25000)"),
+      flag.duration(
+        "write-timeout",
+        "Close a client that accepts no byte of its queue for this long (default 30000)",
+      ),
+      flag.duration(
+        "line-timeout",
+        "Close a client that does not finish a line for this long (default 60000)",
+      ),
+      flag.duration(
+        "retry-after",
+        "On shutdown, ask clients to wait this long before they reconnect (default 0)",
+        { min: 0, max: 3_600_000 },
+      ),
     ],
   },
   {
     title: "Output",
     flags: [
-      {
-        kind: "choice",
-        name: "log",
-        choices: LOG_FORMATS,
-        text: "Log format (default text; quiet logs only the address)",
-      },
-      {
-        kind: "duration",
-        name: "stats",
-        value: "SECONDS",
-        least: 1,
-        most: Math.floor(MAX_TIMER_MS / 1000),
-        text: "Print statistics as a line of JSON this often (also once on SIGUSR2)",
-      },
+      flag.choice("log", LOG_FORMATS, "Log format (default text; quiet logs only the address)"),
+      flag.duration(
+        "stats",
+        "Print statistics as a line of JSON this often (also once on SIGUSR2)",
+        { value: "SECONDS", max: Math.floor(MAX_TIMER_MS / 1000) },
+      ),
     ],
   },
   {
     title: "Other",
     flags: [
-      {
-        kind: "switch",
-        name: "echo",
-        negated: true,
-        text: "Do not send a client its own events",
-      },
-      {
-        kind: "switch",
-        name: "subscribe-first",
-        text: "Send clients no events until they subscribe",
-      },
-      {
-        kind: "switch",
-        name: "inspect",
-        negated: true,
-        text: "Do not report clients and statistics to clients",
-      },
-      {
-        kind: "file",
-        name: "schema",
-        value: "FILE",
-        text:
-          "Pass on only events that fit this module, which exports the result of defineEvents() " +
+      flag.switch("echo", "Do not send a client its own events", { negated: true }),
+      flag.switch("subscribe-first", "Send clients no events until they subscribe"),
+      flag.switch("inspect", "Do not report clients and statistics to clients", { negated: true }),
+      flag.file(
+        "schema",
+        "Pass on only events that fit this module, which exports the result of defineEvents() " +
           'as default or "events"',
-      },
-      { kind: "switch", name: "version", text: "Show the version" },
+      ),
+      flag.switch("version", "Show the version"),
     ],
   },
 ] as const satisfies readonly Group[];

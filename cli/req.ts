@@ -4,12 +4,11 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES } from "./connect.ts";
-import { toEventLine } from "./event_args.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
-import { EVENT_INSTEAD, readEventWords } from "./event_words.ts";
+import { flag } from "./flags.ts";
+import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
 import { Output } from "./output.ts";
 import { adviseOnName } from "./pattern.ts";
 import { Requester } from "./requester.ts";
@@ -33,27 +32,9 @@ export const req: Command = defineCommand({
   groups: [{
     title: "Options",
     flags: [
-      {
-        kind: "duration",
-        name: "timeout",
-        value: "MS",
-        least: 1,
-        most: MAX_TIMER_MS,
-        text: `Time to wait for answers (default ${DEFAULT_TIMEOUT})`,
-      },
-      {
-        kind: "integer",
-        name: "count",
-        value: "N",
-        least: 1,
-        text: "Print this many answers, or those that arrive in time (default 1)",
-      },
-      {
-        kind: "text",
-        name: "to",
-        value: "ID",
-        text: "Send the request only to this client, such as c7",
-      },
+      flag.duration("timeout", `Time to wait for answers (default ${DEFAULT_TIMEOUT})`),
+      flag.integer("count", "Print this many answers, or those that arrive in time (default 1)"),
+      flag.text("to", "ID", "Send the request only to this client, such as c7"),
       RAW_FLAG,
     ],
     instead: EVENT_INSTEAD,

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { describeRefusal, StartError, UsageError } from "./errors.ts";
+import { flag } from "./flags.ts";
 import { Executor, SHELL } from "./shell_command.ts";
 import { Listener } from "./listener.ts";
 import { Log } from "./log.ts";
@@ -39,33 +39,21 @@ export const serve: Command = defineCommand({
   groups: [{
     title: "Options",
     flags: [
-      {
-        kind: "text",
-        name: "exec",
-        value: "CMD",
-        text: "The command to run for each request, as typed into a shell (required)",
-      },
-      {
-        kind: "text",
-        name: "queue",
-        value: "NAME",
-        text: "Share the requests with all members of this queue; each goes to one member",
-      },
-      {
-        kind: "duration",
-        name: "timeout",
-        value: "MS",
-        least: 1,
-        most: MAX_TIMER_MS,
-        text: `Kill the command if it takes longer (default ${DEFAULT_TIMEOUT})`,
-      },
-      {
-        kind: "integer",
-        name: "jobs",
-        value: "N",
-        least: 1,
-        text: "Run this many commands at a time; more requests are queued (default: one per core)",
-      },
+      flag.text(
+        "exec",
+        "CMD",
+        "The command to run for each request, as typed into a shell (required)",
+      ),
+      flag.text(
+        "queue",
+        "NAME",
+        "Share the requests with all members of this queue; each goes to one member",
+      ),
+      flag.duration("timeout", `Kill the command if it takes longer (default ${DEFAULT_TIMEOUT})`),
+      flag.integer(
+        "jobs",
+        "Run this many commands at a time; more requests are queued (default: one per core)",
+      ),
     ],
   }, CONNECTION_GROUP],
   exits: {

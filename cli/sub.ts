@@ -7,6 +7,7 @@
 import { type Command, defineCommand } from "./command.ts";
 import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
+import { flag } from "./flags.ts";
 import { Listener } from "./listener.ts";
 import { Output } from "./output.ts";
 import { adviseOnPattern } from "./pattern.ts";
@@ -29,26 +30,17 @@ export const sub: Command = defineCommand({
   groups: [{
     title: "Options",
     flags: [
-      {
-        kind: "integer",
-        name: "count",
-        value: "N",
-        least: 1,
-        text: "End after this many events (default: end on Ctrl+C)",
-      },
-      {
-        kind: "text",
-        name: "from",
-        value: "ID",
-        text: "Only events from this client (requests and direct events; other events carry no " +
-          "sender)",
-      },
-      {
-        kind: "text",
-        name: "queue",
-        value: "NAME",
-        text: "Share the events with all members of this queue; each goes to one member",
-      },
+      flag.integer("count", "End after this many events (default: end on Ctrl+C)"),
+      flag.text(
+        "from",
+        "ID",
+        "Only events from this client (requests and direct events; other events carry no sender)",
+      ),
+      flag.text(
+        "queue",
+        "NAME",
+        "Share the events with all members of this queue; each goes to one member",
+      ),
       RAW_FLAG,
     ],
     instead: Object.fromEntries(

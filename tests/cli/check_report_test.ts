@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { CheckReport } from "../../cli/check_report.ts";
+import { CheckReport } from "../../cli/check.ts";
 import { FileChecker } from "../../cli/file_checker.ts";
 import { Output } from "../../cli/output.ts";
 import type { EventDefinitions } from "../../schema/definitions.ts";

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { type Command, defineCommand } from "../../cli/command.ts";
 import { UsageError } from "../../cli/errors.ts";
+import { flag } from "../../cli/flags.ts";
 
 /** A command that gives its option as its exit code. */
 const command: Command = defineCommand({
@@ -12,7 +13,7 @@ const command: Command = defineCommand({
   examples: [],
   groups: [{
     title: "Options",
-    flags: [{ kind: "integer", name: "code", value: "N", least: 0, text: "" }],
+    flags: [flag.integer("code", "", { min: 0 })],
   }],
   exits: {},
   notes: "",

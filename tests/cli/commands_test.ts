@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { COMMAND_NAMES, DEFAULT_COMMAND, loadCommand, loadCommands } from "../../cli/commands.ts";
+import { COMMAND_NAMES, DEFAULT_COMMAND, loadCommand, loadCommands } from "../../cli/main.ts";
 import { UsageError } from "../../cli/errors.ts";
 
 Deno.test("loadCommands() gives each command under its name, with each option once", async () => {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
-import { loadCommands } from "../../cli/commands.ts";
-import { completionScript, type Shell } from "../../cli/completion_scripts.ts";
+import { loadCommands } from "../../cli/main.ts";
+import { completionScript, type Shell } from "../../cli/completions.ts";
 import { spellings } from "../../cli/flags.ts";
 
 const COMMANDS = await loadCommands();

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { loadCommands } from "../../cli/commands.ts";
-import { completionScript, SHELLS } from "../../cli/completion_scripts.ts";
+import { loadCommands } from "../../cli/main.ts";
+import { completionScript, SHELLS } from "../../cli/completions.ts";
 import { Command } from "../support/command.ts";
 
 async function run(...args: string[]) {

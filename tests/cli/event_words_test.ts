@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { CONNECTION_GROUP } from "../../cli/connect.ts";
 import { UsageError } from "../../cli/errors.ts";
-import { type EventWords, readEventWords } from "../../cli/event_words.ts";
+import { type EventWords, readEventWords } from "../../cli/event_args.ts";
 import { parseFlags } from "../../cli/flags.ts";
 
 function wordsOf(command: string, args: string[]): EventWords {

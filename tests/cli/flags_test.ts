@@ -1,18 +1,18 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
-import { checkWords, type Flag, oneOf, parseFlags, spellings } from "../../cli/flags.ts";
+import { checkWords, flag, oneOf, parseFlags, spellings } from "../../cli/flags.ts";
 
 const FLAGS = [
-  { kind: "switch", name: "raw", text: "" },
-  { kind: "switch", name: "help", short: "h", text: "" },
-  { kind: "switch", name: "echo", negated: true, text: "" },
-  { kind: "text", name: "name", value: "NAME", text: "" },
-  { kind: "file", name: "file", value: "FILE", text: "" },
-  { kind: "integer", name: "count", value: "N", least: 1, text: "" },
-  { kind: "integer", name: "port", value: "PORT", least: 0, most: 9, text: "" },
-  { kind: "choice", name: "log", choices: ["text", "json"], text: "" },
-] as const satisfies readonly Flag[];
+  flag.switch("raw", ""),
+  flag.switch("help", "", { short: "h" }),
+  flag.switch("echo", "", { negated: true }),
+  flag.text("name", "NAME", ""),
+  flag.file("file", ""),
+  flag.integer("count", ""),
+  flag.integer("port", "", { min: 0, max: 9 }),
+  flag.choice("log", ["text", "json"], ""),
+] as const;
 
 const NOTHING = {
   raw: false,

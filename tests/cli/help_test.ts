@@ -3,8 +3,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertStringIncludes } from "@std/assert/string-includes";
 
-import { loadCommands } from "../../cli/commands.ts";
-import { spellings } from "../../cli/flags.ts";
+import { loadCommands } from "../../cli/main.ts";
+import { flag, spellings } from "../../cli/flags.ts";
 import { formatHelp, formatOverview } from "../../cli/help.ts";
 
 const FETCH: CommandInfo = {
@@ -18,18 +18,13 @@ const FETCH: CommandInfo = {
     {
       title: "How",
       flags: [
-        { kind: "integer", name: "count", value: "N", least: 1, text: "So often" },
-        { kind: "choice", name: "as", choices: ["text", "json"], text: "The form" },
-        {
-          kind: "file",
-          name: "a-name-that-leaves-no-room-for-its-text",
-          value: "FILE",
-          text: "words ".repeat(20).trim(),
-        },
+        flag.integer("count", "So often"),
+        flag.choice("as", ["text", "json"], "The form"),
+        flag.file("a-name-that-leaves-no-room-for-its-text", "words ".repeat(20).trim()),
       ],
     },
-    { title: "Other", flags: [{ kind: "switch", name: "echo", negated: true, text: "Quietly" }] },
-    { title: "Other", flags: [{ kind: "switch", name: "help", short: "h", text: "This" }] },
+    { title: "Other", flags: [flag.switch("echo", "Quietly", { negated: true })] },
+    { title: "Other", flags: [flag.switch("help", "This", { short: "h" })] },
   ],
   notes: `A line
 and ${"the next ".repeat(10).trim()}:

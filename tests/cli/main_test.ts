@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { formatAddress } from "../../protocol/address.ts";
-import { COMMAND_NAMES, loadCommands } from "../../cli/commands.ts";
+import { COMMAND_NAMES, loadCommands } from "../../cli/main.ts";
 import config from "../../deno.json" with { type: "json" };
 import { testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
