@@ -51,6 +51,38 @@ export type CloseReason =
   | "rate-limited"
   | "overloaded";
 
+/** The consequences of a close reason. */
+interface CloseRule {
+  /**
+   * The sides that may announce it in a `close` line. The others need no announcement, because the
+   * peer detects them itself or can no longer be reached.
+   */
+  readonly sentBy: "both" | "servers" | "neither";
+  /** Whether another attempt to connect would end in the same way. */
+  readonly isFinal: boolean;
+}
+
+/** All close reasons, and what follows from each. PROTOCOL.md has the same table. */
+export const CLOSE_REASONS: Readonly<Record<CloseReason, CloseRule>> = {
+  "local": { sentBy: "neither", isFinal: true },
+  "eof": { sentBy: "neither", isFinal: false },
+  "truncated": { sentBy: "both", isFinal: false },
+  "reset": { sentBy: "neither", isFinal: false },
+  "aborted": { sentBy: "neither", isFinal: true },
+  "shutdown": { sentBy: "servers", isFinal: false },
+  "slow-consumer": { sentBy: "both", isFinal: false },
+  "idle-timeout": { sentBy: "both", isFinal: false },
+  "line-too-long": { sentBy: "both", isFinal: true },
+  "too-deep": { sentBy: "both", isFinal: true },
+  "bad-utf8": { sentBy: "both", isFinal: true },
+  "bad-json": { sentBy: "both", isFinal: true },
+  "bad-event": { sentBy: "both", isFinal: true },
+  "unauthorized": { sentBy: "servers", isFinal: true },
+  "too-many-clients": { sentBy: "servers", isFinal: false },
+  "rate-limited": { sentBy: "servers", isFinal: false },
+  "overloaded": { sentBy: "servers", isFinal: false },
+};
+
 /** The announcement with which one side closes a connection. */
 export interface Farewell {
   /** Why the connection ends. */

@@ -5,7 +5,7 @@
  */
 
 import { inspect } from "../protocol/printable.ts";
-import { type CloseReason, ConnectError } from "../errors.ts";
+import { CLOSE_REASONS, type CloseReason, ConnectError } from "../errors.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { after, sleep } from "../net/waits.ts";
 
@@ -101,21 +101,9 @@ export function checkReconnectOptions(options: ReconnectOptions): Persistence {
   };
 }
 
-/** The close reasons that a retry cannot fix: the result would be the same. */
-const FINAL: readonly CloseReason[] = [
-  "local",
-  "aborted",
-  "line-too-long",
-  "too-deep",
-  "bad-utf8",
-  "bad-json",
-  "bad-event",
-  "unauthorized",
-];
-
 /** Returns whether reconnecting is pointless after an end for this reason. */
 export function isFinal(reason: CloseReason | undefined): boolean {
-  return reason !== undefined && FINAL.includes(reason);
+  return reason !== undefined && CLOSE_REASONS[reason].isFinal;
 }
 
 /**

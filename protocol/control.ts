@@ -6,7 +6,7 @@
  */
 
 import { encodeJson } from "./encoder.ts";
-import type { CloseReason, Farewell } from "../errors.ts";
+import { CLOSE_REASONS, type CloseReason, type Farewell } from "../errors.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
 
 /** A control line. `control` is its kind, which determines the other members. */
@@ -19,30 +19,6 @@ export interface ControlLine {
 /** The two ends of a connection. */
 export type Side = "client" | "server";
 
-/**
- * The sides that may announce each reason. The other reasons need no announcement, because the peer
- * detects them itself or can no longer be reached.
- */
-const TOLD_BY: Readonly<Record<CloseReason, readonly Side[]>> = {
-  "local": [],
-  "eof": [],
-  "truncated": ["client", "server"],
-  "reset": [],
-  "aborted": [],
-  "shutdown": ["server"],
-  "slow-consumer": ["client", "server"],
-  "idle-timeout": ["client", "server"],
-  "line-too-long": ["client", "server"],
-  "too-deep": ["client", "server"],
-  "bad-utf8": ["client", "server"],
-  "bad-json": ["client", "server"],
-  "bad-event": ["client", "server"],
-  "unauthorized": ["server"],
-  "too-many-clients": ["server"],
-  "rate-limited": ["server"],
-  "overloaded": ["server"],
-};
-
 const encoder = new TextEncoder();
 
 /** The longest wait before the next attempt that a peer can request, in milliseconds: an hour. */
@@ -52,7 +28,7 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
 export function encodeClose(
   { reason, detail, retryAfterMs }: Farewell,
 ): Uint8Array | null {
-  if (TOLD_BY[reason].length === 0) return null;
+  if (CLOSE_REASONS[reason].sentBy === "neither") return null;
   const line = {
     control: "close",
     reason,
@@ -72,7 +48,7 @@ export function encodeClose(
 export function decodeClose(line: ControlLine, peer: Side = "server"): Farewell | null {
   if (line.control !== "close") return null;
   const { reason } = line;
-  if (!isCloseReason(reason) || !TOLD_BY[reason].includes(peer)) {
+  if (!isCloseReason(reason) || !isSentBy(peer, reason)) {
     const shown = quote(
       typeof reason === "string" ? reason : JSON.stringify(reason) ?? "undefined",
     );
@@ -92,5 +68,10 @@ export function decodeClose(line: ControlLine, peer: Side = "server"): Farewell 
 }
 
 function isCloseReason(value: unknown): value is CloseReason {
-  return typeof value === "string" && Object.hasOwn(TOLD_BY, value);
+  return typeof value === "string" && Object.hasOwn(CLOSE_REASONS, value);
+}
+
+function isSentBy(side: Side, reason: CloseReason): boolean {
+  const { sentBy } = CLOSE_REASONS[reason];
+  return sentBy === "both" || sentBy === "servers" && side === "server";
 }

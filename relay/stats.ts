@@ -5,7 +5,7 @@
  */
 
 import { memoryUsage } from "../net/platform.ts";
-import type { CloseReason } from "../errors.ts";
+import { CLOSE_REASONS, type CloseReason } from "../errors.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import { LoopDelay } from "./loop_delay.ts";
 
@@ -132,23 +132,6 @@ export class StatsCollector {
 
 /** Returns a counter for each reason. Peers cannot make their number grow. */
 function zeros(): Record<CloseReason, number> {
-  return {
-    "local": 0,
-    "eof": 0,
-    "truncated": 0,
-    "reset": 0,
-    "aborted": 0,
-    "shutdown": 0,
-    "slow-consumer": 0,
-    "idle-timeout": 0,
-    "line-too-long": 0,
-    "too-deep": 0,
-    "bad-utf8": 0,
-    "bad-json": 0,
-    "bad-event": 0,
-    "unauthorized": 0,
-    "too-many-clients": 0,
-    "rate-limited": 0,
-    "overloaded": 0,
-  };
+  const counters = Object.keys(CLOSE_REASONS).map((reason) => [reason, 0]);
+  return Object.fromEntries(counters);
 }

@@ -1,34 +1,14 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { type ControlLine, decodeClose, encodeClose } from "../../protocol/control.ts";
-import type { CloseReason } from "../../errors.ts";
+import { CLOSE_REASONS, type CloseReason } from "../../errors.ts";
 import { LineValidator } from "../../protocol/validator.ts";
 import { textOf } from "../support/bytes.ts";
 import { anyText, attributes as anyMembers, fuzzRuns } from "../support/lines.ts";
 
-/** Each reason, and who can tell a peer of it. The type makes sure that none is missing. */
-const REASONS: Record<CloseReason, "nobody" | "servers" | "both"> = {
-  "local": "nobody",
-  "eof": "nobody",
-  "reset": "nobody",
-  "aborted": "nobody",
-  "truncated": "both",
-  "shutdown": "servers",
-  "slow-consumer": "both",
-  "idle-timeout": "both",
-  "line-too-long": "both",
-  "too-deep": "both",
-  "bad-utf8": "both",
-  "bad-json": "both",
-  "bad-event": "both",
-  "unauthorized": "servers",
-  "too-many-clients": "servers",
-  "rate-limited": "servers",
-  "overloaded": "servers",
-};
-const ALL = Object.keys(REASONS) as CloseReason[];
-const ANNOUNCED = ALL.filter((reason) => REASONS[reason] !== "nobody");
-const OF_CLIENTS = ALL.filter((reason) => REASONS[reason] === "both");
+const ALL = Object.keys(CLOSE_REASONS) as CloseReason[];
+const ANNOUNCED = ALL.filter((reason) => CLOSE_REASONS[reason].sentBy !== "neither");
+const OF_CLIENTS = ALL.filter((reason) => CLOSE_REASONS[reason].sentBy === "both");
 
 /** The control line in `text`, as a peer would decode it. */
 function parse(text: string): ControlLine {
