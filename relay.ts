@@ -28,7 +28,7 @@ import { ControlHandler } from "./relay/control_handler.ts";
 import type { CloseInfo, CloseReason } from "./errors.ts";
 import { nextTurn, turnIsOver } from "./net/turn.ts";
 import { Handshake } from "./server/handshake.ts";
-import type { Hello } from "./protocol/greeting.ts";
+import type { Feature, Hello } from "./protocol/control.ts";
 import { Inspector } from "./relay/inspector.ts";
 import { Ingress } from "./relay/ingress.ts";
 import type { EbsocketConnection } from "./net/connection.ts";
@@ -42,7 +42,6 @@ import {
 import { SchemaFilter } from "./relay/schema_filter.ts";
 import { RateLimiter, type RateOptions, type Sent } from "./server/rate_limiter.ts";
 import { Router } from "./relay/router.ts";
-import type { Feature } from "./protocol/routing.ts";
 import { LineBlock } from "./protocol/line_splitter.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 import type { RelayStats } from "./protocol/report.ts";

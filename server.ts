@@ -30,7 +30,7 @@ import { afterRunning } from "./net/ticker.ts";
 
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
-export type { Hello } from "./protocol/greeting.ts";
+export type { Hello } from "./protocol/control.ts";
 export type { ConnectionSink, Duplex, Socket } from "./net/connection.ts";
 export type { ConnectionOptions } from "./net/connection_options.ts";
 export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";

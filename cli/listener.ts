@@ -6,7 +6,7 @@
 
 import { printable } from "../protocol/printable.ts";
 import { checkReconnectOptions, isFinal, Retries } from "../client/retry.ts";
-import type { Refusal } from "../protocol/routing.ts";
+import type { Refusal } from "../protocol/control.ts";
 import { abortable } from "../net/waits.ts";
 import { advised, type Target } from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";

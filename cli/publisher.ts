@@ -5,16 +5,16 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import type { ControlLine } from "../protocol/control.ts";
-import { cutMember, memberBytes, readString, spliceMembers } from "../protocol/envelope.ts";
-import type { CloseInfo } from "../errors.ts";
-import { decodeAck } from "../protocol/greeting.ts";
 import {
+  type ControlLine,
+  decodeAck,
   decodeReceipt,
   decodeRefusal,
-  encodeSubscription,
+  encodeRequest,
   type Refusal,
-} from "../protocol/routing.ts";
+} from "../protocol/control.ts";
+import { cutMember, memberBytes, readString, spliceMembers } from "../protocol/envelope.ts";
+import type { CloseInfo } from "../errors.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import type { Place } from "../net/transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../protocol/validator.ts";
@@ -95,7 +95,7 @@ export class Publisher implements WireSink, AsyncDisposable {
     }
     // A publisher needs no events from other clients.
     if (wire.features.includes("subscribe")) {
-      wire.send(encodeSubscription({ control: "subscribe", events: [] }));
+      wire.send(encodeRequest({ control: "subscribe", events: [] }));
     }
   }
 

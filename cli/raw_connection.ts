@@ -8,14 +8,12 @@
 import { type Address, formatAddress } from "../protocol/address.ts";
 import type { ClientOptions } from "../client.ts";
 import { checkClientOptions } from "../client/options.ts";
-import type { ControlLine } from "../protocol/control.ts";
+import { type ControlLine, decodeWelcome, type Feature } from "../protocol/control.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
 import { readString } from "../protocol/envelope.ts";
 import type { CloseInfo } from "../errors.ts";
-import { decodeWelcome } from "../protocol/greeting.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import { printable } from "../protocol/printable.ts";
-import type { Feature } from "../protocol/routing.ts";
 import { openSession } from "../client/handshake.ts";
 import type {
   Session,

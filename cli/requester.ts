@@ -4,13 +4,17 @@
  * @module
  */
 
-import type { ControlLine } from "../protocol/control.ts";
+import {
+  type ControlLine,
+  decodeReceipt,
+  decodeRefusal,
+  encodeRequest,
+} from "../protocol/control.ts";
 import { memberBytes, spliceMembers } from "../protocol/envelope.ts";
 import type { CloseInfo } from "../errors.ts";
 import { after } from "../net/waits.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { randomId } from "../protocol/random_id.ts";
-import { decodeReceipt, decodeRefusal, encodeSubscription } from "../protocol/routing.ts";
 import type { Place } from "../net/transport.ts";
 import { PROGRAM } from "./program.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
@@ -96,7 +100,7 @@ export class Requester implements WireSink, AsyncDisposable {
       );
     }
     // A requester needs no events from other clients.
-    wire.send(encodeSubscription({ control: "subscribe", events: [] }));
+    wire.send(encodeRequest({ control: "subscribe", events: [] }));
     wire.send(request, 1);
     const onAbort = () => this.#answered.reject(signal.reason);
     signal.addEventListener("abort", onAbort);

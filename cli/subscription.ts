@@ -4,15 +4,15 @@
  * @module
  */
 
-import type { ControlLine } from "../protocol/control.ts";
-import { type CloseInfo, ConnectError } from "../errors.ts";
-import { matches } from "../protocol/pattern.ts";
 import {
+  type ControlLine,
   decodeReceipt,
   decodeRefusal,
-  encodeSubscription,
+  encodeRequest,
   type Refusal,
-} from "../protocol/routing.ts";
+} from "../protocol/control.ts";
+import { type CloseInfo, ConnectError } from "../errors.ts";
+import { matches } from "../protocol/pattern.ts";
 import { TextSet } from "../protocol/text_map.ts";
 import type { Place } from "../net/transport.ts";
 import { abortable } from "../net/waits.ts";
@@ -108,7 +108,7 @@ export class Subscription implements WireSink {
     for (const events of split(all, queue ?? "", wire.maxLineBytes)) {
       const id = `s${this.#open.size + 1}`;
       this.#open.add(id);
-      wire.send(encodeSubscription({ control: "subscribe", events, ...group, id }));
+      wire.send(encodeRequest({ control: "subscribe", events, ...group, id }));
     }
     const ended = this.ended.then((info) => {
       const why = `the connection ended with ${describeEnd(info)}`;
@@ -136,7 +136,7 @@ export class Subscription implements WireSink {
     for (const [i, events] of lines.entries()) {
       // The acknowledgement of the last line covers all lines.
       const id = i === lines.length - 1 ? { id: LEAVING } : {};
-      wire.send(encodeSubscription({ control: "unsubscribe", events, ...group, ...id }));
+      wire.send(encodeRequest({ control: "unsubscribe", events, ...group, ...id }));
     }
     await Promise.race([this.#left.promise, this.ended]);
   }

@@ -5,7 +5,7 @@
  */
 
 import { matches } from "../protocol/pattern.ts";
-import { NO_QUEUE } from "../protocol/routing.ts";
+import { NO_QUEUE } from "../protocol/names.ts";
 
 /** The owners of patterns, by queue and pattern. */
 export class PatternRefs {

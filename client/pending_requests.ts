@@ -20,7 +20,7 @@ import type { EbsocketEvent } from "../protocol/event.ts";
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { randomId } from "../protocol/random_id.ts";
 import type { RelayReport } from "../protocol/report.ts";
-import type { Receipt, Refusal } from "../protocol/routing.ts";
+import type { Receipt, Refusal } from "../protocol/control.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import type { Inboxes } from "./inboxes.ts";
 import type { DropReason, Outbox } from "./outbox.ts";

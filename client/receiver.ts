@@ -6,7 +6,7 @@
  */
 
 import type { EventChecker } from "../schema/checker.ts";
-import type { ControlLine } from "../protocol/control.ts";
+import { type ControlLine, decodeReceipt, decodeRefusal } from "../protocol/control.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import type { InboxOptions } from "../net/inbox.ts";
 import { Inboxes } from "./inboxes.ts";
@@ -14,7 +14,6 @@ import { InvalidEvents } from "./invalid_events.ts";
 import { IN_DOUBT, PendingRequests } from "./pending_requests.ts";
 import { ReceivedRequests } from "./received_requests.ts";
 import { decodeReport } from "../protocol/report.ts";
-import { decodeReceipt, decodeRefusal } from "../protocol/routing.ts";
 import { Services } from "./services.ts";
 import { StatusFeed } from "./status.ts";
 import { type ControlChannel, SubscriptionManager } from "./subscriptions.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { checkWord } from "../protocol/routing.ts";
+import { encodeRequest, type Receipt } from "../protocol/control.ts";
+import { checkName, isName } from "../protocol/names.ts";
 import type { Envelope } from "../protocol/encoder.ts";
 import {
   ConnectionClosedError,
@@ -24,8 +25,7 @@ import type {
 import { PendingRequest, type PendingRequests } from "./pending_requests.ts";
 import type { RequestKey } from "./received_requests.ts";
 import type { Receiver } from "./receiver.ts";
-import { encodeStatsRequest, type RelayReport } from "../protocol/report.ts";
-import { isName, type Receipt } from "../protocol/routing.ts";
+import type { RelayReport } from "../protocol/report.ts";
 import { refused, type Sender } from "./sender.ts";
 
 /** A pending request with a single outcome. */
@@ -171,7 +171,7 @@ export class Requests<S extends object> {
     const { to, timeout = 5000, count = Infinity, signal } = options;
     checkTimeout(timeout);
     checkLimit("count", count, 1);
-    if (to !== undefined) checkWord("to", to);
+    if (to !== undefined) checkName(to, "to");
     return this.#poll(event, to, timeout, count, signal);
   }
 
@@ -216,7 +216,7 @@ export class Requests<S extends object> {
     checkGiven(options, ["to"]);
     const { to, timeout = 10_000, signal } = options;
     checkTimeout(timeout);
-    if (to !== undefined) checkWord("to", to);
+    if (to !== undefined) checkName(to, "to");
     const ack = this.#pending.nextId();
     const line = this.#sender.encode(event, { ack, ...(to !== undefined && { to }) });
     const confirmed = new Promise<number>((resolve, reject) => {
@@ -232,7 +232,7 @@ export class Requests<S extends object> {
 
   /** Sends an event to one client only. */
   sendTo(to: string, event: SendableEvent<S>): Promise<void> {
-    checkWord("to", to);
+    checkName(to, "to");
     const line = this.#sender.encode(event, { to });
     const error = this.#sender.featureError("ack", "send", event, " to one client") ??
       this.#sender.queue(event, line, true);
@@ -277,7 +277,7 @@ export class Requests<S extends object> {
       const id = this.#pending.nextId();
       const inspection = new Inspection(id, "inspect", "the relay", resolve, reject);
       if (isOverdue(inspection, timeout)) return;
-      this.#sender.sendControl(encodeStatsRequest(id));
+      this.#sender.sendControl(encodeRequest({ control: "stats", id }));
       this.#pending.add(inspection, timeout, signal);
     });
   }
@@ -303,6 +303,6 @@ export class Requests<S extends object> {
   #envelope(event: SendableEvent<S>, envelope: Envelope, to: string | undefined): Envelope {
     if (to === undefined) return envelope;
     this.#sender.requireFeature("ack", "send", event, " to one client");
-    return { ...envelope, to: checkWord("to", to) };
+    return { ...envelope, to: checkName(to, "to") };
   }
 }

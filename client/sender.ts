@@ -4,14 +4,13 @@
  * @module
  */
 
-import { notSupported } from "../protocol/routing.ts";
+import { type Feature, notSupported } from "../protocol/control.ts";
 import type { ClientSettings } from "./options.ts";
 import { checkEvent, type Envelope, LineEncoder } from "../protocol/encoder.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { SendableEvent } from "../protocol/event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
 import type { Lifecycle } from "./lifecycle.ts";
-import type { Feature } from "../protocol/routing.ts";
 import type { SubscriptionManager } from "./subscriptions.ts";
 
 /** A shared result for callers that need not wait for room: no promise per event. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkWord } from "../protocol/routing.ts";
+import { checkName } from "../protocol/names.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import type { EbsocketEvent, EventNamed, EventOf } from "../protocol/event.ts";
 import type { Inbox } from "../net/inbox.ts";
@@ -82,7 +82,7 @@ export class Services {
     checkPattern(pattern);
     checkGiven(options, ["queue"]);
     const { queue, signal } = options;
-    if (queue !== undefined) checkWord("queue", queue);
+    if (queue !== undefined) checkName(queue, "queue");
     const inbox = this.#inboxes.open(`serve(${quote(pattern)})`);
     const stop = new AbortController();
     const service: Service = { pattern, inbox, stop, isRead: false, batch: [] };

@@ -20,14 +20,19 @@
 
 import type { SessionSettings } from "./options.ts";
 import type { EbsocketConnection } from "../net/connection.ts";
-import { type ControlLine, decodeClose } from "../protocol/control.ts";
+import {
+  type ControlLine,
+  decodeAck,
+  decodeClose,
+  decodeWelcome,
+  type Feature,
+  type Welcome,
+} from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
-import { decodeAck, decodeWelcome, type Welcome } from "../protocol/greeting.ts";
 import { Inbox } from "../net/inbox.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import { MAX_MAX_LINE_BYTES, relayedLineBytes } from "../protocol/option_checks.ts";
-import type { Feature } from "../protocol/routing.ts";
 import type { ControlChannel, SubscriptionManager } from "./subscriptions.ts";
 import { MAX_MAX_DEPTH } from "../protocol/validator.ts";
 

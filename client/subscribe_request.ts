@@ -4,19 +4,15 @@
  * @module
  */
 
-import {
-  checkWord,
-  encodeSubscription,
-  NO_QUEUE,
-  type Receipt,
-  type Refusal,
-} from "../protocol/routing.ts";
+import { encodeRequest, type Receipt, type Refusal } from "../protocol/control.ts";
+import { checkName, NO_QUEUE } from "../protocol/names.ts";
 import { encodeJson } from "../protocol/encoder.ts";
 import { checkGiven, checkTimeout, MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import { faultOfPattern } from "../protocol/pattern.ts";
 import { PendingRequest } from "./pending_requests.ts";
 import { inspect, quote } from "../protocol/printable.ts";
+import { byteLength } from "../protocol/utf8.ts";
 
 /** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
 export interface SubscribeOptions {
@@ -44,8 +40,6 @@ export const CAUTIOUS_LINE_BYTES = 8192;
 
 /** The maximum length of a line without its patterns and queue, in bytes. */
 const FRAME_BYTES = 96;
-
-const encoder = new TextEncoder();
 
 /** The operations, as messages name them. */
 export const SUBSCRIBE = "subscribe to";
@@ -110,7 +104,7 @@ export class SubscribeLine extends PendingRequest {
   ) {
     const { promise, resolve } = Promise.withResolvers<Refusal | null>();
     super(id, verb, describe(patterns), () => resolve(null));
-    this.bytes = encodeSubscription({
+    this.bytes = encodeRequest({
       control: verb === UNSUBSCRIBE ? "unsubscribe" : "subscribe",
       events: patterns,
       ...(queue !== NO_QUEUE && { queue }),
@@ -159,7 +153,7 @@ export function checkSubscribe(patterns: readonly string[], options: SubscribeOp
   patterns.forEach(checkPattern);
   checkGiven(options, ["queue"]);
   const { queue, timeout = 10_000 } = options;
-  if (queue !== undefined) checkWord("queue", queue);
+  if (queue !== undefined) checkName(queue, "queue");
   checkTimeout(timeout);
 }
 
@@ -189,7 +183,7 @@ export function split(
 
 /** Returns the length of a text as JSON, in bytes. */
 function lengthOf(text: string): number {
-  return encoder.encode(encodeJson(text)).length;
+  return byteLength(encodeJson(text));
 }
 
 /** Returns the patterns as messages show them. */

@@ -34,7 +34,8 @@
  * @module
  */
 
-import { notSupported } from "../protocol/routing.ts";
+import { type Feature, notSupported, type Refusal } from "../protocol/control.ts";
+import { NO_QUEUE } from "../protocol/names.ts";
 import {
   ConnectionClosedError,
   type EbsocketError,
@@ -46,7 +47,6 @@ import type { Inboxes } from "./inboxes.ts";
 import { PatternRefs } from "./pattern_refs.ts";
 import { matches } from "../protocol/pattern.ts";
 import { IN_DOUBT, type PendingRequests, refusedError } from "./pending_requests.ts";
-import { type Feature, NO_QUEUE, type Refusal } from "../protocol/routing.ts";
 import type { StatusFeed } from "./status.ts";
 import { afterHandlers } from "../net/turn.ts";
 import {

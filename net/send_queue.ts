@@ -10,6 +10,7 @@
  * @module
  */
 
+import { LF, OPEN_BRACE } from "../protocol/ascii.ts";
 import { copyNumbered, memberBytes, numbersLength } from "../protocol/envelope.ts";
 
 /**
@@ -36,9 +37,6 @@ const EPOCH_BLOCKS = 64;
  */
 const BATCH_SHARE = 1 / 1024;
 const MIN_JOINED_BYTES = 4096;
-
-const LF = 0x0a;
-const OPEN_BRACE = 0x7b;
 
 /**
  * The bytes queued for many peers together, and their limit. Without one, ten thousand slow peers

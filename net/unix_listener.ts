@@ -5,6 +5,8 @@
  * @module
  */
 
+import { byteLength } from "../protocol/utf8.ts";
+
 /**
  * Longest path that systems can connect to, in bytes: the size of `sun_path` without its
  * terminating zero.
@@ -91,8 +93,8 @@ export class UnixListener {
  * could connect.
  */
 function checkLength(path: string): void {
-  const { length } = new TextEncoder().encode(path);
-  const bound = new TextEncoder().encode(`${folderNameOf(path, 0)}/${boundName()}`).length;
+  const length = byteLength(path);
+  const bound = byteLength(`${folderNameOf(path, 0)}/${boundName()}`);
   if (Math.max(length, bound) <= MAX_PATH_BYTES) return;
   throw new RangeError(
     length > MAX_PATH_BYTES

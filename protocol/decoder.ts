@@ -8,9 +8,8 @@ import type { ControlLine } from "./control.ts";
 import type { EventFormatError } from "../errors.ts";
 import { type EbsocketEvent, toEvent } from "./event.ts";
 import { parseLines } from "./json_parser.ts";
+import { decoder } from "./utf8.ts";
 import { type LineKind, LineValidator } from "./validator.ts";
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Decodes blocks of lines. One decoder can serve many connections, because it keeps only the fault

@@ -4,15 +4,14 @@
  * @module
  */
 
-import { DEFAULT_MAX_DEPTH, MAX_NAME_BYTES } from "./validator.ts";
+import { LF } from "./ascii.ts";
+import { checkName } from "./names.ts";
 import { inspect, quote } from "./printable.ts";
-
-const encoder = new TextEncoder();
+import { encoder } from "./utf8.ts";
+import { DEFAULT_MAX_DEPTH } from "./validator.ts";
 
 /** Characters that JSON allows unescaped in a string but that naive readers take for a line end. */
 const LINE_SEPARATORS = /[\u0085\u2028\u2029]/g;
-
-const LF = 0x0a;
 
 /** The most bytes of UTF-8 that a UTF-16 code unit needs. */
 const MAX_UNIT_BYTES = 3;
@@ -28,27 +27,6 @@ const MAX_SHARING_LENGTH = 1024;
 
 /** How deep the attributes may nest. The enclosing line takes two levels. */
 const MAX_VALUE_DEPTH = DEFAULT_MAX_DEPTH - 2;
-
-/**
- * Returns `name` if it is a valid event name.
- *
- * @throws {TypeError} If it is not a string.
- * @throws {RangeError} If it is not 1 to 255 bytes of UTF-8.
- */
-export function checkName<N extends string>(name: N): N {
-  if (typeof name !== "string") {
-    throw new TypeError(`Invalid event name: expected a string, got ${inspect(name)}`);
-  }
-  // No UTF-16 code unit needs more than three bytes, so most names can be checked without encoding.
-  if (name !== "" && 3 * name.length <= MAX_NAME_BYTES) return name;
-  const length = encoder.encode(name).length;
-  if (length === 0 || length > MAX_NAME_BYTES) {
-    throw new RangeError(
-      `Invalid event name ${quote(name)}: expected 1 to ${MAX_NAME_BYTES} bytes, got ${length}`,
-    );
-  }
-  return name;
-}
 
 /** Throws a `TypeError` if the argument of an untyped caller is not an event. */
 export function checkEvent(event: { event: string; __dict__: object }): void {

@@ -8,24 +8,11 @@
  */
 
 import { concat } from "@std/bytes/concat";
+import * as ascii from "./ascii.ts";
+import { decoder, encoder } from "./utf8.ts";
 
-const TAB = 0x09;
-const LF = 0x0a;
-const CR = 0x0d;
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const ZERO = 0x30;
-const NINE = 0x39;
-const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const MAX_ASCII = 0x7f;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const { TAB, LF, CR, SPACE, QUOTE, COMMA, ZERO, NINE, BACKSLASH, MAX_ASCII } = ascii;
+const { OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE } = ascii;
 
 /** The longest text, in bytes, that is assembled here. Most IDs are that short. */
 const SHORT_BYTES = 16;

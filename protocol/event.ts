@@ -5,14 +5,14 @@
  * @module
  */
 
-import { checkAttributes, checkName, encodeText } from "./encoder.ts";
+import { LF } from "./ascii.ts";
+import { checkAttributes, encodeText } from "./encoder.ts";
+import { checkName } from "./names.ts";
 import { EventFormatError } from "../errors.ts";
 import { parseLine } from "./json_parser.ts";
 import { inspect, printable } from "./printable.ts";
+import { decoder, encoder } from "./utf8.ts";
 import { LineValidator } from "./validator.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Attributes of unknown types. */
 export type OpenAttributes = Record<string, unknown>;
@@ -198,7 +198,7 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
   static fromBytes(bytes: Uint8Array): EbsocketEvent {
     const line = new Uint8Array(bytes.length + 1);
     line.set(bytes);
-    line[bytes.length] = 0x0a;
+    line[bytes.length] = LF;
     const validator = new LineValidator().open(line);
     const kind = validator.validate(0);
     if (kind === "invalid") throw validator.fault;

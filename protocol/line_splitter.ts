@@ -18,13 +18,12 @@
  */
 
 import { startsWith } from "@std/bytes/starts-with";
+import { CR, LF } from "./ascii.ts";
 import { FramingError } from "../errors.ts";
 import { checkLimit, checkMaxLineBytes } from "./option_checks.ts";
+import { NOTHING } from "./utf8.ts";
 
-const LF = 0x0a;
-const CR = 0x0d;
 const BOM = new Uint8Array([0xef, 0xbb, 0xbf]);
-const NOTHING = new Uint8Array(0);
 
 /** Counts the bytes in many buffers, and limits the length of each. */
 export interface BufferCount {

@@ -8,9 +8,7 @@
  */
 
 import { printable } from "./printable.ts";
-import { MAX_NAME_BYTES } from "./validator.ts";
-
-const encoder = new TextEncoder();
+import { faultOfName } from "./names.ts";
 
 /** Matches any single token. */
 export const ANY = "*";
@@ -23,12 +21,9 @@ export function faultOfPattern(pattern: unknown): string {
   if (typeof pattern !== "string") {
     return `expected a string, got ${printable(JSON.stringify(pattern) ?? String(pattern))}`;
   }
-  const { length } = encoder.encode(pattern);
-  if (length === 0 || length > MAX_NAME_BYTES) {
-    return `expected 1 to ${MAX_NAME_BYTES} bytes, got ${length}`;
-  }
   const isLate = pattern.split(".").slice(0, -1).includes(REST);
-  return isLate ? '">" stands for all the rest, and so must be the last token' : "";
+  return faultOfName(pattern) ||
+    (isLate ? '">" stands for all the rest, and so must be the last token' : "");
 }
 
 /** Returns whether a valid pattern matches the name of an event. */

@@ -1,5 +1,5 @@
 /**
- * The figures that a relay reports about itself, and the control lines that carry them.
+ * The figures that a relay reports about itself, and the answer that carries them.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import type { Address } from "./address.ts";
 import { encodeJson } from "./encoder.ts";
 import type { ControlLine } from "./control.ts";
 import type { CloseReason } from "../errors.ts";
+import { byteLength, encoder } from "./utf8.ts";
 
 /** The totals of a relay since it was made, and its current state. Sizes are in bytes. */
 export interface RelayStats {
@@ -132,13 +133,6 @@ const MAX_NAMES_BYTES = 65_536;
 export const MAX_CLIENTS = 100;
 export const MAX_NAMES = 100;
 
-const encoder = new TextEncoder();
-
-/** Returns the line that requests stats. The answer repeats `id`. */
-export function encodeStatsRequest(id: string): Uint8Array {
-  return encode({ control: "stats", id });
-}
-
 /**
  * Returns the members of an answer, for {@link encodeAnswer}. They are the same for every client.
  * Names and clients for which there is no room are omitted.
@@ -146,8 +140,8 @@ export function encodeStatsRequest(id: string): Uint8Array {
 export function encodeReport({ relay, clients, names, watchedMs }: RelayReport): Uint8Array {
   const figures = encodeJson(relay);
   const known = fit(names, MAX_NAMES_BYTES);
-  const left = MAX_ANSWER_BYTES - MAX_HEAD_BYTES - sizeOf(figures) - sizeOf(known);
-  const most = fit(clients, left);
+  const room = MAX_ANSWER_BYTES - MAX_HEAD_BYTES - byteLength(figures) - byteLength(known);
+  const most = fit(clients, room);
   return encoder.encode(
     `"relay":${figures},"clients":[${most}],"names":[${known}],"watchedMs":${watchedMs}}\n`,
   );
@@ -164,21 +158,16 @@ function fit(items: readonly unknown[], room: number): string {
   const fitting: string[] = [];
   for (const item of items) {
     const json = encodeJson(item);
-    room -= sizeOf(json) + 1;
+    room -= byteLength(json) + 1;
     if (room < 0) break;
     fitting.push(json);
   }
   return fitting.join(",");
 }
 
-/** Returns the length of a text in UTF-8. */
-function sizeOf(text: string): number {
-  return encoder.encode(text).length;
-}
-
 /** Returns how many bytes a subscription takes in an answer. */
 export function sizeOfSubscription(subscription: SubscriptionReport): number {
-  return sizeOf(encodeJson(subscription));
+  return byteLength(encodeJson(subscription));
 }
 
 /** Returns the answer in `line`, or `null` if it is not a valid answer. */
@@ -251,8 +240,4 @@ function isName(value: unknown): boolean {
 function hasNumbers(value: unknown, members: readonly string[]): boolean {
   const object = Object(value);
   return members.every((member) => Number.isFinite(object[member]));
-}
-
-function encode(line: ControlLine): Uint8Array {
-  return encoder.encode(`${encodeJson(line)}\n`);
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { decoder, encoder } from "./utf8.ts";
+
 /** The start line of a request (RFC 9112, section 3). */
 const REQUEST = /^[A-Z]{3,16} \S+ HTTP\/\d/;
 
@@ -14,7 +16,7 @@ const BODY =
   "This port speaks the protocol of @ebsockets/relay: events as lines of JSON over TCP, not HTTP.\n";
 
 /** Refuses an HTTP request, and explains the purpose of this port. */
-export const HTTP_ANSWER: Uint8Array = new TextEncoder().encode(
+export const HTTP_ANSWER: Uint8Array = encoder.encode(
   [
     "HTTP/1.1 400 Bad Request",
     "Content-Type: text/plain; charset=utf-8",
@@ -24,8 +26,6 @@ export const HTTP_ANSWER: Uint8Array = new TextEncoder().encode(
     BODY,
   ].join("\r\n"),
 );
-
-const decoder = new TextDecoder();
 
 /** Returns the protocol of a peer's first line, or `null` if it is not a known one. */
 export function foreignProtocol(line: Uint8Array): "HTTP" | "TLS" | null {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { byteLength } from "./utf8.ts";
+
 /** The longest token, in bytes of UTF-8. */
 const MAX_TOKEN_BYTES = 1024;
 
@@ -36,7 +38,7 @@ export function checkTokenText(token: string): string {
  * token.
  */
 export function faultOfToken(token: string): string | null {
-  const { length } = new TextEncoder().encode(token);
+  const length = byteLength(token);
   return length >= 1 && length <= MAX_TOKEN_BYTES
     ? null
     : `from 1 to ${MAX_TOKEN_BYTES} bytes, not ${length}`;

@@ -17,9 +17,12 @@
  * @module
  */
 
+import * as ascii from "./ascii.ts";
 import { EventFormatError } from "../errors.ts";
+import { MAX_NAME_BYTES } from "./names.ts";
 import { checkLimit } from "./option_checks.ts";
 import { quote } from "./printable.ts";
+import { decoder, encoder, NOTHING } from "./utf8.ts";
 
 /** The kind of a line. `empty` is a keep-alive. */
 export type LineKind = "event" | "control" | "empty" | "invalid";
@@ -33,28 +36,8 @@ export const DEFAULT_MAX_DEPTH = 64;
 /** The highest nesting limit. */
 export const MAX_MAX_DEPTH = 1000;
 
-/** The longest name of an event, in bytes of UTF-8. */
-export const MAX_NAME_BYTES = 255;
-
-const TAB = 0x09;
-const LF = 0x0a;
-const CR = 0x0d;
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const PLUS = 0x2b;
-const COMMA = 0x2c;
-const MINUS = 0x2d;
-const DOT = 0x2e;
-const ZERO = 0x30;
-const NINE = 0x39;
-const COLON = 0x3a;
-const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
-const LOWER_U = 0x75;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-
-const NOTHING = new Uint8Array(0);
+const { TAB, LF, CR, SPACE, QUOTE, PLUS, COMMA, MINUS, DOT, ZERO, NINE, COLON } = ascii;
+const { OPEN_BRACKET, BACKSLASH, LOWER_U, OPEN_BRACE, CLOSE_BRACE } = ascii;
 
 /** 1 for each byte that may stand unescaped in a string: ASCII except controls, `"` and `\`. */
 const PLAIN = new Uint8Array(256).fill(1, SPACE, 0x80);
@@ -74,9 +57,6 @@ for (const char of `"\\/bfnrt`) ESCAPE[char.charCodeAt(0)] = 1;
 /** 1 for each hexadecimal digit. */
 const HEX = new Uint8Array(256);
 for (const char of "0123456789abcdefABCDEF") HEX[char.charCodeAt(0)] = 1;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const LITERALS = ["true", "false", "null"].map((word) => encoder.encode(word));
 

@@ -7,23 +7,24 @@
 
 import type { Subscriber } from "./subscriber.ts";
 import type { EbsocketConnection } from "../net/connection.ts";
-import type { ControlLine } from "../protocol/control.ts";
+import {
+  type ControlLine,
+  decodeRequest,
+  encodeReceipt,
+  encodeRefusal,
+  type Hello,
+  type Refusal,
+  type StatsRequest,
+  type SubscriptionRequest,
+} from "../protocol/control.ts";
 import type { Handshake } from "../server/handshake.ts";
-import type { Hello } from "../protocol/greeting.ts";
 import type { Inspector } from "./inspector.ts";
 import { MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import type { Router } from "./router.ts";
-import {
-  decodeSubscription,
-  encodeReceipt,
-  encodeRefusal,
-  isName,
-  type Refusal,
-  type SubscriptionRequest,
-} from "../protocol/routing.ts";
 import { refusalOf, type Subscriptions } from "./subscriptions.ts";
 import { TextSet } from "../protocol/text_map.ts";
+import { decoder } from "../protocol/utf8.ts";
 
 /** Control lines that the relay handles. Others are not even parsed, because they may be long. */
 const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats"]);
@@ -35,8 +36,6 @@ const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats"
 const BYTES_PER_LINE = 4096;
 const STEPS_PER_LINE = 64;
 const COPIES_PER_LINE = 2048;
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 type Client = Subscriber<EbsocketConnection>;
 
@@ -101,10 +100,10 @@ export class ControlHandler {
 
   /** Executes a control line. Returns its additional cost, as a number of short control lines. */
   #answer(client: Client, line: ControlLine): number {
-    const wish = decodeSubscription(line);
-    if (wish && "reason" in wish) refuse(client, wish);
-    else if (wish) return this.#onWish(client, wish);
-    else if (line.control === "stats") return this.#onStats(client, line);
+    const request = decodeRequest(line);
+    if (request && "reason" in request) refuse(client, request);
+    else if (request?.control === "stats") return this.#onStats(client, request);
+    else if (request) return this.#onSubscription(client, request);
     else {
       const hello = this.#handshake.onControl(client.recipient, line);
       if (hello) this.onHello(client, hello);
@@ -124,41 +123,33 @@ export class ControlHandler {
     return `all clients may have ${this.#maxTotal} together, this would make ${total}`;
   }
 
-  #onWish(client: Client, wish: SubscriptionRequest): number {
-    const after = client.subscriptions.after(wish);
+  #onSubscription(client: Client, request: SubscriptionRequest): number {
+    const after = client.subscriptions.after(request);
     const copies = client.subscriptions.size / COPIES_PER_LINE;
-    const cost = (steps: number) => copies + (wish.events.length + steps) / STEPS_PER_LINE;
-    const refusal = refusalOf(wish, after, this.#maxSubscriptions);
-    const excess = refusal ? null : this.#excessOf(client, after);
-    if (refusal) refuse(client, refusal);
-    // A client that shared a set of subscriptions and drops some of them needs a set of its own.
-    else if (excess && wish.control === "unsubscribe") client.recipient.close("overloaded", excess);
-    else if (excess) {
-      const name = wish.id === undefined ? {} : { id: wish.id };
-      refuse(client, { ...name, reason: "too-many-subscriptions", detail: excess });
+    const cost = (steps: number) => copies + (request.events.length + steps) / STEPS_PER_LINE;
+    const refusal = refusalOf(request, after, this.#maxSubscriptions);
+    if (refusal) {
+      refuse(client, refusal);
+      return cost(0);
     }
-    if (refusal || excess) return cost(0);
+    const { id, control } = request;
+    const excess = this.#excessOf(client, after);
+    // A client that shared a set of subscriptions and drops some of them needs a set of its own.
+    if (excess && control === "unsubscribe") client.recipient.close("overloaded", excess);
+    else if (excess) refuse(client, { id, reason: "too-many-subscriptions", detail: excess });
+    if (excess) return cost(0);
     const steps = this.#router.change(client, after, client.isNumbered);
-    if (wish.id !== undefined) client.recipient.send(encodeReceipt({ id: wish.id }), 0);
+    if (id !== undefined) client.recipient.send(encodeReceipt({ id }), 0);
     return cost(steps);
   }
 
-  #onStats(client: Client, line: ControlLine): number {
-    const name = isName(line.id) ? { id: line.id } : {};
-    if (line.id !== undefined && !isName(line.id)) {
-      const detail = '"id" must be a string of 1 to 255 bytes';
-      refuse(client, { reason: "bad-request", detail });
-      return 0;
-    }
+  #onStats(client: Client, { id }: StatsRequest): number {
     if (!this.#inspector) {
-      refuse(client, {
-        ...name,
-        reason: "not-allowed",
-        detail: "the relay answers no such questions",
-      });
+      const detail = "the relay answers no such questions";
+      refuse(client, { id, reason: "not-allowed", detail });
       return 0;
     }
-    const answer = this.#inspector.answer(name.id);
+    const answer = this.#inspector.answer(id);
     client.recipient.send(answer, 0);
     return answer.length / BYTES_PER_LINE;
   }

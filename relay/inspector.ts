@@ -20,7 +20,7 @@ import {
   type SubscriptionReport,
 } from "../protocol/report.ts";
 import type { RouteCache } from "./route_cache.ts";
-import { NO_QUEUE } from "../protocol/routing.ts";
+import { NO_QUEUE } from "../protocol/names.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import type { ClientCounters } from "./stats.ts";
 

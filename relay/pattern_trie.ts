@@ -11,10 +11,9 @@
  * @module
  */
 
+import { DOT } from "../protocol/ascii.ts";
 import { ANY, REST } from "../protocol/pattern.ts";
 import { keyOf } from "../protocol/text_map.ts";
-
-const DOT = 0x2e;
 
 class Node<V> {
   /** The tokens that lead from the parent to this node, separated by dots. None of them is REST. */

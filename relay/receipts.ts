@@ -7,9 +7,8 @@
 
 import type { Batch } from "../server/member_diff.ts";
 import type { Recipient } from "../server/subscriber_group.ts";
-import { receiptText } from "../protocol/routing.ts";
-
-const encoder = new TextEncoder();
+import { encoder } from "../protocol/utf8.ts";
+import { receiptText } from "../protocol/control.ts";
 
 /** An event whose publisher expects a receipt. */
 export class Delivery {

@@ -9,10 +9,9 @@ import type { Recipient } from "../server/subscriber_group.ts";
 import { EventChecker } from "../schema/checker.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
 import { parseLine } from "../protocol/json_parser.ts";
+import { decoder } from "../protocol/utf8.ts";
 import { MAX_QUOTE } from "../protocol/printable.ts";
-import { encodeRefusal } from "../protocol/routing.ts";
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+import { encodeRefusal } from "../protocol/control.ts";
 
 /**
  * Maximum length of the issues in an answer, in characters. The sender's own library would show as
@@ -60,7 +59,7 @@ export class SchemaFilter {
     if (!issues) return true;
     this.refused++;
     this.#answers.push(encodeRefusal({
-      ...(ack !== undefined && { id: ack }),
+      id: ack,
       event,
       reason: "bad-attributes",
       detail: issues.join("; ").slice(0, MAX_DETAIL).toWellFormed(),

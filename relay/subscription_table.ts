@@ -12,7 +12,7 @@ import { type Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import { Subscriber } from "./subscriber.ts";
 import { REST } from "../protocol/pattern.ts";
 import { PatternTrie } from "./pattern_trie.ts";
-import { NO_QUEUE } from "../protocol/routing.ts";
+import { NO_QUEUE } from "../protocol/names.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TextMap } from "../protocol/text_map.ts";
 

@@ -5,7 +5,8 @@
  */
 
 import { faultOfPattern, REST } from "../protocol/pattern.ts";
-import { NO_QUEUE, type Refusal, type SubscriptionRequest } from "../protocol/routing.ts";
+import type { Refusal, SubscriptionRequest } from "../protocol/control.ts";
+import { NO_QUEUE } from "../protocol/names.ts";
 import { hashText } from "../protocol/seeded_hash.ts";
 import { placesOf, shapeOf } from "./shapes.ts";
 import { TextMap, TextSet } from "../protocol/text_map.ts";
@@ -162,22 +163,23 @@ export function refusalOf(
   maxSubscriptions: number,
 ): Refusal | null {
   if (control === "unsubscribe") return null;
-  const name = id === undefined ? {} : { id };
   for (const pattern of events) {
     const fault = faultOfPattern(pattern);
-    if (fault) return { ...name, reason: "bad-pattern", detail: fault };
+    if (fault) return { id, reason: "bad-pattern", detail: fault };
   }
-  const reason = "too-many-subscriptions";
-  if (after.size > maxSubscriptions) {
-    const detail = `a client may have ${maxSubscriptions}, this would make ${after.size}`;
-    return { ...name, reason, detail };
+  const excess = excessOf(after, maxSubscriptions);
+  return excess ? { id, reason: "too-many-subscriptions", detail: excess } : null;
+}
+
+/** Returns which limit of a client the subscriptions exceed, or an empty string. */
+function excessOf({ size, queues, places }: Subscriptions, maxSubscriptions: number): string {
+  if (size > maxSubscriptions) {
+    return `a client may have ${maxSubscriptions}, this would make ${size}`;
   }
-  if (after.queues > MAX_QUEUES) {
-    const detail = `a client may be in ${MAX_QUEUES} queues, this would make ${after.queues}`;
-    return { ...name, reason, detail };
+  if (queues > MAX_QUEUES) {
+    return `a client may be in ${MAX_QUEUES} queues, this would make ${queues}`;
   }
-  if (after.places <= MAX_WILDCARD_PLACES) return null;
-  const detail = `the patterns of a client may have wildcards in ${MAX_WILDCARD_PLACES} places, ` +
-    `this would make ${after.places}`;
-  return { ...name, reason, detail };
+  if (places <= MAX_WILDCARD_PLACES) return "";
+  return `the patterns of a client may have wildcards in ${MAX_WILDCARD_PLACES} places, ` +
+    `this would make ${places}`;
 }

@@ -4,15 +4,13 @@
  * @module
  */
 
+import { BACKSLASH } from "../protocol/ascii.ts";
 import { inspect } from "../protocol/printable.ts";
 import type { CheckedAttributes, EventDefinitions } from "./definitions.ts";
 import { EventSchemaError } from "../errors.ts";
 import type { EbsocketEvent, OpenAttributes } from "../protocol/event.ts";
 import { parseLine } from "../protocol/json_parser.ts";
-
-const BACKSLASH = 0x5c;
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+import { decoder } from "../protocol/utf8.ts";
 
 /** Checks events against definitions. Without definitions, every event passes. */
 export class EventChecker {

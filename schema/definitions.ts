@@ -5,7 +5,7 @@
  * @module
  */
 
-import { checkName } from "../protocol/encoder.ts";
+import { checkName } from "../protocol/names.ts";
 import type { OpenEvents, Validated } from "../protocol/event.ts";
 import { inspect, quote } from "../protocol/printable.ts";
 import {

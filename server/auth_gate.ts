@@ -9,12 +9,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { ConnectionSink, EbsocketConnection } from "../net/connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
-import { type ControlLine, encodeClose } from "../protocol/control.ts";
+import { LF } from "../protocol/ascii.ts";
+import { type ControlLine, decodeHello, encodeClose, type Hello } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
-import { decodeHello, type Hello } from "../protocol/greeting.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
+import { decoder } from "../protocol/utf8.ts";
 import { LineValidator } from "../protocol/validator.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
@@ -38,10 +39,6 @@ const MAX_LEAVING = 256;
  * own standstill.
  */
 const MAX_STEP_MS = 250;
-
-const LF = 0x0a;
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Receiver of the gate's decisions. */
 export interface AuthGateSink {

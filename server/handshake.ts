@@ -7,19 +7,21 @@
 
 import type { EbsocketConnection } from "../net/connection.ts";
 import type { ConnectionLimits } from "../net/connection_options.ts";
-import { type ControlLine, decodeClose, encodeClose } from "../protocol/control.ts";
-import type { EventFormatError, Farewell } from "../errors.ts";
-import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
 import {
+  type ControlLine,
+  decodeClose,
   decodeHello,
   encodeAck,
+  encodeClose,
   encodeWelcome,
+  type Feature,
   type Hello,
   type Welcome,
-} from "../protocol/greeting.ts";
+} from "../protocol/control.ts";
+import type { EventFormatError, Farewell } from "../errors.ts";
+import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
 import type { RateOptions } from "./rate_limiter.ts";
 import { MAX_QUOTE } from "../protocol/printable.ts";
-import type { Feature } from "../protocol/routing.ts";
 
 /** Exchanges control lines with the clients of one server. */
 export class Handshake {

@@ -3,14 +3,21 @@
 import { assertEquals } from "@std/assert/equals";
 import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
-import { decodeClose } from "../protocol/control.ts";
+import {
+  decodeAck,
+  decodeClose,
+  decodeHello,
+  decodeReceipt,
+  decodeRefusal,
+  decodeRequest,
+  decodeWelcome,
+  encodeRequest,
+} from "../protocol/control.ts";
+import { MAX_NAME_BYTES } from "../protocol/names.ts";
 import { CLOSE_REASONS } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
-import { decodeAck, decodeHello, decodeWelcome } from "../protocol/greeting.ts";
 import { MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
 import { faultOfPattern, matches } from "../protocol/pattern.ts";
-import { encodeStatsRequest } from "../protocol/report.ts";
-import { decodeReceipt, decodeRefusal, decodeSubscription } from "../protocol/routing.ts";
 import {
   DEFAULT_MAX_SUBSCRIPTIONS,
   DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
@@ -18,7 +25,7 @@ import {
   MAX_WILDCARD_PLACES,
 } from "../relay/subscriptions.ts";
 import { MAX_BATCH_BYTES } from "../net/send_queue.ts";
-import { DEFAULT_MAX_DEPTH, LineValidator, MAX_NAME_BYTES } from "../protocol/validator.ts";
+import { DEFAULT_MAX_DEPTH, LineValidator } from "../protocol/validator.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
 import { setUp } from "./support/ingress.ts";
 import { judge } from "./support/reference.ts";
@@ -181,7 +188,7 @@ Deno.test("PROTOCOL.md shows lines in its text that are what it says", () => {
     features: ["subscribe", "ack", "sequence", "stats"],
     limits: { maxLineBytes: 1_048_576 },
   });
-  assertEquals(decodeSubscription(subscribe), {
+  assertEquals(decodeRequest(subscribe), {
     control: "subscribe",
     events: ["chat.*", "game.>"],
     queue: "workers",
@@ -191,7 +198,8 @@ Deno.test("PROTOCOL.md shows lines in its text that are what it says", () => {
   assertEquals(decodeAck(taken), 12);
   assertEquals(decodeReceipt(receipt), { id: "e5", clients: 3 });
   assertEquals(decodeRefusal(error), { id: "s1", reason: "bad-pattern", detail: "…" });
-  assertEquals(encodeStatsRequest("i1"), withNewline(utf8(JSON.stringify(stats))));
+  const request = encodeRequest({ control: "stats", id: "i1" });
+  assertEquals(request, withNewline(utf8(JSON.stringify(stats))));
 });
 
 /** The code spans of a cell. */
@@ -226,9 +234,7 @@ Deno.test("PROTOCOL.md lists envelopes, and what a relay makes of them", () => {
 
 Deno.test("PROTOCOL.md lists every control line that the code knows", async () => {
   const known = table("## Control lines").map(([control]) => code(control)).sort();
-  const texts = ["control.ts", "greeting.ts", "routing.ts", "report.ts"].map((name) =>
-    read(`protocol/${name}`)
-  );
+  const texts = ["protocol/control.ts", "protocol/report.ts"].map(read);
   const written = (await Promise.all(texts)).flatMap((text) =>
     Array.from(text.matchAll(/control(?:: | !== | === )"(\w+)"/g), ([, control]) => control!)
   );
@@ -238,10 +244,11 @@ Deno.test("PROTOCOL.md lists every control line that the code knows", async () =
 Deno.test("PROTOCOL.md lists every reason for which the code refuses something", async () => {
   const reasons = table("### Error").map(([reason]) => code(reason));
   const texts = await Promise.all(
-    ["relay/control_handler.ts", "relay/subscriptions.ts", "protocol/routing.ts"].map(read),
+    ["relay/control_handler.ts", "relay/subscriptions.ts", "protocol/control.ts"].map(read),
   );
   const used = texts.flatMap((text) =>
     Array.from(text.matchAll(/reason: "([\w-]+)"/g), ([, reason]) => reason!)
   );
-  assertEquals([...new Set(used)].filter((reason) => !reasons.includes(reason)), []);
+  const refusals = new Set(used.filter((reason) => !Object.hasOwn(CLOSE_REASONS, reason)));
+  assertEquals([...refusals].filter((reason) => !reasons.includes(reason)), []);
 });

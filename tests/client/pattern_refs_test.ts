@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { PatternRefs } from "../../client/pattern_refs.ts";
-import { NO_QUEUE } from "../../protocol/routing.ts";
+import { NO_QUEUE } from "../../protocol/names.ts";
 
 const [ada, bob] = [{}, {}];
 

@@ -9,7 +9,7 @@ import {
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { Inboxes } from "../../client/inboxes.ts";
 import { PendingRequest, PendingRequests } from "../../client/pending_requests.ts";
-import type { Receipt } from "../../protocol/routing.ts";
+import type { Receipt } from "../../protocol/control.ts";
 import { utf8 } from "../support/bytes.ts";
 import { assertNoDearer } from "../support/collisions.ts";
 import { until } from "../support/waiting.ts";

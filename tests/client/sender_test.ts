@@ -3,17 +3,9 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketError } from "../../errors.ts";
 import { refused } from "../../client/sender.ts";
-import { checkWord, notSupported } from "../../protocol/routing.ts";
+import { notSupported } from "../../protocol/control.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { FakeRelay, FEATURES } from "../support/fake_relay.ts";
-
-Deno.test("checkWord() gives what can name a client or a queue, and names what cannot", () => {
-  assertEquals(checkWord("to", "é".repeat(127)), "é".repeat(127));
-  const number = 7 as unknown as string;
-  assertThrows(() => checkWord("to", number), TypeError, "Invalid to: expected a string, got 7");
-  assertThrows(() => checkWord("queue", ""), RangeError, 'Invalid queue "": expected 1 to 255');
-  assertThrows(() => checkWord("to", "é".repeat(128)), RangeError, "got 256");
-});
 
 Deno.test("notSupported() says what the server would have to offer", () => {
   const { code, message } = notSupported("ack", "confirm EbsocketEvent<a>");

@@ -14,7 +14,7 @@ import {
   SubscriptionManager,
 } from "../../client/subscriptions.ts";
 import { PendingRequests } from "../../client/pending_requests.ts";
-import type { Feature } from "../../protocol/routing.ts";
+import type { Feature } from "../../protocol/control.ts";
 import { type RefusedStatus, StatusFeed } from "../../client/status.ts";
 import { textOf } from "../support/bytes.ts";
 import { turn } from "../support/turns.ts";

@@ -2,13 +2,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
-import {
-  checkAttributes,
-  checkName,
-  encodeLine,
-  encodeText,
-  LineEncoder,
-} from "../../protocol/encoder.ts";
+import { checkAttributes, encodeLine, encodeText, LineEncoder } from "../../protocol/encoder.ts";
+import { checkName } from "../../protocol/names.ts";
 import { LineValidator } from "../../protocol/validator.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { attributes as anyAttributes, event as anyEvent, fuzzRuns } from "../support/lines.ts";

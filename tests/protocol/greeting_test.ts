@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
-import type { ControlLine } from "../../protocol/control.ts";
 import {
+  type ControlLine,
   decodeAck,
   decodeHello,
   decodeWelcome,
@@ -9,7 +9,7 @@ import {
   encodeWelcome,
   type Hello,
   type Welcome,
-} from "../../protocol/greeting.ts";
+} from "../../protocol/control.ts";
 import { LineValidator } from "../../protocol/validator.ts";
 import { textOf } from "../support/bytes.ts";
 

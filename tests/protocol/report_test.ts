@@ -3,9 +3,9 @@ import {
   decodeReport,
   encodeAnswer,
   encodeReport,
-  encodeStatsRequest,
   type RelayReport,
 } from "../../protocol/report.ts";
+import { encodeRequest } from "../../protocol/control.ts";
 import { StatsCollector } from "../../relay/stats.ts";
 
 const collector = new StatsCollector();
@@ -37,13 +37,13 @@ Deno.test("encodeAnswer() writes what decodeReport() reads", () => {
     assertEquals(decodeReport(parse(encodeAnswer(id, members))), { id, report: REPORT });
   }
   assertEquals(parse(encodeAnswer(undefined, members)), { control: "stats", ...REPORT });
-  assertEquals(parse(encodeStatsRequest("i1")), { control: "stats", id: "i1" });
+  assertEquals(parse(encodeRequest({ control: "stats", id: "i1" })), { control: "stats", id: "i1" });
 });
 
 Deno.test("decodeReport() takes nothing that is no answer", () => {
   const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
   assertEquals(decodeReport({ control: "ack", id: "i1" }), null);
-  assertEquals(decodeReport(parse(encodeStatsRequest("i1"))), null);
+  assertEquals(decodeReport(parse(encodeRequest({ control: "stats", id: "i1" }))), null);
   const wrong: Record<string, unknown>[] = [
     { id: 5 },
     { relay: null },

@@ -10,11 +10,11 @@ import {
   FROM,
   ID,
   LineValidator,
-  MAX_NAME_BYTES,
   REPLY_TO,
   SEQ,
   TO,
 } from "../../protocol/validator.ts";
+import { MAX_NAME_BYTES } from "../../protocol/names.ts";
 import { raw, textOf, utf8, withNewline } from "../support/bytes.ts";
 import { fuzzRuns, jsonLine, jsonText, mutate, mutation, randomLine } from "../support/lines.ts";
 import { judge, parseTree, valueOf } from "../support/reference.ts";

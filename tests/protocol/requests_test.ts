@@ -4,36 +4,36 @@ import { assertMatch } from "@std/assert/match";
 import {
   decodeReceipt,
   decodeRefusal,
-  decodeSubscription,
+  decodeRequest,
   encodeReceipt,
   encodeRefusal,
-  encodeSubscription,
-} from "../../protocol/routing.ts";
+  encodeRequest,
+} from "../../protocol/control.ts";
 import { LineValidator } from "../../protocol/validator.ts";
 
 const decoder = new TextDecoder();
 const text = (line: Uint8Array) => decoder.decode(line);
 const parse = (line: Uint8Array) => JSON.parse(text(line));
 
-Deno.test("encodeSubscription() and decodeSubscription() are each other's inverse", () => {
+Deno.test("encodeRequest() and decodeRequest() are each other's inverse", () => {
   const requests = [
     { control: "subscribe", events: ["chat.*", "game.>"] },
     { control: "subscribe", events: [], id: "s1" },
     { control: "unsubscribe", events: ["a"], queue: "workers", id: "s2" },
   ] as const;
   for (const request of requests) {
-    assertEquals(decodeSubscription(parse(encodeSubscription(request))), {
+    assertEquals(decodeRequest(parse(encodeRequest(request))), {
       ...request,
       events: [...request.events],
     });
   }
   assertEquals(
-    text(encodeSubscription({ control: "subscribe", events: ["a"], queue: "q", id: "1" })),
+    text(encodeRequest({ control: "subscribe", events: ["a"], queue: "q", id: "1" })),
     '{"control":"subscribe","events":["a"],"queue":"q","id":"1"}\n',
   );
 });
 
-Deno.test("decodeSubscription() says what is wrong, and with which request", () => {
+Deno.test("decodeRequest() says what is wrong, and with which request", () => {
   const table = [
     [{ events: "a" }, /"events" must be an array of strings/],
     [{}, /"events"/],
@@ -43,17 +43,27 @@ Deno.test("decodeSubscription() says what is wrong, and with which request", () 
     [{ events: [], queue: "é".repeat(128) }, /"queue"/],
   ] as const;
   for (const [members, expected] of table) {
-    const refusal = decodeSubscription({ control: "subscribe", id: "s1", ...members });
+    const refusal = decodeRequest({ control: "subscribe", id: "s1", ...members });
     if (!refusal || !("detail" in refusal)) throw new Error("it was not refused");
     assertEquals([refusal.id, refusal.reason], ["s1", "bad-request"]);
     assertMatch(refusal.detail, expected);
   }
-  const nameless = decodeSubscription({ control: "subscribe", events: [], id: 7 });
+  const nameless = decodeRequest({ control: "subscribe", events: [], id: 7 });
   assertEquals(nameless, {
     reason: "bad-request",
     detail: '"id" must be a string of 1 to 255 bytes',
   });
-  assertEquals(decodeSubscription({ control: "hello" }), null);
+  assertEquals(decodeRequest({ control: "hello" }), null);
+});
+
+Deno.test("decodeRequest() reads a request for stats, and refuses an invalid ID", () => {
+  for (const request of [{ control: "stats" }, { control: "stats", id: "i1" }] as const) {
+    assertEquals(decodeRequest(parse(encodeRequest(request))), request);
+  }
+  assertEquals(decodeRequest({ control: "stats", id: "" }), {
+    reason: "bad-request",
+    detail: '"id" must be a string of 1 to 255 bytes',
+  });
 });
 
 Deno.test("encodeReceipt() and decodeReceipt() are each other's inverse", () => {
@@ -117,7 +127,7 @@ Deno.test("decodeRefusal() does not let a relay give a reason that only a client
 
 Deno.test("encodeRefusal() and the others make lines that are control lines", () => {
   const lines = [
-    encodeSubscription({ control: "subscribe", events: ["a"], queue: "q", id: "1" }),
+    encodeRequest({ control: "subscribe", events: ["a"], queue: "q", id: "1" }),
     encodeReceipt({ id: "1", clients: 1 }),
     encodeRefusal({ id: "1", event: "chat", reason: "bad-attributes", detail: "why" }),
   ];
