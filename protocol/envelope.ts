@@ -9,9 +9,10 @@
 
 import { concat } from "@std/bytes/concat";
 import * as ascii from "./ascii.ts";
+import { skipSpace } from "./json_bytes.ts";
 import { decoder, encoder } from "./utf8.ts";
 
-const { TAB, LF, CR, SPACE, QUOTE, COMMA, ZERO, NINE, BACKSLASH, MAX_ASCII } = ascii;
+const { LF, SPACE, QUOTE, COMMA, ZERO, NINE, BACKSLASH, MAX_ASCII } = ascii;
 const { OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE } = ascii;
 
 /** The longest text, in bytes, that is assembled here. Most IDs are that short. */
@@ -162,20 +163,11 @@ function skipValue(bytes: Uint8Array, i: number): number {
 
 function isEndOfScalar(byte: number): boolean {
   return byte === COMMA || byte === CLOSE_BRACE || byte === CLOSE_BRACKET || byte === QUOTE ||
-    byte === OPEN_BRACE || byte === OPEN_BRACKET || isSpace(byte);
+    byte === OPEN_BRACE || byte === OPEN_BRACKET || byte <= SPACE;
 }
 
 /** Returns the position after the closing quote of the string whose opening quote is at `i`. */
 function skipString(bytes: Uint8Array, i: number): number {
   for (i++; bytes[i] !== QUOTE; i++) if (bytes[i] === BACKSLASH) i++;
   return i + 1;
-}
-
-function skipSpace(bytes: Uint8Array, i: number): number {
-  while (isSpace(bytes[i]!)) i++;
-  return i;
-}
-
-function isSpace(byte: number): boolean {
-  return byte === SPACE || byte === TAB || byte === CR;
 }

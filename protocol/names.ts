@@ -11,6 +11,9 @@ import { byteLength } from "./utf8.ts";
 /** The longest name, in bytes of UTF-8. */
 export const MAX_NAME_BYTES = 255;
 
+/** A valid name, as messages describe it. */
+export const NAME_RULE = `string of 1 to ${MAX_NAME_BYTES} bytes`;
+
 /** The queue of subscriptions without a queue. No queue can have this name. */
 export const NO_QUEUE = "";
 

@@ -19,9 +19,19 @@
 
 import * as ascii from "./ascii.ts";
 import { EventFormatError } from "../errors.ts";
-import { MAX_NAME_BYTES } from "./names.ts";
+import {
+  found,
+  HIGH_BITS,
+  isEqual,
+  kindAt,
+  sequenceLength,
+  skipPlain,
+  skipSpace,
+  special,
+  spells,
+} from "./json_bytes.ts";
+import { MAX_NAME_BYTES, NAME_RULE } from "./names.ts";
 import { checkLimit } from "./option_checks.ts";
-import { quote } from "./printable.ts";
 import { decoder, encoder, NOTHING } from "./utf8.ts";
 
 /** The kind of a line. `empty` is a keep-alive. */
@@ -36,16 +46,13 @@ export const DEFAULT_MAX_DEPTH = 64;
 /** The highest nesting limit. */
 export const MAX_MAX_DEPTH = 1000;
 
-const { TAB, LF, CR, SPACE, QUOTE, PLUS, COMMA, MINUS, DOT, ZERO, NINE, COLON } = ascii;
+const { LF, CR, SPACE, QUOTE, PLUS, COMMA, MINUS, DOT, ZERO, NINE, COLON } = ascii;
 const { OPEN_BRACKET, BACKSLASH, LOWER_U, OPEN_BRACE, CLOSE_BRACE } = ascii;
 
 /** 1 for each byte that may stand unescaped in a string: ASCII except controls, `"` and `\`. */
 const PLAIN = new Uint8Array(256).fill(1, SPACE, 0x80);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
-
-/** Bit 7 of each of four bytes. */
-const HIGH_BITS = 0x80808080;
 
 /** The length after which the rest of a string is skipped in longer steps. */
 const LONG_STRING_BYTES = 256;
@@ -87,13 +94,7 @@ export const SEQ = 7;
 export const ACK = 8;
 
 /** Any key of the envelope. */
-export type EnvelopeKey =
-  | typeof ID
-  | typeof REPLY_TO
-  | typeof FROM
-  | typeof TO
-  | typeof SEQ
-  | typeof ACK;
+export type EnvelopeKey = 3 | 4 | 5 | 6 | 7 | 8;
 
 /**
  * The bits of the keys whose values must be strings no longer than a name. Only the relay writes
@@ -123,8 +124,12 @@ export class LineValidator {
   /** The position of the value of `event` or `control` in the last line, without its quotes. */
   nameStart = 0;
   nameEnd = 0;
-  /** Whether that name has a backslash. */
-  hasEscapedName = false;
+
+  /**
+   * The position of the fault in the last line, which was `invalid`, counted in bytes from 0. Also
+   * 0 if the line is wrong as a whole.
+   */
+  faultAt = 0;
 
   /** How deep a line may nest. */
   readonly maxDepth: number;
@@ -146,7 +151,6 @@ export class LineValidator {
   /** The position of the name, relative to the head. */
   #headNameStart = 0;
   #headNameEnd = 0;
-  #headNameEscaped = false;
   readonly #headKeys = new Int32Array(PROTOCOL_KEYS.length);
   readonly #headValues = new Int32Array(PROTOCOL_KEYS.length);
 
@@ -165,8 +169,6 @@ export class LineValidator {
 
   #faultCode: EventFormatError["code"] = "bad-json";
   #faultText = "";
-  /** The position of the fault, relative to the start of the line. */
-  #faultAt = 0;
 
   constructor(maxDepth: number = DEFAULT_MAX_DEPTH) {
     this.maxDepth = checkLimit("maxDepth", maxDepth, 2, MAX_MAX_DEPTH);
@@ -176,14 +178,6 @@ export class LineValidator {
   /** The fault of the last line, which was `invalid`. */
   get fault(): EventFormatError {
     return new EventFormatError(this.#faultCode, `Cannot decode line: ${this.#faultText}`);
-  }
-
-  /**
-   * The position of the fault in the last line, which was `invalid`, counted in bytes from 0. Also
-   * 0 if the line is wrong as a whole.
-   */
-  get faultAt(): number {
-    return this.#faultAt;
   }
 
   /** Whether the last line has any key of the envelope. */
@@ -260,7 +254,7 @@ export class LineValidator {
     const fault = this.#shapeFault || (isEvent ? this.#envelopeFault : "");
     if (fault === "" && isEvent !== isControl) return isEvent ? "event" : "control";
     this.#faultCode = "bad-event";
-    this.#faultAt = 0;
+    this.faultAt = 0;
     this.#faultText = fault ||
       (isEvent ? '"event" and "control" on one line' : 'neither "event" nor "control" is there');
     return "invalid";
@@ -278,7 +272,6 @@ export class LineValidator {
     this.#headSeen = this.#seen;
     this.#headNameStart = this.nameStart - this.#start;
     this.#headNameEnd = this.nameEnd - this.#start;
-    this.#headNameEscaped = this.hasEscapedName;
     if ((this.#seen & ENVELOPE) === 0) return;
     this.#headKeys.set(this.#keys);
     this.#headValues.set(this.#values);
@@ -289,7 +282,6 @@ export class LineValidator {
     this.#seen = this.#headSeen;
     this.nameStart = start + this.#headNameStart;
     this.nameEnd = start + this.#headNameEnd;
-    this.hasEscapedName = this.#headNameEscaped;
     if ((this.#seen & ENVELOPE) === 0) return;
     this.#keys.set(this.#headKeys);
     this.#values.set(this.#headValues);
@@ -409,7 +401,7 @@ export class LineValidator {
       ? PROTOCOL_KEY_BYTES.findIndex((word) => spells(bytes, start, end, word))
       : KEY_BY_FIRST_BYTE[bytes[start]!]!;
     if (key === NO_KEY) return NO_KEY;
-    if (!this.#escaped && !matches(bytes, start, end, PROTOCOL_KEY_BYTES[key]!)) return NO_KEY;
+    if (!this.#escaped && !isEqual(bytes, start, end, PROTOCOL_KEY_BYTES[key]!)) return NO_KEY;
     const bit = 1 << key;
     if (this.#seen & bit) this.#shapeFault ||= `"${PROTOCOL_KEYS[key]}" is there twice`;
     this.#seen |= bit;
@@ -437,13 +429,12 @@ export class LineValidator {
     if (key === EVENT || key === CONTROL) {
       this.nameStart = start;
       this.nameEnd = end;
-      this.hasEscapedName = this.#escaped;
     } else if ((STRINGS & 1 << key) === 0) return;
     const length = this.#escaped
       ? encoder.encode(JSON.parse(decoder.decode(bytes.subarray(start - 1, end + 1)))).length
       : end - start;
     if (length === 0 || length > MAX_NAME_BYTES) {
-      this.#note(key, `a string of 1 to ${MAX_NAME_BYTES} bytes, found ${length}`);
+      this.#note(key, `a ${NAME_RULE}, found ${length}`);
     }
   }
 
@@ -495,7 +486,7 @@ export class LineValidator {
 
   #literal(bytes: Uint8Array, i: number): number {
     for (const word of LITERALS) {
-      if (matches(bytes, i, i + word.length, word)) return i + word.length;
+      if (isEqual(bytes, i, i + word.length, word)) return i + word.length;
     }
     return this.#fail("a value", bytes, i);
   }
@@ -503,118 +494,15 @@ export class LineValidator {
   #fail(expected: string, bytes: Uint8Array, i: number): -1 {
     const isUtf8 = bytes[i]! < 0x80 || sequenceLength(bytes, i) > 0;
     this.#faultCode = isUtf8 ? "bad-json" : "bad-utf8";
-    this.#faultAt = i - this.#start;
+    this.faultAt = i - this.#start;
     this.#faultText = `expected ${expected} at byte ${i - this.#start}, found ${found(bytes, i)}`;
     return -1;
   }
 
   #tooDeep(i: number): -1 {
     this.#faultCode = "too-deep";
-    this.#faultAt = i - this.#start;
+    this.faultAt = i - this.#start;
     this.#faultText = `nesting exceeds maxDepth ${this.maxDepth}`;
     return -1;
   }
-}
-
-/**
- * Returns the position of the first byte from `i` on that is not JSON white space. `\n` does not
- * count as white space, because it ends the line.
- */
-function skipSpace(bytes: Uint8Array, i: number): number {
-  while (bytes[i]! <= SPACE && (bytes[i] === SPACE || bytes[i] === TAB || bytes[i] === CR)) i++;
-  return i;
-}
-
-/**
- * Returns a number in which one of {@link HIGH_BITS} is set if, and only if, one of the four bytes
- * of `word` is not {@link PLAIN}. For each byte, the first difference is negative for a control
- * character or `"`, which the exclusive or turns into 0x20. The second is negative for `\`. If the
- * byte has bit 7, so has one of the differences. A borrow from the next byte changes nothing,
- * because a byte that borrows is not plain itself.
- */
-function special(word: number): number {
-  return ((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101);
-}
-
-/** Skips plain bytes in a long string, 16 at a time. */
-function skipPlain(words: DataView, i: number): number {
-  const last = words.byteLength - 16;
-  while (
-    i <= last &&
-    ((special(words.getInt32(i, true)) | special(words.getInt32(i + 4 | 0, true)) |
-        special(words.getInt32(i + 8 | 0, true)) | special(words.getInt32(i + 12 | 0, true))) &
-        HIGH_BITS) === 0
-  ) i = i + 16 | 0;
-  return i;
-}
-
-/** Returns whether the bytes from `start` to `end` are those of `word`. */
-function matches(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
-  if (end - start !== word.length) return false;
-  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false;
-  return true;
-}
-
-/**
- * Does the same for a valid string with escapes. The letters and `_` of `word` have only one
- * escape: `\u00xx`.
- */
-function spells(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
-  let i = start;
-  for (const expected of word) {
-    let byte = bytes[i++]!;
-    if (byte === BACKSLASH) {
-      if (bytes[i] !== LOWER_U || bytes[i + 1] !== ZERO || bytes[i + 2] !== ZERO) return false;
-      byte = 16 * hexValue(bytes[i + 3]!) + hexValue(bytes[i + 4]!);
-      i += 5;
-    }
-    if (byte !== expected) return false;
-  }
-  return i === end;
-}
-
-function hexValue(digit: number): number {
-  return digit <= NINE ? digit - ZERO : (digit | 0x20) - 0x57; // "a" is ten
-}
-
-/**
- * Returns the length of the UTF-8 sequence at `i`, whose first byte is not ASCII. 0 if it is
- * invalid.
- */
-function sequenceLength(bytes: Uint8Array, i: number): number {
-  const first = bytes[i]!;
-  if (first < 0xc2) return 0; // a continuation byte, or an overlong form
-  if (first < 0xe0) return isContinuation(bytes[i + 1]!) ? 2 : 0;
-  const second = bytes[i + 1]!;
-  if (!isContinuation(second) || !isContinuation(bytes[i + 2]!)) return 0;
-  if (first < 0xf0) {
-    if (first === 0xe0 && second < 0xa0) return 0; // an overlong form
-    return first === 0xed && second > 0x9f ? 0 : 3; // a surrogate
-  }
-  if (first > 0xf4 || !isContinuation(bytes[i + 3]!)) return 0;
-  if (first === 0xf0 && second < 0x90) return 0; // an overlong form
-  return first === 0xf4 && second > 0x8f ? 0 : 4; // beyond U+10FFFF
-}
-
-function isContinuation(byte: number): boolean {
-  return byte >= 0x80 && byte < 0xc0;
-}
-
-/** Returns the text at `i` for an error message. */
-function found(bytes: Uint8Array, i: number): string {
-  const byte = bytes[i]!;
-  if (byte === LF) return "the end of the line";
-  const length = byte < 0x80 ? 1 : sequenceLength(bytes, i);
-  if (length === 0) return `byte 0x${byte.toString(16)}`;
-  return quote(decoder.decode(bytes.subarray(i, i + length)));
-}
-
-/** Returns the kind of the JSON value at `i` for an error message. */
-function kindAt(bytes: Uint8Array, i: number): string {
-  const first = String.fromCharCode(bytes[i]!);
-  if (first === "{") return "an object";
-  if (first === "[") return "an array";
-  if (first === '"') return "a string";
-  if (first === "n") return "null";
-  return first === "t" || first === "f" ? "a boolean" : "a number";
 }
