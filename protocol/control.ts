@@ -9,7 +9,7 @@
 
 import { encodeJson } from "./encoder.ts";
 import { CLOSE_REASONS, type CloseReason, EbsocketError, type Farewell } from "../errors.ts";
-import { isName, MAX_NAME_BYTES } from "./names.ts";
+import { isName, NAME_RULE } from "./names.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
 import { TextSet } from "./text_map.ts";
 import { encoder } from "./utf8.ts";
@@ -237,16 +237,14 @@ export function decodeRequest(
   if (control !== "subscribe" && control !== "unsubscribe" && control !== "stats") return null;
   const id = isName(line.id) ? { id: line.id } : {};
   const refusal = (detail: string): Refusal => ({ ...id, reason: "bad-request", detail });
-  if (line.id !== undefined && id.id === undefined) return refusal(`"id" must be a ${NAME}`);
+  if (line.id !== undefined && id.id === undefined) return refusal(`"id" must be a ${NAME_RULE}`);
   if (control === "stats") return { control, ...id };
-  if (queue !== undefined && !isName(queue)) return refusal(`"queue" must be a ${NAME}`);
+  if (queue !== undefined && !isName(queue)) return refusal(`"queue" must be a ${NAME_RULE}`);
   if (!Array.isArray(events) || !events.every((event) => typeof event === "string")) {
     return refusal('"events" must be an array of strings');
   }
   return { control, events, ...(queue !== undefined && { queue }), ...id };
 }
-
-const NAME = `string of 1 to ${MAX_NAME_BYTES} bytes`;
 
 /** Returns the line that counts a client's accepted events since it connected. */
 export function encodeAck(events: number): Uint8Array {
@@ -258,14 +256,10 @@ export function decodeAck({ control, events }: ControlLine): number | null {
   return control === "ack" ? integer(events, 0) ?? null : null;
 }
 
-/** Returns the line of a receipt. */
-export function encodeReceipt(receipt: Receipt): Uint8Array {
-  return encoder.encode(receiptText(receipt));
-}
-
-/** Returns the line of a receipt as text. */
-export function receiptText({ id, clients }: Receipt): string {
-  return `${encodeJson({ control: "ack", id, clients })}\n`;
+/** Returns the lines of receipts. One call for many takes less time than a call for each. */
+export function encodeReceipts(receipts: readonly Receipt[]): Uint8Array {
+  const lines = receipts.map(({ id, clients }) => encodeJson({ control: "ack", id, clients }));
+  return encoder.encode(`${lines.join("\n")}\n`);
 }
 
 /** Returns the receipt in `line`, or `null` if it is not a valid receipt. */

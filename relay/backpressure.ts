@@ -54,11 +54,11 @@ interface Laggard {
    */
   stuck: number;
   /** Time that it has held up publishers, less the time regained, in milliseconds. */
-  held: number;
-  /** Time of the last update of `held`, by the clock of `performance.now()`. */
-  heldAt: number;
+  blockedMs: number;
+  /** Time of the last update of `blockedMs`, by the clock of `performance.now()`. */
+  updatedAt: number;
   /** Number of publishers that wait for it. */
-  waiting: number;
+  publishers: number;
 }
 
 /**
@@ -71,8 +71,8 @@ interface Parked {
   awaited: readonly EbsocketConnection[];
 }
 
-/** Options of {@link Backpressure}. */
-export interface BackpressureOptions {
+/** The bounds of {@link Backpressure}. */
+export interface BackpressureBounds {
   /** Maximum time that a reader that takes nothing may hold up publishers, in milliseconds. */
   readonly maxHold: number;
   /**
@@ -84,19 +84,23 @@ export interface BackpressureOptions {
   readonly maxTotalHold?: number;
   /** Maximum number of parked bytes. Beyond it, no publisher waits. */
   readonly maxParkedBytes: number;
+}
+
+/** Takes the lines that need not wait any longer, and knows their recipients. */
+export interface BackpressureSink {
   /**
-   * Passes lines on and calls `observe()` for every reader that receives some. `held` is the time
-   * that the publisher was held up, in milliseconds.
+   * Passes lines on and calls `observe()` for every reader that receives some. `parkedMs` is the
+   * time that the publisher was held up, in milliseconds.
    */
-  pass(publisher: EbsocketConnection, lines: LineBlock, held: number): void;
+  pass(publisher: EbsocketConnection, lines: LineBlock, parkedMs: number): void;
   /**
    * Returns those of `readers` that would receive some of the lines, so that the lines have to wait
    * for them.
    */
-  hearers(
+  recipientsAmong(
+    readers: readonly EbsocketConnection[],
     publisher: EbsocketConnection,
     lines: LineBlock,
-    readers: readonly EbsocketConnection[],
   ): readonly EbsocketConnection[];
   /** Called when a publisher may be read from again. */
   onRelease(publisher: EbsocketConnection): void;
@@ -104,13 +108,15 @@ export interface BackpressureOptions {
 
 /** Pauses and resumes the publishers of one relay. */
 export class Backpressure {
-  readonly #options: BackpressureOptions;
+  readonly #sink: BackpressureSink;
+  readonly #maxHold: number;
   readonly #maxTotalHold: number;
+  readonly #maxParkedBytes: number;
   readonly #records = new WeakMap<EbsocketConnection, Laggard>();
   /** The readers that lag or have not caught up since. */
   readonly #laggards = new Map<EbsocketConnection, Laggard>();
   /** Those laggards that publishers may have to wait for. */
-  readonly #holding = new Set<EbsocketConnection>();
+  readonly #blocking = new Set<EbsocketConnection>();
   /** The publishers that are not being read from. */
   readonly #parked = new Map<EbsocketConnection, Parked>();
   #parkedBytes = 0;
@@ -119,21 +125,26 @@ export class Backpressure {
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** Creates an instance in which no reader lags. */
-  constructor(options: BackpressureOptions) {
-    this.#options = options;
-    this.#maxTotalHold = options.maxTotalHold ?? MAX_TOTAL_HOLD_MS;
+  constructor(
+    sink: BackpressureSink,
+    { maxHold, maxTotalHold = MAX_TOTAL_HOLD_MS, maxParkedBytes }: BackpressureBounds,
+  ) {
+    this.#sink = sink;
+    this.#maxHold = maxHold;
+    this.#maxTotalHold = maxTotalHold;
+    this.#maxParkedBytes = maxParkedBytes;
   }
 
   /** Returns whether a publisher has to wait. */
-  holds(publisher: EbsocketConnection): boolean {
+  isParked(publisher: EbsocketConnection): boolean {
     return this.#parked.has(publisher);
   }
 
   /** Passes lines on, at once or as soon as none of their recipients holds up publishers. */
   deliver(publisher: EbsocketConnection, lines: LineBlock): void {
-    if (this.#holding.size === 0) return this.#options.pass(publisher, lines, 0);
+    if (this.#blocking.size === 0) return this.#sink.pass(publisher, lines, 0);
     const awaited = this.#awaitedBy(publisher, lines);
-    if (awaited.length === 0) return this.#options.pass(publisher, lines, 0);
+    if (awaited.length === 0) return this.#sink.pass(publisher, lines, 0);
     publisher.pause();
     this.#parked.set(publisher, { lines, since: performance.now(), awaited });
     this.#parkedBytes += lines.bytes.length;
@@ -142,14 +153,14 @@ export class Backpressure {
 
   /** Returns the readers that the lines have to wait for. */
   #awaitedBy(publisher: EbsocketConnection, lines: LineBlock): readonly EbsocketConnection[] {
-    if (this.#holding.size === 0) return [];
-    if (this.#parkedBytes + lines.bytes.length > this.#options.maxParkedBytes) return [];
-    return this.#options.hearers(publisher, lines, [...this.#holding]);
+    if (this.#blocking.size === 0) return [];
+    if (this.#parkedBytes + lines.bytes.length > this.#maxParkedBytes) return [];
+    return this.#sink.recipientsAmong([...this.#blocking], publisher, lines);
   }
 
   /** Adds or removes one waiting publisher in the count of each reader. */
   #count(awaited: readonly EbsocketConnection[], change: 1 | -1): void {
-    for (const reader of awaited) this.#records.get(reader)!.waiting += change;
+    for (const reader of awaited) this.#records.get(reader)!.publishers += change;
   }
 
   /** Checks a reader after lines have been queued for it. */
@@ -158,19 +169,19 @@ export class Backpressure {
     if (!room) return;
     let laggard = this.#records.get(reader);
     if (!laggard) {
-      laggard = { lags: false, bytesOut: 0, stuck: 0, held: 0, heldAt: 0, waiting: 0 };
+      laggard = { lags: false, bytesOut: 0, stuck: 0, blockedMs: 0, updatedAt: 0, publishers: 0 };
       this.#records.set(reader, laggard);
     }
     if (laggard.lags) return;
     laggard.lags = true;
     laggard.bytesOut = reader.bytesOut;
-    laggard.stuck = reader.stalledMs >= STOOD_STILL_MS ? this.#options.maxHold : 0;
+    laggard.stuck = reader.stalledMs >= STOOD_STILL_MS ? this.#maxHold : 0;
     this.#laggards.set(reader, laggard);
     this.#judge(reader, laggard);
     this.#timer ??= setInterval(() => this.#check(), CHECK_MS);
     room.then(() => {
       laggard.lags = false;
-      this.#holding.delete(reader);
+      this.#blocking.delete(reader);
       this.#releaseSoon();
     });
   }
@@ -181,7 +192,7 @@ export class Backpressure {
    * follows afterwards.
    */
   forget(reader: EbsocketConnection): void {
-    this.#holding.delete(reader);
+    this.#blocking.delete(reader);
     if (this.#laggards.delete(reader)) this.#releaseSoon();
   }
 
@@ -191,13 +202,14 @@ export class Backpressure {
    */
   #judge(reader: EbsocketConnection, laggard: Laggard): void {
     const now = performance.now();
-    laggard.held = Math.max(0, laggard.held - REGAIN * (now - laggard.heldAt));
-    laggard.heldAt = now;
+    laggard.blockedMs = Math.max(0, laggard.blockedMs - REGAIN * (now - laggard.updatedAt));
+    laggard.updatedAt = now;
     // The next check comes a little later. The reader must not have held up publishers for too long
     // by then.
-    const isPatient = laggard.stuck + CHECK_MS <= this.#options.maxHold;
-    if (laggard.lags && isPatient && laggard.held < this.#maxTotalHold) this.#holding.add(reader);
-    else this.#holding.delete(reader);
+    const isPatient = laggard.stuck + CHECK_MS <= this.#maxHold;
+    const mayBlock = laggard.lags && isPatient && laggard.blockedMs < this.#maxTotalHold;
+    if (mayBlock) this.#blocking.add(reader);
+    else this.#blocking.delete(reader);
   }
 
   /**
@@ -208,7 +220,7 @@ export class Backpressure {
     for (const [reader, laggard] of this.#laggards) {
       laggard.stuck = reader.bytesOut > laggard.bytesOut ? 0 : laggard.stuck + CHECK_MS;
       laggard.bytesOut = reader.bytesOut;
-      if (this.#holding.has(reader) && laggard.waiting > 0) laggard.held += CHECK_MS;
+      if (this.#blocking.has(reader) && laggard.publishers > 0) laggard.blockedMs += CHECK_MS;
       if (!laggard.lags && reader.pendingBytes === 0) this.#laggards.delete(reader);
       else this.#judge(reader, laggard);
     }
@@ -233,7 +245,7 @@ export class Backpressure {
   #release(): void {
     let isFirst = true;
     for (const [publisher, parked] of this.#parked) {
-      if (parked.awaited.some((reader) => this.#holding.has(reader))) continue;
+      if (parked.awaited.some((reader) => this.#blocking.has(reader))) continue;
       if (!isFirst && turnIsOver()) {
         this.#releaseAfter(nextTurn());
         break;
@@ -249,8 +261,8 @@ export class Backpressure {
         continue;
       }
       this.#parked.delete(publisher);
-      this.#options.pass(publisher, parked.lines, performance.now() - parked.since);
-      this.#options.onRelease(publisher);
+      this.#sink.pass(publisher, parked.lines, performance.now() - parked.since);
+      this.#sink.onRelease(publisher);
     }
     if (this.#laggards.size === 0) {
       clearInterval(this.#timer);

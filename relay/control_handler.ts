@@ -5,24 +5,28 @@
  * @module
  */
 
-import type { Subscriber } from "./subscriber.ts";
+import type { Subscriber } from "./subscription_table.ts";
 import type { EbsocketConnection } from "../net/connection.ts";
-import {
-  type ControlLine,
-  decodeRequest,
-  encodeReceipt,
-  encodeRefusal,
-  type Hello,
-  type Refusal,
-  type StatsRequest,
-  type SubscriptionRequest,
+import type {
+  ControlLine,
+  Hello,
+  Refusal,
+  StatsRequest,
+  SubscriptionRequest,
 } from "../protocol/control.ts";
+import { decodeRequest, encodeReceipts, encodeRefusal } from "../protocol/control.ts";
 import type { Handshake } from "../server/handshake.ts";
 import type { Inspector } from "./inspector.ts";
-import { MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
+import { checkLimit, MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
+import type { RelayOptions } from "./options.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import type { Router } from "./router.ts";
-import { refusalOf, type Subscriptions } from "./subscriptions.ts";
+import {
+  DEFAULT_MAX_SUBSCRIPTIONS,
+  DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
+  refusalOf,
+  type Subscriptions,
+} from "./subscriptions.ts";
 import { TextSet } from "../protocol/text_map.ts";
 import { decoder } from "../protocol/utf8.ts";
 
@@ -39,38 +43,38 @@ const COPIES_PER_LINE = 2048;
 
 type Client = Subscriber<EbsocketConnection>;
 
-/** Options of {@link ControlHandler}. */
-export interface ControlHandlerOptions {
-  /** Answers the control lines that every server answers. */
-  readonly handshake: Handshake;
-  /** Passes events on. */
-  readonly router: Router<EbsocketConnection>;
-  /** Maximum number of subscriptions of one client. */
-  readonly maxSubscriptions: number;
-  /**
-   * Maximum number of subscriptions of all clients together. Those of clients that receive exactly
-   * the same events count once.
-   */
-  readonly maxTotalSubscriptions: number;
-  /** Reports the state of the relay. `null` if clients may not ask for it. */
-  readonly inspector: Inspector<EbsocketConnection> | null;
-}
-
 /** Answers the control lines of the clients of one relay. */
 export class ControlHandler {
   readonly #handshake: Handshake;
   readonly #router: Router<EbsocketConnection>;
+  readonly #inspector: Inspector<EbsocketConnection> | null;
   readonly #maxSubscriptions: number;
   readonly #maxTotal: number;
-  readonly #inspector: Inspector<EbsocketConnection> | null;
 
-  /** Creates a handler. */
-  constructor(options: ControlHandlerOptions) {
-    this.#handshake = options.handshake;
-    this.#router = options.router;
-    this.#maxSubscriptions = options.maxSubscriptions;
-    this.#maxTotal = options.maxTotalSubscriptions;
-    this.#inspector = options.inspector;
+  /**
+   * Creates a handler.
+   *
+   * @param handshake Answers the control lines that every server answers.
+   * @param router Passes events on.
+   * @param inspector Reports the state of the relay. `null` if clients may not ask for it.
+   * @param limits The limits of one client, and of all clients together.
+   * @throws {RangeError} If a limit is out of range.
+   */
+  constructor(
+    handshake: Handshake,
+    router: Router<EbsocketConnection>,
+    inspector: Inspector<EbsocketConnection> | null,
+    limits: Pick<RelayOptions, "maxSubscriptions" | "maxTotalSubscriptions">,
+  ) {
+    const {
+      maxSubscriptions = DEFAULT_MAX_SUBSCRIPTIONS,
+      maxTotalSubscriptions = DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
+    } = limits;
+    this.#handshake = handshake;
+    this.#router = router;
+    this.#inspector = inspector;
+    this.#maxSubscriptions = checkLimit("maxSubscriptions", maxSubscriptions, 1);
+    this.#maxTotal = checkLimit("maxTotalSubscriptions", maxTotalSubscriptions, 1);
   }
 
   /**
@@ -128,18 +132,18 @@ export class ControlHandler {
     const copies = client.subscriptions.size / COPIES_PER_LINE;
     const cost = (steps: number) => copies + (request.events.length + steps) / STEPS_PER_LINE;
     const refusal = refusalOf(request, after, this.#maxSubscriptions);
+    const { id, control } = request;
     if (refusal) {
-      refuse(client, refusal);
+      refuse(client, { id, ...refusal });
       return cost(0);
     }
-    const { id, control } = request;
     const excess = this.#excessOf(client, after);
     // A client that shared a set of subscriptions and drops some of them needs a set of its own.
     if (excess && control === "unsubscribe") client.recipient.close("overloaded", excess);
     else if (excess) refuse(client, { id, reason: "too-many-subscriptions", detail: excess });
     if (excess) return cost(0);
     const steps = this.#router.change(client, after, client.isNumbered);
-    if (id !== undefined) client.recipient.send(encodeReceipt({ id }), 0);
+    if (id !== undefined) client.recipient.send(encodeReceipts([{ id }]), 0);
     return cost(steps);
   }
 

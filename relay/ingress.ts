@@ -6,25 +6,17 @@
  */
 
 import type { Recipient } from "../server/subscriber_group.ts";
-import type { Subscriber } from "./subscriber.ts";
+import type { Subscriber } from "./subscription_table.ts";
+import { CR, LF, OPEN_BRACE } from "../protocol/ascii.ts";
 import { cutMember, readString } from "../protocol/envelope.ts";
 import type { SchemaFilter } from "./schema_filter.ts";
 import { Block } from "../net/send_queue.ts";
 import { Delivery } from "./receipts.ts";
 import type { Lines, Router } from "./router.ts";
-import { LineArena } from "./line_arena.ts";
-import {
-  ACK,
-  type EnvelopeKey,
-  FROM,
-  ID,
-  type LineValidator,
-  SEQ,
-  TO,
-} from "../protocol/validator.ts";
+import type { EnvelopeKey, LineValidator } from "../protocol/validator.ts";
+import { ACK, FROM, ID, SEQ, TO } from "../protocol/validator.ts";
+import { NOTHING } from "../protocol/utf8.ts";
 
-const CR = 0x0d;
-const NOTHING = new Uint8Array(0);
 const NO_BLOCK = new Block(NOTHING);
 
 /**
@@ -36,10 +28,11 @@ const LINES_BETWEEN_LOOKS = 32;
 /** Maximum number of lines of a block that are examined to find its recipients. */
 const MAX_PEEKED_LINES = 1024;
 
+/** Maximum size of one allocation, in bytes, unless a single line needs more. */
+const MAX_ARENA_BYTES = 65_536;
+
 /** Result of taking a block. */
 export interface IngressResult {
-  /** Number of valid lines. */
-  readonly lines: number;
   /** Number of valid lines that were events. */
   readonly events: number;
   /** Number of valid lines that were empty. */
@@ -110,7 +103,6 @@ export class Ingress<R extends Recipient> {
     // Read once and not for each line: there are millions of lines a second.
     const isChecked = this.#checker.isNeeded;
     let isIdle = router.isIdle;
-    let lines = 0;
     let events = 0;
     let empty = 0;
     /** The start of the lines that can be passed on together, and their number. */
@@ -119,31 +111,30 @@ export class Ingress<R extends Recipient> {
     let start = 0;
     let isBad = false;
     /** Number of lines that may still be handled individually before the next check of the time. */
-    let left = LINES_BETWEEN_LOOKS;
+    let budget = LINES_BETWEEN_LOOKS;
     while (start < bytes.length) {
-      if (left <= 0) {
+      if (budget <= 0) {
         if (isLate()) break;
-        left = LINES_BETWEEN_LOOKS;
+        budget = LINES_BETWEEN_LOOKS;
       }
       const kind = validator.validate(start);
       if (kind === "invalid") {
         isBad = true;
         break;
       }
-      lines++;
       const next = validator.end + 1;
       const isEvent = kind === "event";
       if (isEvent) events++;
       const isGood = isEvent && (!isChecked || this.#fits(bytes, start));
       if (isGood && isIdle && this.#isPlain(bytes)) {
         run++;
-        if (isChecked) left--; // An application's own validator may take any time.
+        if (isChecked) budget--; // An application's own validator may take any time.
       } else {
         if (run > 0) this.#passRun(bytes, runStart, start, run);
         if (isGood) this.#pass(source, bytes, start);
         else if (kind === "control") this.#control(source, bytes, start);
         else if (kind === "empty") empty++;
-        left = kind === "control" ? 0 : left - 1;
+        budget = kind === "control" ? 0 : budget - 1;
         isIdle = router.isIdle;
         runStart = next;
         run = 0;
@@ -155,33 +146,33 @@ export class Ingress<R extends Recipient> {
     if (isStopped) this.#block.keep();
     router.end(isStopped || hasMore && !isBad);
     this.#checker.answer(source.recipient);
-    return { lines, events, empty, end: start, isBad };
+    return { events, empty, end: start, isBad };
   }
 
   /**
    * Returns those of `clients` that would receive an event of a block if it were passed on now.
    * Examines only the first lines of the block, as many as time permits.
    */
-  hearers(
+  recipientsAmong(
+    clients: readonly Subscriber<R>[],
     source: Subscriber<R>,
     bytes: Uint8Array,
-    clients: readonly Subscriber<R>[],
     isLate: () => boolean = () => false,
   ): Iterable<Subscriber<R>> {
     const validator = this.#validator.open(bytes);
-    const hearers = this.#router.hearers(source, clients);
+    const search = this.#router.search(source, clients);
     let lines = 0;
-    for (let start = 0; start < bytes.length && !hearers.isComplete; start = validator.end + 1) {
+    for (let start = 0; start < bytes.length && !search.isComplete; start = validator.end + 1) {
       if (lines > 0 && lines % LINES_BETWEEN_LOOKS === 0 && isLate()) break;
       if (++lines > MAX_PEEKED_LINES) break;
       const kind = validator.validate(start);
       if (kind === "invalid") break;
       if (kind !== "event") continue;
       const to = validator.hasEnvelope ? this.#read(bytes, TO) : null;
-      if (to !== null) hearers.addOne(this.#router.find(to));
-      else hearers.add(this.#router.routes.peek(bytes, validator.nameStart, validator.nameEnd));
+      if (to !== null) search.addFor(this.#router.find(to));
+      else search.add(this.#router.routes.peek(bytes, validator.nameStart, validator.nameEnd));
     }
-    return hearers.found;
+    return search.found;
   }
 
   /** Returns whether the last validated event, which starts at `start`, matches its definition. */
@@ -257,13 +248,13 @@ export class Ingress<R extends Recipient> {
     const isSigned = validator.has(ID) || validator.has(TO);
     if (!endsInCr && !isSigned && !isForged) return this.#lines(bytes, start, end + 1);
     const members = isSigned ? source.signature : NOTHING;
-    const rest = bytes.length - end - 1;
+    const remaining = bytes.length - end - 1;
     const stop = endsInCr ? end - 1 : end;
     if (isForged) {
       const text = this.#withoutForged(bytes.subarray(start, stop), start);
-      arena.write(text, 0, text.length, members, rest);
+      arena.write(text, 0, text.length, members, remaining);
     } else {
-      arena.write(bytes, start, stop, members, rest);
+      arena.write(bytes, start, stop, members, remaining);
     }
     return this.#partOf(arena.block, arena.start, arena.end);
   }
@@ -276,8 +267,59 @@ export class Ingress<R extends Recipient> {
     const validator = this.#validator;
     // Cut from the end, so that earlier positions stay valid.
     const keys = ([FROM, SEQ] as const).filter((key) => validator.has(key))
-      .map((key) => validator.keyAt(key) - start).sort((one, two) => two - one);
+      .map((key) => validator.keyAt(key) - start).sort((a, b) => b - a);
     for (const at of keys) text = cutMember(text, at);
     return text;
+  }
+}
+
+/**
+ * Memory for the changed lines of one block. They are adjacent, as the unchanged lines of a block
+ * are, so that a client receives them in one piece.
+ */
+export class LineArena {
+  /** Contains the last line, from `start` to `end`. Its bytes never change. */
+  block: Block = NO_BLOCK;
+  start = 0;
+  end = 0;
+
+  /** Starts over with new memory. Earlier lines stay valid for their holders. */
+  reset(): void {
+    this.block = NO_BLOCK;
+    this.end = 0;
+  }
+
+  /**
+   * Writes a line with a newline.
+   *
+   * @param text Contains the original line, without a newline, from `from` to `to`.
+   * @param members Members to insert before all others, as `memberBytes()` returns them.
+   * @param remaining Number of bytes that will follow, as far as known.
+   */
+  write(
+    text: Uint8Array,
+    from: number,
+    to: number,
+    members: Uint8Array,
+    remaining: number,
+  ): void {
+    const length = to - from + members.length + 1;
+    if (this.end + length > this.block.bytes.length) {
+      const wanted = length + remaining + (remaining >> 2); // those will grow, too
+      const size = Math.max(length, Math.min(wanted, MAX_ARENA_BYTES));
+      this.block = new Block(new Uint8Array(size));
+      this.end = 0;
+    }
+    const { bytes } = this.block;
+    let at = this.start = this.end;
+    let i = from;
+    if (members.length > 0) {
+      for (let byte = 0; byte !== OPEN_BRACE;) bytes[at++] = byte = text[i++]!;
+      for (let k = 0; k < members.length; k++) bytes[at++] = members[k]!;
+    }
+    bytes.set(text.subarray(i, to), at);
+    at += to - i;
+    bytes[at++] = LF;
+    this.end = at;
   }
 }

@@ -6,7 +6,7 @@
 
 import type { Address } from "../protocol/address.ts";
 import type { Recipient } from "../server/subscriber_group.ts";
-import type { Subscriber } from "./subscriber.ts";
+import type { Subscriber } from "./subscription_table.ts";
 import { largest } from "./largest.ts";
 import {
   type ClientReport,
@@ -38,14 +38,8 @@ const MAX_AGE_MS = 100;
 
 /** A client that a report can include. */
 export interface Reported extends Recipient, ClientCounters {
-  /** The client's number. */
-  readonly id: number;
   /** The client's address. */
   readonly address: Address;
-  /** Number of bytes in its send queue. */
-  readonly pendingBytes: number;
-  /** Number of events queued for it. */
-  readonly eventsOut: number;
 }
 
 /** The relay, as the inspector sees it. */
@@ -105,16 +99,15 @@ export class Inspector<R extends Reported> {
 
   #find(watchedMs: number): RelayReport {
     const { routes } = this.#subject;
-    const most = largest(
+    const busiest = largest(
       this.#subject.subscribers(),
       MAX_CLIENTS,
-      (one, two) =>
-        two.recipient.pendingBytes - one.recipient.pendingBytes || traffic(two) - traffic(one),
+      (a, b) => b.recipient.pendingBytes - a.recipient.pendingBytes || traffic(b) - traffic(a),
     );
     return {
       relay: this.#subject.stats(),
-      clients: most.map(toReport),
-      names: routes.counts(MAX_NAMES).map(([name, events]) => ({ name, events })),
+      clients: busiest.map(toReport),
+      names: routes.counts(MAX_NAMES),
       watchedMs,
     };
   }

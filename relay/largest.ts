@@ -14,7 +14,7 @@ const BATCH = 4;
 export function largest<T>(
   items: Iterable<T>,
   count: number,
-  compare: (one: T, two: T) => number,
+  compare: (a: T, b: T) => number,
 ): T[] {
   let best: T[] = [];
   /** Items that do not sort before this one are not among the best. */

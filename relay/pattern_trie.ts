@@ -6,7 +6,7 @@
  * Tokens without another branch share one node. A pattern therefore adds at most two nodes, however
  * many tokens it has. A look-up visits each node at most once and compares each with the name once.
  * It is a loop, so that no pattern can overflow the stack. Below wildcards, it visits at most one
- * node for each shape of a pattern's beginning (see `shapes.ts`).
+ * node for each shape of a pattern's beginning (see `shapeOf()`).
  *
  * @module
  */
@@ -14,6 +14,9 @@
 import { DOT } from "../protocol/ascii.ts";
 import { ANY, REST } from "../protocol/pattern.ts";
 import { keyOf } from "../protocol/text_map.ts";
+
+/** The end of a pattern that ends at a node. */
+const HERE = "";
 
 class Node<V> {
   /** The tokens that lead from the parent to this node, separated by dots. None of them is REST. */
@@ -24,45 +27,23 @@ class Node<V> {
   any: Node<V> | null = null;
   /** The other children, by the keys of the first tokens of their labels. */
   plain: Map<string, Node<V>> | null = null;
-  /** Values of the pattern that ends here. */
-  values: Set<V> | null = null;
-  /** Values of the pattern that continues with REST. */
-  rest: Set<V> | null = null;
-  /** Values of patterns that continue without another wildcard, by the keys of their tails. */
-  tails: Map<string, Set<V>> | null = null;
+  /** Values of the patterns that go on without another node, by the ends of the patterns. */
+  ends: Map<string, Set<V>> | null = null;
 
-  /** Whether no pattern ends here or continues without another node. */
-  get isEmpty(): boolean {
-    return !this.values && !this.rest && !this.tails;
-  }
-
-  /** Adds a value for the pattern that continues this way. Returns whether the value is new. */
-  add(value: V, { tail, hasRest }: Pattern): boolean {
-    const values = hasRest
-      ? this.rest ??= new Set()
-      : tail === null
-      ? this.values ??= new Set()
-      : this.#valuesOf(keyOf(tail));
+  /** Adds a value. Returns whether it is new. */
+  add(value: V, end: string): boolean {
+    this.ends ??= new Map();
+    let values = this.ends.get(end);
+    if (!values) this.ends.set(end, values = new Set());
     return values.size < values.add(value).size;
   }
 
-  #valuesOf(key: string): Set<V> {
-    this.tails ??= new Map();
-    let values = this.tails.get(key);
-    if (!values) this.tails.set(key, values = new Set());
-    return values;
-  }
-
   /** Removes a value. Returns whether it was present. */
-  delete(value: V, { tail, hasRest }: Pattern): boolean {
-    const key = tail === null ? "" : keyOf(tail);
-    const values = hasRest ? this.rest : tail === null ? this.values : this.tails?.get(key);
+  delete(value: V, end: string): boolean {
+    const values = this.ends?.get(end);
     if (!values?.delete(value)) return false;
-    if (values.size > 0) return true;
-    if (hasRest) this.rest = null;
-    else if (tail === null) this.values = null;
-    else this.tails!.delete(key);
-    if (this.tails?.size === 0) this.tails = null;
+    if (values.size === 0) this.ends!.delete(end);
+    if (this.ends!.size === 0) this.ends = null;
     return true;
   }
 
@@ -105,40 +86,41 @@ export class PatternTrie<V> {
 
   /** Adds `value` for a pattern. Adding it again changes nothing. */
   add(pattern: string, value: V): void {
-    const parsed = parse(pattern);
-    const node = parsed.path === null ? this.#root : this.#reach(parsed.path);
-    if (node.add(value, parsed)) this.#size++;
+    const { path, end } = parse(pattern);
+    const node = path === null ? this.#root : this.#reach(path);
+    if (node.add(value, end)) this.#size++;
   }
 
   /** Returns the node to which the tokens lead. Creates it if it does not exist. */
   #reach(path: string): Node<V> {
     let node = this.#root;
-    for (let left = path;;) {
-      let child = node.below(firstToken(left));
+    for (;;) {
+      let child = node.below(firstToken(path));
       if (!child) {
         child = new Node();
-        node.attach(child, left);
+        node.attach(child, path);
         return child;
       }
-      const common = commonLength(child.label, left);
+      const common = commonLength(child.label, path);
       if (common < child.label.length) child = split(node, child, common);
-      if (common === left.length) return child;
-      left = left.slice(common + 1);
+      if (common === path.length) return child;
+      path = path.slice(common + 1);
       node = child;
     }
   }
 
   /** Removes `value` from a pattern. Does nothing if it is not present. */
   delete(pattern: string, value: V): void {
-    const parsed = parse(pattern);
+    const { path: start, end } = parse(pattern);
+    let path = start;
     const nodes = [this.#root];
-    for (let left = parsed.path; left !== null;) {
-      const node = nodes.at(-1)!.below(firstToken(left));
-      if (!node || commonLength(node.label, left) < node.label.length) return;
+    while (path !== null) {
+      const node = nodes.at(-1)!.below(firstToken(path));
+      if (!node || commonLength(node.label, path) < node.label.length) return;
       nodes.push(node);
-      left = node.label.length === left.length ? null : left.slice(node.label.length + 1);
+      path = node.label.length === path.length ? null : path.slice(node.label.length + 1);
     }
-    if (!nodes.at(-1)!.delete(value, parsed)) return;
+    if (!nodes.at(-1)!.delete(value, end)) return;
     this.#size--;
     // An empty node is removed. The node above may then have a single child and no pattern of its
     // own.
@@ -157,23 +139,18 @@ export class PatternTrie<V> {
     const nodes = [this.#root];
     const depths = [0]; // number of the name's tokens that lead to each node
     while (nodes.length > 0) {
-      const { any, plain, rest, tails } = nodes.pop()!;
+      const { any, plain, ends } = nodes.pop()!;
       const depth = depths.pop()!;
-      if (rest) { for (const value of rest) found.push(value); }
-      if (tails) {
-        const values = tails.get(tailKeys[depth] ??= keyOf(name.slice(starts[depth])));
-        if (values) { for (const value of values) found.push(value); }
+      if (ends) {
+        collect(ends.get(REST));
+        collect(ends.get(tailKeys[depth] ??= keyOf(name.slice(starts[depth]))));
       }
-      let child = any;
+      if (any) visit(any, depth);
       if (plain) {
         const key = keys[depth] ??= keyOf(name.slice(starts[depth], starts[depth + 1]! - 1));
-        const other = plain.get(key);
-        if (other) {
-          if (!child) child = other;
-          else visit(other, depth);
-        }
+        const child = plain.get(key);
+        if (child) visit(child, depth);
       }
-      if (child) visit(child, depth);
     }
     return found;
 
@@ -184,9 +161,13 @@ export class PatternTrie<V> {
       if (end < count) {
         nodes.push(node);
         depths.push(end);
-      } else if (node.values) {
-        for (const value of node.values) found.push(value);
+      } else {
+        collect(node.ends?.get(HERE));
       }
+    }
+
+    function collect(values: Iterable<V> = []): void {
+      for (const value of values) found.push(value);
     }
   }
 }
@@ -198,22 +179,18 @@ interface Pattern {
    * none.
    */
   readonly path: string | null;
-  /** The tokens after the last ANY, or `null` if there are none. */
-  readonly tail: string | null;
-  /** Whether the pattern ends in REST. */
-  readonly hasRest: boolean;
+  /** REST, the key of the tokens after the last ANY, or HERE if there are none. */
+  readonly end: string;
 }
 
 function parse(pattern: string): Pattern {
-  if (pattern === REST) return { path: null, tail: null, hasRest: true };
-  if (pattern.endsWith(`.${REST}`)) {
-    return { path: pattern.slice(0, -1 - REST.length), tail: null, hasRest: true };
-  }
+  if (pattern === REST) return { path: null, end: REST };
+  if (pattern.endsWith(`.${REST}`)) return { path: pattern.slice(0, -1 - REST.length), end: REST };
   // With a dot at both ends, every token has a dot on each side.
-  const end = `.${pattern}.`.lastIndexOf(`.${ANY}.`) + ANY.length;
-  if (end < ANY.length) return { path: null, tail: pattern, hasRest: false };
-  if (end === pattern.length) return { path: pattern, tail: null, hasRest: false };
-  return { path: pattern.slice(0, end), tail: pattern.slice(end + 1), hasRest: false };
+  const length = `.${pattern}.`.lastIndexOf(`.${ANY}.`) + ANY.length;
+  if (length < ANY.length) return { path: null, end: keyOf(pattern) };
+  if (length === pattern.length) return { path: pattern, end: HERE };
+  return { path: pattern.slice(0, length), end: keyOf(pattern.slice(length + 1)) };
 }
 
 /**
@@ -230,7 +207,7 @@ function split<V>(node: Node<V>, child: Node<V>, length: number): Node<V> {
 
 /** Removes a node if no pattern ends at it and it has at most one child. */
 function tidy<V>(above: Node<V>, node: Node<V>): void {
-  if (!node.isEmpty || node.size > 1) return;
+  if (node.ends || node.size > 1) return;
   const child = node.any ?? node.plain?.values().next().value;
   if (child) above.attach(child, `${node.label}.${child.label}`);
   else above.detach(node);
@@ -254,14 +231,14 @@ function startsOf(name: string): number[] {
  * Returns the length of the whole tokens that both texts start with. Their first tokens must be
  * equal.
  */
-function commonLength(one: string, two: string): number {
+function commonLength(a: string, b: string): number {
   let length = 0;
   for (let i = 0;; i++) {
-    const ends = isEnd(one, i);
-    if (ends !== isEnd(two, i)) return length;
+    const ends = isEnd(a, i);
+    if (ends !== isEnd(b, i)) return length;
     if (ends) length = i;
-    if (i >= one.length || i >= two.length) return length;
-    if (one.charCodeAt(i) !== two.charCodeAt(i)) return length;
+    if (i >= a.length || i >= b.length) return length;
+    if (a.charCodeAt(i) !== b.charCodeAt(i)) return length;
   }
 }
 

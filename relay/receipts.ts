@@ -7,8 +7,7 @@
 
 import type { Batch } from "../server/member_diff.ts";
 import type { Recipient } from "../server/subscriber_group.ts";
-import { encoder } from "../protocol/utf8.ts";
-import { receiptText } from "../protocol/control.ts";
+import { encodeReceipts, type Receipt } from "../protocol/control.ts";
 
 /** An event whose publisher expects a receipt. */
 export class Delivery {
@@ -16,7 +15,7 @@ export class Delivery {
   readonly #request: string | null;
   readonly #batches: Batch[] = [];
   /** Number of batches for the publisher's group that do not reach the publisher. */
-  #ours = 0;
+  #excluded = 0;
 
   /**
    * Creates a delivery.
@@ -35,7 +34,7 @@ export class Delivery {
    */
   add(batch: Batch, isLeftOut: boolean): void {
     this.#batches.push(batch);
-    if (isLeftOut) this.#ours++;
+    if (isLeftOut) this.#excluded++;
   }
 
   /** Whether the event is a request. */
@@ -48,17 +47,15 @@ export class Delivery {
     return this.#batches.every(({ accepted }) => accepted !== null);
   }
 
-  /** Returns the lines for the publisher once all batches have been queued. Usually empty. */
-  report(): string {
+  /** Returns the receipts for the publisher once all batches have been queued. Usually none. */
+  receipts(): Receipt[] {
     // Too low by one if the publisher did not accept its own lines. But then its connection closes.
-    let clients = -this.#ours;
+    let clients = -this.#excluded;
     for (const { accepted } of this.#batches) clients += accepted!;
-    let lines = "";
-    if (this.#ack !== null) lines += receiptText({ id: this.#ack, clients });
-    if (this.#request !== null && clients === 0) {
-      lines += receiptText({ id: this.#request, clients });
-    }
-    return lines;
+    const receipts: Receipt[] = [];
+    if (this.#ack !== null) receipts.push({ id: this.#ack, clients });
+    if (this.#request !== null && clients === 0) receipts.push({ id: this.#request, clients });
+    return receipts;
   }
 }
 
@@ -86,21 +83,17 @@ export class Receipts<R extends Recipient> {
   answer(): void {
     if (this.#open.length === 0) return;
     const open: Entry<R>[] = [];
+    const due: Entry<R>[] = [];
     const waiting = new Set<R>();
-    const told = new Map<R, string>();
     for (const entry of this.#open) {
-      const { publisher, delivery } = entry;
-      if (!delivery.isDone || waiting.has(publisher)) {
-        waiting.add(publisher);
-        open.push(entry);
-      } else {
-        told.set(publisher, (told.get(publisher) ?? "") + delivery.report());
-      }
+      if (!entry.delivery.isDone) waiting.add(entry.publisher);
+      if (waiting.has(entry.publisher)) open.push(entry);
+      else due.push(entry);
     }
     this.#open = open;
-    // Encoded in one call, because each call costs more than most of these lines.
-    for (const [publisher, lines] of told) {
-      if (lines !== "") publisher.send(encoder.encode(lines), 0);
+    for (const [publisher, entries] of Map.groupBy(due, ({ publisher }) => publisher)) {
+      const receipts = entries.flatMap(({ delivery }) => delivery.receipts());
+      if (receipts.length > 0) publisher.send(encodeReceipts(receipts), 0);
     }
   }
 }

@@ -1,35 +1,28 @@
 /**
- * Caches the recipients of an event by the bytes of its name. Does not depend on whole lines or
- * connections.
+ * Caches the recipients of an event by the bytes of its name, and takes turns among the clients of
+ * each queue. Does not depend on whole lines or connections.
  *
  * @module
  */
 
 import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
-import type { SubscriptionTable } from "./subscription_table.ts";
+import type { Queue, SubscriptionTable } from "./subscription_table.ts";
 import { readString } from "../protocol/envelope.ts";
 import { largest } from "./largest.ts";
+import { isEqual } from "../protocol/json_bytes.ts";
+import type { NameReport } from "../protocol/report.ts";
 import { hashBytes } from "../protocol/seeded_hash.ts";
 import { TextMap } from "../protocol/text_map.ts";
-import { RoundRobin } from "./queue_group.ts";
 
 /**
- * Size of the cache, and the number of places in which a name may be, starting from its hash. A
- * look-up in a `Map` from hashes would take twice as long.
+ * Maximum weight of all routes together. A group weighs 1. The others weigh according to their
+ * memory: a route, and a queue in addition to two for each of its clients.
  */
-const PLACES = 32_768;
-const TRIES = 4;
-
-/** Maximum number of groups in the routes of all names together. */
-const MAX_GROUPS = 1_048_576;
-
-/**
- * Weight of a queue, in groups and according to its memory, in addition to two for each of its
- * clients.
- */
+const MAX_WEIGHT = 1_048_576;
+const ROUTE_WEIGHT = 32;
 const QUEUE_WEIGHT = 16;
 
-/** Maximum number of names that are counted although the cache has evicted them. */
+/** Maximum number of names that are counted although the cache has forgotten them. */
 const MAX_COUNTED = 4096;
 
 /** The recipients of events of one name, besides the clients that receive every event. */
@@ -54,13 +47,14 @@ export class RouteCache<R extends Recipient> {
 
   readonly #groups: SubscriptionTable<R>;
   /**
-   * Empty until the first name arrives, then of full length. A new name may replace an older one.
+   * The routes by the hash of their names, which no peer can predict. Of two names with the same
+   * hash, the cache knows the last.
    */
-  #routes: (Route<R> | null)[] = [];
+  readonly #routes = new Map<number, Route<R>>();
   #weight = 0;
   #last: Route<R> | null = null;
-  /** Counts of evicted names. */
-  #counted = new TextMap<number>();
+  /** Counts of forgotten names. */
+  #forgotten = new TextMap<number>();
 
   /** Creates a cache that looks up unknown names in `groups`. */
   constructor(groups: SubscriptionTable<R>) {
@@ -70,7 +64,7 @@ export class RouteCache<R extends Recipient> {
   /** Returns the route of the name from `start` to `end`, which excludes its quotes. */
   find(bytes: Uint8Array, start: number, end: number): Route<R> {
     let route = this.#last;
-    if (route === null || !isEqual(route.bytes, bytes, start, end)) {
+    if (route === null || !isEqual(bytes, start, end, route.bytes)) {
       route = this.#last = this.#recall(bytes, start, end);
     }
     if (route.generation !== this.#groups.generation) this.#lookUp(route);
@@ -87,36 +81,21 @@ export class RouteCache<R extends Recipient> {
 
   /** Returns the cached route of a name. Creates it if it does not exist. */
   #recall(bytes: Uint8Array, start: number, end: number): Route<R> {
-    const routes = this.#routes;
     const hash = hashBytes(bytes, start, end);
-    let free = -1;
-    for (let i = 0; i < TRIES; i++) {
-      const place = hash + i & PLACES - 1;
-      const route = routes[place];
-      if (!route) free = place;
-      else if (isEqual(route.bytes, bytes, start, end)) return route;
-    }
-    return this.#remember(free < 0 ? hash & PLACES - 1 : free, bytes, start, end);
-  }
-
-  #remember(place: number, bytes: Uint8Array, start: number, end: number): Route<R> {
-    if (this.#routes.length === 0) this.#routes = Array(PLACES).fill(null);
-    const former = this.#routes[place];
-    if (former) this.#forget(former);
-    const name = readString(bytes, start - 1);
-    return this.#routes[place] = {
+    const known = this.#routes.get(hash);
+    if (known && isEqual(bytes, start, end, known.bytes)) return known;
+    if (known) this.#forget(hash, known);
+    const route: Route<R> = {
       bytes: bytes.slice(start, end),
-      name,
+      name: readString(bytes, start - 1),
       groups: [],
       queues: [],
       generation: -1,
-      events: this.isCounting ? this.#takeCount(name) : 0,
+      events: 0,
     };
-  }
-
-  #forget(route: Route<R>): void {
-    this.#keepCount(route);
-    this.#weight -= weightOf(route);
+    this.#routes.set(hash, route);
+    this.#weight += weightOf(route);
+    return route;
   }
 
   #lookUp(route: Route<R>): void {
@@ -125,78 +104,100 @@ export class RouteCache<R extends Recipient> {
     route.groups = groups;
     // Changed subscriptions do not change the turn. Otherwise the events of some names would always
     // go to the same client.
-    const before = route.queues;
-    const next = before.length > 0 && new Map(before.map((turns) => [turns.queue, turns.next]));
+    const turns = new Map(route.queues.map(({ queue, next }) => [queue, next]));
     route.queues = Array.from(queues, ([queue, groups]) => {
-      const first = next ? next.get(queue) : undefined;
-      return new RoundRobin(queue, groups, first ?? queue.turns++);
+      return new RoundRobin(queue, groups, turns.get(queue) ?? queue.turns++);
     });
     route.generation = this.#groups.generation;
     this.#weight += weightOf(route);
-    if (this.#weight > MAX_GROUPS) this.#clear();
+    if (this.#weight > MAX_WEIGHT) this.#shrink();
   }
 
-  /** Forgets all names, so that peers cannot make the cache grow without limit. */
-  #clear(): void {
-    for (const route of this.#known()) this.#keepCount(route);
-    this.#routes = [];
-    this.#weight = 0;
+  /** Forgets the oldest names, so that peers cannot make the cache grow without limit. */
+  #shrink(): void {
+    for (const [hash, route] of this.#routes) {
+      if (2 * this.#weight <= MAX_WEIGHT) break;
+      this.#forget(hash, route);
+    }
     this.#last = null;
+    if (this.#forgotten.size <= MAX_COUNTED) return;
+    const counts = largest(this.#forgotten, MAX_COUNTED, ([, a], [, b]) => b - a);
+    this.#forgotten.clear();
+    for (const [name, events] of counts) this.#forgotten.set(name, events);
   }
 
-  #known(): Route<R>[] {
-    return this.#routes.filter((route) => route !== null);
-  }
-
-  /** Returns the number of events of an evicted name, and removes it from the counts. */
-  #takeCount(name: string): number {
-    const events = this.#counted.get(name) ?? 0;
-    if (events > 0) this.#counted.delete(name);
-    return events;
-  }
-
-  #keepCount({ name, events }: Route<R>): void {
-    if (events === 0) return;
-    this.#counted.set(name, events + (this.#counted.get(name) ?? 0));
-    if (this.#counted.size <= MAX_COUNTED) return;
-    const most = this.#most(MAX_COUNTED / 2);
-    this.#counted.clear();
-    for (const [name, events] of most) this.#counted.set(name, events);
-  }
-
-  #most(count: number): [name: string, events: number][] {
-    return largest(this.#counted, count, ([, one], [, two]) => two - one);
+  #forget(hash: number, route: Route<R>): void {
+    this.#routes.delete(hash);
+    this.#weight -= weightOf(route);
+    if (route.events > 0) count(this.#forgotten, route);
   }
 
   /** Starts counting events by name, from 0. */
   startCounting(): void {
-    this.#counted.clear();
-    for (const route of this.#known()) route.events = 0;
+    this.#forgotten.clear();
+    for (const route of this.#routes.values()) route.events = 0;
     this.isCounting = true;
   }
 
-  /** Returns the `count` most frequent names of counted events, the most frequent first. */
-  counts(count: number): [name: string, events: number][] {
-    // A name is in both lists if it was evicted in the meantime or has several spellings.
-    const most = new TextMap<number>();
-    const known = largest(this.#known(), 2 * count, (one, two) => two.events - one.events);
-    const all = known.map(({ name, events }) => [name, events] as const);
-    for (const [name, events] of [...all, ...this.#most(2 * count)]) {
-      if (events > 0) most.set(name, events + (most.get(name) ?? 0));
-    }
-    return largest(most, count, ([, one], [, two]) => two - one);
+  /** Returns the `max` most frequent names of counted events, the most frequent first. */
+  counts(max: number): NameReport[] {
+    const counts = new TextMap(this.#forgotten);
+    for (const route of this.#routes.values()) if (route.events > 0) count(counts, route);
+    return largest(counts, max, ([, a], [, b]) => b - a)
+      .map(([name, events]) => ({ name, events }));
   }
 }
 
-/** Returns the number of groups in a route, plus the weight of its queues. */
-function weightOf({ groups, queues }: Route<Recipient>): number {
-  return queues.reduce((sum, { length }) => sum + QUEUE_WEIGHT + 2 * length, groups.length);
+/** The clients of a queue that subscribe to one name, each in a group of its own. */
+export class RoundRobin<R extends Recipient> {
+  readonly queue: Queue;
+  readonly groups: readonly SubscriberGroup<R>[];
+  /** The number of the next client. */
+  next: number;
+
+  /** Creates a rotation that starts with client number `first`, modulo the number of clients. */
+  constructor(queue: Queue, groups: readonly SubscriberGroup<R>[], first: number) {
+    this.queue = queue;
+    this.groups = groups;
+    this.next = first % groups.length;
+  }
+
+  /**
+   * Returns the next client with an empty send queue. If no queue is empty, returns the client with
+   * the fewest pending bytes. Returns `null` if no open client remains.
+   *
+   * @param excluded The group that must not receive the event, or `null`.
+   */
+  take(excluded: SubscriberGroup<R> | null): SubscriberGroup<R> | null {
+    const { groups } = this;
+    const count = groups.length;
+    let best = -1;
+    let min = Infinity;
+    for (let k = 0, i = this.next; k < count; k++, i = i + 1 < count ? i + 1 : 0) {
+      const group = groups[i]!;
+      if (group === excluded) continue;
+      const { recipient } = group.members.values().next().value!;
+      if (!recipient.open) continue;
+      const { pendingBytes } = recipient;
+      // Gathered events count only for clients with a backlog, because they are flushed within
+      // moments.
+      if (pendingBytes > 0 && pendingBytes + group.size >= min) continue;
+      best = i;
+      if (pendingBytes === 0) break;
+      min = pendingBytes + group.size;
+    }
+    if (best < 0) return null;
+    this.next = best + 1 < count ? best + 1 : 0;
+    return groups[best]!;
+  }
 }
 
-/** Returns whether the bytes from `start` to `end` equal a name. */
-function isEqual(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  const { length } = name;
-  if (end - start !== length) return false;
-  for (let i = 0; i < length; i++) if (bytes[start + i] !== name[i]) return false;
-  return true;
+/** Adds the events of a route to the count of its name, which may have several spellings. */
+function count(counts: TextMap<number>, { name, events }: Route<Recipient>): void {
+  counts.set(name, events + (counts.get(name) ?? 0));
+}
+
+function weightOf({ groups, queues }: Route<Recipient>): number {
+  const weight = ROUTE_WEIGHT + groups.length;
+  return queues.reduce((sum, { groups }) => sum + QUEUE_WEIGHT + 2 * groups.length, weight);
 }

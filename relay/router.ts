@@ -6,9 +6,7 @@
  */
 
 import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
-import type { Subscriber } from "./subscriber.ts";
-import { SubscriptionTable } from "./subscription_table.ts";
-import { Hearers } from "./hearers.ts";
+import { type Subscriber, SubscriptionTable } from "./subscription_table.ts";
 import { WriteCoalescer } from "../server/coalescer.ts";
 import type { Block } from "../net/send_queue.ts";
 import { type Delivery, Receipts } from "./receipts.ts";
@@ -131,9 +129,9 @@ export class Router<R extends Recipient> {
    * Starts a search for those of `clients` that would receive the events of `source`. Excludes the
    * source itself unless `echo` is set.
    */
-  hearers(source: Subscriber<R>, clients: readonly Subscriber<R>[]): Hearers<R> {
+  search(source: Subscriber<R>, clients: readonly Subscriber<R>[]): RecipientSearch<R> {
     const others = this.#echo ? clients : clients.filter((client) => client !== source);
-    return new Hearers(others, this.#groups.everything);
+    return new RecipientSearch(others, this.#groups.everything);
   }
 
   /** Returns the client with the ID `id`, or `undefined`. */
@@ -153,8 +151,9 @@ export class Router<R extends Recipient> {
 
   /** Passes on `count` events without an envelope, while {@link isIdle}. */
   passRun(lines: Lines, count: number): void {
-    const isHeard = this.#give(this.#groups.everything, lines, count, this.#left(false), null);
-    if (!isHeard) this.eventsUnheard += count;
+    const { everything } = this.#groups;
+    const isDelivered = this.#deliver(everything, lines, count, this.#excluded(false), null);
+    if (!isDelivered) this.eventsUnheard += count;
   }
 
   /** Passes one event on to all subscribers of its name. A request is not passed to its sender. */
@@ -164,53 +163,53 @@ export class Router<R extends Recipient> {
     isRequest: boolean,
     delivery: Delivery | null,
   ): void {
-    const left = this.#left(isRequest);
+    const excluded = this.#excluded(isRequest);
     const { everything } = this.#groups;
-    const isHeard = this.#give(everything, line, 1, left, delivery);
+    const isDelivered = this.#deliver(everything, line, 1, excluded, delivery);
     let isExpected = false;
     for (const group of route.groups) {
-      if (this.#give(group, line, 1, left, delivery)) isExpected = true;
+      if (this.#deliver(group, line, 1, excluded, delivery)) isExpected = true;
     }
-    if (route.queues.length > 0 && this.#queue(route, line, left, delivery)) isExpected = true;
+    if (route.queues.length > 0 && this.#queue(route, line, excluded, delivery)) isExpected = true;
     // A request is not delayed for its subscribers. If there are none, it is not delayed for the
     // clients that receive every event.
     if (isRequest && !isExpected) everything.isUrgent = true;
-    this.#note(isHeard || isExpected, delivery);
+    this.#count(isDelivered || isExpected, delivery);
   }
 
   /** Passes one event on to one client. */
   passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
     const subscriber = this.#subscribers.get(id);
-    const isHeard = subscriber !== undefined && subscriber !== this.#left(isRequest);
-    if (isHeard) {
+    const isDelivered = subscriber !== undefined && subscriber !== this.#excluded(isRequest);
+    if (isDelivered) {
       this.#coalescer.addFor(subscriber, line.block, line.start, line.end);
       delivery?.add(subscriber.group.batchOf(subscriber), false);
     }
-    this.#note(isHeard, delivery);
+    this.#count(isDelivered, delivery);
   }
 
   /** Returns the client that must not receive an event of the source, or `null`. */
-  #left(isRequest: boolean): Subscriber<R> | null {
+  #excluded(isRequest: boolean): Subscriber<R> | null {
     return isRequest || !this.#echo ? this.#source : null;
   }
 
-  #note(isHeard: boolean, delivery: Delivery | null): void {
-    if (!isHeard) this.eventsUnheard++;
+  #count(isDelivered: boolean, delivery: Delivery | null): void {
+    if (!isDelivered) this.eventsUnheard++;
     if (delivery) this.#receipts.add(this.#source!.recipient, delivery);
   }
 
   /** Adds lines for a group. Returns whether any of its clients receives them. */
-  #give(
+  #deliver(
     group: SubscriberGroup<R>,
     { block, start, end }: Lines,
     count: number,
-    left: Subscriber<R> | null,
+    excluded: Subscriber<R> | null,
     delivery: Delivery | null,
   ): boolean {
-    const ours = left?.group === group ? left : null;
-    if (group.members.size === (ours ? 1 : 0)) return false;
-    this.#coalescer.add(group, block, start, end, count, ours);
-    delivery?.add(group.batch(), ours !== null);
+    const member = excluded?.group === group ? excluded : null;
+    if (group.members.size === (member ? 1 : 0)) return false;
+    this.#coalescer.add(group, block, start, end, count, member);
+    delivery?.add(group.batch(), member !== null);
     if (delivery?.isRequest && group !== this.#groups.everything) group.isUrgent = true;
     return true;
   }
@@ -219,19 +218,19 @@ export class Router<R extends Recipient> {
   #queue(
     route: Route<R>,
     line: Lines,
-    left: Subscriber<R> | null,
+    excluded: Subscriber<R> | null,
     delivery: Delivery | null,
   ): boolean {
     const number = ++this.#line;
     for (const group of route.groups) group.line = number;
-    let isHeard = false;
-    for (const turns of route.queues) {
-      const group = turns.take(left?.group ?? null);
+    let isDelivered = false;
+    for (const queue of route.queues) {
+      const group = queue.take(excluded?.group ?? null);
       if (!group || group.line === number) continue;
       group.line = number;
-      if (this.#give(group, line, 1, left, delivery)) isHeard = true;
+      if (this.#deliver(group, line, 1, excluded, delivery)) isDelivered = true;
     }
-    return isHeard;
+    return isDelivered;
   }
 
   /**
@@ -252,5 +251,51 @@ export class Router<R extends Recipient> {
   flush(): void {
     this.#coalescer.flushAll();
     this.#receipts.answer();
+  }
+}
+
+/** Finds the clients, among given candidates, that would receive events of a block. */
+class RecipientSearch<R extends Recipient> {
+  /** The candidates that would receive an event, in no particular order. */
+  readonly found = new Set<Subscriber<R>>();
+
+  readonly #candidates: ReadonlySet<Subscriber<R>>;
+  readonly #everything: SubscriberGroup<R>;
+  readonly #byGroup: ReadonlyMap<SubscriberGroup<R>, readonly Subscriber<R>[]>;
+  #last: Route<R> | null = null;
+
+  /** Members of the group `everything` receive all events. */
+  constructor(candidates: readonly Subscriber<R>[], everything: SubscriberGroup<R>) {
+    this.#candidates = new Set(candidates);
+    this.#everything = everything;
+    this.#byGroup = Map.groupBy(candidates, ({ group }) => group);
+  }
+
+  /** Whether all candidates have been found. */
+  get isComplete(): boolean {
+    return this.found.size === this.#candidates.size;
+  }
+
+  /**
+   * Adds an event for all subscribers of its name. A queue counts only if all of its clients are
+   * candidates; otherwise another client can take the event.
+   */
+  add(route: Route<R>): void {
+    if (route === this.#last) return;
+    this.#last = route;
+    this.#addGroup(this.#everything);
+    for (const group of route.groups) this.#addGroup(group);
+    for (const { groups } of route.queues) {
+      if (groups.every((group) => this.#byGroup.has(group))) this.#addGroup(groups[0]!);
+    }
+  }
+
+  /** Adds an event for one client alone. */
+  addFor(client: Subscriber<R> | undefined): void {
+    if (client && this.#candidates.has(client)) this.found.add(client);
+  }
+
+  #addGroup(group: SubscriberGroup<R>): void {
+    for (const client of this.#byGroup.get(group) ?? []) this.found.add(client);
   }
 }

@@ -4,10 +4,15 @@
  * @module
  */
 
-import { memoryUsage } from "../net/platform.ts";
+import { memoryUsage, unrefTimer } from "../net/platform.ts";
 import { CLOSE_REASONS, type CloseReason } from "../errors.ts";
 import type { RelayStats } from "../protocol/report.ts";
-import { LoopDelay } from "./loop_delay.ts";
+
+/**
+ * Interval between measurements, in milliseconds. Any longer blocking of the loop is always
+ * noticed, and ten wake-ups a second cost an idle process next to nothing.
+ */
+const INTERVAL_MS = 100;
 
 /** The counters of one client that can be summed up. */
 export interface ClientCounters {
@@ -22,6 +27,8 @@ export interface ClientCounters {
   /** Number of bytes in the client's send queue. */
   readonly pendingBytes: number;
 }
+
+type Totals = Record<Exclude<keyof ClientCounters, "pendingBytes">, number>;
 
 /** Returns whether no byte has gone to or come from a client, and nothing was queued for it. */
 export function isSilent({ bytesIn, bytesOut, pendingBytes, eventsOut }: ClientCounters): boolean {
@@ -41,10 +48,8 @@ export class StatsCollector {
   #isStopped = false;
   #clientsTotal = 0;
   #silentPeers = 0;
-  #eventsIn = 0;
-  #eventsOut = 0;
-  #bytesIn = 0;
-  #bytesOut = 0;
+  /** The totals of the clients that have left. */
+  readonly #departed: Totals = { eventsIn: 0, eventsOut: 0, bytesIn: 0, bytesOut: 0 };
 
   /** Counts a client that has joined. */
   joined(): void {
@@ -55,10 +60,7 @@ export class StatsCollector {
   left(client: ClientCounters, reason: CloseReason): void {
     this.#closes[reason]++;
     if (isSilent(client)) this.#silentPeers++;
-    this.#eventsIn += client.eventsIn;
-    this.#eventsOut += client.eventsOut;
-    this.#bytesIn += client.bytesIn;
-    this.#bytesOut += client.bytesOut;
+    add(this.#departed, client);
   }
 
   /**
@@ -86,17 +88,11 @@ export class StatsCollector {
   ): RelayStats {
     if (!this.#isStopped) this.#delay.start();
     let clients = 0;
-    let eventsIn = this.#eventsIn;
-    let eventsOut = this.#eventsOut;
-    let bytesIn = this.#bytesIn;
-    let bytesOut = this.#bytesOut;
+    const totals = { ...this.#departed };
     let largestPendingBytes = 0;
     for (const client of connected) {
       clients++;
-      eventsIn += client.eventsIn;
-      eventsOut += client.eventsOut;
-      bytesIn += client.bytesIn;
-      bytesOut += client.bytesOut;
+      add(totals, client);
       largestPendingBytes = Math.max(largestPendingBytes, client.pendingBytes);
     }
     const delay = this.#delay.take();
@@ -105,12 +101,9 @@ export class StatsCollector {
       uptimeMs: Math.round(performance.now() - this.#start),
       clients,
       clientsTotal: this.#clientsTotal,
-      eventsIn,
-      eventsOut,
+      ...totals,
       eventsUnheard,
       eventsRefused,
-      bytesIn,
-      bytesOut,
       pendingBytes,
       largestPendingBytes,
       closes: { ...this.#closes },
@@ -130,8 +123,71 @@ export class StatsCollector {
   }
 }
 
+/** Adds the counters of a client to totals. */
+function add(totals: Totals, client: ClientCounters): void {
+  totals.eventsIn += client.eventsIn;
+  totals.eventsOut += client.eventsOut;
+  totals.bytesIn += client.bytesIn;
+  totals.bytesOut += client.bytesOut;
+}
+
 /** Returns a counter for each reason. Peers cannot make their number grow. */
 function zeros(): Record<CloseReason, number> {
   const counters = Object.keys(CLOSE_REASONS).map((reason) => [reason, 0]);
   return Object.fromEntries(counters);
+}
+
+/**
+ * Measures how late a timer fires. Runs only after {@link start}, so that a program that never
+ * reads the delay does not pay for it and is not woken up.
+ */
+export class LoopDelay {
+  readonly #now: () => number;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #last = 0;
+  #max = 0;
+  #sum = 0;
+  #count = 0;
+
+  /** Creates an instance that uses the clock `now`, in milliseconds. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Starts measuring, unless it already runs. The timer does not keep the process alive. */
+  start(): void {
+    if (this.#timer !== undefined) return;
+    this.#last = this.#now();
+    this.#timer = setInterval(() => this.tick(), INTERVAL_MS);
+    unrefTimer(this.#timer);
+  }
+
+  /** Stops measuring. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Records the current delay. Called by the timer. */
+  tick(): void {
+    const now = this.#now();
+    const delay = Math.max(0, now - this.#last - INTERVAL_MS);
+    this.#last = now;
+    this.#max = Math.max(this.#max, delay);
+    this.#sum += delay;
+    this.#count++;
+  }
+
+  /**
+   * Returns the longest and the mean delay since the last call, or since the start. Includes a
+   * delay that has not ended yet.
+   */
+  take(): { max: number; mean: number } {
+    if (this.#timer !== undefined && this.#now() - this.#last > INTERVAL_MS) this.tick();
+    const delay = { max: this.#max, mean: this.#count === 0 ? 0 : this.#sum / this.#count };
+    this.#max = 0;
+    this.#sum = 0;
+    this.#count = 0;
+    return delay;
+  }
 }

@@ -8,13 +8,28 @@
  * @module
  */
 
-import { type Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
-import { Subscriber } from "./subscriber.ts";
+import { Member, type Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
+import { memberBytes } from "../protocol/envelope.ts";
 import { REST } from "../protocol/pattern.ts";
 import { PatternTrie } from "./pattern_trie.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TextMap } from "../protocol/text_map.ts";
+
+/** A client of a relay, with its subscriptions. */
+export class Subscriber<R extends Recipient = Recipient> extends Member<R> {
+  /** The client's subscriptions. */
+  subscriptions: Subscriptions = Subscriptions.NONE_YET;
+  #signature: Uint8Array | null = null;
+
+  /**
+   * The member that the relay inserts into the client's requests and direct events, such as
+   * `"from":"c3",`.
+   */
+  get signature(): Uint8Array {
+    return this.#signature ??= memberBytes("from", `c${this.recipient.id}`);
+  }
+}
 
 /** A queue. One of its clients receives each event. */
 export class Queue {

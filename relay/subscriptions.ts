@@ -4,11 +4,10 @@
  * @module
  */
 
-import { faultOfPattern, REST } from "../protocol/pattern.ts";
+import { ANY, faultOfPattern, REST } from "../protocol/pattern.ts";
 import type { Refusal, SubscriptionRequest } from "../protocol/control.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import { hashText } from "../protocol/seeded_hash.ts";
-import { placesOf, shapeOf } from "./shapes.ts";
 import { TextMap, TextSet } from "../protocol/text_map.ts";
 
 /** Default maximum number of subscriptions of a client. */
@@ -158,17 +157,17 @@ export class Subscriptions {
  * @param after The subscriptions after the request.
  */
 export function refusalOf(
-  { control, events, id }: SubscriptionRequest,
+  { control, events }: SubscriptionRequest,
   after: Subscriptions,
   maxSubscriptions: number,
 ): Refusal | null {
   if (control === "unsubscribe") return null;
   for (const pattern of events) {
     const fault = faultOfPattern(pattern);
-    if (fault) return { id, reason: "bad-pattern", detail: fault };
+    if (fault) return { reason: "bad-pattern", detail: fault };
   }
   const excess = excessOf(after, maxSubscriptions);
-  return excess ? { id, reason: "too-many-subscriptions", detail: excess } : null;
+  return excess ? { reason: "too-many-subscriptions", detail: excess } : null;
 }
 
 /** Returns which limit of a client the subscriptions exceed, or an empty string. */
@@ -182,4 +181,54 @@ function excessOf({ size, queues, places }: Subscriptions, maxSubscriptions: num
   if (places <= MAX_WILDCARD_PLACES) return "";
   return `the patterns of a client may have wildcards in ${MAX_WILDCARD_PLACES} places, ` +
     `this would make ${places}`;
+}
+
+/** Stands for a token that is not a wildcard. */
+const OTHER = "x";
+
+/**
+ * Returns the shape of a pattern, one character for each token. It is empty without a wildcard.
+ *
+ * The shape of a pattern is its tokens up to the last wildcard, with all other tokens treated as
+ * equal. For example, `room.7.*` and `room.8.*.text` have the same shape. Among all patterns whose
+ * beginnings have one shape, a name matches at most one beginning, because the name determines the
+ * other tokens. A look-up therefore visits at most as many nodes as there are shapes of beginnings.
+ * Only beginnings with a wildcard multiply with the clients. The others lie on the single path of
+ * the name itself.
+ */
+export function shapeOf(pattern: string): string {
+  if (!pattern.includes(ANY) && !pattern.includes(REST)) return "";
+  let shape = "";
+  let length = 0;
+  for (const token of pattern.split(".")) {
+    const isWildcard = token === ANY || token === REST;
+    shape += isWildcard ? token : OTHER;
+    if (isWildcard) ({ length } = shape);
+  }
+  return shape.slice(0, length);
+}
+
+/** Returns the number of distinct beginnings with a wildcard among all shapes. */
+export function placesOf(shapes: Iterable<string>): number {
+  let places = 0;
+  let before = "";
+  for (const shape of [...shapes].sort()) {
+    // In sorted order, no earlier shape has a longer beginning in common than the previous one.
+    places += shape.length - Math.max(commonLength(before, shape), firstWildcard(shape));
+    before = shape;
+  }
+  return places;
+}
+
+/** Returns the offset of a shape's first wildcard, or the shape's length without one. */
+function firstWildcard(shape: string): number {
+  let i = 0;
+  while (shape[i] === OTHER) i++;
+  return i;
+}
+
+function commonLength(a: string, b: string): number {
+  let i = 0;
+  while (i < a.length && a[i] === b[i]) i++;
+  return i;
 }

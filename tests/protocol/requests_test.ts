@@ -5,7 +5,7 @@ import {
   decodeReceipt,
   decodeRefusal,
   decodeRequest,
-  encodeReceipt,
+  encodeReceipts,
   encodeRefusal,
   encodeRequest,
 } from "../../protocol/control.ts";
@@ -66,12 +66,12 @@ Deno.test("decodeRequest() reads a request for stats, and refuses an invalid ID"
   });
 });
 
-Deno.test("encodeReceipt() and decodeReceipt() are each other's inverse", () => {
+Deno.test("encodeReceipts() and decodeReceipt() are each other's inverse", () => {
   for (const receipt of [{ id: "s1" }, { id: "e5", clients: 3 }, { id: "r1", clients: 0 }]) {
-    assertEquals(decodeReceipt(parse(encodeReceipt(receipt))), receipt);
+    assertEquals(decodeReceipt(parse(encodeReceipts([receipt]))), receipt);
   }
   assertEquals(
-    text(encodeReceipt({ id: "r1", clients: 0 })),
+    text(encodeReceipts([{ id: "r1", clients: 0 }])),
     '{"control":"ack","id":"r1","clients":0}\n',
   );
   for (
@@ -128,7 +128,7 @@ Deno.test("decodeRefusal() does not let a relay give a reason that only a client
 Deno.test("encodeRefusal() and the others make lines that are control lines", () => {
   const lines = [
     encodeRequest({ control: "subscribe", events: ["a"], queue: "q", id: "1" }),
-    encodeReceipt({ id: "1", clients: 1 }),
+    encodeReceipts([{ id: "1", clients: 1 }]),
     encodeRefusal({ id: "1", event: "chat", reason: "bad-attributes", detail: "why" }),
   ];
   for (const line of lines) {

@@ -1,6 +1,10 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
-import { Backpressure, type BackpressureOptions } from "../../relay/backpressure.ts";
+import {
+  Backpressure,
+  type BackpressureBounds,
+  type BackpressureSink,
+} from "../../relay/backpressure.ts";
 import { EbsocketConnection } from "../../net/connection.ts";
 import { LineBlock } from "../../framing.ts";
 import { Clock } from "../support/clock.ts";
@@ -27,22 +31,20 @@ class Publisher {
   }
 }
 
-function setUp(options: Partial<BackpressureOptions> = {}) {
+function setUp(options: Partial<BackpressureBounds & BackpressureSink> = {}) {
   const passed: string[] = [];
   const readers: EbsocketConnection[] = [];
   /** Readers that hear nothing. */
   const deaf = new Set<EbsocketConnection>();
   const backpressure = new Backpressure({
-    maxHold: MAX_HOLD,
-    maxParkedBytes: 1000,
     pass(_, lines) {
       passed.push(new TextDecoder().decode(lines.bytes));
       for (const reader of readers) if (!deaf.has(reader)) backpressure.observe(reader);
     },
-    hearers: (_, __, some) => some.filter((reader) => !deaf.has(reader)),
+    recipientsAmong: (some) => some.filter((reader) => !deaf.has(reader)),
     onRelease: (publisher) => publisher.resume(),
     ...options,
-  });
+  }, { maxHold: MAX_HOLD, maxParkedBytes: 1000, ...options });
 
   /** A reader that takes nothing, and for which more than half of the most waits. */
   function lag(): FakeDuplex {
@@ -103,7 +105,7 @@ Deno.test("Backpressure passes on one block at a time, and looks again before ea
 Deno.test("Backpressure looks once at each publisher when many readers go in one turn", async () => {
   let looks = 0;
   const { abort, backpressure, lag, passed, readers: all } = setUp({
-    hearers(_, __, some) {
+    recipientsAmong(some) {
       const readers = [...some];
       readers.some = (test) => {
         looks++;
@@ -209,7 +211,7 @@ Deno.test("Backpressure waits only for readers that hear the publisher", async (
   // One that hears it begins to lag as well: only that one counts.
   const reader = lag();
   const line = publisher.sends();
-  assertEquals([backpressure.holds(publisher.connection), passed.length], [true, 1]);
+  assertEquals([backpressure.isParked(publisher.connection), passed.length], [true, 1]);
   reader.take();
   await until(() => passed.length === 2);
   assertEquals([passed[1], loner.written], [line, ""]);
@@ -219,7 +221,8 @@ Deno.test("Backpressure waits only for readers that hear the publisher", async (
 Deno.test("Backpressure lets who waits for nobody pass those who wait", async () => {
   const waitsFor = new Map<EbsocketConnection, EbsocketConnection[]>();
   const { abort, backpressure, lag, passed, readers } = setUp({
-    hearers: (publisher, _, some) => some.filter((it) => waitsFor.get(publisher)?.includes(it)),
+    recipientsAmong: (some, publisher) =>
+      some.filter((it) => waitsFor.get(publisher)?.includes(it)),
   });
   const publishers = [1, 2, 3].map(() => new Publisher(backpressure));
   const duplexes = [lag(), lag()];
@@ -229,7 +232,7 @@ Deno.test("Backpressure lets who waits for nobody pass those who wait", async ()
   assertEquals(passed.length, 1);
   duplexes[1]!.take();
   await until(() => passed.length === 2);
-  assertEquals(publishers.map(({ connection }) => backpressure.holds(connection)), [
+  assertEquals(publishers.map(({ connection }) => backpressure.isParked(connection)), [
     true,
     false,
     false,
@@ -262,13 +265,13 @@ Deno.test("Backpressure waits for a reader no longer in all, however often that 
     backpressure.observe(connection!);
   }
   assertEquals(0 < holds && holds < 10, true, `${holds}`);
-  assertEquals(backpressure.holds(publisher.connection), false);
+  assertEquals(backpressure.isParked(publisher.connection), false);
   // It gets a little of it back, by and by.
   clock.advance(60 * 200);
   await until(() => {
     reader.takeOnce(1); // It has taken nothing for long, otherwise.
     publisher.sends();
-    return backpressure.holds(publisher.connection);
+    return backpressure.isParked(publisher.connection);
   });
   await abort();
 });
@@ -278,7 +281,7 @@ Deno.test("Backpressure keeps no more than it may", async () => {
   const publishers = [1, 2, 3].map(() => new Publisher(backpressure));
   const reader = lag();
   for (const publisher of publishers) publisher.sends(); // two bytes each
-  assertEquals(publishers.map(({ connection }) => backpressure.holds(connection)), [
+  assertEquals(publishers.map(({ connection }) => backpressure.isParked(connection)), [
     true,
     true,
     false,

@@ -3,17 +3,15 @@ import { assertLess } from "@std/assert/less";
 import { utf8 } from "../support/bytes.ts";
 import { A, B, type Client, setUp, texts } from "../support/ingress.ts";
 
-Deno.test("Ingress.take() says how many lines and events there are, and where a bad line begins", () => {
+Deno.test("Ingress.take() says how many events and empty lines there are, and where a bad line begins", () => {
   const { controls, take } = setUp(1);
   assertEquals(take(`${A}\n{"control":"x"}\n${B}`), {
-    lines: 4,
     events: 2,
     empty: 1,
     end: 45,
     isBad: false,
   });
   assertEquals(take(`${A}bad\n${B}`), {
-    lines: 1,
     events: 1,
     empty: 0,
     end: A.length,
@@ -132,7 +130,7 @@ Deno.test("Ingress refuses envelopes of a wrong type, and keys that are repeated
   }
 });
 
-Deno.test("Ingress.hearers() tells which of some clients would get an event of a block", () => {
+Deno.test("Ingress.recipientsAmong() tells which of some clients would get an event of a block", () => {
   const { clients, ingress, router, subscribe } = setUp(6, { echo: true });
   const [all, a, ab, one, two, mute] = clients as [Client, Client, Client, Client, Client, Client];
   subscribe(a, ["a"]);
@@ -141,7 +139,8 @@ Deno.test("Ingress.hearers() tells which of some clients would get an event of a
   subscribe(two, ["q"], "queue");
   subscribe(mute, []);
   const hear = (text: string, some = clients, source = mute) =>
-    [...ingress.hearers(source, utf8(text), some)].map(({ recipient }) => recipient.id).sort();
+    [...ingress.recipientsAmong(some, source, utf8(text))].map(({ recipient }) => recipient.id)
+      .sort();
   assertEquals(hear('{"event":"x"}\n'), [1]);
   assertEquals(hear('{"event":"x"}\n', [a, ab, mute]), []);
   assertEquals(hear(`${A}`), [1, 2, 3]);
@@ -160,15 +159,15 @@ Deno.test("Ingress.hearers() tells which of some clients would get an event of a
   const others = '{"event":"x"}\n';
   assertEquals(hear(others.repeat(1000) + A, [a]), [2]);
   assertEquals(hear(others.repeat(2000) + A, [a]), []);
-  const late = ingress.hearers(mute, utf8(others.repeat(100) + A), [a], () => true);
+  const late = ingress.recipientsAmong([a], mute, utf8(others.repeat(100) + A), () => true);
   assertEquals([...late], []);
   assertEquals(router.eventsUnheard, 0);
 });
 
-Deno.test("Ingress.hearers() leaves the source out where it does not get its own events", () => {
+Deno.test("Ingress.recipientsAmong() leaves the source out where it does not get its own events", () => {
   const { clients, ingress, router } = setUp(2);
   router.routes.startCounting();
-  const found = [...ingress.hearers(clients[0]!, utf8(A), clients)];
+  const found = [...ingress.recipientsAmong(clients, clients[0]!, utf8(A))];
   assertEquals(found, [clients[1]!]);
   assertEquals(router.routes.counts(1), []); // It has not been passed on yet.
 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { memberBytes } from "../../protocol/envelope.ts";
-import { LineArena } from "../../relay/line_arena.ts";
+import { LineArena } from "../../relay/ingress.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

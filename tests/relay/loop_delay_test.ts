@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { LoopDelay } from "../../relay/loop_delay.ts";
+import { LoopDelay } from "../../relay/stats.ts";
 import { until } from "../support/waiting.ts";
 
 function setUp() {

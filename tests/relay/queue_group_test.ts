@@ -1,8 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { SubscriberGroup } from "../../server/subscriber_group.ts";
-import { Subscriber } from "../../relay/subscriber.ts";
-import { Queue } from "../../relay/subscription_table.ts";
-import { RoundRobin } from "../../relay/queue_group.ts";
+import { Queue, Subscriber } from "../../relay/subscription_table.ts";
+import { RoundRobin } from "../../relay/route_cache.ts";
 import { blockOf } from "../support/bytes.ts";
 import { FakeRecipient } from "../support/routes.ts";
 

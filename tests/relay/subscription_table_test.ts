@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import fc from "fast-check";
-import type { Subscriber } from "../../relay/subscriber.ts";
+import type { Subscriber } from "../../relay/subscription_table.ts";
 import { SubscriptionTable } from "../../relay/subscription_table.ts";
 import { matches } from "../../protocol/pattern.ts";
 import { MAX_WILDCARD_PLACES } from "../../relay/subscriptions.ts";

@@ -1,6 +1,6 @@
 /** A router that gets its lines from an ingress, with clients without sockets. */
 
-import type { Subscriber } from "../../relay/subscriber.ts";
+import type { Subscriber } from "../../relay/subscription_table.ts";
 import { SchemaFilter } from "../../relay/schema_filter.ts";
 import { Ingress, type IngressResult } from "../../relay/ingress.ts";
 import { Router } from "../../relay/router.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { placesOf, shapeOf } from "../../relay/shapes.ts";
+import { placesOf, shapeOf } from "../../relay/subscriptions.ts";
 
 Deno.test("shapeOf() takes tokens that are no wildcards for equal, up to the last wildcard", () => {
   const table: [pattern: string, shape: string][] = [

@@ -1,0 +1,122 @@
+/**
+ * The options of a relay, and the clients that its observer sees.
+ *
+ * @module
+ */
+
+import type { Address } from "../protocol/address.ts";
+import type { CloseInfo, CloseReason } from "../errors.ts";
+import type { EventDefinitions } from "../schema/definitions.ts";
+import type { RateOptions } from "../server/rate_limiter.ts";
+import type { ServeOptions } from "../server/admission.ts";
+
+/** A client of a relay, with its counters. */
+export interface RelayClient {
+  /** The client's number: 1 for the first client, 2 for the second, and so on. */
+  readonly id: number;
+  /** The client's address. */
+  readonly address: Address;
+  /** Number of events received from the client and relayed. */
+  readonly eventsIn: number;
+  /**
+   * Number of events queued for the client. Includes the `unsentLines` of its {@link CloseInfo}.
+   */
+  readonly eventsOut: number;
+  /** Number of bytes received from the client. */
+  readonly bytesIn: number;
+  /** Number of bytes that the operating system has accepted for the client. */
+  readonly bytesOut: number;
+  /** Number of bytes queued for the client that the operating system has not accepted yet. */
+  readonly pendingBytes: number;
+}
+
+/** Callbacks for the life of a relay's clients, for example for logging. */
+export interface RelayObserver {
+  /** Called when a client has joined. */
+  onJoin?(client: RelayClient): void;
+  /**
+   * Called when a client's first line or lines have arrived. Not called for a client that had to
+   * send a token.
+   */
+  onFirstLine?(client: RelayClient): void;
+  /** Called when a client has left. Its counters are final. */
+  onLeave?(client: RelayClient, info: CloseInfo): void;
+  /**
+   * Called when a peer was turned away, or left, before it became a client. `isSilent` is true if
+   * not a single byte went in either direction.
+   */
+  onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
+}
+
+/** Options of {@link Relay}. */
+export interface RelayOptions extends ServeOptions, RateOptions {
+  /**
+   * Whether a client also receives its own events.
+   *
+   * @default {true}
+   */
+  readonly echo?: boolean;
+  /**
+   * Whether a client receives no events until it subscribes, as in NATS. Events addressed to it
+   * alone always arrive. Without this option, a client receives every event until it subscribes.
+   * For n clients that only send, that makes n² events.
+   *
+   * @default {false}
+   */
+  readonly subscribeFirst?: boolean;
+  /**
+   * Maximum nesting depth of a line, including the outermost object, from 2 to 1,000.
+   *
+   * @default {64}
+   */
+  readonly maxDepth?: number;
+  /**
+   * Maximum time that a client that reads nothing may hold up the senders of its events, in
+   * milliseconds, from 0. The actual time may be slightly shorter. A client on the same machine
+   * that is merely slow may need a higher value. Its reading shows only once it has read a third of
+   * the bytes that the operating system buffers for it.
+   *
+   * @default {250}
+   */
+  readonly maxHold?: number;
+  /**
+   * Maximum time to gather events so that a client receives them in one write, in milliseconds,
+   * from 0 to 1,000. No event is delayed while there is enough time to write each one separately. 0
+   * turns gathering off.
+   *
+   * @default {20}
+   */
+  readonly maxBatchDelay?: number;
+  /**
+   * Maximum number of subscriptions of one client, from 1. The relay refuses further ones and keeps
+   * the existing ones.
+   *
+   * @default {1_000}
+   */
+  readonly maxSubscriptions?: number;
+  /**
+   * Maximum number of subscriptions of all clients together, from 1. Those of clients that receive
+   * exactly the same events count once. The relay refuses further ones. Each subscription takes
+   * about a kilobyte of memory.
+   *
+   * @default {200_000}
+   */
+  readonly maxTotalSubscriptions?: number;
+  /**
+   * Whether clients may ask for the relay's state: its statistics, its clients and their addresses,
+   * and the names of the events.
+   *
+   * @default {true}
+   */
+  readonly inspect?: boolean;
+  /**
+   * The permitted events, from {@link defineEvents}. The relay drops an event that does not match
+   * and sends the reason to its sender. A matching event is passed on unchanged, even if its
+   * validator transforms the value.
+   *
+   * @default {undefined}
+   */
+  readonly events?: EventDefinitions<object>;
+  /** Callbacks for joining, leaving and refused clients. */
+  readonly observer?: RelayObserver;
+}
