@@ -19,12 +19,8 @@
 import { encodeLine } from "./protocol/encoder.ts";
 import { BlockDecoder } from "./protocol/decoder.ts";
 import { EbsocketError, EventFormatError, FramingError } from "./errors.ts";
-import {
-  EbsocketEvent,
-  type EventOf,
-  type OpenEvents,
-  type SendableEvent,
-} from "./protocol/event.ts";
+import type { EventOf, OpenEvents, SendableEvent } from "./protocol/event.ts";
+import { EbsocketEvent } from "./protocol/event.ts";
 import { LineSplitter, type LineSplitterOptions } from "./protocol/line_splitter.ts";
 
 export { EbsocketError, EbsocketEvent, EventFormatError, FramingError, LineSplitter };
@@ -100,8 +96,9 @@ export class EventDecoderStream<M extends object = OpenEvents>
       const { done, value } = await reader.read();
       if (done) {
         const lost = splitter.unfinishedBytes;
-        if (lost > 0) throw truncated(lost);
-        return false;
+        if (lost === 0) return false;
+        const why = `the stream ended ${lost} bytes after the last newline`;
+        throw new FramingError("truncated", `Cannot decode line: ${why}`);
       }
       const lines = decoder.decode(splitter.push(value).bytes);
       events = lines.filter((line) => line instanceof EbsocketEvent) as unknown as EventOf<M>[];
@@ -129,13 +126,6 @@ export class EventDecoderStream<M extends object = OpenEvents>
       cancel: (reason) => reader.cancel(reason),
     }, { highWaterMark: 0 });
   }
-}
-
-function truncated(lost: number): FramingError {
-  return new FramingError(
-    "truncated",
-    `Cannot decode line: the stream ended ${lost} bytes after the last newline`,
-  );
 }
 
 /**

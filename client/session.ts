@@ -20,14 +20,8 @@
 
 import type { SessionSettings } from "./options.ts";
 import type { EbsocketConnection } from "../net/connection.ts";
-import {
-  type ControlLine,
-  decodeAck,
-  decodeClose,
-  decodeWelcome,
-  type Feature,
-  type Welcome,
-} from "../protocol/control.ts";
+import type { ControlLine, Feature, Welcome } from "../protocol/control.ts";
+import { decodeAck, decodeClose, decodeWelcome } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { Inbox } from "../net/inbox.ts";

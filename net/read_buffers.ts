@@ -27,7 +27,7 @@ export class ReadBuffers {
    * Largest useful size of a single buffer, in bytes. While more than a quarter of the limit is in
    * use, it is an equal share of another quarter.
    */
-  get most(): number {
+  get maxBufferBytes(): number {
     const quarter = this.maxBytes / 4;
     return this.bytes <= quarter ? Infinity : Math.floor(quarter / this.#count);
   }

@@ -31,11 +31,11 @@ export function formatAddress([hostname, port]: Address): string {
  * Returns `address` if it is valid.
  *
  * @param address The address to check.
- * @param leastPort The lowest valid port. Port 0 is only valid for listening.
+ * @param minPort The lowest valid port. Port 0 is only valid for listening.
  * @throws {TypeError} If it is not a host name and a port number.
  * @throws {RangeError} If the port is out of range.
  */
-export function checkAddress(address: Address, leastPort: 0 | 1 = 0): Address {
+export function checkAddress(address: Address, minPort: 0 | 1 = 0): Address {
   if (!Array.isArray(address)) {
     throw new TypeError(
       `Invalid address: expected [hostname, port], got ${inspect(address)}`,
@@ -45,8 +45,8 @@ export function checkAddress(address: Address, leastPort: 0 | 1 = 0): Address {
   if (typeof hostname !== "string" || hostname === "") {
     throw new TypeError(`Invalid address: expected a host name, got ${inspect(hostname)}`);
   }
-  if (!Number.isInteger(port) || port < leastPort || port > 65535) {
-    const message = `Invalid address: expected a port from ${leastPort} to 65535, got ${
+  if (!Number.isInteger(port) || port < minPort || port > 65535) {
+    const message = `Invalid address: expected a port from ${minPort} to 65535, got ${
       inspect(port)
     }`;
     throw typeof port === "number" ? new RangeError(message) : new TypeError(message);

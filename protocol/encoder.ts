@@ -150,10 +150,10 @@ export class LineEncoder {
 
   #write(text: string): Uint8Array<ArrayBuffer> {
     if (text.length > MAX_SHARING_LENGTH) return encoder.encode(`${text}\n`);
-    const most = MAX_UNIT_BYTES * text.length + 1;
-    if (this.#used + most > this.#block.byteLength) {
+    const maxBytes = MAX_UNIT_BYTES * text.length + 1;
+    if (this.#used + maxBytes > this.#block.byteLength) {
       const size = Math.min(2 * this.#block.byteLength, MAX_BLOCK_BYTES);
-      this.#block = new ArrayBuffer(Math.max(size, most));
+      this.#block = new ArrayBuffer(Math.max(size, maxBytes));
       this.#used = 0;
     }
     const room = new Uint8Array(this.#block, this.#used);

@@ -30,7 +30,7 @@ export interface BufferCount {
   /**
    * The longest buffer that full reads alone justify, in bytes. An unfinished line may need more.
    */
-  readonly most: number;
+  readonly maxBufferBytes: number;
   /** Adds an empty buffer to the count. */
   join(): void;
   /** Removes a buffer from the count. It has no bytes left. */
@@ -126,9 +126,9 @@ export class LineSplitter {
   maxLineBytes: number;
 
   #atStart = true;
-  /** Holds the unfinished line in its first `#held` bytes. The rest is free. */
+  /** Holds the unfinished line in its first `#unfinished` bytes. The rest is free. */
   #buffer: Uint8Array<ArrayBuffer> = NOTHING;
-  #held = 0;
+  #unfinished = 0;
   #fault: FramingError | null = null;
   /** Counts the bytes in many buffers. */
   #count: BufferCount | null;
@@ -153,9 +153,9 @@ export class LineSplitter {
 
   /** The bytes of the unfinished line. At the end of the stream they are lost. */
   get unfinishedBytes(): number {
-    const isBom = this.#atStart && this.#held > 0 &&
-      startsWith(this.#buffer.subarray(0, this.#held), BOM);
-    return isBom ? this.#held - BOM.length : this.#held;
+    const isBom = this.#atStart && this.#unfinished > 0 &&
+      startsWith(this.#buffer.subarray(0, this.#unfinished), BOM);
+    return isBom ? this.#unfinished - BOM.length : this.#unfinished;
   }
 
   /** The length of the buffer, in bytes. */
@@ -185,8 +185,8 @@ export class LineSplitter {
   space(): Uint8Array<ArrayBuffer> {
     if (this.#fault) throw this.#fault;
     const size = this.#buffer.length;
-    if (this.#held === size) this.#resize(Math.max(this.#larger(), MIN_BUFFER_BYTES));
-    return this.#held === 0 ? this.#buffer : this.#buffer.subarray(this.#held);
+    if (this.#unfinished === size) this.#resize(Math.max(this.#larger(), MIN_BUFFER_BYTES));
+    return this.#unfinished === 0 ? this.#buffer : this.#buffer.subarray(this.#unfinished);
   }
 
   /**
@@ -200,8 +200,8 @@ export class LineSplitter {
   fill(length: number): LineBlock {
     if (this.#fault) throw this.#fault;
     const size = this.#buffer.length;
-    checkLimit("length", length, 0, size - this.#held);
-    const used = this.#held + length;
+    checkLimit("length", length, 0, size - this.#unfinished);
+    const used = this.#unfinished + length;
     const lines = this.#take(length);
     if (!this.#fault) this.#adapt(used);
     return lines;
@@ -215,36 +215,32 @@ export class LineSplitter {
    */
   push(chunk: Uint8Array): LineBlock {
     if (this.#fault) throw this.#fault;
-    const needed = this.#held + chunk.length;
+    const needed = this.#unfinished + chunk.length;
     if (needed > this.#buffer.length) {
       this.#resize(Math.max(needed, this.#larger(), MIN_BUFFER_BYTES));
     }
-    this.#buffer.set(chunk, this.#held);
+    this.#buffer.set(chunk, this.#unfinished);
     const lines = this.#take(chunk.length);
-    if (this.#held === 0 && needed > MAX_KEPT_BYTES) this.#resize(MIN_BUFFER_BYTES);
+    if (this.#unfinished === 0 && needed > MAX_KEPT_BYTES) this.#resize(MIN_BUFFER_BYTES);
     return lines;
   }
 
   #take(length: number): LineBlock {
     const buffer = this.#buffer;
-    const end = this.#held + length;
-    const stop = this.#held + buffer.subarray(this.#held, end).lastIndexOf(LF) + 1;
+    const end = this.#unfinished + length;
+    const stop = this.#unfinished + buffer.subarray(this.#unfinished, end).lastIndexOf(LF) + 1;
     let lines = NO_LINES;
-    if (stop > this.#held) {
+    if (stop > this.#unfinished) {
       const start = this.#atStart && startsWith(buffer, BOM) ? BOM.length : 0;
       this.#atStart = false;
       // V8 does not zero a copy of a typed array first, unlike a new array.
       lines = new LineBlock(new Uint8Array(buffer.subarray(start, this.#soundEnd(start, stop))));
-      if (this.#fault) {
-        this.drop();
-        return lines;
-      }
       buffer.copyWithin(0, stop, end);
-      this.#held = end - stop;
+      this.#unfinished = end - stop;
     } else {
-      this.#held = end;
+      this.#unfinished = end;
     }
-    this.#checkUnfinished();
+    if (!this.#fault) this.#checkUnfinished();
     if (this.#fault) this.drop();
     return lines;
   }
@@ -253,27 +249,27 @@ export class LineSplitter {
    * Releases the buffer and its content. No more bytes may be taken. Further calls have no effect.
    */
   drop(): void {
-    this.#held = 0;
+    this.#unfinished = 0;
     if (this.#buffer.length > 0) this.#resize(0);
     this.#count?.leave();
     this.#count = null;
   }
 
-  /** Returns a larger length: twice the bytes held, or half as much again for a long line. */
+  /** Returns a larger length: twice the unfinished line, or half as much again for a long line. */
   #larger(): number {
-    const held = this.#held;
-    const longest = Math.max(held, this.maxLineBytes) + MAX_BUFFER_BYTES;
-    return Math.min(held + Math.min(held, Math.max(held >> 1, MAX_BUFFER_BYTES)), longest);
+    const length = this.#unfinished;
+    const longest = Math.max(length, this.maxLineBytes) + MAX_BUFFER_BYTES;
+    return Math.min(length + Math.min(length, Math.max(length >> 1, MAX_BUFFER_BYTES)), longest);
   }
 
   /** Chooses the length of the buffer for the next read. This read used `used` bytes of it. */
   #adapt(used: number): void {
     const size = this.#buffer.length;
     if (used === size) { // more data is most likely available
-      const worth = 16 * this.#held > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
-      const most = Math.min(worth, this.#count?.most ?? Infinity);
-      if (size < most) this.#resize(Math.min(4 * size, most));
-    } else if (size > MAX_KEPT_BYTES && 2 * this.#held <= MAX_KEPT_BYTES) {
+      const worth = 16 * this.#unfinished > size ? MAX_LONG_BUFFER_BYTES : MAX_BUFFER_BYTES;
+      const max = Math.min(worth, this.#count?.maxBufferBytes ?? Infinity);
+      if (size < max) this.#resize(Math.min(4 * size, max));
+    } else if (size > MAX_KEPT_BYTES && 2 * this.#unfinished <= MAX_KEPT_BYTES) {
       this.#resize(MAX_KEPT_BYTES);
     } else if (size > MIN_BUFFER_BYTES && 8 * used < size) {
       this.#resize(MIN_BUFFER_BYTES);
@@ -301,7 +297,7 @@ export class LineSplitter {
   /** Checks the length of the unfinished line. */
   #checkUnfinished(): void {
     // A byte order mark, even an incomplete one, is not part of the line. A final "\r" may not be.
-    const held = this.#held;
+    const held = this.#unfinished;
     const mark = BOM.subarray(0, held);
     let length = this.#atStart && startsWith(this.#buffer, mark) ? held - mark.length : held;
     if (length > 0 && this.#buffer[held - 1] === CR) length--;
@@ -317,12 +313,12 @@ export class LineSplitter {
   #resize(size: number): void {
     const old = this.#buffer;
     const before = old.length;
-    const after = Math.max(size, this.#held);
+    const after = Math.max(size, this.#unfinished);
     if (before > MAX_LONG_BUFFER_BYTES) {
       this.#buffer = new Uint8Array(old.buffer.transfer(after));
     } else {
       this.#buffer = new Uint8Array(after);
-      this.#buffer.set(old.subarray(0, this.#held));
+      this.#buffer.set(old.subarray(0, this.#unfinished));
     }
     this.#count?.add(excessOf(after) - excessOf(before));
   }

@@ -62,28 +62,28 @@ export function relayedLineBytes(maxLineBytes: number): number {
 }
 
 /**
- * Returns `value` if it is an integer from `least` to `most`.
+ * Returns `value` if it is an integer from `min` to `max`.
  *
  * @param name The name of the option, for the error.
  * @param value The value to check.
- * @param least The lowest valid value.
- * @param most The highest valid value. If omitted, `Infinity` is valid too and means no limit.
+ * @param min The lowest valid value.
+ * @param max The highest valid value. If omitted, `Infinity` is valid too and means no limit.
  * @throws {RangeError} If the value is a number, but not such an integer.
  * @throws {TypeError} If the value is not a number.
  */
-export function checkLimit(name: string, value: number, least: number, most = Infinity): number {
-  const isInRange = Number.isInteger(value) && value >= least && value <= most;
-  if (isInRange || value === most) return value;
-  throw invalid(name, `an integer ${rangeOf(least, most)}`, value);
+export function checkLimit(name: string, value: number, min: number, max = Infinity): number {
+  const isInRange = Number.isInteger(value) && value >= min && value <= max;
+  if (isInRange || value === max) return value;
+  throw invalid(name, `an integer ${rangeOf(min, max)}`, value);
 }
 
 /**
- * Returns `value` if it is a number of milliseconds from `least` to `most`, whole or not. Without
- * `most`, `Infinity` is valid too. Otherwise throws the errors of {@link checkLimit}.
+ * Returns `value` if it is a number of milliseconds from `min` to `max`, whole or not. Without
+ * `max`, `Infinity` is valid too. Otherwise throws the errors of {@link checkLimit}.
  */
-export function checkDuration(name: string, value: number, least: number, most = Infinity): number {
-  if (typeof value === "number" && value >= least && value <= most) return value;
-  throw invalid(name, `milliseconds ${rangeOf(least, most)}`, value);
+export function checkDuration(name: string, value: number, min: number, max = Infinity): number {
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  throw invalid(name, `milliseconds ${rangeOf(min, max)}`, value);
 }
 
 /**
@@ -96,8 +96,8 @@ export function checkTimeout(value: number): number {
   throw invalid("timeout", "a number of milliseconds, or Infinity", value);
 }
 
-function rangeOf(least: number, most: number): string {
-  return most === Infinity ? `of at least ${least}, or Infinity` : `from ${least} to ${most}`;
+function rangeOf(min: number, max: number): string {
+  return max === Infinity ? `of at least ${min}, or Infinity` : `from ${min} to ${max}`;
 }
 
 function invalid(name: string, expected: string, value: unknown): RangeError | TypeError {

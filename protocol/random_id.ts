@@ -6,12 +6,6 @@
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
-/** All pairs of digits. Each stands for 12 bits. */
-const PAIRS = Array.from(
-  { length: DIGITS.length ** 2 },
-  (_, i) => DIGITS[i >> 6]! + DIGITS[i & 63]!,
-);
-
 /**
  * Random 16-bit numbers, of which 12 bits are used. They are drawn in bulk because each call is
  * slow.
@@ -27,7 +21,8 @@ export function randomId(pairs: number): string {
       crypto.getRandomValues(pool);
       used = 0;
     }
-    id += PAIRS[pool[used++]! & PAIRS.length - 1];
+    const bits = pool[used++]!;
+    id += DIGITS[bits >> 6 & 63]! + DIGITS[bits & 63]!;
   }
   return id;
 }

@@ -141,9 +141,9 @@ export function encodeReport({ relay, clients, names, watchedMs }: RelayReport):
   const figures = encodeJson(relay);
   const known = fit(names, MAX_NAMES_BYTES);
   const room = MAX_ANSWER_BYTES - MAX_HEAD_BYTES - byteLength(figures) - byteLength(known);
-  const most = fit(clients, room);
+  const busiest = fit(clients, room);
   return encoder.encode(
-    `"relay":${figures},"clients":[${most}],"names":[${known}],"watchedMs":${watchedMs}}\n`,
+    `"relay":${figures},"clients":[${busiest}],"names":[${known}],"watchedMs":${watchedMs}}\n`,
   );
 }
 

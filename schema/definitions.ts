@@ -8,14 +8,13 @@
 import { checkName } from "../protocol/names.ts";
 import type { OpenEvents, Validated } from "../protocol/event.ts";
 import { inspect, quote } from "../protocol/printable.ts";
-import {
-  type SchemaInput,
-  type SchemaOutput,
-  showIssues,
-  showText,
-  type StandardSchema,
-  type StandardSchemaProps,
+import type {
+  SchemaInput,
+  SchemaOutput,
+  StandardSchema,
+  StandardSchemaProps,
 } from "./standard_schema.ts";
+import { showIssues, showText } from "./standard_schema.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
 /** Schemas for the attributes of events, by event name. */
@@ -151,7 +150,7 @@ function checkPlain(schemas: EventSchemas): EventSchemas {
   const prototype = isObject ? Object.getPrototypeOf(schemas) : undefined;
   if (prototype === Object.prototype || prototype === null) return schemas;
   throw new TypeError(
-    `Cannot define events: expected a plain object of schemas by name, got ${show(schemas)}`,
+    `Cannot define events: expected a plain object of schemas by name, got ${inspect(schemas)}`,
   );
 }
 
@@ -161,14 +160,14 @@ function validatorOf(name: string, schema: unknown): StandardSchemaProps {
   const fault = `Invalid schema of event ${quote(name)}: expected`;
   if (typeof props !== "object" || props === null) {
     const what = 'a validator by Standard Schema, with a member "~standard"';
-    throw new TypeError(`${fault} ${what}, got ${show(schema)}`);
+    throw new TypeError(`${fault} ${what}, got ${inspect(schema)}`);
   }
   const { version, validate } = props as Record<string, unknown>;
   if (version !== 1) {
-    throw new TypeError(`${fault} version 1 of Standard Schema, got ${show(version)}`);
+    throw new TypeError(`${fault} version 1 of Standard Schema, got ${inspect(version)}`);
   }
   if (typeof validate !== "function") {
-    throw new TypeError(`${fault} a function "validate", got ${show(validate)}`);
+    throw new TypeError(`${fault} a function "validate", got ${inspect(validate)}`);
   }
   return props as StandardSchemaProps;
 }
@@ -206,8 +205,4 @@ function refuseLateAnswer(answer: Promise<unknown>): Error {
 /** Returns `Object` for values that can be attributes, otherwise `Array`, `String`, `Undefined`… */
 function kindOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice("[object ".length, -1);
-}
-
-function show(value: unknown): string {
-  return inspect(value);
 }

@@ -7,16 +7,13 @@
 
 import type { EbsocketConnection } from "../net/connection.ts";
 import type { ConnectionLimits } from "../net/connection_options.ts";
+import type { ControlLine, Feature, Hello, Welcome } from "../protocol/control.ts";
 import {
-  type ControlLine,
   decodeClose,
   decodeHello,
   encodeAck,
   encodeClose,
   encodeWelcome,
-  type Feature,
-  type Hello,
-  type Welcome,
 } from "../protocol/control.ts";
 import type { EventFormatError, Farewell } from "../errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";

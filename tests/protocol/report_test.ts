@@ -37,7 +37,10 @@ Deno.test("encodeAnswer() writes what decodeReport() reads", () => {
     assertEquals(decodeReport(parse(encodeAnswer(id, members))), { id, report: REPORT });
   }
   assertEquals(parse(encodeAnswer(undefined, members)), { control: "stats", ...REPORT });
-  assertEquals(parse(encodeRequest({ control: "stats", id: "i1" })), { control: "stats", id: "i1" });
+  assertEquals(parse(encodeRequest({ control: "stats", id: "i1" })), {
+    control: "stats",
+    id: "i1",
+  });
 });
 
 Deno.test("decodeReport() takes nothing that is no answer", () => {
