@@ -1,15 +1,17 @@
 /**
- * Steps over the bytes of JSON: white space, strings, UTF-8 sequences. Also describes bytes in
- * messages.
+ * Steps over the bytes of JSON: white space, plain strings, numbers, literals, UTF-8 sequences. Also
+ * describes bytes in messages.
  *
  * @module
  */
 
 import * as ascii from "./ascii.ts";
 import { quote } from "./printable.ts";
-import { decoder } from "./utf8.ts";
+import { decoder, encoder } from "./utf8.ts";
 
-const { TAB, LF, CR, SPACE, ZERO, NINE, BACKSLASH, LOWER_U } = ascii;
+const { TAB, LF, CR, SPACE, PLUS, MINUS, DOT, ZERO, NINE, BACKSLASH, LOWER_U } = ascii;
+
+const LITERALS = ["true", "false", "null"].map((word) => encoder.encode(word));
 
 /** Bit 7 of each of four bytes. */
 export const HIGH_BITS = 0x80808080;
@@ -44,6 +46,38 @@ export function skipPlain(words: DataView, i: number): number {
         HIGH_BITS) === 0
   ) i = i + 16 | 0;
   return i;
+}
+
+/**
+ * Returns the position after the number at `i`. If it is not valid, returns the bitwise complement
+ * of the position where a digit is missing, which is negative.
+ */
+export function skipNumber(bytes: Uint8Array, i: number): number {
+  if (bytes[i] === MINUS) i++;
+  if (bytes[i] === ZERO) i++;
+  else if ((i = skipDigits(bytes, i)) < 0) return i;
+  if (bytes[i] === DOT && (i = skipDigits(bytes, i + 1)) < 0) return i;
+  if ((bytes[i]! | 0x20) === 0x65) { // "e" or "E"
+    i++;
+    if (bytes[i] === PLUS || bytes[i] === MINUS) i++;
+    i = skipDigits(bytes, i);
+  }
+  return i;
+}
+
+/** Does the same for one or more decimal digits. */
+function skipDigits(bytes: Uint8Array, i: number): number {
+  const start = i;
+  while (bytes[i]! >= ZERO && bytes[i]! <= NINE) i++;
+  return i > start ? i : ~i;
+}
+
+/** Returns the position after the literal at `i`, or -1 if there is none. */
+export function skipLiteral(bytes: Uint8Array, i: number): number {
+  for (const word of LITERALS) {
+    if (isEqual(bytes, i, i + word.length, word)) return i + word.length;
+  }
+  return -1;
 }
 
 /** Returns whether the bytes from `start` to `end` are those of `word`. */

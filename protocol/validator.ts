@@ -19,17 +19,7 @@
 
 import * as ascii from "./ascii.ts";
 import { EventFormatError } from "../errors.ts";
-import {
-  found,
-  HIGH_BITS,
-  isEqual,
-  kindAt,
-  sequenceLength,
-  skipPlain,
-  skipSpace,
-  special,
-  spells,
-} from "./json_bytes.ts";
+import * as json from "./json_bytes.ts";
 import { MAX_NAME_BYTES, NAME_RULE } from "./names.ts";
 import { checkLimit } from "./option_checks.ts";
 import { decoder, encoder, NOTHING } from "./utf8.ts";
@@ -46,7 +36,8 @@ export const DEFAULT_MAX_DEPTH = 64;
 /** The highest nesting limit. */
 export const MAX_MAX_DEPTH = 1000;
 
-const { LF, CR, SPACE, QUOTE, PLUS, COMMA, MINUS, DOT, ZERO, NINE, COLON } = ascii;
+const { HIGH_BITS, isEqual, skipLiteral, skipNumber, skipPlain, skipSpace, special } = json;
+const { LF, CR, SPACE, QUOTE, COMMA, MINUS, ZERO, NINE, COLON } = ascii;
 const { OPEN_BRACKET, BACKSLASH, LOWER_U, OPEN_BRACE, CLOSE_BRACE } = ascii;
 
 /** 1 for each byte that may stand unescaped in a string: ASCII except controls, `"` and `\`. */
@@ -64,8 +55,6 @@ for (const char of `"\\/bfnrt`) ESCAPE[char.charCodeAt(0)] = 1;
 /** 1 for each hexadecimal digit. */
 const HEX = new Uint8Array(256);
 for (const char of "0123456789abcdefABCDEF") HEX[char.charCodeAt(0)] = 1;
-
-const LITERALS = ["true", "false", "null"].map((word) => encoder.encode(word));
 
 /** The keys with a meaning at the top level of a line. Each may occur once. */
 const PROTOCOL_KEYS = [
@@ -233,7 +222,7 @@ export class LineValidator {
     } else {
       i = skipSpace(bytes, start);
       if (bytes[i] !== OPEN_BRACE) {
-        this.#shapeFault = `expected an object, found ${kindAt(bytes, i)}`;
+        this.#shapeFault = `expected an object, found ${json.kindAt(bytes, i)}`;
       }
       i = this.#scan(bytes, i, 0);
     }
@@ -368,9 +357,10 @@ export class LineValidator {
         closer = outer;
         i = i + 1 | 0;
       } else if (first === MINUS || first >= ZERO && first <= NINE) {
-        if ((i = this.#number(bytes, i) | 0) < 0) return i;
+        if ((i = skipNumber(bytes, i) | 0) < 0) return this.#fail("a digit", bytes, ~i);
       } else {
-        if ((i = this.#literal(bytes, i) | 0) < 0) return i;
+        const start = i;
+        if ((i = skipLiteral(bytes, i) | 0) < 0) return this.#fail("a value", bytes, start);
       }
 
       for (;;) {
@@ -398,7 +388,7 @@ export class LineValidator {
    */
   #protocolKey(bytes: Uint8Array, start: number, end: number, i: number): number {
     const key = this.#escaped
-      ? PROTOCOL_KEY_BYTES.findIndex((word) => spells(bytes, start, end, word))
+      ? PROTOCOL_KEY_BYTES.findIndex((word) => json.spells(bytes, start, end, word))
       : KEY_BY_FIRST_BYTE[bytes[start]!]!;
     if (key === NO_KEY) return NO_KEY;
     if (!this.#escaped && !isEqual(bytes, start, end, PROTOCOL_KEY_BYTES[key]!)) return NO_KEY;
@@ -408,9 +398,9 @@ export class LineValidator {
     this.#keys[key] = start - 1 - this.#start;
     this.#values[key] = i - this.#start;
     if (key === DICT) {
-      if (bytes[i] !== OPEN_BRACE) this.#note(key, `an object, found ${kindAt(bytes, i)}`);
+      if (bytes[i] !== OPEN_BRACE) this.#note(key, `an object, found ${json.kindAt(bytes, i)}`);
     } else if (key === EVENT || key === CONTROL || (STRINGS & bit) !== 0) {
-      if (bytes[i] !== QUOTE) this.#note(key, `a string, found ${kindAt(bytes, i)}`);
+      if (bytes[i] !== QUOTE) this.#note(key, `a string, found ${json.kindAt(bytes, i)}`);
     }
     return key;
   }
@@ -454,7 +444,7 @@ export class LineValidator {
           i++;
         } else return this.#fail("an escape character", bytes, i);
       } else if (byte >= 0x80) {
-        const length = sequenceLength(bytes, i);
+        const length = json.sequenceLength(bytes, i);
         if (length === 0) return this.#fail("UTF-8", bytes, i);
         i += length;
       } else {
@@ -464,38 +454,13 @@ export class LineValidator {
     }
   }
 
-  #number(bytes: Uint8Array, i: number): number {
-    if (bytes[i] === MINUS) i++;
-    if (bytes[i] === ZERO) i++;
-    else if ((i = this.#digits(bytes, i)) < 0) return i;
-    if (bytes[i] === DOT && (i = this.#digits(bytes, i + 1)) < 0) return i;
-    if ((bytes[i]! | 0x20) === 0x65) { // "e" or "E"
-      i++;
-      if (bytes[i] === PLUS || bytes[i] === MINUS) i++;
-      i = this.#digits(bytes, i);
-    }
-    return i;
-  }
-
-  /** Reads one or more decimal digits. */
-  #digits(bytes: Uint8Array, i: number): number {
-    const start = i;
-    while (bytes[i]! >= ZERO && bytes[i]! <= NINE) i++;
-    return i > start ? i : this.#fail("a digit", bytes, i);
-  }
-
-  #literal(bytes: Uint8Array, i: number): number {
-    for (const word of LITERALS) {
-      if (isEqual(bytes, i, i + word.length, word)) return i + word.length;
-    }
-    return this.#fail("a value", bytes, i);
-  }
-
   #fail(expected: string, bytes: Uint8Array, i: number): -1 {
-    const isUtf8 = bytes[i]! < 0x80 || sequenceLength(bytes, i) > 0;
+    const isUtf8 = bytes[i]! < 0x80 || json.sequenceLength(bytes, i) > 0;
     this.#faultCode = isUtf8 ? "bad-json" : "bad-utf8";
     this.faultAt = i - this.#start;
-    this.#faultText = `expected ${expected} at byte ${i - this.#start}, found ${found(bytes, i)}`;
+    this.#faultText = `expected ${expected} at byte ${i - this.#start}, found ${
+      json.found(bytes, i)
+    }`;
     return -1;
   }
 

@@ -9,10 +9,12 @@ import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import type { Queue, SubscriptionTable } from "./subscription_table.ts";
 import { readString } from "../protocol/envelope.ts";
 import { largest } from "./largest.ts";
-import { isEqual } from "../protocol/json_bytes.ts";
+import * as json from "../protocol/json_bytes.ts";
 import type { NameReport } from "../protocol/report.ts";
 import { hashBytes } from "../protocol/seeded_hash.ts";
 import { TextMap } from "../protocol/text_map.ts";
+
+const { isEqual } = json; // see ascii.ts
 
 /**
  * Maximum weight of all routes together. A group weighs 1. The others weigh according to their
