@@ -39,6 +39,6 @@ export function describeRefusal(
 /**
  * Returns whether a connection with this close reason failed, rather than being closed on purpose.
  */
-export function isFault(reason: CloseReason): boolean {
+export function isFailure(reason: CloseReason): boolean {
   return reason !== "local" && reason !== "eof" && reason !== "shutdown";
 }

@@ -49,7 +49,7 @@ export function readEventWords(
   const place = wordsBeforeDashes > 0 && isPlace(words[0]!) ? words[0]! : null;
   const at = place === null ? 0 : 1;
   for (const word of words.slice(at + 1, wordsBeforeDashes)) {
-    if (isPlace(word) && couldBeName(word)) throw new UsageError(adviseOnMember(word));
+    if (isPlace(word) && couldBeName(word)) throw new UsageError(explainBadAttribute(word));
   }
   const [target, [name, ...members]] = readTarget(args);
   if (name === undefined) {
@@ -110,7 +110,7 @@ export function toEventLine(name: string, words: readonly string[]): Uint8Array 
  *
  * @param previous The argument before it, if any.
  */
-export function adviseOnMember(word: string, previous?: string): string {
+export function explainBadAttribute(word: string, previous?: string): string {
   const complaint = `${quote(word)} is neither KEY=TEXT nor KEY:=JSON`;
   if (word === "" || /^:?=/.test(word)) return complaint;
   if (word.startsWith("{")) {
@@ -159,7 +159,7 @@ function isJson(text: string): boolean {
 
 function toMember(word: string, previous: string | undefined): [key: string, json: string] {
   const [, key = "", sign = "", value = ""] = /^(.*?)(:?=)(.*)$/s.exec(word) ?? [];
-  if (key === "") throw new UsageError(adviseOnMember(word, previous));
+  if (key === "") throw new UsageError(explainBadAttribute(word, previous));
   if (sign === "=") return [key, encodeJson(value)];
   try {
     JSON.parse(value);

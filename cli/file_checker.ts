@@ -5,7 +5,7 @@
  * @module
  */
 
-import { LineSplitter } from "../protocol/line_splitter.ts";
+import { LineSplitter } from "../framing.ts";
 import { type LineKind, LineValidator } from "../protocol/validator.ts";
 
 /** The longest line that any relay accepts, in bytes. Each relay applies its own limit. */
@@ -69,7 +69,7 @@ export class FileChecker {
       const before = this.#number;
       yield* this.#check(this.#splitter.push(rest).bytes);
       if (!this.#splitter.fault) return;
-      rest = behindLines(rest, this.#number - before);
+      rest = afterLines(rest, this.#number - before);
       yield this.#tooLong();
     }
   }
@@ -99,7 +99,7 @@ export class FileChecker {
       yield {
         number: ++this.#number,
         kind,
-        fault: kind === "invalid" ? faultOf(validator) : null,
+        fault: kind === "invalid" ? toFault(validator) : null,
         bytes: block.subarray(start, end),
       };
     }
@@ -118,13 +118,13 @@ export class FileChecker {
 }
 
 /** Returns the rest of a chunk, after its first `count` lines. */
-function behindLines(chunk: Uint8Array, count: number): Uint8Array {
+function afterLines(chunk: Uint8Array, count: number): Uint8Array {
   let start = 0;
   for (let i = 0; i < count; i++) start = chunk.indexOf(LF, start) + 1;
   return chunk.subarray(start);
 }
 
-function faultOf(validator: LineValidator): LineFault {
+function toFault(validator: LineValidator): LineFault {
   const { fault, faultAt } = validator;
   return {
     reason: fault.code,

@@ -48,7 +48,7 @@ export function shellWord(text: string): string {
 }
 
 /** Returns a warning about an endpoint that is open to others, or `null`. */
-export function warnAbout({ where, hasToken, tls }: Endpoint): string | null {
+export function exposureWarning({ where, hasToken, tls }: Endpoint): string | null {
   if ("path" in where || hasToken || tls === "mutual") return null;
   if (/^(127\.|::1$|::ffff:127\.|localhost$)/.test(where[0])) return null;
   return `anyone who can reach ${formatAddress(where)} can join; require a token with ` +
@@ -60,7 +60,7 @@ export function warnAbout({ where, hasToken, tls }: Endpoint): string | null {
  * Returns a warning if `localhost` was requested but Deno permits only one of its two addresses, or
  * `null`.
  */
-export function warnAboutLocalhost(asked: string, address: Address): string | null {
+export function localhostWarning(asked: string, address: Address): string | null {
   if (!isLocalhost(asked) || isLocalhost(address[0])) return null;
   const other = otherThan(address);
   if (isPermitted(other)) return null; // The machine does not have it.
@@ -76,10 +76,10 @@ const TLS_FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** Describes why listening failed, and what to do about it. */
-export function adviseOnListening(error: unknown, where: Endpoint["where"]): string {
+export function explainListenError(error: unknown, where: Endpoint["where"]): string {
   const text = messageOf(error);
   const message = text.replace(`Cannot listen on ${formatWhere(where)}: `, "");
-  if ("path" in where) return adviseOnPath(error, printable(where.path), message);
+  if ("path" in where) return explainSocketError(error, printable(where.path), message);
   if (error instanceof Deno.errors.AddrInUse) {
     // The port of localhost may be taken on only one of its two addresses.
     const taken = /^Cannot listen on (.*): the port is taken$/.exec(message)?.[1];
@@ -102,7 +102,7 @@ export function adviseOnListening(error: unknown, where: Endpoint["where"]): str
   return `${message}; check --host`;
 }
 
-function adviseOnPath(error: unknown, path: string, message: string): string {
+function explainSocketError(error: unknown, path: string, message: string): string {
   const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : ".";
   if (error instanceof Deno.errors.AddrInUse) {
     return "it is in use; stop the program that uses it, or choose another with --unix";

@@ -93,7 +93,7 @@ export async function main(args: string[]): Promise<number> {
     return await command.run(isNamed ? others : args);
   } catch (error) {
     if (error instanceof UsageError) {
-      tell(`error: ${error.message}; ${hintFor(isNamed ? first : null)}`);
+      tell(`error: ${error.message}; ${helpHint(isNamed ? first : null)}`);
       return 2;
     }
     if (error instanceof OutputClosed) return 0;
@@ -107,7 +107,7 @@ export async function main(args: string[]): Promise<number> {
 }
 
 /** Returns the hint at the help, for a command line that named this command. */
-function hintFor(name: string | null): string {
+function helpHint(name: string | null): string {
   if (name === null) return `${PROGRAM} --help shows the options`;
   return COMMAND_NAMES.includes(name)
     ? `${PROGRAM} ${name} --help shows the options`

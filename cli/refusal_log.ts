@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Address } from "../protocol/address.ts";
+import type { Address } from "../relay.ts";
 import type { CloseReason } from "../errors.ts";
 
 /** The number of refusals reported one by one within {@link WINDOW_MS}. */

@@ -9,11 +9,11 @@ import { quote } from "../protocol/printable.ts";
 import { Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer, type ServerOptions } from "../server.ts";
 import {
-  adviseOnListening,
   type Endpoint,
+  explainListenError,
+  exposureWarning,
   formatWhere,
-  warnAbout,
-  warnAboutLocalhost,
+  localhostWarning,
 } from "./hints.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
@@ -139,7 +139,7 @@ async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promis
     return new EbsocketServer(options);
   } catch (error) {
     const place: Endpoint["where"] = "path" in where ? where : [where.hostname, where.port];
-    const advice = adviseOnListening(error, place);
+    const advice = explainListenError(error, place);
     throw new StartError(`Cannot listen on ${formatWhere(place)}: ${advice}`);
   }
 }
@@ -152,11 +152,11 @@ function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
         "use --token-file instead",
     );
   }
-  const half = "hostname" in where && !("path" in endpoint.where)
-    ? warnAboutLocalhost(where.hostname, endpoint.where)
+  const localhost = "hostname" in where && !("path" in endpoint.where)
+    ? localhostWarning(where.hostname, endpoint.where)
     : null;
-  for (const danger of [warnAbout(endpoint), half]) {
-    if (danger) tell(`warning: ${danger}`);
+  for (const warning of [exposureWarning(endpoint), localhost]) {
+    if (warning) tell(`warning: ${warning}`);
   }
 }
 

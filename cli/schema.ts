@@ -5,7 +5,7 @@
  */
 
 import { isDefinitions } from "../schema/checker.ts";
-import type { EventDefinitions } from "../schema/definitions.ts";
+import type { EventDefinitions } from "../define.ts";
 import { printable } from "../protocol/printable.ts";
 import { showText } from "../schema/standard_schema.ts";
 import { StartError } from "./errors.ts";

@@ -36,7 +36,7 @@ const isTerminal = Deno.stdout.isTerminal();
  */
 export async function writeOut(bytes: Uint8Array): Promise<number> {
   const piece = bytes.subarray(0, isTerminal ? terminalPiece(bytes) : pipePiece(bytes));
-  return await patiently(Deno.stdout, piece, isKept(piece));
+  return await writeWhenReady(Deno.stdout, piece, isKept(piece));
 }
 
 /**
@@ -45,7 +45,7 @@ export async function writeOut(bytes: Uint8Array): Promise<number> {
  */
 async function writeErr(bytes: Uint8Array): Promise<number> {
   try {
-    return await patiently(Deno.stderr, bytes);
+    return await writeWhenReady(Deno.stderr, bytes);
   } catch {
     return bytes.length; // There is no way to report a failure of standard error.
   }
@@ -68,7 +68,7 @@ export async function allTold(): Promise<void> {
  *
  * @param isTaken Whether the stream keeps the bytes if there is no room.
  */
-async function patiently(
+async function writeWhenReady(
   stream: typeof Deno.stdout | typeof Deno.stderr,
   bytes: Uint8Array,
   isTaken = false,

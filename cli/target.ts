@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Address } from "../protocol/address.ts";
+import type { Address } from "../client.ts";
 import { quote } from "../protocol/printable.ts";
 import type { Place } from "../net/transport.ts";
 import { UsageError } from "./errors.ts";

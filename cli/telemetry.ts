@@ -11,7 +11,7 @@ import config from "../deno.json" with { type: "json" };
 import type { CloseInfo } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
-import { isFault } from "./errors.ts";
+import { isFailure } from "./errors.ts";
 
 type Attributes = Readonly<Record<string, string | number>>;
 
@@ -132,7 +132,7 @@ export class Telemetry {
       "ebsockets.unsent.lines": unsentLines,
       "ebsockets.unsent.bytes": unsentBytes,
     });
-    if (isFault(reason)) span.setStatus({ code: STATUS_ERROR, message: reason });
+    if (isFailure(reason)) span.setStatus({ code: STATUS_ERROR, message: reason });
     span.end();
   }
 }

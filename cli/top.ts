@@ -177,7 +177,7 @@ export class StatsPoller {
       if (error instanceof ConnectionClosedError || error instanceof RequestTimeoutError) {
         return null;
       }
-      throw error instanceof EbsocketError ? new StartError(this.#advise(error)) : error;
+      throw error instanceof EbsocketError ? new StartError(this.#explain(error)) : error;
     }
   }
 
@@ -190,7 +190,7 @@ export class StatsPoller {
     }
   }
 
-  #advise({ code, message }: EbsocketError): string {
+  #explain({ code, message }: EbsocketError): string {
     const relay = `The relay at ${this.where}`;
     if (code === "not-supported") return `${relay} does not report its state; upgrade it`;
     if (code !== "not-allowed") return printable(message);

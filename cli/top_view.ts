@@ -7,7 +7,7 @@
 import { bold, dim } from "@std/fmt/colors";
 import type { CloseReason } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
-import { isFault } from "./errors.ts";
+import { isFailure } from "./errors.ts";
 import { type Column, cut, formatTable, wrap } from "./layout.ts";
 import type { Size } from "./terminal.ts";
 import type { ClientSnapshot, Snapshot } from "./top_snapshot.ts";
@@ -82,7 +82,7 @@ function withTitle([title, ...lines]: readonly string[]): string[] {
 /** Returns the figures of the relay as a whole, in groups. */
 function formatRelay({ relay }: Snapshot): string[][] {
   const faults = Object.entries({ ...relay.closes })
-    .filter(([reason, count]) => count > 0 && isFault(reason as CloseReason))
+    .filter(([reason, count]) => count > 0 && isFailure(reason as CloseReason))
     .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`);
   const refused = Object.values(relay.refusals).reduce((sum, count) => sum + count, 0);
   return [

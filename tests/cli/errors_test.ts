@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { describeEnd, isFault, messageOf } from "../../cli/errors.ts";
+import { describeEnd, isFailure, messageOf } from "../../cli/errors.ts";
 
 Deno.test("messageOf() tells what was thrown, whatever it is, and disturbs no terminal", () => {
   assertEquals(messageOf(new TypeError("Not \x1b[31mthat")), "Not \\u001b[31mthat");
@@ -12,7 +12,7 @@ Deno.test("describeEnd() tells the reason, and what else is known", () => {
   assertEquals(describeEnd({ ...info, reason: "reset", detail: "\x07" }), "reset: \\u0007");
 });
 
-Deno.test("isFault() knows the ends that somebody wanted", () => {
-  assertEquals((["local", "eof", "shutdown"] as const).map(isFault), [false, false, false]);
-  assertEquals((["reset", "slow-consumer"] as const).map(isFault), [true, true]);
+Deno.test("isFailure() knows the ends that somebody wanted", () => {
+  assertEquals((["local", "eof", "shutdown"] as const).map(isFailure), [false, false, false]);
+  assertEquals((["reset", "slow-consumer"] as const).map(isFailure), [true, true]);
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { adviseOnListening, type Endpoint, howToTry, warnAbout } from "../../cli/hints.ts";
+import { type Endpoint, explainListenError, exposureWarning, howToTry } from "../../cli/hints.ts";
 
 const plain: Endpoint = { where: ["127.0.0.1", 7982], hasToken: false, tls: "none" };
 
@@ -23,22 +23,22 @@ Deno.test("howToTry() gives a command that reaches the relay", () => {
   for (const [endpoint, lines] of cases) assertEquals(howToTry({ ...plain, ...endpoint }), lines);
 });
 
-Deno.test("warnAbout() warns of an address that others reach and anybody may connect to", () => {
+Deno.test("exposureWarning() warns of an address that others reach and anybody may connect to", () => {
   const open = ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"];
   for (const hostname of open) {
     const where = [hostname, 7982] as const;
-    assertEquals(warnAbout({ ...plain, where })?.includes("--token-file"), true, hostname);
-    assertEquals(warnAbout({ where, hasToken: false, tls: "server" }) !== null, true);
-    assertEquals(warnAbout({ where, hasToken: true, tls: "none" }), null);
-    assertEquals(warnAbout({ where, hasToken: false, tls: "mutual" }), null);
+    assertEquals(exposureWarning({ ...plain, where })?.includes("--token-file"), true, hostname);
+    assertEquals(exposureWarning({ where, hasToken: false, tls: "server" }) !== null, true);
+    assertEquals(exposureWarning({ where, hasToken: true, tls: "none" }), null);
+    assertEquals(exposureWarning({ where, hasToken: false, tls: "mutual" }), null);
   }
   for (const hostname of ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"]) {
-    assertEquals(warnAbout({ ...plain, where: [hostname, 7982] }), null, hostname);
+    assertEquals(exposureWarning({ ...plain, where: [hostname, 7982] }), null, hostname);
   }
-  assertEquals(warnAbout({ ...plain, where: { path: "/run/relay" } }), null);
+  assertEquals(exposureWarning({ ...plain, where: { path: "/run/relay" } }), null);
 });
 
-Deno.test("adviseOnListening() says what to do", () => {
+Deno.test("explainListenError() says what to do", () => {
   const { AddrInUse, NotCapable, PermissionDenied, AddrNotAvailable } = Deno.errors;
   const cases: [error: unknown, onAddress: string, onPath: string][] = [
     [new AddrInUse(), "choose another with --port", "choose another with --unix"],
@@ -66,9 +66,9 @@ Deno.test("adviseOnListening() says what to do", () => {
     [new Error("\x1b"), "\\u001b; check --host", "\\u001b; check --unix"],
   ];
   for (const [error, onAddress, onPath] of cases) {
-    const addressAdvice = adviseOnListening(error, ["::1", 80]);
+    const addressAdvice = explainListenError(error, ["::1", 80]);
     assertEquals(addressAdvice.endsWith(onAddress), true, addressAdvice);
-    const pathAdvice = adviseOnListening(error, { path: "/run/relay" });
+    const pathAdvice = explainListenError(error, { path: "/run/relay" });
     assertEquals(pathAdvice.endsWith(onPath), true, pathAdvice);
     assertEquals(pathAdvice.includes("Cannot listen"), false, pathAdvice);
   }
