@@ -14,7 +14,7 @@ import { UsageError } from "./errors.ts";
 import { checkWords, flag } from "./flags.ts";
 import { print } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { columnsOfTerminal } from "./terminal.ts";
+import { sizeOfTerminal } from "./terminal.ts";
 
 /** The default load. */
 const DEFAULTS = { events: 100_000, size: 128, publishers: 1, subscribers: 1, parallel: 1 };
@@ -109,7 +109,7 @@ async function measure(
   options: LoadOptions,
   parallel: number | null,
 ): Promise<BenchReport> {
-  const width = columnsOfTerminal();
+  const width = sizeOfTerminal().columns;
   if (parallel === null) {
     using progress = new Progress("event", { total: options.events * options.subscribers });
     const result = await benchEvents(connector, options, () => progress.done++);

@@ -31,7 +31,7 @@ export interface LatencySummary {
 
 /** Counts latencies. All times are in milliseconds. */
 export class Histogram {
-  /** The number of latencies of each rounded time. */
+  /** The number of latencies of each rounded time, which is in microseconds. */
   readonly #counts = new Map<number, number>();
   #count = 0;
   #sum = 0;
@@ -46,7 +46,7 @@ export class Histogram {
   /** Counts a latency. A negative one, which a stepping clock may cause, counts as 0. */
   add(ms: number): void {
     const time = Math.max(0, ms);
-    const rounded = roundUp(time);
+    const rounded = roundUp(Math.round(1000 * time));
     this.#counts.set(rounded, (this.#counts.get(rounded) ?? 0) + 1);
     this.#count++;
     this.#sum += time;
@@ -60,9 +60,9 @@ export class Histogram {
    */
   percentile(share: number): number {
     let missing = Math.max(1, Math.ceil(share * this.#count));
-    for (const [time, count] of [...this.#counts].sort(([one], [two]) => one - two)) {
+    for (const [us, count] of [...this.#counts].sort(([one], [two]) => one - two)) {
       missing -= count;
-      if (missing <= 0) return Math.min(this.#max, time);
+      if (missing <= 0) return Math.min(this.#max, us / 1000);
     }
     return this.#max;
   }
@@ -85,18 +85,17 @@ export class Histogram {
   /** Returns how many latencies are at most each of the `limits`, and above the limit before it. */
   counts(limits: readonly number[]): number[] {
     const counts = limits.map(() => 0);
-    for (const [time, count] of this.#counts) {
-      const part = limits.findIndex((limit) => time <= limit);
+    for (const [us, count] of this.#counts) {
+      const part = limits.findIndex((limit) => us / 1000 <= limit);
       counts[part < 0 ? limits.length - 1 : part]! += count;
     }
     return counts;
   }
 }
 
-function roundUp(ms: number): number {
-  const us = Math.round(1000 * ms);
+function roundUp(us: number): number {
   const step = 2 ** Math.max(0, Math.floor(Math.log2(us)) - KEPT_BITS);
-  return Math.ceil(us / step) * step / 1000;
+  return Math.ceil(us / step) * step;
 }
 
 /** Returns one line with the percentiles. */

@@ -8,7 +8,7 @@
  */
 
 import { bar, cut, widthOf } from "./layout.ts";
-import { columnsOfTerminal, isScreen } from "./terminal.ts";
+import { isScreen, sizeOfTerminal } from "./terminal.ts";
 import { countOf, formatDuration, formatExact, formatRate } from "./units.ts";
 
 /** How often the line is redrawn, in milliseconds. */
@@ -117,7 +117,7 @@ export class Progress implements ProgressState, Disposable {
 
   #draw(): void {
     // The last column stays free, since some terminals wrap after it.
-    this.#write(`\r${formatProgress(this, columnsOfTerminal() - 1)}\x1b[K`);
+    this.#write(`\r${formatProgress(this, sizeOfTerminal().columns - 1)}\x1b[K`);
     this.#isDrawn = true;
   }
 }

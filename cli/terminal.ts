@@ -48,8 +48,3 @@ export function sizeOfTerminal(): Size {
     return DEFAULT_SIZE;
   }
 }
-
-/** Returns the width of the terminal, in columns. */
-export function columnsOfTerminal(): number {
-  return sizeOfTerminal().columns;
-}

@@ -23,7 +23,7 @@ import { wrap } from "./layout.ts";
 import { print } from "./output.ts";
 import { Screen } from "./screen.ts";
 import { stopSignal } from "./signals.ts";
-import { columnsOfTerminal, isScreen, isTerminal, type Size, sizeOfTerminal } from "./terminal.ts";
+import { isScreen, isTerminal, type Size, sizeOfTerminal } from "./terminal.ts";
 import { type Snapshot, takeSnapshot } from "./top_snapshot.ts";
 import { formatTop } from "./top_view.ts";
 
@@ -89,7 +89,7 @@ ${CONNECTION_NOTES}`,
       return 0;
     }
     const snapshot = await measure(poller, interval);
-    const columns = isTerminal("stdout") ? columnsOfTerminal() : Infinity;
+    const columns = isTerminal("stdout") ? sizeOfTerminal().columns : Infinity;
     // JSON.stringify() leaves some characters unescaped that affect a terminal.
     await print(
       json
