@@ -1,5 +1,8 @@
 import { assertAlmostEquals } from "@std/assert/almost-equals";
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertNotMatch } from "@std/assert/not-match";
 import { drawResults } from "./plot.ts";
 import type { Results } from "./results.ts";
 
@@ -55,7 +58,7 @@ Deno.test("drawResults() names each peer, and its value, in each panel", () => {
   }, PEERS);
   for (const peer of PEERS) assertEquals(texts(svg).filter((text) => text === peer).length, 2);
   for (const value of ["0.10", "0.20", "3.3", "44", "55", "666"]) {
-    assertEquals(texts(svg).includes(value), true, value);
+    assert(texts(svg).includes(value), value);
   }
   assertEquals(svg.match(/<rect class="ours"/g)?.length, 2);
 });
@@ -64,13 +67,13 @@ Deno.test("drawResults() leaves out what was not measured", () => {
   const svg = draw({ "1": { copier: 0.1, ebsockets: null }, "4": { redis: null } }, PEERS);
   assertEquals(widths(svg).length, 1);
   assertEquals(texts(svg).filter((text) => ["ebsockets", "redis", "1 → 4"].includes(text)), []);
-  assertEquals(/NaN|Infinity|undefined|null/.test(svg), false);
+  assertNotMatch(svg, /NaN|Infinity|undefined|null/);
 });
 
 Deno.test("drawResults() is well-formed, whatever there is to draw", () => {
   for (const figures of [{}, { "1": { redis: 1e-9 } }, { "1": { redis: 1e9 }, "500": { ws: 1 } }]) {
-    assertEquals(isWellFormed(draw(figures, [...PEERS, "ws"])), true);
+    assert(isWellFormed(draw(figures, [...PEERS, "ws"])));
   }
-  assertEquals(isWellFormed("<a><b></a></b>"), false);
-  assertEquals(isWellFormed("<a>&</a>"), false);
+  assertFalse(isWellFormed("<a><b></a></b>"));
+  assertFalse(isWellFormed("<a>&</a>"));
 });

@@ -1,3 +1,4 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { RequestPair } from "./request_pair.ts";
@@ -47,7 +48,7 @@ Deno.test("RequestPair.request() gives the time of every request, however many t
   const times = await run(library("answer"), 20_000);
   assertEquals(times.map(({ length }) => length), [1000, 20_000]);
   for (const micros of times) {
-    assertEquals(micros.every((value) => value >= 0 && value < 30_000_000), true);
+    assert(micros.every((value) => value >= 0 && value < 30_000_000));
   }
 });
 

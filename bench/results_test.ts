@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { medianOf, peersIn, type Results, valuesOf } from "./results.ts";
 
 const results: Results = {
@@ -22,9 +23,9 @@ Deno.test("medianOf() and valuesOf() look up the runs of a scenario with a peer"
 Deno.test("medianOf() and valuesOf() have nothing where nothing was measured", () => {
   assertEquals(valuesOf(results, "1", "redis", "p50Micros"), [null, null]);
   assertEquals(valuesOf(results, "4", "redis", "cpuMicros"), []);
-  assertEquals(medianOf(results, "1", "redis", "p50Micros"), null);
-  assertEquals(medianOf(results, "1", "ws", "cpuMicros"), null);
-  assertEquals(medianOf(results, "4", "redis", "cpuMicros"), null);
+  assertStrictEquals(medianOf(results, "1", "redis", "p50Micros"), null);
+  assertStrictEquals(medianOf(results, "1", "ws", "cpuMicros"), null);
+  assertStrictEquals(medianOf(results, "4", "redis", "cpuMicros"), null);
 });
 
 Deno.test("peersIn() keeps the order of those that took part", () => {

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { format, formatShort, median, percentile, summarise } from "./stats.ts";
 
 Deno.test("median() is the middle, or between the two middles", () => {
@@ -9,7 +10,7 @@ Deno.test("median() is the middle, or between the two middles", () => {
 
 Deno.test("median() and summarise() have nothing where at least half of the values are missing", () => {
   for (const values of [[], [null], [1, null], [1, null, null, 3]]) {
-    assertEquals(median(values), null);
+    assertStrictEquals(median(values), null);
     assertEquals(summarise(values), "n/a");
   }
 });
@@ -28,7 +29,7 @@ Deno.test("percentile() is the nearest rank", () => {
   const values = Float64Array.from({ length: 100 }, (_, i) => i + 1);
   assertEquals([0, 0.5, 0.99, 1].map((share) => percentile(values, share)), [1, 50, 99, 100]);
   assertEquals(percentile(new Float64Array([5]), 0.5), 5);
-  assertEquals(percentile(new Float64Array(), 0.5), null);
+  assertStrictEquals(percentile(new Float64Array(), 0.5), null);
 });
 
 Deno.test("format() groups digits, and formatShort() has two or three of them", () => {

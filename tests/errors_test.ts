@@ -1,4 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertInstanceOf } from "@std/assert/instance-of";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import {
   ConnectError,
   ConnectionClosedError,
@@ -11,14 +14,12 @@ import {
 Deno.test("EbsocketError has a code, a message, a cause and its own name", () => {
   const cause = new Deno.errors.ConnectionReset("gone");
   const error = new EbsocketError("some-code", "Cannot do it", { cause });
-  assertEquals(error instanceof Error, true);
-  assertEquals([error.name, error.code, error.message], [
-    "EbsocketError",
-    "some-code",
-    "Cannot do it",
-  ]);
-  assertEquals(error.cause === cause, true);
-  assertEquals("cause" in new EbsocketError("some-code", "Cannot do it"), false);
+  assertInstanceOf(error, Error);
+  assertEquals(error.name, "EbsocketError");
+  assertEquals(error.code, "some-code");
+  assertEquals(error.message, "Cannot do it");
+  assertStrictEquals(error.cause, cause);
+  assertFalse("cause" in new EbsocketError("some-code", "Cannot do it"));
 });
 
 Deno.test("EbsocketError is the base of each kind of failure, and each goes by its own name", () => {
@@ -31,8 +32,10 @@ Deno.test("EbsocketError is the base of each kind of failure, and each goes by i
     [new ConnectionClosedError("x"), "ConnectionClosedError", "connection-closed"],
   ];
   for (const [error, name, code] of errors) {
-    assertEquals(error instanceof EbsocketError, true, name);
-    assertEquals([error.name, error.code, error.message], [name, code, "x"]);
+    assertInstanceOf(error, EbsocketError, name);
+    assertEquals(error.name, name);
+    assertEquals(error.code, code);
+    assertEquals(error.message, "x");
     assertEquals(`${error}`, `${name}: x`);
   }
 });
@@ -44,10 +47,11 @@ Deno.test("EbsocketError can be extended, and the new class gives its name", () 
 
 Deno.test("ConnectError keeps what the operating system said", () => {
   const cause = new Deno.errors.ConnectionRefused("refused");
-  assertEquals(new ConnectError("x", { cause }).cause === cause, true);
+  assertStrictEquals(new ConnectError("x", { cause }).cause, cause);
 });
 
 Deno.test("EventSchemaError says which event does not fit, and what of it", () => {
   const { event, issues } = new EventSchemaError("x", "message", ["content: Required"]);
-  assertEquals([event, issues], ["message", ["content: Required"]]);
+  assertEquals(event, "message");
+  assertEquals(issues, ["content: Required"]);
 });

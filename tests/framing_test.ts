@@ -1,5 +1,9 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertInstanceOf } from "@std/assert/instance-of";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
@@ -50,8 +54,9 @@ Deno.test("EventDecoderStream gives events with their methods, from no connectio
   const stream = source([utf8('{"event":"a","__dict__":{"b":1}}\n')])
     .pipeThrough(new EventDecoderStream());
   const [event] = await Array.fromAsync(stream);
-  assertEquals(event instanceof EbsocketEvent, true);
-  assertEquals([event?.getAttribute("b"), event?.fromConnection], [1, null]);
+  assertInstanceOf(event, EbsocketEvent);
+  assertEquals(event?.getAttribute("b"), 1);
+  assertStrictEquals(event?.fromConnection, null);
 });
 
 Deno.test("EventDecoderStream gives the events before an invalid line, then the fault", async () => {
@@ -66,7 +71,7 @@ Deno.test("EventDecoderStream gives the events before an invalid line, then the 
     for (const chunks of [[bytes], bytewise(bytes)]) {
       const { events, error } = await decode(chunks);
       assertEquals(events, ['["a",{}]', '["b",{}]']);
-      assertEquals(error instanceof EventFormatError, true);
+      assertInstanceOf(error, EventFormatError);
       assertEquals(codeOf(error), code);
     }
   }
@@ -78,7 +83,7 @@ Deno.test("EventDecoderStream gives the events before a line that is too long, t
     for (const chunks of [[bytes], bytewise(bytes)]) {
       const { events, error } = await decode(chunks, { maxLineBytes: 20 });
       assertEquals(events, ['["a",{}]']);
-      assertEquals(error instanceof FramingError, true);
+      assertInstanceOf(error, FramingError);
       assertEquals(codeOf(error), "line-too-long");
     }
   }
@@ -88,7 +93,8 @@ Deno.test("EventDecoderStream reports the first of several faults", async () => 
   const bytes = raw(`{"event":"a"}<0a>{}<0a><20*30><0a><ff><0a>`);
   for (const chunks of [[bytes], bytewise(bytes)]) {
     const { events, error } = await decode(chunks, { maxLineBytes: 20 });
-    assertEquals([events, codeOf(error)], [['["a",{}]'], "bad-event"]);
+    assertEquals(events, ['["a",{}]']);
+    assertEquals(codeOf(error), "bad-event");
   }
 });
 
@@ -98,7 +104,7 @@ Deno.test("EventDecoderStream gives the events before an unfinished line, then s
     for (const chunks of [[bytes], bytewise(bytes)]) {
       const { events, error } = await decode(chunks);
       assertEquals(events, ['["a",{}]']);
-      assertEquals(error instanceof FramingError, true);
+      assertInstanceOf(error, FramingError);
       assertEquals(codeOf(error), "truncated");
     }
   }
@@ -165,7 +171,7 @@ Deno.test("EventDecoderStream cancels its source when its reader cancels before 
   const { state, stream } = silentSource("");
   await stream.pipeThrough(new EventDecoderStream()).cancel();
   await turn();
-  assertEquals(state.cancelled, true);
+  assert(state.cancelled);
 });
 
 Deno.test("EventDecoderStream cancels its source when its reader has had enough", async () => {
@@ -175,7 +181,7 @@ Deno.test("EventDecoderStream cancels its source when its reader has had enough"
     break;
   }
   await turn();
-  assertEquals(state.cancelled, true);
+  assert(state.cancelled);
 });
 
 Deno.test("EventDecoderStream cancels its source while its reader waits for an event", async () => {
@@ -186,9 +192,9 @@ Deno.test("EventDecoderStream cancels its source while its reader waits for an e
   await turn();
   // Not awaited: the test is about a cancel that would never be done.
   reader.cancel();
-  assertEquals((await waiting).done, true);
+  assert((await waiting).done);
   await turn();
-  assertEquals(state.cancelled, true);
+  assert(state.cancelled);
 });
 
 Deno.test("EventDecoderStream asks a fast source for no more than a slow reader can use", async () => {
@@ -203,7 +209,7 @@ Deno.test("EventDecoderStream asks a fast source for no more than a slow reader 
     assertEquals((await reader.read()).value?.event, `${read}`);
     await turn();
     // One chunk each in the queues of the source and of the decoder, and one or two on their way.
-    assertEquals(pulls <= read + 5, true, `${pulls} chunks for ${read + 1} events`);
+    assertLessOrEqual(pulls, read + 5, `${pulls} chunks for ${read + 1} events`);
   }
   await reader.cancel();
 });
@@ -264,9 +270,10 @@ Deno.test("EventDecoderStream ends any stream in events or in one error of its o
       const options = { maxLineBytes: 200, maxDepth: 8 };
       const { events, error } = await decode(cutInto(bytes, cuts), options);
       const code = codeOf(error);
-      assertEquals(code === null || codes.includes(code), true);
+      assert(code === null || codes.includes(code));
       const whole = await decode([bytes], options);
-      assertEquals([events, code], [whole.events, codeOf(whole.error)]);
+      assertEquals(events, whole.events);
+      assertEquals(code, codeOf(whole.error));
     }),
     { numRuns: fuzzRuns(300) },
   );

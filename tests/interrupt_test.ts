@@ -60,7 +60,8 @@ const ignore = Deno.build.os === "windows";
 async function interrupt(program: Program, name: string, ending: Ending): Promise<void> {
   program.kill("SIGINT");
   const { code, stderr } = await program.end();
-  assertEquals([stderr, ending, code], ["", code === 0 ? "ends" : "is killed", code], name);
+  assertEquals(stderr, "", name);
+  assertEquals(code === 0 ? "ends" : "is killed", ending, `${name}: ${code}`);
 }
 
 Deno.test("Each program of README and docs has a place in the tests of Ctrl+C", async () => {

@@ -1,6 +1,9 @@
 // PROTOCOL.md says what the code does: its tables are read here, row by row.
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import {
@@ -40,7 +43,7 @@ async function read(name: string): Promise<string> {
 /** The text between a heading and the next one of any level. */
 function section(heading: string): string {
   const start = protocol.indexOf(`\n${heading}\n`);
-  assertEquals(start >= 0, true, `PROTOCOL.md has no ${heading}`);
+  assertGreaterOrEqual(start, 0, `PROTOCOL.md has no ${heading}`);
   const text = protocol.slice(start + heading.length + 2);
   const end = text.search(/^#/m);
   return end < 0 ? text : text.slice(0, end);
@@ -55,7 +58,7 @@ function table(heading: string): string[][] {
 /** What is in the one code span that a cell is. */
 function code(cell: string | undefined): string {
   const [, content] = /^`([^`]+)`$/.exec(cell ?? "") ?? [];
-  assertEquals(content !== undefined, true, `${cell} is no code span`);
+  assert(content !== undefined, `${cell} is no code span`);
   return content!;
 }
 
@@ -76,7 +79,7 @@ function receive(stream: Uint8Array): string[] {
 
 Deno.test("PROTOCOL.md lists valid lines, and the code accepts each as what it is said to be", () => {
   const rows = table("### Valid lines");
-  assertEquals(rows.length >= 30, true);
+  assertGreaterOrEqual(rows.length, 30);
   for (const [line, kind] of rows) {
     assertEquals(receive(withNewline(raw(code(line)))), [kind, "eof"], line);
   }
@@ -85,7 +88,7 @@ Deno.test("PROTOCOL.md lists valid lines, and the code accepts each as what it i
 
 Deno.test("PROTOCOL.md lists invalid lines, and the code refuses each for the reason given", () => {
   const rows = table("### Invalid lines");
-  assertEquals(rows.length >= 55, true);
+  assertGreaterOrEqual(rows.length, 55);
   for (const [line, reason] of rows) {
     assertEquals(receive(withNewline(raw(code(line)))), [code(reason)], line);
   }
@@ -100,7 +103,7 @@ Deno.test("PROTOCOL.md lists lines of which the reference thinks the same", () =
   }
   for (const [line, reason] of table("### Invalid lines")) {
     if (code(reason) === "line-too-long") continue; // which is not for the reference to say
-    assertEquals(judge(raw(code(line))).faults.includes(code(reason)), true, line);
+    assert(judge(raw(code(line))).faults.includes(code(reason)), line);
   }
 });
 
@@ -111,7 +114,7 @@ Deno.test("PROTOCOL.md lists lines that differ, none of them twice", () => {
 
 Deno.test("PROTOCOL.md lists streams, and the code ends each as it says", () => {
   const rows = table("### Streams");
-  assertEquals(rows.length >= 14, true);
+  assertGreaterOrEqual(rows.length, 14);
   for (const [stream, result] of rows) {
     const expected = result?.split(", ").map((part) => part.replaceAll("`", ""));
     assertEquals(receive(raw(code(stream))), expected ?? [], stream);
@@ -123,7 +126,7 @@ Deno.test("PROTOCOL.md lists every close reason, and who sends it", () => {
   const listed = rows.map(([reason, sentBy]) => [code(reason), sentBy]);
   const known = Object.entries(CLOSE_REASONS).map(([reason, { sentBy }]) => [reason, sentBy]);
   assertEquals(listed, known);
-  assertEquals(rows.every(([, , meaning]) => meaning !== ""), true);
+  assert(rows.every(([, , meaning]) => meaning !== ""));
 });
 
 Deno.test("errors.ts explains every close reason", async () => {
@@ -145,7 +148,7 @@ Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
   assertEquals(keys.length, 9);
   assertEquals(keys.filter((key) => !isAccepted(key, 1)), []);
   assertEquals(keys.filter((key) => isAccepted(key, 2)), []);
-  assertEquals(isAccepted("another", 2), true);
+  assert(isAccepted("another", 2));
 });
 
 Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
@@ -209,19 +212,19 @@ function codes(cell: string | undefined): string[] {
 
 Deno.test("PROTOCOL.md lists patterns, and the code matches what it says", () => {
   const rows = table("## Patterns");
-  assertEquals(rows.length >= 11, true);
+  assertGreaterOrEqual(rows.length, 11);
   for (const [cell, matched, unmatched] of rows) {
     const pattern = code(cell);
     assertEquals(faultOfPattern(pattern) !== "", matched === "bad", pattern);
     if (matched === "bad") continue;
-    for (const name of codes(matched)) assertEquals(matches(pattern, name), true, name);
-    for (const name of codes(unmatched)) assertEquals(matches(pattern, name), false, name);
+    for (const name of codes(matched)) assert(matches(pattern, name), name);
+    for (const name of codes(unmatched)) assertFalse(matches(pattern, name), name);
   }
 });
 
 Deno.test("PROTOCOL.md lists envelopes, and what a relay makes of them", () => {
   const rows = table("### Envelopes");
-  assertEquals(rows.length >= 13, true);
+  assertGreaterOrEqual(rows.length, 13);
   for (const [sent, received] of rows) {
     const { clients: [one, two, three], router, ingress } = setUp(3);
     router.change(three!, three!.subscriptions, true);

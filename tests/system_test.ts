@@ -1,6 +1,11 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
+import { assertNotMatch } from "@std/assert/not-match";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../client.ts";
 import type { EbsocketConnection } from "../net/connection.ts";
@@ -43,7 +48,7 @@ Deno.test("EbsocketSystem.pump() gives new clients, events and disconnected clie
     ["a", 1],
     ["b", null],
   ]);
-  assertEquals(events.every((event) => event.fromConnection === connection), true);
+  assert(events.every((event) => event.fromConnection === connection));
   assertEquals([...system.clients], [[connection, address]]);
 
   peer.close();
@@ -96,7 +101,8 @@ Deno.test("EbsocketSystem.pump() gives the events before a bad line, then the re
     events.push(...newEvents.map((event) => event.event));
     reasons.push(...disconnectedClients.map(([, , { reason }]) => reason));
   }
-  assertEquals([events, reasons], [["good"], ["bad-json"]]);
+  assertEquals(events, ["good"]);
+  assertEquals(reasons, ["bad-json"]);
 });
 
 Deno.test("EbsocketSystem.pump() refuses a second reader", async () => {
@@ -140,10 +146,11 @@ Deno.test("EbsocketSystem.ended ends a loop over pump(), whenever the system is 
         await until(() => system.clients.size === 0); // so that the end itself is all that comes
         await until(() => gone === 1);
       }
-      assertEquals(system.ended, false);
+      assertFalse(system.ended);
       await system.close();
       await soon(loop, "the end of the loop");
-      assertEquals([gone, system.ended], [1, true]);
+      assertEquals(gone, 1);
+      assert(system.ended);
       await assertRejects(() => system.pump(), ConnectionClosedError, "closed");
     }
   }
@@ -193,11 +200,11 @@ Deno.test("EbsocketSystem.sendEventTo() sends to one client alone", async () => 
   await one.send('{"event":"who"}\n');
   const [event] = await pumpEvents(system, 1);
   await until(() => system.clients.size === 2);
-  assertEquals(system.sendEventTo(event!.fromConnection, new EbsocketEvent("you")), true);
+  assert(system.sendEventTo(event!.fromConnection, new EbsocketEvent("you")));
   system.sendEventToClients(new EbsocketEvent("all"));
   await one.sees('{"event":"you","__dict__":{}}\n{"event":"all","__dict__":{}}\n');
   await two.sees('{"event":"all","__dict__":{}}\n');
-  assertEquals(two.text.includes("you"), false);
+  assertNotMatch(two.text, /you/);
 });
 
 Deno.test("EbsocketSystem.sendTo(), sendToClients() and reply() make the events that they send", async () => {
@@ -208,11 +215,11 @@ Deno.test("EbsocketSystem.sendTo(), sendToClients() and reply() make the events 
   const [asked] = await pumpEvents(system, 1);
   await until(() => system.clients.size === 2);
   const from = asked!.fromConnection;
-  assertEquals(system.sendTo(from, "you"), true);
-  assertEquals(system.sendTo(from, "you", { n: 1 }), true);
+  assert(system.sendTo(from, "you"));
+  assert(system.sendTo(from, "you", { n: 1 }));
   assertEquals(system.sendToClients("others", { n: 2 }, { except: from }), 1);
-  assertEquals(system.reply(asked!, "answer", { n: 3 }), true);
-  assertEquals(system.reply(asked!, "again"), true);
+  assert(system.reply(asked!, "answer", { n: 3 }));
+  assert(system.reply(asked!, "again"));
   assertEquals(system.sendToClients("all"), 2);
   const all = '{"event":"all","__dict__":{}}\n';
   await one.sees(all);
@@ -239,7 +246,7 @@ Deno.test("EbsocketSystem.sendEventTo() says that a client has gone", async () =
   }
   const [event] = await pumpEvents(system, 1);
   await until(() => system.clients.size === 0);
-  assertEquals(system.sendEventTo(event!.fromConnection, new EbsocketEvent("late")), false);
+  assertFalse(system.sendEventTo(event!.fromConnection, new EbsocketEvent("late")));
   const nothing = null as unknown as EbsocketConnection;
   assertThrows(() => system.sendEventTo(nothing, new EbsocketEvent("x")), TypeError, "null");
 });
@@ -301,8 +308,8 @@ Deno.test("EbsocketSystem that is not pumped pushes back, and loses nothing", as
     before = connection.bytesIn;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  assertEquals(isSent, false);
-  assertEquals(connection.bytesIn < 1_000_000, true, `${connection.bytesIn} bytes were read`);
+  assertFalse(isSent);
+  assertLess(connection.bytesIn, 1_000_000);
 
   const events = await pumpEvents(system, count);
   await sending;
@@ -368,7 +375,7 @@ Deno.test("EbsocketSystem closes when its server does, after what was queued", a
   server.close();
   await system.closed;
   assertEquals((await client.recvEvent())?.event, "last");
-  assertEquals(await client.recvEvent(), null);
+  assertStrictEquals(await client.recvEvent(), null);
   assertEquals((await client.closed).reason, "shutdown");
 });
 
@@ -399,7 +406,7 @@ Deno.test("EbsocketSystem writes what is sent to all in one turn together, in or
   assertEquals([one, two, three].map(({ socket }) => socket.writes), [1, 1, 1]);
 
   assertEquals(system.sendToClients("d", {}, { except: one.connection }), 2);
-  assertEquals(system.sendTo(one.connection, "e"), true);
+  assert(system.sendTo(one.connection, "e"));
   assertEquals(system.sendToClients("f"), 3);
   const late = await join();
   system.sendToClients("g");
@@ -462,22 +469,23 @@ for (const count of [2, 20]) {
     let expected = "";
     for (let i = 0; i < 5; i++) {
       system.sendToClients("all", { i });
-      assertEquals(system.sendTo(first!, "one", { i }), true);
+      assert(system.sendTo(first!, "one", { i }));
       expected += `{"event":"all","__dict__":{"i":${i}}}\n{"event":"one","__dict__":{"i":${i}}}\n`;
     }
     const text = (socket: StepSocket) => new TextDecoder().decode(socket.written());
     await until(() => text(sockets[1]!).split("\n").length === 6);
     assertEquals(text(sockets[0]!), expected);
-    assertEquals([sockets[0]!.writes, sockets[1]!.writes], [1, 1]);
+    assertEquals(sockets[0]!.writes, 1);
+    assertEquals(sockets[1]!.writes, 1);
 
     // What is too much for a client is refused at the call, although what all get still waits.
     for (const socket of sockets) socket.isSlow = true;
     const words = "x".repeat(4000);
     system.sendToClients("all", { words: "x".repeat(700) });
-    assertEquals(system.sendTo(second!, "one", { words }), true);
+    assert(system.sendTo(second!, "one", { words }));
     system.sendToClients("all", { words: "x".repeat(700) });
-    assertEquals(system.sendTo(second!, "one", { words }), false);
-    assertEquals(second!.open, false);
+    assertFalse(system.sendTo(second!, "one", { words }));
+    assertFalse(second!.open);
     for (const socket of sockets) socket.takeAll();
     await Promise.all(sockets.map((socket) => socket.end()));
     assertEquals((await second!.closed).reason, "slow-consumer");
@@ -491,7 +499,7 @@ Deno.test("EbsocketSystem.flush() waits for the operating system to take all", a
   const [connection] = [...system.clients.keys()];
   const event = new EbsocketEvent("big", { text: "x".repeat(500_000) });
   system.sendEventToClients(event);
-  assertEquals(connection!.pendingBytes > 500_000, true);
+  assertGreater(connection!.pendingBytes, 500_000);
   await system.flush();
   assertEquals(connection!.pendingBytes, 0);
   await peer.sees("\n");
@@ -530,7 +538,7 @@ Deno.test("EbsocketSystem.pump() keeps what does not fit apart, and gives what v
     const [, newEvents, , newInvalidEvents] = await system.pump();
     for (const event of newEvents) events.push([event.event, event.__dict__.content]);
     for (const [event, issues] of newInvalidEvents) {
-      assertEquals(system.clients.has(event.fromConnection), true);
+      assert(system.clients.has(event.fromConnection));
       invalidEvents.push([event.event, issues]);
     }
   }
@@ -597,14 +605,14 @@ Deno.test("EbsocketSystem.reply() answers who has asked, and only that", async (
   await peer.send('{"event":"ask","id":"r1"}\n{"event":"told"}\n');
   const [asked, told] = await pumpEvents(system, 2);
   const answer = new EbsocketEvent("answer", { n: 1 });
-  assertEquals(system.reply(asked!, answer), true);
-  assertEquals(system.reply(told!, answer), false);
+  assert(system.reply(asked!, answer));
+  assertFalse(system.reply(told!, answer));
   await peer.sees('{"event":"answer","__dict__":{"n":1},"reply_to":"r1"}\n');
   assertThrows(() => system.reply(new EbsocketEvent("x"), answer), TypeError, "has not come from");
   const bad = new EbsocketEvent("answer", { n: NaN });
   assertThrows(() => system.reply(asked!, bad), TypeError, '"n"');
   await system.removeClient(asked!.fromConnection);
-  assertEquals(system.reply(asked!, answer), false);
+  assertFalse(system.reply(asked!, answer));
 });
 
 Deno.test("EbsocketSystem blames no client for what it sent while the program took nothing", async () => {

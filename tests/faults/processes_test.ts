@@ -1,5 +1,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertObjectMatch } from "@std/assert/object-match";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { Peer } from "../support/peer.ts";
@@ -40,7 +42,8 @@ Deno.test({
     const { confirmed } = await assertBalanced(ledger, [staying]);
     assert(confirmed > 0);
     const { code, stderr } = await relay.stop();
-    assertEquals([code, stderr], [0, ""]);
+    assertEquals(stderr, "");
+    assertEquals(code, 0);
   },
 });
 
@@ -145,9 +148,10 @@ Deno.test({
     await pass(500);
     await relay.stop("SIGKILL");
     await client.close();
-    assertEquals(await flushed, false);
+    assertFalse(await flushed);
     const { unsent } = (await closed)!;
-    assertEquals([unconfirmed + unsent.length, statuses.includes("reconnected")], [100, false]);
+    assertEquals(unconfirmed + unsent.length, 100);
+    assertFalse(statuses.includes("reconnected"));
   },
 });
 
@@ -198,9 +202,10 @@ Deno.test({
     await reader.sees("last");
     assertEquals(reader.text.match(/half/g)?.length, 3000);
     const leave = await relay.logs("leave");
-    assertEquals([leave.client, leave.reason], [3, "rate-limited"]);
+    assertObjectMatch(leave, { client: 3, reason: "rate-limited" });
     const { code, stderr } = await relay.stop();
-    assertEquals([code, stderr], [0, ""]);
+    assertEquals(stderr, "");
+    assertEquals(code, 0);
     assertEquals(relay.log.filter(({ reason }) => reason === "rate-limited").length, 1);
   },
 });

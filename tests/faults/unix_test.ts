@@ -1,4 +1,6 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { listen } from "../../net/transport.ts";
 import { Program } from "../support/process.ts";
 import { size } from "../support/size.ts";
@@ -22,7 +24,7 @@ function leaveStale(path: string): void {
   const listener = Deno.listen({ transport: "unix", path: `${path}.` });
   Deno.renameSync(`${path}.`, path);
   listener.close();
-  assertEquals(Deno.lstatSync(path).isSocket, true);
+  assert(Deno.lstatSync(path).isSocket);
 }
 
 Deno.test({
@@ -82,11 +84,11 @@ Deno.test({
         using file = await Deno.open(folder);
         return await file.tryLock(true);
       };
-      assertEquals(await isFree(), false);
+      assertFalse(await isFree());
       assertEquals([...Deno.readDirSync(folder)], []);
       holder.kill("SIGKILL");
       await other.expect(/listens\n/);
-      assertEquals(await isFree(), true);
+      assert(await isFree());
       await other.end();
       listen({ path }).close();
     } finally {

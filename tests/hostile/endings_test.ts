@@ -1,6 +1,8 @@
 /** Peers that shut down half of the connection, or break off with a reset, in every state. */
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { Peer } from "../support/peer.ts";
@@ -84,14 +86,14 @@ Deno.test("relay outlives resets in every state", async () => {
       await peer.reset();
       const entry = await target.left(peer.address);
       const isSound = ["reset", reason, "truncated"].includes(entry.reason!);
-      assertEquals(isSound, true, `${state}: ${JSON.stringify(entry)}`);
+      assert(isSound, `${state}: ${JSON.stringify(entry)}`);
       passes += events;
     }
   }
   await target.isCalm({ passes: "some" });
   const { count } = target.pair.others;
   // What a reset overtakes may be lost, but nothing comes twice.
-  assertEquals(count <= 2 * passes, true, `${count} events of ${2 * passes}`);
+  assertLessOrEqual(count, 2 * passes, `${count} events of ${2 * passes}`);
 });
 
 Deno.test("relay outlives a peer that resets after its own half-close", async () => {

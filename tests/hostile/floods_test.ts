@@ -42,7 +42,8 @@ Deno.test("relay serves others while slow-loris sockets send a byte at a time or
   const times = await target.pair.rounds(attack);
   note(`while ${LORIS} slow-loris sockets connect and stay: ${times}`);
   const { connected, failed } = await attacker.stop();
-  assertEquals([connected, failed], [LORIS, 0]);
+  assertEquals(connected, LORIS);
+  assertEquals(failed, 0);
   assertLess(times.quantile(0.99), MAX_ROUND_TRIP);
   attacker[Symbol.dispose]();
   await target.isCalm();
@@ -73,7 +74,8 @@ Deno.test("relay serves others while sockets connect and close as fast as they c
   const times = await target.pair.rounds(attacker.done);
   note(`while ${FLOOD} sockets connect and close: ${times}`);
   const { connected, failed } = await attacker.done;
-  assertEquals([connected, failed], [FLOOD, 0]);
+  assertEquals(connected, FLOOD);
+  assertEquals(failed, 0);
   assertLess(times.quantile(0.99), MAX_ROUND_TRIP);
   await target.isCalm();
 });

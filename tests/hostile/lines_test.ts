@@ -1,5 +1,6 @@
 /** Lines made to break the reader: at every limit, random, and nearly right. */
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { cutInto, textOf, utf8, withNewline } from "../support/bytes.ts";
@@ -154,7 +155,7 @@ async function attackWith(streams: Uint8Array[], cuts: number[][]): Promise<void
       peer.close();
       const { reason } = await target.left(addressOf(peer));
       // A peer that goes on sending after the last word may break off with a reset.
-      assertEquals(reasons.includes(reason!) || reason === "reset", true, `${reason} ${reasons}`);
+      assert(reasons.includes(reason!) || reason === "reset", `${reason} ${reasons}`);
       passes += 2 * events;
     }
   }

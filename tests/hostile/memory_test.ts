@@ -4,9 +4,10 @@
  * a slow reader, subscriptions, and clients.
  */
 
-import { assertEquals } from "@std/assert/equals";
+import { assert } from "@std/assert/assert";
 import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import type { Address } from "../../protocol/address.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
@@ -209,7 +210,7 @@ Deno.test({
       const length = await peer.conn.read(buffer);
       const text = new TextDecoder().decode(buffer.subarray(0, length!));
       const id = /"id":"c(\d+)"/.exec(text);
-      assertEquals(id !== null, true, text);
+      assert(id !== null, text);
       ids.push(Number(id![1]));
     }
     let report = await filler.taken(events);
@@ -245,7 +246,7 @@ Deno.test({
     if (isFull) console.log(summary);
     assertGreater(report.relay.pendingBytes, 0.8 * PENDING, summary);
     assertGreater(report.relay.clients, 0.95 * CLIENTS, summary);
-    assertEquals(command.stdout.includes('"reason":"overloaded"'), true, summary);
+    assertStringIncludes(command.stdout, '"reason":"overloaded"', summary);
     assertLess(peakBytes(pid), MOST, summary);
   },
 });

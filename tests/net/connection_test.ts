@@ -1,5 +1,11 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertLess } from "@std/assert/less";
+import { assertObjectMatch } from "@std/assert/object-match";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import { type ConnectionSink, EbsocketConnection, openConnection } from "../../net/connection.ts";
 import type { ConnectionOptions } from "../../net/connection_options.ts";
@@ -40,7 +46,7 @@ Deno.test("EbsocketConnection gives lines, then the end of the stream as eof", a
   assertEquals(lines, ["one", "two", "three"]);
   assertEquals(ends, [await connection.closed]);
   assertEquals(connection.bytesIn, 14);
-  assertEquals(duplex.isClosed, true);
+  assert(duplex.isClosed);
 });
 
 Deno.test("EbsocketConnection ends when a duplex says that it has read more than there was room", async () => {
@@ -49,7 +55,8 @@ Deno.test("EbsocketConnection ends when a duplex says that it has read more than
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
   connection.start({ onLines() {}, onClose() {} });
   const { reason, detail } = await connection.closed;
-  assertEquals([reason, detail.includes("length")], ["reset", true]);
+  assertEquals(reason, "reset");
+  assertStringIncludes(detail, "length");
 });
 
 Deno.test("EbsocketConnection reports an unfinished line as truncated, and tells the peer", async () => {
@@ -57,7 +64,8 @@ Deno.test("EbsocketConnection reports an unfinished line as truncated, and tells
   duplex.receive("one\ntwo");
   duplex.receive(null);
   const { reason, detail } = await connection.closed;
-  assertEquals([reason, detail], ["truncated", "3 bytes after the last newline were dropped"]);
+  assertEquals(reason, "truncated");
+  assertEquals(detail, "3 bytes after the last newline were dropped");
   assertEquals(lines, ["one"]);
   assertEquals(JSON.parse(duplex.written), { control: "close", reason, detail });
 });
@@ -68,7 +76,7 @@ Deno.test("EbsocketConnection sends what is queued to a peer that has shut down 
   connection.send(bytes("one\n"));
   duplex.receive(null);
   await until(() => !connection.open);
-  assertEquals(connection.send(bytes("late\n")), false);
+  assertFalse(connection.send(bytes("late\n")));
   duplex.take(1);
   assertEquals(await connection.closed, { reason: "eof", ...CLEAN });
   assertEquals(duplex.written, "one\n");
@@ -93,7 +101,7 @@ Deno.test("EbsocketConnection.close() sends what is queued, then shuts down, the
   const closed = connection.close();
   await until(() => duplex.isWriteClosed);
   assertEquals(duplex.written, "one\ntwo\n");
-  assertEquals(duplex.isClosed, false);
+  assertFalse(duplex.isClosed);
   duplex.receive("too late\n");
   duplex.receive(null);
   assertEquals(await closed, { reason: "local", ...CLEAN });
@@ -133,8 +141,8 @@ Deno.test("EbsocketConnection does not count its own last word as unsent", async
   duplex.writeSize = 0;
   connection.send(bytes("one\n"));
   connection.close("shutdown");
-  const { reason, unsentLines, unsentBytes } = await connection.abort();
-  assertEquals([reason, unsentLines, unsentBytes], ["shutdown", 1, 4]);
+  const info = { reason: "shutdown", unsentLines: 1, unsentBytes: 4 };
+  assertObjectMatch(await connection.abort(), info);
 });
 
 Deno.test("EbsocketConnection.close() ends one that is paused and can send no more", async () => {
@@ -155,8 +163,8 @@ Deno.test("EbsocketConnection prefers the reason that the peer gave to how the n
     await until(() => !connection.open);
     connection.notePeerClose({ reason: "slow-consumer", detail: "too slow" });
     duplex.receive(end);
-    const { reason, detail, unsentLines } = await connection.closed;
-    assertEquals([reason, detail, unsentLines], ["slow-consumer", "too slow", 1]);
+    const info = { reason: "slow-consumer", detail: "too slow", unsentLines: 1 };
+    assertObjectMatch(await connection.closed, info);
   }
 });
 
@@ -228,7 +236,7 @@ Deno.test("EbsocketConnection.close() ends a connection that was never started",
   const duplex = new FakeDuplex();
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
   assertEquals((await connection.close()).reason, "local");
-  assertEquals(duplex.isClosed, true);
+  assert(duplex.isClosed);
 });
 
 Deno.test("EbsocketConnection.abort() ends at once and counts what was not sent", async () => {
@@ -236,7 +244,7 @@ Deno.test("EbsocketConnection.abort() ends at once and counts what was not sent"
   duplex.writeSize = 0;
   connection.send(bytes("one\ntwo\n"), 2);
   const closed = connection.abort();
-  assertEquals(duplex.isClosed, true);
+  assert(duplex.isClosed);
   const info = { reason: "aborted", detail: "", unsentLines: 2, unsentBytes: 8 } as const;
   assertEquals(await closed, info);
   assertEquals(ends, [info]);
@@ -256,14 +264,14 @@ Deno.test("EbsocketConnection.send() closes a slow consumer, between two lines",
   connection.send(bytes("0123456789\n"));
   await Promise.resolve();
   connection.send(bytes("abcdef\n"));
-  assertEquals(connection.send(bytes("too much\n")), false);
-  assertEquals(connection.open, false);
-  assertEquals(connection.pendingBytes < 200, true);
+  assertFalse(connection.send(bytes("too much\n")));
+  assertFalse(connection.open);
+  assertLess(connection.pendingBytes, 200);
   duplex.take(4);
   duplex.receive(null);
-  const { reason, detail, unsentLines, unsentBytes } = await connection.closed;
-  assertEquals([reason, unsentLines, unsentBytes], ["slow-consumer", 1, 7]);
-  const last = JSON.stringify({ control: "close", reason, detail });
+  const info = await connection.closed;
+  assertObjectMatch(info, { reason: "slow-consumer", unsentLines: 1, unsentBytes: 7 });
+  const last = JSON.stringify({ control: "close", reason: info.reason, detail: info.detail });
   assertEquals(duplex.written, `0123456789\n${last}\n`);
   assertEquals(ends.length, 1);
 });
@@ -406,6 +414,8 @@ Deno.test("EbsocketConnection.hasMore says whether a large read took all it coul
   await until(() => bytes === 500_256);
   duplex.receive("a\n");
   await until(() => bytes === 500_258);
-  assertEquals([seen[0], seen.includes(true), seen.at(-1)], [false, true, false]);
+  assertStrictEquals(seen[0], false);
+  assert(seen.includes(true));
+  assertStrictEquals(seen.at(-1), false);
   await connection.abort();
 });

@@ -1,5 +1,12 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
 import { clearTimers } from "../../net/turn.ts";
@@ -33,10 +40,15 @@ Deno.test("Inbox gives items in the order in which they came", () => {
   inbox.push([3], 5);
   inbox.push([], 0);
   inbox.push([4, 5], 10);
-  assertEquals([inbox.length, inbox.take(), inbox.take(), inbox.length], [5, 1, 2, 3]);
+  assertEquals(inbox.length, 5);
+  assertEquals(inbox.take(), 1);
+  assertEquals(inbox.take(), 2);
+  assertEquals(inbox.length, 3);
   inbox.push([6], 5);
   assertEquals(inbox.takeAll(), [3, 4, 5, 6]);
-  assertEquals([inbox.length, inbox.take(), inbox.takeAll()], [0, undefined, []]);
+  assertEquals(inbox.length, 0);
+  assertStrictEquals(inbox.take(), undefined);
+  assertEquals(inbox.takeAll(), []);
   inbox.push([7], 5);
   assertEquals([inbox.take(), inbox.take()], [7, undefined]);
 });
@@ -53,56 +65,72 @@ Deno.test("Inbox.push() takes the items, not the array", () => {
 Deno.test("Inbox is full from maxUnreadEvents on, until it is half empty, and says so once", () => {
   const { inbox, state } = makeInbox({ maxUnreadEvents: 10 });
   inbox.push(range(0, 9), 9);
-  assertEquals(inbox.full, false);
+  assertFalse(inbox.full);
   inbox.push([9], 1);
-  assertEquals(inbox.full, true);
+  assert(inbox.full);
   for (let i = 0; i < 4; i++) inbox.take();
-  assertEquals([inbox.length, inbox.full, state.calls], [6, true, 0]);
+  assertEquals(inbox.length, 6);
+  assert(inbox.full);
+  assertEquals(state.calls, 0);
   inbox.take();
   inbox.take();
-  assertEquals([inbox.length, inbox.full, state.calls], [4, false, 1]);
+  assertEquals(inbox.length, 4);
+  assertFalse(inbox.full);
+  assertEquals(state.calls, 1);
   for (let i = 0; i < 4; i++) inbox.take();
-  assertEquals([inbox.length, inbox.full, state.calls], [0, false, 1]);
+  assertEquals(inbox.length, 0);
+  assertFalse(inbox.full);
+  assertEquals(state.calls, 1);
 });
 
 Deno.test("Inbox is full from maxUnreadBytes on, until half of them have been read", () => {
   const { inbox, state } = makeInbox({ maxUnreadBytes: 1000 });
   inbox.push(range(0, 10), 999);
-  assertEquals(inbox.full, false);
+  assertFalse(inbox.full);
   inbox.push([10], 1);
-  assertEquals(inbox.full, true);
+  assert(inbox.full);
   for (let i = 0; i < 4; i++) inbox.take();
-  assertEquals([inbox.full, state.calls], [true, 0]);
+  assert(inbox.full);
+  assertEquals(state.calls, 0);
   for (let i = 0; i < 3; i++) inbox.take();
-  assertEquals([inbox.full, state.calls], [false, 1]);
+  assertFalse(inbox.full);
+  assertEquals(state.calls, 1);
 });
 
 Deno.test("Inbox waits for both marks before it says that there is room", () => {
   const { inbox, state } = makeInbox({ maxUnreadEvents: 4, maxUnreadBytes: 1000 });
   inbox.push(range(0, 20), 100);
   for (let i = 0; i < 17; i++) inbox.take();
-  assertEquals([inbox.length, inbox.full, state.calls], [3, true, 0]);
+  assertEquals(inbox.length, 3);
+  assert(inbox.full);
+  assertEquals(state.calls, 0);
   inbox.push([], 0);
   inbox.take();
   inbox.take();
-  assertEquals([inbox.length, inbox.full, state.calls], [1, false, 1]);
+  assertEquals(inbox.length, 1);
+  assertFalse(inbox.full);
+  assertEquals(state.calls, 1);
 });
 
 Deno.test("Inbox.push() never refuses, however full the inbox is", () => {
   const { inbox, state } = makeInbox({ maxUnreadEvents: 2 });
   for (let i = 0; i < 100; i++) inbox.push([i], 1);
-  assertEquals([inbox.full, inbox.length, state.calls], [true, 100, 0]);
+  assert(inbox.full);
+  assertEquals(inbox.length, 100);
+  assertEquals(state.calls, 0);
   assertEquals(inbox.takeAll(), range(0, 100));
-  assertEquals([inbox.full, state.calls], [false, 1]);
+  assertFalse(inbox.full);
+  assertEquals(state.calls, 1);
 });
 
 Deno.test("Inbox.takeAll() makes room at once, and onRoom is called each time it was full", () => {
   const { inbox, state } = makeInbox({ maxUnreadEvents: 3 });
   for (let round = 1; round <= 5; round++) {
     inbox.push([1, 2, 3], 3);
-    assertEquals(inbox.full, true);
+    assert(inbox.full);
     inbox.takeAll();
-    assertEquals([inbox.full, state.calls], [false, round]);
+    assertFalse(inbox.full);
+    assertEquals(state.calls, round);
   }
   inbox.push([1], 1);
   inbox.takeAll();
@@ -112,26 +140,30 @@ Deno.test("Inbox.takeAll() makes room at once, and onRoom is called each time it
 Deno.test("Inbox can have marks of one", () => {
   const { inbox, state } = makeInbox({ maxUnreadEvents: 1, maxUnreadBytes: 1 });
   inbox.push([1], 100);
-  assertEquals([inbox.full, inbox.take(), inbox.full, state.calls], [true, 1, false, 1]);
+  assert(inbox.full);
+  assertEquals(inbox.take(), 1);
+  assertFalse(inbox.full);
+  assertEquals(state.calls, 1);
 });
 
 Deno.test("Inbox can be told to have no marks", () => {
   const { inbox } = makeInbox({ maxUnreadEvents: Infinity, maxUnreadBytes: Infinity });
   inbox.push(range(0, 20_000), 1e12);
-  assertEquals([inbox.full, inbox.length], [false, 20_000]);
+  assertFalse(inbox.full);
+  assertEquals(inbox.length, 20_000);
 });
 
 Deno.test("Inbox has the marks that its options promise", () => {
   const byCount = makeInbox().inbox;
   byCount.push(range(0, 9999), 0);
-  assertEquals(byCount.full, false);
+  assertFalse(byCount.full);
   byCount.push([1], 0);
-  assertEquals(byCount.full, true);
+  assert(byCount.full);
   const byBytes = makeInbox().inbox;
   byBytes.push([1], 2 ** 23 - 1);
-  assertEquals(byBytes.full, false);
+  assertFalse(byBytes.full);
   byBytes.push([2], 1);
-  assertEquals(byBytes.full, true);
+  assert(byBytes.full);
 });
 
 Deno.test("Inbox refuses marks out of their range", () => {
@@ -178,7 +210,8 @@ Deno.test("Inbox keeps order, count and marks, whatever is pushed and taken", ()
             full = false;
             calls++;
           }
-          assertEquals([inbox.full, state.calls], [full, calls]);
+          assertEquals(inbox.full, full);
+          assertEquals(state.calls, calls);
         }
       },
     ),
@@ -199,7 +232,7 @@ Deno.test("Inbox.take() lets go of what it has given, even when the inbox is nev
   // The garbage collector runs by itself, long before half a gigabyte has piled up.
   const grown = Deno.memoryUsage().external - before;
   assertEquals(inbox.length, 1);
-  assertEquals(grown < COUNT * SIZE / 2, true, `${Math.round(grown / SIZE)} MiB are still held`);
+  assertLess(grown, COUNT * SIZE / 2, `${Math.round(grown / SIZE)} MiB are still held`);
 });
 
 /** How many items arrays copy or move while `work` runs. */
@@ -237,7 +270,7 @@ Deno.test("Inbox.take() moves each item a few times at most, however many wait",
       while (inbox.take() !== undefined) taken++;
     });
     assertEquals(taken, count);
-    assertEquals(moved <= 3 * count, true, `${moved} for ${count}`);
+    assertLessOrEqual(moved, 3 * count, `${moved} for ${count}`);
   }
 });
 
@@ -246,7 +279,7 @@ Deno.test("Inbox.claim() lets one reader in at a time, and names both", () => {
   {
     using _ = inbox.claim("pump()");
     const error = assertThrows(() => inbox.claim("recvEvent()"), TypeError, "recvEvent()");
-    assertEquals(error.message.includes("pump()"), true);
+    assertStringIncludes(error.message, "pump()");
     assertThrows(() => inbox.claim("pump()"), TypeError);
   }
   using _ = inbox.claim("recvEvent()");
@@ -267,28 +300,28 @@ Deno.test("Inbox.next() gives what is there, then waits for what comes", async (
   inbox.push([1, 2], 2);
   assertEquals([await inbox.next(), await inbox.next()], [1, 2]);
   const next = inbox.next();
-  assertEquals(await isSettled(next), false);
+  assertFalse(await isSettled(next));
   inbox.push([3, 4], 2);
-  assertEquals([await next, await inbox.next()], [3, 4]);
+  assertEquals(await next, 3);
+  assertEquals(await inbox.next(), 4);
 });
 
 Deno.test("Inbox.next() gives what is left after the end, then undefined", async () => {
   const { inbox } = makeInbox();
   inbox.push([1], 1);
-  assertEquals(inbox.ended, false);
+  assertFalse(inbox.ended);
   inbox.end();
-  assertEquals([inbox.ended, inbox.length], [true, 1]);
-  assertEquals([await inbox.next(), await inbox.next(), await inbox.next()], [
-    1,
-    undefined,
-    undefined,
-  ]);
+  assert(inbox.ended);
+  assertEquals(inbox.length, 1);
+  assertEquals(await inbox.next(), 1);
+  assertStrictEquals(await inbox.next(), undefined);
+  assertStrictEquals(await inbox.next(), undefined);
 });
 
 Deno.test("Inbox.end() wakes a reader that waits", async () => {
   const { inbox } = makeInbox();
   const next = inbox.next();
-  assertEquals(await isSettled(next), false);
+  assertFalse(await isSettled(next));
   inbox.end();
   assertEquals(await next, undefined);
 });
@@ -298,9 +331,10 @@ Deno.test("Inbox.reopen() makes readers wait again, and keeps what is unread", a
   inbox.push([1], 1);
   inbox.end();
   inbox.reopen();
-  assertEquals([inbox.ended, await inbox.next()], [false, 1]);
+  assertFalse(inbox.ended);
+  assertEquals(await inbox.next(), 1);
   const next = inbox.next();
-  assertEquals(await isSettled(next), false);
+  assertFalse(await isSettled(next));
   inbox.push([2], 1);
   assertEquals(await next, 2);
 });
@@ -330,7 +364,7 @@ Deno.test("Inbox.next() gives the item when its signal is aborted later", async 
   assertEquals(await next, 1);
   controller.abort();
   const second = inbox.next();
-  assertEquals(await isSettled(second), false);
+  assertFalse(await isSettled(second));
   inbox.push([2], 1);
   assertEquals(await second, 2);
 });
@@ -349,7 +383,7 @@ Deno.test("Inbox.arrival() resolves after its timeout, with nothing there", asyn
   for (const timeout of [0, 1, 5]) {
     const start = performance.now();
     await inbox.arrival(timeout);
-    assertEquals(performance.now() - start >= timeout - 1, true);
+    assertGreaterOrEqual(performance.now() - start, timeout - 1);
     assertEquals(inbox.length, 0);
   }
 });
@@ -357,7 +391,7 @@ Deno.test("Inbox.arrival() resolves after its timeout, with nothing there", asyn
 Deno.test("Inbox.arrival() resolves with the first item, long before its timeout", async () => {
   const { inbox } = makeInbox();
   const arrival = inbox.arrival(1_000_000);
-  assertEquals(await isSettled(arrival), false);
+  assertFalse(await isSettled(arrival));
   inbox.push([1], 1);
   await arrival;
   assertEquals(inbox.takeAll(), [1]);
@@ -370,7 +404,7 @@ Deno.test("Inbox.arrival() waits for longer than a timer of the system can", asy
     // A timer that takes the number for too large fires after a millisecond.
     const short = new Inbox<number>({}, () => {});
     await short.arrival(5);
-    assertEquals(await isSettled(arrival), false, `${timeout}`);
+    assertFalse(await isSettled(arrival), `${timeout}`);
     inbox.end();
     await arrival;
   }
@@ -380,7 +414,7 @@ Deno.test("Inbox.arrival() goes on after a timeout as if it had not waited befor
   const { inbox } = makeInbox();
   await inbox.arrival(1);
   const arrival = inbox.arrival();
-  assertEquals(await isSettled(arrival), false);
+  assertFalse(await isSettled(arrival));
   inbox.push([1], 1);
   await arrival;
 });

@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertLess } from "@std/assert/less";
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { MemoryListener } from "../../net/memory.ts";
 import type { Socket } from "../../net/transport.ts";
 
@@ -34,14 +38,14 @@ Deno.test("MemoryListener lets a writer wait for a reader", async () => {
   const [client, server] = await connected();
   const much = new Uint8Array(1_000_000).fill(0x61);
   const taken = await client.write(much);
-  assertEquals(taken < much.length, true);
+  assertLess(taken, much.length);
   let isWritten = false;
   const more = client.write(much).then((length) => {
     isWritten = true;
     return length;
   });
   await Promise.resolve();
-  assertEquals(isWritten, false);
+  assertFalse(isWritten);
   assertEquals((await readText(server, 1000))?.length, 1000);
   assertEquals(await more, 1000);
 });
@@ -64,14 +68,14 @@ Deno.test("MemoryListener: closing fails what waits, and the writes of the peer"
   await assertRejects(() => reading, Deno.errors.BadResource);
   await assertRejects(() => client.write(bytes("x")), Deno.errors.BadResource);
   await assertRejects(() => server.write(bytes("x")), Deno.errors.BrokenPipe);
-  assertEquals(await readText(server), null);
+  assertStrictEquals(await readText(server), null);
 });
 
 Deno.test("MemoryListener.close() ends waiting and refuses connections", async () => {
   const listener = new MemoryListener();
   const waiting = await listener.dial();
   listener.close();
-  assertEquals(await readText(waiting), null);
+  assertStrictEquals(await readText(waiting), null);
   await assertRejects(() => listener.accept(), Deno.errors.BadResource);
   await assertRejects(() => listener.dial(), Deno.errors.ConnectionRefused);
 
@@ -85,7 +89,7 @@ Deno.test("MemoryListener gives each listener and each connection a name of its 
   const [client, server, listener] = await connected();
   const other = new MemoryListener();
   assertEquals(listener.address[0], "memory");
-  assertEquals(listener.address[1] === other.address[1], false);
+  assertNotStrictEquals(listener.address[1], other.address[1]);
   assertEquals(client.remoteAddr, listener.addr as Deno.Addr);
   await listener.dial();
   const second = await listener.accept();

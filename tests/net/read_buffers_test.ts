@@ -1,4 +1,8 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { ReadBuffers } from "../../net/read_buffers.ts";
 import { LineSplitter } from "../../protocol/line_splitter.ts";
 
@@ -33,26 +37,28 @@ Deno.test("ReadBuffers counts what buffers have, until they are dropped", () => 
   read(one, 10, "lines");
   assertEquals(buffers.bytes, 0); // which every buffer has
   read(two, 100_000, "a line");
-  assertEquals(buffers.bytes >= 99_000 && buffers.bytes < 300_000, true);
+  assertGreaterOrEqual(buffers.bytes, 99_000);
+  assertLess(buffers.bytes, 300_000);
   one.drop();
   two.drop();
   two.drop();
-  assertEquals([buffers.bytes, two.unfinishedBytes], [0, 0]);
+  assertEquals(buffers.bytes, 0);
+  assertEquals(two.unfinishedBytes, 0);
 });
 
 Deno.test("ReadBuffers hardly take more than long lines need", () => {
   const { buffers, add } = setUp();
   read(add(), 1_000_000, "a line");
-  assertEquals(buffers.bytes < 1_500_000, true, `${buffers.bytes}`);
+  assertLess(buffers.bytes, 1_500_000);
 });
 
 Deno.test("ReadBuffers of busy peers take half of the bound at most, and each something", () => {
   const { buffers, add, splitters, told } = setUp();
   for (let i = 0; i < 100; i++) add();
   for (let i = 0; i < 3; i++) for (const each of splitters) read(each, 500_000, "lines");
-  assertEquals(buffers.bytes <= 500_000, true, `${buffers.bytes}`);
+  assertLessOrEqual(buffers.bytes, 500_000);
   assertEquals(told(), 0);
-  assertEquals(splitters.every((each) => each.space().length >= 2000), true);
+  assert(splitters.every((each) => each.space().length >= 2000));
 });
 
 Deno.test("ReadBuffers tell once in a turn that unfinished lines have become too long", async () => {

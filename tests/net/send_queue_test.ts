@@ -1,5 +1,12 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { Block, ByteBudget, MAX_BATCH_BYTES, Piece, SendQueue } from "../../net/send_queue.ts";
@@ -25,36 +32,43 @@ function drain(queue: SendQueue, step = Infinity): Uint8Array {
 
 Deno.test("SendQueue is empty at first", () => {
   const queue = new SendQueue(100);
-  assertEquals([queue.maxBytes, queue.bytes, queue.lines], [100, 0, 0]);
+  assertEquals(queue.maxBytes, 100);
+  assertEquals(queue.bytes, 0);
+  assertEquals(queue.lines, 0);
   assertEquals(queue.cut(), { lines: 0, bytes: 0 });
 });
 
 Deno.test("SendQueue.offer() accepts up to maxBytes and adds nothing beyond", () => {
   const queue = new SendQueue(10);
-  assertEquals([queue.offer(line(4)), queue.offer(line(6))], [true, true]);
-  assertEquals([queue.bytes, queue.lines], [10, 2]);
-  assertEquals(queue.offer(line(1)), false);
-  assertEquals([queue.bytes, queue.lines], [10, 2]);
+  assert(queue.offer(line(4)));
+  assert(queue.offer(line(6)));
+  assertEquals(queue.bytes, 10);
+  assertEquals(queue.lines, 2);
+  assertFalse(queue.offer(line(1)));
+  assertEquals(queue.bytes, 10);
+  assertEquals(queue.lines, 2);
   queue.batch();
   queue.consume(1);
-  assertEquals([queue.offer(line(2)), queue.offer(line(1))], [false, true]);
+  assertFalse(queue.offer(line(2)));
+  assert(queue.offer(line(1)));
   assertEquals(queue.bytes, 10);
 });
 
 Deno.test("SendQueue.offer() accepts any block when nothing waits, so that none is unsendable", () => {
   const queue = new SendQueue(10);
-  assertEquals(queue.offer(line(1000)), true);
-  assertEquals(queue.offer(line(1)), false);
+  assert(queue.offer(line(1000)));
+  assertFalse(queue.offer(line(1)));
   drain(queue);
-  assertEquals(queue.offer(line(1000)), true);
+  assert(queue.offer(line(1000)));
 });
 
 Deno.test("SendQueue.append() accepts a last word whatever waits", () => {
   const queue = new SendQueue(10);
   queue.offer(line(10));
   queue.append(line(50, "z"));
-  assertEquals([queue.bytes, queue.lines], [60, 2]);
-  assertEquals(queue.offer(line(1)), false);
+  assertEquals(queue.bytes, 60);
+  assertEquals(queue.lines, 2);
+  assertFalse(queue.offer(line(1)));
   assertEquals(textOf(drain(queue)), textOf(concat([line(10), line(50, "z")])));
 });
 
@@ -66,7 +80,8 @@ Deno.test("SendQueue.batch() gives the same bytes until they are consumed", () =
   queue.consume(2);
   assertEquals(textOf(queue.batch()), "e\ntwo\n");
   queue.consume(6);
-  assertEquals([queue.bytes, queue.lines], [0, 0]);
+  assertEquals(queue.bytes, 0);
+  assertEquals(queue.lines, 0);
 });
 
 Deno.test("SendQueue.batch() joins small blocks into one write", () => {
@@ -100,7 +115,7 @@ Deno.test("SendQueue.batch() gives a block that is alone without copying it", ()
   const block = line(100);
   const queue = new SendQueue(1000);
   queue.offer(block);
-  assertEquals(queue.batch().buffer === block.buffer, true);
+  assertStrictEquals(queue.batch().buffer, block.buffer);
 });
 
 Deno.test("SendQueue.batch() joins small blocks once for all queues that have the same ones", () => {
@@ -108,7 +123,7 @@ Deno.test("SendQueue.batch() joins small blocks once for all queues that have th
   const [first, second, third] = queues;
   for (const block of [line(4), line(5)]) for (const queue of queues) queue.offer(block);
   third!.offer(line(6));
-  assertEquals(first!.batch() === second!.batch(), true);
+  assertStrictEquals(first!.batch(), second!.batch());
   assertEquals(third!.batch().length, 15);
 });
 
@@ -187,7 +202,8 @@ Deno.test("SendQueue.cut() drops all that has not been begun", () => {
   queue.offer(utf8("one\ntwo\n"));
   queue.offer(utf8("three\n"));
   assertEquals(queue.cut(), { lines: 3, bytes: 14 });
-  assertEquals([queue.bytes, queue.lines], [0, 0]);
+  assertEquals(queue.bytes, 0);
+  assertEquals(queue.lines, 0);
   queue.append(utf8("last\n"));
   assertEquals(textOf(drain(queue)), "last\n");
 });
@@ -202,7 +218,8 @@ Deno.test("SendQueue.cut() keeps the rest of a line that has been begun", () => 
   queue.batch();
   queue.consume(100);
   assertEquals(queue.cut(), { lines: 1, bytes: 5 });
-  assertEquals([queue.bytes, queue.lines], [69_900, 1]);
+  assertEquals(queue.bytes, 69_900);
+  assertEquals(queue.lines, 1);
   queue.append(utf8("last\n"));
   assertEquals(textOf(drain(queue)), `${"a".repeat(69_899)}\nlast\n`);
 });
@@ -218,7 +235,8 @@ Deno.test("SendQueue.cut() keeps what is being written, up to the end of its las
   queue.consume(batch.length);
   const written = batch + textOf(drain(queue));
   assertEquals(written, `${"0123456789\n".repeat(Math.ceil(131_072 / 11))}last\n`);
-  assertEquals([bytes, dropped], [lines.length - (written.length - 5), 20_000 - 11_916]);
+  assertEquals(bytes, lines.length - (written.length - 5));
+  assertEquals(dropped, 20_000 - 11_916);
 });
 
 Deno.test("SendQueue.cut() leaves a queue whose next batch is never empty", () => {
@@ -344,8 +362,9 @@ class Run {
   #write(step: Step): void {
     this.#batch ??= textOf(this.queue.batch());
     this.#given = this.written.length + this.#batch.length;
-    assertEquals(this.#batch.length > 0 && this.#batch.length <= MAX_BATCH_BYTES, true);
-    assertEquals(this.accepted.startsWith(this.#batch, this.written.length), true);
+    assertGreater(this.#batch.length, 0);
+    assertLessOrEqual(this.#batch.length, MAX_BATCH_BYTES);
+    assert(this.accepted.startsWith(this.#batch, this.written.length));
     if (step.type !== "write") return;
     const taken = Math.ceil(this.#batch.length * step.part / 1000);
     this.queue.consume(taken);
@@ -364,7 +383,7 @@ class Run {
     // At least the line that has been begun or is being written, at most that of the last batch.
     const least = this.#lineEnd(this.written.length + (this.#batch?.length ?? 0));
     const most = this.#lineEnd(Math.max(this.#given, this.written.length));
-    assertEquals([least, most].includes(kept.length), true, `${kept.length}: ${least}, ${most}`);
+    assert([least, most].includes(kept.length), `${kept.length}: ${least}, ${most}`);
     this.accepted = kept;
   }
 
@@ -417,8 +436,8 @@ Deno.test("SendQueue.cut() leaves whole lines only, after any partial write of a
         queue.append(utf8("last\n"));
         queue.consume(batch.length);
         written += batch + textOf(drain(queue));
-        assertEquals(written.endsWith("\nlast\n") || written === "last\n", true);
-        assertEquals(all.startsWith(written.slice(0, -5)), true, written);
+        assert(written.endsWith("\nlast\n") || written === "last\n");
+        assert(all.startsWith(written.slice(0, -5)), written);
       }
     }
   }
@@ -461,13 +480,11 @@ Deno.test("ByteBudget counts a block once, whatever parts of it wait, and where"
 Deno.test("Block.of() finds a block that was kept again by any part of its bytes", () => {
   const bytes = line(1000);
   const block = Block.of(bytes);
-  assertEquals(block.bytes === bytes, true);
-  assertEquals([Block.of(bytes.subarray(7)).bytes, Block.of(bytes.subarray(7)) === block], [
-    bytes,
-    false,
-  ]);
+  assertStrictEquals(block.bytes, bytes);
+  assertEquals(Block.of(bytes.subarray(7)).bytes, bytes);
+  assertNotStrictEquals(Block.of(bytes.subarray(7)), block);
   block.keep();
-  assertEquals(Block.of(bytes.subarray(7)) === block, true);
+  assertStrictEquals(Block.of(bytes.subarray(7)), block);
 });
 
 Deno.test("ByteBudget counts numbered events once until they are written, then a batch for each number", () => {
@@ -480,13 +497,14 @@ Deno.test("ByteBudget counts numbered events once until they are written, then a
   assertEquals(total.bytes, block.bytes.length);
   for (const queue of queues) queue.batch();
   const batches = (total.bytes - block.bytes.length) / MAX_BATCH_BYTES;
-  assertEquals(batches > 50.9 && batches <= 51, true, `${batches}`);
+  assertGreater(batches, 50.9);
+  assertLessOrEqual(batches, 51);
   const texts = queues.slice(48, 52).map((queue) => textOf(drain(queue)));
-  assertEquals(texts[0] === texts[1], true);
+  assertStrictEquals(texts[0], texts[1]);
   for (const [text, first] of [[texts[0], 1], [texts[2], 51], [texts[3], 52]] as const) {
     const lines = text!.trimEnd().split("\n");
     assertEquals(lines.length, 100_000);
-    assertEquals(lines.every((line, i) => line === `{"seq":${first + i},"event":"a"}`), true);
+    assert(lines.every((line, i) => line === `{"seq":${first + i},"event":"a"}`));
   }
 });
 
@@ -499,7 +517,7 @@ Deno.test("ByteBudget is never exceeded by what is joined alone, however many qu
     queue.offerPieces([new Piece(block, 0, block.bytes.length, 100_000, 1 + i)]);
     queue.batch();
   }
-  assertEquals(total.bytes < 4_000_000, true, `${total.bytes}`);
+  assertLess(total.bytes, 4_000_000);
 });
 
 Deno.test("SendQueue.batch() puts a number into a long line without a copy of it", () => {
@@ -511,7 +529,7 @@ Deno.test("SendQueue.batch() puts a number into a long line without a copy of it
   queues.forEach((queue, i) => {
     assertEquals(textOf(queue.batch()), `  {"seq":${9 + i},`);
     queue.consume(queue.batch().length);
-    assertEquals(queue.batch().buffer === block.bytes.buffer, true);
+    assertStrictEquals(queue.batch().buffer, block.bytes.buffer);
     assertEquals(queue.cut(), { lines: 1, bytes: `{"seq":${10 + i},"event":"a"}\n`.length });
     const text = `"event":"${"x".repeat(500_000)}"}\n`;
     assertEquals(textOf(drain(queue)), text);
@@ -558,7 +576,8 @@ Deno.test("SendQueue takes hardly more memory for small blocks than it counts", 
   const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
   const [growth, bytes] = textOf(stdout).trim().split(" ").map(Number);
   assertEquals(bytes, 3_300_000);
-  assertEquals(growth! > 0 && growth! < 2 * bytes!, true, `${growth}`);
+  assertGreater(growth!, 0);
+  assertLess(growth!, 2 * bytes!);
 });
 
 Deno.test("ByteBudget is zero when nothing waits, whatever was queued, joined, written and cut", () => {
@@ -589,7 +608,8 @@ Deno.test("ByteBudget is zero when nothing waits, whatever was queued, joined, w
           queue.consume(Math.min(size, queue.batch().length));
         }
         const all = queues.reduce((sum, { bytes }) => sum + bytes, 0);
-        assertEquals(total.bytes >= 0 && (all > 0) === (total.bytes > 0), true);
+        assertGreaterOrEqual(total.bytes, 0);
+        assertEquals(total.bytes > 0, all > 0);
       }
       for (const [i, queue] of queues.entries()) i === 0 ? queue.abandon() : drain(queue);
       assertEquals(total.bytes, 0);

@@ -1,4 +1,7 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { addTicking, afterRunning, removeTicking, type Ticking } from "../../net/ticker.ts";
 import { Clock } from "../support/clock.ts";
 import { until } from "../support/waiting.ts";
@@ -19,7 +22,7 @@ Deno.test("addTicking() tells everyone that time passes, until removeTicking()",
   await until(() => one.elapsed.length === 4);
   removeTicking(one); // a timer that went on would be reported as a leak
   assertEquals(two.elapsed.length, 2);
-  assertEquals(one.elapsed.every((ms) => Number.isInteger(ms) && ms > 0), true);
+  assert(one.elapsed.every((ms) => Number.isInteger(ms) && ms > 0));
 });
 
 Deno.test("addTicking() sets one timer, also where another call comes while the first one does", () => {
@@ -39,7 +42,7 @@ Deno.test("addTicking() sets one timer, also where another call comes while the 
   });
   addTicking(one);
   Object.defineProperty(globalThis, "setInterval", before);
-  assertEquals(isFirst, false);
+  assertFalse(isFirst);
   removeTicking(one);
   removeTicking(two); // a second timer would be reported as a leak
 });
@@ -56,7 +59,8 @@ Deno.test("afterRunning() counts only the time in which we have run", async () =
   afterRunning(600, () => isOver = true);
   clock.advance(60_000);
   await until(() => isOver);
-  assertEquals([counter.elapsed.length >= 3, counter.elapsed[0]! >= 60_000], [true, true]);
+  assertGreaterOrEqual(counter.elapsed.length, 3);
+  assertGreaterOrEqual(counter.elapsed[0]!, 60_000);
   removeTicking(counter); // a timer that went on would be reported as a leak
 });
 
@@ -67,5 +71,5 @@ Deno.test("afterRunning() can be called off", async () => {
   let isLater = false;
   afterRunning(1, () => isLater = true);
   await until(() => isLater);
-  assertEquals(isOver, false);
+  assertFalse(isOver);
 });

@@ -1,5 +1,11 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertLess } from "@std/assert/less";
+import { assertNotMatch } from "@std/assert/not-match";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import type { Address } from "../../protocol/address.ts";
 import { EbsocketError } from "../../errors.ts";
@@ -108,8 +114,9 @@ class SecretKeeper implements AsyncDisposable {
   async refuses(text: string): Promise<void> {
     await until(() => this.refused.length > 0);
     assertEquals(this.refused.length, 1);
-    assertEquals(this.refused[0]!.includes(text), true, this.refused[0]);
-    assertEquals([this.accepted.length, this.heard], [0, ""]);
+    assertStringIncludes(this.refused[0]!, text);
+    assertEquals(this.accepted.length, 0);
+    assertEquals(this.heard, "");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -198,10 +205,7 @@ tlsTest(
     const [hostname, port] = system.server.address;
     // Its handshake never ends, and holds nobody up.
     using silent = await Deno.connect({ hostname, port });
-    assertEquals(
-      (await plain(system.server.address, "GET / HTTP/1.1\r\n\r\n")).includes("{"),
-      false,
-    );
+    assertNotMatch(await plain(system.server.address, "GET / HTTP/1.1\r\n\r\n"), /\{/);
     using conn = await Deno.connectTls({ hostname, port, caCerts: [certificates.ca] });
     await conn.write(encoder.encode('{"event":"hi"}\n'));
     const names: string[] = [];
@@ -224,7 +228,7 @@ tlsTest("listen() with TLS sends away who speaks something else, or breaks off",
       peer.close();
       await keeper.refuses("closed the connection in the middle");
     } else {
-      assertEquals((await plain(keeper.address, text)).includes("secret"), false);
+      assertNotMatch(await plain(keeper.address, text), /secret/);
       await keeper.refuses("the client does not speak TLS");
     }
   }
@@ -235,7 +239,7 @@ tlsTest("listen() with TLS gives a handshake 5 s, and then closes the socket", a
   using peer = await Deno.connect({ hostname: "127.0.0.1", port: keeper.address[1] });
   const start = performance.now();
   assertEquals(await everything(peer), "");
-  assertEquals(performance.now() - start > 4900, true);
+  assertGreater(performance.now() - start, 4900);
   await keeper.refuses("longer than 5000 ms");
 });
 
@@ -283,11 +287,12 @@ tlsTest("listen() with TLS slows down a peer that nobody reads from", async () =
       before = sent;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    assertEquals(sent < 32 * 1_048_576, true, `${sent} bytes were taken`);
+    assertLess(sent, 32 * 1_048_576);
     let received = 0;
     while (received < total) received += await to.read(bytes) ?? total;
     await sending;
-    assertEquals([sent, received], [total, total]);
+    assertEquals(sent, total);
+    assertEquals(received, total);
   }
 });
 
@@ -322,7 +327,8 @@ tlsTest("listen() with clientCa accepts a client with the right certificate", as
   await socket.write(encoder.encode("hello"));
   await socket.closeWrite();
   assertEquals(await everything(socket), "secret last word");
-  assertEquals([keeper.heard, keeper.refused], ["hello", []]);
+  assertEquals(keeper.heard, "hello");
+  assertEquals(keeper.refused, []);
   socket.close();
 });
 
@@ -346,7 +352,7 @@ for (const [name, pick, refusal] of clients) {
     tlsTest(`listen() with clientCa refuses openssl ${version} with ${name}`, async () => {
       await using keeper = new SecretKeeper(mutual());
       const { stdout } = await openssl(keeper.address, version, pick());
-      assertEquals(stdout.includes("secret"), false);
+      assertNotMatch(stdout, /secret/);
       await keeper.refuses(refusal);
     });
   }
@@ -356,7 +362,7 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
   tlsTest(`listen() with clientCa accepts openssl ${version} with a certificate`, async () => {
     await using keeper = new SecretKeeper(mutual());
     const { stdout } = await openssl(keeper.address, version, certificates.client);
-    assertEquals(stdout.includes("secret"), true);
+    assertStringIncludes(stdout, "secret");
     assertEquals(keeper.heard, "let me in\n");
   });
 }
@@ -448,10 +454,10 @@ Deno.test("dial() with TLS can be aborted in the middle of the handshake, and le
   );
   using conn = await listener.accept();
   const buffer = new Uint8Array(1000);
-  assertEquals((await conn.read(buffer))! > 0, true);
+  assertGreater((await conn.read(buffer))!, 0);
   controller.abort(new Error("enough"));
   await dialling;
-  assertEquals(await soon(conn.read(buffer), "the end of the socket"), null);
+  assertStrictEquals(await soon(conn.read(buffer), "the end of the socket"), null);
   await assertRejects(() => dial(["127.0.0.1", listener.addr.port], { signal }), Error, "enough");
 });
 
@@ -480,7 +486,8 @@ tlsTest("dial() and listen() with TLS need no permission but net", async () => {
   await input.write(encoder.encode(code));
   await input.close();
   const { stdout, stderr } = await soon(child.output(), "the program to end");
-  assertEquals([decoder.decode(stdout), decoder.decode(stderr)], ["3\n", ""]);
+  assertEquals(decoder.decode(stdout), "3\n");
+  assertEquals(decoder.decode(stderr), "");
 });
 
 // Wrong options
@@ -598,7 +605,8 @@ unixTest("listen() replaces the socket of a server that has died", async (folder
   const dead = await new Deno.Command(Deno.execPath(), {
     args: ["eval", "Deno.listen({ transport: 'unix', path: Deno.args[0] }); Deno.exit()", path],
   }).output();
-  assertEquals([dead.success, Deno.lstatSync(path).isSocket], [true, true]);
+  assert(dead.success);
+  assert(Deno.lstatSync(path).isSocket);
   using pair = await pairOver({ path });
   await pair.near.write(encoder.encode("x"));
   assertEquals(await pair.far.read(new Uint8Array(10)), 1);
@@ -652,7 +660,7 @@ unixTest("listen() leaves a socket that has taken the place of its own", async (
   await Deno.remove(path);
   const second = listen({ path });
   first.close();
-  assertEquals(Deno.lstatSync(path).isSocket, true);
+  assert(Deno.lstatSync(path).isSocket);
   second.close();
   const gone = listen({ path });
   await Deno.remove(path);

@@ -1,4 +1,9 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { Writer } from "../../net/writer.ts";
 import { FakeDuplex } from "../support/duplex.ts";
 import { until } from "../support/waiting.ts";
@@ -17,7 +22,7 @@ Deno.test("Writer.offer() writes what one turn has queued in one piece", async (
   writer.offer(bytes("a\n"));
   writer.offer(bytes("b\n"));
   assertEquals(duplex.writes, []);
-  assertEquals(await writer.flush(), true);
+  assert(await writer.flush());
   assertEquals(duplex.written, "a\nb\n");
   assertEquals(duplex.writes, [4]);
 });
@@ -27,15 +32,15 @@ Deno.test("Writer.offer() goes on where a partial write stopped", async () => {
   duplex.writeSize = 3;
   writer.offer(bytes("0123456789\n"));
   writer.offer(bytes("abc\n"));
-  assertEquals(await writer.flush(), true);
+  assert(await writer.flush());
   assertEquals(duplex.written, "0123456789\nabc\n");
   assertEquals(writer.bytesWritten, 15);
 });
 
 Deno.test("Writer.offer() refuses what exceeds the bound", async () => {
   const { duplex, writer } = setUp(10);
-  assertEquals(writer.offer(bytes("123456\n")), true);
-  assertEquals(writer.offer(bytes("123\n")), false);
+  assert(writer.offer(bytes("123456\n")));
+  assertFalse(writer.offer(bytes("123\n")));
   await writer.flush();
   assertEquals(duplex.written, "123456\n");
 });
@@ -44,15 +49,16 @@ Deno.test("Writer.room() is null below half of the bound and resolves at a quart
   const { duplex, writer } = setUp(100);
   duplex.writeSize = 0;
   writer.offer(bytes("x".repeat(49) + "\n"));
-  assertEquals(writer.room(), null);
+  assertStrictEquals(writer.room(), null);
   writer.offer(bytes("\n"));
   const room = writer.room();
-  assertEquals(room === writer.room(), true);
+  assertStrictEquals(room, writer.room());
   let pending = -1;
   const seen = room!.then(() => pending = writer.pendingBytes);
   duplex.take(13);
   await seen;
-  assertEquals(pending <= 25 && pending > 0, true, `${pending} bytes were pending`);
+  assertLessOrEqual(pending, 25);
+  assertGreater(pending, 0);
   await writer.flush();
 });
 
@@ -79,9 +85,9 @@ Deno.test("Writer reports a failed write once, and lets nobody wait", async () =
   const room = writer.room();
   const error = new Deno.errors.BrokenPipe("gone");
   duplex.failWrites(error);
-  assertEquals(await flushed, false);
+  assertFalse(await flushed);
   await room;
-  assertEquals(writer.room(), null);
+  assertStrictEquals(writer.room(), null);
   assertEquals(idle, [error]);
   assertEquals(writer.unsent(), { lines: 1, bytes: 8 });
 });
@@ -103,14 +109,14 @@ Deno.test("Writer.cut() keeps the line being written, and counts the others as u
 Deno.test("Writer.gather() lets what follows in the next microtasks go in the same write", async () => {
   // Where this process has to pause just then, it does not wait: hence several times.
   for (let writes: number[] = [], rounds = 100; writes.length !== 1; rounds--) {
-    assertEquals(rounds > 0, true, `the last writes were ${writes}`);
+    assertGreater(rounds, 0, `the last writes were ${writes}`);
     const { duplex, writer } = setUp();
     writer.gather();
     for (const line of ["a\n", "b\n", "c\n"]) {
       writer.offer(bytes(line));
       for (let i = 0; i < 4; i++) await Promise.resolve();
     }
-    assertEquals(await writer.flush(), true);
+    assert(await writer.flush());
     assertEquals(duplex.written, "a\nb\nc\n");
     writes = duplex.writes;
   }
@@ -149,7 +155,7 @@ Deno.test("Writer.stop() writes nothing more", async () => {
   const { duplex, idle, writer } = setUp();
   writer.offer(bytes("a\n"));
   writer.stop();
-  assertEquals(await writer.flush(), false);
+  assertFalse(await writer.flush());
   assertEquals(duplex.writes, []);
   assertEquals(idle, [undefined]);
 });

@@ -1,4 +1,6 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { type Address, checkAddress, formatAddress } from "../../protocol/address.ts";
 import { getLocalIp, toAddress } from "../../net/local_address.ts";
@@ -59,7 +61,7 @@ Deno.test("checkAddress() refuses port 0 where one has to be named", () => {
   assertEquals(checkAddress(["127.0.0.1", 0], 0), ["127.0.0.1", 0]);
   assertEquals(checkAddress(["127.0.0.1", 1], 1), ["127.0.0.1", 1]);
   const { message } = assertThrows(() => checkAddress(["127.0.0.1", 0], 1), RangeError);
-  assertEquals(/\b1 to 65535\b.*\b0$/.test(message), true, message);
+  assertMatch(message, /\b1 to 65535\b.*\b0$/);
 });
 
 Deno.test("checkAddress() refuses what is no pair with a TypeError", () => {
@@ -85,7 +87,7 @@ Deno.test({
       .map(({ address }) => address);
     const reachable = own.filter((address) => !/^(?:127\.|169\.254\.)/.test(address));
     const expected = reachable.length > 0 ? reachable : ["127.0.0.1"];
-    assertEquals(expected.includes(getLocalIp()), true, `${getLocalIp()} of ${own}`);
+    assert(expected.includes(getLocalIp()), `${getLocalIp()} of ${own}`);
   },
 });
 

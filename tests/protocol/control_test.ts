@@ -1,4 +1,9 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertNotMatch } from "@std/assert/not-match";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import fc from "fast-check";
 import { type ControlLine, decodeClose, encodeClose } from "../../protocol/control.ts";
 import { CLOSE_REASONS, type CloseReason } from "../../errors.ts";
@@ -71,7 +76,7 @@ Deno.test("decodeClose() accepts the reasons that such a peer can have, and no o
 
 Deno.test("decodeClose() gives null for other control lines", () => {
   for (const control of ["ping", "Close", "closed", "close ", ""]) {
-    assertEquals(decodeClose({ control, reason: "eof" }), null);
+    assertStrictEquals(decodeClose({ control, reason: "eof" }), null);
   }
 });
 
@@ -79,7 +84,7 @@ Deno.test("decodeClose() takes an unknown reason for the end of the stream, and 
   for (const reason of ["new-reason", "", "EOF", "toString", "__proto__", "constructor"]) {
     const close = decodeClose({ control: "close", reason });
     assertEquals(close?.reason, "eof");
-    assertEquals(close?.detail.includes(`"${reason}"`), true);
+    assertStringIncludes(close!.detail, `"${reason}"`);
   }
 });
 
@@ -114,10 +119,10 @@ Deno.test("decodeClose() gives a short and printable detail, whatever the peer w
   fc.assert(
     fc.property(reason, text, (reason, detail) => {
       const close = decodeClose({ control: "close", reason, detail });
-      assertEquals(close !== null && ALL.includes(close.reason), true);
+      assert(close !== null && ALL.includes(close.reason));
       const shown = close?.detail ?? "";
-      assertEquals(/[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/u.test(shown), false);
-      assertEquals(shown.length <= 1000, true, `${shown.length}`);
+      assertNotMatch(shown, /[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/u);
+      assertLessOrEqual(shown.length, 1000);
     }),
     { numRuns: fuzzRuns(500) },
   );
@@ -133,7 +138,7 @@ Deno.test("decodeClose() never throws on a line that JSON can carry", () => {
           JSON.stringify({ ...members, reason: asJson(reason), control: "close" }),
         );
         const close = decodeClose(line);
-        assertEquals(close !== null && ALL.includes(close.reason), true);
+        assert(close !== null && ALL.includes(close.reason));
       },
     ),
     { numRuns: fuzzRuns(500) },

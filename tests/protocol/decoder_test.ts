@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertInstanceOf } from "@std/assert/instance-of";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
@@ -27,14 +29,14 @@ Deno.test("BlockDecoder.decode() gives events and control lines in order, and no
     '{"control":"close","reason":"eof"}',
     '["c",{"b":[1]}]',
   ]);
-  assertEquals(decoder.fault, null);
+  assertStrictEquals(decoder.fault, null);
   assertEquals(decoder.decode(new Uint8Array(0)), []);
 });
 
 Deno.test("BlockDecoder.decode() gives events whose attributes are ordinary objects", () => {
   const block = utf8('{"event":"a"}\n{"event":"b","__dict__":{"__proto__":{"x":1}}}\n');
   for (const event of new BlockDecoder().decode(block)) {
-    assertEquals(event instanceof EbsocketEvent, true);
+    assertInstanceOf(event, EbsocketEvent);
     assertEquals(Object.getPrototypeOf(event.__dict__), Object.prototype);
   }
 });
@@ -50,7 +52,7 @@ Deno.test("BlockDecoder.decode() stops at the first invalid line and says what i
   for (const [line, code] of faults) {
     const block = raw(`{"event":"a"}<0a>{"event":"b"}<0a>${line}<0a><ff><0a>{"event":"c"}<0a>`);
     assertEquals(showAll(decoder.decode(block)), ['["a",{}]', '["b",{}]']);
-    assertEquals(decoder.fault instanceof EventFormatError, true);
+    assertInstanceOf(decoder.fault, EventFormatError);
     assertEquals(decoder.fault?.code as string, code);
   }
 });
@@ -60,7 +62,7 @@ Deno.test("BlockDecoder.decode() forgets the fault of the block before", () => {
   decoder.decode(utf8("no\n"));
   assertEquals(decoder.fault?.code, "bad-json");
   assertEquals(showAll(decoder.decode(utf8('{"event":"a"}\n'))), ['["a",{}]']);
-  assertEquals(decoder.fault, null);
+  assertStrictEquals(decoder.fault, null);
 });
 
 Deno.test("BlockDecoder takes maxDepth", () => {
@@ -122,7 +124,9 @@ Deno.test("BlockDecoder.decode() gives back any events, encoded and cut anywhere
         const decoder = new BlockDecoder();
         const decoded = chunks.flatMap((chunk) => decoder.decode(splitter.push(chunk).bytes));
         assertEquals(showAll(decoded), events.map(show));
-        assertEquals([decoder.fault, splitter.fault, splitter.unfinishedBytes], [null, null, 0]);
+        assertStrictEquals(decoder.fault, null);
+        assertStrictEquals(splitter.fault, null);
+        assertEquals(splitter.unfinishedBytes, 0);
       }
     }),
     { numRuns: fuzzRuns(500) },

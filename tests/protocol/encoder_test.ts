@@ -1,5 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertInstanceOf } from "@std/assert/instance-of";
+import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
+import { assertNotMatch } from "@std/assert/not-match";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
 import { checkAttributes, encodeLine, encodeText, LineEncoder } from "../../protocol/encoder.ts";
@@ -32,7 +38,7 @@ Deno.test("checkName() refuses names of another length with a RangeError that sh
       name.slice(0, 40).toWellFormed(),
     );
     assertMatch(message, new RegExp(`\\b${length}$`));
-    assertEquals(message.length < 300, true);
+    assertLess(message.length, 300);
   }
 });
 
@@ -55,7 +61,7 @@ Deno.test("checkAttributes() gives objects back", () => {
     x = 1;
   }
   for (const attributes of [{}, { a: 1 }, Object.create(null), new Point()]) {
-    assertEquals(checkAttributes(attributes) === attributes, true);
+    assertStrictEquals(checkAttributes(attributes), attributes);
   }
 });
 
@@ -102,8 +108,8 @@ Deno.test("encodeText() escapes every character that a reader may take for the e
   // A string by itself: some releases of V8 read a key with an escape as another key.
   const strings = encoded.match(/"(?:[^"\\]|\\.)*"/g)!.map((string): string => JSON.parse(string));
   assertEquals(strings, ["event", `name${text}`, "__dict__", `key${text}`, `value${text}`]);
-  assertEquals(encodeText("\u0085", { a: "\u2028\u2029" }).includes("\\u0085"), true);
-  assertEquals(encodeText("\u0085", { a: "\u2028\u2029" }).includes("\\u2028\\u2029"), true);
+  assertStringIncludes(encodeText("\u0085", { a: "\u2028\u2029" }), "\\u0085");
+  assertStringIncludes(encodeText("\u0085", { a: "\u2028\u2029" }), "\\u2028\\u2029");
 });
 
 Deno.test("encodeText() escapes lone surrogates, which UTF-8 cannot carry, and leaves pairs", () => {
@@ -142,8 +148,8 @@ function assertRefused(value: unknown): void {
   for (const attribute of [value, [value], { deeper: [0, { still: value }] }]) {
     const attributes = { good: [1, "x"], 'the "bad"\none': attribute };
     const error = assertThrows(() => encodeText("a", attributes), TypeError);
-    assertEquals(error.message.includes('the "bad"\\none'), true, `${what}: ${error.message}`);
-    assertEquals(error.message.includes("good"), false);
+    assertStringIncludes(error.message, 'the "bad"\\none', `${what}: ${error.message}`);
+    assertNotMatch(error.message, /good/);
   }
 }
 
@@ -187,7 +193,7 @@ Deno.test("encodeText() leaves out what is undefined, at any depth, as JSON.stri
 Deno.test("encodeText() refuses undefined in an array, which JSON would make null", () => {
   for (const list of [[undefined], [1, undefined], [[undefined]]]) {
     const { message } = assertThrows(() => encodeText("a", { deep: { list } }), TypeError);
-    assertEquals(message.includes('"deep": JSON has no undefined'), true, message);
+    assertStringIncludes(message, '"deep": JSON has no undefined');
   }
 });
 
@@ -207,7 +213,7 @@ Deno.test("encodeText() refuses objects of which JSON would leave nothing but {}
       encodeText("a", { value });
       return true;
     } catch (error) {
-      assertEquals(error instanceof TypeError, true);
+      assertInstanceOf(error, TypeError);
       return false;
     }
   });
@@ -272,7 +278,7 @@ Deno.test("encodeText() never writes a line that its own validator refuses", () 
     try {
       line = encodeText("a", attributes);
     } catch (error) {
-      assertEquals(error instanceof TypeError, true);
+      assertInstanceOf(error, TypeError);
       continue;
     }
     assertEquals(new LineValidator().open(utf8(`${line}\n`)).validate(0), "event", line);
@@ -372,7 +378,7 @@ Deno.test("LineEncoder puts short lines into blocks of at most 16 KiB, and long 
   const sizes = [...blocks.keys()].map((block) => block.byteLength);
   assertEquals(Math.max(...sizes), 16_384);
   const used = [...blocks.values()].reduce((sum, bytes) => sum + bytes, 0);
-  assertEquals(used > 0.7 * sizes.reduce((sum, bytes) => sum + bytes, 0), true, `${used}`);
+  assertGreater(used, 0.7 * sizes.reduce((sum, bytes) => sum + bytes, 0));
   const long = encoder.encode("x", { text: "x".repeat(2000) }, Infinity);
   assertEquals(long.buffer.byteLength, long.length);
 });

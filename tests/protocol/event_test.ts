@@ -1,4 +1,12 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
+import { assertInstanceOf } from "@std/assert/instance-of";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertMatch } from "@std/assert/match";
+import { assertNotMatch } from "@std/assert/not-match";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
 import { EventFormatError } from "../../errors.ts";
@@ -35,7 +43,7 @@ Deno.test("EbsocketEvent has a name and attributes, and no connection", () => {
   const event = new EbsocketEvent("message", { content: "hi" });
   assertEquals(event.event, "message");
   assertEquals(event.__dict__, { content: "hi" });
-  assertEquals(event.fromConnection, null);
+  assertStrictEquals(event.fromConnection, null);
   assertEquals(new EbsocketEvent("a").__dict__, {});
 });
 
@@ -57,7 +65,7 @@ Deno.test("EbsocketEvent.__dict__ is live: what is written there is what is sent
   event.event = "renamed";
   assertEquals(textOf(event.asBytes()), '{"event":"renamed","__dict__":{"b":"new","d":[3]}}');
   event.__dict__ = { other: true };
-  assertEquals(event.getAttribute("other"), true);
+  assertStrictEquals(event.getAttribute("other"), true);
   assertEquals(textOf(event.asBytes()), '{"event":"renamed","__dict__":{"other":true}}');
 });
 
@@ -81,7 +89,7 @@ Deno.test("EbsocketEvent.fromConnection is never sent", () => {
   event.fromConnection = { secret: 1n };
   assertEquals(textOf(event.asBytes()), before);
   assertEquals(JSON.stringify(event), before);
-  assertEquals(EbsocketEvent.fromBytes(event.asBytes()).fromConnection, null);
+  assertStrictEquals(EbsocketEvent.fromBytes(event.asBytes()).fromConnection, null);
 });
 
 Deno.test("EbsocketEvent.getAttribute() gives an attribute, or null where there is none", () => {
@@ -138,7 +146,7 @@ Deno.test("EbsocketEvent.printAttributes() prints what JSON cannot carry, too", 
   event.__dict__.last = 1;
   const lines = captureLog(() => event.printAttributes());
   assertEquals(lines.length, 4);
-  assertEquals(lines[1]?.startsWith("* big     : 10"), true);
+  assertMatch(lines[1]!, /^\* big {5}: 10/);
   assertEquals(lines[3], "* last    : 1");
 });
 
@@ -159,7 +167,8 @@ Deno.test("EbsocketEvent.printAttributes() prints as many attributes as fit into
     (i >= chars.length ? name(Math.floor(i / chars.length) - 1) : "") + chars[i % chars.length];
   const members = Array.from({ length: 131_500 }, (_, i) => `"${name(i)}":0`);
   const line = utf8(`{"event":"a","__dict__":{${members.join(",")}}}`);
-  assertEquals(line.length > 2 ** 20 * 0.98 && line.length <= 2 ** 20, true, `${line.length}`);
+  assertGreater(line.length, 2 ** 20 * 0.98);
+  assertLessOrEqual(line.length, 2 ** 20);
   const event = EbsocketEvent.fromBytes(line);
   assertEquals(captureLog(() => event.printAttributes()).length, members.length);
 });
@@ -196,7 +205,7 @@ Deno.test("EbsocketEvent.toJSON() gives the name and the attributes", () => {
 Deno.test("EbsocketEvent.asBytes() gives one line without a newline", () => {
   const bytes = new EbsocketEvent("é", { "a\nb": "c\r\n" }).asBytes();
   assertEquals(textOf(bytes), '{"event":"é","__dict__":{"a\\nb":"c\\r\\n"}}');
-  assertEquals(bytes.includes(0x0a), false);
+  assertFalse(bytes.includes(0x0a));
 });
 
 Deno.test("EbsocketEvent.asBytes() refuses what JSON would lose, and names the attribute", () => {
@@ -238,7 +247,7 @@ Deno.test("EbsocketEvent.asBytes() leaves no line separator raw, and loses no ch
     Object.fromEntries(texts.map((text): [string, unknown] => [text, text])),
   );
   const bytes = event.asBytes();
-  assertEquals(/[\n\r\u0085\u2028\u2029]/.test(textOf(bytes)), false);
+  assertNotMatch(textOf(bytes), /[\n\r\u0085\u2028\u2029]/);
   const back = EbsocketEvent.fromBytes(bytes);
   assertEquals(back.event, "\u2028");
   assertEquals(Object.entries(back.__dict__), texts.map((text): [string, unknown] => [text, text]));
@@ -266,15 +275,17 @@ Deno.test("EbsocketEvent keeps attributes with dangerous names as plain attribut
     new Set(DANGEROUS_KEYS),
   );
   // The event itself is as it was: no attribute has got in the way of a member.
-  assertEquals([back.event, `${back}`, back.compareType("a")], ["a", "EbsocketEvent<a>", true]);
+  assertEquals(back.event, "a");
+  assertEquals(`${back}`, "EbsocketEvent<a>");
+  assert(back.compareType("a"));
 });
 
 Deno.test("EbsocketEvent.fromBytes() changes the prototype of nothing", () => {
   const line = '{"event":"a","__dict__":{"__proto__":{"evil":1},"x":{"__proto__":{"evil":2}}}}';
   const { __dict__ } = EbsocketEvent.fromBytes(utf8(line));
-  assertEquals("evil" in __dict__, false);
-  assertEquals("evil" in (__dict__.x as object), false);
-  assertEquals("evil" in {}, false);
+  assertFalse("evil" in __dict__);
+  assertFalse("evil" in (__dict__.x as object));
+  assertFalse("evil" in {});
   assertEquals(JSON.stringify(__dict__), '{"__proto__":{"evil":1},"x":{"__proto__":{"evil":2}}}');
 });
 
@@ -289,26 +300,28 @@ Deno.test("EbsocketEvent.fromBytes() decodes a line by the rules of the wire", (
   ];
   for (const [line, name, attributes] of lines) {
     const event = EbsocketEvent.fromBytes(raw(line));
-    assertEquals(event instanceof EbsocketEvent, true);
-    assertEquals([event.event, event.__dict__], [name, attributes], line);
+    assertInstanceOf(event, EbsocketEvent);
+    assertEquals(event.event, name, line);
+    assertEquals(event.__dict__, attributes, line);
   }
 });
 
 Deno.test("EbsocketEvent.fromBytes() reads the envelope, and asBytes() never writes it", () => {
   const line = '{"seq":3,"from":"c3","event":"a","id":"r1","reply_to":"r0","to":"c7","ack":"e1"}';
   const event = EbsocketEvent.fromBytes(raw(line));
-  assertEquals([event.id, event.from, event.to, event.replyTo, event.seq], [
-    "r1",
-    "c3",
-    "c7",
-    "r0",
-    3,
-  ]);
+  assertEquals(event.id, "r1");
+  assertEquals(event.from, "c3");
+  assertEquals(event.to, "c7");
+  assertEquals(event.replyTo, "r0");
+  assertEquals(event.seq, 3);
   assertEquals(textOf(event.asBytes()), '{"event":"a","__dict__":{}}');
   assertEquals(JSON.stringify(event), '{"event":"a","__dict__":{}}');
 
   const odd = EbsocketEvent.fromBytes(raw('{"event":"a","from":7,"seq":"1"}'));
-  assertEquals([odd.id, odd.from, odd.replyTo, odd.seq], [null, null, null, null]);
+  assertStrictEquals(odd.id, null);
+  assertStrictEquals(odd.from, null);
+  assertStrictEquals(odd.replyTo, null);
+  assertStrictEquals(odd.seq, null);
 });
 
 Deno.test("EbsocketEvent.fromBytes() refuses what is not one event", () => {
@@ -364,8 +377,8 @@ Deno.test("EbsocketEvent.getAttribute() and printAttributes() work with any attr
       const lines = captureLog(() => event.printAttributes());
       assertEquals(lines.length, keys.length);
       const columns = new Set(lines.map((line) => line.indexOf(" : ")));
-      assertEquals(lines.every((line) => /^\* [^\p{Cc}\u2028\u2029]*$/u.test(line)), true);
-      if (keys.every((key) => /^\w*$/.test(key))) assertEquals(columns.size <= 1, true);
+      assert(lines.every((line) => /^\* [^\p{Cc}\u2028\u2029]*$/u.test(line)));
+      if (keys.every((key) => /^\w*$/.test(key))) assertLessOrEqual(columns.size, 1);
     }),
     { numRuns: fuzzRuns(500) },
   );

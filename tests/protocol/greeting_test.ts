@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import {
   type ControlLine,
   decodeAck,
@@ -92,14 +93,16 @@ Deno.test("decodeWelcome() leaves out what is of the wrong type", () => {
 
 Deno.test("decodeAck() gives null for what is no count", () => {
   for (const events of NO_COUNTS) {
-    if (events !== 0) assertEquals(decodeAck({ control: "ack", events }), null);
+    if (events !== 0) assertStrictEquals(decodeAck({ control: "ack", events }), null);
   }
 });
 
 Deno.test("decodeHello(), decodeWelcome() and decodeAck() give null for other control lines", () => {
   for (const control of ["close", "hello!", "Hello", ""]) {
     const line = { control, events: 1 };
-    assertEquals([decodeHello(line), decodeWelcome(line), decodeAck(line)], [null, null, null]);
+    assertStrictEquals(decodeHello(line), null);
+    assertStrictEquals(decodeWelcome(line), null);
+    assertStrictEquals(decodeAck(line), null);
   }
 });
 

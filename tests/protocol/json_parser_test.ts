@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import fc from "fast-check";
 import { parseLine, parseLines } from "../../protocol/json_parser.ts";
 import { assertNoDearer } from "../support/collisions.ts";
@@ -44,7 +46,7 @@ Deno.test("parseLine() finds the end of a string behind any number of backslashe
 Deno.test("parseLine() makes a plain member of every key", () => {
   const parsed = parseLine('{"__proto__":1,"constructor":2,"\\u0061":3,"":4}', true);
   assertEquals(Object.keys(parsed), ["__proto__", "constructor", "a", ""]);
-  assertEquals(Object.getPrototypeOf(parsed) === Object.prototype, true);
+  assertStrictEquals(Object.getPrototypeOf(parsed), Object.prototype);
 });
 
 Deno.test("parseLine() takes long strings and deep nesting", () => {
@@ -62,7 +64,7 @@ Deno.test("parseLine() needs no more memory for keys that look like indexes", ()
   const grown = Deno.memoryUsage().heapUsed - before;
   assertEquals((parsed["\n"] as unknown[]).length, 100_001);
   // An array for each object would make it 600 MB.
-  assertEquals(grown < 200e6, true, `${grown} bytes`);
+  assertLess(grown, 200e6);
 });
 
 Deno.test("parseLine() reads strings that look like integers as they are, wherever they stand", () => {

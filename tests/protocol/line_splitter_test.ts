@@ -1,4 +1,9 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertInstanceOf } from "@std/assert/instance-of";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
@@ -293,10 +298,10 @@ Deno.test("LineSplitter.push() throws the fault again when it is called after it
   const block = splitter.push(utf8("ok\n1234\n"));
   assertEquals([...block].map(textOf), ["ok"]);
   const { fault } = splitter;
-  assertEquals(fault instanceof FramingError, true);
+  assertInstanceOf(fault, FramingError);
   for (const chunk of ["a\n", "", "\n"]) {
     const error = assertThrows(() => splitter.push(utf8(chunk)), FramingError, "maxLineBytes 3");
-    assertEquals(error === fault, true);
+    assertStrictEquals(error, fault);
   }
   assertEquals(splitter.unfinishedBytes, 0);
 });
@@ -314,7 +319,8 @@ Deno.test("LineSplitter.fault names the length and the limit", () => {
 Deno.test("LineSplitter.fault is set while the line is still coming, not at its end", () => {
   const splitter = new LineSplitter({ maxLineBytes: 10 });
   for (let i = 0; i < 10; i++) splitter.push(utf8("x"));
-  assertEquals([splitter.fault, splitter.unfinishedBytes], [null, 10]);
+  assertStrictEquals(splitter.fault, null);
+  assertEquals(splitter.unfinishedBytes, 10);
   splitter.push(utf8("x"));
   assertEquals(splitter.fault?.code, "line-too-long");
 });
@@ -326,7 +332,7 @@ Deno.test("LineSplitter accepts lines of 1 MiB and no longer ones, unless it is 
   assertEquals(splitter.maxLineBytes, 2 ** 20);
   assertEquals([...splitter.push(line)].map((line) => line.length), [2 ** 20]);
   splitter.push(line.subarray(0, 2 ** 20));
-  assertEquals(splitter.fault, null);
+  assertStrictEquals(splitter.fault, null);
   splitter.push(utf8("x"));
   assertEquals(splitter.fault?.code, "line-too-long");
 });
@@ -402,7 +408,8 @@ Deno.test("LineSplitter copies a line that comes byte by byte a few times, howev
       });
       assertEquals(lines.length, 1);
       // Into the buffer, and into a larger buffer (half of them, a quarter of them, ...).
-      assertEquals(copied >= length && copied <= 4 * length, true, `${copied} of ${length}`);
+      assertGreaterOrEqual(copied, length, `${copied} of ${length}`);
+      assertLessOrEqual(copied, 4 * length, `${copied} of ${length}`);
     }
   }
 });
@@ -421,7 +428,7 @@ Deno.test("LineSplitter copies short lines a few times, however many and however
         }
       });
       assertEquals(count, 10_000);
-      assertEquals(copied <= 4 * lines.length, true, `${copied} of ${lines.length} by ${size}`);
+      assertLessOrEqual(copied, 4 * lines.length, `${copied} of ${lines.length} by ${size}`);
     }
   }
 });
@@ -458,8 +465,8 @@ Deno.test("LineSplitter.space() stays where reads bring much, and offers room to
     16_384,
   ]);
   const long = spaces(8, (space) => space, "x");
-  assertEquals(long.every((space) => space >= 256), true);
-  assertEquals(long.at(-1)! >= 65_536, true, `${long}`);
+  assert(long.every((space) => space >= 256));
+  assertGreaterOrEqual(long.at(-1)!, 65_536);
 });
 
 /** How many reads each of some messages takes that come one at a time. */
@@ -487,12 +494,12 @@ Deno.test("LineSplitter lets go of the memory for a long line", () => {
     for (const size of [100_000, 999_999, 2 ** 20]) {
       const splitter = new LineSplitter();
       feed(splitter, utf8("x".repeat(size) + "\n"), () => {});
-      assertEquals(splitter.space().buffer.byteLength <= 65_536, true, `${size} bytes`);
+      assertLessOrEqual(splitter.space().buffer.byteLength, 65_536, `${size} bytes`);
     }
   }
   const splitter = new LineSplitter();
   splitter.push(new Uint8Array(10_000_000).fill(0x0a));
-  assertEquals(splitter.space().buffer.byteLength <= 65_536, true);
+  assertLessOrEqual(splitter.space().buffer.byteLength, 65_536);
 });
 
 Deno.test("LineSplitter.space() has room for several long lines while they come fast", () => {
@@ -521,7 +528,7 @@ Deno.test("LineBlock gives each line as a view, without its end, and leaves out 
   const bytes = raw("one<0a><0a>two<0d><0a><0d><0a>t<0d>hree<0d><0d><0a>");
   const lines = [...new LineBlock(bytes)];
   assertEquals(lines.map(textOf), ["one", "two", "t\rhree\r"]);
-  assertEquals(lines.every(({ buffer }) => buffer === bytes.buffer), true);
+  assert(lines.every(({ buffer }) => buffer === bytes.buffer));
   assertEquals([...new LineBlock(new Uint8Array(0))], []);
   const block = new LineBlock(bytes);
   assertEquals([...block], [...block]);

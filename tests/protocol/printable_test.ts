@@ -1,4 +1,6 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertMatch } from "@std/assert/match";
 import fc from "fast-check";
 import { inspect, MAX_QUOTE, printable, quote } from "../../protocol/printable.ts";
@@ -46,7 +48,7 @@ Deno.test("printable() treats each character by itself, wherever it stands", () 
       fc.constantFrom("\n", "\x1b", "\u202e", "é", "😀"),
       (text, char) => {
         assertEquals(printable(text + char), printable(text) + printable(char));
-        assertEquals(UNSAFE.test(printable(char + text)), false);
+        assertFalse(UNSAFE.test(printable(char + text)));
       },
     ),
     { numRuns: fuzzRuns(300) },
@@ -68,7 +70,7 @@ Deno.test("quote() cuts after MAX_QUOTE characters and says so", () => {
 
 Deno.test("quote() gives well-formed text, even when it cuts an emoji or the text has half of one", () => {
   for (const text of ["😀".repeat(40), `a${"😀".repeat(40)}`, "\ud800", "a\udc00b"]) {
-    assertEquals(quote(text).isWellFormed(), true);
+    assert(quote(text).isWellFormed());
   }
   assertMatch(quote("\ud800"), /^"\ufffd"$/);
 });

@@ -1,6 +1,10 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { BlockDecoder } from "../../protocol/decoder.ts";
+import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
+import { assertObjectMatch } from "@std/assert/object-match";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { BlockDecoder } from "../../protocol/decoder.ts";
 import {
   decodeReceipt,
   decodeRefusal,
@@ -45,7 +49,7 @@ Deno.test("decodeRequest() says what is wrong, and with which request", () => {
   for (const [members, expected] of table) {
     const refusal = decodeRequest({ control: "subscribe", id: "s1", ...members });
     if (!refusal || !("detail" in refusal)) throw new Error("it was not refused");
-    assertEquals([refusal.id, refusal.reason], ["s1", "bad-request"]);
+    assertObjectMatch(refusal, { id: "s1", reason: "bad-request" });
     assertMatch(refusal.detail, expected);
   }
   const nameless = decodeRequest({ control: "subscribe", events: [], id: 7 });
@@ -53,7 +57,7 @@ Deno.test("decodeRequest() says what is wrong, and with which request", () => {
     reason: "bad-request",
     detail: '"id" must be a string of 1 to 255 bytes',
   });
-  assertEquals(decodeRequest({ control: "hello" }), null);
+  assertStrictEquals(decodeRequest({ control: "hello" }), null);
 });
 
 Deno.test("decodeRequest() reads a request for stats, and refuses an invalid ID", () => {
@@ -80,7 +84,7 @@ Deno.test("encodeReceipts() and decodeReceipt() are each other's inverse", () =>
       id: "a",
     }]
   ) {
-    assertEquals(decodeReceipt(line), null);
+    assertStrictEquals(decodeReceipt(line), null);
   }
   for (const clients of [-1, 0.5, "3", null]) {
     assertEquals(decodeReceipt({ control: "ack", id: "a", clients }), { id: "a" });
@@ -92,10 +96,10 @@ Deno.test("encodeRefusal() and decodeRefusal() are each other's inverse", () => 
   const line = encodeRefusal(refusal);
   assertEquals(decodeRefusal(parse(line)), refusal);
   const isControlLine = new BlockDecoder().decode(line).length === 1;
-  assertEquals(isControlLine, true); // which may not be an event as well
+  assert(isControlLine); // which may not be an event as well
   const short = { reason: "bad-pattern", detail: "why" };
   assertEquals(decodeRefusal(parse(encodeRefusal(short))), short);
-  assertEquals(decodeRefusal({ control: "ack" }), null);
+  assertStrictEquals(decodeRefusal({ control: "ack" }), null);
 });
 
 Deno.test("decodeRefusal() trusts nothing in the line", () => {
@@ -107,9 +111,11 @@ Deno.test("decodeRefusal() trusts nothing in the line", () => {
     detail: "\x1b" + "x".repeat(9999),
   };
   const refusal = decodeRefusal(hostile)!;
-  assertEquals([refusal.id, refusal.event, refusal.reason], [undefined, undefined, "\\u001b[2J"]);
-  assertEquals(refusal.detail.startsWith("\\u001bxxx"), true);
-  assertEquals(refusal.detail.length < 1000, true);
+  assertStrictEquals(refusal.id, undefined);
+  assertStrictEquals(refusal.event, undefined);
+  assertEquals(refusal.reason, "\\u001b[2J");
+  assert(refusal.detail.startsWith("\\u001bxxx"));
+  assertLess(refusal.detail.length, 1000);
   assertEquals(decodeRefusal({ control: "error", reason: 1, detail: 2 }), {
     reason: "unknown",
     detail: "",

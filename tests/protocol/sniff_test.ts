@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { foreignProtocol, HTTP_ANSWER } from "../../protocol/sniff.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 
@@ -23,7 +24,7 @@ Deno.test("foreignProtocol() takes nothing else for another protocol", () => {
     "SSH-2.0-x\n",
   ];
   for (const line of [...lines, "GET " + "x".repeat(5000) + " HTTP/1.1\n", "\x16"]) {
-    assertEquals(foreignProtocol(utf8(line)), null);
+    assertStrictEquals(foreignProtocol(utf8(line)), null);
   }
 });
 

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import fc from "fast-check";
 import { keyOf, TextMap, TextSet } from "../../protocol/text_map.ts";
 import { assertNoDearer } from "../support/collisions.ts";
@@ -27,7 +28,8 @@ Deno.test("TextMap does what a Map does, whatever the texts look like", () => {
         map.clear();
         model.clear();
       }
-      assertEquals([map.size, map.get(text)], [model.size, model.get(text)]);
+      assertEquals(map.size, model.size);
+      assertEquals(map.get(text), model.get(text));
       assertEquals(map.has(text), model.has(text));
     }
     assertEquals([...map], [...model]);
@@ -46,9 +48,10 @@ Deno.test("TextSet does what a Set does, whatever the texts look like", () => {
     const copy = new TextSet(set);
     for (const text of deleted) {
       assertEquals(set.delete(text), model.delete(text));
-      assertEquals(set.has(text), false);
+      assertFalse(set.has(text));
     }
-    assertEquals([[...set], set.size], [[...model], model.size]);
+    assertEquals([...set], [...model]);
+    assertEquals(set.size, model.size);
     assertEquals([...copy], [...new Set(added)]);
     const other = new TextSet();
     for (const text of others) other.add(text);
@@ -64,7 +67,7 @@ Deno.test("TextMap and TextSet take no longer to look up texts that look like in
   assertNoDearer(20_000, (texts) => {
     for (const text of texts) found ||= map.has(text) || set.has(text);
   });
-  assertEquals(found, false);
+  assertFalse(found);
 });
 
 Deno.test("keyOf() gives texts that look like integers keys that do not collide", () => {
@@ -73,5 +76,5 @@ Deno.test("keyOf() gives texts that look like integers keys that do not collide"
     const map = new Map(texts.map((text) => [keyOf(text), text]));
     for (const text of texts) isWrong ||= map.get(keyOf(text)) !== text;
   });
-  assertEquals(isWrong, false);
+  assertFalse(isWrong);
 });

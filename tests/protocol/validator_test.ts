@@ -1,5 +1,10 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertInstanceOf } from "@std/assert/instance-of";
 import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
@@ -486,7 +491,7 @@ Deno.test("LineValidator.validate() knows UTF-8 as TextDecoder does, at every bo
     }
   }
   assertEquals(wrong, []);
-  assertEquals(valid > 1000, true);
+  assertGreater(valid, 1000);
 });
 
 function isUtf8(decoder: TextDecoder, bytes: Uint8Array): boolean {
@@ -546,8 +551,10 @@ Deno.test("LineValidator.validate() checks that each bracket closes the last one
 Deno.test("LineValidator takes maxDepth", () => {
   const small = utf8('{"event":"a","__dict__":{}}');
   const deeper = utf8('{"event":"a","__dict__":{"b":[]}}');
-  assertEquals([check(small, 2), check(deeper, 2)], ["event", "too-deep"]);
-  assertEquals([check(deeper, 3), check(utf8(arrays(4)), 3)], ["event", "too-deep"]);
+  assertEquals(check(small, 2), "event");
+  assertEquals(check(deeper, 2), "too-deep");
+  assertEquals(check(deeper, 3), "event");
+  assertEquals(check(utf8(arrays(4)), 3), "too-deep");
   for (const nest of [arrays, objects]) {
     assertEquals(check(utf8(nest(1000)), 1000), "event");
     assertEquals(check(utf8(nest(1001)), 1000), "too-deep");
@@ -729,7 +736,7 @@ Deno.test("LineValidator.fault says at which byte of the line the fault is, and 
     const validator = new LineValidator();
     validator.open(concat([BEFORE, withNewline(raw(line))])).validate(BEFORE.length);
     const { fault } = validator;
-    assertEquals(fault instanceof EventFormatError, true);
+    assertInstanceOf(fault, EventFormatError);
     assertMatch(fault.message, new RegExp(`\\bat byte ${at}\\b`), line);
     assertEquals(validator.faultAt, at, line);
     assertMatch(fault.message, found, line);
@@ -749,7 +756,7 @@ Deno.test("LineValidator.fault names the key whose value has the wrong shape", (
   for (const [line, key] of faults) {
     const validator = new LineValidator();
     validator.open(withNewline(raw(line))).validate(0);
-    assertEquals(validator.fault.message.includes(`"${key}"`), true, validator.fault.message);
+    assertStringIncludes(validator.fault.message, `"${key}"`);
     assertEquals(validator.faultAt, 0, line);
   }
 });
@@ -777,7 +784,7 @@ Deno.test("LineValidator.fault stays short and printable, whatever the line", ()
       const validator = new LineValidator();
       if (validator.open(withNewline(mutate(line, change))).validate(0) !== "invalid") return;
       const { message } = validator.fault;
-      assertEquals(/^[^\p{Cc}\p{Bidi_Control}\u2028\u2029]{20,200}$/u.test(message), true, message);
+      assertMatch(message, /^[^\p{Cc}\p{Bidi_Control}\u2028\u2029]{20,200}$/u);
     }),
     { numRuns: fuzzRuns(2000) },
   );
@@ -805,7 +812,8 @@ Deno.test("parseTree(), the reference of these tests, parses what JSON.parse par
     }),
     { numRuns: runs },
   );
-  assertEquals([parsed > runs / 8, refused > runs / 8], [true, true]);
+  assertGreater(parsed, runs / 8);
+  assertGreater(refused, runs / 8);
 });
 
 /** Text after some mutations, some of which may have broken its UTF-8. */
@@ -838,7 +846,7 @@ function compare(validator: LineValidator, lines: Uint8Array[], tally: Tally): v
     assertEquals(kind, expected);
     if (kind === "invalid") {
       const { code } = validator.fault;
-      assertEquals(faults.includes(code), true, `${code} is none of ${faults}`);
+      assert(faults.includes(code), `${code} is none of ${faults}`);
       tally.set(code, (tally.get(code) ?? 0) + 1);
     } else {
       assertEquals(validator.end, start + line.length);
@@ -872,7 +880,7 @@ Deno.test("LineValidator.validate() accepts exactly what the reference accepts",
   );
   const least = Math.floor(runs / 200);
   for (const kind of ["event", "control", "bad-json", "bad-utf8", "bad-event", "too-deep"]) {
-    assertEquals((tally.get(kind) ?? 0) >= least, true, `${kind}: ${tally.get(kind)} of ${runs}`);
+    assertGreaterOrEqual(tally.get(kind) ?? 0, least, `${kind}: ${tally.get(kind)} of ${runs}`);
   }
 });
 
@@ -891,7 +899,7 @@ Deno.test("LineValidator.validate() finds a special byte at every place of short
         const line = concat([head, content, tail]);
         const { kind, faults } = judge(line);
         const expected = kind === "invalid" ? faults : [kind];
-        assertEquals(expected.includes(check(line)), true, `0x${special.toString(16)} at ${place}`);
+        assert(expected.includes(check(line)), `0x${special.toString(16)} at ${place}`);
       }
     }
   }

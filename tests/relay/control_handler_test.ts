@@ -1,6 +1,10 @@
 // What clients ask of a relay, and are answered: with sockets, as other programs see it.
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertObjectMatch } from "@std/assert/object-match";
 import { decodeReport } from "../../protocol/report.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
@@ -99,7 +103,7 @@ Deno.test("Relay answers a wish without id only if something is wrong", async ()
   ];
   for (const [line, reason] of wrong) {
     const answer = await ask(one, line);
-    assertEquals([answer.control, answer.reason], ["error", reason], JSON.stringify(line));
+    assertObjectMatch(answer, { control: "error", reason }, JSON.stringify(line));
     assertEquals(typeof answer.detail, "string");
   }
   await one.send(A + B + A);
@@ -114,10 +118,7 @@ Deno.test("Relay bounds what all clients have subscribed to, those that hear the
   await subscribe(one, ["a", "b", "c"]);
   await subscribe(two, ["c", "b", "a"]);
   const answer = await ask(three, { control: "subscribe", events: ["x", "y"] });
-  assertEquals([answer.reason, answer.detail], [
-    "too-many-subscriptions",
-    "all clients may have 4 together, this would make 5",
-  ]);
+  assertObjectMatch(answer, { reason: "too-many-subscriptions", detail: "all clients may have 4 together, this would make 5" });
   await subscribe(three, ["x"]);
   // What it shares with nobody takes room, also where it is less than before.
   await using four = await join(relay);
@@ -166,7 +167,7 @@ Deno.test("Relay gives each event to one of a queue, to another once one stands 
   const total = () => names(steady).length + names(idle).length + names(killed).length;
   await until(() => total() === 30);
   assertEquals(new Set([steady, idle, killed].flatMap(names)).size, 30);
-  assertEquals([steady, idle, killed].every((worker) => names(worker).length > 0), true);
+  assert([steady, idle, killed].every((worker) => names(worker).length > 0));
   killed.close();
   await until(() => relay.clients.length === 3);
   const before = total();
@@ -206,7 +207,7 @@ Deno.test({
       await until(() => relay.clients[0]!.eventsIn === i + 1);
       sent.frozen = relay.clients[2]!.eventsOut;
     }
-    assertEquals(isBehind(), true);
+    assert(isBehind());
     const { eventsIn } = relay.clients[0]!;
     for (let i = 0; i < 50; i++) {
       await publisher.send('{"event":"job"}\n');
@@ -214,7 +215,7 @@ Deno.test({
         relay.clients[0]!.eventsIn === eventsIn + i + 1 && relay.clients[1]!.pendingBytes === 0
       );
     }
-    assertEquals(relay.clients[2]!.eventsOut - sent.frozen <= 1, true);
+    assertLessOrEqual(relay.clients[2]!.eventsOut - sent.frozen, 1);
     child.kill("SIGKILL");
   },
 });
@@ -263,30 +264,29 @@ Deno.test("Relay tells who asks how it is: figures, clients and names", async ()
   await subscribe(one, ["job"], "q");
   await two.send(A);
   const first = await ask(two, { control: "stats" });
-  assertEquals([first.names, first.watchedMs], [[], 0]);
+  assertEquals(first.names, []);
+  assertEquals(first.watchedMs, 0);
   await two.send(A + A + '{"event":"a.b"}\n');
   let answer = first; // the same answer is given again for a moment
   while ((answer.names as unknown[]).length === 0) answer = await ask(two, { control: "stats" });
   const { report } = decodeReport(answer as { control: string })!;
   assertEquals(report.names, [{ name: "a", events: 2 }, { name: "a.b", events: 1 }]);
-  assertEquals([report.relay.clients, report.relay.eventsIn], [2, 4]);
+  assertObjectMatch(report.relay, { clients: 2, eventsIn: 4 });
   assertEquals(report.relay.eventsUnheard, 3);
-  assertEquals(report.watchedMs > 0, true);
+  assertGreater(report.watchedMs, 0);
   const [busiest, other] = report.clients;
-  assertEquals([busiest!.id, busiest!.subscriptionCount, busiest!.subscriptions], [2, null, []]);
+  assertObjectMatch(busiest!, { id: 2, subscriptionCount: null });
+  assertEquals(busiest!.subscriptions, []);
   assertEquals(busiest!.address[0], "127.0.0.1");
-  assertEquals([other!.id, other!.subscriptionCount, other!.subscriptions], [
-    1,
-    2,
-    [{ pattern: "a.*" }, { pattern: "job", queue: "q" }],
-  ]);
+  assertObjectMatch(other!, { id: 1, subscriptionCount: 2 });
+  assertEquals(other!.subscriptions, [{ pattern: "a.*" }, { pattern: "job", queue: "q" }]);
 });
 
 Deno.test("Relay tells nobody how it is if it is not to", async () => {
   await using relay = newRelay({ inspect: false });
   await using one = await join(relay);
   const answer = await ask(one, { control: "stats" });
-  assertEquals([answer.control, answer.reason], ["error", "not-allowed"]);
+  assertObjectMatch(answer, { control: "error", reason: "not-allowed" });
 });
 
 Deno.test("Relay stands storms of subscriptions that come and go", async () => {
@@ -305,7 +305,7 @@ Deno.test("Relay stands storms of subscriptions that come and go", async () => {
   await subscribe(stormy, ["a"]);
   await publisher.send('{"event":"last"}\n{"event":"a"}\n');
   await calm.sees(A.repeat(41));
-  assertEquals(names(calm).every((name) => name === "a"), true);
+  assert(names(calm).every((name) => name === "a"));
 });
 
 Deno.test("Relay counts control lines by what they cost, and keeps nobody else waiting", async () => {
@@ -340,7 +340,8 @@ Deno.test("Relay keeps nothing back from clients when it closes, or when its ser
     if (close === "relay") relay.close();
     else relay.server.close();
     await one.lines();
-    assertEquals(names(one).length > 0 && one.text.endsWith('"shutdown"}\n'), true);
+    assertGreater(names(one).length, 0);
+    assert(one.text.endsWith('"shutdown"}\n'));
     one.close();
     publisher.close();
     await relay.closed;

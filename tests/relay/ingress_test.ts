@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertLess } from "@std/assert/less";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { utf8 } from "../support/bytes.ts";
 import { A, B, type Client, setUp, texts } from "../support/ingress.ts";
 
@@ -25,7 +27,7 @@ Deno.test("Ingress.take() stops in the middle of a block when it is late, and go
   subscribe(clients[1]!, ["a"]);
   const block = utf8(A.repeat(100));
   const { end, isBad, events } = ingress.take(clients[0]!, block, false, () => true);
-  assertEquals(isBad, false);
+  assertFalse(isBad);
   assertEquals(end, events * A.length);
   assertLess(events, 100);
   ingress.take(clients[0]!, block.subarray(end), false, () => false);
@@ -46,10 +48,8 @@ Deno.test("Ingress passes a whole block on as it is while nobody has asked for a
   const { clients: [, two, three], take, ingress, clients } = setUp(3);
   const block = utf8(A + B);
   ingress.take(clients[0]!, block, false);
-  assertEquals([two!.recipient.pieces[0] === block, three!.recipient.pieces[0] === block], [
-    true,
-    true,
-  ]);
+  assertStrictEquals(two!.recipient.pieces[0], block);
+  assertStrictEquals(three!.recipient.pieces[0], block);
   take(`${A}\n${B}{"control":"x"}\n${A}\r\n`);
   assertEquals(two!.recipient.text, A + B + A + B + A);
   assertEquals(two!.recipient.pieces.length, 2);
@@ -125,7 +125,8 @@ Deno.test("Ingress refuses envelopes of a wrong type, and keys that are repeated
   for (const members of bad) {
     const { clients, take } = setUp(2);
     const { events, end } = take(`${A}{"event":"a",${members}}\n${B}`);
-    assertEquals([events, end], [1, A.length], members);
+    assertEquals(events, 1, members);
+    assertEquals(end, A.length, members);
     assertEquals(clients[1]!.recipient.text, A);
   }
 });

@@ -1,6 +1,6 @@
 /** A peer that sends as fast as it is read: how much of that is taken while others have one turn. */
 
-import { assertEquals } from "@std/assert/equals";
+import { assert } from "@std/assert/assert";
 import { assertLess } from "@std/assert/less";
 import { EbsocketClient } from "../../client.ts";
 import { defineEvents } from "../../schema/definitions.ts";
@@ -208,7 +208,7 @@ for (
     const isThere = relay.clients.length === 1;
     await relay.close();
     await turn(); // Something may have waited for the next.
-    assertEquals(isThere, true); // What it is told has been written meanwhile, too.
+    assert(isThere); // What it is told has been written meanwhile, too.
     assertLess(bytes, maxBytes);
   });
 }

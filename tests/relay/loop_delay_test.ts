@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { LoopDelay } from "../../relay/stats.ts";
 import { until } from "../support/waiting.ts";
 
@@ -48,7 +49,7 @@ Deno.test("LoopDelay.start() notices by itself that the loop was blocked", async
   for (const start = performance.now(); performance.now() < start + 250;);
   let max = 0;
   await until(() => (max = Math.max(max, delay.take().max)) > 0);
-  assertEquals(max >= 100, true, `${max}`);
+  assertGreaterOrEqual(max, 100);
   delay.stop();
 });
 

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import fc from "fast-check";
 import { faultOfPattern, matches } from "../../protocol/pattern.ts";
 import { PatternTrie } from "../../relay/pattern_trie.ts";
@@ -45,13 +46,15 @@ Deno.test("PatternTrie keeps several values for a pattern, and each once", () =>
   index.add("a.*", 2);
   index.add("a.*", 2);
   index.add("a.b", 1);
-  assertEquals([index.size, index.find("a.b").sort()], [3, [1, 1, 2]]);
+  assertEquals(index.size, 3);
+  assertEquals(index.find("a.b").sort(), [1, 1, 2]);
   index.delete("a.*", 1);
   index.delete("a.*", 1);
   index.delete("a.c", 1);
   index.delete("a", 1);
   index.delete("a.b.c", 1);
-  assertEquals([index.size, index.find("a.b").sort()], [2, [1, 2]]);
+  assertEquals(index.size, 2);
+  assertEquals(index.find("a.b").sort(), [1, 2]);
 });
 
 Deno.test("PatternTrie finds what comparing with every pattern finds, whatever comes and goes", () => {
@@ -99,5 +102,5 @@ Deno.test("PatternTrie takes no longer for tokens that look like integers", () =
     tokens.forEach((token, i) => isWrong ||= index.find(`a.${token}.b`)[0] !== i);
     tokens.forEach((token, i) => index.delete(`a.${token}.b`, i));
   });
-  assertEquals(isWrong, false);
+  assertFalse(isWrong);
 });

@@ -1,7 +1,10 @@
 // A relay with many clients and many subscriptions against a model that knows nothing of how it works:
 // every client gets exactly what the model says, in order.
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { Buffer } from "node:buffer";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
@@ -255,7 +258,7 @@ function checkQueues(got: number[][], queued: string[][], alone: string[][]): vo
   const queuedOf = queued.map(coverage);
   const sets = got.map((numbers) => new Set(numbers));
   got.forEach((numbers, i) => {
-    assertEquals(numbers.every((n, k) => k === 0 || n > numbers[k - 1]!), true, `worker ${i}`);
+    assert(numbers.every((n, k) => k === 0 || n > numbers[k - 1]!), `worker ${i}`);
   });
   published.forEach((name, n) => {
     for (let queue = 0; queue < QUEUES; queue++) {
@@ -265,11 +268,12 @@ function checkQueues(got: number[][], queued: string[][], alone: string[][]): vo
       const selves = members.filter((i) => aloneOf[i]![name]);
       const others = takers.filter((i) => !aloneOf[i]![name]);
       const what = `event ${n} of queue ${queue}: ${takers}`;
-      assertEquals(selves.every((i) => sets[i]!.has(n)), true, what);
-      assertEquals(others.every((i) => inTurn.includes(i)), true, what);
+      assert(selves.every((i) => sets[i]!.has(n)), what);
+      assert(others.every((i) => inTurn.includes(i)), what);
       const isTakenBySelf = inTurn.some((i) => aloneOf[i]![name]);
       const least = inTurn.length > 0 && !isTakenBySelf ? 1 : 0;
-      assertEquals(others.length >= least && others.length <= 1, true, what);
+      assertGreaterOrEqual(others.length, least, what);
+      assertLessOrEqual(others.length, 1, what);
     }
   });
 }

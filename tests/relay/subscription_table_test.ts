@@ -1,5 +1,9 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertLess } from "@std/assert/less";
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import fc from "fast-check";
 import type { Subscriber } from "../../relay/subscription_table.ts";
 import { SubscriptionTable } from "../../relay/subscription_table.ts";
@@ -41,24 +45,30 @@ Deno.test("SubscriptionTable has one for all clients with the same subscriptions
   wish(groups, two!, ["b"]);
   wish(groups, two!, ["a"]);
   wish(groups, three!, ["a"]);
-  assertEquals(one!.group === two!.group, true);
-  assertEquals(one!.subscriptions === two!.subscriptions, true);
-  assertEquals(one!.group === three!.group, false);
-  assertEquals([reached(groups, "a"), reached(groups, "b")], [[1, 2, 3], [1, 2]]);
+  assertStrictEquals(one!.group, two!.group);
+  assertStrictEquals(one!.subscriptions, two!.subscriptions);
+  assertNotStrictEquals(one!.group, three!.group);
+  assertEquals(reached(groups, "a"), [1, 2, 3]);
+  assertEquals(reached(groups, "b"), [1, 2]);
 });
 
 Deno.test("SubscriptionTable knows those that hear everything, as a whole", () => {
   const { groups, subscribers: [one, two] } = setUp(2);
-  assertEquals([groups.isIdle, groups.everything.members.size], [true, 2]);
+  assert(groups.isIdle);
+  assertEquals(groups.everything.members.size, 2);
   wish(groups, one!, []);
-  assertEquals([groups.isIdle, groups.everything.members.size], [true, 1]);
+  assert(groups.isIdle);
+  assertEquals(groups.everything.members.size, 1);
   wish(groups, one!, ["a"]);
   wish(groups, two!, ["a", ">"]);
-  assertEquals([groups.isIdle, groups.everything.members.size], [false, 1]);
+  assertFalse(groups.isIdle);
+  assertEquals(groups.everything.members.size, 1);
   wish(groups, one!, [">"]);
-  assertEquals([groups.isIdle, groups.everything.members.size], [true, 2]);
+  assert(groups.isIdle);
+  assertEquals(groups.everything.members.size, 2);
   wish(groups, one!, [">"], { control: "unsubscribe" });
-  assertEquals([groups.isIdle, reached(groups, "a")], [false, [1]]);
+  assertFalse(groups.isIdle);
+  assertEquals(reached(groups, "a"), [1]);
 });
 
 Deno.test("SubscriptionTable keeps a client of a queue apart, and not one with numbers", () => {
@@ -70,7 +80,8 @@ Deno.test("SubscriptionTable keeps a client of a queue apart, and not one with n
   const { groups: plain, queues } = groups.reach("a.b");
   assertEquals(plain, []);
   assertEquals([...queues.values()].map((each) => each.length).sort(), [1, 2]);
-  assertEquals([three!.isNumbered, three!.group === groups.everything], [true, true]);
+  assert(three!.isNumbered);
+  assertStrictEquals(three!.group, groups.everything);
 });
 
 Deno.test("SubscriptionTable.generation changes when an event may reach others, not when a group grows", () => {
@@ -80,12 +91,12 @@ Deno.test("SubscriptionTable.generation changes when an event may reach others, 
     change();
     return groups.generation !== before;
   };
-  assertEquals(changes(() => wish(groups, one!, [])), false);
-  assertEquals(changes(() => wish(groups, one!, ["a"])), true);
-  assertEquals(changes(() => wish(groups, two!, ["a"])), false);
-  assertEquals(changes(() => groups.leave(two!)), false);
-  assertEquals(changes(() => groups.leave(one!)), true);
-  assertEquals(changes(() => groups.join(new FakeRecipient(9))), false);
+  assertFalse(changes(() => wish(groups, one!, [])));
+  assert(changes(() => wish(groups, one!, ["a"])));
+  assertFalse(changes(() => wish(groups, two!, ["a"])));
+  assertFalse(changes(() => groups.leave(two!)));
+  assert(changes(() => groups.leave(one!)));
+  assertFalse(changes(() => groups.join(new FakeRecipient(9))));
 });
 
 Deno.test("SubscriptionTable reaches whom comparing with every pattern of every client reaches", () => {
@@ -121,7 +132,8 @@ Deno.test("SubscriptionTable reaches whom comparing with every pattern of every 
       assertEquals(queued, pairs.length, name);
     }
     for (const subscriber of subscribers) groups.leave(subscriber);
-    assertEquals([groups.isIdle, groups.everything.members.size], [true, 0]);
+    assert(groups.isIdle);
+    assertEquals(groups.everything.members.size, 0);
   }));
 });
 
@@ -136,7 +148,7 @@ Deno.test("SubscriptionTable take no longer for patterns and queues that look li
     });
     for (const text of texts) isWrong ||= groups.reach(text).groups.length !== 1;
   });
-  assertEquals(isWrong, false);
+  assertFalse(isWrong);
 });
 
 Deno.test("SubscriptionTable finds whom a new name reaches in little time, whatever wildcards clients have", () => {

@@ -1,4 +1,6 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EventChecker, isDefinitions } from "../../schema/checker.ts";
@@ -26,7 +28,7 @@ Deno.test("EventChecker without definitions lets every event fit", () => {
   const free = new EventChecker(undefined);
   const event = new EbsocketEvent("anything", { a: 1 });
   free.checkSent(event, encodeLine(event.event, event.__dict__));
-  assertEquals(free.takeReceived(event), null);
+  assertStrictEquals(free.takeReceived(event), null);
   assertEquals(event.__dict__, { a: 1 });
 });
 
@@ -35,10 +37,7 @@ Deno.test("EventChecker refuses what are no definitions", () => {
     () => new EventChecker({ message: MESSAGE } as unknown as EventDefinitions),
     TypeError,
   );
-  assertEquals(
-    message.startsWith("Invalid events: expected what defineEvents() gives, got {"),
-    true,
-  );
+  assert(message.startsWith("Invalid events: expected what defineEvents() gives, got {"));
 });
 
 Deno.test("EventChecker.checkSent() leaves an event that fits as it is", () => {
@@ -69,7 +68,8 @@ Deno.test("EventChecker.checkSent() throws where an event does not fit", () => {
     EventSchemaError,
   );
   assertEquals(error.message, "Cannot send EbsocketEvent<message>: content: Expected a string");
-  assertEquals([error.code, error.event], ["bad-attributes", "message"]);
+  assertEquals(error.code, "bad-attributes");
+  assertEquals(error.event, "message");
   assertEquals(error.issues, ["content: Expected a string"]);
   assertThrows(
     () => check(new EbsocketEvent("leave")),
@@ -90,7 +90,7 @@ Deno.test("EventChecker.checkSent() throws what a validator with a mistake does"
 
 Deno.test("EventChecker.takeReceived() gives an event what its validator makes of it", () => {
   const event = new EbsocketEvent("shout", { content: "hi" });
-  assertEquals(checker.takeReceived(event), null);
+  assertStrictEquals(checker.takeReceived(event), null);
   assertEquals(event.__dict__, { content: "HI" });
 });
 
@@ -113,8 +113,8 @@ Deno.test("EventChecker.takeReceived() says what does not fit, and never throws"
 
 Deno.test("isDefinitions() tells by what a value can do, so that another copy's will do", () => {
   const { names, check } = defineEvents({});
-  assertEquals(isDefinitions({ names, check }), true);
+  assert(isDefinitions({ names, check }));
   for (const value of [null, undefined, 1, () => {}, {}, { names }, { check }, MESSAGE]) {
-    assertEquals(isDefinitions(value), false);
+    assertFalse(isDefinitions(value));
   }
 });

@@ -1,4 +1,7 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertInstanceOf } from "@std/assert/instance-of";
 import { assertThrows } from "@std/assert/throws";
 import { defineEvents, type StandardSchema, type StandardSchemaResult } from "../../define.ts";
 import { assertNoDearer } from "../support/collisions.ts";
@@ -9,7 +12,8 @@ Deno.test("defineEvents() gives the names in their order, and cannot be changed"
   const chat = defineEvents(schemas);
   Reflect.deleteProperty(schemas, "message");
   assertEquals(chat.names, ["message", "join"]);
-  assertEquals([Object.isFrozen(chat), Object.isFrozen(chat.names)], [true, true]);
+  assert(Object.isFrozen(chat));
+  assert(Object.isFrozen(chat.names));
   assertEquals(chat.check("message", { content: "hi" }), { value: { content: "hi" } });
   assertEquals(defineEvents({}).names, []);
 });
@@ -69,7 +73,7 @@ Deno.test("EventDefinitions.check() lets nothing fit of which a validator makes 
     });
   }
   const { check } = defineEvents({ move: schemaOf(() => ({ value: new Move() })) });
-  assertEquals(check("move", {}).value instanceof Move, true);
+  assertInstanceOf(check("move", {}).value, Move);
 });
 
 Deno.test("EventDefinitions.check() takes issues for issues, whatever else there is", () => {
@@ -164,5 +168,5 @@ Deno.test("EventDefinitions.check() takes no longer for names that look like int
   assertNoDearer(20_000, (names) => {
     for (const name of names) isKnown ||= "value" in check(name, {});
   });
-  assertEquals(isKnown, false);
+  assertFalse(isKnown);
 });

@@ -1,6 +1,7 @@
 /** Definitions by the validators that people use, pinned in `deno.json`. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { type } from "arktype";
 import * as v from "valibot";
@@ -83,15 +84,15 @@ for (const [library, events] of Object.entries({ Zod: ZOD, Valibot: VALIBOT, Ark
     const message = new EbsocketEvent("message", { content: "hi" });
     checker.checkSent(message, encodeLine(message.event, message.__dict__));
     assertEquals(message.asBytes(), new EbsocketEvent("message", { content: "hi" }).asBytes());
-    assertEquals(checker.takeReceived(message), null);
+    assertStrictEquals(checker.takeReceived(message), null);
     assertEquals(message.__dict__, { content: "hi", tags: [] });
 
     const join = new EbsocketEvent("join", { name: "Ada" });
     checker.checkSent(join, encodeLine(join.event, join.__dict__));
     assertEquals(join.__dict__, { name: "Ada" });
-    assertEquals(checker.takeReceived(join), null);
+    assertStrictEquals(checker.takeReceived(join), null);
     assertEquals(join.__dict__ as object, { name: 3 });
-    assertEquals(checker.takeReceived(new EbsocketEvent("leave")), null);
+    assertStrictEquals(checker.takeReceived(new EbsocketEvent("leave")), null);
   });
 
   Deno.test(`${library}: issues say where they are`, () => {
@@ -142,7 +143,7 @@ Deno.test("ArkType: what a validator changes is not what is sent", () => {
   const event = new EbsocketEvent("join", { name: " Ada ", more: 1 });
   events.checkSent(event, encodeLine(event.event, event.__dict__));
   assertEquals(event.__dict__, { name: " Ada ", more: 1 });
-  assertEquals(events.takeReceived(event), null);
+  assertStrictEquals(events.takeReceived(event), null);
   assertEquals(event.__dict__ as object, { name: "Ada" });
 });
 

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { MemberDiff } from "../../server/member_diff.ts";
@@ -59,7 +60,7 @@ Deno.test("MemberDiff.apply() copies short pieces into one, and shares long ones
   assertEquals(own.map(({ bytes }) => textOf(bytes)), ["c\nu\nv\n", long, "w\nd\nx\ne\n"]);
   assertEquals(own.map(({ events }) => events), [3, 1, 4]);
   const [before, between, after] = own;
-  assertEquals(between!.block === all.block, true);
+  assertStrictEquals(between!.block, all.block);
   assertEquals([before, after].map((piece) => piece!.block.bytes.buffer.byteLength), [6, 8]);
 });
 
@@ -68,5 +69,7 @@ Deno.test("MemberDiff.apply() gives what all get as it is where nothing differs"
   const diff = new MemberDiff();
   diff.insert({ bytes: 600, events: 1 }, blockOf("z\n"), 0, 2);
   const own = diff.apply([one, two]);
-  assertEquals([own.length, own[0] === one, own[2] === two], [3, true, true]);
+  assertEquals(own.length, 3);
+  assertStrictEquals(own[0], one);
+  assertStrictEquals(own[2], two);
 });

@@ -1,6 +1,7 @@
 // What many clients get takes the memory of one, whatever else goes to some of them: with room for a few
 // copies of a long event, a relay passes it on to many that read, and closes none.
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
@@ -84,9 +85,9 @@ for (const [name, { options, greeting, own, owned = "" }] of Object.entries(DIFF
     for (const { text } of peers) {
       assertEquals(countOf(text, LONG.slice(1)), ROUNDS);
       assertEquals(countOf(text, '"event":"all"}\n'), 5000 * ROUNDS);
-      assertEquals(text.includes(owned), true);
+      assert(text.includes(owned));
       const numbers = Array.from(text.matchAll(/"seq":(\d+)/g), ([, number]) => Number(number));
-      assertEquals(numbers.every((number, i) => i === 0 || number === numbers[i - 1]! + 1), true);
+      assert(numbers.every((number, i) => i === 0 || number === numbers[i - 1]! + 1));
       assertEquals(numbers.length > 0, greeting?.(0).includes("sequence") ?? false);
     }
   });

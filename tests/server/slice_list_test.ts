@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { concat } from "@std/bytes/concat";
 import type { Piece } from "../../net/send_queue.ts";
 import { SliceList, SliceListCache } from "../../server/slice_list.ts";
@@ -18,8 +20,11 @@ Deno.test("SliceList.take() joins short pieces in order, and leaves nothing", ()
   share.add(one, 5, 6, 3);
   assertEquals(share.size, 6);
   const [piece, ...others] = share.take();
-  assertEquals([textOf(piece!.bytes), piece!.events, others], ["abcudf", 7, []]);
-  assertEquals([share.size, share.take()], [0, []]);
+  assertEquals(textOf(piece!.bytes), "abcudf");
+  assertEquals(piece!.events, 7);
+  assertEquals(others, []);
+  assertEquals(share.size, 0);
+  assertEquals(share.take(), []);
   share.add(two, 1, 2, 1);
   assertEquals(textsOf(share.take()), ["v"]);
 });
@@ -30,7 +35,8 @@ Deno.test("SliceList.take() gives a whole block as it is", () => {
   share.add(block, 0, 4, 1);
   share.add(block, 4, 8, 1);
   const [piece] = share.take();
-  assertEquals([piece!.block === block, piece!.events], [true, 2]);
+  assertStrictEquals(piece!.block, block);
+  assertEquals(piece!.events, 2);
 });
 
 Deno.test("SliceList.take() copies a short part of a block, which would hold all of it in memory", () => {
@@ -38,7 +44,8 @@ Deno.test("SliceList.take() copies a short part of a block, which would hold all
   const block = blockOf("x".repeat(10_000));
   share.add(block, 1, 3, 1);
   const [piece] = share.take();
-  assertEquals([piece!.length, piece!.bytes.buffer.byteLength], [2, 2]);
+  assertEquals(piece!.length, 2);
+  assertEquals(piece!.bytes.buffer.byteLength, 2);
 });
 
 Deno.test("SliceList.take() leaves long parts of blocks where they are, in the order of all", () => {
@@ -61,7 +68,8 @@ Deno.test("SliceList.take() leaves long parts of blocks where they are, in the o
   ]);
   const text = "c".repeat(10) + "a".repeat(5001) + "bcc" + "b".repeat(5000) + "a";
   assertEquals(textOf(concat(pieces.map(({ bytes }) => bytes))), text);
-  assertEquals([pieces[1]!.block === one, pieces[3]!.block === two], [true, true]);
+  assertStrictEquals(pieces[1]!.block, one);
+  assertStrictEquals(pieces[3]!.block, two);
 });
 
 Deno.test("SliceList.take() gives what the last share gave where it has the very same", () => {
@@ -73,9 +81,10 @@ Deno.test("SliceList.take() gives what the last share gave where it has the very
     return share.take(memo);
   };
   const pieces = take(0, 2);
-  assertEquals(take(0, 2) === pieces, true);
-  assertEquals([textsOf(take(0, 3)), textsOf(take(0, 2))], [["ad"], ["ac"]]);
+  assertStrictEquals(take(0, 2), pieces);
+  assertEquals(textsOf(take(0, 3)), ["ad"]);
+  assertEquals(textsOf(take(0, 2)), ["ac"]);
   const last = take(0, 2);
   memo.clear();
-  assertEquals(take(0, 2) === last, false);
+  assertNotStrictEquals(take(0, 2), last);
 });
