@@ -6,7 +6,7 @@ import { bytesOf } from "./wire.ts";
 
 const EVENT = bytesOf('{"a":1}');
 
-Deno.test("nats publishes with PUB and gets MSG, with the length of the payload", () => {
+Deno.test("nats publishes with PUB and receives MSG, with the length of the payload", () => {
   assertEquals(nats.publish(EVENT), bytesOf('PUB events 7\r\n{"a":1}\r\n'));
   assertEquals(nats.deliver(EVENT), bytesOf('MSG events 1 7\r\n{"a":1}\r\n'));
   assertEquals(nats.acknowledge(50).length, 0);
@@ -16,7 +16,7 @@ Deno.test("nats counts bytes, not characters", () => {
   assertEquals(nats.publish(bytesOf("ä")), bytesOf("PUB events 2\r\nä\r\n"));
 });
 
-Deno.test("redis publishes and gets arrays of bulk strings, and each PUBLISH has a count", () => {
+Deno.test("redis publishes and receives arrays of bulk strings, and answers each PUBLISH with a count", () => {
   assertEquals(
     redis.publish(EVENT),
     bytesOf('*3\r\n$7\r\nPUBLISH\r\n$6\r\nevents\r\n$7\r\n{"a":1}\r\n'),
@@ -28,7 +28,7 @@ Deno.test("redis publishes and gets arrays of bulk strings, and each PUBLISH has
   assertEquals(redis.acknowledge(50), bytesOf(":50\r\n"));
 });
 
-Deno.test("mqtt publishes and gets the same PUBLISH packet", () => {
+Deno.test("mqtt publishes and receives the same PUBLISH packet", () => {
   assertEquals(mqtt.publish(EVENT), bytesOf('\x30\x0f\x00\x06events{"a":1}'));
   assertEquals(mqtt.deliver(EVENT), mqtt.publish(EVENT));
   assertEquals(mqtt.acknowledge(50).length, 0);

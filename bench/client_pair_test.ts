@@ -51,7 +51,7 @@ async function run(toIndex: string): Promise<void> {
   await pair.publish(2);
 }
 
-Deno.test("ClientPair.publish() ends when the subscriber has had every event", () =>
+Deno.test("ClientPair.publish() resolves when the subscriber has received every event", () =>
   run("(i) => i"));
 
 for (const [fault, toIndex] of Object.entries(FAULTS)) {

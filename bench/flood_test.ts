@@ -13,7 +13,7 @@ function start(port: number): Promise<Flood> {
   return Flood.start("ebsockets", port, false, { signal: AbortSignal.timeout(60_000) });
 }
 
-Deno.test("Flood.received() goes up, and Flood.finish() resolves when all has been checked", async () => {
+Deno.test("Flood.received() goes up, and Flood.finish() resolves when every event has been checked", async () => {
   await using relay = new Relay(new EbsocketServer([LOCAL, 0]), { echo: false });
   await using flood = await start(relay.server.address[1]);
   let count = 0;

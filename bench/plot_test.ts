@@ -63,14 +63,14 @@ Deno.test("drawResults() names each peer, and its value, in each panel", () => {
   assertEquals(svg.match(/<rect class="ours"/g)?.length, 2);
 });
 
-Deno.test("drawResults() leaves out what was not measured", () => {
+Deno.test("drawResults() leaves out missing values", () => {
   const svg = draw({ "1": { copier: 0.1, ebsockets: null }, "4": { redis: null } }, PEERS);
   assertEquals(widths(svg).length, 1);
   assertEquals(texts(svg).filter((text) => ["ebsockets", "redis", "1 → 4"].includes(text)), []);
   assertNotMatch(svg, /NaN|Infinity|undefined|null/);
 });
 
-Deno.test("drawResults() is well-formed, whatever there is to draw", () => {
+Deno.test("drawResults() is well-formed for any figures", () => {
   for (const figures of [{}, { "1": { redis: 1e-9 } }, { "1": { redis: 1e9 }, "500": { ws: 1 } }]) {
     assert(isWellFormed(draw(figures, [...PEERS, "ws"])));
   }

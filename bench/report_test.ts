@@ -57,7 +57,7 @@ function section(heading: string): string[][] {
   return rows.toSpliced(1, 1).map((row) => row.split("|").slice(1, -1).map((cell) => cell.trim()));
 }
 
-Deno.test("writeReport() has median and range, and ratios of medians beside them", () => {
+Deno.test("writeReport() has median, range, and ratios of medians", () => {
   assertEquals(section("About one"), [
     ["server", "server CPU µs/event", "÷ nats-server", "÷ copier", "events/s"],
     ["copier", "1.00 (1.00–1.00)", "0.13", "1.00", "5,000 (5,000–5,000)"],
@@ -66,7 +66,7 @@ Deno.test("writeReport() has median and range, and ratios of medians beside them
   ]);
 });
 
-Deno.test("writeReport() leaves out who took no part, and says n/a for what was not measured", () => {
+Deno.test("writeReport() leaves out absent peers, and shows n/a for missing values", () => {
   assertEquals(section("About two"), [
     ["server", "p50 µs", "÷ nats-server", "p99 µs", "÷ nats-server"],
     ["ebsockets", "30 (30–30)", "1.50", "60 (60–60)", "n/a"],
@@ -74,7 +74,7 @@ Deno.test("writeReport() leaves out who took no part, and says n/a for what was 
   ]);
 });
 
-Deno.test("writeReport() lists what was skipped, with what installs it", () => {
+Deno.test("writeReport() lists skipped peers, with the command that installs them", () => {
   assertEquals(section("Servers").at(-1), ["redis", "skipped", "`apt-get install redis-server`"]);
   assertEquals(section("Servers").length, 1 + PRESENT.length + 1);
 });
@@ -83,11 +83,11 @@ Deno.test("writeReport() lists the client libraries that are here", () => {
   assertEquals(section("Client libraries").slice(1), [["ebsockets", "ebsockets library", "2"]]);
 });
 
-Deno.test("writeReport() says how it was measured", () => {
+Deno.test("writeReport() describes the method", () => {
   assertMatch(report, /Machine: a machine\n- Commit: abc\n- Command: `a command`\n.* of 3\n/);
 });
 
-Deno.test("writeReport() writes what the formatter leaves alone", async () => {
+Deno.test("writeReport() writes formatted Markdown", async () => {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--line-width", "100", "--ext", "md", "-"],
     stdin: "piped",

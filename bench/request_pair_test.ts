@@ -44,7 +44,7 @@ async function run(library: string, more: number): Promise<Float64Array[]> {
   return [await pair.request(1000), await pair.request(more)];
 }
 
-Deno.test("RequestPair.request() gives the time of every request, however many there are", async () => {
+Deno.test("RequestPair.request() returns the time of every request", async () => {
   const times = await run(library("answer"), 20_000);
   assertEquals(times.map(({ length }) => length), [1000, 20_000]);
   for (const micros of times) {

@@ -20,7 +20,7 @@ Deno.test("medianOf() and valuesOf() look up the runs of a scenario with a peer"
   assertEquals(medianOf(results, "1", "redis", "cpuMicros"), 4);
 });
 
-Deno.test("medianOf() and valuesOf() have nothing where nothing was measured", () => {
+Deno.test("medianOf() returns null, and valuesOf() no values, where nothing was measured", () => {
   assertEquals(valuesOf(results, "1", "redis", "p50Micros"), [null, null]);
   assertEquals(valuesOf(results, "4", "redis", "cpuMicros"), []);
   assertStrictEquals(medianOf(results, "1", "redis", "p50Micros"), null);

@@ -34,7 +34,7 @@ function startRelay(signal: AbortSignal): Promise<ServerProcess> {
 }
 
 Deno.test({
-  name: "measureRoom() has what the server spends, and how busy the driver is",
+  name: "measureRoom() measures the time of the server and the load of the driver",
   ignore: Deno.build.os !== "linux" || await output("cc", "--version") === null,
   async fn() {
     const folder = await Deno.makeTempDir();
@@ -55,7 +55,7 @@ Deno.test({
   },
 });
 
-Deno.test("measureRoom() measures nothing where the driver is not here", async () => {
+Deno.test("measureRoom() measures nothing without the driver", async () => {
   await using server = await startRelay(AbortSignal.timeout(120_000));
   assertEquals(await measureRoom(toTarget(server, null), SHAPE), {});
 });
@@ -74,7 +74,7 @@ Deno.test("toLatency() has percentiles of all deliveries", () => {
   });
 });
 
-Deno.test("toLatency() has no latency where the driver was busy all the time", () => {
+Deno.test("toLatency() returns no latency if the driver was busy all the time", () => {
   assertEquals(toLatency({ latencies, lateness: new Float32Array(100) }, 90.1), {
     p50Micros: null,
     p99Micros: null,
@@ -84,7 +84,7 @@ Deno.test("toLatency() has no latency where the driver was busy all the time", (
   });
 });
 
-Deno.test("toLatency() has no latency where more than one event in a hundred was late", () => {
+Deno.test("toLatency() returns no latency if more than one event in a hundred was late", () => {
   const late = (count: number) => new Float32Array(1000).fill(1001, 0, count);
   assertEquals(toLatency({ latencies, lateness: late(10) }, 10).p50Micros, 500);
   assertEquals(toLatency({ latencies, lateness: late(11) }, 10), {
@@ -96,6 +96,6 @@ Deno.test("toLatency() has no latency where more than one event in a hundred was
   });
 });
 
-Deno.test("toLatency() has latencies where CPU time is not known", () => {
+Deno.test("toLatency() returns latencies also without CPU times", () => {
   assertEquals(toLatency({ latencies, lateness: new Float32Array(1) }, null).p99Micros, 990);
 });

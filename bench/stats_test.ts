@@ -8,19 +8,19 @@ Deno.test("median() is the middle, or between the two middles", () => {
   assertEquals(median([7]), 7);
 });
 
-Deno.test("median() and summarise() have nothing where at least half of the values are missing", () => {
+Deno.test("median() and summarise() return null if at least half of the values are missing", () => {
   for (const values of [[], [null], [1, null], [1, null, null, 3]]) {
     assertStrictEquals(median(values), null);
     assertEquals(summarise(values), "n/a");
   }
 });
 
-Deno.test("summarise() says how many values there are where some are missing", () => {
+Deno.test("summarise() counts the values if some are missing", () => {
   assertEquals(median([1, null, 3]), 2);
   assertEquals(summarise([1, null, 3]), "2 (1–3; 2 of 3)");
 });
 
-Deno.test("summarise() gives the median and the range", () => {
+Deno.test("summarise() returns the median and the range", () => {
   assertEquals(summarise([3000, 1, 20]), "20 (1–3,000)");
   assertEquals(summarise([1, 2], 2), "1.50 (1.00–2.00)");
 });

@@ -17,7 +17,7 @@ const results: Results = {
   ]),
 };
 
-Deno.test("writeSummary() has the scenarios that were measured, and no figure for others", () => {
+Deno.test("writeSummary() has figures only for measured scenarios", () => {
   const rows = writeSummary(results, ["redis", "ws"]).split("\n");
   assertEquals(rows, [
     "| CPU µs per event | 1 → 1 | 1 → 500 |",

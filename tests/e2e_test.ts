@@ -89,7 +89,7 @@ Deno.test("relay delivers 100,000 events to 10 clients, complete, in order, byte
   for (const conn of subscribers) conn.close();
 });
 
-Deno.test("relay lets no web page in, and says why it hung up", async () => {
+Deno.test("relay refuses a web page, and says why", async () => {
   await using command = new Command(["--port", "0"]);
   const [hostname, port] = await command.listens();
   await using pair = await Pair.join(command, [hostname, port]);

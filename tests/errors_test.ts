@@ -40,17 +40,17 @@ Deno.test("EbsocketError is the base of each kind of failure, and each goes by i
   }
 });
 
-Deno.test("EbsocketError can be extended, and the new class gives its name", () => {
+Deno.test("EbsocketError can be extended, and the subclass has its own name", () => {
   class QuotaError extends EbsocketError {}
   assertEquals(new QuotaError("quota", "x").name, "QuotaError");
 });
 
-Deno.test("ConnectError keeps what the operating system said", () => {
+Deno.test("ConnectError keeps the error of the operating system as its cause", () => {
   const cause = new Deno.errors.ConnectionRefused("refused");
   assertStrictEquals(new ConnectError("x", { cause }).cause, cause);
 });
 
-Deno.test("EventSchemaError says which event does not fit, and what of it", () => {
+Deno.test("EventSchemaError has the event name and its issues", () => {
   const { event, issues } = new EventSchemaError("x", "message", ["content: Required"]);
   assertEquals(event, "message");
   assertEquals(issues, ["content: Required"]);

@@ -215,7 +215,7 @@ async function chatInTerminal(examples: Examples): Promise<Program> {
 }
 
 Deno.test({
-  name: "examples/chat_client.ts shows what arrives while nothing is typed, and sends what is",
+  name: "examples/chat_client.ts shows events as they arrive, and sends typed lines",
   ignore: !hasTerminal,
   fn: async () => {
     await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));

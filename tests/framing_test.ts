@@ -40,7 +40,7 @@ function codeOf(error: unknown): string | null {
   throw error;
 }
 
-Deno.test("EventDecoderStream gives events, and leaves out control lines and empty lines", async () => {
+Deno.test("EventDecoderStream emits events, without control lines and empty lines", async () => {
   const bytes = utf8(
     '\ufeff\n{"event":"a"}\r\n\r\n{"control":"ping"}\n{"__dict__":{"b":1},"event":"é"}\n\n',
   );
@@ -50,7 +50,7 @@ Deno.test("EventDecoderStream gives events, and leaves out control lines and emp
   assertEquals(await decode([]), { events: [], error: null });
 });
 
-Deno.test("EventDecoderStream gives events with their methods, from no connection", async () => {
+Deno.test("EventDecoderStream emits EbsocketEvents without a connection", async () => {
   const stream = source([utf8('{"event":"a","__dict__":{"b":1}}\n')])
     .pipeThrough(new EventDecoderStream());
   const [event] = await Array.fromAsync(stream);
@@ -59,7 +59,7 @@ Deno.test("EventDecoderStream gives events with their methods, from no connectio
   assertStrictEquals(event?.fromConnection, null);
 });
 
-Deno.test("EventDecoderStream gives the events before an invalid line, then the fault", async () => {
+Deno.test("EventDecoderStream emits the events before an invalid line, then fails", async () => {
   const faults: [line: string, code: string][] = [
     ["<ff>", "bad-utf8"],
     ["hello", "bad-json"],
@@ -77,7 +77,7 @@ Deno.test("EventDecoderStream gives the events before an invalid line, then the 
   }
 });
 
-Deno.test("EventDecoderStream gives the events before a line that is too long, then the fault", async () => {
+Deno.test("EventDecoderStream emits the events before a line that is too long, then fails", async () => {
   for (const end of ["<0a>", "<>"]) {
     const bytes = raw(`{"event":"a"}<0a><20*30>${end}`);
     for (const chunks of [[bytes], bytewise(bytes)]) {
@@ -98,7 +98,7 @@ Deno.test("EventDecoderStream reports the first of several faults", async () => 
   }
 });
 
-Deno.test("EventDecoderStream gives the events before an unfinished line, then says truncated", async () => {
+Deno.test("EventDecoderStream emits the events before an unfinished line, then fails with truncated", async () => {
   for (const end of ['{"event":"b"}', "{", "\r", "\ufeff", " "]) {
     const bytes = utf8(`{"event":"a"}\n${end}`);
     for (const chunks of [[bytes], bytewise(bytes)]) {
@@ -143,7 +143,7 @@ Deno.test("EventDecoderStream passes an error of its source on", async () => {
   }, Deno.errors.ConnectionReset);
 });
 
-Deno.test("EventDecoderStream takes maxLineBytes and maxDepth", async () => {
+Deno.test("EventDecoderStream has the options maxLineBytes and maxDepth", async () => {
   const line = utf8('{"event":"a","__dict__":{"b":[]}}\n');
   const codes: (string | null)[] = [];
   for (const options of [{}, { maxDepth: 3 }, { maxDepth: 2 }, { maxLineBytes: line.length - 2 }]) {
@@ -167,14 +167,14 @@ function silentSource(text: string) {
   return { state, stream };
 }
 
-Deno.test("EventDecoderStream cancels its source when its reader cancels before it has read", async () => {
+Deno.test("EventDecoderStream cancels its source when its reader cancels before the first read", async () => {
   const { state, stream } = silentSource("");
   await stream.pipeThrough(new EventDecoderStream()).cancel();
   await turn();
   assert(state.cancelled);
 });
 
-Deno.test("EventDecoderStream cancels its source when its reader has had enough", async () => {
+Deno.test("EventDecoderStream cancels its source when its reader cancels", async () => {
   const { state, stream } = silentSource('{"event":"a"}\n{"event":"b"}\n');
   for await (const event of stream.pipeThrough(new EventDecoderStream())) {
     assertEquals(event.event, "a");
@@ -197,7 +197,7 @@ Deno.test("EventDecoderStream cancels its source while its reader waits for an e
   assert(state.cancelled);
 });
 
-Deno.test("EventDecoderStream asks a fast source for no more than a slow reader can use", async () => {
+Deno.test("EventDecoderStream pulls from a fast source no more than a slow reader uses", async () => {
   let pulls = 0;
   const fast = new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
@@ -250,7 +250,7 @@ Deno.test("EventEncoderStream encodes an event as it is when it is written", asy
   await reader.cancel();
 });
 
-Deno.test("EventDecoderStream gives back what EventEncoderStream wrote, however it is cut", async () => {
+Deno.test("EventDecoderStream reads the bytes of EventEncoderStream, cut anywhere", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyEvent, { maxLength: 6 }), cutFractions, async (events, cuts) => {
       const lines = await Array.fromAsync(

@@ -34,7 +34,7 @@ Deno.test({
   },
 });
 
-Deno.test("deno task install takes no arguments, and says so instead of installing", async () => {
+Deno.test("deno task install refuses arguments, and installs nothing then", async () => {
   await using install = new Program("deno", ["run", "-A", "tools/install.ts", "--help"], {
     cwd: `${import.meta.dirname}/..`,
   });

@@ -64,7 +64,7 @@ async function interrupt(program: Program, name: string, ending: Ending): Promis
   assertEquals(code === 0 ? "ends" : "is killed", ending, `${name}: ${code}`);
 }
 
-Deno.test("Each program of README and docs has a place in the tests of Ctrl+C", async () => {
+Deno.test("the tests of Ctrl+C cover each program of README and docs", async () => {
   const pages = [...Deno.readDirSync(`${import.meta.dirname}/../docs`)].map(({ name }) =>
     `docs/${name}`
   );

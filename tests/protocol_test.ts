@@ -77,7 +77,7 @@ function receive(stream: Uint8Array): string[] {
   return [...result, splitter.unfinishedBytes > 0 ? "truncated" : "eof"];
 }
 
-Deno.test("PROTOCOL.md lists valid lines, and the code accepts each as what it is said to be", () => {
+Deno.test("PROTOCOL.md lists valid lines, and the code accepts each as the kind that it names", () => {
   const rows = table("### Valid lines");
   assertGreaterOrEqual(rows.length, 30);
   for (const [line, kind] of rows) {
@@ -96,7 +96,7 @@ Deno.test("PROTOCOL.md lists invalid lines, and the code refuses each for the re
   assertEquals([...new Set(rows.map(([, reason]) => code(reason)))].sort(), reasons);
 });
 
-Deno.test("PROTOCOL.md lists lines of which the reference thinks the same", () => {
+Deno.test("PROTOCOL.md lists lines, and the reference agrees with it", () => {
   for (const [line, kind] of table("### Valid lines")) {
     const verdict = judge(raw(code(line)));
     assertEquals(verdict.kind === "empty" ? "keep-alive" : verdict.kind, kind, line);
@@ -112,7 +112,7 @@ Deno.test("PROTOCOL.md lists lines that differ, none of them twice", () => {
   assertEquals(lines.filter((line, i) => lines.indexOf(line) !== i), []);
 });
 
-Deno.test("PROTOCOL.md lists streams, and the code ends each as it says", () => {
+Deno.test("PROTOCOL.md lists streams, and the code ends each with the reason that it names", () => {
   const rows = table("### Streams");
   assertGreaterOrEqual(rows.length, 14);
   for (const [stream, result] of rows) {
@@ -121,7 +121,7 @@ Deno.test("PROTOCOL.md lists streams, and the code ends each as it says", () => 
   }
 });
 
-Deno.test("PROTOCOL.md lists every close reason, and who sends it", () => {
+Deno.test("PROTOCOL.md lists every close reason and its sender", () => {
   const rows = table("## Close reasons");
   const listed = rows.map(([reason, sentBy]) => [code(reason), sentBy]);
   const known = Object.entries(CLOSE_REASONS).map(([reason, { sentBy }]) => [reason, sentBy]);
@@ -151,7 +151,7 @@ Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
   assert(isAccepted("another", 2));
 });
 
-Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
+Deno.test("PROTOCOL.md lists the default limits of the code", () => {
   const limits = table("## Limits").map(([, limit]) => Number(code(limit)));
   const { maxLineBytes, maxPendingBytes, writeTimeout, lineTimeout } = new ConnectionLimits({});
   assertEquals(limits, [
@@ -173,7 +173,7 @@ Deno.test("PROTOCOL.md gives the limits that the code has by default", () => {
   assertEquals(new LineSplitter().maxLineBytes, maxLineBytes);
 });
 
-Deno.test("PROTOCOL.md shows lines in its text that are what it says", () => {
+Deno.test("PROTOCOL.md shows valid lines in its text", () => {
   const examples = Array.from(protocol.matchAll(/^`(\{.*\})`/gm), ([, line]) => line!);
   const kinds = examples.map((line) => receive(utf8(`${line}\n`))[0]);
   assertEquals(kinds, ["event", ...Array(kinds.length - 1).fill("control")]);
@@ -210,7 +210,7 @@ function codes(cell: string | undefined): string[] {
   return Array.from((cell ?? "").matchAll(/`([^`]+)`/g), ([, content]) => content!);
 }
 
-Deno.test("PROTOCOL.md lists patterns, and the code matches what it says", () => {
+Deno.test("PROTOCOL.md lists patterns, and the code matches the same names", () => {
   const rows = table("## Patterns");
   assertGreaterOrEqual(rows.length, 11);
   for (const [cell, matched, unmatched] of rows) {
@@ -222,7 +222,7 @@ Deno.test("PROTOCOL.md lists patterns, and the code matches what it says", () =>
   }
 });
 
-Deno.test("PROTOCOL.md lists envelopes, and what a relay makes of them", () => {
+Deno.test("PROTOCOL.md lists envelopes, and a relay rewrites them so", () => {
   const rows = table("### Envelopes");
   assertGreaterOrEqual(rows.length, 13);
   for (const [sent, received] of rows) {
@@ -235,7 +235,7 @@ Deno.test("PROTOCOL.md lists envelopes, and what a relay makes of them", () => {
   }
 });
 
-Deno.test("PROTOCOL.md lists every control line that the code knows", async () => {
+Deno.test("PROTOCOL.md lists every control line of the code", async () => {
   const known = table("## Control lines").map(([control]) => code(control)).sort();
   const texts = ["protocol/control.ts", "protocol/report.ts"].map(read);
   const written = (await Promise.all(texts)).flatMap((text) =>

@@ -8,7 +8,7 @@ import { until } from "./support/waiting.ts";
 
 const FOLDERS = ["cli", "examples", "tests/cli", "bench", "tools"];
 
-Deno.test("deno task setup says what it waits for, and in one line what it cannot get", async () => {
+Deno.test("deno task setup reports that it waits, and in one line what it cannot get", async () => {
   const folder = await Deno.makeTempDir();
   // It accepts, and never answers.
   const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });

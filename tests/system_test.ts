@@ -32,7 +32,7 @@ async function pumpEvents(system: EbsocketSystem, count: number): Promise<Receiv
   return events;
 }
 
-Deno.test("EbsocketSystem.pump() gives new clients, events and disconnected clients", async () => {
+Deno.test("EbsocketSystem.pump() returns new clients, events and disconnected clients", async () => {
   await using system = newSystem();
   await using peer = await Peer.connect(system.server.address);
   const { hostname, port } = peer.conn.localAddr;
@@ -88,7 +88,7 @@ Deno.test("EbsocketSystem.pump() reports a client that vanished mid-line, and on
   assertEquals((await pumpEvents(system, 1)).map((event) => event.event), ["a"]);
 });
 
-Deno.test("EbsocketSystem.pump() gives the events before a bad line, then the reason", async () => {
+Deno.test("EbsocketSystem.pump() returns the events before a bad line, then the reason", async () => {
   await using system = newSystem();
   await using peer = await Peer.connect(system.server.address);
   await peer.send('{"event":"good"}\nbad\n{"event":"never"}\n');
@@ -173,7 +173,7 @@ Deno.test("EbsocketSystem iterates over the same news as pump(), in order, until
   assertEquals(seen, ["connected", "a", "b", "disconnected", "eof"]);
 });
 
-Deno.test("EbsocketSystem iterates on through lines that are no events", async () => {
+Deno.test("EbsocketSystem iterates past lines that are not events", async () => {
   await using system = newSystem();
   await using peer = await Peer.connect(system.server.address);
   await until(() => system.clients.size === 1);
@@ -237,7 +237,7 @@ Deno.test("EbsocketSystem.sendTo(), sendToClients() and reply() make the events 
   assertThrows(() => system.sendToClients("a", { big: 1n }), TypeError, '"big"');
 });
 
-Deno.test("EbsocketSystem.sendEventTo() says that a client has gone", async () => {
+Deno.test("EbsocketSystem.sendEventTo() returns false for a client that has left", async () => {
   await using system = newSystem();
   {
     await using peer = await Peer.connect(system.server.address);
@@ -251,7 +251,7 @@ Deno.test("EbsocketSystem.sendEventTo() says that a client has gone", async () =
   assertThrows(() => system.sendEventTo(nothing, new EbsocketEvent("x")), TypeError, "null");
 });
 
-Deno.test("EbsocketSystem.sendEventToClients() counts, and leaves one out", async () => {
+Deno.test("EbsocketSystem.sendEventToClients() returns the number of clients, and can leave one out", async () => {
   await using system = newSystem();
   await using one = await Peer.connect(system.server.address);
   await using two = await Peer.connect(system.server.address);
@@ -265,7 +265,7 @@ Deno.test("EbsocketSystem.sendEventToClients() counts, and leaves one out", asyn
   assertEquals(one.text, '{"event":"b","__dict__":{}}\n');
 });
 
-Deno.test("EbsocketSystem.sendEventToClients() refuses what cannot be sent, at the call", async () => {
+Deno.test("EbsocketSystem.sendEventToClients() throws for events that cannot be encoded", async () => {
   await using system = newSystem({ maxLineBytes: 100 });
   const huge = new EbsocketEvent("huge", { text: "x".repeat(100) });
   assertThrows(() => system.sendEventToClients(huge), RangeError, "exceed maxLineBytes 100");
@@ -278,7 +278,7 @@ Deno.test("EbsocketSystem.sendEventToClients() refuses what cannot be sent, at t
   assertThrows(() => system.sendEventToClients(none), TypeError, "expected an EbsocketEvent");
 });
 
-Deno.test("EbsocketSystem.removeClient() closes the socket after what was queued", async () => {
+Deno.test("EbsocketSystem.removeClient() closes the socket after the queued events", async () => {
   await using system = newSystem();
   await using peer = await Peer.connect(system.server.address);
   await peer.send('{"event":"a"}\n');
@@ -328,7 +328,7 @@ Deno.test("EbsocketSystem that is not pumped accepts no more than it can report"
   for (const peer of peers) await peer[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketSystem closes although it is full and a client has vanished", async () => {
+Deno.test("EbsocketSystem closes while it is full and a client has vanished", async () => {
   const system = newSystem({ maxUnreadEvents: 1 });
   const peer = await Peer.connect(system.server.address);
   await peer.send('{"event":"a"}\n'.repeat(10));
@@ -365,7 +365,7 @@ Deno.test("EbsocketSystem.sendEventToClients() reaches the clients after a dead 
   assertEquals(system.sendEventToClients(new EbsocketEvent("c")), 1);
 });
 
-Deno.test("EbsocketSystem closes when its server does, after what was queued", async () => {
+Deno.test("EbsocketSystem closes with its server, after the queued events", async () => {
   const server = new EbsocketServer(["127.0.0.1", 0]);
   const system = new EbsocketSystem(server);
   await using client = new EbsocketClient();
@@ -387,7 +387,7 @@ Deno.test("EbsocketSystem.abort() ends at once", async () => {
   assertEquals(await peer.lines(), []);
 });
 
-Deno.test("EbsocketSystem writes what is sent to all in one turn together, in order with all else", async () => {
+Deno.test("EbsocketSystem writes the events of one turn together, and keeps their order", async () => {
   const listener = new StepListener();
   await using system = new EbsocketSystem(new EbsocketServer({ listener }));
   const join = async () => {
@@ -428,7 +428,7 @@ Deno.test("EbsocketSystem writes what is sent to all in one turn together, in or
   await Promise.all([one, two, three, late].map(({ socket }) => socket.end()));
 });
 
-Deno.test("EbsocketSystem still sends what it gathers to a client that sends no more, and to all at its end", async () => {
+Deno.test("EbsocketSystem sends gathered events to a half-closed client, and to all at its end", async () => {
   const listener = new StepListener();
   const system = new EbsocketSystem(new EbsocketServer({ listener }), { maxBatchDelay: 1000 });
   const sockets: StepSocket[] = [];
@@ -455,7 +455,7 @@ Deno.test("EbsocketSystem still sends what it gathers to a client that sends no 
 });
 
 for (const count of [2, 20]) {
-  Deno.test(`EbsocketSystem with ${count} clients answers one of them in the write of what all get`, async () => {
+  Deno.test(`EbsocketSystem with ${count} clients writes an answer to one along with the events for all`, async () => {
     const listener = new StepListener();
     await using system = new EbsocketSystem(new EbsocketServer({ listener }), {
       maxPendingBytes: 8000,
@@ -492,7 +492,7 @@ for (const count of [2, 20]) {
   });
 }
 
-Deno.test("EbsocketSystem.flush() waits for the operating system to take all", async () => {
+Deno.test("EbsocketSystem.flush() waits until the operating system has taken everything", async () => {
   await using system = newSystem();
   await using peer = await Peer.connect(system.server.address);
   await until(() => system.clients.size === 1);
@@ -524,7 +524,7 @@ const CHAT = defineEvents({
   asynchronous: ASYNCHRONOUS,
 });
 
-Deno.test("EbsocketSystem.pump() keeps what does not fit apart, and gives what validators make", async () => {
+Deno.test("EbsocketSystem.pump() returns the output of validators, and invalid events apart", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT });
   await using peer = await Peer.connect(system.server.address);
   await peer.send(
@@ -551,7 +551,7 @@ Deno.test("EbsocketSystem.pump() keeps what does not fit apart, and gives what v
   ]);
 });
 
-Deno.test("EbsocketSystem gives invalid events in their turn, and acknowledges them", async () => {
+Deno.test("EbsocketSystem keeps the order of invalid events, and acknowledges them", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT });
   await using peer = await Peer.connect(system.server.address);
   await peer.send(
@@ -569,7 +569,7 @@ Deno.test("EbsocketSystem gives invalid events in their turn, and acknowledges t
   await peer.sees('{"control":"ack","events":2}\n');
 });
 
-Deno.test("EbsocketSystem sends what fits its definitions, as it was given", async () => {
+Deno.test("EbsocketSystem sends valid events as they were given", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT });
   await using peer = await Peer.connect(system.server.address);
   await until(() => system.clients.size === 1);
@@ -592,14 +592,14 @@ Deno.test("EbsocketSystem sends what fits its definitions, as it was given", asy
   );
 });
 
-Deno.test("EbsocketSystem refuses events that are no definitions", () => {
+Deno.test("EbsocketSystem throws a TypeError for events that are not definitions", () => {
   const server = new EbsocketServer(["127.0.0.1", 0]);
   const events = { message: MESSAGE } as unknown as EventDefinitions;
   assertThrows(() => new EbsocketSystem(server, { events }), TypeError, "Invalid events");
   server.close();
 });
 
-Deno.test("EbsocketSystem.reply() answers who has asked, and only that", async () => {
+Deno.test("EbsocketSystem.reply() answers requests, and no other events", async () => {
   await using system = newSystem();
   await using peer = await Peer.connect(system.server.address);
   await peer.send('{"event":"ask","id":"r1"}\n{"event":"told"}\n');
@@ -615,7 +615,7 @@ Deno.test("EbsocketSystem.reply() answers who has asked, and only that", async (
   assertFalse(system.reply(asked!, answer));
 });
 
-Deno.test("EbsocketSystem blames no client for what it sent while the program took nothing", async () => {
+Deno.test("EbsocketSystem does not rate-limit a client for events sent while the program read nothing", async () => {
   // Fast, and yet slow enough that we are seen to run.
   using _clock = new Clock(3.5);
   await using system = newSystem({ maxUnreadEvents: 1, maxEventsPerSecond: 1 });

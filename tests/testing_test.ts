@@ -16,7 +16,7 @@ async function failure(promise: Promise<unknown>): Promise<string> {
   return error.message;
 }
 
-Deno.test("testRelay() relays on a port of its own, and closes what it has connected", async () => {
+Deno.test("testRelay() relays on its own port, and closes its clients", async () => {
   const relay = testRelay();
   await using other = testRelay();
   const one = await relay.connect();
@@ -32,7 +32,7 @@ Deno.test("testRelay() relays on a port of its own, and closes what it has conne
   assertEquals((await one.closed).reason, "local");
 });
 
-Deno.test("testRelay() passes the options of the relay and of the client on", async () => {
+Deno.test("testRelay() passes on the options of the relay and of the client", async () => {
   await using relay = testRelay({ token: "s3cret" });
   await assertRejects(() => relay.connect(), Error, "unauthorized");
   const client = await relay.connect({ token: "s3cret" });
@@ -40,7 +40,7 @@ Deno.test("testRelay() passes the options of the relay and of the client on", as
 });
 
 Deno.test({
-  name: "clientPair() connects two clients that hear each other, without any permission",
+  name: "clientPair() connects two clients to each other, without any permission",
   permissions: "none",
   async fn() {
     await using pair = await clientPair<{ ping: { n: number }; pong: { n: number } }>();
@@ -85,7 +85,7 @@ Deno.test("expectEvents() compares names, and attributes where they are expected
   assertEquals(events.map((event) => event.getAttribute("content")), ["a", "b", "c"]);
 });
 
-Deno.test("expectEvents() shows what has come and what was expected", async () => {
+Deno.test("expectEvents() shows received and expected events", async () => {
   await using pair = await clientPair();
   pair.one.sendEvent(message("hello"));
   const text = await failure(expectEvents(pair.other, [["message", { content: "goodbye" }]]));
@@ -105,7 +105,7 @@ Deno.test("expectEvents() fails when too few come in time, or another comes", as
   await failure(expectEvents(pair.other, ["join"]));
 });
 
-Deno.test("expectEvents() expects no attribute that is undefined, since none is sent", async () => {
+Deno.test("expectEvents() ignores undefined attributes, which are not sent", async () => {
   await using pair = await clientPair();
   const attributes = { content: "hi", color: undefined, by: { name: "Ada", mail: undefined } };
   const sent = new EbsocketEvent("message", { ...attributes, all: [{ is: undefined }] });
@@ -116,7 +116,7 @@ Deno.test("expectEvents() expects no attribute that is undefined, since none is 
   await failure(expectEvents(pair.other, [["message", { content: null }]]));
 });
 
-Deno.test("expectEvents() says so if the client hears nothing", async () => {
+Deno.test("expectEvents() reports a client without a subscription", async () => {
   await using relay = testRelay({ subscribeFirst: true });
   const client = await relay.connect();
   const late = await failure(expectEvents(client, ["message"], { timeout: 10 }));

@@ -223,12 +223,12 @@ function tell(event: EventOf<Chat>): string {
   return "";
 }
 
-Deno.test("EbsocketEvent.compareType() tells the compiler and the program which event it is", () => {
+Deno.test("EbsocketEvent.compareType() narrows the type of an event", () => {
   assertEquals(tell(new EbsocketEvent("message", { content: "hi" })), "HI");
   assertEquals(tell(new EbsocketEvent("join", { name: "Ada" })), "Ada joined");
 });
 
-Deno.test("EbsocketEvent takes its types from what it is made of", () => {
+Deno.test("EbsocketEvent infers its types from its arguments", () => {
   const event = new EbsocketEvent("message", { content: "hi", count: 1 });
   isSame<Same<typeof event, EbsocketEvent<"message", { content: string; count: number }>>>(true);
   event.__dict__.count += 1;
@@ -499,15 +499,15 @@ async function verdict(name: keyof typeof PROGRAMS, strictness: Strictness): Pro
 }
 
 for (const strictness of ["strict", "default"] as const) {
-  Deno.test(`EbsocketClient and EbsocketSystem refuse to send what JSON does not carry (${strictness})`, async () => {
+  Deno.test(`EbsocketClient and EbsocketSystem refuse values outside JSON (${strictness})`, async () => {
     assertVerdict(REFUSED, await verdict("refused", strictness));
   });
 
-  Deno.test(`EventOf says what arrives where the event map says what does not (${strictness})`, async () => {
+  Deno.test(`EventOf has the types that arrive where the event map has others (${strictness})`, async () => {
     assertVerdict(ARRIVING, await verdict("arriving", strictness));
   });
 
-  Deno.test(`EventOf leaves a map of what JSON carries as it is (${strictness})`, async () => {
+  Deno.test(`EventOf leaves a map of JSON values as it is (${strictness})`, async () => {
     assertVerdict(CARRIED, await verdict("carried", strictness));
   });
 
@@ -515,7 +515,7 @@ for (const strictness of ["strict", "default"] as const) {
     assertVerdict(HELPER, await verdict("helper", strictness));
   });
 
-  Deno.test(`EbsocketClient.send() and its like know what belongs to a name (${strictness})`, async () => {
+  Deno.test(`EbsocketClient.send() and similar methods check the attributes of a name (${strictness})`, async () => {
     assertVerdict(MADE, await verdict("made", strictness));
   });
 }

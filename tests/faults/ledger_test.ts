@@ -26,7 +26,7 @@ function left(at: number, reason: string): Entry {
   return { kind: "left", client: "b", at, reason };
 }
 
-Deno.test("Ledger finds nothing to explain when everything has arrived once and in order", () => {
+Deno.test("Ledger has nothing unexplained if everything has arrived once and in order", () => {
   const balance = ledgerOf(
     sent(1, 10, 1000),
     received(1, 4),
@@ -54,13 +54,13 @@ Deno.test("Ledger misses an event out of the middle, also of a connection that b
   assertEquals(balance.lostWithConnection, { reset: 2 });
 });
 
-Deno.test("Ledger misses what was confirmed before a relay ended a connection in order", () => {
+Deno.test("Ledger misses events that were confirmed before a relay ended a connection in order", () => {
   const entries = [sent(1, 10, 1000), confirmed(10, 1100), received(1, 9)];
   assertEquals(ledgerOf(...entries, left(2000, "shutdown")).balance().missing, 1);
   assertEquals(ledgerOf(...entries, left(2000, "reset")).balance().missing, 0);
 });
 
-Deno.test("Ledger misses what a relay confirmed last, and not what the next one confirmed", () => {
+Deno.test("Ledger misses the last confirmed events of a relay, and not those of the next one", () => {
   const here: Entry = { kind: "joined", client: "a", at: 0, id: "c2" };
   const gone: Entry = { kind: "left", client: "a", at: 1100, reason: "shutdown" };
   const back: Entry = { kind: "joined", client: "a", at: 1200, id: "c1" };
@@ -78,7 +78,7 @@ Deno.test("Ledger excuses a client that was not connected all the time", () => {
   assertEquals(meanwhile.balance().unexplained, 0);
 });
 
-Deno.test("Ledger expects events again of a client that has connected again", () => {
+Deno.test("Ledger expects events again after a client has reconnected", () => {
   const balance = ledgerOf(
     left(500, "reset"),
     { kind: "joined", client: "b", at: 900, id: "c1" },
@@ -89,7 +89,7 @@ Deno.test("Ledger expects events again of a client that has connected again", ()
   assertEquals(balance.missing, 1);
 });
 
-Deno.test("Ledger does not miss what its sender knows not to be confirmed, refused or unsent", () => {
+Deno.test("Ledger does not miss events that their sender knows as unconfirmed, refused or unsent", () => {
   for (const kind of ["unconfirmed", "refused", "unsent"] as const) {
     const doubt = { kind, client: "a", first: 2, last: 3 };
     const balance = ledgerOf(sent(1, 3, 1000), received(1, 1), doubt, confirmed(3, 1100)).balance();
@@ -106,7 +106,7 @@ Deno.test("Ledger notices events that arrive twice, or in a wrong order", () => 
   assertEquals(missing, 2);
 });
 
-Deno.test("Ledger notices events that nobody sent, or that were said not to be sent", () => {
+Deno.test("Ledger notices events that were not sent, or were reported as unsent", () => {
   assertEquals(
     ledgerOf(sent(1, 4, 1000), confirmed(4, 1100), received(1, 5)).balance().invented,
     1,
@@ -116,7 +116,7 @@ Deno.test("Ledger notices events that nobody sent, or that were said not to be s
   assertEquals(ledgerOf(sent(1, 1, 1000), refused, received(1, 1)).balance().invented, 1);
 });
 
-Deno.test("Ledger wants to know what became of every event, unless its sender was killed", () => {
+Deno.test("Ledger requires an outcome of every event, unless its sender was killed", () => {
   const ledger = ledgerOf(sent(1, 4, 1000), confirmed(2, 1100), received(1, 2));
   assertEquals(ledger.balance().unaccounted, 2);
   ledger.kill("a", 2000);

@@ -25,7 +25,7 @@ function pass(ms: number): Promise<void> {
 }
 
 Deno.test({
-  name: "Relay goes on for everyone else when clients are killed",
+  name: "Relay serves the other clients when some are killed",
   ignore,
   async fn() {
     await using relay = await RelayProcess.start();
@@ -48,7 +48,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "EbsocketClient is back after the relay was killed, and knows what is unconfirmed",
+  name: "EbsocketClient reconnects after the relay was killed, and reports unconfirmed events",
   ignore,
   async fn() {
     await using relay = await RelayProcess.start();
@@ -72,7 +72,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Relay reports a frozen client as idle-timeout, and lets it come back",
+  name: "Relay closes a frozen client with idle-timeout, and admits it again",
   ignore,
   async fn() {
     await using relay = await RelayProcess.start({ options: HASTY });
@@ -98,7 +98,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Relay that was frozen cuts none of its healthy clients when it wakes up",
+  name: "Relay closes no healthy client after it was frozen",
   ignore,
   async fn() {
     await using relay = await RelayProcess.start({ options: HASTY });
@@ -123,7 +123,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "EbsocketClient hands nothing to a frozen relay that could be lost without a word",
+  name: "EbsocketClient loses no event silently while the relay is frozen",
   ignore,
   async fn() {
     await using relay = await RelayProcess.start({ options: HASTY });
@@ -156,7 +156,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "EbsocketClient notices a frozen relay, and is back when that wakes up",
+  name: "EbsocketClient notices a frozen relay, and reconnects when it wakes up",
   ignore,
   async fn() {
     await using relay = await RelayProcess.start({ options: HASTY });
@@ -179,7 +179,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Relay --rate that was frozen for a minute cuts off only who has sent more than it may",
+  name: "Relay --rate that was frozen for a minute closes only clients over their limit",
   ignore,
   async fn() {
     await using relay = await RelayProcess.start({

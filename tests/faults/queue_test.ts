@@ -43,7 +43,7 @@ function doneBy(worker: Program): number[] {
 }
 
 Deno.test({
-  name: "a queue gives each job to one worker, and one that is lost with its worker is reported",
+  name: "a queue sends each job to one worker, and reports jobs that are lost with their worker",
   ignore: Deno.build.os === "windows", // It has no such signals.
   async fn() {
     await using relay = testRelay();

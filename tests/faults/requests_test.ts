@@ -53,7 +53,7 @@ async function ask(client: EbsocketClient, n: number, signal: AbortSignal): Prom
   }
 }
 
-Deno.test("EbsocketClient keeps nothing of requests, whatever has become of them", async () => {
+Deno.test("EbsocketClient keeps no memory of finished requests, whatever their outcome", async () => {
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   await using answerer = new EbsocketClient();
   await answerer.connectTo(relay.server.address);

@@ -13,7 +13,7 @@ import { assertBalanced } from "./settle.ts";
 const isUnix = Deno.build.os !== "windows";
 
 Deno.test({
-  name: "Relay that has no file descriptors left goes on, and accepts again when it has",
+  name: "Relay survives a lack of file descriptors, and accepts again after it",
   ignore: !isUnix,
   async fn() {
     await using relay = await RelayProcess.start({ through: afterShell("ulimit -n 48") });

@@ -14,7 +14,7 @@ const CLIENTS = size(10, 20);
 const RECONNECT = isFull || { minDelay: 50, maxDelay: 500 };
 
 Deno.test({
-  name: `Relay restarted ${RESTARTS} times under load has all ${FLEETS * CLIENTS} clients back`,
+  name: `Relay restarted ${RESTARTS} times under load gets all ${FLEETS * CLIENTS} clients back`,
   ignore: Deno.build.os === "windows", // It has no SIGTERM.
   async fn() {
     await using relay = await RelayProcess.start();

@@ -28,7 +28,7 @@ function leaveStale(path: string): void {
 }
 
 Deno.test({
-  name: `listen() of ${PROGRAMS} programs at once on one Unix path lets one win, which is reached`,
+  name: `listen() of ${PROGRAMS} programs at once on one Unix path succeeds in one`,
   ignore,
   async fn() {
     const folder = await Deno.makeTempDir();

@@ -61,7 +61,7 @@ Deno.test("relay ends a peer that shuts down its sending side with the right rea
   await target.isCalm({ passes: 2 * events });
 });
 
-Deno.test("relay gives a peer that has shut down its sending side all that is queued for it", async () => {
+Deno.test("relay sends a half-closed peer all its queued lines", async () => {
   await using target = await Target.start();
   const [hostname, port] = target.address;
   using conn = await Deno.connect({ hostname, port });
@@ -106,7 +106,7 @@ Deno.test("relay outlives a peer that resets after its own half-close", async ()
   await target.isCalm({ passes: "some" });
 });
 
-Deno.test("Relay gives up a peer that half-closes and never reads", async () => {
+Deno.test("Relay closes a half-closed peer that never reads", async () => {
   const options = { drainTimeout: 200 };
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
   await using peer = await Peer.connect(relay.server.address, { silent: true });

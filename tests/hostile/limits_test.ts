@@ -10,7 +10,7 @@ import { addressOf, Target } from "./target.ts";
 import { canTell, openFiles } from "../support/usage.ts";
 
 for (const flag of ["--max-clients", "--max-clients-per-address"]) {
-  Deno.test(`relay ${flag} sends away who is too many, and admits again when one has left`, async () => {
+  Deno.test(`relay ${flag} refuses clients beyond the limit, and admits one when another has left`, async () => {
     await using target = await Target.start([flag, "3"]);
     await using third = await target.peer();
     await target.joined(addressOf(third));
@@ -60,7 +60,7 @@ Deno.test({
   },
 });
 
-Deno.test("relay --max-clients with a token keeps its places for those who know it", async () => {
+Deno.test("relay --max-clients with a token keeps its places for clients with the token", async () => {
   using file = new TokenFile();
   const args = ["--max-clients", "4", "--token-file", file.path];
   await using target = await Target.start(args, { hello: hello(TOKEN) });
@@ -83,7 +83,7 @@ Deno.test("relay --max-clients with a token keeps its places for those who know 
   await target.isCalm({ passes: 2 });
 });
 
-Deno.test("relay --rate slows down who sends more, and loses nothing", async () => {
+Deno.test("relay --rate slows down clients over the limit, and loses nothing", async () => {
   await using target = await Target.start(["--rate", "2000", "--no-echo"]);
   await using peer = await target.peer();
   const start = performance.now();
@@ -130,12 +130,12 @@ async function exceed(what: string, args: string[], line: string): Promise<void>
   await target.isCalm({ passes: "some" });
 }
 
-Deno.test("relay closes who sends far too much of anything with rate-limited", async () => {
+Deno.test("relay closes clients far over a limit with rate-limited", async () => {
   const cases = isFull ? FAR_OVER : FAR_OVER.slice(0, 4);
   await Promise.all(cases.map((each) => exceed(...each)));
 });
 
-Deno.test("relay leaves who sends an empty line now and then alone", async () => {
+Deno.test("relay keeps a client that sends an empty line now and then", async () => {
   await using target = await Target.start();
   await using peer = await target.peer();
   for (let i = 0; i < 50; i++) await peer.send("\n\r\n");
@@ -145,7 +145,7 @@ Deno.test("relay leaves who sends an empty line now and then alone", async () =>
   await target.isCalm({ passes: 2 });
 });
 
-Deno.test("relay --line-timeout cuts off who never finishes a line, a byte at a time or not", async () => {
+Deno.test("relay --line-timeout closes a client that never finishes a line, even if bytes drip in", async () => {
   await using target = await Target.start(["--line-timeout", "500"]);
   await using stalled = await target.peer();
   await stalled.send('{"event":"half');

@@ -44,7 +44,7 @@ const ATTEMPTS: [what: string, fits: string, tooMuch: string, reason: string][] 
   ],
 ];
 
-Deno.test("relay passes on what is at a limit, and nothing of what is one beyond it", async () => {
+Deno.test("relay passes on a line at a limit, and nothing of one beyond it", async () => {
   await using target = await Target.start(["--no-echo"]);
   for (const [what, fits, tooMuch, reason] of ATTEMPTS) {
     await using peer = await target.peer();
@@ -72,7 +72,7 @@ Deno.test("relay looks at a control line of 65,536 bytes, and at none that is lo
   await target.isCalm();
 });
 
-Deno.test("relay refuses control lines of 1 MiB, and ignores those that it does not know", async () => {
+Deno.test("relay refuses control lines of 1 MiB, and ignores unknown ones", async () => {
   await using target = await Target.start();
   await using peer = await target.peer();
   const lines = ['{"control":"welcome","id":"c1"}', '{"control":"ack","events":1e300}'];
@@ -93,7 +93,7 @@ Deno.test("relay refuses control lines of 1 MiB, and ignores those that it does 
   await target.isCalm({ passes: 2 });
 });
 
-Deno.test("relay --max-total-pending-bytes bounds what lines without an end hold", async () => {
+Deno.test("relay --max-total-pending-bytes limits the memory of unfinished lines", async () => {
   const [count, limit] = [size(40, 120), size(10, 30)];
   await using target = await Target.start(["--max-total-pending-bytes", `${limit * MAX_LINE}`]);
   const line = utf8("x".repeat(MAX_LINE - 1));
@@ -184,13 +184,13 @@ Deno.test("relay survives random bytes, and passes on nothing of them", async ()
   await withSamples(bytes, size(200, 5000), (streams) => attackWith(streams, CUTS));
 });
 
-Deno.test("relay makes of mutated lines what the protocol says", async () => {
+Deno.test("relay treats mutated lines as the protocol defines", async () => {
   const line = fc.tuple(jsonLine, fc.array(mutation, { minLength: 1, maxLength: 3 }))
     .map(([text, changes]) => withNewline(changes.reduce(mutate, utf8(text))));
   await withSamples(line, size(200, 5000), (streams) => attackWith(streams, CUTS));
 });
 
-Deno.test("relay makes of streams of good and bad lines what the protocol says", async () => {
+Deno.test("relay treats streams of good and bad lines as the protocol defines", async () => {
   const saying = stream.filter(({ length }) => length > 0); // Who says nothing is not logged.
   await withSamples(saying, size(200, 5000), (streams) => attackWith(streams, CUTS));
 });

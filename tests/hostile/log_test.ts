@@ -32,7 +32,7 @@ const ATTEMPTS: string[] = [
 ];
 
 for (const format of ["text", "json"]) {
-  Deno.test(`relay --log ${format} writes one printable line for whatever a peer says`, async () => {
+  Deno.test(`relay --log ${format} writes one printable line for any text of a peer`, async () => {
     await using command = new Command(["--port", "0", "--log", format], ["--allow-all"]);
     const [, port] = await command.expect(/listening.*?(\d+)["}, ].*\n|listening.*?:(\d+)\n/)
       .then((match) => [match[0], Number(/(\d+)\D*$/.exec(match[0])![1])] as const);
@@ -59,7 +59,7 @@ for (const format of ["text", "json"]) {
   });
 }
 
-Deno.test("relay keeps its log short however long the lines of a peer are", async () => {
+Deno.test("relay keeps its log lines short, however long the lines of a peer", async () => {
   await using target = await Target.start();
   const long = "y".repeat(1_000_000);
   for (

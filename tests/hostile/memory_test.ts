@@ -142,7 +142,7 @@ function pause(ms = 20): Promise<void> {
 }
 
 Deno.test({
-  name: "relay takes no more memory than docs/operations.md says, with all limits reached at once",
+  name: "relay stays within the memory of docs/operations.md, with all limits reached at once",
   ignore: !canTell,
   async fn() {
     const limits = isFull ? [] : [

@@ -66,7 +66,7 @@ const STRANGERS: Stranger[] = [
 /** Of more refusals in a second, the log only says how many there were. */
 const TOLD_ONE_BY_ONE = 10;
 
-Deno.test("relay --token-file takes nothing from strangers and gives them nothing", async () => {
+Deno.test("relay --token-file accepts nothing from peers without the token, and sends them no event", async () => {
   using file = new TokenFile();
   for (let i = 0; i < STRANGERS.length; i += TOLD_ONE_BY_ONE) {
     await using target = await Target.start(["--token-file", file.path], { hello: hello(TOKEN) });
@@ -100,7 +100,7 @@ Deno.test("relay --token-file takes nothing from strangers and gives them nothin
   }
 });
 
-Deno.test("relay --token-file admits who says the token, however it is spelled", async () => {
+Deno.test("relay --token-file admits a client with the token in any JSON spelling", async () => {
   using file = new TokenFile();
   await using target = await Target.start(["--token-file", file.path], { hello: hello(TOKEN) });
   const escaped = [...TOKEN].map((char) => `\\u00${char.charCodeAt(0).toString(16)}`).join("");
@@ -147,7 +147,7 @@ Deno.test("relay without a token answers HTTP, and hangs up on other protocols",
   await target.isCalm();
 });
 
-Deno.test("Relay with a token cuts off who has not said it in time", async () => {
+Deno.test("Relay with a token closes peers that do not send it in time", async () => {
   const refused: string[] = [];
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
     token: TOKEN,
@@ -170,7 +170,7 @@ Deno.test("Relay with a token cuts off who has not said it in time", async () =>
   await client.sees(EVENT + EVENT);
 });
 
-Deno.test("relay --token-file summarises a flood of strangers in its log", async () => {
+Deno.test("relay --token-file summarises a flood of refused peers in its log", async () => {
   using file = new TokenFile();
   const flags = ["--token-file", file.path];
   await using target = await Target.start(flags, { hello: hello(TOKEN) });

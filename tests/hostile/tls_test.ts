@@ -49,7 +49,7 @@ const PLAIN: [what: string, sent: string][] = [
 ];
 
 Deno.test({
-  name: "relay --tls-cert takes nothing from who does not speak TLS, and logs it in one line",
+  name: "relay --tls-cert accepts nothing from peers without TLS, and logs each in one line",
   ignore,
   async fn() {
     await using target = await start({ isMutual: false });
@@ -71,7 +71,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "relay --tls-client-ca takes nothing from who has no certificate, or a wrong one",
+  name: "relay --tls-client-ca accepts nothing from peers without a valid certificate",
   ignore,
   async fn() {
     await using target = await start({ isMutual: true });

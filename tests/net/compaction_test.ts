@@ -19,7 +19,7 @@ function compact(queues: readonly SendQueue[]): void {
   for (const queue of queues) queue.replaceEach((piece) => compaction.replace(piece));
 }
 
-Deno.test("Compaction copies what waits of a block once, if that is less than half of it", () => {
+Deno.test("Compaction copies the pending part of a block once, if it is less than half", () => {
   const total = new ByteBudget(Infinity, () => {});
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   const text = '{"event":"a"}\n'.repeat(100);
@@ -42,7 +42,7 @@ Deno.test("Compaction copies what waits of a block once, if that is less than ha
   });
 });
 
-Deno.test("Compaction leaves a block of which half waits, or that is being written", () => {
+Deno.test("Compaction keeps a block of which half is pending, or that is being written", () => {
   const total = new ByteBudget(Infinity, () => {});
   const queues = [1, 2].map(() => new SendQueue(Infinity, total));
   const block = blockOf("x".repeat(1399) + "\n");
@@ -110,7 +110,7 @@ class Peers implements ConnectionListener {
   }
 }
 
-Deno.test("Relay closes no client for blocks of which it has hardly anything to get", async () => {
+Deno.test("Relay closes no client for blocks of which it receives only a small part", async () => {
   const event = (name: string, length: number) =>
     `{"event":"${name}","__dict__":{"text":"${"x".repeat(length)}"}}\n`;
   const reader = new FrozenPeer('{"control":"subscribe","events":["own"]}\n');

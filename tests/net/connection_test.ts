@@ -37,7 +37,7 @@ function setUp(options: ConnectionOptions = {}, onLine?: (line: string) => void)
 
 const CLEAN = { detail: "", unsentLines: 0, unsentBytes: 0 };
 
-Deno.test("EbsocketConnection gives lines, then the end of the stream as eof", async () => {
+Deno.test("EbsocketConnection passes on lines, then ends with eof", async () => {
   const { connection, duplex, lines, ends } = setUp();
   duplex.receive("one\ntw");
   duplex.receive("o\nthree\n");
@@ -49,7 +49,7 @@ Deno.test("EbsocketConnection gives lines, then the end of the stream as eof", a
   assert(duplex.isClosed);
 });
 
-Deno.test("EbsocketConnection ends when a duplex says that it has read more than there was room", async () => {
+Deno.test("EbsocketConnection ends when a duplex reports more bytes than the buffer holds", async () => {
   const duplex = new FakeDuplex();
   duplex.read = (buffer) => Promise.resolve(buffer.length + 1);
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
@@ -59,7 +59,7 @@ Deno.test("EbsocketConnection ends when a duplex says that it has read more than
   assertStringIncludes(detail, "length");
 });
 
-Deno.test("EbsocketConnection reports an unfinished line as truncated, and tells the peer", async () => {
+Deno.test("EbsocketConnection reports an unfinished line as truncated, also to the peer", async () => {
   const { connection, duplex, lines } = setUp();
   duplex.receive("one\ntwo");
   duplex.receive(null);
@@ -70,7 +70,7 @@ Deno.test("EbsocketConnection reports an unfinished line as truncated, and tells
   assertEquals(JSON.parse(duplex.written), { control: "close", reason, detail });
 });
 
-Deno.test("EbsocketConnection sends what is queued to a peer that has shut down its side", async () => {
+Deno.test("EbsocketConnection sends queued lines to a half-closed peer", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
   connection.send(bytes("one\n"));
@@ -94,7 +94,7 @@ Deno.test("EbsocketConnection keeps lines apart from a read buffer that is used 
   assertEquals(blocks.map((block) => decoder.decode(block)), ["one\n", "two\n"]);
 });
 
-Deno.test("EbsocketConnection.close() sends what is queued, then shuts down, then waits", async () => {
+Deno.test("EbsocketConnection.close() sends queued lines, then shuts down, then waits", async () => {
   const { connection, duplex, lines } = setUp();
   duplex.writeSize = 2;
   connection.send(bytes("one\ntwo\n"), 2);
@@ -109,12 +109,12 @@ Deno.test("EbsocketConnection.close() sends what is queued, then shuts down, the
   assertEquals(connection.eventsOut, 2);
 });
 
-Deno.test("EbsocketConnection.close() waits for a peer that does not close, but not for ever", async () => {
+Deno.test("EbsocketConnection.close() waits a limited time for a peer that does not close", async () => {
   const { connection } = setUp();
   assertEquals(await connection.close(), { reason: "local", ...CLEAN });
 });
 
-Deno.test("EbsocketConnection.close() drops what a peer goes on sending, but not for ever", async () => {
+Deno.test("EbsocketConnection.close() drops a limited number of bytes that a peer still sends", async () => {
   const { connection, duplex, lines } = setUp();
   const closed = connection.close("bad-json", "no");
   await until(() => duplex.isWriteClosed);
@@ -123,7 +123,7 @@ Deno.test("EbsocketConnection.close() drops what a peer goes on sending, but not
   assertEquals(lines, []);
 });
 
-Deno.test("EbsocketConnection.close() sends what is queued, however much comes meanwhile", async () => {
+Deno.test("EbsocketConnection.close() sends queued lines, however much the peer sends meanwhile", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
   connection.send(bytes("one\n"));
@@ -136,7 +136,7 @@ Deno.test("EbsocketConnection.close() sends what is queued, however much comes m
   assertEquals(duplex.written, "one\n");
 });
 
-Deno.test("EbsocketConnection does not count its own last word as unsent", async () => {
+Deno.test("EbsocketConnection does not count its own close line as unsent", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
   connection.send(bytes("one\n"));
@@ -145,7 +145,7 @@ Deno.test("EbsocketConnection does not count its own last word as unsent", async
   assertObjectMatch(await connection.abort(), info);
 });
 
-Deno.test("EbsocketConnection.close() ends one that is paused and can send no more", async () => {
+Deno.test("EbsocketConnection.close() ends a paused connection that can send no more", async () => {
   const { connection, duplex, lines } = setUp({}, () => connection.pause());
   duplex.receive("one\n");
   await until(() => lines.length === 1);
@@ -155,7 +155,7 @@ Deno.test("EbsocketConnection.close() ends one that is paused and can send no mo
   assertEquals((await connection.close()).reason, "reset");
 });
 
-Deno.test("EbsocketConnection prefers the reason that the peer gave to how the network broke", async () => {
+Deno.test("EbsocketConnection prefers the close reason of the peer to the network error", async () => {
   for (const end of [null, new Deno.errors.ConnectionReset("reset")]) {
     const { connection, duplex } = setUp();
     duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
@@ -168,7 +168,7 @@ Deno.test("EbsocketConnection prefers the reason that the peer gave to how the n
   }
 });
 
-Deno.test("openConnection() sends each write at once, and has silent peers probed", async () => {
+Deno.test("openConnection() sets no delay and keep-alive on the socket", async () => {
   const calls: string[] = [];
   const addr = { transport: "tcp", hostname: "127.0.0.1", port: 5 } as const;
   const conn = Object.assign(new FakeDuplex(), {
@@ -189,7 +189,7 @@ Deno.test("openConnection() sends each write at once, and has silent peers probe
   await openConnection(gone as unknown as Deno.Conn).abort();
 });
 
-Deno.test("EbsocketConnection.close() names its reason to the peer, after what was queued", async () => {
+Deno.test("EbsocketConnection.close() sends its reason after the queued lines", async () => {
   const { connection, duplex } = setUp();
   connection.send(bytes("one\n"));
   const closed = connection.close("shutdown");
@@ -219,7 +219,7 @@ Deno.test("EbsocketConnection.close() gives up on a peer that takes nothing", as
   });
 });
 
-Deno.test("EbsocketConnection.close() does not take our own standstill for the peer's", async () => {
+Deno.test("EbsocketConnection.close() does not blame the peer for our own standstill", async () => {
   const { connection, duplex } = setUp({ drainTimeout: 100 });
   duplex.writeSize = 0;
   connection.send(bytes("one\n"));
@@ -239,7 +239,7 @@ Deno.test("EbsocketConnection.close() ends a connection that was never started",
   assert(duplex.isClosed);
 });
 
-Deno.test("EbsocketConnection.abort() ends at once and counts what was not sent", async () => {
+Deno.test("EbsocketConnection.abort() ends at once and counts unsent lines and bytes", async () => {
   const { connection, duplex, ends } = setUp();
   duplex.writeSize = 0;
   connection.send(bytes("one\ntwo\n"), 2);
@@ -250,7 +250,7 @@ Deno.test("EbsocketConnection.abort() ends at once and counts what was not sent"
   assertEquals(ends, [info]);
 });
 
-Deno.test("EbsocketConnection.abort() of one that is draining says that not all was sent", async () => {
+Deno.test("EbsocketConnection.abort() while draining ends with aborted", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
   connection.send(bytes("one\n"));
@@ -346,7 +346,7 @@ Deno.test("EbsocketConnection.flush() resolves once all is written, and rejects 
   await failed;
 });
 
-Deno.test("EbsocketConnection.notePeerClose() gives the reason for the end that follows", async () => {
+Deno.test("EbsocketConnection.notePeerClose() sets the reason for the end that follows", async () => {
   const { connection, duplex } = setUp();
   connection.notePeerClose({ reason: "shutdown", detail: "maintenance" });
   duplex.receive(null);
@@ -383,7 +383,7 @@ Deno.test("EbsocketConnection is drained when it is disposed of", async () => {
   assertEquals((await connection.closed).unsentLines, 0);
 });
 
-Deno.test("EbsocketConnection tells its sink that the peer has ended, while it can still send", async () => {
+Deno.test("EbsocketConnection reports the end of the peer to its sink while it can still send", async () => {
   const duplex = new FakeDuplex();
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
   connection.start({
@@ -397,7 +397,7 @@ Deno.test("EbsocketConnection tells its sink that the peer has ended, while it c
   assertEquals(duplex.written, "last\n");
 });
 
-Deno.test("EbsocketConnection.hasMore says whether a large read took all it could", async () => {
+Deno.test("EbsocketConnection.hasMore is true if a large read filled its buffer", async () => {
   const duplex = new FakeDuplex();
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
   const seen: boolean[] = [];

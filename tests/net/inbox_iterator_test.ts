@@ -29,7 +29,7 @@ function isFree(inbox: Inbox<number>): boolean {
   }
 }
 
-Deno.test("InboxIterator gives what is there and what comes, up to the end", async () => {
+Deno.test("InboxIterator iterates over unread and later items, up to the end", async () => {
   const inbox = inboxOf(1, 2);
   const items: number[] = [];
   const reading = (async () => {
@@ -62,7 +62,7 @@ Deno.test("InboxIterator claims the inbox at the call of the first next(), until
   assertEquals(inbox.length, 1);
 });
 
-Deno.test("InboxIterator.next() rejects when the inbox cannot be claimed, then gives nothing", async () => {
+Deno.test("InboxIterator.next() rejects if the inbox cannot be claimed, and is done after that", async () => {
   const inbox = inboxOf(1);
   const iterator = iterate(inbox);
   {
@@ -94,7 +94,7 @@ Deno.test("InboxIterator releases the inbox when its loop is left", async () => 
   assertEquals(inbox.takeAll(), [4]);
 });
 
-Deno.test("InboxIterator answers calls in their order, also those that are made while one waits", async () => {
+Deno.test("InboxIterator answers calls in order, also calls during a pending one", async () => {
   const inbox = inboxOf(1);
   const iterator = iterate(inbox);
   const calls = [iterator.next(), iterator.next(), iterator.next(), iterator.return()];

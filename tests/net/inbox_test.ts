@@ -34,7 +34,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-Deno.test("Inbox gives items in the order in which they came", () => {
+Deno.test("Inbox keeps the order of its items", () => {
   const { inbox } = makeInbox();
   inbox.push([1, 2], 10);
   inbox.push([3], 5);
@@ -62,7 +62,7 @@ Deno.test("Inbox.push() takes the items, not the array", () => {
   assertEquals(items, [1, 2, 3]);
 });
 
-Deno.test("Inbox is full from maxUnreadEvents on, until it is half empty, and says so once", () => {
+Deno.test("Inbox is full from maxUnreadEvents on until it is half empty, and calls onRoom once", () => {
   const { inbox, state } = makeInbox({ maxUnreadEvents: 10 });
   inbox.push(range(0, 9), 9);
   assertFalse(inbox.full);
@@ -83,7 +83,7 @@ Deno.test("Inbox is full from maxUnreadEvents on, until it is half empty, and sa
   assertEquals(state.calls, 1);
 });
 
-Deno.test("Inbox is full from maxUnreadBytes on, until half of them have been read", () => {
+Deno.test("Inbox is full from maxUnreadBytes on until half of them have been read", () => {
   const { inbox, state } = makeInbox({ maxUnreadBytes: 1000 });
   inbox.push(range(0, 10), 999);
   assertFalse(inbox.full);
@@ -97,7 +97,7 @@ Deno.test("Inbox is full from maxUnreadBytes on, until half of them have been re
   assertEquals(state.calls, 1);
 });
 
-Deno.test("Inbox waits for both marks before it says that there is room", () => {
+Deno.test("Inbox calls onRoom only when it is below both marks", () => {
   const { inbox, state } = makeInbox({ maxUnreadEvents: 4, maxUnreadBytes: 1000 });
   inbox.push(range(0, 20), 100);
   for (let i = 0; i < 17; i++) inbox.take();
@@ -146,14 +146,14 @@ Deno.test("Inbox can have marks of one", () => {
   assertEquals(state.calls, 1);
 });
 
-Deno.test("Inbox can be told to have no marks", () => {
+Deno.test("Inbox can have no marks", () => {
   const { inbox } = makeInbox({ maxUnreadEvents: Infinity, maxUnreadBytes: Infinity });
   inbox.push(range(0, 20_000), 1e12);
   assertFalse(inbox.full);
   assertEquals(inbox.length, 20_000);
 });
 
-Deno.test("Inbox has the marks that its options promise", () => {
+Deno.test("Inbox has the documented default marks", () => {
   const byCount = makeInbox().inbox;
   byCount.push(range(0, 9999), 0);
   assertFalse(byCount.full);
@@ -173,7 +173,7 @@ Deno.test("Inbox refuses marks out of their range", () => {
   }
 });
 
-Deno.test("Inbox keeps order, count and marks, whatever is pushed and taken", () => {
+Deno.test("Inbox keeps order, count and marks over random pushes and takes", () => {
   const step = fc.oneof(
     fc.record({ type: fc.constant("push"), n: fc.nat(6) }),
     fc.record({ type: fc.constant("take"), n: fc.nat(4) }),
@@ -219,7 +219,7 @@ Deno.test("Inbox keeps order, count and marks, whatever is pushed and taken", ()
   );
 });
 
-Deno.test("Inbox.take() lets go of what it has given, even when the inbox is never empty", () => {
+Deno.test("Inbox.take() releases the memory of taken items, also in an inbox that is never empty", () => {
   const SIZE = 2 ** 20;
   const COUNT = 1000;
   const inbox = new Inbox<Uint8Array>({ maxUnreadBytes: Infinity }, () => {});
@@ -261,7 +261,7 @@ function countMoved(work: () => void): number {
   return moved;
 }
 
-Deno.test("Inbox.take() moves each item a few times at most, however many wait", () => {
+Deno.test("Inbox.take() moves each item at most a few times, however long the inbox", () => {
   for (const count of [100, 10_000, 100_000]) {
     const { inbox } = makeInbox({ maxUnreadEvents: Infinity });
     inbox.push(range(0, count), count);
@@ -274,7 +274,7 @@ Deno.test("Inbox.take() moves each item a few times at most, however many wait",
   }
 });
 
-Deno.test("Inbox.claim() lets one reader in at a time, and names both", () => {
+Deno.test("Inbox.claim() admits one reader at a time, and its error names both", () => {
   const { inbox } = makeInbox();
   {
     using _ = inbox.claim("pump()");
@@ -295,7 +295,7 @@ Deno.test("Inbox.claim() ends when its block ends with an error", () => {
   inbox.claim("recvEvent()")[Symbol.dispose]();
 });
 
-Deno.test("Inbox.next() gives what is there, then waits for what comes", async () => {
+Deno.test("Inbox.next() resolves to unread items, then waits for later ones", async () => {
   const { inbox } = makeInbox();
   inbox.push([1, 2], 2);
   assertEquals([await inbox.next(), await inbox.next()], [1, 2]);
@@ -306,7 +306,7 @@ Deno.test("Inbox.next() gives what is there, then waits for what comes", async (
   assertEquals(await inbox.next(), 4);
 });
 
-Deno.test("Inbox.next() gives what is left after the end, then undefined", async () => {
+Deno.test("Inbox.next() resolves to the rest after the end, then to undefined", async () => {
   const { inbox } = makeInbox();
   inbox.push([1], 1);
   assertFalse(inbox.ended);
@@ -339,7 +339,7 @@ Deno.test("Inbox.reopen() makes readers wait again, and keeps what is unread", a
   assertEquals(await next, 2);
 });
 
-Deno.test("Inbox.next() gives up when its signal is aborted, and loses nothing", async () => {
+Deno.test("Inbox.next() rejects when its signal is aborted, and loses no item", async () => {
   const { inbox } = makeInbox();
   const controller = new AbortController();
   const next = inbox.next(controller.signal);
@@ -356,7 +356,7 @@ Deno.test("Inbox.next() rejects at once with a signal that is aborted, even if t
   assertEquals(inbox.length, 1);
 });
 
-Deno.test("Inbox.next() gives the item when its signal is aborted later", async () => {
+Deno.test("Inbox.next() resolves to an item that came before its signal was aborted", async () => {
   const { inbox } = makeInbox();
   const controller = new AbortController();
   const next = inbox.next(controller.signal);
@@ -419,7 +419,7 @@ Deno.test("Inbox.arrival() goes on after a timeout as if it had not waited befor
   await arrival;
 });
 
-Deno.test("Inbox.isLate() sets no timer after the end, as nobody would clear it", () => {
+Deno.test("Inbox.isLate() sets no timer after the end", () => {
   const { setTimeout } = globalThis;
   for (const isEnded of [true, false]) {
     const { inbox } = makeInbox();

@@ -33,7 +33,7 @@ Deno.test("KeepAlive finds that something should be sent when nothing was for lo
   assertEquals(find(keepAlive, 1, { bytesOut: 1 }), ["send"]);
 });
 
-Deno.test("KeepAlive never finds a peer silent that has promised nothing", () => {
+Deno.test("KeepAlive never reports a peer without a keep-alive promise as silent", () => {
   const keepAlive = new KeepAlive();
   for (let i = 0; i < 1000; i++) {
     assertEquals(find(keepAlive, 1, { bytesOut: i }), ["fine"]);
@@ -58,7 +58,7 @@ Deno.test("KeepAlive does not blame a peer that is not being read from", () => {
   }
 });
 
-Deno.test("KeepAlive finds a peer stuck that takes nothing of what waits", () => {
+Deno.test("KeepAlive reports a peer as stuck if it takes no pending byte", () => {
   const keepAlive = new KeepAlive();
   assertEquals(find(keepAlive, 6, { pendingBytes: 9 }), [...fine(5), "stuck"]);
   assertEquals(keepAlive.stalledMs, 1200);
@@ -66,7 +66,7 @@ Deno.test("KeepAlive finds a peer stuck that takes nothing of what waits", () =>
   assertEquals(keepAlive.stalledMs, 0);
 });
 
-Deno.test("KeepAlive finds a line unfinished that drips, however often bytes come", () => {
+Deno.test("KeepAlive reports an unfinished line, however often bytes come", () => {
   const keepAlive = new KeepAlive();
   const drip = (bytes: number) =>
     find(keepAlive, 1, { bytesIn: bytes, unfinishedBytes: bytes, bytesOut: bytes })[0];

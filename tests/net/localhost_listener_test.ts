@@ -43,7 +43,7 @@ Deno.test("EbsocketServer on localhost is reached by that name and by both of it
   }
 });
 
-Deno.test("EbsocketServer on localhost takes the port that it is given on both addresses, or on none", async () => {
+Deno.test("EbsocketServer on localhost binds the given port on both addresses, or on none", async () => {
   for (const taken of ["127.0.0.1", "::1"]) {
     const port = freePort();
     const listener = Deno.listen({ hostname: taken, port });
@@ -103,7 +103,7 @@ for (const permitted of ["localhost", "127.0.0.1"]) {
   });
 }
 
-Deno.test("listenOnLocalhost() listens on one address where the machine has no other", async () => {
+Deno.test("listenOnLocalhost() listens on one address if the machine has no other", async () => {
   const listener = listenOnLocalhost(0, (hostname, port) => {
     if (hostname === "::1") throw new Deno.errors.AddrNotAvailable("Cannot assign");
     return bind(hostname, port);

@@ -34,7 +34,7 @@ Deno.test("MemoryListener carries bytes both ways, in pieces of any size", async
   assertEquals(await answer, "hi");
 });
 
-Deno.test("MemoryListener lets a writer wait for a reader", async () => {
+Deno.test("MemoryListener makes a writer wait for its reader", async () => {
   const [client, server] = await connected();
   const much = new Uint8Array(1_000_000).fill(0x61);
   const taken = await client.write(much);
@@ -50,7 +50,7 @@ Deno.test("MemoryListener lets a writer wait for a reader", async () => {
   assertEquals(await more, 1000);
 });
 
-Deno.test("MemoryListener: a side that has ended can still read", async () => {
+Deno.test("MemoryListener lets a half-closed side read on", async () => {
   const [client, server] = await connected();
   await client.write(bytes("last"));
   await client.closeWrite();
@@ -61,7 +61,7 @@ Deno.test("MemoryListener: a side that has ended can still read", async () => {
   await assertRejects(() => client.write(bytes("x")), Deno.errors.BrokenPipe);
 });
 
-Deno.test("MemoryListener: closing fails what waits, and the writes of the peer", async () => {
+Deno.test("MemoryListener fails pending calls and the peer's writes when a side is closed", async () => {
   const [client, server] = await connected();
   const reading = readText(client);
   client.close();

@@ -31,7 +31,7 @@ function read(splitter: LineSplitter, count: number, text: "lines" | "a line"): 
   }
 }
 
-Deno.test("ReadBuffers counts what buffers have, until they are dropped", () => {
+Deno.test("ReadBuffers counts buffers until they are dropped", () => {
   const { buffers, add } = setUp();
   const [one, two] = [add(), add()];
   read(one, 10, "lines");
@@ -46,13 +46,13 @@ Deno.test("ReadBuffers counts what buffers have, until they are dropped", () => 
   assertEquals(two.unfinishedBytes, 0);
 });
 
-Deno.test("ReadBuffers hardly take more than long lines need", () => {
+Deno.test("ReadBuffers takes little more than long lines need", () => {
   const { buffers, add } = setUp();
   read(add(), 1_000_000, "a line");
   assertLess(buffers.bytes, 1_500_000);
 });
 
-Deno.test("ReadBuffers of busy peers take half of the bound at most, and each something", () => {
+Deno.test("ReadBuffers gives busy peers at most half of the bound, and each peer some of it", () => {
   const { buffers, add, splitters, told } = setUp();
   for (let i = 0; i < 100; i++) add();
   for (let i = 0; i < 3; i++) for (const each of splitters) read(each, 500_000, "lines");
@@ -61,7 +61,7 @@ Deno.test("ReadBuffers of busy peers take half of the bound at most, and each so
   assert(splitters.every((each) => each.space().length >= 2000));
 });
 
-Deno.test("ReadBuffers tell once in a turn that unfinished lines have become too long", async () => {
+Deno.test("ReadBuffers reports once a turn that unfinished lines exceed the bound", async () => {
   const { add, told } = setUp();
   for (let i = 0; i < 8; i++) read(add(), 200_000, "a line");
   await null;

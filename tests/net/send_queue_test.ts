@@ -62,7 +62,7 @@ Deno.test("SendQueue.offer() accepts any block when nothing waits, so that none 
   assert(queue.offer(line(1000)));
 });
 
-Deno.test("SendQueue.append() accepts a last word whatever waits", () => {
+Deno.test("SendQueue.append() accepts a close line, however full the queue is", () => {
   const queue = new SendQueue(10);
   queue.offer(line(10));
   queue.append(line(50, "z"));
@@ -72,7 +72,7 @@ Deno.test("SendQueue.append() accepts a last word whatever waits", () => {
   assertEquals(textOf(drain(queue)), textOf(concat([line(10), line(50, "z")])));
 });
 
-Deno.test("SendQueue.batch() gives the same bytes until they are consumed", () => {
+Deno.test("SendQueue.batch() returns the same bytes until they are consumed", () => {
   const queue = new SendQueue(1000);
   queue.offer(utf8("one\ntwo\n"));
   assertEquals(textOf(queue.batch()), "one\ntwo\n");
@@ -93,7 +93,7 @@ Deno.test("SendQueue.batch() joins small blocks into one write", () => {
   assertEquals(textOf(queue.batch()), "wo\nthree\nfour\n");
 });
 
-Deno.test("SendQueue.batch() gives at most MAX_BATCH_BYTES, and as much as fits", () => {
+Deno.test("SendQueue.batch() returns as much as fits into MAX_BATCH_BYTES", () => {
   assertEquals(MAX_BATCH_BYTES, 131_072);
   const queue = new SendQueue(Infinity);
   queue.offer(line(400_000));
@@ -111,14 +111,14 @@ Deno.test("SendQueue.batch() gives at most MAX_BATCH_BYTES, and as much as fits"
   assertEquals(queue.batch().length, 131_072);
 });
 
-Deno.test("SendQueue.batch() gives a block that is alone without copying it", () => {
+Deno.test("SendQueue.batch() returns a single block without a copy", () => {
   const block = line(100);
   const queue = new SendQueue(1000);
   queue.offer(block);
   assertStrictEquals(queue.batch().buffer, block.buffer);
 });
 
-Deno.test("SendQueue.batch() joins small blocks once for all queues that have the same ones", () => {
+Deno.test("SendQueue.batch() joins small blocks once for all queues that share them", () => {
   const queues = [1, 2, 3].map(() => new SendQueue(1000));
   const [first, second, third] = queues;
   for (const block of [line(4), line(5)]) for (const queue of queues) queue.offer(block);
@@ -127,7 +127,7 @@ Deno.test("SendQueue.batch() joins small blocks once for all queues that have th
   assertEquals(third!.batch().length, 15);
 });
 
-Deno.test("SendQueue gives each of several queues its own bytes, however much they share", () => {
+Deno.test("SendQueue keeps the bytes of several queues apart, however much they share", () => {
   const blocks = fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(7)), { maxLength: 12 });
   const steps = fc.array(fc.tuple(fc.nat(2), fc.integer({ min: 1, max: 30 })), { maxLength: 12 });
   fc.assert(
@@ -162,7 +162,7 @@ Deno.test("SendQueue gives each of several queues its own bytes, however much th
   );
 });
 
-Deno.test("SendQueue.lines counts the lines that have not been written to their end", () => {
+Deno.test("SendQueue.lines counts the lines that are not completely written", () => {
   const queue = new SendQueue(1000);
   queue.offer(utf8("one\ntwo\n"));
   queue.offer(utf8("three\n"));
@@ -175,7 +175,7 @@ Deno.test("SendQueue.lines counts the lines that have not been written to their 
   assertEquals(counts, [3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1]);
 });
 
-Deno.test("SendQueue.cut() counts lines once, however many queues have the same ones", () => {
+Deno.test("SendQueue.cut() counts the lines of a shared block once", () => {
   let searches = 0;
   class Searched extends Uint8Array<ArrayBuffer> {
     override indexOf(byte: number, from?: number): number {
@@ -197,7 +197,7 @@ Deno.test("SendQueue.cut() counts lines once, however many queues have the same 
   assertLess(searches, 10_000, "the lines of one block of three");
 });
 
-Deno.test("SendQueue.cut() drops all that has not been begun", () => {
+Deno.test("SendQueue.cut() drops all lines whose writing has not begun", () => {
   const queue = new SendQueue(1000);
   queue.offer(utf8("one\ntwo\n"));
   queue.offer(utf8("three\n"));
@@ -208,7 +208,7 @@ Deno.test("SendQueue.cut() drops all that has not been begun", () => {
   assertEquals(textOf(drain(queue)), "last\n");
 });
 
-Deno.test("SendQueue.cut() keeps the rest of a line that has been begun", () => {
+Deno.test("SendQueue.cut() keeps the rest of a line that is partly written", () => {
   const queue = new SendQueue(Infinity);
   queue.offer(utf8("one\ntwo\nthree\n"));
   assertEquals(queue.batch().length, 14);
@@ -224,7 +224,7 @@ Deno.test("SendQueue.cut() keeps the rest of a line that has been begun", () => 
   assertEquals(textOf(drain(queue)), `${"a".repeat(69_899)}\nlast\n`);
 });
 
-Deno.test("SendQueue.cut() keeps what is being written, up to the end of its last line", () => {
+Deno.test("SendQueue.cut() keeps the current batch up to the end of its last line", () => {
   const queue = new SendQueue(Infinity);
   const lines = "0123456789\n".repeat(20_000);
   queue.offer(utf8(lines));
@@ -399,7 +399,7 @@ class Run {
   }
 }
 
-Deno.test("SendQueue does what a plain model does, and writes what it accepted, unchanged", () => {
+Deno.test("SendQueue behaves as a plain model, and writes accepted lines unchanged", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const run = new Run();
@@ -443,7 +443,7 @@ Deno.test("SendQueue.cut() leaves whole lines only, after any partial write of a
   }
 });
 
-Deno.test("ByteBudget counts what queues share once, from the first to the last of them", () => {
+Deno.test("ByteBudget counts shared bytes once, from the first queue to the last", () => {
   const total = new ByteBudget(Infinity, () => {});
   const queues = [1, 2, 3].map(() => new SendQueue(1000, total));
   const shared = line(100);
@@ -459,7 +459,7 @@ Deno.test("ByteBudget counts what queues share once, from the first to the last 
   assertEquals(total.bytes, 0);
 });
 
-Deno.test("ByteBudget counts a block once, whatever parts of it wait, and where", () => {
+Deno.test("ByteBudget counts a block once, whatever parts of it are pending in which queues", () => {
   const total = new ByteBudget(Infinity, () => {});
   const bytes = utf8("x".repeat(9999) + "\n");
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
@@ -508,7 +508,7 @@ Deno.test("ByteBudget counts numbered events once until they are written, then a
   }
 });
 
-Deno.test("ByteBudget is never exceeded by what is joined alone, however many queues there are", () => {
+Deno.test("ByteBudget is never exceeded by joined blocks alone, however many queues there are", () => {
   let excesses = 0;
   const total = new ByteBudget(4_000_000, () => excesses++);
   const block = new Block(utf8('{"event":"a"}\n'.repeat(100_000)));
@@ -549,7 +549,7 @@ Deno.test("SendQueue.cut() keeps the rest of a line that is in several pieces", 
   assertEquals(textOf(drain(queue)), `q":5,${text.slice(1)}last\n`);
 });
 
-Deno.test("ByteBudget counts what has piled up in small blocks once, too, for all who have it", () => {
+Deno.test("ByteBudget counts many small shared blocks once, too", () => {
   const total = new ByteBudget(Infinity, () => {});
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   const blocks = Array.from({ length: 1000 }, (_, i) => utf8(`${i}\n`));
@@ -561,7 +561,7 @@ Deno.test("ByteBudget counts what has piled up in small blocks once, too, for al
   assertEquals(total.bytes, 0);
 });
 
-Deno.test("SendQueue takes hardly more memory for small blocks than it counts", async () => {
+Deno.test("SendQueue needs little more memory for small blocks than it counts", async () => {
   const code = `
     import { SendQueue } from "${import.meta.resolve("../../net/send_queue.ts")}";
     const queue = new SendQueue(Infinity);
@@ -580,7 +580,7 @@ Deno.test("SendQueue takes hardly more memory for small blocks than it counts", 
   assertLess(growth!, 2 * bytes!);
 });
 
-Deno.test("ByteBudget is zero when nothing waits, whatever was queued, joined, written and cut", () => {
+Deno.test("ByteBudget is zero when all queues are empty, after any sequence of operations", () => {
   const action = fc.oneof(
     fc.record({ do: fc.constant("offer" as const), size: fc.integer({ min: 1, max: 50 }) }),
     fc.record({ do: fc.constant("pieces" as const), size: fc.constantFrom(1, 40, 200_000) }),
@@ -618,7 +618,7 @@ Deno.test("ByteBudget is zero when nothing waits, whatever was queued, joined, w
   );
 });
 
-Deno.test("SendQueue.cut() never adds to the total, of which the next excess would tell", async () => {
+Deno.test("SendQueue.cut() never adds to the total", async () => {
   let told = 0;
   const total = new ByteBudget(100_000, () => told++);
   const block = line(90_000);
@@ -639,7 +639,7 @@ Deno.test("SendQueue.cut() never adds to the total, of which the next excess wou
   ]);
 });
 
-Deno.test("ByteBudget tells of an excess once a turn", async () => {
+Deno.test("ByteBudget reports an excess once a turn", async () => {
   let told = 0;
   const total = new ByteBudget(10, () => told++);
   const queue = new SendQueue(Infinity, total);

@@ -13,7 +13,7 @@ class Counter implements Ticking {
   }
 }
 
-Deno.test("addTicking() tells everyone that time passes, until removeTicking()", async () => {
+Deno.test("addTicking() calls each object regularly until removeTicking()", async () => {
   const [one, two] = [new Counter(), new Counter()];
   addTicking(one);
   addTicking(two);
@@ -51,7 +51,7 @@ Deno.test("removeTicking() may be called for whom is not watched", () => {
   removeTicking(new Counter());
 });
 
-Deno.test("afterRunning() counts only the time in which we have run", async () => {
+Deno.test("afterRunning() counts only the time in which the process has run", async () => {
   using clock = new Clock();
   const counter = new Counter();
   addTicking(counter);

@@ -192,7 +192,7 @@ tlsTest("listen() with TLS understands the TLS of Deno", async () => {
 });
 
 tlsTest(
-  "EbsocketServer serves over TLS, one client beside one that does not speak it",
+  "EbsocketServer serves a client over TLS besides one that does not speak it",
   async () => {
     const faults: string[] = [];
     await using system = new EbsocketSystem(
@@ -219,7 +219,7 @@ tlsTest(
   },
 );
 
-tlsTest("listen() with TLS sends away who speaks something else, or breaks off", async () => {
+tlsTest("listen() with TLS refuses peers that speak something else or break off", async () => {
   for (const text of ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", '{"event":"hi"}\n', "\x16\x03\x01"]) {
     await using keeper = new SecretKeeper(certificates.server);
     if (text.startsWith("\x16")) {
@@ -234,7 +234,7 @@ tlsTest("listen() with TLS sends away who speaks something else, or breaks off",
   }
 });
 
-tlsTest("listen() with TLS gives a handshake 5 s, and then closes the socket", async () => {
+tlsTest("listen() with TLS closes a socket whose handshake takes longer than 5 s", async () => {
   await using keeper = new SecretKeeper(certificates.server);
   using peer = await Deno.connect({ hostname: "127.0.0.1", port: keeper.address[1] });
   const start = performance.now();
@@ -243,7 +243,7 @@ tlsTest("listen() with TLS gives a handshake 5 s, and then closes the socket", a
   await keeper.refuses("longer than 5000 ms");
 });
 
-tlsTest("listen() with TLS lets a client in beside a thousand silent sockets", async () => {
+tlsTest("listen() with TLS admits a client besides a thousand silent sockets", async () => {
   await using keeper = new SecretKeeper(certificates.server);
   const [hostname, port] = keeper.address;
   const silent: Deno.TcpConn[] = [];
@@ -273,7 +273,7 @@ tlsTest("listen() with TLS closes handshakes under way when it is closed", async
   assertEquals(await everything(peer), "");
 });
 
-tlsTest("listen() with TLS slows down a peer that nobody reads from", async () => {
+tlsTest("listen() with TLS slows down a peer whose bytes are not read", async () => {
   using pair = await pairOver(loopback, { caCerts: certificates.ca }, certificates.server);
   for (const [from, to] of [[pair.near, pair.far], [pair.far, pair.near]] as const) {
     const bytes = new Uint8Array(65_536);
@@ -333,7 +333,7 @@ tlsTest("listen() with clientCa accepts a client with the right certificate", as
 });
 
 for (const [name, pick, refusal] of clients) {
-  tlsTest(`listen() with clientCa lets no byte in or out to a client with ${name}`, async () => {
+  tlsTest(`listen() with clientCa lets no byte in or out for a client with ${name}`, async () => {
     await using keeper = new SecretKeeper(mutual());
     const pair = pick();
     // With TLS 1.3 the handshake is over for the client before the server has seen its certificate.
@@ -391,7 +391,7 @@ async function openssl([hostname, port]: Address, version: string, pair: KeyPair
 
 // Whom a client trusts
 
-tlsTest("dial() connects only to the server that it means, and says what to do", async () => {
+tlsTest("dial() with TLS refuses a server without a valid certificate, with a hint", async () => {
   const { ca, otherCa, server, expiredServer, strangeServer } = certificates;
   const cases: [server: KeyPair, tls: true | TlsClientOptions, text: string][] = [
     [server, true, "or has expired; if its CA is your own, give it in tls.caCerts"],
@@ -414,7 +414,7 @@ tlsTest("dial() connects only to the server that it means, and says what to do",
 });
 
 tlsTest(
-  "dial() takes the name that is to be in the certificate, or that of the address",
+  "dial() checks the certificate for tls.hostname, or for the host of the address",
   async () => {
     const { ca, otherCa, server } = certificates;
     const both = [otherCa, ca];
@@ -426,7 +426,7 @@ tlsTest(
   },
 );
 
-Deno.test("dial() with TLS says that a server does not speak it, or closes", async () => {
+Deno.test("dial() with TLS reports a server that does not speak it, or closes", async () => {
   for (const answer of ['{"control":"close"}\n', ""]) {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const dialling = assertRejects(
@@ -549,7 +549,7 @@ Deno.test("dial(), listen() and EbsocketServer refuse options that do not go tog
 });
 
 Deno.test({
-  name: "dial() and listen() let NotCapable pass",
+  name: "dial() and listen() pass NotCapable on",
   permissions: { net: false, read: false, write: false },
   async fn() {
     const { NotCapable } = Deno.errors;
@@ -585,7 +585,7 @@ unixTest(
 );
 
 unixTest(
-  "listen() has nobody connect before the mode is right, whatever the umask",
+  "listen() accepts no connection before the mode is set, whatever the umask",
   async (folder) => {
     const before = Deno.umask(0);
     const path = `${folder}/s`;
@@ -600,7 +600,7 @@ unixTest(
   },
 );
 
-unixTest("listen() replaces the socket of a server that has died", async (folder) => {
+unixTest("listen() replaces the socket of a dead server", async (folder) => {
   const path = `${folder}/s`;
   const dead = await new Deno.Command(Deno.execPath(), {
     args: ["eval", "Deno.listen({ transport: 'unix', path: Deno.args[0] }); Deno.exit()", path],
@@ -612,7 +612,7 @@ unixTest("listen() replaces the socket of a server that has died", async (folder
   assertEquals(await pair.far.read(new Uint8Array(10)), 1);
 });
 
-unixTest("listen() leaves a socket alone that somebody listens on", async (folder) => {
+unixTest("listen() keeps the socket of a running server", async (folder) => {
   const path = `${folder}/s`;
   const first = listen({ path });
   assertThrows(() => listen({ path }), Deno.errors.AddrInUse, "another program listens there");
@@ -622,7 +622,7 @@ unixTest("listen() leaves a socket alone that somebody listens on", async (folde
   first.close();
 });
 
-unixTest("listen() never removes a file that is no socket", async (folder) => {
+unixTest("listen() never removes a file that is not a socket", async (folder) => {
   const path = `${folder}/precious`;
   await Deno.writeTextFile(path, "precious");
   await Deno.symlink(path, `${folder}/link`);
@@ -634,7 +634,7 @@ unixTest("listen() never removes a file that is no socket", async (folder) => {
   await Deno.remove(path);
 });
 
-unixTest("listen() refuses a path to which nobody could connect", async (folder) => {
+unixTest("listen() refuses a path that is too long to connect to", async (folder) => {
   // Short, so that it is the name of the socket that counts.
   const near = await Deno.makeTempDir({ dir: "/tmp" });
   const most = Deno.build.os === "darwin" ? 103 : 107;
@@ -654,7 +654,7 @@ unixTest("listen() refuses a path to which nobody could connect", async (folder)
   assertThrows(() => listen({ path: missing }), Deno.errors.NotFound, "there is no folder");
 });
 
-unixTest("listen() leaves a socket that has taken the place of its own", async (folder) => {
+unixTest("listen() keeps a socket that has replaced its own", async (folder) => {
   const path = `${folder}/s`;
   const first = listen({ path });
   await Deno.remove(path);
@@ -667,7 +667,7 @@ unixTest("listen() leaves a socket that has taken the place of its own", async (
   gone.close();
 });
 
-unixTest("listen() passes over what a crash has left, however long the path", async (folder) => {
+unixTest("listen() ignores the leftovers of a crash, however long the path", async (folder) => {
   const near = await Deno.makeTempDir({ dir: "/tmp" });
   const most = Deno.build.os === "darwin" ? 103 : 107;
   const deep = `${near}/`.padEnd(most - 7, "x");
@@ -691,7 +691,7 @@ unixTest("listen() leaves nothing behind when it fails", async (folder) => {
   await Deno.remove(deep);
 });
 
-Deno.test("dial() says that nobody listens", async () => {
+Deno.test("dial() rejects with ConnectionRefused if no server listens", async () => {
   const listener = listen(loopback);
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
@@ -699,7 +699,7 @@ Deno.test("dial() says that nobody listens", async () => {
   assertThrows(() => listen(["127.0.0.1", 65536]), RangeError);
 });
 
-Deno.test("dial() that is aborted just as it succeeds leaves no socket behind", async () => {
+Deno.test("dial() leaves no socket behind if it is aborted just as it succeeds", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const accepting = (async () => {
     for await (const conn of listener) conn.close();
@@ -725,7 +725,7 @@ Deno.test("dial() that is aborted just as it succeeds leaves no socket behind", 
   await accepting;
 });
 
-Deno.test("dial() leaves it to a dialer, with the signal, and refuses TLS beside it", async () => {
+Deno.test("dial() passes its signal to a dialer, and refuses TLS with one", async () => {
   const seen: (AbortSignal | undefined)[] = [];
   const listener = new MemoryListener();
   const dialer = {

@@ -23,7 +23,7 @@ Deno.test("gatherTime() is nothing while each event can be written by itself", (
   assertEquals(gatherTime(1, 20), 0);
 });
 
-Deno.test("gatherTime() lets writing take about half of the time, and no event wait for longer than it may", () => {
+Deno.test("gatherTime() makes writing take about half of the time, within the longest wait of an event", () => {
   demand(500, 1);
   assertAlmostEquals(gatherTime(500, 20), 11, 1);
   demand(1000, 0.25);
@@ -32,7 +32,7 @@ Deno.test("gatherTime() lets writing take about half of the time, and no event w
   assertEquals(gatherTime(1000, 0), 0);
 });
 
-Deno.test("gatherTime() is nothing for a few readers, whatever there is to do", () => {
+Deno.test("gatherTime() is zero for a few readers, however busy the process is", () => {
   demand(1000, 0.25);
   assertEquals(gatherTime(10, 20), 0);
 });

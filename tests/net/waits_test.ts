@@ -5,7 +5,7 @@ import { abortable, after, sleep } from "../../net/waits.ts";
 import { MAX_TIMER_MS } from "../../protocol/option_checks.ts";
 import { soon } from "../support/waiting.ts";
 
-Deno.test("abortable() gives what comes first", async () => {
+Deno.test("abortable() settles as the promise or the signal, whichever is first", async () => {
   const controller = new AbortController();
   assertEquals(await abortable(Promise.resolve(1), controller.signal), 1);
   assertEquals(await abortable(2, controller.signal), 2);
@@ -31,7 +31,7 @@ Deno.test("after() calls back, and its timer can be cleared before", async () =>
   assertEquals(calls, []);
 });
 
-Deno.test("after() takes the longest time of a timer, and sets none for longer times", () => {
+Deno.test("after() sets no timer for times beyond the longest one", () => {
   // A timer of the system that is given more than it can take fires after a millisecond.
   assertEquals(MAX_TIMER_MS, 2_147_483_647);
   const timer = after(MAX_TIMER_MS, () => {});

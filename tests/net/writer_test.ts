@@ -17,7 +17,7 @@ function setUp(maxBytes = 1000) {
   return { duplex, idle, writer };
 }
 
-Deno.test("Writer.offer() writes what one turn has queued in one piece", async () => {
+Deno.test("Writer.offer() writes the lines of one turn in one piece", async () => {
   const { duplex, writer } = setUp();
   writer.offer(bytes("a\n"));
   writer.offer(bytes("b\n"));
@@ -62,7 +62,7 @@ Deno.test("Writer.room() is null below half of the bound and resolves at a quart
   await writer.flush();
 });
 
-Deno.test("Writer.flush() waits for what was queued before, not for what came after", async () => {
+Deno.test("Writer.flush() waits for the lines queued before, not for later ones", async () => {
   const { duplex, writer } = setUp(1_000_000);
   duplex.writeSize = 0;
   writer.offer(bytes("first\n"));
@@ -77,7 +77,7 @@ Deno.test("Writer.flush() waits for what was queued before, not for what came af
   await writer.flush();
 });
 
-Deno.test("Writer reports a failed write once, and lets nobody wait", async () => {
+Deno.test("Writer reports a failed write once, and ends all waits", async () => {
   const { duplex, idle, writer } = setUp(10);
   duplex.writeSize = 0;
   writer.offer(bytes("1234567\n"));
@@ -106,7 +106,7 @@ Deno.test("Writer.cut() keeps the line being written, and counts the others as u
   assertEquals(writer.unsent(), { lines: 2, bytes: 10 });
 });
 
-Deno.test("Writer.gather() lets what follows in the next microtasks go in the same write", async () => {
+Deno.test("Writer.gather() adds the lines of the next microtasks to the same write", async () => {
   // Where this process has to pause just then, it does not wait: hence several times.
   for (let writes: number[] = [], rounds = 100; writes.length !== 1; rounds--) {
     assertGreater(rounds, 0, `the last writes were ${writes}`);
@@ -122,7 +122,7 @@ Deno.test("Writer.gather() lets what follows in the next microtasks go in the sa
   }
 });
 
-Deno.test("Writer.gather() does not wait for a loop that goes on, nor once it has enough", async () => {
+Deno.test("Writer.gather() does not wait for an endless loop, nor once it has enough", async () => {
   const { duplex, writer } = setUp(1_000_000);
   writer.gather();
   const end = performance.now() + 10_000;
@@ -140,7 +140,7 @@ Deno.test("Writer.gather() does not wait for a loop that goes on, nor once it ha
   assertEquals(duplex.writes.at(-1), 131_072);
 });
 
-Deno.test("Writer.gather() writes nothing where all has been dropped meanwhile", async () => {
+Deno.test("Writer.gather() writes nothing if all lines have been dropped meanwhile", async () => {
   const { duplex, idle, writer } = setUp();
   writer.gather();
   writer.offer(bytes("a\n"));

@@ -16,20 +16,20 @@ Deno.test("formatAddress() writes the path of a Unix socket", () => {
   assertEquals(formatAddress(toAddress({ transport: "unix", path: "/run/a.sock" })), "/run/a.sock");
 });
 
-Deno.test("formatAddress() writes what URL reads back", () => {
+Deno.test("formatAddress() writes addresses that URL can parse", () => {
   for (const address of [["127.0.0.1", 7982], ["example.org", 1], ["::1", 65535]] as const) {
     const { hostname, port } = new URL(`tcp://${formatAddress(address)}`);
     assertEquals([hostname.replace(/^\[|\]$/g, ""), Number(port)], [...address]);
   }
 });
 
-Deno.test("checkAddress() gives a good address back", () => {
+Deno.test("checkAddress() returns a valid address", () => {
   for (const address of [["127.0.0.1", 0], ["::", 65535], ["localhost", 7982]] as const) {
     assertEquals(checkAddress(address), address);
   }
 });
 
-Deno.test("checkAddress() refuses a host that is no text with a TypeError that shows it", () => {
+Deno.test("checkAddress() throws a TypeError for a host that is not a string", () => {
   const hosts: [host: unknown, shown: string][] = [
     ["", '""'],
     [undefined, "undefined"],
@@ -42,13 +42,13 @@ Deno.test("checkAddress() refuses a host that is no text with a TypeError that s
   }
 });
 
-Deno.test("checkAddress() refuses a port out of its range with a RangeError that shows it", () => {
+Deno.test("checkAddress() throws a RangeError for a port out of range", () => {
   for (const port of [-1, 65536, 1.5, NaN, Infinity]) {
     assertThrows(() => checkAddress(["127.0.0.1", port]), RangeError, Deno.inspect(port));
   }
 });
 
-Deno.test("checkAddress() refuses a port that is no number with a TypeError that shows it", () => {
+Deno.test("checkAddress() throws a TypeError for a port that is not a number", () => {
   const ports: unknown[] = ["7982", null, undefined];
   for (const port of ports) {
     const address = ["127.0.0.1", port] as unknown as Address;
@@ -57,21 +57,21 @@ Deno.test("checkAddress() refuses a port that is no number with a TypeError that
   assertThrows(() => checkAddress(["127.0.0.1"] as unknown as Address), TypeError, "undefined");
 });
 
-Deno.test("checkAddress() refuses port 0 where one has to be named", () => {
+Deno.test("checkAddress() refuses port 0 where a port is required", () => {
   assertEquals(checkAddress(["127.0.0.1", 0], 0), ["127.0.0.1", 0]);
   assertEquals(checkAddress(["127.0.0.1", 1], 1), ["127.0.0.1", 1]);
   const { message } = assertThrows(() => checkAddress(["127.0.0.1", 0], 1), RangeError);
   assertMatch(message, /\b1 to 65535\b.*\b0$/);
 });
 
-Deno.test("checkAddress() refuses what is no pair with a TypeError", () => {
+Deno.test("checkAddress() throws a TypeError for a value that is not a pair", () => {
   const addresses: unknown[] = [undefined, null, 7982, {}, []];
   for (const address of addresses) {
     assertThrows(() => checkAddress(address as Address), TypeError);
   }
 });
 
-Deno.test("toAddress() gives host and port of TCP, and path and 0 of a Unix socket", () => {
+Deno.test("toAddress() returns host and port of TCP, and path and 0 of a Unix socket", () => {
   const tcp: Deno.Addr = { transport: "tcp", hostname: "::1", port: 7982 };
   const unix: Deno.Addr = { transport: "unix", path: "/run/relay.sock" };
   assertEquals(toAddress(tcp), ["::1", 7982]);
@@ -79,7 +79,7 @@ Deno.test("toAddress() gives host and port of TCP, and path and 0 of a Unix sock
 });
 
 Deno.test({
-  name: "getLocalIp() gives an IPv4 address of this machine that others can reach, or 127.0.0.1",
+  name: "getLocalIp() returns a reachable IPv4 address of this machine, or 127.0.0.1",
   permissions: { sys: ["networkInterfaces"] },
   fn() {
     const own = Deno.networkInterfaces()
@@ -108,7 +108,7 @@ function localIpWith(addresses: string[]): string {
 }
 
 Deno.test({
-  name: "getLocalIp() passes over loopback, link-local and IPv6 addresses",
+  name: "getLocalIp() skips loopback, link-local and IPv6 addresses",
   permissions: { sys: ["networkInterfaces"] },
   fn() {
     const others = ["::1", "127.0.0.1", "127.1.2.3", "169.254.7.7", "fe80::1"];
@@ -120,7 +120,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "getLocalIp() gives 127.0.0.1 without the permission, and does not ask for it",
+  name: "getLocalIp() returns 127.0.0.1 without the permission, and does not request it",
   permissions: "none",
   fn() {
     assertEquals(getLocalIp(), "127.0.0.1");

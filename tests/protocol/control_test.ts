@@ -20,7 +20,7 @@ function parse(text: string): ControlLine {
   return JSON.parse(text);
 }
 
-Deno.test("encodeClose() writes a line for each reason that the peer cannot know, and no other", () => {
+Deno.test("encodeClose() returns a line for each reason that the peer cannot know, and for no other", () => {
   const told = ALL.filter((reason) => encodeClose({ reason, detail: "why" }) !== null);
   assertEquals(told, ANNOUNCED);
   for (const reason of told) {
@@ -34,7 +34,7 @@ Deno.test("encodeClose() leaves an empty detail out", () => {
   assertEquals(textOf(line), '{"control":"close","reason":"shutdown"}\n');
 });
 
-Deno.test("encodeClose() writes one line that is valid, whatever the detail", () => {
+Deno.test("encodeClose() returns one valid line, whatever the detail", () => {
   const validator = new LineValidator();
   fc.assert(
     fc.property(fc.constantFrom(...ANNOUNCED), anyText(20), (reason, detail) => {
@@ -53,7 +53,7 @@ Deno.test("encodeClose() leaves no line separator raw", () => {
   assertEquals(line.indexOf("\n"), line.length - 1);
 });
 
-Deno.test("decodeClose() gives back what encodeClose() wrote", () => {
+Deno.test("decodeClose() reads the lines of encodeClose()", () => {
   for (const reason of ANNOUNCED) {
     for (const detail of ["", "too much"]) {
       const line = parse(textOf(encodeClose({ reason, detail })!));
@@ -62,7 +62,7 @@ Deno.test("decodeClose() gives back what encodeClose() wrote", () => {
   }
 });
 
-Deno.test("decodeClose() accepts the reasons that such a peer can have, and no other", () => {
+Deno.test("decodeClose() accepts only the reasons that a peer can send", () => {
   for (const [peer, known] of [["server", ANNOUNCED], ["client", OF_CLIENTS]] as const) {
     for (const reason of ALL) {
       const farewell = decodeClose({ control: "close", reason, detail: "mine" }, peer);
@@ -74,13 +74,13 @@ Deno.test("decodeClose() accepts the reasons that such a peer can have, and no o
   }
 });
 
-Deno.test("decodeClose() gives null for other control lines", () => {
+Deno.test("decodeClose() returns null for other control lines", () => {
   for (const control of ["ping", "Close", "closed", "close ", ""]) {
     assertStrictEquals(decodeClose({ control, reason: "eof" }), null);
   }
 });
 
-Deno.test("decodeClose() takes an unknown reason for the end of the stream, and names it", () => {
+Deno.test("decodeClose() reads an unknown reason as eof, and names it in the detail", () => {
   for (const reason of ["new-reason", "", "EOF", "toString", "__proto__", "constructor"]) {
     const close = decodeClose({ control: "close", reason });
     assertEquals(close?.reason, "eof");
@@ -88,7 +88,7 @@ Deno.test("decodeClose() takes an unknown reason for the end of the stream, and 
   }
 });
 
-Deno.test("decodeClose() trusts no member of the line to be of any type", () => {
+Deno.test("decodeClose() ignores members of the wrong type", () => {
   const values = [
     "1",
     "null",
@@ -110,7 +110,7 @@ Deno.test("decodeClose() trusts no member of the line to be of any type", () => 
   assertEquals(decodeClose(parse('{"control":"close"}'))?.reason, "eof");
 });
 
-Deno.test("decodeClose() gives a short and printable detail, whatever the peer wrote", () => {
+Deno.test("decodeClose() returns a short and printable detail, whatever the peer has sent", () => {
   const text = fc.oneof(
     anyText(400),
     fc.constantFrom("\x1b[2J\u202e\u2028".repeat(1000), "x".repeat(1_000_000)),

@@ -18,7 +18,7 @@ function showAll(decoded: (EbsocketEvent | ControlLine)[]): string[] {
   return decoded.map((line) => line instanceof EbsocketEvent ? show(line) : JSON.stringify(line));
 }
 
-Deno.test("BlockDecoder.decode() gives events and control lines in order, and no empty lines", () => {
+Deno.test("BlockDecoder.decode() returns events and control lines in order, without empty lines", () => {
   const decoder = new BlockDecoder();
   const block = raw(
     '<0a>{"event":"a"}<0a>{"control":"close","reason":"eof"}<0d><0a><0d><0a>' +
@@ -33,7 +33,7 @@ Deno.test("BlockDecoder.decode() gives events and control lines in order, and no
   assertEquals(decoder.decode(new Uint8Array(0)), []);
 });
 
-Deno.test("BlockDecoder.decode() gives events whose attributes are ordinary objects", () => {
+Deno.test("BlockDecoder.decode() returns events whose attributes are ordinary objects", () => {
   const block = utf8('{"event":"a"}\n{"event":"b","__dict__":{"__proto__":{"x":1}}}\n');
   for (const event of new BlockDecoder().decode(block)) {
     assertInstanceOf(event, EbsocketEvent);
@@ -41,7 +41,7 @@ Deno.test("BlockDecoder.decode() gives events whose attributes are ordinary obje
   }
 });
 
-Deno.test("BlockDecoder.decode() stops at the first invalid line and says what is wrong", () => {
+Deno.test("BlockDecoder.decode() stops at the first invalid line and reports its fault", () => {
   const faults: [line: string, code: string][] = [
     ["<ff>", "bad-utf8"],
     ["no", "bad-json"],
@@ -65,7 +65,7 @@ Deno.test("BlockDecoder.decode() forgets the fault of the block before", () => {
   assertStrictEquals(decoder.fault, null);
 });
 
-Deno.test("BlockDecoder takes maxDepth", () => {
+Deno.test("BlockDecoder has the option maxDepth", () => {
   const block = utf8('{"event":"a","__dict__":{"b":[]}}\n');
   const decoder = new BlockDecoder(2);
   assertEquals(decoder.decode(block), []);
@@ -90,7 +90,7 @@ Deno.test("BlockDecoder.decode() does not change the block", () => {
 // Some releases of V8 look a key up by its raw text up to the length of a key that they have seen at
 // the same place before. Once they know `{"x":[],"\\":0}`, they take the `\n` of `{"x":0,"\n":0}` for
 // a backslash. A peer must not be able to change what the events of others say.
-Deno.test("BlockDecoder.decode() reads keys as they are written, whatever it has decoded before", () => {
+Deno.test("BlockDecoder.decode() reads keys as written, after any other line", () => {
   const escapes = ["\\n", '\\"', "\\/", "\\u0000", "\\ud83d"];
   for (const [i, escape] of escapes.entries()) {
     for (const prefix of ["", "ab"]) {
@@ -106,7 +106,7 @@ Deno.test("BlockDecoder.decode() reads keys as they are written, whatever it has
   }
 });
 
-Deno.test("BlockDecoder.decode() finds the name of an event, whatever it has decoded before", () => {
+Deno.test("BlockDecoder.decode() finds the name of an event, after any other line", () => {
   const decoder = new BlockDecoder();
   for (const other of ["seq", "to", "other"]) {
     decoder.decode(utf8(`{"event":"a","__dict__":{"${other}":[],"even\\\\":0}}\n`));
@@ -115,7 +115,7 @@ Deno.test("BlockDecoder.decode() finds the name of an event, whatever it has dec
   }
 });
 
-Deno.test("BlockDecoder.decode() gives back any events, encoded and cut anywhere", () => {
+Deno.test("BlockDecoder.decode() returns any encoded events, cut anywhere", () => {
   fc.assert(
     fc.property(fc.array(anyEvent, { maxLength: 8 }), cutFractions, (events, cuts) => {
       const lines = concat(events.flatMap((event) => [event.asBytes(), utf8("\n")]));
@@ -146,7 +146,7 @@ function receive(chunks: Uint8Array[]): { lines: string[]; end: string } {
   return { lines, end: splitter.unfinishedBytes > 0 ? "truncated" : "whole" };
 }
 
-Deno.test("BlockDecoder.decode() turns any stream into lines and at most one fault, however cut", () => {
+Deno.test("BlockDecoder.decode() turns any stream into lines and at most one fault, cut anywhere", () => {
   const ends = new Map<string, number>();
   const runs = fuzzRuns(3000);
   fc.assert(
@@ -170,7 +170,7 @@ Deno.test("BlockDecoder.decode() turns any stream into lines and at most one fau
   assertEquals([...ends.keys()].sort(), runs < 1000 ? [...ends.keys()].sort() : codes);
 });
 
-Deno.test("BlockDecoder.decode() understands a line as the reference does", () => {
+Deno.test("BlockDecoder.decode() reads lines as the reference does", () => {
   fc.assert(
     fc.property(stream, (bytes) => {
       const decoder = new BlockDecoder();

@@ -14,7 +14,7 @@ import { LineValidator } from "../../protocol/validator.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { attributes as anyAttributes, event as anyEvent, fuzzRuns } from "../support/lines.ts";
 
-Deno.test("checkName() gives names of 1 to 255 bytes back", () => {
+Deno.test("checkName() returns names of 1 to 255 bytes", () => {
   for (
     const name of ["a", "é", " ", "\n", "\ud800", "a".repeat(255), "é".repeat(127), "😀".repeat(63)]
   ) {
@@ -22,7 +22,7 @@ Deno.test("checkName() gives names of 1 to 255 bytes back", () => {
   }
 });
 
-Deno.test("checkName() refuses names of another length with a RangeError that shows the name", () => {
+Deno.test("checkName() throws a RangeError with the name for other lengths", () => {
   const names: [name: string, length: number][] = [
     ["", 0],
     ["a".repeat(256), 256],
@@ -42,7 +42,7 @@ Deno.test("checkName() refuses names of another length with a RangeError that sh
   }
 });
 
-Deno.test("checkName() refuses what is no string with a TypeError that shows it", () => {
+Deno.test("checkName() throws a TypeError with the value if it is not a string", () => {
   const names: [name: unknown, shown: string][] = [
     [undefined, "undefined"],
     [null, "null"],
@@ -56,7 +56,7 @@ Deno.test("checkName() refuses what is no string with a TypeError that shows it"
   }
 });
 
-Deno.test("checkAttributes() gives objects back", () => {
+Deno.test("checkAttributes() returns objects", () => {
   class Point {
     x = 1;
   }
@@ -65,7 +65,7 @@ Deno.test("checkAttributes() gives objects back", () => {
   }
 });
 
-Deno.test("checkAttributes() refuses what is no object with a TypeError that shows it", () => {
+Deno.test("checkAttributes() throws a TypeError with the value if it is not an object", () => {
   const values: [value: unknown, shown: string][] = [
     [null, "null"],
     [undefined, "undefined"],
@@ -80,7 +80,7 @@ Deno.test("checkAttributes() refuses what is no object with a TypeError that sho
   }
 });
 
-Deno.test("checkAttributes() refuses a Map and a Set, of which nothing would be sent", () => {
+Deno.test("checkAttributes() refuses a Map and a Set, which JSON would empty", () => {
   for (const value of [new Map([["a", 1]]), new Set(["a"])]) {
     assertThrows(() => checkAttributes(value), TypeError);
   }
@@ -101,7 +101,7 @@ function separatorsIn(text: string): string[] {
   return SEPARATORS.filter((separator) => text.includes(separator));
 }
 
-Deno.test("encodeText() escapes every character that a reader may take for the end of a line", () => {
+Deno.test("encodeText() escapes every character that a reader may treat as a line end", () => {
   const text = SEPARATORS.join("");
   const encoded = encodeText(`name${text}`, { [`key${text}`]: [`value${text}`] });
   assertEquals(separatorsIn(encoded), []);
@@ -153,7 +153,7 @@ function assertRefused(value: unknown): void {
   }
 }
 
-Deno.test("encodeText() refuses what JSON has no word for, and names the attribute", () => {
+Deno.test("encodeText() refuses values outside JSON, and names the attribute", () => {
   const values: unknown[] = [
     1n,
     NaN,
@@ -174,7 +174,7 @@ Deno.test("encodeText() refuses what JSON has no word for, and names the attribu
   for (const value of values) assertRefused(value);
 });
 
-Deno.test("encodeText() leaves out what is undefined, at any depth, as JSON.stringify() does", () => {
+Deno.test("encodeText() leaves out undefined members at any depth, as JSON.stringify() does", () => {
   const attributes = {
     color: undefined,
     content: "hi",
@@ -197,7 +197,7 @@ Deno.test("encodeText() refuses undefined in an array, which JSON would make nul
   }
 });
 
-Deno.test("encodeText() refuses objects of which JSON would leave nothing but {} or null", () => {
+Deno.test("encodeText() refuses objects that JSON would turn into {} or null", () => {
   const values: unknown[] = [
     new ArrayBuffer(3),
     new WeakMap(),
@@ -220,7 +220,7 @@ Deno.test("encodeText() refuses objects of which JSON would leave nothing but {}
   assertEquals(accepted, []);
 });
 
-Deno.test("encodeText() names the attribute also when JSON.stringify would find the fault", () => {
+Deno.test("encodeText() names the attribute also for a fault of JSON.stringify()", () => {
   assertRefused(Object(1n));
 });
 
@@ -239,7 +239,7 @@ Deno.test("encodeText() accepts an object that is there twice but not within its
   );
 });
 
-Deno.test("encodeText() encodes what an object says of itself with toJSON()", () => {
+Deno.test("encodeText() encodes the result of toJSON()", () => {
   const date = new Date(0);
   assertEquals(
     encodeText("a", { date, url: new URL("http://x/"), text: { toJSON: () => "t" } }),
@@ -247,7 +247,7 @@ Deno.test("encodeText() encodes what an object says of itself with toJSON()", ()
   );
 });
 
-Deno.test("encodeText() checks what toJSON() gives as JSON.stringify takes it: without asking again", () => {
+Deno.test("encodeText() checks the result of toJSON() without a second call", () => {
   class Point {
     x = 1;
     toJSON(): this {
@@ -285,7 +285,7 @@ Deno.test("encodeText() never writes a line that its own validator refuses", () 
   }
 });
 
-Deno.test("encodeText() accepts exactly the nesting that a line may have", () => {
+Deno.test("encodeText() accepts exactly the nesting of a valid line", () => {
   const line = encodeLine("a", { b: nested(62) });
   assertEquals(new LineValidator().open(line).validate(0), "event");
   assertEquals(new LineValidator(63).open(line).validate(0), "invalid");
@@ -307,7 +307,7 @@ Deno.test("encodeText() does not change the attributes", () => {
   assertEquals(attributes, { inner: { list: [1, "\u2028"] } });
 });
 
-Deno.test("encodeLine() ends the line in one newline, and has no other", () => {
+Deno.test("encodeLine() writes exactly one newline, at the end", () => {
   const line = encodeLine("a\n", { "b\n": "c\r\n" });
   assertEquals(line.indexOf(0x0a), line.length - 1);
   assertEquals(textOf(line.subarray(0, -1)), encodeText("a\n", { "b\n": "c\r\n" }));
@@ -334,7 +334,7 @@ Deno.test("encodeLine() writes lines that the validator accepts, without a raw s
   );
 });
 
-Deno.test("encodeText() asks a getter once, and encodes what it has checked", () => {
+Deno.test("encodeText() reads a getter once, and encodes the checked value", () => {
   let calls = 0;
   const attributes = {
     get a() {
@@ -345,7 +345,7 @@ Deno.test("encodeText() asks a getter once, and encodes what it has checked", ()
   assertEquals(calls, 1);
 });
 
-Deno.test("LineEncoder.encode() gives what encodeLine() gives, and what is kept never changes", () => {
+Deno.test("LineEncoder.encode() returns the line of encodeLine(), which never changes", () => {
   const events = fc.array(fc.tuple(anyEvent, fc.boolean()), { maxLength: 40 });
   fc.assert(
     fc.property(events, (events) => {
@@ -367,7 +367,7 @@ Deno.test("LineEncoder.encode() gives what encodeLine() gives, and what is kept 
   );
 });
 
-Deno.test("LineEncoder puts short lines into blocks of at most 16 KiB, and long ones nowhere else", () => {
+Deno.test("LineEncoder puts short lines into blocks of at most 16 KiB, and long ones into their own", () => {
   const encoder = new LineEncoder();
   const blocks = new Map<ArrayBufferLike, number>();
   for (let i = 0; i < 10_000; i++) {

@@ -58,7 +58,7 @@ Deno.test("cutMember() cuts a member out wherever it stands, and nothing else", 
   }
 });
 
-Deno.test("cutMember() leaves the value that the line has without that member", () => {
+Deno.test("cutMember() leaves the JSON value without that member", () => {
   const json = fc.json({ maxDepth: 3 }).map((text) => text.replaceAll("\n", " "));
   const members = fc.uniqueArray(fc.tuple(fc.constantFrom("a", "b", "c", "d"), json), {
     selector: ([key]) => key,
@@ -73,7 +73,7 @@ Deno.test("cutMember() leaves the value that the line has without that member", 
   }));
 });
 
-Deno.test("memberBytes() gives a member with the comma behind it", () => {
+Deno.test("memberBytes() returns a member with the comma after it", () => {
   assertEquals(decoder.decode(memberBytes("from", "c3")), '"from":"c3",');
   assertEquals(decoder.decode(memberBytes("seq", 12)), '"seq":12,');
 });

@@ -57,7 +57,7 @@ Deno.test("EbsocketEvent copies its attributes, one level deep", () => {
   assertEquals(attributes.count, 2);
 });
 
-Deno.test("EbsocketEvent.__dict__ is live: what is written there is what is sent", () => {
+Deno.test("EbsocketEvent.__dict__ is live: changes are sent", () => {
   const event: EbsocketEvent = new EbsocketEvent("a", { b: 1, c: 2 });
   event.__dict__.b = "new";
   delete event.__dict__.c;
@@ -78,7 +78,7 @@ Deno.test("EbsocketEvent refuses bad names with the value", () => {
   assertEquals(new EbsocketEvent("é".repeat(127)).event.length, 127);
 });
 
-Deno.test("EbsocketEvent refuses attributes that are no object with the value", () => {
+Deno.test("EbsocketEvent throws with the value if attributes are not an object", () => {
   assertThrows(() => new EbsocketEvent("a", [1] as object), TypeError, "[1]");
   assertThrows(() => new EbsocketEvent("a", "text" as unknown as object), TypeError, '"text"');
 });
@@ -92,7 +92,7 @@ Deno.test("EbsocketEvent.fromConnection is never sent", () => {
   assertStrictEquals(EbsocketEvent.fromBytes(event.asBytes()).fromConnection, null);
 });
 
-Deno.test("EbsocketEvent.getAttribute() gives an attribute, or null where there is none", () => {
+Deno.test("EbsocketEvent.getAttribute() returns an attribute, or null if there is none", () => {
   const event: EbsocketEvent = new EbsocketEvent("a", { zero: 0, empty: "", nothing: null });
   const keys = ["zero", "empty", "nothing", "absent", "toString", "constructor", "__proto__", ""];
   const found = keys.map((key) => event.getAttribute(key));
@@ -123,7 +123,7 @@ Deno.test("EbsocketEvent.printAttributes() prints one aligned line for each attr
   assertEquals(captureLog(() => new EbsocketEvent("a").printAttributes()), []);
 });
 
-Deno.test("EbsocketEvent.printAttributes() escapes what could disturb a terminal", () => {
+Deno.test("EbsocketEvent.printAttributes() escapes characters that could disturb a terminal", () => {
   const event = new EbsocketEvent("a", {
     "\x1b[2J": "two\nlines\u202e",
     "k": ["\x9b\u2028", { "\x07": "\r" }],
@@ -135,7 +135,7 @@ Deno.test("EbsocketEvent.printAttributes() escapes what could disturb a terminal
   ]);
 });
 
-Deno.test("EbsocketEvent.printAttributes() prints what JSON cannot carry, too", () => {
+Deno.test("EbsocketEvent.printAttributes() prints values outside JSON, too", () => {
   const cycle: unknown[] = [];
   cycle.push(cycle);
   const event: EbsocketEvent = new EbsocketEvent("a");
@@ -173,7 +173,7 @@ Deno.test("EbsocketEvent.printAttributes() prints as many attributes as fit into
   assertEquals(captureLog(() => event.printAttributes()).length, members.length);
 });
 
-Deno.test("EbsocketEvent.printAttributes() gives console.log no format to fill in", () => {
+Deno.test("EbsocketEvent.printAttributes() escapes the formats of console.log", () => {
   const event = new EbsocketEvent("a", { "%s": "%d %c", x: "%o" });
   const calls: unknown[][] = [];
   const { log } = console;
@@ -196,19 +196,19 @@ Deno.test("EbsocketEvent.toString() shows the name, and so does Deno.inspect", (
   assertEquals(Deno.inspect(nasty), `${nasty}`);
 });
 
-Deno.test("EbsocketEvent.toJSON() gives the name and the attributes", () => {
+Deno.test("EbsocketEvent.toJSON() returns the name and the attributes", () => {
   const event = new EbsocketEvent("a", { b: [1] });
   assertEquals(event.toJSON(), { event: "a", __dict__: { b: [1] } });
   assertEquals(JSON.stringify([event]), '[{"event":"a","__dict__":{"b":[1]}}]');
 });
 
-Deno.test("EbsocketEvent.asBytes() gives one line without a newline", () => {
+Deno.test("EbsocketEvent.asBytes() returns one line without a newline", () => {
   const bytes = new EbsocketEvent("é", { "a\nb": "c\r\n" }).asBytes();
   assertEquals(textOf(bytes), '{"event":"é","__dict__":{"a\\nb":"c\\r\\n"}}');
   assertFalse(bytes.includes(0x0a));
 });
 
-Deno.test("EbsocketEvent.asBytes() refuses what JSON would lose, and names the attribute", () => {
+Deno.test("EbsocketEvent.asBytes() refuses values that JSON would lose, and names the attribute", () => {
   const cycle: Record<string, unknown> = {};
   cycle.cycle = cycle;
   let deep: unknown = 0;
@@ -289,7 +289,7 @@ Deno.test("EbsocketEvent.fromBytes() changes the prototype of nothing", () => {
   assertEquals(JSON.stringify(__dict__), '{"__proto__":{"evil":1},"x":{"__proto__":{"evil":2}}}');
 });
 
-Deno.test("EbsocketEvent.fromBytes() decodes a line by the rules of the wire", () => {
+Deno.test("EbsocketEvent.fromBytes() decodes a line by the rules of the protocol", () => {
   const lines: [line: string, name: string, attributes: Record<string, unknown>][] = [
     ['{"event":"a"}', "a", {}],
     ['{"event":"a"}<0d>', "a", {}],
@@ -324,7 +324,7 @@ Deno.test("EbsocketEvent.fromBytes() reads the envelope, and asBytes() never wri
   assertStrictEquals(odd.seq, null);
 });
 
-Deno.test("EbsocketEvent.fromBytes() refuses what is not one event", () => {
+Deno.test("EbsocketEvent.fromBytes() refuses anything but one event", () => {
   const lines: [line: string, code: string][] = [
     ["<>", "bad-event"],
     ["<0d>", "bad-event"],
@@ -354,7 +354,7 @@ Deno.test("EbsocketEvent.fromBytes() reads a view and changes nothing around it"
   assertEquals(buffer, copy);
 });
 
-Deno.test("EbsocketEvent.fromBytes() gives back what asBytes() wrote, for any event", () => {
+Deno.test("EbsocketEvent.fromBytes() reads the bytes of asBytes(), for any event", () => {
   fc.assert(
     fc.property(anyEvent, (event) => {
       const back = EbsocketEvent.fromBytes(event.asBytes());

@@ -38,19 +38,19 @@ const WELCOME: Welcome = {
 /** What a peer might write where a positive integer is expected. */
 const NO_COUNTS: unknown[] = [null, "1", 0, -1, 1.5, 1e300, [], {}, true];
 
-Deno.test("encodeHello() writes what decodeHello() reads", () => {
+Deno.test("decodeHello() reads the lines of encodeHello()", () => {
   assertEquals(decodeHello(parse(encodeHello(HELLO))), HELLO);
   assertEquals(decodeHello(parse(encodeHello({ ack: false }))), { ack: false });
   assertEquals(textOf(encodeHello({ ack: false })), '{"control":"hello","version":1}\n');
 });
 
-Deno.test("encodeWelcome() writes what decodeWelcome() reads", () => {
+Deno.test("decodeWelcome() reads the lines of encodeWelcome()", () => {
   assertEquals(decodeWelcome(parse(encodeWelcome(WELCOME))), WELCOME);
   const least: Welcome = { id: "c1", ack: false, features: [], limits: {} };
   assertEquals(decodeWelcome(parse(encodeWelcome(least))), least);
 });
 
-Deno.test("decodeWelcome() knows the features that it knows, once each", () => {
+Deno.test("decodeWelcome() returns known features, each once", () => {
   const features = ["later", "subscribe-first", "stats", "ack", "stats", 7, null];
   const known = ["ack", "stats", "subscribe-first"];
   assertEquals(decodeWelcome({ control: "welcome", features })?.features, known);
@@ -59,7 +59,7 @@ Deno.test("decodeWelcome() knows the features that it knows, once each", () => {
   }
 });
 
-Deno.test("encodeAck() writes what decodeAck() reads", () => {
+Deno.test("decodeAck() reads the lines of encodeAck()", () => {
   for (const events of [0, 1, Number.MAX_SAFE_INTEGER]) {
     assertEquals(decodeAck(parse(encodeAck(events))), events);
   }
@@ -73,7 +73,7 @@ Deno.test("encodeHello(), encodeWelcome() and encodeAck() write one valid contro
   }
 });
 
-Deno.test("decodeHello() leaves out what is of the wrong type", () => {
+Deno.test("decodeHello() leaves out members of the wrong type", () => {
   for (const value of NO_COUNTS) {
     const line = { control: "hello", token: 1, keep_alive_ms: value, ack: 1 };
     assertEquals(decodeHello(line), { ack: false });
@@ -81,7 +81,7 @@ Deno.test("decodeHello() leaves out what is of the wrong type", () => {
   assertEquals(decodeHello({ control: "hello", keep_alive_ms: 86_400_001 }), { ack: false });
 });
 
-Deno.test("decodeWelcome() leaves out what is of the wrong type", () => {
+Deno.test("decodeWelcome() leaves out members of the wrong type", () => {
   for (const value of NO_COUNTS) {
     const line = { control: "welcome", id: value, limits: { max_line_bytes: value } };
     const id = typeof value === "string" ? value : "";
@@ -91,13 +91,13 @@ Deno.test("decodeWelcome() leaves out what is of the wrong type", () => {
   assertEquals(decodeWelcome({ control: "welcome", id: "x".repeat(1000) })?.id.length, 64);
 });
 
-Deno.test("decodeAck() gives null for what is no count", () => {
+Deno.test("decodeAck() returns null for a value that is not a count", () => {
   for (const events of NO_COUNTS) {
     if (events !== 0) assertStrictEquals(decodeAck({ control: "ack", events }), null);
   }
 });
 
-Deno.test("decodeHello(), decodeWelcome() and decodeAck() give null for other control lines", () => {
+Deno.test("decodeHello(), decodeWelcome() and decodeAck() return null for other control lines", () => {
   for (const control of ["close", "hello!", "Hello", ""]) {
     const line = { control, events: 1 };
     assertStrictEquals(decodeHello(line), null);

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { parseLine, parseLines } from "../../protocol/json_parser.ts";
 import { assertNoDearer } from "../support/collisions.ts";
 
-Deno.test("parseLine() reads keys with escapes as they are spelled, whatever was parsed before", () => {
+Deno.test("parseLine() reads keys with escapes as spelled, after any other line", () => {
   JSON.parse('{"a":[],"\\\\":0}');
   assertEquals(parseLine('{"a":1,"\\n":0}', true), { a: 1, "\n": 0 });
 });
@@ -19,7 +19,7 @@ Deno.test("parseLines() reads each line as parseLine() does, and those with esca
   }
 });
 
-Deno.test("parseLine() reads what JSON.stringify() writes, on both of its ways", () => {
+Deno.test("parseLine() reads the output of JSON.stringify(), on both of its paths", () => {
   fc.assert(
     fc.property(
       fc.dictionary(fc.string({ unit: "binary" }), fc.jsonValue()),
@@ -36,7 +36,7 @@ Deno.test("parseLine() reads what JSON.stringify() writes, on both of its ways",
   assertEquals(parseLine(text, true), parseLine(text, false));
 });
 
-Deno.test("parseLine() finds the end of a string behind any number of backslashes", () => {
+Deno.test("parseLine() finds the end of a string after any number of backslashes", () => {
   for (let count = 0; count < 6; count++) {
     const value = { ["\\".repeat(count)]: '"'.repeat(count) + "\\".repeat(count), z: 1 };
     assertEquals(parseLine(JSON.stringify(value), true), value);
@@ -49,7 +49,7 @@ Deno.test("parseLine() makes a plain member of every key", () => {
   assertStrictEquals(Object.getPrototypeOf(parsed), Object.prototype);
 });
 
-Deno.test("parseLine() takes long strings and deep nesting", () => {
+Deno.test("parseLine() reads long strings and deep nesting", () => {
   const long = { "\n": "\\".repeat(500_000) };
   assertEquals(parseLine(JSON.stringify(long), true), long);
   const deep = `{"\\n":${"[".repeat(999)}${"]".repeat(999)}}`;
@@ -98,7 +98,7 @@ Deno.test("parseLine() reads strings that look like integers as they are, wherev
   }));
 });
 
-Deno.test("parseLine() takes no longer for strings that look like integers", () => {
+Deno.test("parseLine() is as fast with strings that look like integers", () => {
   for (const key of ["a", "\\u0061"]) {
     assertNoDearer(30_000, (texts) => {
       parseLine(`{"${key}":${JSON.stringify(texts)}}`, key !== "a");

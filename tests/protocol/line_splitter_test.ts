@@ -215,14 +215,14 @@ function expectedSplit({ lines, unfinished = 0, fault }: Fixture): Omit<Split, "
   return { lines: lines.map((line) => raw(line).toHex()), unfinished, fault: fault ?? null };
 }
 
-Deno.test("LineSplitter gives the lines of a stream in one chunk", () => {
+Deno.test("LineSplitter returns the lines of a stream in one chunk", () => {
   for (const [name, fixture] of Object.entries(FIXTURES)) {
     const { blocks: _, ...rest } = split([raw(fixture.stream)], fixture.maxLineBytes);
     assertEquals(rest, expectedSplit(fixture), name);
   }
 });
 
-Deno.test("LineSplitter gives the same lines of a stream that is cut in two, anywhere", () => {
+Deno.test("LineSplitter returns the same lines of a stream that is cut in two, anywhere", () => {
   for (const [name, fixture] of Object.entries(FIXTURES)) {
     const bytes = raw(fixture.stream);
     const whole = split([bytes.slice()], fixture.maxLineBytes);
@@ -232,7 +232,7 @@ Deno.test("LineSplitter gives the same lines of a stream that is cut in two, any
   }
 });
 
-Deno.test("LineSplitter gives the same lines of a stream that is cut in three, anywhere", () => {
+Deno.test("LineSplitter returns the same lines of a stream that is cut in three, anywhere", () => {
   for (const [name, fixture] of Object.entries(FIXTURES)) {
     const bytes = raw(fixture.stream);
     const whole = split([bytes.slice()], fixture.maxLineBytes);
@@ -246,7 +246,7 @@ Deno.test("LineSplitter gives the same lines of a stream that is cut in three, a
   }
 });
 
-Deno.test("LineSplitter gives the same lines of a stream that comes byte by byte", () => {
+Deno.test("LineSplitter returns the same lines of a stream that comes byte by byte", () => {
   for (const [name, fixture] of Object.entries(FIXTURES)) {
     const bytes = raw(fixture.stream);
     const whole = split([bytes.slice()], fixture.maxLineBytes);
@@ -254,14 +254,14 @@ Deno.test("LineSplitter gives the same lines of a stream that comes byte by byte
   }
 });
 
-Deno.test("LineSplitter takes a byte order mark in pieces, even where lines may have one byte", () => {
+Deno.test("LineSplitter accepts a byte order mark in pieces, even if lines are limited to one byte", () => {
   const bytes = raw("<ef><bb><bf>1<0a>2<0a>");
   const whole = split([bytes.slice()], 1);
   assertEquals(whole.lines, ["31", "32"]);
   for (let cut = 0; cut <= bytes.length; cut++) assertEquals(split(cutAt(bytes, [cut]), 1), whole);
 });
 
-Deno.test("LineSplitter gives what a plain model gives, for any bytes and any cuts", () => {
+Deno.test("LineSplitter behaves as a plain model, for any bytes and any cuts", () => {
   const bytes = fc.array(fc.constantFrom(0x0a, 0x0a, 0x0d, 0x61, 0x62, 0xef, 0xbb, 0xbf), {
     maxLength: 40,
   }).map((bytes) => Uint8Array.from(bytes));
@@ -325,7 +325,7 @@ Deno.test("LineSplitter.fault is set while the line is still coming, not at its 
   assertEquals(splitter.fault?.code, "line-too-long");
 });
 
-Deno.test("LineSplitter accepts lines of 1 MiB and no longer ones, unless it is told otherwise", () => {
+Deno.test("LineSplitter accepts lines of up to 1 MiB by default", () => {
   const line = new Uint8Array(2 ** 20 + 1).fill(0x78);
   line[2 ** 20] = 0x0a;
   const splitter = new LineSplitter();
@@ -356,7 +356,7 @@ Deno.test("LineSplitter.push() neither changes nor keeps the chunk", () => {
   assertEquals([...rest].map(textOf), ["three"]);
 });
 
-Deno.test("LineSplitter gives blocks that later calls do not touch", () => {
+Deno.test("LineSplitter returns blocks that later calls do not change", () => {
   const splitter = new LineSplitter();
   splitter.push(utf8("on"));
   const first = splitter.push(utf8("e\ntw"));
@@ -394,7 +394,7 @@ function countCopied(work: () => void): number {
   return copied;
 }
 
-Deno.test("LineSplitter copies a line that comes byte by byte a few times, however long", () => {
+Deno.test("LineSplitter copies a line that comes byte by byte at most a few times, however long", () => {
   const byte = utf8("x");
   const newline = utf8("\n");
   for (const feed of [push, fill]) {
@@ -414,7 +414,7 @@ Deno.test("LineSplitter copies a line that comes byte by byte a few times, howev
   }
 });
 
-Deno.test("LineSplitter copies short lines a few times, however many and however cut", () => {
+Deno.test("LineSplitter copies short lines at most a few times, however many and however cut", () => {
   for (const feed of [push, fill]) {
     for (const size of [1, 7, 64, 1000, 110_000]) {
       const lines = utf8("0123456789\n".repeat(10_000));
@@ -455,7 +455,7 @@ Deno.test("LineSplitter.space() becomes small again after a read that brought li
   assertEquals(spaces(5, (space) => ++read < 4 ? space : 2), [1024, 4096, 16_384, 256, 256]);
 });
 
-Deno.test("LineSplitter.space() stays where reads bring much, and offers room to a long line", () => {
+Deno.test("LineSplitter.space() stays large while reads bring much, and grows for a long line", () => {
   let read = 0;
   assertEquals(spaces(5, (space) => ++read < 4 ? space : 8000), [
     1024,
@@ -480,7 +480,7 @@ function readsPerMessage(size: number, messages: number): number[] {
   });
 }
 
-Deno.test("LineSplitter.space() settles where each message needs one read", () => {
+Deno.test("LineSplitter.space() settles at one read per message", () => {
   for (
     const size of [10, 255, 256, 257, 300, 383, 1025, 1100, 4097, 4200, 17_000, 24_500, 65_000]
   ) {
@@ -489,7 +489,7 @@ Deno.test("LineSplitter.space() settles where each message needs one read", () =
   }
 });
 
-Deno.test("LineSplitter lets go of the memory for a long line", () => {
+Deno.test("LineSplitter releases the memory of a long line", () => {
   for (const feed of [push, fill]) {
     for (const size of [100_000, 999_999, 2 ** 20]) {
       const splitter = new LineSplitter();
@@ -524,7 +524,7 @@ Deno.test("LineSplitter.fill() refuses more than there is space for, and anythin
   assertThrows(() => splitter.space(), FramingError, "maxLineBytes 3");
 });
 
-Deno.test("LineBlock gives each line as a view, without its end, and leaves out empty ones", () => {
+Deno.test("LineBlock iterates over its lines as views, without line ends and empty lines", () => {
   const bytes = raw("one<0a><0a>two<0d><0a><0d><0a>t<0d>hree<0d><0d><0a>");
   const lines = [...new LineBlock(bytes)];
   assertEquals(lines.map(textOf), ["one", "two", "t\rhree\r"]);

@@ -14,14 +14,14 @@ import {
 import { ConnectionLimits } from "../../net/connection_options.ts";
 import { checkReconnectOptions } from "../../client/retry.ts";
 
-Deno.test("checkLimit() gives integers within the range back", () => {
+Deno.test("checkLimit() returns integers within the range", () => {
   for (const value of [3, 4, 9, 10]) assertEquals(checkLimit("size", value, 3, 10), value);
   assertEquals(checkLimit("size", 0, 0), 0);
   assertEquals(checkLimit("size", -5, -5, -5), -5);
   assertEquals(checkLimit("size", Number.MAX_SAFE_INTEGER, 1), Number.MAX_SAFE_INTEGER);
 });
 
-Deno.test("checkLimit() takes Infinity as no limit, but only where there is no upper bound", () => {
+Deno.test("checkLimit() accepts Infinity only if there is no upper bound", () => {
   assertEquals(checkLimit("size", Infinity, 1), Infinity);
   assertThrows(() => checkLimit("size", Infinity, 1, 10), RangeError);
   assertThrows(() => checkLimit("size", -Infinity, 1), RangeError);
@@ -40,14 +40,14 @@ Deno.test("checkLimit() refuses all other values with the name, the range and th
   }
 });
 
-Deno.test("checkLimit() refuses what is no number, as a program without types may pass it", () => {
+Deno.test("checkLimit() throws a TypeError for a value that is not a number", () => {
   const values: unknown[] = ["5", null, true, [5], { valueOf: () => 5 }, 5n];
   for (const value of values) {
     assertThrows(() => checkLimit("size", value as number, 3, 10), TypeError, "size");
   }
 });
 
-Deno.test("checkDuration() takes fractions within the range, and refuses all else by name", () => {
+Deno.test("checkDuration() accepts fractions within the range, and refuses others by name", () => {
   for (const value of [1, 1.5, 20.25, 1e9]) assertEquals(checkDuration("pause", value, 1), value);
   assertEquals(checkDuration("pause", 0.001, 0, 10), 0.001);
   assertEquals(checkDuration("pause", Infinity, 1), Infinity);
@@ -62,7 +62,7 @@ Deno.test("checkDuration() takes fractions within the range, and refuses all els
   }
 });
 
-Deno.test("checkTimeout() takes every number, as what is left until a deadline may be any", () => {
+Deno.test("checkTimeout() accepts every number but NaN", () => {
   for (const value of [1, 0.5, 0, -3.25, Infinity, -Infinity]) {
     assertEquals(checkTimeout(value), value);
   }
@@ -85,7 +85,7 @@ Deno.test("Durations among the options may be fractions", () => {
   assertEquals(maxDelay, 2.25);
 });
 
-Deno.test("checkMaxLineBytes() accepts 1 to 1 GiB, and means 1 MiB when nothing is said", () => {
+Deno.test("checkMaxLineBytes() accepts 1 byte to 1 GiB, and has 1 MiB as its default", () => {
   assertEquals(checkMaxLineBytes(), 2 ** 20);
   assertEquals(checkMaxLineBytes(undefined), 2 ** 20);
   for (const value of [1, 2, 2 ** 20, 2 ** 30]) assertEquals(checkMaxLineBytes(value), value);
@@ -94,7 +94,7 @@ Deno.test("checkMaxLineBytes() accepts 1 to 1 GiB, and means 1 MiB when nothing 
   }
 });
 
-Deno.test("relayedLineBytes() has room for what a relay adds, within the range of a limit", () => {
+Deno.test("relayedLineBytes() adds the bytes of a relay, within the range of a limit", () => {
   const added = '"seq":9007199254740991,"from":"c9007199254740991",'.length;
   assertGreaterOrEqual(relayedLineBytes(1), 1 + added);
   assertEquals(relayedLineBytes(2 ** 30), 2 ** 30);
@@ -108,7 +108,7 @@ Deno.test("checkGiven() refuses options that are there without a value, and name
   }
 });
 
-Deno.test("checkGiven() does not mind options that are left out, or have any value", () => {
+Deno.test("checkGiven() accepts options that are left out, and any value but undefined", () => {
   checkGiven({} as { token?: string }, ["token"]);
   for (const value of ["", 0, false, NaN]) checkGiven({ token: value }, ["token"]);
 });

@@ -7,7 +7,7 @@ import {
   type PatternOf,
 } from "../../protocol/pattern.ts";
 
-Deno.test("matches() knows tokens, any one token, and the rest", () => {
+Deno.test("matches() compares tokens, * with one token, and > with the rest", () => {
   const table: [pattern: string, name: string, expected: boolean][] = [
     ["chat", "chat", true],
     ["chat", "chats", false],
@@ -46,7 +46,7 @@ Deno.test("matches() knows tokens, any one token, and the rest", () => {
   }
 });
 
-Deno.test("faultOfPattern() says what is wrong", () => {
+Deno.test("faultOfPattern() describes the fault of a pattern", () => {
   const sound = [
     "a",
     "a.b",
@@ -97,7 +97,7 @@ Deno.test("PatternOf allows the patterns that match an event of the map", () => 
   assertEquals(open.length, 1);
 });
 
-Deno.test("MatchingName gives the names that a pattern matches", () => {
+Deno.test("MatchingName is the names that a pattern matches", () => {
   const chat: MatchingName<Game, "chat.*"> = "chat.message";
   const all: MatchingName<Game, ">">[] = ["chat.message", "game.move.left", "tick"];
   // @ts-expect-error: the pattern does not match that name

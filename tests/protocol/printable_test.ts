@@ -23,7 +23,7 @@ Deno.test("printable() escapes exactly the characters that can disturb a termina
   assertEquals(wrong, []);
 });
 
-Deno.test("printable() writes escapes from which the character can be told", () => {
+Deno.test("printable() writes escapes that identify the character", () => {
   assertEquals(printable("\0\t\n\r\x1b[2J\x7f\x9b"), "\\u0000\\t\\n\\r\\u001b[2J\\u007f\\u009b");
   assertEquals(
     printable("\u0085\u2028\u2029\u202e\u2066\ufeff"),
@@ -61,14 +61,14 @@ Deno.test("quote() puts printable text in double quotes", () => {
   assertEquals(quote("a\nb\x1b"), '"a\\nb\\u001b"');
 });
 
-Deno.test("quote() cuts after MAX_QUOTE characters and says so", () => {
+Deno.test("quote() cuts after MAX_QUOTE characters and marks the cut", () => {
   assertEquals(MAX_QUOTE, 80);
   assertEquals(quote("a".repeat(80)), `"${"a".repeat(80)}"`);
   assertEquals(quote("a".repeat(81)), `"${"a".repeat(80)}…"`);
   assertEquals(quote("\n".repeat(1_000_000)), `"${"\\n".repeat(80)}…"`);
 });
 
-Deno.test("quote() gives well-formed text, even when it cuts an emoji or the text has half of one", () => {
+Deno.test("quote() returns well-formed text, even if it cuts an emoji or the text has half of one", () => {
   for (const text of ["😀".repeat(40), `a${"😀".repeat(40)}`, "\ud800", "a\udc00b"]) {
     assert(quote(text).isWellFormed());
   }

@@ -32,7 +32,7 @@ const REPORT: RelayReport = {
 
 const parse = (line: Uint8Array) => JSON.parse(new TextDecoder().decode(line));
 
-Deno.test("encodeAnswer() writes what decodeReport() reads", () => {
+Deno.test("decodeReport() reads the lines of encodeAnswer()", () => {
   const members = encodeReport(REPORT);
   for (const id of ["i1", '"\\\u2028é']) {
     assertEquals(decodeReport(parse(encodeAnswer(id, members))), { id, report: REPORT });
@@ -44,7 +44,7 @@ Deno.test("encodeAnswer() writes what decodeReport() reads", () => {
   });
 });
 
-Deno.test("decodeReport() takes nothing that is no answer", () => {
+Deno.test("decodeReport() returns null for anything but a report", () => {
   const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
   assertStrictEquals(decodeReport({ control: "ack", id: "i1" }), null);
   assertStrictEquals(decodeReport(parse(encodeRequest({ control: "stats", id: "i1" }))), null);
@@ -73,7 +73,7 @@ Deno.test("decodeReport() takes nothing that is no answer", () => {
   }
 });
 
-Deno.test("decodeReport() takes no more clients and names than a relay may tell of", () => {
+Deno.test("decodeReport() reads no more clients and names than a relay may report", () => {
   const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
   const many = (items: readonly unknown[]) => Array(5000).fill(items[0]);
   const { report } = decodeReport({

@@ -37,7 +37,7 @@ Deno.test("encodeRequest() and decodeRequest() are each other's inverse", () => 
   );
 });
 
-Deno.test("decodeRequest() says what is wrong, and with which request", () => {
+Deno.test("decodeRequest() returns the fault and the id of a wrong request", () => {
   const table = [
     [{ events: "a" }, /"events" must be an array of strings/],
     [{}, /"events"/],
@@ -122,7 +122,7 @@ Deno.test("decodeRefusal() trusts nothing in the line", () => {
   });
 });
 
-Deno.test("decodeRefusal() does not let a relay give a reason that only a client can find", () => {
+Deno.test("decodeRefusal() reads reasons that only a client can have as unknown", () => {
   for (const reason of ["timeout", "queue-full", "connection-closed", "not-supported"]) {
     const refusal = decodeRefusal({ control: "error", id: "s1", reason, detail: "why" })!;
     assertEquals(refusal.reason, "unknown");

@@ -10,7 +10,7 @@ const text = fc.oneof(
   fc.string({ maxLength: 3 }),
 );
 
-Deno.test("TextMap does what a Map does, whatever the texts look like", () => {
+Deno.test("TextMap behaves as a Map for any texts", () => {
   const step = fc.tuple(fc.constantFrom("set", "delete", "clear", "copy"), text, fc.nat(9));
   fc.assert(fc.property(fc.array(step), (steps) => {
     let map = new TextMap<number>();
@@ -36,7 +36,7 @@ Deno.test("TextMap does what a Map does, whatever the texts look like", () => {
   }));
 });
 
-Deno.test("TextSet does what a Set does, whatever the texts look like", () => {
+Deno.test("TextSet behaves as a Set for any texts", () => {
   const texts = fc.array(text);
   fc.assert(fc.property(texts, texts, texts, (added, deleted, others) => {
     const set = new TextSet();
@@ -59,7 +59,7 @@ Deno.test("TextSet does what a Set does, whatever the texts look like", () => {
   }));
 });
 
-Deno.test("TextMap and TextSet take no longer to look up texts that look like integers", () => {
+Deno.test("TextMap and TextSet are as fast with texts that look like integers", () => {
   const map = new TextMap<number>();
   const set = new TextSet(["a", "b"]);
   map.set("a", 1);
@@ -70,7 +70,7 @@ Deno.test("TextMap and TextSet take no longer to look up texts that look like in
   assertFalse(found);
 });
 
-Deno.test("keyOf() gives texts that look like integers keys that do not collide", () => {
+Deno.test("keyOf() returns keys that do not collide for texts that look like integers", () => {
   let isWrong = false;
   assertNoDearer(20_000, (texts) => {
     const map = new Map(texts.map((text) => [keyOf(text), text]));

@@ -7,7 +7,7 @@ import { soon } from "../support/waiting.ts";
 
 const { signal } = new AbortController();
 
-Deno.test("checkToken() refuses what cannot be one, and does not show it", () => {
+Deno.test("checkToken() refuses invalid tokens without showing them", () => {
   assertEquals(checkToken("x"), "x");
   assertEquals(checkToken("é".repeat(512)).length, 512);
   for (const token of ["", "é".repeat(513)]) {
@@ -17,7 +17,7 @@ Deno.test("checkToken() refuses what cannot be one, and does not show it", () =>
   assertEquals(error.message, "Invalid token: expected a string, got number");
 });
 
-Deno.test("resolveToken() asks a function each time", async () => {
+Deno.test("resolveToken() calls a function each time", async () => {
   let count = 0;
   const token = () => Promise.resolve(`t${++count}`);
   assertEquals([await resolveToken(token, signal), await resolveToken(token, signal)], [
@@ -29,7 +29,7 @@ Deno.test("resolveToken() asks a function each time", async () => {
   assertEquals(await resolveToken(undefined, signal), undefined);
 });
 
-Deno.test("resolveToken() rejects when the function fails, gives none, or takes too long", async () => {
+Deno.test("resolveToken() rejects if the function fails, returns no token, or takes too long", async () => {
   const fail = () => {
     throw new Error("no vault");
   };

@@ -79,7 +79,7 @@ Deno.test("LineValidator.validate() accepts control lines", () => {
   ]);
 });
 
-Deno.test("LineValidator.validate() takes only a line without any byte, or with one CR, as empty", () => {
+Deno.test("LineValidator.validate() treats only a line of no byte or one CR as empty", () => {
   checkTable([
     ["<>", "empty"],
     ["<0d>", "empty"],
@@ -110,7 +110,7 @@ Deno.test("LineValidator.validate() refuses JSON of another shape", () => {
   ]);
 });
 
-Deno.test("LineValidator.validate() refuses names that are no string", () => {
+Deno.test("LineValidator.validate() refuses names that are not strings", () => {
   const values = ["null", "1", "true", "[]", '["a"]', "{}", '{"event":"a"}'];
   checkTable(values.flatMap((value): Table => [
     [`{"event":${value}}`, "bad-event"],
@@ -150,7 +150,7 @@ Deno.test("LineValidator.validate() counts a name in bytes of UTF-8, however it 
   assertEquals(MAX_NAME_BYTES, 255);
 });
 
-Deno.test("LineValidator.validate() refuses __dict__ when it is no object", () => {
+Deno.test("LineValidator.validate() refuses __dict__ if it is not an object", () => {
   const values = ["null", "1", "false", '"{}"', "[]", "[{}]"];
   checkTable(values.flatMap((value): Table => [
     [`{"event":"a","__dict__":${value}}`, "bad-event"],
@@ -196,7 +196,7 @@ Deno.test("LineValidator.validate() refuses an envelope of the wrong type in an 
   ]);
 });
 
-Deno.test("LineValidator tells where the name and the envelope are, also behind a repeated head", () => {
+Deno.test("LineValidator finds the name and the envelope, also after a repeated head", () => {
   const lines = [
     '{"to":"c1","event":"one","__dict__":{"x":1}}',
     '{"event":"two","ack":"a2","__dict__":{"x":2},"from":7}',
@@ -421,7 +421,7 @@ const BAD_SEQUENCES = [
   "<c3><a9><a9>", // one continuation byte too many
 ];
 
-Deno.test("LineValidator.validate() refuses what is not UTF-8, wherever it stands", () => {
+Deno.test("LineValidator.validate() refuses invalid UTF-8 in any place", () => {
   const places = [
     '{"event":"BAD"}',
     '{"event":"aBADa"}',
@@ -470,7 +470,7 @@ Deno.test("LineValidator.validate() accepts every character of Unicode", () => {
   assertEquals(check(utf8(`{"event":"a","__dict__":{"b":"${text}"}}`)), "event");
 });
 
-Deno.test("LineValidator.validate() knows UTF-8 as TextDecoder does, at every boundary", () => {
+Deno.test("LineValidator.validate() agrees with TextDecoder at every boundary of UTF-8", () => {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const boundaries = [0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0];
   const validator = new LineValidator();
@@ -548,7 +548,7 @@ Deno.test("LineValidator.validate() checks that each bracket closes the last one
   );
 });
 
-Deno.test("LineValidator takes maxDepth", () => {
+Deno.test("LineValidator has the option maxDepth", () => {
   const small = utf8('{"event":"a","__dict__":{}}');
   const deeper = utf8('{"event":"a","__dict__":{"b":[]}}');
   assertEquals(check(small, 2), "event");
@@ -639,7 +639,7 @@ Deno.test("LineValidator.validate() checks lines that begin alike as if each wer
   }
 });
 
-Deno.test("LineValidator.hasEscapedKey is about the line alone, however it begins", () => {
+Deno.test("LineValidator.hasEscapedKey depends on the current line alone", () => {
   const lines = [
     ['{"event":"a","__dict__":{"b":1}}', false],
     ['{"event":"a","__dict__":{"b":1,"\\u0063":2}}', true],
@@ -723,7 +723,7 @@ Deno.test("LineValidator.validate() changes no byte", () => {
   assertEquals(bytes, copy);
 });
 
-Deno.test("LineValidator.fault says at which byte of the line the fault is, and what is there", () => {
+Deno.test("LineValidator.fault names its place in the line and the character there", () => {
   const faults: [line: string, at: number, found: RegExp][] = [
     ["{x", 1, /"x"/],
     ['{"event" "a"}', 9, /"""/],
@@ -761,7 +761,7 @@ Deno.test("LineValidator.fault names the key whose value has the wrong shape", (
   }
 });
 
-Deno.test("LineValidator.hasEscapedKey tells whether a key of the line has a backslash", () => {
+Deno.test("LineValidator.hasEscapedKey is true if a key of the line has a backslash", () => {
   const lines: [line: string, expected: boolean][] = [
     ['{"\\u0065vent":"a"}', true],
     ['{"event":"a"}', false],
@@ -778,7 +778,7 @@ Deno.test("LineValidator.hasEscapedKey tells whether a key of the line has a bac
   }
 });
 
-Deno.test("LineValidator.fault stays short and printable, whatever the line", () => {
+Deno.test("LineValidator.fault is short and printable for any line", () => {
   fc.assert(
     fc.property(fc.oneof(randomLine, jsonLine.map(utf8)), mutation, (line, change) => {
       const validator = new LineValidator();
@@ -790,7 +790,7 @@ Deno.test("LineValidator.fault stays short and printable, whatever the line", ()
   );
 });
 
-Deno.test("parseTree(), the reference of these tests, parses what JSON.parse parses, as it does", () => {
+Deno.test("parseTree(), the reference of these tests, agrees with JSON.parse()", () => {
   const text = fc.oneof(
     { weight: 2, arbitrary: jsonText },
     { weight: 3, arbitrary: fc.tuple(jsonText, fc.array(mutation, { maxLength: 2 })).map(changed) },
@@ -905,7 +905,7 @@ Deno.test("LineValidator.validate() finds a special byte at every place of short
   }
 });
 
-Deno.test("LineValidator.validate() accepts a key of any spelling for what it stands for", () => {
+Deno.test("LineValidator.validate() reads a key in any spelling", () => {
   const spelled: fc.Arbitrary<string> = fc.tuple(
     fc.constantFrom("event", "__dict__", "control"),
     fc.nat(255),
@@ -929,7 +929,7 @@ Deno.test("LineValidator.validate() accepts a key of any spelling for what it st
   );
 });
 
-Deno.test("textOf() and raw() agree, so that the tables here mean what they say", () => {
+Deno.test("textOf() and raw() agree, so that these tables are right", () => {
   assertEquals(textOf(raw("<>a<20>b<c3><a9*1>c<2d*3>")), "a béc---");
   for (const wrong of ["é", "<", ">", "<6>", "<GG>", "<61*0>", "<61 62>", "\n"]) {
     assertThrows(() => raw(wrong), TypeError);

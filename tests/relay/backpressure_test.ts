@@ -71,7 +71,7 @@ Deno.test("Backpressure passes lines on at once while every reader keeps up", ()
   assertEquals([publisher.sends(), publisher.sends()], passed);
 });
 
-Deno.test("Backpressure keeps lines until the reader that lags has caught up", async () => {
+Deno.test("Backpressure holds lines until the lagging reader has caught up", async () => {
   const { abort, backpressure, lag, passed } = setUp();
   const [one, two] = [new Publisher(backpressure), new Publisher(backpressure)];
   const reader = lag();
@@ -124,7 +124,7 @@ Deno.test("Backpressure looks once at each publisher when many readers go in one
   await abort();
 });
 
-Deno.test("Backpressure lets others have their turn while it passes on what many have sent", async () => {
+Deno.test("Backpressure yields to other work while it passes on many held lines", async () => {
   let passed = 0;
   let passedBefore = 0;
   const { abort, backpressure, lag } = setUp({
@@ -142,7 +142,7 @@ Deno.test("Backpressure lets others have their turn while it passes on what many
   await abort();
 });
 
-Deno.test("Backpressure waits no longer for a reader that takes nothing", async () => {
+Deno.test("Backpressure stops waiting for a reader that takes nothing", async () => {
   const { abort, backpressure, lag, passed } = setUp();
   const publisher = new Publisher(backpressure);
   lag();
@@ -154,7 +154,7 @@ Deno.test("Backpressure waits no longer for a reader that takes nothing", async 
   await abort();
 });
 
-Deno.test("Backpressure waits again for a reader that has begun to take something", async () => {
+Deno.test("Backpressure waits again for a reader that takes something", async () => {
   const { abort, backpressure, lag, passed } = setUp();
   const publisher = new Publisher(backpressure);
   const reader = lag();
@@ -169,7 +169,7 @@ Deno.test("Backpressure waits again for a reader that has begun to take somethin
   await abort();
 });
 
-Deno.test("Backpressure passes lines on when the reader that lags has gone", async () => {
+Deno.test("Backpressure passes lines on when the lagging reader leaves", async () => {
   const { abort, backpressure, lag, passed } = setUp();
   const publisher = new Publisher(backpressure);
   lag();
@@ -180,7 +180,7 @@ Deno.test("Backpressure passes lines on when the reader that lags has gone", asy
   assertEquals(passed, [sent]);
 });
 
-Deno.test("Backpressure passes on what a publisher sent that has gone meanwhile", async () => {
+Deno.test("Backpressure passes on the held lines of a publisher that has left", async () => {
   const { abort, backpressure, lag, passed } = setUp();
   const publisher = new Publisher(backpressure);
   const reader = lag();
@@ -192,7 +192,7 @@ Deno.test("Backpressure passes on what a publisher sent that has gone meanwhile"
   await abort();
 });
 
-Deno.test("Backpressure.forget() lets whoever has closed the reader finish first", async () => {
+Deno.test("Backpressure.forget() passes lines on later, not within the call", async () => {
   const { abort, backpressure, lag, passed } = setUp();
   const publisher = new Publisher(backpressure);
   lag();
@@ -204,7 +204,7 @@ Deno.test("Backpressure.forget() lets whoever has closed the reader finish first
   assertEquals(passed, [line]);
 });
 
-Deno.test("Backpressure waits only for readers that hear the publisher", async () => {
+Deno.test("Backpressure waits only for readers that receive the publisher's events", async () => {
   const { abort, backpressure, deaf, lag, passed, readers } = setUp();
   const publisher = new Publisher(backpressure);
   const loner = lag();
@@ -222,7 +222,7 @@ Deno.test("Backpressure waits only for readers that hear the publisher", async (
   await abort();
 });
 
-Deno.test("Backpressure lets who waits for nobody pass those who wait", async () => {
+Deno.test("Backpressure lets publishers without a lagging reader overtake those that wait", async () => {
   const waitsFor = new Map<EbsocketConnection, EbsocketConnection[]>();
   const { abort, backpressure, lag, passed, readers } = setUp({
     recipientsAmong: (some, publisher) =>
@@ -244,7 +244,7 @@ Deno.test("Backpressure lets who waits for nobody pass those who wait", async ()
   await abort();
 });
 
-Deno.test("Backpressure waits for a reader no longer in all, however often that catches up", async () => {
+Deno.test("Backpressure limits the total wait for a reader, however often it catches up", async () => {
   using clock = new Clock();
   const { abort, backpressure, lag, passed, readers } = setUp({ maxTotalHold: 200 });
   const publisher = new Publisher(backpressure);

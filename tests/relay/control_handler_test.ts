@@ -46,7 +46,7 @@ function names(peer: Peer): string[] {
   return lines.filter(({ event }) => event).map(({ event }) => event);
 }
 
-Deno.test("Relay lets a client hear what it has subscribed to, and from then on", async () => {
+Deno.test("Relay sends a client the events that it has subscribed to, from the subscription on", async () => {
   await using relay = newRelay({ echo: false });
   await using one = await join(relay);
   await using two = await join(relay);
@@ -63,7 +63,7 @@ Deno.test("Relay lets a client hear what it has subscribed to, and from then on"
   assertEquals(names(one), ["a", "chat.x", "game.x.y", "chat.", "last"]);
 });
 
-Deno.test("Relay lets a client take its subscriptions back, down to nothing, and up to all", async () => {
+Deno.test("Relay lets a client unsubscribe from everything, and subscribe to everything again", async () => {
   await using relay = newRelay({ echo: false });
   await using one = await join(relay);
   await using two = await join(relay);
@@ -81,7 +81,7 @@ Deno.test("Relay lets a client take its subscriptions back, down to nothing, and
   assertEquals(names(one), ["b", "last"]);
 });
 
-Deno.test("Relay answers a wish without id only if something is wrong", async () => {
+Deno.test("Relay answers a subscription without an id only if it is invalid", async () => {
   await using relay = newRelay({ maxSubscriptions: 2 });
   await using one = await join(relay);
   await one.send('{"control":"subscribe","events":["a"]}\n{"control":"subscribe","events":[""]}\n');
@@ -110,7 +110,7 @@ Deno.test("Relay answers a wish without id only if something is wrong", async ()
   await one.sees(A + A);
 });
 
-Deno.test("Relay bounds what all clients have subscribed to, those that hear the same counted once", async () => {
+Deno.test("Relay limits the subscriptions of all clients, and counts equal ones once", async () => {
   await using relay = newRelay({ maxTotalSubscriptions: 4 });
   await using one = await join(relay);
   await using two = await join(relay);
@@ -138,7 +138,7 @@ Deno.test("Relay bounds what all clients have subscribed to, those that hear the
   await one.sees('"c"');
 });
 
-Deno.test("Relay refuses a control line that is too long, and one that it does not know not at all", async () => {
+Deno.test("Relay refuses control lines that are too long, and ignores unknown ones", async () => {
   await using relay = newRelay();
   await using one = await join(relay);
   const line = (control: string, bytes: number) => {
@@ -155,7 +155,7 @@ Deno.test("Relay refuses a control line that is too long, and one that it does n
   await one.sees('{"control":"ack","id":"x"}\n');
 });
 
-Deno.test("Relay gives each event to one of a queue, to another once one stands still or has gone", async () => {
+Deno.test("Relay sends each event to one member of a queue, and to another if that one is blocked or gone", async () => {
   await using relay = newRelay({ echo: false, maxPendingBytes: 4_000_000 });
   await using publisher = await join(relay);
   await using steady = await join(relay);
@@ -177,7 +177,7 @@ Deno.test("Relay gives each event to one of a queue, to another once one stands 
 });
 
 Deno.test({
-  name: "Relay gives a queue's events to others while the process of one client is stopped",
+  name: "Relay sends a queue's events to other members while the process of one is stopped",
   ignore: Deno.build.os === "windows",
   async fn() {
     await using relay = newRelay({ echo: false, maxHold: 0 });
@@ -256,7 +256,7 @@ Deno.test("Relay numbers the events of a client that asks for it, and of no othe
   await two.sees(A);
 });
 
-Deno.test("Relay tells who asks how it is: figures, clients and names", async () => {
+Deno.test("Relay answers a request for its stats with figures, clients and names", async () => {
   await using relay = newRelay({ echo: false });
   await using one = await join(relay);
   await using two = await join(relay);
@@ -282,7 +282,7 @@ Deno.test("Relay tells who asks how it is: figures, clients and names", async ()
   assertEquals(other!.subscriptions, [{ pattern: "a.*" }, { pattern: "job", queue: "q" }]);
 });
 
-Deno.test("Relay tells nobody how it is if it is not to", async () => {
+Deno.test("Relay refuses requests for its stats if they are switched off", async () => {
   await using relay = newRelay({ inspect: false });
   await using one = await join(relay);
   const answer = await ask(one, { control: "stats" });
@@ -308,7 +308,7 @@ Deno.test("Relay stands storms of subscriptions that come and go", async () => {
   assert(names(calm).every((name) => name === "a"));
 });
 
-Deno.test("Relay counts control lines by what they cost, and keeps nobody else waiting", async () => {
+Deno.test("Relay charges control lines by their cost, and keeps no other client waiting", async () => {
   await using relay = newRelay({ echo: false });
   await using hearer = await join(relay);
   await using busy = await join(relay);

@@ -26,7 +26,7 @@ function newRelay(echo = true): Relay {
 const REFUSAL =
   '{"control":"error","name":"message","reason":"bad-attributes","detail":"content: Expected a string"}\n';
 
-Deno.test("Relay with definitions passes on what fits, byte for byte, and tells the sender of the rest", async () => {
+Deno.test("Relay with definitions passes valid events on unchanged, and reports the others to their sender", async () => {
   await using relay = newRelay(false);
   await using sender = await Peer.connect(relay.server.address);
   await using receiver = await Peer.connect(relay.server.address);
@@ -48,7 +48,7 @@ Deno.test("Relay with definitions passes on what fits, byte for byte, and tells 
   assertEquals(eventsRefused, 3);
 });
 
-Deno.test("Relay with definitions does the same where clients have subscribed", async () => {
+Deno.test("Relay with definitions checks events for subscribers, too", async () => {
   await using relay = newRelay(false);
   await using sender = await Peer.connect(relay.server.address);
   await using receiver = await Peer.connect(relay.server.address);
@@ -61,7 +61,7 @@ Deno.test("Relay with definitions does the same where clients have subscribed", 
   await sender.sees('"name":"other","reason":"bad-attributes"');
 });
 
-Deno.test("Relay with definitions acknowledges what it has refused, too", async () => {
+Deno.test("Relay with definitions acknowledges refused events, too", async () => {
   await using relay = newRelay(false);
   await using sender = await Peer.connect(relay.server.address);
   await sender.send('{"control":"hello","ack":true}\n{"event":"message"}\n');
@@ -89,7 +89,7 @@ Deno.test("Relay with definitions refuses requests and events that are to be con
   });
 });
 
-Deno.test("Relay refuses events that are no definitions", () => {
+Deno.test("Relay throws a TypeError for events that are not definitions", () => {
   const server = new EbsocketServer(["127.0.0.1", 0]);
   const events = { message: MESSAGE } as unknown as EventDefinitions;
   assertThrows(() => new Relay(server, { events }), TypeError, "Invalid events");

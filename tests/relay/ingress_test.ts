@@ -5,7 +5,7 @@ import { assertStrictEquals } from "@std/assert/strict-equals";
 import { utf8 } from "../support/bytes.ts";
 import { A, B, type Client, setUp, texts } from "../support/ingress.ts";
 
-Deno.test("Ingress.take() says how many events and empty lines there are, and where a bad line begins", () => {
+Deno.test("Ingress.take() returns the number of events and empty lines, and where a bad line begins", () => {
   const { controls, take } = setUp(1);
   assertEquals(take(`${A}\n{"control":"x"}\n${B}`), {
     events: 2,
@@ -22,7 +22,7 @@ Deno.test("Ingress.take() says how many events and empty lines there are, and wh
   assertEquals(controls, ["x"]);
 });
 
-Deno.test("Ingress.take() stops in the middle of a block when it is late, and goes on from there", () => {
+Deno.test("Ingress.take() stops within a block when its time is up, and goes on from there", () => {
   const { clients, ingress, subscribe, controls } = setUp(2);
   subscribe(clients[1]!, ["a"]);
   const block = utf8(A.repeat(100));
@@ -38,13 +38,13 @@ Deno.test("Ingress.take() stops in the middle of a block when it is late, and go
   assertEquals(controls, ["x"]);
 });
 
-Deno.test("Ingress.take() is never too late for lines that it passes on together", () => {
+Deno.test("Ingress.take() never stops within lines that it passes on together", () => {
   const { clients, ingress } = setUp(2);
   const block = utf8(A.repeat(1000));
   assertEquals(ingress.take(clients[0]!, block, false, () => true).end, block.length);
 });
 
-Deno.test("Ingress passes a whole block on as it is while nobody has asked for anything", () => {
+Deno.test("Ingress passes a whole block on unchanged while no client has requested anything", () => {
   const { clients: [, two, three], take, ingress, clients } = setUp(3);
   const block = utf8(A + B);
   ingress.take(clients[0]!, block, false);
@@ -63,7 +63,7 @@ Deno.test("Ingress drops the CR before the end of a line, wherever the line goes
   assertEquals(three!.recipient.text, `${A}{"from":"c1","event":"a","to":"c3"}\n`);
 });
 
-Deno.test("Ingress lets a wish take effect between two lines of a block", () => {
+Deno.test("Ingress applies a subscription between two lines of a block", () => {
   const { clients, take } = setUp(1, { echo: true });
   take(`${A}${B}{"control":"narrow"}\n${B}${A}${B}`);
   assertEquals(texts(clients), [A + B + A]);
@@ -93,7 +93,7 @@ const ENVELOPES: [sent: string, received: string][] = [
   ],
 ];
 
-Deno.test("Ingress writes and cuts out what only a relay may write, and nothing else", () => {
+Deno.test("Ingress writes and removes the members that only a relay may write, and no others", () => {
   for (const [sent, received] of ENVELOPES) {
     for (const end of ["\n", "\r\n"]) {
       const { clients, take } = setUp(2);
@@ -103,7 +103,7 @@ Deno.test("Ingress writes and cuts out what only a relay may write, and nothing 
   }
 });
 
-Deno.test("Ingress numbers the events of who wants that, behind nothing else that is forged", () => {
+Deno.test("Ingress numbers the events of clients that request it, and removes forged numbers", () => {
   const { clients: [, two], router, take } = setUp(2);
   router.change(two!, two!.subscriptions, true);
   take(`${A}{"event":"a","seq":7}\n{"event":"a","id":"r"}\n`);
@@ -131,7 +131,7 @@ Deno.test("Ingress refuses envelopes of a wrong type, and keys that are repeated
   }
 });
 
-Deno.test("Ingress.recipientsAmong() tells which of some clients would get an event of a block", () => {
+Deno.test("Ingress.recipientsAmong() returns the clients that would receive an event of a block", () => {
   const { clients, ingress, router, subscribe } = setUp(6, { echo: true });
   const [all, a, ab, one, two, mute] = clients as [Client, Client, Client, Client, Client, Client];
   subscribe(a, ["a"]);
@@ -165,7 +165,7 @@ Deno.test("Ingress.recipientsAmong() tells which of some clients would get an ev
   assertEquals(router.eventsUnheard, 0);
 });
 
-Deno.test("Ingress.recipientsAmong() leaves the source out where it does not get its own events", () => {
+Deno.test("Ingress.recipientsAmong() leaves the source out if it does not receive its own events", () => {
   const { clients, ingress, router } = setUp(2);
   router.routes.startCounting();
   const found = [...ingress.recipientsAmong(clients, clients[0]!, utf8(A))];

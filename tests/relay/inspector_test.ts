@@ -63,7 +63,7 @@ Deno.test("Inspector.inspect() lists clients for which most waits, then those wi
   stop();
 });
 
-Deno.test("Inspector.answer() has 200 KiB at most, whatever clients have made up", () => {
+Deno.test("Inspector.answer() has at most 200 KiB, whatever names and patterns clients use", () => {
   for (const char of ["x", "\0", "\u0085", "é", "€", "\ud800"]) {
     const { groups, inspector, subscribers, routes, stop } = setUp(200);
     const many = char.repeat(Math.floor(240 / Math.max(utf8(char).length, 1)));
@@ -93,7 +93,7 @@ Deno.test("Inspector.answer() has 200 KiB at most, whatever clients have made up
   }
 });
 
-Deno.test("Inspector.answer() encodes once for all who ask in a moment", () => {
+Deno.test("Inspector.answer() encodes once for all requests within a moment", () => {
   const { inspector, subscribers, stop } = setUp(1);
   let encoded = 0;
   const toJSON = () => ["127.0.0.1", ++encoded];
@@ -107,7 +107,7 @@ Deno.test("Inspector.answer() encodes once for all who ask in a moment", () => {
   stop();
 });
 
-Deno.test("Inspector.inspect() gives the same answer again for a moment", () => {
+Deno.test("Inspector.inspect() returns the same answer for a moment", () => {
   const { inspector, stop } = setUp(1);
   assertStrictEquals(inspector.inspect(), inspector.inspect());
   stop();

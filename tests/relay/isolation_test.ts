@@ -201,7 +201,7 @@ for (
     ["requests to nobody", '{"event":"no.#","id":"#"}\n', MAX_SPECIAL_BYTES, SPECIAL_FLOOD_BYTES],
   ] as const
 ) {
-  Deno.test(`Relay lets others have their turn while a client sends ${what} without end`, async () => {
+  Deno.test(`Relay serves other clients while one sends ${what} without end`, async () => {
     const flooder = new Flooder(SUBSCRIBE, lines(line), floodBytes);
     const relay = new Relay(new EbsocketServer({ listener: new OnePeer(flooder) }));
     const bytes = await perRoundTrip(() => flooder.bytesRead);
@@ -214,7 +214,7 @@ for (
 }
 
 for (const [how, ms] of [["fast", 0.5], ["slowly", 6]] as const) {
-  Deno.test(`EbsocketConnection lets others have their turn while a program handles ${how} what has come`, async () => {
+  Deno.test(`EbsocketConnection yields to other connections while a program handles lines ${how}`, async () => {
     const flooder = new Flooder("", lines(PLAIN), SLOW_FLOOD_BYTES);
     await using server = new EbsocketServer({ listener: new OnePeer(flooder) });
     const [connection] = await server.acceptConnection();
@@ -227,7 +227,7 @@ for (const [how, ms] of [["fast", 0.5], ["slowly", 6]] as const) {
 }
 
 for (const [who, first] of [["all hear all", ""], ["some hear less", SUBSCRIBE]] as const) {
-  Deno.test(`Relay lets others have their turn while it checks events that take long, where ${who}`, async () => {
+  Deno.test(`Relay serves other clients while it runs slow checks, where ${who}`, async () => {
     const flooder = new Flooder(first, lines(PLAIN), EVENTS_FLOOD_BYTES);
     let checked = 0;
     const flood = {
@@ -250,7 +250,7 @@ for (const [who, first] of [["all hear all", ""], ["some hear less", SUBSCRIBE]]
   });
 }
 
-Deno.test("EbsocketSystem lets others have their turn while a client sends without end", async () => {
+Deno.test("EbsocketSystem serves other clients while one sends without end", async () => {
   const flooder = new Flooder("", lines(PLAIN), SLOW_FLOOD_BYTES);
   const system = new EbsocketSystem(new EbsocketServer({ listener: new OnePeer(flooder) }));
   const reading = readAll(system);
@@ -261,7 +261,7 @@ Deno.test("EbsocketSystem lets others have their turn while a client sends witho
   assertLess(bytes, MAX_SLOW_BYTES);
 });
 
-Deno.test("EbsocketClient lets others have their turn while its server sends without end", async () => {
+Deno.test("EbsocketClient yields to other work while its server sends without end", async () => {
   const flooder = new Flooder(WELCOME, lines(PLAIN), SLOW_FLOOD_BYTES);
   const client = new EbsocketClient();
   await client.connectTo({ address: ["flooder", 1], dial: () => Promise.resolve(flooder) });
@@ -279,7 +279,7 @@ for (
     ["slowly", 0.4, EVENTS_FLOOD_BYTES, mostPerRoundTrip, MAX_EVENTS],
   ] as const
 ) {
-  Deno.test(`EbsocketClient lets others have their turn while a program handles ${how} what has come`, async () => {
+  Deno.test(`EbsocketClient yields to other work while a program handles events ${how}`, async () => {
     const flooder = new Flooder(WELCOME, lines(PLAIN), floodBytes);
     const client = new EbsocketClient();
     await client.connectTo({ address: ["flooder", 1], dial: () => Promise.resolve(flooder) });
@@ -309,7 +309,7 @@ async function readAll(source: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of source);
 }
 
-Deno.test("rawStream() lets others have their turn while a peer sends without end", async () => {
+Deno.test("rawStream() yields to other work while a peer sends without end", async () => {
   const flooder = new Flooder("", lines(PLAIN), SLOW_FLOOD_BYTES);
   const raw = rawStream(flooder as Socket as Deno.TcpConn, null, () => {});
   raw.stream.on("data", () => work(0.5)); // as decrypting does
@@ -330,7 +330,7 @@ function writersTo(count: number, write: (bytes: Uint8Array) => void): Writer<nu
   return Array.from({ length: count }, () => new Writer(target, Infinity, null, () => {}));
 }
 
-Deno.test("Writer lets others have their turn while many peers take all that waits for them", async () => {
+Deno.test("Writer yields to other work while many peers drain their queues", async () => {
   let written = 0;
   const writers = writersTo(300, ({ length }) => void (written += length));
   const block = new Block(encoder.encode('{"event":"a"}\n'.repeat(300_000)));
@@ -343,7 +343,7 @@ Deno.test("Writer lets others have their turn while many peers take all that wai
   assertLess(bytes, MAX_PLAIN_BYTES);
 });
 
-Deno.test("Writer does not wait for others if it has little to write", async () => {
+Deno.test("Writer does not yield if it has little to write", async () => {
   let written = 0;
   const writers = writersTo(300, ({ length }) => {
     written += length;

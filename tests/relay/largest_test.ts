@@ -3,7 +3,7 @@ import { assertLess } from "@std/assert/less";
 import fc from "fast-check";
 import { largest } from "../../relay/largest.ts";
 
-Deno.test("largest() gives what sort() has first, also of equal ones", () => {
+Deno.test("largest() returns the first items of sort(), also among equal ones", () => {
   const item = fc.tuple(fc.nat(9), fc.nat());
   fc.assert(
     fc.property(fc.array(item, { maxLength: 200 }), fc.integer({ min: 1, max: 5 }), (all, n) => {

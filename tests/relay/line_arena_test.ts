@@ -24,7 +24,7 @@ Deno.test("LineArena.write() puts members in front and leaves the rest as it is"
   assertEquals(lastOf(arena), '{"from":"c3","event" : "{a}" }\n');
 });
 
-Deno.test("LineArena.write() puts the lines of a block one behind the other", () => {
+Deno.test("LineArena.write() puts the lines of a block one after another", () => {
   const arena = new LineArena();
   const text = encoder.encode(`{"event":"a","x":"${"x".repeat(60)}"}`);
   const lines = 1000;
@@ -40,7 +40,7 @@ Deno.test("LineArena.write() puts the lines of a block one behind the other", ()
   assertEquals(written.length, Math.ceil(size / 65_536));
 });
 
-Deno.test("LineArena never changes what it has written", () => {
+Deno.test("LineArena never changes written bytes", () => {
   const arena = new LineArena();
   const seen: [Uint8Array, number, number, string][] = [];
   for (let i = 0; i < 300; i++) {
@@ -54,7 +54,7 @@ Deno.test("LineArena never changes what it has written", () => {
   }
 });
 
-Deno.test("LineArena.write() takes no more memory than a line needs and what is likely to follow", () => {
+Deno.test("LineArena.write() reserves memory for a line and for the likely rest of its block", () => {
   const arena = new LineArena();
   const long = encoder.encode(`{"event":"${"x".repeat(200_000)}"}`);
   arena.write(long, 0, long.length, NOTHING, 1_000_000);

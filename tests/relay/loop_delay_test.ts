@@ -8,7 +8,7 @@ function setUp() {
   return { clock, delay: new LoopDelay(() => clock.now) };
 }
 
-Deno.test("LoopDelay.take() gives the longest and the mean delay since it was last called", () => {
+Deno.test("LoopDelay.take() returns the longest and the mean delay since the last call", () => {
   const { clock, delay } = setUp();
   delay.start();
   for (const late of [0, 30, 0, 10]) {
@@ -53,7 +53,7 @@ Deno.test("LoopDelay.start() notices by itself that the loop was blocked", async
   delay.stop();
 });
 
-Deno.test("LoopDelay that was not started has nothing to tell", () => {
+Deno.test("LoopDelay reports no delay before it is started", () => {
   const { clock, delay } = setUp();
   clock.now += 10_000;
   assertEquals(delay.take(), { max: 0, mean: 0 });

@@ -408,7 +408,7 @@ function hex(code: number): string {
   return code.toString(16).padStart(4, "0");
 }
 
-Deno.test("Relay gives random clients exactly what a simple model says, whatever they do", async () => {
+Deno.test("Relay delivers to random clients exactly what a simple model delivers", async () => {
   const given = Deno.env.get("EBSOCKETS_SEED");
   const first = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given);
   const runs = given === undefined ? RUNS : 1;

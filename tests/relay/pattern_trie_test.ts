@@ -18,7 +18,7 @@ function indexOf(patterns: readonly string[]): PatternTrie<string> {
   return index;
 }
 
-Deno.test("PatternTrie.find() gives what matches, and nothing else", () => {
+Deno.test("PatternTrie.find() returns the values of all matching patterns, and no others", () => {
   const index = indexOf(["a", "a.b", "a.*", "a.>", "*.b", ">", "a.b.c", "*", ".b", "a..b", "a."]);
   const table: [name: string, found: string[]][] = [
     ["a", ["*", ">", "a"]],
@@ -33,7 +33,7 @@ Deno.test("PatternTrie.find() gives what matches, and nothing else", () => {
   for (const [name, found] of table) assertEquals(index.find(name).sort(), found, name);
 });
 
-Deno.test("PatternTrie.find() takes wildcards in a name for plain text", () => {
+Deno.test("PatternTrie.find() treats wildcards in a name as plain text", () => {
   const index = indexOf(["*", ">", "a.*", "a.>"]);
   assertEquals(index.find("*").sort(), ["*", ">"]);
   assertEquals(index.find(">").sort(), ["*", ">"]);
@@ -57,7 +57,7 @@ Deno.test("PatternTrie keeps several values for a pattern, and each once", () =>
   assertEquals(index.find("a.b").sort(), [1, 2]);
 });
 
-Deno.test("PatternTrie finds what comparing with every pattern finds, whatever comes and goes", () => {
+Deno.test("PatternTrie finds the same as a comparison with every pattern, after random changes", () => {
   const step = fc.tuple(fc.boolean(), pattern);
   const steps = fc.array(step, { maxLength: 40 });
   fc.assert(fc.property(steps, fc.array(name, { maxLength: 20 }), (steps, names) => {
@@ -94,7 +94,7 @@ Deno.test("PatternTrie stands a hundred thousand patterns that branch at every t
   assertEquals(index.find("a.".repeat(200)).length, 0);
 });
 
-Deno.test("PatternTrie takes no longer for tokens that look like integers", () => {
+Deno.test("PatternTrie is as fast with tokens that look like integers", () => {
   let isWrong = false;
   assertNoDearer(10_000, (tokens) => {
     const index = new PatternTrie<number>();

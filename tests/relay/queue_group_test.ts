@@ -26,7 +26,7 @@ Deno.test("RoundRobin.take() goes round, beginning anywhere", () => {
   assertEquals([take(), take(), take(), take()], [1, 2, 0, 1]);
 });
 
-Deno.test("RoundRobin.take() passes by who is left out, and who has gone", () => {
+Deno.test("RoundRobin.take() skips the member that is left out, and members that have left", () => {
   const { recipients, take } = setUp(3);
   assertEquals(take(0), 1);
   assertEquals(take(2), 0);
@@ -37,13 +37,13 @@ Deno.test("RoundRobin.take() passes by who is left out, and who has gone", () =>
   assertEquals(take(), 2);
 });
 
-Deno.test("RoundRobin.take() passes by clients for which bytes wait, as long as one has none", () => {
+Deno.test("RoundRobin.take() skips members with pending bytes while another has none", () => {
   const { recipients, take } = setUp(3);
   recipients[0]!.pendingBytes = 5;
   assertEquals([take(), take(), take(), take()], [1, 2, 1, 2]);
 });
 
-Deno.test("RoundRobin.take() gives what all are behind with to the one that has the least", () => {
+Deno.test("RoundRobin.take() returns the member with the fewest pending bytes if all have some", () => {
   const { groups, recipients, take } = setUp(3);
   recipients.forEach((recipient, i) => recipient.pendingBytes = 1000 * (3 - i));
   const line = blockOf("x".repeat(999) + "\n");

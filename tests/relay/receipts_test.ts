@@ -23,7 +23,7 @@ function told(ack: string | null, request: string | null, batches: [number, bool
   return publisher.text;
 }
 
-Deno.test("Receipts.answer() says for how many clients an event was queued, without one that is left out", () => {
+Deno.test("Receipts.answer() reports the number of recipients, without the one that is left out", () => {
   assertEquals(told("e", null, []), '{"control":"ack","id":"e","clients":0}\n');
   assertEquals(
     told("e", null, [[2, false], [3, true]]),
@@ -31,7 +31,7 @@ Deno.test("Receipts.answer() says for how many clients an event was queued, with
   );
 });
 
-Deno.test("Receipts.answer() says nothing of a request, unless nobody was there", () => {
+Deno.test("Receipts.answer() answers a request only if it had no recipient", () => {
   assertEquals(told(null, "r", [[1, false]]), "");
   assertEquals(told(null, "r", [[0, false]]), '{"control":"ack","id":"r","clients":0}\n');
   assertEquals(told("e", "r", [[1, false]]), '{"control":"ack","id":"e","clients":1}\n');
@@ -41,7 +41,7 @@ Deno.test("Receipts.answer() says nothing of a request, unless nobody was there"
   );
 });
 
-Deno.test("Receipts.answer() tells each publisher of its events in their order, once they are queued", () => {
+Deno.test("Receipts.answer() answers each publisher in the order of its events, once they are queued", () => {
   const receipts = new Receipts<FakeRecipient>();
   const [one, two] = [new FakeRecipient(1), new FakeRecipient(2)];
   const batch = new Batch();

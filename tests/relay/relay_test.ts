@@ -68,7 +68,7 @@ function featuresOf({ text }: Peer): string[] {
   return JSON.parse(welcome!).features;
 }
 
-Deno.test("Relay with subscribeFirst lets a client hear nothing until it subscribes, and says so", async () => {
+Deno.test("Relay with subscribeFirst sends a client nothing until it subscribes, and lists the feature", async () => {
   await using relay = newRelay({ subscribeFirst: true });
   await using one = await join(relay);
   await using two = await join(relay);
@@ -94,7 +94,7 @@ Deno.test("Relay with subscribeFirst lets a client hear nothing until it subscri
   assertEquals(relay.stats().eventsUnheard, 3);
 });
 
-Deno.test("Relay with subscribeFirst sends a client what is for it alone, numbered if it likes", async () => {
+Deno.test("Relay with subscribeFirst sends a client the events addressed to it, numbered on request", async () => {
   await using relay = newRelay({ subscribeFirst: true, token: "s3cret" });
   const hello = { control: "hello", token: "s3cret" };
   await using one = await Peer.connect(relay.server.address);
@@ -114,7 +114,7 @@ Deno.test("Relay with subscribeFirst sends a client what is for it alone, number
   ]);
 });
 
-Deno.test("Relay without subscribeFirst says nothing of it", async () => {
+Deno.test("Relay without subscribeFirst does not list the feature", async () => {
   await using relay = newRelay();
   await using one = await join(relay);
   await one.send('{"control":"hello"}\n');
@@ -193,7 +193,7 @@ Deno.test("Relay ends a client at its first bad line; the lines before count, no
   }
 });
 
-Deno.test("Relay sends a peer that has shut down its side all that is queued for it", async () => {
+Deno.test("Relay sends a half-closed peer all its queued lines", async () => {
   await using relay = newRelay();
   await using one = await join(relay);
   const text = `{"event":"a","__dict__":{"text":"${"x".repeat(1000)}"}}\n`.repeat(1000);
@@ -202,7 +202,7 @@ Deno.test("Relay sends a peer that has shut down its side all that is queued for
   assertEquals((await one.lines()).length, 1000);
 });
 
-Deno.test("Relay tells its observer who joins and leaves, with counters", async () => {
+Deno.test("Relay reports joining and leaving clients to its observer, with counters", async () => {
   const seen: unknown[] = [];
   await using relay = newRelay({
     maxClients: 2,
@@ -229,7 +229,7 @@ Deno.test("Relay tells its observer who joins and leaves, with counters", async 
   ]);
 });
 
-Deno.test("Relay holds a fast publisher back, so that everyone who reads gets everything", async () => {
+Deno.test("Relay holds a fast publisher back, so that all readers receive everything", async () => {
   // A client that reads through the library stops reading its socket while its inbox is full.
   await using relay = newRelay({ echo: false, maxPendingBytes: 1_000_000 });
   await using reader = new EbsocketClient({ maxUnreadEvents: 10 });
@@ -246,7 +246,7 @@ Deno.test("Relay holds a fast publisher back, so that everyone who reads gets ev
   await sending;
 });
 
-Deno.test("Relay with little room for each client sends bursts of long lines to one who reads", async () => {
+Deno.test("Relay with short send queues sends bursts of long lines to a client that reads", async () => {
   // The reader here looks through all it has at each read, and so is a slow one.
   await using relay = newRelay({ echo: false, maxPendingBytes: 65_536, maxHold: 30_000 });
   await using publisher = await join(relay);
@@ -260,7 +260,7 @@ Deno.test("Relay with little room for each client sends bursts of long lines to 
   assertEquals(subscriber.text.split("\n").length, 1 + 600 + 20_000 + 3 + 1);
 });
 
-Deno.test("Relay closes a client that never reads, tells it, and disturbs nobody", async () => {
+Deno.test("Relay closes a client that never reads, with its reason, and disturbs no other", async () => {
   const reasons: string[] = [];
   let unsent = 0;
   await using relay = newRelay({
@@ -302,7 +302,7 @@ Deno.test("Relay closes a client that never reads, tells it, and disturbs nobody
   assertGreater(unsent, 0);
 });
 
-Deno.test("Relay.close() tells the clients, after what was queued for them", async () => {
+Deno.test("Relay.close() sends its reason to all clients, after their queued lines", async () => {
   const relay = newRelay();
   await using one = await join(relay);
   await one.send('{"event":"a"}\n');
@@ -314,7 +314,7 @@ Deno.test("Relay.close() tells the clients, after what was queued for them", asy
   await relay.closed;
 });
 
-Deno.test("Relay.close() does not wait for a client that takes nothing longer than shutdownTimeout", async () => {
+Deno.test("Relay.close() waits for a client that takes nothing no longer than shutdownTimeout", async () => {
   const unsent: number[] = [];
   const relay = newRelay({
     shutdownTimeout: 50,
@@ -345,7 +345,7 @@ Deno.test("Relay checks its options", () => {
   server.close();
 });
 
-Deno.test("Relay blames no publisher for what it sent while others held it up", async () => {
+Deno.test("Relay does not rate-limit a publisher for lines that were held up", async () => {
   // Fast, and yet slow enough that we are seen to run.
   using _clock = new Clock(3.5);
   const ends: string[] = [];
@@ -379,7 +379,7 @@ Deno.test("Relay blames no publisher for what it sent while others held it up", 
   assertEquals(ends.filter((reason) => reason === "rate-limited"), []);
 });
 
-Deno.test("Relay lets no publisher wait for a slow reader that does not hear it", async () => {
+Deno.test("Relay does not hold a publisher back for a slow reader that does not receive its events", async () => {
   await using relay = newRelay({ maxHold: 60_000, maxPendingBytes: 1_000_000, echo: false });
   await using slow = await Peer.connect(relay.server.address, { silent: true });
   await until(() => relay.clients.length === 1);
@@ -409,7 +409,7 @@ Deno.test("Relay lets no publisher wait for a slow reader that does not hear it"
   await feeding;
 });
 
-Deno.test("Relay keeps the order of a client whose lines are held up, and then take long", async () => {
+Deno.test("Relay keeps the order of a client whose lines are held up and then take long", async () => {
   const chat = schemaOf((value) => {
     for (const start = performance.now(); performance.now() - start < 3;);
     return { value: value as object };

@@ -19,7 +19,7 @@ function setUp() {
   return { groups, cache, find, subscribe };
 }
 
-Deno.test("RouteCache.find() gives the same route for the same bytes", () => {
+Deno.test("RouteCache.find() returns the same route for the same bytes", () => {
   const { find } = setUp();
   const [a, b] = [find("a"), find("b")];
   assertStrictEquals(find("a"), a);
@@ -47,7 +47,7 @@ Deno.test("RouteCache.find() resolves the escapes of a name", () => {
   }
 });
 
-Deno.test("RouteCache counts by name, whatever is forgotten meanwhile", () => {
+Deno.test("RouteCache counts by name, also across evictions", () => {
   const { cache, find } = setUp();
   find("a");
   cache.startCounting();

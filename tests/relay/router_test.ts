@@ -7,7 +7,7 @@ import { A, B, setUp, texts } from "../support/ingress.ts";
 import { pretendWritesTake } from "../support/turns.ts";
 import { until } from "../support/waiting.ts";
 
-Deno.test("Router gives an event with an address to that client alone, whatever it hears", () => {
+Deno.test("Router sends an addressed event to that client alone, whatever its subscriptions", () => {
   const { clients, router, subscribe, take } = setUp(4);
   subscribe(clients[1]!, []);
   take(`${A}{"event":"b","to":"c2"}\n{"event":"b","to":"c3"}\n${B}`);
@@ -17,7 +17,7 @@ Deno.test("Router gives an event with an address to that client alone, whatever 
   assertEquals(router.eventsUnheard, 3);
 });
 
-Deno.test("Router tells who asks for how many an event was queued, and a request not to who asks", () => {
+Deno.test("Router reports the number of recipients to the sender, and does not send a request back to it", () => {
   const { clients, subscribe, take } = setUp(4, { echo: true });
   subscribe(clients[2]!, ["a"]);
   subscribe(clients[3]!, ["b"], "q");
@@ -40,13 +40,13 @@ Deno.test("Router tells who asks for how many an event was queued, and a request
   assertEquals(told('{"event":"a","ack":"10"}'), [["10", 2]]);
 });
 
-Deno.test("Router does not send a request back to its sender, which alone is nobody", () => {
+Deno.test("Router does not send a request back to its sender, and reports no recipient if there is no other", () => {
   const { clients, take } = setUp(1, { echo: true });
   take(`${A}{"event":"a","id":"r"}\n${B}`);
   assertEquals(texts(clients), [A + B + '{"control":"ack","id":"r","clients":0}\n']);
 });
 
-Deno.test("Router gives an event to one client of each queue, and to none twice", () => {
+Deno.test("Router sends an event to one member of each queue, and to no client twice", () => {
   const { clients, subscribe, take } = setUp(5);
   subscribe(clients[1]!, ["job.*"], "q");
   subscribe(clients[2]!, ["job.>"], "q");
@@ -64,7 +64,7 @@ Deno.test("Router gives an event to one client of each queue, and to none twice"
   ]);
 });
 
-Deno.test("Router gives a client of a queue its turn with every name, whoever comes and goes", () => {
+Deno.test("Router goes round the members of a queue for every name, while members come and go", () => {
   const { clients, subscribe, take } = setUp(4);
   subscribe(clients[1]!, ["*"], "q");
   subscribe(clients[2]!, ["*"], "q");
@@ -78,7 +78,7 @@ Deno.test("Router gives a client of a queue its turn with every name, whoever co
   }
 });
 
-Deno.test("Router gives a queue's events to others once a client is behind, or has gone", () => {
+Deno.test("Router sends a queue's events to other members while one lags or has left", () => {
   const { clients, router, subscribe, take } = setUp(4);
   for (const client of clients.slice(1)) subscribe(client, ["*"], "q");
   clients[1]!.recipient.pendingBytes = 1;
@@ -103,14 +103,14 @@ Deno.test("Router gives a queue's events to others once a client is behind, or h
   assertEquals(router.eventsUnheard, 1);
 });
 
-Deno.test("Router passes by the sender of a queue's event that would not hear it", () => {
+Deno.test("Router skips the sender within a queue if it does not receive its own events", () => {
   const { clients, subscribe, take } = setUp(2);
   for (const client of clients) subscribe(client, ["*"], "q");
   take(A.repeat(4));
   assertEquals(texts(clients), ["", A.repeat(4)]);
 });
 
-Deno.test("Router ignores what a client that has gone still wants", () => {
+Deno.test("Router ignores the subscriptions of a client that has left", () => {
   const { clients: [one, two], router, subscribe, take } = setUp(2);
   router.close(two!);
   subscribe(two!, ["a"]);
@@ -122,7 +122,7 @@ Deno.test("Router ignores what a client that has gone still wants", () => {
   assertEquals(router.eventsUnheard, 1);
 });
 
-Deno.test("Router gives each client its lines in the order in which they came, also when they are kept", () => {
+Deno.test("Router sends each client its lines in order, also gathered ones", () => {
   const line = fc.record({
     source: fc.nat(3),
     name: fc.constantFrom("a", "b"),
@@ -153,7 +153,7 @@ Deno.test("Router gives each client its lines in the order in which they came, a
   }));
 });
 
-Deno.test("Router keeps nothing while everyone hears everything, whatever is still to come", () => {
+Deno.test("Router gathers nothing while all clients receive everything", () => {
   const { clients, router, subscribe, take } = setUp(3);
   take(A, clients[0], true);
   assertEquals(texts(clients), ["", A, A]);
@@ -164,7 +164,7 @@ Deno.test("Router keeps nothing while everyone hears everything, whatever is sti
   assertEquals(texts(clients), ["", A + A, A + A]);
 });
 
-Deno.test("Router gives others few pieces, however a client mixes requests and events", () => {
+Deno.test("Router sends others few pieces, however a client mixes requests and events", () => {
   const { clients, subscribe, take } = setUp(3, { echo: true });
   const request = '{"event":"a","id":"r"}\n';
   const signed = '{"from":"c1","event":"a","id":"r"}\n';
@@ -178,7 +178,7 @@ Deno.test("Router gives others few pieces, however a client mixes requests and e
   assertEquals([1, 2].map((i) => clients[i]!.recipient.pieces.length), [2, 2]);
 });
 
-Deno.test("Router takes no longer to look for clients whose ids look like integers", () => {
+Deno.test("Router is as fast with ids that look like integers", () => {
   const { router, take } = setUp(2);
   let count = 0;
   assertNoDearer(20_000, (ids) => {
@@ -188,7 +188,7 @@ Deno.test("Router takes no longer to look for clients whose ids look like intege
   assertEquals(router.eventsUnheard, count);
 });
 
-Deno.test("Router gathers events, but holds no request back for those who may answer it", async () => {
+Deno.test("Router gathers events, but sends requests at once to those that may answer", async () => {
   const { clients, subscribe, take } = setUp(40);
   const [sender, hearer, service] = clients;
   subscribe(service!, ["ask"]);

@@ -145,7 +145,7 @@ const wish = (events: string[], control = "subscribe", queue?: string) =>
   JSON.stringify({ control, events, queue, id: "w" }) + "\n";
 const ACK = '{"control":"ack","id":"w"}\n';
 
-Deno.test("Relay gives a crowd with many subscriptions exactly what a simple model says", async () => {
+Deno.test("Relay delivers to many subscribers exactly what a simple model delivers", async () => {
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   const [, port] = relay.server.address;
   const clients: Client[] = [];

@@ -32,7 +32,7 @@ function answers(checker: SchemaFilter, ...lines: string[]): Record<string, unkn
   return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
 }
 
-Deno.test("SchemaFilter.admits() lets what fits pass, and its sender is told nothing", () => {
+Deno.test("SchemaFilter.admits() passes valid events, and reports nothing to their sender", () => {
   const checker = newChecker();
   assert(admits(checker, '{"event":"message","__dict__":{"content":"hi","more":1}}'));
   assert(admits(checker, '{"event":"ping"}\r'));
@@ -48,7 +48,7 @@ Deno.test("SchemaFilter without definitions is not needed", () => {
   assertThrows(() => new SchemaFilter(definitions), TypeError, "Invalid events");
 });
 
-Deno.test("SchemaFilter.answer() says which events did not fit, and why", () => {
+Deno.test("SchemaFilter.answer() reports which events are invalid, and why", () => {
   const checker = newChecker();
   const cases: [name: string, detail: string][] = [
     ["message", "content: Expected a string"],
@@ -74,7 +74,7 @@ Deno.test("SchemaFilter.answer() answers the receipt that was asked for, or the 
   assertEquals(answers(newChecker(), ...lines).map(({ id }) => id), ["e1", "r1", undefined]);
 });
 
-Deno.test("SchemaFilter.answer() says no more than a client shows", () => {
+Deno.test("SchemaFilter.answer() cuts details to the length that a client shows", () => {
   const [answer] = answers(newChecker(), '{"event":"wordy"}');
   const detail = answer!.detail as string;
   assertEquals(detail.length, 320);

@@ -39,7 +39,7 @@ function reached(groups: SubscriptionTable<FakeRecipient>, name: string): number
   return plain.flatMap(({ members }) => [...members].map(({ recipient }) => recipient.id)).sort();
 }
 
-Deno.test("SubscriptionTable has one for all clients with the same subscriptions, however they came to them", () => {
+Deno.test("SubscriptionTable has one group for all clients with the same subscriptions, however they got them", () => {
   const { groups, subscribers: [one, two, three] } = setUp(3);
   wish(groups, one!, ["a", "b"]);
   wish(groups, two!, ["b"]);
@@ -52,7 +52,7 @@ Deno.test("SubscriptionTable has one for all clients with the same subscriptions
   assertEquals(reached(groups, "b"), [1, 2]);
 });
 
-Deno.test("SubscriptionTable knows those that hear everything, as a whole", () => {
+Deno.test("SubscriptionTable has one group for all clients that receive everything", () => {
   const { groups, subscribers: [one, two] } = setUp(2);
   assert(groups.isIdle);
   assertEquals(groups.everything.members.size, 2);
@@ -137,7 +137,7 @@ Deno.test("SubscriptionTable reaches whom comparing with every pattern of every 
   }));
 });
 
-Deno.test("SubscriptionTable take no longer for patterns and queues that look like integers", () => {
+Deno.test("SubscriptionTable is as fast with patterns and queues that look like integers", () => {
   let isWrong = false;
   assertNoDearer(8000, (texts) => {
     const { groups, subscribers } = setUp(8);
@@ -151,7 +151,7 @@ Deno.test("SubscriptionTable take no longer for patterns and queues that look li
   assertFalse(isWrong);
 });
 
-Deno.test("SubscriptionTable finds whom a new name reaches in little time, whatever wildcards clients have", () => {
+Deno.test("SubscriptionTable finds the recipients of a new name fast, whatever wildcards clients use", () => {
   const { groups, subscribers } = setUp(60);
   let kept = 0;
   subscribers.forEach((subscriber, client) => {

@@ -30,7 +30,7 @@ Deno.test("Subscriptions are pairs of a pattern and a queue, each once", () => {
   assertEquals(subscriptions.queues, 1);
 });
 
-Deno.test("Subscriptions.after() removes what is there, and nothing else", () => {
+Deno.test("Subscriptions.after() removes existing pairs, and no others", () => {
   const subscriptions = after(["subscribe", ["a", "b"]], ["subscribe", ["a"], "q"], [
     "unsubscribe",
     ["a", "c"],
@@ -38,7 +38,7 @@ Deno.test("Subscriptions.after() removes what is there, and nothing else", () =>
   assertEquals([...subscriptions], [["b", ""], ["a", "q"]]);
 });
 
-Deno.test("Subscriptions.without() gives what others do not have", () => {
+Deno.test("Subscriptions.without() returns the pairs that the other does not have", () => {
   const one = after(["subscribe", ["a", "b"]], ["subscribe", ["a"], "q"], [
     "subscribe",
     ["x"],
@@ -52,21 +52,21 @@ Deno.test("Subscriptions.without() gives what others do not have", () => {
   assertEquals([...one.without(one)], []);
 });
 
-Deno.test("Subscriptions narrow from the first wish to hear something, and for ever", () => {
+Deno.test("Subscriptions are narrowed from the first subscribe on, and stay so", () => {
   assertFalse(after().isNarrowed);
   assertFalse(after(["unsubscribe", ["a"]]).isNarrowed);
   assert(after(["subscribe", []]).isNarrowed);
   assert(after(["subscribe", ["a"]], ["unsubscribe", ["a"]]).isNarrowed);
 });
 
-Deno.test("Subscriptions.coversAll says whether nothing is left out, without a queue", () => {
+Deno.test("Subscriptions.coversAll is true only if every event is covered without a queue", () => {
   assert(after().coversAll);
   assert(after(["subscribe", ["a", ">"]]).coversAll);
   assertFalse(after(["subscribe", [">"], "q"]).coversAll);
   assertFalse(after(["subscribe", []]).coversAll);
 });
 
-Deno.test("Subscriptions.equals() compares the pairs, in whatever order they came", () => {
+Deno.test("Subscriptions.equals() compares pairs in any order", () => {
   const one = after(["subscribe", ["a", "b"]], ["subscribe", ["c"], "q"]);
   const two = after(["subscribe", ["c"], "q"], ["subscribe", ["b", "x"]], ["subscribe", ["a"]], [
     "unsubscribe",
@@ -118,7 +118,7 @@ Deno.test("Subscriptions.places counts where wildcards are, in each queue, as lo
   assertEquals(after(["subscribe", all], ["unsubscribe", all]).places, 0);
 });
 
-Deno.test("refusalOf() refuses wildcards in more places than a client may have, and nothing else", () => {
+Deno.test("refusalOf() refuses wildcards in more places than a client may have", () => {
   const refuse = (events: string[], before = after()) => {
     const wish = { control: "subscribe", events } as const;
     return refusalOf(wish, before.after(wish), 1000);

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
 import { placesOf, shapeOf } from "../../relay/subscriptions.ts";
 
-Deno.test("shapeOf() takes tokens that are no wildcards for equal, up to the last wildcard", () => {
+Deno.test("shapeOf() treats plain tokens as equal, up to the last wildcard", () => {
   const table: [pattern: string, shape: string][] = [
     ["a.b.c", ""],
     ["", ""],
@@ -19,7 +19,7 @@ Deno.test("shapeOf() takes tokens that are no wildcards for equal, up to the las
   for (const [pattern, shape] of table) assertEquals(shapeOf(pattern), shape, pattern);
 });
 
-Deno.test("placesOf() counts the tokens from the first wildcard on, and what is common once", () => {
+Deno.test("placesOf() counts the tokens from the first wildcard on, and common ones once", () => {
   assertEquals(placesOf([]), 0);
   assertEquals(placesOf(["xx*"]), 1);
   assertEquals(placesOf(["x*", "x*x*", "x*x>"]), 4);
@@ -27,7 +27,7 @@ Deno.test("placesOf() counts the tokens from the first wildcard on, and what is 
   assertEquals(placesOf([">", "x>", "xx>"]), 3);
 });
 
-Deno.test("placesOf() counts each beginning with a wildcard once, whatever the shapes are", () => {
+Deno.test("placesOf() counts each prefix with a wildcard once, whatever the shapes are", () => {
   const token = fc.constantFrom("x", "x", "*");
   const shape = fc.tuple(fc.array(token, { maxLength: 6 }), fc.constantFrom("*", ">", "x*x*"))
     .map(([tokens, end]) => tokens.join("") + end);

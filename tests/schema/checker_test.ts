@@ -24,7 +24,7 @@ function check(event: EbsocketEvent<string, object>): void {
   checker.checkSent(event, encodeLine(event.event, event.__dict__));
 }
 
-Deno.test("EventChecker without definitions lets every event fit", () => {
+Deno.test("EventChecker without definitions accepts every event", () => {
   const free = new EventChecker(undefined);
   const event = new EbsocketEvent("anything", { a: 1 });
   free.checkSent(event, encodeLine(event.event, event.__dict__));
@@ -32,7 +32,7 @@ Deno.test("EventChecker without definitions lets every event fit", () => {
   assertEquals(event.__dict__, { a: 1 });
 });
 
-Deno.test("EventChecker refuses what are no definitions", () => {
+Deno.test("EventChecker throws for a value that is not definitions", () => {
   const { message } = assertThrows(
     () => new EventChecker({ message: MESSAGE } as unknown as EventDefinitions),
     TypeError,
@@ -46,7 +46,7 @@ Deno.test("EventChecker.checkSent() leaves an event that fits as it is", () => {
   assertEquals(event.__dict__, { content: "hi" });
 });
 
-Deno.test("EventChecker.checkSent() checks what will arrive", () => {
+Deno.test("EventChecker.checkSent() checks the values that will arrive", () => {
   const seen: unknown[] = [];
   const watching = new EventChecker(defineEvents({
     saved: schemaOf((value) => {
@@ -78,7 +78,7 @@ Deno.test("EventChecker.checkSent() throws where an event does not fit", () => {
   );
 });
 
-Deno.test("EventChecker.checkSent() throws what a validator with a mistake does", () => {
+Deno.test("EventChecker.checkSent() throws the error of a broken validator", () => {
   for (const name of ["throwing", "asynchronous"]) {
     assertThrows(
       () => check(new EbsocketEvent(name)),
@@ -88,13 +88,13 @@ Deno.test("EventChecker.checkSent() throws what a validator with a mistake does"
   }
 });
 
-Deno.test("EventChecker.takeReceived() gives an event what its validator makes of it", () => {
+Deno.test("EventChecker.takeReceived() gives an event the output of its validator", () => {
   const event = new EbsocketEvent("shout", { content: "hi" });
   assertStrictEquals(checker.takeReceived(event), null);
   assertEquals(event.__dict__, { content: "HI" });
 });
 
-Deno.test("EventChecker.takeReceived() says what does not fit, and never throws", () => {
+Deno.test("EventChecker.takeReceived() returns the issues, and never throws", () => {
   const cases: [event: EbsocketEvent, issue: string][] = [
     [new EbsocketEvent("message", { content: 1 }), "content: Expected a string"],
     [new EbsocketEvent("leave"), "no event of this name is defined"],
@@ -111,7 +111,7 @@ Deno.test("EventChecker.takeReceived() says what does not fit, and never throws"
   }
 });
 
-Deno.test("isDefinitions() tells by what a value can do, so that another copy's will do", () => {
+Deno.test("isDefinitions() accepts the definitions of another copy of the package", () => {
   const { names, check } = defineEvents({});
   assert(isDefinitions({ names, check }));
   for (const value of [null, undefined, 1, () => {}, {}, { names }, { check }, MESSAGE]) {

@@ -7,7 +7,7 @@ import { defineEvents, type StandardSchema, type StandardSchemaResult } from "..
 import { assertNoDearer } from "../support/collisions.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "../support/schemas.ts";
 
-Deno.test("defineEvents() gives the names in their order, and cannot be changed", () => {
+Deno.test("defineEvents() returns frozen definitions with the names in order", () => {
   const schemas = { message: MESSAGE, join: MESSAGE };
   const chat = defineEvents(schemas);
   Reflect.deleteProperty(schemas, "message");
@@ -18,7 +18,7 @@ Deno.test("defineEvents() gives the names in their order, and cannot be changed"
   assertEquals(defineEvents({}).names, []);
 });
 
-Deno.test("EventDefinitions.check() gives what the validator makes of the attributes", () => {
+Deno.test("EventDefinitions.check() returns the output of the validator", () => {
   const shout = schemaOf((value) => {
     const { content } = value as { content: string };
     return { value: { content: content.toUpperCase(), at: 1 } };
@@ -29,12 +29,12 @@ Deno.test("EventDefinitions.check() gives what the validator makes of the attrib
   assertEquals(attributes, { content: "hi", more: 1 });
 });
 
-Deno.test("EventDefinitions.check() gives readable issues of what does not fit", () => {
+Deno.test("EventDefinitions.check() returns readable issues", () => {
   const { check } = defineEvents({ message: MESSAGE });
   assertEquals(check("message", { content: 1 }), { issues: ["content: Expected a string"] });
 });
 
-Deno.test("EventDefinitions.check() lets no event fit that is not defined", () => {
+Deno.test("EventDefinitions.check() refuses undefined events", () => {
   const { check } = defineEvents({ message: MESSAGE });
   const names = ["", "Message", "message ", "__proto__", "constructor", "hasOwnProperty", "names"];
   for (const name of names) {
@@ -44,7 +44,7 @@ Deno.test("EventDefinitions.check() lets no event fit that is not defined", () =
   }
 });
 
-Deno.test("EventDefinitions.check() knows events that are called as members of objects are", () => {
+Deno.test("EventDefinitions.check() keeps event names and object members apart", () => {
   const { names, check } = defineEvents({ ["__proto__"]: MESSAGE, constructor: MESSAGE });
   assertEquals(names, ["__proto__", "constructor"]);
   for (const name of names) {
@@ -53,7 +53,7 @@ Deno.test("EventDefinitions.check() knows events that are called as members of o
   }
 });
 
-Deno.test("EventDefinitions.check() lets nothing fit of which a validator makes no object", () => {
+Deno.test("EventDefinitions.check() refuses validator output that is not an object", () => {
   class Move {
     x = 1;
   }
@@ -76,7 +76,7 @@ Deno.test("EventDefinitions.check() lets nothing fit of which a validator makes 
   assertInstanceOf(check("move", {}).value, Move);
 });
 
-Deno.test("EventDefinitions.check() takes issues for issues, whatever else there is", () => {
+Deno.test("EventDefinitions.check() reports issues, whatever else a result has", () => {
   const both = { issues: [], value: {} } as StandardSchemaResult<object>;
   const { check } = defineEvents({ odd: schemaOf(() => both) });
   assertEquals(check("odd", {}), { issues: ["its validator does not say why"] });
@@ -106,7 +106,7 @@ Deno.test("EventDefinitions.check() refuses a validator that answers later, even
   await new Promise((resolve) => setTimeout(resolve)); // A rejection of its own would fail the test.
 });
 
-Deno.test("defineEvents() calls a validator on what it belongs to", () => {
+Deno.test("defineEvents() calls a validator as a method of its schema", () => {
   class Props {
     readonly version = 1;
     readonly vendor = "test";
@@ -119,13 +119,13 @@ Deno.test("defineEvents() calls a validator on what it belongs to", () => {
   assertEquals(check("move", {}), { value: { x: 1 } });
 });
 
-Deno.test("defineEvents() takes a function for a schema, and schemas from a module", () => {
+Deno.test("defineEvents() accepts a function as a schema, and a module as the map", () => {
   const callable = Object.assign(() => {}, MESSAGE);
   const schemas = Object.assign(Object.create(null), { message: callable });
   assertEquals(defineEvents(schemas).check("message", { content: "hi" }).issues, undefined);
 });
 
-Deno.test("defineEvents() refuses what is no schema, and names its event", () => {
+Deno.test("defineEvents() refuses a value that is not a schema, and names its event", () => {
   const props = MESSAGE["~standard"];
   const standard = 'a validator by Standard Schema, with a member "~standard"';
   const cases: [schema: unknown, message: string][] = [
@@ -146,12 +146,12 @@ Deno.test("defineEvents() refuses what is no schema, and names its event", () =>
   }
 });
 
-Deno.test("defineEvents() refuses names that no event can have", () => {
+Deno.test("defineEvents() refuses invalid event names", () => {
   assertThrows(() => defineEvents({ "": MESSAGE }), RangeError, "Invalid event name");
   assertThrows(() => defineEvents({ ["é".repeat(128)]: MESSAGE }), RangeError, "got 256");
 });
 
-Deno.test("defineEvents() refuses what is no plain object, such as a literal with a __proto__", () => {
+Deno.test("defineEvents() refuses a map that is not a plain object, such as a literal with a __proto__", () => {
   const cases = [null, undefined, 1, [MESSAGE], new Map([["a", MESSAGE]]), { __proto__: MESSAGE }];
   for (const schemas of cases) {
     assertThrows(
@@ -162,7 +162,7 @@ Deno.test("defineEvents() refuses what is no plain object, such as a literal wit
   }
 });
 
-Deno.test("EventDefinitions.check() takes no longer for names that look like integers", () => {
+Deno.test("EventDefinitions.check() is as fast with names that look like integers", () => {
   const { check } = defineEvents({ message: MESSAGE });
   let isKnown = false;
   assertNoDearer(20_000, (names) => {

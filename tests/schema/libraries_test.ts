@@ -51,7 +51,7 @@ interface Sent {
   join: { name: string };
 }
 
-Deno.test("defineEvents() takes its types from Zod", () => {
+Deno.test("defineEvents() infers its types from Zod", () => {
   isSame<Same<ReceivedEvents<typeof ZOD>["message"], Received["message"]>>(true);
   isSame<Same<ReceivedEvents<typeof ZOD>["join"], Received["join"]>>(true);
   isSame<Same<keyof ReceivedEvents<typeof ZOD> & string, keyof Received>>(true);
@@ -59,7 +59,7 @@ Deno.test("defineEvents() takes its types from Zod", () => {
   isSame<Same<SendableEvents<typeof ZOD>["join"], Sent["join"]>>(true);
 });
 
-Deno.test("defineEvents() takes its types from Valibot", () => {
+Deno.test("defineEvents() infers its types from Valibot", () => {
   isSame<Same<ReceivedEvents<typeof VALIBOT>["message"], Received["message"]>>(true);
   isSame<Same<ReceivedEvents<typeof VALIBOT>["join"], Received["join"]>>(true);
   isSame<Same<keyof ReceivedEvents<typeof VALIBOT> & string, keyof Received>>(true);
@@ -67,7 +67,7 @@ Deno.test("defineEvents() takes its types from Valibot", () => {
   isSame<Same<SendableEvents<typeof VALIBOT>["join"], Sent["join"]>>(true);
 });
 
-Deno.test("defineEvents() takes its types from ArkType", () => {
+Deno.test("defineEvents() infers its types from ArkType", () => {
   isSame<Same<ReceivedEvents<typeof ARKTYPE>["message"], Received["message"]>>(true);
   isSame<Same<ReceivedEvents<typeof ARKTYPE>["join"], Received["join"]>>(true);
   isSame<Same<keyof ReceivedEvents<typeof ARKTYPE> & string, keyof Received>>(true);
@@ -95,7 +95,7 @@ for (const [library, events] of Object.entries({ Zod: ZOD, Valibot: VALIBOT, Ark
     assertStrictEquals(checker.takeReceived(new EbsocketEvent("leave")), null);
   });
 
-  Deno.test(`${library}: issues say where they are`, () => {
+  Deno.test(`${library}: issues have their path`, () => {
     const { issues = [] } = events.check("message", { content: 1, tags: ["a", 2] });
     assertEquals(issues.length, 2);
     for (const place of ["content", "tags[1]"]) {
@@ -136,7 +136,7 @@ Deno.test("Valibot: a validator that waits is refused", () => {
   );
 });
 
-Deno.test("ArkType: what a validator changes is not what is sent", () => {
+Deno.test("ArkType: changes by a validator are not sent", () => {
   const events = new EventChecker(
     defineEvents({ join: type({ name: "string.trim", "+": "delete" }) }),
   );
@@ -147,7 +147,7 @@ Deno.test("ArkType: what a validator changes is not what is sent", () => {
   assertEquals(event.__dict__ as object, { name: "Ada" });
 });
 
-Deno.test("defineEvents() takes schemas of several libraries at once", () => {
+Deno.test("defineEvents() accepts schemas of several libraries at once", () => {
   const mixed = defineEvents({
     message: z.object({ content: z.string() }),
     join: v.object({ name: v.string() }),
@@ -163,7 +163,7 @@ Deno.test("defineEvents() takes schemas of several libraries at once", () => {
   assertEquals(mixed.check("leave", { name: "Ada" }), { value: { name: "Ada" } });
 });
 
-Deno.test("defineEvents() takes one of several shapes for attributes, and has no others", () => {
+Deno.test("defineEvents() accepts a union of shapes as attributes", () => {
   const { check } = defineEvents({
     shape: z.discriminatedUnion("kind", [
       z.object({ kind: z.literal("circle"), radius: z.number() }),

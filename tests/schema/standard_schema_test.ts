@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert/equals";
 import { showIssues, showText, type StandardSchema } from "../../schema/standard_schema.ts";
 import { MESSAGE } from "../support/schemas.ts";
 
-Deno.test("StandardSchema is what the standard says: each can be used as the other", () => {
+Deno.test("StandardSchema and the type of the standard are assignable to each other", () => {
   const theirs: StandardSchemaV1<{ a?: number }, { a: number }> = {
     "~standard": { version: 1, vendor: "test", validate: () => ({ value: { a: 1 } }) },
   };
@@ -34,12 +34,12 @@ Deno.test("showIssues() puts the place before the message", () => {
   ]);
 });
 
-Deno.test("showIssues() does not say the place twice", () => {
+Deno.test("showIssues() does not repeat the path", () => {
   const message = "user.tags[1] must be a string (was a number)";
   assertEquals(showIssues([{ message, path: ["user", "tags", 1] }]), [message]);
 });
 
-Deno.test("showIssues() escapes and cuts what a peer may have chosen", () => {
+Deno.test("showIssues() escapes and cuts texts of a peer", () => {
   const [message, key] = showIssues([
     { message: `\x1b[2J\n${"x".repeat(1_000_000)}` },
     { message: "Unknown", path: [`\u202e${"y".repeat(1_000_000)}`] },
@@ -48,7 +48,7 @@ Deno.test("showIssues() escapes and cuts what a peer may have chosen", () => {
   assertEquals(key, `["\\u202e${"y".repeat(197)}…`);
 });
 
-Deno.test("showIssues() shows ten issues, and says how many more there are", () => {
+Deno.test("showIssues() shows ten issues, and the number of others", () => {
   const issues = Array.from({ length: 1000 }, (_, i) => ({ message: `Issue ${i}` }));
   const shown = showIssues(issues);
   assertEquals(shown.length, 11);
@@ -57,7 +57,7 @@ Deno.test("showIssues() shows ten issues, and says how many more there are", () 
   assertEquals(showIssues(issues.slice(0, 10)).length, 10);
 });
 
-Deno.test("showIssues() says something where a validator gives no issue", () => {
+Deno.test("showIssues() returns a text for an empty list of issues", () => {
   assertEquals(showIssues([]), ["its validator does not say why"]);
 });
 

@@ -138,7 +138,7 @@ for await (const event of client) {
   assertEquals(await compile(program), []);
 });
 
-Deno.test("defineEvents(): a program that is wrong does not compile, and the errors say why", async () => {
+Deno.test("defineEvents(): a wrong program does not compile, with readable errors", async () => {
   const program = `${HEAD}
 client.sendEvent(new EbsocketEvent("message", { content: 1 })); // wrong: Type 'number' is not assignable to type 'string'
 client.sendEvent(new EbsocketEvent("mesage", { content: "hi" })); // wrong: '"mesage"' is not assignable to
@@ -151,7 +151,7 @@ defineEvents({ nothing: {} }); // wrong: Property '"~standard"' is missing
   assertVerdict(program, await compile(program));
 });
 
-Deno.test("defineEvents(): what validators make is what arrives, and what JSON does not carry cannot be sent", async () => {
+Deno.test("defineEvents(): the output of validators arrives, and values outside JSON cannot be sent", async () => {
   const program = `
 import { defineEvents, EbsocketClient, EbsocketEvent, EbsocketSystem } from "@ebsockets/relay";
 import { z } from "zod";

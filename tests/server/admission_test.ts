@@ -20,7 +20,7 @@ async function join(relay: Relay, silent = false): Promise<Peer> {
   return peer;
 }
 
-Deno.test("Admission takes maxClientsPerAddress from one address, and one more when one has gone", async () => {
+Deno.test("Admission admits maxClientsPerAddress clients from one address, and another when one has left", async () => {
   await using relay = newRelay({ maxClientsPerAddress: 2 });
   await using one = await join(relay);
   await using _two = await join(relay);
@@ -84,7 +84,7 @@ function heldRelay() {
   return { relay: newRelay({ maxTotalPendingBytes: 20_000_000, observer }), left };
 }
 
-Deno.test("Admission gives up the lines that were begun first when too much is unfinished", async () => {
+Deno.test("Admission closes the clients with the oldest unfinished lines when too much is unfinished", async () => {
   const { relay, left } = heldRelay();
   await using _relay = relay;
   const strangers: Peer[] = [];
@@ -124,7 +124,7 @@ Deno.test("Admission gives up the lines that were begun first when too much is u
   }
 });
 
-Deno.test("Admission lets a line that is alone be as long as it may", async () => {
+Deno.test("Admission lets a single unfinished line have its full length", async () => {
   await using relay = newRelay({ maxTotalPendingBytes: 1000, echo: false });
   await using one = await join(relay);
   const rest = await begin(one, 1_000_000, 999_000);

@@ -52,7 +52,7 @@ async function askWith(text: string | Uint8Array, options: RelayOptions = {}): P
   return { told, refused: set.refused };
 }
 
-Deno.test("AuthGate admits who shows the token, with what it sends right after", async () => {
+Deno.test("AuthGate admits a client with the token, along with the lines right after its hello", async () => {
   await using set = await setUp();
   await using one = await Peer.connect(set.relay.server.address);
   const long = `{"event":"long","__dict__":{"x":"${"x".repeat(500_000)}"}}\n`;
@@ -74,7 +74,7 @@ Deno.test("AuthGate overlooks empty lines before the hello", async () => {
   }
 });
 
-Deno.test("AuthGate lets nothing in or out for whoever does not show the token", async () => {
+Deno.test("AuthGate lets no line in or out for a peer without the token", async () => {
   const cases: [text: string, detail: string][] = [
     [EVENT, "the first line must be a hello with a token"],
     [`{"control":"hello"}\n${EVENT}`, "no token"],
@@ -118,7 +118,7 @@ Deno.test("AuthGate reads a first line of 4,096 bytes, and none that is longer",
   }
 });
 
-Deno.test("AuthGate waits for a hello no longer than helloTimeout, however much drips in", async () => {
+Deno.test("AuthGate waits for a hello no longer than helloTimeout, however many bytes drip in", async () => {
   await using set = await setUp({ helloTimeout: 300 });
   await using quiet = await Peer.connect(set.relay.server.address);
   await using slow = await Peer.connect(set.relay.server.address);
@@ -141,7 +141,7 @@ Deno.test("AuthGate waits for a hello no longer than helloTimeout, however much 
   assertEquals(set.refused, Array(2).fill("idle-timeout: no hello came within 300 ms"));
 });
 
-Deno.test("AuthGate reports who goes away before it has said hello", async () => {
+Deno.test("AuthGate reports a peer that leaves before its hello", async () => {
   await using set = await setUp();
   await using one = await Peer.connect(set.relay.server.address);
   one.close();
@@ -149,7 +149,7 @@ Deno.test("AuthGate reports who goes away before it has said hello", async () =>
   assertEquals(set.refused, ["eof: it went before it had said hello"]);
 });
 
-Deno.test("AuthGate lets those wait who may not come in, and gives places to those who may", async () => {
+Deno.test("AuthGate gives places to peers with the token before all others", async () => {
   await using set = await setUp({ maxClients: 2 });
   await using _waiting = await Peer.connect(set.relay.server.address);
   await using second = await Peer.connect(set.relay.server.address);

@@ -39,7 +39,7 @@ function texts({ members }: SubscriberGroup<FakeRecipient>): string[] {
   return [...members].map(({ recipient }) => recipient.text);
 }
 
-Deno.test("WriteCoalescer lets everything go at the end of a block after which nothing comes", () => {
+Deno.test("WriteCoalescer flushes everything at the end of a block that nothing follows", () => {
   const { add, groupOf, coalescer, publisher } = setUp();
   const group = groupOf(2);
   add(group, A);
@@ -48,7 +48,7 @@ Deno.test("WriteCoalescer lets everything go at the end of a block after which n
   assertEquals(texts(group), [A, A]);
 });
 
-Deno.test("WriteCoalescer keeps a small share while more comes, and lets a large one go", () => {
+Deno.test("WriteCoalescer keeps a small batch while more comes, and flushes a large one", () => {
   const { add, groupOf, coalescer, publisher } = setUp();
   const [small, large] = [groupOf(1), groupOf(1)];
   add(small, A);
@@ -70,7 +70,7 @@ Deno.test("WriteCoalescer keeps less where less may wait for a client", () => {
   assertEquals(texts(group), [A]);
 });
 
-Deno.test("WriteCoalescer lets go of what it keeps after a moment, whatever happens", async () => {
+Deno.test("WriteCoalescer flushes kept lines after a moment, whatever happens", async () => {
   const { add, groupOf, coalescer, publisher } = setUp();
   const group = groupOf(1);
   add(group, A);
@@ -78,7 +78,7 @@ Deno.test("WriteCoalescer lets go of what it keeps after a moment, whatever happ
   await until(() => texts(group)[0] === A);
 });
 
-Deno.test("WriteCoalescer lets go of what a publisher has sent once it has no more, not of what others have", () => {
+Deno.test("WriteCoalescer flushes the lines of a publisher that has no more, and not those of others", () => {
   const { add, groupOf, coalescer, publisher } = setUp();
   const other = new Member(new FakeRecipient(99), publisher.group);
   const [one, two] = [groupOf(1), groupOf(1)];
@@ -122,7 +122,7 @@ Deno.test("WriteCoalescer keeps lines for all and lines for one in order", () =>
   assertEquals(texts(group), [A + to + to + B, to + B + B, A + B + B]);
 });
 
-Deno.test("WriteCoalescer.flush() lets go of what waits for a group, and for one of it alone", () => {
+Deno.test("WriteCoalescer.flush() flushes the lines of a group and those of a single member", () => {
   const { add, groupOf, coalescer, publisher } = setUp();
   const group = groupOf(2);
   const [one] = [...group.members];
@@ -135,7 +135,7 @@ Deno.test("WriteCoalescer.flush() lets go of what waits for a group, and for one
   coalescer.endBlock(publisher, false);
 });
 
-Deno.test("WriteCoalescer gathers events while there is no time to write each by itself", async () => {
+Deno.test("WriteCoalescer gathers events while there is no time to write each on its own", async () => {
   const { add, groupOf, coalescer, publisher } = setUp({ maxBatchDelay: 1000 });
   const group = groupOf(40);
   const line = blockOf('{"event":"to"}\n');

@@ -43,7 +43,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     assertEquals(rest, [{ control: "close", reason: "shutdown" }]);
   });
 
-  Deno.test(`Handshake of a ${name} says which events it has taken, if it was asked to`, async () => {
+  Deno.test(`Handshake of a ${name} acknowledges events on request`, async () => {
     await using server = start({ echo: false });
     await using peer = await Peer.connect(server.server.address);
     await peer.send(ACK_HELLO + EVENT + EVENT);
@@ -52,7 +52,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     await peer.sees('{"control":"ack","events":3}\n');
   });
 
-  Deno.test(`Handshake of a ${name} says what it has taken before a bad line`, async () => {
+  Deno.test(`Handshake of a ${name} acknowledges the events before a bad line`, async () => {
     await using server = start({ echo: false });
     await using peer = await Peer.connect(server.server.address);
     await peer.send(`${ACK_HELLO}${EVENT}${EVENT}{}\n${EVENT}`);
@@ -73,7 +73,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     assertEquals(controls, ['{"control":"close","reason":"shutdown"}']);
   });
 
-  Deno.test(`Handshake of a ${name} does not let a client say that it was sent away, or that we left`, async () => {
+  Deno.test(`Handshake of a ${name} ignores close reasons that only a server can have`, async () => {
     const ends: CloseInfo[] = [];
     const onClose = (info: CloseInfo) => void ends.push(info);
     await using server = start({ observer: { onLeave: (_, info) => onClose(info) } });
@@ -100,7 +100,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     ]);
   });
 
-  Deno.test(`Handshake of a ${name} tells a stranger what this port is, but no client of its own`, async () => {
+  Deno.test(`Handshake of a ${name} answers HTTP and TLS at the start of a connection, and only there`, async () => {
     await using server = start({ echo: false });
     await using web = await Peer.connect(server.server.address);
     await web.send("GET / HTTP/1.1\r\n\r\n");
@@ -113,7 +113,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     assertEquals(JSON.parse((await client.lines())[0]!).reason, "bad-json");
   });
 
-  Deno.test(`A ${name} sends a line when it has sent nothing, and closes who is silent against its word`, async () => {
+  Deno.test(`A ${name} sends keep-alive lines, and closes a client that breaks its keep-alive promise`, async () => {
     await using server = start({ keepAliveInterval: 100, keepAliveTimeout: 100 });
     await using member = await Peer.connect(server.server.address);
     await using liar = await Peer.connect(server.server.address);
@@ -124,7 +124,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     assertEquals(member.text.trim(), "");
   });
 
-  Deno.test(`A ${name} closes who does not finish a line`, async () => {
+  Deno.test(`A ${name} closes a client that does not finish a line`, async () => {
     await using server = start({ lineTimeout: 100 });
     await using peer = await Peer.connect(server.server.address);
     await peer.send('{"event":');
@@ -133,7 +133,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     assertEquals(JSON.parse(line!), { control: "close", reason: "idle-timeout", detail });
   });
 
-  Deno.test(`A ${name} slows down who sends more than it may, and loses nothing`, async () => {
+  Deno.test(`A ${name} slows down a client over its rate limit, and loses nothing`, async () => {
     await using server = start({ maxEventsPerSecond: 50, echo: false });
     await using peer = await Peer.connect(server.server.address);
     const begun = performance.now();
@@ -145,7 +145,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     assertGreaterOrEqual(performance.now() - begun, 550);
   });
 
-  Deno.test(`A ${name} closes who sends far more than it may`, async () => {
+  Deno.test(`A ${name} closes a client far over its rate limit`, async () => {
     await using server = start({ maxEventsPerSecond: 1, echo: false });
     await using peer = await Peer.connect(server.server.address);
     await peer.send(EVENT.repeat(100));
@@ -153,7 +153,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
     assertEquals(JSON.parse(last).reason, "rate-limited");
   });
 
-  Deno.test(`A ${name} closes who floods it with empty lines`, async () => {
+  Deno.test(`A ${name} closes a client that floods it with empty lines`, async () => {
     await using server = start({});
     await using peer = await Peer.connect(server.server.address);
     await peer.send("\n".repeat(50));

@@ -11,7 +11,7 @@ function pieceOf(text: string, events: number): Piece {
   return new Piece(blockOf(text), 0, text.length, events);
 }
 
-Deno.test("MemberDiff.apply() leaves out and puts in what was said, with the events that these are", () => {
+Deno.test("MemberDiff.apply() removes and inserts slices, and counts their events", () => {
   const step = fc.record({
     kind: fc.constantFrom("all", "others", "alone", "cut"),
     length: fc.constantFrom(1, 10, 600, 5000),
@@ -64,7 +64,7 @@ Deno.test("MemberDiff.apply() copies short pieces into one, and shares long ones
   assertEquals([before, after].map((piece) => piece!.block.bytes.buffer.byteLength), [6, 8]);
 });
 
-Deno.test("MemberDiff.apply() gives what all get as it is where nothing differs", () => {
+Deno.test("MemberDiff.apply() returns the shared slices unchanged if nothing differs", () => {
   const [one, two] = [pieceOf("x".repeat(600), 1), pieceOf("y".repeat(600), 1)];
   const diff = new MemberDiff();
   diff.insert({ bytes: 600, events: 1 }, blockOf("z\n"), 0, 2);

@@ -19,12 +19,12 @@ function setUp(options: RateOptions) {
   return { rateLimiter, send, released, anyReleased: promise };
 }
 
-Deno.test("RateLimiter without limits lets every client send as much as it likes", () => {
+Deno.test("RateLimiter without limits never holds a client", () => {
   const { send } = setUp({});
   assertEquals(send("a", 1e9, 1e12), "within");
 });
 
-Deno.test("RateLimiter lets one second's worth come at once, and holds who sends more", async () => {
+Deno.test("RateLimiter lets one second's worth come at once, and holds a client that sends more", async () => {
   const { rateLimiter, send, released, anyReleased } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 10), "within");
   assertFalse(rateLimiter.holds("a"));
@@ -45,7 +45,7 @@ Deno.test("RateLimiter holds a client for as long as its excess is worth", async
   assertGreaterOrEqual(performance.now() - start, 290);
 });
 
-Deno.test("RateLimiter says who is far over: more than ten seconds' worth has come", () => {
+Deno.test("RateLimiter reports a client as far over after ten seconds' worth", () => {
   const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 105), "over");
   assertEquals(send("a", 10), "far over");
@@ -61,7 +61,7 @@ Deno.test("RateLimiter counts empty lines where there are more of them than even
   for (const client of ["a", "b", "c"]) rateLimiter.forget(client);
 });
 
-Deno.test("RateLimiter counts control lines by what they cost, however many events come with them", () => {
+Deno.test("RateLimiter charges control lines by their cost, however many events come with them", () => {
   const { rateLimiter, send } = setUp({});
   assertEquals(send("a", 100_000, 0, 0, 99.5), "within");
   assertEquals(send("a", 100_000, 0, 0, 1.5), "over");
@@ -76,7 +76,7 @@ Deno.test("RateLimiter lets a client use up one allowance without a loss of the 
   rateLimiter.forget("a");
 });
 
-Deno.test("RateLimiter.forget() forgets what a client has sent, and never releases it", () => {
+Deno.test("RateLimiter.forget() forgets a client, and never releases it", () => {
   const { rateLimiter, send, released } = setUp({ maxEventsPerSecond: 1 });
   assertEquals(send("a", 5), "over");
   rateLimiter.forget("a"); // a timer that went on would be reported as a leak
@@ -85,7 +85,7 @@ Deno.test("RateLimiter.forget() forgets what a client has sent, and never releas
   assertEquals(released, []);
 });
 
-Deno.test("RateLimiter takes what came while we stood still for no burst of the client's", () => {
+Deno.test("RateLimiter does not charge a client for lines that came during our own standstill", () => {
   using clock = new Clock();
   const { rateLimiter, send } = setUp({ maxEventsPerSecond: 10 });
   rateLimiter.start();

@@ -98,12 +98,12 @@ Deno.test("EbsocketServer refuses a place that is not set, instead of listening 
   }
 });
 
-Deno.test("EbsocketServer takes the defaults for options that are left out", async () => {
+Deno.test("EbsocketServer has defaults for options that are left out", async () => {
   await using server = new EbsocketServer({ hostname: "127.0.0.1" });
   assertGreater(server.address[1], 0);
 });
 
-Deno.test("EbsocketServer.acceptConnection() gives the connection and its address", async () => {
+Deno.test("EbsocketServer.acceptConnection() resolves to the connection and its address", async () => {
   await using server = new EbsocketServer(loopback);
   await using peer = await Peer.connect(server.address);
   const [connection, address] = await server.acceptConnection();
@@ -163,7 +163,7 @@ Deno.test("EbsocketServer does not pause for peers that are gone before they are
   await connection.abort();
 });
 
-Deno.test("EbsocketServer is closed by whoever closes its listener", async () => {
+Deno.test("EbsocketServer closes when its listener is closed", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const ended = { addr: listener.addr, accept: () => listener.accept(), close() {} };
   const server = new EbsocketServer({ listener: ended });
@@ -173,7 +173,7 @@ Deno.test("EbsocketServer is closed by whoever closes its listener", async () =>
   await server.closed;
 });
 
-Deno.test("EbsocketServer.serve() can be called once, and ends with what its sink throws", async () => {
+Deno.test("EbsocketServer.serve() can be called once, and rejects with the error of its sink", async () => {
   const server = new EbsocketServer(loopback);
   const sink: ServerSink = {
     onOpen() {
@@ -224,7 +224,7 @@ Deno.test("EbsocketServer iterates over connections until it is closed", async (
   assertEquals(ports, [peer.conn.localAddr.port]);
 });
 
-Deno.test("EbsocketServer.serve() tells its sink of each client, and closes all at the end", async () => {
+Deno.test("EbsocketServer.serve() passes each client to its sink, and closes all at the end", async () => {
   const server = new EbsocketServer(loopback);
   const { connections, events, sink } = recordingSink();
   const served = server.serve(sink);
@@ -239,7 +239,7 @@ Deno.test("EbsocketServer.serve() tells its sink of each client, and closes all 
   assertEquals(events, ["open", "2 lines", "close shutdown"]);
 });
 
-Deno.test("EbsocketServer.serve() refuses more than maxClients, and tells them", async () => {
+Deno.test("EbsocketServer.serve() refuses clients beyond maxClients, with the reason", async () => {
   const server = new EbsocketServer(loopback);
   const { events, sink } = recordingSink();
   const served = server.serve(sink, { maxClients: 1 });

@@ -58,7 +58,7 @@ const DIFFERENCES: Record<string, Difference> = {
 };
 
 for (const [name, { options, greeting, own, owned = "" }] of Object.entries(DIFFERENCES)) {
-  Deno.test(`Relay shares among readers what all get, although they ${name}`, async () => {
+  Deno.test(`Relay shares common bytes among readers, although they ${name}`, async () => {
     await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
       maxTotalPendingBytes: 3_000_000,
       ...options,

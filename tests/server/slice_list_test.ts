@@ -29,7 +29,7 @@ Deno.test("SliceList.take() joins short pieces in order, and leaves nothing", ()
   assertEquals(textsOf(share.take()), ["v"]);
 });
 
-Deno.test("SliceList.take() gives a whole block as it is", () => {
+Deno.test("SliceList.take() returns a whole block as it is", () => {
   const share = new SliceList();
   const block = blockOf("abcdefgh");
   share.add(block, 0, 4, 1);
@@ -39,7 +39,7 @@ Deno.test("SliceList.take() gives a whole block as it is", () => {
   assertEquals(piece!.events, 2);
 });
 
-Deno.test("SliceList.take() copies a short part of a block, which would hold all of it in memory", () => {
+Deno.test("SliceList.take() copies a short part of a block, so that it does not keep the whole in memory", () => {
   const share = new SliceList();
   const block = blockOf("x".repeat(10_000));
   share.add(block, 1, 3, 1);
@@ -72,7 +72,7 @@ Deno.test("SliceList.take() leaves long parts of blocks where they are, in the o
   assertStrictEquals(pieces[3]!.block, two);
 });
 
-Deno.test("SliceList.take() gives what the last share gave where it has the very same", () => {
+Deno.test("SliceList.take() returns the pieces of the last list if the slices are the same", () => {
   const memo = new SliceListCache();
   const block = blockOf("abcdefgh");
   const take = (...bounds: number[]) => {

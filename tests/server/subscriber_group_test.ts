@@ -20,7 +20,7 @@ function groupOf(count: number) {
   return { group, members, recipients: members.map(({ recipient }) => recipient) };
 }
 
-Deno.test("SubscriberGroup.flush() gives all members the very same bytes", () => {
+Deno.test("SubscriberGroup.flush() sends the same buffer to all members", () => {
   const { group, recipients } = groupOf(2);
   const block = blockOf(A + B + A);
   group.add(block, 0, A.length, 1);
@@ -35,7 +35,7 @@ Deno.test("SubscriberGroup.flush() gives all members the very same bytes", () =>
   assertEquals(queued, [1, 2]);
 });
 
-Deno.test("SubscriberGroup.flush() passes by who is left out, and tells how many were open", () => {
+Deno.test("SubscriberGroup.flush() skips the member that is left out, and counts open members", () => {
   const { group, members, recipients } = groupOf(4);
   const batch = group.batch();
   const own = group.batchOf(members[3]!);
@@ -77,7 +77,7 @@ Deno.test("SubscriberGroup.flush() looks at no member but the one that a line is
   assertEquals(seen, 1000);
 });
 
-Deno.test("SubscriberGroup.flush() numbers events from what was queued for a member, in front of all else", () => {
+Deno.test("SubscriberGroup.flush() numbers events from the count of each member, in the first place of a line", () => {
   const { group, members: [one], recipients } = groupOf(2);
   one!.isNumbered = true;
   recipients[0]!.eventsOut = 41;
@@ -94,7 +94,7 @@ Deno.test("SubscriberGroup.flush() numbers events from what was queued for a mem
   ]);
 });
 
-Deno.test("SubscriberGroup.flush() numbers what a member gets alone, and not what it does not get", () => {
+Deno.test("SubscriberGroup.flush() numbers events for a single member, and skips events that it does not receive", () => {
   const { group, members, recipients } = groupOf(2);
   for (const member of members) member.isNumbered = true;
   const block = blockOf(A + B);
