@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
+import { textOf } from "../tests/support/bytes.ts";
 import { FakeDuplex } from "../tests/support/duplex.ts";
 import { mqtt, nats, redis } from "./broker_wires.ts";
 import { bytesOf } from "./wire.ts";
@@ -79,7 +80,3 @@ Deno.test("mqtt.on() publishes on its topic, and subscribes to no other", async 
   await ping.join(connection, "subscriber");
   assertStringIncludes(connection.written, "\x09\x00\x01\x00\x04ping\x00");
 });
-
-function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
-}

@@ -4,6 +4,7 @@ import { lines } from "./wire.ts";
 import { type Present, writeReport } from "./report.ts";
 import type { Sample } from "./sample.ts";
 import type { Scenario } from "./scenarios.ts";
+import { textOf } from "../tests/support/bytes.ts";
 
 /** A peer that is never started. */
 function present(name: string, libraryVersion: string | null = null): Present {
@@ -97,5 +98,5 @@ Deno.test("writeReport() writes formatted Markdown", async () => {
     child.output(),
     new Blob([report]).stream().pipeTo(child.stdin),
   ]);
-  assertEquals(new TextDecoder().decode(stdout), report);
+  assertEquals(textOf(stdout), report);
 });

@@ -7,6 +7,7 @@ import { EbsocketServer } from "../server.ts";
 import { output } from "./programs.ts";
 import { ROOM_DRIVER, RoomDriver, type RoomFrames } from "./room_driver.ts";
 import { bytesOf, readUntil, writeAll } from "./wire.ts";
+import { textOf } from "../tests/support/bytes.ts";
 
 const LOCAL = "127.0.0.1";
 const CLIENTS = 3;
@@ -173,7 +174,7 @@ function serve(
     for (;;) {
       const length = await sender.read(buffer).catch(() => null);
       if (length === null) break;
-      const parts = (text + new TextDecoder().decode(buffer.subarray(0, length))).split("\n");
+      const parts = (text + textOf(buffer.subarray(0, length))).split("\n");
       text = parts.pop()!;
       for (const line of parts) {
         clients.forEach((client, i) => {

@@ -11,7 +11,6 @@ import { COMMAND_NAMES } from "../cli/main.ts";
 import { INSTALL } from "../cli/program.ts";
 import { EbsocketClient } from "../client.ts";
 import config from "../deno.json" with { type: "json" };
-import { ConnectError } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { Relay } from "../relay.ts";
 import { StatsCollector } from "../relay/stats.ts";
@@ -20,22 +19,16 @@ import { testRelay } from "../testing.ts";
 import { makeCertificates } from "./support/certificates.ts";
 import { Command } from "./support/command.ts";
 import { Document } from "./support/document.ts";
+import { TempFolder } from "./support/folder.ts";
 import { freePort } from "./support/free_port.ts";
 import { Peer } from "./support/peer.ts";
-import { until } from "./support/waiting.ts";
+import { canRun } from "./support/process.ts";
+import { eventually, until } from "./support/waiting.ts";
 
 const ROOT = `${import.meta.dirname}/..`;
 
 const hasPython = canRun("python3", ["-c", "import socket"]);
 const hasNetcat = canRun("sh", ["-c", "nc -h 2>&1 | grep -q -- -N"]);
-
-function canRun(command: string, args: string[]): boolean {
-  try {
-    return new Deno.Command(command, { args, stdout: "null", stderr: "null" }).outputSync().success;
-  } catch {
-    return false;
-  }
-}
 
 const pages = [...Deno.readDirSync(`${ROOT}/docs`)].map(({ name }) => `docs/${name}`).sort();
 const documents = ["README.md", ...pages];
@@ -88,7 +81,7 @@ function anchorOf(heading: string): string {
 for (const path of documents) {
   if (!/<!-- \S+\.ts -->/.test(Deno.readTextFileSync(`${ROOT}/${path}`))) continue;
   Deno.test(`${path}: all programs in TypeScript compile`, async () => {
-    await using document = await Document.open(path, 7982);
+    using document = await Document.open(path, 7982);
     await using check = document.check();
     const { code, stderr } = await check.end();
     assertEquals(code, 0, stderr);
@@ -107,7 +100,7 @@ const wrong: [path: string, name: string, from: string, to: string, error: RegEx
 
 for (const [path, name, from, to, error] of wrong) {
   Deno.test(`${path}: ${name} does not compile with \`${to}\``, async () => {
-    await using document = await Document.open(path, 7982);
+    using document = await Document.open(path, 7982);
     await document.change(name, (source) => source.replace(from, to));
     await using check = document.check();
     const { code, stderr } = await check.end();
@@ -119,7 +112,7 @@ for (const [path, name, from, to, error] of wrong) {
 
 Deno.test("docs/chat.md: the clients in a room receive each other's events, and no others", async () => {
   await using relay = testRelay();
-  await using guide = await Document.open("docs/chat.md", relay.address[1]);
+  using guide = await Document.open("docs/chat.md", relay.address[1]);
   await using ada = guide.run("chat.ts", ["lobby", "Ada"]);
   await using grace = guide.run("chat.ts", ["lobby", "Grace"]);
   await using elsewhere = guide.run("chat.ts", ["garden", "Bob"]);
@@ -135,7 +128,7 @@ Deno.test("docs/chat.md: the clients in a room receive each other's events, and 
 
 Deno.test("docs/requests.md: no service, a reply, an error", async () => {
   await using relay = testRelay();
-  await using guide = await Document.open("docs/requests.md", relay.address[1]);
+  using guide = await Document.open("docs/requests.md", relay.address[1]);
   const ask = async (...args: string[]) => {
     await using program = guide.run("ask.ts", args);
     return (await program.end()).stdout;
@@ -157,7 +150,7 @@ Deno.test({
   ignore: Deno.build.os === "windows",
   async fn() {
     await using relay = testRelay();
-    await using guide = await Document.open("docs/work_queue.md", relay.address[1]);
+    using guide = await Document.open("docs/work_queue.md", relay.address[1]);
     await using early = guide.run("boss.ts", ["1"]);
     await early.expect(/: no-responders\n/);
     await using ada = guide.run("worker.ts", ["Ada"]);
@@ -185,14 +178,15 @@ Deno.test({
   ignore: !hasPython || !hasNetcat,
   async fn() {
     await using relay = testRelay({ subscribeFirst: true });
-    await using guide = await Document.open("docs/devices.md", relay.address[1]);
+    using guide = await Document.open("docs/devices.md", relay.address[1]);
     await using watch = guide.run("watch.ts", []);
     await watch.expect(/Watching\n/);
     await using shell = guide.run("sensor.sh", ["19.5"]);
     await watch.expect(/"sensor\.kitchen": 19\.5 °C\n/);
     await using python = guide.run("sensor.py", ["2"]);
     await watch.expect(/"sensor\.cellar": [\d.]+ °C\n[^]*"sensor\.cellar": [\d.]+ °C\n/);
-    assertEquals([(await shell.end()).code, (await python.end()).code], [0, 0]);
+    assertEquals((await shell.end()).code, 0);
+    assertEquals((await python.end()).code, 0);
   },
 });
 
@@ -201,7 +195,7 @@ Deno.test({
   ignore: !hasPython,
   async fn() {
     await using relay = testRelay({ subscribeFirst: true });
-    await using guide = await Document.open("docs/devices.md", relay.address[1]);
+    using guide = await Document.open("docs/devices.md", relay.address[1]);
     await using lamp = guide.run("lamp.py", []);
     await lamp.expect(/ready\n/);
     await using client = await relay.connect();
@@ -216,7 +210,7 @@ Deno.test({
 });
 
 Deno.test("docs/testing.md: the test passes, and fails for a changed program", async () => {
-  await using guide = await Document.open("docs/testing.md", 7982);
+  using guide = await Document.open("docs/testing.md", 7982);
   await using right = guide.test("greeter_test.ts");
   const { code, stdout } = await right.end();
   assertStringIncludes(stdout, "2 passed");
@@ -231,7 +225,7 @@ Deno.test("docs/testing.md: the test passes, and fails for a changed program", a
 
 Deno.test("docs/typed_events.md: a client with types receives events", async () => {
   await using relay = testRelay();
-  await using document = await Document.open("docs/typed_events.md", relay.address[1]);
+  using document = await Document.open("docs/typed_events.md", relay.address[1]);
   await using typed = document.run("typed.ts");
   await until(() => relay.relay.clients.length === 1);
   await using peer = await Peer.connect(relay.address);
@@ -241,7 +235,7 @@ Deno.test("docs/typed_events.md: a client with types receives events", async () 
 
 Deno.test("docs/typed_events.md: the client reports an event that violates its definition", async () => {
   await using relay = testRelay();
-  await using document = await Document.open("docs/typed_events.md", relay.address[1]);
+  using document = await Document.open("docs/typed_events.md", relay.address[1]);
   await using checked = document.run("checked.ts");
   await until(() => relay.relay.clients.length === 1);
   const client = await relay.connect();
@@ -253,7 +247,7 @@ Deno.test("docs/typed_events.md: the client reports an event that violates its d
 
 Deno.test("docs/reconnecting.md: the client reconnects, and reports both changes", async () => {
   const port = freePort();
-  await using document = await Document.open("docs/reconnecting.md", port);
+  using document = await Document.open("docs/reconnecting.md", port);
   const where = ["127.0.0.1", port] as const;
   await using client = await (async () => {
     await using _ = new Relay(new EbsocketServer(where));
@@ -272,7 +266,7 @@ Deno.test("docs/reconnecting.md: the client reconnects, and reports both changes
 
 Deno.test("docs/servers.md: a relay in another program passes events on", async () => {
   const port = freePort();
-  await using document = await Document.open("docs/servers.md", port);
+  using document = await Document.open("docs/servers.md", port);
   await using program = document.run("embedded.ts");
   await program.expect(/Relaying on port \d+\n/);
   await using one = await connect(port);
@@ -289,7 +283,7 @@ Deno.test({
   ignore: Deno.build.os === "windows",
   async fn() {
     const port = freePort();
-    await using document = await Document.open("docs/servers.md", port);
+    using document = await Document.open("docs/servers.md", port);
     await using server = document.run("echo_server.ts");
     await using client = await connect(port);
     await server.expect(/EbsocketConnection\(127\.0\.0\.1:\d+\) has come\n/);
@@ -306,15 +300,8 @@ Deno.test({
 /** Returns a client of a program that is about to listen. */
 async function connect(port: number): Promise<EbsocketClient> {
   const client = new EbsocketClient();
-  for (;;) {
-    try {
-      await client.connectTo(["127.0.0.1", port]);
-      return client;
-    } catch (error) {
-      if (!(error instanceof ConnectError)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
+  await eventually(() => client.connectTo(["127.0.0.1", port]));
+  return client;
 }
 
 /** Returns the text of `--help` for each option, by its name. */
@@ -398,29 +385,25 @@ Deno.test({
   async fn() {
     const unit = await readUnit();
     const [, line] = /^ExecStart=(\S+ (?:.*\\\n)*.*)$/m.exec(unit)!;
-    const folder = await Deno.makeTempDir();
-    try {
-      const { server, ca } = certificates!;
-      await Deno.writeTextFile(`${folder}/token`, "s3cret\n");
-      await Deno.writeTextFile(`${folder}/cert.pem`, server.cert);
-      await Deno.writeTextFile(`${folder}/key.pem`, server.key);
-      const port = freePort();
-      const words = line!.replaceAll("\\\n", " ").replaceAll("%d", folder).replaceAll(
-        "7982",
-        `${port}`,
-      )
-        .split(/\s+/);
-      assertEquals(words.slice(0, 2), ["/usr/local/bin/deno", "run"]);
-      const at = words.indexOf(`jsr:${config.name}@${config.version}`);
-      const args = [...words.slice(at + 1), "--port", `${port}`];
-      await using relay = new Command(args, words.slice(2, at));
-      await relay.listens();
-      const tls = { caCerts: [ca] };
-      await using client = new EbsocketClient({ token: "s3cret", tls });
-      await client.connectTo(["127.0.0.1", port]);
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
+    using folder = new TempFolder();
+    const { server, ca } = certificates!;
+    await Deno.writeTextFile(`${folder.path}/token`, "s3cret\n");
+    await Deno.writeTextFile(`${folder.path}/cert.pem`, server.cert);
+    await Deno.writeTextFile(`${folder.path}/key.pem`, server.key);
+    const port = freePort();
+    const words = line!.replaceAll("\\\n", " ").replaceAll("%d", folder.path).replaceAll(
+      "7982",
+      `${port}`,
+    )
+      .split(/\s+/);
+    assertEquals(words.slice(0, 2), ["/usr/local/bin/deno", "run"]);
+    const at = words.indexOf(`jsr:${config.name}@${config.version}`);
+    const args = [...words.slice(at + 1), "--port", `${port}`];
+    await using relay = new Command(args, words.slice(2, at));
+    await relay.listens();
+    const tls = { caCerts: [ca] };
+    await using client = new EbsocketClient({ token: "s3cret", tls });
+    await client.connectTo(["127.0.0.1", port]);
   },
 });
 
@@ -439,7 +422,7 @@ Deno.test({
   async fn() {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       await using relay = testRelay();
-      await using document = await Document.open("docs/leaving.md", relay.address[1]);
+      using document = await Document.open("docs/leaving.md", relay.address[1]);
       await using worker = document.run("leaving.ts");
       const client = await relay.connect();
       await client.subscribe([]);
@@ -461,7 +444,7 @@ Deno.test({
 
 Deno.test("docs/binary.md: one program decodes the base64 of the other", async () => {
   await using relay = testRelay();
-  await using document = await Document.open("docs/binary.md", relay.address[1]);
+  using document = await Document.open("docs/binary.md", relay.address[1]);
   await using viewer = document.run("viewer.ts");
   await viewer.expect(/Viewing\n/);
   await using camera = document.run("camera.ts");
@@ -477,7 +460,7 @@ Deno.test({
   ignore: !canRun("node", ["--version"]),
   async fn() {
     const relay = testRelay();
-    await using document = await Document.open("docs/runtimes.md", relay.address[1]);
+    using document = await Document.open("docs/runtimes.md", relay.address[1]);
     const client = await relay.connect();
     await using node = document.run("client.mjs");
     assertEquals((await client.recvEvent())?.getAttribute("text"), "hi");

@@ -7,17 +7,13 @@ import { equals } from "@std/bytes/equals";
 import type { Address } from "../protocol/address.ts";
 import { EbsocketClient } from "../client.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
+import { utf8 } from "./support/bytes.ts";
 import { Command } from "./support/command.ts";
 import { Peer } from "./support/peer.ts";
+import { residentBytes } from "./support/usage.ts";
 import { soon } from "./support/waiting.ts";
 
 const isLinux = Deno.build.os === "linux";
-
-/** Resident memory of a process, in bytes. */
-async function residentBytes(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
-}
 
 /** Reads until all of `expected` has come, and fails at the first byte that differs. */
 async function receiveExactly(conn: Deno.Conn, expected: Uint8Array): Promise<void> {
@@ -79,7 +75,7 @@ Deno.test("relay delivers 100,000 events to 10 clients, complete, in order, byte
     const head = `{"event":"message","__dict__":{"number":${i},"text":"`;
     lines.push(head + "x".repeat(150 - head.length - 3) + '"}}\n');
   }
-  const expected = new TextEncoder().encode(lines.join(""));
+  const expected = utf8(lines.join(""));
   const subscribers: Deno.TcpConn[] = [];
   for (let i = 0; i < 10; i++) subscribers.push(await Deno.connect({ hostname, port }));
   await command.expect(/client c10 joined/);
@@ -144,7 +140,7 @@ Deno.test({
     await using command = new Command(["--port", "0"]);
     const address = await command.listens();
     await using pair = await Pair.join(command, address);
-    const before = await residentBytes(command.pid);
+    const before = residentBytes(command.pid);
     await using flood = await Peer.connect(address);
     const chunk = new Uint8Array(1_048_576).fill(0x78);
     let sent = 0;
@@ -159,7 +155,7 @@ Deno.test({
     assertLess(sent, 1e9);
     await command.expect(/client c3 left: line-too-long/);
     await pair.talk();
-    const grown = await residentBytes(command.pid) - before;
+    const grown = residentBytes(command.pid) - before;
     assertLess(grown, 100e6);
   },
 });
@@ -174,15 +170,15 @@ Deno.test({
     const reader = await Deno.connect({ hostname: address[0], port: address[1] });
     await using publisher = await Peer.connect(address);
     await command.expect(/client c3 joined/);
-    const before = await residentBytes(command.pid);
+    const before = residentBytes(command.pid);
     const line = `{"event":"n","__dict__":{"text":"${"x".repeat(1000)}"}}\n`;
-    const block = new TextEncoder().encode(line.repeat(1000));
+    const block = utf8(line.repeat(1000));
     for (let i = 0; i < 60; i++) {
       await Promise.all([publisher.send(block), receiveExactly(reader, block)]);
     }
     reader.close();
     await command.expect(/client c1 left: slow-consumer/);
-    const grown = await residentBytes(command.pid) - before;
+    const grown = residentBytes(command.pid) - before;
     assertLess(grown, 150e6);
     silent.close();
   },
@@ -198,13 +194,13 @@ Deno.test({
     await using publisher = await Peer.connect(address);
     await using reader = await Peer.connect(address);
     await command.expect(/client c3 joined/);
-    const before = await residentBytes(command.pid);
+    const before = residentBytes(command.pid);
     const filler = `{"control":"unknown","x":"${"x".repeat(60_000)}"}\n`;
-    const block = new TextEncoder().encode(`${filler}{"event":"a"}\n`);
+    const block = utf8(`${filler}{"event":"a"}\n`);
     for (let i = 0; i < 5000; i++) await publisher.send(block);
     await publisher.send('{"event":"last"}\n');
     await reader.sees("last");
-    const grown = await residentBytes(command.pid) - before;
+    const grown = residentBytes(command.pid) - before;
     assertLess(grown, 100e6);
     silent.close();
   },

@@ -16,8 +16,10 @@ import {
   EbsocketSystem,
   type Pumped,
 } from "../mod.ts";
-import { Relay } from "../relay.ts";
-import { Program } from "./support/process.ts";
+import { utf8 } from "./support/bytes.ts";
+import { TempFolder } from "./support/folder.ts";
+import { canRun, Program } from "./support/process.ts";
+import { newRelay } from "./support/relay.ts";
 import { PATIENCE, soon } from "./support/waiting.ts";
 
 const ROOT = `${import.meta.dirname}/..`;
@@ -38,14 +40,6 @@ const names = [...Deno.readDirSync(`${ROOT}/examples`)]
 
 const hasPython = canRun("python3", ["-c", "import socket"]);
 const hasTerminal = canRun("python3", ["-c", "import pty"]);
-
-function canRun(command: string, args: string[]): boolean {
-  try {
-    return new Deno.Command(command, { args, stderr: "null" }).outputSync().success;
-  } catch {
-    return false;
-  }
-}
 
 /** The words of the command in the header of an example. */
 function commandOf(name: string): string[] {
@@ -71,17 +65,17 @@ interface Changes {
 }
 
 /** The examples in a folder of their own, with another port in place of {@link PORT}. */
-class Examples implements AsyncDisposable {
-  readonly #folder = Deno.makeTempDirSync();
+class Examples implements Disposable {
+  readonly #folder = new TempFolder();
   readonly #port: string;
 
   constructor(port: number) {
     this.#port = String(port);
-    Deno.mkdirSync(`${this.#folder}/examples`);
+    Deno.mkdirSync(`${this.#folder.path}/examples`);
     for (const { name } of Deno.readDirSync(`${ROOT}/examples`)) {
       const source = Deno.readTextFileSync(`${ROOT}/examples/${name}`);
       Deno.writeTextFileSync(
-        `${this.#folder}/examples/${name}`,
+        `${this.#folder.path}/examples/${name}`,
         source.replaceAll(PORT, this.#port),
       );
     }
@@ -100,16 +94,12 @@ class Examples implements AsyncDisposable {
     }
     if (inTerminal) words = ["python3", "-c", IN_TERMINAL, ...words];
     const [command, ...rest] = words;
-    return new Program(command!, rest, { cwd: this.#folder, env: { TERM: "xterm" } });
+    return new Program(command!, rest, { cwd: this.#folder.path, env: { TERM: "xterm" } });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#folder, { recursive: true });
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
   }
-}
-
-function startRelay(): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]));
 }
 
 /** A client to talk to an example with. */
@@ -153,7 +143,7 @@ for (const name of names) {
 for (const name of names.filter((name) => name.endsWith(".ts"))) {
   for (const permission of permissionsOf(name)) {
     Deno.test(`examples/${name} does not run without ${permission}`, async () => {
-      await using examples = new Examples(Number(PORT));
+      using examples = new Examples(Number(PORT));
       await using program = examples.start(name, { without: permission });
       const { code, stderr } = await program.end();
       assertNotEquals(code, 0);
@@ -163,7 +153,7 @@ for (const name of names.filter((name) => name.endsWith(".ts"))) {
 }
 
 Deno.test("examples/relay_server.ts passes messages, and nothing else, on to all of its clients", async () => {
-  await using examples = new Examples(0);
+  using examples = new Examples(0);
   await using server = examples.start("relay_server.ts");
   const [, port] = await server.expect(/^Server hosting on 127\.0\.0\.1:(\d+)\n/);
   await using alice = await connect(Number(port));
@@ -187,7 +177,7 @@ Deno.test("examples/relay_server.ts passes messages, and nothing else, on to all
 
 Deno.test("examples/chat_client.ts sends its input, and ends at the end of that", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
-  await using examples = new Examples(system.server.address[1]);
+  using examples = new Examples(system.server.address[1]);
   await using chat = examples.start("chat_client.ts");
   await chat.expect(/Connected/);
   await chat.type("Grüße 👋\n\nlast");
@@ -219,7 +209,7 @@ Deno.test({
   ignore: !hasTerminal,
   fn: async () => {
     await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
-    await using examples = new Examples(system.server.address[1]);
+    using examples = new Examples(system.server.address[1]);
     await using chat = await chatInTerminal(examples);
     await pumpUntil(system, ([newClients]) => newClients[0]);
     for (const content of ["first", "second \x1b[2J"]) system.sendEventToClients(message(content));
@@ -241,7 +231,7 @@ Deno.test({
   fn: async () => {
     for (const reason of ["shutdown", "local"]) {
       const system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
-      await using examples = new Examples(system.server.address[1]);
+      using examples = new Examples(system.server.address[1]);
       await using chat = await chatInTerminal(examples);
       await pumpUntil(system, ([newClients]) => newClients[0]);
       if (reason === "local") await chat.type("\x03");
@@ -254,10 +244,10 @@ Deno.test({
 });
 
 Deno.test("examples/periodic_client.ts ends when the relay has gone, and says why", async () => {
-  await using relay = startRelay();
+  await using relay = newRelay();
   const [, port] = relay.server.address;
   await using peer = await connect(port);
-  await using examples = new Examples(port);
+  using examples = new Examples(port);
   await using program = examples.start("periodic_client.ts");
   assertEquals((await receive(peer)).event, "tick");
   await program.expect(/^EbsocketEvent<tick> \{ count: 1, time: ".+" \}\n/);
@@ -271,10 +261,10 @@ Deno.test({
   name: "examples/periodic_client.ts has sent every tick when SIGINT has ended it",
   ignore: Deno.build.os === "windows",
   fn: async () => {
-    await using relay = startRelay();
+    await using relay = newRelay();
     const [, port] = relay.server.address;
     await using peer = await connect(port);
-    await using examples = new Examples(port);
+    using examples = new Examples(port);
     await using program = examples.start("periodic_client.ts", { args: ["1"] });
     await program.expect(/count: 20,/);
     program.kill("SIGINT");
@@ -290,10 +280,10 @@ Deno.test({
 });
 
 Deno.test("examples/typed_client.ts tells events apart and says why the connection ended", async () => {
-  await using relay = startRelay();
+  await using relay = newRelay();
   const [, port] = relay.server.address;
   await using peer = await connect(port);
-  await using examples = new Examples(port);
+  using examples = new Examples(port);
   await using program = examples.start("typed_client.ts");
   for (const name of ["hello", "reading"]) assertEquals((await receive(peer)).event, name);
   peer.sendEvent(new EbsocketEvent("unknown"));
@@ -312,7 +302,7 @@ Deno.test("examples/typed_client.ts tells events apart and says why the connecti
 });
 
 Deno.test("examples/framing_only.ts counts the events of a file by name", async () => {
-  await using examples = new Examples(0);
+  using examples = new Examples(0);
   await using program = examples.start("framing_only.ts");
   const { code, stdout } = await program.end();
   assertEquals(code, 0);
@@ -323,10 +313,10 @@ Deno.test({
   name: "examples/python_client.py sends a message and prints the events that come",
   ignore: !hasPython,
   fn: async () => {
-    await using relay = startRelay();
+    await using relay = newRelay();
     const [, port] = relay.server.address;
     await using peer = await connect(port);
-    await using examples = new Examples(port);
+    using examples = new Examples(port);
     await using program = examples.start("python_client.py");
     const { code, stdout } = await program.end();
     assertEquals(code, 0);
@@ -339,10 +329,10 @@ Deno.test({
   name: "examples/python_client.py prints the reason of a close line",
   ignore: !hasPython,
   fn: async () => {
-    await using relay = startRelay();
+    await using relay = newRelay();
     const [, port] = relay.server.address;
     await using peer = await connect(port);
-    await using examples = new Examples(port);
+    using examples = new Examples(port);
     await using program = examples.start("python_client.py", { args: ["Grüße\u2028👋", "2"] });
     const event = await receive(peer);
     assertEquals(event.toJSON(), message("Grüße\u2028👋").toJSON());
@@ -358,12 +348,12 @@ Deno.test({
   ignore: !hasPython,
   fn: async () => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    await using examples = new Examples(listener.addr.port);
+    using examples = new Examples(listener.addr.port);
     await using program = examples.start("python_client.py", { args: ["hello", "2"] });
     using conn = await soon(listener.accept(), () => "a connection");
     conn.setNoDelay();
     const lines = '\n{"event":"a","__dict__":{"b":"\u2028é"}}\r\n{"control":"?"}\n{"event":"c"}\n';
-    for (const byte of new TextEncoder().encode(lines)) await conn.write(new Uint8Array([byte]));
+    for (const byte of utf8(lines)) await conn.write(new Uint8Array([byte]));
     const { code, stdout } = await program.end();
     assertEquals(code, 0);
     assertEquals(stdout, "event: 'a' {'b': '\\u2028é'}\nevent: 'c' {}\n");

@@ -10,8 +10,15 @@ import fc from "fast-check";
 import { EbsocketError, EventFormatError, FramingError } from "../errors.ts";
 import { EbsocketEvent, type OpenEvents } from "../protocol/event.ts";
 import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
-import { bytewise, cutFractions, cutInto, raw, textOf, utf8 } from "./support/bytes.ts";
-import { event as anyEvent, fuzzRuns, show, stream } from "./support/lines.ts";
+import { bytewise, raw, textOf, utf8 } from "./support/bytes.ts";
+import {
+  cutFractions,
+  cutInto,
+  event as anyEvent,
+  fuzzRuns,
+  show,
+  stream,
+} from "./support/lines.ts";
 import { turn } from "./support/turns.ts";
 
 /** A stream of copies of `chunks`. */

@@ -12,7 +12,7 @@ import { FakeServer } from "./support/fake_server.ts";
 import { freePort } from "./support/free_port.ts";
 import { Peer } from "./support/peer.ts";
 import type { Program } from "./support/process.ts";
-import { soon, until } from "./support/waiting.ts";
+import { eventually, soon, until } from "./support/waiting.ts";
 
 /** The end of an interrupted program: in order, or by the signal. */
 type Ending = "ends" | "is killed";
@@ -69,7 +69,7 @@ Deno.test("the tests of Ctrl+C cover each program of README and docs", async () 
     `docs/${name}`
   );
   for (const path of ["README.md", ...pages]) {
-    await using document = await Document.open(path, 7982);
+    using document = await Document.open(path, 7982);
     const clients = Object.keys(CLIENTS[path] ?? {});
     const known = [...clients, ...Object.keys(SERVERS[path] ?? {}), ...OTHERS];
     assertEquals(document.programs.filter((name) => !known.includes(name)), [], path);
@@ -85,13 +85,13 @@ for (const [path, clients] of Object.entries(CLIENTS)) {
         const run = (document: Document) => document.run(name, [], "--no-check");
         {
           await using silent = new FakeServer(null);
-          await using document = await Document.open(path, silent.address[1]);
+          using document = await Document.open(path, silent.address[1]);
           await using program = run(document);
           await until(() => silent.accepted === 1);
           await interrupt(program, `${name} while it connects`, ending);
         }
         await using relay = testRelay();
-        await using document = await Document.open(path, relay.address[1]);
+        using document = await Document.open(path, relay.address[1]);
         const client = await relay.connect();
         await client.subscribe([]);
         const joins = () => until(() => relay.relay.clients.length === 2);
@@ -140,9 +140,9 @@ for (const [path, servers] of Object.entries(SERVERS)) {
       for (const [name, sign] of Object.entries(servers)) {
         for (const isBusy of [false, true]) {
           const port = freePort();
-          await using document = await Document.open(path, port);
+          using document = await Document.open(path, port);
           await using program = document.run(name, [], "--no-check");
-          const peer = await connect(port);
+          const peer = await eventually(() => Peer.connect(["127.0.0.1", port]));
           await program.expect(sign);
           const line = '{"event":"message","__dict__":{"content":"hi"}}\n';
           const sending = isBusy && peer.send(line.repeat(20_000)).catch(() => {}); // It may be cut off.
@@ -153,16 +153,4 @@ for (const [path, servers] of Object.entries(SERVERS)) {
       }
     },
   });
-}
-
-/** Returns a peer of a program that is about to listen. */
-async function connect(port: number): Promise<Peer> {
-  for (;;) {
-    try {
-      return await Peer.connect(["127.0.0.1", port]);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
 }

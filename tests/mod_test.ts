@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import config from "../deno.json" with { type: "json" };
 import * as mod from "../mod.ts";
+import { textOf } from "./support/bytes.ts";
 
 Deno.test("mod.ts exports the documented classes and functions, and no others", () => {
   assertEquals(Object.keys(mod).sort(), [
@@ -38,9 +39,8 @@ Deno.test("every entry point can be imported without any permission, and prints 
     args: ["run", "--quiet", "--no-prompt", `--config=${import.meta.dirname}/../deno.json`, path],
   }).output();
   await Deno.remove(path);
-  const decoder = new TextDecoder();
-  assertEquals(decoder.decode(stdout), "");
-  assertEquals(decoder.decode(stderr), "");
+  assertEquals(textOf(stdout), "");
+  assertEquals(textOf(stderr), "");
   assertEquals(code, 0);
 });
 
@@ -49,7 +49,7 @@ Deno.test("mod.ts loads the command only when it is run", async () => {
     args: ["info", "--json", `${import.meta.dirname}/../mod.ts`],
   }).output();
   const graph: { modules: { specifier: string; dependencies?: Dependency[] }[] } = JSON.parse(
-    new TextDecoder().decode(stdout),
+    textOf(stdout),
   );
   const importers = graph.modules.flatMap(({ specifier, dependencies = [] }) =>
     dependencies

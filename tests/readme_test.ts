@@ -7,11 +7,10 @@ import { assertNotMatch } from "@std/assert/not-match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { EbsocketClient } from "../client.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
-import { Relay } from "../relay.ts";
-import { EbsocketServer } from "../server.ts";
 import { testRelay } from "../testing.ts";
 import { Document } from "./support/document.ts";
 import { freePort } from "./support/free_port.ts";
+import { newRelay } from "./support/relay.ts";
 import { soon, until } from "./support/waiting.ts";
 
 Deno.test("README.md is short, and has the two commands that the checks run", async () => {
@@ -22,7 +21,7 @@ Deno.test("README.md is short, and has the two commands that the checks run", as
 
 Deno.test("README.md: the server and two clients work together", async () => {
   const port = freePort();
-  await using document = await Document.open("README.md", port);
+  using document = await Document.open("README.md", port);
   await using server = document.run("chat_server.ts");
   await server.expect(/Listening on 127\.0\.0\.1:\d+\n/);
   await using one = document.run("hello.ts");
@@ -40,9 +39,9 @@ Deno.test("README.md: the server and two clients work together", async () => {
 });
 
 Deno.test("README.md: the clients work with the relay", async () => {
-  await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  await using relay = newRelay();
   const port = relay.server.address[1];
-  await using document = await Document.open("README.md", port);
+  using document = await Document.open("README.md", port);
   await using client = document.run("hello.ts");
   await client.expect(/"hi"\n/);
   await soon(relay.close(), "the end of the relay");
@@ -51,7 +50,7 @@ Deno.test("README.md: the clients work with the relay", async () => {
 
 Deno.test("README.md: a subscriber receives only matching events", async () => {
   await using relay = testRelay();
-  await using document = await Document.open("README.md", relay.address[1]);
+  using document = await Document.open("README.md", relay.address[1]);
   await using subscriber = document.run("subscriber.ts");
   const client = await relay.connect();
   await client.subscribe([]);
@@ -68,7 +67,7 @@ Deno.test("README.md: a subscriber receives only matching events", async () => {
 
 Deno.test("README.md: a service replies to a request", async () => {
   await using relay = testRelay();
-  await using document = await Document.open("README.md", relay.address[1]);
+  using document = await Document.open("README.md", relay.address[1]);
   await using service = document.run("service.ts");
   await until(() => relay.relay.clients.length === 1);
   for (;;) {

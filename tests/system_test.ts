@@ -14,12 +14,13 @@ import { ConnectionClosedError, EventSchemaError } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { EbsocketServer } from "../server.ts";
 import { EbsocketSystem, type ReceivedEvent, type SystemOptions } from "../system.ts";
+import { textOf, utf8 } from "./support/bytes.ts";
 import { Clock } from "./support/clock.ts";
 import { Peer } from "./support/peer.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "./support/schemas.ts";
 import { StepListener, type StepSocket } from "./support/step_socket.ts";
 import { pretendWritesTake, turn } from "./support/turns.ts";
-import { soon, until } from "./support/waiting.ts";
+import { pause, soon, until, untilStill } from "./support/waiting.ts";
 
 function newSystem(options: SystemOptions = {}): EbsocketSystem {
   return new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), options);
@@ -184,10 +185,13 @@ Deno.test("EbsocketSystem iterates past lines that are not events", async () => 
       if (notice.type === "event") return;
     }
   })();
+  const [connection] = system.clients.keys();
+  let sent = 0;
   for (const line of ["\n", '{"control":"hm"}\n', '{"event":"a"}\n']) {
     await until(() => seen.length === 1);
     await peer.send(line);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    sent += line.length;
+    await until(() => connection!.bytesIn === sent); // So that each is read on its own.
   }
   await soon(reading, "the event");
   assertEquals(seen, ["connected", "event"]);
@@ -304,10 +308,7 @@ Deno.test("EbsocketSystem that is not pumped pushes back, and loses nothing", as
   await until(() => system.clients.size === 1);
   const connection = [...system.clients.keys()][0]!;
   await until(() => connection.bytesIn > 0);
-  for (let before = -1; before !== connection.bytesIn;) {
-    before = connection.bytesIn;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await untilStill(() => connection.bytesIn, 20);
   assertFalse(isSent);
   assertLess(connection.bytesIn, 1_000_000);
 
@@ -321,7 +322,7 @@ Deno.test("EbsocketSystem that is not pumped accepts no more than it can report"
   const peers: Peer[] = [];
   for (let i = 0; i < 20; i++) peers.push(await Peer.connect(system.server.address));
   await until(() => system.clients.size === 10);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await pause(20); // in which it must accept no other
   assertEquals(system.clients.size, 10);
   let newClients = 0;
   while (newClients < 20) newClients += (await system.pump())[0].length;
@@ -397,7 +398,7 @@ Deno.test("EbsocketSystem writes the events of one turn together, and keeps thei
     return { socket, connection: [...system.clients.keys()].at(-1)! };
   };
   const events = ({ socket }: { socket: StepSocket }) =>
-    new TextDecoder().decode(socket.written()).split("\n").slice(0, -1)
+    textOf(socket.written()).split("\n").slice(0, -1)
       .map((line) => JSON.parse(line).event);
   const [one, two, three] = [await join(), await join(), await join()];
 
@@ -422,7 +423,7 @@ Deno.test("EbsocketSystem writes the events of one turn together, and keeps thei
   assertEquals(events(one).at(-1), "i");
 
   system.sendToClients("j");
-  one.connection.send(new TextEncoder().encode('{"event":"k"}\n'));
+  one.connection.send(utf8('{"event":"k"}\n'));
   await until(() => events(one).length === 10);
   assertEquals(events(one).slice(-3), ["i", "j", "k"]);
   await Promise.all([one, two, three, late].map(({ socket }) => socket.end()));
@@ -436,8 +437,7 @@ Deno.test("EbsocketSystem sends gathered events to a half-closed client, and to 
     sockets.push(listener.connect(() => 0));
     await until(() => system.clients.size === sockets.length);
   }
-  const count = (socket: StepSocket) =>
-    new TextDecoder().decode(socket.written()).split('"event"').length - 1;
+  const count = (socket: StepSocket) => textOf(socket.written()).split('"event"').length - 1;
   pretendWritesTake(10);
   for (let i = 0; i < 4; i++) {
     system.sendToClients("a");
@@ -472,7 +472,7 @@ for (const count of [2, 20]) {
       assert(system.sendTo(first!, "one", { i }));
       expected += `{"event":"all","__dict__":{"i":${i}}}\n{"event":"one","__dict__":{"i":${i}}}\n`;
     }
-    const text = (socket: StepSocket) => new TextDecoder().decode(socket.written());
+    const text = (socket: StepSocket) => textOf(socket.written());
     await until(() => text(sockets[1]!).split("\n").length === 6);
     assertEquals(text(sockets[0]!), expected);
     assertEquals(sockets[0]!.writes, 1);

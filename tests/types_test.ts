@@ -17,6 +17,7 @@ import {
 import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
 import type { EbsocketSystem } from "../system.ts";
 import { assertVerdict, compileAll, type Errors, type Strictness } from "./support/compile.ts";
+import { isSame, type Same } from "./support/types.ts";
 
 type Chat = { message: { content: string }; join: { name: string } };
 
@@ -24,15 +25,6 @@ type Chat = { message: { content: string }; join: { name: string } };
 interface ChatInterface {
   message: { content: string };
   join: { name: string };
-}
-
-/** `true` if two types are the same; `any` is the same as nothing but itself. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-  : false;
-
-/** Compiles only for `true`; gives it back, so that it can be asserted. */
-function isSame<S extends true>(same: S): S {
-  return same;
 }
 
 // The snippet of the design, as it stands there.

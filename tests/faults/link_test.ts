@@ -1,5 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
 import { isFull } from "../support/size.ts";
 import { until } from "../support/waiting.ts";
@@ -66,7 +67,7 @@ await testWithLink(
     assert(near.names.every((name) => ledger.joins(name) === 1));
     assertEquals([...far.iterated], []);
     const { unconfirmed } = await assertBalanced(ledger, [near, far]);
-    assert(unconfirmed > 0, "Events were sent into the pulled cable");
+    assertGreater(unconfirmed, 0, "Events were sent into the pulled cable");
   },
 );
 
@@ -82,7 +83,7 @@ await testWithLink(
     await Promise.all([near.joins(), far.joins()]);
     await until(() => countOf(far.delays) > 4000);
     const { confirmed, lostWithConnection } = await assertBalanced(ledger, [near, far]);
-    assert(confirmed > 1000);
+    assertGreater(confirmed, 1000);
     assertEquals(lostWithConnection, {});
   },
 );

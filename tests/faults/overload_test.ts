@@ -3,6 +3,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { utf8 } from "../support/bytes.ts";
 import { Program } from "../support/process.ts";
 import { isFull, size } from "../support/size.ts";
 import { canTell, peakBytes, residentBytes } from "../support/usage.ts";
@@ -27,7 +28,7 @@ function makeLines(): Uint8Array {
   for (let i = 0; text.length < 1e6; i++) {
     text += `{"event":"load","__dict__":{"i":${i},"x":"${"abcdefg".repeat(i % 97)}"}}\n`;
   }
-  return new TextEncoder().encode(text);
+  return utf8(text);
 }
 
 Deno.test({

@@ -1,11 +1,12 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { EbsocketClient } from "../../client.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { Peer } from "../support/peer.ts";
-import { until } from "../support/waiting.ts";
+import { pause, until } from "../support/waiting.ts";
 import { Fleet } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
 import { RelayProcess } from "./relay_process.ts";
@@ -18,11 +19,6 @@ const HASTY = { keepAliveInterval: 500, keepAliveTimeout: 2000 };
 
 /** Delays that do not make a test wait. */
 const SOON = { reconnect: { minDelay: 50, maxDelay: 500 } };
-
-/** Lets time pass during which something must not happen, in milliseconds. */
-function pass(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 Deno.test({
   name: "Relay serves the other clients when some are killed",
@@ -40,7 +36,7 @@ Deno.test({
     }
     assert(staying.names.every((name) => ledger.joins(name) === 1));
     const { confirmed } = await assertBalanced(ledger, [staying]);
-    assert(confirmed > 0);
+    assertGreater(confirmed, 0);
     const { code, stderr } = await relay.stop();
     assertEquals(stderr, "");
     assertEquals(code, 0);
@@ -113,9 +109,9 @@ Deno.test({
     }, ledger);
     await fleet.joins();
     relay.kill("SIGSTOP");
-    await pass(4000);
+    await pause(4000);
     relay.kill("SIGCONT");
-    await pass(2000);
+    await pause(2000);
     assert(fleet.names.every((name) => ledger.joins(name) === 1));
     assertEquals(relay.log.filter(({ type }) => type === "leave"), []);
     await assertBalanced(ledger, [fleet]);
@@ -142,10 +138,10 @@ Deno.test({
     await client.flush();
     relay.kill("SIGSTOP");
     await until(() => statuses.includes("disconnected"));
-    await pass(1500); // The system of the frozen relay takes connections and bytes all the same.
+    await pause(1500); // The system of the frozen relay takes connections and bytes all the same.
     for (let i = 0; i < 100; i++) client.sendEvent(new EbsocketEvent("n", { i }));
     const flushed = client.flush().then(() => true, () => false);
-    await pass(500);
+    await pause(500);
     await relay.stop("SIGKILL");
     await client.close();
     assertFalse(await flushed);
@@ -196,7 +192,7 @@ Deno.test({
     // Half of what it may send in a minute, and double that.
     await half.send('{"event":"half"}\n'.repeat(3000));
     await double.send('{"event":"double"}\n'.repeat(12_000));
-    await pass(1500);
+    await pause(1500);
     relay.kill("SIGCONT");
     await half.send('{"event":"last"}\n');
     await reader.sees("last");

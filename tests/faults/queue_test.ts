@@ -2,6 +2,8 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import type { EbsocketClient } from "../../client.ts";
 import { EbsocketError } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
@@ -72,13 +74,13 @@ Deno.test({
 
     assertEquals(answered.size + reported.size, JOBS);
     assertEquals([...new Set(reported.values())].filter((code) => code !== "timeout"), []);
-    assert(reported.size <= AT_ONCE, `${reported.size} jobs were lost`);
+    assertLessOrEqual(reported.size, AT_ONCE);
     // Each has had its share, and nobody did what somebody else has done.
     const shares = workers.map(doneBy);
     const all = shares.flat();
     assertEquals(new Set(all).size, all.length);
     for (const [i, share] of shares.entries()) {
-      assert(share.length > JOBS / 20, `worker${i} has done only ${share.length}`);
+      assertGreater(share.length, JOBS / 20, `worker${i} has done only ${share.length}`);
     }
     for (const [n, name] of answered) {
       assert(shares[Number(name.slice("worker".length))]!.includes(n), `${name} did not do ${n}`);

@@ -6,8 +6,7 @@ import type { EbsocketConnection } from "../../net/connection.ts";
 import { EbsocketError } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { PendingRequests } from "../../client/pending_requests.ts";
-import { Relay } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import { newRelay } from "../support/relay.ts";
 import { soon, until } from "../support/waiting.ts";
 
 const REQUESTS = 100_000;
@@ -54,7 +53,7 @@ async function ask(client: EbsocketClient, n: number, signal: AbortSignal): Prom
 }
 
 Deno.test("EbsocketClient keeps no memory of finished requests, whatever their outcome", async () => {
-  await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  await using relay = newRelay();
   await using answerer = new EbsocketClient();
   await answerer.connectTo(relay.server.address);
   const answering = answer(answerer);

@@ -1,5 +1,5 @@
-import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
 import { isFull, size } from "../support/size.ts";
 import { Fleet } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
@@ -39,7 +39,7 @@ Deno.test({
     }
     await Promise.all(fleets.map((fleet) => fleet.joins(RESTARTS + 1)));
     const balance = await assertBalanced(ledger, fleets);
-    assert(balance.confirmed > 0);
+    assertGreater(balance.confirmed, 0);
     assertEquals(balance.lostWithConnection, {}, "Each relay told everyone that it ended");
     if (isFull) console.log(balance);
     const { code, stderr } = await relay.stop();

@@ -6,7 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert/equals";
-import { PATIENCE } from "../support/waiting.ts";
+import { until } from "../support/waiting.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Balance, Ledger } from "./ledger.ts";
 
@@ -16,10 +16,8 @@ const LOOK_MS = 100;
 /** Brings `fleets`, all that there are, to an end, and draws the balance. */
 export async function settle(ledger: Ledger, fleets: readonly Fleet[]): Promise<Balance> {
   await Promise.all(fleets.map((fleet) => fleet.rest()));
-  const deadline = performance.now() + PATIENCE;
-  while (ledger.balance().missing > 0 && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
+  const isComplete = () => ledger.balance().missing === 0;
+  await until(isComplete, { everyMs: LOOK_MS }).catch(() => {}); // The balance says more.
   for (const fleet of fleets) assertEquals([...fleet.iterated], [], "An iteration has ended early");
   const outcomes = await Promise.all(fleets.map((fleet) => fleet.finish()));
   for (const outcome of outcomes) assertEquals(outcome, { code: 0, stderr: "" });

@@ -2,6 +2,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { listen } from "../../net/transport.ts";
+import { TempFolder } from "../support/folder.ts";
 import { Program } from "../support/process.ts";
 import { size } from "../support/size.ts";
 import { soon } from "../support/waiting.ts";
@@ -31,8 +32,8 @@ Deno.test({
   name: `listen() of ${PROGRAMS} programs at once on one Unix path succeeds in one`,
   ignore,
   async fn() {
-    const folder = await Deno.makeTempDir();
-    const path = `${folder}/s`;
+    using folder = new TempFolder();
+    const path = `${folder.path}/s`;
     const names = Array.from({ length: PROGRAMS }, (_, i) => `${i}`);
     const programs = names.map((name) =>
       new Program(...launch("tests/faults/unix_program.ts", [name, path]))
@@ -55,10 +56,9 @@ Deno.test({
         assertEquals(await answerAt(path), names[outcomes.indexOf("listens")]);
       }
       for (const program of programs) assertEquals((await program.end()).code, 0);
-      assertEquals([...Deno.readDirSync(folder)], [], "what is left in the folder");
+      assertEquals([...Deno.readDirSync(folder.path)], [], "what is left in the folder");
     } finally {
       for (const program of programs) await program[Symbol.asyncDispose]();
-      await Deno.remove(folder, { recursive: true });
     }
   },
 });
@@ -67,25 +67,25 @@ Deno.test({
   name: "listen() waits at a Unix path for a program that is about to listen, unless it is killed",
   ignore,
   async fn() {
-    const folder = await Deno.makeTempDir();
-    const path = `${folder}/s`;
+    using folder = new TempFolder();
+    const path = `${folder.path}/s`;
     const lock = `
       const folder = await Deno.open(Deno.args[0]);
       await folder.lock(true);
       console.log("locked");
       setTimeout(() => {}, 1e9);
     `;
-    const holder = new Program(Deno.execPath(), ["eval", lock, folder]);
+    const holder = new Program(Deno.execPath(), ["eval", lock, folder.path]);
     const other = new Program(...launch("tests/faults/unix_program.ts", ["other", path]));
     try {
       await Promise.all([holder.expect(/locked\n/), other.expect(/ready\n/)]);
       await other.type("+");
       const isFree = async () => {
-        using file = await Deno.open(folder);
+        using file = await Deno.open(folder.path);
         return await file.tryLock(true);
       };
       assertFalse(await isFree());
-      assertEquals([...Deno.readDirSync(folder)], []);
+      assertEquals([...Deno.readDirSync(folder.path)], []);
       holder.kill("SIGKILL");
       await other.expect(/listens\n/);
       assert(await isFree());
@@ -93,7 +93,6 @@ Deno.test({
       listen({ path }).close();
     } finally {
       for (const program of [holder, other]) await program[Symbol.asyncDispose]();
-      await Deno.remove(folder, { recursive: true });
     }
   },
 });

@@ -3,9 +3,9 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
-import { Relay } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import { utf8 } from "../support/bytes.ts";
 import { Peer } from "../support/peer.ts";
+import { newRelay } from "../support/relay.ts";
 import { until } from "../support/waiting.ts";
 import { Resetter } from "./reset.ts";
 import { size } from "../support/size.ts";
@@ -65,7 +65,7 @@ Deno.test("relay sends a half-closed peer all its queued lines", async () => {
   await using target = await Target.start();
   const [hostname, port] = target.address;
   using conn = await Deno.connect({ hostname, port });
-  const queued = new TextEncoder().encode(BIG.repeat(BIG_COUNT));
+  const queued = utf8(BIG.repeat(BIG_COUNT));
   for (let sent = 0; sent < queued.length;) sent += await conn.write(queued.subarray(sent));
   await conn.closeWrite();
   let received = 0;
@@ -108,7 +108,7 @@ Deno.test("relay outlives a peer that resets after its own half-close", async ()
 
 Deno.test("Relay closes a half-closed peer that never reads", async () => {
   const options = { drainTimeout: 200 };
-  await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
+  await using relay = newRelay(options);
   await using peer = await Peer.connect(relay.server.address, { silent: true });
   await peer.send(BIG.repeat(BIG_COUNT));
   await peer.conn.closeWrite();

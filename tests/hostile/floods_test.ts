@@ -7,6 +7,7 @@ import { Attacker } from "./attacker.ts";
 import { isFull, size } from "../support/size.ts";
 import { Target } from "./target.ts";
 import { canTell } from "../support/usage.ts";
+import { pause } from "../support/waiting.ts";
 
 /** How long a round trip may take, at p99, in milliseconds: in a small run, among other tests. */
 const MAX_ROUND_TRIP = size(1000, 100);
@@ -30,15 +31,10 @@ function slowLoris([hostname, port]: Address, count: number): Attacker {
   });
 }
 
-/** Lets `ms` milliseconds pass. */
-function passing(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 Deno.test("relay serves others while slow-loris sockets send a byte at a time or nothing", async () => {
   await using target = await Target.start();
   using attacker = slowLoris(target.address, LORIS);
-  const attack = attacker.done.then(() => passing(size(500, 10_000)));
+  const attack = attacker.done.then(() => pause(size(500, 10_000)));
   const times = await target.pair.rounds(attack);
   note(`while ${LORIS} slow-loris sockets connect and stay: ${times}`);
   const { connected, failed } = await attacker.stop();

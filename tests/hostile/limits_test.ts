@@ -8,6 +8,7 @@ import { hello, TOKEN, TokenFile } from "./secret.ts";
 import { isFull, size } from "../support/size.ts";
 import { addressOf, Target } from "./target.ts";
 import { canTell, openFiles } from "../support/usage.ts";
+import { pause } from "../support/waiting.ts";
 
 for (const flag of ["--max-clients", "--max-clients-per-address"]) {
   Deno.test(`relay ${flag} refuses clients beyond the limit, and admits one when another has left`, async () => {
@@ -154,7 +155,7 @@ Deno.test("relay --line-timeout closes a client that never finishes a line, even
   const trickling = (async () => {
     while (!isOver) {
       await slow.send(" ").catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await pause(50);
     }
   })();
   for (const peer of [stalled, slow]) {

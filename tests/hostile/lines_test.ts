@@ -3,13 +3,13 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import fc from "fast-check";
-import { cutInto, textOf, utf8, withNewline } from "../support/bytes.ts";
-import { jsonLine, mutate, mutation, stream } from "../support/lines.ts";
+import { textOf, utf8, withNewline } from "../support/bytes.ts";
+import { cutInto, jsonLine, mutate, mutation, stream } from "../support/lines.ts";
 import type { Peer } from "../support/peer.ts";
 import { judge, parseTree, valueOf } from "../support/reference.ts";
-import { soon } from "../support/waiting.ts";
+import { soon, until } from "../support/waiting.ts";
 import { size } from "../support/size.ts";
-import { addressOf, eventually, Target } from "./target.ts";
+import { addressOf, Target } from "./target.ts";
 
 const MAX_LINE = 1_048_576;
 const MAX_CONTROL = 65_536;
@@ -106,7 +106,7 @@ Deno.test("relay --max-total-pending-bytes limits the memory of unfinished lines
     await peer.send(line).catch(() => {}); // It may be cut off meanwhile.
   }
   const isCutOff = () => addresses.filter((each) => target.entriesOf(each).length === 2).length;
-  await eventually(() => isCutOff() >= count - limit, "most of them are cut off");
+  await until(() => isCutOff() >= count - limit, { everyMs: 20 });
   for (const address of addresses) {
     const end = target.entriesOf(address).find(({ type }) => type === "leave");
     if (end) assertEquals(end.reason, "overloaded", JSON.stringify(end));

@@ -9,10 +9,11 @@ import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import type { Address } from "../../protocol/address.ts";
+import { textOf } from "../support/bytes.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
 import { isFull, size } from "../support/size.ts";
-import { PATIENCE } from "../support/waiting.ts";
+import { eventually, pause, until } from "../support/waiting.ts";
 import { canTell, peakBytes, residentBytes } from "../support/usage.ts";
 
 const MIB = 1_048_576;
@@ -91,19 +92,19 @@ class Filler implements AsyncDisposable {
     const before = this.#inspector.text.length;
     await this.#inspector.send(`{"control":"stats","id":"${id}"}\n`);
     await this.#inspector.sees(`"id":"${id}"`);
-    while (!this.#inspector.text.endsWith("\n")) await pause();
+    await until(() => this.#inspector.text.endsWith("\n"));
     const lines = this.#inspector.text.slice(before).split("\n");
     return JSON.parse(lines.find((line) => line.includes(`"id":"${id}"`))!);
   }
 
   /** Waits until it accepted so many events; says how it is then. */
   async taken(events: number): Promise<Report> {
-    for (let left = PATIENCE; left > 0; left -= 110) {
+    const everyMs = 110; // The relay answers with the same report for 100 ms.
+    return await eventually(async () => {
       const report = await this.ask();
       if (report.relay.eventsIn >= events) return report;
-      await pause(110); // The same report is given again for 100 ms.
-    }
-    throw new Error(`Waited ${PATIENCE} ms until ${events} events were taken`);
+      throw new Error(`Only ${report.relay.eventsIn} of ${events} events were taken`);
+    }, everyMs);
   }
 
   /** Sends over and over, until all is over. */
@@ -134,11 +135,6 @@ class Filler implements AsyncDisposable {
     for (const peer of [...this.#peers, this.#inspector]) peer.close();
     await Promise.all(this.#working);
   }
-}
-
-/** Lets the relay do something. */
-function pause(ms = 20): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 Deno.test({
@@ -208,7 +204,7 @@ Deno.test({
       await peer.send('{"control":"hello"}\n');
       const buffer = new Uint8Array(1000);
       const length = await peer.conn.read(buffer);
-      const text = new TextDecoder().decode(buffer.subarray(0, length!));
+      const text = textOf(buffer.subarray(0, length!));
       const id = /"id":"c(\d+)"/.exec(text);
       assert(id !== null, text);
       ids.push(Number(id![1]));

@@ -6,12 +6,11 @@
  */
 
 import { assertEquals } from "@std/assert/equals";
-import { soon } from "../support/waiting.ts";
+import { utf8 } from "../support/bytes.ts";
+import { pause, soon } from "../support/waiting.ts";
 
 /** How many lines of others are kept to look at. */
 const MAX_KEPT = 100;
-
-const encoder = new TextEncoder();
 
 /** One of the two. */
 class Witness {
@@ -67,7 +66,7 @@ class Witness {
   }
 
   async send(text: string): Promise<void> {
-    const bytes = encoder.encode(text);
+    const bytes = utf8(text);
     for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
   }
 
@@ -160,7 +159,7 @@ export class Pair implements AsyncDisposable {
     const times: number[] = [];
     do {
       times.push(await this.talk());
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await pause(10);
     } while (!isOver);
     await over;
     return new Times(times);

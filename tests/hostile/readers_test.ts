@@ -5,6 +5,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import { Peer } from "../support/peer.ts";
 import { size } from "../support/size.ts";
+import { pause } from "../support/waiting.ts";
 import { addressOf, Target } from "./target.ts";
 
 const BLOCK = `{"event":"big","__dict__":{"text":"${"x".repeat(10_000)}"}}\n`.repeat(100);
@@ -44,7 +45,7 @@ Deno.test("relay serves others while a peer reads a byte at a time", async () =>
     try {
       const byte = new Uint8Array(1);
       while (!isOver && await slow.conn.read(byte) !== null) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        await pause(10);
       }
     } catch {
       // The relay has hung up.

@@ -7,14 +7,14 @@ import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
-import { Relay } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
 import { withNewline } from "../support/bytes.ts";
 import { Peer } from "../support/peer.ts";
+import { newRelay } from "../support/relay.ts";
 import { Attacker } from "./attacker.ts";
 import { hello, TOKEN, TokenFile } from "./secret.ts";
 import { size } from "../support/size.ts";
-import { addressOf, eventually, Target } from "./target.ts";
+import { until } from "../support/waiting.ts";
+import { addressOf, Target } from "./target.ts";
 
 const EVENT = '{"event":"intrusion"}\n';
 
@@ -149,7 +149,7 @@ Deno.test("relay without a token answers HTTP, and hangs up on other protocols",
 
 Deno.test("Relay with a token closes peers that do not send it in time", async () => {
   const refused: string[] = [];
-  await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+  await using relay = newRelay({
     token: TOKEN,
     helloTimeout: 400,
     observer: { onRefuse: (address, reason) => void refused.push(`${address[1]} ${reason}`) },
@@ -190,7 +190,7 @@ Deno.test("relay --token-file summarises a flood of refused peers in its log", a
   const counted = () =>
     target.log.filter(({ type }) => type === "refuse-more")
       .reduce((sum, { refused }) => sum + (refused as number), 0);
-  await eventually(() => told() + counted() >= connected, "every stranger is in the log");
+  await until(() => told() + counted() >= connected, { everyMs: 20 });
   assertEquals(told() + counted(), connected);
   assertLess(target.log.length, 100 + connected / 10);
 });

@@ -11,7 +11,7 @@ import { assertLess } from "@std/assert/less";
 import { type Address, formatAddress } from "../../protocol/address.ts";
 import { Command } from "../support/command.ts";
 import { Peer } from "../support/peer.ts";
-import { PATIENCE, until } from "../support/waiting.ts";
+import { until } from "../support/waiting.ts";
 import { size } from "../support/size.ts";
 import { Pair } from "./pair.ts";
 import { canTell, openFiles, residentBytes } from "../support/usage.ts";
@@ -149,10 +149,10 @@ export class Target implements AsyncDisposable {
     }
     this.#calm.others = count;
     if (!canTell) return;
-    await eventually(
-      () => openFiles(this.command.pid) <= this.#calm.files,
-      "the relay closes its sockets",
-    );
+    await until(() => openFiles(this.command.pid) <= this.#calm.files, {
+      what: "the relay closes its sockets",
+      everyMs: 20,
+    });
     const grown = residentBytes(this.command.pid) - this.#calm.memory;
     assertLess(grown, MAX_GROWTH, `${grown} bytes more than before the attack`);
     assertGreater(this.#calm.memory, 0);
@@ -161,15 +161,6 @@ export class Target implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pair[Symbol.asyncDispose]();
     await this.command[Symbol.asyncDispose]();
-  }
-}
-
-/** Waits until `condition` holds; asks now and then, since asking costs something. */
-export async function eventually(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + PATIENCE;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`Waited ${PATIENCE} ms until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

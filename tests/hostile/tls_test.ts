@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertNotMatch } from "@std/assert/not-match";
 import type { Address } from "../../protocol/address.ts";
 import { formatAddress } from "../../protocol/address.ts";
+import { utf8 } from "../support/bytes.ts";
 import { size } from "../support/size.ts";
 import { type KeyPair, makeCertificates } from "../support/certificates.ts";
 import { addressOf, Target } from "./target.ts";
@@ -85,7 +86,7 @@ Deno.test({
         // With TLS 1.3 a client only hears after its handshake that its certificate was refused.
         using conn = await dialAs(pair)(target.address);
         address = formatAddress([conn.localAddr.hostname, conn.localAddr.port]);
-        await conn.write(new TextEncoder().encode(EVENT));
+        await conn.write(utf8(EVENT));
         await target.pair.talk();
         for await (const chunk of conn.readable.pipeThrough(new TextDecoderStream())) text += chunk;
       } catch {

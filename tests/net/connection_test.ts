@@ -10,12 +10,10 @@ import { assertThrows } from "@std/assert/throws";
 import { type ConnectionSink, EbsocketConnection, openConnection } from "../../net/connection.ts";
 import type { ConnectionOptions } from "../../net/connection_options.ts";
 import { type CloseInfo, ConnectionClosedError } from "../../errors.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
+import { turn } from "../support/turns.ts";
 import { until } from "../support/waiting.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-const bytes = (text: string) => encoder.encode(text);
 
 function setUp(options: ConnectionOptions = {}, onLine?: (line: string) => void) {
   const duplex = new FakeDuplex();
@@ -25,8 +23,8 @@ function setUp(options: ConnectionOptions = {}, onLine?: (line: string) => void)
   const sink: ConnectionSink = {
     onLines(_, block) {
       for (const line of block) {
-        lines.push(decoder.decode(line));
-        onLine?.(decoder.decode(line));
+        lines.push(textOf(line));
+        onLine?.(textOf(line));
       }
     },
     onClose: (_, info) => void ends.push(info),
@@ -73,10 +71,10 @@ Deno.test("EbsocketConnection reports an unfinished line as truncated, also to t
 Deno.test("EbsocketConnection sends queued lines to a half-closed peer", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   duplex.receive(null);
   await until(() => !connection.open);
-  assertFalse(connection.send(bytes("late\n")));
+  assertFalse(connection.send(utf8("late\n")));
   duplex.take(1);
   assertEquals(await connection.closed, { reason: "eof", ...CLEAN });
   assertEquals(duplex.written, "one\n");
@@ -91,13 +89,13 @@ Deno.test("EbsocketConnection keeps lines apart from a read buffer that is used 
   duplex.receive("two\n");
   duplex.receive(null);
   await connection.closed;
-  assertEquals(blocks.map((block) => decoder.decode(block)), ["one\n", "two\n"]);
+  assertEquals(blocks.map((block) => textOf(block)), ["one\n", "two\n"]);
 });
 
 Deno.test("EbsocketConnection.close() sends queued lines, then shuts down, then waits", async () => {
   const { connection, duplex, lines } = setUp();
   duplex.writeSize = 2;
-  connection.send(bytes("one\ntwo\n"), 2);
+  connection.send(utf8("one\ntwo\n"), 2);
   const closed = connection.close();
   await until(() => duplex.isWriteClosed);
   assertEquals(duplex.written, "one\ntwo\n");
@@ -126,7 +124,7 @@ Deno.test("EbsocketConnection.close() drops a limited number of bytes that a pee
 Deno.test("EbsocketConnection.close() sends queued lines, however much the peer sends meanwhile", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   const closed = connection.close();
   for (let i = 0; i < 17; i++) duplex.receive(new Uint8Array(1_048_576).fill(10));
   await until(() => connection.bytesIn === 17 * 1_048_576);
@@ -139,7 +137,7 @@ Deno.test("EbsocketConnection.close() sends queued lines, however much the peer 
 Deno.test("EbsocketConnection does not count its own close line as unsent", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   connection.close("shutdown");
   const info = { reason: "shutdown", unsentLines: 1, unsentBytes: 4 };
   assertObjectMatch(await connection.abort(), info);
@@ -150,7 +148,7 @@ Deno.test("EbsocketConnection.close() ends a paused connection that can send no 
   duplex.receive("one\n");
   await until(() => lines.length === 1);
   duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
-  connection.send(bytes("two\n"));
+  connection.send(utf8("two\n"));
   await until(() => !connection.open);
   assertEquals((await connection.close()).reason, "reset");
 });
@@ -159,7 +157,7 @@ Deno.test("EbsocketConnection prefers the close reason of the peer to the networ
   for (const end of [null, new Deno.errors.ConnectionReset("reset")]) {
     const { connection, duplex } = setUp();
     duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
-    connection.send(bytes("one\n"));
+    connection.send(utf8("one\n"));
     await until(() => !connection.open);
     connection.notePeerClose({ reason: "slow-consumer", detail: "too slow" });
     duplex.receive(end);
@@ -191,7 +189,7 @@ Deno.test("openConnection() sets no delay and keep-alive on the socket", async (
 
 Deno.test("EbsocketConnection.close() sends its reason after the queued lines", async () => {
   const { connection, duplex } = setUp();
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   const closed = connection.close("shutdown");
   duplex.receive(null);
   assertEquals(await closed, { reason: "shutdown", ...CLEAN });
@@ -210,7 +208,7 @@ Deno.test("EbsocketConnection.close() keeps its first reason", async () => {
 Deno.test("EbsocketConnection.close() gives up on a peer that takes nothing", async () => {
   const { connection, duplex } = setUp({ drainTimeout: 20 });
   duplex.writeSize = 0;
-  connection.send(bytes("one\ntwo\n"), 2);
+  connection.send(utf8("one\ntwo\n"), 2);
   assertEquals(await connection.close(), {
     reason: "idle-timeout",
     detail: "the peer took no bytes for 20 ms",
@@ -222,10 +220,10 @@ Deno.test("EbsocketConnection.close() gives up on a peer that takes nothing", as
 Deno.test("EbsocketConnection.close() does not blame the peer for our own standstill", async () => {
   const { connection, duplex } = setUp({ drainTimeout: 100 });
   duplex.writeSize = 0;
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   const closed = connection.close();
   for (const start = performance.now(); performance.now() - start < 400;);
-  await new Promise((resolve) => setTimeout(resolve, 0)); // Timers that are due have had their turn.
+  await turn(); // Timers that are due have run.
   duplex.take();
   duplex.receive(null);
   assertEquals((await closed).reason, "local");
@@ -242,7 +240,7 @@ Deno.test("EbsocketConnection.close() ends a connection that was never started",
 Deno.test("EbsocketConnection.abort() ends at once and counts unsent lines and bytes", async () => {
   const { connection, duplex, ends } = setUp();
   duplex.writeSize = 0;
-  connection.send(bytes("one\ntwo\n"), 2);
+  connection.send(utf8("one\ntwo\n"), 2);
   const closed = connection.abort();
   assert(duplex.isClosed);
   const info = { reason: "aborted", detail: "", unsentLines: 2, unsentBytes: 8 } as const;
@@ -253,7 +251,7 @@ Deno.test("EbsocketConnection.abort() ends at once and counts unsent lines and b
 Deno.test("EbsocketConnection.abort() while draining ends with aborted", async () => {
   const { connection, duplex } = setUp();
   duplex.writeSize = 0;
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   connection.close();
   assertEquals((await connection.abort()).reason, "aborted");
 });
@@ -261,10 +259,10 @@ Deno.test("EbsocketConnection.abort() while draining ends with aborted", async (
 Deno.test("EbsocketConnection.send() closes a slow consumer, between two lines", async () => {
   const { connection, duplex, ends } = setUp({ maxPendingBytes: 20 });
   duplex.writeSize = 0;
-  connection.send(bytes("0123456789\n"));
+  connection.send(utf8("0123456789\n"));
   await Promise.resolve();
-  connection.send(bytes("abcdef\n"));
-  assertFalse(connection.send(bytes("too much\n")));
+  connection.send(utf8("abcdef\n"));
+  assertFalse(connection.send(utf8("too much\n")));
   assertFalse(connection.open);
   assertLess(connection.pendingBytes, 200);
   duplex.take(4);
@@ -290,7 +288,7 @@ Deno.test("EbsocketConnection.pause() holds further lines back until resume()", 
   await until(() => lines.length === 1);
   duplex.receive("two\n");
   duplex.receive(null);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await turn();
   assertEquals(lines, ["one"]);
   connection.resume();
   await until(() => lines.length === 2);
@@ -311,7 +309,7 @@ Deno.test("EbsocketConnection.close() works while paused", async () => {
 Deno.test("EbsocketConnection reads on after a write has failed, and ends as reset", async () => {
   const { connection, duplex, lines } = setUp();
   duplex.failWrites(new Deno.errors.BrokenPipe("Broken pipe"));
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   await until(() => !connection.open);
   duplex.receive("their last words\n");
   duplex.receive(null);
@@ -334,13 +332,13 @@ Deno.test("EbsocketConnection.flush() resolves once all is written, and rejects 
   const { connection, duplex } = setUp();
   await connection.flush();
   duplex.writeSize = 0;
-  connection.send(bytes("one\n"));
+  connection.send(utf8("one\n"));
   const flushed = connection.flush();
   duplex.take();
   await flushed;
   assertEquals(duplex.written, "one\n");
   duplex.writeSize = 0;
-  connection.send(bytes("two\n"));
+  connection.send(utf8("two\n"));
   const failed = assertRejects(() => connection.flush(), ConnectionClosedError, "aborted");
   connection.abort();
   await failed;
@@ -359,7 +357,7 @@ Deno.test("EbsocketConnection.start() refuses a second start and limits out of r
   assertThrows(() => connection.start({ onLines() {}, onClose() {} }), TypeError, "before");
   connection.abort();
   const other = new EbsocketConnection(new FakeDuplex(), ["::1", 1]);
-  assertThrows(() => other.send(bytes("x\n")), TypeError, "not been started");
+  assertThrows(() => other.send(utf8("x\n")), TypeError, "not been started");
   const sink = { onLines() {}, onClose() {} };
   for (const bad of [0, -1, 1.5, NaN]) {
     assertThrows(() => other.start(sink, { maxPendingBytes: bad }), RangeError, `got ${bad}`);
@@ -376,7 +374,7 @@ Deno.test("EbsocketConnection is drained when it is disposed of", async () => {
   const { connection, duplex } = setUp();
   {
     await using disposed = connection;
-    disposed.send(bytes("one\n"));
+    disposed.send(utf8("one\n"));
     duplex.receive(null);
   }
   assertEquals(duplex.written, "one\n");
@@ -388,7 +386,7 @@ Deno.test("EbsocketConnection reports the end of the peer to its sink while it c
   const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
   connection.start({
     onLines() {},
-    onEnd: (connection) => void connection.send(new TextEncoder().encode("last\n")),
+    onEnd: (connection) => void connection.send(utf8("last\n")),
     onClose() {},
   });
   duplex.receive("a\n");

@@ -6,8 +6,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { MemoryListener } from "../../net/memory.ts";
 import type { Socket } from "../../net/transport.ts";
-
-const decoder = new TextDecoder();
+import { textOf, utf8 } from "../support/bytes.ts";
 
 async function connected(): Promise<[client: Socket, server: Socket, listener: MemoryListener]> {
   const listener = new MemoryListener();
@@ -18,19 +17,17 @@ async function connected(): Promise<[client: Socket, server: Socket, listener: M
 async function readText(socket: Socket, most = 100): Promise<string | null> {
   const buffer = new Uint8Array(most);
   const length = await socket.read(buffer);
-  return length === null ? null : decoder.decode(buffer.subarray(0, length));
+  return length === null ? null : textOf(buffer.subarray(0, length));
 }
-
-const bytes = (text: string) => new TextEncoder().encode(text);
 
 Deno.test("MemoryListener carries bytes both ways, in pieces of any size", async () => {
   const [client, server] = await connected();
-  assertEquals(await client.write(bytes("hello")), 5);
-  assertEquals(await client.write(bytes(" you")), 4);
+  assertEquals(await client.write(utf8("hello")), 5);
+  assertEquals(await client.write(utf8(" you")), 4);
   assertEquals(await readText(server, 3), "hel");
   assertEquals(await readText(server), "lo you");
   const answer = readText(client);
-  await server.write(bytes("hi"));
+  await server.write(utf8("hi"));
   assertEquals(await answer, "hi");
 });
 
@@ -52,13 +49,13 @@ Deno.test("MemoryListener makes a writer wait for its reader", async () => {
 
 Deno.test("MemoryListener lets a half-closed side read on", async () => {
   const [client, server] = await connected();
-  await client.write(bytes("last"));
+  await client.write(utf8("last"));
   await client.closeWrite();
   assertEquals([await readText(server), await readText(server)], ["last", null]);
-  await server.write(bytes("answer"));
+  await server.write(utf8("answer"));
   server.close();
   assertEquals([await readText(client), await readText(client)], ["answer", null]);
-  await assertRejects(() => client.write(bytes("x")), Deno.errors.BrokenPipe);
+  await assertRejects(() => client.write(utf8("x")), Deno.errors.BrokenPipe);
 });
 
 Deno.test("MemoryListener fails pending calls and the peer's writes when a side is closed", async () => {
@@ -66,8 +63,8 @@ Deno.test("MemoryListener fails pending calls and the peer's writes when a side 
   const reading = readText(client);
   client.close();
   await assertRejects(() => reading, Deno.errors.BadResource);
-  await assertRejects(() => client.write(bytes("x")), Deno.errors.BadResource);
-  await assertRejects(() => server.write(bytes("x")), Deno.errors.BrokenPipe);
+  await assertRejects(() => client.write(utf8("x")), Deno.errors.BadResource);
+  await assertRejects(() => server.write(utf8("x")), Deno.errors.BrokenPipe);
   assertStrictEquals(await readText(server), null);
 });
 

@@ -467,12 +467,8 @@ Deno.test("ByteBudget counts a block once, whatever parts of it are pending in w
   queues.forEach((queue, i) => {
     queue.offerPieces([new Piece(block, 0, 5000 + i), new Piece(block, 5000 + i)]);
   });
-  assertEquals([total.bytes, ...queues.map(({ bytes }) => bytes)], [
-    10_000,
-    10_000,
-    10_000,
-    10_000,
-  ]);
+  assertEquals(total.bytes, 10_000);
+  assertEquals(queues.map(({ bytes }) => bytes), [10_000, 10_000, 10_000]);
   for (const queue of queues) assertEquals(drain(queue), bytes);
   assertEquals(total.bytes, 0);
 });
@@ -630,13 +626,9 @@ Deno.test("SendQueue.cut() never adds to the total", async () => {
   });
   for (const queue of queues) queue.cut();
   await Promise.resolve();
-  assertEquals([told, total.bytes, ...queues.map(({ bytes }) => bytes)], [
-    0,
-    90_000,
-    89_999,
-    89_998,
-    89_997,
-  ]);
+  assertEquals(told, 0);
+  assertEquals(total.bytes, 90_000);
+  assertEquals(queues.map(({ bytes }) => bytes), [89_999, 89_998, 89_997]);
 });
 
 Deno.test("ByteBudget reports an excess once a turn", async () => {

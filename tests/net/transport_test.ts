@@ -22,12 +22,13 @@ import {
   type TlsClientOptions,
   type TlsServerOptions,
 } from "../../net/transport.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { type Certificates, type KeyPair, makeCertificates } from "../support/certificates.ts";
-import { soon, until } from "../support/waiting.ts";
+import { TempFolder } from "../support/folder.ts";
+import { turn } from "../support/turns.ts";
+import { soon, until, untilStill } from "../support/waiting.ts";
 
 const loopback = ["127.0.0.1", 0] as const;
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 const made = await makeCertificates();
 /** Only used by tests that are skipped without them. */
@@ -45,13 +46,9 @@ function unixTest(name: string, fn: (folder: string) => Promise<void>): void {
     name: ignore ? `${name} (skipped: no Unix sockets on Windows)` : name,
     ignore,
     async fn() {
-      const folder = await Deno.makeTempDir();
-      try {
-        await fn(folder);
-        assertEquals([...Deno.readDirSync(folder)], [], "what is left in the folder");
-      } finally {
-        await Deno.remove(folder, { recursive: true });
-      }
+      using folder = new TempFolder();
+      await fn(folder.path);
+      assertEquals([...Deno.readDirSync(folder.path)], [], "what is left in the folder");
     },
   });
 }
@@ -96,14 +93,14 @@ class SecretKeeper implements AsyncDisposable {
   async #talk(socket: Socket): Promise<void> {
     const buffer = new Uint8Array(1000);
     try {
-      await socket.write(encoder.encode("secret"));
+      await socket.write(utf8("secret"));
       for (;;) {
         const length = await socket.read(buffer);
         if (length === null) break;
-        this.heard += decoder.decode(buffer.subarray(0, length));
+        this.heard += textOf(buffer.subarray(0, length));
         if (this.heard.endsWith("\n")) break; // openssl does not end by itself
       }
-      await socket.write(encoder.encode(" last word"));
+      await socket.write(utf8(" last word"));
       await socket.closeWrite();
     } catch {
       // The peer has broken it off.
@@ -135,7 +132,7 @@ async function everything(socket: Socket): Promise<string> {
     for (;;) {
       const length = await soon(socket.read(buffer), "the end of the stream");
       if (length === null) return text;
-      text += decoder.decode(buffer.subarray(0, length));
+      text += textOf(buffer.subarray(0, length));
     }
   } catch {
     return text;
@@ -145,7 +142,7 @@ async function everything(socket: Socket): Promise<string> {
 /** What a peer gets that speaks plain TCP. */
 async function plain(address: Address, text: string): Promise<string> {
   using peer = await Deno.connect({ hostname: address[0], port: address[1] });
-  await peer.write(encoder.encode(text));
+  await peer.write(utf8(text));
   return await everything(peer);
 }
 
@@ -173,7 +170,7 @@ tlsTest("dial() and listen() speak TLS, and each direction ends by itself", asyn
   assertEquals((socket.remoteAddr as Deno.NetAddr).port, keeper.address[1]);
   const buffer = new Uint8Array(100);
   assertEquals(await socket.read(buffer), 6);
-  assertEquals(await socket.write(encoder.encode("hello")), 5);
+  assertEquals(await socket.write(utf8("hello")), 5);
   await socket.closeWrite();
   assertEquals(await everything(socket), " last word");
   assertEquals(keeper.heard, "hello");
@@ -185,7 +182,7 @@ tlsTest("listen() with TLS understands the TLS of Deno", async () => {
   await using keeper = new SecretKeeper(certificates.server);
   const [hostname, port] = keeper.address;
   using conn = await Deno.connectTls({ hostname, port, caCerts: [certificates.ca] });
-  await conn.write(encoder.encode("hello"));
+  await conn.write(utf8("hello"));
   await conn.closeWrite();
   assertEquals(await everything(conn), "secret last word");
   assertEquals(keeper.heard, "hello");
@@ -207,7 +204,7 @@ tlsTest(
     using silent = await Deno.connect({ hostname, port });
     assertNotMatch(await plain(system.server.address, "GET / HTTP/1.1\r\n\r\n"), /\{/);
     using conn = await Deno.connectTls({ hostname, port, caCerts: [certificates.ca] });
-    await conn.write(encoder.encode('{"event":"hi"}\n'));
+    await conn.write(utf8('{"event":"hi"}\n'));
     const names: string[] = [];
     while (names.length === 0) {
       const [, events] = await system.pump();
@@ -224,7 +221,7 @@ tlsTest("listen() with TLS refuses peers that speak something else or break off"
     await using keeper = new SecretKeeper(certificates.server);
     if (text.startsWith("\x16")) {
       const peer = await Deno.connect({ hostname: "127.0.0.1", port: keeper.address[1] });
-      await peer.write(encoder.encode(text));
+      await peer.write(utf8(text));
       peer.close();
       await keeper.refuses("closed the connection in the middle");
     } else {
@@ -283,10 +280,7 @@ tlsTest("listen() with TLS slows down a peer whose bytes are not read", async ()
       while (sent < total) sent += await from.write(bytes);
     })();
     // Until a write has been waiting for long; what has been sent by then, something holds.
-    for (let before = -1; sent > before;) {
-      before = sent;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
+    await untilStill(() => sent, 200);
     assertLess(sent, 32 * 1_048_576);
     let received = 0;
     while (received < total) received += await to.read(bytes) ?? total;
@@ -302,7 +296,7 @@ tlsTest("TlsSocket.close() ends a read and a write that wait", async () => {
   const writing = assertRejects(async () => {
     for (;;) await pair.far.write(new Uint8Array(65_536));
   }, Error);
-  await new Promise((resolve) => setTimeout(resolve, 0));
+  await turn();
   pair.far.close();
   await soon(Promise.all([reading, writing]), "both to end");
 });
@@ -324,7 +318,7 @@ tlsTest("listen() with clientCa accepts a client with the right certificate", as
   await using keeper = new SecretKeeper(mutual());
   const tls = { caCerts: [certificates.ca], ...certificates.client };
   const socket = await dial(keeper.address, { tls });
-  await socket.write(encoder.encode("hello"));
+  await socket.write(utf8("hello"));
   await socket.closeWrite();
   assertEquals(await everything(socket), "secret last word");
   assertEquals(keeper.heard, "hello");
@@ -338,7 +332,7 @@ for (const [name, pick, refusal] of clients) {
     const pair = pick();
     // With TLS 1.3 the handshake is over for the client before the server has seen its certificate.
     const socket = await dial(keeper.address, { tls: { caCerts: certificates.ca, ...pair } });
-    await socket.write(encoder.encode("let me in")).catch(() => {});
+    await socket.write(utf8("let me in")).catch(() => {});
     await assertRejects(
       () => soon(socket.read(new Uint8Array(100)), "the refusal"),
       Error,
@@ -369,24 +363,20 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
 
 /** `openssl s_client`, which says "let me in". */
 async function openssl([hostname, port]: Address, version: string, pair: KeyPair | null) {
-  const folder = await Deno.makeTempDir();
-  try {
-    const args = ["s_client", "-connect", `${hostname}:${port}`, version, "-quiet"];
-    if (pair) {
-      await Deno.writeTextFile(`${folder}/cert.pem`, pair.cert);
-      await Deno.writeTextFile(`${folder}/key.pem`, pair.key);
-      args.push("-cert", `${folder}/cert.pem`, "-key", `${folder}/key.pem`);
-    }
-    const options = { args, stdin: "piped", stdout: "piped", stderr: "null" } as const;
-    const child = new Deno.Command("openssl", options).spawn();
-    const writer = child.stdin.getWriter();
-    await writer.write(encoder.encode("let me in\n")).catch(() => {});
-    await writer.close().catch(() => {}); // It may have been sent away by now.
-    const { stdout } = await soon(child.output(), "openssl to end");
-    return { stdout: decoder.decode(stdout) };
-  } finally {
-    await Deno.remove(folder, { recursive: true });
+  using folder = new TempFolder();
+  const args = ["s_client", "-connect", `${hostname}:${port}`, version, "-quiet"];
+  if (pair) {
+    await Deno.writeTextFile(`${folder.path}/cert.pem`, pair.cert);
+    await Deno.writeTextFile(`${folder.path}/key.pem`, pair.key);
+    args.push("-cert", `${folder.path}/cert.pem`, "-key", `${folder.path}/key.pem`);
   }
+  const options = { args, stdin: "piped", stdout: "piped", stderr: "null" } as const;
+  const child = new Deno.Command("openssl", options).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(utf8("let me in\n")).catch(() => {});
+  await writer.close().catch(() => {}); // It may have been sent away by now.
+  const { stdout } = await soon(child.output(), "openssl to end");
+  return { stdout: textOf(stdout) };
 }
 
 // Whom a client trusts
@@ -420,7 +410,7 @@ tlsTest(
     const both = [otherCa, ca];
     for (const tls of [{ caCerts: both }, { caCerts: ca + otherCa, hostname: "localhost" }]) {
       using pair = await pairOver(loopback, tls, server);
-      await pair.near.write(encoder.encode("x"));
+      await pair.near.write(utf8("x"));
       assertEquals(await pair.far.read(new Uint8Array(10)), 1);
     }
   },
@@ -436,7 +426,7 @@ Deno.test("dial() with TLS reports a server that does not speak it, or closes", 
     );
     const conn = await listener.accept();
     await conn.read(new Uint8Array(1000));
-    if (answer) await conn.write(encoder.encode(answer));
+    if (answer) await conn.write(utf8(answer));
     await conn.closeWrite();
     await dialling;
     conn.close();
@@ -483,11 +473,11 @@ tlsTest("dial() and listen() with TLS need no permission but net", async () => {
     stderr: "piped",
   }).spawn();
   const input = child.stdin.getWriter();
-  await input.write(encoder.encode(code));
+  await input.write(utf8(code));
   await input.close();
   const { stdout, stderr } = await soon(child.output(), "the program to end");
-  assertEquals(decoder.decode(stdout), "3\n");
-  assertEquals(decoder.decode(stderr), "");
+  assertEquals(textOf(stdout), "3\n");
+  assertEquals(textOf(stderr), "");
 });
 
 // Wrong options
@@ -571,7 +561,7 @@ unixTest(
     assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["relay.sock"]);
     const socket = await dial({ path });
-    await socket.write(encoder.encode('{"event":"hi"}\n'));
+    await socket.write(utf8('{"event":"hi"}\n'));
     const names: string[] = [];
     while (names.length === 0) {
       const [, events] = await system.pump();
@@ -592,7 +582,7 @@ unixTest(
     try {
       using pair = await pairOver({ path });
       assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
-      await pair.far.write(encoder.encode("x"));
+      await pair.far.write(utf8("x"));
       assertEquals(await pair.near.read(new Uint8Array(10)), 1);
     } finally {
       Deno.umask(before);
@@ -608,7 +598,7 @@ unixTest("listen() replaces the socket of a dead server", async (folder) => {
   assert(dead.success);
   assert(Deno.lstatSync(path).isSocket);
   using pair = await pairOver({ path });
-  await pair.near.write(encoder.encode("x"));
+  await pair.near.write(utf8("x"));
   assertEquals(await pair.far.read(new Uint8Array(10)), 1);
 });
 
@@ -674,7 +664,7 @@ unixTest("listen() ignores the leftovers of a crash, however long the path", asy
   await Deno.mkdir(`${deep}/.0`, { recursive: true });
   const path = `${deep}/socket`;
   using pair = await pairOver({ path });
-  await pair.near.write(encoder.encode("x"));
+  await pair.near.write(utf8("x"));
   assertEquals(await pair.far.read(new Uint8Array(10)), 1);
   assertEquals([...Deno.readDirSync(deep)].map(({ name }) => name).sort(), [".0", "socket"]);
   await Deno.remove(near, { recursive: true });

@@ -5,10 +5,9 @@ import { assertGreater } from "@std/assert/greater";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { Writer } from "../../net/writer.ts";
+import { utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
 import { until } from "../support/waiting.ts";
-
-const bytes = (text: string) => new TextEncoder().encode(text);
 
 function setUp(maxBytes = 1000) {
   const duplex = new FakeDuplex();
@@ -19,8 +18,8 @@ function setUp(maxBytes = 1000) {
 
 Deno.test("Writer.offer() writes the lines of one turn in one piece", async () => {
   const { duplex, writer } = setUp();
-  writer.offer(bytes("a\n"));
-  writer.offer(bytes("b\n"));
+  writer.offer(utf8("a\n"));
+  writer.offer(utf8("b\n"));
   assertEquals(duplex.writes, []);
   assert(await writer.flush());
   assertEquals(duplex.written, "a\nb\n");
@@ -30,8 +29,8 @@ Deno.test("Writer.offer() writes the lines of one turn in one piece", async () =
 Deno.test("Writer.offer() goes on where a partial write stopped", async () => {
   const { duplex, writer } = setUp();
   duplex.writeSize = 3;
-  writer.offer(bytes("0123456789\n"));
-  writer.offer(bytes("abc\n"));
+  writer.offer(utf8("0123456789\n"));
+  writer.offer(utf8("abc\n"));
   assert(await writer.flush());
   assertEquals(duplex.written, "0123456789\nabc\n");
   assertEquals(writer.bytesWritten, 15);
@@ -39,8 +38,8 @@ Deno.test("Writer.offer() goes on where a partial write stopped", async () => {
 
 Deno.test("Writer.offer() refuses what exceeds the bound", async () => {
   const { duplex, writer } = setUp(10);
-  assert(writer.offer(bytes("123456\n")));
-  assertFalse(writer.offer(bytes("123\n")));
+  assert(writer.offer(utf8("123456\n")));
+  assertFalse(writer.offer(utf8("123\n")));
   await writer.flush();
   assertEquals(duplex.written, "123456\n");
 });
@@ -48,9 +47,9 @@ Deno.test("Writer.offer() refuses what exceeds the bound", async () => {
 Deno.test("Writer.room() is null below half of the bound and resolves at a quarter", async () => {
   const { duplex, writer } = setUp(100);
   duplex.writeSize = 0;
-  writer.offer(bytes("x".repeat(49) + "\n"));
+  writer.offer(utf8("x".repeat(49) + "\n"));
   assertStrictEquals(writer.room(), null);
-  writer.offer(bytes("\n"));
+  writer.offer(utf8("\n"));
   const room = writer.room();
   assertStrictEquals(room, writer.room());
   let pending = -1;
@@ -65,10 +64,10 @@ Deno.test("Writer.room() is null below half of the bound and resolves at a quart
 Deno.test("Writer.flush() waits for the lines queued before, not for later ones", async () => {
   const { duplex, writer } = setUp(1_000_000);
   duplex.writeSize = 0;
-  writer.offer(bytes("first\n"));
+  writer.offer(utf8("first\n"));
   const flushed = writer.flush();
   await Promise.resolve();
-  writer.offer(bytes("x".repeat(70_000) + "\n"));
+  writer.offer(utf8("x".repeat(70_000) + "\n"));
   const states: number[] = [];
   flushed.then(() => states.push(writer.pendingBytes));
   duplex.take();
@@ -80,7 +79,7 @@ Deno.test("Writer.flush() waits for the lines queued before, not for later ones"
 Deno.test("Writer reports a failed write once, and ends all waits", async () => {
   const { duplex, idle, writer } = setUp(10);
   duplex.writeSize = 0;
-  writer.offer(bytes("1234567\n"));
+  writer.offer(utf8("1234567\n"));
   const flushed = writer.flush();
   const room = writer.room();
   const error = new Deno.errors.BrokenPipe("gone");
@@ -95,11 +94,11 @@ Deno.test("Writer reports a failed write once, and ends all waits", async () => 
 Deno.test("Writer.cut() keeps the line being written, and counts the others as unsent", async () => {
   const { duplex, writer } = setUp();
   duplex.writeSize = 0;
-  writer.offer(bytes("one\n"));
+  writer.offer(utf8("one\n"));
   await Promise.resolve();
-  writer.offer(bytes("two\nthree\n"));
+  writer.offer(utf8("two\nthree\n"));
   writer.cut();
-  writer.append(bytes("bye\n"));
+  writer.append(utf8("bye\n"));
   duplex.take(2);
   await until(() => !writer.busy);
   assertEquals(duplex.written, "one\nbye\n");
@@ -113,7 +112,7 @@ Deno.test("Writer.gather() adds the lines of the next microtasks to the same wri
     const { duplex, writer } = setUp();
     writer.gather();
     for (const line of ["a\n", "b\n", "c\n"]) {
-      writer.offer(bytes(line));
+      writer.offer(utf8(line));
       for (let i = 0; i < 4; i++) await Promise.resolve();
     }
     assert(await writer.flush());
@@ -127,7 +126,7 @@ Deno.test("Writer.gather() does not wait for an endless loop, nor once it has en
   writer.gather();
   const end = performance.now() + 10_000;
   while (duplex.writes.length === 0 && performance.now() < end) {
-    if (writer.pendingBytes < 1000) writer.offer(bytes("a\n"));
+    if (writer.pendingBytes < 1000) writer.offer(utf8("a\n"));
     else writer.cut();
     await Promise.resolve();
   }
@@ -135,7 +134,7 @@ Deno.test("Writer.gather() does not wait for an endless loop, nor once it has en
   await writer.flush();
 
   writer.gather();
-  writer.offer(bytes("x".repeat(131_071) + "\n"));
+  writer.offer(utf8("x".repeat(131_071) + "\n"));
   for (let i = 0; i < 6; i++) await Promise.resolve();
   assertEquals(duplex.writes.at(-1), 131_072);
 });
@@ -143,7 +142,7 @@ Deno.test("Writer.gather() does not wait for an endless loop, nor once it has en
 Deno.test("Writer.gather() writes nothing if all lines have been dropped meanwhile", async () => {
   const { duplex, idle, writer } = setUp();
   writer.gather();
-  writer.offer(bytes("a\n"));
+  writer.offer(utf8("a\n"));
   await Promise.resolve();
   writer.cut();
   await until(() => !writer.busy);
@@ -153,7 +152,7 @@ Deno.test("Writer.gather() writes nothing if all lines have been dropped meanwhi
 
 Deno.test("Writer.stop() writes nothing more", async () => {
   const { duplex, idle, writer } = setUp();
-  writer.offer(bytes("a\n"));
+  writer.offer(utf8("a\n"));
   writer.stop();
   assertFalse(await writer.flush());
   assertEquals(duplex.writes, []);

@@ -9,8 +9,15 @@ import { BlockDecoder } from "../../protocol/decoder.ts";
 import { EventFormatError } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { LineSplitter } from "../../framing.ts";
-import { bytewise, cutFractions, cutInto, raw, utf8 } from "../support/bytes.ts";
-import { event as anyEvent, fuzzRuns, show, stream } from "../support/lines.ts";
+import { bytewise, raw, utf8 } from "../support/bytes.ts";
+import {
+  cutFractions,
+  cutInto,
+  event as anyEvent,
+  fuzzRuns,
+  show,
+  stream,
+} from "../support/lines.ts";
 import { parseTree, valueOf } from "../support/reference.ts";
 
 /** Events and control lines in a form that can be compared. */

@@ -10,13 +10,11 @@ import {
   spliceMembers,
 } from "../../protocol/envelope.ts";
 import { FROM, LineValidator, TO } from "../../protocol/validator.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+import { textOf, utf8 } from "../support/bytes.ts";
 
 /** A validator that has checked `line`. */
 function validated(line: string): [bytes: Uint8Array, validator: LineValidator] {
-  const bytes = encoder.encode(`${line}\n`);
+  const bytes = utf8(`${line}\n`);
   const validator = new LineValidator().open(bytes);
   assertEquals(validator.validate(0), "event", line);
   return [bytes, validator];
@@ -53,7 +51,7 @@ Deno.test("cutMember() cuts a member out wherever it stands, and nothing else", 
     ];
     for (const [line, expected] of table) {
       const [bytes, validator] = validated(line!);
-      assertEquals(decoder.decode(cutMember(bytes, validator.keyAt(FROM))), `${expected}\n`);
+      assertEquals(textOf(cutMember(bytes, validator.keyAt(FROM))), `${expected}\n`);
     }
   }
 });
@@ -69,13 +67,13 @@ Deno.test("cutMember() leaves the JSON value without that member", () => {
     const expected = `{${parts.join(",")}}`;
     parts.splice(at % (parts.length + 1), 0, `"from":${value}`);
     const [bytes, validator] = validated(`{${parts.join(",")}}`);
-    assertEquals(decoder.decode(cutMember(bytes, validator.keyAt(FROM))), `${expected}\n`);
+    assertEquals(textOf(cutMember(bytes, validator.keyAt(FROM))), `${expected}\n`);
   }));
 });
 
 Deno.test("memberBytes() returns a member with the comma after it", () => {
-  assertEquals(decoder.decode(memberBytes("from", "c3")), '"from":"c3",');
-  assertEquals(decoder.decode(memberBytes("seq", 12)), '"seq":12,');
+  assertEquals(textOf(memberBytes("from", "c3")), '"from":"c3",');
+  assertEquals(textOf(memberBytes("seq", 12)), '"seq":12,');
 });
 
 Deno.test("readString() reads texts of all lengths, with any character anywhere", () => {
@@ -88,9 +86,9 @@ Deno.test("readString() reads texts of all lengths, with any character anywhere"
 });
 
 Deno.test("spliceMembers() puts members in front and leaves the rest as it is", () => {
-  const line = encoder.encode(' { "event" : "a" }\r\n');
+  const line = utf8(' { "event" : "a" }\r\n');
   const members = memberBytes("from", "c3");
-  assertEquals(decoder.decode(spliceMembers(line, members)), ' {"from":"c3", "event" : "a" }\r\n');
+  assertEquals(textOf(spliceMembers(line, members)), ' {"from":"c3", "event" : "a" }\r\n');
 });
 
 Deno.test("copyNumbered() puts its number in front of all members of each line, while lines fit", () => {
@@ -112,13 +110,13 @@ Deno.test("copyNumbered() puts its number in front of all members of each line, 
       assertEquals(lines.join("").length + numbersLength(first, lines.length), all);
       const target = new Uint8Array(7 + Math.round(all * room / 99));
       const { lines: count, read, written } = copyNumbered(
-        encoder.encode(lines.join("")),
+        utf8(lines.join("")),
         first,
         target,
         7,
       );
       const expected = numbered.slice(0, count).join("");
-      assertEquals(decoder.decode(target.subarray(7, 7 + written)), expected);
+      assertEquals(textOf(target.subarray(7, 7 + written)), expected);
       assertEquals(read, lines.slice(0, count).join("").length);
       const isFull = count === lines.length ||
         7 + written + numbered[count]!.length > target.length;

@@ -9,8 +9,8 @@ import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { FramingError } from "../../errors.ts";
 import { LineBlock, LineSplitter } from "../../protocol/line_splitter.ts";
-import { bytewise, cutAt, cutFractions, cutInto, raw, textOf, utf8 } from "../support/bytes.ts";
-import { fuzzRuns } from "../support/lines.ts";
+import { bytewise, cutAt, raw, textOf, utf8 } from "../support/bytes.ts";
+import { cutFractions, cutInto, fuzzRuns } from "../support/lines.ts";
 
 /** What comes out of a splitter. */
 interface Split {

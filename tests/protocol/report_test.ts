@@ -8,6 +8,7 @@ import {
 } from "../../protocol/report.ts";
 import { encodeRequest } from "../../protocol/control.ts";
 import { StatsCollector } from "../../relay/stats.ts";
+import { textOf } from "../support/bytes.ts";
 
 const collector = new StatsCollector();
 const relay = collector.read([], 0);
@@ -30,7 +31,7 @@ const REPORT: RelayReport = {
   watchedMs: 1000,
 };
 
-const parse = (line: Uint8Array) => JSON.parse(new TextDecoder().decode(line));
+const parse = (line: Uint8Array) => JSON.parse(textOf(line));
 
 Deno.test("decodeReport() reads the lines of encodeAnswer()", () => {
   const members = encodeReport(REPORT);

@@ -14,10 +14,9 @@ import {
   encodeRequest,
 } from "../../protocol/control.ts";
 import { LineValidator } from "../../protocol/validator.ts";
+import { textOf } from "../support/bytes.ts";
 
-const decoder = new TextDecoder();
-const text = (line: Uint8Array) => decoder.decode(line);
-const parse = (line: Uint8Array) => JSON.parse(text(line));
+const parse = (line: Uint8Array) => JSON.parse(textOf(line));
 
 Deno.test("encodeRequest() and decodeRequest() are each other's inverse", () => {
   const requests = [
@@ -32,7 +31,7 @@ Deno.test("encodeRequest() and decodeRequest() are each other's inverse", () => 
     });
   }
   assertEquals(
-    text(encodeRequest({ control: "subscribe", events: ["a"], queue: "q", id: "1" })),
+    textOf(encodeRequest({ control: "subscribe", events: ["a"], queue: "q", id: "1" })),
     '{"control":"subscribe","events":["a"],"queue":"q","id":"1"}\n',
   );
 });
@@ -75,7 +74,7 @@ Deno.test("encodeReceipts() and decodeReceipt() are each other's inverse", () =>
     assertEquals(decodeReceipt(parse(encodeReceipts([receipt]))), receipt);
   }
   assertEquals(
-    text(encodeReceipts([{ id: "r1", clients: 0 }])),
+    textOf(encodeReceipts([{ id: "r1", clients: 0 }])),
     '{"control":"ack","id":"r1","clients":0}\n',
   );
   for (

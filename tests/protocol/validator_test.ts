@@ -205,10 +205,9 @@ Deno.test("LineValidator finds the name and the envelope, also after a repeated 
     '{"__dict__":{"x":5},"seq":5,"event":"fi\\u0076e"}',
     '{"to":"c1","event":"one","__dict__":{"x":6}}',
   ];
-  const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(""));
+  const bytes = utf8(lines.map((line) => `${line}\n`).join(""));
   const validator = new LineValidator().open(bytes);
-  const text = (start: number, length: number) =>
-    new TextDecoder().decode(bytes.subarray(start, start + length));
+  const text = (start: number, length: number) => textOf(bytes.subarray(start, start + length));
   const keys = { id: ID, reply_to: REPLY_TO, from: FROM, to: TO, seq: SEQ, ack: ACK } as const;
   const found: string[][] = [];
   for (let start = 0; start < bytes.length; start = validator.end + 1) {

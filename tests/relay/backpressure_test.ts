@@ -9,14 +9,16 @@ import {
 } from "../../relay/backpressure.ts";
 import { EbsocketConnection } from "../../net/connection.ts";
 import { LineBlock } from "../../framing.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
 import { FakeDuplex } from "../support/duplex.ts";
-import { until } from "../support/waiting.ts";
+import { pause, until } from "../support/waiting.ts";
+import { assertGreater } from "@std/assert/greater";
 
 /** For how long a reader that takes nothing may hold others up, in milliseconds. */
 const MAX_HOLD = 250;
 
-const block = (text: string) => new LineBlock(new TextEncoder().encode(text));
+const block = (text: string) => new LineBlock(utf8(text));
 
 /** A publisher: what it sends goes through the backpressure to all readers. */
 class Publisher {
@@ -40,7 +42,7 @@ function setUp(options: Partial<BackpressureBounds & BackpressureSink> = {}) {
   const deaf = new Set<EbsocketConnection>();
   const backpressure = new Backpressure({
     pass(_, lines) {
-      passed.push(new TextDecoder().decode(lines.bytes));
+      passed.push(textOf(lines.bytes));
       for (const reader of readers) if (!deaf.has(reader)) backpressure.observe(reader);
     },
     recipientsAmong: (some) => some.filter((reader) => !deaf.has(reader)),
@@ -55,7 +57,7 @@ function setUp(options: Partial<BackpressureBounds & BackpressureSink> = {}) {
     const onClose = () => backpressure.forget(reader);
     reader.start({ onLines() {}, onClose }, { maxPendingBytes: 1000 });
     duplex.writeSize = 0;
-    reader.send(new TextEncoder().encode("x".repeat(599) + "\n"));
+    reader.send(utf8("x".repeat(599) + "\n"));
     readers.push(reader);
     backpressure.observe(reader);
     return duplex;
@@ -259,13 +261,13 @@ Deno.test("Backpressure limits the total wait for a reader, however often it cat
     holds++;
     for (let i = 0; i < 3 && passed.length === before; i++) {
       reader.takeOnce(1);
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await pause(30);
     }
     reader.take();
     await until(() => passed.length > before && connection!.pendingBytes === 0);
     reader.writeSize = 0;
-    await new Promise((resolve) => setTimeout(resolve, 30)); // Its having caught up is noticed.
-    connection!.send(new TextEncoder().encode("x".repeat(599) + "\n"));
+    await pause(30); // Its having caught up is noticed.
+    connection!.send(utf8("x".repeat(599) + "\n"));
     backpressure.observe(connection!);
   }
   assertLess(0, holds, `${holds}`);

@@ -6,24 +6,12 @@ import { assertGreater } from "@std/assert/greater";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { decodeReport } from "../../protocol/report.ts";
-import { Relay, type RelayOptions } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
 import { Peer } from "../support/peer.ts";
+import { join, newRelay } from "../support/relay.ts";
 import { until } from "../support/waiting.ts";
 
 const A = '{"event":"a"}\n';
 const B = '{"event":"b"}\n';
-
-function newRelay(options: RelayOptions = {}): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
-}
-
-async function join(relay: Relay, options: { silent?: boolean } = {}): Promise<Peer> {
-  const before = relay.clients.length;
-  const peer = await Peer.connect(relay.server.address, options);
-  await until(() => relay.clients.length > before);
-  return peer;
-}
 
 let lastId = 0;
 
@@ -118,7 +106,10 @@ Deno.test("Relay limits the subscriptions of all clients, and counts equal ones 
   await subscribe(one, ["a", "b", "c"]);
   await subscribe(two, ["c", "b", "a"]);
   const answer = await ask(three, { control: "subscribe", events: ["x", "y"] });
-  assertObjectMatch(answer, { reason: "too-many-subscriptions", detail: "all clients may have 4 together, this would make 5" });
+  assertObjectMatch(answer, {
+    reason: "too-many-subscriptions",
+    detail: "all clients may have 4 together, this would make 5",
+  });
   await subscribe(three, ["x"]);
   // What it shares with nobody takes room, also where it is less than before.
   await using four = await join(relay);

@@ -1,6 +1,7 @@
 /** What a relay with definitions passes on, and what it says of the rest. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertObjectMatch } from "@std/assert/object-match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
@@ -11,6 +12,7 @@ import { EbsocketEvent } from "../../protocol/event.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { Peer } from "../support/peer.ts";
+import { newRelay } from "../support/relay.ts";
 import { MESSAGE, schemaOf } from "../support/schemas.ts";
 import { soon, until } from "../support/waiting.ts";
 
@@ -19,15 +21,11 @@ const CHAT = defineEvents({
   shout: schemaOf(() => ({ value: { content: "HI" } })),
 });
 
-function newRelay(echo = true): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]), { events: CHAT, echo });
-}
-
 const REFUSAL =
   '{"control":"error","name":"message","reason":"bad-attributes","detail":"content: Expected a string"}\n';
 
 Deno.test("Relay with definitions passes valid events on unchanged, and reports the others to their sender", async () => {
-  await using relay = newRelay(false);
+  await using relay = newRelay({ events: CHAT, echo: false });
   await using sender = await Peer.connect(relay.server.address);
   await using receiver = await Peer.connect(relay.server.address);
   await until(() => relay.clients.length === 2);
@@ -42,14 +40,11 @@ Deno.test("Relay with definitions passes valid events on unchanged, and reports 
   assertEquals(receiver.text, good.join(""));
   await sender.sees(REFUSAL.repeat(3));
   assertEquals(sender.text, REFUSAL.repeat(3));
-  const { eventsIn, eventsOut, eventsRefused } = relay.stats();
-  assertEquals(eventsIn, 6);
-  assertEquals(eventsOut, 3);
-  assertEquals(eventsRefused, 3);
+  assertObjectMatch(relay.stats(), { eventsIn: 6, eventsOut: 3, eventsRefused: 3 });
 });
 
 Deno.test("Relay with definitions checks events for subscribers, too", async () => {
-  await using relay = newRelay(false);
+  await using relay = newRelay({ events: CHAT, echo: false });
   await using sender = await Peer.connect(relay.server.address);
   await using receiver = await Peer.connect(relay.server.address);
   await receiver.send('{"control":"subscribe","events":["message"],"id":"s1"}\n');
@@ -62,14 +57,14 @@ Deno.test("Relay with definitions checks events for subscribers, too", async () 
 });
 
 Deno.test("Relay with definitions acknowledges refused events, too", async () => {
-  await using relay = newRelay(false);
+  await using relay = newRelay({ events: CHAT, echo: false });
   await using sender = await Peer.connect(relay.server.address);
   await sender.send('{"control":"hello","ack":true}\n{"event":"message"}\n');
   await sender.sees('{"control":"ack","events":1}\n');
 });
 
 Deno.test("Relay with definitions refuses requests and events that are to be confirmed", async () => {
-  await using relay = newRelay(false);
+  await using relay = newRelay({ events: CHAT, echo: false });
   await using client = new EbsocketClient();
   await client.connectTo(relay.server.address);
   const wrong = new EbsocketEvent("message", { content: 1 });

@@ -11,7 +11,7 @@ import { Inspector } from "../../relay/inspector.ts";
 import { decodeReport } from "../../protocol/report.ts";
 import { RouteCache } from "../../relay/route_cache.ts";
 import { StatsCollector } from "../../relay/stats.ts";
-import { utf8 } from "../support/bytes.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeRecipient } from "../support/routes.ts";
 
 class FakeClient extends FakeRecipient {
@@ -84,7 +84,7 @@ Deno.test("Inspector.answer() has at most 200 KiB, whatever names and patterns c
     routes.isCounting = true;
     const answer = inspector.answer(many);
     assertLessOrEqual(answer.length, 200 * 1024, JSON.stringify(char));
-    const { id, report } = decodeReport(JSON.parse(new TextDecoder().decode(answer)))!;
+    const { id, report } = decodeReport(JSON.parse(textOf(answer)))!;
     assertEquals(id, many);
     assertEquals(report.clients[0]!.subscriptionCount, 100);
     assertGreater(report.names.length, 30);
@@ -100,7 +100,7 @@ Deno.test("Inspector.answer() encodes once for all requests within a moment", ()
   const address = Object.assign(["127.0.0.1", 1] as [string, number], { toJSON });
   Object.assign(subscribers[0]!.recipient, { address });
   const answers = Array.from({ length: 1000 }, (_, i) => inspector.answer(`${i}`));
-  const texts = answers.map((answer) => new TextDecoder().decode(answer));
+  const texts = answers.map((answer) => textOf(answer));
   assertEquals(texts.map((text) => JSON.parse(text).id), texts.map((_, i) => `${i}`));
   // A busy machine may take several tenths of a second for all of them.
   assertLess(encoded, 100);

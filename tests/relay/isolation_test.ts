@@ -5,11 +5,13 @@ import { assertLess } from "@std/assert/less";
 import { EbsocketClient } from "../../client.ts";
 import { defineEvents } from "../../schema/definitions.ts";
 import { Relay } from "../../relay.ts";
-import { type ConnectionListener, EbsocketServer } from "../../server.ts";
+import { EbsocketServer } from "../../server.ts";
 import { Block, Piece } from "../../net/send_queue.ts";
 import { EbsocketSystem } from "../../system.ts";
 import { rawStream } from "../../net/tls_socket.ts";
 import type { Socket } from "../../net/transport.ts";
+import { utf8 } from "../support/bytes.ts";
+import { SocketListener } from "../support/step_socket.ts";
 import { turn } from "../support/turns.ts";
 import { soon, until } from "../support/waiting.ts";
 import { Writer } from "../../net/writer.ts";
@@ -50,8 +52,6 @@ const SUBSCRIBE = '{"control":"subscribe","events":["a"]}\n';
 const WELCOME = '{"control":"welcome"}\n';
 const PLAIN = `{"event":"flood","__dict__":{"content":"${"x".repeat(100)}"}}\n`;
 
-const encoder = new TextEncoder();
-
 /** A peer whose next bytes are always there already, as those of a busy one on the same machine are. */
 class Flooder implements Socket {
   readonly remoteAddr: Deno.Addr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
@@ -65,14 +65,14 @@ class Flooder implements Socket {
   constructor(first: string, next: () => string, maxBytes: number) {
     this.#next = next;
     this.#maxBytes = maxBytes;
-    this.#rest = encoder.encode(first);
+    this.#rest = utf8(first);
   }
 
   read(buffer: Uint8Array): Promise<number | null> {
     if (this.bytesRead > this.#maxBytes) return this.#closed.promise;
     let length = 0;
     while (length < buffer.length) {
-      if (this.#rest.length === 0) this.#rest = encoder.encode(this.#next());
+      if (this.#rest.length === 0) this.#rest = utf8(this.#next());
       const part = this.#rest.subarray(0, buffer.length - length);
       buffer.set(part, length);
       this.#rest = this.#rest.subarray(part.length);
@@ -93,29 +93,6 @@ class Flooder implements Socket {
 
   close(): void {
     this.#closed.resolve(null);
-  }
-}
-
-/** A subscriber to which one peer comes. */
-class OnePeer implements ConnectionListener {
-  readonly addr: Deno.Addr = { transport: "tcp", hostname: "127.0.0.1", port: 2 };
-  readonly #peer: Socket;
-  #isTaken = false;
-  readonly #closed = Promise.withResolvers<never>();
-
-  constructor(peer: Socket) {
-    this.#peer = peer;
-  }
-
-  accept(): Promise<Socket> {
-    if (this.#isTaken) return this.#closed.promise;
-    this.#isTaken = true;
-    return Promise.resolve(this.#peer);
-  }
-
-  close(): void {
-    this.#closed.reject(new Deno.errors.BadResource("The subscriber is closed"));
-    this.#closed.promise.catch(() => {});
   }
 }
 
@@ -203,7 +180,7 @@ for (
 ) {
   Deno.test(`Relay serves other clients while one sends ${what} without end`, async () => {
     const flooder = new Flooder(SUBSCRIBE, lines(line), floodBytes);
-    const relay = new Relay(new EbsocketServer({ listener: new OnePeer(flooder) }));
+    const relay = new Relay(new EbsocketServer({ listener: new SocketListener(flooder) }));
     const bytes = await perRoundTrip(() => flooder.bytesRead);
     const isThere = relay.clients.length === 1;
     await relay.close();
@@ -216,7 +193,7 @@ for (
 for (const [how, ms] of [["fast", 0.5], ["slowly", 6]] as const) {
   Deno.test(`EbsocketConnection yields to other connections while a program handles lines ${how}`, async () => {
     const flooder = new Flooder("", lines(PLAIN), SLOW_FLOOD_BYTES);
-    await using server = new EbsocketServer({ listener: new OnePeer(flooder) });
+    await using server = new EbsocketServer({ listener: new SocketListener(flooder) });
     const [connection] = await server.acceptConnection();
     connection.start({ onLines: () => work(ms), onClose() {} });
     const bytes = await perRoundTrip(() => flooder.bytesRead);
@@ -241,7 +218,7 @@ for (const [who, first] of [["all hear all", ""], ["some hear less", SUBSCRIBE]]
         },
       },
     } as const;
-    const server = new EbsocketServer({ listener: new OnePeer(flooder) });
+    const server = new EbsocketServer({ listener: new SocketListener(flooder) });
     const relay = new Relay(server, { events: defineEvents({ flood }), echo: false });
     const events = await mostPerRoundTrip(() => checked);
     await relay.close();
@@ -252,7 +229,7 @@ for (const [who, first] of [["all hear all", ""], ["some hear less", SUBSCRIBE]]
 
 Deno.test("EbsocketSystem serves other clients while one sends without end", async () => {
   const flooder = new Flooder("", lines(PLAIN), SLOW_FLOOD_BYTES);
-  const system = new EbsocketSystem(new EbsocketServer({ listener: new OnePeer(flooder) }));
+  const system = new EbsocketSystem(new EbsocketServer({ listener: new SocketListener(flooder) }));
   const reading = readAll(system);
   const bytes = await perRoundTrip(() => flooder.bytesRead);
   await system.close();
@@ -333,7 +310,7 @@ function writersTo(count: number, write: (bytes: Uint8Array) => void): Writer<nu
 Deno.test("Writer yields to other work while many peers drain their queues", async () => {
   let written = 0;
   const writers = writersTo(300, ({ length }) => void (written += length));
-  const block = new Block(encoder.encode('{"event":"a"}\n'.repeat(300_000)));
+  const block = new Block(utf8('{"event":"a"}\n'.repeat(300_000)));
   const piece = new Piece(block, 0, block.bytes.length, 300_000);
   // Each with numbers of its own: 2 GB in all.
   writers.forEach((writer, i) => writer.offerPieces([piece.numbered(1 + i)]));

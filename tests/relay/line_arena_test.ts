@@ -1,21 +1,19 @@
 import { assertEquals } from "@std/assert/equals";
 import { memberBytes } from "../../protocol/envelope.ts";
 import { LineArena } from "../../relay/ingress.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+import { textOf, utf8 } from "../support/bytes.ts";
 
 const FROM = memberBytes("from", "c3");
 const NOTHING = new Uint8Array(0);
 
 /** The line that `sheet` has written last. */
 function lastOf({ block, start, end }: LineArena): string {
-  return decoder.decode(block.bytes.subarray(start, end));
+  return textOf(block.bytes.subarray(start, end));
 }
 
 Deno.test("LineArena.write() puts members in front and leaves the rest as it is", () => {
   const arena = new LineArena();
-  const text = encoder.encode('\t {"event" : "{a}" }');
+  const text = utf8('\t {"event" : "{a}" }');
   arena.write(text, 0, text.length, FROM, 0);
   assertEquals(lastOf(arena), '\t {"from":"c3","event" : "{a}" }\n');
   arena.write(text, 0, text.length, NOTHING, 0);
@@ -26,7 +24,7 @@ Deno.test("LineArena.write() puts members in front and leaves the rest as it is"
 
 Deno.test("LineArena.write() puts the lines of a block one after another", () => {
   const arena = new LineArena();
-  const text = encoder.encode(`{"event":"a","x":"${"x".repeat(60)}"}`);
+  const text = utf8(`{"event":"a","x":"${"x".repeat(60)}"}`);
   const lines = 1000;
   const written: Uint8Array[] = [];
   for (let i = 0; i < lines; i++) {
@@ -45,21 +43,21 @@ Deno.test("LineArena never changes written bytes", () => {
   const seen: [Uint8Array, number, number, string][] = [];
   for (let i = 0; i < 300; i++) {
     if (i % 100 === 99) arena.reset();
-    const text = encoder.encode(`{"event":"e${i}","x":"${"x".repeat(i % 7 * 100)}"}`);
+    const text = utf8(`{"event":"e${i}","x":"${"x".repeat(i % 7 * 100)}"}`);
     arena.write(text, 0, text.length, FROM, i % 3 * 50);
     seen.push([arena.block.bytes, arena.start, arena.end, lastOf(arena)]);
   }
   for (const [bytes, start, end, line] of seen) {
-    assertEquals(decoder.decode(bytes.subarray(start, end)), line);
+    assertEquals(textOf(bytes.subarray(start, end)), line);
   }
 });
 
 Deno.test("LineArena.write() reserves memory for a line and for the likely rest of its block", () => {
   const arena = new LineArena();
-  const long = encoder.encode(`{"event":"${"x".repeat(200_000)}"}`);
+  const long = utf8(`{"event":"${"x".repeat(200_000)}"}`);
   arena.write(long, 0, long.length, NOTHING, 1_000_000);
   assertEquals(arena.block.bytes.length, long.length + 1);
   arena.reset();
-  arena.write(encoder.encode("{}"), 0, 2, NOTHING, 0);
+  arena.write(utf8("{}"), 0, 2, NOTHING, 0);
   assertEquals(arena.block.bytes.length, 3);
 });

@@ -2,10 +2,12 @@
 // anywhere, and every line that they get is accounted for. The sockets are made of promises, so that it
 // is known what the relay has seen first.
 
-import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
 import { assertObjectMatch } from "@std/assert/object-match";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { randomsFrom } from "../support/random.ts";
+import { covers } from "../support/reference.ts";
 import { size } from "../support/size.ts";
 import { StepListener, type StepSocket } from "../support/step_socket.ts";
 import { pretendWritesTake } from "../support/turns.ts";
@@ -18,9 +20,6 @@ const STEPS = 250;
 const CLIENTS = 8;
 /** More would make the relay read more slowly. */
 const MAX_CHATTER = 80;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 type Random = (below: number) => number;
 
@@ -77,17 +76,6 @@ class Client {
   }
 }
 
-/** Whether a pattern matches a name, by the words of the protocol. */
-function covers(pattern: string, name: string): boolean {
-  const wanted = pattern.split(".");
-  const tokens = name.split(".");
-  for (let i = 0; i < wanted.length; i++) {
-    if (wanted[i] === ">" && i === wanted.length - 1) return i < tokens.length;
-    if (i >= tokens.length || wanted[i] !== "*" && wanted[i] !== tokens[i]) return false;
-  }
-  return wanted.length === tokens.length;
-}
-
 /** One relay and its model. */
 class Trial {
   readonly #random: Random;
@@ -133,7 +121,7 @@ class Trial {
     const client = new Client(this.#clients.length + 1, socket);
     this.#clients.push(client);
     await until(() => this.#relay.stats().clientsTotal === this.#clients.length);
-    if (this.#isOneOf(4)) client.bytes = encoder.encode("\ufeff");
+    if (this.#isOneOf(4)) client.bytes = utf8("\ufeff");
   }
 
   async #step(): Promise<void> {
@@ -167,7 +155,7 @@ class Trial {
 
   #line(client: Client, text: string, said: Said): void {
     const end = this.#pick(["\n", "\n", "\n", "\r\n"]);
-    const bytes = encoder.encode(text + end);
+    const bytes = utf8(text + end);
     const joined = new Uint8Array(client.bytes.length + bytes.length);
     joined.set(client.bytes);
     joined.set(bytes, client.bytes.length);
@@ -338,7 +326,7 @@ class Trial {
     let refused = 0;
     let last = 0;
     let count = 0;
-    for (const line of decoder.decode(client.socket.written()).split("\n").slice(0, -1)) {
+    for (const line of textOf(client.socket.written()).split("\n").slice(0, -1)) {
       if (/^\{"control":/.test(line)) {
         const { control, id, clients, reason } = JSON.parse(line);
         if (control === "ack" && clients !== undefined) receipts.push(`${id} ${clients}`);
@@ -346,14 +334,14 @@ class Trial {
         if (control !== "ack" || clients !== undefined) continue;
         granted.push(id);
         const time = client.granted.get(id)!;
-        assert(time > last, `c${client.number} is told of ${id} too late`);
+        assertGreater(time, last, `c${client.number} is told of ${id} too late`);
         last = time;
         continue;
       }
       const n = Number(/"n":(\d+)/.exec(line)![1]);
       const sent = this.#sent.get(n)!;
       const time = this.#seenAt.get(n)!;
-      assert(time > last, `c${client.number} gets ${n} again, or too late`);
+      assertGreater(time, last, `c${client.number} gets ${n} again, or too late`);
       last = time;
       count++;
       const { text } = sent;

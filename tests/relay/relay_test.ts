@@ -11,31 +11,20 @@ import { defineEvents } from "../../schema/definitions.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { Relay, type RelayClient, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
 import { Peer } from "../support/peer.ts";
 import { schemaOf } from "../support/schemas.ts";
-import { until } from "../support/waiting.ts";
-
-function newRelay(options: RelayOptions = {}): Relay {
-  return new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
-}
-
-async function join(relay: Relay): Promise<Peer> {
-  const before = relay.clients.length;
-  const peer = await Peer.connect(relay.server.address);
-  await until(() => relay.clients.length > before);
-  return peer;
-}
+import { until, untilStill } from "../support/waiting.ts";
+import { join, newRelay } from "../support/relay.ts";
 
 /**
- * Waits until nothing more is taken of a client that floods the relay, for `ms` milliseconds: what the
- * system holds for a slow one may grow for a while.
+ * Resolves when the relay takes no more of a client that floods it, for `ms` milliseconds: the buffers
+ * of the operating system for a slow reader may grow for a while.
  */
-async function stalledMs(flooder: RelayClient, ms = 200): Promise<void> {
-  for (let before = 0; before === 0 || before !== flooder.eventsIn;) {
-    before = flooder.eventsIn;
-    await new Promise((resolve) => setTimeout(resolve, ms));
-  }
+async function stalls(flooder: RelayClient, ms = 200): Promise<void> {
+  await until(() => flooder.eventsIn > 0);
+  await untilStill(() => flooder.eventsIn, ms);
 }
 
 Deno.test("Relay passes every event to every client, the sender included", async () => {
@@ -162,7 +151,7 @@ Deno.test("Relay relays a line that arrives byte by byte", async () => {
   await using relay = newRelay();
   await using one = await join(relay);
   const line = '{"event":"é","__dict__":{"x":"😀"}}\n';
-  for (const byte of new TextEncoder().encode(line)) await one.send(new Uint8Array([byte]));
+  for (const byte of utf8(line)) await one.send(new Uint8Array([byte]));
   await one.sees(line);
 });
 
@@ -291,7 +280,7 @@ Deno.test("Relay closes a client that never reads, with its reason, and disturbs
   const buffer = new Uint8Array(1_000_000);
   let last = "";
   for (let length; (length = await silent.conn.read(buffer)) !== null;) {
-    last = (last + new TextDecoder().decode(buffer.subarray(0, length))).slice(-20_000);
+    last = (last + textOf(buffer.subarray(0, length))).slice(-20_000);
   }
   const lines = last.split("\n");
   assertEquals(lines.pop(), "");
@@ -363,7 +352,7 @@ Deno.test("Relay does not rate-limit a publisher for lines that were held up", a
   await using publisher = await join(relay);
   const line = `{"event":"big","__dict__":{"x":"${"x".repeat(900_000)}"}}\n`;
   const flooding = big.send(line.repeat(9)).catch(() => {}); // It is held up, too.
-  await stalledMs(relay.clients[1]!, 800); // It is also held to its rate.
+  await stalls(relay.clients[1]!, 800); // It is also held to its rate.
   await publisher.send('{"event":"a"}\n');
   await until(() => relay.clients[2]!.bytesIn > 0);
   const heldAt = performance.now();
@@ -393,7 +382,7 @@ Deno.test("Relay does not hold a publisher back for a slow reader that does not 
   await using chatter = await join(relay);
   const line = `{"event":"private.x","__dict__":{"x":"${"x".repeat(10_000)}"}}\n`;
   const feeding = feeder.send(line.repeat(2000)).catch(() => {});
-  await stalledMs(relay.clients[2]!);
+  await stalls(relay.clients[2]!);
   for (let i = 0; i < 5; i++) {
     await chatter.send(`{"event":"chat","__dict__":{"i":${i}}}\n`);
     await reader.sees(`"i":${i}`);
@@ -430,7 +419,7 @@ Deno.test("Relay keeps the order of a client whose lines are held up and then ta
   await using chatter = await join(relay);
   const line = `{"event":"big","__dict__":{"x":"${"x".repeat(10_000)}"}}\n`;
   const feeding = feeder.send(line.repeat(2000)).catch(() => {});
-  await stalledMs(relay.clients[2]!);
+  await stalls(relay.clients[2]!);
   // It is looked at after each control line whether others should have their turn.
   const numbers = Array.from({ length: 100 }, (_, i) => i);
   const text = (i: number) => `{"event":"chat","__dict__":{"i":${i}}}\n{"control":"x"}\n`;

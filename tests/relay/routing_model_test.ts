@@ -6,8 +6,10 @@ import { assertEquals } from "@std/assert/equals";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { Buffer } from "node:buffer";
-import { Relay } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
+import { randomsFrom } from "../support/random.ts";
+import { covers } from "../support/reference.ts";
+import { newRelay } from "../support/relay.ts";
 import { size } from "../support/size.ts";
 import { until } from "../support/waiting.ts";
 
@@ -20,19 +22,6 @@ const OWN_CHANGE = 777;
 /** How many clients are in queues, of the last ones. */
 const WORKERS = 60;
 const QUEUES = 6;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-/** Random numbers that are the same each time (mulberry32). */
-function randomsFrom(seed: number): (below: number) => number {
-  return (below) => {
-    seed = seed + 0x6d2b79f5 | 0;
-    let t = Math.imul(seed ^ seed >>> 15, seed | 1);
-    t ^= t + Math.imul(t ^ t >>> 7, t | 61);
-    return ((t ^ t >>> 14) >>> 0) % below;
-  };
-}
 
 const random = randomsFrom(7);
 const digit = () => random(10);
@@ -57,17 +46,6 @@ const LISTS: string[][] = Array.from({ length: 100 }, (_, i) => {
   }
 });
 
-/** Whether a pattern matches a name, by the words of the protocol. */
-function covers(pattern: string, name: string): boolean {
-  const wanted = pattern.split(".");
-  const tokens = name.split(".");
-  for (let i = 0; i < wanted.length; i++) {
-    if (wanted[i] === ">") return i < tokens.length;
-    if (i >= tokens.length || wanted[i] !== "*" && wanted[i] !== tokens[i]) return false;
-  }
-  return wanted.length === tokens.length;
-}
-
 /** For each name, whether one of the patterns covers it. */
 function coverage(patterns: Iterable<string>): boolean[] {
   const all = [...patterns];
@@ -86,7 +64,7 @@ class Expectation {
   /** All of it until now. */
   bytes(): Uint8Array {
     if (this.#text.length > 0) {
-      this.#bytes = encoder.encode(decoder.decode(this.#bytes) + this.#text.join(""));
+      this.#bytes = utf8(textOf(this.#bytes) + this.#text.join(""));
       this.#text = [];
     }
     return this.#bytes;
@@ -120,7 +98,7 @@ class Client {
 
   #take(bytes: Uint8Array): void {
     if (!this.expectation) {
-      this.text += decoder.decode(bytes);
+      this.text += textOf(bytes);
       return;
     }
     const end = this.received + bytes.length;
@@ -129,14 +107,14 @@ class Client {
     if (this.failure === "" && Buffer.compare(bytes, expected) !== 0) {
       const at = bytes.findIndex((byte, i) => byte !== expected[i]);
       this.failure = `byte ${this.received + at}: got ${
-        decoder.decode(bytes.subarray(Math.max(0, at - 50), at + 100))
-      }, not ${decoder.decode(expected.subarray(Math.max(0, at - 50), at + 100))}`;
+        textOf(bytes.subarray(Math.max(0, at - 50), at + 100))
+      }, not ${textOf(expected.subarray(Math.max(0, at - 50), at + 100))}`;
     }
     this.received = end;
   }
 
   async send(text: string): Promise<void> {
-    const bytes = encoder.encode(text);
+    const bytes = utf8(text);
     for (let sent = 0; sent < bytes.length;) sent += await this.conn.write(bytes.subarray(sent));
   }
 }
@@ -146,7 +124,7 @@ const wish = (events: string[], control = "subscribe", queue?: string) =>
 const ACK = '{"control":"ack","id":"w"}\n';
 
 Deno.test("Relay delivers to many subscribers exactly what a simple model delivers", async () => {
-  await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  await using relay = newRelay();
   const [, port] = relay.server.address;
   const clients: Client[] = [];
   for (let i = 0; i < CLIENTS; i++) clients.push(await Client.connect(port));

@@ -4,6 +4,7 @@ import { assertFalse } from "@std/assert/false";
 import { assertThrows } from "@std/assert/throws";
 import { defineEvents, type EventDefinitions } from "../../schema/definitions.ts";
 import { SchemaFilter } from "../../relay/schema_filter.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "../support/schemas.ts";
 
 function newChecker(): SchemaFilter {
@@ -17,7 +18,7 @@ function newChecker(): SchemaFilter {
 }
 
 function admits(checker: SchemaFilter, line: string): boolean {
-  return checker.admits(new TextEncoder().encode(line), line.includes("\\"));
+  return checker.admits(utf8(line), line.includes("\\"));
 }
 
 /** What the sender of `lines` is told: the members of each line. */
@@ -25,7 +26,7 @@ function answers(checker: SchemaFilter, ...lines: string[]): Record<string, unkn
   for (const line of lines) assertFalse(admits(checker, line));
   let text = "";
   const send = (bytes: Uint8Array) => {
-    text += new TextDecoder().decode(bytes);
+    text += textOf(bytes);
     return true;
   };
   checker.answer({ send });

@@ -1,10 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertObjectMatch } from "@std/assert/object-match";
-import { Relay } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
 import { StatsCollector } from "../../relay/stats.ts";
 import { Peer } from "../support/peer.ts";
+import { newRelay } from "../support/relay.ts";
 import { until } from "../support/waiting.ts";
 
 const one = { eventsIn: 1, eventsOut: 20, bytesIn: 300, bytesOut: 4000, pendingBytes: 7 };
@@ -56,7 +55,7 @@ Deno.test("StatsCollector.read() returns figures that do not change afterwards",
 });
 
 Deno.test("Relay.stats() counts clients, events, bytes, closes and refusals", async () => {
-  await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), { maxClients: 2 });
+  await using relay = newRelay({ maxClients: 2 });
   await using one = await Peer.connect(relay.server.address);
   await using two = await Peer.connect(relay.server.address);
   await until(() => relay.clients.length === 2);
@@ -82,7 +81,7 @@ Deno.test("Relay.stats() counts clients, events, bytes, closes and refusals", as
 });
 
 Deno.test("Relay.stats() can be read after the end, and leaves no timer behind", async () => {
-  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  const relay = newRelay();
   relay.stats();
   await relay.close();
   assertEquals(relay.stats().clients, 0);

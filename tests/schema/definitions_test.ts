@@ -6,6 +6,7 @@ import { assertThrows } from "@std/assert/throws";
 import { defineEvents, type StandardSchema, type StandardSchemaResult } from "../../define.ts";
 import { assertNoDearer } from "../support/collisions.ts";
 import { ASYNCHRONOUS, MESSAGE, schemaOf, THROWING } from "../support/schemas.ts";
+import { turn } from "../support/turns.ts";
 
 Deno.test("defineEvents() returns frozen definitions with the names in order", () => {
   const schemas = { message: MESSAGE, join: MESSAGE };
@@ -103,7 +104,7 @@ Deno.test("EventDefinitions.check() refuses a validator that answers later, even
   const { check } = defineEvents({ message: ASYNCHRONOUS });
   const { message } = assertThrows(() => check("message", {}), TypeError);
   assertEquals(message, 'Cannot check event "message": its validator is asynchronous');
-  await new Promise((resolve) => setTimeout(resolve)); // A rejection of its own would fail the test.
+  await turn(); // A rejection of its own would fail the test.
 });
 
 Deno.test("defineEvents() calls a validator as a method of its schema", () => {

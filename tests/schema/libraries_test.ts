@@ -14,13 +14,8 @@ import {
   type SendableEvents,
 } from "../../schema/definitions.ts";
 import { EbsocketEvent, type Validated } from "../../protocol/event.ts";
-
-/** `true` if two types are the same; `any` is the same as nothing but itself. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-  : false;
-
-/** Compiles only for `true`. */
-function isSame<S extends true>(_same: S): void {}
+import { turn } from "../support/turns.ts";
+import { isSame, type Same } from "../support/types.ts";
 
 const ZOD = defineEvents({
   message: z.object({ content: z.string(), tags: z.array(z.string()).default([]) }),
@@ -121,7 +116,7 @@ Deno.test("Zod: a validator that waits is refused, and so is one that throws", a
       `Cannot check event "${name}": its validator is asynchronous`,
     );
   }
-  await new Promise((resolve) => setTimeout(resolve)); // A rejection of its own would fail the test.
+  await turn(); // A rejection of its own would fail the test.
 });
 
 Deno.test("Valibot: a validator that waits is refused", () => {

@@ -18,6 +18,7 @@ import type { EbsocketServer } from "../../server.ts";
 import { EbsocketSystem } from "../../system.ts";
 import { clientPair, expectEvents } from "../../testing.ts";
 import { assertVerdict, compile } from "../support/compile.ts";
+import { isSame, type Same } from "../support/types.ts";
 
 const CHAT = defineEvents({
   message: z.object({ content: z.string(), priority: z.number().default(0) }),
@@ -27,13 +28,6 @@ const CHAT = defineEvents({
 
 type Received = ReceivedEvents<typeof CHAT>;
 type Sendable = SendableEvents<typeof CHAT>;
-
-/** `true` if two types are the same; `any` is the same as nothing but itself. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-  : false;
-
-/** Compiles only for `true`. */
-function isSame<S extends true>(_same: S): void {}
 
 async function client(): Promise<void> {
   const client = new EbsocketClient({ events: CHAT, reconnect: true });

@@ -4,21 +4,10 @@ import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import type { CloseInfo } from "../../errors.ts";
-import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer, type ServeOptions } from "../../server.ts";
 import { Peer } from "../support/peer.ts";
 import { until } from "../support/waiting.ts";
-
-function newRelay(options: RelayOptions, hostname = "127.0.0.1"): Relay {
-  return new Relay(new EbsocketServer([hostname, 0]), options);
-}
-
-async function join(relay: Relay, silent = false): Promise<Peer> {
-  const before = relay.clients.at(-1)?.id ?? 0;
-  const peer = await Peer.connect(relay.server.address, { silent });
-  await until(() => (relay.clients.at(-1)?.id ?? 0) > before);
-  return peer;
-}
+import { join, newRelay } from "../support/relay.ts";
 
 Deno.test("Admission admits maxClientsPerAddress clients from one address, and another when one has left", async () => {
   await using relay = newRelay({ maxClientsPerAddress: 2 });
@@ -51,7 +40,7 @@ Deno.test("Admission closes those for whom most waits when too much waits in all
     maxHold: 0,
     observer: { onLeave: ({ id }, info) => left.push([id, info]) },
   });
-  await using silent = await join(relay, true);
+  await using silent = await join(relay, { silent: true });
   await using reader = await join(relay);
   await using publisher = await join(relay);
   const line = `{"event":"a","__dict__":{"x":"${"x".repeat(10_000)}"}}\n`;

@@ -7,7 +7,8 @@ import { EbsocketServer } from "../../server.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { utf8 } from "../support/bytes.ts";
 import { Peer } from "../support/peer.ts";
-import { soon, until } from "../support/waiting.ts";
+import { newRelay } from "../support/relay.ts";
+import { pause, soon, until } from "../support/waiting.ts";
 
 const TOKEN = "corréct horse";
 const HELLO = `{"control":"hello","token":"${TOKEN}"}\n`;
@@ -16,7 +17,7 @@ const EVENT = '{"event":"a"}\n';
 /** A relay that asks for a token, with a member that has shown it. */
 async function setUp(options: RelayOptions = {}) {
   const refused: string[] = [];
-  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+  const relay = newRelay({
     token: TOKEN,
     ...options,
     observer: { onRefuse: (_: Address, reason, detail) => refused.push(`${reason}: ${detail}`) },
@@ -126,7 +127,7 @@ Deno.test("AuthGate waits for a hello no longer than helloTimeout, however many 
     try {
       for (;;) {
         await slow.send(" ");
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await pause(20);
       }
     } catch {
       // It has been sent away.
@@ -183,7 +184,7 @@ Deno.test("AuthGate hands on a connection to which time passes no faster than to
 });
 
 Deno.test("Relay is closed by an observer that throws, also when it asks for a token", async () => {
-  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+  const relay = newRelay({
     token: TOKEN,
     observer: {
       onJoin() {

@@ -6,6 +6,7 @@ import { EbsocketServer } from "../../server.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketSystem } from "../../system.ts";
 import { Peer } from "../support/peer.ts";
+import { newRelay } from "../support/relay.ts";
 import { until } from "../support/waiting.ts";
 
 const EVENT = '{"event":"a"}\n';
@@ -14,7 +15,7 @@ const ACK_HELLO = '{"control":"hello","version":1,"ack":true}\n';
 
 /** What answers a hello, of either kind of server. */
 const SERVERS = {
-  relay: (options: RelayOptions) => new Relay(new EbsocketServer(["127.0.0.1", 0]), options),
+  relay: (options: RelayOptions) => newRelay(options),
   system: (options: RelayOptions) =>
     new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]), options),
 };

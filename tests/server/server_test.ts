@@ -6,6 +6,7 @@ import { assertThrows } from "@std/assert/throws";
 import type { EbsocketConnection } from "../../net/connection.ts";
 import { ConnectionClosedError } from "../../errors.ts";
 import { type ConnectionListener, EbsocketServer, type ServerSink } from "../../server.ts";
+import { utf8 } from "../support/bytes.ts";
 import { Peer } from "../support/peer.ts";
 import { until } from "../support/waiting.ts";
 
@@ -231,7 +232,7 @@ Deno.test("EbsocketServer.serve() passes each client to its sink, and closes all
   await using peer = await Peer.connect(server.address);
   await peer.send("one\ntwo\n");
   await until(() => events.length === 2);
-  connections[0]!.send(new TextEncoder().encode("last\n"));
+  connections[0]!.send(utf8("last\n"));
   server.close();
   assertEquals(await peer.lines(), ["last", '{"control":"close","reason":"shutdown"}']);
   peer.close();

@@ -3,9 +3,9 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { Relay, type RelayOptions } from "../../relay.ts";
-import { EbsocketServer } from "../../server.ts";
+import type { RelayOptions } from "../../relay.ts";
 import { Peer } from "../support/peer.ts";
+import { newRelay } from "../support/relay.ts";
 import { until } from "../support/waiting.ts";
 
 const READERS = 60;
@@ -59,7 +59,7 @@ const DIFFERENCES: Record<string, Difference> = {
 
 for (const [name, { options, greeting, own, owned = "" }] of Object.entries(DIFFERENCES)) {
   Deno.test(`Relay shares common bytes among readers, although they ${name}`, async () => {
-    await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+    await using relay = newRelay({
       maxTotalPendingBytes: 3_000_000,
       ...options,
     });

@@ -5,7 +5,6 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import fc from "fast-check";
 import { Block } from "../../net/send_queue.ts";
 
 const encoder = new TextEncoder();
@@ -61,13 +60,4 @@ export function cutAt(bytes: Uint8Array, cuts: number[]): Uint8Array<ArrayBuffer
 /** One-byte copies of all of `bytes`. */
 export function bytewise(bytes: Uint8Array): Uint8Array<ArrayBuffer>[] {
   return Array.from(bytes, (byte) => new Uint8Array([byte]));
-}
-
-/** Where to cut: fractions of a length, so that one choice fits streams of any length. */
-export const cutFractions: fc.Arbitrary<number[]> = fc.array(fc.nat(999), { maxLength: 12 });
-
-/** The pieces of `bytes` for some {@link cutFractions}. */
-export function cutInto(bytes: Uint8Array, fractions: number[]): Uint8Array<ArrayBuffer>[] {
-  const cuts = fractions.map((each) => Math.floor(each * (bytes.length + 1) / 1000));
-  return cutAt(bytes, cuts.sort((a, b) => a - b));
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { TempFolder } from "./folder.ts";
+
 /** A certificate and its private key, as PEM text. */
 export interface KeyPair {
   readonly cert: string;
@@ -53,14 +55,12 @@ extendedKeyUsage = clientAuth
 
 /** Makes them; `null` where there is no `openssl`. */
 export async function makeCertificates(): Promise<Certificates | null> {
-  const folder = await Deno.makeTempDir();
+  using folder = new TempFolder();
   try {
-    return await new Maker(folder).make();
+    return await new Maker(folder.path).make();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
   }
 }
 

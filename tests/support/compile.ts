@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert/equals";
 import config from "../../deno.json" with { type: "json" };
+import { TempFolder } from "./folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -24,30 +25,26 @@ export async function compileAll(
   programs: Record<string, string>,
   strictness: Strictness = "strict",
 ): Promise<Record<string, Errors>> {
-  const folder = await Deno.makeTempDir();
-  try {
-    const names = Object.keys(programs);
-    for (const name of names) await Deno.writeTextFile(`${folder}/${name}.ts`, programs[name]!);
-    await Deno.writeTextFile(`${folder}/imports.json`, JSON.stringify({ imports: imports() }));
-    const options = strictness === "strict"
-      ? ["--config=deno.json"]
-      : ["--no-config", "--vendor", "--no-lock", `--import-map=${folder}/imports.json`];
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["check", "--quiet", ...options, ...names.map((name) => `${folder}/${name}.ts`)],
-      cwd: ROOT, // where the vendored modules are
-      env: { NO_COLOR: "1" },
-    }).output();
-    // deno-lint-ignore no-control-regex
-    const text = new TextDecoder().decode(stderr).replaceAll(/\x1b\[[\d;]*m/g, "");
-    const found = [...text.matchAll(/\[ERROR\]: (.*?)\n\s+at \S+\/(\w+)\.ts:(\d+):/gs)];
-    if (!success && found.length === 0) throw new Error(text);
-    const errors: Record<string, Errors> = {};
-    for (const name of names) errors[name] = [];
-    for (const [, message, name, line] of found) errors[name!]?.push([Number(line), message!]);
-    return errors;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  using folder = new TempFolder();
+  const names = Object.keys(programs);
+  for (const name of names) await Deno.writeTextFile(`${folder.path}/${name}.ts`, programs[name]!);
+  await Deno.writeTextFile(`${folder.path}/imports.json`, JSON.stringify({ imports: imports() }));
+  const options = strictness === "strict"
+    ? ["--config=deno.json"]
+    : ["--no-config", "--vendor", "--no-lock", `--import-map=${folder.path}/imports.json`];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--quiet", ...options, ...names.map((name) => `${folder.path}/${name}.ts`)],
+    cwd: ROOT, // where the vendored modules are
+    env: { NO_COLOR: "1" },
+  }).output();
+  // deno-lint-ignore no-control-regex
+  const text = new TextDecoder().decode(stderr).replaceAll(/\x1b\[[\d;]*m/g, "");
+  const found = [...text.matchAll(/\[ERROR\]: (.*?)\n\s+at \S+\/(\w+)\.ts:(\d+):/gs)];
+  if (!success && found.length === 0) throw new Error(text);
+  const errors: Record<string, Errors> = {};
+  for (const name of names) errors[name] = [];
+  for (const [, message, name, line] of found) errors[name!]?.push([Number(line), message!]);
+  return errors;
 }
 
 /** Where a program without a configuration finds this package, and what it needs. */

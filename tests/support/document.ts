@@ -6,6 +6,7 @@
  */
 
 import { Command } from "./command.ts";
+import { TempFolder } from "./folder.ts";
 import { Program } from "./process.ts";
 
 const ROOT = `${import.meta.dirname}/../..`;
@@ -13,8 +14,8 @@ const ROOT = `${import.meta.dirname}/../..`;
 const PROGRAM = /<!-- (\S+\.(?:ts|mjs|py|sh)) -->\n\n```\w+(?: ignore)?\n(.*?)```/gs;
 
 /** A document with its programs in a temporary folder, which is removed on disposal. */
-export class Document implements AsyncDisposable {
-  readonly #folder = Deno.makeTempDirSync();
+export class Document implements Disposable {
+  readonly #folder = new TempFolder();
   readonly #port: number;
 
   private constructor(port: number) {
@@ -32,12 +33,12 @@ export class Document implements AsyncDisposable {
   }
 
   #pathOf(name: string): string {
-    return `${this.#folder}/${name}`;
+    return `${this.#folder.path}/${name}`;
   }
 
   /** The names of the programs in TypeScript. */
   get programs(): string[] {
-    return [...Deno.readDirSync(this.#folder)].map(({ name }) => name)
+    return [...Deno.readDirSync(this.#folder.path)].map(({ name }) => name)
       .filter((name) => name.endsWith(".ts")).sort();
   }
 
@@ -70,7 +71,7 @@ export class Document implements AsyncDisposable {
   }
 
   /** Removes the folder. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#folder, { recursive: true });
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
   }
 }

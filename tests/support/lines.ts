@@ -8,7 +8,7 @@
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { EbsocketEvent } from "../../protocol/event.ts";
-import { utf8 } from "./bytes.ts";
+import { cutAt, utf8 } from "./bytes.ts";
 
 /**
  * How many cases a property test tries: `EBSOCKETS_FUZZ_RUNS` where the environment may be read and
@@ -214,6 +214,15 @@ function streamLine(): fc.Arbitrary<Uint8Array> {
     { weight: 1, arbitrary: changed.map(([line, changes]) => changes.reduce(mutate, utf8(line))) },
     { weight: 1, arbitrary: randomLine },
   );
+}
+
+/** Where to cut: fractions of a length, so that one choice fits streams of any length. */
+export const cutFractions: fc.Arbitrary<number[]> = fc.array(fc.nat(999), { maxLength: 12 });
+
+/** The pieces of `bytes` for some {@link cutFractions}. */
+export function cutInto(bytes: Uint8Array, fractions: number[]): Uint8Array<ArrayBuffer>[] {
+  const cuts = fractions.map((each) => Math.floor(each * (bytes.length + 1) / 1000));
+  return cutAt(bytes, cuts.sort((a, b) => a - b));
 }
 
 /** Any UTF-16 code unit, and more often than by chance one that is trouble somewhere. */

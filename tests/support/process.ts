@@ -25,6 +25,15 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Whether this machine has the program `command`, and it succeeds with `args`. */
+export function canRun(command: string, args: string[]): boolean {
+  try {
+    return new Deno.Command(command, { args, stdout: "null", stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
 /** A running program. Disposing of it kills it, if it has not ended by itself. */
 export class Program implements AsyncDisposable {
   readonly #name: string;

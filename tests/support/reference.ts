@@ -1,7 +1,7 @@
 /**
- * Owns a second opinion about lines: the rules of `PROTOCOL.md`, written for clearness only, on top of
- * `TextDecoder` and a recursive parser that keeps what `JSON.parse` throws away (repeated keys). Must
- * not use anything of the module that it judges.
+ * Owns a second opinion about lines and patterns: the rules of `PROTOCOL.md`, written for clearness
+ * only, on top of `TextDecoder` and a recursive parser that keeps what `JSON.parse` throws away
+ * (repeated keys). Must not use anything of the modules that it judges.
  *
  * @module
  */
@@ -225,4 +225,15 @@ export function parseTree(text: string): Tree {
   skip();
   if (at < text.length) fail();
   return tree;
+}
+
+/** Whether a pattern matches a name, by the words of the protocol. */
+export function covers(pattern: string, name: string): boolean {
+  const wanted = pattern.split(".");
+  const tokens = name.split(".");
+  for (let i = 0; i < wanted.length; i++) {
+    if (wanted[i] === ">" && i === wanted.length - 1) return i < tokens.length;
+    if (i >= tokens.length || wanted[i] !== "*" && wanted[i] !== tokens[i]) return false;
+  }
+  return wanted.length === tokens.length;
 }

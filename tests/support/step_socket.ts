@@ -9,6 +9,27 @@ import type { ConnectionListener } from "../../net/transport.ts";
 
 const ADDRESS: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
 
+/** Accepts the given sockets, and no others. */
+export class SocketListener implements ConnectionListener {
+  readonly addr = ADDRESS;
+  readonly #sockets: Socket[];
+  readonly #closed = Promise.withResolvers<never>();
+
+  constructor(...sockets: Socket[]) {
+    this.#sockets = sockets;
+    this.#closed.promise.catch(() => {});
+  }
+
+  accept(): Promise<Socket> {
+    const socket = this.#sockets.shift();
+    return socket ? Promise.resolve(socket) : this.#closed.promise;
+  }
+
+  close(): void {
+    this.#closed.reject(new Deno.errors.BadResource("The listener is closed"));
+  }
+}
+
 /** Accepts what the test connects. */
 export class StepListener implements ConnectionListener {
   readonly addr = ADDRESS;

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { canRun } from "./process.ts";
+
 /** Makes streams non-blocking, then becomes the program. */
 const MAKE_NONBLOCKING = `
 import fcntl, os, sys
@@ -51,12 +53,7 @@ export function toolWords(...args: string[]): string[] {
 
 /** Whether this machine has what the following need. */
 export function hasPython(): boolean {
-  if (Deno.build.os === "windows") return false;
-  try {
-    return new Deno.Command("python3", { args: ["-c", "import fcntl, pty"] }).outputSync().success;
-  } catch {
-    return false;
-  }
+  return Deno.build.os !== "windows" && canRun("python3", ["-c", "import fcntl, pty"]);
 }
 
 /** A command line that makes the streams with these numbers non-blocking for `words`. */

@@ -5,10 +5,9 @@
  * @module
  */
 
-import { PATIENCE } from "./waiting.ts";
-
-/** How often a screen is looked at, in milliseconds. */
-const LOOK_MS = 20;
+import { TempFolder } from "./folder.ts";
+import { canRun } from "./process.ts";
+import { eventually } from "./waiting.ts";
 
 /** How large the terminals are at first. */
 const SIZE = { columns: 100, rows: 30 };
@@ -18,17 +17,12 @@ const SCRIPT = 'trap : INT; echo "before"; "$@"; echo "after: $?"; while :; do r
 
 /** Terminals of a tmux of their own. Disposing of them ends all that runs in them. */
 export class Terminals implements AsyncDisposable {
-  readonly #folder = Deno.makeTempDirSync();
+  readonly #folder = new TempFolder();
   #isOpen = false;
 
   /** Whether this machine has what it takes: tmux, and the /proc of Linux. */
   static isAvailable(): boolean {
-    if (Deno.build.os !== "linux") return false;
-    try {
-      return new Deno.Command("tmux", { args: ["-V"], stdout: "null" }).outputSync().success;
-    } catch {
-      return false;
-    }
+    return Deno.build.os === "linux" && canRun("tmux", ["-V"]);
   }
 
   /**
@@ -78,25 +72,23 @@ export class Terminals implements AsyncDisposable {
 
   /** Waits until `pattern` matches the screen. */
   async sees(name: string, pattern: RegExp, options = {}): Promise<RegExpExecArray> {
-    const deadline = Date.now() + PATIENCE;
-    for (;;) {
+    return await eventually(async () => {
       const screen = await this.screen(name, options);
       const match = pattern.exec(screen);
       if (match) return match;
-      if (Date.now() > deadline) throw new Error(`Waited for ${pattern} on\n${screen}`);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
+      throw new Error(`Waited for ${pattern} on\n${screen}`);
+    });
   }
 
   /** Ends all programs. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isOpen) await this.#tmux(["kill-server"]);
-    await Deno.remove(this.#folder, { recursive: true });
+    this.#folder[Symbol.dispose]();
   }
 
   async #tmux(args: string[]): Promise<string> {
     const { success, stdout, stderr } = await new Deno.Command("tmux", {
-      args: ["-S", `${this.#folder}/socket`, "-f", "/dev/null", ...args],
+      args: ["-S", `${this.#folder.path}/socket`, "-f", "/dev/null", ...args],
     }).output();
     const decoder = new TextDecoder();
     if (success) return decoder.decode(stdout);

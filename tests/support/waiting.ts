@@ -5,7 +5,12 @@ import { size } from "./size.ts";
 /** How long a test waits for anything, in milliseconds: far longer than it takes. */
 export const PATIENCE = size(30_000, 90_000);
 
-/** What `promise` resolves to, or an error that says what was waited for instead of a hang. */
+/** Resolves after `ms` milliseconds. Only for tests in which time itself matters. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Resolves to the value of `promise`, or rejects with an error that names `what` instead of a hang. */
 export async function soon<T>(promise: Promise<T>, what: string | (() => string)): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -18,11 +23,44 @@ export async function soon<T>(promise: Promise<T>, what: string | (() => string)
   }
 }
 
-/** Waits until `condition` holds, looking again at every turn of the event loop. */
-export async function until(condition: () => boolean): Promise<void> {
+/** How {@link until} waits. */
+export interface UntilOptions {
+  /** The condition in words. By default, its source. */
+  readonly what?: string;
+  /** The time between two checks, in milliseconds: longer for a check that costs something. */
+  readonly everyMs?: number;
+}
+
+/** Resolves when `condition` holds. */
+export async function until(
+  condition: () => boolean,
+  { what = `${condition}`, everyMs = 1 }: UntilOptions = {},
+): Promise<void> {
   const deadline = Date.now() + PATIENCE;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`Waited ${PATIENCE} ms until ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (Date.now() > deadline) throw new Error(`Waited ${PATIENCE} ms until ${what}`);
+    await pause(everyMs);
+  }
+}
+
+/** Resolves when `count` returns the same number twice in a row, `ms` milliseconds apart. */
+export async function untilStill(count: () => number, ms: number): Promise<void> {
+  const deadline = Date.now() + PATIENCE;
+  for (let before = NaN; before !== count();) {
+    if (Date.now() > deadline) throw new Error(`Waited ${PATIENCE} ms until ${count} is still`);
+    before = count();
+    await pause(ms);
+  }
+}
+
+/** Calls `attempt` until it succeeds, and resolves to its result. */
+export async function eventually<T>(attempt: () => Promise<T>, everyMs = 20): Promise<T> {
+  for (const deadline = Date.now() + PATIENCE;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    await pause(everyMs);
   }
 }
