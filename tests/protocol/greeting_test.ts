@@ -52,7 +52,7 @@ Deno.test("decodeWelcome() reads the lines of encodeWelcome()", () => {
 
 Deno.test("decodeWelcome() returns known features, each once", () => {
   const features = ["later", "subscribe-first", "stats", "ack", "stats", 7, null];
-  const known = ["ack", "stats", "subscribe-first"];
+  const known = ["ack", "stats", "subscribe-first"] as const;
   assertEquals(decodeWelcome({ control: "welcome", features })?.features, known);
   for (const none of ["stats", { 0: "stats" }, null]) {
     assertEquals(decodeWelcome({ control: "welcome", features: none })?.features, []);

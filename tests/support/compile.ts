@@ -72,7 +72,7 @@ export function assertVerdict(program: string, errors: Errors): void {
   const texts = new Map(wrong);
   const shown = errors.map(([line, message]) => {
     const says = texts.get(line);
-    return [line, says !== undefined && message.includes(says) ? says : message];
+    return [line, says !== undefined && message.includes(says) ? says : message] as const;
   });
   assertEquals(shown, wrong);
 }
