@@ -216,7 +216,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /** The address of the current or last connection, or `null` before the first one. */
   get address(): Address | null {
-    return this.#lifecycle.address;
+    return this.#lifecycle.current?.session?.connection.address ?? null;
   }
 
   /**
@@ -243,7 +243,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectionClosedError} At the call, if the client has never connected or tried to.
    */
   get closed(): Promise<CloseInfo> {
-    return this.#lifecycle.closed;
+    return this.#lifecycle.receiving("wait for the end of").closed;
   }
 
   /** The number of bytes that have not been handed to the operating system yet. */

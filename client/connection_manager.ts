@@ -155,12 +155,8 @@ export class ConnectionManager implements SessionSink {
     this.#trying.abort(reason);
   }
 
-  /**
-   * Sends the queued events, then ends.
-   *
-   * @returns Resolves to how it ended.
-   */
-  async close(): Promise<CloseInfo> {
+  /** Sends the queued events, then ends. */
+  async close(): Promise<void> {
     this.#ending ??= "local";
     this.#stopTrying();
     const connection = this.#session?.connection;
@@ -171,19 +167,15 @@ export class ConnectionManager implements SessionSink {
       }
       connection.close();
     }
-    return await this.closed;
+    await this.closed;
   }
 
-  /**
-   * Ends at once.
-   *
-   * @returns Resolves to how it ended.
-   */
-  async abort(): Promise<CloseInfo> {
+  /** Ends at once. */
+  async abort(): Promise<void> {
     this.#ending = "aborted";
     this.#stopTrying();
     this.#session?.connection.abort();
-    return await this.closed;
+    await this.closed;
   }
 
   #stopTrying(): void {

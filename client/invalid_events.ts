@@ -87,7 +87,7 @@ export class InvalidEvents {
     for (const invalidEvent of taken) {
       // All bytes of the block count, because the long lines may be the invalid ones.
       const unread = { ...invalidEvent, number: ++this.#count, bytes: bytes / taken.length };
-      for (const reader of this.#readers) reader.push(unread);
+      for (const reader of this.#readers) reader.add(unread);
     }
   }
 
@@ -115,16 +115,12 @@ export class InvalidEvents {
     this.#first = null;
     if (this.#ended) reader.end();
     else this.#readers.add(reader);
-    return this.#give(reader);
+    return this.#iterate(reader);
   }
 
-  async *#give(reader: Reader): AsyncGenerator<InvalidEvent, void, void> {
+  async *#iterate(reader: Reader): AsyncGenerator<InvalidEvent, void, void> {
     try {
-      for (;;) {
-        const invalidEvent = await reader.next();
-        if (!invalidEvent) return;
-        yield invalidEvent;
-      }
+      for (let event; (event = await reader.read());) yield event;
     } finally {
       this.#readers.delete(reader);
     }
@@ -132,39 +128,31 @@ export class InvalidEvents {
 }
 
 /** A reader and its queue. */
-class Reader {
-  readonly #inbox = new Inbox<Unread>({}, () => {});
+class Reader extends Inbox<Unread> {
   #bytes = 0;
   /** The number of the last event read. */
   #last: number;
 
   constructor(last: number) {
+    super({}, () => {});
     this.#last = last;
   }
 
-  push(invalidEvent: Unread): void {
+  /** Adds an event, and drops the oldest if there are too many. */
+  add(invalidEvent: Unread): void {
     this.#bytes += invalidEvent.bytes;
-    this.#inbox.push([invalidEvent], 0);
-    while (this.#inbox.length > MAX_UNREAD || this.#hasTooMuch) {
-      this.#bytes -= this.#inbox.take()!.bytes;
-    }
+    this.push([invalidEvent], 0);
+    while (this.length > MAX_UNREAD || this.#hasTooMuch) this.#bytes -= this.take()!.bytes;
   }
 
   /** Whether the queue holds too many bytes. A single event may have any size. */
   get #hasTooMuch(): boolean {
-    return this.#inbox.length > 1 && this.#bytes > MAX_UNREAD_BYTES;
+    return this.length > 1 && this.#bytes > MAX_UNREAD_BYTES;
   }
 
-  end(): void {
-    this.#inbox.end();
-  }
-
-  reopen(): void {
-    this.#inbox.reopen();
-  }
-
-  async next(): Promise<InvalidEvent | null> {
-    const unread = await this.#inbox.next();
+  /** Waits for the next event. Resolves to `null` at the end. */
+  async read(): Promise<InvalidEvent | null> {
+    const unread = await this.next();
     if (!unread) return null;
     const { number, event, issues, bytes } = unread;
     const missed = number - this.#last - 1;

@@ -17,9 +17,9 @@
  */
 
 import { isPermissionError } from "../net/platform.ts";
-import { type Address, formatAddress } from "../protocol/address.ts";
+import { formatAddress } from "../protocol/address.ts";
 import { ConnectionManager } from "./connection_manager.ts";
-import { type CloseInfo, ConnectionClosedError } from "../errors.ts";
+import { ConnectionClosedError } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import type { ClientSettings } from "./options.ts";
 import { checkTimeout } from "../protocol/option_checks.ts";
@@ -62,11 +62,6 @@ export class Lifecycle {
     return this.#next?.hasBegun ? this.#next : this.#last;
   }
 
-  /** The address of the current or last connection, or `null` before the first one. */
-  get address(): Address | null {
-    return this.current?.session?.connection.address ?? null;
-  }
-
   /** The number of bytes that have not been handed to the operating system yet. */
   get pendingBytes(): number {
     const manager = this.#next ?? this.#last ?? this.#spare;
@@ -83,9 +78,7 @@ export class Lifecycle {
    */
   sending(verb: string): ConnectionManager {
     const manager = this.#next?.outbox ? this.#next : this.current;
-    if (manager) return manager;
-    if (this.#spare?.outbox) return this.#spare;
-    throw neverConnected(verb);
+    return manager ?? (this.#spare?.outbox ? this.#spare : failUnconnected(verb));
   }
 
   /**
@@ -95,9 +88,7 @@ export class Lifecycle {
    * @throws {ConnectionClosedError} If there is none.
    */
   receiving(verb: string): ConnectionManager {
-    const manager = this.#next ?? this.#last;
-    if (manager) return manager;
-    throw neverConnected(verb);
+    return this.#next ?? this.#last ?? failUnconnected(verb);
   }
 
   /**
@@ -130,11 +121,8 @@ export class Lifecycle {
     const destination = checkDestination(where, this.#settings.tls);
     checkTimeout(timeout);
     if (this.#next || this.#last?.open) {
-      throw new TypeError(
-        `Cannot connect to ${
-          formatAddress(addressOf(destination))
-        }: the client is connected or connecting`,
-      );
+      const address = formatAddress(addressOf(destination));
+      throw new TypeError(`Cannot connect to ${address}: the client is connected or connecting`);
     }
     const manager = this.#spare ?? new ConnectionManager(this.#settings, this.#receiver);
     this.#spare = null;
@@ -214,15 +202,10 @@ export class Lifecycle {
     }
     return this.#next ?? this.#last;
   }
-
-  /** Resolves to how the current or last connection has ended. */
-  get closed(): Promise<CloseInfo> {
-    return this.receiving("wait for the end of").closed;
-  }
 }
 
-function neverConnected(verb: string): ConnectionClosedError {
-  return new ConnectionClosedError(
+function failUnconnected(verb: string): never {
+  throw new ConnectionClosedError(
     `Cannot ${verb} a client that has never been connected; await connectTo() first`,
   );
 }

@@ -6,7 +6,6 @@
 
 import { encodeRequest, type Receipt } from "../protocol/control.ts";
 import { checkName, isName } from "../protocol/names.ts";
-import type { Envelope } from "../protocol/encoder.ts";
 import {
   ConnectionClosedError,
   type EventSchemaError,
@@ -150,9 +149,8 @@ export class Requests<S extends object> {
       const { to, timeout = 5000, signal } = options;
       checkTimeout(timeout);
       signal?.throwIfAborted();
-      this.#receiver.inboxes.checkReading("request", event);
       const id = this.#pending.nextId();
-      const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
+      const line = this.#encodeRequest(event, id, to);
       const request = new Request(id, "request", event, resolve, reject);
       this.#ask(request, event, line, to !== undefined, timeout, signal);
     });
@@ -183,9 +181,8 @@ export class Requests<S extends object> {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<EbsocketEvent, void, void> {
     signal?.throwIfAborted();
-    this.#receiver.inboxes.checkReading("request", event);
     const id = this.#pending.nextId();
-    const line = this.#sender.encode(event, this.#envelope(event, { id }, to));
+    const line = this.#encodeRequest(event, id, to);
     const { inboxes } = this.#receiver;
     const inbox = inboxes.open(`requestMany(${event})`);
     let error: unknown;
@@ -300,9 +297,11 @@ export class Requests<S extends object> {
     if (error) this.#pending.fail(request, error);
   }
 
-  #envelope(event: SendableEvent<S>, envelope: Envelope, to: string | undefined): Envelope {
-    if (to === undefined) return envelope;
+  /** Encodes a request. Throws if its reply could not be read. */
+  #encodeRequest(event: SendableEvent<S>, id: string, to?: string): Uint8Array<ArrayBuffer> {
+    this.#receiver.inboxes.checkReading("request", event);
+    if (to === undefined) return this.#sender.encode(event, { id });
     this.#sender.requireFeature("ack", "send", event, " to one client");
-    return { ...envelope, to: checkName(to, "to") };
+    return this.#sender.encode(event, { id, to: checkName(to, "to") });
   }
 }

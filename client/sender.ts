@@ -46,8 +46,8 @@ export class Sender<M extends object> {
   }
 
   /** Queues an event. {@manager EbsocketClient.sendEvent} describes the result. */
-  send(event: SendableEvent<M>, envelope?: Envelope): Promise<void> {
-    const line = this.encode(event, envelope);
+  send(event: SendableEvent<M>): Promise<void> {
+    const line = this.encode(event);
     const error = this.queue(event, line);
     return error ? refused(error) : this.room() ?? ROOM;
   }
@@ -81,7 +81,8 @@ export class Sender<M extends object> {
    *
    * @param event The event, for messages.
    * @param line The line.
-   * @param connectionOnly Whether the line contains a client ID and is only for the current connection.
+   * @param connectionOnly Whether the line contains a client ID and is only for the current
+   * connection.
    * @param mayBeConnecting Whether that is the connection being made.
    * @returns The error if the line cannot be queued, otherwise `null`.
    */
@@ -96,7 +97,10 @@ export class Sender<M extends object> {
     this.#subscriptions.flush();
     const { outbox, session } = manager;
     if (outbox) {
-      if (connectionOnly && !mayBeConnecting && !manager.connected) return unaddressable(event);
+      if (connectionOnly && !mayBeConnecting && !manager.connected) {
+        const why = "not connected, and client IDs change with each connection";
+        return new ConnectionClosedError(`Cannot send ${event} to one client: ${why}`);
+      }
       if (outbox.offer(line, connectionOnly)) {
         this.#encoder.keep(line);
         return null;
@@ -151,7 +155,9 @@ export class Sender<M extends object> {
     // Before the first connection, the features are unknown.
     if (!session || session.has(feature)) return null;
     const what = `${verb} ${subject}${how}`;
-    return session.isGreeted ? notSupported(feature, what) : notGreeted(what);
+    if (session.isGreeted) return notSupported(feature, what);
+    const why = "the server has sent no welcome that says whether it can";
+    return new EbsocketError("no-welcome", `Cannot ${what}: ${why}`);
   }
 
   /**
@@ -183,17 +189,6 @@ export class Sender<M extends object> {
     this.#subscriptions.flush();
     await (outbox ?? session!.connection).flush();
   }
-}
-
-/** Creates the error for a server with unknown features. */
-function notGreeted(what: string): EbsocketError {
-  const message = `Cannot ${what}: the server has sent no welcome that says whether it can`;
-  return new EbsocketError("no-welcome", message);
-}
-
-function unaddressable(event: unknown): ConnectionClosedError {
-  const why = "not connected, and client IDs change with each connection";
-  return new ConnectionClosedError(`Cannot send ${event} to one client: ${why}`);
 }
 
 /** Returns a rejected promise. If it is not handled, it does not end the program. */

@@ -467,10 +467,7 @@ export class SubscriptionManager {
     onGrant = () => {},
   ): SubscribeLine {
     const id = this.#pending.nextId();
-    const line = new SubscribeLine(id, verb, patterns, queue, calls, () => {
-      this.#lines.delete(line);
-      onGrant();
-    });
+    const line = new SubscribeLine(id, verb, patterns, queue, calls, onGrant);
     this.#pending.add(line, Infinity);
     this.#lines.add(line);
     line.refusal.then(() => this.#lines.delete(line));
