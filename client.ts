@@ -367,7 +367,10 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     event: SendableEvent<S>,
     options?: SendOptions | ConfirmOptions,
   ): Promise<number | void> {
-    return this.#send(event, options);
+    if (options === undefined) return this.#sender.send(event);
+    if (options.confirm) return this.#requests.confirm(event, options);
+    // An undefined `to` is rejected. Otherwise an event meant for one client would go to all.
+    return "to" in options ? this.#requests.sendTo(options.to!, event) : this.#sender.send(event);
   }
 
   /**
@@ -416,17 +419,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     attributes?: SendableAttributes<S, N>,
     options?: SendOptions | ConfirmOptions,
   ): Promise<number | void> {
-    return this.#send(newEvent(name, attributes), options);
-  }
-
-  #send(
-    event: SendableEvent<S>,
-    options?: SendOptions | ConfirmOptions,
-  ): Promise<number | void> {
-    if (options === undefined) return this.#sender.send(event);
-    if (options.confirm) return this.#requests.confirm(event, options);
-    // An undefined `to` is rejected. Otherwise an event meant for one client would go to all.
-    return "to" in options ? this.#requests.sendTo(options.to!, event) : this.#sender.send(event);
+    return this.sendEvent(newEvent<S>(name, attributes), options as SendOptions);
   }
 
   /**

@@ -48,7 +48,7 @@ export class ConnectionManager implements SessionSink {
   readonly #retries: Retries | null;
   readonly #closed = Promise.withResolvers<CloseInfo>();
   /** Cancels an attempt, or the delay before the next one. */
-  #trying = new AbortController();
+  #attempting = new AbortController();
   /** Whether it is connected or connecting. */
   #isStarted = false;
   /** How this side is ending the connection, or `null` if it is not. */
@@ -67,12 +67,12 @@ export class ConnectionManager implements SessionSink {
 
   /** Creates a connection manager without a connection. */
   constructor(settings: ClientSettings, receiver: Receiver) {
-    const { persistence, limits } = settings;
+    const { reconnect, limits } = settings;
     this.#settings = settings;
     this.#receiver = receiver;
-    this.#retries = persistence && new Retries(persistence);
-    this.outbox = persistence && new Outbox(
-      persistence,
+    this.#retries = reconnect ? new Retries(reconnect) : null;
+    this.outbox = reconnect === false ? null : new Outbox(
+      reconnect,
       limits.maxPendingBytes,
       (line, reason) => receiver.pending.onDrop(line, reason),
     );
@@ -121,7 +121,7 @@ export class ConnectionManager implements SessionSink {
   async start(destination: Destination, before: ConnectionManager | null): Promise<void> {
     this.#destination = destination;
     this.#isStarted = true;
-    const { signal } = this.#trying;
+    const { signal } = this.#attempting;
     this.#receiver.connect();
     try {
       if (before) {
@@ -132,7 +132,7 @@ export class ConnectionManager implements SessionSink {
     } catch (error) {
       if (this.#ending) return this.#finish(this.#failure(error), []);
       this.#isStarted = false;
-      this.#trying = new AbortController();
+      this.#attempting = new AbortController();
       this.#receiver.cancelConnect();
       if (error instanceof ConnectError || !signal.aborted) throw error;
       throw connectError(addressOf(destination), error);
@@ -152,13 +152,13 @@ export class ConnectionManager implements SessionSink {
 
   /** Cancels connecting, for `reason`. Has no effect on an established connection. */
   cancel(reason: Error): void {
-    this.#trying.abort(reason);
+    this.#attempting.abort(reason);
   }
 
   /** Sends the queued events, then ends. */
   async close(): Promise<void> {
     this.#ending ??= "local";
-    this.#stopTrying();
+    this.#cancelAttempts();
     const connection = this.#session?.connection;
     if (connection && !this.#session?.info) {
       if (this.outbox) {
@@ -173,12 +173,12 @@ export class ConnectionManager implements SessionSink {
   /** Ends at once. */
   async abort(): Promise<void> {
     this.#ending = "aborted";
-    this.#stopTrying();
+    this.#cancelAttempts();
     this.#session?.connection.abort();
     await this.closed;
   }
 
-  #stopTrying(): void {
+  #cancelAttempts(): void {
     this.cancel(new Error("the client was closed"));
     if (!this.#isStarted && !this.#info) this.#finish(this.#failure(null), []);
   }
@@ -188,9 +188,9 @@ export class ConnectionManager implements SessionSink {
     const isDone = outbox.flush().then(() => true, () => true);
     for (let settled = -1; settled < outbox.settled;) {
       settled = outbox.settled;
-      const { promise: late, resolve } = Promise.withResolvers<boolean>();
+      const { promise: timedOut, resolve } = Promise.withResolvers<boolean>();
       const timer = after(this.#settings.limits.drainTimeout, () => resolve(false));
-      const done = await Promise.race([isDone, late]);
+      const done = await Promise.race([isDone, timedOut]);
       clearTimeout(timer);
       if (done) return;
     }
@@ -234,7 +234,7 @@ export class ConnectionManager implements SessionSink {
 
   /** Connects after `delay` milliseconds, and retries with `reconnect`. */
   async #connect(delay: number): Promise<Session> {
-    const { signal } = this.#trying;
+    const { signal } = this.#attempting;
     if (!this.#retries) return await this.#attempt(1, null, signal);
     return await this.#retries.run((...args) => this.#attempt(...args), signal, delay);
   }
@@ -256,7 +256,7 @@ export class ConnectionManager implements SessionSink {
 
   /** Makes a session current, unless the client was closed while it was being made. */
   #adopt(session: Session): void {
-    const { signal } = this.#trying;
+    const { signal } = this.#attempting;
     if (signal.aborted) {
       session.connection.abort();
       throw signal.reason;

@@ -118,12 +118,12 @@ async function waitForWelcome(
   timeout: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const { promise: waitedEnough, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(() => {
     if (!session.needsWelcome) resolve();
   }, timeout);
   try {
-    await abortable(Promise.race([session.answered, late]), signal);
+    await abortable(Promise.race([session.answered, waitedEnough]), signal);
   } catch (error) {
     const why = `${describeConnectError(error)}; the connection was made, but no welcome has come`;
     throw connectError(address, new Error(why, { cause: error }));

@@ -172,9 +172,9 @@ export class Lifecycle {
   async #drain(timeout: number): Promise<void> {
     const manager = this.#last;
     if (manager?.open && !this.#next) {
-      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const { promise: timedOut, resolve } = Promise.withResolvers<void>();
       const timer = after(timeout, resolve);
-      if (timeout > 0) await Promise.race([this.#finishWork(manager), manager.closed, late]);
+      if (timeout > 0) await Promise.race([this.#finishWork(manager), manager.closed, timedOut]);
       clearTimeout(timer);
     }
     await this.close();

@@ -15,7 +15,7 @@ import {
   DEFAULT_CLIENT_LINE_BYTES,
   DEFAULT_MAX_LINE_BYTES,
 } from "../protocol/option_checks.ts";
-import { checkReconnectOptions, type Persistence, type ReconnectOptions } from "./retry.ts";
+import { checkReconnectOptions, type ReconnectOptions, type ReconnectSettings } from "./retry.ts";
 import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "../net/tls.ts";
 import { checkToken, type Token } from "../protocol/token.ts";
 import { MAX_MAX_DEPTH } from "../protocol/validator.ts";
@@ -158,8 +158,8 @@ export interface SessionSettings {
 
 /** The options of a client, checked and with their defaults. */
 export interface ClientSettings extends SessionSettings {
-  /** The reconnect options, or `null` if the client does not reconnect. */
-  readonly persistence: Persistence | null;
+  /** The reconnect options, or `false` if the client does not reconnect. */
+  readonly reconnect: ReconnectSettings | false;
   /** The checker of sent and received events. */
   readonly checker: EventChecker;
 }
@@ -184,19 +184,16 @@ export function checkClientOptions(
       `Invalid reconnect: expected true, false or options, got ${inspect(reconnect)}`,
     );
   }
-  const persistence = reconnect === false
-    ? null
-    : checkReconnectOptions(reconnect === true ? {} : reconnect);
   return {
     limits: new ConnectionLimits({ ...options, maxLineBytes }),
     unnamedLineBytes: options.maxLineBytes ?? DEFAULT_MAX_LINE_BYTES,
     decoder: new BlockDecoder(maxDepth),
     token: token === undefined ? undefined : checkToken(token),
     tls,
-    wantsAcks: persistence !== null,
+    wantsAcks: reconnect !== false,
     wantsSequence: sequence === true,
     unread: options,
-    persistence,
+    reconnect: reconnect && checkReconnectOptions(reconnect === true ? {} : reconnect),
     checker: new EventChecker(options.events),
   };
 }

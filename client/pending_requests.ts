@@ -32,7 +32,7 @@ import type { DropReason, Outbox } from "./outbox.ts";
 const CHECKS_PER_MS = 1000;
 
 /** The error text for requests that were pending when their connection ended. */
-export const IN_DOUBT = "the connection has ended; it may or may not have been done";
+export const CONNECTION_ENDED = "the connection has ended; it may or may not have been done";
 
 /** The error texts for queued lines that were dropped. */
 const DROP_WORDS: Readonly<Record<DropReason, string>> = {
@@ -261,7 +261,7 @@ export class PendingRequests {
   disconnect(queued: ReadonlySet<Uint8Array>): void {
     for (const request of this.#requests.values()) {
       if (request.survives || request.line && queued.has(request.line)) continue;
-      this.close(request, IN_DOUBT);
+      this.close(request, CONNECTION_ENDED);
     }
   }
 
@@ -298,16 +298,16 @@ export class PendingRequests {
 
   #checkDeadlines = (): void => {
     const now = performance.now();
-    const late: PendingRequest[] = [];
+    const overdue: PendingRequest[] = [];
     let next = Infinity;
     for (const request of this.#requests.values()) {
-      if (request.deadline <= now) late.push(request);
+      if (request.deadline <= now) overdue.push(request);
       else if (request.deadline < next) next = request.deadline;
     }
     this.#timerDue = Infinity;
     if (next < Infinity) this.#startTimer(Math.max(next, now + this.size / CHECKS_PER_MS), now);
-    const hint = late.length > 0 ? this.#whySilent() : "";
-    for (const request of late) {
+    const hint = overdue.length > 0 ? this.#silenceReason() : "";
+    for (const request of overdue) {
       if (!this.cancel(request)) continue; // ended by one of the others
       const why = `no answer within ${request.timeout} ms${hint && `; ${hint}`}`;
       request.onTimeout(new RequestTimeoutError(`${request.errorPrefix}: ${why}`));
@@ -315,7 +315,7 @@ export class PendingRequests {
   };
 
   /** Returns the reason why no reply may arrive, or an empty string. */
-  #whySilent(): string {
+  #silenceReason(): string {
     const blocked = this.#inboxes.readBlockedBy();
     if (blocked || this.#channel?.isGreeted !== false) return blocked;
     return "the server has sent no welcome, so it may not be a relay";

@@ -11,7 +11,7 @@ import type { EbsocketEvent } from "../protocol/event.ts";
 import type { InboxOptions } from "../net/inbox.ts";
 import { Inboxes } from "./inboxes.ts";
 import { InvalidEvents } from "./invalid_events.ts";
-import { IN_DOUBT, PendingRequests } from "./pending_requests.ts";
+import { CONNECTION_ENDED, PendingRequests } from "./pending_requests.ts";
 import { ReceivedRequests } from "./received_requests.ts";
 import { decodeReport } from "../protocol/report.ts";
 import { Services } from "./services.ts";
@@ -68,7 +68,7 @@ export class Receiver {
   /** Ends for good: readers end after the events that have arrived. */
   end(): void {
     this.subscriptions.isOnline = false;
-    this.pending.failAll(IN_DOUBT);
+    this.pending.failAll(CONNECTION_ENDED);
     this.services.end();
     this.inboxes.main.end();
     this.invalidEvents.end();

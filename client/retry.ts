@@ -68,19 +68,22 @@ export interface ReconnectOptions {
 }
 
 /** The checked reconnect options. */
-export type Persistence = Required<ReconnectOptions>;
+export type ReconnectSettings = Required<ReconnectOptions>;
 
 /** The limits of the queue. */
-export type QueueBounds = Pick<Persistence, "maxQueuedEvents" | "maxQueuedBytes" | "overflow">;
+export type QueueBounds = Pick<
+  ReconnectSettings,
+  "maxQueuedEvents" | "maxQueuedBytes" | "overflow"
+>;
 
 /**
  * Checks the options and adds the defaults.
  *
  * @throws {RangeError} If an option is out of its range.
  */
-export function checkReconnectOptions(options: ReconnectOptions): Persistence {
+export function checkReconnectOptions(options: ReconnectOptions): ReconnectSettings {
   const minDelay = checkDuration("minDelay", options.minDelay ?? 500, 1, MAX_TIMER_MS);
-  const { overflow = "refuse" } = options;
+  const { maxDelay = Math.max(5000, minDelay), overflow = "refuse" } = options;
   if (!OVERFLOW_POLICIES.includes(overflow)) {
     throw new RangeError(
       `Invalid overflow: expected one of ${OVERFLOW_POLICIES.join(", ")}, got ${inspect(overflow)}`,
@@ -88,12 +91,7 @@ export function checkReconnectOptions(options: ReconnectOptions): Persistence {
   }
   return {
     minDelay,
-    maxDelay: checkDuration(
-      "maxDelay",
-      options.maxDelay ?? Math.max(5000, minDelay),
-      minDelay,
-      MAX_TIMER_MS,
-    ),
+    maxDelay: checkDuration("maxDelay", maxDelay, minDelay, MAX_TIMER_MS),
     attempts: checkLimit("attempts", options.attempts ?? Infinity, 1),
     maxQueuedEvents: checkLimit("maxQueuedEvents", options.maxQueuedEvents ?? 10_000, 0),
     maxQueuedBytes: checkLimit("maxQueuedBytes", options.maxQueuedBytes ?? 8_388_608, 1),
@@ -114,7 +112,7 @@ export function isFinal(reason: CloseReason | undefined): boolean {
  */
 export function backoffDelay(
   before: number,
-  { minDelay, maxDelay }: Pick<Persistence, "minDelay" | "maxDelay">,
+  { minDelay, maxDelay }: Pick<ReconnectSettings, "minDelay" | "maxDelay">,
   random: () => number = Math.random,
 ): number {
   return Math.round(random() * Math.min(maxDelay, minDelay * 2 ** before));
@@ -124,7 +122,7 @@ export function backoffDelay(
  * The minimum duration of a stable connection, in milliseconds. A shorter one may have been closed
  * by the server right after accepting it.
  */
-const LASTED_MS = 1000;
+const STABLE_MS = 1000;
 
 /**
  * The time limit of one of several attempts, in milliseconds: the initial and the maximum value. It
@@ -136,7 +134,7 @@ const MAX_ATTEMPT_MS = 32_000;
 
 /** Repeats attempts until one succeeds or fails for good. */
 export class Retries {
-  readonly #persistence: Persistence;
+  readonly #settings: ReconnectSettings;
   /** The number of delays since the last stable connection. */
   #delays = 0;
   /** The time limit of the next attempt, and whether the current attempt has reached the server. */
@@ -144,13 +142,13 @@ export class Retries {
   #isReached = false;
 
   /** Starts with the shortest delays. */
-  constructor(persistence: Persistence) {
-    this.#persistence = persistence;
+  constructor(settings: ReconnectSettings) {
+    this.#settings = settings;
   }
 
   /** Returns the delay before the next attempt, in milliseconds. */
   nextDelay(): number {
-    return backoffDelay(this.#delays++, this.#persistence);
+    return backoffDelay(this.#delays++, this.#settings);
   }
 
   /**
@@ -158,7 +156,7 @@ export class Retries {
    * anew.
    */
   onEnd(ms: number): void {
-    if (ms >= LASTED_MS) this.#delays = 0;
+    if (ms >= STABLE_MS) this.#delays = 0;
   }
 
   /** Records that the current attempt has reached the server. */
@@ -189,7 +187,7 @@ export class Retries {
       } catch (error) {
         if (signal.aborted) throw cancelReason(signal, number, before);
         if (!(error instanceof ConnectError) || isFinal(error.reason)) throw error;
-        if (number >= this.#persistence.attempts) throw error;
+        if (number >= this.#settings.attempts) throw error;
         before = error;
         delay = this.nextDelay();
       }
@@ -197,15 +195,15 @@ export class Retries {
   }
 
   async #limit<T>(attempt: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
-    const late = new AbortController();
+    const timedOut = new AbortController();
     const ms = this.#attemptMs;
     this.#isReached = false;
     const timer = after(ms, () => {
       this.#attemptMs = this.#isReached ? Math.min(2 * ms, MAX_ATTEMPT_MS) : MIN_ATTEMPT_MS;
-      late.abort(new Error(`no answer within ${ms} ms`));
+      timedOut.abort(new Error(`no answer within ${ms} ms`));
     });
     try {
-      const result = await attempt(AbortSignal.any([signal, late.signal]));
+      const result = await attempt(AbortSignal.any([signal, timedOut.signal]));
       this.#attemptMs = MIN_ATTEMPT_MS;
       return result;
     } finally {

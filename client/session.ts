@@ -82,7 +82,7 @@ export class Session implements ControlChannel {
   #info: CloseInfo | null = null;
   #hasSentEvents = false;
   /** Whether the server may send lines that exceed this client's limits. */
-  #isUnfit = false;
+  #exceedsLimits = false;
   /** Whether the greeting is over, including all required replies. */
   #isReady = false;
   /** The events received before `begin()`. `null` after it. */
@@ -241,7 +241,7 @@ export class Session implements ControlChannel {
       this.#onEvents(events, share);
       events = [];
       this.#onControl(line);
-      if (this.#isUnfit) return;
+      if (this.#exceedsLimits) return;
     }
     this.#onEvents(events, share);
     if (fault) this.connection.close(fault.code, fault.message);
@@ -306,10 +306,10 @@ export class Session implements ControlChannel {
     if (this.#welcome) return;
     const welcome = decodeWelcome(line);
     if (!welcome) return;
-    const unfit = this.#checkLimits(welcome);
-    if (unfit) {
-      this.#isUnfit = true;
-      return void this.connection.close(...unfit);
+    const excess = this.#checkLimits(welcome);
+    if (excess) {
+      this.#exceedsLimits = true;
+      return void this.connection.close(...excess);
     }
     this.#welcome = welcome;
     if (welcome.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);

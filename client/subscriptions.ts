@@ -46,7 +46,7 @@ import type { EbsocketEvent } from "../protocol/event.ts";
 import type { Inboxes } from "./inboxes.ts";
 import { PatternRefs } from "./pattern_refs.ts";
 import { matches } from "../protocol/pattern.ts";
-import { IN_DOUBT, type PendingRequests, refusedError } from "./pending_requests.ts";
+import { CONNECTION_ENDED, type PendingRequests, refusedError } from "./pending_requests.ts";
 import type { StatusFeed } from "./status.ts";
 import { afterHandlers } from "../net/turn.ts";
 import {
@@ -390,8 +390,8 @@ export class SubscriptionManager {
 
   /** Returns the number of patterns that a call adds to the granted ones. */
   #sizeOf({ patterns, queue }: SubscribeCall): number {
-    const isGranted = (owner: object) => !(owner instanceof SubscribeCall);
-    return new Set(patterns.filter((each) => !this.#refs.some(each, queue, isGranted))).size;
+    const isOwner = (owner: object) => !(owner instanceof SubscribeCall);
+    return new Set(patterns.filter((each) => !this.#refs.some(each, queue, isOwner))).size;
   }
 
   async #sendRemoving(
@@ -493,12 +493,8 @@ export class SubscriptionManager {
     for (const call of this.#adding) this.#pending.fail(call, stoppedError(call.subject));
     const channel = this.#channel;
     if (!channel?.has("subscribe")) return;
-    const lines: SubscribeLine[] = [];
-    for (const [queue, owners] of this.#refs) {
-      for (const patterns of split([...owners.keys()], queue, this.#maxLineBytes)) {
-        lines.push(this.#newLine(UNSUBSCRIBE, patterns, queue));
-      }
-    }
+    const lines = this.#parts(this.#maxLineBytes, () => true)
+      .map(([patterns, queue]) => this.#newLine(UNSUBSCRIBE, patterns, queue));
     // Without a subscription the client receives every event. At least one reply is needed in any
     // case.
     if (!this.#isNarrowed || lines.length === 0) lines.push(this.#newLine(SUBSCRIBE, [], NO_QUEUE));
@@ -534,7 +530,7 @@ export class SubscriptionManager {
     this.#pending.connect(channel);
     this.#isUnconfirmed = this.#isNarrowed;
     this.#unsent = [];
-    const granted = this.#isStopped ? [] : this.#grantedParts();
+    const granted = this.#isStopped ? [] : this.#parts(CAUTIOUS_LINE_BYTES, isGranted);
     if (granted.length === 0 && (this.#isNarrowed || this.#isStopped)) granted.push([[], NO_QUEUE]);
     const repeated = granted.map(([patterns, queue]) =>
       this.#newLine(GREET, patterns, queue, [], () => this.#confirm())
@@ -552,17 +548,17 @@ export class SubscriptionManager {
     return { lines: lines.map(({ bytes }) => bytes), confirmed };
   }
 
-  /** Returns the granted patterns, as the lines after a hello carry them. */
-  #grantedParts(): [patterns: string[], queue: string][] {
+  /** Returns the patterns with an owner that `isMeant` accepts, in parts that fit into lines. */
+  #parts(
+    maxLineBytes: number,
+    isMeant: (owner: object, pattern: string) => boolean,
+  ): [patterns: string[], queue: string][] {
     return Array.from(this.#refs).flatMap(([queue, owners]) => {
-      const granted = [...owners.keys()].filter((pattern) =>
-        owners.get(pattern)!.values().some((owner) =>
-          !(owner instanceof SubscribeCall && owner.open.has(pattern))
-        )
-      );
-      if (granted.length === 0) return [];
-      const parts = split(granted, queue, CAUTIOUS_LINE_BYTES);
-      return parts.map((patterns): [string[], string] => [patterns, queue]);
+      const patterns = Array.from(owners)
+        .filter(([pattern, all]) => all.values().some((owner) => isMeant(owner, pattern)))
+        .map(([pattern]) => pattern);
+      const parts = patterns.length > 0 ? split(patterns, queue, maxLineBytes) : [];
+      return parts.map((part): [string[], string] => [part, queue]);
     });
   }
 
@@ -580,7 +576,7 @@ export class SubscriptionManager {
     this.#channel = null;
     this.#unsent = [];
     this.#onRemoved([...this.#removing]);
-    for (const line of this.#lines) this.#pending.close(line, IN_DOUBT);
+    for (const line of this.#lines) this.#pending.close(line, CONNECTION_ENDED);
     this.#lines.clear();
   }
 
@@ -610,11 +606,16 @@ function queueOf({ queue }: SubscribeCall): string {
   return queue;
 }
 
+/** Returns whether a pattern has been granted to an owner, which may be a call. */
+function isGranted(owner: object, pattern: string): boolean {
+  return !(owner instanceof SubscribeCall && owner.open.has(pattern));
+}
+
 /** Resolves when the relay has granted a line. Rejects if it refuses it or the connection ends. */
 async function granting(line: SubscribeLine): Promise<void> {
   const refusal = await line.refusal;
   if (refusal) throw refusedError(line, refusal);
-  if (!line.isGranted) throw new ConnectionClosedError(`${line.errorPrefix}: ${IN_DOUBT}`);
+  if (!line.isGranted) throw new ConnectionClosedError(`${line.errorPrefix}: ${CONNECTION_ENDED}`);
 }
 
 function stoppedError(subject: unknown): ConnectionClosedError {
