@@ -86,9 +86,7 @@ export class Relay {
    */
   constructor(server: EbsocketServer, options: RelayOptions = {}) {
     if (!(server instanceof EbsocketServer)) {
-      throw new TypeError(
-        `Invalid server: expected an EbsocketServer, got ${inspect(server)}`,
-      );
+      throw new TypeError(`Invalid server: expected an EbsocketServer, got ${inspect(server)}`);
     }
     const pipeline = this.#pipeline = new Pipeline(server, options);
     this.server = server;

@@ -37,9 +37,7 @@ export function formatAddress([hostname, port]: Address): string {
  */
 export function checkAddress(address: Address, minPort: 0 | 1 = 0): Address {
   if (!Array.isArray(address)) {
-    throw new TypeError(
-      `Invalid address: expected [hostname, port], got ${inspect(address)}`,
-    );
+    throw new TypeError(`Invalid address: expected [hostname, port], got ${inspect(address)}`);
   }
   const [hostname, port] = address;
   if (typeof hostname !== "string" || hostname === "") {

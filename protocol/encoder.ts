@@ -6,7 +6,7 @@
 
 import { LF } from "./ascii.ts";
 import { checkName } from "./names.ts";
-import { inspect, quote } from "./printable.ts";
+import { escapeUnit, inspect, quote } from "./printable.ts";
 import { encoder } from "./utf8.ts";
 import { DEFAULT_MAX_DEPTH } from "./validator.ts";
 
@@ -37,9 +37,7 @@ export function checkEvent(event: { event: string; __dict__: object }): void {
 /** Returns `attributes` if it is an object with members, otherwise throws a `TypeError`. */
 export function checkAttributes<A extends object>(attributes: A): A {
   if (tagOf(attributes) !== "[object Object]") {
-    throw new TypeError(
-      `Invalid event attributes: expected an object, got ${inspect(attributes)}`,
-    );
+    throw new TypeError(`Invalid event attributes: expected an object, got ${inspect(attributes)}`);
   }
   return attributes;
 }
@@ -86,10 +84,7 @@ function toJson(name: string, attributes: object, envelope?: Envelope): string {
 }
 
 function escapeSeparators(json: string): string {
-  return json.replace(
-    LINE_SEPARATORS,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return json.replace(LINE_SEPARATORS, escapeUnit);
 }
 
 /**

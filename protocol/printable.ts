@@ -23,8 +23,13 @@ export function printable(text: string): string {
     if (char === "\n") return "\\n";
     if (char === "\r") return "\\r";
     if (char === "\t") return "\\t";
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    return escapeUnit(char);
   });
+}
+
+/** Returns the escape of a UTF-16 code unit in JSON. */
+export function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** Returns `text` in double quotes, printable, and cut after {@link MAX_QUOTE} characters. */

@@ -84,12 +84,7 @@ export class ControlHandler {
    * @param bytes The line, including its `\n`.
    * @returns The cost of the line, as a number of short control lines.
    */
-  onControl(
-    client: Client,
-    control: string,
-    bytes: Uint8Array,
-    hasEscapedKey: boolean,
-  ): number {
+  onControl(client: Client, control: string, bytes: Uint8Array, hasEscapedKey: boolean): number {
     // A client that is being closed gets no answers. The rest of its block may be long.
     if (!KNOWN.has(control) || !client.recipient.open) return 1;
     const length = bytes.length - 1;

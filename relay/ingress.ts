@@ -130,10 +130,13 @@ export class Ingress<R extends Recipient> {
         run++;
         if (isChecked) budget--; // An application's own validator may take any time.
       } else {
-        if (run > 0) this.#passRun(bytes, runStart, start, run);
+        if (run > 0) router.passRun(this.#lines(bytes, runStart, start), run);
         if (isGood) this.#pass(source, bytes, start);
-        else if (kind === "control") this.#control(source, bytes, start);
         else if (kind === "empty") empty++;
+        else if (kind === "control") {
+          const control = readString(bytes, validator.nameStart - 1);
+          this.#onControl(source, control, bytes.subarray(start, next));
+        }
         budget = kind === "control" ? 0 : budget - 1;
         isIdle = router.isIdle;
         runStart = next;
@@ -141,7 +144,7 @@ export class Ingress<R extends Recipient> {
       }
       start = next;
     }
-    if (run > 0) this.#passRun(bytes, runStart, start, run);
+    if (run > 0) router.passRun(this.#lines(bytes, runStart, start), run);
     const isStopped = start < bytes.length && !isBad;
     if (isStopped) this.#block.keep();
     router.end(isStopped || hasMore && !isBad);
@@ -186,10 +189,6 @@ export class Ingress<R extends Recipient> {
     return !this.#validator.hasEnvelope && bytes[this.#validator.end - 1] !== CR;
   }
 
-  #passRun(bytes: Uint8Array, start: number, end: number, count: number): void {
-    this.#router.passRun(this.#lines(bytes, start, end), count);
-  }
-
   #lines(bytes: Uint8Array, start: number, end: number): Lines {
     const offset = bytes.byteOffset - this.#block.bytes.byteOffset;
     return this.#partOf(this.#block, offset + start, offset + end);
@@ -218,16 +217,6 @@ export class Ingress<R extends Recipient> {
     const line = this.#rewrite(source, bytes, start);
     if (to === null) router.pass(route, line, id !== null, delivery);
     else router.passTo(to, line, id !== null, delivery);
-  }
-
-  /** Hands over the last validated control line, which starts at `start`. */
-  #control(source: Subscriber<R>, bytes: Uint8Array, start: number): void {
-    const line = bytes.subarray(start, this.#validator.end + 1);
-    this.#onControl(source, this.#name(bytes), line);
-  }
-
-  #name(bytes: Uint8Array): string {
-    return readString(bytes, this.#validator.nameStart - 1);
   }
 
   #read(bytes: Uint8Array, key: EnvelopeKey): string | null {
@@ -296,13 +285,7 @@ export class LineArena {
    * @param members Members to insert before all others, as `memberBytes()` returns them.
    * @param remaining Number of bytes that will follow, as far as known.
    */
-  write(
-    text: Uint8Array,
-    from: number,
-    to: number,
-    members: Uint8Array,
-    remaining: number,
-  ): void {
+  write(text: Uint8Array, from: number, to: number, members: Uint8Array, remaining: number): void {
     const length = to - from + members.length + 1;
     if (this.end + length > this.block.bytes.length) {
       const wanted = length + remaining + (remaining >> 2); // those will grow, too

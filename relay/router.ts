@@ -157,12 +157,7 @@ export class Router<R extends Recipient> {
   }
 
   /** Passes one event on to all subscribers of its name. A request is not passed to its sender. */
-  pass(
-    route: Route<R>,
-    line: Lines,
-    isRequest: boolean,
-    delivery: Delivery | null,
-  ): void {
+  pass(route: Route<R>, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
     const excluded = this.#excluded(isRequest);
     const { everything } = this.#groups;
     const isDelivered = this.#deliver(everything, line, 1, excluded, delivery);
