@@ -6,6 +6,7 @@
 
 import { encodeJson } from "../protocol/encoder.ts";
 import { printable, quote } from "../protocol/printable.ts";
+import { encoder } from "../protocol/utf8.ts";
 import { type ConnectionFlag, readTarget, type Target } from "./connect.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
@@ -13,8 +14,6 @@ import type { Arguments } from "./flags.ts";
 import { shellWord } from "./hints.ts";
 import { PROGRAM } from "./program.ts";
 import { couldBeName, isPlace } from "./target.ts";
-
-const encoder = new TextEncoder();
 
 /** The hints for options that other programs have for the parts of an event. */
 export const EVENT_INSTEAD: Readonly<Record<string, string>> = Object.fromEntries(

@@ -7,11 +7,9 @@
 import { bold, cyan, dim, setColorEnabled, yellow } from "@std/fmt/colors";
 import { printable } from "../protocol/printable.ts";
 import { TextMap } from "../protocol/text_map.ts";
+import { decoder, encoder } from "../protocol/utf8.ts";
 import { flag, type Switch } from "./flags.ts";
 import { isScreen, isTerminal } from "./terminal.ts";
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const encoder = new TextEncoder();
 
 /**
  * One step through JSON outside strings: a bracket, a comma or colon, white space, or anything

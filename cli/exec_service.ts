@@ -8,6 +8,7 @@
 import { encodeJson } from "../protocol/encoder.ts";
 import { printable } from "../protocol/printable.ts";
 import { DEFAULT_MAX_DEPTH } from "../protocol/validator.ts";
+import { encoder } from "../protocol/utf8.ts";
 import { messageOf } from "./errors.ts";
 import type { Execution, Executor } from "./shell_command.ts";
 import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
@@ -24,8 +25,6 @@ const MAX_WAITING_BYTES = 8_388_608;
 
 /** The maximum nesting depth of an answer. The line around it takes two levels. */
 const MAX_DEPTH = DEFAULT_MAX_DEPTH - 2;
-
-const encoder = new TextEncoder();
 
 /** The destination of answers. */
 export interface Responder {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { encoder } from "../protocol/utf8.ts";
+import { LF } from "../protocol/ascii.ts";
 import { concat } from "@std/bytes/concat";
 
 /**
@@ -24,10 +26,7 @@ const FLUSH_MS = 1000;
  */
 const MAX_PIECE_BYTES = 4096;
 
-const LF = 0x0a;
 const NEWLINE = Uint8Array.of(LF);
-
-const encoder = new TextEncoder();
 
 /** The options of a log. */
 export interface LogOptions {

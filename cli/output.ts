@@ -4,10 +4,9 @@
  * @module
  */
 
+import { encoder } from "../protocol/utf8.ts";
 import { messageOf, StartError } from "./errors.ts";
 import { writeOut } from "./stdio.ts";
-
-const encoder = new TextEncoder();
 
 /** The reader of the output has gone, as in `| head -1`. The command ends without a message. */
 export class OutputClosed extends Error {}

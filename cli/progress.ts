@@ -7,6 +7,7 @@
  * @module
  */
 
+import { encoder } from "../protocol/utf8.ts";
 import { bar, cut, widthOf } from "./layout.ts";
 import { isScreen, sizeOfTerminal } from "./terminal.ts";
 import { countOf, formatDuration, formatExact, formatRate } from "./units.ts";
@@ -121,8 +122,6 @@ export class Progress implements ProgressState, Disposable {
     this.#isDrawn = true;
   }
 }
-
-const encoder = new TextEncoder();
 
 function writeToStderr(text: string): void {
   try {

@@ -5,6 +5,7 @@
  */
 
 import { printable, quote } from "../protocol/printable.ts";
+import { encoder } from "../protocol/utf8.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { advised, CONNECTION_GROUP, CONNECTION_NOTES, type Target } from "./connect.ts";
 import { StartError, UsageError } from "./errors.ts";
@@ -20,8 +21,6 @@ import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
 import { isScreen, isTerminal } from "./terminal.ts";
-
-const encoder = new TextEncoder();
 
 /** The `pub` command. */
 export const pub: Command = defineCommand({

@@ -30,6 +30,8 @@ import {
   LineValidator,
   REPLY_TO,
 } from "../protocol/validator.ts";
+import { decoder } from "../protocol/utf8.ts";
+import { QUOTE } from "../protocol/ascii.ts";
 import { LONGEST_LINE_BYTES } from "./file_checker.ts";
 
 /** The maximum nesting depth. A tool accepts every line that the relay passes on. */
@@ -40,10 +42,6 @@ const OPEN_MS = 10_000;
 
 /** How long to wait for a server whose welcome is expected, in milliseconds. */
 const PATIENT_MS = 3000;
-
-const QUOTE = 0x22;
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A received event. Its properties are valid only until the next event. */
 export interface ReceivedLine {

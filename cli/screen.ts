@@ -12,6 +12,7 @@
  * @module
  */
 
+import { encoder } from "../protocol/utf8.ts";
 import { isTerminal } from "./terminal.ts";
 
 /**
@@ -38,8 +39,6 @@ const MAX_TRIES = 40;
 const RETRY_MS = 5;
 
 const isWindows = Deno.build.os === "windows";
-
-const encoder = new TextEncoder();
 
 /** Receives the events of a {@link Screen}. */
 export interface ScreenListener {

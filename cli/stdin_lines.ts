@@ -5,6 +5,7 @@
  */
 
 import { abortable } from "../net/waits.ts";
+import { encoder } from "../protocol/utf8.ts";
 import { whyUnreadable } from "./files.ts";
 import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./file_checker.ts";
 import type { Publisher } from "./publisher.ts";
@@ -46,7 +47,7 @@ export async function sendLines(
     onProgress();
   }
   const hasEnd = checker.unfinishedBytes === 0;
-  return hasEnd ? null : await sendPiece(checker, new TextEncoder().encode("\n"), publisher);
+  return hasEnd ? null : await sendPiece(checker, encoder.encode("\n"), publisher);
 }
 
 /**

@@ -7,6 +7,7 @@
  */
 
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
+import { LF } from "../protocol/ascii.ts";
 import { Log } from "./log.ts";
 
 /** How long to wait before another attempt, in milliseconds: at first, and at most. */
@@ -21,8 +22,6 @@ const MAX_PIECE_BYTES = ["linux", "windows"].includes(Deno.build.os) ? 4096 : 51
 
 /** How many bytes of a text without a line end Deno keeps if it cannot write them. */
 const KEPT_BYTES = 1024;
-
-const LF = 0x0a;
 
 const isTerminal = Deno.stdout.isTerminal();
 
