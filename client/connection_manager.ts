@@ -47,6 +47,8 @@ export class ConnectionManager implements SessionSink {
   readonly #receiver: Receiver;
   readonly #retries: Retries | null;
   readonly #closed = Promise.withResolvers<CloseInfo>();
+  /** Resolves to how it ended. Never rejects. */
+  readonly closed: Promise<CloseInfo> = this.#closed.promise;
   /** Cancels an attempt, or the delay before the next one. */
   #attempting = new AbortController();
   /** Whether it is connected or connecting. */
@@ -97,11 +99,6 @@ export class ConnectionManager implements SessionSink {
   get open(): boolean {
     if (this.outbox) return this.#ending === null && this.#info === null;
     return this.connected;
-  }
-
-  /** Resolves to how it ended. Never rejects. */
-  get closed(): Promise<CloseInfo> {
-    return this.#closed.promise;
   }
 
   /** The longest line that may be sent, in bytes without the line end. */
@@ -243,11 +240,7 @@ export class ConnectionManager implements SessionSink {
    * Opens a session. It requires a welcome if an earlier session had acknowledgements: without them,
    * events could be lost without notice.
    */
-  #attempt(
-    attempt: number,
-    error: ConnectError | null,
-    signal: AbortSignal,
-  ): Promise<Session> {
+  #attempt(attempt: number, error: ConnectError | null, signal: AbortSignal): Promise<Session> {
     const { status, subscriptions } = this.#receiver;
     status.push({ type: "connecting", address: this.#where, attempt, error });
     const settings = { ...this.#settings, needsWelcome: this.#hadAcks };

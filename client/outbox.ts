@@ -33,15 +33,16 @@ interface Flush {
 
 /** Sends lines through the current connection, in the order in which they were offered. */
 export class Outbox {
+  /** The number of dropped or refused lines, and of their bytes. */
+  readonly lost = { lines: 0, bytes: 0 };
+  /** The number of dropped lines. */
+  dropped = 0;
   readonly #bounds: QueueBounds;
   readonly #maxInFlight: number;
   readonly #onDrop: DropListener;
   readonly #lines = new LineList();
   /** The number of lines accepted and not withdrawn. */
   #accepted = 0;
-  #dropped = 0;
-  #lostLines = 0;
-  #lostBytes = 0;
   #connection: EbsocketConnection | null = null;
   #hasAcks = false;
   #maxLineBytes = Infinity;
@@ -84,16 +85,6 @@ export class Outbox {
   /** Returns the waiting lines, in their order. */
   waiting(): Uint8Array[] {
     return this.#lines.waitingLines();
-  }
-
-  /** The number of dropped lines. */
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  /** The number of dropped or refused lines, and of their bytes. */
-  get lost(): { lines: number; bytes: number } {
-    return { lines: this.#lostLines, bytes: this.#lostBytes };
   }
 
   /** The number of accepted lines that are neither waiting nor in flight. */
@@ -258,14 +249,14 @@ export class Outbox {
 
   /** Counts a line that is not in the list, or no longer, as dropped. */
   #drop(line: Uint8Array, reason: DropReason): void {
-    this.#dropped++;
+    this.dropped++;
     this.#countLost(line);
     this.#onDrop(line, reason);
   }
 
   #countLost(line: Uint8Array): void {
-    this.#lostLines++;
-    this.#lostBytes += line.length;
+    this.lost.lines++;
+    this.lost.bytes += line.length;
   }
 
   /** Without acknowledgements, settles the lines that the operating system has taken. */
