@@ -13,7 +13,6 @@ import {
   RequestTimeoutError,
 } from "../errors.ts";
 import type { EbsocketEvent, SendableEvent } from "../protocol/event.ts";
-import type { Inbox } from "../net/inbox.ts";
 import { checkGiven, checkLimit, checkTimeout } from "../protocol/option_checks.ts";
 import type {
   ConfirmOptions,
@@ -27,21 +26,26 @@ import type { Receiver } from "./receiver.ts";
 import type { RelayReport } from "../protocol/report.ts";
 import { refused, type Sender } from "./sender.ts";
 
-/** A pending request with a single outcome. */
-class Ask<T> extends PendingRequest {
-  constructor(
-    id: string,
-    verb: string,
-    subject: unknown,
-    readonly resolve: (value: T) => void,
-    reject: (error: unknown) => void,
-  ) {
-    super(id, verb, subject, reject);
+/** A request to other clients. It fails if none of them receives it. */
+class EventRequest extends PendingRequest {
+  override onReceipt({ clients }: Receipt): boolean {
+    if (clients !== 0) return false;
+    this.fail(new NoRespondersError(`${this.errorPrefix}: no client is there to answer`));
+    return true;
   }
 }
 
 /** A request with one reply. */
-class Request extends Ask<EbsocketEvent> {
+class SingleRequest extends EventRequest {
+  constructor(
+    id: string,
+    subject: unknown,
+    readonly resolve: (reply: EbsocketEvent) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(id, "request", subject, reject);
+  }
+
   override onReply(reply: EbsocketEvent): boolean {
     this.resolve(reply);
     return true;
@@ -51,66 +55,6 @@ class Request extends Ask<EbsocketEvent> {
     this.fail(error);
     return true;
   }
-
-  override onReceipt({ clients }: Receipt): boolean {
-    if (clients !== 0) return false;
-    this.fail(noResponders(this));
-    return true;
-  }
-}
-
-/** A request with several replies, which it collects. */
-class Poll extends PendingRequest {
-  #replies = 0;
-
-  constructor(
-    id: string,
-    subject: unknown,
-    readonly count: number,
-    readonly inbox: Inbox<EbsocketEvent>,
-    /** Ends it, with an error if that is to be thrown. */
-    readonly end: (error?: unknown) => void,
-  ) {
-    super(id, "request", subject, end);
-  }
-
-  override onReply(reply: EbsocketEvent, bytes: number): boolean {
-    this.inbox.push([reply], bytes);
-    if (++this.#replies < this.count) return false;
-    this.end();
-    return true;
-  }
-
-  override onReceipt({ clients }: Receipt): boolean {
-    if (clients !== 0) return false;
-    this.fail(noResponders(this));
-    return true;
-  }
-
-  override onTimeout(_error: RequestTimeoutError): void {
-    this.end();
-  }
-}
-
-/** A receipt: the number of clients that the relay has queued an event for. */
-class Confirmation extends Ask<number> {
-  override onReceipt({ clients }: Receipt): boolean {
-    if (clients === undefined) return false;
-    this.resolve(clients);
-    return true;
-  }
-}
-
-/** A report of the relay. */
-class Inspection extends Ask<RelayReport> {
-  override onReport(report: RelayReport): boolean {
-    this.resolve(report);
-    return true;
-  }
-}
-
-function noResponders({ errorPrefix }: PendingRequest): NoRespondersError {
-  return new NoRespondersError(`${errorPrefix}: no client is there to answer`);
 }
 
 /** Returns whether the timeout of a request has already expired, and times it out if so. */
@@ -151,7 +95,7 @@ export class Requests<S extends object> {
       signal?.throwIfAborted();
       const id = this.#pending.nextId();
       const line = this.#encodeRequest(event, id, to);
-      const request = new Request(id, "request", event, resolve, reject);
+      const request = new SingleRequest(id, event, resolve, reject);
       this.#ask(request, event, line, to !== undefined, timeout, signal);
     });
   }
@@ -186,10 +130,19 @@ export class Requests<S extends object> {
     const { inboxes } = this.#receiver;
     const inbox = inboxes.open(`requestMany(${event})`);
     let error: unknown;
-    const poll = new Poll(id, event, count, inbox, (why) => {
+    const end = (why?: unknown) => {
       error = why;
       inboxes.close(inbox);
-    });
+    };
+    let replies = 0;
+    const poll = new EventRequest(id, "request", event, end);
+    poll.onTimeout = () => end();
+    poll.onReply = (reply, bytes) => {
+      inbox.push([reply], bytes);
+      if (++replies < count) return false;
+      end();
+      return true;
+    };
     try {
       this.#ask(poll, event, line, to !== undefined, timeout, signal);
       for (;;) {
@@ -220,7 +173,11 @@ export class Requests<S extends object> {
       signal?.throwIfAborted();
       this.#sender.requireFeature("ack", "confirm", event);
       this.#receiver.inboxes.checkReading("confirm", event);
-      const confirmation = new Confirmation(ack, "confirm", event, resolve, reject);
+      const confirmation = new PendingRequest(ack, "confirm", event, reject);
+      confirmation.onReceipt = ({ clients }) => {
+        if (clients !== undefined) resolve(clients);
+        return clients !== undefined;
+      };
       this.#ask(confirmation, event, line, to !== undefined, timeout, signal);
     });
     confirmed.catch(() => {});
@@ -272,7 +229,11 @@ export class Requests<S extends object> {
       this.#sender.requireFeature("stats", "inspect", "the relay");
       this.#receiver.inboxes.checkReading("inspect", "the relay");
       const id = this.#pending.nextId();
-      const inspection = new Inspection(id, "inspect", "the relay", resolve, reject);
+      const inspection = new PendingRequest(id, "inspect", "the relay", reject);
+      inspection.onReport = (report) => {
+        resolve(report);
+        return true;
+      };
       if (isOverdue(inspection, timeout)) return;
       this.#sender.sendControl(encodeRequest({ control: "stats", id }));
       this.#pending.add(inspection, timeout, signal);
