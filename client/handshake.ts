@@ -101,7 +101,7 @@ async function greet(
         throw session.info ? endedError(address, session.info) : error;
       });
     }
-    session.completeGreeting();
+    session.isReady = true;
   } catch (error) {
     session.connection.abort();
     throw error;

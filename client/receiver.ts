@@ -62,7 +62,7 @@ export class Receiver {
   /** Begins to receive, because the first connection has been made. */
   begin(): void {
     this.invalidEvents.reopen();
-    this.services.reopen();
+    this.services.hasEnded = false;
   }
 
   /** Ends for good: readers end after the events that have arrived. */

@@ -55,10 +55,11 @@ interface Service {
 
 /** The services of one client. */
 export class Services {
+  /** Whether no more events will arrive, unless the client connects again. */
+  hasEnded = false;
   readonly #inboxes: Inboxes;
   readonly #subscriptions: SubscriptionManager;
   readonly #received: ReceivedRequests;
-  #hasEnded = false;
   /** The services that have not ended. */
   readonly #running = new Set<Service>();
   /** Those among them that get further events. */
@@ -133,15 +134,10 @@ export class Services {
 
   // Ends
 
-  /** Ends all services, because no more events will arrive. New ones end at once. */
+  /** Ends all services. New ones end at once. */
   end(): void {
-    this.#hasEnded = true;
+    this.hasEnded = true;
     for (const { stop } of this.#running) stop.abort();
-  }
-
-  /** Reverts {@link end} for new services. */
-  reopen(): void {
-    this.#hasEnded = false;
   }
 
   /**
@@ -167,7 +163,7 @@ export class Services {
     outer: AbortSignal | undefined,
   ): Promise<void> {
     const { pattern, inbox, stop } = service;
-    const isOver = this.#hasEnded && !this.#subscriptions.isOnline;
+    const isOver = this.hasEnded && !this.#subscriptions.isOnline;
     if (outer?.aborted || isOver) return this.#inboxes.close(inbox);
     const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
     let isSubscribed = false;

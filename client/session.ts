@@ -3,13 +3,12 @@
  *
  * | state | recognised by | received events |
  * | --- | --- | --- |
- * | greeting | not `#isReady` | kept in `#early` |
- * | ready | `#isReady` and `#early` | kept in `#early` |
+ * | greeting | not `isReady` | kept in `#early` |
+ * | ready | `isReady` and `#early` | kept in `#early` |
  * | active | `#early` is `null` | passed on |
  * | ended | `#info` | none |
  *
- *     greeting -> ready   completeGreeting(): the required replies have arrived, or none is and
- *                         500 ms are over
+ *     greeting -> ready   the required replies have arrived, or none is and 500 ms are over
  *     ready    -> active  begin()
  *     any      -> ended   the connection ends, or the handshake fails
  *
@@ -74,17 +73,20 @@ export class Session implements ControlChannel {
   readonly since: number = performance.now();
   /** Whether the session requires a welcome. */
   needsWelcome = false;
+  /** Whether the greeting is over, including all required replies. */
+  isReady = false;
+  /** Whether the server has sent an event. */
+  hasSentEvents = false;
   readonly #settings: SessionSettings;
   readonly #subscriptions: SessionSubscriptions;
   readonly #sink: SessionSink;
   readonly #answered = Promise.withResolvers<void>();
+  /** Resolves when the server has sent its welcome, or the session has ended. */
+  readonly answered: Promise<void> = this.#answered.promise;
   #welcome: Welcome | null = null;
   #info: CloseInfo | null = null;
-  #hasSentEvents = false;
   /** Whether the server may send lines that exceed this client's limits. */
   #exceedsLimits = false;
-  /** Whether the greeting is over, including all required replies. */
-  #isReady = false;
   /** The events received before `begin()`. `null` after it. */
   #early: Inbox<EbsocketEvent> | null;
   /** The number of events lost or dropped before `begin()`. */
@@ -120,16 +122,6 @@ export class Session implements ControlChannel {
     sink.onSessionEvent(this, { type: "open" });
   }
 
-  /** Resolves when the server has sent its welcome, or the session has ended. */
-  get answered(): Promise<void> {
-    return this.#answered.promise;
-  }
-
-  /** Records that all required replies have arrived. */
-  completeGreeting(): void {
-    this.#isReady = true;
-  }
-
   /**
    * Makes this the client's current session. Passes on the events received so far, and all further
    * ones as they arrive. If a session never becomes current, its events are dropped with it.
@@ -152,11 +144,6 @@ export class Session implements ControlChannel {
   /** Whether the session has ended. */
   get hasEnded(): boolean {
     return this.#info !== null;
-  }
-
-  /** Whether the server has sent an event. */
-  get hasSentEvents(): boolean {
-    return this.#hasSentEvents;
   }
 
   /** The ID that the server has assigned to this client, or `null` if it has not assigned one. */
@@ -221,7 +208,7 @@ export class Session implements ControlChannel {
 
   /** Passes received lines on, in their order: a control line affects the lines after it. */
   #onLines({ bytes }: LineBlock): void {
-    if (!this.#isReady && this.connection.bytesIn > MAX_GREETING_BYTES) {
+    if (!this.isReady && this.connection.bytesIn > MAX_GREETING_BYTES) {
       const detail = `${this.connection.bytesIn} bytes came before the greeting was over`;
       return void this.connection.abort("rate-limited", detail);
     }
@@ -249,7 +236,7 @@ export class Session implements ControlChannel {
 
   #onEvents(events: EbsocketEvent[], bytesEach: number): void {
     if (events.length === 0) return;
-    this.#hasSentEvents = true;
+    this.hasSentEvents = true;
     if (this.#sequence !== null) this.#checkSequence(events);
     if (this.#early) return this.#keepEarly(this.#early, events, bytesEach);
     this.#sink.onSessionEvent(this, { type: "events", events, bytes: bytesEach * events.length });
