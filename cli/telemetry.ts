@@ -74,16 +74,16 @@ export class Telemetry {
    * them.
    */
   static open(): Telemetry | null {
-    let meter: Meter;
+    const { name, version } = config;
+    const { meterProvider, tracerProvider } = Deno.telemetry;
     try {
-      meter = Deno.telemetry.meterProvider.getMeter(config.name, config.version);
+      return new Telemetry(
+        meterProvider.getMeter(name, version),
+        tracerProvider.getTracer(name, version),
+      );
     } catch {
       return null; // Deno throws if telemetry is off.
     }
-    return new Telemetry(
-      meter,
-      Deno.telemetry.tracerProvider.getTracer(config.name, config.version),
-    );
   }
 
   /** Creates the metrics. They call `read` whenever they are exported. */
