@@ -1,6 +1,6 @@
 /**
- * Formats the log of a relay: one line for each event in its life. Peer-supplied text is always
- * escaped.
+ * The log of a relay: one line for each event in its life, except for health checks and for
+ * refusals beyond the first ones of a second. Peer-supplied text is always escaped.
  *
  * @module
  */
@@ -10,12 +10,26 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import { isLocalhost } from "../net/localhost_listener.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayObserver, RelayStats } from "../relay.ts";
+import { isSilent } from "../relay/stats.ts";
 import { type Endpoint, formatWhere, howToTry } from "./hints.ts";
 import { messageOf } from "./errors.ts";
 import { Log } from "./log.ts";
-import { Newcomers } from "./newcomers.ts";
-import { Refusals } from "./refusal_log.ts";
 import type { LogFormat } from "./relay_flags.ts";
+
+/** How often silent clients are checked, in milliseconds. */
+const LOOK_MS = 50;
+
+/**
+ * The number of checks after which even a silent client is reported: about a second. Checks are
+ * counted instead of time, since a busy event loop learns late that a client has left.
+ */
+const MAX_LOOKS = 20;
+
+/** The number of refusals reported one by one within {@link WINDOW_MS}. */
+const MAX_REPORTED = 10;
+
+/** The period for which refusals are counted together, in milliseconds. */
+const WINDOW_MS = 1000;
 
 /** Logs the life of a relay in the requested format. */
 export class Reporter implements RelayObserver {
@@ -159,4 +173,115 @@ function formatPeer(address: Address): string {
 
 function inBrackets(text: string): string {
   return text && ` (${text})`;
+}
+
+/**
+ * Reports each client once it has sent a byte or has stayed. A health check connects and leaves at
+ * once, and is not worth a log line. The timer runs only while a client is
+ * unreported.
+ */
+class Newcomers {
+  readonly #onJoin: (client: RelayClient) => void;
+  /** The unreported clients, and how often each has been checked. */
+  readonly #unreported = new Map<RelayClient, number>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Creates a list that calls `onJoin` for each client that sends a byte or stays. */
+  constructor(onJoin: (client: RelayClient) => void) {
+    this.#onJoin = onJoin;
+  }
+
+  /** Adds a client that has joined. */
+  add(client: RelayClient): void {
+    if (!isSilent(client)) return this.#onJoin(client);
+    this.#unreported.set(client, 0);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
+  }
+
+  /** Notes that a client has sent a line. */
+  onFirstLine(client: RelayClient): void {
+    if (this.#unreported.has(client)) this.#report(client);
+  }
+
+  /**
+   * Removes a client that has left. Returns whether it has been reported; one that sent a byte is
+   * reported now.
+   */
+  remove(client: RelayClient): boolean {
+    const isUnreported = this.#unreported.has(client);
+    if (isUnreported && isSilent(client)) {
+      this.#forget(client);
+      return false;
+    }
+    if (isUnreported) this.#report(client);
+    return true;
+  }
+
+  #look(): void {
+    for (const [client, looks] of this.#unreported) {
+      if (!isSilent(client) || looks + 1 >= MAX_LOOKS) this.#report(client);
+      else this.#unreported.set(client, looks + 1);
+    }
+  }
+
+  #report(client: RelayClient): void {
+    this.#forget(client);
+    this.#onJoin(client);
+  }
+
+  #forget(client: RelayClient): void {
+    this.#unreported.delete(client);
+    if (this.#unreported.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** Receives the reports. */
+interface RefusalListener {
+  /** One peer was refused. */
+  one(address: Address, reason: CloseReason, detail: string): void;
+  /** More peers were refused: how many, by reason. */
+  more(counts: ReadonlyMap<CloseReason, number>): void;
+}
+
+/**
+ * Reports refusals, at most {@link MAX_REPORTED} and one summary a second, so that a peer that
+ * connects a hundred thousand times cannot fill the log.
+ */
+export class Refusals {
+  readonly #listener: RefusalListener;
+  readonly #windowMs: number;
+  /** Ends the current window, which its first refusal has begun. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #reported = 0;
+  /** The unreported refusals. There are at most as many entries as reasons. */
+  #unreported = new Map<CloseReason, number>();
+
+  /** Creates a log that reports to `listener`. */
+  constructor(listener: RefusalListener, windowMs: number = WINDOW_MS) {
+    this.#listener = listener;
+    this.#windowMs = windowMs;
+  }
+
+  /** Adds a refused peer. */
+  add(address: Address, reason: CloseReason, detail: string): void {
+    this.#timer ??= setTimeout(() => this.reportAll(), this.#windowMs);
+    if (this.#reported < MAX_REPORTED) {
+      this.#reported++;
+      return this.#listener.one(address, reason, detail);
+    }
+    this.#unreported.set(reason, (this.#unreported.get(reason) ?? 0) + 1);
+  }
+
+  /** Ends the current window: reports the unreported refusals, if any. */
+  reportAll(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reported = 0;
+    if (this.#unreported.size === 0) return;
+    const counts = this.#unreported;
+    this.#unreported = new Map();
+    this.#listener.more(counts);
+  }
 }

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import type { Address } from "../../protocol/address.ts";
 import type { CloseReason } from "../../errors.ts";
-import { Refusals } from "../../cli/refusal_log.ts";
+import { Refusals } from "../../cli/reporter.ts";
 import { until } from "../support/waiting.ts";
 
 const address: Address = ["192.0.2.1", 50_000];
