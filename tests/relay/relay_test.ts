@@ -182,15 +182,6 @@ Deno.test("Relay ends a client at its first bad line; the lines before count, no
   }
 });
 
-Deno.test("Relay sends a half-closed peer all its queued lines", async () => {
-  await using relay = newRelay();
-  await using one = await join(relay);
-  const text = `{"event":"a","__dict__":{"text":"${"x".repeat(1000)}"}}\n`.repeat(1000);
-  await one.send(text);
-  await one.conn.closeWrite();
-  assertEquals((await one.lines()).length, 1000);
-});
-
 Deno.test("Relay reports joining and leaving clients to its observer, with counters", async () => {
   const seen: unknown[] = [];
   await using relay = newRelay({
