@@ -1,4 +1,7 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { reportEvents, reportRequests } from "../../cli/bench_report.ts";
 import { Histogram } from "../../cli/histogram.ts";
 import { widthOf } from "../../cli/layout.ts";
@@ -21,7 +24,7 @@ function histogramOf(values: number[]): Histogram {
   return histogram;
 }
 
-Deno.test("reportEvents() tells throughput both ways, and why there is no latency", () => {
+Deno.test("reportEvents() shows throughput both ways, and the reason for no latency", () => {
   const { lines, isGood } = reportEvents(load, result, 80);
   assertEquals(lines, [
     "100,000 events of 127 bytes, from 1 publisher to 2 subscribers",
@@ -34,10 +37,10 @@ Deno.test("reportEvents() tells throughput both ways, and why there is no latenc
     "",
     "Latency needs --rate; at full speed it only reflects the length of the queues",
   ]);
-  assertEquals(isGood, true);
+  assert(isGood);
 });
 
-Deno.test("reportEvents() tells what was lost, and what went wrong", () => {
+Deno.test("reportEvents() shows losses and errors", () => {
   const bad = {
     ...result,
     sent: 99_999,
@@ -53,16 +56,19 @@ Deno.test("reportEvents() tells what was lost, and what went wrong", () => {
     "Out of order or duplicate: 3",
     "Subscriber 1 was disconnected: slow-consumer",
   ]);
-  assertEquals([json.unsent, json.lost, json.misplaced, json.faults], [1, 10, 3, bad.faults]);
-  assertEquals(isGood, false);
+  assertEquals(json.unsent, 1);
+  assertEquals(json.lost, 10);
+  assertEquals(json.misplaced, 3);
+  assertEquals(json.faults, bad.faults);
+  assertFalse(isGood);
 });
 
 Deno.test("reportEvents() is not content when something was not sent", () => {
   const { isGood } = reportEvents(load, { ...result, sent: 0, expected: 0, received: 0 }, 80);
-  assertEquals(isGood, false);
+  assertFalse(isGood);
 });
 
-Deno.test("reportEvents() tells latencies of a steady rate, in lines that fit", () => {
+Deno.test("reportEvents() shows the latencies of a steady rate, in lines that fit", () => {
   const paced = { ...result, latency: histogramOf([0.1, 0.2, 0.2, 30]) };
   const { lines, json } = reportEvents({ ...load, rate: 1000 }, paced, 60);
   assertEquals(
@@ -74,11 +80,11 @@ Deno.test("reportEvents() tells latencies of a steady rate, in lines that fit", 
     "Latency, from when each event was due:",
     "p50 200 µs  p90 30 ms  p99 30 ms  p99.9 30 ms  max 30 ms",
   ]);
-  assertEquals(lines.slice(start + 3).every((line) => widthOf(line) <= 60), true);
+  assert(lines.slice(start + 3).every((line) => widthOf(line) <= 60));
   assertEquals((json.latencyMs as { count: number }).count, 4);
 });
 
-Deno.test("reportRequests() tells answers, round trips, and what got none", () => {
+Deno.test("reportRequests() shows replies, round trips and missing replies", () => {
   const options = { ...load, parallel: 4 };
   const good = {
     requests: 100_000,
@@ -95,8 +101,9 @@ Deno.test("reportRequests() tells answers, round trips, and what got none", () =
     "Every request was answered",
     "",
   ]);
-  assertEquals(report.isGood, true);
+  assert(report.isGood);
   const bad = reportRequests(options, { ...good, answered: 0, latency: histogramOf([]) }, 80);
   assertEquals(bad.lines[3], "Not answered: 100,000 of 100,000");
-  assertEquals([bad.isGood, bad.json.latencyMs], [false, null]);
+  assertFalse(bad.isGood);
+  assertStrictEquals(bad.json.latencyMs, null);
 });

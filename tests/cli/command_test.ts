@@ -25,11 +25,11 @@ Deno.test("defineCommand() makes a command that gets its values by name", async 
   assertEquals(await command.run([]), 0);
 });
 
-Deno.test("defineCommand() makes a command that refuses options that it does not have", async () => {
+Deno.test("defineCommand() returns a command that refuses unknown options", async () => {
   await assertRejects(() => command.run(["--cdoe", "4"]), UsageError, "did you mean --code?");
 });
 
-Deno.test("defineCommand() gives every command --help, which help itself tells", () => {
+Deno.test("defineCommand() gives every command --help, which prints its help", () => {
   const flags = command.groups.flatMap(({ flags }) => flags).map(({ name }) => name);
   assertEquals(flags, ["code", "help"]);
 });

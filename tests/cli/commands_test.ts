@@ -3,7 +3,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { COMMAND_NAMES, DEFAULT_COMMAND, loadCommand, loadCommands } from "../../cli/main.ts";
 import { UsageError } from "../../cli/errors.ts";
 
-Deno.test("loadCommands() gives each command under its name, with each option once", async () => {
+Deno.test("loadCommands() returns each command under its name, with each option once", async () => {
   const commands = await loadCommands();
   assertEquals(commands.map(({ name }) => name), COMMAND_NAMES);
   assertEquals(commands[0].name, DEFAULT_COMMAND);
@@ -13,7 +13,7 @@ Deno.test("loadCommands() gives each command under its name, with each option on
   }
 });
 
-Deno.test("loadCommand() gives the command of a name, or says which was meant", async () => {
+Deno.test("loadCommand() returns the command of a name, or suggests another name", async () => {
   for (const name of COMMAND_NAMES) assertEquals((await loadCommand(name)).name, name);
   const { message } = await assertRejects(() => loadCommand("relya"), UsageError);
   assertEquals(message, 'Unknown command "relya" (did you mean relay?)');

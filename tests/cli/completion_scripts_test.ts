@@ -1,7 +1,10 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { loadCommands } from "../../cli/main.ts";
 import { completionScript, type Shell } from "../../cli/completions.ts";
 import { spellings } from "../../cli/flags.ts";
+import { textOf } from "../support/bytes.ts";
+import { TempFolder } from "../support/folder.ts";
 
 const COMMANDS = await loadCommands();
 const isWindows = Deno.build.os === "windows";
@@ -25,21 +28,19 @@ const WITHOUT_START_UP = { bash: ["--norc"], zsh: ["-f"], fish: ["--no-config"] 
 
 /** Runs a script in a shell, in a folder with the files `events.jsonl` and `two words`. */
 async function run(shell: Shell, script: string): Promise<string[]> {
-  const folder = await Deno.makeTempDir();
+  using folder = new TempFolder();
   for (const name of ["events.jsonl", "two words"]) {
-    await Deno.writeTextFile(`${folder}/${name}`, "");
+    await Deno.writeTextFile(`${folder.path}/${name}`, "");
   }
-  const path = `${folder}/completions`;
+  const path = `${folder.path}/completions`;
   await Deno.writeTextFile(path, completionScript(shell, "my-relay", COMMANDS));
   const { stdout, stderr } = await new Deno.Command(shell, {
     args: [...WITHOUT_START_UP[shell], "-c", script, "x", path],
-    cwd: folder,
-    env: { SCRIPT: path, HOME: folder },
+    cwd: folder.path,
+    env: { SCRIPT: path, HOME: folder.path },
   }).output();
-  await Deno.remove(folder, { recursive: true });
-  const decoder = new TextDecoder();
-  assertEquals(decoder.decode(stderr), "");
-  return decoder.decode(stdout).split("\n").filter((line) => line !== "");
+  assertEquals(textOf(stderr), "");
+  return textOf(stdout).split("\n").filter((line) => line !== "");
 }
 
 /** What bash offers for the last of `words`. */
@@ -87,14 +88,14 @@ Deno.test({
 });
 
 Deno.test({
-  name: "completionScript() of zsh is a script that zsh takes",
+  name: "completionScript() of zsh is a script that zsh accepts",
   ignore: !hasZsh,
   async fn() {
     const script = 'zsh -n "$SCRIPT" && autoload -U compinit && compinit -u -D && ' +
       'source "$SCRIPT" && print $_comps[my-relay] && which _my_relay | head -1';
     assertEquals(await run("zsh", script), ["_my_relay", "_my_relay () {"]);
     // A compinit that is to dump what it has found there replaces it by a file, if it may.
-    assertEquals((await Deno.stat("/dev/null")).isCharDevice, true);
+    assert((await Deno.stat("/dev/null")).isCharDevice);
   },
 });
 

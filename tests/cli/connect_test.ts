@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertNotMatch } from "@std/assert/not-match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import {
@@ -24,7 +26,7 @@ function targetOf(
 
 const LOCAL: Target = { where: ["127.0.0.1", 7982], token: null, tls: null };
 
-Deno.test("readTarget() takes the relay from the first word, an option, the environment, or the usual place", () => {
+Deno.test("readTarget() reads the relay from the first word, an option, the environment, or the default", () => {
   const url = { EBSOCKETS_URL: "tls://url@host:2" };
   const fromUrl = {
     where: ["host", 2] as const,
@@ -50,7 +52,7 @@ Deno.test("readTarget() takes the relay from the first word, an option, the envi
   }
 });
 
-Deno.test("readTarget() takes the token that is said nearest to the command", () => {
+Deno.test("readTarget() prefers the token that is nearest to the command", () => {
   const both = { EBSOCKETS_URL: "tcp://url@host:2", EBSOCKETS_TOKEN: "variable" };
   const token = (args: string[], environment: Record<string, string>) =>
     targetOf(args, environment)[0].token;
@@ -68,7 +70,7 @@ Deno.test("readTarget() speaks TLS when any option asks for it", () => {
   assertEquals(tls("--tls-cert c --tls-key k"), { cert: "c", key: "k" });
 });
 
-Deno.test("readTarget() refuses what does not go together, and never says a token", () => {
+Deno.test("readTarget() refuses contradictory options, and never shows a token", () => {
   const cases: [args: string, complaint: string, environment?: Record<string, string>][] = [
     [":1 --unix /s", "HOST:PORT and --unix exclude each other"],
     [
@@ -110,7 +112,7 @@ Deno.test("readTarget() refuses what does not go together, and never says a toke
   }
 });
 
-Deno.test("connect() gives a client that is connected", async () => {
+Deno.test("connect() resolves to a connected client", async () => {
   await using relay = testRelay({ token: "secret" });
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, "secret\n");
@@ -120,7 +122,7 @@ Deno.test("connect() gives a client that is connected", async () => {
   assertEquals((await client.recvEvent())?.event, "a");
 });
 
-Deno.test("connect() gives a client that hears what it is to hear, and nothing before", async () => {
+Deno.test("connect() resolves to a client with its subscriptions, and no events before", async () => {
   await using relay = testRelay();
   await using sender = await connect({ ...LOCAL, where: relay.address }, { patterns: [] });
   await using client = await connect({ ...LOCAL, where: relay.address }, { patterns: ["b"] });
@@ -131,7 +133,7 @@ Deno.test("connect() gives a client that hears what it is to hear, and nothing b
   assertEquals(await sender.pump(), [[], true]);
 });
 
-Deno.test("connect() says at once that nobody is there, also where it would try again later", async () => {
+Deno.test("connect() reports a missing relay at once, also if it would reconnect later", async () => {
   const gone = testRelay();
   const { address } = gone;
   await gone.close();
@@ -140,28 +142,21 @@ Deno.test("connect() says at once that nobody is there, also where it would try 
     StartError,
     "Cannot connect to ",
   );
-  assertEquals(message.includes("within"), false, message);
+  assertNotMatch(message, /within/);
 });
 
-Deno.test("connect() says what to do when the relay wants a token, or another one", async () => {
+Deno.test("connect() gives a hint when the relay refuses its token", async () => {
   await using relay = testRelay({ token: "secret" });
   const where = relay.address;
   const without = await assertRejects(() => connect({ ...LOCAL, where }), StartError);
-  assertEquals(
-    without.message.endsWith("; pass its token with --token-file or EBSOCKETS_TOKEN"),
-    true,
-    without.message,
-  );
+  assertMatch(without.message, /; pass its token with --token-file or EBSOCKETS_TOKEN$/);
   const token = { from: "--token", text: "guess" };
   const wrong = await assertRejects(() => connect({ ...LOCAL, where, token }), StartError);
-  assertEquals(
-    wrong.message.endsWith("; pass the right token with --token-file or EBSOCKETS_TOKEN"),
-    true,
-  );
-  assertEquals(wrong.message.includes("guess"), false);
+  assertMatch(wrong.message, /; pass the right token with --token-file or EBSOCKETS_TOKEN$/);
+  assertNotMatch(wrong.message, /guess/);
 });
 
-Deno.test("connect() gives up when its signal is aborted, with the reason of that", async () => {
+Deno.test("connect() rejects with the reason of its signal", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const where = ["127.0.0.1", listener.addr.port] as const;
   const stop = new AbortController();
@@ -172,7 +167,7 @@ Deno.test("connect() gives up when its signal is aborted, with the reason of tha
   listener.close();
 });
 
-Deno.test("adviseOnConnecting() says what to do", () => {
+Deno.test("adviseOnConnecting() adds a hint", () => {
   const unix: Target = { ...LOCAL, where: { path: "/run/re\nlay" } };
   const cases: [error: unknown, target: Target, advice: string][] = [
     [
@@ -221,7 +216,7 @@ Deno.test("adviseOnConnecting() says what to do", () => {
   }
 });
 
-Deno.test("advised() passes on what has been put into words already", async () => {
+Deno.test("advised() passes on errors that already have a hint", async () => {
   const error = new StartError("Said");
   assertEquals(
     await assertRejects(() => advised(LOCAL, undefined, () => Promise.reject(error))),

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { suggestion } from "../../cli/flags.ts";
 
-Deno.test("suggestion() finds what a word with a slip of the fingers was to be", () => {
+Deno.test("suggestion() finds the word that a typing error was meant to be", () => {
   const words = ["relay", "sub", "pub", "request", "completions"];
   const cases: [word: string, meant: string | null][] = [
     ["relai", "relay"],
@@ -22,7 +22,7 @@ Deno.test("suggestion() finds what a word with a slip of the fingers was to be",
   }
 });
 
-Deno.test("suggestion() says nothing where no word is near", () => {
+Deno.test("suggestion() returns nothing if no word is near", () => {
   assertEquals(suggestion("--prot", ["--port", "--host"]), " (did you mean --port?)");
   assertEquals(suggestion("publish", ["sub", "pub"]), " (did you mean pub?)");
   assertEquals(suggestion("--colour", ["--port", "--host"]), "");

@@ -1,7 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
 import { toEventLine } from "../../cli/event_args.ts";
+import { textOf } from "../support/bytes.ts";
 
 Deno.test("toEventLine() writes texts as strings, and JSON as it is", () => {
   const cases: [words: string[], line: string][] = [
@@ -20,11 +22,11 @@ Deno.test("toEventLine() writes texts as strings, and JSON as it is", () => {
     [["é", "__proto__=1", "a:b=c"], '{"event":"é","__dict__":{"__proto__":"1","a:b":"c"}}'],
   ];
   for (const [[name, ...words], line] of cases) {
-    assertEquals(new TextDecoder().decode(toEventLine(name!, words)), `${line}\n`);
+    assertEquals(textOf(toEventLine(name!, words)), `${line}\n`);
   }
 });
 
-Deno.test("toEventLine() says what is wrong", () => {
+Deno.test("toEventLine() throws with the fault", () => {
   const cases: [words: string[], complaint: RegExp][] = [
     [["a", "word"], /^"word" is neither KEY=TEXT nor KEY:=JSON; try content=word$/],
     [["a", "it's"], /^"it's" is neither .*; try content='it'\\''s'$/],
@@ -49,6 +51,6 @@ Deno.test("toEventLine() says what is wrong", () => {
   ];
   for (const [[name, ...words], complaint] of cases) {
     const { message } = assertThrows(() => toEventLine(name!, words), UsageError);
-    assertEquals(complaint.test(message), true, message);
+    assertMatch(message, complaint);
   }
 });

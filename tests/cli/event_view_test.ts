@@ -1,7 +1,8 @@
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { eventView } from "../../cli/event_view.ts";
+import { utf8 } from "../support/bytes.ts";
 
-const line = new TextEncoder().encode('{"event":"a"}\n');
+const line = utf8('{"event":"a"}\n');
 
 Deno.test("eventView() leaves a line as it is where that was asked for", () => {
   assertStrictEquals(eventView(true)(line), line);

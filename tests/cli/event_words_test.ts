@@ -9,7 +9,7 @@ function wordsOf(command: string, args: string[]): EventWords {
   return readEventWords(command, "the NAME", parseFlags(args, CONNECTION_GROUP.flags));
 }
 
-Deno.test("readEventWords() gives the relay, the name and the attributes, each from its place", () => {
+Deno.test("readEventWords() reads the relay, the name and the attributes, each from its place", () => {
   const cases: [args: string[], port: number, name: string, members: string[]][] = [
     [["a"], 7982, "a", []],
     [["a", "b=c", "d:=1"], 7982, "a", ["b=c", "d:=1"]],
@@ -33,7 +33,7 @@ Deno.test("readEventWords() gives the relay, the name and the attributes, each f
   }
 });
 
-Deno.test("readEventWords() says which word stands where another belongs, and the right form", () => {
+Deno.test("readEventWords() names a misplaced word, and shows the right form", () => {
   const cases: [args: string[], complaint: string][] = [
     [[], "pub needs the NAME"],
     [["127.0.0.1:1"], "pub needs the NAME"],

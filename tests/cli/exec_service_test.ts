@@ -46,7 +46,7 @@ function setUp(command: string, jobs = 1) {
   return { wire, news, service, ask, rooms: () => rooms };
 }
 
-Deno.test("toAttributes() takes one JSON object as it was written, and tells of anything else what it is", () => {
+Deno.test("toAttributes() accepts one JSON object as it was written, and describes any other output", () => {
   const cases: [output: string, attributes: string][] = [
     ['{"a":1,"event":"x"}', '{"a":1,"event":"x"}'],
     ['{"id":9007199254740993,"b":1.0,"1":1e400}', '{"id":9007199254740993,"b":1.0,"1":1e400}'],
@@ -65,13 +65,13 @@ Deno.test("toAttributes() takes one JSON object as it was written, and tells of 
   }
 });
 
-Deno.test("toAttributes() never takes what a failed command printed for an answer", () => {
+Deno.test("toAttributes() never uses the output of a failed command as a reply", () => {
   const fault = "it ended with code 3";
   const attributes = toAttributes({ output: '{"a":1}', code: 3, fault });
   assertEquals(JSON.parse(attributes), { output: '{"a":1}', code: 3, error: fault });
 });
 
-Deno.test("Service.take() gives the command the line as it came, and sends its object as it was written", async () => {
+Deno.test("Service.take() passes the line unchanged to the command, and sends its object unchanged", async () => {
   const { wire, service, ask } = setUp(
     script("await Deno.stdin.readable.pipeTo(Deno.stdout.writable)"),
   );
@@ -83,13 +83,15 @@ Deno.test("Service.take() gives the command the line as it came, and sends its o
   ]);
 });
 
-Deno.test("Service.take() says when there is no room, and onRoom when there is again", async () => {
+Deno.test("Service.take() returns false when it is full, and calls onRoom when it is not", async () => {
   const { wire, service, ask, rooms } = setUp("exit 0", 2);
   const big = ask(`{"event":"a","x":"${"x".repeat(3_000_000)}"}\n`);
   const hasRoom = [1, 2, 3, 4, 5, 6].map(() => service.take(big));
-  assertEquals([hasRoom, service.running], [[true, true, true, true, false, false], 2]);
+  assertEquals(hasRoom, [true, true, true, true, false, false]);
+  assertEquals(service.running, 2);
   await service.finish();
-  assertEquals([wire.lines.length, rooms()], [6, 1]);
+  assertEquals(wire.lines.length, 6);
+  assertEquals(rooms(), 1);
 });
 
 Deno.test("Service sends no answer before there is room for it", async () => {
@@ -98,14 +100,15 @@ Deno.test("Service sends no answer before there is room for it", async () => {
   wire.roomIn = room.promise;
   service.take(ask());
   await until(() => news.length === 1);
-  assertEquals([wire.lines, service.running], [[], 1]);
+  assertEquals(wire.lines, []);
+  assertEquals(service.running, 1);
   wire.roomIn = null;
   room.resolve();
   await service.finish();
   assertEquals(wire.lines.length, 1);
 });
 
-Deno.test("Service answers with why an answer cannot be sent, and says so", async () => {
+Deno.test("Service replies with the reason if a reply cannot be sent, and reports it", async () => {
   const cases: [source: string, fault: RegExp][] = [
     [
       "console.log('{\"a\":' + '['.repeat(70) + ']'.repeat(70) + '}')",
@@ -119,12 +122,13 @@ Deno.test("Service answers with why an answer cannot be sent, and says so", asyn
     await service.finish();
     const { __dict__ } = JSON.parse(wire.lines[0]!);
     assertMatch(__dict__.error, fault);
-    assertEquals([__dict__.output, __dict__.code], ["", 0]);
+    assertEquals(__dict__.output, "");
+    assertEquals(__dict__.code, 0);
     assertMatch(news[1]!, /^cannot send the answer to a for c3: /);
   }
 });
 
-Deno.test("Service says that an answer has nowhere to go", async () => {
+Deno.test("Service reports a reply without a recipient", async () => {
   const { wire, service, ask, news } = setUp("exit 0");
   wire.isOpen = false;
   service.take(ask());

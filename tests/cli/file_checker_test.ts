@@ -1,12 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
 import { FileChecker, formatFault } from "../../cli/file_checker.ts";
-
-const encoder = new TextEncoder();
+import { textOf, utf8 } from "../support/bytes.ts";
 
 /** What is found in `text`, in chunks of `size` bytes. */
 function check(text: string, size: number, maxLineBytes?: number): string[] {
   const checker = new FileChecker(maxLineBytes);
-  const bytes = encoder.encode(text);
+  const bytes = utf8(text);
   const found: string[] = [];
   const add = (
     lines: Iterable<ReturnType<FileChecker["push"]> extends Generator<infer L> ? L : 0>,
@@ -29,7 +28,7 @@ function checkAll(text: string, maxLineBytes?: number): string[] {
   return found;
 }
 
-Deno.test("FileChecker tells what each line is, and where it goes wrong, and goes on", () => {
+Deno.test("FileChecker reports the kind of each line and the place of its fault, and goes on", () => {
   const text =
     '{"event":"a"}\n{"event":1}\n\n{"event":"a","__dict__":{"é" 1}}\r\n{"control":"x"}\n' +
     '{"event":"a"}x\n{"event":"b"}\n';
@@ -44,7 +43,7 @@ Deno.test("FileChecker tells what each line is, and where it goes wrong, and goe
   ]);
 });
 
-Deno.test("FileChecker goes on behind lines that are too long", () => {
+Deno.test("FileChecker goes on after lines that are too long", () => {
   const long = `{"event":"${"x".repeat(20)}"}`;
   const text = `{"event":"a"}\n${long}\n${long}\n{"event":"b"}\n${long}`;
   const fault = "line-too-long: the line has more than 16 bytes";
@@ -66,13 +65,13 @@ Deno.test("FileChecker.end() finds a line without an end", () => {
   assertEquals(checkAll(""), []);
 });
 
-Deno.test("FileChecker.push() gives the bytes of a line with its end", () => {
-  const lines = new FileChecker().push(encoder.encode('{"event":"a"}\r\n{"event":"b"}\n{'));
-  const texts = [...lines].map(({ bytes }) => new TextDecoder().decode(bytes));
+Deno.test("FileChecker.push() counts the bytes of a line with its end", () => {
+  const lines = new FileChecker().push(utf8('{"event":"a"}\r\n{"event":"b"}\n{'));
+  const texts = [...lines].map(({ bytes }) => textOf(bytes));
   assertEquals(texts, ['{"event":"a"}\r\n', '{"event":"b"}\n']);
 });
 
-Deno.test("FileChecker tells of nesting that is too deep where it is", () => {
+Deno.test("FileChecker reports the place of nesting that is too deep", () => {
   const line = `{"event":"a","__dict__":${'{"a":'.repeat(64)}1${"}".repeat(65)}\n`;
   const [found] = check(line, Infinity);
   assertEquals(found, `f:1:${24 + 5 * 63 + 1}: too-deep: nesting exceeds maxDepth 64`);

@@ -3,7 +3,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { StartError } from "../../cli/errors.ts";
 import { readText, whyUnreadable } from "../../cli/files.ts";
 
-Deno.test("readText() gives what is in a file, or says what is missing and why", async () => {
+Deno.test("readText() returns the text of a file, or throws with the cause", async () => {
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, "content\n");
   assertEquals(await readText(file, "the token"), "content\n");
@@ -14,7 +14,7 @@ Deno.test("readText() gives what is in a file, or says what is missing and why",
   await assertRejects(() => readText(file, "the token"), StartError, "no such file");
 });
 
-Deno.test("whyUnreadable() says what to do where something can be done", () => {
+Deno.test("whyUnreadable() adds a hint where there is one", () => {
   const { IsADirectory, NotFound, NotCapable, PermissionDenied } = Deno.errors;
   const cases: [error: unknown, why: string][] = [
     [new NotFound(), "no such file"],

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
 import { checkWords, flag, oneOf, parseFlags, spellings } from "../../cli/flags.ts";
@@ -25,11 +26,11 @@ const NOTHING = {
   log: undefined,
 };
 
-Deno.test("parseFlags() without arguments gives what was not given", () => {
+Deno.test("parseFlags() without arguments returns defaults", () => {
   assertEquals(parseFlags([], FLAGS), { values: NOTHING, words: [], wordsBeforeDashes: 0 });
 });
 
-Deno.test("parseFlags() gives the values by name, and the words in order", () => {
+Deno.test("parseFlags() returns the values by name, and the words in order", () => {
   const args = "one --raw -h --no-echo --name=a=b --file f --count 7 two --port=0 --log json";
   assertEquals(parseFlags(args.split(" "), FLAGS), {
     values: {
@@ -45,13 +46,14 @@ Deno.test("parseFlags() gives the values by name, and the words in order", () =>
     words: ["one", "two"],
     wordsBeforeDashes: 2,
   });
-  assertEquals(parseFlags(["--echo"], FLAGS).values.echo, true);
+  assertStrictEquals(parseFlags(["--echo"], FLAGS).values.echo, true);
 });
 
-Deno.test("parseFlags() takes a word behind a switch for a word, whatever it is", () => {
+Deno.test("parseFlags() reads a word after a switch as a word", () => {
   for (const word of ["true", "false", "0", "-"]) {
     const { values, words } = parseFlags(["--raw", word], FLAGS);
-    assertEquals([values.raw, words], [true, [word]]);
+    assertStrictEquals(values.raw, true);
+    assertEquals(words, [word]);
   }
 });
 
@@ -60,7 +62,7 @@ Deno.test("parseFlags() leaves words as they are written", () => {
   assertEquals(parseFlags(words, FLAGS).words, words);
 });
 
-Deno.test("parseFlags() takes a value that begins with a dash behind an equals sign", () => {
+Deno.test("parseFlags() accepts a value that begins with a dash after an equals sign", () => {
   assertEquals(parseFlags(["--name=-x", "--file=--raw"], FLAGS).values, {
     ...NOTHING,
     name: "-x",
@@ -68,12 +70,14 @@ Deno.test("parseFlags() takes a value that begins with a dash behind an equals s
   });
 });
 
-Deno.test("parseFlags() takes everything behind -- for words", () => {
+Deno.test("parseFlags() reads everything after -- as words", () => {
   const { values, words, wordsBeforeDashes } = parseFlags(["a", "--", "--raw", "--", "-h"], FLAGS);
-  assertEquals([values, words, wordsBeforeDashes], [NOTHING, ["a", "--raw", "--", "-h"], 1]);
+  assertEquals(values, NOTHING);
+  assertEquals(words, ["a", "--raw", "--", "-h"]);
+  assertEquals(wordsBeforeDashes, 1);
 });
 
-Deno.test("parseFlags() refuses what makes no sense, and names it", () => {
+Deno.test("parseFlags() refuses wrong arguments, and names them", () => {
   const cases: [args: string[], complaint: string][] = [
     [["--nmae", "a"], 'Unknown option "--nmae" (did you mean --name?)'],
     [["--nmae=secret"], 'Unknown option "--nmae" (did you mean --name?)'],
@@ -117,7 +121,7 @@ Deno.test("parseFlags() refuses what makes no sense, and names it", () => {
   }
 });
 
-Deno.test("parseFlags() says what to write instead of an option of another program, and no value", () => {
+Deno.test("parseFlags() suggests the right option for one of another program, and shows no value", () => {
   const instead = { host: "it is a word", p: "so is it" };
   const cases: [args: string[], complaint: string][] = [
     [["--host", "a"], 'Unknown option "--host": it is a word'],
@@ -132,7 +136,7 @@ Deno.test("parseFlags() says what to write instead of an option of another progr
   }
 });
 
-Deno.test("spellings() gives each way to write an option", () => {
+Deno.test("spellings() returns each way to write an option", () => {
   assertEquals(FLAGS.slice(0, 4).map(spellings), [
     ["--raw"],
     ["-h", "--help"],

@@ -1,4 +1,8 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import fc from "fast-check";
 import { Window } from "../../cli/bench_events.ts";
 
@@ -8,31 +12,31 @@ async function isResolved(promise: Promise<void>): Promise<boolean> {
   return await Promise.race([promise, Promise.resolve(no)]) !== no;
 }
 
-Deno.test("Window lets senders run ahead, and then waits for the slowest receiver", async () => {
+Deno.test("Window lets senders run ahead, then waits for the slowest receiver", async () => {
   const window = new Window(4, 2);
   assertEquals([1, 2, 3].map(() => window.send()), [null, null, null]);
   const room = window.send()!;
   for (let i = 0; i < 4; i++) window.receive(0);
   window.receive(1);
-  assertEquals(await isResolved(room), false);
+  assertFalse(await isResolved(room));
   window.receive(1);
-  assertEquals(await isResolved(room), true);
-  assertEquals(window.send(), null);
+  assert(await isResolved(room));
+  assertStrictEquals(window.send(), null);
 });
 
-Deno.test("Window waits for nobody who has left", async () => {
+Deno.test("Window does not wait for receivers that have left", async () => {
   const window = new Window(2, 2);
   window.send();
   const room = window.send()!;
   window.receive(0);
-  assertEquals(await isResolved(room), false);
+  assertFalse(await isResolved(room));
   window.leave(1);
-  assertEquals(await isResolved(room), true);
+  assert(await isResolved(room));
   window.leave(0);
   assertEquals([1, 2, 3, 4, 5].map(() => window.send()), [null, null, null, null, null]);
 });
 
-Deno.test("Window never keeps senders waiting once all have received everything", async () => {
+Deno.test("Window never holds senders once all have received everything", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 10 }),
@@ -50,13 +54,13 @@ Deno.test("Window never keeps senders waiting once all have received everything"
           } else if (!room || await isResolved(room)) {
             room = window.send();
             sent++;
-            assertEquals(sent - Math.min(...received) <= size, true);
+            assertLessOrEqual(sent - Math.min(...received), size);
           }
         }
         for (let each = 0; each < receivers; each++) {
           for (let count = received[each]; count < sent; count++) window.receive(each);
         }
-        assertEquals(!room || await isResolved(room), true);
+        assert(!room || await isResolved(room));
       },
     ),
   );

@@ -1,4 +1,7 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { Log, type LogOptions } from "../../cli/log.ts";
 import { FakeDuplex } from "../support/duplex.ts";
 import { until } from "../support/waiting.ts";
@@ -8,7 +11,7 @@ function setUp(options?: LogOptions) {
   return { output, log: new Log((bytes) => output.write(bytes), options) };
 }
 
-Deno.test("Log.add() writes lines in order, whatever part of them a write takes", async () => {
+Deno.test("Log.add() writes lines in order, also in partial writes", async () => {
   const { output, log } = setUp();
   output.writeSize = 3;
   log.add("one");
@@ -18,10 +21,10 @@ Deno.test("Log.add() writes lines in order, whatever part of them a write takes"
   output.writeSize = Infinity;
   log.add("three");
   await log.flush(30_000);
-  assertEquals(output.written.endsWith("three\n"), true);
+  assert(output.written.endsWith("three\n"));
 });
 
-Deno.test("Log.add() drops what would wait beyond its bound, and says how much", async () => {
+Deno.test("Log.add() drops lines beyond its bound, and counts them", async () => {
   const { output, log } = setUp();
   output.writeSize = 0;
   log.add("first");
@@ -40,7 +43,7 @@ Deno.test("Log.add() drops what would wait beyond its bound, and says how much",
   ]);
 });
 
-Deno.test("Log.flush() waits no longer than it is told", async () => {
+Deno.test("Log.flush() waits no longer than its time-out", async () => {
   const { output, log } = setUp();
   output.writeSize = 0;
   log.add("one");
@@ -51,7 +54,7 @@ Deno.test("Log.flush() waits no longer than it is told", async () => {
   assertEquals(output.written, "one\n");
 });
 
-Deno.test("Log gives up when its reader has gone", async () => {
+Deno.test("Log stops when its reader has gone", async () => {
   const { output, log } = setUp();
   output.failWrites(new Deno.errors.BrokenPipe("gone"));
   log.add("one");
@@ -71,8 +74,8 @@ Deno.test("Log.add() hands over whole lines, and not many at once", async () => 
   for (const line of lines) log.add(line);
   await log.flush(30_000);
   assertEquals(output.written, `${lines.join("\n")}\n`);
-  assertEquals(output.writes.every((size) => size <= 4096 || size > 5000 && size < 5100), true);
-  assertEquals(output.writes.length < 1000, true);
+  assert(output.writes.every((size) => size <= 4096 || size > 5000 && size < 5100));
+  assertLess(output.writes.length, 1000);
 });
 
 Deno.test("Log tries again after a failed write, and then writes all that waited, in order", async () => {
@@ -108,7 +111,7 @@ Deno.test("Log begins a line again where a write failed in its middle", async ()
   assertEquals(output.written, "on\none\ntwo\n");
 });
 
-Deno.test("Log keeps no more than its bound while it cannot write, and says later what was lost", async () => {
+Deno.test("Log keeps no more than its bound while it cannot write, and reports losses later", async () => {
   const { output, log } = setUp({
     retryAfter: 1,
     describeLoss: (lines) => `{"lost":${lines}}`,
@@ -121,8 +124,9 @@ Deno.test("Log keeps no more than its bound while it cannot write, and says late
   await log.flush(30_000);
   const lines = output.written.trim().split("\n");
   const kept = lines.filter((each) => each === line).length;
-  assertEquals([lines.length, lines.at(-1)], [kept + 1, `{"lost":${1001 - kept}}`]);
-  assertEquals(output.written.length < 1.1 * 1_048_576, true, `${output.written.length}`);
+  assertEquals(lines.length, kept + 1);
+  assertEquals(lines.at(-1), `{"lost":${1001 - kept}}`);
+  assertLess(output.written.length, 1.1 * 1_048_576);
 });
 
 Deno.test("Log waits between tries, and sets no timer while writes succeed", async () => {
@@ -132,7 +136,8 @@ Deno.test("Log waits between tries, and sets no timer while writes succeed", asy
   log.add("one");
   await log.flush(5);
   // The first try, and one more because of the flush.
-  assertEquals([tries <= 2, output.written], [true, ""]);
+  assertLessOrEqual(tries, 2);
+  assertEquals(output.written, "");
   output.failWrites(null);
   await log.flush(30_000);
   assertEquals(output.written, "\none\n");

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { formatAddress } from "../../protocol/address.ts";
 import { COMMAND_NAMES, loadCommands } from "../../cli/main.ts";
 import config from "../../deno.json" with { type: "json" };
@@ -15,23 +16,27 @@ async function run(args: string[], flags: string[] = []) {
   return await command.end();
 }
 
-Deno.test("main() lists all commands with --help, -h and help, beside the options of the relay", async () => {
+Deno.test("main() lists all commands with --help, -h and help, besides the options of the relay", async () => {
   const outcomes = await Promise.all([["--help"], ["-h"], ["help"]].map((args) => run(args)));
   const commands = await loadCommands();
   for (const { code, stdout, stderr } of outcomes) {
-    assertEquals([code, stderr, stdout], [0, "", outcomes[0]!.stdout]);
+    assertEquals(stderr, "");
+    assertEquals(stdout, outcomes[0]!.stdout);
+    assertEquals(code, 0);
     for (const { name, summary } of commands) {
       assertMatch(stdout, new RegExp(`^  ${name} +${RegExp.escape(summary)}$`, "m"));
     }
-    assertEquals(stdout.includes("--max-pending-bytes N"), true);
+    assertStringIncludes(stdout, "--max-pending-bytes N");
   }
 });
 
-Deno.test("main() shows the options of one command with --help behind it, and with help before it", async () => {
+Deno.test("main() shows the options of one command with --help after it, and with help before it", async () => {
   await Promise.all(COMMAND_NAMES.map(async (name) => {
     const outcomes = await Promise.all([[name, "--help"], ["help", name]].map((args) => run(args)));
     for (const { code, stdout, stderr } of outcomes) {
-      assertEquals([code, stderr, stdout], [0, "", outcomes[0]!.stdout]);
+      assertEquals(stderr, "");
+      assertEquals(stdout, outcomes[0]!.stdout);
+      assertEquals(code, 0);
       assertMatch(stdout, new RegExp(`^Usage: .* ${name}( |$)`, "m"));
       assertMatch(stdout, /^ {2}-h, --help +Show this help$/m);
     }
@@ -40,10 +45,11 @@ Deno.test("main() shows the options of one command with --help behind it, and wi
 
 Deno.test("main() prints the version of the package", async () => {
   const { code, stdout } = await run(["--version"]);
-  assertEquals([code, stdout], [0, `@ebsockets/relay ${config.version}\n`]);
+  assertEquals(stdout, `@ebsockets/relay ${config.version}\n`);
+  assertEquals(code, 0);
 });
 
-Deno.test("main() names what it does not know, and exits with 2", async () => {
+Deno.test("main() names unknown commands and options, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [["surplus"], 'Unknown command "surplus"; ebsockets --help lists the commands'],
     [[""], 'Unknown command ""; ebsockets --help lists the commands'],
@@ -69,12 +75,14 @@ Deno.test("main() names what it does not know, and exits with 2", async () => {
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {
     const { code, stdout, stderr } = await run(args);
-    assertEquals([code, stdout, stderr], [2, "", `error: ${complaint}\n`], args.join(" "));
+    assertEquals(stdout, "", args.join(" "));
+    assertEquals(stderr, `error: ${complaint}\n`, args.join(" "));
+    assertEquals(code, 2, args.join(" "));
   }));
 });
 
 Deno.test({
-  name: "main() says in one line that the disk is full, whatever was to be printed",
+  name: "main() reports a full disk in one line, whatever it prints",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using relay = testRelay();
@@ -118,7 +126,9 @@ Deno.test({
         await until(() => relay.relay.clients.length === 2);
         command.kill(signal);
         const { code, stdout, stderr } = await command.end();
-        assertEquals([code, stdout, stderr], [expected, "", ""], args[0]);
+        assertEquals(stdout, "", args[0]);
+        assertEquals(stderr, "", args[0]);
+        assertEquals(code, expected, args[0]);
         await until(() => relay.relay.clients.length === 1);
       }
     }

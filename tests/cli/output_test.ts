@@ -1,20 +1,21 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { Output, OutputClosed, OutputFailed } from "../../cli/output.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 
-Deno.test("Output.write() writes all, in order, however little is taken at once", async () => {
+Deno.test("Output.write() writes everything in order, also in partial writes", async () => {
   let written = "";
   const output = new Output((bytes) => {
-    written += new TextDecoder().decode(bytes.subarray(0, 2));
+    written += textOf(bytes.subarray(0, 2));
     return Promise.resolve(Math.min(2, bytes.length));
   });
   output.write("first ");
-  output.write(new TextEncoder().encode("second "));
+  output.write(utf8("second "));
   await output.write("third");
   assertEquals(written, "first second third");
 });
 
-Deno.test("Output.write() says that nobody reads any more, now and later", async () => {
+Deno.test("Output.write() rejects with OutputClosed without a reader, now and later", async () => {
   let isOpen = true;
   const output = new Output((bytes) => {
     if (!isOpen) return Promise.reject(new Deno.errors.BrokenPipe());
@@ -27,7 +28,7 @@ Deno.test("Output.write() says that nobody reads any more, now and later", async
   await assertRejects(() => output.write("lost too"), OutputClosed);
 });
 
-Deno.test("Output.write() says why the output takes no more", async () => {
+Deno.test("Output.write() rejects with the cause if the output fails", async () => {
   const output = new Output(() => Promise.reject(new Error("The disk is full")));
   await assertRejects(
     () => output.write("x"),

@@ -1,15 +1,16 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
 import { adviseOnName, adviseOnPattern } from "../../cli/pattern.ts";
 
-Deno.test("adviseOnPattern() has nothing to say about names and patterns", () => {
+Deno.test("adviseOnPattern() has no hint for valid names and patterns", () => {
   for (const pattern of ["chat", "chat.*", "*.chat", "chat.>", ">", "*", "a..*"]) {
-    assertEquals(adviseOnPattern(pattern), null);
+    assertStrictEquals(adviseOnPattern(pattern), null);
   }
 });
 
-Deno.test("adviseOnPattern() tells of a wildcard that is part of a name", () => {
+Deno.test("adviseOnPattern() warns of a wildcard that is part of a name", () => {
   const note = (pattern: string, sign: string) =>
     `Note: in "${pattern}", ${sign} is part of a name; it is a wildcard only as a whole token, such ` +
     `as "chat.${sign}"`;
@@ -21,7 +22,7 @@ Deno.test("adviseOnPattern() tells of a wildcard that is part of a name", () => 
   }
 });
 
-Deno.test("adviseOnPattern() tells of the wildcards of MQTT and AMQP, and which are meant", () => {
+Deno.test("adviseOnPattern() warns of the wildcards of MQTT and AMQP, and suggests ours", () => {
   const cases = {
     "chat/#": "chat.>",
     "chat.#": "chat.>",
@@ -36,20 +37,20 @@ Deno.test("adviseOnPattern() tells of the wildcards of MQTT and AMQP, and which 
         `the end matches the rest, such as "${meant}"`,
     );
   }
-  for (const name of ["a/b", "c#", "a+b", "c++"]) assertEquals(adviseOnPattern(name), null);
+  for (const name of ["a/b", "c#", "a+b", "c++"]) assertStrictEquals(adviseOnPattern(name), null);
 });
 
-Deno.test("adviseOnName() tells that an event is not sent to a pattern", () => {
+Deno.test("adviseOnName() warns that an event is not sent to a pattern", () => {
   for (const name of ["chat.*", ">", "a.>.b"]) {
     assertEquals(
       adviseOnName(name),
       `Note: "${name}" is the name of one event; wildcards only work in patterns`,
     );
   }
-  for (const name of ["chat", "a*", "a>"]) assertEquals(adviseOnName(name), null);
+  for (const name of ["chat", "a*", "a>"]) assertStrictEquals(adviseOnName(name), null);
 });
 
-Deno.test("adviseOnPattern() throws what is wrong with a pattern", () => {
+Deno.test("adviseOnPattern() throws with the fault of a pattern", () => {
   assertThrows(() => adviseOnPattern("a.>.b"), UsageError, '"a.>.b" is not a name or pattern: ');
   assertThrows(() => adviseOnPattern(""), UsageError, "expected 1 to 255 bytes, got 0");
 });

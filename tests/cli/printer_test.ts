@@ -1,16 +1,20 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertInstanceOf } from "@std/assert/instance-of";
 import { Output, OutputClosed } from "../../cli/output.ts";
 import { AllPrinted, Printer } from "../../cli/printer.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { until } from "../support/waiting.ts";
 
-const line = (text: string) => new TextEncoder().encode(`${text}\n`);
+const line = (text: string) => utf8(`${text}\n`);
 
 /** An output whose writes last until they are let go. */
 class SlowOutput {
   written: string[] = [];
   #release = Promise.withResolvers<void>();
   readonly output = new Output(async (bytes) => {
-    this.written.push(new TextDecoder().decode(bytes));
+    this.written.push(textOf(bytes));
     await this.#release.promise;
     return bytes.length;
   });
@@ -20,7 +24,7 @@ class SlowOutput {
   }
 }
 
-Deno.test("Printer.add() writes together what comes together, in order", async () => {
+Deno.test("Printer.add() writes the lines of one turn together, in order", async () => {
   const slow = new SlowOutput();
   const printer = new Printer(slow.output, { onRoom() {} });
   for (const text of ["a", "b"]) printer.add(line(text));
@@ -29,19 +33,20 @@ Deno.test("Printer.add() writes together what comes together, in order", async (
   slow.release();
   await printer.flush();
   assertEquals(slow.written, ["a\nb\n", "c\nd\n"]);
-  assertEquals(printer.ended.aborted, false);
+  assertFalse(printer.ended.aborted);
 });
 
-Deno.test("Printer.add() says when no more should come, and onRoom() when it may", async () => {
+Deno.test("Printer.add() returns false when it is full, and calls onRoom() when it is not", async () => {
   const slow = new SlowOutput();
   let hasRoom = false;
   const printer = new Printer(slow.output, { onRoom: () => hasRoom = true });
   const large = new Uint8Array(600_000);
-  assertEquals([printer.add(large), printer.add(large)], [true, false]);
+  assert(printer.add(large));
+  assertFalse(printer.add(large));
   slow.release();
   await printer.flush();
-  assertEquals(hasRoom, true);
-  assertEquals(printer.add(large), true);
+  assert(hasRoom);
+  assert(printer.add(large));
   await printer.flush();
 });
 
@@ -50,16 +55,17 @@ Deno.test("Printer prints no more lines than asked for, and then ends", async ()
   slow.release();
   const printer = new Printer(slow.output, { count: 2, onRoom() {} });
   for (const text of ["a", "b", "c"]) printer.add(line(text));
-  assertEquals(printer.ended.aborted, false);
+  assertFalse(printer.ended.aborted);
   await printer.flush();
-  assertEquals([slow.written, printer.ended.reason instanceof AllPrinted], [["a\nb\n"], true]);
+  assertEquals(slow.written, ["a\nb\n"]);
+  assertInstanceOf(printer.ended.reason, AllPrinted);
 });
 
-Deno.test("Printer ends when nobody reads what it prints", async () => {
+Deno.test("Printer ends when its output has no reader", async () => {
   const output = new Output(() => Promise.reject(new Deno.errors.BrokenPipe()));
   const printer = new Printer(output, { onRoom() {} });
   printer.add(line("a"));
   await printer.flush();
-  assertEquals(printer.ended.reason instanceof OutputClosed, true);
-  assertEquals(printer.add(line("b")), false);
+  assertInstanceOf(printer.ended.reason, OutputClosed);
+  assertFalse(printer.add(line("b")));
 });

@@ -1,3 +1,4 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import fc from "fast-check";
@@ -7,7 +8,7 @@ import { until } from "../support/waiting.ts";
 
 const half = { noun: "event", done: 5500, total: 10_000, elapsedMs: 1000 };
 
-Deno.test("formatProgress() tells how much is done, how fast, and what is left", () => {
+Deno.test("formatProgress() shows the part done, the rate and the remaining time", () => {
   assertEquals(
     formatProgress(half, 70),
     "[███████████▌         ]  55 %  5,500 of 10,000 events  5.5K/s  1s left",
@@ -30,7 +31,7 @@ Deno.test("formatProgress() is right before the first and after the last", () =>
   assertMatch(formatProgress({ ...half, done: 0, total: 0 }, 70), /\[█+\] 100 % /);
 });
 
-Deno.test("formatProgress() never says that all is done before it is", () => {
+Deno.test("formatProgress() never shows 100 % before the end", () => {
   assertMatch(formatProgress({ ...half, done: 9999 }, 100), / 99 % /);
 });
 
@@ -48,7 +49,7 @@ Deno.test("bar() is exact to an eighth of a column", () => {
   assertEquals(bar(1 / 8, 1), "▏");
 });
 
-Deno.test("Progress draws what is done, and leaves nothing behind", async () => {
+Deno.test("Progress draws a line, and leaves nothing behind", async () => {
   let written = "";
   {
     using progress = new Progress("event", {
@@ -59,10 +60,10 @@ Deno.test("Progress draws what is done, and leaves nothing behind", async () => 
     progress.done = 3;
     await until(() => written.includes("3 of 4 events"));
   }
-  assertEquals(written.endsWith("\r\x1b[K"), true);
+  assert(written.endsWith("\r\x1b[K"));
 });
 
-Deno.test("Progress that nobody sees writes nothing", () => {
+Deno.test("Progress without a terminal writes nothing", () => {
   let written = "";
   {
     using progress = new Progress("event", {

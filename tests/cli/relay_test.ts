@@ -1,9 +1,19 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
+import { assertNotMatch } from "@std/assert/not-match";
+import { assertObjectMatch } from "@std/assert/object-match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { Command } from "../support/command.ts";
+import { TempFolder } from "../support/folder.ts";
 import { freePort } from "../support/free_port.ts";
 import { Peer } from "../support/peer.ts";
-import { PATIENCE, soon, until } from "../support/waiting.ts";
+import { eventually, pause, soon, until } from "../support/waiting.ts";
 
 const TICK_SCHEMA = "tests/support/tick_schema.ts";
 
@@ -15,9 +25,10 @@ async function run(args: string[], flags?: string[]) {
   return await command.end();
 }
 
-Deno.test("relay --help groups its options, and tells their defaults", async () => {
+Deno.test("relay --help groups its options, and shows their defaults", async () => {
   const { code, stdout, stderr } = await run(["--help"], []);
-  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stderr, "");
+  assertEquals(code, 0);
   for (const group of ["Where", "Who may connect", "Limits", "Output"]) {
     assertMatch(stdout, new RegExp(`^${group}:$`, "m"));
   }
@@ -26,7 +37,7 @@ Deno.test("relay --help groups its options, and tells their defaults", async () 
   }
 });
 
-Deno.test("relay says in one line what is wrong with its arguments, and exits with 2", async () => {
+Deno.test("relay names wrong arguments in one line, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [["--prot", "1"], 'Unknown option "--prot" (did you mean --port?)'],
     [
@@ -62,15 +73,17 @@ Deno.test("relay says in one line what is wrong with its arguments, and exits wi
   ];
   await Promise.all(cases.map(async ([args, complaint]) => {
     const { code, stdout, stderr } = await run(args, []);
+    assertEquals(stdout, "", args.join(" "));
     assertEquals(
-      [code, stdout, stderr],
-      [2, "", `error: ${complaint}; ebsockets --help shows the options\n`],
+      stderr,
+      `error: ${complaint}; ebsockets --help shows the options\n`,
       args.join(" "),
     );
+    assertEquals(code, 2, args.join(" "));
   }));
 });
 
-Deno.test("relay says what to do when it cannot listen, and exits with 1", async () => {
+Deno.test("relay gives a hint when it cannot listen, and exits with 1", async () => {
   const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   const cases: [args: string[], flags: string[], complaint: string][] = [
@@ -86,14 +99,15 @@ Deno.test("relay says what to do when it cannot listen, and exits with 1", async
   ];
   await Promise.all(cases.map(async ([args, flags, complaint]) => {
     const { code, stdout, stderr } = await run(args, flags);
-    assertEquals([code, stdout], [1, ""], args.join(" "));
-    assertEquals(stderr.startsWith(`error: Cannot listen on ${complaint}`), true, stderr);
+    assertEquals(stdout, "", args.join(" "));
+    assertEquals(code, 1, args.join(" "));
+    assert(stderr.startsWith(`error: Cannot listen on ${complaint}`), stderr);
     assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
   }));
   taken.close();
 });
 
-Deno.test("relay takes the token from its environment only where Deno permits to look", async () => {
+Deno.test("relay reads the token from its environment only with the permission of Deno", async () => {
   const env = { EBSOCKETS_TOKEN: "x".repeat(1025) };
   {
     await using command = new Command(["--port=0"], ["--allow-env=EBSOCKETS_TOKEN"], "mod.ts", env);
@@ -105,7 +119,7 @@ Deno.test("relay takes the token from its environment only where Deno permits to
   await command.listens();
 });
 
-Deno.test("relay takes an empty EBSOCKETS_TOKEN for none, and --token-file before it", async () => {
+Deno.test("relay ignores an empty EBSOCKETS_TOKEN, and prefers --token-file to it", async () => {
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, "file\n");
   const flags = ["--allow-net=127.0.0.1", "--allow-env=EBSOCKETS_TOKEN", "--allow-read"];
@@ -123,7 +137,7 @@ Deno.test("relay takes an empty EBSOCKETS_TOKEN for none, and --token-file befor
   await Deno.remove(file);
 });
 
-Deno.test("relay that cannot read a secret says why in one line, and exits with 1", async () => {
+Deno.test("relay that cannot read a secret names the cause in one line, and exits with 1", async () => {
   const cases: [args: string[], flags: string[], complaint: string][] = [
     [
       ["--token-file", "/no/such"],
@@ -144,11 +158,13 @@ Deno.test("relay that cannot read a secret says why in one line, and exits with 
   ];
   await Promise.all(cases.map(async ([args, flags, complaint]) => {
     const { code, stdout, stderr } = await run(["--port=0", ...args], ["--allow-net", ...flags]);
-    assertEquals([code, stdout, stderr], [1, "", `error: ${complaint}\n`], args.join(" "));
+    assertEquals(stdout, "", args.join(" "));
+    assertEquals(stderr, `error: ${complaint}\n`, args.join(" "));
+    assertEquals(code, 1, args.join(" "));
   }));
 });
 
-Deno.test("relay --token-file lets in who says the token, and logs once who does not", async () => {
+Deno.test("relay --token-file admits clients with the token, and logs others once", async () => {
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, "secret\n");
   const flags = ["--allow-net=127.0.0.1", `--allow-read=${file}`];
@@ -163,10 +179,8 @@ Deno.test("relay --token-file lets in who says the token, and logs once who does
   await one.sees('{"event":"a"}\n');
   await command.expect(/client c1 joined/);
   assertEquals(command.stdout.split("\n").filter((line) => line.includes("refused")).length, 1);
-  assertEquals([command.stdout.includes("guess"), command.stdout.includes("secret")], [
-    false,
-    false,
-  ]);
+  assertNotMatch(command.stdout, /guess/);
+  assertNotMatch(command.stdout, /secret/);
   await Deno.remove(file);
 });
 
@@ -189,17 +203,18 @@ Deno.test("relay logs a flood of refused peers in a few lines, and counts them a
   const singles = stdout.match(/refused a client from/g)!.length;
   const sums = [...stdout.matchAll(/and (\d+) more refused: \d+ too-many-clients/g)];
   assertEquals(sums.reduce((sum, [, more]) => sum + Number(more), singles), count);
-  assertEquals(singles + sums.length < count / 2, true, stdout);
+  assertLess(singles + sums.length, count / 2, stdout);
 });
 
-Deno.test("relay --token says what others can see, and what to say first", async () => {
+Deno.test("relay --token warns that others can see it, and shows the hello line", async () => {
   await using command = new Command(["--port", "0", "--token", "secret"]);
   await command.listens();
   await command.expect(/Send first: {"control":"hello","token":"TOKEN"}\n/);
   command.kill(isWindows ? "SIGKILL" : "SIGTERM");
   const { stdout, stderr } = await command.end();
   assertMatch(stderr, /^warning: others on this machine can see --token .* use --token-file/);
-  assertEquals([stderr.includes("secret"), stdout.includes("secret")], [false, false]);
+  assertNotMatch(stderr, /secret/);
+  assertNotMatch(stdout, /secret/);
 });
 
 Deno.test("relay prints where it listens and one line to try", async () => {
@@ -216,7 +231,7 @@ Deno.test("relay listens on the host that it is given", async () => {
   await using _ = await Peer.connect(address);
 });
 
-Deno.test("relay --host localhost is reached by both addresses of that, and says so", async () => {
+Deno.test("relay --host localhost listens on both addresses, and logs both", async () => {
   await using command = new Command(["--port", "0", "--host", "localhost"]);
   const [, port] = await command.expect(
     /^Relay listening on localhost:(\d+) \(127\.0\.0\.1 and ::1\)\nTry it: nc localhost \1\n/,
@@ -229,7 +244,7 @@ Deno.test("relay --host localhost is reached by both addresses of that, and says
   assertEquals(command.stderr, "");
 });
 
-Deno.test("relay --host localhost says which address it lacks where Deno permits only one, or its port is taken", async () => {
+Deno.test("relay --host localhost names the address it lacks without permission, or if its port is taken", async () => {
   const port = freePort();
   const args = ["--host=localhost", `--port=${port}`];
   {
@@ -247,7 +262,7 @@ Deno.test("relay --host localhost says which address it lacks where Deno permits
   const { code, stderr } = await run(args);
   assertEquals(code, 1);
   const what = `Cannot listen on localhost:${port}: [::1]:${port} is in use; stop the program`;
-  assertEquals(stderr.startsWith(`error: ${what}`), true, stderr);
+  assert(stderr.startsWith(`error: ${what}`), stderr);
 });
 
 Deno.test("relay --no-echo does not send a client its own events", async () => {
@@ -297,10 +312,12 @@ Deno.test("relay --log json writes one object a line, and nothing else", async (
   await command.expect(/"type":"leave".*\n/);
   const entries = command.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
   assertEquals(entries.map(({ type }) => type), ["listening", "join", "leave"]);
-  assertEquals([entries[2].reason, entries[2].client, entries[2].bytesIn], ["bad-json", 1, 9]);
+  assertEquals(entries[2].reason, "bad-json");
+  assertEquals(entries[2].client, 1);
+  assertEquals(entries[2].bytesIn, 9);
 });
 
-Deno.test("relay --log quiet says where it listens, and no more", async () => {
+Deno.test("relay --log quiet logs only its address", async () => {
   await using command = new Command(["--port", "0", "--log", "quiet"]);
   const address = await command.listens();
   {
@@ -313,7 +330,7 @@ Deno.test("relay --log quiet says where it listens, and no more", async () => {
   assertEquals(stdout.split("\n").length, 3);
 });
 
-Deno.test("relay never writes what a peer sent as it is", async () => {
+Deno.test("relay never logs raw text of a peer", async () => {
   await using command = new Command(["--port", "0"]);
   const address = await command.listens();
   await using one = await Peer.connect(address);
@@ -326,12 +343,12 @@ Deno.test("relay never writes what a peer sent as it is", async () => {
   two.close();
   await command.expect(/client c2 left: bad-event .*\n/);
   // deno-lint-ignore no-control-regex
-  assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(command.stdout), false, command.stdout);
+  assertNotMatch(command.stdout, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.test({
-    name: `relay drains on ${signal}: it tells its clients, sends what is queued, and exits with 0`,
+    name: `relay drains on ${signal}: it sends queued lines and its reason, and exits with 0`,
     ignore: isWindows,
     async fn() {
       await using command = new Command(["--port", "0"]);
@@ -342,11 +359,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       command.kill(signal);
       const lines = await one.lines();
       assertEquals(lines.pop(), '{"control":"close","reason":"shutdown"}');
-      assertEquals(lines.every((each) => each === line), true);
+      assert(lines.every((each) => each === line));
       one.close();
       const { code, stdout } = await command.end();
       assertEquals(code, 0);
-      assertEquals(stdout.includes(`stopping on ${signal} (1 connected); a second`), true, stdout);
+      assertStringIncludes(stdout, `stopping on ${signal} (1 connected); a second`);
     },
   });
 }
@@ -368,7 +385,7 @@ Deno.test({
     await command.expect(/stopping/);
     // A second signal right away is the echo of the first, by `deno task` for instance.
     command.kill("SIGTERM");
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await pause(250);
     command.kill("SIGTERM");
     assertEquals((await command.end()).code, 143);
     silent.close();
@@ -376,7 +393,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "relay takes two signals at once for one, as Ctrl+C under `deno task` sends them",
+  name: "relay treats two signals at once as one, as Ctrl+C under `deno task` sends them",
   ignore: isWindows,
   async fn() {
     await using command = new Command(["--port", "0"]);
@@ -392,7 +409,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "relay without a terminal ignores SIGHUP, and says so in its log",
+  name: "relay without a terminal ignores SIGHUP, and logs it",
   ignore: isWindows,
   async fn() {
     await using command = new Command(["--port", "0"]);
@@ -405,7 +422,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "relay prints its stats on SIGUSR2, as a line of JSON, also when it is to be quiet",
+  name: "relay prints its stats on SIGUSR2 as a line of JSON, also with --log quiet",
   ignore: isWindows,
   async fn() {
     await using command = new Command(["--port", "0", "--log", "quiet"]);
@@ -416,22 +433,25 @@ Deno.test({
       command.kill("SIGUSR2");
       const [line] = await command.expect(/^{"time".*"type":"stats".*}$/m);
       const stats = JSON.parse(line);
-      assertEquals([stats.clients, stats.clientsTotal], [1, 1]);
-      assertEquals([stats.eventsIn, stats.eventsOut, stats.bytesIn, stats.bytesOut], [
-        1,
-        1,
-        14,
-        14,
-      ]);
-      assertEquals([stats.pendingBytes, stats.closes.eof, stats.refusals.unauthorized], [0, 0, 0]);
-      assertEquals(stats.loopDelayMaxMs >= stats.loopDelayMeanMs, true);
-      assertEquals(stats.rssBytes > stats.heapUsedBytes, true);
+      assertObjectMatch(stats, {
+        clients: 1,
+        clientsTotal: 1,
+        eventsIn: 1,
+        eventsOut: 1,
+        bytesIn: 14,
+        bytesOut: 14,
+        pendingBytes: 0,
+        closes: { eof: 0 },
+        refusals: { unauthorized: 0 },
+      });
+      assertGreaterOrEqual(stats.loopDelayMaxMs, stats.loopDelayMeanMs);
+      assertGreater(stats.rssBytes, stats.heapUsedBytes);
     }
   },
 });
 
 Deno.test({
-  name: "relay prints its stats on SIGUSR1 too, and warns of what Deno does then",
+  name: "relay prints its stats on SIGUSR1 too, and warns of the debugger of Deno",
   ignore: isWindows,
   async fn() {
     await using command = new Command(["--port", "0"]);
@@ -451,7 +471,7 @@ Deno.test("relay --stats prints its stats again and again", async () => {
     const [line] = await command.expect(/^{"time".*"type":"stats".*}$/m);
     uptimes.push(JSON.parse(line).uptimeMs);
   }
-  assertEquals(uptimes[1]! > uptimes[0]!, true, `${uptimes}`);
+  assertGreater(uptimes[1]!, uptimes[0]!);
 });
 
 /** Runs a shell script in which `"$0"` is Deno, and `$1` a free port. */
@@ -469,19 +489,6 @@ function runScript(script: string): { shell: Deno.ChildProcess; port: number } {
   return { shell, port };
 }
 
-/** Connects as soon as the relay listens. */
-async function connectSoon(port: number): Promise<Peer> {
-  const deadline = Date.now() + PATIENCE;
-  for (;;) {
-    try {
-      return await Peer.connect(["127.0.0.1", port]);
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-}
-
 const RUN = `exec "$0" run --quiet --allow-net mod.ts --port "$1"`;
 
 Deno.test({
@@ -492,7 +499,7 @@ Deno.test({
     for (const script of [`${RUN} >/dev/full`, `${RUN} | true`]) {
       const { shell, port } = runScript(script);
       {
-        await using one = await connectSoon(port);
+        await using one = await eventually(() => Peer.connect(["127.0.0.1", port]));
         await one.send('{"event":"a"}\n');
         await one.sees("a");
       }
@@ -512,19 +519,19 @@ Deno.test({
   name: "relay writes its log once the disk has room again, and loses no line",
   ignore: !canMount(),
   async fn() {
-    const folder = await Deno.makeTempDir();
-    const mount = `mount -t tmpfs -o size=64k none ${folder}`;
-    const script = `exec unshare -rm sh -c '${mount} && ${RUN} >>${folder}/log' "$0" "$1"`;
+    using folder = new TempFolder();
+    const mount = `mount -t tmpfs -o size=64k none ${folder.path}`;
+    const script = `exec unshare -rm sh -c '${mount} && ${RUN} >>${folder.path}/log' "$0" "$1"`;
     const { shell, port } = runScript(script);
-    const path = `/proc/${shell.pid}/root${folder}/log`;
+    const path = `/proc/${shell.pid}/root${folder.path}/log`;
     const read = () => Deno.readTextFileSync(path);
-    await using one = await connectSoon(port);
+    await using one = await eventually(() => Peer.connect(["127.0.0.1", port]));
     await one.send('{"event":"first"}\n');
     await one.sees("first");
     const count = 500;
     for (let i = 0; i < count; i++) {
       using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-      await conn.write(new TextEncoder().encode("\n"));
+      await conn.write(utf8("\n"));
     }
     await one.send('{"event":"a"}\n');
     await one.sees("a");
@@ -538,12 +545,11 @@ Deno.test({
     // Each is told of when it has said something, which others may have done before it.
     const ids = [...new Set(joins.map(Number))].sort((a, b) => a - b);
     assertEquals(ids, Array.from(Array(count + 1), (_, i) => i + 1));
-    assertEquals(joins.length <= count + 1 + 4096 / 60, true, `${joins.length}`);
+    assertLessOrEqual(joins.length, count + 1 + 4096 / 60);
     Deno.kill(shell.pid, "SIGTERM");
     await one.lines();
     one.close();
     await soon(shell.status, "the end of the relay");
-    await Deno.remove(folder, { recursive: true });
   },
 });
 
@@ -558,7 +564,7 @@ function canMount(): boolean {
 }
 
 Deno.test({
-  name: "relay goes on and can be stopped when nobody reads its log",
+  name: "relay goes on and can be stopped when its log has no reader",
   ignore: Deno.build.os !== "linux",
   async fn() {
     // The pipe to "sleep" takes 64 KiB, and then blocks whoever writes to it.
@@ -571,7 +577,7 @@ Deno.test({
     }).spawn();
     const reader = shell.stdout.getReader();
     const { value } = await soon(reader.read(), "the port");
-    const port = Number(/:(\d+)\n/.exec(new TextDecoder().decode(value))![1]);
+    const port = Number(/:(\d+)\n/.exec(textOf(value!))![1]);
     const children = await Deno.readTextFile(`/proc/${shell.pid}/task/${shell.pid}/children`);
     const [relay, sleep] = children.trim().split(" ").map(Number);
     for (let i = 0; i < 600; i++) {
@@ -590,7 +596,7 @@ Deno.test({
   },
 });
 
-Deno.test("relay --schema passes on only events that fit, and says what is wrong with others", async () => {
+Deno.test("relay --schema passes on only valid events, and reports the issues of others", async () => {
   const flags = ["--allow-net=127.0.0.1", "--allow-read"];
   await using command = new Command(["--port", "0", "--schema", TICK_SCHEMA], flags);
   await using one = await Peer.connect(await command.listens());
@@ -599,11 +605,8 @@ Deno.test("relay --schema passes on only events that fit, and says what is wrong
   const [refusal, event] = one.text.trimEnd().split("\n").map((line) => JSON.parse(line)).toSorted(
     (line) => "control" in line ? -1 : 1,
   );
-  assertEquals([refusal.control, refusal.reason, event.__dict__], [
-    "error",
-    "bad-attributes",
-    { n: 1 },
-  ]);
+  assertObjectMatch(refusal, { control: "error", reason: "bad-attributes" });
+  assertEquals(event.__dict__, { n: 1 });
 });
 
 Deno.test("relay --no-inspect and --max-subscriptions reach the relay", async () => {

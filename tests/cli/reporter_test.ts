@@ -1,4 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertMatch } from "@std/assert/match";
+import { assertNotMatch } from "@std/assert/not-match";
 import type { Address } from "../../protocol/address.ts";
 import type { RelayStats } from "../../relay.ts";
 import type { LogFormat } from "../../cli/relay_flags.ts";
@@ -43,11 +46,11 @@ for (const format of ["text", "json"] as const) {
     // Ten refusals one by one, one line about the others, and four other things.
     assertEquals(lines.length, 15);
     // deno-lint-ignore no-control-regex
-    assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2028]/.test(output.written), false);
+    assertNotMatch(output.written, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2028]/);
   });
 }
 
-Deno.test("Reporter tells where a peer is, also at a Unix socket", async () => {
+Deno.test("Reporter logs the address of a peer, also at a Unix socket", async () => {
   const { output, reporter } = setUp("text");
   reporter.onJoin({ ...client, address: ["2001:db8::1", 5] });
   reporter.onJoin({ ...client, address: ["/run/re\nlay", 0] });
@@ -58,12 +61,13 @@ Deno.test("Reporter tells where a peer is, also at a Unix socket", async () => {
 Deno.test("Reporter sums up refusals that are too many", async () => {
   const text = setUp("text");
   await sayAll(text.reporter);
-  assertEquals(/Z and 2 more refused: 2 unauthorized\n/.test(text.output.written), true);
+  assertMatch(text.output.written, /Z and 2 more refused: 2 unauthorized\n/);
   const json = setUp("json");
   await sayAll(json.reporter);
   const entries = json.output.written.trimEnd().split("\n").map((line) => JSON.parse(line));
   const { refused, reasons } = entries.find(({ type }) => type === "refuse-more");
-  assertEquals([refused, reasons], [2, { unauthorized: 2 }]);
+  assertEquals(refused, 2);
+  assertEquals(reasons, { unauthorized: 2 });
 });
 
 Deno.test("Reporter.stats() writes one line of JSON in every format", async () => {
@@ -76,17 +80,19 @@ Deno.test("Reporter.stats() writes one line of JSON in every format", async () =
     reporter.stats(stats);
     await reporter.flush(30_000);
     const { time, type, ...rest } = JSON.parse(output.written);
-    assertEquals([Date.parse(time) > 0, type, rest], [true, "stats", stats]);
+    assertGreater(Date.parse(time), 0);
+    assertEquals(type, "stats");
+    assertEquals(rest, stats);
   }
 });
 
-Deno.test("Reporter that is to be quiet says nothing of what happens", async () => {
+Deno.test("Reporter of the format quiet logs no events", async () => {
   const { output, reporter } = setUp("quiet");
   await sayAll(reporter);
   assertEquals(output.written, "");
 });
 
-Deno.test("Reporter says in its own format how many lines were lost", async () => {
+Deno.test("Reporter logs the number of lost lines in its own format", async () => {
   const { output, reporter } = setUp("json");
   const hasFailed = Promise.withResolvers<void>();
   output.failWrites(new Error("No space left on device"), hasFailed.resolve);
@@ -96,5 +102,6 @@ Deno.test("Reporter says in its own format how many lines were lost", async () =
   await reporter.flush(30_000);
   const entries = output.written.trim().split("\n").map((line) => JSON.parse(line));
   const { type, lines } = entries.at(-1);
-  assertEquals([type, lines], ["lost", 20_000 - (entries.length - 1)]);
+  assertEquals(type, "lost");
+  assertEquals(lines, 20_000 - (entries.length - 1));
 });

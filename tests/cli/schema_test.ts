@@ -1,9 +1,11 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
 import { pathToFileURL } from "node:url";
 import { StartError } from "../../cli/errors.ts";
 import { loadDefinitions } from "../../cli/schema.ts";
+import { TempFolder } from "../support/folder.ts";
 
 const DEFINE = new URL("../../schema/definitions.ts", import.meta.url).href;
 
@@ -19,16 +21,12 @@ async function withFile(
   text: string,
   test: (path: string) => Promise<void>,
 ): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/${name}`, text);
-    await test(`${folder}/${name}`);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  using folder = new TempFolder();
+  await Deno.writeTextFile(`${folder.path}/${name}`, text);
+  await test(`${folder.path}/${name}`);
 }
 
-Deno.test("loadDefinitions() takes the default export, or the one called events", async () => {
+Deno.test("loadDefinitions() uses the default export, or the one called events", async () => {
   for (
     const line of [
       "export default defineEvents({ move })",
@@ -38,13 +36,14 @@ Deno.test("loadDefinitions() takes the default export, or the one called events"
     await withFile("game events #1.js", `${SOURCE}${line};`, async (path) => {
       for (const where of [path, pathToFileURL(path).href]) {
         const { names, check } = await loadDefinitions(where);
-        assertEquals([names, check("move", { x: 1 })], [["move"], { value: { x: 1 } }]);
+        assertEquals(names, ["move"]);
+        assertEquals(check("move", { x: 1 }), { value: { x: 1 } });
       }
     });
   }
 });
 
-Deno.test("loadDefinitions() takes a path from the working directory, and TypeScript", async () => {
+Deno.test("loadDefinitions() loads TypeScript from a path in the working directory", async () => {
   await withFile("game.ts", `${SOURCE}export default defineEvents({ move });`, async (path) => {
     const up = Deno.cwd().split("/").slice(1).map(() => "..").join("/");
     if (Deno.build.os === "windows") return; // There the two may be on different drives.
@@ -53,7 +52,7 @@ Deno.test("loadDefinitions() takes a path from the working directory, and TypeSc
   });
 });
 
-Deno.test("loadDefinitions() says how names that a deno.json gives are found", async () => {
+Deno.test("loadDefinitions() explains how names of a deno.json are found", async () => {
   await withFile("game.ts", 'import "no-such-name"; export default 1;', async (path) => {
     const { message } = await assertRejects(() => loadDefinitions(path), StartError);
     assertMatch(message, /"no-such-name" not /);
@@ -68,7 +67,7 @@ Deno.test("loadDefinitions() looks at events where the default is something else
   });
 });
 
-Deno.test("loadDefinitions() says what a module exports that has no definitions", async () => {
+Deno.test("loadDefinitions() lists the exports of a module without definitions", async () => {
   const cases = [
     ["", "it exports nothing"],
     ["export default 1; export const chat = {};", "its export default is something else"],
@@ -87,7 +86,7 @@ Deno.test("loadDefinitions() says what a module exports that has no definitions"
   }
 });
 
-Deno.test("loadDefinitions() says in one line why a module cannot be loaded, with the cause", async () => {
+Deno.test("loadDefinitions() names the cause in one line if a module cannot be loaded", async () => {
   const cases: [text: string, why: RegExp][] = [
     ["export default (;", /SyntaxError/],
     ['throw new Error("boom\\nbang");', /boom/],
@@ -98,9 +97,10 @@ Deno.test("loadDefinitions() says in one line why a module cannot be loaded, wit
   for (const [text, why] of cases) {
     await withFile("game.js", text, async (path) => {
       const error = await assertRejects(() => loadDefinitions(path), StartError);
-      assertEquals(error.message.startsWith(`Cannot load the schema from ${path}: `), true);
+      assert(error.message.startsWith(`Cannot load the schema from ${path}: `));
       assertMatch(error.message, why);
-      assertEquals([error.message.split("\n").length, "cause" in error], [1, true]);
+      assertEquals(error.message.split("\n").length, 1);
+      assert("cause" in error);
     });
   }
   await assertRejects(() => loadDefinitions("/not/there.ts"), StartError, "not found");

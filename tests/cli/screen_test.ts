@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { Screen } from "../../cli/screen.ts";
 
-Deno.test("Screen takes the screen without its cursor, and gives it back once", () => {
+Deno.test("Screen hides the cursor, and restores the screen once", () => {
   let written = "";
   {
     using screen = new Screen((text) => written += text);
@@ -11,14 +11,14 @@ Deno.test("Screen takes the screen without its cursor, and gives it back once", 
   assertEquals(written, "\x1b[?1049h\x1b[?25l\x1b[?25h\x1b[?1049l");
 });
 
-Deno.test("Screen.draw() leaves nothing of what was there before", () => {
+Deno.test("Screen.draw() clears the lines of before", () => {
   let written = "";
   using screen = new Screen((text) => written = text);
   screen.draw(["one", "two"]);
   assertEquals(written, "\x1b[Hone\x1b[K\r\ntwo\x1b[K\x1b[J");
 });
 
-Deno.test("Screen gives the screen back when the process ends", () => {
+Deno.test("Screen restores the screen when the process ends", () => {
   let written = "";
   using _ = new Screen((text) => written = text);
   dispatchEvent(new Event("unload"));

@@ -1,4 +1,6 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { divide, Tally } from "../../cli/bench_events.ts";
 
 function tallyOf(counts: number[], events: [sender: number, n: number][]): Tally {
@@ -7,31 +9,36 @@ function tallyOf(counts: number[], events: [sender: number, n: number][]): Tally
   return tally;
 }
 
-Deno.test("Tally counts what comes in order, each sender by itself", () => {
+Deno.test("Tally counts events in order, each sender on its own", () => {
   const tally = tallyOf([2, 1], [[0, 0], [1, 0], [0, 1]]);
-  assertEquals([tally.received, tally.misplaced, tally.isComplete], [3, 0, true]);
+  assertEquals(tally.received, 3);
+  assertEquals(tally.misplaced, 0);
+  assert(tally.isComplete);
 });
 
-Deno.test("Tally does not wait for what is missing once a later one has come", () => {
+Deno.test("Tally does not wait for missing events after a later one", () => {
   const tally = tallyOf([5], [[0, 0], [0, 2], [0, 4]]);
-  assertEquals([tally.received, tally.isComplete], [3, true]);
+  assertEquals(tally.received, 3);
+  assert(tally.isComplete);
 });
 
 Deno.test("Tally waits for the last one", () => {
-  assertEquals(tallyOf([2, 2], [[0, 0], [0, 1], [1, 0]]).isComplete, false);
+  assertFalse(tallyOf([2, 2], [[0, 0], [0, 1], [1, 0]]).isComplete);
 });
 
-Deno.test("Tally tells those that come twice, or too late, from those that count", () => {
+Deno.test("Tally separates repeated and late events", () => {
   const tally = tallyOf([4], [[0, 0], [0, 0], [0, 2], [0, 1], [0, 3]]);
-  assertEquals([tally.received, tally.misplaced], [3, 2]);
+  assertEquals(tally.received, 3);
+  assertEquals(tally.misplaced, 2);
 });
 
-Deno.test("Tally.add() refuses what cannot be one of them", () => {
+Deno.test("Tally.add() refuses impossible numbers", () => {
   const tally = new Tally([2]);
   for (const [sender, n] of [[1, 0], [-1, 0], [0, 2], [0, -1], [0, 0.5], [0, NaN]] as const) {
-    assertEquals(tally.add(sender, n), false, `${sender}, ${n}`);
+    assertFalse(tally.add(sender, n), `${sender}, ${n}`);
   }
-  assertEquals([tally.received, tally.misplaced], [0, 0]);
+  assertEquals(tally.received, 0);
+  assertEquals(tally.misplaced, 0);
 });
 
 Deno.test("divide() loses none, and is fair", () => {

@@ -1,12 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
 import { Executor } from "../../cli/shell_command.ts";
+import { utf8 } from "../support/bytes.ts";
 import { script } from "../support/script.ts";
 import { PATIENCE, soon } from "../support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
 
-const encoder = new TextEncoder();
 const limits = { timeout: PATIENCE, maxOutputBytes: 1_000_000 };
 
 /** Runs a program of JavaScript. */
@@ -14,10 +15,10 @@ function program(source: string, options = limits): Executor {
   return new Executor(script(source), options);
 }
 
-Deno.test("Executor.run() gives a command its input, and what it prints back", async () => {
+Deno.test("Executor.run() passes the input to a command, and returns its output", async () => {
   const echo = program("await Deno.stdin.readable.pipeTo(Deno.stdout.writable)");
   const text = "ü\u2028$(touch x) `y`".repeat(20_000);
-  assertEquals(await echo.run(encoder.encode(`${text}\r\n\n`)), {
+  assertEquals(await echo.run(utf8(`${text}\r\n\n`)), {
     output: text,
     code: 0,
     fault: null,
@@ -26,11 +27,11 @@ Deno.test("Executor.run() gives a command its input, and what it prints back", a
 
 Deno.test("Executor.run() can run several at a time", async () => {
   const echo = program("await Deno.stdin.readable.pipeTo(Deno.stdout.writable)");
-  const results = await Promise.all(["a", "b", "c"].map((text) => echo.run(encoder.encode(text))));
+  const results = await Promise.all(["a", "b", "c"].map((text) => echo.run(utf8(text))));
   assertEquals(results.map(({ output }) => output), ["a", "b", "c"]);
 });
 
-Deno.test("Executor.run() tells the code of a command that fails, and what it printed", async () => {
+Deno.test("Executor.run() returns the exit code of a failed command, and its output", async () => {
   const failing = program("console.log('so far'); Deno.exit(3)");
   assertEquals(await failing.run(new Uint8Array(0)), {
     output: "so far",
@@ -44,7 +45,7 @@ Deno.test("Executor.run() does not mind a command that does not read its input",
   assertEquals((await deaf.run(new Uint8Array(1_000_000))).code, 0);
 });
 
-Deno.test("Executor.run() gives a command line to the shell, to the letter", async () => {
+Deno.test("Executor.run() passes a command line unchanged to the shell", async () => {
   const quoted = new Executor('echo "one  two" && echo three', limits);
   const { output, code } = await quoted.run(new Uint8Array(0));
   assertEquals(code, 0);
@@ -57,20 +58,23 @@ Deno.test({
   ignore: isWindows,
   async fn() {
     const command = 'x="$(cat)"; printf "%s" "<$x>" | tr a-z A-Z; exit 3';
-    const { output, code } = await new Executor(command, limits).run(encoder.encode("$(id) `id`"));
-    assertEquals([output, code], ["<$(ID) `ID`>", 3]);
+    const { output, code } = await new Executor(command, limits).run(utf8("$(id) `id`"));
+    assertEquals(output, "<$(ID) `ID`>");
+    assertEquals(code, 3);
   },
 });
 
-Deno.test("Executor.run() tells of a command that cannot be started", async () => {
+Deno.test("Executor.run() reports a command that cannot be started", async () => {
   const { output, code, fault } = await new Executor("no-such-command", limits)
     .run(new Uint8Array(0));
   const expected = isWindows ? 1 : 127;
-  assertEquals([output, code, fault], ["", expected, `it ended with code ${expected}`]);
+  assertEquals(output, "");
+  assertEquals(fault, `it ended with code ${expected}`);
+  assertEquals(code, expected);
 });
 
 Deno.test({
-  name: "Executor.run() ends a command that takes too long, and what that has started",
+  name: "Executor.run() ends a command that takes too long, with its children",
   ignore: isWindows,
   async fn() {
     const sleepers = new Executor("sleep 1000 & sleep 1000", { ...limits, timeout: 200 });
@@ -107,12 +111,13 @@ Deno.test({
   async fn() {
     await using started = await withBackground((start) => `echo started; ${start}; exit 3`);
     const { output, code } = await soon(started.executor.run(new Uint8Array(0)), "the end");
-    assertEquals([output, code], ["started", 3]);
+    assertEquals(output, "started");
+    assertEquals(code, 3);
   },
 });
 
 Deno.test({
-  name: "Executor.run() has all that a command printed before it exited",
+  name: "Executor.run() returns all output from before the exit",
   ignore: isWindows,
   async fn() {
     const print = (char: string) => `head -c 60000 /dev/zero | tr '\\0' ${char}`;
@@ -137,7 +142,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Executor.run() does not wait for what has got away with the input of a command",
+  name: "Executor.run() does not wait for a background process that holds the input of a command",
   ignore: Deno.build.os !== "linux",
   // The write to what has got away ends some time after that.
   sanitizeOps: false,
@@ -148,7 +153,8 @@ Deno.test({
     const running = new Executor(command, { ...limits, timeout: 500 }).run(new Uint8Array(1e6));
     const { code, fault } = await soon(running, "the end");
     Deno.kill(Number(await Deno.readTextFile(file)), "SIGKILL");
-    assertEquals([code, fault], [124, "it took longer than 500 ms"]);
+    assertEquals(fault, "it took longer than 500 ms");
+    assertEquals(code, 124);
     await Deno.remove(file);
   },
 });
@@ -159,11 +165,11 @@ Deno.test("Executor.run() ends a command that prints too much", async () => {
   assertEquals(result, { output: "", code: 137, fault: "it printed more than 9.77 KiB" });
 });
 
-Deno.test("Executor.killAll() ends what is running", async () => {
+Deno.test("Executor.killAll() ends running commands", async () => {
   const patient = program("await new Promise((r) => setTimeout(r, 1e6))");
   const results = [patient.run(new Uint8Array(0)), patient.run(new Uint8Array(0))];
   patient.killAll();
   for (const { code } of await soon(Promise.all(results), "the end of both")) {
-    assertEquals(code === 0, false);
+    assertNotStrictEquals(code, 0);
   }
 });

@@ -33,7 +33,7 @@ Deno.test("formatTable() cuts lines where nothing shrinks any more", () => {
   );
 });
 
-Deno.test("formatTable() without rows still has its titles", () => {
+Deno.test("formatTable() without rows has its titles", () => {
   assertEquals(formatTable(columns, [], 80), ["name  events/s  note"]);
 });
 

@@ -1,4 +1,7 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
 import {
@@ -9,11 +12,11 @@ import {
   type RelayPlace,
 } from "../../cli/target.ts";
 
-Deno.test("isPlace() tells a place from the name of an event", () => {
+Deno.test("isPlace() separates places from event names", () => {
   const places = ["localhost:7982", ":7982", "[::1]:7982", "[fe80::1%eth0]:1", "10.0.0.1:99999"];
   const urls = ["tcp://a:1", "tls://a:1", "unix:///a", "tcp://nonsense", "http://a:1", "WS://a"];
   for (const word of [...places, ...urls]) {
-    assertEquals(isPlace(word), true, word);
+    assert(isPlace(word), word);
   }
   const names = [
     "message",
@@ -27,19 +30,20 @@ Deno.test("isPlace() tells a place from the name of an event", () => {
     "a b:1",
     "",
   ];
-  for (const word of names) assertEquals(isPlace(word), false, word);
+  for (const word of names) assertFalse(isPlace(word), word);
 });
 
-Deno.test("couldBeName() tells a place that may be the name of an event", () => {
+Deno.test("couldBeName() is true for a place that may be an event name", () => {
   for (const word of ["order:42", "a.b:1", "relay.example:7982", "_x:1"]) {
-    assertEquals([isPlace(word), couldBeName(word)], [true, true], word);
+    assert(isPlace(word), word);
+    assert(couldBeName(word), word);
   }
   for (const word of ["localhost:1", "127.0.0.1:1", "[::1]:1", ":1", "tcp://a:1", "order", "a:b"]) {
-    assertEquals(couldBeName(word), false, word);
+    assertFalse(couldBeName(word), word);
   }
 });
 
-Deno.test("adviseOnPlace() tells what a word lacks to be a place, and leaves names alone", () => {
+Deno.test("adviseOnPlace() names the missing part of a place, and has no hint for names", () => {
   const cases: [word: string, advice: string][] = [
     ["localhost", "has no port; try localhost:7982"],
     ["LOCALHOST", "has no port; try LOCALHOST:7982"],
@@ -55,7 +59,7 @@ Deno.test("adviseOnPlace() tells what a word lacks to be a place, and leaves nam
   for (const [word, advice] of cases) assertEquals(adviseOnPlace(word), advice, word);
   const names = ["localhost:1", "127.0.0.1:1", "local", "a.b.c.d", "1.2.3", "1.2.3.4.5", ""];
   for (const word of [...names, "a::b", "12:30:45", "order:42", "123456", "/sensors/a", "socket"]) {
-    assertEquals(adviseOnPlace(word), null, word);
+    assertStrictEquals(adviseOnPlace(word), null, word);
   }
 });
 
@@ -76,7 +80,7 @@ Deno.test("parsePlace() reads every way to name a relay", () => {
   for (const [text, place] of cases) assertEquals(parsePlace(text, "HOST:PORT"), place, text);
 });
 
-Deno.test("parsePlace() says what it expects, and never shows a token", () => {
+Deno.test("parsePlace() throws with the expected form, and never shows a token", () => {
   const expected = "X must be HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH, not";
   const cases: [text: string, complaint: string][] = [
     ["localhost", `${expected} "localhost"; try localhost:7982`],

@@ -1,5 +1,8 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertMatch } from "@std/assert/match";
+import { assertNotMatch } from "@std/assert/not-match";
 import { formatAddress } from "../../protocol/address.ts";
 import { testRelay } from "../../testing.ts";
 import { Program } from "../support/process.ts";
@@ -32,15 +35,15 @@ Deno.test({
     await using terminals = new Terminals();
     await terminals.start("top", top(relay, THEN_STTY), { cwd });
     await terminals.sees("top", /^CLIENT /m);
-    assertEquals(await terminals.hasCursor("top"), false);
+    assertFalse(await terminals.hasCursor("top"));
     await terminals.press("top", "x", "q");
     await terminals.sees("top", /^before\nended: 0\n icanon\n\.$/m);
-    assertEquals(await terminals.hasCursor("top"), true);
+    assert(await terminals.hasCursor("top"));
   },
 });
 
 Deno.test({
-  name: "top gives the screen and the keys back while it is stopped, and takes them again",
+  name: "top restores the screen and the keys while it is stopped, and uses them again after",
   ignore,
   async fn() {
     await using relay = testRelay();
@@ -48,10 +51,10 @@ Deno.test({
     await terminals.start("top", top(relay, AS_JOB), { cwd });
     for (const [key, text] of [["C-z", "stopped"], ["q", "ended"]]) {
       await terminals.sees("top", /^CLIENT /m);
-      assertEquals(await terminals.hasCursor("top"), false);
+      assertFalse(await terminals.hasCursor("top"));
       await terminals.press("top", key!);
       await terminals.sees("top", new RegExp(`^before\n(.*\n)*${text}: \\d+$`, "m"));
-      assertEquals(await terminals.hasCursor("top"), true);
+      assert(await terminals.hasCursor("top"));
       if (key === "C-z") await terminals.press("top", "Enter");
     }
     await terminals.sees("top", /ended: 0\nafter: 0$/m);
@@ -76,7 +79,7 @@ Deno.test({
 
 for (const [signal, code] of [["SIGHUP", 129], ["SIGQUIT", 131]] as const) {
   Deno.test({
-    name: `top gives the screen and the keys back on ${signal}`,
+    name: `top restores the screen and the keys on ${signal}`,
     ignore,
     async fn() {
       await using relay = testRelay();
@@ -85,13 +88,13 @@ for (const [signal, code] of [["SIGHUP", 129], ["SIGQUIT", 131]] as const) {
       await terminals.sees("top", /^CLIENT /m);
       await terminals.kill("top", signal);
       await terminals.sees("top", new RegExp(`^after: ${code}$`, "m"));
-      assertEquals(await terminals.hasCursor("top"), true);
+      assert(await terminals.hasCursor("top"));
     },
   });
 }
 
 Deno.test({
-  name: "Screen gives the screen and the keys back before a crash is told",
+  name: "Screen restores the screen and the keys before a crash is reported",
   ignore,
   async fn() {
     const url = new URL("../../cli/screen.ts", import.meta.url).href;
@@ -108,14 +111,14 @@ Deno.test({
       const words = [Deno.execPath(), "run", "-A", "--quiet", "--no-check", file];
       await terminals.start(`crash${i}`, ["sh", "-c", THEN_STTY, "sh", ...words], { cwd });
       await terminals.sees(`crash${i}`, /^before\n(.*\n)*.*Boom(.*\n)+ended: 1\n icanon\n/);
-      assertEquals(await terminals.hasCursor(`crash${i}`), true);
+      assert(await terminals.hasCursor(`crash${i}`));
       await Deno.remove(file);
     }
   },
 });
 
 Deno.test({
-  name: "top takes a terminal of 0 columns and 0 rows for one of 80 and 24",
+  name: "top treats a terminal of 0 columns and 0 rows as one of 80 and 24",
   ignore: !hasPython(),
   async fn() {
     await using relay = testRelay();
@@ -153,7 +156,7 @@ Deno.test({
       const screen = await terminals.screen(name);
       assertMatch(screen, /^up \d+s {3}(2|3) clients of \1( {3}|\n)memory .*\nloop late .*\n/m);
       assertMatch(screen, /^in [^,\n]+, \S+ \S+( {3}|\n)out .*\n/m);
-      assertEquals(screen.includes("…"), false, screen);
+      assertNotMatch(screen, /…/);
     }
   },
 });
@@ -179,7 +182,7 @@ Deno.test({
     // Nothing but what it says at the end has ever been there.
     await terminals.sees("bench", /^before\n500 events of 128 bytes(.*\n)+after: 0$/m);
     for (const name of ["sub", "top", "bench"]) {
-      assertEquals((await terminals.screen(name, { colors: true })).includes("\x1b"), false, name);
+      assertFalse((await terminals.screen(name, { colors: true })).includes("\x1b"), name);
     }
   },
 });

@@ -1,5 +1,8 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
+import { assertNotMatch } from "@std/assert/not-match";
 import { setColorEnabled } from "@std/fmt/colors";
 import { takeSnapshot } from "../../cli/top_snapshot.ts";
 import { formatTop } from "../../cli/top_view.ts";
@@ -57,7 +60,7 @@ Deno.test("formatTop() shows the relay, its clients and its names", () => {
   ]);
 });
 
-Deno.test("formatTop() shows ends that were somebody's fault, and refusals", () => {
+Deno.test("formatTop() shows closes by a fault, and refusals", () => {
   const none = relayReport().relay;
   const report = relayReport({
     closes: { ...none.closes, eof: 5, "slow-consumer": 2, reset: 1, ...{ "\x1b[2J": 3 } },
@@ -67,7 +70,7 @@ Deno.test("formatTop() shows ends that were somebody's fault, and refusals", () 
   assertMatch(line, / {3}closed: 1 reset, 2 slow-consumer, 3 \\u001b\[2J {3}refused: 4$/);
 });
 
-Deno.test("formatTop() says which events each client receives", () => {
+Deno.test("formatTop() shows the subscriptions of each client", () => {
   const clients = [
     clientReport({ id: 1 }),
     clientReport({ id: 2, subscriptionCount: 0 }),
@@ -88,13 +91,13 @@ Deno.test("formatTop() shows no rate that is not known", () => {
   assertMatch(lines[6]!, /^c1 .* - +- +- +- +0 B/);
 });
 
-Deno.test("formatTop() fits any screen, and says how much it leaves out", () => {
+Deno.test("formatTop() fits any screen, and counts the rows that it leaves out", () => {
   for (const columns of [20, 40, 80, 200]) {
     for (const rows of [1, 3, 8, 12, 24, 50]) {
       const size = { columns, rows };
       const lines = formatTop(takeSnapshot(...busy(90, 70)), "Relay", size);
-      assertEquals(lines.length <= rows, true, `${lines.length} of ${rows} rows`);
-      assertEquals(lines.every((line) => widthOf(line) <= columns), true, lines.join("\n"));
+      assertLessOrEqual(lines.length, rows, `${lines.length} of ${rows} rows`);
+      assert(lines.every((line) => widthOf(line) <= columns), lines.join("\n"));
     }
   }
   const lines = formatTop(takeSnapshot(...busy(90, 70)), "Relay", { columns: 80, rows: 24 });
@@ -103,12 +106,12 @@ Deno.test("formatTop() fits any screen, and says how much it leaves out", () => 
   assertEquals(rest, ["and 80 more", "and 66 more"]);
 });
 
-Deno.test("formatTop() gives names the room that clients leave", () => {
+Deno.test("formatTop() uses the rows that clients leave for names", () => {
   const lines = formatTop(takeSnapshot(...busy(1, 70)), "Relay", { columns: 80, rows: 24 });
   assertEquals(lines.filter((line) => line.startsWith("name.")).length, 14);
 });
 
-Deno.test("formatTop() lets nothing from a peer disturb the terminal", () => {
+Deno.test("formatTop() escapes text of a peer that could disturb the terminal", () => {
   const evil = "\x1b[2J\u202e\n";
   const report = relayReport({}, {
     clients: [clientReport({
@@ -120,10 +123,10 @@ Deno.test("formatTop() lets nothing from a peer disturb the terminal", () => {
   });
   const text = formatTop(takeSnapshot(null, report), evil, unlimited).join("");
   // deno-lint-ignore no-control-regex
-  assertEquals(/[\x00-\x1f\x7f-\x9f\u202e]/.test(text), false);
+  assertNotMatch(text, /[\x00-\x1f\x7f-\x9f\u202e]/);
 });
 
-Deno.test("formatTop() says all there is to say of the relay in 40 columns", () => {
+Deno.test("formatTop() shows all figures of the relay in 40 columns", () => {
   const size = { columns: 40, rows: 24 };
   const lines = formatTop(takeSnapshot(...busy(2, 2)), "Relay", size);
   assertEquals(lines.slice(0, 12), [

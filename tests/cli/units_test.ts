@@ -56,7 +56,7 @@ Deno.test("formatTime() chooses a unit, and has three digits at most", () => {
   for (const [ms, text] of cases) assertEquals(formatTime(ms), text);
 });
 
-Deno.test("formatDuration() says the two largest units", () => {
+Deno.test("formatDuration() shows the two largest units", () => {
   const cases: [ms: number, text: string][] = [
     [0, "0s"],
     [-5, "0s"],

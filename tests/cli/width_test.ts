@@ -25,7 +25,7 @@ Deno.test("cut() leaves a text that fits, and marks one that it cuts", () => {
   assertEquals(cut("abc", 0), "");
 });
 
-Deno.test("cut() never gives more columns than asked for, whatever the text", () => {
+Deno.test("cut() never returns more than the given columns", () => {
   fc.assert(
     fc.property(
       fc.string({ unit: "grapheme" }),
