@@ -5,7 +5,7 @@
  *
  * Tokens without another branch share one node. A pattern therefore adds at most two nodes, however
  * many tokens it has. A look-up visits each node at most once and compares each with the name once.
- * It is a loop, so that no pattern can overflow the stack. Below wildcards, it visits at most one
+ * It is as deep as the name, which has at most 256 tokens. Below wildcards, it visits at most one
  * node for each shape of a pattern's beginning (see `shapeOf()`).
  *
  * @module
@@ -136,34 +136,29 @@ export class PatternTrie<V> {
     /** The keys of the name's tokens, and of its tails from each token on, computed as needed. */
     const keys: (string | undefined)[] = Array(count);
     const tailKeys: (string | undefined)[] = Array(count);
-    const nodes = [this.#root];
-    const depths = [0]; // number of the name's tokens that lead to each node
-    while (nodes.length > 0) {
-      const { any, plain, ends } = nodes.pop()!;
-      const depth = depths.pop()!;
+    visit(this.#root, 0);
+    return found;
+
+    /** Collects the values at and below a node to which the first `depth` tokens lead. */
+    function visit({ any, plain, ends }: Node<V>, depth: number): void {
+      if (depth === count) return collect(ends?.get(HERE));
       if (ends) {
         collect(ends.get(REST));
         collect(ends.get(tailKeys[depth] ??= keyOf(name.slice(starts[depth]))));
       }
-      if (any) visit(any, depth);
+      if (any) enter(any, depth);
       if (plain) {
         const key = keys[depth] ??= keyOf(name.slice(starts[depth], starts[depth + 1]! - 1));
         const child = plain.get(key);
-        if (child) visit(child, depth);
+        if (child) enter(child, depth);
       }
     }
-    return found;
 
-    /** Visits a node whose first token matches the name's token at `depth`. */
-    function visit(node: Node<V>, depth: number): void {
-      const end = depth + node.length;
-      if (end > count || node.length > 1 && !follows(node.label, name, starts, depth)) return;
-      if (end < count) {
-        nodes.push(node);
-        depths.push(end);
-      } else {
-        collect(node.ends?.get(HERE));
-      }
+    /** Visits a child whose first token matches the name's token at `depth`. */
+    function enter(child: Node<V>, depth: number): void {
+      const end = depth + child.length;
+      if (end > count || child.length > 1 && !follows(child.label, name, starts, depth)) return;
+      visit(child, end);
     }
 
     function collect(values: Iterable<V> = []): void {
