@@ -182,7 +182,7 @@ export class Backpressure {
     room.then(() => {
       laggard.lags = false;
       this.#blocking.delete(reader);
-      this.#releaseSoon();
+      this.#releaseLater();
     });
   }
 
@@ -193,7 +193,7 @@ export class Backpressure {
    */
   forget(reader: EbsocketConnection): void {
     this.#blocking.delete(reader);
-    if (this.#laggards.delete(reader)) this.#releaseSoon();
+    if (this.#laggards.delete(reader)) this.#releaseLater();
   }
 
   /**
@@ -227,13 +227,11 @@ export class Backpressure {
     this.#release();
   }
 
-  /** Schedules one release, however many readers have caught up or left in one turn. */
-  #releaseSoon(): void {
-    this.#releaseAfter(Promise.resolve());
-  }
-
-  /** Releases once `wait` has resolved. */
-  async #releaseAfter(wait: Promise<void>): Promise<void> {
+  /**
+   * Schedules one release, however many readers have caught up or left in one turn. It follows
+   * `wait`, if given.
+   */
+  async #releaseLater(wait?: Promise<void>): Promise<void> {
     if (this.#isReleasing) return;
     this.#isReleasing = true;
     await wait;
@@ -247,7 +245,7 @@ export class Backpressure {
     for (const [publisher, parked] of this.#parked) {
       if (parked.awaited.some((reader) => this.#blocking.has(reader))) continue;
       if (!isFirst && turnIsOver()) {
-        this.#releaseAfter(nextTurn());
+        this.#releaseLater(nextTurn());
         break;
       }
       isFirst = false;
