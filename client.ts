@@ -370,7 +370,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     if (options === undefined) return this.#sender.send(event);
     if (options.confirm) return this.#requests.confirm(event, options);
     // An undefined `to` is rejected. Otherwise an event meant for one client would go to all.
-    return "to" in options ? this.#requests.sendTo(options.to!, event) : this.#sender.send(event);
+    return "to" in options ? this.#sender.sendTo(options.to!, event) : this.#sender.send(event);
   }
 
   /**

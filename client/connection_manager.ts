@@ -97,8 +97,7 @@ export class ConnectionManager implements SessionSink {
 
   /** Whether events can be sent, either now or after a reconnect. */
   get open(): boolean {
-    if (this.outbox) return this.#ending === null && this.#info === null;
-    return this.connected;
+    return this.#ending === null && (this.outbox ? this.#info === null : this.connected);
   }
 
   /** The longest line that may be sent, in bytes without the line end. */
@@ -258,7 +257,7 @@ export class ConnectionManager implements SessionSink {
     this.#session = session;
     const { connection, id } = session;
     const { address } = connection;
-    const { inboxes, status } = this.#receiver;
+    const { inboxes, invalidEvents, services, status } = this.#receiver;
     if (before) {
       status.push({
         type: "reconnected",
@@ -269,7 +268,8 @@ export class ConnectionManager implements SessionSink {
         dropped: this.outbox?.dropped ?? 0,
       });
     } else {
-      this.#receiver.begin();
+      invalidEvents.reopen();
+      services.hasEnded = false;
       status.push({ type: "connected", address, id });
     }
     if (!this.#readsAll) inboxes.pauseIfFull(connection);
@@ -294,7 +294,8 @@ export class ConnectionManager implements SessionSink {
     const isCurrent = session === this.#session;
     switch (event.type) {
       case "open":
-        return this.#retries?.onReached();
+        if (this.#retries) this.#retries.isReached = true;
+        return;
       case "events":
         if (this.#ending) return;
         this.#receiver.onEvents(event.events, event.bytes, session);

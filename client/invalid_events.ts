@@ -142,12 +142,10 @@ class Reader extends Inbox<Unread> {
   add(invalidEvent: Unread): void {
     this.#bytes += invalidEvent.bytes;
     this.push([invalidEvent], 0);
-    while (this.length > MAX_UNREAD || this.#hasTooMuch) this.#bytes -= this.take()!.bytes;
-  }
-
-  /** Whether the queue holds too many bytes. A single event may have any size. */
-  get #hasTooMuch(): boolean {
-    return this.length > 1 && this.#bytes > MAX_UNREAD_BYTES;
+    // A single event may have any size.
+    while (this.length > MAX_UNREAD || this.length > 1 && this.#bytes > MAX_UNREAD_BYTES) {
+      this.#bytes -= this.take()!.bytes;
+    }
   }
 
   /** Waits for the next event. Resolves to `null` at the end. */

@@ -59,12 +59,6 @@ export class Receiver {
     this.status.clear();
   }
 
-  /** Begins to receive, because the first connection has been made. */
-  begin(): void {
-    this.invalidEvents.reopen();
-    this.services.hasEnded = false;
-  }
-
   /** Ends for good: readers end after the events that have arrived. */
   end(): void {
     this.subscriptions.isOnline = false;

@@ -66,7 +66,6 @@ function isOverdue(request: PendingRequest, timeout: number): boolean {
 }
 
 /** Shared results for callers that need not wait for room: no promise per call. */
-const ROOM = Promise.resolve();
 const SENT = Promise.resolve(true);
 const NOT_SENT = Promise.resolve(false);
 
@@ -182,15 +181,6 @@ export class Requests<S extends object> {
     });
     confirmed.catch(() => {});
     return confirmed;
-  }
-
-  /** Sends an event to one client only. */
-  sendTo(to: string, event: SendableEvent<S>): Promise<void> {
-    checkName(to, "to");
-    const line = this.#sender.encode(event, { to });
-    const error = this.#sender.featureError("ack", "send", event, " to one client") ??
-      this.#sender.queue(event, line, true);
-    return error ? refused(error) : this.#sender.room() ?? ROOM;
   }
 
   /**

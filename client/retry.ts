@@ -134,12 +134,13 @@ const MAX_ATTEMPT_MS = 32_000;
 
 /** Repeats attempts until one succeeds or fails for good. */
 export class Retries {
+  /** Whether the current attempt has reached the server. */
+  isReached = false;
   readonly #settings: ReconnectSettings;
   /** The number of delays since the last stable connection. */
   #delays = 0;
-  /** The time limit of the next attempt, and whether the current attempt has reached the server. */
+  /** The time limit of the next attempt. */
   #attemptMs = MIN_ATTEMPT_MS;
-  #isReached = false;
 
   /** Starts with the shortest delays. */
   constructor(settings: ReconnectSettings) {
@@ -157,11 +158,6 @@ export class Retries {
    */
   onEnd(ms: number): void {
     if (ms >= STABLE_MS) this.#delays = 0;
-  }
-
-  /** Records that the current attempt has reached the server. */
-  onReached(): void {
-    this.#isReached = true;
   }
 
   /**
@@ -197,9 +193,9 @@ export class Retries {
   async #limit<T>(attempt: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
     const timedOut = new AbortController();
     const ms = this.#attemptMs;
-    this.#isReached = false;
+    this.isReached = false;
     const timer = after(ms, () => {
-      this.#attemptMs = this.#isReached ? Math.min(2 * ms, MAX_ATTEMPT_MS) : MIN_ATTEMPT_MS;
+      this.#attemptMs = this.isReached ? Math.min(2 * ms, MAX_ATTEMPT_MS) : MIN_ATTEMPT_MS;
       timedOut.abort(new Error(`no answer within ${ms} ms`));
     });
     try {

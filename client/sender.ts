@@ -7,6 +7,7 @@
 import { type Feature, notSupported } from "../protocol/control.ts";
 import type { ClientSettings } from "./options.ts";
 import { checkEvent, type Envelope, LineEncoder } from "../protocol/encoder.ts";
+import { checkName } from "../protocol/names.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { SendableEvent } from "../protocol/event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
@@ -49,6 +50,14 @@ export class Sender<M extends object> {
   send(event: SendableEvent<M>): Promise<void> {
     const line = this.encode(event);
     const error = this.queue(event, line);
+    return error ? refused(error) : this.room() ?? ROOM;
+  }
+
+  /** Sends an event to one client only. */
+  sendTo(to: string, event: SendableEvent<M>): Promise<void> {
+    const line = this.encode(event, { to: checkName(to, "to") });
+    const error = this.featureError("ack", "send", event, " to one client") ??
+      this.queue(event, line, true);
     return error ? refused(error) : this.room() ?? ROOM;
   }
 

@@ -6,7 +6,7 @@
  * | greeting | not `isReady` | kept in `#early` |
  * | ready | `isReady` and `#early` | kept in `#early` |
  * | active | `#early` is `null` | passed on |
- * | ended | `#info` | none |
+ * | ended | `info` | none |
  *
  *     greeting -> ready   the required replies have arrived, or none is and 500 ms are over
  *     ready    -> active  begin()
@@ -77,6 +77,8 @@ export class Session implements ControlChannel {
   isReady = false;
   /** Whether the server has sent an event. */
   hasSentEvents = false;
+  /** How the session ended, or `null` if it has not ended. */
+  info: CloseInfo | null = null;
   readonly #settings: SessionSettings;
   readonly #subscriptions: SessionSubscriptions;
   readonly #sink: SessionSink;
@@ -84,7 +86,6 @@ export class Session implements ControlChannel {
   /** Resolves when the server has sent its welcome, or the session has ended. */
   readonly answered: Promise<void> = this.#answered.promise;
   #welcome: Welcome | null = null;
-  #info: CloseInfo | null = null;
   /** Whether the server may send lines that exceed this client's limits. */
   #exceedsLimits = false;
   /** The events received before `begin()`. `null` after it. */
@@ -136,14 +137,9 @@ export class Session implements ControlChannel {
     if (this.#missed > 0) this.#onGap(this.#missed);
   }
 
-  /** How the session ended, or `null` if it has not ended. */
-  get info(): CloseInfo | null {
-    return this.#info;
-  }
-
   /** Whether the session has ended. */
   get hasEnded(): boolean {
-    return this.#info !== null;
+    return this.info !== null;
   }
 
   /** The ID that the server has assigned to this client, or `null` if it has not assigned one. */
@@ -216,7 +212,7 @@ export class Session implements ControlChannel {
     const lines = decoder.decode(bytes);
     const { fault } = decoder;
     // Control lines count as empty: the block's bytes are attributed to its events.
-    const count = lines.filter(isEvent).length;
+    const count = lines.filter((line) => line instanceof EbsocketEvent).length;
     const share = bytes.length / count;
     if (count > 1) this.connection.gather(); // each may be answered
     let events: EbsocketEvent[] = [];
@@ -325,12 +321,8 @@ export class Session implements ControlChannel {
   }
 
   #onClose(info: CloseInfo): void {
-    this.#info = info;
+    this.info = info;
     this.#answered.resolve();
     this.#sink.onSessionEvent(this, { type: "end", info });
   }
-}
-
-function isEvent(line: EbsocketEvent | ControlLine): boolean {
-  return line instanceof EbsocketEvent;
 }

@@ -157,13 +157,15 @@ export class SubscriptionManager {
     const { queue = NO_QUEUE, timeout = 10_000, signal } = options;
     const patterns = [...wanted]; // The caller may modify its array.
     signal?.throwIfAborted();
-    if (this.isOnline) {
-      this.#checkSupport(patterns);
-      await this.#call(patterns, queue, owner, timeout, signal);
-    } else {
+    if (!this.isOnline) {
       this.#refs.add(patterns, queue, owner);
       this.#isNarrowed = true;
+      return;
     }
+    const subject = describe(patterns);
+    if (this.#isUnsupported) throw notSupported("subscribe", `${SUBSCRIBE} ${subject}`);
+    if (this.#channel?.isGreeted) this.#inboxes.checkReading(SUBSCRIBE, subject);
+    await this.#call(patterns, queue, owner, timeout, signal);
   }
 
   /**
@@ -197,21 +199,9 @@ export class SubscriptionManager {
     return this.#channel?.isGreeted ? this.#channel.maxLineBytes : CAUTIOUS_LINE_BYTES;
   }
 
-  /** Whether there is a connection to a server that supports subscriptions, or may support them. */
-  get #isServed(): boolean {
-    const channel = this.#channel;
-    return channel !== null && (!channel.isGreeted || channel.has("subscribe"));
-  }
-
-  /**
-   * Throws if the server does not support subscriptions, or if its acknowledgement could not be
-   * read. Before the welcome this is unknown, and it does not throw.
-   */
-  #checkSupport(patterns: readonly string[]): void {
-    if (!this.#channel?.isGreeted) return;
-    const subject = describe(patterns);
-    if (!this.#channel.has("subscribe")) throw notSupported("subscribe", `${SUBSCRIBE} ${subject}`);
-    this.#inboxes.checkReading(SUBSCRIBE, subject);
+  /** Whether the server does not support subscriptions. Before its welcome this is unknown. */
+  get #isUnsupported(): boolean {
+    return this.#channel?.isGreeted === true && !this.#channel.has("subscribe");
   }
 
   /** Sends a call at the end of this turn. Resolves when the relay has granted it. */
@@ -268,7 +258,8 @@ export class SubscriptionManager {
     // lines and only one was refused, or if an earlier call for the same patterns was cancelled.
     const isRefused = error instanceof EventRefusedError && !call.isSplit;
     const isUnknown = !call.isSent && !this.#lines.values().some(({ calls }) => calls.length > 0);
-    const mayCount = this.#isNarrowed || !isRefused && this.#isServed;
+    const isServed = this.#channel !== null && !this.#isUnsupported;
+    const mayCount = this.#isNarrowed || !isRefused && isServed;
     if (isUnknown || !mayCount || error instanceof ConnectionClosedError) return;
     this.#remove(free, queue, 10_000).catch(() => {});
   }
@@ -323,10 +314,10 @@ export class SubscriptionManager {
     if (!channel) return; // The next connection sends it.
     const removing = calls.filter((call) => this.#removing.has(call));
     const adding = calls.filter((call) => this.#adding.has(call));
-    for (const [queue, calls] of Map.groupBy(adding, queueOf)) {
+    for (const [queue, calls] of Map.groupBy(adding, ({ queue }) => queue)) {
       this.#sendAdding(queue, calls, channel, removing.length > 0);
     }
-    for (const [queue, calls] of Map.groupBy(removing, queueOf)) {
+    for (const [queue, calls] of Map.groupBy(removing, ({ queue }) => queue)) {
       this.#sendRemoving(queue, calls, channel);
     }
   }
@@ -538,7 +529,7 @@ export class SubscriptionManager {
     const lines = [...repeated];
     const calls = this.#isStopped ? [] : [...this.#adding];
     for (const call of calls) call.isSent = false;
-    for (const [queue, some] of Map.groupBy(calls, queueOf)) {
+    for (const [queue, some] of Map.groupBy(calls, ({ queue }) => queue)) {
       const composed = this.#compose(SUBSCRIBE, queue, some);
       lines.push(...composed);
       this.#awaitReplies(composed, channel, false);
@@ -564,7 +555,7 @@ export class SubscriptionManager {
 
   /** Fails all calls if the server does not support subscriptions. Called after its welcome. */
   onWelcome(channel: ControlChannel): void {
-    if (channel.has("subscribe") || this.#channel !== channel) return;
+    if (this.#channel !== channel || !this.#isUnsupported) return;
     for (const call of this.#adding) {
       this.#fail(call, notSupported("subscribe", `${SUBSCRIBE} ${call.subject}`));
     }
@@ -600,10 +591,6 @@ export class SubscriptionManager {
     }
     return true;
   }
-}
-
-function queueOf({ queue }: SubscribeCall): string {
-  return queue;
 }
 
 /** Returns whether a pattern has been granted to an owner, which may be a call. */
