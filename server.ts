@@ -20,12 +20,18 @@ import { inspect } from "./protocol/printable.ts";
 import { type Address, checkAddress, formatAddress } from "./protocol/address.ts";
 import { getLocalIp, toAddress } from "./net/local_address.ts";
 import { Admission, type ServeOptions, type ServerSink } from "./server/admission.ts";
-import { EbsocketConnection, openConnection } from "./net/connection.ts";
+import { EbsocketConnection } from "./net/connection.ts";
+import type { LineConnection } from "./net/line_connection.ts";
 import { ConnectionClosedError } from "./errors.ts";
 import { nextTurn } from "./net/turn.ts";
 import { checkGiven } from "./protocol/option_checks.ts";
 import { SilentPeer } from "./net/tls.ts";
-import { type ConnectionListener, listen, type TlsServerOptions } from "./net/transport.ts";
+import {
+  type ConnectionListener,
+  listen,
+  openConnection,
+  type TlsServerOptions,
+} from "./net/transport.ts";
 import { afterRunning } from "./net/ticker.ts";
 
 export { EbsocketConnection };
@@ -184,13 +190,13 @@ export class EbsocketServer {
   }
 
   /** Resolves to the next connection, or to `null` once the server is closed. */
-  #next(): Promise<EbsocketConnection | null> {
+  #next(): Promise<LineConnection | null> {
     const accepted = this.#turn.then(() => this.#accept());
     this.#turn = accepted.catch(() => {});
     return accepted;
   }
 
-  async #accept(): Promise<EbsocketConnection | null> {
+  async #accept(): Promise<LineConnection | null> {
     while (this.#isOpen) {
       try {
         const conn = await this.#listener.accept();

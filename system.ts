@@ -11,6 +11,7 @@ import { Broadcast } from "./server/broadcast.ts";
 import { EventChecker } from "./schema/checker.ts";
 import { checkEvent, encodeLine, type Envelope } from "./protocol/encoder.ts";
 import { EbsocketConnection } from "./net/connection.ts";
+import type { LineConnection } from "./net/line_connection.ts";
 import { ConnectionLimits } from "./net/connection_options.ts";
 import { BlockDecoder } from "./protocol/decoder.ts";
 import type { EventOptions } from "./schema/definitions.ts";
@@ -208,9 +209,9 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     });
     this.#handshake = new Handshake(limits, this.#decoder, this.#rateLimiter);
     const served = server.serve({
-      onOpen: (connection) => this.#onOpen(connection),
-      onHello: (connection, hello) => this.#handshake.onHello(connection, hello),
-      onLines: (connection, lines) => this.#onLines(connection, lines),
+      onOpen: (connection: LineConnection) => this.#onOpen(connection),
+      onHello: (connection: LineConnection, hello) => this.#handshake.onHello(connection, hello),
+      onLines: (connection: LineConnection, lines) => this.#onLines(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
       whenReady: () => this.#inbox.whenRoom(),
     }, options);
@@ -235,13 +236,13 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     return this.#clients;
   }
 
-  #onOpen(connection: EbsocketConnection): void {
+  #onOpen(connection: LineConnection): void {
     this.#clients.set(connection, connection.address);
     this.#broadcast.add(connection);
     this.#inbox.push([{ type: "connected", connection }], 0);
   }
 
-  #onLines(connection: EbsocketConnection, { bytes }: LineBlock): void {
+  #onLines(connection: LineConnection, { bytes }: LineBlock): void {
     const notices: SystemNotice<M>[] = [];
     let control = 0;
     for (const line of this.#decoder.decode(bytes)) {

@@ -7,13 +7,12 @@
 import { describeConnectError, isPermissionError } from "../net/platform.ts";
 import { concat } from "@std/bytes/concat";
 import { type Address, formatAddress } from "../protocol/address.ts";
-import { openConnection } from "../net/connection.ts";
 import { type CloseInfo, ConnectError, EbsocketError } from "../errors.ts";
 import { encodeHello, type Feature, notSupported } from "../protocol/control.ts";
 import type { SessionSettings } from "./options.ts";
 import { Session, type SessionSink, type SessionSubscriptions } from "./session.ts";
 import { checkTokenText, type Token } from "../protocol/token.ts";
-import { addressOf, type Destination, dial } from "../net/transport.ts";
+import { addressOf, type Destination, dial, openConnection } from "../net/transport.ts";
 import { abortable } from "../net/waits.ts";
 
 /**

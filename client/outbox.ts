@@ -14,7 +14,7 @@
  * @module
  */
 
-import type { EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import { LineList } from "./line_list.ts";
 import type { QueueBounds } from "./retry.ts";
@@ -43,7 +43,7 @@ export class Outbox {
   readonly #lines = new LineList();
   /** The number of lines accepted and not withdrawn. */
   #accepted = 0;
-  #connection: EbsocketConnection | null = null;
+  #connection: LineConnection | null = null;
   #hasAcks = false;
   #maxLineBytes = Infinity;
   /** The number of lines of this connection that are settled. */
@@ -57,7 +57,7 @@ export class Outbox {
   readonly #withdrawn = new WeakSet<Uint8Array>();
   #flushes: Flush[] = [];
   #room: PromiseWithResolvers<void> | null = null;
-  #watched: EbsocketConnection | null = null;
+  #watched: LineConnection | null = null;
 
   /**
    * Creates an outbox without a connection.
@@ -176,7 +176,7 @@ export class Outbox {
   // Connections
 
   /** Sends through `connection` from now on, starting with the waiting lines. */
-  begin(connection: EbsocketConnection): void {
+  begin(connection: LineConnection): void {
     this.#connection = connection;
     this.#hasAcks = false;
     this.#maxLineBytes = Infinity;
@@ -235,7 +235,7 @@ export class Outbox {
   // Progress
 
   /** Hands the next waiting line to the connection. */
-  #sendNext(connection: EbsocketConnection): void {
+  #sendNext(connection: LineConnection): void {
     connection.send(this.#lines.peek());
     this.#lines.send(connection.bytesOut + connection.pendingBytes);
     this.#settleWritten(connection);
@@ -260,7 +260,7 @@ export class Outbox {
   }
 
   /** Without acknowledgements, settles the lines that the operating system has taken. */
-  #settleWritten(connection: EbsocketConnection): void {
+  #settleWritten(connection: LineConnection): void {
     if (this.#hasAcks) return;
     const count = this.#lines.countUpTo(connection.bytesOut);
     if (count === 0) return;
@@ -288,16 +288,16 @@ export class Outbox {
     if (this.waitingLines > 0 || this.#flushes.length > 0) this.#watch();
   }
 
-  #fits(connection: EbsocketConnection, line: Uint8Array): boolean {
+  #fits(connection: LineConnection, line: Uint8Array): boolean {
     const inFlight = this.#inFlight(connection);
     return inFlight === 0 || inFlight + line.length <= this.#maxInFlight;
   }
 
-  #hasRoom(connection: EbsocketConnection, maxInFlight: number): boolean {
+  #hasRoom(connection: LineConnection, maxInFlight: number): boolean {
     return this.waitingLines === 0 && this.#inFlight(connection) <= maxInFlight;
   }
 
-  #inFlight(connection: EbsocketConnection): number {
+  #inFlight(connection: LineConnection): number {
     return Math.max(this.#lines.bytesInFlight, connection.pendingBytes);
   }
 

@@ -18,7 +18,7 @@
  */
 
 import type { SessionSettings } from "./options.ts";
-import type { EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import type { ControlLine, Feature, Welcome } from "../protocol/control.ts";
 import { decodeAck, decodeClose, decodeWelcome } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
@@ -68,7 +68,7 @@ export type SessionSubscriptions = Pick<SubscriptionManager, "begin" | "onWelcom
 /** A connection to a server, after its hello. */
 export class Session implements ControlChannel {
   /** The connection. */
-  readonly connection: EbsocketConnection;
+  readonly connection: LineConnection;
   /** When the session was created, on the clock of `performance.now()`. */
   readonly since: number = performance.now();
   /** Whether the session requires a welcome. */
@@ -101,7 +101,7 @@ export class Session implements ControlChannel {
 
   /** Starts to read from a new connection. */
   constructor(
-    connection: EbsocketConnection,
+    connection: LineConnection,
     settings: SessionSettings,
     subscriptions: SessionSubscriptions,
     sink: SessionSink,
@@ -214,7 +214,7 @@ export class Session implements ControlChannel {
     // Control lines count as empty: the block's bytes are attributed to its events.
     const count = lines.filter((line) => line instanceof EbsocketEvent).length;
     const share = bytes.length / count;
-    if (count > 1) this.connection.gather(); // each may be answered
+    if (count > 1) this.connection.cork(); // each may be answered
     let events: EbsocketEvent[] = [];
     for (const line of lines) {
       if (line instanceof EbsocketEvent) {
@@ -295,7 +295,7 @@ export class Session implements ControlChannel {
       return void this.connection.close(...excess);
     }
     this.#welcome = welcome;
-    if (welcome.keepAliveMs !== undefined) this.connection.expect(welcome.keepAliveMs);
+    if (welcome.keepAliveMs !== undefined) this.connection.setPeerKeepAlive(welcome.keepAliveMs);
     this.#answered.resolve();
     this.#sink.onSessionEvent(this, { type: "welcome" });
     this.#subscriptions.onWelcome(this);

@@ -62,7 +62,7 @@ export class KeepAlive {
   }
 
   /** Sets the peer's keep-alive interval, in milliseconds. */
-  expect(ms: number): void {
+  setPeerInterval(ms: number): void {
     this.#promised = ms;
   }
 
@@ -78,7 +78,7 @@ export class KeepAlive {
    * @param signs The current activity of the peer.
    * @param deadlines The limits to apply.
    */
-  look(elapsed: number, signs: PeerActivity, deadlines: Deadlines): Liveness {
+  check(elapsed: number, signs: PeerActivity, deadlines: Deadlines): Liveness {
     const step = Math.min(elapsed, MAX_STEP_MS);
     const heard = signs.bytesIn !== this.#bytesIn || !signs.reading;
     const took = signs.bytesOut !== this.#bytesOut;

@@ -325,7 +325,7 @@ export class SendQueue {
   }
 
   /** Frees the pieces after {@link abandon}. `bytes` still returns their size. */
-  letGo(): void {
+  clear(): void {
     this.#pieces = [];
   }
 

@@ -6,7 +6,8 @@
 
 import { type Address, checkAddress, formatAddress } from "../protocol/address.ts";
 import { toAddress } from "./local_address.ts";
-import { type Socket, tune } from "./connection.ts";
+import type { Socket } from "./connection.ts";
+import { LineConnection } from "./line_connection.ts";
 import { isLocalhost, listenOnLocalhost, type TcpListener } from "./localhost_listener.ts";
 import {
   checkClientOptions,
@@ -139,6 +140,25 @@ export async function dial(
   const conn = await connect((abort) => Deno.connect({ hostname, port, ...abort }), signal);
   if (options) tune(conn); // The TLS socket does not expose these settings later.
   return options ? await secureClient(conn, hostname, options, signal) : conn;
+}
+
+/**
+ * Creates the connection for a socket. TCP sends each write at once, since batches are made here
+ * and not by Nagle's algorithm. The operating system probes silent peers.
+ */
+export function openConnection(socket: Socket): LineConnection {
+  if ("setNoDelay" in socket) tune(socket as Deno.TcpConn);
+  return new LineConnection(socket, toAddress(socket.remoteAddr));
+}
+
+/** Configures TCP to send each write at once and to probe silent peers. */
+function tune(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+    conn.setKeepAlive(true);
+  } catch {
+    // The peer has already disconnected. The first read will report it.
+  }
 }
 
 /**

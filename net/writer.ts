@@ -29,7 +29,7 @@ export class Writer<Owner> {
   /**
    * Latest time to wait for more bytes before a write, by the clock of `Date.now()`; 0 to not wait.
    */
-  #gatherUntil = 0;
+  #corkedUntil = 0;
   /** Bytes queued so far, without those dropped again. */
   #bytesQueued = 0;
   #bytesWritten = 0;
@@ -120,8 +120,8 @@ export class Writer<Owner> {
    * Delays the next write for a moment. Several events have arrived, and their replies are about to
    * follow.
    */
-  gather(): void {
-    this.#gatherUntil = handlersEnd();
+  cork(): void {
+    this.#corkedUntil = handlersEnd();
   }
 
   /** Queues a last line, regardless of the limit. */
@@ -161,8 +161,8 @@ export class Writer<Owner> {
   }
 
   /** Frees the unwritten bytes after {@link stop}. `unsent()` must be called before. */
-  letGo(): void {
-    this.#queue.letGo();
+  clear(): void {
+    this.#queue.clear();
   }
 
   /**
@@ -201,7 +201,7 @@ export class Writer<Owner> {
     this.#writing = true;
     let failure: unknown;
     try {
-      if (this.#gatherUntil > 0) await this.#untilQuiet();
+      if (this.#corkedUntil > 0) await this.#untilQuiet();
       if (this.#waits) await this.#write();
     } catch (error) {
       failure = error;
@@ -235,8 +235,8 @@ export class Writer<Owner> {
    */
   async #untilQuiet(): Promise<void> {
     const isEnough = () => this.#queue.bytes >= MAX_BATCH_BYTES;
-    await afterHandlers(this.#gatherUntil, () => this.#bytesQueued, isEnough);
-    if (!isEnough()) this.#gatherUntil = 0;
+    await afterHandlers(this.#corkedUntil, () => this.#bytesQueued, isEnough);
+    if (!isEnough()) this.#corkedUntil = 0;
   }
 
   #releaseWaiters(): void {

@@ -17,7 +17,7 @@
  * @module
  */
 
-import type { EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import { nextTurn, turnIsOver } from "../net/turn.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 
@@ -68,7 +68,7 @@ interface Parked {
   readonly lines: LineBlock;
   /** By the clock of `performance.now()`. */
   readonly since: number;
-  awaited: readonly EbsocketConnection[];
+  awaited: readonly LineConnection[];
 }
 
 /** The bounds of {@link Backpressure}. */
@@ -92,18 +92,18 @@ export interface BackpressureSink {
    * Passes lines on and calls `observe()` for every reader that receives some. `parkedMs` is the
    * time that the publisher was held up, in milliseconds.
    */
-  pass(publisher: EbsocketConnection, lines: LineBlock, parkedMs: number): void;
+  pass(publisher: LineConnection, lines: LineBlock, parkedMs: number): void;
   /**
    * Returns those of `readers` that would receive some of the lines, so that the lines have to wait
    * for them.
    */
   recipientsAmong(
-    readers: readonly EbsocketConnection[],
-    publisher: EbsocketConnection,
+    readers: readonly LineConnection[],
+    publisher: LineConnection,
     lines: LineBlock,
-  ): readonly EbsocketConnection[];
+  ): readonly LineConnection[];
   /** Called when a publisher may be read from again. */
-  onRelease(publisher: EbsocketConnection): void;
+  onRelease(publisher: LineConnection): void;
 }
 
 /** Pauses and resumes the publishers of one relay. */
@@ -112,13 +112,13 @@ export class Backpressure {
   readonly #maxHold: number;
   readonly #maxTotalHold: number;
   readonly #maxParkedBytes: number;
-  readonly #records = new WeakMap<EbsocketConnection, Laggard>();
+  readonly #records = new WeakMap<LineConnection, Laggard>();
   /** The readers that lag or have not caught up since. */
-  readonly #laggards = new Map<EbsocketConnection, Laggard>();
+  readonly #laggards = new Map<LineConnection, Laggard>();
   /** Those laggards that publishers may have to wait for. */
-  readonly #blocking = new Set<EbsocketConnection>();
+  readonly #blocking = new Set<LineConnection>();
   /** The publishers that are not being read from. */
-  readonly #parked = new Map<EbsocketConnection, Parked>();
+  readonly #parked = new Map<LineConnection, Parked>();
   #parkedBytes = 0;
   /** Whether another release is already scheduled. */
   #isReleasing = false;
@@ -136,12 +136,12 @@ export class Backpressure {
   }
 
   /** Returns whether a publisher has to wait. */
-  isParked(publisher: EbsocketConnection): boolean {
+  isParked(publisher: LineConnection): boolean {
     return this.#parked.has(publisher);
   }
 
   /** Passes lines on, at once or as soon as none of their recipients holds up publishers. */
-  deliver(publisher: EbsocketConnection, lines: LineBlock): void {
+  deliver(publisher: LineConnection, lines: LineBlock): void {
     if (this.#blocking.size === 0) return this.#sink.pass(publisher, lines, 0);
     const awaited = this.#awaitedBy(publisher, lines);
     if (awaited.length === 0) return this.#sink.pass(publisher, lines, 0);
@@ -152,19 +152,19 @@ export class Backpressure {
   }
 
   /** Returns the readers that the lines have to wait for. */
-  #awaitedBy(publisher: EbsocketConnection, lines: LineBlock): readonly EbsocketConnection[] {
+  #awaitedBy(publisher: LineConnection, lines: LineBlock): readonly LineConnection[] {
     if (this.#blocking.size === 0) return [];
     if (this.#parkedBytes + lines.bytes.length > this.#maxParkedBytes) return [];
     return this.#sink.recipientsAmong([...this.#blocking], publisher, lines);
   }
 
   /** Adds or removes one waiting publisher in the count of each reader. */
-  #count(awaited: readonly EbsocketConnection[], change: 1 | -1): void {
+  #count(awaited: readonly LineConnection[], change: 1 | -1): void {
     for (const reader of awaited) this.#records.get(reader)!.publishers += change;
   }
 
   /** Checks a reader after lines have been queued for it. */
-  observe(reader: EbsocketConnection): void {
+  observe(reader: LineConnection): void {
     const room = reader.room();
     if (!room) return;
     let laggard = this.#records.get(reader);
@@ -191,7 +191,7 @@ export class Backpressure {
    * reader may leave while lines are being passed on to it, so the release of other publishers
    * follows afterwards.
    */
-  forget(reader: EbsocketConnection): void {
+  forget(reader: LineConnection): void {
     this.#blocking.delete(reader);
     if (this.#laggards.delete(reader)) this.#releaseLater();
   }
@@ -200,7 +200,7 @@ export class Backpressure {
    * Decides whether publishers may have to wait for a reader. They do not wait for a reader that
    * has stood still for long.
    */
-  #judge(reader: EbsocketConnection, laggard: Laggard): void {
+  #judge(reader: LineConnection, laggard: Laggard): void {
     const now = performance.now();
     laggard.blockedMs = Math.max(0, laggard.blockedMs - REGAIN * (now - laggard.updatedAt));
     laggard.updatedAt = now;

@@ -6,7 +6,7 @@
  */
 
 import type { Subscriber } from "./subscription_table.ts";
-import type { EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import type {
   ControlLine,
   Hello,
@@ -41,13 +41,13 @@ const BYTES_PER_LINE = 4096;
 const STEPS_PER_LINE = 64;
 const COPIES_PER_LINE = 2048;
 
-type Client = Subscriber<EbsocketConnection>;
+type Client = Subscriber<LineConnection>;
 
 /** Answers the control lines of the clients of one relay. */
 export class ControlHandler {
   readonly #handshake: Handshake;
-  readonly #router: Router<EbsocketConnection>;
-  readonly #inspector: Inspector<EbsocketConnection> | null;
+  readonly #router: Router<LineConnection>;
+  readonly #inspector: Inspector<LineConnection> | null;
   readonly #maxSubscriptions: number;
   readonly #maxTotal: number;
 
@@ -62,8 +62,8 @@ export class ControlHandler {
    */
   constructor(
     handshake: Handshake,
-    router: Router<EbsocketConnection>,
-    inspector: Inspector<EbsocketConnection> | null,
+    router: Router<LineConnection>,
+    inspector: Inspector<LineConnection> | null,
     limits: Pick<RelayOptions, "maxSubscriptions" | "maxTotalSubscriptions">,
   ) {
     const {

@@ -7,7 +7,7 @@
 
 import { Backpressure, type BackpressureSink } from "./backpressure.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
-import type { EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import { nextTurn, turnIsOver } from "../net/turn.ts";
 import type { Address } from "../protocol/address.ts";
@@ -35,21 +35,21 @@ const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats"];
 export class Pipeline implements ServerSink, BackpressureSink {
   readonly #server: { readonly pendingBytes: number };
   readonly #observer: RelayObserver;
-  readonly #clients = new Set<EbsocketConnection>();
+  readonly #clients = new Set<LineConnection>();
   /** The subscriber of each client. A client that has left may still have a block to relay. */
-  readonly #subscribers = new WeakMap<EbsocketConnection, Subscriber<EbsocketConnection>>();
+  readonly #subscribers = new WeakMap<LineConnection, Subscriber<LineConnection>>();
   /** Clients with the rest of a block that waits until other clients have had their turn. */
-  readonly #late = new Set<EbsocketConnection>();
+  readonly #late = new Set<LineConnection>();
   readonly #stats = new StatsCollector();
   readonly #validator: LineValidator;
   readonly #filter: SchemaFilter;
   readonly #backpressure: Backpressure;
-  readonly #rateLimiter: RateLimiter<EbsocketConnection>;
+  readonly #rateLimiter: RateLimiter<LineConnection>;
   readonly #handshake: Handshake;
-  readonly #router: Router<EbsocketConnection>;
-  readonly #inspector: Inspector<EbsocketConnection>;
+  readonly #router: Router<LineConnection>;
+  readonly #inspector: Inspector<LineConnection>;
   readonly #controlHandler: ControlHandler;
-  readonly #ingress: Ingress<EbsocketConnection>;
+  readonly #ingress: Ingress<LineConnection>;
 
   /**
    * Creates the parts of a relay, each after those that it uses.
@@ -128,7 +128,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
   }
 
   /** The connected clients, in the order of their arrival. */
-  get clients(): EbsocketConnection[] {
+  get clients(): LineConnection[] {
     return [...this.#clients];
   }
 
@@ -139,27 +139,27 @@ export class Pipeline implements ServerSink, BackpressureSink {
     return this.#stats.read(this.#clients, this.#server.pendingBytes, eventsUnheard, refused);
   }
 
-  onOpen(connection: EbsocketConnection): void {
+  onOpen(connection: LineConnection): void {
     this.#clients.add(connection);
     this.#subscribers.set(connection, this.#router.open(connection));
     this.#stats.joined();
     this.#observer.onJoin?.(connection);
   }
 
-  onHello(connection: EbsocketConnection, hello: Hello): void {
+  onHello(connection: LineConnection, hello: Hello): void {
     if (!this.#handshake.onHello(connection, hello)) return;
     this.#controlHandler.onHello(this.#subscriberOf(connection), hello);
   }
 
-  onLines(connection: EbsocketConnection, lines: LineBlock): void {
+  onLines(connection: LineConnection, lines: LineBlock): void {
     this.#backpressure.deliver(connection, lines);
   }
 
-  onEnd(connection: EbsocketConnection): void {
+  onEnd(connection: LineConnection): void {
     this.#router.close(this.#subscriberOf(connection));
   }
 
-  onClose(connection: EbsocketConnection, info: CloseInfo): void {
+  onClose(connection: LineConnection, info: CloseInfo): void {
     this.#clients.delete(connection);
     this.#router.close(this.#subscriberOf(connection));
     this.#rateLimiter.forget(connection);
@@ -173,15 +173,15 @@ export class Pipeline implements ServerSink, BackpressureSink {
     this.#observer.onRefuse?.(address, reason, detail, isSilent);
   }
 
-  #subscriberOf(connection: EbsocketConnection): Subscriber<EbsocketConnection> {
+  #subscriberOf(connection: LineConnection): Subscriber<LineConnection> {
     return this.#subscribers.get(connection)!;
   }
 
   recipientsAmong(
-    readers: readonly EbsocketConnection[],
-    source: EbsocketConnection,
+    readers: readonly LineConnection[],
+    source: LineConnection,
     { bytes }: LineBlock,
-  ): readonly EbsocketConnection[] {
+  ): readonly LineConnection[] {
     const clients = readers.map((reader) => this.#subscriberOf(reader));
     const subscriber = this.#subscriberOf(source);
     const found = this.#ingress.recipientsAmong(clients, subscriber, bytes, turnIsOver);
@@ -189,7 +189,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
   }
 
   /** Relays the events among the lines, and answers the control lines. */
-  pass(source: EbsocketConnection, { bytes }: LineBlock, parkedMs: number): void {
+  pass(source: LineConnection, { bytes }: LineBlock, parkedMs: number): void {
     if (parkedMs > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(parkedMs, source);
     const subscriber = this.#subscriberOf(source);
     const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
@@ -211,7 +211,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
    * Charges a client for the input that was taken from it, and slows it down or closes it if that
    * was too much.
    */
-  #charge(source: EbsocketConnection, sent: Sent): void {
+  #charge(source: LineConnection, sent: Sent): void {
     if (!this.#clients.has(source)) return; // The client has left in the meantime.
     const verdict = this.#rateLimiter.spend(source, sent);
     if (verdict === "over") source.pause();
@@ -224,7 +224,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
    * Relays the rest of a block after other clients have had their turn, even if its client has left
    * by then.
    */
-  async #putOff(source: EbsocketConnection, rest: LineBlock): Promise<void> {
+  async #putOff(source: LineConnection, rest: LineBlock): Promise<void> {
     source.pause();
     this.#late.add(source);
     await nextTurn();
@@ -234,7 +234,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
   }
 
   /** Resumes reading from a client, unless it still has to wait for something. */
-  onRelease(source: EbsocketConnection): void {
+  onRelease(source: LineConnection): void {
     if (this.#late.has(source) || this.#rateLimiter.holds(source)) return;
     if (!this.#backpressure.isParked(source)) source.resume();
   }

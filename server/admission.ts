@@ -8,6 +8,7 @@
 import type { Address } from "../protocol/address.ts";
 import { Compaction } from "../net/compaction.ts";
 import type { ConnectionSink, EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits, type ConnectionOptions } from "../net/connection_options.ts";
 import { encodeClose, type Hello } from "../protocol/control.ts";
 import type { CloseReason } from "../errors.ts";
@@ -121,7 +122,7 @@ export class Admission implements Ticking {
   readonly #buffers: ReadBuffers;
   readonly #members: ConnectionSink;
   /** All connections that have not ended, including rejected ones. */
-  readonly #connections = new Set<EbsocketConnection>();
+  readonly #connections = new Set<LineConnection>();
   #mayCompact = true;
   #clients = 0;
   /** Number of peers that are receiving the reason of their rejection. */
@@ -195,7 +196,7 @@ export class Admission implements Ticking {
     });
   }
 
-  #pass(connection: EbsocketConnection, hello: Hello, rest: LineBlock): void {
+  #pass(connection: LineConnection, hello: Hello, rest: LineBlock): void {
     const excess = this.#excess();
     if (excess) {
       connection.close("too-many-clients", excess);
@@ -208,7 +209,7 @@ export class Admission implements Ticking {
   }
 
   /** Admits a peer, hands it to the authentication gate, or rejects it. */
-  admit(connection: EbsocketConnection): void {
+  admit(connection: LineConnection): void {
     this.#connections.add(connection);
     addTicking(this);
     // Peers at the gate take no place yet, so that strangers cannot keep out clients that have the
@@ -221,7 +222,7 @@ export class Admission implements Ticking {
     this.#open(connection);
   }
 
-  #open(connection: EbsocketConnection): void {
+  #open(connection: LineConnection): void {
     this.#clients++;
     connection.id = ++this.#lastId;
     this.#sink.onOpen(connection);
@@ -238,13 +239,13 @@ export class Admission implements Ticking {
    * Returns the same for the address of `connection`. Peers of one address count from when they
    * connect.
    */
-  #excessOf({ address: [hostname] }: EbsocketConnection): string | null {
+  #excessOf({ address: [hostname] }: LineConnection): string | null {
     return (this.#byAddress.get(hostname) ?? 0) >= this.#maxPerAddress
       ? `the server takes no more than ${this.#maxPerAddress} from one address`
       : null;
   }
 
-  #refuse(connection: EbsocketConnection, detail: string): void {
+  #refuse(connection: LineConnection, detail: string): void {
     if (this.#lingering < MAX_LINGERING) {
       this.#lingering++;
       connection.start({
@@ -267,18 +268,18 @@ export class Admission implements Ticking {
     this.#sink.onRefuse?.(address, reason, detail, isSilent);
   }
 
-  #onGone(connection: EbsocketConnection): void {
+  #onGone(connection: LineConnection): void {
     this.#forget(connection);
     this.#count(connection, -1);
   }
 
-  #forget(connection: EbsocketConnection): void {
+  #forget(connection: LineConnection): void {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) removeTicking(this);
   }
 
   /** Counts one peer more, or one fewer, for its address. */
-  #count(connection: EbsocketConnection, change: 1 | -1): void {
+  #count(connection: LineConnection, change: 1 | -1): void {
     const [hostname, port] = connection.address;
     if (this.#maxPerAddress === Infinity || port === 0) return;
     const count = (this.#byAddress.get(hostname) ?? 0) + change;
@@ -334,10 +335,10 @@ export class Admission implements Ticking {
     const { bytes, maxBytes } = this.#buffers;
     const all = [...this.#connections].filter(({ unfinishedBytes }) => unfinishedBytes > 0);
     const held = all.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0);
-    const isLong = ({ unfinishedBytes }: EbsocketConnection) =>
+    const isLong = ({ unfinishedBytes }: LineConnection) =>
       unfinishedBytes >= held / all.length / 2;
     // The bytes of closing connections stay until those have ended.
-    const order = (one: EbsocketConnection, other: EbsocketConnection) =>
+    const order = (one: LineConnection, other: LineConnection) =>
       Number(one.open) - Number(other.open) || one.lineBegan - other.lineBegan;
     let excess = bytes - 0.75 * maxBytes;
     for (const connection of all.filter(isLong).sort(order).slice(0, -1)) {

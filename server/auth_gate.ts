@@ -7,7 +7,8 @@
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { ConnectionSink, EbsocketConnection } from "../net/connection.ts";
+import type { ConnectionSink } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import { LF } from "../protocol/ascii.ts";
 import { type ControlLine, decodeHello, encodeClose, type Hello } from "../protocol/control.ts";
@@ -43,19 +44,19 @@ const MAX_STEP_MS = 250;
 /** Receiver of the gate's decisions. */
 export interface AuthGateSink {
   /** Called when a peer has passed. `rest` is its input after the hello. */
-  onPass(connection: EbsocketConnection, hello: Hello, rest: LineBlock): void;
+  onPass(connection: LineConnection, hello: Hello, rest: LineBlock): void;
   /**
    * Called when a peer is rejected or has disconnected. `isSilent` is set if the peer never sent a
    * byte.
    */
   onRefuse(
-    connection: EbsocketConnection,
+    connection: LineConnection,
     reason: CloseReason,
     detail: string,
     isSilent: boolean,
   ): void;
   /** Called when the connection of a peer that did not pass has ended. */
-  onGone(connection: EbsocketConnection): void;
+  onGone(connection: LineConnection): void;
 }
 
 /** The gate of one server. */
@@ -66,9 +67,9 @@ export class AuthGate implements ConnectionSink, Ticking {
   readonly #keeper: AuthGateSink;
   readonly #validator = new LineValidator();
   /** Rejected peers that are still receiving the reason. */
-  readonly #leaving = new Set<EbsocketConnection>();
+  readonly #leaving = new Set<LineConnection>();
   /** Waiting peers, and how long each one has waited, in milliseconds. */
-  readonly #waiting = new Map<EbsocketConnection, number>();
+  readonly #waiting = new Map<LineConnection, number>();
 
   constructor(token: string, helloTimeout: number, limits: ConnectionLimits, keeper: AuthGateSink) {
     this.#token = digest(token);
@@ -89,7 +90,7 @@ export class AuthGate implements ConnectionSink, Ticking {
   }
 
   /** Adds a peer that waits at the gate. */
-  start(connection: EbsocketConnection): void {
+  start(connection: LineConnection): void {
     if (this.#waiting.size === MAX_WAITING) {
       const [longest] = this.#waiting.keys();
       this.#refuse(longest!, "too-many-clients", "too many others came after it");
@@ -113,7 +114,7 @@ export class AuthGate implements ConnectionSink, Ticking {
     }
   }
 
-  onLines(connection: EbsocketConnection, { bytes }: LineBlock): void {
+  onLines(connection: LineConnection, { bytes }: LineBlock): void {
     const validator = this.#validator.open(bytes);
     let start = 0;
     let kind = validator.validate(start);
@@ -134,7 +135,7 @@ export class AuthGate implements ConnectionSink, Ticking {
     this.#refuse(connection, "unauthorized", describe(foreign, hello), lastWord);
   }
 
-  onClose(connection: EbsocketConnection, { reason, detail }: CloseInfo): void {
+  onClose(connection: LineConnection, { reason, detail }: CloseInfo): void {
     if (this.#waiting.has(connection)) {
       this.#forget(connection);
       const why = detail || "it went before it had said hello";
@@ -150,7 +151,7 @@ export class AuthGate implements ConnectionSink, Ticking {
   }
 
   #refuse(
-    connection: EbsocketConnection,
+    connection: LineConnection,
     reason: CloseReason,
     detail: string,
     lastWord: Uint8Array | null = encodeClose({ reason, detail }),
@@ -165,7 +166,7 @@ export class AuthGate implements ConnectionSink, Ticking {
     }
   }
 
-  #forget(connection: EbsocketConnection): void {
+  #forget(connection: LineConnection): void {
     this.#waiting.delete(connection);
     if (this.#waiting.size === 0) removeTicking(this);
   }

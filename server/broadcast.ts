@@ -7,6 +7,7 @@
 
 import { Member, SubscriberGroup } from "./subscriber_group.ts";
 import type { EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import { WriteCoalescer } from "./coalescer.ts";
 import { afterHandlers, handlersEnd } from "../net/turn.ts";
 import { Block } from "../net/send_queue.ts";
@@ -19,9 +20,9 @@ const FEW_CLIENTS = 16;
 
 /** Sends lines to a set of clients. */
 export class Broadcast {
-  readonly #group = new SubscriberGroup<EbsocketConnection>();
-  readonly #members = new Map<EbsocketConnection, Member<EbsocketConnection>>();
-  readonly #coalescer: WriteCoalescer<EbsocketConnection>;
+  readonly #group = new SubscriberGroup<LineConnection>();
+  readonly #members = new Map<EbsocketConnection, Member<LineConnection>>();
+  readonly #coalescer: WriteCoalescer<LineConnection>;
   readonly #maxPendingBytes: number;
   /** Number of lines sent. */
   #lines = 0;
@@ -34,7 +35,7 @@ export class Broadcast {
   }
 
   /** Adds a client. It receives lines sent from now on. */
-  add(connection: EbsocketConnection): void {
+  add(connection: LineConnection): void {
     const member = new Member(connection, this.#group);
     this.#group.enroll(member);
     this.#members.set(connection, member);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { EbsocketConnection } from "../net/connection.ts";
+import type { LineConnection } from "../net/line_connection.ts";
 import type { ConnectionLimits } from "../net/connection_options.ts";
 import type { ControlLine, Feature, Hello, Welcome } from "../protocol/control.ts";
 import {
@@ -23,9 +23,9 @@ import { MAX_QUOTE } from "../protocol/printable.ts";
 /** Exchanges control lines with the clients of one server. */
 export class Handshake {
   readonly #terms: Omit<Welcome, "id" | "ack">;
-  readonly #greeted = new WeakSet<EbsocketConnection>();
+  readonly #greeted = new WeakSet<LineConnection>();
   /** The clients that requested acknowledgements. */
-  readonly #wantsAcks = new WeakSet<EbsocketConnection>();
+  readonly #wantsAcks = new WeakSet<LineConnection>();
 
   /**
    * Creates the handshake of a server.
@@ -56,7 +56,7 @@ export class Handshake {
    *
    * @returns The hello if the line is the client's first one, otherwise `null`.
    */
-  onControl(client: EbsocketConnection, line: ControlLine): Hello | null {
+  onControl(client: LineConnection, line: ControlLine): Hello | null {
     const farewell = decodeClose(line, "client");
     if (farewell) client.notePeerClose(inItsWords(farewell));
     const hello = decodeHello(line);
@@ -68,10 +68,10 @@ export class Handshake {
    *
    * @returns The hello, or `null` if it was ignored.
    */
-  onHello(client: EbsocketConnection, hello: Hello): Hello | null {
+  onHello(client: LineConnection, hello: Hello): Hello | null {
     if (this.#greeted.has(client)) return null;
     this.#greeted.add(client);
-    if (hello.keepAliveMs !== undefined) client.expect(hello.keepAliveMs);
+    if (hello.keepAliveMs !== undefined) client.setPeerKeepAlive(hello.keepAliveMs);
     if (hello.ack) this.#wantsAcks.add(client);
     client.send(encodeWelcome({ ...this.#terms, id: `c${client.id}`, ack: hello.ack }), 0);
     return hello;
@@ -86,7 +86,7 @@ export class Handshake {
    * otherwise `null`.
    */
   onBadLine(
-    client: EbsocketConnection,
+    client: LineConnection,
     { code, message }: EventFormatError,
     first: Uint8Array | null,
   ): void {
@@ -97,7 +97,7 @@ export class Handshake {
   }
 
   /** Counts `count` accepted events of a client and acknowledges them if it requested that. */
-  taken(client: EbsocketConnection, count: number): void {
+  taken(client: LineConnection, count: number): void {
     if (count === 0) return;
     client.eventsIn += count;
     if (this.#wantsAcks.has(client)) client.send(encodeAck(client.eventsIn), 0);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { EbsocketConnection } from "../../net/connection.ts";
+import { LineConnection } from "../../net/line_connection.ts";
 import { Outbox } from "../../client/outbox.ts";
 import type { QueueBounds } from "../../client/retry.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
@@ -13,7 +13,7 @@ const BOUNDS: QueueBounds = { maxQueuedEvents: 5, maxQueuedBytes: 1000, overflow
 /** An outbox with a connection to a peer made of memory, which takes bytes as a test says. */
 function connect(outbox: Outbox, hasAcks = true, maxLineBytes = Infinity) {
   const duplex = new FakeDuplex();
-  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  const connection = new LineConnection(duplex, ["127.0.0.1", 1]);
   connection.start({ onLines: () => {}, onClose: () => {} }, { maxPendingBytes: 20 });
   outbox.begin(connection);
   outbox.onWelcome(hasAcks, maxLineBytes);
@@ -25,7 +25,7 @@ function offer(outbox: Outbox, lines: string): boolean[] {
 }
 
 /** Ends a connection; gives what is unconfirmed and what waits now, in this order. */
-function end(outbox: Outbox, connection: EbsocketConnection): [string, string] {
+function end(outbox: Outbox, connection: LineConnection): [string, string] {
   connection.abort();
   const unconfirmed = outbox.end().map(textOf).join("");
   return [unconfirmed, outbox.stop().map(textOf).join("")];

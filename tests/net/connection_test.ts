@@ -7,8 +7,10 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
-import { type ConnectionSink, EbsocketConnection, openConnection } from "../../net/connection.ts";
+import type { ConnectionSink } from "../../net/connection.ts";
 import type { ConnectionOptions } from "../../net/connection_options.ts";
+import { LineConnection } from "../../net/line_connection.ts";
+import { openConnection } from "../../net/transport.ts";
 import { type CloseInfo, ConnectionClosedError } from "../../errors.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
@@ -17,7 +19,7 @@ import { until } from "../support/waiting.ts";
 
 function setUp(options: ConnectionOptions = {}, onLine?: (line: string) => void) {
   const duplex = new FakeDuplex();
-  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  const connection = new LineConnection(duplex, ["127.0.0.1", 50000]);
   const lines: string[] = [];
   const ends: CloseInfo[] = [];
   const sink: ConnectionSink = {
@@ -50,7 +52,7 @@ Deno.test("EbsocketConnection passes on lines, then ends with eof", async () => 
 Deno.test("EbsocketConnection ends when a duplex reports more bytes than the buffer holds", async () => {
   const duplex = new FakeDuplex();
   duplex.read = (buffer) => Promise.resolve(buffer.length + 1);
-  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  const connection = new LineConnection(duplex, ["127.0.0.1", 50000]);
   connection.start({ onLines() {}, onClose() {} });
   const { reason, detail } = await connection.closed;
   assertEquals(reason, "reset");
@@ -83,7 +85,7 @@ Deno.test("EbsocketConnection sends queued lines to a half-closed peer", async (
 Deno.test("EbsocketConnection keeps lines apart from a read buffer that is used again", async () => {
   const blocks: Uint8Array[] = [];
   const duplex = new FakeDuplex();
-  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  const connection = new LineConnection(duplex, ["127.0.0.1", 50000]);
   connection.start({ onLines: (_, block) => void blocks.push(block.bytes), onClose() {} });
   duplex.receive("one\n");
   duplex.receive("two\n");
@@ -232,7 +234,7 @@ Deno.test("EbsocketConnection.close() does not blame the peer for our own stands
 
 Deno.test("EbsocketConnection.close() ends a connection that was never started", async () => {
   const duplex = new FakeDuplex();
-  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 50000]);
+  const connection = new LineConnection(duplex, ["127.0.0.1", 50000]);
   assertEquals((await connection.close()).reason, "local");
   assert(duplex.isClosed);
 });
@@ -344,7 +346,7 @@ Deno.test("EbsocketConnection.flush() resolves once all is written, and rejects 
   await failed;
 });
 
-Deno.test("EbsocketConnection.notePeerClose() sets the reason for the end that follows", async () => {
+Deno.test("LineConnection.notePeerClose() sets the reason for the end that follows", async () => {
   const { connection, duplex } = setUp();
   connection.notePeerClose({ reason: "shutdown", detail: "maintenance" });
   duplex.receive(null);
@@ -356,7 +358,7 @@ Deno.test("EbsocketConnection.start() refuses a second start and limits out of r
   const { connection } = setUp();
   assertThrows(() => connection.start({ onLines() {}, onClose() {} }), TypeError, "before");
   connection.abort();
-  const other = new EbsocketConnection(new FakeDuplex(), ["::1", 1]);
+  const other = new LineConnection(new FakeDuplex(), ["::1", 1]);
   assertThrows(() => other.send(utf8("x\n")), TypeError, "not been started");
   const sink = { onLines() {}, onClose() {} };
   for (const bad of [0, -1, 1.5, NaN]) {
@@ -383,7 +385,7 @@ Deno.test("EbsocketConnection is drained when it is disposed of", async () => {
 
 Deno.test("EbsocketConnection reports the end of the peer to its sink while it can still send", async () => {
   const duplex = new FakeDuplex();
-  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  const connection = new LineConnection(duplex, ["127.0.0.1", 1]);
   connection.start({
     onLines() {},
     onEnd: (connection) => void connection.send(utf8("last\n")),
@@ -395,13 +397,13 @@ Deno.test("EbsocketConnection reports the end of the peer to its sink while it c
   assertEquals(duplex.written, "last\n");
 });
 
-Deno.test("EbsocketConnection.hasMore is true if a large read filled its buffer", async () => {
+Deno.test("LineConnection.hasMore is true if a large read filled its buffer", async () => {
   const duplex = new FakeDuplex();
-  const connection = new EbsocketConnection(duplex, ["127.0.0.1", 1]);
+  const connection = new LineConnection(duplex, ["127.0.0.1", 1]);
   const seen: boolean[] = [];
   let bytes = 0;
   connection.start({
-    onLines(connection, lines) {
+    onLines(connection: LineConnection, lines) {
       bytes += lines.bytes.length;
       seen.push(connection.hasMore);
     },

@@ -20,7 +20,7 @@ const NOTHING: PeerActivity = {
 function find(keepAlive: KeepAlive, looks: number, signs: Partial<PeerActivity> = {}): string[] {
   return Array.from(
     { length: looks },
-    () => keepAlive.look(200, { ...NOTHING, ...signs }, DEADLINES),
+    () => keepAlive.check(200, { ...NOTHING, ...signs }, DEADLINES),
   );
 }
 
@@ -42,7 +42,7 @@ Deno.test("KeepAlive never reports a peer without a keep-alive promise as silent
 
 Deno.test("KeepAlive finds a peer silent that does not keep its promise, some time later", () => {
   const keepAlive = new KeepAlive();
-  keepAlive.expect(400);
+  keepAlive.setPeerInterval(400);
   let bytesOut = 0;
   const look = (bytesIn: number) => find(keepAlive, 1, { bytesIn, bytesOut: ++bytesOut })[0];
   assertEquals([1, 1, 1, 1, 1, 1, 2].map(look), fine(7));
@@ -51,7 +51,7 @@ Deno.test("KeepAlive finds a peer silent that does not keep its promise, some ti
 
 Deno.test("KeepAlive does not blame a peer that is not being read from", () => {
   const keepAlive = new KeepAlive();
-  keepAlive.expect(1);
+  keepAlive.setPeerInterval(1);
   for (let bytesOut = 1; bytesOut < 100; bytesOut++) {
     const found = find(keepAlive, 1, { reading: false, unfinishedBytes: 9, bytesOut });
     assertEquals(found, ["fine"]);
@@ -78,13 +78,13 @@ Deno.test("KeepAlive reports an unfinished line, however often bytes come", () =
 
 Deno.test("KeepAlive blames no peer for a standstill of our own", () => {
   const keepAlive = new KeepAlive();
-  keepAlive.expect(400);
+  keepAlive.setPeerInterval(400);
   const waiting = { ...NOTHING, pendingBytes: 1 };
-  assertEquals(keepAlive.look(3_600_000, waiting, DEADLINES), "fine");
+  assertEquals(keepAlive.check(3_600_000, waiting, DEADLINES), "fine");
   assertEquals(keepAlive.stalledMs, 250);
   assertEquals(find(keepAlive, 5, waiting), [...fine(4), "stuck"]);
 });
 
 Deno.test("KeepAlive sends at once after a standstill of our own", () => {
-  assertEquals(new KeepAlive().look(3_600_000, NOTHING, DEADLINES), "send");
+  assertEquals(new KeepAlive().check(3_600_000, NOTHING, DEADLINES), "send");
 });

@@ -105,12 +105,12 @@ Deno.test("Writer.cut() keeps the line being written, and counts the others as u
   assertEquals(writer.unsent(), { lines: 2, bytes: 10 });
 });
 
-Deno.test("Writer.gather() adds the lines of the next microtasks to the same write", async () => {
+Deno.test("Writer.cork() adds the lines of the next microtasks to the same write", async () => {
   // Where this process has to pause just then, it does not wait: hence several times.
   for (let writes: number[] = [], rounds = 100; writes.length !== 1; rounds--) {
     assertGreater(rounds, 0, `the last writes were ${writes}`);
     const { duplex, writer } = setUp();
-    writer.gather();
+    writer.cork();
     for (const line of ["a\n", "b\n", "c\n"]) {
       writer.offer(utf8(line));
       for (let i = 0; i < 4; i++) await Promise.resolve();
@@ -121,9 +121,9 @@ Deno.test("Writer.gather() adds the lines of the next microtasks to the same wri
   }
 });
 
-Deno.test("Writer.gather() does not wait for an endless loop, nor once it has enough", async () => {
+Deno.test("Writer.cork() does not wait for an endless loop, nor once it has enough", async () => {
   const { duplex, writer } = setUp(1_000_000);
-  writer.gather();
+  writer.cork();
   const end = performance.now() + 10_000;
   while (duplex.writes.length === 0 && performance.now() < end) {
     if (writer.pendingBytes < 1000) writer.offer(utf8("a\n"));
@@ -133,15 +133,15 @@ Deno.test("Writer.gather() does not wait for an endless loop, nor once it has en
   assertEquals(duplex.writes.length, 1);
   await writer.flush();
 
-  writer.gather();
+  writer.cork();
   writer.offer(utf8("x".repeat(131_071) + "\n"));
   for (let i = 0; i < 6; i++) await Promise.resolve();
   assertEquals(duplex.writes.at(-1), 131_072);
 });
 
-Deno.test("Writer.gather() writes nothing if all lines have been dropped meanwhile", async () => {
+Deno.test("Writer.cork() writes nothing if all lines have been dropped meanwhile", async () => {
   const { duplex, idle, writer } = setUp();
-  writer.gather();
+  writer.cork();
   writer.offer(utf8("a\n"));
   await Promise.resolve();
   writer.cut();

@@ -8,7 +8,7 @@ import {
   type BackpressureBounds,
   type BackpressureSink,
 } from "../../relay/backpressure.ts";
-import { EbsocketConnection } from "../../net/connection.ts";
+import { LineConnection } from "../../net/line_connection.ts";
 import { LineBlock } from "../../framing.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
@@ -22,7 +22,7 @@ const block = (text: string) => new LineBlock(utf8(text));
 
 /** A publisher: what it sends goes through the backpressure to all readers. */
 class Publisher {
-  readonly connection = new EbsocketConnection(new FakeDuplex(), ["127.0.0.1", 1]);
+  readonly connection = new LineConnection(new FakeDuplex(), ["127.0.0.1", 1]);
   #count = 0;
 
   constructor(readonly backpressure: Backpressure) {}
@@ -37,9 +37,9 @@ class Publisher {
 
 function setUp(options: Partial<BackpressureBounds & BackpressureSink> = {}) {
   const passed: string[] = [];
-  const readers: EbsocketConnection[] = [];
+  const readers: LineConnection[] = [];
   /** Readers that hear nothing. */
-  const deaf = new Set<EbsocketConnection>();
+  const deaf = new Set<LineConnection>();
   const backpressure = new Backpressure({
     pass(_, lines) {
       passed.push(textOf(lines.bytes));
@@ -53,7 +53,7 @@ function setUp(options: Partial<BackpressureBounds & BackpressureSink> = {}) {
   /** A reader that takes nothing, and for which more than half of the most waits. */
   function lag(): FakeDuplex {
     const duplex = new FakeDuplex();
-    const reader = new EbsocketConnection(duplex, ["127.0.0.1", 2]);
+    const reader = new LineConnection(duplex, ["127.0.0.1", 2]);
     const onClose = () => backpressure.forget(reader);
     reader.start({ onLines() {}, onClose }, { maxPendingBytes: 1000 });
     duplex.writeSize = 0;
@@ -225,7 +225,7 @@ Deno.test("Backpressure waits only for readers that receive the publisher's even
 });
 
 Deno.test("Backpressure lets publishers without a lagging reader overtake those that wait", async () => {
-  const waitsFor = new Map<EbsocketConnection, EbsocketConnection[]>();
+  const waitsFor = new Map<LineConnection, LineConnection[]>();
   const { abort, backpressure, lag, passed, readers } = setUp({
     recipientsAmong: (some, publisher) =>
       some.filter((it) => waitsFor.get(publisher)?.includes(it)),
