@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Block, Piece } from "./send_queue.ts";
+import { Block, Piece } from "./piece.ts";
 
 /** The queued parts of one block. */
 interface Parts {

@@ -11,8 +11,8 @@ import {
   checkMaxLineBytes,
   MAX_TIMER_MS,
 } from "../protocol/option_checks.ts";
-import type { ByteBudget } from "./send_queue.ts";
-import type { ReadBuffers } from "./read_buffers.ts";
+import type { ReadBuffers } from "./byte_budget.ts";
+import type { SendBudget } from "./piece.ts";
 import type { LineSplitterOptions } from "../protocol/line_splitter.ts";
 
 /** Limits of a connection. */
@@ -73,8 +73,8 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
   readonly keepAliveTimeout: number;
   readonly writeTimeout: number;
   readonly lineTimeout: number;
-  /** Byte budget shared by all connections with these limits, or `null`. */
-  readonly total: ByteBudget | null;
+  /** Limit on the bytes queued for all connections with these limits, or `null`. */
+  readonly budget: SendBudget | null;
   /** Limit on the read buffers of all those connections, or `null`. */
   readonly buffers: ReadBuffers | null;
 
@@ -85,7 +85,7 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
    */
   constructor(
     options: ConnectionOptions,
-    total: ByteBudget | null = null,
+    budget: SendBudget | null = null,
     buffers: ReadBuffers | null = null,
   ) {
     this.maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
@@ -108,7 +108,7 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
     );
     this.writeTimeout = checkDuration("writeTimeout", options.writeTimeout ?? 30_000, 1);
     this.lineTimeout = checkDuration("lineTimeout", options.lineTimeout ?? 60_000, 1);
-    this.total = total;
+    this.budget = budget;
     this.buffers = buffers;
   }
 

@@ -33,7 +33,7 @@ import {
 } from "../errors.ts";
 import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./turn.ts";
 import { KeepAlive } from "./keepalive.ts";
-import { type Piece, sizeOf } from "./send_queue.ts";
+import { type Piece, sizeOf } from "./piece.ts";
 import { type LineBlock, LineSplitter } from "../protocol/line_splitter.ts";
 import { addTicking, afterRunning, removeTicking } from "./ticker.ts";
 import { Writer } from "./writer.ts";
@@ -164,7 +164,7 @@ export class LineConnection extends EbsocketConnection {
     this.#sink = sink;
     this.#keepAlive = new KeepAlive();
     // The owner of a shared byte budget ticks its connections itself.
-    if (!limits.total) addTicking(this);
+    if (!limits.budget) addTicking(this);
     this.#read(this.#splitter);
   }
 
@@ -266,7 +266,7 @@ export class LineConnection extends EbsocketConnection {
       this.#limits!.maxPendingBytes,
       this,
       LineConnection.#onWriterIdle,
-      this.#limits!.total,
+      this.#limits!.budget,
     );
   }
 

@@ -11,212 +11,21 @@
  */
 
 import { LF, OPEN_BRACE } from "../protocol/ascii.ts";
-import { copyNumbered, memberBytes, numbersLength } from "../protocol/envelope.ts";
-
-/**
- * Most bytes per write: enough to make the system call worthwhile, and few enough that no peer
- * delays the others for long. It is twice the size Redis uses (`NET_MAX_WRITES_PER_EVENT`), because
- * a call costs more here. With 50 subscribers this saves a sixth.
- */
-export const MAX_BATCH_BYTES = 131_072;
+import { memberBytes } from "../protocol/envelope.ts";
+import { Block, countLines, MAX_BATCH_BYTES, Piece, SendBudget, sizeOf } from "./piece.ts";
 
 /** Largest small block, in bytes. For these, the overhead of about 500 bytes per block matters. */
 const SMALL_BLOCK_BYTES = 4096;
 
-/**
- * Least number of small blocks to join at the end of an epoch, and the number of blocks in an
- * epoch.
- */
+/** Least number of small blocks to join at the end of an epoch. */
 const MIN_SMALL_BLOCKS = 32;
-const EPOCH_BLOCKS = 64;
-
-/**
- * Share of the room left for all queues that one batch of joined pieces may take, and its lower
- * bound in bytes. Joining never causes an excess by itself. With the default limit, a full batch is
- * allowed while a quarter of it is left.
- */
-const BATCH_SHARE = 1 / 1024;
-const MIN_JOINED_BYTES = 4096;
-
-/**
- * The bytes queued for many peers together, and their limit. Without one, ten thousand slow peers
- * could fill the memory although each stays within its own limit.
- */
-export class ByteBudget {
-  /** Number of queued bytes. Bytes shared by several queues count once, as they do in memory. */
-  bytes = 0;
-  readonly #maxBytes: number;
-  readonly #onExcess: () => void;
-  #isTold = false;
-
-  /** Creates a budget that calls `onExcess` after a turn in which `maxBytes` was exceeded. */
-  constructor(maxBytes: number, onExcess: () => void) {
-    this.#maxBytes = maxBytes;
-    this.#onExcess = onExcess;
-  }
-
-  /** Most bytes that may be joined for one batch. */
-  get maxJoinedBytes(): number {
-    const share = (this.#maxBytes - this.bytes) * BATCH_SHARE;
-    return Math.max(MIN_JOINED_BYTES, Math.min(share, MAX_BATCH_BYTES));
-  }
-
-  /** Adds `bytes` to the total, or subtracts them if negative. */
-  add(bytes: number): void {
-    this.bytes += bytes;
-    if (this.bytes <= this.#maxBytes || this.#isTold) return;
-    this.#isTold = true;
-    queueMicrotask(() => {
-      this.#isTold = false;
-      this.#onExcess();
-    });
-  }
-}
-
-/** Number of blocks created so far. */
-let made = 0;
-
-/** Blocks that can be found again by their memory. */
-const kept = new WeakMap<ArrayBufferLike, Block>();
-
-/**
- * Bytes held by one or more queues. They count in the budget from the first queue that holds them
- * to the last.
- */
-export class Block {
-  readonly bytes: Uint8Array;
-  /**
-   * Time of creation, counted in blocks. At the end of an epoch, queues join their small pieces.
-   * Queues with the same pieces then join the same ones and share the result.
-   */
-  readonly epoch: number = Math.floor(made++ / EPOCH_BLOCKS);
-  #total: ByteBudget | null = null;
-  #holders = 0;
-
-  /** Creates a block of bytes that never change. */
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-
-  /**
-   * Returns a block of the whole buffer that contains `bytes`. If such a block was kept, returns
-   * that one.
-   */
-  static of(bytes: Uint8Array): Block {
-    const { buffer } = bytes;
-    if (bytes.length === buffer.byteLength) return new Block(bytes);
-    return kept.get(buffer) ?? new Block(new Uint8Array(buffer));
-  }
-
-  /** Lets {@link Block.of} find this block by any part of its bytes. */
-  keep(): void {
-    kept.set(this.bytes.buffer, this);
-  }
-
-  /** The budget in which the block counts while it is held. */
-  get total(): ByteBudget | null {
-    return this.#total;
-  }
-
-  hold(total: ByteBudget | null): void {
-    if (this.#holders++ > 0) return;
-    this.#total = total;
-    total?.add(this.bytes.length);
-  }
-
-  release(): void {
-    if (--this.#holders > 0) return;
-    this.#total?.add(-this.bytes.length);
-    if (latest?.block === this) latest = null;
-    if (joined?.whole.block === this) joined = null;
-  }
-}
-
-/**
- * A part of a block to be written: complete lines, or fragments that a queue makes of them. Never
- * changes.
- */
-export class Piece {
-  readonly block: Block;
-  /** Start and end within the block. */
-  readonly start: number;
-  readonly end: number;
-  /** Number of events if the piece holds nothing else, otherwise 0. */
-  readonly events: number;
-  /** Number of the first event, from which the others are counted up; 0 for no numbers. */
-  readonly number: number;
-  /** Number of bytes to write, including the numbers. */
-  readonly length: number;
-  /** Counted on first use. */
-  #lines: number | undefined;
-
-  /** Creates a piece of the bytes of `block` from `start` to `end`, by default all of them. */
-  constructor(block: Block, start = 0, end = block.bytes.length, events = 0, number = 0) {
-    this.block = block;
-    this.start = start;
-    this.end = end;
-    this.events = events;
-    this.number = number;
-    this.length = end - start + (number > 0 ? numbersLength(number, events) : 0);
-  }
-
-  /** Returns the same piece with numbers from `number` on. */
-  numbered(number: number): Piece {
-    return new Piece(this.block, this.start, this.end, this.events, number);
-  }
-
-  /** Returns whether the same bytes are written for another piece. */
-  equals({ block, start, end, number }: Piece): boolean {
-    return this.block === block && this.start === start && this.end === end &&
-      this.number === number;
-  }
-
-  /**
-   * Number of lines that end in the piece. Thousands of queues may hold it, and all may close in
-   * one turn, so it is counted only once.
-   */
-  get lines(): number {
-    return this.#lines ??= this.events || countLines(this.bytes);
-  }
-
-  /** The bytes of the piece, without numbers. */
-  get bytes(): Uint8Array {
-    const { block: { bytes }, start, end } = this;
-    return end - start === bytes.length ? bytes : bytes.subarray(start, end);
-  }
-}
-
-/**
- * The piece that was last queued by its bytes, while any queue holds it. The next queue probably
- * receives it too.
- */
-let latest: Piece | null = null;
-
-function toPiece(bytes: Uint8Array, total: ByteBudget | null): Piece {
-  const isSame = latest?.block.bytes === bytes && latest.block.total === total;
-  return isSame ? latest! : latest = new Piece(new Block(bytes));
-}
-
-/** Returns the number of bytes to write for pieces. */
-export function sizeOf(pieces: readonly Piece[]): number {
-  let size = 0;
-  for (const { length } of pieces) size += length;
-  return size;
-}
-
-/** Returns the number of lines that end before `end`. */
-function countLines(bytes: Uint8Array, end = bytes.length): number {
-  let lines = 0;
-  for (let i = bytes.indexOf(LF); i >= 0 && i < end; i = bytes.indexOf(LF, i + 1)) lines++;
-  return lines;
-}
 
 /** A queue of pieces, which together are complete lines. */
 export class SendQueue {
   /** Most bytes that may be queued. */
   readonly maxBytes: number;
 
-  readonly #total: ByteBudget | null;
+  readonly #budget: SendBudget;
   #isAbandoned = false;
   /** Once `batch()` was called, the first piece has no numbers left to write. */
   #pieces: Piece[] = [];
@@ -233,9 +42,10 @@ export class SendQueue {
   #small = 0;
   #epoch = 0;
 
-  constructor(maxBytes: number, total: ByteBudget | null = null) {
+  /** Creates a queue with a limit of its own, and with a budget that it may share with others. */
+  constructor(maxBytes: number, budget: SendBudget | null = null) {
     this.maxBytes = maxBytes;
-    this.#total = total;
+    this.#budget = budget ?? new SendBudget();
   }
 
   /** Bytes queued. */
@@ -270,12 +80,12 @@ export class SendQueue {
 
   /** Adds complete lines regardless of the limit, for a last line. */
   append(lines: Uint8Array): void {
-    this.#add(toPiece(lines, this.#total));
+    this.#add(this.#budget.pieceOf(lines));
   }
 
   #add(piece: Piece): void {
     const { block, length } = piece;
-    block.hold(this.#total);
+    block.retain(this.#budget);
     if (block.epoch > this.#epoch) {
       this.#joinSmall();
       this.#epoch = block.epoch;
@@ -294,14 +104,15 @@ export class SendQueue {
     if (count < MIN_SMALL_BLOCKS) return;
     const at = this.#pieces.length - count;
     const parts = this.#pieces.slice(at);
-    const shared = joined?.isAll(parts, this.#total) ? joined : join(parts, 0, sizeOf(parts))!;
+    const { joined } = this.#budget;
+    const shared = joined?.isAll(parts) ? joined : this.#budget.join(parts, 0, sizeOf(parts))!;
     this.#replace(at, count, [shared.whole]);
     this.#small = 0;
   }
 
   /** Replaces `count` pieces, from index `at` on, with others. */
   #replace(at: number, count: number, pieces: readonly Piece[]): void {
-    for (const { block } of pieces) block.hold(this.#total);
+    for (const { block } of pieces) block.retain(this.#budget);
     for (const piece of this.#pieces.splice(at, count, ...pieces)) this.#drop(piece);
   }
 
@@ -353,21 +164,21 @@ export class SendQueue {
     const pieces = this.#pieces;
     const first = pieces[0]!;
     const isWritten = first.number === 0;
-    const limit = this.#total?.maxJoinedBytes ?? MAX_BATCH_BYTES;
+    const { maxJoinedBytes: limit, joined } = this.#budget;
     const isAlone = pieces.length === 1 || first.length - this.#offset > limit / 2;
     if (isWritten && isAlone) return;
-    let shared = joined?.isWorth(pieces, this.#offset, this.#total) ? joined : null;
+    let shared = joined?.isWorth(pieces, this.#offset) ? joined : null;
     if (!shared) {
       const { count, size } = this.#countUpTo(limit);
       if (isWritten && count === 1) return;
-      shared = join(pieces.slice(0, count), this.#offset, size);
+      shared = this.#budget.join(pieces.slice(0, count), this.#offset, size);
     }
     if (!shared) {
       this.#split(first);
       return this.#prepare();
     }
-    const { parts, whole, rest } = shared;
-    this.#replace(0, parts.length, rest ? [whole, rest] : [whole]);
+    const { parts, whole, remainder } = shared;
+    this.#replace(0, parts.length, remainder ? [whole, remainder] : [whole]);
     this.#offset = 0;
   }
 
@@ -428,7 +239,7 @@ export class SendQueue {
     this.#pieces = [];
     this.#bytes = -this.#offset;
     for (const piece of this.#begun(dropped)) {
-      piece.block.hold(this.#total);
+      piece.block.retain(this.#budget);
       this.#pieces.push(piece);
       this.#bytes += piece.length;
     }
@@ -453,79 +264,4 @@ export class SendQueue {
     const isDone = begun.length === 1 && begun[0]!.length <= this.#offset;
     return isDone ? [] : begun;
   }
-}
-
-/** Result of the last join for any queue, while any queue holds it. */
-let joined: Joined | null = null;
-
-/** Pieces that were joined. */
-class Joined {
-  readonly parts: readonly Piece[];
-  /** Number of bytes of the first piece that had been written before. */
-  readonly offset: number;
-  /** The resulting piece, without numbers. */
-  readonly whole: Piece;
-  /** The part of the last piece that did not fit, or `null`. */
-  readonly rest: Piece | null;
-
-  constructor(parts: readonly Piece[], offset: number, whole: Piece, rest: Piece | null) {
-    this.parts = parts;
-    this.offset = offset;
-    this.whole = whole;
-    this.rest = rest;
-  }
-
-  /** Whether a queue begins with exactly these parts. */
-  #isNext(pieces: readonly Piece[], offset: number, total: ByteBudget | null): boolean {
-    return this.offset === offset && this.whole.block.total === total &&
-      this.parts.length <= pieces.length && this.parts.every((part, i) => part.equals(pieces[i]!));
-  }
-
-  /**
-   * Whether a queue begins with these parts, and reusing them is better than a separate copy that
-   * joins more.
-   */
-  isWorth(pieces: readonly Piece[], offset: number, total: ByteBudget | null): boolean {
-    const isMost = this.rest !== null || this.parts.length === pieces.length ||
-      this.whole.length > MAX_BATCH_BYTES / 2;
-    return isMost && this.#isNext(pieces, offset, total);
-  }
-
-  /** Whether these parts are all of the pieces, and all of them were joined. */
-  isAll(pieces: readonly Piece[], total: ByteBudget | null): boolean {
-    return this.rest === null && this.parts.length === pieces.length &&
-      this.#isNext(pieces, 0, total);
-  }
-}
-
-/**
- * Joins pieces into one of at most `size` bytes, starting at `offset` in the first. If the last
- * piece has numbers, only as many of its lines as fit are joined. Returns `null` if not even one
- * line fits.
- */
-function join(parts: readonly Piece[], offset: number, size: number): Joined | null {
-  const bytes = new Uint8Array(size);
-  const isCounted = offset === 0 && parts.every(({ events }) => events > 0);
-  let at = 0;
-  let count = 0;
-  let rest: Piece | null = null;
-  for (const [i, part] of parts.entries()) {
-    const { block, start, end, events, number } = part;
-    if (number === 0) {
-      const text = i === 0 && offset > 0 ? part.bytes.subarray(offset) : part.bytes;
-      bytes.set(text, at);
-      at += text.length;
-      count += events;
-      continue;
-    }
-    const { lines, read, written } = copyNumbered(part.bytes, number, bytes, at);
-    at += written;
-    count += lines;
-    if (lines === events) continue;
-    if (at === 0) return null;
-    if (lines === 0) parts = parts.slice(0, -1);
-    else rest = new Piece(block, start + read, end, events - lines, number + lines);
-  }
-  const whole = new Piece(new Block(bytes.subarray(0, at)), 0, at, isCounted ? count : 0);
-  return joined = new Joined(parts, offset, whole, rest);
 }

@@ -5,7 +5,8 @@
  */
 
 import { afterHandlers, handlersEnd, type Round, writeSoon } from "./turn.ts";
-import { type ByteBudget, MAX_BATCH_BYTES, type Piece, SendQueue } from "./send_queue.ts";
+import { MAX_BATCH_BYTES, type Piece, type SendBudget } from "./piece.ts";
+import { SendQueue } from "./send_queue.ts";
 
 /** Destination of a writer. */
 export interface WriteTarget {
@@ -53,10 +54,10 @@ export class Writer<Owner> {
     maxPendingBytes: number,
     owner: Owner,
     onIdle: (owner: Owner, error: unknown) => void,
-    total: ByteBudget | null = null,
+    budget: SendBudget | null = null,
   ) {
     this.#target = target;
-    this.#queue = new SendQueue(maxPendingBytes, total);
+    this.#queue = new SendQueue(maxPendingBytes, budget);
     this.#owner = owner;
     this.#onIdle = onIdle;
   }

@@ -10,7 +10,7 @@ import type { Subscriber } from "./subscription_table.ts";
 import { CR, LF, OPEN_BRACE } from "../protocol/ascii.ts";
 import { cutMember, readString } from "../protocol/envelope.ts";
 import type { SchemaFilter } from "./schema_filter.ts";
-import { Block } from "../net/send_queue.ts";
+import { Block } from "../net/piece.ts";
 import { Delivery } from "./receipts.ts";
 import type { Lines, Router } from "./router.ts";
 import type { EnvelopeKey, LineValidator } from "../protocol/validator.ts";

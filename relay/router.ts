@@ -8,7 +8,7 @@
 import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import { type Subscriber, SubscriptionTable } from "./subscription_table.ts";
 import { WriteCoalescer } from "../server/coalescer.ts";
-import type { Block } from "../net/send_queue.ts";
+import type { Block } from "../net/piece.ts";
 import { type Delivery, Receipts } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";

@@ -84,7 +84,7 @@ export class AuthGate implements ConnectionSink, Ticking {
         maxPendingBytes: 4 * MAX_HELLO_BYTES,
         keepAliveInterval: Infinity,
       },
-      limits.total,
+      limits.budget,
       limits.buffers,
     );
   }

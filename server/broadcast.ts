@@ -10,7 +10,7 @@ import type { EbsocketConnection } from "../net/connection.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { WriteCoalescer } from "./coalescer.ts";
 import { afterHandlers, handlersEnd } from "../net/turn.ts";
-import { Block } from "../net/send_queue.ts";
+import { Block } from "../net/piece.ts";
 
 /**
  * Most clients for which it is cheaper to queue the lines to all than to note where a line to one

@@ -15,7 +15,7 @@
 
 import type { Member, Recipient, SubscriberGroup } from "./subscriber_group.ts";
 import { gatherTime, noteDemand, SHORT_BYTES } from "../net/turn.ts";
-import { type Block, MAX_BATCH_BYTES } from "../net/send_queue.ts";
+import { type Block, MAX_BATCH_BYTES } from "../net/piece.ts";
 import { SliceListCache } from "./slice_list.ts";
 
 /**

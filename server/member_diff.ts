@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type Block, Piece } from "../net/send_queue.ts";
+import { type Block, Piece } from "../net/piece.ts";
 import { SliceList } from "./slice_list.ts";
 
 /** Lines that are queued together. */

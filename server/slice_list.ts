@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Block, Piece } from "../net/send_queue.ts";
+import { Block, Piece } from "../net/piece.ts";
 
 /** Numbers stored per slice: its start, its end, and its number of events. */
 const STRIDE = 3;

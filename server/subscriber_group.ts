@@ -6,7 +6,7 @@
  */
 
 import { Batch, MemberDiff, type Position } from "./member_diff.ts";
-import type { Block, Piece } from "../net/send_queue.ts";
+import type { Block, Piece } from "../net/piece.ts";
 import { SliceList, SliceListCache } from "./slice_list.ts";
 
 /** A recipient of lines, such as a connection. */

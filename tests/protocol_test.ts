@@ -27,7 +27,7 @@ import {
   MAX_QUEUES,
   MAX_WILDCARD_PLACES,
 } from "../relay/subscriptions.ts";
-import { MAX_BATCH_BYTES } from "../net/send_queue.ts";
+import { MAX_BATCH_BYTES } from "../net/piece.ts";
 import { DEFAULT_MAX_DEPTH, LineValidator } from "../protocol/validator.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
 import { setUp } from "./support/ingress.ts";

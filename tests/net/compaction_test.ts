@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { Compaction } from "../../net/compaction.ts";
-import { ByteBudget, Piece, SendQueue } from "../../net/send_queue.ts";
+import { Piece, SendBudget } from "../../net/piece.ts";
+import { SendQueue } from "../../net/send_queue.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import type { Socket } from "../../net/transport.ts";
@@ -22,7 +23,7 @@ function compact(queues: readonly SendQueue[]): void {
 }
 
 Deno.test("Compaction copies the pending part of a block once, if it is less than half", () => {
-  const total = new ByteBudget(Infinity, () => {});
+  const total = new SendBudget();
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   const text = '{"event":"a"}\n'.repeat(100);
   const block = blockOf(text);
@@ -45,7 +46,7 @@ Deno.test("Compaction copies the pending part of a block once, if it is less tha
 });
 
 Deno.test("Compaction keeps a block of which half is pending, or that is being written", () => {
-  const total = new ByteBudget(Infinity, () => {});
+  const total = new SendBudget();
   const queues = [1, 2].map(() => new SendQueue(Infinity, total));
   const block = blockOf("x".repeat(1399) + "\n");
   queues.forEach((queue, i) => queue.offerPieces([new Piece(block, 700 * i, 700 * i + 700)]));

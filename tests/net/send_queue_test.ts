@@ -9,7 +9,8 @@ import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
-import { Block, ByteBudget, MAX_BATCH_BYTES, Piece, SendQueue } from "../../net/send_queue.ts";
+import { Block, MAX_BATCH_BYTES, Piece, SendBudget } from "../../net/piece.ts";
+import { SendQueue } from "../../net/send_queue.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { fuzzRuns } from "../support/lines.ts";
 
@@ -119,7 +120,8 @@ Deno.test("SendQueue.batch() returns a single block without a copy", () => {
 });
 
 Deno.test("SendQueue.batch() joins small blocks once for all queues that share them", () => {
-  const queues = [1, 2, 3].map(() => new SendQueue(1000));
+  const budget = new SendBudget();
+  const queues = [1, 2, 3].map(() => new SendQueue(1000, budget));
   const [first, second, third] = queues;
   for (const block of [line(4), line(5)]) for (const queue of queues) queue.offer(block);
   third!.offer(line(6));
@@ -127,12 +129,26 @@ Deno.test("SendQueue.batch() joins small blocks once for all queues that share t
   assertEquals(third!.batch().length, 15);
 });
 
+Deno.test("SendQueue.batch() joins once for all queues of a server while another server sends, too", () => {
+  const servers = [new SendBudget(), new SendBudget()];
+  const queues = [0, 1, 0, 1].map((server) => new SendQueue(1000, servers[server]!));
+  for (const length of [4, 5]) {
+    const blocks = [line(length), line(length)];
+    for (const [i, queue] of queues.entries()) queue.offer(blocks[i % 2]!);
+  }
+  const batches = queues.map((queue) => queue.batch());
+  assertStrictEquals(batches[0], batches[2]);
+  assertStrictEquals(batches[1], batches[3]);
+  assertEquals(servers.map(({ bytes }) => bytes), [9, 9]);
+});
+
 Deno.test("SendQueue keeps the bytes of several queues apart, however much they share", () => {
   const blocks = fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(7)), { maxLength: 12 });
   const steps = fc.array(fc.tuple(fc.nat(2), fc.integer({ min: 1, max: 30 })), { maxLength: 12 });
   fc.assert(
     fc.property(blocks, steps, blocks, (before, steps, after) => {
-      const queues = [0, 1, 2].map(() => new SendQueue(1000));
+      const budget = new SendBudget();
+      const queues = [0, 1, 2].map(() => new SendQueue(1000, budget));
       const expected = ["", "", ""];
       const actual = ["", "", ""];
       let name = 0x61;
@@ -188,7 +204,8 @@ Deno.test("SendQueue.cut() counts the lines of a shared block once", () => {
     return new Piece(new Block(bytes), 0, bytes.length, 5000, number);
   });
   const bytes = new Searched(utf8("{}\n".repeat(5000)).buffer);
-  const queues = Array.from({ length: 100 }, () => new SendQueue(MAX_BATCH_BYTES * 8));
+  const budget = new SendBudget();
+  const queues = Array.from({ length: 100 }, () => new SendQueue(MAX_BATCH_BYTES * 8, budget));
   for (const queue of queues) {
     queue.offer(bytes);
     queue.offerPieces([unnumbered!, numbered!]);
@@ -252,7 +269,9 @@ Deno.test("SendQueue.cut() leaves a queue whose next batch is never empty", () =
 Deno.test("SendQueue never changes a block, which other queues share", () => {
   const blocks = [line(10, "a"), line(70_000, "b"), line(20, "c"), line(30, "d")];
   const copies = blocks.map((block) => block.slice());
-  const queues = [1, 7, 5000, Infinity].map((step) => ({ step, queue: new SendQueue(1e6) }));
+  const budget = new SendBudget();
+  const steps = [1, 7, 5000, Infinity];
+  const queues = steps.map((step) => ({ step, queue: new SendQueue(1e6, budget) }));
   for (const block of blocks) for (const { queue } of queues) queue.offer(block);
   for (const { step, queue } of queues) {
     assertEquals(drain(queue, step === 1 ? 997 : step * 100), concat(copies));
@@ -443,8 +462,8 @@ Deno.test("SendQueue.cut() leaves whole lines only, after any partial write of a
   }
 });
 
-Deno.test("ByteBudget counts shared bytes once, from the first queue to the last", () => {
-  const total = new ByteBudget(Infinity, () => {});
+Deno.test("SendBudget counts shared bytes once, from the first queue to the last", () => {
+  const total = new SendBudget();
   const queues = [1, 2, 3].map(() => new SendQueue(1000, total));
   const shared = line(100);
   for (const queue of queues) queue.offer(shared);
@@ -459,8 +478,8 @@ Deno.test("ByteBudget counts shared bytes once, from the first queue to the last
   assertEquals(total.bytes, 0);
 });
 
-Deno.test("ByteBudget counts a block once, whatever parts of it are pending in which queues", () => {
-  const total = new ByteBudget(Infinity, () => {});
+Deno.test("SendBudget counts a block once, whatever parts of it are pending in which queues", () => {
+  const total = new SendBudget();
   const bytes = utf8("x".repeat(9999) + "\n");
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   const block = Block.of(bytes);
@@ -483,8 +502,8 @@ Deno.test("Block.of() finds a block that was kept again by any part of its bytes
   assertStrictEquals(Block.of(bytes.subarray(7)), block);
 });
 
-Deno.test("ByteBudget counts numbered events once until they are written, then a batch for each number", () => {
-  const total = new ByteBudget(536_870_912, () => {});
+Deno.test("SendBudget counts numbered events once until they are written, then a batch for each number", () => {
+  const total = new SendBudget(536_870_912, () => {});
   const queues = Array.from({ length: 100 }, () => new SendQueue(Infinity, total));
   const block = new Block(utf8('{"event":"a"}\n'.repeat(100_000)));
   queues.forEach((queue, i) => {
@@ -504,9 +523,9 @@ Deno.test("ByteBudget counts numbered events once until they are written, then a
   }
 });
 
-Deno.test("ByteBudget is never exceeded by joined blocks alone, however many queues there are", () => {
+Deno.test("SendBudget is never exceeded by joined blocks alone, however many queues there are", () => {
   let excesses = 0;
-  const total = new ByteBudget(4_000_000, () => excesses++);
+  const total = new SendBudget(4_000_000, () => excesses++);
   const block = new Block(utf8('{"event":"a"}\n'.repeat(100_000)));
   for (let i = 0; i < 300; i++) {
     const queue = new SendQueue(Infinity, total);
@@ -517,7 +536,7 @@ Deno.test("ByteBudget is never exceeded by joined blocks alone, however many que
 });
 
 Deno.test("SendQueue.batch() puts a number into a long line without a copy of it", () => {
-  const total = new ByteBudget(Infinity, () => {});
+  const total = new SendBudget();
   const block = new Block(utf8(`  {"event":"${"x".repeat(500_000)}"}\n{"event":"a"}\n`));
   const piece = new Piece(block, 0, block.bytes.length, 2);
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
@@ -545,8 +564,8 @@ Deno.test("SendQueue.cut() keeps the rest of a line that is in several pieces", 
   assertEquals(textOf(drain(queue)), `q":5,${text.slice(1)}last\n`);
 });
 
-Deno.test("ByteBudget counts many small shared blocks once, too", () => {
-  const total = new ByteBudget(Infinity, () => {});
+Deno.test("SendBudget counts many small shared blocks once, too", () => {
+  const total = new SendBudget();
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   const blocks = Array.from({ length: 1000 }, (_, i) => utf8(`${i}\n`));
   const big = line(100_000);
@@ -576,7 +595,7 @@ Deno.test("SendQueue needs little more memory for small blocks than it counts", 
   assertLess(growth!, 2 * bytes!);
 });
 
-Deno.test("ByteBudget is zero when all queues are empty, after any sequence of operations", () => {
+Deno.test("SendBudget is zero when all queues are empty, after any sequence of operations", () => {
   const action = fc.oneof(
     fc.record({ do: fc.constant("offer" as const), size: fc.integer({ min: 1, max: 50 }) }),
     fc.record({ do: fc.constant("pieces" as const), size: fc.constantFrom(1, 40, 200_000) }),
@@ -585,7 +604,7 @@ Deno.test("ByteBudget is zero when all queues are empty, after any sequence of o
   );
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(2), action)), (actions) => {
-      const total = new ByteBudget(Infinity, () => {});
+      const total = new SendBudget();
       const queues = [0, 1, 2].map(() => new SendQueue(Infinity, total));
       for (const [which, { do: what, size }] of actions) {
         const queue = queues[which]!;
@@ -616,7 +635,7 @@ Deno.test("ByteBudget is zero when all queues are empty, after any sequence of o
 
 Deno.test("SendQueue.cut() never adds to the total", async () => {
   let told = 0;
-  const total = new ByteBudget(100_000, () => told++);
+  const total = new SendBudget(100_000, () => told++);
   const block = line(90_000);
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   for (const queue of queues) queue.offer(block);
@@ -631,9 +650,9 @@ Deno.test("SendQueue.cut() never adds to the total", async () => {
   assertEquals(queues.map(({ bytes }) => bytes), [89_999, 89_998, 89_997]);
 });
 
-Deno.test("ByteBudget reports an excess once a turn", async () => {
+Deno.test("SendBudget reports an excess once a turn", async () => {
   let told = 0;
-  const total = new ByteBudget(10, () => told++);
+  const total = new SendBudget(10, () => told++);
   const queue = new SendQueue(Infinity, total);
   queue.offer(line(10));
   await Promise.resolve();

@@ -6,7 +6,7 @@ import { EbsocketClient } from "../../client.ts";
 import { defineEvents } from "../../schema/definitions.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
-import { Block, Piece } from "../../net/send_queue.ts";
+import { Block, Piece } from "../../net/piece.ts";
 import { EbsocketSystem } from "../../system.ts";
 import { rawStream } from "../../net/tls_socket.ts";
 import type { Socket } from "../../net/transport.ts";

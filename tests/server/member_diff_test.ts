@@ -3,7 +3,7 @@ import { assertStrictEquals } from "@std/assert/strict-equals";
 import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import { MemberDiff } from "../../server/member_diff.ts";
-import { Piece } from "../../net/send_queue.ts";
+import { Piece } from "../../net/piece.ts";
 import { blockOf, textOf } from "../support/bytes.ts";
 
 /** A piece that is all of a block. */

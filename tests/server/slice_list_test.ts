@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { concat } from "@std/bytes/concat";
-import type { Piece } from "../../net/send_queue.ts";
+import type { Piece } from "../../net/piece.ts";
 import { SliceList, SliceListCache } from "../../server/slice_list.ts";
 import { blockOf, textOf } from "../support/bytes.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import { Block } from "../../net/send_queue.ts";
+import { Block } from "../../net/piece.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

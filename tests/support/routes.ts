@@ -2,7 +2,7 @@
 
 import type { Recipient } from "../../server/subscriber_group.ts";
 import { copyNumbered } from "../../protocol/envelope.ts";
-import type { Piece } from "../../net/send_queue.ts";
+import type { Piece } from "../../net/piece.ts";
 
 const decoder = new TextDecoder();
 

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { assertLess } from "@std/assert/less";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
-import { ReadBuffers } from "../../net/read_buffers.ts";
+import { ReadBuffers } from "../../net/byte_budget.ts";
 import { LineSplitter } from "../../protocol/line_splitter.ts";
 
 /** A megabyte of buffers, and how often an excess was told. */
