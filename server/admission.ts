@@ -1,22 +1,19 @@
 /**
- * Admission of peers to a server: which peers become clients, which are rejected, and the budgets
- * they share.
+ * Admission of peers to a server: which peers become clients, and which are rejected.
  *
  * @module
  */
 
 import type { Address } from "../protocol/address.ts";
-import { Compaction } from "../net/compaction.ts";
 import type { ConnectionSink, EbsocketConnection } from "../net/connection.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits, type ConnectionOptions } from "../net/connection_options.ts";
 import { encodeClose, type Hello } from "../protocol/control.ts";
-import type { CloseReason } from "../errors.ts";
-import type { AuthGate } from "./auth_gate.ts";
+import type { CloseInfo, CloseReason } from "../errors.ts";
+import type { AuthGate, AuthGateSink } from "./auth_gate.ts";
 import { checkDuration, checkGiven, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
-import { ByteBudget } from "../net/send_queue.ts";
-import { ReadBuffers } from "../net/read_buffers.ts";
+import { MemoryLimits } from "./memory_limits.ts";
 import { checkTokenText } from "../protocol/token.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
@@ -31,7 +28,7 @@ export const DEFAULT_HELLO_TIMEOUT = 5000;
  * second for each. In a flood, the others are disconnected without a reason, or they would use up
  * the file descriptors that the limit protects.
  */
-const MAX_LINGERING = 256;
+const MAX_REJECTED = 256;
 
 /** Receiver of the input of all connections of a server. */
 export interface ServerSink extends ConnectionSink {
@@ -103,8 +100,8 @@ export interface ServeOptions extends ConnectionOptions {
   readonly retryAfter?: number;
 }
 
-/** The peers of one server. */
-export class Admission implements Ticking {
+/** The peers of one server. Its methods `on…()` receive the lines and the ends of its clients. */
+export class Admission implements ConnectionSink, AuthGateSink, Ticking {
   /** Longest time that closing may take, in milliseconds. */
   readonly shutdownTimeout: number;
 
@@ -113,21 +110,17 @@ export class Admission implements Ticking {
   readonly #limits: ConnectionLimits;
   readonly #maxClients: number;
   readonly #maxPerAddress: number;
-  readonly #maxTotal: number;
   readonly #token: string | undefined;
   readonly #helloTimeout: number;
   readonly #retryAfter: number;
 
-  readonly #total: ByteBudget;
-  readonly #buffers: ReadBuffers;
-  readonly #members: ConnectionSink;
   /** All connections that have not ended, including rejected ones. */
   readonly #connections = new Set<LineConnection>();
-  #mayCompact = true;
-  #clients = 0;
-  /** Number of peers that are receiving the reason of their rejection. */
-  #lingering = 0;
+  /** Rejected peers that are still receiving the reason. */
+  readonly #rejected = new Set<LineConnection>();
+  readonly #memory: MemoryLimits;
   readonly #byAddress = new Map<string, number>();
+  #clients = 0;
   #gate: AuthGate | null = null;
   #lastId = 0;
 
@@ -147,7 +140,7 @@ export class Admission implements Ticking {
     const perAddress = options.maxClientsPerAddress ?? Infinity;
     this.#maxPerAddress = checkLimit("maxClientsPerAddress", perAddress, 1);
     const total = options.maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES;
-    this.#maxTotal = checkLimit("maxTotalPendingBytes", total, 1);
+    const maxTotal = checkLimit("maxTotalPendingBytes", total, 1);
     checkGiven(options, ["token"]);
     const { token } = options;
     this.#token = token === undefined ? undefined : checkTokenText(token);
@@ -155,23 +148,14 @@ export class Admission implements Ticking {
     this.#helloTimeout = checkDuration("helloTimeout", helloTimeout, 1, MAX_TIMER_MS);
     this.shutdownTimeout = checkDuration("shutdownTimeout", options.shutdownTimeout ?? 5000, 0);
     this.#retryAfter = checkDuration("retryAfter", options.retryAfter ?? 0, 0, MAX_TIMER_MS);
-    this.#total = new ByteBudget(this.#maxTotal, () => this.#closeSlow());
-    this.#buffers = new ReadBuffers(this.#maxTotal / 4, () => this.#giveUpLines());
-    this.#limits = new ConnectionLimits(options, this.#total, this.#buffers);
-    this.#members = {
-      onLines: (connection, lines) => sink.onLines(connection, lines),
-      onEnd: (connection) => sink.onEnd?.(connection),
-      onClose: (connection, info) => {
-        this.#clients--;
-        this.#onGone(connection);
-        sink.onClose(connection, info);
-      },
-    };
+    this.#memory = new MemoryLimits(maxTotal, this.#connections);
+    const { queued, buffers } = this.#memory;
+    this.#limits = new ConnectionLimits(options, queued, buffers);
   }
 
   /** Bytes queued for all clients together. */
   get pendingBytes(): number {
-    return this.#total.bytes;
+    return this.#memory.queued.bytes;
   }
 
   /**
@@ -181,31 +165,21 @@ export class Admission implements Ticking {
   async prepare(): Promise<void> {
     if (this.#token === undefined) return;
     const { AuthGate } = await import("./auth_gate.ts");
-    this.#gate = new AuthGate(this.#token, this.#helloTimeout, this.#limits, {
-      onPass: (connection, hello, rest) => {
-        // An error of the sink has no other handler here.
-        try {
-          this.#pass(connection, hello, rest);
-        } catch (error) {
-          this.#onFailure(error);
-        }
-      },
-      onRefuse: ({ address }, reason, detail, isSilent) =>
-        this.refused(address, reason, detail, isSilent),
-      onGone: (connection) => this.#onGone(connection),
-    });
+    this.#gate = new AuthGate(this.#token, this.#helloTimeout, this.#limits, this);
   }
 
-  #pass(connection: LineConnection, hello: Hello, rest: LineBlock): void {
-    const excess = this.#excess();
-    if (excess) {
-      connection.close("too-many-clients", excess);
-      return this.refused(connection.address, "too-many-clients", excess);
+  /** Admits a peer that has passed the gate, with its input after the hello. */
+  pass(connection: LineConnection, hello: Hello, input: LineBlock): void {
+    try {
+      const excess = this.#excess();
+      if (excess) return this.reject(connection, "too-many-clients", excess);
+      connection.switchSink(this, this.#limits);
+      this.#open(connection);
+      this.#sink.onHello?.(connection, hello);
+      if (input.bytes.length > 0) this.#sink.onLines(connection, input);
+    } catch (error) {
+      this.#onFailure(error); // No other handler would receive it.
     }
-    connection.switchSink(this.#members, this.#limits);
-    this.#open(connection);
-    this.#sink.onHello?.(connection, hello);
-    if (rest.bytes.length > 0) this.#sink.onLines(connection, rest);
   }
 
   /** Admits a peer, hands it to the authentication gate, or rejects it. */
@@ -215,10 +189,13 @@ export class Admission implements Ticking {
     // Peers at the gate take no place yet, so that strangers cannot keep out clients that have the
     // token.
     const excess = this.#excessOf(connection) ?? (this.#gate ? null : this.#excess());
-    if (excess) return this.#refuse(connection, excess);
+    if (excess) {
+      connection.start({ onLines() {}, onClose: () => this.#forget(connection) }, this.#limits);
+      return this.reject(connection, "too-many-clients", excess);
+    }
     this.#count(connection, 1);
     if (this.#gate) return this.#gate.start(connection);
-    connection.start(this.#members, this.#limits);
+    connection.start(this, this.#limits);
     this.#open(connection);
   }
 
@@ -245,22 +222,20 @@ export class Admission implements Ticking {
       : null;
   }
 
-  #refuse(connection: LineConnection, detail: string): void {
-    if (this.#lingering < MAX_LINGERING) {
-      this.#lingering++;
-      connection.start({
-        onLines() {},
-        onClose: () => {
-          this.#lingering--;
-          this.#forget(connection);
-        },
-      }, this.#limits);
-      connection.close("too-many-clients", detail);
+  /** Closes the connection of a peer that does not become a client. */
+  reject(
+    connection: LineConnection,
+    reason: CloseReason,
+    detail: string,
+    lastWord: Uint8Array | null = encodeClose({ reason, detail }),
+  ): void {
+    if (this.#rejected.size < MAX_REJECTED) {
+      this.#rejected.add(connection);
+      connection.closeWith(reason, detail, lastWord);
     } else {
-      this.#forget(connection);
-      connection.abort("too-many-clients", detail);
+      connection.abort(reason, detail);
     }
-    this.refused(connection.address, "too-many-clients", detail);
+    this.refused(connection.address, reason, detail);
   }
 
   /** Reports a peer that was rejected or disconnected before it became a client. */
@@ -268,13 +243,29 @@ export class Admission implements Ticking {
     this.#sink.onRefuse?.(address, reason, detail, isSilent);
   }
 
-  #onGone(connection: LineConnection): void {
+  onLines(connection: LineConnection, lines: LineBlock): void {
+    this.#sink.onLines(connection, lines);
+  }
+
+  onEnd(connection: LineConnection): void {
+    this.#sink.onEnd?.(connection);
+  }
+
+  onClose(connection: LineConnection, info: CloseInfo): void {
+    this.#clients--;
+    this.gone(connection);
+    this.#sink.onClose(connection, info);
+  }
+
+  /** Notes the end of a connection that was counted for its address. */
+  gone(connection: LineConnection): void {
     this.#forget(connection);
     this.#count(connection, -1);
   }
 
   #forget(connection: LineConnection): void {
     this.#connections.delete(connection);
+    this.#rejected.delete(connection);
     if (this.#connections.size === 0) removeTicking(this);
   }
 
@@ -287,72 +278,9 @@ export class Admission implements Ticking {
     else this.#byAddress.delete(hostname);
   }
 
-  /**
-   * Makes room when the queued bytes exceed the limit. First releases blocks that are mostly
-   * unused. Then closes the connections with the largest send queues until three quarters of the
-   * limit are in use.
-   */
-  #closeSlow(): void {
-    if (this.#mayCompact) this.#compact();
-    if (this.#total.bytes <= this.#maxTotal) return;
-    const most = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes);
-    for (const connection of most) {
-      const before = this.#total.bytes;
-      if (before <= 0.75 * this.#maxTotal) break;
-      const { pendingBytes } = connection;
-      connection.closeSlow(
-        `${pendingBytes} of ${before} bytes were waiting for it, more than for others`,
-      );
-      if (this.#total.bytes === before) break; // All of it is shared.
-    }
-  }
-
-  /**
-   * Releases blocks that are mostly unused. If that gains little, it is not repeated before the
-   * next tick.
-   */
-  #compact(): void {
-    const compaction = new Compaction();
-    for (const connection of this.#connections) {
-      connection.replaceEach((piece) => {
-        compaction.note(piece);
-        return piece;
-      });
-    }
-    for (const connection of this.#connections) {
-      connection.replaceEach((piece) => compaction.replace(piece));
-    }
-    this.#mayCompact = this.#total.bytes <= 0.75 * this.#maxTotal;
-  }
-
-  /**
-   * Gives up unfinished lines until three quarters of their limit are in use. The oldest lines go
-   * first, because a peer in the middle of sending a line will soon finish. Short lines are spared,
-   * since closing them would gain nothing. The most recent line is spared as well, because a single
-   * line may be as long as the limit.
-   */
-  #giveUpLines(): void {
-    const { bytes, maxBytes } = this.#buffers;
-    const all = [...this.#connections].filter(({ unfinishedBytes }) => unfinishedBytes > 0);
-    const held = all.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0);
-    const isLong = ({ unfinishedBytes }: LineConnection) =>
-      unfinishedBytes >= held / all.length / 2;
-    // The bytes of closing connections stay until those have ended.
-    const order = (one: LineConnection, other: LineConnection) =>
-      Number(one.open) - Number(other.open) || one.lineBegan - other.lineBegan;
-    let excess = bytes - 0.75 * maxBytes;
-    for (const connection of all.filter(isLong).sort(order).slice(0, -1)) {
-      if (excess <= 0) break;
-      excess -= connection.bufferBytes;
-      const detail = `the server holds ${held} bytes of unfinished lines, too many; try again`;
-      if (connection.open) connection.close("overloaded", detail);
-      else connection.abort("overloaded", detail);
-    }
-  }
-
   /** Advances the deadlines of all connections. */
   tick(elapsed: number): void {
-    this.#mayCompact = true;
+    this.#memory.tick();
     this.#connections.forEach((connection) => connection.tick(elapsed));
   }
 

@@ -7,18 +7,19 @@
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { Address } from "../protocol/address.ts";
 import type { ConnectionSink } from "../net/connection.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import { LF } from "../protocol/ascii.ts";
-import { type ControlLine, decodeHello, encodeClose, type Hello } from "../protocol/control.ts";
+import { type ControlLine, decodeHello, type Hello } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { decoder } from "../protocol/utf8.ts";
 import { LineValidator } from "../protocol/validator.ts";
-import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
+import { afterRunning } from "../net/ticker.ts";
 
 /** Longest first line, in bytes. A token has at most 1,024. */
 const MAX_HELLO_BYTES = 4096;
@@ -29,52 +30,41 @@ const MAX_HELLO_BYTES = 4096;
  */
 const MAX_WAITING = 1000;
 
-/**
- * Most peers that may receive the reason of their rejection at the same time. In a flood, the
- * others are disconnected without a reason.
- */
-const MAX_LEAVING = 256;
-
-/**
- * Longest time that one tick adds to a peer's waiting time, in milliseconds. A longer gap was our
- * own standstill.
- */
-const MAX_STEP_MS = 250;
 
 /** Receiver of the gate's decisions. */
 export interface AuthGateSink {
-  /** Called when a peer has passed. `rest` is its input after the hello. */
-  onPass(connection: LineConnection, hello: Hello, rest: LineBlock): void;
-  /**
-   * Called when a peer is rejected or has disconnected. `isSilent` is set if the peer never sent a
-   * byte.
-   */
-  onRefuse(
+  /** Called when a peer has passed. `input` is its input after the hello. */
+  pass(connection: LineConnection, hello: Hello, input: LineBlock): void;
+  /** Called to close the connection of a peer that does not pass. */
+  reject(
     connection: LineConnection,
     reason: CloseReason,
     detail: string,
-    isSilent: boolean,
+    lastWord?: Uint8Array | null,
   ): void;
+  /**
+   * Called when a peer has disconnected before it passed. `isSilent` is set if it never sent a
+   * byte.
+   */
+  refused(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
   /** Called when the connection of a peer that did not pass has ended. */
-  onGone(connection: LineConnection): void;
+  gone(connection: LineConnection): void;
 }
 
 /** The gate of one server. */
-export class AuthGate implements ConnectionSink, Ticking {
+export class AuthGate implements ConnectionSink {
   readonly #token: Uint8Array;
   readonly #helloTimeout: number;
   readonly #limits: ConnectionLimits;
-  readonly #keeper: AuthGateSink;
+  readonly #sink: AuthGateSink;
   readonly #validator = new LineValidator();
-  /** Rejected peers that are still receiving the reason. */
-  readonly #leaving = new Set<LineConnection>();
-  /** Waiting peers, and how long each one has waited, in milliseconds. */
-  readonly #waiting = new Map<LineConnection, number>();
+  /** Waiting peers, longest first, and the function that cancels the deadline of each. */
+  readonly #waiting = new Map<LineConnection, () => void>();
 
-  constructor(token: string, helloTimeout: number, limits: ConnectionLimits, keeper: AuthGateSink) {
+  constructor(token: string, helloTimeout: number, limits: ConnectionLimits, sink: AuthGateSink) {
     this.#token = digest(token);
     this.#helloTimeout = helloTimeout;
-    this.#keeper = keeper;
+    this.#sink = sink;
     // One read takes at most a quarter of `maxPendingBytes`, which also limits the input after a
     // hello.
     this.#limits = new ConnectionLimits(
@@ -93,25 +83,15 @@ export class AuthGate implements ConnectionSink, Ticking {
   start(connection: LineConnection): void {
     if (this.#waiting.size === MAX_WAITING) {
       const [longest] = this.#waiting.keys();
-      this.#refuse(longest!, "too-many-clients", "too many others came after it");
+      this.#reject(longest!, "too-many-clients", "too many others came after it");
     }
-    this.#waiting.set(connection, 0);
-    addTicking(this);
+    // Not `unauthorized`, after which clients do not reconnect. The peer may have the token and be
+    // late.
+    const endDeadline = afterRunning(this.#helloTimeout, () => {
+      this.#reject(connection, "idle-timeout", `no hello came within ${this.#helloTimeout} ms`);
+    });
+    this.#waiting.set(connection, endDeadline);
     connection.start(this, this.#limits);
-  }
-
-  /** Rejects all peers that have sent no hello in time. */
-  tick(elapsed: number): void {
-    for (const [connection, before] of this.#waiting) {
-      const waited = before + Math.min(elapsed, MAX_STEP_MS);
-      this.#waiting.set(connection, waited);
-      if (waited >= this.#helloTimeout) {
-        const detail = `no hello came within ${this.#helloTimeout} ms`;
-        // Not `unauthorized`, after which clients do not reconnect. The peer may have the token and
-        // be late.
-        this.#refuse(connection, "idle-timeout", detail);
-      }
-    }
   }
 
   onLines(connection: LineConnection, { bytes }: LineBlock): void {
@@ -128,21 +108,20 @@ export class AuthGate implements ConnectionSink, Ticking {
     const hello = kind === "control" ? toHello(line, validator.hasEscapedKey) : null;
     if (hello && this.#isRight(hello.token)) {
       this.#forget(connection);
-      return this.#keeper.onPass(connection, hello, new LineBlock(bytes.slice(end)));
+      return this.#sink.pass(connection, hello, new LineBlock(bytes.slice(end)));
     }
     const foreign = foreignProtocol(line);
     const lastWord = foreign === "HTTP" ? HTTP_ANSWER : undefined;
-    this.#refuse(connection, "unauthorized", describe(foreign, hello), lastWord);
+    this.#reject(connection, "unauthorized", describe(foreign, hello), lastWord);
   }
 
   onClose(connection: LineConnection, { reason, detail }: CloseInfo): void {
     if (this.#waiting.has(connection)) {
       this.#forget(connection);
       const why = detail || "it went before it had said hello";
-      this.#keeper.onRefuse(connection, reason, why, connection.bytesIn === 0);
+      this.#sink.refused(connection.address, reason, why, connection.bytesIn === 0);
     }
-    this.#leaving.delete(connection);
-    this.#keeper.onGone(connection);
+    this.#sink.gone(connection);
   }
 
   /** Compares tokens in constant time. */
@@ -150,25 +129,19 @@ export class AuthGate implements ConnectionSink, Ticking {
     return token !== undefined && timingSafeEqual(digest(token), this.#token);
   }
 
-  #refuse(
+  #reject(
     connection: LineConnection,
     reason: CloseReason,
     detail: string,
-    lastWord: Uint8Array | null = encodeClose({ reason, detail }),
+    lastWord?: Uint8Array,
   ): void {
     this.#forget(connection);
-    this.#keeper.onRefuse(connection, reason, detail, false);
-    if (this.#leaving.size >= MAX_LEAVING) {
-      connection.abort(reason, detail);
-    } else {
-      this.#leaving.add(connection);
-      connection.closeWith(reason, detail, lastWord);
-    }
+    this.#sink.reject(connection, reason, detail, lastWord);
   }
 
   #forget(connection: LineConnection): void {
+    this.#waiting.get(connection)?.();
     this.#waiting.delete(connection);
-    if (this.#waiting.size === 0) removeTicking(this);
   }
 }
 

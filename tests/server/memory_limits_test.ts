@@ -1,28 +1,17 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import { assertObjectMatch } from "@std/assert/object-match";
-import { Compaction } from "../../net/compaction.ts";
 import { Piece, SendBudget } from "../../net/piece.ts";
 import { SendQueue } from "../../net/send_queue.ts";
 import { Relay } from "../../relay.ts";
+import { compact } from "../../server/memory_limits.ts";
 import { EbsocketServer } from "../../server.ts";
 import type { Socket } from "../../net/transport.ts";
 import { blockOf, textOf, utf8 } from "../support/bytes.ts";
 import { SocketListener } from "../support/step_socket.ts";
 import { until } from "../support/waiting.ts";
 
-function compact(queues: readonly SendQueue[]): void {
-  const compaction = new Compaction();
-  for (const queue of queues) {
-    queue.replaceEach((piece) => {
-      compaction.note(piece);
-      return piece;
-    });
-  }
-  for (const queue of queues) queue.replaceEach((piece) => compaction.replace(piece));
-}
-
-Deno.test("Compaction copies the pending part of a block once, if it is less than half", () => {
+Deno.test("compact() copies the pending part of a block once, if it is less than half", () => {
   const total = new SendBudget();
   const queues = [1, 2, 3].map(() => new SendQueue(Infinity, total));
   const text = '{"event":"a"}\n'.repeat(100);
@@ -45,7 +34,7 @@ Deno.test("Compaction copies the pending part of a block once, if it is less tha
   });
 });
 
-Deno.test("Compaction keeps a block of which half is pending, or that is being written", () => {
+Deno.test("compact() keeps a block of which half is pending, or that is being written", () => {
   const total = new SendBudget();
   const queues = [1, 2].map(() => new SendQueue(Infinity, total));
   const block = blockOf("x".repeat(1399) + "\n");
