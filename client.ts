@@ -41,8 +41,7 @@ import {
   type SendableAttributes,
   type SendableEvent,
 } from "./protocol/event.ts";
-import type { Inbox } from "./net/inbox.ts";
-import { InboxIterator } from "./net/inbox_iterator.ts";
+import { type Inbox, InboxIterator } from "./net/inbox.ts";
 import type { InvalidEvent } from "./client/invalid_events.ts";
 import { Lifecycle } from "./client/lifecycle.ts";
 import type { PatternOf } from "./protocol/pattern.ts";

@@ -29,7 +29,7 @@
  */
 
 export { type Address, formatAddress } from "./protocol/address.ts";
-export { getLocalIp } from "./net/local_address.ts";
+export { getLocalIp } from "./net/platform.ts";
 export {
   type ClientOptions,
   type ClientStatus,

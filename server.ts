@@ -18,7 +18,7 @@
 
 import { inspect } from "./protocol/printable.ts";
 import { type Address, checkAddress, formatAddress } from "./protocol/address.ts";
-import { getLocalIp, toAddress } from "./net/local_address.ts";
+import { getLocalIp, toAddress } from "./net/platform.ts";
 import { Admission, type ServeOptions, type ServerSink } from "./server/admission.ts";
 import { EbsocketConnection } from "./net/connection.ts";
 import type { LineConnection } from "./net/line_connection.ts";

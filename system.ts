@@ -27,8 +27,7 @@ import {
 import { Handshake } from "./server/handshake.ts";
 import { RateLimiter, type RateOptions } from "./server/rate_limiter.ts";
 import type { LineBlock } from "./protocol/line_splitter.ts";
-import { Inbox, type InboxOptions } from "./net/inbox.ts";
-import { InboxIterator } from "./net/inbox_iterator.ts";
+import { Inbox, InboxIterator, type InboxOptions } from "./net/inbox.ts";
 import { checkDuration, checkMaxBatchDelay, checkMaxLineBytes } from "./protocol/option_checks.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 

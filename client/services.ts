@@ -7,8 +7,7 @@
 import { checkName } from "../protocol/names.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import type { EbsocketEvent, EventNamed, EventOf } from "../protocol/event.ts";
-import type { Inbox } from "../net/inbox.ts";
-import { InboxIterator } from "../net/inbox_iterator.ts";
+import { type Inbox, InboxIterator } from "../net/inbox.ts";
 import type { Inboxes } from "./inboxes.ts";
 import { checkGiven } from "../protocol/option_checks.ts";
 import { matches, type MatchingName } from "../protocol/pattern.ts";

@@ -7,8 +7,7 @@
 import type { Address } from "../protocol/address.ts";
 import type { CloseInfo, ConnectError } from "../errors.ts";
 import type { EventOf, OpenEvents } from "../protocol/event.ts";
-import { Inbox } from "../net/inbox.ts";
-import { InboxIterator } from "../net/inbox_iterator.ts";
+import { Inbox, InboxIterator } from "../net/inbox.ts";
 
 /**
  * The changes of a client's connection, in their order:

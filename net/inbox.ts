@@ -1,5 +1,5 @@
 /**
- * A bounded buffer of received items with one reader at a time.
+ * A bounded buffer of received items with one reader at a time, and its async iterator.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { checkLimit } from "../protocol/option_checks.ts";
 import { after } from "./waits.ts";
 
 /** Number of items read without waiting between two checks whether other sockets need a turn. */
-const ITEMS_BETWEEN_LOOKS = 16;
+const ITEMS_PER_CHECK = 16;
 
 /** Options of an {@link Inbox}, shared by client and system. */
 export interface InboxOptions {
@@ -45,8 +45,8 @@ export class Inbox<T> {
   #room: PromiseWithResolvers<void> | null = null;
   #reader = "";
   #free: PromiseWithResolvers<void> | null = null;
-  #looks = 0;
-  #isLate = false;
+  #checks = 0;
+  #mustYield = false;
   #wake: (() => void) | null = null;
 
   /**
@@ -95,10 +95,10 @@ export class Inbox<T> {
   /**
    * Whether the reader has run so long that {@link arrival} should let other sockets have a turn.
    */
-  isLate(): boolean {
-    if (this.#isLate || ++this.#looks % ITEMS_BETWEEN_LOOKS > 0) return this.#isLate;
+  mustYield(): boolean {
+    if (this.#mustYield || ++this.#checks % ITEMS_PER_CHECK > 0) return this.#mustYield;
     // With fewer items the reader will soon stop. After the end, no code clears a timer.
-    return this.#isLate = this.length >= ITEMS_BETWEEN_LOOKS &&
+    return this.#mustYield = this.length >= ITEMS_PER_CHECK &&
       turnIsOver(this.#ended ? null : this);
   }
 
@@ -200,8 +200,8 @@ export class Inbox<T> {
   /** Waits for an item or the end of the input, for at most `timeout` milliseconds. */
   async arrival(timeout = Infinity, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    if (this.isLate()) {
-      this.#isLate = false;
+    if (this.mustYield()) {
+      this.#mustYield = false;
       await nextTurn();
       signal?.throwIfAborted();
     }
@@ -220,4 +220,109 @@ export class Inbox<T> {
     this.#wake?.();
     this.#wake = null;
   };
+}
+
+/**
+ * Iterates over the items of an inbox up to its end. It follows the rules of an async generator,
+ * which would itself await several promises per item. The first `next()` claims the inbox, the end
+ * releases it, and calls are answered in order.
+ */
+export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
+  readonly #inbox: Inbox<T>;
+  /** Claims the inbox. `null` once it was called, or if it never will be. */
+  #open: (() => Disposable | Promise<Disposable>) | null;
+  readonly #abandon: () => void;
+  readonly #onItem: (item: T) => void;
+  /** Result of `#open`, until the end. */
+  #claim: Disposable | null = null;
+  /** Resolves when the last call has been answered; `null` when no call is pending. */
+  #answered: Promise<void> | null = null;
+
+  /**
+   * Creates an iterator.
+   *
+   * @param inbox The inbox to read.
+   * @param open Claims the inbox. May be asynchronous or fail.
+   * @param abandon Called if the iterator ends before the first item was requested.
+   * @param onItem Called with each returned item.
+   */
+  constructor(
+    inbox: Inbox<T>,
+    open: () => Disposable | Promise<Disposable>,
+    abandon: () => void = () => {},
+    onItem: (item: T) => void = () => {},
+  ) {
+    this.#inbox = inbox;
+    this.#open = open;
+    this.#abandon = abandon;
+    this.#onItem = onItem;
+  }
+
+  next(): Promise<IteratorResult<T, void>> {
+    if (this.#claim && !this.#answered && !this.#inbox.mustYield()) {
+      const value = this.#inbox.take();
+      if (value !== undefined) {
+        this.#onItem(value);
+        return Promise.resolve({ done: false, value });
+      }
+    }
+    return this.#inTurn(() => this.#wait());
+  }
+
+  return(value: void | PromiseLike<void>): Promise<IteratorResult<T, void>> {
+    return this.#inTurn(async () => {
+      this.#end();
+      return { done: true, value: await value };
+    });
+  }
+
+  throw(error: unknown): Promise<IteratorResult<T, void>> {
+    return this.#inTurn(() => {
+      this.#end();
+      throw error;
+    });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  /** Answers a call after all earlier calls have been answered. */
+  async #inTurn<R>(answer: () => Promise<R>): Promise<R> {
+    const before = this.#answered;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#answered = promise;
+    try {
+      if (before) await before;
+      return await answer();
+    } finally {
+      if (this.#answered === promise) this.#answered = null;
+      resolve();
+    }
+  }
+
+  /** Waits for the next item. */
+  async #wait(): Promise<IteratorResult<T, void>> {
+    const open = this.#open;
+    this.#open = null;
+    if (open) this.#claim = await open();
+    const value = this.#claim ? await this.#inbox.next() : undefined;
+    if (value !== undefined) {
+      this.#onItem(value);
+      return { done: false, value };
+    }
+    this.#end();
+    return { done: true, value: undefined };
+  }
+
+  #end(): void {
+    if (this.#open) this.#abandon();
+    this.#open = null;
+    this.#claim?.[Symbol.dispose]();
+    this.#claim = null;
+  }
 }

@@ -6,7 +6,7 @@
  */
 
 import { type Address, formatAddress } from "../protocol/address.ts";
-import { toAddress } from "./local_address.ts";
+import { toAddress } from "./platform.ts";
 
 /** The host name. */
 export const LOCALHOST = "localhost";

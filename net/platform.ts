@@ -1,9 +1,41 @@
 /**
- * Functions of the runtime that a client or a relay needs: system errors, memory, timers. The rooms
- * that also run in browsers use them and name no runtime themselves.
+ * Functions of the runtime that a client or a relay needs: addresses, system errors, memory, timers.
+ * The rooms that also run in browsers use them and name no runtime themselves.
  *
  * @module
  */
+
+import type { Address } from "../protocol/address.ts";
+
+/** Returns the address of a socket. A Unix socket has its path and port 0. */
+export function toAddress(addr: Deno.Addr): Address {
+  return "hostname" in addr ? [addr.hostname, addr.port] : ["path" in addr ? addr.path : "", 0];
+}
+
+/**
+ * Returns the IPv4 address of this machine in its network.
+ *
+ * Never prompts. Without the permission to list network interfaces
+ * (`--allow-sys=networkInterfaces`) or without a network, returns `127.0.0.1`.
+ *
+ * @returns The address, without a port.
+ *
+ * @example Show where a server can be reached
+ * ```ts
+ * import { getLocalIp } from "@ebsockets/relay";
+ *
+ * console.log(`Others reach this machine at ${getLocalIp()}`);
+ * ```
+ */
+export function getLocalIp(): string {
+  const loopback = "127.0.0.1";
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "networkInterfaces" });
+  if (state !== "granted") return loopback;
+  const external = Deno.networkInterfaces().find(({ family, address }) =>
+    family === "IPv4" && !address.startsWith("127.") && !address.startsWith("169.254.")
+  );
+  return external?.address ?? loopback;
+}
 
 /** Returns whether `error` reports a missing permission. */
 export function isPermissionError(error: unknown): boolean {

@@ -5,7 +5,7 @@
  */
 
 import { type Address, checkAddress, formatAddress } from "../protocol/address.ts";
-import { toAddress } from "./local_address.ts";
+import { toAddress } from "./platform.ts";
 import type { Socket } from "./connection.ts";
 import { LineConnection } from "./line_connection.ts";
 import { isLocalhost, listenOnLocalhost, type TcpListener } from "./localhost_listener.ts";

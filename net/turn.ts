@@ -25,18 +25,13 @@
  * {@link writeSoon}. Writing has a budget of about 4 ms. With thousands of readers, those that do
  * not fit are written to in the following turns. Short writes do not wait for long ones.
  *
- * **Gathering.** A write costs about the same for one event as for fifty. If many peers send to
- * many readers, each event costs a write for every reader, and single events would soon use up all
- * the time. So the code that routes events asks {@link gatherTime} how long to keep gathering
- * events before writing. The answer is 0 while there is time to write each event separately.
- * Otherwise it is long enough to keep writing at about half of the time.
- *
- * The answer depends on the demand: the writes that would have been needed without any gathering,
- * not the writes that were made. Otherwise gathering would lower its own measure, stop, and start
- * again.
+ * A process has one event loop, which all its relays and clients share. So what is known about the
+ * turn is state of this module.
  *
  * @module
  */
+
+import { noteWrites } from "./write_demand.ts";
 
 // Reading
 
@@ -168,6 +163,9 @@ const NO_WRITE_MS = 10;
 /** Longest short write, in bytes. It takes hardly longer than a write of a single byte. */
 export const SHORT_BYTES = 16_384;
 
+/** Fewest writes in a round that is timed. */
+const MIN_MEASURED_WRITES = 32;
+
 /** A writer. It writes once, then reports to the round in which it was started. */
 interface Task {
   run(round: Round): Promise<void>;
@@ -201,8 +199,8 @@ export class Round {
 class Lane {
   #scheduled: Task[] = [];
   /** Writers for which no time was left. */
-  #late: Task[] = [];
-  #isLate = false;
+  #deferred: Task[] = [];
+  #isDraining = false;
   /**
    * How long writers have taken since the last poll of all sockets, and when they were last timed.
    */
@@ -237,26 +235,26 @@ class Lane {
       this.#spent = before + this.#lastSpent - began;
     }
     round.measure(i);
-    if (i < writers.length) this.#late.push(...writers.slice(i));
-    if (this.#late.length > 0 && !this.#isLate) this.#startLate();
+    if (i < writers.length) this.#deferred.push(...writers.slice(i));
+    if (this.#deferred.length > 0 && !this.#isDraining) this.#startDeferred();
     return i;
   }
 
-  async #startLate(): Promise<void> {
-    this.#isLate = true;
+  async #startDeferred(): Promise<void> {
+    this.#isDraining = true;
     let next: Promise<void> | null = null;
     let started = 0;
-    while (this.#late.length > 0 || next) {
+    while (this.#deferred.length > 0 || next) {
       await (next ?? nextTurn());
-      const writers = this.#late;
-      this.#late = [];
+      const writers = this.#deferred;
+      this.#deferred = [];
       // If some writers will be left over, start the wait now, so that it has ended once these have
       // written.
       next = started > 0 && writers.length > 2 * started ? nextTurn() : null;
       this.#spent = 0; // Other writers may have used time of this turn; ignore it.
       started = this.#start(writers);
     }
-    this.#isLate = false;
+    this.#isDraining = false;
   }
 }
 
@@ -312,81 +310,4 @@ export async function afterHandlers(
     if (queued() !== seen) quiet = 0;
     seen = queued();
   }
-}
-
-// Gathering
-
-/**
- * Demand at which gathering begins, and demand from which on it is full. 1 stands for all available
- * time.
- */
-const MIN_DEMAND = 1;
-const FULL_DEMAND = 1.5;
-
-/** Upper bound of the measured demand, so that it is forgotten within 40 ms of silence. */
-const MAX_DEMAND = 2;
-
-/** Time over which the demand is measured, in milliseconds. */
-const DEMAND_MS = 50;
-
-/** Share of the time that writing should take while events are fully gathered. */
-const WRITING_SHARE = 0.45;
-
-/** Shortest useful gathering time, in milliseconds. Timers are no more precise. */
-const MIN_GATHER_MS = 1;
-
-/**
- * Fewest writes in a round that is timed, and the number of rounds of which the quickest one
- * counts.
- */
-const MIN_MEASURED_WRITES = 32;
-const MEASURED_ROUNDS = 8;
-
-/**
- * Duration of a short write, in milliseconds, measured where nothing else came between. The initial
- * value is typical.
- */
-let writeMs = 0.006;
-let quickest = Infinity;
-let rounds = 0;
-
-/**
- * Share of the time that writing each event separately would take, and when it was last updated.
- */
-let demand = 0;
-let demandAt = 0;
-
-/** Notes that `writes` short writes took `ms` milliseconds. */
-export function noteWrites(writes: number, ms: number): void {
-  quickest = Math.min(quickest, ms / writes);
-  writeMs = Math.min(writeMs, quickest);
-  if (++rounds < MEASURED_ROUNDS) return;
-  writeMs = quickest;
-  quickest = Infinity;
-  rounds = 0;
-}
-
-/**
- * Notes the demand of newly received events.
- *
- * @param writes The number of short writes that they would need without gathering.
- * @param now The current time, by the clock of `performance.now()`.
- */
-export function noteDemand(writes: number, now: number): void {
-  const rest = demand * Math.exp((demandAt - now) / DEMAND_MS);
-  demand = Math.min(MAX_DEMAND, rest + writes * writeMs / DEMAND_MS);
-  demandAt = now;
-}
-
-/**
- * Returns how long to gather events from now on, in milliseconds. Returns 0 while there is time to
- * write each event separately.
- *
- * @param writes The number of short writes that the gathered events will need.
- * @param max The longest time to return, in milliseconds.
- */
-export function gatherTime(writes: number, max: number): number {
-  const excess = Math.min(1, (demand - MIN_DEMAND) / (FULL_DEMAND - MIN_DEMAND));
-  const ms = Math.min(max, excess * writes * writeMs / WRITING_SHARE);
-  return ms < MIN_GATHER_MS ? 0 : ms;
 }

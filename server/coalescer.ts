@@ -3,7 +3,8 @@
  *
  * A write per client for every few lines may cost more than everything else. Lines are therefore
  * held until enough have accumulated or a short time has passed, in two cases. If many clients send
- * to many, there is no time to write each event separately, so events are gathered; see `turn.ts`.
+ * to many, there is no time to write each event separately, so events are gathered; see
+ * `write_demand.ts`.
  * If a publisher has more input ready and a group receives only a part of it, the part is held
  * until the input has ended.
  *
@@ -14,7 +15,8 @@
  */
 
 import type { Member, Recipient, SubscriberGroup } from "./subscriber_group.ts";
-import { gatherTime, noteDemand, SHORT_BYTES } from "../net/turn.ts";
+import { SHORT_BYTES } from "../net/turn.ts";
+import { gatherTime, noteDemand } from "../net/write_demand.ts";
 import { type Block, MAX_BATCH_BYTES } from "../net/piece.ts";
 import { SliceListCache } from "./slice_list.ts";
 

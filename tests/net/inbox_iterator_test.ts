@@ -4,8 +4,7 @@ import { assertFalse } from "@std/assert/false";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
-import { Inbox } from "../../net/inbox.ts";
-import { InboxIterator } from "../../net/inbox_iterator.ts";
+import { Inbox, InboxIterator } from "../../net/inbox.ts";
 import { fuzzRuns } from "../support/lines.ts";
 import { turn } from "../support/turns.ts";
 

@@ -419,7 +419,7 @@ Deno.test("Inbox.arrival() goes on after a timeout as if it had not waited befor
   await arrival;
 });
 
-Deno.test("Inbox.isLate() sets no timer after the end", () => {
+Deno.test("Inbox.mustYield() sets no timer after the end", () => {
   const { setTimeout } = globalThis;
   for (const isEnded of [true, false]) {
     const { inbox } = makeInbox();
@@ -429,7 +429,7 @@ Deno.test("Inbox.isLate() sets no timer after the end", () => {
     globalThis.setTimeout = (() => ++timers) as unknown as typeof setTimeout;
     while (inbox.take() !== undefined) {
       for (const start = performance.now(); performance.now() - start < 0.2;);
-      inbox.isLate();
+      inbox.mustYield();
     }
     globalThis.setTimeout = setTimeout;
     assertEquals(timers > 0, !isEnded);

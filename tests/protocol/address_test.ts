@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { type Address, checkAddress, formatAddress } from "../../protocol/address.ts";
-import { getLocalIp, toAddress } from "../../net/local_address.ts";
+import { getLocalIp, toAddress } from "../../net/platform.ts";
 
 Deno.test("formatAddress() writes host and port, and puts IPv6 in brackets", () => {
   assertEquals(formatAddress(["127.0.0.1", 7982]), "127.0.0.1:7982");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { noteWrites } from "../../net/turn.ts";
+import { noteWrites } from "../../net/write_demand.ts";
 
 /**
  * One turn of the event loop: all that can go on without input from outside has gone on by then, as

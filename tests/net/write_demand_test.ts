@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertAlmostEquals } from "@std/assert/almost-equals";
 import { assertGreater } from "@std/assert/greater";
-import { gatherTime, noteDemand } from "../../net/turn.ts";
+import { gatherTime, noteDemand } from "../../net/write_demand.ts";
 import { pretendWritesTake } from "../support/turns.ts";
 
 /** A clock that begins long after all that was noted before. */
