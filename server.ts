@@ -33,6 +33,7 @@ import {
   type TlsServerOptions,
 } from "./net/transport.ts";
 import { afterRunning } from "./net/ticker.ts";
+import { abortable, sleep } from "./net/waits.ts";
 
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
@@ -133,19 +134,18 @@ export class EbsocketServer {
 
   readonly #listener: ConnectionListener;
   readonly #onAcceptError: (error: unknown) => void;
-  readonly #resolveClosed: () => void;
+  /** Aborted when the server is closed. */
+  readonly #closing = new AbortController();
   /** Admission of the connected peers, or `null` before {@link serve}. */
   #admission: Admission | null = null;
   /** Error that a sink threw and that closed the server. */
   #failure: { error: unknown } | null = null;
-  #isOpen = true;
   /**
    * The pending accept. The next caller waits for it, because a listener accepts one connection at
    * a time.
    */
   #turn: Promise<unknown> = Promise.resolve();
   #backoff = MIN_BACKOFF;
-  #endWait = (): void => {};
 
   /**
    * Binds immediately.
@@ -166,13 +166,15 @@ export class EbsocketServer {
     });
     this.#onAcceptError = options.onAcceptError ?? (() => {});
     this.address = toAddress(this.#listener.addr);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.closed = promise;
-    this.#resolveClosed = resolve;
+    const closing = this.#closing.signal;
+    this.closed = new Promise((resolve) => closing.addEventListener("abort", () => resolve()));
     const { signal } = options;
     if (signal?.aborted) this.close();
-    signal?.addEventListener("abort", this.close);
-    promise.then(() => signal?.removeEventListener("abort", this.close));
+    signal?.addEventListener("abort", this.close, { signal: closing });
+  }
+
+  get #isOpen(): boolean {
+    return !this.#closing.signal.aborted;
   }
 
   /**
@@ -206,31 +208,19 @@ export class EbsocketServer {
         if (error instanceof Deno.errors.BadResource) this.close(); // by the owner of the listener
         if (!this.#isOpen) break;
         this.#onAcceptError(error);
-        if (!PEER_GONE.some((known) => error instanceof known)) await this.#pause();
+        if (PEER_GONE.some((known) => error instanceof known)) continue;
+        await this.#orClosed(sleep(this.#backoff, this.#closing.signal));
+        this.#backoff = Math.min(2 * this.#backoff, MAX_BACKOFF);
       }
     }
     return null;
   }
 
-  /** Waits for the back-off time or until the server is closed. */
-  async #pause(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#backoff);
-    this.#backoff = Math.min(2 * this.#backoff, MAX_BACKOFF);
-    await this.#orClosed(promise);
-    clearTimeout(timer);
-  }
-
-  /**
-   * Waits for `promise` or until the server is closed. `Promise.race` would leave a reaction on
-   * `closed` for every call.
-   */
-  async #orClosed(promise: Promise<void>): Promise<void> {
-    if (!this.#isOpen) return;
-    const wait = Promise.withResolvers<void>();
-    promise.then(wait.resolve);
-    this.#endWait = wait.resolve;
-    await wait.promise;
+  /** Waits for `wait`, which rejects when the server is closed. */
+  async #orClosed(wait: Promise<void>): Promise<void> {
+    await wait.catch((error) => {
+      if (this.#isOpen) throw error;
+    });
   }
 
   /** Yields accepted connections and their addresses until the server is closed. */
@@ -275,7 +265,7 @@ export class EbsocketServer {
         if (!connection) break;
         admission.admit(connection);
         const ready = sink.whenReady?.();
-        if (ready) await this.#orClosed(ready);
+        if (ready) await this.#orClosed(abortable(ready, this.#closing.signal));
       }
       if (this.#failure) throw this.#failure.error;
     } finally {
@@ -294,10 +284,8 @@ export class EbsocketServer {
   /** Stops listening. Accepted connections stay open. */
   readonly close = (): void => {
     if (!this.#isOpen) return;
-    this.#isOpen = false;
+    this.#closing.abort();
     this.#listener.close();
-    this.#endWait();
-    this.#resolveClosed();
   };
 
   /** Stops listening and immediately closes all connections of {@link serve}. */

@@ -193,7 +193,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     this.#decoder = new BlockDecoder(options.maxDepth);
     this.#checker = new EventChecker(options.events);
     const resume = (connection: EbsocketConnection) => {
-      if (!this.#inbox.full && !this.#rateLimiter.holds(connection)) connection.resume();
+      if (!this.#inbox.full && !this.#rateLimiter.isPaused(connection)) connection.resume();
     };
     this.#rateLimiter = new RateLimiter(options, resume);
     this.#inbox = new Inbox(options, () => {
@@ -390,13 +390,17 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     return this.#sendTo(connection, new EbsocketEvent(name, attributes ?? {}));
   }
 
-  #sendTo(connection: EbsocketConnection, event: EbsocketEvent<string, object>): boolean {
+  #sendTo(
+    connection: EbsocketConnection,
+    event: EbsocketEvent<string, object>,
+    envelope?: Envelope,
+  ): boolean {
     if (!(connection instanceof EbsocketConnection)) {
       throw new TypeError(
         `Cannot send to ${inspect(connection)}: expected a connection of this system`,
       );
     }
-    const line = this.#encode(event);
+    const line = this.#encode(event, envelope);
     return this.#clients.has(connection) && this.#broadcast.sendTo(connection, line);
   }
 
@@ -412,9 +416,9 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    */
   sendEventToClients<N extends keyof S & string>(
     event: SendableEvent<S, N>,
-    options: SendToClientsOptions = {},
+    { except }: SendToClientsOptions = {},
   ): number {
-    return this.#sendToClients(event, options);
+    return this.#broadcast.send(this.#encode(event), except);
   }
 
   /**
@@ -438,15 +442,9 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
   sendToClients<N extends keyof S & string>(
     name: N,
     attributes?: SendableAttributes<S, N>,
-    options: SendToClientsOptions = {},
+    { except }: SendToClientsOptions = {},
   ): number {
-    return this.#sendToClients(new EbsocketEvent(name, attributes ?? {}), options);
-  }
-
-  #sendToClients(
-    event: EbsocketEvent<string, object>,
-    { except }: SendToClientsOptions,
-  ): number {
+    const event = new EbsocketEvent(name, attributes ?? {});
     return this.#broadcast.send(this.#encode(event), except);
   }
 
@@ -501,8 +499,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     }
     if (id === null) return false;
     const made = typeof answer === "string" ? new EbsocketEvent(answer, attributes ?? {}) : answer;
-    const line = this.#encode(made, { reply_to: id });
-    return this.#clients.has(fromConnection) && this.#broadcast.sendTo(fromConnection, line);
+    return this.#sendTo(fromConnection, made, { reply_to: id });
   }
 
   #encode(event: EbsocketEvent<string, object>, envelope?: Envelope): Uint8Array {

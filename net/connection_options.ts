@@ -84,30 +84,25 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
    * @throws {RangeError} If a limit is out of range.
    */
   constructor(
-    options: ConnectionOptions,
+    {
+      maxLineBytes,
+      maxPendingBytes = 8_388_608,
+      drainTimeout = 5000,
+      keepAliveInterval = 25_000,
+      keepAliveTimeout = 20_000,
+      writeTimeout = 30_000,
+      lineTimeout = 60_000,
+    }: ConnectionOptions,
     budget: SendBudget | null = null,
     buffers: ReadBuffers | null = null,
   ) {
-    this.maxLineBytes = checkMaxLineBytes(options.maxLineBytes);
-    this.maxPendingBytes = checkLimit("maxPendingBytes", options.maxPendingBytes ?? 8_388_608, 1);
-    this.drainTimeout = checkDuration(
-      "drainTimeout",
-      options.drainTimeout ?? 5000,
-      1,
-      MAX_TIMER_MS,
-    );
-    this.keepAliveInterval = checkDuration(
-      "keepAliveInterval",
-      options.keepAliveInterval ?? 25_000,
-      1,
-    );
-    this.keepAliveTimeout = checkDuration(
-      "keepAliveTimeout",
-      options.keepAliveTimeout ?? 20_000,
-      1,
-    );
-    this.writeTimeout = checkDuration("writeTimeout", options.writeTimeout ?? 30_000, 1);
-    this.lineTimeout = checkDuration("lineTimeout", options.lineTimeout ?? 60_000, 1);
+    this.maxLineBytes = checkMaxLineBytes(maxLineBytes);
+    this.maxPendingBytes = checkLimit("maxPendingBytes", maxPendingBytes, 1);
+    this.drainTimeout = checkDuration("drainTimeout", drainTimeout, 1, MAX_TIMER_MS);
+    this.keepAliveInterval = checkDuration("keepAliveInterval", keepAliveInterval, 1);
+    this.keepAliveTimeout = checkDuration("keepAliveTimeout", keepAliveTimeout, 1);
+    this.writeTimeout = checkDuration("writeTimeout", writeTimeout, 1);
+    this.lineTimeout = checkDuration("lineTimeout", lineTimeout, 1);
     this.budget = budget;
     this.buffers = buffers;
   }

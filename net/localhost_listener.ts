@@ -6,6 +6,7 @@
  */
 
 import { type Address, formatAddress } from "../protocol/address.ts";
+import { AcceptQueue } from "./accept_queue.ts";
 import { toAddress } from "./platform.ts";
 
 /** The host name. */
@@ -67,9 +68,6 @@ export function isPermitted(address: Address): boolean {
   return Deno.permissions.querySync({ name: "net", host }).state === "granted";
 }
 
-/** Outcome of a pending accept. */
-type Outcome = { readonly conn: Deno.TcpConn } | { readonly error: unknown };
-
 /**
  * Accepts from two listeners. It does not use `Promise.race`. The pending promise of an unused
  * listener would collect a reaction for each connection of the other.
@@ -79,52 +77,34 @@ class LocalhostListener implements TcpListener {
   readonly #listeners: readonly TcpListener[];
   /** Listeners with a pending accept. */
   readonly #accepting = new Set<TcpListener>();
-  /** Outcomes not yet taken, at most one per listener. */
-  readonly #outcomes: Outcome[] = [];
-  #isOpen = true;
-  #news = Promise.withResolvers<void>();
+  readonly #queue = new AcceptQueue<Deno.TcpConn>();
 
   constructor(listeners: readonly [TcpListener, TcpListener]) {
     this.#listeners = listeners;
     this.addr = { ...listeners[0].addr, hostname: LOCALHOST };
   }
 
-  async accept(): Promise<Deno.TcpConn> {
-    for (;;) {
-      if (!this.#isOpen) throw new Deno.errors.BadResource("The listener is closed");
-      const outcome = this.#outcomes.shift();
-      if (outcome && "error" in outcome) throw outcome.error;
-      if (outcome) return outcome.conn;
+  accept(): Promise<Deno.TcpConn> {
+    return this.#queue.next(() => {
       for (const listener of this.#listeners) {
         if (!this.#accepting.has(listener)) this.#acceptFrom(listener);
       }
-      await this.#news.promise;
-    }
+    });
   }
 
   async #acceptFrom(listener: TcpListener): Promise<void> {
     this.#accepting.add(listener);
     try {
-      const conn = await listener.accept();
-      if (this.#isOpen) this.#outcomes.push({ conn });
-      else conn.close();
+      this.#queue.add(await listener.accept());
     } catch (error) {
-      this.#outcomes.push({ error });
+      this.#queue.fail(error);
     }
     this.#accepting.delete(listener);
-    this.#tell();
-  }
-
-  #tell(): void {
-    this.#news.resolve();
-    this.#news = Promise.withResolvers();
   }
 
   /** Stops listening and closes connections that have not been taken. */
   close(): void {
-    this.#isOpen = false;
     for (const listener of this.#listeners) listener.close();
-    for (const outcome of this.#outcomes) if ("conn" in outcome) outcome.conn.close();
-    this.#tell();
+    this.#queue.close();
   }
 }

@@ -6,6 +6,7 @@
 
 import type { Address } from "../protocol/address.ts";
 import { concat } from "@std/bytes/concat";
+import { AcceptQueue } from "./accept_queue.ts";
 import type { Socket } from "./connection.ts";
 import type { ConnectionListener, Dialer } from "./transport.ts";
 
@@ -49,20 +50,12 @@ export class MemoryListener implements ConnectionListener, Dialer {
     hostname: this.address[0],
     port: this.address[1],
   };
-  /** Sockets that have not been accepted yet. */
-  readonly #backlog: Socket[] = [];
-  #isOpen = true;
+  readonly #backlog = new AcceptQueue<Socket>();
   #dialled = 0;
-  #news = Promise.withResolvers<void>();
 
   /** Resolves to the next connection. */
-  async accept(): Promise<Socket> {
-    for (;;) {
-      if (!this.#isOpen) throw new Deno.errors.BadResource("The listener is closed");
-      const socket = this.#backlog.shift();
-      if (socket) return socket;
-      await this.#news.promise;
-    }
+  accept(): Promise<Socket> {
+    return this.#backlog.next(() => {});
   }
 
   /**
@@ -72,26 +65,18 @@ export class MemoryListener implements ConnectionListener, Dialer {
    * @throws {Deno.errors.ConnectionRefused} If the listener is closed.
    */
   dial(): Promise<Socket> {
-    if (!this.#isOpen) {
+    if (!this.#backlog.isOpen) {
       return Promise.reject(new Deno.errors.ConnectionRefused("The listener is closed"));
     }
     const [there, here] = [new Pipe(), new Pipe()];
     const peer: Deno.NetAddr = { ...this.addr, port: ++this.#dialled };
-    this.#backlog.push(new MemorySocket(there, here, peer));
-    this.#tell();
+    this.#backlog.add(new MemorySocket(there, here, peer));
     return Promise.resolve(new MemorySocket(here, there, this.addr));
   }
 
   /** Stops listening and closes connections that have not been accepted. */
   close(): void {
-    this.#isOpen = false;
-    for (const socket of this.#backlog) socket.close();
-    this.#tell();
-  }
-
-  #tell(): void {
-    this.#news.resolve();
-    this.#news = Promise.withResolvers();
+    this.#backlog.close();
   }
 }
 

@@ -50,11 +50,11 @@ export function removeTicking(it: Ticking): void {
  * @returns A function that cancels the call.
  */
 export function afterRunning(ms: number, callback: () => void): () => void {
-  let left = ms;
+  let remaining = ms;
   const it = {
     tick(elapsed: number): void {
       // Not on the very tick that ends a standstill either.
-      if (left > 0) return void (left -= Math.min(elapsed, TICK_MS));
+      if (remaining > 0) return void (remaining -= Math.min(elapsed, TICK_MS));
       removeTicking(it);
       callback();
     },

@@ -5,6 +5,7 @@
  */
 
 import { type Address, checkAddress, formatAddress } from "../protocol/address.ts";
+import { AcceptQueue } from "./accept_queue.ts";
 import { toAddress } from "./platform.ts";
 import type { Socket } from "./connection.ts";
 import { LineConnection } from "./line_connection.ts";
@@ -224,11 +225,8 @@ class TlsListener implements ConnectionListener {
   readonly #handshakes = new Map<AbortController, number>();
   /** Runs until the oldest handshake has had its time. */
   #timer: ReturnType<typeof setTimeout> | undefined;
-  readonly #secured: Socket[] = [];
-  #failure: unknown = null;
+  readonly #secured = new AcceptQueue<Socket>();
   #isAccepting = false;
-  #isOpen = true;
-  #news = Promise.withResolvers<void>();
 
   constructor(
     listener: TcpListener,
@@ -241,17 +239,10 @@ class TlsListener implements ConnectionListener {
     this.#onRefuse = onRefuse;
   }
 
-  async accept(): Promise<Socket> {
-    for (;;) {
-      if (!this.#isOpen) throw new Deno.errors.BadResource("The listener is closed");
-      const socket = this.#secured.shift();
-      if (socket) return socket;
-      const failure = this.#failure;
-      this.#failure = null;
-      if (failure) throw failure;
+  accept(): Promise<Socket> {
+    return this.#secured.next(() => {
       if (!this.#isAccepting && this.#makeRoom()) this.#acceptNext();
-      await this.#news.promise;
-    }
+    });
   }
 
   /**
@@ -263,7 +254,7 @@ class TlsListener implements ConnectionListener {
     const wait = since + FAIR_TIME - performance.now();
     if (wait > 0) {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#tell(), wait);
+      this.#timer = setTimeout(() => this.#secured.wake(), wait);
       return false;
     }
     oldest.abort(new Error("TLS handshake failed: it was slow, and too many others were waiting"));
@@ -275,10 +266,10 @@ class TlsListener implements ConnectionListener {
     try {
       this.#secure(await this.#listener.accept());
     } catch (error) {
-      this.#failure = error;
+      this.#secured.fail(error);
     }
     this.#isAccepting = false;
-    this.#tell();
+    this.#secured.wake();
   }
 
   async #secure(conn: Deno.TcpConn): Promise<void> {
@@ -286,30 +277,21 @@ class TlsListener implements ConnectionListener {
     const attempt = new AbortController();
     this.#handshakes.set(attempt, performance.now());
     try {
-      const socket = await this.#security.secure(conn, attempt.signal);
-      if (!this.#isOpen) return socket.close();
-      this.#secured.push(socket);
+      this.#secured.add(await this.#security.secure(conn, attempt.signal));
     } catch (error) {
-      if (this.#isOpen) this.#onRefuse(toAddress(conn.remoteAddr), error as Error);
+      if (this.#secured.isOpen) this.#onRefuse(toAddress(conn.remoteAddr), error as Error);
     } finally {
       this.#handshakes.delete(attempt);
-      this.#tell();
+      this.#secured.wake();
     }
-  }
-
-  #tell(): void {
-    this.#news.resolve();
-    this.#news = Promise.withResolvers();
   }
 
   /** Stops listening and closes connections that have not been accepted. */
   close(): void {
-    this.#isOpen = false;
+    this.#secured.close();
     this.#listener.close();
     clearTimeout(this.#timer);
     for (const attempt of this.#handshakes.keys()) attempt.abort();
-    for (const socket of this.#secured) socket.close();
-    this.#tell();
   }
 }
 

@@ -75,12 +75,8 @@ let goesOn = false;
 let busy: object | null = null;
 let lastShared = -Infinity;
 let isShared = false;
+/** How often all sockets have been polled, as far as known. */
 let ended = 0;
-
-/** Returns how often all sockets have been polled, as far as known. */
-export function turnsEnded(): number {
-  return ended;
-}
 
 /**
  * Returns whether the turn is over, which means that all sockets should be polled now. Call it
@@ -225,8 +221,8 @@ class Lane {
   #start(writers: readonly Task[]): number {
     const round = new Round();
     const began = performance.now();
-    if (turnsEnded() !== this.#turn || began - this.#lastSpent > NO_WRITE_MS) this.#spent = 0;
-    this.#turn = turnsEnded();
+    if (ended !== this.#turn || began - this.#lastSpent > NO_WRITE_MS) this.#spent = 0;
+    this.#turn = ended;
     const before = this.#spent;
     let i = 0;
     while (i < writers.length && this.#spent < MAX_WRITING_MS) {

@@ -70,8 +70,8 @@ export function noteWrites(writes: number, ms: number): void {
  * @param now The current time, by the clock of `performance.now()`.
  */
 export function noteDemand(writes: number, now: number): void {
-  const rest = demand * Math.exp((demandAt - now) / DEMAND_MS);
-  demand = Math.min(MAX_DEMAND, rest + writes * writeMs / DEMAND_MS);
+  const decayed = demand * Math.exp((demandAt - now) / DEMAND_MS);
+  demand = Math.min(MAX_DEMAND, decayed + writes * writeMs / DEMAND_MS);
   demandAt = now;
 }
 

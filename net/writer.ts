@@ -145,7 +145,7 @@ export class Writer<Owner> {
     this.#wasCut = true;
     this.#droppedLines += lines;
     this.#droppedBytes += bytes;
-    this.#releaseWaiters();
+    this.#resolveWaits();
   }
 
   /** Counts a line that was refused and never queued. */
@@ -158,7 +158,7 @@ export class Writer<Owner> {
   stop(): void {
     this.#stopped = true;
     this.#queue.abandon();
-    this.#releaseWaiters();
+    this.#resolveWaits();
   }
 
   /** Frees the unwritten bytes after {@link stop}. `unsent()` must be called before. */
@@ -227,7 +227,7 @@ export class Writer<Owner> {
     if (this.#stopped) return;
     this.#queue.consume(written);
     this.#bytesWritten += written;
-    if (this.#room || this.#flushes) this.#releaseWaiters();
+    if (this.#room || this.#flushes) this.#resolveWaits();
   }
 
   /**
@@ -240,7 +240,7 @@ export class Writer<Owner> {
     if (!isEnough()) this.#corkedUntil = 0;
   }
 
-  #releaseWaiters(): void {
+  #resolveWaits(): void {
     if (this.#room && (this.#stopped || this.#queue.bytes <= this.#queue.maxBytes / 4)) {
       this.#room.resolve();
       this.#room = null;

@@ -235,7 +235,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
 
   /** Resumes reading from a client, unless it still has to wait for something. */
   onRelease(source: LineConnection): void {
-    if (this.#late.has(source) || this.#rateLimiter.holds(source)) return;
+    if (this.#late.has(source) || this.#rateLimiter.isPaused(source)) return;
     if (!this.#backpressure.isParked(source)) source.resume();
   }
 }

@@ -64,8 +64,8 @@ export class Broadcast {
       if (connection !== except && connection.open) count++;
     }
     if (count === 0) return 0;
-    const left = except && this.#members.get(except) || null;
-    this.#coalescer.add(this.#group, new Block(line), 0, line.length, 1, left);
+    const excluded = except && this.#members.get(except) || null;
+    this.#coalescer.add(this.#group, new Block(line), 0, line.length, 1, excluded);
     this.#added();
     return count;
   }

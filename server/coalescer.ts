@@ -91,7 +91,7 @@ export class WriteCoalescer<R extends Recipient> {
    * @param start The start of the lines in the block.
    * @param end The end of the lines in the block.
    * @param count The number of lines.
-   * @param left The member that does not receive the lines, or `null`.
+   * @param excluded The member that does not receive the lines, or `null`.
    */
   add(
     group: SubscriberGroup<R>,
@@ -99,11 +99,11 @@ export class WriteCoalescer<R extends Recipient> {
     start: number,
     end: number,
     count: number,
-    left: Member<R> | null,
+    excluded: Member<R> | null,
   ): void {
     if (this.#bytes > MAX_HELD_BYTES) this.flushAll();
     const before = group.size;
-    group.add(block, start, end, count, left);
+    group.add(block, start, end, count, excluded);
     this.#note(group, block, group.size - before);
   }
 

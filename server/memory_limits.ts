@@ -67,9 +67,9 @@ export class MemoryLimits {
   #giveUpLines(): void {
     const { bytes, maxBytes } = this.buffers;
     const all = [...this.#connections].filter(({ unfinishedBytes }) => unfinishedBytes > 0);
-    const held = all.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0);
+    const unfinished = all.reduce((sum, { unfinishedBytes }) => sum + unfinishedBytes, 0);
     const isLong = ({ unfinishedBytes }: LineConnection) =>
-      unfinishedBytes >= held / all.length / 2;
+      unfinishedBytes >= unfinished / all.length / 2;
     // The bytes of closing connections stay until those have ended.
     const order = (one: LineConnection, other: LineConnection) =>
       Number(one.open) - Number(other.open) || one.lineBegan - other.lineBegan;
@@ -77,7 +77,7 @@ export class MemoryLimits {
     for (const connection of all.filter(isLong).sort(order).slice(0, -1)) {
       if (excess <= 0) break;
       excess -= connection.bufferBytes;
-      const detail = `the server holds ${held} bytes of unfinished lines, too many; try again`;
+      const detail = `the server holds ${unfinished} bytes of unfinished lines, too many; try again`;
       if (connection.open) connection.close("overloaded", detail);
       else connection.abort("overloaded", detail);
     }

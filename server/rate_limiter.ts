@@ -25,7 +25,7 @@ const BURST_MS = 1000;
 /** Allowance from which on a client is far over its rate, in milliseconds. */
 const FAR_OVER_MS = 10_000;
 
-/** Interval at which held clients are checked, in milliseconds. */
+/** Interval at which paused clients are checked, in milliseconds. */
 const CHECK_MS = 50;
 
 /** Shortest gap that counts as a standstill of this process, in milliseconds. */
@@ -80,7 +80,7 @@ export class RateLimiter<Client> implements Ticking {
 
   readonly #onRelease: (client: Client) => void;
   readonly #accounts = new Map<Client, Account>();
-  readonly #held = new Set<Client>();
+  readonly #paused = new Set<Client>();
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Time at which this process was last seen to run. */
   #ranAt = performance.now();
@@ -171,39 +171,39 @@ export class RateLimiter<Client> implements Ticking {
     if (!account) this.#accounts.set(client, account = { sent: -Infinity, chatter: -Infinity });
     account.sent = Math.max(account.sent, earliest) + 1000 * sent;
     account.chatter = Math.max(account.chatter, earliest) + 1000 * chatter;
-    const left = paidAt(account) - now;
-    if (left > FAR_OVER_MS) return "far over";
-    if (left < 1) return "within"; // sums of fractions may be slightly off
-    this.#held.add(client);
+    const debt = paidAt(account) - now;
+    if (debt > FAR_OVER_MS) return "far over";
+    if (debt < 1) return "within"; // sums of fractions may be slightly off
+    this.#paused.add(client);
     this.#timer ??= setInterval(() => this.#release(), CHECK_MS);
     return "over";
   }
 
   /** Whether a client must not be read now. */
-  holds(client: Client): boolean {
-    return this.#held.has(client);
+  isPaused(client: Client): boolean {
+    return this.#paused.has(client);
   }
 
   /** Removes a client that has disconnected. */
   forget(client: Client): void {
     this.#accounts.delete(client);
     this.#excusedOf.delete(client);
-    this.#held.delete(client);
+    this.#paused.delete(client);
     this.#stop();
   }
 
   #release(): void {
     const now = performance.now();
-    for (const client of this.#held) {
+    for (const client of this.#paused) {
       if (paidAt(this.#accounts.get(client)!) > now) continue;
-      this.#held.delete(client);
+      this.#paused.delete(client);
       this.#onRelease(client);
     }
     this.#stop();
   }
 
   #stop(): void {
-    if (this.#held.size > 0) return;
+    if (this.#paused.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -99,19 +99,19 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
    * @param start The start of the lines in the block.
    * @param end The end of the lines in the block.
    * @param count The number of lines.
-   * @param left The member that does not receive the lines, or `null`.
+   * @param excluded The member that does not receive the lines, or `null`.
    */
   add(
     block: Block,
     start: number,
     end: number,
     count: number,
-    left: Member<R> | null = null,
+    excluded: Member<R> | null = null,
   ): void {
-    const from = left && this.#position();
+    const from = excluded && this.#position();
     this.#slices.add(block, start, end, count);
     this.#events += count;
-    if (left) this.#diffOf(left).skip(from!, this.#position());
+    if (excluded) this.#diffOf(excluded).skip(from!, this.#position());
   }
 
   /** Adds one complete line for a single member. */

@@ -27,14 +27,14 @@ Deno.test("RateLimiter without limits never holds a client", () => {
 Deno.test("RateLimiter lets one second's worth come at once, and holds a client that sends more", async () => {
   const { rateLimiter, send, released, anyReleased } = setUp({ maxEventsPerSecond: 10 });
   assertEquals(send("a", 10), "within");
-  assertFalse(rateLimiter.holds("a"));
+  assertFalse(rateLimiter.isPaused("a"));
   assertEquals(send("a", 10), "over");
-  assert(rateLimiter.holds("a"));
-  assertFalse(rateLimiter.holds("b"));
+  assert(rateLimiter.isPaused("a"));
+  assertFalse(rateLimiter.isPaused("b"));
   assertEquals(send("b", 10), "within");
   await soon(anyReleased, "the release of a");
   assertEquals(released, ["a"]);
-  assertFalse(rateLimiter.holds("a"));
+  assertFalse(rateLimiter.isPaused("a"));
 });
 
 Deno.test("RateLimiter holds a client for as long as its excess is worth", async () => {
@@ -80,7 +80,7 @@ Deno.test("RateLimiter.forget() forgets a client, and never releases it", () => 
   const { rateLimiter, send, released } = setUp({ maxEventsPerSecond: 1 });
   assertEquals(send("a", 5), "over");
   rateLimiter.forget("a"); // a timer that went on would be reported as a leak
-  assertFalse(rateLimiter.holds("a"));
+  assertFalse(rateLimiter.isPaused("a"));
   assertEquals(send("a", 1), "within");
   assertEquals(released, []);
 });
