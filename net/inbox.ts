@@ -223,20 +223,19 @@ export class Inbox<T> {
 }
 
 /**
- * Iterates over the items of an inbox up to its end. It follows the rules of an async generator,
- * which would itself await several promises per item. The first `next()` claims the inbox, the end
- * releases it, and calls are answered in order.
+ * Iterates over the items of an inbox up to its end. The first `next()` claims the inbox, the end
+ * releases it, and calls are answered in order. An async generator answers the calls, except those
+ * for which an item is there: it would await several promises for each.
  */
 export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
   readonly #inbox: Inbox<T>;
-  /** Claims the inbox. `null` once it was called, or if it never will be. */
-  #open: (() => Disposable | Promise<Disposable>) | null;
-  readonly #abandon: () => void;
+  readonly #generator: AsyncGenerator<T, void, void>;
   readonly #onItem: (item: T) => void;
-  /** Result of `#open`, until the end. */
-  #claim: Disposable | null = null;
-  /** Resolves when the last call has been answered; `null` when no call is pending. */
-  #answered: Promise<void> | null = null;
+  #abandon: () => void;
+  /** Whether the inbox is claimed. */
+  #isReading = false;
+  /** Number of calls that the generator has not answered yet. */
+  #pending = 0;
 
   /**
    * Creates an iterator.
@@ -253,34 +252,48 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
     onItem: (item: T) => void = () => {},
   ) {
     this.#inbox = inbox;
-    this.#open = open;
+    this.#generator = this.#generate(open);
     this.#abandon = abandon;
     this.#onItem = onItem;
   }
 
+  async *#generate(
+    open: () => Disposable | Promise<Disposable>,
+  ): AsyncGenerator<T, void, void> {
+    const claim = await open();
+    this.#isReading = true;
+    try {
+      for (;;) {
+        const item = await this.#inbox.next();
+        if (item === undefined) return;
+        this.#onItem(item);
+        yield item;
+      }
+    } finally {
+      this.#isReading = false;
+      claim[Symbol.dispose]();
+    }
+  }
+
   next(): Promise<IteratorResult<T, void>> {
-    if (this.#claim && !this.#answered && !this.#inbox.mustYield()) {
+    if (this.#isReading && this.#pending === 0 && !this.#inbox.mustYield()) {
       const value = this.#inbox.take();
       if (value !== undefined) {
         this.#onItem(value);
         return Promise.resolve({ done: false, value });
       }
     }
-    return this.#inTurn(() => this.#wait());
+    return this.#answer(this.#generator.next());
   }
 
   return(value: void | PromiseLike<void>): Promise<IteratorResult<T, void>> {
-    return this.#inTurn(async () => {
-      this.#end();
-      return { done: true, value: await value };
-    });
+    this.#abandon();
+    return this.#answer(this.#generator.return(value));
   }
 
   throw(error: unknown): Promise<IteratorResult<T, void>> {
-    return this.#inTurn(() => {
-      this.#end();
-      throw error;
-    });
+    this.#abandon();
+    return this.#answer(this.#generator.throw(error));
   }
 
   [Symbol.asyncIterator](): this {
@@ -291,38 +304,15 @@ export class InboxIterator<T> implements AsyncGenerator<T, void, void> {
     await this.return();
   }
 
-  /** Answers a call after all earlier calls have been answered. */
-  async #inTurn<R>(answer: () => Promise<R>): Promise<R> {
-    const before = this.#answered;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#answered = promise;
-    try {
-      if (before) await before;
-      return await answer();
-    } finally {
-      if (this.#answered === promise) this.#answered = null;
-      resolve();
-    }
+  /** Returns a call of the generator, and notes when it is answered. */
+  #answer(call: Promise<IteratorResult<T, void>>): Promise<IteratorResult<T, void>> {
+    this.#abandon = () => {};
+    this.#pending++;
+    call.then(this.#onAnswer, this.#onAnswer);
+    return call;
   }
 
-  /** Waits for the next item. */
-  async #wait(): Promise<IteratorResult<T, void>> {
-    const open = this.#open;
-    this.#open = null;
-    if (open) this.#claim = await open();
-    const value = this.#claim ? await this.#inbox.next() : undefined;
-    if (value !== undefined) {
-      this.#onItem(value);
-      return { done: false, value };
-    }
-    this.#end();
-    return { done: true, value: undefined };
-  }
-
-  #end(): void {
-    if (this.#open) this.#abandon();
-    this.#open = null;
-    this.#claim?.[Symbol.dispose]();
-    this.#claim = null;
-  }
+  #onAnswer = (): void => {
+    this.#pending--;
+  };
 }
