@@ -64,13 +64,13 @@ export interface Sent {
 /** Result: the client may continue, must not be read, or must be closed. */
 export type Verdict = "within" | "over" | "far over";
 
-/**
- * Times at which a client's input is paid for, by `performance.now()`, for each of the two
- * allowances.
- */
+/** The input of one client, as times by `performance.now()`. */
 interface Account {
+  /** Times at which its input is paid for, for each of the two allowances. */
   sent: number;
   chatter: number;
+  /** Time until which its input may have been delayed by this process. */
+  excused: number;
 }
 
 /** Applies the rate limits to the clients of one server. */
@@ -84,12 +84,8 @@ export class RateLimiter<Client> implements Ticking {
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Time at which this process was last seen to run. */
   #ranAt = performance.now();
-  /**
-   * Times until which the input of all clients, and of single clients, may have been delayed by
-   * this process. Input may have been in transit that much longer.
-   */
+  /** The same time for the input of all clients. It may have been in transit that much longer. */
   #excused = -Infinity;
-  readonly #excusedOf = new Map<Client, number>();
 
   /**
    * Creates a limiter that reads its limits from the options.
@@ -138,20 +134,20 @@ export class RateLimiter<Client> implements Ticking {
    */
   excuse(ms: number, client?: Client): void {
     const now = performance.now();
-    const before = client === undefined ? this.#excused : this.#excusedOf.get(client) ?? -Infinity;
+    const account = client === undefined ? null : this.#accountOf(client);
+    const before = account ? account.excused : this.#excused;
     const until = Math.max(before + ms, now) + ms; // An earlier excuse was unusable meanwhile.
-    if (client === undefined) this.#excused = until;
-    else this.#excusedOf.set(client, until);
+    if (account) account.excused = until;
+    else this.#excused = until;
   }
 
-  /**
-   * Returns how much longer than usual current input of a client may have been in transit, in
-   * milliseconds.
-   */
-  #excuseOf(client: Client, now: number): number {
-    const own = this.#excusedOf.get(client);
-    if (own !== undefined && own <= now) this.#excusedOf.delete(client);
-    return Math.max(this.#excused - now, (own ?? now) - now, 0);
+  #accountOf(client: Client): Account {
+    let account = this.#accounts.get(client);
+    if (!account) {
+      account = { sent: -Infinity, chatter: -Infinity, excused: -Infinity };
+      this.#accounts.set(client, account);
+    }
+    return account;
   }
 
   /**
@@ -166,9 +162,9 @@ export class RateLimiter<Client> implements Ticking {
     if (sent === 0 && chatter === 0) return "within";
     const now = performance.now();
     this.#notice(now);
-    const earliest = now - BURST_MS - this.#excuseOf(client, now);
-    let account = this.#accounts.get(client);
-    if (!account) this.#accounts.set(client, account = { sent: -Infinity, chatter: -Infinity });
+    const account = this.#accountOf(client);
+    const excuse = Math.max(this.#excused - now, account.excused - now, 0);
+    const earliest = now - BURST_MS - excuse;
     account.sent = Math.max(account.sent, earliest) + 1000 * sent;
     account.chatter = Math.max(account.chatter, earliest) + 1000 * chatter;
     const debt = paidAt(account) - now;
@@ -187,7 +183,6 @@ export class RateLimiter<Client> implements Ticking {
   /** Removes a client that has disconnected. */
   forget(client: Client): void {
     this.#accounts.delete(client);
-    this.#excusedOf.delete(client);
     this.#paused.delete(client);
     this.#stop();
   }

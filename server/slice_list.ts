@@ -7,11 +7,11 @@
 
 import { Block, Piece } from "../net/piece.ts";
 
-/** Numbers stored per slice: its start, its end, and its number of events. */
-const STRIDE = 3;
+/** Numbers stored per slice: the index of its block, its start, its end, its number of events. */
+const STRIDE = 4;
 
 /** Initial capacity, in numbers. V8 stores arrays of this size within the object. */
-const MIN_NUMBERS = 5 * STRIDE;
+const MIN_NUMBERS = 4 * STRIDE;
 
 /**
  * Largest capacity kept for reuse, which suffices for a list of short lines that goes out in time.
@@ -33,8 +33,6 @@ export class SliceList {
   size = 0;
 
   readonly #blocks: Block[] = [];
-  /** Index of each block's first number. */
-  readonly #firsts: number[] = [];
   /** Block of the slice that was added last. */
   #block: Block | null = null;
   #numbers = new Int32Array(MIN_NUMBERS);
@@ -49,13 +47,13 @@ export class SliceList {
     if (block !== this.#block) {
       this.#block = block;
       this.#blocks.push(block);
-      this.#firsts.push(this.#count);
     } else if (start === this.#numbers[this.#count - 2]) {
       this.#numbers[this.#count - 2] = end; // extends the previous slice
       this.#numbers[this.#count - 1]! += events;
       return;
     }
     if (this.#count === this.#numbers.length) this.#grow();
+    this.#numbers[this.#count++] = this.#blocks.length - 1;
     this.#numbers[this.#count++] = start;
     this.#numbers[this.#count++] = end;
     this.#numbers[this.#count++] = events;
@@ -84,7 +82,6 @@ export class SliceList {
     this.size = 0;
     this.#block = null;
     this.#blocks.length = 0;
-    this.#firsts.length = 0;
     this.#count = 0;
     if (this.#numbers.length > MAX_KEPT_NUMBERS) this.#numbers = new Int32Array(MIN_NUMBERS);
     return pieces;
@@ -97,10 +94,10 @@ export class SliceList {
 
   #remembered(memo: SliceListCache | null): readonly Piece[] {
     const numbers = this.#numbers.subarray(0, this.#count);
-    const known = memo?.find(this.#blocks, this.#firsts, numbers);
+    const known = memo?.find(this.#blocks, numbers);
     if (known) return known;
     const pieces = this.#pieces();
-    memo?.keep(this.#blocks, this.#firsts, numbers, pieces);
+    memo?.keep(this.#blocks, numbers, pieces);
     return pieces;
   }
 
@@ -110,15 +107,11 @@ export class SliceList {
     let from = 0;
     let size = 0;
     let short = 0;
-    let k = 0;
     for (let i = 0; i < this.#count; i += STRIDE) {
-      while (this.#firsts[k + 1]! <= i) k++;
-      const block = this.#blocks[k]!;
-      const [start, end, events] = [
-        this.#numbers[i]!,
-        this.#numbers[i + 1]!,
-        this.#numbers[i + 2]!,
-      ];
+      const block = this.#blocks[this.#numbers[i]!]!;
+      const start = this.#numbers[i + 1]!;
+      const end = this.#numbers[i + 2]!;
+      const events = this.#numbers[i + 3]!;
       if (end - start < MIN_LONG_BYTES && !this.#isWhole()) {
         size += end - start;
         short += events;
@@ -140,12 +133,11 @@ export class SliceList {
   #join(i: number, to: number, size: number, events: number): Piece {
     const joined = new Uint8Array(size);
     let at = 0;
-    let k = 0;
     for (; i < to; i += STRIDE) {
-      while (this.#firsts[k + 1]! <= i) k++;
-      const start = this.#numbers[i]!;
-      const end = this.#numbers[i + 1]!;
-      joined.set(this.#blocks[k]!.bytes.subarray(start, end), at);
+      const { bytes } = this.#blocks[this.#numbers[i]!]!;
+      const start = this.#numbers[i + 1]!;
+      const end = this.#numbers[i + 2]!;
+      joined.set(bytes.subarray(start, end), at);
       at += end - start;
     }
     return new Piece(new Block(joined), 0, size, events);
@@ -158,30 +150,18 @@ export class SliceList {
  */
 export class SliceListCache {
   #blocks: readonly Block[] = [];
-  #firsts: readonly number[] = [];
   #numbers: Int32Array = NO_NUMBERS;
   #pieces: readonly Piece[] = NOTHING;
 
   /** Returns the pieces of the last list if it was identical, otherwise `null`. */
-  find(
-    blocks: readonly Block[],
-    firsts: readonly number[],
-    numbers: Int32Array,
-  ): readonly Piece[] | null {
-    const isSame = isEqual(blocks, this.#blocks) && isEqual(firsts, this.#firsts) &&
-      isEqual(numbers, this.#numbers);
+  find(blocks: readonly Block[], numbers: Int32Array): readonly Piece[] | null {
+    const isSame = isEqual(blocks, this.#blocks) && isEqual(numbers, this.#numbers);
     return isSame ? this.#pieces : null;
   }
 
   /** Keeps the pieces of a list. */
-  keep(
-    blocks: readonly Block[],
-    firsts: readonly number[],
-    numbers: Int32Array,
-    pieces: readonly Piece[],
-  ): void {
+  keep(blocks: readonly Block[], numbers: Int32Array, pieces: readonly Piece[]): void {
     this.#blocks = blocks.slice();
-    this.#firsts = firsts.slice();
     this.#numbers = numbers.slice();
     this.#pieces = pieces;
   }
@@ -189,7 +169,6 @@ export class SliceListCache {
   /** Releases the kept list, because it holds blocks in memory. */
   clear(): void {
     this.#blocks = [];
-    this.#firsts = [];
     this.#numbers = NO_NUMBERS;
     this.#pieces = NOTHING;
   }
