@@ -315,7 +315,8 @@ export class LineConnection extends EbsocketConnection {
           if (splitter.unfinishedBytes <= length) this.lineBegan = ++linesBegun;
         }
       } catch (error) {
-        return this.#onReadError(error);
+        this.#readEnded = true;
+        return this.#break("reset", messageOf(error));
       }
       if (this.#phase === "closed") return;
       if (length === null) return this.#onEnd();
@@ -486,11 +487,6 @@ export class LineConnection extends EbsocketConnection {
       }
     }
     this.#advance();
-  }
-
-  #onReadError(error: unknown): void {
-    this.#readEnded = true;
-    this.#break("reset", messageOf(error));
   }
 
   /**
