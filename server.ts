@@ -16,6 +16,8 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
+import { delay } from "@std/async/delay";
 import { inspect } from "./protocol/printable.ts";
 import { type Address, checkAddress, formatAddress } from "./protocol/address.ts";
 import { getLocalIp, toAddress } from "./net/platform.ts";
@@ -33,7 +35,6 @@ import {
   type TlsServerOptions,
 } from "./net/transport.ts";
 import { afterRunning } from "./net/ticker.ts";
-import { abortable, sleep } from "./net/waits.ts";
 
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
@@ -209,7 +210,7 @@ export class EbsocketServer {
         if (!this.#isOpen) break;
         this.#onAcceptError(error);
         if (PEER_GONE.some((known) => error instanceof known)) continue;
-        await this.#orClosed(sleep(this.#backoff, this.#closing.signal));
+        await this.#orClosed(delay(this.#backoff, { signal: this.#closing.signal }));
         this.#backoff = Math.min(2 * this.#backoff, MAX_BACKOFF);
       }
     }

@@ -4,10 +4,10 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
 import { printable } from "../protocol/printable.ts";
 import { checkReconnectOptions, isFinal, Retries } from "../client/retry.ts";
 import type { Refusal } from "../protocol/control.ts";
-import { abortable } from "../net/waits.ts";
 import { advised, type Target } from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { type HelloExtras, Subscription } from "./subscription.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
 import { concat } from "@std/bytes/concat";
 import {
   type ControlLine,
@@ -18,7 +19,6 @@ import type { CloseInfo } from "../errors.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import type { Place } from "../net/transport.ts";
 import { ACK, type EnvelopeKey, LineValidator, TO } from "../protocol/validator.ts";
-import { abortable } from "../net/waits.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { Wire, type WireOptions, type WireSink } from "./raw_connection.ts";
 

@@ -12,7 +12,7 @@ import {
 } from "../protocol/control.ts";
 import { memberBytes, spliceMembers } from "../protocol/envelope.ts";
 import type { CloseInfo } from "../errors.ts";
-import { after } from "../net/waits.ts";
+import { after } from "../net/platform.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { randomId } from "../protocol/random_id.ts";
 import type { Place } from "../net/transport.ts";

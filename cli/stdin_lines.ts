@@ -4,7 +4,7 @@
  * @module
  */
 
-import { abortable } from "../net/waits.ts";
+import { abortable } from "@std/async/abortable";
 import { encoder } from "../protocol/utf8.ts";
 import { whyUnreadable } from "./files.ts";
 import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./file_checker.ts";

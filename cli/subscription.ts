@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
 import {
   type ControlLine,
   decodeReceipt,
@@ -15,7 +16,6 @@ import { type CloseInfo, ConnectError } from "../errors.ts";
 import { matches } from "../protocol/pattern.ts";
 import { TextSet } from "../protocol/text_map.ts";
 import type { Place } from "../net/transport.ts";
-import { abortable } from "../net/waits.ts";
 import { split } from "../client/subscribe_request.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { type ReceivedLine, Wire, type WireOptions, type WireSink } from "./raw_connection.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import { setColorEnabled } from "@std/fmt/colors";
 import type { EbsocketClient } from "../client.ts";
 import {
@@ -12,7 +13,6 @@ import {
   EbsocketError,
   RequestTimeoutError,
 } from "../errors.ts";
-import { sleep } from "../net/waits.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayReport } from "../protocol/report.ts";
 import { type Command, defineCommand } from "./command.ts";
@@ -185,7 +185,7 @@ export class StatsPoller {
   async wait(ms: number): Promise<void> {
     const end = performance.now() + ms;
     for (let rest = ms; rest > 0; rest = end - performance.now()) {
-      await sleep(Math.min(rest, MAX_SILENCE), this.#signal);
+      await delay(Math.min(rest, MAX_SILENCE), { signal: this.#signal });
       if (rest > MAX_SILENCE) await this.ask();
     }
   }

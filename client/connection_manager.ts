@@ -25,6 +25,7 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
 import { concat } from "@std/bytes/concat";
 import type { Address } from "../protocol/address.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
@@ -37,7 +38,7 @@ import type { Receiver } from "./receiver.ts";
 import { isFinal, Retries } from "./retry.ts";
 import type { Session, SessionEvent, SessionSink } from "./session.ts";
 import { addressOf, type Destination } from "../net/transport.ts";
-import { abortable, after } from "../net/waits.ts";
+import { after } from "../net/platform.ts";
 
 /** The connections of a client to one server. */
 export class ConnectionManager implements SessionSink {

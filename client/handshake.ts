@@ -4,6 +4,7 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
 import { describeConnectError, isPermissionError } from "../net/platform.ts";
 import { concat } from "@std/bytes/concat";
 import { type Address, formatAddress } from "../protocol/address.ts";
@@ -13,7 +14,6 @@ import type { SessionSettings } from "./options.ts";
 import { Session, type SessionSink, type SessionSubscriptions } from "./session.ts";
 import { checkTokenText, type Token } from "../protocol/token.ts";
 import { addressOf, type Destination, dial, openConnection } from "../net/transport.ts";
-import { abortable } from "../net/waits.ts";
 
 /**
  * The default time for an optional welcome, in milliseconds. After that the server is used without
@@ -67,7 +67,7 @@ export async function resolveToken(
 ): Promise<string | undefined> {
   signal.throwIfAborted();
   if (typeof token !== "function") return token;
-  return checkTokenText(await abortable(token(), signal));
+  return checkTokenText(await abortable(Promise.resolve(token()), signal));
 }
 
 /** Sends the hello and waits for all required replies. */

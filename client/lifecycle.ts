@@ -16,7 +16,7 @@
  * @module
  */
 
-import { isPermissionError } from "../net/platform.ts";
+import { after, isPermissionError } from "../net/platform.ts";
 import { formatAddress } from "../protocol/address.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { ConnectionClosedError } from "../errors.ts";
@@ -26,7 +26,6 @@ import { checkTimeout } from "../protocol/option_checks.ts";
 import type { Receiver } from "./receiver.ts";
 import { addressOf, checkDestination, type Destination } from "../net/transport.ts";
 import { nextTurn } from "../net/turn.ts";
-import { after } from "../net/waits.ts";
 
 /**
  * The number of consecutive event loop turns without new bytes after which `pump()` returns. Every

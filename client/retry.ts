@@ -4,10 +4,11 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import { inspect } from "../protocol/printable.ts";
 import { CLOSE_REASONS, type CloseReason, ConnectError } from "../errors.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
-import { after, sleep } from "../net/waits.ts";
+import { after } from "../net/platform.ts";
 
 /**
  * The fate of an event that does not fit into the queue:
@@ -166,26 +167,26 @@ export class Retries {
    * @param attempt Called with the attempt's number, the error of the previous one, and a signal
    * that cancels it.
    * @param signal Cancels the attempts.
-   * @param delay The delay before the first attempt, in milliseconds.
+   * @param wait The delay before the first attempt, in milliseconds.
    * @returns Resolves to the result of the successful attempt. Rejects when `signal` is aborted, or
    * with the error of the last attempt.
    */
   async run<T>(
     attempt: (number: number, before: ConnectError | null, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
-    delay = 0,
+    wait = 0,
   ): Promise<T> {
     let before: ConnectError | null = null;
     for (let number = 1;; number++) {
       try {
-        if (delay > 0) await sleep(delay, signal);
+        if (wait > 0) await delay(wait, { signal });
         return await this.#limit((each) => attempt(number, before, each), signal);
       } catch (error) {
         if (signal.aborted) throw cancelReason(signal, number, before);
         if (!(error instanceof ConnectError) || isFinal(error.reason)) throw error;
         if (number >= this.#settings.attempts) throw error;
         before = error;
-        delay = this.nextDelay();
+        wait = this.nextDelay();
       }
     }
   }

@@ -6,6 +6,7 @@
  */
 
 import type { Address } from "../protocol/address.ts";
+import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 
 /** Returns the address of a socket. A Unix socket has its path and port 0. */
 export function toAddress(addr: Deno.Addr): Address {
@@ -66,4 +67,15 @@ export function memoryUsage(): MemoryUsage {
 /** Lets the process exit although the timer is set. */
 export function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
   Deno.unrefTimer(timer);
+}
+
+/**
+ * Starts a timer that calls `callback` after `ms` milliseconds.
+ *
+ * @returns The timer. `undefined` if `ms` is longer than a timer can run, nearly 25 days, which
+ * counts as never.
+ */
+export function after(ms: number, callback: () => void): ReturnType<typeof setTimeout> | undefined {
+  // Deno warns about a negative time on standard error.
+  return ms > MAX_TIMER_MS ? undefined : setTimeout(callback, Math.max(0, ms));
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
 import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
 import { EbsocketError } from "../errors.ts";
@@ -184,8 +185,6 @@ async function handshake(
   const endDeadline = afterRunning(HANDSHAKE_TIMEOUT, () => {
     fail(new Error(`it took longer than ${HANDSHAKE_TIMEOUT} ms`));
   });
-  const onAbort = () => reject(signal?.reason);
-  signal?.addEventListener("abort", onAbort);
   let isOver = false;
   let close = () => conn.close();
   const begin = (head: Uint8Array | null) => {
@@ -198,14 +197,13 @@ async function handshake(
     signal?.throwIfAborted();
     if (side === "client") begin(null);
     else firstBytes(conn).then(begin).catch(fail);
-    return await promise;
+    return await (signal ? abortable(promise, signal) : promise);
   } catch (error) {
     close();
     throw error;
   } finally {
     isOver = true;
     endDeadline();
-    signal?.removeEventListener("abort", onAbort);
   }
 }
 
