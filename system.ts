@@ -262,8 +262,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     const sent = { events, empty, control, bytes: bytes.length };
     const verdict = this.#rateLimiter.spend(connection, sent);
     if (fault) {
-      const isFirst = lines === 1 &&
-        bytes.length + connection.unfinishedBytes === connection.bytesIn;
+      const isFirst = lines === 1 && connection.isStart(bytes);
       this.#handshake.onBadLine(connection, fault, isFirst ? bytes : null);
     } else if (verdict === "far over") {
       connection.close("rate-limited", "it sent far more than it may");

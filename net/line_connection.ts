@@ -400,6 +400,11 @@ export class LineConnection extends EbsocketConnection {
     return this.#splitter?.unfinishedBytes ?? 0;
   }
 
+  /** Returns whether `bytes`, the lines that were received last, begin the peer's input. */
+  isStart(bytes: Uint8Array): boolean {
+    return bytes.length + this.unfinishedBytes === this.bytesIn;
+  }
+
   // Ending
 
   close(reason: CloseReason = "local", detail = ""): Promise<CloseInfo> {
@@ -418,7 +423,7 @@ export class LineConnection extends EbsocketConnection {
     this.#feed?.settle(this);
     const wasOpen = this.#phase === "open";
     this.#discarding = true;
-    if (wasOpen) this.#tell(reason, detail, lastWord);
+    if (wasOpen) this.#beginClosing(reason, detail, lastWord);
     if (!this.#sink || this.#writeFailed) this.#finish();
     return this.closed;
   }
@@ -428,13 +433,9 @@ export class LineConnection extends EbsocketConnection {
     return this.closed;
   }
 
-  /** Starts to close. Sends the last line if the peer cannot know the reason. */
-  #tell(reason: CloseReason, detail: string, lastWord: Uint8Array | null): void {
+  /** Starts to close, after the last line if there is one. */
+  #beginClosing(reason: CloseReason, detail: string, lastWord: Uint8Array | null): void {
     if (lastWord && this.#sink) this.#startedWriter().append(lastWord);
-    this.#beginClosing(reason, detail);
-  }
-
-  #beginClosing(reason: CloseReason, detail: string): void {
     this.#phase = "closing";
     this.#reason = reason;
     this.#detail = detail;
@@ -479,12 +480,9 @@ export class LineConnection extends EbsocketConnection {
       this.#sink!.onEnd?.(this);
       this.#feed?.settle(this);
       const lost = this.unfinishedBytes;
-      if (lost > 0) {
-        const detail = `${lost} bytes after the last newline were dropped`;
-        this.#tell("truncated", detail, encodeClose({ reason: "truncated", detail }));
-      } else {
-        this.#beginClosing("eof", "");
-      }
+      const reason = lost > 0 ? "truncated" : "eof";
+      const detail = lost > 0 ? `${lost} bytes after the last newline were dropped` : "";
+      this.#beginClosing(reason, detail, encodeClose({ reason, detail }));
     }
     this.#advance();
   }

@@ -192,7 +192,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
   pass(source: LineConnection, { bytes }: LineBlock, parkedMs: number): void {
     if (parkedMs > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(parkedMs, source);
     const subscriber = this.#subscriberOf(source);
-    const isFirst = bytes.length + source.unfinishedBytes === source.bytesIn;
+    const isFirst = source.isStart(bytes);
     if (isFirst) this.#observer.onFirstLine?.(source);
     // A timer needs an open peer, which clears it on closing.
     const isLate = () => turnIsOver(source.open ? source : null);
