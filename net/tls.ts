@@ -10,7 +10,7 @@ import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
 import { EbsocketError } from "../errors.ts";
 import { checkGiven } from "../protocol/option_checks.ts";
-import { nodeModule, type RawStream, rawStream, TlsSocket } from "./tls_socket.ts";
+import { nodeModule, RawStream, TlsSocket } from "./tls_socket.ts";
 import { afterRunning } from "./ticker.ts";
 
 /** TLS settings of a server. All values are PEM text. */
@@ -189,7 +189,7 @@ async function handshake(
   let close = () => conn.close();
   const begin = (head: Uint8Array | null) => {
     if (isOver) return;
-    const raw = rawStream(conn, head, (error) => fail(error ?? new Error(BROKEN_OFF)));
+    const raw = new RawStream(conn, head, (error) => fail(error ?? new Error(BROKEN_OFF)));
     close = () => raw.close();
     start(raw, resolve, fail);
   };

@@ -35,122 +35,114 @@ const MAX_READ_BYTES = 65_536;
 const MAX_WRITE_BYTES = 65_536;
 
 /** A TCP connection as a Node stream. */
-export interface RawStream {
-  /** The stream. */
+export class RawStream {
   readonly stream: NodeDuplex;
   /** Whether the peer has ended the TCP connection. */
-  readonly ended: boolean;
+  ended = false;
+
+  readonly #conn: Deno.TcpConn;
+  readonly #onEnd: (error?: Error) => void;
+  #buffer = new Uint8Array(MIN_READ_BYTES);
+  #isClosed = false;
+  #isReading = true;
+  /** Whether the last read filled its buffer, so that the next one may be ready at once. */
+  #isBusy = false;
+  /** Whether the stream has requested more input while reading was off. */
+  #isAsked = false;
+
+  /**
+   * Creates a Node stream from a TCP connection.
+   *
+   * @param conn The TCP connection.
+   * @param head Bytes already read from `conn`, or `null`.
+   * @param onEnd Called when the peer can send nothing more.
+   */
+  constructor(conn: Deno.TcpConn, head: Uint8Array | null, onEnd: (error?: Error) => void) {
+    this.#conn = conn;
+    this.#onEnd = onEnd;
+    const { Duplex } = nodeModule<typeof import("node:stream")>("node:stream");
+    this.stream = new Duplex({
+      allowHalfOpen: true,
+      read: () => void this.#read(),
+      write: (chunk, _, done) => void this.#write([{ chunk }], done),
+      writev: (chunks, done) => void this.#write(chunks, done),
+      final: (done) => void conn.closeWrite().then(() => done(), done),
+      destroy: (error, done) => {
+        this.#close();
+        done(error);
+      },
+    });
+    this.stream.on("error", () => {}); // `onEnd` has reported it.
+    if (head) this.stream.push(head);
+  }
+
   /**
    * Whether to read from the network, `true` at first. Node streams do not slow down a peer that is
    * not read. Its input would pile up in them.
    */
-  reading: boolean;
-  /** Closes the TCP connection immediately. */
-  close(): void;
-}
-
-/**
- * Creates a Node stream from a TCP connection.
- *
- * @param conn The TCP connection.
- * @param head Bytes already read from `conn`, or `null`.
- * @param onEnd Called when the peer can send nothing more.
- */
-export function rawStream(
-  conn: Deno.TcpConn,
-  head: Uint8Array | null,
-  onEnd: (error?: Error) => void,
-): RawStream {
-  const { Duplex } = nodeModule<typeof import("node:stream")>("node:stream");
-  let buffer = new Uint8Array(MIN_READ_BYTES);
-  let ended = false;
-  let isClosed = false;
-  let isReading = true;
-  /** Whether the last read filled its buffer, so that the next one may be ready at once. */
-  let isBusy = false;
-  /** Whether the stream has requested more input while reading was off. */
-  let isAsked = false;
-
-  function close(): void {
-    if (isClosed) return;
-    isClosed = true;
-    clearTimers();
-    conn.close();
+  set reading(value: boolean) {
+    this.#isReading = value;
+    if (value && this.#isAsked) this.#read();
   }
 
-  async function read(): Promise<void> {
-    isAsked = !isReading;
-    if (isAsked) return;
+  /** Closes the TCP connection immediately. */
+  close(): void {
+    this.#close();
+    this.stream.destroy();
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimers();
+    this.#conn.close();
+  }
+
+  async #read(): Promise<void> {
+    this.#isAsked = !this.#isReading;
+    if (this.#isAsked) return;
     try {
-      if (isBusy && turnIsOver(conn)) await nextTurn();
-      const length = await conn.read(buffer);
-      if (!isBusy) noteTurn();
-      isBusy = length === buffer.length;
-      if (!isBusy) shareTurns(conn);
+      if (this.#isBusy && turnIsOver(this.#conn)) await nextTurn();
+      const buffer = this.#buffer;
+      const length = await this.#conn.read(buffer);
+      if (!this.#isBusy) noteTurn();
+      this.#isBusy = length === buffer.length;
+      if (!this.#isBusy) shareTurns(this.#conn);
       if (length === null) {
-        ended = true;
-        stream.push(null);
-        return onEnd();
+        this.ended = true;
+        this.stream.push(null);
+        return this.#onEnd();
       }
       // A copy, because it may stay in the stream while the buffer is filled again.
       const bytes = buffer.slice(0, length);
       if (length === buffer.length && length < MAX_READ_BYTES) {
-        buffer = new Uint8Array(4 * length);
+        this.#buffer = new Uint8Array(4 * length);
       }
-      stream.push(bytes);
+      this.stream.push(bytes);
     } catch (error) {
-      fail(error);
+      this.#fail(error as Error);
     }
   }
 
-  async function write(chunks: { chunk: Uint8Array }[], done: (error?: Error) => void) {
+  async #write(chunks: { chunk: Uint8Array }[], done: (error?: Error) => void): Promise<void> {
     try {
       for (const { chunk } of chunks) {
-        for (let sent = 0; sent < chunk.length;) sent += await conn.write(chunk.subarray(sent));
+        for (let sent = 0; sent < chunk.length;) {
+          sent += await this.#conn.write(chunk.subarray(sent));
+        }
       }
       done();
     } catch (error) {
       done(error as Error);
-      fail(error);
+      this.#fail(error as Error);
     }
   }
 
-  function fail(error: unknown): void {
-    if (isClosed) return;
-    onEnd(error as Error);
-    stream.destroy(error as Error);
+  #fail(error: Error): void {
+    if (this.#isClosed) return;
+    this.#onEnd(error);
+    this.stream.destroy(error);
   }
-
-  const stream: NodeDuplex = new Duplex({
-    allowHalfOpen: true,
-    read: () => void read(),
-    write: (chunk, _, done) => void write([{ chunk }], done),
-    writev: (chunks, done) => void write(chunks, done),
-    final: (done) => void conn.closeWrite().then(() => done(), done),
-    destroy(error, done) {
-      close();
-      done(error);
-    },
-  });
-  stream.on("error", () => {}); // `onEnd` has reported it.
-  if (head) stream.push(head);
-  return {
-    stream,
-    get ended() {
-      return ended;
-    },
-    get reading() {
-      return isReading;
-    },
-    set reading(value) {
-      isReading = value;
-      if (value && isAsked) read();
-    },
-    close() {
-      close();
-      stream.destroy();
-    },
-  };
 }
 
 /**

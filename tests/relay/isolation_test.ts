@@ -8,7 +8,7 @@ import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { Block, Piece } from "../../net/piece.ts";
 import { EbsocketSystem } from "../../system.ts";
-import { rawStream } from "../../net/tls_socket.ts";
+import { RawStream } from "../../net/tls_socket.ts";
 import type { Socket } from "../../net/transport.ts";
 import { utf8 } from "../support/bytes.ts";
 import { SocketListener } from "../support/step_socket.ts";
@@ -286,9 +286,9 @@ async function readAll(source: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of source);
 }
 
-Deno.test("rawStream() yields to other work while a peer sends without end", async () => {
+Deno.test("RawStream yields to other work while a peer sends without end", async () => {
   const flooder = new Flooder("", lines(PLAIN), SLOW_FLOOD_BYTES);
-  const raw = rawStream(flooder as Socket as Deno.TcpConn, null, () => {});
+  const raw = new RawStream(flooder as Socket as Deno.TcpConn, null, () => {});
   raw.stream.on("data", () => work(0.5)); // as decrypting does
   const bytes = await perRoundTrip(() => flooder.bytesRead);
   raw.close();
