@@ -30,7 +30,6 @@ const MAX_HELLO_BYTES = 4096;
  */
 const MAX_WAITING = 1000;
 
-
 /** Receiver of the gate's decisions. */
 export interface AuthGateSink {
   /** Called when a peer has passed. `input` is its input after the hello. */

@@ -4,9 +4,8 @@
  * A write per client for every few lines may cost more than everything else. Lines are therefore
  * held until enough have accumulated or a short time has passed, in two cases. If many clients send
  * to many, there is no time to write each event separately, so events are gathered; see
- * `write_demand.ts`.
- * If a publisher has more input ready and a group receives only a part of it, the part is held
- * until the input has ended.
+ * `net/write_demand.ts`. If a publisher has more input ready and a group receives only a part of
+ * it, the part is held until the input has ended.
  *
  * Urgent lines and lines for a single client are not held. They take along all held lines that they
  * would overtake.

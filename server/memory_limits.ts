@@ -77,7 +77,8 @@ export class MemoryLimits {
     for (const connection of all.filter(isLong).sort(order).slice(0, -1)) {
       if (excess <= 0) break;
       excess -= connection.bufferBytes;
-      const detail = `the server holds ${unfinished} bytes of unfinished lines, too many; try again`;
+      const detail =
+        `the server holds ${unfinished} bytes of unfinished lines, too many; try again`;
       if (connection.open) connection.close("overloaded", detail);
       else connection.abort("overloaded", detail);
     }
