@@ -257,6 +257,7 @@ class TlsListener implements ConnectionListener {
       this.#timer = setTimeout(() => this.#secured.wake(), wait);
       return false;
     }
+    this.#handshakes.delete(oldest);
     oldest.abort(new Error("TLS handshake failed: it was slow, and too many others were waiting"));
     return true;
   }
