@@ -96,7 +96,7 @@ async function greet(
     if (wantsSequence) requireFeature(session, "sequence");
     if (confirmed) {
       requireFeature(session, "subscribe");
-      await abortable(confirmed, signal).catch((error) => {
+      await abortable(confirmed, signal).catch((error: unknown) => {
         throw session.info ? endedError(address, session.info) : error;
       });
     }
