@@ -7,7 +7,7 @@
 
 import type { Recipient } from "../server/subscriber_group.ts";
 import type { Subscriber } from "./subscription_table.ts";
-import { CR, LF, OPEN_BRACE } from "../protocol/ascii.ts";
+import * as ascii from "../protocol/ascii.ts";
 import { cutMember, readString } from "../protocol/envelope.ts";
 import type { SchemaFilter } from "./schema_filter.ts";
 import { Block } from "../net/piece.ts";
@@ -17,6 +17,7 @@ import type { EnvelopeKey, LineValidator } from "../protocol/validator.ts";
 import { ACK, FROM, ID, SEQ, TO } from "../protocol/validator.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 
+const { CR, LF, OPEN_BRACE } = ascii;
 const NO_BLOCK = new Block(NOTHING);
 
 /**
