@@ -58,7 +58,9 @@ export {
   ConnectError,
   ConnectionClosedError,
   EbsocketError,
+  EventFormatError,
   EventRefusedError,
+  EventSchemaError,
   NoRespondersError,
   RequestTimeoutError,
 } from "./errors.ts";

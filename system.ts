@@ -31,7 +31,12 @@ import { Inbox, InboxIterator, type InboxOptions } from "./net/inbox.ts";
 import { checkDuration, checkMaxBatchDelay, checkMaxLineBytes } from "./protocol/option_checks.ts";
 import { EbsocketServer, type ServeOptions } from "./server.ts";
 
-export { ConnectionClosedError, EbsocketError, EventSchemaError } from "./errors.ts";
+export {
+  ConnectionClosedError,
+  EbsocketError,
+  EventFormatError,
+  EventSchemaError,
+} from "./errors.ts";
 export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
 export type {
   BareName,

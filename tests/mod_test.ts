@@ -59,6 +59,21 @@ Deno.test("mod.ts loads the command only when it is run", async () => {
   assertEquals(importers, [["mod.ts", true]]);
 });
 
+Deno.test("every entry point exports the errors that its documentation names", async () => {
+  const known = Object.keys(mod).filter((name) => name.endsWith("Error"));
+  for (const path of Object.values(config.exports)) {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["doc", "--json", `${import.meta.dirname}/../${path}`],
+    }).output();
+    const docs = textOf(stdout);
+    const named = known.filter((name) =>
+      new RegExp(`"throws",\\s*"tsType": {\\s*"repr": "${name}"`).test(docs)
+    );
+    const exported = Object.keys(await import(`../${path}`));
+    assertEquals(named.filter((name) => !exported.includes(name)), [], path);
+  }
+});
+
 /** One import in the output of `deno info`. */
 interface Dependency {
   specifier: string;
