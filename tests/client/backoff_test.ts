@@ -1,5 +1,8 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { backoffDelay } from "../../client/retry.ts";
 
 const BOUNDS = { minDelay: 500, maxDelay: 5000 };
@@ -28,7 +31,9 @@ Deno.test("backoffDelay() spreads 1,000 clients of a restarted server evenly, fr
     const tenths = Array<number>(10).fill(0);
     for (let client = 0; client < 1000; client++) {
       const delay = backoffDelay(before, BOUNDS, random);
-      assert(Number.isInteger(delay) && delay >= 0 && delay <= bound);
+      assert(Number.isInteger(delay));
+      assertGreaterOrEqual(delay, 0);
+      assertLessOrEqual(delay, bound);
       tenths[Math.min(9, Math.floor(delay / bound * 10))]! += 1;
     }
     // A hundred each, and more than four standard deviations of leeway.
@@ -40,5 +45,5 @@ Deno.test("backoffDelay() never makes many clients come back in the same instant
   const delays = Array.from({ length: 1000 }, () => backoffDelay(0, BOUNDS));
   const perInstant = Map.groupBy(delays, (delay) => delay);
   const most = Math.max(...[...perInstant.values()].map(({ length }) => length));
-  assert(most < 20, `${most} in one millisecond`);
+  assertLess(most, 20);
 });

@@ -2,7 +2,15 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertObjectMatch } from "@std/assert/object-match";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../../client.ts";
 import type { ClientOptions } from "../../client/options.ts";
@@ -15,9 +23,10 @@ import { EbsocketServer } from "../../server.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { FEATURES, said } from "../support/fake_relay.ts";
 import { FakeServer, type FakeSession } from "../support/fake_server.ts";
+import { TempFolder } from "../support/folder.ts";
 import { freePort } from "../support/free_port.ts";
 import { turn } from "../support/turns.ts";
-import { soon, until } from "../support/waiting.ts";
+import { pause, soon, until, untilStill } from "../support/waiting.ts";
 
 const certificates = await makeCertificates();
 
@@ -104,7 +113,9 @@ Deno.test("EbsocketClient with reconnect comes back, and its loop never ends mea
   const second = await comesBack(server, session);
   await second.send({ event: "b" });
   await until(() => seen.length === 2);
-  assertEquals([client.connected, client.id, seen], [true, "c2", ["a", "b"]]);
+  assert(client.connected);
+  assertEquals(client.id, "c2");
+  assertEquals(seen, ["a", "b"]);
   const third = await comesBack(server, second);
   await third.send({ event: "c" });
   await until(() => seen.length === 3);
@@ -126,17 +137,17 @@ Deno.test("EbsocketClient with reconnect keeps recvEvent() and pump() going", as
   assertEquals(await client.pump(), [[], true]);
   await client.close();
   assertEquals(await client.pump(), [[], false]);
-  assertEquals(await client.recvEvent(), null);
+  assertStrictEquals(await client.recvEvent(), null);
 });
 
-Deno.test("EbsocketClient.sendEvent() lets events wait for a connection, which come before later ones", async () => {
+Deno.test("EbsocketClient.sendEvent() queues events until there is a connection, in order", async () => {
   const { server, client, session, statuses } = await start();
   const port = server.address[1];
   await server.stop();
   await session.close();
   await next(statuses, "disconnected");
   send(client, "a", "b", "c");
-  assertEquals(client.pendingBytes > 0, true);
+  assertGreater(client.pendingBytes, 0);
   await using again = new FakeServer(ACKS, port);
   const reconnecting = next(statuses, "reconnected");
   await until(() => client.connected);
@@ -144,18 +155,23 @@ Deno.test("EbsocketClient.sendEvent() lets events wait for a connection, which c
   const second = await again.session();
   assertEquals(await second.events(4), ["a", "b", "c", "d"]);
   const { waiting, dropped, id, afterMs } = await reconnecting;
-  assertEquals([waiting, dropped, id, afterMs >= 0], [3, 0, "c1", true]);
+  assertEquals(waiting, 3);
+  assertEquals(dropped, 0);
+  assertEquals(id, "c1");
+  assertGreaterOrEqual(afterMs, 0);
   await client.abort();
 });
 
-Deno.test("EbsocketClient.status() says which events nobody can vouch for", async () => {
+Deno.test("EbsocketClient.status() reports unconfirmed events", async () => {
   const { server, client, session, statuses } = await start();
   send(client, "a", "b", "c");
   assertEquals(await session.events(3), ["a", "b", "c"]);
   await session.ack(1);
   await session.close("shutdown");
   const { info, unconfirmed, acknowledged, waiting } = await next(statuses, "disconnected");
-  assertEquals([info.reason, acknowledged, waiting], ["shutdown", true, 0]);
+  assertEquals(info.reason, "shutdown");
+  assert(acknowledged);
+  assertEquals(waiting, 0);
   assertEquals(namesOf(unconfirmed), ["b", "c"]);
   const second = await server.session();
   send(client, "d");
@@ -163,25 +179,25 @@ Deno.test("EbsocketClient.status() says which events nobody can vouch for", asyn
   await second.ack(1);
   await client.close();
   const closed = await next(statuses, "closed");
-  assertEquals([closed.unconfirmed, closed.unsent, closed.info.reason], [[], [], "local"]);
+  assertEquals(closed.unconfirmed, []);
+  assertEquals(closed.unsent, []);
+  assertEquals(closed.info.reason, "local");
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient sends again what was not handed over to a socket that died", async () => {
+Deno.test("EbsocketClient resends events that a dead socket has not taken", async () => {
   const { server, client, session, statuses } = await start({ maxPendingBytes: 32_000_000 });
   // Nobody reads, so that most of it stays with the client.
   const text = "x".repeat(100_000);
   for (let i = 0; i < 300; i++) client.sendEvent(new EbsocketEvent(`${i}`, { text }));
-  for (let before = -1; before !== client.pendingBytes;) {
-    before = client.pendingBytes;
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  }
-  assert(client.pendingBytes > 1_000_000);
+  await untilStill(() => client.pendingBytes, 30);
+  assertGreater(client.pendingBytes, 1_000_000);
   await session.close();
   const { unconfirmed, waiting } = await next(statuses, "disconnected");
   assertEquals(unconfirmed.length + waiting, 300);
   assertEquals(namesOf(unconfirmed), Array.from(unconfirmed, (_, i) => `${i}`));
-  assert(unconfirmed.length > 0 && waiting > 0, `${unconfirmed.length}, ${waiting}`);
+  assertGreater(unconfirmed.length, 0, `${unconfirmed.length}, ${waiting}`);
+  assertGreater(waiting, 0, `${unconfirmed.length}, ${waiting}`);
   const second = await server.session();
   const rest = Array.from({ length: waiting }, (_, i) => `${unconfirmed.length + i}`);
   assertEquals(await second.events(waiting), rest);
@@ -200,7 +216,7 @@ Deno.test("EbsocketClient.flush() waits for acknowledgements, across connections
   await session.ack(1);
   await session.send({ event: "x" });
   await client.recvEvent();
-  assertEquals(isFlushed, false);
+  assertFalse(isFlushed);
   await session.ack(2);
   await soon(flushing, "the flush");
   send(client, "c");
@@ -220,7 +236,7 @@ Deno.test("EbsocketClient.flush() waits for acknowledgements, across connections
   await client.close();
 });
 
-Deno.test("EbsocketClient.flush() of what waits rejects when the client is closed", async () => {
+Deno.test("EbsocketClient.flush() of queued events rejects when the client is closed", async () => {
   const { server, client, session, statuses } = await start();
   await server.stop();
   await session.close();
@@ -230,7 +246,8 @@ Deno.test("EbsocketClient.flush() of what waits rejects when the client is close
   await client.close();
   await failing;
   const { unsent, info } = await next(statuses, "closed");
-  assertEquals([namesOf(unsent), info.unsentLines, info.reason], [["a"], 1, "local"]);
+  assertEquals(namesOf(unsent), ["a"]);
+  assertObjectMatch(info, { unsentLines: 1, reason: "local" });
 });
 
 Deno.test("EbsocketClient.close() waits for acknowledgements", async () => {
@@ -242,14 +259,15 @@ Deno.test("EbsocketClient.close() waits for acknowledgements", async () => {
   send(client, "a", "b");
   assertEquals(await session.events(2), ["a", "b"]);
   const closing = client.close();
-  assertEquals(client.connected, false);
+  assertFalse(client.connected);
   await assertRejects(() => client.sendEvent(new EbsocketEvent("c")), ConnectionClosedError);
   await session.ack(2);
-  assertEquals(await session.line(), null);
+  assertStrictEquals(await session.line(), null);
   await session.close();
   await soon(closing, "the end");
   const { unconfirmed, info } = await next(statuses, "closed");
-  assertEquals([unconfirmed, info.reason, info.unsentLines], [[], "local", 0]);
+  assertEquals(unconfirmed, []);
+  assertObjectMatch(info, { reason: "local", unsentLines: 0 });
   await server[Symbol.asyncDispose]();
 });
 
@@ -259,7 +277,7 @@ Deno.test("EbsocketClient.close() does not wait for acknowledgements for ever", 
   assertEquals(await session.events(2), ["a", "b"]);
   await session.ack(1);
   const closing = client.close();
-  assertEquals(await session.line(), null);
+  assertStrictEquals(await session.line(), null);
   await session.close();
   await soon(closing, "the end");
   const { unconfirmed } = await next(statuses, "closed");
@@ -267,7 +285,7 @@ Deno.test("EbsocketClient.close() does not wait for acknowledgements for ever", 
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient.close() and abort() end it at any moment, and leave nothing behind", async () => {
+Deno.test("EbsocketClient.close() and abort() work at any moment, and leave nothing behind", async () => {
   for (const end of ["close", "abort"] as const) {
     for (let turns = 0; turns < 12; turns++) {
       const { server, client, session, statuses } = await start();
@@ -275,7 +293,7 @@ Deno.test("EbsocketClient.close() and abort() end it at any moment, and leave no
       await session.close();
       for (let i = 0; i < turns; i++) await turn();
       await soon(client[end](), "the end");
-      assertEquals(client.connected, false);
+      assertFalse(client.connected);
       await client.closed;
       assertEquals((await next(statuses, "closed")).type, "closed");
       await server[Symbol.asyncDispose]();
@@ -307,7 +325,7 @@ Deno.test("EbsocketClient.close() does not wait for a delay or a token", async (
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient with reconnect refuses events when too many wait, and says so", async () => {
+Deno.test("EbsocketClient with reconnect throws when too many events wait", async () => {
   const reconnect = { ...QUICK, maxQueuedEvents: 2 };
   const { server, client, session, statuses } = await start({ reconnect });
   await server.stop();
@@ -320,10 +338,12 @@ Deno.test("EbsocketClient with reconnect refuses events when too many wait, and 
   send(client, "d"); // is refused as well, and must not end the program
   await client.close();
   const { unsent, dropped, info } = await next(statuses, "closed");
-  assertEquals([namesOf(unsent), dropped, info.unsentLines], [["a", "b"], 0, 4]);
+  assertEquals(namesOf(unsent), ["a", "b"]);
+  assertEquals(dropped, 0);
+  assertEquals(info.unsentLines, 4);
 });
 
-Deno.test("EbsocketClient with reconnect drops what its policy says, and counts it", async () => {
+Deno.test("EbsocketClient with reconnect drops events by its policy, and counts them", async () => {
   for (const [overflow, kept] of [["drop-oldest", "bc"], ["drop-newest", "ab"]] as const) {
     const reconnect = { ...QUICK, maxQueuedEvents: 2, overflow };
     const { server, client, session, statuses } = await start({ reconnect });
@@ -356,16 +376,17 @@ Deno.test("EbsocketClient with reconnect ends for reasons that no retry can mend
     send(client, "a");
     await session.events(1);
     await session.close(reason, { detail: "no" });
-    assertEquals(await soon(client.recvEvent(), "the end"), null);
+    assertStrictEquals(await soon(client.recvEvent(), "the end"), null);
     const { info, unconfirmed } = await next(statuses, "closed");
-    assertEquals([info.reason, info.detail, namesOf(unconfirmed)], [reason, "no", ["a"]]);
+    assertObjectMatch(info, { reason, detail: "no" });
+    assertEquals(namesOf(unconfirmed), ["a"]);
     assertEquals(await client.closed, info);
     assertEquals(server.accepted, 1);
     await server[Symbol.asyncDispose]();
   }
 });
 
-Deno.test("EbsocketClient with reconnect does not let a server say that the client has ended", async () => {
+Deno.test("EbsocketClient with reconnect ignores a close reason that only a client can have", async () => {
   const { server, client, session, statuses } = await start();
   const reasons = ["local", "aborted"];
   let current = session;
@@ -373,7 +394,7 @@ Deno.test("EbsocketClient with reconnect does not let a server say that the clie
     await current.close(reason, { detail: "you did" });
     const { info } = await next(statuses, "disconnected");
     const words = `the server gave the reason "${reason}", which no server can give`;
-    assertEquals([info.reason, info.detail], ["eof", words]);
+    assertObjectMatch(info, { reason: "eof", detail: words });
     current = await server.session();
   }
   await next(statuses, "reconnected");
@@ -389,13 +410,13 @@ Deno.test("EbsocketClient with reconnect ends when its attempts are used up", as
   await server.stop();
   await session.close();
   const { info } = await next(statuses, "closed");
-  assertEquals(info.detail.includes("connection refused"), true, info.detail);
+  assertStringIncludes(info.detail, "connection refused");
   assertEquals(info.reason, "eof");
-  assertEquals(await client.recvEvent(), null);
+  assertStrictEquals(await client.recvEvent(), null);
   await assertRejects(() => client.sendEvent(new EbsocketEvent("a")), ConnectionClosedError);
 });
 
-Deno.test("EbsocketClient.status() tells a whole life in order", async () => {
+Deno.test("EbsocketClient.status() reports all changes in order", async () => {
   const server = new FakeServer(ACKS);
   const client = new EbsocketClient({ reconnect: QUICK });
   const statuses = collect(client);
@@ -416,7 +437,8 @@ Deno.test("EbsocketClient.status() tells a whole life in order", async () => {
   const attempts = statuses.slice(3, -2);
   for (const [i, status] of attempts.entries()) {
     if (status.type !== "connecting") throw new Error(status.type);
-    assertEquals([status.attempt, status.address[1]], [i + 1, port]);
+    assertEquals(status.attempt, i + 1);
+    assertEquals(status.address[1], port);
     assertEquals(status.error?.message.includes("refused") ?? false, i > 0);
   }
 });
@@ -425,7 +447,8 @@ Deno.test("EbsocketClient waits longer when the server asks for it", async () =>
   const { server, client, session, statuses } = await start();
   await session.close("shutdown", { retry_after_ms: 600_000 });
   const { retryInMs, info } = await next(statuses, "disconnected");
-  assertEquals([retryInMs >= 600_000, retryInMs <= 600_001], [true, true], `${retryInMs}`);
+  assertGreaterOrEqual(retryInMs, 600_000);
+  assertLessOrEqual(retryInMs, 600_001);
   assertEquals(info.retryAfterMs, 600_000);
   await soon(client.close(), "the end");
   await server[Symbol.asyncDispose]();
@@ -442,16 +465,16 @@ Deno.test("EbsocketClient.connectTo() with reconnect keeps trying", async () => 
   await using server = new FakeServer(ACKS, port);
   await soon(connecting, "the connection");
   await server.session();
-  assertEquals(client.connected, true);
+  assert(client.connected);
   await client.abort();
 });
 
-Deno.test("EbsocketClient.connectTo() with reconnect gives up in the end, and says why", async () => {
+Deno.test("EbsocketClient.connectTo() with reconnect rejects after its last attempt, with the reason", async () => {
   const address = ["127.0.0.1", freePort()] as const;
   const client = new EbsocketClient({ reconnect: { ...QUICK, attempts: 3 } });
   const statuses = collect(client);
   const error = await assertRejects(() => client.connectTo(address), ConnectError);
-  assertEquals(error.message.includes("connection refused"), true);
+  assertStringIncludes(error.message, "connection refused");
   assertEquals(statuses.map(({ type }) => type), Array(3).fill("connecting"));
   const late = await assertRejects(
     () => new EbsocketClient({ reconnect: QUICK }).connectTo(address, { timeout: 50 }),
@@ -472,13 +495,14 @@ Deno.test("EbsocketClient.connectTo() with reconnect does not insist where it ma
   const session = await server.session();
   await session.close("unauthorized");
   const error = await assertRejects(() => connecting, ConnectError, "unauthorized");
-  assertEquals([error.reason, server.accepted], ["unauthorized", 1]);
+  assertEquals(error.reason, "unauthorized");
+  assertEquals(server.accepted, 1);
 });
 
 Deno.test("EbsocketClient can be connected again after its end for good", async () => {
   const { server, client, session } = await start();
   await session.close("bad-event");
-  assertEquals(await client.recvEvent(), null);
+  assertStrictEquals(await client.recvEvent(), null);
   await client.connectTo(server.address);
   const second = await server.session();
   await second.send({ event: "a" });
@@ -489,7 +513,7 @@ Deno.test("EbsocketClient can be connected again after its end for good", async 
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient without acknowledgements keeps no more than what it has to send", async () => {
+Deno.test("EbsocketClient without acknowledgements keeps only unsent events", async () => {
   const { server, client, session, statuses } = await start({ maxPendingBytes: 1_000_000 }, {});
   const event = new EbsocketEvent("n", { text: "x".repeat(1000) });
   const sending = (async () => {
@@ -500,7 +524,9 @@ Deno.test("EbsocketClient without acknowledgements keeps no more than what it ha
   await soon(sending, "the flush");
   await session.close();
   const { unconfirmed, acknowledged, waiting } = await next(statuses, "disconnected");
-  assertEquals([unconfirmed, acknowledged, waiting], [[], false, 0]);
+  assertEquals(unconfirmed, []);
+  assertFalse(acknowledged);
+  assertEquals(waiting, 0);
   await client.abort();
   await server[Symbol.asyncDispose]();
 });
@@ -516,7 +542,7 @@ Deno.test("EbsocketClient makes a sender wait while too much is not acknowledged
   while (got < 100) {
     await session.events(1);
     got++;
-    assert(sent - got < 10, `${sent} sent, ${got} acknowledged`);
+    assertLess(sent - got, 10, `${sent} sent, ${got} acknowledged`);
     await session.ack(got);
   }
   await soon(sending, "the sender");
@@ -525,11 +551,11 @@ Deno.test("EbsocketClient makes a sender wait while too much is not acknowledged
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient takes a welcome that comes late for what it is", async () => {
+Deno.test("EbsocketClient accepts a late welcome", async () => {
   const { server, client, session, statuses } = await start({}, null);
   send(client, "a", "b");
   await session.events(2);
-  assertEquals(client.id, null);
+  assertStrictEquals(client.id, null);
   await session.send({
     control: "welcome",
     id: "late",
@@ -545,12 +571,13 @@ Deno.test("EbsocketClient takes a welcome that comes late for what it is", async
   await client.recvEvent();
   await session.close();
   const { unconfirmed, acknowledged } = await next(statuses, "disconnected");
-  assertEquals([namesOf(unconfirmed), acknowledged], [["c"], true]);
+  assertEquals(namesOf(unconfirmed), ["c"]);
+  assert(acknowledged);
   await client.abort();
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient does not vouch for what it sent before a late welcome and nobody acknowledged", async () => {
+Deno.test("EbsocketClient reports events before a late welcome as unconfirmed if they were not acknowledged", async () => {
   for (const acked of [1, 2]) {
     const { server, client, session, statuses } = await start({}, null);
     send(client, "a", "b");
@@ -562,13 +589,14 @@ Deno.test("EbsocketClient does not vouch for what it sent before a late welcome 
     await client.recvEvent();
     await session.close();
     const { unconfirmed, acknowledged } = await next(statuses, "disconnected");
-    assertEquals([unconfirmed, acknowledged], [[], acked === 2]);
+    assertEquals(unconfirmed, []);
+    assertEquals(acknowledged, acked === 2);
     await client.abort();
     await server[Symbol.asyncDispose]();
   }
 });
 
-Deno.test("EbsocketClient that has had acknowledgements sends nothing before the next welcome", async () => {
+Deno.test("EbsocketClient sends nothing before a welcome after a connection with acknowledgements", async () => {
   const { server, client, session, statuses } = await start();
   send(client, "a");
   await session.events(1);
@@ -581,8 +609,10 @@ Deno.test("EbsocketClient that has had acknowledgements sends nothing before the
   let isFlushed = false;
   const flushing = client.flush().then(() => isFlushed = true);
   // Longer than it waits for a server of which it knows nothing.
-  await new Promise((resolve) => setTimeout(resolve, 700));
-  assertEquals([client.connected, isFlushed, client.pendingBytes > 0], [false, false, true]);
+  await pause(700);
+  assertFalse(client.connected);
+  assertFalse(isFlushed);
+  assertGreater(client.pendingBytes, 0);
   await silent.send({ control: "welcome", version: 1, id: "c2", ...ACKS });
   assertEquals(await silent.events(1), ["b"]);
   assertEquals((await next(statuses, "reconnected")).id, "c2");
@@ -601,7 +631,9 @@ Deno.test("EbsocketClient.connectTo() with reconnect tries again where no welcom
   await server.session();
   await until(() => statuses.length > 1);
   const { attempt, error } = await next(statuses.splice(1), "connecting");
-  assertEquals([attempt, error?.code, error?.reason], [2, "connect-failed", undefined]);
+  assertEquals(attempt, 2);
+  assertEquals(error?.code, "connect-failed");
+  assertStrictEquals(error?.reason, undefined);
   const session = await server.session();
   await session.send({ control: "welcome", version: 1, id: "c2", features: FEATURES.features });
   const { id } = await said(session);
@@ -637,7 +669,7 @@ Deno.test("EbsocketClient.connectTo() with reconnect waits longer each time that
   await client.abort();
 });
 
-Deno.test("EbsocketClient drops what an attempt has received that came to nothing", async () => {
+Deno.test("EbsocketClient drops the events of a failed attempt", async () => {
   const server = new FakeServer(null);
   const client = new EbsocketClient({ reconnect: QUICK, token: "x", sequence: true });
   const statuses = collect(client);
@@ -659,7 +691,7 @@ Deno.test("EbsocketClient drops what an attempt has received that came to nothin
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient keeps no more than may wait of what comes before the welcome, and counts the rest", async () => {
+Deno.test("EbsocketClient keeps a limited number of events before the welcome, and counts the rest", async () => {
   const server = new FakeServer(null);
   const client = new EbsocketClient({ reconnect: QUICK, token: "x", maxUnreadEvents: 1000 });
   const statuses = collect(client);
@@ -675,12 +707,13 @@ Deno.test("EbsocketClient keeps no more than may wait of what comes before the w
   while ((await client.recvEvent())?.event === "flood") received++;
   assertEquals(received + missed, total);
   // What was read at once may come on top, which is less than 128 KiB.
-  assert(received >= 1000 && received < 1000 + 131_072 / 18, `${received}`);
+  assertGreaterOrEqual(received, 1000);
+  assertLess(received, 1000 + 131_072 / 18);
   await client.abort();
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient keeps no more bytes than may wait of what comes before the welcome", async () => {
+Deno.test("EbsocketClient keeps a limited number of bytes before the welcome", async () => {
   const server = new FakeServer(null);
   const client = new EbsocketClient({ token: "x", maxUnreadBytes: 100_000 });
   const connecting = client.connectTo(server.address);
@@ -689,12 +722,13 @@ Deno.test("EbsocketClient keeps no more bytes than may wait of what comes before
   await session.send({ control: "welcome", version: 1, id: "c1" });
   await soon(connecting, "the connection");
   const [events] = await client.pump();
-  assert(events.length > 0 && events.length < (100_000 + 131_072) / 200, `${events.length}`);
+  assertGreater(events.length, 0);
+  assertLess(events.length, (100_000 + 131_072) / 200);
   await client.abort();
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient gives an attempt up that is flooded without a welcome, but not for good", async () => {
+Deno.test("EbsocketClient ends an attempt that is flooded without a welcome, and tries again", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient({ token: "x" });
   const failing = assertRejects(
@@ -708,7 +742,8 @@ Deno.test("EbsocketClient gives an attempt up that is flooded without a welcome,
     for (;;) await session.write(flood);
   });
   const { reason } = await soon(failing, "the end") as ConnectError;
-  assertEquals([reason, isFinal(reason)], ["rate-limited", false]);
+  assertEquals(reason, "rate-limited");
+  assertFalse(isFinal(reason));
 });
 
 Deno.test("EbsocketClient that asks for nothing sends no more than its hello", async () => {
@@ -721,12 +756,12 @@ Deno.test("EbsocketClient that asks for nothing sends no more than its hello", a
   await client.recvEvent();
   await client.flush();
   await session.close("shutdown");
-  assertEquals(await client.recvEvent(), null);
+  assertStrictEquals(await client.recvEvent(), null);
   assertEquals((await client.closed).reason, "shutdown");
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient finds its way back to a restarted relay that wants a token", async () => {
+Deno.test("EbsocketClient reconnects to a restarted relay with a token", async () => {
   let relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), { token: "secret" });
   const { address } = relay.server;
   let asked = 0;
@@ -741,25 +776,27 @@ Deno.test("EbsocketClient finds its way back to a restarted relay that wants a t
     assertEquals((await soon(client.recvEvent(), "the event"))?.getAttribute("life"), life);
     await relay.close();
     const { info, unconfirmed, acknowledged } = await next(statuses, "disconnected");
-    assertEquals([info.reason, unconfirmed, acknowledged], ["shutdown", [], true]);
+    assertEquals(info.reason, "shutdown");
+    assertEquals(unconfirmed, []);
+    assert(acknowledged);
     relay = new Relay(new EbsocketServer(address), { token: "secret" });
     await next(statuses, "reconnected");
   }
-  assertEquals(asked >= 6, true);
+  assertGreaterOrEqual(asked, 6);
   await relay.close();
   // The relay does not let in who had been let in before.
   await using stranger = new Relay(new EbsocketServer(address), { token: "another" });
-  assertEquals(await soon(client.recvEvent(), "the end"), null);
+  assertStrictEquals(await soon(client.recvEvent(), "the end"), null);
   assertEquals((await client.closed).reason, "unauthorized");
   assertEquals(stranger.clients.length, 0);
 });
 
 Deno.test({
-  name: "EbsocketClient.connectTo() takes the path of a Unix socket",
+  name: "EbsocketClient.connectTo() connects to the path of a Unix socket",
   ignore: Deno.build.os === "windows",
   async fn() {
-    const folder = await Deno.makeTempDir();
-    const path = `${folder}/relay`;
+    using folder = new TempFolder();
+    const path = `${folder.path}/relay`;
     const client = new EbsocketClient({ reconnect: QUICK });
     const statuses = collect(client);
     const options = { timeout: 20 };
@@ -767,13 +804,13 @@ Deno.test({
     {
       await using _ = new Relay(new EbsocketServer({ path }));
       await client.connectTo({ path });
-      assertEquals([client.address, client.id], [[path, 0], "c1"]);
+      assertEquals(client.address, [path, 0]);
+      assertEquals(client.id, "c1");
       send(client, "a");
       await client.flush();
     }
     assertEquals((await next(statuses, "disconnected")).address, [path, 0]);
     await client.close();
-    await Deno.remove(folder, { recursive: true });
     await assertRejects(() => client.connectTo({ path: "" }), TypeError, "path");
     const secure = new EbsocketClient({ tls: true });
     await assertRejects(() => secure.connectTo({ path }), TypeError, "not with path");
@@ -803,7 +840,8 @@ Deno.test("EbsocketClients of a restarted relay come back one after the other", 
   // Spread over half a second, after the time for which the relay asked.
   assert(delays.every((delay) => delay >= 100 && delay <= 600), `${delays}`);
   const early = delays.filter((delay) => delay < 350).length;
-  assert(early > count / 5 && early < 4 * count / 5, `${early} of ${count} in the first half`);
+  assertGreater(early, count / 5, `${early} of ${count} in the first half`);
+  assertLess(early, 4 * count / 5, `${early} of ${count} in the first half`);
 });
 
 Deno.test({
@@ -829,7 +867,7 @@ Deno.test({
     await client.close();
     const stranger = new EbsocketClient({ tls: { caCerts: ca } });
     const error = await assertRejects(() => stranger.connectTo(address), ConnectError);
-    assertEquals(error.message.startsWith(`Cannot connect to 127.0.0.1:${address[1]}: `), true);
+    assert(error.message.startsWith(`Cannot connect to 127.0.0.1:${address[1]}: `));
     await relay.close();
     assertThrows(
       () => new EbsocketClient({ tls: { caCerts: "no certificate" } }),
@@ -839,7 +877,7 @@ Deno.test({
   },
 });
 
-Deno.test("EbsocketClient with reconnect keeps what is sent before its first connection for that", async () => {
+Deno.test("EbsocketClient with reconnect keeps events for its first connection", async () => {
   const port = freePort();
   await using client = new EbsocketClient({ reconnect: QUICK });
   assertEquals(await client.sendEvent(new EbsocketEvent("a")), undefined);
@@ -851,7 +889,7 @@ Deno.test("EbsocketClient with reconnect keeps what is sent before its first con
   await assertRejects(() => client.request(new EbsocketEvent("late"), { timeout: 1 }));
   const bound = client.sendEvent(new EbsocketEvent("d"), { to: "c1" });
   await assertRejects(() => bound, ConnectionClosedError, "not connected, and client IDs change");
-  assertEquals(client.pendingBytes > 0, true);
+  assertGreater(client.pendingBytes, 0);
 
   const connecting = client.connectTo(["127.0.0.1", port], { timeout: Infinity });
   const sent = client.sendEvent(new EbsocketEvent("e"), { confirm: true });
@@ -865,12 +903,13 @@ Deno.test("EbsocketClient with reconnect keeps what is sent before its first con
   await session.send({ event: "answer", reply_to: lines[3]!.id });
   await session.send({ control: "ack", id: lines[4]!.ack, clients: 3 });
   await session.ack(5);
-  assertEquals([(await asking).event, await sent], ["answer", 3]);
+  assertEquals((await asking).event, "answer");
+  assertEquals(await sent, 3);
   await flushed;
   await session.close();
 });
 
-Deno.test("EbsocketClient with reconnect that never connects says what it has not sent", async () => {
+Deno.test("EbsocketClient with reconnect that never connects reports unsent events", async () => {
   const client = new EbsocketClient({ reconnect: QUICK });
   send(client, "a", "b");
   const asking = client.request(new EbsocketEvent("ask"));
@@ -878,7 +917,8 @@ Deno.test("EbsocketClient with reconnect that never connects says what it has no
   await client.close();
   await failing;
   const { reason, unsentLines } = await client.closed;
-  assertEquals([reason, unsentLines], ["local", 3]);
+  assertEquals(reason, "local");
+  assertEquals(unsentLines, 3);
   await assertRejects(() => client.sendEvent(new EbsocketEvent("c")), ConnectionClosedError);
 
   const other = new EbsocketClient({ reconnect: { ...QUICK, maxQueuedEvents: 2 } });
@@ -889,7 +929,9 @@ Deno.test("EbsocketClient with reconnect that never connects says what it has no
   await other.close();
   await connecting;
   const { unsent, info } = await next(statuses, "closed");
-  assertEquals([namesOf(unsent), info.unsentLines, full], [["a", "b"], 3, "queue-full"]);
+  assertEquals(namesOf(unsent), ["a", "b"]);
+  assertEquals(info.unsentLines, 3);
+  assertEquals(full, "queue-full");
 
   await using server = new FakeServer(ACKS);
   for (const each of [client, other, new EbsocketClient({ reconnect: QUICK })]) {
@@ -901,7 +943,7 @@ Deno.test("EbsocketClient with reconnect that never connects says what it has no
   }
 });
 
-Deno.test("EbsocketClient without reconnect keeps nothing for a connection that it does not have", async () => {
+Deno.test("EbsocketClient without reconnect keeps no events while it is not connected", async () => {
   await using server = new FakeServer();
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);

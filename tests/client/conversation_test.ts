@@ -2,7 +2,12 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertInstanceOf } from "@std/assert/instance-of";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import type { Address } from "../../protocol/address.ts";
 import { EbsocketClient } from "../../client.ts";
 import type { ClientOptions } from "../../client/options.ts";
@@ -71,7 +76,7 @@ async function inboxOf(client: EbsocketClient): Promise<string[]> {
   return (await client.pump())[0].map(({ event }) => event);
 }
 
-Deno.test("clients ask each other, by name and by address, and nobody else hears the answer", async () => {
+Deno.test("clients send requests to each other by name and by address, and only the requester receives the reply", async () => {
   await using house = new House();
   const [asker, answerer, other] = [
     await house.connect(),
@@ -81,9 +86,12 @@ Deno.test("clients ask each other, by name and by address, and nobody else hears
   const served = echo(answerer, "ask");
   await until(() => house.relay.clients.length === 3);
   const answer = await soon(answerReady(asker, "ask"), "the answer");
-  assertEquals([answer.event, answer.from, answer.__dict__], ["echo", answerer.id, { n: 1 }]);
+  assertEquals(answer.event, "echo");
+  assertEquals(answer.from, answerer.id);
+  assertEquals(answer.__dict__, { n: 1 });
   const alone = await asker.request(named("ask", { n: 2 }), { to: answerer.id! });
-  assertEquals([alone.__dict__, served.count >= 2], [{ n: 2 }, true]);
+  assertEquals(alone.__dict__, { n: 2 });
+  assertGreaterOrEqual(served.count, 2);
   await assertRejects(() => asker.request(named("ask"), { to: "c99" }), NoRespondersError);
   await other.sendEvent(named("last"));
   await until(() => other.pendingBytes === 0);
@@ -103,7 +111,7 @@ async function answerReady(client: EbsocketClient, name: string) {
   }
 }
 
-Deno.test("a request that a client could only answer itself has no responders", async () => {
+Deno.test("a request has no responders if only its sender could reply", async () => {
   await using house = new House();
   const client = await house.connect();
   const service = client.serve("ask");
@@ -113,10 +121,10 @@ Deno.test("a request that a client could only answer itself has no responders", 
   await assertRejects(() => client.request(named("ask"), { to: client.id! }), NoRespondersError);
   // A request does not come back, and an echo does.
   assertEquals(await client.sendEvent(named("ask"), { confirm: true }), 1);
-  assertEquals((await first).value?.id, null);
+  assertStrictEquals((await first).value?.id, null);
 });
 
-Deno.test("a receipt says for how many clients an event was queued", async () => {
+Deno.test("a receipt has the number of recipients of an event", async () => {
   await using house = new House({ echo: false });
   const [one, two, three] = [
     await house.connect(),
@@ -132,10 +140,11 @@ Deno.test("a receipt says for how many clients an event was queued", async () =>
   assertEquals(await one.sendEvent(named("a"), { ...confirm, to: three.id! }), 1);
   await three.unsubscribe([]);
   const received = (await three.recvEvent())!;
-  assertEquals([received.event, received.from], ["a", null]); // the first one
+  assertEquals(received.event, "a");
+  assertStrictEquals(received.from, null); // the first one
 });
 
-Deno.test("subscribers of one queue share, and those without one get all", async () => {
+Deno.test("subscribers of one queue share its events, and those without one receive all", async () => {
   await using house = new House();
   const workers = [await house.connect(), await house.connect(), await house.connect()];
   const counts = workers.map((worker) => echo(worker, "job.*", "workers"));
@@ -170,7 +179,7 @@ Deno.test("requestMany() gathers the answers of all, and a second answer to one 
   assertEquals(await inboxOf(asker), []);
 });
 
-Deno.test("a client hears nothing outside of its subscriptions, from the first moment and across relays", async () => {
+Deno.test("a client receives only the events of its subscriptions, from the first moment and across relays", async () => {
   const first = new House();
   const client = new EbsocketClient({ reconnect: { minDelay: 1, maxDelay: 20 } });
   await client.subscribe(["wanted.*"]);
@@ -235,7 +244,7 @@ Deno.test("a relay that is killed in the middle of requests leaves none of them 
   }
 });
 
-Deno.test("an answerer that has gone, or does not answer, is a time-out or nobody", async () => {
+Deno.test("a request rejects with a time-out without a reply, and with no responders after these have left", async () => {
   await using house = new House();
   const frozen = await house.connect();
   await frozen.subscribe(["ask"]); // and nobody reads it
@@ -249,7 +258,7 @@ Deno.test("an answerer that has gone, or does not answer, is a time-out or nobod
   await late;
 });
 
-Deno.test("an answer to a client that has gone goes to nobody", async () => {
+Deno.test("a reply to a client that has left goes to no other", async () => {
   await using house = new House();
   const answerer = await house.connect();
   const service = answerer.serve("ask");
@@ -261,12 +270,12 @@ Deno.test("an answer to a client that has gone goes to nobody", async () => {
   await asker.abort();
   await asking;
   await until(() => house.relay.clients.length === 1);
-  assertEquals(await answerer.reply(event, named("answer")), true);
+  assert(await answerer.reply(event, named("answer")));
   assertEquals(await answerer.sendEvent(named("x"), { confirm: true, to: event.from! }), 0);
   await service.return();
 });
 
-Deno.test("an answer goes to nobody who only happens to be called as the asker was", async () => {
+Deno.test("a reply does not go to a client of a restarted relay that has the ID of the requester", async () => {
   const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   const { address } = relay.server;
   await using answerer = new EbsocketClient({ reconnect: { minDelay: 1, maxDelay: 20 } });
@@ -279,7 +288,7 @@ Deno.test("an answer goes to nobody who only happens to be called as the asker w
   await relay.close();
   await asking;
   await until(() => !answerer.connected);
-  assertEquals(await answerer.reply(asked, named("secret")), false);
+  assertFalse(await answerer.reply(asked, named("secret")));
   const late = () => answerer.sendEvent(named("secret"), { to: asked.from! });
   await assertRejects(late, ConnectionClosedError, "client IDs change with each connection");
 
@@ -287,12 +296,12 @@ Deno.test("an answer goes to nobody who only happens to be called as the asker w
   await using stranger = new EbsocketClient();
   await stranger.connectTo(address);
   await until(() => answerer.connected && next.clients.length === 2);
-  assertEquals(await answerer.reply(asked, named("secret")), false);
+  assertFalse(await answerer.reply(asked, named("secret")));
   await answerer.sendEvent(named("open"));
   assertEquals((await stranger.recvEvent())?.event, "open");
 });
 
-Deno.test("an answer goes to nobody over a connection that the program has made anew", async () => {
+Deno.test("a reply does not go over a new connection of the program", async () => {
   await using first = new House();
   await using second = new House();
   const client = await first.connect();
@@ -303,9 +312,9 @@ Deno.test("an answer goes to nobody over a connection that the program has made 
   await asker.abort();
   await asking;
   await client.close();
-  assertEquals(await client.reply(asked, named("answer")), false);
+  assertFalse(await client.reply(asked, named("answer")));
   await client.connectTo(second.address);
-  assertEquals(await client.reply(asked, named("answer")), false);
+  assertFalse(await client.reply(asked, named("answer")));
 });
 
 Deno.test("requests across a reconnect of the answerer are answered by its service again", async () => {
@@ -320,15 +329,16 @@ Deno.test("requests across a reconnect of the answerer are answered by its servi
   (connection as EbsocketConnection).abort();
   await until(() => answerer.id !== id);
   await answerReady(asker, "ask");
-  assertEquals(served.count > before, true);
+  assertGreater(served.count, before);
 });
 
-Deno.test("clients that have not subscribed ask and answer where a relay wants them to subscribe first", async () => {
+Deno.test("clients without subscriptions request and reply at a relay with subscribeFirst", async () => {
   await using house = new House({ subscribeFirst: true });
   const worker = await house.connect();
   const served = echo(worker, "work");
   const asker = await house.connect();
-  assertEquals([worker.hearsNothing, asker.hearsNothing], [false, true]);
+  assertFalse(worker.hearsNothing);
+  assert(asker.hearsNothing);
   while (served.count === 0) {
     const answer = await asker.request(named("work", { n: 1 })).catch((error) => error);
     if (!(answer instanceof NoRespondersError)) assertEquals(answer.__dict__, { n: 1 });
@@ -340,28 +350,28 @@ Deno.test("clients that have not subscribed ask and answer where a relay wants t
   const counts = clients.map(({ subscriptionCount }) => subscriptionCount).sort();
   assertEquals(counts, [0, 1]);
   await asker.subscribe([">"]);
-  assertEquals(asker.hearsNothing, false);
+  assertFalse(asker.hearsNothing);
   assertEquals(await worker.sendEvent(named("all"), { confirm: true }), 1);
   assertEquals((await soon(asker.recvEvent(), "the event"))?.event, "all");
 });
 
-Deno.test("EbsocketClient.hearsNothing says whether anything can be heard", async () => {
+Deno.test("EbsocketClient.hearsNothing is true while the client receives no events", async () => {
   await using house = new House();
   const client = new EbsocketClient();
-  assertEquals(client.hearsNothing, false);
+  assertFalse(client.hearsNothing);
   await client.subscribe([]);
-  assertEquals(client.hearsNothing, true);
+  assert(client.hearsNothing);
   await client.connectTo(house.address);
-  assertEquals(client.hearsNothing, true);
+  assert(client.hearsNothing);
   await client.subscribe(["a"]);
-  assertEquals(client.hearsNothing, false);
+  assertFalse(client.hearsNothing);
   await client.unsubscribe(["a"]);
-  assertEquals(client.hearsNothing, true);
+  assert(client.hearsNothing);
   await client.close();
-  assertEquals((await house.connect()).hearsNothing, false);
+  assertFalse((await house.connect()).hearsNothing);
 });
 
-Deno.test("a relay refuses too many subscriptions, at a call and behind hello", async () => {
+Deno.test("a relay refuses too many subscriptions, at a call and after hello", async () => {
   await using house = new House({ maxSubscriptions: 2 });
   const client = await house.connect();
   await client.subscribe(["a", "b"]);
@@ -372,13 +382,13 @@ Deno.test("a relay refuses too many subscriptions, at a call and behind hello", 
   const greedy = new EbsocketClient({ reconnect: true });
   await greedy.subscribe(["a", "b", "c"]);
   await assertRejects(() => greedy.connectTo(house.address), EventRefusedError, '"a" and 2 more');
-  assertEquals(greedy.connected, false);
+  assertFalse(greedy.connected);
   await greedy.unsubscribe(["b"]);
   await greedy.connectTo(house.address);
   await greedy.close();
 });
 
-Deno.test("a relay grants what many calls of one turn ask for, as far as there is room", async () => {
+Deno.test("a relay grants the subscriptions of many calls in one turn, up to its limit", async () => {
   await using house = new House();
   const other = await house.connect();
   await other.subscribe([]);
@@ -399,7 +409,7 @@ Deno.test("a relay grants what many calls of one turn ask for, as far as there i
   assertEquals((await Promise.all(asking)).length, 300);
 });
 
-Deno.test("subscribe() while the relay is away holds, though nobody waits for it any longer", async () => {
+Deno.test("subscribe() while the relay is away takes effect, even after its time-out", async () => {
   const before = new House();
   const { address } = before;
   await using client = new EbsocketClient({ reconnect: { minDelay: 1, maxDelay: 20 } });
@@ -420,12 +430,13 @@ Deno.test("subscribe() while the relay is away holds, though nobody waits for it
   }
 });
 
-Deno.test("a client tells of the relay what it is told, unless the relay answers no such questions", async () => {
+Deno.test("inspect() resolves to the report of the relay, and rejects if the relay does not report", async () => {
   await using house = new House();
   const client = await house.connect();
   await client.subscribe(["a.*"]);
   const { relay, clients } = await client.inspect();
-  assertEquals([relay.clients, clients.length], [1, 1]);
+  assertEquals(relay.clients, 1);
+  assertEquals(clients.length, 1);
   assertEquals(clients[0]?.subscriptions, [{ pattern: "a.*" }]);
   await using silent = new House({ inspect: false });
   const other = await silent.connect();
@@ -453,7 +464,7 @@ Deno.test("a client with sequence sees no gap where nothing is missing", async (
   await client.close();
   assertEquals((await next).value?.type, "closed");
   next = statuses.next();
-  assertEquals((await next).done, true);
+  assert((await next).done);
 });
 
 Deno.test("clients of a system ask it as they ask a relay, as far as it can do that", async () => {
@@ -473,5 +484,6 @@ Deno.test("clients of a system ask it as they ask a relay, as far as it can do t
   assertEquals(code, "not-supported");
   const narrow = new EbsocketClient({ sequence: true });
   const failing = await narrow.connectTo(system.server.address).catch((error) => error);
-  assertEquals([failing instanceof EbsocketError, failing.code], [true, "not-supported"]);
+  assertInstanceOf(failing, EbsocketError);
+  assertEquals(failing.code, "not-supported");
 });

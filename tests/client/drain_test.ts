@@ -1,7 +1,11 @@
 /** A client that leaves: what it has begun is done, and nothing new is begun. */
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { EbsocketClient } from "../../client.ts";
 import { ConnectionClosedError, type EbsocketError } from "../../errors.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
@@ -97,13 +101,14 @@ Deno.test("EbsocketClient.drain() of a worker loses no job, whichever way it wor
       await soon(Promise.all(working), `way ${i} to be left`);
       for (const worker of workers) {
         const { reason, unsentLines } = await worker.closed;
-        assertEquals([reason, unsentLines], ["local", 0]);
+        assertEquals(reason, "local");
+        assertEquals(unsentLines, 0);
       }
     }
   }
 });
 
-Deno.test("EbsocketClient.drain() takes back what is heard, then waits for what has come", async () => {
+Deno.test("EbsocketClient.drain() unsubscribes, then waits for the events that have come", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   const subscribing = client.subscribe(["a", "b"]);
@@ -117,31 +122,31 @@ Deno.test("EbsocketClient.drain() takes back what is heard, then waits for what 
   const draining = client.drain();
   const unsubscribe = [await relay.said(), await relay.said()];
   assertEquals(unsubscribe.map(({ events }) => events), [["a", "b"], ["job"]]);
-  assertEquals(client.drain() !== draining, true); // and both are one
+  assertNotStrictEquals(client.drain(), draining); // and both are one
   // Given to the client before the relay has read that it leaves.
   await relay.say({ event: "job", id: "2", from: "c9" });
   await relay.say({ event: "a" });
   for (const { id } of unsubscribe) await relay.say({ control: "ack", id });
   await assertRejects(() => client.subscribe(["c"]), ConnectionClosedError, "nothing new");
-  assertEquals((await client.serve("d").next()).done, true);
+  assert((await client.serve("d").next()).done);
 
   assertEquals((await soon(client.recvEvent(), "the event"))?.event, "a");
-  assertEquals(await soon(client.recvEvent(), "the end"), null);
-  assertEquals(await client.reply(value!, DONE), true);
+  assertStrictEquals(await soon(client.recvEvent(), "the end"), null);
+  assert(await client.reply(value!, DONE));
   assertEquals((await soon(jobs.next(), "the job")).value?.id, "2");
-  assertEquals((await soon(jobs.next(), "the end")).done, true);
+  assert((await soon(jobs.next(), "the end")).done);
   await turn();
-  assertEquals(client.connected, true); // one has not been answered
+  assert(client.connected); // one has not been answered
   client.sendEvent(new EbsocketEvent("bye"));
-  assertEquals(await client.reply({ id: "2", from: "c9" }, DONE), true);
+  assert(await client.reply({ id: "2", from: "c9" }, DONE));
   await soon(draining, "the end");
   const names = [(await relay.said()).reply_to, (await relay.said()).event];
   assertEquals([...names, (await relay.said()).reply_to], ["1", "bye", "2"]);
   assertEquals((await client.closed).reason, "local");
-  assertEquals(await client.reply(value!, DONE), false);
+  assertFalse(await client.reply(value!, DONE));
 });
 
-Deno.test("EbsocketClient.drain() of a client that has not subscribed asks for no more events", async () => {
+Deno.test("EbsocketClient.drain() of a client without subscriptions subscribes to nothing", async () => {
   await using relay = await FakeRelay.connect({ maxUnreadEvents: 2 });
   const { client, session } = relay;
   await session.write('{"event":"a"}\n'.repeat(5)); // It is full, and reads no more.
@@ -151,7 +156,8 @@ Deno.test("EbsocketClient.drain() of a client that has not subscribed asks for n
   for (;;) {
     const { control, events, id } = await relay.said();
     if (control === undefined) continue;
-    assertEquals([control, events], ["subscribe", []]);
+    assertEquals(control, "subscribe");
+    assertEquals(events, []);
     await relay.say({ control: "ack", id });
     break;
   }
@@ -168,7 +174,7 @@ Deno.test("EbsocketClient.drain() waits no longer than its time-out", async () =
     const asking = other.request(new EbsocketEvent("job")).catch((error) => error.code);
     await job; // and it is never answered
     await soon(worker.drain({ timeout }), "the end");
-    assertEquals((await jobs.next()).done, true);
+    assert((await jobs.next()).done);
     await other.close();
     assertEquals(await asking, "connection-closed");
   }
@@ -191,7 +197,7 @@ Deno.test("EbsocketClient.drain() is at an end when the client is closed, or its
   }
 });
 
-Deno.test("EbsocketClient.drain() does not wait for a service that nobody reads", async () => {
+Deno.test("EbsocketClient.drain() does not wait for a service without a reader", async () => {
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   const client = new EbsocketClient();
   client.serve("job");
@@ -224,14 +230,15 @@ Deno.test("EbsocketClient.drain() without a connection, or while one is made, is
   assertEquals((await away.closed).unsentLines, 1);
 });
 
-Deno.test("EbsocketClient.drain() hears nothing over a new connection, and all again when it is made anew", async () => {
+Deno.test("EbsocketClient.drain() reconnects without subscriptions, and connectTo() restores them", async () => {
   const server = new FakeServer({ ack: true, features: ["subscribe", "ack"] });
   const client = new EbsocketClient({ reconnect: { minDelay: 1, maxDelay: 10 } });
   await client.subscribe(["a"]);
   const connect = async (events: string[]) => {
     const session = await server.session();
     const line = await said(session);
-    assertEquals([line.control, line.events], ["subscribe", events]);
+    assertEquals(line.control, "subscribe");
+    assertEquals(line.events, events);
     await session.send({ control: "ack", id: line.id });
     return session;
   };
@@ -248,7 +255,7 @@ Deno.test("EbsocketClient.drain() hears nothing over a new connection, and all a
   await said(first); // unsubscribe, which is never acknowledged
   await first.close();
   await connect([]);
-  assertEquals((await soon(jobs.next(), "the end")).done, true);
+  assert((await soon(jobs.next(), "the end")).done);
   await soon(draining, "the end");
 
   const again = client.connectTo(server.address);
@@ -258,7 +265,7 @@ Deno.test("EbsocketClient.drain() hears nothing over a new connection, and all a
   await server[Symbol.asyncDispose]();
 });
 
-Deno.test("EbsocketClient.drain() of a client of a system waits for what is being handled", async () => {
+Deno.test("EbsocketClient.drain() of a client of a system waits for events that are being handled", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
   const client = new EbsocketClient();
   await client.connectTo(system.server.address);

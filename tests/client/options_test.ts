@@ -1,12 +1,16 @@
-import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertObjectMatch } from "@std/assert/object-match";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { checkClientOptions, type ClientOptions } from "../../client/options.ts";
 
 Deno.test("checkClientOptions() neither reconnects nor asks for anything by default", () => {
   const { reconnect, wantsAcks, wantsSequence, token, tls } = checkClientOptions({});
-  assertEquals([reconnect, wantsAcks, wantsSequence], [false, false, false]);
-  assertEquals([token, tls], [undefined, undefined]);
+  assertFalse(reconnect);
+  assertFalse(wantsAcks);
+  assertFalse(wantsSequence);
+  assertStrictEquals(token, undefined);
+  assertStrictEquals(tls, undefined);
 });
 
 Deno.test("checkClientOptions() asks for acknowledgements where a client reconnects", () => {

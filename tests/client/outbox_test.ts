@@ -1,5 +1,8 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { LineConnection } from "../../net/line_connection.ts";
 import { Outbox } from "../../client/outbox.ts";
 import type { QueueBounds } from "../../client/retry.ts";
@@ -46,7 +49,8 @@ Deno.test("Outbox refuses, drops the oldest or drops the newest beyond its bound
       });
       assertEquals(offer(outbox, "abc"), [true, true, accepted]);
       assertEquals(told, dropped ? [dropped, "queue-full"] : []);
-      assertEquals([outbox.dropped, outbox.lost], [dropped ? 1 : 0, { lines: 1, bytes: 2 }]);
+      assertEquals(outbox.dropped, dropped ? 1 : 0);
+      assertEquals(outbox.lost, { lines: 1, bytes: 2 });
       assertEquals(outbox.stop().map(textOf).join(""), waiting);
     }
   }
@@ -60,14 +64,18 @@ Deno.test("Outbox drops as many of the oldest as a long line needs, but none for
   );
   offer(outbox, "abc");
   outbox.offer(utf8("longer\n"));
-  assertEquals([outbox.waiting().map(textOf), outbox.dropped], [["longer\n"], 3]);
+  assertEquals(outbox.waiting().map(textOf), ["longer\n"]);
+  assertEquals(outbox.dropped, 3);
   outbox.offer(utf8("too long\n"));
-  assertEquals([outbox.waiting().map(textOf), outbox.dropped], [["longer\n"], 4]);
+  assertEquals(outbox.waiting().map(textOf), ["longer\n"]);
+  assertEquals(outbox.dropped, 4);
   const none = new Outbox({ ...BOUNDS, maxQueuedEvents: 0, overflow: "drop-oldest" }, 20, () => {});
-  assertEquals([offer(none, "a"), none.dropped, none.waitingLines], [[true], 1, 0]);
+  assertEquals(offer(none, "a"), [true]);
+  assertEquals(none.dropped, 1);
+  assertEquals(none.waitingLines, 0);
 });
 
-Deno.test("Outbox.isAcknowledged holds unless lines were settled that the server has not acknowledged", async () => {
+Deno.test("Outbox.isAcknowledged is false after lines were settled without an acknowledgement", async () => {
   const outbox = new Outbox(BOUNDS, 20, () => {});
   const { connection } = connect(outbox, false);
   offer(outbox, "ab");
@@ -75,15 +83,16 @@ Deno.test("Outbox.isAcknowledged holds unless lines were settled that the server
   await connection.flush();
   offer(outbox, "c"); // settles those before it
   outbox.onWelcome(true, Infinity);
-  assertEquals(outbox.isAcknowledged, false);
+  assertFalse(outbox.isAcknowledged);
   outbox.onAck(1);
-  assertEquals(outbox.isAcknowledged, false);
+  assertFalse(outbox.isAcknowledged);
   outbox.onAck(2);
-  assertEquals([outbox.isAcknowledged, outbox.settled], [true, 2]);
+  assert(outbox.isAcknowledged);
+  assertEquals(outbox.settled, 2);
   end(outbox, connection);
 });
 
-Deno.test("Outbox counts as unconfirmed what a write may have handed over, and no more", async () => {
+Deno.test("Outbox counts lines as unconfirmed only if a write may have sent them", async () => {
   for (let taken = 0; taken <= 4; taken++) {
     const outbox = new Outbox(BOUNDS, 20, () => {});
     const { duplex, connection } = connect(outbox);
@@ -100,13 +109,15 @@ Deno.test("Outbox counts as unconfirmed what a write may have handed over, and n
   }
 });
 
-Deno.test("Outbox sends again what was never given to a write", async () => {
+Deno.test("Outbox resends lines that were never written", async () => {
   const outbox = new Outbox(BOUNDS, 20, () => {});
   const first = connect(outbox);
   offer(outbox, "abc");
   first.connection.abort();
   assertEquals(outbox.end(), []);
-  assertEquals([outbox.waitingLines, outbox.waitingBytes, outbox.settled], [3, 6, 0]);
+  assertEquals(outbox.waitingLines, 3);
+  assertEquals(outbox.waitingBytes, 6);
+  assertEquals(outbox.settled, 0);
   const { duplex, connection } = connect(outbox);
   offer(outbox, "d");
   await turn();
@@ -116,23 +127,27 @@ Deno.test("Outbox sends again what was never given to a write", async () => {
   assertEquals(end(outbox, connection), ["d\n", ""]);
 });
 
-Deno.test("Outbox lets what is too much for the peer wait, in order", async () => {
+Deno.test("Outbox queues lines beyond the limit of the peer, in order", async () => {
   const outbox = new Outbox(BOUNDS, 6, () => {});
   const { duplex, connection } = connect(outbox);
   assertEquals(offer(outbox, "abcdefgh"), Array(8).fill(true));
   assertEquals(offer(outbox, "i"), [false]);
   await turn();
-  assertEquals([duplex.written, outbox.waitingLines], ["a\nb\nc\n", 5]);
+  assertEquals(duplex.written, "a\nb\nc\n");
+  assertEquals(outbox.waitingLines, 5);
   let hasRoom = false;
   outbox.room()!.then(() => hasRoom = true);
   outbox.onAck(2);
   await turn();
-  assertEquals([duplex.written, hasRoom], ["a\nb\nc\nd\ne\n", false]);
+  assertEquals(duplex.written, "a\nb\nc\nd\ne\n");
+  assertFalse(hasRoom);
   outbox.onAck(5);
   outbox.onAck(8);
   await turn();
-  assertEquals([duplex.written, hasRoom], ["a\nb\nc\nd\ne\nf\ng\nh\n", true]);
-  assertEquals([outbox.settled, outbox.room()], [8, null]);
+  assertEquals(duplex.written, "a\nb\nc\nd\ne\nf\ng\nh\n");
+  assert(hasRoom);
+  assertEquals(outbox.settled, 8);
+  assertStrictEquals(outbox.room(), null);
   assertEquals(end(outbox, connection), ["", ""]);
 });
 
@@ -149,7 +164,7 @@ Deno.test("Outbox sends a line that is longer than all that may be in flight whe
   end(outbox, connection);
 });
 
-Deno.test("Outbox without acknowledgements goes by what the operating system has taken", async () => {
+Deno.test("Outbox without acknowledgements settles lines that the operating system has taken", async () => {
   const outbox = new Outbox(BOUNDS, 6, () => {});
   const { duplex, connection } = connect(outbox, false);
   duplex.take(0);
@@ -161,7 +176,8 @@ Deno.test("Outbox without acknowledgements goes by what the operating system has
   duplex.take();
   await soon(flushing, "the flush");
   await soon(room!, "room");
-  assertEquals([duplex.written, outbox.settled], ["a\nb\nc\nd\ne\nf\n", 6]);
+  assertEquals(duplex.written, "a\nb\nc\nd\ne\nf\n");
+  assertEquals(outbox.settled, 6);
   assertEquals(end(outbox, connection), ["", ""]);
 });
 
@@ -178,25 +194,27 @@ Deno.test("Outbox.flush() rejects when the connection ends, or events are droppe
   const dropped = assertRejects(() => outbox.flush(), Error, "dropped");
   offer(outbox, "g");
   await dropped;
-  assertEquals([outbox.dropped, outbox.waitingLines], [1, 5]);
+  assertEquals(outbox.dropped, 1);
+  assertEquals(outbox.waitingLines, 5);
   const stopped = assertRejects(() => outbox.flush(), Error, "unsent");
   outbox.stop();
   await stopped;
 });
 
-Deno.test("Outbox drops, and counts, what a new server would not take", async () => {
+Deno.test("Outbox drops and counts lines that a new server does not accept", async () => {
   const told: string[] = [];
   const outbox = new Outbox(BOUNDS, 100, (line, reason) => told.push(textOf(line) + reason));
   outbox.offer(utf8("a long line\n"));
   offer(outbox, "b");
   const { duplex, connection } = connect(outbox, true, 5);
   await turn();
-  assertEquals([duplex.written, outbox.dropped], ["b\n", 1]);
+  assertEquals(duplex.written, "b\n");
+  assertEquals(outbox.dropped, 1);
   assertEquals(told, ["a long line\nline-too-long"]);
   end(outbox, connection);
 });
 
-Deno.test("Outbox.withdraw() takes back what waits, and nothing else", async () => {
+Deno.test("Outbox.withdraw() removes a queued line, and no others", async () => {
   const outbox = new Outbox(BOUNDS, 20, () => {});
   const lines = [..."abc"].map((letter) => utf8(`${letter}\n`));
   for (const line of lines) outbox.offer(line);
@@ -204,7 +222,9 @@ Deno.test("Outbox.withdraw() takes back what waits, and nothing else", async () 
   const late = utf8("d\n");
   outbox.offer(late);
   for (const line of [late, lines[1]!, lines[1]!, utf8("a\n")]) outbox.withdraw(line);
-  assertEquals([outbox.waitingLines, outbox.waitingBytes, outbox.settled], [2, 4, 0]);
+  assertEquals(outbox.waitingLines, 2);
+  assertEquals(outbox.waitingBytes, 4);
+  assertEquals(outbox.settled, 0);
   const { duplex, connection } = connect(outbox);
   await turn();
   assertEquals(duplex.written, "a\nc\n");
@@ -213,7 +233,7 @@ Deno.test("Outbox.withdraw() takes back what waits, and nothing else", async () 
   let isFlushed = false;
   flushing.then(() => isFlushed = true);
   await turn();
-  assertEquals(isFlushed, false);
+  assertFalse(isFlushed);
   outbox.onAck(2);
   await soon(flushing, "the flush");
   assertEquals(end(outbox, connection), ["", ""]);
@@ -228,7 +248,7 @@ Deno.test("Outbox.flush() waits no longer when the last that waits is withdrawn"
   await soon(flushing, "the flush");
 });
 
-Deno.test("Outbox does not send again what was withdrawn while it was on its way", async () => {
+Deno.test("Outbox does not resend a line that was withdrawn while it was in flight", async () => {
   const outbox = new Outbox(BOUNDS, 20, () => {});
   const { duplex, connection } = connect(outbox);
   duplex.take(0);
@@ -241,15 +261,16 @@ Deno.test("Outbox does not send again what was withdrawn while it was on its way
   assertEquals(end(outbox, connection), ["a\n", "c\n"]);
 });
 
-Deno.test("Outbox.abandon() drops what only a connection could have carried that led to nothing", () => {
+Deno.test("Outbox.abandon() drops the lines that were bound to a failed connection", () => {
   const outbox = new Outbox(BOUNDS, 20, () => {});
   outbox.offer(utf8("a\n"), true);
   offer(outbox, "b");
   outbox.abandon();
-  assertEquals([outbox.waitingLines, outbox.dropped], [1, 1]);
+  assertEquals(outbox.waitingLines, 1);
+  assertEquals(outbox.dropped, 1);
 });
 
-Deno.test("Outbox lets what is bound to a connection wait for no other", () => {
+Deno.test("Outbox does not keep lines that are bound to a connection for another one", () => {
   const outbox = new Outbox(BOUNDS, 4, () => {});
   const { connection } = connect(outbox);
   outbox.offer(utf8("a\n"));
@@ -260,7 +281,7 @@ Deno.test("Outbox lets what is bound to a connection wait for no other", () => {
   assertEquals(end(outbox, connection), ["b\nc\n", "a\nd\n"]);
 });
 
-Deno.test("Outbox does not believe acknowledgements of what was not sent", async () => {
+Deno.test("Outbox ignores acknowledgements of unsent lines", async () => {
   const outbox = new Outbox(BOUNDS, 100, () => {});
   const { connection } = connect(outbox);
   offer(outbox, "a");

@@ -1,4 +1,8 @@
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertInstanceOf } from "@std/assert/instance-of";
+import { assertLess } from "@std/assert/less";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import {
   ConnectionClosedError,
@@ -47,7 +51,7 @@ function start(timeout = Infinity, count = 1): { table: PendingRequests; waiter:
 
 const ANSWER = new EbsocketEvent("answer");
 
-Deno.test("PendingRequests passes words on until one says that this was all", () => {
+Deno.test("PendingRequests passes replies on until one ends the request", () => {
   const { table, waiter } = start(Infinity, 3);
   table.onReceipt({ id: waiter.id, clients: 2 });
   table.onReply(waiter.id, ANSWER, 1);
@@ -58,17 +62,17 @@ Deno.test("PendingRequests passes words on until one says that this was all", ()
   assertEquals(waiter.notes, ["2", "answer", "answer"]);
 });
 
-Deno.test("PendingRequests.owns() tells answers that come late from those to others", () => {
+Deno.test("PendingRequests.owns() separates late replies from those to other clients", () => {
   const { table, waiter } = start();
-  assertEquals(table.owns("r1"), false);
-  assertEquals(table.owns(new PendingRequests(new Inboxes({})).nextId()), false);
+  assertFalse(table.owns("r1"));
+  assertFalse(table.owns(new PendingRequests(new Inboxes({})).nextId()));
   table.remove(waiter);
-  assertEquals(table.owns(waiter.id), true);
+  assert(table.owns(waiter.id));
   table.onReply(waiter.id, ANSWER, 1);
   assertEquals(waiter.notes, []);
 });
 
-Deno.test("PendingRequests ignores words that are no words for who waits", () => {
+Deno.test("PendingRequests ignores control lines that do not end a request", () => {
   const table = new PendingRequests(new Inboxes({}));
   const waiter = new PendingRequest(table.nextId(), "ask", "them", () => {});
   table.add(waiter, Infinity);
@@ -77,15 +81,16 @@ Deno.test("PendingRequests ignores words that are no words for who waits", () =>
   assertEquals(table.size, 1);
 });
 
-Deno.test("PendingRequests.onRefusal() names the reason, and says whether anybody waited", () => {
+Deno.test("PendingRequests.onRefusal() rejects with the reason, and returns whether a request was pending", () => {
   const { table, waiter } = start();
   const refusal = { reason: "bad-attributes", detail: "content: expected a string" };
-  assertEquals(table.onRefusal(refusal), false);
-  assertEquals(table.onRefusal({ ...refusal, id: "other" }), false);
-  assertEquals(table.onRefusal({ ...refusal, id: waiter.id }), true);
-  assertEquals(table.onRefusal({ ...refusal, id: waiter.id }), false);
+  assertFalse(table.onRefusal(refusal));
+  assertFalse(table.onRefusal({ ...refusal, id: "other" }));
+  assert(table.onRefusal({ ...refusal, id: waiter.id }));
+  assertFalse(table.onRefusal({ ...refusal, id: waiter.id }));
   const { code, message } = waiter.error as EventRefusedError;
-  assertEquals([code, waiter.error instanceof EventRefusedError], ["bad-attributes", true]);
+  assertInstanceOf(waiter.error, EventRefusedError);
+  assertEquals(code, "bad-attributes");
   const why = "bad-attributes: content: expected a string";
   assertEquals(message, `Cannot ask them: the relay refuses it: ${why}`);
 });
@@ -102,14 +107,14 @@ Deno.test("PendingRequests ends a wait when its time is up, the earliest first",
   await until(() => table.size === 1);
   for (const [i, timeout] of [3, 1, 2].entries()) {
     const error = waiters[i]!.error as Error;
-    assertEquals(error instanceof RequestTimeoutError, true);
+    assertInstanceOf(error, RequestTimeoutError);
     assertEquals(error.message, `Cannot ask them: no answer within ${timeout} ms`);
   }
   assertEquals(patient.notes, []);
   table.failAll("it is over");
 });
 
-Deno.test("PendingRequests says when a time-out has come since nothing was heard", async () => {
+Deno.test("PendingRequests notes in a time-out that the client reads nothing", async () => {
   const inboxes = new Inboxes({ maxUnreadEvents: 1 });
   inboxes.main.push([ANSWER], 1);
   const table = new PendingRequests(inboxes);
@@ -119,7 +124,7 @@ Deno.test("PendingRequests says when a time-out has come since nothing was heard
   assertStringIncludes((waiter.error as Error).message, "within 1 ms; the inbox is full");
 });
 
-Deno.test("PendingRequests gives up at a signal, and leaves no listener behind", () => {
+Deno.test("PendingRequests rejects at a signal, and leaves no listener behind", () => {
   const table = new PendingRequests(new Inboxes({}));
   const controller = new AbortController();
   let listeners = 0;
@@ -139,7 +144,9 @@ Deno.test("PendingRequests gives up at a signal, and leaves no listener behind",
   table.onReply(waiters[0]!.id, ANSWER, 1);
   assertEquals(listeners, 1);
   controller.abort(new Error("enough"));
-  assertEquals([listeners, table.size, waiters[0]!.notes], [0, 0, ["answer"]]);
+  assertEquals(listeners, 0);
+  assertEquals(table.size, 0);
+  assertEquals(waiters[0]!.notes, ["answer"]);
   assertEquals((waiters[1]!.error as Error).message, "enough");
 });
 
@@ -154,8 +161,10 @@ Deno.test("PendingRequests.disconnect() keeps those whose lines wait, or are rep
   waiting.line = utf8("same\n");
   for (const waiter of [sent, waiting, repeated]) table.add(waiter, Infinity);
   table.disconnect(new Set([waiting.line]));
-  assertEquals([sent.notes, waiting.notes, repeated.notes], [["failed"], [], []]);
-  assertEquals(sent.error instanceof ConnectionClosedError, true);
+  assertEquals(sent.notes, ["failed"]);
+  assertEquals(waiting.notes, []);
+  assertEquals(repeated.notes, []);
+  assertInstanceOf(sent.error, ConnectionClosedError);
   table.onDrop(sent.line, "queue-full");
   table.onDrop(waiting.line, "queue-full");
   assertEquals((waiting.error as EbsocketError).code, "queue-full");
@@ -181,18 +190,18 @@ Deno.test("PendingRequests goes on when one outcome leads to the next", async ()
   assertEquals(other.notes, ["failed"]);
 });
 
-Deno.test("PendingRequests.nextId() gives ids of which one does not tell the next", () => {
+Deno.test("PendingRequests.nextId() returns ids that cannot be guessed from the last one", () => {
   const table = new PendingRequests(new Inboxes({}));
   const ids = Array.from({ length: 1000 }, () => table.nextId());
-  assertEquals(ids.every((id) => id.length === 12 && table.owns(id)), true);
+  assert(ids.every((id) => id.length === 12 && table.owns(id)));
   // All characters behind what tells that they are ours change, each from one to the next.
   for (let i = 4; i < 12; i++) {
     const same = ids.filter((id, k) => id[i] === ids[k - 1]?.[i]).length;
-    assertEquals(same < 100, true, `${same} of 1000 at ${i}`);
+    assertLess(same, 100, `${same} of 1000 at ${i}`);
   }
 });
 
-Deno.test("PendingRequests takes no longer for answers whose ids look like integers", () => {
+Deno.test("PendingRequests is as fast with ids that look like integers", () => {
   const { table } = start();
   let found = false;
   assertNoDearer(20_000, (ids) => {
@@ -200,5 +209,5 @@ Deno.test("PendingRequests takes no longer for answers whose ids look like integ
       found ||= table.owns(id) || table.onRefusal({ id, reason: "", detail: "" });
     }
   });
-  assertEquals(found, false);
+  assertFalse(found);
 });

@@ -2,7 +2,9 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../../client.ts";
 import {
@@ -45,16 +47,21 @@ Deno.test("EbsocketClient.request() resolves to the answer, which is not among t
   const { client } = relay;
   const asking = client.request(ASK, { to: "c9" });
   const { event, id, to, __dict__ } = await relay.said();
-  assertEquals([event, to, __dict__], ["ask", "c9", { n: 1 }]);
+  assertEquals(event, "ask");
+  assertEquals(to, "c9");
+  assertEquals(__dict__, { n: 1 });
   await relay.say({ event: "other" });
   await relay.say({ event: "answer", __dict__: { m: 2 }, reply_to: id, from: "c9" });
   const answer = await soon(asking, "the answer");
-  assertEquals([answer.event, answer.__dict__, answer.from], ["answer", { m: 2 }, "c9"]);
+  assertEquals(answer.event, "answer");
+  assertEquals(answer.__dict__, { m: 2 });
+  assertEquals(answer.from, "c9");
   await relay.say({ event: "late", reply_to: id });
   await relay.say({ event: "strange", reply_to: "r1" });
   assertEquals((await client.recvEvent())?.event, "other");
   const strange = await client.recvEvent();
-  assertEquals([strange?.event, strange?.replyTo], ["strange", "r1"]);
+  assertEquals(strange?.event, "strange");
+  assertEquals(strange?.replyTo, "r1");
 });
 
 Deno.test("EbsocketClient.send(), request(), requestMany() and reply() make the events that they send", async () => {
@@ -89,7 +96,7 @@ Deno.test("EbsocketClient.send(), request(), requestMany() and reply() make the 
   await relay.say({ event: "one", reply_to: poll.id });
   assertEquals((await soon(many, "the answer")).value?.event, "one");
 
-  assertEquals(await client.reply({ id: "r1", from: "c2" }, "yes", { sure: true }), true);
+  assert(await client.reply({ id: "r1", from: "c2" }, "yes", { sure: true }));
   assertEquals(await next(), {
     event: "yes",
     __dict__: { sure: true },
@@ -98,10 +105,10 @@ Deno.test("EbsocketClient.send(), request(), requestMany() and reply() make the 
   });
   await client.reply({ id: "r2", from: "c2" }, "no");
   assertEquals((await next()).event, "no");
-  assertEquals(await client.reply({ id: null, from: null }, "no"), false);
+  assertFalse(await client.reply({ id: null, from: null }, "no"));
 });
 
-Deno.test("EbsocketClient.send() names what is wrong with its arguments", async () => {
+Deno.test("EbsocketClient.send() throws with the name of a wrong argument", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   assertThrows(() => client.send(""), RangeError, "1 to 255 bytes");
@@ -113,7 +120,7 @@ Deno.test("EbsocketClient.send() names what is wrong with its arguments", async 
   assertThrows(() => new EbsocketClient().send("a"), ConnectionClosedError, "never been connected");
 });
 
-Deno.test("EbsocketClient.request() keeps several apart, whatever the order of the answers", async () => {
+Deno.test("EbsocketClient.request() keeps several requests apart, in any order of replies", async () => {
   await using relay = await FakeRelay.connect();
   const asking = [1, 2, 3].map((n) => relay.client.request(new EbsocketEvent("ask", { n })));
   const asked = [await relay.said(), await relay.said(), await relay.said()];
@@ -158,7 +165,7 @@ Deno.test("EbsocketClient.request() rejects when time is up, when it is aborted,
   assertEquals(await soon(refused, "the error"), "bad-attributes");
 });
 
-Deno.test("EbsocketClient.request() takes what is left until a deadline as its time-out, whatever that is", async () => {
+Deno.test("EbsocketClient.request() accepts any time until a deadline as its timeout", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   const deadline = performance.now() + 20.25;
@@ -181,7 +188,7 @@ Deno.test("EbsocketClient.request() takes what is left until a deadline as its t
   assertEquals((await relay.said()).event, "next"); // nothing of all that was sent
 });
 
-Deno.test("EbsocketClient.request() names what is wrong with its arguments", async () => {
+Deno.test("EbsocketClient.request() throws with the name of a wrong argument", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   await assertRejects(() => client.request(ASK, { timeout: NaN }), RangeError, "got NaN");
@@ -222,7 +229,8 @@ Deno.test("EbsocketClient.sendEvent() with confirm resolves to the number of cli
   const { client } = relay;
   const confirming = client.sendEvent(ASK, { confirm: true, to: "c4" });
   const { ack, to, event } = await relay.said();
-  assertEquals([event, to], ["ask", "c4"]);
+  assertEquals(event, "ask");
+  assertEquals(to, "c4");
   await relay.say({ control: "ack", id: ack }); // says nothing
   await relay.say({ control: "ack", events: 1 });
   await relay.say({ control: "ack", id: ack, clients: -1 });
@@ -249,13 +257,14 @@ Deno.test("EbsocketClient.sendEvent() never becomes an unhandled rejection, with
   await relay[Symbol.asyncDispose]();
   relay.client.sendEvent(ASK, { confirm: true });
   relay.client.sendEvent(ASK, { to: "c1" });
+  relay.client.sendEvent(ASK);
   await turn();
   await turn();
   removeEventListener("unhandledrejection", onUnhandled);
   assertEquals(unhandled, []);
 });
 
-Deno.test("EbsocketClient.requestMany() gives answers until there are enough, or time is up", async () => {
+Deno.test("EbsocketClient.requestMany() iterates over replies up to a count or a time", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   for (
@@ -276,7 +285,7 @@ Deno.test("EbsocketClient.requestMany() gives answers until there are enough, or
   assertEquals((await client.recvEvent())?.event, "other");
 });
 
-Deno.test("EbsocketClient.requestMany() throws what ends it, behind what came before", async () => {
+Deno.test("EbsocketClient.requestMany() throws the error that ends it, after the replies before", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   const nobody = client.requestMany(ASK).next();
@@ -297,10 +306,10 @@ Deno.test("EbsocketClient.requestMany() throws what ends it, behind what came be
   controller.abort(new Error("enough"));
   assertEquals((await answers.next()).value?.event, "b");
   await assertRejects(() => answers.next(), Error, "enough");
-  assertEquals((await answers.next()).done, true);
+  assert((await answers.next()).done);
 });
 
-Deno.test("EbsocketClient.requestMany() can be left, and then drops what comes", async () => {
+Deno.test("EbsocketClient.requestMany() can be left, and drops later replies", async () => {
   await using relay = await FakeRelay.connect({ maxUnreadEvents: 2 });
   const { client } = relay;
   const answers = client.requestMany(ASK, { timeout: Infinity });
@@ -315,7 +324,7 @@ Deno.test("EbsocketClient.requestMany() can be left, and then drops what comes",
   assertEquals((await soon(client.recvEvent(), "what is no answer"))?.event, "other");
 });
 
-Deno.test("EbsocketClient.reply() answers who has asked, and only that", async () => {
+Deno.test("EbsocketClient.reply() answers requests, and no other events", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   await relay.say({ event: "ask", id: "r7", from: "c3" });
@@ -328,17 +337,20 @@ Deno.test("EbsocketClient.reply() answers who has asked, and only that", async (
   for (let i = 0; i < 5; i++) sent.push(await client.reply((await client.recvEvent())!, answer));
   assertEquals(sent, [true, true, false, false, false]);
   const { event, to, reply_to } = await relay.said();
-  assertEquals([event, to, reply_to], ["answer", "c3", "r7"]);
+  assertEquals(event, "answer");
+  assertEquals(to, "c3");
+  assertEquals(reply_to, "r7");
   const unaddressed = await relay.said(); // of a server that is no relay
-  assertEquals([unaddressed.to, unaddressed.reply_to], [undefined, "r8"]);
+  assertStrictEquals(unaddressed.to, undefined);
+  assertEquals(unaddressed.reply_to, "r8");
   assertThrows(() => client.reply({ id: "r1", from: null }, new EbsocketEvent("x", { n: NaN })));
   await client.abort();
   for (const from of [null, "c3"]) {
-    assertEquals(await client.reply({ id: "r1", from }, answer), false);
+    assertFalse(await client.reply({ id: "r1", from }, answer));
   }
 });
 
-Deno.test("EbsocketClient says at once what the server cannot do", async () => {
+Deno.test("EbsocketClient throws at once for a feature that the server does not have", async () => {
   await using relay = await FakeRelay.connect({}, {});
   const { client } = relay;
   const codes: string[] = [];
@@ -362,7 +374,7 @@ Deno.test("EbsocketClient says at once what the server cannot do", async () => {
   assertEquals((await soon(asking, "the answer")).event, "answer");
 });
 
-Deno.test("EbsocketClient rejects with inbox-full what could not be heard", async () => {
+Deno.test("EbsocketClient rejects requests with inbox-full while it reads nothing", async () => {
   await using relay = await FakeRelay.connect({ maxUnreadEvents: 2 });
   const { client } = relay;
   const before = client.request(ASK, { timeout: 50 });
@@ -392,7 +404,7 @@ Deno.test("EbsocketClient rejects with inbox-full what could not be heard", asyn
   assertEquals((await soon(asking, "the answer")).event, "answer");
 });
 
-Deno.test("EbsocketClient keeps what is pending when the inbox fills up and is read again", async () => {
+Deno.test("EbsocketClient keeps pending requests while the inbox is full and read again", async () => {
   await using relay = await FakeRelay.connect({ maxUnreadEvents: 2 });
   const { client } = relay;
   const asking = client.request(ASK);
@@ -405,7 +417,7 @@ Deno.test("EbsocketClient keeps what is pending when the inbox fills up and is r
   assertEquals((await soon(asking, "the answer")).event, "answer");
 });
 
-Deno.test("EbsocketClient rejects what is pending when the connection ends, from either side", async () => {
+Deno.test("EbsocketClient rejects pending requests when the connection ends, from either side", async () => {
   for (const end of ["server", "close", "abort"] as const) {
     await using relay = await FakeRelay.connect();
     const { client, session } = relay;
@@ -426,7 +438,7 @@ Deno.test("EbsocketClient rejects what is pending when the connection ends, from
   }
 });
 
-Deno.test("EbsocketClient with reconnect sends what was not, and gives up what was", async () => {
+Deno.test("EbsocketClient with reconnect sends unsent requests, and rejects sent ones", async () => {
   const server = new FakeServer(FEATURES);
   const client = new EbsocketClient({ reconnect: QUICK });
   await client.connectTo(server.address);
@@ -460,7 +472,7 @@ Deno.test("EbsocketClient with reconnect sends what was not, and gives up what w
   await client.abort();
 });
 
-Deno.test("EbsocketClient rejects a request whose event gives way to others", async () => {
+Deno.test("EbsocketClient rejects a request whose event is dropped for others", async () => {
   const policies: [OverflowPolicy, string][] = [
     ["refuse", "b"],
     ["drop-newest", "b"],
@@ -483,7 +495,7 @@ Deno.test("EbsocketClient rejects a request whose event gives way to others", as
   }
 });
 
-Deno.test("EbsocketClient.inspect() gives what the relay tells, or why it does not", async () => {
+Deno.test("EbsocketClient.inspect() resolves to the report of the relay, or rejects with its reason", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   const inspecting = client.inspect();
@@ -499,7 +511,7 @@ Deno.test("EbsocketClient.inspect() gives what the relay tells, or why it does n
   assertEquals(await soon(refused, "the error"), "not-allowed");
 });
 
-Deno.test("EbsocketClient.status() tells of errors that answer nothing", async () => {
+Deno.test("EbsocketClient.status() reports errors that belong to no request", async () => {
   await using relay = await FakeRelay.connect();
   const statuses = relay.client.status();
   await statuses.next();
@@ -514,10 +526,10 @@ Deno.test("EbsocketClient.status() tells of errors that answer nothing", async (
   assertEquals((await relay.client.status().next()).value?.type, "connected");
 });
 
-Deno.test("EbsocketClient with sequence tells of events that did not arrive", async () => {
+Deno.test("EbsocketClient with sequence reports missing events", async () => {
   await using relay = await FakeRelay.connect({ sequence: true });
   const { client, session } = relay;
-  assertEquals(session.hello.sequence, true);
+  assertStrictEquals(session.hello.sequence, true);
   const statuses = client.status();
   await statuses.next();
   // A relay counts those, too, that it sent before it was asked for numbers.
@@ -525,14 +537,14 @@ Deno.test("EbsocketClient with sequence tells of events that did not arrive", as
   for (const seq of [3, 4, 7, 6, 8, 1e300, "9", 2.5, undefined, 11]) {
     await relay.say({ event: "n", seq });
   }
-  const gap = (missed: number) => ({ done: false, value: { type: "gap", missed } as const });
+  const gap = (missed: number) => ({ done: false, value: { type: "gap", missed } }) as const;
   assertEquals(await soon(statuses.next(), "a gap"), gap(2));
   assertEquals(await soon(statuses.next(), "a gap"), gap(2));
-  assertEquals((await client.recvEvent())?.seq, null);
+  assertStrictEquals((await client.recvEvent())?.seq, null);
   assertEquals((await client.pump())[0].slice(0, 2).map(({ seq }) => seq), [null, 3]);
 });
 
-Deno.test("EbsocketClient believes nothing of a hostile relay that it has not asked for", async () => {
+Deno.test("EbsocketClient ignores unrequested lines of a hostile relay", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;
   const asking = client.request(ASK);

@@ -1,9 +1,13 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { ConnectError } from "../../errors.ts";
 import { checkReconnectOptions, isFinal, Retries } from "../../client/retry.ts";
+import { turn } from "../support/turns.ts";
 import { soon } from "../support/waiting.ts";
 
 const QUICK = checkReconnectOptions({ minDelay: 1, maxDelay: 2 });
@@ -20,7 +24,7 @@ Deno.test("checkReconnectOptions() has the documented defaults", () => {
   assertEquals(checkReconnectOptions({ minDelay: 60_000 }).maxDelay, 60_000);
 });
 
-Deno.test("checkReconnectOptions() names what is out of its range", () => {
+Deno.test("checkReconnectOptions() throws with the name of an option out of range", () => {
   for (
     const [options, name] of [
       [{ minDelay: 0 }, "minDelay"],
@@ -36,12 +40,12 @@ Deno.test("checkReconnectOptions() names what is out of its range", () => {
   }
 });
 
-Deno.test("isFinal() knows what another attempt cannot mend", () => {
+Deno.test("isFinal() is true for reasons that another attempt cannot change", () => {
   for (const reason of ["unauthorized", "bad-event", "bad-json", "local", "aborted"] as const) {
-    assertEquals(isFinal(reason), true);
+    assert(isFinal(reason));
   }
   for (const reason of ["eof", "reset", "shutdown", "too-many-clients", "truncated"] as const) {
-    assertEquals(isFinal(reason), false);
+    assertFalse(isFinal(reason));
   }
   for (
     const reason of [
@@ -52,18 +56,19 @@ Deno.test("isFinal() knows what another attempt cannot mend", () => {
       undefined,
     ] as const
   ) {
-    assertEquals(isFinal(reason), false);
+    assertFalse(isFinal(reason));
   }
 });
 
-Deno.test("Retries.run() numbers the attempts, and tells each why the last has failed", async () => {
+Deno.test("Retries.run() numbers the attempts, and passes the last error to each", async () => {
   const seen: unknown[] = [];
   const outcome = await new Retries(QUICK).run((number, before) => {
     seen.push([number, before?.message]);
     if (number < 3) return Promise.reject(new ConnectError(`no ${number}`));
     return Promise.resolve("done");
   }, new AbortController().signal);
-  assertEquals([outcome, seen], ["done", [[1, undefined], [2, "no 1"], [3, "no 2"]]]);
+  assertEquals(outcome, "done");
+  assertEquals(seen, [[1, undefined], [2, "no 1"], [3, "no 2"]]);
 });
 
 Deno.test("Retries.run() ends with an error that retrying cannot mend", async () => {
@@ -87,7 +92,7 @@ Deno.test("Retries.run() can be given up while it waits, and leaves no timer", a
   const patient = new Retries(checkReconnectOptions({ minDelay: 1e9, maxDelay: 1e9 }));
   const trying = patient.run(() => Promise.reject(new ConnectError("no")), controller.signal);
   const failing = assertRejects(() => trying, Error, "enough (attempt 1 has failed: no)");
-  await new Promise((resolve) => setTimeout(resolve, 1));
+  await turn();
   controller.abort(new Error("enough"));
   await soon(failing, "the end");
   const again = patient.run(() => Promise.resolve(), controller.signal, 1e9);
@@ -101,9 +106,9 @@ Deno.test("Retries.nextDelay() grows until a connection has lasted", () => {
     for (let i = 0; i < 20; i++) most = Math.max(most, retries.nextDelay());
     return most;
   };
-  assert(longest() > 1000);
+  assertGreater(longest(), 1000);
   retries.onEnd(999);
   assert(retries.nextDelay() > 1 || retries.nextDelay() > 1 || retries.nextDelay() > 1);
   retries.onEnd(1000);
-  assert(retries.nextDelay() <= 1);
+  assertLessOrEqual(retries.nextDelay(), 1);
 });

@@ -2,7 +2,12 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertGreater } from "@std/assert/greater";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../../client.ts";
 import type { ClientOptions } from "../../client/options.ts";
@@ -12,27 +17,31 @@ import { expectEvents, testRelay } from "../../testing.ts";
 import { FakeRelay, FEATURES, type Said, said } from "../support/fake_relay.ts";
 import { FakeServer } from "../support/fake_server.ts";
 import { Peer } from "../support/peer.ts";
-import { soon } from "../support/waiting.ts";
+import { turn } from "../support/turns.ts";
+import { pause, soon } from "../support/waiting.ts";
 
-Deno.test("EbsocketClient says hello first, and has an id after the welcome", async () => {
+Deno.test("EbsocketClient sends hello first, and has an id after the welcome", async () => {
   await using server = new FakeServer();
   const client = new EbsocketClient({ token: "secret" });
-  assertEquals(client.id, null);
+  assertStrictEquals(client.id, null);
   await client.connectTo(server.address);
   const { hello } = await server.session();
-  assertEquals([hello.control, hello.version, hello.token], ["hello", 1, "secret"]);
+  assertEquals(hello.control, "hello");
+  assertEquals(hello.version, 1);
+  assertEquals(hello.token, "secret");
   assertEquals(client.id, "c1");
   await client.abort();
 });
 
-Deno.test("EbsocketClient takes a server that does not greet as it is", async () => {
+Deno.test("EbsocketClient accepts a server without a welcome", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);
   const session = await server.session();
   await session.send({ event: "a" }); // says nothing about whether a welcome will come
   await soon(connecting, "the connection");
-  assertEquals([client.connected, client.id], [true, null]);
+  assert(client.connected);
+  assertStrictEquals(client.id, null);
   assertEquals((await client.recvEvent())?.event, "a");
   client.sendEvent(new EbsocketEvent("b"));
   assertEquals(await session.events(1), ["b"]);
@@ -46,14 +55,14 @@ Deno.test("EbsocketClient waits longer for a welcome once it has subscribed", as
   const session = await server.session();
   const subscribing = client.subscribe(["a"]);
   const { id } = await said(session);
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await pause(700);
   await session.send({ control: "welcome", version: 1, id: "c1", ...FEATURES });
   await session.send({ control: "ack", id });
   await Promise.all([connecting, subscribing]);
   await client.abort();
 });
 
-Deno.test("EbsocketClient.connectTo() does not take silence for what a server cannot do", async () => {
+Deno.test("EbsocketClient.connectTo() does not treat silence as a missing feature", async () => {
   const asks: [string, (client: EbsocketClient) => void, ClientOptions?][] = [
     ["subscribe() before", (client) => void client.subscribe(["a"])],
     ["subscribe() meanwhile", (client) => queueMicrotask(() => void client.subscribe(["a"]))],
@@ -69,13 +78,14 @@ Deno.test("EbsocketClient.connectTo() does not take silence for what a server ca
       ConnectError,
       "no answer within 700 ms; the connection was made, but no welcome has come",
     ) as ConnectError;
-    assertEquals([error.reason, client.connected], [undefined, false], what);
+    assertStrictEquals(error.reason, undefined, what);
+    assertFalse(client.connected, what);
     const session = await server.session();
     while (await session.line() !== null); // It was given up.
   }
 });
 
-Deno.test("EbsocketClient without a welcome waits for a relay's word, or says that none has come", async () => {
+Deno.test("EbsocketClient without a welcome waits for the answer of a relay, or reports that none has come", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);
@@ -105,7 +115,7 @@ Deno.test("EbsocketClient without a welcome waits for a relay's word, or says th
   await client.abort();
 });
 
-Deno.test("EbsocketClient hears from a late welcome what a server cannot do", async () => {
+Deno.test("EbsocketClient learns the features of a server from a late welcome", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);
@@ -118,7 +128,7 @@ Deno.test("EbsocketClient hears from a late welcome what a server cannot do", as
   await client.abort();
 });
 
-Deno.test("EbsocketClient takes a server that has said all and gone as it is", async () => {
+Deno.test("EbsocketClient receives the events of a server that has already closed", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);
@@ -127,7 +137,7 @@ Deno.test("EbsocketClient takes a server that has said all and gone as it is", a
   await session.close();
   await soon(connecting, "the connection");
   assertEquals((await client.recvEvent())?.event, "a");
-  assertEquals(await client.recvEvent(), null);
+  assertStrictEquals(await client.recvEvent(), null);
   assertEquals((await client.closed).reason, "eof");
 });
 
@@ -141,14 +151,15 @@ Deno.test("EbsocketClient.connectTo() names the reason for which the server send
     const session = await server.session();
     await session.close(reason, { detail });
     const error = await assertRejects(() => connecting, ConnectError) as ConnectError;
-    assertEquals([error.reason, error.code], [reason, "connect-failed"]);
+    assertEquals(error.reason, reason);
+    assertEquals(error.code, "connect-failed");
     const why = `the connection ended with ${reason}${detail && `: ${detail}`}`;
     assertEquals(error.message, `Cannot connect to 127.0.0.1:${server.address[1]}: ${why}`);
-    assertEquals(client.connected, false);
+    assertFalse(client.connected);
   }
 });
 
-Deno.test("EbsocketClient.connectTo() tells of a server that speaks something else", async () => {
+Deno.test("EbsocketClient.connectTo() reports a server of another protocol", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient();
   const connecting = client.connectTo(server.address);
@@ -167,7 +178,7 @@ Deno.test("EbsocketClient.connectTo() can be given up while it waits for the wel
   const session = await server.session();
   await client.close();
   await connecting;
-  assertEquals(await session.line(), null);
+  assertStrictEquals(await session.line(), null);
   await assertRejects(
     () => client.connectTo(server.address, { timeout: 20 }),
     ConnectError,
@@ -175,7 +186,7 @@ Deno.test("EbsocketClient.connectTo() can be given up while it waits for the wel
   );
 });
 
-Deno.test("EbsocketClient.connectTo() gives the error of the token function as the cause", async () => {
+Deno.test("EbsocketClient.connectTo() rejects with the error of the token function as the cause", async () => {
   await using server = new FakeServer();
   const cause = new Error("no vault");
   const client = new EbsocketClient({ token: () => Promise.reject(cause) });
@@ -214,7 +225,7 @@ Deno.test("EbsocketClient writes the answers to events that came together at onc
   assertEquals(await session.events(1), ["re-a"]);
   // Where this process has to pause just then, they do not wait for each other: hence several times.
   for (let writes = 0, rounds = 100; writes !== 1; rounds--) {
-    assert(rounds > 0, `${writes} writes`);
+    assertGreater(rounds, 0, `${writes} writes`);
     using spy = spyOnWrites(session.conn);
     await session.write('{"event":"b"}\n{"event":"c"}\n{"event":"d"}\n');
     assertEquals(await session.events(3), ["re-b", "re-c", "re-d"]);
@@ -224,7 +235,7 @@ Deno.test("EbsocketClient writes the answers to events that came together at onc
   await answering;
 });
 
-Deno.test("EbsocketClient.sendEvent() refuses what the server would not take, and names both sizes", async () => {
+Deno.test("EbsocketClient.sendEvent() throws for lines beyond the limit of the server, with both sizes", async () => {
   for (const reconnect of [false, true]) {
     await using server = new FakeServer({ limits: { max_line_bytes: 50 } });
     const client = new EbsocketClient({ reconnect });
@@ -239,7 +250,7 @@ Deno.test("EbsocketClient.sendEvent() refuses what the server would not take, an
   }
 });
 
-Deno.test("EbsocketClient takes the longest line of others with all that a relay adds to it", async () => {
+Deno.test("EbsocketClient accepts the longest line with the members that a relay adds", async () => {
   await using relay = testRelay({ maxLineBytes: 500 });
   await using sender = await Peer.connect(relay.address);
   const client = await relay.connect({ maxLineBytes: 500, sequence: true });
@@ -248,7 +259,7 @@ Deno.test("EbsocketClient takes the longest line of others with all that a relay
   await expectEvents(client, ["a"]);
 });
 
-Deno.test("EbsocketClient takes the longest lines that a relay with a higher limit passes on", async () => {
+Deno.test("EbsocketClient accepts the longest lines of a relay with a higher limit", async () => {
   await using relay = testRelay({ maxLineBytes: 8_000_000 });
   const listener = await relay.connect({ reconnect: true });
   const sender = await relay.connect();
@@ -256,10 +267,11 @@ Deno.test("EbsocketClient takes the longest lines that a relay with a higher lim
   await sender.sendEvent(new EbsocketEvent("report", { text }));
   const event = await soon(listener.recvEvent(), "the report");
   assertEquals(event?.getAttribute("text"), text);
-  assertEquals([listener.connected, listener.id], [true, "c1"]);
+  assert(listener.connected);
+  assertEquals(listener.id, "c1");
 });
 
-Deno.test("EbsocketClient takes the deepest lines that a relay with a higher limit passes on", async () => {
+Deno.test("EbsocketClient accepts the deepest lines of a relay with a higher limit", async () => {
   await using relay = testRelay({ maxDepth: 1000 });
   const listener = await relay.connect();
   await using sender = await Peer.connect(relay.address);
@@ -268,7 +280,7 @@ Deno.test("EbsocketClient takes the deepest lines that a relay with a higher lim
   await expectEvents(listener, ["deep"]);
 });
 
-Deno.test("EbsocketClient takes a long line that comes before the welcome", async () => {
+Deno.test("EbsocketClient accepts a long line before the welcome", async () => {
   await using server = new FakeServer(null);
   const client = new EbsocketClient({ token: "x" });
   const connecting = client.connectTo(server.address);
@@ -294,10 +306,10 @@ Deno.test("EbsocketClient reads no more once few long events fill its inbox", as
     most = Math.max(most, events.length);
   }
   // Two are less than 8 MiB, and the third is more.
-  assert(most <= 3, `${most} events`);
+  assertLessOrEqual(most, 3);
 });
 
-Deno.test("EbsocketClient.connectTo() names both limits where a server takes longer lines than the client", async () => {
+Deno.test("EbsocketClient.connectTo() names both limits if a server has longer lines than the client", async () => {
   const lines = (theirs: number, own: number) =>
     `the server takes lines of ${theirs} bytes, and maxLineBytes of the client allows ${own}`;
   const cases: [limits: object, options: ClientOptions, reason: string, words: string][] = [
@@ -322,14 +334,15 @@ Deno.test("EbsocketClient.connectTo() names both limits where a server takes lon
     const session = await server.session();
     const failing = assertRejects(() => connecting, ConnectError, words);
     const told = JSON.parse((await session.line())!);
-    assertEquals([told.reason, told.detail.startsWith(words)], [reason, true]);
+    assertEquals(told.reason, reason);
+    assert(told.detail.startsWith(words));
     await session.close();
     assertEquals((await failing as ConnectError).reason, reason);
     assertEquals(server.accepted, 1); // Another attempt would be answered in the same way.
   }
 });
 
-Deno.test("EbsocketClient connects to a server that takes more than any client could", async () => {
+Deno.test("EbsocketClient connects to a server with higher limits than any client", async () => {
   const limits = { max_line_bytes: 2 ** 40, max_depth: 5000 };
   await using server = new FakeServer({ limits });
   const client = new EbsocketClient({ maxLineBytes: 2 ** 30 });
@@ -347,12 +360,13 @@ Deno.test("EbsocketClient does not stay where a late welcome names a higher limi
   await session.write(`${JSON.stringify({ control: "welcome", limits })}\n{"event":"a"}\n`);
   assertEquals(JSON.parse((await session.line())!).reason, "line-too-long");
   await session.close();
-  assertEquals(await soon(client.recvEvent(), "the end"), null);
+  assertStrictEquals(await soon(client.recvEvent(), "the end"), null);
   const { reason, detail } = await client.closed;
-  assertEquals([reason, /10000000 .* 8388608/.test(detail)], ["line-too-long", true], detail);
+  assertEquals(reason, "line-too-long", detail);
+  assertMatch(detail, /10000000 .* 8388608/);
 });
 
-Deno.test("EbsocketClient.sendEvent() sends what the server takes, and 1 MiB if it has not said", async () => {
+Deno.test("EbsocketClient.sendEvent() sends lines up to the limit of the server, and 1 MiB by default", async () => {
   const event = new EbsocketEvent("x", { text: "x".repeat(2_000_000) });
   const cases: [takes: number | undefined, options: ClientOptions, error: string | null][] = [
     [4_000_000, {}, null],
@@ -371,13 +385,13 @@ Deno.test("EbsocketClient.sendEvent() sends what the server takes, and 1 MiB if 
   }
 });
 
-Deno.test("EbsocketClient says what it wants in the order of the calls, however much waits", async () => {
+Deno.test("EbsocketClient subscribes in the order of the calls, however much is queued", async () => {
   await using relay = await FakeRelay.connect({ maxPendingBytes: 50_000 });
   const { client } = relay;
   const text = "x".repeat(10_000);
   while (client.pendingBytes < 30_000) {
     client.sendEvent(new EbsocketEvent("fill", { text }));
-    await new Promise((resolve) => setTimeout(resolve, 0)); // for the operating system to take it
+    await turn(); // for the operating system to take it
   }
   const many = ["a", ...Array.from({ length: 200 }, (_, i) => `${"b".repeat(200)}${i}`)];
   const calls = [client.subscribe(many)];
@@ -396,7 +410,7 @@ Deno.test("EbsocketClient says what it wants in the order of the calls, however 
   assertEquals(controls, ["subscribe a", "unsubscribe a", "subscribe c"]);
 });
 
-Deno.test("EbsocketClient says what it wants before an event that is sent after it, in the same turn", async () => {
+Deno.test("EbsocketClient subscribes before a later event of the same turn", async () => {
   for (const reconnect of [false, true]) {
     await using relay = await FakeRelay.connect({ reconnect });
     const { client } = relay;

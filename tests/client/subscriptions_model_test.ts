@@ -69,7 +69,7 @@ class Model implements ControlChannel {
   }
 }
 
-Deno.test("SubscriptionManager and a relay agree on what is heard, and every call is answered, whatever happens", async () => {
+Deno.test("SubscriptionManager and a relay agree on subscriptions, and every call is answered, in random orders", async () => {
   for (let run = 1; run <= size(100, 2000); run++) {
     const below = randomsFrom(run);
     const pick = <T>(...all: T[]): T => all[below(all.length)]!;
@@ -136,11 +136,8 @@ Deno.test("SubscriptionManager and a relay agree on what is heard, and every cal
       subscriptions.end(relay);
       const anew = connect();
       anew.answer(100);
-      assertEquals(
-        [anew.granted, anew.isNarrowed],
-        [relay.granted, relay.isNarrowed],
-        `run ${run}`,
-      );
+      assertEquals(anew.granted, relay.granted, `run ${run}`);
+      assertEquals(anew.isNarrowed, relay.isNarrowed, `run ${run}`);
     }
     table.failAll("the run is over");
   }
