@@ -41,6 +41,7 @@ import {
   type SendableAttributes,
   type SendableEvent,
 } from "./protocol/event.ts";
+import { RawEvent } from "./protocol/raw_event.ts";
 import { type Inbox, InboxIterator } from "./net/inbox.ts";
 import type { InvalidEvent } from "./client/invalid_events.ts";
 import { Lifecycle } from "./client/lifecycle.ts";
@@ -64,7 +65,7 @@ export {
   NoRespondersError,
   RequestTimeoutError,
 } from "./errors.ts";
-export { EbsocketEvent };
+export { EbsocketEvent, RawEvent };
 export type {
   Address,
   ClientOptions,
@@ -306,6 +307,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * first one, or while `maxPendingBytes` of earlier events are unacknowledged. `maxQueuedEvents`
    * and `maxQueuedBytes` limit this queue, and `overflow` decides what happens when it is full. The
    * promise of an event that is queued for a connection resolves immediately.
+   *
+   * The line of a {@link RawEvent} is sent as it is, with all members that it has.
    *
    * Events with `to` are not queued while disconnected, because client IDs change on reconnect: the
    * promise rejects with a {@link ConnectionClosedError}. If the connection ends before such an

@@ -29,3 +29,4 @@ export {
   type SendableEvent,
   type Validated,
 } from "./protocol/event.ts";
+export { RawEvent } from "./protocol/raw_event.ts";

@@ -104,6 +104,7 @@ export {
   type EventOf,
   type OpenAttributes,
   type OpenEvents,
+  RawEvent,
   type SendableAttributes,
   type SendableEvent,
   type Validated,

@@ -28,7 +28,6 @@
 import { abortable } from "@std/async/abortable";
 import { concat } from "@std/bytes/concat";
 import type { Address } from "../protocol/address.ts";
-import { BlockDecoder } from "../protocol/decoder.ts";
 import { type CloseInfo, ConnectError } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { connectError, openSession } from "./handshake.ts";
@@ -209,8 +208,8 @@ export class ConnectionManager implements SessionSink {
       type: "closed",
       address: this.#where,
       info,
-      unconfirmed: decodeEvents(unconfirmed),
-      unsent: decodeEvents(unsent),
+      unconfirmed: this.#decode(unconfirmed),
+      unsent: this.#decode(unsent),
       dropped: outbox?.dropped ?? 0,
     });
   }
@@ -336,17 +335,17 @@ export class ConnectionManager implements SessionSink {
       type: "disconnected",
       address: this.#where,
       info,
-      unconfirmed: decodeEvents(unconfirmed),
+      unconfirmed: this.#decode(unconfirmed),
       acknowledged,
       waiting: this.outbox?.waitingLines ?? 0,
       retryInMs: delay,
     });
     this.#recover(delay);
   }
-}
 
-/** Decodes lines that this client has encoded. */
-function decodeEvents(lines: readonly Uint8Array[]): EbsocketEvent[] {
-  const events = new BlockDecoder().decode(concat(lines));
-  return events.filter((line) => line instanceof EbsocketEvent);
+  /** Decodes lines that this client has sent. */
+  #decode(lines: readonly Uint8Array[]): EbsocketEvent[] {
+    const events = this.#settings.sentDecoder.decode(concat(lines));
+    return events.filter((line) => line instanceof EbsocketEvent);
+  }
 }

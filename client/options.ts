@@ -8,6 +8,7 @@ import { inspect } from "../protocol/printable.ts";
 import { ConnectionLimits, type ConnectionOptions } from "../net/connection_options.ts";
 import { EventChecker } from "../schema/checker.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
+import { RawDecoder } from "../protocol/raw_event.ts";
 import type { EventOptions } from "../schema/definitions.ts";
 import type { InboxOptions } from "../net/inbox.ts";
 import {
@@ -58,6 +59,13 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
    * @default {false}
    */
   readonly sequence?: boolean;
+  /**
+   * Receives {@link RawEvent}s, which keep their lines as they were written, to be passed on or
+   * stored unchanged. It cannot be combined with `events`.
+   *
+   * @default {false}
+   */
+  readonly raw?: boolean;
   /**
    * Whether and how the client reconnects automatically after its connection has ended.
    *
@@ -162,6 +170,8 @@ export interface ClientSettings extends SessionSettings {
   readonly reconnect: ReconnectSettings | false;
   /** The checker of sent and received events. */
   readonly checker: EventChecker;
+  /** The decoder of sent lines, for reports of lost events. */
+  readonly sentDecoder: BlockDecoder;
 }
 
 /**
@@ -176,7 +186,7 @@ export function checkClientOptions(
   options: ClientOptions & EventOptions<object>,
 ): ClientSettings {
   checkGiven(options, ["token", "tls"]);
-  const { token, tls, reconnect = false, sequence = false } = options;
+  const { token, tls, reconnect = false, sequence = false, raw = false } = options;
   const { maxLineBytes = DEFAULT_CLIENT_LINE_BYTES, maxDepth = MAX_MAX_DEPTH } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {
@@ -184,10 +194,15 @@ export function checkClientOptions(
       `Invalid reconnect: expected true, false or options, got ${inspect(reconnect)}`,
     );
   }
+  if (raw && options.events !== undefined) {
+    throw new TypeError("Invalid raw: raw events are not checked, so it excludes events");
+  }
+  const Decoder = raw ? RawDecoder : BlockDecoder;
   return {
     limits: new ConnectionLimits({ ...options, maxLineBytes }),
     unnamedLineBytes: options.maxLineBytes ?? DEFAULT_MAX_LINE_BYTES,
-    decoder: new BlockDecoder(maxDepth),
+    decoder: new Decoder(maxDepth),
+    sentDecoder: new Decoder(MAX_MAX_DEPTH),
     token: token === undefined ? undefined : checkToken(token),
     tls,
     wantsAcks: reconnect !== false,

@@ -234,7 +234,7 @@ export class Requests<S extends object> {
   #ask(
     request: PendingRequest,
     event: SendableEvent<S>,
-    line: Uint8Array<ArrayBuffer>,
+    line: Uint8Array,
     connectionOnly: boolean,
     timeout: number,
     signal: AbortSignal | undefined,

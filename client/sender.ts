@@ -10,6 +10,7 @@ import { checkEvent, type Envelope, LineEncoder } from "../protocol/encoder.ts";
 import { checkName } from "../protocol/names.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { SendableEvent } from "../protocol/event.ts";
+import { RawEvent, sealLine } from "../protocol/raw_event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { SubscriptionManager } from "./subscriptions.ts";
@@ -69,11 +70,12 @@ export class Sender<M extends object> {
    * @throws {EventSchemaError} If the event does not match its definition.
    * @throws {RangeError} If the line exceeds the limit of the client or the server.
    */
-  encode(event: SendableEvent<M>, envelope?: Envelope): Uint8Array<ArrayBuffer> {
-    checkEvent(event);
-    const { checker, limits: { maxLineBytes } } = this.#settings;
+  encode(event: SendableEvent<M>, envelope?: Envelope): Uint8Array {
+    const { checker } = this.#settings;
     // Encoded before the check: the original values are sent, even if a validator modifies them.
-    let line = this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);
+    let line = event instanceof RawEvent
+      ? envelope ? sealLine(event, envelope) : event.line
+      : this.#write(event, envelope);
     if (checker.hasDefinitions) line = line.slice(); // A validator may itself send events.
     checker.checkSent(event, line);
     const length = line.length - 1;
@@ -83,6 +85,12 @@ export class Sender<M extends object> {
       ? `the ${manager.maxLineBytes} that the server takes`
       : `the ${manager.maxLineBytes} that may be sent where no server has said what it takes`;
     throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${limit}`);
+  }
+
+  #write(event: SendableEvent<M>, envelope?: Envelope): Uint8Array {
+    checkEvent(event);
+    const { maxLineBytes } = this.#settings.limits;
+    return this.#encoder.encode(event.event, event.__dict__, maxLineBytes, envelope);
   }
 
   /**
@@ -97,7 +105,7 @@ export class Sender<M extends object> {
    */
   queue(
     event: SendableEvent<M>,
-    line: Uint8Array<ArrayBuffer>,
+    line: Uint8Array,
     connectionOnly = false,
     mayBeConnecting = false,
   ): EbsocketError | null {

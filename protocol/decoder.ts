@@ -16,7 +16,7 @@ import { type LineKind, LineValidator } from "./validator.ts";
  * and the count of its last call.
  */
 export class BlockDecoder {
-  readonly #validator: LineValidator;
+  protected readonly validator: LineValidator;
 
   /** The fault of the line at which the last `decode()` stopped, or `null`. */
   fault: EventFormatError | null = null;
@@ -24,19 +24,19 @@ export class BlockDecoder {
   lines = 0;
 
   constructor(maxDepth?: number) {
-    this.#validator = new LineValidator(maxDepth);
+    this.validator = new LineValidator(maxDepth);
   }
 
   /** How deep a line may nest. */
   get maxDepth(): number {
-    return this.#validator.maxDepth;
+    return this.validator.maxDepth;
   }
 
   /** Returns the events and control lines of `block`, in order, up to the first invalid line. */
   decode(block: Uint8Array): (EbsocketEvent | ControlLine)[] {
     const kinds: LineKind[] = [];
     const escaped: number[] = [];
-    const validator = this.#validator;
+    const { validator } = this;
     this.fault = null;
     this.lines = 0;
     validator.open(block);

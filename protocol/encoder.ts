@@ -139,7 +139,7 @@ export class LineEncoder {
   }
 
   /** Keeps the last encoded line, which then never changes. */
-  keep(line: Uint8Array<ArrayBuffer>): void {
+  keep(line: Uint8Array): void {
     if (line.buffer === this.#block) this.#used += line.length;
   }
 

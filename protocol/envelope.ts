@@ -12,7 +12,7 @@ import * as ascii from "./ascii.ts";
 import { skipSpace } from "./json_bytes.ts";
 import { decoder, encoder } from "./utf8.ts";
 
-const { LF, SPACE, QUOTE, COMMA, ZERO, NINE, BACKSLASH, MAX_ASCII } = ascii;
+const { LF, SPACE, QUOTE, COMMA, MINUS, ZERO, NINE, BACKSLASH, MAX_ASCII } = ascii;
 const { OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE } = ascii;
 
 /** The longest text, in bytes, that is assembled here. Most IDs are that short. */
@@ -30,6 +30,12 @@ export function readString(bytes: Uint8Array, i: number): string {
   const end = skipString(bytes, i);
   const text = decoder.decode(bytes.subarray(i + 1, end - 1));
   return text.includes("\\") ? JSON.parse(`"${text}"`) : text;
+}
+
+/** Returns the JSON number that begins at `i`, or `null` if another value begins there. */
+export function readNumber(bytes: Uint8Array, i: number): number | null {
+  const isNumber = bytes[i] === MINUS || bytes[i]! >= ZERO && bytes[i]! <= NINE;
+  return isNumber ? Number(decoder.decode(bytes.subarray(i, skipValue(bytes, i)))) : null;
 }
 
 /**

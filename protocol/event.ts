@@ -14,6 +14,9 @@ import { inspect, printable } from "./printable.ts";
 import { decoder, encoder } from "./utf8.ts";
 import { LineValidator } from "./validator.ts";
 
+/** Tells the constructor that a subclass reads the name and the attributes itself, on demand. */
+export const UNREAD: unique symbol = Symbol("unread");
+
 /** Attributes of unknown types. */
 export type OpenAttributes = Record<string, unknown>;
 
@@ -127,9 +130,9 @@ export type BareName<M extends object> = string extends keyof M ? string
  */
 export class EbsocketEvent<N extends string = string, A extends object = OpenAttributes> {
   /** The name: 1 to 255 bytes of UTF-8. */
-  event: N;
+  declare event: N;
   /** The live attributes. The event is sent with their current values. */
-  __dict__: A;
+  declare __dict__: A;
   /** The connection on which a system received the event, otherwise `null`. Never sent. */
   fromConnection: object | null = null;
   /**
@@ -171,7 +174,8 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
    */
   // deno-lint-ignore ban-types
   constructor(event: N, ...none: {} extends A ? [] : [attributes: A]);
-  constructor(event: N, attributes?: A) {
+  constructor(event: N | typeof UNREAD, attributes?: A) {
+    if (event === UNREAD) return;
     this.event = checkName(event);
     this.__dict__ = { ...checkAttributes(attributes ?? {}) } as A;
   }

@@ -46,7 +46,7 @@ export class EventChecker {
    */
   checkSent(event: EbsocketEvent<string, object>, line: Uint8Array): void {
     if (!this.#definitions) return;
-    const { __dict__ } = parseLine(decoder.decode(line), line.includes(BACKSLASH));
+    const { __dict__ = {} } = parseLine(decoder.decode(line), line.includes(BACKSLASH));
     const { issues } = this.#definitions.check(event.event, __dict__);
     if (!issues) return;
     const message = `Cannot send ${event}: ${issues.join("; ")}`;

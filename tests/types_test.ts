@@ -14,6 +14,7 @@ import {
   type OpenEvents,
   type SendableEvent,
 } from "../protocol/event.ts";
+import { RawEvent } from "../protocol/raw_event.ts";
 import { EventDecoderStream, EventEncoderStream } from "../framing.ts";
 import type { EbsocketSystem } from "../system.ts";
 import { assertVerdict, compileAll, type Errors, type Strictness } from "./support/compile.ts";
@@ -191,9 +192,21 @@ async function openServices(client: EbsocketClient): Promise<void> {
   }
 }
 
+async function passOn(from: EbsocketClient, to: EbsocketClient): Promise<void> {
+  for await (const event of from) {
+    if (!(event instanceof RawEvent)) continue;
+    isSame<Same<typeof event.line, Uint8Array>>(true);
+    // @ts-expect-error a raw event cannot change
+    event.event = "other";
+    // @ts-expect-error its attributes cannot change either
+    event.__dict__ = {};
+    await to.sendEvent(event);
+  }
+}
+
 // Never called: they are there to be compiled.
 export const compiled = [chat, moreChat, bare, long, chatStatus, chatServer, open, streams];
-export const compiledToo = [subscriptions, requests, openServices];
+export const compiledToo = [subscriptions, requests, openServices, passOn];
 
 /** What `event` says, told apart by the name in both ways. */
 function tell(event: EventOf<Chat>): string {
