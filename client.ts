@@ -131,9 +131,9 @@ export interface ConnectToOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Options of {@link EbsocketClient.recvEvent}. */
+/** Options of {@link EbsocketClient.recvEvent} and {@link EbsocketClient.recvEvents}. */
 export interface RecvOptions {
-  /** Stops waiting when aborted. `recvEvent()` then rejects with the signal's reason. */
+  /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -248,6 +248,15 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
     return this.#lifecycle.receiving("wait for the end of").closed;
   }
 
+  /**
+   * The number of events that the server has acknowledged since `connectTo()`. `null` without
+   * `reconnect`, before the first connection, and if the server does not acknowledge events.
+   */
+  get acknowledgedEvents(): number | null {
+    const { outbox, session } = this.#lifecycle.current ?? {};
+    return outbox && session?.hasAcks ? outbox.acknowledged : null;
+  }
+
   /** The number of bytes that have not been handed to the operating system yet. */
   get pendingBytes(): number {
     return this.#lifecycle.pendingBytes;
@@ -256,8 +265,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   /**
    * Connects to a server and waits for its welcome.
    *
-   * A server that sends no welcome within 500 ms is used without one. A welcome is required, within
-   * `timeout`, if a token, subscriptions or `sequence` are in use. With subscriptions, the call
+   * A server that sends no welcome within `welcomeTimeout` is used without one. A welcome is
+   * required, within `timeout`, if a token, subscriptions or `sequence` are in use. With subscriptions, the call
    * also waits until the relay has acknowledged them. With `reconnect`, the client retries until it
    * succeeds or the timeout expires. Events sent before that are queued for the connection. If this
    * call fails, they are queued for the next `connectTo()`.
@@ -768,6 +777,29 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
       const event = await this.#receiver.inboxes.main.next(signal);
       if (event) this.#receiver.requests.onReadMain([event]);
       return (event ?? null) as unknown as EventOf<M> | null;
+    } finally {
+      claim[Symbol.dispose]();
+    }
+  }
+
+  /**
+   * Waits for events, and returns all that have arrived. This takes less time than a loop over
+   * single events.
+   *
+   * @returns Resolves to the events. They are empty once the connection has ended and every earlier
+   * event has been read, as in {@link recvEvent}.
+   * @throws As `recvEvent()` does.
+   */
+  async recvEvents({ signal }: RecvOptions = {}): Promise<EventOf<M>[]> {
+    this.#lifecycle.receiving("receive from");
+    const { inboxes: { main }, requests } = this.#receiver;
+    const claim = main.claim("recvEvents()");
+    try {
+      requests.onReadMain();
+      await main.arrival(Infinity, signal);
+      const events = main.takeAll();
+      requests.onReadMain(events);
+      return events as unknown[] as EventOf<M>[];
     } finally {
       claim[Symbol.dispose]();
     }

@@ -252,7 +252,16 @@ export class RequestTimeoutError extends EbsocketError {
  * `bad-pattern`, `bad-request`, `too-many-subscriptions`, `too-long`, `bad-attributes`,
  * `not-allowed`, or one added by a later version.
  */
-export class EventRefusedError extends EbsocketError {}
+export class EventRefusedError extends EbsocketError {
+  /** The reason in words. Empty if the relay has sent no more. */
+  readonly detail: string;
+
+  /** Makes an error whose code is the relay's reason. */
+  constructor(code: string, message: string, detail = "") {
+    super(code, message);
+    this.detail = detail;
+  }
+}
 
 /**
  * Reports attributes of an event that do not match the definition for its name.

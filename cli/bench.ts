@@ -95,7 +95,10 @@ ${CONNECTION_NOTES}`,
       subscribers: values.subscribers ?? DEFAULTS.subscribers,
       rate: values.rate ?? null,
     };
-    const connector: Connector = (patterns, queue) => connect(target, { patterns, queue });
+    const connector: Connector = (patterns, queue) =>
+      connect(target, {
+        prepare: (client) => client.subscribe(patterns, queue === undefined ? {} : { queue }),
+      });
     const atOnce = requests ? parallel ?? DEFAULTS.parallel : null;
     const report = await measure(connector, options, atOnce);
     await print(json ? JSON.stringify(report.json) : report.lines.join("\n"));

@@ -6,7 +6,7 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import { type ClientOptions, EbsocketClient } from "../client.ts";
-import { ConnectError } from "../errors.ts";
+import { ConnectError, EbsocketError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { addressOf, type Place, type TlsClientOptions } from "../net/transport.ts";
 import {
@@ -35,6 +35,9 @@ export const URL_VARIABLE = "EBSOCKETS_URL";
 
 /** The hint for options that name the relay in other programs. */
 const RELAY_WORD = `the relay is the first argument, such as ${formatAddress(DEFAULT_ADDRESS)}`;
+
+/** How long to wait for the welcome of a server that may have none, in milliseconds. */
+export const PATIENT_MS = 3000;
 
 /** The options that select the relay and the credentials. */
 export const CONNECTION_GROUP = {
@@ -167,7 +170,7 @@ function toTlsSources(
   };
 }
 
-async function readSecrets({ token, tls }: Target): Promise<Secrets> {
+async function readSecrets({ token, tls }: Target): Promise<Pick<ClientOptions, "token" | "tls">> {
   return {
     ...(token && { token: await readToken(token) }),
     ...(tls && { tls: await readClientTls(tls) }),
@@ -185,35 +188,69 @@ async function readClientTls({ ca, cert, key, hostname }: TlsSources): Promise<T
 
 /** The options of a tool's client. */
 export interface ConnectOptions extends ClientOptions {
-  /**
-   * The patterns to subscribe to; an empty list for no events. Without it, the client receives
-   * every event.
-   */
-  readonly patterns?: readonly string[];
-  /** The queue to share the events with. */
-  readonly queue?: string | undefined;
+  /** Subscribes before the client connects, so that no other event arrives first. */
+  readonly prepare?: (client: EbsocketClient) => unknown;
+  /** Returns the error text for a server at `place` that does not support what was prepared. */
+  readonly lack?: (place: string) => string;
   /** Cancels connecting when aborted. */
   readonly signal?: AbortSignal;
 }
 
+/** Prepares a client that receives only direct events. */
+export function hearNothing(client: EbsocketClient): Promise<void> {
+  return client.subscribe([]);
+}
+
+/** Returns that a server is too old for requests, for a person. */
+export function lackRequests(place: string): string {
+  return `The server at ${place} does not support requests; upgrade the relay`;
+}
+
 /**
- * Connects a client to the relay. It never receives an event outside its subscription.
+ * Connects a client to the relay.
  *
- * @throws {StartError} If it cannot connect. The message says what to do.
+ * @throws {StartError} If it cannot connect. The message says what to do. If `signal` is aborted,
+ * its reason is thrown instead.
  */
 export async function connect(
   target: Target,
-  { patterns, queue, signal, ...options }: ConnectOptions = {},
+  { prepare, lack, signal, ...options }: ConnectOptions = {},
 ): Promise<EbsocketClient> {
-  return await advised(target, signal, async (secrets) => {
+  const secrets = await readSecrets(target);
+  try {
     const client = new EbsocketClient({ maxLineBytes: LONGEST_LINE_BYTES, ...options, ...secrets });
-    // Subscribes before connecting, so that no other event arrives first.
-    if (patterns) await client.subscribe(patterns, queue === undefined ? {} : { queue });
+    await prepare?.(client);
     const failure = firstFailure(client);
     const signals = signal ? [signal, failure] : [failure];
     await client.connectTo(target.where, { signal: AbortSignal.any(signals) });
     return client;
-  });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (lack && error instanceof EbsocketError && error.code === "not-supported") {
+      throw new StartError(lack(printable(formatAddress(addressOf(target.where)))));
+    }
+    throw new StartError(adviseOnConnecting(error, target));
+  }
+}
+
+/**
+ * Subscribes a connected client. If the server does not support subscriptions, the client still
+ * receives all events.
+ *
+ * @throws {EbsocketError} If the server refuses the subscription, or the connection ends.
+ */
+export async function subscribeIfPossible(
+  client: EbsocketClient,
+  patterns: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (client.id === null) return; // It has not sent a welcome, so it is not a relay.
+  try {
+    await client.subscribe(patterns, { signal });
+  } catch (error) {
+    const isLacking = error instanceof EbsocketError && error.code === "not-supported";
+    if (!isLacking) throw error;
+  }
 }
 
 /** Returns the address of a connected client's relay, for a person. */
@@ -237,30 +274,6 @@ function firstFailure(client: EbsocketClient): AbortSignal {
   return controller.signal;
 }
 
-/** The token and the TLS options of a client. */
-export type Secrets = Pick<ClientOptions, "token" | "tls">;
-
-/**
- * Runs `attempt` with the token and TLS options, and resolves to its result.
- *
- * @throws {StartError} If connecting fails. The message says what to do. If `signal` is aborted,
- * its reason is thrown instead.
- */
-export async function advised<T>(
-  target: Target,
-  signal: AbortSignal | undefined,
-  attempt: (secrets: Secrets) => Promise<T>,
-): Promise<T> {
-  const secrets = await readSecrets(target);
-  try {
-    return await attempt(secrets);
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof StartError) throw error;
-    throw new StartError(adviseOnConnecting(error, target));
-  }
-}
-
 const TLS_FLAGS: Readonly<Record<string, string>> = {
   caCerts: "--tls-ca",
   cert: "--tls-cert",
@@ -273,6 +286,9 @@ export function adviseOnConnecting(error: unknown, { where, token, tls, word }: 
   const address = printable(formatAddress(addressOf(where)));
   const message = messageOf(error)
     .replace("TLS handshake failed: ", `Cannot connect to ${address}: `);
+  if (error instanceof EventRefusedError) {
+    return printable(`The relay refuses the subscription: ${error.code}: ${error.detail}`);
+  }
   if (error instanceof Deno.errors.NotCapable) {
     const flags = "path" in where
       ? `--allow-net --allow-read=${address} --allow-write=${address}`

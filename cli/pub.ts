@@ -4,23 +4,42 @@
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
+import type { EbsocketClient } from "../client.ts";
+import { ConnectionClosedError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
-import { encoder } from "../protocol/utf8.ts";
+import { RawEvent } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { advised, CONNECTION_GROUP, CONNECTION_NOTES, type Target } from "./connect.ts";
-import { StartError, UsageError } from "./errors.ts";
+import {
+  connect,
+  CONNECTION_GROUP,
+  CONNECTION_NOTES,
+  hearNothing,
+  PATIENT_MS,
+  subscribeIfPossible,
+  type Target,
+  whereIs,
+} from "./connect.ts";
+import { describeEnd, describeRefusal, messageOf, StartError, UsageError } from "./errors.ts";
 import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
 import { flag } from "./flags.ts";
-import { sendLines } from "./stdin_lines.ts";
+import { InputError, readEvents } from "./stdin_lines.ts";
 import { Output } from "./output.ts";
 import { adviseOnName } from "./pattern.ts";
-import { Printer } from "./printer.ts";
 import { PROGRAM } from "./program.ts";
 import { Progress } from "./progress.ts";
-import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
 import { isScreen, isTerminal } from "./terminal.ts";
+
+/**
+ * The maximum number of outstanding receipts before sending pauses. A client that requests more
+ * receipts than it reads is closed as a slow consumer.
+ */
+const MAX_UNCONFIRMED = 10_000;
+
+/** The maximum number of queued bytes before sending with receipts pauses. */
+const MAX_PENDING_BYTES = 1_048_576;
 
 /** The `pub` command. */
 export const pub: Command = defineCommand({
@@ -65,54 +84,208 @@ ${CONNECTION_NOTES}`,
         `Unknown argument ${surplus}; to send a file, use ${PROGRAM} pub - < FILE`,
       );
     }
-    const line = isInput ? null : toEventLine(name, members);
+    const event = isInput ? null : RawEvent.fromLine(toEventLine(name, members));
     const note = adviseOnName(name);
     if (note) tell(note);
-    const printer = new Printer(new Output(), { onRoom() {} });
-    let lost = 0;
-    const onReached = (name: string, clients: number) => {
-      if (clients === 0) lost++;
-      if (confirm) printer.add(toText(name, clients));
-    };
     // Not shown if the user types the events, or if each event prints a line.
     using progress = new Progress("event", {
       isShown: isInput && !isTerminal("stdin") && !confirm && isScreen("stderr"),
     });
-    await using publisher = await open(target, {
+    const signal = stopSignal();
+    await using client = await open(target, confirm, to, signal);
+    if (isInput && isTerminal("stdin")) tell("Type events, one on each line; Ctrl+D ends");
+    const batches = event ? [[event]] : readEvents(Deno.stdin);
+    const publisher = new Publisher(client, {
       to,
-      onReached: confirm || to !== undefined ? onReached : undefined,
+      confirm,
+      onSent: (count) => progress.done = count,
       onRefused(text) {
         progress.clear();
         tell(`error: ${text}`);
       },
     });
-    if (isInput && isTerminal("stdin")) tell("Type events, one on each line; Ctrl+D ends");
-    let fault: string | null = null;
-    if (line) await publisher.send([line]);
-    else fault = await sendLines(Deno.stdin, publisher, () => progress.done = publisher.sent);
-    await publisher.finish();
-    await printer.flush();
-    printer.ended.throwIfAborted();
-    if (fault) throw new StartError(`${fault}; events sent before it: ${publisher.sent}`);
+    const fault = await abortable(publisher.publish(batches), signal);
+    const { sent, lost, refused } = publisher;
+    if (fault !== null) throw new StartError(`${fault}; events sent before it: ${sent}`);
     if (to !== undefined && lost > 0) {
-      const count = publisher.sent > 1 ? `${lost} of ${publisher.sent} events` : "the event";
+      const count = sent > 1 ? `${lost} of ${sent} events` : "the event";
       throw new StartError(
         `No client ${quote(to)}: ${count} had no recipient; ${PROGRAM} top lists the clients`,
       );
     }
-    return publisher.refused === 0 ? 0 : 1;
+    return refused === 0 ? 0 : 1;
   },
 });
 
-async function open(target: Target, options: PublisherOptions): Promise<Publisher> {
-  const signal = stopSignal();
-  return await advised(
-    target,
+/** Connects a client that receives no events from other clients, as far as the relay allows it. */
+async function open(
+  target: Target,
+  confirm: boolean,
+  to: string | undefined,
+  signal: AbortSignal,
+): Promise<EbsocketClient> {
+  const [option, what] = to === undefined ? ["--confirm", "receipts"] : ["--to", "direct events"];
+  const needsRelay = confirm || to !== undefined;
+  const client = await connect(target, {
+    reconnect: { maxQueuedEvents: Infinity, maxQueuedBytes: Infinity },
+    welcomeTimeout: PATIENT_MS,
+    ...(needsRelay && { prepare: hearNothing }),
+    lack: (place) => `Cannot use ${option}: ${place} does not support ${what}`,
     signal,
-    (secrets) => Publisher.open(target.where, options, { secrets, signal }),
-  );
+  });
+  // Not awaited: if it fails, the events of others are dropped here.
+  if (!needsRelay) subscribeIfPossible(client, [], signal).catch(() => {});
+  return client;
 }
 
-function toText(name: string, clients: number): Uint8Array {
-  return encoder.encode(`${clients} ${printable(name)}\n`);
+/** The options of a {@link Publisher}. */
+interface PublisherOptions {
+  readonly to: string | undefined;
+  readonly confirm: boolean;
+  /** Called with the number of events sent. */
+  readonly onSent: (count: number) => void;
+  /** Called with a text for each event that the relay refuses. */
+  readonly onRefused: (text: string) => void;
+}
+
+/** Events that are sent together, one batch after another. */
+type Batches = Iterable<RawEvent[]> | AsyncIterable<RawEvent[]>;
+
+/** Sends events, and counts how many the relay has accepted and how many had a recipient. */
+class Publisher {
+  readonly #client: EbsocketClient;
+  readonly #options: PublisherOptions;
+  readonly #output = new Output();
+  /** The number of events sent, without a recipient, and refused. */
+  sent = 0;
+  lost = 0;
+  refused = 0;
+  /** The number of outstanding receipts, the next one, and why one has failed to arrive. */
+  #open = 0;
+  #next = Promise.withResolvers<void>();
+  #error: unknown;
+  /** The lines to be printed, and the last write. */
+  #text = "";
+  #printing = Promise.resolve();
+
+  constructor(client: EbsocketClient, options: PublisherOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  /**
+   * Sends all events, and waits until the relay has accepted them. Resolves to the fault of the
+   * input, or to `null`.
+   *
+   * @throws {StartError} If the connection ends first, or the server does not acknowledge events.
+   */
+  async publish(batches: Batches): Promise<string | null> {
+    const watching = this.#watch();
+    const discarding = this.#discard();
+    const work = this.#work(batches);
+    try {
+      await Promise.race([work, watching]);
+      await this.#client.close();
+      await Promise.all([watching, discarding, this.#printing]);
+      return await work;
+    } catch (error) {
+      if (error instanceof ConnectionClosedError) await watching;
+      throw error instanceof RangeError ? new StartError(messageOf(error)) : error;
+    }
+  }
+
+  async #work(batches: Batches): Promise<string | null> {
+    const client = this.#client;
+    const fault = await this.#sendAll(batches);
+    await client.flush();
+    while (this.#open > 0) await this.#next.promise;
+    if (this.#error !== undefined) throw this.#error;
+    if (client.acknowledgedEvents !== null) return fault;
+    throw new StartError(
+      `${whereIs(client)} does not acknowledge events: they were sent, but may not have arrived`,
+    );
+  }
+
+  async #sendAll(batches: Batches): Promise<string | null> {
+    const client = this.#client;
+    try {
+      for await (const events of batches) {
+        let room: Promise<void> | undefined;
+        for (const event of events) room = this.#send(event);
+        await room;
+        while (
+          this.#open > MAX_UNCONFIRMED || this.#open > 0 && client.pendingBytes > MAX_PENDING_BYTES
+        ) await this.#next.promise;
+        this.#options.onSent(this.sent);
+      }
+      return null;
+    } catch (error) {
+      if (error instanceof InputError) return error.message;
+      throw error;
+    }
+  }
+
+  /** Sends an event. Resolves when there is room for more, unless a receipt was requested. */
+  #send(event: RawEvent): Promise<void> | undefined {
+    const { to, confirm } = this.#options;
+    this.sent++;
+    if (!confirm && to === undefined) return this.#client.sendEvent(event);
+    const options = { confirm: true, timeout: Infinity, ...(to !== undefined && { to }) } as const;
+    this.#takeReceipt(event, this.#client.sendEvent(event, options));
+  }
+
+  async #takeReceipt({ event: name }: RawEvent, receipt: Promise<number>): Promise<void> {
+    this.#open++;
+    try {
+      const clients = await receipt;
+      if (clients === 0) this.lost++;
+      if (this.#options.confirm) this.#print(`${clients} ${printable(name)}\n`);
+    } catch (error) {
+      if (error instanceof EventRefusedError) this.#refuse(name, error.code, error.detail);
+      else this.#error ??= error;
+    }
+    this.#open--;
+    this.#next.resolve();
+    this.#next = Promise.withResolvers<void>();
+  }
+
+  #refuse(name: string | null, reason: string, detail: string): void {
+    this.refused++;
+    this.#options.onRefused(describeRefusal(name, { reason, detail }));
+  }
+
+  /** Reports refusals until the client is closed. Rejects when the connection is lost before. */
+  async #watch(): Promise<void> {
+    const client = this.#client;
+    for await (const status of client.status()) {
+      if (status.type === "refused") {
+        this.#refuse(status.event, status.reason, status.detail);
+      } else if (status.type === "disconnected" || status.type === "closed") {
+        const { reason } = status.info;
+        if (reason === "local") return;
+        throw new StartError(
+          `The connection to ${whereIs(client)} ended with ${describeEnd(status.info)}: ` +
+            `it accepted ${client.acknowledgedEvents ?? 0} of ${this.sent} events`,
+        );
+      }
+    }
+  }
+
+  /** Drops events that arrive nevertheless. Otherwise, a full inbox would hold receipts back. */
+  async #discard(): Promise<void> {
+    while ((await this.#client.recvEvents()).length > 0);
+  }
+
+  /** Prints a line together with all that are added while an earlier write is under way. */
+  #print(line: string): void {
+    if (this.#text === "") {
+      this.#printing = this.#printing.then(async () => {
+        const text = this.#text;
+        this.#text = "";
+        await this.#output.write(text);
+      });
+      this.#printing.catch(() => {}); // Awaited at the end.
+    }
+    this.#text += line;
+  }
 }

@@ -4,16 +4,33 @@
  * @module
  */
 
+import type { EbsocketClient } from "../client.ts";
+import {
+  ConnectionClosedError,
+  EbsocketError,
+  EventRefusedError,
+  NoRespondersError,
+} from "../errors.ts";
+import { printable, quote } from "../protocol/printable.ts";
+import { RawEvent } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { advised, CONNECTION_GROUP, CONNECTION_NOTES } from "./connect.ts";
+import {
+  connect,
+  CONNECTION_GROUP,
+  CONNECTION_NOTES,
+  hearNothing,
+  lackRequests,
+} from "./connect.ts";
+import { describeEnd, describeRefusal, messageOf, StartError } from "./errors.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
 import { flag } from "./flags.ts";
 import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
 import { Output } from "./output.ts";
 import { adviseOnName } from "./pattern.ts";
-import { Requester } from "./requester.ts";
+import { PROGRAM } from "./program.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
+import { countOf } from "./units.ts";
 
 /** The default time-out, in milliseconds. */
 const DEFAULT_TIMEOUT = 5000;
@@ -50,34 +67,73 @@ ${CONNECTION_NOTES}`,
   async run(args) {
     const { target, name, members } = readEventWords("req", "the NAME of an event", args);
     const { timeout = DEFAULT_TIMEOUT, count = 1, to, raw } = args.values;
-    const line = toEventLine(name, members);
+    const request = RawEvent.fromLine(toEventLine(name, members));
     const note = adviseOnName(name);
     if (note) tell(note);
     const view = eventView(raw);
     const output = new Output();
     const signal = stopSignal();
-    await using requester = await advised(
-      target,
+    await using client = await connect(target, {
+      raw: true,
+      prepare: hearNothing,
+      lack: lackRequests,
       signal,
-      (secrets) => Requester.open(target.where, { secrets, signal }),
-    );
-    let written = Promise.resolve();
-    const answers = await requester.ask({
-      name,
-      line,
-      to,
+    });
+    let heard = 0;
+    let answers = 0;
+    const options = {
       count,
       timeout,
       signal,
-      onAnswer(line) {
-        written = output.write(view(line));
-        written.catch(() => {}); // Awaited at the end.
-      },
-    });
-    await written;
+      onReceipt: (clients: number) => heard = clients,
+      ...(to !== undefined && { to }),
+    };
+    try {
+      for await (const answer of client.requestMany(request, options)) {
+        answers++;
+        await output.write(view((answer as RawEvent).line));
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw await toStartError(error, client, name, to);
+    }
+    if (answers === 0) {
+      const although = heard === 0
+        ? ""
+        : `, although ${countOf(heard, "client")} received it, perhaps only subscribers`;
+      const what = `No answer to ${quote(name)} within ${timeout} ms${although}`;
+      throw new StartError(`${what}; use --timeout to wait longer`);
+    }
     if (answers < count && count > 1) {
       tell(`${answers} of ${count} answers arrived within ${timeout} ms`);
     }
     return 0;
   },
 });
+
+/** Returns the error of the command for an error of the request. It says what to do. */
+async function toStartError(
+  error: unknown,
+  client: EbsocketClient,
+  name: string,
+  to: string | undefined,
+): Promise<unknown> {
+  if (error instanceof NoRespondersError) {
+    return new StartError(
+      to === undefined
+        ? `No client receives ${quote(name)}: start a service for it, such as ${PROGRAM} serve ${
+          printable(name)
+        } --exec CMD`
+        : `No client ${quote(to)}; ${PROGRAM} top lists the clients`,
+    );
+  }
+  if (error instanceof EventRefusedError) {
+    return new StartError(describeRefusal(name, { reason: error.code, detail: error.detail }));
+  }
+  if (error instanceof ConnectionClosedError) {
+    const why = describeEnd(await client.closed);
+    return new StartError(`The connection ended with ${why} before an answer arrived`);
+  }
+  const isKnown = error instanceof EbsocketError || error instanceof RangeError;
+  return isKnown ? new StartError(messageOf(error)) : error;
+}

@@ -4,24 +4,41 @@
  * @module
  */
 
+import type { EbsocketClient } from "../client.ts";
+import { EventFormatError } from "../errors.ts";
+import { encodeJson } from "../protocol/encoder.ts";
+import type { EbsocketEvent } from "../protocol/event.ts";
 import { printable, quote } from "../protocol/printable.ts";
+import { RawEvent } from "../protocol/raw_event.ts";
+import { encoder } from "../protocol/utf8.ts";
+import { DEFAULT_MAX_DEPTH } from "../protocol/validator.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
-import { describeRefusal, StartError, UsageError } from "./errors.ts";
+import {
+  connect,
+  CONNECTION_GROUP,
+  CONNECTION_NOTES,
+  lackRequests,
+  readTarget,
+  whereIs,
+} from "./connect.ts";
+import { reportNews } from "./connection_news.ts";
+import { messageOf, StartError, UsageError } from "./errors.ts";
 import { flag } from "./flags.ts";
-import { Executor, SHELL } from "./shell_command.ts";
-import { Listener } from "./listener.ts";
+import { type Execution, Executor, SHELL } from "./shell_command.ts";
 import { Log } from "./log.ts";
 import { adviseOnPattern } from "./pattern.ts";
-import { Service } from "./exec_service.ts";
 import { stopSignal } from "./signals.ts";
 import { writeOut } from "./stdio.ts";
+import { formatTime } from "./units.ts";
 
 /** The default time limit of a command, in milliseconds; equal to the default of `req`. */
 const DEFAULT_TIMEOUT = 5000;
 
 /** The output limit of a command, in bytes; equal to a relay's default line limit. */
 const MAX_OUTPUT_BYTES = 1_048_576;
+
+/** The maximum nesting depth of an answer. The line around it takes two levels. */
+const MAX_DEPTH = DEFAULT_MAX_DEPTH - 2;
 
 /** The `serve` command. */
 export const serve: Command = defineCommand({
@@ -98,45 +115,109 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
     const log = new Log(writeOut);
     const onNews = (text: string) => log.add(`${new Date().toISOString()} ${text}`);
     if (note) onNews(note);
-    const signal = stopSignal({ hangup: true });
     const executor = new Executor(exec, { timeout, maxOutputBytes: MAX_OUTPUT_BYTES });
     // A second signal ends the process at once. The running commands are killed with it.
     globalThis.addEventListener("unload", () => executor.killAll());
-    const service = new Service({ executor, jobs, onNews, onRoom: () => listener.resume() });
-    let isServing = false;
-    let isLeaving = false;
-    const wishes = { patterns: [pattern], ...(queue !== undefined && { queue }) };
-    const listener = new Listener(target, wishes, {
-      onStart({ wire }) {
-        isServing = true;
-        log.add(`Serving ${printable(pattern)} at ${wire.place}; Ctrl+C ends it`);
-      },
-      onEvent({ bytes, name, id, from }, source) {
-        // An event that is not a request needs no answer.
-        if (id === null || isLeaving) return;
-        // A copy, since a queued line would otherwise keep its whole block in memory.
-        const line = bytes.slice();
-        if (!service.take({ line, name, id, from, source })) listener.pause();
-      },
-      onNews: (text) => onNews(text[0]!.toLowerCase() + text.slice(1)),
-      onRefusal: (refusal) => onNews(describeRefusal(refusal.event, refusal)),
-      async onStop(subscription) {
-        onNews(`stopping (${service.running} running); a second signal ends at once`);
-        await subscription.leave();
-        isLeaving = true;
-        await service.finish();
-      },
-    });
+    let requests: AsyncIterable<EbsocketEvent>;
     try {
-      return await listener.run(signal);
-    } catch (error) {
-      if (error !== signal.reason || !isServing) throw error;
+      const signal = stopSignal({ hangup: true });
+      await using client = await connect(target, {
+        raw: true,
+        reconnect: { maxQueuedEvents: Infinity, maxQueuedBytes: Infinity },
+        prepare: (client) => requests = client.serve(pattern, queue === undefined ? {} : { queue }),
+        lack: lackRequests,
+        signal,
+      });
+      log.add(`Serving ${printable(pattern)} at ${whereIs(client)}; Ctrl+C ends it`);
+      let running = 0;
+      const work = async () => {
+        for await (const request of requests) {
+          if (request.id === null) continue; // An event that is not a request needs no answer.
+          running++;
+          await answer(client, request as RawEvent, executor, onNews)
+            // A failure must not stop later requests.
+            .catch((error) => onNews(`cannot answer: ${messageOf(error)}`));
+          running--;
+        }
+      };
+      signal.addEventListener("abort", () => {
+        onNews(`stopping (${running} running); a second signal ends at once`);
+        client.drain({ timeout: Infinity });
+      });
+      const news = reportNews(client, target, {
+        onNews: (text) => onNews(text[0]!.toLowerCase() + text.slice(1)),
+        onRefusal: onNews,
+      });
+      // The client holds the requests back until a worker is free.
+      await Promise.all([news, ...Array.from({ length: jobs }, work)]);
       return 0;
     } finally {
       await log.flush();
     }
   },
 });
+
+/** Runs the command for a request, and sends its output. */
+async function answer(
+  client: EbsocketClient,
+  request: RawEvent,
+  executor: Executor,
+  onNews: (text: string) => void,
+): Promise<void> {
+  const since = performance.now();
+  const execution = await executor.run(request.line);
+  const took = formatTime(performance.now() - since);
+  const name = request.event;
+  const what = `${printable(name)} for ${printable(request.from ?? "an unknown client")}`;
+  onNews(
+    execution.fault === null
+      ? `answered ${what} in ${took}`
+      : `failed at ${what} in ${took}: ${execution.fault}`,
+  );
+  const reply = async (attributes: string): Promise<void> => {
+    const line = `{"event":${encodeJson(name)},"__dict__":${attributes}}`;
+    if (await client.reply(request, RawEvent.fromLine(encoder.encode(line)))) return;
+    onNews(`cannot send the answer to ${what}: the connection of the request has ended`);
+  };
+  try {
+    await reply(toAttributes(execution));
+  } catch (error) {
+    const fault = describeFault(error);
+    onNews(`cannot send the answer to ${what}: ${fault}`);
+    await reply(JSON.stringify({ output: "", code: 0, error: fault }));
+  }
+}
+
+/** Returns why an answer cannot be sent: it is too long or nests too deeply. */
+function describeFault(error: unknown): string {
+  if (error instanceof EventFormatError && error.code === "too-deep") {
+    return `it nests deeper than ${MAX_DEPTH} levels`;
+  }
+  return messageOf(error).replace(/^.*: (?=its \d+ bytes )/, "");
+}
+
+/**
+ * Returns the attributes of the answer to an execution, as JSON: the object that the command has
+ * printed, unchanged, or else its output, its exit code and its fault.
+ */
+export function toAttributes({ output, code, fault }: Execution): string {
+  if (fault === null && isObject(output)) {
+    // JSON allows line breaks between values, but not within one.
+    return output.trim().replaceAll(/[\r\n]/g, " ");
+  }
+  return encodeJson({ output, code, ...(fault !== null && { error: fault }) });
+}
+
+/** Returns whether a text is one JSON object. */
+function isObject(text: string): boolean {
+  if (!text.trimStart().startsWith("{")) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Throws a `StartError` without the permission to run commands. */
 function checkPermission(): void {

@@ -1,17 +1,17 @@
 /**
- * Sends the lines of an input to a publisher, up to the first one that is not an event.
+ * Reads events from an input, up to the first line that is not an event.
  *
  * @module
  */
 
-import { abortable } from "@std/async/abortable";
+import { LineSplitter } from "../protocol/line_splitter.ts";
+import { RawDecoder, RawEvent } from "../protocol/raw_event.ts";
 import { encoder } from "../protocol/utf8.ts";
+import { messageOf, StartError } from "./errors.ts";
 import { whyUnreadable } from "./files.ts";
 import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./file_checker.ts";
-import type { Publisher } from "./publisher.ts";
 
-/** The size of a read, in bytes. */
-const CHUNK_BYTES = 65_536;
+const NEWLINE = encoder.encode("\n");
 
 /** The part of `Deno.stdin` that is needed here. */
 export interface Input {
@@ -19,56 +19,39 @@ export interface Input {
   read(buffer: Uint8Array): Promise<number | null>;
 }
 
-/**
- * Sends all lines, and calls `onProgress` after each chunk. The last line needs no line end.
- * Resolves to the position and fault of the first line that is not an event, or to the reason why
- * no more can be read; otherwise to `null`. All events before that point have been sent.
- *
- * @throws {StartError} If the publisher fails.
- */
-export async function sendLines(
-  input: Input,
-  publisher: Publisher,
-  onProgress: () => void,
-): Promise<string | null> {
-  const checker = new FileChecker(LONGEST_LINE_BYTES);
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  for (;;) {
-    let length: number | null;
-    try {
-      length = await abortable(input.read(chunk), publisher.failed);
-    } catch (error) {
-      publisher.failed.throwIfAborted();
-      return `Cannot read standard input: ${whyUnreadable(error, "-")}`;
-    }
-    if (length === null) break;
-    const fault = await sendPiece(checker, chunk.subarray(0, length), publisher);
-    if (fault !== null) return fault;
-    onProgress();
-  }
-  const hasEnd = checker.unfinishedBytes === 0;
-  return hasEnd ? null : await sendPiece(checker, encoder.encode("\n"), publisher);
-}
+/** A line of the input is not an event, or the input cannot be read. */
+export class InputError extends StartError {}
 
 /**
- * Sends the lines that a piece of the input completes. Resolves to the first fault, or to `null`.
+ * Yields the events of the input, all that a read completes at once. The last line needs no line
+ * end.
+ *
+ * @throws {InputError} After the events before it, for the first line that is not an event, or if
+ * the input cannot be read. The message gives the position.
  */
-async function sendPiece(
-  checker: FileChecker,
-  piece: Uint8Array,
-  publisher: Publisher,
-): Promise<string | null> {
-  const events: Uint8Array[] = [];
-  let bad: string | null = null;
-  for (const { number, kind, fault, bytes } of checker.push(piece)) {
-    if (kind === "event") events.push(bytes);
-    const wrong = kind === "control" ? CONTROL : fault;
-    if (!wrong) continue;
-    bad = formatFault("standard input", number, wrong);
-    break;
+export async function* readEvents(input: Input): AsyncGenerator<RawEvent[], void, void> {
+  const splitter = new LineSplitter({ maxLineBytes: LONGEST_LINE_BYTES });
+  const decoder = new RawDecoder();
+  let linesBefore = 0;
+  for (let hasEnded = false; !hasEnded; linesBefore += decoder.lines) {
+    const length = await read(input, splitter.space());
+    hasEnded = length === null;
+    if (hasEnded && splitter.unfinishedBytes === 0) return;
+    const { bytes } = length === null ? splitter.push(NEWLINE) : splitter.fill(length);
+    const lines = decoder.decode(bytes);
+    const controlAt = lines.findIndex((line) => !(line instanceof RawEvent));
+    yield (controlAt < 0 ? lines : lines.slice(0, controlAt)) as RawEvent[];
+    if (decoder.fault || controlAt >= 0) throw new InputError(locateFault(bytes, linesBefore));
+    if (splitter.fault) throw new InputError(messageOf(splitter.fault));
   }
-  if (events.length > 0) await publisher.send(events);
-  return bad;
+}
+
+async function read(input: Input, space: Uint8Array): Promise<number | null> {
+  try {
+    return await input.read(space);
+  } catch (error) {
+    throw new InputError(`Cannot read standard input: ${whyUnreadable(error, "-")}`);
+  }
 }
 
 const CONTROL: LineFault = {
@@ -76,3 +59,12 @@ const CONTROL: LineFault = {
   column: 1,
   text: "a control line is not an event and is not sent",
 };
+
+/** Returns the position and the fault of the first line in a block that is not an event. */
+function locateFault(block: Uint8Array, linesBefore: number): string {
+  for (const { number, kind, fault } of new FileChecker(LONGEST_LINE_BYTES).push(block)) {
+    const wrong = kind === "control" ? CONTROL : fault;
+    if (wrong) return formatFault("standard input", linesBefore + number, wrong);
+  }
+  return "";
+}

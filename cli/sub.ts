@@ -4,14 +4,29 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
+import { ConnectionClosedError, EbsocketError } from "../errors.ts";
+import type { EbsocketEvent } from "../protocol/event.ts";
+import { matches } from "../protocol/pattern.ts";
+import type { RawEvent } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
-import { eventView, RAW_FLAG } from "./event_view.ts";
+import {
+  adviseOnConnecting,
+  connect,
+  CONNECTION_GROUP,
+  CONNECTION_NOTES,
+  PATIENT_MS,
+  readTarget,
+  subscribeIfPossible,
+  type Target,
+  whereIs,
+} from "./connect.ts";
+import { idOf, reportNews } from "./connection_news.ts";
+import { StartError } from "./errors.ts";
+import { type EventView, eventView, RAW_FLAG } from "./event_view.ts";
 import { flag } from "./flags.ts";
-import { Listener } from "./listener.ts";
 import { Output } from "./output.ts";
 import { adviseOnPattern } from "./pattern.ts";
-import { AllPrinted, Printer } from "./printer.ts";
 import { stopSignal } from "./signals.ts";
 import { tell } from "./stdio.ts";
 
@@ -66,23 +81,69 @@ ${CONNECTION_NOTES}`,
     const [target, patterns] = readTarget(args);
     for (const note of patterns.map(adviseOnPattern)) if (note) tell(note);
     const { raw, count, from, queue } = args.values;
-    const view = eventView(raw);
-    const printer = new Printer(new Output(), { count, onRoom: () => listener.resume() });
-    const listener = new Listener(target, { patterns, ...(queue !== undefined && { queue }) }, {
-      onEvent(event) {
-        if (from !== undefined && event.from !== from) return;
-        if (!printer.add(view(event.bytes))) listener.pause();
-      },
-      onNews: tell,
-    });
+    const options = { view: eventView(raw), count: count ?? Infinity, from, queue };
     const stop = stopSignal();
     try {
-      return await listener.run(AbortSignal.any([stop, printer.ended]));
+      await print(target, patterns, options, stop);
+      return 0;
     } catch (error) {
-      if (error instanceof AllPrinted) return 0;
-      await printer.flush();
       if (error === stop.reason && count === undefined) return 0;
       throw error;
     }
   },
 });
+
+interface PrintOptions {
+  readonly view: EventView;
+  readonly count: number;
+  readonly from: string | undefined;
+  readonly queue: string | undefined;
+}
+
+/** Prints the events that match the patterns. Resolves once `count` events have been printed. */
+async function print(
+  target: Target,
+  patterns: readonly string[],
+  { view, count, from, queue }: PrintOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const wanted = patterns.length > 0 ? patterns : [">"];
+  await using client = await connect(target, {
+    raw: true,
+    reconnect: true,
+    welcomeTimeout: PATIENT_MS,
+    signal,
+    // From the start, because the other members of the queue receive the rest.
+    ...(queue !== undefined && { prepare: (client) => client.subscribe(wanted, { queue }) }),
+    lack: (place) => `Cannot use --queue: ${place} does not support queues`,
+  });
+  const news = reportNews(client, target, { onNews: tell });
+  // Before the subscription is in force, and without one, other events arrive as well.
+  const isWanted = (event: EbsocketEvent) =>
+    (patterns.length === 0 || event.to !== null ||
+      patterns.some((pattern) => matches(pattern, event.event))) &&
+    (from === undefined || event.from === from);
+  const printAll = async () => {
+    if (queue === undefined && (patterns.length > 0 || client.hearsNothing)) {
+      await subscribeIfPossible(client, wanted, signal);
+    }
+    tell(`Listening to ${whereIs(client)}${idOf(client)}`);
+    const output = new Output();
+    for (let missing = count; missing > 0;) {
+      const events = await client.recvEvents({ signal });
+      if (events.length === 0) return await news; // The client has stopped for good.
+      const lines = events.filter(isWanted).slice(0, missing)
+        .map((event) => view((event as RawEvent).line));
+      missing -= lines.length;
+      await output.write(concat(lines));
+    }
+  };
+  try {
+    await Promise.race([printAll(), news]);
+  } catch (error) {
+    if (error instanceof ConnectionClosedError) return await news;
+    throw error instanceof EbsocketError
+      ? new StartError(adviseOnConnecting(error, target))
+      : error;
+  }
+}

@@ -16,7 +16,14 @@ import {
 import { printable } from "../protocol/printable.ts";
 import type { RelayReport } from "../protocol/report.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget, whereIs } from "./connect.ts";
+import {
+  connect,
+  CONNECTION_GROUP,
+  CONNECTION_NOTES,
+  hearNothing,
+  readTarget,
+  whereIs,
+} from "./connect.ts";
 import { describeEnd, StartError } from "./errors.ts";
 import { checkWords, flag } from "./flags.ts";
 import { wrap } from "./layout.ts";
@@ -82,7 +89,11 @@ ${CONNECTION_NOTES}`,
     const isLive = !once && !json && isScreen("stdout");
     const quit = new AbortController();
     const signal = AbortSignal.any([stopSignal(), quit.signal]);
-    await using client = await connect(target, { patterns: [], reconnect: isLive, signal });
+    await using client = await connect(target, {
+      prepare: hearNothing,
+      reconnect: isLive,
+      signal,
+    });
     const poller = new StatsPoller(client, signal);
     if (isLive) {
       await show(poller, interval, signal, () => quit.abort());

@@ -16,12 +16,6 @@ import { checkTokenText, type Token } from "../protocol/token.ts";
 import { addressOf, type Destination, dial, openConnection } from "../net/transport.ts";
 
 /**
- * The default time for an optional welcome, in milliseconds. After that the server is used without
- * one.
- */
-const WELCOME_MS = 500;
-
-/**
  * Connects to `where` and waits for the server's welcome: until `signal` is aborted if it is
  * required, otherwise for a short time.
  *
@@ -92,7 +86,7 @@ async function greet(
     });
     // In one write, so that the relay knows the subscriptions before anything else happens.
     session.connection.send(concat([hello, ...lines]), 0);
-    await waitForWelcome(session, address, settings.greetingTimeout ?? WELCOME_MS, signal);
+    await waitForWelcome(session, address, settings.welcomeTimeout, signal);
     if (wantsSequence) requireFeature(session, "sequence");
     if (confirmed) {
       requireFeature(session, "subscribe");

@@ -12,9 +12,11 @@ import { RawDecoder } from "../protocol/raw_event.ts";
 import type { EventOptions } from "../schema/definitions.ts";
 import type { InboxOptions } from "../net/inbox.ts";
 import {
+  checkDuration,
   checkGiven,
   DEFAULT_CLIENT_LINE_BYTES,
   DEFAULT_MAX_LINE_BYTES,
+  MAX_TIMER_MS,
 } from "../protocol/option_checks.ts";
 import { checkReconnectOptions, type ReconnectOptions, type ReconnectSettings } from "./retry.ts";
 import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "../net/tls.ts";
@@ -59,6 +61,13 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
    * @default {false}
    */
   readonly sequence?: boolean;
+  /**
+   * The time limit for the welcome of a server, if the client does not require one, in
+   * milliseconds. After that, the server is used without it.
+   *
+   * @default {500}
+   */
+  readonly welcomeTimeout?: number;
   /**
    * Receives {@link RawEvent}s, which keep their lines as they were written, to be passed on or
    * stored unchanged. It cannot be combined with `events`.
@@ -112,6 +121,11 @@ export interface RequestOptions {
   readonly timeout?: number;
   /** Stops waiting when aborted. The promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * Requests a receipt, and is called with the number of clients that the relay has queued the
+   * request for. It is not called for 0 clients, because the request then fails.
+   */
+  readonly onReceipt?: (clients: number) => void;
 }
 
 /** Options of {@link EbsocketClient.requestMany}. */
@@ -156,10 +170,10 @@ export interface SessionSettings {
   /** Whether to require a welcome in any case. */
   readonly needsWelcome?: boolean;
   /**
-   * The time limit for an optional welcome, in milliseconds, or 500 if not set. Without a welcome
-   * the server's features are unknown.
+   * The time limit for an optional welcome, in milliseconds. Without a welcome, the server's
+   * features are unknown.
    */
-  readonly greetingTimeout?: number;
+  readonly welcomeTimeout: number;
   /** The limits of the events kept until the greeting is over. */
   readonly unread: InboxOptions;
 }
@@ -187,6 +201,7 @@ export function checkClientOptions(
 ): ClientSettings {
   checkGiven(options, ["token", "tls"]);
   const { token, tls, reconnect = false, sequence = false, raw = false } = options;
+  const { welcomeTimeout = 500 } = options;
   const { maxLineBytes = DEFAULT_CLIENT_LINE_BYTES, maxDepth = MAX_MAX_DEPTH } = options;
   if (tls !== undefined) checkTlsOptions(tls);
   if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {
@@ -207,6 +222,7 @@ export function checkClientOptions(
     tls,
     wantsAcks: reconnect !== false,
     wantsSequence: sequence === true,
+    welcomeTimeout: checkDuration("welcomeTimeout", welcomeTimeout, 0, MAX_TIMER_MS),
     unread: options,
     reconnect: reconnect && checkReconnectOptions(reconnect === true ? {} : reconnect),
     checker: new EventChecker(options.events),

@@ -55,6 +55,8 @@ export class Outbox {
   readonly #connectionOnly = new WeakSet<Uint8Array>();
   /** The lines in flight that are no longer needed, and not sent again. */
   readonly #withdrawn = new WeakSet<Uint8Array>();
+  /** The number of lines acknowledged on earlier connections. */
+  #acknowledgedBefore = 0;
   #flushes: Flush[] = [];
   #room: PromiseWithResolvers<void> | null = null;
   #watched: LineConnection | null = null;
@@ -90,6 +92,11 @@ export class Outbox {
   /** The number of accepted lines that are neither waiting nor in flight. */
   get settled(): number {
     return this.#accepted - this.#lines.length;
+  }
+
+  /** The number of lines that servers have acknowledged. */
+  get acknowledged(): number {
+    return this.#acknowledgedBefore + Math.min(this.#acknowledged, this.#settledHere);
   }
 
   /**
@@ -178,6 +185,7 @@ export class Outbox {
   /** Sends through `connection` from now on, starting with the waiting lines. */
   begin(connection: LineConnection): void {
     this.#connection = connection;
+    this.#acknowledgedBefore = this.acknowledged;
     this.#hasAcks = false;
     this.#maxLineBytes = Infinity;
     this.#settledHere = this.#acknowledged = this.#unacknowledged = 0;

@@ -117,7 +117,7 @@ export function refusedError(
   { reason, detail }: Refusal,
 ): EventRefusedError {
   const why = detail ? `${reason}: ${detail}` : reason;
-  return new EventRefusedError(reason, `${errorPrefix}: the relay refuses it: ${why}`);
+  return new EventRefusedError(reason, `${errorPrefix}: the relay refuses it: ${why}`, detail);
 }
 
 /** The pending requests of one client, by ID. */

@@ -28,10 +28,17 @@ import { refused, type Sender } from "./sender.ts";
 
 /** A request to other clients. It fails if none of them receives it. */
 class EventRequest extends PendingRequest {
+  listener: RequestOptions["onReceipt"];
+
   override onReceipt({ clients }: Receipt): boolean {
-    if (clients !== 0) return false;
-    this.fail(new NoRespondersError(`${this.errorPrefix}: no client is there to answer`));
-    return true;
+    const { listener } = this;
+    if (clients === 0) {
+      this.fail(new NoRespondersError(`${this.errorPrefix}: no client is there to answer`));
+      return true;
+    }
+    // In its own task, because an exception in it is not the connection's.
+    if (clients !== undefined && listener) queueMicrotask(() => listener(clients));
+    return false;
   }
 }
 
@@ -93,8 +100,9 @@ export class Requests<S extends object> {
       checkTimeout(timeout);
       signal?.throwIfAborted();
       const id = this.#pending.nextId();
-      const line = this.#encodeRequest(event, id, to);
+      const line = this.#encodeRequest(event, id, options);
       const request = new SingleRequest(id, event, resolve, reject);
+      request.listener = options.onReceipt;
       this.#ask(request, event, line, to !== undefined, timeout, signal);
     });
   }
@@ -109,23 +117,23 @@ export class Requests<S extends object> {
     options: RequestManyOptions = {},
   ): AsyncGenerator<EbsocketEvent, void, void> {
     checkGiven(options, ["to"]);
-    const { to, timeout = 5000, count = Infinity, signal } = options;
+    const { to, timeout = 5000, count = Infinity } = options;
     checkTimeout(timeout);
     checkLimit("count", count, 1);
     if (to !== undefined) checkName(to, "to");
-    return this.#poll(event, to, timeout, count, signal);
+    return this.#poll(event, timeout, count, options);
   }
 
   async *#poll(
     event: SendableEvent<S>,
-    to: string | undefined,
     timeout: number,
     count: number,
-    signal: AbortSignal | undefined,
+    options: RequestManyOptions,
   ): AsyncGenerator<EbsocketEvent, void, void> {
+    const { to, signal } = options;
     signal?.throwIfAborted();
     const id = this.#pending.nextId();
-    const line = this.#encodeRequest(event, id, to);
+    const line = this.#encodeRequest(event, id, options);
     const { inboxes } = this.#receiver;
     const inbox = inboxes.open(`requestMany(${event})`);
     let error: unknown;
@@ -135,6 +143,7 @@ export class Requests<S extends object> {
     };
     let replies = 0;
     const poll = new EventRequest(id, "request", event, end);
+    poll.listener = options.onReceipt;
     poll.onTimeout = () => end();
     poll.onReply = (reply, bytes) => {
       inbox.push([reply], bytes);
@@ -248,11 +257,23 @@ export class Requests<S extends object> {
     if (error) this.#pending.fail(request, error);
   }
 
-  /** Encodes a request. Throws if its reply could not be read. */
-  #encodeRequest(event: SendableEvent<S>, id: string, to?: string): Uint8Array<ArrayBuffer> {
+  /**
+   * Encodes a request. Its receipt has the ID of the request. Throws if its reply could not be
+   * read.
+   */
+  #encodeRequest(
+    event: SendableEvent<S>,
+    id: string,
+    { to, onReceipt }: RequestOptions,
+  ): Uint8Array {
     this.#receiver.inboxes.checkReading("request", event);
-    if (to === undefined) return this.#sender.encode(event, { id });
-    this.#sender.requireFeature("ack", "send", event, " to one client");
-    return this.#sender.encode(event, { id, to: checkName(to, "to") });
+    if (to === undefined && !onReceipt) return this.#sender.encode(event, { id });
+    const how = to === undefined ? " with a receipt" : " to one client";
+    this.#sender.requireFeature("ack", "send", event, how);
+    return this.#sender.encode(event, {
+      id,
+      ...(to !== undefined && { to: checkName(to, "to") }),
+      ...(onReceipt && { ack: id }),
+    });
   }
 }

@@ -8,7 +8,7 @@
  * | active | `#early` is `null` | passed on |
  * | ended | `info` | none |
  *
- *     greeting -> ready   the required replies have arrived, or none is and 500 ms are over
+ *     greeting -> ready   the required replies have arrived, or `welcomeTimeout` is over
  *     ready    -> active  begin()
  *     any      -> ended   the connection ends, or the handshake fails
  *

@@ -26,6 +26,8 @@ import {
   TO,
 } from "./validator.ts";
 
+const reader = new LineValidator();
+
 /** Makes the event of the line at `start`, which is the last that the validator has checked. */
 let toRawEvent: (block: Uint8Array, start: number, validator: LineValidator) => RawEvent;
 
@@ -110,7 +112,7 @@ export class RawEvent extends EbsocketEvent {
    */
   static fromLine(bytes: Uint8Array): RawEvent {
     const line = bytes.at(-1) === LF ? bytes.slice() : concat([bytes, Uint8Array.of(LF)]);
-    const validator = new LineValidator().open(line);
+    const validator = reader.open(line);
     const kind = validator.validate(0);
     if (kind === "invalid") throw validator.fault;
     if (kind !== "event" || validator.end !== line.length - 1) {
@@ -120,7 +122,9 @@ export class RawEvent extends EbsocketEvent {
         `Cannot decode line: expected an event, got ${found}`,
       );
     }
-    return toRawEvent(line, 0, validator);
+    const event = toRawEvent(line, 0, validator);
+    validator.open(NOTHING); // so that it does not keep the line
+    return event;
   }
 
   /** Returns the line as it was written, without its `\n`. */

@@ -4,10 +4,10 @@ import { assertNotMatch } from "@std/assert/not-match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import {
-  advised,
   adviseOnConnecting,
   connect,
   CONNECTION_GROUP,
+  hearNothing,
   readTarget,
   type Target,
 } from "../../cli/connect.ts";
@@ -124,8 +124,9 @@ Deno.test("connect() resolves to a connected client", async () => {
 
 Deno.test("connect() resolves to a client with its subscriptions, and no events before", async () => {
   await using relay = testRelay();
-  await using sender = await connect({ ...LOCAL, where: relay.address }, { patterns: [] });
-  await using client = await connect({ ...LOCAL, where: relay.address }, { patterns: ["b"] });
+  const target = { ...LOCAL, where: relay.address };
+  await using sender = await connect(target, { prepare: hearNothing });
+  await using client = await connect(target, { prepare: (client) => client.subscribe(["b"]) });
   for (const name of ["a", "b"]) {
     await sender.sendEvent(new EbsocketEvent(name), { confirm: true });
   }
@@ -214,12 +215,4 @@ Deno.test("adviseOnConnecting() adds a hint", () => {
   for (const [error, target, advice] of cases) {
     assertEquals(adviseOnConnecting(error, target), advice);
   }
-});
-
-Deno.test("advised() passes on errors that already have a hint", async () => {
-  const error = new StartError("Said");
-  assertEquals(
-    await assertRejects(() => advised(LOCAL, undefined, () => Promise.reject(error))),
-    error,
-  );
 });

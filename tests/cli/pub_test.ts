@@ -70,16 +70,16 @@ Deno.test("pub --to and --confirm say what becomes of the events", async () => {
     "--to=c7",
   ]);
   const session = await server.session();
-  await command.type('{"event":"a"}\n{"event":"b c"}\n');
-  const lines: string[] = [];
-  while (lines.length < 3) lines.push((await session.line())!);
-  assertEquals(lines, [
-    '{"control":"subscribe","events":[]}',
-    '{"to":"c7","ack":"e1","event":"a"}',
-    '{"to":"c7","ack":"e2","event":"b c"}',
-  ]);
-  for (const [i, clients] of [1, 0].entries()) {
-    await session.send({ control: "ack", id: `e${i + 1}`, clients });
+  const { events, id } = JSON.parse((await session.line())!);
+  assertEquals(events, []);
+  await session.send({ control: "ack", id });
+  await command.type('{"event":"a"}\n{"to":"x", "event":"b c","ack":"y","id":"z"}\n');
+  for (const [rest, clients] of [['"event":"a"}', 1], ['"event":"b c","id":"z"}', 0]] as const) {
+    const line = (await session.line())!;
+    const { ack } = JSON.parse(line);
+    assertEquals(line, `{"ack":"${ack}","to":"c7",${rest}`);
+    await session.send({ control: "ack", id: "of another", clients: 9 });
+    await session.send({ control: "ack", id: ack, clients });
   }
   await session.ack(2);
   const ending = command.end();
@@ -129,17 +129,75 @@ Deno.test("pub --to reaches one client, whatever that wants to hear", async () =
   assertEquals((await other.recvEvent())?.event, "bye");
 });
 
+Deno.test("pub sends lines with their envelopes, and subscribes to nothing", async () => {
+  await using server = new FakeServer({ ack: true, features: ["subscribe", "ack"] });
+  await using command = new Command(["pub", formatAddress(server.address), "-"]);
+  const session = await server.session();
+  const text = ' { "event" : "a", "id":"r1", "__dict__" : {"n":1.00} }';
+  await command.type(`${text}\n`);
+  const { control, events } = JSON.parse((await session.line())!);
+  assertEquals([control, events], ["subscribe", []]);
+  assertEquals(await session.line(), text);
+  await session.ack(1);
+  assertEquals(await command.end(), { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("pub reports a server without acknowledgements, direct events or receipts", async () => {
+  await using server = new FakeServer();
+  const cases: [args: string[], why: RegExp][] = [
+    [[], /^error: 127\.0\.0\.1:\d+ does not acknowledge events: they were sent, but may not /],
+    [["--to=c1"], /^error: Cannot use --to: 127\.0\.0\.1:\d+ does not support direct events\n$/],
+    [["--confirm"], /^error: Cannot use --confirm: 127\.0\.0\.1:\d+ does not support receipts\n$/],
+  ];
+  for (const [args, why] of cases) {
+    const { code, stderr } = await pub(server, ["a", ...args]);
+    assertEquals(code, 1);
+    assertMatch(stderr, why);
+  }
+});
+
+Deno.test("pub reports a line that is longer than the relay accepts", async () => {
+  await using server = new FakeServer({ ack: true, limits: { max_line_bytes: 20 } });
+  const { code, stderr } = await pub(server, ["xxxxxxxxx"]);
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^error: Cannot send .*: its 21 bytes exceed the 20 that the server takes\n$/,
+  );
+});
+
+Deno.test("pub waits while too many receipts are outstanding", async () => {
+  await using server = new FakeServer({ ack: true, features: ["subscribe", "ack"] });
+  await using command = new Command(["pub", formatAddress(server.address), "-", "--confirm"]);
+  const session = await server.session();
+  await session.send({ control: "ack", id: JSON.parse((await session.line())!).id });
+  const typing = command.type('{"event":"a"}\n'.repeat(20_000));
+  const acks: string[] = [];
+  const takeUpTo = async (count: number) => {
+    while (acks.length < count) acks.push(JSON.parse((await session.line()) || "{}").ack);
+  };
+  await takeUpTo(10_001);
+  for (const id of acks) await session.send({ control: "ack", id, clients: 1 });
+  await takeUpTo(20_000);
+  await session.ack(20_000);
+  for (const id of acks.slice(10_001)) await session.send({ control: "ack", id, clients: 1 });
+  await typing;
+  assertEquals((await command.end()).stdout, "1 a\n".repeat(20_000));
+});
+
 Deno.test("pub fails when the relay has not taken all", async () => {
   await using server = new FakeServer({ ack: true });
-  await using command = new Command(["pub", formatAddress(server.address), "a"]);
+  await using command = new Command(["pub", formatAddress(server.address), "-"]);
   const session = await server.session();
-  await session.events(1);
+  await command.type('{"event":"a"}\n{"event":"b"}\n');
+  await session.events(2);
+  await session.ack(1);
   await session.close("shutdown");
   const { code, stderr } = await command.end();
   assertEquals(code, 1);
   assertMatch(
     stderr,
-    /^error: The connection to \S+ ended with shutdown: it accepted 0 of 1 events\n$/,
+    /^error: The connection to \S+ ended with shutdown: it accepted 1 of 2 events\n$/,
   );
 });
 

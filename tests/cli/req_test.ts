@@ -7,6 +7,8 @@ import { EbsocketServer } from "../../server.ts";
 import { EbsocketSystem } from "../../system.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
+import { FEATURES } from "../support/fake_relay.ts";
+import { FakeServer } from "../support/fake_server.ts";
 import { Peer } from "../support/peer.ts";
 
 /** Runs `req` to its end. */
@@ -81,6 +83,44 @@ Deno.test("req --to asks one client alone, and says if there is no such client",
   assertEquals([code, stderr], [
     1,
     'error: No client "c99"; ebsockets top lists the clients\n',
+  ]);
+});
+
+Deno.test("req sends the line unchanged after an envelope, and prints only replies to it", async () => {
+  await using server = new FakeServer(FEATURES);
+  const asking = req(server, "time.now", "n:=1.00", "--to=c7", "--count=2", "--raw");
+  const session = await server.session();
+  const { id: subscription } = JSON.parse((await session.line())!);
+  await session.send({ control: "ack", id: subscription });
+  const line = (await session.line())!;
+  const { id } = JSON.parse(line);
+  const request = '"event":"time.now","__dict__":{"n":1.00}}';
+  assertEquals(line, `{"id":"${id}","to":"c7","ack":"${id}",${request}`);
+  const answer = `{"event":"time", "reply_to":"${id}"}\n`;
+  const others = '{"event":"x","reply_to":"r1"}\n{"event":"y"}\n';
+  await session.send({ control: "ack", id, clients: 2 });
+  await session.write(`${answer}${others}${answer}${answer}`);
+  assertEquals((await asking).stdout, `${answer}${answer}`);
+});
+
+Deno.test("req reports why the relay refuses the request", async () => {
+  await using server = new FakeServer({ ...FEATURES, limits: { max_line_bytes: 100 } });
+  const long = req(server, "time.now", `zone=${"x".repeat(100)}`);
+  const first = await server.session();
+  await first.send({ control: "ack", id: JSON.parse((await first.line())!).id });
+  assertMatch(
+    (await long).stderr,
+    /^error: Cannot send .*: its \d+ bytes exceed the 100 that the /,
+  );
+  const asking = req(server, "time.now");
+  const session = await server.session();
+  await session.send({ control: "ack", id: JSON.parse((await session.line())!).id });
+  const { id } = JSON.parse((await session.line())!);
+  await session.send({ control: "error", id, reason: "bad-attributes", detail: "zone: No" });
+  const { code, stderr } = await asking;
+  assertEquals([code, stderr], [
+    1,
+    'error: The relay refuses "time.now": bad-attributes: zone: No\n',
   ]);
 });
 

@@ -7,7 +7,9 @@ import { EbsocketEvent } from "../../protocol/event.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
+import { toAttributes } from "../../cli/serve.ts";
 import { Command } from "../support/command.ts";
+import { FakeServer } from "../support/fake_server.ts";
 import { Peer } from "../support/peer.ts";
 import { script } from "../support/script.ts";
 import { schemaOf } from "../support/schemas.ts";
@@ -78,7 +80,8 @@ Deno.test("serve passes numbers and the order of keys on as they were written, b
   await peer.send('{"control":"subscribe","events":[]}\n');
   const attributes = '{"b":9007199254740993,"1":1e400,"a":1.0,"0":-0}';
   await peer.send(`{"event":"echo","id":"r1","__dict__":${attributes}}\n`);
-  await peer.sees(`"__dict__":${attributes}},"reply_to":"r1"`);
+  await peer.sees('"reply_to":"r1",');
+  await peer.sees(`"__dict__":${attributes}}}\n`);
 });
 
 Deno.test("serve answers what a command cannot, tells of it, and goes on", async () => {
@@ -269,6 +272,71 @@ Deno.test("serve tells which answers the relay refuses", async () => {
   await command.expect(/Z The relay refuses "ask": bad-attributes: output: No attribute of it\n/);
   await client.abort();
   await asking;
+});
+
+Deno.test("serve replies with the reason why an answer cannot be sent", async () => {
+  await using relay = testRelay({ maxLineBytes: 1000 });
+  await using command = await serve(relay, ["job"], "console.log('x'.repeat(2000))");
+  await using client = await connected(relay);
+  const { __dict__ } = await client.request(new EbsocketEvent("job"), { timeout: 60_000 });
+  const error = /^its 20\d\d bytes exceed the 1000 that the server takes$/;
+  assertMatch(`${__dict__.error}`, error);
+  assertEquals([__dict__.output, __dict__.code], ["", 0]);
+  await command.expect(/Z cannot send the answer to job for c\d+: its 20\d\d bytes exceed /);
+});
+
+Deno.test("serve reports an answer whose connection has ended", async () => {
+  await using server = new FakeServer({ ack: true, features: ["subscribe", "ack"] });
+  const gate = await Deno.makeTempFile();
+  const source = `while ((await Deno.stat('${gate.replaceAll("\\", "/")}')).size === 0) {` +
+    "await new Promise((r) => setTimeout(r, 10)) }";
+  const words = ["serve", formatAddress(server.address), "job", "--exec", script(source)];
+  await using command = new Command([...words, "--timeout=60000"], ["-A"]);
+  const session = await server.session();
+  await session.send({ control: "ack", id: JSON.parse((await session.line())!).id });
+  await command.expect(/Serving /);
+  await session.write('{"event":"job","id":"r1","from":"c3"}\n');
+  await session.close();
+  await command.expect(/Z lost the connection to /);
+  await Deno.writeTextFile(gate, "open");
+  await command.expect(/Z cannot send the answer to job for c3: the connection of the request has/);
+  await Deno.remove(gate);
+});
+
+Deno.test("serve reports a server that does not support requests", async () => {
+  await using server = new FakeServer();
+  await using command = new Command(
+    ["serve", formatAddress(server.address), "job", "--exec=date"],
+    ["-A"],
+  );
+  const { code, stderr } = await command.end();
+  assertEquals(code, 1);
+  assertMatch(stderr, /^error: The server at \S+ does not support requests; upgrade the relay\n$/);
+});
+
+Deno.test("toAttributes() accepts one JSON object as it was written, and describes any other output", () => {
+  const cases: [output: string, attributes: string][] = [
+    ['{"a":1,"event":"x"}', '{"a":1,"event":"x"}'],
+    ['{"id":9007199254740993,"b":1.0,"1":1e400}', '{"id":9007199254740993,"b":1.0,"1":1e400}'],
+    ['{"a": "\\u00e9\u2028", "a": -0}', '{"a": "\\u00e9\u2028", "a": -0}'],
+    [' \n{\r\n  "a": {}\n}', '{    "a": {} }'],
+    ["{}", "{}"],
+    ["", '{"output":"","code":0}'],
+    ["12:00", '{"output":"12:00","code":0}'],
+    ["[1]", '{"output":"[1]","code":0}'],
+    ["null", '{"output":"null","code":0}'],
+    ['{"a":1}{"b":2}', '{"output":"{\\"a\\":1}{\\"b\\":2}","code":0}'],
+    ['{"a":', '{"output":"{\\"a\\":","code":0}'],
+  ];
+  for (const [output, attributes] of cases) {
+    assertEquals(toAttributes({ output, code: 0, fault: null }), attributes);
+  }
+});
+
+Deno.test("toAttributes() never uses the output of a failed command as a reply", () => {
+  const fault = "it ended with code 3";
+  const attributes = toAttributes({ output: '{"a":1}', code: 3, fault });
+  assertEquals(JSON.parse(attributes), { output: '{"a":1}', code: 3, error: fault });
 });
 
 Deno.test("serve says why it cannot begin", async () => {

@@ -1,13 +1,10 @@
 import { assertEquals } from "@std/assert/equals";
-import { sendLines } from "../../cli/stdin_lines.ts";
-import { Publisher } from "../../cli/publisher.ts";
-import { testRelay } from "../../testing.ts";
+import { InputError, readEvents } from "../../cli/stdin_lines.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 
-/** What a client hears of `text`, sent in chunks of `size` bytes, and what is said to be wrong with it. */
-async function send(text: string, size = 65_536): Promise<[names: string[], fault: string | null]> {
-  await using relay = testRelay();
-  const client = await relay.connect();
-  const bytes = new TextEncoder().encode(text);
+/** The lines of the events of `text`, read in chunks of `size` bytes, and the fault after them. */
+async function read(text: string, size = 65_536): Promise<[lines: string[], fault: string | null]> {
+  const bytes = utf8(text);
   let start = 0;
   const input = {
     read(buffer: Uint8Array): Promise<number | null> {
@@ -17,40 +14,45 @@ async function send(text: string, size = 65_536): Promise<[names: string[], faul
       return Promise.resolve(chunk.length || null);
     },
   };
-  await using publisher = await Publisher.open(
-    relay.address,
-    { onRefused() {} },
-    { signal: new AbortController().signal },
-  );
-  const fault = await sendLines(input, publisher, () => {});
-  await publisher.finish();
-  const names: string[] = [];
-  while (names.length < publisher.sent) names.push((await client.recvEvent())!.event);
-  return [names, fault];
+  const lines: string[] = [];
+  try {
+    for await (const events of readEvents(input)) lines.push(...events.map((e) => textOf(e.line)));
+    return [lines, null];
+  } catch (error) {
+    if (error instanceof InputError) return [lines, error.message];
+    throw error;
+  }
 }
 
-const TEXT = '{"event":"a"}\n\r\n{"event":"b","__dict__":{"é":1}}\r\n{"event":"c"}';
-
-Deno.test("sendLines() sends every event, and the last one without its end, too", async () => {
+Deno.test("readEvents() gives every event as it is, and the last one without its end, too", async () => {
+  const lines = ['{"event":"a"}\n', '{"event":"b","__dict__":{"é":1.0}}\r\n', '{"event":"c"}\n'];
+  const text = `${lines[0]}\r\n${lines[1]}${lines[2]}`.slice(0, -1);
   for (const size of [1, 7, 65_536]) {
-    assertEquals(await send(TEXT, size), [["a", "b", "c"], null], `chunks of ${size}`);
+    assertEquals(await read(text, size), [lines, null], `chunks of ${size}`);
   }
-  assertEquals(await send(""), [[], null]);
+  assertEquals(await read(""), [[], null]);
 });
 
-Deno.test("sendLines() stops at the first line that is no event, and says where", async () => {
-  for (const size of [1, 65_536]) {
-    assertEquals(await send('{"event":"a"}\n{"event":}\n{"event":"b"}\n', size), [
-      ["a"],
-      'standard input:2:10: bad-json: expected a value, found "}"',
-    ]);
+Deno.test("readEvents() stops at the first line that is no event, and says where", async () => {
+  const first = '{"event":"a"}\n';
+  const cases: [rest: string, fault: string][] = [
+    ['{"event":}\n{"event":"b"}\n', '2:10: bad-json: expected a value, found "}"'],
+    [
+      '{"control":"hello"}\n',
+      "2:1: bad-event: a control line is not an event and is not sent",
+    ],
+    ['\n{"event":"b"', '3:13: bad-json: expected "," or "}", found the end of the line'],
+  ];
+  for (const [rest, fault] of cases) {
+    for (const size of [1, 65_536]) {
+      assertEquals(await read(first + rest, size), [[first], `standard input:${fault}`]);
+    }
   }
-  assertEquals(await send('{"event":"a"}\n{"control":"hello"}\n'), [
-    ["a"],
-    "standard input:2:1: bad-event: a control line is not an event and is not sent",
-  ]);
-  assertEquals(await send('{"event":"a"}\n{"event":"b"'), [
-    ["a"],
-    'standard input:2:13: bad-json: expected "," or "}", found the end of the line',
-  ]);
+});
+
+Deno.test("readEvents() says why the input cannot be read", async () => {
+  const input = { read: () => Promise.reject(new Deno.errors.IsADirectory()) };
+  const errors: string[] = [];
+  await readEvents(input).next().catch(({ message }) => errors.push(message));
+  assertEquals(errors, ["Cannot read standard input: it is a directory"]);
 });

@@ -5,6 +5,7 @@ import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
+import { FakeServer } from "../support/fake_server.ts";
 import { Peer } from "../support/peer.ts";
 import { soon, until } from "../support/waiting.ts";
 
@@ -46,6 +47,97 @@ Deno.test("sub prints only what matches a pattern", async () => {
   await using peer = await Peer.connect(relay.address);
   await peer.send('{"event":"chat"}\n{"event":"chat.x"}\n{"event":"chat.x.y"}\n{"event":"b:1"}\n');
   assertEquals((await sub.end()).stdout, '{"event":"chat.x"}\n{"event":"b:1"}\n');
+});
+
+Deno.test("sub filters events until its subscription is in force, and prints direct events", async () => {
+  await using server = new FakeServer({ features: ["subscribe"] });
+  await using sub = new Command(["sub", formatAddress(server.address), "a.*", "b"]);
+  const session = await server.session();
+  const { control, events, id } = JSON.parse((await session.line())!);
+  assertEquals([control, events], ["subscribe", ["a.*", "b"]]);
+  await session.write('{"event":"a.x"}\n{"event":"c"}\n{"event":"b"}\n');
+  assertEquals(sub.stderr, "");
+  await session.send({ control: "ack", id });
+  await until(() => sub.stderr.includes("Listening to "));
+  await session.write('{"event":"sent","to":"c1"}\n');
+  await sub.expect(/^{"event":"a\.x"}\n{"event":"b"}\n{"event":"sent","to":"c1"}\n$/);
+});
+
+Deno.test("sub filters events of a server without subscriptions, and rejects --queue there", async () => {
+  await using server = new FakeServer();
+  await using sub = await listen(server, "--count=1", "a");
+  const session = await server.session();
+  await session.write('{"event":"b"}\n{"event":"a"}\n');
+  assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
+  await using sharing = new Command(["sub", formatAddress(server.address), "--queue=workers"]);
+  const { code, stderr } = await sharing.end();
+  assertEquals(code, 1);
+  assertMatch(stderr, /^error: Cannot use --queue: 127\.0\.0\.1:\d+ does not support queues\n$/);
+});
+
+Deno.test("sub waits for a late welcome", async () => {
+  await using server = new FakeServer(null);
+  await using sub = new Command(["sub", formatAddress(server.address), "--count=1"]);
+  const session = await server.session();
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  const features = ["subscribe", "subscribe-first"];
+  await session.send({ control: "welcome", version: 1, id: "c1", features });
+  const { control, events, id } = JSON.parse((await session.line())!);
+  assertEquals([control, events], ["subscribe", [">"]]);
+  await session.write(`{"control":"ack","id":"${id}"}\n{"event":"a"}\n`);
+  assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
+});
+
+Deno.test("sub reports a refused subscription, and prints its ID without control characters", async () => {
+  await using server = new FakeServer({ id: "c1\x1b[2J", features: ["subscribe"] });
+  await using sub = await listen(server);
+  assertMatch(sub.stderr, /^Listening to \S+:\d+ as c1\\u001b\[2J\n$/);
+  await server.session();
+  for (const options of [["--queue=q"], []]) {
+    await using refused = new Command(["sub", formatAddress(server.address), "a", ...options]);
+    const session = await server.session();
+    const { id } = JSON.parse((await session.line())!);
+    await session.send({ control: "error", id, reason: "too-many", detail: "1\x1b" });
+    const { code, stderr } = await refused.end();
+    const why = "error: The relay refuses the subscription: too-many: 1\\u001b\n";
+    assertEquals([code, stderr], [1, why]);
+  }
+});
+
+Deno.test("sub ends at a final close reason, after the events before it", async () => {
+  await using server = new FakeServer();
+  await using sub = await listen(server);
+  const session = await server.session();
+  await session.write('{"event":"a"}\n');
+  await sub.expect(/"a"}\n/);
+  await session.close("unauthorized", { detail: "who are you?" });
+  const { code, stderr } = await sub.end();
+  assertEquals(code, 1);
+  assertMatch(stderr, /\nerror: Lost the connection to \S+ \(unauthorized: who are you\?\)\n$/);
+});
+
+Deno.test("sub stops reading while its output is not read", async () => {
+  await using server = new FakeServer();
+  const sub = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-net", "mod.ts", "sub", formatAddress(server.address)],
+    cwd: `${import.meta.dirname}/../..`,
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const session = await server.session();
+  const lines = `{"event":"a","__dict__":{"x":"${"x".repeat(1_000_000)}"}}\n`.repeat(64);
+  let isWritten = false;
+  const writing = session.write(lines).then(() => isWritten = true);
+  // Reads a little, to know that events have arrived; the rest of what is sent fits nowhere.
+  const output = sub.stdout.getReader();
+  let { length } = (await soon(output.read(), "output")).value!;
+  assertEquals(isWritten, false);
+  while (length < lines.length) length += (await soon(output.read(), "output")).value!.length;
+  await writing;
+  assertEquals(length, lines.length);
+  await output.cancel();
+  sub.kill("SIGKILL");
+  await sub.status;
 });
 
 Deno.test("sub tells of a wildcard that is part of a name, and listens to that name", async () => {

@@ -54,7 +54,7 @@ Deno.test({
     await start("req", "req", "time.now", "zone=UTC");
     await terminals.sees(
       "req",
-      /time\.now \[answer to [\w-]{8}, from c3\] output=".+" code=0\nafter: 0$/m,
+      /time\.now \[answer to [\w-]{12}, from c3\] output=".+" code=0\nafter: 0$/m,
     );
     await terminals.sees("serve", /answered time\.now for c4 in /);
     await start("top", "top", "--interval=100");
@@ -118,7 +118,7 @@ Deno.test({
     await terminals.start("req", tool("req", where, "greet"), { cwd });
     await terminals.sees(
       "req",
-      /greet \[answer to [\w-]{8}, from c1\] output="hello" code=0\nafter: 0$/m,
+      /greet \[answer to [\w-]{12}, from c1\] output="hello" code=0\nafter: 0$/m,
     );
     await terminals.sees("serve", /answered greet for c2 in /);
     await terminals.press("serve", "C-c");
@@ -259,7 +259,8 @@ Deno.test({
     await terminals.close("serve");
     await until(() => relay.relay.clients[0]!.bytesIn > bytesIn); // It takes its subscription back.
     await Deno.writeTextFile(gate, "open");
-    await peer.sees('"__dict__":{"a":1},"reply_to":"r1"');
+    await peer.sees('"reply_to":"r1"');
+    await peer.sees('"__dict__":{"a":1}}');
     await until(() => relay.relay.clients.length === 1);
     await Deno.remove(gate);
   },

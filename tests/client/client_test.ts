@@ -177,6 +177,62 @@ Deno.test("EbsocketClient can be closed and connected again although it is full 
   await soon(client.close(), "the end of the client");
 });
 
+Deno.test("EbsocketClient.recvEvents() waits for events and resolves to all that have arrived", async () => {
+  await using server = new FakeServer();
+  await using client = new EbsocketClient();
+  await assertRejects(() => client.recvEvents(), ConnectionClosedError, "never been connected");
+  await client.connectTo(server.address);
+  const session = await server.session();
+  const stop = new AbortController();
+  const stopped = client.recvEvents({ signal: stop.signal });
+  stop.abort(new Error("Enough"));
+  await assertRejects(() => stopped, Error, "Enough");
+  const receiving = client.recvEvents();
+  await assertRejects(() => client.recvEvent(), TypeError, "recvEvents() is reading already");
+  await session.write('{"event":"a"}\n{"event":"b"}\n');
+  assertEquals((await receiving).map(({ event }) => event), ["a", "b"]);
+  await session.write('{"event":"c"}\n');
+  await session.close();
+  await client.closed;
+  assertEquals((await client.recvEvents()).map(({ event }) => event), ["c"]);
+  assertEquals(await client.recvEvents(), []);
+});
+
+Deno.test("EbsocketClient.acknowledgedEvents counts acknowledged events across connections", async () => {
+  await using server = new FakeServer({ ack: true });
+  await using client = new EbsocketClient({ reconnect: { minDelay: 1 } });
+  assertEquals(client.acknowledgedEvents, null);
+  await client.connectTo(server.address);
+  let session = await server.session();
+  for (const name of ["a", "b", "c"]) client.send(name);
+  await session.events(3);
+  await session.ack(2);
+  await session.close();
+  session = await server.session();
+  client.send("d");
+  await session.events(1);
+  await session.ack(9);
+  await client.flush();
+  assertEquals(client.acknowledgedEvents, 3);
+  await using other = new EbsocketClient();
+  await other.connectTo(server.address);
+  assertEquals(other.acknowledgedEvents, null);
+});
+
+Deno.test("EbsocketClient.connectTo() waits for a welcome for welcomeTimeout", async () => {
+  await using server = new FakeServer(null);
+  await using client = new EbsocketClient({ welcomeTimeout: 60_000 });
+  let isConnected = false;
+  const connecting = client.connectTo(server.address).then(() => isConnected = true);
+  const session = await server.session();
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  assertEquals(isConnected, false);
+  await session.send({ control: "welcome", version: 1, id: "c1" });
+  await connecting;
+  assertEquals(client.id, "c1");
+  assertThrows(() => new EbsocketClient({ welcomeTimeout: -1 }), RangeError, "welcomeTimeout");
+});
+
 Deno.test("EbsocketClient.pump() does not wait for later events of a busy server", async () => {
   for (const line of ['{"event":"a"}\n', "\n"]) {
     const { server, client, conn } = await connected();

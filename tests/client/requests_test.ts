@@ -285,6 +285,28 @@ Deno.test("EbsocketClient.requestMany() iterates over replies up to a count or a
   assertEquals((await client.recvEvent())?.event, "other");
 });
 
+Deno.test("EbsocketClient calls onReceipt with the number of clients that received a request", async () => {
+  await using relay = await FakeRelay.connect();
+  const { client } = relay;
+  const heard: number[] = [];
+  const onReceipt = (clients: number) => heard.push(clients);
+  const answer = client.request(ASK, { onReceipt });
+  const polled = client.requestMany(ASK, { count: 1, onReceipt }).next();
+  const [one, other] = [await relay.said(), await relay.said()];
+  assertEquals([one.ack, other.ack], [one.id, other.id]);
+  await relay.say({ control: "ack", id: one.id, clients: 2 });
+  await relay.say({ control: "ack", id: other.id, clients: 3 });
+  await relay.say({ event: "one", reply_to: one.id });
+  await relay.say({ event: "other", reply_to: other.id });
+  assertEquals([(await answer).event, (await polled).value?.event], ["one", "other"]);
+  assertEquals(heard, [2, 3]);
+  const vain = client.request(ASK, { onReceipt });
+  const { id } = await relay.said();
+  await relay.say({ control: "ack", id, clients: 0 });
+  await assertRejects(() => vain, NoRespondersError);
+  assertEquals(heard, [2, 3]);
+});
+
 Deno.test("EbsocketClient.requestMany() throws the error that ends it, after the replies before", async () => {
   await using relay = await FakeRelay.connect();
   const { client } = relay;

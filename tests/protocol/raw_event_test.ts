@@ -7,8 +7,8 @@ import { EventFormatError } from "../../errors.ts";
 import { BlockDecoder } from "../../protocol/decoder.ts";
 import { EbsocketEvent } from "../../protocol/event.ts";
 import { RawDecoder, RawEvent, sealLine } from "../../protocol/raw_event.ts";
-import { cutFractions, cutInto, textOf, utf8 } from "../support/bytes.ts";
-import { fuzzRuns, stream } from "../support/lines.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
+import { cutFractions, cutInto, fuzzRuns, stream } from "../support/lines.ts";
 import { LineSplitter } from "../../protocol/line_splitter.ts";
 
 const LINE = '{"from":"c3", "event":"paid","__dict__":{"2":1.00,"1":12345678901234567890}}\n';
