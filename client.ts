@@ -837,7 +837,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /**
    * Returns the changes of the connection, from the current {@link ClientStatus} to `closed`. Each
-   * call returns a separate iterator. An iterator that is not read keeps the last 100.
+   * call returns a separate iterator. An iterator that is not read keeps the last 100, or the last
+   * 10,000 refusals.
    *
    * @returns The changes.
    *

@@ -138,8 +138,12 @@ export interface ClosedStatus<M extends object = OpenEvents> {
   readonly dropped: number;
 }
 
-/** The maximum number of statuses queued for a slow reader. After that the oldest are dropped. */
+/**
+ * The maximum number of statuses queued for a slow reader. After that the oldest are dropped. One
+ * read from the relay can bring thousands of refusals, which are small.
+ */
 const MAX_UNREAD = 100;
+const MAX_UNREAD_REFUSALS = 10_000;
 
 /** Passes each status to all readers. */
 export class StatusFeed {
@@ -170,7 +174,8 @@ export class StatusFeed {
 }
 
 function deliver(reader: Inbox<ClientStatus>, status: ClientStatus): void {
-  if (reader.length >= MAX_UNREAD) reader.take();
+  const max = status.type === "refused" ? MAX_UNREAD_REFUSALS : MAX_UNREAD;
+  if (reader.length >= max) reader.take();
   reader.push([status], 0);
   if (status.type === "closed") reader.end();
 }

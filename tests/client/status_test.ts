@@ -47,6 +47,16 @@ Deno.test("StatusFeed keeps the last 100 for a reader that does not read", async
   assertEquals(statuses.at(-1), CLOSED);
 });
 
+Deno.test("StatusFeed keeps thousands of refusals that arrive at once", async () => {
+  const feed = new StatusFeed();
+  const reader = feed.read();
+  const refused = { type: "refused", event: "a", reason: "bad-attributes", detail: "" } as const;
+  for (let i = 0; i < 5000; i++) feed.push(refused);
+  for (let i = 0; i < 5000; i++) assertEquals(await reader.next(), { done: false, value: refused });
+  feed.push(CLOSED);
+  assertEquals(await Array.fromAsync(reader), [CLOSED]);
+});
+
 Deno.test("StatusFeed forgets a reader that has left its loop", async () => {
   const feed = new StatusFeed();
   feed.push(connecting(1));
