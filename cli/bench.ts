@@ -12,7 +12,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { UsageError } from "./errors.ts";
 import { checkWords, flag } from "./flags.ts";
-import { print } from "./output.ts";
+import { print } from "./stdio.ts";
 import { Progress } from "./progress.ts";
 import { sizeOfTerminal } from "./terminal.ts";
 

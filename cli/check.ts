@@ -9,13 +9,11 @@ import { EbsocketEvent } from "../event.ts";
 import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { printable } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { UsageError } from "./errors.ts";
-import { whyUnreadable } from "./files.ts";
+import { explainReadError, UsageError } from "./errors.ts";
 import { type CheckedLine, FileChecker, formatFault, type LineFault } from "./file_checker.ts";
 import { flag } from "./flags.ts";
-import { Output, OutputClosed, OutputFailed } from "./output.ts";
 import { loadDefinitions } from "./schema.ts";
-import { tell } from "./stdio.ts";
+import { Output, OutputClosed, OutputFailed, printErr } from "./stdio.ts";
 import { countOf } from "./units.ts";
 
 /** The size of a read, in bytes. */
@@ -63,7 +61,7 @@ Minimum permissions: --allow-read for the files.`,
     const events = values.schema === undefined ? null : await loadDefinitions(values.schema);
     const report = new CheckReport(new Output(), events);
     for (const file of words) await checkFile(file, values["max-line-bytes"], report);
-    tell(report.summary);
+    printErr(report.summary);
     return report.isGood ? 0 : 1;
   },
 });
@@ -85,7 +83,7 @@ async function checkFile(
     await report.add(name, checker.end());
   } catch (error) {
     if (error instanceof OutputClosed || error instanceof OutputFailed) throw error;
-    report.unreadable(name, whyUnreadable(error, file));
+    report.unreadable(name, explainReadError(error, file));
   }
 }
 
@@ -138,7 +136,7 @@ export class CheckReport {
   /** Reports a file that cannot be read, with the reason. */
   unreadable(file: string, why: string): void {
     this.#unreadable++;
-    tell(`error: Cannot read ${file}: ${why}`);
+    printErr(`error: Cannot read ${file}: ${why}`);
   }
 
   /** Returns the mismatch between the attributes of an event and its definition, or `null`. */

@@ -12,7 +12,7 @@ import {
   type Group,
   parseFlags,
 } from "./flags.ts";
-import { print } from "./output.ts";
+import { print } from "./stdio.ts";
 
 /** A command. */
 export interface Command extends CommandInfo {

@@ -17,7 +17,7 @@ import {
   spellings,
   type WordHints,
 } from "./flags.ts";
-import { print } from "./output.ts";
+import { print } from "./stdio.ts";
 import { INSTALL, PROGRAM } from "./program.ts";
 
 /** The shells with a completion script. */

@@ -10,19 +10,21 @@ import { ConnectError, EbsocketError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { addressOf, type Place, type TlsClientOptions } from "../net/transport.ts";
 import {
+  checkKeyPair,
   chooseToken,
   ENVIRONMENT_NOTE,
   inEnvironment,
+  readText,
   readToken,
   TOKEN_VARIABLE,
   type TokenSource,
+  withFlagNames,
 } from "./credentials.ts";
 import { messageOf, StartError, UsageError } from "./errors.ts";
-import { LONGEST_LINE_BYTES } from "./file_checker.ts";
-import { readText } from "./files.ts";
+import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { type Arguments, flag, type FlagOf, type Group } from "./flags.ts";
 import {
-  adviseOnPlace,
+  addressHint,
   couldBeName,
   DEFAULT_ADDRESS,
   isPlace,
@@ -113,7 +115,7 @@ export function readTarget(
       } is a relay, which must be the first argument and the only one; if it is a name, put -- before it`,
     );
   }
-  const advice = !named && wordsBeforeDashes > 0 ? adviseOnPlace(words[0]!) : null;
+  const advice = !named && wordsBeforeDashes > 0 ? addressHint(words[0]!) : null;
   if (advice !== null) {
     throw new UsageError(`${quote(words[0]!)} ${advice}; if it is a name, put -- before it`);
   }
@@ -155,12 +157,7 @@ function toTlsSources(
     throw new UsageError(`--${given[0]} cannot be used with a Unix socket`);
   }
   const { "tls-ca": ca, "tls-cert": cert, "tls-key": key, "tls-name": hostname } = values;
-  if (cert !== undefined && key === undefined) {
-    throw new UsageError("--tls-cert needs --tls-key too");
-  }
-  if (key !== undefined && cert === undefined) {
-    throw new UsageError("--tls-key needs --tls-cert too");
-  }
+  checkKeyPair(cert, key);
   if (given.length === 0 && !tls) return null;
   return {
     ...(ca !== undefined && { ca }),
@@ -218,7 +215,7 @@ export async function connect(
 ): Promise<EbsocketClient> {
   const secrets = await readSecrets(target);
   try {
-    const client = new EbsocketClient({ maxLineBytes: LONGEST_LINE_BYTES, ...options, ...secrets });
+    const client = new EbsocketClient({ maxLineBytes: MAX_MAX_LINE_BYTES, ...options, ...secrets });
     await prepare?.(client);
     const failure = firstFailure(client);
     const signals = signal ? [signal, failure] : [failure];
@@ -229,7 +226,7 @@ export async function connect(
     if (lack && error instanceof EbsocketError && error.code === "not-supported") {
       throw new StartError(lack(printable(formatAddress(addressOf(target.where)))));
     }
-    throw new StartError(adviseOnConnecting(error, target));
+    throw new StartError(explainConnectError(error, target));
   }
 }
 
@@ -274,15 +271,8 @@ function firstFailure(client: EbsocketClient): AbortSignal {
   return controller.signal;
 }
 
-const TLS_FLAGS: Readonly<Record<string, string>> = {
-  caCerts: "--tls-ca",
-  cert: "--tls-cert",
-  key: "--tls-key",
-  hostname: "--tls-name",
-};
-
 /** Describes why connecting failed, and what to do about it. */
-export function adviseOnConnecting(error: unknown, { where, token, tls, word }: Target): string {
+export function explainConnectError(error: unknown, { where, token, tls, word }: Target): string {
   const address = printable(formatAddress(addressOf(where)));
   const message = messageOf(error)
     .replace("TLS handshake failed: ", `Cannot connect to ${address}: `);
@@ -308,8 +298,7 @@ export function adviseOnConnecting(error: unknown, { where, token, tls, word }: 
   if (word !== undefined && message.includes("failed to lookup address")) {
     return `${message}; if ${quote(word)} is a name, put -- before it`;
   }
-  return message.replace(/without tls$/, "without TLS")
-    .replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+  return withFlagNames(message.replace(/without tls$/, "without TLS"));
 }
 
 /** Returns whether the error says that the Unix socket does not exist. */

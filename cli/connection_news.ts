@@ -8,7 +8,7 @@ import type { ClosedStatus, EbsocketClient } from "../client.ts";
 import { ConnectError } from "../errors.ts";
 import { formatAddress } from "../protocol/address.ts";
 import { printable } from "../protocol/printable.ts";
-import { adviseOnConnecting, type Target } from "./connect.ts";
+import { explainConnectError, type Target } from "./connect.ts";
 import { describeEnd, describeRefusal, StartError } from "./errors.ts";
 import { countOf } from "./units.ts";
 
@@ -46,7 +46,7 @@ export async function reportNews(
     } else if (status.type === "closed" && status.info.reason !== "local") {
       const { reason, detail } = status.info;
       const failure = new ConnectError(detail, { reason });
-      throw new StartError(isLost ? adviseOnConnecting(failure, target) : lost(status));
+      throw new StartError(isLost ? explainConnectError(failure, target) : lost(status));
     }
   }
 }

@@ -7,8 +7,7 @@
 import type { TlsServerOptions } from "../server.ts";
 import { printable } from "../protocol/printable.ts";
 import { faultOfToken } from "../protocol/token.ts";
-import { StartError, UsageError } from "./errors.ts";
-import { readText } from "./files.ts";
+import { explainReadError, StartError, UsageError } from "./errors.ts";
 
 /** The environment variable with the token. */
 export const TOKEN_VARIABLE = "EBSOCKETS_TOKEN";
@@ -37,6 +36,47 @@ export const ENVIRONMENT_NOTE =
 export function inEnvironment(name: string): string | undefined {
   const { state } = Deno.permissions.querySync({ name: "env", variable: name });
   return state === "granted" ? Deno.env.get(name) || undefined : undefined;
+}
+
+/**
+ * Resolves to the text of the file at `path`.
+ *
+ * @param what The expected content, for the error.
+ *
+ * @throws {StartError} If it cannot be read, or is not text.
+ */
+export async function readText(path: string, what: string): Promise<string> {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
+  } catch (error) {
+    throw new StartError(
+      `Cannot read ${what} from ${printable(path)}: ${explainReadError(error, path)}`,
+    );
+  }
+}
+
+/** The options that give the TLS options of the API. */
+const TLS_FLAGS: Readonly<Record<string, string>> = {
+  caCerts: "--tls-ca",
+  cert: "--tls-cert",
+  clientCa: "--tls-client-ca",
+  hostname: "--tls-name",
+  key: "--tls-key",
+};
+
+/** Returns an error text with the names of options instead of those of the API. */
+export function withFlagNames(message: string): string {
+  return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+}
+
+/** Throws a `UsageError` if only one of a certificate and its key is given. */
+export function checkKeyPair(cert: string | undefined, key: string | undefined): void {
+  if (cert !== undefined && key === undefined) {
+    throw new UsageError("--tls-cert needs --tls-key too");
+  }
+  if (key !== undefined && cert === undefined) {
+    throw new UsageError("--tls-key needs --tls-cert too");
+  }
 }
 
 /** The options with a token. */

@@ -42,3 +42,15 @@ export function describeRefusal(
 export function isFailure(reason: CloseReason): boolean {
   return reason !== "local" && reason !== "eof" && reason !== "shutdown";
 }
+
+/** Returns why the file at `path` cannot be read, and what to do about it. */
+export function explainReadError(error: unknown, path: string): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.NotCapable) {
+    return `Deno does not permit it; run it with -A or --allow-read=${printable(path)}`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  if (error instanceof TypeError) return "it is not UTF-8 text";
+  return messageOf(error);
+}

@@ -5,11 +5,12 @@
  */
 
 import { encodeJson } from "../protocol/encoder.ts";
+import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { encoder } from "../protocol/utf8.ts";
 import { type ConnectionFlag, readTarget, type Target } from "./connect.ts";
 import { messageOf, UsageError } from "./errors.ts";
-import { FileChecker, LONGEST_LINE_BYTES } from "./file_checker.ts";
+import { FileChecker } from "./file_checker.ts";
 import type { Arguments } from "./flags.ts";
 import { shellWord } from "./hints.ts";
 import { PROGRAM } from "./program.ts";
@@ -98,7 +99,7 @@ export function toEventLine(name: string, words: readonly string[]): Uint8Array 
   const attributes = [...members].map(([key, json]) => `${encodeJson(key)}:${json}`).join(",");
   const dict = members.size === 0 ? "" : `,"__dict__":{${attributes}}`;
   const line = encoder.encode(`{"event":${encodeJson(name)}${dict}}\n`);
-  const [checked] = new FileChecker(LONGEST_LINE_BYTES).push(line);
+  const [checked] = new FileChecker(MAX_MAX_LINE_BYTES).push(line);
   const fault = checked!.fault;
   if (fault) throw new UsageError(`Invalid event: ${fault.text}`);
   return line;

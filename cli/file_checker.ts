@@ -9,9 +9,6 @@ import { LineSplitter } from "../framing.ts";
 import { type LineKind, LineValidator } from "../protocol/validator.ts";
 import { LF } from "../protocol/ascii.ts";
 
-/** The longest line that any relay accepts, in bytes. Each relay applies its own limit. */
-export const LONGEST_LINE_BYTES: number = 2 ** 30;
-
 const NEWLINE = Uint8Array.of(LF);
 
 /** The fault of a line. */

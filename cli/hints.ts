@@ -7,7 +7,7 @@
 import { type Address, formatAddress } from "../protocol/address.ts";
 import { isLocalhost, isPermitted, otherThan } from "../net/localhost_listener.ts";
 import { printable } from "../protocol/printable.ts";
-import { TOKEN_VARIABLE } from "./credentials.ts";
+import { TOKEN_VARIABLE, withFlagNames } from "./credentials.ts";
 import { messageOf } from "./errors.ts";
 
 /** The endpoint of a relay. */
@@ -69,12 +69,6 @@ export function localhostWarning(asked: string, address: Address): string | null
     `--allow-net=${has},${lacks}`;
 }
 
-const TLS_FLAGS: Readonly<Record<string, string>> = {
-  cert: "--tls-cert",
-  key: "--tls-key",
-  clientCa: "--tls-client-ca",
-};
-
 /** Describes why listening failed, and what to do about it. */
 export function explainListenError(error: unknown, where: Endpoint["where"]): string {
   const text = messageOf(error);
@@ -95,10 +89,7 @@ export function explainListenError(error: unknown, where: Endpoint["where"]): st
   if (error instanceof Deno.errors.AddrNotAvailable) {
     return "this machine has no such address; choose one of its addresses with --host";
   }
-  // Errors about TLS options use the option names of the API; the flags differ.
-  if (message.includes("tls")) {
-    return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
-  }
+  if (message.includes("tls")) return withFlagNames(message);
   return `${message}; check --host`;
 }
 

@@ -11,11 +11,10 @@ import { printable, quote } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { checkWords, suggestion } from "./flags.ts";
-import { OutputClosed, print } from "./output.ts";
 import { PROGRAM } from "./program.ts";
 import { Interrupted } from "./signals.ts";
-import { allTold, tell } from "./stdio.ts";
-import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./target.ts";
+import { flushErr, OutputClosed, print, printErr } from "./stdio.ts";
+import { addressHint, isPlace, LISTEN_HINT } from "./target.ts";
 
 /** The command that runs if no command is named. */
 export const DEFAULT_COMMAND = "relay";
@@ -72,8 +71,8 @@ export async function loadCommands(): Promise<readonly [Command, ...Command[]]> 
 export async function loadCommand(name: string): Promise<Command> {
   const load = LOADERS.get(name);
   if (load) return await load();
-  const hint = isPlace(name) || adviseOnPlace(name) !== null
-    ? `: ${LISTENING_ADVICE}`
+  const hint = isPlace(name) || addressHint(name) !== null
+    ? `: ${LISTEN_HINT}`
     : suggestion(name, COMMAND_NAMES);
   throw new UsageError(`Unknown command ${quote(name)}${hint}`);
 }
@@ -93,16 +92,16 @@ export async function main(args: string[]): Promise<number> {
     return await command.run(isNamed ? others : args);
   } catch (error) {
     if (error instanceof UsageError) {
-      tell(`error: ${error.message}; ${helpHint(isNamed ? first : null)}`);
+      printErr(`error: ${error.message}; ${helpHint(isNamed ? first : null)}`);
       return 2;
     }
     if (error instanceof OutputClosed) return 0;
     if (error instanceof Interrupted) return error.exitCode;
     if (!(error instanceof StartError || error instanceof EbsocketError)) throw error;
-    tell(`error: ${printable(error.message)}`);
+    printErr(`error: ${printable(error.message)}`);
     return 1;
   } finally {
-    await allTold();
+    await flushErr();
   }
 }
 

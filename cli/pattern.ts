@@ -14,7 +14,7 @@ import { UsageError } from "./errors.ts";
  *
  * @throws {UsageError} If the pattern is invalid.
  */
-export function adviseOnPattern(pattern: string): string | null {
+export function patternNote(pattern: string): string | null {
   const fault = faultOfPattern(pattern);
   if (fault) throw new UsageError(`${quote(pattern)} is not a name or pattern: ${fault}`);
   const foreign = adviseOnForeign(pattern);
@@ -40,7 +40,7 @@ function adviseOnForeign(pattern: string): string | null {
 }
 
 /** Returns a note about the name of an event to send that looks like a pattern, or `null`. */
-export function adviseOnName(name: string): string | null {
+export function nameNote(name: string): string | null {
   if (!name.split(".").some((token) => token === ANY || token === REST)) return null;
   return `Note: ${quote(name)} is the name of one event; wildcards only work in patterns`;
 }

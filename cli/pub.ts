@@ -24,12 +24,11 @@ import { describeEnd, describeRefusal, messageOf, StartError, UsageError } from 
 import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
 import { flag } from "./flags.ts";
 import { InputError, readEvents } from "./stdin_lines.ts";
-import { Output } from "./output.ts";
-import { adviseOnName } from "./pattern.ts";
+import { nameNote } from "./pattern.ts";
 import { PROGRAM } from "./program.ts";
 import { Progress } from "./progress.ts";
 import { stopSignal } from "./signals.ts";
-import { tell } from "./stdio.ts";
+import { Output, printErr } from "./stdio.ts";
 import { isScreen, isTerminal } from "./terminal.ts";
 
 /**
@@ -85,15 +84,15 @@ ${CONNECTION_NOTES}`,
       );
     }
     const event = isInput ? null : RawEvent.fromLine(toEventLine(name, members));
-    const note = adviseOnName(name);
-    if (note) tell(note);
+    const note = nameNote(name);
+    if (note) printErr(note);
     // Not shown if the user types the events, or if each event prints a line.
     using progress = new Progress("event", {
       isShown: isInput && !isTerminal("stdin") && !confirm && isScreen("stderr"),
     });
     const signal = stopSignal();
     await using client = await open(target, confirm, to, signal);
-    if (isInput && isTerminal("stdin")) tell("Type events, one on each line; Ctrl+D ends");
+    if (isInput && isTerminal("stdin")) printErr("Type events, one on each line; Ctrl+D ends");
     const batches = event ? [[event]] : readEvents(Deno.stdin);
     const publisher = new Publisher(client, {
       to,
@@ -101,7 +100,7 @@ ${CONNECTION_NOTES}`,
       onSent: (count) => progress.done = count,
       onRefused(text) {
         progress.clear();
-        tell(`error: ${text}`);
+        printErr(`error: ${text}`);
       },
     });
     const fault = await abortable(publisher.publish(batches), signal);

@@ -25,13 +25,12 @@ import {
 } from "./credentials.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
-import { print } from "./output.ts";
-import { adviseOnPlace, isPlace, LISTENING_ADVICE } from "./target.ts";
+import { addressHint, isPlace, LISTEN_HINT } from "./target.ts";
 import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
 import { firstSignal } from "./signals.ts";
-import { tell, writeOut } from "./stdio.ts";
+import { print, printErr, writeOut } from "./stdio.ts";
 import { hasTerminal } from "./terminal.ts";
 import { Telemetry } from "./telemetry.ts";
 
@@ -71,8 +70,8 @@ export const relay: Command = defineCommand({
   notes: NOTES,
   async run({ values, words }) {
     const [word] = words;
-    if (word !== undefined && (isPlace(word) || adviseOnPlace(word) !== null)) {
-      throw new UsageError(`Unknown argument ${quote(word)}: ${LISTENING_ADVICE}`);
+    if (word !== undefined && (isPlace(word) || addressHint(word) !== null)) {
+      throw new UsageError(`Unknown argument ${quote(word)}: ${LISTEN_HINT}`);
     }
     checkWords(words, 0);
     if (!values.version) return await run(toRelaySettings(values, inEnvironment(TOKEN_VARIABLE)));
@@ -147,7 +146,7 @@ async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promis
 /** Writes warnings to standard error, whatever the format of the log. */
 function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
   if (token && "text" in token && token.from === "--token") {
-    tell(
+    printErr(
       "warning: others on this machine can see --token in the list of processes; " +
         "use --token-file instead",
     );
@@ -156,7 +155,7 @@ function warn({ where, token }: RelaySettings, endpoint: Endpoint): void {
     ? localhostWarning(where.hostname, endpoint.where)
     : null;
   for (const warning of [exposureWarning(endpoint), localhost]) {
-    if (warning) tell(`warning: ${warning}`);
+    if (warning) printErr(`warning: ${warning}`);
   }
 }
 
@@ -173,7 +172,7 @@ function reportStats(relay: Relay, reporter: Reporter, seconds: number | null): 
       report();
       // Since 2.9.2, Deno opens its debugger on this signal, as Node does, and this cannot be
       // prevented.
-      tell(
+      printErr(
         "warning: SIGUSR1 makes Deno open its debugger to this machine; use SIGUSR2 instead",
       );
     });

@@ -6,10 +6,10 @@
 
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayOptions } from "../relay.ts";
-import { chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
+import { checkKeyPair, chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
 import { flag, type FlagOf, type Group, type ValuesOf } from "./flags.ts";
-import { LISTENING_ADVICE } from "./target.ts";
+import { LISTEN_HINT } from "./target.ts";
 
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
 
@@ -35,7 +35,7 @@ export const RELAY_GROUPS = [
       flag.file("unix", "Listen on this Unix socket instead, for this user only", "PATH"),
     ],
     instead: Object.fromEntries(
-      ["listen", "bind", "address", "url", "p"].map((name) => [name, LISTENING_ADVICE]),
+      ["listen", "bind", "address", "url", "p"].map((name) => [name, LISTEN_HINT]),
     ),
   },
   {
@@ -189,11 +189,10 @@ function toWhere(values: RelayValues): RelaySettings["where"] {
 
 function toTlsFiles(values: RelayValues): TlsFiles | null {
   const { "tls-cert": cert, "tls-key": key, "tls-client-ca": clientCa } = values;
+  checkKeyPair(cert, key);
   if (cert !== undefined && key !== undefined) {
     return { cert, key, ...(clientCa !== undefined && { clientCa }) };
   }
-  if (cert !== undefined) throw new UsageError("--tls-cert needs --tls-key too");
-  if (key !== undefined) throw new UsageError("--tls-key needs --tls-cert too");
   if (clientCa !== undefined) {
     throw new UsageError("--tls-client-ca needs --tls-cert and --tls-key too");
   }

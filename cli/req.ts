@@ -25,11 +25,10 @@ import { describeEnd, describeRefusal, messageOf, StartError } from "./errors.ts
 import { eventView, RAW_FLAG } from "./event_view.ts";
 import { flag } from "./flags.ts";
 import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
-import { Output } from "./output.ts";
-import { adviseOnName } from "./pattern.ts";
+import { nameNote } from "./pattern.ts";
 import { PROGRAM } from "./program.ts";
 import { stopSignal } from "./signals.ts";
-import { tell } from "./stdio.ts";
+import { Output, printErr } from "./stdio.ts";
 import { countOf } from "./units.ts";
 
 /** The default time-out, in milliseconds. */
@@ -68,8 +67,8 @@ ${CONNECTION_NOTES}`,
     const { target, name, members } = readEventWords("req", "the NAME of an event", args);
     const { timeout = DEFAULT_TIMEOUT, count = 1, to, raw } = args.values;
     const request = RawEvent.fromLine(toEventLine(name, members));
-    const note = adviseOnName(name);
-    if (note) tell(note);
+    const note = nameNote(name);
+    if (note) printErr(note);
     const view = eventView(raw);
     const output = new Output();
     const signal = stopSignal();
@@ -105,7 +104,7 @@ ${CONNECTION_NOTES}`,
       throw new StartError(`${what}; use --timeout to wait longer`);
     }
     if (answers < count && count > 1) {
-      tell(`${answers} of ${count} answers arrived within ${timeout} ms`);
+      printErr(`${answers} of ${count} answers arrived within ${timeout} ms`);
     }
     return 0;
   },

@@ -26,7 +26,7 @@ import { messageOf, StartError, UsageError } from "./errors.ts";
 import { flag } from "./flags.ts";
 import { type Execution, Executor, SHELL } from "./shell_command.ts";
 import { Log } from "./log.ts";
-import { adviseOnPattern } from "./pattern.ts";
+import { patternNote } from "./pattern.ts";
 import { stopSignal } from "./signals.ts";
 import { writeOut } from "./stdio.ts";
 import { formatTime } from "./units.ts";
@@ -110,7 +110,7 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
           '--exec "df -h /"',
       );
     }
-    const note = adviseOnPattern(pattern);
+    const note = patternNote(pattern);
     checkPermission();
     const log = new Log(writeOut);
     const onNews = (text: string) => log.add(`${new Date().toISOString()} ${text}`);

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { LineSplitter } from "../protocol/line_splitter.ts";
+import { LineSplitter } from "../framing.ts";
+import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { RawDecoder, RawEvent } from "../protocol/raw_event.ts";
 import { encoder } from "../protocol/utf8.ts";
-import { messageOf, StartError } from "./errors.ts";
-import { whyUnreadable } from "./files.ts";
-import { FileChecker, formatFault, type LineFault, LONGEST_LINE_BYTES } from "./file_checker.ts";
+import { explainReadError, messageOf, StartError } from "./errors.ts";
+import { FileChecker, formatFault, type LineFault } from "./file_checker.ts";
 
 const NEWLINE = encoder.encode("\n");
 
@@ -30,7 +30,7 @@ export class InputError extends StartError {}
  * the input cannot be read. The message gives the position.
  */
 export async function* readEvents(input: Input): AsyncGenerator<RawEvent[], void, void> {
-  const splitter = new LineSplitter({ maxLineBytes: LONGEST_LINE_BYTES });
+  const splitter = new LineSplitter({ maxLineBytes: MAX_MAX_LINE_BYTES });
   const decoder = new RawDecoder();
   let linesBefore = 0;
   for (let hasEnded = false; !hasEnded; linesBefore += decoder.lines) {
@@ -50,7 +50,7 @@ async function read(input: Input, space: Uint8Array): Promise<number | null> {
   try {
     return await input.read(space);
   } catch (error) {
-    throw new InputError(`Cannot read standard input: ${whyUnreadable(error, "-")}`);
+    throw new InputError(`Cannot read standard input: ${explainReadError(error, "-")}`);
   }
 }
 
@@ -62,7 +62,7 @@ const CONTROL: LineFault = {
 
 /** Returns the position and the fault of the first line in a block that is not an event. */
 function locateFault(block: Uint8Array, linesBefore: number): string {
-  for (const { number, kind, fault } of new FileChecker(LONGEST_LINE_BYTES).push(block)) {
+  for (const { number, kind, fault } of new FileChecker(MAX_MAX_LINE_BYTES).push(block)) {
     const wrong = kind === "control" ? CONTROL : fault;
     if (wrong) return formatFault("standard input", linesBefore + number, wrong);
   }

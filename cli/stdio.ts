@@ -8,6 +8,8 @@
 
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { LF } from "../protocol/ascii.ts";
+import { encoder } from "../protocol/utf8.ts";
+import { messageOf, StartError } from "./errors.ts";
 import { Log } from "./log.ts";
 
 /** How long to wait before another attempt, in milliseconds: at first, and at most. */
@@ -53,12 +55,12 @@ async function writeErr(bytes: Uint8Array): Promise<number> {
 const errors = new Log(writeErr);
 
 /** Writes a line to standard error. It never fails, and never makes the program wait. */
-export function tell(line: string): void {
+export function printErr(line: string): void {
   errors.add(line);
 }
 
 /** Waits until all lines for standard error have been written, or cannot be. */
-export async function allTold(): Promise<void> {
+export async function flushErr(): Promise<void> {
   await errors.flush(MAX_TIMER_MS);
 }
 
@@ -104,4 +106,54 @@ function terminalPiece(bytes: Uint8Array): number {
  */
 function isKept(piece: Uint8Array): boolean {
   return piece.length < KEPT_BYTES && !piece.includes(LF);
+}
+
+/** The reader of the output has gone, as in `| head -1`. The command ends without a message. */
+export class OutputClosed extends Error {}
+
+/** The output cannot be written, as on a full disk. */
+export class OutputFailed extends StartError {}
+
+/**
+ * Writes `text` and a line end to standard output.
+ *
+ * @throws {OutputClosed | OutputFailed} If it cannot be written.
+ */
+export async function print(text: string): Promise<void> {
+  await new Output().write(`${text}\n`);
+}
+
+/** Writes to standard output. */
+export class Output {
+  readonly #write: (bytes: Uint8Array) => Promise<number>;
+  #last: Promise<void> = Promise.resolve();
+
+  /** Creates an output that passes bytes to `write`, which may take only some of them. */
+  constructor(write: (bytes: Uint8Array) => Promise<number> = writeOut) {
+    this.#write = write;
+  }
+
+  /**
+   * Writes `data` after all earlier data. Resolves once it is written.
+   *
+   * @throws {OutputClosed} If the reader has gone.
+   * @throws {OutputFailed} If it cannot be written for any other reason, which the message gives.
+   */
+  write(data: Uint8Array | string): Promise<void> {
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    const last = this.#last.then(() => this.#writeAll(bytes));
+    this.#last = last;
+    return last;
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let written = 0; written < bytes.length;) {
+        written += await this.#write(bytes.subarray(written));
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
+      throw new OutputFailed(`Cannot write to standard output: ${messageOf(error)}`);
+    }
+  }
 }

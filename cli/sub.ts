@@ -11,10 +11,10 @@ import { matches } from "../protocol/pattern.ts";
 import type { RawEvent } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
-  adviseOnConnecting,
   connect,
   CONNECTION_GROUP,
   CONNECTION_NOTES,
+  explainConnectError,
   PATIENT_MS,
   readTarget,
   subscribeIfPossible,
@@ -25,10 +25,9 @@ import { idOf, reportNews } from "./connection_news.ts";
 import { StartError } from "./errors.ts";
 import { type EventView, eventView, RAW_FLAG } from "./event_view.ts";
 import { flag } from "./flags.ts";
-import { Output } from "./output.ts";
-import { adviseOnPattern } from "./pattern.ts";
+import { patternNote } from "./pattern.ts";
 import { stopSignal } from "./signals.ts";
-import { tell } from "./stdio.ts";
+import { Output, printErr } from "./stdio.ts";
 
 /** The `sub` command. */
 export const sub: Command = defineCommand({
@@ -79,7 +78,7 @@ Reconnects automatically and reports it on standard error.
 ${CONNECTION_NOTES}`,
   async run(args) {
     const [target, patterns] = readTarget(args);
-    for (const note of patterns.map(adviseOnPattern)) if (note) tell(note);
+    for (const note of patterns.map(patternNote)) if (note) printErr(note);
     const { raw, count, from, queue } = args.values;
     const options = { view: eventView(raw), count: count ?? Infinity, from, queue };
     const stop = stopSignal();
@@ -117,7 +116,7 @@ async function print(
     ...(queue !== undefined && { prepare: (client) => client.subscribe(wanted, { queue }) }),
     lack: (place) => `Cannot use --queue: ${place} does not support queues`,
   });
-  const news = reportNews(client, target, { onNews: tell });
+  const news = reportNews(client, target, { onNews: printErr });
   // Before the subscription is in force, and without one, other events arrive as well.
   const isWanted = (event: EbsocketEvent) =>
     (patterns.length === 0 || event.to !== null ||
@@ -127,7 +126,7 @@ async function print(
     if (queue === undefined && (patterns.length > 0 || client.hearsNothing)) {
       await subscribeIfPossible(client, wanted, signal);
     }
-    tell(`Listening to ${whereIs(client)}${idOf(client)}`);
+    printErr(`Listening to ${whereIs(client)}${idOf(client)}`);
     const output = new Output();
     for (let missing = count; missing > 0;) {
       const events = await client.recvEvents({ signal });
@@ -143,7 +142,7 @@ async function print(
   } catch (error) {
     if (error instanceof ConnectionClosedError) return await news;
     throw error instanceof EbsocketError
-      ? new StartError(adviseOnConnecting(error, target))
+      ? new StartError(explainConnectError(error, target))
       : error;
   }
 }

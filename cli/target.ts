@@ -13,7 +13,7 @@ import { UsageError } from "./errors.ts";
 export const DEFAULT_ADDRESS: Address = ["127.0.0.1", 7982];
 
 /** The hint for an address among the arguments of a relay. */
-export const LISTENING_ADVICE = "use --host and --port to set where a relay listens";
+export const LISTEN_HINT = "use --host and --port to set where a relay listens";
 
 /** A parsed address of a relay. */
 export interface RelayPlace {
@@ -60,7 +60,7 @@ export function couldBeName(word: string): boolean {
 }
 
 /** Returns what an incomplete address lacks; `null` if the word does not look like an address. */
-export function adviseOnPlace(word: string): string | null {
+export function addressHint(word: string): string | null {
   const port = DEFAULT_ADDRESS[1];
   if (BARE_HOST.test(word)) return `has no port; try ${word}:${port}`;
   if (BARE_PORT.test(word)) return `has no host; try localhost:${word}`;

@@ -27,7 +27,7 @@ import {
 import { describeEnd, StartError } from "./errors.ts";
 import { checkWords, flag } from "./flags.ts";
 import { wrap } from "./layout.ts";
-import { print } from "./output.ts";
+import { print } from "./stdio.ts";
 import { Screen } from "./screen.ts";
 import { stopSignal } from "./signals.ts";
 import { isScreen, isTerminal, type Size, sizeOfTerminal } from "./terminal.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { CheckReport } from "../../cli/check.ts";
 import { FileChecker } from "../../cli/file_checker.ts";
-import { Output } from "../../cli/output.ts";
+import { Output } from "../../cli/stdio.ts";
 import type { EventDefinitions } from "../../schema/definitions.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 

@@ -4,9 +4,9 @@ import { assertNotMatch } from "@std/assert/not-match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import {
-  adviseOnConnecting,
   connect,
   CONNECTION_GROUP,
+  explainConnectError,
   hearNothing,
   readTarget,
   type Target,
@@ -168,7 +168,7 @@ Deno.test("connect() rejects with the reason of its signal", async () => {
   listener.close();
 });
 
-Deno.test("adviseOnConnecting() adds a hint", () => {
+Deno.test("explainConnectError() adds a hint", () => {
   const unix: Target = { ...LOCAL, where: { path: "/run/re\nlay" } };
   const cases: [error: unknown, target: Target, advice: string][] = [
     [
@@ -213,6 +213,6 @@ Deno.test("adviseOnConnecting() adds a hint", () => {
     ],
   ];
   for (const [error, target, advice] of cases) {
-    assertEquals(adviseOnConnecting(error, target), advice);
+    assertEquals(explainConnectError(error, target), advice);
   }
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { StartError } from "../../cli/errors.ts";
-import { readText, whyUnreadable } from "../../cli/files.ts";
+import { readText } from "../../cli/credentials.ts";
+import { explainReadError, StartError } from "../../cli/errors.ts";
 
 Deno.test("readText() returns the text of a file, or throws with the cause", async () => {
   const file = await Deno.makeTempFile();
@@ -14,7 +14,7 @@ Deno.test("readText() returns the text of a file, or throws with the cause", asy
   await assertRejects(() => readText(file, "the token"), StartError, "no such file");
 });
 
-Deno.test("whyUnreadable() adds a hint where there is one", () => {
+Deno.test("explainReadError() adds a hint where there is one", () => {
   const { IsADirectory, NotFound, NotCapable, PermissionDenied } = Deno.errors;
   const cases: [error: unknown, why: string][] = [
     [new NotFound(), "no such file"],
@@ -24,5 +24,5 @@ Deno.test("whyUnreadable() adds a hint where there is one", () => {
     [new Error("\x1b"), "\\u001b"],
     ["text", "text"],
   ];
-  for (const [error, why] of cases) assertEquals(whyUnreadable(error, "a\nb"), why);
+  for (const [error, why] of cases) assertEquals(explainReadError(error, "a\nb"), why);
 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
-import { Output, OutputClosed, OutputFailed } from "../../cli/output.ts";
+import { Output, OutputClosed, OutputFailed } from "../../cli/stdio.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 
 Deno.test("Output.write() writes everything in order, also in partial writes", async () => {

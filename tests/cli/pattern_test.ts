@@ -2,27 +2,27 @@ import { assertEquals } from "@std/assert/equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
-import { adviseOnName, adviseOnPattern } from "../../cli/pattern.ts";
+import { nameNote, patternNote } from "../../cli/pattern.ts";
 
-Deno.test("adviseOnPattern() has no hint for valid names and patterns", () => {
+Deno.test("patternNote() has no hint for valid names and patterns", () => {
   for (const pattern of ["chat", "chat.*", "*.chat", "chat.>", ">", "*", "a..*"]) {
-    assertStrictEquals(adviseOnPattern(pattern), null);
+    assertStrictEquals(patternNote(pattern), null);
   }
 });
 
-Deno.test("adviseOnPattern() warns of a wildcard that is part of a name", () => {
+Deno.test("patternNote() warns of a wildcard that is part of a name", () => {
   const note = (pattern: string, sign: string) =>
     `Note: in "${pattern}", ${sign} is part of a name; it is a wildcard only as a whole token, such ` +
     `as "chat.${sign}"`;
   for (const pattern of ["ch*", "chat.*x", "**", "a*.>"]) {
-    assertEquals(adviseOnPattern(pattern), note(pattern, "*"));
+    assertEquals(patternNote(pattern), note(pattern, "*"));
   }
   for (const pattern of ["chat>", "chat.a>", "*.>>"]) {
-    assertEquals(adviseOnPattern(pattern), note(pattern, ">"));
+    assertEquals(patternNote(pattern), note(pattern, ">"));
   }
 });
 
-Deno.test("adviseOnPattern() warns of the wildcards of MQTT and AMQP, and suggests ours", () => {
+Deno.test("patternNote() warns of the wildcards of MQTT and AMQP, and suggests ours", () => {
   const cases = {
     "chat/#": "chat.>",
     "chat.#": "chat.>",
@@ -32,25 +32,25 @@ Deno.test("adviseOnPattern() warns of the wildcards of MQTT and AMQP, and sugges
   };
   for (const [pattern, meant] of Object.entries(cases)) {
     assertEquals(
-      adviseOnPattern(pattern),
+      patternNote(pattern),
       `Note: "${pattern}" is the name of one event; * matches one token between dots, and > at ` +
         `the end matches the rest, such as "${meant}"`,
     );
   }
-  for (const name of ["a/b", "c#", "a+b", "c++"]) assertStrictEquals(adviseOnPattern(name), null);
+  for (const name of ["a/b", "c#", "a+b", "c++"]) assertStrictEquals(patternNote(name), null);
 });
 
-Deno.test("adviseOnName() warns that an event is not sent to a pattern", () => {
+Deno.test("nameNote() warns that an event is not sent to a pattern", () => {
   for (const name of ["chat.*", ">", "a.>.b"]) {
     assertEquals(
-      adviseOnName(name),
+      nameNote(name),
       `Note: "${name}" is the name of one event; wildcards only work in patterns`,
     );
   }
-  for (const name of ["chat", "a*", "a>"]) assertStrictEquals(adviseOnName(name), null);
+  for (const name of ["chat", "a*", "a>"]) assertStrictEquals(nameNote(name), null);
 });
 
-Deno.test("adviseOnPattern() throws with the fault of a pattern", () => {
-  assertThrows(() => adviseOnPattern("a.>.b"), UsageError, '"a.>.b" is not a name or pattern: ');
-  assertThrows(() => adviseOnPattern(""), UsageError, "expected 1 to 255 bytes, got 0");
+Deno.test("patternNote() throws with the fault of a pattern", () => {
+  assertThrows(() => patternNote("a.>.b"), UsageError, '"a.>.b" is not a name or pattern: ');
+  assertThrows(() => patternNote(""), UsageError, "expected 1 to 255 bytes, got 0");
 });

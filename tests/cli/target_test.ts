@@ -5,7 +5,7 @@ import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
 import {
-  adviseOnPlace,
+  addressHint,
   couldBeName,
   isPlace,
   parsePlace,
@@ -43,7 +43,7 @@ Deno.test("couldBeName() is true for a place that may be an event name", () => {
   }
 });
 
-Deno.test("adviseOnPlace() names the missing part of a place, and has no hint for names", () => {
+Deno.test("addressHint() names the missing part of a place, and has no hint for names", () => {
   const cases: [word: string, advice: string][] = [
     ["localhost", "has no port; try localhost:7982"],
     ["LOCALHOST", "has no port; try LOCALHOST:7982"],
@@ -56,10 +56,10 @@ Deno.test("adviseOnPlace() names the missing part of a place, and has no hint fo
     ["/run/relay/socket", "is a path; put --unix before it"],
     ["./relay.sock", "is a path; put --unix before it"],
   ];
-  for (const [word, advice] of cases) assertEquals(adviseOnPlace(word), advice, word);
+  for (const [word, advice] of cases) assertEquals(addressHint(word), advice, word);
   const names = ["localhost:1", "127.0.0.1:1", "local", "a.b.c.d", "1.2.3", "1.2.3.4.5", ""];
   for (const word of [...names, "a::b", "12:30:45", "order:42", "123456", "/sensors/a", "socket"]) {
-    assertStrictEquals(adviseOnPlace(word), null, word);
+    assertStrictEquals(addressHint(word), null, word);
   }
 });
 
