@@ -8,14 +8,15 @@ import { formatAddress } from "../protocol/address.ts";
 import { type ClientOptions, EbsocketClient } from "../client.ts";
 import { ConnectError, EbsocketError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
-import { addressOf, type Place, type TlsClientOptions } from "../net/transport.ts";
+import { addressOf, type Place } from "../net/transport.ts";
 import {
-  checkKeyPair,
   chooseToken,
   ENVIRONMENT_NOTE,
   inEnvironment,
-  readText,
+  readTls,
   readToken,
+  type TlsFiles,
+  tlsFilesIn,
   TOKEN_VARIABLE,
   type TokenSource,
   withFlagNames,
@@ -83,17 +84,9 @@ export interface Target {
   /** The source of the token, or `null` without one. */
   readonly token: TokenSource | null;
   /** The TLS files, or `null` without TLS. */
-  readonly tls: TlsSources | null;
+  readonly tls: TlsFiles | null;
   /** The argument that named the relay, if it could also be an event name. */
   readonly word?: string;
-}
-
-/** The TLS files, and the expected name of the relay. */
-export interface TlsSources {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly hostname?: string;
 }
 
 /**
@@ -126,7 +119,7 @@ export function readTarget(
   const target = {
     where: place.where,
     token: chooseToken(values, environment(TOKEN_VARIABLE), place.token),
-    tls: toTlsSources(values, place),
+    tls: toTlsFiles(values, place),
     ...(named && couldBeName(words[0]!) && { word: words[0]! }),
   };
   return [target, named ? words.slice(1) : words];
@@ -147,39 +140,22 @@ function toPath(unix: string): string {
   return unix.includes("/") ? unix : `./${unix}`;
 }
 
-function toTlsSources(
+function toTlsFiles(
   values: Arguments<ConnectionFlag>["values"],
   { where, tls }: RelayPlace,
-): TlsSources | null {
+): TlsFiles | null {
   const names = ["tls", "tls-ca", "tls-cert", "tls-key", "tls-name"] as const;
   const given = names.filter((name) => values[name]);
   if ("path" in where && given[0]) {
     throw new UsageError(`--${given[0]} cannot be used with a Unix socket`);
   }
-  const { "tls-ca": ca, "tls-cert": cert, "tls-key": key, "tls-name": hostname } = values;
-  checkKeyPair(cert, key);
-  if (given.length === 0 && !tls) return null;
-  return {
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
-    ...(hostname !== undefined && { hostname }),
-  };
+  return given.length === 0 && !tls ? null : tlsFilesIn(values);
 }
 
 async function readSecrets({ token, tls }: Target): Promise<Pick<ClientOptions, "token" | "tls">> {
   return {
     ...(token && { token: await readToken(token) }),
-    ...(tls && { tls: await readClientTls(tls) }),
-  };
-}
-
-async function readClientTls({ ca, cert, key, hostname }: TlsSources): Promise<TlsClientOptions> {
-  return {
-    ...(ca !== undefined && { caCerts: await readText(ca, "the authority") }),
-    ...(cert !== undefined && { cert: await readText(cert, "the certificate") }),
-    ...(key !== undefined && { key: await readText(key, "the private key") }),
-    ...(hostname !== undefined && { hostname }),
+    ...(tls && { tls: await readTls(tls) }),
   };
 }
 

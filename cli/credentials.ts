@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { TlsServerOptions } from "../server.ts";
 import { printable } from "../protocol/printable.ts";
 import { faultOfToken } from "../protocol/token.ts";
 import { explainReadError, StartError, UsageError } from "./errors.ts";
@@ -16,13 +15,6 @@ export const TOKEN_VARIABLE = "EBSOCKETS_TOKEN";
 export type TokenSource =
   | { readonly file: string }
   | { readonly from: string; readonly text: string };
-
-/** The TLS files of a relay. */
-export interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-  readonly clientCa?: string;
-}
 
 /** The part of the help about options and variables. */
 export const ENVIRONMENT_NOTE =
@@ -55,28 +47,46 @@ export async function readText(path: string, what: string): Promise<string> {
   }
 }
 
-/** The options that give the TLS options of the API. */
-const TLS_FLAGS: Readonly<Record<string, string>> = {
-  caCerts: "--tls-ca",
-  cert: "--tls-cert",
-  clientCa: "--tls-client-ca",
-  hostname: "--tls-name",
-  key: "--tls-key",
-};
+/** The TLS options of the API: the option of the command line for each, and its file's content. */
+const TLS_OPTIONS = {
+  caCerts: ["tls-ca", "the authority"],
+  cert: ["tls-cert", "the certificate"],
+  clientCa: ["tls-client-ca", "the certificate authority for clients"],
+  hostname: ["tls-name", null],
+  key: ["tls-key", "the private key"],
+} as const;
+
+type TlsOption = keyof typeof TLS_OPTIONS;
+
+/** TLS options of the API with the names of files instead of their contents. */
+export type TlsFiles = { readonly [name in TlsOption]?: string };
+
+const TLS_NAMES = Object.keys(TLS_OPTIONS) as TlsOption[];
 
 /** Returns an error text with the names of options instead of those of the API. */
 export function withFlagNames(message: string): string {
-  return message.replaceAll(/tls\.(\w+)/g, (name, key) => TLS_FLAGS[key] ?? name);
+  return TLS_NAMES.reduce(
+    (text, name) => text.replaceAll(`tls.${name}`, `--${TLS_OPTIONS[name][0]}`),
+    message,
+  );
 }
 
-/** Throws a `UsageError` if only one of a certificate and its key is given. */
-export function checkKeyPair(cert: string | undefined, key: string | undefined): void {
-  if (cert !== undefined && key === undefined) {
+/**
+ * Returns the TLS options that the command line gives.
+ *
+ * @throws {UsageError} If only one of a certificate and its key is given.
+ */
+export function tlsFilesIn(
+  values: { readonly [name in typeof TLS_OPTIONS[TlsOption][0]]?: string | undefined },
+): TlsFiles {
+  if (values["tls-cert"] !== undefined && values["tls-key"] === undefined) {
     throw new UsageError("--tls-cert needs --tls-key too");
   }
-  if (key !== undefined && cert === undefined) {
+  if (values["tls-key"] !== undefined && values["tls-cert"] === undefined) {
     throw new UsageError("--tls-key needs --tls-cert too");
   }
+  const given = TLS_NAMES.map((name) => [name, values[TLS_OPTIONS[name][0]]] as const);
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
 /** The options with a token. */
@@ -130,16 +140,15 @@ export async function readToken(source: TokenSource): Promise<string> {
 }
 
 /**
- * Resolves to the contents of the files.
+ * Resolves to the options with the contents of the files.
  *
  * @throws {StartError} If one cannot be read.
  */
-export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<TlsServerOptions> {
-  return {
-    cert: await readText(cert, "the certificate"),
-    key: await readText(key, "the private key"),
-    ...(clientCa !== undefined && {
-      clientCa: await readText(clientCa, "the certificate authority for clients"),
-    }),
-  };
+export async function readTls<F extends TlsFiles>(files: F): Promise<F> {
+  const contents: Record<string, string> = {};
+  for (const [name, value] of Object.entries(files)) {
+    const what = TLS_OPTIONS[name as TlsOption][1];
+    contents[name] = what === null ? value : await readText(value, what);
+  }
+  return contents as F;
 }

@@ -6,7 +6,7 @@
 
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayOptions } from "../relay.ts";
-import { checkKeyPair, chooseToken, type TlsFiles, type TokenSource } from "./credentials.ts";
+import { chooseToken, type TlsFiles, tlsFilesIn, type TokenSource } from "./credentials.ts";
 import { UsageError } from "./errors.ts";
 import { flag, type FlagOf, type Group, type ValuesOf } from "./flags.ts";
 import { LISTEN_HINT } from "./target.ts";
@@ -144,12 +144,15 @@ export const RELAY_GROUPS = [
 /** The values of the options of the `relay` command. */
 export type RelayValues = ValuesOf<FlagOf<typeof RELAY_GROUPS>>;
 
+/** The TLS files of a relay. */
+type RelayTlsFiles = TlsFiles & { readonly cert: string; readonly key: string };
+
 /** The settings that the command line requests. */
 export interface RelaySettings {
   /** The address or Unix socket to listen on. */
   readonly where: { readonly path: string } | { readonly hostname: string; readonly port: number };
   readonly token: TokenSource | null;
-  readonly tls: TlsFiles | null;
+  readonly tls: RelayTlsFiles | null;
   /** The file with the definitions of the events, or `null`. */
   readonly schema: string | null;
   readonly options: RelayOptions;
@@ -187,16 +190,11 @@ function toWhere(values: RelayValues): RelaySettings["where"] {
   return { path: unix };
 }
 
-function toTlsFiles(values: RelayValues): TlsFiles | null {
-  const { "tls-cert": cert, "tls-key": key, "tls-client-ca": clientCa } = values;
-  checkKeyPair(cert, key);
-  if (cert !== undefined && key !== undefined) {
-    return { cert, key, ...(clientCa !== undefined && { clientCa }) };
-  }
-  if (clientCa !== undefined) {
-    throw new UsageError("--tls-client-ca needs --tls-cert and --tls-key too");
-  }
-  return null;
+function toTlsFiles(values: RelayValues): RelayTlsFiles | null {
+  const { cert, key, ...others } = tlsFilesIn(values);
+  if (cert !== undefined && key !== undefined) return { cert, key, ...others };
+  if (others.clientCa === undefined) return null;
+  throw new UsageError("--tls-client-ca needs --tls-cert and --tls-key too");
 }
 
 function toRelayOptions(values: RelayValues): RelayOptions {

@@ -65,7 +65,7 @@ Deno.test("readTarget() prefers the token that is nearest to the command", () =>
 Deno.test("readTarget() speaks TLS when any option asks for it", () => {
   const tls = (args: string) => targetOf(args.split(" "))[0].tls;
   assertEquals(tls("--tls"), {});
-  assertEquals(tls("--tls-ca a"), { ca: "a" });
+  assertEquals(tls("--tls-ca a"), { caCerts: "a" });
   assertEquals(tls("--tls-name n"), { hostname: "n" });
   assertEquals(tls("--tls-cert c --tls-key k"), { cert: "c", key: "k" });
 });
