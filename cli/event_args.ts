@@ -7,13 +7,16 @@
 import { encodeJson } from "../protocol/encoder.ts";
 import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { printable, quote } from "../protocol/printable.ts";
+import { RawEvent } from "../protocol/raw_event.ts";
 import { encoder } from "../protocol/utf8.ts";
 import { type ConnectionFlag, readTarget, type Target } from "./connect.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { FileChecker } from "./file_checker.ts";
 import type { Arguments } from "./flags.ts";
 import { shellWord } from "./hints.ts";
+import { nameNote } from "./pattern.ts";
 import { PROGRAM } from "./program.ts";
+import { printErr } from "./stdio.ts";
 import { couldBeName, isPlace } from "./target.ts";
 
 /** The hints for options that other programs have for the parts of an event. */
@@ -82,12 +85,12 @@ function checkName(command: string, name: string, place: string | null): void {
 }
 
 /**
- * Returns the line of the event `name`. Each of `words` is an attribute: `key=text`, or
- * `key:=json`, which is kept as written.
+ * Returns the event `name`, and prints a note if that looks like a pattern. Each of `words` is an
+ * attribute: `key=text`, or `key:=json`, which is kept as written.
  *
  * @throws {UsageError} If an argument is not an attribute, or the event is invalid.
  */
-export function toEventLine(name: string, words: readonly string[]): Uint8Array {
+export function toEvent(name: string, words: readonly string[]): RawEvent {
   const members = new Map<string, string>();
   for (const [i, word] of words.entries()) {
     const [key, json] = toMember(word, words[i - 1]);
@@ -102,7 +105,9 @@ export function toEventLine(name: string, words: readonly string[]): Uint8Array 
   const [checked] = new FileChecker(MAX_MAX_LINE_BYTES).push(line);
   const fault = checked!.fault;
   if (fault) throw new UsageError(`Invalid event: ${fault.text}`);
-  return line;
+  const note = nameNote(name);
+  if (note) printErr(note);
+  return RawEvent.fromLine(line);
 }
 
 /**

@@ -8,7 +8,7 @@ import { abortable } from "@std/async/abortable";
 import type { EbsocketClient } from "../client.ts";
 import { ConnectionClosedError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
-import { RawEvent } from "../protocol/raw_event.ts";
+import type { RawEvent } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
   connect,
@@ -21,10 +21,9 @@ import {
   whereIs,
 } from "./connect.ts";
 import { describeEnd, describeRefusal, messageOf, StartError, UsageError } from "./errors.ts";
-import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
+import { EVENT_INSTEAD, readEventWords, toEvent } from "./event_args.ts";
 import { flag } from "./flags.ts";
 import { InputError, readEvents } from "./stdin_lines.ts";
-import { nameNote } from "./pattern.ts";
 import { PROGRAM } from "./program.ts";
 import { Progress } from "./progress.ts";
 import { stopSignal } from "./signals.ts";
@@ -83,9 +82,7 @@ ${CONNECTION_NOTES}`,
         `Unknown argument ${surplus}; to send a file, use ${PROGRAM} pub - < FILE`,
       );
     }
-    const event = isInput ? null : RawEvent.fromLine(toEventLine(name, members));
-    const note = nameNote(name);
-    if (note) printErr(note);
+    const event = isInput ? null : toEvent(name, members);
     // Not shown if the user types the events, or if each event prints a line.
     using progress = new Progress("event", {
       isShown: isInput && !isTerminal("stdin") && !confirm && isScreen("stderr"),
@@ -94,15 +91,7 @@ ${CONNECTION_NOTES}`,
     await using client = await open(target, confirm, to, signal);
     if (isInput && isTerminal("stdin")) printErr("Type events, one on each line; Ctrl+D ends");
     const batches = event ? [[event]] : readEvents(Deno.stdin);
-    const publisher = new Publisher(client, {
-      to,
-      confirm,
-      onSent: (count) => progress.done = count,
-      onRefused(text) {
-        progress.clear();
-        printErr(`error: ${text}`);
-      },
-    });
+    const publisher = new Publisher(client, progress, { to, confirm });
     const fault = await abortable(publisher.publish(batches), signal);
     const { sent, lost, refused } = publisher;
     if (fault !== null) throw new StartError(`${fault}; events sent before it: ${sent}`);
@@ -141,10 +130,6 @@ async function open(
 interface PublisherOptions {
   readonly to: string | undefined;
   readonly confirm: boolean;
-  /** Called with the number of events sent. */
-  readonly onSent: (count: number) => void;
-  /** Called with a text for each event that the relay refuses. */
-  readonly onRefused: (text: string) => void;
 }
 
 /** Events that are sent together, one batch after another. */
@@ -153,6 +138,7 @@ type Batches = Iterable<RawEvent[]> | AsyncIterable<RawEvent[]>;
 /** Sends events, and counts how many the relay has accepted and how many had a recipient. */
 class Publisher {
   readonly #client: EbsocketClient;
+  readonly #progress: Progress;
   readonly #options: PublisherOptions;
   readonly #output = new Output();
   /** The number of events sent, without a recipient, and refused. */
@@ -167,8 +153,9 @@ class Publisher {
   #text = "";
   #printing = Promise.resolve();
 
-  constructor(client: EbsocketClient, options: PublisherOptions) {
+  constructor(client: EbsocketClient, progress: Progress, options: PublisherOptions) {
     this.#client = client;
+    this.#progress = progress;
     this.#options = options;
   }
 
@@ -215,7 +202,7 @@ class Publisher {
         while (
           this.#open > MAX_UNCONFIRMED || this.#open > 0 && client.pendingBytes > MAX_PENDING_BYTES
         ) await this.#next.promise;
-        this.#options.onSent(this.sent);
+        this.#progress.done = this.sent;
       }
       return null;
     } catch (error) {
@@ -250,7 +237,8 @@ class Publisher {
 
   #refuse(name: string | null, reason: string, detail: string): void {
     this.refused++;
-    this.#options.onRefused(describeRefusal(name, { reason, detail }));
+    this.#progress.clear();
+    printErr(`error: ${describeRefusal(name, { reason, detail })}`);
   }
 
   /** Reports refusals until the client is closed. Rejects when the connection is lost before. */

@@ -5,14 +5,9 @@
  */
 
 import type { EbsocketClient } from "../client.ts";
-import {
-  ConnectionClosedError,
-  EbsocketError,
-  EventRefusedError,
-  NoRespondersError,
-} from "../errors.ts";
+import { ConnectionClosedError, EventRefusedError, NoRespondersError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
-import { RawEvent } from "../protocol/raw_event.ts";
+import type { RawEvent } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
   connect,
@@ -24,8 +19,7 @@ import {
 import { describeEnd, describeRefusal, messageOf, StartError } from "./errors.ts";
 import { eventView, RAW_FLAG } from "./event_view.ts";
 import { flag } from "./flags.ts";
-import { EVENT_INSTEAD, readEventWords, toEventLine } from "./event_args.ts";
-import { nameNote } from "./pattern.ts";
+import { EVENT_INSTEAD, readEventWords, toEvent } from "./event_args.ts";
 import { PROGRAM } from "./program.ts";
 import { stopSignal } from "./signals.ts";
 import { Output, printErr } from "./stdio.ts";
@@ -66,9 +60,7 @@ ${CONNECTION_NOTES}`,
   async run(args) {
     const { target, name, members } = readEventWords("req", "the NAME of an event", args);
     const { timeout = DEFAULT_TIMEOUT, count = 1, to, raw } = args.values;
-    const request = RawEvent.fromLine(toEventLine(name, members));
-    const note = nameNote(name);
-    if (note) printErr(note);
+    const request = toEvent(name, members);
     const view = eventView(raw);
     const output = new Output();
     const signal = stopSignal();
@@ -133,6 +125,5 @@ async function toStartError(
     const why = describeEnd(await client.closed);
     return new StartError(`The connection ended with ${why} before an answer arrived`);
   }
-  const isKnown = error instanceof EbsocketError || error instanceof RangeError;
-  return isKnown ? new StartError(messageOf(error)) : error;
+  return error instanceof RangeError ? new StartError(messageOf(error)) : error;
 }

@@ -188,7 +188,7 @@ export class StatsPoller {
       if (error instanceof ConnectionClosedError || error instanceof RequestTimeoutError) {
         return null;
       }
-      throw error instanceof EbsocketError ? new StartError(this.#explain(error)) : error;
+      throw this.#explain(error);
     }
   }
 
@@ -201,10 +201,11 @@ export class StatsPoller {
     }
   }
 
-  #explain({ code, message }: EbsocketError): string {
-    const relay = `The relay at ${this.where}`;
-    if (code === "not-supported") return `${relay} does not report its state; upgrade it`;
-    if (code !== "not-allowed") return printable(message);
-    return `${relay} does not report its state: it was started with --no-inspect`;
+  #explain(error: unknown): unknown {
+    const code = error instanceof EbsocketError ? error.code : null;
+    const what = `The relay at ${this.where} does not report its state`;
+    if (code === "not-supported") return new StartError(`${what}; upgrade it`);
+    if (code !== "not-allowed") return error;
+    return new StartError(`${what}: it was started with --no-inspect`);
   }
 }

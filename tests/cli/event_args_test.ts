@@ -2,10 +2,10 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { UsageError } from "../../cli/errors.ts";
-import { toEventLine } from "../../cli/event_args.ts";
+import { toEvent } from "../../cli/event_args.ts";
 import { textOf } from "../support/bytes.ts";
 
-Deno.test("toEventLine() writes texts as strings, and JSON as it is", () => {
+Deno.test("toEvent() writes texts as strings, and JSON as it is", () => {
   const cases: [words: string[], line: string][] = [
     [["a"], '{"event":"a"}'],
     [["a", "text=hi there"], '{"event":"a","__dict__":{"text":"hi there"}}'],
@@ -22,11 +22,11 @@ Deno.test("toEventLine() writes texts as strings, and JSON as it is", () => {
     [["é", "__proto__=1", "a:b=c"], '{"event":"é","__dict__":{"__proto__":"1","a:b":"c"}}'],
   ];
   for (const [[name, ...words], line] of cases) {
-    assertEquals(textOf(toEventLine(name!, words)), `${line}\n`);
+    assertEquals(textOf(toEvent(name!, words).line), `${line}\n`);
   }
 });
 
-Deno.test("toEventLine() throws with the fault", () => {
+Deno.test("toEvent() throws with the fault", () => {
   const cases: [words: string[], complaint: RegExp][] = [
     [["a", "word"], /^"word" is neither KEY=TEXT nor KEY:=JSON; try content=word$/],
     [["a", "it's"], /^"it's" is neither .*; try content='it'\\''s'$/],
@@ -50,7 +50,7 @@ Deno.test("toEventLine() throws with the fault", () => {
     [["a", `k:=${"[".repeat(63)}${"]".repeat(63)}`], /^Invalid event: nesting exceeds/],
   ];
   for (const [[name, ...words], complaint] of cases) {
-    const { message } = assertThrows(() => toEventLine(name!, words), UsageError);
+    const { message } = assertThrows(() => toEvent(name!, words), UsageError);
     assertMatch(message, complaint);
   }
 });
