@@ -121,10 +121,11 @@ export type { InboxOptions } from "./net/inbox.ts";
 export type {
   ClientReport,
   NameReport,
+  RelayClient,
   RelayReport,
+  RelayStats,
   SubscriptionReport,
 } from "./protocol/report.ts";
-export type { RelayStats } from "./protocol/report.ts";
 export {
   type ConnectionListener,
   EbsocketServer,

@@ -20,8 +20,8 @@
 
 import { inspect } from "./protocol/printable.ts";
 import { Pipeline } from "./relay/pipeline.ts";
-import type { RelayClient, RelayOptions } from "./relay/options.ts";
-import type { RelayStats } from "./protocol/report.ts";
+import type { RelayOptions } from "./relay/options.ts";
+import type { RelayClient, RelayStats } from "./protocol/report.ts";
 import { EbsocketServer } from "./server.ts";
 
 export {

@@ -68,22 +68,28 @@ export interface SubscriptionReport {
   readonly queue?: string;
 }
 
-/** The state of a client of a relay. */
-export interface ClientReport {
+/** A client of a relay, with its counters. */
+export interface RelayClient {
   /** The number of the client: 1 for the first one, which is `c1` on the wire. */
   readonly id: number;
   /** The client's address. */
   readonly address: Address;
-  /** Events that were received from the client and relayed. */
+  /** Events received from the client and relayed. */
   readonly eventsIn: number;
-  /** Events that were queued for the client. */
+  /**
+   * Events queued for the client. Includes the `unsentLines` of its `CloseInfo`.
+   */
   readonly eventsOut: number;
   /** Bytes received from the client. */
   readonly bytesIn: number;
   /** Bytes for the client that the operating system has accepted. */
   readonly bytesOut: number;
-  /** Bytes in the client's send queue. */
+  /** Bytes queued for the client that the operating system has not accepted yet. */
   readonly pendingBytes: number;
+}
+
+/** The state of a client of a relay. */
+export interface ClientReport extends RelayClient {
   /**
    * The number of subscriptions. `null` if the client has never subscribed and receives every
    * event.

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Address } from "../protocol/address.ts";
 import type { Recipient } from "../server/subscriber_group.ts";
 import type { Subscriber } from "./subscription_table.ts";
 import { largest } from "./largest.ts";
@@ -14,6 +13,7 @@ import {
   encodeReport,
   MAX_CLIENTS,
   MAX_NAMES,
+  type RelayClient,
   type RelayReport,
   type RelayStats,
   sizeOfSubscription,
@@ -22,7 +22,6 @@ import {
 import type { RouteCache } from "./route_cache.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import type { Subscriptions } from "./subscriptions.ts";
-import type { ClientCounters } from "./stats.ts";
 
 /** Time that names are counted after the last request, in milliseconds. */
 const WATCH_MS = 5000;
@@ -37,10 +36,7 @@ const MAX_SUBSCRIPTION_BYTES = 1000;
 const MAX_AGE_MS = 100;
 
 /** A client that a report can include. */
-export interface Reported extends Recipient, ClientCounters {
-  /** The client's address. */
-  readonly address: Address;
-}
+export type Reported = Recipient & RelayClient;
 
 /** The relay, as the inspector sees it. */
 export interface Subject<R extends Reported> {

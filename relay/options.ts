@@ -1,5 +1,5 @@
 /**
- * The options of a relay, and the clients that its observer sees.
+ * The options of a relay, and the observer of its clients.
  *
  * @module
  */
@@ -7,28 +7,9 @@
 import type { Address } from "../protocol/address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
+import type { RelayClient } from "../protocol/report.ts";
 import type { RateOptions } from "../server/rate_limiter.ts";
 import type { ServeOptions } from "../server/admission.ts";
-
-/** A client of a relay, with its counters. */
-export interface RelayClient {
-  /** The client's number: 1 for the first client, 2 for the second, and so on. */
-  readonly id: number;
-  /** The client's address. */
-  readonly address: Address;
-  /** Number of events received from the client and relayed. */
-  readonly eventsIn: number;
-  /**
-   * Number of events queued for the client. Includes the `unsentLines` of its {@link CloseInfo}.
-   */
-  readonly eventsOut: number;
-  /** Number of bytes received from the client. */
-  readonly bytesIn: number;
-  /** Number of bytes that the operating system has accepted for the client. */
-  readonly bytesOut: number;
-  /** Number of bytes queued for the client that the operating system has not accepted yet. */
-  readonly pendingBytes: number;
-}
 
 /** Callbacks for the life of a relay's clients, for example for logging. */
 export interface RelayObserver {

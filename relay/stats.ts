@@ -6,7 +6,7 @@
 
 import { memoryUsage, unrefTimer } from "../net/platform.ts";
 import { CLOSE_REASONS, type CloseReason } from "../errors.ts";
-import type { RelayStats } from "../protocol/report.ts";
+import type { RelayClient, RelayStats } from "../protocol/report.ts";
 
 /**
  * Interval between measurements, in milliseconds. Any longer blocking of the loop is always
@@ -14,19 +14,8 @@ import type { RelayStats } from "../protocol/report.ts";
  */
 const INTERVAL_MS = 100;
 
-/** The counters of one client that can be summed up. */
-export interface ClientCounters {
-  /** Number of events received from the client and relayed. */
-  readonly eventsIn: number;
-  /** Number of events queued for the client. */
-  readonly eventsOut: number;
-  /** Number of bytes received from the client. */
-  readonly bytesIn: number;
-  /** Number of bytes that the operating system has accepted for the client. */
-  readonly bytesOut: number;
-  /** Number of bytes in the client's send queue. */
-  readonly pendingBytes: number;
-}
+/** The counters of one client. */
+export type ClientCounters = Omit<RelayClient, "id" | "address">;
 
 type Totals = Record<Exclude<keyof ClientCounters, "pendingBytes">, number>;
 
