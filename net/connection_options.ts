@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Deadlines } from "./keepalive.ts";
 import {
   checkDuration,
   checkLimit,
@@ -65,7 +64,7 @@ export interface ConnectionOptions extends LineSplitterOptions {
 }
 
 /** All limits of a connection, with defaults, checked. */
-export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines {
+export class ConnectionLimits implements Required<ConnectionOptions> {
   readonly maxLineBytes: number;
   readonly maxPendingBytes: number;
   readonly drainTimeout: number;
@@ -73,38 +72,32 @@ export class ConnectionLimits implements Required<ConnectionOptions>, Deadlines 
   readonly keepAliveTimeout: number;
   readonly writeTimeout: number;
   readonly lineTimeout: number;
-  /** Limit on the bytes queued for all connections with these limits, or `null`. */
-  readonly budget: SendBudget | null;
-  /** Limit on the read buffers of all those connections, or `null`. */
-  readonly buffers: ReadBuffers | null;
 
   /**
    * Checks the options and fills in the defaults.
    *
+   * @param options The options.
+   * @param budget Limit on the bytes queued for all connections with these limits, or `null`.
+   * @param buffers Limit on the read buffers of all those connections, or `null`.
    * @throws {RangeError} If a limit is out of range.
    */
   constructor(
-    {
-      maxLineBytes,
-      maxPendingBytes = 8_388_608,
-      drainTimeout = 5000,
-      keepAliveInterval = 25_000,
-      keepAliveTimeout = 20_000,
-      writeTimeout = 30_000,
-      lineTimeout = 60_000,
-    }: ConnectionOptions,
-    budget: SendBudget | null = null,
-    buffers: ReadBuffers | null = null,
+    options: ConnectionOptions,
+    readonly budget: SendBudget | null = null,
+    readonly buffers: ReadBuffers | null = null,
   ) {
+    const { maxLineBytes, maxPendingBytes = 8_388_608 } = options;
+    const duration = (name: keyof ConnectionOptions, preset: number, max = Infinity) => {
+      const { [name]: value = preset } = options;
+      return checkDuration(name, value, 1, max);
+    };
     this.maxLineBytes = checkMaxLineBytes(maxLineBytes);
     this.maxPendingBytes = checkLimit("maxPendingBytes", maxPendingBytes, 1);
-    this.drainTimeout = checkDuration("drainTimeout", drainTimeout, 1, MAX_TIMER_MS);
-    this.keepAliveInterval = checkDuration("keepAliveInterval", keepAliveInterval, 1);
-    this.keepAliveTimeout = checkDuration("keepAliveTimeout", keepAliveTimeout, 1);
-    this.writeTimeout = checkDuration("writeTimeout", writeTimeout, 1);
-    this.lineTimeout = checkDuration("lineTimeout", lineTimeout, 1);
-    this.budget = budget;
-    this.buffers = buffers;
+    this.drainTimeout = duration("drainTimeout", 5000, MAX_TIMER_MS);
+    this.keepAliveInterval = duration("keepAliveInterval", 25_000);
+    this.keepAliveTimeout = duration("keepAliveTimeout", 20_000);
+    this.writeTimeout = duration("writeTimeout", 30_000);
+    this.lineTimeout = duration("lineTimeout", 60_000);
   }
 
   /** Returns the limits in `options`. Returns the same object if it is already checked. */

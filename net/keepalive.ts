@@ -5,17 +5,13 @@
  * @module
  */
 
-/** The deadlines of a connection, in milliseconds. */
-export interface Deadlines {
-  /** Longest time without sending. An empty line is sent half a second before it ends. */
-  readonly keepAliveInterval: number;
-  /** Grace period after the peer's keep-alive interval. */
-  readonly keepAliveTimeout: number;
-  /** Longest time that the peer may accept none of the queued bytes. */
-  readonly writeTimeout: number;
-  /** Longest time that the peer may take to finish a line. */
-  readonly lineTimeout: number;
-}
+import type { ConnectionLimits } from "./connection_options.ts";
+
+/** The deadlines of a connection. */
+export type Deadlines = Pick<
+  ConnectionLimits,
+  "keepAliveInterval" | "keepAliveTimeout" | "writeTimeout" | "lineTimeout"
+>;
 
 /** Observed activity of a peer. */
 export interface PeerActivity {
@@ -46,20 +42,16 @@ const EARLY_MS = 500;
 
 /** Tracks the deadlines of one connection. */
 export class KeepAlive {
-  /** How long we have sent nothing, and how long the peer has failed each of its duties. */
+  /** How long the peer has accepted none of the queued bytes. */
+  stalledMs = 0;
+  /** How long we have sent nothing, and how long the peer has failed its other duties. */
   #quiet = 0;
   #silent = 0;
-  #stuck = 0;
   #unfinished = 0;
   #bytesIn = 0;
   #bytesOut = 0;
   /** The peer's keep-alive interval, or 0 if it has promised none. */
   #promised = 0;
-
-  /** How long the peer has accepted none of the queued bytes. */
-  get stalledMs(): number {
-    return this.#stuck;
-  }
 
   /** Sets the peer's keep-alive interval, in milliseconds. */
   setPeerInterval(ms: number): void {
@@ -85,11 +77,11 @@ export class KeepAlive {
     this.#bytesIn = signs.bytesIn;
     this.#bytesOut = signs.bytesOut;
     this.#silent = heard ? 0 : this.#silent + step;
-    this.#stuck = took || signs.pendingBytes === 0 ? 0 : this.#stuck + step;
+    this.stalledMs = took || signs.pendingBytes === 0 ? 0 : this.stalledMs + step;
     this.#unfinished = signs.unfinishedBytes === 0 || !signs.reading ? 0 : this.#unfinished + step;
     this.#quiet = took || signs.pendingBytes > 0 ? 0 : this.#quiet + elapsed;
 
-    if (this.#stuck >= deadlines.writeTimeout) return "stuck";
+    if (this.stalledMs >= deadlines.writeTimeout) return "stuck";
     if (this.#unfinished >= deadlines.lineTimeout) return "unfinished";
     const owes = this.#promised > 0;
     if (owes && this.#silent >= this.#promised + deadlines.keepAliveTimeout) return "silent";

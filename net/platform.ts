@@ -51,16 +51,8 @@ export function describeConnectError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Memory usage of the process, in bytes. */
-export interface MemoryUsage {
-  /** Size of the resident set. */
-  readonly rss: number;
-  /** Used part of the JavaScript heap. */
-  readonly heapUsed: number;
-}
-
-/** Returns the memory usage of the process. */
-export function memoryUsage(): MemoryUsage {
+/** Returns the memory usage of the process, in bytes. */
+export function memoryUsage(): Pick<Deno.MemoryUsage, "rss" | "heapUsed"> {
   return Deno.memoryUsage();
 }
 
