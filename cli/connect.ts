@@ -1,11 +1,11 @@
 /**
- * How the tools connect to a relay: their common options, and the connection itself.
+ * How the tools connect to a relay: their common options, the connection itself, and its news.
  *
  * @module
  */
 
 import { formatAddress } from "../protocol/address.ts";
-import { type ClientOptions, EbsocketClient } from "../client.ts";
+import { type ClientOptions, type ClosedStatus, EbsocketClient } from "../client.ts";
 import { ConnectError, EbsocketError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { addressOf, type Place } from "../net/transport.ts";
@@ -21,7 +21,7 @@ import {
   type TokenSource,
   withFlagNames,
 } from "./credentials.ts";
-import { messageOf, StartError, UsageError } from "./errors.ts";
+import { describeEnd, describeRefusal, messageOf, StartError, UsageError } from "./errors.ts";
 import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { type Arguments, flag, type FlagOf, type Group } from "./flags.ts";
 import {
@@ -32,6 +32,7 @@ import {
   parsePlace,
   type RelayPlace,
 } from "./target.ts";
+import { countOf } from "./units.ts";
 
 /** The environment variable with the address of the relay. */
 export const URL_VARIABLE = "EBSOCKETS_URL";
@@ -245,6 +246,54 @@ function firstFailure(client: EbsocketClient): AbortSignal {
   };
   watch();
   return controller.signal;
+}
+
+/** The receivers of news. */
+export interface NewsSink {
+  /** The connection was lost or made again, or events are missing. */
+  onNews(text: string): void;
+  /** The relay has refused an event. */
+  onRefusal?(text: string): void;
+}
+
+/**
+ * Reports each change of a client that reconnects. Resolves when the client has been closed.
+ *
+ * @throws {StartError} If the client has stopped because reconnecting is pointless.
+ */
+export async function reportNews(
+  client: EbsocketClient,
+  target: Target,
+  { onNews, onRefusal }: NewsSink,
+): Promise<void> {
+  let isLost = false;
+  for await (const status of client.status()) {
+    if (status.type === "gap") {
+      onNews(`Missed ${countOf(status.missed, "event")}, which came faster than they were read`);
+    } else if (status.type === "refused") {
+      onRefusal?.(describeRefusal(status.event, status));
+    } else if (status.type === "disconnected") {
+      isLost = true;
+      onNews(`${lost(status)}; reconnecting`);
+    } else if (status.type === "reconnected") {
+      isLost = false;
+      const place = printable(formatAddress(status.address));
+      onNews(`Reconnected to ${place}${idOf(client)}; events sent meanwhile were missed`);
+    } else if (status.type === "closed" && status.info.reason !== "local") {
+      const { reason, detail } = status.info;
+      const failure = new ConnectError(detail, { reason });
+      throw new StartError(isLost ? explainConnectError(failure, target) : lost(status));
+    }
+  }
+}
+
+/** Returns the words for the ID of a client, such as ` as c1`. */
+export function idOf({ id }: EbsocketClient): string {
+  return id === null ? "" : ` as ${printable(id)}`;
+}
+
+function lost({ address, info }: Pick<ClosedStatus, "address" | "info">): string {
+  return `Lost the connection to ${printable(formatAddress(address))} (${describeEnd(info)})`;
 }
 
 /** Describes why connecting failed, and what to do about it. */

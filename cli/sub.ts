@@ -15,13 +15,14 @@ import {
   CONNECTION_GROUP,
   CONNECTION_NOTES,
   explainConnectError,
+  idOf,
   PATIENT_MS,
   readTarget,
+  reportNews,
   subscribeIfPossible,
   type Target,
   whereIs,
 } from "./connect.ts";
-import { idOf, reportNews } from "./connection_news.ts";
 import { StartError } from "./errors.ts";
 import { type EventView, eventView, RAW_FLAG } from "./event_view.ts";
 import { flag } from "./flags.ts";
