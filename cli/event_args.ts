@@ -153,7 +153,8 @@ function toWord(key: string, value: string): string {
   return shellWord(`${key}${isJson(value) ? ":=" : "="}${value}`);
 }
 
-function isJson(text: string): boolean {
+/** Returns whether a text is JSON. */
+export function isJson(text: string): boolean {
   try {
     JSON.parse(text);
     return true;
@@ -177,6 +178,10 @@ function toMember(word: string, previous: string | undefined): [key: string, jso
       `The value of ${quote(key)} is not JSON: ${messageOf(error)}; ${printable(hint)}`,
     );
   }
-  // JSON allows line breaks between values, but not within one.
-  return [key, value.trim().replaceAll(/[\r\n]/g, " ")];
+  return [key, inOneLine(value)];
+}
+
+/** Returns JSON without line breaks, which it allows between values, but not within one. */
+export function inOneLine(json: string): string {
+  return json.trim().replaceAll(/[\r\n]/g, " ");
 }

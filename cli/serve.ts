@@ -19,10 +19,11 @@ import {
   CONNECTION_NOTES,
   lackRequests,
   readTarget,
+  reportNews,
   whereIs,
 } from "./connect.ts";
-import { reportNews } from "./connection_news.ts";
 import { messageOf, StartError, UsageError } from "./errors.ts";
+import { inOneLine, isJson } from "./event_args.ts";
 import { flag } from "./flags.ts";
 import { type Execution, Executor, SHELL } from "./shell_command.ts";
 import { Log } from "./log.ts";
@@ -201,22 +202,10 @@ function describeFault(error: unknown): string {
  * printed, unchanged, or else its output, its exit code and its fault.
  */
 export function toAttributes({ output, code, fault }: Execution): string {
-  if (fault === null && isObject(output)) {
-    // JSON allows line breaks between values, but not within one.
-    return output.trim().replaceAll(/[\r\n]/g, " ");
+  if (fault === null && output.trimStart().startsWith("{") && isJson(output)) {
+    return inOneLine(output);
   }
   return encodeJson({ output, code, ...(fault !== null && { error: fault }) });
-}
-
-/** Returns whether a text is one JSON object. */
-function isObject(text: string): boolean {
-  if (!text.trimStart().startsWith("{")) return false;
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Throws a `StartError` without the permission to run commands. */
