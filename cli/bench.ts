@@ -4,10 +4,9 @@
  * @module
  */
 
-import { benchEvents } from "./bench_events.ts";
 import { type Connector, type LoadOptions, MIN_SIZE } from "./bench_load.ts";
 import { type BenchReport, reportEvents, reportRequests } from "./bench_report.ts";
-import { benchRequests } from "./bench_requests.ts";
+import { benchEvents, benchRequests } from "./benchmarks.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { connect, CONNECTION_GROUP, CONNECTION_NOTES, readTarget } from "./connect.ts";
 import { UsageError } from "./errors.ts";

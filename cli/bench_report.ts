@@ -4,9 +4,8 @@
  * @module
  */
 
-import type { EventsResult } from "./bench_events.ts";
 import type { LoadOptions } from "./bench_load.ts";
-import type { RequestLoadOptions, RequestsResult } from "./bench_requests.ts";
+import type { EventsResult, RequestLoadOptions, RequestsResult } from "./benchmarks.ts";
 import { formatHistogram, formatPercentiles, type Histogram } from "./histogram.ts";
 import { formatTable } from "./layout.ts";
 import { countOf, formatByteRate, formatExact, formatTime } from "./units.ts";

@@ -4,7 +4,7 @@ import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { assertLess } from "@std/assert/less";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
-import { benchEvents } from "../../cli/bench_events.ts";
+import { benchEvents } from "../../cli/benchmarks.ts";
 import { defineEvents } from "../../schema/definitions.ts";
 import { testRelay } from "../../testing.ts";
 import { connectorTo } from "../support/connector.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
-import { benchRequests } from "../../cli/bench_requests.ts";
+import { benchRequests } from "../../cli/benchmarks.ts";
 import type { EbsocketEvent } from "../../protocol/event.ts";
 import { testRelay } from "../../testing.ts";
 import { connectorTo } from "../support/connector.ts";

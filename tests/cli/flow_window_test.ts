@@ -4,7 +4,7 @@ import { assertFalse } from "@std/assert/false";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import fc from "fast-check";
-import { Window } from "../../cli/bench_events.ts";
+import { Window } from "../../cli/benchmarks.ts";
 
 /** Whether a promise has been resolved. */
 async function isResolved(promise: Promise<void>): Promise<boolean> {

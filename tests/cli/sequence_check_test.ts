@@ -1,7 +1,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
-import { divide, Tally } from "../../cli/bench_events.ts";
+import { Tally } from "../../cli/benchmarks.ts";
 
 function tallyOf(counts: number[], events: [sender: number, n: number][]): Tally {
   const tally = new Tally(counts);
@@ -39,9 +39,4 @@ Deno.test("Tally.add() refuses impossible numbers", () => {
   }
   assertEquals(tally.received, 0);
   assertEquals(tally.misplaced, 0);
-});
-
-Deno.test("divide() loses none, and is fair", () => {
-  assertEquals(divide(10, 3), [4, 3, 3]);
-  assertEquals(divide(2, 3), [1, 1, 0]);
 });
