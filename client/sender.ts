@@ -47,7 +47,7 @@ export class Sender<M extends object> {
     return this.#lifecycle.sending("send through");
   }
 
-  /** Queues an event. {@manager EbsocketClient.sendEvent} describes the result. */
+  /** Queues an event. {@link EbsocketClient.sendEvent} describes the result. */
   send(event: SendableEvent<M>): Promise<void> {
     const line = this.encode(event);
     const error = this.queue(event, line);
