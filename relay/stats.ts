@@ -98,8 +98,8 @@ export class StatsCollector {
       closes: { ...this.#closes },
       refusals: { ...this.#refusals },
       silentPeers: this.#silentPeers,
-      loopDelayMaxMs: Math.round(delay.max),
-      loopDelayMeanMs: Math.round(10 * delay.mean) / 10,
+      loopDelayMaxMs: delay.max,
+      loopDelayMeanMs: delay.mean,
       rssBytes: rss,
       heapUsedBytes: heapUsed,
     };
@@ -168,12 +168,14 @@ export class LoopDelay {
   }
 
   /**
-   * Returns the longest and the mean delay since the last call, or since the start. Includes a
-   * delay that has not ended yet.
+   * Returns the longest and the mean delay since the last call, or since the start, in
+   * milliseconds and rounded so that the mean is never the larger one. Includes a delay that has
+   * not ended yet.
    */
   take(): { max: number; mean: number } {
     if (this.#timer !== undefined && this.#now() - this.#last > INTERVAL_MS) this.tick();
-    const delay = { max: this.#max, mean: this.#count === 0 ? 0 : this.#sum / this.#count };
+    const mean = this.#count === 0 ? 0 : this.#sum / this.#count;
+    const delay = { max: Math.ceil(this.#max), mean: Math.round(10 * mean) / 10 };
     this.#max = 0;
     this.#sum = 0;
     this.#count = 0;

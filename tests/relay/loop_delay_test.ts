@@ -33,6 +33,15 @@ Deno.test("LoopDelay.take() counts a delay that has not ended yet, and only once
   delay.stop();
 });
 
+Deno.test("LoopDelay.take() rounds, and never gives a mean above the maximum", () => {
+  const { clock, delay } = setUp();
+  delay.start();
+  clock.now += 101.38;
+  delay.tick();
+  assertEquals(delay.take(), { max: 2, mean: 1.4 });
+  delay.stop();
+});
+
 Deno.test("LoopDelay takes a timer that comes early for one that is on time", () => {
   const { clock, delay } = setUp();
   delay.start();
