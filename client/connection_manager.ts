@@ -299,8 +299,8 @@ export class ConnectionManager implements SessionSink {
       case "events":
         if (this.#ending) return;
         this.#receiver.onEvents(event.events, event.bytes, session);
-        if (!this.#readsAll) this.#receiver.inboxes.pauseIfFull(session.connection);
-        return;
+        if (this.#readsAll || !this.#receiver.inboxes.pauseIfFull(session.connection)) return;
+        return this.outbox?.onPause();
       case "control":
         return this.#receiver.onControl(event.line);
       case "gap":

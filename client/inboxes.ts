@@ -71,11 +71,12 @@ export class Inboxes {
     if (why) throw new EbsocketError("inbox-full", `Cannot ${verb} ${subject}: ${why}`);
   }
 
-  /** Pauses a connection while an inbox is full. */
-  pauseIfFull(connection: Reader): void {
-    if (this.readBlockedBy() === "") return;
+  /** Pauses a connection while an inbox is full. Returns whether one is. */
+  pauseIfFull(connection: Reader): boolean {
+    if (this.readBlockedBy() === "") return false;
     this.#paused = connection;
     connection.pause();
+    return true;
   }
 
   #newInbox(): Inbox<EbsocketEvent> {

@@ -160,6 +160,7 @@ export class Outbox {
   room(): Promise<void> | null {
     const connection = this.#connection;
     if (!connection || this.#hasRoom(connection, this.#maxInFlight / 2)) return null;
+    if (!connection.reading && this.#isHalfEmpty) return null;
     this.#room ??= Promise.withResolvers<void>();
     this.#watch();
     return this.#room.promise;
@@ -178,6 +179,20 @@ export class Outbox {
       this.#flushes.push({ target, resolve, reject });
       this.#watch();
     });
+  }
+
+  /**
+   * Lets the callers of {@link room} go on, because the connection is not being read. No
+   * acknowledgement arrives until the inbox has been read, possibly by these callers.
+   */
+  onPause(): void {
+    if (this.#isHalfEmpty) this.#releaseRoom();
+  }
+
+  /** Whether at most half of the lines that may wait do so. */
+  get #isHalfEmpty(): boolean {
+    const { maxQueuedEvents, maxQueuedBytes } = this.#bounds;
+    return this.waitingLines <= maxQueuedEvents / 2 && this.waitingBytes <= maxQueuedBytes / 2;
   }
 
   // Connections

@@ -551,6 +551,31 @@ Deno.test("EbsocketClient makes a sender wait while too much is not acknowledged
   await server[Symbol.asyncDispose]();
 });
 
+Deno.test("EbsocketClient does not make a sender wait for acknowledgements that a full inbox holds back", async () => {
+  const limits = { maxPendingBytes: 500, maxUnreadEvents: 4 };
+  const reconnect = { ...QUICK, maxQueuedEvents: 4 };
+  const { server, client, session } = await start({ ...limits, reconnect });
+  const big = new EbsocketEvent("big", { text: "x".repeat(400) });
+  const waiting = client.sendEvent(big);
+  await session.write('{"event":"a"}\n'.repeat(4));
+  await soon(waiting, "room while the inbox is full");
+  for (let i = 0; i < 2; i++) await soon(client.sendEvent(big), "room before the inbox is read");
+  let hasRoom = false;
+  const last = client.sendEvent(big).then(() => hasRoom = true); // The queue is half full.
+  await turn();
+  assertFalse(hasRoom);
+  for (let i = 0; i < 4; i++) await client.recvEvent();
+  assertEquals((await session.events(1)).length, 1);
+  for (let i = 1; i < 4; i++) {
+    await session.ack(i);
+    await session.events(1);
+  }
+  await session.ack(4);
+  await soon(last, "room after the acknowledgements");
+  await client.abort();
+  await server[Symbol.asyncDispose]();
+});
+
 Deno.test("EbsocketClient accepts a late welcome", async () => {
   const { server, client, session, statuses } = await start({}, null);
   send(client, "a", "b");
