@@ -13,6 +13,7 @@ import { Inboxes } from "./inboxes.ts";
 import { InvalidEvents } from "./invalid_events.ts";
 import { CONNECTION_ENDED, PendingRequests } from "./pending_requests.ts";
 import { ReceivedRequests } from "./received_requests.ts";
+import { detachLines } from "../protocol/raw_event.ts";
 import { decodeReport } from "../protocol/report.ts";
 import { Services } from "./services.ts";
 import { StatusFeed } from "./status.ts";
@@ -75,6 +76,7 @@ export class Receiver {
     const isPlain = this.services.isEmpty && !this.subscriptions.isFiltering &&
       !this.invalidEvents.isPossible && !events.some(isReply);
     const others = isPlain ? events : events.filter((event) => !this.#divert(event, share));
+    if (!isPlain) detachLines(others);
     this.inboxes.main.push(others, others.length * share);
     this.invalidEvents.publish(bytes);
     this.services.deliver(share);
@@ -88,6 +90,7 @@ export class Receiver {
     if (!isOurs && subscriptions.isFiltering && !subscriptions.admits(event)) return true;
     const issues = this.invalidEvents.take(event);
     if (!isOurs) return issues !== null || this.services.take(event);
+    detachLines([event]);
     if (issues) pending.onInvalidReply(replyTo, event, issues);
     else pending.onReply(replyTo, event, bytes);
     return true;

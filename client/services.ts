@@ -12,6 +12,7 @@ import type { Inboxes } from "./inboxes.ts";
 import { checkGiven } from "../protocol/option_checks.ts";
 import { matches, type MatchingName } from "../protocol/pattern.ts";
 import { quote } from "../protocol/printable.ts";
+import { detachLines } from "../protocol/raw_event.ts";
 import type { ReceivedRequests } from "./received_requests.ts";
 import { checkPattern } from "./subscribe_request.ts";
 import type { SubscriptionManager } from "./subscriptions.ts";
@@ -116,6 +117,7 @@ export class Services {
   deliver(bytesEach: number): void {
     for (const service of this.#active) {
       if (service.batch.length === 0) continue;
+      detachLines(service.batch);
       service.inbox.push(service.batch, service.batch.length * bytesEach);
       service.batch = [];
     }

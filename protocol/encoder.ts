@@ -138,6 +138,18 @@ export class LineEncoder {
     return line;
   }
 
+  /**
+   * Returns a copy of a line, for which the same applies. A queued copy does not keep the block
+   * that the line came in.
+   */
+  copy(line: Uint8Array): Uint8Array<ArrayBuffer> {
+    if (line.length > MAX_SHARING_LENGTH) return new Uint8Array(line);
+    this.#makeRoom(line.length);
+    const copy = new Uint8Array(this.#block, this.#used, line.length);
+    copy.set(line);
+    return copy;
+  }
+
   /** Keeps the last encoded line, which then never changes. */
   keep(line: Uint8Array): void {
     if (line.buffer === this.#block) this.#used += line.length;
@@ -145,16 +157,19 @@ export class LineEncoder {
 
   #write(text: string): Uint8Array<ArrayBuffer> {
     if (text.length > MAX_SHARING_LENGTH) return encoder.encode(`${text}\n`);
-    const maxBytes = MAX_UNIT_BYTES * text.length + 1;
-    if (this.#used + maxBytes > this.#block.byteLength) {
-      const size = Math.min(2 * this.#block.byteLength, MAX_BLOCK_BYTES);
-      this.#block = new ArrayBuffer(Math.max(size, maxBytes));
-      this.#used = 0;
-    }
+    this.#makeRoom(MAX_UNIT_BYTES * text.length + 1);
     const room = new Uint8Array(this.#block, this.#used);
     const { written } = encoder.encodeInto(text, room);
     room[written] = LF;
     return new Uint8Array(this.#block, this.#used, written + 1);
+  }
+
+  /** Begins another block if this one has less room than `bytes`. */
+  #makeRoom(bytes: number): void {
+    if (this.#used + bytes <= this.#block.byteLength) return;
+    const size = Math.min(2 * this.#block.byteLength, MAX_BLOCK_BYTES);
+    this.#block = new ArrayBuffer(Math.max(size, bytes));
+    this.#used = 0;
   }
 }
 

@@ -62,8 +62,8 @@ export class RawEvent extends EbsocketEvent {
   /** The attributes, in a frozen object. */
   declare readonly __dict__: Readonly<OpenAttributes>;
   /**
-   * The line as it was written, with its `\n`. Its bytes must not be changed. It shares the memory
-   * of the lines that arrived with it, so a program that keeps few of many lines should copy them.
+   * The line as it was written, with its `\n`. Its bytes must not be changed. It may share the
+   * memory of the lines that arrived with it, so a program that keeps few of many should copy them.
    */
   readonly line: Uint8Array;
   /** The position of the name in the line. */
@@ -167,6 +167,18 @@ export class RawDecoder extends BlockDecoder {
     }
     return lines;
   }
+}
+
+/**
+ * Copies the lines of events from one block, unless they are most of it. Otherwise few events that
+ * stay unread would keep the memory of all that arrived with them.
+ */
+export function detachLines(events: readonly EbsocketEvent[]): void {
+  if (!(events[0] instanceof RawEvent)) return;
+  const raw = events as RawEvent[] as { line: Uint8Array }[];
+  const bytes = raw.reduce((sum, { line }) => sum + line.length, 0);
+  if (2 * bytes >= events[0].line.buffer.byteLength) return;
+  for (const event of raw) event.line = event.line.slice();
 }
 
 /** The members of an envelope that a sender may set, by their names. */

@@ -1,6 +1,7 @@
 /** What a client with `raw` receives, and how any client sends raw events. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
 import { assertInstanceOf } from "@std/assert/instance-of";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
@@ -129,6 +130,26 @@ Deno.test("EbsocketClient with raw reports lost events as they were to be sent",
     assertEquals(status.unconfirmed.map(rawLine), [deep]);
     break;
   }
+});
+
+Deno.test("EbsocketClient with raw does not keep the lines around an event that stays unread", async () => {
+  await using relay = await FakeRelay.connect({ raw: true });
+  const { client, session } = relay;
+  const replies = client.requestMany(new EbsocketEvent("ask"), { count: 1 });
+  const reply = replies.next();
+  const { id } = await relay.said();
+  const service = client.serve("rare");
+  const served = service.next();
+  await relay.say({ control: "ack", id: (await relay.said()).id });
+  const others = `{"event":"often","__dict__":{"x":"${"x".repeat(100)}"}}\n`.repeat(100);
+  const lines = `{"event":"rare"}\n{"event":"a","reply_to":"${id}"}\n`;
+  await session.write(others + lines);
+  for (const { value } of [await served, await reply]) {
+    const { line } = value as RawEvent;
+    assertEquals(line.buffer.byteLength, line.length);
+  }
+  const last = (await client.recvEvents()).at(-1) as RawEvent;
+  assertGreater(last.line.buffer.byteLength, 1000); // The others are most of their block.
 });
 
 Deno.test("EbsocketClient takes either raw or definitions", async () => {

@@ -1,10 +1,16 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
 import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketError } from "../../errors.ts";
-import { refused } from "../../client/sender.ts";
+import type { Lifecycle } from "../../client/lifecycle.ts";
+import { checkClientOptions } from "../../client/options.ts";
+import { refused, Sender } from "../../client/sender.ts";
 import { notSupported } from "../../protocol/control.ts";
-import { EbsocketEvent } from "../../protocol/event.ts";
+import { EbsocketEvent, type OpenEvents } from "../../protocol/event.ts";
+import { RawDecoder, RawEvent } from "../../protocol/raw_event.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeRelay, FEATURES } from "../support/fake_relay.ts";
 
 Deno.test("notSupported() names the missing feature of the server", () => {
@@ -54,4 +60,20 @@ Deno.test("Sender keeps no line that was not queued", async () => {
   assertEquals(codes, ["", "", "queue-full", "queue-full", "queue-full"]);
   assertEquals(JSON.parse((await session.line())!).__dict__, { text: "a" });
   assertEquals(JSON.parse((await session.line())!).__dict__, { text: "b" });
+});
+
+Deno.test("Sender copies the lines of raw events that are a small part of their block", () => {
+  const manager = { maxLineBytes: Infinity, session: null };
+  const lifecycle = { sending: () => manager } as unknown as Lifecycle;
+  const sender = new Sender<OpenEvents>(checkClientOptions({}), lifecycle, {} as never);
+  const decoder = new RawDecoder();
+  const block = utf8('{"event":"a"}\n'.repeat(16));
+  const events = decoder.decode(block) as RawEvent[];
+  const lines = events.map((event) => sender.encode(event));
+  assertEquals(lines.map((line) => line.buffer === block.buffer).indexOf(true), 2);
+  assertEquals(lines.map(textOf), events.map(({ line }) => textOf(line)));
+  const [other] = decoder.decode(block.slice()) as RawEvent[];
+  assertNotStrictEquals(sender.encode(other!).buffer, other!.line.buffer);
+  const alone = RawEvent.fromLine(utf8('{"event":"a"}'));
+  assertStrictEquals(sender.encode(alone), alone.line);
 });
