@@ -4,6 +4,7 @@
  * @module
  */
 
+import { deadline } from "@std/async/deadline";
 import { encoder } from "../protocol/utf8.ts";
 import { LF } from "../protocol/ascii.ts";
 import { concat } from "@std/bytes/concat";
@@ -85,11 +86,8 @@ export class Log {
 
   /** Waits until all lines have been written, but at most `timeout` milliseconds. */
   async flush(timeout = FLUSH_MS): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, timeout);
     this.#endPause();
-    await Promise.race([this.#writing, promise]);
-    clearTimeout(timer);
+    await deadline(Promise.resolve(this.#writing), timeout).catch(() => {}); // The time is up.
   }
 
   async #run(): Promise<void> {
