@@ -22,16 +22,7 @@ const MAX_BAR = 40;
 const MIN_BAR = 5;
 
 /** A state of progress. */
-export interface ProgressState {
-  /** The noun that is counted: `event`. */
-  readonly noun: string;
-  /** The number of finished items. */
-  readonly done: number;
-  /** The total number of items, or `null` if it is unknown. */
-  readonly total: number | null;
-  /** The elapsed time, in milliseconds. */
-  readonly elapsedMs: number;
-}
+export type ProgressState = Readonly<Pick<Progress, "noun" | "done" | "total" | "elapsedMs">>;
 
 /** The options of a {@link Progress}. */
 export interface ProgressOptions {
@@ -77,8 +68,10 @@ export function formatProgress(state: ProgressState, columns: number): string {
  * }
  * ```
  */
-export class Progress implements ProgressState, Disposable {
+export class Progress implements Disposable {
+  /** The noun that is counted: `event`. */
   readonly noun: string;
+  /** The total number of items, or `null` if it is unknown. */
   readonly total: number | null;
   /** The number of finished items. */
   done = 0;
@@ -100,6 +93,7 @@ export class Progress implements ProgressState, Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
+  /** The elapsed time, in milliseconds. */
   get elapsedMs(): number {
     return performance.now() - this.#start;
   }
