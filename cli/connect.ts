@@ -248,23 +248,19 @@ function firstFailure(client: EbsocketClient): AbortSignal {
   return controller.signal;
 }
 
-/** The receivers of news. */
-export interface NewsSink {
-  /** The connection was lost or made again, or events are missing. */
-  onNews(text: string): void;
-  /** The relay has refused an event. */
-  onRefusal?(text: string): void;
-}
-
 /**
  * Reports each change of a client that reconnects. Resolves when the client has been closed.
+ *
+ * @param onNews The connection was lost or made again, or events are missing.
+ * @param onRefusal The relay has refused an event.
  *
  * @throws {StartError} If the client has stopped because reconnecting is pointless.
  */
 export async function reportNews(
   client: EbsocketClient,
   target: Target,
-  { onNews, onRefusal }: NewsSink,
+  onNews: (text: string) => void,
+  onRefusal?: (text: string) => void,
 ): Promise<void> {
   let isLost = false;
   for await (const status of client.status()) {

@@ -145,10 +145,8 @@ ${CONNECTION_NOTES} Also --allow-run=sh, or cmd on Windows.`,
         onNews(`stopping (${running} running); a second signal ends at once`);
         client.drain({ timeout: Infinity });
       });
-      const news = reportNews(client, target, {
-        onNews: (text) => onNews(text[0]!.toLowerCase() + text.slice(1)),
-        onRefusal: onNews,
-      });
+      const onChange = (text: string) => onNews(text[0]!.toLowerCase() + text.slice(1));
+      const news = reportNews(client, target, onChange, onNews);
       // The client holds the requests back until a worker is free.
       await Promise.all([news, ...Array.from({ length: jobs }, work)]);
       return 0;

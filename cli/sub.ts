@@ -117,7 +117,7 @@ async function print(
     ...(queue !== undefined && { prepare: (client) => client.subscribe(wanted, { queue }) }),
     lack: (place) => `Cannot use --queue: ${place} does not support queues`,
   });
-  const news = reportNews(client, target, { onNews: printErr });
+  const news = reportNews(client, target, printErr);
   // Before the subscription is in force, and without one, other events arrive as well.
   const isWanted = (event: EbsocketEvent) =>
     (patterns.length === 0 || event.to !== null ||
