@@ -10,7 +10,7 @@ import { MAX_MAX_LINE_BYTES } from "../protocol/option_checks.ts";
 import { printable } from "../protocol/printable.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { explainReadError, UsageError } from "./errors.ts";
-import { type CheckedLine, FileChecker, formatFault, type LineFault } from "./file_checker.ts";
+import { type CheckedLine, FileChecker, formatFault, type LineFault } from "./input_lines.ts";
 import { flag } from "./flags.ts";
 import { loadDefinitions } from "./schema.ts";
 import { Output, OutputClosed, OutputFailed, printErr } from "./stdio.ts";

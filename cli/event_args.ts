@@ -11,7 +11,7 @@ import { RawEvent } from "../protocol/raw_event.ts";
 import { encoder } from "../protocol/utf8.ts";
 import { type ConnectionFlag, readTarget, type Target } from "./connect.ts";
 import { messageOf, UsageError } from "./errors.ts";
-import { FileChecker } from "./file_checker.ts";
+import { FileChecker } from "./input_lines.ts";
 import type { Arguments } from "./flags.ts";
 import { shellWord } from "./hints.ts";
 import { nameNote } from "./pattern.ts";

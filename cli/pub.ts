@@ -23,7 +23,7 @@ import {
 import { describeEnd, describeRefusal, messageOf, StartError, UsageError } from "./errors.ts";
 import { EVENT_INSTEAD, readEventWords, toEvent } from "./event_args.ts";
 import { flag } from "./flags.ts";
-import { InputError, readEvents } from "./stdin_lines.ts";
+import { InputError, readEvents } from "./input_lines.ts";
 import { PROGRAM } from "./program.ts";
 import { Progress } from "./progress.ts";
 import { stopSignal } from "./signals.ts";

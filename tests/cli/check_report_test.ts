@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { CheckReport } from "../../cli/check.ts";
-import { FileChecker } from "../../cli/file_checker.ts";
+import { FileChecker } from "../../cli/input_lines.ts";
 import { Output } from "../../cli/stdio.ts";
 import type { EventDefinitions } from "../../schema/definitions.ts";
 import { textOf, utf8 } from "../support/bytes.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { FileChecker, formatFault } from "../../cli/file_checker.ts";
+import { FileChecker, formatFault } from "../../cli/input_lines.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 
 /** What is found in `text`, in chunks of `size` bytes. */

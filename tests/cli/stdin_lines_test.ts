@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { InputError, readEvents } from "../../cli/stdin_lines.ts";
+import { InputError, readEvents } from "../../cli/input_lines.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 
 /** The lines of the events of `text`, read in chunks of `size` bytes, and the fault after them. */
