@@ -28,19 +28,44 @@ import { Relay, type RelayOptions } from "./relay.ts";
 import { EbsocketServer } from "./server.ts";
 
 export { MemoryListener };
+export type { TestRelay };
 
 /** A relay for one test. */
-export interface TestRelay extends AsyncDisposable {
+class TestRelay implements AsyncDisposable {
   /** The relay itself. */
   readonly relay: Relay;
   /** Address of the relay: 127.0.0.1 and a free port. */
   readonly address: Address;
+  readonly #where: Address | MemoryListener;
+  readonly #clients: AsyncDisposable[] = [];
+
+  /** Takes over `relay`. Clients connect to `where`, by default its address. */
+  constructor(relay: Relay, where: Address | MemoryListener = relay.server.address) {
+    this.relay = relay;
+    this.address = relay.server.address;
+    this.#where = where;
+  }
+
   /** Connects a new client, which is closed together with the relay. */
-  connect<M extends object = OpenEvents, S extends object = M>(
+  async connect<M extends object = OpenEvents, S extends object = M>(
     options?: ClientOptions & EventOptions<M, S>,
-  ): Promise<EbsocketClient<M, S>>;
+  ): Promise<EbsocketClient<M, S>> {
+    const client = new EbsocketClient<M, S>(options);
+    this.#clients.push(client);
+    await client.connectTo(this.#where);
+    return client;
+  }
+
   /** Closes the clients, then the relay. */
-  close(): Promise<void>;
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
+    await this.relay.close();
+  }
+
+  /** Same as {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
 }
 
 /**
@@ -53,40 +78,7 @@ export interface TestRelay extends AsyncDisposable {
  * @throws {Deno.errors.NotCapable} Without `--allow-net=127.0.0.1`.
  */
 export function testRelay(options: RelayOptions = {}): TestRelay {
-  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), options);
-  return new RelayWithClients(relay, relay.server.address);
-}
-
-/** A relay and the clients connected through it. */
-class RelayWithClients implements TestRelay {
-  readonly relay: Relay;
-  readonly address: Address;
-  readonly #where: Address | MemoryListener;
-  readonly #clients: AsyncDisposable[] = [];
-
-  constructor(relay: Relay, where: Address | MemoryListener) {
-    this.relay = relay;
-    this.address = relay.server.address;
-    this.#where = where;
-  }
-
-  async connect<M extends object = OpenEvents, S extends object = M>(
-    options?: ClientOptions & EventOptions<M, S>,
-  ): Promise<EbsocketClient<M, S>> {
-    const client = new EbsocketClient<M, S>(options);
-    this.#clients.push(client);
-    await client.connectTo(this.#where);
-    return client;
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
-    await this.relay.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
+  return new TestRelay(new Relay(new EbsocketServer(["127.0.0.1", 0]), options));
 }
 
 /** Two clients. Each receives the events of the other. */
@@ -128,7 +120,7 @@ export async function clientPair<M extends object = OpenEvents, S extends object
   const listener = new MemoryListener();
   const limits = options?.maxLineBytes === undefined ? {} : { maxLineBytes: options.maxLineBytes };
   const relay = new Relay(new EbsocketServer({ listener }), { echo: false, ...limits });
-  const both = new RelayWithClients(relay, listener);
+  const both = new TestRelay(relay, listener);
   const one = await both.connect<M, S>(options);
   const other = await both.connect<M, S>(options);
   return { one, other, [Symbol.asyncDispose]: () => both.close() };
