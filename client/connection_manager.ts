@@ -5,9 +5,9 @@
  * | state | recognised by |
  * | --- | --- |
  * | idle | not `#isStarted` |
- * | connecting | `#isStarted`, `#session` is `null` |
- * | connected | `#session` has not ended |
- * | reconnecting | `#session` has ended, `#info` is `null` |
+ * | connecting | `#isStarted`, `session` is `null` |
+ * | connected | `session` has not ended |
+ * | reconnecting | `session` has ended, `#info` is `null` |
  * | ended | `#info` |
  *
  *     idle         -> connecting    start()
@@ -35,12 +35,12 @@ import type { ClientSettings } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import type { Receiver } from "./receiver.ts";
 import { isFinal, Retries } from "./retry.ts";
-import type { Session, SessionEvent, SessionSink } from "./session.ts";
+import type { Session, SessionEvent } from "./session.ts";
 import { addressOf, type Destination } from "../net/transport.ts";
 import { after } from "../net/platform.ts";
 
 /** The connections of a client to one server. */
-export class ConnectionManager implements SessionSink {
+export class ConnectionManager {
   /** The server. `null` before the first attempt. */
   #destination: Destination | null = null;
   readonly #settings: ClientSettings;
@@ -58,8 +58,8 @@ export class ConnectionManager implements SessionSink {
   /** Whether reading continues even if an inbox is full. */
   #readsAll = false;
   #info: CloseInfo | null = null;
-  /** The current session, or the last one. */
-  #session: Session | null = null;
+  /** The current session, or the last one. `null` before the first. */
+  session: Session | null = null;
   /** When the last session ended, on the clock of `performance.now()`. */
   #endedAt = 0;
   /** Whether any session so far had acknowledgements. */
@@ -80,19 +80,14 @@ export class ConnectionManager implements SessionSink {
     );
   }
 
-  /** The current session, or the last one. `null` before the first. */
-  get session(): Session | null {
-    return this.#session;
-  }
-
   /** Whether it has made a connection, or has ended. */
   get hasBegun(): boolean {
-    return this.#session !== null || this.#info !== null;
+    return this.session !== null || this.#info !== null;
   }
 
   /** Whether there is a connection. */
   get connected(): boolean {
-    return this.#ending === null && (this.#session?.connection.open ?? false);
+    return this.#ending === null && (this.session?.connection.open ?? false);
   }
 
   /** Whether events can be sent, either now or after a reconnect. */
@@ -102,7 +97,7 @@ export class ConnectionManager implements SessionSink {
 
   /** The longest line that may be sent, in bytes without the line end. */
   get maxLineBytes(): number {
-    return this.#session?.maxLineBytes ?? this.#settings.unnamedLineBytes;
+    return this.session?.maxLineBytes ?? this.#settings.unnamedLineBytes;
   }
 
   /**
@@ -141,7 +136,7 @@ export class ConnectionManager implements SessionSink {
    */
   readAll(): void {
     this.#readsAll = true;
-    this.#session?.connection.resume();
+    this.session?.connection.resume();
   }
 
   // Ending
@@ -155,8 +150,8 @@ export class ConnectionManager implements SessionSink {
   async close(): Promise<void> {
     this.#ending ??= "local";
     this.#cancelAttempts();
-    const connection = this.#session?.connection;
-    if (connection && !this.#session?.info) {
+    const connection = this.session?.connection;
+    if (connection && !this.session?.info) {
       if (this.outbox) {
         connection.resume(); // to read the acknowledgements
         await this.#drain(this.outbox);
@@ -170,7 +165,7 @@ export class ConnectionManager implements SessionSink {
   async abort(): Promise<void> {
     this.#ending = "aborted";
     this.#cancelAttempts();
-    this.#session?.connection.abort();
+    this.session?.connection.abort();
     await this.closed;
   }
 
@@ -218,14 +213,14 @@ export class ConnectionManager implements SessionSink {
   #failure(error: unknown): CloseInfo {
     const detail = error instanceof Error ? error.message : String(error);
     const reason = this.#ending ??
-      (error instanceof ConnectError && error.reason || this.#session?.info?.reason || "reset");
+      (error instanceof ConnectError && error.reason || this.session?.info?.reason || "reset");
     return { reason, detail: this.#ending ? "" : detail, unsentLines: 0, unsentBytes: 0 };
   }
 
   // Connecting
 
   get #where(): Address {
-    return this.#session?.connection.address ?? addressOf(this.#destination!);
+    return this.session?.connection.address ?? addressOf(this.#destination!);
   }
 
   /** Connects after `delay` milliseconds, and retries with `reconnect`. */
@@ -243,7 +238,7 @@ export class ConnectionManager implements SessionSink {
     const { status, subscriptions } = this.#receiver;
     status.push({ type: "connecting", address: this.#where, attempt, error });
     const settings = { ...this.#settings, needsWelcome: this.#hadAcks };
-    return openSession(this.#destination!, settings, subscriptions, this, signal);
+    return openSession(this.#destination!, settings, subscriptions, this.#onEvent, signal);
   }
 
   /** Makes a session current, unless the client was closed while it was being made. */
@@ -253,8 +248,8 @@ export class ConnectionManager implements SessionSink {
       session.connection.abort();
       throw signal.reason;
     }
-    const before = this.#session;
-    this.#session = session;
+    const before = this.session;
+    this.session = session;
     const { connection, id } = session;
     const { address } = connection;
     const { inboxes, invalidEvents, services, status } = this.#receiver;
@@ -290,8 +285,8 @@ export class ConnectionManager implements SessionSink {
 
   // Events of a session
 
-  onSessionEvent(session: Session, event: SessionEvent): void {
-    const isCurrent = session === this.#session;
+  readonly #onEvent = (session: Session, event: SessionEvent): void => {
+    const isCurrent = session === this.session;
     switch (event.type) {
       case "open":
         if (this.#retries) this.#retries.isReached = true;
@@ -314,14 +309,14 @@ export class ConnectionManager implements SessionSink {
       case "end":
         return this.#onEnd(session, event.info);
     }
-  }
+  };
 
   /** Ends, or reconnects. */
   #onEnd(session: Session, info: CloseInfo): void {
     const { pending, requests, status, subscriptions } = this.#receiver;
     subscriptions.end(session);
     requests.clear();
-    if (session !== this.#session) return this.outbox?.abandon();
+    if (session !== this.session) return this.outbox?.abandon();
     this.#hadAcks ||= session.hasAcks;
     const acknowledged = this.outbox?.isAcknowledged ?? false;
     const unconfirmed = this.outbox?.end() ?? [];

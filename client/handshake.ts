@@ -10,8 +10,9 @@ import { concat } from "@std/bytes/concat";
 import { type Address, formatAddress } from "../protocol/address.ts";
 import { type CloseInfo, ConnectError, EbsocketError } from "../errors.ts";
 import { encodeHello, type Feature, notSupported } from "../protocol/control.ts";
-import type { SessionSettings } from "./options.ts";
-import { Session, type SessionSink, type SessionSubscriptions } from "./session.ts";
+import type { ClientSettings } from "./options.ts";
+import { Session, type SessionListener } from "./session.ts";
+import type { SubscriptionManager } from "./subscriptions.ts";
 import { checkTokenText, type Token } from "../protocol/token.ts";
 import { addressOf, type Destination, dial, openConnection } from "../net/transport.ts";
 
@@ -22,7 +23,7 @@ import { addressOf, type Destination, dial, openConnection } from "../net/transp
  * @param where The server's address, path or dialer.
  * @param settings The client's settings.
  * @param subscriptions The client's subscriptions.
- * @param sink Receives the events of the session.
+ * @param listener Called with the events of the session.
  * @param signal Cancels the attempt.
  * @returns Resolves to the session.
  * @throws {ConnectError} If it cannot connect.
@@ -32,9 +33,9 @@ import { addressOf, type Destination, dial, openConnection } from "../net/transp
  */
 export async function openSession(
   where: Destination,
-  settings: SessionSettings,
-  subscriptions: SessionSubscriptions,
-  sink: SessionSink,
+  settings: ClientSettings,
+  subscriptions: SubscriptionManager,
+  listener: SessionListener,
   signal: AbortSignal,
 ): Promise<Session> {
   const { tls } = settings;
@@ -42,7 +43,7 @@ export async function openSession(
   try {
     const token = await resolveToken(settings.token, signal);
     const socket = await dial(where, { ...(tls !== undefined && { tls }), signal });
-    const session = new Session(openConnection(socket), settings, subscriptions, sink);
+    const session = new Session(openConnection(socket), settings, subscriptions, listener);
     await greet(session, subscriptions, address, settings, token, signal);
     return session;
   } catch (error) {
@@ -67,9 +68,9 @@ export async function resolveToken(
 /** Sends the hello and waits for all required replies. */
 async function greet(
   session: Session,
-  subscriptions: SessionSubscriptions,
+  subscriptions: SubscriptionManager,
   address: Address,
-  settings: SessionSettings,
+  settings: ClientSettings,
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {

@@ -151,8 +151,8 @@ export interface InspectOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The settings that all sessions of a client share. */
-export interface SessionSettings {
+/** The options of a client, checked and with their defaults. */
+export interface ClientSettings {
   /** The limits of the connections. */
   readonly limits: ConnectionLimits;
   /** The limit for sent lines if the server has announced none, in bytes without the line end. */
@@ -176,10 +176,6 @@ export interface SessionSettings {
   readonly welcomeTimeout: number;
   /** The limits of the events kept until the greeting is over. */
   readonly unread: InboxOptions;
-}
-
-/** The options of a client, checked and with their defaults. */
-export interface ClientSettings extends SessionSettings {
   /** The reconnect options, or `false` if the client does not reconnect. */
   readonly reconnect: ReconnectSettings | false;
   /** The checker of sent and received events. */

@@ -17,7 +17,7 @@
  * @module
  */
 
-import type { SessionSettings } from "./options.ts";
+import type { ClientSettings } from "./options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import type { ControlLine, Feature, Welcome } from "../protocol/control.ts";
 import { decodeAck, decodeClose, decodeWelcome } from "../protocol/control.ts";
@@ -56,14 +56,8 @@ export type SessionEvent =
   | { readonly type: "gap"; readonly missed: number }
   | { readonly type: "end"; readonly info: CloseInfo };
 
-/** Receives the events of a session. */
-export interface SessionSink {
-  /** Called with each event. */
-  onSessionEvent(session: Session, event: SessionEvent): void;
-}
-
-/** The subscriptions of a client, as far as a session uses them. */
-export type SessionSubscriptions = Pick<SubscriptionManager, "begin" | "onWelcome" | "admits">;
+/** Called with each event of a session. */
+export type SessionListener = (session: Session, event: SessionEvent) => void;
 
 /** A connection to a server, after its hello. */
 export class Session implements ControlChannel {
@@ -79,9 +73,9 @@ export class Session implements ControlChannel {
   hasSentEvents = false;
   /** How the session ended, or `null` if it has not ended. */
   info: CloseInfo | null = null;
-  readonly #settings: SessionSettings;
-  readonly #subscriptions: SessionSubscriptions;
-  readonly #sink: SessionSink;
+  readonly #settings: ClientSettings;
+  readonly #subscriptions: SubscriptionManager;
+  readonly #listener: SessionListener;
   readonly #answered = Promise.withResolvers<void>();
   /** Resolves when the server has sent its welcome, or the session has ended. */
   readonly answered: Promise<void> = this.#answered.promise;
@@ -102,9 +96,9 @@ export class Session implements ControlChannel {
   /** Starts to read from a new connection. */
   constructor(
     connection: LineConnection,
-    settings: SessionSettings,
-    subscriptions: SessionSubscriptions,
-    sink: SessionSink,
+    settings: ClientSettings,
+    subscriptions: SubscriptionManager,
+    listener: SessionListener,
   ) {
     const { limits } = settings;
     this.connection = connection;
@@ -112,7 +106,7 @@ export class Session implements ControlChannel {
     this.#sequence = settings.wantsSequence ? 0 : null;
     this.#early = new Inbox(settings.unread, () => {});
     this.#subscriptions = subscriptions;
-    this.#sink = sink;
+    this.#listener = listener;
     // The relay may add attributes to a line, so the limit is higher here. Otherwise a line of
     // exactly the maximum length would end the connections of all its recipients.
     const maxLineBytes = relayedLineBytes(limits.maxLineBytes);
@@ -120,7 +114,7 @@ export class Session implements ControlChannel {
       onLines: (_, lines) => this.#onLines(lines),
       onClose: (_, info) => this.#onClose(info),
     }, { ...limits, maxLineBytes });
-    sink.onSessionEvent(this, { type: "open" });
+    listener(this, { type: "open" });
   }
 
   /**
@@ -132,7 +126,7 @@ export class Session implements ControlChannel {
     this.#early = null;
     if (early && early.length > 0) {
       const { bytes } = early;
-      this.#sink.onSessionEvent(this, { type: "events", events: early.takeAll(), bytes });
+      this.#listener(this, { type: "events", events: early.takeAll(), bytes });
     }
     if (this.#missed > 0) this.#onGap(this.#missed);
   }
@@ -235,7 +229,7 @@ export class Session implements ControlChannel {
     this.hasSentEvents = true;
     if (this.#sequence !== null) this.#checkSequence(events);
     if (this.#early) return this.#keepEarly(this.#early, events, bytesEach);
-    this.#sink.onSessionEvent(this, { type: "events", events, bytes: bytesEach * events.length });
+    this.#listener(this, { type: "events", events, bytes: bytesEach * events.length });
   }
 
   /** Keeps early events that match the subscriptions, as long as there is room. */
@@ -247,7 +241,7 @@ export class Session implements ControlChannel {
 
   #onGap(missed: number): void {
     if (this.#early) this.#missed += missed;
-    else this.#sink.onSessionEvent(this, { type: "gap", missed });
+    else this.#listener(this, { type: "gap", missed });
   }
 
   /** Detects missing events. */
@@ -268,13 +262,13 @@ export class Session implements ControlChannel {
     switch (line.control) {
       case "ack": {
         const count = decodeAck(line);
-        if (count === null) this.#sink.onSessionEvent(this, { type: "control", line });
-        else this.#sink.onSessionEvent(this, { type: "ack", count });
+        if (count === null) this.#listener(this, { type: "control", line });
+        else this.#listener(this, { type: "ack", count });
         return;
       }
       case "error":
       case "stats":
-        return this.#sink.onSessionEvent(this, { type: "control", line });
+        return this.#listener(this, { type: "control", line });
       case "welcome":
         return this.#onWelcome(line);
       case "close": {
@@ -297,7 +291,7 @@ export class Session implements ControlChannel {
     this.#welcome = welcome;
     if (welcome.keepAliveMs !== undefined) this.connection.setPeerKeepAlive(welcome.keepAliveMs);
     this.#answered.resolve();
-    this.#sink.onSessionEvent(this, { type: "welcome" });
+    this.#listener(this, { type: "welcome" });
     this.#subscriptions.onWelcome(this);
   }
 
@@ -323,6 +317,6 @@ export class Session implements ControlChannel {
   #onClose(info: CloseInfo): void {
     this.info = info;
     this.#answered.resolve();
-    this.#sink.onSessionEvent(this, { type: "end", info });
+    this.#listener(this, { type: "end", info });
   }
 }
