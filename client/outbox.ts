@@ -25,10 +25,8 @@ export type DropReason = "queue-full" | "line-too-long";
 type DropListener = (line: Uint8Array, reason: DropReason) => void;
 
 /** A `flush()` call, which ends when the first `target` lines are settled. */
-interface Flush {
+interface Flush extends PromiseWithResolvers<void> {
   target: number;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
 }
 
 /** Sends lines through the current connection, in the order in which they were offered. */
@@ -57,7 +55,7 @@ export class Outbox {
   readonly #withdrawn = new WeakSet<Uint8Array>();
   /** The number of lines acknowledged on earlier connections. */
   #acknowledgedBefore = 0;
-  #flushes: Flush[] = [];
+  readonly #flushes: Flush[] = [];
   #room: PromiseWithResolvers<void> | null = null;
   #watched: LineConnection | null = null;
 
@@ -146,11 +144,10 @@ export class Outbox {
 
   /** Removes a waiting line that is no longer needed. */
   withdraw(line: Uint8Array): void {
-    const { settled } = this;
     const at = this.#lines.remove(line);
     if (at < 0) return void this.#withdrawn.add(line);
-    const position = settled + at;
     this.#accepted--;
+    const position = this.settled + at;
     for (const flush of this.#flushes) if (flush.target > position) flush.target--;
     this.#resolveFlushes();
     this.#progress();
@@ -175,10 +172,10 @@ export class Outbox {
   async flush(): Promise<void> {
     const target = this.#accepted;
     if (this.settled >= target) return;
-    await new Promise<void>((resolve, reject) => {
-      this.#flushes.push({ target, resolve, reject });
-      this.#watch();
-    });
+    const flush: Flush = { target, ...Promise.withResolvers<void>() };
+    this.#flushes.push(flush);
+    this.#watch();
+    await flush.promise;
   }
 
   /**
@@ -285,9 +282,7 @@ export class Outbox {
   /** Without acknowledgements, settles the lines that the operating system has taken. */
   #settleWritten(connection: LineConnection): void {
     if (this.#hasAcks) return;
-    const count = this.#lines.countUpTo(connection.bytesOut);
-    if (count === 0) return;
-    this.#settle(count);
+    this.#settle(this.#lines.countUpTo(connection.bytesOut));
     this.#unacknowledged = this.#settledHere;
   }
 
@@ -345,7 +340,6 @@ export class Outbox {
     this.#settleWritten(connection);
     this.#fill();
     this.#resolveFlushes();
-    if (this.#flushes.length > 0) this.#watch();
     if (this.#hasRoom(connection, this.#maxInFlight / 4)) this.#releaseRoom();
     else if (this.#room) this.#watch();
   }
@@ -363,9 +357,7 @@ export class Outbox {
   }
 
   #failFlushes(fate: string): void {
-    const flushes = this.#flushes;
-    this.#flushes = [];
-    for (const { reject } of flushes) {
+    for (const { reject } of this.#flushes.splice(0)) {
       reject(new ConnectionClosedError(`Cannot flush the client: events were ${fate}`));
     }
   }
