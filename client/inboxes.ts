@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { EbsocketConnection } from "../net/connection.ts";
 import { EbsocketError } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import { Inbox, type InboxOptions } from "../net/inbox.ts";
@@ -12,10 +13,7 @@ const MAIN_FULL = "the inbox is full, and nothing is heard until it has been rea
   "subscribe([]) asks for no events";
 
 /** A connection, as far as the inboxes use it. */
-interface Reader {
-  pause(): void;
-  resume(): void;
-}
+type Reader = Pick<EbsocketConnection, "pause" | "resume">;
 
 /** The inboxes of one client. */
 export class Inboxes {

@@ -43,11 +43,12 @@ interface Unread {
 
 /** Separates the invalid events, and passes them to all readers. */
 export class InvalidEvents {
+  /** The number of invalid events so far. */
+  count = 0;
   readonly #checker: EventChecker;
   /** The first reader. Until it is used, it collects the invalid events. */
   #first: Reader | null = new Reader(0);
   readonly #readers = new Set<Reader>([this.#first!]);
-  #count = 0;
   /** The invalid events of the block that is being dispatched. */
   #taken: Pick<InvalidEvent, "event" | "issues">[] = [];
   #ended = false;
@@ -55,11 +56,6 @@ export class InvalidEvents {
   /** Creates a feed of the events that `checker` finds invalid. */
   constructor(checker: EventChecker) {
     this.#checker = checker;
-  }
-
-  /** The number of invalid events so far. */
-  get count(): number {
-    return this.#count;
   }
 
   /** Whether events can be invalid at all. */
@@ -86,7 +82,7 @@ export class InvalidEvents {
     this.#taken = [];
     for (const invalidEvent of taken) {
       // All bytes of the block count, because the long lines may be the invalid ones.
-      const unread = { ...invalidEvent, number: ++this.#count, bytes: bytes / taken.length };
+      const unread = { ...invalidEvent, number: ++this.count, bytes: bytes / taken.length };
       for (const reader of this.#readers) reader.add(unread);
     }
   }
@@ -111,7 +107,7 @@ export class InvalidEvents {
    * ones.
    */
   read(): AsyncGenerator<InvalidEvent, void, void> {
-    const reader = this.#first ?? new Reader(this.#count);
+    const reader = this.#first ?? new Reader(this.count);
     this.#first = null;
     if (this.#ended) reader.end();
     else this.#readers.add(reader);

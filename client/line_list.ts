@@ -12,14 +12,15 @@ const SETTLED = new Uint8Array();
 
 /** A first-in, first-out list of lines. */
 export class LineList {
+  /** The number of bytes in flight, and of waiting bytes. */
+  bytesInFlight = 0;
+  waitingBytes = 0;
   #lines: Uint8Array[] = [];
   /** The end of each line before `#next`, in bytes from the start of the connection's stream. */
   #ends: number[] = [];
   /** The index of the first line in flight, and of the first one that waits. */
   #first = 0;
   #next = 0;
-  #bytesInFlight = 0;
-  #waitingBytes = 0;
 
   /** The number of lines. */
   get length(): number {
@@ -31,19 +32,9 @@ export class LineList {
     return this.#next - this.#first;
   }
 
-  /** The number of bytes in flight. */
-  get bytesInFlight(): number {
-    return this.#bytesInFlight;
-  }
-
   /** The number of waiting lines. */
   get waiting(): number {
     return this.#lines.length - this.#next;
-  }
-
-  /** The number of waiting bytes. */
-  get waitingBytes(): number {
-    return this.#waitingBytes;
   }
 
   /** Returns the waiting lines. */
@@ -59,15 +50,15 @@ export class LineList {
   /** Appends a line that waits. */
   push(line: Uint8Array): void {
     this.#lines.push(line);
-    this.#waitingBytes += line.length;
+    this.waitingBytes += line.length;
   }
 
   /** Records that the first waiting line is in flight, and ends at byte `end` of the stream. */
   send(end: number): void {
     const { length } = this.#lines[this.#next++]!;
     this.#ends.push(end);
-    this.#waitingBytes -= length;
-    this.#bytesInFlight += length;
+    this.waitingBytes -= length;
+    this.bytesInFlight += length;
   }
 
   /** Removes the first waiting line. There must be one. */
@@ -91,7 +82,7 @@ export class LineList {
 
   #remove(at: number): void {
     const [line] = this.#lines.splice(at, 1);
-    this.#waitingBytes -= line!.length;
+    this.waitingBytes -= line!.length;
   }
 
   /** Returns the number of lines in flight that end at or before byte `position` of the stream. */
@@ -105,7 +96,7 @@ export class LineList {
   settle(count: number): void {
     const end = this.#first + count;
     for (; this.#first < end; this.#first++) {
-      this.#bytesInFlight -= this.#lines[this.#first]!.length;
+      this.bytesInFlight -= this.#lines[this.#first]!.length;
       this.#lines[this.#first] = SETTLED;
     }
     // Frees the entries, at a cost of less than two copies of each.
@@ -118,7 +109,7 @@ export class LineList {
 
   /** Removes and returns all waiting lines. */
   takeWaiting(): Uint8Array[] {
-    this.#waitingBytes = 0;
+    this.waitingBytes = 0;
     return this.#lines.splice(this.#next);
   }
 
@@ -133,9 +124,9 @@ export class LineList {
     this.#lines = this.#lines.slice(unsent);
     this.#ends = [];
     this.#first = this.#next = 0;
-    for (const { length } of unconfirmed) this.#bytesInFlight -= length;
-    this.#waitingBytes += this.#bytesInFlight;
-    this.#bytesInFlight = 0;
+    for (const { length } of unconfirmed) this.bytesInFlight -= length;
+    this.waitingBytes += this.bytesInFlight;
+    this.bytesInFlight = 0;
     return unconfirmed;
   }
 }

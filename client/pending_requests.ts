@@ -122,13 +122,13 @@ export function refusedError(
 
 /** The pending requests of one client, by ID. */
 export class PendingRequests {
+  /** The last connection, which carries the replies. */
+  channel: { readonly isGreeted: boolean } | null = null;
   readonly #requests = new TextMap<PendingRequest>();
   readonly #byLine = new Map<Uint8Array, PendingRequest>();
   /** Practically unique: a reply with another client's prefix is not taken for this client's. */
   readonly #prefix = randomId(PREFIX_PAIRS);
   readonly #inboxes: Inboxes;
-  /** The last connection. */
-  #channel: { readonly isGreeted: boolean } | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer fires, on the clock of `performance.now()`. */
   #timerDue = Infinity;
@@ -242,11 +242,6 @@ export class PendingRequests {
 
   // Connections
 
-  /** Begins a connection, which carries the replies from now on. */
-  connect(channel: { readonly isGreeted: boolean }): void {
-    this.#channel = channel;
-  }
-
   /** Fails the request of a queued line that was dropped. */
   onDrop(line: Uint8Array, reason: DropReason): void {
     const request = this.#byLine.get(line);
@@ -317,7 +312,7 @@ export class PendingRequests {
   /** Returns the reason why no reply may arrive, or an empty string. */
   #silenceReason(): string {
     const blocked = this.#inboxes.readBlockedBy();
-    if (blocked || this.#channel?.isGreeted !== false) return blocked;
+    if (blocked || this.channel?.isGreeted !== false) return blocked;
     return "the server has sent no welcome, so it may not be a relay";
   }
 }

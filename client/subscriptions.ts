@@ -518,7 +518,7 @@ export class SubscriptionManager {
    */
   begin(channel: ControlChannel): HelloExtras {
     this.#channel = channel;
-    this.#pending.connect(channel);
+    this.#pending.channel = channel;
     this.#isUnconfirmed = this.#isNarrowed;
     this.#unsent = [];
     const granted = this.#isStopped ? [] : this.#parts(CAUTIOUS_LINE_BYTES, isGranted);

@@ -6,18 +6,14 @@
 
 /** Connections, and errors instead of connections, that wait to be accepted. */
 export class AcceptQueue<C extends { close(): void }> {
-  readonly #outcomes: ({ readonly conn: C } | { readonly error: unknown })[] = [];
-  #isOpen = true;
-  #news = Promise.withResolvers<void>();
-
   /** Whether {@link close} has not been called. */
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
+  isOpen = true;
+  readonly #outcomes: ({ readonly conn: C } | { readonly error: unknown })[] = [];
+  #news = Promise.withResolvers<void>();
 
   /** Adds a connection, or closes it if the queue is closed. */
   add(conn: C): void {
-    if (!this.#isOpen) return conn.close();
+    if (!this.isOpen) return conn.close();
     this.#outcomes.push({ conn });
     this.wake();
   }
@@ -36,7 +32,7 @@ export class AcceptQueue<C extends { close(): void }> {
    */
   async next(refill: () => void): Promise<C> {
     for (;;) {
-      if (!this.#isOpen) throw new Deno.errors.BadResource("The listener is closed");
+      if (!this.isOpen) throw new Deno.errors.BadResource("The listener is closed");
       const outcome = this.#outcomes.shift();
       if (outcome && "error" in outcome) throw outcome.error;
       if (outcome) return outcome.conn;
@@ -53,7 +49,7 @@ export class AcceptQueue<C extends { close(): void }> {
 
   /** Closes the queue and the connections in it. */
   close(): void {
-    this.#isOpen = false;
+    this.isOpen = false;
     for (const outcome of this.#outcomes) if ("conn" in outcome) outcome.conn.close();
     this.wake();
   }

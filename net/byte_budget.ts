@@ -38,7 +38,8 @@ export class ByteBudget {
  * reads are efficient. Such buffers may take half of the limit in total.
  */
 export class ReadBuffers extends ByteBudget {
-  #count = 0;
+  /** Number of buffers. */
+  buffers = 0;
 
   /**
    * Largest useful size of a single buffer, in bytes. While more than a quarter of the limit is in
@@ -46,16 +47,6 @@ export class ReadBuffers extends ByteBudget {
    */
   get maxBufferBytes(): number {
     const quarter = this.maxBytes / 4;
-    return this.bytes <= quarter ? Infinity : Math.floor(quarter / this.#count);
-  }
-
-  /** Counts a new buffer. */
-  join(): void {
-    this.#count++;
-  }
-
-  /** Stops counting a buffer, which is empty by now. */
-  leave(): void {
-    this.#count--;
+    return this.bytes <= quarter ? Infinity : Math.floor(quarter / this.buffers);
   }
 }

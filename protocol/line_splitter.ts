@@ -31,10 +31,8 @@ export interface BufferCount {
    * The longest buffer that full reads alone justify, in bytes. An unfinished line may need more.
    */
   readonly maxBufferBytes: number;
-  /** Adds an empty buffer to the count. */
-  join(): void;
-  /** Removes a buffer from the count. It has no bytes left. */
-  leave(): void;
+  /** The number of buffers. */
+  buffers: number;
   /**
    * Adds `bytes`, which may be negative, to the count. The minimum length of a buffer does not
    * count.
@@ -143,7 +141,7 @@ export class LineSplitter {
   constructor({ maxLineBytes }: LineSplitterOptions = {}, count: BufferCount | null = null) {
     this.maxLineBytes = checkMaxLineBytes(maxLineBytes);
     this.#count = count;
-    count?.join();
+    if (count) count.buffers++;
   }
 
   /** The error of a line that was too long. The lines before it have been returned. */
@@ -251,7 +249,7 @@ export class LineSplitter {
   drop(): void {
     this.#unfinished = 0;
     if (this.#buffer.length > 0) this.#resize(0);
-    this.#count?.leave();
+    if (this.#count) this.#count.buffers--;
     this.#count = null;
   }
 

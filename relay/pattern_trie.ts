@@ -76,19 +76,15 @@ class Node<V> {
 
 /** Values by pattern. All patterns must be valid (see `faultOfPattern()`). */
 export class PatternTrie<V> {
-  readonly #root = new Node<V>();
-  #size = 0;
-
   /** Number of pairs of a pattern and a value. */
-  get size(): number {
-    return this.#size;
-  }
+  size = 0;
+  readonly #root = new Node<V>();
 
   /** Adds `value` for a pattern. Adding it again changes nothing. */
   add(pattern: string, value: V): void {
     const { path, end } = parse(pattern);
     const node = path === null ? this.#root : this.#reach(path);
-    if (node.add(value, end)) this.#size++;
+    if (node.add(value, end)) this.size++;
   }
 
   /** Returns the node to which the tokens lead. Creates it if it does not exist. */
@@ -121,7 +117,7 @@ export class PatternTrie<V> {
       path = node.label.length === path.length ? null : path.slice(node.label.length + 1);
     }
     if (!nodes.at(-1)!.delete(value, end)) return;
-    this.#size--;
+    this.size--;
     // An empty node is removed. The node above may then have a single child and no pattern of its
     // own.
     for (let i = nodes.length - 1; i > 0; i--) tidy(nodes[i - 1]!, nodes[i]!);
@@ -130,7 +126,7 @@ export class PatternTrie<V> {
   /** Returns the values of all patterns that match a name, once for each pattern. */
   find(name: string): V[] {
     const found: V[] = [];
-    if (this.#size === 0) return found;
+    if (this.size === 0) return found;
     const starts = startsOf(name);
     const count = starts.length - 1;
     /** The keys of the name's tokens, and of its tails from each token on, computed as needed. */
