@@ -188,9 +188,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
    */
   constructor(server: EbsocketServer, options: SystemOptions & EventOptions<M, S> = {}) {
     if (!(server instanceof EbsocketServer)) {
-      throw new TypeError(
-        `Invalid server: expected an EbsocketServer, got ${inspect(server)}`,
-      );
+      throw new TypeError(`Invalid server: expected an EbsocketServer, got ${inspect(server)}`);
     }
     this.server = server;
     this.timeout = checkDuration("timeout", options.timeout ?? 500, 0);

@@ -183,7 +183,10 @@ function check(
     if (typeof result !== "object" || result === null) {
       throw new Error(`its validator gives ${kindOf(result)} instead of a result`);
     }
-    if ("then" in result) throw refuseLateAnswer(result);
+    if ("then" in result) {
+      result.then(undefined, () => {}); // A rejection is ignored.
+      throw new Error("its validator is asynchronous"); // or, with Zod, it has thrown
+    }
     if (result.issues) return { issues: showIssues(result.issues) };
     const { value } = result;
     if (kindOf(value) === "Object") return { value: value as object };
@@ -192,14 +195,6 @@ function check(
     const why = showText(cause instanceof Error ? cause.message : String(cause));
     throw new TypeError(`Cannot check event ${quote(name)}: ${why}`, { cause });
   }
-}
-
-/**
- * Returns the error for a validator that returns a promise. A rejection of that promise is ignored.
- */
-function refuseLateAnswer(answer: Promise<unknown>): Error {
-  answer.then(undefined, () => {});
-  return new Error("its validator is asynchronous"); // or, with Zod, it has thrown
 }
 
 /** Returns `Object` for values that can be attributes, otherwise `Array`, `String`, `Undefined`… */

@@ -68,14 +68,8 @@ const PLAIN_KEY = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
  * ten, only the number of the remaining issues is given.
  */
 export function showIssues(issues: readonly StandardSchemaIssue[]): string[] {
-  const shown: string[] = [];
-  for (const issue of issues) {
-    if (shown.length === MAX_ISSUES) {
-      shown.push(`${issues.length - MAX_ISSUES} more`);
-      break;
-    }
-    shown.push(showIssue(issue));
-  }
+  const shown = issues.slice(0, MAX_ISSUES).map(showIssue);
+  if (issues.length > MAX_ISSUES) shown.push(`${issues.length - MAX_ISSUES} more`);
   return shown.length > 0 ? shown : ["its validator does not say why"];
 }
 

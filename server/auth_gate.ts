@@ -104,7 +104,8 @@ export class AuthGate implements ConnectionSink {
     }
     const end = bytes.indexOf(LF, start) + 1;
     const line = bytes.subarray(start, end);
-    const hello = kind === "control" ? toHello(line, validator.hasEscapedKey) : null;
+    const control = kind === "control" && parseLine(decoder.decode(line), validator.hasEscapedKey);
+    const hello = control ? decodeHello(control as ControlLine) : null;
     if (hello && this.#isRight(hello.token)) {
       this.#forget(connection);
       return this.#sink.pass(connection, hello, new LineBlock(bytes.slice(end)));
@@ -150,11 +151,6 @@ function describe(foreign: "HTTP" | "TLS" | null, hello: Hello | null): string {
   if (foreign) return `this looks like ${foreign}`;
   if (!hello) return "the first line must be a hello with a token";
   return hello.token === undefined ? "no token" : "the token is wrong";
-}
-
-/** Returns the hello in a control line, or `null` if it is not a hello. */
-function toHello(line: Uint8Array, hasEscapedKey: boolean): Hello | null {
-  return decodeHello(parseLine(decoder.decode(line), hasEscapedKey) as ControlLine);
 }
 
 /** All digests have the same length, as required by the comparison in constant time. */
