@@ -33,11 +33,9 @@ const MAX_UNREAD = 1000;
 const MAX_UNREAD_BYTES = 8_388_608;
 
 /** An invalid event queued for a reader. */
-interface Unread {
+interface Unread extends Omit<InvalidEvent, "missed"> {
   /** Its number among the invalid events of its client, from 1. */
   readonly number: number;
-  readonly event: EbsocketEvent;
-  readonly issues: readonly string[];
   readonly bytes: number;
 }
 

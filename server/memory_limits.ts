@@ -85,12 +85,6 @@ export class MemoryLimits {
   }
 }
 
-/** A send queue, or a connection that has one. */
-interface PieceHolder {
-  /** Replaces each queued piece with the result of `replace`, which holds the same bytes. */
-  replaceEach(replace: (piece: Piece) => Piece): void;
-}
-
 /** The queued parts of one block. */
 interface Parts {
   /** The copy of each part by its start and end, or `null` if there is none yet. */
@@ -103,7 +97,7 @@ interface Parts {
  * Replaces each block of which less than half is queued by copies of its queued parts, so that the
  * block can be freed.
  */
-export function compact(holders: Iterable<PieceHolder>): void {
+export function compact(holders: Iterable<Pick<LineConnection, "replaceEach">>): void {
   const queued = new Map<Block, Parts>();
   for (const holder of holders) {
     holder.replaceEach((piece) => {
