@@ -46,6 +46,8 @@ export class Inbox<T> {
   #reader = "";
   #free: PromiseWithResolvers<void> | null = null;
   #checks = 0;
+  /** Whether a timer for the end of the turn may have been set for the reader of this inbox. */
+  #mayHaveTimer = false;
   #mustYield = false;
   #wake: (() => void) | null = null;
 
@@ -97,9 +99,11 @@ export class Inbox<T> {
    */
   mustYield(): boolean {
     if (this.#mustYield || ++this.#checks % ITEMS_PER_CHECK > 0) return this.#mustYield;
-    // With fewer items the reader will soon stop. After the end, no code clears a timer.
-    return this.#mustYield = this.length >= ITEMS_PER_CHECK &&
-      turnIsOver(this.#ended ? null : this);
+    // With fewer items the reader will soon stop.
+    if (this.length < ITEMS_PER_CHECK) return false;
+    // After the end, no code clears a timer.
+    this.#mayHaveTimer = !this.#ended;
+    return this.#mustYield = turnIsOver(this.#ended ? null : this);
   }
 
   /**
@@ -134,6 +138,10 @@ export class Inbox<T> {
     if (2 * this.#taken > this.#items.length) {
       this.#items = this.#items.slice(this.#taken);
       this.#taken = 0;
+    }
+    if (this.#mayHaveTimer && this.length === 0) {
+      this.#mayHaveTimer = false;
+      clearTimers(); // No item needs a turn.
     }
     this.#checkRoom();
     return item;

@@ -1,5 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
 import { assertFalse } from "@std/assert/false";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { assertLess } from "@std/assert/less";
@@ -435,4 +436,26 @@ Deno.test("Inbox.mustYield() sets no timer after the end", () => {
     assertEquals(timers > 0, !isEnded);
     clearTimers();
   }
+});
+
+Deno.test("Inbox.take() leaves no timer once nothing is unread, although nobody has claimed it", () => {
+  const { inbox } = makeInbox();
+  inbox.push(Array.from({ length: 100 }, (_, i) => i), 0);
+  const { setTimeout, clearTimeout } = globalThis;
+  const timers = new Set<unknown>();
+  globalThis.setTimeout = (() => {
+    const id = Symbol();
+    timers.add(id);
+    return id;
+  }) as unknown as typeof setTimeout;
+  globalThis.clearTimeout = ((id: unknown) => timers.delete(id)) as unknown as typeof clearTimeout;
+  let max = 0;
+  while (inbox.take() !== undefined) {
+    for (const start = performance.now(); performance.now() - start < 0.2;);
+    inbox.mustYield();
+    max = Math.max(max, timers.size);
+  }
+  Object.assign(globalThis, { setTimeout, clearTimeout });
+  assertGreater(max, 0);
+  assertEquals(timers.size, 0);
 });
