@@ -123,6 +123,7 @@ export class Lifecycle {
       const address = formatAddress(addressOf(destination));
       throw new TypeError(`Cannot connect to ${address}: the client is connected or connecting`);
     }
+    signal?.throwIfAborted();
     const manager = this.#spare ?? new ConnectionManager(this.#settings, this.#receiver);
     this.#spare = null;
     this.#next = manager;
@@ -132,7 +133,6 @@ export class Lifecycle {
     const onAbort = () => manager.cancel(new Error("it was aborted"));
     signal?.addEventListener("abort", onAbort);
     try {
-      signal?.throwIfAborted();
       await manager.start(destination, this.#last);
       this.#last = manager;
     } catch (error) {

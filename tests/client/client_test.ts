@@ -91,7 +91,10 @@ Deno.test("EbsocketClient.connectTo() can be aborted", async () => {
   await using server = new FakeServer();
   const client = new EbsocketClient();
   const signal = AbortSignal.abort(new Error("changed my mind"));
-  await assertRejects(() => client.connectTo(server.address, { signal }), Error, "changed my mind");
+  for (const timeout of [Infinity, 0]) {
+    const connecting = client.connectTo(server.address, { signal, timeout });
+    await assertRejects(() => connecting, Error, "changed my mind");
+  }
   const controller = new AbortController();
   await client.connectTo(server.address, { signal: controller.signal });
   controller.abort();
