@@ -521,7 +521,11 @@ export class LineConnection extends EbsocketConnection {
     clearTimers();
     this.#discarding = true;
     this.#endDeadline?.();
-    this.#duplex.close();
+    try {
+      this.#duplex.close();
+    } catch {
+      // Its owner has closed it before, such as the program that made it.
+    }
     this.#wakeReader();
     this.#splitter?.drop();
     this.#splitter = null;

@@ -15,7 +15,7 @@ import { type CloseInfo, ConnectionClosedError } from "../../errors.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
 import { turn } from "../support/turns.ts";
-import { until } from "../support/waiting.ts";
+import { soon, until } from "../support/waiting.ts";
 
 function setUp(options: ConnectionOptions = {}, onLine?: (line: string) => void) {
   const duplex = new FakeDuplex();
@@ -328,6 +328,14 @@ Deno.test("EbsocketConnection ends as reset when reading fails", async () => {
   const { connection, duplex } = setUp();
   duplex.receive(new Deno.errors.ConnectionReset("reset by peer"));
   assertEquals(await connection.closed, { ...CLEAN, reason: "reset", detail: "reset by peer" });
+});
+
+Deno.test("EbsocketConnection ends when the owner of its socket has closed that", async () => {
+  const { connection, duplex, ends } = setUp();
+  duplex.close();
+  duplex.receive(new Deno.errors.BadResource("closed"));
+  assertEquals((await soon(connection.closed, "the end")).reason, "reset");
+  assertEquals(ends.length, 1);
 });
 
 Deno.test("EbsocketConnection.flush() resolves once all is written, and rejects if it never is", async () => {
