@@ -15,7 +15,7 @@ async function pub(relay: Pick<TestRelay, "address">, args: string[], input = ""
   return await command.end();
 }
 
-Deno.test("pub sends an event with the attributes that it is given", async () => {
+Deno.test("pub sends an event with the attributes of the command line", async () => {
   await using relay = testRelay();
   await using peer = await Peer.connect(relay.address);
   await until(() => relay.relay.clients.length === 1);
@@ -24,7 +24,7 @@ Deno.test("pub sends an event with the attributes that it is given", async () =>
   await peer.sees('{"event":"message","__dict__":{"content":"Hello there","n":1.00}}\n');
 });
 
-Deno.test("pub - sends what standard input has, as it is", async () => {
+Deno.test("pub - sends the lines of standard input unchanged", async () => {
   await using relay = testRelay();
   await using peer = await Peer.connect(relay.address);
   await until(() => relay.relay.clients.length === 1);
@@ -38,21 +38,22 @@ Deno.test("pub - sends what standard input has, as it is", async () => {
   assertEquals(peer.text, `${text}{"event":"c"}\n`);
 });
 
-Deno.test("pub - sends up to the first bad line, and says where it is", async () => {
+Deno.test("pub - sends the events before the first bad line, and reports its position", async () => {
   await using relay = testRelay();
   await using peer = await Peer.connect(relay.address);
   await until(() => relay.relay.clients.length === 1);
   const input = '{"event":"a"}\n{"event":"b","__dict__":{"x" 1}}\n{"event":"c"}\n';
   const { code, stderr } = await pub(relay, ["-"], input);
-  assertEquals([code, stderr], [
-    1,
+  assertEquals(code, 1);
+  assertEquals(
+    stderr,
     'error: standard input:2:30: bad-json: expected ":", found "1"; events sent before it: 1\n',
-  ]);
+  );
   await peer.sees('{"event":"a"}\n');
   assertEquals(relay.relay.stats().eventsIn, 1);
 });
 
-Deno.test("pub takes a name for one, whatever it looks like, behind --", async () => {
+Deno.test("pub takes any argument after -- as a name", async () => {
   await using relay = testRelay();
   await using peer = await Peer.connect(relay.address);
   await until(() => relay.relay.clients.length === 1);
@@ -60,7 +61,7 @@ Deno.test("pub takes a name for one, whatever it looks like, behind --", async (
   await peer.sees('{"event":"--raw","__dict__":{"key":"-1"}}\n');
 });
 
-Deno.test("pub --to and --confirm say what becomes of the events", async () => {
+Deno.test("pub --to and --confirm report how many clients each event reaches", async () => {
   await using server = new FakeServer({ ack: true, features: ["subscribe", "ack"] });
   await using command = new Command([
     "pub",
@@ -86,12 +87,13 @@ Deno.test("pub --to and --confirm say what becomes of the events", async () => {
   assertEquals(await session.line(), null);
   await session.close();
   const { code, stdout, stderr } = await ending;
-  assertEquals([code, stdout], [1, "1 a\n0 b c\n"]);
+  assertEquals(code, 1);
+  assertEquals(stdout, "1 a\n0 b c\n");
   const why = 'No client "c7": 1 of 2 events had no recipient';
   assertEquals(stderr, `error: ${why}; ebsockets top lists the clients\n`);
 });
 
-Deno.test("pub says which events the relay refuses, and exits with 1", async () => {
+Deno.test("pub reports the events that the relay refuses, and exits with 1", async () => {
   const validate = (value: unknown) =>
     typeof (value as { n?: unknown }).n === "number"
       ? { value: value as { n: number } }
@@ -113,15 +115,17 @@ Deno.test("pub says which events the relay refuses, and exits with 1", async () 
   });
 });
 
-Deno.test("pub --to reaches one client, whatever that wants to hear", async () => {
+Deno.test("pub --to reaches one client, whatever its subscriptions", async () => {
   await using relay = testRelay();
   const one = await relay.connect();
   const other = await relay.connect();
   await one.subscribe([]);
   const { code, stdout } = await pub(relay, ["hello", `--to=${one.id}`, "--confirm"]);
-  assertEquals([code, stdout], [0, "1 hello\n"]);
+  assertEquals(code, 0);
+  assertEquals(stdout, "1 hello\n");
   const lost = await pub(relay, ["hello", "--to=c99"]);
-  assertEquals([lost.code, lost.stdout], [1, ""]);
+  assertEquals(lost.code, 1);
+  assertEquals(lost.stdout, "");
   const why = 'No client "c99": the event had no recipient; ebsockets top lists the clients';
   assertEquals(lost.stderr, `error: ${why}\n`);
   assertEquals((await one.recvEvent())?.event, "hello");
@@ -136,7 +140,8 @@ Deno.test("pub sends lines with their envelopes, and subscribes to nothing", asy
   const text = ' { "event" : "a", "id":"r1", "__dict__" : {"n":1.00} }';
   await command.type(`${text}\n`);
   const { control, events } = JSON.parse((await session.line())!);
-  assertEquals([control, events], ["subscribe", []]);
+  assertEquals(control, "subscribe");
+  assertEquals(events, []);
   assertEquals(await session.line(), text);
   await session.ack(1);
   assertEquals(await command.end(), { code: 0, stdout: "", stderr: "" });
@@ -185,7 +190,7 @@ Deno.test("pub waits while too many receipts are outstanding", async () => {
   assertEquals((await command.end()).stdout, "1 a\n".repeat(20_000));
 });
 
-Deno.test("pub fails when the relay has not taken all", async () => {
+Deno.test("pub fails when the relay has not accepted all events", async () => {
   await using server = new FakeServer({ ack: true });
   await using command = new Command(["pub", formatAddress(server.address), "-"]);
   const session = await server.session();
@@ -202,7 +207,7 @@ Deno.test("pub fails when the relay has not taken all", async () => {
 });
 
 Deno.test({
-  name: "pub gives up on a signal",
+  name: "pub ends on a signal",
   ignore: Deno.build.os === "windows",
   async fn() {
     await using relay = testRelay();
@@ -215,7 +220,7 @@ Deno.test({
   },
 });
 
-Deno.test("pub says in one line what is wrong with its words, with exit code 2", async () => {
+Deno.test("pub reports invalid arguments in one line, and exits with 2", async () => {
   const cases: [args: string[], complaint: string][] = [
     [[], "pub needs the NAME of an event, or - for standard input"],
     [["127.0.0.1:1"], "pub needs the NAME of an event, or - for standard input"],
@@ -235,10 +240,8 @@ Deno.test("pub says in one line what is wrong with its words, with exit code 2",
   await Promise.all(cases.map(async ([args, complaint]) => {
     await using command = new Command(["pub", ...args], []);
     const { code, stdout, stderr } = await command.end();
-    assertEquals([code, stdout, stderr], [
-      2,
-      "",
-      `error: ${complaint}; ebsockets pub --help shows the options\n`,
-    ]);
+    assertEquals(code, 2);
+    assertEquals(stdout, "");
+    assertEquals(stderr, `error: ${complaint}; ebsockets pub --help shows the options\n`);
   }));
 });

@@ -34,7 +34,7 @@ async function answering(
   return client;
 }
 
-Deno.test("req prints the first answer as it came, and exits with 0", async () => {
+Deno.test("req prints the first answer unchanged, and exits with 0", async () => {
   await using relay = testRelay();
   await using peer = await Peer.connect(relay.address);
   const asking = req(relay, "user.find", "id:=12345678901234567890", "name=Ada");
@@ -45,25 +45,28 @@ Deno.test("req prints the first answer as it came, and exits with 0", async () =
     `{"event":"user.found","__dict__":{"age": 1e400},"to":"${from}","reply_to":"${id}"}`;
   await peer.send(`{"event":"other"}\n${answer}\n`);
   const { code, stdout, stderr } = await asking;
-  assertEquals([code, stderr], [0, ""]);
+  assertEquals(code, 0);
+  assertEquals(stderr, "");
   assertEquals(stdout.replace(/"from":"c\d+",/, ""), `${answer}\n`);
 });
 
-Deno.test("req says at once that nobody is there, and what to do", async () => {
+Deno.test("req reports at once that no client receives the request, and what to do", async () => {
   await using relay = testRelay();
   const { code, stdout, stderr } = await req(relay, "time.now", "--timeout", "600000");
-  assertEquals([code, stdout], [1, ""]);
+  assertEquals(code, 1);
+  assertEquals(stdout, "");
   assertEquals(
     stderr,
     'error: No client receives "time.now": start a service for it, such as ebsockets serve time.now --exec CMD\n',
   );
 });
 
-Deno.test("req says when its time is up, and how many have heard it", async () => {
+Deno.test("req reports a time-out, and how many clients received the request", async () => {
   await using relay = testRelay();
   await using _ = await Peer.connect(relay.address);
   const { code, stdout, stderr } = await req(relay, "time.now", "--timeout", "200");
-  assertEquals([code, stdout], [1, ""]);
+  assertEquals(code, 1);
+  assertEquals(stdout, "");
   assertEquals(
     stderr,
     'error: No answer to "time.now" within 200 ms, although 1 client received it, perhaps only ' +
@@ -71,7 +74,7 @@ Deno.test("req says when its time is up, and how many have heard it", async () =
   );
 });
 
-Deno.test("req --to asks one client alone, and says if there is no such client", async () => {
+Deno.test("req --to asks only one client, and reports if there is no such client", async () => {
   await using relay = testRelay();
   await using one = await answering(relay, "name", () => ({ is: "one" }));
   await using two = await answering(relay, "name", () => ({ is: "two" }));
@@ -80,10 +83,8 @@ Deno.test("req --to asks one client alone, and says if there is no such client",
     assertEquals(JSON.parse(stdout).__dict__, { is: name });
   }
   const { code, stderr } = await req(relay, "name", "--to", "c99");
-  assertEquals([code, stderr], [
-    1,
-    'error: No client "c99"; ebsockets top lists the clients\n',
-  ]);
+  assertEquals(code, 1);
+  assertEquals(stderr, 'error: No client "c99"; ebsockets top lists the clients\n');
 });
 
 Deno.test("req sends the line unchanged after an envelope, and prints only replies to it", async () => {
@@ -118,30 +119,31 @@ Deno.test("req reports why the relay refuses the request", async () => {
   const { id } = JSON.parse((await session.line())!);
   await session.send({ control: "error", id, reason: "bad-attributes", detail: "zone: No" });
   const { code, stderr } = await asking;
-  assertEquals([code, stderr], [
-    1,
-    'error: The relay refuses "time.now": bad-attributes: zone: No\n',
-  ]);
+  assertEquals(code, 1);
+  assertEquals(stderr, 'error: The relay refuses "time.now": bad-attributes: zone: No\n');
 });
 
-Deno.test("req --count prints so many answers", async () => {
+Deno.test("req --count prints that many answers", async () => {
   await using relay = testRelay();
   await using _one = await answering(relay, "name", () => ({ is: "one" }));
   await using _two = await answering(relay, "name", () => ({ is: "two" }));
   const { code, stdout, stderr } = await req(relay, "name", "--count", "2");
   const names = stdout.trimEnd().split("\n").map((line) => JSON.parse(line).__dict__.is);
-  assertEquals([code, stderr, names.toSorted()], [0, "", ["one", "two"]]);
+  assertEquals(code, 0);
+  assertEquals(stderr, "");
+  assertEquals(names.toSorted(), ["one", "two"]);
 });
 
-Deno.test("req --count prints those that come in time, and says that there are fewer", async () => {
+Deno.test("req --count prints the answers that arrive in time, and reports that some are missing", async () => {
   await using relay = testRelay();
   await using _ = await answering(relay, "name", () => ({}));
   const { code, stdout, stderr } = await req(relay, "name", "--count=3", "--timeout=1000");
-  assertEquals([code, stdout.split("\n").length], [0, 2]);
+  assertEquals(code, 0);
+  assertEquals(stdout.split("\n").length, 2);
   assertEquals(stderr, "1 of 3 answers arrived within 1000 ms\n");
 });
 
-Deno.test("req says that a server knows no requests", async () => {
+Deno.test("req reports a server that does not support requests", async () => {
   await using system = new EbsocketSystem(new EbsocketServer(["127.0.0.1", 0]));
   const { code, stderr } = await req(system.server, "name");
   assertEquals(code, 1);
@@ -151,7 +153,7 @@ Deno.test("req says that a server knows no requests", async () => {
   );
 });
 
-Deno.test("req says why the relay has ended the connection", async () => {
+Deno.test("req reports why the relay ended the connection", async () => {
   const relay = testRelay();
   await using peer = await Peer.connect(relay.address);
   const asking = req(relay, "name");
@@ -159,14 +161,12 @@ Deno.test("req says why the relay has ended the connection", async () => {
   const closing = relay.close();
   peer.close();
   const { code, stderr } = await asking;
-  assertEquals(
-    [code, stderr],
-    [1, "error: The connection ended with shutdown before an answer arrived\n"],
-  );
+  assertEquals(code, 1);
+  assertEquals(stderr, "error: The connection ended with shutdown before an answer arrived\n");
   await closing;
 });
 
-Deno.test("req says in one line what is wrong with its arguments, and exits with 2", async () => {
+Deno.test("req reports invalid arguments in one line, and exits with 2", async () => {
   const cases: [args: string[], complaint: RegExp][] = [
     [[], /^error: req needs the NAME of an event; ebsockets req --help shows the options\n$/],
     [["a", "b"], /^error: "b" is neither KEY=TEXT nor KEY:=JSON; try content=b; /],
@@ -176,7 +176,8 @@ Deno.test("req says in one line what is wrong with its arguments, and exits with
   await Promise.all(cases.map(async ([args, complaint]) => {
     await using command = new Command(["req", ...args]);
     const { code, stdout, stderr } = await command.end();
-    assertEquals([code, stdout], [2, ""]);
+    assertEquals(code, 2);
+    assertEquals(stdout, "");
     assertMatch(stderr, complaint);
   }));
 });

@@ -13,7 +13,7 @@ import { FakeServer } from "../support/fake_server.ts";
 import { Peer } from "../support/peer.ts";
 import { script } from "../support/script.ts";
 import { schemaOf } from "../support/schemas.ts";
-import { soon, until } from "../support/waiting.ts";
+import { pause, soon, until } from "../support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
 
@@ -51,28 +51,32 @@ async function connected({ address }: Pick<TestRelay, "address">): Promise<Ebsoc
   return client;
 }
 
-Deno.test("serve gives a command the event, and its output back", async () => {
+Deno.test("serve passes the event to a command, and answers with its output", async () => {
   await using relay = testRelay();
   const source = "await Deno.stdin.readable.pipeTo(Deno.stdout.writable, { preventClose: true });" +
     "console.log('$HOME `id`')";
   await using _ = await serve(relay, ["echo.*"], source);
   await using client = await connected(relay);
   const answer = await client.request(new EbsocketEvent("echo.a", { text: "$(id)" }));
-  assertEquals([answer.event, answer.getAttribute("code")], ["echo.a", 0]);
+  assertEquals(answer.event, "echo.a");
+  assertEquals(answer.getAttribute("code"), 0);
   const [line, words] = (answer.getAttribute("output") as string).split("\n");
   const { event, __dict__, id, from } = JSON.parse(line!);
-  assertEquals([event, __dict__, from], ["echo.a", { text: "$(id)" }, client.id]);
-  assertEquals([id === answer.replyTo, words], [true, "$HOME `id`"]);
+  assertEquals(event, "echo.a");
+  assertEquals(__dict__, { text: "$(id)" });
+  assertEquals(from, client.id);
+  assertEquals(id, answer.replyTo);
+  assertEquals(words, "$HOME `id`");
 });
 
-Deno.test("serve makes attributes of an object that a command prints", async () => {
+Deno.test("serve answers with the object that a command prints as attributes", async () => {
   await using relay = testRelay();
   await using _ = await serve(relay, ["sum"], "console.log(JSON.stringify({ sum: 3 }))");
   await using client = await connected(relay);
   assertEquals((await client.request(new EbsocketEvent("sum"))).__dict__, { sum: 3 });
 });
 
-Deno.test("serve passes numbers and the order of keys on as they were written, both ways", async () => {
+Deno.test("serve keeps numbers and the order of keys as they were written, in requests and answers", async () => {
   await using relay = testRelay();
   const source = "await Deno.stdin.readable.pipeTo(Deno.stdout.writable)";
   await using _ = await serve(relay, ["echo"], source);
@@ -84,7 +88,7 @@ Deno.test("serve passes numbers and the order of keys on as they were written, b
   await peer.sees(`"__dict__":${attributes}}}\n`);
 });
 
-Deno.test("serve answers what a command cannot, tells of it, and goes on", async () => {
+Deno.test("serve answers a request whose command fails, reports it, and continues", async () => {
   await using relay = testRelay();
   const source = "const line = await new Response(Deno.stdin.readable).text();" +
     "if (line.includes('hang')) await new Promise((r) => setTimeout(r, 1e6));" +
@@ -106,7 +110,7 @@ Deno.test("serve answers what a command cannot, tells of it, and goes on", async
   await command.expect(/Z answered job for c\d+ in /);
 });
 
-Deno.test("serve answers with what is wrong with a command that cannot be started", async () => {
+Deno.test("serve answers with the reason why a command cannot be started", async () => {
   await using relay = testRelay();
   await using command = await serveWith(relay, ["job", "--exec", "no-such-command"]);
   await using client = await connected(relay);
@@ -147,7 +151,7 @@ Deno.test({
   },
 });
 
-Deno.test("serve runs nothing for an event that asks for no answer", async () => {
+Deno.test("serve runs no command for an event that is not a request", async () => {
   await using relay = testRelay();
   await using command = await serve(relay, ["job"], "console.log('{}')");
   await using client = await connected(relay);
@@ -180,7 +184,7 @@ Deno.test("serve --queue shares the requests", async () => {
   );
 });
 
-Deno.test("serve --jobs lets so many commands run at a time", async () => {
+Deno.test("serve --jobs limits the number of commands that run at a time", async () => {
   await using relay = testRelay();
   const folder = await Deno.makeTempDir();
   // Each waits for the others, of which one at a time would never come.
@@ -196,7 +200,7 @@ Deno.test("serve --jobs lets so many commands run at a time", async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("serve finds its way back to a relay", async () => {
+Deno.test("serve reconnects to a relay", async () => {
   const relay = testRelay();
   const { address } = relay;
   await using command = await serve(relay, ["job"], "console.log('{}')");
@@ -209,7 +213,7 @@ Deno.test("serve finds its way back to a relay", async () => {
 });
 
 Deno.test({
-  name: "serve on Ctrl+C answers what has come, then ends with 0",
+  name: "serve on Ctrl+C answers the received requests, then ends with 0",
   ignore: isWindows,
   async fn() {
     await using relay = testRelay();
@@ -235,7 +239,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "serve on a second Ctrl+C ends at once, and takes what is running along",
+  name: "serve on a second Ctrl+C ends at once, and kills the running commands",
   ignore: isWindows,
   async fn() {
     await using relay = testRelay();
@@ -248,7 +252,7 @@ Deno.test({
     command.kill("SIGINT");
     await command.expect(/Z stopping \(1 running\)/);
     // One that comes right behind the first is its echo.
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await pause(600);
     command.kill("SIGINT");
     assertEquals((await command.end()).code, 130);
     await until(() => !isRunning(pid));
@@ -257,7 +261,7 @@ Deno.test({
   },
 });
 
-Deno.test("serve tells which answers the relay refuses", async () => {
+Deno.test("serve reports the answers that the relay refuses", async () => {
   const events = defineEvents({
     ask: schemaOf<object>((value) =>
       "output" in (value as object)
@@ -281,7 +285,8 @@ Deno.test("serve replies with the reason why an answer cannot be sent", async ()
   const { __dict__ } = await client.request(new EbsocketEvent("job"), { timeout: 60_000 });
   const error = /^its 20\d\d bytes exceed the 1000 that the server takes$/;
   assertMatch(`${__dict__.error}`, error);
-  assertEquals([__dict__.output, __dict__.code], ["", 0]);
+  assertEquals(__dict__.output, "");
+  assertEquals(__dict__.code, 0);
   await command.expect(/Z cannot send the answer to job for c\d+: its 20\d\d bytes exceed /);
 });
 
@@ -339,7 +344,7 @@ Deno.test("toAttributes() never uses the output of a failed command as a reply",
   assertEquals(JSON.parse(attributes), { output: '{"a":1}', code: 3, error: fault });
 });
 
-Deno.test("serve says why it cannot begin", async () => {
+Deno.test("serve reports in one line why it cannot start", async () => {
   const cases: [args: string[], flags: string[], code: number, complaint: RegExp][] = [
     [
       ["a", "--exec=date", "+%s"],
@@ -370,7 +375,8 @@ Deno.test("serve says why it cannot begin", async () => {
   await Promise.all(cases.map(async ([args, flags, code, complaint]) => {
     await using command = new Command(["serve", ...args], flags);
     const outcome = await command.end();
-    assertEquals([outcome.code, outcome.stdout], [code, ""], args.join(" "));
+    assertEquals(outcome.code, code, args.join(" "));
+    assertEquals(outcome.stdout, "", args.join(" "));
     assertMatch(outcome.stderr, complaint);
   }));
 });

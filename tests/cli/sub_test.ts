@@ -7,7 +7,7 @@ import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { FakeServer } from "../support/fake_server.ts";
 import { Peer } from "../support/peer.ts";
-import { soon, until } from "../support/waiting.ts";
+import { pause, soon, until } from "../support/waiting.ts";
 
 const isWindows = Deno.build.os === "windows";
 
@@ -18,7 +18,7 @@ async function listen(relay: Pick<TestRelay, "address">, ...args: string[]): Pro
   return command;
 }
 
-Deno.test("sub prints lines as they came, byte for byte, until it has so many", async () => {
+Deno.test("sub prints lines unchanged, up to --count", async () => {
   await using relay = testRelay();
   await using sub = await listen(relay, "--count", "3");
   await using peer = await Peer.connect(relay.address);
@@ -29,11 +29,12 @@ Deno.test("sub prints lines as they came, byte for byte, until it has so many", 
   ];
   await peer.send(`${lines.join("\n")}\n{"event":"d"}\n`);
   const { code, stdout, stderr } = await sub.end();
-  assertEquals([code, stdout], [0, `${lines.join("\n")}\n`]);
+  assertEquals(code, 0);
+  assertEquals(stdout, `${lines.join("\n")}\n`);
   assertMatch(stderr, /^Listening to 127\.0\.0\.1:\d+ as c\d+\n$/);
 });
 
-Deno.test("sub without a pattern asks for all where a relay sends nothing that is not asked for", async () => {
+Deno.test("sub without a pattern subscribes to all events at a relay that requires a subscription", async () => {
   await using relay = testRelay({ subscribeFirst: true });
   await using sub = await listen(relay, "--count=1");
   await using peer = await Peer.connect(relay.address);
@@ -41,7 +42,7 @@ Deno.test("sub without a pattern asks for all where a relay sends nothing that i
   assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
 });
 
-Deno.test("sub prints only what matches a pattern", async () => {
+Deno.test("sub prints only events that match a pattern", async () => {
   await using relay = testRelay();
   await using sub = await listen(relay, "--count=2", "--", "chat.*", "b:1");
   await using peer = await Peer.connect(relay.address);
@@ -54,7 +55,8 @@ Deno.test("sub filters events until its subscription is in force, and prints dir
   await using sub = new Command(["sub", formatAddress(server.address), "a.*", "b"]);
   const session = await server.session();
   const { control, events, id } = JSON.parse((await session.line())!);
-  assertEquals([control, events], ["subscribe", ["a.*", "b"]]);
+  assertEquals(control, "subscribe");
+  assertEquals(events, ["a.*", "b"]);
   await session.write('{"event":"a.x"}\n{"event":"c"}\n{"event":"b"}\n');
   assertEquals(sub.stderr, "");
   await session.send({ control: "ack", id });
@@ -79,11 +81,12 @@ Deno.test("sub waits for a late welcome", async () => {
   await using server = new FakeServer(null);
   await using sub = new Command(["sub", formatAddress(server.address), "--count=1"]);
   const session = await server.session();
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await pause(700); // longer than a client waits for it by default
   const features = ["subscribe", "subscribe-first"];
   await session.send({ control: "welcome", version: 1, id: "c1", features });
   const { control, events, id } = JSON.parse((await session.line())!);
-  assertEquals([control, events], ["subscribe", [">"]]);
+  assertEquals(control, "subscribe");
+  assertEquals(events, [">"]);
   await session.write(`{"control":"ack","id":"${id}"}\n{"event":"a"}\n`);
   assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
 });
@@ -100,7 +103,8 @@ Deno.test("sub reports a refused subscription, and prints its ID without control
     await session.send({ control: "error", id, reason: "too-many", detail: "1\x1b" });
     const { code, stderr } = await refused.end();
     const why = "error: The relay refuses the subscription: too-many: 1\\u001b\n";
-    assertEquals([code, stderr], [1, why]);
+    assertEquals(code, 1);
+    assertEquals(stderr, why);
   }
 });
 
@@ -140,7 +144,7 @@ Deno.test("sub stops reading while its output is not read", async () => {
   await sub.status;
 });
 
-Deno.test("sub tells of a wildcard that is part of a name, and listens to that name", async () => {
+Deno.test("sub notes a wildcard that is part of a name, and listens to that name", async () => {
   await using relay = testRelay();
   await using sub = await listen(relay, "--count=1", "ch*");
   await using peer = await Peer.connect(relay.address);
@@ -150,7 +154,7 @@ Deno.test("sub tells of a wildcard that is part of a name, and listens to that n
   assertMatch(stderr, /^Note: in "ch\*", \* is part of a name; [^\n]*\nListening to [^\n]*\n$/);
 });
 
-Deno.test("sub --queue shares the events with others of the queue", async () => {
+Deno.test("sub --queue shares the events with the other members of the queue", async () => {
   await using relay = testRelay();
   await using one = await listen(relay, "--queue=workers", "--count=2");
   await using other = await listen(relay, "--queue=workers", "--count=2");
@@ -164,7 +168,7 @@ Deno.test("sub --queue shares the events with others of the queue", async () => 
   );
 });
 
-Deno.test("sub --from prints only what the relay says is from that client", async () => {
+Deno.test("sub --from prints only the events that the relay attributes to that client", async () => {
   await using relay = testRelay();
   await using sub = await listen(relay, "--from=c3", "--count=1");
   const ask = '"event":"ask","id":"r1"}\n';
@@ -176,7 +180,7 @@ Deno.test("sub --from prints only what the relay says is from that client", asyn
   assertEquals((await sub.end()).stdout, `{"from":"c3",${ask}`);
 });
 
-Deno.test("sub connects again when the relay does not run for a while", async () => {
+Deno.test("sub reconnects to a relay that was restarted", async () => {
   const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
   const { address } = relay.server;
   await using sub = await listen({ address }, "--count=1");
@@ -186,7 +190,8 @@ Deno.test("sub connects again when the relay does not run for a while", async ()
   await using peer = await Peer.connect(again.server.address);
   await peer.send('{"event":"a"}\n');
   const { code, stdout, stderr } = await sub.end();
-  assertEquals([code, stdout], [0, '{"event":"a"}\n']);
+  assertEquals(code, 0);
+  assertEquals(stdout, '{"event":"a"}\n');
   assertMatch(
     stderr,
     /\nLost the connection to \S+ \(shutdown\); reconnecting\nReconnected to \S+ as c1; /,
@@ -194,7 +199,8 @@ Deno.test("sub connects again when the relay does not run for a while", async ()
 });
 
 Deno.test({
-  name: "sub ends in order on a signal: the exit code tells whether something was missing",
+  name:
+    "sub closes its connection on a signal, and exits with its code only before --count is reached",
   ignore: isWindows,
   async fn() {
     const cases: [args: string[], signal: Deno.Signal, code: number][] = [
@@ -211,14 +217,15 @@ Deno.test({
       await sub.expect(/"a"}\n/);
       sub.kill(signal);
       const { code, stdout } = await sub.end();
-      assertEquals([code, stdout], [expected, '{"event":"a"}\n']);
+      assertEquals(code, expected);
+      assertEquals(stdout, '{"event":"a"}\n');
       await until(() => relay.relay.stats().closes.eof === 1);
     }
   },
 });
 
 Deno.test({
-  name: "sub ends quietly when nobody reads what it prints",
+  name: "sub ends without a message when its output is closed",
   ignore: isWindows,
   async fn() {
     await using relay = testRelay();
@@ -241,7 +248,7 @@ Deno.test({
   },
 });
 
-Deno.test("sub says in one line what is wrong, with exit code 1 or 2", async () => {
+Deno.test("sub reports an error in one line, and exits with 1 or 2", async () => {
   await using relay = testRelay({ token: "secret" });
   const address = formatAddress(relay.address);
   const cases: [args: string[], code: number, complaint: RegExp][] = [
@@ -269,13 +276,14 @@ Deno.test("sub says in one line what is wrong, with exit code 1 or 2", async () 
   await Promise.all(cases.map(async ([args, expected, complaint]) => {
     await using command = new Command(["sub", ...args]);
     const { code, stdout, stderr } = await command.end();
-    assertEquals([code, stdout], [expected, ""], stderr);
+    assertEquals(code, expected, stderr);
+    assertEquals(stdout, "", stderr);
     assertMatch(stderr.replace(/^error: /, "").trimEnd(), complaint);
     assertEquals(stderr.includes("guess"), false);
   }));
 });
 
-Deno.test("sub takes relay and token from the environment where Deno permits to look", async () => {
+Deno.test("sub reads the relay and the token from the environment if Deno permits it", async () => {
   await using relay = testRelay({ token: "secret" });
   const url = `tcp://secret@${formatAddress(relay.address)}`;
   const flags = ["--allow-net=127.0.0.1", "--allow-env=EBSOCKETS_URL"];
@@ -286,7 +294,7 @@ Deno.test("sub takes relay and token from the environment where Deno permits to 
   assertEquals((await sub.end()).stdout, '{"event":"a"}\n');
 });
 
-Deno.test("sub takes an empty EBSOCKETS_TOKEN or EBSOCKETS_URL for none", async () => {
+Deno.test("sub treats an empty EBSOCKETS_TOKEN or EBSOCKETS_URL as unset", async () => {
   const env = { EBSOCKETS_URL: "", EBSOCKETS_TOKEN: "" };
   const flags = ["--allow-net=127.0.0.1:1", "--allow-env=EBSOCKETS_URL,EBSOCKETS_TOKEN"];
   await using sub = new Command(["sub"], flags, "mod.ts", env);
