@@ -259,7 +259,7 @@ export class ConnectionManager {
         address,
         id,
         afterMs: Math.round(performance.now() - this.#endedAt),
-        waiting: this.outbox?.waitingLines ?? 0,
+        waiting: this.outbox?.lines.waiting ?? 0,
         dropped: this.outbox?.dropped ?? 0,
       });
     } else {
@@ -322,7 +322,7 @@ export class ConnectionManager {
     const unconfirmed = this.outbox?.end() ?? [];
     const retries = this.#retries;
     if (!retries || this.#ending || isFinal(info.reason)) return this.#finish(info, unconfirmed);
-    pending.disconnect(new Set(this.outbox?.waiting()));
+    pending.disconnect(new Set(this.outbox?.lines.waitingLines()));
     this.#endedAt = performance.now();
     retries.onEnd(this.#endedAt - session.since);
     const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
@@ -332,7 +332,7 @@ export class ConnectionManager {
       info,
       unconfirmed: this.#decode(unconfirmed),
       acknowledged,
-      waiting: this.outbox?.waitingLines ?? 0,
+      waiting: this.outbox?.lines.waiting ?? 0,
       retryInMs: delay,
     });
     this.#recover(delay);

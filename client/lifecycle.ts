@@ -64,7 +64,7 @@ export class Lifecycle {
   /** The number of bytes that have not been handed to the operating system yet. */
   get pendingBytes(): number {
     const manager = this.#next ?? this.#last ?? this.#spare;
-    const waiting = manager?.outbox?.waitingBytes ?? 0;
+    const waiting = manager?.outbox?.lines.waitingBytes ?? 0;
     return waiting + (manager?.session?.connection.pendingBytes ?? 0);
   }
 

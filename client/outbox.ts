@@ -35,10 +35,11 @@ export class Outbox {
   readonly lost = { lines: 0, bytes: 0 };
   /** The number of dropped lines. */
   dropped = 0;
+  /** The lines in flight and those that wait. */
+  readonly lines: LineList = new LineList();
   readonly #bounds: QueueBounds;
   readonly #maxInFlight: number;
   readonly #onDrop: DropListener;
-  readonly #lines = new LineList();
   /** The number of lines accepted and not withdrawn. */
   #accepted = 0;
   #connection: LineConnection | null = null;
@@ -72,24 +73,9 @@ export class Outbox {
     this.#onDrop = onDrop;
   }
 
-  /** The number of waiting lines. */
-  get waitingLines(): number {
-    return this.#lines.waiting;
-  }
-
-  /** The number of waiting bytes. */
-  get waitingBytes(): number {
-    return this.#lines.waitingBytes;
-  }
-
-  /** Returns the waiting lines, in their order. */
-  waiting(): Uint8Array[] {
-    return this.#lines.waitingLines();
-  }
-
   /** The number of accepted lines that are neither waiting nor in flight. */
   get settled(): number {
-    return this.#accepted - this.#lines.length;
+    return this.#accepted - this.lines.length;
   }
 
   /** The number of lines that servers have acknowledged. */
@@ -117,10 +103,10 @@ export class Outbox {
   offer(line: Uint8Array, connectionOnly = false): boolean {
     if (connectionOnly) this.#connectionOnly.add(line);
     const connection = this.#connection;
-    const isDirect = connection?.open && this.waitingLines === 0 && this.#fits(connection, line);
+    const isDirect = connection?.open && this.lines.waiting === 0 && this.#fits(connection, line);
     if (!isDirect && !this.#makeRoom(line)) return this.#bounds.overflow !== "refuse";
     this.#accepted++;
-    this.#lines.push(line);
+    this.lines.push(line);
     if (isDirect) this.#sendNext(connection);
     else this.#fill();
     return true;
@@ -131,7 +117,7 @@ export class Outbox {
     const { maxQueuedEvents, maxQueuedBytes, overflow } = this.#bounds;
     const maxBytes = maxQueuedBytes - line.length;
     const canFit = maxQueuedEvents > 0 && maxBytes >= 0;
-    while (this.waitingLines >= maxQueuedEvents || this.waitingBytes > maxBytes) {
+    while (this.lines.waiting >= maxQueuedEvents || this.lines.waitingBytes > maxBytes) {
       if (overflow === "drop-oldest" && canFit) this.#dropNext("queue-full");
       else {
         if (overflow === "refuse") this.#countLost(line);
@@ -144,7 +130,7 @@ export class Outbox {
 
   /** Removes a waiting line that is no longer needed. */
   withdraw(line: Uint8Array): void {
-    const at = this.#lines.remove(line);
+    const at = this.lines.remove(line);
     if (at < 0) return void this.#withdrawn.add(line);
     this.#accepted--;
     const position = this.settled + at;
@@ -189,7 +175,8 @@ export class Outbox {
   /** Whether at most half of the lines that may wait do so. */
   get #isHalfEmpty(): boolean {
     const { maxQueuedEvents, maxQueuedBytes } = this.#bounds;
-    return this.waitingLines <= maxQueuedEvents / 2 && this.waitingBytes <= maxQueuedBytes / 2;
+    return this.lines.waiting <= maxQueuedEvents / 2 &&
+      this.lines.waitingBytes <= maxQueuedBytes / 2;
   }
 
   // Connections
@@ -212,7 +199,7 @@ export class Outbox {
 
   /** Settles the first `count` lines of this connection, which the server has acknowledged. */
   onAck(count: number): void {
-    this.#settle(Math.min(count - this.#settledHere, this.#lines.inFlight));
+    this.#settle(Math.min(count - this.#settledHere, this.lines.inFlight));
     this.#acknowledged = Math.max(this.#acknowledged, count);
     this.#progress();
   }
@@ -221,11 +208,10 @@ export class Outbox {
    * Ends a connection. Lines that were not handed to the operating system wait again, before all
    * others.
    *
-   * @returns The lines with an uncertain fate, and the unsent lines that were for this connection
-   * only.
+   * @returns The lines with an uncertain fate, and the unsent ones for this connection only.
    */
   end(): Uint8Array[] {
-    const unconfirmed = this.#lines.endConnection(this.#connection?.bytesHandedOff ?? 0);
+    const unconfirmed = this.lines.endConnection(this.#connection?.bytesHandedOff ?? 0);
     this.#connection = null;
     this.#keepWaiting((line) => !this.#withdrawn.has(line));
     this.#failFlushes("in flight when the connection ended");
@@ -241,29 +227,29 @@ export class Outbox {
 
   /** Removes and returns the waiting lines for which `isKept` returns `false`. */
   #keepWaiting(isKept: (line: Uint8Array) => boolean): Uint8Array[] {
-    const waiting = this.#lines.takeWaiting();
-    for (const line of waiting) if (isKept(line)) this.#lines.push(line);
+    const waiting = this.lines.takeWaiting();
+    for (const line of waiting) if (isKept(line)) this.lines.push(line);
     return waiting.filter((line) => !isKept(line));
   }
 
   /** Ends the outbox for good. Returns the waiting lines. */
   stop(): Uint8Array[] {
     this.#failFlushes("unsent");
-    return this.#lines.takeWaiting();
+    return this.lines.takeWaiting();
   }
 
   // Progress
 
   /** Hands the next waiting line to the connection. */
   #sendNext(connection: LineConnection): void {
-    connection.send(this.#lines.peek());
-    this.#lines.send(connection.bytesOut + connection.pendingBytes);
+    connection.send(this.lines.peek());
+    this.lines.send(connection.bytesOut + connection.pendingBytes);
     this.#settleWritten(connection);
   }
 
   /** Drops the next waiting line. */
   #dropNext(reason: DropReason): void {
-    this.#drop(this.#lines.shift(), reason);
+    this.#drop(this.lines.shift(), reason);
     this.#failFlushes("dropped");
   }
 
@@ -282,7 +268,7 @@ export class Outbox {
   /** Without acknowledgements, settles the lines that the operating system has taken. */
   #settleWritten(connection: LineConnection): void {
     if (this.#hasAcks) return;
-    this.#settle(this.#lines.countUpTo(connection.bytesOut));
+    this.#settle(this.lines.countUpTo(connection.bytesOut));
     this.#unacknowledged = this.#settledHere;
   }
 
@@ -290,20 +276,20 @@ export class Outbox {
   #settle(count: number): void {
     if (count <= 0) return;
     this.#settledHere += count;
-    this.#lines.settle(count);
+    this.lines.settle(count);
   }
 
   #fill(): void {
     const connection = this.#connection;
     if (!connection) return;
-    while (connection.open && this.waitingLines > 0) {
-      const line = this.#lines.peek();
+    while (connection.open && this.lines.waiting > 0) {
+      const line = this.lines.peek();
       // It was checked against the limit of an earlier server.
       if (line.length - 1 > this.#maxLineBytes) this.#dropNext("line-too-long");
       else if (this.#fits(connection, line)) this.#sendNext(connection);
       else break;
     }
-    if (this.waitingLines > 0 || this.#flushes.length > 0) this.#watch();
+    if (this.lines.waiting > 0 || this.#flushes.length > 0) this.#watch();
   }
 
   #fits(connection: LineConnection, line: Uint8Array): boolean {
@@ -312,18 +298,18 @@ export class Outbox {
   }
 
   #hasRoom(connection: LineConnection, maxInFlight: number): boolean {
-    return this.waitingLines === 0 && this.#inFlight(connection) <= maxInFlight;
+    return this.lines.waiting === 0 && this.#inFlight(connection) <= maxInFlight;
   }
 
   #inFlight(connection: LineConnection): number {
-    return Math.max(this.#lines.bytesInFlight, connection.pendingBytes);
+    return Math.max(this.lines.bytesInFlight, connection.pendingBytes);
   }
 
   /** Continues when the connection has written its queue, unless an acknowledgement is due. */
   async #watch(): Promise<void> {
     const connection = this.#connection;
     if (!connection || this.#watched === connection) return;
-    if (this.#hasAcks && this.#lines.inFlight > 0) return;
+    if (this.#hasAcks && this.lines.inFlight > 0) return;
     this.#watched = connection;
     try {
       await connection.flush();

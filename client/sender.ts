@@ -140,9 +140,9 @@ export class Sender<M extends object> {
         this.#encoder.keep(line);
         return null;
       }
-      const { waitingLines, waitingBytes } = outbox;
+      const { waiting, waitingBytes } = outbox.lines;
       const why = "maxQueuedEvents and maxQueuedBytes allow no more";
-      return queueFull(event, `${waitingLines} events of ${waitingBytes} bytes wait, and ${why}`);
+      return queueFull(event, `${waiting} events of ${waitingBytes} bytes wait, and ${why}`);
     }
     const { connection } = session!;
     const { maxPendingBytes } = this.#settings.limits;

@@ -64,15 +64,15 @@ Deno.test("Outbox drops as many of the oldest as a long line needs, but none for
   );
   offer(outbox, "abc");
   outbox.offer(utf8("longer\n"));
-  assertEquals(outbox.waiting().map(textOf), ["longer\n"]);
+  assertEquals(outbox.lines.waitingLines().map(textOf), ["longer\n"]);
   assertEquals(outbox.dropped, 3);
   outbox.offer(utf8("too long\n"));
-  assertEquals(outbox.waiting().map(textOf), ["longer\n"]);
+  assertEquals(outbox.lines.waitingLines().map(textOf), ["longer\n"]);
   assertEquals(outbox.dropped, 4);
   const none = new Outbox({ ...BOUNDS, maxQueuedEvents: 0, overflow: "drop-oldest" }, 20, () => {});
   assertEquals(offer(none, "a"), [true]);
   assertEquals(none.dropped, 1);
-  assertEquals(none.waitingLines, 0);
+  assertEquals(none.lines.waiting, 0);
 });
 
 Deno.test("Outbox.isAcknowledged is false after lines were settled without an acknowledgement", async () => {
@@ -115,8 +115,8 @@ Deno.test("Outbox resends lines that were never written", async () => {
   offer(outbox, "abc");
   first.connection.abort();
   assertEquals(outbox.end(), []);
-  assertEquals(outbox.waitingLines, 3);
-  assertEquals(outbox.waitingBytes, 6);
+  assertEquals(outbox.lines.waiting, 3);
+  assertEquals(outbox.lines.waitingBytes, 6);
   assertEquals(outbox.settled, 0);
   const { duplex, connection } = connect(outbox);
   offer(outbox, "d");
@@ -134,7 +134,7 @@ Deno.test("Outbox queues lines beyond the limit of the peer, in order", async ()
   assertEquals(offer(outbox, "i"), [false]);
   await turn();
   assertEquals(duplex.written, "a\nb\nc\n");
-  assertEquals(outbox.waitingLines, 5);
+  assertEquals(outbox.lines.waiting, 5);
   let hasRoom = false;
   outbox.room()!.then(() => hasRoom = true);
   outbox.onAck(2);
@@ -172,7 +172,7 @@ Deno.test("Outbox without acknowledgements settles lines that the operating syst
   const flushing = outbox.flush();
   const room = outbox.room();
   await turn();
-  assertEquals(outbox.waitingLines, 3);
+  assertEquals(outbox.lines.waiting, 3);
   duplex.take();
   await soon(flushing, "the flush");
   await soon(room!, "room");
@@ -195,7 +195,7 @@ Deno.test("Outbox.flush() rejects when the connection ends, or events are droppe
   offer(outbox, "g");
   await dropped;
   assertEquals(outbox.dropped, 1);
-  assertEquals(outbox.waitingLines, 5);
+  assertEquals(outbox.lines.waiting, 5);
   const stopped = assertRejects(() => outbox.flush(), Error, "unsent");
   outbox.stop();
   await stopped;
@@ -222,8 +222,8 @@ Deno.test("Outbox.withdraw() removes a queued line, and no others", async () => 
   const late = utf8("d\n");
   outbox.offer(late);
   for (const line of [late, lines[1]!, lines[1]!, utf8("a\n")]) outbox.withdraw(line);
-  assertEquals(outbox.waitingLines, 2);
-  assertEquals(outbox.waitingBytes, 4);
+  assertEquals(outbox.lines.waiting, 2);
+  assertEquals(outbox.lines.waitingBytes, 4);
   assertEquals(outbox.settled, 0);
   const { duplex, connection } = connect(outbox);
   await turn();
@@ -266,7 +266,7 @@ Deno.test("Outbox.abandon() drops the lines that were bound to a failed connecti
   outbox.offer(utf8("a\n"), true);
   offer(outbox, "b");
   outbox.abandon();
-  assertEquals(outbox.waitingLines, 1);
+  assertEquals(outbox.lines.waiting, 1);
   assertEquals(outbox.dropped, 1);
 });
 
@@ -277,7 +277,7 @@ Deno.test("Outbox does not keep lines that are bound to a connection for another
   outbox.offer(utf8("b\n"), true); // not even given to a write
   outbox.offer(utf8("c\n"), true);
   outbox.offer(utf8("d\n"));
-  assertEquals(outbox.waitingLines, 2);
+  assertEquals(outbox.lines.waiting, 2);
   assertEquals(end(outbox, connection), ["b\nc\n", "a\nd\n"]);
 });
 
