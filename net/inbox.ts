@@ -31,6 +31,12 @@ export interface InboxOptions {
 
 /** A queue with a high-water and a low-water mark. */
 export class Inbox<T> {
+  /** Whether the high-water mark was reached, and the low-water mark not since. */
+  full = false;
+  /** Whether no more items will arrive. */
+  ended = false;
+  /** Bytes of the unread items as received. An estimate: each counts as their average size. */
+  bytes = 0;
   readonly #maxItems: number;
   readonly #maxBytes: number;
   readonly #onRoom: () => void;
@@ -38,10 +44,6 @@ export class Inbox<T> {
   #items: T[] = [];
   /** Number of items already taken from the array. */
   #taken = 0;
-  /** An estimate: each unread item counts as their average size. */
-  #bytes = 0;
-  #full = false;
-  #ended = false;
   #room: PromiseWithResolvers<void> | null = null;
   #reader = "";
   #free: PromiseWithResolvers<void> | null = null;
@@ -65,21 +67,11 @@ export class Inbox<T> {
     this.#onRoom = onRoom;
   }
 
-  /** Whether the high-water mark was reached, and the low-water mark not since. */
-  get full(): boolean {
-    return this.#full;
-  }
-
-  /** Whether no more items will arrive. */
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   /**
    * Returns a promise that resolves when the inbox is no longer full, or `null` if it is not full.
    */
   whenRoom(): Promise<void> | null {
-    if (!this.#full) return null;
+    if (!this.full) return null;
     this.#room ??= Promise.withResolvers<void>();
     return this.#room.promise;
   }
@@ -87,11 +79,6 @@ export class Inbox<T> {
   /** Number of unread items. */
   get length(): number {
     return this.#items.length - this.#taken;
-  }
-
-  /** Bytes of the unread items as received, approximately. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /**
@@ -102,8 +89,8 @@ export class Inbox<T> {
     // With fewer items the reader will soon stop.
     if (this.length < ITEMS_PER_CHECK) return false;
     // After the end, no code clears a timer.
-    this.#mayHaveTimer = !this.#ended;
-    return this.#mustYield = turnIsOver(this.#ended ? null : this);
+    this.#mayHaveTimer = !this.ended;
+    return this.#mustYield = turnIsOver(this.ended ? null : this);
   }
 
   /**
@@ -113,26 +100,26 @@ export class Inbox<T> {
   push(items: T[], bytes: number): void {
     if (items.length === 0) return;
     for (const item of items) this.#items.push(item);
-    this.#bytes += bytes;
-    this.#full ||= this.length >= this.#maxItems || this.#bytes >= this.#maxBytes;
+    this.bytes += bytes;
+    this.full ||= this.length >= this.#maxItems || this.bytes >= this.#maxBytes;
     this.#wakeReader();
   }
 
   /** Marks the end of the input. */
   end(): void {
-    this.#ended = true;
+    this.ended = true;
     this.#wakeReader();
   }
 
   /** Reverts {@link end}. Unread items are kept. */
   reopen(): void {
-    this.#ended = false;
+    this.ended = false;
   }
 
   /** Removes and returns the oldest item, or returns `undefined` if there is none. */
   take(): T | undefined {
     if (this.length === 0) return undefined;
-    this.#bytes -= this.#bytes / this.length;
+    this.bytes -= this.bytes / this.length;
     const item = this.#items[this.#taken++];
     // Frees the taken items, at a cost of less than two copies of each item.
     if (2 * this.#taken > this.#items.length) {
@@ -152,15 +139,15 @@ export class Inbox<T> {
     const items = this.#taken > 0 ? this.#items.slice(this.#taken) : this.#items;
     this.#items = [];
     this.#taken = 0;
-    this.#bytes = 0;
+    this.bytes = 0;
     this.#checkRoom();
     return items;
   }
 
   #checkRoom(): void {
-    if (!this.#full) return;
-    if (this.length > this.#maxItems / 2 || this.#bytes > this.#maxBytes / 2) return;
-    this.#full = false;
+    if (!this.full) return;
+    if (this.length > this.#maxItems / 2 || this.bytes > this.#maxBytes / 2) return;
+    this.full = false;
     this.#room?.resolve();
     this.#room = null;
     this.#onRoom();
@@ -182,7 +169,7 @@ export class Inbox<T> {
     return {
       [Symbol.dispose]: () => {
         this.#reader = "";
-        if (this.#ended || this.length === 0) clearTimers(); // No item needs a turn.
+        if (this.ended || this.length === 0) clearTimers(); // No item needs a turn.
         this.#free?.resolve();
         this.#free = null;
       },
@@ -213,7 +200,7 @@ export class Inbox<T> {
       await nextTurn();
       signal?.throwIfAborted();
     }
-    if (this.length > 0 || this.#ended) return;
+    if (this.length > 0 || this.ended) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     const timer = after(timeout, resolve);

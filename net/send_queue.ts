@@ -22,6 +22,8 @@ const MIN_SMALL_BLOCKS = 32;
 
 /** A queue of pieces, which together are complete lines. */
 export class SendQueue {
+  /** Bytes queued. */
+  bytes = 0;
   /** Most bytes that may be queued. */
   readonly maxBytes: number;
 
@@ -37,7 +39,6 @@ export class SendQueue {
   #given = 0;
   /** Whether the last written bytes end within a line. */
   #isInLine = false;
-  #bytes = 0;
   /** Number of small pieces at the end that have not been joined. */
   #small = 0;
   #epoch = 0;
@@ -46,11 +47,6 @@ export class SendQueue {
   constructor(maxBytes: number, budget: SendBudget | null = null) {
     this.maxBytes = maxBytes;
     this.#budget = budget ?? new SendBudget();
-  }
-
-  /** Bytes queued. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /** Number of queued lines, including a partly written one. */
@@ -75,7 +71,7 @@ export class SendQueue {
   }
 
   #fits(length: number): boolean {
-    return this.#bytes + length <= this.maxBytes || this.#bytes === 0;
+    return this.bytes + length <= this.maxBytes || this.bytes === 0;
   }
 
   /** Adds complete lines regardless of the limit, for a last line. */
@@ -91,7 +87,7 @@ export class SendQueue {
       this.#epoch = block.epoch;
     }
     this.#pieces.push(piece);
-    this.#bytes += length;
+    this.bytes += length;
     this.#small = length <= SMALL_BLOCK_BYTES ? this.#small + 1 : 0;
   }
 
@@ -217,7 +213,7 @@ export class SendQueue {
 
   /** Removes the first `n` bytes, which have been written. */
   consume(n: number): void {
-    this.#bytes -= n;
+    this.bytes -= n;
     this.#offset += n;
     const { bytes } = this.#pieces[0]!;
     if (this.#offset < bytes.length) return;
@@ -237,15 +233,15 @@ export class SendQueue {
     const { lines, bytes } = this;
     const dropped = this.#pieces;
     this.#pieces = [];
-    this.#bytes = -this.#offset;
+    this.bytes = -this.#offset;
     for (const piece of this.#begun(dropped)) {
       piece.block.retain(this.#budget);
       this.#pieces.push(piece);
-      this.#bytes += piece.length;
+      this.bytes += piece.length;
     }
-    if (this.#pieces.length === 0) this.#bytes = this.#offset = this.#given = 0;
+    if (this.#pieces.length === 0) this.bytes = this.#offset = this.#given = 0;
     for (const piece of dropped) this.#drop(piece);
-    return { lines: lines - this.lines, bytes: bytes - this.#bytes };
+    return { lines: lines - this.lines, bytes: bytes - this.bytes };
   }
 
   /** Returns the pieces that hold the rest of the line that was begun. */

@@ -19,6 +19,8 @@ export interface WriteTarget {
  * because a closure per writer would be a large part of the memory of an idle connection.
  */
 export class Writer<Owner> {
+  /** Bytes written. */
+  bytesWritten = 0;
   readonly #target: WriteTarget;
   readonly #owner: Owner;
   readonly #onIdle: (owner: Owner, error: unknown) => void;
@@ -33,7 +35,6 @@ export class Writer<Owner> {
   #corkedUntil = 0;
   /** Bytes queued so far, without those dropped again. */
   #bytesQueued = 0;
-  #bytesWritten = 0;
   /** Size of the pending or failed write, in bytes. */
   #underWay = 0;
   #droppedLines = 0;
@@ -72,17 +73,12 @@ export class Writer<Owner> {
     return this.#queue.bytes;
   }
 
-  /** Bytes written. */
-  get bytesWritten(): number {
-    return this.#bytesWritten;
-  }
-
   /**
    * Bytes that the peer may have received: all written bytes, and those of a pending or failed
    * write, which may have been written in part.
    */
   get bytesHandedOff(): number {
-    return this.#bytesWritten + this.#underWay;
+    return this.bytesWritten + this.#underWay;
   }
 
   /**
@@ -226,7 +222,7 @@ export class Writer<Owner> {
     this.#underWay = 0;
     if (this.#stopped) return;
     this.#queue.consume(written);
-    this.#bytesWritten += written;
+    this.bytesWritten += written;
     if (this.#room || this.#flushes) this.#resolveWaits();
   }
 
