@@ -51,11 +51,6 @@ export class FileChecker {
     this.#maxLineBytes = this.#splitter.maxLineBytes;
   }
 
-  /** The number of bytes of the unfinished line. */
-  get unfinishedBytes(): number {
-    return this.#splitter.unfinishedBytes;
-  }
-
   /** Yields the lines that `chunk` completes. The chunk may be reused once all have been taken. */
   *push(chunk: Uint8Array): Generator<CheckedLine> {
     for (let rest = chunk; rest.length > 0;) {

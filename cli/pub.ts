@@ -88,7 +88,7 @@ ${CONNECTION_NOTES}`,
       isShown: isInput && !isTerminal("stdin") && !confirm && isScreen("stderr"),
     });
     const signal = stopSignal();
-    await using client = await open(target, confirm, to, signal);
+    await using client = await open(target, { to, confirm }, signal);
     if (isInput && isTerminal("stdin")) printErr("Type events, one on each line; Ctrl+D ends");
     const batches = event ? [[event]] : readEvents(Deno.stdin);
     const publisher = new Publisher(client, progress, { to, confirm });
@@ -108,8 +108,7 @@ ${CONNECTION_NOTES}`,
 /** Connects a client that receives no events from other clients, as far as the relay allows it. */
 async function open(
   target: Target,
-  confirm: boolean,
-  to: string | undefined,
+  { to, confirm }: PublisherOptions,
   signal: AbortSignal,
 ): Promise<EbsocketClient> {
   const [option, what] = to === undefined ? ["--confirm", "receipts"] : ["--to", "direct events"];
