@@ -60,9 +60,7 @@ export const CONNECTION_GROUP = {
     flag.file("tls-key", "Private key of the certificate (PEM)"),
     flag.text("tls-name", "NAME", "Expected name in the relay's certificate (default: HOST)"),
   ],
-  instead: Object.fromEntries(
-    ["host", "port", "p", "url", "server", "s", "address"].map((name) => [name, RELAY_WORD]),
-  ),
+  instead: { [RELAY_WORD]: "host port p url server s address" },
 } as const satisfies Group;
 
 /** The part of the help about variables and permissions. */

@@ -19,13 +19,11 @@ import { PROGRAM } from "./program.ts";
 import { printErr } from "./stdio.ts";
 import { couldBeName, isPlace } from "./target.ts";
 
-/** The hints for options that other programs have for the parts of an event. */
-export const EVENT_INSTEAD: Readonly<Record<string, string>> = Object.fromEntries(
-  ["topic", "t", "subject", "name", "event", "message", "m", "data", "d", "payload"].map((name) => [
-    name,
-    "the event is NAME and KEY=TEXT without an option, such as message content=hi",
-  ]),
-);
+/** The hint for options that other programs have for the parts of an event. */
+export const EVENT_INSTEAD: Readonly<Record<string, string>> = {
+  "the event is NAME and KEY=TEXT without an option, such as message content=hi":
+    "topic t subject name event message m data d payload",
+};
 
 /** The positional arguments of an event. */
 export interface EventWords {

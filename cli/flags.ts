@@ -109,7 +109,7 @@ export interface Group {
   /** The title above the group in the help. */
   readonly title: string;
   readonly flags: readonly Flag[];
-  /** The hints for options of other programs, by their names without dashes. */
+  /** Hints, each with the options of other programs that it replaces: `host port`. */
   readonly instead?: Readonly<Record<string, string>>;
 }
 
@@ -150,7 +150,7 @@ interface Parsed {
 /**
  * Parses arguments. Returns the values of the options and the positional arguments.
  *
- * @param instead The hints for options of other programs.
+ * @param instead Hints, each with the options of other programs that it replaces.
  *
  * @throws {UsageError} If the arguments are invalid. The message names the option.
  */
@@ -246,9 +246,8 @@ function unknownOption(
   instead: Readonly<Record<string, string>>,
 ): UsageError {
   const name = arg.startsWith("--") ? arg.replace(/=.*/s, "") : `-${key}`;
-  if (Object.hasOwn(instead, key)) {
-    return new UsageError(`Unknown option ${quote(name)}: ${instead[key]}`);
-  }
+  const hint = Object.keys(instead).find((hint) => instead[hint]!.split(" ").includes(key));
+  if (hint !== undefined) return new UsageError(`Unknown option ${quote(name)}: ${hint}`);
   const names = flags.flatMap((flag) => spellings(flag)).filter((each) => each.startsWith("--"));
   return new UsageError(`Unknown option ${quote(name)}${suggestion(name, names)}`);
 }

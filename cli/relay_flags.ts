@@ -34,9 +34,7 @@ export const RELAY_GROUPS = [
       }),
       flag.file("unix", "Listen on this Unix socket instead, for this user only", "PATH"),
     ],
-    instead: Object.fromEntries(
-      ["listen", "bind", "address", "url", "p"].map((name) => [name, LISTEN_HINT]),
-    ),
+    instead: { [LISTEN_HINT]: "listen bind address url p" },
   },
   {
     title: "Who may connect",

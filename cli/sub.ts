@@ -58,12 +58,9 @@ export const sub: Command = defineCommand({
       ),
       RAW_FLAG,
     ],
-    instead: Object.fromEntries(
-      ["topic", "t", "subject", "name", "event", "pattern"].map((name) => [
-        name,
-        "patterns need no option, such as 'chat.*'",
-      ]),
-    ),
+    instead: {
+      "patterns need no option, such as 'chat.*'": "topic t subject name event pattern",
+    },
   }, CONNECTION_GROUP],
   exits: {
     0: "All requested events were printed, or Ctrl+C was pressed without --count",

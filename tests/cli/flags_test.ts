@@ -122,7 +122,7 @@ Deno.test("parseFlags() refuses wrong arguments, and names them", () => {
 });
 
 Deno.test("parseFlags() suggests the right option for one of another program, and shows no value", () => {
-  const instead = { host: "it is a word", p: "so is it" };
+  const instead = { "it is a word": "host", "so is it": "p" };
   const cases: [args: string[], complaint: string][] = [
     [["--host", "a"], 'Unknown option "--host": it is a word'],
     [["--host=secret"], 'Unknown option "--host": it is a word'],
