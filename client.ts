@@ -315,7 +315,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * With `reconnect`, an event is also queued while there is no connection, including before the
    * first one, or while `maxPendingBytes` of earlier events are unacknowledged. `maxQueuedEvents`
    * and `maxQueuedBytes` limit this queue, and `overflow` decides what happens when it is full. The
-   * promise of an event that is queued for a connection resolves immediately.
+   * promise of an event that is queued for a connection resolves immediately. While a full inbox is
+   * not read, neither are acknowledgements: then there is room until the queue is half full.
    *
    * The line of a {@link RawEvent} is sent as it is, with all members that it has.
    *

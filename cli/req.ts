@@ -86,7 +86,7 @@ ${CONNECTION_NOTES}`,
       }
     } catch (error) {
       signal.throwIfAborted();
-      throw await toStartError(error, client, name, to);
+      throw await toStartError(error, client, name, to, answers);
     }
     if (answers === 0) {
       const although = heard === 0
@@ -108,6 +108,7 @@ async function toStartError(
   client: EbsocketClient,
   name: string,
   to: string | undefined,
+  answers: number,
 ): Promise<unknown> {
   if (error instanceof NoRespondersError) {
     return new StartError(
@@ -123,7 +124,8 @@ async function toStartError(
   }
   if (error instanceof ConnectionClosedError) {
     const why = describeEnd(await client.closed);
-    return new StartError(`The connection ended with ${why} before an answer arrived`);
+    const which = answers === 0 ? "an answer" : "another answer";
+    return new StartError(`The connection ended with ${why} before ${which} arrived`);
   }
   return error instanceof RangeError ? new StartError(messageOf(error)) : error;
 }

@@ -166,6 +166,20 @@ Deno.test("req reports why the relay ended the connection", async () => {
   await closing;
 });
 
+Deno.test("req --count reports that the connection ended after some of the answers", async () => {
+  await using server = new FakeServer(FEATURES);
+  const asking = req(server, "name", "--count=2");
+  const session = await server.session();
+  await session.send({ control: "ack", id: JSON.parse((await session.line())!).id });
+  const { id } = JSON.parse((await session.line())!);
+  await session.send({ event: "name", reply_to: id });
+  await session.close("shutdown");
+  const { code, stdout, stderr } = await asking;
+  assertEquals(code, 1);
+  assertEquals(stdout.trimEnd().split("\n").length, 1);
+  assertEquals(stderr, "error: The connection ended with shutdown before another answer arrived\n");
+});
+
 Deno.test("req reports invalid arguments in one line, and exits with 2", async () => {
   const cases: [args: string[], complaint: RegExp][] = [
     [[], /^error: req needs the NAME of an event; ebsockets req --help shows the options\n$/],
