@@ -64,11 +64,7 @@ export class PatternRefs {
   }
 
   /** Returns whether a pattern has an owner for which `isMeant` returns `true`. */
-  some(
-    pattern: string,
-    queue: string,
-    isMeant: (owner: object) => boolean = () => true,
-  ): boolean {
+  some(pattern: string, queue: string, isMeant: (owner: object) => boolean = () => true): boolean {
     return this.#queues.get(queue)?.get(pattern)?.values().some(isMeant) ?? false;
   }
 

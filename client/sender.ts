@@ -35,11 +35,7 @@ export class Sender<M extends object> {
    * @param lifecycle The client's connections.
    * @param subscriptions Its subscriptions. Pending ones are sent before each line.
    */
-  constructor(
-    settings: ClientSettings,
-    lifecycle: Lifecycle,
-    subscriptions: SubscriptionManager,
-  ) {
+  constructor(settings: ClientSettings, lifecycle: Lifecycle, subscriptions: SubscriptionManager) {
     this.#settings = settings;
     this.#lifecycle = lifecycle;
     this.#subscriptions = subscriptions;

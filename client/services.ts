@@ -68,11 +68,7 @@ export class Services {
   readonly #routes = new TextMap<readonly Service[]>();
 
   /** Creates no service yet. */
-  constructor(
-    inboxes: Inboxes,
-    subscriptions: SubscriptionManager,
-    received: ReceivedRequests,
-  ) {
+  constructor(inboxes: Inboxes, subscriptions: SubscriptionManager, received: ReceivedRequests) {
     this.#inboxes = inboxes;
     this.#subscriptions = subscriptions;
     this.#received = received;

@@ -173,10 +173,7 @@ export class SubscriptionManager {
    *
    * @returns Resolves as `subscribe()` does.
    */
-  async unsubscribe(
-    patterns: readonly string[],
-    options: SubscribeOptions = {},
-  ): Promise<void> {
+  async unsubscribe(patterns: readonly string[], options: SubscribeOptions = {}): Promise<void> {
     checkSubscribe(patterns, options);
     const { queue = NO_QUEUE, timeout = 10_000, signal } = options;
     const isOurs = (owner: object) =>

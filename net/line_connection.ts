@@ -378,10 +378,7 @@ export class LineConnection extends EbsocketConnection {
           `the peer did not finish a line within ${limits.lineTimeout} ms`,
         );
       case "stuck":
-        return this.#break(
-          "idle-timeout",
-          `the peer took no bytes for ${limits.writeTimeout} ms`,
-        );
+        return this.#break("idle-timeout", `the peer took no bytes for ${limits.writeTimeout} ms`);
     }
   }
 
@@ -535,11 +532,7 @@ export class LineConnection extends EbsocketConnection {
     // If the peer broke off, the reason it gave before is more informative.
     const isTheirs = this.#reason === "eof" || this.#reason === "reset";
     const farewell = isTheirs && this.#announced || { reason: this.#reason, detail: this.#detail };
-    const info: CloseInfo = {
-      ...farewell,
-      unsentLines: unsent.lines,
-      unsentBytes: unsent.bytes,
-    };
+    const info = { ...farewell, unsentLines: unsent.lines, unsentBytes: unsent.bytes };
     this.#info = info;
     this.#closed?.resolve(info);
     this.#sink?.onClose(this, info);

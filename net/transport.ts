@@ -121,10 +121,7 @@ function bind(hostname: string, port: number): Deno.TcpListener {
  * @throws {EbsocketError} With the code `tls-failed`, if the TLS handshake fails.
  * @throws {Deno.errors.NotCapable} Without permission for the address.
  */
-export async function dial(
-  where: Destination,
-  { tls, signal }: DialOptions = {},
-): Promise<Socket> {
+export async function dial(where: Destination, { tls, signal }: DialOptions = {}): Promise<Socket> {
   const place = checkDestination(where, tls);
   if (isDialer(place)) return await place.dial(signal);
   if (isPath(place)) {
