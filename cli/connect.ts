@@ -249,8 +249,8 @@ function firstFailure(client: EbsocketClient): AbortSignal {
 /**
  * Reports each change of a client that reconnects. Resolves when the client has been closed.
  *
- * @param onNews The connection was lost or made again, or events are missing.
- * @param onRefusal The relay has refused an event.
+ * @param onNews Receives a text when the connection is lost or made again, or events are missing.
+ * @param onRefusal Receives a text when the relay refuses an event.
  *
  * @throws {StartError} If the client has stopped because reconnecting is pointless.
  */
