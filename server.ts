@@ -286,7 +286,11 @@ export class EbsocketServer {
   readonly close = (): void => {
     if (!this.#isOpen) return;
     this.#closing.abort();
-    this.#listener.close();
+    try {
+      this.#listener.close();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error; // Its owner has closed it.
+    }
   };
 
   /** Stops listening and immediately closes all connections of {@link serve}. */
