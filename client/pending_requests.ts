@@ -31,8 +31,10 @@ import type { DropReason, Outbox } from "./outbox.ts";
  */
 const CHECKS_PER_MS = 1000;
 
+const UNCERTAIN = "it may or may not have been done";
+
 /** The error text for requests that were pending when their connection ended. */
-export const CONNECTION_ENDED = "the connection has ended; it may or may not have been done";
+export const CONNECTION_ENDED = `the connection has ended; ${UNCERTAIN}`;
 
 /** The error texts for queued lines that were dropped. */
 const DROP_WORDS: Readonly<Record<DropReason, string>> = {
@@ -301,10 +303,10 @@ export class PendingRequests {
     }
     this.#timerDue = Infinity;
     if (next < Infinity) this.#startTimer(Math.max(next, now + this.size / CHECKS_PER_MS), now);
-    const hint = overdue.length > 0 ? this.#silenceReason() : "";
+    const hint = overdue.length > 0 ? this.#silenceReason() || UNCERTAIN : "";
     for (const request of overdue) {
       if (!this.cancel(request)) continue; // ended by one of the others
-      const why = `no answer within ${request.timeout} ms${hint && `; ${hint}`}`;
+      const why = `no answer within ${request.timeout} ms, its timeout; ${hint}`;
       request.onTimeout(new RequestTimeoutError(`${request.errorPrefix}: ${why}`));
     }
   };

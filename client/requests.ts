@@ -33,7 +33,8 @@ class EventRequest extends PendingRequest {
   override onReceipt({ clients }: Receipt): boolean {
     const { listener } = this;
     if (clients === 0) {
-      this.fail(new NoRespondersError(`${this.errorPrefix}: no client is there to answer`));
+      const why = "no other client is there to answer; a client never answers itself";
+      this.fail(new NoRespondersError(`${this.errorPrefix}: ${why}`));
       return true;
     }
     // In its own task, because an exception in it is not the connection's.
@@ -248,7 +249,7 @@ export class Requests<S extends object> {
     timeout: number,
     signal: AbortSignal | undefined,
   ): void {
-    this.#sender.checkOpen(event);
+    this.#sender.checkOpen(request);
     if (isOverdue(request, timeout)) return;
     request.outbox = this.#sender.manager.outbox;
     if (request.outbox) request.line = line;

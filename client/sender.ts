@@ -13,6 +13,7 @@ import type { SendableEvent } from "../protocol/event.ts";
 import { RawEvent, sealLine } from "../protocol/raw_event.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
 import type { Lifecycle } from "./lifecycle.ts";
+import type { PendingRequest } from "./pending_requests.ts";
 import type { SubscriptionManager } from "./subscriptions.ts";
 
 /** A shared result for callers that need not wait for room: no promise per event. */
@@ -81,7 +82,7 @@ export class Sender<M extends object> {
     const manager = this.manager;
     if (length <= manager.maxLineBytes) return line;
     const limit = manager.session?.announcesLimit
-      ? `the ${manager.maxLineBytes} that the server takes`
+      ? `the ${manager.maxLineBytes} that the server takes (maxLineBytes, --max-line-bytes)`
       : `the ${manager.maxLineBytes} that may be sent where no server has said what it takes`;
     throw new RangeError(`Cannot send ${event}: its ${length} bytes exceed ${limit}`);
   }
@@ -137,8 +138,12 @@ export class Sender<M extends object> {
         return null;
       }
       const { waiting, waitingBytes } = outbox.lines;
-      const why = "maxQueuedEvents and maxQueuedBytes allow no more";
-      return queueFull(event, `${waiting} events of ${waitingBytes} bytes wait, and ${why}`);
+      const where = manager.connected ? "" : "there is no connection, ";
+      const why = "reconnect.maxQueuedEvents and maxQueuedBytes allow no more; await flush() first";
+      return queueFull(
+        event,
+        `${where}${waiting} events of ${waitingBytes} bytes wait, and ${why}`,
+      );
     }
     const { connection } = session!;
     const { maxPendingBytes } = this.#settings.limits;
@@ -207,8 +212,8 @@ export class Sender<M extends object> {
    *
    * @throws {ConnectionClosedError} If the client is closed.
    */
-  checkOpen(event: SendableEvent<M>): void {
-    if (!this.manager.open) throw closed(event);
+  checkOpen({ verb, subject }: PendingRequest): void {
+    if (!this.manager.open) throw closed(subject, verb);
   }
 
   /**
@@ -229,8 +234,8 @@ export function refused(error: Error): Promise<never> {
   return promise;
 }
 
-function closed(event: object): ConnectionClosedError {
-  return new ConnectionClosedError(`Cannot send ${event}: the connection has ended`);
+function closed(subject: unknown, verb = "send"): ConnectionClosedError {
+  return new ConnectionClosedError(`Cannot ${verb} ${subject}: the connection has ended`);
 }
 
 function queueFull(event: object, why: string): EbsocketError {

@@ -283,7 +283,7 @@ Deno.test("serve replies with the reason why an answer cannot be sent", async ()
   await using command = await serve(relay, ["job"], "console.log('x'.repeat(2000))");
   await using client = await connected(relay);
   const { __dict__ } = await client.request(new EbsocketEvent("job"), { timeout: 60_000 });
-  const error = /^its 20\d\d bytes exceed the 1000 that the server takes$/;
+  const error = /^its 20\d\d bytes exceed the 1000 that the server takes \(maxLineBytes, /;
   assertMatch(`${__dict__.error}`, error);
   assertEquals(__dict__.output, "");
   assertEquals(__dict__.code, 0);

@@ -7,6 +7,7 @@ import { assertGreater } from "@std/assert/greater";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { assertLess } from "@std/assert/less";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertMatch } from "@std/assert/match";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
@@ -335,6 +336,10 @@ Deno.test("EbsocketClient with reconnect throws when too many events wait", asyn
   await client.sendEvent(new EbsocketEvent("b"));
   const error = await assertRejects(() => client.sendEvent(new EbsocketEvent("c")), EbsocketError);
   assertEquals(error.code, "queue-full");
+  assertMatch(
+    error.message,
+    /: there is no connection, 2 events of \d+ bytes wait, and reconnect\./,
+  );
   send(client, "d"); // is refused as well, and must not end the program
   await client.close();
   const { unsent, dropped, info } = await next(statuses, "closed");
@@ -944,7 +949,9 @@ Deno.test("EbsocketClient with reconnect that never connects reports unsent even
   const { reason, unsentLines } = await client.closed;
   assertEquals(reason, "local");
   assertEquals(unsentLines, 3);
-  await assertRejects(() => client.sendEvent(new EbsocketEvent("c")), ConnectionClosedError);
+  const late = new EbsocketEvent("c");
+  await assertRejects(() => client.sendEvent(late), ConnectionClosedError, "Cannot send Ebs");
+  await assertRejects(() => client.request(late), ConnectionClosedError, "Cannot request Ebs");
 
   const other = new EbsocketClient({ reconnect: { ...QUICK, maxQueuedEvents: 2 } });
   const statuses = collect(other);

@@ -100,7 +100,7 @@ Deno.test("EbsocketClient.sendEvent() refuses a raw event that the server would 
   assertThrows(
     () => relay.client.sendEvent(event),
     RangeError,
-    "Cannot send EbsocketEvent<xxxxxxxxx>: its 21 bytes exceed the 20 that the server takes",
+    "Cannot send EbsocketEvent<xxxxxxxxx>: its 21 bytes exceed the 20 that the server takes (maxLineBytes",
   );
 });
 

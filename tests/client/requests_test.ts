@@ -136,7 +136,7 @@ Deno.test("EbsocketClient.request() rejects at once when no client is there to a
   const asking = assertRejects(
     () => relay.client.request(ASK),
     NoRespondersError,
-    "Cannot request EbsocketEvent<ask>: no client is there to answer",
+    "Cannot request EbsocketEvent<ask>: no other client is there to answer; a client never answers itself",
   );
   const { id } = await relay.said();
   await relay.say({ control: "ack", id, clients: 2 }); // says nothing about an answer
@@ -151,7 +151,7 @@ Deno.test("EbsocketClient.request() rejects when time is up, when it is aborted,
   await assertRejects(
     () => client.request(ASK, { timeout: 5 }),
     RequestTimeoutError,
-    "Cannot request EbsocketEvent<ask>: no answer within 5 ms",
+    "Cannot request EbsocketEvent<ask>: no answer within 5 ms, its timeout",
   );
   await assertRejects(() => client.request(ASK, { signal: abortedSoon() }), Error, "enough");
   await relay.said();
@@ -240,7 +240,7 @@ Deno.test("EbsocketClient.sendEvent() with confirm resolves to the number of cli
   await assertRejects(
     () => client.sendEvent(ASK, { confirm: true, timeout: 5 }),
     RequestTimeoutError,
-    "Cannot confirm EbsocketEvent<ask>: no answer within 5 ms",
+    "Cannot confirm EbsocketEvent<ask>: no answer within 5 ms, its timeout",
   );
 });
 
@@ -400,7 +400,11 @@ Deno.test("EbsocketClient rejects requests with inbox-full while it reads nothin
   await using relay = await FakeRelay.connect({ maxUnreadEvents: 2 });
   const { client } = relay;
   const before = client.request(ASK, { timeout: 50 });
-  const late = assertRejects(() => before, RequestTimeoutError, "within 50 ms; the inbox is full");
+  const late = assertRejects(
+    () => before,
+    RequestTimeoutError,
+    "within 50 ms, its timeout; the inbox is full",
+  );
   await relay.say({ event: "a" });
   await relay.say({ event: "b" });
   await until(() => client.connected);
