@@ -29,6 +29,7 @@ async function run(name: string, port: number): Promise<void> {
   );
   const ending = new AbortController();
   const flood = traffic.flood(ending.signal);
+  flood.catch(() => {}); // It may fail before it is awaited.
   await say(".");
   await Promise.race([answer(() => received), flood]);
   ending.abort();
