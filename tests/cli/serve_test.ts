@@ -10,6 +10,7 @@ import { type TestRelay, testRelay } from "../../testing.ts";
 import { toAttributes } from "../../cli/serve.ts";
 import { Command } from "../support/command.ts";
 import { FakeServer } from "../support/fake_server.ts";
+import { freePort } from "../support/free_port.ts";
 import { Peer } from "../support/peer.ts";
 import { script } from "../support/script.ts";
 import { schemaOf } from "../support/schemas.ts";
@@ -18,7 +19,11 @@ import { pause, soon, until } from "../support/waiting.ts";
 const isWindows = Deno.build.os === "windows";
 
 /** A `serve` that runs a program of JavaScript. */
-async function serve(relay: TestRelay, options: string[], source: string): Promise<Command> {
+async function serve(
+  relay: Pick<TestRelay, "address">,
+  options: string[],
+  source: string,
+): Promise<Command> {
   return await serveWith(relay, [...options, "--exec", script(source)]);
 }
 
@@ -201,9 +206,9 @@ Deno.test("serve --jobs limits the number of commands that run at a time", async
 });
 
 Deno.test("serve reconnects to a relay", async () => {
-  const relay = testRelay();
-  const { address } = relay;
-  await using command = await serve(relay, ["job"], "console.log('{}')");
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", freePort()]));
+  const { address } = relay.server;
+  await using command = await serve({ address }, ["job"], "console.log('{}')");
   await relay.close();
   await command.expect(/Z lost the connection to .* \(shutdown\); reconnecting\n/);
   await using again = new Relay(new EbsocketServer(address));

@@ -6,6 +6,7 @@ import { EbsocketServer } from "../../server.ts";
 import { type TestRelay, testRelay } from "../../testing.ts";
 import { Command } from "../support/command.ts";
 import { FakeServer } from "../support/fake_server.ts";
+import { freePort } from "../support/free_port.ts";
 import { Peer } from "../support/peer.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 
@@ -181,7 +182,7 @@ Deno.test("sub --from prints only the events that the relay attributes to that c
 });
 
 Deno.test("sub reconnects to a relay that was restarted", async () => {
-  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", freePort()]));
   const { address } = relay.server;
   await using sub = await listen({ address }, "--count=1");
   await relay.close();

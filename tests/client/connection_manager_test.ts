@@ -792,7 +792,7 @@ Deno.test("EbsocketClient that asks for nothing sends no more than its hello", a
 });
 
 Deno.test("EbsocketClient reconnects to a restarted relay with a token", async () => {
-  let relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), { token: "secret" });
+  let relay = new Relay(new EbsocketServer(["127.0.0.1", freePort()]), { token: "secret" });
   const { address } = relay.server;
   let asked = 0;
   const token = () => (asked++, Promise.resolve("secret"));
@@ -849,7 +849,7 @@ Deno.test({
 
 Deno.test("EbsocketClients of a restarted relay come back one after the other", async () => {
   const count = 100;
-  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), { retryAfter: 100 });
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", freePort()]), { retryAfter: 100 });
   const clients = Array.from(
     { length: count },
     () => new EbsocketClient({ reconnect: { minDelay: 500 } }),

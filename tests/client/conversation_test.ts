@@ -23,6 +23,7 @@ import { EbsocketEvent } from "../../protocol/event.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EbsocketSystem } from "../../system.ts";
+import { freePort } from "../support/free_port.ts";
 import { size } from "../support/size.ts";
 import { soon, until } from "../support/waiting.ts";
 
@@ -276,7 +277,7 @@ Deno.test("a reply to a client that has left goes to no other", async () => {
 });
 
 Deno.test("a reply does not go to a client of a restarted relay that has the ID of the requester", async () => {
-  const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]));
+  const relay = new Relay(new EbsocketServer(["127.0.0.1", freePort()]));
   const { address } = relay.server;
   await using answerer = new EbsocketClient({ reconnect: { minDelay: 1, maxDelay: 20 } });
   const service = answerer.serve("ask");

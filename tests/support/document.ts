@@ -42,14 +42,14 @@ export class Document implements Disposable {
       .filter((name) => name.endsWith(".ts")).sort();
   }
 
-  /** Runs the program `name`, with the permissions in its document. */
-  run(name: string, args: string[] = [], check: "--check" | "--no-check" = "--check"): Program {
+  /** Runs the program `name`, with the permissions in its document and as {@link check} allows it. */
+  run(name: string, args: string[] = []): Program {
     const path = this.#pathOf(name);
     if (name.endsWith(".py")) return new Program("python3", [path, ...args]);
     if (name.endsWith(".mjs")) return new Program("node", [path, ...args]);
     if (name.endsWith(".sh")) return new Program("sh", [path, ...args]);
     const net = `--allow-net=127.0.0.1:${this.#port}`;
-    return new Command(args, [check, `--config=${ROOT}/deno.json`, net], path);
+    return new Command(args, ["--no-check", `--config=${ROOT}/deno.json`, net], path);
   }
 
   /** Type-checks all programs in TypeScript. */

@@ -4,6 +4,7 @@
  */
 
 import type { Address } from "../../protocol/address.ts";
+import { freePort } from "./free_port.ts";
 import { soon } from "./waiting.ts";
 
 const encoder = new TextEncoder();
@@ -91,7 +92,7 @@ export class FakeServer implements AsyncDisposable {
   accepted = 0;
 
   /** Listens; answers each `hello` with the members of `welcome`, or not at all if that is `null`. */
-  constructor(welcome: WelcomeMembers | null = {}, port = 0) {
+  constructor(welcome: WelcomeMembers | null = {}, port = freePort()) {
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
     this.welcome = welcome;
     this.address = ["127.0.0.1", this.#listener.addr.port];
