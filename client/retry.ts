@@ -1,5 +1,5 @@
 /**
- * Reconnecting: its options, the delays, the final close reasons, and the loop of attempts.
+ * Reconnecting: its options, the delays, and the loop of attempts.
  *
  * @module
  */

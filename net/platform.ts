@@ -1,6 +1,6 @@
 /**
  * Functions of the runtime that a client or a relay needs: addresses, system errors, memory, timers.
- * The rooms that also run in browsers use them and name no runtime themselves.
+ * The rooms that name no runtime use them.
  *
  * @module
  */

@@ -88,18 +88,18 @@ class Fixture implements Disposable {
   }
 
   /** Acknowledges all that has been said behind a hello. */
-  async confirm(wishes: HelloExtras): Promise<void> {
-    for (const { id } of parse(wishes.lines)) this.table.onReceipt({ id });
-    await wishes.confirmed;
+  async confirm(hello: HelloExtras): Promise<void> {
+    for (const { id } of parse(hello.lines)) this.table.onReceipt({ id });
+    await hello.confirmed;
   }
 
   /** A connection whose greeting is over. */
   async connect(): Promise<{ channel: FakeChannel; said: string[] }> {
     const channel = this.carry();
-    const wishes = this.subscriptions.begin(channel);
+    const hello = this.subscriptions.begin(channel);
     this.subscriptions.onWelcome(channel);
-    await this.confirm(wishes);
-    return { channel, said: parse(wishes.lines).map(short) };
+    await this.confirm(hello);
+    return { channel, said: parse(hello.lines).map(short) };
   }
 
   /** Stops the timer, which waits for those who will wait next. */
@@ -144,13 +144,13 @@ Deno.test("SubscriptionManager passes events of plain patterns before the acknow
   const { subscriptions } = fixture;
   await subscriptions.subscribe(["a.*"]);
   await subscriptions.subscribe(["job"], { queue: "q" });
-  const wishes = subscriptions.begin(fixture.carry());
+  const hello = subscriptions.begin(fixture.carry());
   assert(subscriptions.isFiltering);
   assertEquals(names(subscriptions, "a.b", "a", "job", "x"), ["a.b"]);
   const alone = new EbsocketEvent("x");
   alone.to = "c1";
   assert(subscriptions.admits(alone));
-  const [first] = parse(wishes.lines);
+  const [first] = parse(hello.lines);
   fixture.table.onReceipt({ id: first!.id });
   // At once: what follows may be in the same read. And from the first one on a relay sends only what
   // is wanted, such as the events of a queue.
@@ -422,12 +422,12 @@ Deno.test("SubscriptionManager sends the granted line of a call again if another
   table.onReceipt({ id: one!.id });
   await turn();
   subscriptions.end(channel);
-  const wishes = subscriptions.begin(fixture.carry());
-  const said = parse(wishes.lines);
+  const hello = subscriptions.begin(fixture.carry());
+  const said = parse(hello.lines);
   // In shorter lines, as long as nobody knows what this relay takes.
   assertEquals(said.flatMap(({ events }) => events), [...one!.events, ...two!.events]);
   assertEquals(said.at(-1)!.events, two!.events);
-  await fixture.confirm(wishes);
+  await fixture.confirm(hello);
   await subscribing;
   const again = (await fixture.connect()).said.flatMap((line) => line.split(" ").slice(1));
   assertEquals(again.sort(), patterns.sort());
