@@ -264,6 +264,41 @@ Deno.test("docs/reconnecting.md: the client reconnects, and reports both changes
   assertEquals((await client.end()).code, 0);
 });
 
+Deno.test({
+  name:
+    "docs/servers.md: a program passes events on unchanged, leaves out requests, and ends at Ctrl+C",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using source = testRelay();
+    await using target = testRelay();
+    using document = await Document.open("docs/servers.md", target.address[1]);
+    await document.change(
+      "forward.ts",
+      (text) => text.replace(/"relay\.example", \d+/, `"127.0.0.1", ${source.address[1]}`),
+    );
+    await using program = document.run("forward.ts", [], "127.0.0.1");
+    const watcher = await source.connect();
+    const isSubscribed = async () => {
+      const { clients } = await watcher.inspect();
+      return clients.some(({ subscriptions }) => subscriptions.length > 0);
+    };
+    while (!await isSubscribed());
+    await using reader = await Peer.connect(target.address);
+    await until(() => target.relay.clients.length === 2);
+    await using writer = await Peer.connect(source.address);
+    const first = '{"event":"sensor.a", "__dict__":{"zeros":1.00,"long":12345678901234567890}}\n';
+    const last = '{"event":"sensor.z"}\n';
+    await writer.send(`${first}{"event":"sensor.b","id":"r1"}\n{"event":"other"}\n${last}`);
+    await reader.sees(last);
+    assertEquals(reader.text, first + last);
+    program.kill("SIGINT");
+    const { code, stdout, stderr } = await program.end();
+    assertEquals(stderr, "");
+    assertEquals(stdout, "");
+    assertEquals(code, 0);
+  },
+});
+
 Deno.test("docs/servers.md: a relay in another program passes events on", async () => {
   const port = freePort();
   using document = await Document.open("docs/servers.md", port);

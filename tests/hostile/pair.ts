@@ -1,6 +1,6 @@
 /**
- * Owns two well-behaved clients, written without the library: they show that an attack is the
- * attacker's trouble alone. Must not know attacks.
+ * Two well-behaved clients, written without the library. They show that an attack affects the
+ * attacker alone.
  *
  * @module
  */
@@ -70,12 +70,15 @@ class Witness {
     for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
   }
 
-  /** Waits until `condition` holds; it is asked whenever something has come. */
+  /** Waits until `condition` holds, which is checked whenever something has arrived. */
   async until(condition: () => boolean, what: string): Promise<void> {
-    while (!condition()) {
-      if (this.#ended) throw new Error(`A witness was cut off (${this.#ended}): ${this.control}`);
-      await soon(this.#news.promise, what);
-    }
+    const wait = async () => {
+      while (!condition()) {
+        if (this.#ended) throw new Error(`A witness was cut off (${this.#ended}): ${this.control}`);
+        await this.#news.promise;
+      }
+    };
+    await soon(wait(), what);
   }
 
   async close(): Promise<void> {

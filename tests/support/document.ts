@@ -42,14 +42,17 @@ export class Document implements Disposable {
       .filter((name) => name.endsWith(".ts")).sort();
   }
 
-  /** Runs the program `name`, with the permissions in its document and as {@link check} allows it. */
-  run(name: string, args: string[] = []): Program {
+  /**
+   * Runs the program `name` with access to the address `net`, and without a type check, which is
+   * that of {@link check}.
+   */
+  run(name: string, args: string[] = [], net = `127.0.0.1:${this.#port}`): Program {
     const path = this.#pathOf(name);
     if (name.endsWith(".py")) return new Program("python3", [path, ...args]);
     if (name.endsWith(".mjs")) return new Program("node", [path, ...args]);
     if (name.endsWith(".sh")) return new Program("sh", [path, ...args]);
-    const net = `--allow-net=127.0.0.1:${this.#port}`;
-    return new Command(args, ["--no-check", `--config=${ROOT}/deno.json`, net], path);
+    const flags = ["--no-check", `--config=${ROOT}/deno.json`, `--allow-net=${net}`];
+    return new Command(args, flags, path);
   }
 
   /** Type-checks all programs in TypeScript. */

@@ -59,17 +59,24 @@ export class Peer implements AsyncDisposable {
 
   /** Waits until what has arrived includes `text`. */
   async sees(text: string): Promise<void> {
-    while (!this.#text.includes(text)) {
-      if (this.#ended) throw new Error(`${this.#ended} before ${text} in ${this.#text}`);
-      await soon(this.#news.promise, `${text} in ${this.#text.slice(-200)}`);
-    }
+    await this.#until(() => this.#text.includes(text), text);
   }
 
   /** Waits until the other side has closed; gives all lines that came. */
   async lines(): Promise<string[]> {
-    while (!this.#ended) await soon(this.#news.promise, `the end of ${this.#text.slice(-200)}`);
-    if (this.#ended !== "eof") throw new Error(`ended by ${this.#ended}`);
+    await this.#until(() => this.#ended === "eof", "the end");
     return this.#text.split("\n").slice(0, -1);
+  }
+
+  /** Waits until `condition` holds. Keep-alive lines do not prolong the wait. */
+  async #until(condition: () => boolean, what: string): Promise<void> {
+    const wait = async () => {
+      while (!condition()) {
+        if (this.#ended !== null) throw new Error(`${this.#ended} before ${what} in ${this.#text}`);
+        await this.#news.promise;
+      }
+    };
+    await soon(wait(), () => `${what} in ${this.#text.slice(-200)}`);
   }
 
   close(): void {
