@@ -1,6 +1,6 @@
 /**
- * Owns the protocols of the brokers: NATS, Redis (RESP 2) and MQTT 3.1.1 with QoS 0, as far as a
- * client needs them that publishes on one subject or subscribes to it. Must not know their servers.
+ * The protocols of the brokers: NATS, Redis (RESP 2) and MQTT 3.1.1 with QoS 0, as far as a client
+ * needs them that publishes on one subject or subscribes to it.
  *
  * @module
  */

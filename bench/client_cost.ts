@@ -1,6 +1,5 @@
 /**
- * Owns what an event costs from object to object, through a client library and its server. Must not
- * know which library that is.
+ * The cost of an event from object to object, through a client library and its server.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Owns a publisher and a subscriber that use a client library, each a process of its own, and what is
- * in flight between them. Must not know libraries, servers or figures.
+ * A publisher and a subscriber that use a client library, each a process of its own, and what is
+ * in flight between them.
  *
  * @module
  */

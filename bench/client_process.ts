@@ -1,6 +1,5 @@
 /**
- * Owns a program that uses a client library, in a process of its own, and what it says through its
- * input and output. Must not know libraries, servers, or what the program is for.
+ * A program that uses a client library, in a process of its own: its input and its output.
  *
  * @module
  */

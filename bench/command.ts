@@ -1,6 +1,6 @@
 /**
- * Owns what the commands of this folder have in common: exit codes, the end by Ctrl+C, and the check
- * of flags. Must not know what a command does.
+ * The common parts of the commands in this folder: exit codes, the end by Ctrl+C, and the check of
+ * flags.
  *
  * @module
  */

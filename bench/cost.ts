@@ -1,6 +1,5 @@
 /**
- * Owns what an event costs a server that gets as many as it takes, for a moment or for long. Must not
- * know which traffic that is.
+ * The cost of an event for a server that gets as many as it takes, for a moment or for long.
  *
  * @module
  */

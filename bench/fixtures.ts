@@ -1,7 +1,6 @@
 /**
- * Owns the lines that are measured: the same ones in every benchmark. Made with `JSON.stringify`
- * alone, so that what is being measured has no part in making them. Must not know what is done with
- * them.
+ * The lines that are measured, the same in every benchmark. They are made with `JSON.stringify`
+ * alone, so that the code under measurement takes no part in making them.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * Owns a flood: a client that publishes as fast as the server takes it, and one that hears all of it,
- * both in a process of their own, so that nobody else waits for them but at the server. Must not know
- * figures.
+ * A flood: one client that publishes as fast as the server takes it, and one that receives all of
+ * it. Both are in a process of their own, so that the measured clients wait for others at the
+ * server alone.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * Owns the process of a flood: one client that publishes all it can, and one that checks every event.
- * Must not know figures.
+ * The process of a flood: one client that publishes all it can, and one that checks every event.
  *
  * Arguments: the name of the server in `peers_list.ts`, and its port. A byte on standard output says
  * that the flood has begun. Then each `?` on standard input is answered with the number of events

@@ -1,6 +1,6 @@
 /**
- * Owns a stream of frames of one size that repeats without end, and what differs from it. Must not
- * know what is in a frame.
+ * A stream of frames of one size that repeats without end, and its comparison with a received
+ * stream.
  *
  * A short stream that stays in the cache replaces a long one: no two frames of a round are alike,
  * and far fewer are in flight than a round has, so that a missing, doubled or reordered frame still

@@ -1,6 +1,5 @@
 /**
- * Owns what is shown where there is room for little: in the picture, and in the README. Must not know
- * how.
+ * The figures that the picture and the README show.
  *
  * @module
  */

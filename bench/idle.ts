@@ -1,5 +1,5 @@
 /**
- * Owns what connections cost that do nothing. Must not know how they are used otherwise.
+ * The cost of idle connections.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Owns how long events take to arrive where there are not many. Must not know which traffic that is.
+ * The time that events take to arrive while there are few of them.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * Owns the step from the shape of a load to traffic: who publishes which events, and how many may be
- * in flight. Must not know what is measured.
+ * Turns the shape of a load into traffic: the publishers, their events, and the number in flight.
  *
  * @module
  */

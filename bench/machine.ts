@@ -1,6 +1,5 @@
 /**
- * Owns what a measurement says about where it was made: processor, Deno, commit. Must not know what
- * is measured.
+ * Describes the place of a measurement: processor, Deno, commit.
  *
  * @module
  */

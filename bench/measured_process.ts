@@ -1,6 +1,5 @@
 /**
- * Owns a process that is measured: its start, the CPU it runs on, its CPU time, its memory, its end.
- * Must not know what it does.
+ * A process that is measured: its start, the CPU it runs on, its CPU time, its memory, its end.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Owns the benchmarks of the parts that do no I/O, for `deno bench`. Must not know sockets.
+ * The benchmarks of the parts that do no I/O, for `deno bench`.
  *
  * Within a group every benchmark does the same job on the same lines; the baseline is the obvious
  * way to do it with what Deno has, where there is one. Each checks its result, which also keeps

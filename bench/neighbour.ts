@@ -1,6 +1,6 @@
 /**
- * Owns what others notice of a client that publishes all it can: how long two of them wait for each
- * other meanwhile. Must not know which server that is.
+ * The effect of a client that publishes all it can on others: how long two of them wait for each
+ * other meanwhile.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * Owns the comparison with other servers: flags to runs, runs to results. Must not know protocols,
- * traffic, or how results are shown.
+ * The comparison with other servers: flags to runs, runs to results.
  *
  * @module
  */

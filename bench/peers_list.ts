@@ -1,6 +1,5 @@
 /**
- * Owns who is compared: how each server is found, built and started, and what it speaks. Must not
- * know the traffic.
+ * The servers that are compared: how each is found, built and started, and its protocol.
  *
  * @module
  */

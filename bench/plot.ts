@@ -1,6 +1,6 @@
 /**
- * Owns the picture of the results: a panel for each highlight, with a bar for each peer on one
- * logarithmic scale. Must not know how they were measured.
+ * The picture of the results: a panel for each highlight, with a bar for each peer on one
+ * logarithmic scale.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * Owns the programs of this machine: what they print, and how one is made from C. Must not know what
- * they are for.
+ * The programs of this machine: their output, and the compilation of one from C.
  *
  * @module
  */

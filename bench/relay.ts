@@ -1,5 +1,5 @@
 /**
- * Owns the end-to-end benchmark: flags to runs, runs to figures. Must not know how traffic is made.
+ * The end-to-end benchmark: flags to runs, runs to figures.
  *
  * Each run has a relay of its own, warmed up before anything is measured. What is compared is run
  * in turn, so that whatever else the machine does meets all of it alike.

@@ -1,5 +1,5 @@
 /**
- * Owns the results in words and tables. Must not know how they were measured.
+ * The results in words and tables.
  *
  * @module
  */

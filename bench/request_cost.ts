@@ -1,6 +1,6 @@
 /**
- * Owns what a request and its answer cost and how long they take, from object to object and back,
- * through a client library and its server. Must not know which library that is.
+ * The cost and the time of a request and its answer, from object to object and back, through a
+ * client library and its server.
  *
  * @module
  */

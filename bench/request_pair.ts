@@ -1,6 +1,6 @@
 /**
- * Owns a requester and a responder that use a client library, each a process of its own, and the wait
- * for their work. Must not know libraries, servers or figures.
+ * A requester and a responder that use a client library, each a process of its own, and the wait
+ * for their work.
  *
  * @module
  */

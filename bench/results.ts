@@ -1,5 +1,5 @@
 /**
- * Owns the results of a comparison, and how they are looked up. Must not know how they are shown.
+ * The results of a comparison, and their look-up.
  *
  * @module
  */

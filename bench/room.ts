@@ -1,6 +1,6 @@
 /**
- * Owns what clients of a busy room notice: how long events take to all of them while each sends some,
- * whether or not the server keeps up. Must not know which server that is.
+ * A busy room as its clients see it: the time that events take to reach all of them while each
+ * sends some, whether or not the server keeps up.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * Owns the program that is all clients of a busy room: how it is made and started, and what is said
- * to it. Must not know protocols, or what is measured.
+ * The program that is all clients of a busy room: how it is compiled, started and controlled.
  *
  * The program is in C, since 1,000 events a second to 500 sockets, each read and checked, keep Deno
  * busy all the time. It has the sockets and does not know the protocol, so a protocol joins through

@@ -1,6 +1,6 @@
 /**
- * Owns the benchmark of subscriptions: what a delivery costs the relay when each client hears a part of
- * the events, against what it costs when everyone hears all. Must not know how a relay chooses.
+ * The benchmark of subscriptions: the cost of a delivery where each client receives a part of the
+ * events, against its cost where all receive everything.
  *
  * In all runs each client gets as many events. The fewer clients hear an event, the more events have to
  * come in for that, and each has to be read and checked: that is part of what a delivery costs, with

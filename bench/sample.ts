@@ -1,5 +1,5 @@
 /**
- * Owns what one run is given, and what it measures. Must not know how.
+ * The input and the result of one run.
  *
  * @module
  */

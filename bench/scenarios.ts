@@ -1,6 +1,5 @@
 /**
- * Owns the scenarios: which traffic a server gets in each, and which figures it gives. Must not know
- * which servers there are, how figures are measured, or how they are shown.
+ * The scenarios: the traffic of each, and its figures.
  *
  * @module
  */

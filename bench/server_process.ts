@@ -1,6 +1,5 @@
 /**
- * Owns a server that is measured: its port, and the wait until it listens there. Must not know which
- * server it is, or the traffic.
+ * A server that is measured: its port, and the wait until it listens there.
  *
  * @module
  */

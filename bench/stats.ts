@@ -1,6 +1,5 @@
 /**
- * Owns how samples become a figure: median, spread, percentile, digits. Must not know what they
- * measure.
+ * Turns samples into figures: median, spread, percentile, digits.
  *
  * @module
  */

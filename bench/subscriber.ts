@@ -1,6 +1,6 @@
 /**
- * Owns what one subscriber has received, and the check that it is what the publishers have sent: of
- * each of them every event, once, in order, unchanged. Must not know who publishes, or when.
+ * The events that one subscriber has received, and the check that it has every event of each
+ * publisher, once, in order and unchanged.
  *
  * @module
  */

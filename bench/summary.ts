@@ -1,6 +1,5 @@
 /**
- * Owns the results in the README: a short table between two marks. Must not know how they were
- * measured.
+ * The results in the README: a short table between two marks.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Owns a table in Markdown. Must not know what is in it.
+ * A table in Markdown.
  *
  * @module
  */

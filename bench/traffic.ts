@@ -1,6 +1,6 @@
 /**
- * Owns the load on a server: publishers, subscribers, and the check that every subscriber gets
- * exactly the bytes that it must get. Must not know processes or figures.
+ * The load on a server: publishers, subscribers, and the check that every subscriber gets exactly
+ * its bytes.
  *
  * All of it is raw TCP, so that nothing of the module runs on this side.
  *

@@ -1,6 +1,6 @@
 /**
- * Owns the protocols over WebSocket (RFC 6455): plain text messages, and Socket.IO 5 over Engine.IO 4
- * without polling. Must not know their servers.
+ * The protocols over WebSocket (RFC 6455): plain text messages, and Socket.IO 5 over Engine.IO 4
+ * without polling.
  *
  * @module
  */

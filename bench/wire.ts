@@ -1,6 +1,6 @@
 /**
- * Owns what a client of a server puts on the wire, and gets from it: the port between the driver and
- * the protocols, and the protocol of lines. Must not know sockets' owners or figures.
+ * The port between the driver and the protocols: the bytes that a client of a server sends and
+ * receives. Also the protocol of lines.
  *
  * @module
  */

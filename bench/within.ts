@@ -1,5 +1,5 @@
 /**
- * Owns the bound of every wait in the end-to-end benchmark.
+ * The time limit of every wait in the end-to-end benchmark.
  *
  * @module
  */

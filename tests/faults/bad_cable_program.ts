@@ -1,7 +1,7 @@
 /**
- * Owns a bad cable, in user space, for kernels without `netem`: two TUN devices, and between them
- * loss, delay and, as every packet is delayed on its own, a changed order. Runs as root until it is
- * killed, which removes the devices. Must not know who uses it.
+ * A bad cable, in user space, for kernels without `netem`: two TUN devices, and between them loss,
+ * delay and, as every packet is delayed on its own, a changed order. Runs as root until it is
+ * killed, which removes the devices.
  *
  * Arguments: the names of the two devices; delay, jitter in milliseconds and loss in percent.
  *

@@ -1,6 +1,6 @@
 /**
- * Owns a clock that jumps by up to a year whenever somebody looks at it. Loaded before a program, it
- * shows whether that depends on the time of day.
+ * A clock that jumps by up to a year whenever it is read. Loaded before a program, it shows
+ * whether that depends on the time of day.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Owns the handle of a fleet of clients that is a process of its own, and takes down in the ledger
- * what it notes. Must not know what is done to it.
+ * The handle of a fleet of clients that is a process of its own. Enters the notes of the fleet
+ * into the ledger.
  *
  * @module
  */

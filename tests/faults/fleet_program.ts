@@ -1,6 +1,6 @@
 /**
- * Owns a fleet: well-behaved clients in one process, which publish numbered events, read everything,
- * connect again whenever they have to, and note what happens to them. `fleet.ts` starts it.
+ * A fleet: well-behaved clients in one process. They publish numbered events, read everything,
+ * reconnect, and note what happens to them. `fleet.ts` starts it.
  *
  * @module
  */

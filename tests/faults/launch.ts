@@ -1,6 +1,6 @@
 /**
- * Owns how a program of this project is started as a process: by Deno, and where asked for through
- * another command, which puts it into a network namespace or limits what it may open.
+ * Starts a program of this project as a process: by Deno, and on request through another command,
+ * which puts it into a network namespace or limits its files.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Owns the account of every event that was sent: who has received it, and if somebody has not, why.
- * Must not know processes or sockets; what happened comes as entries.
+ * The account of every event that was sent: its recipients, and the reason if one has not received
+ * it.
  *
  * An event has to reach a client that was connected from before it was sent until after it was
  * confirmed. If that connection then broke, what was still under way may be lost with it, and its

@@ -1,6 +1,5 @@
 /**
- * Owns two network namespaces with a cable between them, and what can be done to the cable. Must not
- * know what runs at its ends.
+ * Two network namespaces with a cable between them, and the faults of the cable.
  *
  * @module
  */

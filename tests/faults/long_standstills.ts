@@ -1,5 +1,5 @@
 /**
- * Owns a clock by which each standstill of more than half a second has taken a minute longer. Loaded
+ * A clock by which each standstill of more than half a second has taken a minute longer. Loaded
  * before a program, it shows in moments how that takes being stopped for a minute.
  *
  * @module

@@ -1,6 +1,5 @@
 /**
- * Owns what a fleet and the program that started it tell each other: how it is to behave, and what
- * it has noted. Must not know how it is done.
+ * The messages between a fleet and the program that has started it: instructions, and notes.
  *
  * @module
  */

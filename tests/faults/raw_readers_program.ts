@@ -1,6 +1,6 @@
 /**
- * Owns readers without the library, in a process of their own: they read as fast as they can, and
- * say in the end what each has got.
+ * Readers without the library, in a process of their own. They read as fast as they can, and
+ * report in the end what each has received.
  *
  * Arguments: the address as JSON, how many readers, and how many bytes each has to expect.
  *

@@ -1,6 +1,5 @@
 /**
- * Owns the relay as a process of its own that can be started again on its port. Must not know what
- * is done to it.
+ * The relay as a process of its own that can be started again on its port.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Owns a relay for tests that need options which the command does not have, such as deadlines that
- * pass soon. It logs like the command does with `--log json`. Must not know why.
+ * A relay for tests that need options which the command lacks, such as short deadlines. It logs
+ * like the command does with `--log json`.
  *
  * Arguments: the address to listen on and the options of the relay, each as JSON.
  *

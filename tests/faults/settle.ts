@@ -1,6 +1,6 @@
 /**
- * Owns the end of a test with fleets: everyone rests, what is under way arrives, everyone ends, and
- * the ledger has to be balanced. Must not know what happened before.
+ * The end of a test with fleets: all clients pause, the events in flight arrive, all clients end,
+ * and the ledger must balance.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Owns the handle of an attack that runs on a thread of its own.
+ * The handle of an attack that runs on a thread of its own.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Owns the sockets of a large attack, on a thread of its own, so that those who measure meanwhile
- * measure the relay and not the attacker. Must not know what the relay makes of it.
+ * The sockets of a large attack, on a thread of its own, so that a measurement meanwhile measures
+ * the relay and not the attacker.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Owns peers that break off with a reset, in whatever state the connection is.
+ * Peers that break off with a reset, in whatever state the connection is.
  *
  * @module
  */

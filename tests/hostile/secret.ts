@@ -1,5 +1,5 @@
 /**
- * Owns the token of the relays that ask for one, and the file in which it is.
+ * The token of the relays that require one, and its file.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Owns the relay that is attacked: the command as a process, two well-behaved clients of it, and
- * the questions that are asked after every attack. Must not know attacks.
+ * The relay that is attacked: the command as a process, two well-behaved clients of it, and the
+ * checks after every attack.
  *
  * @module
  */

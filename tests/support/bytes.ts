@@ -1,5 +1,5 @@
 /**
- * Owns the ways in which tests write bytes down and cut them up.
+ * Short ways to write bytes in tests, and to cut them.
  *
  * @module
  */

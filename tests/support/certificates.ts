@@ -1,6 +1,6 @@
 /**
- * Owns the certificates of tests: made anew for each run by `openssl`, in a folder that is removed
- * again. Must not know what they are good for.
+ * The certificates of tests: made anew for each run by `openssl`, in a folder that is removed
+ * again.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Owns the clock of `performance.now()` in tests that would take too long by the real one: it can be put
- * forward, and made to run faster. Timers are those of the system, as ever.
+ * The clock of `performance.now()` in tests that would take too long by the real one: it can be
+ * put forward, and made to run faster. Timers are those of the system, as ever.
  *
  * @module
  */

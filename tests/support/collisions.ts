@@ -1,6 +1,6 @@
 /**
- * Owns texts of which V8 lets many collide, since it hashes what looks like an integer by its number, and
- * the comparison of what they cost with what others of their length do.
+ * Texts with colliding hashes in V8, which hashes a text that looks like an integer by its number,
+ * and a comparison of their cost with that of other texts of their length.
  *
  * @module
  */

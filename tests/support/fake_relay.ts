@@ -1,6 +1,6 @@
 /**
- * Owns a client of a server that says of itself what a relay does, and of which a test says every
- * other byte.
+ * A client, and the other end of its connection: a server that announces the features of a relay,
+ * and whose other bytes a test writes itself.
  */
 
 import { EbsocketClient } from "../../client.ts";

@@ -1,5 +1,5 @@
 /**
- * Owns ports for servers that must be told one before they listen. Must not know who listens.
+ * Ports for servers that need their port before they listen.
  *
  * Systems give ports from 32,768 on, or from 49,152, to whoever asks for any: such a port may be taken by
  * the time that the server listens. What is worse, who tries again and again to connect to it gets it

@@ -1,5 +1,5 @@
 /**
- * Owns the random inputs of the property tests: JSON text, lines near and far from the rules, and
+ * The random inputs of the property tests: JSON text, lines near and far from the rules, and
  * events.
  *
  * @module

@@ -1,6 +1,5 @@
 /**
- * Owns the child processes of tests: starts a program, waits for what it prints, ends it. Must not
- * know which programs there are.
+ * The child processes of tests: starts a program, waits for what it prints, ends it.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** Owns random numbers for tests that must be able to run again in the same way. */
+/** Random numbers for tests that must be able to run again in the same way. */
 
 /** Random integers from 0 to below a bound, the same each time for a seed (mulberry32). */
 export function randomsFrom(seed: number): (below: number) => number {

@@ -1,7 +1,7 @@
 /**
- * Owns a second opinion about lines and patterns: the rules of `PROTOCOL.md`, written for clearness
- * only, on top of `TextDecoder` and a recursive parser that keeps what `JSON.parse` throws away
- * (repeated keys). Must not use anything of the modules that it judges.
+ * A second opinion about lines and patterns: the rules of `PROTOCOL.md`, written for clearness
+ * only, on top of `TextDecoder` and a recursive parser that keeps what `JSON.parse` drops
+ * (repeated keys). It uses nothing of the modules that it judges.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** Owns reports of a relay for tests: nothing has happened yet, but for what a test says. */
+/** Reports of a relay for tests. All figures are 0 except those that a test gives. */
 
 import type { ClientReport, RelayReport } from "../../protocol/report.ts";
 import type { RelayStats } from "../../protocol/report.ts";

@@ -1,6 +1,6 @@
 /**
- * Owns how large the long tests are: small in every test run, as large as they are meant with
- * `EBSOCKETS_FULL=1` in the environment. The code is the same.
+ * The size of the long tests: small in every test run, full with `EBSOCKETS_FULL=1` in the
+ * environment. The code is the same.
  *
  * @module
  */

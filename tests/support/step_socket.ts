@@ -1,6 +1,5 @@
 /**
- * Owns sockets without an operating system, for tests that decide what is read and what is taken, step
- * by step.
+ * Sockets without an operating system, for tests that control each read and each write.
  */
 
 import { concat } from "@std/bytes/concat";

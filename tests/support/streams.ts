@@ -1,6 +1,6 @@
 /**
- * Owns the standard streams of programs under test that are not what programs expect: non-blocking,
- * or redirected by a shell. Must not know which programs there are. Needs Python.
+ * Unusual standard streams for programs under test: non-blocking, or redirected by a shell. Needs
+ * Python.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * Owns terminals for tests, such as people sit in front of: starts programs in them, types, and looks at
- * their screens. Must not know which programs there are. Needs tmux.
+ * Terminals for tests: starts programs in them, types, and reads their screens. Needs tmux.
  *
  * @module
  */

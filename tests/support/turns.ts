@@ -1,5 +1,5 @@
 /**
- * Owns the ways in which tests let other code run, and say how busy it is, without waiting for time to pass.
+ * Lets other code run in tests, and sets how busy it seems, without waiting for time to pass.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Owns what a process costs, as Linux tells it.
+ * The CPU time and memory of a process, as Linux reports them.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** Owns waiting in tests: for the thing itself, and never for ever. */
+/** Waits in tests: for a condition, and never for ever. */
 
 import { size } from "./size.ts";
 

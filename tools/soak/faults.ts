@@ -1,5 +1,5 @@
 /**
- * Owns what is done in a soak, and when. Must not know what comes of it.
+ * The faults of a soak, and their times.
  *
  * The relay is killed and restarted in the first third only: the one that is there from then on has
  * to get on with all the rest without growing.

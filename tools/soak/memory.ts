@@ -1,5 +1,5 @@
 /**
- * Owns how memory over time is recorded and judged. Must not know whose it is.
+ * Records memory over time, and judges it.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * Owns the picture of memory over time: a line for each process, and marks for what was done to
- * them. Must not know how it was measured.
+ * The picture of memory over time: a line for each process, and a mark for each fault.
  *
  * @module
  */

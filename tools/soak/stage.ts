@@ -1,6 +1,6 @@
 /**
- * Owns who takes part in a soak: the relay, fleets of clients, strangers, and where root may make
- * one, a cable between them. Must not know what is done to them.
+ * The participants of a soak: the relay, fleets of clients, strangers, and, where root can make
+ * one, a cable between them.
  *
  * @module
  */

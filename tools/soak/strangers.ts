@@ -1,7 +1,6 @@
 /**
- * Owns those who connect to a relay and do not behave, each in its own way, over and over. It is a
- * program, so that they do not disturb who measures; it runs until it is killed. Must not know what
- * the relay makes of them.
+ * Peers that connect to a relay and misbehave, each in its own way, over and over. It is a
+ * program, so that they do not disturb who measures; it runs until it is killed.
  *
  * Argument: the address as JSON.
  *
