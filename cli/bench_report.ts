@@ -8,7 +8,7 @@ import type { LoadOptions } from "./bench_load.ts";
 import type { EventsResult, RequestLoadOptions, RequestsResult } from "./benchmarks.ts";
 import { formatHistogram, formatPercentiles, type Histogram } from "./histogram.ts";
 import { formatTable } from "./layout.ts";
-import { countOf, formatByteRate, formatExact, formatTime } from "./units.ts";
+import { countOf, formatByteRate, formatExact, formatTime } from "../protocol/units.ts";
 
 /** The titles of the numbers in the report of events. */
 const NUMBERS = ["events", "per second", "bytes", "took"];

@@ -17,7 +17,7 @@ import {
 } from "./bench_load.ts";
 import { messageOf } from "./errors.ts";
 import { Histogram } from "./histogram.ts";
-import { countOf } from "./units.ts";
+import { countOf } from "../protocol/units.ts";
 
 /** The time between connecting and the first event that is due, in milliseconds. */
 const LEAD_MS = 50;

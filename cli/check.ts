@@ -14,7 +14,7 @@ import { type CheckedLine, FileChecker, formatFault, type LineFault } from "./in
 import { flag } from "./flags.ts";
 import { loadDefinitions } from "./schema.ts";
 import { Output, OutputClosed, OutputFailed, printErr } from "./stdio.ts";
-import { countOf } from "./units.ts";
+import { countOf } from "../protocol/units.ts";
 
 /** The size of a read, in bytes. */
 const CHUNK_BYTES = 65_536;

@@ -32,7 +32,7 @@ import {
   parsePlace,
   type RelayPlace,
 } from "./target.ts";
-import { countOf } from "./units.ts";
+import { countOf } from "../protocol/units.ts";
 
 /** The environment variable with the address of the relay. */
 export const URL_VARIABLE = "EBSOCKETS_URL";

@@ -8,7 +8,7 @@
  */
 
 import { bar, pad, widthOf } from "./layout.ts";
-import { formatExact, formatTime } from "./units.ts";
+import { formatExact, formatTime } from "../protocol/units.ts";
 
 /** The number of bits of a time that are kept after its first bit. */
 const KEPT_BITS = 7;

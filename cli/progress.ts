@@ -10,7 +10,7 @@
 import { encoder } from "../protocol/utf8.ts";
 import { bar, cut, widthOf } from "./layout.ts";
 import { isScreen, sizeOfTerminal } from "./terminal.ts";
-import { countOf, formatDuration, formatExact, formatRate } from "./units.ts";
+import { countOf, formatDuration, formatExact, formatRate } from "../protocol/units.ts";
 
 /** How often the line is redrawn, in milliseconds. */
 const INTERVAL_MS = 200;

@@ -23,7 +23,7 @@ import { EVENT_INSTEAD, readEventWords, toEvent } from "./event_args.ts";
 import { PROGRAM } from "./program.ts";
 import { stopSignal } from "./signals.ts";
 import { Output, printErr } from "./stdio.ts";
-import { countOf } from "./units.ts";
+import { countOf } from "../protocol/units.ts";
 
 /** The default time-out, in milliseconds. */
 const DEFAULT_TIMEOUT = 5000;

@@ -30,7 +30,7 @@ import { Log } from "./log.ts";
 import { patternNote } from "./pattern.ts";
 import { stopSignal } from "./signals.ts";
 import { writeOut } from "./stdio.ts";
-import { formatTime } from "./units.ts";
+import { formatTime } from "../protocol/units.ts";
 
 /** The default time limit of a command, in milliseconds; equal to the default of `req`. */
 const DEFAULT_TIMEOUT = 5000;

@@ -8,7 +8,7 @@
 
 import { concat } from "@std/bytes/concat";
 import { messageOf } from "./errors.ts";
-import { formatBytes } from "./units.ts";
+import { formatBytes } from "../protocol/units.ts";
 
 /** The exit codes of shells and timeout(1) for a command that did not end by itself. */
 const CODES = { timedOut: 124, notExecutable: 126, notFound: 127, killed: 137 };

@@ -31,7 +31,7 @@ import { print } from "./stdio.ts";
 import { Screen } from "./screen.ts";
 import { stopSignal } from "./signals.ts";
 import { isScreen, isTerminal, type Size, sizeOfTerminal } from "./terminal.ts";
-import { type Snapshot, takeSnapshot } from "./top_snapshot.ts";
+import { type Snapshot, takeSnapshot } from "../protocol/snapshot.ts";
 import { formatTop } from "./top_view.ts";
 
 /** The default interval, in milliseconds. */

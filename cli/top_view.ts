@@ -10,7 +10,7 @@ import { printable } from "../protocol/printable.ts";
 import { isFailure } from "./errors.ts";
 import { type Column, cut, formatTable, wrap } from "./layout.ts";
 import type { Size } from "./terminal.ts";
-import type { ClientSnapshot, Snapshot } from "./top_snapshot.ts";
+import type { ClientSnapshot, Snapshot } from "../protocol/snapshot.ts";
 import {
   formatByteRate,
   formatBytes,
@@ -18,7 +18,7 @@ import {
   formatExact,
   formatRate,
   formatTime,
-} from "./units.ts";
+} from "../protocol/units.ts";
 
 /** The share of the screen for names while there are clients to show. */
 const SHARE_OF_NAMES = 1 / 3;

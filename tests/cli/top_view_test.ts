@@ -4,7 +4,7 @@ import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
 import { assertNotMatch } from "@std/assert/not-match";
 import { setColorEnabled } from "@std/fmt/colors";
-import { takeSnapshot } from "../../cli/top_snapshot.ts";
+import { takeSnapshot } from "../../protocol/snapshot.ts";
 import { formatTop } from "../../cli/top_view.ts";
 import { widthOf } from "../../cli/layout.ts";
 import type { RelayReport } from "../../protocol/report.ts";

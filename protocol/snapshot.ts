@@ -4,10 +4,9 @@
  * @module
  */
 
-import type { ClientReport, RelayStats } from "../client.ts";
-import { formatAddress } from "../protocol/address.ts";
-import type { RelayReport } from "../protocol/report.ts";
-import { TextMap } from "../protocol/text_map.ts";
+import { formatAddress } from "./address.ts";
+import type { ClientReport, RelayReport, RelayStats } from "./report.ts";
+import { TextMap } from "./text_map.ts";
 
 /** The counters that a relay keeps of itself and of each client. */
 const COUNTERS = ["eventsIn", "eventsOut", "bytesIn", "bytesOut"] as const;

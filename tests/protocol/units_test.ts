@@ -7,7 +7,7 @@ import {
   formatExact,
   formatRate,
   formatTime,
-} from "../../cli/units.ts";
+} from "../../protocol/units.ts";
 
 Deno.test("formatRate() keeps two digits at least, and changes its unit before a fourth", () => {
   const cases: [count: number, text: string][] = [

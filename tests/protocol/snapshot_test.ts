@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
-import { takeSnapshot } from "../../cli/top_snapshot.ts";
+import { takeSnapshot } from "../../protocol/snapshot.ts";
 import { clientReport, relayReport } from "../support/report.ts";
 
 Deno.test("takeSnapshot() divides counts by the time between, by the relay's clock", () => {
