@@ -31,7 +31,7 @@ export interface ControlLine {
 }
 
 /** The features known to this implementation. */
-const FEATURES = ["subscribe", "ack", "sequence", "stats", "subscribe-first"] as const;
+const FEATURES = ["subscribe", "ack", "sequence", "stats", "subscribe-first", "window"] as const;
 
 /** A feature that a server may announce in its `welcome`, besides relaying events. */
 export type Feature = (typeof FEATURES)[number];
@@ -46,6 +46,11 @@ export interface Hello {
   readonly ack: boolean;
   /** Whether the client wants the events it receives to be numbered. */
   readonly sequence?: boolean;
+  /**
+   * How many bytes of event lines the server may send beyond those that the client has reported as
+   * read. If unset, there is no such limit.
+   */
+  readonly window?: number;
 }
 
 /** The content of a server's `welcome`. */
@@ -160,7 +165,7 @@ function isCloseReason(value: unknown): value is CloseReason {
 }
 
 /** Returns the line of a `hello`, the first line of a client. */
-export function encodeHello({ token, keepAliveMs, ack, sequence }: Hello): Uint8Array {
+export function encodeHello({ token, keepAliveMs, ack, sequence, window }: Hello): Uint8Array {
   return encode({
     control: "hello",
     version: VERSION,
@@ -168,6 +173,7 @@ export function encodeHello({ token, keepAliveMs, ack, sequence }: Hello): Uint8
     keep_alive_ms: wholeMs(keepAliveMs),
     ack: ack || undefined,
     sequence: sequence || undefined,
+    window: finite(window),
   });
 }
 
@@ -179,6 +185,7 @@ export function decodeHello(line: ControlLine): Hello | null {
     keepAliveMs: integer(line.keep_alive_ms, 1, MAX_KEEP_ALIVE_MS),
     ack: line.ack === true,
     sequence: line.sequence === true || undefined,
+    window: integer(line.window, 1),
   });
 }
 
@@ -254,6 +261,16 @@ export function encodeAck(events: number): Uint8Array {
 /** Returns the count in an `ack` line, or `null` if `line` is not a valid one. */
 export function decodeAck({ control, events }: ControlLine): number | null {
   return control === "ack" ? integer(events, 0) ?? null : null;
+}
+
+/** Returns the line that reports `bytes` more bytes of event lines as read. */
+export function encodeRead(bytes: number): Uint8Array {
+  return encode({ control: "read", bytes });
+}
+
+/** Returns the number of bytes in a `read` line, or `null` if `line` is not a valid one. */
+export function decodeRead({ control, bytes }: ControlLine): number | null {
+  return control === "read" ? integer(bytes, 1) ?? null : null;
 }
 
 /** Returns the lines of receipts. One call for many takes less time than a call for each. */

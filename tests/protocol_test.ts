@@ -10,6 +10,7 @@ import {
   decodeAck,
   decodeClose,
   decodeHello,
+  decodeRead,
   decodeReceipt,
   decodeRefusal,
   decodeRequest,
@@ -180,7 +181,7 @@ Deno.test("PROTOCOL.md shows valid lines in its text", () => {
   const [close, hello, welcome, subscribe, ...others] = examples.slice(1).map((line) =>
     JSON.parse(line)
   );
-  const [subscribed, taken, receipt, error, stats, ...rest] = others;
+  const [subscribed, taken, receipt, error, stats, reading, ...rest] = others;
   assertEquals(rest, []);
   assertEquals(decodeClose(close), { reason: "bad-json", detail: "…" });
   assertEquals(decodeHello(hello), { token: "s3cret", keepAliveMs: 25_000, ack: true });
@@ -203,6 +204,7 @@ Deno.test("PROTOCOL.md shows valid lines in its text", () => {
   assertEquals(decodeRefusal(error), { id: "s1", reason: "bad-pattern", detail: "…" });
   const request = encodeRequest({ control: "stats", id: "i1" });
   assertEquals(request, withNewline(utf8(JSON.stringify(stats))));
+  assertEquals(decodeRead(reading), 262_144);
 });
 
 /** The code spans of a cell. */

@@ -4,9 +4,11 @@ import {
   type ControlLine,
   decodeAck,
   decodeHello,
+  decodeRead,
   decodeWelcome,
   encodeAck,
   encodeHello,
+  encodeRead,
   encodeWelcome,
   type Hello,
   type Welcome,
@@ -19,7 +21,13 @@ function parse(bytes: Uint8Array): ControlLine {
   return JSON.parse(textOf(bytes));
 }
 
-const HELLO: Hello = { token: "s3cret\u2028", keepAliveMs: 25_000, ack: true, sequence: true };
+const HELLO: Hello = {
+  token: "s3cret\u2028",
+  keepAliveMs: 25_000,
+  ack: true,
+  sequence: true,
+  window: 1_048_576,
+};
 
 const WELCOME: Welcome = {
   id: "c7",
@@ -51,8 +59,8 @@ Deno.test("decodeWelcome() reads the lines of encodeWelcome()", () => {
 });
 
 Deno.test("decodeWelcome() returns known features, each once", () => {
-  const features = ["later", "subscribe-first", "stats", "ack", "stats", 7, null];
-  const known = ["ack", "stats", "subscribe-first"] as const;
+  const features = ["later", "window", "subscribe-first", "stats", "ack", "stats", 7, null];
+  const known = ["ack", "stats", "subscribe-first", "window"] as const;
   assertEquals(decodeWelcome({ control: "welcome", features })?.features, known);
   for (const none of ["stats", { 0: "stats" }, null]) {
     assertEquals(decodeWelcome({ control: "welcome", features: none })?.features, []);
@@ -65,8 +73,19 @@ Deno.test("decodeAck() reads the lines of encodeAck()", () => {
   }
 });
 
-Deno.test("encodeHello(), encodeWelcome() and encodeAck() write one valid control line", () => {
-  for (const line of [encodeHello(HELLO), encodeWelcome(WELCOME), encodeAck(1)]) {
+Deno.test("decodeRead() reads the lines of encodeRead()", () => {
+  for (const bytes of [1, 262_144, Number.MAX_SAFE_INTEGER]) {
+    assertEquals(decodeRead(parse(encodeRead(bytes))), bytes);
+  }
+});
+
+Deno.test("encodeHello() leaves out a window without a limit", () => {
+  const line = encodeHello({ ack: false, window: Infinity });
+  assertEquals(textOf(line), '{"control":"hello","version":1}\n');
+});
+
+Deno.test("encodeHello(), encodeWelcome(), encodeAck() and encodeRead() write one valid control line", () => {
+  for (const line of [encodeHello(HELLO), encodeWelcome(WELCOME), encodeAck(1), encodeRead(1)]) {
     const validator = new LineValidator();
     assertEquals(validator.open(line).validate(0), "control");
     assertEquals(validator.end, line.length - 1);
@@ -75,7 +94,7 @@ Deno.test("encodeHello(), encodeWelcome() and encodeAck() write one valid contro
 
 Deno.test("decodeHello() leaves out members of the wrong type", () => {
   for (const value of NO_COUNTS) {
-    const line = { control: "hello", token: 1, keep_alive_ms: value, ack: 1 };
+    const line = { control: "hello", token: 1, keep_alive_ms: value, ack: 1, window: value };
     assertEquals(decodeHello(line), { ack: false });
   }
   assertEquals(decodeHello({ control: "hello", keep_alive_ms: 86_400_001 }), { ack: false });
@@ -97,12 +116,17 @@ Deno.test("decodeAck() returns null for a value that is not a count", () => {
   }
 });
 
-Deno.test("decodeHello(), decodeWelcome() and decodeAck() return null for other control lines", () => {
+Deno.test("decodeRead() returns null for a value that is not a positive integer", () => {
+  for (const bytes of NO_COUNTS) assertStrictEquals(decodeRead({ control: "read", bytes }), null);
+});
+
+Deno.test("decodeHello(), decodeWelcome(), decodeAck() and decodeRead() return null for other control lines", () => {
   for (const control of ["close", "hello!", "Hello", ""]) {
-    const line = { control, events: 1 };
+    const line = { control, events: 1, bytes: 1 };
     assertStrictEquals(decodeHello(line), null);
     assertStrictEquals(decodeWelcome(line), null);
     assertStrictEquals(decodeAck(line), null);
+    assertStrictEquals(decodeRead(line), null);
   }
 });
 
