@@ -27,6 +27,8 @@
  * | `bad-utf8` | a line was not UTF-8 |
  * | `bad-json` | a line was not JSON |
  * | `bad-event` | a line was JSON but neither an event nor a control line |
+ * | `bad-frame` | a WebSocket frame broke RFC 6455 |
+ * | `bad-request` | an HTTP request was malformed, not supported or refused |
  * | `unauthorized` | the peer is not allowed to connect |
  * | `too-many-clients` | the server has reached its limit of clients |
  * | `rate-limited` | the peer exceeded its rate limit by far |
@@ -46,6 +48,8 @@ export type CloseReason =
   | "bad-utf8"
   | "bad-json"
   | "bad-event"
+  | "bad-frame"
+  | "bad-request"
   | "unauthorized"
   | "too-many-clients"
   | "rate-limited"
@@ -77,6 +81,8 @@ export const CLOSE_REASONS: Readonly<Record<CloseReason, CloseRule>> = {
   "bad-utf8": { sentBy: "both", isFinal: true },
   "bad-json": { sentBy: "both", isFinal: true },
   "bad-event": { sentBy: "both", isFinal: true },
+  "bad-frame": { sentBy: "servers", isFinal: true },
+  "bad-request": { sentBy: "neither", isFinal: true },
   "unauthorized": { sentBy: "servers", isFinal: true },
   "too-many-clients": { sentBy: "servers", isFinal: false },
   "rate-limited": { sentBy: "servers", isFinal: false },

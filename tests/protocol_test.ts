@@ -18,7 +18,7 @@ import {
   encodeRequest,
 } from "../protocol/control.ts";
 import { MAX_NAME_BYTES } from "../protocol/names.ts";
-import { CLOSE_REASONS } from "../errors.ts";
+import { CLOSE_REASONS, type CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
 import { MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
 import { faultOfPattern, matches } from "../protocol/pattern.ts";
@@ -30,6 +30,7 @@ import {
 } from "../relay/subscriptions.ts";
 import { MAX_BATCH_BYTES } from "../net/piece.ts";
 import { DEFAULT_MAX_DEPTH, LineValidator } from "../protocol/validator.ts";
+import { closeCodeOf } from "../protocol/websocket.ts";
 import { raw, textOf, utf8, withNewline } from "./support/bytes.ts";
 import { setUp } from "./support/ingress.ts";
 import { judge } from "./support/reference.ts";
@@ -127,7 +128,13 @@ Deno.test("PROTOCOL.md lists every close reason and its sender", () => {
   const listed = rows.map(([reason, sentBy]) => [code(reason), sentBy]);
   const known = Object.entries(CLOSE_REASONS).map(([reason, { sentBy }]) => [reason, sentBy]);
   assertEquals(listed, known);
-  assert(rows.every(([, , meaning]) => meaning !== ""));
+  assert(rows.every(([, , , meaning]) => meaning !== ""));
+});
+
+Deno.test("PROTOCOL.md lists the code of a Close frame for every close reason", () => {
+  for (const [reason, , number] of table("## Close reasons")) {
+    assertEquals(code(number), String(closeCodeOf(code(reason) as CloseReason)), reason);
+  }
 });
 
 Deno.test("errors.ts explains every close reason", async () => {

@@ -41,7 +41,17 @@ Deno.test("checkReconnectOptions() throws with the name of an option out of rang
 });
 
 Deno.test("isFinal() is true for reasons that another attempt cannot change", () => {
-  for (const reason of ["unauthorized", "bad-event", "bad-json", "local", "aborted"] as const) {
+  for (
+    const reason of [
+      "unauthorized",
+      "bad-event",
+      "bad-frame",
+      "bad-json",
+      "bad-request",
+      "local",
+      "aborted",
+    ] as const
+  ) {
     assert(isFinal(reason));
   }
   for (const reason of ["eof", "reset", "shutdown", "too-many-clients", "truncated"] as const) {
