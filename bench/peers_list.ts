@@ -7,7 +7,7 @@
 import { mqtt, nats, redis } from "./broker_wires.ts";
 import type { ProcessCommand } from "./measured_process.ts";
 import { compile, INSTALL_COMPILER, output } from "./programs.ts";
-import { socketIo, websocket } from "./websocket_wires.ts";
+import { relayWebsocket, socketIo, websocket } from "./websocket_wires.ts";
 import { lines, relayLines, type Wire } from "./wire.ts";
 
 const BENCH = import.meta.dirname!;
@@ -18,10 +18,12 @@ const PACKAGES = {
   "ws": "8.23.0",
   "socket.io": "4.8.4",
   "socket.io-client": "4.8.4",
+  "bun": "1.4.5",
   "@nats-io/transport-node": "3.4.0",
   "mqtt": "5.16.0",
 };
 
+const NPM = "apt-get install npm";
 const NODE = "apt-get install nodejs npm";
 
 /** What a client library is used for: events from one to another, or requests and answers. */
@@ -95,6 +97,14 @@ export const PEERS: readonly Peer[] = [
     },
   },
   {
+    name: "ebsockets-ws",
+    about: "the same relay, and all its clients over WebSocket",
+    wire: relayWebsocket,
+    install: "",
+    prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
+    command: (_, port, echo) => relayCommand(ROOT, port, echo),
+  },
+  {
     name: "nats-server",
     about: "defaults",
     wire: nats,
@@ -155,6 +165,31 @@ export const PEERS: readonly Peer[] = [
     command: (folder, port, echo) => nodeCommand("socketio_server.mjs", folder, port, echo),
     library: nodeLibrary("socket.io-client", "socketio.mjs", ["events", "requests"]),
   },
+  {
+    name: "bun",
+    about: "WebSocket of Bun (uWebSockets, C++), every message passed on with publish()",
+    wire: websocket,
+    install: NPM,
+    prepare: async (folder) => {
+      if (!await installPackage(folder, "bun")) return null;
+      return (await output(bunOf(folder), "--version"))?.trim() ?? null;
+    },
+    command: (folder, port, echo) => ({
+      program: bunOf(folder),
+      args: [`${BENCH}/bun_server.mjs`, `${port}`, ...echo ? ["echo"] : []],
+    }),
+  },
+  {
+    name: "deno",
+    about: "WebSocket of Deno (Deno.upgradeWebSocket), every message passed on with send()",
+    wire: websocket,
+    install: "",
+    prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
+    command: (_, port, echo) => ({
+      program: Deno.execPath(),
+      args: ["run", "--allow-net", `${BENCH}/deno_server.mjs`, `${port}`, ...echo ? ["echo"] : []],
+    }),
+  },
 ];
 
 const MOSQUITTO = [
@@ -203,13 +238,21 @@ function nodeCommand(
   return { program: "node", args };
 }
 
-/** Installs a package into `folder`; `null` if there is no Node, or no npm. */
+/** Installs a package into `folder`, and returns its version; `null` if there is no Node, or no npm. */
 async function prepareNode(folder: string, name: keyof typeof PACKAGES): Promise<string | null> {
   const node = await output("node", "--version");
-  if (node === null) return null;
+  if (node === null || !await installPackage(folder, name)) return null;
+  return `${PACKAGES[name]} on Node ${node.trim().slice(1)}`;
+}
+
+/** Installs a package into `folder`; `false` if there is no npm. */
+async function installPackage(folder: string, name: keyof typeof PACKAGES): Promise<boolean> {
   const pinned = `${name}@${PACKAGES[name]}`;
-  const installed = await output("npm", "install", "--prefix", folder, "--silent", pinned);
-  return installed === null ? null : `${PACKAGES[name]} on Node ${node.trim().slice(1)}`;
+  return await output("npm", "install", "--prefix", folder, "--silent", pinned) !== null;
+}
+
+function bunOf(folder: string): string {
+  return `${folder}/node_modules/.bin/bun`;
 }
 
 function lastWord(text: string | null): string | null {

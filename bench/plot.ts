@@ -10,7 +10,11 @@ import { medianOf, type Results } from "./results.ts";
 import { format, formatShort } from "./stats.ts";
 
 /** Ours, and the one that is no real server but the limit; all others look alike. */
-const CLASSES: Record<string, string> = { ebsockets: "ours", copier: "limit" };
+const CLASSES: Record<string, string> = {
+  "ebsockets": "ours",
+  "ebsockets-ws": "ours",
+  "copier": "limit",
+};
 
 const COLUMNS = 2;
 const PANEL_WIDTH = 408;
@@ -22,7 +26,7 @@ const HEADER = 64;
 const TITLE = 22;
 const ROW = 19;
 const BAR = 13;
-const NAMES = 84;
+const NAMES = 104;
 const VALUES = 46;
 const SCALE = 40;
 

@@ -1,12 +1,22 @@
 /**
- * The protocols over WebSocket (RFC 6455): plain text messages, and Socket.IO 5 over Engine.IO 4
- * without polling.
+ * The protocols over WebSocket (RFC 6455): plain text messages, those of our relay, and Socket.IO 5
+ * over Engine.IO 4 without polling.
  *
  * @module
  */
 
 import { concat } from "@std/bytes/concat";
-import { bytesOf, readUntil, SILENT, type Socket, type Wire, writeAll } from "./wire.ts";
+import {
+  bytesOf,
+  expectBytes,
+  readUntil,
+  SILENT,
+  type Socket,
+  SUBSCRIBED,
+  subscribeLine,
+  type Wire,
+  writeAll,
+} from "./wire.ts";
 
 const FINAL_TEXT = 0x81;
 const MASKED = 0x80;
@@ -24,6 +34,20 @@ function websocketOn(subject: string): Wire {
     publish: (event) => clientFrame(event),
     deliver: (event) => serverFrame(event),
     on: websocketOn,
+  };
+}
+
+/** Our relay: an event is a text message, and its name is its subject. */
+export const relayWebsocket: Wire = { ...websocketOn("ws"), on: relayWebsocketOn };
+
+function relayWebsocketOn(name: string): Wire {
+  return {
+    ...relayWebsocket,
+    async join(connection, role) {
+      await relayWebsocket.join(connection, role);
+      await writeAll(connection, clientFrame(bytesOf(subscribeLine(name, role))));
+      await expectBytes(connection, serverFrame(bytesOf(SUBSCRIBED)));
+    },
   };
 }
 

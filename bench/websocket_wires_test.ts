@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { FakeDuplex } from "../tests/support/duplex.ts";
 import { assertThrows } from "@std/assert/throws";
-import { socketIo, websocket } from "./websocket_wires.ts";
+import { relayWebsocket, socketIo, websocket } from "./websocket_wires.ts";
 import { bytesOf } from "./wire.ts";
 
 Deno.test("websocket has the frames of section 5.7 of RFC 6455", () => {
@@ -43,6 +43,28 @@ Deno.test("websocket.on() is another path, and the same messages", async () => {
   connection.receive("HTTP/1.1 101 Switching Protocols\r\n\r\n");
   await ping.join(connection, "subscriber");
   assertMatch(connection.written, /^GET \/ping HTTP\/1\.1\r\n/);
+});
+
+Deno.test("relayWebsocket upgrades, says no more, and sends an event as a message", async () => {
+  const event = bytesOf('{"event":"a"}');
+  assertEquals(relayWebsocket.publish(event), websocket.publish(event));
+  assertEquals(relayWebsocket.deliver(event), frame(13, '{"event":"a"}'));
+  const connection = new FakeDuplex();
+  connection.receive("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+  await relayWebsocket.join(connection, "subscriber");
+  assertMatch(connection.written, /^GET \/ws HTTP\/1\.1\r\n[^{]+\r\n\r\n$/);
+});
+
+Deno.test("relayWebsocket.on() subscribes to one name, and as a publisher to none", async () => {
+  for (const [role, events] of [["subscriber", ["ping"]], ["publisher", []]] as const) {
+    const connection = new FakeDuplex();
+    connection.receive("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    connection.receive(frame(26, '{"control":"ack","id":"s"}'));
+    await relayWebsocket.on!("ping").join(connection, role);
+    const line = JSON.stringify({ control: "subscribe", events, id: "s" });
+    const message = new TextDecoder().decode(websocket.publish(bytesOf(line)));
+    assertEquals(connection.written.split("\r\n\r\n")[1], message);
+  }
 });
 
 Deno.test("socketIo.on() joins a room, and publishes to it with its name", async () => {

@@ -59,13 +59,23 @@ function relayLinesOn(subject: string): Wire {
   return {
     ...relayLines,
     async join(connection, role) {
-      const events = role === "publisher" ? [] : [subject];
-      const line = JSON.stringify({ control: "subscribe", events, id: "s" });
-      await writeAll(connection, bytesOf(`${line}\n`));
-      await expectBytes(connection, '{"control":"ack","id":"s"}\n');
+      await writeAll(connection, bytesOf(`${subscribeLine(subject, role)}\n`));
+      await expectBytes(connection, `${SUBSCRIBED}\n`);
     },
   };
 }
+
+/** What a client of our relay says to hear the events of one name, or, if it only publishes, none. */
+export function subscribeLine(name: string, role: Role): string {
+  return JSON.stringify({
+    control: "subscribe",
+    events: role === "publisher" ? [] : [name],
+    id: "s",
+  });
+}
+
+/** What our relay answers. */
+export const SUBSCRIBED = '{"control":"ack","id":"s"}';
 
 /** The bytes of a text. */
 export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
@@ -92,9 +102,13 @@ export async function readUntil(
   return text;
 }
 
-/** Reads what must be `expected`. */
-export async function expectBytes(connection: Socket, expected: string): Promise<void> {
-  const text = await readUntil(connection, (text) => text.length >= expected.length);
-  if (text === expected) return;
-  throw new Error(`Expected ${JSON.stringify(expected)}, received ${JSON.stringify(text)}`);
+/** Reads what must be `expected`; a text has one character for each byte. */
+export async function expectBytes(
+  connection: Socket,
+  expected: string | Uint8Array,
+): Promise<void> {
+  const wanted = typeof expected === "string" ? expected : decoder.decode(expected);
+  const text = await readUntil(connection, (text) => text.length >= wanted.length);
+  if (text === wanted) return;
+  throw new Error(`Expected ${JSON.stringify(wanted)}, received ${JSON.stringify(text)}`);
 }
