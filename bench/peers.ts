@@ -21,6 +21,7 @@ import type { Sample } from "./sample.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
 import { ServerProcess } from "./server_process.ts";
 import { putSummary, writeSummary } from "./summary.ts";
+import { WEBSOCKET_PEERS, WEBSOCKET_SCENARIOS } from "./websocket.ts";
 
 const HELP = `Measure the relay against other servers, each in turn with the same traffic.
 
@@ -31,6 +32,9 @@ Options:
                            ${SCENARIOS.map(({ name }) => name).join(", ")}
   --peers NAME,...         Whom to measure (default all that are installed):
                            ${PEERS.map(({ name }) => name).join(", ")}
+  --websocket              Measure what shows the cost of WebSocket, where the options above do
+                           not say: ${WEBSOCKET_PEERS.join(", ")}
+                           in ${WEBSOCKET_SCENARIOS.join(", ")}
   --repeat N               Runs of each scenario with each peer (default 5)
   --events N               Events to measure in each run (default: as many as take a
                            second or two; paced scenarios: 1,000 for each second;
@@ -60,15 +64,17 @@ interface Plan {
 function parse(args: string[]): Plan | null {
   const flags = parseArgs(args, {
     string: ["scenarios", "peers", "repeat", "events"],
-    boolean: ["help", "write"],
+    boolean: ["help", "websocket", "write"],
     negatable: ["write"],
     default: { repeat: "5", write: true },
     unknown: refuseUnknown,
   });
   if (flags.help) return null;
+  const scenarios = flags.scenarios ?? (flags.websocket ? WEBSOCKET_SCENARIOS.join() : undefined);
+  const peers = flags.peers ?? (flags.websocket ? WEBSOCKET_PEERS.join() : undefined);
   return {
-    scenarios: toChoice("--scenarios", flags.scenarios, SCENARIOS),
-    peers: toChoice("--peers", flags.peers, PEERS),
+    scenarios: toChoice("--scenarios", scenarios, SCENARIOS),
+    peers: toChoice("--peers", peers, PEERS),
     repeat: toInteger("--repeat", flags.repeat, 1000),
     events: flags.events === undefined ? null : toInteger("--events", flags.events, 1e9),
     write: flags.write,

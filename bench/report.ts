@@ -10,6 +10,7 @@ import type { Sample } from "./sample.ts";
 import type { Scenario } from "./scenarios.ts";
 import { format, summarise } from "./stats.ts";
 import { table } from "./table.ts";
+import { aboutGoals, aboutWebsocket } from "./websocket.ts";
 
 /** A peer that is here. */
 export interface Present {
@@ -67,6 +68,8 @@ export function writeReport(results: Results, scenarios: Scenario[], present: Pr
     aboutRun(results),
     aboutPeers(results, present),
     ...aboutLibraries(present),
+    ...aboutWebsocket(results, peers),
+    ...aboutGoals(results, peers),
     ...scenarios.map((scenario) => aboutScenario(results, scenario, peers)),
     READING,
   ];
@@ -94,6 +97,9 @@ const READING = `## How to read this
   how much has piled up: a server that is served sooner handles smaller ones.
 - The copier knows no batching but its 60 KiB read, so a server that gathers more into one write can
   cost less than the copier where writes dominate.
+- Over WebSocket, every event is a text message in a frame of its own, in both directions, without
+  compression. Clients mask what they send, all with the same key, which costs the server what any
+  other would. \`ebsockets-ws\` and \`ebsockets\` are the same program: only the clients differ.
 - Latency is the time from just before the write of an event to the read of each single delivery. It
   includes the driver, which must read from all subscribers on one CPU: compare, do not take it for
   the latency of the server alone.
@@ -107,13 +113,13 @@ const READING = `## How to read this
   server and driver have a CPU each, that process shares the CPU of the driver with the policy
   \`SCHED_IDLE\`: it runs only while the driver waits.
 - Each client of that scenario subscribes to one subject: an event name of the relay, a subject of
-  nats-server, a channel of redis, a topic of mosquitto, a room of \`socket.io\`. \`ws\` knows none, so
-  the server that is measured passes messages on within the path of the connection. The copier has
-  none either, and takes no part. nats-server would use several CPUs if it had them; here every
-  server has one.
+  nats-server, a channel of redis, a topic of mosquitto, a room of \`socket.io\`, a topic of Bun. \`ws\`
+  and Deno know none, so the servers that are measured pass messages on within the path of the
+  connection. The copier has none either, and takes no part. nats-server would use several CPUs if
+  it had them; here every server has one.
 - In a room, every client sends events at a steady pace, and gets those of all clients, its own too:
-  the relay, nats-server, redis and mosquitto do that by default, and the servers on \`ws\` and
-  \`socket.io\` and the copier were written so. Nobody waits for the server: all rooms have 1,000
+  the relay, nats-server, redis and mosquitto do that by default, and the copier and the servers on
+  \`ws\`, \`socket.io\`, Bun and Deno were written so. Nobody waits for the server: all rooms have 1,000
   events a second. Latency is the time from when an event was _due_ to when a client has read it. A
   server that is busy 100 % falls behind, and its latency grows for as long as the clients send,
   here for two seconds. All deliveries are compared with what must come, until the last is there.
