@@ -15,8 +15,10 @@ import { describeCommit, describeMachine } from "./machine.ts";
 import { relayCommand } from "./peers_list.ts";
 import { ServerProcess } from "./server_process.ts";
 import { format, summarise } from "./stats.ts";
+import type { Stream } from "./subscriber.ts";
 import { Traffic } from "./traffic.ts";
-import { lines } from "./wire.ts";
+import { relayWebsocket } from "./websocket_wires.ts";
+import { lines, type Wire } from "./wire.ts";
 
 const HELP = `Measure the relay command from end to end: one publisher, many subscribers, raw TCP.
 
@@ -28,6 +30,7 @@ Options:
   --repeat N               Runs of each kind (default 5)
   --in-flight N            Events published and not yet received by all (default 4096)
   --compare FOLDER         Measure the checkout in FOLDER too, in turn with this one
+  --websocket              Measure WebSocket too, in turn with TCP
   --help                   Show this help
 
 Every delivery is checked; a lost, doubled, reordered or changed one ends it with exit code 1.
@@ -48,11 +51,20 @@ interface Plan {
   repeat: number;
   inFlight: number;
   folders: string[];
+  transports: Transport[];
 }
 
-/** A relay and a number of subscribers, with what was measured. */
+/** How all clients connect, and what they send and get. */
+interface Transport {
+  name: string;
+  wire: Wire;
+  stream: Stream;
+}
+
+/** A relay, a transport and a number of subscribers, with what was measured. */
 interface Case {
   folder: string;
+  transport: Transport;
   subscribers: number;
   samples: Sample[];
 }
@@ -68,7 +80,7 @@ interface Sample {
 function parse(args: string[]): Plan | null {
   const flags = parseArgs(args, {
     string: ["subscribers", "events", "repeat", "in-flight", "compare"],
-    boolean: ["help"],
+    boolean: ["help", "websocket"],
     default: { subscribers: "1,50", events: "1000000", repeat: "5", "in-flight": "4096" },
     unknown: refuseUnknown,
   });
@@ -81,44 +93,50 @@ function parse(args: string[]): Plan | null {
     repeat: toInteger("--repeat", flags.repeat, 1000),
     inFlight: toInteger("--in-flight", flags["in-flight"], 50_000),
     folders: flags.compare === undefined ? [ROOT] : [ROOT, toFolder("--compare", flags.compare)],
+    transports: [
+      toTransport("TCP", lines),
+      ...flags.websocket ? [toTransport("WebSocket", relayWebsocket)] : [],
+    ],
   };
+}
+
+function toTransport(name: string, wire: Wire): Transport {
+  const events = messageEvents(RING_EVENTS);
+  const published = FrameRing.from(events.map((event) => wire.publish(event)));
+  const delivered = FrameRing.from(events.map((event) => wire.deliver(event)));
+  return { name, wire, stream: { published, delivered } };
 }
 
 async function run(plan: Plan, _: string[], signal: AbortSignal): Promise<void> {
   await printHead(plan);
   const cases: Case[] = plan.subscribers.flatMap((subscribers) =>
-    plan.folders.map((folder) => ({ folder, subscribers, samples: [] }))
+    plan.transports.flatMap((transport) =>
+      plan.folders.map((folder) => ({ folder, transport, subscribers, samples: [] }))
+    )
   );
-  const events = messageEvents(RING_EVENTS).map((event) => lines.publish(event));
-  const ring = FrameRing.from(events);
   for (let i = 0; i < plan.repeat; i++) {
-    for (const each of cases) each.samples.push(await tryMeasure(each, ring, plan, signal));
+    for (const each of cases) each.samples.push(await tryMeasure(each, plan, signal));
   }
   printTable([HEADINGS, ...cases.map((each) => toRow(each, plan))]);
 }
 
 /** One run; its error says which. */
-async function tryMeasure(
-  each: Case,
-  ring: FrameRing,
-  plan: Plan,
-  signal: AbortSignal,
-): Promise<Sample> {
+async function tryMeasure(each: Case, plan: Plan, signal: AbortSignal): Promise<Sample> {
   try {
-    return await measure(each, ring, plan, signal);
+    return await measure(each, plan, signal);
   } catch (error) {
     signal.throwIfAborted();
     const reason = error instanceof Error ? error.message : error;
     throw new Error(
-      `Cannot measure ${nameOf(each.folder)} relay, ${each.subscribers} subscribers: ${reason}`,
+      `Cannot measure ${nameOf(each.folder)} relay over ${each.transport.name}, ` +
+        `${each.subscribers} subscribers: ${reason}`,
       { cause: error },
     );
   }
 }
 
 async function measure(
-  { folder, subscribers }: Case,
-  ring: FrameRing,
+  { folder, transport: { wire, stream }, subscribers }: Case,
   { events, inFlight }: Plan,
   signal: AbortSignal,
 ): Promise<Sample> {
@@ -126,8 +144,7 @@ async function measure(
     (port) => relayCommand(folder, port, false),
     { signal },
   );
-  const streams = [{ published: ring, delivered: ring }];
-  const options = { port: relay.port, wire: lines, streams, subscribers, inFlight };
+  const options = { port: relay.port, wire, streams: [stream], subscribers, inFlight };
   using traffic = await Traffic.connect(options);
   await traffic.publish(WARM_UP_EVENTS);
   const cpu = relay.meterCpu();
@@ -152,6 +169,7 @@ async function printHead({ folders, events, inFlight, repeat }: Plan): Promise<v
 
 const HEADINGS = [
   "relay",
+  "transport",
   "subscribers",
   "events/s",
   "deliveries/s",
@@ -159,9 +177,10 @@ const HEADINGS = [
   "relay CPU busy %",
 ];
 
-function toRow({ folder, subscribers, samples }: Case, { events }: Plan): string[] {
+function toRow({ folder, transport, subscribers, samples }: Case, { events }: Plan): string[] {
   return [
     nameOf(folder),
+    transport.name,
     `${subscribers}`,
     summarise(samples.map(({ seconds }) => events / seconds)),
     summarise(samples.map(({ seconds }) => events * subscribers / seconds)),
