@@ -102,7 +102,14 @@ export type {
 } from "./protocol/event.ts";
 export type { InvalidEvent } from "./client/invalid_events.ts";
 export type { MatchingName, PatternFor } from "./protocol/pattern.ts";
-export type { ClientReport, NameReport, RelayClient, RelayStats } from "./protocol/report.ts";
+export type {
+  ClientReport,
+  DepartureReport,
+  NameReport,
+  QueueReport,
+  RelayClient,
+  RelayStats,
+} from "./protocol/report.ts";
 export type { SubscriptionReport } from "./protocol/report.ts";
 export type { LineSplitterOptions } from "./protocol/line_splitter.ts";
 export type { OverflowPolicy, ReconnectOptions } from "./client/retry.ts";

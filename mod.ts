@@ -120,7 +120,9 @@ export {
 export type { InboxOptions } from "./net/inbox.ts";
 export type {
   ClientReport,
+  DepartureReport,
   NameReport,
+  QueueReport,
   RelayClient,
   RelayReport,
   RelayStats,

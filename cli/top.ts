@@ -78,7 +78,8 @@ export const top: Command = defineCommand({
   },
   notes:
     `Shows the 100 busiest clients and event names. WAITING is the number of bytes queued for a client
-that reads too slowly. q or Ctrl+C ends. The command itself receives no events.
+that reads too slowly. HEARS is the number of clients that get an event of that name, one of each
+queue. q or Ctrl+C ends. The command itself receives no events.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

@@ -43,6 +43,7 @@ const CLIENT_COLUMNS: readonly Column[] = [
 const NAME_COLUMNS: readonly Column[] = [
   { title: "NAME", shrinks: true },
   { title: "EVENTS", kind: "number" },
+  { title: "HEARS", kind: "number" },
 ];
 
 /**
@@ -130,7 +131,11 @@ function patternsOf({ subscriptionCount, subscriptions }: ClientSnapshot): strin
 }
 
 function nameRows({ names }: Snapshot): string[][] {
-  return names.map(({ name, eventsPerSecond }) => [printable(name), rate(eventsPerSecond)]);
+  return names.map(({ name, eventsPerSecond, hearers }) => [
+    printable(name),
+    rate(eventsPerSecond),
+    hearers === null ? "-" : formatExact(hearers),
+  ]);
 }
 
 /** Returns at most `max` lines. The last one gives the number of lines that were left out. */

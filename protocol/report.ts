@@ -110,6 +110,33 @@ export interface NameReport {
    * names, most of which occur only once.
    */
   readonly events: number;
+  /**
+   * The number of clients that would receive an event of this name now, which may include its
+   * sender. One client of each queue counts. Unset if the relay has not counted them.
+   */
+  readonly hearers?: number;
+}
+
+/** A queue, of which one client receives each event. */
+export interface QueueReport {
+  /** The name of the queue. */
+  readonly name: string;
+  /** The number of clients in it. */
+  readonly members: number;
+}
+
+/** A client that has left, and why. */
+export interface DepartureReport {
+  /** The number of the client, as in {@link RelayClient}. */
+  readonly id: number;
+  /** The client's address. */
+  readonly address: Address;
+  /** Why its connection ended. A newer relay may have further reasons. */
+  readonly reason: CloseReason;
+  /** The reason in words, at most 120 characters. May be empty. */
+  readonly detail: string;
+  /** The age of the relay when the client left, in milliseconds. */
+  readonly uptimeMs: number;
 }
 
 /** The answer of a relay to a request for stats. */
@@ -128,6 +155,12 @@ export interface RelayReport {
    * whose answer therefore has 0 here. It ends some seconds after the last request.
    */
   readonly watchedMs: number;
+  /** The version of the relay's program, such as `1.2.3`. Unset by older relays. */
+  readonly version?: string;
+  /** The queues with the most members, at most 100. Unset by older relays. */
+  readonly queues?: readonly QueueReport[];
+  /** The clients that have left, the last one first, at most 200. Unset by older relays. */
+  readonly departures?: readonly DepartureReport[];
 }
 
 /** The longest answer, in bytes, and the parts of it that its head and the names may take. */
@@ -135,22 +168,34 @@ const MAX_ANSWER_BYTES = 204_800;
 const MAX_HEAD_BYTES = 2048;
 const MAX_NAMES_BYTES = 65_536;
 
-/** The most clients and names in an answer. */
+/** The most clients, names, queues and departures in an answer. */
 export const MAX_CLIENTS = 100;
 export const MAX_NAMES = 100;
+export const MAX_REPORTED_QUEUES = 100;
+export const MAX_DEPARTURES = 200;
+
+/** The longest detail of a departure, in characters. */
+export const MAX_DETAIL = 120;
 
 /**
  * Returns the members of an answer, for {@link encodeAnswer}. They are the same for every client.
- * Names and clients for which there is no room are omitted.
+ * Items of the lists for which there is no room are omitted.
  */
-export function encodeReport({ relay, clients, names, watchedMs }: RelayReport): Uint8Array {
-  const figures = encodeJson(relay);
-  const known = fit(names, MAX_NAMES_BYTES);
-  const room = MAX_ANSWER_BYTES - MAX_HEAD_BYTES - byteLength(figures) - byteLength(known);
-  const busiest = fit(clients, room);
-  return encoder.encode(
-    `"relay":${figures},"clients":[${busiest}],"names":[${known}],"watchedMs":${watchedMs}}\n`,
-  );
+export function encodeReport(report: RelayReport): Uint8Array {
+  const { relay, clients, names, watchedMs, version, queues, departures } = report;
+  const head = encodeJson({ watchedMs, version, relay }).slice(1, -1);
+  let room = MAX_ANSWER_BYTES - MAX_HEAD_BYTES - byteLength(head);
+  const list = (items: readonly unknown[], max = room): string => {
+    const json = fit(items, Math.min(max, room));
+    room -= byteLength(json);
+    return `[${json}]`;
+  };
+  // The names first, since each is short, and the departures last, since those are history.
+  const known = list(names, MAX_NAMES_BYTES);
+  const lists = [`"clients":${list(clients)}`, `"names":${known}`];
+  if (queues) lists.push(`"queues":${list(queues)}`);
+  if (departures) lists.push(`"departures":${list(departures)}`);
+  return encoder.encode(`${head},${lists.join(",")}}\n`);
 }
 
 /** Returns the line of an answer. */
@@ -178,14 +223,35 @@ export function sizeOfSubscription(subscription: SubscriptionReport): number {
 
 /** Returns the answer in `line`, or `null` if it is not a valid answer. */
 export function decodeReport(line: ControlLine): { id: string; report: RelayReport } | null {
-  const { control, id, relay, clients, names, watchedMs } = line;
+  const { control, id, relay, watchedMs, version } = line;
+  const clients = listOf(line.clients, isClient, MAX_CLIENTS);
+  const names = listOf(line.names, isName, MAX_NAMES);
   const isSound = control === "stats" && typeof id === "string" && isRelay(relay) &&
-    Array.isArray(clients) && clients.every(isClient) &&
-    Array.isArray(names) && names.every(isName) && typeof watchedMs === "number";
+    clients && names && typeof watchedMs === "number" &&
+    (version === undefined || typeof version === "string");
   if (!isSound) return null;
-  // An answer has no more than that, and readers of a report need not expect more.
-  const some = { clients: clients.slice(0, MAX_CLIENTS), names: names.slice(0, MAX_NAMES) };
-  return { id, report: { relay, ...some, watchedMs } as unknown as RelayReport };
+  const report: Record<string, unknown> = { relay, clients, names, watchedMs };
+  if (version !== undefined) report.version = version;
+  if (line.queues !== undefined) {
+    report.queues = listOf(line.queues, isQueue, MAX_REPORTED_QUEUES);
+  }
+  if (line.departures !== undefined) {
+    report.departures = listOf(line.departures, isDeparture, MAX_DEPARTURES);
+  }
+  const isWhole = report.queues !== null && report.departures !== null;
+  return isWhole ? { id, report: report as unknown as RelayReport } : null;
+}
+
+/**
+ * Returns the first items of a list, or `null` if it is not a list of such items. An answer has at
+ * most `max`, and readers of a report need not expect more.
+ */
+function listOf(
+  value: unknown,
+  isItem: (item: unknown) => boolean,
+  max: number,
+): readonly unknown[] | null {
+  return Array.isArray(value) && value.every(isItem) ? value.slice(0, max) : null;
 }
 
 /** The figures of a relay that are plain numbers. Those by reason are checked separately. */
@@ -227,10 +293,13 @@ function isRelay(value: unknown): boolean {
 
 function isClient(value: unknown): boolean {
   const { address, subscriptionCount, subscriptions } = Object(value);
-  return hasNumbers(value, CLIENT_FIGURES) && Array.isArray(address) &&
-    typeof address[0] === "string" && typeof address[1] === "number" &&
+  return hasNumbers(value, CLIENT_FIGURES) && isAddress(address) &&
     (subscriptionCount === null || typeof subscriptionCount === "number") &&
     Array.isArray(subscriptions) && subscriptions.every(isSubscription);
+}
+
+function isAddress(value: unknown): boolean {
+  return Array.isArray(value) && typeof value[0] === "string" && typeof value[1] === "number";
 }
 
 function isSubscription(value: unknown): boolean {
@@ -239,7 +308,19 @@ function isSubscription(value: unknown): boolean {
 }
 
 function isName(value: unknown): boolean {
-  return typeof Object(value).name === "string" && hasNumbers(value, ["events"]);
+  const { name, hearers } = Object(value);
+  return typeof name === "string" && hasNumbers(value, ["events"]) &&
+    (hearers === undefined || Number.isFinite(hearers));
+}
+
+function isQueue(value: unknown): boolean {
+  return typeof Object(value).name === "string" && hasNumbers(value, ["members"]);
+}
+
+function isDeparture(value: unknown): boolean {
+  const { address, reason, detail } = Object(value);
+  return hasNumbers(value, ["id", "uptimeMs"]) && isAddress(address) &&
+    typeof reason === "string" && typeof detail === "string";
 }
 
 /** Returns whether a value is an object in which all given members are finite numbers. */

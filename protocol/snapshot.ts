@@ -4,8 +4,9 @@
  * @module
  */
 
+import type { CloseReason } from "../errors.ts";
 import { formatAddress } from "./address.ts";
-import type { ClientReport, RelayReport, RelayStats } from "./report.ts";
+import type { ClientReport, QueueReport, RelayReport, RelayStats } from "./report.ts";
 import { TextMap } from "./text_map.ts";
 
 /** The counters that a relay keeps of itself and of each client. */
@@ -32,8 +33,26 @@ export interface ClientSnapshot extends Rates {
 
 /** An event name and its rate in the interval. */
 export interface NameSnapshot {
+  /** The name of the events. */
   readonly name: string;
+  /** Its events a second; `null` if the rate is unknown. */
   readonly eventsPerSecond: number | null;
+  /** The number of clients that receive it, one of each queue; `null` if that is unknown. */
+  readonly hearers: number | null;
+}
+
+/** A client that has left. */
+export interface DepartureSnapshot {
+  /** The ID of the client: `c7`. */
+  readonly id: string;
+  /** Its address. */
+  readonly address: string;
+  /** Why its connection ended. */
+  readonly reason: CloseReason;
+  /** The reason in words. May be empty. */
+  readonly detail: string;
+  /** How long ago it left, in milliseconds. */
+  readonly agoMs: number;
 }
 
 /** The state of a relay, and its rates in the interval before it. */
@@ -46,6 +65,12 @@ export interface Snapshot {
   readonly clients: readonly ClientSnapshot[];
   /** The names of its events, the busiest first. */
   readonly names: readonly NameSnapshot[];
+  /** Its queues, the largest first; `null` if they are unknown. */
+  readonly queues: readonly QueueReport[] | null;
+  /** The clients that have left, the last one first; `null` if they are unknown. */
+  readonly departures: readonly DepartureSnapshot[] | null;
+  /** The version of its program; `null` if that is unknown. */
+  readonly version: string | null;
 }
 
 /**
@@ -85,10 +110,20 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
         queue === undefined ? pattern : `${pattern} [${queue}]`
       ),
     })).sort((one, two) => two.pendingBytes - one.pendingBytes || traffic(two) - traffic(one)),
-    names: after.names.map(({ name, events }) => ({
+    names: after.names.map(({ name, events, hearers = null }) => ({
       name,
       eventsPerSecond: perSecond(eventsBefore(name), events),
+      hearers,
     })).sort((one, two) => (two.eventsPerSecond ?? 0) - (one.eventsPerSecond ?? 0)),
+    queues: after.queues ?? null,
+    departures: after.departures?.map(({ id, address, reason, detail, uptimeMs }) => ({
+      id: `c${id}`,
+      address: formatAddress(address),
+      reason,
+      detail,
+      agoMs: after.relay.uptimeMs - uptimeMs,
+    })) ?? null,
+    version: after.version ?? null,
   };
 }
 

@@ -13,15 +13,19 @@ import {
   encodeReport,
   MAX_CLIENTS,
   MAX_NAMES,
+  MAX_REPORTED_QUEUES,
+  type QueueReport,
   type RelayClient,
   type RelayReport,
   type RelayStats,
   sizeOfSubscription,
   type SubscriptionReport,
 } from "../protocol/report.ts";
+import type { Departures } from "./departures.ts";
 import type { RouteCache } from "./route_cache.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import { VERSION } from "../protocol/version.ts";
 
 /** Time that names are counted after the last request, in milliseconds. */
 const WATCH_MS = 5000;
@@ -44,8 +48,12 @@ export interface Subject<R extends Reported> {
   stats(): RelayStats;
   /** Returns the relay's clients. */
   subscribers(): Iterable<Subscriber<R>>;
+  /** Returns the `max` queues with the most members. */
+  largestQueues(max: number): QueueReport[];
   /** The event names that the relay has seen. */
   readonly routes: RouteCache<R>;
+  /** The clients that have left. */
+  readonly departures: Departures;
 }
 
 /** Reports the state of one relay. */
@@ -94,7 +102,7 @@ export class Inspector<R extends Reported> {
   }
 
   #find(watchedMs: number): RelayReport {
-    const { routes } = this.#subject;
+    const { routes, departures } = this.#subject;
     const busiest = largest(
       this.#subject.subscribers(),
       MAX_CLIENTS,
@@ -105,6 +113,9 @@ export class Inspector<R extends Reported> {
       clients: busiest.map(toReport),
       names: routes.counts(MAX_NAMES),
       watchedMs,
+      version: VERSION,
+      queues: this.#subject.largestQueues(MAX_REPORTED_QUEUES),
+      departures: departures.latest(),
     };
   }
 

@@ -20,6 +20,7 @@ import { DEFAULT_MAX_TOTAL_PENDING_BYTES, type ServerSink } from "../server/admi
 import { Handshake } from "../server/handshake.ts";
 import { RateLimiter, type Sent } from "../server/rate_limiter.ts";
 import { ControlHandler } from "./control_handler.ts";
+import { Departures } from "./departures.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
 import type { RelayObserver, RelayOptions } from "./options.ts";
@@ -41,6 +42,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
   /** Clients with the rest of a block that waits until other clients have had their turn. */
   readonly #late = new Set<LineConnection>();
   readonly #stats = new StatsCollector();
+  readonly #departures = new Departures();
   readonly #validator: LineValidator;
   readonly #filter: SchemaFilter;
   readonly #backpressure: Backpressure;
@@ -85,7 +87,9 @@ export class Pipeline implements ServerSink, BackpressureSink {
     this.#inspector = new Inspector({
       stats: () => this.stats(),
       subscribers: () => this.clients.map((client) => this.#subscriberOf(client)),
+      largestQueues: (max) => this.#router.largestQueues(max),
       routes: this.#router.routes,
+      departures: this.#departures,
     });
     this.#controlHandler = new ControlHandler(
       this.#handshake,
@@ -165,6 +169,7 @@ export class Pipeline implements ServerSink, BackpressureSink {
     this.#rateLimiter.forget(connection);
     this.#backpressure.forget(connection);
     this.#stats.left(connection, info.reason);
+    this.#departures.add(connection, info, this.#stats.uptimeMs);
     this.#observer.onLeave?.(connection, info);
   }
 

@@ -27,6 +27,9 @@ const QUEUE_WEIGHT = 16;
 /** Maximum number of names that are counted although the cache has forgotten them. */
 const MAX_COUNTED = 4096;
 
+/** Number of groups that are looked at to count the hearers of names, after which it ends. */
+const MAX_HEARER_STEPS = 10_000;
+
 /** The recipients of events of one name, besides the clients that receive every event. */
 export interface Route<R extends Recipient> {
   /** The name as spelled in the line. Other spellings have routes of their own. */
@@ -141,12 +144,20 @@ export class RouteCache<R extends Recipient> {
     this.isCounting = true;
   }
 
-  /** Returns the `max` most frequent names of counted events, the most frequent first. */
+  /**
+   * Returns the `max` most frequent names of counted events, the most frequent first. Those for
+   * which it would take too long to count the hearers are without.
+   */
   counts(max: number): NameReport[] {
     const counts = new TextMap(this.#forgotten);
     for (const route of this.#routes.values()) if (route.events > 0) count(counts, route);
-    return largest(counts, max, ([, a], [, b]) => b - a)
-      .map(([name, events]) => ({ name, events }));
+    let steps = 0;
+    return largest(counts, max, ([, a], [, b]) => b - a).map(([name, events]) => {
+      if (steps > MAX_HEARER_STEPS) return { name, events };
+      const found = this.#groups.countHearers(name);
+      steps += found.steps;
+      return { name, events, hearers: found.hearers };
+    });
   }
 }
 

@@ -12,6 +12,7 @@ import type { Block } from "../net/piece.ts";
 import { type Delivery, Receipts } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import type { QueueReport } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
 /** Options of {@link Router}. */
@@ -137,6 +138,11 @@ export class Router<R extends Recipient> {
   /** Returns the client with the ID `id`, or `undefined`. */
   find(id: string): Subscriber<R> | undefined {
     return this.#subscribers.get(id);
+  }
+
+  /** Returns the `max` queues with the most members. */
+  largestQueues(max: number): QueueReport[] {
+    return this.#groups.largestQueues(max);
   }
 
   /** Whether the names of events without an envelope do not matter. */

@@ -40,6 +40,11 @@ export class StatsCollector {
   /** The totals of the clients that have left. */
   readonly #departed: Totals = { eventsIn: 0, eventsOut: 0, bytesIn: 0, bytesOut: 0 };
 
+  /** The age of the relay, in milliseconds. */
+  get uptimeMs(): number {
+    return Math.round(performance.now() - this.#start);
+  }
+
   /** Counts a client that has joined. */
   joined(): void {
     this.#clientsTotal++;
@@ -87,7 +92,7 @@ export class StatsCollector {
     const delay = this.#delay.take();
     const { rss, heapUsed } = memoryUsage();
     return {
-      uptimeMs: Math.round(performance.now() - this.#start),
+      uptimeMs: this.uptimeMs,
       clients,
       clientsTotal: this.#clientsTotal,
       ...totals,

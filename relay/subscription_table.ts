@@ -9,10 +9,12 @@
  */
 
 import { Member, type Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
+import { largest } from "./largest.ts";
 import { memberBytes } from "../protocol/envelope.ts";
 import { REST } from "../protocol/pattern.ts";
 import { PatternTrie } from "./pattern_trie.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
+import type { QueueReport } from "../protocol/report.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
@@ -37,7 +39,7 @@ export class Queue {
    * Incremented for each name that is new to the queue, so that names start with different clients.
    */
   turns = 0;
-  /** Number of memberships in the queue. */
+  /** Number of memberships in the queue, one for each of its clients. */
   memberships = 0;
 }
 
@@ -124,6 +126,25 @@ export class SubscriptionTable<R extends Recipient> {
       else queues.set(queue, [group]);
     }
     return { groups, queues };
+  }
+
+  /**
+   * Counts the clients that would receive an event now, one for each queue. Returns it with the
+   * number of groups that had to be looked at.
+   */
+  countHearers(name: string): { hearers: number; steps: number } {
+    const { groups, queues } = this.reach(name);
+    let hearers = this.everything.members.size + queues.size;
+    let steps = groups.length;
+    for (const { members } of groups) hearers += members.size;
+    for (const members of queues.values()) steps += members.length;
+    return { hearers, steps };
+  }
+
+  /** Returns the `max` queues with the most members, the largest first. */
+  largestQueues(max: number): QueueReport[] {
+    return largest(this.#queues, max, ([, a], [, b]) => b.memberships - a.memberships)
+      .map(([name, { memberships }]) => ({ name, members: memberships }));
   }
 
   /** Adds a client, which receives every event. */

@@ -25,7 +25,7 @@ Deno.test("top where no terminal is prints a snapshot, and ends", async () => {
   assertMatch(stdout, /^Relay at 127\.0\.0\.1:\d+\nup \d+s {3}2 clients of 2 {3}memory /);
   assertMatch(stdout, /^c1 +127\.0\.0\.1:\d+ .* a\.\* \[\\u001b\[31m\]$/m);
   assertMatch(stdout, /^c2 +127\.0\.0\.1:\d+ .* none$/m);
-  assertMatch(stdout, /^NAME +EVENTS$/m);
+  assertMatch(stdout, /^NAME +EVENTS +HEARS$/m);
 });
 
 Deno.test("top --json prints the figures of the interval as one line", async () => {

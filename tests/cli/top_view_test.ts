@@ -36,7 +36,11 @@ function busy(clients: number, names: number): [before: RelayReport, after: Rela
       clients: numbers.map((id) =>
         clientReport({ id, address: ["127.0.0.1", 50_000 + id], eventsIn: 1000 - id, bytesIn: id })
       ),
-      names: Array.from({ length: names }, (_, i) => ({ name: `name.${i}`, events: 100 - i })),
+      names: Array.from({ length: names }, (_, i) => ({
+        name: `name.${i}`,
+        events: 100 - i,
+        ...(i === 0 && { hearers: 3 }),
+      })),
       watchedMs: 1000,
     }),
   ];
@@ -54,9 +58,9 @@ Deno.test("formatTop() shows the relay, its clients and its names", () => {
     "c1      127.0.0.1:50001  999/s  0/s     1 B/s      0 B/s      0 B  all events",
     "c2      127.0.0.1:50002  998/s  0/s     2 B/s      0 B/s      0 B  all events",
     "",
-    "NAME    EVENTS",
-    "name.0   100/s",
-    "name.1    99/s",
+    "NAME    EVENTS  HEARS",
+    "name.0   100/s      3",
+    "name.1    99/s      -",
   ]);
 });
 

@@ -27,9 +27,14 @@ const REPORT: RelayReport = {
     subscriptionCount: 1,
     subscriptions: [{ pattern: "a.*", queue: "q" }],
   }],
-  names: [{ name: "a", events: 12 }],
+  names: [{ name: "a", events: 12, hearers: 2 }],
   watchedMs: 1000,
+  version: "1.2.3",
+  queues: [{ name: "q", members: 2 }],
+  departures: [{ id: 6, address: ["::1", 4], reason: "eof", detail: "", uptimeMs: 900 }],
 };
+
+const DEPARTURE = REPORT.departures![0]!;
 
 const parse = (line: Uint8Array) => JSON.parse(textOf(line));
 
@@ -67,21 +72,43 @@ Deno.test("decodeReport() returns null for anything but a report", () => {
     { names: ["a"] },
     { names: [{ name: 1, events: 1 }] },
     { names: null },
+    { names: [{ name: "a", events: 1, hearers: "2" }] },
     { watchedMs: "1" },
+    { version: 1 },
+    { queues: {} },
+    { queues: [{ name: "q" }] },
+    { queues: [{ name: 1, members: 1 }] },
+    { departures: null },
+    { departures: [{ ...DEPARTURE, address: "::1" }] },
+    { departures: [{ ...DEPARTURE, reason: 1 }] },
+    { departures: [{ ...DEPARTURE, detail: undefined }] },
+    { departures: [{ ...DEPARTURE, uptimeMs: "900" }] },
   ];
   for (const change of wrong) {
     assertStrictEquals(decodeReport({ ...line, ...change }), null, JSON.stringify(change));
   }
 });
 
-Deno.test("decodeReport() reads no more clients and names than a relay may report", () => {
+Deno.test("decodeReport() reads the answer of an older relay, which has fewer members", () => {
+  const { version: _1, queues: _2, departures: _3, ...older } = REPORT;
+  const { id, report } = decodeReport(parse(encodeAnswer("i1", encodeReport(older))))!;
+  assertEquals({ id, report }, { id: "i1", report: older });
+  const plain = { ...older, names: [{ name: "a", events: 12 }] };
+  assertEquals(decodeReport(parse(encodeAnswer("i1", encodeReport(plain))))?.report, plain);
+});
+
+Deno.test("decodeReport() reads no more items than a relay may report", () => {
   const line = parse(encodeAnswer("i1", encodeReport(REPORT)));
   const many = (items: readonly unknown[]) => Array(5000).fill(items[0]);
   const { report } = decodeReport({
     ...line,
     clients: many(REPORT.clients),
     names: many(REPORT.names),
+    queues: many(REPORT.queues!),
+    departures: many(REPORT.departures!),
   })!;
   assertEquals(report.clients.length, 100);
   assertEquals(report.names.length, 100);
+  assertEquals(report.queues?.length, 100);
+  assertEquals(report.departures?.length, 200);
 });

@@ -53,11 +53,11 @@ Deno.test("takeSnapshot() has the rates of names, as far as they are known", () 
     names: [{ name: "a", events: 1 }],
     watchedMs: 500,
   });
-  const names = [{ name: "a", events: 3 }, { name: "new", events: 9 }];
+  const names = [{ name: "a", events: 3, hearers: 0 }, { name: "new", events: 9 }];
   const after = relayReport({ uptimeMs: 2000 }, { names, watchedMs: 1500 });
   assertEquals(takeSnapshot(before, after).names, [
-    { name: "new", eventsPerSecond: 9 },
-    { name: "a", eventsPerSecond: 2 },
+    { name: "new", eventsPerSecond: 9, hearers: null },
+    { name: "a", eventsPerSecond: 2, hearers: 0 },
   ]);
   const restarted = relayReport({ uptimeMs: 2000 }, { names, watchedMs: 100 });
   assertEquals(takeSnapshot(before, restarted).names.map((each) => each.eventsPerSecond), [
@@ -71,4 +71,22 @@ Deno.test("takeSnapshot() shows queues besides patterns", () => {
   const client = clientReport({ id: 1, subscriptions, subscriptionCount: 2 });
   const after = relayReport({}, { clients: [client] });
   assertEquals(takeSnapshot(null, after).clients[0]!.subscriptions, ["a.*", "job.> [workers]"]);
+});
+
+Deno.test("takeSnapshot() shows how long ago clients have left, by the relay's clock", () => {
+  const address = ["::1", 5] as const;
+  const departures = [{ id: 7, address, reason: "eof", detail: "why", uptimeMs: 1500 }] as const;
+  const { departures: shown } = takeSnapshot(null, relayReport({ uptimeMs: 2000 }, { departures }));
+  assertEquals(shown, [
+    { id: "c7", address: "[::1]:5", reason: "eof", detail: "why", agoMs: 500 },
+  ]);
+});
+
+Deno.test("takeSnapshot() of an older relay has null for what that does not report", () => {
+  const { queues, departures, version } = takeSnapshot(null, relayReport());
+  assertEquals({ queues, departures, version }, { queues: null, departures: null, version: null });
+  const queue = { name: "q", members: 1 };
+  const newer = takeSnapshot(null, relayReport({}, { queues: [queue], version: "1.2.3" }));
+  assertEquals(newer.queues, [queue]);
+  assertStrictEquals(newer.version, "1.2.3");
 });

@@ -4,7 +4,11 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
+import { assertMatch } from "@std/assert/match";
 import { assertObjectMatch } from "@std/assert/object-match";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import config from "../../deno.json" with { type: "json" };
+import type { ControlLine } from "../../protocol/control.ts";
 import { decodeReport } from "../../protocol/report.ts";
 import { Peer } from "../support/peer.ts";
 import { join, newRelay } from "../support/relay.ts";
@@ -261,7 +265,13 @@ Deno.test("Relay answers a request for its stats with figures, clients and names
   let answer = first; // the same answer is given again for a moment
   while ((answer.names as unknown[]).length === 0) answer = await ask(two, { control: "stats" });
   const { report } = decodeReport(answer as { control: string })!;
-  assertEquals(report.names, [{ name: "a", events: 2 }, { name: "a.b", events: 1 }]);
+  assertEquals(report.names, [
+    { name: "a", events: 2, hearers: 1 },
+    { name: "a.b", events: 1, hearers: 2 },
+  ]);
+  assertEquals(report.queues, [{ name: "q", members: 1 }]);
+  assertEquals(report.departures, []);
+  assertStrictEquals(report.version, config.version);
   assertObjectMatch(report.relay, { clients: 2, eventsIn: 4 });
   assertEquals(report.relay.eventsUnheard, 3);
   assertGreater(report.watchedMs, 0);
@@ -271,6 +281,26 @@ Deno.test("Relay answers a request for its stats with figures, clients and names
   assertEquals(busiest!.address[0], "127.0.0.1");
   assertObjectMatch(other!, { id: 1, subscriptionCount: 2 });
   assertEquals(other!.subscriptions, [{ pattern: "a.*" }, { pattern: "job", queue: "q" }]);
+});
+
+Deno.test("Relay reports who has left, and why", async () => {
+  await using relay = newRelay();
+  await using watcher = await join(relay);
+  await using rude = await join(relay);
+  await using brief = await join(relay);
+  await rude.send("{}\n");
+  await rude.lines();
+  rude.close();
+  await until(() => relay.clients.length === 2);
+  brief.close();
+  await until(() => relay.clients.length === 1);
+  const { report } = decodeReport(await ask(watcher, { control: "stats" }) as ControlLine)!;
+  const [last, first] = report.departures!;
+  assertObjectMatch(last!, { id: 3, reason: "eof", detail: "" });
+  assertObjectMatch(first!, { id: 2, reason: "bad-event" });
+  assertMatch(first!.detail, /event/);
+  assertEquals(first!.address[0], "127.0.0.1");
+  assertLessOrEqual(last!.uptimeMs, report.relay.uptimeMs);
 });
 
 Deno.test("Relay refuses requests for its stats if they are switched off", async () => {

@@ -7,6 +7,7 @@ import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import type { Address } from "../../protocol/address.ts";
 import { SubscriptionTable } from "../../relay/subscription_table.ts";
+import { Departures } from "../../relay/departures.ts";
 import { Inspector } from "../../relay/inspector.ts";
 import { decodeReport } from "../../protocol/report.ts";
 import { RouteCache } from "../../relay/route_cache.ts";
@@ -26,16 +27,19 @@ function setUp(count: number) {
   const subscribers = Array.from({ length: count }, (_, i) => groups.join(new FakeClient(i + 1)));
   const routes = new RouteCache(groups);
   const collector = new StatsCollector();
+  const departures = new Departures();
   const inspector = new Inspector({
     stats: () => collector.read([], 0),
     subscribers: () => subscribers,
+    largestQueues: (max) => groups.largestQueues(max),
     routes,
+    departures,
   });
   const stop = () => {
     inspector.stop();
     collector.stop();
   };
-  return { groups, collector, inspector, subscribers, routes, stop };
+  return { groups, collector, inspector, subscribers, routes, departures, stop };
 }
 
 Deno.test("Inspector.inspect() begins to count names, until it is stopped", () => {
@@ -65,7 +69,7 @@ Deno.test("Inspector.inspect() lists clients for which most waits, then those wi
 
 Deno.test("Inspector.answer() has at most 200 KiB, whatever names and patterns clients use", () => {
   for (const char of ["x", "\0", "\u0085", "é", "€", "\ud800"]) {
-    const { groups, inspector, subscribers, routes, stop } = setUp(200);
+    const { groups, inspector, subscribers, routes, departures, stop } = setUp(200);
     const many = char.repeat(Math.floor(240 / Math.max(utf8(char).length, 1)));
     for (const subscriber of subscribers) {
       const { id } = subscriber.recipient;
@@ -74,6 +78,9 @@ Deno.test("Inspector.answer() has at most 200 KiB, whatever names and patterns c
       const others = Array.from({ length: 98 }, (_, i) => `${id}.${i}.${many}`);
       const more = { ...wish, events: others, queue: many };
       groups.move(subscriber, subscriber.subscriptions.after(more), false);
+    }
+    for (const { recipient } of subscribers) {
+      departures.add(recipient, { reason: "bad-json", detail: many }, 1);
     }
     inspector.inspect();
     for (let i = 0; i < 200; i++) {
@@ -89,6 +96,7 @@ Deno.test("Inspector.answer() has at most 200 KiB, whatever names and patterns c
     assertEquals(report.clients[0]!.subscriptionCount, 100);
     assertGreater(report.names.length, 30);
     assertGreater(report.clients.length, 90);
+    assertGreater(report.queues!.length + report.departures!.length, 0);
     stop();
   }
 });

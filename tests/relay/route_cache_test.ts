@@ -57,10 +57,13 @@ Deno.test("RouteCache counts by name, also across evictions", () => {
   for (let i = 0; i < 2; i++) find("b");
   for (let i = 0; i < 100_000; i++) find(`flood.${i}`);
   find("b");
-  assertEquals(cache.counts(2), [{ name: "a", events: 5 }, { name: "b", events: 3 }]);
+  assertEquals(cache.counts(2), [
+    { name: "a", events: 5, hearers: 0 },
+    { name: "b", events: 3, hearers: 0 },
+  ]);
   cache.startCounting();
   find("b");
-  assertEquals(cache.counts(10), [{ name: "b", events: 1 }]);
+  assertEquals(cache.counts(10), [{ name: "b", events: 1, hearers: 0 }]);
 });
 
 Deno.test("RouteCache finds the right route under a flood of names", () => {
@@ -70,4 +73,13 @@ Deno.test("RouteCache finds the right route under a flood of names", () => {
     assertStrictEquals(find(`a.${i}`).groups[0], one.group);
     assertEquals(find(`b.${i}`).groups.length, 0);
   }
+});
+
+Deno.test("RouteCache.counts() stops counting hearers after so many groups", () => {
+  const { cache, find, subscribe } = setUp();
+  for (let id = 1; id <= 2000; id++) subscribe(id, ["*"], `q${id % 7}`);
+  cache.startCounting();
+  for (let i = 0; i < 100; i++) find(`name-${i}`);
+  const hearers = cache.counts(100).map((each) => each.hearers);
+  assertEquals(hearers, [...Array(6).fill(7), ...Array(94).fill(undefined)]);
 });

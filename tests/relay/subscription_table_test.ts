@@ -173,3 +173,34 @@ Deno.test("SubscriptionTable finds the recipients of a new name fast, whatever w
   // It takes 0.05 s. With all thousand patterns of each client it would take more than ten.
   assertLess(performance.now() - start, 3000);
 });
+
+Deno.test("SubscriptionTable.countHearers() counts all subscribers once, and one of each queue", () => {
+  const { groups, subscribers } = setUp(8);
+  const [, one, two, three, four, five, six, seven] = subscribers as Clients[];
+  assertEquals(groups.countHearers("a.b"), { hearers: 8, steps: 0 });
+  wish(groups, one!, ["a.*", "a.b"]);
+  wish(groups, two!, ["a.*", "a.b"]);
+  wish(groups, three!, ["a.>"], { queue: "q" });
+  wish(groups, four!, ["a.>"], { queue: "q" });
+  wish(groups, five!, ["a.>"], { queue: "r" });
+  wish(groups, six!, ["b"]);
+  wish(groups, seven!, []);
+  assertEquals(groups.countHearers("a.b"), { hearers: 1 + 2 + 2, steps: 1 + 3 });
+  assertEquals(groups.countHearers("x").hearers, 1);
+  groups.leave(subscribers[0]!);
+  assertEquals(groups.countHearers("x"), { hearers: 0, steps: 0 });
+});
+
+Deno.test("SubscriptionTable.largestQueues() counts the clients of each queue", () => {
+  const { groups, subscribers } = setUp(4);
+  const [one, two, three, four] = subscribers as Clients[];
+  assertEquals(groups.largestQueues(2), []);
+  wish(groups, one!, ["a"], { queue: "small" });
+  wish(groups, two!, ["a", "b"], { queue: "large" });
+  wish(groups, three!, ["a"], { queue: "large" });
+  wish(groups, four!, ["a"], { queue: "gone" });
+  groups.leave(four!);
+  const found = [{ name: "large", members: 2 }, { name: "small", members: 1 }];
+  assertEquals(groups.largestQueues(2), found);
+  assertEquals(groups.largestQueues(1), found.slice(0, 1));
+});
