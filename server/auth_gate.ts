@@ -6,7 +6,6 @@
  * @module
  */
 
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { Address } from "../protocol/address.ts";
 import type { ConnectionSink } from "../net/connection.ts";
 import type { LineConnection } from "../net/line_connection.ts";
@@ -20,6 +19,7 @@ import { LineBlock } from "../protocol/line_splitter.ts";
 import { decoder } from "../protocol/utf8.ts";
 import { LineValidator } from "../protocol/validator.ts";
 import { afterRunning } from "../net/ticker.ts";
+import { TokenCheck } from "./token_check.ts";
 
 /** Longest first line, in bytes. A token has at most 1,024. */
 const MAX_HELLO_BYTES = 4096;
@@ -52,7 +52,7 @@ export interface AuthGateSink {
 
 /** The gate of one server. */
 export class AuthGate implements ConnectionSink {
-  readonly #token: Uint8Array;
+  readonly #token: TokenCheck;
   readonly #helloTimeout: number;
   readonly #limits: ConnectionLimits;
   readonly #sink: AuthGateSink;
@@ -61,7 +61,7 @@ export class AuthGate implements ConnectionSink {
   readonly #waiting = new Map<LineConnection, () => void>();
 
   constructor(token: string, helloTimeout: number, limits: ConnectionLimits, sink: AuthGateSink) {
-    this.#token = digest(token);
+    this.#token = new TokenCheck(token);
     this.#helloTimeout = helloTimeout;
     this.#sink = sink;
     // One read takes at most a quarter of `maxPendingBytes`, which also limits the input after a
@@ -106,7 +106,7 @@ export class AuthGate implements ConnectionSink {
     const line = bytes.subarray(start, end);
     const control = kind === "control" && parseLine(decoder.decode(line), validator.hasEscapedKey);
     const hello = control ? decodeHello(control as ControlLine) : null;
-    if (hello && this.#isRight(hello.token)) {
+    if (hello && this.#token.isRight(hello.token)) {
       this.#forget(connection);
       return this.#sink.pass(connection, hello, new LineBlock(bytes.slice(end)));
     }
@@ -122,11 +122,6 @@ export class AuthGate implements ConnectionSink {
       this.#sink.refused(connection.address, reason, why, connection.bytesIn === 0);
     }
     this.#sink.gone(connection);
-  }
-
-  /** Compares tokens in constant time. */
-  #isRight(token: string | undefined): boolean {
-    return token !== undefined && timingSafeEqual(digest(token), this.#token);
   }
 
   #reject(
@@ -151,9 +146,4 @@ function describe(foreign: "HTTP" | "TLS" | null, hello: Hello | null): string {
   if (foreign) return `this looks like ${foreign}`;
   if (!hello) return "the first line must be a hello with a token";
   return hello.token === undefined ? "no token" : "the token is wrong";
-}
-
-/** All digests have the same length, as required by the comparison in constant time. */
-function digest(token: string): Uint8Array {
-  return createHash("sha256").update(token).digest();
 }
