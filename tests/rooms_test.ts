@@ -9,7 +9,7 @@ import { codeOf, readSources, roomOf, type Source, specifiersOf } from "./suppor
 const PROTOCOL = ["errors.ts", "protocol/"];
 const NET = [...PROTOCOL, "net/"];
 const SERVER = [...NET, "server/", "server.ts"];
-const ROOMS = [...NET, "schema/", "server/", "client/", "relay/"];
+const ROOMS = [...NET, "schema/", "web/", "server/", "client/", "relay/"];
 const DOORS = [
   "client.ts",
   "define.ts",
@@ -26,16 +26,17 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "protocol/": ["errors.ts"],
   "schema/": PROTOCOL,
   "net/": PROTOCOL,
-  "server/": NET,
+  "web/": NET,
+  "server/": [...NET, "web/"],
   "client/": [...NET, "schema/"],
   "relay/": [...NET, "schema/", "server/"],
   "event.ts": PROTOCOL,
   "framing.ts": PROTOCOL,
   "define.ts": [...PROTOCOL, "schema/"],
-  "server.ts": [...NET, "server/"],
+  "server.ts": [...NET, "web/", "server/"],
   "client.ts": [...NET, "schema/", "client/"],
   "system.ts": [...SERVER, "schema/"],
-  "relay.ts": [...SERVER, "schema/", "relay/"],
+  "relay.ts": [...SERVER, "schema/", "web/", "relay/"],
   "testing.ts": [...ROOMS, ...DOORS],
   "cli/": [...ROOMS, ...DOORS],
   "mod.ts": [...ROOMS, ...DOORS, "cli/"],

@@ -81,7 +81,7 @@ Deno.test("checkUpgrade() says how a proxy passes a handshake on that lost its U
     assertMatch(fault.message, /proxy_set_header/);
   }
   assertEquals(faultWith({ Upgrade: "" }).status, 426);
-  assertEquals(faultWith({ Upgrade: "webso\u212aet" }).status, 426);
+  assertEquals(faultWith({ Upgrade: "websoc\u212aet" }).status, 426);
 });
 
 Deno.test("checkUpgrade() refuses HEAD and HTTP/1.0", () => {
