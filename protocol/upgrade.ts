@@ -11,12 +11,10 @@
 
 import { type HttpFault, httpFault, type HttpRequest, listOf } from "./http.ts";
 import { quote } from "./printable.ts";
+import { isKey } from "./websocket.ts";
 
 /** The only version of the protocol that is in use. */
 const VERSION = "13";
-
-/** The base64 form of 16 bytes. The last character before the padding has four bits to spare. */
-const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 
 /** What a server says that speaks WebSocket only (RFC 9110, section 15.5.22). */
 const UPGRADE_FIELDS = {
@@ -69,7 +67,7 @@ export function checkUpgrade(request: HttpRequest): Upgrade | HttpFault {
     return httpFault(426, message, UPGRADE_FIELDS);
   }
   const key = headers.get("sec-websocket-key") ?? "";
-  if (!KEY.test(key)) {
+  if (!isKey(key)) {
     return httpFault(400, `Invalid Sec-WebSocket-Key ${quote(key)}: expected 16 bytes in base64`);
   }
   if (rest.length > 0) {
