@@ -13,8 +13,11 @@ const SECONDS = 2;
 const WARM_UP_BATCHES = 20;
 
 /** From an object in one program to an object in another: whatever any of the three spends. */
-export async function measureClients({ server, startClients, events }: Target): Promise<Sample> {
-  await using clients = await startClients();
+export async function measureClients(
+  { server, startClients, events }: Target,
+  use: "events" | "pages",
+): Promise<Sample> {
+  await using clients = await startClients(use);
   const perSecond = await warmUpClients(clients);
   const batches = Math.ceil((events ?? perSecond * SECONDS) / BATCH_EVENTS);
   const publisher = clients.publisher.meterCpu();

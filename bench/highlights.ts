@@ -35,6 +35,12 @@ export const HIGHLIGHTS: readonly Highlight[] = [
     about: "publisher + server + subscriber",
   },
   {
+    scenario: "pages",
+    figure: "totalMicros",
+    label: "in Chromium",
+    about: "publisher + server + subscriber",
+  },
+  {
     scenario: "requests",
     figure: "requestMicros",
     label: "requests",

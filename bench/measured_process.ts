@@ -17,6 +17,8 @@ export interface ProcessCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly cwd?: string;
+  /** Which of its processes are measured, by their command lines; all where it does not say. */
+  readonly measured?: RegExp;
 }
 
 /** How a process is to run. */
@@ -33,10 +35,12 @@ export interface ProcessOptions {
 export class MeasuredProcess implements AsyncDisposable {
   /** The process; with its ends of the pipes, if it has any. */
   protected readonly child: Deno.ChildProcess;
+  readonly #measured: RegExp;
 
   /** Starts a program. */
   constructor(command: ProcessCommand, { cpus, piped = false, signal }: ProcessOptions) {
-    const { program, args, cwd = "." } = command;
+    const { program, args, cwd = ".", measured = /^/ } = command;
+    this.#measured = measured;
     const [first, ...rest] = cpus
       ? ["taskset", "-c", cpus.join(","), program, ...args]
       : [program, ...args];
@@ -57,10 +61,10 @@ export class MeasuredProcess implements AsyncDisposable {
    */
   meterCpu(): () => number | null {
     if (Deno.build.os !== "linux") return () => null;
-    const before = cpuTimes(this.child.pid);
+    const before = cpuTimes(this.child.pid, this.#measured);
     return () => {
       let nanos = 0;
-      for (const [thread, time] of cpuTimes(this.child.pid)) {
+      for (const [thread, time] of cpuTimes(this.child.pid, this.#measured)) {
         nanos += time - (before.get(thread) ?? 0);
       }
       return nanos / 1000;
@@ -124,17 +128,35 @@ export async function pinDriver(): Promise<boolean> {
   }
 }
 
-/** CPU time by thread, in nanoseconds; the threads of child processes are among them. */
-function cpuTimes(pid: number, times = new Map<string, number>()): Map<string, number> {
-  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+/**
+ * CPU time by thread, in nanoseconds, of those processes whose command lines are `measured`; child
+ * processes are among them.
+ */
+function cpuTimes(
+  pid: number,
+  measured: RegExp,
+  times = new Map<string, number>(),
+): Map<string, number> {
+  const isMeasured = measured.test(readOr(`/proc/${pid}/cmdline`, "").replaceAll("\0", " "));
+  for (const name of threadsOf(pid)) {
     const task = `/proc/${pid}/task/${name}`;
     // The exact sum behind the 10 ms ticks of `stat`; its first field is the time on a CPU.
-    times.set(`${pid}/${name}`, Number(readOr(`${task}/schedstat`, "0").split(" ")[0]));
+    const time = () => Number(readOr(`${task}/schedstat`, "0").split(" ")[0]);
+    if (isMeasured) times.set(`${pid}/${name}`, time());
     for (const child of readOr(`${task}/children`, "").split(" ").filter(Boolean)) {
-      cpuTimes(Number(child), times);
+      cpuTimes(Number(child), measured, times);
     }
   }
   return times;
+}
+
+/** The numbers of a process's threads; none if it has just ended. */
+function threadsOf(pid: number): string[] {
+  try {
+    return Array.from(Deno.readDirSync(`/proc/${pid}/task`), ({ name }) => name);
+  } catch {
+    return [];
+  }
 }
 
 /** The text of a file, or `otherwise` if that has just gone. */

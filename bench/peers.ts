@@ -14,7 +14,7 @@ import { pinDriver, SERVER_CPU } from "./measured_process.ts";
 import { type Library, type LibraryUse, type Peer, PEERS } from "./peers_list.ts";
 import { drawResults } from "./plot.ts";
 import { RequestPair } from "./request_pair.ts";
-import { type Present, writeReport } from "./report.ts";
+import { type Present, type PresentLibrary, writeReport } from "./report.ts";
 import { ROOM_DRIVER, RoomDriver } from "./room_driver.ts";
 import type { Results, Skipped } from "./results.ts";
 import type { Sample } from "./sample.ts";
@@ -140,12 +140,17 @@ async function prepare(
     }
     return version;
   };
-  const withLibrary = scenarios.some(({ libraryUse }) => libraryUse);
+  const uses = scenarios.flatMap(({ libraryUse }) => libraryUse ?? []);
   for (const peer of peers) {
     const version = await find(peer);
     if (version === null) continue;
-    const libraryVersion = withLibrary && peer.library ? await find(peer.library) : null;
-    present.push({ peer, version, libraryVersion });
+    const libraries: PresentLibrary[] = [];
+    for (const library of peer.libraries ?? []) {
+      if (!uses.some((use) => library.uses.includes(use))) continue;
+      const libraryVersion = await find(library);
+      if (libraryVersion !== null) libraries.push({ library, version: libraryVersion });
+    }
+    present.push({ peer, version, libraries });
   }
   const hasRoomDriver = scenarios.some(({ room }) => room) && await find(ROOM_DRIVER) !== null;
   return { present, hasRoomDriver, skipped };
@@ -172,9 +177,9 @@ async function measureAll(
     console.error(`${scenario.name}: ${scenario.title}`);
     const peers = present.filter((each) => takesPart(each, scenario));
     for (let round = 0; round < repeat; round++) {
-      for (const { peer } of peers) {
-        const sample = await measure(scenario, peer, setting);
-        const key = `${scenario.name}/${peer.name}`;
+      for (const each of peers) {
+        const sample = await measure(scenario, each, setting);
+        const key = `${scenario.name}/${each.peer.name}`;
         cells.set(key, [...cells.get(key) ?? [], sample]);
       }
     }
@@ -183,20 +188,23 @@ async function measureAll(
 }
 
 /** Whether a peer has what a scenario is about. */
-function takesPart(
-  { peer, libraryVersion }: Present,
-  { libraryUse, subjects = false }: Scenario,
-): boolean {
-  if (libraryUse && !(libraryVersion && peer.library!.uses.includes(libraryUse))) return false;
-  return !subjects || peer.wire.on !== undefined;
+function takesPart(present: Present, { libraryUse, subjects = false }: Scenario): boolean {
+  if (libraryUse && !libraryFor(libraryUse, present)) return false;
+  return !subjects || present.peer.wire.on !== undefined;
+}
+
+/** The client library of a peer that has a use, if it is here. */
+function libraryFor(use: LibraryUse, { libraries }: Present): Library | undefined {
+  return libraries.find(({ library }) => library.uses.includes(use))?.library;
 }
 
 /** One run, with a server of its own; its error says which. */
 async function measure(
   scenario: Scenario,
-  peer: Peer,
+  present: Present,
   { events, folder, hasRoomDriver, pinned, signal }: Setting,
 ): Promise<Sample> {
+  const { peer } = present;
   try {
     await using server = await ServerProcess.start(
       (port) => peer.command(folder, port, scenario.echo),
@@ -204,11 +212,11 @@ async function measure(
     );
     const { port } = server;
     const program = (use: LibraryUse): ToClientCommand => (args) =>
-      peer.library!.command(use, folder, args);
+      libraryFor(use, present)!.command(use, folder, args);
     return await scenario.measure({
       server,
       wire: peer.wire,
-      startClients: () => ClientPair.start(port, program("events"), { signal }),
+      startClients: (use) => ClientPair.start(port, program(use), { signal }),
       startRequests: (parallel) =>
         RequestPair.start(port, parallel, program("requests"), { signal }),
       startFlood: () => Flood.start(peer.name, port, pinned, { signal }),

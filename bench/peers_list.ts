@@ -26,12 +26,16 @@ const PACKAGES = {
 const NPM = "apt-get install npm";
 const NODE = "apt-get install nodejs npm";
 
-/** What a client library is used for: events from one to another, or requests and answers. */
-export type LibraryUse = "events" | "requests";
+/**
+ * What a client library is used for: events from one to another, in programs or in pages of a browser,
+ * or requests and answers.
+ */
+export type LibraryUse = "events" | "pages" | "requests";
 
 /** The programs that use a library. */
 const PROGRAMS: Record<LibraryUse, string> = {
   events: `${BENCH}/clients/event_program.mjs`,
+  pages: `${BENCH}/clients/browser_program.mjs`,
   requests: `${BENCH}/clients/request_program.mjs`,
 };
 
@@ -45,8 +49,8 @@ export interface Peer {
   readonly install: string;
   /** The version that is here, ready to be started; `null` if it is not here. */
   prepare(folder: string): Promise<string | null>;
-  /** The client library that its users take, if it has one of its own. */
-  readonly library?: Library;
+  /** The client libraries that its users take, if it has some of its own; one for each use. */
+  readonly libraries?: readonly Library[];
   /** How to start it, `echo` if clients are to get their own events too. */
   command(folder: string, port: number, echo: boolean): ProcessCommand;
 }
@@ -84,7 +88,7 @@ export const PEERS: readonly Peer[] = [
     install: "",
     prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
     command: (_, port, echo) => relayCommand(ROOT, port, echo),
-    library: {
+    libraries: [{
       name: "EbsocketClient",
       install: "",
       prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
@@ -94,7 +98,7 @@ export const PEERS: readonly Peer[] = [
         args: ["run", "-A", PROGRAMS[use], "ebsockets.mjs", folder, ...args],
         cwd: ROOT,
       }),
-    },
+    }],
   },
   {
     name: "ebsockets-ws",
@@ -103,6 +107,7 @@ export const PEERS: readonly Peer[] = [
     install: "",
     prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
     command: (_, port, echo) => relayCommand(ROOT, port, echo),
+    libraries: [pageLibrary("EbsocketClient from /client.js", "ebsockets_page.mjs")],
   },
   {
     name: "nats-server",
@@ -111,7 +116,7 @@ export const PEERS: readonly Peer[] = [
     install: "apt-get install nats-server",
     prepare: async () => lastWord(await output("nats-server", "--version")),
     command: (_, port) => ({ program: "nats-server", args: ["-a", "127.0.0.1", "-p", `${port}`] }),
-    library: nodeLibrary("@nats-io/transport-node", "nats.mjs", ["events", "requests"]),
+    libraries: [nodeLibrary("@nats-io/transport-node", "nats.mjs", ["events", "requests"])],
   },
   {
     name: "redis",
@@ -146,7 +151,7 @@ export const PEERS: readonly Peer[] = [
       Deno.writeTextFileSync(path, `${MOSQUITTO.join("\n")}\nlistener ${port} 127.0.0.1\n`);
       return { program: "mosquitto", args: ["-c", path] };
     },
-    library: nodeLibrary("mqtt", "mqtt.mjs"),
+    libraries: [nodeLibrary("mqtt", "mqtt.mjs")],
   },
   {
     name: "ws",
@@ -163,7 +168,10 @@ export const PEERS: readonly Peer[] = [
     install: NODE,
     prepare: (folder) => prepareNode(folder, "socket.io"),
     command: (folder, port, echo) => nodeCommand("socketio_server.mjs", folder, port, echo),
-    library: nodeLibrary("socket.io-client", "socketio.mjs", ["events", "requests"]),
+    libraries: [
+      nodeLibrary("socket.io-client", "socketio.mjs", ["events", "requests"]),
+      pageLibrary("socket.io-client from its server", "socketio_page.mjs"),
+    ],
   },
   {
     name: "bun",
@@ -224,6 +232,24 @@ function nodeLibrary(
     command: (use, folder, args) => ({
       program: "node",
       args: [PROGRAMS[use], file, folder, ...args],
+    }),
+  };
+}
+
+/** A library that the server gives to its pages, and the file of `clients` that uses it there. */
+function pageLibrary(name: string, file: string): Library {
+  return {
+    name,
+    install: "apt-get install chromium",
+    async prepare() {
+      const version = /\d[\d.]+/.exec(await output("chromium", "--version") ?? "")?.[0];
+      return version === undefined ? null : `Chromium ${version}`;
+    },
+    uses: ["pages"],
+    command: (use, folder, args) => ({
+      program: Deno.execPath(),
+      args: ["run", "-A", PROGRAMS[use], file, folder, ...args],
+      measured: / --type=renderer /,
     }),
   };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Peer } from "./peers_list.ts";
+import type { Library, Peer } from "./peers_list.ts";
 import { medianOf, peersIn, type Results, valuesOf } from "./results.ts";
 import type { Sample } from "./sample.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -16,8 +16,14 @@ import { aboutGoals, aboutWebsocket } from "./websocket.ts";
 export interface Present {
   readonly peer: Peer;
   readonly version: string;
-  /** The version of its client library; `null` if that is not here, or not wanted. */
-  readonly libraryVersion: string | null;
+  /** Those of its client libraries that are here, and wanted. */
+  readonly libraries: readonly PresentLibrary[];
+}
+
+/** A client library that is here. */
+export interface PresentLibrary {
+  readonly library: Library;
+  readonly version: string;
 }
 
 /** The figures that all others are compared with. */
@@ -136,6 +142,9 @@ const READING = `## How to read this
   with the same attributes. Where a library takes only strings and bytes, the programs call
   \`JSON.stringify\` and \`JSON.parse\`, as its users do. At most 4,096 events are in flight. CPU is
   that of all three processes, compilers and garbage collectors included.
+- In Chromium, publisher and subscriber are pages in a browser each, which get the library from the
+  server. CPU is that of the processes that run pages: the network is the matter of another one,
+  whatever the library, and does not count.
 - With requests, requester and responder are such programs, too. The answer to each request is
   checked to be its own. Latency is the time from the call to the answer, as the requester sees it.
   CPU is that of all three processes, for a request and its answer.
@@ -161,8 +170,8 @@ function aboutPeers({ skipped }: Results, present: Present[]): string {
 }
 
 function aboutLibraries(present: Present[]): string[] {
-  const rows = present.flatMap(({ peer, libraryVersion }) =>
-    peer.library && libraryVersion ? [[peer.name, peer.library.name, libraryVersion]] : []
+  const rows = present.flatMap(({ peer, libraries }) =>
+    libraries.map(({ library, version }) => [peer.name, library.name, version])
   );
   if (rows.length === 0) return [];
   return [`## Client libraries\n\n${table(["server", "library", "version"], rows)}`];

@@ -7,7 +7,7 @@ import type { Scenario } from "./scenarios.ts";
 import { textOf } from "../tests/support/bytes.ts";
 
 /** A peer that is never started. */
-function present(name: string, libraryVersion: string | null = null): Present {
+function present(name: string, libraryVersion?: string): Present {
   const start = {
     install: "",
     prepare: () => Promise.resolve(null),
@@ -15,9 +15,9 @@ function present(name: string, libraryVersion: string | null = null): Present {
   };
   const library = { ...start, name: `${name} library`, uses: ["events"] as const };
   return {
-    peer: { ...start, name, about: "", wire: lines, library },
+    peer: { ...start, name, about: "", wire: lines, libraries: [library] },
     version: "1",
-    libraryVersion,
+    libraries: libraryVersion === undefined ? [] : [{ library, version: libraryVersion }],
   };
 }
 

@@ -46,8 +46,8 @@ export interface Sample {
 export interface Target {
   readonly server: ServerProcess;
   readonly wire: Wire;
-  /** Starts a publisher and a subscriber that use its client library. */
-  readonly startClients: () => Promise<ClientPair>;
+  /** Starts a publisher and a subscriber that use its client library, in programs or in pages. */
+  readonly startClients: (use: "events" | "pages") => Promise<ClientPair>;
   /** Starts a requester and a responder that use it; `parallel` requests are open at a time. */
   readonly startRequests: (parallel: number) => Promise<RequestPair>;
   /** Starts a flood of events from one client to another. */

@@ -45,6 +45,14 @@ const ROOM = [
   "driverPercent",
   "lateMicros",
 ] as const;
+const CLIENTS = [
+  "eventsPerCpuSecond",
+  "totalMicros",
+  "publisherMicros",
+  "relayMicros",
+  "subscriberMicros",
+  "eventsPerSecond",
+] as const;
 const REQUESTS = [
   "requestsPerSecond",
   "p50Micros",
@@ -123,21 +131,8 @@ export const SCENARIOS: readonly Scenario[] = [
     figures: ["earlierPerSecond", "laterPerSecond", "warmMib", "earlierMib", "laterMib"],
     measure: measureLong,
   },
-  {
-    name: "clients",
-    title: "1 publisher and 1 subscriber that use the client library",
-    echo: false,
-    libraryUse: "events",
-    figures: [
-      "eventsPerCpuSecond",
-      "totalMicros",
-      "publisherMicros",
-      "relayMicros",
-      "subscriberMicros",
-      "eventsPerSecond",
-    ],
-    measure: measureClients,
-  },
+  clients("clients", "1 publisher and 1 subscriber that use the client library", "events"),
+  clients("pages", "1 publisher and 1 subscriber in Chromium that use the client library", "pages"),
   requests("request", "One request at a time, and its answer, through the client library", 1),
   requests("requests", "50 requests at a time, and their answers, through the client library", 50),
   {
@@ -166,6 +161,11 @@ function room(name: string, clients: number, each: number): Scenario {
     figures: ROOM,
     measure: (target) => measureRoom(target, { clients, perSecond: clients * each }),
   };
+}
+
+function clients(name: string, title: string, libraryUse: "events" | "pages"): Scenario {
+  const measure = (target: Target) => measureClients(target, libraryUse);
+  return { name, title, echo: false, libraryUse, figures: CLIENTS, measure };
 }
 
 function requests(name: string, title: string, parallel: number): Scenario {

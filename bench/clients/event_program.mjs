@@ -10,47 +10,35 @@
 
 import { writeSync } from "node:fs";
 import process from "node:process";
+import { checkerOf, publisherOf } from "./events.mjs";
 
 const [library, folder, role, port, batch, json] = process.argv.slice(2);
 const { connect } = await import(new URL(library, import.meta.url).href);
-const { event, attributes: first } = JSON.parse(json);
+const first = JSON.parse(json);
 const size = Number(batch);
 const client = await connect(Number(port), folder);
 
-if (role === "subscriber") await client.subscribe(event, check());
+if (role === "subscriber") await client.subscribe(first.event, check());
 writeSync(1, ".");
 if (role === "publisher") await publish();
 
 /** Publishes batches as they are asked for. */
 async function publish() {
-  let { seq } = first;
+  const publishBatch = publisherOf(client, first, size);
   for await (const bytes of process.stdin) {
-    for (let batches = 0; batches < bytes.length; batches++) {
-      const end = seq + size;
-      for (; seq < end; seq++) client.publish(event, { ...first, seq });
-      await client.flush();
-    }
+    for (let batches = 0; batches < bytes.length; batches++) await publishBatch();
   }
 }
 
-/** What gets every event, and ends the program at one that is not the next or not what was sent. */
+/** What gets every event, and ends the program at a wrong one. */
 function check() {
-  const members = Object.keys(first).length;
-  const { user, content } = first;
-  let { seq } = first;
-  let unreported = 0;
+  const checkNext = checkerOf(first, size, () => writeSync(1, "."));
   return (name, attributes) => {
-    if (
-      name !== event || attributes.seq !== seq || attributes.user !== user ||
-      attributes.content !== content || Object.keys(attributes).length !== members
-    ) {
-      console.error(`Received ${name} ${JSON.stringify(attributes)}, not event ${seq}`);
+    try {
+      checkNext(name, attributes);
+    } catch (error) {
+      console.error(error.message);
       process.exit(1);
-    }
-    seq++;
-    if (++unreported === size) {
-      unreported = 0;
-      writeSync(1, ".");
     }
   };
 }
