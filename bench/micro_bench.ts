@@ -10,6 +10,7 @@
 
 import { encodeLine } from "../protocol/encoder.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
+import { encodeEventStream } from "../protocol/event_stream.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { LineSplitter } from "../framing.ts";
 import { SendQueue } from "../net/send_queue.ts";
@@ -182,6 +183,26 @@ benchDecode("EbsocketEvent.fromBytes()", false, () => {
   for (let i = 0; i < LINES; i++) decoded += EbsocketEvent.fromBytes(messageLine) ? 1 : 0;
   return decoded;
 });
+
+// Server-sent events
+
+/** What each event becomes longer by: `data: ` before it, and an empty line after it. */
+const STREAM_BYTES = 7;
+
+function benchEventStream(lines: string, count: number, block: Uint8Array): void {
+  const group = `event stream of ${lines}`;
+  const length = block.length + STREAM_BYTES * count;
+  Deno.bench(`TextDecoder + replaceAll: ${lines}`, { group, baseline: true }, () => {
+    const text = decoder.decode(block).slice(0, -1).replaceAll("\r", " ");
+    expectCount(encoder.encode(`data: ${text.replaceAll("\n", "\n\ndata: ")}\n\n`).length, length);
+  });
+  Deno.bench(`encodeEventStream(): ${lines}`, { group }, () => {
+    expectCount(encodeEventStream(block, true).length, length);
+  });
+}
+
+benchEventStream(describe(LINES, messages, "message"), LINES, messages);
+benchEventStream(describe(LINES, unicodeLines(LINES), "not ASCII"), LINES, unicodeLines(LINES));
 
 // Outbound queue
 
