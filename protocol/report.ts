@@ -48,11 +48,11 @@ export interface RelayStats {
    */
   readonly silentPeers: number;
   /**
-   * The longest delay of the event loop since the last request for stats, in milliseconds.
-   * Measuring begins with the first request.
+   * The longest delay of the event loop in the last minute, in milliseconds. Measuring begins with
+   * the first request for stats.
    */
   readonly loopDelayMaxMs: number;
-  /** The mean delay of the event loop in the same period, in milliseconds. */
+  /** The mean delay of the event loop in the last ten seconds, in milliseconds. */
   readonly loopDelayMeanMs: number;
   /** The resident set size of the process. */
   readonly rssBytes: number;

@@ -89,7 +89,7 @@ export class StatsCollector {
       add(totals, client);
       largestPendingBytes = Math.max(largestPendingBytes, client.pendingBytes);
     }
-    const delay = this.#delay.take();
+    const delay = this.#delay.read();
     const { rss, heapUsed } = memoryUsage();
     return {
       uptimeMs: this.uptimeMs,
@@ -131,17 +131,28 @@ function zeros(): Record<CloseReason, number> {
   return Object.fromEntries(counters);
 }
 
+/** How long the longest delay is reported, in seconds: as long as the usual pause of a collector. */
+const MAX_SECONDS = 60;
+
+/** The seconds whose mean delay is reported. They are few, so that the mean shows the present. */
+const MEAN_SECONDS = 10;
+
 /**
  * Measures how late a timer fires. Runs only after {@link start}, so that a program that never
  * reads the delay does not pay for it and is not woken up.
+ *
+ * The figures are about the last seconds, and reading changes nothing. So any number of readers see
+ * every delay, however often each of them reads.
  */
 export class LoopDelay {
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | undefined;
   #last = 0;
-  #max = 0;
-  #sum = 0;
-  #count = 0;
+  /** The latest second with an entry. The entry of each second is at its remainder. */
+  #second = 0;
+  readonly #maxima = new Float64Array(MAX_SECONDS);
+  readonly #sums = new Float64Array(MAX_SECONDS);
+  readonly #counts = new Float64Array(MAX_SECONDS);
 
   /** Creates an instance that uses the clock `now`, in milliseconds. */
   constructor(now: () => number = () => performance.now()) {
@@ -167,23 +178,39 @@ export class LoopDelay {
     const now = this.#now();
     const delay = Math.max(0, now - this.#last - INTERVAL_MS);
     this.#last = now;
-    this.#max = Math.max(this.#max, delay);
-    this.#sum += delay;
-    this.#count++;
+    const i = this.#advance(now) % MAX_SECONDS;
+    this.#maxima[i] = Math.max(this.#maxima[i]!, delay);
+    this.#sums[i]! += delay;
+    this.#counts[i]!++;
+  }
+
+  /** Clears the entries of the seconds that have begun, and returns the current second. */
+  #advance(now: number): number {
+    const second = Math.floor(now / 1000);
+    for (let next = Math.max(this.#second, second - MAX_SECONDS) + 1; next <= second; next++) {
+      const i = next % MAX_SECONDS;
+      this.#maxima[i] = this.#sums[i] = this.#counts[i] = 0;
+    }
+    return this.#second = second;
   }
 
   /**
-   * Returns the longest and the mean delay since the last call, or since the start, in
+   * Returns the longest delay in the last minute and the mean of the last ten seconds, in
    * milliseconds and rounded so that the mean is never the larger one. Includes a delay that has
    * not ended yet.
    */
-  take(): { max: number; mean: number } {
-    if (this.#timer !== undefined && this.#now() - this.#last > INTERVAL_MS) this.tick();
-    const mean = this.#count === 0 ? 0 : this.#sum / this.#count;
-    const delay = { max: Math.ceil(this.#max), mean: Math.round(10 * mean) / 10 };
-    this.#max = 0;
-    this.#sum = 0;
-    this.#count = 0;
-    return delay;
+  read(): { max: number; mean: number } {
+    const now = this.#now();
+    if (this.#timer !== undefined && now - this.#last > INTERVAL_MS) this.tick();
+    const second = this.#advance(now);
+    let sum = 0;
+    let count = 0;
+    for (let back = 0; back < MEAN_SECONDS; back++) {
+      const i = (second - back + MAX_SECONDS) % MAX_SECONDS;
+      sum += this.#sums[i]!;
+      count += this.#counts[i]!;
+    }
+    const mean = count === 0 ? 0 : sum / count;
+    return { max: Math.ceil(Math.max(...this.#maxima)), mean: Math.round(10 * mean) / 10 };
   }
 }
