@@ -22,7 +22,7 @@ import { type ClientOptions, EbsocketClient } from "./client.ts";
 import type { EventOptions } from "./schema/definitions.ts";
 import type { EventOf, OpenEvents } from "./protocol/event.ts";
 import { checkTimeout } from "./protocol/option_checks.ts";
-import { after } from "./net/platform.ts";
+import { after } from "./net/timers.ts";
 import { MemoryListener } from "./net/memory.ts";
 import { Relay, type RelayOptions } from "./relay.ts";
 import { EbsocketServer } from "./server.ts";

@@ -30,14 +30,15 @@ import { concat } from "@std/bytes/concat";
 import type { Address } from "../protocol/address.ts";
 import { type CloseInfo, ConnectError } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
-import { connectError, openSession } from "./handshake.ts";
+import { connectError } from "./connect_errors.ts";
+import { openSession } from "./handshake.ts";
 import type { ClientSettings } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import type { Destination } from "./port.ts";
 import type { Receiver } from "./receiver.ts";
 import { isFinal, Retries } from "./retry.ts";
 import type { Session, SessionEvent } from "./session.ts";
-import { addressOf, type Destination } from "../net/transport.ts";
-import { after } from "../net/platform.ts";
+import { after } from "../net/timers.ts";
 
 /** The connections of a client to one server. */
 export class ConnectionManager {
@@ -126,7 +127,7 @@ export class ConnectionManager {
       this.#attempting = new AbortController();
       this.#receiver.cancelConnect();
       if (error instanceof ConnectError || !signal.aborted) throw error;
-      throw connectError(addressOf(destination), error);
+      throw connectError(this.#settings.port.addressOf(destination), error);
     }
   }
 
@@ -220,7 +221,8 @@ export class ConnectionManager {
   // Connecting
 
   get #where(): Address {
-    return this.session?.connection.address ?? addressOf(this.#destination!);
+    return this.session?.connection.address ??
+      this.#settings.port.addressOf(this.#destination!);
   }
 
   /** Connects after `delay` milliseconds, and retries with `reconnect`. */

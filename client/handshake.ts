@@ -5,16 +5,21 @@
  */
 
 import { abortable } from "@std/async/abortable";
-import { describeConnectError, isPermissionError } from "../net/platform.ts";
 import { concat } from "@std/bytes/concat";
-import { type Address, formatAddress } from "../protocol/address.ts";
-import { type CloseInfo, ConnectError, EbsocketError } from "../errors.ts";
+import type { Address } from "../protocol/address.ts";
+import {
+  connectError,
+  describeConnectError,
+  endedError,
+  isPermissionError,
+} from "./connect_errors.ts";
+import { EbsocketError } from "../errors.ts";
 import { encodeHello, type Feature, notSupported } from "../protocol/control.ts";
 import type { ClientSettings } from "./options.ts";
+import type { Destination } from "./port.ts";
 import { Session, type SessionListener } from "./session.ts";
 import type { SubscriptionManager } from "./subscriptions.ts";
 import { checkTokenText, type Token } from "../protocol/token.ts";
-import { addressOf, type Destination, dial, openConnection } from "../net/transport.ts";
 
 /**
  * Connects to `where` and waits for the server's welcome: until `signal` is aborted if it is
@@ -38,12 +43,12 @@ export async function openSession(
   listener: SessionListener,
   signal: AbortSignal,
 ): Promise<Session> {
-  const { tls } = settings;
-  const address = addressOf(where);
+  const { port, tls } = settings;
+  const address = port.addressOf(where);
   try {
     const token = await resolveToken(settings.token, signal);
-    const socket = await dial(where, { ...(tls !== undefined && { tls }), signal });
-    const session = new Session(openConnection(socket), settings, subscriptions, listener);
+    const connection = await port.connect(where, tls, signal);
+    const session = new Session(connection, settings, subscriptions, listener);
     await greet(session, subscriptions, address, settings, token, signal);
     return session;
   } catch (error) {
@@ -132,18 +137,4 @@ async function waitForWelcome(
 
 function requireFeature(session: Session, feature: Feature): void {
   if (!session.has(feature)) throw notSupported(feature, "connect as asked");
-}
-
-function endedError(address: Address, { reason, detail }: CloseInfo): ConnectError {
-  const why = detail ? `${reason}: ${detail}` : reason;
-  return new ConnectError(
-    `Cannot connect to ${formatAddress(address)}: the connection ended with ${why}`,
-    { reason },
-  );
-}
-
-/** Creates the error for a connection to `address` that failed because of `cause`. */
-export function connectError(address: Address, cause: unknown): ConnectError {
-  const why = describeConnectError(cause);
-  return new ConnectError(`Cannot connect to ${formatAddress(address)}: ${why}`, { cause });
 }

@@ -16,15 +16,16 @@
  * @module
  */
 
-import { after, isPermissionError } from "../net/platform.ts";
+import { after } from "../net/timers.ts";
 import { formatAddress } from "../protocol/address.ts";
+import { isPermissionError } from "./connect_errors.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import type { ClientSettings } from "./options.ts";
 import { checkTimeout } from "../protocol/option_checks.ts";
+import type { Destination } from "./port.ts";
 import type { Receiver } from "./receiver.ts";
-import { addressOf, checkDestination, type Destination } from "../net/transport.ts";
 import { nextTurn } from "../net/turn.ts";
 
 /**
@@ -117,10 +118,11 @@ export class Lifecycle {
     timeout: number,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const destination = checkDestination(where, this.#settings.tls);
+    const { port, tls } = this.#settings;
+    const destination = port.check(where, tls);
     checkTimeout(timeout);
     if (this.#next || this.#last?.open) {
-      const address = formatAddress(addressOf(destination));
+      const address = formatAddress(port.addressOf(destination));
       throw new TypeError(`Cannot connect to ${address}: the client is connected or connecting`);
     }
     signal?.throwIfAborted();

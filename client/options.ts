@@ -19,7 +19,8 @@ import {
   MAX_TIMER_MS,
 } from "../protocol/option_checks.ts";
 import { checkReconnectOptions, type ReconnectOptions, type ReconnectSettings } from "./retry.ts";
-import { checkClientOptions as checkTlsOptions, type TlsClientOptions } from "../net/tls.ts";
+import type { ClientPort } from "./port.ts";
+import type { TlsClientOptions } from "../net/tls_options.ts";
 import { checkToken, type Token } from "../protocol/token.ts";
 import { MAX_MAX_DEPTH } from "../protocol/validator.ts";
 
@@ -153,6 +154,8 @@ export interface InspectOptions {
 
 /** The options of a client, checked and with their defaults. */
 export interface ClientSettings {
+  /** The ways to connect. */
+  readonly port: ClientPort;
   /** The limits of the connections. */
   readonly limits: ConnectionLimits;
   /** The limit for sent lines if the server has announced none, in bytes without the line end. */
@@ -187,19 +190,21 @@ export interface ClientSettings {
 /**
  * Checks the options and adds the defaults.
  *
+ * @param options The options.
+ * @param port The ways to connect.
  * @returns The settings.
- *
  * @throws {TypeError} If an option is of the wrong type.
  * @throws {RangeError} If an option is out of its range.
  */
 export function checkClientOptions(
   options: ClientOptions & EventOptions<object>,
+  port: ClientPort,
 ): ClientSettings {
   checkGiven(options, ["token", "tls"]);
   const { token, tls, reconnect = false, sequence = false, raw = false } = options;
   const { welcomeTimeout = 500 } = options;
   const { maxLineBytes = DEFAULT_CLIENT_LINE_BYTES, maxDepth = MAX_MAX_DEPTH } = options;
-  if (tls !== undefined) checkTlsOptions(tls);
+  if (tls !== undefined) port.checkTls(tls);
   if (typeof reconnect !== "boolean" && (typeof reconnect !== "object" || reconnect === null)) {
     throw new TypeError(
       `Invalid reconnect: expected true, false or options, got ${inspect(reconnect)}`,
@@ -210,6 +215,7 @@ export function checkClientOptions(
   }
   const Decoder = raw ? RawDecoder : BlockDecoder;
   return {
+    port,
     limits: new ConnectionLimits({ ...options, maxLineBytes }),
     unnamedLineBytes: options.maxLineBytes ?? DEFAULT_MAX_LINE_BYTES,
     decoder: new Decoder(maxDepth),

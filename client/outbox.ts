@@ -14,7 +14,7 @@
  * @module
  */
 
-import type { LineConnection } from "../net/line_connection.ts";
+import type { ClientConnection } from "./port.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import { LineList } from "./line_list.ts";
 import type { QueueBounds } from "./retry.ts";
@@ -42,7 +42,7 @@ export class Outbox {
   readonly #onDrop: DropListener;
   /** The number of lines accepted and not withdrawn. */
   #accepted = 0;
-  #connection: LineConnection | null = null;
+  #connection: ClientConnection | null = null;
   #hasAcks = false;
   #maxLineBytes = Infinity;
   /** The number of lines of this connection that are settled. */
@@ -58,7 +58,7 @@ export class Outbox {
   #acknowledgedBefore = 0;
   readonly #flushes: Flush[] = [];
   #room: PromiseWithResolvers<void> | null = null;
-  #watched: LineConnection | null = null;
+  #watched: ClientConnection | null = null;
 
   /**
    * Creates an outbox without a connection.
@@ -182,7 +182,7 @@ export class Outbox {
   // Connections
 
   /** Sends through `connection` from now on, starting with the waiting lines. */
-  begin(connection: LineConnection): void {
+  begin(connection: ClientConnection): void {
     this.#connection = connection;
     this.#acknowledgedBefore = this.acknowledged;
     this.#hasAcks = false;
@@ -241,7 +241,7 @@ export class Outbox {
   // Progress
 
   /** Hands the next waiting line to the connection. */
-  #sendNext(connection: LineConnection): void {
+  #sendNext(connection: ClientConnection): void {
     connection.send(this.lines.peek());
     this.lines.send(connection.bytesOut + connection.pendingBytes);
     this.#settleWritten(connection);
@@ -266,7 +266,7 @@ export class Outbox {
   }
 
   /** Without acknowledgements, settles the lines that the operating system has taken. */
-  #settleWritten(connection: LineConnection): void {
+  #settleWritten(connection: ClientConnection): void {
     if (this.#hasAcks) return;
     this.#settle(this.lines.countUpTo(connection.bytesOut));
     this.#unacknowledged = this.#settledHere;
@@ -292,16 +292,16 @@ export class Outbox {
     if (this.lines.waiting > 0 || this.#flushes.length > 0) this.#watch();
   }
 
-  #fits(connection: LineConnection, line: Uint8Array): boolean {
+  #fits(connection: ClientConnection, line: Uint8Array): boolean {
     const inFlight = this.#inFlight(connection);
     return inFlight === 0 || inFlight + line.length <= this.#maxInFlight;
   }
 
-  #hasRoom(connection: LineConnection, maxInFlight: number): boolean {
+  #hasRoom(connection: ClientConnection, maxInFlight: number): boolean {
     return this.lines.waiting === 0 && this.#inFlight(connection) <= maxInFlight;
   }
 
-  #inFlight(connection: LineConnection): number {
+  #inFlight(connection: ClientConnection): number {
     return Math.max(this.lines.bytesInFlight, connection.pendingBytes);
   }
 

@@ -8,7 +8,7 @@ import { delay } from "@std/async/delay";
 import { inspect } from "../protocol/printable.ts";
 import { CLOSE_REASONS, type CloseReason, ConnectError } from "../errors.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
-import { after } from "../net/platform.ts";
+import { after } from "../net/timers.ts";
 
 /**
  * The fate of an event that does not fit into the queue:

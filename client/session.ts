@@ -18,7 +18,7 @@
  */
 
 import type { ClientSettings } from "./options.ts";
-import type { LineConnection } from "../net/line_connection.ts";
+import type { ClientConnection } from "./port.ts";
 import type { ControlLine, Feature, Welcome } from "../protocol/control.ts";
 import { decodeAck, decodeClose, decodeWelcome } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
@@ -62,7 +62,7 @@ export type SessionListener = (session: Session, event: SessionEvent) => void;
 /** A connection to a server, after its hello. */
 export class Session implements ControlChannel {
   /** The connection. */
-  readonly connection: LineConnection;
+  readonly connection: ClientConnection;
   /** When the session was created, on the clock of `performance.now()`. */
   readonly since: number = performance.now();
   /** Whether the session requires a welcome. */
@@ -95,7 +95,7 @@ export class Session implements ControlChannel {
 
   /** Starts to read from a new connection. */
   constructor(
-    connection: LineConnection,
+    connection: ClientConnection,
     settings: ClientSettings,
     subscriptions: SubscriptionManager,
     listener: SessionListener,

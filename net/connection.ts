@@ -31,6 +31,14 @@ export interface Socket extends Duplex {
   readonly remoteAddr: Deno.Addr;
 }
 
+/** A custom way to connect, over any transport that delivers all bytes in order. */
+export interface Dialer {
+  /** Address of the other end, used in messages and statuses. */
+  readonly address: Address;
+  /** Creates a connection. Gives up when `signal` is aborted. */
+  dial(signal?: AbortSignal): Promise<Socket>;
+}
+
 /** Receiver of a connection's input. */
 export interface ConnectionSink {
   /** Called with complete lines. Call `connection.pause()` to stop receiving for a while. */

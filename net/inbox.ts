@@ -6,7 +6,7 @@
 
 import { clearTimers, nextTurn, turnIsOver } from "./turn.ts";
 import { checkLimit } from "../protocol/option_checks.ts";
-import { after } from "./platform.ts";
+import { after } from "./timers.ts";
 
 /** Number of items read without waiting between two checks whether other sockets need a turn. */
 const ITEMS_PER_CHECK = 16;

@@ -1,12 +1,11 @@
 /**
- * Functions of the runtime that a client or a relay needs: addresses, system errors, memory, timers.
- * The rooms that name no runtime use them.
+ * Functions of the runtime that a relay needs: addresses, memory, timers. The rooms that name no
+ * runtime use them.
  *
  * @module
  */
 
 import type { Address } from "../protocol/address.ts";
-import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 
 /** Returns the address of a socket. A Unix socket has its path and port 0. */
 export function toAddress(addr: Deno.Addr): Address {
@@ -38,19 +37,6 @@ export function getLocalIp(): string {
   return external?.address ?? loopback;
 }
 
-/** Returns whether `error` reports a missing permission. */
-export function isPermissionError(error: unknown): boolean {
-  return error instanceof Deno.errors.NotCapable;
-}
-
-/** Returns a description of a failed connection attempt, with advice where possible. */
-export function describeConnectError(error: unknown): string {
-  if (error instanceof Deno.errors.ConnectionRefused) {
-    return "connection refused; is a server running there?";
-  }
-  return error instanceof Error ? error.message : String(error);
-}
-
 /** Returns the memory usage of the process, in bytes. */
 export function memoryUsage(): Pick<Deno.MemoryUsage, "rss" | "heapUsed"> {
   return Deno.memoryUsage();
@@ -59,15 +45,4 @@ export function memoryUsage(): Pick<Deno.MemoryUsage, "rss" | "heapUsed"> {
 /** Lets the process exit although the timer is set. */
 export function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
   Deno.unrefTimer(timer);
-}
-
-/**
- * Starts a timer that calls `callback` after `ms` milliseconds.
- *
- * @returns The timer. `undefined` if `ms` is longer than a timer can run, nearly 25 days, which
- * counts as never.
- */
-export function after(ms: number, callback: () => void): ReturnType<typeof setTimeout> | undefined {
-  // Deno warns about a negative time on standard error.
-  return ms > MAX_TIMER_MS ? undefined : setTimeout(callback, Math.max(0, ms));
 }

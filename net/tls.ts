@@ -10,6 +10,7 @@ import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
 import { EbsocketError } from "../errors.ts";
 import { checkGiven } from "../protocol/option_checks.ts";
+import type { TlsClientOptions } from "./tls_options.ts";
 import { nodeModule, RawStream, TlsSocket } from "./tls_socket.ts";
 import { afterRunning } from "./ticker.ts";
 
@@ -25,32 +26,6 @@ export interface TlsServerOptions {
    * byte is sent to it. A client certificate that limits its usage must allow `clientAuth`.
    */
   readonly clientCa?: string;
-}
-
-/**
- * TLS settings of a client, in addition to Deno's defaults. All certificates and keys are PEM text.
- */
-export interface TlsClientOptions {
-  /**
-   * Certificate authorities to trust instead of the public ones. With a private CA, no other
-   * authority is trusted. Each string may contain several certificates.
-   *
-   * @default {the public certificate authorities}
-   */
-  readonly caCerts?: string | readonly string[];
-  /**
-   * The client's certificate, followed by its intermediate certificates, if the server asks for
-   * one.
-   */
-  readonly cert?: string;
-  /** The private key of `cert`, unencrypted. */
-  readonly key?: string;
-  /**
-   * The name that the server's certificate must contain.
-   *
-   * @default {the host name of the address}
-   */
-  readonly hostname?: string;
 }
 
 /** Longest time that a handshake may take, in milliseconds. */

@@ -7,19 +7,14 @@
 import { type Address, checkAddress, formatAddress } from "../protocol/address.ts";
 import { AcceptQueue } from "./accept_queue.ts";
 import { toAddress } from "./platform.ts";
-import type { Socket } from "./connection.ts";
+import type { Dialer, Socket } from "./connection.ts";
 import { LineConnection } from "./line_connection.ts";
 import { isLocalhost, listenOnLocalhost, type TcpListener } from "./localhost_listener.ts";
-import {
-  checkClientOptions,
-  secureClient,
-  type TlsClientOptions,
-  TlsServer,
-  type TlsServerOptions,
-} from "./tls.ts";
+import { checkClientOptions, secureClient, TlsServer, type TlsServerOptions } from "./tls.ts";
+import type { TlsClientOptions } from "./tls_options.ts";
 import { UnixListener } from "./unix_listener.ts";
 
-export type { Socket, TlsClientOptions, TlsServerOptions };
+export type { Dialer, Socket, TlsClientOptions, TlsServerOptions };
 
 /**
  * Most connections that may wait to be accepted, which is the highest value that Linux allows by
@@ -35,14 +30,6 @@ const BACKLOG = 4096;
  */
 const MAX_HANDSHAKES = 1000;
 const FAIR_TIME = 1000;
-
-/** A custom way to connect, over any transport that delivers all bytes in order. */
-export interface Dialer {
-  /** Address of the other end, used in messages and statuses. */
-  readonly address: Address;
-  /** Creates a connection. Gives up when `signal` is aborted. */
-  dial(signal?: AbortSignal): Promise<Socket>;
-}
 
 /** Where to connect: an address, the path of a Unix socket, or a custom dialer. */
 export type Destination = Address | { readonly path: string } | Dialer;

@@ -3,9 +3,10 @@ import { assertObjectMatch } from "@std/assert/object-match";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { checkClientOptions, type ClientOptions } from "../../client/options.ts";
+import { systemPort } from "../../client/system_port.ts";
 
 Deno.test("checkClientOptions() neither reconnects nor asks for anything by default", () => {
-  const { reconnect, wantsAcks, wantsSequence, token, tls } = checkClientOptions({});
+  const { reconnect, wantsAcks, wantsSequence, token, tls } = checkClientOptions({}, systemPort);
   assertFalse(reconnect);
   assertFalse(wantsAcks);
   assertFalse(wantsSequence);
@@ -15,10 +16,10 @@ Deno.test("checkClientOptions() neither reconnects nor asks for anything by defa
 
 Deno.test("checkClientOptions() asks for acknowledgements where a client reconnects", () => {
   for (const reconnect of [true, {}]) {
-    const settings = checkClientOptions({ reconnect });
+    const settings = checkClientOptions({ reconnect }, systemPort);
     assertObjectMatch(settings, { reconnect: { minDelay: 500 }, wantsAcks: true });
   }
-  const few = checkClientOptions({ reconnect: { attempts: 3 } });
+  const few = checkClientOptions({ reconnect: { attempts: 3 } }, systemPort);
   assertObjectMatch(few, { reconnect: { attempts: 3 } });
 });
 
@@ -27,11 +28,19 @@ Deno.test("checkClientOptions() refuses a token or TLS option that is there with
     const got = `: expected a value, got ${value}`;
     for (const name of ["token", "tls"]) {
       const options = { [name]: value } as ClientOptions;
-      assertThrows(() => checkClientOptions(options), TypeError, `Invalid ${name}${got}`);
+      assertThrows(
+        () => checkClientOptions(options, systemPort),
+        TypeError,
+        `Invalid ${name}${got}`,
+      );
     }
     for (const name of ["caCerts", "cert", "key", "hostname"]) {
       const options = { tls: { [name]: value } } as ClientOptions;
-      assertThrows(() => checkClientOptions(options), TypeError, `Invalid tls.${name}${got}`);
+      assertThrows(
+        () => checkClientOptions(options, systemPort),
+        TypeError,
+        `Invalid tls.${name}${got}`,
+      );
     }
   }
 });
@@ -39,8 +48,16 @@ Deno.test("checkClientOptions() refuses a token or TLS option that is there with
 Deno.test("checkClientOptions() names an option of the wrong type", () => {
   for (const reconnect of ["yes", 1, null]) {
     const options = { reconnect } as unknown as ClientOptions;
-    assertThrows(() => checkClientOptions(options), TypeError, "Invalid reconnect: expected true,");
+    assertThrows(
+      () => checkClientOptions(options, systemPort),
+      TypeError,
+      "Invalid reconnect: expected true,",
+    );
   }
   const options = { tls: "yes" } as unknown as ClientOptions;
-  assertThrows(() => checkClientOptions(options), TypeError, "Invalid tls: expected true or");
+  assertThrows(
+    () => checkClientOptions(options, systemPort),
+    TypeError,
+    "Invalid tls: expected true or",
+  );
 });

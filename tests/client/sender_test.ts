@@ -6,6 +6,7 @@ import { assertThrows } from "@std/assert/throws";
 import { EbsocketError } from "../../errors.ts";
 import type { Lifecycle } from "../../client/lifecycle.ts";
 import { checkClientOptions } from "../../client/options.ts";
+import { systemPort } from "../../client/system_port.ts";
 import { refused, Sender } from "../../client/sender.ts";
 import { notSupported } from "../../protocol/control.ts";
 import { EbsocketEvent, type OpenEvents } from "../../protocol/event.ts";
@@ -65,7 +66,7 @@ Deno.test("Sender keeps no line that was not queued", async () => {
 Deno.test("Sender copies the lines of raw events that are a small part of their block", () => {
   const manager = { maxLineBytes: Infinity, session: null };
   const lifecycle = { sending: () => manager } as unknown as Lifecycle;
-  const sender = new Sender<OpenEvents>(checkClientOptions({}), lifecycle, {} as never);
+  const sender = new Sender<OpenEvents>(checkClientOptions({}, systemPort), lifecycle, {} as never);
   const decoder = new RawDecoder();
   const block = utf8('{"event":"a"}\n'.repeat(16));
   const events = decoder.decode(block) as RawEvent[];

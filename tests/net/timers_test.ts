@@ -1,6 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { after } from "../../net/platform.ts";
+import { after } from "../../net/timers.ts";
 import { MAX_TIMER_MS } from "../../protocol/option_checks.ts";
 
 Deno.test("after() calls back, and its timer can be cleared before", async () => {
