@@ -125,6 +125,7 @@ function toFrames(wire: Wire, senders: readonly number[], count: number): RoomFr
     markAt: findMark(delivered[0]!),
     markDigits: MARK_DIGITS,
     ack: wire.acknowledge(clients),
+    farewell: wire.farewell,
   };
 }
 

@@ -37,7 +37,8 @@ struct connection {
 
 /* What is sent and received. The first `clients` connections receive. */
 struct plan {
-  uint32_t clients, events, published_bytes, delivered_bytes, mark_at, mark_digits, ack_bytes;
+  uint32_t clients, events, published_bytes, delivered_bytes, mark_at, mark_digits, ack_bytes,
+      farewell_bytes;
 };
 
 static int port, epoll_fd, timer_fd;
@@ -48,7 +49,7 @@ static struct plan plan;
 /* The connection through which each client sends. */
 static uint32_t *senders;
 /* Event after event; the clients take turns. */
-static char *published, *delivered, *ack;
+static char *published, *delivered, *ack, *farewell;
 /* How many events of a sender a client has got: by sender, then client, as an event reaches one client
  * after the other. */
 static uint32_t *received;
@@ -150,6 +151,7 @@ static void load(void) {
   size_t events = plan.events;
   senders = (uint32_t *)take_bytes(plan.clients * sizeof *senders);
   ack = take_bytes(plan.ack_bytes);
+  farewell = take_bytes(plan.farewell_bytes);
   published = take_bytes(events * plan.published_bytes);
   delivered = take_bytes(events * plan.delivered_bytes);
   received = allocate((size_t)plan.clients * plan.clients, sizeof *received);
@@ -209,7 +211,9 @@ static uint64_t receive(uint32_t number) {
   if (length < 0 && errno == EAGAIN) return now;
   check(length >= 0, "recv");
   if (length == 0) {
-    if (held) fail("Connection %u received the beginning of an event too many", number);
+    if (held && (held != plan.farewell_bytes || memcmp(connection->tail, farewell, held))) {
+      fail("Connection %u received something else before its end", number);
+    }
     return 0;
   }
   memcpy(chunk, connection->tail, held);

@@ -57,6 +57,8 @@ export interface RoomFrames {
   readonly markDigits: number;
   /** What a sender gets for each event; empty if nothing. */
   readonly ack: Uint8Array;
+  /** What each client gets before its end, shorter than what it receives; empty if nothing. */
+  readonly farewell: Uint8Array;
 }
 
 /** The times of a round, in microseconds, in no order. */
@@ -112,11 +114,12 @@ export class RoomDriver implements AsyncDisposable {
 
   /** Hands over what is to be sent, and received. */
   async load(frames: RoomFrames): Promise<void> {
-    const { clients, senders, published, delivered, markAt, markDigits, ack } = frames;
+    const { clients, senders, published, delivered, markAt, markDigits, ack, farewell } = frames;
     this.#clients = clients;
     const sizes = [published[0]!.length, delivered[0]!.length];
-    const plan = [clients, published.length, ...sizes, markAt, markDigits, ack.length];
-    const bytes = concat([numbers(...plan, ...senders), ack, ...published, ...delivered]);
+    const lengths = [ack.length, farewell.length];
+    const plan = [clients, published.length, ...sizes, markAt, markDigits, ...lengths];
+    const bytes = concat([numbers(...plan, ...senders), ack, farewell, ...published, ...delivered]);
     await this.#do(ANSWER_MS, "l", bytes);
   }
 

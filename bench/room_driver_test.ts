@@ -52,6 +52,7 @@ const FRAMES: RoomFrames = {
   markAt: LINES[0]!.indexOf('"0"') + 1,
   markDigits: 1,
   ack: new Uint8Array(0),
+  farewell: new Uint8Array(0),
 };
 
 /** Connects everyone, and hands the frames over. */
@@ -124,6 +125,18 @@ testDriver("RoomDriver.finish() rejects when an event comes too many", async (st
   await room.run(EVENTS, PER_SECOND);
   await assertRejects(() => room.finish(), Error, "received what is not the next event");
 });
+
+for (const [more, works] of [["bye", true], ["by", false], ["bee", false]] as const) {
+  const outcome = works ? "resolves after the" : "rejects after another";
+  testDriver(`RoomDriver.finish() ${outcome} farewell ${more}`, async (start) => {
+    await using server = serve((line) => [line], more);
+    await using room = await start(server.port);
+    await join(room, { ...FRAMES, farewell: bytesOf("bye") });
+    await room.run(EVENTS, PER_SECOND);
+    if (works) await room.finish();
+    else await assertRejects(() => room.finish(), Error, "received something else before its end");
+  });
+}
 
 /** Each client has a second connection to send through. */
 const APART = { ...FRAMES, senders: [3, 4, 5], ack: bytesOf(":3\n") };

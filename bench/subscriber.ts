@@ -5,9 +5,12 @@
  * @module
  */
 
+import { equals } from "@std/bytes/equals";
 import type { FrameRing } from "./frame_ring.ts";
 
 const READ_BYTES = 65_536;
+
+const NOTHING = new Uint8Array(0);
 
 /** The events of one publisher. */
 export interface Stream {
@@ -24,6 +27,7 @@ export class Subscriber {
 
   readonly #number: number;
   readonly #streams: readonly Stream[];
+  readonly #farewell: Uint8Array;
   readonly #frameBytes: number;
   /** The byte of a frame that tells who published it, and who that is. */
   readonly #markAt: number;
@@ -32,9 +36,11 @@ export class Subscriber {
   /** How many bytes of an unfinished frame are at the front of the buffer. */
   #held = 0;
 
-  constructor(number: number, streams: readonly Stream[]) {
+  /** Before its end, it may get a `farewell` that is shorter than a frame. */
+  constructor(number: number, streams: readonly Stream[], farewell: Uint8Array = NOTHING) {
     this.#number = number;
     this.#streams = streams;
+    this.#farewell = farewell;
     this.received = streams.map(() => 0);
     this.#frameBytes = streams[0]!.delivered.frameBytes;
     this.#buffer = new Uint8Array(READ_BYTES + this.#frameBytes);
@@ -47,8 +53,9 @@ export class Subscriber {
   async read(connection: Pick<Deno.Conn, "read">): Promise<boolean> {
     const length = await connection.read(this.#buffer.subarray(this.#held));
     if (length === null) {
-      if (this.#held > 0) throw new Error(`${this} received the beginning of an event too many`);
-      return false;
+      const rest = this.#buffer.subarray(0, this.#held);
+      if (this.#held === 0 || equals(rest, this.#farewell)) return false;
+      throw new Error(`${this} received ${excerpt(rest)} before its end`);
     }
     const end = this.#held + length;
     const whole = end - end % this.#frameBytes;

@@ -3,7 +3,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { messageEvents } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
 import { Subscriber } from "./subscriber.ts";
-import { lines } from "./wire.ts";
+import { bytesOf, lines } from "./wire.ts";
 
 const ROUND = 8;
 const streams = ["usera", "userb"].map((user) => {
@@ -18,9 +18,13 @@ function frame(publisher: number, index: number): Uint8Array {
 }
 
 /** What a subscriber has received once all `frames` have been read, `step` bytes at a time. */
-async function receive(frames: Uint8Array[], step: number): Promise<number[]> {
+async function receive(
+  frames: Uint8Array[],
+  step: number,
+  farewell?: Uint8Array,
+): Promise<number[]> {
   const bytes = frames.flatMap((each) => [...each]);
-  const subscriber = new Subscriber(1, streams);
+  const subscriber = new Subscriber(1, streams, farewell);
   const connection = {
     read(buffer: Uint8Array): Promise<number | null> {
       const next = bytes.splice(0, Math.min(step, buffer.length));
@@ -40,6 +44,18 @@ Deno.test("Subscriber.read() counts the events of each publisher, wherever reads
   });
   for (const step of [1, 7, SIZE, SIZE + 1, 5 * SIZE, 65_536]) {
     assertEquals(await receive(mixed, step), order);
+  }
+});
+
+Deno.test("Subscriber.read() takes a farewell, and nothing else, before the end", async () => {
+  const farewell = bytesOf("bye");
+  for (const step of [1, SIZE, 65_536]) {
+    assertEquals(await receive([frame(1, 0), farewell], step, farewell), [0, 1]);
+    assertEquals(await receive([frame(1, 0)], step, farewell), [0, 1]);
+    for (const other of ["by", "bye!", "bee"]) {
+      const run = () => receive([frame(1, 0), bytesOf(other)], step, farewell);
+      await assertRejects(run, Error, `received "${other}" before its end`);
+    }
   }
 });
 

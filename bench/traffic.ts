@@ -7,6 +7,7 @@
  * @module
  */
 
+import { startsWith } from "@std/bytes/starts-with";
 import type { FrameRing } from "./frame_ring.ts";
 import { type Stream, Subscriber } from "./subscriber.ts";
 import type { Wire } from "./wire.ts";
@@ -214,8 +215,8 @@ export class Traffic implements Disposable {
   }
 
   #subscribe(connection: Deno.TcpConn): Promise<void> {
-    const { streams, onDelivered } = this.#options;
-    const subscriber = new Subscriber(this.#subscribers.length + 1, streams);
+    const { streams, wire, onDelivered } = this.#options;
+    const subscriber = new Subscriber(this.#subscribers.length + 1, streams, wire.farewell);
     this.#subscribers.push(subscriber);
     return this.#guard(async () => {
       for (;;) {
@@ -230,14 +231,19 @@ export class Traffic implements Disposable {
 
   /** Listens to what the server tells a publisher. */
   #attend(connection: Deno.TcpConn): Promise<void> {
-    const { replies } = this.#options;
+    const { replies, wire } = this.#options;
     connection.setNoDelay(true);
     return this.#guard(async () => {
       const buffer = new Uint8Array(READ_BYTES);
+      let farewell: Uint8Array = wire.farewell;
       for (let position = 0;;) {
         const length = await connection.read(buffer);
         if (length === null && this.#isFinishing) return;
         const bytes = buffer.subarray(0, length ?? 0);
+        if (length !== null && this.#isFinishing && startsWith(farewell, bytes)) {
+          farewell = farewell.subarray(length);
+          continue;
+        }
         if (length === null || !replies || replies.mismatch(position, bytes) >= 0) {
           throw new Error(`A publisher received ${describe(bytes)}`);
         }

@@ -37,8 +37,12 @@ function websocketOn(subject: string): Wire {
   };
 }
 
-/** Our relay: an event is a text message, and its name is its subject. */
-export const relayWebsocket: Wire = { ...websocketOn("ws"), on: relayWebsocketOn };
+/** Our relay: an event is a text message, and its name is its subject. It ends with a Close frame. */
+export const relayWebsocket: Wire = {
+  ...websocketOn("ws"),
+  farewell: concat([new Uint8Array([0x88, 5, 1000 >> 8, 1000 & 255]), bytesOf("eof")]),
+  on: relayWebsocketOn,
+};
 
 function relayWebsocketOn(name: string): Wire {
   return {

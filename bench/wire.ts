@@ -30,6 +30,8 @@ export interface Wire {
   deliver(event: Uint8Array): Uint8Array<ArrayBuffer>;
   /** What the publisher gets for it when `subscribers` do; empty if nothing. */
   acknowledge(subscribers: number): Uint8Array<ArrayBuffer>;
+  /** What a client gets before the end of a connection that it has half-closed; empty if nothing. */
+  readonly farewell: Uint8Array<ArrayBuffer>;
   /**
    * The same protocol on one subject alone: subscribers get what is published on it, and nothing
    * else. Absent where every client gets everything.
@@ -43,6 +45,7 @@ export const SILENT = {
   join: () => Promise.resolve(),
   settle: () => Promise.resolve(),
   acknowledge: () => new Uint8Array(0),
+  farewell: new Uint8Array(0),
 } satisfies Partial<Wire>;
 
 /** Whatever copies bytes: an event is a line. */
