@@ -5,10 +5,11 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import * as ascii from "./ascii.ts";
 import { encoder } from "./utf8.ts";
 
-const { LF, CR, SPACE } = ascii;
+const { LF, CR, SPACE, LOWER_E } = ascii;
 
 /** The media type of a stream (section 9.2.5). */
 export const EVENT_STREAM = "text/event-stream";
@@ -17,14 +18,17 @@ export const EVENT_STREAM = "text/event-stream";
 export const KEEP_ALIVE: Uint8Array = encoder.encode(":\n\n");
 
 /**
- * The bytes before each kind of line. An event has no `event:` field, because `message`, the
- * default, is the type that an `EventSource` delivers to `onmessage`. A name that a client has
- * chosen must not be able to look like a control line.
+ * The bytes around each line. An event has no `event:` field, because `message`, the default, is
+ * the type that an `EventSource` delivers to `onmessage`. A name that a client has chosen must not
+ * be able to look like a control line.
+ *
+ * That field comes last, so that only the first line of a message can begin with `d` or `:`.
  */
-const EVENT_HEAD = encoder.encode("data: ");
-const CLOSE_HEAD = encoder.encode("event: close\ndata: ");
-const CONTROL_HEAD = encoder.encode("event: control\ndata: ");
-const EMPTY_HEAD = encoder.encode(":");
+const DATA = encoder.encode("data: ");
+const COMMENT = encoder.encode(":");
+const EVENT_END = encoder.encode("\n");
+const CLOSE_END = encoder.encode("event: close\n\n");
+const CONTROL_END = encoder.encode("event: control\n\n");
 
 /** The beginnings of control lines, as `control.ts` writes them. */
 const CLOSE_START = encoder.encode('{"control":"close"');
@@ -36,8 +40,8 @@ const CONTROL_START = encoder.encode('{"control":');
  * | line | message |
  * | --- | --- |
  * | event | `data: LINE` |
- * | control line `close` | `event: close`, `data: LINE` |
- * | any other control line | `event: control`, `data: LINE` |
+ * | control line `close` | `data: LINE`, `event: close` |
+ * | any other control line | `data: LINE`, `event: control` |
  * | empty line | `:` |
  *
  * A carriage return ends a line of a stream, and is white space in JSON. So it becomes a space.
@@ -47,24 +51,38 @@ const CONTROL_START = encoder.encode('{"control":');
  */
 export function encodeEventStream(lines: Uint8Array, areEvents: boolean): Uint8Array {
   const { ends, hasReturns } = findEnds(lines);
-  const heads = areEvents ? null : headsOf(lines, ends);
-  const headBytes = heads
-    ? heads.reduce((sum, { length }) => sum + length, 0)
-    : EVENT_HEAD.length * ends.length;
-  const messages = new Uint8Array(lines.length + headBytes + ends.length);
+  const messages = areEvents ? encodeEvents(lines, ends) : encodeAny(lines, ends);
+  if (hasReturns) replaceReturns(messages);
+  return messages;
+}
+
+function encodeEvents(lines: Uint8Array, ends: readonly number[]): Uint8Array {
+  const added = DATA.length + EVENT_END.length;
+  const messages = new Uint8Array(lines.length + added * ends.length);
   let at = 0;
   let start = 0;
   for (let i = 0; i < ends.length; i++) {
     const end = ends[i]!;
-    const head = heads ? heads[i]! : EVENT_HEAD;
-    for (let k = 0; k < head.length; k++) messages[at++] = head[k]!;
+    for (let k = 0; k < DATA.length; k++) messages[at++] = DATA[k]!;
     messages.set(lines.subarray(start, end), at);
     at += end - start;
     messages[at++] = LF;
     start = end;
   }
-  if (hasReturns) replaceReturns(messages);
   return messages;
+}
+
+function encodeAny(lines: Uint8Array, ends: readonly number[]): Uint8Array {
+  return concat(ends.flatMap((end, i) => {
+    const line = lines.subarray(ends[i - 1] ?? 0, end);
+    return [line.length === 1 ? COMMENT : DATA, line, endOf(line)];
+  }));
+}
+
+/** Returns the rest of the message of a line. */
+function endOf(line: Uint8Array): Uint8Array {
+  if (startsWith(line, CLOSE_START)) return CLOSE_END;
+  return startsWith(line, CONTROL_START) ? CONTROL_END : EVENT_END;
 }
 
 /** Four bytes of 0x20, and the top bit of each. */
@@ -98,18 +116,6 @@ function findEnds(lines: Uint8Array): { ends: number[]; hasReturns: boolean } {
   return { ends, hasReturns };
 }
 
-/** Returns the bytes that stand before each line. */
-function headsOf(lines: Uint8Array, ends: readonly number[]): Uint8Array[] {
-  let start = 0;
-  return ends.map((end) => {
-    const line = lines.subarray(start, end);
-    start = end;
-    if (line.length === 1) return EMPTY_HEAD;
-    if (startsWith(line, CLOSE_START)) return CLOSE_HEAD;
-    return startsWith(line, CONTROL_START) ? CONTROL_HEAD : EVENT_HEAD;
-  });
-}
-
 function startsWith(line: Uint8Array, start: Uint8Array): boolean {
   return start.every((byte, i) => line[i] === byte);
 }
@@ -118,7 +124,7 @@ function replaceReturns(messages: Uint8Array): void {
   for (let i = messages.indexOf(CR); i >= 0; i = messages.indexOf(CR, i + 1)) messages[i] = SPACE;
 }
 
-/** Returns the number of messages that end before `end`. The bytes must begin with a message. */
+/** Returns the number of messages that end before `end`. The bytes may begin within a message. */
 export function countMessages(bytes: Uint8Array, end: number = bytes.length): number {
   let messages = 0;
   for (let i = endOfMessage(bytes, 0); i > 0 && i <= end; i = endOfMessage(bytes, i)) messages++;
@@ -127,12 +133,13 @@ export function countMessages(bytes: Uint8Array, end: number = bytes.length): nu
 
 /**
  * Returns the end of the message that contains the byte at `at`, behind its empty line. Returns 0
- * if it does not end in `bytes`, which must begin with a message.
+ * if it does not end in `bytes`. These may begin within a message, and must not end in the middle
+ * of the two line ends that end one.
  */
 export function endOfMessage(bytes: Uint8Array, at: number): number {
-  // `at` may be the second of the two line ends.
-  for (let i = bytes.indexOf(LF, Math.max(0, at - 1)); i >= 0; i = bytes.indexOf(LF, i + 1)) {
-    if (bytes[i + 1] === LF) return i + 2;
+  for (let i = bytes.indexOf(LF, at); i >= 0; i = bytes.indexOf(LF, i + 1)) {
+    const isLast = i > 0 ? bytes[i - 1] === LF : bytes[1] !== LF && bytes[1] !== LOWER_E;
+    if (isLast) return i + 1;
   }
   return 0;
 }

@@ -118,7 +118,7 @@ Deno.test("encodeEventStream() returns the same for events, whether or not it lo
   }));
 });
 
-Deno.test("countMessages() and endOfMessage() agree with messages that were encoded one by one", () => {
+Deno.test("countMessages() and endOfMessage() find the messages from any byte on", () => {
   const lines = fc.array(fc.oneof(event, control, fc.constant("")), { minLength: 1, maxLength: 6 });
   fc.assert(fc.property(lines, (lines) => {
     const messages = lines.map((line) => encodeEventStream(utf8(`${line}\n`), false));
@@ -129,6 +129,9 @@ Deno.test("countMessages() and endOfMessage() agree with messages that were enco
       for (let at = start; at < end; at++) {
         assertStrictEquals(endOfMessage(stream, at), end);
         assertStrictEquals(countMessages(stream, at), i);
+        const rest = stream.subarray(at);
+        assertStrictEquals(endOfMessage(rest, 0), end - at);
+        assertStrictEquals(countMessages(rest), lines.length - i);
       }
       start = end;
     }
@@ -139,11 +142,11 @@ Deno.test("countMessages() and endOfMessage() agree with messages that were enco
 Deno.test("countMessages() does not count the beginning of a message", () => {
   const stream = encodeEventStream(utf8('{"control":"close"}\n{"event":"a"}\n'), false);
   assertStrictEquals(countMessages(stream.subarray(0, -1)), 1);
-  assertStrictEquals(countMessages(stream.subarray(0, 20)), 0);
+  assertStrictEquals(countMessages(stream.subarray(0, 30)), 0);
 });
 
 Deno.test("endOfMessage() returns 0 for a message that does not end", () => {
-  assertStrictEquals(endOfMessage(utf8("event: close\ndata: {}\n"), 0), 0);
+  assertStrictEquals(endOfMessage(utf8("data: {}\nevent: close\n"), 0), 0);
   assertStrictEquals(endOfMessage(utf8('data: {"event":"a"}'), 3), 0);
 });
 
