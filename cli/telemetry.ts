@@ -9,6 +9,7 @@
 
 import config from "../deno.json" with { type: "json" };
 import type { CloseInfo } from "../errors.ts";
+import { type MetricAttributes, type MetricKind, METRICS } from "../protocol/metrics.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
 import { isFailure } from "./errors.ts";
@@ -19,11 +20,8 @@ type Attributes = Readonly<Record<string, string | number>>;
 type Instrument = object;
 
 interface Observation {
-  observe(instrument: Instrument, value: number, attributes?: Attributes): void;
+  observe(instrument: Instrument, value: number, attributes?: MetricAttributes): void;
 }
-
-/** The kinds of metrics: sums that only grow, other sums, and figures that cannot be added up. */
-type Kind = "Counter" | "UpDownCounter" | "Gauge";
 
 type CreateInstrument = (
   name: string,
@@ -31,7 +29,7 @@ type CreateInstrument = (
 ) => Instrument;
 
 /** The part of OpenTelemetry's `Meter` that is needed here. */
-interface Meter extends Readonly<Record<`createObservable${Kind}`, CreateInstrument>> {
+interface Meter extends Readonly<Record<`createObservable${MetricKind}`, CreateInstrument>> {
   addBatchObservableCallback(
     callback: (observation: Observation) => void,
     instruments: Instrument[],
@@ -86,16 +84,18 @@ export class Telemetry {
     }
   }
 
-  /** Creates the metrics. They call `read` whenever they are exported. */
+  /**
+   * Creates the metrics. They call `read` whenever they are exported. Deno adds
+   * `v8js.memory.heap.*` itself.
+   */
   watch(read: () => RelayStats): void {
-    const instruments = METRIC_NAMES.map((name) => {
-      const [kind, unit, description] = METRICS[name];
-      return this.#meter[`createObservable${kind}`](name, { unit, description });
-    });
+    const instruments = METRICS.map(({ name, kind, unit, description }) =>
+      this.#meter[`createObservable${kind}`](name, { unit, description })
+    );
     this.#meter.addBatchObservableCallback((observation) => {
-      const values = valuesOf(read());
-      for (const [i, name] of METRIC_NAMES.entries()) {
-        for (const [value, attributes] of values[name]) {
+      const stats = read();
+      for (const [i, metric] of METRICS.entries()) {
+        for (const [value, attributes] of metric.read(stats)) {
           observation.observe(instruments[i]!, value, attributes);
         }
       }
@@ -135,61 +135,4 @@ export class Telemetry {
     if (isFailure(reason)) span.setStatus({ code: STATUS_ERROR, message: reason });
     span.end();
   }
-}
-
-/** All metrics. (Deno adds `v8js.memory.heap.*` itself.) */
-const METRICS = {
-  "ebsockets.clients": ["UpDownCounter", "{client}", "Connected clients"],
-  "ebsockets.clients.joined": ["Counter", "{client}", "Clients that have joined"],
-  "ebsockets.events": [
-    "Counter",
-    "{event}",
-    "Events received from clients, and queued for clients",
-  ],
-  "ebsockets.io": ["Counter", "By", "Bytes received from clients, and sent to clients"],
-  "ebsockets.queue.size": ["UpDownCounter", "By", "Bytes queued for all clients together"],
-  "ebsockets.queue.largest": ["Gauge", "By", "Bytes queued for the client with the longest queue"],
-  "ebsockets.closes": ["Counter", "{client}", "Clients that have left, by reason"],
-  "ebsockets.refusals": ["Counter", "{peer}", "Peers that were refused before they became clients"],
-  "ebsockets.eventloop.delay.max": ["Gauge", "s", "Longest delay of the event loop"],
-  "ebsockets.eventloop.delay.mean": ["Gauge", "s", "Mean delay of the event loop"],
-  "process.memory.usage": ["UpDownCounter", "By", "Resident memory of the process"],
-  "ebsockets.uptime": ["Gauge", "s", "How long the relay has existed"],
-} as const;
-
-const METRIC_NAMES = Object.keys(METRICS) as (keyof typeof METRICS)[];
-
-type Values = readonly (readonly [value: number, attributes?: Attributes])[];
-
-/**
- * Returns the values of all metrics. A peer cannot choose the value of an attribute, so the number
- * of time series is bounded.
- */
-function valuesOf(stats: RelayStats): Readonly<Record<keyof typeof METRICS, Values>> {
-  return {
-    "ebsockets.clients": [[stats.clients]],
-    "ebsockets.clients.joined": [[stats.clientsTotal]],
-    "ebsockets.events": byDirection(stats.eventsIn, stats.eventsOut),
-    "ebsockets.io": byDirection(stats.bytesIn, stats.bytesOut),
-    "ebsockets.queue.size": [[stats.pendingBytes]],
-    "ebsockets.queue.largest": [[stats.largestPendingBytes]],
-    "ebsockets.closes": byReason(stats.closes),
-    "ebsockets.refusals": byReason(stats.refusals),
-    "ebsockets.eventloop.delay.max": [[stats.loopDelayMaxMs / 1000]],
-    "ebsockets.eventloop.delay.mean": [[stats.loopDelayMeanMs / 1000]],
-    "process.memory.usage": [[stats.rssBytes]],
-    "ebsockets.uptime": [[stats.uptimeMs / 1000]],
-  };
-}
-
-function byDirection(received: number, sent: number): Values {
-  return [
-    [received, { "network.io.direction": "receive" }],
-    [sent, { "network.io.direction": "transmit" }],
-  ];
-}
-
-function byReason(counts: RelayStats["closes"]): Values {
-  return Object.entries(counts)
-    .map(([reason, count]) => [count, { "ebsockets.close.reason": reason }]);
 }

@@ -1,0 +1,57 @@
+import { assert } from "@std/assert/assert";
+import { assertArrayIncludes } from "@std/assert/array-includes";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { CLOSE_REASONS } from "../../errors.ts";
+import { METRICS, RUNTIME_METRICS } from "../../protocol/metrics.ts";
+import type { RelayStats } from "../../protocol/report.ts";
+import { relayReport } from "../support/report.ts";
+
+const ALL = [...METRICS, ...RUNTIME_METRICS];
+
+Deno.test("The metrics have every figure of the statistics", () => {
+  const read = new Set<string>();
+  const stats = new Proxy(relayReport().relay, {
+    get(target, name) {
+      read.add(String(name));
+      return Reflect.get(target, name);
+    },
+  });
+  for (const metric of ALL) metric.read(stats);
+  assertEquals([...read].sort(), Object.keys(stats).sort());
+});
+
+Deno.test("The metrics change the units of the statistics only where their own say so", () => {
+  const { relay } = relayReport({ bytesIn: 7, eventsUnheard: 3, uptimeMs: 1500 });
+  const valuesOf = (name: string) => ALL.find((each) => each.name === name)?.read(relay);
+  assertEquals(valuesOf("ebsockets.events.unheard"), [[3]]);
+  assertEquals(valuesOf("ebsockets.io")![0], [7, { "network.io.direction": "receive" }]);
+  assertEquals(valuesOf("ebsockets.uptime"), [[1.5]]);
+});
+
+Deno.test("Each metric has a name of its own, and a description without a full stop", () => {
+  assertEquals(new Set(ALL.map(({ name }) => name)).size, ALL.length);
+  for (const { name, description } of ALL) {
+    assertMatch(name, /^(ebsockets|process|v8js)(\.[a-z]+)+$/);
+    assertMatch(description, /^[A-Z][^\n\\]*[^.]$/);
+  }
+});
+
+Deno.test("The attributes of metrics have values that no peer can choose", () => {
+  const reasons = Object.keys(CLOSE_REASONS);
+  const attributes = ALL.flatMap((metric) => metric.read(relayReport().relay))
+    .flatMap(([, attributes]) => Object.entries(attributes ?? {}));
+  assert(attributes.length > reasons.length);
+  for (const [name, value] of attributes) {
+    const isDirection = name === "network.io.direction";
+    assertArrayIncludes(isDirection ? ["receive", "transmit"] : reasons, [value], name);
+  }
+});
+
+Deno.test("A metric by reason has a value for each of them, also while it is 0", () => {
+  const closes = { ...relayReport().relay.closes, "eof": 2 } satisfies RelayStats["closes"];
+  const { relay } = relayReport({ closes });
+  const points = METRICS.find(({ name }) => name === "ebsockets.closes")!.read(relay);
+  assertEquals(points.length, Object.keys(CLOSE_REASONS).length);
+  assertEquals(points.filter(([value]) => value > 0), [[2, { "ebsockets.close.reason": "eof" }]]);
+});
