@@ -1,0 +1,66 @@
+/**
+ * The health of a relay, for the checks of service managers and load balancers.
+ *
+ * These look at the status alone: 200, or 503 from a relay that should get no new clients. The
+ * reasons are for people, so they are plain text, one on each line.
+ *
+ * @module
+ */
+
+import type { RelayStats } from "../protocol/report.ts";
+import type { WebAnswer } from "./answer.ts";
+
+/**
+ * Longest mean delay of the event loop of a healthy relay, in milliseconds. At this delay, a request
+ * and its reply take two seconds longer, and clients begin to give up.
+ */
+export const MAX_LOOP_DELAY_MS = 1000;
+
+/**
+ * Largest share of `maxTotalPendingBytes` that a healthy relay queues. At the limit itself, it
+ * closes its slowest clients.
+ */
+export const MAX_QUEUED_SHARE = 0.9;
+
+/** What a verdict about the health of a relay depends on. */
+export interface HealthSigns {
+  /** The current statistics. */
+  readonly stats: Pick<RelayStats, "pendingBytes" | "loopDelayMeanMs">;
+  /** The limit of the bytes queued for all clients together. */
+  readonly maxTotalPendingBytes: number;
+  /** Whether the relay is shutting down. */
+  readonly isClosing: boolean;
+}
+
+/** Returns the reasons why new clients should not come to a relay. There are none if it is well. */
+export function faultsOfHealth({ stats, maxTotalPendingBytes, isClosing }: HealthSigns): string[] {
+  const { pendingBytes, loopDelayMeanMs } = stats;
+  const faults: string[] = [];
+  if (isClosing) faults.push("The relay is shutting down");
+  if (loopDelayMeanMs > MAX_LOOP_DELAY_MS) {
+    faults.push(
+      `The event loop is ${Math.round(loopDelayMeanMs)} ms late on average in the last ten ` +
+        `seconds, expected at most ${MAX_LOOP_DELAY_MS}: the process has too much to do`,
+    );
+  }
+  const maxQueued = Math.floor(MAX_QUEUED_SHARE * maxTotalPendingBytes);
+  if (pendingBytes > maxQueued) {
+    faults.push(
+      `${pendingBytes} bytes are queued for all clients together, expected at most ${maxQueued}: ` +
+        `clients read too slowly, and will be closed at ${maxTotalPendingBytes}`,
+    );
+  }
+  return faults;
+}
+
+/** Returns the answer to a health check. */
+export function healthAnswer(signs: HealthSigns): WebAnswer {
+  const faults = faultsOfHealth(signs);
+  const isWell = faults.length === 0;
+  return {
+    kind: "answer",
+    status: isWell ? 200 : 503,
+    fields: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
+    body: `${isWell ? "ok" : faults.join("\n")}\n`,
+  };
+}
