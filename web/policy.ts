@@ -182,6 +182,11 @@ function isLink({ headers, method }: HttpRequest, route: WebRoute): boolean {
     headers.get("sec-fetch-mode") === "navigate" && headers.get("sec-fetch-dest") === "document";
 }
 
+/** Returns whether a proxy has passed a request on. */
+export function isForwarded(headers: ReadonlyMap<string, string>): boolean {
+  return [...headers.keys()].some(isProxyField);
+}
+
 function isProxyField(name: string): boolean {
   return name.startsWith(PROXY_PREFIX) || PROXY_FIELDS.includes(name);
 }

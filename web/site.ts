@@ -1,0 +1,80 @@
+/**
+ * What a relay has to say to HTTP requests.
+ *
+ * @module
+ */
+
+import type { HttpFault, HttpRequest } from "../protocol/http.ts";
+import type { RelayStats } from "../protocol/report.ts";
+import type { EventStream, WebAnswer } from "./answer.ts";
+import { TOKEN_REQUIRED } from "./bearer.ts";
+import { openEvents } from "./events.ts";
+import { healthAnswer } from "./health.ts";
+import { METRICS_TYPE, metricsText } from "./metrics.ts";
+import { faultOfMonitor, type MonitoringRules } from "./monitoring.ts";
+
+/** The relay, as its site sees it. */
+export interface SiteSubject {
+  /** Returns the relay's statistics. */
+  stats(): RelayStats;
+  /** Whether the relay is shutting down. */
+  readonly isClosing: boolean;
+  /** The limit of the bytes queued for all clients together. */
+  readonly maxTotalPendingBytes: number;
+}
+
+/** A request, as a site sees it. */
+export type SiteRequest = Pick<HttpRequest, "path" | "query" | "headers">;
+
+/** The answers of one relay. */
+export class Site {
+  readonly #subject: SiteSubject;
+  readonly #monitoring: MonitoringRules;
+
+  /**
+   * Creates the site of a relay.
+   *
+   * @param subject The relay.
+   * @param monitoring Who may ask for metrics and health.
+   */
+  constructor(subject: SiteSubject, monitoring: MonitoringRules) {
+    this.#subject = subject;
+    this.#monitoring = monitoring;
+  }
+
+  /**
+   * Answers a request, or returns `null` if there is nothing at its path.
+   *
+   * @param request The request, which the rules for browsers permit.
+   * @param isAuthorized Whether it has the token as a bearer, or none is required.
+   */
+  answer(
+    request: SiteRequest,
+    isAuthorized: boolean,
+  ): WebAnswer | EventStream | HttpFault | null {
+    switch (request.path) {
+      case "/events":
+        return isAuthorized ? openEvents(request.query) : TOKEN_REQUIRED;
+      case "/metrics":
+        return faultOfMonitor(request, this.#monitoring, isAuthorized) ?? this.#metrics();
+      case "/healthz":
+        return faultOfMonitor(request, this.#monitoring, isAuthorized) ?? this.#health();
+      default:
+        return null;
+    }
+  }
+
+  #metrics(): WebAnswer {
+    return {
+      kind: "answer",
+      status: 200,
+      fields: { "Content-Type": METRICS_TYPE, "Cache-Control": "no-store" },
+      body: metricsText(this.#subject.stats()),
+    };
+  }
+
+  #health(): WebAnswer {
+    const { maxTotalPendingBytes, isClosing } = this.#subject;
+    return healthAnswer({ stats: this.#subject.stats(), maxTotalPendingBytes, isClosing });
+  }
+}
