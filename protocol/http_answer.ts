@@ -14,6 +14,7 @@ import { encoder } from "./utf8.ts";
 const PHRASES: Readonly<Record<number, string>> = {
   101: "Switching Protocols",
   200: "OK",
+  304: "Not Modified",
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
@@ -46,7 +47,8 @@ export function formatHead(status: number, fields: HttpFields): Uint8Array<Array
  * Returns a whole answer.
  *
  * @param status The status, one of those that this port uses.
- * @param fields As for {@link formatHead}. `Content-Length` is added.
+ * @param fields As for {@link formatHead}. `Content-Length` is added, except with status 304, for
+ * which it would be that of the content (RFC 9110, section 8.6).
  * @param body The body, a text as UTF-8.
  * @param isHead Whether the request was a HEAD, whose answer has no body.
  */
@@ -57,7 +59,8 @@ export function formatResponse(
   isHead = false,
 ): Uint8Array<ArrayBuffer> {
   const content = typeof body === "string" ? encoder.encode(body) : body;
-  const head = formatHead(status, { ...fields, "Content-Length": `${content.length}` });
+  const length: HttpFields = status === 304 ? {} : { "Content-Length": `${content.length}` };
+  const head = formatHead(status, { ...fields, ...length });
   if (isHead) return head;
   const answer = new Uint8Array(head.length + content.length);
   answer.set(head);

@@ -22,6 +22,15 @@ Deno.test("formatResponse() takes a body of bytes", () => {
   assertEquals(formatResponse(200, {}, utf8("a")), whole);
 });
 
+Deno.test("formatResponse() gives no length with 304, which would be that of the content", () => {
+  const answer = formatResponse(304, { "ETag": '"a"' }, "");
+  assertEquals(
+    textOf(answer),
+    "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n" +
+      'X-Content-Type-Options: nosniff\r\nETag: "a"\r\n\r\n',
+  );
+});
+
 Deno.test("formatResponse() answers a HEAD with the head that a GET gets", () => {
   const [head] = textOf(formatResponse(200, {}, "<p>é")).split("<p>");
   assertEquals(textOf(formatResponse(200, {}, "<p>é", true)), head);

@@ -1,0 +1,50 @@
+/**
+ * Content that stays the same as long as the relay runs, such as a script. A browser keeps it, and
+ * asks each time whether it is still the same (RFC 9110, section 13.1.2).
+ *
+ * @module
+ */
+
+import { type HttpRequest, listOf } from "../protocol/http.ts";
+import type { HttpFields } from "../protocol/http_answer.ts";
+import { encoder } from "../protocol/utf8.ts";
+import type { WebAnswer } from "./answer.ts";
+
+/** Content, and a tag that is another one for any other content. */
+export class Content {
+  readonly #body: Uint8Array;
+  readonly #tag: string;
+
+  private constructor(body: Uint8Array, tag: string) {
+    this.#body = body;
+    this.#tag = tag;
+  }
+
+  /** Resolves to content with this text. */
+  static async of(text: string): Promise<Content> {
+    const body = encoder.encode(text);
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", body));
+    return new Content(body, `"${hash.toHex()}"`);
+  }
+
+  /**
+   * Answers a request with the content, or with 304 if the client has it already.
+   *
+   * @param request The request.
+   * @param fields Fields such as `Content-Type`.
+   */
+  answer({ headers }: Pick<HttpRequest, "headers">, fields: HttpFields): WebAnswer {
+    const isKnown = this.#isAmong(headers.get("if-none-match"));
+    return {
+      kind: "answer",
+      status: isKnown ? 304 : 200,
+      fields: { "Cache-Control": "no-cache", "ETag": this.#tag, ...fields },
+      body: isKnown ? "" : this.#body,
+    };
+  }
+
+  /** A proxy that compresses content makes its tag a weak one, with `W/` before it. */
+  #isAmong(tags: string | undefined): boolean {
+    return listOf(tags).some((tag) => tag === "*" || tag.replace("w/", "") === this.#tag);
+  }
+}
