@@ -18,10 +18,12 @@
  * @module
  */
 
+import { isLoopback } from "./protocol/address.ts";
 import { inspect } from "./protocol/printable.ts";
 import { Pipeline } from "./relay/pipeline.ts";
-import type { RelayOptions } from "./relay/options.ts";
+import type { RelayOptions, WebSite } from "./relay/options.ts";
 import type { RelayClient, RelayStats } from "./protocol/report.ts";
+import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/admission.ts";
 import { EbsocketServer } from "./server.ts";
 
 export {
@@ -47,11 +49,12 @@ export type {
   ServerSink,
   Socket,
   TlsServerOptions,
+  WebOptions,
 } from "./server.ts";
 export type { CheckedAttributes, EventDefinitions } from "./schema/definitions.ts";
 export type { OpenAttributes, OpenEvents } from "./protocol/event.ts";
 export type { RelayClient, RelayOptions, RelayStats };
-export type { RelayObserver } from "./relay/options.ts";
+export type { RelayObserver, RelayWebOptions } from "./relay/options.ts";
 export type { RateOptions } from "./server/rate_limiter.ts";
 
 /**
@@ -88,11 +91,27 @@ export class Relay {
     if (!(server instanceof EbsocketServer)) {
       throw new TypeError(`Invalid server: expected an EbsocketServer, got ${inspect(server)}`);
     }
-    const pipeline = this.#pipeline = new Pipeline(server, options);
+    const pipeline = this.#pipeline = new Pipeline(server, options, () => this.#loadSite(options));
     this.server = server;
     this.closed = server.serve(pipeline, options).finally(() => pipeline.stop());
     pipeline.start();
     server.closed.then(() => pipeline.flush()); // before the clients receive `shutdown`
+  }
+
+  /** Loads the answers to HTTP requests, which only a relay with `web` needs. */
+  async #loadSite({ web, token, maxTotalPendingBytes }: RelayOptions): Promise<WebSite> {
+    const { Site } = await import("./web/site.ts");
+    const subject = {
+      stats: () => this.stats(),
+      isClosing: false,
+      maxTotalPendingBytes: maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES,
+    };
+    this.server.closed.then(() => subject.isClosing = true);
+    return new Site(subject, {
+      isLocal: isLoopback(this.server.address[0]),
+      hasToken: token !== undefined,
+      isOpen: web?.metricsOpen ?? false,
+    });
   }
 
   /** The connected clients, in the order of their arrival. */

@@ -35,9 +35,10 @@ import {
   type TlsServerOptions,
 } from "./net/transport.ts";
 import { afterRunning } from "./net/ticker.ts";
+import { type WebOptions, WebPolicy } from "./web/policy.ts";
 
 export { EbsocketConnection };
-export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions };
+export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions, WebOptions };
 export type { Hello } from "./protocol/control.ts";
 export type { ConnectionSink, Duplex, Socket } from "./net/connection.ts";
 export type { ConnectionOptions } from "./net/connection_options.ts";
@@ -91,6 +92,14 @@ export interface ServerOptions {
   readonly onHandshakeError?: (address: Address, error: Error) => void;
   /** Listener to accept from, instead of binding to `hostname` and `port`. */
   readonly listener?: ConnectionListener;
+  /**
+   * Also answers HTTP on the same port, and takes browsers as clients, over WebSocket. Names the
+   * other pages and the host names that are permitted besides the server's own; `{}` permits none.
+   * A relay with the option `web` has a page and more to answer.
+   *
+   * @default {undefined}
+   */
+  readonly web?: WebOptions;
   /** Closes the server when aborted. */
   readonly signal?: AbortSignal;
   /** Called with each accept error. The server continues after a pause. */
@@ -135,6 +144,9 @@ export class EbsocketServer {
 
   readonly #listener: ConnectionListener;
   readonly #onAcceptError: (error: unknown) => void;
+  readonly #isTls: boolean;
+  /** The rules for browsers, or `null` to refuse HTTP. */
+  readonly #policy: WebPolicy | null;
   /** Aborted when the server is closed. */
   readonly #closing = new AbortController();
   /** Admission of the connected peers, or `null` before {@link serve}. */
@@ -160,6 +172,8 @@ export class EbsocketServer {
    */
   constructor(where: number | Address | ServerOptions) {
     const options = toOptions(where);
+    this.#isTls = options.tls !== undefined;
+    this.#policy = this.#policyOf(options.web);
     this.#listener = bind(options, (address, error) => {
       options.onHandshakeError?.(address, error);
       const isSilent = error.cause instanceof SilentPeer;
@@ -172,6 +186,10 @@ export class EbsocketServer {
     const { signal } = options;
     if (signal?.aborted) this.close();
     signal?.addEventListener("abort", this.close, { signal: closing });
+  }
+
+  #policyOf(web: WebOptions | undefined): WebPolicy | null {
+    return web === undefined ? null : new WebPolicy(web, this.#isTls);
   }
 
   get #isOpen(): boolean {
@@ -246,7 +264,8 @@ export class EbsocketServer {
    * @throws {RangeError} If an option is out of range.
    */
   serve(sink: ServerSink, options: ServeOptions = {}): Promise<void> {
-    const admission = new Admission(sink, options, (error) => {
+    const policy = this.#policyOf(options.web) ?? this.#policy;
+    const admission = new Admission(sink, options, policy, (error) => {
       this.#failure ??= { error };
       this.close();
     });

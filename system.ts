@@ -209,9 +209,11 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       maxBatchDelay: checkMaxBatchDelay(options.maxBatchDelay),
       maxPendingBytes: limits.maxPendingBytes,
     });
-    this.#handshake = new Handshake(limits, this.#decoder, this.#rateLimiter);
+    this.#handshake = new Handshake(limits, this.#decoder, this.#rateLimiter, ["window"]);
     const served = server.serve({
-      onOpen: (connection: LineConnection) => this.#onOpen(connection),
+      onConnect: (connection: LineConnection) => this.#broadcast.add(connection),
+      onWithdraw: (connection) => this.#broadcast.delete(connection),
+      onOpen: (connection) => this.#onOpen(connection),
       onHello: (connection: LineConnection, hello) => this.#handshake.onHello(connection, hello),
       onLines: (connection: LineConnection, lines) => this.#onLines(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
@@ -238,22 +240,23 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     return this.#clients;
   }
 
-  #onOpen(connection: LineConnection): void {
+  #onOpen(connection: EbsocketConnection): void {
     this.#clients.set(connection, connection.address);
-    this.#broadcast.add(connection);
     this.#inbox.push([{ type: "connected", connection }], 0);
   }
 
   #onLines(connection: LineConnection, { bytes }: LineBlock): void {
     const notices: SystemNotice<M>[] = [];
     let control = 0;
+    let free = 0;
     for (const line of this.#decoder.decode(bytes)) {
       if (line instanceof EbsocketEvent) {
         line.fromConnection = connection;
         notices.push(this.#noticeOf(line as ReceivedEvent));
       } else {
         this.#handshake.onControl(connection, line);
-        control++;
+        if (this.#handshake.onRead(connection, line)) free++;
+        else control++;
       }
     }
     this.#inbox.push(notices, bytes.length);
@@ -261,7 +264,7 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
     this.#handshake.taken(connection, events);
 
     const { fault, lines } = this.#decoder;
-    const empty = lines - events - control - (fault ? 1 : 0);
+    const empty = lines - events - control - free - (fault ? 1 : 0);
     const sent = { events, empty, control, bytes: bytes.length };
     const verdict = this.#rateLimiter.spend(connection, sent);
     if (fault) {

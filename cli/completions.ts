@@ -15,6 +15,7 @@ import {
   flag,
   oneOf,
   spellings,
+  takesValue,
   type WordHints,
 } from "./flags.ts";
 import { print } from "./stdio.ts";
@@ -140,7 +141,7 @@ function bashWords(command: CommandInfo): string {
 
 /** Returns the cases that complete the value of an option. */
 function bashValues(command: CommandInfo): string[] {
-  const valued = flagsOf(command).filter(({ kind }) => kind !== "switch");
+  const valued = flagsOf(command).filter(takesValue);
   const byHints = Map.groupBy(valued, (flag) => bashHints(hintsOf(flag)));
   return [...byHints].map(([hints, flags]) => {
     const patterns = flags.map((flag) => `"${command.name} --${flag.name}"`).join("|");
@@ -186,18 +187,19 @@ compdef ${name} ${program}`;
 }
 
 function zshCommand(command: CommandInfo): string {
-  const options = flagsOf(command).map((flag) => `      ${quoteZsh(zshOption(flag))}`);
+  const options = flagsOf(command).flatMap(zshOptions).map((each) => `      ${quoteZsh(each)}`);
   const words = `*: :${zshAction(wordsOf(command))}`;
   const lines = ["_arguments", ...options, `      ${quoteZsh(words)}`].join(" \\\n");
   return `    ${command.name})\n      ${lines} ;;`;
 }
 
-/** Returns an option as `_arguments` expects it. */
-function zshOption(flag: Flag): string {
+/** Returns the forms of an option as `_arguments` expects them. */
+function zshOptions(flag: Flag): string[] {
   const text = flag.text.replaceAll(/[[\]\\:]/g, "\\$&");
   const names = spellings(flag);
-  if (flag.kind === "switch") return `(${names.join(" ")})${names.at(-1)}[${text}]`;
-  return `--${flag.name}=[${text}]:value:${zshAction(hintsOf(flag))}`;
+  if (takesValue(flag)) return [`--${flag.name}=[${text}]:value:${zshAction(hintsOf(flag))}`];
+  const shown = flag.kind === "toggle" ? names : names.slice(-1);
+  return shown.map((name) => `(${names.join(" ")})${name}[${text}]`);
 }
 
 function zshAction(hints: WordHints | undefined): string {
@@ -231,20 +233,22 @@ function fishCommand(program: string, command: CommandInfo, condition: string): 
   const words = hints === "files"
     ? `${start} -F`
     : `${start} -f${hints === undefined ? "" : ` -a ${quoteFish(hints.join(" "))}`}`;
-  return [words, ...flagsOf(command).map((flag) => `${start} ${fishOption(flag)}`)];
+  return [words, ...flagsOf(command).flatMap(fishOptions).map((each) => `${start} ${each}`)];
 }
 
-function fishOption(flag: Flag): string {
+function fishOptions(flag: Flag): string[] {
   const text = `-d ${quoteFish(flag.text)}`;
-  const name = spellings(flag).at(-1)!.slice(2);
+  const names = spellings(flag).map((name) => name.slice(2));
+  const name = names.at(-1)!;
+  if (flag.kind === "toggle") return names.map((each) => `-l ${each} ${text}`);
   if (flag.kind === "switch") {
-    return `${flag.short === undefined ? "" : `-s ${flag.short} `}-l ${name} ${text}`;
+    return [`${flag.short === undefined ? "" : `-s ${flag.short} `}-l ${name} ${text}`];
   }
   const hints = hintsOf(flag);
   const value = hints === "files"
     ? "-r -F"
     : `-x${hints === undefined ? "" : ` -a ${quoteFish(hints.join(" "))}`}`;
-  return `-l ${name} ${value} ${text}`;
+  return [`-l ${name} ${value} ${text}`];
 }
 
 function quoteFish(text: string): string {

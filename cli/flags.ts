@@ -33,10 +33,22 @@ export interface Switch<N extends string = string> extends AnyFlag<N> {
   readonly negated?: true;
 }
 
+/** An option that `--NAME` turns on and `--no-NAME` off. Without either, its command decides. */
+export interface Toggle<N extends string = string> extends AnyFlag<N> {
+  readonly kind: "toggle";
+}
+
 /** An option with a text. For a `file`, a shell completes file names. */
 export interface TextFlag<N extends string = string> extends AnyFlag<N> {
   readonly kind: "text" | "file";
   /** The placeholder of the value in the help. */
+  readonly value: string;
+}
+
+/** An option with a text that may be given several times. */
+export interface ListFlag<N extends string = string> extends AnyFlag<N> {
+  readonly kind: "list";
+  /** The placeholder of a value in the help. */
   readonly value: string;
 }
 
@@ -58,7 +70,7 @@ export interface ChoiceFlag<N extends string = string, C extends string = string
 }
 
 /** An option of a command. */
-export type Flag = Switch | TextFlag | NumberFlag | ChoiceFlag;
+export type Flag = Switch | Toggle | TextFlag | ListFlag | NumberFlag | ChoiceFlag;
 
 /** The placeholder and the range of a number. */
 type NumberOptions = Partial<Pick<NumberFlag, "value" | "min" | "max">>;
@@ -74,9 +86,19 @@ export const flag = {
     return { kind: "switch", name, text, ...options };
   },
 
+  /** Returns an option that can be turned on and off. */
+  toggle<N extends string>(name: N, text: string): Toggle<N> {
+    return { kind: "toggle", name, text };
+  },
+
   /** Returns an option with a text. */
   text<N extends string>(name: N, value: string, text: string): TextFlag<N> {
     return { kind: "text", name, value, text };
+  },
+
+  /** Returns an option with a text that may be given several times. */
+  list<N extends string>(name: N, value: string, text: string): ListFlag<N> {
+    return { kind: "list", name, value, text };
   },
 
   /** Returns an option with the name of a file. */
@@ -117,9 +139,12 @@ export interface Group {
 export type FlagOf<G extends readonly Group[]> = G[number]["flags"][number];
 
 /**
- * The type of an option's value. An option that is not given is `undefined`, unless it is a switch.
+ * The type of an option's value. An option that is not given is `undefined`, unless it is a switch
+ * or a list.
  */
 export type ValueOf<F extends Flag> = F extends Switch ? boolean
+  : F extends Toggle ? boolean | undefined
+  : F extends ListFlag ? readonly string[]
   : F extends NumberFlag ? number | undefined
   : F extends ChoiceFlag ? F["choices"][number] | undefined
   : string | undefined;
@@ -160,8 +185,8 @@ export function parseFlags<F extends Flag>(
   instead: Readonly<Record<string, string>> = {},
 ): Arguments<F> {
   let unknown: UsageError | null = null;
-  const valued = flags.filter(({ kind }) => kind !== "switch").map(({ name }) => name);
-  const switches = flags.filter(({ kind }) => kind === "switch").map(({ name }) => name);
+  const valued = flags.filter(takesValue).map(({ name }) => name);
+  const switches = flags.filter((flag) => !takesValue(flag)).map(({ name }) => name);
   const parsed = parseArgs(spellOut(args, flags), {
     string: ["_", ...valued],
     boolean: switches,
@@ -190,10 +215,11 @@ export function parseFlags<F extends Flag>(
 function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
   const spelled = new Map<string, string>();
   for (const flag of flags) {
-    if (flag.kind !== "switch") continue;
+    if (flag.kind !== "switch" && flag.kind !== "toggle") continue;
+    const { short, negated } = flag.kind === "toggle" ? { short: undefined, negated: true } : flag;
     spelled.set(`--${flag.name}`, `--${flag.name}=true`);
-    if (flag.short !== undefined) spelled.set(`-${flag.short}`, `--${flag.name}=true`);
-    if (flag.negated) spelled.set(`--no-${flag.name}`, `--${flag.name}=false`);
+    if (short !== undefined) spelled.set(`-${short}`, `--${flag.name}=true`);
+    if (negated) spelled.set(`--no-${flag.name}`, `--${flag.name}=false`);
   }
   const numbers = flags.filter(({ kind }) => kind === "integer" || kind === "duration")
     .map(({ name }) => `--${name}`);
@@ -211,15 +237,22 @@ function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
 
 function toValue(flag: Flag, given: readonly unknown[]): unknown {
   const { kind, name } = flag;
+  if (kind === "list") return given.map((text) => checkText(name, text as string));
   if (given.length > 1) throw new UsageError(`--${name} is given more than once`);
   if (kind === "switch") return given[0] ?? flag.negated ?? false;
+  if (kind === "toggle") return given[0];
   const text = given[0] as string | undefined;
   if (text === undefined) return undefined;
-  if (text === "") throw new UsageError(`--${name} needs a value`);
+  checkText(name, text);
   if (kind === "integer" || kind === "duration") return toNumber(flag, text);
   if (kind === "choice" && !flag.choices.includes(text)) {
     throw new UsageError(`--${name} must be ${oneOf(flag.choices)}, not ${quote(text)}`);
   }
+  return text;
+}
+
+function checkText(name: string, text: string): string {
+  if (text === "") throw new UsageError(`--${name} needs a value`);
   return text;
 }
 
@@ -266,8 +299,14 @@ export function suggestion(word: string, words: readonly string[]): string {
   return meant === undefined ? "" : ` (did you mean ${meant}?)`;
 }
 
+/** Returns whether an option has a value. */
+export function takesValue({ kind }: Flag): boolean {
+  return kind !== "switch" && kind !== "toggle";
+}
+
 /** Returns the forms of an option, in the order of the help. */
 export function spellings(flag: Flag): string[] {
+  if (flag.kind === "toggle") return [`--${flag.name}`, `--no-${flag.name}`];
   if (flag.kind !== "switch") return [`--${flag.name}`];
   if (flag.negated) return [`--no-${flag.name}`];
   return [...(flag.short === undefined ? [] : [`-${flag.short}`]), `--${flag.name}`];

@@ -83,7 +83,7 @@ function formatGroups(groups: readonly Group[]): string[] {
 /** Returns an option with the placeholder of its value: `--port PORT`. */
 function termOf(flag: Flag): string {
   const names = spellings(flag).join(", ");
-  if (flag.kind === "switch") return names;
+  if (flag.kind === "switch" || flag.kind === "toggle") return names;
   return `${names} ${flag.kind === "choice" ? flag.choices.join("|") : flag.value}`;
 }
 

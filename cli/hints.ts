@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../protocol/address.ts";
+import { type Address, formatAddress, isLoopback } from "../protocol/address.ts";
 import { isLocalhost, isPermitted, otherThan } from "../net/localhost_listener.ts";
 import { printable } from "../protocol/printable.ts";
 import { TOKEN_VARIABLE, withFlagNames } from "./credentials.ts";
@@ -50,7 +50,7 @@ export function shellWord(text: string): string {
 /** Returns a warning about an endpoint that is open to others, or `null`. */
 export function exposureWarning({ where, hasToken, tls }: Endpoint): string | null {
   if ("path" in where || hasToken || tls === "mutual") return null;
-  if (/^(127\.|::1$|::ffff:127\.|localhost$)/.test(where[0])) return null;
+  if (isLoopback(where[0])) return null;
   return `anyone who can reach ${formatAddress(where)} can join; require a token with ` +
     `--token-file or ${TOKEN_VARIABLE} (needs --allow-env=${TOKEN_VARIABLE}), or ` +
     "certificates with --tls-client-ca";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isLoopback } from "../protocol/address.ts";
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayOptions } from "../relay.ts";
 import { chooseToken, type TlsFiles, tlsFilesIn, type TokenSource } from "./credentials.ts";
@@ -53,6 +54,28 @@ export const RELAY_GROUPS = [
         "max-clients-per-address",
         "Maximum number of clients from one address (default: no limit)",
       ),
+    ],
+  },
+  {
+    title: "Browsers",
+    flags: [
+      flag.toggle(
+        "web",
+        "Serve the page, WebSockets and /metrics on the same port, or not (default: where only " +
+          "this machine can connect); elsewhere --web needs a token or --web-origin",
+      ),
+      flag.list(
+        "web-origin",
+        "ORIGIN",
+        "Let pages of this origin join, such as https://chat.example (repeatable)",
+      ),
+      flag.list(
+        "web-host",
+        "NAME",
+        "Accept this host name in the address of the page, such as that of a reverse proxy " +
+          "(repeatable; IP addresses and localhost always work)",
+      ),
+      flag.switch("metrics-open", "Answer /metrics and /healthz to other machines without a token"),
     ],
   },
   {
@@ -168,12 +191,14 @@ export function toRelaySettings(
   values: RelayValues,
   environmentToken: string | undefined,
 ): RelaySettings {
+  const where = toWhere(values);
+  const token = chooseToken(values, environmentToken);
   return {
-    where: toWhere(values),
-    token: chooseToken(values, environmentToken),
+    where,
+    token,
     tls: toTlsFiles(values),
     schema: values.schema ?? null,
-    options: toRelayOptions(values),
+    options: { ...toRelayOptions(values), ...toWeb(values, where, token !== null) },
     log: values.log ?? "text",
     statsSeconds: values.stats ?? null,
   };
@@ -186,6 +211,39 @@ function toWhere(values: RelayValues): RelaySettings["where"] {
   const other = names.find((name) => values[name] !== undefined);
   if (other) throw new UsageError(`--unix and --${other} exclude each other`);
   return { path: unix };
+}
+
+/** The options that have no effect if browsers may not come in. */
+const WEB_FLAGS = ["web-origin", "web-host", "metrics-open"] as const;
+
+/** Returns the option `web` of the relay, or nothing if browsers may not come in. */
+function toWeb(
+  values: RelayValues,
+  where: RelaySettings["where"],
+  hasToken: boolean,
+): Pick<RelayOptions, "web"> {
+  const used = WEB_FLAGS.find((name) => isUsed(values[name]));
+  if (values.web === false) {
+    if (used) throw new UsageError(`--no-web and --${used} exclude each other`);
+    return {};
+  }
+  const isLocal = "hostname" in where && isLoopback(where.hostname);
+  if (!values.web && !isLocal) {
+    if (used) throw new UsageError(`--${used} needs --web too, as other machines can connect`);
+    return {};
+  }
+  const origins = values["web-origin"];
+  if (!isLocal && !hasToken && origins.length === 0) {
+    throw new UsageError(
+      "--web lets the browser of anyone who can connect join: require a token with --token-file, " +
+        "or name the pages that may join with --web-origin",
+    );
+  }
+  return { web: { origins, hosts: values["web-host"], metricsOpen: values["metrics-open"] } };
+}
+
+function isUsed(value: boolean | readonly string[]): boolean {
+  return typeof value === "boolean" ? value : value.length > 0;
 }
 
 function toTlsFiles(values: RelayValues): RelayTlsFiles | null {

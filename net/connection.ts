@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../protocol/address.ts";
-import type { CloseInfo, CloseReason } from "../errors.ts";
+import { type Address, formatAddress, type Transport } from "../protocol/address.ts";
+import type { CloseInfo, CloseReason, FramingError } from "../errors.ts";
 import type { ConnectionOptions } from "./connection_options.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 
@@ -48,6 +48,8 @@ export interface ConnectionSink {
    * not.
    */
   onEnd?(connection: EbsocketConnection): void;
+  /** Called when a line is too long. Without it, the connection closes with `line-too-long`. */
+  onFault?(connection: EbsocketConnection, fault: FramingError): void;
   /** Called when the connection has ended. This is the last call. */
   onClose(connection: EbsocketConnection, info: CloseInfo): void;
 }
@@ -77,6 +79,11 @@ export interface ConnectionSink {
 export abstract class EbsocketConnection {
   /** Address of the peer. */
   abstract readonly address: Address;
+  /**
+   * What carries the lines: `tcp`, `tls`, `unix`, `websocket`, `event-stream`, or `other` for a
+   * socket of the program's own.
+   */
+  abstract readonly transport: Transport;
   /**
    * Number of the client on its server: 1 for the first one, then 2, and so on. 0 before it is
    * assigned.

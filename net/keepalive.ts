@@ -52,10 +52,23 @@ export class KeepAlive {
   #bytesOut = 0;
   /** The peer's keep-alive interval, or 0 if it has promised none. */
   #promised = 0;
+  /** Whether the peer must give a sign of life, because it was asked for one. */
+  #isAsked = false;
 
   /** Sets the peer's keep-alive interval, in milliseconds. */
   setPeerInterval(ms: number): void {
     this.#promised = ms;
+  }
+
+  /** Whether the peer has promised an interval. */
+  get hasPromise(): boolean {
+    return this.#promised > 0;
+  }
+
+  /** Notes that the peer was asked for a sign of life. */
+  expectAnswer(): void {
+    this.#isAsked = true;
+    this.#silent = 0;
   }
 
   /** Notes that the peer has finished a line. */
@@ -77,13 +90,14 @@ export class KeepAlive {
     this.#bytesIn = signs.bytesIn;
     this.#bytesOut = signs.bytesOut;
     this.#silent = heard ? 0 : this.#silent + step;
+    if (heard) this.#isAsked = false;
     this.stalledMs = took || signs.pendingBytes === 0 ? 0 : this.stalledMs + step;
     this.#unfinished = signs.unfinishedBytes === 0 || !signs.reading ? 0 : this.#unfinished + step;
     this.#quiet = took || signs.pendingBytes > 0 ? 0 : this.#quiet + elapsed;
 
     if (this.stalledMs >= deadlines.writeTimeout) return "stuck";
     if (this.#unfinished >= deadlines.lineTimeout) return "unfinished";
-    const owes = this.#promised > 0;
+    const owes = this.#promised > 0 || this.#isAsked;
     if (owes && this.#silent >= this.#promised + deadlines.keepAliveTimeout) return "silent";
     return this.#quiet + EARLY_MS >= deadlines.keepAliveInterval ? "send" : "fine";
   }

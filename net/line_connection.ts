@@ -20,7 +20,8 @@
  * @module
  */
 
-import type { Address } from "../protocol/address.ts";
+import type { Address, Transport } from "../protocol/address.ts";
+import type { Codec } from "./codec.ts";
 import { type ConnectionSink, type Duplex, EbsocketConnection } from "./connection.ts";
 import { ConnectionLimits, type ConnectionOptions } from "./connection_options.ts";
 import { encodeClose } from "../protocol/control.ts";
@@ -90,6 +91,10 @@ export class LineConnection extends EbsocketConnection {
   lineBegan = 0;
 
   readonly #duplex: Duplex;
+  readonly #transport: Transport;
+  #codec: Codec | null = null;
+  /** Number of bytes of lines that a codec has decoded. */
+  #decoded = 0;
   #sink: ConnectionSink | null = null;
   #splitter: LineSplitter | null = null;
   /** Created on first use, because many peers only receive and many only send. */
@@ -97,6 +102,8 @@ export class LineConnection extends EbsocketConnection {
   #limits: ConnectionLimits | null = null;
   #feed: Feed | null = null;
   #keepAlive: KeepAlive | null = null;
+  /** Whether lines are queued without being written. */
+  #isHeld = false;
 
   #phase: "open" | "closing" | "closed" = "open";
   #reason: CloseReason = "aborted";
@@ -119,10 +126,15 @@ export class LineConnection extends EbsocketConnection {
   #writeFailed = false;
 
   /** Takes over `duplex`. Reads and writes nothing before {@link start}. */
-  constructor(duplex: Duplex, address: Address) {
+  constructor(duplex: Duplex, address: Address, transport: Transport = "other") {
     super();
     this.#duplex = duplex;
     this.address = address;
+    this.#transport = transport;
+  }
+
+  get transport(): Transport {
+    return this.#codec?.transport ?? this.#transport;
   }
 
   get closed(): Promise<CloseInfo> {
@@ -179,6 +191,60 @@ export class LineConnection extends EbsocketConnection {
     this.#sink = sink;
     this.#limits = ConnectionLimits.of(options);
     if (this.#splitter) this.#splitter.maxLineBytes = this.#limits.maxLineBytes;
+  }
+
+  /** Queues lines without writing them, because the peer's protocol is not known yet. */
+  hold(): void {
+    this.#isHeld = true;
+    this.#writer?.hold();
+  }
+
+  /** Writes the lines that were held. */
+  release(): void {
+    this.#isHeld = false;
+    this.#writer?.release();
+  }
+
+  /** Drops the lines that were held, because the peer turned out to be no client. */
+  discard(): void {
+    this.#isHeld = false;
+    this.#writer?.stop();
+    this.#writer?.clear();
+    this.#writer = null;
+    this.#feed = null;
+    this.eventsOut = 0;
+  }
+
+  /** Sends `head`, and wraps the lines in both directions from now on. */
+  wrap(codec: Codec, head: Uint8Array): void {
+    this.#codec = codec;
+    this.#startedWriter().wrap(codec.encoding, head);
+  }
+
+  /** Whether the lines are wrapped. */
+  get isWrapped(): boolean {
+    return this.#codec !== null;
+  }
+
+  /**
+   * Limits the bytes of events that the peer has not read, because it cannot stop receiving. What
+   * is queued already does not count. Without room, events stay in the send queue.
+   */
+  limit(window: number): void {
+    this.#startedWriter().limit(window);
+  }
+
+  /**
+   * Notes that the peer has read that many bytes of events. Returns how many of them it had not
+   * reported before.
+   */
+  grant(bytes: number): number {
+    return this.#writer?.grant(bytes) ?? 0;
+  }
+
+  /** Whether there are events to write that the peer cannot take yet. */
+  get isOutOfCredit(): boolean {
+    return this.#writer?.isOutOfCredit ?? false;
   }
 
   // Sending
@@ -261,13 +327,19 @@ export class LineConnection extends EbsocketConnection {
 
   #startedWriter(): Writer<LineConnection> {
     if (!this.#sink) throw new TypeError(`Cannot use ${this}: it has not been started`);
-    return this.#writer ??= new Writer<LineConnection>(
+    return this.#writer ??= this.#newWriter();
+  }
+
+  #newWriter(): Writer<LineConnection> {
+    const writer = new Writer<LineConnection>(
       this.#duplex,
       this.#limits!.maxPendingBytes,
       this,
       LineConnection.#onWriterIdle,
       this.#limits!.budget,
     );
+    if (this.#isHeld) writer.hold();
+    return writer;
   }
 
   // Receiving
@@ -303,16 +375,19 @@ export class LineConnection extends EbsocketConnection {
       const mayBeLate = isFull && !takesTurns && this.#phase !== "closed";
       if (mayBeLate && turnIsOver(this)) await nextTurn();
       try {
-        let space = this.#discarding ? DISCARDED : splitter.space();
+        const headroom = this.#codec ? 1 : 0;
+        let space = this.#discarding ? DISCARDED : splitter.space(1 + headroom);
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
-        length = await this.#duplex.read(space);
+        length = await this.#duplex.read(headroom > 0 ? space.subarray(headroom) : space);
         if (isSocket && !isFull) noteTurn();
-        isFull = length === space.length;
+        isFull = length === space.length - headroom;
         this.hasMore = isFull && length! >= MIN_FULL_READ_BYTES;
         if (!isFull && !takesTurns) shareTurns(this);
         if (length !== null && !this.#discarding) {
-          lines = splitter.fill(length);
-          if (splitter.unfinishedBytes <= length) this.lineBegan = ++linesBegun;
+          const filled = headroom + length;
+          const text = this.#codec ? this.#decode(this.#codec, space, headroom, filled) : length;
+          lines = splitter.fill(text, filled);
+          if (splitter.unfinishedBytes <= text) this.lineBegan = ++linesBegun;
         }
       } catch (error) {
         this.#readEnded = true;
@@ -328,10 +403,36 @@ export class LineConnection extends EbsocketConnection {
         continue;
       }
       this.#receive(lines, splitter.fault);
+      if (this.#codec && this.#heed(this.#codec)) return;
       if (this.#paused && !this.#discarding) {
         await new Promise<void>((resolve) => this.#resumeReading = resolve);
       }
     }
+  }
+
+  /** Decodes the bytes of `space` from `start` to `end` to its front. */
+  #decode(codec: Codec, space: Uint8Array, start: number, end: number): number {
+    let bytes = space.subarray(0, end);
+    const isEarly = start === 0; // The read began before the lines were wrapped.
+    if (isEarly) {
+      bytes = new Uint8Array(1 + end);
+      bytes.set(space.subarray(0, end), 1);
+    }
+    const decoded = codec.decode(bytes);
+    if (isEarly) space.set(bytes.subarray(0, decoded));
+    this.#decoded += decoded;
+    return decoded;
+  }
+
+  /** Answers input that is not lines. Returns whether the input has ended. */
+  #heed(codec: Codec): boolean {
+    const answer = codec.takeAnswer();
+    if (answer && this.#phase === "open") this.#startedWriter().appendEncoded(answer);
+    if (codec.fault) this.close(codec.fault.reason, codec.fault.message);
+    if (codec.ended === null) return false;
+    this.#announced ??= { reason: "eof", detail: codec.ended };
+    this.#onEnd();
+    return true;
   }
 
   #receive(lines: LineBlock, fault: FramingError | null): void {
@@ -344,7 +445,9 @@ export class LineConnection extends EbsocketConnection {
         throw error;
       }
     }
-    if (fault) this.close(fault.code, fault.message);
+    if (!fault) return;
+    if (this.#sink!.onFault) this.#sink!.onFault(this, fault);
+    else this.close(fault.code, fault.message);
   }
 
   /** Notes the reason that the peer gave in a `close` line. It counts once the stream then ends. */
@@ -369,7 +472,7 @@ export class LineConnection extends EbsocketConnection {
     const limits = this.#limits!;
     switch (this.#keepAlive!.check(elapsed, this, limits)) {
       case "send":
-        return void this.send(KEEP_ALIVE, 0);
+        return this.#sendKeepAlive();
       case "silent":
         return void this.close("idle-timeout", "the peer gave no sign of life as it had promised");
       case "unfinished":
@@ -378,8 +481,19 @@ export class LineConnection extends EbsocketConnection {
           `the peer did not finish a line within ${limits.lineTimeout} ms`,
         );
       case "stuck":
+        if (this.isOutOfCredit) {
+          const ms = limits.writeTimeout;
+          return this.closeSlow(`the peer made no room for events within ${ms} ms`);
+        }
         return this.#break("idle-timeout", `the peer took no bytes for ${limits.writeTimeout} ms`);
     }
+  }
+
+  #sendKeepAlive(): void {
+    const probe = this.#codec?.probe;
+    if (!probe || this.#keepAlive!.hasPromise) return void this.send(KEEP_ALIVE, 0);
+    this.#startedWriter().appendEncoded(probe);
+    this.#keepAlive!.expectAnswer();
   }
 
   /** Whether the peer is being read. */
@@ -399,7 +513,7 @@ export class LineConnection extends EbsocketConnection {
 
   /** Returns whether `bytes`, the lines that were received last, begin the peer's input. */
   isStart(bytes: Uint8Array): boolean {
-    return bytes.length + this.unfinishedBytes === this.bytesIn;
+    return bytes.length + this.unfinishedBytes === (this.#codec ? this.#decoded : this.bytesIn);
   }
 
   // Ending
@@ -432,13 +546,21 @@ export class LineConnection extends EbsocketConnection {
 
   /** Starts to close, after the last line if there is one. */
   #beginClosing(reason: CloseReason, detail: string, lastWord: Uint8Array | null): void {
-    if (lastWord && this.#sink) this.#startedWriter().append(lastWord);
+    this.#sayGoodbye(reason, lastWord);
     this.#phase = "closing";
     this.#reason = reason;
     this.#detail = detail;
     this.#wakeReader();
     this.#watchDrain();
     this.#advance();
+  }
+
+  #sayGoodbye(reason: CloseReason, lastWord: Uint8Array | null): void {
+    if (!this.#sink) return;
+    this.release();
+    this.#writer?.limit(Infinity);
+    const trailer = this.#codec?.farewell(reason) ?? null;
+    if (lastWord || trailer) this.#startedWriter().append(lastWord, trailer);
   }
 
   /** Breaks the connection if the peer accepts no byte for `drainTimeout`. */

@@ -6,8 +6,7 @@
  */
 
 import { ByteBudget } from "./byte_budget.ts";
-import { LF } from "../protocol/ascii.ts";
-import { copyNumbered, numbersLength } from "../protocol/envelope.ts";
+import { type Encoding, LINES } from "./encoding.ts";
 
 /**
  * Most bytes per write: enough to make the system call worthwhile, and few enough that no peer
@@ -34,9 +33,10 @@ const EPOCH_BLOCKS = 64;
  */
 export class SendBudget extends ByteBudget {
   /**
-   * The piece that was last queued by its bytes, while any queue holds it. The next queue probably
-   * receives it too.
+   * The lines that were last queued by their bytes, and the piece made of them, while any queue
+   * holds it. The next queue probably receives it too.
    */
+  #latestLines: Uint8Array | null = null;
   #latest: Piece | null = null;
   /** Result of the last {@link join}, while any queue holds it. */
   joined: Joined | null = null;
@@ -47,10 +47,13 @@ export class SendBudget extends ByteBudget {
     return Math.max(MIN_JOINED_BYTES, Math.min(share, MAX_BATCH_BYTES));
   }
 
-  /** Returns a piece of whole `bytes`, to be queued at once. */
-  pieceOf(bytes: Uint8Array): Piece {
-    if (this.#latest?.block.bytes !== bytes) this.#latest = new Piece(new Block(bytes));
-    return this.#latest;
+  /** Returns a piece of whole `lines` in an encoding, to be queued at once. */
+  pieceOf(lines: Uint8Array, encoding: Encoding = LINES): Piece {
+    if (this.#latestLines !== lines || this.#latest?.block.encoding !== encoding) {
+      this.#latest = new Piece(new Block(encoding.encode(lines, false), encoding));
+      this.#latestLines = lines;
+    }
+    return this.#latest!;
   }
 
   /**
@@ -65,7 +68,7 @@ export class SendBudget extends ByteBudget {
   /** Subtracts a block that no queue holds any more. */
   free(block: Block): void {
     this.add(-block.bytes.length);
-    if (this.#latest?.block === block) this.#latest = null;
+    if (this.#latest?.block === block) this.#latest = this.#latestLines = null;
     if (this.joined?.whole.block === block) this.joined = null;
   }
 }
@@ -82,6 +85,8 @@ const kept = new WeakMap<ArrayBufferLike, Block>();
  */
 export class Block {
   readonly bytes: Uint8Array;
+  /** The encoding of the lines. */
+  readonly encoding: Encoding;
   /**
    * Time of creation, counted in blocks. At the end of an epoch, queues join their small pieces.
    * Queues with the same pieces then join the same ones and share the result.
@@ -89,10 +94,15 @@ export class Block {
   readonly epoch: number = Math.floor(made++ / EPOCH_BLOCKS);
   #budget: SendBudget | null = null;
   #holders = 0;
+  /** Parts of this block in other encodings, while any queue holds them. */
+  #encoded: EncodedPart[] | null = null;
+  /** The block of which this one is an encoded part. */
+  #source: Block | null = null;
 
   /** Creates a block of bytes that never change. */
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, encoding: Encoding = LINES) {
     this.bytes = bytes;
+    this.encoding = encoding;
   }
 
   /**
@@ -117,10 +127,47 @@ export class Block {
     budget.add(this.bytes.length);
   }
 
+  /** Notes that a queue with the budget `budget` has no room for this block. */
+  pass(budget: SendBudget): void {
+    this.retain(budget);
+    this.release();
+  }
+
   /** Counts one holder fewer. */
   release(): void {
-    if (--this.#holders === 0) this.#budget!.free(this);
+    if (--this.#holders > 0) return;
+    this.#budget!.free(this);
+    if (this.#source) this.#source.#forget(this);
   }
+
+  /**
+   * Returns the lines from `start` to `end` in another encoding. All queues that need them share
+   * the result.
+   */
+  encode(encoding: Encoding, start: number, end: number, events: number): Piece {
+    const known = this.#encoded?.find((each) =>
+      each.start === start && each.end === end && each.piece.block.encoding === encoding
+    );
+    if (known) return known.piece;
+    const bytes = encoding.encode(this.bytes.subarray(start, end), events > 0);
+    const block = new Block(bytes, encoding);
+    block.#source = this;
+    const piece = new Piece(block, 0, bytes.length, events);
+    (this.#encoded ??= []).push({ start, end, piece });
+    return piece;
+  }
+
+  #forget(block: Block): void {
+    this.#encoded = this.#encoded!.filter(({ piece }) => piece.block !== block);
+    if (this.#encoded.length === 0) this.#encoded = null;
+  }
+}
+
+/** A part of a block in another encoding. */
+interface EncodedPart {
+  readonly start: number;
+  readonly end: number;
+  readonly piece: Piece;
 }
 
 /**
@@ -148,12 +195,27 @@ export class Piece {
     this.end = end;
     this.events = events;
     this.number = number;
-    this.length = end - start + (number > 0 ? numbersLength(number, events) : 0);
+    this.length = end - start;
+    if (number > 0) {
+      this.length += block.encoding.events!.addedLength(this.bytes, number, events);
+    }
+  }
+
+  /** Returns the same lines in another encoding. */
+  encode(encoding: Encoding): Piece {
+    const { block, start, end, events, number } = this;
+    const piece = block.encode(encoding, start, end, events);
+    return number > 0 ? piece.numbered(number) : piece;
   }
 
   /** Returns the same piece with numbers from `number` on. */
   numbered(number: number): Piece {
     return new Piece(this.block, this.start, this.end, this.events, number);
+  }
+
+  /** Returns the same piece of a block that holds nothing but its bytes. */
+  on(block: Block): Piece {
+    return new Piece(block, 0, block.bytes.length, this.events, this.number);
   }
 
   /** Returns whether the same bytes are written for another piece. */
@@ -167,7 +229,25 @@ export class Piece {
    * one turn, so it is counted only once.
    */
   get lines(): number {
-    return this.#lines ??= this.events || countLines(this.bytes);
+    return this.#lines ??= this.events || this.linesBefore(this.end - this.start);
+  }
+
+  /** Whether a line ends with the piece. */
+  get isLast(): boolean {
+    return true;
+  }
+
+  /** Returns the number of lines that end before `end`, which counts from the start of the piece. */
+  linesBefore(end: number): number {
+    return this.block.encoding.countLines(this.bytes, end);
+  }
+
+  /**
+   * Returns the end of the line that contains the byte at `at`, or 0 if it ends in a later piece.
+   * Both count from the start of the piece.
+   */
+  endOfLine(at: number): number {
+    return this.block.encoding.endOfLine(this.bytes, at);
   }
 
   /** The bytes of the piece, without numbers. */
@@ -184,11 +264,31 @@ export function sizeOf(pieces: readonly Piece[]): number {
   return size;
 }
 
-/** Returns the number of lines that end before `end`. */
-export function countLines(bytes: Uint8Array, end = bytes.length): number {
-  let lines = 0;
-  for (let i = bytes.indexOf(LF); i >= 0 && i < end; i = bytes.indexOf(LF, i + 1)) lines++;
-  return lines;
+/** A part of a line that is queued in several pieces, because it is too long to be copied. */
+export class Fragment extends Piece {
+  readonly #isLast: boolean;
+
+  /** Creates the part of the bytes of `block` from `start` to `end`, by default all of them. */
+  constructor(block: Block, start = 0, end = block.bytes.length, isLast = false) {
+    super(block, start, end);
+    this.#isLast = isLast;
+  }
+
+  override on(block: Block): Piece {
+    return new Fragment(block, 0, block.bytes.length, this.#isLast);
+  }
+
+  override get isLast(): boolean {
+    return this.#isLast;
+  }
+
+  override linesBefore(end: number): number {
+    return this.#isLast && end === this.length ? 1 : 0;
+  }
+
+  override endOfLine(): number {
+    return this.#isLast ? this.length : 0;
+  }
 }
 
 /** Pieces that were joined. */
@@ -246,7 +346,8 @@ function join(parts: readonly Piece[], offset: number, size: number): Joined | n
       count += events;
       continue;
     }
-    const { lines, read, written } = copyNumbered(part.bytes, number, bytes, at);
+    const access = block.encoding.events!;
+    const { lines, read, written } = access.copyNumbered(part.bytes, number, bytes, at);
     at += written;
     count += lines;
     if (lines === events) continue;
@@ -254,6 +355,7 @@ function join(parts: readonly Piece[], offset: number, size: number): Joined | n
     if (lines === 0) parts = parts.slice(0, -1);
     else remainder = new Piece(block, start + read, end, events - lines, number + lines);
   }
-  const whole = new Piece(new Block(bytes.subarray(0, at)), 0, at, isCounted ? count : 0);
+  const block = new Block(bytes.subarray(0, at), parts[0]!.block.encoding);
+  const whole = new Piece(block, 0, at, isCounted ? count : 0);
   return new Joined(parts, offset, whole, remainder);
 }

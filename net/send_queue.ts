@@ -10,9 +10,11 @@
  * @module
  */
 
-import { LF, OPEN_BRACE } from "../protocol/ascii.ts";
+import { concat } from "@std/bytes/concat";
+import { OPEN_BRACE } from "../protocol/ascii.ts";
 import { memberBytes } from "../protocol/envelope.ts";
-import { Block, countLines, MAX_BATCH_BYTES, Piece, SendBudget, sizeOf } from "./piece.ts";
+import { type Encoding, LINES } from "./encoding.ts";
+import { Block, Fragment, MAX_BATCH_BYTES, Piece, SendBudget, sizeOf } from "./piece.ts";
 
 /** Largest small block, in bytes. For these, the overhead of about 500 bytes per block matters. */
 const SMALL_BLOCK_BYTES = 4096;
@@ -28,6 +30,7 @@ export class SendQueue {
   readonly maxBytes: number;
 
   readonly #budget: SendBudget;
+  #encoding: Encoding = LINES;
   #isAbandoned = false;
   /** Once `batch()` was called, the first piece has no numbers left to write. */
   #pieces: Piece[] = [];
@@ -42,6 +45,11 @@ export class SendQueue {
   /** Number of small pieces at the end that have not been joined. */
   #small = 0;
   #epoch = 0;
+  /** Most bytes of events that the peer can take before it has read some, and how many are left. */
+  #window = Infinity;
+  #credit = Infinity;
+  /** Number of bytes at the front that are not limited by the credit any more. */
+  #paid = 0;
 
   /** Creates a queue with a limit of its own, and with a budget that it may share with others. */
   constructor(maxBytes: number, budget: SendBudget | null = null) {
@@ -53,30 +61,43 @@ export class SendQueue {
   get lines(): number {
     let lines = 0;
     for (const piece of this.#pieces) lines += piece.lines;
-    return this.#offset === 0 ? lines : lines - countLines(this.#pieces[0]!.bytes, this.#offset);
+    return this.#offset === 0 ? lines : lines - this.#pieces[0]!.linesBefore(this.#offset);
   }
 
   /** Adds complete lines. Returns `false` and adds nothing if they exceed the limit. */
   offer(lines: Uint8Array): boolean {
-    if (!this.#fits(lines.length)) return false;
-    this.append(lines);
-    return true;
+    return this.#offer([this.#budget.pieceOf(lines, this.#encoding)]);
   }
 
   /** Adds pieces that are complete lines together. Returns `false` as {@link offer} does. */
   offerPieces(pieces: readonly Piece[]): boolean {
-    if (!this.#fits(sizeOf(pieces))) return false;
-    for (const piece of pieces) this.#add(piece);
-    return true;
+    const encoding = this.#encoding;
+    return this.#offer(
+      encoding === LINES ? pieces : pieces.map((piece) => piece.encode(encoding)),
+    );
   }
 
-  #fits(length: number): boolean {
-    return this.bytes + length <= this.maxBytes || this.bytes === 0;
+  #offer(pieces: readonly Piece[]): boolean {
+    const fits = this.bytes === 0 || this.bytes + sizeOf(pieces) <= this.maxBytes;
+    if (fits) { for (const piece of pieces) this.#add(piece); }
+    else for (const { block } of pieces) block.pass(this.#budget);
+    return fits;
   }
 
   /** Adds complete lines regardless of the limit, for a last line. */
   append(lines: Uint8Array): void {
-    this.#add(this.#budget.pieceOf(lines));
+    this.#add(this.#budget.pieceOf(lines, this.#encoding));
+  }
+
+  /** Adds encoded bytes that are not a line, such as a frame that controls the connection. */
+  appendEncoded(bytes: Uint8Array): void {
+    this.#add(new Piece(new Block(bytes, this.#encoding)));
+  }
+
+  /** Adds `head`, and encodes the lines that follow. */
+  wrap(encoding: Encoding, head: Uint8Array): void {
+    this.#add(new Fragment(new Block(head), 0, head.length, true));
+    this.#encoding = encoding;
   }
 
   #add(piece: Piece): void {
@@ -124,6 +145,34 @@ export class SendQueue {
     }
   }
 
+  /**
+   * Sets how many bytes of further events the peer can take, counted as plain lines. What is queued
+   * already does not count, and neither do control lines. The last event may exceed the window.
+   */
+  limit(window: number): void {
+    this.#window = this.#credit = window;
+    this.#paid = this.bytes;
+  }
+
+  /**
+   * Notes that the peer has read that many bytes of events. Returns how many of them it had not read
+   * before.
+   */
+  grant(bytes: number): number {
+    if (this.#window === Infinity) return 0;
+    const before = this.#credit;
+    this.#credit = Math.min(this.#window, before + bytes);
+    return this.#credit - before;
+  }
+
+  /** Whether there are bytes to write that the peer can take. */
+  get isReady(): boolean {
+    if (this.bytes === 0) return false;
+    if (this.#credit > 0 || this.#paid > 0) return true;
+    const { block, start } = this.#pieces[0]!;
+    return block.encoding.events!.isControl(block.bytes, start + this.#offset);
+  }
+
   /** Removes the queued bytes from the budget, because they will never be written. */
   abandon(): void {
     if (this.#isAbandoned) return;
@@ -148,8 +197,26 @@ export class SendQueue {
     this.#prepare();
     const { bytes } = this.#pieces[0]!;
     this.#given = Math.min(bytes.length, this.#offset + MAX_BATCH_BYTES);
+    if (this.#credit < Infinity) this.#given = Math.min(this.#given, this.#offset + this.#pay());
     const isWhole = this.#offset === 0 && this.#given === bytes.length;
     return isWhole ? bytes : bytes.subarray(this.#offset, this.#given);
+  }
+
+  /** Takes the next lines from the credit. Returns the number of bytes that may be written. */
+  #pay(): number {
+    if (this.#paid > 0) return this.#paid;
+    const { bytes, block: { encoding } } = this.#pieces[0]!;
+    const access = encoding.events!;
+    let at = this.#offset;
+    while (at < this.#given) {
+      const end = encoding.endOfLine(bytes, at);
+      if (!access.isControl(bytes, at)) {
+        if (this.#credit <= 0) break;
+        this.#credit -= access.plainLength(bytes, at, end);
+      }
+      at = end;
+    }
+    return this.#paid = at - this.#offset;
   }
 
   /**
@@ -162,7 +229,7 @@ export class SendQueue {
     const isWritten = first.number === 0;
     const { maxJoinedBytes: limit, joined } = this.#budget;
     const isAlone = pieces.length === 1 || first.length - this.#offset > limit / 2;
-    if (isWritten && isAlone) return;
+    if (isWritten && (isAlone || !this.#canJoin(first))) return;
     let shared = joined?.isWorth(pieces, this.#offset) ? joined : null;
     if (!shared) {
       const { count, size } = this.#countUpTo(limit);
@@ -178,6 +245,12 @@ export class SendQueue {
     this.#offset = 0;
   }
 
+  /** Whether the first piece may be joined with others. */
+  #canJoin(first: Piece): boolean {
+    if (first instanceof Fragment) return false;
+    return this.#offset === 0 || first.block.encoding.isSelfDelimiting;
+  }
+
   /**
    * Returns the number and size of the pieces at the front that fit into `limit` bytes. The last
    * one may fit only in part if it has numbers.
@@ -185,9 +258,10 @@ export class SendQueue {
   #countUpTo(limit: number): { count: number; size: number } {
     let count = 0;
     let size = -this.#offset;
-    for (const { length, number } of this.#pieces) {
+    for (const piece of this.#pieces) {
+      const { length, number } = piece;
       const fits = size + length <= limit;
-      if (!fits && number === 0) break;
+      if (!fits && number === 0 || piece instanceof Fragment) break;
       count++;
       size = fits ? size + length : limit;
       if (!fits) break;
@@ -200,24 +274,36 @@ export class SendQueue {
    * Its number then goes between the two parts.
    */
   #split({ block, start, end, events, number }: Piece): void {
-    const behind = block.bytes.indexOf(OPEN_BRACE, start) + 1;
-    const next = block.bytes.indexOf(LF, behind) + 1;
-    const pieces = [
-      new Piece(block, start, behind),
-      new Piece(new Block(memberBytes("seq", number))),
-      new Piece(block, behind, next),
+    const { bytes, encoding } = block;
+    const member = memberBytes("seq", number);
+    const { length, longer } = encoding.events!.headOf(bytes, start, member.length);
+    const text = start + length;
+    const behind = bytes.indexOf(OPEN_BRACE, text) + 1;
+    const next = start + encoding.endOfLine(bytes.subarray(start), 0);
+    const before = bytes.subarray(text, behind);
+    const isShort = before.length <= SMALL_BLOCK_BYTES; // it may begin with any amount of space
+    const fragments = [
+      new Fragment(new Block(concat(isShort ? [longer, before, member] : [longer]), encoding)),
+      ...isShort ? [] : [
+        new Fragment(block, text, behind),
+        new Fragment(new Block(member, encoding)),
+      ],
+      new Fragment(block, behind, next, true),
     ];
-    if (next < end) pieces.push(new Piece(block, next, end, events - 1, number + 1));
-    this.#replace(0, 1, pieces);
+    const rest = next < end ? [new Piece(block, next, end, events - 1, number + 1)] : [];
+    this.#replace(0, 1, [...fragments, ...rest]);
+    this.#credit -= encoding.events!.plainLength(bytes, start, next) + member.length;
+    this.#paid = sizeOf(fragments);
   }
 
   /** Removes the first `n` bytes, which have been written. */
   consume(n: number): void {
     this.bytes -= n;
     this.#offset += n;
-    const { bytes } = this.#pieces[0]!;
-    if (this.#offset < bytes.length) return;
-    this.#isInLine = bytes[bytes.length - 1] !== LF;
+    this.#paid = Math.max(0, this.#paid - n);
+    const first = this.#pieces[0]!;
+    if (this.#offset < first.length) return;
+    this.#isInLine = !first.isLast;
     this.#drop(this.#pieces.shift()!);
     this.#offset = 0;
     this.#given = 0;
@@ -240,6 +326,7 @@ export class SendQueue {
       this.bytes += piece.length;
     }
     if (this.#pieces.length === 0) this.bytes = this.#offset = this.#given = 0;
+    this.#paid = this.bytes;
     for (const piece of dropped) this.#drop(piece);
     return { lines: lines - this.lines, bytes: bytes - this.bytes };
   }
@@ -251,9 +338,10 @@ export class SendQueue {
     if (written === 0 && !this.#isInLine) return begun;
     let from = Math.max(0, written - 1);
     for (const piece of pieces) {
-      const end = piece.bytes.indexOf(LF, from) + 1;
+      const end = piece.endOfLine(from);
       // Not a copy, so that the total does not grow even if everything queued is in one block.
-      begun.push(end > 0 ? new Piece(piece.block, piece.start, piece.start + end) : piece);
+      const isPart = end > 0 && end < piece.length;
+      begun.push(isPart ? new Piece(piece.block, piece.start, piece.start + end) : piece);
       if (end > 0) break;
       from = 0;
     }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Address, checkAddress, formatAddress } from "../protocol/address.ts";
+import { type Address, checkAddress, formatAddress, type Transport } from "../protocol/address.ts";
 import { AcceptQueue } from "./accept_queue.ts";
 import { toAddress } from "./platform.ts";
 import type { Dialer, Socket } from "./connection.ts";
@@ -12,6 +12,7 @@ import { LineConnection } from "./line_connection.ts";
 import { isLocalhost, listenOnLocalhost, type TcpListener } from "./localhost_listener.ts";
 import { checkClientOptions, secureClient, TlsServer, type TlsServerOptions } from "./tls.ts";
 import type { TlsClientOptions } from "./tls_options.ts";
+import { TlsSocket } from "./tls_socket.ts";
 import { UnixListener } from "./unix_listener.ts";
 
 export type { Dialer, Socket, TlsClientOptions, TlsServerOptions };
@@ -133,7 +134,13 @@ export async function dial(where: Destination, { tls, signal }: DialOptions = {}
  */
 export function openConnection(socket: Socket): LineConnection {
   if ("setNoDelay" in socket) tune(socket as Deno.TcpConn);
-  return new LineConnection(socket, toAddress(socket.remoteAddr));
+  return new LineConnection(socket, toAddress(socket.remoteAddr), transportOf(socket));
+}
+
+function transportOf(socket: Socket): Transport {
+  if (socket instanceof TlsSocket || "handshake" in socket) return "tls";
+  if ("path" in socket.remoteAddr) return "unix";
+  return "setNoDelay" in socket ? "tcp" : "other";
 }
 
 /** Configures TCP to send each write at once and to probe silent peers. */

@@ -5,6 +5,7 @@
  */
 
 import { afterHandlers, handlersEnd, type Round, writeSoon } from "./turn.ts";
+import type { Encoding } from "./encoding.ts";
 import { MAX_BATCH_BYTES, type Piece, type SendBudget } from "./piece.ts";
 import { SendQueue } from "./send_queue.ts";
 
@@ -40,8 +41,10 @@ export class Writer<Owner> {
   #droppedLines = 0;
   #droppedBytes = 0;
   #wasCut = false;
-  /** Length of the line queued by `append()`. */
+  /** Length of what was queued by `append()`, and of the part of it that is not a line. */
   #lastWord = 0;
+  #trailer = 0;
+  #isHeld = false;
   #room: PromiseWithResolvers<void> | null = null;
   #flushes: { target: number; resolve: () => void }[] | null = null;
 
@@ -88,7 +91,7 @@ export class Writer<Owner> {
   unsent(): { lines: number; bytes: number } {
     const lastWord = Math.min(this.#lastWord, this.#queue.bytes);
     return {
-      lines: this.#droppedLines + this.#queue.lines - (lastWord > 0 ? 1 : 0),
+      lines: this.#droppedLines + this.#queue.lines - (lastWord > this.#trailer ? 1 : 0),
       bytes: this.#droppedBytes + this.#queue.bytes - lastWord,
     };
   }
@@ -98,19 +101,57 @@ export class Writer<Owner> {
    * is full.
    */
   offer(lines: Uint8Array): boolean {
-    if (!this.#queue.offer(lines)) return false;
-    this.#bytesQueued += lines.length;
-    this.#schedule();
-    return true;
+    const before = this.#queue.bytes;
+    return this.#queue.offer(lines) && this.#added(before);
   }
 
   /** Queues pieces that are complete lines together. Returns `false` if the queue is full. */
   offerPieces(pieces: readonly Piece[]): boolean {
     const before = this.#queue.bytes;
-    if (!this.#queue.offerPieces(pieces)) return false;
+    return this.#queue.offerPieces(pieces) && this.#added(before);
+  }
+
+  /** Notes that more is queued. There were `before` bytes. */
+  #added(before: number): true {
     this.#bytesQueued += this.#queue.bytes - before;
     this.#schedule();
     return true;
+  }
+
+  /** Queues `head`, and encodes the lines that are queued from now on. */
+  wrap(encoding: Encoding, head: Uint8Array): void {
+    const before = this.#queue.bytes;
+    this.#queue.wrap(encoding, head);
+    this.#added(before);
+  }
+
+  /** Queues lines without writing them, until {@link release}. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Writes what was held. */
+  release(): void {
+    this.#isHeld = false;
+    if (this.#waits) this.#schedule();
+  }
+
+  /** Limits the bytes of events that the peer has not read. See {@link SendQueue.limit}. */
+  limit(window: number): void {
+    this.#queue.limit(window);
+    if (this.#waits) this.#schedule();
+  }
+
+  /** Notes that the peer has read bytes. See {@link SendQueue.grant}. */
+  grant(bytes: number): number {
+    const granted = this.#queue.grant(bytes);
+    if (this.#waits) this.#schedule();
+    return granted;
+  }
+
+  /** Whether there are events to write that the peer cannot take yet. */
+  get isOutOfCredit(): boolean {
+    return this.#queue.bytes > 0 && !this.#queue.isReady;
   }
 
   /**
@@ -121,12 +162,24 @@ export class Writer<Owner> {
     this.#corkedUntil = handlersEnd();
   }
 
-  /** Queues a last line, regardless of the limit. */
-  append(line: Uint8Array): void {
-    this.#lastWord = line.length;
-    this.#queue.append(line);
-    this.#bytesQueued += line.length;
-    this.#schedule();
+  /**
+   * Queues a last line regardless of the limits, and bytes that follow it and are not a line. Either
+   * may be `null`.
+   */
+  append(line: Uint8Array | null, trailer: Uint8Array | null = null): void {
+    const before = this.#queue.bytes;
+    if (line) this.#queue.append(line);
+    if (trailer) this.#queue.appendEncoded(trailer);
+    this.#lastWord = this.#queue.bytes - before;
+    this.#trailer = trailer?.length ?? 0;
+    this.#added(before);
+  }
+
+  /** Queues bytes that are not a line, regardless of the limits. */
+  appendEncoded(bytes: Uint8Array): void {
+    const before = this.#queue.bytes;
+    this.#queue.appendEncoded(bytes);
+    this.#added(before);
   }
 
   /** Replaces queued pieces with others that hold the same bytes. */
@@ -187,7 +240,7 @@ export class Writer<Owner> {
   }
 
   #schedule(): void {
-    if (this.busy) return;
+    if (this.busy || !this.#waits) return;
     this.#scheduled = true;
     writeSoon(this, this.#queue.bytes);
   }
@@ -210,9 +263,9 @@ export class Writer<Owner> {
     else this.#onIdle(this.#owner, failure);
   }
 
-  /** Whether there is something to write. */
+  /** Whether there is something that may be written. */
   get #waits(): boolean {
-    return this.#queue.bytes > 0 && !this.#stopped;
+    return this.#queue.isReady && !this.#stopped && !this.#isHeld;
   }
 
   async #write(): Promise<void> {

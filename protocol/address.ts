@@ -51,3 +51,11 @@ export function checkAddress(address: Address, minPort: 0 | 1 = 0): Address {
   }
   return [hostname, port];
 }
+
+/** What carries the lines of a connection. `other` is a socket of the program's own. */
+export type Transport = "tcp" | "tls" | "unix" | "websocket" | "event-stream" | "other";
+
+/** Returns whether only this machine can connect to a host name or address. */
+export function isLoopback(hostname: string): boolean {
+  return /^(127\.|::1$|::ffff:127\.|localhost$)/i.test(hostname);
+}

@@ -162,9 +162,10 @@ export class LineSplitter {
   }
 
   /**
-   * Returns the space for the next bytes, at least one byte. It is valid until the next
-   * {@link fill} or {@link push}, and must not be transferred.
+   * Returns the space for the next bytes. It is valid until the next {@link fill} or {@link push},
+   * and must not be transferred.
    *
+   * @param least The least length of the space, in bytes, from 1 to 256.
    * @throws {FramingError} If an earlier call has set `fault`.
    *
    * @example Read from a file
@@ -180,10 +181,10 @@ export class LineSplitter {
    * console.log(lines, "lines that are not empty");
    * ```
    */
-  space(): Uint8Array<ArrayBuffer> {
+  space(least = 1): Uint8Array<ArrayBuffer> {
     if (this.#fault) throw this.#fault;
-    const size = this.#buffer.length;
-    if (this.#unfinished === size) this.#resize(Math.max(this.#larger(), MIN_BUFFER_BYTES));
+    const room = this.#buffer.length - this.#unfinished;
+    if (room < least) this.#resize(Math.max(this.#larger(), MIN_BUFFER_BYTES));
     return this.#unfinished === 0 ? this.#buffer : this.#buffer.subarray(this.#unfinished);
   }
 
@@ -192,14 +193,16 @@ export class LineSplitter {
    *
    * If a line is longer than `maxLineBytes`, the lines before it are returned and `fault` is set.
    *
+   * @param length The number of bytes.
+   * @param filled How many bytes of the space have been filled, if some were removed from it since.
    * @throws {FramingError} If an earlier call has set `fault`.
    * @throws {RangeError} If `length` is not an integer from 0 to the length of that space.
    */
-  fill(length: number): LineBlock {
+  fill(length: number, filled = length): LineBlock {
     if (this.#fault) throw this.#fault;
     const size = this.#buffer.length;
     checkLimit("length", length, 0, size - this.#unfinished);
-    const used = this.#unfinished + length;
+    const used = this.#unfinished + filled;
     const lines = this.#take(length);
     if (!this.#fault) this.#adapt(used);
     return lines;

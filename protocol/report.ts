@@ -5,7 +5,7 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import type { Address } from "./address.ts";
+import type { Address, Transport } from "./address.ts";
 import { encodeJson } from "./encoder.ts";
 import type { ControlLine } from "./control.ts";
 import type { CloseReason } from "../errors.ts";
@@ -74,6 +74,8 @@ export interface RelayClient {
   readonly id: number;
   /** The client's address. */
   readonly address: Address;
+  /** What carries the client's lines. */
+  readonly transport: Transport;
   /** Events received from the client and relayed. */
   readonly eventsIn: number;
   /**
@@ -89,7 +91,9 @@ export interface RelayClient {
 }
 
 /** The state of a client of a relay. */
-export interface ClientReport extends RelayClient {
+export interface ClientReport extends Omit<RelayClient, "transport"> {
+  /** What carries the client's lines. Unset if the relay is too old to tell. */
+  readonly transport?: Transport;
   /**
    * The number of subscriptions. `null` if the client has never subscribed and receives every
    * event.
@@ -292,8 +296,9 @@ function isRelay(value: unknown): boolean {
 }
 
 function isClient(value: unknown): boolean {
-  const { address, subscriptionCount, subscriptions } = Object(value);
+  const { address, transport, subscriptionCount, subscriptions } = Object(value);
   return hasNumbers(value, CLIENT_FIGURES) && isAddress(address) &&
+    (transport === undefined || typeof transport === "string") &&
     (subscriptionCount === null || typeof subscriptionCount === "number") &&
     Array.isArray(subscriptions) && subscriptions.every(isSubscription);
 }

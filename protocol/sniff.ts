@@ -4,6 +4,7 @@
  * @module
  */
 
+import { startsWith } from "@std/bytes/starts-with";
 import { decoder, encoder } from "./utf8.ts";
 
 /** The start line of a request (RFC 9112, section 3). */
@@ -31,4 +32,12 @@ export const HTTP_ANSWER: Uint8Array = encoder.encode(
 export function foreignProtocol(line: Uint8Array): "HTTP" | "TLS" | null {
   if (line[0] === 0x16 && line[1] === 0x03) return "TLS"; // RFC 8446, section 5.1
   return REQUEST.test(decoder.decode(line.subarray(0, LOOKED_AT))) ? "HTTP" : null;
+}
+
+/** The methods of requests that a server with `web` answers. */
+const METHODS = ["GET ", "HEAD "].map((method) => encoder.encode(method));
+
+/** Returns whether a peer's first lines begin a request that a server with `web` answers. */
+export function isRequest(lines: Uint8Array): boolean {
+  return METHODS.some((method) => startsWith(lines, method));
 }

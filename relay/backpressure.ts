@@ -166,7 +166,7 @@ export class Backpressure {
   /** Checks a reader after lines have been queued for it. */
   observe(reader: LineConnection): void {
     const room = reader.room();
-    if (!room) return;
+    if (!room || reader.isOutOfCredit) return;
     let laggard = this.#records.get(reader);
     if (!laggard) {
       laggard = { lags: false, bytesOut: 0, stuck: 0, blockedMs: 0, updatedAt: 0, publishers: 0 };
@@ -198,7 +198,7 @@ export class Backpressure {
 
   /**
    * Decides whether publishers may have to wait for a reader. They do not wait for a reader that
-   * has stood still for long.
+   * has stood still for long, or has said that it can take no more events.
    */
   #judge(reader: LineConnection, laggard: Laggard): void {
     const now = performance.now();
@@ -207,7 +207,8 @@ export class Backpressure {
     // The next check comes a little later. The reader must not have held up publishers for too long
     // by then.
     const isPatient = laggard.stuck + CHECK_MS <= this.#maxHold;
-    const mayBlock = laggard.lags && isPatient && laggard.blockedMs < this.#maxTotalHold;
+    const mayBlock = laggard.lags && isPatient && laggard.blockedMs < this.#maxTotalHold &&
+      !reader.isOutOfCredit;
     if (mayBlock) this.#blocking.add(reader);
     else this.#blocking.delete(reader);
   }

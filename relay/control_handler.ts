@@ -31,7 +31,7 @@ import { TextSet } from "../protocol/text_map.ts";
 import { decoder } from "../protocol/utf8.ts";
 
 /** Control lines that the relay handles. Others are not even parsed, because they may be long. */
-const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats"]);
+const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats", "read"]);
 
 /**
  * Amounts of work that take the relay about as long as a short control line, some 50 µs: bytes to
@@ -94,6 +94,7 @@ export class ControlHandler {
       return 1;
     }
     const line = parseLine(decoder.decode(bytes), hasEscapedKey) as ControlLine;
+    if (control === "read") return this.#handshake.onRead(client.recipient, line) ? 0 : 1;
     return 1 + length / BYTES_PER_LINE + this.#answer(client, line);
   }
 

@@ -133,10 +133,12 @@ function traffic({ recipient }: Subscriber<Reported>): number {
 }
 
 function toReport({ recipient, subscriptions }: Subscriber<Reported>): ClientReport {
-  const { id, address, eventsIn, eventsOut, bytesIn, bytesOut, pendingBytes } = recipient;
+  const { id, address, transport, eventsIn, eventsOut, bytesIn, bytesOut, pendingBytes } =
+    recipient;
   return {
     id,
     address,
+    transport,
     eventsIn,
     eventsOut,
     bytesIn,

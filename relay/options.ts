@@ -9,7 +9,8 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
 import type { RelayClient } from "../protocol/report.ts";
 import type { RateOptions } from "../server/rate_limiter.ts";
-import type { ServeOptions } from "../server/admission.ts";
+import type { ServeOptions, ServerSink } from "../server/admission.ts";
+import type { WebOptions } from "../web/policy.ts";
 
 /** Callbacks for the life of a relay's clients, for example for logging. */
 export interface RelayObserver {
@@ -27,6 +28,20 @@ export interface RelayObserver {
    * not a single byte went in either direction.
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
+}
+
+/** The answers of a relay to HTTP requests. */
+export type WebSite = { answer: NonNullable<ServerSink["onRequest"]> };
+
+/** Options of {@link RelayOptions.web}. */
+export interface RelayWebOptions extends WebOptions {
+  /**
+   * Whether `/metrics` and `/healthz` answer without a token although other machines can connect.
+   * They always do where only this machine can.
+   *
+   * @default {false}
+   */
+  readonly metricsOpen?: boolean;
 }
 
 /** Options of {@link Relay}. */
@@ -98,6 +113,15 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default {undefined}
    */
   readonly events?: EventDefinitions<object>;
+  /**
+   * Also answers HTTP on the same port: `/` is a page to watch the relay, `/client.js` the client
+   * for other pages, `/events` a stream of events, `/metrics` and `/healthz` for monitoring, and
+   * every path that ends in `/ws` a WebSocket. Names the other pages and the host names that are
+   * permitted besides the relay's own; `{}` permits none.
+   *
+   * @default The option `web` of the server.
+   */
+  readonly web?: RelayWebOptions;
   /** Callbacks for joining, leaving and refused clients. */
   readonly observer?: RelayObserver;
 }

@@ -12,6 +12,7 @@ import { ConnectionLimits } from "../net/connection_options.ts";
 import { nextTurn, turnIsOver } from "../net/turn.ts";
 import type { Address } from "../protocol/address.ts";
 import type { Feature, Hello } from "../protocol/control.ts";
+import type { HttpRequest } from "../protocol/http.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { checkDuration, checkMaxBatchDelay, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayStats } from "../protocol/report.ts";
@@ -23,14 +24,14 @@ import { ControlHandler } from "./control_handler.ts";
 import { Departures } from "./departures.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
-import type { RelayObserver, RelayOptions } from "./options.ts";
+import type { RelayObserver, RelayOptions, WebSite } from "./options.ts";
 import { Router } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { StatsCollector } from "./stats.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 /** Features of every relay besides passing events on. */
-const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats"];
+const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats", "window"];
 
 /** The clients of one relay, and the way of their lines. */
 export class Pipeline implements ServerSink, BackpressureSink {
@@ -52,17 +53,25 @@ export class Pipeline implements ServerSink, BackpressureSink {
   readonly #inspector: Inspector<LineConnection>;
   readonly #controlHandler: ControlHandler;
   readonly #ingress: Ingress<LineConnection>;
+  readonly #loadSite: () => Promise<WebSite>;
+  #site: WebSite | null = null;
 
   /**
    * Creates the parts of a relay, each after those that it uses.
    *
+   * @param loadSite Loads the answers to HTTP requests, on a server with `web`.
    * @throws {TypeError} If `events` is not a set of definitions.
    * @throws {RangeError} If an option is out of range.
    */
-  constructor(server: { readonly pendingBytes: number }, options: RelayOptions) {
+  constructor(
+    server: { readonly pendingBytes: number },
+    options: RelayOptions,
+    loadSite: () => Promise<WebSite>,
+  ) {
     const limits = new ConnectionLimits(options);
     const subscribeFirst = options.subscribeFirst ?? false;
     this.#server = server;
+    this.#loadSite = loadSite;
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
     this.#filter = new SchemaFilter(options.events);
@@ -143,9 +152,24 @@ export class Pipeline implements ServerSink, BackpressureSink {
     return this.#stats.read(this.#clients, this.#server.pendingBytes, eventsUnheard, refused);
   }
 
+  async prepareWeb(): Promise<void> {
+    this.#site = await this.#loadSite();
+  }
+
+  onRequest(request: HttpRequest, isAuthorized: boolean): ReturnType<WebSite["answer"]> {
+    return this.#site?.answer(request, isAuthorized) ?? null;
+  }
+
+  onConnect(connection: LineConnection): void {
+    this.#subscribers.set(connection, this.#router.open(connection));
+  }
+
+  onWithdraw(connection: LineConnection): void {
+    this.#router.close(this.#subscriberOf(connection));
+  }
+
   onOpen(connection: LineConnection): void {
     this.#clients.add(connection);
-    this.#subscribers.set(connection, this.#router.open(connection));
     this.#stats.joined();
     this.#observer.onJoin?.(connection);
   }

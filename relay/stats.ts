@@ -15,7 +15,7 @@ import type { RelayClient, RelayStats } from "../protocol/report.ts";
 const INTERVAL_MS = 100;
 
 /** The counters of one client. */
-export type ClientCounters = Omit<RelayClient, "id" | "address">;
+export type ClientCounters = Omit<RelayClient, "id" | "address" | "transport">;
 
 type Totals = Record<Exclude<keyof ClientCounters, "pendingBytes">, number>;
 

@@ -15,6 +15,12 @@ import { checkDuration, checkGiven, checkLimit, MAX_TIMER_MS } from "../protocol
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import { MemoryLimits } from "./memory_limits.ts";
 import { checkTokenText } from "../protocol/token.ts";
+import type { EventStream, WebAnswer } from "../web/answer.ts";
+import { bearerToken } from "../web/bearer.ts";
+import type { WebGate, WebGateSink } from "../web/gate.ts";
+import type { WebOptions, WebPolicy } from "../web/policy.ts";
+import type { HttpFault, HttpRequest } from "../protocol/http.ts";
+import type { Newcomers, NewcomersSink } from "./newcomers.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
 /** Default of `maxTotalPendingBytes`. */
@@ -32,8 +38,15 @@ const MAX_REJECTED = 256;
 
 /** Receiver of the input of all connections of a server. */
 export interface ServerSink extends ConnectionSink {
-  /** Called when a peer has connected and was admitted. */
+  /**
+   * Called when a peer has connected that may become a client. Lines can be sent to it. On a server
+   * with `web`, they are held until the peer turns out to be a client or not.
+   */
+  onConnect?(connection: EbsocketConnection): void;
+  /** Called when a peer has become a client, before anything else but `onConnect`. */
   onOpen(connection: EbsocketConnection): void;
+  /** Called when a peer is no client: it has sent an HTTP request. The last call for it. */
+  onWithdraw?(connection: EbsocketConnection): void;
   /** Called with the hello of a peer that had to send a token, right after `onOpen`. */
   onHello?(connection: EbsocketConnection, hello: Hello): void;
   /**
@@ -41,6 +54,19 @@ export interface ServerSink extends ConnectionSink {
    * peer disconnected without a byte in either direction.
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
+  /** Called on a server with `web`, before its first peer, which waits for it. */
+  prepareWeb?(): Promise<void>;
+  /**
+   * Answers an HTTP request on a server with `web`.
+   *
+   * @param request The request, which the rules for browsers permit.
+   * @param isAuthorized Whether it has the token as a bearer, or none is required.
+   * @returns The answer, or `null` if there is nothing at that path.
+   */
+  onRequest?(
+    request: HttpRequest,
+    isAuthorized: boolean,
+  ): WebAnswer | EventStream | HttpFault | null;
   /** Called before each accept. Returns a promise to wait for, or `null`. */
   whenReady?(): Promise<void> | null;
 }
@@ -98,10 +124,18 @@ export interface ServeOptions extends ConnectionOptions {
    * @default {0}
    */
   readonly retryAfter?: number;
+  /**
+   * Also answers HTTP on the same port, and takes browsers as clients, over WebSocket. Names the
+   * other pages and the host names that are permitted besides the server's own; `{}` permits none.
+   *
+   * @default The option `web` of the server.
+   */
+  readonly web?: WebOptions;
 }
 
 /** The peers of one server. Its methods `on…()` receive the lines and the ends of its clients. */
-export class Admission implements ConnectionSink, AuthGateSink, Ticking {
+export class Admission
+  implements ConnectionSink, AuthGateSink, NewcomersSink, Ticking, WebGateSink {
   /** Longest time that closing may take, in milliseconds. */
   readonly shutdownTimeout: number;
 
@@ -121,7 +155,10 @@ export class Admission implements ConnectionSink, AuthGateSink, Ticking {
   readonly #memory: MemoryLimits;
   readonly #byAddress = new Map<string, number>();
   #clients = 0;
-  #gate: AuthGate | null = null;
+  #authGate: AuthGate | null = null;
+  readonly #policy: WebPolicy | null;
+  #webGate: WebGate | null = null;
+  #newcomers: Newcomers | null = null;
   #lastId = 0;
 
   /**
@@ -129,12 +166,19 @@ export class Admission implements ConnectionSink, AuthGateSink, Ticking {
    *
    * @param sink Receives the clients and their lines.
    * @param options The limits, and the token if one is needed.
+   * @param policy The rules for browsers, or `null` to refuse HTTP.
    * @param onFailure Called with errors thrown by `sink` that have no other handler.
    * @throws {TypeError} If the token is not a string.
    * @throws {RangeError} If an option is out of range.
    */
-  constructor(sink: ServerSink, options: ServeOptions, onFailure: (error: unknown) => void) {
+  constructor(
+    sink: ServerSink,
+    options: ServeOptions,
+    policy: WebPolicy | null,
+    onFailure: (error: unknown) => void,
+  ) {
     this.#sink = sink;
+    this.#policy = policy;
     this.#onFailure = onFailure;
     this.#maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
     const perAddress = options.maxClientsPerAddress ?? Infinity;
@@ -163,46 +207,99 @@ export class Admission implements ConnectionSink, AuthGateSink, Ticking {
    * there is one.
    */
   async prepare(): Promise<void> {
-    if (this.#token === undefined) return;
-    const { AuthGate } = await import("./auth_gate.ts");
-    this.#gate = new AuthGate(this.#token, this.#helloTimeout, this.#limits, this);
+    if (this.#token !== undefined) {
+      const { AuthGate } = await import("./auth_gate.ts");
+      const hasWeb = this.#policy !== null;
+      this.#authGate = new AuthGate(this.#token, this.#helloTimeout, this.#limits, this, hasWeb);
+    }
+    if (!this.#policy) return;
+    await this.#sink.prepareWeb?.();
+    const [{ WebGate }, { Newcomers }] = await Promise.all([
+      import("../web/gate.ts"),
+      import("./newcomers.ts"),
+    ]);
+    this.#webGate = new WebGate(this.#policy, this.#helloTimeout, this.#limits, this);
+    this.#newcomers = new Newcomers(this, this.#limits);
   }
 
-  /** Admits a peer that has passed the gate, with its input after the hello. */
-  pass(connection: LineConnection, hello: Hello, input: LineBlock): void {
+  /** Admits a peer that has passed a gate, with its input after the hello. */
+  pass(connection: LineConnection, hello: Hello | null, input: LineBlock): void {
     try {
       const excess = this.#excess();
       if (excess) return this.reject(connection, "too-many-clients", excess);
       connection.switchSink(this, this.#limits);
-      this.#open(connection);
-      this.#sink.onHello?.(connection, hello);
+      this.#connect(connection);
+      this.#sink.onOpen(connection);
+      if (hello) this.#sink.onHello?.(connection, hello);
       if (input.bytes.length > 0) this.#sink.onLines(connection, input);
     } catch (error) {
       this.#onFailure(error); // No other handler would receive it.
     }
   }
 
-  /** Admits a peer, hands it to the authentication gate, or rejects it. */
+  /** Admits a peer that has become a WebSocket or a stream of events. */
+  onUpgrade(connection: LineConnection, input: LineBlock): void {
+    if (this.#authGate && input.bytes.length === 0) this.#authGate.receive(connection);
+    else this.pass(connection, null, input);
+  }
+
+  /** Passes an HTTP request on to the sink, which may have an answer. */
+  answer(request: HttpRequest): WebAnswer | EventStream | HttpFault | null {
+    const isAuthorized = this.#authGate?.isRight(bearerToken(request)) ?? true;
+    return this.#sink.onRequest?.(request, isAuthorized) ?? null;
+  }
+
+  onLinePeer(connection: LineConnection, lines: LineBlock | null): ConnectionSink {
+    connection.release();
+    if (connection.id === 0) return this.#turnAway(connection, this.#excess()!);
+    connection.switchSink(this, this.#limits);
+    this.#sink.onOpen(connection);
+    if (lines) this.#sink.onLines(connection, lines);
+    return this;
+  }
+
+  onWebPeer(connection: LineConnection, lines: LineBlock): ConnectionSink {
+    if (connection.id > 0) {
+      this.#clients--;
+      this.#sink.onWithdraw?.(connection);
+    }
+    connection.discard();
+    this.#webGate!.receive(connection, lines);
+    return this.#webGate!;
+  }
+
+  /** Rejects a peer for which there is no room. */
+  #turnAway(connection: LineConnection, excess: string): ConnectionSink {
+    const sink = { onLines() {}, onClose: () => this.gone(connection) };
+    connection.switchSink(sink, this.#limits);
+    this.reject(connection, "too-many-clients", excess);
+    return sink;
+  }
+
+  /** Admits a peer, hands it to a gate, or rejects it. */
   admit(connection: LineConnection): void {
     this.#connections.add(connection);
     addTicking(this);
-    // Peers at the gate take no place yet, so that strangers cannot keep out clients that have the
-    // token.
-    const excess = this.#excessOf(connection) ?? (this.#gate ? null : this.#excess());
-    if (excess) {
+    // A peer at a gate takes no place yet, so that strangers cannot keep out clients that have the
+    // token, and a full server still answers HTTP.
+    const excess = this.#excess();
+    const excessOfAddress = this.#excessOf(connection);
+    if (excessOfAddress ?? (this.#authGate || this.#newcomers ? null : excess)) {
       connection.start({ onLines() {}, onClose: () => this.#forget(connection) }, this.#limits);
-      return this.reject(connection, "too-many-clients", excess);
+      return this.reject(connection, "too-many-clients", excessOfAddress ?? excess!);
     }
     this.#count(connection, 1);
-    if (this.#gate) return this.#gate.start(connection);
-    connection.start(this, this.#limits);
-    this.#open(connection);
+    if (this.#authGate) return this.#authGate.start(connection);
+    if (this.#newcomers) this.#newcomers.start(connection);
+    else connection.start(this, this.#limits);
+    if (!excess) this.#connect(connection);
+    if (!this.#newcomers) this.#sink.onOpen(connection);
   }
 
-  #open(connection: LineConnection): void {
+  #connect(connection: LineConnection): void {
     this.#clients++;
-    connection.id = ++this.#lastId;
-    this.#sink.onOpen(connection);
+    connection.id ||= ++this.#lastId;
+    this.#sink.onConnect?.(connection);
   }
 
   /** Returns the reason to reject one more client, or `null` if there is room. */

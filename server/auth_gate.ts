@@ -11,9 +11,10 @@ import type { ConnectionSink } from "../net/connection.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import { LF } from "../protocol/ascii.ts";
+import { MAX_HEAD_BYTES } from "../protocol/http.ts";
 import { type ControlLine, decodeHello, type Hello } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
-import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
+import { foreignProtocol, HTTP_ANSWER, isRequest } from "../protocol/sniff.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { decoder } from "../protocol/utf8.ts";
@@ -32,6 +33,8 @@ const MAX_WAITING = 1000;
 
 /** Receiver of the gate's decisions. */
 export interface AuthGateSink {
+  /** Called when a peer has begun an HTTP request, with the first lines of it. */
+  onWebPeer(connection: LineConnection, lines: LineBlock): void;
   /** Called when a peer has passed. `input` is its input after the hello. */
   pass(connection: LineConnection, hello: Hello, input: LineBlock): void;
   /** Called to close the connection of a peer that does not pass. */
@@ -56,20 +59,37 @@ export class AuthGate implements ConnectionSink {
   readonly #helloTimeout: number;
   readonly #limits: ConnectionLimits;
   readonly #sink: AuthGateSink;
+  readonly #hasWeb: boolean;
   readonly #validator = new LineValidator();
   /** Waiting peers, longest first, and the function that cancels the deadline of each. */
   readonly #waiting = new Map<LineConnection, () => void>();
 
-  constructor(token: string, helloTimeout: number, limits: ConnectionLimits, sink: AuthGateSink) {
+  /**
+   * Creates a gate.
+   *
+   * @param token The token.
+   * @param helloTimeout The time in which a peer must send it, in milliseconds.
+   * @param limits The limits of the server.
+   * @param sink Receives the decisions.
+   * @param hasWeb Whether HTTP requests are passed to the sink instead of being rejected.
+   */
+  constructor(
+    token: string,
+    helloTimeout: number,
+    limits: ConnectionLimits,
+    sink: AuthGateSink,
+    hasWeb: boolean,
+  ) {
     this.#token = new TokenCheck(token);
     this.#helloTimeout = helloTimeout;
     this.#sink = sink;
+    this.#hasWeb = hasWeb;
     // One read takes at most a quarter of `maxPendingBytes`, which also limits the input after a
     // hello.
     this.#limits = new ConnectionLimits(
       {
         ...limits,
-        maxLineBytes: Math.min(limits.maxLineBytes, MAX_HELLO_BYTES),
+        maxLineBytes: hasWeb ? MAX_HEAD_BYTES : Math.min(limits.maxLineBytes, MAX_HELLO_BYTES),
         maxPendingBytes: 4 * MAX_HELLO_BYTES,
         keepAliveInterval: Infinity,
       },
@@ -78,8 +98,19 @@ export class AuthGate implements ConnectionSink {
     );
   }
 
-  /** Adds a peer that waits at the gate. */
+  /** Starts the connection of a peer that waits at the gate. */
   start(connection: LineConnection): void {
+    this.#add(connection);
+    connection.start(this, this.#limits);
+  }
+
+  /** Takes over a connection that has become a WebSocket. */
+  receive(connection: LineConnection): void {
+    this.#add(connection);
+    connection.switchSink(this, this.#limits);
+  }
+
+  #add(connection: LineConnection): void {
     if (this.#waiting.size === MAX_WAITING) {
       const [longest] = this.#waiting.keys();
       this.#reject(longest!, "too-many-clients", "too many others came after it");
@@ -90,10 +121,14 @@ export class AuthGate implements ConnectionSink {
       this.#reject(connection, "idle-timeout", `no hello came within ${this.#helloTimeout} ms`);
     });
     this.#waiting.set(connection, endDeadline);
-    connection.start(this, this.#limits);
   }
 
-  onLines(connection: LineConnection, { bytes }: LineBlock): void {
+  onLines(connection: LineConnection, lines: LineBlock): void {
+    const { bytes } = lines;
+    if (this.#hasWeb && !connection.isWrapped && isRequest(bytes)) {
+      this.#forget(connection);
+      return this.#sink.onWebPeer(connection, lines);
+    }
     const validator = this.#validator.open(bytes);
     let start = 0;
     let kind = validator.validate(start);
@@ -106,7 +141,7 @@ export class AuthGate implements ConnectionSink {
     const line = bytes.subarray(start, end);
     const control = kind === "control" && parseLine(decoder.decode(line), validator.hasEscapedKey);
     const hello = control ? decodeHello(control as ControlLine) : null;
-    if (hello && this.#token.isRight(hello.token)) {
+    if (hello && this.isRight(hello.token)) {
       this.#forget(connection);
       return this.#sink.pass(connection, hello, new LineBlock(bytes.slice(end)));
     }
@@ -122,6 +157,11 @@ export class AuthGate implements ConnectionSink {
       this.#sink.refused(connection.address, reason, why, connection.bytesIn === 0);
     }
     this.#sink.gone(connection);
+  }
+
+  /** Returns whether a peer has given the token. */
+  isRight(token: string | undefined): boolean {
+    return this.#token.isRight(token);
   }
 
   #reject(

@@ -11,6 +11,7 @@ import type { ControlLine, Feature, Hello, Welcome } from "../protocol/control.t
 import {
   decodeClose,
   decodeHello,
+  decodeRead,
   encodeAck,
   encodeClose,
   encodeWelcome,
@@ -20,10 +21,15 @@ import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
 import type { RateOptions } from "./rate_limiter.ts";
 import { MAX_QUOTE } from "../protocol/printable.ts";
 
+/** Fewest bytes that a `read` line must report so that it does not count. */
+const MIN_FREE_READ = 4096;
+
 /** Exchanges control lines with the clients of one server. */
 export class Handshake {
   readonly #terms: Omit<Welcome, "id" | "ack">;
   readonly #greeted = new WeakSet<LineConnection>();
+  /** The windows of the clients that have one, in bytes. */
+  readonly #windows = new WeakMap<LineConnection, number>();
   /** The clients that requested acknowledgements. */
   readonly #wantsAcks = new WeakSet<LineConnection>();
 
@@ -73,8 +79,24 @@ export class Handshake {
     this.#greeted.add(client);
     if (hello.keepAliveMs !== undefined) client.setPeerKeepAlive(hello.keepAliveMs);
     if (hello.ack) this.#wantsAcks.add(client);
+    if (hello.window !== undefined) this.#limit(client, hello.window);
     client.send(encodeWelcome({ ...this.#terms, id: `c${client.id}`, ack: hello.ack }), 0);
     return hello;
+  }
+
+  #limit(client: LineConnection, window: number): void {
+    this.#windows.set(client, window);
+    client.limit(window);
+  }
+
+  /**
+   * Handles a `read` line of a client.
+   *
+   * @returns Whether it does not count as a line, because it reports enough.
+   */
+  onRead(client: LineConnection, line: ControlLine): boolean {
+    const granted = client.grant(decodeRead(line) ?? 0);
+    return granted >= Math.max(MIN_FREE_READ, (this.#windows.get(client) ?? Infinity) / 4);
   }
 
   /**

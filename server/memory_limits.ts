@@ -7,7 +7,7 @@
 
 import { ReadBuffers } from "../net/byte_budget.ts";
 import type { LineConnection } from "../net/line_connection.ts";
-import { Block, Piece, SendBudget } from "../net/piece.ts";
+import { Block, SendBudget } from "../net/piece.ts";
 
 /** Share of a limit down to which room is made once it was exceeded. */
 const MAX_LEFT = 0.75;
@@ -112,13 +112,15 @@ export function compact(holders: Iterable<Pick<LineConnection, "replaceEach">>):
   }
   for (const holder of holders) {
     holder.replaceEach((piece) => {
-      const { block, start, end, events, number } = piece;
+      const { block, start, end } = piece;
       const { copies, size } = queued.get(block)!;
       if (2 * size > block.bytes.length) return piece;
       const key = `${start} ${end}`;
       let copy = copies.get(key);
-      if (!copy) copies.set(key, copy = new Block(block.bytes.slice(start, end)));
-      return new Piece(copy, 0, end - start, events, number);
+      if (!copy) {
+        copies.set(key, copy = new Block(block.bytes.slice(start, end), block.encoding));
+      }
+      return piece.on(copy);
     });
   }
 }

@@ -29,7 +29,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "web/": NET,
   "server/": [...NET, "web/"],
   "client/": [...NET, "schema/"],
-  "relay/": [...NET, "schema/", "server/"],
+  "relay/": [...NET, "schema/", "web/", "server/"],
   "event.ts": PROTOCOL,
   "framing.ts": PROTOCOL,
   "define.ts": [...PROTOCOL, "schema/"],

@@ -15,7 +15,7 @@ import { inspect, quote } from "../protocol/printable.ts";
 import { TextSet } from "../protocol/text_map.ts";
 
 /** Pages and hosts that may be used besides the relay's own. */
-export interface WebPolicyOptions {
+export interface WebOptions {
   /**
    * The origins of other pages that may join, exactly as browsers send them: `https://chat.example`,
    * with a port if it is not the scheme's own. `null`, `file://` and the origins of extensions are
@@ -82,7 +82,7 @@ export class WebPolicy {
    * @param isTls Whether the listener speaks TLS, so that its own page has the scheme `https`.
    * @throws {TypeError} If an origin or a host is invalid.
    */
-  constructor(options: WebPolicyOptions, isTls: boolean) {
+  constructor(options: WebOptions, isTls: boolean) {
     this.#origins = new TextSet(listed(options.origins, "web.origins").map(checkOrigin));
     this.#hosts = new TextSet(listed(options.hosts, "web.hosts").map(checkHost));
     this.#isTls = isTls;

@@ -18,7 +18,12 @@ Deno.test("toRelaySettings() without arguments asks for a relay on the usual por
     token: null,
     tls: null,
     schema: null,
-    options: { echo: true, subscribeFirst: false, inspect: true },
+    options: {
+      echo: true,
+      subscribeFirst: false,
+      inspect: true,
+      web: { origins: [], hosts: [], metricsOpen: false },
+    },
     log: "text",
     statsSeconds: null,
   });
@@ -30,7 +35,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
     "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13 " +
     "--max-subscriptions 14 --max-total-subscriptions 15 --subscribe-first --no-inspect --schema s " +
-    "--max-batch-delay 16";
+    "--max-batch-delay 16 --web --web-origin o --web-origin p --web-host h --metrics-open";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
@@ -56,6 +61,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
       maxSubscriptions: 14,
       maxTotalSubscriptions: 15,
       maxBatchDelay: 16,
+      web: { origins: ["o", "p"], hosts: ["h"], metricsOpen: true },
     },
     log: "json",
     statsSeconds: 13,
@@ -65,6 +71,39 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
       ["unix", "token", "version"].includes(name);
     assert(isTried, name);
   }
+});
+
+Deno.test("toRelaySettings() lets browsers in where only this machine can connect", () => {
+  const none = { origins: [], hosts: [], metricsOpen: false };
+  for (const host of ["127.0.0.1", "127.0.0.2", "::1", "localhost"]) {
+    assertEquals(settingsOf(["--host", host]).options.web, none);
+  }
+  assertEquals(settingsOf(["--no-web"]).options.web, undefined);
+  assertEquals(settingsOf(["--host", "0.0.0.0"]).options.web, undefined);
+  assertEquals(settingsOf(["--unix", "/run/relay"]).options.web, undefined);
+});
+
+Deno.test("toRelaySettings() lets browsers in from elsewhere only with a token or named pages", () => {
+  const elsewhere = ["--host", "0.0.0.0", "--web"];
+  const none = { origins: [], hosts: [], metricsOpen: false };
+  assertThrows(() => settingsOf(elsewhere), UsageError, "--token-file");
+  assertThrows(() => settingsOf(elsewhere), UsageError, "--web-origin");
+  assertEquals(settingsOf(elsewhere, "s3cret").options.web, none);
+  const origin = "https://chat.example";
+  const named = settingsOf([...elsewhere, "--web-origin", origin]);
+  assertEquals(named.options.web, { ...none, origins: [origin] });
+});
+
+Deno.test("toRelaySettings() names the option for browsers that has no effect", () => {
+  const elsewhere = ["--host", "0.0.0.0"];
+  assertThrows(() => settingsOf([...elsewhere, "--web-host", "h"]), UsageError, "--web-host needs");
+  assertThrows(() => settingsOf([...elsewhere, "--metrics-open"]), UsageError, "--metrics-open");
+  assertThrows(
+    () => settingsOf(["--no-web", "--web-origin", "o"]),
+    UsageError,
+    "exclude each other",
+  );
+  assertThrows(() => settingsOf(["--no-web", "--web"]), UsageError, "more than once");
 });
 
 Deno.test("toRelaySettings() accepts fractions of durations only", () => {

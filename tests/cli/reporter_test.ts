@@ -15,6 +15,7 @@ const address: Address = ["192.0.2.1", 50_000];
 const client = {
   id: 1,
   address,
+  transport: "tcp" as const,
   eventsIn: 2,
   eventsOut: 3,
   bytesIn: 4,

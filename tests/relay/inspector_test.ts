@@ -16,6 +16,7 @@ import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeRecipient } from "../support/routes.ts";
 
 class FakeClient extends FakeRecipient {
+  readonly transport = "tcp";
   readonly address: Address = ["127.0.0.1", 1];
   eventsIn = 0;
   bytesIn = 0;

@@ -108,7 +108,7 @@ Deno.test("Relay without subscribeFirst does not list the feature", async () => 
   await using one = await join(relay);
   await one.send('{"control":"hello"}\n');
   await one.sees('"welcome"');
-  assertEquals(featuresOf(one), ["subscribe", "ack", "sequence", "stats"]);
+  assertEquals(featuresOf(one), ["subscribe", "ack", "sequence", "stats", "window"]);
 });
 
 Deno.test("Relay forwards the bytes that it received", async () => {

@@ -33,7 +33,7 @@ for (const [name, start] of Object.entries(SERVERS)) {
       version: 1,
       id: "c1",
       keep_alive_ms: 25_000,
-      ...(name === "relay" && { features: ["subscribe", "ack", "sequence", "stats"] }),
+      features: name === "relay" ? ["subscribe", "ack", "sequence", "stats", "window"] : ["window"],
       limits: {
         max_line_bytes: 5000,
         max_depth: 64,

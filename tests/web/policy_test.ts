@@ -5,7 +5,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import fc from "fast-check";
 import type { HttpRequest } from "../../protocol/http.ts";
-import { WebPolicy, type WebPolicyOptions, type WebRoute } from "../../web/policy.ts";
+import { type WebOptions, WebPolicy, type WebRoute } from "../../web/policy.ts";
 import { readHead, requestFor } from "../support/http.ts";
 import { fuzzRuns } from "../support/lines.ts";
 
@@ -15,13 +15,13 @@ const ROUTES: readonly WebRoute[] = ["page", "client", "socket", "events", "metr
 const OWN_ROUTES = ROUTES.filter((route) => route !== "client");
 
 /** The decision in short: `admitted`, or the cause of the refusal. */
-function decide(route: WebRoute, fields: string[], options: WebPolicyOptions = {}, isTls = false) {
+function decide(route: WebRoute, fields: string[], options: WebOptions = {}, isTls = false) {
   const result = new WebPolicy(options, isTls).check(requestFor("/", ...fields), route);
   return result.kind === "admitted" ? "admitted" : result.cause;
 }
 
 /** The sentence with which a request is refused. */
-function refusal(route: WebRoute, fields: string[], options: WebPolicyOptions = {}): string {
+function refusal(route: WebRoute, fields: string[], options: WebOptions = {}): string {
   const result = new WebPolicy(options, false).check(requestFor("/", ...fields), route);
   if (result.kind !== "refused") throw new Error(`Let in: ${fields}`);
   assertEquals(result.fault.status, 403);
@@ -29,7 +29,7 @@ function refusal(route: WebRoute, fields: string[], options: WebPolicyOptions = 
 }
 
 /** The fields of the answer to a request that is let in. */
-function answerFields(route: WebRoute, fields: string[], options: WebPolicyOptions = {}) {
+function answerFields(route: WebRoute, fields: string[], options: WebOptions = {}) {
   const result = new WebPolicy(options, false).check(requestFor("/", ...fields), route);
   if (result.kind !== "admitted") throw new Error(result.fault.message);
   return result.fields;
@@ -367,7 +367,7 @@ Deno.test("WebPolicy throws a TypeError that names an invalid origin", () => {
     7,
   ];
   for (const origin of origins) {
-    const options = { origins: [origin] } as WebPolicyOptions;
+    const options = { origins: [origin] } as WebOptions;
     const { message } = assertThrows(() => new WebPolicy(options, false), TypeError);
     assertMatch(message, /^Invalid web\.origins: expected .*"https:\/\/chat\.example".*, got /);
   }
@@ -388,7 +388,7 @@ Deno.test("WebPolicy throws a TypeError that names an invalid host", () => {
     undefined,
   ];
   for (const host of hosts) {
-    const options = { hosts: [host] } as WebPolicyOptions;
+    const options = { hosts: [host] } as WebOptions;
     const { message } = assertThrows(() => new WebPolicy(options, false), TypeError);
     assertMatch(message, /^Invalid web\.hosts: expected a host name.*, got /);
   }
@@ -397,9 +397,9 @@ Deno.test("WebPolicy throws a TypeError that names an invalid host", () => {
 
 Deno.test("WebPolicy throws a TypeError for lists that are none", () => {
   for (const value of ["https://chat.example", null, {}]) {
-    const origins = { origins: value } as unknown as WebPolicyOptions;
+    const origins = { origins: value } as unknown as WebOptions;
     assertThrows(() => new WebPolicy(origins, false), TypeError, "web.origins");
-    const hosts = { hosts: value } as unknown as WebPolicyOptions;
+    const hosts = { hosts: value } as unknown as WebOptions;
     assertThrows(() => new WebPolicy(hosts, false), TypeError, "web.hosts");
   }
 });

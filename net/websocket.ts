@@ -1,0 +1,69 @@
+/**
+ * WebSocket (RFC 6455) as the codec of a connection.
+ *
+ * @module
+ */
+
+import type { CloseReason } from "../errors.ts";
+import type { Codec, DecodeFault } from "./codec.ts";
+import { type Encoding, isControlAt } from "./encoding.ts";
+import { FrameDecoder } from "../protocol/frame_decoder.ts";
+import { closeFrame, encodeFrames, PING, writeHead } from "../protocol/frame_encoder.ts";
+import {
+  copyNumberedFrames,
+  countFrames,
+  endOfFrame,
+  headLengthAt,
+  MAX_HEAD_BYTES,
+  numberedFramesLength,
+} from "../protocol/frame_tmp.ts";
+import { closeCodeOf } from "../protocol/websocket.ts";
+
+/** One text message for each line, without its line end. */
+const FRAMES: Encoding = {
+  encode: encodeFrames,
+  countLines: countFrames,
+  endOfLine: endOfFrame,
+  isSelfDelimiting: false,
+  events: {
+    addedLength: (bytes, first) => numberedFramesLength(bytes, first) - bytes.length,
+    copyNumbered: copyNumberedFrames,
+    headOf(bytes, start, added) {
+      const length = headLengthAt(bytes, start);
+      const payload = endOfFrame(bytes.subarray(start), 0) - length;
+      const longer = new Uint8Array(MAX_HEAD_BYTES);
+      return { length, longer: longer.subarray(0, writeHead(longer, 0, payload + added)) };
+    },
+    plainLength: (bytes, start, end) => end - start - headLengthAt(bytes, start) + 1,
+    isControl: (bytes, start) => isControlAt(bytes, start + headLengthAt(bytes, start)),
+  },
+};
+
+/** The server's side of a WebSocket connection. */
+export class WebSocketCodec implements Codec {
+  readonly transport = "websocket";
+  readonly encoding: Encoding = FRAMES;
+  readonly probe: Uint8Array = PING;
+  readonly #decoder = new FrameDecoder();
+
+  get fault(): DecodeFault | null {
+    return this.#decoder.fault;
+  }
+
+  get ended(): string | null {
+    const { closed } = this.#decoder;
+    return closed && `WebSocket close code ${closed.code}`;
+  }
+
+  decode(bytes: Uint8Array): number {
+    return this.#decoder.decode(bytes);
+  }
+
+  takeAnswer(): Uint8Array | null {
+    return this.#decoder.takePong();
+  }
+
+  farewell(reason: CloseReason): Uint8Array {
+    return closeFrame(closeCodeOf(reason), reason);
+  }
+}

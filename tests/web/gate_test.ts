@@ -1,0 +1,405 @@
+// HTTP on the port of a server: what is answered, what becomes a client, and who notices.
+
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import type { CloseInfo } from "../../errors.ts";
+import type { RelayOptions } from "../../relay.ts";
+import { EbsocketServer, type ServerSink } from "../../server.ts";
+import { Peer } from "../support/peer.ts";
+import { join, newRelay } from "../support/relay.ts";
+import { until } from "../support/waiting.ts";
+import { clientFrame, WebPeer } from "../support/web_peer.ts";
+
+/** A relay that browsers may use, with a record of its clients. */
+function newWebRelay(options: RelayOptions = {}) {
+  const log: string[] = [];
+  const ends: CloseInfo[] = [];
+  const relay = newRelay({
+    web: {},
+    ...options,
+    observer: {
+      onJoin: ({ id }) => void log.push(`join ${id}`),
+      onLeave({ id }, info) {
+        log.push(`leave ${id} ${info.reason}`);
+        ends.push(info);
+      },
+      onRefuse: (_, reason, detail) => void log.push(`refuse ${reason}: ${detail}`),
+    },
+  });
+  return { relay, log, ends };
+}
+
+/** Sends one request and gives the whole answer. */
+async function ask(address: readonly [string, number], request: string): Promise<string> {
+  await using peer = await Peer.connect(address);
+  await peer.send(request);
+  await peer.lines();
+  return peer.text;
+}
+
+/** Returns a request with a Host field. */
+function get(path: string, fields = ""): string {
+  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${fields}\r\n`;
+}
+
+Deno.test("an HTTP request is answered and is no client", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  const answer = await ask(relay.server.address, get("/nowhere"));
+  assertMatch(answer, /^HTTP\/1\.1 404 Not Found\r\n/);
+  assertStringIncludes(answer, "Connection: close\r\n");
+  assertEquals(log, []);
+  assertEquals(relay.stats().clientsTotal, 0);
+});
+
+Deno.test("a relay without web refuses HTTP as before", async () => {
+  await using relay = newRelay();
+  assertMatch(await ask(relay.server.address, get("/")), /^HTTP\/1\.1 400 .*not HTTP/s);
+});
+
+Deno.test("events for a peer that turns out to speak HTTP never precede the answer", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  await using browser = await Peer.connect(relay.server.address);
+  await using publisher = await Peer.connect(relay.server.address);
+  await publisher.send('{"event":"a"}\n'.repeat(100));
+  await publisher.sees('{"event":"a"}');
+  await browser.send(get("/nowhere"));
+  await browser.lines();
+  assertMatch(browser.text, /^HTTP/);
+  assertEquals(browser.text.includes('"event"'), false);
+});
+
+Deno.test("a silent peer receives what was sent from the moment that it connected", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  await using listener = await Peer.connect(relay.server.address);
+  await using publisher = await Peer.connect(relay.server.address);
+  await publisher.send('{"event":"early"}\n');
+  await listener.sees('{"event":"early"}\n');
+  assertEquals(log.filter((line) => line.startsWith("join")).length, 2);
+});
+
+Deno.test("a peer that connects and leaves without a byte is a client that has left", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  (await Peer.connect(relay.server.address)).close();
+  await until(() => log.length === 2);
+  assertEquals(log, ["join 1", "leave 1 eof"]);
+  assertEquals(relay.stats().silentPeers, 1);
+});
+
+Deno.test("a WebSocket and a TCP client talk through the relay", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await using tcp = await join(relay);
+  await web.say('{"control":"hello"}');
+  await web.sees(({ messages }) => messages.length === 1);
+  assertEquals(JSON.parse(web.messages[0]!).control, "welcome");
+  await web.say('{"event":"one"}\n{"event":"two","__dict__":{"x":1}}');
+  await tcp.sees('{"event":"one"}\n{"event":"two","__dict__":{"x":1}}\n');
+  await tcp.send('{"event":"three"}\n{"event":"four"}\n');
+  await web.sees(({ messages }) => messages.length === 5);
+  assertEquals(web.messages.slice(1), [
+    '{"event":"one"}',
+    '{"event":"two","__dict__":{"x":1}}',
+    '{"event":"three"}',
+    '{"event":"four"}',
+  ]);
+  assertEquals(relay.clients.map(({ transport }) => transport).sort(), ["tcp", "websocket"]);
+});
+
+Deno.test("a WebSocket of the platform talks with the relay", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  const [, port] = relay.server.address;
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`);
+  const { promise: opened, resolve: onOpen } = Promise.withResolvers<unknown>();
+  socket.onopen = onOpen;
+  await opened;
+  const { promise, resolve } = Promise.withResolvers<string>();
+  socket.onmessage = ({ data }) => resolve(data);
+  socket.send('{"event":"echo"}');
+  assertEquals(await promise, '{"event":"echo"}');
+  const { promise: closed, resolve: onClose } = Promise.withResolvers<CloseEvent>();
+  socket.onclose = onClose;
+  await relay.close();
+  const { code, reason, wasClean } = await closed;
+  assertEquals(code, 1001);
+  assertEquals(reason, "shutdown");
+  assert(wasClean);
+});
+
+Deno.test("a bad line in a message ends the WebSocket; the lines before it count", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  await using tcp = await join(relay);
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.say('{"event":"good"}\nbad\n{"event":"late"}');
+  await web.end();
+  await tcp.sees('{"event":"good"}');
+  assertEquals(tcp.text.includes("late"), false);
+  const [good, close] = web.messages;
+  assertEquals(good, '{"event":"good"}');
+  assertEquals(JSON.parse(close!).reason, "bad-json");
+  assertEquals(web.closed, [1003, "bad-json"]);
+  await until(() => log.includes("leave 2 bad-json"));
+});
+
+Deno.test("a frame that is not masked ends the WebSocket with 1002", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.send(new Uint8Array([0x81, 2, 0x7b, 0x7d]));
+  await web.end();
+  assertEquals(web.closed, [1002, "bad-frame"]);
+});
+
+Deno.test("a Ping is answered, and the end of the peer's choice too", async () => {
+  const { relay, ends } = newWebRelay();
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.send(clientFrame("are you there", { opcode: 9 }));
+  await web.sees(({ control }) => control.length === 1);
+  assertEquals(web.control, ["pong are you there"]);
+  await web.send(clientFrame(new Uint8Array([0x03, 0xe9]), { opcode: 8 }));
+  await web.end();
+  assertEquals(web.closed, [1000, "eof"]);
+  assertEquals(ends.map(({ reason, detail }) => [reason, detail]), [
+    ["eof", "WebSocket close code 1001"],
+  ]);
+});
+
+Deno.test("an idle WebSocket is pinged, and one that does not answer is closed", async () => {
+  const { relay, ends } = newWebRelay({ keepAliveInterval: 600, keepAliveTimeout: 500 });
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.end();
+  assertEquals(web.control[0], "ping");
+  assertEquals(web.closed, [1001, "idle-timeout"]);
+  await until(() => ends.length === 1);
+  assertEquals(ends[0]!.reason, "idle-timeout");
+});
+
+Deno.test("a WebSocket that answers Pings stays", async () => {
+  const { relay, ends } = newWebRelay({ keepAliveInterval: 600, keepAliveTimeout: 500 });
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  for (let i = 1; i <= 5; i++) {
+    await web.sees(({ control }) => control.length === i);
+    await web.send(clientFrame("", { opcode: 10 }));
+  }
+  assertEquals(ends, []);
+});
+
+Deno.test("a WebSocket that has promised signs of life gets empty messages", async () => {
+  const { relay } = newWebRelay({ keepAliveInterval: 600 });
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.say('{"control":"hello","keep_alive_ms":60000}');
+  await web.sees(({ messages }) => messages.length === 2);
+  assertEquals(web.messages[1], "");
+  assertEquals(web.control, []);
+});
+
+Deno.test("a WebSocket that asks for numbers gets them", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await using tcp = await join(relay);
+  await web.say('{"control":"hello","sequence":true}');
+  await web.sees(({ messages }) => messages.length === 1);
+  const texts = ["x", "x".repeat(80), "x".repeat(125), "x".repeat(65_500), "x".repeat(900_000)];
+  const lines = texts.map((x) => `{"event":"a","__dict__":{"x":"${x}"}}`);
+  await tcp.send(`${lines.join("\n")}\n`);
+  await web.sees(({ messages }) => messages.length === 1 + lines.length);
+  const numbered = lines.map((line, i) => line.replace("{", `{"seq":${i + 1},`));
+  assertEquals(web.messages.slice(1), numbered);
+});
+
+Deno.test("a WebSocket with a window gets no more events than it has read", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await using tcp = await join(relay);
+  const line = `{"event":"a","__dict__":{"x":"${"x".repeat(966)}"}}`;
+  assertEquals(line.length, 999);
+  await web.say(
+    '{"control":"hello","window":20000}\n{"control":"subscribe","events":["a"],"id":"1"}',
+  );
+  await web.sees(({ messages }) => messages.length === 2);
+  await tcp.send(`${line}\n`.repeat(100));
+  await tcp.send('{"event":"b"}\n');
+  await tcp.sees('{"event":"b"}');
+  await web.sees(({ messages }) => messages.length === 22);
+  await web.say('{"control":"read","bytes":20000}');
+  await web.sees(({ messages }) => messages.length === 42);
+  await web.say('{"control":"read","bytes":5500}');
+  await web.sees(({ messages }) => messages.length === 48);
+  for (const count of [68, 88, 102]) {
+    await web.say('{"control":"read","bytes":20000}');
+    await web.sees(({ messages }) => messages.length === count);
+  }
+  assertEquals(new Set(web.messages.slice(2)), new Set([line]));
+});
+
+Deno.test("a WebSocket without room for events is a slow consumer after the write time-out, and nobody waits for it", async () => {
+  const { relay, ends } = newWebRelay({ writeTimeout: 1000, maxPendingBytes: 100_000 });
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await using tcp = await join(relay);
+  await web.say('{"control":"hello","window":1}\n{"control":"subscribe","events":["a"],"id":"1"}');
+  await web.sees(({ messages }) => messages.length === 2);
+  const line = `{"event":"a","__dict__":{"x":"${"x".repeat(966)}"}}\n`;
+  await tcp.send(line.repeat(80));
+  const before = performance.now();
+  await tcp.send('{"event":"b"}\n');
+  await tcp.sees('{"event":"b"}');
+  const waited = performance.now() - before;
+  await web.end();
+  assertEquals(web.closed, [1013, "slow-consumer"]);
+  await until(() => ends.length === 1);
+  assertEquals(ends[0]!.detail, "the peer made no room for events within 1000 ms");
+  assert(waited < 900, `${waited} ms`);
+});
+
+Deno.test("a relay with a token lets a WebSocket in that says it", async () => {
+  const { relay, log } = newWebRelay({ token: "s3cret" });
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.say('{"control":"hello","token":"s3cret"}\n{"event":"a"}');
+  await web.sees(({ messages }) => messages.length === 2);
+  assertEquals(log, ["join 1"]);
+});
+
+Deno.test("a relay with a token refuses a WebSocket that does not say it", async () => {
+  const { relay, log } = newWebRelay({ token: "s3cret" });
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.say('{"control":"hello","token":"guess"}');
+  await web.end();
+  assertEquals(JSON.parse(web.messages[0]!).reason, "unauthorized");
+  assertEquals(web.closed, [1008, "unauthorized"]);
+  assertEquals(log, ["refuse unauthorized: the token is wrong"]);
+});
+
+Deno.test("a relay with a token answers HTTP", async () => {
+  const { relay } = newWebRelay({ token: "s3cret" });
+  await using _relay = relay;
+  assertMatch(await ask(relay.server.address, get("/nowhere")), /^HTTP\/1\.1 404 /);
+});
+
+Deno.test("a page of another origin is told in words that name the flag", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  const fields = { Origin: "https://evil.example" };
+  await using web = await WebPeer.connect(relay.server.address, { fields });
+  await web.say('{"event":"a"}');
+  await web.end();
+  const { control, reason, detail } = JSON.parse(web.messages[0]!);
+  assertEquals([control, reason], ["close", "unauthorized"]);
+  assertStringIncludes(detail, "--web-origin");
+  assertEquals(web.closed, [1008, "unauthorized"]);
+  assertEquals(log.length, 1);
+  assertEquals(relay.stats().eventsIn, 0);
+});
+
+Deno.test("a page of a listed origin joins", async () => {
+  const { relay } = newWebRelay({ web: { origins: ["https://chat.example"] } });
+  await using _relay = relay;
+  const fields = { Origin: "https://chat.example" };
+  await using web = await WebPeer.connect(relay.server.address, { fields });
+  await web.say('{"event":"a"}');
+  await web.sees(({ messages }) => messages.length === 1);
+});
+
+Deno.test("a full relay answers HTTP, and tells a WebSocket that it is full", async () => {
+  const { relay, log } = newWebRelay({ maxClients: 1 });
+  await using _relay = relay;
+  await using _client = await join(relay);
+  assertMatch(await ask(relay.server.address, get("/nowhere")), /^HTTP\/1\.1 404 /);
+  await using web = await WebPeer.connect(relay.server.address);
+  await web.end();
+  assertEquals(web.closed, [1013, "too-many-clients"]);
+  await using tcp = await Peer.connect(relay.server.address);
+  assertStringIncludes((await tcp.lines())[0]!, "too-many-clients");
+  assertEquals(log.filter((line) => line.startsWith("refuse too-many")).length, 2);
+});
+
+Deno.test("a request that does not end in time is answered with 408", async () => {
+  const { relay } = newWebRelay({ helloTimeout: 300 });
+  await using _relay = relay;
+  await using peer = await Peer.connect(relay.server.address);
+  await peer.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+  await peer.lines();
+  assertMatch(peer.text, /^HTTP\/1\.1 408 /);
+});
+
+Deno.test("a head that is too long is answered with 431", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  const long = `X-Long: ${"x".repeat(9000)}`;
+  assertMatch(await ask(relay.server.address, get("/", `${long}\r\n`)), /^HTTP\/1\.1 431 /);
+  const endless = get("/", long).slice(0, -4);
+  assertMatch(await ask(relay.server.address, endless), /^HTTP\/1\.1 431 /);
+});
+
+Deno.test("a second request on a connection is not read", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  const answer = await ask(relay.server.address, get("/nowhere") + get("/elsewhere"));
+  assertEquals(answer.match(/HTTP\/1\.1/g)!.length, 1);
+  assertEquals(log, []);
+});
+
+Deno.test("a WebSocket that does not wait for the answer is refused", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const request = new TextEncoder().encode(get("/ws", upgrade));
+  await using peer = await Peer.connect(relay.server.address);
+  await peer.send(new Uint8Array([...request, ...clientFrame('{"event":"a"}')]));
+  await peer.lines();
+  assertMatch(peer.text, /^HTTP\/1\.1 400 /);
+  assertEquals(relay.stats().eventsIn, 0);
+});
+
+Deno.test("a POST is a bad line", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  const answer = await ask(
+    relay.server.address,
+    'POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 14\r\n\r\n{"event":"a"}\n',
+  );
+  assertMatch(answer, /^HTTP\/1\.1 400 /);
+  await until(() => log.includes("leave 1 bad-json"));
+  assertEquals(relay.stats().eventsIn, 0);
+});
+
+Deno.test("a server of one's own hands out WebSocket clients", async () => {
+  const calls: string[] = [];
+  const sink: ServerSink = {
+    onOpen: ({ transport }) => void calls.push(`open ${transport}`),
+    onLines: (connection, lines) => {
+      calls.push(new TextDecoder().decode(lines.bytes));
+      connection.send(new TextEncoder().encode('{"event":"answer"}\n'));
+    },
+    onClose: (_, { reason }) => void calls.push(`close ${reason}`),
+  };
+  const server = new EbsocketServer({ hostname: "127.0.0.1", web: {} });
+  const served = server.serve(sink);
+  {
+    await using web = await WebPeer.connect(server.address);
+    await web.say('{"event":"question"}');
+    await web.sees(({ messages }) => messages.length === 1);
+    assertEquals(web.messages, ['{"event":"answer"}']);
+  }
+  await until(() => calls.length === 3);
+  assertEquals(calls, ["open websocket", '{"event":"question"}\n', "close eof"]);
+  server.close();
+  await served;
+});

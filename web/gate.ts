@@ -1,0 +1,228 @@
+/**
+ * The gate for HTTP requests on the port of a server. A connection has one request. It is answered,
+ * or the connection becomes a WebSocket or a stream of server-sent events.
+ *
+ * @module
+ */
+
+import type { CloseInfo, CloseReason, FramingError } from "../errors.ts";
+import type { ConnectionSink } from "../net/connection.ts";
+import { ConnectionLimits } from "../net/connection_options.ts";
+import type { LineConnection } from "../net/line_connection.ts";
+import { afterRunning } from "../net/ticker.ts";
+import { EventStreamCodec } from "../net/event_stream.ts";
+import { WebSocketCodec } from "../net/websocket.ts";
+import {
+  HEAD_TOO_LONG,
+  type HttpFault,
+  httpFault,
+  type HttpRequest,
+  MAX_HEAD_BYTES,
+  RequestHead,
+} from "../protocol/http.ts";
+import {
+  formatFault,
+  formatHead,
+  formatResponse,
+  formatUpgrade,
+  type HttpFields,
+} from "../protocol/http_answer.ts";
+import { LineBlock } from "../protocol/line_splitter.ts";
+import { asksForUpgrade, checkUpgrade, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
+import { NOTHING } from "../protocol/utf8.ts";
+import { acceptKey } from "../protocol/websocket.ts";
+import type { EventStream, WebAnswer } from "./answer.ts";
+import type { Admission, Refusal, WebPolicy, WebRoute } from "./policy.ts";
+
+/**
+ * Most connections whose request may be incomplete. Beyond this limit the one that has waited
+ * longest is given up.
+ */
+const MAX_WAITING = 1000;
+
+/** Receiver of the gate's decisions, and source of its answers. */
+export interface WebGateSink {
+  /** Answers a request that is not for a WebSocket. `null` if there is nothing at its path. */
+  answer(request: HttpRequest): WebAnswer | EventStream | HttpFault | null;
+  /**
+   * Called when a connection has become a WebSocket or a stream of events. `input` holds the lines
+   * of its client so far, which is authorized if there are any.
+   */
+  onUpgrade(connection: LineConnection, input: LineBlock): void;
+  /** Called to close the connection of a peer that is refused. */
+  reject(
+    connection: LineConnection,
+    reason: CloseReason,
+    detail: string,
+    lastWord?: Uint8Array | null,
+  ): void;
+  /** Called when the connection of a peer that did not become a client has ended. */
+  gone(connection: LineConnection): void;
+}
+
+/** A request that has no answer yet. */
+interface Pending {
+  /** The head while it is not complete, then `null`. */
+  head: RequestHead | null;
+  /** Cancels the deadline. */
+  readonly endDeadline: () => void;
+}
+
+/** The reasons for statuses. That for others is `bad-request`. */
+const REASONS: Readonly<Record<number, CloseReason>> = {
+  401: "unauthorized",
+  403: "unauthorized",
+  408: "idle-timeout",
+  503: "overloaded",
+};
+
+const NOT_FOUND = httpFault(
+  404,
+  "Nothing is at this path: expected /, /client.js, /events, /metrics, /healthz, or a WebSocket " +
+    "at a path that ends in /ws",
+);
+
+const NO_LINES = new LineBlock(NOTHING);
+
+const EARLY_DATA = httpFault(
+  400,
+  "Bytes follow the request: a WebSocket must wait for the answer first",
+);
+
+/** The gate of one server. */
+export class WebGate implements ConnectionSink {
+  readonly #policy: WebPolicy;
+  readonly #helloTimeout: number;
+  readonly #limits: ConnectionLimits;
+  readonly #sink: WebGateSink;
+  /** Longest waiting first. */
+  readonly #pending = new Map<LineConnection, Pending>();
+
+  /** Creates a gate that lets in whom `policy` permits. A request must end in `helloTimeout` ms. */
+  constructor(
+    policy: WebPolicy,
+    helloTimeout: number,
+    limits: ConnectionLimits,
+    sink: WebGateSink,
+  ) {
+    this.#policy = policy;
+    this.#helloTimeout = helloTimeout;
+    this.#sink = sink;
+    this.#limits = new ConnectionLimits(
+      { ...limits, maxLineBytes: MAX_HEAD_BYTES, keepAliveInterval: Infinity },
+      limits.budget,
+      limits.buffers,
+    );
+  }
+
+  /** Takes over a connection with the first lines of a request. */
+  receive(connection: LineConnection, lines: LineBlock): void {
+    if (this.#pending.size === MAX_WAITING) {
+      const [longest] = this.#pending.keys();
+      this.#refuse(longest!, httpFault(503, "Too many other requests came after this one"));
+    }
+    const endDeadline = afterRunning(this.#helloTimeout, () => {
+      const message = `The request did not end within ${this.#helloTimeout} ms`;
+      this.#refuse(connection, httpFault(408, message));
+    });
+    this.#pending.set(connection, { head: new RequestHead(), endDeadline });
+    connection.switchSink(this, this.#limits);
+    this.onLines(connection, lines);
+  }
+
+  onLines(connection: LineConnection, { bytes }: LineBlock): void {
+    const pending = this.#pending.get(connection);
+    if (!pending) return;
+    const result = pending.head ? pending.head.add(bytes) : EARLY_DATA;
+    if (!result) return;
+    pending.head = null;
+    if (result.kind === "fault") this.#refuse(connection, result);
+    else this.#onRequest(connection, result);
+  }
+
+  onFault(connection: LineConnection, _: FramingError): void {
+    this.#refuse(connection, HEAD_TOO_LONG);
+  }
+
+  onClose(connection: LineConnection, _: CloseInfo): void {
+    this.#forget(connection);
+    this.#sink.gone(connection);
+  }
+
+  #onRequest(connection: LineConnection, request: HttpRequest): void {
+    const route = routeOf(request);
+    const verdict = this.#policy.check(request, route);
+    if (route === "socket") return void this.#upgrade(connection, request, verdict);
+    const isHead = request.method === "HEAD";
+    if (verdict.kind === "refused") return this.#refuse(connection, verdict.fault, isHead);
+    const answer = this.#sink.answer(request);
+    if (!answer) return this.#answer(connection, formatFault(NOT_FOUND, isHead));
+    if (answer.kind === "fault") return this.#refuse(connection, answer, isHead);
+    const fields = { ...verdict.fields, ...answer.fields };
+    if (answer.kind === "events" && !isHead) return this.#stream(connection, fields, answer.lines);
+    const { status, body } = answer.kind === "events" ? { status: 200, body: "" } : answer;
+    this.#answer(connection, formatResponse(status, fields, body, isHead));
+  }
+
+  #answer(connection: LineConnection, answer: Uint8Array): void {
+    this.#forget(connection);
+    connection.closeWith("local", "", answer);
+  }
+
+  /** Makes a WebSocket of a connection. A page that is refused can read the reason only there. */
+  async #upgrade(
+    connection: LineConnection,
+    request: HttpRequest,
+    verdict: Admission | Refusal,
+  ): Promise<void> {
+    if (verdict.kind === "refused" && verdict.cause !== "origin") {
+      return this.#refuse(connection, verdict.fault);
+    }
+    const upgrade = asksForUpgrade(request) ? checkUpgrade(request) : UPGRADE_REQUIRED;
+    if (upgrade.kind === "fault") return this.#refuse(connection, upgrade);
+    const accept = await acceptKey(upgrade.key);
+    if (!this.#pending.has(connection)) return; // It has ended in the meantime.
+    if (connection.unfinishedBytes > 0) return this.#refuse(connection, EARLY_DATA);
+    this.#forget(connection);
+    connection.wrap(new WebSocketCodec(), formatUpgrade(accept));
+    if (verdict.kind === "refused") {
+      return this.#sink.reject(connection, "unauthorized", verdict.fault.message);
+    }
+    this.#sink.onUpgrade(connection, NO_LINES);
+  }
+
+  #stream(connection: LineConnection, fields: HttpFields, lines: Uint8Array): void {
+    this.#forget(connection);
+    connection.wrap(new EventStreamCodec(), formatHead(200, fields));
+    this.#sink.onUpgrade(connection, new LineBlock(lines));
+  }
+
+  #refuse(connection: LineConnection, fault: HttpFault, isHead = false): void {
+    this.#forget(connection);
+    const reason = REASONS[fault.status] ?? "bad-request";
+    this.#sink.reject(connection, reason, fault.message, formatFault(fault, isHead));
+  }
+
+  #forget(connection: LineConnection): void {
+    this.#pending.get(connection)?.endDeadline();
+    this.#pending.delete(connection);
+  }
+}
+
+/** Returns what a request is for. Whatever is at no path is held to the rules of the page. */
+function routeOf(request: HttpRequest): WebRoute {
+  const { path } = request;
+  switch (path) {
+    case "/":
+      return asksForUpgrade(request) ? "socket" : "page";
+    case "/client.js":
+      return "client";
+    case "/events":
+      return "events";
+    case "/metrics":
+      return "metrics";
+    case "/healthz":
+      return "health";
+  }
+  return path.endsWith("/ws") ? "socket" : "page";
+}
