@@ -5,12 +5,15 @@
  */
 
 import { bold, dim } from "@std/fmt/colors";
-import type { CloseReason } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
-import { isFailure } from "./errors.ts";
 import { type Column, cut, formatTable, wrap } from "./layout.ts";
 import type { Size } from "./terminal.ts";
-import { describeSubscriptions, type Snapshot } from "../protocol/snapshot.ts";
+import {
+  countRefusals,
+  describeFaults,
+  describeSubscriptions,
+  type Snapshot,
+} from "../protocol/snapshot.ts";
 import {
   formatByteRate,
   formatBytes,
@@ -82,10 +85,8 @@ function withTitle([title, ...lines]: readonly string[]): string[] {
 
 /** Returns the figures of the relay as a whole, in groups. */
 function formatRelay({ relay }: Snapshot): string[][] {
-  const faults = Object.entries({ ...relay.closes })
-    .filter(([reason, count]) => count > 0 && isFailure(reason as CloseReason))
-    .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`);
-  const refused = Object.values(relay.refusals).reduce((sum, count) => sum + count, 0);
+  const faults = describeFaults(relay);
+  const refusals = countRefusals(relay);
   return [
     [
       `up ${formatDuration(relay.uptimeMs)}`,
@@ -102,8 +103,8 @@ function formatRelay({ relay }: Snapshot): string[][] {
     [
       `waiting ${formatBytes(relay.pendingBytes)}, ` +
       `at most ${formatBytes(relay.largestPendingBytes)} for one`,
-      ...(faults.length > 0 ? [`closed: ${faults.join(", ")}`] : []),
-      ...(refused > 0 ? [`refused: ${formatExact(refused)}`] : []),
+      ...(faults !== "" ? [`closed: ${faults}`] : []),
+      ...(refusals > 0 ? [`refused: ${formatExact(refusals)}`] : []),
     ],
   ];
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CloseReason } from "../errors.ts";
+import { type CloseReason, isFailure } from "../errors.ts";
 import { formatAddress } from "./address.ts";
 import { printable } from "./printable.ts";
 import type { ClientReport, QueueReport, RelayReport, RelayStats } from "./report.ts";
@@ -189,6 +189,21 @@ export function describeSubscriptions(
   const more = subscriptionCount - subscriptions.length;
   const shown = subscriptions.map(printable).join(", ");
   return more > 0 ? `${shown}, and ${formatExact(more)} more` : shown;
+}
+
+/**
+ * Returns how many clients a fault has ended, by reason: `1 reset, 2 slow-consumer`. Empty if there
+ * are none.
+ */
+export function describeFaults({ closes }: RelayStats): string {
+  return Object.entries(closes)
+    .filter(([reason, count]) => count > 0 && isFailure(reason as CloseReason))
+    .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`).join(", ");
+}
+
+/** Returns how many peers were rejected before they became clients. */
+export function countRefusals({ refusals }: RelayStats): number {
+  return Object.values(refusals).reduce((sum, count) => sum + count, 0);
 }
 
 function traffic({ eventsInPerSecond, eventsOutPerSecond }: Rates): number {
