@@ -27,17 +27,23 @@ const HIGH_BITS = 0x80808080;
 /** The longest head of a frame, in bytes. */
 const MAX_HEAD_BYTES = 10;
 
-/**
- * A line is searched and copied eight bytes at a time up to this length, in bytes. Beyond it, the
- * runtime is faster.
- */
-const NEAR_BYTES = 1024;
-
 /** The length of the memory that is kept for frames, in bytes: enough for the lines of one read. */
 const KEPT_BYTES = 262_144;
 
-/** Memory in which frames are put together, before their number is known. */
-let kept: Uint8Array<ArrayBuffer> | null = null;
+/** Memory in which frames are put together, because their total length is not known before. */
+class Memory {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The same bytes, to write four at a time. */
+  readonly view: DataView;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.view = new DataView(this.bytes.buffer);
+  }
+}
+
+/** The memory that is kept, from the first use on. */
+let kept: Memory | null = null;
 
 /** A Ping without a payload. */
 export const PING: Uint8Array = controlFrame(OPCODES.ping, new Uint8Array(0));
@@ -103,12 +109,12 @@ export function writeHead(target: Uint8Array, at: number, payloadLength: number)
 /**
  * Returns the frames of whole lines: one text message for each, without the line end.
  *
- * Searching and copying in one pass takes half the time of `indexOf()` and `set()` for each line.
+ * Searching and copying in one pass takes half the time of a search and a copy by the runtime for
+ * each line of usual length, and no more time for long ones.
  */
 export function encodeFrames(lines: Uint8Array): Uint8Array {
   const source = new DataView(lines.buffer, lines.byteOffset, lines.length);
-  const target = memoryFor(lines.length);
-  const view = new DataView(target.buffer);
+  const { bytes: target, view } = memoryFor(lines.length);
   const lastPair = lines.length - 8;
   let at = 0;
   /** The length of the last head. Lines of one kind have heads of the same length. */
@@ -116,25 +122,17 @@ export function encodeFrames(lines: Uint8Array): Uint8Array {
   for (let i = 0; i < lines.length; i++) {
     const start = i;
     let to = at + head;
-    const near = Math.min(i + NEAR_BYTES, lastPair);
-    while (i <= near) {
+    for (; i <= lastPair; i += 8, to += 8) {
       const one = source.getInt32(i, true);
       const two = source.getInt32(i + 4, true);
-      if ((lineEnds(one) | lineEnds(two)) !== 0) break;
+      if (((lineEnds(one) | lineEnds(two)) & HIGH_BITS) !== 0) break;
       view.setInt32(to, one, true);
       view.setInt32(to + 4, two, true);
-      i += 8;
-      to += 8;
-    }
-    if (i > near && i <= lastPair) {
-      const end = lines.indexOf(LF, i);
-      target.set(lines.subarray(i, end), to);
-      i = end;
     }
     for (let byte; (byte = lines[i]!) !== LF; i++) target[to++] = byte;
     const length = i - start;
     if (headLength(length) !== head) {
-      target.copyWithin(at + headLength(length), at + head, at + head + length);
+      target.copyWithin(at + headLength(length), at + head, to);
       head = headLength(length);
     }
     at = writeHead(target, at, length) + length;
@@ -143,16 +141,16 @@ export function encodeFrames(lines: Uint8Array): Uint8Array {
 }
 
 /** Returns memory for the frames of lines of `length` bytes. An empty line takes twice its length. */
-function memoryFor(length: number): Uint8Array<ArrayBuffer> {
+function memoryFor(length: number): Memory {
   const size = 2 * length + MAX_HEAD_BYTES;
-  return size > KEPT_BYTES ? new Uint8Array(size) : kept ??= new Uint8Array(KEPT_BYTES);
+  return size > KEPT_BYTES ? new Memory(size) : kept ??= new Memory(KEPT_BYTES);
 }
 
 /**
- * Returns a number in which the highest bit of each byte that is `\n` is set. The lowest one set is
- * always that of a `\n`.
+ * Returns a number in which one of {@link HIGH_BITS} is set if, and only if, one of the four bytes
+ * of `word` is `\n`.
  */
 function lineEnds(word: number): number {
   const other = word ^ 0x0a0a0a0a;
-  return other - 0x01010101 & ~other & HIGH_BITS;
+  return other - 0x01010101 & ~other;
 }
