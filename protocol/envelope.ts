@@ -140,7 +140,7 @@ export function copyNumbered(
  * Adds one to the number in a member. Returns `false` if the result has one digit more and does not
  * fit.
  */
-function increment(member: Uint8Array): boolean {
+export function increment(member: Uint8Array): boolean {
   let k = member.length - 2;
   while (member[k] === NINE) member[k--] = ZERO;
   const isDigit = member[k]! >= ZERO && member[k]! < NINE;
