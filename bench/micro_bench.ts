@@ -8,10 +8,15 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import { encodeLine } from "../protocol/encoder.ts";
 import { BlockDecoder } from "../protocol/decoder.ts";
 import { encodeEventStream } from "../protocol/event_stream.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
+import { copyNumberedFrames } from "../protocol/encoded_frames.ts";
+import { copyNumbered } from "../protocol/envelope.ts";
+import { FrameDecoder } from "../protocol/frame_decoder.ts";
+import { encodeFrames } from "../protocol/frame_encoder.ts";
 import { LineSplitter } from "../framing.ts";
 import { SendQueue } from "../net/send_queue.ts";
 import { LineValidator } from "../protocol/validator.ts";
@@ -203,6 +208,100 @@ function benchEventStream(lines: string, count: number, block: Uint8Array): void
 
 benchEventStream(describe(LINES, messages, "message"), LINES, messages);
 benchEventStream(describe(LINES, unicodeLines(LINES), "not ASCII"), LINES, unicodeLines(LINES));
+
+// WebSocket frames
+
+const MASK = [0x37, 0xfa, 0x21, 0x3d];
+
+/** The frames of a client, one for each line. */
+function clientFrames(lines: Uint8Array): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let start = 0; start < lines.length;) {
+    const end = lines.indexOf(0x0a, start);
+    const head = end - start < 126 ? [end - start] : [126, end - start >> 8, end - start & 0xff];
+    head[0]! |= 0x80;
+    const payload = lines.subarray(start, end).map((byte, i) => byte ^ MASK[i & 3]!);
+    frames.push(Uint8Array.of(0x81, ...head, ...MASK, ...payload));
+    start = end + 1;
+  }
+  return frames;
+}
+
+function decodeBytewise(frames: Uint8Array, lines: Uint8Array): number {
+  let to = 0;
+  for (let at = 0; at < frames.length;) {
+    let length = frames[at + 1]! & 0x7f;
+    at += 2;
+    if (length === 126) {
+      length = frames[at]! << 8 | frames[at + 1]!;
+      at += 2;
+    }
+    const mask = frames.subarray(at, at += 4);
+    for (let i = 0; i < length; i++) lines[to++] = frames[at++]! ^ mask[i & 3]!;
+    lines[to++] = 0x0a;
+  }
+  return to;
+}
+
+function encodeByLine(lines: Uint8Array): Uint8Array {
+  const frames = new Uint8Array(2 * lines.length);
+  let to = 0;
+  for (let start = 0; start < lines.length;) {
+    const end = lines.indexOf(0x0a, start);
+    const length = end - start;
+    frames[to++] = 0x81;
+    if (length < 126) frames[to++] = length;
+    else {
+      frames[to++] = 126;
+      frames[to++] = length >> 8;
+      frames[to++] = length;
+    }
+    frames.set(lines.subarray(start, end), to);
+    to += length;
+    start = end + 1;
+  }
+  return frames.slice(0, to);
+}
+
+/** As many lines as one read may take. */
+const READ_LINES = 850;
+
+const readLines = messages.subarray(0, READ_LINES * LINE_BYTES);
+const serverFrames = encodeByLine(readLines);
+const received = new Uint8Array(concat([new Uint8Array(1), ...clientFrames(readLines)]));
+const frameBuffer = new Uint8Array(2 * received.length);
+
+function benchFrames(action: string, name: string, baseline: boolean, run: () => number): void {
+  const group = `${action} ${READ_LINES} frames`;
+  Deno.bench(`${name}: ${READ_LINES} lines of ${LINE_BYTES} bytes`, { group, baseline }, () => {
+    expectCount(run(), action === "encode" ? serverFrames.length : readLines.length);
+  });
+}
+
+benchFrames("encode", "indexOf + set", true, () => encodeByLine(readLines).length);
+benchFrames("encode", "encodeFrames()", false, () => encodeFrames(readLines).length);
+
+const frameDecoder = new FrameDecoder();
+
+benchFrames("decode", "byte by byte", true, () => {
+  return decodeBytewise(received.subarray(1), frameBuffer);
+});
+benchFrames("decode", "a copy + FrameDecoder.decode()", false, () => {
+  frameBuffer.set(received);
+  return frameDecoder.decode(frameBuffer.subarray(0, received.length));
+});
+
+function benchNumbers(name: string, baseline: boolean, copy: () => number): void {
+  const group = `number ${READ_LINES} events`;
+  Deno.bench(`${name}: ${READ_LINES} lines of ${LINE_BYTES} bytes`, { group, baseline }, () => {
+    expectCount(copy(), READ_LINES);
+  });
+}
+
+benchNumbers("copyNumbered()", true, () => copyNumbered(readLines, 1, frameBuffer, 0).lines);
+benchNumbers("copyNumberedFrames()", false, () => {
+  return copyNumberedFrames(serverFrames, 1, frameBuffer, 0).lines;
+});
 
 // Outbound queue
 
