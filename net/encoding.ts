@@ -21,9 +21,9 @@ export interface Encoding {
   countLines(bytes: Uint8Array, end?: number): number;
   /**
    * Returns the end of the encoded line that contains the byte at `at`, or 0 if it is incomplete.
-   * `bytes` start with a line, or anywhere if {@link isSelfDelimiting}.
+   * A line starts at `start`, by default 0, unless the encoding {@link isSelfDelimiting}.
    */
-  endOfLine(bytes: Uint8Array, at: number): number;
+  endOfLine(bytes: Uint8Array, at: number, start?: number): number;
   /** Whether the next line can be found from anywhere in the bytes. */
   readonly isSelfDelimiting: boolean;
   /** Access to the events, or `null` if peers with this encoding cannot ask for it. */

@@ -209,7 +209,7 @@ export class SendQueue {
     const access = encoding.events!;
     let at = this.#offset;
     while (at < this.#given) {
-      const end = encoding.endOfLine(bytes, at);
+      const end = encoding.endOfLine(bytes, at, at);
       if (!access.isControl(bytes, at)) {
         if (this.#credit <= 0) break;
         this.#credit -= access.plainLength(bytes, at, end);
@@ -279,7 +279,7 @@ export class SendQueue {
     const { length, longer } = encoding.events!.headOf(bytes, start, member.length);
     const text = start + length;
     const behind = bytes.indexOf(OPEN_BRACE, text) + 1;
-    const next = start + encoding.endOfLine(bytes.subarray(start), 0);
+    const next = encoding.endOfLine(bytes, start, start);
     const before = bytes.subarray(text, behind);
     const isShort = before.length <= SMALL_BLOCK_BYTES; // it may begin with any amount of space
     const fragments = [

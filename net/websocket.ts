@@ -7,16 +7,16 @@
 import type { CloseReason } from "../errors.ts";
 import type { Codec, DecodeFault } from "./codec.ts";
 import { type Encoding, isControlAt } from "./encoding.ts";
-import { FrameDecoder } from "../protocol/frame_decoder.ts";
-import { closeFrame, encodeFrames, PING, writeHead } from "../protocol/frame_encoder.ts";
 import {
   copyNumberedFrames,
   countFrames,
   endOfFrame,
-  headLengthAt,
-  MAX_HEAD_BYTES,
+  isText,
   numberedFramesLength,
-} from "../protocol/frame_tmp.ts";
+  payloadLengthAt,
+} from "../protocol/encoded_frames.ts";
+import { FrameDecoder } from "../protocol/frame_decoder.ts";
+import { closeFrame, encodeFrames, headLength, headOf, PING } from "../protocol/frame_encoder.ts";
 import { closeCodeOf } from "../protocol/websocket.ts";
 
 /** One text message for each line, without its line end. */
@@ -29,13 +29,14 @@ const FRAMES: Encoding = {
     addedLength: (bytes, first) => numberedFramesLength(bytes, first) - bytes.length,
     copyNumbered: copyNumberedFrames,
     headOf(bytes, start, added) {
-      const length = headLengthAt(bytes, start);
-      const payload = endOfFrame(bytes.subarray(start), 0) - length;
-      const longer = new Uint8Array(MAX_HEAD_BYTES);
-      return { length, longer: longer.subarray(0, writeHead(longer, 0, payload + added)) };
+      const payload = payloadLengthAt(bytes, start);
+      return { length: headLength(payload), longer: headOf(payload + added) };
     },
-    plainLength: (bytes, start, end) => end - start - headLengthAt(bytes, start) + 1,
-    isControl: (bytes, start) => isControlAt(bytes, start + headLengthAt(bytes, start)),
+    plainLength: (bytes, start) => payloadLengthAt(bytes, start) + 1,
+    isControl(bytes, start) {
+      const text = start + headLength(payloadLengthAt(bytes, start));
+      return !isText(bytes, start) || isControlAt(bytes, text);
+    },
   },
 };
 

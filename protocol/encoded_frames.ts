@@ -1,35 +1,39 @@
 /**
  * Counts encoded text messages, finds their ends, and inserts numbers into them.
  *
- * The functions trust their input. It must begin with a frame, and hold whole ones.
+ * The functions trust their input, which must begin with a frame.
  *
  * @module
  */
 
 import * as ascii from "./ascii.ts";
 import { type Copied, increment, memberBytes } from "./envelope.ts";
-import { headLength, writeHead } from "./frame_encoder.ts";
+import { headLength, WHOLE_TEXT, writeHead } from "./frame_encoder.ts";
 
 const { OPEN_BRACE } = ascii;
 
 /** The rest of a line is copied by a loop up to this length, in bytes, because a call takes longer. */
 const NEAR_BYTES = 256;
 
-/** Returns the number of frames that end at or before `end`. */
+/** Returns the number of text messages that end at or before `end`. */
 export function countFrames(bytes: Uint8Array, end = bytes.length): number {
   let frames = 0;
   for (let i = 0; i < end;) {
-    i = endAt(bytes, i);
-    if (i <= end) frames++;
+    const next = endAt(bytes, i);
+    if (next <= end && isText(bytes, i)) frames++;
+    i = next;
   }
   return frames;
 }
 
-/** Returns the end of the frame that contains the byte at `at`. */
-export function endOfFrame(bytes: Uint8Array, at: number): number {
-  let end = 0;
+/**
+ * Returns the end of the frame that contains the byte at `at`, or 0 if it is incomplete. A frame
+ * begins at `start`.
+ */
+export function endOfFrame(bytes: Uint8Array, at: number, start = 0): number {
+  let end = start;
   while (end <= at) end = endAt(bytes, end);
-  return end;
+  return end <= bytes.length ? end : 0;
 }
 
 /**
@@ -42,7 +46,7 @@ export function numberedFramesLength(bytes: Uint8Array, first: number): number {
   let tooLong = 10 ** digits;
   for (let i = 0; i < bytes.length; i = endAt(bytes, i), first++) {
     if (first === tooLong) tooLong = 10 ** ++digits;
-    const length = payloadLength(bytes, i) + '"seq":,'.length + digits;
+    const length = payloadLengthAt(bytes, i) + '"seq":,'.length + digits;
     total += headLength(length) + length;
   }
   return total;
@@ -70,7 +74,7 @@ export function copyNumberedFrames(
   let lines = 0;
   let i = 0;
   while (i < bytes.length) {
-    const length = payloadLength(bytes, i);
+    const length = payloadLengthAt(bytes, i);
     const start = i + headLength(length);
     const numbered = length + member.length;
     if (at + headLength(numbered) + numbered > target.length) break;
@@ -97,14 +101,19 @@ export function copyNumberedFrames(
 
 /** Returns the end of the frame that begins at `i`. */
 function endAt(bytes: Uint8Array, i: number): number {
-  const length = payloadLength(bytes, i);
+  const length = payloadLengthAt(bytes, i);
   return i + headLength(length) + length;
 }
 
-/** Returns the length of the payload of the frame that begins at `i`. */
-function payloadLength(bytes: Uint8Array, i: number): number {
+/** Returns the length of the payload of the frame that begins at `i`, or `NaN` without its head. */
+export function payloadLengthAt(bytes: Uint8Array, i: number): number {
   const length = bytes[i + 1]!;
   if (length < 126) return length;
-  if (length === 126) return bytes[i + 2]! << 8 | bytes[i + 3]!;
-  return (bytes[i + 6]! << 24 | bytes[i + 7]! << 16 | bytes[i + 8]! << 8 | bytes[i + 9]!) >>> 0;
+  if (length === 126) return bytes[i + 2]! * 2 ** 8 + bytes[i + 3]!;
+  return bytes[i + 6]! * 2 ** 24 + bytes[i + 7]! * 2 ** 16 + bytes[i + 8]! * 2 ** 8 + bytes[i + 9]!;
+}
+
+/** Returns whether the frame that begins at `i` is a text message. */
+export function isText(bytes: Uint8Array, i: number): boolean {
+  return bytes[i] === WHOLE_TEXT;
 }

@@ -9,7 +9,7 @@
 
 import * as ascii from "./ascii.ts";
 import type { CloseReason } from "../errors.ts";
-import { headLength, pongFrame } from "./frame_encoder.ts";
+import { headLength, pongFrame, WHOLE_TEXT } from "./frame_encoder.ts";
 import { NOTHING } from "./utf8.ts";
 import { isCloseCode, MAX_CONTROL_PAYLOAD, NO_CODE, OPCODES } from "./websocket.ts";
 
@@ -31,9 +31,6 @@ const MASK_BYTES = 4;
 /** The length of a head for a length in 16 bits, and of the longest head, in bytes. */
 const LONG_HEAD_BYTES = 8;
 const MAX_HEAD_BYTES = 14;
-
-/** The first byte of a text message in one frame. */
-const WHOLE_TEXT = FINAL | OPCODES.text;
 
 /** The names of control frames in error messages. */
 const CONTROL_NAMES: Readonly<Record<number, string>> = {

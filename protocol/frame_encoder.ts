@@ -15,7 +15,7 @@ const { LF } = ascii;
 const FINAL = 0x80;
 
 /** The first byte of a text message in one frame. */
-const WHOLE_TEXT = FINAL | OPCODES.text;
+export const WHOLE_TEXT = FINAL | OPCODES.text;
 
 /** The least lengths of a payload that is announced in 16 and in 64 bits. */
 const MIN_16_BITS = 126;
@@ -82,6 +82,13 @@ function controlFrame(opcode: number, payload: Uint8Array): Uint8Array {
 /** Returns the length of the head of a frame, in bytes. */
 export function headLength(payloadLength: number): number {
   return payloadLength < MIN_16_BITS ? 2 : payloadLength < MIN_64_BITS ? 4 : MAX_HEAD_BYTES;
+}
+
+/** Returns the head of a text message. */
+export function headOf(payloadLength: number): Uint8Array {
+  const head = new Uint8Array(headLength(payloadLength));
+  writeHead(head, 0, payloadLength);
+  return head;
 }
 
 /** Writes the head of a text message at `at`. Returns the position of its payload. */

@@ -41,8 +41,9 @@ Deno.test("countFrames() counts the frames that end at or before a position", ()
   assertEquals(counts, [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3]);
 });
 
-Deno.test("countFrames() counts control frames too", () => {
-  assertEquals(countFrames(concat([PING, framesOf(["a"]), pongFrame(utf8("xyz"))])), 3);
+Deno.test("countFrames() does not count control frames, because they are not lines", () => {
+  const bytes = concat([PING, framesOf(["a"]), pongFrame(utf8("xyz")), framesOf(["b"])]);
+  assertEquals(countFrames(bytes), 2);
 });
 
 Deno.test("endOfFrame() returns the end of the frame that contains a byte", () => {
@@ -58,10 +59,20 @@ Deno.test("endOfFrame() steps over heads of any length", () => {
   let end = 0;
   for (const size of sizes) {
     assertEquals(endOfFrame(bytes, end), end + size);
+    assertEquals(endOfFrame(bytes, end, end), end + size);
     assertEquals(endOfFrame(bytes, end + size - 1), end + size);
     end += size;
   }
   assertEquals(end, bytes.length);
+});
+
+Deno.test("endOfFrame() returns 0 for a frame that is incomplete", () => {
+  for (const length of [13, 126, 65_536]) {
+    const bytes = framesOf(eventsOf([20, length]));
+    const sizes = [23, 24, 25, 26, 27, 29, 31, bytes.length - 1];
+    const ends = sizes.map((size) => endOfFrame(bytes.subarray(0, size), 22));
+    assertEquals(ends, sizes.map(() => 0), `${length} bytes`);
+  }
 });
 
 Deno.test("numberedFramesLength() is the length of all frames with their numbers", () => {
