@@ -128,7 +128,7 @@ export class Inbox<T> {
     }
     if (this.#mayHaveTimer && this.length === 0) {
       this.#mayHaveTimer = false;
-      clearTimers(); // No item needs a turn.
+      clearTimers(this); // No item needs a turn.
     }
     this.#checkRoom();
     return item;
@@ -169,7 +169,7 @@ export class Inbox<T> {
     return {
       [Symbol.dispose]: () => {
         this.#reader = "";
-        if (this.ended || this.length === 0) clearTimers(); // No item needs a turn.
+        if (this.ended || this.length === 0) clearTimers(this); // No item needs a turn.
         this.#free?.resolve();
         this.#free = null;
       },

@@ -373,7 +373,7 @@ export class LineConnection extends EbsocketConnection {
       let length: number | null;
       let lines: LineBlock | null = null;
       const mayBeLate = isFull && !takesTurns && this.#phase !== "closed";
-      if (mayBeLate && turnIsOver(this)) await nextTurn();
+      if (mayBeLate && turnIsOver(this)) await nextTurn(this);
       try {
         const headroom = this.#codec ? 1 : 0;
         let space = this.#discarding ? DISCARDED : splitter.space(1 + headroom);
@@ -637,7 +637,7 @@ export class LineConnection extends EbsocketConnection {
     this.#phase = "closed";
     this.#feed = null;
     removeTicking(this);
-    clearTimers();
+    clearTimers(this);
     this.#discarding = true;
     this.#endDeadline?.();
     try {

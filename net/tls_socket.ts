@@ -94,7 +94,7 @@ export class RawStream {
   #close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearTimers();
+    clearTimers(this);
     this.#conn.close();
   }
 
@@ -102,7 +102,7 @@ export class RawStream {
     this.#isAsked = !this.#isReading;
     if (this.#isAsked) return;
     try {
-      if (this.#isBusy && turnIsOver(this.#conn)) await nextTurn();
+      if (this.#isBusy && turnIsOver(this.#conn)) await nextTurn(this);
       const buffer = this.#buffer;
       const length = await this.#conn.read(buffer);
       if (!this.#isBusy) noteTurn();

@@ -58,7 +58,8 @@ const TIMER_GAP_MS = 0.9;
 interface Timer {
   readonly id: ReturnType<typeof setTimeout>;
   readonly fired: Promise<void>;
-  isAwaited: boolean;
+  /** Those that wait for it. */
+  readonly waiting: Set<object>;
 }
 
 /** All pending timers, oldest first. */
@@ -120,16 +121,28 @@ export function shareTurns(peer: object): void {
   if (peer !== busy) isShared = true;
 }
 
-/** Waits until all sockets have been polled and those that are ready have been read. */
-export function nextTurn(): Promise<void> {
+/**
+ * Waits until all sockets have been polled and those that are ready have been read.
+ *
+ * @param waiter Who waits. After {@link clearTimers} with the same waiter, the promise may stay
+ * pending forever.
+ */
+export function nextTurn(waiter: object = {}): Promise<void> {
   if (timers.length === 0) setTimer(performance.now());
-  timers[0]!.isAwaited = true;
+  timers[0]!.waiting.add(waiter);
   return timers[0]!.fired;
 }
 
-/** Clears the timers that are not awaited. No timer should outlive the work it was set for. */
-export function clearTimers(): void {
-  timers = timers.filter(({ id, isAwaited }) => isAwaited || clearTimeout(id));
+/**
+ * Clears the timers that nobody waits for. No timer should outlive the work it was set for.
+ *
+ * @param waiter Who does not wait any more.
+ */
+export function clearTimers(waiter: object): void {
+  timers = timers.filter(({ id, waiting }) => {
+    waiting.delete(waiter);
+    return waiting.size > 0 || clearTimeout(id);
+  });
 }
 
 function setTimer(now: number): void {
@@ -142,7 +155,7 @@ function setTimer(now: number): void {
     // Reads that were found ready are delivered after the timers and the first of these callbacks.
     setImmediate(() => setImmediate(resolve));
   }, 0);
-  timers.push({ id, fired: promise, isAwaited: false });
+  timers.push({ id, fired: promise, waiting: new Set() });
 }
 
 // Writing

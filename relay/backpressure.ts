@@ -120,7 +120,6 @@ export class Backpressure {
   /** The publishers that are not being read from. */
   readonly #parked = new Map<LineConnection, Parked>();
   #parkedBytes = 0;
-  /** Whether another release is already scheduled. */
   #isReleasing = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -133,6 +132,11 @@ export class Backpressure {
     this.#maxHold = maxHold;
     this.#maxTotalHold = maxTotalHold;
     this.#maxParkedBytes = maxParkedBytes;
+  }
+
+  /** Whether another release is scheduled. */
+  get isReleasing(): boolean {
+    return this.#isReleasing;
   }
 
   /** Returns whether a publisher has to wait. */

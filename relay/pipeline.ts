@@ -125,10 +125,9 @@ export class Pipeline implements ServerSink, BackpressureSink {
 
   /** Passes on everything that waits, after the last client has left. */
   async stop(): Promise<void> {
-    if (this.#late.size > 0) {
-      this.#late.clear();
-      await nextTurn(); // they wait for this turn
-    }
+    const waits = this.#late.size > 0 || this.#backpressure.isReleasing;
+    this.#late.clear();
+    if (waits) await nextTurn(); // for which they wait
     this.#router.flush();
     this.#stats.stop();
     this.#rateLimiter.stop();

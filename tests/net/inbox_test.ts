@@ -434,7 +434,7 @@ Deno.test("Inbox.mustYield() sets no timer after the end", () => {
     }
     globalThis.setTimeout = setTimeout;
     assertEquals(timers > 0, !isEnded);
-    clearTimers();
+    clearTimers({});
   }
 });
 
