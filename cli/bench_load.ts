@@ -136,6 +136,7 @@ export class LoadClients implements AsyncDisposable {
   readonly #connect: Connector;
   readonly #named = new Map<string, EbsocketClient>();
   readonly #refusal = Promise.withResolvers<string>();
+  readonly #watches: Promise<void>[] = [];
 
   /** Creates an empty list of clients. */
   constructor(connect: Connector) {
@@ -156,7 +157,7 @@ export class LoadClients implements AsyncDisposable {
     for (let number = 1; number <= count; number++) {
       const client = await this.#connect(patterns, queue);
       this.#named.set(`${role} ${number}`, client);
-      this.#watch(client);
+      this.#watches.push(this.#watch(client));
       clients.push(client);
     }
     return clients;
@@ -167,9 +168,11 @@ export class LoadClients implements AsyncDisposable {
     return this.#refusal.promise;
   }
 
+  /** Notes the first refusal of a client. There may be one for each of its events. */
   async #watch(client: EbsocketClient): Promise<void> {
     for await (const status of client.status()) {
-      if (status.type === "refused") this.#refusal.resolve(describeRefusal(status.event, status));
+      if (status.type !== "refused") continue;
+      return this.#refusal.resolve(describeRefusal(status.event, status));
     }
   }
 
@@ -186,6 +189,7 @@ export class LoadClients implements AsyncDisposable {
   /** Ends all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#named.values().map((client) => client.abort()));
+    await Promise.all(this.#watches);
   }
 }
 
