@@ -107,8 +107,10 @@ export class Relay {
       maxTotalPendingBytes: maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES,
     };
     this.server.closed.then(() => subject.isClosing = true);
+    const [hostname, port] = this.server.address;
+    const isUnix = port === 0;
     return new Site(subject, {
-      isLocal: isLoopback(this.server.address[0]),
+      isLocal: isUnix || isLoopback(hostname),
       hasToken: token !== undefined,
       isOpen: web?.metricsOpen ?? false,
     });
