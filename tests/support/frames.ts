@@ -6,6 +6,7 @@
  */
 
 import { concat } from "@std/bytes/concat";
+import type { CloseReason } from "../../errors.ts";
 import { FrameDecoder } from "../../protocol/frame_decoder.ts";
 import { LineSplitter } from "../../protocol/line_splitter.ts";
 import { LineValidator } from "../../protocol/validator.ts";
@@ -193,32 +194,62 @@ export function decodeSlowly(stream: Uint8Array): Outcome {
   return end(isInMessage);
 }
 
-/** How a server that checks each line ends with a client. */
+/** What a server makes of the frames of a client. */
 export interface Verdict {
-  /** The lines that were accepted, without their ends. */
+  /** The lines, without their ends. The lines before a fault count. */
   lines: string[];
-  /** The code of the Close frame that answers a fault, or `null` if there was none. */
+  /** The payloads of the Pongs that answer Pings. */
+  pongs: string[];
+  /** The code with which the server closes because of a fault. */
   code: number | null;
+  /** The code and the text of the client's Close frame. */
+  closed: string | null;
+  /** Whether the stream has ended within a frame or a message. */
+  isUnfinished: boolean;
 }
 
-/** Decodes chunks, splits them into lines and checks each, as a server does. */
-export function judgeChunks(chunks: Iterable<Uint8Array>, maxLineBytes = 1_048_576): Verdict {
+/** Decodes chunks and splits them into lines, up to the first fault. */
+export function receive(
+  chunks: Iterable<Uint8Array>,
+  { maxLineBytes = 1_048_576, isChecked = false }: {
+    maxLineBytes?: number;
+    /** Whether each line must be an event or a control line. */
+    isChecked?: boolean;
+  } = {},
+): Verdict {
   const decoder = new FrameDecoder();
   const splitter = new LineSplitter({ maxLineBytes });
-  const validator = new LineValidator();
   const lines: string[] = [];
+  const pongs: string[] = [];
+  let fault: CloseReason | undefined;
   for (const chunk of chunks) {
     const { bytes } = splitter.push(decode(decoder, chunk));
-    validator.open(bytes);
-    for (let start = 0; start < bytes.length; start = validator.end + 1) {
-      const kind = validator.validate(start);
-      if (kind === "invalid") return { lines, code: closeCodeOf(validator.fault.code) };
-      lines.push(new TextDecoder().decode(bytes.subarray(start, validator.end)));
-    }
-    if (splitter.fault) return { lines, code: closeCodeOf(splitter.fault.code) };
-    if (decoder.fault) return { lines, code: closeCodeOf(decoder.fault.reason) };
+    const badLine = takeLines(bytes, isChecked, lines);
+    const pong = decoder.takePong();
+    if (pong) pongs.push(new TextDecoder("latin1").decode(pong.subarray(2)));
+    fault = badLine ?? splitter.fault?.code ?? decoder.fault?.reason;
+    if (fault !== undefined) break;
   }
-  return { lines, code: null };
+  const { closed } = decoder;
+  return {
+    lines,
+    pongs,
+    code: fault === undefined ? null : closeCodeOf(fault),
+    closed: closed && `${closed.code} ${closed.reason}`.trimEnd(),
+    isUnfinished: fault === undefined && decoder.isUnfinished,
+  };
+}
+
+/** Adds whole lines to `lines`. Returns why one of them is bad. */
+function takeLines(bytes: Uint8Array, isChecked: boolean, lines: string[]): CloseReason | null {
+  const validator = new LineValidator().open(bytes);
+  for (let start = 0; start < bytes.length;) {
+    const end = bytes.indexOf(0x0a, start);
+    if (isChecked && validator.validate(start) === "invalid") return validator.fault.code;
+    lines.push(new TextDecoder().decode(bytes.subarray(start, end)));
+    start = end + 1;
+  }
+  return null;
 }
 
 /** The payloads of the text messages of a server, each in one frame. */
