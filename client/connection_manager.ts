@@ -34,6 +34,7 @@ import { connectError } from "./connect_errors.ts";
 import { openSession } from "./handshake.ts";
 import type { ClientSettings } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import { whenVisible } from "./page.ts";
 import type { Destination } from "./port.ts";
 import type { Receiver } from "./receiver.ts";
 import { isFinal, Retries } from "./retry.ts";
@@ -120,7 +121,7 @@ export class ConnectionManager {
         await abortable(before.close(), signal);
         this.#receiver.connect(); // the previous manager has ended it
       }
-      this.#adopt(await this.#connect(0));
+      this.#adopt(await this.#connect());
     } catch (error) {
       if (this.#ending) return this.#finish(this.#failure(error), []);
       this.#isStarted = false;
@@ -225,11 +226,14 @@ export class ConnectionManager {
       this.#settings.port.addressOf(this.#destination!);
   }
 
-  /** Connects after `delay` milliseconds, and retries with `reconnect`. */
-  async #connect(delay: number): Promise<Session> {
+  /**
+   * Connects after `delay` milliseconds, of which the server has asked for `min`, and retries with
+   * `reconnect`.
+   */
+  async #connect(delay = 0, min = 0): Promise<Session> {
     const { signal } = this.#attempting;
     if (!this.#retries) return await this.#attempt(1, null, signal);
-    return await this.#retries.run((...args) => this.#attempt(...args), signal, delay);
+    return await this.#retries.run((...args) => this.#attempt(...args), signal, delay, min);
   }
 
   /**
@@ -276,13 +280,20 @@ export class ConnectionManager {
     if (session.info) this.#onEnd(session, session.info);
   }
 
-  /** Reconnects after `delay` milliseconds. */
-  async #recover(delay: number): Promise<void> {
+  /** Reconnects after the delays of {@link #connect}, which may begin when the program reads. */
+  async #recover(delay: number, min: number, waitsForReader: boolean): Promise<void> {
     try {
-      this.#adopt(await this.#connect(delay));
+      if (waitsForReader) await abortable(this.#whenRead(), this.#attempting.signal);
+      this.#adopt(await this.#connect(delay, min));
     } catch (error) {
       this.#finish(this.#failure(error), []);
     }
+  }
+
+  /** Waits until the program has read half of its inbox, and somebody sees its page. */
+  async #whenRead(): Promise<void> {
+    await this.#receiver.inboxes.whenRoom();
+    await whenVisible();
   }
 
   // Events of a session
@@ -327,7 +338,9 @@ export class ConnectionManager {
     pending.disconnect(new Set(this.outbox?.lines.waitingLines()));
     this.#endedAt = performance.now();
     retries.onEnd(this.#endedAt - session.since);
-    const delay = retries.nextDelay() + (info.retryAfterMs ?? 0);
+    const { retryAfterMs = 0 } = info;
+    const delay = retries.nextDelay() + retryAfterMs;
+    const waitsForReader = info.reason === "slow-consumer";
     status.push({
       type: "disconnected",
       address: this.#where,
@@ -336,8 +349,9 @@ export class ConnectionManager {
       acknowledged,
       waiting: this.outbox?.lines.waiting ?? 0,
       retryInMs: delay,
+      waitsForReader,
     });
-    this.#recover(delay);
+    this.#recover(delay, retryAfterMs, waitsForReader);
   }
 
   /** Decodes lines that this client has sent. */

@@ -80,18 +80,20 @@ async function greet(
   signal: AbortSignal,
 ): Promise<void> {
   const { limits, wantsAcks, wantsSequence, needsWelcome = false } = settings;
+  const { connection, window } = session;
   const { lines, confirmed } = subscriptions.begin(session);
   session.needsWelcome ||= needsWelcome || wantsSequence || token !== undefined || lines.length > 0;
   try {
-    const keepAliveMs = limits.keepAliveInterval;
+    const keepAliveMs = Math.max(limits.keepAliveInterval, connection.minKeepAliveMs ?? 0);
     const hello = encodeHello({
       ...(token !== undefined && { token }),
       ...(Number.isFinite(keepAliveMs) && { keepAliveMs }),
       ack: wantsAcks,
       sequence: wantsSequence,
+      ...(window !== null && { window }),
     });
     // In one write, so that the relay knows the subscriptions before anything else happens.
-    session.connection.send(concat([hello, ...lines]), 0);
+    connection.send(concat([hello, ...lines]), 0);
     await waitForWelcome(session, address, settings.welcomeTimeout, signal);
     if (wantsSequence) requireFeature(session, "sequence");
     if (confirmed) {
@@ -102,7 +104,7 @@ async function greet(
     }
     session.isReady = true;
   } catch (error) {
-    session.connection.abort();
+    connection.abort();
     throw error;
   }
 }

@@ -24,6 +24,7 @@ export class Inboxes {
   readonly #others = new Map<Inbox<EbsocketEvent>, string>();
   /** The connection that does not read until there is room. */
   #paused: Reader | null = null;
+  #room: PromiseWithResolvers<void> | null = null;
 
   /**
    * Creates the main inbox.
@@ -77,6 +78,13 @@ export class Inboxes {
     return true;
   }
 
+  /** Returns a promise that resolves when no inbox is full any more, or `null` if none is. */
+  whenRoom(): Promise<void> | null {
+    if (this.readBlockedBy() === "") return null;
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
+  }
+
   #newInbox(): Inbox<EbsocketEvent> {
     return new Inbox(this.#options, () => this.#checkRoom());
   }
@@ -85,5 +93,7 @@ export class Inboxes {
     if (this.readBlockedBy() !== "") return;
     this.#paused?.resume();
     this.#paused = null;
+    this.#room?.resolve();
+    this.#room = null;
   }
 }

@@ -15,8 +15,11 @@ import type { LineBlock } from "../protocol/line_splitter.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import type { TlsClientOptions } from "../net/tls_options.ts";
 
-/** Where to connect: an address, the path of a Unix socket, or a custom dialer. */
-export type Destination = Address | { readonly path: string } | Dialer;
+/**
+ * Where to connect: a URL that begins with `ws:` or `wss:`, an address, the path of a Unix socket, or
+ * a custom dialer. The client of `./web` takes URLs alone.
+ */
+export type Destination = string | URL | Address | { readonly path: string } | Dialer;
 
 /** The receiver of a connection's input. */
 export interface ConnectionSink {
@@ -49,6 +52,13 @@ export interface ClientConnection extends
     | "send"
     | "setPeerKeepAlive"
   > {
+  /**
+   * How many bytes of events the server may send beyond those read. Unset if the connection slows
+   * the server down by itself.
+   */
+  readonly window?: number;
+  /** The shortest keep-alive interval that it can promise, in milliseconds. */
+  readonly minKeepAliveMs?: number;
   /** Starts to read, and enables {@link send}. */
   start(sink: ConnectionSink, limits: ConnectionLimits): void;
 }
@@ -83,6 +93,11 @@ let port: ClientPort | null = null;
 /** Makes all clients that are created from now on use `it`. */
 export function usePort(it: ClientPort): void {
   port = it;
+}
+
+/** Makes clients use `it` if no other port was chosen. */
+export function offerPort(it: ClientPort): void {
+  port ??= it;
 }
 
 /** Returns the port of new clients. */

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { delay } from "@std/async/delay";
 import { inspect } from "../protocol/printable.ts";
 import { CLOSE_REASONS, type CloseReason, ConnectError } from "../errors.ts";
 import { checkDuration, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { after } from "../net/timers.ts";
+import { sleep } from "./page.ts";
 
 /**
  * The fate of an event that does not fit into the queue:
@@ -167,7 +167,9 @@ export class Retries {
    * @param attempt Called with the attempt's number, the error of the previous one, and a signal
    * that cancels it.
    * @param signal Cancels the attempts.
-   * @param wait The delay before the first attempt, in milliseconds.
+   * @param wait The delay before the first attempt, in milliseconds. It ends early when the page
+   * wakes up.
+   * @param min The part of it that does not end early.
    * @returns Resolves to the result of the successful attempt. Rejects when `signal` is aborted, or
    * with the error of the last attempt.
    */
@@ -175,11 +177,13 @@ export class Retries {
     attempt: (number: number, before: ConnectError | null, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
     wait = 0,
+    min = 0,
   ): Promise<T> {
     let before: ConnectError | null = null;
     for (let number = 1;; number++) {
       try {
-        if (wait > 0) await delay(wait, { signal });
+        if (wait > 0) await sleep(wait, min, signal);
+        min = 0;
         return await this.#limit((each) => attempt(number, before, each), signal);
       } catch (error) {
         if (signal.aborted) throw cancelReason(signal, number, before);

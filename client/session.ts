@@ -20,7 +20,7 @@
 import type { ClientSettings } from "./options.ts";
 import type { ClientConnection } from "./port.ts";
 import type { ControlLine, Feature, Welcome } from "../protocol/control.ts";
-import { decodeAck, decodeClose, decodeWelcome } from "../protocol/control.ts";
+import { decodeAck, decodeClose, decodeWelcome, encodeRead } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { Inbox } from "../net/inbox.ts";
@@ -65,6 +65,8 @@ export class Session implements ControlChannel {
   readonly connection: ClientConnection;
   /** When the session was created, on the clock of `performance.now()`. */
   readonly since: number = performance.now();
+  /** How many bytes of events the server may send beyond those read. `null` without a limit. */
+  readonly window: number | null;
   /** Whether the session requires a welcome. */
   needsWelcome = false;
   /** Whether the greeting is over, including all required replies. */
@@ -88,6 +90,8 @@ export class Session implements ControlChannel {
   #missed = 0;
   /** The control lines that do not fit into the send queue yet. */
   readonly #controlQueue: Uint8Array[] = [];
+  /** The number of bytes of events that were read since the last report. */
+  #unreported = 0;
   /** The sequence number of the last event. `null` if events are not numbered. */
   #sequence: number | null;
   /** Whether a numbered event has arrived. */
@@ -102,6 +106,9 @@ export class Session implements ControlChannel {
   ) {
     const { limits } = settings;
     this.connection = connection;
+    this.window = connection.window === undefined
+      ? null
+      : Math.min(connection.window, settings.unread.maxUnreadBytes ?? Infinity);
     this.#settings = settings;
     this.#sequence = settings.wantsSequence ? 0 : null;
     this.#early = new Inbox(settings.unread, () => {});
@@ -204,7 +211,8 @@ export class Session implements ControlChannel {
     }
     const { decoder } = this.#settings;
     const lines = decoder.decode(bytes);
-    const { fault } = decoder;
+    const { fault, eventBytes } = decoder;
+    if (this.window !== null && this.has("window")) this.#onRead(this.window, eventBytes);
     // Control lines count as empty: the block's bytes are attributed to its events.
     const count = lines.filter((line) => line instanceof EbsocketEvent).length;
     const share = bytes.length / count;
@@ -222,6 +230,17 @@ export class Session implements ControlChannel {
     }
     this.#onEvents(events, share);
     if (fault) this.connection.close(fault.code, fault.message);
+  }
+
+  /**
+   * Reports events as read once they are a quarter of the window. What a program has not taken out of
+   * its inbox counts as read until the inbox is full: from then on nothing is received.
+   */
+  #onRead(window: number, bytes: number): void {
+    this.#unreported += bytes;
+    if (this.#unreported === 0 || 4 * this.#unreported < window) return;
+    this.sendControl(encodeRead(this.#unreported));
+    this.#unreported = 0;
   }
 
   #onEvents(events: EbsocketEvent[], bytesEach: number): void {

@@ -78,6 +78,11 @@ export interface DisconnectedStatus<M extends object = OpenEvents> {
   readonly waiting: number;
   /** The delay before the next attempt, in milliseconds. */
   readonly retryInMs: number;
+  /**
+   * Whether the delay begins only when the inbox is half empty and, in a browser, the page is
+   * visible. This is so after `slow-consumer`, because the program has not read its events.
+   */
+  readonly waitsForReader: boolean;
 }
 
 /** The client is connected again. */

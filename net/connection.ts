@@ -27,8 +27,13 @@ export interface Duplex {
 
 /** A byte duplex with a remote address. `Deno.Conn` implements it. */
 export interface Socket extends Duplex {
-  /** Address of the peer. */
-  readonly remoteAddr: Deno.Addr;
+  /** Address of the peer: a host name and a port, the path of a Unix socket, or neither. */
+  readonly remoteAddr: {
+    readonly transport: string;
+    readonly hostname?: string;
+    readonly port?: number;
+    readonly path?: string;
+  };
 }
 
 /** A custom way to connect, over any transport that delivers all bytes in order. */

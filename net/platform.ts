@@ -6,10 +6,11 @@
  */
 
 import type { Address } from "../protocol/address.ts";
+import type { Socket } from "./connection.ts";
 
 /** Returns the address of a socket. A Unix socket has its path and port 0. */
-export function toAddress(addr: Deno.Addr): Address {
-  return "hostname" in addr ? [addr.hostname, addr.port] : ["path" in addr ? addr.path : "", 0];
+export function toAddress({ hostname, port = 0, path = "" }: Socket["remoteAddr"]): Address {
+  return hostname === undefined ? [path, 0] : [hostname, port];
 }
 
 /**

@@ -56,11 +56,14 @@ const TIMER_GAP_MS = 0.9;
 
 /** A timer that has been set and has not fired. */
 interface Timer {
-  readonly id: ReturnType<typeof setTimeout>;
+  readonly id: ReturnType<typeof setTimeout> | undefined;
   readonly fired: Promise<void>;
   /** Those that wait for it. */
   readonly waiting: Set<object>;
 }
+
+/** The function of Node and Deno. Browsers lack it. */
+const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
 
 /** All pending timers, oldest first. */
 let timers: Timer[] = [];
@@ -148,14 +151,26 @@ export function clearTimers(waiter: object): void {
 function setTimer(now: number): void {
   const { promise, resolve } = Promise.withResolvers<void>();
   lastSet = now;
-  const id = setTimeout(() => {
-    timers.shift();
+  const fire = () => {
+    timers = timers.filter(({ fired }) => fired !== promise);
     ended++;
     began = lastAsked = performance.now();
     // Reads that were found ready are delivered after the timers and the first of these callbacks.
-    setImmediate(() => setImmediate(resolve));
-  }, 0);
+    if (setImmediate) setImmediate(() => setImmediate(resolve));
+    else resolve();
+  };
+  const id = setImmediate ? setTimeout(fire, 0) : postTask(fire);
   timers.push({ id, fired: promise, waiting: new Set() });
+}
+
+/** Calls `callback` in a task of its own. Browsers delay timers, but not messages. */
+function postTask(callback: () => void): undefined {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    callback();
+  };
+  port2.postMessage(null);
 }
 
 // Writing

@@ -13,7 +13,7 @@ import { type LineKind, LineValidator } from "./validator.ts";
 
 /**
  * Decodes blocks of lines. One decoder can serve many connections, because it keeps only the fault
- * and the count of its last call.
+ * and the counts of its last call.
  */
 export class BlockDecoder {
   protected readonly validator: LineValidator;
@@ -22,6 +22,8 @@ export class BlockDecoder {
   fault: EventFormatError | null = null;
   /** The number of lines that the last `decode()` checked, including empty ones. */
   lines = 0;
+  /** The size of the events that the last `decode()` returned, with their line ends, in bytes. */
+  eventBytes = 0;
 
   constructor(maxDepth?: number) {
     this.validator = new LineValidator(maxDepth);
@@ -39,6 +41,7 @@ export class BlockDecoder {
     const { validator } = this;
     this.fault = null;
     this.lines = 0;
+    this.eventBytes = 0;
     validator.open(block);
     let end = 0;
     while (end < block.length) {
@@ -52,6 +55,7 @@ export class BlockDecoder {
         if (validator.hasEscapedKey) escaped.push(kinds.length);
         kinds.push(kind);
       }
+      if (kind === "event") this.eventBytes += validator.end + 1 - end;
       end = validator.end + 1;
     }
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { randomId } from "./random_id.ts";
+
 /** A quick test that few texts pass unless they have strings that look like integers. */
 const MAY_BE_INTEGER = /"[1-9]\d\d/;
 
@@ -14,7 +16,7 @@ const MAY_BE_INTEGER = /"[1-9]\d\d/;
 const INTEGER = /(?<!\\)"(?=[1-9]\d{2,9}"[ \t\r]*[,}\]])/g;
 
 /** The prefix that {@link parse} gives to such strings. It is unpredictable. */
-const MARK = `${crypto.randomUUID()}:`;
+const MARK = `${randomId(11)}:`;
 
 /**
  * Parses JSON like `JSON.parse`, in a time that is bounded by the length of the text.

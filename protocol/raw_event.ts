@@ -151,6 +151,7 @@ export class RawDecoder extends BlockDecoder {
     const validator = this.validator.open(block);
     this.fault = null;
     this.lines = 0;
+    this.eventBytes = 0;
     for (let start = 0; start < block.length; start = validator.end + 1) {
       const kind = validator.validate(start);
       this.lines++;
@@ -160,6 +161,7 @@ export class RawDecoder extends BlockDecoder {
       }
       if (kind === "event") {
         lines.push(toRawEvent(block, start, validator));
+        this.eventBytes += validator.end + 1 - start;
       } else if (kind === "control") {
         const text = decoder.decode(block.subarray(start, validator.end));
         lines.push(parseLine(text, validator.hasEscapedKey) as ControlLine);

@@ -18,6 +18,7 @@ const DOORS = [
   "relay.ts",
   "server.ts",
   "system.ts",
+  "web.ts",
 ];
 
 /** The rooms that each room may import from. A file at the top is a room by itself. */
@@ -37,6 +38,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "client.ts": [...NET, "schema/", "client/"],
   "system.ts": [...SERVER, "schema/"],
   "relay.ts": [...SERVER, "schema/", "web/", "relay/"],
+  "web.ts": [...NET, "schema/", "client/"],
   "testing.ts": [...ROOMS, ...DOORS],
   "cli/": [...ROOMS, ...DOORS],
   "mod.ts": [...ROOMS, ...DOORS, "cli/"],
@@ -155,6 +157,15 @@ function namesRuntime({ code, specifiers }: Pick<Source, "code" | "specifiers">)
 
 Deno.test("protocol/, schema/, client/ and relay/ name neither Deno nor node:", () => {
   const found = sources.filter((each) => PORTABLE.includes(each.room) && namesRuntime(each))
+    .map(({ path }) => path);
+  assertEquals(found, []);
+});
+
+Deno.test("web.ts imports no file that names Deno or node:", () => {
+  const reached = new Set(["web.ts"]);
+  for (const path of reached) for (const each of files.get(path) ?? []) reached.add(each);
+  assert(reached.has("client/web_connection.ts"));
+  const found = sources.filter((each) => reached.has(each.path) && namesRuntime(each))
     .map(({ path }) => path);
   assertEquals(found, []);
 });
