@@ -427,7 +427,9 @@ export class LineConnection extends EbsocketConnection {
   /** Answers input that is not lines. Returns whether the input has ended. */
   #heed(codec: Codec): boolean {
     const answer = codec.takeAnswer();
-    if (answer && this.#phase === "open") this.#startedWriter().appendEncoded(answer);
+    // A peer that asks for answers and does not read them would otherwise fill the memory.
+    const hasRoom = this.pendingBytes < this.#limits!.maxPendingBytes;
+    if (answer && hasRoom && this.#phase === "open") this.#startedWriter().appendEncoded(answer);
     if (codec.fault) this.close(codec.fault.reason, codec.fault.message);
     if (codec.ended === null) return false;
     this.#announced ??= { reason: "eof", detail: codec.ended };

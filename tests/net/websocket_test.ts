@@ -2,13 +2,17 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { assertNotEquals } from "@std/assert/not-equals";
+import { assertLess } from "@std/assert/less";
 import { concat } from "@std/bytes/concat";
+import { LineConnection } from "../../net/line_connection.ts";
 import { Block, Piece } from "../../net/piece.ts";
 import { SendQueue } from "../../net/send_queue.ts";
 import { WebSocketCodec } from "../../net/websocket.ts";
 import { encodeFrames, PING } from "../../protocol/frame_encoder.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
-import { messagesOf } from "../support/frames.ts";
+import { FakeDuplex } from "../support/duplex.ts";
+import { messagesOf, ping } from "../support/frames.ts";
+import { until } from "../support/waiting.ts";
 
 const EVENT = '{"event":"a"}\n';
 
@@ -81,4 +85,35 @@ Deno.test("A Ping neither needs credit nor takes it", () => {
   queue.appendEncoded(PING);
   assert(queue.isReady);
   assertEquals(take(queue), PING);
+});
+
+/** A connection over WebSocket, whose peer has read the HTTP head. */
+async function openWebSocket(maxPendingBytes: number) {
+  const duplex = new FakeDuplex();
+  const connection = new LineConnection(duplex, ["127.0.0.1", 50000]);
+  connection.start({ onLines() {}, onClose() {} }, { maxPendingBytes });
+  connection.wrap(new WebSocketCodec(), utf8("HTTP/1.1 101\r\n\r\n"));
+  await until(() => connection.pendingBytes === 0);
+  return { connection, duplex };
+}
+
+Deno.test("A connection answers Pings", async () => {
+  const { connection, duplex } = await openWebSocket(1000);
+  duplex.receive(ping("a"));
+  await until(() => duplex.written.endsWith("\x01a"));
+  connection.abort();
+  await connection.closed;
+});
+
+Deno.test("Pings of a peer that does not read do not fill the memory", async () => {
+  const { connection, duplex } = await openWebSocket(1000);
+  duplex.take(0);
+  const frame = ping("x".repeat(125));
+  for (let i = 1; i <= 100; i++) {
+    duplex.receive(frame);
+    await until(() => connection.bytesIn === i * frame.length);
+  }
+  assertLess(connection.pendingBytes, 1000 + frame.length);
+  connection.abort();
+  await connection.closed;
 });
