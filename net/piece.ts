@@ -291,6 +291,21 @@ export class Fragment extends Piece {
   }
 }
 
+/** Bytes that must precede all lines, and are not one. */
+export class Head extends Piece {
+  override linesBefore(): number {
+    return 0;
+  }
+
+  override endOfLine(): number {
+    return this.length;
+  }
+
+  override on(block: Block): Piece {
+    return new Head(block);
+  }
+}
+
 /** Pieces that were joined. */
 export class Joined {
   readonly parts: readonly Piece[];

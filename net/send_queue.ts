@@ -14,7 +14,7 @@ import { concat } from "@std/bytes/concat";
 import { OPEN_BRACE } from "../protocol/ascii.ts";
 import { memberBytes } from "../protocol/envelope.ts";
 import { type Encoding, LINES } from "./encoding.ts";
-import { Block, Fragment, MAX_BATCH_BYTES, Piece, SendBudget, sizeOf } from "./piece.ts";
+import { Block, Fragment, Head, MAX_BATCH_BYTES, Piece, SendBudget, sizeOf } from "./piece.ts";
 
 /** Largest small block, in bytes. For these, the overhead of about 500 bytes per block matters. */
 const SMALL_BLOCK_BYTES = 4096;
@@ -96,7 +96,7 @@ export class SendQueue {
 
   /** Adds `head`, and encodes the lines that follow. */
   wrap(encoding: Encoding, head: Uint8Array): void {
-    this.#add(new Fragment(new Block(head), 0, head.length, true));
+    this.#add(new Head(new Block(head)));
     this.#encoding = encoding;
   }
 
@@ -247,7 +247,7 @@ export class SendQueue {
 
   /** Whether the first piece may be joined with others. */
   #canJoin(first: Piece): boolean {
-    if (first instanceof Fragment) return false;
+    if (first instanceof Fragment || first instanceof Head) return false;
     return this.#offset === 0 || first.block.encoding.isSelfDelimiting;
   }
 
@@ -331,8 +331,9 @@ export class SendQueue {
     return { lines: lines - this.lines, bytes: bytes - this.bytes };
   }
 
-  /** Returns the pieces that hold the rest of the line that was begun. */
+  /** Returns the pieces that hold the rest of the line that was begun, or of the head. */
   #begun(pieces: readonly Piece[]): Piece[] {
+    if (pieces[0] instanceof Head) return [pieces[0]];
     const written = Math.max(this.#offset, this.#given);
     const begun: Piece[] = [];
     if (written === 0 && !this.#isInLine) return begun;
