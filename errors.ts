@@ -89,6 +89,13 @@ export const CLOSE_REASONS: Readonly<Record<CloseReason, CloseRule>> = {
   "overloaded": { sentBy: "servers", isFinal: false },
 };
 
+/**
+ * Returns whether a connection with this close reason failed, rather than being closed on purpose.
+ */
+export function isFailure(reason: CloseReason): boolean {
+  return reason !== "local" && reason !== "eof" && reason !== "shutdown";
+}
+
 /** The announcement with which one side closes a connection. */
 export interface Farewell {
   /** Why the connection ends. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CloseInfo, CloseReason } from "../errors.ts";
+import type { CloseInfo } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 
 /** An invalid command line. The exit code is 2. */
@@ -34,13 +34,6 @@ export function describeRefusal(
   const which = name == null ? "an event" : quote(name);
   const why = [reason, detail].filter((text) => text !== "").join(": ");
   return `The relay refuses ${which}: ${printable(why)}`;
-}
-
-/**
- * Returns whether a connection with this close reason failed, rather than being closed on purpose.
- */
-export function isFailure(reason: CloseReason): boolean {
-  return reason !== "local" && reason !== "eof" && reason !== "shutdown";
 }
 
 /** Returns why the file at `path` cannot be read, and what to do about it. */

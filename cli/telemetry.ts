@@ -8,11 +8,10 @@
  */
 
 import config from "../deno.json" with { type: "json" };
-import type { CloseInfo } from "../errors.ts";
+import { type CloseInfo, isFailure } from "../errors.ts";
 import { type MetricAttributes, type MetricKind, METRICS } from "../protocol/metrics.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayStats } from "../relay.ts";
-import { isFailure } from "./errors.ts";
 
 type Attributes = Readonly<Record<string, string | number>>;
 

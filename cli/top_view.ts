@@ -5,12 +5,15 @@
  */
 
 import { bold, dim } from "@std/fmt/colors";
-import type { CloseReason } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
-import { isFailure } from "./errors.ts";
 import { type Column, cut, formatTable, wrap } from "./layout.ts";
 import type { Size } from "./terminal.ts";
-import type { ClientSnapshot, Snapshot } from "../protocol/snapshot.ts";
+import {
+  countRefusals,
+  describeFaults,
+  describeSubscriptions,
+  type Snapshot,
+} from "../protocol/snapshot.ts";
 import {
   formatByteRate,
   formatBytes,
@@ -82,10 +85,8 @@ function withTitle([title, ...lines]: readonly string[]): string[] {
 
 /** Returns the figures of the relay as a whole, in groups. */
 function formatRelay({ relay }: Snapshot): string[][] {
-  const faults = Object.entries({ ...relay.closes })
-    .filter(([reason, count]) => count > 0 && isFailure(reason as CloseReason))
-    .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`);
-  const refused = Object.values(relay.refusals).reduce((sum, count) => sum + count, 0);
+  const faults = describeFaults(relay);
+  const refusals = countRefusals(relay);
   return [
     [
       `up ${formatDuration(relay.uptimeMs)}`,
@@ -95,15 +96,15 @@ function formatRelay({ relay }: Snapshot): string[][] {
       `at most ${formatTime(relay.loopDelayMaxMs)}`,
     ],
     [
-      `in ${rate(relay.eventsInPerSecond)}, ${byteRate(relay.bytesInPerSecond)}`,
-      `out ${rate(relay.eventsOutPerSecond)}, ${byteRate(relay.bytesOutPerSecond)}`,
-      `no recipient ${rate(relay.eventsUnheardPerSecond)}`,
+      `in ${formatRate(relay.eventsInPerSecond)}, ${formatByteRate(relay.bytesInPerSecond)}`,
+      `out ${formatRate(relay.eventsOutPerSecond)}, ${formatByteRate(relay.bytesOutPerSecond)}`,
+      `no recipient ${formatRate(relay.eventsUnheardPerSecond)}`,
     ],
     [
       `waiting ${formatBytes(relay.pendingBytes)}, ` +
       `at most ${formatBytes(relay.largestPendingBytes)} for one`,
-      ...(faults.length > 0 ? [`closed: ${faults.join(", ")}`] : []),
-      ...(refused > 0 ? [`refused: ${formatExact(refused)}`] : []),
+      ...(faults !== "" ? [`closed: ${faults}`] : []),
+      ...(refusals > 0 ? [`refused: ${formatExact(refusals)}`] : []),
     ],
   ];
 }
@@ -112,29 +113,20 @@ function clientRows({ clients }: Snapshot): string[][] {
   return clients.map((client) => [
     client.id,
     printable(client.address),
-    rate(client.eventsInPerSecond),
-    rate(client.eventsOutPerSecond),
-    byteRate(client.bytesInPerSecond),
-    byteRate(client.bytesOutPerSecond),
+    formatRate(client.eventsInPerSecond),
+    formatRate(client.eventsOutPerSecond),
+    formatByteRate(client.bytesInPerSecond),
+    formatByteRate(client.bytesOutPerSecond),
     formatBytes(client.pendingBytes),
-    patternsOf(client),
+    describeSubscriptions(client),
   ]);
-}
-
-/** Returns the subscriptions of a client as text. */
-function patternsOf({ subscriptionCount, subscriptions }: ClientSnapshot): string {
-  if (subscriptionCount === null) return "all events";
-  if (subscriptionCount === 0) return "none";
-  const more = subscriptionCount - subscriptions.length;
-  const shown = subscriptions.map(printable).join(", ");
-  return more > 0 ? `${shown}, and ${formatExact(more)} more` : shown;
 }
 
 function nameRows({ names }: Snapshot): string[][] {
   return names.map(({ name, eventsPerSecond, hearers }) => [
     printable(name),
-    rate(eventsPerSecond),
-    hearers === null ? "-" : formatExact(hearers),
+    formatRate(eventsPerSecond),
+    formatExact(hearers),
   ]);
 }
 
@@ -144,12 +136,4 @@ function limit(lines: readonly string[], max: number): readonly string[] {
   const kept = Math.max(0, max - 1);
   return [...lines.slice(0, kept), `and ${formatExact(lines.length - Math.max(1, kept))} more`]
     .slice(0, Math.max(0, max));
-}
-
-function rate(perSecond: number | null): string {
-  return perSecond === null ? "-" : formatRate(perSecond);
-}
-
-function byteRate(perSecond: number | null): string {
-  return perSecond === null ? "-" : formatByteRate(perSecond);
 }

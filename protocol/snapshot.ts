@@ -4,10 +4,12 @@
  * @module
  */
 
-import type { CloseReason } from "../errors.ts";
+import { type CloseReason, isFailure } from "../errors.ts";
 import { formatAddress } from "./address.ts";
+import { printable } from "./printable.ts";
 import type { ClientReport, QueueReport, RelayReport, RelayStats } from "./report.ts";
-import { TextMap } from "./text_map.ts";
+import { TextMap, TextSet } from "./text_map.ts";
+import { formatExact } from "./units.ts";
 
 /** The counters that a relay keeps of itself and of each client. */
 const COUNTERS = ["eventsIn", "eventsOut", "bytesIn", "bytesOut"] as const;
@@ -41,6 +43,12 @@ export interface NameSnapshot {
   readonly hearers: number | null;
 }
 
+/** A queue, of which one client receives each event. */
+export interface QueueSnapshot extends QueueReport {
+  /** The patterns for which the clients in this snapshot use the queue. */
+  readonly patterns: readonly string[];
+}
+
 /** A client that has left. */
 export interface DepartureSnapshot {
   /** The ID of the client: `c7`. */
@@ -66,7 +74,7 @@ export interface Snapshot {
   /** The names of its events, the busiest first. */
   readonly names: readonly NameSnapshot[];
   /** Its queues, the largest first; `null` if they are unknown. */
-  readonly queues: readonly QueueReport[] | null;
+  readonly queues: readonly QueueSnapshot[] | null;
   /** The clients that have left, the last one first; `null` if they are unknown. */
   readonly departures: readonly DepartureSnapshot[] | null;
   /** The version of its program; `null` if that is unknown. */
@@ -115,7 +123,7 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
       eventsPerSecond: perSecond(eventsBefore(name), events),
       hearers,
     })).sort((one, two) => (two.eventsPerSecond ?? 0) - (one.eventsPerSecond ?? 0)),
-    queues: after.queues ?? null,
+    queues: after.queues ? withPatterns(after.queues, after.clients) : null,
     departures: after.departures?.map(({ id, address, reason, detail, uptimeMs }) => ({
       id: `c${id}`,
       address: formatAddress(address),
@@ -155,6 +163,47 @@ function earlierNames(
   for (const { name, events } of before.names) known.set(name, events);
   const hasAll = before.names.length < after.names.length;
   return (name) => known.get(name) ?? (hasAll ? 0 : undefined);
+}
+
+/** Returns the queues with the patterns of those clients that are in them. */
+function withPatterns(
+  queues: readonly QueueReport[],
+  clients: readonly ClientReport[],
+): QueueSnapshot[] {
+  const known = new TextMap<TextSet>();
+  for (const { pattern, queue } of clients.flatMap(({ subscriptions }) => subscriptions)) {
+    if (queue === undefined) continue;
+    const patterns = known.get(queue) ?? new TextSet();
+    patterns.add(pattern);
+    known.set(queue, patterns);
+  }
+  return queues.map((queue) => ({ ...queue, patterns: [...known.get(queue.name) ?? []] }));
+}
+
+/** Returns the subscriptions of a client as text for a person. */
+export function describeSubscriptions(
+  { subscriptionCount, subscriptions }: ClientSnapshot,
+): string {
+  if (subscriptionCount === null) return "all events";
+  if (subscriptionCount === 0) return "none";
+  const more = subscriptionCount - subscriptions.length;
+  const shown = subscriptions.map(printable).join(", ");
+  return more > 0 ? `${shown}, and ${formatExact(more)} more` : shown;
+}
+
+/**
+ * Returns how many clients a fault has ended, by reason: `1 reset, 2 slow-consumer`. Empty if there
+ * are none.
+ */
+export function describeFaults({ closes }: RelayStats): string {
+  return Object.entries(closes)
+    .filter(([reason, count]) => count > 0 && isFailure(reason as CloseReason))
+    .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`).join(", ");
+}
+
+/** Returns how many peers were rejected before they became clients. */
+export function countRefusals({ refusals }: RelayStats): number {
+  return Object.values(refusals).reduce((sum, count) => sum + count, 0);
 }
 
 function traffic({ eventsInPerSecond, eventsOutPerSecond }: Rates): number {

@@ -9,9 +9,12 @@ import { format as formatInUnits } from "@std/fmt/duration";
 
 const compact = new Intl.NumberFormat("en-US", { notation: "compact" });
 
-/** Returns `1.2K/s`, for a number per second. */
-export function formatRate(perSecond: number): string {
-  return `${compact.format(perSecond)}/s`;
+/** The text of a figure that is unknown. */
+const UNKNOWN = "-";
+
+/** Returns `1.2K/s`, for a number per second, or `-` for `null`. */
+export function formatRate(perSecond: number | null): string {
+  return perSecond === null ? UNKNOWN : `${compact.format(perSecond)}/s`;
 }
 
 /** Returns `1.24 KiB`, `345 B`, `6.7 MiB`. */
@@ -20,14 +23,14 @@ export function formatBytes(bytes: number): string {
   return formatInBytes(bytes, { binary: true }).replace("ki", "Ki");
 }
 
-/** Returns `3.4 MiB/s`. */
-export function formatByteRate(perSecond: number): string {
-  return `${formatBytes(perSecond)}/s`;
+/** Returns `3.4 MiB/s`, or `-` for `null`. */
+export function formatByteRate(perSecond: number | null): string {
+  return perSecond === null ? UNKNOWN : `${formatBytes(perSecond)}/s`;
 }
 
-/** Returns an exact count with commas: `1,234,567`. */
-export function formatExact(count: number): string {
-  return Math.round(count).toLocaleString("en-US");
+/** Returns an exact count with commas: `1,234,567`, or `-` for `null`. */
+export function formatExact(count: number | null): string {
+  return count === null ? UNKNOWN : Math.round(count).toLocaleString("en-US");
 }
 
 /** Returns a count with its noun: `1 event`, `1,234 events`. */

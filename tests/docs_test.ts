@@ -12,18 +12,20 @@ import { INSTALL } from "../cli/program.ts";
 import { EbsocketClient } from "../client.ts";
 import config from "../deno.json" with { type: "json" };
 import { EbsocketEvent } from "../protocol/event.ts";
-import { METRICS } from "../protocol/metrics.ts";
+import { METRICS, RUNTIME_METRICS } from "../protocol/metrics.ts";
 import { Relay } from "../relay.ts";
 import { StatsCollector } from "../relay/stats.ts";
 import { EbsocketServer } from "../server.ts";
 import { testRelay } from "../testing.ts";
+import { metricsText, prometheusName } from "../web/metrics.ts";
 import { makeCertificates } from "./support/certificates.ts";
 import { Command } from "./support/command.ts";
 import { Document } from "./support/document.ts";
 import { TempFolder } from "./support/folder.ts";
 import { freePort } from "./support/free_port.ts";
 import { Peer } from "./support/peer.ts";
-import { canRun } from "./support/process.ts";
+import { canRun, Program } from "./support/process.ts";
+import { relayReport } from "./support/report.ts";
 import { eventually, until } from "./support/waiting.ts";
 
 const ROOT = `${import.meta.dirname}/..`;
@@ -393,14 +395,64 @@ Deno.test("docs/limits.md names every option that is a limit", async () => {
   assertEquals(missing, []);
 });
 
-Deno.test("docs/operations.md names every field of the statistics, and every metric", async () => {
+Deno.test("docs/operations.md names every field of the statistics", async () => {
   const stats = new StatsCollector();
   const fields = Object.keys(stats.read([], 0));
   stats.stop();
   const text = await Deno.readTextFile(`${ROOT}/docs/operations.md`);
-  for (const name of [...fields, ...METRICS.map(({ name }) => name)]) {
-    assertStringIncludes(text, `\`${name}\``);
-  }
+  for (const name of fields) assertStringIncludes(text, `\`${name}\``);
+});
+
+/** Returns the cells of the rows in the first table of a document. */
+function tableIn(text: string): string[][] {
+  const [table] = /(?:^\|.*\|\n)+/m.exec(text)!;
+  const [, , ...rows] = table.trimEnd().split("\n");
+  return rows.map((row) => row.split("|").slice(1, -1).map((cell) => cell.trim()));
+}
+
+Deno.test("docs/monitoring.md has a row for each metric, with its names, label and meaning", async () => {
+  const text = await Deno.readTextFile(`${ROOT}/docs/monitoring.md`);
+  const { relay } = relayReport();
+  const code = (name: string | undefined) => name === undefined ? "" : `\`${name}\``;
+  const rows = [...METRICS, ...RUNTIME_METRICS].map((metric) => {
+    const { name, description } = metric;
+    const [label] = Object.keys(metric.read(relay)[0]![1] ?? {});
+    return [prometheusName(metric), name, label?.replaceAll(".", "_")].map(code)
+      .concat(description);
+  });
+  assertEquals(tableIn(text).slice(0, -1), rows);
+  const inText = [...metricsText(relay).matchAll(/^# HELP (\S+)/gm)].map(([, name]) => code(name));
+  assertEquals(tableIn(text).map(([name]) => name), inText);
+});
+
+for (
+  const [file, ...check] of [
+    ["prometheus.yml", "check", "config", "--syntax-only"],
+    ["prometheus-remote.yml", "check", "config", "--syntax-only"],
+    ["alerts.yml", "check", "rules", "--lint-fatal"],
+  ] as const
+) {
+  Deno.test({
+    name: `docs/monitoring.md: ${file} passes promtool ${check.slice(0, 2).join(" ")}`,
+    ignore: !canRun("promtool", ["--version"]),
+    async fn() {
+      const text = await Deno.readTextFile(`${ROOT}/docs/monitoring.md`);
+      const source = text.split("```").find((fence) => fence.startsWith(`yaml\n# ${file}\n`))!;
+      using folder = new TempFolder();
+      await Deno.writeTextFile(`${folder.path}/${file}`, source.replace("yaml\n", ""));
+      await using promtool = new Program("promtool", [...check, `${folder.path}/${file}`]);
+      const { code, stdout, stderr } = await promtool.end();
+      assertEquals(code, 0, stdout + stderr);
+    },
+  });
+}
+
+Deno.test("docs/monitoring.md: queries and alerts use metrics that exist", async () => {
+  const text = await Deno.readTextFile(`${ROOT}/docs/monitoring.md`);
+  const metrics = metricsText(relayReport().relay);
+  const named = new Set(codeIn(text).match(/\bebsockets_(?!close_reason)\w+/g));
+  assertGreater(named.size, 10);
+  for (const name of named) assertStringIncludes(metrics, `# HELP ${name} `);
 });
 
 const certificates = await makeCertificates();

@@ -9,6 +9,7 @@ import {
   EventFormatError,
   EventSchemaError,
   FramingError,
+  isFailure,
 } from "../errors.ts";
 
 Deno.test("EbsocketError has a code, a message, a cause and its own name", () => {
@@ -54,4 +55,9 @@ Deno.test("EventSchemaError has the event name and its issues", () => {
   const { event, issues } = new EventSchemaError("x", "message", ["content: Required"]);
   assertEquals(event, "message");
   assertEquals(issues, ["content: Required"]);
+});
+
+Deno.test("isFailure() is false for intended ends", () => {
+  assertEquals((["local", "eof", "shutdown"] as const).map(isFailure), [false, false, false]);
+  assertEquals((["reset", "slow-consumer"] as const).map(isFailure), [true, true]);
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { describeEnd, isFailure, messageOf } from "../../cli/errors.ts";
+import { describeEnd, messageOf } from "../../cli/errors.ts";
 
 Deno.test("messageOf() describes any thrown value, and disturbs no terminal", () => {
   assertEquals(messageOf(new TypeError("Not \x1b[31mthat")), "Not \\u001b[31mthat");
@@ -11,9 +11,4 @@ Deno.test("describeEnd() has the reason, and the details", () => {
   const info = { detail: "", unsentLines: 0, unsentBytes: 0 };
   assertEquals(describeEnd({ ...info, reason: "eof" }), "eof");
   assertEquals(describeEnd({ ...info, reason: "reset", detail: "\x07" }), "reset: \\u0007");
-});
-
-Deno.test("isFailure() is false for intended ends", () => {
-  assertEquals((["local", "eof", "shutdown"] as const).map(isFailure), [false, false, false]);
-  assertEquals((["reset", "slow-consumer"] as const).map(isFailure), [true, true]);
 });

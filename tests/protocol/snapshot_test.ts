@@ -85,8 +85,21 @@ Deno.test("takeSnapshot() shows how long ago clients have left, by the relay's c
 Deno.test("takeSnapshot() of an older relay has null for what that does not report", () => {
   const { queues, departures, version } = takeSnapshot(null, relayReport());
   assertEquals({ queues, departures, version }, { queues: null, departures: null, version: null });
-  const queue = { name: "q", members: 1 };
-  const newer = takeSnapshot(null, relayReport({}, { queues: [queue], version: "1.2.3" }));
-  assertEquals(newer.queues, [queue]);
+  const newer = takeSnapshot(null, relayReport({}, { queues: [], version: "1.2.3" }));
+  assertEquals(newer.queues, []);
   assertStrictEquals(newer.version, "1.2.3");
+});
+
+Deno.test("takeSnapshot() shows the patterns of each queue, as far as its clients are known", () => {
+  const clients = [["a", "b.>"], ["a"]].map((patterns, id) =>
+    clientReport({
+      id,
+      subscriptions: [{ pattern: "x" }, ...patterns.map((pattern) => ({ pattern, queue: "q" }))],
+    })
+  );
+  const queues = [{ name: "q", members: 3 }, { name: "r", members: 1 }];
+  assertEquals(takeSnapshot(null, relayReport({}, { clients, queues })).queues, [
+    { name: "q", members: 3, patterns: ["a", "b.>"] },
+    { name: "r", members: 1, patterns: [] },
+  ]);
 });

@@ -69,6 +69,10 @@ Deno.test("formatDuration() shows the two largest units", () => {
   for (const [ms, text] of cases) assertEquals(formatDuration(ms), text);
 });
 
+Deno.test("The formats of rates and counts show that a figure is unknown", () => {
+  assertEquals([formatRate(null), formatByteRate(null), formatExact(null)], ["-", "-", "-"]);
+});
+
 Deno.test("countOf() counts one, and several", () => {
   assertEquals([countOf(0, "event"), countOf(1, "event"), countOf(1234, "event")], [
     "0 events",
