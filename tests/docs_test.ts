@@ -455,6 +455,21 @@ Deno.test("docs/monitoring.md: queries and alerts use metrics that exist", async
   for (const name of named) assertStringIncludes(metrics, `# HELP ${name} `);
 });
 
+Deno.test("docs/monitoring.md: the health check of Docker succeeds for a relay that is well", async () => {
+  const text = await Deno.readTextFile(`${ROOT}/docs/monitoring.md`);
+  const [, words] = /^HEALTHCHECK CMD (\[.*\])$/m.exec(text)!;
+  const port = freePort();
+  const [program, ...args] = JSON.parse(words!.replace("7982", `${port}`));
+  assertEquals(program, "deno");
+  const check = async () => {
+    await using health = new Program(Deno.execPath(), args);
+    return (await health.end()).code;
+  };
+  assertEquals(await check(), 1);
+  await using _ = new Relay(new EbsocketServer(["127.0.0.1", port]), { web: {} });
+  assertEquals(await check(), 0);
+});
+
 const certificates = await makeCertificates();
 
 /** Returns the systemd unit in docs/operations.md. */
