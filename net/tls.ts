@@ -10,6 +10,7 @@ import type { TLSSocket } from "node:tls";
 import type { Socket } from "./connection.ts";
 import { EbsocketError } from "../errors.ts";
 import { checkGiven } from "../protocol/option_checks.ts";
+import { quote } from "../protocol/printable.ts";
 import type { TlsClientOptions } from "./tls_options.ts";
 import { nodeModule, RawStream, TlsSocket } from "./tls_socket.ts";
 import { afterRunning } from "./ticker.ts";
@@ -68,7 +69,14 @@ export class TlsServer {
   secure(conn: Deno.TcpConn, signal: AbortSignal): Promise<Socket> {
     return handshake(conn, signal, "server", (raw, done, failed) => {
       const { createServer } = nodeModule<typeof import("node:tls")>("node:tls");
-      const server = createServer(this.#context as Parameters<typeof createServer>[0]);
+      const ALPNCallback = ({ protocols }: { protocols: string[] }): string | undefined => {
+        const protocol = chooseProtocol(protocols);
+        if (protocol === undefined) failed(unknownProtocols(protocols));
+        return protocol;
+      };
+      const server = createServer(
+        { ...this.#context, ALPNCallback } as Parameters<typeof createServer>[0],
+      );
       server.on("secureConnection", (tls) => {
         // A second check: this event does not fire for rejected clients.
         if (this.#asksForCert && !isVerified(tls)) return failed(new Error("not authorized"));
@@ -78,6 +86,26 @@ export class TlsServer {
       server.emit("connection", raw.stream);
     });
   }
+}
+
+/** The version of HTTP that a server speaks (RFC 7301, section 6). */
+const HTTP = "http/1.1";
+
+/** Other versions, which a server does not speak. */
+const OTHER_HTTP = /^(?:h\d|http\/|spdy\/)/;
+
+/**
+ * Chooses one of the protocols that a client offers (ALPN, RFC 7301). Lines have no registered
+ * name, so any that a client has for them is right.
+ */
+function chooseProtocol(offered: readonly string[]): string | undefined {
+  if (offered.includes(HTTP)) return HTTP;
+  return offered.find((name) => !OTHER_HTTP.test(name));
+}
+
+function unknownProtocols(offered: readonly string[]): Error {
+  const names = offered.map((name) => quote(name)).join(", ");
+  return new Error(`the client speaks nothing but ${names}: expected ${HTTP}, or lines`);
 }
 
 /**

@@ -216,6 +216,39 @@ tlsTest(
   },
 );
 
+for (
+  const [offered, chosen] of [
+    [["h2", "http/1.1"], "http/1.1"],
+    [["http/1.1", "h2"], "http/1.1"],
+    [["lines", "http/1.1"], "http/1.1"],
+    [["h2", "lines"], "lines"],
+    [[], null],
+  ] as const
+) {
+  tlsTest(`listen() with TLS answers the ALPN list [${offered}] with ${chosen}`, async () => {
+    await using keeper = new SecretKeeper(certificates.server);
+    const [hostname, port] = keeper.address;
+    const caCerts = [certificates.ca];
+    using conn = await Deno.connectTls({ hostname, port, caCerts, alpnProtocols: [...offered] });
+    const { alpnProtocol } = await conn.handshake();
+    assertEquals(alpnProtocol, chosen);
+    await conn.closeWrite();
+    assertEquals(await everything(conn), "secret last word");
+  });
+}
+
+tlsTest("listen() with TLS refuses a client that speaks no HTTP but another version", async () => {
+  await using keeper = new SecretKeeper(certificates.server);
+  const [hostname, port] = keeper.address;
+  const caCerts = [certificates.ca];
+  const alpnProtocols = ["h2", "http/1.0"];
+  await assertRejects(async () => {
+    using conn = await Deno.connectTls({ hostname, port, caCerts, alpnProtocols });
+    await conn.handshake();
+  });
+  await keeper.refuses('the client speaks nothing but "h2", "http/1.0": expected http/1.1, or');
+});
+
 tlsTest("listen() with TLS refuses peers that speak something else or break off", async () => {
   for (const text of ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", '{"event":"hi"}\n', "\x16\x03\x01"]) {
     await using keeper = new SecretKeeper(certificates.server);
