@@ -149,7 +149,8 @@ const READING = `## How to read this
   checked to be its own. Latency is the time from the call to the answer, as the requester sees it.
   CPU is that of all three processes, for a request and its answer.
 - A long run is left out (n/a) for servers that would take more than some 20 s. Memory is what is
-  resident in the server's process.`;
+  resident in the server's process. Of idle connections, the first 1,000 do not count: what a server
+  allocates only once is not divided among the others.`;
 
 function aboutRun({ machine, commit, command, repeat, pinned }: Results): string {
   return `- Machine: ${machine}
