@@ -14,6 +14,7 @@ import { concat } from "@std/bytes/concat";
 import { OPEN_BRACE } from "../protocol/ascii.ts";
 import { memberBytes } from "../protocol/envelope.ts";
 import { type Encoding, LINES } from "./encoding.ts";
+import { Credit } from "./credit.ts";
 import { Block, Fragment, Head, MAX_BATCH_BYTES, Piece, SendBudget, sizeOf } from "./piece.ts";
 
 /** Largest small block, in bytes. For these, the overhead of about 500 bytes per block matters. */
@@ -45,10 +46,9 @@ export class SendQueue {
   /** Number of small pieces at the end that have not been joined. */
   #small = 0;
   #epoch = 0;
-  /** Most bytes of events that the peer can take before it has read some, and how many are left. */
-  #window = Infinity;
-  #credit = Infinity;
-  /** Number of bytes at the front that are not limited by the credit any more. */
+  /** The events that the peer can take, or `null` if it can take any. */
+  #credit: Credit | null = null;
+  /** Number of bytes at the front that the credit does not limit any more. */
   #paid = 0;
 
   /** Creates a queue with a limit of its own, and with a budget that it may share with others. */
@@ -146,11 +146,11 @@ export class SendQueue {
   }
 
   /**
-   * Sets how many bytes of further events the peer can take, counted as plain lines. What is queued
-   * already does not count, and neither do control lines. The last event may exceed the window.
+   * Sets how many bytes of further events the peer can take, counted as plain lines, or removes the
+   * limit with `Infinity`. What is queued already does not count, and neither do control lines.
    */
   limit(window: number): void {
-    this.#window = this.#credit = window;
+    this.#credit = window === Infinity ? null : new Credit(window);
     this.#paid = this.bytes;
   }
 
@@ -159,16 +159,13 @@ export class SendQueue {
    * before.
    */
   grant(bytes: number): number {
-    if (this.#window === Infinity) return 0;
-    const before = this.#credit;
-    this.#credit = Math.min(this.#window, before + bytes);
-    return this.#credit - before;
+    return this.#credit?.grant(bytes) ?? 0;
   }
 
   /** Whether there are bytes to write that the peer can take. */
   get isReady(): boolean {
     if (this.bytes === 0) return false;
-    if (this.#credit > 0 || this.#paid > 0) return true;
+    if (!this.#credit || this.#credit.isLeft || this.#paid > 0) return true;
     const { block, start } = this.#pieces[0]!;
     return block.encoding.events!.isControl(block.bytes, start + this.#offset);
   }
@@ -197,13 +194,15 @@ export class SendQueue {
     this.#prepare();
     const { bytes } = this.#pieces[0]!;
     this.#given = Math.min(bytes.length, this.#offset + MAX_BATCH_BYTES);
-    if (this.#credit < Infinity) this.#given = Math.min(this.#given, this.#offset + this.#pay());
+    if (this.#credit) {
+      this.#given = Math.min(this.#given, this.#offset + this.#pay(this.#credit));
+    }
     const isWhole = this.#offset === 0 && this.#given === bytes.length;
     return isWhole ? bytes : bytes.subarray(this.#offset, this.#given);
   }
 
   /** Takes the next lines from the credit. Returns the number of bytes that may be written. */
-  #pay(): number {
+  #pay(credit: Credit): number {
     if (this.#paid > 0) return this.#paid;
     const { bytes, block: { encoding } } = this.#pieces[0]!;
     const access = encoding.events!;
@@ -211,8 +210,8 @@ export class SendQueue {
     while (at < this.#given) {
       const end = encoding.endOfLine(bytes, at, at);
       if (!access.isControl(bytes, at)) {
-        if (this.#credit <= 0) break;
-        this.#credit -= access.plainLength(bytes, at, end);
+        if (!credit.isLeft) break;
+        credit.spend(access.plainLength(bytes, at, end));
       }
       at = end;
     }
@@ -292,7 +291,7 @@ export class SendQueue {
     ];
     const rest = next < end ? [new Piece(block, next, end, events - 1, number + 1)] : [];
     this.#replace(0, 1, [...fragments, ...rest]);
-    this.#credit -= encoding.events!.plainLength(bytes, start, next) + member.length;
+    this.#credit?.spend(encoding.events!.plainLength(bytes, start, next) + member.length);
     this.#paid = sizeOf(fragments);
   }
 
@@ -300,11 +299,12 @@ export class SendQueue {
   consume(n: number): void {
     this.bytes -= n;
     this.#offset += n;
-    this.#paid = Math.max(0, this.#paid - n);
+    if (this.#credit) this.#paid = Math.max(0, this.#paid - n);
     const first = this.#pieces[0]!;
     if (this.#offset < first.length) return;
     this.#isInLine = !first.isLast;
     this.#drop(this.#pieces.shift()!);
+    if (first instanceof Head) this.#pieces = [...this.#pieces]; // the array had room for more
     this.#offset = 0;
     this.#given = 0;
   }

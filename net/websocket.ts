@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Transport } from "../protocol/address.ts";
 import type { CloseReason } from "../errors.ts";
 import type { Codec, DecodeFault } from "./codec.ts";
 import { type Encoding, isControlAt } from "./encoding.ts";
@@ -42,10 +43,19 @@ const FRAMES: Encoding = {
 
 /** The server's side of a WebSocket connection. */
 export class WebSocketCodec implements Codec {
-  readonly transport = "websocket";
-  readonly encoding: Encoding = FRAMES;
-  readonly probe: Uint8Array = PING;
   readonly #decoder = new FrameDecoder();
+
+  get transport(): Transport {
+    return "websocket";
+  }
+
+  get encoding(): Encoding {
+    return FRAMES;
+  }
+
+  get probe(): Uint8Array {
+    return PING;
+  }
 
   get fault(): DecodeFault | null {
     return this.#decoder.fault;
