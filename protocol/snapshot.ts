@@ -25,6 +25,8 @@ export interface ClientSnapshot extends Rates {
   readonly id: string;
   /** Its address. */
   readonly address: string;
+  /** What carries its lines, such as `tcp`; `null` if that is unknown. */
+  readonly transport: string | null;
   /** The number of bytes queued for it. */
   readonly pendingBytes: number;
   /** The number of its subscriptions, or `null` if it receives every event. */
@@ -111,6 +113,7 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
     clients: after.clients.map((client) => ({
       id: `c${client.id}`,
       address: formatAddress(client.address),
+      transport: client.transport ?? null,
       pendingBytes: client.pendingBytes,
       ...rates(clientBefore(client), client),
       subscriptionCount: client.subscriptionCount,

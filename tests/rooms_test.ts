@@ -30,6 +30,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "web/": NET,
   "server/": [...NET, "web/"],
   "client/": [...NET, "schema/"],
+  "page/": [...PROTOCOL, "client.ts"],
   "relay/": [...NET, "schema/", "web/", "server/"],
   "event.ts": PROTOCOL,
   "framing.ts": PROTOCOL,
@@ -45,7 +46,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The rooms whose files name neither Deno nor Node. */
-const PORTABLE = ["protocol/", "schema/", "client/", "relay/"];
+const PORTABLE = ["protocol/", "schema/", "client/", "relay/", "page/"];
+
+/** The rooms that are published only as a part of another one: `page/` as `web/page_bundle.ts`. */
+const BUNDLED = ["page/"];
 
 const sources = await readSources();
 const architecture = (await Deno.readTextFile(new URL("../ARCHITECTURE.md", import.meta.url)))
@@ -91,10 +95,10 @@ Deno.test("imports of files form no circle", () => {
   assertEquals(unknown, []);
 });
 
-Deno.test("deno.json publishes every room", () => {
+Deno.test("deno.json publishes every room but those that are bundled", () => {
   const published: string[] = config.publish.include;
   const folders = [...rooms.keys()].filter((room) => room.endsWith("/"));
-  assertEquals(folders.filter((room) => !published.includes(`${room}*.ts`)), []);
+  assertEquals(folders.filter((room) => !published.includes(`${room}*.ts`)), BUNDLED);
 });
 
 Deno.test("imports of rooms form no circle", () => {
@@ -155,7 +159,7 @@ function namesRuntime({ code, specifiers }: Pick<Source, "code" | "specifiers">)
   return /\bDeno\b/.test(code) || specifiers.some((each) => each.startsWith("node:"));
 }
 
-Deno.test("protocol/, schema/, client/ and relay/ name neither Deno nor node:", () => {
+Deno.test("protocol/, schema/, client/, relay/ and page/ name neither Deno nor node:", () => {
   const found = sources.filter((each) => PORTABLE.includes(each.room) && namesRuntime(each))
     .map(({ path }) => path);
   assertEquals(found, []);

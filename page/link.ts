@@ -1,0 +1,213 @@
+/**
+ * The page's connection to the relay: it asks for reports, follows a pattern, and sends events.
+ *
+ * @module
+ */
+
+/// <reference lib="dom" />
+
+import type { ClientStatus, RawEvent } from "../client.ts";
+import type { CloseInfo } from "../errors.ts";
+import { printable } from "../protocol/printable.ts";
+import type { RelayReport } from "../protocol/report.ts";
+import { type Client, loadLibrary, socketAddress } from "./library.ts";
+
+/** Time between two questions about the relay, in milliseconds. */
+const INTERVAL_MS = 1000;
+
+/** The same while nobody sees the page. The relay does not count names then. */
+const HIDDEN_INTERVAL_MS = 10_000;
+
+/** Time after which a relay that cannot be reached is tried again, in milliseconds. */
+const RETRY_MS = 2000;
+
+/** What the page shows of the connection. */
+export interface LinkView {
+  /** Shows the state in a word or two: whether there is a connection. */
+  onState(state: "live" | "lost" | "waiting", words: string): void;
+  /** Asks for a token, since the relay has refused the connection. */
+  onUnauthorized(why: string): void;
+  /** Shows why the page does not go on by itself. */
+  onEnd(why: string): void;
+  /** Shows the state of the relay. `before` is the report before, or `null`. */
+  onReport(before: RelayReport | null, after: RelayReport): void;
+  /** Shows why there are no reports. */
+  onNoReport(why: string): void;
+  /** Shows events of the pattern that is followed. */
+  onEvents(events: readonly RawEvent[]): void;
+}
+
+/** A connection that is made again whenever it is lost. */
+export class Link {
+  readonly #view: LinkView;
+  #client: Client | null = null;
+  #pattern: string | null = null;
+
+  constructor(view: LinkView) {
+    this.#view = view;
+  }
+
+  /** The ID that the relay has given to this page, or `null`. */
+  get id(): string | null {
+    return this.#client?.id ?? null;
+  }
+
+  /** Connects with a token, or without one. Ends the connection before. */
+  async connect(token: string | null): Promise<void> {
+    const { EbsocketClient } = await loadLibrary();
+    const client = new EbsocketClient({
+      raw: true,
+      reconnect: true,
+      ...(token !== null && { token }),
+    });
+    this.#client?.close();
+    this.#client = client;
+    client.subscribe(this.#pattern === null ? [] : [this.#pattern]).catch(() => {});
+    this.#watch(client);
+    if (!await this.#reach(client)) return;
+    this.#poll(client);
+    this.#receive(client);
+    const info = await client.closed;
+    if (client === this.#client) this.#end(info);
+  }
+
+  /**
+   * Follows the events of a pattern, or of none. Resolves when the relay has agreed, and events that
+   * were on their way before have arrived.
+   *
+   * @throws If the pattern is invalid, or the relay refuses it.
+   */
+  async follow(pattern: string | null): Promise<void> {
+    const before = this.#pattern;
+    if (pattern === before) return;
+    this.#pattern = pattern;
+    // At once, so that they are sent in one line.
+    const subscribed = pattern === null ? null : this.#client?.subscribe([pattern]);
+    const unsubscribed = before === null ? null : this.#client?.unsubscribe([before]);
+    try {
+      await Promise.all([subscribed, unsubscribed]);
+    } catch (error) {
+      // Without a connection, the client remembers what it is to do.
+      if (isLost(error)) return;
+      if (this.#pattern === pattern) this.#pattern = null;
+      throw error;
+    }
+  }
+
+  /**
+   * Publishes a line. Resolves to the number of clients that the relay has queued it for.
+   *
+   * @param to The only recipient, or `null`.
+   */
+  async publish(line: Uint8Array, to: string | null): Promise<number> {
+    const { RawEvent } = await loadLibrary();
+    const event = RawEvent.fromLine(line);
+    return await this.#open.sendEvent(event, { confirm: true, ...(to !== null && { to }) });
+  }
+
+  /** Sends a line as a request. Resolves to the reply. */
+  async request(line: Uint8Array, to: string | null): Promise<RawEvent> {
+    const { RawEvent } = await loadLibrary();
+    const event = RawEvent.fromLine(line);
+    return await this.#open.request(event, to === null ? {} : { to }) as RawEvent;
+  }
+
+  get #open(): Client {
+    if (!this.#client?.connected) throw new Error("There is no connection to the relay");
+    return this.#client;
+  }
+
+  /** Connects, however long that takes. Resolves to whether it has succeeded. */
+  async #reach(client: Client): Promise<boolean> {
+    while (client === this.#client) {
+      try {
+        await client.connectTo(socketAddress());
+        return true;
+      } catch (error) {
+        const { reason, message } = error as { reason?: string; message: string };
+        if (reason === "unauthorized") {
+          this.#view.onState("lost", "Not connected");
+          this.#view.onUnauthorized(message);
+          return false;
+        }
+        this.#view.onState("lost", `Not connected: ${printable(message)}`);
+        await pause(RETRY_MS);
+      }
+    }
+    return false;
+  }
+
+  /** Shows each change of the connection. */
+  async #watch(client: Client): Promise<void> {
+    for await (const status of client.status()) {
+      if (client !== this.#client) return;
+      this.#show(status);
+    }
+  }
+
+  #show(status: ClientStatus): void {
+    if (status.type === "connecting" && status.attempt === 1) {
+      this.#view.onState("waiting", "Connecting");
+    } else if (status.type === "connected" || status.type === "reconnected") {
+      this.#view.onState("live", status.id === null ? "Connected" : `Connected as ${status.id}`);
+    } else if (status.type === "disconnected") {
+      this.#view.onState("lost", `Connection lost: ${describe(status.info)}; connecting again`);
+    }
+  }
+
+  #end(info: CloseInfo): void {
+    this.#view.onState("lost", "Not connected");
+    if (info.reason === "unauthorized") this.#view.onUnauthorized(describe(info));
+    else this.#view.onEnd(`The connection has ended: ${describe(info)}`);
+  }
+
+  /** Asks for the state of the relay, again and again. */
+  async #poll(client: Client): Promise<void> {
+    let before: RelayReport | null = null;
+    while (client === this.#client) {
+      try {
+        const after: RelayReport = await client.inspect();
+        this.#view.onReport(before, after);
+        before = after;
+      } catch (error) {
+        const { code, message } = error as { code?: string; message: string };
+        if (code === "not-allowed" || code === "not-supported") {
+          return this.#view.onNoReport(message);
+        }
+        if (!client.connected) before = null;
+      }
+      await pause(document.hidden ? HIDDEN_INTERVAL_MS : INTERVAL_MS);
+    }
+  }
+
+  async #receive(client: Client): Promise<void> {
+    for (;;) {
+      const events = await client.recvEvents();
+      if (events.length === 0) return;
+      this.#view.onEvents(events as unknown as RawEvent[]);
+    }
+  }
+}
+
+/** Returns whether an error only reports that there is no connection, or none that answers. */
+function isLost(error: unknown): boolean {
+  return ["connection-closed", "timeout"].includes((error as { code?: string }).code ?? "");
+}
+
+/** Returns a reason in words. */
+function describe({ reason, detail }: Pick<CloseInfo, "reason" | "detail">): string {
+  return printable(detail === "" ? reason : `${reason} (${detail})`);
+}
+
+/** Waits, but no longer than until the page is hidden or seen again. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    document.addEventListener("visibilitychange", end);
+  });
+}
