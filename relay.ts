@@ -109,7 +109,7 @@ export class Relay {
     this.server.closed.then(() => subject.isClosing = true);
     const [hostname, port] = this.server.address;
     const isUnix = port === 0;
-    return new Site(subject, {
+    return Site.of(subject, {
       isLocal: isUnix || isLoopback(hostname),
       hasToken: token !== undefined,
       isOpen: web?.metricsOpen ?? false,

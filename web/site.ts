@@ -8,10 +8,13 @@ import type { HttpFault, HttpRequest } from "../protocol/http.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import type { EventStream, WebAnswer } from "./answer.ts";
 import { TOKEN_REQUIRED } from "./bearer.ts";
+import { Content } from "./content.ts";
 import { openEvents } from "./events.ts";
 import { healthAnswer } from "./health.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { faultOfMonitor, type MonitoringRules } from "./monitoring.ts";
+import { PAGE, PAGE_HASHES } from "./page_bundle.ts";
+import { pageFields } from "./page_fields.ts";
 
 /** The relay, as its site sees it. */
 export interface SiteSubject {
@@ -30,16 +33,22 @@ export type SiteRequest = Pick<HttpRequest, "path" | "query" | "headers">;
 export class Site {
   readonly #subject: SiteSubject;
   readonly #monitoring: MonitoringRules;
+  readonly #page: Content;
+
+  private constructor(subject: SiteSubject, monitoring: MonitoringRules, page: Content) {
+    this.#subject = subject;
+    this.#monitoring = monitoring;
+    this.#page = page;
+  }
 
   /**
-   * Creates the site of a relay.
+   * Resolves to the site of a relay.
    *
    * @param subject The relay.
    * @param monitoring Who may ask for metrics and health.
    */
-  constructor(subject: SiteSubject, monitoring: MonitoringRules) {
-    this.#subject = subject;
-    this.#monitoring = monitoring;
+  static async of(subject: SiteSubject, monitoring: MonitoringRules): Promise<Site> {
+    return new Site(subject, monitoring, await Content.of(PAGE));
   }
 
   /**
@@ -53,6 +62,11 @@ export class Site {
     isAuthorized: boolean,
   ): WebAnswer | EventStream | HttpFault | null {
     switch (request.path) {
+      case "/":
+        return this.#page.answer(
+          request,
+          pageFields(PAGE_HASHES, request.headers.get("host") ?? ""),
+        );
       case "/events":
         return isAuthorized ? openEvents(request.query) : TOKEN_REQUIRED;
       case "/metrics":

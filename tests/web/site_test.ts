@@ -5,6 +5,7 @@ import type { WebAnswer } from "../../web/answer.ts";
 import { TOKEN_REQUIRED } from "../../web/bearer.ts";
 import { METRICS_TYPE } from "../../web/metrics.ts";
 import type { MonitoringRules } from "../../web/monitoring.ts";
+import { PAGE_HASHES } from "../../web/page_bundle.ts";
 import { Site, type SiteSubject } from "../../web/site.ts";
 import { relayReport } from "../support/report.ts";
 
@@ -12,7 +13,7 @@ const LOCAL: MonitoringRules = { isLocal: true, hasToken: false, isOpen: false }
 const GUARDED: MonitoringRules = { isLocal: false, hasToken: true, isOpen: false };
 
 /** Asks a site of a relay with these figures. */
-function ask(
+async function ask(
   path: string,
   {
     figures = {},
@@ -30,45 +31,60 @@ function ask(
   const subject: SiteSubject = { stats: () => relay, isClosing, maxTotalPendingBytes: 1000 };
   const { pathname, searchParams } = new URL(path, "http://127.0.0.1");
   const request = { path: pathname, query: searchParams, headers: new Map<string, string>() };
-  return new Site(subject, rules).answer(request, isAuthorized);
+  const site = await Site.of(subject, rules);
+  return site.answer(request, isAuthorized);
 }
 
 /** The answer to such a request, which must be one. */
-function answerTo(...question: Parameters<typeof ask>): WebAnswer {
-  const answer = ask(...question);
+async function answerTo(...question: Parameters<typeof ask>): Promise<WebAnswer> {
+  const answer = await ask(...question);
   if (answer?.kind === "answer") return answer;
   throw new Error(`Expected an answer, got ${Deno.inspect(answer)}`);
 }
 
-Deno.test("Site answers /metrics with the figures of the relay", () => {
-  const answer = answerTo("/metrics", { figures: { clients: 7 } });
+Deno.test("Site answers / with the page, which may use its own script and styles alone", async () => {
+  const answer = await answerTo("/");
+  assertStrictEquals(answer.status, 200);
+  assertStringIncludes(new TextDecoder().decode(answer.body as Uint8Array), "<!DOCTYPE html>");
+  const policy = answer.fields["Content-Security-Policy"]!;
+  for (const hash of [...PAGE_HASHES.scripts, ...PAGE_HASHES.styles]) {
+    assertStringIncludes(policy, `'${hash}'`);
+  }
+});
+
+Deno.test("Site answers /metrics with the figures of the relay", async () => {
+  const answer = await answerTo("/metrics", { figures: { clients: 7 } });
   assertStrictEquals(answer.status, 200);
   assertStrictEquals(answer.fields["Content-Type"], METRICS_TYPE);
   assertStringIncludes(answer.body as string, "\nebsockets_clients 7\n");
 });
 
-Deno.test("Site answers /healthz with the state of the relay", () => {
-  assertStrictEquals(answerTo("/healthz").status, 200);
-  assertStrictEquals(answerTo("/healthz", { isClosing: true }).status, 503);
-  const full = answerTo("/healthz", { figures: { pendingBytes: 999 } });
+Deno.test("Site answers /healthz with the state of the relay", async () => {
+  assertStrictEquals((await answerTo("/healthz")).status, 200);
+  assertStrictEquals((await answerTo("/healthz", { isClosing: true })).status, 503);
+  const full = await answerTo("/healthz", { figures: { pendingBytes: 999 } });
   assertStringIncludes(full.body as string, "999 bytes");
 });
 
-Deno.test("Site answers /events with a stream", () => {
-  assertStrictEquals(ask("/events?name=a")?.kind, "events");
-  assertStrictEquals(ask("/events?nam=a")?.kind, "fault");
+Deno.test("Site answers /events with a stream", async () => {
+  assertStrictEquals((await ask("/events?name=a"))?.kind, "events");
+  assertStrictEquals((await ask("/events?nam=a"))?.kind, "fault");
 });
 
-Deno.test("Site asks for the token where one is required", () => {
-  assertStrictEquals(ask("/events", { rules: GUARDED, isAuthorized: false }), TOKEN_REQUIRED);
+Deno.test("Site asks for the token where one is required", async () => {
+  assertStrictEquals(await ask("/events", { rules: GUARDED, isAuthorized: false }), TOKEN_REQUIRED);
   for (const path of ["/metrics", "/healthz"]) {
-    assertStrictEquals(ask(path, { rules: GUARDED, isAuthorized: false })?.kind, "fault", path);
-    assertStrictEquals(ask(path, { rules: GUARDED })?.kind, "answer", path);
+    assertStrictEquals(
+      (await ask(path, { rules: GUARDED, isAuthorized: false }))?.kind,
+      "fault",
+      path,
+    );
+    assertStrictEquals((await ask(path, { rules: GUARDED }))?.kind, "answer", path);
   }
 });
 
-Deno.test("Site has nothing at other paths", () => {
+Deno.test("Site has nothing at other paths", async () => {
   for (const path of ["/metrics/", "/Metrics", "/%6detrics", "/healthz/x", "/event"]) {
-    assertStrictEquals(ask(path), null, path);
+    assertStrictEquals(await ask(path), null, path);
   }
 });
