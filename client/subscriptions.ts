@@ -48,7 +48,7 @@ import { PatternRefs } from "./pattern_refs.ts";
 import { matches } from "../protocol/pattern.ts";
 import { CONNECTION_ENDED, type PendingRequests, refusedError } from "./pending_requests.ts";
 import type { StatusFeed } from "./status.ts";
-import { afterHandlers } from "../net/turn.ts";
+import { afterHandlers } from "../net/handlers.ts";
 import {
   CAUTIOUS_LINE_BYTES,
   checkSubscribe,

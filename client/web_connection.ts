@@ -26,7 +26,7 @@ import { decodeClose, encodeClose } from "../protocol/control.ts";
 import { KeepAlive } from "../net/keepalive.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { addTicking, removeTicking } from "../net/ticker.ts";
-import { afterHandlers, handlersEnd } from "../net/turn.ts";
+import { afterHandlers, handlersEnd } from "../net/handlers.ts";
 import { concat } from "@std/bytes/concat";
 import { decoder, encoder } from "../protocol/utf8.ts";
 import { LF } from "../protocol/ascii.ts";
@@ -244,12 +244,12 @@ export class WebConnection implements ClientConnection {
   }
 
   /**
-   * Finds out whether the connection has survived the sleep of the page or the machine. A message
-   * makes the system of a server that has given up answer at once.
+   * Finds out whether the connection has survived the sleep of the page or the machine: what has
+   * arrived meanwhile is passed on at once. It sends nothing, because a server that has closed would
+   * answer with a reset, which destroys its last line.
    */
   #onWake(): void {
     if (!this.open) return;
-    this.send(KEEP_ALIVE);
     const heardAt = this.#heardAt;
     if (performance.now() - heardAt < this.#keepAliveMs + this.#limits.keepAliveTimeout) return;
     clearTimeout(this.#deadline);

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { afterHandlers, handlersEnd, type Round, writeSoon } from "./turn.ts";
+import { afterHandlers, handlersEnd } from "./handlers.ts";
+import { type Round, writeSoon } from "./turn.ts";
 import type { Encoding } from "./encoding.ts";
 import { MAX_BATCH_BYTES, type Piece, type SendBudget } from "./piece.ts";
 import { SendQueue } from "./send_queue.ts";

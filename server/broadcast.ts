@@ -9,7 +9,7 @@ import { Member, SubscriberGroup } from "./subscriber_group.ts";
 import type { EbsocketConnection } from "../net/connection.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { WriteCoalescer } from "./coalescer.ts";
-import { afterHandlers, handlersEnd } from "../net/turn.ts";
+import { afterHandlers, handlersEnd } from "../net/handlers.ts";
 import { Block } from "../net/piece.ts";
 
 /**

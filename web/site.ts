@@ -8,6 +8,7 @@ import type { HttpFault, HttpRequest } from "../protocol/http.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import type { EventStream, WebAnswer } from "./answer.ts";
 import { TOKEN_REQUIRED } from "./bearer.ts";
+import { CLIENT_BUNDLE } from "./client_bundle.ts";
 import { Content } from "./content.ts";
 import { openEvents } from "./events.ts";
 import { healthAnswer } from "./health.ts";
@@ -15,6 +16,8 @@ import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { faultOfMonitor, type MonitoringRules } from "./monitoring.ts";
 import { PAGE, PAGE_HASHES } from "./page_bundle.ts";
 import { pageFields } from "./page_fields.ts";
+
+const SCRIPT_TYPE = "text/javascript; charset=utf-8";
 
 /** The relay, as its site sees it. */
 export interface SiteSubject {
@@ -34,11 +37,18 @@ export class Site {
   readonly #subject: SiteSubject;
   readonly #monitoring: MonitoringRules;
   readonly #page: Content;
+  readonly #client: Content;
 
-  private constructor(subject: SiteSubject, monitoring: MonitoringRules, page: Content) {
+  private constructor(
+    subject: SiteSubject,
+    monitoring: MonitoringRules,
+    page: Content,
+    client: Content,
+  ) {
     this.#subject = subject;
     this.#monitoring = monitoring;
     this.#page = page;
+    this.#client = client;
   }
 
   /**
@@ -48,7 +58,8 @@ export class Site {
    * @param monitoring Who may ask for metrics and health.
    */
   static async of(subject: SiteSubject, monitoring: MonitoringRules): Promise<Site> {
-    return new Site(subject, monitoring, await Content.of(PAGE));
+    const [page, client] = await Promise.all([PAGE, CLIENT_BUNDLE].map(Content.of));
+    return new Site(subject, monitoring, page!, client!);
   }
 
   /**
@@ -67,6 +78,8 @@ export class Site {
           request,
           pageFields(PAGE_HASHES, request.headers.get("host") ?? ""),
         );
+      case "/client.js":
+        return this.#client.answer(request, { "Content-Type": SCRIPT_TYPE });
       case "/events":
         return isAuthorized ? openEvents(request.query) : TOKEN_REQUIRED;
       case "/metrics":

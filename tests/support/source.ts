@@ -75,7 +75,7 @@ const TOKEN = new RegExp(
 );
 
 /** Returns `text` with each comment replaced by a space. */
-function withoutComments(text: string): string {
+export function withoutComments(text: string): string {
   return rewrite(text, ({ comment, source }) => comment ? " " : source);
 }
 

@@ -1,3 +1,4 @@
+import { assertEquals } from "@std/assert/equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import type { RelayStats } from "../../protocol/report.ts";
@@ -6,6 +7,7 @@ import { TOKEN_REQUIRED } from "../../web/bearer.ts";
 import { METRICS_TYPE } from "../../web/metrics.ts";
 import type { MonitoringRules } from "../../web/monitoring.ts";
 import { PAGE_HASHES } from "../../web/page_bundle.ts";
+import { CLIENT_BUNDLE } from "../../web/client_bundle.ts";
 import { Site, type SiteSubject } from "../../web/site.ts";
 import { relayReport } from "../support/report.ts";
 
@@ -64,6 +66,12 @@ Deno.test("Site answers /healthz with the state of the relay", async () => {
   assertStrictEquals((await answerTo("/healthz", { isClosing: true })).status, 503);
   const full = await answerTo("/healthz", { figures: { pendingBytes: 999 } });
   assertStringIncludes(full.body as string, "999 bytes");
+});
+
+Deno.test("Site answers /client.js with the client for pages", async () => {
+  const answer = await answerTo("/client.js");
+  assertStrictEquals(answer.fields["Content-Type"], "text/javascript; charset=utf-8");
+  assertEquals(new TextDecoder().decode(answer.body as Uint8Array), CLIENT_BUNDLE);
 });
 
 Deno.test("Site answers /events with a stream", async () => {

@@ -1,0 +1,180 @@
+/** `client.js` in a real browser: pages of another origin, a restart, and a page that is frozen. */
+
+import { assert } from "@std/assert/assert";
+import { assertArrayIncludes } from "@std/assert/array-includes";
+import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
+import { DevTools } from "../../bench/clients/devtools.mjs";
+import { EbsocketClient } from "../../client.ts";
+import { Relay, type RelayOptions } from "../../relay.ts";
+import { EbsocketServer } from "../../server.ts";
+import { TempFolder } from "../support/folder.ts";
+import { freePort } from "../support/free_port.ts";
+import { canRun, Program } from "../support/process.ts";
+import { soon, until } from "../support/waiting.ts";
+
+const [browser] = ["chromium", "chromium-browser", "google-chrome"]
+  .filter((name) => canRun(name, ["--version"]));
+
+/** A page that imports `client.js` from the relay at `port`, and reports what happens to it. */
+function pageOf(port: number): string {
+  return `<!DOCTYPE html><meta charset="utf-8"><script type="module">
+    import { EbsocketClient } from "http://127.0.0.1:${port}/client.js";
+    const report = (...words) =>
+      fetch("/log" + location.hash.slice(1), { method: "POST", body: JSON.stringify(words) });
+    const client = new EbsocketClient({ reconnect: { minDelay: 10, maxDelay: 100 } });
+    globalThis.client = client;
+    globalThis.events = 0;
+    (async () => {
+      for await (const status of client.status()) {
+        const { type, info, unconfirmed = [] } = status;
+        report(type, info?.reason ?? null, unconfirmed.length);
+      }
+    })();
+    await client.subscribe(["chat.*"]);
+    await client.connectTo("ws://127.0.0.1:${port}").catch((error) => report(error.message));
+    for await (const event of client) {
+      events++;
+      if (event.event === "chat.text") report(event.__dict__.text);
+    }
+  </script>`;
+}
+
+/** Chromium with one page, and what that has reported. */
+class Tab implements AsyncDisposable {
+  readonly log: unknown[][] = [];
+  readonly origin: string;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #folder = new TempFolder();
+  #program!: Program;
+  tools!: DevTools;
+
+  constructor(html: (port: number) => string, port: number) {
+    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    this.#server = Deno.serve(options, async (request) => {
+      if (request.method === "POST") this.log.push(await request.json());
+      return new Response(html(port), { headers: { "Content-Type": "text/html" } });
+    });
+    this.origin = `http://127.0.0.1:${this.#server.addr.port}`;
+  }
+
+  /** Opens the page. */
+  async open(): Promise<void> {
+    const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"];
+    const features = "--disable-features=LocalNetworkAccessChecks";
+    const profile = `--user-data-dir=${this.#folder.path}`;
+    this.#program = new Program(browser!, [...flags, features, profile, "about:blank"]);
+    const portFile = `${this.#folder.path}/DevToolsActivePort`;
+    let lines: string[] = [];
+    await until(() => {
+      try {
+        lines = Deno.readTextFileSync(portFile).split("\n");
+      } catch {
+        // Chromium has not written it yet.
+      }
+      return lines.length >= 2;
+    }, { what: "Chromium listens", everyMs: 20 });
+    this.tools = await DevTools.openPage(`ws://127.0.0.1:${lines[0]}${lines[1]}`);
+    await this.tools.send("Page.enable");
+    await this.tools.send("Page.navigate", { url: this.origin });
+  }
+
+  /** Waits until the page has reported something that begins with `word`, and takes all up to it. */
+  async reported(word: string): Promise<unknown[]> {
+    const at = () => this.log.findIndex(([first]) => first === word);
+    await until(() => at() >= 0, { what: `the page reports ${word}`, everyMs: 10 });
+    return this.log.splice(0, at() + 1).at(-1)!;
+  }
+
+  /** The value of an expression in the page. */
+  async value(expression: string): Promise<unknown> {
+    const { result } = await this.tools.send("Runtime.evaluate", { expression });
+    return result.value;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program[Symbol.asyncDispose]();
+    await this.#server.shutdown();
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+async function withTab(
+  options: RelayOptions,
+  run: (tab: Tab, relay: Relay, port: number) => Promise<void>,
+): Promise<void> {
+  const port = freePort();
+  await using tab = new Tab(pageOf, port);
+  const web = { origins: [tab.origin] };
+  await using relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { ...options, web });
+  await tab.open();
+  await run(tab, relay, port);
+}
+
+Deno.test({
+  name: "client.js chats in Chromium, and is back after a restart of the relay",
+  ignore: browser === undefined,
+  async fn() {
+    await withTab({}, async (tab, relay, port) => {
+      await tab.reported("connected");
+      await using other = new EbsocketClient({ reconnect: { minDelay: 10, maxDelay: 100 } });
+      await other.connectTo(["127.0.0.1", port]);
+      await other.send("chat.text", { text: "Grüße 😀" });
+      await tab.reported("Grüße 😀");
+      await tab.value('client.send("chat.answer", { text: "hi" }), 0');
+      for (let event; (event = await soon(other.recvEvent(), "an event"));) {
+        if (event.event === "chat.answer") break;
+      }
+      await relay.close();
+      assertEquals(await tab.reported("disconnected"), ["disconnected", "shutdown", 0]);
+      const web = { origins: [tab.origin] };
+      await using _again = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
+      await tab.reported("reconnected");
+      await other.send("chat.text", { text: "again" });
+      await tab.reported("again");
+    });
+  },
+});
+
+Deno.test({
+  name: "client.js tells a page in Chromium why its origin is refused",
+  ignore: browser === undefined,
+  async fn() {
+    const port = freePort();
+    await using tab = new Tab(pageOf, port);
+    await using _relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web: {} });
+    await tab.open();
+    const words = () => tab.log.flat().find((word) => String(word).includes("Cannot connect"));
+    await until(() => words() !== undefined, { everyMs: 10 });
+    assert(/unauthorized: .*--web-origin/.test(String(words())), String(words()));
+  },
+});
+
+Deno.test({
+  name: "A page of Chromium that is frozen under load is bounded, and comes back",
+  ignore: browser === undefined,
+  async fn() {
+    const limits = { echo: false, writeTimeout: 1000, maxPendingBytes: 1_000_000 };
+    await withTab(limits, async (tab, relay, port) => {
+      await tab.reported("connected");
+      await using sender = new EbsocketClient();
+      await sender.connectTo(["127.0.0.1", port]);
+      await sender.send("chat.first");
+      await until(() => relay.clients.length === 2);
+      await tab.tools.send("Page.setWebLifecycleState", { state: "frozen" });
+      const text = "x".repeat(10_000);
+      let sent = 0;
+      for (; relay.clients.length === 2 && sent < 100_000; sent++) {
+        await sender.send("chat.load", { text });
+      }
+      assertLess(sent, 100_000);
+      await tab.tools.send("Page.setWebLifecycleState", { state: "active" });
+      // What the page sends when it goes on may destroy the last line of the relay.
+      const [, reason] = await tab.reported("disconnected");
+      assertArrayIncludes(["slow-consumer", "idle-timeout", "reset"], [reason]);
+      await tab.reported("reconnected");
+      await sender.send("chat.text", { text: "again" });
+      await tab.reported("again");
+    });
+  },
+});

@@ -1,0 +1,19 @@
+/**
+ * What `client.js` exports: the client of `web.ts`, without raw events.
+ *
+ * @module
+ */
+
+export {
+  ConnectError,
+  ConnectionClosedError,
+  defineEvents,
+  EbsocketClient,
+  EbsocketError,
+  EbsocketEvent,
+  EventFormatError,
+  EventRefusedError,
+  EventSchemaError,
+  NoRespondersError,
+  RequestTimeoutError,
+} from "../../web.ts";
