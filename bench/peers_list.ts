@@ -88,17 +88,7 @@ export const PEERS: readonly Peer[] = [
     install: "",
     prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
     command: (_, port, echo) => relayCommand(ROOT, port, echo),
-    libraries: [{
-      name: "EbsocketClient",
-      install: "",
-      prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
-      uses: ["events", "requests"],
-      command: (use, folder, args) => ({
-        program: Deno.execPath(),
-        args: ["run", "-A", PROGRAMS[use], "ebsockets.mjs", folder, ...args],
-        cwd: ROOT,
-      }),
-    }],
+    libraries: [ownLibrary("EbsocketClient", "ebsockets.mjs")],
   },
   {
     name: "ebsockets-ws",
@@ -107,7 +97,10 @@ export const PEERS: readonly Peer[] = [
     install: "",
     prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
     command: (_, port, echo) => relayCommand(ROOT, port, echo),
-    libraries: [pageLibrary("EbsocketClient from /client.js", "ebsockets_page.mjs")],
+    libraries: [
+      ownLibrary("EbsocketClient over WebSocket", "ebsockets_ws.mjs"),
+      pageLibrary("EbsocketClient from /client.js", "ebsockets_page.mjs"),
+    ],
   },
   {
     name: "nats-server",
@@ -216,6 +209,21 @@ export function relayCommand(root: string, port: number, echo: boolean): Process
 
 function flags(options: Record<string, string>): string[] {
   return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
+/** Our client, and the file of `clients` that uses it. */
+function ownLibrary(name: string, file: string): Library {
+  return {
+    name,
+    install: "",
+    prepare: () => Promise.resolve(`Deno ${Deno.version.deno}`),
+    uses: ["events", "requests"],
+    command: (use, folder, args) => ({
+      program: Deno.execPath(),
+      args: ["run", "-A", PROGRAMS[use], file, folder, ...args],
+      cwd: ROOT,
+    }),
+  };
 }
 
 /** The library in package `name`, and the file of `clients` that uses it. */
