@@ -35,6 +35,8 @@ export interface Codec {
   takeAnswer(): Uint8Array | null;
   /** Returns the bytes that ask an idle peer for a sign of life, or `null` to send an empty line. */
   readonly probe: Uint8Array | null;
+  /** Returns how much input since the last call was no lines, as a number of frames. */
+  takeChatter(): number;
   /** Returns the last bytes of a connection that ends for `reason`, or `null`. */
   farewell(reason: CloseReason): Uint8Array | null;
 }

@@ -34,6 +34,10 @@ export class EventStreamCodec implements Codec {
     return null;
   }
 
+  takeChatter(): number {
+    return 0;
+  }
+
   farewell(): null {
     return null;
   }

@@ -36,7 +36,7 @@ import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./turn.
 import { KeepAlive } from "./keepalive.ts";
 import { type Piece, sizeOf } from "./piece.ts";
 import { type LineBlock, LineSplitter } from "../protocol/line_splitter.ts";
-import { addTicking, afterRunning, removeTicking } from "./ticker.ts";
+import { addTicking, afterRunning, removeTicking, TICK_MS } from "./ticker.ts";
 import { Writer } from "./writer.ts";
 
 /** A source of further lines that must be queued before anything else is sent. */
@@ -61,6 +61,12 @@ const MIN_READ_BYTES = 256;
  * bytes.
  */
 const MIN_FULL_READ_BYTES = 32_768;
+
+/**
+ * Most frames without text that a peer may send, such as Pings. They cost less than control lines,
+ * of which far fewer are allowed.
+ */
+const MAX_CHATTER_PER_SECOND = 4000;
 
 /** A keep-alive line. It has no content. */
 const KEEP_ALIVE = new Uint8Array([0x0a]);
@@ -472,6 +478,7 @@ export class LineConnection extends EbsocketConnection {
   tick(elapsed: number): void {
     if (this.#phase !== "open") return;
     const limits = this.#limits!;
+    if (this.#codec) this.#checkChatter(this.#codec.takeChatter(), elapsed);
     switch (this.#keepAlive!.check(elapsed, this, limits)) {
       case "send":
         return this.#sendKeepAlive();
@@ -489,6 +496,12 @@ export class LineConnection extends EbsocketConnection {
         }
         return this.#break("idle-timeout", `the peer took no bytes for ${limits.writeTimeout} ms`);
     }
+  }
+
+  #checkChatter(frames: number, elapsed: number): void {
+    if (frames <= MAX_CHATTER_PER_SECOND * Math.max(TICK_MS, elapsed) / 1000) return;
+    const detail = `it sent ${frames} frames without text within ${elapsed} ms`;
+    this.close("rate-limited", detail);
   }
 
   #sendKeepAlive(): void {

@@ -74,6 +74,10 @@ export class WebSocketCodec implements Codec {
     return this.#decoder.takePong();
   }
 
+  takeChatter(): number {
+    return this.#decoder.takeChatter();
+  }
+
   farewell(reason: CloseReason): Uint8Array {
     return closeFrame(closeCodeOf(reason), reason);
   }

@@ -93,6 +93,8 @@ export class FrameDecoder {
   #control = NOTHING;
   /** The payload of the latest Ping that has not been answered. */
   #ping: Uint8Array | null = null;
+  /** The number of frames without text since {@link FrameDecoder.takeChatter} was called. */
+  #chatter = 0;
 
   /** Whether the received bytes end within a frame or a message. */
   get isUnfinished(): boolean {
@@ -104,6 +106,16 @@ export class FrameDecoder {
     const ping = this.#ping;
     this.#ping = null;
     return ping && pongFrame(ping);
+  }
+
+  /**
+   * Returns how many frames were received since the last call that had no text: Pings, Pongs and
+   * empty fragments.
+   */
+  takeChatter(): number {
+    const chatter = this.#chatter;
+    this.#chatter = 0;
+    return chatter;
   }
 
   /**
@@ -144,6 +156,7 @@ export class FrameDecoder {
     unmask(view, i, isText ? end : i, length, this.#mask);
     this.#mask = rotate(this.#mask, length);
     this.#rest -= length;
+    if (this.#rest === 0 && (!isText || length === 0)) this.#chatter++;
     if (!isText) {
       this.#takeControl(bytes.subarray(i, i + length));
       return end;

@@ -173,6 +173,18 @@ Deno.test("a Ping is answered, and the end of the peer's choice too", async () =
   ]);
 });
 
+Deno.test("a WebSocket that sends nothing but Pings is closed", async () => {
+  const { relay, ends } = newWebRelay();
+  await using _relay = relay;
+  await using web = await WebPeer.connect(relay.server.address);
+  const pings = new Uint8Array(6 * 1000).map((_, i) => [0x89, 0x80, 0, 0, 0, 0][i % 6]!);
+  for (let i = 0; i < 10_000 && !web.hasEnded; i++) await web.send(pings).catch(() => {});
+  await web.end();
+  await until(() => ends.length === 1);
+  assertEquals(ends[0]!.reason, "rate-limited");
+  assertMatch(ends[0]!.detail, /^it sent \d+ frames without text within \d+ ms$/);
+});
+
 Deno.test("an idle WebSocket is pinged, and one that does not answer is closed", async () => {
   const { relay, ends } = newWebRelay({ keepAliveInterval: 600, keepAliveTimeout: 500 });
   await using _relay = relay;
