@@ -18,6 +18,8 @@ export interface Endpoint {
   readonly hasToken: boolean;
   /** Whether it uses TLS, and whether clients need a certificate. */
   readonly tls: "none" | "server" | "mutual";
+  /** Whether it has a page for browsers. */
+  readonly hasPage: boolean;
 }
 
 /** Returns the endpoint as text for a person. */
@@ -26,16 +28,27 @@ export function formatWhere(where: Endpoint["where"]): string {
 }
 
 /** Returns the lines that explain how to connect a first client. */
-export function howToTry({ where, hasToken, tls }: Endpoint): string[] {
+export function howToTry({ where, hasToken, tls, hasPage }: Endpoint): string[] {
   const lines = [`Try it: ${clientCommand(where, tls)}`];
+  if (hasPage && !("path" in where)) lines.unshift(`Watch it: ${pageAddress(where, tls)}`);
   if (hasToken) lines.push('Send first: {"control":"hello","token":"TOKEN"}');
   return lines;
+}
+
+function pageAddress(where: Address, tls: Endpoint["tls"]): string {
+  const address = formatAddress([reachable(where[0]), where[1]]);
+  return `${tls === "none" ? "http" : "https"}://${address}/`;
+}
+
+/** Returns an address of this machine in place of one that stands for all of them. */
+function reachable(hostname: string): string {
+  return hostname.replace(/^(0\.0\.0\.0|::)$/, "127.0.0.1");
 }
 
 function clientCommand(where: Endpoint["where"], tls: Endpoint["tls"]): string {
   if ("path" in where) return `nc -U ${shellWord(where.path)}`;
   const [hostname, port] = where;
-  const host = hostname.replace(/^(0\.0\.0\.0|::)$/, "127.0.0.1");
+  const host = reachable(hostname);
   if (tls === "none") return `nc ${host} ${port}`;
   const certificate = tls === "mutual" ? " -cert CLIENT_CERT -key CLIENT_KEY" : "";
   return `openssl s_client -quiet -connect ${formatAddress([host, port])}${certificate}`;

@@ -39,6 +39,9 @@ const NOTES = `A client is any program that writes lines of JSON to a TCP socket
   nc 127.0.0.1 7982
   {"event":"message","__dict__":{"content":"hi"}}
 
+The page at http://127.0.0.1:7982/ shows the relay. Other pages join with one import:
+  import { EbsocketClient } from "http://127.0.0.1:7982/client.js";
+
 Ctrl+C or SIGTERM sends the queued events, notifies the clients, and ends within 5 s. A second
 signal ends the relay at once. Closing the terminal (SIGHUP) also stops it. If it was started without
 a terminal, SIGHUP is logged and ignored.
@@ -110,6 +113,7 @@ async function run(settings: RelaySettings): Promise<number> {
   const endpoint: Endpoint = {
     where: "path" in where ? where : server.address,
     hasToken: token !== null,
+    hasPage: settings.options.web !== undefined,
     tls: !tls ? "none" : tls.clientCa === undefined ? "server" : "mutual",
   };
   // Before the log says that the relay runs: a signal sent after that must not kill it.

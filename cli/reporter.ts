@@ -53,10 +53,10 @@ export class Reporter implements RelayObserver {
 
   /** The relay has started to listen. */
   listening(endpoint: Endpoint): void {
-    const { where, hasToken, tls } = endpoint;
+    const { where, hasToken, hasPage, tls } = endpoint;
     if (this.#format === "json") {
       const place = "path" in where ? where : { hostname: where[0], port: where[1] };
-      return this.#add("listening", "", { ...place, token: hasToken, tls });
+      return this.#add("listening", "", { ...place, token: hasToken, tls, web: hasPage });
     }
     const both = !("path" in where) && isLocalhost(where[0]) ? " (127.0.0.1 and ::1)" : "";
     this.#log.add(`Relay listening on ${formatWhere(where)}${both}`);

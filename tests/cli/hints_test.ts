@@ -5,13 +5,24 @@ import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { type Endpoint, explainListenError, exposureWarning, howToTry } from "../../cli/hints.ts";
 
-const plain: Endpoint = { where: ["127.0.0.1", 7982], hasToken: false, tls: "none" };
+const plain: Endpoint = {
+  where: ["127.0.0.1", 7982],
+  hasToken: false,
+  hasPage: false,
+  tls: "none",
+};
 
 Deno.test("howToTry() returns a command that reaches the relay", () => {
   const cases: [endpoint: Partial<Endpoint>, lines: string[]][] = [
     [{}, ["Try it: nc 127.0.0.1 7982"]],
     [{ where: ["0.0.0.0", 1] }, ["Try it: nc 127.0.0.1 1"]],
     [{ where: ["::1", 1] }, ["Try it: nc ::1 1"]],
+    [{ hasPage: true }, ["Watch it: http://127.0.0.1:7982/", "Try it: nc 127.0.0.1 7982"]],
+    [
+      { hasPage: true, where: ["::", 1], tls: "server" },
+      ["Watch it: https://127.0.0.1:1/", "Try it: openssl s_client -quiet -connect 127.0.0.1:1"],
+    ],
+    [{ hasPage: true, where: { path: "/run/relay" } }, ["Try it: nc -U /run/relay"]],
     [{ tls: "server" }, ["Try it: openssl s_client -quiet -connect 127.0.0.1:7982"]],
     [
       { where: ["::1", 1], tls: "mutual" },
@@ -32,9 +43,9 @@ Deno.test("exposureWarning() warns of an address that others reach and anybody m
   for (const hostname of open) {
     const where = [hostname, 7982] as const;
     assertStringIncludes(exposureWarning({ ...plain, where })!, "--token-file", hostname);
-    assert(exposureWarning({ where, hasToken: false, tls: "server" }) !== null);
-    assertStrictEquals(exposureWarning({ where, hasToken: true, tls: "none" }), null);
-    assertStrictEquals(exposureWarning({ where, hasToken: false, tls: "mutual" }), null);
+    assert(exposureWarning({ ...plain, where, tls: "server" }) !== null);
+    assertStrictEquals(exposureWarning({ ...plain, where, hasToken: true }), null);
+    assertStrictEquals(exposureWarning({ ...plain, where, tls: "mutual" }), null);
   }
   for (const hostname of ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"]) {
     assertStrictEquals(exposureWarning({ ...plain, where: [hostname, 7982] }), null, hostname);

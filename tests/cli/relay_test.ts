@@ -234,7 +234,7 @@ Deno.test("relay listens on the host that it is given", async () => {
 Deno.test("relay --host localhost listens on both addresses, and logs both", async () => {
   await using command = new Command(["--port", "0", "--host", "localhost"]);
   const [, port] = await command.expect(
-    /^Relay listening on localhost:(\d+) \(127\.0\.0\.1 and ::1\)\nTry it: nc localhost \1\n/,
+    /^Relay listening on localhost:(\d+) \(127\.0\.0\.1 and ::1\)\nWatch it: http:\/\/localhost:\1\/\nTry it: nc localhost \1\n/,
   );
   for (const hostname of ["127.0.0.1", "::1"]) {
     await using peer = await Peer.connect([hostname, Number(port)]);
