@@ -284,7 +284,8 @@ export class Admission
     // token, and a full server still answers HTTP.
     const excess = this.#excess();
     const excessOfAddress = this.#excessOf(connection);
-    if (excessOfAddress ?? (this.#authGate || this.#newcomers ? null : excess)) {
+    const mayWait = this.#authGate || this.#newcomers && this.#newcomers.size < MAX_REJECTED;
+    if (excessOfAddress ?? (mayWait ? null : excess)) {
       connection.start({ onLines() {}, onClose: () => this.#forget(connection) }, this.#limits);
       return this.reject(connection, "too-many-clients", excessOfAddress ?? excess!);
     }

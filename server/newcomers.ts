@@ -37,6 +37,11 @@ export class Newcomers implements ConnectionSink {
     this.#limits = limits;
   }
 
+  /** Number of undecided peers. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   /** Starts a connection and waits for its first line. */
   start(connection: LineConnection): void {
     const timer = setTimeout(() => {

@@ -60,5 +60,5 @@ Deno.test("StatsPoller.wait() keeps the relay counting names, however long it wa
   await poller.ask();
   await client.sendEvent(new EbsocketEvent("a"), { confirm: true });
   await poller.wait(6000);
-  assertEquals((await poller.ask())?.names, [{ name: "a", events: 1 }]);
+  assertEquals((await poller.ask())?.names, [{ name: "a", events: 1, hearers: 1 }]);
 });

@@ -141,7 +141,7 @@ Deno.test({
     assertNotMatch(await terminals.screen("top"), /before/);
     await terminals.sees("top", /^c2 .*none$/m);
     await terminals.start("pub", tool("pub", where, "chat.message"), { cwd });
-    await terminals.sees("top", /^chat\.message +[\d.]+\/s$/m);
+    await terminals.sees("top", /^chat\.message +[\d.]+\/s +1$/m);
     await terminals.resize("top", 40, 8);
     await terminals.sees("top", /^CLIENT +IN +OUT +WAITING +PATTERNS$/m);
     await terminals.press("top", "C-c");
