@@ -37,6 +37,11 @@ export interface Codec {
   readonly probe: Uint8Array | null;
   /** Returns how much input since the last call was no lines, as a number of frames. */
   takeChatter(): number;
+  /**
+   * Whether the peer says farewell as well before a connection that we close may end. Firefox, for
+   * example, takes an earlier end for a fault (RFC 6455, section 7.1.1).
+   */
+  readonly expectsFarewell: boolean;
   /** Returns the last bytes of a connection that ends for `reason`, or `null`. */
   farewell(reason: CloseReason): Uint8Array | null;
 }

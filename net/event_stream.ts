@@ -24,6 +24,7 @@ export class EventStreamCodec implements Codec {
   readonly ended = null;
   /** An empty line does, which is sent as a comment. */
   readonly probe = null;
+  readonly expectsFarewell = false;
 
   /** Whatever the peer sends after its request has no meaning. */
   decode(): number {

@@ -8,6 +8,7 @@
  *     open     write error                                closing  reset: keep reading
  *     open     close() before start()                     closed
  *     closing  all written, we chose to close             closing  half-close, linger 1 s or 16 MiB
+ *     closing  the same, and the peer answers a farewell  closing  linger for its answer
  *     closing  all written, input has ended               closed
  *     closing  linger is over, or half-close failed       closed
  *     closing  write error after close() or end of input  closed
@@ -77,6 +78,9 @@ let linesBegun = 0;
 /** Shared buffer for input that is discarded. */
 const DISCARDED = new Uint8Array(65_536);
 
+/** Size of a buffer for input that is discarded, except that its end counts. */
+const FAREWELL_BYTES = 4096;
+
 /**
  * The only kind of {@link EbsocketConnection}. Sinks within this package may therefore expect it
  * where the interface {@link ConnectionSink} promises its public part.
@@ -128,7 +132,7 @@ export class LineConnection extends EbsocketConnection {
   /** Set once we have chosen to close. Later input is discarded. */
   #discarding = false;
   #discarded = 0;
-  #halfClosed = false;
+  #isLingering = false;
   #writeFailed = false;
 
   /** Takes over `duplex`. Reads and writes nothing before {@link start}. */
@@ -382,18 +386,20 @@ export class LineConnection extends EbsocketConnection {
       if (mayBeLate && turnIsOver(this)) await nextTurn(this);
       try {
         const headroom = this.#codec ? 1 : 0;
-        let space = this.#discarding ? DISCARDED : splitter.space(1 + headroom);
+        let space = this.#discarding ? this.#scratch() : splitter.space(1 + headroom);
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
         length = await this.#duplex.read(headroom > 0 ? space.subarray(headroom) : space);
         if (isSocket && !isFull) noteTurn();
         isFull = length === space.length - headroom;
         this.hasMore = isFull && length! >= MIN_FULL_READ_BYTES;
         if (!isFull && !takesTurns) shareTurns(this);
-        if (length !== null && !this.#discarding) {
+        if (length !== null) {
           const filled = headroom + length;
           const text = this.#codec ? this.#decode(this.#codec, space, headroom, filled) : length;
-          lines = splitter.fill(text, filled);
-          if (splitter.unfinishedBytes <= text) this.lineBegan = ++linesBegun;
+          if (!this.#discarding) {
+            lines = splitter.fill(text, filled);
+            if (splitter.unfinishedBytes <= text) this.lineBegan = ++linesBegun;
+          }
         }
       } catch (error) {
         this.#readEnded = true;
@@ -404,8 +410,9 @@ export class LineConnection extends EbsocketConnection {
       this.bytesIn += length;
       if (!lines) {
         splitter.drop();
-        if (this.#halfClosed) this.#discarded += length;
+        if (this.#isLingering) this.#discarded += length;
         if (this.#discarded > LINGER_BYTES) return this.#finish();
+        if (this.#codec && this.#codec.ended !== null) return this.#onEnd();
         continue;
       }
       this.#receive(lines, splitter.fault);
@@ -414,6 +421,11 @@ export class LineConnection extends EbsocketConnection {
         await new Promise<void>((resolve) => this.#resumeReading = resolve);
       }
     }
+  }
+
+  /** Returns the space for input that is discarded. */
+  #scratch(): Uint8Array<ArrayBuffer> {
+    return this.#codec?.expectsFarewell ? new Uint8Array(FAREWELL_BYTES) : DISCARDED;
   }
 
   /** Decodes the bytes of `space` from `start` to `end` to its front. */
@@ -597,10 +609,11 @@ export class LineConnection extends EbsocketConnection {
   #advance(): void {
     if (this.#phase !== "closing" || this.#writer?.busy) return;
     if (this.#readEnded) return this.#finish();
-    if (this.#halfClosed || !this.#discarding) return;
-    this.#halfClosed = true;
+    if (this.#isLingering || !this.#discarding) return;
+    this.#isLingering = true;
     this.#endDeadline?.();
     this.#endDeadline = afterRunning(LINGER_MS, () => this.#finish());
+    if (this.#codec?.expectsFarewell) return;
     this.#duplex.closeWrite().catch(() => this.#finish());
   }
 

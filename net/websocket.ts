@@ -66,6 +66,11 @@ export class WebSocketCodec implements Codec {
     return closed && `WebSocket close code ${closed.code}`;
   }
 
+  /** After a fault, nothing of the peer can be read. */
+  get expectsFarewell(): boolean {
+    return this.#decoder.fault === null;
+  }
+
   decode(bytes: Uint8Array): number {
     return this.#decoder.decode(bytes);
   }

@@ -11,7 +11,7 @@ import { WebSocketCodec } from "../../net/websocket.ts";
 import { encodeFrames, PING } from "../../protocol/frame_encoder.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
-import { messagesOf, ping } from "../support/frames.ts";
+import { close, messagesOf, ping, text } from "../support/frames.ts";
 import { until } from "../support/waiting.ts";
 
 const EVENT = '{"event":"a"}\n';
@@ -116,4 +116,34 @@ Deno.test("Pings of a peer that does not read do not fill the memory", async () 
   assertLess(connection.pendingBytes, 1000 + frame.length);
   connection.abort();
   await connection.closed;
+});
+
+Deno.test("A connection over WebSocket that we close ends after the farewell of its peer", async () => {
+  const { connection, duplex } = await openWebSocket(1000);
+  const closed = connection.close("shutdown");
+  await until(() => duplex.written.endsWith("shutdown"));
+  const farewell = close(1001);
+  const late = concat([text("late"), ping(), farewell.subarray(0, 3)]);
+  duplex.receive(late);
+  await until(() => connection.bytesIn === late.length);
+  assertFalse(duplex.isWriteClosed);
+  duplex.receive(farewell.subarray(3));
+  assertEquals((await closed).reason, "shutdown");
+  assert(duplex.isClosed);
+});
+
+Deno.test("A connection over WebSocket that we close ends soon without a farewell", async () => {
+  const { connection, duplex } = await openWebSocket(1000);
+  const before = performance.now();
+  assertEquals((await connection.close("shutdown")).reason, "shutdown");
+  assertLess(performance.now() - before, 10_000);
+  assert(duplex.isClosed);
+});
+
+Deno.test("A connection over WebSocket expects no farewell after a bad frame", async () => {
+  const { connection, duplex } = await openWebSocket(1000);
+  duplex.receive(utf8("no frame"));
+  await until(() => duplex.isWriteClosed);
+  duplex.receive(null);
+  assertEquals((await connection.closed).reason, "bad-frame");
 });

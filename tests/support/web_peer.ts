@@ -133,8 +133,10 @@ export class WebPeer implements AsyncDisposable {
       opcode === 8 ? payload.subarray(2) : payload,
     );
     if (opcode === 1) this.messages.push(text);
-    else if (opcode === 8) this.closed = [new DataView(payload.buffer).getUint16(0), text];
-    else if (opcode === 9 || opcode === 10) {
+    else if (opcode === 8) {
+      this.closed = [new DataView(payload.buffer).getUint16(0), text];
+      this.send(clientFrame(payload, { opcode: 8 })).catch(() => {}); // It may have ended.
+    } else if (opcode === 9 || opcode === 10) {
       this.control.push(`${opcode === 9 ? "ping" : "pong"} ${text}`.trimEnd());
     } else throw new Error(`opcode ${opcode}`);
   }
