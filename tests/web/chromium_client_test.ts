@@ -4,17 +4,12 @@ import { assert } from "@std/assert/assert";
 import { assertArrayIncludes } from "@std/assert/array-includes";
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
-import { DevTools } from "../../bench/clients/devtools.mjs";
 import { EbsocketClient } from "../../client.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
-import { TempFolder } from "../support/folder.ts";
 import { freePort } from "../support/free_port.ts";
-import { canRun, Program } from "../support/process.ts";
+import { CHROMIUM, Tab } from "../support/tab.ts";
 import { soon, until } from "../support/waiting.ts";
-
-const [browser] = ["chromium", "chromium-browser", "google-chrome"]
-  .filter((name) => canRun(name, ["--version"]));
 
 /** A page that imports `client.js` from the relay at `port`, and reports what happens to it. */
 function pageOf(port: number): string {
@@ -40,71 +35,12 @@ function pageOf(port: number): string {
   </script>`;
 }
 
-/** Chromium with one page, and what that has reported. */
-class Tab implements AsyncDisposable {
-  readonly log: unknown[][] = [];
-  readonly origin: string;
-  readonly #server: Deno.HttpServer<Deno.NetAddr>;
-  readonly #folder = new TempFolder();
-  #program!: Program;
-  tools!: DevTools;
-
-  constructor(html: (port: number) => string, port: number) {
-    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
-    this.#server = Deno.serve(options, async (request) => {
-      if (request.method === "POST") this.log.push(await request.json());
-      return new Response(html(port), { headers: { "Content-Type": "text/html" } });
-    });
-    this.origin = `http://127.0.0.1:${this.#server.addr.port}`;
-  }
-
-  /** Opens the page. */
-  async open(): Promise<void> {
-    const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"];
-    const features = "--disable-features=LocalNetworkAccessChecks";
-    const profile = `--user-data-dir=${this.#folder.path}`;
-    this.#program = new Program(browser!, [...flags, features, profile, "about:blank"]);
-    const portFile = `${this.#folder.path}/DevToolsActivePort`;
-    let lines: string[] = [];
-    await until(() => {
-      try {
-        lines = Deno.readTextFileSync(portFile).split("\n");
-      } catch {
-        // Chromium has not written it yet.
-      }
-      return lines.length >= 2;
-    }, { what: "Chromium listens", everyMs: 20 });
-    this.tools = await DevTools.openPage(`ws://127.0.0.1:${lines[0]}${lines[1]}`);
-    await this.tools.send("Page.enable");
-    await this.tools.send("Page.navigate", { url: this.origin });
-  }
-
-  /** Waits until the page has reported something that begins with `word`, and takes all up to it. */
-  async reported(word: string): Promise<unknown[]> {
-    const at = () => this.log.findIndex(([first]) => first === word);
-    await until(() => at() >= 0, { what: `the page reports ${word}`, everyMs: 10 });
-    return this.log.splice(0, at() + 1).at(-1)!;
-  }
-
-  /** The value of an expression in the page. */
-  async value(expression: string): Promise<unknown> {
-    const { result } = await this.tools.send("Runtime.evaluate", { expression });
-    return result.value;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#program[Symbol.asyncDispose]();
-    await this.#server.shutdown();
-    this.#folder[Symbol.dispose]();
-  }
-}
-
 async function withTab(
   options: RelayOptions,
   run: (tab: Tab, relay: Relay, port: number) => Promise<void>,
 ): Promise<void> {
   const port = freePort();
-  await using tab = new Tab(pageOf, port);
+  await using tab = new Tab(pageOf(port));
   const web = { origins: [tab.origin] };
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { ...options, web });
   await tab.open();
@@ -113,7 +49,7 @@ async function withTab(
 
 Deno.test({
   name: "client.js chats in Chromium, and is back after a restart of the relay",
-  ignore: browser === undefined,
+  ignore: CHROMIUM === undefined,
   async fn() {
     await withTab({}, async (tab, relay, port) => {
       await tab.reported("connected");
@@ -138,10 +74,10 @@ Deno.test({
 
 Deno.test({
   name: "client.js tells a page in Chromium why its origin is refused",
-  ignore: browser === undefined,
+  ignore: CHROMIUM === undefined,
   async fn() {
     const port = freePort();
-    await using tab = new Tab(pageOf, port);
+    await using tab = new Tab(pageOf(port));
     await using _relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web: {} });
     await tab.open();
     const words = () => tab.log.flat().find((word) => String(word).includes("Cannot connect"));
@@ -152,7 +88,7 @@ Deno.test({
 
 Deno.test({
   name: "A page of Chromium that is frozen under load is bounded, and comes back",
-  ignore: browser === undefined,
+  ignore: CHROMIUM === undefined,
   async fn() {
     const limits = { echo: false, writeTimeout: 1000, maxPendingBytes: 1_000_000 };
     await withTab(limits, async (tab, relay, port) => {

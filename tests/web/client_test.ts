@@ -17,6 +17,8 @@ import { EbsocketServer } from "../../server.ts";
 import { expectEvents } from "../../testing.ts";
 import { defineEvents, EbsocketClient } from "../../web.ts";
 import { freePort } from "../support/free_port.ts";
+import { Program } from "../support/process.ts";
+import { RootConfig } from "../support/root_config.ts";
 import { MESSAGE } from "../support/schemas.ts";
 import { soon, until } from "../support/waiting.ts";
 
@@ -191,26 +193,15 @@ Deno.test("EbsocketClient that does not read over WebSocket bounds its memory, a
 });
 
 Deno.test("web.ts and all that it imports compile without the types of Deno", async () => {
-  const folder = new URL("../../", import.meta.url);
-  const path = new URL(`.types-${crypto.randomUUID()}.json`, folder);
   const lib = ["esnext", "dom", "dom.iterable", "dom.asynciterable"];
-  const { imports, compilerOptions, vendor, nodeModulesDir } = config;
-  const browser = { imports, vendor, nodeModulesDir, lock: false };
-  await Deno.writeTextFile(
-    path,
-    JSON.stringify({ ...browser, compilerOptions: { ...compilerOptions, lib } }),
-  );
-  try {
-    const args = ["check", "--quiet", "--config", path.pathname, "web.ts"];
-    const command = new Deno.Command(Deno.execPath(), {
-      args,
-      cwd: folder,
-      env: { NO_COLOR: "1" },
-    });
-    const { code, stderr } = await command.output();
-    assertEquals(new TextDecoder().decode(stderr).replace(/^Check .*\n/gm, ""), "");
-    assertEquals(code, 0);
-  } finally {
-    await Deno.remove(path);
-  }
+  const { imports, vendor, nodeModulesDir } = config;
+  const compilerOptions = { ...config.compilerOptions, lib };
+  const settings = { imports, vendor, nodeModulesDir, lock: false, compilerOptions };
+  await using file = await RootConfig.write(settings);
+  const web = new URL("../../web.ts", import.meta.url).pathname;
+  const args = ["check", "--quiet", "--config", file.path, web];
+  await using check = new Program(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
+  const { code, stderr } = await check.end();
+  assertEquals(stderr.replace(/^Check .*\n/gm, ""), "");
+  assertEquals(code, 0);
 });
