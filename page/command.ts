@@ -5,7 +5,6 @@
  */
 
 import { printable } from "../protocol/printable.ts";
-import { type JsonObject, toJson } from "./json.ts";
 
 /** A name and keys that need no quoting, and that the command cannot take for anything else. */
 const PLAIN_NAME = /^[A-Za-z][\w.]*$/;
@@ -19,7 +18,7 @@ export interface Publishable {
   /** The name. */
   readonly name: string;
   /** The attributes. */
-  readonly attributes: JsonObject;
+  readonly attributes: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -34,7 +33,7 @@ export function pubCommand({ name, attributes }: Publishable, options: readonly 
   const isPossible = [name, ...keys].every(isPrintable) && name !== "-" &&
     keys.every((key) => key !== "" && !key.includes("="));
   if (!isPossible) {
-    const line = shellWord(printable(toJson({ event: name, __dict__: attributes })));
+    const line = shellWord(printable(JSON.stringify({ event: name, __dict__: attributes })));
     return `printf '%s\\n' ${line} | ${[...start, "-"].join(" ")}`;
   }
   const isPlain = PLAIN_NAME.test(name) && keys.every((key) => PLAIN_KEY.test(key));
@@ -45,7 +44,7 @@ export function pubCommand({ name, attributes }: Publishable, options: readonly 
 /** Returns an attribute as an argument. Text that a terminal would garble becomes JSON. */
 function attributeWord(key: string, value: unknown): string {
   const isText = typeof value === "string" && isPrintable(value) && !key.endsWith(":");
-  return isText ? `${key}=${value}` : `${key}:=${printable(toJson(value))}`;
+  return isText ? `${key}=${value}` : `${key}:=${printable(JSON.stringify(value))}`;
 }
 
 /** Returns `text` as one word of a POSIX shell. */

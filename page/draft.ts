@@ -1,29 +1,55 @@
 /**
- * An event as a person writes it into a form: its check, and its line.
+ * The attributes of an event as a person writes them into a form.
  *
  * @module
  */
 
+import { messageOf } from "./pretty.ts";
+
+/** The attributes of an event, or why a text is not that. */
+export type Draft =
+  | { readonly attributes: Readonly<Record<string, unknown>>; readonly fault: "" }
+  | { readonly attributes: null; readonly fault: string };
+
+/** Passes a value on. Newer browsers tell it what was written. */
+type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+
 /**
- * Returns why a text is not the attributes of an event, as a sentence for a person. Empty if it is
- * valid. No text at all stands for no attributes.
+ * Reads attributes. The fault is a sentence for a person. No text at all stands for no attributes.
  */
-export function faultOfAttributes(text: string): string {
-  if (text.trim() === "") return "";
+export function readAttributes(text: string): Draft {
+  if (text.trim() === "") return { attributes: {}, fault: "" };
+  let rounded: string | null = null;
+  const watch: Reviver = (_, value, context) => {
+    const source = context?.source;
+    if (source !== undefined && typeof value === "number" && !isExact(value, source)) {
+      rounded ??= source;
+    }
+    return value;
+  };
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text, watch);
   } catch (error) {
-    return `This is not JSON: ${error instanceof Error ? error.message : error}`;
+    return faulty(`This is not JSON: ${messageOf(error)}`);
   }
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-  return isObject ? "" : 'Attributes are an object, such as {"content":"hi"}';
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return faulty('Attributes are an object, such as {"content":"hi"}');
+  }
+  if (rounded !== null) {
+    return faulty(
+      `A browser would round the number ${rounded}; write it as text`,
+    );
+  }
+  return { attributes: value as Record<string, unknown>, fault: "" };
 }
 
-/** Returns the line of an event, with its valid attributes as written. */
-export function lineOf(name: string, attributes: string): Uint8Array {
-  // JSON allows line breaks between values, but not within one.
-  const json = attributes.trim().replaceAll(/[\r\n]/g, " ");
-  const dict = json === "" ? "" : `,"__dict__":${json}`;
-  return new TextEncoder().encode(`{"event":${JSON.stringify(name)}${dict}}\n`);
+function faulty(fault: string): Draft {
+  return { attributes: null, fault };
+}
+
+/** Returns whether JavaScript has the number that was written, as far as integers are concerned. */
+function isExact(value: number, source: string): boolean {
+  if (!Number.isFinite(value)) return false;
+  return Number.isSafeInteger(value) || !/^-?\d+$/.test(source) || BigInt(source) === BigInt(value);
 }

@@ -6,7 +6,7 @@
 
 /// <reference lib="dom" />
 
-import type { ClientOptions, EbsocketClient, RawEvent } from "../client.ts";
+import type { ClientOptions, EbsocketClient } from "../client.ts";
 
 /** The part of a client that the page uses. */
 export interface Client extends
@@ -20,7 +20,7 @@ export interface Client extends
     | "unsubscribe"
     | "recvEvents"
     | "inspect"
-    | "sendEvent"
+    | "send"
     | "request"
     | "close"
   > {
@@ -31,7 +31,6 @@ export interface Client extends
 /** The part of the library that the page uses. */
 interface Library {
   readonly EbsocketClient: new (options: ClientOptions) => Client;
-  readonly RawEvent: Pick<typeof RawEvent, "fromLine">;
 }
 
 /**

@@ -6,7 +6,7 @@
 
 /// <reference lib="dom" />
 
-import type { ClientStatus, RawEvent } from "../client.ts";
+import type { ClientStatus, EbsocketEvent } from "../client.ts";
 import type { CloseInfo } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayReport } from "../protocol/report.ts";
@@ -21,6 +21,8 @@ const HIDDEN_INTERVAL_MS = 10_000;
 /** Time after which a relay that cannot be reached is tried again, in milliseconds. */
 const RETRY_MS = 2000;
 
+type Attributes = Readonly<Record<string, unknown>>;
+
 /** What the page shows of the connection. */
 export interface LinkView {
   /** Shows the state in a word or two: whether there is a connection. */
@@ -34,7 +36,7 @@ export interface LinkView {
   /** Shows why there are no reports. */
   onNoReport(why: string): void;
   /** Shows events of the pattern that is followed. */
-  onEvents(events: readonly RawEvent[]): void;
+  onEvents(events: readonly EbsocketEvent[]): void;
 }
 
 /** A connection that is made again whenever it is lost. */
@@ -56,7 +58,6 @@ export class Link {
   async connect(token: string | null): Promise<void> {
     const { EbsocketClient } = await loadLibrary();
     const client = new EbsocketClient({
-      raw: true,
       reconnect: true,
       ...(token !== null && { token }),
     });
@@ -95,21 +96,17 @@ export class Link {
   }
 
   /**
-   * Publishes a line. Resolves to the number of clients that the relay has queued it for.
+   * Publishes an event. Resolves to the number of clients that the relay has queued it for.
    *
    * @param to The only recipient, or `null`.
    */
-  async publish(line: Uint8Array, to: string | null): Promise<number> {
-    const { RawEvent } = await loadLibrary();
-    const event = RawEvent.fromLine(line);
-    return await this.#open.sendEvent(event, { confirm: true, ...(to !== null && { to }) });
+  async publish(name: string, attributes: Attributes, to: string | null): Promise<number> {
+    return await this.#open.send(name, attributes, { confirm: true, ...(to !== null && { to }) });
   }
 
-  /** Sends a line as a request. Resolves to the reply. */
-  async request(line: Uint8Array, to: string | null): Promise<RawEvent> {
-    const { RawEvent } = await loadLibrary();
-    const event = RawEvent.fromLine(line);
-    return await this.#open.request(event, to === null ? {} : { to }) as RawEvent;
+  /** Sends a request. Resolves to the reply. */
+  async request(name: string, attributes: Attributes, to: string | null): Promise<EbsocketEvent> {
+    return await this.#open.request(name, attributes, to === null ? {} : { to });
   }
 
   get #open(): Client {
@@ -184,7 +181,7 @@ export class Link {
     for (;;) {
       const events = await client.recvEvents();
       if (events.length === 0) return;
-      this.#view.onEvents(events as unknown as RawEvent[]);
+      this.#view.onEvents(events);
     }
   }
 }

@@ -11,6 +11,7 @@ import { takeSnapshot } from "../protocol/snapshot.ts";
 import { byId, setText } from "./dom.ts";
 import { Health } from "./health.ts";
 import { handleKeys } from "./keys.ts";
+import { messageOf } from "./pretty.ts";
 import { Link } from "./link.ts";
 import { Lists } from "./lists.ts";
 import { SendView } from "./send_view.ts";
@@ -57,7 +58,7 @@ function ask(tokenWhy: string | null, endWhy: string | null): void {
 
 function connect(): void {
   link.connect(sessionStorage.getItem(TOKEN)).catch((error) => {
-    ask(null, `The page cannot work: ${error instanceof Error ? error.message : error}`);
+    ask(null, `The page cannot work: ${messageOf(error)}`);
   });
 }
 

@@ -6,14 +6,13 @@
 
 /// <reference lib="dom" />
 
+import type { EbsocketEvent } from "../client.ts";
 import { printable } from "../protocol/printable.ts";
 import { countOf } from "../protocol/units.ts";
 import { byId, setText } from "./dom.ts";
-import { faultOfAttributes, lineOf } from "./draft.ts";
-import { parseJson, toJson } from "./json.ts";
+import { type Draft, readAttributes } from "./draft.ts";
+import { messageOf, prettyJson } from "./pretty.ts";
 import type { Link } from "./link.ts";
-
-const decoder = new TextDecoder();
 
 /** The part of the page that sends events. */
 export class SendView {
@@ -31,29 +30,29 @@ export class SendView {
     byId("send-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const button = (event as SubmitEvent).submitter as HTMLButtonElement | null;
-      if (this.#check()) this.#send(button?.value === "request");
+      const { attributes } = this.#check();
+      if (attributes) this.#send(attributes, button?.value === "request");
       else this.#attributes.focus();
     });
   }
 
-  /** Shows whether the attributes are valid. */
-  #check(): boolean {
-    const fault = faultOfAttributes(this.#attributes.value);
-    setText(byId("attributes-fault"), printable(fault));
-    this.#attributes.ariaInvalid = String(fault !== "");
-    return fault === "";
+  /** Reads the attributes, and shows whether they are valid. */
+  #check(): Draft {
+    const draft = readAttributes(this.#attributes.value);
+    setText(byId("attributes-fault"), printable(draft.fault));
+    this.#attributes.ariaInvalid = String(draft.fault !== "");
+    return draft;
   }
 
-  async #send(isRequest: boolean): Promise<void> {
+  async #send(attributes: Readonly<Record<string, unknown>>, isRequest: boolean): Promise<void> {
     const name = byId<HTMLInputElement>("name").value;
     const to = byId<HTMLInputElement>("to").value.trim() || null;
     this.#reply.hidden = true;
     this.#say(isRequest ? "Waiting for a reply" : "");
     try {
-      const line = lineOf(name, this.#attributes.value);
-      if (isRequest) await this.#request(line, to);
+      if (isRequest) this.#show(await this.#link.request(name, attributes, to));
       else {
-        const count = await this.#link.publish(line, to);
+        const count = await this.#link.publish(name, attributes, to);
         this.#say(
           count === 0
             ? "Published, but no client hears it"
@@ -61,19 +60,13 @@ export class SendView {
         );
       }
     } catch (error) {
-      this.#say(error instanceof Error ? error.message : String(error));
+      this.#say(messageOf(error));
     }
   }
 
-  async #request(line: Uint8Array, to: string | null): Promise<void> {
-    const start = performance.now();
-    const reply = await this.#link.request(line, to);
-    const took = Math.round(performance.now() - start);
-    const { __dict__ = {} } = parseJson(decoder.decode(reply.line)) as { __dict__?: object };
-    const from = reply.from === null ? "" : ` from ${reply.from}`;
-    this.#say(`Reply ${reply.event}${from} after ${took} ms`);
-    const lines = toJson(__dict__, 2).split("\n");
-    this.#reply.textContent = lines.map(printable).join("\n");
+  #show({ event, from, __dict__ }: EbsocketEvent): void {
+    this.#say(`Reply ${event}${from === null ? "" : ` from ${from}`}`);
+    this.#reply.textContent = prettyJson(__dict__);
     this.#reply.hidden = false;
   }
 

@@ -11,7 +11,7 @@ import { countOf, formatExact } from "../protocol/units.ts";
 import { Budget } from "./budget.ts";
 import { pubCommand } from "./command.ts";
 import { byId, element, setText } from "./dom.ts";
-import { type JsonObject, parseJson, toJson } from "./json.ts";
+import { messageOf, prettyJson } from "./pretty.ts";
 import { matchesFilter, MAX_ROWS, TailBuffer, type TailEvent, type TailRow } from "./tail.ts";
 
 /** Time between two draws, in milliseconds, and for people who prefer less motion. */
@@ -34,11 +34,10 @@ const MAX_PREVIEW = 400;
 /** How close to its end a log counts as being there, in pixels. */
 const NEAR_END = 30;
 
-/** The members of an event's line. */
-interface LineMembers {
-  readonly event: string;
-  readonly __dict__?: JsonObject;
-}
+/** The members of an event besides its name and attributes. */
+const ENVELOPE = ["id", "from", "to", "replyTo"] as const;
+
+type EventRow = Extract<TailRow, { readonly type: "event" }>;
 
 /** The part of the page with the tail. */
 export class TailView {
@@ -48,7 +47,7 @@ export class TailView {
   readonly #log = byId("tail");
   readonly #pattern = byId<HTMLInputElement>("pattern");
   readonly #filter = byId<HTMLInputElement>("filter");
-  readonly #rows: { readonly node: HTMLElement; readonly line: string }[] = [];
+  readonly #rows: { readonly node: HTMLElement; readonly row: TailRow }[] = [];
   #characters = 0;
   #isOpen = false;
   /** Why the tail is paused, or `null`. */
@@ -145,7 +144,7 @@ export class TailView {
       await this.#follow(isFollowing ? this.#pattern.value : null);
     } catch (error) {
       this.#isOpen = false;
-      this.#show(error instanceof Error ? error.message : String(error));
+      this.#show(messageOf(error));
     }
   }
 
@@ -154,7 +153,7 @@ export class TailView {
     pause.disabled = !this.#isOpen;
     setText(pause, this.#pause === null ? "Pause" : "Go on");
     setText(byId("tail-open"), this.#isOpen ? "Stop" : "Follow");
-    setText(byId("tail-note"), printable(note));
+    setText(byId("tail-note"), note);
   }
 
   /** Follows nothing until all that is on its way has arrived, and for a moment more. */
@@ -181,8 +180,8 @@ export class TailView {
   #applyFilter(): void {
     const filter = this.#filter.value.toLowerCase();
     this.#buffer.filter = filter;
-    for (const { node, line } of this.#rows) {
-      node.hidden = line !== "" && !matchesFilter(line, filter);
+    for (const { node, row } of this.#rows) {
+      node.hidden = row.type === "event" && !matchesFilter(row.event.event, row.json, filter);
     }
   }
 
@@ -214,49 +213,44 @@ export class TailView {
       this.#rows.length - count > MAX_ROWS ||
       this.#characters > MAX_CHARACTERS && count < this.#rows.length
     ) {
-      const { node, line } = this.#rows[count++]!;
+      const { node, row } = this.#rows[count++]!;
       node.remove();
-      this.#characters -= line.length;
+      this.#characters -= sizeOf(row);
     }
     this.#rows.splice(0, count);
   }
 
   #toNode(row: TailRow): HTMLElement {
-    const line = row.type === "event" ? row.line : "";
     const node = row.type === "event"
-      ? this.#eventNode(row.at, line)
+      ? this.#eventNode(row)
       : element("p", "skipped", `${formatExact(row.count)} more not shown`);
-    this.#rows.push({ node, line });
-    this.#characters += line.length;
+    this.#rows.push({ node, row });
+    this.#characters += sizeOf(row);
     return node;
   }
 
-  #eventNode(at: number, line: string): HTMLElement {
-    const { event, __dict__ = {} } = parseJson(line) as LineMembers;
-    const json = toJson(__dict__);
+  #eventNode({ at, event, json }: EventRow): HTMLElement {
     const summary = element("summary");
     const preview = json === "{}" ? "" : printable(json.slice(0, MAX_PREVIEW));
-    const name = element("span", "name", printable(event));
+    const name = element("span", "name", printable(event.event));
     summary.append(element("time", "", timeOf(at)), name, element("span", "preview", preview));
     const details = element("details");
     details.append(summary);
     details.addEventListener("toggle", () => {
-      if (details.open && details.childElementCount === 1) details.append(this.#bodyOf(line));
+      if (details.open && details.childElementCount === 1) details.append(this.#bodyOf(event));
       this.#read();
     });
     return details;
   }
 
   /** Returns all of an event. It is made when the event is opened. */
-  #bodyOf(line: string): HTMLElement {
-    const { event: name, __dict__: attributes = {}, ...envelope } = parseJson(line) as
-      & LineMembers
-      & JsonObject;
+  #bodyOf(event: TailEvent): HTMLElement {
+    const { event: name, __dict__: attributes } = event;
     const body = element("div", "body");
-    body.append(element("pre", "", printableLines(toJson(attributes, 2))));
-    const others = Object.entries(envelope)
-      .map(([key, value]) => `${printable(key)} ${printable(toJson(value))}`);
-    if (others.length > 0) body.append(element("p", "", others.join(", ")));
+    body.append(element("pre", "", prettyJson(attributes)));
+    const envelope = ENVELOPE.filter((key) => event[key] !== null)
+      .map((key) => `${key} ${printable(event[key]!)}`);
+    if (envelope.length > 0) body.append(element("p", "", envelope.join(", ")));
     const button = element("button", "", "Copy as a pub command");
     button.type = "button";
     const command = pubCommand({ name, attributes }, this.#commandOptions);
@@ -266,6 +260,11 @@ export class TailView {
     body.append(foot);
     return body;
   }
+}
+
+/** Returns the number of characters that a row keeps, roughly. */
+function sizeOf(row: TailRow): number {
+  return row.type === "event" ? row.json.length : 0;
 }
 
 /** Copies a text, or selects it if the browser does not let the page copy. */
@@ -284,11 +283,6 @@ async function copy(text: string, button: HTMLButtonElement): Promise<void> {
 function timeOf(at: number): string {
   const date = new Date(at);
   return `${date.toLocaleTimeString("en-GB")}.${String(at % 1000).padStart(3, "0")}`;
-}
-
-/** Returns text of several lines, made safe to show. */
-function printableLines(text: string): string {
-  return text.split("\n").map(printable).join("\n");
 }
 
 /** Returns whether a person prefers less motion. */

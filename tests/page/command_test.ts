@@ -7,7 +7,6 @@ import { CONNECTION_GROUP } from "../../cli/connect.ts";
 import { readEventWords, toEvent } from "../../cli/event_args.ts";
 import { parseFlags } from "../../cli/flags.ts";
 import { commandOptions, pubCommand } from "../../page/command.ts";
-import { type JsonObject, parseJson, toJson } from "../../page/json.ts";
 import { textOf } from "../support/bytes.ts";
 import { canRun } from "../support/process.ts";
 
@@ -31,7 +30,9 @@ async function run(command: string): Promise<string> {
   return textOf(toEvent(name, members).line);
 }
 
-const event = (name: string, attributes: JsonObject = {}) => ({ name, attributes });
+type Attributes = Readonly<Record<string, unknown>>;
+
+const event = (name: string, attributes: Attributes = {}) => ({ name, attributes });
 
 Deno.test("pubCommand() writes text as text, and other values as JSON", () => {
   const attributes = { content: "Hello there", n: 2, tags: ["a", "b"], none: null, plain: "x" };
@@ -43,7 +44,7 @@ Deno.test("pubCommand() writes text as text, and other values as JSON", () => {
 });
 
 Deno.test("pubCommand() quotes what a shell would read, and escapes what a terminal would garble", () => {
-  const commandOf = (attributes: JsonObject) => pubCommand(event("a", attributes), []);
+  const commandOf = (attributes: Attributes) => pubCommand(event("a", attributes), []);
   assertStrictEquals(commandOf({ x: "it's $HOME" }), String.raw`ebsockets pub a 'x=it'\''s $HOME'`);
   assertStrictEquals(
     commandOf({ x: "a\nb\x1b\u202e" }),
@@ -52,14 +53,6 @@ Deno.test("pubCommand() quotes what a shell would read, and escapes what a termi
   assertStrictEquals(
     commandOf({ "a=b": 1 }),
     String.raw`printf '%s\n' '{"event":"a","__dict__":{"a=b":1}}' | ebsockets pub -`,
-  );
-});
-
-Deno.test("pubCommand() keeps numbers that JavaScript cannot represent", () => {
-  const attributes = parseJson('{"big":12345678901234567890,"exact":1.10}') as JsonObject;
-  assertStrictEquals(
-    pubCommand(event("a", attributes), []),
-    "ebsockets pub a big:=12345678901234567890 exact:=1.10",
   );
 });
 
@@ -80,10 +73,10 @@ Deno.test({
     });
     await fc.assert(
       fc.asyncProperty(names, attributes, async (name, attributes) => {
-        const json = toJson(attributes);
-        const line = await run(pubCommand(event(name, parseJson(json) as JsonObject), []));
-        const { event: found, __dict__ = {} } = parseJson(line) as JsonObject;
-        assertEquals([found, toJson(__dict__)], [name, json]);
+        const json = JSON.stringify(attributes);
+        const line = await run(pubCommand(event(name, JSON.parse(json)), []));
+        const { event: found, __dict__ = {} } = JSON.parse(line);
+        assertEquals([found, JSON.stringify(__dict__)], [name, json]);
       }),
       { numRuns: 300, examples: [["-", {}], ["a:80", {}], ["--tls", { "-x": "y" }], ["{", {}]] },
     );

@@ -1,39 +1,28 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStrictEquals } from "@std/assert/strict-equals";
-import { faultOfAttributes, lineOf } from "../../page/draft.ts";
-import { parseJson, toJson } from "../../page/json.ts";
+import { readAttributes } from "../../page/draft.ts";
 import { countShown, search } from "../../page/search.ts";
-import { RawEvent } from "../../protocol/raw_event.ts";
-import { textOf } from "../support/bytes.ts";
 
-Deno.test("faultOfAttributes() accepts an object, and no text at all", () => {
-  for (const text of ["", " \n", "{}", '{\n "a": [1, null]\n}\n']) {
-    assertStrictEquals(faultOfAttributes(text), "", text);
-  }
+Deno.test("readAttributes() reads an object, and no text as no attributes", () => {
+  assertEquals(readAttributes(" \n"), { attributes: {}, fault: "" });
+  const text = '{\n "a": [1, null, -0, 1e3, 0.1, 9007199254740992, "12345678901234567890"]\n}\n';
+  assertEquals(readAttributes(text), { attributes: JSON.parse(text), fault: "" });
 });
 
-Deno.test("faultOfAttributes() says what is wrong", () => {
-  assertMatch(faultOfAttributes('{"a":'), /^This is not JSON: ./);
+Deno.test("readAttributes() tells what is wrong", () => {
+  assertMatch(readAttributes('{"a":').fault, /^This is not JSON: ./);
   for (const text of ["1.0", "null", "[]", '"a"']) {
-    assertMatch(faultOfAttributes(text), /^Attributes are an object/, text);
+    assertMatch(readAttributes(text).fault, /^Attributes are an object/, text);
   }
 });
 
-Deno.test("lineOf() writes an event in one line, with its attributes as written", () => {
-  const line = lineOf('é"', '{\n "n": 12345678901234567890,\r\n "a": "b\\n"\n}\n');
-  assertStrictEquals(
-    textOf(line),
-    '{"event":"é\\"","__dict__":{  "n": 12345678901234567890,   "a": "b\\n" }}\n',
-  );
-  assertEquals(RawEvent.fromLine(line).__dict__.a, "b\n");
-  assertStrictEquals(textOf(lineOf("a", " ")), '{"event":"a"}\n');
-});
-
-Deno.test("parseJson() keeps the digits of each number for toJson()", () => {
-  const text = '{"a":[1.0,-0,1e400,12345678901234567890,0.1],"b":"1.0"}';
-  assertStrictEquals(toJson(parseJson(text)), text);
-  assertStrictEquals(toJson(parseJson('{ "a" : [ 1 ] }'), 2), '{\n  "a": [\n    1\n  ]\n}');
+Deno.test("readAttributes() does not let a number be rounded without a word", () => {
+  for (const number of ["12345678901234567890", "-9007199254740993", "1e400"]) {
+    const { attributes, fault } = readAttributes(`{"a":[{"b":${number}}]}`);
+    assertStrictEquals(fault, `A browser would round the number ${number}; write it as text`);
+    assertStrictEquals(attributes, null);
+  }
 });
 
 Deno.test("search() finds a text within any text of an item, in lower or upper case", () => {

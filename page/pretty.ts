@@ -1,0 +1,17 @@
+/**
+ * Values as text for a person.
+ *
+ * @module
+ */
+
+import { printable } from "../protocol/printable.ts";
+
+/** Returns the JSON of a value in indented lines, made safe to show. */
+export function prettyJson(value: unknown): string {
+  return JSON.stringify(value, null, 2).split("\n").map(printable).join("\n");
+}
+
+/** Returns the message of an error, made safe to show. */
+export function messageOf(error: unknown): string {
+  return printable(error instanceof Error ? error.message : String(error));
+}
