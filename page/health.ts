@@ -61,7 +61,7 @@ const TILES: readonly Tile[] = [
     title: "Loop delay",
     figure: "loopDelay",
     format: time,
-    more: ({ relay }) => `${formatTime(relay.loopDelayMeanMs)} on average`,
+    more: ({ relay }) => `once ${formatTime(relay.loopDelayMaxMs)} in the last minute`,
   },
   {
     title: "Memory",

@@ -17,7 +17,7 @@ const FIGURES = {
   bytesIn: ({ relay }: Snapshot) => relay.bytesInPerSecond,
   bytesOut: ({ relay }: Snapshot) => relay.bytesOutPerSecond,
   pending: ({ relay }: Snapshot) => relay.pendingBytes,
-  loopDelay: ({ relay }: Snapshot) => relay.loopDelayMaxMs,
+  loopDelay: ({ relay }: Snapshot) => relay.loopDelayMeanMs,
   memory: ({ relay }: Snapshot) => relay.rssBytes,
 } satisfies Record<string, (snapshot: Snapshot) => number | null>;
 

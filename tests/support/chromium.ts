@@ -1,0 +1,156 @@
+/** A page in a real browser, as a person uses it: with a mouse and a keyboard. */
+
+import { DevTools } from "../../bench/clients/devtools.mjs";
+import { TempFolder } from "./folder.ts";
+import { canRun, Program } from "./process.ts";
+import { until } from "./waiting.ts";
+
+/** The browser of this machine, or `undefined`. */
+export const BROWSER: string | undefined = ["chromium", "chromium-browser", "google-chrome"]
+  .find((name) => canRun(name, ["--version"]));
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--window-size=1280,1000",
+  "--remote-debugging-port=0",
+];
+
+/** Notes what a page must not do, before its own scripts run. */
+const WATCH = `
+  globalThis.complaints = [];
+  addEventListener("error", ({ message }) => complaints.push(message));
+  addEventListener("unhandledrejection", ({ reason }) => complaints.push(String(reason)));
+  addEventListener("securitypolicyviolation", (event) =>
+    complaints.push(event.violatedDirective + " " + event.blockedURI));`;
+
+/** Characters of keys that have other names. */
+const CODES: Readonly<Record<string, number>> = { Escape: 27, Enter: 13, Tab: 9 };
+
+/** A page in a browser of its own. */
+export class ChromiumPage implements AsyncDisposable {
+  readonly #folder = new TempFolder();
+  readonly #program: Program;
+  #tools!: DevTools;
+
+  private constructor() {
+    const profile = `--user-data-dir=${this.#folder.path}`;
+    this.#program = new Program(BROWSER!, [...FLAGS, profile, "about:blank"]);
+  }
+
+  /** Opens the page at `url`. */
+  static async open(url: string): Promise<ChromiumPage> {
+    const page = new ChromiumPage();
+    try {
+      page.#tools = await DevTools.openPage(await page.#address());
+      await page.#tools.send("Page.enable");
+      await page.#tools.send("Page.addScriptToEvaluateOnNewDocument", { source: WATCH });
+      await page.#tools.send("Page.navigate", { url });
+      return page;
+    } catch (error) {
+      await page[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #address(): Promise<string> {
+    let lines: string[] = [];
+    await until(() => {
+      try {
+        lines = Deno.readTextFileSync(`${this.#folder.path}/DevToolsActivePort`).split("\n");
+      } catch {
+        // It has not been written yet.
+      }
+      return lines.length > 1;
+    }, { what: "Chromium listens", everyMs: 20 });
+    return `ws://127.0.0.1:${lines[0]}${lines[1]}`;
+  }
+
+  /** The value of an expression in the page. */
+  async value(expression: string): Promise<unknown> {
+    const { result, exceptionDetails } = await this.#tools.send("Runtime.evaluate", {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception.description);
+    return result.value;
+  }
+
+  /** Waits until an expression in the page is true. */
+  async sees(expression: string): Promise<void> {
+    let isSeen = false;
+    let isAsking = false;
+    const ask = async () => {
+      isAsking = true;
+      isSeen = Boolean(await this.value(expression));
+      isAsking = false;
+    };
+    await until(() => {
+      if (!isAsking && !isSeen) ask();
+      return isSeen;
+    }, { what: expression, everyMs: 20 });
+  }
+
+  /** The text of an element, as a person sees it. */
+  async text(selector: string): Promise<string> {
+    return await this.value(
+      `document.querySelector(${JSON.stringify(selector)}).innerText`,
+    ) as string;
+  }
+
+  /** Waits until the text of an element matches `pattern`. */
+  async shows(selector: string, pattern: RegExp): Promise<void> {
+    const element = `document.querySelector(${JSON.stringify(selector)})`;
+    try {
+      await this.sees(`${pattern}.test(${element}?.innerText ?? "")`);
+    } catch (error) {
+      throw new Error(`${selector} shows: ${await this.text(selector)}`, { cause: error });
+    }
+  }
+
+  /** Clicks into the middle of an element. */
+  async click(selector: string): Promise<void> {
+    const [x, y] = await this.value(`(() => {
+      const target = document.querySelector(${JSON.stringify(selector)});
+      target.scrollIntoView({ block: "center" });
+      const { x, y, width, height } = target.getBoundingClientRect();
+      return [x + width / 2, y + height / 2];
+    })()`) as [number, number];
+    for (const type of ["mousePressed", "mouseReleased"]) {
+      const params = { type, x, y, button: "left", clickCount: 1 };
+      await this.#tools.send("Input.dispatchMouseEvent", params);
+    }
+  }
+
+  /** Presses a key. */
+  async press(key: string): Promise<void> {
+    const windowsVirtualKeyCode = CODES[key] ?? key.toUpperCase().charCodeAt(0);
+    const text = key === "Enter" ? "\r" : key.length === 1 ? key : undefined;
+    const params = { key, windowsVirtualKeyCode, ...(text !== undefined && { text }) };
+    await this.#tools.send("Input.dispatchKeyEvent", { type: "keyDown", ...params });
+    await this.#tools.send("Input.dispatchKeyEvent", { type: "keyUp", ...params });
+  }
+
+  /** Types a text into the focused field, in place of the selected text. */
+  async type(text: string): Promise<void> {
+    await this.#tools.send("Input.insertText", { text });
+  }
+
+  /** Types a text into a field, in place of what is there. */
+  async fill(selector: string, text: string): Promise<void> {
+    await this.value(`document.querySelector(${JSON.stringify(selector)}).select()`);
+    await this.type(text);
+  }
+
+  /** Whatever went wrong in the page: errors, and violations of its policy. */
+  async complaints(): Promise<unknown> {
+    return await this.value("complaints");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program[Symbol.asyncDispose]();
+    this.#folder[Symbol.dispose]();
+  }
+}
