@@ -72,7 +72,8 @@ export interface DrainOptions {
  *
  * Received events are kept in an inbox for `pump()`, `recvEvent()` or `for await`. Only one of them
  * can read at a time. When the inbox is full, the client stops reading, and TCP slows the server
- * down. A relay closes a client that does not read for too long.
+ * down; over WebSocket, the server stops at 1 MiB of events that the client has not read. A relay
+ * closes a client that does not read for too long.
  *
  * With `reconnect`, the client reconnects automatically after {@link connectTo}. It stops for good
  * in these cases:
@@ -197,7 +198,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * and `maxUnreadBytes` of the events that arrive are kept. A `gap` in the {@link status} reports
    * the number of dropped events. The events received in a failed attempt are dropped.
    *
-   * @param where The server's address, the path of a Unix socket, or a custom dialer.
+   * @param where The server's address, a `ws:` or `wss:` URL, the path of a Unix socket, or a custom
+   * dialer. The client of `./web` takes URLs alone.
    * @returns Resolves when the client is connected.
    * @throws {TypeError} If the client is already connected or connecting, or the address is
    * invalid.

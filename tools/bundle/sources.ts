@@ -15,6 +15,7 @@ export const ENTRY = "tools/bundle/entry.ts";
 export const STAND_INS: Readonly<Record<string, string>> = {
   "@std/async/abortable": "tools/bundle/abortable.ts",
   "net/turn.ts": "tools/bundle/turn.ts",
+  "protocol/decoder.ts": "tools/bundle/decoder.ts",
   "protocol/raw_event.ts": "tools/bundle/raw_event.ts",
   "protocol/report.ts": "tools/bundle/report.ts",
   "protocol/validator.ts": "tools/bundle/validator.ts",

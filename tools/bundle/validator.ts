@@ -1,34 +1,26 @@
 /**
- * Takes the place of `protocol/validator.ts` in `client.js`. It leaves the syntax to `JSON.parse`,
- * and therefore accepts repeated keys and any depth: a page receives what a relay has checked.
+ * Takes the place of `protocol/validator.ts` in `client.js`, for one event in bytes.
  *
  * @module
  */
 
 import { LF } from "../../protocol/ascii.ts";
 import { EventFormatError } from "../../errors.ts";
-import { isName } from "../../protocol/names.ts";
 import { decoder, NOTHING } from "../../protocol/utf8.ts";
 import type { LineKind, LineValidator as Original } from "../../protocol/validator.ts";
+import { readLine } from "./line.ts";
 
 export const DEFAULT_MAX_DEPTH: number = 64;
 export const MAX_MAX_DEPTH: number = 1000;
 
-/** The members of the original that the decoder of events needs. */
-type Members = "end" | "fault" | "hasEscapedKey" | "maxDepth" | "validate";
-
-/** Checks the lines of a block, one at a time. */
-export class LineValidator implements Pick<Original, Members> {
+/** Checks one line. */
+export class LineValidator
+  implements Pick<Original, "end" | "fault" | "hasEscapedKey" | "validate"> {
   end = 0;
-  /** Also `true` for other backslashes, which the parser of such lines reads as well. */
-  hasEscapedKey = false;
+  /** The parser of such lines reads all others as well. */
+  readonly hasEscapedKey: boolean = true;
   fault: EventFormatError = new EventFormatError("bad-json", "");
-  readonly maxDepth: number;
   #block: Uint8Array = NOTHING;
-
-  constructor(maxDepth: number = DEFAULT_MAX_DEPTH) {
-    this.maxDepth = maxDepth;
-  }
 
   open(block: Uint8Array): this {
     this.#block = block;
@@ -37,32 +29,13 @@ export class LineValidator implements Pick<Original, Members> {
 
   validate(start: number): LineKind {
     this.end = this.#block.indexOf(LF, start);
-    const text = decoder.decode(this.#block.subarray(start, this.end));
-    if (text === "" || text === "\r") return "empty";
-    this.hasEscapedKey = text.includes("\\");
     try {
-      return kindOf(JSON.parse(text)) ??
-        this.#fail("bad-event", "it is neither an event nor a control line");
+      return "event" in readLine(decoder.decode(this.#block.subarray(start, this.end)))
+        ? "event"
+        : "control";
     } catch (error) {
-      return this.#fail("bad-json", (error as Error).message);
+      this.fault = error as EventFormatError;
+      return "invalid";
     }
   }
-
-  #fail(code: "bad-json" | "bad-event", why: string): LineKind {
-    this.fault = new EventFormatError(code, `Cannot decode line: ${why}`);
-    return "invalid";
-  }
-}
-
-/** Returns the kind of a line, or `null` if it is neither an event nor a control line. */
-function kindOf(line: unknown): LineKind | null {
-  if (!isObject(line)) return null;
-  const { event, control, __dict__ = {} } = line;
-  const isOne = event === undefined || control === undefined;
-  if (!isOne || !isName(event ?? control) || !isObject(__dict__)) return null;
-  return event === undefined ? "control" : "event";
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
