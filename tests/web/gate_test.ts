@@ -415,3 +415,72 @@ Deno.test("a server of one's own hands out WebSocket clients", async () => {
   server.close();
   await served;
 });
+
+Deno.test("a relay refuses what pages of other sites and hidden names send, on every path", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  const attacks: [name: string, host: string, fields: string][] = [
+    ["another origin", "127.0.0.1", "Origin: https://evil.example\r\n"],
+    ["another port of this machine", "localhost", "Origin: http://localhost:3000\r\n"],
+    ["no origin", "127.0.0.1", "Origin: null\r\n"],
+    ["a file", "127.0.0.1", "Origin: file://\r\n"],
+    ["a rebound name", "evil.example", ""],
+    ["a rebound name and its own origin", "evil.example", "Origin: http://evil.example\r\n"],
+    ["an image or a script", "127.0.0.1", "Sec-Fetch-Site: cross-site\r\n"],
+    ["a proxy that hides the name", "127.0.0.1", "X-Forwarded-For: 192.0.2.1\r\n"],
+    ["a proxy that tells another name", "127.0.0.1", "X-Forwarded-Host: evil.example\r\n"],
+  ];
+  for (const path of ["/", "/events", "/metrics", "/healthz", "/nowhere"]) {
+    for (const [name, host, fields] of attacks) {
+      const request = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${fields}\r\n`;
+      const answer = await ask(relay.server.address, request);
+      assertMatch(answer, /^HTTP\/1\.1 403 .*--web-(?:host|origin) /s, `${name} at ${path}`);
+    }
+  }
+  for (const [name, host, fields] of attacks.slice(4)) {
+    const answer = await ask(
+      relay.server.address,
+      `GET /ws HTTP/1.1\r\nHost: ${host}\r\n${fields}Connection: Upgrade\r\n` +
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assert(/^HTTP\/1\.1 (403|101) /.test(answer), name);
+    assertEquals(answer.includes("welcome"), false);
+  }
+  assertEquals(log.filter((line) => line.startsWith("join")), []);
+});
+
+Deno.test("a relay answers a wrong upgrade with what it expected", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  const upgrade = (version: string, key: string) =>
+    get(
+      "/ws",
+      `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: ${version}\r\n` +
+        `Sec-WebSocket-Key: ${key}\r\n`,
+    );
+  const key = "dGhlIHNhbXBsZSBub25jZQ==";
+  const old = await ask(relay.server.address, upgrade("8", key));
+  assertMatch(old, /^HTTP\/1\.1 426 .*Sec-WebSocket-Version: 13\r\n.*expected 13/s);
+  const short = await ask(relay.server.address, upgrade("13", "c2hvcnQ="));
+  assertMatch(short, /^HTTP\/1\.1 400 .*16 bytes/s);
+  assertMatch(await ask(relay.server.address, get("/ws")), /^HTTP\/1\.1 426 /);
+});
+
+Deno.test("any bytes to a relay with web end in lines or one answer, and hurt nobody", async () => {
+  const { relay } = newWebRelay({ helloTimeout: 500 });
+  await using _relay = relay;
+  await using calm = await join(relay);
+  const heads = ["", "GET / HTTP/1.1\r\n", "HEAD /ws HTTP/1.1\r\nHost: a\r\n\r\n", "GET ", "G"];
+  await Promise.all(heads.flatMap((head) =>
+    Array.from({ length: 20 }, async (_, i) => {
+      await using peer = await Peer.connect(relay.server.address);
+      const bytes = crypto.getRandomValues(new Uint8Array(1 + 37 * i));
+      await peer.send(new Uint8Array([...new TextEncoder().encode(head), ...bytes]));
+      await peer.conn.closeWrite().catch(() => {});
+      await peer.lines().catch(() => {});
+    })
+  ));
+  await calm.send('{"event":"still here"}\n');
+  await calm.sees('{"event":"still here"}');
+});
