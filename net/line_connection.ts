@@ -37,6 +37,7 @@ import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./turn.
 import { KeepAlive } from "./keepalive.ts";
 import { type Piece, sizeOf } from "./piece.ts";
 import { type LineBlock, LineSplitter } from "../protocol/line_splitter.ts";
+import { NOTHING } from "../protocol/utf8.ts";
 import { addTicking, afterRunning, removeTicking, TICK_MS } from "./ticker.ts";
 import { Writer } from "./writer.ts";
 
@@ -227,8 +228,8 @@ export class LineConnection extends EbsocketConnection {
 
   /** Sends `head`, and wraps the lines in both directions from now on. */
   wrap(codec: Codec, head: Uint8Array): void {
-    this.#codec = codec;
     this.#startedWriter().wrap(codec.encoding, head);
+    this.#codec = codec;
   }
 
   /** Whether the lines are wrapped. */
@@ -349,6 +350,7 @@ export class LineConnection extends EbsocketConnection {
       this.#limits!.budget,
     );
     if (this.#isHeld) writer.hold();
+    if (this.#codec) writer.wrap(this.#codec.encoding, NOTHING);
     return writer;
   }
 
@@ -601,8 +603,10 @@ export class LineConnection extends EbsocketConnection {
   }
 
   static #onWriterIdle(connection: LineConnection, error: unknown): void {
-    if (error === undefined) connection.#advance();
-    else connection.#onWriteError(error);
+    if (error !== undefined) return connection.#onWriteError(error);
+    // Most memory of a WebSocket that stays idle would be that of its writer.
+    if (connection.open && connection.#writer!.isDone) connection.#writer = null;
+    connection.#advance();
   }
 
   /** Takes the next step of closing once everything is written. */

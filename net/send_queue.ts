@@ -94,9 +94,9 @@ export class SendQueue {
     this.#add(new Piece(new Block(bytes, this.#encoding)));
   }
 
-  /** Adds `head`, and encodes the lines that follow. */
+  /** Adds `head`, which may be empty, and encodes the lines that follow. */
   wrap(encoding: Encoding, head: Uint8Array): void {
-    this.#add(new Head(new Block(head)));
+    if (head.length > 0) this.#add(new Head(new Block(head)));
     this.#encoding = encoding;
   }
 
@@ -304,7 +304,6 @@ export class SendQueue {
     if (this.#offset < first.length) return;
     this.#isInLine = !first.isLast;
     this.#drop(this.#pieces.shift()!);
-    if (first instanceof Head) this.#pieces = [...this.#pieces]; // the array had room for more
     this.#offset = 0;
     this.#given = 0;
   }

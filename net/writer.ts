@@ -46,6 +46,8 @@ export class Writer<Owner> {
   #lastWord = 0;
   #trailer = 0;
   #isHeld = false;
+  /** Length of the head, or 0. */
+  #head = 0;
   #room: PromiseWithResolvers<void> | null = null;
   #flushes: { target: number; resolve: () => void }[] | null = null;
 
@@ -123,7 +125,13 @@ export class Writer<Owner> {
   wrap(encoding: Encoding, head: Uint8Array): void {
     const before = this.#queue.bytes;
     this.#queue.wrap(encoding, head);
+    this.#head = head.length;
     this.#added(before);
+  }
+
+  /** Whether nothing but a head was written, and nothing is queued. */
+  get isDone(): boolean {
+    return this.#head > 0 && this.bytesWritten === this.#head && this.#queue.bytes === 0;
   }
 
   /** Queues lines without writing them, until {@link release}. */

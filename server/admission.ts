@@ -36,6 +36,14 @@ export const DEFAULT_HELLO_TIMEOUT = 5000;
  */
 const MAX_REJECTED = 256;
 
+/** The end of a client that turned out to speak HTTP, as a browser's spare connection does. */
+const CHANGED_MIND: CloseInfo = {
+  reason: "eof",
+  detail: "an HTTP request came after all",
+  unsentLines: 0,
+  unsentBytes: 0,
+};
+
 /** Receiver of the input of all connections of a server. */
 export interface ServerSink extends ConnectionSink {
   /**
@@ -249,31 +257,32 @@ export class Admission
     return this.#sink.onRequest?.(request, isAuthorized) ?? null;
   }
 
-  onLinePeer(connection: LineConnection, lines: LineBlock | null): ConnectionSink {
+  onClient(connection: LineConnection): boolean {
     connection.release();
-    if (connection.id === 0) return this.#turnAway(connection, this.#excess()!);
-    connection.switchSink(this, this.#limits);
-    this.#sink.onOpen(connection);
-    if (lines) this.#sink.onLines(connection, lines);
-    return this;
+    if (connection.id > 0) {
+      this.#sink.onOpen(connection);
+      return true;
+    }
+    connection.switchSink({ onLines() {}, onClose: () => this.gone(connection) }, this.#limits);
+    this.reject(connection, "too-many-clients", this.#excess() ?? "the server was full");
+    return false;
   }
 
-  onWebPeer(connection: LineConnection, lines: LineBlock): ConnectionSink {
-    if (connection.id > 0) {
-      this.#clients--;
+  onFirstLines(connection: LineConnection, lines: LineBlock): void {
+    connection.switchSink(this, this.#limits);
+    this.#sink.onLines(connection, lines);
+  }
+
+  onWebPeer(connection: LineConnection, lines: LineBlock, wasClient = false): void {
+    if (connection.id > 0) this.#clients--;
+    if (wasClient) {
+      this.#sink.onClose(connection, CHANGED_MIND);
+      connection.id = 0;
+    } else if (connection.id > 0) {
       this.#sink.onWithdraw?.(connection);
     }
     connection.discard();
     this.#webGate!.receive(connection, lines);
-    return this.#webGate!;
-  }
-
-  /** Rejects a peer for which there is no room. */
-  #turnAway(connection: LineConnection, excess: string): ConnectionSink {
-    const sink = { onLines() {}, onClose: () => this.gone(connection) };
-    connection.switchSink(sink, this.#limits);
-    this.reject(connection, "too-many-clients", excess);
-    return sink;
   }
 
   /** Admits a peer, hands it to a gate, or rejects it. */

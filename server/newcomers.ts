@@ -1,6 +1,11 @@
 /**
- * The peers of which it is not known yet whether they speak lines or HTTP. Their first line decides,
- * or that they say nothing for a moment. Until then, lines for them are held.
+ * The peers that have not sent a line yet, so that it is not known whether they speak lines or
+ * HTTP. For a moment, lines for them are held. One that stays silent for longer becomes a client.
+ *
+ * | state | recognised by | first line |
+ * | --- | --- | --- |
+ * | undecided | it is in `#undecided` or `#begun` | makes it a client, or an HTTP peer |
+ * | silent | it is in neither | an HTTP request still counts if nothing was written to the peer |
  *
  * @module
  */
@@ -13,24 +18,36 @@ import type { LineBlock } from "../protocol/line_splitter.ts";
 import { isRequest } from "../protocol/sniff.ts";
 
 /**
- * How long a peer may say nothing before it counts as one that speaks lines and only listens, in
- * milliseconds. A browser sends its request at once.
+ * How long a peer may say nothing before it counts as a client that only listens, in milliseconds.
+ * A browser sends its request at once, except on connections that it has opened in advance.
  */
 const SILENCE_MS = 250;
 
-/** Receiver of the decisions. Each method switches the connection to the sink that it returns. */
-export interface NewcomersSink {
-  /** Called when a peer speaks lines, with its first ones, or `null` if it has sent none. */
-  onLinePeer(connection: LineConnection, lines: LineBlock | null): ConnectionSink;
-  /** Called when a peer has begun an HTTP request, with the first lines of it. */
-  onWebPeer(connection: LineConnection, lines: LineBlock): ConnectionSink;
+/** Receiver of the decisions. */
+export interface NewcomersSink extends ConnectionSink {
+  /** Called when a peer is a client. Returns `false` if it is rejected because there is no room. */
+  onClient(connection: LineConnection): boolean;
+  /** Called with the first lines of a client. Later ones go there directly. */
+  onFirstLines(connection: LineConnection, lines: LineBlock): void;
+  /**
+   * Called when a peer has begun an HTTP request, with the first lines of it. `wasClient` is set if
+   * it counted as a client before.
+   */
+  onWebPeer(connection: LineConnection, lines: LineBlock, wasClient: boolean): void;
+  /** Called when the connection of a peer that is no client has ended. */
+  gone(connection: LineConnection): void;
 }
 
-/** The undecided peers of one server. */
+/** The peers of one server that have not sent a line. */
 export class Newcomers implements ConnectionSink {
   readonly #sink: NewcomersSink;
   readonly #limits: ConnectionLimits;
-  readonly #waiting = new Map<LineConnection, ReturnType<typeof setTimeout>>();
+  /** Silent peers, and when each has been silent for long enough, oldest first. */
+  readonly #undecided = new Map<LineConnection, number>();
+  /** Peers that have begun a line in that time. */
+  readonly #begun = new Set<LineConnection>();
+  /** Runs until the oldest has been silent for long enough. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(sink: NewcomersSink, limits: ConnectionLimits) {
     this.#sink = sink;
@@ -39,36 +56,70 @@ export class Newcomers implements ConnectionSink {
 
   /** Number of undecided peers. */
   get size(): number {
-    return this.#waiting.size;
+    return this.#undecided.size + this.#begun.size;
   }
 
   /** Starts a connection and waits for its first line. */
   start(connection: LineConnection): void {
-    const timer = setTimeout(() => {
-      if (connection.bytesIn === 0) this.#decide(connection, null);
-    }, SILENCE_MS);
-    this.#waiting.set(connection, timer);
+    this.#undecided.set(connection, performance.now() + SILENCE_MS);
     connection.hold();
     connection.start(this, this.#limits);
+    this.#timer ??= setTimeout(this.#onTimer, SILENCE_MS);
   }
 
+  readonly #onTimer = (): void => {
+    const now = performance.now();
+    this.#timer = undefined;
+    for (const [connection, due] of this.#undecided) {
+      if (due > now) {
+        this.#timer = setTimeout(this.#onTimer, due - now);
+        return;
+      }
+      if (connection.bytesIn === 0) this.#decide(connection);
+      else {
+        this.#undecided.delete(connection);
+        this.#begun.add(connection);
+      }
+    }
+  };
+
   onLines(connection: LineConnection, lines: LineBlock): void {
-    this.#decide(connection, lines);
+    const isUndecided = this.#isUndecided(connection);
+    const isUntouched = isUndecided || connection.bytesOut + connection.pendingBytes === 0;
+    if (isUntouched && isRequest(lines.bytes)) {
+      this.#forget(connection);
+      return this.#sink.onWebPeer(connection, lines, !isUndecided);
+    }
+    if (!isUndecided || this.#decide(connection)) this.#sink.onFirstLines(connection, lines);
   }
 
   onEnd(connection: LineConnection): void {
-    this.#decide(connection, null).onEnd?.(connection);
+    if (!this.#isUndecided(connection) || this.#decide(connection)) this.#sink.onEnd?.(connection);
   }
 
   onClose(connection: LineConnection, info: CloseInfo): void {
-    this.#decide(connection, null).onClose(connection, info);
+    if (!this.#isUndecided(connection) || this.#decide(connection)) {
+      this.#sink.onClose(connection, info);
+    } else {
+      this.#sink.gone(connection);
+    }
   }
 
-  #decide(connection: LineConnection, lines: LineBlock | null): ConnectionSink {
-    clearTimeout(this.#waiting.get(connection));
-    this.#waiting.delete(connection);
-    return lines && isRequest(lines.bytes)
-      ? this.#sink.onWebPeer(connection, lines)
-      : this.#sink.onLinePeer(connection, lines);
+  #isUndecided(connection: LineConnection): boolean {
+    return this.#undecided.has(connection) || this.#begun.has(connection);
+  }
+
+  /** Makes a client of a peer, if there is room. */
+  #decide(connection: LineConnection): boolean {
+    this.#forget(connection);
+    return this.#sink.onClient(connection);
+  }
+
+  #forget(connection: LineConnection): void {
+    this.#begun.delete(connection);
+    this.#undecided.delete(connection);
+    if (this.#undecided.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }

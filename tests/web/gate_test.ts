@@ -9,7 +9,7 @@ import type { RelayOptions } from "../../relay.ts";
 import { EbsocketServer, type ServerSink } from "../../server.ts";
 import { Peer } from "../support/peer.ts";
 import { join, newRelay } from "../support/relay.ts";
-import { until } from "../support/waiting.ts";
+import { pause, until } from "../support/waiting.ts";
 import { clientFrame, WebPeer } from "../support/web_peer.ts";
 
 /** A relay that browsers may use, with a record of its clients. */
@@ -80,6 +80,44 @@ Deno.test("a silent peer receives what was sent from the moment that it connecte
   await publisher.send('{"event":"early"}\n');
   await listener.sees('{"event":"early"}\n');
   assertEquals(log.filter((line) => line.startsWith("join")).length, 2);
+});
+
+Deno.test("a browser may use a connection that it has opened long before", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  await using browser = await Peer.connect(relay.server.address);
+  await until(() => log.length === 1);
+  await browser.send(get("/nowhere"));
+  await browser.lines();
+  assertMatch(browser.text, /^HTTP\/1\.1 404 /);
+  assertEquals(log, ["join 1", "leave 1 eof"]);
+  assertEquals(relay.stats().clients, 0);
+});
+
+Deno.test("a request on a connection that has received events is a bad line", async () => {
+  const { relay, log } = newWebRelay();
+  await using _relay = relay;
+  await using late = await Peer.connect(relay.server.address);
+  await using publisher = await Peer.connect(relay.server.address);
+  await publisher.send('{"event":"a"}\n');
+  await late.sees('{"event":"a"}\n');
+  await late.send(get("/nowhere"));
+  await late.lines();
+  assertMatch(late.text, /^{"event":"a"}\nHTTP\/1\.1 400 /);
+  await until(() => log.includes("leave 1 bad-json"));
+});
+
+Deno.test("a peer that begins its first line slowly misses no event", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  await using slow = await Peer.connect(relay.server.address);
+  await using publisher = await Peer.connect(relay.server.address);
+  await slow.send('{"eve');
+  await publisher.send('{"event":"a"}\n');
+  await pause(600);
+  assertEquals(slow.text, "");
+  await slow.send('nt":"b"}\n');
+  await slow.sees('{"event":"a"}\n{"event":"b"}\n');
 });
 
 Deno.test("a peer that connects and leaves without a byte is a client that has left", async () => {
