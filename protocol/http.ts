@@ -10,7 +10,7 @@
  */
 
 import { LF } from "./ascii.ts";
-import { parseAuthority } from "./authority.ts";
+import { type Authority, parseAuthority } from "./authority.ts";
 import { quote } from "./printable.ts";
 import { decoder, NOTHING } from "./utf8.ts";
 
@@ -56,9 +56,12 @@ export interface HttpRequest {
   readonly method: "GET" | "HEAD";
   /** The path without the query. It is still percent-encoded, such as `/metrics`. */
   readonly path: string;
-  readonly query: URLSearchParams;
+  /** The query without the question mark. */
+  readonly query: string;
   /** Whether the client speaks HTTP/1.0, as some health checks and proxies do. */
   readonly isHttp10: boolean;
+  /** The server that is asked for. `null` if HTTP/1.0 does not say. */
+  readonly host: Authority | null;
   /** The values of the fields, by lower-case name. A list in several fields is joined by commas. */
   readonly headers: ReadonlyMap<string, string>;
   /** The bytes behind the head, of the block in which the head ended. A view of that block. */
@@ -148,9 +151,11 @@ export class RequestHead {
       return null;
     }
     if (line !== "") return this.#addField(line);
-    return faultOfHead(this.#headers, this.#requestLine.isHttp10) ?? {
+    const host = parseAuthority(this.#headers.get("host") ?? "");
+    return faultOfHead(this.#headers, host, this.#requestLine.isHttp10) ?? {
       kind: "request",
       ...this.#requestLine,
+      host,
       headers: this.#headers,
       rest: rest.length > 0 ? rest : NOTHING,
     };
@@ -221,11 +226,15 @@ function parseRequestLine(line: string): RequestLine | HttpFault {
     );
   }
   const [path, query] = splitOnce(target, "?");
-  return { method, path, query: new URLSearchParams(query), isHttp10: version === "HTTP/1.0" };
+  return { method, path, query, isHttp10: version === "HTTP/1.0" };
 }
 
 /** Returns the fault of all fields together. */
-function faultOfHead(headers: ReadonlyMap<string, string>, isHttp10: boolean): HttpFault | null {
+function faultOfHead(
+  headers: ReadonlyMap<string, string>,
+  authority: Authority | null,
+  isHttp10: boolean,
+): HttpFault | null {
   const length = headers.get("content-length") ?? "0";
   const encoding = headers.get("transfer-encoding");
   if (length !== "0" || encoding !== undefined) {
@@ -238,7 +247,7 @@ function faultOfHead(headers: ReadonlyMap<string, string>, isHttp10: boolean): H
   if (host === undefined) {
     return isHttp10 ? null : httpFault(400, "Field Host is missing: HTTP/1.1 requires it");
   }
-  return parseAuthority(host) ? null : httpFault(
+  return authority ? null : httpFault(
     400,
     `Invalid Host ${quote(host)}: expected a name or an IP address, with or without a port`,
   );

@@ -24,10 +24,11 @@ const NOTHING = encodeRequest({ control: "subscribe", events: [] });
 /**
  * Returns the stream that a request asks for, or its fault. Without a name it has every event.
  *
- * @param query The parameters of the request.
+ * @param query The query of the request, without the question mark.
  */
-export function openEvents(query: URLSearchParams): EventStream | HttpFault {
-  const unknown = [...query.keys()].find((key) => key !== NAME);
+export function openEvents(query: string): EventStream | HttpFault {
+  const parameters = new URLSearchParams(query);
+  const unknown = [...parameters.keys()].find((key) => key !== NAME);
   if (unknown !== undefined) {
     return httpFault(
       400,
@@ -35,7 +36,7 @@ export function openEvents(query: URLSearchParams): EventStream | HttpFault {
         "/events?name=chat.*&name=news",
     );
   }
-  const patterns = query.getAll(NAME);
+  const patterns = parameters.getAll(NAME);
   for (const pattern of patterns) {
     const fault = faultOfPattern(pattern);
     if (fault) return httpFault(400, `Invalid pattern ${quote(pattern)}: ${fault}`);

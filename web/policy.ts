@@ -90,7 +90,7 @@ export class WebPolicy {
 
   /** Decides about a request for content of this kind. */
   check(request: HttpRequest, route: WebRoute): Admission | Refusal {
-    const host = parseAuthority(request.headers.get("host") ?? "");
+    const { host } = request;
     return this.#faultOfHost(request, route, host) ?? this.#checkPage(request, route, host);
   }
 

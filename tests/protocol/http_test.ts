@@ -36,7 +36,7 @@ Deno.test("RequestHead reads method, path, query and fields", () => {
   const request = requestFor("/events?name=chat.%3E&name=a+b", "Accept: */*", "X-Empty:");
   assertEquals(request.method, "GET");
   assertEquals(request.path, "/events");
-  assertEquals(request.query.getAll("name"), ["chat.>", "a b"]);
+  assertEquals(new URLSearchParams(request.query).getAll("name"), ["chat.>", "a b"]);
   assertEquals([...request.headers], [["host", "127.0.0.1:7982"], ["accept", "*/*"], [
     "x-empty",
     "",
@@ -48,7 +48,7 @@ Deno.test("RequestHead leaves a path as it is written", () => {
   for (const path of ["/", "//", "/..", "/a/../b", "/%00", "/a%2fb", "/'|{}\\^`\"<>"]) {
     assertEquals(requestFor(path).path, path);
   }
-  assertEquals(requestFor("/a?b?c").query.get("b?c"), "");
+  assertEquals(requestFor("/a?b?c").query, "b?c");
 });
 
 Deno.test("RequestHead reads HEAD", () => {

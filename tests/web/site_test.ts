@@ -31,8 +31,8 @@ async function ask(
 ) {
   const { relay } = relayReport(figures);
   const subject: SiteSubject = { stats: () => relay, isClosing, maxTotalPendingBytes: 1000 };
-  const { pathname, searchParams } = new URL(path, "http://127.0.0.1");
-  const request = { path: pathname, query: searchParams, headers: new Map<string, string>() };
+  const { pathname, search } = new URL(path, "http://127.0.0.1");
+  const request = { path: pathname, query: search.slice(1), headers: new Map<string, string>() };
   const site = await Site.of(subject, rules);
   return site.answer(request, isAuthorized);
 }
