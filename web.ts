@@ -36,7 +36,7 @@ export { EbsocketClient } from "./client/ebsocket_client.ts";
 export { EbsocketEvent } from "./protocol/event.ts";
 export { RawEvent } from "./protocol/raw_event.ts";
 export type { ConnectToOptions, DrainOptions, RecvOptions } from "./client/ebsocket_client.ts";
-export type { Address } from "./protocol/address.ts";
+export type { Address, Transport } from "./protocol/address.ts";
 export type {
   ClientOptions,
   ConfirmOptions,
