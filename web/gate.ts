@@ -5,6 +5,7 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import type { CloseInfo, CloseReason, FramingError } from "../errors.ts";
 import type { ConnectionSink } from "../net/connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
@@ -27,6 +28,7 @@ import {
   formatUpgrade,
   type HttpFields,
 } from "../protocol/http_answer.ts";
+import { KEEP_ALIVE } from "../protocol/event_stream.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { asksForUpgrade, checkUpgrade, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
 import { NOTHING } from "../protocol/utf8.ts";
@@ -193,7 +195,9 @@ export class WebGate implements ConnectionSink {
 
   #stream(connection: LineConnection, fields: HttpFields, lines: Uint8Array): void {
     this.#forget(connection);
-    connection.wrap(new EventStreamCodec(), formatHead(200, fields));
+    // Firefox reports a stream as open only once it has received a part of it.
+    const head = concat([formatHead(200, fields), KEEP_ALIVE]);
+    connection.wrap(new EventStreamCodec(), head);
     this.#sink.onUpgrade(connection, new LineBlock(lines));
   }
 

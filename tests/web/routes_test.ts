@@ -327,8 +327,15 @@ Deno.test("/events sends comments while there is nothing to send", async () => {
   const { relay } = newWebRelay({ keepAliveInterval: 300 });
   await using _relay = relay;
   await using listener = await listen(relay, "/events");
-  await listener.sees("\n:\n\n:\n\n");
+  await listener.sees("\n:\n\n:\n\n:\n\n");
   assertEquals(messagesOf(listener), []);
+});
+
+Deno.test("/events begins with a comment, before there is anything to send", async () => {
+  const { relay } = newWebRelay();
+  await using _relay = relay;
+  await using listener = await listen(relay, "/events");
+  await listener.sees("\r\n\r\n:\n\n");
 });
 
 Deno.test("/events sends no event to a client whose patterns are refused, but the reason", async () => {
@@ -381,7 +388,7 @@ Deno.test({
     await until(() => relay.clients.length === 1);
     await using publisher = await join(relay);
     await publisher.send('{"event":"chat.a"}\n');
-    await curl.expect(/^data: \{"event":"chat\.a"\}\n\n/);
+    await curl.expect(/^:\n\ndata: \{"event":"chat\.a"\}\n\n/);
     await relay.close();
     const { code, stdout, stderr } = await curl.end();
     assertStringIncludes(stdout, '"reason":"shutdown"');
