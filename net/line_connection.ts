@@ -226,10 +226,14 @@ export class LineConnection extends EbsocketConnection {
     this.eventsOut = 0;
   }
 
-  /** Sends `head`, and wraps the lines in both directions from now on. */
+  /**
+   * Sends `head`, and wraps the lines in both directions from now on. No read may be pending, so
+   * the connection must be paused, or this called by its sink.
+   */
   wrap(codec: Codec, head: Uint8Array): void {
     this.#startedWriter().wrap(codec.encoding, head);
     this.#codec = codec;
+    this.#splitter?.shrink();
   }
 
   /** Whether the lines are wrapped. */
@@ -397,7 +401,7 @@ export class LineConnection extends EbsocketConnection {
         if (!isFull && !takesTurns) shareTurns(this);
         if (length !== null) {
           const filled = headroom + length;
-          const text = this.#codec ? this.#decode(this.#codec, space, headroom, filled) : length;
+          const text = this.#codec ? this.#decode(this.#codec, space, filled) : length;
           if (!this.#discarding) {
             lines = splitter.fill(text, filled);
             if (splitter.unfinishedBytes <= text) this.lineBegan = ++linesBegun;
@@ -430,16 +434,9 @@ export class LineConnection extends EbsocketConnection {
     return this.#codec?.expectsFarewell ? new Uint8Array(FAREWELL_BYTES) : DISCARDED;
   }
 
-  /** Decodes the bytes of `space` from `start` to `end` to its front. */
-  #decode(codec: Codec, space: Uint8Array, start: number, end: number): number {
-    let bytes = space.subarray(0, end);
-    const isEarly = start === 0; // The read began before the lines were wrapped.
-    if (isEarly) {
-      bytes = new Uint8Array(1 + end);
-      bytes.set(space.subarray(0, end), 1);
-    }
-    const decoded = codec.decode(bytes);
-    if (isEarly) space.set(bytes.subarray(0, decoded));
+  /** Decodes the first `length` bytes of `space`. Returns the number of bytes of lines. */
+  #decode(codec: Codec, space: Uint8Array, length: number): number {
+    const decoded = codec.decode(space.subarray(0, length));
     this.#decoded += decoded;
     return decoded;
   }

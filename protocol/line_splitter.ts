@@ -12,6 +12,7 @@
  * | full of an unfinished line, up to 130,560 bytes | twice as long |
  * | full of a longer one | 130,560 bytes longer, or half as long again if that is more |
  * | over 64 KiB, and all of it taken by a push | 256 bytes |
+ * | shrunk | 256 bytes |
  * | dropped, after a fault or at the end | 0 |
  *
  * @module
@@ -244,6 +245,11 @@ export class LineSplitter {
     if (!this.#fault) this.#checkUnfinished();
     if (this.#fault) this.drop();
     return lines;
+  }
+
+  /** Makes the buffer as short as possible, because no more bytes are expected for a while. */
+  shrink(): void {
+    if (this.#buffer.length > MIN_BUFFER_BYTES) this.#resize(MIN_BUFFER_BYTES);
   }
 
   /**

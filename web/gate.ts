@@ -64,8 +64,7 @@ export interface WebGateSink {
 
 /** A request that has no answer yet. */
 interface Pending {
-  /** The head while it is not complete, then `null`. */
-  head: RequestHead | null;
+  readonly head: RequestHead;
   /** Cancels the deadline. */
   readonly endDeadline: () => void;
 }
@@ -135,9 +134,8 @@ export class WebGate implements ConnectionSink {
   onLines(connection: LineConnection, { bytes }: LineBlock): void {
     const pending = this.#pending.get(connection);
     if (!pending) return;
-    const result = pending.head ? pending.head.add(bytes) : EARLY_DATA;
+    const result = pending.head.add(bytes);
     if (!result) return;
-    pending.head = null;
     if (result.kind === "fault") this.#refuse(connection, result);
     else this.#onRequest(connection, result);
   }
@@ -182,11 +180,13 @@ export class WebGate implements ConnectionSink {
     }
     const upgrade = asksForUpgrade(request) ? checkUpgrade(request) : UPGRADE_REQUIRED;
     if (upgrade.kind === "fault") return this.#refuse(connection, upgrade);
+    if (connection.unfinishedBytes > 0) return this.#refuse(connection, EARLY_DATA);
+    connection.pause();
     const accept = await acceptKey(upgrade.key);
     if (!this.#pending.has(connection)) return; // It has ended in the meantime.
-    if (connection.unfinishedBytes > 0) return this.#refuse(connection, EARLY_DATA);
     this.#forget(connection);
     connection.wrap(new WebSocketCodec(), formatUpgrade(accept));
+    connection.resume();
     if (verdict.kind === "refused") {
       return this.#sink.reject(connection, "unauthorized", verdict.fault.message);
     }
