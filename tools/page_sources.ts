@@ -4,6 +4,8 @@
  * @module
  */
 
+import { withoutComments } from "../tests/support/source.ts";
+
 const root = new URL("../", import.meta.url);
 
 /** The text before the digest in the header of a bundle. */
@@ -24,13 +26,16 @@ export async function sourcesOf(): Promise<string[]> {
   return [...found].sort();
 }
 
-/** Returns the digest of all these files. */
+/** Returns the digest of all these files. Comments and the layout of code do not change it. */
 export async function digestOf(): Promise<string> {
-  const texts = await Promise.all((await sourcesOf()).map(read));
+  const texts = await Promise.all((await sourcesOf()).map(async (path) => {
+    const text = await read(path);
+    return (path.endsWith(".ts") ? withoutComments(text) : text).replaceAll(/\s+/g, " ");
+  }));
   const bytes = new TextEncoder().encode(texts.join("\0"));
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
-async function read(path: string): Promise<string> {
-  return (await Deno.readTextFile(new URL(path, root))).replaceAll("\r\n", "\n");
+function read(path: string): Promise<string> {
+  return Deno.readTextFile(new URL(path, root));
 }

@@ -1,7 +1,7 @@
 /**
  * The page of a relay as one text. `deno task page` has made it of the files in `page/`.
  *
- * Sources: 688f20be8870efbe29f96eca48457d9a96e0112677e224d1f15be213d68d5add
+ * Sources: ddc9077bd4eea5eacfc7c17a74b6129adcad78dcff31298845cd36dcdaa7afee
  *
  * @module
  */
