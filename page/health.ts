@@ -61,7 +61,7 @@ const TILES: readonly Tile[] = [
     title: "Loop delay",
     figure: "loopDelay",
     format: time,
-    more: ({ relay }) => `once ${formatTime(relay.loopDelayMaxMs)} in the last minute`,
+    more: ({ relay }) => `longest ${formatTime(relay.loopDelayMaxMs)}`,
   },
   {
     title: "Memory",
@@ -107,7 +107,7 @@ class TileView {
     this.#area.setAttribute("class", "area");
     this.#line.setAttribute("class", "line");
     svg.append(this.#area, this.#line);
-    const curve = element("dd");
+    const curve = element("dd", "curve");
     curve.append(svg);
     const group = element("div");
     group.append(element("dt", "", tile.title), this.#value, this.#more, curve);
