@@ -137,6 +137,8 @@ export {
   type ServerSink,
   type Socket,
   type TlsServerOptions,
+  type Transport,
+  type WebOptions,
 } from "./server.ts";
 export {
   EbsocketSystem,

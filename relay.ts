@@ -31,6 +31,7 @@ export {
   EbsocketConnection,
   EbsocketError,
   EbsocketServer,
+  FramingError,
 } from "./server.ts";
 export type {
   Address,
@@ -49,6 +50,7 @@ export type {
   ServerSink,
   Socket,
   TlsServerOptions,
+  Transport,
   WebOptions,
 } from "./server.ts";
 export type { CheckedAttributes, EventDefinitions } from "./schema/definitions.ts";

@@ -39,11 +39,12 @@ import { type WebOptions, WebPolicy } from "./web/policy.ts";
 
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions, WebOptions };
+export type { Transport } from "./protocol/address.ts";
 export type { Hello } from "./protocol/control.ts";
 export type { ConnectionSink, Duplex, Socket } from "./net/connection.ts";
 export type { ConnectionOptions } from "./net/connection_options.ts";
 export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
-export { ConnectionClosedError, EbsocketError } from "./errors.ts";
+export { ConnectionClosedError, EbsocketError, FramingError } from "./errors.ts";
 export type { LineBlock, LineSplitterOptions } from "./protocol/line_splitter.ts";
 
 /**

@@ -7,6 +7,7 @@
 
 import { inspect } from "./protocol/printable.ts";
 import type { Address } from "./protocol/address.ts";
+import type { AdmissionSink } from "./server/admission.ts";
 import { Broadcast } from "./server/broadcast.ts";
 import { EventChecker } from "./schema/checker.ts";
 import { checkEvent, encodeLine, type Envelope } from "./protocol/encoder.ts";
@@ -36,6 +37,7 @@ export {
   EbsocketError,
   EventFormatError,
   EventSchemaError,
+  FramingError,
 } from "./errors.ts";
 export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";
 export type {
@@ -64,6 +66,8 @@ export type {
   ServerSink,
   Socket,
   TlsServerOptions,
+  Transport,
+  WebOptions,
 } from "./server.ts";
 export { EbsocketConnection, EbsocketEvent, EbsocketServer };
 export type { Address, InboxOptions, RateOptions };
@@ -210,16 +214,16 @@ export class EbsocketSystem<M extends object = OpenEvents, S extends object = M>
       maxPendingBytes: limits.maxPendingBytes,
     });
     this.#handshake = new Handshake(limits, this.#decoder, this.#rateLimiter, ["window"]);
-    const served = server.serve({
-      onConnect: (connection: LineConnection) => this.#broadcast.add(connection),
+    const sink: AdmissionSink = {
+      onConnect: (connection) => this.#broadcast.add(connection),
       onWithdraw: (connection) => this.#broadcast.delete(connection),
       onOpen: (connection) => this.#onOpen(connection),
       onHello: (connection: LineConnection, hello) => this.#handshake.onHello(connection, hello),
       onLines: (connection: LineConnection, lines) => this.#onLines(connection, lines),
       onClose: (connection, info) => this.#onClose(connection, info),
       whenReady: () => this.#inbox.whenRoom(),
-    }, options);
-    this.closed = served.finally(() => {
+    };
+    this.closed = server.serve(sink, options).finally(() => {
       this.#broadcast.flush(); // which clears its timer
       this.#rateLimiter.stop();
       this.#inbox.end();

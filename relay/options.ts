@@ -9,7 +9,7 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
 import type { RelayClient } from "../protocol/report.ts";
 import type { RateOptions } from "../server/rate_limiter.ts";
-import type { ServeOptions, ServerSink } from "../server/admission.ts";
+import type { AdmissionSink, ServeOptions } from "../server/admission.ts";
 import type { WebOptions } from "../web/policy.ts";
 
 /** Callbacks for the life of a relay's clients, for example for logging. */
@@ -31,7 +31,7 @@ export interface RelayObserver {
 }
 
 /** The answers of a relay to HTTP requests. */
-export type WebSite = { answer: NonNullable<ServerSink["onRequest"]> };
+export type WebSite = { answer: NonNullable<AdmissionSink["onRequest"]> };
 
 /** Options of {@link RelayOptions.web}. */
 export interface RelayWebOptions extends WebOptions {

@@ -17,7 +17,7 @@ import { LineBlock } from "../protocol/line_splitter.ts";
 import { checkDuration, checkMaxBatchDelay, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import { LineValidator } from "../protocol/validator.ts";
-import { DEFAULT_MAX_TOTAL_PENDING_BYTES, type ServerSink } from "../server/admission.ts";
+import { type AdmissionSink, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
 import { Handshake } from "../server/handshake.ts";
 import { RateLimiter, type Sent } from "../server/rate_limiter.ts";
 import { ControlHandler } from "./control_handler.ts";
@@ -34,7 +34,7 @@ import type { Subscriber } from "./subscription_table.ts";
 const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats", "window"];
 
 /** The clients of one relay, and the way of their lines. */
-export class Pipeline implements ServerSink, BackpressureSink {
+export class Pipeline implements AdmissionSink, BackpressureSink {
   readonly #server: { readonly pendingBytes: number };
   readonly #observer: RelayObserver;
   readonly #clients = new Set<LineConnection>();

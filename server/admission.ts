@@ -46,15 +46,8 @@ const CHANGED_MIND: CloseInfo = {
 
 /** Receiver of the input of all connections of a server. */
 export interface ServerSink extends ConnectionSink {
-  /**
-   * Called when a peer has connected that may become a client. Lines can be sent to it. On a server
-   * with `web`, they are held until the peer turns out to be a client or not.
-   */
-  onConnect?(connection: EbsocketConnection): void;
-  /** Called when a peer has become a client, before anything else but `onConnect`. */
+  /** Called when a peer has become a client, before anything else. */
   onOpen(connection: EbsocketConnection): void;
-  /** Called when a peer is no client: it has sent an HTTP request. The last call for it. */
-  onWithdraw?(connection: EbsocketConnection): void;
   /** Called with the hello of a peer that had to send a token, right after `onOpen`. */
   onHello?(connection: EbsocketConnection, hello: Hello): void;
   /**
@@ -62,6 +55,19 @@ export interface ServerSink extends ConnectionSink {
    * peer disconnected without a byte in either direction.
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
+  /** Called before each accept. Returns a promise to wait for, or `null`. */
+  whenReady?(): Promise<void> | null;
+}
+
+/** A sink within this package, which also takes part in the decisions about browsers. */
+export interface AdmissionSink extends ServerSink {
+  /**
+   * Called when a peer has connected that may become a client. Lines can be sent to it. On a server
+   * with `web`, they are held until the peer turns out to be a client or not.
+   */
+  onConnect?(connection: LineConnection): void;
+  /** Called when a peer is no client: it has sent an HTTP request. The last call for it. */
+  onWithdraw?(connection: LineConnection): void;
   /** Called on a server with `web`, before its first peer, which waits for it. */
   prepareWeb?(): Promise<void>;
   /**
@@ -75,8 +81,6 @@ export interface ServerSink extends ConnectionSink {
     request: HttpRequest,
     isAuthorized: boolean,
   ): WebAnswer | EventStream | HttpFault | null;
-  /** Called before each accept. Returns a promise to wait for, or `null`. */
-  whenReady?(): Promise<void> | null;
 }
 
 /** Options of {@link EbsocketServer.serve}. */
@@ -147,7 +151,7 @@ export class Admission
   /** Longest time that closing may take, in milliseconds. */
   readonly shutdownTimeout: number;
 
-  readonly #sink: ServerSink;
+  readonly #sink: AdmissionSink;
   readonly #onFailure: (error: unknown) => void;
   readonly #limits: ConnectionLimits;
   readonly #maxClients: number;
@@ -180,7 +184,7 @@ export class Admission
    * @throws {RangeError} If an option is out of range.
    */
   constructor(
-    sink: ServerSink,
+    sink: AdmissionSink,
     options: ServeOptions,
     policy: WebPolicy | null,
     onFailure: (error: unknown) => void,
