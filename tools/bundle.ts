@@ -9,7 +9,7 @@
 
 import { gzipSync } from "node:zlib";
 import { minify } from "terser";
-import { ENTRY, hashSources, readSources, STAND_INS } from "./bundle/sources.ts";
+import { CLIENT, hashSources, readSources } from "./bundle/sources.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const TARGET = new URL("web/client_bundle.ts", ROOT);
@@ -22,7 +22,7 @@ async function bundle(): Promise<string> {
     map[name] = target;
     if (target.startsWith("jsr:")) map[`${name}/`] = `jsr:/${target.slice("jsr:".length)}/`;
   }
-  for (const [name, target] of Object.entries(STAND_INS)) {
+  for (const [name, target] of Object.entries(CLIENT.standIns)) {
     map[name.startsWith("@") ? name : `./${name}`] = `./${target}`;
   }
   const path = new URL(`.import_map-${crypto.randomUUID()}.json`, ROOT);
@@ -30,7 +30,7 @@ async function bundle(): Promise<string> {
   try {
     const args = ["bundle", "--quiet", "--platform=browser", "--minify"];
     const command = new Deno.Command(Deno.execPath(), {
-      args: [...args, "--import-map", path.pathname, ENTRY],
+      args: [...args, "--import-map", path.pathname, ...CLIENT.entries],
       cwd: ROOT,
       stderr: "inherit",
     });
@@ -56,7 +56,7 @@ const QUOTED = /["'`](\w+)["'`]/g;
  * those that also occur as texts.
  */
 async function privateNames(code: string): Promise<string[]> {
-  const sources = await readSources();
+  const sources = await readSources(CLIENT);
   const command = new Deno.Command(Deno.execPath(), {
     args: ["doc", "--json", "web.ts"],
     cwd: ROOT,
@@ -86,8 +86,12 @@ async function shrink(code: string): Promise<string> {
 
 if (import.meta.main) {
   const code = await shrink(await bundle());
-  const text = `// The client for pages, made by \`deno task bundle\` of the sources with this hash:
-// ${await hashSources()}
+  const text = `/**
+ * The client for pages, made by \`deno task bundle\` of the sources with this hash:
+ * ${await hashSources(CLIENT)}
+ *
+ * @module
+ */
 
 /** The JavaScript module \`client.js\`. */
 export const CLIENT_BUNDLE: string = ${JSON.stringify(code)};

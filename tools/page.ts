@@ -5,7 +5,7 @@
  * @module
  */
 
-import { digestOf, SOURCES_HEADER } from "./page_sources.ts";
+import { hashSources, PAGE } from "./bundle/sources.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -41,22 +41,19 @@ function put(text: string, mark: string, value: string): string {
   return before!.trimEnd() + value + after.trimStart();
 }
 
-const [html, style, script, digest] = await Promise.all([
+const [html, style, script] = await Promise.all([
   Deno.readTextFile(new URL("page/page.html", root)),
   bundle("page.css"),
   bundle("main.ts"),
-  digestOf(),
 ]);
 const page = put(put(shorten(html), "/* page.css */", style), "/* main.ts */", script);
 const text = `/**
- * The page of a relay as one text. \`deno task page\` has made it of the files in \`page/\`.
- *
- * ${SOURCES_HEADER}${digest}
+ * The page as one text, made by \`deno task page\` of the sources with this hash:
+ * ${await hashSources(PAGE)}
  *
  * @module
  */
 
-// deno-fmt-ignore-file
 import type { PageHashes } from "./page_fields.ts";
 
 /** The page. */

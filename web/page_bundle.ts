@@ -1,12 +1,10 @@
 /**
- * The page of a relay as one text. `deno task page` has made it of the files in `page/`.
- *
- * Sources: fa1a091dd30c38245c395d733dae0da23fa1860bfb1f4ce6f078f9ba6ae69421
+ * The page as one text, made by `deno task page` of the sources with this hash:
+ * a2561ac463ce18656d9bb96d3d56999f320888e02a09556579bd5b452d6531aa
  *
  * @module
  */
 
-// deno-fmt-ignore-file
 import type { PageHashes } from "./page_fields.ts";
 
 /** The page. */

@@ -8,7 +8,7 @@ import { assertThrows } from "@std/assert/throws";
 import { gzipSync } from "node:zlib";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
-import { hashSources } from "../../tools/bundle/sources.ts";
+import { CLIENT, hashSources } from "../../tools/bundle/sources.ts";
 import { CLIENT_BUNDLE } from "../../web/client_bundle.ts";
 import type * as Web from "../../web.ts";
 import { TempFolder } from "../support/folder.ts";
@@ -32,7 +32,7 @@ function urlOf({ server }: Relay): string {
 
 Deno.test("client.js is made of the current sources; deno task bundle makes it anew", async () => {
   const text = await Deno.readTextFile(new URL("../../web/client_bundle.ts", import.meta.url));
-  assertStringIncludes(text, `\n// ${await hashSources()}\n`);
+  assertStringIncludes(text, `\n * ${await hashSources(CLIENT)}\n`);
 });
 
 Deno.test("client.js has at most 25,000 bytes with gzip", () => {
