@@ -54,7 +54,7 @@ test("The page shows the figures, clients, names and queues of a relay", async (
   await one.send("{}\n");
   await one.lines();
   one.close();
-  await page.shows("#departures-count", /^1 bad-event$/);
+  await page.shows("#departures-count", /\b1 bad-event\b/);
   await page.click("#departures-box summary");
   await page.shows("#departures", /c\d+\t.*\tbad-event\t.*"event"/);
   assertMatch(
