@@ -6,7 +6,8 @@ import { assertObjectMatch } from "@std/assert/object-match";
 import type { CloseInfo } from "../../errors.ts";
 import type { RelayOptions } from "../../relay.ts";
 import { FOREIGN_KINDS } from "../support/foreign_kinds.ts";
-import { needingTest } from "../support/needs.ts";
+import { needingTest, NpmPackage, program } from "../support/needs.ts";
+import { Program } from "../support/process.ts";
 import { join, newRelay } from "../support/relay.ts";
 import { until } from "../support/waiting.ts";
 
@@ -123,6 +124,23 @@ for (const kind of FOREIGN_KINDS) {
     });
   });
 }
+
+const wscat = new NpmPackage("wscat");
+
+needingTest("wscat shows events, and sends what is typed", [wscat, program("node")], async () => {
+  const { relay, url } = newWebRelay();
+  await using _relay = relay;
+  await using tcp = await join(relay);
+  await using terminal = new Program(wscat.program, ["-c", url]);
+  await until(() => relay.clients.length === 2);
+  await tcp.send('{"event":"a"}\n');
+  await terminal.expect(/\{"event":"a"\}\n/);
+  await terminal.type('{"event":"b","__dict__":{"x":"typed"}}\n');
+  await tcp.sees('{"event":"b","__dict__":{"x":"typed"}}\n');
+  tcp.close();
+  await relay.close();
+  assertEquals((await terminal.end()).code, 0);
+});
 
 /** The bytes of a Pong without a payload. */
 const EMPTY_PONG = 6;
