@@ -113,8 +113,8 @@ export class LineConnection extends EbsocketConnection {
   #limits: ConnectionLimits | null = null;
   #feed: Feed | null = null;
   #keepAlive: KeepAlive | null = null;
-  /** Whether lines are queued without being written. */
-  #isHeld = false;
+  /** Up to how many bytes lines are queued without being written. */
+  #maxHeldBytes = 0;
 
   #phase: "open" | "closing" | "closed" = "open";
   #reason: CloseReason = "aborted";
@@ -204,21 +204,24 @@ export class LineConnection extends EbsocketConnection {
     if (this.#splitter) this.#splitter.maxLineBytes = this.#limits.maxLineBytes;
   }
 
-  /** Queues lines without writing them, because the peer's protocol is not known yet. */
-  hold(): void {
-    this.#isHeld = true;
-    this.#writer?.hold();
+  /**
+   * Queues up to `maxBytes` of lines without writing them, because the peer's protocol is not known
+   * yet.
+   */
+  hold(maxBytes: number): void {
+    this.#maxHeldBytes = maxBytes;
+    this.#writer?.hold(maxBytes);
   }
 
   /** Writes the lines that were held. */
   release(): void {
-    this.#isHeld = false;
+    this.#maxHeldBytes = 0;
     this.#writer?.release();
   }
 
   /** Drops the lines that were held, because the peer turned out to be no client. */
   discard(): void {
-    this.#isHeld = false;
+    this.#maxHeldBytes = 0;
     this.#writer?.stop();
     this.#writer?.clear();
     this.#writer = null;
@@ -353,7 +356,7 @@ export class LineConnection extends EbsocketConnection {
       LineConnection.#onWriterIdle,
       this.#limits!.budget,
     );
-    if (this.#isHeld) writer.hold();
+    if (this.#maxHeldBytes > 0) writer.hold(this.#maxHeldBytes);
     if (this.#codec) writer.wrap(this.#codec.encoding, NOTHING);
     return writer;
   }

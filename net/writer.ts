@@ -45,7 +45,8 @@ export class Writer<Owner> {
   /** Length of what was queued by `append()`, and of the part of it that is not a line. */
   #lastWord = 0;
   #trailer = 0;
-  #isHeld = false;
+  /** Up to how many bytes are queued without being written. */
+  #maxHeldBytes = 0;
   /** Length of the head, or 0. */
   #head = 0;
   #room: PromiseWithResolvers<void> | null = null;
@@ -134,14 +135,14 @@ export class Writer<Owner> {
     return this.#head > 0 && this.bytesWritten === this.#head && this.#queue.bytes === 0;
   }
 
-  /** Queues lines without writing them, until {@link release}. */
-  hold(): void {
-    this.#isHeld = true;
+  /** Queues up to `maxBytes` without writing them, until {@link release}. */
+  hold(maxBytes: number): void {
+    this.#maxHeldBytes = maxBytes;
   }
 
   /** Writes what was held. */
   release(): void {
-    this.#isHeld = false;
+    this.#maxHeldBytes = 0;
     if (this.#waits) this.#schedule();
   }
 
@@ -275,6 +276,11 @@ export class Writer<Owner> {
   /** Whether there is something that may be written. */
   get #waits(): boolean {
     return this.#queue.isReady && !this.#stopped && !this.#isHeld;
+  }
+
+  get #isHeld(): boolean {
+    if (this.#maxHeldBytes > 0 && this.#queue.bytes > this.#maxHeldBytes) this.#maxHeldBytes = 0;
+    return this.#maxHeldBytes > 0;
   }
 
   async #write(): Promise<void> {

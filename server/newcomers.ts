@@ -19,9 +19,17 @@ import { isRequest } from "../protocol/sniff.ts";
 
 /**
  * How long a peer may say nothing before it counts as a client that only listens, in milliseconds.
- * A browser sends its request at once, except on connections that it has opened in advance.
+ * A browser sends its request at once, except on connections that it opens in advance: while it
+ * loads a page, it uses them within this time.
  */
-const SILENCE_MS = 250;
+const SILENCE_MS = 1000;
+
+/**
+ * Most bytes that are held for a peer meanwhile, and the share of its send queue that they may
+ * take. Beyond it, they are written.
+ */
+const MAX_HELD_BYTES = 1_048_576;
+const MAX_HELD_SHARE = 1 / 8;
 
 /** Receiver of the decisions. */
 export interface NewcomersSink extends ConnectionSink {
@@ -42,6 +50,7 @@ export interface NewcomersSink extends ConnectionSink {
 export class Newcomers implements ConnectionSink {
   readonly #sink: NewcomersSink;
   readonly #limits: ConnectionLimits;
+  readonly #maxHeldBytes: number;
   /** Silent peers, and when each has been silent for long enough, oldest first. */
   readonly #undecided = new Map<LineConnection, number>();
   /** Peers that have begun a line in that time. */
@@ -52,6 +61,7 @@ export class Newcomers implements ConnectionSink {
   constructor(sink: NewcomersSink, limits: ConnectionLimits) {
     this.#sink = sink;
     this.#limits = limits;
+    this.#maxHeldBytes = Math.min(MAX_HELD_BYTES, MAX_HELD_SHARE * limits.maxPendingBytes);
   }
 
   /** Number of undecided peers. */
@@ -62,7 +72,7 @@ export class Newcomers implements ConnectionSink {
   /** Starts a connection and waits for its first line. */
   start(connection: LineConnection): void {
     this.#undecided.set(connection, performance.now() + SILENCE_MS);
-    connection.hold();
+    connection.hold(this.#maxHeldBytes);
     connection.start(this, this.#limits);
     this.#timer ??= setTimeout(this.#onTimer, SILENCE_MS);
   }
@@ -85,7 +95,8 @@ export class Newcomers implements ConnectionSink {
 
   onLines(connection: LineConnection, lines: LineBlock): void {
     const isUndecided = this.#isUndecided(connection);
-    const isUntouched = isUndecided || connection.bytesOut + connection.pendingBytes === 0;
+    const isUntouched = connection.bytesHandedOff === 0 &&
+      (isUndecided || connection.pendingBytes === 0);
     if (isUntouched && isRequest(lines.bytes)) {
       this.#forget(connection);
       return this.#sink.onWebPeer(connection, lines, !isUndecided);

@@ -107,6 +107,18 @@ Deno.test("a request on a connection that has received events is a bad line", as
   await until(() => log.includes("leave 1 bad-json"));
 });
 
+Deno.test("a silent peer does not become a slow consumer while it is held", async () => {
+  const { relay, log } = newWebRelay({ echo: false, maxPendingBytes: 1_000_000 });
+  await using _relay = relay;
+  await using silent = await Peer.connect(relay.server.address);
+  await using publisher = await Peer.connect(relay.server.address);
+  const line = `{"event":"a","__dict__":{"x":"${"x".repeat(1000)}"}}\n`;
+  for (let i = 0; i < 30; i++) await publisher.send(line.repeat(100));
+  await publisher.send('{"event":"last"}\n');
+  await silent.sees('{"event":"last"}\n');
+  assertEquals(log.filter((line) => line.startsWith("leave")), []);
+});
+
 Deno.test("a peer that begins its first line slowly misses no event", async () => {
   const { relay } = newWebRelay();
   await using _relay = relay;
@@ -114,7 +126,7 @@ Deno.test("a peer that begins its first line slowly misses no event", async () =
   await using publisher = await Peer.connect(relay.server.address);
   await slow.send('{"eve');
   await publisher.send('{"event":"a"}\n');
-  await pause(600);
+  await pause(1200);
   assertEquals(slow.text, "");
   await slow.send('nt":"b"}\n');
   await slow.sees('{"event":"a"}\n{"event":"b"}\n');
