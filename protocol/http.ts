@@ -2,7 +2,7 @@
  * The head of an HTTP request, from its lines.
  *
  * It is strict where two programs could read one request differently (RFC 9112, section 11.2):
- * there is no body, nothing is folded, and no field that decides about access occurs twice. A line
+ * there is no body, nothing is folded, and no header that decides about access occurs twice. A line
  * may end in LF alone, as section 2.2 permits, so that a person can type a request into `nc`. That
  * is safe here, since a connection has one request, which no body follows.
  *
@@ -17,8 +17,8 @@ import { decoder, NOTHING } from "./utf8.ts";
 /** The longest head, in bytes with its line ends: 8 KiB, as nginx and Apache accept for a line. */
 export const MAX_HEAD_BYTES = 8192;
 
-/** Most fields of a head. Apache has the same limit; browsers send about 20. */
-const MAX_FIELDS = 100;
+/** Most headers of a head. Apache has the same limit; browsers send about 20. */
+const MAX_HEADERS = 100;
 
 /** The methods that this port answers. */
 const METHODS = "GET, HEAD";
@@ -26,7 +26,7 @@ const METHODS = "GET, HEAD";
 /** A word of HTTP (RFC 9110, section 5.6.2). */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
-/** The start of a field name that a look-up can ask for. */
+/** The start of a header name that a look-up can ask for. */
 const LETTER = /^[a-z]/;
 
 /** A path and a query in visible ASCII. Browsers leave some characters as they are, such as "|". */
@@ -36,7 +36,7 @@ const ORIGIN_FORM = /^\/[!-"$-~]*$/;
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
-/** Fields that may occur once: those that decide who may come in, and where a request ends. */
+/** Headers that may occur once: those that decide who may come in, and where a request ends. */
 const SINGLE: ReadonlySet<string> = new Set([
   "host",
   "origin",
@@ -62,7 +62,7 @@ export interface HttpRequest {
   readonly isHttp10: boolean;
   /** The server that is asked for. `null` if HTTP/1.0 does not say. */
   readonly host: Authority | null;
-  /** The values of the fields, by lower-case name. A list in several fields is joined by commas. */
+  /** The values of the headers, by lower-case name. A list in several of them is joined by commas. */
   readonly headers: ReadonlyMap<string, string>;
   /** The bytes behind the head, of the block in which the head ended. A view of that block. */
   readonly rest: Uint8Array;
@@ -71,11 +71,11 @@ export interface HttpRequest {
 /** The reason why a request is refused. */
 export interface HttpFault {
   readonly kind: "fault";
-  /** The status of the answer, such as 400. */
+  /** The status of the response, such as 400. */
   readonly status: number;
   /** A sentence for people that names the value and what was expected. */
   readonly message: string;
-  /** Fields that the answer must have besides the usual ones, such as `Allow`. */
+  /** Headers that the response must have besides the usual ones, such as `Allow`. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -107,12 +107,12 @@ type RequestLine = Pick<HttpRequest, "method" | "path" | "query" | "isHttp10">;
  * | state | next |
  * | --- | --- |
  * | no line yet | the request line |
- * | request line | fields, until the empty line |
+ * | request line | headers, until the empty line |
  * | ended in a request or a fault | nothing; `add()` returns the same again |
  */
 export class RequestHead {
   #requestLine: RequestLine | null = null;
-  #fieldCount = 0;
+  #headerCount = 0;
   #result: HttpRequest | HttpFault | null = null;
   #byteCount = 0;
   readonly #headers = new Map<string, string>();
@@ -150,7 +150,7 @@ export class RequestHead {
       this.#requestLine = parsed;
       return null;
     }
-    if (line !== "") return this.#addField(line);
+    if (line !== "") return this.#addHeader(line);
     const host = parseAuthority(this.#headers.get("host") ?? "");
     return faultOfHead(this.#headers, host, this.#requestLine.isHttp10) ?? {
       kind: "request",
@@ -161,9 +161,9 @@ export class RequestHead {
     };
   }
 
-  #addField(line: string): HttpFault | null {
-    if (++this.#fieldCount > MAX_FIELDS) {
-      return httpFault(431, `The request has too many fields: expected at most ${MAX_FIELDS}`);
+  #addHeader(line: string): HttpFault | null {
+    if (++this.#headerCount > MAX_HEADERS) {
+      return httpFault(431, `The request has too many headers: expected at most ${MAX_HEADERS}`);
     }
     const colon = line.indexOf(":");
     const written = line.slice(0, Math.max(colon, 0));
@@ -171,7 +171,7 @@ export class RequestHead {
       return httpFault(
         400,
         // What follows the first word may be a token.
-        `Invalid field ${quote(/^(?:\s|[^\s:]*\s?)/.exec(line)![0])}: expected a name, a colon ` +
+        `Invalid header ${quote(/^(?:\s|[^\s:]*\s?)/.exec(line)![0])}: expected a name, a colon ` +
           "and a value on one line, and no blank before the colon",
       );
     }
@@ -181,14 +181,14 @@ export class RequestHead {
     if (control !== undefined) {
       return httpFault(
         400,
-        `Invalid field ${quote(name)}: expected no control characters, got ${quote(control)}`,
+        `Invalid header ${quote(name)}: expected no control characters, got ${quote(control)}`,
       );
     }
-    // No field of HTTP has such a name. As a key it could be an integer, whose hash has no seed.
+    // No header of HTTP has such a name. As a key it could be an integer, whose hash has no seed.
     if (!LETTER.test(name)) return null;
     const before = this.#headers.get(name);
     if (before !== undefined && SINGLE.has(name)) {
-      return httpFault(400, `Field ${quote(name)} occurs twice: expected it once`);
+      return httpFault(400, `Header ${quote(name)} occurs twice: expected it once`);
     }
     this.#headers.set(name, before === undefined ? value : `${before}, ${value}`);
     return null;
@@ -229,7 +229,7 @@ function parseRequestLine(line: string): RequestLine | HttpFault {
   return { method, path, query, isHttp10: version === "HTTP/1.0" };
 }
 
-/** Returns the fault of all fields together. */
+/** Returns the fault of all headers together. */
 function faultOfHead(
   headers: ReadonlyMap<string, string>,
   authority: Authority | null,
@@ -245,7 +245,7 @@ function faultOfHead(
   }
   const host = headers.get("host");
   if (host === undefined) {
-    return isHttp10 ? null : httpFault(400, "Field Host is missing: HTTP/1.1 requires it");
+    return isHttp10 ? null : httpFault(400, "Header Host is missing: HTTP/1.1 requires it");
   }
   return authority ? null : httpFault(
     400,

@@ -15,11 +15,11 @@ import { checkDuration, checkGiven, checkLimit, MAX_TIMER_MS } from "../protocol
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import { MemoryLimits } from "./memory_limits.ts";
 import { checkTokenText } from "../protocol/token.ts";
-import type { EventStream, WebAnswer } from "../web/answer.ts";
+import type { WebAnswer } from "../web/answer.ts";
 import { bearerToken } from "../web/bearer.ts";
 import type { WebGate, WebGateSink } from "../web/gate.ts";
 import type { WebOptions, WebPolicy } from "../web/policy.ts";
-import type { HttpFault, HttpRequest } from "../protocol/http.ts";
+import type { HttpRequest } from "../protocol/http.ts";
 import type { Newcomers, NewcomersSink } from "./newcomers.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
@@ -77,10 +77,7 @@ export interface AdmissionSink extends ServerSink {
    * @param isAuthorized Whether it has the token as a bearer, or none is required.
    * @returns The answer, or `null` if there is nothing at that path.
    */
-  onRequest?(
-    request: HttpRequest,
-    isAuthorized: boolean,
-  ): WebAnswer | EventStream | HttpFault | null;
+  onRequest?(request: HttpRequest, isAuthorized: boolean): WebAnswer | null;
 }
 
 /** Options of {@link EbsocketServer.serve}. */
@@ -256,7 +253,7 @@ export class Admission
   }
 
   /** Passes an HTTP request on to the sink, which may have an answer. */
-  answer(request: HttpRequest): WebAnswer | EventStream | HttpFault | null {
+  answer(request: HttpRequest): WebAnswer | null {
     const isAuthorized = this.#authGate?.isRight(bearerToken(request)) ?? true;
     return this.#sink.onRequest?.(request, isAuthorized) ?? null;
   }

@@ -54,7 +54,7 @@ const text = `/**
  * @module
  */
 
-import type { PageHashes } from "./page_fields.ts";
+import type { PageHashes } from "./page_headers.ts";
 
 /** The page. */
 export const PAGE: string = ${JSON.stringify(page)};

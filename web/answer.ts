@@ -1,27 +1,20 @@
 /**
- * What a server has to say to HTTP requests.
+ * The answers of a server to HTTP requests.
  *
  * @module
  */
 
-import type { HttpFields } from "../protocol/http_answer.ts";
-
-/** A whole answer. */
-export interface WebAnswer {
-  readonly kind: "answer";
-  /** The status, such as 200. */
-  readonly status: number;
-  /** Fields such as `Content-Type`. The length and the end of the connection are added. */
-  readonly fields: HttpFields;
-  /** The body, a text as UTF-8. */
-  readonly body: string | Uint8Array;
-}
+import type { HttpFault } from "../protocol/http.ts";
+import type { HttpHeaders, HttpResponse } from "../protocol/http_response.ts";
 
 /** A stream of server-sent events, whose peer becomes a client that only listens. */
 export interface EventStream {
   readonly kind: "events";
-  /** Fields such as `Content-Type`. */
-  readonly fields: HttpFields;
+  /** Headers such as `Content-Type`. */
+  readonly headers: HttpHeaders;
   /** The lines that the client would have sent over another connection, such as its subscription. */
   readonly lines: Uint8Array;
 }
+
+/** An answer. */
+export type WebAnswer = HttpResponse | EventStream | HttpFault;

@@ -6,9 +6,8 @@
  */
 
 import { type HttpRequest, listOf } from "../protocol/http.ts";
-import type { HttpFields } from "../protocol/http_answer.ts";
+import type { HttpHeaders, HttpResponse } from "../protocol/http_response.ts";
 import { encoder } from "../protocol/utf8.ts";
-import type { WebAnswer } from "./answer.ts";
 
 /** Content, and a tag that is another one for any other content. */
 export class Content {
@@ -28,17 +27,17 @@ export class Content {
   }
 
   /**
-   * Answers a request with the content, or with 304 if the client has it already.
+   * Returns the response to a request: the content, or 304 if the client has it already.
    *
    * @param request The request.
-   * @param fields Fields such as `Content-Type`.
+   * @param own Headers such as `Content-Type`.
    */
-  answer({ headers }: Pick<HttpRequest, "headers">, fields: HttpFields): WebAnswer {
+  answer({ headers }: Pick<HttpRequest, "headers">, own: HttpHeaders): HttpResponse {
     const isKnown = this.#isAmong(headers.get("if-none-match"));
     return {
-      kind: "answer",
+      kind: "response",
       status: isKnown ? 304 : 200,
-      fields: { "Cache-Control": "no-cache", "ETag": this.#tag, ...fields },
+      headers: { "Cache-Control": "no-cache", "ETag": this.#tag, ...own },
       body: isKnown ? "" : this.#body,
     };
   }

@@ -44,7 +44,7 @@ export function openEvents(query: string): EventStream | HttpFault {
   const events = patterns.length === 0 ? [REST] : patterns;
   return {
     kind: "events",
-    fields: {
+    headers: {
       "Content-Type": EVENT_STREAM,
       "Cache-Control": "no-store",
       // nginx would wait for more bytes before it passes any on.

@@ -26,14 +26,14 @@ import {
   formatHead,
   formatResponse,
   formatUpgrade,
-  type HttpFields,
-} from "../protocol/http_answer.ts";
+  type HttpHeaders,
+} from "../protocol/http_response.ts";
 import { KEEP_ALIVE } from "../protocol/event_stream.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { asksForUpgrade, checkUpgrade, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { acceptKey } from "../protocol/websocket.ts";
-import type { EventStream, WebAnswer } from "./answer.ts";
+import type { WebAnswer } from "./answer.ts";
 import type { Admission, Refusal, WebPolicy, WebRoute } from "./policy.ts";
 
 /**
@@ -45,7 +45,7 @@ const MAX_WAITING = 1000;
 /** Receiver of the gate's decisions, and source of its answers. */
 export interface WebGateSink {
   /** Answers a request that is not for a WebSocket. `null` if there is nothing at its path. */
-  answer(request: HttpRequest): WebAnswer | EventStream | HttpFault | null;
+  answer(request: HttpRequest): WebAnswer | null;
   /**
    * Called when a connection has become a WebSocket or a stream of events. `input` holds the lines
    * of its client so far, which is authorized if there are any.
@@ -158,10 +158,10 @@ export class WebGate implements ConnectionSink {
     const answer = this.#sink.answer(request);
     if (!answer) return this.#answer(connection, formatFault(NOT_FOUND, isHead));
     if (answer.kind === "fault") return this.#refuse(connection, answer, isHead);
-    const fields = { ...verdict.fields, ...answer.fields };
-    if (answer.kind === "events" && !isHead) return this.#stream(connection, fields, answer.lines);
+    const headers = { ...verdict.headers, ...answer.headers };
+    if (answer.kind === "events" && !isHead) return this.#stream(connection, headers, answer.lines);
     const { status, body } = answer.kind === "events" ? { status: 200, body: "" } : answer;
-    this.#answer(connection, formatResponse(status, fields, body, isHead));
+    this.#answer(connection, formatResponse(status, headers, body, isHead));
   }
 
   #answer(connection: LineConnection, answer: Uint8Array): void {
@@ -193,10 +193,10 @@ export class WebGate implements ConnectionSink {
     this.#sink.onUpgrade(connection, NO_LINES);
   }
 
-  #stream(connection: LineConnection, fields: HttpFields, lines: Uint8Array): void {
+  #stream(connection: LineConnection, headers: HttpHeaders, lines: Uint8Array): void {
     this.#forget(connection);
     // Firefox reports a stream as open only once it has received a part of it.
-    const head = concat([formatHead(200, fields), KEEP_ALIVE]);
+    const head = concat([formatHead(200, headers), KEEP_ALIVE]);
     connection.wrap(new EventStreamCodec(), head);
     this.#sink.onUpgrade(connection, new LineBlock(lines));
   }

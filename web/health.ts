@@ -7,8 +7,8 @@
  * @module
  */
 
+import type { HttpResponse } from "../protocol/http_response.ts";
 import type { RelayStats } from "../protocol/report.ts";
-import type { WebAnswer } from "./answer.ts";
 
 /**
  * Longest mean delay of the event loop of a healthy relay, in milliseconds. At this delay, a request
@@ -53,14 +53,14 @@ export function faultsOfHealth({ stats, maxTotalPendingBytes, isClosing }: Healt
   return faults;
 }
 
-/** Returns the answer to a health check. */
-export function healthAnswer(signs: HealthSigns): WebAnswer {
+/** Returns the response to a health check. */
+export function healthResponse(signs: HealthSigns): HttpResponse {
   const faults = faultsOfHealth(signs);
   const isWell = faults.length === 0;
   return {
-    kind: "answer",
+    kind: "response",
     status: isWell ? 200 : 503,
-    fields: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
+    headers: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
     body: `${isWell ? "ok" : faults.join("\n")}\n`,
   };
 }

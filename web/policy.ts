@@ -10,7 +10,7 @@
 
 import { type Authority, isAddress, parseAuthority } from "../protocol/authority.ts";
 import { type HttpFault, httpFault, type HttpRequest, listOf } from "../protocol/http.ts";
-import type { HttpFields } from "../protocol/http_answer.ts";
+import type { HttpHeaders } from "../protocol/http_response.ts";
 import { inspect, quote } from "../protocol/printable.ts";
 import { TextSet } from "../protocol/text_map.ts";
 
@@ -40,8 +40,8 @@ export type WebRoute = "page" | "client" | "socket" | "events" | "metrics" | "he
 /** A request that is let in. */
 export interface Admission {
   readonly kind: "admitted";
-  /** Fields that the answer must have, which say what other pages may do with it. */
-  readonly fields: HttpFields;
+  /** Headers that the response must have, which say what other pages may do with it. */
+  readonly headers: HttpHeaders;
 }
 
 /** A request that is refused. */
@@ -56,8 +56,8 @@ export interface Refusal {
   readonly fault: HttpFault;
 }
 
-/** Fields with which proxies say for whom they ask. Those of `X-Forwarded-` are not listed here. */
-const PROXY_FIELDS = ["forwarded", "via", "x-real-ip", "x-original-host", "cf-connecting-ip"];
+/** Headers with which proxies say for whom they ask. Those of `X-Forwarded-` are not listed here. */
+const PROXY_HEADERS = ["forwarded", "via", "x-real-ip", "x-original-host", "cf-connecting-ip"];
 const PROXY_PREFIX = "x-forwarded-";
 
 /** What a person can be led to by a link on any page. The answer is shown and cannot be read. */
@@ -99,18 +99,18 @@ export class WebPolicy {
     if (host === null && route !== "health") {
       return refuse(
         "host",
-        "Field Host is missing: expected the name or the address of this relay",
+        "Header Host is missing: expected the name or the address of this relay",
       );
     }
     if (host !== null && !this.#isAllowed(host)) {
       return refuse("host", faultOfName("Host", headers.get("host")!));
     }
-    const proxyField = [...headers.keys()].find(isProxyField);
-    if (proxyField === undefined || host === null) return null;
+    const proxyHeader = [...headers.keys()].find(isProxyHeader);
+    if (proxyHeader === undefined || host === null) return null;
     if (!this.#isListed(host)) {
       return refuse(
         "host",
-        `A proxy has sent field ${quote(proxyField)} with Host ${quote(headers.get("host")!)}: ` +
+        `A proxy has sent header ${quote(proxyHeader)} with Host ${quote(headers.get("host")!)}: ` +
           "expected the name that the browser shows. Let the proxy pass Host on, and give the " +
           "name with --web-host NAME (in code: web.hosts)",
       );
@@ -124,14 +124,14 @@ export class WebPolicy {
 
   #checkPage(request: HttpRequest, route: WebRoute, host: Authority | null): Admission | Refusal {
     if (route === "client") {
-      const fields = {
+      const open = {
         "Access-Control-Allow-Origin": "*",
         "Cross-Origin-Resource-Policy": "cross-origin",
       };
-      return { kind: "admitted", fields };
+      return { kind: "admitted", headers: open };
     }
     const { headers } = request;
-    const fields = { "Cross-Origin-Resource-Policy": "same-origin", "Vary": "Origin" };
+    const closed = { "Cross-Origin-Resource-Policy": "same-origin", "Vary": "Origin" };
     if (route === "page" && FRAMES.includes(headers.get("sec-fetch-dest") ?? "")) {
       return refuse("origin", "This page cannot be shown within another: open it by itself");
     }
@@ -139,7 +139,7 @@ export class WebPolicy {
     if (origin !== undefined) {
       if (this.#origins.has(normalOrigin(origin) ?? "")) {
         const sharing = { "Access-Control-Allow-Origin": origin };
-        return { kind: "admitted", fields: { ...fields, ...sharing } };
+        return { kind: "admitted", headers: { ...closed, ...sharing } };
       }
       if (host === null || !this.#isOwn(origin, host)) {
         return refuse("origin", faultOfPage("Origin", origin));
@@ -149,7 +149,7 @@ export class WebPolicy {
     if (site !== "none" && site !== "same-origin" && !isLink(request, route)) {
       return refuse("origin", faultOfPage("Sec-Fetch-Site", site));
     }
-    return { kind: "admitted", fields };
+    return { kind: "admitted", headers: closed };
   }
 
   /** Returns whether no stranger can let this host point here. */
@@ -184,11 +184,11 @@ function isLink({ headers, method }: HttpRequest, route: WebRoute): boolean {
 
 /** Returns whether a proxy has passed a request on. */
 export function isForwarded(headers: ReadonlyMap<string, string>): boolean {
-  return [...headers.keys()].some(isProxyField);
+  return [...headers.keys()].some(isProxyHeader);
 }
 
-function isProxyField(name: string): boolean {
-  return name.startsWith(PROXY_PREFIX) || PROXY_FIELDS.includes(name);
+function isProxyHeader(name: string): boolean {
+  return name.startsWith(PROXY_PREFIX) || PROXY_HEADERS.includes(name);
 }
 
 /** Returns the hosts that proxies report to have been asked for. */
@@ -262,13 +262,13 @@ function checkHost(text: string): string {
   );
 }
 
-function faultOfName(field: string, value: string): string {
-  return `${field} ${quote(value)} is not known here: expected an IP address, localhost, or a ` +
+function faultOfName(header: string, value: string): string {
+  return `${header} ${quote(value)} is not known here: expected an IP address, localhost, or a ` +
     "name that the relay was given with --web-host NAME (in code: web.hosts)";
 }
 
-function faultOfPage(field: string, value: string): string {
-  return `${field} ${quote(value)} may not come in: expected the relay's own page, or one whose ` +
+function faultOfPage(header: string, value: string): string {
+  return `${header} ${quote(value)} may not come in: expected the relay's own page, or one whose ` +
     "origin the relay was given with --web-origin ORIGIN (in code: web.origins)";
 }
 

@@ -1,21 +1,22 @@
 /**
- * What a relay has to say to HTTP requests.
+ * The answers of a relay to HTTP requests.
  *
  * @module
  */
 
-import type { HttpFault, HttpRequest } from "../protocol/http.ts";
+import type { HttpRequest } from "../protocol/http.ts";
+import type { HttpResponse } from "../protocol/http_response.ts";
 import type { RelayStats } from "../protocol/report.ts";
-import type { EventStream, WebAnswer } from "./answer.ts";
+import type { WebAnswer } from "./answer.ts";
 import { TOKEN_REQUIRED } from "./bearer.ts";
 import { CLIENT_BUNDLE } from "./client_bundle.ts";
 import { Content } from "./content.ts";
 import { openEvents } from "./events.ts";
-import { healthAnswer } from "./health.ts";
+import { healthResponse } from "./health.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { faultOfMonitor, type MonitoringRules } from "./monitoring.ts";
 import { PAGE, PAGE_HASHES } from "./page_bundle.ts";
-import { pageFields } from "./page_fields.ts";
+import { pageHeaders } from "./page_headers.ts";
 
 const SCRIPT_TYPE = "text/javascript; charset=utf-8";
 
@@ -68,15 +69,12 @@ export class Site {
    * @param request The request, which the rules for browsers permit.
    * @param isAuthorized Whether it has the token as a bearer, or none is required.
    */
-  answer(
-    request: SiteRequest,
-    isAuthorized: boolean,
-  ): WebAnswer | EventStream | HttpFault | null {
+  answer(request: SiteRequest, isAuthorized: boolean): WebAnswer | null {
     switch (request.path) {
       case "/":
         return this.#page.answer(
           request,
-          pageFields(PAGE_HASHES, request.headers.get("host") ?? ""),
+          pageHeaders(PAGE_HASHES, request.headers.get("host") ?? ""),
         );
       case "/client.js":
         return this.#client.answer(request, { "Content-Type": SCRIPT_TYPE });
@@ -91,17 +89,17 @@ export class Site {
     }
   }
 
-  #metrics(): WebAnswer {
+  #metrics(): HttpResponse {
     return {
-      kind: "answer",
+      kind: "response",
       status: 200,
-      fields: { "Content-Type": METRICS_TYPE, "Cache-Control": "no-store" },
+      headers: { "Content-Type": METRICS_TYPE, "Cache-Control": "no-store" },
       body: metricsText(this.#subject.stats()),
     };
   }
 
-  #health(): WebAnswer {
+  #health(): HttpResponse {
     const { maxTotalPendingBytes, isClosing } = this.#subject;
-    return healthAnswer({ stats: this.#subject.stats(), maxTotalPendingBytes, isClosing });
+    return healthResponse({ stats: this.#subject.stats(), maxTotalPendingBytes, isClosing });
   }
 }

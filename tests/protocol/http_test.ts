@@ -177,7 +177,7 @@ Deno.test("RequestHead refuses a target that is not a path", () => {
 
 Deno.test("RequestHead requires one valid Host in HTTP/1.1", () => {
   assertMatch(faultOf("GET / HTTP/1.1", "A: b").message, /Host is missing/);
-  assertMatch(refusalOf("Host: 127.0.0.1:7982"), /^400 Field "host" occurs twice/);
+  assertMatch(refusalOf("Host: 127.0.0.1:7982"), /^400 Header "host" occurs twice/);
   for (const host of ["", "a b", "a,b", "user@a", "127.0.0.1:7982@evil.example", "a:99999", "/"]) {
     const { status, message } = faultOf("GET / HTTP/1.1", `Host: ${host}`);
     assertEquals(status, 400);
@@ -200,7 +200,7 @@ Deno.test("RequestHead refuses a second field of those that decide about access"
   for (const name of names) {
     assertMatch(
       refusalOf(`${name}: 0`, `${name.toUpperCase()}: 0`),
-      /^400 Field ".*" occurs twice/,
+      /^400 Header ".*" occurs twice/,
     );
   }
 });
@@ -230,12 +230,12 @@ Deno.test("RequestHead refuses a field that another program could read different
     "Sec-Web\u212aey: a",
     "Ā: a",
   ];
-  for (const field of fields) assertMatch(refusalOf(field), /^400 Invalid field ".*": expected/);
+  for (const field of fields) assertMatch(refusalOf(field), /^400 Invalid header ".*": expected/);
 });
 
 Deno.test("RequestHead refuses control characters in a value, and shows them as escapes", () => {
   for (const char of ["\0", "\r", "\x0b", "\x1b", "\x7f"]) {
-    assertMatch(refusalOf(`A: b${char}c`), /^400 Invalid field "a": .*got "\\(r|u00..)"$/);
+    assertMatch(refusalOf(`A: b${char}c`), /^400 Invalid header "a": .*got "\\(r|u00..)"$/);
   }
 });
 

@@ -14,31 +14,31 @@ function ask(content: Content, tags?: string) {
 }
 
 Deno.test("Content.answer() has the content and its tag, to be checked each time", async () => {
-  const { status, fields, body } = ask(await Content.of("größe"));
+  const { status, headers, body } = ask(await Content.of("größe"));
   assertStrictEquals(status, 200);
   assertStrictEquals(textOf(body as Uint8Array), "größe");
-  assertStrictEquals(fields["Content-Type"], SCRIPT["Content-Type"]);
-  assertStrictEquals(fields["Cache-Control"], "no-cache");
-  assertMatch(fields["ETag"]!, /^"[0-9a-f]{64}"$/);
+  assertStrictEquals(headers["Content-Type"], SCRIPT["Content-Type"]);
+  assertStrictEquals(headers["Cache-Control"], "no-cache");
+  assertMatch(headers["ETag"]!, /^"[0-9a-f]{64}"$/);
 });
 
 Deno.test("Content.answer() is 304 without a body for a client that has the content", async () => {
   const content = await Content.of("a");
-  const tag = ask(content).fields["ETag"]!;
+  const tag = ask(content).headers["ETag"]!;
   for (const tags of [tag, `W/${tag}`, `"x", ${tag}`, `"x",W/${tag}`, "*"]) {
-    const { status, fields, body } = ask(content, tags);
+    const { status, headers, body } = ask(content, tags);
     assertStrictEquals(status, 304, tags);
     assertEquals(body, "");
-    assertStrictEquals(fields["ETag"], tag);
-    assertStrictEquals(fields["Cache-Control"], "no-cache");
+    assertStrictEquals(headers["ETag"], tag);
+    assertStrictEquals(headers["Cache-Control"], "no-cache");
   }
 });
 
 Deno.test("Content.answer() has the content for a client that has another", async () => {
   const content = await Content.of("a");
-  const other = ask(await Content.of("b")).fields["ETag"]!;
-  assertNotEquals(other, ask(content).fields["ETag"]);
-  for (const tags of [other, '""', "", ask(content).fields["ETag"]!.slice(1, -1)]) {
+  const other = ask(await Content.of("b")).headers["ETag"]!;
+  assertNotEquals(other, ask(content).headers["ETag"]);
+  for (const tags of [other, '""', "", ask(content).headers["ETag"]!.slice(1, -1)]) {
     assertStrictEquals(ask(content, tags).status, 200, tags);
   }
 });

@@ -43,10 +43,10 @@ Deno.test("openEvents() lets no name break out of its line", () => {
 });
 
 Deno.test("openEvents() answers with a stream that is neither stored nor held back", () => {
-  const { fields } = openEvents("") as EventStream;
-  assertEquals(fields["Content-Type"], "text/event-stream");
-  assertEquals(fields["Cache-Control"], "no-store");
-  assertEquals(fields["X-Accel-Buffering"], "no");
+  const { headers } = openEvents("") as EventStream;
+  assertEquals(headers["Content-Type"], "text/event-stream");
+  assertEquals(headers["Cache-Control"], "no-store");
+  assertEquals(headers["X-Accel-Buffering"], "no");
 });
 
 Deno.test("openEvents() names the parameter that it does not know", () => {

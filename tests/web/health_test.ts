@@ -3,7 +3,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import {
   faultsOfHealth,
-  healthAnswer,
+  healthResponse,
   type HealthSigns,
   MAX_LOOP_DELAY_MS,
 } from "../../web/health.ts";
@@ -14,12 +14,12 @@ function signs(
   return { stats: { pendingBytes, loopDelayMeanMs }, isClosing, maxTotalPendingBytes };
 }
 
-Deno.test("healthAnswer() is 200 and ok for a relay that is well", () => {
-  const { status, fields, body } = healthAnswer(signs({}));
+Deno.test("healthResponse() is 200 and ok for a relay that is well", () => {
+  const { status, headers, body } = healthResponse(signs({}));
   assertStrictEquals(status, 200);
   assertStrictEquals(body, "ok\n");
-  assertStrictEquals(fields["Content-Type"], "text/plain; charset=utf-8");
-  assertStrictEquals(fields["Cache-Control"], "no-store");
+  assertStrictEquals(headers["Content-Type"], "text/plain; charset=utf-8");
+  assertStrictEquals(headers["Cache-Control"], "no-store");
 });
 
 Deno.test("faultsOfHealth() reports that the relay is shutting down", () => {
@@ -43,9 +43,9 @@ Deno.test("faultsOfHealth() takes no number of bytes for too many without a limi
   assertEquals(faultsOfHealth(boundless), []);
 });
 
-Deno.test("healthAnswer() is 503 with each reason on a line of its own", () => {
+Deno.test("healthResponse() is 503 with each reason on a line of its own", () => {
   const ill = signs({ pendingBytes: 1000, loopDelayMeanMs: 5000, isClosing: true });
-  const { status, body } = healthAnswer(ill);
+  const { status, body } = healthResponse(ill);
   assertStrictEquals(status, 503);
   assertEquals(body, faultsOfHealth(ill).map((fault) => `${fault}\n`).join(""));
   assertStrictEquals(faultsOfHealth(ill).length, 3);

@@ -29,10 +29,10 @@ function refusal(route: WebRoute, fields: string[], options: WebOptions = {}): s
 }
 
 /** The fields of the answer to a request that is let in. */
-function answerFields(route: WebRoute, fields: string[], options: WebOptions = {}) {
+function answerHeaders(route: WebRoute, fields: string[], options: WebOptions = {}) {
   const result = new WebPolicy(options, false).check(requestFor("/", ...fields), route);
   if (result.kind !== "admitted") throw new Error(result.fault.message);
-  return result.fields;
+  return result.headers;
 }
 
 /** The fields of a subresource, navigation or frame that another site loads. */
@@ -335,18 +335,18 @@ Deno.test("a proxy that replaces a rebound name by a listed host is refused", ()
 
 Deno.test("any site may use the script of the client, and no other content", () => {
   for (const route of ROUTES) {
-    const fields = answerFields(route, []);
+    const headers = answerHeaders(route, []);
     const isOpen = route === "client";
-    assertEquals(fields["Access-Control-Allow-Origin"], isOpen ? "*" : undefined);
-    assertEquals(fields["Cross-Origin-Resource-Policy"], isOpen ? "cross-origin" : "same-origin");
+    assertEquals(headers["Access-Control-Allow-Origin"], isOpen ? "*" : undefined);
+    assertEquals(headers["Cross-Origin-Resource-Policy"], isOpen ? "cross-origin" : "same-origin");
   }
 });
 
 Deno.test("a page of a listed origin may read what it asks for", () => {
   const origins = ["https://chat.example"];
-  const fields = answerFields("events", ["Origin: https://chat.example"], { origins });
-  assertEquals(fields["Access-Control-Allow-Origin"], "https://chat.example");
-  assertEquals(fields["Vary"], "Origin");
+  const headers = answerHeaders("events", ["Origin: https://chat.example"], { origins });
+  assertEquals(headers["Access-Control-Allow-Origin"], "https://chat.example");
+  assertEquals(headers["Vary"], "Origin");
 });
 
 Deno.test("WebPolicy throws a TypeError that names an invalid origin", () => {

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import type { RelayStats } from "../../protocol/report.ts";
-import type { WebAnswer } from "../../web/answer.ts";
+import type { HttpResponse } from "../../protocol/http_response.ts";
 import { TOKEN_REQUIRED } from "../../web/bearer.ts";
 import { METRICS_TYPE } from "../../web/metrics.ts";
 import type { MonitoringRules } from "../../web/monitoring.ts";
@@ -38,9 +38,9 @@ async function ask(
 }
 
 /** The answer to such a request, which must be one. */
-async function answerTo(...question: Parameters<typeof ask>): Promise<WebAnswer> {
+async function answerTo(...question: Parameters<typeof ask>): Promise<HttpResponse> {
   const answer = await ask(...question);
-  if (answer?.kind === "answer") return answer;
+  if (answer?.kind === "response") return answer;
   throw new Error(`Expected an answer, got ${Deno.inspect(answer)}`);
 }
 
@@ -48,7 +48,7 @@ Deno.test("Site answers / with the page, which may use its own script and styles
   const answer = await answerTo("/");
   assertStrictEquals(answer.status, 200);
   assertStringIncludes(new TextDecoder().decode(answer.body as Uint8Array), "<!DOCTYPE html>");
-  const policy = answer.fields["Content-Security-Policy"]!;
+  const policy = answer.headers["Content-Security-Policy"]!;
   for (const hash of [...PAGE_HASHES.scripts, ...PAGE_HASHES.styles]) {
     assertStringIncludes(policy, `'${hash}'`);
   }
@@ -57,7 +57,7 @@ Deno.test("Site answers / with the page, which may use its own script and styles
 Deno.test("Site answers /metrics with the figures of the relay", async () => {
   const answer = await answerTo("/metrics", { figures: { clients: 7 } });
   assertStrictEquals(answer.status, 200);
-  assertStrictEquals(answer.fields["Content-Type"], METRICS_TYPE);
+  assertStrictEquals(answer.headers["Content-Type"], METRICS_TYPE);
   assertStringIncludes(answer.body as string, "\nebsockets_clients 7\n");
 });
 
@@ -70,7 +70,7 @@ Deno.test("Site answers /healthz with the state of the relay", async () => {
 
 Deno.test("Site answers /client.js with the client for pages", async () => {
   const answer = await answerTo("/client.js");
-  assertStrictEquals(answer.fields["Content-Type"], "text/javascript; charset=utf-8");
+  assertStrictEquals(answer.headers["Content-Type"], "text/javascript; charset=utf-8");
   assertEquals(new TextDecoder().decode(answer.body as Uint8Array), CLIENT_BUNDLE);
 });
 
@@ -87,7 +87,7 @@ Deno.test("Site asks for the token where one is required", async () => {
       "fault",
       path,
     );
-    assertStrictEquals((await ask(path, { rules: GUARDED }))?.kind, "answer", path);
+    assertStrictEquals((await ask(path, { rules: GUARDED }))?.kind, "response", path);
   }
 });
 

@@ -5,7 +5,7 @@ import {
   formatHead,
   formatResponse,
   formatUpgrade,
-} from "../../protocol/http_answer.ts";
+} from "../../protocol/http_response.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 
 Deno.test("formatResponse() writes the status line, the fields and the body", () => {

@@ -1,12 +1,13 @@
 /**
- * The answers to HTTP requests, as bytes.
+ * Formats the responses to HTTP requests.
  *
- * Each ends with its connection: no answer needs a second request, and what a client has sent
- * behind its first can therefore never be taken for one.
+ * The connection ends after each of them. So the bytes that a client has sent after its request can
+ * never be taken for a second one.
  *
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import type { HttpFault } from "./http.ts";
 import { encoder } from "./utf8.ts";
 
@@ -28,59 +29,67 @@ const PHRASES: Readonly<Record<number, string>> = {
   505: "HTTP Version Not Supported",
 };
 
-/** Fields of an answer by name. The values have neither CR nor LF. */
-export type HttpFields = Readonly<Record<string, string>>;
+/** The headers of a response by name. The values have neither CR nor LF. */
+export type HttpHeaders = Readonly<Record<string, string>>;
 
-/**
- * Returns the head of an answer whose body lasts until the connection ends, such as a stream of
- * events.
- *
- * @param status The status, one of those that this port uses.
- * @param fields Fields besides `Connection: close` and `X-Content-Type-Options: nosniff`. They
- * replace these where they have the same names.
- */
-export function formatHead(status: number, fields: HttpFields): Uint8Array<ArrayBuffer> {
-  return encoder.encode(headText(status, fields));
+/** A response. */
+export interface HttpResponse {
+  readonly kind: "response";
+  /** The status, such as 200. */
+  readonly status: number;
+  /** Headers such as `Content-Type`. Some more are added, such as `Content-Length`. */
+  readonly headers: HttpHeaders;
+  /** The body, a text as UTF-8. */
+  readonly body: string | Uint8Array;
 }
 
 /**
- * Returns a whole answer.
+ * Returns the head of a response whose body lasts until the connection ends, such as a stream of
+ * events.
  *
  * @param status The status, one of those that this port uses.
- * @param fields As for {@link formatHead}. `Content-Length` is added, except with status 304, for
+ * @param headers Headers besides `Connection: close` and `X-Content-Type-Options: nosniff`. They
+ * replace these where they have the same names.
+ */
+export function formatHead(status: number, headers: HttpHeaders): Uint8Array<ArrayBuffer> {
+  return encoder.encode(headText(status, headers));
+}
+
+/**
+ * Returns a whole response.
+ *
+ * @param status The status, one of those that this port uses.
+ * @param headers As for {@link formatHead}. `Content-Length` is added, except with status 304, for
  * which it would be that of the content (RFC 9110, section 8.6).
  * @param body The body, a text as UTF-8.
- * @param isHead Whether the request was a HEAD, whose answer has no body.
+ * @param isHead Whether the request was a HEAD, whose response has no body.
  */
 export function formatResponse(
   status: number,
-  fields: HttpFields,
+  headers: HttpHeaders,
   body: string | Uint8Array,
   isHead = false,
 ): Uint8Array<ArrayBuffer> {
   const content = typeof body === "string" ? encoder.encode(body) : body;
-  const length: HttpFields = status === 304 ? {} : { "Content-Length": `${content.length}` };
-  const head = formatHead(status, { ...fields, ...length });
+  const length: HttpHeaders = status === 304 ? {} : { "Content-Length": `${content.length}` };
+  const head = formatHead(status, { ...headers, ...length });
   if (isHead) return head;
-  const answer = new Uint8Array(head.length + content.length);
-  answer.set(head);
-  answer.set(content, head.length);
-  return answer;
+  return concat([head, content]);
 }
 
-/** Returns the answer to a request that is refused: one line of text. */
+/** Returns the response to a request that is refused: one line of text. */
 export function formatFault(fault: HttpFault, isHead = false): Uint8Array<ArrayBuffer> {
-  const fields = {
+  const headers = {
     "Content-Type": "text/plain; charset=utf-8",
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     ...fault.headers,
   };
-  return formatResponse(fault.status, fields, `${fault.message}\n`, isHead);
+  return formatResponse(fault.status, headers, `${fault.message}\n`, isHead);
 }
 
 /**
- * Returns the answer that turns a connection into a WebSocket.
+ * Returns the response that turns a connection into a WebSocket.
  *
  * @param accept The value of `Sec-WebSocket-Accept`.
  */
@@ -91,8 +100,8 @@ export function formatUpgrade(accept: string): Uint8Array<ArrayBuffer> {
   );
 }
 
-function headText(status: number, fields: HttpFields): string {
-  const all = { "Connection": "close", "X-Content-Type-Options": "nosniff", ...fields };
+function headText(status: number, headers: HttpHeaders): string {
+  const all = { "Connection": "close", "X-Content-Type-Options": "nosniff", ...headers };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} ${PHRASES[status] ?? ""}\r\n${lines.join("")}\r\n`;
 }

@@ -1,11 +1,11 @@
 /**
- * The fields of the answer with the page, which say what the page may do.
+ * The headers of the page, which say what it may do.
  *
  * @module
  */
 
 import { parseAuthority } from "../protocol/authority.ts";
-import type { HttpFields } from "../protocol/http_answer.ts";
+import type { HttpHeaders } from "../protocol/http_response.ts";
 
 /** The hashes of the script and of the styles within the page, such as `sha256-…`. */
 export interface PageHashes {
@@ -14,7 +14,7 @@ export interface PageHashes {
 }
 
 /**
- * Returns the fields for the page.
+ * Returns the headers of the page.
  *
  * The page loads nothing from elsewhere, connects to nothing but the relay, cannot be shown within
  * another page, and cannot make HTML of text.
@@ -23,7 +23,7 @@ export interface PageHashes {
  * @param host The `Host` of the request. Some browsers do not take `'self'` for WebSockets too, so
  * these are named.
  */
-export function pageFields({ scripts, styles }: PageHashes, host: string): HttpFields {
+export function pageHeaders({ scripts, styles }: PageHashes, host: string): HttpHeaders {
   const policy = [
     "default-src 'none'",
     `script-src ${["'self'", ...scripts.map((hash) => `'${hash}'`)].join(" ")}`,

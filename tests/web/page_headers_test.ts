@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
-import { pageFields } from "../../web/page_fields.ts";
+import { pageHeaders } from "../../web/page_headers.ts";
 
 /** The directives of the policy for a page at `host`. */
 function policyAt(host: string, hashes = { scripts: ["sha256-a="], styles: ["sha256-b="] }) {
-  const directives = pageFields(hashes, host)["Content-Security-Policy"]!.split("; ");
+  const directives = pageHeaders(hashes, host)["Content-Security-Policy"]!.split("; ");
   return Object.fromEntries(directives.map((each) => each.split(/ (.*)/, 2)));
 }
 
-Deno.test("pageFields() allows the page its own script and style, and nothing else", () => {
+Deno.test("pageHeaders() allows the page its own script and style, and nothing else", () => {
   assertEquals(policyAt("127.0.0.1:7982"), {
     "default-src": "'none'",
     "script-src": "'self' 'sha256-a='",
@@ -21,20 +21,20 @@ Deno.test("pageFields() allows the page its own script and style, and nothing el
   });
 });
 
-Deno.test("pageFields() names the WebSocket of a host that a policy can name", () => {
+Deno.test("pageHeaders() names the WebSocket of a host that a policy can name", () => {
   const socketsOf = (host: string) => policyAt(host)["connect-src"];
   assertEquals(socketsOf("relay.example"), "'self' ws://relay.example wss://relay.example");
   assertEquals(socketsOf("[::1]:7982"), "'self'");
   assertEquals(socketsOf("a; script-src *"), "'self'");
 });
 
-Deno.test("pageFields() allows no style where the page has none", () => {
+Deno.test("pageHeaders() allows no style where the page has none", () => {
   assertEquals(policyAt("a", { scripts: [], styles: [] })["style-src"], "'none'");
 });
 
-Deno.test("pageFields() hides the page from other pages", () => {
-  const fields = pageFields({ scripts: [], styles: [] }, "a");
-  assertEquals(fields["Cross-Origin-Opener-Policy"], "same-origin");
-  assertEquals(fields["Referrer-Policy"], "no-referrer");
-  assertEquals(fields["X-Frame-Options"], "DENY");
+Deno.test("pageHeaders() hides the page from other pages", () => {
+  const headers = pageHeaders({ scripts: [], styles: [] }, "a");
+  assertEquals(headers["Cross-Origin-Opener-Policy"], "same-origin");
+  assertEquals(headers["Referrer-Policy"], "no-referrer");
+  assertEquals(headers["X-Frame-Options"], "DENY");
 });
