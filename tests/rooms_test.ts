@@ -4,7 +4,14 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import config from "../deno.json" with { type: "json" };
-import { codeOf, readSources, roomOf, type Source, specifiersOf } from "./support/source.ts";
+import {
+  codeOf,
+  readSources,
+  roomOf,
+  type Source,
+  specifiersOf,
+  withoutComments,
+} from "./support/source.ts";
 
 const PROTOCOL = ["errors.ts", "protocol/"];
 const NET = [...PROTOCOL, "net/"];
@@ -206,4 +213,9 @@ Deno.test("a name of the runtime counts in code, and not in comments and strings
   ];
   assertEquals(others.filter(names), []);
   assert(sources.some(({ code }) => /\bDeno\.listen\b/.test(code)));
+});
+
+Deno.test("withoutComments() keeps strings, templates and regular expressions", () => {
+  const code = 'const a = `b ${c + `d`} /* e */`; const f = "// g", h = /[/*]/;';
+  assertEquals(withoutComments(`${code}// i`), `${code} `);
 });

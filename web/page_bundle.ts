@@ -1,6 +1,6 @@
 /**
  * The page as one text, made by `deno task page` of the sources with this hash:
- * a2561ac463ce18656d9bb96d3d56999f320888e02a09556579bd5b452d6531aa
+ * 3b287f19d29c87ea8c28fab76887686de046e0af36569973c5e1c7d93d51a0ac
  *
  * @module
  */

@@ -53,7 +53,8 @@ export function roomOf(path: string): string {
 
 /** Returns the specifiers of all imports and re-exports in `text`. */
 export function specifiersOf(text: string): string[] {
-  const found = withoutComments(text).matchAll(
+  const code = rewrite(text, ({ kind, source }) => kind === "other" ? source : " ");
+  const found = code.matchAll(
     /(?:^\s*(?:import|export)\s(?:[^;"']*?\sfrom\s*)?|\bimport\s*\(\s*)(["'])([^"'\n]+)\1/gm,
   );
   return Array.from(found, ([, , specifier]) => specifier!);
@@ -76,7 +77,7 @@ const TOKEN = new RegExp(
 
 /** Returns `text` with each comment replaced by a space. */
 export function withoutComments(text: string): string {
-  return rewrite(text, ({ comment, source }) => comment ? " " : source);
+  return rewrite(text, ({ kind, source }) => kind === "comment" ? " " : source);
 }
 
 /** Returns `text` with each comment and each string replaced by a space. */
@@ -84,11 +85,14 @@ export function codeOf(text: string): string {
   return rewrite(text, () => " ");
 }
 
+/** A token that is not code: a comment, a part of a template, or a string or a regular expression. */
+interface Token {
+  readonly kind: "comment" | "template" | "other";
+  readonly source: string;
+}
+
 /** Replaces the tokens of `text`; code in the substitutions of a template stays code. */
-function rewrite(
-  text: string,
-  replace: (token: { comment: boolean; source: string }) => string,
-): string {
+function rewrite(text: string, replace: (token: Token) => string): string {
   let result = "";
   /** For each template that is open, how many braces are open in its substitution. */
   const braces: number[] = [];
@@ -105,17 +109,19 @@ function rewrite(
       if (brace === "{") braces[braces.length - 1]!++;
       if (brace === "}" && braces[braces.length - 1]!-- === 0) {
         braces.pop();
+        const start = at;
         at = skipTemplate(text, at + 1, braces);
-        result += replace({ comment: false, source: "" });
+        result += replace({ kind: "template", source: text.slice(start, at) });
         resumed = true;
         break;
       }
       result += text[at];
     }
     if (resumed || !match) continue;
-    if (match.groups!.template) at = skipTemplate(text, end + 1, braces);
-    else at = end + match[0].length;
-    result += replace({ comment: match.groups!.comment !== undefined, source: match[0] });
+    const { comment, template } = match.groups!;
+    at = template ? skipTemplate(text, end + 1, braces) : end + match[0].length;
+    const kind = comment ? "comment" : template ? "template" : "other";
+    result += replace({ kind, source: text.slice(end, at) });
   }
   return result;
 }
