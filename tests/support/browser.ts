@@ -76,12 +76,18 @@ class FirefoxPage implements Page {
     const port = freePort();
     const args = ["--headless", "--remote-debugging-port", `${port}`, "--profile", folder.path];
     const program = new Program("firefox-esr", args);
-    const socket = await eventually(() => connect(`ws://127.0.0.1:${port}/session`));
-    const page = new FirefoxPage(folder, program, socket);
-    await page.#do("session.new", { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
-    const { context } = await page.#do("browsingContext.create", { type: "tab" });
-    page.#context = context as string;
-    return page;
+    try {
+      const socket = await eventually(() => connect(`ws://127.0.0.1:${port}/session`));
+      const page = new FirefoxPage(folder, program, socket);
+      const wishes = { acceptInsecureCerts: true };
+      await page.#do("session.new", { capabilities: { alwaysMatch: wishes } });
+      const { context } = await page.#do("browsingContext.create", { type: "tab" });
+      page.#context = context as string;
+      return page;
+    } catch (error) {
+      await program[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   #take({ id, type, result, message }: Record<string, unknown>): void {
@@ -111,10 +117,14 @@ class FirefoxPage implements Page {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#do("browser.close", {});
-    await this.#program.end();
-    this.#socket.close();
-    this.#folder[Symbol.dispose]();
+    try {
+      await this.#do("browser.close", {});
+      await this.#program.end();
+    } finally {
+      await this.#program[Symbol.asyncDispose]();
+      this.#socket.close();
+      this.#folder[Symbol.dispose]();
+    }
   }
 }
 
