@@ -35,7 +35,7 @@ import {
   type TlsServerOptions,
 } from "./net/transport.ts";
 import { afterRunning } from "./net/ticker.ts";
-import { type WebOptions, WebPolicy } from "./web/policy.ts";
+import { checkWebOptions, type WebOptions, type WebRules } from "./web/options.ts";
 
 export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions, WebOptions };
@@ -147,7 +147,7 @@ export class EbsocketServer {
   readonly #onAcceptError: (error: unknown) => void;
   readonly #isTls: boolean;
   /** The rules for browsers, or `null` to refuse HTTP. */
-  readonly #policy: WebPolicy | null;
+  readonly #webRules: WebRules | null;
   /** Aborted when the server is closed. */
   readonly #closing = new AbortController();
   /** Admission of the connected peers, or `null` before {@link serve}. */
@@ -174,7 +174,7 @@ export class EbsocketServer {
   constructor(where: number | Address | ServerOptions) {
     const options = toOptions(where);
     this.#isTls = options.tls !== undefined;
-    this.#policy = this.#policyOf(options.web);
+    this.#webRules = this.#webRulesOf(options.web);
     this.#listener = bind(options, (address, error) => {
       options.onHandshakeError?.(address, error);
       const isSilent = error.cause instanceof SilentPeer;
@@ -189,8 +189,8 @@ export class EbsocketServer {
     signal?.addEventListener("abort", this.close, { signal: closing });
   }
 
-  #policyOf(web: WebOptions | undefined): WebPolicy | null {
-    return web === undefined ? null : new WebPolicy(web, this.#isTls);
+  #webRulesOf(web: WebOptions | undefined): WebRules | null {
+    return web === undefined ? null : checkWebOptions(web, this.#isTls);
   }
 
   get #isOpen(): boolean {
@@ -265,8 +265,8 @@ export class EbsocketServer {
    * @throws {RangeError} If an option is out of range.
    */
   serve(sink: ServerSink, options: ServeOptions = {}): Promise<void> {
-    const policy = this.#policyOf(options.web) ?? this.#policy;
-    const admission = new Admission(sink, options, policy, (error) => {
+    const webRules = this.#webRulesOf(options.web) ?? this.#webRules;
+    const admission = new Admission(sink, options, webRules, (error) => {
       this.#failure ??= { error };
       this.close();
     });

@@ -44,3 +44,8 @@ export function parseAuthority(text: string): Authority | null {
 export function isAddress(host: string): boolean {
   return host.startsWith("[") || NUMBER_LABEL.test(host);
 }
+
+/** Returns a host without the dot that marks a name as complete (RFC 1034, section 3.1). */
+export function withoutDot(host: string): string {
+  return host.endsWith(".") ? host.slice(0, -1) : host;
+}

@@ -10,7 +10,7 @@ import type { EventDefinitions } from "../schema/definitions.ts";
 import type { RelayClient } from "../protocol/report.ts";
 import type { RateOptions } from "../server/rate_limiter.ts";
 import type { AdmissionSink, ServeOptions } from "../server/admission.ts";
-import type { WebOptions } from "../web/policy.ts";
+import type { WebOptions } from "../web/options.ts";
 
 /** Callbacks for the life of a relay's clients, for example for logging. */
 export interface RelayObserver {

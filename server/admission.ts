@@ -16,9 +16,8 @@ import type { LineBlock } from "../protocol/line_splitter.ts";
 import { MemoryLimits } from "./memory_limits.ts";
 import { checkTokenText } from "../protocol/token.ts";
 import type { WebAnswer } from "../web/answer.ts";
-import { bearerToken } from "../web/bearer.ts";
 import type { WebGate, WebGateSink } from "../web/gate.ts";
-import type { WebOptions, WebPolicy } from "../web/policy.ts";
+import type { WebOptions, WebRules } from "../web/options.ts";
 import type { HttpRequest } from "../protocol/http.ts";
 import type { Newcomers, NewcomersSink } from "./newcomers.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
@@ -165,7 +164,7 @@ export class Admission
   readonly #byAddress = new Map<string, number>();
   #clients = 0;
   #authGate: AuthGate | null = null;
-  readonly #policy: WebPolicy | null;
+  readonly #webRules: WebRules | null;
   #webGate: WebGate | null = null;
   #newcomers: Newcomers | null = null;
   #lastId = 0;
@@ -175,7 +174,7 @@ export class Admission
    *
    * @param sink Receives the clients and their lines.
    * @param options The limits, and the token if one is needed.
-   * @param policy The rules for browsers, or `null` to refuse HTTP.
+   * @param webRules The rules for browsers, or `null` to refuse HTTP.
    * @param onFailure Called with errors thrown by `sink` that have no other handler.
    * @throws {TypeError} If the token is not a string.
    * @throws {RangeError} If an option is out of range.
@@ -183,11 +182,11 @@ export class Admission
   constructor(
     sink: AdmissionSink,
     options: ServeOptions,
-    policy: WebPolicy | null,
+    webRules: WebRules | null,
     onFailure: (error: unknown) => void,
   ) {
     this.#sink = sink;
-    this.#policy = policy;
+    this.#webRules = webRules;
     this.#onFailure = onFailure;
     this.#maxClients = checkLimit("maxClients", options.maxClients ?? Infinity, 1);
     const perAddress = options.maxClientsPerAddress ?? Infinity;
@@ -218,16 +217,16 @@ export class Admission
   async prepare(): Promise<void> {
     if (this.#token !== undefined) {
       const { AuthGate } = await import("./auth_gate.ts");
-      const hasWeb = this.#policy !== null;
+      const hasWeb = this.#webRules !== null;
       this.#authGate = new AuthGate(this.#token, this.#helloTimeout, this.#limits, this, hasWeb);
     }
-    if (!this.#policy) return;
+    if (!this.#webRules) return;
     await this.#sink.prepareWeb?.();
     const [{ WebGate }, { Newcomers }] = await Promise.all([
       import("../web/gate.ts"),
       import("./newcomers.ts"),
     ]);
-    this.#webGate = new WebGate(this.#policy, this.#helloTimeout, this.#limits, this);
+    this.#webGate = new WebGate(this.#webRules, this.#helloTimeout, this.#limits, this);
     this.#newcomers = new Newcomers(this, this.#limits);
   }
 
@@ -253,8 +252,8 @@ export class Admission
   }
 
   /** Passes an HTTP request on to the sink, which may have an answer. */
-  answer(request: HttpRequest): WebAnswer | null {
-    const isAuthorized = this.#authGate?.isRight(bearerToken(request)) ?? true;
+  answer(request: HttpRequest, token: string | undefined): WebAnswer | null {
+    const isAuthorized = this.#authGate?.isRight(token) ?? true;
     return this.#sink.onRequest?.(request, isAuthorized) ?? null;
   }
 

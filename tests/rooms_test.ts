@@ -219,3 +219,35 @@ Deno.test("withoutComments() keeps strings, templates and regular expressions", 
   const code = 'const a = `b ${c + `d`} /* e */`; const f = "// g", h = /[/*]/;';
   assertEquals(withoutComments(`${code}// i`), `${code} `);
 });
+
+interface ModuleInfo {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly code?: { readonly specifier?: string };
+    readonly isDynamic?: boolean;
+  }[];
+}
+
+/** Returns the files of this package that are loaded together with one of them. */
+async function loadedWith(path: string): Promise<string[]> {
+  const root = new URL("../", import.meta.url);
+  const command = new Deno.Command(Deno.execPath(), { args: ["info", "--json", path], cwd: root });
+  const { modules } = JSON.parse(new TextDecoder().decode((await command.output()).stdout));
+  const found = new Map((modules as ModuleInfo[]).map((each) => [each.specifier, each]));
+  const loaded = new Set([new URL(path, root).href]);
+  for (const specifier of loaded) {
+    for (const { code, isDynamic } of found.get(specifier)?.dependencies ?? []) {
+      if (code?.specifier && !isDynamic) loaded.add(code.specifier);
+    }
+  }
+  return Array.from(loaded, (each) => each.slice(root.href.length));
+}
+
+Deno.test("servers, systems and relays load nothing for browsers but the check of the option", async () => {
+  const forBrowsers = /^web\/|websocket|frame|http|upgrade|event_stream|newcomers/;
+  for (const door of ["server.ts", "system.ts", "relay.ts"]) {
+    const loaded = await loadedWith(door);
+    assert(loaded.includes("net/line_connection.ts"), door);
+    assertEquals(loaded.filter((path) => forBrowsers.test(path)), ["web/options.ts"], door);
+  }
+});

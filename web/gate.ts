@@ -34,7 +34,9 @@ import { asksForUpgrade, checkUpgrade, UPGRADE_REQUIRED } from "../protocol/upgr
 import { NOTHING } from "../protocol/utf8.ts";
 import { acceptKey } from "../protocol/websocket.ts";
 import type { WebAnswer } from "./answer.ts";
-import type { Admission, Refusal, WebPolicy, WebRoute } from "./policy.ts";
+import { bearerToken } from "./bearer.ts";
+import type { WebRules } from "./options.ts";
+import { WebPolicy, type WebRoute, type WebVerdict } from "./policy.ts";
 
 /**
  * Most connections whose request may be incomplete. Beyond this limit the one that has waited
@@ -44,8 +46,11 @@ const MAX_WAITING = 1000;
 
 /** Receiver of the gate's decisions, and source of its answers. */
 export interface WebGateSink {
-  /** Answers a request that is not for a WebSocket. `null` if there is nothing at its path. */
-  answer(request: HttpRequest): WebAnswer | null;
+  /**
+   * Answers a request that is not for a WebSocket, with its token if it has one. Returns `null` if
+   * there is nothing at its path.
+   */
+  answer(request: HttpRequest, token: string | undefined): WebAnswer | null;
   /**
    * Called when a connection has become a WebSocket or a stream of events. `input` holds the lines
    * of its client so far, which is authorized if there are any.
@@ -99,14 +104,14 @@ export class WebGate implements ConnectionSink {
   /** Longest waiting first. */
   readonly #pending = new Map<LineConnection, Pending>();
 
-  /** Creates a gate that lets in whom `policy` permits. A request must end in `helloTimeout` ms. */
+  /** Creates a gate with these rules. A request must end in `helloTimeout` ms. */
   constructor(
-    policy: WebPolicy,
+    rules: WebRules,
     helloTimeout: number,
     limits: ConnectionLimits,
     sink: WebGateSink,
   ) {
-    this.#policy = policy;
+    this.#policy = new WebPolicy(rules);
     this.#helloTimeout = helloTimeout;
     this.#sink = sink;
     this.#limits = new ConnectionLimits(
@@ -155,7 +160,7 @@ export class WebGate implements ConnectionSink {
     if (route === "socket") return void this.#upgrade(connection, request, verdict);
     const isHead = request.method === "HEAD";
     if (verdict.kind === "refused") return this.#refuse(connection, verdict.fault, isHead);
-    const answer = this.#sink.answer(request);
+    const answer = this.#sink.answer(request, bearerToken(request));
     if (!answer) return this.#answer(connection, formatFault(NOT_FOUND, isHead));
     if (answer.kind === "fault") return this.#refuse(connection, answer, isHead);
     const headers = { ...verdict.headers, ...answer.headers };
@@ -173,7 +178,7 @@ export class WebGate implements ConnectionSink {
   async #upgrade(
     connection: LineConnection,
     request: HttpRequest,
-    verdict: Admission | Refusal,
+    verdict: WebVerdict,
   ): Promise<void> {
     if (verdict.kind === "refused" && verdict.cause !== "origin") {
       return this.#refuse(connection, verdict.fault);

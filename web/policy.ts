@@ -8,93 +8,68 @@
  * @module
  */
 
-import { type Authority, isAddress, parseAuthority } from "../protocol/authority.ts";
+import { type Authority, isAddress, parseAuthority, withoutDot } from "../protocol/authority.ts";
 import { type HttpFault, httpFault, type HttpRequest, listOf } from "../protocol/http.ts";
 import type { HttpHeaders } from "../protocol/http_response.ts";
-import { inspect, quote } from "../protocol/printable.ts";
-import { TextSet } from "../protocol/text_map.ts";
+import { defaultPort, normalOrigin, parseOrigin } from "../protocol/origin.ts";
+import { quote } from "../protocol/printable.ts";
+import type { WebRules } from "./options.ts";
 
-/** Pages and hosts that may be used besides the relay's own. */
-export interface WebOptions {
-  /**
-   * The origins of other pages that may join, exactly as browsers send them: `https://chat.example`,
-   * with a port if it is not the scheme's own. `null`, `file://` and the origins of extensions are
-   * valid too. `null` lets in every page that hides its origin, which any site can do.
-   *
-   * @default []
-   */
-  readonly origins?: readonly string[];
-  /**
-   * The names in the address bar of a browser, besides IP addresses, `localhost` and names that end
-   * in `.localhost`: those of this machine and of proxies in front of it, without a port. There is
-   * no wildcard, because a name that a stranger owns must not be among them.
-   *
-   * @default []
-   */
-  readonly hosts?: readonly string[];
-}
-
-/** The kinds of content. */
+/** The kinds of content, each with rules of its own. */
 export type WebRoute = "page" | "client" | "socket" | "events" | "metrics" | "health";
 
-/** A request that is let in. */
-export interface Admission {
-  readonly kind: "admitted";
+/** The verdict on a request that is permitted. */
+export interface Permission {
+  readonly kind: "permitted";
   /** Headers that the response must have, which say what other pages may do with it. */
   readonly headers: HttpHeaders;
 }
 
-/** A request that is refused. */
-export interface Refusal {
+/** The verdict on a request that is refused. */
+export interface Rejection {
   readonly kind: "refused";
   /**
    * `origin` if the page is the reason, and `host` if the host or a proxy is. A page cannot read
-   * the answer to a WebSocket that is refused, and so must be told the reason in another way.
+   * the response to a WebSocket that is refused, so it must receive the reason in another way.
    */
   readonly cause: "origin" | "host";
-  /** The answer. Its message names the flag of the relay that would let the request in. */
+  /** The response. Its message names the flag of the relay that would let the request in. */
   readonly fault: HttpFault;
 }
+
+/** The decision about a request. */
+export type WebVerdict = Permission | Rejection;
 
 /** Headers with which proxies say for whom they ask. Those of `X-Forwarded-` are not listed here. */
 const PROXY_HEADERS = ["forwarded", "via", "x-real-ip", "x-original-host", "cf-connecting-ip"];
 const PROXY_PREFIX = "x-forwarded-";
 
-/** What a person can be led to by a link on any page. The answer is shown and cannot be read. */
+/** The routes that a link on any page may lead to. The page cannot read what is shown then. */
 const LINKED: readonly WebRoute[] = ["page", "metrics", "health"];
 
 /** The values of `Sec-Fetch-Dest` of a page within another. */
 const FRAMES = ["iframe", "frame", "embed", "object", "fencedframe"];
 
-/** The text of an origin whose scheme is not that of a web server, such as that of an extension. */
-const OTHER_ORIGIN = /^(?!wss?:)[a-z][a-z\d+.-]*:\/\/[\w.-]*(?::\d+)?$/i;
-
-/** The rules of one listener. */
+/** Decides which requests of one listener are permitted. */
 export class WebPolicy {
-  readonly #origins: TextSet;
-  readonly #hosts: TextSet;
-  readonly #isTls: boolean;
+  readonly #rules: WebRules;
 
-  /**
-   * Checks the options.
-   *
-   * @param options Pages and hosts besides the relay's own.
-   * @param isTls Whether the listener speaks TLS, so that its own page has the scheme `https`.
-   * @throws {TypeError} If an origin or a host is invalid.
-   */
-  constructor(options: WebOptions, isTls: boolean) {
-    this.#origins = new TextSet(listed(options.origins, "web.origins").map(checkOrigin));
-    this.#hosts = new TextSet(listed(options.hosts, "web.hosts").map(checkHost));
-    this.#isTls = isTls;
+  /** Creates the policy of a listener with these rules. */
+  constructor(rules: WebRules) {
+    this.#rules = rules;
   }
 
   /** Decides about a request for content of this kind. */
-  check(request: HttpRequest, route: WebRoute): Admission | Refusal {
+  check(request: HttpRequest, route: WebRoute): WebVerdict {
     const { host } = request;
     return this.#faultOfHost(request, route, host) ?? this.#checkPage(request, route, host);
   }
 
-  #faultOfHost({ headers }: HttpRequest, route: WebRoute, host: Authority | null): Refusal | null {
+  #faultOfHost(
+    { headers }: HttpRequest,
+    route: WebRoute,
+    host: Authority | null,
+  ): Rejection | null {
     // No browser and no proxy leaves the host out. Health checks with HTTP/1.0 do.
     if (host === null && route !== "health") {
       return refuse(
@@ -122,13 +97,13 @@ export class WebPolicy {
     return hidden === undefined ? null : refuse("host", faultOfName("Forwarded host", hidden));
   }
 
-  #checkPage(request: HttpRequest, route: WebRoute, host: Authority | null): Admission | Refusal {
+  #checkPage(request: HttpRequest, route: WebRoute, host: Authority | null): WebVerdict {
     if (route === "client") {
       const open = {
         "Access-Control-Allow-Origin": "*",
         "Cross-Origin-Resource-Policy": "cross-origin",
       };
-      return { kind: "admitted", headers: open };
+      return { kind: "permitted", headers: open };
     }
     const { headers } = request;
     const closed = { "Cross-Origin-Resource-Policy": "same-origin", "Vary": "Origin" };
@@ -137,9 +112,9 @@ export class WebPolicy {
     }
     const origin = headers.get("origin");
     if (origin !== undefined) {
-      if (this.#origins.has(normalOrigin(origin) ?? "")) {
+      if (this.#rules.origins.has(normalOrigin(origin) ?? "")) {
         const sharing = { "Access-Control-Allow-Origin": origin };
-        return { kind: "admitted", headers: { ...closed, ...sharing } };
+        return { kind: "permitted", headers: { ...closed, ...sharing } };
       }
       if (host === null || !this.#isOwn(origin, host)) {
         return refuse("origin", faultOfPage("Origin", origin));
@@ -149,7 +124,7 @@ export class WebPolicy {
     if (site !== "none" && site !== "same-origin" && !isLink(request, route)) {
       return refuse("origin", faultOfPage("Sec-Fetch-Site", site));
     }
-    return { kind: "admitted", headers: closed };
+    return { kind: "permitted", headers: closed };
   }
 
   /** Returns whether no stranger can let this host point here. */
@@ -160,7 +135,7 @@ export class WebPolicy {
   }
 
   #isListed({ host }: Authority): boolean {
-    return this.#hosts.has(withoutDot(host));
+    return this.#rules.hosts.has(withoutDot(host));
   }
 
   /**
@@ -170,7 +145,7 @@ export class WebPolicy {
   #isOwn(origin: string, host: Authority): boolean {
     const page = parseOrigin(origin);
     if (page === null) return false;
-    const isOwnScheme = page.isTls === this.#isTls || page.isTls && this.#isListed(host);
+    const isOwnScheme = page.isTls === this.#rules.isTls || page.isTls && this.#isListed(host);
     return isOwnScheme && page.host === host.host &&
       page.port === (host.port ?? defaultPort(page.isTls));
   }
@@ -202,66 +177,6 @@ function hiddenHosts(headers: ReadonlyMap<string, string>): string[] {
   ];
 }
 
-/** Returns a host without the dot that marks a name as complete (RFC 1034, section 3.1). */
-function withoutDot(host: string): string {
-  return host.endsWith(".") ? host.slice(0, -1) : host;
-}
-
-function defaultPort(isTls: boolean): number {
-  return isTls ? 443 : 80;
-}
-
-/** The origin of a page of a web server. */
-interface WebOrigin {
-  readonly isTls: boolean;
-  readonly host: string;
-  readonly port: number;
-}
-
-function parseOrigin(text: string): WebOrigin | null {
-  const [, scheme, rest] = /^(https?):\/\/(.*)$/i.exec(text) ?? [];
-  const authority = parseAuthority(rest ?? "");
-  if (scheme === undefined || authority === null) return null;
-  const isTls = scheme.toLowerCase() === "https";
-  return { isTls, host: authority.host, port: authority.port ?? defaultPort(isTls) };
-}
-
-/** Returns an origin as browsers write it, or `null` if it is not an origin. */
-function normalOrigin(text: string): string | null {
-  const page = parseOrigin(text);
-  if (page) {
-    const port = page.port === defaultPort(page.isTls) ? "" : `:${page.port}`;
-    return `${page.isTls ? "https" : "http"}://${page.host}${port}`;
-  }
-  const isOther = text === "null" || !/^https?:/i.test(text) && OTHER_ORIGIN.test(text);
-  return isOther ? text.toLowerCase() : null;
-}
-
-function listed(values: readonly string[] | undefined, name: string): readonly string[] {
-  if (values === undefined) return [];
-  if (Array.isArray(values)) return values;
-  throw new TypeError(`Invalid ${name}: expected a list of strings, got ${inspect(values)}`);
-}
-
-function checkOrigin(text: string): string {
-  const origin = typeof text === "string" ? normalOrigin(text) : null;
-  if (origin !== null) return origin;
-  throw new TypeError(
-    'Invalid web.origins: expected the origin of a page, such as "https://chat.example", ' +
-      `"http://localhost:5173", "null" or "file://", without a path, got ${inspect(text)}`,
-  );
-}
-
-function checkHost(text: string): string {
-  const authority = typeof text === "string" ? parseAuthority(text) : null;
-  const host = withoutDot(authority?.host ?? "");
-  if (authority?.port === null && /^[^.]/.test(host)) return host;
-  throw new TypeError(
-    'Invalid web.hosts: expected a host name, such as "relay.example", without a port and ' +
-      `without a wildcard, got ${inspect(text)}`,
-  );
-}
-
 function faultOfName(header: string, value: string): string {
   return `${header} ${quote(value)} is not known here: expected an IP address, localhost, or a ` +
     "name that the relay was given with --web-host NAME (in code: web.hosts)";
@@ -272,6 +187,6 @@ function faultOfPage(header: string, value: string): string {
     "origin the relay was given with --web-origin ORIGIN (in code: web.origins)";
 }
 
-function refuse(cause: "origin" | "host", message: string): Refusal {
+function refuse(cause: "origin" | "host", message: string): Rejection {
   return { kind: "refused", cause, fault: httpFault(403, message) };
 }
