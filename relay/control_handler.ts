@@ -94,7 +94,10 @@ export class ControlHandler {
       return 1;
     }
     const line = parseLine(decoder.decode(bytes), hasEscapedKey) as ControlLine;
-    if (control === "read") return this.#handshake.onRead(client.recipient, line) ? 0 : 1;
+    if (control === "read") {
+      const isFree = this.#handshake.onRead(client.recipient, line);
+      return (isFree ? 0 : 1) + Math.floor(length / BYTES_PER_LINE);
+    }
     return 1 + length / BYTES_PER_LINE + this.#answer(client, line);
   }
 
