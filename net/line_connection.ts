@@ -202,6 +202,7 @@ export class LineConnection extends EbsocketConnection {
     this.#sink = sink;
     this.#limits = ConnectionLimits.of(options);
     if (this.#splitter) this.#splitter.maxLineBytes = this.#limits.maxLineBytes;
+    if (this.#writer) this.#writer.maxPendingBytes = this.#limits.maxPendingBytes;
   }
 
   /**

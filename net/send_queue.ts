@@ -28,7 +28,7 @@ export class SendQueue {
   /** Bytes queued. */
   bytes = 0;
   /** Most bytes that may be queued. */
-  readonly maxBytes: number;
+  maxBytes: number;
 
   readonly #budget: SendBudget;
   #encoding: Encoding = LINES;

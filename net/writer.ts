@@ -75,6 +75,11 @@ export class Writer<Owner> {
     return this.#writing || this.#scheduled;
   }
 
+  /** Most bytes that may be queued. */
+  set maxPendingBytes(bytes: number) {
+    this.#queue.maxBytes = bytes;
+  }
+
   /** Bytes queued. */
   get pendingBytes(): number {
     return this.#queue.bytes;

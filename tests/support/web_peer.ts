@@ -11,6 +11,10 @@ const decoder = new TextDecoder();
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/** A request for a WebSocket. */
+export const UPGRADE = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n" +
+  `Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n\r\n`;
+
 /** The mask of all frames, in which every bit counts somewhere. */
 const MASK = [0x5a, 0x00, 0xff, 0x13];
 
