@@ -115,6 +115,8 @@ export class LineConnection extends EbsocketConnection {
   #keepAlive: KeepAlive | null = null;
   /** Up to how many bytes lines are queued without being written. */
   #maxHeldBytes = 0;
+  /** Whether the peer speaks a protocol without lines, so that none are sent to it. */
+  #isForeign = false;
 
   #phase: "open" | "closing" | "closed" = "open";
   #reason: CloseReason = "aborted";
@@ -220,14 +222,23 @@ export class LineConnection extends EbsocketConnection {
     this.#writer?.release();
   }
 
-  /** Drops the lines that were held, because the peer turned out to be no client. */
-  discard(): void {
-    this.#maxHeldBytes = 0;
-    this.#writer?.stop();
-    this.#writer?.clear();
+  /**
+   * Drops the lines that were held, because the peer turned out to be no client. It is sent no
+   * further lines before {@link wrap}.
+   *
+   * @returns The number of dropped lines, and of their bytes.
+   */
+  discard(): { lines: number; bytes: number } {
+    this.#feed?.settle(this);
+    const writer = this.#writer;
+    writer?.stop();
+    const unsent = writer?.unsent() ?? { lines: 0, bytes: 0 };
+    writer?.clear();
     this.#writer = null;
     this.#feed = null;
-    this.eventsOut = 0;
+    this.#maxHeldBytes = 0;
+    this.#isForeign = true;
+    return unsent;
   }
 
   /**
@@ -237,6 +248,7 @@ export class LineConnection extends EbsocketConnection {
   wrap(codec: Codec, head: Uint8Array): void {
     this.#startedWriter().wrap(codec.encoding, head);
     this.#codec = codec;
+    this.#isForeign = false;
     this.#splitter?.shrink();
   }
 
@@ -271,7 +283,7 @@ export class LineConnection extends EbsocketConnection {
   send(lines: Uint8Array, count = 1): boolean {
     const writer = this.#startedWriter();
     this.#feed?.settle(this);
-    if (this.#phase !== "open") return false;
+    if (!this.#takesLines) return false;
     return writer.offer(lines) ? this.#queued(count) : this.#refused(lines.length);
   }
 
@@ -289,8 +301,12 @@ export class LineConnection extends EbsocketConnection {
    */
   sendPieces(pieces: readonly Piece[], count: number): boolean {
     const writer = this.#startedWriter();
-    if (this.#phase !== "open") return false;
+    if (!this.#takesLines) return false;
     return writer.offerPieces(pieces) ? this.#queued(count) : this.#refused(sizeOf(pieces));
+  }
+
+  get #takesLines(): boolean {
+    return this.#phase === "open" && !this.#isForeign;
   }
 
   #queued(count: number): true {
@@ -549,7 +565,12 @@ export class LineConnection extends EbsocketConnection {
   // Ending
 
   close(reason: CloseReason = "local", detail = ""): Promise<CloseInfo> {
-    return this.closeWith(reason, detail, encodeClose({ reason, detail }));
+    return this.closeWith(reason, detail, this.#closeLine(reason, detail));
+  }
+
+  /** Returns the `close` line, or `null` if none is sent. */
+  #closeLine(reason: CloseReason, detail: string): Uint8Array | null {
+    return this.#isForeign ? null : encodeClose({ reason, detail });
   }
 
   /**
@@ -606,7 +627,7 @@ export class LineConnection extends EbsocketConnection {
   static #onWriterIdle(connection: LineConnection, error: unknown): void {
     if (error !== undefined) return connection.#onWriteError(error);
     // Most memory of a WebSocket that stays idle would be that of its writer.
-    if (connection.open && connection.#writer!.isDone) connection.#writer = null;
+    if (connection.open && connection.#writer?.isDone) connection.#writer = null;
     connection.#advance();
   }
 
@@ -628,13 +649,13 @@ export class LineConnection extends EbsocketConnection {
    */
   #onEnd(): void {
     this.#readEnded = true;
-    if (this.#phase === "open") {
-      this.#sink!.onEnd?.(this);
+    if (this.#phase === "open") this.#sink!.onEnd?.(this);
+    if (this.#phase === "open") { // The sink may have closed it.
       this.#feed?.settle(this);
       const lost = this.unfinishedBytes;
       const reason = lost > 0 ? "truncated" : "eof";
       const detail = lost > 0 ? `${lost} bytes after the last newline were dropped` : "";
-      this.#beginClosing(reason, detail, encodeClose({ reason, detail }));
+      this.#beginClosing(reason, detail, this.#closeLine(reason, detail));
     }
     this.#advance();
   }

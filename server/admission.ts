@@ -9,7 +9,7 @@ import type { ConnectionSink, EbsocketConnection } from "../net/connection.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits, type ConnectionOptions } from "../net/connection_options.ts";
 import { encodeClose, type Hello } from "../protocol/control.ts";
-import type { CloseInfo, CloseReason } from "../errors.ts";
+import type { CloseInfo, CloseReason, Farewell } from "../errors.ts";
 import type { AuthGate, AuthGateSink } from "./auth_gate.ts";
 import { checkDuration, checkGiven, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
@@ -36,12 +36,7 @@ export const DEFAULT_HELLO_TIMEOUT = 5000;
 const MAX_REJECTED = 256;
 
 /** The end of a client that turned out to speak HTTP, as a browser's spare connection does. */
-const CHANGED_MIND: CloseInfo = {
-  reason: "eof",
-  detail: "an HTTP request came after all",
-  unsentLines: 0,
-  unsentBytes: 0,
-};
+const CHANGED_MIND: Farewell = { reason: "eof", detail: "an HTTP request came after all" };
 
 /** Receiver of the input of all connections of a server. */
 export interface ServerSink extends ConnectionSink {
@@ -260,12 +255,20 @@ export class Admission
   onClient(connection: LineConnection): boolean {
     connection.release();
     if (connection.id > 0) {
-      this.#sink.onOpen(connection);
+      this.#open(connection);
       return true;
     }
     connection.switchSink({ onLines() {}, onClose: () => this.gone(connection) }, this.#limits);
     this.reject(connection, "too-many-clients", this.#excess() ?? "the server was full");
     return false;
+  }
+
+  #open(connection: LineConnection): void {
+    try {
+      this.#sink.onOpen(connection);
+    } catch (error) {
+      this.#onFailure(error); // No other handler would receive it.
+    }
   }
 
   onFirstLines(connection: LineConnection, lines: LineBlock): void {
@@ -274,14 +277,17 @@ export class Admission
   }
 
   onWebPeer(connection: LineConnection, lines: LineBlock, wasClient = false): void {
+    connection.hold(Infinity); // until the lines that were gathered for it have been dropped, too
     if (connection.id > 0) this.#clients--;
+    if (wasClient) this.#sink.onEnd?.(connection);
+    else if (connection.id > 0) this.#sink.onWithdraw?.(connection);
+    const { lines: unsentLines, bytes: unsentBytes } = connection.discard();
     if (wasClient) {
-      this.#sink.onClose(connection, CHANGED_MIND);
+      this.#sink.onClose(connection, { ...CHANGED_MIND, unsentLines, unsentBytes });
       connection.id = 0;
-    } else if (connection.id > 0) {
-      this.#sink.onWithdraw?.(connection);
+      connection.bytesIn = 0;
     }
-    connection.discard();
+    connection.eventsOut = 0;
     this.#webGate!.receive(connection, lines);
   }
 
@@ -399,6 +405,7 @@ export class Admission
     const detail = "";
     const retry = this.#retryAfter > 0 ? { retryAfterMs: this.#retryAfter } : {};
     const lastWord = encodeClose({ reason: "shutdown", detail, ...retry });
+    this.#webGate?.close();
     await Promise.all(
       [...this.#connections].map((each) => each.closeWith("shutdown", detail, lastWord)),
     );

@@ -88,6 +88,8 @@ const NOT_FOUND = httpFault(
     "at a path that ends in /ws",
 );
 
+const CLOSING = httpFault(503, "The server is shutting down");
+
 const NO_LINES = new LineBlock(NOTHING);
 
 const EARLY_DATA = httpFault(
@@ -188,7 +190,7 @@ export class WebGate implements ConnectionSink {
     if (connection.unfinishedBytes > 0) return this.#refuse(connection, EARLY_DATA);
     connection.pause();
     const accept = await acceptKey(upgrade.key);
-    if (!this.#pending.has(connection)) return; // It has ended in the meantime.
+    if (!this.#pending.has(connection) || !connection.open) return; // It has ended meanwhile.
     this.#forget(connection);
     connection.wrap(new WebSocketCodec(), formatUpgrade(accept));
     connection.resume();
@@ -210,6 +212,11 @@ export class WebGate implements ConnectionSink {
     this.#forget(connection);
     const reason = REASONS[fault.status] ?? "bad-request";
     this.#sink.reject(connection, reason, fault.message, formatFault(fault, isHead));
+  }
+
+  /** Answers the requests that have no answer yet, because the server is closing. */
+  close(): void {
+    for (const connection of this.#pending.keys()) this.#answer(connection, formatFault(CLOSING));
   }
 
   #forget(connection: LineConnection): void {
