@@ -4,6 +4,7 @@ import { assertFalse } from "@std/assert/false";
 import { assertNotEquals } from "@std/assert/not-equals";
 import { assertLess } from "@std/assert/less";
 import { concat } from "@std/bytes/concat";
+import type { ConnectionSink } from "../../net/connection.ts";
 import { LineConnection } from "../../net/line_connection.ts";
 import { Block, Piece } from "../../net/piece.ts";
 import { SendQueue } from "../../net/send_queue.ts";
@@ -91,9 +92,18 @@ Deno.test("A Ping neither needs credit nor takes it", () => {
 async function openWebSocket(maxPendingBytes: number) {
   const duplex = new FakeDuplex();
   const connection = new LineConnection(duplex, ["127.0.0.1", 50000]);
-  connection.start({ onLines() {}, onClose() {} }, { maxPendingBytes });
-  connection.wrap(new WebSocketCodec(), utf8("HTTP/1.1 101\r\n\r\n"));
-  await until(() => connection.pendingBytes === 0);
+  const sink: ConnectionSink = {
+    onLines() {
+      if (!connection.isWrapped) {
+        connection.wrap(new WebSocketCodec(), utf8("HTTP/1.1 101\r\n\r\n"));
+      }
+    },
+    onClose() {},
+  };
+  connection.start(sink, { maxPendingBytes });
+  duplex.receive("GET /\n");
+  await until(() => duplex.written !== "" && connection.pendingBytes === 0);
+  connection.bytesIn = 0;
   return { connection, duplex };
 }
 
