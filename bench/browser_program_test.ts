@@ -71,7 +71,7 @@ Deno.test({
     await assertRejects(
       () => run(toReceived),
       Error,
-      "The subscriber has ended: Error: No",
+      "has ended: Error: No",
     );
   },
 });

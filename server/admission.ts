@@ -29,8 +29,8 @@ export const DEFAULT_MAX_TOTAL_PENDING_BYTES = 536_870_912;
 export const DEFAULT_HELLO_TIMEOUT = 5000;
 
 /**
- * Most peers that may receive the reason of their rejection at the same time. This can take a
- * second for each. In a flood, the others are disconnected without a reason, or they would use up
+ * Most peers at the same time that receive the reason of their rejection, or may turn out to speak
+ * HTTP although there is no room for another client. Either can take a second for each. In a flood, the others are disconnected without a reason, or they would use up
  * the file descriptors that the limit protects.
  */
 const MAX_REJECTED = 256;
@@ -153,6 +153,8 @@ export class Admission
 
   /** All connections that have not ended, including rejected ones. */
   readonly #connections = new Set<LineConnection>();
+  /** Undecided peers that are rejected unless they speak HTTP, because there is no room. */
+  readonly #surplus = new Set<LineConnection>();
   /** Rejected peers that are still receiving the reason. */
   readonly #rejected = new Set<LineConnection>();
   readonly #memory: MemoryLimits;
@@ -254,7 +256,7 @@ export class Admission
 
   onClient(connection: LineConnection): boolean {
     connection.release();
-    if (connection.id > 0) {
+    if (!this.#surplus.delete(connection)) {
       this.#open(connection);
       return true;
     }
@@ -278,9 +280,11 @@ export class Admission
 
   onWebPeer(connection: LineConnection, lines: LineBlock, wasClient = false): void {
     connection.hold(Infinity); // until the lines that were gathered for it have been dropped, too
-    if (connection.id > 0) this.#clients--;
+    // A peer that waits for its token to be checked has no number.
+    const isClient = !this.#surplus.delete(connection) && connection.id > 0;
+    if (isClient) this.#clients--;
     if (wasClient) this.#sink.onEnd?.(connection);
-    else if (connection.id > 0) this.#sink.onWithdraw?.(connection);
+    else if (isClient) this.#sink.onWithdraw?.(connection);
     const { lines: unsentLines, bytes: unsentBytes } = connection.discard();
     if (wasClient) {
       this.#sink.onClose(connection, { ...CHANGED_MIND, unsentLines, unsentBytes });
@@ -299,7 +303,7 @@ export class Admission
     // token, and a full server still answers HTTP.
     const excess = this.#excess();
     const excessOfAddress = this.#excessOf(connection);
-    const mayWait = this.#authGate || this.#newcomers && this.#newcomers.size < MAX_REJECTED;
+    const mayWait = this.#authGate || this.#newcomers && this.#mayLinger;
     if (excessOfAddress ?? (mayWait ? null : excess)) {
       connection.start({ onLines() {}, onClose: () => this.#forget(connection) }, this.#limits);
       return this.reject(connection, "too-many-clients", excessOfAddress ?? excess!);
@@ -308,7 +312,8 @@ export class Admission
     if (this.#authGate) return this.#authGate.start(connection);
     if (this.#newcomers) this.#newcomers.start(connection);
     else connection.start(this, this.#limits);
-    if (!excess) this.#connect(connection);
+    if (excess) this.#surplus.add(connection);
+    else this.#connect(connection);
     if (!this.#newcomers) this.#sink.onOpen(connection);
   }
 
@@ -335,6 +340,11 @@ export class Admission
       : null;
   }
 
+  /** Whether there is room for one more peer that is no client. */
+  get #mayLinger(): boolean {
+    return this.#rejected.size + this.#surplus.size < MAX_REJECTED;
+  }
+
   /** Closes the connection of a peer that does not become a client. */
   reject(
     connection: LineConnection,
@@ -342,7 +352,7 @@ export class Admission
     detail: string,
     lastWord: Uint8Array | null = encodeClose({ reason, detail }),
   ): void {
-    if (this.#rejected.size < MAX_REJECTED) {
+    if (this.#mayLinger) {
       this.#rejected.add(connection);
       connection.closeWith(reason, detail, lastWord);
     } else {
@@ -379,6 +389,7 @@ export class Admission
   #forget(connection: LineConnection): void {
     this.#connections.delete(connection);
     this.#rejected.delete(connection);
+    this.#surplus.delete(connection);
     if (this.#connections.size === 0) removeTicking(this);
   }
 

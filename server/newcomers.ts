@@ -64,11 +64,6 @@ export class Newcomers implements ConnectionSink {
     this.#maxHeldBytes = Math.min(MAX_HELD_BYTES, MAX_HELD_SHARE * limits.maxPendingBytes);
   }
 
-  /** Number of undecided peers. */
-  get size(): number {
-    return this.#undecided.size + this.#begun.size;
-  }
-
   /** Starts a connection and waits for its first line. */
   start(connection: LineConnection): void {
     this.#undecided.set(connection, performance.now() + SILENCE_MS);

@@ -45,11 +45,13 @@ const OTHERS = [
   "asker.ts",
   "ask.ts",
   "camera.ts",
+  "client.ts",
   "events.ts",
   "forward.ts",
   "greeter.ts",
   "greeter_test.ts",
   "start.ts",
+  "token.ts",
 ];
 
 /** Event names that one of the clients handles. */

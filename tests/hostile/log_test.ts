@@ -54,8 +54,10 @@ for (const format of ["text", "json"]) {
     command.kill("SIGTERM");
     const { stdout: all, stderr } = await command.end();
     assertEquals(stderr, "");
-    const lines = all.split("\n").filter((line) => /(client c\d+|"client":\d+)/.test(line));
-    assertEquals(lines.length, 2 * addresses.length, all);
+    const has = (words: RegExp) => all.split("\n").filter((line) => words.test(line)).length;
+    const requests = ATTEMPTS.filter((text) => text.startsWith("GET ")).length;
+    assertEquals(has(/client c\d+|"client":\d+/), 2 * (addresses.length - requests), all);
+    assertEquals(has(/refused a client|"type":"refuse"/), requests, all);
   });
 }
 

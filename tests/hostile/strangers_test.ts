@@ -69,7 +69,8 @@ const TOLD_ONE_BY_ONE = 10;
 Deno.test("relay --token-file accepts nothing from peers without the token, and sends them no event", async () => {
   using file = new TokenFile();
   for (let i = 0; i < STRANGERS.length; i += TOLD_ONE_BY_ONE) {
-    await using target = await Target.start(["--token-file", file.path], { hello: hello(TOKEN) });
+    const args = ["--token-file", file.path, "--no-web"];
+    await using target = await Target.start(args, { hello: hello(TOKEN) });
     for (const [what, sent, told] of STRANGERS.slice(i, i + TOLD_ONE_BY_ONE)) {
       await using peer = await target.peer();
       await target.pair.talk();
@@ -128,8 +129,8 @@ Deno.test("relay --token-file admits a client with the token in any JSON spellin
   await target.isCalm({ passes: 4 * greetings.length });
 });
 
-Deno.test("relay without a token answers HTTP, and hangs up on other protocols", async () => {
-  await using target = await Target.start();
+Deno.test("relay --no-web answers HTTP, and hangs up on other protocols", async () => {
+  await using target = await Target.start(["--no-web"]);
   for (const [what, sent, told] of STRANGERS.filter(([what]) => /^[A-Z]/.test(what))) {
     await using peer = await target.peer();
     await target.joined(addressOf(peer));

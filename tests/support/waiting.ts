@@ -3,7 +3,7 @@
 import { size } from "./size.ts";
 
 /** How long a test waits for anything, in milliseconds: far longer than it takes. */
-export const PATIENCE = size(30_000, 90_000);
+export const PATIENCE = size(60_000, 120_000);
 
 /** Resolves after `ms` milliseconds. Only for tests in which time itself matters. */
 export function pause(ms: number): Promise<void> {
