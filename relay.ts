@@ -1,5 +1,5 @@
 /**
- * The policy of a relay: decides which clients receive each line. Does not depend on sockets.
+ * A relay: passes the events of each client of a server on to the others.
  *
  * @example A relay inside another program
  * ```ts
@@ -21,10 +21,11 @@
 import { isLoopback } from "./protocol/address.ts";
 import { inspect } from "./protocol/printable.ts";
 import { Pipeline } from "./relay/pipeline.ts";
-import type { RelayOptions, WebSite } from "./relay/options.ts";
+import type { RelayOptions } from "./relay/options.ts";
 import type { RelayClient, RelayStats } from "./protocol/report.ts";
 import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/admission.ts";
 import { EbsocketServer } from "./server.ts";
+import type { Site } from "./web/site.ts";
 
 export {
   ConnectionClosedError,
@@ -101,7 +102,7 @@ export class Relay {
   }
 
   /** Loads the answers to HTTP requests, which only a relay with `web` needs. */
-  async #loadSite({ web, token, maxTotalPendingBytes }: RelayOptions): Promise<WebSite> {
+  async #loadSite({ web, token, maxTotalPendingBytes }: RelayOptions): Promise<Site> {
     const { Site } = await import("./web/site.ts");
     const subject = {
       stats: () => this.stats(),

@@ -290,7 +290,7 @@ export class ConnectionManager {
     }
   }
 
-  /** Waits until the program has read half of its inbox, and somebody sees its page. */
+  /** Waits until the program has read half of its inbox, and its page is visible. */
   async #whenRead(): Promise<void> {
     await this.#receiver.inboxes.whenRoom();
     await whenVisible();

@@ -9,7 +9,7 @@ import type { ClientPort, Destination } from "./port.ts";
 import { inspect } from "../protocol/printable.ts";
 import { WebConnection } from "./web_connection.ts";
 
-/** What a browser does not say about a failed attempt: its likely causes. */
+/** The likely causes of a failed attempt. A browser reports none. */
 const CAUSES = "no WebSocket came about, and the reason is not known here; is a relay running " +
   "there, does it admit this page (--web, --web-origin, --web-host), and does a page that was " +
   "loaded by https: connect to wss:?";

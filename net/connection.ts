@@ -85,7 +85,7 @@ export abstract class EbsocketConnection {
   /** Address of the peer. */
   abstract readonly address: Address;
   /**
-   * What carries the lines: `tcp`, `tls`, `unix`, `websocket`, `event-stream`, or `other` for a
+   * The transport of the lines: `tcp`, `tls`, `unix`, `websocket`, `event-stream`, or `other` for a
    * socket of the program's own.
    */
   abstract readonly transport: Transport;

@@ -1,5 +1,5 @@
 /**
- * How many bytes of events a peer can take that says so, because it cannot stop receiving.
+ * The credit of a peer that cannot stop receiving: how many more bytes of events it can take.
  *
  * @module
  */

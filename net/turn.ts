@@ -137,7 +137,7 @@ export function nextTurn(waiter: object = {}): Promise<void> {
 }
 
 /**
- * Clears the timers that nobody waits for. No timer should outlive the work it was set for.
+ * Clears the timers without a waiter. No timer should outlive the work it was set for.
  *
  * @param waiter Who does not wait any more.
  */

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** Events a second that a tail may receive on average. Nobody reads that many. */
+/** Events a second that a tail may receive on average. A person cannot read more. */
 export const EVENTS_PER_SECOND = 500;
 
 /** Events that may come at once after a quiet time. */

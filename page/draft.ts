@@ -11,7 +11,7 @@ export type Draft =
   | { readonly attributes: Readonly<Record<string, unknown>>; readonly fault: "" }
   | { readonly attributes: null; readonly fault: string };
 
-/** Passes a value on. Newer browsers tell it what was written. */
+/** Passes a value on. Newer browsers also pass the source text of the value. */
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The client library that the relay serves beside the page.
+ * The client library that the relay serves besides the page.
  *
  * @module
  */

@@ -15,7 +15,7 @@ import { type Client, loadLibrary, socketAddress } from "./library.ts";
 /** Time between two questions about the relay, in milliseconds. */
 const INTERVAL_MS = 1000;
 
-/** The same while nobody sees the page. The relay does not count names then. */
+/** The same while the page is hidden. The relay does not count names then. */
 const HIDDEN_INTERVAL_MS = 10_000;
 
 /** Time after which a relay that cannot be reached is tried again, in milliseconds. */
@@ -23,7 +23,7 @@ const RETRY_MS = 2000;
 
 type Attributes = Readonly<Record<string, unknown>>;
 
-/** What the page shows of the connection. */
+/** The parts of the page that show the connection. */
 export interface LinkView {
   /** Shows the state in a word or two: whether there is a connection. */
   onState(state: "live" | "lost" | "waiting", words: string): void;

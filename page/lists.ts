@@ -145,7 +145,7 @@ export class Lists {
 }
 
 /** Returns `120 eof, 2 slow-consumer`. */
-export function describeReasons(departures: readonly DepartureSnapshot[]): string {
+function describeReasons(departures: readonly DepartureSnapshot[]): string {
   const groups = Map.groupBy(departures, ({ reason }) => reason);
   return [...groups].sort(([, one], [, two]) => two.length - one.length)
     .map(([reason, { length }]) => `${length} ${printable(reason)}`).join(", ");

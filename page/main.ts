@@ -1,5 +1,5 @@
 /**
- * The page of a relay: joins its parts, and passes each what it shows.
+ * The page of a relay: joins its parts, and passes data to each.
  *
  * @module
  */

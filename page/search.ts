@@ -1,5 +1,5 @@
 /**
- * Searches lists for what a person types.
+ * Searches lists for a text.
  *
  * @module
  */

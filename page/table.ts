@@ -21,7 +21,7 @@ export interface Column<T> {
   readonly kind?: string;
   /** Returns a further class of an item's cell. */
   readonly mark?: (item: T) => string;
-  /** Returns by what the rows are ordered, the largest first, when the title is pressed. */
+  /** Returns the figure by which the rows are ordered, the largest first, when the title is pressed. */
   readonly order?: (item: T) => number;
 }
 

@@ -6,7 +6,7 @@
 
 import type { EbsocketEvent } from "../client.ts";
 
-/** Maximum number of events that are drawn at once. Nobody reads more in a tenth of a second. */
+/** Maximum number of events that are drawn at once. A person cannot read more in a tenth of a second. */
 export const MAX_BATCH = 20;
 
 /** Maximum number of rows of a tail. Older ones are removed. */

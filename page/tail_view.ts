@@ -135,7 +135,7 @@ export class TailView {
     this.#update();
   }
 
-  /** Follows what is to be followed now, and shows that. */
+  /** Follows the pattern, or nothing, as the state demands, and shows the state. */
   async #update(): Promise<void> {
     const isFollowing = this.#isOpen && this.#pause === null && !this.#isResting &&
       !document.hidden;

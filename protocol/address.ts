@@ -1,5 +1,5 @@
 /**
- * Network addresses: their type, their text form and their check.
+ * Network addresses: their type, their text form and their check. And the kinds of transports.
  *
  * @module
  */
@@ -52,7 +52,7 @@ export function checkAddress(address: Address, minPort: 0 | 1 = 0): Address {
   return [hostname, port];
 }
 
-/** What carries the lines of a connection. `other` is a socket of the program's own. */
+/** The kinds of transports, which carry the lines of a connection. `other` is a socket of the program's own. */
 export type Transport = "tcp" | "tls" | "unix" | "websocket" | "event-stream" | "other";
 
 /** Returns whether only this machine can connect to a host name or address. */

@@ -90,7 +90,7 @@ const SPACES = 0x20202020;
 const TOP_BITS = 0x80808080;
 
 /**
- * Returns the end of each line, behind its line end, and whether there is any carriage return.
+ * Returns the end of each line, after its line end, and whether there is any carriage return.
  *
  * Only white space is below 0x20 in a line, so a word without such a byte has neither. Two words at
  * a time take half as long as a search for each of the two.
@@ -132,7 +132,7 @@ export function countMessages(bytes: Uint8Array, end: number = bytes.length): nu
 }
 
 /**
- * Returns the end of the message that contains the byte at `at`, behind its empty line. Returns 0
+ * Returns the end of the message that contains the byte at `at`, after its empty line. Returns 0
  * if it does not end in `bytes`. These may begin within a message, and must not end in the middle
  * of the two line ends that end one.
  */

@@ -64,7 +64,7 @@ export interface HttpRequest {
   readonly host: Authority | null;
   /** The values of the headers, by lower-case name. A list in several of them is joined by commas. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The bytes behind the head, of the block in which the head ended. A view of that block. */
+  /** The bytes after the head, of the block in which the head ended. A view of that block. */
   readonly rest: Uint8Array;
 }
 
@@ -73,7 +73,7 @@ export interface HttpFault {
   readonly kind: "fault";
   /** The status of the response, such as 400. */
   readonly status: number;
-  /** A sentence for people that names the value and what was expected. */
+  /** A sentence for people that names the value and the expected one. */
   readonly message: string;
   /** Headers that the response must have besides the usual ones, such as `Allow`. */
   readonly headers?: Readonly<Record<string, string>>;

@@ -10,7 +10,7 @@ import type { RelayStats } from "./report.ts";
 /** The kinds of metrics: sums that only grow, other sums, and figures that cannot be added up. */
 export type MetricKind = "Counter" | "UpDownCounter" | "Gauge";
 
-/** What a value is about, such as a direction or a reason. */
+/** The attributes of a value, such as a direction or a reason. */
 export type MetricAttributes = Readonly<Record<string, string>>;
 
 /** A value, and its attributes if the metric has several values. */

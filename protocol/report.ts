@@ -74,7 +74,7 @@ export interface RelayClient {
   readonly id: number;
   /** The client's address. */
   readonly address: Address;
-  /** What carries the client's lines. */
+  /** The transport of the client's lines. */
   readonly transport: Transport;
   /** Events received from the client and relayed. */
   readonly eventsIn: number;
@@ -92,7 +92,7 @@ export interface RelayClient {
 
 /** The state of a client of a relay. */
 export interface ClientReport extends Omit<RelayClient, "transport"> {
-  /** What carries the client's lines. Unset if the relay is too old to tell. */
+  /** The transport of the client's lines. Unset by older relays. */
   readonly transport?: Transport;
   /**
    * The number of subscriptions. `null` if the client has never subscribed and receives every

@@ -25,7 +25,7 @@ export interface ClientSnapshot extends Rates {
   readonly id: string;
   /** Its address. */
   readonly address: string;
-  /** What carries its lines, such as `tcp`; `null` if that is unknown. */
+  /** The transport of its lines, such as `tcp`; `null` if that is unknown. */
   readonly transport: string | null;
   /** The number of bytes queued for it. */
   readonly pendingBytes: number;

@@ -4,7 +4,7 @@
  * Extensions and subprotocols are not looked at, because the server chooses none. Clients other
  * than browsers then continue without one. A browser whose page has asked for a subprotocol fails
  * the connection, and says in its console that the server sent none (WHATWG WebSockets, section 3),
- * which is better than to confirm a protocol that nobody speaks here.
+ * which is better than to confirm a protocol that the server does not speak.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { quote } from "./printable.ts";
 import { isKey } from "./websocket.ts";
 
 /** The only version of the protocol that is in use. */
-const VERSION = "13";
+const WEBSOCKET_VERSION = "13";
 
-/** What a server says that speaks WebSocket only (RFC 9110, section 15.5.22). */
-const UPGRADE_FIELDS = {
+/** The headers of a server that speaks WebSocket only (RFC 9110, section 15.5.22). */
+const UPGRADE_HEADERS = {
   "Connection": "close, Upgrade",
   "Upgrade": "websocket",
-  "Sec-WebSocket-Version": VERSION,
+  "Sec-WebSocket-Version": WEBSOCKET_VERSION,
 };
 
 /** A request that may become a WebSocket. */
@@ -34,7 +34,13 @@ export interface Upgrade {
 export const UPGRADE_REQUIRED: HttpFault = httpFault(
   426,
   "Nothing but a WebSocket is at this path: expected Upgrade: websocket",
-  UPGRADE_FIELDS,
+  UPGRADE_HEADERS,
+);
+
+/** Refuses a client that does not wait for the response. Its bytes would not be lines. */
+export const EARLY_DATA: HttpFault = httpFault(
+  400,
+  "Bytes follow the request: a WebSocket must wait for the answer first",
 );
 
 /**
@@ -58,20 +64,22 @@ export function checkUpgrade(request: HttpRequest): Upgrade | HttpFault {
       426,
       "A WebSocket needs Upgrade: websocket and Connection: Upgrade. A proxy that passes neither " +
         "on must be told to, in nginx by proxy_http_version and proxy_set_header",
-      UPGRADE_FIELDS,
+      UPGRADE_HEADERS,
     );
   }
   const version = headers.get("sec-websocket-version") ?? "";
-  if (version !== VERSION) {
-    const message = `Invalid Sec-WebSocket-Version ${quote(version)}: expected ${VERSION}`;
-    return httpFault(426, message, UPGRADE_FIELDS);
+  if (version !== WEBSOCKET_VERSION) {
+    const message = `Invalid Sec-WebSocket-Version ${
+      quote(version)
+    }: expected ${WEBSOCKET_VERSION}`;
+    return httpFault(426, message, UPGRADE_HEADERS);
   }
   const key = headers.get("sec-websocket-key") ?? "";
   if (!isKey(key)) {
     return httpFault(400, `Invalid Sec-WebSocket-Key ${quote(key)}: expected 16 bytes in base64`);
   }
   if (rest.length > 0) {
-    return httpFault(400, "Bytes follow the request: a WebSocket must wait for the answer first");
+    return EARLY_DATA;
   }
   return { kind: "upgrade", key };
 }

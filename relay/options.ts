@@ -9,7 +9,7 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
 import type { RelayClient } from "../protocol/report.ts";
 import type { RateOptions } from "../server/rate_limiter.ts";
-import type { AdmissionSink, ServeOptions } from "../server/admission.ts";
+import type { ServeOptions } from "../server/admission.ts";
 import type { WebOptions } from "../web/options.ts";
 
 /** Callbacks for the life of a relay's clients, for example for logging. */
@@ -29,9 +29,6 @@ export interface RelayObserver {
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
 }
-
-/** The answers of a relay to HTTP requests. */
-export type WebSite = { answer: NonNullable<AdmissionSink["onRequest"]> };
 
 /** Options of {@link RelayOptions.web}. */
 export interface RelayWebOptions extends WebOptions {

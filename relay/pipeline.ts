@@ -18,13 +18,15 @@ import { checkDuration, checkMaxBatchDelay, MAX_TIMER_MS } from "../protocol/opt
 import type { RelayStats } from "../protocol/report.ts";
 import { LineValidator } from "../protocol/validator.ts";
 import { type AdmissionSink, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
+import type { WebAnswer } from "../web/answer.ts";
+import type { Site } from "../web/site.ts";
 import { Handshake } from "../server/handshake.ts";
 import { RateLimiter, type Sent } from "../server/rate_limiter.ts";
 import { ControlHandler } from "./control_handler.ts";
 import { Departures } from "./departures.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
-import type { RelayObserver, RelayOptions, WebSite } from "./options.ts";
+import type { RelayObserver, RelayOptions } from "./options.ts";
 import { Router } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { StatsCollector } from "./stats.ts";
@@ -53,8 +55,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   readonly #inspector: Inspector<LineConnection>;
   readonly #controlHandler: ControlHandler;
   readonly #ingress: Ingress<LineConnection>;
-  readonly #loadSite: () => Promise<WebSite>;
-  #site: WebSite | null = null;
+  readonly #loadSite: () => Promise<Site>;
+  #site: Site | null = null;
 
   /**
    * Creates the parts of a relay, each after those that it uses.
@@ -66,7 +68,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   constructor(
     server: { readonly pendingBytes: number },
     options: RelayOptions,
-    loadSite: () => Promise<WebSite>,
+    loadSite: () => Promise<Site>,
   ) {
     const limits = new ConnectionLimits(options);
     const subscribeFirst = options.subscribeFirst ?? false;
@@ -155,7 +157,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
     this.#site = await this.#loadSite();
   }
 
-  onRequest(request: HttpRequest, isAuthorized: boolean): ReturnType<WebSite["answer"]> {
+  onRequest(request: HttpRequest, isAuthorized: boolean): WebAnswer | null {
     return this.#site?.answer(request, isAuthorized) ?? null;
   }
 

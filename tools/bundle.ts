@@ -71,7 +71,7 @@ async function privateNames(code: string): Promise<string[]> {
   return members.map(([, name]) => name!).filter((name) => !kept.has(name));
 }
 
-/** Minifies further what the bundler has minified. */
+/** Minifies the output of the bundler further. */
 async function shrink(code: string): Promise<string> {
   const names = await privateNames(code);
   const { code: shrunk } = await minify(code, {

@@ -9,7 +9,7 @@ import { hashSources, PAGE } from "./bundle/sources.ts";
 
 const root = new URL("../", import.meta.url);
 
-/** Returns what `deno bundle` makes of a file of the page. */
+/** Returns the output of `deno bundle` for a file of the page. */
 async function bundle(name: string): Promise<string> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "--minify", "--platform", "browser", `page/${name}`],

@@ -26,7 +26,7 @@ const NOTHING = encodeRequest({ control: "subscribe", events: [] });
  *
  * @param query The query of the request, without the question mark.
  */
-export function openEvents(query: string): EventStream | HttpFault {
+export function eventStreamOf(query: string): EventStream | HttpFault {
   const parameters = new URLSearchParams(query);
   const unknown = [...parameters.keys()].find((key) => key !== NAME);
   if (unknown !== undefined) {

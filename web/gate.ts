@@ -30,7 +30,7 @@ import {
 } from "../protocol/http_response.ts";
 import { KEEP_ALIVE } from "../protocol/event_stream.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
-import { asksForUpgrade, checkUpgrade, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
+import { asksForUpgrade, checkUpgrade, EARLY_DATA, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { acceptKey } from "../protocol/websocket.ts";
 import type { WebAnswer } from "./answer.ts";
@@ -91,11 +91,6 @@ const NOT_FOUND = httpFault(
 const CLOSING = httpFault(503, "The server is shutting down");
 
 const NO_LINES = new LineBlock(NOTHING);
-
-const EARLY_DATA = httpFault(
-  400,
-  "Bytes follow the request: a WebSocket must wait for the answer first",
-);
 
 /** The gate of one server. */
 export class WebGate implements ConnectionSink {
@@ -225,7 +220,7 @@ export class WebGate implements ConnectionSink {
   }
 }
 
-/** Returns what a request is for. Whatever is at no path is held to the rules of the page. */
+/** Returns the route of a request. A path with nothing at it has the rules of the page. */
 function routeOf(request: HttpRequest): WebRoute {
   const { path } = request;
   switch (path) {

@@ -20,9 +20,9 @@ export const MAX_LOOP_DELAY_MS = 1000;
  * Largest share of `maxTotalPendingBytes` that a healthy relay queues. At the limit itself, it
  * closes its slowest clients.
  */
-export const MAX_QUEUED_SHARE = 0.9;
+const MAX_QUEUED_SHARE = 0.9;
 
-/** What a verdict about the health of a relay depends on. */
+/** The figures that show the health of a relay. */
 export interface HealthSigns {
   /** The current statistics. */
   readonly stats: Pick<RelayStats, "pendingBytes" | "loopDelayMeanMs">;
@@ -32,7 +32,7 @@ export interface HealthSigns {
   readonly isClosing: boolean;
 }
 
-/** Returns the reasons why new clients should not come to a relay. There are none if it is well. */
+/** Returns the reasons why new clients should not connect to a relay. A healthy relay has none. */
 export function faultsOfHealth({ stats, maxTotalPendingBytes, isClosing }: HealthSigns): string[] {
   const { pendingBytes, loopDelayMeanMs } = stats;
   const faults: string[] = [];

@@ -1,6 +1,6 @@
 /**
  * The page as one text, made by `deno task page` of the sources with this hash:
- * 3b287f19d29c87ea8c28fab76887686de046e0af36569973c5e1c7d93d51a0ac
+ * 711ed8f0284e6f39472fc13e099fa65476007751abeb26b10a299f8a01d84274
  *
  * @module
  */

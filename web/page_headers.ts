@@ -19,7 +19,7 @@ export interface PageHashes {
  * The page loads nothing from elsewhere, connects to nothing but the relay, cannot be shown within
  * another page, and cannot make HTML of text.
  *
- * @param hashes The hashes of what stands within the page.
+ * @param hashes The hashes of its script and its styles.
  * @param host The `Host` of the request. Some browsers do not take `'self'` for WebSockets too, so
  * these are named.
  */

@@ -10,8 +10,8 @@ import type { RelayStats } from "../protocol/report.ts";
 import type { WebAnswer } from "./answer.ts";
 import { TOKEN_REQUIRED } from "./bearer.ts";
 import { CLIENT_BUNDLE } from "./client_bundle.ts";
-import { Content } from "./content.ts";
-import { openEvents } from "./events.ts";
+import { StaticContent } from "./static_content.ts";
+import { eventStreamOf } from "./events.ts";
 import { healthResponse } from "./health.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { faultOfMonitor, type MonitoringRules } from "./monitoring.ts";
@@ -37,14 +37,14 @@ export type SiteRequest = Pick<HttpRequest, "path" | "query" | "headers">;
 export class Site {
   readonly #subject: SiteSubject;
   readonly #monitoring: MonitoringRules;
-  readonly #page: Content;
-  readonly #client: Content;
+  readonly #page: StaticContent;
+  readonly #client: StaticContent;
 
   private constructor(
     subject: SiteSubject,
     monitoring: MonitoringRules,
-    page: Content,
-    client: Content,
+    page: StaticContent,
+    client: StaticContent,
   ) {
     this.#subject = subject;
     this.#monitoring = monitoring;
@@ -59,7 +59,7 @@ export class Site {
    * @param monitoring Who may ask for metrics and health.
    */
   static async of(subject: SiteSubject, monitoring: MonitoringRules): Promise<Site> {
-    const [page, client] = await Promise.all([PAGE, CLIENT_BUNDLE].map(Content.of));
+    const [page, client] = await Promise.all([PAGE, CLIENT_BUNDLE].map(StaticContent.of));
     return new Site(subject, monitoring, page!, client!);
   }
 
@@ -79,7 +79,7 @@ export class Site {
       case "/client.js":
         return this.#client.answer(request, { "Content-Type": SCRIPT_TYPE });
       case "/events":
-        return isAuthorized ? openEvents(request.query) : TOKEN_REQUIRED;
+        return isAuthorized ? eventStreamOf(request.query) : TOKEN_REQUIRED;
       case "/metrics":
         return faultOfMonitor(request, this.#monitoring, isAuthorized) ?? this.#metrics();
       case "/healthz":

@@ -1,5 +1,5 @@
 /**
- * What `client.js` exports: the client of `web.ts`, without raw events.
+ * The exports of `client.js`: the client of `web.ts`, without raw events.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The source files of what the relay serves to browsers, and a hash of them, by which a test finds a
- * bundle that is stale.
+ * The source files of the bundles for browsers, and a hash of them, by which a test finds a bundle
+ * that is stale.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { specifiersOf, withoutComments } from "../../tests/support/source.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** What a bundle is made of. */
+/** The parts of a bundle. */
 export interface Bundle {
   /** The files that it begins with. */
   readonly entries: readonly string[];

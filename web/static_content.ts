@@ -9,8 +9,8 @@ import { type HttpRequest, listOf } from "../protocol/http.ts";
 import type { HttpHeaders, HttpResponse } from "../protocol/http_response.ts";
 import { encoder } from "../protocol/utf8.ts";
 
-/** Content, and a tag that is another one for any other content. */
-export class Content {
+/** Content, and a tag by which it differs from any other content. */
+export class StaticContent {
   readonly #body: Uint8Array;
   readonly #tag: string;
 
@@ -20,10 +20,10 @@ export class Content {
   }
 
   /** Resolves to content with this text. */
-  static async of(text: string): Promise<Content> {
+  static async of(text: string): Promise<StaticContent> {
     const body = encoder.encode(text);
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", body));
-    return new Content(body, `"${hash.toHex()}"`);
+    return new StaticContent(body, `"${hash.toHex()}"`);
   }
 
   /**
