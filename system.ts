@@ -7,7 +7,7 @@
 
 import { inspect } from "./protocol/printable.ts";
 import type { Address } from "./protocol/address.ts";
-import type { AdmissionSink } from "./server/admission.ts";
+import type { AdmissionSink } from "./server/options.ts";
 import { Broadcast } from "./server/broadcast.ts";
 import { EventChecker } from "./schema/checker.ts";
 import { checkEvent, encodeLine, type Envelope } from "./protocol/encoder.ts";

@@ -242,11 +242,11 @@ export class LineConnection extends EbsocketConnection {
   }
 
   /**
-   * Sends `head`, and wraps the lines in both directions from now on. No read may be pending, so
+   * Sends `preamble`, and wraps the lines in both directions from now on. No read may be pending, so
    * the connection must be paused, or this called by its sink.
    */
-  wrap(codec: Codec, head: Uint8Array): void {
-    this.#startedWriter().wrap(codec.encoding, head);
+  wrap(codec: Codec, preamble: Uint8Array): void {
+    this.#startedWriter().wrap(codec.encoding, preamble);
     this.#codec = codec;
     this.#isForeign = false;
     this.#splitter?.shrink();

@@ -292,7 +292,7 @@ export class Fragment extends Piece {
 }
 
 /** Bytes that must precede all lines, and are not one. */
-export class Head extends Piece {
+export class Preamble extends Piece {
   override linesBefore(): number {
     return 0;
   }
@@ -302,7 +302,7 @@ export class Head extends Piece {
   }
 
   override on(block: Block): Piece {
-    return new Head(block);
+    return new Preamble(block);
   }
 }
 

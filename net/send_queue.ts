@@ -15,7 +15,7 @@ import { OPEN_BRACE } from "../protocol/ascii.ts";
 import { memberBytes } from "../protocol/envelope.ts";
 import { type Encoding, LINES } from "./encoding.ts";
 import { Credit } from "./credit.ts";
-import { Block, Fragment, Head, MAX_BATCH_BYTES, Piece, SendBudget, sizeOf } from "./piece.ts";
+import { Block, Fragment, MAX_BATCH_BYTES, Piece, Preamble, SendBudget, sizeOf } from "./piece.ts";
 
 /** Largest small block, in bytes. For these, the overhead of about 500 bytes per block matters. */
 const SMALL_BLOCK_BYTES = 4096;
@@ -94,9 +94,9 @@ export class SendQueue {
     this.#add(new Piece(new Block(bytes, this.#encoding)));
   }
 
-  /** Adds `head`, which may be empty, and encodes the lines that follow. */
-  wrap(encoding: Encoding, head: Uint8Array): void {
-    if (head.length > 0) this.#add(new Head(new Block(head)));
+  /** Adds `preamble`, which may be empty, and encodes the lines that follow. */
+  wrap(encoding: Encoding, preamble: Uint8Array): void {
+    if (preamble.length > 0) this.#add(new Preamble(new Block(preamble)));
     this.#encoding = encoding;
   }
 
@@ -246,7 +246,7 @@ export class SendQueue {
 
   /** Whether the first piece may be joined with others. */
   #canJoin(first: Piece): boolean {
-    if (first instanceof Fragment || first instanceof Head) return false;
+    if (first instanceof Fragment || first instanceof Preamble) return false;
     return this.#offset === 0 || first.block.encoding.isSelfDelimiting;
   }
 
@@ -330,9 +330,9 @@ export class SendQueue {
     return { lines: lines - this.lines, bytes: bytes - this.bytes };
   }
 
-  /** Returns the pieces that hold the rest of the line that was begun, or of the head. */
+  /** Returns the pieces that hold the rest of the line that was begun, or of the preamble. */
   #begun(pieces: readonly Piece[]): Piece[] {
-    if (pieces[0] instanceof Head) return [pieces[0]];
+    if (pieces[0] instanceof Preamble) return [pieces[0]];
     const written = Math.max(this.#offset, this.#given);
     const begun: Piece[] = [];
     if (written === 0 && !this.#isInLine) return begun;

@@ -47,8 +47,8 @@ export class Writer<Owner> {
   #trailer = 0;
   /** Up to how many bytes are queued without being written. */
   #maxHeldBytes = 0;
-  /** Length of the head, or 0. */
-  #head = 0;
+  /** Length of the preamble, or 0. */
+  #preamble = 0;
   #room: PromiseWithResolvers<void> | null = null;
   #flushes: { target: number; resolve: () => void }[] | null = null;
 
@@ -127,17 +127,17 @@ export class Writer<Owner> {
     return true;
   }
 
-  /** Queues `head`, and encodes the lines that are queued from now on. */
-  wrap(encoding: Encoding, head: Uint8Array): void {
+  /** Queues `preamble`, and encodes the lines that are queued from now on. */
+  wrap(encoding: Encoding, preamble: Uint8Array): void {
     const before = this.#queue.bytes;
-    this.#queue.wrap(encoding, head);
-    this.#head = head.length;
+    this.#queue.wrap(encoding, preamble);
+    this.#preamble = preamble.length;
     this.#added(before);
   }
 
-  /** Whether nothing but a head was written, and nothing is queued. */
+  /** Whether nothing but a preamble was written, and nothing is queued. */
   get isDone(): boolean {
-    return this.#head > 0 && this.bytesWritten === this.#head && this.#queue.bytes === 0;
+    return this.#preamble > 0 && this.bytesWritten === this.#preamble && this.#queue.bytes === 0;
   }
 
   /** Queues up to `maxBytes` without writing them, until {@link release}. */
@@ -284,8 +284,7 @@ export class Writer<Owner> {
   }
 
   get #isHeld(): boolean {
-    if (this.#maxHeldBytes > 0 && this.#queue.bytes > this.#maxHeldBytes) this.#maxHeldBytes = 0;
-    return this.#maxHeldBytes > 0;
+    return this.#queue.bytes <= this.#maxHeldBytes;
   }
 
   async #write(): Promise<void> {

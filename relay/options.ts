@@ -9,7 +9,7 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
 import type { RelayClient } from "../protocol/report.ts";
 import type { RateOptions } from "../server/rate_limiter.ts";
-import type { ServeOptions } from "../server/admission.ts";
+import type { ServeOptions } from "../server/options.ts";
 import type { WebOptions } from "../web/options.ts";
 
 /** Callbacks for the life of a relay's clients, for example for logging. */

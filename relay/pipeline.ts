@@ -17,7 +17,7 @@ import { LineBlock } from "../protocol/line_splitter.ts";
 import { checkDuration, checkMaxBatchDelay, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayStats } from "../protocol/report.ts";
 import { LineValidator } from "../protocol/validator.ts";
-import { type AdmissionSink, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
+import { type AdmissionSink, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/options.ts";
 import type { WebAnswer } from "../web/answer.ts";
 import type { Site } from "../web/site.ts";
 import { Handshake } from "../server/handshake.ts";
