@@ -26,11 +26,10 @@ import { decodeClose, encodeClose } from "../protocol/control.ts";
 import { KeepAlive } from "../net/keepalive.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { addTicking, removeTicking } from "../net/ticker.ts";
-import { afterHandlers, handlersEnd } from "../net/handlers.ts";
-import { concat } from "@std/bytes/concat";
 import { decoder, encoder } from "../protocol/utf8.ts";
 import { LF } from "../protocol/ascii.ts";
 import { onWake } from "./page.ts";
+import { WebSender } from "./web_sender.ts";
 
 /** How many bytes of events a server may send beyond those read: 1 MiB. */
 const WINDOW_BYTES = 1_048_576;
@@ -47,15 +46,6 @@ const MAX_HELD_BYTES = 16 * WINDOW_BYTES;
  */
 const MIN_KEEP_ALIVE_MS = 90_000;
 
-/** Above this number of bytes in the buffer of the WebSocket, no more are added: 1 MiB. */
-const MAX_BUFFERED_BYTES = 1_048_576;
-
-/** The size of a message at which no further line is added to it, in bytes. */
-const MESSAGE_BYTES = 65_536;
-
-/** How often to look whether the buffer has emptied, in milliseconds. There is no event for it. */
-const POLL_MS = 20;
-
 /** How long the peer may take to close after us, in milliseconds. */
 const LINGER_MS = 1000;
 
@@ -64,15 +54,6 @@ const WAKE_MS = 2000;
 
 /** A keep-alive line. As a message it is empty. */
 const KEEP_ALIVE = new Uint8Array([LF]);
-
-/** A message in the buffer of the WebSocket. */
-interface SentMessage {
-  /** The number of its lines, and their bytes with their ends. */
-  readonly lines: number;
-  readonly bytes: number;
-  /** The size of the message, in bytes. */
-  readonly payload: number;
-}
 
 /** A connection by WebSocket. */
 export class WebConnection implements ClientConnection {
@@ -84,6 +65,7 @@ export class WebConnection implements ClientConnection {
   readonly unfinishedBytes: number = 0;
 
   readonly #socket: WebSocket;
+  readonly #sender: WebSender;
   #sink: ConnectionSink | null = null;
   #limits!: ConnectionLimits;
   readonly #keepAlive = new KeepAlive();
@@ -103,30 +85,20 @@ export class WebConnection implements ClientConnection {
   /** How the peer has closed. It counts after the messages that are held back. */
   #end: CloseEvent | null = null;
 
-  /** The lines that have not been handed to the WebSocket. */
-  #queue: Uint8Array[] = [];
-  #isScheduled = false;
-  /** The messages that are in its buffer, as far as known. */
-  readonly #buffered: SentMessage[] = [];
-  #bufferedPayload = 0;
-  /** The number of bytes queued, handed to the WebSocket, and taken by the operating system. */
-  #bytesQueued = 0;
-  bytesHandedOff = 0;
-  #bytesOut = 0;
-  #poll: ReturnType<typeof setTimeout> | undefined;
   /** Runs while the connection closes, and after the page has woken up. */
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  #waits: { readonly target: number; readonly resolve: () => void }[] = [];
   #refused = { lines: 0, bytes: 0 };
 
   /** Takes over a WebSocket that is open or about to open. */
   constructor(socket: WebSocket, address: Address) {
     this.#socket = socket;
+    this.#sender = new WebSender(socket);
     this.address = address;
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#onMessage(data);
     socket.onclose = (event) => {
       this.#end = event;
+      this.#sender.stop();
       this.#deliver();
     };
   }
@@ -140,17 +112,15 @@ export class WebConnection implements ClientConnection {
   }
 
   get pendingBytes(): number {
-    return this.#bytesQueued - this.bytesOut;
+    return this.#sender.pendingBytes;
+  }
+
+  get bytesHandedOff(): number {
+    return this.#sender.bytesHandedOff;
   }
 
   get bytesOut(): number {
-    const { bufferedAmount } = this.#socket;
-    for (let first; (first = this.#buffered[0]); this.#buffered.shift()) {
-      if (this.#bufferedPayload - first.payload < bufferedAmount) break;
-      this.#bufferedPayload -= first.payload;
-      this.#bytesOut += first.bytes;
-    }
-    return this.#bytesOut;
+    return this.#sender.bytesOut;
   }
 
   start(sink: ConnectionSink, limits: ConnectionLimits): void {
@@ -261,73 +231,20 @@ export class WebConnection implements ClientConnection {
   // Sending
 
   send(lines: Uint8Array): boolean {
-    if (!this.open) return false;
-    this.#queue.push(lines);
-    this.#bytesQueued += lines.length;
-    if (!this.#isScheduled) this.#sendSoon();
-    return true;
+    if (this.open) this.#sender.add(lines);
+    return this.open;
   }
 
   /** Does nothing: events are always gathered for a moment. */
   cork(): void {}
 
-  async #sendSoon(): Promise<void> {
-    this.#isScheduled = true;
-    await afterHandlers(handlersEnd(), () => this.#bytesQueued);
-    this.#isScheduled = false;
-    if (this.open) this.#sendQueue(MAX_BUFFERED_BYTES);
-  }
-
-  /** Hands the queue to the WebSocket while its buffer holds at most `max` bytes. */
-  #sendQueue(max: number): void {
-    while (this.#queue.length > 0 && this.#socket.bufferedAmount <= max) {
-      let bytes = 0;
-      let count = 0;
-      while (count < this.#queue.length && bytes < MESSAGE_BYTES) {
-        bytes += this.#queue[count++]!.length;
-      }
-      const lines = concat(this.#queue.splice(0, count));
-      this.#socket.send(decoder.decode(lines.subarray(0, -1)));
-      this.#buffered.push({ lines: countLines(lines), bytes, payload: bytes - 1 });
-      this.#bufferedPayload += bytes - 1;
-      this.bytesHandedOff += bytes;
-    }
-    this.#progress();
-  }
-
-  /** Resolves the waits that are over, and looks again later if there is anything left to do. */
-  #progress(): void {
-    const { bytesOut } = this;
-    const isOver = !this.open;
-    this.#waits = this.#waits.filter(({ target, resolve }) => {
-      if (!isOver && bytesOut < target) return true;
-      resolve();
-      return false;
-    });
-    clearTimeout(this.#poll);
-    if (isOver || this.#queue.length + this.#waits.length === 0) return;
-    this.#poll = setTimeout(() => this.#sendQueue(MAX_BUFFERED_BYTES), POLL_MS);
-  }
-
-  #until(target: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waits.push({ target, resolve });
-    this.#progress();
-    return promise;
-  }
-
   room(): Promise<void> | null {
-    const { maxPendingBytes } = this.#limits;
-    if (!this.open || this.pendingBytes <= maxPendingBytes / 2) return null;
-    return this.#until(this.#bytesQueued - maxPendingBytes / 4);
+    return this.#sender.room(this.#limits.maxPendingBytes);
   }
 
   async flush(): Promise<void> {
-    const target = this.#bytesQueued;
-    if (this.bytesOut < target) await this.#until(target);
-    if (this.#bytesOut < target) {
-      throw new ConnectionClosedError("Cannot flush: the connection has ended");
-    }
+    if (await this.#sender.flush()) return;
+    throw new ConnectionClosedError("Cannot flush: the connection has ended");
   }
 
   countUnsent(line: Uint8Array): void {
@@ -348,7 +265,7 @@ export class WebConnection implements ClientConnection {
 
   /** Hands everything to the WebSocket, which closes once it has sent that. */
   #sendLast(line: Uint8Array | null): void {
-    this.#sendQueue(Infinity);
+    this.#sender.sendAll();
     if (line) this.#socket.send(decoder.decode(line.subarray(0, -1)));
     // A page may give no other code.
     this.#socket.close(1000, this.#own.reason);
@@ -386,15 +303,14 @@ export class WebConnection implements ClientConnection {
   #finish(farewell: Farewell): void {
     if (this.#phase === "closed") return;
     const unsentBytes = this.pendingBytes + this.#refused.bytes;
-    const unsentLines = this.#buffered.reduce((sum, { lines }) => sum + lines, 0) +
-      countLines(concat(this.#queue)) + this.#refused.lines;
+    const unsentLines = this.#sender.pendingLines + this.#refused.lines;
     this.#phase = "closed";
     clearTimeout(this.#deadline);
     removeTicking(this);
     this.#endWakeCalls();
     this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket.close();
-    this.#progress();
+    this.#sender.stop();
     this.#held = [];
     const info = { ...farewell, unsentLines, unsentBytes };
     this.#closed.resolve(info);
@@ -404,8 +320,4 @@ export class WebConnection implements ClientConnection {
 
 function sizeOf(data: unknown): number {
   return typeof data === "string" ? data.length : 0;
-}
-
-function countLines(lines: Uint8Array): number {
-  return lines.filter((byte) => byte === LF).length;
 }
