@@ -5,7 +5,8 @@ import { assertMatch } from "@std/assert/match";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { EbsocketClient } from "../../client.ts";
 import type { Relay, RelayOptions } from "../../relay.ts";
-import { BROWSER, ChromiumPage } from "../support/chromium.ts";
+import { CHROMIUM_PROGRAM, ChromiumPage } from "../support/chromium.ts";
+import { needingTest } from "../support/needs.ts";
 import { join, newRelay } from "../support/relay.ts";
 
 /** Defines a test with a page that is connected to a relay. */
@@ -14,16 +15,12 @@ function test(
   fn: (page: ChromiumPage, relay: Relay) => Promise<void>,
   options: RelayOptions = {},
 ): void {
-  Deno.test({
-    name,
-    ignore: BROWSER === undefined,
-    async fn() {
-      // Otherwise the spare connections of a browser, which never say a word, hear every event.
-      await using relay = newRelay({ web: {}, subscribeFirst: true, ...options });
-      await using page = await ChromiumPage.open(`http://127.0.0.1:${relay.server.address[1]}/`);
-      await fn(page, relay);
-      assertEquals(await page.complaints(), []);
-    },
+  needingTest(name, [CHROMIUM_PROGRAM], async () => {
+    // Otherwise the spare connections of a browser, which never say a word, hear every event.
+    await using relay = newRelay({ web: {}, subscribeFirst: true, ...options });
+    await using page = await ChromiumPage.open(`http://127.0.0.1:${relay.server.address[1]}/`);
+    await fn(page, relay);
+    assertEquals(await page.complaints(), []);
   });
 }
 

@@ -1,13 +1,14 @@
 /**
- * Pages of browsers without a window. Chromium is driven by `playwright-core`, which cannot drive a
- * Firefox that is not its own. Firefox is spoken to in WebDriver BiDi.
+ * Pages of browsers without a window. Chromium is spoken to in the protocol of its DevTools, and
+ * Firefox in WebDriver BiDi.
  *
  * @module
  */
 
 import { TempFolder } from "./folder.ts";
 import { freePort } from "./free_port.ts";
-import { type Need, NpmPackage, program } from "./needs.ts";
+import { CHROMIUM_PROGRAM, ChromiumPage } from "./chromium.ts";
+import { type Need, program } from "./needs.ts";
 import { Program } from "./process.ts";
 import { eventually, soon } from "./waiting.ts";
 
@@ -15,8 +16,8 @@ import { eventually, soon } from "./waiting.ts";
 export interface Page extends AsyncDisposable {
   /** Opens an address, and waits until it has loaded. */
   goTo(url: string): Promise<void>;
-  /** Runs a script in the page, and resolves to the value of its last statement, a text if any. */
-  evaluate(script: string): Promise<string>;
+  /** Runs a script in the page, and resolves to the value of its last statement. */
+  value(script: string): Promise<unknown>;
 }
 
 /** A kind of browser. */
@@ -27,28 +28,10 @@ export interface Browser {
   open(): Promise<Page>;
 }
 
-/** Where Debian puts it. Playwright looks for no program on the path. */
-const CHROMIUM_PATH = "/usr/bin/chromium";
-
-const playwright = new NpmPackage("playwright-core");
-
 export const CHROMIUM: Browser = {
   name: "Chromium",
-  needs: [playwright, program(CHROMIUM_PATH)],
-  async open() {
-    const { chromium } = playwright.load();
-    // Its sandbox does not work for root, and no page here is a stranger's.
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM_PATH,
-      args: ["--no-sandbox"],
-    });
-    const page = await browser.newPage({ ignoreHTTPSErrors: true });
-    return {
-      goTo: (url) => page.goto(url),
-      evaluate: (script) => page.evaluate(script),
-      [Symbol.asyncDispose]: () => browser.close(),
-    };
-  },
+  needs: [CHROMIUM_PROGRAM],
+  open: () => ChromiumPage.open(),
 };
 
 export const FIREFOX: Browser = {
@@ -108,12 +91,12 @@ class FirefoxPage implements Page {
     await this.#do("browsingContext.navigate", { context: this.#context, url, wait: "complete" });
   }
 
-  async evaluate(script: string): Promise<string> {
+  async value(script: string): Promise<unknown> {
     const target = { context: this.#context };
     const parameters = { expression: script, target, awaitPromise: true };
     const { result, exceptionDetails } = await this.#do("script.evaluate", parameters);
     if (exceptionDetails) throw new Error(JSON.stringify(exceptionDetails));
-    return (result as { value: string }).value;
+    return (result as { value: unknown }).value;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

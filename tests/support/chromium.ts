@@ -1,18 +1,28 @@
-/** A page in a real browser, as a person uses it: with a mouse and a keyboard. */
+/**
+ * A page in Chromium, as a person uses it: with a mouse and a keyboard.
+ *
+ * @module
+ */
 
 import { DevTools } from "../../bench/clients/devtools.mjs";
 import { TempFolder } from "./folder.ts";
+import type { Need } from "./needs.ts";
 import { canRun, Program } from "./process.ts";
-import { until } from "./waiting.ts";
+import { soon, until } from "./waiting.ts";
 
-/** The browser of this machine, or `undefined`. */
-export const BROWSER: string | undefined = ["chromium", "chromium-browser", "google-chrome"]
-  .find((name) => canRun(name, ["--version"]));
+const name = ["chromium", "chromium-browser", "google-chrome"]
+  .find((each) => canRun(each, ["--version"]));
 
+/** The program. */
+export const CHROMIUM_PROGRAM: Need = { name: "chromium", isMet: name !== undefined };
+
+/** The sandbox does not work for root. The tests trust their own pages and certificates. */
 const FLAGS = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",
+  "--disable-features=LocalNetworkAccessChecks",
+  "--ignore-certificate-errors",
   "--window-size=1280,1000",
   "--remote-debugging-port=0",
 ];
@@ -32,21 +42,24 @@ const CODES: Readonly<Record<string, number>> = { Escape: 27, Enter: 13, Tab: 9 
 export class ChromiumPage implements AsyncDisposable {
   readonly #folder = new TempFolder();
   readonly #program: Program;
-  #tools!: DevTools;
+  /** The tools that control the page. */
+  tools!: DevTools;
+  #loaded = Promise.withResolvers<void>();
 
   private constructor() {
     const profile = `--user-data-dir=${this.#folder.path}`;
-    this.#program = new Program(BROWSER!, [...FLAGS, profile, "about:blank"]);
+    this.#program = new Program(name!, [...FLAGS, profile, "about:blank"]);
   }
 
-  /** Opens the page at `url`. */
-  static async open(url: string): Promise<ChromiumPage> {
+  /** Starts Chromium with the page at `url`. */
+  static async open(url?: string): Promise<ChromiumPage> {
     const page = new ChromiumPage();
     try {
-      page.#tools = await DevTools.openPage(await page.#address());
-      await page.#tools.send("Page.enable");
-      await page.#tools.send("Page.addScriptToEvaluateOnNewDocument", { source: WATCH });
-      await page.#tools.send("Page.navigate", { url });
+      page.tools = await DevTools.openPage(await page.#address());
+      page.tools.on("Page.loadEventFired", () => page.#loaded.resolve());
+      await page.tools.send("Page.enable");
+      await page.tools.send("Page.addScriptToEvaluateOnNewDocument", { source: WATCH });
+      if (url !== undefined) await page.goTo(url);
       return page;
     } catch (error) {
       await page[Symbol.asyncDispose]();
@@ -67,10 +80,18 @@ export class ChromiumPage implements AsyncDisposable {
     return `ws://127.0.0.1:${lines[0]}${lines[1]}`;
   }
 
-  /** The value of an expression in the page. */
-  async value(expression: string): Promise<unknown> {
-    const { result, exceptionDetails } = await this.#tools.send("Runtime.evaluate", {
-      expression,
+  /** Opens an address, and waits until it has loaded. */
+  async goTo(url: string): Promise<void> {
+    this.#loaded = Promise.withResolvers();
+    const { errorText } = await this.tools.send("Page.navigate", { url });
+    if (errorText) throw new Error(`Cannot open ${url}: ${errorText}`);
+    await soon(this.#loaded.promise, `the page at ${url}`);
+  }
+
+  /** Runs a script in the page, and resolves to the value of its last statement. */
+  async value(script: string): Promise<unknown> {
+    const { result, exceptionDetails } = await this.tools.send("Runtime.evaluate", {
+      expression: script,
       awaitPromise: true,
       returnByValue: true,
     });
@@ -120,7 +141,7 @@ export class ChromiumPage implements AsyncDisposable {
     })()`) as [number, number];
     for (const type of ["mousePressed", "mouseReleased"]) {
       const params = { type, x, y, button: "left", clickCount: 1 };
-      await this.#tools.send("Input.dispatchMouseEvent", params);
+      await this.tools.send("Input.dispatchMouseEvent", params);
     }
   }
 
@@ -129,13 +150,13 @@ export class ChromiumPage implements AsyncDisposable {
     const windowsVirtualKeyCode = CODES[key] ?? key.toUpperCase().charCodeAt(0);
     const text = key === "Enter" ? "\r" : key.length === 1 ? key : undefined;
     const params = { key, windowsVirtualKeyCode, ...(text !== undefined && { text }) };
-    await this.#tools.send("Input.dispatchKeyEvent", { type: "keyDown", ...params });
-    await this.#tools.send("Input.dispatchKeyEvent", { type: "keyUp", ...params });
+    await this.tools.send("Input.dispatchKeyEvent", { type: "keyDown", ...params });
+    await this.tools.send("Input.dispatchKeyEvent", { type: "keyUp", ...params });
   }
 
   /** Types a text into the focused field, in place of the selected text. */
   async type(text: string): Promise<void> {
-    await this.#tools.send("Input.insertText", { text });
+    await this.tools.send("Input.insertText", { text });
   }
 
   /** Types a text into a field, in place of what is there. */

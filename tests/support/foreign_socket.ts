@@ -159,7 +159,7 @@ export class PageSocket extends ForeignSocket {
 
   protected override async start(url: string): Promise<void> {
     const text = JSON.stringify(url);
-    await this.#page.evaluate(`{
+    await this.#page.value(`{
       const news = globalThis.news = [];
       const socket = globalThis.socket = new WebSocket(${text});
       socket.onopen = () => news.push({ type: "open" });
@@ -170,7 +170,7 @@ export class PageSocket extends ForeignSocket {
   }
 
   override async send(text: string): Promise<void> {
-    await this.#page.evaluate(`socket.send(${JSON.stringify(text)})`);
+    await this.#page.value(`socket.send(${JSON.stringify(text)})`);
   }
 
   override ping(_: string): Promise<void> {
@@ -178,11 +178,11 @@ export class PageSocket extends ForeignSocket {
   }
 
   override async close(code: number, reason: string): Promise<void> {
-    await this.#page.evaluate(`socket.close(${code}, ${JSON.stringify(reason)})`);
+    await this.#page.value(`socket.close(${code}, ${JSON.stringify(reason)})`);
   }
 
   protected override async news(): Promise<Happening[]> {
-    return JSON.parse(await this.#page.evaluate("JSON.stringify(news.splice(0))"));
+    return JSON.parse(await this.#page.value("JSON.stringify(news.splice(0))") as string);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,7 +11,9 @@ import { RootConfig } from "../support/root_config.ts";
 import { TempFolder } from "../support/folder.ts";
 import { freePort } from "../support/free_port.ts";
 import { canRun, Program } from "../support/process.ts";
-import { CHROMIUM, Tab } from "../support/tab.ts";
+import { CHROMIUM_PROGRAM, type ChromiumPage } from "../support/chromium.ts";
+import { needingTest } from "../support/needs.ts";
+import { ReportingPage } from "../support/reporting_page.ts";
 import { eventually, until } from "../support/waiting.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -32,57 +34,53 @@ const REPORTER = `<script>
 </script>`;
 
 for (const name of ["page.html", "plain.html"]) {
-  Deno.test({
-    name: `docs/browsers.md: ${name} works in Chromium`,
-    ignore: CHROMIUM === undefined,
-    async fn() {
-      const port = freePort();
-      await using tab = new Tab(`${REPORTER}<meta charset="utf-8">${codeOf(name, port)}`);
-      const web = { origins: [tab.origin] };
-      await using relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
-      await using client = new EbsocketClient();
-      await client.connectTo(["127.0.0.1", port]);
-      await tab.open();
-      const event = await client.recvEvent();
-      assertStringIncludes(`${event?.getAttribute("text")}`, "hi");
-      await until(() => relay.clients.length === 2);
-      await client.send("chat.lobby", { text: "Grüße <b>" });
-      const said = () => tab.log.some((words) => JSON.stringify(words).includes("Grüße <b>"));
-      await until(said, { everyMs: 10 });
-    },
+  needingTest(`docs/browsers.md: ${name} works in Chromium`, [CHROMIUM_PROGRAM], async () => {
+    const port = freePort();
+    await using page = new ReportingPage(`${REPORTER}<meta charset="utf-8">${codeOf(name, port)}`);
+    const web = { origins: [page.origin] };
+    await using relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
+    await using client = new EbsocketClient();
+    await client.connectTo(["127.0.0.1", port]);
+    await page.open();
+    const event = await client.recvEvent();
+    assertStringIncludes(`${event?.getAttribute("text")}`, "hi");
+    await until(() => relay.clients.length === 2);
+    await client.send("chat.lobby", { text: "Grüße <b>" });
+    const said = () => page.log.some((words) => JSON.stringify(words).includes("Grüße <b>"));
+    await until(said, { everyMs: 10 });
   });
 }
 
-Deno.test({
-  name: "examples/browser_chat.html is a chat, and tells of a restart",
-  ignore: CHROMIUM === undefined,
-  async fn() {
+needingTest(
+  "examples/browser_chat.html is a chat, and tells of a restart",
+  [CHROMIUM_PROGRAM],
+  async () => {
     const port = freePort();
     const example = await Deno.readTextFile(new URL("examples/browser_chat.html", ROOT));
     const html = example.replaceAll("7982", `${port}`);
-    await using one = new Tab(html.replace("</body>", `${REPORTER}</body>`));
-    await using other = new Tab(html.replace('value="Ada"', 'value="Bob"'));
+    await using one = new ReportingPage(html.replace("</body>", `${REPORTER}</body>`));
+    await using other = new ReportingPage(html.replace('value="Ada"', 'value="Bob"'));
     const web = { origins: [one.origin, other.origin] };
     const relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
-    await one.open();
-    await other.open();
+    const left = await one.open();
+    const right = await other.open();
     await until(() => relay.clients.length === 2);
-    const status = async (tab: Tab, text: string) => {
+    const status = async (page: ChromiumPage, text: string) => {
       await eventually(async () => {
-        assertStringIncludes(`${await tab.value("document.body.innerText")}`, text);
+        assertStringIncludes(`${await page.value("document.body.innerText")}`, text);
       });
     };
-    await status(one, "Connected");
-    await status(other, "Ada");
-    await other.value('text.value = "<i>hi</i>", document.forms[0].requestSubmit(), 0');
-    await status(one, "Bob: <i>hi</i>");
+    await status(left, "Connected");
+    await status(right, "Ada");
+    await right.value('text.value = "<i>hi</i>", document.forms[0].requestSubmit(), 0');
+    await status(left, "Bob: <i>hi</i>");
     await relay.close();
-    await status(one, "Lost (shutdown)");
+    await status(left, "Lost (shutdown)");
     await using again = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
     await until(() => again.clients.length === 2);
-    await status(one, "Connected");
+    await status(left, "Connected");
   },
-});
+);
 
 /** The parts of the frameworks that the guide uses, with their types. */
 const FRAMEWORKS = {

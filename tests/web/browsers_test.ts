@@ -9,8 +9,8 @@ import { soon } from "../support/waiting.ts";
 
 /** Waits for the value of a script, which may be a promise. */
 async function valueOf(page: Page, script: string): Promise<unknown> {
-  const text = page.evaluate(`(async () => JSON.stringify(await ${script} ?? null))()`);
-  return JSON.parse(await soon(text, script));
+  const text = page.value(`(async () => JSON.stringify(await ${script} ?? null))()`);
+  return JSON.parse(await soon(text, script) as string);
 }
 
 /** A page of another server. */

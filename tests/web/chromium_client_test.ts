@@ -8,7 +8,9 @@ import { EbsocketClient } from "../../client.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { freePort } from "../support/free_port.ts";
-import { CHROMIUM, Tab } from "../support/tab.ts";
+import { CHROMIUM_PROGRAM, type ChromiumPage } from "../support/chromium.ts";
+import { ReportingPage } from "../support/reporting_page.ts";
+import { needingTest } from "../support/needs.ts";
 import { soon, until } from "../support/waiting.ts";
 
 /** A page that imports `client.js` from the relay at `port`, and reports what happens to it. */
@@ -35,82 +37,77 @@ function pageOf(port: number): string {
   </script>`;
 }
 
-async function withTab(
+async function withPage(
   options: RelayOptions,
-  run: (tab: Tab, relay: Relay, port: number) => Promise<void>,
+  run: (page: ReportingPage, relay: Relay, port: number, chromium: ChromiumPage) => Promise<void>,
 ): Promise<void> {
   const port = freePort();
-  await using tab = new Tab(pageOf(port));
-  const web = { origins: [tab.origin] };
+  await using page = new ReportingPage(pageOf(port));
+  const web = { origins: [page.origin] };
   await using relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { ...options, web });
-  await tab.open();
-  await run(tab, relay, port);
+  await run(page, relay, port, await page.open());
 }
 
-Deno.test({
-  name: "client.js chats in Chromium, and is back after a restart of the relay",
-  ignore: CHROMIUM === undefined,
-  async fn() {
-    await withTab({}, async (tab, relay, port) => {
-      await tab.reported("connected");
-      await using other = new EbsocketClient({ reconnect: { minDelay: 10, maxDelay: 100 } });
-      await other.connectTo(["127.0.0.1", port]);
-      await other.send("chat.text", { text: "Grüße 😀" });
-      await tab.reported("Grüße 😀");
-      await tab.value('client.send("chat.answer", { text: "hi" }), 0');
-      for (let event; (event = await soon(other.recvEvent(), "an event"));) {
-        if (event.event === "chat.answer") break;
-      }
-      await relay.close();
-      assertEquals(await tab.reported("disconnected"), ["disconnected", "shutdown", 0]);
-      const web = { origins: [tab.origin] };
-      await using _again = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
-      await tab.reported("reconnected");
-      await other.send("chat.text", { text: "again" });
-      await tab.reported("again");
-    });
-  },
+needingTest("client.js chats in Chromium, and is back after a restart of the relay", [
+  CHROMIUM_PROGRAM,
+], async () => {
+  await withPage({}, async (page, relay, port, chromium) => {
+    await page.reported("connected");
+    await using other = new EbsocketClient({ reconnect: { minDelay: 10, maxDelay: 100 } });
+    await other.connectTo(["127.0.0.1", port]);
+    await other.send("chat.text", { text: "Grüße 😀" });
+    await page.reported("Grüße 😀");
+    await chromium.value('client.send("chat.answer", { text: "hi" }), 0');
+    for (let event; (event = await soon(other.recvEvent(), "an event"));) {
+      if (event.event === "chat.answer") break;
+    }
+    await relay.close();
+    assertEquals(await page.reported("disconnected"), ["disconnected", "shutdown", 0]);
+    const web = { origins: [page.origin] };
+    await using _again = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
+    await page.reported("reconnected");
+    await other.send("chat.text", { text: "again" });
+    await page.reported("again");
+  });
 });
 
-Deno.test({
-  name: "client.js tells a page in Chromium why its origin is refused",
-  ignore: CHROMIUM === undefined,
-  async fn() {
+needingTest(
+  "client.js tells a page in Chromium why its origin is refused",
+  [CHROMIUM_PROGRAM],
+  async () => {
     const port = freePort();
-    await using tab = new Tab(pageOf(port));
+    await using page = new ReportingPage(pageOf(port));
     await using _relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web: {} });
-    await tab.open();
-    const words = () => tab.log.flat().find((word) => String(word).includes("Cannot connect"));
+    await page.open();
+    const words = () => page.log.flat().find((word) => String(word).includes("Cannot connect"));
     await until(() => words() !== undefined, { everyMs: 10 });
     assert(/unauthorized: .*--web-origin/.test(String(words())), String(words()));
   },
-});
+);
 
-Deno.test({
-  name: "A page of Chromium that is frozen under load is bounded, and comes back",
-  ignore: CHROMIUM === undefined,
-  async fn() {
-    const limits = { echo: false, writeTimeout: 1000, maxPendingBytes: 1_000_000 };
-    await withTab(limits, async (tab, relay, port) => {
-      await tab.reported("connected");
-      await using sender = new EbsocketClient();
-      await sender.connectTo(["127.0.0.1", port]);
-      await sender.send("chat.first");
-      await until(() => relay.clients.length === 2);
-      await tab.tools.send("Page.setWebLifecycleState", { state: "frozen" });
-      const text = "x".repeat(10_000);
-      let sent = 0;
-      for (; relay.clients.length === 2 && sent < 100_000; sent++) {
-        await sender.send("chat.load", { text });
-      }
-      assertLess(sent, 100_000);
-      await tab.tools.send("Page.setWebLifecycleState", { state: "active" });
-      // What the page sends when it goes on may destroy the last line of the relay.
-      const [, reason] = await tab.reported("disconnected");
-      assertArrayIncludes(["slow-consumer", "idle-timeout", "reset"], [reason]);
-      await tab.reported("reconnected");
-      await sender.send("chat.text", { text: "again" });
-      await tab.reported("again");
-    });
-  },
+needingTest("A page of Chromium that is frozen under load is bounded, and comes back", [
+  CHROMIUM_PROGRAM,
+], async () => {
+  const limits = { echo: false, writeTimeout: 1000, maxPendingBytes: 1_000_000 };
+  await withPage(limits, async (page, relay, port, chromium) => {
+    await page.reported("connected");
+    await using sender = new EbsocketClient();
+    await sender.connectTo(["127.0.0.1", port]);
+    await sender.send("chat.first");
+    await until(() => relay.clients.length === 2);
+    await chromium.tools.send("Page.setWebLifecycleState", { state: "frozen" });
+    const text = "x".repeat(10_000);
+    let sent = 0;
+    for (; relay.clients.length === 2 && sent < 100_000; sent++) {
+      await sender.send("chat.load", { text });
+    }
+    assertLess(sent, 100_000);
+    await chromium.tools.send("Page.setWebLifecycleState", { state: "active" });
+    // What the page sends when it goes on may destroy the last line of the relay.
+    const [, reason] = await page.reported("disconnected");
+    assertArrayIncludes(["slow-consumer", "idle-timeout", "reset"], [reason]);
+    await page.reported("reconnected");
+    await sender.send("chat.text", { text: "again" });
+    await page.reported("again");
+  });
 });

@@ -53,7 +53,7 @@ needingTest("Chromium speaks HTTP/1.1 with a relay over TLS, and loads its page"
   await using page = await CHROMIUM.open();
   await page.goTo(`https://localhost:${relay.server.address[1]}/`);
   const script = 'performance.getEntriesByType("navigation")[0].nextHopProtocol';
-  assertEquals(await page.evaluate(script), "http/1.1");
+  assertEquals(await page.value(script), "http/1.1");
   await until(() => relay.clients.length === 1); // The page itself.
 });
 

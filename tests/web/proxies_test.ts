@@ -100,17 +100,17 @@ for (const kind of [NGINX, HAPROXY]) {
       await t.step("by its page, its client and a stream of events", async () => {
         await using page = await CHROMIUM.open();
         await page.goTo(origin);
-        await page.evaluate(`
+        await page.value(`
         globalThis.source = new EventSource("events?name=chat");
         globalThis.heard = new Promise((resolve) => source.onmessage = ({ data }) => resolve(data));
         new Promise((resolve) => source.onopen = () => resolve(""))
       `);
-        await page.evaluate(`import("./client.js").then(async ({ EbsocketClient }) => {
+        await page.value(`import("./client.js").then(async ({ EbsocketClient }) => {
         const client = new EbsocketClient();
         await client.connectTo(new URL("ws", location.href.replace("http", "ws")).href);
         client.send("chat", { text: "hi" });
       })`);
-        const heard = await soon(page.evaluate("heard"), "an event");
+        const heard = await soon(page.value("heard"), "an event");
         assertEquals(heard, '{"event":"chat","__dict__":{"text":"hi"}}');
       });
     },

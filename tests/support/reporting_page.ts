@@ -1,0 +1,45 @@
+/**
+ * A page in Chromium that reports to its test.
+ *
+ * @module
+ */
+
+import { ChromiumPage } from "./chromium.ts";
+import { until } from "./waiting.ts";
+
+/** A page that can report something: `fetch("/log", { method: "POST", body })`. */
+export class ReportingPage implements AsyncDisposable {
+  /** The reports of the page: an array each time. */
+  readonly log: unknown[][] = [];
+  /** The origin of the page. */
+  readonly origin: string;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  #page: ChromiumPage | null = null;
+
+  /** Serves the page. */
+  constructor(html: string) {
+    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    this.#server = Deno.serve(options, async (request) => {
+      if (request.method === "POST") this.log.push(await request.json());
+      return new Response(html, { headers: { "Content-Type": "text/html" } });
+    });
+    this.origin = `http://127.0.0.1:${this.#server.addr.port}`;
+  }
+
+  /** Opens the page. */
+  async open(): Promise<ChromiumPage> {
+    return this.#page = await ChromiumPage.open(this.origin);
+  }
+
+  /** Waits until the page has reported something that begins with `word`, and takes all up to it. */
+  async reported(word: string): Promise<unknown[]> {
+    const at = () => this.log.findIndex(([first]) => first === word);
+    await until(() => at() >= 0, { what: `the page reports ${word}`, everyMs: 10 });
+    return this.log.splice(0, at() + 1).at(-1)!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#page?.[Symbol.asyncDispose]();
+    await this.#server.shutdown();
+  }
+}
