@@ -610,7 +610,9 @@ export class LineConnection extends EbsocketConnection {
     if (!this.#sink) return;
     this.release();
     this.#writer?.limit(Infinity);
-    const trailer = this.#codec?.farewell(reason) ?? null;
+    // A peer that ends its stream without a farewell expects none. It has mostly gone already.
+    const isGone = reason === "eof" && this.#codec?.ended === null;
+    const trailer = isGone ? null : this.#codec?.farewell(reason) ?? null;
     if (lastWord || trailer) this.#startedWriter().append(lastWord, trailer);
   }
 

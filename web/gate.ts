@@ -44,6 +44,12 @@ import { WebPolicy, type WebRoute, type WebVerdict } from "./policy.ts";
  */
 const MAX_WAITING = 1000;
 
+/**
+ * Most answered connections whose peers have not closed them yet. Each can take a second. Beyond
+ * this limit the one that was answered first is closed, to spare file descriptors.
+ */
+const MAX_ANSWERED = 256;
+
 /** Receiver of the gate's decisions, and source of its answers. */
 export interface WebGateSink {
   /**
@@ -88,6 +94,8 @@ const NOT_FOUND = httpFault(
     "at a path that ends in /ws",
 );
 
+const EXTRA_BYTES = httpFault(400, "Bytes follow the request: a stream of events takes none");
+
 const CLOSING = httpFault(503, "The server is shutting down");
 
 const NO_LINES = new LineBlock(NOTHING);
@@ -100,6 +108,8 @@ export class WebGate implements ConnectionSink {
   readonly #sink: WebGateSink;
   /** Longest waiting first. */
   readonly #pending = new Map<LineConnection, Pending>();
+  /** Answered, but not closed by the peer. First answered first. */
+  readonly #answered = new Set<LineConnection>();
 
   /** Creates a gate with these rules. A request must end in `helloTimeout` ms. */
   constructor(
@@ -148,6 +158,7 @@ export class WebGate implements ConnectionSink {
 
   onClose(connection: LineConnection, _: CloseInfo): void {
     this.#forget(connection);
+    this.#answered.delete(connection);
     this.#sink.gone(connection);
   }
 
@@ -161,13 +172,22 @@ export class WebGate implements ConnectionSink {
     if (!answer) return this.#answer(connection, formatFault(NOT_FOUND, isHead));
     if (answer.kind === "fault") return this.#refuse(connection, answer, isHead);
     const headers = { ...verdict.headers, ...answer.headers };
-    if (answer.kind === "events" && !isHead) return this.#stream(connection, headers, answer.lines);
+    if (answer.kind === "events" && !isHead) {
+      const isAll = request.rest.length + connection.unfinishedBytes === 0;
+      if (!isAll) return this.#refuse(connection, EXTRA_BYTES);
+      return this.#stream(connection, headers, answer.lines);
+    }
     const { status, body } = answer.kind === "events" ? { status: 200, body: "" } : answer;
     this.#answer(connection, formatResponse(status, headers, body, isHead));
   }
 
   #answer(connection: LineConnection, answer: Uint8Array): void {
     this.#forget(connection);
+    if (this.#answered.size === MAX_ANSWERED) {
+      const [first] = this.#answered;
+      first!.abort();
+    }
+    this.#answered.add(connection);
     connection.closeWith("local", "", answer);
   }
 

@@ -18,6 +18,9 @@ import { faultOfMonitor, type MonitoringRules } from "./monitoring.ts";
 import { PAGE, PAGE_HASHES } from "./page_bundle.ts";
 import { pageHeaders } from "./page_headers.ts";
 
+/** How long statistics are reused, in milliseconds, because collecting them takes long. */
+const MAX_AGE_MS = 100;
+
 const SCRIPT_TYPE = "text/javascript; charset=utf-8";
 
 /** The relay, as its site sees it. */
@@ -39,6 +42,10 @@ export class Site {
   readonly #monitoring: MonitoringRules;
   readonly #page: StaticContent;
   readonly #client: StaticContent;
+  #stats: RelayStats | null = null;
+  #collectedAt = 0;
+  /** The metrics of these statistics, or `null` until a client asks for them. */
+  #metricsText: string | null = null;
 
   private constructor(
     subject: SiteSubject,
@@ -89,17 +96,29 @@ export class Site {
     }
   }
 
+  /** Returns statistics that are at most {@link MAX_AGE_MS} old. */
+  #latestStats(): RelayStats {
+    const now = performance.now();
+    if (this.#stats === null || now - this.#collectedAt > MAX_AGE_MS) {
+      this.#stats = this.#subject.stats();
+      this.#collectedAt = now;
+      this.#metricsText = null;
+    }
+    return this.#stats;
+  }
+
   #metrics(): HttpResponse {
+    const stats = this.#latestStats();
     return {
       kind: "response",
       status: 200,
       headers: { "Content-Type": METRICS_TYPE, "Cache-Control": "no-store" },
-      body: metricsText(this.#subject.stats()),
+      body: this.#metricsText ??= metricsText(stats),
     };
   }
 
   #health(): HttpResponse {
     const { maxTotalPendingBytes, isClosing } = this.#subject;
-    return healthResponse({ stats: this.#subject.stats(), maxTotalPendingBytes, isClosing });
+    return healthResponse({ stats: this.#latestStats(), maxTotalPendingBytes, isClosing });
   }
 }

@@ -2,6 +2,7 @@
 // others.
 
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
 import type { CloseInfo } from "../../errors.ts";
@@ -10,6 +11,7 @@ import { EbsocketServer, type ServerSink } from "../../server.ts";
 import { utf8 } from "../support/bytes.ts";
 import { Peer } from "../support/peer.ts";
 import { join, newRelay } from "../support/relay.ts";
+import { canTell, openFiles } from "../support/usage.ts";
 import { until } from "../support/waiting.ts";
 import { clientFrame, UPGRADE, WebPeer } from "../support/web_peer.ts";
 
@@ -122,4 +124,46 @@ Deno.test("a WebSocket that sends a Ping before its token has the whole send que
   const line = `{"event":"a","__dict__":{"x":"${"x".repeat(100_000)}"}}\n`;
   while (relay.stats().pendingBytes < 2_000_000 && ends.length === 0) await publisher.send(line);
   assertEquals(ends, []);
+});
+
+Deno.test("a request for a stream of events with bytes behind it is refused", async () => {
+  await using relay = newRelay({ web: {} });
+  const request = "GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+  for (const extra of ["GET /events", request]) {
+    await using peer = await Peer.connect(relay.server.address);
+    await peer.send(request + extra);
+    await peer.lines();
+    assertMatch(peer.text, /^HTTP\/1\.1 400 [^]*\nBytes follow the request: /);
+  }
+});
+
+Deno.test({
+  name: "a relay keeps few connections that it has answered and that nobody closes",
+  ignore: !canTell,
+  async fn() {
+    await using relay = newRelay({ web: {} });
+    const before = openFiles(Deno.pid);
+    await using peers = new AsyncDisposableStack();
+    for (let i = 0; i < 400; i++) {
+      const peer = peers.use(await Peer.connect(relay.server.address));
+      await peer.send("GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+      await peer.sees("Nothing is at this path");
+    }
+    assertLess(openFiles(Deno.pid) - before, 400 + 300);
+  },
+});
+
+Deno.test("a WebSocket that ends without a Close frame gets none", async () => {
+  const ends: CloseInfo[] = [];
+  await using relay = newRelay({
+    web: {},
+    observer: { onLeave: (_, info) => void ends.push(info) },
+  });
+  await using peer = await Peer.connect(relay.server.address);
+  await peer.send(UPGRADE);
+  await peer.sees("\r\n\r\n");
+  await peer.conn.closeWrite();
+  await peer.lines();
+  assertMatch(peer.text, /\r\n\r\n$/);
+  assertEquals(ends[0]?.reason, "eof");
 });

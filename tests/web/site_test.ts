@@ -96,3 +96,17 @@ Deno.test("Site has nothing at other paths", async () => {
     assertStrictEquals(await ask(path), null, path);
   }
 });
+
+Deno.test("Site collects figures for many requests at once", async () => {
+  const { relay } = relayReport({});
+  let collected = 0;
+  const stats = () => {
+    collected++;
+    return relay;
+  };
+  const site = await Site.of({ stats, isClosing: false, maxTotalPendingBytes: 1000 }, LOCAL);
+  for (const path of ["/metrics", "/healthz", "/metrics"]) {
+    site.answer({ path, query: "", headers: new Map() }, true);
+  }
+  assertStrictEquals(collected, 1);
+});
