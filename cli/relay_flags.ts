@@ -7,8 +7,9 @@
 import { isLoopback } from "../protocol/address.ts";
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { RelayOptions } from "../relay.ts";
+import { checkWebOptions, type WebOptions } from "../web/options.ts";
 import { chooseToken, type TlsFiles, tlsFilesIn, type TokenSource } from "./credentials.ts";
-import { UsageError } from "./errors.ts";
+import { messageOf, UsageError } from "./errors.ts";
 import { flag, type FlagOf, type Group, type ValuesOf } from "./flags.ts";
 import { LISTEN_HINT } from "./target.ts";
 
@@ -229,7 +230,11 @@ function toWeb(
   }
   const isLocal = "hostname" in where && isLoopback(where.hostname);
   if (!values.web && !isLocal) {
-    if (used) throw new UsageError(`--${used} needs --web too, as other machines can connect`);
+    if (used) {
+      throw new UsageError(
+        `--${used} needs --web too, which is on by default only for loopback addresses`,
+      );
+    }
     return {};
   }
   const origins = values["web-origin"];
@@ -239,7 +244,19 @@ function toWeb(
         "or name the pages that may join with --web-origin",
     );
   }
-  return { web: { origins, hosts: values["web-host"], metricsOpen: values["metrics-open"] } };
+  const hosts = values["web-host"];
+  checkWeb({ origins, hosts });
+  return { web: { origins, hosts, metricsOpen: values["metrics-open"] } };
+}
+
+/** Checks the values of the flags, and names these instead of the options. */
+function checkWeb(options: WebOptions): void {
+  try {
+    checkWebOptions(options, false);
+  } catch (error) {
+    const message = messageOf(error).replace("web.origins", "--web-origin");
+    throw new UsageError(message.replace("web.hosts", "--web-host"));
+  }
 }
 
 function isUsed(value: boolean | readonly string[]): boolean {

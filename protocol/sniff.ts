@@ -14,7 +14,8 @@ const REQUEST = /^[A-Z]{3,16} \S+ HTTP\/\d/;
 const LOOKED_AT = 2048;
 
 const BODY =
-  "This port speaks the protocol of @ebsockets/relay: events as lines of JSON over TCP, not HTTP.\n";
+  "This port speaks the protocol of @ebsockets/relay: events as lines of JSON over TCP. Of HTTP it " +
+  "answers GET and HEAD, and only if the relay takes browsers (--web).\n";
 
 /** Refuses an HTTP request, and explains the purpose of this port. */
 export const HTTP_ANSWER: Uint8Array = encoder.encode(

@@ -96,7 +96,7 @@ Deno.test("relay refuses a web page, and says why", async () => {
   await browser.send(`POST / HTTP/1.1\r\nHost: ${hostname}\r\n\r\n${body}`);
   const [status, ...rest] = await browser.lines();
   assertEquals(status, "HTTP/1.1 400 Bad Request\r");
-  assertStringIncludes(rest.join("\n"), "not HTTP");
+  assertStringIncludes(rest.join("\n"), "lines of JSON over TCP");
   browser.close();
   await command.expect(/client c3 left: bad-json \(.*found "P"\)/);
   await pair.talk();

@@ -90,8 +90,8 @@ const REASONS: Readonly<Record<number, CloseReason>> = {
 
 const NOT_FOUND = httpFault(
   404,
-  "Nothing is at this path: expected /, /client.js, /events, /metrics, /healthz, or a WebSocket " +
-    "at a path that ends in /ws",
+  "Nothing is at this path. A relay has /, /client.js, /events, /metrics and /healthz, and a " +
+    "WebSocket at any path that ends in /ws",
 );
 
 const EXTRA_BYTES = httpFault(400, "Bytes follow the request: a stream of events takes none");

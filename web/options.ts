@@ -62,7 +62,8 @@ function listed(values: readonly string[] | undefined, name: string): readonly s
 }
 
 function checkOrigin(text: string): string {
-  const origin = typeof text === "string" ? normalOrigin(text) : null;
+  // The address bar of a browser shows a slash at the end.
+  const origin = typeof text === "string" ? normalOrigin(text.replace(/(?<=[^/])\/$/, "")) : null;
   if (origin !== null) return origin;
   throw new TypeError(
     'Invalid web.origins: expected the origin of a page, such as "https://chat.example", ' +

@@ -183,6 +183,10 @@ function faultOfName(header: string, value: string): string {
 }
 
 function faultOfPage(header: string, value: string): string {
+  if (header === "Origin") {
+    return `Origin ${quote(value)} is not let in: start the relay with --web-origin ORIGIN ` +
+      "(in code: web.origins)";
+  }
   return `${header} ${quote(value)} may not come in: expected the relay's own page, or one whose ` +
     "origin the relay was given with --web-origin ORIGIN (in code: web.origins)";
 }

@@ -35,7 +35,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
     "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13 " +
     "--max-subscriptions 14 --max-total-subscriptions 15 --subscribe-first --no-inspect --schema s " +
-    "--max-batch-delay 16 --web --web-origin o --web-origin p --web-host h --metrics-open";
+    "--max-batch-delay 16 --web --web-origin http://o --web-origin null --web-host h --metrics-open";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
@@ -61,7 +61,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
       maxSubscriptions: 14,
       maxTotalSubscriptions: 15,
       maxBatchDelay: 16,
-      web: { origins: ["o", "p"], hosts: ["h"], metricsOpen: true },
+      web: { origins: ["http://o", "null"], hosts: ["h"], metricsOpen: true },
     },
     log: "json",
     statsSeconds: 13,
@@ -94,12 +94,19 @@ Deno.test("toRelaySettings() lets browsers in from elsewhere only with a token o
   assertEquals(named.options.web, { ...none, origins: [origin] });
 });
 
+Deno.test("toRelaySettings() names an origin or a host that is none", () => {
+  const origin = () => settingsOf(["--web-origin", "https://a/b"]);
+  assertThrows(origin, UsageError, "Invalid --web-origin: expected the origin of a page");
+  assertThrows(() => settingsOf(["--web-host", "*"]), UsageError, "Invalid --web-host: expected");
+  settingsOf(["--web-origin", "http://localhost:8000/", "--web-host", "relay.example"]);
+});
+
 Deno.test("toRelaySettings() names the option for browsers that has no effect", () => {
   const elsewhere = ["--host", "0.0.0.0"];
   assertThrows(() => settingsOf([...elsewhere, "--web-host", "h"]), UsageError, "--web-host needs");
   assertThrows(() => settingsOf([...elsewhere, "--metrics-open"]), UsageError, "--metrics-open");
   assertThrows(
-    () => settingsOf(["--no-web", "--web-origin", "o"]),
+    () => settingsOf(["--no-web", "--web-origin", "null"]),
     UsageError,
     "exclude each other",
   );

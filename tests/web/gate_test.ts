@@ -56,7 +56,7 @@ Deno.test("an HTTP request is answered and is no client", async () => {
 
 Deno.test("a relay without web refuses HTTP as before", async () => {
   await using relay = newRelay();
-  assertMatch(await ask(relay.server.address, get("/")), /^HTTP\/1\.1 400 .*not HTTP/s);
+  assertMatch(await ask(relay.server.address, get("/")), /^HTTP\/1\.1 400 .*--web/s);
 });
 
 Deno.test("events for a peer that turns out to speak HTTP never precede the answer", async () => {

@@ -172,7 +172,7 @@ Deno.test("a page that hides its origin is refused, and so are files and extensi
 Deno.test("the refusal of a page names the origin, what is expected, and the flag", () => {
   assertMatch(
     refusal("socket", ["Origin: https://a.example\u202e"]),
-    /^Origin "https:\/\/a\.example\\u202e" .*own page.*--web-origin ORIGIN.*web\.origins/,
+    /^Origin "https:\/\/a\.example\\u202e" .*--web-origin ORIGIN.*web\.origins/,
   );
 });
 
