@@ -119,7 +119,7 @@ class TileView {
     const points = history.points(figure);
     const { line, area, max } = sparklineOf(points, at);
     setText(this.#value, format(points.at(-1)![1]));
-    setText(this.#more, [`at most ${format(max)}`, more?.(snapshot)].filter(Boolean).join(" · "));
+    setText(this.#more, [`peak ${format(max)}`, more?.(snapshot)].filter(Boolean).join(" · "));
     this.#area.setAttribute("d", area);
     this.#line.setAttribute("d", line);
   }

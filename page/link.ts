@@ -11,6 +11,7 @@ import type { CloseInfo } from "../errors.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayReport } from "../protocol/report.ts";
 import { type Client, loadLibrary, socketAddress } from "./library.ts";
+import { describeLoss, REQUEST_TIMEOUT_MS } from "./words.ts";
 
 /** Time between two questions about the relay, in milliseconds. */
 const INTERVAL_MS = 1000;
@@ -27,14 +28,14 @@ type Attributes = Readonly<Record<string, unknown>>;
 export interface LinkView {
   /** Shows the state in a word or two: whether there is a connection. */
   onState(state: "live" | "lost" | "waiting", words: string): void;
-  /** Asks for a token, since the relay has refused the connection. */
-  onUnauthorized(why: string): void;
+  /** Asks for a token, since the relay has refused a connection with this one, or without one. */
+  onUnauthorized(token: string | null): void;
   /** Shows why the page does not go on by itself. */
   onEnd(why: string): void;
   /** Shows the state of the relay. `before` is the report before, or `null`. */
   onReport(before: RelayReport | null, after: RelayReport): void;
-  /** Shows why there are no reports. */
-  onNoReport(why: string): void;
+  /** Shows that there are no reports. `code` is that of the error. */
+  onNoReport(code: "not-allowed" | "not-supported"): void;
   /** Shows events of the pattern that is followed. */
   onEvents(events: readonly EbsocketEvent[]): void;
 }
@@ -43,7 +44,10 @@ export interface LinkView {
 export class Link {
   readonly #view: LinkView;
   #client: Client | null = null;
+  #token: string | null = null;
   #pattern: string | null = null;
+  /** Whether a connection has been lost or could not be made, and there has been none since. */
+  #isLost = false;
 
   constructor(view: LinkView) {
     this.#view = view;
@@ -63,6 +67,8 @@ export class Link {
     });
     this.#client?.close();
     this.#client = client;
+    this.#token = token;
+    this.#isLost = false;
     client.subscribe(this.#pattern === null ? [] : [this.#pattern]).catch(() => {});
     this.#watch(client);
     if (!await this.#reach(client)) return;
@@ -106,7 +112,8 @@ export class Link {
 
   /** Sends a request. Resolves to the reply. */
   async request(name: string, attributes: Attributes, to: string | null): Promise<EbsocketEvent> {
-    return await this.#open.request(name, attributes, to === null ? {} : { to });
+    const timeout = REQUEST_TIMEOUT_MS;
+    return await this.#open.request(name, attributes, { timeout, ...(to !== null && { to }) });
   }
 
   get #open(): Client {
@@ -123,11 +130,11 @@ export class Link {
       } catch (error) {
         const { reason, message } = error as { reason?: string; message: string };
         if (reason === "unauthorized") {
-          this.#view.onState("lost", "Not connected");
-          this.#view.onUnauthorized(message);
+          this.#lose("Not connected");
+          this.#view.onUnauthorized(this.#token);
           return false;
         }
-        this.#view.onState("lost", `Not connected: ${printable(message)}`);
+        this.#lose(`Not connected: ${printable(message)}`);
         await pause(RETRY_MS);
       }
     }
@@ -143,18 +150,24 @@ export class Link {
   }
 
   #show(status: ClientStatus): void {
-    if (status.type === "connecting" && status.attempt === 1) {
+    if (status.type === "connecting" && !this.#isLost) {
       this.#view.onState("waiting", "Connecting");
     } else if (status.type === "connected" || status.type === "reconnected") {
+      this.#isLost = false;
       this.#view.onState("live", status.id === null ? "Connected" : `Connected as ${status.id}`);
     } else if (status.type === "disconnected") {
-      this.#view.onState("lost", `Connection lost: ${describe(status.info)}; connecting again`);
+      this.#lose(describeLoss(Date.now()));
     }
   }
 
+  #lose(words: string): void {
+    this.#isLost = true;
+    this.#view.onState("lost", words);
+  }
+
   #end(info: CloseInfo): void {
-    this.#view.onState("lost", "Not connected");
-    if (info.reason === "unauthorized") this.#view.onUnauthorized(describe(info));
+    this.#lose("Not connected");
+    if (info.reason === "unauthorized") this.#view.onUnauthorized(this.#token);
     else this.#view.onEnd(`The connection has ended: ${describe(info)}`);
   }
 
@@ -167,9 +180,9 @@ export class Link {
         this.#view.onReport(before, after);
         before = after;
       } catch (error) {
-        const { code, message } = error as { code?: string; message: string };
+        const { code } = error as { code?: string };
         if (code === "not-allowed" || code === "not-supported") {
-          return this.#view.onNoReport(message);
+          return this.#view.onNoReport(code);
         }
         if (!client.connected) before = null;
       }

@@ -32,7 +32,7 @@ export class Lists {
   readonly #clients = new Table<ClientSnapshot>(byId("clients"), [
     {
       title: "Client",
-      text: ({ id }) => id === this.#ownId() ? `${id}, this page` : id,
+      text: ({ id }) => id === this.#ownId() ? `${id} (you)` : id,
       kind: "code short",
     },
     { title: "Address", text: ({ address }) => printable(address), kind: "code" },

@@ -17,6 +17,7 @@ import { Lists } from "./lists.ts";
 import { SendView } from "./send_view.ts";
 import { TailView } from "./tail_view.ts";
 import { commandOptions } from "./command.ts";
+import { describeNoFigures, describeUnauthorized } from "./words.ts";
 
 /** The key of the token in the storage of this tab. */
 const TOKEN = "ebsockets-token";
@@ -31,9 +32,9 @@ const link: Link = new Link({
     if (state === "live") ask(null, null);
     if (state === "lost") health.lose(performance.now());
   },
-  onUnauthorized(why) {
+  onUnauthorized(token) {
     sessionStorage.removeItem(TOKEN);
-    ask(why, null);
+    ask(describeUnauthorized(token), null);
     byId("token").focus();
   },
   onEnd: (why) => ask(null, why),
@@ -42,7 +43,7 @@ const link: Link = new Link({
     health.show(snapshot, performance.now());
     lists.show(snapshot);
   },
-  onNoReport: (why) => setText(byId("health-facts"), printable(why)),
+  onNoReport: (code) => setText(byId("health-facts"), describeNoFigures(code)),
   onEvents: (events) => tail.push(events),
 });
 const tail = new TailView((pattern) => link.follow(pattern), commandOptions(location));

@@ -11,14 +11,17 @@ import { printable } from "../protocol/printable.ts";
 import { countOf } from "../protocol/units.ts";
 import { byId, setText } from "./dom.ts";
 import { type Draft, readAttributes } from "./draft.ts";
-import { messageOf, prettyJson } from "./pretty.ts";
+import { prettyJson } from "./pretty.ts";
 import type { Link } from "./link.ts";
+import { describePublishFailure, describeRequestFailure } from "./words.ts";
 
 /** The part of the page that sends events. */
 export class SendView {
   readonly #link: Link;
   readonly #attributes = byId<HTMLTextAreaElement>("attributes");
   readonly #reply = byId("send-reply");
+  /** Number of times that a button was pressed. Only the last one's result is shown. */
+  #attempts = 0;
 
   /** Makes the form work. */
   constructor(link: Link) {
@@ -30,6 +33,8 @@ export class SendView {
     byId("send-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const button = (event as SubmitEvent).submitter as HTMLButtonElement | null;
+      this.#attempts++;
+      this.#clear();
       const { attributes } = this.#check();
       if (attributes) this.#send(attributes, button?.value === "request");
       else this.#attributes.focus();
@@ -47,21 +52,24 @@ export class SendView {
   async #send(attributes: Readonly<Record<string, unknown>>, isRequest: boolean): Promise<void> {
     const name = byId<HTMLInputElement>("name").value;
     const to = byId<HTMLInputElement>("to").value.trim() || null;
-    this.#reply.hidden = true;
-    this.#say(isRequest ? "Waiting for a reply" : "");
+    const attempt = this.#attempts;
+    if (isRequest) this.#say("Waiting for a reply");
+    let result: EbsocketEvent | string;
     try {
-      if (isRequest) this.#show(await this.#link.request(name, attributes, to));
-      else {
-        const count = await this.#link.publish(name, attributes, to);
-        this.#say(
-          count === 0
-            ? "Published, but no client hears it"
-            : `Published to ${countOf(count, "client")}`,
-        );
-      }
+      if (isRequest) result = await this.#link.request(name, attributes, to);
+      else result = describeCount(await this.#link.publish(name, attributes, to));
     } catch (error) {
-      this.#say(messageOf(error));
+      const describe = isRequest ? describeRequestFailure : describePublishFailure;
+      result = describe(error, name);
     }
+    if (attempt !== this.#attempts) return;
+    if (typeof result === "string") this.#say(result);
+    else this.#show(result);
+  }
+
+  #clear(): void {
+    this.#say("");
+    this.#reply.hidden = true;
   }
 
   #show({ event, from, __dict__ }: EbsocketEvent): void {
@@ -73,4 +81,11 @@ export class SendView {
   #say(text: string): void {
     setText(byId("send-result"), printable(text));
   }
+}
+
+/** Returns what became of an event that was published to so many clients. */
+function describeCount(clients: number): string {
+  return clients === 0
+    ? "Published, but no client hears it"
+    : `Published to ${countOf(clients, "client")}`;
 }

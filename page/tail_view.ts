@@ -11,7 +11,7 @@ import { countOf, formatExact } from "../protocol/units.ts";
 import { Budget } from "./budget.ts";
 import { pubCommand } from "./command.ts";
 import { byId, element, setText } from "./dom.ts";
-import { messageOf, prettyJson } from "./pretty.ts";
+import { clockTime, messageOf, prettyJson } from "./pretty.ts";
 import { matchesFilter, MAX_ROWS, TailBuffer, type TailEvent, type TailRow } from "./tail.ts";
 
 /** Time between two draws, in milliseconds, and for people who prefer less motion. */
@@ -281,8 +281,7 @@ async function copy(text: string, button: HTMLButtonElement): Promise<void> {
 
 /** Returns a time of day to the millisecond. */
 function timeOf(at: number): string {
-  const date = new Date(at);
-  return `${date.toLocaleTimeString("en-GB")}.${String(at % 1000).padStart(3, "0")}`;
+  return `${clockTime(at)}.${String(at % 1000).padStart(3, "0")}`;
 }
 
 /** Returns whether a person prefers less motion. */

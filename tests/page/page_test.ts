@@ -38,7 +38,7 @@ test("The page shows the figures, clients, names and queues of a relay", async (
   await using two = await join(relay);
   await two.send('{"control":"subscribe","events":[]}\n');
   await page.shows("#clients", /c\d+\t.*\ttcp\t.*\tchat\.\*, jobs\.> \[workers\]/);
-  await page.shows("#clients", new RegExp(`${id}, this page\t.*\twebsocket\t.*\tnone`));
+  await page.shows("#clients", new RegExp(`${id} \\(you\\)\t.*\twebsocket\t.*\tnone`));
   await page.shows("#tiles", new RegExp(`Clients\\s+${relay.clients.length}\\s`));
   await page.shows("#queues", /workers\t1\tjobs\.>/);
   for (let isShown = false; !isShown;) {
@@ -139,7 +139,7 @@ test("The page sends requests, and shows the reply or why there is none", async 
   await page.type("sum");
   await page.fill("#attributes", '{"a":1}');
   await page.click("#send-form button[value=request]");
-  await page.shows("#send-result", /^Cannot request .*sum.*: no other client is there/);
+  await page.shows("#send-result", /^Cannot request sum: no other client is there/);
   await using worker = new EbsocketClient();
   const work = (async () => {
     for await (const event of worker.serve("sum")) await worker.reply(event, "done", { b: 2 });
@@ -150,6 +150,51 @@ test("The page sends requests, and shows the reply or why there is none", async 
   assertStrictEquals(await page.text("#send-reply"), '{\n  "b": 2\n}');
   await worker.close();
   await work;
+});
+
+test("A new attempt to send replaces the result of those before", async (page, relay) => {
+  await connected(page);
+  await using worker = new EbsocketClient();
+  await worker.subscribe(["slow"]);
+  await worker.connectTo(relay.server.address);
+  await page.fill("#name", "slow");
+  await page.click("#send-form button[value=request]");
+  await page.shows("#send-result", /^Waiting for a reply$/);
+  const first = await worker.recvEvent();
+  await page.click("#send-form button[value=publish]");
+  await page.shows("#send-result", /^Published to 1 client$/);
+  await worker.reply(first!, "late");
+  await worker.send("barrier", {}, { confirm: true });
+  await page.value("new Promise((resolve) => setTimeout(resolve, 300))");
+  assertStrictEquals(await page.text("#send-result"), "Published to 1 client");
+  await page.fill("#attributes", "[");
+  await page.click("#send-form button[value=publish]");
+  await page.shows("#send-result", /^$/);
+});
+
+test("The page tells since when there is no relay, and dims the figures", async (page, relay) => {
+  await connected(page);
+  const opacity = "getComputedStyle(document.getElementById('tiles')).opacity";
+  assertStrictEquals(await page.value(opacity), "1");
+  await relay.close();
+  await page.shows("#state", /^No relay since \d\d:\d\d:\d\d; trying again$/);
+  await page.value("new Promise((resolve) => setTimeout(resolve, 1000))");
+  assertMatch(await page.text("#state"), /^No relay since /);
+  assertStrictEquals(await page.value(opacity), "0.5");
+});
+
+test("No cell of a client overlaps another in a narrow window", async (page) => {
+  await page.tools.send("Emulation.setDeviceMetricsOverride", {
+    width: 390,
+    height: 800,
+    deviceScaleFactor: 1,
+    mobile: true,
+  });
+  await connected(page);
+  await page.shows("#clients", /\(you\)/);
+  const isOver = "[...document.querySelectorAll('#clients td')]" +
+    ".some((cell) => cell.scrollWidth > cell.clientWidth)";
+  assertStrictEquals(await page.value(isOver), false);
 });
 
 test("The page is used by keys: search, and leave a field", async (page, relay) => {
@@ -168,12 +213,12 @@ test("The page is used by keys: search, and leave a field", async (page, relay) 
 });
 
 test("The page asks for a token, until it has the right one", async (page) => {
-  await page.shows("#token-why", /no token/);
+  await page.shows("#token-why", /^This relay asks for a token\.$/);
   await page.sees("document.activeElement.id === 'token'");
   for (const token of ["wrong", "s3cret"]) {
     await page.type(token);
     await page.press("Enter");
-    if (token === "wrong") await page.shows("#token-why", /the token is wrong/);
+    if (token === "wrong") await page.shows("#token-why", /^This token is wrong\.$/);
   }
   await connected(page);
   await page.sees("document.getElementById('token-form').hidden");
@@ -182,5 +227,5 @@ test("The page asks for a token, until it has the right one", async (page) => {
 
 test("The page tells that a relay does not report its state", async (page) => {
   await connected(page);
-  await page.shows("#health-facts", /not-allowed|does not report/);
+  await page.shows("#health-facts", /^This relay gives no figures \(--no-inspect\)/);
 }, { inspect: false });

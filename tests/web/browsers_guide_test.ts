@@ -82,6 +82,17 @@ needingTest(
   },
 );
 
+needingTest(
+  "examples/browser_chat.html asks whether the relay is running, if it cannot be reached",
+  [CHROMIUM_PROGRAM],
+  async () => {
+    const example = await Deno.readTextFile(new URL("examples/browser_chat.html", ROOT));
+    await using page = new ReportingPage(example.replaceAll("7982", `${freePort()}`));
+    const shown = await page.open();
+    await shown.shows("#status", /^Not connected: is the relay running\?$/);
+  },
+);
+
 /** The parts of the frameworks that the guide uses, with their types. */
 const FRAMEWORKS = {
   "react": `export declare function useState<T>(first: T):
