@@ -62,7 +62,7 @@ export const RELAY_GROUPS = [
     flags: [
       flag.toggle(
         "web",
-        "Serve the page, WebSockets and /metrics on the same port, or not (default: where only " +
+        "Serve the page, WebSockets and /metrics on the same port, or not (default: on where only " +
           "this machine can connect); elsewhere --web needs a token or --web-origin",
       ),
       flag.list(
