@@ -23,7 +23,7 @@ import { inspect } from "./protocol/printable.ts";
 import { Pipeline } from "./relay/pipeline.ts";
 import type { RelayOptions } from "./relay/options.ts";
 import type { RelayClient, RelayStats } from "./protocol/report.ts";
-import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/options.ts";
+import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/admission.ts";
 import { EbsocketServer } from "./server.ts";
 import type { Site } from "./web/site.ts";
 

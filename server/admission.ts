@@ -14,12 +14,7 @@ import type { AuthGate, AuthGateSink } from "./auth_gate.ts";
 import { checkDuration, checkGiven, checkLimit, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import { MemoryLimits } from "./memory_limits.ts";
-import {
-  type AdmissionSink,
-  DEFAULT_HELLO_TIMEOUT,
-  DEFAULT_MAX_TOTAL_PENDING_BYTES,
-  type ServeOptions,
-} from "./options.ts";
+import type { AdmissionSink, ServeOptions } from "./options.ts";
 import { checkTokenText } from "../protocol/token.ts";
 import type { WebAnswer } from "../web/answer.ts";
 import type { WebGate, WebGateSink } from "../web/gate.ts";
@@ -27,6 +22,12 @@ import type { WebRules } from "../web/options.ts";
 import type { HttpRequest } from "../protocol/http.ts";
 import type { Newcomers, NewcomersSink } from "./newcomers.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
+
+/** Default of `maxTotalPendingBytes`. */
+export const DEFAULT_MAX_TOTAL_PENDING_BYTES = 536_870_912;
+
+/** Default of `helloTimeout`, in milliseconds. */
+export const DEFAULT_HELLO_TIMEOUT = 5000;
 
 /**
  * Most peers at the same time that receive the reason of their rejection, and most that may turn out

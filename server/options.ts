@@ -1,5 +1,5 @@
 /**
- * The options of a server, and the receivers of its clients.
+ * The types of a server: its options, and the receivers of its clients.
  *
  * @module
  */
@@ -13,12 +13,6 @@ import type { Hello } from "../protocol/control.ts";
 import type { HttpRequest } from "../protocol/http.ts";
 import type { WebAnswer } from "../web/answer.ts";
 import type { WebOptions } from "../web/options.ts";
-
-/** Default of `maxTotalPendingBytes`. */
-export const DEFAULT_MAX_TOTAL_PENDING_BYTES = 536_870_912;
-
-/** Default of `helloTimeout`, in milliseconds. */
-export const DEFAULT_HELLO_TIMEOUT = 5000;
 
 /** Options of {@link EbsocketServer.serve}. */
 export interface ServeOptions extends ConnectionOptions {

@@ -4,7 +4,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
-import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/options.ts";
+import { DEFAULT_HELLO_TIMEOUT, DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import {
   decodeAck,
