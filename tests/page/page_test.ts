@@ -183,7 +183,7 @@ test("The page tells since when there is no relay, and dims the figures", async 
   assertStrictEquals(await page.value(opacity), "0.5");
 });
 
-test("No cell of a client overlaps another in a narrow window", async (page) => {
+test("The ID of this page fits into its cell in a narrow window", async (page) => {
   await page.tools.send("Emulation.setDeviceMetricsOverride", {
     width: 390,
     height: 800,
@@ -192,8 +192,11 @@ test("No cell of a client overlaps another in a narrow window", async (page) => 
   });
   await connected(page);
   await page.shows("#clients", /\(you\)/);
-  const isOver = "[...document.querySelectorAll('#clients td')]" +
-    ".some((cell) => cell.scrollWidth > cell.clientWidth)";
+  const isOver = `(() => {
+    const cell = document.querySelector("#clients td");
+    cell.textContent = cell.textContent.replace(/c\\d+/, "c1234567");
+    return cell.scrollWidth > cell.clientWidth;
+  })()`;
   assertStrictEquals(await page.value(isOver), false);
 });
 
