@@ -55,6 +55,15 @@ Deno.test("client.js exports the client, its events and errors, and definitions"
   ]);
 });
 
+Deno.test("client.js gives each error its name, which people see first", async () => {
+  const exports = await import(`data:text/javascript,${encodeURIComponent(CLIENT_BUNDLE)}`);
+  const names = Object.keys(exports).filter((name) => name.endsWith("Error"));
+  assertEquals(names.map((name) => exports[name].name), names);
+  const client = new exports.EbsocketClient();
+  const error = await client.connectTo("ws://127.0.0.1:1").catch((error: Error) => error);
+  assertEquals(error.name, "ConnectError");
+});
+
 Deno.test("client.js has no raw events, and says so", () => {
   assertThrows(() => new client.EbsocketClient({ raw: true }), TypeError, "has no raw events");
 });
