@@ -110,6 +110,8 @@ export class LineConnection extends EbsocketConnection {
   #splitter: LineSplitter | null = null;
   /** Created on first use, because many peers only receive and many only send. */
   #writer: Writer<LineConnection> | null = null;
+  /** Number of bytes that a writer before this one has written. */
+  #bytesBefore = 0;
   #limits: ConnectionLimits | null = null;
   #feed: Feed | null = null;
   #keepAlive: KeepAlive | null = null;
@@ -167,12 +169,12 @@ export class LineConnection extends EbsocketConnection {
   }
 
   get bytesOut(): number {
-    return this.#writer?.bytesWritten ?? 0;
+    return this.#bytesBefore + (this.#writer?.bytesWritten ?? 0);
   }
 
   /** Bytes that the peer may have received, including those of a pending or failed write. */
   get bytesHandedOff(): number {
-    return this.#writer?.bytesHandedOff ?? 0;
+    return this.#bytesBefore + (this.#writer?.bytesHandedOff ?? 0);
   }
 
   /** How long the peer has accepted none of the queued bytes, in milliseconds, approximately. */
@@ -629,7 +631,10 @@ export class LineConnection extends EbsocketConnection {
   static #onWriterIdle(connection: LineConnection, error: unknown): void {
     if (error !== undefined) return connection.#onWriteError(error);
     // Most memory of a WebSocket that stays idle would be that of its writer.
-    if (connection.open && connection.#writer?.isDone) connection.#writer = null;
+    if (connection.open && connection.#writer?.isDone) {
+      connection.#bytesBefore = connection.#writer.bytesWritten;
+      connection.#writer = null;
+    }
     connection.#advance();
   }
 

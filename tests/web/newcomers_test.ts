@@ -62,6 +62,18 @@ Deno.test("the counters of a client that turns out to be a WebSocket do not coun
   assertEquals(relay.stats().eventsOut, 1);
 });
 
+Deno.test("the bytes of a WebSocket count from its response on", async () => {
+  await using relay = newRelay({ web: {} });
+  await using peer = await Peer.connect(relay.server.address);
+  await peer.send(UPGRADE);
+  await peer.sees("\r\n\r\n");
+  const { length } = peer.text;
+  await until(() => relay.stats().bytesOut === length);
+  await peer.send(clientFrame('{"event":"a"}'));
+  await peer.sees('{"event":"a"}');
+  await until(() => relay.stats().bytesOut === length + 2 + '{"event":"a"}'.length);
+});
+
 Deno.test("a full server says once why it closes a peer that ends in the middle of a line", async () => {
   await using relay = newRelay({ web: {}, maxClients: 1 });
   await using _client = await join(relay);
