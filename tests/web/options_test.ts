@@ -1,3 +1,4 @@
+import { assert } from "@std/assert/assert";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { checkWebOptions, type WebOptions } from "../../web/options.ts";
@@ -8,13 +9,13 @@ Deno.test("checkWebOptions() throws a TypeError that names an invalid origin", (
     "*",
     "chat.example",
     "https://",
-    "https://chat.example/",
+    "https://chat.example//",
     "https://chat.example/path",
     "https://*.chat.example",
     "https://user@chat.example",
     "https://chat.example:99999",
     "wss://chat.example",
-    "chrome-extension://abc/",
+    "chrome-extension://abc/x",
     "NULL ",
     undefined,
     7,
@@ -25,6 +26,11 @@ Deno.test("checkWebOptions() throws a TypeError that names an invalid origin", (
     assertMatch(message, /^Invalid web\.origins: expected .*"https:\/\/chat\.example".*, got /);
   }
   assertThrows(() => checkWebOptions({ origins: [""] }, false), TypeError, 'got ""');
+});
+
+Deno.test("checkWebOptions() accepts an origin with the slash of an address bar", () => {
+  const { origins } = checkWebOptions({ origins: ["http://localhost:8000/"] }, false);
+  assert(origins.has("http://localhost:8000"));
 });
 
 Deno.test("checkWebOptions() throws a TypeError that names an invalid host", () => {
