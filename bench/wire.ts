@@ -56,7 +56,12 @@ export const lines: Wire = {
 };
 
 /** Our relay: an event is a line, and its name is its subject. */
-export const relayLines: Wire = { ...lines, on: relayLinesOn };
+export const relayLines: Wire = {
+  ...lines,
+  on: relayLinesOn,
+  /** An empty line: for a second, the relay holds what is for a client that may yet speak HTTP. */
+  join: (connection) => writeAll(connection, bytesOf("\n")),
+};
 
 function relayLinesOn(subject: string): Wire {
   return {
