@@ -29,8 +29,15 @@ export const HTTP_ANSWER: Uint8Array = encoder.encode(
   ].join("\r\n"),
 );
 
-/** Returns the protocol of a peer's first line, or `null` if it is not a known one. */
-export function foreignProtocol(line: Uint8Array): "HTTP" | "TLS" | null {
+/** A protocol that is recognized. */
+export type ForeignProtocol = "HTTP" | "TLS";
+
+/**
+ * Returns the protocol of a peer's first line, or `null` if it is not a known one.
+ *
+ * @param line The line, which others may follow.
+ */
+export function foreignProtocol(line: Uint8Array): ForeignProtocol | null {
   if (line[0] === 0x16 && line[1] === 0x03) return "TLS"; // RFC 8446, section 5.1
   return REQUEST.test(decoder.decode(line.subarray(0, LOOKED_AT))) ? "HTTP" : null;
 }

@@ -20,6 +20,7 @@ import type { WebAnswer } from "../web/answer.ts";
 import type { WebGate, WebGateSink } from "../web/gate.ts";
 import type { WebRules } from "../web/options.ts";
 import type { HttpRequest } from "../protocol/http.ts";
+import { type ForeignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
 import type { Newcomers, NewcomersSink } from "./newcomers.ts";
 import { addTicking, removeTicking, type Ticking } from "../net/ticker.ts";
 
@@ -182,7 +183,20 @@ export class Admission
     this.#sink.onLines(connection, lines);
   }
 
+  onStranger(connection: LineConnection, protocol: ForeignProtocol): void {
+    this.#withdraw(connection, false);
+    connection.switchSink({ onLines() {}, onClose: () => this.gone(connection) }, this.#limits);
+    const lastWord = protocol === "HTTP" ? HTTP_ANSWER : undefined;
+    this.reject(connection, "bad-json", `this looks like ${protocol}`, lastWord);
+  }
+
   onWebPeer(connection: LineConnection, lines: LineBlock, wasClient = false): void {
+    this.#withdraw(connection, wasClient);
+    this.#webGate!.receive(connection, lines);
+  }
+
+  /** Removes a peer that is no client from the clients, and drops what is queued for it. */
+  #withdraw(connection: LineConnection, wasClient: boolean): void {
     connection.hold(Infinity); // until the lines that were gathered for it have been dropped, too
     // A peer that waits for its token to be checked has no number.
     const isClient = !this.#surplus.delete(connection) && connection.id > 0;
@@ -196,7 +210,6 @@ export class Admission
       connection.bytesIn = 0;
     }
     connection.eventsOut = 0;
-    this.#webGate!.receive(connection, lines);
   }
 
   /** Admits a peer, hands it to a gate, or rejects it. */

@@ -14,7 +14,12 @@ import { LF } from "../protocol/ascii.ts";
 import { MAX_HEAD_BYTES } from "../protocol/http.ts";
 import { type ControlLine, decodeHello, type Hello } from "../protocol/control.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
-import { foreignProtocol, HTTP_ANSWER, isRequest } from "../protocol/sniff.ts";
+import {
+  type ForeignProtocol,
+  foreignProtocol,
+  HTTP_ANSWER,
+  isRequest,
+} from "../protocol/sniff.ts";
 import { parseLine } from "../protocol/json_parser.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { decoder } from "../protocol/utf8.ts";
@@ -181,7 +186,7 @@ export class AuthGate implements ConnectionSink {
 }
 
 /** Returns the reason why a first line is rejected. */
-function describe(foreign: "HTTP" | "TLS" | null, hello: Hello | null): string {
+function describe(foreign: ForeignProtocol | null, hello: Hello | null): string {
   if (foreign === "HTTP") return "an HTTP request";
   if (foreign) return `this looks like ${foreign}`;
   if (!hello) return "the first line must be a hello with a token";

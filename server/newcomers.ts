@@ -15,7 +15,7 @@ import type { ConnectionLimits } from "../net/connection_options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import type { CloseInfo } from "../errors.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
-import { isRequest } from "../protocol/sniff.ts";
+import { type ForeignProtocol, foreignProtocol, isRequest } from "../protocol/sniff.ts";
 
 /**
  * How long a peer may say nothing before it counts as a client that only listens, in milliseconds.
@@ -42,6 +42,8 @@ export interface NewcomersSink extends ConnectionSink {
    * it counted as a client before.
    */
   onWebPeer(connection: LineConnection, lines: LineBlock, wasClient: boolean): void;
+  /** Called when the first line of a peer belongs to a protocol that this port does not speak. */
+  onStranger(connection: LineConnection, protocol: ForeignProtocol): void;
   /** Called when the connection of a peer that is no client has ended. */
   gone(connection: LineConnection): void;
 }
@@ -95,6 +97,12 @@ export class Newcomers implements ConnectionSink {
     if (isUntouched && isRequest(lines.bytes)) {
       this.#forget(connection);
       return this.#sink.onWebPeer(connection, lines, !isUndecided);
+    }
+    // Any page can send such a request. Its peer is refused, because the log has a limit for those.
+    const protocol = isUndecided ? foreignProtocol(lines.bytes) : null;
+    if (protocol !== null) {
+      this.#forget(connection);
+      return this.#sink.onStranger(connection, protocol);
     }
     if (!isUndecided || this.#decide(connection)) this.#sink.onFirstLines(connection, lines);
   }

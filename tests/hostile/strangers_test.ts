@@ -195,3 +195,21 @@ Deno.test("relay --token-file summarises a flood of refused peers in its log", a
   assertEquals(told() + counted(), connected);
   assertLess(target.log.length, 100 + connected / 10);
 });
+
+Deno.test("relay summarises in its log what pages of other sites send to it", async () => {
+  await using target = await Target.start();
+  const requests = [
+    `POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 22\r\n\r\n${EVENT}`,
+    "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    CLIENT_HELLO,
+  ];
+  const before = target.log.length;
+  for (let i = 0; i < 100; i++) {
+    await using peer = await target.peer();
+    await peer.send(requests[i % requests.length]!);
+    await peer.lines();
+  }
+  await target.isCalm();
+  // Some in each second, and how many more there were.
+  assertLess(target.log.length - before, 60);
+});
