@@ -49,8 +49,9 @@ export class MemoryLimits {
     const order = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes);
     for (const connection of order) {
       const before = queued.bytes;
-      if (before <= enough) break;
       const { pendingBytes } = connection;
+      // What is left may be lines that are being written, which cannot be dropped.
+      if (before <= enough || pendingBytes === 0) break;
       connection.closeSlow(
         `${pendingBytes} of ${before} bytes were waiting for it, more than for others`,
       );

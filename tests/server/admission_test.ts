@@ -160,3 +160,21 @@ Deno.test("EbsocketServer.serve() refuses options that are out of their range", 
     assertThrows(() => server.serve(sink, options), RangeError, Object.keys(options)[0]!);
   }
 });
+
+Deno.test("Admission closes no client for which nothing waits, however much another one leaves behind", async () => {
+  const left: [id: number, info: CloseInfo][] = [];
+  await using relay = newRelay({
+    echo: false,
+    maxTotalPendingBytes: 500_000,
+    maxHold: 0,
+    observer: { onLeave: ({ id }, info) => left.push([id, info]) },
+  });
+  await using _silent = await join(relay, { silent: true });
+  await using publisher = await join(relay);
+  // The line that is being written cannot be dropped, and exceeds three quarters of the limit.
+  const line = `{"event":"a","__dict__":{"x":"${"x".repeat(400_000)}"}}\n`;
+  while (left.length === 0) await publisher.send(line);
+  await publisher.send('{"control":"hello"}\n');
+  await publisher.sees('"welcome"');
+  assertEquals(left.map(([id, { reason }]) => [id, reason]), [[1, "slow-consumer"]]);
+});
