@@ -4,10 +4,15 @@
  * @module
  */
 
-import {
+import * as client from "./entry.ts";
+
+export {
   ConnectError,
   ConnectionClosedError,
+  defineEvents,
+  EbsocketClient,
   EbsocketError,
+  EbsocketEvent,
   EventFormatError,
   EventRefusedError,
   EventSchemaError,
@@ -15,31 +20,7 @@ import {
   RequestTimeoutError,
 } from "../../web.ts";
 
-export { defineEvents, EbsocketClient, EbsocketEvent } from "../../web.ts";
-
-const errors = {
-  ConnectError,
-  ConnectionClosedError,
-  EbsocketError,
-  EventFormatError,
-  EventRefusedError,
-  EventSchemaError,
-  NoRespondersError,
-  RequestTimeoutError,
-};
-
-// Minified classes have other names, which would be the first word of each uncaught error.
-for (const [name, value] of Object.entries(errors)) {
-  Object.defineProperty(value, "name", { value: name });
+// Minified, a class has another name, which would be the first word of each uncaught error.
+for (const [name, value] of Object.entries(client)) {
+  if (name.endsWith("Error")) Object.defineProperty(value, "name", { value: name });
 }
-
-export {
-  ConnectError,
-  ConnectionClosedError,
-  EbsocketError,
-  EventFormatError,
-  EventRefusedError,
-  EventSchemaError,
-  NoRespondersError,
-  RequestTimeoutError,
-};
