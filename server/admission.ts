@@ -161,13 +161,16 @@ export class Admission
 
   onClient(connection: LineConnection): boolean {
     connection.release();
-    if (!this.#surplus.delete(connection)) {
-      this.#open(connection);
-      return true;
+    if (this.#surplus.delete(connection)) {
+      const excess = this.#excess();
+      if (excess) {
+        this.#turnAway(connection, "too-many-clients", excess);
+        return false;
+      }
+      this.#connect(connection);
     }
-    connection.switchSink({ onLines() {}, onClose: () => this.gone(connection) }, this.#limits);
-    this.reject(connection, "too-many-clients", this.#excess() ?? "the server was full");
-    return false;
+    this.#open(connection);
+    return true;
   }
 
   #open(connection: LineConnection): void {
@@ -185,9 +188,19 @@ export class Admission
 
   onStranger(connection: LineConnection, protocol: ForeignProtocol): void {
     this.#withdraw(connection, false);
-    connection.switchSink({ onLines() {}, onClose: () => this.gone(connection) }, this.#limits);
     const lastWord = protocol === "HTTP" ? HTTP_ANSWER : undefined;
-    this.reject(connection, "bad-json", `this looks like ${protocol}`, lastWord);
+    this.#turnAway(connection, "bad-json", `this looks like ${protocol}`, lastWord);
+  }
+
+  /** Rejects a peer that has been waited for, and ignores its further input. */
+  #turnAway(
+    connection: LineConnection,
+    reason: CloseReason,
+    detail: string,
+    lastWord?: Uint8Array,
+  ): void {
+    connection.switchSink({ onLines() {}, onClose: () => this.gone(connection) }, this.#limits);
+    this.reject(connection, reason, detail, lastWord);
   }
 
   onWebPeer(connection: LineConnection, lines: LineBlock, wasClient = false): void {

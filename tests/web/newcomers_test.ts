@@ -84,6 +84,18 @@ Deno.test("a full server says once why it closes a peer that ends in the middle 
   assertEquals(lines.map((line) => JSON.parse(line).reason), ["too-many-clients"]);
 });
 
+Deno.test("a peer that connected to a full server is admitted if there is room when it speaks", async () => {
+  await using relay = newRelay({ web: {}, maxClients: 1 });
+  const client = await join(relay);
+  await using peer = await Peer.connect(relay.server.address);
+  await peer.send('{"event":');
+  await client.conn.close();
+  await until(() => relay.clients.length === 0);
+  await peer.send('"a"}\n');
+  await peer.sees('{"event":"a"}');
+  assertEquals(relay.stats().clients, 1);
+});
+
 for (const first of ["", '{"event":"a"}\n']) {
   Deno.test(`an observer that fails for a client closes the relay, after ${first || "no line"}`, async () => {
     const relay = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
