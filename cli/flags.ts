@@ -238,6 +238,9 @@ function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
 function toValue(flag: Flag, given: readonly unknown[]): unknown {
   const { kind, name } = flag;
   if (kind === "list") return given.map((text) => checkText(name, text as string));
+  if (new Set(given).size > 1 && kind === "toggle") {
+    throw new UsageError(`--${name} and --no-${name} exclude each other`);
+  }
   if (given.length > 1) throw new UsageError(`--${name} is given more than once`);
   if (kind === "switch") return given[0] ?? flag.negated ?? false;
   if (kind === "toggle") return given[0];

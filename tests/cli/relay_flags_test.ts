@@ -110,7 +110,9 @@ Deno.test("toRelaySettings() names the option for browsers that has no effect", 
     UsageError,
     "exclude each other",
   );
-  assertThrows(() => settingsOf(["--no-web", "--web"]), UsageError, "more than once");
+  const both = () => settingsOf(["--no-web", "--web"]);
+  assertThrows(both, UsageError, "--web and --no-web exclude each other");
+  assertThrows(() => settingsOf(["--web", "--web"]), UsageError, "--web is given more than once");
 });
 
 Deno.test("toRelaySettings() accepts fractions of durations only", () => {
