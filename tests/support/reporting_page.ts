@@ -34,7 +34,8 @@ export class ReportingPage implements AsyncDisposable {
   /** Waits until the page has reported something that begins with `word`, and takes all up to it. */
   async reported(word: string): Promise<unknown[]> {
     const at = () => this.log.findIndex(([first]) => first === word);
-    await until(() => at() >= 0, { what: `the page reports ${word}`, everyMs: 10 });
+    const what = () => `the page reports ${word}, after ${JSON.stringify(this.log)}`;
+    await until(() => at() >= 0, { what, everyMs: 10 });
     return this.log.splice(0, at() + 1).at(-1)!;
   }
 

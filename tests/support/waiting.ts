@@ -14,7 +14,7 @@ export function pause(ms: number): Promise<void> {
 export async function soon<T>(promise: Promise<T>, what: string | (() => string)): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    reject(new Error(`Waited ${PATIENCE} ms for ${typeof what === "string" ? what : what()}`));
+    reject(new Error(`Waited ${PATIENCE} ms for ${wordsOf(what)}`));
   }, PATIENCE);
   try {
     return await Promise.race([promise, late]);
@@ -25,8 +25,8 @@ export async function soon<T>(promise: Promise<T>, what: string | (() => string)
 
 /** How {@link until} waits. */
 export interface UntilOptions {
-  /** The condition in words. By default, its source. */
-  readonly what?: string;
+  /** The condition in words, found when it is needed. By default, its source. */
+  readonly what?: string | (() => string);
   /** The time between two checks, in milliseconds: longer for a check that costs something. */
   readonly everyMs?: number;
 }
@@ -38,9 +38,13 @@ export async function until(
 ): Promise<void> {
   const deadline = Date.now() + PATIENCE;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`Waited ${PATIENCE} ms until ${what}`);
+    if (Date.now() > deadline) throw new Error(`Waited ${PATIENCE} ms until ${wordsOf(what)}`);
     await pause(everyMs);
   }
+}
+
+function wordsOf(what: string | (() => string)): string {
+  return typeof what === "string" ? what : what();
 }
 
 /** Resolves when `count` returns the same number twice in a row, `ms` milliseconds apart. */

@@ -107,7 +107,8 @@ needingTest("A page of Chromium that is frozen under load is bounded, and comes 
     const [, reason] = await page.reported("disconnected");
     assertArrayIncludes(["slow-consumer", "idle-timeout", "reset"], [reason]);
     await page.reported("reconnected");
-    await sender.send("chat.text", { text: "again" });
-    await page.reported("again");
+    // A page of a busy machine may be slow once more, and miss an event.
+    const again = setInterval(() => sender.send("chat.text", { text: "again" }), 500);
+    await page.reported("again").finally(() => clearInterval(again));
   });
 });
