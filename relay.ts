@@ -101,7 +101,7 @@ export class Relay {
     server.closed.then(() => pipeline.flush()); // before the clients receive `shutdown`
   }
 
-  /** Loads the answers to HTTP requests, which only a relay with `web` needs. */
+  /** Loads the answers to HTTP requests, which many relays never get. */
   async #loadSite({ web, token, maxTotalPendingBytes }: RelayOptions): Promise<Site> {
     const { Site } = await import("./web/site.ts");
     const subject = {

@@ -62,7 +62,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   /**
    * Creates the parts of a relay, each after those that it uses.
    *
-   * @param loadSite Loads the answers to HTTP requests, on a server with `web`.
+   * @param loadSite Loads the answers to HTTP requests, when the first one arrives.
    * @throws {TypeError} If `events` is not a set of definitions.
    * @throws {RangeError} If an option is out of range.
    */
@@ -154,12 +154,9 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
     return this.#stats.read(this.#clients, this.#server.pendingBytes, eventsUnheard, refused);
   }
 
-  async prepareWeb(): Promise<void> {
-    this.#site = await this.#loadSite();
-  }
-
-  onRequest(request: HttpRequest, isAuthorized: boolean): WebAnswer | null {
-    return this.#site?.answer(request, isAuthorized) ?? null;
+  async onRequest(request: HttpRequest, isAuthorized: boolean): Promise<WebAnswer | null> {
+    this.#site ??= await this.#loadSite();
+    return this.#site.answer(request, isAuthorized);
   }
 
   onConnect(connection: LineConnection): void {

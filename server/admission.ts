@@ -123,7 +123,6 @@ export class Admission
       this.#authGate = new AuthGate(this.#token, this.#helloTimeout, this.#limits, this, hasWeb);
     }
     if (!this.#webRules) return;
-    await this.#sink.prepareWeb?.();
     const [{ WebGate }, { Newcomers }] = await Promise.all([
       import("../web/gate.ts"),
       import("./newcomers.ts"),
@@ -154,9 +153,9 @@ export class Admission
   }
 
   /** Passes an HTTP request on to the sink, which may have an answer. */
-  answer(request: HttpRequest, token: string | undefined): WebAnswer | null {
+  async answer(request: HttpRequest, token: string | undefined): Promise<WebAnswer | null> {
     const isAuthorized = this.#authGate?.isRight(token) ?? true;
-    return this.#sink.onRequest?.(request, isAuthorized) ?? null;
+    return await this.#sink.onRequest?.(request, isAuthorized) ?? null;
   }
 
   onClient(connection: LineConnection): boolean {

@@ -100,14 +100,12 @@ export interface AdmissionSink extends ServerSink {
   onConnect?(connection: LineConnection): void;
   /** Called when a peer is no client: it has sent an HTTP request. The last call for it. */
   onWithdraw?(connection: LineConnection): void;
-  /** Called on a server with `web`, before its first peer, which waits for it. */
-  prepareWeb?(): Promise<void>;
   /**
-   * Answers an HTTP request on a server with `web`.
+   * Answers an HTTP request on a server with `web`, whose peer waits for it.
    *
    * @param request The request, which the rules for browsers permit.
    * @param isAuthorized Whether it has the token as a bearer, or none is required.
    * @returns The answer, or `null` if there is nothing at that path.
    */
-  onRequest?(request: HttpRequest, isAuthorized: boolean): WebAnswer | null;
+  onRequest?(request: HttpRequest, isAuthorized: boolean): Promise<WebAnswer | null>;
 }

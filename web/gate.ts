@@ -53,10 +53,10 @@ const MAX_ANSWERED = 256;
 /** Receiver of the gate's decisions, and source of its answers. */
 export interface WebGateSink {
   /**
-   * Answers a request that is not for a WebSocket, with its token if it has one. Returns `null` if
-   * there is nothing at its path.
+   * Answers a request that is not for a WebSocket, with its token if it has one. Resolves to `null`
+   * if there is nothing at its path.
    */
-  answer(request: HttpRequest, token: string | undefined): WebAnswer | null;
+  answer(request: HttpRequest, token: string | undefined): Promise<WebAnswer | null>;
   /**
    * Called when a connection has become a WebSocket or a stream of events. `input` holds the lines
    * of its client so far, which is authorized if there are any.
@@ -85,6 +85,7 @@ const REASONS: Readonly<Record<number, CloseReason>> = {
   401: "unauthorized",
   403: "unauthorized",
   408: "idle-timeout",
+  500: "aborted",
   503: "overloaded",
 };
 
@@ -162,13 +163,15 @@ export class WebGate implements ConnectionSink {
     this.#sink.gone(connection);
   }
 
-  #onRequest(connection: LineConnection, request: HttpRequest): void {
+  async #onRequest(connection: LineConnection, request: HttpRequest): Promise<void> {
     const route = routeOf(request);
     const verdict = this.#policy.check(request, route);
-    if (route === "socket") return void this.#upgrade(connection, request, verdict);
+    if (route === "socket") return this.#upgrade(connection, request, verdict);
     const isHead = request.method === "HEAD";
     if (verdict.kind === "refused") return this.#refuse(connection, verdict.fault, isHead);
-    const answer = this.#sink.answer(request, bearerToken(request));
+    connection.pause();
+    const answer = await this.#sink.answer(request, bearerToken(request)).catch(faultOf);
+    if (!this.#isWaiting(connection)) return;
     if (!answer) return this.#answer(connection, formatFault(NOT_FOUND, isHead));
     if (answer.kind === "fault") return this.#refuse(connection, answer, isHead);
     const headers = { ...verdict.headers, ...answer.headers };
@@ -205,7 +208,7 @@ export class WebGate implements ConnectionSink {
     if (connection.unfinishedBytes > 0) return this.#refuse(connection, EARLY_DATA);
     connection.pause();
     const accept = await acceptKey(upgrade.key);
-    if (!this.#pending.has(connection) || !connection.open) return; // It has ended meanwhile.
+    if (!this.#isWaiting(connection)) return;
     this.#forget(connection);
     connection.wrap(new WebSocketCodec(), formatUpgrade(accept));
     connection.resume();
@@ -220,6 +223,7 @@ export class WebGate implements ConnectionSink {
     // Firefox reports a stream as open only once it has received a part of it.
     const head = concat([formatHead(200, headers), KEEP_ALIVE]);
     connection.wrap(new EventStreamCodec(), head);
+    connection.resume();
     this.#sink.onUpgrade(connection, new LineBlock(lines));
   }
 
@@ -234,10 +238,21 @@ export class WebGate implements ConnectionSink {
     for (const connection of this.#pending.keys()) this.#answer(connection, formatFault(CLOSING));
   }
 
+  /** Whether a connection still has a request without an answer. It may have ended meanwhile. */
+  #isWaiting(connection: LineConnection): boolean {
+    return this.#pending.has(connection) && connection.open;
+  }
+
   #forget(connection: LineConnection): void {
     this.#pending.get(connection)?.endDeadline();
     this.#pending.delete(connection);
   }
+}
+
+/** Returns the answer to a request for which the program has failed. */
+function faultOf(error: unknown): HttpFault {
+  const why = error instanceof Error ? error.message : String(error);
+  return httpFault(500, `The server failed to answer: ${why}`);
 }
 
 /** Returns the route of a request. A path with nothing at it has the rules of the page. */

@@ -6,7 +6,9 @@ import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import type { CloseInfo } from "../../errors.ts";
 import type { RelayOptions } from "../../relay.ts";
+import type { AdmissionSink } from "../../server/options.ts";
 import { EbsocketServer, type ServerSink } from "../../server.ts";
+import type { WebAnswer } from "../../web/answer.ts";
 import { Peer } from "../support/peer.ts";
 import { join, newRelay } from "../support/relay.ts";
 import { pause, until } from "../support/waiting.ts";
@@ -533,4 +535,53 @@ Deno.test("any bytes to a relay with web end in lines or one answer, and hurt no
   ));
   await calm.send('{"event":"still here"}\n');
   await calm.sees('{"event":"still here"}');
+});
+
+Deno.test("a request that the program fails to answer is told why, and the next one is answered", async () => {
+  const answers: (() => Promise<WebAnswer | null>)[] = [
+    () => Promise.reject(new Error("no such file")),
+    () => Promise.resolve({ kind: "response", status: 200, headers: {}, body: "here" }),
+  ];
+  const refused: string[] = [];
+  const sink: AdmissionSink = {
+    onOpen: () => {},
+    onLines: () => {},
+    onClose: () => {},
+    onRefuse: (_, reason, detail) => void refused.push(`${reason}: ${detail}`),
+    onRequest: () => answers.shift()!(),
+  };
+  const server = new EbsocketServer({ hostname: "127.0.0.1", web: {} });
+  const served = server.serve(sink);
+  const failed = await ask(server.address, get("/"));
+  assertMatch(failed, /^HTTP\/1\.1 500 Internal Server Error\r\n/);
+  assertStringIncludes(failed, "The server failed to answer: no such file");
+  assertEquals(refused, ["aborted: The server failed to answer: no such file"]);
+  assertMatch(await ask(server.address, get("/")), /^HTTP\/1\.1 200 OK\r\n.*here$/s);
+  server.close();
+  await served;
+});
+
+Deno.test("a peer that leaves before its answer is ready, or waits too long, gets none", async () => {
+  const { promise, resolve } = Promise.withResolvers<WebAnswer>();
+  const sink: AdmissionSink = {
+    onOpen: () => {},
+    onLines: () => {},
+    onClose: () => {},
+    onRequest: () => promise,
+  };
+  const server = new EbsocketServer({ hostname: "127.0.0.1", web: {} });
+  const served = server.serve(sink, { helloTimeout: 300 });
+  {
+    await using gone = await Peer.connect(server.address);
+    await gone.send(get("/"));
+  }
+  assertMatch(await ask(server.address, get("/")), /^HTTP\/1\.1 408 Request Timeout\r\n/);
+  await using patient = await Peer.connect(server.address);
+  await patient.send(get("/"));
+  await pause(50);
+  resolve({ kind: "response", status: 200, headers: {}, body: "late" });
+  await patient.lines();
+  assertMatch(patient.text, /^HTTP\/1\.1 200 OK\r\n.*late$/s);
+  server.close();
+  await served;
 });
