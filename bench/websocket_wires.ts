@@ -9,6 +9,7 @@ import { concat } from "@std/bytes/concat";
 import {
   bytesOf,
   expectBytes,
+  HELLO,
   readUntil,
   SILENT,
   type Socket,
@@ -40,6 +41,11 @@ function websocketOn(subject: string): Wire {
 /** Our relay: an event is a text message, and its name is its subject. It ends with a Close frame. */
 export const relayWebsocket: Wire = {
   ...websocketOn("ws"),
+  async join(connection) {
+    await upgrade(connection, "/ws");
+    await writeAll(connection, clientFrame(bytesOf(HELLO)));
+    await readUntil(connection, (text) => text.endsWith("}"));
+  },
   farewell: concat([new Uint8Array([0x88, 5, 1000 >> 8, 1000 & 255]), bytesOf("eof")]),
   on: relayWebsocketOn,
 };
@@ -48,7 +54,7 @@ function relayWebsocketOn(name: string): Wire {
   return {
     ...relayWebsocket,
     async join(connection, role) {
-      await relayWebsocket.join(connection, role);
+      await upgrade(connection, "/ws");
       await writeAll(connection, clientFrame(bytesOf(subscribeLine(name, role))));
       await expectBytes(connection, serverFrame(bytesOf(SUBSCRIBED)));
     },

@@ -45,14 +45,17 @@ Deno.test("websocket.on() is another path, and the same messages", async () => {
   assertMatch(connection.written, /^GET \/ping HTTP\/1\.1\r\n/);
 });
 
-Deno.test("relayWebsocket upgrades, says no more, and sends an event as a message", async () => {
+Deno.test("relayWebsocket upgrades, says hello, and sends an event as a message", async () => {
   const event = bytesOf('{"event":"a"}');
   assertEquals(relayWebsocket.publish(event), websocket.publish(event));
   assertEquals(relayWebsocket.deliver(event), frame(13, '{"event":"a"}'));
   const connection = new FakeDuplex();
   connection.receive("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+  connection.receive(frame(21, '{"control":"welcome"}'));
   await relayWebsocket.join(connection, "subscriber");
-  assertMatch(connection.written, /^GET \/ws HTTP\/1\.1\r\n[^{]+\r\n\r\n$/);
+  assertMatch(connection.written, /^GET \/ws HTTP\/1\.1\r\n/);
+  const hello = new TextDecoder().decode(websocket.publish(bytesOf('{"control":"hello"}')));
+  assertEquals(connection.written.split("\r\n\r\n")[1], hello);
 });
 
 Deno.test("relayWebsocket.on() subscribes to one name, and as a publisher to none", async () => {

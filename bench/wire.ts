@@ -55,12 +55,17 @@ export const lines: Wire = {
   deliver: (event) => concat([event, bytesOf("\n")]),
 };
 
+/** What clients of our relay say first, as those of its library do. It answers with one line. */
+export const HELLO = '{"control":"hello"}';
+
 /** Our relay: an event is a line, and its name is its subject. */
 export const relayLines: Wire = {
   ...lines,
   on: relayLinesOn,
-  /** An empty line: for a second, the relay holds what is for a client that may yet speak HTTP. */
-  join: (connection) => writeAll(connection, bytesOf("\n")),
+  async join(connection) {
+    await writeAll(connection, bytesOf(`${HELLO}\n`));
+    await readUntil(connection, (text) => text.endsWith("\n"));
+  },
 };
 
 function relayLinesOn(subject: string): Wire {

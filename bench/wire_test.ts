@@ -17,3 +17,11 @@ Deno.test("relayLines.on() subscribes to one name, and as a publisher to none", 
     assertEquals(JSON.parse(connection.written), { control: "subscribe", events, id: "s" });
   }
 });
+
+Deno.test("relayLines says hello, and waits for the answer", async () => {
+  const connection = new FakeDuplex();
+  connection.receive('{"control":"wel');
+  connection.receive('come"}\n');
+  await relayLines.join(connection, "both");
+  assertEquals(connection.written, '{"control":"hello"}\n');
+});
