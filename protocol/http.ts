@@ -137,13 +137,14 @@ export class RequestHead {
       this.#byteCount += end - start;
       this.#result = this.#byteCount > MAX_HEAD_BYTES
         ? HEAD_TOO_LONG
-        : this.#addLine(lineOf(lines, start, end), lines.subarray(end));
+        : this.#addLine(lineOf(lines, start, end), lines, end);
       start = end;
     }
     return this.#result;
   }
 
-  #addLine(line: string, rest: Uint8Array): HttpRequest | HttpFault | null {
+  /** Adds the line that ends at `end` in `lines`. */
+  #addLine(line: string, lines: Uint8Array, end: number): HttpRequest | HttpFault | null {
     if (this.#requestLine === null) {
       const parsed = parseRequestLine(line);
       if ("status" in parsed) return parsed;
@@ -157,7 +158,7 @@ export class RequestHead {
       ...this.#requestLine,
       host,
       headers: this.#headers,
-      rest: rest.length > 0 ? rest : NOTHING,
+      rest: end < lines.length ? lines.subarray(end) : NOTHING,
     };
   }
 

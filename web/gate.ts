@@ -163,10 +163,18 @@ export class WebGate implements ConnectionSink {
     this.#sink.gone(connection);
   }
 
-  async #onRequest(connection: LineConnection, request: HttpRequest): Promise<void> {
+  #onRequest(connection: LineConnection, request: HttpRequest): void {
     const route = routeOf(request);
     const verdict = this.#policy.check(request, route);
-    if (route === "socket") return this.#upgrade(connection, request, verdict);
+    if (route === "socket") this.#upgrade(connection, request, verdict);
+    else this.#respond(connection, request, verdict);
+  }
+
+  async #respond(
+    connection: LineConnection,
+    request: HttpRequest,
+    verdict: WebVerdict,
+  ): Promise<void> {
     const isHead = request.method === "HEAD";
     if (verdict.kind === "refused") return this.#refuse(connection, verdict.fault, isHead);
     connection.pause();
