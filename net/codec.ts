@@ -25,9 +25,14 @@ export interface Codec {
   /** How the peer has said that its input has ended, for people; `null` while it has not. */
   readonly ended: string | null;
   /**
+   * How many unused bytes must precede the bytes that are received next, because decoded lines may
+   * be longer: 0 or 1.
+   */
+  readonly headroom: number;
+  /**
    * Decodes received bytes in place.
    *
-   * @param bytes One unused byte, followed by the received bytes.
+   * @param bytes The {@link headroom}, followed by the received bytes.
    * @returns The number of bytes at the front of `bytes` that are now bytes of lines.
    */
   decode(bytes: Uint8Array): number;

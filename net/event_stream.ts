@@ -25,6 +25,7 @@ export class EventStreamCodec implements Codec {
   /** An empty line does, which is sent as a comment. */
   readonly probe = null;
   readonly expectsFarewell = false;
+  readonly headroom = 0;
 
   /** Whatever the peer sends after its request has no meaning. */
   decode(): number {

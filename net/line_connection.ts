@@ -413,7 +413,7 @@ export class LineConnection extends EbsocketConnection {
       const mayBeLate = isFull && !takesTurns && this.#phase !== "closed";
       if (mayBeLate && turnIsOver(this)) await nextTurn(this);
       try {
-        const headroom = this.#codec ? 1 : 0;
+        const headroom = this.#codec?.headroom ?? 0;
         let space = this.#discarding ? this.#scratch() : splitter.space(1 + headroom);
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
         length = await this.#duplex.read(headroom > 0 ? space.subarray(headroom) : space);

@@ -71,6 +71,10 @@ export class WebSocketCodec implements Codec {
     return this.#decoder.fault === null;
   }
 
+  get headroom(): number {
+    return this.#decoder.headroom;
+  }
+
   decode(bytes: Uint8Array): number {
     return this.#decoder.decode(bytes);
   }

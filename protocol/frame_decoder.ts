@@ -101,6 +101,14 @@ export class FrameDecoder {
     return this.#rest > 0 || this.#headBytes > 0 || this.#isInMessage;
   }
 
+  /**
+   * How many unused bytes must precede the bytes that are received next, so that there is room for
+   * the `\n` that is added to a message: one within a frame, otherwise none, because a head follows.
+   */
+  get headroom(): number {
+    return this.#rest > 0 || this.#headBytes > 0 ? 1 : 0;
+  }
+
   /** Returns the frame that answers the latest Ping, or `null` if no Ping needs an answer. */
   takePong(): Uint8Array | null {
     const ping = this.#ping;
@@ -122,14 +130,13 @@ export class FrameDecoder {
    * Decodes received bytes in place. Returns the number of bytes at the front that are lines now,
    * the last of which may be unfinished.
    *
-   * @param bytes One unused byte, followed by the received bytes. With it, there is always room for
-   * the `\n` that is added to a message.
+   * @param bytes The {@link headroom}, followed by the received bytes.
    */
   decode(bytes: Uint8Array): number {
     if (this.fault || this.closed) return 0;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let end = 0;
-    for (let i = 1; i < bytes.length;) {
+    for (let i = this.headroom; i < bytes.length;) {
       // Nearly all messages are whole. Without any state, they take half the time of parts.
       for (let length; !this.isUnfinished && (length = wholeLength(view, i)) >= 0;) {
         const start = i + headLength(length) + MASK_BYTES;

@@ -89,18 +89,17 @@ Deno.test("FrameDecoder.decode() has room for a line end after a head that came 
 Deno.test("FrameDecoder.decode() decodes a part of a longer buffer, and no other byte", () => {
   const frame = text("abcdefghij");
   for (let before = 0; before < 9; before++) {
-    const buffer = new Uint8Array(before + 1 + frame.length + 8).fill(0xee);
-    buffer.set(frame, before + 1);
-    const length = new FrameDecoder().decode(buffer.subarray(before, before + 1 + frame.length));
+    const buffer = new Uint8Array(before + frame.length + 8).fill(0xee);
+    buffer.set(frame, before);
+    const length = new FrameDecoder().decode(buffer.subarray(before, before + frame.length));
     assertEquals(textOf(buffer.subarray(before, before + length)), "abcdefghij\n");
     assertEquals(buffer.subarray(0, before), new Uint8Array(before).fill(0xee));
-    assertEquals(buffer.subarray(before + 1 + frame.length), new Uint8Array(8).fill(0xee));
+    assertEquals(buffer.subarray(before + frame.length), new Uint8Array(8).fill(0xee));
   }
 });
 
 Deno.test("FrameDecoder.decode() takes no bytes, and returns none", () => {
   assertEquals(new FrameDecoder().decode(new Uint8Array(0)), 0);
-  assertEquals(new FrameDecoder().decode(new Uint8Array(1)), 0);
 });
 
 Deno.test("FrameDecoder.decode() removes every mask at every position", () => {
@@ -108,8 +107,8 @@ Deno.test("FrameDecoder.decode() removes every mask at every position", () => {
   fc.assert(
     fc.property(masks, fc.uint8Array({ maxLength: 40 }), fc.nat(7), (mask, payload, before) => {
       const frame = frameOf({ opcode: 1, payload, mask });
-      const buffer = new Uint8Array(before + 1 + frame.length);
-      buffer.set(frame, before + 1);
+      const buffer = new Uint8Array(before + frame.length);
+      buffer.set(frame, before);
       const bytes = buffer.subarray(before);
       const length = new FrameDecoder().decode(bytes);
       const isEnded = payload.at(-1) === 0x0a;
@@ -323,8 +322,8 @@ Deno.test("FrameDecoder.decode() returns at most as many bytes as it is given", 
     fc.property(anyStream, cutFractions, (stream, cuts) => {
       const decoder = new FrameDecoder();
       for (const chunk of cutInto(stream, cuts)) {
-        const bytes = new Uint8Array(1 + chunk.length);
-        bytes.set(chunk, 1);
+        const bytes = new Uint8Array(decoder.headroom + chunk.length);
+        bytes.set(chunk, decoder.headroom);
         assertLessOrEqual(decoder.decode(bytes), bytes.length);
       }
     }),
@@ -336,12 +335,12 @@ Deno.test("FrameDecoder keeps nothing of a message without an end, nor of contro
   const decoder = new FrameDecoder();
   const content = utf8("x".repeat(4000));
   const chunk = concat([fragment(content, 0), ping("y".repeat(125)), pong("z".repeat(125))]);
-  const bytes = new Uint8Array(1 + chunk.length);
+  const bytes = new Uint8Array(chunk.length);
   decode(decoder, fragment(content, 1));
   const used = () => Deno.memoryUsage().heapUsed + Deno.memoryUsage().external;
   const before = used();
   for (let i = 0; i < 16_384; i++) { // 64 MiB
-    bytes.set(chunk, 1);
+    bytes.set(chunk);
     assertEquals(decoder.decode(bytes), content.length);
     decoder.takePong();
   }

@@ -120,8 +120,8 @@ export function decodeChunks(chunks: Iterable<Uint8Array>): Outcome & { pongs: U
 
 /** Decodes a copy of received bytes. */
 export function decode(decoder: FrameDecoder, chunk: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + chunk.length);
-  bytes.set(chunk, 1);
+  const bytes = new Uint8Array(decoder.headroom + chunk.length);
+  bytes.set(chunk, decoder.headroom);
   return bytes.subarray(0, decoder.decode(bytes));
 }
 
