@@ -4,7 +4,7 @@
  *
  * | state | recognised by | first line |
  * | --- | --- | --- |
- * | undecided | it is in `#undecided` or `#begun` | makes it a client, or an HTTP peer |
+ * | undecided | it is in `#undecided` or `#begun` | makes it a client, an HTTP peer, or a stranger |
  * | silent | it is in neither | an HTTP request still counts if nothing was written to the peer |
  *
  * @module
@@ -13,6 +13,7 @@
 import type { ConnectionSink } from "../net/connection.ts";
 import type { ConnectionLimits } from "../net/connection_options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
+import { nextTurn } from "../net/turn.ts";
 import type { CloseInfo } from "../errors.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import { type ForeignProtocol, foreignProtocol, isRequest } from "../protocol/sniff.ts";
@@ -74,8 +75,11 @@ export class Newcomers implements ConnectionSink {
     this.#timer ??= setTimeout(this.#onTimer, SILENCE_MS);
   }
 
-  readonly #onTimer = (): void => {
+  readonly #onTimer = async (): Promise<void> => {
+    // After a standstill of this process, what peers have sent meanwhile has not been read yet.
+    await nextTurn();
     const now = performance.now();
+    clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const [connection, due] of this.#undecided) {
       if (due > now) {
@@ -99,7 +103,8 @@ export class Newcomers implements ConnectionSink {
       return this.#sink.onWebPeer(connection, lines, !isUndecided);
     }
     // Any page can send such a request. Its peer is refused, because the log has a limit for those.
-    const protocol = isUndecided ? foreignProtocol(lines.bytes) : null;
+    const mayBeStranger = isUndecided && isUntouched;
+    const protocol = mayBeStranger ? foreignProtocol(lines.bytes) : null;
     if (protocol !== null) {
       this.#forget(connection);
       return this.#sink.onStranger(connection, protocol);

@@ -191,3 +191,49 @@ Deno.test("a WebSocket that ends without a Close frame gets none", async () => {
   assertMatch(peer.text, /\r\n\r\n$/);
   assertEquals(ends[0]?.reason, "eof");
 });
+
+Deno.test("a peer that was written to is a client, whatever its first line is", async () => {
+  for (const [begin, end] of [["\x16\x03\x01", "\n"], ["POST / HT", "TP/1.1\r\nHost: x\r\n\r\n"]]) {
+    const log: string[] = [];
+    await using relay = newRelay({
+      web: {},
+      echo: false,
+      observer: {
+        onJoin: ({ id }) => void log.push(`join ${id}`),
+        onLeave: ({ id }, { reason }) => void log.push(`leave ${id} ${reason}`),
+        onRefuse: (_, reason) => void log.push(`refuse ${reason}`),
+      },
+    });
+    await using publisher = await join(relay);
+    await using peer = await Peer.connect(relay.server.address);
+    await peer.send(begin!);
+    // More than is held for a peer that has begun a line.
+    const event = `{"event":"a","__dict__":{"x":"${"x".repeat(100_000)}"}}\n`;
+    await publisher.send(event.repeat(20));
+    await peer.sees('{"event":"a"');
+    await until(() => relay.stats().eventsIn === 20);
+    await peer.send(end!);
+    await peer.lines();
+    assertEquals(peer.text.split(event).length - 1, 20);
+    await until(() => log.length === 3);
+    assertEquals(log, ["join 1", "join 2", "leave 2 bad-json"]);
+  }
+});
+
+Deno.test("a request that was sent while the process stood still is answered as any other", async () => {
+  const log: string[] = [];
+  await using relay = newRelay({
+    web: {},
+    observer: { onJoin: ({ id }) => void log.push(`${id}`) },
+  });
+  await using publisher = await join(relay);
+  await using peer = await Peer.connect(relay.server.address);
+  await publisher.send('{"event":"held"}\n');
+  await publisher.sees('{"event":"held"}');
+  const sent = peer.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  for (const start = performance.now(); performance.now() - start < 1500;);
+  await sent;
+  await peer.lines();
+  assertMatch(peer.text, /^HTTP\/1\.1 200 OK\r\n/);
+  assertEquals(log, ["1"]);
+});
