@@ -40,7 +40,7 @@ export class MemoryLimits {
    */
   #closeSlow(): void {
     const { queued } = this;
-    const enough = MAX_LEFT * queued.maxBytes;
+    let enough = MAX_LEFT * queued.maxBytes;
     if (this.#mayCompact) {
       compact(this.#connections);
       this.#mayCompact = queued.bytes <= enough;
@@ -50,12 +50,13 @@ export class MemoryLimits {
     for (const connection of order) {
       const before = queued.bytes;
       const { pendingBytes } = connection;
-      // What is left may be lines that are being written, which cannot be dropped.
       if (before <= enough || pendingBytes === 0) break;
       connection.closeSlow(
         `${pendingBytes} of ${before} bytes were waiting for it, more than for others`,
       );
       if (queued.bytes === before) break; // All of it is shared.
+      // A line that is being written cannot be dropped. No other client is closed in its place.
+      enough += connection.pendingBytes;
     }
   }
 

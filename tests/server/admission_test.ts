@@ -6,7 +6,7 @@ import { assertThrows } from "@std/assert/throws";
 import type { CloseInfo } from "../../errors.ts";
 import { EbsocketServer, type ServeOptions } from "../../server.ts";
 import { Peer } from "../support/peer.ts";
-import { until } from "../support/waiting.ts";
+import { pause, until } from "../support/waiting.ts";
 import { join, newRelay } from "../support/relay.ts";
 
 Deno.test("Admission admits maxClientsPerAddress clients from one address, and another when one has left", async () => {
@@ -177,4 +177,30 @@ Deno.test("Admission closes no client for which nothing waits, however much anot
   await publisher.send('{"control":"hello"}\n');
   await publisher.sees('"welcome"');
   assertEquals(left.map(([id, { reason }]) => [id, reason]), [[1, "slow-consumer"]]);
+});
+
+Deno.test("Admission closes no other client for the line that a slow one is being sent", async () => {
+  const left: [id: number, reason: string][] = [];
+  await using relay = newRelay({
+    echo: false,
+    maxTotalPendingBytes: 500_000,
+    maxHold: 0,
+    observer: { onLeave: ({ id }, { reason }) => left.push([id, reason]) },
+  });
+  await using _silent = await join(relay, { silent: true });
+  await using _reader = await join(relay);
+  await using publisher = await join(relay);
+  const event = (bytes: number) => `{"event":"a","__dict__":{"x":"${"x".repeat(bytes)}"}}\n`;
+  // Until a long line waits, which only the silent client can cause.
+  while (relay.stats().pendingBytes === 0) {
+    await publisher.send(event(400_000));
+    await pause(20);
+  }
+  while (left.length === 0) {
+    await publisher.send(event(2000));
+    await pause(1);
+  }
+  await publisher.send('{"control":"hello"}\n');
+  await publisher.sees('"welcome"');
+  assertEquals(left, [[1, "slow-consumer"]]);
 });
