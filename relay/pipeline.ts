@@ -57,7 +57,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   readonly #controlHandler: ControlHandler;
   readonly #ingress: Ingress<LineConnection>;
   readonly #loadSite: () => Promise<Site>;
-  #site: Site | null = null;
+  #site: Promise<Site> | null = null;
 
   /**
    * Creates the parts of a relay, each after those that it uses.
@@ -155,8 +155,9 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   }
 
   async onRequest(request: HttpRequest, isAuthorized: boolean): Promise<WebAnswer | null> {
-    this.#site ??= await this.#loadSite();
-    return this.#site.answer(request, isAuthorized);
+    const site = this.#site ??= this.#loadSite();
+    site.catch(() => this.#site = null); // The next request may try again.
+    return (await site).answer(request, isAuthorized);
   }
 
   onConnect(connection: LineConnection): void {

@@ -31,6 +31,7 @@ import {
 import { KEEP_ALIVE } from "../protocol/event_stream.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { asksForUpgrade, checkUpgrade, EARLY_DATA, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
+import { inspect } from "../protocol/printable.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { acceptKey } from "../protocol/websocket.ts";
 import type { WebAnswer } from "./answer.ts";
@@ -46,9 +47,15 @@ const MAX_WAITING = 1000;
 
 /**
  * Most answered connections whose peers have not closed them yet. Each can take a second. Beyond
- * this limit the one that was answered first is closed, to spare file descriptors.
+ * this limit the first one whose answer is written is closed, to spare file descriptors.
  */
 const MAX_ANSWERED = 256;
+
+/** The same for all answered connections. The first one is closed, whatever is written. */
+const MAX_ANSWERS = 4096;
+
+/** Longest time until an answer is ready, in milliseconds. It may have to be loaded first. */
+const ANSWER_MS = 30_000;
 
 /** Receiver of the gate's decisions, and source of its answers. */
 export interface WebGateSink {
@@ -73,11 +80,19 @@ export interface WebGateSink {
   gone(connection: LineConnection): void;
 }
 
-/** A request that has no answer yet. */
+/** A request whose head is not complete. */
 interface Pending {
   readonly head: RequestHead;
   /** Cancels the deadline. */
   readonly endDeadline: () => void;
+}
+
+/** A request that waits for its answer. */
+interface Waiting {
+  /** Whether so much follows the request that it was not kept. */
+  isOverrun: boolean;
+  /** Cancels the deadline, if there is one. */
+  endDeadline?: () => void;
 }
 
 /** The reasons for statuses. That for others is `bad-request`. */
@@ -85,7 +100,6 @@ const REASONS: Readonly<Record<number, CloseReason>> = {
   401: "unauthorized",
   403: "unauthorized",
   408: "idle-timeout",
-  500: "aborted",
   503: "overloaded",
 };
 
@@ -99,6 +113,11 @@ const EXTRA_BYTES = httpFault(400, "Bytes follow the request: a stream of events
 
 const CLOSING = httpFault(503, "The server is shutting down");
 
+const NO_ANSWER = httpFault(503, `The answer was not ready within ${ANSWER_MS} ms`);
+
+/** The reason is for the operator alone. */
+const FAILED = httpFault(500, "The server failed to answer. Its log says why");
+
 const NO_LINES = new LineBlock(NOTHING);
 
 /** The gate of one server. */
@@ -109,6 +128,7 @@ export class WebGate implements ConnectionSink {
   readonly #sink: WebGateSink;
   /** Longest waiting first. */
   readonly #pending = new Map<LineConnection, Pending>();
+  readonly #waiting = new Map<LineConnection, Waiting>();
   /** Answered, but not closed by the peer. First answered first. */
   readonly #answered = new Set<LineConnection>();
 
@@ -149,12 +169,15 @@ export class WebGate implements ConnectionSink {
     if (!pending) return;
     const result = pending.head.add(bytes);
     if (!result) return;
-    if (result.kind === "fault") this.#refuse(connection, result);
-    else this.#onRequest(connection, result);
+    if (result.kind === "fault") return this.#refuse(connection, result);
+    this.#forget(connection);
+    this.#onRequest(connection, result);
   }
 
   onFault(connection: LineConnection, _: FramingError): void {
-    this.#refuse(connection, HEAD_TOO_LONG);
+    if (this.#pending.has(connection)) return this.#refuse(connection, HEAD_TOO_LONG);
+    const waiting = this.#waiting.get(connection);
+    if (waiting) waiting.isOverrun = true;
   }
 
   onClose(connection: LineConnection, _: CloseInfo): void {
@@ -177,15 +200,21 @@ export class WebGate implements ConnectionSink {
   ): Promise<void> {
     const isHead = request.method === "HEAD";
     if (verdict.kind === "refused") return this.#refuse(connection, verdict.fault, isHead);
-    connection.pause();
-    const answer = await this.#sink.answer(request, bearerToken(request)).catch(faultOf);
+    const waiting = this.#wait(connection);
+    waiting.endDeadline = afterRunning(ANSWER_MS, () => this.#refuse(connection, NO_ANSWER));
+    let answer: WebAnswer | null;
+    try {
+      answer = await this.#sink.answer(request, bearerToken(request));
+    } catch (error) {
+      return this.#fail(connection, error, isHead);
+    }
     if (!this.#isWaiting(connection)) return;
     if (!answer) return this.#answer(connection, formatFault(NOT_FOUND, isHead));
     if (answer.kind === "fault") return this.#refuse(connection, answer, isHead);
     const headers = { ...verdict.headers, ...answer.headers };
     if (answer.kind === "events" && !isHead) {
       const isAll = request.rest.length + connection.unfinishedBytes === 0;
-      if (!isAll) return this.#refuse(connection, EXTRA_BYTES);
+      if (!isAll || waiting.isOverrun) return this.#refuse(connection, EXTRA_BYTES);
       return this.#stream(connection, headers, answer.lines);
     }
     const { status, body } = answer.kind === "events" ? { status: 200, body: "" } : answer;
@@ -194,9 +223,11 @@ export class WebGate implements ConnectionSink {
 
   #answer(connection: LineConnection, answer: Uint8Array): void {
     this.#forget(connection);
-    if (this.#answered.size === MAX_ANSWERED) {
+    if (this.#answered.size >= MAX_ANSWERED) {
       const [first] = this.#answered;
-      first!.abort();
+      const written = this.#answered.values().find(({ pendingBytes }) => pendingBytes === 0);
+      if (written) written.abort();
+      else if (this.#answered.size >= MAX_ANSWERS) first!.abort();
     }
     this.#answered.add(connection);
     connection.closeWith("local", "", answer);
@@ -214,9 +245,10 @@ export class WebGate implements ConnectionSink {
     const upgrade = asksForUpgrade(request) ? checkUpgrade(request) : UPGRADE_REQUIRED;
     if (upgrade.kind === "fault") return this.#refuse(connection, upgrade);
     if (connection.unfinishedBytes > 0) return this.#refuse(connection, EARLY_DATA);
-    connection.pause();
+    const waiting = this.#wait(connection);
     const accept = await acceptKey(upgrade.key);
     if (!this.#isWaiting(connection)) return;
+    if (waiting.isOverrun) return this.#refuse(connection, EARLY_DATA);
     this.#forget(connection);
     connection.wrap(new WebSocketCodec(), formatUpgrade(accept));
     connection.resume();
@@ -241,26 +273,40 @@ export class WebGate implements ConnectionSink {
     this.#sink.reject(connection, reason, fault.message, formatFault(fault, isHead));
   }
 
-  /** Answers the requests that have no answer yet, because the server is closing. */
-  close(): void {
-    for (const connection of this.#pending.keys()) this.#answer(connection, formatFault(CLOSING));
+  /** Answers a request for which the program has failed. */
+  #fail(connection: LineConnection, error: unknown, isHead: boolean): void {
+    if (!this.#isWaiting(connection)) return;
+    this.#forget(connection);
+    const why = error instanceof Error ? error.message : inspect(error);
+    this.#sink.reject(connection, "aborted", why, formatFault(FAILED, isHead));
   }
 
-  /** Whether a connection still has a request without an answer. It may have ended meanwhile. */
+  /** Answers the requests that have no answer yet, because the server is closing. */
+  close(): void {
+    for (const connection of [...this.#pending.keys(), ...this.#waiting.keys()]) {
+      this.#answer(connection, formatFault(CLOSING));
+    }
+  }
+
+  /** Reads nothing more of a connection until its request is answered. */
+  #wait(connection: LineConnection): Waiting {
+    const waiting: Waiting = { isOverrun: false };
+    this.#waiting.set(connection, waiting);
+    connection.pause();
+    return waiting;
+  }
+
+  /** Whether a connection still waits for an answer. It may have ended meanwhile. */
   #isWaiting(connection: LineConnection): boolean {
-    return this.#pending.has(connection) && connection.open;
+    return this.#waiting.has(connection) && connection.open;
   }
 
   #forget(connection: LineConnection): void {
     this.#pending.get(connection)?.endDeadline();
     this.#pending.delete(connection);
+    this.#waiting.get(connection)?.endDeadline?.();
+    this.#waiting.delete(connection);
   }
-}
-
-/** Returns the answer to a request for which the program has failed. */
-function faultOf(error: unknown): HttpFault {
-  const why = error instanceof Error ? error.message : String(error);
-  return httpFault(500, `The server failed to answer: ${why}`);
 }
 
 /** Returns the route of a request. A path with nothing at it has the rules of the page. */
