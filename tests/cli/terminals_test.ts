@@ -248,13 +248,15 @@ Deno.test({
     await using terminals = new Terminals();
     await terminals.start("other", ["true"], { cwd });
     const gate = await Deno.makeTempFile();
-    const wait = `while [ ! -s ${gate} ]; do sleep 0.05; done; echo '{"a":1}'`;
+    const begun = await Deno.makeTempFile();
+    const wait = `echo begun > ${begun}; while [ ! -s ${gate} ]; do sleep 0.05; done; ` +
+      `echo '{"a":1}'`;
     const words = ["serve", formatAddress(relay.address), "a", "--exec", wait];
     await terminals.start("serve", tool(...words), { cwd });
     await terminals.sees("serve", /^Serving a at /m);
     await using peer = await Peer.connect(relay.address);
     await peer.send('{"control":"subscribe","events":[]}\n{"event":"a","id":"r1"}\n');
-    await until(() => relay.relay.stats().eventsOut === 1);
+    await until(() => Deno.statSync(begun).size > 0);
     const { bytesIn } = relay.relay.clients[0]!;
     await terminals.close("serve");
     await until(() => relay.relay.clients[0]!.bytesIn > bytesIn); // It takes its subscription back.
@@ -262,6 +264,7 @@ Deno.test({
     await peer.sees('"reply_to":"r1"');
     await peer.sees('"__dict__":{"a":1}}');
     await until(() => relay.relay.clients.length === 1);
+    await Deno.remove(begun);
     await Deno.remove(gate);
   },
 });
