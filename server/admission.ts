@@ -58,7 +58,7 @@ export class Admission
 
   /** All connections that have not ended, including rejected ones. */
   readonly #connections = new Set<LineConnection>();
-  /** Undecided peers that are rejected unless they speak HTTP, because there is no room. */
+  /** Undecided peers for which there was no room. They are rejected if there is none later either. */
   readonly #surplus = new Set<LineConnection>();
   /** Rejected peers that are still receiving the reason. */
   readonly #rejected = new Set<LineConnection>();
