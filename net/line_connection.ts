@@ -559,6 +559,11 @@ export class LineConnection extends EbsocketConnection {
     return this.#splitter?.unfinishedBytes ?? 0;
   }
 
+  /** Whether a line was received that is longer than it may be. It and what follows are dropped. */
+  get isOverlong(): boolean {
+    return this.#splitter !== null && this.#splitter.fault !== null;
+  }
+
   /** Returns whether `bytes`, the lines that were received last, begin the peer's input. */
   isStart(bytes: Uint8Array): boolean {
     return bytes.length + this.unfinishedBytes === (this.#codec ? this.#decoded : this.bytesIn);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { sha1 } from "./sha1.ts";
 import { encoder } from "./utf8.ts";
 import type { CloseReason } from "../errors.ts";
 
@@ -79,11 +80,10 @@ export function isKey(text: string): boolean {
 }
 
 /**
- * Resolves to the value of `Sec-WebSocket-Accept` that answers a key (section 4.2.2).
+ * Returns the value of `Sec-WebSocket-Accept` that answers a key (section 4.2.2).
  *
  * @param key A text for which {@link isKey} returns `true`.
  */
-export async function acceptKey(key: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-1", encoder.encode(key + KEY_SUFFIX));
-  return new Uint8Array(digest).toBase64();
+export function acceptKey(key: string): string {
+  return sha1(encoder.encode(key + KEY_SUFFIX)).toBase64();
 }

@@ -87,14 +87,6 @@ interface Pending {
   readonly endDeadline: () => void;
 }
 
-/** A request that waits for its answer. */
-interface Waiting {
-  /** Whether so much follows the request that it was not kept. */
-  isOverrun: boolean;
-  /** Cancels the deadline, if there is one. */
-  endDeadline?: () => void;
-}
-
 /** The reasons for statuses. That for others is `bad-request`. */
 const REASONS: Readonly<Record<number, CloseReason>> = {
   401: "unauthorized",
@@ -128,7 +120,8 @@ export class WebGate implements ConnectionSink {
   readonly #sink: WebGateSink;
   /** Longest waiting first. */
   readonly #pending = new Map<LineConnection, Pending>();
-  readonly #waiting = new Map<LineConnection, Waiting>();
+  /** Those whose request waits for its answer, and what cancels its deadline. */
+  readonly #waiting = new Map<LineConnection, () => void>();
   /** Answered, but not closed by the peer. First answered first. */
   readonly #answered = new Set<LineConnection>();
 
@@ -175,9 +168,7 @@ export class WebGate implements ConnectionSink {
   }
 
   onFault(connection: LineConnection, _: FramingError): void {
-    if (this.#pending.has(connection)) return this.#refuse(connection, HEAD_TOO_LONG);
-    const waiting = this.#waiting.get(connection);
-    if (waiting) waiting.isOverrun = true;
+    if (this.#pending.has(connection)) this.#refuse(connection, HEAD_TOO_LONG);
   }
 
   onClose(connection: LineConnection, _: CloseInfo): void {
@@ -200,8 +191,7 @@ export class WebGate implements ConnectionSink {
   ): Promise<void> {
     const isHead = request.method === "HEAD";
     if (verdict.kind === "refused") return this.#refuse(connection, verdict.fault, isHead);
-    const waiting = this.#wait(connection);
-    waiting.endDeadline = afterRunning(ANSWER_MS, () => this.#refuse(connection, NO_ANSWER));
+    this.#wait(connection);
     let answer: WebAnswer | null;
     try {
       answer = await this.#sink.answer(request, bearerToken(request));
@@ -213,8 +203,7 @@ export class WebGate implements ConnectionSink {
     if (answer.kind === "fault") return this.#refuse(connection, answer, isHead);
     const headers = { ...verdict.headers, ...answer.headers };
     if (answer.kind === "events" && !isHead) {
-      const isAll = request.rest.length + connection.unfinishedBytes === 0;
-      if (!isAll || waiting.isOverrun) return this.#refuse(connection, EXTRA_BYTES);
+      if (hasMore(connection, request)) return this.#refuse(connection, EXTRA_BYTES);
       return this.#stream(connection, headers, answer.lines);
     }
     const { status, body } = answer.kind === "events" ? { status: 200, body: "" } : answer;
@@ -234,24 +223,14 @@ export class WebGate implements ConnectionSink {
   }
 
   /** Makes a WebSocket of a connection. A page that is refused can read the reason only there. */
-  async #upgrade(
-    connection: LineConnection,
-    request: HttpRequest,
-    verdict: WebVerdict,
-  ): Promise<void> {
+  #upgrade(connection: LineConnection, request: HttpRequest, verdict: WebVerdict): void {
     if (verdict.kind === "refused" && verdict.cause !== "origin") {
       return this.#refuse(connection, verdict.fault);
     }
     const upgrade = asksForUpgrade(request) ? checkUpgrade(request) : UPGRADE_REQUIRED;
     if (upgrade.kind === "fault") return this.#refuse(connection, upgrade);
-    if (connection.unfinishedBytes > 0) return this.#refuse(connection, EARLY_DATA);
-    const waiting = this.#wait(connection);
-    const accept = await acceptKey(upgrade.key);
-    if (!this.#isWaiting(connection)) return;
-    if (waiting.isOverrun) return this.#refuse(connection, EARLY_DATA);
-    this.#forget(connection);
-    connection.wrap(new WebSocketCodec(), formatUpgrade(accept));
-    connection.resume();
+    if (hasMore(connection, request)) return this.#refuse(connection, EARLY_DATA);
+    connection.wrap(new WebSocketCodec(), formatUpgrade(acceptKey(upgrade.key)));
     if (verdict.kind === "refused") {
       return this.#sink.reject(connection, "unauthorized", verdict.fault.message);
     }
@@ -289,11 +268,10 @@ export class WebGate implements ConnectionSink {
   }
 
   /** Reads nothing more of a connection until its request is answered. */
-  #wait(connection: LineConnection): Waiting {
-    const waiting: Waiting = { isOverrun: false };
-    this.#waiting.set(connection, waiting);
+  #wait(connection: LineConnection): void {
+    const refuse = () => this.#refuse(connection, NO_ANSWER);
+    this.#waiting.set(connection, afterRunning(ANSWER_MS, refuse));
     connection.pause();
-    return waiting;
   }
 
   /** Whether a connection still waits for an answer. It may have ended meanwhile. */
@@ -304,9 +282,14 @@ export class WebGate implements ConnectionSink {
   #forget(connection: LineConnection): void {
     this.#pending.get(connection)?.endDeadline();
     this.#pending.delete(connection);
-    this.#waiting.get(connection)?.endDeadline?.();
+    this.#waiting.get(connection)?.();
     this.#waiting.delete(connection);
   }
+}
+
+/** Returns whether bytes follow the request. */
+function hasMore(connection: LineConnection, { rest }: HttpRequest): boolean {
+  return rest.length > 0 || connection.unfinishedBytes > 0 || connection.isOverlong;
 }
 
 /** Returns the route of a request. A path with nothing at it has the rules of the page. */
