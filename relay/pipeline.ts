@@ -155,9 +155,15 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   }
 
   async onRequest(request: HttpRequest, isAuthorized: boolean): Promise<WebAnswer | null> {
-    const site = this.#site ??= this.#loadSite();
-    site.catch(() => this.#site = null); // The next request may try again.
-    return (await site).answer(request, isAuthorized);
+    this.#site ??= this.#openSite();
+    return (await this.#site).answer(request, isAuthorized);
+  }
+
+  /** Loads the answers to requests. If that fails, the next request tries again. */
+  #openSite(): Promise<Site> {
+    const site = this.#loadSite();
+    site.catch(() => this.#site = null);
+    return site;
   }
 
   onConnect(connection: LineConnection): void {

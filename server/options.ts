@@ -98,7 +98,7 @@ export interface AdmissionSink extends ServerSink {
    * with `web`, they are held until the peer turns out to be a client or not.
    */
   onConnect?(connection: LineConnection): void;
-  /** Called when a peer is no client: its first line is not one of lines. The last call for it. */
+  /** Called when a peer is no client: it speaks HTTP or TLS. The last call for it. */
   onWithdraw?(connection: LineConnection): void;
   /**
    * Answers an HTTP request on a server with `web`, whose peer waits for it.

@@ -30,8 +30,8 @@ import {
 } from "../protocol/http_response.ts";
 import { KEEP_ALIVE } from "../protocol/event_stream.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
-import { asksForUpgrade, checkUpgrade, EARLY_DATA, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
 import { inspect } from "../protocol/printable.ts";
+import { asksForUpgrade, checkUpgrade, EARLY_DATA, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { acceptKey } from "../protocol/websocket.ts";
 import type { WebAnswer } from "./answer.ts";
@@ -43,16 +43,20 @@ import { WebPolicy, type WebRoute, type WebVerdict } from "./policy.ts";
  * Most connections whose request may be incomplete. Beyond this limit the one that has waited
  * longest is given up.
  */
-const MAX_WAITING = 1000;
+const MAX_PENDING = 1000;
 
 /**
- * Most answered connections whose peers have not closed them yet. Each can take a second. Beyond
- * this limit the first one whose answer is written is closed, to spare file descriptors.
+ * Most answered connections that are kept until their peers close them, which can take a second
+ * each. Beyond this limit the first one whose answer is written is closed, to spare file
+ * descriptors.
  */
-const MAX_ANSWERED = 256;
+const MAX_LINGERING = 256;
 
-/** The same for all answered connections. The first one is closed, whatever is written. */
-const MAX_ANSWERS = 4096;
+/**
+ * Most answered connections if none of the answers is written. Beyond this limit the one that was
+ * answered first is closed.
+ */
+const MAX_ANSWERED = 4096;
 
 /** Longest time until an answer is ready, in milliseconds. It may have to be loaded first. */
 const ANSWER_MS = 30_000;
@@ -144,7 +148,7 @@ export class WebGate implements ConnectionSink {
 
   /** Takes over a connection with the first lines of a request. */
   receive(connection: LineConnection, lines: LineBlock): void {
-    if (this.#pending.size === MAX_WAITING) {
+    if (this.#pending.size === MAX_PENDING) {
       const [longest] = this.#pending.keys();
       this.#refuse(longest!, httpFault(503, "Too many other requests came after this one"));
     }
@@ -212,11 +216,11 @@ export class WebGate implements ConnectionSink {
 
   #answer(connection: LineConnection, answer: Uint8Array): void {
     this.#forget(connection);
-    if (this.#answered.size >= MAX_ANSWERED) {
+    if (this.#answered.size >= MAX_LINGERING) {
       const [first] = this.#answered;
       const written = this.#answered.values().find(({ pendingBytes }) => pendingBytes === 0);
       if (written) written.abort();
-      else if (this.#answered.size >= MAX_ANSWERS) first!.abort();
+      else if (this.#answered.size >= MAX_ANSWERED) first!.abort();
     }
     this.#answered.add(connection);
     connection.closeWith("local", "", answer);

@@ -1,4 +1,4 @@
-/** Memory that is given back soon, although it is not in use only a short time after it was made. */
+/** What a short collection of garbage must free, although what has made it is old. */
 
 import { assertLess } from "@std/assert/less";
 import { Program } from "../support/process.ts";
