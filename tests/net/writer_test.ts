@@ -7,6 +7,7 @@ import { assertStrictEquals } from "@std/assert/strict-equals";
 import { Writer } from "../../net/writer.ts";
 import { utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
+import { turn } from "../support/turns.ts";
 import { until } from "../support/waiting.ts";
 
 function setUp(maxBytes = 1000) {
@@ -34,6 +35,23 @@ Deno.test("Writer.offer() goes on where a partial write stopped", async () => {
   assert(await writer.flush());
   assertEquals(duplex.written, "0123456789\nabc\n");
   assertEquals(writer.bytesWritten, 15);
+});
+
+Deno.test("Writer.offer() writes in the next turn if earlier writes have taken all of this one", async () => {
+  const slow = setUp();
+  const next = setUp();
+  const { write } = slow.duplex;
+  slow.duplex.write = (bytes) => {
+    for (const end = performance.now() + 10; performance.now() < end;);
+    return write.call(slow.duplex, bytes);
+  };
+  slow.writer.offer(utf8("a\n"));
+  next.writer.offer(utf8("b\n"));
+  await null;
+  assertEquals(slow.duplex.written, "a\n");
+  assertEquals(next.duplex.written, "");
+  await turn();
+  assertEquals(next.duplex.written, "b\n");
 });
 
 Deno.test("Writer.offer() refuses what exceeds the bound", async () => {

@@ -4,14 +4,17 @@
  * @module
  */
 
+import { nextTurn } from "../../net/turn.ts";
 import { noteWrites } from "../../net/write_demand.ts";
 
 /**
- * One turn of the event loop: all that can go on without input from outside has gone on by then, as
- * promises and streams are moved by microtasks.
+ * A turn of the event loop, and the next: all that can go on without input from outside has gone on
+ * by then, as promises and streams are moved by microtasks. A write for which a turn has no time
+ * left, as on a busy machine, is made in the next.
  */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+export async function turn(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await nextTurn();
 }
 
 /** Has the process believe that a short write takes so long, in milliseconds: it gathers more, or nothing. */
