@@ -34,6 +34,8 @@ export {
   type ClientOptions,
   type ClientStatus,
   type ClosedStatus,
+  type ClusterGapStatus,
+  type ClusterStatus,
   type ConfirmOptions,
   type ConnectedStatus,
   type ConnectingStatus,
@@ -120,7 +122,9 @@ export {
 export type { InboxOptions } from "./net/inbox.ts";
 export type {
   ClientReport,
+  ClusterStats,
   DepartureReport,
+  LinkReport,
   NameReport,
   QueueReport,
   RelayClient,

@@ -22,7 +22,7 @@ import { isLoopback } from "./protocol/address.ts";
 import { inspect } from "./protocol/printable.ts";
 import { Pipeline } from "./relay/pipeline.ts";
 import type { RelayOptions } from "./relay/options.ts";
-import type { RelayClient, RelayStats } from "./protocol/report.ts";
+import type { ClusterStats, LinkReport, RelayClient, RelayStats } from "./protocol/report.ts";
 import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/admission.ts";
 import { EbsocketServer } from "./server.ts";
 import type { Site } from "./web/site.ts";
@@ -56,7 +56,9 @@ export type {
 } from "./server.ts";
 export type { CheckedAttributes, EventDefinitions } from "./schema/definitions.ts";
 export type { OpenAttributes, OpenEvents } from "./protocol/event.ts";
-export type { RelayClient, RelayOptions, RelayStats };
+export type { ClusterStats, LinkReport, RelayClient, RelayOptions, RelayStats };
+export type { Backplane, BackplaneSink } from "./cluster/backplane.ts";
+export type { ClusterOptions } from "./cluster/options.ts";
 export type { RelayObserver, RelayWebOptions } from "./relay/options.ts";
 export type { RateOptions } from "./server/rate_limiter.ts";
 
@@ -79,7 +81,6 @@ export class Relay {
    * threw an error when a client joined, which closes the relay.
    */
   readonly closed: Promise<void>;
-
   readonly #pipeline: Pipeline;
 
   /**
@@ -119,6 +120,16 @@ export class Relay {
     });
   }
 
+  /**
+   * Resolves when the relay lets clients in: at once, or with `cluster` when it has joined the other
+   * relays. Rejects if that fails, as {@link closed} then does for a program that does not ask here.
+   */
+  get ready(): Promise<void> {
+    const { ready } = this.#pipeline;
+    ready.catch(() => this.closed.catch(() => {})); // One of the two is enough.
+    return ready;
+  }
+
   /** The connected clients, in the order of their arrival. */
   get clients(): RelayClient[] {
     return this.#pipeline.clients;
@@ -137,6 +148,11 @@ export class Relay {
    * `shutdownTimeout` later.
    */
   close(): Promise<void> {
+    const retired = this.#pipeline.retire();
+    return retired ? retired.then(() => this.#close()) : this.#close();
+  }
+
+  #close(): Promise<void> {
     this.#pipeline.flush();
     this.server.close();
     return this.closed;

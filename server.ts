@@ -280,7 +280,7 @@ export class EbsocketServer {
 
   async #serve(sink: ServerSink, admission: Admission): Promise<void> {
     try {
-      await admission.prepare();
+      await this.#orClosed(abortable(admission.prepare(), this.#closing.signal));
       for (let accepted = 1;; accepted++) {
         if (accepted % ACCEPTS_PER_TURN === 0) await nextTurn();
         const connection = await this.#next();

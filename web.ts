@@ -85,7 +85,9 @@ export type { InvalidEvent } from "./client/invalid_events.ts";
 export type { MatchingName, PatternFor, PatternOf } from "./protocol/pattern.ts";
 export type {
   ClientReport,
+  ClusterStats,
   DepartureReport,
+  LinkReport,
   NameReport,
   QueueReport,
   RelayClient,
@@ -98,6 +100,8 @@ export type { OverflowPolicy, ReconnectOptions } from "./client/retry.ts";
 export type {
   ClientStatus,
   ClosedStatus,
+  ClusterGapStatus,
+  ClusterStatus,
   ConnectedStatus,
   ConnectingStatus,
   DisconnectedStatus,

@@ -264,6 +264,15 @@ export async function reportNews(
   for await (const status of client.status()) {
     if (status.type === "gap") {
       onNews(`Missed ${countOf(status.missed, "event")}, which came faster than they were read`);
+    } else if (status.type === "cluster-gap") {
+      const count = status.missed === null ? "some events" : countOf(status.missed, "event");
+      onNews(`Relay ${printable(status.relay)} could not pass on ${count}`);
+    } else if (status.type === "cluster") {
+      onNews(
+        status.state === "alone"
+          ? "The relay has lost the other relays; events go to its own clients"
+          : "The relay has found the other relays again",
+      );
     } else if (status.type === "refused") {
       onRefusal?.(describeRefusal(status.event, status));
     } else if (status.type === "disconnected") {

@@ -11,6 +11,9 @@ import { explainReadError, StartError, UsageError } from "./errors.ts";
 /** The environment variable with the token. */
 export const TOKEN_VARIABLE = "EBSOCKETS_TOKEN";
 
+/** The environment variable with the NATS servers of the cluster. */
+export const CLUSTER_VARIABLE = "EBSOCKETS_CLUSTER";
+
 /** The source of a token: a file, or a text and its origin. */
 export type TokenSource =
   | { readonly file: string }

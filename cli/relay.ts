@@ -6,7 +6,7 @@
 
 import config from "../deno.json" with { type: "json" };
 import { quote } from "../protocol/printable.ts";
-import { Relay, type RelayOptions } from "../relay.ts";
+import { type ClusterOptions, Relay, type RelayOptions } from "../relay.ts";
 import { EbsocketServer, type ServerOptions } from "../server.ts";
 import {
   type Endpoint,
@@ -17,16 +17,23 @@ import {
 } from "./hints.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
+  CLUSTER_VARIABLE,
   ENVIRONMENT_NOTE,
   inEnvironment,
+  readText,
   readTls,
   readToken,
   TOKEN_VARIABLE,
 } from "./credentials.ts";
-import { StartError, UsageError } from "./errors.ts";
+import { messageOf, StartError, UsageError } from "./errors.ts";
 import { checkWords } from "./flags.ts";
 import { addressHint, isPlace, LISTEN_HINT } from "./target.ts";
-import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "./relay_flags.ts";
+import {
+  type ClusterSettings,
+  RELAY_GROUPS,
+  type RelaySettings,
+  toRelaySettings,
+} from "./relay_flags.ts";
 import { Reporter } from "./reporter.ts";
 import { loadDefinitions } from "./schema.ts";
 import { firstSignal } from "./signals.ts";
@@ -48,8 +55,8 @@ a terminal, SIGHUP is logged and ignored.
 
 ${ENVIRONMENT_NOTE}
 
-Minimum permissions: --allow-net=127.0.0.1:7982; --allow-read for files;
---allow-env=EBSOCKETS_TOKEN. A Unix socket needs --allow-net, and --allow-read and
+Minimum permissions: --allow-net=127.0.0.1:7982, with the NATS servers of a cluster; --allow-read
+for files; --allow-env=EBSOCKETS_TOKEN,EBSOCKETS_CLUSTER. A Unix socket needs --allow-net, and --allow-read and
 --allow-write for its directory.`;
 
 /** The `relay` command, which also runs if no command is named. */
@@ -77,7 +84,10 @@ export const relay: Command = defineCommand({
       throw new UsageError(`Unknown argument ${quote(word)}: ${LISTEN_HINT}`);
     }
     checkWords(words, 0);
-    if (!values.version) return await run(toRelaySettings(values, inEnvironment(TOKEN_VARIABLE)));
+    if (!values.version) {
+      const token = inEnvironment(TOKEN_VARIABLE);
+      return await run(toRelaySettings(values, token, inEnvironment(CLUSTER_VARIABLE)));
+    }
     await print(`@ebsockets/relay ${config.version}`);
     return 0;
   },
@@ -88,12 +98,14 @@ async function run(settings: RelaySettings): Promise<number> {
   const reporter = new Reporter(settings.log, writeOut);
   const token = settings.token && await readToken(settings.token);
   const events = settings.schema === null ? null : await loadDefinitions(settings.schema);
+  const cluster = settings.cluster && await readCluster(settings.cluster);
   const server = await listen(settings, reporter);
   const telemetry = Telemetry.open();
   const options: RelayOptions = {
     ...settings.options,
     ...(token !== null && { token }),
     ...(events && { events }),
+    ...(cluster && { cluster }),
     observer: {
       onJoin(client) {
         reporter.onJoin(client);
@@ -105,6 +117,9 @@ async function run(settings: RelaySettings): Promise<number> {
         telemetry?.onLeave(client, info);
       },
       onRefuse: (...refusal) => reporter.onRefuse(...refusal),
+      onCluster: (state) => reporter.onCluster(state),
+      onGap: (relay, events) => reporter.onGap(relay, events),
+      onClusterFault: (fault) => reporter.onClusterFault(fault),
     },
   };
   const relay = new Relay(server, options);
@@ -123,6 +138,11 @@ async function run(settings: RelaySettings): Promise<number> {
     Deno.addSignalListener("SIGHUP", () => reporter.ignored("SIGHUP"));
   }
   warn(settings, endpoint);
+  try {
+    await Promise.race([relay.ready, signalled]);
+  } catch (error) {
+    throw new StartError(`Cannot join the cluster: ${messageOf(error)}`);
+  }
   reporter.listening(endpoint);
   const signal = await signalled;
   reporter.stopping(signal);
@@ -130,6 +150,23 @@ async function run(settings: RelaySettings): Promise<number> {
   stopStats();
   await reporter.flush();
   return 0;
+}
+
+/** What the files of a cluster's options should contain. */
+const CLUSTER_FILES = {
+  credentials: "the credentials",
+  ca: "the authority of the NATS servers",
+  cert: "the certificate for the NATS servers",
+  key: "the key of the certificate for the NATS servers",
+} as const;
+
+async function readCluster(settings: ClusterSettings): Promise<ClusterOptions> {
+  const { files, ...options } = settings;
+  const contents: Record<string, string> = {};
+  for (const [name, file] of Object.entries(files)) {
+    contents[name] = await readText(file, CLUSTER_FILES[name as keyof typeof files]);
+  }
+  return { ...options, ...contents };
 }
 
 async function listen({ where, tls }: RelaySettings, reporter: Reporter): Promise<EbsocketServer> {

@@ -13,6 +13,8 @@ import { messageOf, UsageError } from "./errors.ts";
 import { flag, type FlagOf, type Group, type ValuesOf } from "./flags.ts";
 import { LISTEN_HINT } from "./target.ts";
 
+const CLUSTER_LOSSES = ["tell", "stop"] as const;
+
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
 
 /** The format of the log. */
@@ -77,6 +79,29 @@ export const RELAY_GROUPS = [
           "(repeatable; IP addresses and localhost always work)",
       ),
       flag.switch("metrics-open", "Answer /metrics and /healthz to other machines without a token"),
+    ],
+  },
+  {
+    title: "Cluster",
+    flags: [
+      flag.text(
+        "cluster",
+        "URL,...",
+        "Act as one with other relays that name the same NATS servers, such as " +
+          "nats://10.0.0.1:4222 (default: the environment variable EBSOCKETS_CLUSTER, in whose " +
+          "URLs may be a user and a password)",
+      ),
+      flag.text("cluster-name", "NAME", "Name of the cluster (default relays)"),
+      flag.file("cluster-creds", "NATS credentials, with a JWT and a seed"),
+      flag.file("cluster-ca", "Trust NATS servers with certificates from this authority (PEM)"),
+      flag.file("cluster-cert", "Certificate for the NATS servers (PEM)"),
+      flag.file("cluster-key", "Private key of this certificate (PEM)"),
+      flag.choice(
+        "cluster-loss",
+        CLUSTER_LOSSES,
+        "While the other relays cannot be reached, acknowledge events as ever and tell what was " +
+          "lost (tell, the default), or acknowledge nothing (stop)",
+      ),
     ],
   },
   {
@@ -169,6 +194,14 @@ export type RelayValues = ValuesOf<FlagOf<typeof RELAY_GROUPS>>;
 /** The TLS files of a relay. */
 type RelayTlsFiles = TlsFiles & { readonly cert: string; readonly key: string };
 
+/** The settings of a relay's cluster. */
+export interface ClusterSettings {
+  readonly servers: readonly string[];
+  readonly name?: string;
+  /** Files, by the options whose contents they have. */
+  readonly files: { readonly [name in "credentials" | "ca" | "cert" | "key"]?: string };
+}
+
 /** The settings that the command line requests. */
 export interface RelaySettings {
   /** The address or Unix socket to listen on. */
@@ -178,19 +211,23 @@ export interface RelaySettings {
   /** The file with the definitions of the events, or `null`. */
   readonly schema: string | null;
   readonly options: RelayOptions;
+  /** The cluster, with the names of files instead of their contents, or `null`. */
+  readonly cluster: ClusterSettings | null;
   readonly log: LogFormat;
   /** How often to print statistics, in seconds, or `null` for never. */
   readonly statsSeconds: number | null;
 }
 
 /**
- * Returns the settings for the options and `environmentToken`.
+ * Returns the settings for the options and two variables of the environment: the token, and the
+ * servers of the cluster.
  *
  * @throws {UsageError} If two options exclude each other, or one is missing.
  */
 export function toRelaySettings(
   values: RelayValues,
   environmentToken: string | undefined,
+  environmentCluster?: string,
 ): RelaySettings {
   const where = toWhere(values);
   const token = chooseToken(values, environmentToken);
@@ -200,6 +237,7 @@ export function toRelaySettings(
     tls: toTlsFiles(values),
     schema: values.schema ?? null,
     options: { ...toRelayOptions(values), ...toWeb(values, where, token !== null) },
+    cluster: toCluster(values, environmentCluster),
     log: values.log ?? "text",
     statsSeconds: values.stats ?? null,
   };
@@ -270,6 +308,40 @@ function toTlsFiles(values: RelayValues): RelayTlsFiles | null {
   throw new UsageError("--tls-client-ca needs --tls-cert and --tls-key too");
 }
 
+/** The options that have no effect without a cluster. */
+const CLUSTER_FLAGS = [
+  "cluster-name",
+  "cluster-creds",
+  "cluster-ca",
+  "cluster-cert",
+  "cluster-key",
+  "cluster-loss",
+] as const;
+
+function toCluster(values: RelayValues, inEnvironment: string | undefined): ClusterSettings | null {
+  const { cluster = inEnvironment, "cluster-name": name } = values;
+  const used = CLUSTER_FLAGS.find((flag) => values[flag] !== undefined);
+  if (cluster === undefined) {
+    if (used) throw new UsageError(`--${used} needs --cluster too`);
+    return null;
+  }
+  if (values.cluster !== undefined && /:[^/@]*@/.test(values.cluster.replaceAll("://", ""))) {
+    throw new UsageError(
+      "--cluster has a password, which others on this machine can see: put the URL into the " +
+        "environment variable EBSOCKETS_CLUSTER, or use --cluster-creds",
+    );
+  }
+  const files = {
+    credentials: values["cluster-creds"],
+    ca: values["cluster-ca"],
+    cert: values["cluster-cert"],
+    key: values["cluster-key"],
+  };
+  const given = Object.entries(files).filter(([, file]) => file !== undefined);
+  const servers = cluster.split(",").map((url) => url.trim());
+  return { servers, ...(name !== undefined && { name }), files: Object.fromEntries(given) };
+}
+
 function toRelayOptions(values: RelayValues): RelayOptions {
   const numbers = {
     maxClients: values["max-clients"],
@@ -293,6 +365,7 @@ function toRelayOptions(values: RelayValues): RelayOptions {
     echo: values.echo,
     subscribeFirst: values["subscribe-first"],
     inspect: values.inspect,
+    ...(values["cluster-loss"] !== undefined && { clusterLoss: values["cluster-loss"] }),
     ...Object.fromEntries(given),
   };
 }

@@ -8,6 +8,7 @@
 import { type Address, formatAddress } from "../protocol/address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { isLocalhost } from "../net/localhost_listener.ts";
+import { countOf } from "../protocol/units.ts";
 import { printable } from "../protocol/printable.ts";
 import type { RelayClient, RelayObserver, RelayStats } from "../relay.ts";
 import { isSilent } from "../relay/stats.ts";
@@ -105,6 +106,26 @@ export class Reporter implements RelayObserver {
       unsentBytes,
       clients,
     });
+  }
+
+  /** The other relays can be reached again, or no longer. */
+  onCluster(state: "together" | "alone"): void {
+    const text = state === "alone"
+      ? "lost the way to the other relays; events go on among the clients of this one"
+      : "reached the other relays again";
+    this.#add("cluster", text, { state });
+  }
+
+  /** Events of another relay are missing. */
+  onGap(relay: string, events: number | undefined): void {
+    const count = events === undefined ? "some events" : countOf(events, "event");
+    this.#add("gap", `${count} of relay ${relay} are missing`, { relay, events: events ?? null });
+  }
+
+  /** Another relay, or a stranger on the backplane, has sent what it should not. */
+  onClusterFault(fault: string): void {
+    const detail = printable(fault);
+    this.#add("cluster-fault", detail, { detail });
   }
 
   /** A peer was refused. It is not logged if `isSilent`. */

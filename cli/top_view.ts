@@ -10,6 +10,7 @@ import { type Column, cut, formatTable, wrap } from "./layout.ts";
 import type { Size } from "./terminal.ts";
 import {
   countRefusals,
+  describeCluster,
   describeFaults,
   describeSubscriptions,
   type Snapshot,
@@ -106,6 +107,7 @@ function formatRelay({ relay }: Snapshot): string[][] {
       ...(faults !== "" ? [`closed: ${faults}`] : []),
       ...(refusals > 0 ? [`refused: ${formatExact(refusals)}`] : []),
     ],
+    ...(relay.cluster ? [describeCluster(relay)] : []),
   ];
 }
 

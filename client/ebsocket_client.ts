@@ -270,7 +270,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * - With a {@link ConnectionClosedError}, if the connection ends first. The event may or may
    *   not have been delivered.
    * - With the signal's reason, if the signal is aborted.
-   * - With an {@link EbsocketError} of the code `not-supported`, if the server does not support
+   * - With an {@link EbsocketError} of the code `incomplete`, if a relay of a cluster did not say in
+   *   time how many of its clients receive the event, `not-supported`, if the server does not support
    *   receipts, `no-welcome`, if it has not sent a welcome, or `inbox-full`, if the receipt could
    *   not be read because the program does not read the events.
    *

@@ -91,6 +91,7 @@ async function greet(
       ack: wantsAcks,
       sequence: wantsSequence,
       ...(window !== null && { window }),
+      cluster: true,
     });
     // In one write, so that the relay knows the subscriptions before anything else happens.
     connection.send(concat([hello, ...lines]), 0);

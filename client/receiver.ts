@@ -6,7 +6,12 @@
  */
 
 import type { EventChecker } from "../schema/checker.ts";
-import { type ControlLine, decodeReceipt, decodeRefusal } from "../protocol/control.ts";
+import {
+  type ControlLine,
+  decodeClusterNews,
+  decodeReceipt,
+  decodeRefusal,
+} from "../protocol/control.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import type { InboxOptions } from "../net/inbox.ts";
 import { Inboxes } from "./inboxes.ts";
@@ -105,6 +110,8 @@ export class Receiver {
     if (receipt) return this.pending.onReceipt(receipt);
     const answer = decodeReport(line);
     if (answer) return this.pending.onReport(answer.id, answer.report);
+    const news = decodeClusterNews(line);
+    if (news) return this.status.push(news);
     const refusal = decodeRefusal(line);
     if (!refusal || this.pending.onRefusal(refusal)) return;
     const { event = null, reason, detail } = refusal;

@@ -8,6 +8,7 @@ import { encodeRequest, type Receipt } from "../protocol/control.ts";
 import { checkName, isName } from "../protocol/names.ts";
 import {
   ConnectionClosedError,
+  EbsocketError,
   type EventSchemaError,
   NoRespondersError,
   RequestTimeoutError,
@@ -30,9 +31,9 @@ import { refused, type Sender } from "./sender.ts";
 class EventRequest extends PendingRequest {
   listener: RequestOptions["onReceipt"];
 
-  override onReceipt({ clients }: Receipt): boolean {
+  override onReceipt({ clients, isIncomplete }: Receipt): boolean {
     const { listener } = this;
-    if (clients === 0) {
+    if (clients === 0 && !isIncomplete) {
       const why = "no other client is there to answer; a client never answers itself";
       this.fail(new NoRespondersError(`${this.errorPrefix}: ${why}`));
       return true;
@@ -183,9 +184,12 @@ export class Requests<S extends object> {
       this.#sender.requireFeature("ack", "confirm", event);
       this.#receiver.inboxes.checkReading("confirm", event);
       const confirmation = new PendingRequest(ack, "confirm", event, reject);
-      confirmation.onReceipt = ({ clients }) => {
-        if (clients !== undefined) resolve(clients);
-        return clients !== undefined;
+      confirmation.onReceipt = ({ clients, isIncomplete }) => {
+        if (clients === undefined) return false;
+        const why = `a relay did not answer, and ${clients} clients are known`;
+        if (!isIncomplete) resolve(clients);
+        else reject(new EbsocketError("incomplete", `${confirmation.errorPrefix}: ${why}`));
+        return true;
       };
       this.#ask(confirmation, event, line, to !== undefined, timeout, signal);
     });

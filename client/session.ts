@@ -285,7 +285,9 @@ export class Session implements ControlChannel {
         else this.#listener(this, { type: "ack", count });
         return;
       }
+      case "cluster":
       case "error":
+      case "gap":
       case "stats":
         return this.#listener(this, { type: "control", line });
       case "welcome":

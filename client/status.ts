@@ -9,6 +9,9 @@ import type { CloseInfo, ConnectError } from "../errors.ts";
 import type { EventOf, OpenEvents } from "../protocol/event.ts";
 import { Inbox, InboxIterator } from "../net/inbox.ts";
 
+/** The statuses that say nothing about the state of the connection. */
+const NEWS: readonly string[] = ["gap", "cluster", "cluster-gap", "refused"];
+
 /**
  * The changes of a client's connection, in their order:
  *
@@ -17,7 +20,7 @@ import { Inbox, InboxIterator } from "../net/inbox.ts";
  * - `disconnected` and `reconnected` in turns, with a `connecting` for every attempt in between.
  * - `closed`, once, at the final end.
  *
- * A `gap` or `refused` may occur at any time before `closed`.
+ * A `gap`, `cluster`, `cluster-gap` or `refused` may occur at any time before `closed`.
  *
  * Each event that may have been lost is in exactly one `unconfirmed`. Each event that was certainly
  * not sent is in `unsent` or counted in `dropped`.
@@ -30,6 +33,8 @@ export type ClientStatus<M extends object = OpenEvents> =
   | DisconnectedStatus<M>
   | ReconnectedStatus
   | GapStatus
+  | ClusterStatus
+  | ClusterGapStatus
   | RefusedStatus
   | ClosedStatus<M>;
 
@@ -115,6 +120,30 @@ export interface GapStatus {
   readonly missed: number;
 }
 
+/**
+ * The relay is one of a cluster, and has lost the way to the other relays, or found it again. Alone,
+ * it passes events on among its own clients, and keeps a limited amount for the others.
+ */
+export interface ClusterStatus {
+  /** The type of this status. */
+  readonly type: "cluster";
+  /** Whether the relay reaches the other relays. */
+  readonly state: "together" | "alone";
+}
+
+/**
+ * Events that clients of another relay sent are missing. They may have been for this client or for
+ * others.
+ */
+export interface ClusterGapStatus {
+  /** The type of this status. */
+  readonly type: "cluster-gap";
+  /** The ID of the relay whose clients sent them. */
+  readonly relay: string;
+  /** At most how many events are missing, or `null` if that is not known. */
+  readonly missed: number | null;
+}
+
 /** The relay has refused something, and no call is waiting for the result. */
 export interface RefusedStatus {
   /** The type of this status. */
@@ -158,7 +187,7 @@ export class StatusFeed {
   /** Passes a status to all readers. After `closed` there are no more. */
   push(status: ClientStatus): void {
     // Lost and refused events do not describe the current state.
-    if (status.type !== "gap" && status.type !== "refused") this.#current = status;
+    if (!NEWS.includes(status.type)) this.#current = status;
     for (const reader of this.#readers) deliver(reader, status);
     if (status.type === "closed") this.#readers.clear();
   }

@@ -134,12 +134,29 @@ export function secureClient(
       if (!isVerified(tls)) return failed(new Error("the server is not authorized"));
       done(new TlsSocket(tls, raw, conn.remoteAddr, earlyEnd(options)));
     });
-    tls.on("error", (error) => failed(describeServerError(error, name)));
+    tls.on("error", (error) => failed(describeServerError(error, name, options.names)));
   });
 }
 
+/** The names of a client's options, for errors. */
+export interface TlsOptionNames {
+  readonly caCerts: string;
+  readonly cert: string;
+  readonly key: string;
+  /** Unset if there is no such option. */
+  readonly hostname?: string;
+}
+
+const TLS_NAMES: TlsOptionNames = {
+  caCerts: "tls.caCerts",
+  cert: "tls.cert",
+  key: "tls.key",
+  hostname: "tls.hostname",
+};
+
 /** Checked options of a client, in the form that Node expects. */
 export interface CheckedClientOptions {
+  readonly names: TlsOptionNames;
   /** The name that the server's certificate must contain, if it differs from the address. */
   readonly hostname?: string;
   /** The options for Node. */
@@ -151,8 +168,11 @@ export interface CheckedClientOptions {
  *
  * @throws {TypeError} If an option is invalid. The message names the option.
  */
-export function checkClientOptions(options: true | TlsClientOptions): CheckedClientOptions {
-  if (options === true) return { context: {} };
+export function checkClientOptions(
+  options: true | TlsClientOptions,
+  names = TLS_NAMES,
+): CheckedClientOptions {
+  if (options === true) return { names, context: {} };
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Invalid tls: expected true or options, got ${Deno.inspect(options)}`);
   }
@@ -162,10 +182,10 @@ export function checkClientOptions(options: true | TlsClientOptions): CheckedCli
     throw new TypeError(`Invalid tls.hostname: expected a name, got ${Deno.inspect(hostname)}`);
   }
   const context = {
-    ...checkKeyPair(cert, key),
-    ...(caCerts !== undefined && { ca: checkCertificates("tls.caCerts", caCerts) }),
+    ...checkKeyPair(cert, key, names),
+    ...(caCerts !== undefined && { ca: checkCertificates(names.caCerts, caCerts) }),
   };
-  return { context, ...(hostname !== undefined && { hostname }) };
+  return { names, context, ...(hostname !== undefined && { hostname }) };
 }
 
 /**
@@ -238,7 +258,8 @@ function isVerified(tls: TLSSocket): boolean {
   return tls.authorized && tls.getPeerCertificate().raw !== undefined;
 }
 
-function isIp(name: string): boolean {
+/** Returns whether a host name is an IP address, which TLS does not send as a server name. */
+export function isIp(name: string): boolean {
   return name.includes(":") || /^[0-9.]+$/.test(name);
 }
 
@@ -268,29 +289,32 @@ function describeClientError(error: Error, tls: TLSSocket): Error {
   return new Error(`the certificate of the client ${text}`, { cause: error });
 }
 
-function describeServerError(error: Error, name: string): Error {
+function describeServerError(error: Error, name: string, names: TlsOptionNames): Error {
   const code = codeOf(error);
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
     return new Error("the server does not speak TLS; connect without tls", { cause: error });
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    const advice = "connect by a name that it has, or give that name in tls.hostname";
+    const option = names.hostname ? `, or give that name in ${names.hostname}` : "";
+    const advice = `connect by a name that it has${option}`;
     const text = `the certificate of the server is not for ${name}; ${advice}`;
     return new Error(text, { cause: error });
   }
   const fault = CERTIFICATE_FAULTS.get(code);
   if (!fault) return error;
-  const advice = fault.includes("trusted") ? "; if its CA is your own, give it in tls.caCerts" : "";
+  const isUntrusted = fault.includes("trusted");
+  const advice = isUntrusted ? `; if its CA is your own, give it in ${names.caCerts}` : "";
   return new Error(`the certificate of the server ${fault}${advice}`, { cause: error });
 }
 
 /**
  * In TLS 1.3, a server can reject a client only after the handshake has ended on the client's side.
  */
-function earlyEnd({ context: { cert } }: CheckedClientOptions): string {
-  return cert === undefined
-    ? "The server ended the connection after the TLS handshake; it may want a client certificate, in tls.cert and tls.key"
-    : "The server ended the connection after the TLS handshake; it may not accept the client certificate in tls.cert";
+function earlyEnd({ names, context: { cert } }: CheckedClientOptions): string {
+  const advice = cert === undefined
+    ? `want a client certificate, in ${names.cert} and ${names.key}`
+    : `not accept the client certificate in ${names.cert}`;
+  return `The server ended the connection after the TLS handshake; it may ${advice}`;
 }
 
 function codeOf(error: Error): string {
@@ -331,13 +355,17 @@ function checkCertificates(option: string, pem: string | readonly string[]): str
  *
  * @throws {TypeError} If only one is given, or if they do not belong together.
  */
-function checkKeyPair(cert?: string, key?: string): { cert: string; key: string } | null {
+function checkKeyPair(
+  cert?: string,
+  key?: string,
+  names = TLS_NAMES,
+): { cert: string; key: string } | null {
   if (cert === undefined && key === undefined) return null;
-  if (cert === undefined) throw new TypeError("Invalid tls.key: tls.cert is missing");
-  if (key === undefined) throw new TypeError("Invalid tls.cert: tls.key is missing");
-  const [leaf] = checkCertificates("tls.cert", cert);
+  if (cert === undefined) throw new TypeError(`Invalid ${names.key}: ${names.cert} is missing`);
+  if (key === undefined) throw new TypeError(`Invalid ${names.cert}: ${names.key} is missing`);
+  const [leaf] = checkCertificates(names.cert, cert);
   if (typeof key !== "string" || !/-----BEGIN (\w+ )?PRIVATE KEY-----/.test(key)) {
-    throw new TypeError("Invalid tls.key: expected a private key in PEM text, not encrypted");
+    throw new TypeError(`Invalid ${names.key}: expected a private key in PEM text, not encrypted`);
   }
   const { createPrivateKey, X509Certificate } = nodeModule<typeof import("node:crypto")>(
     "node:crypto",
@@ -346,8 +374,8 @@ function checkKeyPair(cert?: string, key?: string): { cert: string; key: string 
   try {
     belongs = new X509Certificate(leaf!).checkPrivateKey(createPrivateKey(key));
   } catch (cause) {
-    throw new TypeError("Invalid tls.key: the private key cannot be read", { cause });
+    throw new TypeError(`Invalid ${names.key}: the private key cannot be read`, { cause });
   }
-  if (!belongs) throw new TypeError("Invalid tls.key: it is not the key of tls.cert");
+  if (!belongs) throw new TypeError(`Invalid ${names.key}: it is not the key of ${names.cert}`);
   return { cert, key };
 }

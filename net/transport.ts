@@ -10,7 +10,13 @@ import { toAddress } from "./platform.ts";
 import type { Dialer, Socket } from "./connection.ts";
 import { LineConnection } from "./line_connection.ts";
 import { isLocalhost, listenOnLocalhost, type TcpListener } from "./localhost_listener.ts";
-import { checkClientOptions, secureClient, TlsServer, type TlsServerOptions } from "./tls.ts";
+import {
+  checkClientOptions,
+  type CheckedClientOptions,
+  secureClient,
+  TlsServer,
+  type TlsServerOptions,
+} from "./tls.ts";
 import type { TlsClientOptions } from "./tls_options.ts";
 import { TlsSocket } from "./tls_socket.ts";
 import { UnixListener } from "./unix_listener.ts";
@@ -124,8 +130,23 @@ export async function dial(where: Destination, { tls, signal }: DialOptions = {}
   const [hostname, port] = place;
   const options = tls === undefined ? null : checkClientOptions(tls);
   const conn = await connect((abort) => Deno.connect({ hostname, port, ...abort }), signal);
-  if (options) tune(conn); // The TLS socket does not expose these settings later.
+  tune(conn);
   return options ? await secureClient(conn, hostname, options, signal) : conn;
+}
+
+/**
+ * Performs the TLS handshake over a TCP connection from {@link dial}, after the protocol above has
+ * agreed on it. Closes the connection if the handshake fails.
+ *
+ * @throws {EbsocketError} With the code `tls-failed`, if the TLS handshake fails.
+ */
+export function startTls(
+  socket: Socket,
+  hostname: string,
+  options: CheckedClientOptions,
+  signal: AbortSignal,
+): Promise<Socket> {
+  return secureClient(socket as Deno.TcpConn, hostname, options, signal);
 }
 
 /**

@@ -6,7 +6,12 @@
 
 /// <reference lib="dom" />
 
-import { countRefusals, describeFaults, type Snapshot } from "../protocol/snapshot.ts";
+import {
+  countRefusals,
+  describeCluster,
+  describeFaults,
+  type Snapshot,
+} from "../protocol/snapshot.ts";
 import {
   countOf,
   formatByteRate,
@@ -136,6 +141,7 @@ function factsOf({ relay, version }: Snapshot): string[] {
     ...(version === null ? [] : [`Version ${version}`]),
     ...(faults === "" ? [] : [`Closed for a fault: ${faults}`]),
     ...(refusals === 0 ? [] : [`Refused: ${countOf(refusals, "peer")}`]),
+    ...describeCluster(relay),
     ...(relay.eventsRefused === 0 ? [] : [`Refused: ${countOf(relay.eventsRefused, "event")}`]),
   ];
 }

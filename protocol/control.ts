@@ -31,7 +31,15 @@ export interface ControlLine {
 }
 
 /** The features known to this implementation. */
-const FEATURES = ["subscribe", "ack", "sequence", "stats", "subscribe-first", "window"] as const;
+const FEATURES = [
+  "subscribe",
+  "ack",
+  "sequence",
+  "stats",
+  "subscribe-first",
+  "window",
+  "cluster",
+] as const;
 
 /** A feature that a server may announce in its `welcome`, besides relaying events. */
 export type Feature = (typeof FEATURES)[number];
@@ -51,6 +59,8 @@ export interface Hello {
    * read. If unset, there is no such limit.
    */
   readonly window?: number;
+  /** Whether the client wants to know what becomes of the relay's cluster. */
+  readonly cluster?: boolean;
 }
 
 /** The content of a server's `welcome`. */
@@ -109,6 +119,11 @@ export interface Receipt {
   readonly id: string;
   /** How many clients the event was queued for. */
   readonly clients?: number;
+  /**
+   * Whether a relay of the cluster did not answer in time. It may have clients that `clients` does
+   * not count, or may not know of the subscription yet.
+   */
+  readonly isIncomplete?: boolean;
 }
 
 /** Reports that an operation was not carried out. */
@@ -165,7 +180,8 @@ function isCloseReason(value: unknown): value is CloseReason {
 }
 
 /** Returns the line of a `hello`, the first line of a client. */
-export function encodeHello({ token, keepAliveMs, ack, sequence, window }: Hello): Uint8Array {
+export function encodeHello(hello: Hello): Uint8Array {
+  const { token, keepAliveMs, ack, sequence, window, cluster } = hello;
   return encode({
     control: "hello",
     version: VERSION,
@@ -174,6 +190,7 @@ export function encodeHello({ token, keepAliveMs, ack, sequence, window }: Hello
     ack: ack || undefined,
     sequence: sequence || undefined,
     window: finite(window),
+    cluster: cluster || undefined,
   });
 }
 
@@ -186,6 +203,7 @@ export function decodeHello(line: ControlLine): Hello | null {
     ack: line.ack === true,
     sequence: line.sequence === true || undefined,
     window: integer(line.window, 1),
+    cluster: line.cluster === true || undefined,
   });
 }
 
@@ -275,15 +293,53 @@ export function decodeRead({ control, bytes }: ControlLine): number | null {
 
 /** Returns the lines of receipts. One call for many takes less time than a call for each. */
 export function encodeReceipts(receipts: readonly Receipt[]): Uint8Array {
-  const lines = receipts.map(({ id, clients }) => encodeJson({ control: "ack", id, clients }));
+  const lines = receipts.map(({ id, clients, isIncomplete: incomplete }) =>
+    encodeJson({ control: "ack", id, clients, incomplete })
+  );
   return encoder.encode(`${lines.join("\n")}\n`);
 }
 
 /** Returns the receipt in `line`, or `null` if it is not a valid receipt. */
-export function decodeReceipt({ control, id, clients }: ControlLine): Receipt | null {
+export function decodeReceipt(line: ControlLine): Receipt | null {
+  const { control, id, clients, incomplete } = line;
   if (control !== "ack" || !isName(id)) return null;
-  const count = integer(clients, 0);
-  return count === undefined ? { id } : { id, clients: count };
+  const isIncomplete = incomplete === true || undefined;
+  return defined({ id, clients: integer(clients, 0), isIncomplete });
+}
+
+/** What a relay says of its cluster. */
+export type ClusterNews =
+  | {
+    readonly control: "cluster";
+    /** Whether the relay reaches the other relays. */
+    readonly state: "together" | "alone";
+  }
+  | {
+    readonly control: "gap";
+    /** The relay whose events are missing. */
+    readonly relay: string;
+    /** At most how many events are missing. If unset, that is not known. */
+    readonly events?: number | undefined;
+  };
+
+/** Returns the line of news about the cluster. */
+export function encodeClusterNews(news: ClusterNews): Uint8Array {
+  return encode({ ...news });
+}
+
+/** The news of a cluster, as a client tells them. */
+export type ClusterNotice =
+  | { readonly type: "cluster"; readonly state: "together" | "alone" }
+  | { readonly type: "cluster-gap"; readonly relay: string; readonly missed: number | null };
+
+/** Returns the news in `line`, or `null` for any other line. */
+export function decodeClusterNews(line: ControlLine): ClusterNotice | null {
+  const { control, state, relay, events } = line;
+  if (control === "cluster") {
+    return { type: control, state: state === "alone" ? state : "together" };
+  }
+  if (control !== "gap" || !isName(relay)) return null;
+  return { type: "cluster-gap", relay, missed: integer(events, 0) ?? null };
 }
 
 /** Returns the line of a refusal. */
@@ -297,6 +353,7 @@ const CLIENT_CODES = new TextSet([
   "connect-failed",
   "connection-closed",
   "inbox-full",
+  "incomplete",
   "no-responders",
   "no-welcome",
   "not-supported",

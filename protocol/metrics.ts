@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { RelayStats } from "./report.ts";
+import type { ClusterStats, LinkReport, RelayStats } from "./report.ts";
 
 /** The kinds of metrics: sums that only grow, other sums, and figures that cannot be added up. */
 export type MetricKind = "Counter" | "UpDownCounter" | "Gauge";
@@ -126,6 +126,57 @@ export const METRICS: readonly Metric[] = [
     read: ({ loopDelayMeanMs }) => [[loopDelayMeanMs / 1000]],
   },
   {
+    name: "ebsockets.cluster.relays",
+    kind: "UpDownCounter",
+    unit: "{relay}",
+    description: "Other relays of the cluster that the relay has a link to",
+    read: ({ cluster }) => cluster ? [[cluster.relays.length]] : [],
+  },
+  {
+    name: "ebsockets.cluster.alone",
+    kind: "Gauge",
+    unit: "{relay}",
+    description: "Whether the relay does not reach the others of its cluster: 1 or 0",
+    read: ({ cluster }) => cluster ? [[Number(cluster.isAlone)]] : [],
+  },
+  {
+    name: "ebsockets.cluster.events",
+    kind: "UpDownCounter",
+    unit: "{event}",
+    description:
+      "Events received from the relays of the cluster that are there, and queued for them",
+    read: ({ cluster }) =>
+      cluster ? byDirection(sumOf(cluster, "eventsIn"), sumOf(cluster, "eventsOut")) : [],
+  },
+  {
+    name: "ebsockets.cluster.queue.size",
+    kind: "UpDownCounter",
+    unit: "By",
+    description: "Bytes queued for the other relays of the cluster",
+    read: ({ cluster }) => cluster ? [[sumOf(cluster, "pendingBytes")]] : [],
+  },
+  {
+    name: "ebsockets.cluster.events.lost",
+    kind: "Counter",
+    unit: "{event}",
+    description: "Events for other relays of the cluster that were dropped",
+    read: ({ cluster }) => cluster ? [[cluster.eventsLost]] : [],
+  },
+  {
+    name: "ebsockets.cluster.events.missing",
+    kind: "Counter",
+    unit: "{event}",
+    description: "Events of other relays of the cluster that did not arrive, as far as is known",
+    read: ({ cluster }) => cluster ? [[cluster.eventsMissing]] : [],
+  },
+  {
+    name: "ebsockets.cluster.gaps",
+    kind: "Counter",
+    unit: "{gap}",
+    description: "How often events of another relay of the cluster were missing",
+    read: ({ cluster }) => cluster ? [[cluster.gaps]] : [],
+  },
+  {
     name: "process.memory.usage",
     kind: "UpDownCounter",
     unit: "By",
@@ -140,6 +191,14 @@ export const METRICS: readonly Metric[] = [
     read: ({ uptimeMs }) => [[uptimeMs / 1000]],
   },
 ];
+
+/** Returns the sum of a figure of the other relays. */
+function sumOf(
+  { relays }: ClusterStats,
+  figure: Exclude<keyof LinkReport, "relay">,
+): number {
+  return relays.reduce((sum, relay) => sum + relay[figure], 0);
+}
 
 /** The metrics that Deno adds by itself to an export to OpenTelemetry. */
 export const RUNTIME_METRICS: readonly Metric[] = [

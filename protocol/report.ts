@@ -58,6 +58,36 @@ export interface RelayStats {
   readonly rssBytes: number;
   /** The size of the JavaScript heap in use. Send queues are outside of it. */
   readonly heapUsedBytes: number;
+  /** The cluster of the relay. Unset if it is not one of a cluster. */
+  readonly cluster?: ClusterStats;
+}
+
+/** The cluster of a relay, as that relay sees it. */
+export interface ClusterStats {
+  /** The ID of the relay, which the IDs of its clients begin with. */
+  readonly relay: string;
+  /** Whether the relay does not reach the others. */
+  readonly isAlone: boolean;
+  /** At most 100 of the other relays, those with the most queued bytes first. */
+  readonly relays: readonly LinkReport[];
+  /** How often events of another relay were missing. */
+  readonly gaps: number;
+  /** At most how many events of other relays were missing, as far as is known. */
+  readonly eventsMissing: number;
+  /** Events for other relays that were dropped, because too many were waiting already. */
+  readonly eventsLost: number;
+}
+
+/** Another relay of a cluster. Its counters begin with the present link to it. */
+export interface LinkReport {
+  /** The ID of the other relay. */
+  readonly relay: string;
+  /** Events received from it. */
+  readonly eventsIn: number;
+  /** Events queued for it. */
+  readonly eventsOut: number;
+  /** Bytes queued for it that are not on their way. */
+  readonly pendingBytes: number;
 }
 
 /** A subscription of a client. */
@@ -94,6 +124,8 @@ export interface RelayClient {
 export interface ClientReport extends Omit<RelayClient, "transport"> {
   /** The transport of the client's lines. Unset by older relays. */
   readonly transport?: Transport;
+  /** The relay of the client, if it is another one of the cluster. */
+  readonly relay?: string;
   /**
    * The number of subscriptions. `null` if the client has never subscribed and receives every
    * event.
@@ -148,8 +180,8 @@ export interface RelayReport {
   /** The totals and the state of the relay. */
   readonly relay: RelayStats;
   /**
-   * At most 100 clients. Those with the longest send queues come first, then those with the most
-   * bytes in and out.
+   * At most 100 clients, in a cluster of all relays. Those with the longest send queues come first,
+   * then those with the most bytes in and out.
    */
   readonly clients: readonly ClientReport[];
   /** The names with the most events, at most 100. */
@@ -177,6 +209,9 @@ export const MAX_CLIENTS = 100;
 export const MAX_NAMES = 100;
 export const MAX_REPORTED_QUEUES = 100;
 export const MAX_DEPARTURES = 200;
+
+/** The most other relays in the statistics. */
+export const MAX_LINKS = 100;
 
 /** The longest detail of a departure, in characters. */
 export const MAX_DETAIL = 120;
@@ -246,6 +281,11 @@ export function decodeReport(line: ControlLine): { id: string; report: RelayRepo
   return isWhole ? { id, report: report as unknown as RelayReport } : null;
 }
 
+/** Returns the clients in a report of another relay, or `null` if they are not valid. */
+export function decodeClients(value: unknown): readonly ClientReport[] | null {
+  return listOf(value, isClient, MAX_CLIENTS) as readonly ClientReport[] | null;
+}
+
 /**
  * Returns the first items of a list, or `null` if it is not a list of such items. An answer has at
  * most `max`, and readers of a report need not expect more.
@@ -288,16 +328,29 @@ const CLIENT_FIGURES = [
 ] satisfies (keyof ClientReport)[];
 
 function isRelay(value: unknown): boolean {
-  const { closes, refusals } = Object(value);
-  return hasNumbers(value, RELAY_FIGURES) &&
+  const { closes, refusals, cluster } = Object(value);
+  return hasNumbers(value, RELAY_FIGURES) && (cluster === undefined || isCluster(cluster)) &&
     [closes, refusals].every((each) =>
       typeof each === "object" && each !== null && hasNumbers(each, Object.keys(each))
     );
 }
 
+function isCluster(value: unknown): boolean {
+  const { relay, isAlone, relays } = Object(value);
+  return hasNumbers(value, ["gaps", "eventsMissing", "eventsLost"]) &&
+    typeof relay === "string" && typeof isAlone === "boolean" &&
+    Array.isArray(relays) && relays.every(isLink);
+}
+
+function isLink(value: unknown): boolean {
+  return typeof Object(value).relay === "string" &&
+    hasNumbers(value, ["eventsIn", "eventsOut", "pendingBytes"]);
+}
+
 function isClient(value: unknown): boolean {
-  const { address, transport, subscriptionCount, subscriptions } = Object(value);
+  const { address, transport, relay, subscriptionCount, subscriptions } = Object(value);
   return hasNumbers(value, CLIENT_FIGURES) && isAddress(address) &&
+    (relay === undefined || typeof relay === "string") &&
     (transport === undefined || typeof transport === "string") &&
     (subscriptionCount === null || typeof subscriptionCount === "number") &&
     Array.isArray(subscriptions) && subscriptions.every(isSubscription);

@@ -9,7 +9,7 @@ import { formatAddress } from "./address.ts";
 import { printable } from "./printable.ts";
 import type { ClientReport, QueueReport, RelayReport, RelayStats } from "./report.ts";
 import { TextMap, TextSet } from "./text_map.ts";
-import { formatExact } from "./units.ts";
+import { countOf, formatBytes, formatExact } from "./units.ts";
 
 /** The counters that a relay keeps of itself and of each client. */
 const COUNTERS = ["eventsIn", "eventsOut", "bytesIn", "bytesOut"] as const;
@@ -101,6 +101,9 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
     Object.fromEntries(
       COUNTERS.map((name) => [`${name}PerSecond`, perSecond(from?.[name], to[name])]),
     ) as Rates;
+  const prefix = after.relay.cluster ? `${after.relay.cluster.relay}.` : "";
+  const idOf = ({ id, relay }: Pick<ClientReport, "id" | "relay">) =>
+    `${relay === undefined ? prefix : `${relay}.`}c${id}`;
   const clientBefore = earlierClients(before);
   const eventsBefore = earlierNames(before, after);
   return {
@@ -111,7 +114,7 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
       eventsUnheardPerSecond: perSecond(before?.relay.eventsUnheard, after.relay.eventsUnheard),
     },
     clients: after.clients.map((client) => ({
-      id: `c${client.id}`,
+      id: idOf(client),
       address: formatAddress(client.address),
       transport: client.transport ?? null,
       pendingBytes: client.pendingBytes,
@@ -128,7 +131,7 @@ export function takeSnapshot(before: RelayReport | null, after: RelayReport): Sn
     })).sort((one, two) => (two.eventsPerSecond ?? 0) - (one.eventsPerSecond ?? 0)),
     queues: after.queues ? withPatterns(after.queues, after.clients) : null,
     departures: after.departures?.map(({ id, address, reason, detail, uptimeMs }) => ({
-      id: `c${id}`,
+      id: idOf({ id }),
       address: formatAddress(address),
       reason,
       detail,
@@ -148,9 +151,11 @@ function earlierClients(
   before: RelayReport | null,
 ): (client: ClientReport) => Counters | undefined {
   if (!before) return () => undefined;
-  const known = new Map(before.clients.map((client) => [client.id, client]));
-  const hasAll = before.clients.length === before.relay.clients;
-  return ({ id }) => known.get(id) ?? (hasAll ? NOTHING : undefined);
+  const keyOf = ({ id, relay = "" }: ClientReport) => `${relay}.${id}`;
+  const known = new Map(before.clients.map((client) => [keyOf(client), client]));
+  const own = before.clients.filter(({ relay }) => relay === undefined);
+  const hasAll = own.length === before.relay.clients;
+  return (client) => known.get(keyOf(client)) ?? (hasAll ? NOTHING : undefined);
 }
 
 /**
@@ -202,6 +207,22 @@ export function describeFaults({ closes }: RelayStats): string {
   return Object.entries(closes)
     .filter(([reason, count]) => count > 0 && isFailure(reason as CloseReason))
     .map(([reason, count]) => `${formatExact(count)} ${printable(reason)}`).join(", ");
+}
+
+/** Returns the state of a relay's cluster in phrases. There are none without a cluster. */
+export function describeCluster({ cluster }: RelayStats): string[] {
+  if (!cluster) return [];
+  const { relay, isAlone, relays, gaps, eventsMissing, eventsLost } = cluster;
+  const behind = relays.filter(({ pendingBytes }) => pendingBytes > 0).map((each) =>
+    `${formatBytes(each.pendingBytes)} waiting for ${printable(each.relay)}`
+  );
+  return [
+    `relay ${printable(relay)} with ${countOf(relays.length, "other relay")}`,
+    ...(isAlone ? ["alone: the others cannot be reached"] : []),
+    ...behind,
+    ...(eventsLost > 0 ? [`${countOf(eventsLost, "event")} for others lost`] : []),
+    ...(gaps > 0 ? [`${countOf(gaps, "gap")}, ${countOf(eventsMissing, "event")} missing`] : []),
+  ];
 }
 
 /** Returns how many peers were rejected before they became clients. */

@@ -144,6 +144,16 @@ export class Backpressure {
     return this.#parked.has(publisher);
   }
 
+  /** Stops holding up a publisher. Returns its waiting lines, which the caller passes on, or `null`. */
+  unpark(publisher: LineConnection): LineBlock | null {
+    const parked = this.#parked.get(publisher);
+    if (!parked) return null;
+    this.#parked.delete(publisher);
+    this.#parkedBytes -= parked.lines.bytes.length;
+    this.#count(parked.awaited, -1);
+    return parked.lines;
+  }
+
   /** Passes lines on, at once or as soon as none of their recipients holds up publishers. */
   deliver(publisher: LineConnection, lines: LineBlock): void {
     if (this.#blocking.size === 0) return this.#sink.pass(publisher, lines, 0);

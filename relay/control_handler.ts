@@ -43,11 +43,26 @@ const COPIES_PER_LINE = 2048;
 
 type Client = Subscriber<LineConnection>;
 
+/** The cluster of a relay, as far as clients ask about it. */
+export interface ClusterPort {
+  /**
+   * Returns a promise that resolves when the other relays know the subscriptions of now, to `false`
+   * if they cannot be expected to. Returns `null` if they know already. `isForAll` is set if a client
+   * waits for it that hears everything.
+   */
+  whenHeard(isForAll: boolean): Promise<boolean> | null;
+  /** Tells a client what becomes of the cluster from now on. */
+  keepInformed(client: LineConnection): void;
+}
+
+const NO_CLUSTER: ClusterPort = { whenHeard: () => null, keepInformed() {} };
+
 /** Answers the control lines of the clients of one relay. */
 export class ControlHandler {
   readonly #handshake: Handshake;
   readonly #router: Router<LineConnection>;
   readonly #inspector: Inspector<LineConnection> | null;
+  readonly #cluster: ClusterPort;
   readonly #maxSubscriptions: number;
   readonly #maxTotal: number;
 
@@ -58,6 +73,7 @@ export class ControlHandler {
    * @param router Passes events on.
    * @param inspector Reports the state of the relay. `null` if clients may not ask for it.
    * @param limits The limits of one client, and of all clients together.
+   * @param cluster The cluster of the relay.
    * @throws {RangeError} If a limit is out of range.
    */
   constructor(
@@ -65,6 +81,7 @@ export class ControlHandler {
     router: Router<LineConnection>,
     inspector: Inspector<LineConnection> | null,
     limits: Pick<RelayOptions, "maxSubscriptions" | "maxTotalSubscriptions">,
+    cluster: ClusterPort = NO_CLUSTER,
   ) {
     const {
       maxSubscriptions = DEFAULT_MAX_SUBSCRIPTIONS,
@@ -73,6 +90,7 @@ export class ControlHandler {
     this.#handshake = handshake;
     this.#router = router;
     this.#inspector = inspector;
+    this.#cluster = cluster;
     this.#maxSubscriptions = checkLimit("maxSubscriptions", maxSubscriptions, 1);
     this.#maxTotal = checkLimit("maxTotalSubscriptions", maxTotalSubscriptions, 1);
   }
@@ -115,7 +133,8 @@ export class ControlHandler {
   }
 
   /** Applies the options of a `hello` that has already been answered. */
-  onHello(client: Client, { sequence }: Hello): void {
+  onHello(client: Client, { sequence, cluster }: Hello): void {
+    if (cluster) this.#cluster.keepInformed(client.recipient);
     if (sequence) this.#router.change(client, client.subscriptions, true);
   }
 
@@ -142,8 +161,19 @@ export class ControlHandler {
     else if (excess) refuse(client, { id, reason: "too-many-subscriptions", detail: excess });
     if (excess) return cost(0);
     const steps = this.#router.change(client, after, client.isNumbered);
-    if (id !== undefined) client.recipient.send(encodeReceipts([{ id }]), 0);
+    if (id !== undefined) this.#confirm(client, id, control === "subscribe");
     return cost(steps);
+  }
+
+  /** Confirms a change. New subscriptions wait until they are in force at all relays. */
+  async #confirm(
+    { recipient, subscriptions }: Client,
+    id: string,
+    isNew: boolean,
+  ): Promise<void> {
+    const heard = isNew ? this.#cluster.whenHeard(subscriptions.coversAll) : null;
+    const isComplete = heard === null || await heard;
+    recipient.send(encodeReceipts([isComplete ? { id } : { id, isIncomplete: true }]), 0);
   }
 
   #onStats(client: Client, { id }: StatsRequest): number {

@@ -12,9 +12,9 @@ import { cutMember, readString } from "../protocol/envelope.ts";
 import type { SchemaFilter } from "./schema_filter.ts";
 import { Block } from "../net/piece.ts";
 import { Delivery } from "./receipts.ts";
-import type { Lines, Router } from "./router.ts";
+import type { Lines, Routing } from "./router.ts";
 import type { EnvelopeKey, LineValidator } from "../protocol/validator.ts";
-import { ACK, FROM, ID, SEQ, TO } from "../protocol/validator.ts";
+import { ACK, FROM, ID, REPLY_TO, SEQ, TO } from "../protocol/validator.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 
 const { CR, LF, OPEN_BRACE } = ascii;
@@ -50,9 +50,11 @@ export interface IngressResult {
 /** Takes the blocks of all clients of one relay. */
 export class Ingress<R extends Recipient> {
   readonly #validator: LineValidator;
-  readonly #router: Router<R>;
+  readonly #router: Routing<R>;
   readonly #checker: SchemaFilter;
   readonly #onControl: (source: Subscriber<R>, control: string, line: Uint8Array) => void;
+  readonly #vouches: ((relay: Subscriber<R>, from: string) => boolean) | null;
+  readonly #isRelayed: boolean;
   /** The buffer that holds the lines being taken. */
   #block = NO_BLOCK;
   /** Memory for lines that are not passed on unchanged. */
@@ -69,17 +71,22 @@ export class Ingress<R extends Recipient> {
    *
    * @param onControl Called with the source, the value of the `control` key, and the line including
    * its `\n`.
+   * @param vouches Set for lines from other relays, which have already written the members that only
+   * relays may write. Returns whether a relay may name this client as the sender of an event.
    */
   constructor(
     validator: LineValidator,
-    router: Router<R>,
+    router: Routing<R>,
     checker: SchemaFilter,
     onControl: (source: Subscriber<R>, control: string, line: Uint8Array) => void,
+    vouches: ((relay: Subscriber<R>, from: string) => boolean) | null = null,
   ) {
     this.#validator = validator;
     this.#router = router;
     this.#checker = checker;
     this.#onControl = onControl;
+    this.#vouches = vouches;
+    this.#isRelayed = vouches !== null;
   }
 
   /**
@@ -126,7 +133,8 @@ export class Ingress<R extends Recipient> {
       const next = validator.end + 1;
       const isEvent = kind === "event";
       if (isEvent) events++;
-      const isGood = isEvent && (!isChecked || this.#fits(bytes, start));
+      const isGood = isEvent && (!isChecked || this.#fits(bytes, start)) &&
+        (!this.#isRelayed || this.#isGenuine(source, bytes));
       if (isGood && isIdle && this.#isPlain(bytes)) {
         run++;
         if (isChecked) budget--; // An application's own validator may take any time.
@@ -179,6 +187,12 @@ export class Ingress<R extends Recipient> {
     return search.found;
   }
 
+  /** Returns whether the sender of the last validated event, if named, is a client of the relay. */
+  #isGenuine(relay: Subscriber<R>, bytes: Uint8Array): boolean {
+    const from = this.#validator.hasEnvelope ? this.#read(bytes, FROM) : null;
+    return from === null || this.#vouches!(relay, from);
+  }
+
   /** Returns whether the last validated event, which starts at `start`, matches its definition. */
   #fits(bytes: Uint8Array, start: number): boolean {
     const { end, hasEscapedKey } = this.#validator;
@@ -216,8 +230,9 @@ export class Ingress<R extends Recipient> {
     const ack = this.#read(bytes, ACK);
     const delivery = id === null && ack === null ? null : new Delivery(ack, id);
     const line = this.#rewrite(source, bytes, start);
-    if (to === null) router.pass(route, line, id !== null, delivery);
-    else router.passTo(to, line, id !== null, delivery);
+    if (to === null) return router.pass(route, line, id !== null, delivery);
+    const replyTo = this.#isRelayed ? this.#read(bytes, REPLY_TO) : null;
+    router.passTo(to, line, id !== null, delivery, replyTo);
   }
 
   #read(bytes: Uint8Array, key: EnvelopeKey): string | null {
@@ -234,8 +249,8 @@ export class Ingress<R extends Recipient> {
     const arena = this.#arena;
     const { end } = validator;
     const endsInCr = bytes[end - 1] === CR;
-    const isForged = validator.has(FROM) || validator.has(SEQ);
-    const isSigned = validator.has(ID) || validator.has(TO);
+    const isForged = !this.#isRelayed && (validator.has(FROM) || validator.has(SEQ));
+    const isSigned = !this.#isRelayed && (validator.has(ID) || validator.has(TO));
     if (!endsInCr && !isSigned && !isForged) return this.#lines(bytes, start, end + 1);
     const members = isSigned ? source.signature : NOTHING;
     const remaining = bytes.length - end - 1;

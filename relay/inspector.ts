@@ -54,6 +54,8 @@ export interface Subject<R extends Reported> {
   readonly routes: RouteCache<R>;
   /** The clients that have left. */
   readonly departures: Departures;
+  /** Returns clients of other relays of the cluster, as these reported them lately. */
+  elsewhere(): readonly ClientReport[];
 }
 
 /** Reports the state of one relay. */
@@ -101,16 +103,24 @@ export class Inspector<R extends Reported> {
     return encodeAnswer(id, this.#members ??= encodeReport(report));
   }
 
-  #find(watchedMs: number): RelayReport {
-    const { routes, departures } = this.#subject;
-    const busiest = largest(
+  /** Returns the clients of this relay: those with the longest queues, then the busiest. */
+  clients(): ClientReport[] {
+    return largest(
       this.#subject.subscribers(),
       MAX_CLIENTS,
-      (a, b) => b.recipient.pendingBytes - a.recipient.pendingBytes || traffic(b) - traffic(a),
-    );
+      (a, b) => compare(a.recipient, b.recipient),
+    ).map(toReport);
+  }
+
+  #find(watchedMs: number): RelayReport {
+    const { routes, departures } = this.#subject;
+    const elsewhere = this.#subject.elsewhere();
+    const own = this.clients();
     return {
       relay: this.#subject.stats(),
-      clients: busiest.map(toReport),
+      clients: elsewhere.length === 0
+        ? own
+        : [...own, ...elsewhere].sort(compare).slice(0, MAX_CLIENTS),
       names: routes.counts(MAX_NAMES),
       watchedMs,
       version: VERSION,
@@ -128,8 +138,10 @@ export class Inspector<R extends Reported> {
   }
 }
 
-function traffic({ recipient }: Subscriber<Reported>): number {
-  return recipient.bytesIn + recipient.bytesOut;
+type Traffic = Pick<RelayClient, "pendingBytes" | "bytesIn" | "bytesOut">;
+
+function compare(a: Traffic, b: Traffic): number {
+  return b.pendingBytes - a.pendingBytes || b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut;
 }
 
 function toReport({ recipient, subscriptions }: Subscriber<Reported>): ClientReport {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Backplane } from "../cluster/backplane.ts";
+import type { ClusterOptions } from "../cluster/options.ts";
 import type { Address } from "../protocol/address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
@@ -28,6 +30,12 @@ export interface RelayObserver {
    * not a single byte went in either direction.
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
+  /** Called when the other relays of the cluster can be reached again, or no longer. */
+  onCluster?(state: "together" | "alone"): void;
+  /** Called when events of another relay are missing; `events` is how many, if that is known. */
+  onGap?(relay: string, events: number | undefined): void;
+  /** Called, once for each, with faults of another relay or of a stranger on the backplane. */
+  onClusterFault?(fault: string): void;
 }
 
 /** Options of {@link RelayOptions.web}. */
@@ -119,6 +127,20 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default The option `web` of the server.
    */
   readonly web?: RelayWebOptions;
+  /**
+   * Makes this relay one of a cluster: several relays that act as one. Names the NATS servers over
+   * which they reach each other.
+   */
+  readonly cluster?: ClusterOptions | Backplane;
+  /**
+   * What happens while the relay does not reach the others of its cluster. In any case, its clients
+   * stay and its limits hold. `"tell"` acknowledges events as ever, and tells the clients of the other
+   * relays what was lost. `"stop"` acknowledges nothing, so that a client does not take an event for
+   * passed on that the other relays may never get.
+   *
+   * @default {"tell"}
+   */
+  readonly clusterLoss?: "tell" | "stop";
   /** Callbacks for joining, leaving and refused clients. */
   readonly observer?: RelayObserver;
 }

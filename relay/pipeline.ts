@@ -6,16 +6,24 @@
  */
 
 import { Backpressure, type BackpressureSink } from "./backpressure.ts";
+import type { Backplane } from "../cluster/backplane.ts";
+import type { ClusterOptions } from "../cluster/options.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import { nextTurn, turnIsOver } from "../net/turn.ts";
 import type { Address } from "../protocol/address.ts";
-import type { Feature, Hello } from "../protocol/control.ts";
+import {
+  type ClusterNews,
+  encodeClusterNews,
+  type Feature,
+  type Hello,
+} from "../protocol/control.ts";
+import { randomId } from "../protocol/random_id.ts";
 import type { HttpRequest } from "../protocol/http.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { checkDuration, checkMaxBatchDelay, MAX_TIMER_MS } from "../protocol/option_checks.ts";
-import type { RelayStats } from "../protocol/report.ts";
+import type { ClientReport, RelayStats } from "../protocol/report.ts";
 import { LineValidator } from "../protocol/validator.ts";
 import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
 import type { AdmissionSink } from "../server/options.ts";
@@ -23,12 +31,13 @@ import type { WebAnswer } from "../web/answer.ts";
 import type { Site } from "../web/site.ts";
 import { Handshake } from "../server/handshake.ts";
 import { RateLimiter, type Sent } from "../server/rate_limiter.ts";
+import type { ClusterGateway, GatewaySink } from "./cluster_gateway.ts";
 import { ControlHandler } from "./control_handler.ts";
 import { Departures } from "./departures.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
 import type { RelayObserver, RelayOptions } from "./options.ts";
-import { Router } from "./router.ts";
+import { Router, type Routing } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { StatsCollector } from "./stats.ts";
 import type { Subscriber } from "./subscription_table.ts";
@@ -36,15 +45,31 @@ import type { Subscriber } from "./subscription_table.ts";
 /** Features of every relay besides passing events on. */
 const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats", "window"];
 
+/** Returns what a relay can do for its clients. */
+function featuresOf({ subscribeFirst, cluster }: RelayOptions): Feature[] {
+  return [
+    ...FEATURES,
+    ...(subscribeFirst ? ["subscribe-first"] as const : []),
+    ...(cluster ? ["cluster"] as const : []),
+  ];
+}
+
+/** Returns the way to other relays. Loads what it needs, which most relays do not. */
+async function toBackplane(cluster: ClusterOptions | Backplane): Promise<Backplane> {
+  if ("join" in cluster) return cluster;
+  const { NatsBackplane } = await import("../cluster/nats_backplane.ts");
+  return new NatsBackplane(cluster);
+}
+
 /** The clients of one relay, and the way of their lines. */
-export class Pipeline implements AdmissionSink, BackpressureSink {
+export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
   readonly #server: { readonly pendingBytes: number };
   readonly #observer: RelayObserver;
   readonly #clients = new Set<LineConnection>();
   /** The subscriber of each client. A client that has left may still have a block to relay. */
   readonly #subscribers = new WeakMap<LineConnection, Subscriber<LineConnection>>();
   /** Clients with the rest of a block that waits until other clients have had their turn. */
-  readonly #late = new Set<LineConnection>();
+  readonly #late = new Map<LineConnection, LineBlock>();
   readonly #stats = new StatsCollector();
   readonly #departures = new Departures();
   readonly #validator: LineValidator;
@@ -55,7 +80,18 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   readonly #router: Router<LineConnection>;
   readonly #inspector: Inspector<LineConnection>;
   readonly #controlHandler: ControlHandler;
-  readonly #ingress: Ingress<LineConnection>;
+  /** Takes what clients send. Replaced while there are none, if the relay is one of a cluster. */
+  #ingress: Ingress<LineConnection>;
+  #gateway: ClusterGateway | null = null;
+  readonly #joinCluster: (() => Promise<ClusterGateway>) | null;
+  #joined: Promise<void> | null = null;
+  #isStopped = false;
+  /** Whether clients may ask for the state of the relay. */
+  readonly #inspectsClients: boolean;
+  /** Whether nothing is acknowledged while the relay is alone. */
+  readonly #stopsAcks: boolean;
+  /** The clients that want to know what becomes of the cluster. */
+  readonly #wantsNews = new Set<LineConnection>();
   readonly #loadSite: () => Promise<Site>;
   #site: Promise<Site> | null = null;
 
@@ -72,8 +108,13 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
     loadSite: () => Promise<Site>,
   ) {
     const limits = new ConnectionLimits(options);
-    const subscribeFirst = options.subscribeFirst ?? false;
+    const { cluster, echo = true, subscribeFirst = false } = options;
+    const maxBatchDelay = checkMaxBatchDelay(options.maxBatchDelay);
+    const id = cluster ? `r${randomId(4)}` : "";
+    const prefix = cluster ? `${id}.` : "";
     this.#server = server;
+    this.#inspectsClients = options.inspect ?? true;
+    this.#stopsAcks = options.clusterLoss === "stop";
     this.#loadSite = loadSite;
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
@@ -87,12 +128,16 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
       limits,
       this.#validator,
       this.#rateLimiter,
-      subscribeFirst ? [...FEATURES, "subscribe-first"] : FEATURES,
+      featuresOf(options),
+      prefix,
     );
     this.#router = new Router({
-      echo: options.echo ?? true,
+      echo,
       subscribeFirst,
-      maxBatchDelay: checkMaxBatchDelay(options.maxBatchDelay),
+      maxBatchDelay,
+      prefix,
+      onInterest: cluster ? (...change) => this.#gateway!.noteInterest(...change) : null,
+      onAnswer: cluster ? () => this.#gateway?.answer() : undefined,
       maxPendingBytes: limits.maxPendingBytes,
       onQueued: (client) => this.#backpressure.observe(client),
     });
@@ -102,23 +147,61 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
       largestQueues: (max) => this.#router.largestQueues(max),
       routes: this.#router.routes,
       departures: this.#departures,
+      elsewhere: () => this.#gateway?.clients() ?? [],
     });
     this.#controlHandler = new ControlHandler(
       this.#handshake,
       this.#router,
-      options.inspect ?? true ? this.#inspector : null,
+      this.#inspectsClients ? this.#inspector : null,
       options,
-    );
-    this.#ingress = new Ingress(
-      this.#validator,
-      this.#router,
-      this.#filter,
-      (client, control, line) => {
-        const { hasEscapedKey } = this.#validator;
-        const cost = this.#controlHandler.onControl(client, control, line, hasEscapedKey);
-        this.#charge(client.recipient, { control: cost });
+      {
+        whenHeard: (isForAll) => this.#gateway?.whenHeard(isForAll) ?? null,
+        keepInformed: (client) => this.#keepInformed(client),
       },
     );
+    this.#ingress = this.#newIngress(this.#router);
+    this.#joinCluster = cluster
+      ? async () => {
+        const { ClusterGateway } = await import("./cluster_gateway.ts");
+        const terms = {
+          maxLineBytes: limits.maxLineBytes,
+          maxDepth: this.#validator.maxDepth,
+          echo,
+          subscribeFirst,
+          events: this.#filter.names?.toSorted() ?? null,
+        };
+        const router = this.#router;
+        const backplane = await toBackplane(cluster);
+        const parts = { id, backplane, terms, maxBatchDelay, router };
+        return new ClusterGateway(parts, this);
+      }
+      : null;
+  }
+
+  #newIngress(routing: Routing<LineConnection>): Ingress<LineConnection> {
+    return new Ingress(this.#validator, routing, this.#filter, (client, control, line) => {
+      const { hasEscapedKey } = this.#validator;
+      const cost = this.#controlHandler.onControl(client, control, line, hasEscapedKey);
+      this.#charge(client.recipient, { control: cost });
+    });
+  }
+
+  /** Resolves once the first client may come: at once, or when the cluster has been joined. */
+  get ready(): Promise<void> {
+    return this.#joined ??= this.#join();
+  }
+
+  /** Joins the cluster, if the relay is one of a cluster, before the first client comes. */
+  prepare(): Promise<void> {
+    return this.ready;
+  }
+
+  async #join(): Promise<void> {
+    if (!this.#joinCluster) return;
+    this.#gateway = await this.#joinCluster();
+    if (this.#isStopped) return;
+    this.#ingress = this.#newIngress(this.#gateway.routing);
+    await this.#gateway.join();
   }
 
   /** Starts to watch the rates of clients. */
@@ -131,15 +214,27 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
     const waits = this.#late.size > 0 || this.#backpressure.isReleasing;
     this.#late.clear();
     if (waits) await nextTurn(); // for which they wait
-    this.#router.flush();
+    this.flush();
+    this.#isStopped = true;
+    if (!this.#gateway) await this.#joined?.catch(() => {}); // It may be on its way.
+    await this.#gateway?.leave();
     this.#stats.stop();
     this.#rateLimiter.stop();
     this.#inspector.stop();
   }
 
+  /**
+   * Lets other relays choose clients of this one no longer, before these are closed. Returns `null`
+   * if there are no other relays.
+   */
+  retire(): Promise<void> | null {
+    return this.#gateway?.retire() ?? null;
+  }
+
   /** Queues all gathered events for their recipients. */
   flush(): void {
     this.#router.flush();
+    this.#gateway?.flush();
   }
 
   /** The connected clients, in the order of their arrival. */
@@ -151,7 +246,9 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   stats(): RelayStats {
     const { eventsUnheard } = this.#router;
     const { refused } = this.#filter;
-    return this.#stats.read(this.#clients, this.#server.pendingBytes, eventsUnheard, refused);
+    const { pendingBytes } = this.#server;
+    const stats = this.#stats.read(this.#clients, pendingBytes, eventsUnheard, refused);
+    return this.#gateway ? { ...stats, cluster: this.#gateway.stats() } : stats;
   }
 
   async onRequest(request: HttpRequest, isAuthorized: boolean): Promise<WebAnswer | null> {
@@ -195,6 +292,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
 
   onClose(connection: LineConnection, info: CloseInfo): void {
     this.#clients.delete(connection);
+    this.#wantsNews.delete(connection);
+    this.#handshake.forget(connection);
     this.#router.close(this.#subscriberOf(connection));
     this.#rateLimiter.forget(connection);
     this.#backpressure.forget(connection);
@@ -209,7 +308,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   }
 
   #subscriberOf(connection: LineConnection): Subscriber<LineConnection> {
-    return this.#subscribers.get(connection)!;
+    return this.#subscribers.get(connection) ?? this.#gateway!.peerOf(connection)!;
   }
 
   recipientsAmong(
@@ -219,12 +318,14 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
   ): readonly LineConnection[] {
     const clients = readers.map((reader) => this.#subscriberOf(reader));
     const subscriber = this.#subscriberOf(source);
-    const found = this.#ingress.recipientsAmong(clients, subscriber, bytes, turnIsOver);
+    const ingress = this.#gateway?.peerOf(source) ? this.#gateway : this.#ingress;
+    const found = ingress.recipientsAmong(clients, subscriber, bytes, turnIsOver);
     return Array.from(found, ({ recipient }) => recipient);
   }
 
   /** Relays the events among the lines, and answers the control lines. */
   pass(source: LineConnection, { bytes }: LineBlock, parkedMs: number): void {
+    if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
     if (parkedMs > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(parkedMs, source);
     const subscriber = this.#subscriberOf(source);
     const isFirst = source.isStart(bytes);
@@ -240,6 +341,69 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
     if (!isBad) return;
     this.#router.close(subscriber);
     this.#handshake.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
+  }
+
+  /** Relays the events of another relay. */
+  #passFromLink(gateway: ClusterGateway, source: LineConnection, bytes: Uint8Array): void {
+    const { end, isBad } = gateway.take(source, bytes, () => turnIsOver(source));
+    if (isBad) {
+      const { code, message } = gateway.fault;
+      source.close(code, message);
+    } else if (end < bytes.length) {
+      this.#putOff(source, new LineBlock(bytes.subarray(end)));
+    }
+  }
+
+  reportClients(): readonly ClientReport[] {
+    return this.#inspectsClients ? this.#inspector.clients() : [];
+  }
+
+  onLinkLines(connection: LineConnection, lines: LineBlock): void {
+    this.#backpressure.deliver(connection, lines);
+  }
+
+  onQueued(connection: LineConnection): void {
+    this.#backpressure.observe(connection);
+  }
+
+  onLinkEnd(connection: LineConnection): void {
+    const rest = this.#backpressure.unpark(connection) ?? this.#late.get(connection);
+    this.#late.delete(connection);
+    if (rest) this.#gateway!.take(connection, rest.bytes, () => false);
+    this.#backpressure.forget(connection);
+  }
+
+  onGap(relay: string, events: number | undefined): void {
+    this.#router.flush(); // The events before it come first.
+    this.#tell({ control: "gap", relay, events });
+    this.#observer.onGap?.(relay, events);
+  }
+
+  onState(isAlone: boolean): void {
+    const state = isAlone ? "alone" : "together";
+    if (this.#stopsAcks && isAlone) this.#handshake.holdAcks();
+    else this.#handshake.releaseAcks();
+    this.#tell({ control: "cluster", state });
+    this.#observer.onCluster?.(state);
+  }
+
+  onClusterFault(fault: string): void {
+    this.#observer.onClusterFault?.(fault);
+  }
+
+  /** Tells the clients that want to know. */
+  #tell(news: ClusterNews): void {
+    const line = encodeClusterNews(news);
+    for (const client of this.#wantsNews) client.send(line, 0);
+  }
+
+  /** Tells a client what becomes of the cluster from now on. */
+  #keepInformed(client: LineConnection): void {
+    if (!this.#gateway) return;
+    this.#wantsNews.add(client);
+    if (this.#gateway.isAlone) {
+      client.send(encodeClusterNews({ control: "cluster", state: "alone" }), 0);
+    }
   }
 
   /**
@@ -261,7 +425,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink {
    */
   async #putOff(source: LineConnection, rest: LineBlock): Promise<void> {
     source.pause();
-    this.#late.add(source);
+    this.#late.set(source, rest);
     await nextTurn();
     if (!this.#late.delete(source)) return; // The relay has ended.
     this.#backpressure.deliver(source, rest);

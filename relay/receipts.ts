@@ -11,8 +11,9 @@ import { encodeReceipts, type Receipt } from "../protocol/control.ts";
 
 /** An event whose publisher expects a receipt. */
 export class Delivery {
+  /** The ID of the request, or `null` if the event is not a request. */
+  readonly request: string | null;
   readonly #ack: string | null;
-  readonly #request: string | null;
   readonly #batches: Batch[] = [];
   /** Number of batches for the publisher's group that do not reach the publisher. */
   #excluded = 0;
@@ -25,7 +26,7 @@ export class Delivery {
    */
   constructor(ack: string | null, request: string | null) {
     this.#ack = ack;
-    this.#request = request;
+    this.request = request;
   }
 
   /**
@@ -39,7 +40,18 @@ export class Delivery {
 
   /** Whether the event is a request. */
   get isRequest(): boolean {
-    return this.#request !== null;
+    return this.request !== null;
+  }
+
+  /** Whether the number of clients may be too low, because a relay did not tell its part. */
+  get isIncomplete(): boolean {
+    return this.#batches.some(({ isIncomplete }) => isIncomplete);
+  }
+
+  /** The number of clients for which the event was queued. All batches must have been. */
+  get clients(): number {
+    // Too low by one if the publisher did not accept its own lines. But then its connection closes.
+    return this.#batches.reduce((sum, { accepted }) => sum + accepted!, -this.#excluded);
   }
 
   /** Whether all batches have been queued. */
@@ -47,44 +59,70 @@ export class Delivery {
     return this.#batches.every(({ accepted }) => accepted !== null);
   }
 
+  /** Waits for no further answer. */
+  giveUp(): void {
+    for (const batch of this.#batches) {
+      if (batch.accepted !== null) continue;
+      batch.accepted = 0;
+      batch.isIncomplete = true;
+    }
+  }
+
   /** Returns the receipts for the publisher once all batches have been queued. Usually none. */
   receipts(): Receipt[] {
-    // Too low by one if the publisher did not accept its own lines. But then its connection closes.
-    let clients = -this.#excluded;
-    for (const { accepted } of this.#batches) clients += accepted!;
+    const { clients, isIncomplete } = this;
+    const incomplete = isIncomplete && { isIncomplete };
     const receipts: Receipt[] = [];
-    if (this.#ack !== null) receipts.push({ id: this.#ack, clients });
-    if (this.#request !== null && clients === 0) receipts.push({ id: this.#request, clients });
+    if (this.#ack !== null) receipts.push({ id: this.#ack, clients, ...incomplete });
+    // A request that may have reached a client of another relay may still be answered.
+    const isUnheard = clients === 0 && !isIncomplete;
+    if (this.request !== null && isUnheard) receipts.push({ id: this.request, clients });
     return receipts;
   }
 }
 
-/** A publisher and an event for which it expects a receipt. */
-interface Entry<R extends Recipient> {
-  readonly publisher: R;
+/** Who expects to hear of an event, and the event. */
+interface Entry<P> {
+  readonly publisher: P;
   readonly delivery: Delivery;
 }
 
 /** The pending receipts of all publishers. */
-export class Receipts<R extends Recipient> {
-  #open: Entry<R>[] = [];
+export class Receipts<P> {
+  readonly #send: (publisher: P, deliveries: readonly Delivery[]) => void;
+  #open: Entry<P>[] = [];
+
+  /**
+   * Creates an instance without pending receipts.
+   *
+   * @param send Sends the receipts of events that have been queued.
+   */
+  constructor(send: (publisher: P, deliveries: readonly Delivery[]) => void) {
+    this.#send = send;
+  }
 
   /** Adds a receipt that is due once the event has been queued. */
-  add(publisher: R, delivery: Delivery): void {
+  add(publisher: P, delivery: Delivery): void {
     this.#open.push({ publisher, delivery });
   }
 
   /** Returns whether receipts for a publisher are pending. */
-  has(publisher: R): boolean {
+  has(publisher: P): boolean {
     return this.#open.some((entry) => entry.publisher === publisher);
+  }
+
+  /** Answers a publisher that leaves now. Events that wait for other relays are incomplete. */
+  settle(publisher: P): void {
+    for (const entry of this.#open) if (entry.publisher === publisher) entry.delivery.giveUp();
+    this.answer();
   }
 
   /** Sends all receipts that are due, each publisher's in the order of its events. */
   answer(): void {
     if (this.#open.length === 0) return;
-    const open: Entry<R>[] = [];
-    const due: Entry<R>[] = [];
-    const waiting = new Set<R>();
+    const open: Entry<P>[] = [];
+    const due: Entry<P>[] = [];
+    const waiting = new Set<P>();
     for (const entry of this.#open) {
       if (!entry.delivery.isDone) waiting.add(entry.publisher);
       if (waiting.has(entry.publisher)) open.push(entry);
@@ -92,8 +130,13 @@ export class Receipts<R extends Recipient> {
     }
     this.#open = open;
     for (const [publisher, entries] of Map.groupBy(due, ({ publisher }) => publisher)) {
-      const receipts = entries.flatMap(({ delivery }) => delivery.receipts());
-      if (receipts.length > 0) publisher.send(encodeReceipts(receipts), 0);
+      this.#send(publisher, entries.map(({ delivery }) => delivery));
     }
   }
+}
+
+/** Sends receipts to a client. */
+export function sendReceipts(client: Recipient, deliveries: readonly Delivery[]): void {
+  const receipts = deliveries.flatMap((delivery) => delivery.receipts());
+  if (receipts.length > 0) client.send(encodeReceipts(receipts), 0);
 }

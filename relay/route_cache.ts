@@ -175,6 +175,19 @@ export class RoundRobin<R extends Recipient> {
     this.next = first % groups.length;
   }
 
+  /** Returns how many clients could receive an event, and how many of them have an empty queue. */
+  count(excluded: SubscriberGroup<R> | null): { open: number; free: number } {
+    let open = 0;
+    let free = 0;
+    for (const group of this.groups) {
+      const { recipient } = group.members.values().next().value!;
+      if (group === excluded || !recipient.open) continue;
+      open++;
+      if (recipient.pendingBytes === 0) free++;
+    }
+    return { open, free };
+  }
+
   /**
    * Returns the next client with an empty send queue. If no queue is empty, returns the client with
    * the fewest pending bytes. Returns `null` if no open client remains.

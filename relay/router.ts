@@ -6,10 +6,10 @@
  */
 
 import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
-import { type Subscriber, SubscriptionTable } from "./subscription_table.ts";
+import { type InterestListener, type Subscriber, SubscriptionTable } from "./subscription_table.ts";
 import { WriteCoalescer } from "../server/coalescer.ts";
 import type { Block } from "../net/piece.ts";
-import { type Delivery, Receipts } from "./receipts.ts";
+import { type Delivery, Receipts, sendReceipts } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import type { QueueReport } from "../protocol/report.ts";
@@ -27,6 +27,12 @@ export interface RouterOptions<R extends Recipient> {
   readonly maxPendingBytes: number;
   /** Called with each client for which lines have just been queued. */
   readonly onQueued: (recipient: R) => void;
+  /** What the IDs of clients begin with. */
+  readonly prefix?: string | undefined;
+  /** Called with each change of what the clients hear. */
+  readonly onInterest?: InterestListener | null | undefined;
+  /** Called when gathered lines have been queued and receipts may be due. */
+  readonly onAnswer?: (() => void) | undefined;
 }
 
 /** Whole lines in a block. */
@@ -36,12 +42,80 @@ export interface Lines {
   readonly end: number;
 }
 
+/** Passes the events of blocks on. */
+export interface Routing<R extends Recipient> {
+  /** The event names seen so far. */
+  readonly routes: RouteCache<R>;
+  /** Whether the names of events without an envelope do not matter. */
+  readonly isIdle: boolean;
+  /** Starts passing on a block of a client. */
+  begin(source: Subscriber<R>): void;
+  /** Passes on `count` events without an envelope, while {@link isIdle}. */
+  passRun(lines: Lines, count: number): void;
+  /** Passes one event on to all subscribers of its name. A request is not passed to its sender. */
+  pass(route: Route<R>, line: Lines, isRequest: boolean, delivery: Delivery | null): void;
+  /**
+   * Passes one event on to one client. `replyTo` is the request that it answers, if that is known.
+   */
+  passTo(
+    id: string,
+    line: Lines,
+    isRequest: boolean,
+    delivery: Delivery | null,
+    replyTo: string | null,
+  ): void;
+  /**
+   * Ends a block, and sends the receipts that are due.
+   *
+   * @param hasMore Whether more input from the client is ready, so that small amounts may be
+   * gathered for a moment.
+   */
+  end(hasMore: boolean): void;
+  /**
+   * Starts a search for those of `clients` that would receive the events of `source`. Excludes the
+   * source itself unless `echo` is set.
+   */
+  search(source: Subscriber<R>, clients: readonly Subscriber<R>[]): Search<R>;
+  /** Returns the client with the ID `id`, or `undefined`. */
+  find(id: string): Subscriber<R> | undefined;
+}
+
+/** Finds the clients, among given candidates, that would receive events of a block. */
+export interface Search<R extends Recipient> {
+  /** The candidates that would receive an event, in no particular order. */
+  readonly found: ReadonlySet<Subscriber<R>>;
+  /** Whether all candidates have been found. */
+  readonly isComplete: boolean;
+  /** Adds an event for all subscribers of its name. */
+  add(route: Route<R>): void;
+  /** Adds an event for one client alone. */
+  addFor(client: Subscriber<R> | undefined): void;
+}
+
+/** The queues of which one client here may receive an event. */
+export class QueueFilter {
+  /** The queues of which no client has received the event. */
+  readonly left: Set<string>;
+  readonly #queues: ReadonlySet<string>;
+
+  /** Creates a filter that permits these queues. */
+  constructor(queues: Iterable<string>) {
+    this.#queues = new Set(queues);
+    this.left = new Set(this.#queues);
+  }
+
+  /** Whether a client of a queue may receive the event. */
+  has(queue: string): boolean {
+    return this.#queues.has(queue);
+  }
+}
+
 /**
  * Passes events on to the clients of one relay. The events of a block are passed on between
  * {@link begin} and {@link end}. Subscriptions that change in between take effect at that point of
  * the block.
  */
-export class Router<R extends Recipient> {
+export class Router<R extends Recipient> implements Routing<R> {
   /** Number of events without a recipient. */
   eventsUnheard = 0;
   /** The event names seen so far. */
@@ -49,26 +123,28 @@ export class Router<R extends Recipient> {
 
   readonly #echo: boolean;
   readonly #subscribeFirst: boolean;
-  readonly #groups = new SubscriptionTable<R>();
+  readonly #groups: SubscriptionTable<R>;
   readonly #coalescer: WriteCoalescer<R>;
+  readonly #onAnswer: (() => void) | undefined;
   readonly #subscribers = new TextMap<Subscriber<R>>();
   /** The source of the block that is being passed on. */
   #source: Subscriber<R> | null = null;
-  readonly #receipts = new Receipts<R>();
+  readonly #receipts = new Receipts<R>(sendReceipts);
   /** Number of the last event that was passed to queues. */
   #line = 0;
 
-  constructor(
-    { echo, subscribeFirst, maxBatchDelay, maxPendingBytes, onQueued }: RouterOptions<R>,
-  ) {
+  constructor(options: RouterOptions<R>) {
+    const { echo, subscribeFirst, maxBatchDelay, maxPendingBytes, onQueued } = options;
     this.#echo = echo;
     this.#subscribeFirst = subscribeFirst;
+    this.#onAnswer = options.onAnswer;
+    this.#groups = new SubscriptionTable(options.prefix, options.onInterest);
     this.routes = new RouteCache(this.#groups);
     this.#coalescer = new WriteCoalescer({
       maxBatchDelay,
       maxPendingBytes,
       onQueued,
-      onFlushed: () => this.#receipts.answer(),
+      onFlushed: () => this.answer(),
     });
   }
 
@@ -76,7 +152,7 @@ export class Router<R extends Recipient> {
   open(recipient: R): Subscriber<R> {
     this.#settle(this.#groups.everything);
     const subscriber = this.#groups.join(recipient);
-    this.#subscribers.set(`c${recipient.id}`, subscriber);
+    this.#subscribers.set(subscriber.id, subscriber);
     if (this.#subscribeFirst) this.change(subscriber, Subscriptions.NOTHING, false);
     return subscriber;
   }
@@ -86,10 +162,13 @@ export class Router<R extends Recipient> {
    * and nothing more.
    */
   close(subscriber: Subscriber<R>): void {
-    if (this.#receipts.has(subscriber.recipient)) this.flush(); // It still gets its receipts.
+    if (this.#receipts.has(subscriber.recipient)) { // It still gets its receipts.
+      this.flush();
+      this.#receipts.settle(subscriber.recipient);
+    }
     this.#coalescer.flushFor(subscriber);
     this.#groups.leave(subscriber);
-    this.#subscribers.delete(`c${subscriber.recipient.id}`);
+    this.#subscribers.delete(subscriber.id);
   }
 
   /**
@@ -100,7 +179,7 @@ export class Router<R extends Recipient> {
    * gathered events were flushed.
    */
   change(subscriber: Subscriber<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
-    if (!this.#subscribers.has(`c${subscriber.recipient.id}`)) return 0;
+    if (!this.#subscribers.has(subscriber.id)) return 0;
     const existing = this.#groups.find(subscriptions);
     const steps = existing ? this.#settle(existing) : 0;
     this.#coalescer.flushFor(subscriber);
@@ -126,11 +205,7 @@ export class Router<R extends Recipient> {
     return group.members.size;
   }
 
-  /**
-   * Starts a search for those of `clients` that would receive the events of `source`. Excludes the
-   * source itself unless `echo` is set.
-   */
-  search(source: Subscriber<R>, clients: readonly Subscriber<R>[]): RecipientSearch<R> {
+  search(source: Subscriber<R>, clients: readonly Subscriber<R>[]): Search<R> {
     const others = this.#echo ? clients : clients.filter((client) => client !== source);
     return new RecipientSearch(others, this.#groups.everything);
   }
@@ -157,13 +232,35 @@ export class Router<R extends Recipient> {
 
   /** Passes on `count` events without an envelope, while {@link isIdle}. */
   passRun(lines: Lines, count: number): void {
-    const { everything } = this.#groups;
-    const isDelivered = this.#deliver(everything, lines, count, this.#excluded(false), null);
-    if (!isDelivered) this.eventsUnheard += count;
+    if (!this.deliverRun(lines, count)) this.eventsUnheard += count;
   }
 
-  /** Passes one event on to all subscribers of its name. A request is not passed to its sender. */
   pass(route: Route<R>, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
+    this.note(this.deliver(route, line, isRequest, delivery), delivery);
+  }
+
+  passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
+    this.note(this.deliverTo(id, line, isRequest, delivery), delivery);
+  }
+
+  /** Delivers `count` events to the clients that receive every event. */
+  deliverRun(lines: Lines, count: number): boolean {
+    return this.#deliver(this.#groups.everything, lines, count, this.#excluded(false), null);
+  }
+
+  /**
+   * Delivers one event to the clients of this relay.
+   *
+   * @param filter The queues of which one client here receives it. `null` for all.
+   * @returns Whether any client receives it.
+   */
+  deliver(
+    route: Route<R>,
+    line: Lines,
+    isRequest: boolean,
+    delivery: Delivery | null,
+    filter: QueueFilter | null = null,
+  ): boolean {
     const excluded = this.#excluded(isRequest);
     const { everything } = this.#groups;
     const isDelivered = this.#deliver(everything, line, 1, excluded, delivery);
@@ -171,22 +268,46 @@ export class Router<R extends Recipient> {
     for (const group of route.groups) {
       if (this.#deliver(group, line, 1, excluded, delivery)) isExpected = true;
     }
-    if (route.queues.length > 0 && this.#queue(route, line, excluded, delivery)) isExpected = true;
+    if (route.queues.length > 0 && this.#queue(route, line, excluded, delivery, filter)) {
+      isExpected = true;
+    }
     // A request is not delayed for its subscribers. If there are none, it is not delayed for the
     // clients that receive every event.
     if (isRequest && !isExpected) everything.isUrgent = true;
-    this.#count(isDelivered || isExpected, delivery);
+    return isDelivered || isExpected;
   }
 
-  /** Passes one event on to one client. */
-  passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
+  /**
+   * Delivers one event to one client of each of these queues, unless that has received it as one of
+   * the others.
+   *
+   * @param sender The client that has sent it, if that is known.
+   * @returns Whether any client receives it.
+   */
+  deliverToQueues(
+    route: Route<R>,
+    line: Lines,
+    isRequest: boolean,
+    delivery: Delivery | null,
+    filter: QueueFilter,
+    sender: Subscriber<R> | null,
+  ): boolean {
+    const excluded = isRequest || !this.#echo ? sender : null;
+    return this.#queue(route, line, excluded, delivery, filter);
+  }
+
+  /** Delivers one event to one client. Returns whether there is one to receive it. */
+  deliverTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): boolean {
     const subscriber = this.#subscribers.get(id);
-    const isDelivered = subscriber !== undefined && subscriber !== this.#excluded(isRequest);
-    if (isDelivered) {
-      this.#coalescer.addFor(subscriber, line.block, line.start, line.end);
-      delivery?.add(subscriber.group.batchOf(subscriber), false);
-    }
-    this.#count(isDelivered, delivery);
+    if (subscriber === undefined || subscriber === this.#excluded(isRequest)) return false;
+    this.#coalescer.addFor(subscriber, line.block, line.start, line.end);
+    delivery?.add(subscriber.group.batchOf(subscriber), false);
+    return true;
+  }
+
+  /** Returns the group that must not receive an event of the source, or `null`. */
+  excludedGroup(isRequest: boolean): SubscriberGroup<R> | null {
+    return this.#excluded(isRequest)?.group ?? null;
   }
 
   /** Returns the client that must not receive an event of the source, or `null`. */
@@ -194,7 +315,8 @@ export class Router<R extends Recipient> {
     return isRequest || !this.#echo ? this.#source : null;
   }
 
-  #count(isDelivered: boolean, delivery: Delivery | null): void {
+  /** Notes an event that was passed on, and its receipt if one is expected. */
+  note(isDelivered: boolean, delivery: Delivery | null): void {
     if (!isDelivered) this.eventsUnheard++;
     if (delivery) this.#receipts.add(this.#source!.recipient, delivery);
   }
@@ -221,12 +343,15 @@ export class Router<R extends Recipient> {
     line: Lines,
     excluded: Subscriber<R> | null,
     delivery: Delivery | null,
+    filter: QueueFilter | null,
   ): boolean {
     const number = ++this.#line;
     for (const group of route.groups) group.line = number;
     let isDelivered = false;
     for (const queue of route.queues) {
+      if (filter !== null && !filter.has(queue.queue.name)) continue;
       const group = queue.take(excluded?.group ?? null);
+      if (group) filter?.left.delete(queue.queue.name);
       if (!group || group.line === number) continue;
       group.line = number;
       if (this.#deliver(group, line, 1, excluded, delivery)) isDelivered = true;
@@ -245,19 +370,24 @@ export class Router<R extends Recipient> {
     const source = this.#source!;
     this.#coalescer.endBlock(source, hasMore && !this.#groups.isIdle);
     this.#source = null;
-    this.#receipts.answer();
+    this.answer();
   }
 
   /** Flushes all gathered events. */
   flush(): void {
     this.#coalescer.flushAll();
+    this.answer();
+  }
+
+  /** Sends the receipts that are due. */
+  answer(): void {
     this.#receipts.answer();
+    this.#onAnswer?.();
   }
 }
 
-/** Finds the clients, among given candidates, that would receive events of a block. */
-class RecipientSearch<R extends Recipient> {
-  /** The candidates that would receive an event, in no particular order. */
+/** The search among the clients of one relay. */
+class RecipientSearch<R extends Recipient> implements Search<R> {
   readonly found = new Set<Subscriber<R>>();
 
   readonly #candidates: ReadonlySet<Subscriber<R>>;
@@ -272,7 +402,6 @@ class RecipientSearch<R extends Recipient> {
     this.#byGroup = Map.groupBy(candidates, ({ group }) => group);
   }
 
-  /** Whether all candidates have been found. */
   get isComplete(): boolean {
     return this.found.size === this.#candidates.size;
   }
@@ -291,7 +420,6 @@ class RecipientSearch<R extends Recipient> {
     }
   }
 
-  /** Adds an event for one client alone. */
   addFor(client: Subscriber<R> | undefined): void {
     if (client && this.#candidates.has(client)) this.found.add(client);
   }

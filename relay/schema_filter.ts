@@ -49,6 +49,11 @@ export class SchemaFilter {
     return this.#checker.hasDefinitions;
   }
 
+  /** The names of the defined events, or `null` without definitions. */
+  get names(): readonly string[] | null {
+    return this.#checker.names;
+  }
+
   /**
    * Returns whether an event matches its definition. `LineValidator` must have accepted the line.
    */

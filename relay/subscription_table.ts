@@ -12,7 +12,7 @@ import { Member, type Recipient, SubscriberGroup } from "../server/subscriber_gr
 import { largest } from "./largest.ts";
 import { memberBytes } from "../protocol/envelope.ts";
 import { REST } from "../protocol/pattern.ts";
-import { PatternTrie } from "./pattern_trie.ts";
+import { PatternTrie } from "../protocol/pattern_trie.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import type { QueueReport } from "../protocol/report.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -22,25 +22,44 @@ import { TextMap } from "../protocol/text_map.ts";
 export class Subscriber<R extends Recipient = Recipient> extends Member<R> {
   /** The client's subscriptions. */
   subscriptions: Subscriptions = Subscriptions.NONE_YET;
+  /** What the IDs of the clients of its relay begin with. */
+  readonly prefix: string;
   #signature: Uint8Array | null = null;
+
+  /** Adds a client to a group. Its ID begins with `prefix`. */
+  constructor(recipient: R, group: SubscriberGroup<R>, prefix = "") {
+    super(recipient, group);
+    this.prefix = prefix;
+  }
+
+  /** The client's ID, such as `c3`. */
+  get id(): string {
+    return `${this.prefix}c${this.recipient.id}`;
+  }
 
   /**
    * The member that the relay inserts into the client's requests and direct events, such as
    * `"from":"c3",`.
    */
   get signature(): Uint8Array {
-    return this.#signature ??= memberBytes("from", `c${this.recipient.id}`);
+    return this.#signature ??= memberBytes("from", this.id);
   }
 }
 
 /** A queue. One of its clients receives each event. */
 export class Queue {
+  readonly name: string;
   /**
    * Incremented for each name that is new to the queue, so that names start with different clients.
    */
   turns = 0;
   /** Number of memberships in the queue, one for each of its clients. */
   memberships = 0;
+
+  /** Creates a queue without clients. */
+  constructor(name: string) {
+    this.name = name;
+  }
 }
 
 /** An entry of the index: a group that receives an event, alone or as one of a queue. */
@@ -73,6 +92,11 @@ export interface Reach<R extends Recipient> {
 const { NOTHING } = Subscriptions;
 const ALL = Subscriptions.NONE_YET.after({ control: "subscribe", events: [REST] });
 
+/**
+ * Called when a client more, or one fewer, hears a pattern. Clients that share a group count once.
+ */
+export type InterestListener = (pattern: string, queue: string, by: 1 | -1) => void;
+
 /** The groups of one relay. */
 export class SubscriptionTable<R extends Recipient> {
   /** The clients that receive every event. This group is never in the index. */
@@ -89,8 +113,22 @@ export class SubscriptionTable<R extends Recipient> {
   /** The groups that other clients may join, by the fingerprint of their subscriptions. */
   readonly #shared = new Map<number, SubscriberGroup<R>>();
   readonly #queues = new TextMap<Queue>();
+  /** What the IDs of the clients begin with. */
+  readonly #prefix: string;
+  readonly #onInterest: InterestListener | null;
   /** Number of look-ups so far. */
   #looks = 0;
+
+  /**
+   * Creates a table without clients.
+   *
+   * @param prefix What the IDs of its clients begin with.
+   * @param onInterest Called with each change of what the clients hear, or `null`.
+   */
+  constructor(prefix = "", onInterest: InterestListener | null = null) {
+    this.#prefix = prefix;
+    this.#onInterest = onInterest;
+  }
 
   /** Whether events reach only the clients that receive every event. */
   get isIdle(): boolean {
@@ -149,8 +187,9 @@ export class SubscriptionTable<R extends Recipient> {
 
   /** Adds a client, which receives every event. */
   join(recipient: R): Subscriber<R> {
-    const subscriber = new Subscriber<R>(recipient, this.everything);
+    const subscriber = new Subscriber<R>(recipient, this.everything, this.#prefix);
     this.everything.enroll(subscriber);
+    this.#onInterest?.(REST, NO_QUEUE, 1);
     return subscriber;
   }
 
@@ -180,6 +219,7 @@ export class SubscriptionTable<R extends Recipient> {
     const steps = this.leave(subscriber);
     subscriber.group = existing ?? new SubscriberGroup<R>();
     subscriber.group.enroll(subscriber);
+    if (subscriber.group === this.everything) this.#onInterest?.(REST, NO_QUEUE, 1);
     const entry = this.#entries.get(subscriber.group);
     if (entry) subscriber.subscriptions = entry.subscriptions; // Share one object.
     return existing ? steps : steps + this.#enter(subscriber.group, subscriber);
@@ -192,6 +232,7 @@ export class SubscriptionTable<R extends Recipient> {
   leave(subscriber: Subscriber<R>): number {
     const { group } = subscriber;
     group.dismiss(subscriber);
+    if (group === this.everything) this.#onInterest?.(REST, NO_QUEUE, -1);
     subscriber.group = this.#departed;
     const entry = this.#entries.get(group);
     if (!entry || group.members.size > 0) return 0;
@@ -231,11 +272,13 @@ export class SubscriptionTable<R extends Recipient> {
       const membership = entry.memberships.get(queue) ?? this.#addMembership(group, entry, queue);
       membership.patterns++;
       this.#index.add(pattern, membership);
+      this.#onInterest?.(pattern, queue, 1);
       this.generation++;
     }
     for (const [pattern, queue] of before.without(subscriptions)) {
       const membership = entry.memberships.get(queue)!;
       this.#index.delete(pattern, membership);
+      this.#onInterest?.(pattern, queue, -1);
       if (--membership.patterns === 0) this.#removeMembership(membership, entry, queue);
       this.generation++;
     }
@@ -245,7 +288,7 @@ export class SubscriptionTable<R extends Recipient> {
   #addMembership(group: SubscriberGroup<R>, entry: Entry<R>, name: string): Membership<R> {
     let queue = this.#queues.get(name) ?? null;
     if (name !== NO_QUEUE) {
-      if (!queue) this.#queues.set(name, queue = new Queue());
+      if (!queue) this.#queues.set(name, queue = new Queue(name));
       queue.memberships++;
     }
     const membership = { group, queue, patterns: 0, look: 0 };

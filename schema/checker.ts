@@ -35,6 +35,11 @@ export class EventChecker {
     return this.#definitions !== undefined;
   }
 
+  /** The names of the defined events, or `null` without definitions. */
+  get names(): readonly string[] | null {
+    return this.#definitions?.names ?? null;
+  }
+
   /**
    * Checks an event before it is sent. The check sees the attributes as they will arrive, so a
    * `Date` is already text. The event is not changed.

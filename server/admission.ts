@@ -117,6 +117,7 @@ export class Admission
    * there is one.
    */
   async prepare(): Promise<void> {
+    await this.#sink.prepare?.();
     if (this.#token !== undefined) {
       const { AuthGate } = await import("./auth_gate.ts");
       const hasWeb = this.#webRules !== null;

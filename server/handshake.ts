@@ -30,8 +30,11 @@ export class Handshake {
   readonly #greeted = new WeakSet<LineConnection>();
   /** The windows of the clients that have one, in bytes. */
   readonly #windows = new WeakMap<LineConnection, number>();
+  readonly #prefix: string;
   /** The clients that requested acknowledgements. */
   readonly #wantsAcks = new WeakSet<LineConnection>();
+  /** The clients whose acknowledgements are held back, or `null` while none are. */
+  #unacknowledged: Set<LineConnection> | null = null;
 
   /**
    * Creates the handshake of a server.
@@ -40,13 +43,16 @@ export class Handshake {
    * @param decoder The decoder, for its maximum depth.
    * @param rates The rate limits, also reported.
    * @param features The optional features that the server supports.
+   * @param prefix What the IDs of its clients begin with.
    */
   constructor(
     { maxLineBytes, maxPendingBytes, keepAliveInterval }: ConnectionLimits,
     { maxDepth }: { readonly maxDepth: number },
     { maxEventsPerSecond, maxBytesPerSecond }: Required<RateOptions>,
     features: readonly Feature[] = [],
+    prefix = "",
   ) {
+    this.#prefix = prefix;
     const limits = {
       maxLineBytes,
       maxDepth,
@@ -80,7 +86,8 @@ export class Handshake {
     if (hello.keepAliveMs !== undefined) client.setPeerKeepAlive(hello.keepAliveMs);
     if (hello.ack) this.#wantsAcks.add(client);
     if (hello.window !== undefined) this.#limit(client, hello.window);
-    client.send(encodeWelcome({ ...this.#terms, id: `c${client.id}`, ack: hello.ack }), 0);
+    const id = `${this.#prefix}c${client.id}`;
+    client.send(encodeWelcome({ ...this.#terms, id, ack: hello.ack }), 0);
     return hello;
   }
 
@@ -122,7 +129,26 @@ export class Handshake {
   taken(client: LineConnection, count: number): void {
     if (count === 0) return;
     client.eventsIn += count;
-    if (this.#wantsAcks.has(client)) client.send(encodeAck(client.eventsIn), 0);
+    if (!this.#wantsAcks.has(client)) return;
+    if (this.#unacknowledged) this.#unacknowledged.add(client);
+    else client.send(encodeAck(client.eventsIn), 0);
+  }
+
+  /** Forgets a client that has left. */
+  forget(client: LineConnection): void {
+    this.#unacknowledged?.delete(client);
+  }
+
+  /** Acknowledges nothing from now on. */
+  holdAcks(): void {
+    this.#unacknowledged ??= new Set();
+  }
+
+  /** Acknowledges what was held back, and everything from now on. */
+  releaseAcks(): void {
+    const clients = this.#unacknowledged ?? [];
+    this.#unacknowledged = null;
+    for (const client of clients) client.send(encodeAck(client.eventsIn), 0);
   }
 }
 

@@ -15,6 +15,8 @@ import { SliceList } from "./slice_list.ts";
 export class Batch {
   /** Number of clients for which they were queued, or `null` while they are held. */
   accepted: number | null = null;
+  /** Whether `accepted` may be too low, because another relay did not tell its part. */
+  isIncomplete = false;
 }
 
 /** A position in the lines of the group. */

@@ -87,12 +87,14 @@ export interface ServerSink extends ConnectionSink {
    * peer disconnected without a byte in either direction.
    */
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
-  /** Called before each accept. Returns a promise to wait for, or `null`. */
+  /** Called after each accept. Returns a promise to wait for before the next one, or `null`. */
   whenReady?(): Promise<void> | null;
 }
 
 /** A sink within this package, which also takes part in the decisions about browsers. */
 export interface AdmissionSink extends ServerSink {
+  /** Called before the first accept, which waits for the promise. */
+  prepare?(): Promise<void>;
   /**
    * Called when a peer has connected that may become a client. Lines can be sent to it. On a server
    * with `web`, they are held until the peer turns out to be a client or not.

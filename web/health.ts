@@ -25,7 +25,7 @@ const MAX_QUEUED_SHARE = 0.9;
 /** The figures that show the health of a relay. */
 export interface HealthSigns {
   /** The current statistics. */
-  readonly stats: Pick<RelayStats, "pendingBytes" | "loopDelayMeanMs">;
+  readonly stats: Pick<RelayStats, "pendingBytes" | "loopDelayMeanMs" | "cluster">;
   /** The limit of the bytes queued for all clients together. */
   readonly maxTotalPendingBytes: number;
   /** Whether the relay is shutting down. */
@@ -61,6 +61,15 @@ export function healthResponse(signs: HealthSigns): HttpResponse {
     kind: "response",
     status: isWell ? 200 : 503,
     headers: { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" },
-    body: `${isWell ? "ok" : faults.join("\n")}\n`,
+    body: `${isWell ? "ok" : faults.join("\n")}\n${noteOf(signs)}`,
   };
+}
+
+/**
+ * Returns what people should know although new clients may connect. If the backplane is down, all
+ * relays are alone, and turning the clients of all away would be worse.
+ */
+function noteOf({ stats: { cluster } }: HealthSigns): string {
+  if (!cluster?.isAlone) return "";
+  return "The relay does not reach the others of its cluster; events go to its own clients\n";
 }

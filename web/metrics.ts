@@ -22,9 +22,9 @@ export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /** Returns the text for these statistics. */
 export function metricsText(stats: RelayStats): string {
-  const families = [...METRICS, ...RUNTIME_METRICS].map((metric) => {
+  const families = [...METRICS, ...RUNTIME_METRICS].flatMap((metric) => {
     const samples = metric.read(stats);
-    return formatFamily(prometheusName(metric), metric, samples);
+    return samples.length > 0 ? [formatFamily(prometheusName(metric), metric, samples)] : [];
   });
   const build = { kind: "Gauge", description: "Version of the relay, as a label" } as const;
   families.push(formatFamily("ebsockets_build_info", build, [[1, { version: VERSION }]]));

@@ -8,8 +8,12 @@ import { RELAY_GROUPS, type RelaySettings, toRelaySettings } from "../../cli/rel
 
 const FLAGS = RELAY_GROUPS.flatMap(({ flags }) => [...flags]);
 
-function settingsOf(args: string[], environmentToken?: string): RelaySettings {
-  return toRelaySettings(parseFlags(args, FLAGS).values, environmentToken);
+function settingsOf(
+  args: string[],
+  environmentToken?: string,
+  environmentCluster?: string,
+): RelaySettings {
+  return toRelaySettings(parseFlags(args, FLAGS).values, environmentToken, environmentCluster);
 }
 
 Deno.test("toRelaySettings() without arguments asks for a relay on the usual port, and for no limits", () => {
@@ -24,6 +28,7 @@ Deno.test("toRelaySettings() without arguments asks for a relay on the usual por
       inspect: true,
       web: { origins: [], hosts: [], metricsOpen: false },
     },
+    cluster: null,
     log: "text",
     statsSeconds: null,
   });
@@ -35,7 +40,9 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--max-clients 4 --max-clients-per-address 5 --rate 6 --rate-bytes 7 --max-hold 8 " +
     "--keep-alive 9 --write-timeout 10 --line-timeout 11 --retry-after 12 --log json --stats 13 " +
     "--max-subscriptions 14 --max-total-subscriptions 15 --subscribe-first --no-inspect --schema s " +
-    "--max-batch-delay 16 --web --web-origin http://o --web-origin null --web-host h --metrics-open";
+    "--max-batch-delay 16 --web --web-origin http://o --web-origin null --web-host h --metrics-open " +
+    "--cluster nats://a,tls://b:1 --cluster-name n --cluster-creds d --cluster-ca e " +
+    "--cluster-cert f --cluster-key g --cluster-loss stop";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
@@ -62,6 +69,12 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
       maxTotalSubscriptions: 15,
       maxBatchDelay: 16,
       web: { origins: ["http://o", "null"], hosts: ["h"], metricsOpen: true },
+      clusterLoss: "stop",
+    },
+    cluster: {
+      servers: ["nats://a", "tls://b:1"],
+      name: "n",
+      files: { credentials: "d", ca: "e", cert: "f", key: "g" },
     },
     log: "json",
     statsSeconds: 13,
@@ -196,4 +209,29 @@ Deno.test("toRelaySettings() never shows a token", () => {
     const { message } = assertThrows(() => settingsOf(args, environmentToken), UsageError);
     assertNotMatch(message, /secret/);
   }
+});
+
+Deno.test("toRelaySettings() takes the servers of the cluster from the environment, too", () => {
+  const servers = "nats://user:pass@a:1";
+  assertEquals(settingsOf([], undefined, servers).cluster, { servers: [servers], files: {} });
+  const { cluster } = settingsOf(["--cluster", "nats://b, nats://c"], undefined, servers);
+  assertEquals(cluster?.servers, ["nats://b", "nats://c"]);
+});
+
+Deno.test("toRelaySettings() refuses a password that others on the machine could see", () => {
+  for (const url of ["nats://user:pass@a", "nats://b,tls://user:pass@a:4222"]) {
+    assertThrows(() => settingsOf(["--cluster", url]), UsageError, "EBSOCKETS_CLUSTER");
+  }
+  for (const url of ["nats://a:4222", "nats://[::1]:4222", "nats://a,nats://b:1"]) {
+    assertEquals(settingsOf(["--cluster", url]).cluster?.servers, url.split(","));
+  }
+});
+
+Deno.test("toRelaySettings() names the option of a cluster that has no effect", () => {
+  assertThrows(
+    () => settingsOf(["--cluster-name", "a"]),
+    UsageError,
+    "--cluster-name needs --cluster",
+  );
+  assertThrows(() => settingsOf(["--cluster-loss", "stop"]), UsageError, "--cluster-loss needs");
 });

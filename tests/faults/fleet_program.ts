@@ -72,7 +72,10 @@ class Member {
 
   /** Connects, then reads, and publishes if it is to, until the client is closed. */
   async run(isPublisher: boolean): Promise<void> {
-    await this.#client.connectTo(this.#plan.address, { timeout: Infinity });
+    const { address, patterns } = this.#plan;
+    // Before it connects: the connection then begins when the subscriptions are in force.
+    if (patterns) this.#client.subscribe(patterns).catch(() => {});
+    await this.#client.connectTo(address, { timeout: Infinity });
     await Promise.all([this.#read(), this.#watch(), isPublisher && this.#publishOn()]);
   }
 
@@ -97,6 +100,14 @@ class Member {
         case "disconnected":
           this.#leave(status.info.reason);
           this.#doubt("unconfirmed", status.unconfirmed);
+          break;
+        case "cluster-gap":
+          note({
+            kind: "gap",
+            client: this.#name,
+            relay: status.relay,
+            events: status.missed,
+          });
           break;
         case "closed":
           this.#isClosed = true;

@@ -23,7 +23,9 @@ export type Entry =
   /** It is connected: an event of its own has come back. The relay calls it `id`. */
   | { readonly kind: "joined"; client: string; at: number; id: string | null }
   /** It is not connected any more. */
-  | { readonly kind: "left"; client: string; at: number; reason: string };
+  | { readonly kind: "left"; client: string; at: number; reason: string }
+  /** It was told that events of clients of another relay are missing; `null`: nobody knows how many. */
+  | { readonly kind: "gap"; client: string; relay: string; events: number | null };
 
 /** Why it is not known, or known not to be so, that an event was passed on. */
 export type Doubt = "unconfirmed" | "refused" | "unsent";
@@ -41,6 +43,8 @@ export interface Balance {
   readonly received: number;
   /** Arrivals that failed to happen because a connection broke, by the reason that was given. */
   readonly lostWithConnection: Readonly<Record<string, number>>;
+  /** Arrivals that failed to happen, of which the client was told. */
+  readonly told: number;
   /** Arrivals that nothing excuses the lack of. */
   readonly missing: number;
   /** Arrivals that came twice or in a wrong order. */
@@ -67,6 +71,9 @@ const IN_ORDER = "shutdown";
 
 const MAX_EXAMPLES = 20;
 
+/** How long after its first event a client may notice that it is connected, in milliseconds. */
+const STAY_MARGIN = 500;
+
 /** When a client was connected. */
 interface Stay {
   readonly id: string | null;
@@ -85,6 +92,8 @@ class Account {
   readonly stays: Stay[] = [];
   /** By sender: runs of event numbers, in the order of their arrival. */
   readonly received = new Map<string, [first: number, last: number][]>();
+  /** At most how many events are missing, as it was told, by the relay of their senders. */
+  readonly gaps = new Map<string, number>();
   wasKilled = false;
 }
 
@@ -119,6 +128,11 @@ export class Ledger {
       case "left":
         this.#leave(account, entry.at, entry.reason);
         break;
+      case "gap": {
+        const before = account.gaps.get(entry.relay) ?? 0;
+        account.gaps.set(entry.relay, before + (entry.events ?? Infinity));
+        break;
+      }
       default:
         for (let n = entry.first; n <= entry.last; n++) account.doubts[n] = entry.kind;
     }
@@ -170,14 +184,18 @@ class Audit {
   readonly #examples: string[] = [];
   readonly #lost: Record<string, number> = {};
   #received = 0;
+  #told = 0;
   #missing = 0;
   #disordered = 0;
   #invented = 0;
+  /** By client and relay, how many events may still be missing, as the client was told. */
+  readonly #allowances = new Map<string, Map<string, number>>();
   readonly balance: Balance;
 
   constructor(accounts: ReadonlyMap<string, Account>) {
     const sums = { sent: 0, confirmed: 0, unconfirmed: 0, refused: 0, unsent: 0, cutShort: 0 };
     let unaccounted = 0;
+    for (const [name, { gaps }] of accounts) this.#allowances.set(name, new Map(gaps));
     for (const [name, sender] of accounts) {
       for (let n = 1; n < sender.sentAt.length; n++) {
         sums.sent++;
@@ -203,6 +221,7 @@ class Audit {
       ...sums,
       received: this.#received,
       lostWithConnection: this.#lost,
+      told: this.#told,
       missing: this.#missing,
       disordered: this.#disordered,
       invented: this.#invented,
@@ -245,7 +264,10 @@ class Audit {
       );
       if (!stay) continue; // It was not connected yet, or not any more.
       const isProven = n < (provenUntil.get(stay) ?? 0);
-      if (isProven || isDue(stay, confirmedAt, sender)) {
+      const isOwed = isProven || isDue(stay, confirmedAt, sender);
+      if (isOwed && this.#isTold(reader, relayOf(sender, sender.sentAt[n]!))) {
+        this.#told++;
+      } else if (isOwed) {
         this.#missing++;
         this.#note(
           `${reader} lacks ${name} ${n}, sent ${round(sender.sentAt[n]!)}, confirmed ` +
@@ -256,6 +278,14 @@ class Audit {
         this.#lost[stay.reason] = (this.#lost[stay.reason] ?? 0) + 1;
       }
     }
+  }
+
+  /** Whether a client was told that an event of this relay is missing, for each event once. */
+  #isTold(reader: string, relay: string): boolean {
+    const allowances = this.#allowances.get(reader)!;
+    const left = allowances.get(relay) ?? 0;
+    allowances.set(relay, left - 1);
+    return left > 0;
   }
 
   /** Looks for what has arrived although its sender was told that it was not sent. */
@@ -272,6 +302,12 @@ class Audit {
   #note(example: string): void {
     if (this.#examples.length < MAX_EXAMPLES) this.#examples.push(example);
   }
+}
+
+/** The relay of a cluster that a client was connected to; empty without a cluster. */
+function relayOf({ stays }: Account, at: number): string {
+  const stay = stays.findLast(({ from }) => from - STAY_MARGIN <= at);
+  return stay?.id?.split(".")[0] ?? "";
 }
 
 /** Whether what was sent during a stay, and confirmed then, has to have arrived by its end. */

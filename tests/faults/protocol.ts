@@ -22,6 +22,8 @@ export interface FleetPlan {
   readonly perSecond?: number;
   /** How many bytes each event carries beside its number. */
   readonly padding?: number;
+  /** What its clients subscribe to. By default they do not, and hear everything. */
+  readonly patterns?: readonly string[];
   /** Options of every client. `reconnect` is on unless they say otherwise. */
   readonly options?: ClientOptions;
 }

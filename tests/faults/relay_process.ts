@@ -16,8 +16,9 @@ export interface RelayProcessOptions extends LaunchOptions {
   readonly args?: readonly string[];
   /** Options of the relay that the command does not have; it is then not the command that runs. */
   readonly options?: RelayOptions;
-  /** Where it listens. */
+  /** Where it listens: on a free port by default. */
   readonly hostname?: string;
+  readonly port?: number;
 }
 
 /** A line of the log. */
@@ -40,6 +41,7 @@ export class RelayProcess implements AsyncDisposable {
 
   private constructor(options: RelayProcessOptions) {
     this.#options = options;
+    this.#address = ["", options.port ?? 0];
     this.#program = this.#run();
   }
 

@@ -5,13 +5,14 @@ import { assertMatch } from "@std/assert/match";
 import { CLOSE_REASONS } from "../../errors.ts";
 import { METRICS, RUNTIME_METRICS } from "../../protocol/metrics.ts";
 import type { RelayStats } from "../../protocol/report.ts";
-import { relayReport } from "../support/report.ts";
+import { clusterStats, relayReport } from "../support/report.ts";
 
 const ALL = [...METRICS, ...RUNTIME_METRICS];
+const CLUSTER = clusterStats();
 
 Deno.test("The metrics have every figure of the statistics", () => {
   const read = new Set<string>();
-  const stats = new Proxy(relayReport().relay, {
+  const stats = new Proxy(relayReport({ cluster: CLUSTER }).relay, {
     get(target, name) {
       read.add(String(name));
       return Reflect.get(target, name);
@@ -39,7 +40,7 @@ Deno.test("Each metric has a name of its own, and a description without a full s
 
 Deno.test("The attributes of metrics have values that no peer can choose", () => {
   const reasons = Object.keys(CLOSE_REASONS);
-  const attributes = ALL.flatMap((metric) => metric.read(relayReport().relay))
+  const attributes = ALL.flatMap((metric) => metric.read(relayReport({ cluster: CLUSTER }).relay))
     .flatMap(([, attributes]) => Object.entries(attributes ?? {}));
   assert(attributes.length > reasons.length);
   for (const [name, value] of attributes) {
@@ -54,4 +55,21 @@ Deno.test("A metric by reason has a value for each of them, also while it is 0",
   const points = METRICS.find(({ name }) => name === "ebsockets.closes")!.read(relay);
   assertEquals(points.length, Object.keys(CLOSE_REASONS).length);
   assertEquals(points.filter(([value]) => value > 0), [[2, { "ebsockets.close.reason": "eof" }]]);
+});
+
+Deno.test("The metrics of a cluster are the sums over the other relays, and absent without one", () => {
+  const of = (name: string, stats: Partial<RelayStats>) =>
+    ALL.find((each) => each.name === name)!.read(relayReport(stats).relay);
+  const relays = [
+    { relay: "rBBBBBBBB", eventsIn: 1, eventsOut: 2, pendingBytes: 3 },
+    { relay: "rCCCCCCCC", eventsIn: 10, eventsOut: 20, pendingBytes: 30 },
+  ];
+  const cluster = clusterStats({ relays, isAlone: true });
+  assertEquals(of("ebsockets.cluster.relays", { cluster }), [[2]]);
+  assertEquals(of("ebsockets.cluster.alone", { cluster }), [[1]]);
+  assertEquals(of("ebsockets.cluster.queue.size", { cluster }), [[33]]);
+  assertEquals(of("ebsockets.cluster.events", { cluster }).map(([value]) => value), [11, 22]);
+  for (const { name } of ALL.filter(({ name }) => name.startsWith("ebsockets.cluster"))) {
+    assertEquals(of(name, {}), []);
+  }
 });

@@ -35,6 +35,7 @@ function setUp(count: number) {
     largestQueues: (max) => groups.largestQueues(max),
     routes,
     departures,
+    elsewhere: () => [],
   });
   const stop = () => {
     inspector.stop();

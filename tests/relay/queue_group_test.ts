@@ -13,7 +13,7 @@ function setUp(count: number, first = 0) {
     group.members.add(new Subscriber(recipient, group));
     return group;
   });
-  const turns = new RoundRobin(new Queue(), groups, first);
+  const turns = new RoundRobin(new Queue("q"), groups, first);
   const take = (left: number | null = null) => {
     const group = turns.take(left === null ? null : groups[left]!);
     return group && groups.indexOf(group);

@@ -2,7 +2,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { Batch } from "../../server/member_diff.ts";
-import { Delivery, Receipts } from "../../relay/receipts.ts";
+import { Delivery, Receipts, sendReceipts } from "../../relay/receipts.ts";
 import { FakeRecipient } from "../support/routes.ts";
 
 function batchOf(accepted: number): Batch {
@@ -16,7 +16,7 @@ function told(ack: string | null, request: string | null, batches: [number, bool
   const publisher = new FakeRecipient(1);
   const delivery = new Delivery(ack, request);
   for (const [accepted, isLeftOut] of batches) delivery.add(batchOf(accepted), isLeftOut);
-  const receipts = new Receipts<FakeRecipient>();
+  const receipts = new Receipts<FakeRecipient>(sendReceipts);
   receipts.add(publisher, delivery);
   receipts.answer();
   assertEquals(publisher.eventsOut, 0);
@@ -42,7 +42,7 @@ Deno.test("Receipts.answer() answers a request only if it had no recipient", () 
 });
 
 Deno.test("Receipts.answer() answers each publisher in the order of its events, once they are queued", () => {
-  const receipts = new Receipts<FakeRecipient>();
+  const receipts = new Receipts<FakeRecipient>(sendReceipts);
   const [one, two] = [new FakeRecipient(1), new FakeRecipient(2)];
   const batch = new Batch();
   const [first, second, other] = ["first", "second", "other"].map((id) => new Delivery(id, null));

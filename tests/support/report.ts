@@ -1,7 +1,7 @@
 /** Reports of a relay for tests. All figures are 0 except those that a test gives. */
 
 import type { ClientReport, RelayReport } from "../../protocol/report.ts";
-import type { RelayStats } from "../../protocol/report.ts";
+import type { ClusterStats, RelayStats } from "../../protocol/report.ts";
 import { StatsCollector } from "../../relay/stats.ts";
 
 /** A report in which the relay has these figures. */
@@ -13,6 +13,19 @@ export function relayReport(
   const stats = collector.read([], 0);
   collector.stop();
   return { relay: { ...stats, ...relay }, clients: [], names: [], watchedMs: 0, ...rest };
+}
+
+/** A cluster with these figures. */
+export function clusterStats(cluster: Partial<ClusterStats> = {}): ClusterStats {
+  return {
+    relay: "rAAAAAAAA",
+    isAlone: false,
+    relays: [{ relay: "rBBBBBBBB", eventsIn: 0, eventsOut: 0, pendingBytes: 0 }],
+    gaps: 0,
+    eventsMissing: 0,
+    eventsLost: 0,
+    ...cluster,
+  };
 }
 
 /** A client with these figures. */

@@ -6,7 +6,7 @@ import { METRICS } from "../../protocol/metrics.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { metricsText, prometheusName } from "../../web/metrics.ts";
 import { canRun, Program } from "../support/process.ts";
-import { relayReport } from "../support/report.ts";
+import { clusterStats, relayReport } from "../support/report.ts";
 
 const { relay } = relayReport({
   clients: 3,
@@ -15,6 +15,7 @@ const { relay } = relayReport({
   bytesOut: 1e21,
   loopDelayMaxMs: 12,
   loopDelayMeanMs: 0.1,
+  cluster: clusterStats(),
 });
 const text = metricsText(relay);
 

@@ -6,14 +6,14 @@
  * Tokens without another branch share one node. A pattern therefore adds at most two nodes, however
  * many tokens it has. A look-up visits each node at most once and compares each with the name once.
  * It is as deep as the name, which has at most 256 tokens. Below wildcards, it visits at most one
- * node for each shape of a pattern's beginning (see `shapeOf()`).
+ * node for each shape of a pattern's beginning (see `shapeOf()` in `relay/subscriptions.ts`).
  *
  * @module
  */
 
-import { DOT } from "../protocol/ascii.ts";
-import { ANY, REST } from "../protocol/pattern.ts";
-import { keyOf } from "../protocol/text_map.ts";
+import { DOT } from "./ascii.ts";
+import { ANY, REST } from "./pattern.ts";
+import { keyOf } from "./text_map.ts";
 
 /** The end of a pattern that ends at a node. */
 const HERE = "";

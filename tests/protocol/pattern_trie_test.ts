@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import fc from "fast-check";
 import { faultOfPattern, matches } from "../../protocol/pattern.ts";
-import { PatternTrie } from "../../relay/pattern_trie.ts";
+import { PatternTrie } from "../../protocol/pattern_trie.ts";
 import { assertNoDearer } from "../support/collisions.ts";
 
 /** Names and patterns of few tokens, so that many match, and many share a beginning. */

@@ -1,0 +1,193 @@
+/**
+ * Which relays the cluster has: those that have given a sign of life lately and agree with this one
+ * on the rules.
+ *
+ * @module
+ */
+
+import { unrefTimer } from "../net/platform.ts";
+import {
+  CLUSTER_VERSION,
+  type ClusterTerms,
+  decodeMessage,
+  encodeMessage,
+  type LinkHead,
+} from "../protocol/cluster.ts";
+import { TextMap } from "../protocol/text_map.ts";
+import type { Backplane, BackplaneSink } from "./backplane.ts";
+
+/** Interval between signs of life, in milliseconds. */
+const BEAT_MS = 1000;
+
+/** Number of beats without a sign of life of a relay after which it counts as gone. */
+const MAX_SILENT_BEATS = 15;
+
+/**
+ * How long a relay that comes waits for the others to answer, in milliseconds: at least that long,
+ * and longer while more of them answer.
+ */
+const QUIET_MS = 250;
+
+/** The longest time that a relay waits for the others to answer, in milliseconds. */
+const MAX_JOIN_MS = 5000;
+
+/** Most other relays. */
+const MAX_RELAYS = 1024;
+
+/** Longest fault that is reported, in characters, and most of them within {@link FAULT_MS}. */
+const MAX_FAULT = 300;
+const MAX_FAULTS = 100;
+
+/** How long the same fault is not reported again, in milliseconds. */
+const FAULT_MS = 60_000;
+
+/** Receives the events in the life of other relays. */
+export interface MembersSink {
+  /** Called when a relay has come. */
+  onCome(relay: string): void;
+  /**
+   * Called when a relay has gone. `isComplete` is set if it has said so, and none of its events are
+   * missing.
+   */
+  onGo(relay: string, isComplete: boolean): void;
+  /** Called with each message of a link's stream. */
+  onLink(head: LinkHead, part: Uint8Array): void;
+  /** Called once a second. */
+  onBeat(): void;
+  /** Called when messages get through again, or do not any more. */
+  onState(isConnected: boolean): void;
+  /** Called with each fault of the backplane, or of the messages of others, once a minute at most. */
+  onFault(fault: string): void;
+}
+
+/** The relays of one cluster, as one of them sees it. */
+export class Members implements BackplaneSink {
+  readonly #id: string;
+  readonly #backplane: Backplane;
+  readonly #terms: ClusterTerms;
+  readonly #sink: MembersSink;
+  /** The number of beats without a sign of life of each relay. */
+  readonly #silence = new TextMap<number>();
+  /** The reported faults, and when they may be reported again; the oldest first. */
+  readonly #faults = new TextMap<number>();
+  #lastCame = 0;
+  #hasLeft = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(id: string, backplane: Backplane, terms: ClusterTerms, sink: MembersSink) {
+    this.#id = id;
+    this.#backplane = backplane;
+    this.#terms = terms;
+    this.#sink = sink;
+  }
+
+  /** Joins the cluster. Resolves when the relays that are there have probably all answered. */
+  async join(): Promise<void> {
+    await this.#backplane.join(this.#id, this);
+    if (this.#hasLeft) return;
+    this.#timer = setInterval(() => this.#beat(), BEAT_MS);
+    unrefTimer(this.#timer);
+    this.#announce(true);
+    this.#lastCame = performance.now();
+    const end = this.#lastCame + MAX_JOIN_MS;
+    let wait: number;
+    while (
+      (wait = Math.min(this.#lastCame + QUIET_MS, end) - performance.now()) > 0 && !this.#hasLeft
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+
+  /** Leaves the cluster. */
+  async leave(hasRest: boolean): Promise<void> {
+    this.#hasLeft = true;
+    clearInterval(this.#timer);
+    this.#backplane.announce(encodeMessage({ control: "bye", relay: this.#id, hasRest }));
+    await this.#backplane.close();
+  }
+
+  onMessage(message: Uint8Array): void {
+    const decoded = decodeMessage(message);
+    if (!decoded) return this.onFault("a message is not from a relay");
+    const { head, part } = decoded;
+    const { relay } = head;
+    if (relay === this.#id) return;
+    if (head.control === "bye") return this.#remove(relay, !head.hasRest);
+    if (head.control === "link") {
+      // A link that is not expected is answered once the relay has said that it is here.
+      if (!this.#silence.has(relay)) return;
+      this.#silence.set(relay, 0);
+      return this.#sink.onLink(head, part);
+    }
+    const fault = this.#faultOf(head.version, head.terms);
+    if (fault) return this.onFault(`relay ${relay} cannot be joined: ${fault}`);
+    const isNew = !this.#silence.has(relay);
+    if (isNew && this.#silence.size >= MAX_RELAYS) {
+      return this.onFault(`there are more than ${MAX_RELAYS} other relays; the rest is ignored`);
+    }
+    this.#silence.set(relay, 0);
+    if (head.isNew) this.#announce(false);
+    if (!isNew) return;
+    this.#lastCame = performance.now();
+    this.#sink.onCome(relay);
+  }
+
+  /** Returns how a relay differs from this one, or an empty string. */
+  #faultOf(version: number, terms: ClusterTerms): string {
+    if (version !== CLUSTER_VERSION) {
+      return `it speaks version ${version}, this one ${CLUSTER_VERSION}`;
+    }
+    const names = Object.keys(terms) as (keyof ClusterTerms)[];
+    const differing = names.find((name) => !isEqual(terms[name], this.#terms[name]));
+    if (differing === undefined) return "";
+    const [theirs, ours] = [terms, this.#terms].map((each) => JSON.stringify(each[differing]));
+    return `its ${differing} is ${theirs}, here it is ${ours}`;
+  }
+
+  onFault(text: string): void {
+    const fault = text.slice(0, MAX_FAULT);
+    const now = performance.now();
+    for (const [known, until] of this.#faults) if (until <= now) this.#faults.delete(known);
+    if (this.#faults.has(fault) || this.#faults.size >= MAX_FAULTS) return;
+    this.#faults.set(fault, now + FAULT_MS);
+    this.#sink.onFault(fault);
+  }
+
+  onConnect(): void {
+    // The others may have said much meanwhile, so nobody is held to be silent.
+    for (const [relay] of this.#silence) this.#silence.set(relay, 0);
+    this.#announce(true);
+    this.#sink.onState(true);
+  }
+
+  onDisconnect(): void {
+    this.#sink.onState(false);
+  }
+
+  /** Counts beats and not time: a process that stood still has not heard the others. */
+  #beat(): void {
+    if (this.#backplane.isConnected) {
+      this.#announce(false);
+      for (const [relay, beats] of this.#silence) {
+        if (beats >= MAX_SILENT_BEATS) this.#remove(relay, false);
+        else this.#silence.set(relay, beats + 1);
+      }
+    }
+    this.#sink.onBeat();
+  }
+
+  #remove(relay: string, hasSaidSo: boolean): void {
+    if (this.#silence.delete(relay)) this.#sink.onGo(relay, hasSaidSo);
+  }
+
+  #announce(isNew: boolean): void {
+    const version = CLUSTER_VERSION;
+    const terms = this.#terms;
+    const here = { control: "here", relay: this.#id, version, terms, isNew } as const;
+    this.#backplane.announce(encodeMessage(here));
+  }
+}
+
+function isEqual(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

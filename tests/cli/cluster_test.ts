@@ -1,0 +1,57 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { Command } from "../support/command.ts";
+import { eventually } from "../support/waiting.ts";
+import { freePort } from "../support/free_port.ts";
+import { NATS_SERVER, TestNatsServer } from "../support/nats_server.ts";
+import { needingTest } from "../support/needs.ts";
+
+const ALL = ["-A"];
+
+needingTest("relay --cluster joins the relays on the same NATS, and says when it loses them", [
+  NATS_SERVER,
+], async () => {
+  await using nats = await TestNatsServer.start();
+  const args = ["--port=0", "--cluster", nats.url()];
+  await using first = new Command(args, ALL);
+  await using second = new Command(args, ALL);
+  const [a, b] = await Promise.all([first.listens(), second.listens()]);
+  await using sub = new Command(["sub", `${a[0]}:${a[1]}`, "e.*"], ALL);
+  await eventually(async () => {
+    await using pub = new Command(["pub", `${b[0]}:${b[1]}`, "e.x", "n:=1"], ALL);
+    assertEquals((await pub.end()).code, 0);
+    assertStringIncludes(sub.stdout, "e.x");
+  });
+  await nats.kill();
+  await first.expect(/lost the way to the other relays/);
+  await nats.restart();
+  await first.expect(/reached the other relays again/);
+});
+
+Deno.test("relay --cluster without a NATS server there says so and ends", async () => {
+  const url = `nats://127.0.0.1:${freePort()}`;
+  await using relay = new Command(["--port=0", "--cluster", url], ALL);
+  const { code, stderr } = await relay.end();
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "Cannot join");
+  assertStringIncludes(stderr, url);
+  assertEquals(stderr.trim().split("\n").length, 1);
+});
+
+Deno.test("relay reads the servers of its cluster from EBSOCKETS_CLUSTER, and hides the password", async () => {
+  const env = { EBSOCKETS_CLUSTER: `nats://user:s3cret@127.0.0.1:${freePort()}` };
+  await using relay = new Command(["--port=0"], ALL, "mod.ts", env);
+  const { code, stderr } = await relay.end();
+  assertEquals(code, 1);
+  assertMatch(stderr, /Cannot join/);
+  assertEquals(stderr.includes("s3cret"), false);
+});
+
+Deno.test("relay --cluster names a URL that is none", async () => {
+  await using relay = new Command(["--port=0", "--cluster", "http://a"], ALL);
+  const { code, stderr } = await relay.end();
+  assertEquals(code === 0, false);
+  assertStringIncludes(stderr, "http://a");
+  assertStringIncludes(stderr, "nats://");
+});

@@ -1,0 +1,91 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { Members } from "../../cluster/members.ts";
+import { type ClusterTerms, encodeMessage } from "../../protocol/cluster.ts";
+import { utf8 } from "../support/bytes.ts";
+import { MemoryHub } from "../support/memory_backplane.ts";
+import { pause } from "../support/waiting.ts";
+
+const TERMS: ClusterTerms = {
+  maxLineBytes: 1000,
+  maxDepth: 64,
+  echo: true,
+  subscribeFirst: false,
+  events: null,
+};
+
+/** A relay of which only the membership exists. */
+function member(hub: MemoryHub, id: string, terms: Partial<ClusterTerms> = {}) {
+  const backplane = hub.backplane();
+  const come: string[] = [];
+  const gone: [string, boolean][] = [];
+  const faults: string[] = [];
+  const members = new Members(id, backplane, { ...TERMS, ...terms }, {
+    onCome: (relay) => come.push(relay),
+    onGo: (...relay) => gone.push(relay),
+    onLink: () => {},
+    onBeat: () => {},
+    onState: () => {},
+    onFault: (fault) => faults.push(fault),
+  });
+  return { backplane, members, come, gone, faults };
+}
+
+Deno.test("Members know each other after joining, and that one has left", async () => {
+  const hub = new MemoryHub();
+  const a = member(hub, "raaaaaaaa");
+  await a.members.join();
+  const b = member(hub, "rbbbbbbbb");
+  await b.members.join();
+  assertEquals([a.come, b.come], [["rbbbbbbbb"], ["raaaaaaaa"]]);
+  await b.members.leave(false);
+  await pause(5);
+  assertEquals(a.gone, [["rbbbbbbbb", true]]);
+  await a.members.leave(false);
+  await pause(5);
+});
+
+for (
+  const [name, value, words] of [
+    ["maxLineBytes", 2000, /maxLineBytes is 2000, here it is 1000/],
+    ["maxDepth", 65, /maxDepth is 65/],
+    ["echo", false, /echo is false/],
+    ["subscribeFirst", true, /subscribeFirst is true/],
+    ["events", ["a"], /events is \["a"\], here it is null/],
+  ] as const
+) {
+  Deno.test(`Members that differ in ${name} stay apart, and say once how they differ`, async () => {
+    const hub = new MemoryHub();
+    const a = member(hub, "raaaaaaaa");
+    const b = member(hub, "rbbbbbbbb", { [name]: value });
+    await Promise.all([a.members.join(), b.members.join()]);
+    await pause(1100); // There are further signs of life.
+    assertEquals([a.come, b.come], [[], []]);
+    assertEquals(a.faults.length, 1);
+    assertMatch(a.faults[0]!, words);
+    assertMatch(a.faults[0]!, /relay rbbbbbbbb cannot be joined/);
+    await Promise.all([a.members.leave(false), b.members.leave(false)]);
+    await pause(5);
+  });
+}
+
+Deno.test("Members ignore the messages of strangers, and report the first of a kind", async () => {
+  const hub = new MemoryHub();
+  const a = member(hub, "raaaaaaaa");
+  await a.members.join();
+  const stranger = hub.backplane();
+  for (const text of ["", "hello", '{"event":"a"}\n', "link x\n"]) stranger.announce(utf8(text));
+  stranger.announce(encodeMessage({
+    control: "here",
+    relay: "rzzzzzzzz",
+    version: 99,
+    terms: TERMS,
+    isNew: true,
+  }));
+  await pause(5);
+  assertEquals(a.come, []);
+  assertEquals(a.faults.length, 2);
+  assertMatch(a.faults[1]!, /version 99/);
+  await a.members.leave(false);
+  await pause(5);
+});
