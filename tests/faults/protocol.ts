@@ -23,7 +23,7 @@ export interface FleetPlan {
   /** How many bytes each event carries beside its number. */
   readonly padding?: number;
   /** What its clients subscribe to. By default they do not, and hear everything. */
-  readonly patterns?: readonly string[];
+  readonly patterns?: readonly (">" | "numbered")[];
   /** Options of every client. `reconnect` is on unless they say otherwise. */
   readonly options?: ClientOptions;
 }
