@@ -56,8 +56,8 @@ a terminal, SIGHUP is logged and ignored.
 ${ENVIRONMENT_NOTE}
 
 Minimum permissions: --allow-net=127.0.0.1:7982, with the NATS servers of a cluster; --allow-read
-for files; --allow-env=EBSOCKETS_TOKEN,EBSOCKETS_CLUSTER. A Unix socket needs --allow-net, and --allow-read and
---allow-write for its directory.`;
+for files; --allow-env=EBSOCKETS_TOKEN,EBSOCKETS_CLUSTER. A Unix socket needs --allow-net, and
+--allow-read and --allow-write for its directory.`;
 
 /** The `relay` command, which also runs if no command is named. */
 export const relay: Command = defineCommand({
@@ -74,7 +74,7 @@ export const relay: Command = defineCommand({
   groups: RELAY_GROUPS,
   exits: {
     0: "Stopped by a signal",
-    1: "Cannot listen, or cannot read a file",
+    1: "Cannot listen, read a file, or join the cluster",
     130: "Ended at once by a second Ctrl+C (143: a second SIGTERM)",
   },
   notes: NOTES,
@@ -141,7 +141,7 @@ async function run(settings: RelaySettings): Promise<number> {
   try {
     await Promise.race([relay.ready, signalled]);
   } catch (error) {
-    throw new StartError(`Cannot join the cluster: ${messageOf(error)}`);
+    throw new StartError(messageOf(error));
   }
   reporter.listening(endpoint);
   const signal = await signalled;
