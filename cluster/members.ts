@@ -176,8 +176,8 @@ export class Members implements BackplaneSink {
     this.#sink.onBeat();
   }
 
-  #remove(relay: string, hasSaidSo: boolean): void {
-    if (this.#silence.delete(relay)) this.#sink.onGo(relay, hasSaidSo);
+  #remove(relay: string, isComplete: boolean): void {
+    if (this.#silence.delete(relay)) this.#sink.onGo(relay, isComplete);
   }
 
   #announce(isNew: boolean): void {
