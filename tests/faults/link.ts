@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type Need, needingTest } from "../support/needs.ts";
 import { Program } from "../support/process.ts";
 import { launch } from "./launch.ts";
 
@@ -24,6 +25,9 @@ export interface Side {
   /** A command that runs the command that follows it there. */
   readonly through: readonly string[];
 }
+
+/** A link over a bad radio, say. */
+export const BAD_LINK: Impairment = { delay: 40, jitter: 30, loss: 3 };
 
 /** What the device at each end is called. */
 const CABLE = "cable";
@@ -114,6 +118,30 @@ export class Link implements AsyncDisposable {
     await this.#badCable?.[Symbol.asyncDispose]();
     for (const name of this.#names) await ip("netns", "delete", name).catch(() => {});
   }
+}
+
+/** In CI, root on Linux must be able to make links: a test that cannot then fails. */
+const isDemanded = Deno.env.get("CI") === "true" && Deno.build.os === "linux" && Deno.uid() === 0;
+
+/** What is said of a kernel that was built without such devices, which nobody can mend. */
+const LACKS = /Unknown device type|\/dev\/net\/tun/;
+
+/**
+ * A test that needs links, and perhaps more. Where there can be none, its name says why it is left
+ * out.
+ */
+export async function linkTest(
+  name: string,
+  { impairment, needs = [] }: { impairment?: Impairment; needs?: readonly Need[] },
+  fn: (link: Link) => Promise<void>,
+): Promise<void> {
+  const obstacle = await obstacleToLinks(impairment);
+  const run = async () => {
+    await using link = await Link.make(impairment);
+    await fn(link);
+  };
+  if (obstacle === null || isDemanded && !LACKS.test(obstacle)) needingTest(name, needs, run);
+  else Deno.test.ignore(`${name} (left out: ${obstacle})`, run);
 }
 
 /** Why there can be no such links on this machine; `null` if there can. */

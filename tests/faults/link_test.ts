@@ -6,7 +6,7 @@ import { isFull } from "../support/size.ts";
 import { until } from "../support/waiting.ts";
 import { Fleet } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
-import { type Impairment, Link, obstacleToLinks } from "./link.ts";
+import { BAD_LINK, linkTest } from "./link.ts";
 import { countOf } from "./protocol.ts";
 import { RelayProcess } from "./relay_process.ts";
 import { assertBalanced } from "./settle.ts";
@@ -14,35 +14,9 @@ import { assertBalanced } from "./settle.ts";
 /** Deadlines that pass soon: what is silent for 2.5 s is taken for dead. At full size, the real ones. */
 const DEADLINES = isFull ? {} : { keepAliveInterval: 500, keepAliveTimeout: 2000 };
 
-/** A link over a bad radio, say. */
-const BAD: Impairment = { delay: 40, jitter: 30, loss: 3 };
-
-/** In CI, root on Linux must be able to make links: a test that cannot then fails. */
-const isDemanded = Deno.env.get("CI") === "true" && Deno.build.os === "linux" && Deno.uid() === 0;
-
-/** What is said of a kernel that was built without such devices, which nobody can mend. */
-const LACKS = /Unknown device type|\/dev\/net\/tun/;
-
-/** A test that needs links; where there can be none, its name says why it is left out. */
-async function testWithLink(
-  name: string,
-  impairment: Impairment | undefined,
-  fn: (link: Link) => Promise<void>,
-): Promise<void> {
-  const obstacle = await obstacleToLinks(impairment);
-  Deno.test({
-    name: obstacle === null ? name : `${name} (left out: ${obstacle})`,
-    ignore: obstacle !== null && (!isDemanded || LACKS.test(obstacle)),
-    async fn() {
-      await using link = await Link.make(impairment);
-      await fn(link);
-    },
-  });
-}
-
-await testWithLink(
+await linkTest(
   "EbsocketClient whose cable was pulled is back soon after that is plugged in",
-  undefined,
+  {},
   async (link) => {
     await using relay = await RelayProcess.start({ ...link.near, options: DEADLINES });
     const ledger = new Ledger();
@@ -71,9 +45,9 @@ await testWithLink(
   },
 );
 
-await testWithLink(
+await linkTest(
   "Relay loses and mixes up nothing over a slow link that loses and reorders packets",
-  BAD,
+  { impairment: BAD_LINK },
   async (link) => {
     await using relay = await RelayProcess.start(link.near);
     const ledger = new Ledger();

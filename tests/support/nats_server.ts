@@ -1,5 +1,5 @@
 /**
- * NATS servers of tests: nats-server on a port of 127.0.0.1, which can be frozen, killed and started
+ * NATS servers of tests: nats-server on a port of its own, which can be frozen, killed and started
  * again.
  *
  * @module
@@ -9,19 +9,30 @@ import { TempFolder } from "./folder.ts";
 import { freePort } from "./free_port.ts";
 import { program } from "./needs.ts";
 import { Program } from "./process.ts";
-import { eventually } from "./waiting.ts";
 
 export const NATS_SERVER = program("nats-server");
+
+/** Where a server runs. */
+export interface NatsPlace {
+  /** Its address. */
+  readonly hostname: string;
+  /** A command that runs the command that follows it there. */
+  readonly through: readonly string[];
+}
+
+const HERE: NatsPlace = { hostname: "127.0.0.1", through: [] };
 
 /** A running NATS server. */
 export class TestNatsServer implements AsyncDisposable {
   readonly port: number;
+  readonly #place: NatsPlace;
   readonly #folder: TempFolder;
   #program!: Program;
 
-  private constructor(port: number, folder: TempFolder) {
+  private constructor(port: number, folder: TempFolder, place: NatsPlace) {
     this.port = port;
     this.#folder = folder;
+    this.#place = place;
   }
 
   /**
@@ -33,9 +44,10 @@ export class TestNatsServer implements AsyncDisposable {
   static async start(
     config = "",
     files: Readonly<Record<string, string>> = {},
+    place = HERE,
   ): Promise<TestNatsServer> {
     const folder = new TempFolder();
-    const server = new TestNatsServer(freePort(), folder);
+    const server = new TestNatsServer(freePort(), folder, place);
     for (const [name, text] of Object.entries(files)) {
       await Deno.writeTextFile(`${folder.path}/${name}`, text);
     }
@@ -46,12 +58,12 @@ export class TestNatsServer implements AsyncDisposable {
 
   /** The URL of the server. `login` is a user and a password, or a token. */
   url(login = "", scheme = "nats"): string {
-    return `${scheme}://${login && `${login}@`}127.0.0.1:${this.port}`;
+    return `${scheme}://${login && `${login}@`}${this.#place.hostname}:${this.port}`;
   }
 
   /** Changes its configuration, for {@link restart} or {@link reload}. */
   async configure(config: string): Promise<void> {
-    const text = `listen: "127.0.0.1:${this.port}"\n${config}`;
+    const text = `listen: "${this.#place.hostname}:${this.port}"\n${config}`;
     await Deno.writeTextFile(`${this.#folder.path}/nats.conf`, text);
   }
 
@@ -62,10 +74,10 @@ export class TestNatsServer implements AsyncDisposable {
 
   /** Starts it again after {@link kill}. */
   async restart(): Promise<void> {
-    this.#program = new Program("nats-server", ["-c", "nats.conf"], { cwd: this.#folder.path });
-    await eventually(async () => {
-      (await Deno.connect({ hostname: "127.0.0.1", port: this.port })).close();
-    });
+    // It writes its log to standard error.
+    const words = [...this.#place.through, "sh", "-c", "exec nats-server -c nats.conf 2>&1"];
+    this.#program = new Program(words[0]!, words.slice(1), { cwd: this.#folder.path });
+    await this.#program.expect(/Server is ready/);
   }
 
   /** Kills it, and waits for its end. */
