@@ -18,14 +18,18 @@ import {
 } from "../mod.ts";
 import { utf8 } from "./support/bytes.ts";
 import { TempFolder } from "./support/folder.ts";
+import { freePort, freePorts } from "./support/free_port.ts";
+import { NATS_SERVER } from "./support/nats_server.ts";
+import { needingTest, program } from "./support/needs.ts";
 import { canRun, Program } from "./support/process.ts";
 import { newRelay } from "./support/relay.ts";
-import { PATIENCE, soon } from "./support/waiting.ts";
+import { eventually, PATIENCE, soon } from "./support/waiting.ts";
 
 const ROOT = `${import.meta.dirname}/..`;
 
-/** The port in all headers. It may be in use, so the tests put another in its place. */
+/** The ports of all examples. They may be in use, so the tests put others in their place. */
 const PORT = "7982";
+const NATS_PORT = "4222";
 
 /** Runs a program in a terminal of its own; what is typed there comes from this one's input. */
 const IN_TERMINAL = `
@@ -51,7 +55,7 @@ function commandOf(name: string): string[] {
 
 /** The permissions that the header of an example gives it, each for one thing. */
 function permissionsOf(name: string): string[] {
-  return commandOf(name).filter((word) => /^--allow-[a-z]+=[^,]+$/.test(word));
+  return commandOf(name).filter((word) => /^--allow-[a-z]+(=[^,]+)?$/.test(word));
 }
 
 /** What a test may change in the command of an example. */
@@ -64,7 +68,7 @@ interface Changes {
   inTerminal?: boolean;
 }
 
-/** The examples in a folder of their own, with another port in place of {@link PORT}. */
+/** The examples in a folder of their own, with other ports. */
 class Examples implements Disposable {
   readonly #folder = new TempFolder();
   readonly #port: string;
@@ -76,7 +80,7 @@ class Examples implements Disposable {
       const source = Deno.readTextFileSync(`${ROOT}/examples/${name}`);
       Deno.writeTextFileSync(
         `${this.#folder.path}/examples/${name}`,
-        source.replaceAll(PORT, this.#port),
+        source.replaceAll(PORT, this.#port).replaceAll(NATS_PORT, String(freePort())),
       );
     }
   }
@@ -300,6 +304,32 @@ Deno.test("examples/typed_client.ts tells events apart and says why the connecti
     "",
   ]);
 });
+
+needingTest(
+  "examples/cluster.ts starts a cluster, spreads clients over it, and ends it on Ctrl+C",
+  [NATS_SERVER, program("haproxy", ["-v"])],
+  async () => {
+    const port = freePorts(3);
+    using examples = new Examples(port);
+    await using cluster = examples.start("cluster.ts");
+    for (let i = 0; i < 2; i++) await cluster.expect(/^Relay listening on /m);
+    await using clients = new AsyncDisposableStack();
+    const byRelay = new Map<string, EbsocketClient>();
+    await eventually(async () => { // haproxy notices within seconds that a relay is up.
+      const client = await connect(port);
+      clients.defer(() => client.close());
+      await client.subscribe(["message"]);
+      byRelay.set(client.id!.split(".")[0]!, client);
+      assertEquals(byRelay.size, 2);
+    });
+    const [one, other] = [...byRelay.values()];
+    await one!.sendEvent(message("hi"));
+    assertEquals((await receive(other!)).getAttribute("content"), "hi");
+    cluster.kill("SIGINT");
+    const { code, stdout } = await cluster.end();
+    assertEquals(code, 0, stdout);
+  },
+);
 
 Deno.test("examples/framing_only.ts counts the events of a file by name", async () => {
   using examples = new Examples(0);

@@ -11,13 +11,23 @@ const COUNT = 10_000;
 
 /** A port of 127.0.0.1 on which nobody listens. */
 export function freePort(): number {
+  return freePorts(1);
+}
+
+/** The first of so many successive ports of 127.0.0.1 on which nobody listens. */
+export function freePorts(count: number): number {
   for (;;) {
-    const port = FIRST + Math.floor(Math.random() * COUNT);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
+    const first = FIRST + Math.floor(Math.random() * COUNT);
+    if (Array.from({ length: count }, (_, i) => first + i).every(isFree)) return first;
+  }
+}
+
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return false;
+    throw error;
   }
 }
