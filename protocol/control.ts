@@ -9,6 +9,13 @@
 
 import { encodeJson } from "./encoder.ts";
 import { CLOSE_REASONS, type CloseReason, EbsocketError, type Farewell } from "../errors.ts";
+import {
+  decodeHistoryTerms,
+  decodeReplay,
+  type HistoryTerms,
+  replayMembers,
+  type ReplayRequest,
+} from "./history.ts";
 import { isName, NAME_RULE } from "./names.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
 import { TextSet } from "./text_map.ts";
@@ -39,6 +46,7 @@ const FEATURES = [
   "subscribe-first",
   "window",
   "cluster",
+  "history",
 ] as const;
 
 /** A feature that a server may announce in its `welcome`, besides relaying events. */
@@ -61,6 +69,8 @@ export interface Hello {
   readonly window?: number;
   /** Whether the client wants to know what becomes of the relay's cluster. */
   readonly cluster?: boolean;
+  /** Whether the client wants the offsets of the events that the relay keeps. */
+  readonly offsets?: boolean;
 }
 
 /** The content of a server's `welcome`. */
@@ -75,6 +85,8 @@ export interface Welcome {
   readonly features: readonly Feature[];
   /** The limits in force that a client must know to observe them. */
   readonly limits: WelcomeLimits;
+  /** What the relay keeps, if it keeps anything. */
+  readonly history?: HistoryTerms;
 }
 
 /** The limits in a `welcome`. An omitted or infinite member means no limit. */
@@ -104,6 +116,8 @@ export interface SubscriptionRequest {
   readonly queue?: string;
   /** The ID that the answer repeats. If unset, the only possible answer is a refusal. */
   readonly id?: string;
+  /** Which kept events the client receives. If unset, none. */
+  readonly replay?: ReplayRequest;
 }
 
 /** A client's request for the state of the relay. */
@@ -181,7 +195,7 @@ function isCloseReason(value: unknown): value is CloseReason {
 
 /** Returns the line of a `hello`, the first line of a client. */
 export function encodeHello(hello: Hello): Uint8Array {
-  const { token, keepAliveMs, ack, sequence, window, cluster } = hello;
+  const { token, keepAliveMs, ack, sequence, window, cluster, offsets } = hello;
   return encode({
     control: "hello",
     version: VERSION,
@@ -191,6 +205,7 @@ export function encodeHello(hello: Hello): Uint8Array {
     sequence: sequence || undefined,
     window: finite(window),
     cluster: cluster || undefined,
+    offsets: offsets || undefined,
   });
 }
 
@@ -204,11 +219,13 @@ export function decodeHello(line: ControlLine): Hello | null {
     sequence: line.sequence === true || undefined,
     window: integer(line.window, 1),
     cluster: line.cluster === true || undefined,
+    offsets: line.offsets === true || undefined,
   });
 }
 
 /** Returns the line of a `welcome`, the answer to a `hello`. */
-export function encodeWelcome({ id, keepAliveMs, ack, features, limits }: Welcome): Uint8Array {
+export function encodeWelcome(welcome: Welcome): Uint8Array {
+  const { id, keepAliveMs, ack, features, limits, history } = welcome;
   return encode({
     control: "welcome",
     version: VERSION,
@@ -223,6 +240,7 @@ export function encodeWelcome({ id, keepAliveMs, ack, features, limits }: Welcom
       max_events_per_second: finite(limits.maxEventsPerSecond),
       max_bytes_per_second: finite(limits.maxBytesPerSecond),
     },
+    history,
   });
 }
 
@@ -243,12 +261,15 @@ export function decodeWelcome(line: ControlLine): Welcome | null {
       maxEventsPerSecond: integer(limits.max_events_per_second, 1),
       maxBytesPerSecond: integer(limits.max_bytes_per_second, 1),
     }),
+    history: decodeHistoryTerms(line.history) ?? undefined,
   });
 }
 
 /** Returns the line of a request to the relay. */
 export function encodeRequest(request: SubscriptionRequest | StatsRequest): Uint8Array {
-  return encode({ ...request });
+  if (request.control === "stats") return encode({ ...request });
+  const { replay, ...members } = request;
+  return encode({ ...members, ...(replay && replayMembers(replay)) });
 }
 
 /**
@@ -268,7 +289,18 @@ export function decodeRequest(
   if (!Array.isArray(events) || !events.every((event) => typeof event === "string")) {
     return refusal('"events" must be an array of strings');
   }
-  return { control, events, ...(queue !== undefined && { queue }), ...id };
+  const base: SubscriptionRequest = {
+    control,
+    events,
+    ...(queue !== undefined && { queue }),
+    ...id,
+  };
+  if (control !== "subscribe" || line.since === undefined) return base;
+  const replay = decodeReplay(line);
+  if (typeof replay === "string") return refusal(replay);
+  if (id.id === undefined) return refusal('"since" needs an "id"');
+  if (queue !== undefined) return refusal('"since" cannot go with "queue": a queue has no past');
+  return { ...base, replay };
 }
 
 /** Returns the line that counts a client's accepted events since it connected. */

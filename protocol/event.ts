@@ -156,6 +156,13 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
    * The number of the event on its connection, starting at 1. `null` if events are not numbered.
    */
   seq: number | null = null;
+  /**
+   * The place of the event in the relay's history. `null` if the relay does not keep the event, or
+   * the client has not asked for this.
+   */
+  offset: number | null = null;
+  /** The `id` of the question about the past that this event answers, or `null`. */
+  past: string | null = null;
 
   /**
    * Makes an event. The attributes are copied, one level deep.
@@ -277,12 +284,14 @@ export class EbsocketEvent<N extends string = string, A extends object = OpenAtt
 /** Converts a line of the right shape to an event. */
 export function toEvent(line: Record<string, unknown>): EbsocketEvent {
   const event = new EbsocketEvent(line.event as string, line.__dict__ as OpenAttributes);
-  const { id, from, to, reply_to: replyTo, seq } = line;
+  const { id, from, to, reply_to: replyTo, seq, offset, past } = line;
   if (typeof id === "string") event.id = id;
   if (typeof from === "string") event.from = from;
   if (typeof to === "string") event.to = to;
   if (typeof replyTo === "string") event.replyTo = replyTo;
   if (typeof seq === "number") event.seq = seq;
+  if (typeof offset === "number") event.offset = offset;
+  if (typeof past === "string") event.past = past;
   return event;
 }
 

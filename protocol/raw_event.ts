@@ -21,6 +21,8 @@ import {
   ID,
   LineValidator,
   MAX_MAX_DEPTH,
+  OFFSET,
+  PAST,
   REPLY_TO,
   SEQ,
   TO,
@@ -97,7 +99,9 @@ export class RawEvent extends EbsocketEvent {
     this.from = textAt(block, validator, FROM);
     this.to = textAt(block, validator, TO);
     this.replyTo = textAt(block, validator, REPLY_TO);
-    if (validator.has(SEQ)) this.seq = readNumber(block, validator.valueAt(SEQ));
+    this.past = textAt(block, validator, PAST);
+    this.seq = numberAt(block, validator, SEQ);
+    this.offset = numberAt(block, validator, OFFSET);
   }
 
   /**
@@ -142,6 +146,10 @@ function textAt(block: Uint8Array, validator: LineValidator, key: EnvelopeKey): 
   if (!validator.has(key)) return null;
   const value = validator.valueAt(key);
   return block[value] === QUOTE ? readString(block, value) : null;
+}
+
+function numberAt(block: Uint8Array, validator: LineValidator, key: EnvelopeKey): number | null {
+  return validator.has(key) ? readNumber(block, validator.valueAt(key)) : null;
 }
 
 /** Decodes blocks of lines into raw events and control lines. */

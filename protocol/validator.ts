@@ -67,6 +67,8 @@ const PROTOCOL_KEYS = [
   "to",
   "seq",
   "ack",
+  "offset",
+  "past",
 ];
 const PROTOCOL_KEY_BYTES = PROTOCOL_KEYS.map((key) => encoder.encode(key));
 const NO_KEY = -1;
@@ -81,9 +83,14 @@ export const FROM = 5;
 export const TO = 6;
 export const SEQ = 7;
 export const ACK = 8;
+export const OFFSET = 9;
+export const PAST = 10;
 
 /** Any key of the envelope. */
-export type EnvelopeKey = 3 | 4 | 5 | 6 | 7 | 8;
+export type EnvelopeKey = 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
+
+/** The keys that only a relay may write. */
+export const RELAY_KEYS = [FROM, SEQ, OFFSET, PAST] as const;
 
 /**
  * The bits of the keys whose values must be strings no longer than a name. Only the relay writes
@@ -91,7 +98,7 @@ export type EnvelopeKey = 3 | 4 | 5 | 6 | 7 | 8;
  */
 const STRINGS = 1 << ID | 1 << REPLY_TO | 1 << TO | 1 << ACK;
 
-const ENVELOPE = STRINGS | 1 << FROM | 1 << SEQ;
+const ENVELOPE = RELAY_KEYS.reduce((bits, key) => bits | 1 << key, STRINGS);
 
 /** The protocol key that begins with each byte. No two begin with the same byte. */
 const KEY_BY_FIRST_BYTE = new Int8Array(256).fill(NO_KEY);

@@ -14,7 +14,7 @@ import { Block } from "../net/piece.ts";
 import { Delivery } from "./receipts.ts";
 import type { Lines, Routing } from "./router.ts";
 import type { EnvelopeKey, LineValidator } from "../protocol/validator.ts";
-import { ACK, FROM, ID, REPLY_TO, SEQ, TO } from "../protocol/validator.ts";
+import { ACK, FROM, ID, RELAY_KEYS, REPLY_TO, TO } from "../protocol/validator.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 
 const { CR, LF, OPEN_BRACE } = ascii;
@@ -249,7 +249,7 @@ export class Ingress<R extends Recipient> {
     const arena = this.#arena;
     const { end } = validator;
     const endsInCr = bytes[end - 1] === CR;
-    const isForged = !this.#isRelayed && (validator.has(FROM) || validator.has(SEQ));
+    const isForged = !this.#isRelayed && RELAY_KEYS.some((key) => validator.has(key));
     const isSigned = !this.#isRelayed && (validator.has(ID) || validator.has(TO));
     if (!endsInCr && !isSigned && !isForged) return this.#lines(bytes, start, end + 1);
     const members = isSigned ? source.signature : NOTHING;
@@ -271,7 +271,7 @@ export class Ingress<R extends Recipient> {
   #withoutForged(text: Uint8Array, start: number): Uint8Array {
     const validator = this.#validator;
     // Cut from the end, so that earlier positions stay valid.
-    const keys = ([FROM, SEQ] as const).filter((key) => validator.has(key))
+    const keys = RELAY_KEYS.filter((key) => validator.has(key))
       .map((key) => validator.keyAt(key) - start).sort((a, b) => b - a);
     for (const at of keys) text = cutMember(text, at);
     return text;

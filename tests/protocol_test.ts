@@ -17,6 +17,7 @@ import {
   decodeWelcome,
   encodeRequest,
 } from "../protocol/control.ts";
+import { decodeReplayAnswer } from "../protocol/history.ts";
 import { MAX_NAME_BYTES } from "../protocol/names.ts";
 import { CLOSE_REASONS, type CloseReason } from "../errors.ts";
 import { LineSplitter } from "../framing.ts";
@@ -153,7 +154,7 @@ Deno.test("PROTOCOL.md lists the keys that may stand on a line once", () => {
     if (key !== "event" && key !== "control") members.push('"event":"x"');
     return validator.open(utf8(`{${members.join(",")}}\n`)).validate(0) !== "invalid";
   };
-  assertEquals(keys.length, 9);
+  assertEquals(keys.length, 11);
   assertEquals(keys.filter((key) => !isAccepted(key, 1)), []);
   assertEquals(keys.filter((key) => isAccepted(key, 2)), []);
   assert(isAccepted("another", 2));
@@ -188,7 +189,7 @@ Deno.test("PROTOCOL.md shows valid lines in its text", () => {
   const [close, hello, welcome, subscribe, ...others] = examples.slice(1).map((line) =>
     JSON.parse(line)
   );
-  const [subscribed, taken, receipt, error, stats, reading, ...rest] = others;
+  const [subscribed, taken, receipt, error, stats, reading, resumed, replayed, ...rest] = others;
   assertEquals(rest, []);
   assertEquals(decodeClose(close), { reason: "bad-json", detail: "…" });
   assertEquals(decodeHello(hello), { token: "s3cret", keepAliveMs: 25_000, ack: true });
@@ -212,6 +213,19 @@ Deno.test("PROTOCOL.md shows valid lines in its text", () => {
   const request = encodeRequest({ control: "stats", id: "i1" });
   assertEquals(request, withNewline(utf8(JSON.stringify(stats))));
   assertEquals(decodeRead(reading), 262_144);
+  assertEquals(decodeRequest(resumed), {
+    control: "subscribe",
+    events: ["chat.>"],
+    id: "s1",
+    replay: { since: { epoch: "k3J9x2aQ", offset: 1001 }, isPartial: false, isPast: false },
+  });
+  assertEquals(decodeReplayAnswer(replayed), {
+    id: "s1",
+    epoch: "k3J9x2aQ",
+    recovered: true,
+    from: 1001,
+    to: 1040,
+  });
 });
 
 /** The code spans of a cell. */
@@ -246,7 +260,7 @@ Deno.test("PROTOCOL.md lists envelopes, and a relay rewrites them so", () => {
 
 Deno.test("PROTOCOL.md lists every control line of the code", async () => {
   const known = table("## Control lines").map(([control]) => code(control)).sort();
-  const texts = ["protocol/control.ts", "protocol/report.ts"].map(read);
+  const texts = ["protocol/control.ts", "protocol/history.ts", "protocol/report.ts"].map(read);
   const written = (await Promise.all(texts)).flatMap((text) =>
     Array.from(text.matchAll(/control(?:: | !== | === )"(\w+)"/g), ([, control]) => control!)
   );

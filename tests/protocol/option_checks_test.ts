@@ -95,7 +95,8 @@ Deno.test("checkMaxLineBytes() accepts 1 byte to 1 GiB, and has 1 MiB as its def
 });
 
 Deno.test("relayedLineBytes() adds the bytes of a relay, within the range of a limit", () => {
-  const added = '"seq":9007199254740991,"from":"c9007199254740991",'.length;
+  const past = `"past":"${"h".repeat(64)}",`;
+  const added = `"seq":9007199254740991,"offset":9007199254740991,${past}`.length;
   assertGreaterOrEqual(relayedLineBytes(1), 1 + added);
   assertEquals(relayedLineBytes(2 ** 30), 2 ** 30);
 });
