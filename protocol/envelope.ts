@@ -68,10 +68,10 @@ export function memberBytes(key: string, value: string | number): Uint8Array {
 
 /**
  * Returns the total length of the members `"seq":1,` and so on for `count` lines, in bytes. The
- * first line has the number `first`.
+ * first line has the number `first`. Another key than `seq` may be given.
  */
-export function numbersLength(first: number, count: number): number {
-  let length = count * '"seq":,'.length;
+export function numbersLength(first: number, count: number, key = "seq"): number {
+  let length = count * (key.length + '"":,'.length);
   for (let digits = String(first).length; count > 0; digits++) {
     const same = Math.min(count, 10 ** digits - first);
     length += same * digits;
@@ -105,14 +105,16 @@ const NEAR_BYTES = 64;
  * @param first The number of the first event.
  * @param target The destination of the copy.
  * @param at The position in `target` where the copy begins.
+ * @param key The key of the numbers.
  */
 export function copyNumbered(
   bytes: Uint8Array,
   first: number,
   target: Uint8Array,
   at: number,
+  key = "seq",
 ): Copied {
-  let member = memberBytes("seq", first);
+  let member = memberBytes(key, first);
   const begin = at;
   let lines = 0;
   let i = 0;
@@ -131,7 +133,7 @@ export function copyNumbered(
       i = next;
     }
     lines++;
-    if (!increment(member)) member = memberBytes("seq", first + lines);
+    if (!increment(member)) member = memberBytes(key, first + lines);
   }
   return { lines, read: i, written: at - begin };
 }

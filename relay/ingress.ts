@@ -223,14 +223,16 @@ export class Ingress<R extends Recipient> {
     const router = this.#router;
     const route = router.routes.find(bytes, validator.nameStart, validator.nameEnd);
     if (this.#isPlain(bytes)) {
-      return router.pass(route, this.#lines(bytes, start, validator.end + 1), false, null);
+      return router.pass(route, this.#lines(bytes, start, validator.end + 1), false, null, false);
     }
     const id = this.#read(bytes, ID);
     const to = this.#read(bytes, TO);
     const ack = this.#read(bytes, ACK);
     const delivery = id === null && ack === null ? null : new Delivery(ack, id);
     const line = this.#rewrite(source, bytes, start);
-    if (to === null) return router.pass(route, line, id !== null, delivery);
+    if (to === null) {
+      return router.pass(route, line, id !== null, delivery, validator.has(REPLY_TO));
+    }
     const replyTo = this.#isRelayed ? this.#read(bytes, REPLY_TO) : null;
     router.passTo(to, line, id !== null, delivery, replyTo);
   }

@@ -43,7 +43,12 @@ export interface Route<R extends Recipient> {
   generation: number;
   /** Number of events of this name while events are counted. */
   events: number;
+  /** What the history does with events of this name, as {@link Keeping}. `null` if not known. */
+  keeping: Keeping | null;
 }
+
+/** Whether the history keeps events of a name, and whether it keeps the last one for longer. */
+export type Keeping = "never" | "kept" | "last";
 
 /** The routes of one relay. */
 export class RouteCache<R extends Recipient> {
@@ -97,6 +102,7 @@ export class RouteCache<R extends Recipient> {
       queues: [],
       generation: -1,
       events: 0,
+      keeping: null,
     };
     this.#routes.set(hash, route);
     this.#weight += weightOf(route);

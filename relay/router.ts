@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
+import type { GroupKind, Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import { type InterestListener, type Subscriber, SubscriptionTable } from "./subscription_table.ts";
 import { WriteCoalescer } from "../server/coalescer.ts";
 import type { Block } from "../net/piece.ts";
@@ -33,6 +33,8 @@ export interface RouterOptions<R extends Recipient> {
   readonly onInterest?: InterestListener | null | undefined;
   /** Called when gathered lines have been queued and receipts may be due. */
   readonly onAnswer?: (() => void) | undefined;
+  /** Whether the relay keeps events, so that some clients receive these in another way. */
+  readonly hasHistory?: boolean | undefined;
 }
 
 /** Whole lines in a block. */
@@ -41,6 +43,9 @@ export interface Lines {
   readonly start: number;
   readonly end: number;
 }
+
+/** Returns kept events as clients receive them that asked for offsets. */
+export type Stamp = (lines: Lines) => Lines;
 
 /** Passes the events of blocks on. */
 export interface Routing<R extends Recipient> {
@@ -52,8 +57,17 @@ export interface Routing<R extends Recipient> {
   begin(source: Subscriber<R>): void;
   /** Passes on `count` events without an envelope, while {@link isIdle}. */
   passRun(lines: Lines, count: number): void;
-  /** Passes one event on to all subscribers of its name. A request is not passed to its sender. */
-  pass(route: Route<R>, line: Lines, isRequest: boolean, delivery: Delivery | null): void;
+  /**
+   * Passes one event on to all subscribers of its name. A request is not passed to its sender.
+   * `isReply` is set for an event with `reply_to`.
+   */
+  pass(
+    route: Route<R>,
+    line: Lines,
+    isRequest: boolean,
+    delivery: Delivery | null,
+    isReply: boolean,
+  ): void;
   /**
    * Passes one event on to one client. `replyTo` is the request that it answers, if that is known.
    */
@@ -132,13 +146,19 @@ export class Router<R extends Recipient> implements Routing<R> {
   readonly #receipts = new Receipts<R>(sendReceipts);
   /** Number of the last event that was passed to queues. */
   #line = 0;
+  /** Set while events are passed on that the history keeps. */
+  #stamp: Stamp | null = null;
 
   constructor(options: RouterOptions<R>) {
     const { echo, subscribeFirst, maxBatchDelay, maxPendingBytes, onQueued } = options;
     this.#echo = echo;
     this.#subscribeFirst = subscribeFirst;
     this.#onAnswer = options.onAnswer;
-    this.#groups = new SubscriptionTable(options.prefix, options.onInterest);
+    this.#groups = new SubscriptionTable(
+      options.prefix,
+      options.onInterest,
+      options.hasHistory,
+    );
     this.routes = new RouteCache(this.#groups);
     this.#coalescer = new WriteCoalescer({
       maxBatchDelay,
@@ -172,26 +192,35 @@ export class Router<R extends Recipient> implements Routing<R> {
   }
 
   /**
-   * Changes a client's subscriptions, and whether its events are numbered, from now on. Does
-   * nothing if the client has left.
+   * Changes a client's subscriptions, whether its events are numbered, and how it receives kept
+   * events, from now on. Does nothing if the client has left.
    *
    * @returns The work done: the number of pattern look-ups, plus the number of clients for which
    * gathered events were flushed.
    */
-  change(subscriber: Subscriber<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
+  change(
+    subscriber: Subscriber<R>,
+    subscriptions: Subscriptions,
+    isNumbered: boolean,
+    kind: GroupKind = subscriber.group.kind,
+  ): number {
     if (!this.#subscribers.has(subscriber.id)) return 0;
-    const existing = this.#groups.find(subscriptions);
+    const existing = this.#groups.find(subscriptions, kind);
     const steps = existing ? this.#settle(existing) : 0;
     this.#coalescer.flushFor(subscriber);
-    return steps + this.#groups.move(subscriber, subscriptions, isNumbered);
+    return steps + this.#groups.move(subscriber, subscriptions, isNumbered, kind);
   }
 
   /**
    * Returns the total number of subscriptions if a client had the given ones, or `null` if the
    * total would not grow. Those of clients that receive exactly the same events count once.
    */
-  subscriptionsAfter(subscriber: Subscriber<R>, subscriptions: Subscriptions): number | null {
-    const growth = this.#groups.growth(subscriber, subscriptions);
+  subscriptionsAfter(
+    subscriber: Subscriber<R>,
+    subscriptions: Subscriptions,
+    kind: GroupKind = subscriber.group.kind,
+  ): number | null {
+    const growth = this.#groups.growth(subscriber, subscriptions, kind);
     return growth > 0 ? this.#groups.subscriptions + growth : null;
   }
 
@@ -207,7 +236,7 @@ export class Router<R extends Recipient> implements Routing<R> {
 
   search(source: Subscriber<R>, clients: readonly Subscriber<R>[]): Search<R> {
     const others = this.#echo ? clients : clients.filter((client) => client !== source);
-    return new RecipientSearch(others, this.#groups.everything);
+    return new RecipientSearch(others, this.#groups.hearingAll);
   }
 
   /** Returns the client with the ID `id`, or `undefined`. */
@@ -243,9 +272,39 @@ export class Router<R extends Recipient> implements Routing<R> {
     this.note(this.deliverTo(id, line, isRequest, delivery), delivery);
   }
 
+  /**
+   * Passes on `count` events that the history keeps, while {@link isIdle}. `stamp` is called if any
+   * client receives them with their offsets.
+   */
+  passKeptRun(lines: Lines, count: number, stamp: Stamp): void {
+    this.#stamp = stamp;
+    this.passRun(lines, count);
+    this.#stamp = null;
+  }
+
+  /** Passes on one event that the history keeps, as {@link passKeptRun} does. */
+  passKept(route: Route<R>, line: Lines, delivery: Delivery | null, stamp: Stamp): void {
+    this.#stamp = stamp;
+    this.pass(route, line, false, delivery);
+    this.#stamp = null;
+  }
+
   /** Delivers `count` events to the clients that receive every event. */
   deliverRun(lines: Lines, count: number): boolean {
-    return this.#deliver(this.#groups.everything, lines, count, this.#excluded(false), null);
+    return this.#deliverToAll(lines, count, this.#excluded(false), null);
+  }
+
+  #deliverToAll(
+    lines: Lines,
+    count: number,
+    excluded: Subscriber<R> | null,
+    delivery: Delivery | null,
+  ): boolean {
+    let isDelivered = false;
+    for (const group of this.#groups.hearingAll) {
+      if (this.#deliver(group, lines, count, excluded, delivery)) isDelivered = true;
+    }
+    return isDelivered;
   }
 
   /**
@@ -262,8 +321,7 @@ export class Router<R extends Recipient> implements Routing<R> {
     filter: QueueFilter | null = null,
   ): boolean {
     const excluded = this.#excluded(isRequest);
-    const { everything } = this.#groups;
-    const isDelivered = this.#deliver(everything, line, 1, excluded, delivery);
+    const isDelivered = this.#deliverToAll(line, 1, excluded, delivery);
     let isExpected = false;
     for (const group of route.groups) {
       if (this.#deliver(group, line, 1, excluded, delivery)) isExpected = true;
@@ -273,7 +331,9 @@ export class Router<R extends Recipient> implements Routing<R> {
     }
     // A request is not delayed for its subscribers. If there are none, it is not delayed for the
     // clients that receive every event.
-    if (isRequest && !isExpected) everything.isUrgent = true;
+    if (isRequest && !isExpected) {
+      for (const group of this.#groups.hearingAll) group.isUrgent = true;
+    }
     return isDelivered || isExpected;
   }
 
@@ -324,17 +384,31 @@ export class Router<R extends Recipient> implements Routing<R> {
   /** Adds lines for a group. Returns whether any of its clients receives them. */
   #deliver(
     group: SubscriberGroup<R>,
-    { block, start, end }: Lines,
+    lines: Lines,
     count: number,
     excluded: Subscriber<R> | null,
     delivery: Delivery | null,
   ): boolean {
     const member = excluded?.group === group ? excluded : null;
     if (group.members.size === (member ? 1 : 0)) return false;
+    if (this.#stamp !== null && group.kind !== "plain") {
+      if (group.kind === "catching-up") return true; // They come from the history, in their place.
+      lines = this.#stamp(lines);
+    }
+    this.#add(group, lines, count, member, delivery);
+    return true;
+  }
+
+  #add(
+    group: SubscriberGroup<R>,
+    { block, start, end }: Lines,
+    count: number,
+    member: Subscriber<R> | null,
+    delivery: Delivery | null,
+  ): void {
     this.#coalescer.add(group, block, start, end, count, member);
     delivery?.add(group.batch(), member !== null);
-    if (delivery?.isRequest && group !== this.#groups.everything) group.isUrgent = true;
-    return true;
+    if (delivery?.isRequest && !this.#groups.hearingAll.includes(group)) group.isUrgent = true;
   }
 
   /** Adds an event for one client of each queue, unless that client receives the event already. */
@@ -354,7 +428,10 @@ export class Router<R extends Recipient> implements Routing<R> {
       if (group) filter?.left.delete(queue.queue.name);
       if (!group || group.line === number) continue;
       group.line = number;
-      if (this.#deliver(group, line, 1, excluded, delivery)) isDelivered = true;
+      // A queue has no history, so its event goes to a client that catches up as it happens.
+      if (group.kind === "catching-up") this.#add(group, line, 1, null, delivery);
+      else if (!this.#deliver(group, line, 1, excluded, delivery)) continue;
+      isDelivered = true;
     }
     return isDelivered;
   }
@@ -391,14 +468,17 @@ class RecipientSearch<R extends Recipient> implements Search<R> {
   readonly found = new Set<Subscriber<R>>();
 
   readonly #candidates: ReadonlySet<Subscriber<R>>;
-  readonly #everything: SubscriberGroup<R>;
+  readonly #hearingAll: readonly SubscriberGroup<R>[];
   readonly #byGroup: ReadonlyMap<SubscriberGroup<R>, readonly Subscriber<R>[]>;
   #last: Route<R> | null = null;
 
-  /** Members of the group `everything` receive all events. */
-  constructor(candidates: readonly Subscriber<R>[], everything: SubscriberGroup<R>) {
+  /** Members of the groups `hearingAll` receive all events. */
+  constructor(
+    candidates: readonly Subscriber<R>[],
+    hearingAll: readonly SubscriberGroup<R>[],
+  ) {
     this.#candidates = new Set(candidates);
-    this.#everything = everything;
+    this.#hearingAll = hearingAll;
     this.#byGroup = Map.groupBy(candidates, ({ group }) => group);
   }
 
@@ -413,7 +493,7 @@ class RecipientSearch<R extends Recipient> implements Search<R> {
   add(route: Route<R>): void {
     if (route === this.#last) return;
     this.#last = route;
-    this.#addGroup(this.#everything);
+    for (const group of this.#hearingAll) this.#addGroup(group);
     for (const group of route.groups) this.#addGroup(group);
     for (const { groups } of route.queues) {
       if (groups.every((group) => this.#byGroup.has(group))) this.#addGroup(groups[0]!);

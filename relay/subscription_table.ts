@@ -8,7 +8,12 @@
  * @module
  */
 
-import { Member, type Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
+import {
+  type GroupKind,
+  Member,
+  type Recipient,
+  SubscriberGroup,
+} from "../server/subscriber_group.ts";
 import { largest } from "./largest.ts";
 import { memberBytes } from "../protocol/envelope.ts";
 import { REST } from "../protocol/pattern.ts";
@@ -99,10 +104,12 @@ export type InterestListener = (pattern: string, queue: string, by: 1 | -1) => v
 
 /** The groups of one relay. */
 export class SubscriptionTable<R extends Recipient> {
-  /** The clients that receive every event. This group is never in the index. */
+  /** The clients that receive every event. Where there is a history, those of the kind `plain`. */
   readonly everything: SubscriberGroup<R> = new SubscriberGroup<R>();
+  /** The groups of all clients that receive every event, which are never in the index. */
+  readonly hearingAll: readonly SubscriberGroup<R>[];
   /**
-   * Changes whenever an event may reach other clients than before, apart from {@link everything}.
+   * Changes whenever an event may reach other clients than before, apart from {@link hearingAll}.
    */
   generation = 0;
 
@@ -110,7 +117,7 @@ export class SubscriptionTable<R extends Recipient> {
   readonly #departed: SubscriberGroup<R> = new SubscriberGroup<R>();
   readonly #index = new PatternTrie<Membership<R>>();
   readonly #entries = new Map<SubscriberGroup<R>, Entry<R>>();
-  /** The groups that other clients may join, by the fingerprint of their subscriptions. */
+  /** The groups that other clients may join, by {@link keyOf} their subscriptions and kind. */
   readonly #shared = new Map<number, SubscriberGroup<R>>();
   readonly #queues = new TextMap<Queue>();
   /** What the IDs of the clients begin with. */
@@ -124,10 +131,17 @@ export class SubscriptionTable<R extends Recipient> {
    *
    * @param prefix What the IDs of its clients begin with.
    * @param onInterest Called with each change of what the clients hear, or `null`.
+   * @param hasHistory Whether there are groups of other kinds than `plain`.
    */
-  constructor(prefix = "", onInterest: InterestListener | null = null) {
+  constructor(
+    prefix = "",
+    onInterest: InterestListener | null = null,
+    hasHistory = false,
+  ) {
     this.#prefix = prefix;
     this.#onInterest = onInterest;
+    const others: GroupKind[] = hasHistory ? ["stamped", "catching-up"] : [];
+    this.hearingAll = [this.everything, ...others.map((kind) => new SubscriberGroup<R>(kind))];
   }
 
   /** Whether events reach only the clients that receive every event. */
@@ -141,10 +155,10 @@ export class SubscriptionTable<R extends Recipient> {
   }
 
   /** Returns the change of the total if a client had the given subscriptions. May be negative. */
-  growth(subscriber: Subscriber<R>, subscriptions: Subscriptions): number {
+  growth(subscriber: Subscriber<R>, subscriptions: Subscriptions, kind: GroupKind): number {
     const { group } = subscriber;
     const before = group.members.size === 1 ? this.#entries.get(group) : undefined;
-    const isShared = this.find(subscriptions) !== null;
+    const isShared = this.find(subscriptions, kind) !== null;
     const after = subscriptions.isNarrowed ? subscriptions : ALL;
     return (isShared ? 0 : after.size) - (before?.subscriptions.size ?? 0);
   }
@@ -172,7 +186,8 @@ export class SubscriptionTable<R extends Recipient> {
    */
   countHearers(name: string): { hearers: number; steps: number } {
     const { groups, queues } = this.reach(name);
-    let hearers = this.everything.members.size + queues.size;
+    let hearers = queues.size;
+    for (const { members } of this.hearingAll) hearers += members.size;
     let steps = groups.length;
     for (const { members } of groups) hearers += members.size;
     for (const members of queues.values()) steps += members.length;
@@ -194,30 +209,37 @@ export class SubscriptionTable<R extends Recipient> {
   }
 
   /** Returns the group that a client with these subscriptions would join, or `null`. */
-  find(subscriptions: Subscriptions): SubscriberGroup<R> | null {
+  find(subscriptions: Subscriptions, kind: GroupKind = "plain"): SubscriberGroup<R> | null {
     if (subscriptions.queues > 0) return null;
-    if (subscriptions.coversAll) return this.everything;
-    const group = this.#shared.get(subscriptions.fingerprint);
+    if (subscriptions.coversAll) return this.hearingAll.find((group) => group.kind === kind)!;
+    const group = this.#shared.get(keyOf(subscriptions, kind));
     const isSame = group && this.#entries.get(group)!.subscriptions.equals(subscriptions);
     return isSame ? group : null;
   }
 
   /**
-   * Changes a client's subscriptions, and whether its events are numbered, from now on. No events
-   * may be gathered for the client. No receipt may wait for the group that it is going to join.
+   * Changes a client's subscriptions, whether its events are numbered, and how it receives kept
+   * events, from now on. No events may be gathered for the client. No receipt may wait for the group
+   * that it is going to join.
    *
    * @returns The number of pattern look-ups.
    */
-  move(subscriber: Subscriber<R>, subscriptions: Subscriptions, isNumbered: boolean): number {
+  move(
+    subscriber: Subscriber<R>,
+    subscriptions: Subscriptions,
+    isNumbered: boolean,
+    kind: GroupKind = subscriber.group.kind,
+  ): number {
     const before = subscriber.group;
-    const existing = this.find(subscriptions);
-    const isOwn = before !== this.everything && before.members.size === 1;
+    const existing = this.find(subscriptions, kind);
+    const isOwn = before.kind === kind && before.members.size === 1 &&
+      !this.hearingAll.includes(before);
     subscriber.isNumbered = isNumbered;
     subscriber.subscriptions = subscriptions;
     if (existing === before) return 0;
     if (!existing && isOwn) return this.#enter(before, subscriber);
     const steps = this.leave(subscriber);
-    subscriber.group = existing ?? new SubscriberGroup<R>();
+    subscriber.group = existing ?? new SubscriberGroup<R>(kind);
     subscriber.group.enroll(subscriber);
     if (subscriber.group === this.everything) this.#onInterest?.(REST, NO_QUEUE, 1);
     const entry = this.#entries.get(subscriber.group);
@@ -253,14 +275,14 @@ export class SubscriptionTable<R extends Recipient> {
     const isShared = subscriptions.queues === 0;
     // In one of two billion cases, another group has the same fingerprint. Then this one is not
     // shared.
-    if (isShared && !this.#shared.has(subscriptions.fingerprint)) {
-      this.#shared.set(subscriptions.fingerprint, group);
-    }
+    const key = keyOf(subscriptions, group.kind);
+    if (isShared && !this.#shared.has(key)) this.#shared.set(key, group);
     return steps;
   }
 
-  #unshare(group: SubscriberGroup<R>, { subscriptions: { fingerprint } }: Entry<R>): void {
-    if (this.#shared.get(fingerprint) === group) this.#shared.delete(fingerprint);
+  #unshare(group: SubscriberGroup<R>, { subscriptions }: Entry<R>): void {
+    const key = keyOf(subscriptions, group.kind);
+    if (this.#shared.get(key) === group) this.#shared.delete(key);
   }
 
   /** Updates the index of a group. Returns the number of changed patterns. */
@@ -300,4 +322,12 @@ export class SubscriptionTable<R extends Recipient> {
     entry.memberships.delete(name);
     if (queue && --queue.memberships === 0) this.#queues.delete(name);
   }
+}
+
+/** The kinds of groups, each of which has keys of its own. */
+const KINDS: readonly GroupKind[] = ["plain", "stamped", "catching-up"];
+
+/** Returns a number that is equal for equal subscriptions and kinds, and hardly ever for others. */
+function keyOf({ fingerprint }: Subscriptions, kind: GroupKind): number {
+  return fingerprint * KINDS.length + KINDS.indexOf(kind);
 }

@@ -25,6 +25,12 @@ export interface Recipient {
   sendPieces(pieces: readonly Piece[], count: number): boolean;
 }
 
+/**
+ * How the members of a group receive the events that a relay keeps in its history: as any others,
+ * with their offsets, or not with the group, because they come from the history.
+ */
+export type GroupKind = "plain" | "stamped" | "catching-up";
+
 /** A client and its current group. */
 export class Member<R extends Recipient = Recipient> {
   readonly recipient: R;
@@ -43,6 +49,8 @@ const START: Position = { bytes: 0, events: 0 };
 
 /** Clients with equal subscriptions. */
 export class SubscriberGroup<R extends Recipient = Recipient> {
+  /** How its members receive kept events. */
+  readonly kind: GroupKind;
   /** All members. */
   readonly members = new Set<Member<R>>();
   /** The block and the line that were added last, as noted by the caller. */
@@ -58,6 +66,11 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
   /** Bytes held for single members. */
   #ownBytes = 0;
   #batch: Batch | null = null;
+
+  /** Creates a group without members. */
+  constructor(kind: GroupKind = "plain") {
+    this.kind = kind;
+  }
 
   /** Bytes held. */
   get size(): number {
@@ -156,7 +169,7 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
       const own = diff ? diff.apply(pieces) : pieces;
       // A publisher that is excluded from all lines receives no event. Its receipts account for
       // that.
-      const isAccepted = own.length === 0 || send(member, own);
+      const isAccepted = own.length === 0 || sendTo(member, own);
       if (diff?.batch) diff.batch.accepted = isAccepted ? 1 : 0;
       if (!isAccepted) continue;
       accepted++;
@@ -174,14 +187,14 @@ export class SubscriberGroup<R extends Recipient = Recipient> {
     this.#ownBytes -= diff?.bytes ?? 0;
     this.#diffs.delete(member);
     if (this.#slices.size > 0) this.#diffOf(member).skip(START, this.#position());
-    const isAccepted = own.length === 0 || send(member, own);
+    const isAccepted = own.length === 0 || sendTo(member, own);
     if (diff?.batch) diff.batch.accepted = isAccepted ? 1 : 0;
     if (isAccepted) onQueued(member.recipient);
   }
 }
 
-/** Queues pieces for a member, numbered if it requested that. */
-function send({ recipient, isNumbered }: Member, pieces: readonly Piece[]): boolean {
+/** Queues pieces for a member, numbered if it requested that. Returns whether that was possible. */
+export function sendTo({ recipient, isNumbered }: Member, pieces: readonly Piece[]): boolean {
   let count = 0;
   for (const { events } of pieces) count += events;
   if (!isNumbered) return recipient.sendPieces(pieces, count);
