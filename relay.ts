@@ -22,7 +22,13 @@ import { isLoopback } from "./protocol/address.ts";
 import { inspect } from "./protocol/printable.ts";
 import { Pipeline } from "./relay/pipeline.ts";
 import type { RelayOptions } from "./relay/options.ts";
-import type { ClusterStats, LinkReport, RelayClient, RelayStats } from "./protocol/report.ts";
+import type {
+  ClusterStats,
+  HistoryStats,
+  LinkReport,
+  RelayClient,
+  RelayStats,
+} from "./protocol/report.ts";
 import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "./server/admission.ts";
 import { EbsocketServer } from "./server.ts";
 import type { Site } from "./web/site.ts";
@@ -56,9 +62,10 @@ export type {
 } from "./server.ts";
 export type { CheckedAttributes, EventDefinitions } from "./schema/definitions.ts";
 export type { OpenAttributes, OpenEvents } from "./protocol/event.ts";
-export type { ClusterStats, LinkReport, RelayClient, RelayOptions, RelayStats };
+export type { ClusterStats, HistoryStats, LinkReport, RelayClient, RelayOptions, RelayStats };
 export type { Backplane, BackplaneSink } from "./cluster/backplane.ts";
 export type { ClusterOptions } from "./cluster/options.ts";
+export type { HistoryOptions } from "./history/options.ts";
 export type { RelayObserver, RelayWebOptions } from "./relay/options.ts";
 export type { RateOptions } from "./server/rate_limiter.ts";
 
@@ -87,8 +94,9 @@ export class Relay {
    * Starts relaying between the clients of `server`, until the server closes.
    *
    * @param server A server that is not serving yet.
-   * @throws {TypeError} If `server` is not an {@link EbsocketServer} or is already serving, or if
-   * `events` is not a set of definitions.
+   * @throws {TypeError} If `server` is not an {@link EbsocketServer} or is already serving, if
+   * `events` is not a set of definitions, if `history` is invalid, or if there is a `history` and a
+   * `cluster`.
    * @throws {RangeError} If an option is out of range.
    */
   constructor(server: EbsocketServer, options: RelayOptions = {}) {
@@ -122,7 +130,7 @@ export class Relay {
 
   /**
    * Resolves when the relay lets clients in: at once, or with `cluster` when it has joined the other
-   * relays. Rejects if that fails, as {@link closed} then does for a program that does not ask here.
+   * relays, or with `history` when that has been opened. Rejects if that fails, as {@link closed} then does for a program that does not ask here.
    */
   get ready(): Promise<void> {
     const { ready } = this.#pipeline;

@@ -60,6 +60,30 @@ export interface RelayStats {
   readonly heapUsedBytes: number;
   /** The cluster of the relay. Unset if it is not one of a cluster. */
   readonly cluster?: ClusterStats;
+  /** The history of the relay. Unset if it keeps no events. */
+  readonly history?: HistoryStats;
+}
+
+/** The history of a relay. */
+export interface HistoryStats {
+  /** The epoch. Offsets of different epochs have nothing to do with each other. */
+  readonly epoch: string;
+  /** The least offset that is left, or that of the next event if none is left. */
+  readonly first: number;
+  /** The offset of the last event, or 0. */
+  readonly offset: number;
+  /** The events that are kept. */
+  readonly events: number;
+  /** The size of the kept events, in bytes. */
+  readonly bytes: number;
+  /** Events that were dropped because of their age, or because there were too many. */
+  readonly evicted: number;
+  /** The names of which the last event is kept. */
+  readonly names: number;
+  /** Events that were not kept as the last ones of their names, because there was no room. */
+  readonly namesRefused: number;
+  /** The clients that are catching up. */
+  readonly catchingUp: number;
 }
 
 /** The cluster of a relay, as that relay sees it. */
@@ -327,9 +351,21 @@ const CLIENT_FIGURES = [
   "pendingBytes",
 ] satisfies (keyof ClientReport)[];
 
+const HISTORY_FIGURES = [
+  "first",
+  "offset",
+  "events",
+  "bytes",
+  "evicted",
+  "names",
+  "namesRefused",
+  "catchingUp",
+] satisfies (keyof HistoryStats)[];
+
 function isRelay(value: unknown): boolean {
-  const { closes, refusals, cluster } = Object(value);
+  const { closes, refusals, cluster, history } = Object(value);
   return hasNumbers(value, RELAY_FIGURES) && (cluster === undefined || isCluster(cluster)) &&
+    (history === undefined || isHistory(history)) &&
     [closes, refusals].every((each) =>
       typeof each === "object" && each !== null && hasNumbers(each, Object.keys(each))
     );
@@ -340,6 +376,10 @@ function isCluster(value: unknown): boolean {
   return hasNumbers(value, ["gaps", "eventsMissing", "eventsLost"]) &&
     typeof relay === "string" && typeof isAlone === "boolean" &&
     Array.isArray(relays) && relays.every(isLink);
+}
+
+function isHistory(value: unknown): boolean {
+  return typeof Object(value).epoch === "string" && hasNumbers(value, HISTORY_FIGURES);
 }
 
 function isLink(value: unknown): boolean {

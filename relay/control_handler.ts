@@ -15,6 +15,7 @@ import type {
   SubscriptionRequest,
 } from "../protocol/control.ts";
 import { decodeRequest, encodeReceipts, encodeRefusal } from "../protocol/control.ts";
+import { decodeCancel } from "../protocol/history.ts";
 import type { Handshake } from "../server/handshake.ts";
 import type { Inspector } from "./inspector.ts";
 import { checkLimit, MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
@@ -25,13 +26,21 @@ import {
   DEFAULT_MAX_SUBSCRIPTIONS,
   DEFAULT_MAX_TOTAL_SUBSCRIPTIONS,
   refusalOf,
-  type Subscriptions,
+  Subscriptions,
 } from "./subscriptions.ts";
 import { TextSet } from "../protocol/text_map.ts";
 import { decoder } from "../protocol/utf8.ts";
 
 /** Control lines that the relay handles. Others are not even parsed, because they may be long. */
-const KNOWN = new TextSet(["close", "hello", "subscribe", "unsubscribe", "stats", "read"]);
+const KNOWN = new TextSet([
+  "close",
+  "hello",
+  "subscribe",
+  "unsubscribe",
+  "stats",
+  "read",
+  "cancel",
+]);
 
 /**
  * Amounts of work that take the relay about as long as a short control line, some 50 µs: bytes to
@@ -55,6 +64,21 @@ export interface ClusterPort {
   keepInformed(client: LineConnection): void;
 }
 
+/** The history of a relay, as far as clients ask for it. */
+export interface HistoryPort {
+  /** Returns the refusal of a request for kept events, or `null`. */
+  refusalOf(client: Client, request: SubscriptionRequest): Refusal | null;
+  /**
+   * Changes the subscriptions of a client to those `after` its request. Answers the request if it is
+   * for kept events. Returns the work done, as a number of pattern look-ups.
+   */
+  change(client: Client, request: SubscriptionRequest, after: Subscriptions): number;
+  /** Answers a request for events of the past alone. Returns the work. */
+  read(client: Client, request: SubscriptionRequest): number;
+  /** Ends such an answer. */
+  cancel(client: Client, id: string): void;
+}
+
 const NO_CLUSTER: ClusterPort = { whenHeard: () => null, keepInformed() {} };
 
 /** Answers the control lines of the clients of one relay. */
@@ -63,6 +87,7 @@ export class ControlHandler {
   readonly #router: Router<LineConnection>;
   readonly #inspector: Inspector<LineConnection> | null;
   readonly #cluster: ClusterPort;
+  readonly #history: () => HistoryPort | null;
   readonly #maxSubscriptions: number;
   readonly #maxTotal: number;
 
@@ -74,6 +99,7 @@ export class ControlHandler {
    * @param inspector Reports the state of the relay. `null` if clients may not ask for it.
    * @param limits The limits of one client, and of all clients together.
    * @param cluster The cluster of the relay.
+   * @param history Returns the history of the relay, or `null` if it keeps no events.
    * @throws {RangeError} If a limit is out of range.
    */
   constructor(
@@ -82,6 +108,7 @@ export class ControlHandler {
     inspector: Inspector<LineConnection> | null,
     limits: Pick<RelayOptions, "maxSubscriptions" | "maxTotalSubscriptions">,
     cluster: ClusterPort = NO_CLUSTER,
+    history: () => HistoryPort | null = () => null,
   ) {
     const {
       maxSubscriptions = DEFAULT_MAX_SUBSCRIPTIONS,
@@ -91,6 +118,7 @@ export class ControlHandler {
     this.#router = router;
     this.#inspector = inspector;
     this.#cluster = cluster;
+    this.#history = history;
     this.#maxSubscriptions = checkLimit("maxSubscriptions", maxSubscriptions, 1);
     this.#maxTotal = checkLimit("maxTotalSubscriptions", maxTotalSubscriptions, 1);
   }
@@ -124,8 +152,11 @@ export class ControlHandler {
     const request = decodeRequest(line);
     if (request && "reason" in request) refuse(client, request);
     else if (request?.control === "stats") return this.#onStats(client, request);
+    else if (request?.replay?.isPast) return this.#onPast(client, request);
     else if (request) return this.#onSubscription(client, request);
     else {
+      const cancelled = decodeCancel(line);
+      if (cancelled !== null) this.#history()?.cancel(client, cancelled);
       const hello = this.#handshake.onControl(client.recipient, line);
       if (hello) this.onHello(client, hello);
     }
@@ -139,8 +170,9 @@ export class ControlHandler {
   }
 
   /** Returns the reason why all clients together would have too many subscriptions, or `null`. */
-  #excessOf(client: Client, after: Subscriptions): string | null {
-    const total = this.#router.subscriptionsAfter(client, after);
+  #excessOf(client: Client, after: Subscriptions, isCatchingUp: boolean): string | null {
+    const kind = isCatchingUp ? "catching-up" : client.group.kind;
+    const total = this.#router.subscriptionsAfter(client, after, kind);
     if (total === null || total <= this.#maxTotal) return null;
     return `all clients may have ${this.#maxTotal} together, this would make ${total}`;
   }
@@ -149,20 +181,39 @@ export class ControlHandler {
     const after = client.subscriptions.after(request);
     const copies = client.subscriptions.size / COPIES_PER_LINE;
     const cost = (steps: number) => copies + (request.events.length + steps) / STEPS_PER_LINE;
-    const refusal = refusalOf(request, after, this.#maxSubscriptions);
-    const { id, control } = request;
+    const { id, control, replay } = request;
+    const refusal = refusalOf(request, after, this.#maxSubscriptions) ??
+      (replay ? this.#historyRefusal(client, request) : null);
     if (refusal) {
       refuse(client, { id, ...refusal });
       return cost(0);
     }
-    const excess = this.#excessOf(client, after);
+    const excess = this.#excessOf(client, after, replay !== undefined);
     // A client that shared a set of subscriptions and drops some of them needs a set of its own.
     if (excess && control === "unsubscribe") client.recipient.close("overloaded", excess);
     else if (excess) refuse(client, { id, reason: "too-many-subscriptions", detail: excess });
     if (excess) return cost(0);
-    const steps = this.#router.change(client, after, client.isNumbered);
-    if (id !== undefined) this.#confirm(client, id, control === "subscribe");
+    const steps = this.#history()?.change(client, request, after) ??
+      this.#router.change(client, after, client.isNumbered);
+    if (id !== undefined && !replay) this.#confirm(client, id, control === "subscribe");
     return cost(steps);
+  }
+
+  /** Returns the refusal of a request for kept events, or `null`. */
+  #historyRefusal(client: Client, request: SubscriptionRequest): Refusal | null {
+    const history = this.#history();
+    if (history) return history.refusalOf(client, request);
+    return { reason: "no-history", detail: "the relay keeps no events" };
+  }
+
+  /** Answers a request for events of the past, which has its own subscriptions. */
+  #onPast(client: Client, request: SubscriptionRequest): number {
+    const patterns = Subscriptions.NOTHING.after(request);
+    const refusal = refusalOf(request, patterns, this.#maxSubscriptions) ??
+      this.#historyRefusal(client, request);
+    if (refusal) refuse(client, { id: request.id, ...refusal });
+    const steps = refusal ? 0 : this.#history()!.read(client, request);
+    return (request.events.length + steps) / STEPS_PER_LINE;
   }
 
   /** Confirms a change. New subscriptions wait until they are in force at all relays. */

@@ -6,6 +6,7 @@
 
 import type { Backplane } from "../cluster/backplane.ts";
 import type { ClusterOptions } from "../cluster/options.ts";
+import type { HistoryOptions } from "../history/options.ts";
 import type { Address } from "../protocol/address.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { EventDefinitions } from "../schema/definitions.ts";
@@ -141,6 +142,14 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    * @default {"tell"}
    */
   readonly clusterLoss?: "tell" | "stop";
+  /**
+   * Keeps events in memory, so that clients can receive what they have missed. `{}` keeps all
+   * events, up to 64 MiB of them. The events are gone when the relay ends. A relay with `cluster`
+   * cannot have this option yet.
+   *
+   * @default {undefined}
+   */
+  readonly history?: HistoryOptions;
   /** Callbacks for joining, leaving and refused clients. */
   readonly observer?: RelayObserver;
 }

@@ -9,6 +9,7 @@ import { Backpressure, type BackpressureSink } from "./backpressure.ts";
 import type { Backplane } from "../cluster/backplane.ts";
 import type { ClusterOptions } from "../cluster/options.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
+import { checkHistoryOptions } from "../history/options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import { nextTurn, turnIsOver } from "../net/turn.ts";
@@ -34,6 +35,7 @@ import { RateLimiter, type Sent } from "../server/rate_limiter.ts";
 import type { ClusterGateway, GatewaySink } from "./cluster_gateway.ts";
 import { ControlHandler } from "./control_handler.ts";
 import { Departures } from "./departures.ts";
+import type { HistoryGateway } from "./history_gateway.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
 import type { RelayObserver, RelayOptions } from "./options.ts";
@@ -46,11 +48,12 @@ import type { Subscriber } from "./subscription_table.ts";
 const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats", "window"];
 
 /** Returns what a relay can do for its clients. */
-function featuresOf({ subscribeFirst, cluster }: RelayOptions): Feature[] {
+function featuresOf({ subscribeFirst, cluster, history }: RelayOptions): Feature[] {
   return [
     ...FEATURES,
     ...(subscribeFirst ? ["subscribe-first"] as const : []),
     ...(cluster ? ["cluster"] as const : []),
+    ...(history ? ["history"] as const : []),
   ];
 }
 
@@ -80,10 +83,12 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
   readonly #router: Router<LineConnection>;
   readonly #inspector: Inspector<LineConnection>;
   readonly #controlHandler: ControlHandler;
-  /** Takes what clients send. Replaced while there are none, if the relay is one of a cluster. */
+  /** Takes what clients send. Replaced while there are none, with a cluster or a history. */
   #ingress: Ingress<LineConnection>;
   #gateway: ClusterGateway | null = null;
   readonly #joinCluster: (() => Promise<ClusterGateway>) | null;
+  #history: HistoryGateway | null = null;
+  readonly #openHistory: (() => Promise<HistoryGateway>) | null;
   #joined: Promise<void> | null = null;
   #isStopped = false;
   /** Whether clients may ask for the state of the relay. */
@@ -99,7 +104,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
    * Creates the parts of a relay, each after those that it uses.
    *
    * @param loadSite Loads the answers to HTTP requests, when the first one arrives.
-   * @throws {TypeError} If `events` is not a set of definitions.
+   * @throws {TypeError} If `events` is not a set of definitions, if `history` is invalid, or if there
+   * is a `history` and a `cluster`.
    * @throws {RangeError} If an option is out of range.
    */
   constructor(
@@ -109,6 +115,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
   ) {
     const limits = new ConnectionLimits(options);
     const { cluster, echo = true, subscribeFirst = false } = options;
+    const rules = options.history === undefined ? null : checkHistoryOptions(options.history);
+    if (rules && cluster) {
+      throw new TypeError("Invalid history: a relay of a cluster does not support it yet");
+    }
     const maxBatchDelay = checkMaxBatchDelay(options.maxBatchDelay);
     const id = cluster ? `r${randomId(4)}` : "";
     const prefix = cluster ? `${id}.` : "";
@@ -130,6 +140,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
       this.#rateLimiter,
       featuresOf(options),
       prefix,
+      (client, hello) => this.#history?.greet(this.#subscriberOf(client), hello),
     );
     this.#router = new Router({
       echo,
@@ -140,6 +151,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
       onAnswer: cluster ? () => this.#gateway?.answer() : undefined,
       maxPendingBytes: limits.maxPendingBytes,
       onQueued: (client) => this.#backpressure.observe(client),
+      hasHistory: rules !== null,
     });
     this.#inspector = new Inspector({
       stats: () => this.stats(),
@@ -158,8 +170,16 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
         whenHeard: (isForAll) => this.#gateway?.whenHeard(isForAll) ?? null,
         keepInformed: (client) => this.#keepInformed(client),
       },
+      () => this.#history,
     );
     this.#ingress = this.#newIngress(this.#router);
+    this.#openHistory = rules && (async () => {
+      const { HistoryGateway } = await import("./history_gateway.ts");
+      const { MemoryLog } = await import("../history/memory_log.ts");
+      const { maxPendingBytes } = limits;
+      const log = new MemoryLog(rules);
+      return new HistoryGateway({ router: this.#router, log, rules, echo, maxPendingBytes });
+    });
     this.#joinCluster = cluster
       ? async () => {
         const { ClusterGateway } = await import("./cluster_gateway.ts");
@@ -186,17 +206,24 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     });
   }
 
-  /** Resolves once the first client may come: at once, or when the cluster has been joined. */
+  /**
+   * Resolves once the first client may come: at once, or when the cluster has been joined or the
+   * history has been opened.
+   */
   get ready(): Promise<void> {
     return this.#joined ??= this.#join();
   }
 
-  /** Joins the cluster, if the relay is one of a cluster, before the first client comes. */
+  /** Joins the cluster or opens the history, if there is one, before the first client comes. */
   prepare(): Promise<void> {
     return this.ready;
   }
 
   async #join(): Promise<void> {
+    if (this.#openHistory) {
+      this.#history = await this.#openHistory();
+      this.#ingress = this.#newIngress(this.#history.routing);
+    }
     if (!this.#joinCluster) return;
     this.#gateway = await this.#joinCluster();
     if (this.#isStopped) return;
@@ -218,6 +245,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     this.#isStopped = true;
     if (!this.#gateway) await this.#joined?.catch(() => {}); // It may be on its way.
     await this.#gateway?.leave();
+    this.#history?.stop();
     this.#stats.stop();
     this.#rateLimiter.stop();
     this.#inspector.stop();
@@ -247,8 +275,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     const { eventsUnheard } = this.#router;
     const { refused } = this.#filter;
     const { pendingBytes } = this.#server;
-    const stats = this.#stats.read(this.#clients, pendingBytes, eventsUnheard, refused);
-    return this.#gateway ? { ...stats, cluster: this.#gateway.stats() } : stats;
+    return {
+      ...this.#stats.read(this.#clients, pendingBytes, eventsUnheard, refused),
+      ...(this.#gateway && { cluster: this.#gateway.stats() }),
+      ...(this.#history && { history: this.#history.stats() }),
+    };
   }
 
   async onRequest(request: HttpRequest, isAuthorized: boolean): Promise<WebAnswer | null> {
@@ -295,6 +326,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     this.#wantsNews.delete(connection);
     this.#handshake.forget(connection);
     this.#router.close(this.#subscriberOf(connection));
+    this.#history?.forget(this.#subscriberOf(connection));
     this.#rateLimiter.forget(connection);
     this.#backpressure.forget(connection);
     this.#stats.left(connection, info.reason);

@@ -18,6 +18,7 @@ import {
 } from "../protocol/control.ts";
 import type { EventFormatError, Farewell } from "../errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
+import type { HistoryTerms } from "../protocol/history.ts";
 import type { RateOptions } from "./rate_limiter.ts";
 import { MAX_QUOTE } from "../protocol/printable.ts";
 
@@ -31,6 +32,7 @@ export class Handshake {
   /** The windows of the clients that have one, in bytes. */
   readonly #windows = new WeakMap<LineConnection, number>();
   readonly #prefix: string;
+  readonly #greet: (client: LineConnection, hello: Hello) => HistoryTerms | undefined;
   /** The clients that requested acknowledgements. */
   readonly #wantsAcks = new WeakSet<LineConnection>();
   /** The clients whose acknowledgements are held back, or `null` while none are. */
@@ -44,6 +46,7 @@ export class Handshake {
    * @param rates The rate limits, also reported.
    * @param features The optional features that the server supports.
    * @param prefix What the IDs of its clients begin with.
+   * @param greet Called before a `welcome`. Returns what the server keeps, if it keeps anything.
    */
   constructor(
     { maxLineBytes, maxPendingBytes, keepAliveInterval }: ConnectionLimits,
@@ -51,8 +54,10 @@ export class Handshake {
     { maxEventsPerSecond, maxBytesPerSecond }: Required<RateOptions>,
     features: readonly Feature[] = [],
     prefix = "",
+    greet: (client: LineConnection, hello: Hello) => HistoryTerms | undefined = () => undefined,
   ) {
     this.#prefix = prefix;
+    this.#greet = greet;
     const limits = {
       maxLineBytes,
       maxDepth,
@@ -87,7 +92,9 @@ export class Handshake {
     if (hello.ack) this.#wantsAcks.add(client);
     if (hello.window !== undefined) this.#limit(client, hello.window);
     const id = `${this.#prefix}c${client.id}`;
-    client.send(encodeWelcome({ ...this.#terms, id, ack: hello.ack }), 0);
+    const history = this.#greet(client, hello);
+    const welcome = { ...this.#terms, id, ack: hello.ack, ...(history && { history }) };
+    client.send(encodeWelcome(welcome), 0);
     return hello;
   }
 

@@ -16,7 +16,7 @@ import {
 const PROTOCOL = ["errors.ts", "protocol/"];
 const NET = [...PROTOCOL, "net/"];
 const SERVER = [...NET, "server/", "server.ts"];
-const ROOMS = [...NET, "schema/", "web/", "server/", "client/", "relay/"];
+const ROOMS = [...NET, "schema/", "web/", "server/", "history/", "client/", "relay/"];
 const DOORS = [
   "client.ts",
   "define.ts",
@@ -39,14 +39,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "client/": [...NET, "schema/"],
   "page/": [...PROTOCOL, "client.ts"],
   "cluster/": [...NET, "server/"],
-  "relay/": [...NET, "schema/", "web/", "server/", "cluster/"],
+  "history/": PROTOCOL,
+  "relay/": [...NET, "schema/", "web/", "server/", "cluster/", "history/"],
   "event.ts": PROTOCOL,
   "framing.ts": PROTOCOL,
   "define.ts": [...PROTOCOL, "schema/"],
   "server.ts": [...NET, "web/", "server/"],
   "client.ts": [...NET, "schema/", "client/"],
   "system.ts": [...SERVER, "schema/"],
-  "relay.ts": [...SERVER, "schema/", "web/", "cluster/", "relay/"],
+  "relay.ts": [...SERVER, "schema/", "web/", "cluster/", "history/", "relay/"],
   "web.ts": [...NET, "schema/", "client/"],
   "testing.ts": [...ROOMS, ...DOORS],
   "cli/": [...ROOMS, ...DOORS],
@@ -54,7 +55,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The rooms whose files name neither Deno nor Node. */
-const PORTABLE = ["protocol/", "schema/", "client/", "relay/", "page/"];
+const PORTABLE = ["protocol/", "schema/", "history/", "client/", "relay/", "page/"];
 
 /** The rooms that are published only as a part of another one: `page/` as `web/page_bundle.ts`. */
 const BUNDLED = ["page/"];
@@ -167,7 +168,7 @@ function namesRuntime({ code, specifiers }: Pick<Source, "code" | "specifiers">)
   return /\bDeno\b/.test(code) || specifiers.some((each) => each.startsWith("node:"));
 }
 
-Deno.test("protocol/, schema/, client/, relay/ and page/ name neither Deno nor node:", () => {
+Deno.test("protocol/, schema/, history/, client/, relay/ and page/ name neither Deno nor node:", () => {
   const found = sources.filter((each) => PORTABLE.includes(each.room) && namesRuntime(each))
     .map(({ path }) => path);
   assertEquals(found, []);
@@ -251,4 +252,10 @@ Deno.test("servers, systems and relays load nothing for browsers but the check o
     assert(loaded.includes("net/line_connection.ts"), door);
     assertEquals(loaded.filter((path) => forBrowsers.test(path)), ["web/options.ts"], door);
   }
+});
+
+Deno.test("a relay loads nothing for a history but the check of the option", async () => {
+  const loaded = await loadedWith("relay.ts");
+  const forHistory = loaded.filter((path) => /^history\/|^relay\/(history|replay)/.test(path));
+  assertEquals(forHistory, ["history/options.ts"]);
 });

@@ -1,0 +1,167 @@
+/**
+ * A block of the history: consecutive events as whole lines, and an index of them that is made when
+ * a reader first needs it.
+ *
+ * @module
+ */
+
+import { LF } from "../protocol/ascii.ts";
+import { readString } from "../protocol/envelope.ts";
+import { isEqual } from "../protocol/json_bytes.ts";
+import { hashBytes } from "../protocol/seeded_hash.ts";
+import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
+
+/** The sender of an event if it does not matter. */
+export const NO_SENDER = 0;
+
+/** Finds the names in lines. A relay has checked the lines, so the depth does not matter. */
+const validator = new LineValidator(MAX_MAX_DEPTH);
+
+/** Initial number of lines in an index. */
+const MIN_LINES = 64;
+
+/** The place of a name in the bytes of a block. */
+interface NamePlace {
+  readonly id: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Consecutive events of the history. Lines are only ever added, at the end. */
+export class KeptBlock {
+  /** The offset of the first event. */
+  readonly first: number;
+  /** The number of events. */
+  count = 0;
+  /** The names in the index, by their numbers. */
+  readonly names: string[] = [];
+
+  readonly #bytes: Uint8Array;
+  #size = 0;
+  /** The start of each line in the index, and the number of its name. */
+  #starts = new Uint32Array(0);
+  #nameIds = new Uint32Array(0);
+  /** Number of lines whose starts are in the index, and where the next one starts. */
+  #found = 0;
+  #foundTo = 0;
+  /** Number of lines whose names are in the index. */
+  #named = 0;
+  /** Where names are, by the hashes of their bytes. Of two with the same hash, the last one. */
+  #places: Map<number, NamePlace> | null = null;
+  /** Pairs of a line and the sender of this line and those after it. */
+  readonly #senders: number[] = [];
+
+  /** Creates a block without events, which has room for `capacity` bytes. */
+  constructor(first: number, capacity: number) {
+    this.first = first;
+    this.#bytes = new Uint8Array(capacity);
+  }
+
+  /** The lines, each with its `\n`. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#size);
+  }
+
+  /** The size of the lines, in bytes. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The number of bytes for which there is room. */
+  get room(): number {
+    return this.#bytes.length - this.#size;
+  }
+
+  /** The offset of the last event. */
+  get last(): number {
+    return this.first + this.count - 1;
+  }
+
+  /** Adds `count` events of one sender, the lines from `start` to `end`. There must be room. */
+  add(lines: Uint8Array, start: number, end: number, count: number, sender: number): void {
+    if (sender !== NO_SENDER && this.#senders.at(-1) !== sender) {
+      this.#senders.push(this.count, sender);
+    }
+    this.#bytes.set(lines.subarray(start, end), this.#size);
+    this.#size += end - start;
+    this.count += count;
+  }
+
+  /** Returns whether a sender has sent any of the events. */
+  hasSender(sender: number): boolean {
+    return this.#senders.some((each, i) => i % 2 === 1 && each === sender);
+  }
+
+  /** Returns the sender of a line, by the number of the line. */
+  senderOf(line: number): number {
+    const senders = this.#senders;
+    let low = 0;
+    let high = senders.length / 2;
+    while (low < high) {
+      const middle = low + high >> 1;
+      if (senders[2 * middle]! <= line) low = middle + 1;
+      else high = middle;
+    }
+    return low === 0 ? NO_SENDER : senders[2 * low - 1]!;
+  }
+
+  /** Returns where a line starts. The number of lines may be given, for the end of the last one. */
+  startOf(line: number): number {
+    if (line === 0) return 0;
+    if (line === this.count) return this.#size;
+    if (line >= this.#found) this.#findLines();
+    return this.#starts[line]!;
+  }
+
+  /** Returns the number of the name of a line. */
+  nameOf(line: number): number {
+    if (line >= this.#named) this.#findNames();
+    return this.#nameIds[line]!;
+  }
+
+  #findLines(): void {
+    this.#starts = grown(this.#starts, this.count);
+    while (this.#found < this.count) {
+      this.#starts[this.#found++] = this.#foundTo;
+      this.#foundTo = this.#bytes.indexOf(LF, this.#foundTo) + 1;
+    }
+  }
+
+  #findNames(): void {
+    this.#findLines();
+    this.#nameIds = grown(this.#nameIds, this.count);
+    this.#places ??= new Map();
+    const bytes = this.#bytes;
+    validator.open(bytes);
+    while (this.#named < this.count) {
+      validator.validate(this.#starts[this.#named]!);
+      this.#nameIds[this.#named++] = this.#idOf(validator.nameStart, validator.nameEnd);
+    }
+  }
+
+  /** Returns the number of the name from `start` to `end`. */
+  #idOf(start: number, end: number): number {
+    const bytes = this.#bytes;
+    const hash = hashBytes(bytes, start, end);
+    const known = this.#places!.get(hash);
+    if (known && isEqual(bytes, start, end, bytes.subarray(known.start, known.end))) {
+      return known.id;
+    }
+    const id = this.names.push(readString(bytes, start - 1)) - 1;
+    this.#places!.set(hash, { id, start, end });
+    return id;
+  }
+
+  /** Frees what is needed only to index further lines. No more are added. */
+  close(): void {
+    if (this.#named === this.count) this.#places = null;
+  }
+}
+
+/** Returns an array with room for `length` numbers that begins with those of another. */
+function grown(numbers: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
+  if (numbers.length >= length) return numbers;
+  const larger = new Uint32Array(Math.max(length, MIN_LINES, 2 * numbers.length));
+  larger.set(numbers);
+  return larger;
+}

@@ -1,0 +1,167 @@
+/**
+ * A log in memory. It ends with the relay, so each one has an epoch of its own.
+ *
+ * @module
+ */
+
+import { LF } from "../protocol/ascii.ts";
+import { randomId } from "../protocol/random_id.ts";
+import { countLines } from "./extract.ts";
+import { KeptBlock } from "./kept_block.ts";
+import type { EventLog } from "./log.ts";
+import type { HistoryRules } from "./options.ts";
+
+/** Size of a block, in bytes, unless a line is longer. It is what one step of a reader looks at. */
+const BLOCK_BYTES = 65_536;
+
+/** Least number of blocks in the permitted size, since whole blocks are dropped. */
+const MIN_BLOCKS = 16;
+
+/** Least time between two marks, in milliseconds. It is the precision of ages. */
+const MARK_MS = 10;
+
+/** A block and what the log knows of it. */
+interface Entry {
+  readonly block: KeptBlock;
+  /** Number of bytes of all blocks before it, including those that were dropped. */
+  readonly before: number;
+  /** Pairs of an offset and the time at which it was added: the first, and then now and then. */
+  readonly marks: number[];
+}
+
+/** The limits of a log in memory. */
+export type LogLimits = Pick<HistoryRules, "keepAge" | "keepBytes" | "keepCount">;
+
+/** Keeps events in memory. */
+export class MemoryLog implements EventLog {
+  readonly epoch: string = randomId(4);
+  head = 0;
+  bytes = 0;
+
+  readonly #limits: LogLimits;
+  readonly #blockBytes: number;
+  /** The blocks in order. The oldest events of the first one may have been dropped. */
+  readonly #entries: Entry[] = [];
+  /** Number of bytes ever added. */
+  #added = 0;
+  /** The offset up to which events were dropped although their block is left. */
+  #dropped = 0;
+
+  /** Creates a log without events. */
+  constructor(limits: LogLimits) {
+    this.#limits = limits;
+    this.#blockBytes = Math.min(BLOCK_BYTES, Math.ceil(limits.keepBytes / MIN_BLOCKS));
+  }
+
+  get first(): number {
+    return Math.max(this.#dropped, this.head - this.#limits.keepCount) + 1;
+  }
+
+  append(
+    lines: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    sender: number,
+    now: number,
+  ): number {
+    const offset = this.head + 1;
+    while (start < end) {
+      const entry = this.#entries.at(-1);
+      const room = entry ? entry.block.room : 0;
+      const fits = end - start <= room;
+      const cut = fits ? end : room > 0 ? lines.lastIndexOf(LF, start + room - 1) + 1 : start;
+      if (cut <= start) {
+        this.#open(Math.max(this.#blockBytes, lines.indexOf(LF, start) + 1 - start));
+        continue;
+      }
+      const part = fits ? count : countLines(lines, start, cut);
+      this.#add(entry!, lines, start, cut, part, sender, now);
+      start = cut;
+      count -= part;
+    }
+    this.#shrink();
+    return offset;
+  }
+
+  #open(capacity: number): void {
+    this.#entries.at(-1)?.block.close();
+    const block = new KeptBlock(this.head + 1, capacity);
+    this.#entries.push({ block, before: this.#added, marks: [] });
+  }
+
+  #add(
+    { block, marks }: Entry,
+    lines: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    sender: number,
+    now: number,
+  ): void {
+    if (marks.length === 0 || now - marks.at(-1)! >= MARK_MS) marks.push(this.head + 1, now);
+    block.add(lines, start, end, count, sender);
+    this.head += count;
+    this.#added += end - start;
+    this.bytes += end - start;
+  }
+
+  /** Drops the oldest blocks while they are too many bytes, or no event of theirs is left. */
+  #shrink(): void {
+    const entries = this.#entries;
+    let begin = 0;
+    while (begin < entries.length) {
+      const { block } = entries[begin]!;
+      const isExcess = this.bytes > this.#limits.keepBytes && begin < entries.length - 1;
+      if (!isExcess && block.last >= this.first) break;
+      this.#dropped = Math.max(this.#dropped, block.last);
+      this.bytes -= block.size;
+      begin++;
+    }
+    if (begin > 0) entries.splice(0, begin);
+  }
+
+  read(offset: number): KeptBlock {
+    return this.#entryOf(offset).block;
+  }
+
+  /** Returns the entry with an offset. */
+  #entryOf(offset: number): Entry {
+    return this.#entries[this.#lastIndex(({ block }) => block.first <= offset)]!;
+  }
+
+  /** Returns the index of the last entry for which a condition holds that holds for all before it. */
+  #lastIndex(condition: (entry: Entry) => boolean): number {
+    let low = 0;
+    let high = this.#entries.length;
+    while (low < high) {
+      const middle = low + high >> 1;
+      if (condition(this.#entries[middle]!)) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  since(time: number): number {
+    // The events between two marks are at most so much younger than the first mark.
+    const isOver = (at: number) => at + MARK_MS < time;
+    const i = this.#lastIndex(({ marks }) => isOver(marks[1]!));
+    if (i < 0) return this.first;
+    const { marks } = this.#entries[i]!;
+    let k = 0;
+    while (k < marks.length && isOver(marks[k + 1]!)) k += 2;
+    const next = this.#entries[i + 1]?.block.first ?? this.head + 1;
+    return Math.max(this.first, k < marks.length ? marks[k]! : next);
+  }
+
+  bytesAfter(offset: number): number {
+    const next = Math.max(offset + 1, this.first);
+    return next > this.head ? 0 : this.#added - this.#entryOf(next).before;
+  }
+
+  expire(now: number): void {
+    if (this.#limits.keepAge === Infinity) return;
+    this.#dropped = Math.max(this.#dropped, this.since(now - this.#limits.keepAge) - 1);
+    this.#shrink();
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The option `history` of a relay, and its check. The rest of this room is loaded only for a relay
+ * that has the option.
+ *
+ * @module
+ */
+
+import { checkDuration, checkLimit } from "../protocol/option_checks.ts";
+import { faultOfPattern, REST } from "../protocol/pattern.ts";
+import { inspect } from "../protocol/printable.ts";
+
+/** Default of the kept bytes: 64 MiB, an eighth of the default for all send queues. */
+const DEFAULT_KEEP_BYTES = 67_108_864;
+
+/** Range of the kept bytes: from 64 KiB to 1 TiB. */
+const MIN_KEEP_BYTES = 65_536;
+const MAX_KEEP_BYTES = 2 ** 40;
+
+/** Which events a relay keeps, and for how long. `{}` keeps all events, up to 64 MiB of them. */
+export interface HistoryOptions {
+  /**
+   * The patterns of the names of events to keep, such as `"chat.>"`. Events for one client, requests
+   * and replies are never kept. `[]` keeps only those that match `keepLast`.
+   *
+   * @default [">"]
+   */
+  readonly keep?: readonly string[];
+  /**
+   * Maximum age of a kept event, in milliseconds, from 1. An event may stay for a second longer.
+   *
+   * @default {Infinity}
+   */
+  readonly keepAge?: number;
+  /**
+   * Maximum size of all kept events together, in bytes, from 65,536 to 1 TiB. The lines count as
+   * their senders wrote them. The last event is kept in any case. The memory in use is up to a half
+   * more for short events, and does not include the last events of names.
+   *
+   * @default {67_108_864}
+   */
+  readonly keepBytes?: number;
+  /**
+   * Maximum number of kept events, from 1.
+   *
+   * @default {Infinity}
+   */
+  readonly keepCount?: number;
+  /**
+   * The patterns of the names whose last event is kept whatever its age, for clients that ask for
+   * `last`. Up to 100,000 names and 64 MiB have room. Events with these names are also kept as if
+   * their patterns were in `keep`.
+   *
+   * @default []
+   */
+  readonly keepLast?: readonly string[];
+}
+
+/** The checked options of a history. */
+export interface HistoryRules {
+  /** The patterns of the events that are kept, each once. */
+  readonly keep: readonly string[];
+  readonly keepAge: number;
+  readonly keepBytes: number;
+  readonly keepCount: number;
+  /** The patterns of the events of which the last one is kept for each name. */
+  readonly keepLast: readonly string[];
+}
+
+/**
+ * Checks the options of a history, and fills in the defaults.
+ *
+ * @throws {RangeError} If a number is out of range.
+ * @throws {TypeError} If a value has the wrong type, a pattern is invalid, or no event would be
+ * kept.
+ */
+export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Invalid history: expected an object, got ${inspect(options)}`);
+  }
+  const {
+    keep = [REST],
+    keepAge = Infinity,
+    keepBytes = DEFAULT_KEEP_BYTES,
+    keepCount = Infinity,
+    keepLast = [],
+  } = options;
+  const last = checkPatterns("history.keepLast", keepLast);
+  const kept = [...new Set([...checkPatterns("history.keep", keep), ...last])];
+  if (kept.length === 0) {
+    throw new TypeError("Invalid history.keep: expected a pattern here or in history.keepLast");
+  }
+  return {
+    keep: kept,
+    keepAge: checkDuration("history.keepAge", keepAge, 1),
+    keepBytes: checkLimit("history.keepBytes", keepBytes, MIN_KEEP_BYTES, MAX_KEEP_BYTES),
+    keepCount: checkLimit("history.keepCount", keepCount, 1),
+    keepLast: last,
+  };
+}
+
+function checkPatterns(name: string, patterns: readonly string[]): readonly string[] {
+  if (!Array.isArray(patterns)) {
+    throw new TypeError(`Invalid ${name}: expected a list of patterns, got ${inspect(patterns)}`);
+  }
+  for (const pattern of patterns) {
+    const fault = faultOfPattern(pattern);
+    if (fault) throw new TypeError(`Invalid ${name}: ${inspect(pattern)} is no pattern: ${fault}`);
+  }
+  return patterns;
+}

@@ -1,0 +1,297 @@
+/**
+ * Connects a relay to its history: keeps the events of its clients, and answers those that ask for
+ * them. Loaded only by relays with a history.
+ *
+ * @module
+ */
+
+import { LastValues } from "../history/last_values.ts";
+import type { EventLog } from "../history/log.ts";
+import type { HistoryRules } from "../history/options.ts";
+import type { LineConnection } from "../net/line_connection.ts";
+import { unrefTimer } from "../net/platform.ts";
+import type { Hello, Refusal, SubscriptionRequest } from "../protocol/control.ts";
+import {
+  encodeHistoryNews,
+  encodeReplayAnswer,
+  type HistoryTerms,
+  type LossReason,
+  type ReplayRequest,
+} from "../protocol/history.ts";
+import { NO_QUEUE } from "../protocol/names.ts";
+import type { HistoryStats } from "../protocol/report.ts";
+import { TextMap } from "../protocol/text_map.ts";
+import { CatchUp } from "./catch_up.ts";
+import type { HistoryPort } from "./control_handler.ts";
+import { HistoryRouter, type Keeper } from "./history_router.ts";
+import { PastRead } from "./past_read.ts";
+import { type Replay, type Wish, wishFrom } from "./replay.ts";
+import { ReplayScheduler } from "./replay_scheduler.ts";
+import { ReplaySource } from "./replay_source.ts";
+import type { Router } from "./router.ts";
+import type { Subscriber } from "./subscription_table.ts";
+import type { Subscriptions } from "./subscriptions.ts";
+
+type Client = Subscriber<LineConnection>;
+
+/** A request for kept events. */
+type Question = SubscriptionRequest & { readonly id: string; readonly replay: ReplayRequest };
+
+/** Interval between looks at the age of events, in milliseconds. */
+const CHECK_MS = 1000;
+
+/** Number of these intervals after which clients are told how far they are: 25 s. */
+const CHECKS_PER_NEWS = 25;
+
+/** Maximum number of answers about the past that a client can receive at a time. */
+const MAX_READS = 8;
+
+/** Maximum number of requests with which a client can be catching up. */
+const MAX_CATCHING_UP = 64;
+
+/** Size of a part of the log that takes about as long to look at as a pattern to look up. */
+const BYTES_PER_STEP = 65_536;
+
+/** What a history knows of a client that asks for it. */
+interface Reader {
+  hasOffsets: boolean;
+  /** The offset up to which the client knows that it has received everything. */
+  told: number;
+  catchUp: CatchUp | null;
+  /** The answers about the past, by their IDs. */
+  readonly reads: TextMap<PastRead>;
+}
+
+/** The place in the log from which on a client receives events. */
+interface Place {
+  readonly recovered?: boolean;
+  readonly reason?: LossReason;
+  readonly from: number;
+}
+
+/** The parts of a gateway. */
+export interface HistoryParts {
+  readonly router: Router<LineConnection>;
+  /** Where events are kept. */
+  readonly log: EventLog;
+  readonly rules: HistoryRules;
+  /** Whether clients receive their own events. */
+  readonly echo: boolean;
+  /** Maximum size of each client's send queue, in bytes. */
+  readonly maxPendingBytes: number;
+}
+
+/** The history of one relay. */
+export class HistoryGateway implements HistoryPort {
+  /** Passes on and keeps the events of clients. */
+  readonly routing: HistoryRouter;
+
+  readonly #router: Router<LineConnection>;
+  readonly #keeper: Keeper;
+  readonly #source: ReplaySource;
+  readonly #scheduler: ReplayScheduler;
+  readonly #readers = new Map<LineConnection, Reader>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #checks = 0;
+
+  /** Creates a gateway, whose timer runs until {@link stop}. */
+  constructor({ router, log, rules, echo, maxPendingBytes }: HistoryParts) {
+    this.#router = router;
+    this.#keeper = {
+      log,
+      lastValues: new LastValues(),
+      rules,
+      keepsSenders: !echo,
+    };
+    this.routing = new HistoryRouter(router, this.#keeper);
+    this.#source = new ReplaySource(this.#keeper, maxPendingBytes);
+    this.#scheduler = new ReplayScheduler(() => this.#source.clear());
+    this.#timer = setInterval(() => this.tick(), CHECK_MS);
+    unrefTimer(this.#timer);
+  }
+
+  /** Stops the timer and the replays. */
+  stop(): void {
+    this.#scheduler.stop();
+    clearInterval(this.#timer);
+  }
+
+  /** Notes what a client asks for in its `hello`. Returns the terms for its `welcome`. */
+  greet(client: Client, { offsets }: Hello): HistoryTerms {
+    const { log, rules } = this.#keeper;
+    log.expire(performance.now());
+    const { epoch, first, head } = log;
+    if (offsets) {
+      const reader = this.#readerOf(client);
+      reader.hasOffsets = true;
+      reader.told = head;
+      if (reader.catchUp) reader.catchUp.stamp();
+      else this.#router.change(client, client.subscriptions, client.isNumbered, "stamped");
+    }
+    return { epoch, first, offset: head, kept: rules.keep };
+  }
+
+  /** Forgets a client that has left. */
+  forget(client: Client): void {
+    this.#readers.delete(client.recipient);
+  }
+
+  /** Returns the state of the history. */
+  stats(): HistoryStats {
+    const { log, lastValues } = this.#keeper;
+    const { epoch, first, head, bytes } = log;
+    let catchingUp = 0;
+    for (const { catchUp } of this.#readers.values()) if (catchUp) catchingUp++;
+    return {
+      epoch,
+      first,
+      offset: head,
+      events: head - first + 1,
+      bytes,
+      evicted: first - 1,
+      names: lastValues.size,
+      namesRefused: lastValues.refused,
+      catchingUp,
+    };
+  }
+
+  #readerOf({ recipient }: Client): Reader {
+    let reader = this.#readers.get(recipient);
+    if (!reader) {
+      reader = { hasOffsets: false, told: 0, catchUp: null, reads: new TextMap() };
+      this.#readers.set(recipient, reader);
+    }
+    return reader;
+  }
+
+  refusalOf(client: Client, { id, replay }: SubscriptionRequest): Refusal | null {
+    const reader = this.#readers.get(client.recipient);
+    if (!replay || !reader) return null;
+    const refuse = (detail: string): Refusal => ({ id, reason: "bad-request", detail });
+    if (!replay.isPast) {
+      const count = reader.catchUp?.requests ?? 0;
+      if (count < MAX_CATCHING_UP) return null;
+      return refuse(`a client may wait for ${MAX_CATCHING_UP} requests with "since" at a time`);
+    }
+    if (reader.reads.has(id!)) return refuse('"id" is that of an answer that has not ended');
+    if (reader.reads.size < MAX_READS) return null;
+    return refuse(`a client may receive ${MAX_READS} answers with "live":false at a time`);
+  }
+
+  change(client: Client, request: SubscriptionRequest, after: Subscriptions): number {
+    const { control, events, queue } = request;
+    if (isQuestion(request)) return this.#follow(client, request, after);
+    const { subscriptions } = client;
+    const catchUp = this.#readers.get(client.recipient)?.catchUp;
+    const steps = this.#router.change(client, after, client.isNumbered);
+    if (!catchUp || queue !== undefined) return steps;
+    if (control === "unsubscribe") catchUp.unfollow(events);
+    else catchUp.wait(events.filter((pattern) => !subscriptions.has(pattern, NO_QUEUE)));
+    return steps;
+  }
+
+  /** Lets a client catch up with some events. */
+  #follow(client: Client, question: Question, after: Subscriptions): number {
+    const reader = this.#readerOf(client);
+    const catchUp = reader.catchUp ??= this.#newCatchUp(client, reader);
+    const steps = this.#router.change(client, after, client.isNumbered, "catching-up");
+    const wish = this.#wishOf(client, question, catchUp);
+    catchUp.follow(wish);
+    this.#scheduler.start(catchUp);
+    return steps + this.#stepsFrom(wish);
+  }
+
+  #newCatchUp(client: Client, reader: Reader): CatchUp {
+    const catchUp = new CatchUp(client, this.#source, (offset) => {
+      const kind = reader.hasOffsets ? "stamped" : "plain";
+      reader.catchUp = null;
+      reader.told = offset;
+      this.#router.change(client, client.subscriptions, client.isNumbered, kind);
+    });
+    if (reader.hasOffsets) catchUp.stamp();
+    return catchUp;
+  }
+
+  read(client: Client, request: SubscriptionRequest): number {
+    const question = request as Question;
+    const { reads } = this.#readerOf(client);
+    const { id } = question;
+    const read = new PastRead(client, this.#source, id, () => reads.delete(id));
+    reads.set(id, read);
+    const wish = this.#wishOf(client, question, read);
+    read.ask(wish);
+    this.#scheduler.start(read);
+    return this.#stepsFrom(wish);
+  }
+
+  cancel(client: Client, id: string): void {
+    this.#readers.get(client.recipient)?.reads.get(id)?.cancel();
+  }
+
+  /** Returns the work of a replay, as a number of look-ups. */
+  #stepsFrom({ from, search, values }: Wish): number {
+    const { log, lastValues } = this.#keeper;
+    const bytes = search ? 2 * log.bytes : log.bytesAfter(Math.max(from, log.first - 1));
+    return bytes / BYTES_PER_STEP + (values ? lastValues.size / BYTES_PER_STEP : 0);
+  }
+
+  /** Returns what a client asks for, and answers it, now or after a search. */
+  #wishOf(client: Client, { id, events, replay }: Question, replayer: Replay): Wish {
+    const { log } = this.#keeper;
+    const { since, isPartial } = replay;
+    log.expire(performance.now());
+    const { epoch, head } = log;
+    const answer = (place: Place): void => {
+      client.recipient.send(encodeReplayAnswer({ id, epoch, ...place, to: head }), 0);
+    };
+    if (typeof since === "object" && "count" in since) {
+      return replayer.wishLast(id, events, since.count, (from) => answer({ from }));
+    }
+    const place = this.#placeOf(since, isPartial);
+    answer(place);
+    if (since === "last") return replayer.wishValues(id, events);
+    return wishFrom(id, events, place.from);
+  }
+
+  /** Returns the place from which on a client receives events. */
+  #placeOf(since: Exclude<ReplayRequest["since"], { count: number }>, isPartial: boolean): Place {
+    const { epoch, first, head } = this.#keeper.log;
+    if (since === "first") return { from: first - 1 };
+    if (since === "last") return { from: head };
+    if ("age" in since) {
+      return { from: this.#keeper.log.since(performance.now() - since.age) - 1 };
+    }
+    const { offset } = since;
+    const reason = since.epoch !== epoch
+      ? "epoch"
+      : offset > head
+      ? "ahead"
+      : offset < first - 1
+      ? "evicted"
+      : null;
+    if (reason === null) return { recovered: true, from: offset };
+    return { recovered: false, reason, from: isPartial ? first - 1 : head };
+  }
+
+  /**
+   * Drops old events, and tells clients now and then how far they have received the history. Called
+   * by the timer.
+   */
+  tick(): void {
+    const { log } = this.#keeper;
+    log.expire(performance.now());
+    if (++this.#checks % CHECKS_PER_NEWS !== 0) return;
+    this.#router.flush(); // They must have received what is gathered for them.
+    const { head } = log;
+    const news = encodeHistoryNews({ control: "at", offset: head });
+    for (const [client, reader] of this.#readers) {
+      if (!reader.hasOffsets || reader.catchUp || reader.told === head) continue;
+      reader.told = head;
+      client.send(news, 0);
+    }
+  }
+}
+
+function isQuestion(request: SubscriptionRequest): request is Question {
+  return request.replay !== undefined;
+}

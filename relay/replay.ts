@@ -1,0 +1,322 @@
+/**
+ * Sends kept events to one client, in the order of their offsets and as fast as it reads.
+ *
+ * A replay goes through the log once, for all that the client has asked for. Each {@link Wish} names
+ * patterns and the offset after which their events are wanted. An event is sent if any wish wants
+ * it, so it is sent once, however many do.
+ *
+ * @module
+ */
+
+import { addedLength, findLast, type LineForm, writeLine } from "../history/extract.ts";
+import { type KeptBlock, NO_SENDER } from "../history/kept_block.ts";
+import type { LastValue } from "../history/last_values.ts";
+import type { EventLog } from "../history/log.ts";
+import type { LineChoice, NameFilter } from "../history/name_filter.ts";
+import type { LineConnection } from "../net/line_connection.ts";
+import { Block, Piece } from "../net/piece.ts";
+import { encodeHistoryNews } from "../protocol/history.ts";
+import { TextSet } from "../protocol/text_map.ts";
+import { sendTo } from "../server/subscriber_group.ts";
+import type { ReplaySource } from "./replay_source.ts";
+import type { Subscriber } from "./subscription_table.ts";
+
+/** Number of names without a match that are looked at in one step. */
+const MAX_SKIPPED_NAMES = 1000;
+
+/**
+ * What a replay needs after a step: another step, room in the client's send queue, a block, or
+ * nothing any more.
+ */
+export type Need = "step" | "room" | "nothing" | Promise<void>;
+
+/** Events that a client wants. */
+export interface Wish {
+  /** The ID of the request, or `null` for subscriptions that only wait for others. */
+  readonly id: string | null;
+  readonly patterns: TextSet;
+  /** The events after this offset are wanted. Of no meaning during a search. */
+  from: number;
+  /** The search for the last events that match, from the end. */
+  search: Search | null;
+  /** The last events of names that come before all others, `null` for each that does not match. */
+  values: Iterator<LastValue | null> | null;
+  /** The next of them, if it is known. */
+  value: LastValue | null;
+  /** Called with the offset of {@link from} once a search has ended. */
+  readonly onFound: ((from: number) => void) | null;
+}
+
+interface Search {
+  readonly filter: NameFilter;
+  /** The number of events that have not been found. */
+  left: number;
+  /** The next offset to look at. */
+  at: number;
+  /** The offset before the first event that has been found. */
+  from: number;
+}
+
+/** Returns a wish for the events after an offset. */
+export function wishFrom(id: string | null, patterns: Iterable<string>, from: number): Wish {
+  return {
+    id,
+    patterns: new TextSet(patterns),
+    from,
+    search: null,
+    values: null,
+    value: null,
+    onFound: null,
+  };
+}
+
+/** Sends kept events to one client. */
+export abstract class Replay {
+  /** The client that receives the events. */
+  readonly client: Subscriber<LineConnection>;
+  protected readonly source: ReplaySource;
+  /** What the client wants, not empty. */
+  protected wishes: Wish[] = [];
+  /** The offset up to which the client has received everything that it wants. */
+  protected at: number;
+  /** How the client receives the events. */
+  protected abstract form: LineForm;
+  /** The offset of the last event to send. */
+  protected abstract get end(): number;
+  /** A block that had to be waited for. */
+  #block: KeptBlock | null = null;
+  /** The filter of the wishes that apply, and their number, if they have not changed since. */
+  #filter: NameFilter | null = null;
+  #applying = 0;
+  #isDone = false;
+
+  constructor(client: Subscriber<LineConnection>, source: ReplaySource) {
+    this.client = client;
+    this.source = source;
+    this.at = this.log.head;
+  }
+
+  protected get log(): EventLog {
+    return this.source.keeper.log;
+  }
+
+  /** Called when everything has been sent. */
+  protected abstract finish(): void;
+
+  /** Tells the client that events were dropped before it has received them. */
+  protected tellGap(from: number, to: number, id?: string): void {
+    const gap = { control: "gap" as const, ...(id !== undefined && { id }), from, to };
+    this.client.recipient.send(encodeHistoryNews(gap), 0);
+  }
+
+  /** Called with the events that were dropped. */
+  protected abstract onGap(from: number, to: number): void;
+
+  /** Adds a wish. What others want is not sent again. */
+  protected add(wish: Wish): void {
+    this.wishes.push(wish);
+    this.#filter = null;
+    if (!wish.search) this.#place(wish, wish.from);
+  }
+
+  #place(wish: Wish, from: number): void {
+    for (const other of this.wishes) other.from = Math.max(other.from, this.at);
+    wish.from = from;
+    this.at = Math.min(this.at, from);
+    this.#filter = null;
+  }
+
+  /** Drops patterns. */
+  protected remove(patterns: readonly string[]): void {
+    for (const wish of this.wishes) for (const each of patterns) wish.patterns.delete(each);
+    this.#filter = null;
+  }
+
+  /** Returns a wish for the last `count` events that match. */
+  wishLast(
+    id: string,
+    patterns: readonly string[],
+    count: number,
+    onFound: (from: number) => void,
+  ): Wish {
+    const { head } = this.log;
+    const search = { filter: this.source.filterOf(patterns), left: count, at: head, from: head };
+    return { ...wishFrom(id, patterns, head), search, onFound };
+  }
+
+  /** Returns a wish for the last event of each name, and for those after them. */
+  wishValues(id: string, patterns: readonly string[]): Wish {
+    const { head } = this.log;
+    const values = this.source.keeper.lastValues.matching(this.source.filterOf(patterns), head);
+    return { ...wishFrom(id, patterns, head), values };
+  }
+
+  /** Does some of the work. */
+  step(): Need {
+    const { recipient } = this.client;
+    if (this.#isDone || !recipient.open) return "nothing";
+    const searching = this.wishes.find(({ search }) => search !== null);
+    if (searching) return this.#search(searching, searching.search!);
+    const { maxQueuedBytes } = this.source;
+    if (recipient.pendingBytes >= maxQueuedBytes) return "room";
+    const isNear = !this.#hasValues && this.log.bytesAfter(this.at) <= maxQueuedBytes;
+    do {
+      const need = this.#advance();
+      if (need) return need;
+    } while (isNear && this.at < this.end);
+    if (this.#hasValues || this.at < this.end) return "step";
+    this.conclude();
+    return "nothing";
+  }
+
+  /** Ends the replay. */
+  protected conclude(): void {
+    this.#isDone = true;
+    this.finish();
+  }
+
+  /** Looks at one block, backwards. */
+  #search(wish: Wish, search: Search): Need {
+    if (search.left > 0 && search.at >= this.log.first) {
+      const block = this.#read(search.at);
+      if (block instanceof Promise) return block;
+      const { count, offset } = findLast(
+        block,
+        search.at,
+        this.#choice(search.filter),
+        search.left,
+      );
+      search.left -= count;
+      search.at = block.first - 1;
+      if (offset !== undefined) search.from = offset - 1;
+      return "step";
+    }
+    const from = Math.max(search.left > 0 ? 0 : search.from, this.log.first - 1);
+    wish.search = null;
+    this.#place(wish, from);
+    wish.onFound!(from);
+    return "step";
+  }
+
+  get #hasValues(): boolean {
+    return this.wishes.some(({ values }) => values !== null);
+  }
+
+  /** Sends the next events. Returns what it needs to do so, or `null` if it got on. */
+  #advance(): Need | null {
+    const { first } = this.log;
+    const at = Math.max(this.at, Math.min(...this.wishes.map(({ from }) => from)));
+    if (at + 1 < first && at < this.end) {
+      this.at = Math.min(first - 1, this.end);
+      this.onGap(at + 1, this.at);
+      return null;
+    }
+    this.at = at;
+    if (this.#hasValues) {
+      const value = this.#nextValue();
+      if (value === "unknown") return null;
+      if (value && value.offset <= at + 1) return this.#sendValues();
+      return this.#sendUpTo(value ? value.offset - 1 : this.end);
+    }
+    return this.#sendUpTo(this.end);
+  }
+
+  /** Sends events of one block, at most up to the offset `stop`. */
+  #sendUpTo(stop: number): Need | null {
+    const { at } = this;
+    for (const { from } of this.wishes) if (from > at) stop = Math.min(stop, from);
+    if (stop <= at) return null;
+    const filter = this.#filterOfNow();
+    if (filter.takesNothing) {
+      this.at = stop;
+      return null;
+    }
+    const block = this.#read(at + 1);
+    if (block instanceof Promise) return block;
+    const part = this.source.partOf(block, at + 1, stop, this.#choice(filter), this.form);
+    if (part.piece && !this.#fits(part.piece.length)) return "room";
+    if (part.piece) sendTo(this.client, [part.piece]);
+    this.at = part.to;
+    return null;
+  }
+
+  /** Returns the filter of the wishes that apply after the present offset. */
+  #filterOfNow(): NameFilter {
+    const applying = this.wishes.filter(({ from }) => from <= this.at);
+    if (this.#filter && this.#applying === applying.length) return this.#filter;
+    this.#applying = applying.length;
+    return this.#filter = this.source.filterOf(applying.flatMap(({ patterns }) => [...patterns]));
+  }
+
+  #choice(filter: NameFilter): LineChoice {
+    const { keepsSenders } = this.source.keeper;
+    return { filter, excluded: keepsSenders ? this.client.recipient.id : NO_SENDER };
+  }
+
+  /** Returns the block with an offset, or a promise after which it is there. */
+  #read(offset: number): KeptBlock | Promise<void> {
+    const known = this.#block;
+    this.#block = null;
+    if (known && known.first <= offset && known.last >= offset) return known;
+    const block = this.log.read(offset);
+    if (!(block instanceof Promise)) return block;
+    return block.then((read) => void (this.#block = read));
+  }
+
+  /** Returns whether a long piece can be queued now. Others always can. */
+  #fits(bytes: number): boolean {
+    const { pendingBytes } = this.client.recipient;
+    return pendingBytes === 0 || pendingBytes + bytes <= 3 * this.source.maxQueuedBytes;
+  }
+
+  /** Returns the next last event of a name, `null` if there is none, or that it is not known yet. */
+  #nextValue(): LastValue | null | "unknown" {
+    let next: LastValue | null = null;
+    for (const wish of this.wishes) {
+      if (!this.#findValue(wish)) return "unknown";
+      const { value } = wish;
+      if (value && (next === null || value.offset < next.offset)) next = value;
+    }
+    return next;
+  }
+
+  /** Finds the next value of a wish. Returns `false` if that takes longer. */
+  #findValue(wish: Wish): boolean {
+    const excluded = this.source.keeper.keepsSenders ? this.client.recipient.id : NO_SENDER;
+    for (let skipped = 0; wish.values && !wish.value; skipped++) {
+      if (skipped === MAX_SKIPPED_NAMES) return false;
+      const { value, done } = wish.values.next();
+      if (done) wish.values = null;
+      else if (value && (value.sender === NO_SENDER || value.sender !== excluded)) {
+        wish.value = value;
+      }
+    }
+    return true;
+  }
+
+  /** Sends the last events of names that come next. */
+  #sendValues(): Need | null {
+    const { form, source } = this;
+    const values: LastValue[] = [];
+    let size = 0;
+    for (;;) {
+      const value = this.#nextValue();
+      if (value === null || value === "unknown" || value.offset > this.at + 1) break;
+      const length = value.line.length + addedLength(value.offset, form);
+      if (size > 0 && size + length > source.pieceBytes) break;
+      if (!this.#fits(size + length)) break;
+      for (const wish of this.wishes) if (wish.value === value) wish.value = null;
+      values.push(value);
+      size += length;
+      this.at = Math.max(this.at, value.offset);
+    }
+    if (size === 0) return "room";
+    const bytes = new Uint8Array(size);
+    let at = 0;
+    for (const { line, offset } of values) {
+      at = writeLine(bytes, at, line, 0, line.length, offset, form);
+    }
+    sendTo(this.client, [new Piece(new Block(bytes), 0, size, values.length)]);
+    return null;
+  }
+}

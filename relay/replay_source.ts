@@ -1,0 +1,108 @@
+/**
+ * What all replays of a relay share: the log, and lines of it that several clients ask for at about
+ * the same time.
+ *
+ * @module
+ */
+
+import { extract, type LineForm } from "../history/extract.ts";
+import type { KeptBlock } from "../history/kept_block.ts";
+import { type LineChoice, NameFilter } from "../history/name_filter.ts";
+import { Block, MAX_BATCH_BYTES, Piece } from "../net/piece.ts";
+import { REST } from "../protocol/pattern.ts";
+import { TextMap, TextSet } from "../protocol/text_map.ts";
+import { NOTHING } from "../protocol/utf8.ts";
+import type { Keeper } from "./history_router.ts";
+
+/** Events as their senders wrote them, for a client that did not ask for offsets. */
+export const PLAIN: LineForm = { hasOffset: false, member: NOTHING };
+
+/** Events with their offsets. */
+export const STAMPED: LineForm = { hasOffset: true, member: NOTHING };
+
+/** Bytes of events that a client is sent at a time, unless a single one is longer. */
+const PIECE_BYTES = 65_536;
+
+/** Number of pieces that are remembered, and the longest one, in bytes. */
+const MAX_PIECES = 32;
+const MAX_PIECE_BYTES = 2 * PIECE_BYTES;
+
+/** Number of filters that are remembered. */
+const MAX_FILTERS = 1000;
+
+/** A part of a block as a client receives it. */
+export interface Part {
+  /** The events, or `null` if there are none. */
+  readonly piece: Piece | null;
+  /** The offset up to which they have been looked at. */
+  readonly to: number;
+}
+
+/** A part of a block, and what it was made for. */
+interface KnownPart extends Part {
+  readonly filter: NameFilter;
+  readonly form: LineForm;
+  readonly from: number;
+  readonly stop: number;
+}
+
+/** The history as the replays of a relay see it. */
+export class ReplaySource {
+  readonly keeper: Keeper;
+  /**
+   * Bytes queued for a client from which on a replay waits, and bytes of the log of which the rest
+   * is queued in one go.
+   */
+  readonly maxQueuedBytes: number;
+  /** About how many bytes of events to send at a time. */
+  readonly pieceBytes: number;
+
+  #filters = new TextMap<NameFilter>();
+  /** The latest parts that other clients may need, too. */
+  #parts: KnownPart[] = [];
+
+  /** Creates a source for clients whose send queues have at most `maxPendingBytes`. */
+  constructor(keeper: Keeper, maxPendingBytes: number) {
+    this.keeper = keeper;
+    this.maxQueuedBytes = Math.min(MAX_BATCH_BYTES, maxPendingBytes / 4);
+    this.pieceBytes = Math.min(PIECE_BYTES, maxPendingBytes / 8);
+  }
+
+  /** Returns a filter. Clients with the same patterns share one. */
+  filterOf(patterns: Iterable<string>): NameFilter {
+    const set = new TextSet(patterns);
+    const sorted = set.has(REST) ? [REST] : [...set].sort();
+    const key = JSON.stringify(sorted);
+    const known = this.#filters.get(key);
+    if (known) return known;
+    if (this.#filters.size >= MAX_FILTERS) this.#filters.clear();
+    const filter = new NameFilter(sorted);
+    this.#filters.set(key, filter);
+    return filter;
+  }
+
+  /** Returns the events of a block from offset `from` to `to`, or the first of them. */
+  partOf(block: KeptBlock, from: number, to: number, choice: LineChoice, form: LineForm): Part {
+    const stop = Math.min(to, block.last);
+    const { filter, excluded } = choice;
+    const isShared = form.member.length === 0 && !block.hasSender(excluded);
+    const known = isShared &&
+      this.#parts.find((part) =>
+        part.from === from && part.stop === stop && part.filter === filter && part.form === form
+      );
+    if (known) return known;
+    const { bytes, events, to: end } = extract(block, from, stop, choice, form, this.pieceBytes);
+    const piece = events > 0 ? new Piece(new Block(bytes), 0, bytes.length, events) : null;
+    const part = { piece, to: end, filter, form, from, stop };
+    if (!isShared || bytes.length > MAX_PIECE_BYTES) return part;
+    if (this.#parts.length >= MAX_PIECES) this.#parts.shift();
+    this.#parts.push(part);
+    return part;
+  }
+
+  /** Forgets what is shared, after the last replay has ended. */
+  clear(): void {
+    this.#parts = [];
+    this.#filters.clear();
+  }
+}
