@@ -5,8 +5,9 @@
  */
 
 import { isLoopback } from "../protocol/address.ts";
+import { checkHistoryOptions } from "../history/options.ts";
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
-import type { RelayOptions } from "../relay.ts";
+import type { HistoryOptions, RelayOptions } from "../relay.ts";
 import { checkWebOptions, type WebOptions } from "../web/options.ts";
 import { chooseToken, type TlsFiles, tlsFilesIn, type TokenSource } from "./credentials.ts";
 import { messageOf, UsageError } from "./errors.ts";
@@ -14,6 +15,11 @@ import { flag, type FlagOf, type Group, type ValuesOf } from "./flags.ts";
 import { LISTEN_HINT } from "./target.ts";
 
 const CLUSTER_LOSSES = ["tell", "stop"] as const;
+
+const HISTORIES = ["memory"] as const;
+
+/** The longest age of a kept event, in milliseconds: a year. */
+const MAX_KEEP_AGE_MS = 31_536_000_000;
 
 const LOG_FORMATS = ["text", "json", "quiet"] as const;
 
@@ -101,6 +107,37 @@ export const RELAY_GROUPS = [
         CLUSTER_LOSSES,
         "While the other relays cannot be reached, acknowledge events as ever and tell what was " +
           "lost (tell, the default), or acknowledge nothing (stop)",
+      ),
+    ],
+  },
+  {
+    title: "History",
+    flags: [
+      flag.choice(
+        "history",
+        HISTORIES,
+        "Keep events, so that clients can receive what they have missed; they are lost when the " +
+          "relay ends",
+      ),
+      flag.list(
+        "keep",
+        "PATTERN",
+        "Keep only events whose names match this pattern (repeatable; default >, all events)",
+      ),
+      flag.duration("keep-age", "Drop events that are older (default: no limit)", {
+        max: MAX_KEEP_AGE_MS,
+      }),
+      flag.integer(
+        "keep-bytes",
+        "Maximum size of all kept events, in bytes; beyond it the oldest are dropped (default " +
+          "67108864)",
+        { min: 65_536 },
+      ),
+      flag.integer("keep-count", "Maximum number of kept events (default: no limit)"),
+      flag.list(
+        "keep-last",
+        "PATTERN",
+        "Keep the last event of each name that matches, whatever its age (repeatable)",
       ),
     ],
   },
@@ -231,13 +268,18 @@ export function toRelaySettings(
 ): RelaySettings {
   const where = toWhere(values);
   const token = chooseToken(values, environmentToken);
+  const cluster = toCluster(values, environmentCluster);
   return {
     where,
     token,
     tls: toTlsFiles(values),
     schema: values.schema ?? null,
-    options: { ...toRelayOptions(values), ...toWeb(values, where, token !== null) },
-    cluster: toCluster(values, environmentCluster),
+    options: {
+      ...toRelayOptions(values),
+      ...toWeb(values, where, token !== null),
+      ...toHistory(values, cluster !== null),
+    },
+    cluster,
     log: values.log ?? "text",
     statsSeconds: values.stats ?? null,
   };
@@ -340,6 +382,43 @@ function toCluster(values: RelayValues, inEnvironment: string | undefined): Clus
   const given = Object.entries(files).filter(([, file]) => file !== undefined);
   const servers = cluster.split(",").map((url) => url.trim());
   return { servers, ...(name !== undefined && { name }), files: Object.fromEntries(given) };
+}
+
+/** The options that have no effect without a history. */
+const HISTORY_FLAGS = ["keep", "keep-age", "keep-bytes", "keep-count", "keep-last"] as const;
+
+/** Returns the option `history` of the relay, or nothing if it keeps no events. */
+function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions, "history"> {
+  if (values.history === undefined) {
+    const used = HISTORY_FLAGS.find((name) => [values[name] ?? []].flat().length > 0);
+    if (used) throw new UsageError(`--${used} needs --history too`);
+    return {};
+  }
+  if (hasCluster) throw new UsageError("--history and --cluster exclude each other so far");
+  const { keep, "keep-last": keepLast } = values;
+  const numbers = {
+    keepAge: values["keep-age"],
+    keepBytes: values["keep-bytes"],
+    keepCount: values["keep-count"],
+  };
+  const history = {
+    ...(keep.length > 0 && { keep }),
+    ...(keepLast.length > 0 && { keepLast }),
+    ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),
+  };
+  checkHistory(history);
+  return { history };
+}
+
+/** Checks the values of the flags, and names these instead of the options. */
+function checkHistory(options: HistoryOptions): void {
+  try {
+    checkHistoryOptions(options);
+  } catch (error) {
+    const flags = messageOf(error).replace("history.keepLast", "--keep-last")
+      .replace("history.keepBytes", "--keep-bytes").replace("history.keep", "--keep");
+    throw new UsageError(flags);
+  }
 }
 
 function toRelayOptions(values: RelayValues): RelayOptions {

@@ -12,6 +12,7 @@ import {
   countRefusals,
   describeCluster,
   describeFaults,
+  describeHistory,
   describeSubscriptions,
   type Snapshot,
 } from "../protocol/snapshot.ts";
@@ -108,6 +109,7 @@ function formatRelay({ relay }: Snapshot): string[][] {
       ...(refusals > 0 ? [`refused: ${formatExact(refusals)}`] : []),
     ],
     ...(relay.cluster ? [describeCluster(relay)] : []),
+    ...(relay.history ? [describeHistory(relay)] : []),
   ];
 }
 

@@ -10,6 +10,7 @@ import {
   countRefusals,
   describeCluster,
   describeFaults,
+  describeHistory,
   type Snapshot,
 } from "../protocol/snapshot.ts";
 import {
@@ -142,6 +143,7 @@ function factsOf({ relay, version }: Snapshot): string[] {
     ...(faults === "" ? [] : [`Closed for a fault: ${faults}`]),
     ...(refusals === 0 ? [] : [`Refused: ${countOf(refusals, "peer")}`]),
     ...describeCluster(relay),
+    ...describeHistory(relay),
     ...(relay.eventsRefused === 0 ? [] : [`Refused: ${countOf(relay.eventsRefused, "event")}`]),
   ];
 }

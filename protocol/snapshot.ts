@@ -225,6 +225,20 @@ export function describeCluster({ cluster }: RelayStats): string[] {
   ];
 }
 
+/** Returns the state of a relay's history in phrases. There are none without a history. */
+export function describeHistory({ history }: RelayStats): string[] {
+  if (!history) return [];
+  const { first, offset, events, bytes, evicted, names, namesRefused, catchingUp } = history;
+  return [
+    `keeps ${countOf(events, "event")}, ${formatBytes(bytes)}`,
+    ...(events > 0 ? [`offset ${formatExact(first)} to ${formatExact(offset)}`] : []),
+    ...(evicted > 0 ? [`${formatExact(evicted)} dropped`] : []),
+    ...(names > 0 ? [`last events of ${countOf(names, "name")}`] : []),
+    ...(namesRefused > 0 ? [`no room for ${countOf(namesRefused, "last event")}`] : []),
+    ...(catchingUp > 0 ? [`${countOf(catchingUp, "client")} catching up`] : []),
+  ];
+}
+
 /** Returns how many peers were rejected before they became clients. */
 export function countRefusals({ refusals }: RelayStats): number {
   return Object.values(refusals).reduce((sum, count) => sum + count, 0);

@@ -25,7 +25,7 @@ import { TempFolder } from "./support/folder.ts";
 import { freePort } from "./support/free_port.ts";
 import { Peer } from "./support/peer.ts";
 import { canRun, Program } from "./support/process.ts";
-import { clusterStats, relayReport } from "./support/report.ts";
+import { clusterStats, historyStats, relayReport } from "./support/report.ts";
 import { eventually, until } from "./support/waiting.ts";
 
 const ROOT = `${import.meta.dirname}/..`;
@@ -412,7 +412,7 @@ function tableIn(text: string): string[][] {
 
 Deno.test("docs/monitoring.md has a row for each metric, with its names, label and meaning", async () => {
   const text = await Deno.readTextFile(`${ROOT}/docs/monitoring.md`);
-  const { relay } = relayReport({ cluster: clusterStats() });
+  const { relay } = relayReport({ cluster: clusterStats(), history: historyStats() });
   const code = (name: string | undefined) => name === undefined ? "" : `\`${name}\``;
   const rows = [...METRICS, ...RUNTIME_METRICS].map((metric) => {
     const { name, description } = metric;
@@ -449,8 +449,10 @@ for (
 
 Deno.test("docs/monitoring.md: queries and alerts use metrics that exist", async () => {
   const text = await Deno.readTextFile(`${ROOT}/docs/monitoring.md`);
-  const metrics = metricsText(relayReport({ cluster: clusterStats() }).relay);
-  const named = new Set(codeIn(text).match(/\bebsockets_(?!close_reason|cluster_…)\w+/g));
+  const metrics = metricsText(
+    relayReport({ cluster: clusterStats(), history: historyStats() }).relay,
+  );
+  const named = new Set(codeIn(text).match(/\bebsockets_(?!close_reason|cluster_…|history_…)\w+/g));
   assertGreater(named.size, 10);
   for (const name of named) assertStringIncludes(metrics, `# HELP ${name} `);
 });

@@ -43,6 +43,8 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--max-batch-delay 16 --web --web-origin http://o --web-origin null --web-host h --metrics-open " +
     "--cluster nats://a,tls://b:1 --cluster-name n --cluster-creds d --cluster-ca e " +
     "--cluster-cert f --cluster-key g --cluster-loss stop";
+  const keeping = "--history memory --keep a --keep b.> --keep-age 17 --keep-bytes 65536 " +
+    "--keep-count 18 --keep-last c";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
     where: { hostname: "::1", port: 0 },
@@ -79,8 +81,17 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     log: "json",
     statsSeconds: 13,
   });
+  assertEquals(settingsOf(keeping.split(" ")).options.history, {
+    keep: ["a", "b.>"],
+    keepAge: 17,
+    keepBytes: 65_536,
+    keepCount: 18,
+    keepLast: ["c"],
+  });
+  assertEquals(settingsOf(["--history", "memory"]).options.history, {});
   for (const { name } of FLAGS) {
-    const isTried = `${args} `.includes(`--${name} `) || args.includes(`--no-${name} `) ||
+    const isTried = `${args} ${keeping} `.includes(`--${name} `) ||
+      args.includes(`--no-${name} `) ||
       ["unix", "token", "version"].includes(name);
     assert(isTried, name);
   }
@@ -234,4 +245,36 @@ Deno.test("toRelaySettings() names the option of a cluster that has no effect", 
     "--cluster-name needs --cluster",
   );
   assertThrows(() => settingsOf(["--cluster-loss", "stop"]), UsageError, "--cluster-loss needs");
+});
+
+Deno.test("toRelaySettings() names the option of a history that is wrong or has no effect", () => {
+  const cases: [args: string, complaint: string][] = [
+    ["--keep a", "--keep needs --history too"],
+    ["--keep-age 5", "--keep-age needs --history too"],
+    ["--keep-bytes 65536", "--keep-bytes needs --history too"],
+    ["--keep-count 5", "--keep-count needs --history too"],
+    ["--keep-last a", "--keep-last needs --history too"],
+    ["--history disk", '--history must be memory, not "disk"'],
+    ["--history memory --cluster nats://a", "--history and --cluster exclude each other so far"],
+    [
+      "--history memory --keep a.>.b",
+      'Invalid --keep: "a.>.b" is no pattern: ">" stands for all the rest, and so must be the last token',
+    ],
+    ["--history memory --keep-last=", "--keep-last needs a value"],
+    [
+      "--history memory --keep-bytes 1",
+      '--keep-bytes must be an integer of at least 65536, not "1"',
+    ],
+    ["--history memory --keep-count 0", '--keep-count must be an integer of at least 1, not "0"'],
+    [
+      "--history memory --keep-age 0",
+      '--keep-age must be a number from 1 to 31536000000, not "0"',
+    ],
+  ];
+  for (const [args, complaint] of cases) {
+    const { message } = assertThrows(() => settingsOf(args.split(" ")), UsageError);
+    assertEquals(message, complaint, args);
+  }
+  const excess = () => settingsOf(["--history", "memory", "--keep-bytes", "9999999999999"]);
+  assertThrows(excess, UsageError, "Invalid --keep-bytes: expected an integer from 65536 to");
 });

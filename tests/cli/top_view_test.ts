@@ -8,7 +8,7 @@ import { takeSnapshot } from "../../protocol/snapshot.ts";
 import { formatTop } from "../../cli/top_view.ts";
 import { widthOf } from "../../cli/layout.ts";
 import type { RelayReport } from "../../protocol/report.ts";
-import { clientReport, relayReport } from "../support/report.ts";
+import { clientReport, historyStats, relayReport } from "../support/report.ts";
 
 setColorEnabled(false);
 
@@ -147,4 +147,25 @@ Deno.test("formatTop() shows all figures of the relay in 40 columns", () => {
     "c2      998/s  0/s      0 B  all events",
     "",
   ]);
+});
+
+Deno.test("formatTop() shows the history of a relay", () => {
+  const history = historyStats({
+    first: 5,
+    offset: 1204,
+    events: 1200,
+    bytes: 204_800,
+    evicted: 4,
+  });
+  const shown = (more: object) => {
+    const report = relayReport({ history: { ...history, ...more } });
+    return formatTop(takeSnapshot(null, report), "Relay", unlimited)[4];
+  };
+  assertEquals(shown({}), "keeps 1,200 events, 200 KiB   offset 5 to 1,204   4 dropped");
+  assertEquals(
+    shown({ evicted: 0, names: 1, namesRefused: 2, catchingUp: 3 }),
+    "keeps 1,200 events, 200 KiB   offset 5 to 1,204   last events of 1 name   " +
+      "no room for 2 last events   3 clients catching up",
+  );
+  assertEquals(shown({ first: 1205, events: 0, bytes: 0 }), "keeps 0 events, 0 B   4 dropped");
 });

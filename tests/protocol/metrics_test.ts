@@ -5,14 +5,14 @@ import { assertMatch } from "@std/assert/match";
 import { CLOSE_REASONS } from "../../errors.ts";
 import { METRICS, RUNTIME_METRICS } from "../../protocol/metrics.ts";
 import type { RelayStats } from "../../protocol/report.ts";
-import { clusterStats, relayReport } from "../support/report.ts";
+import { clusterStats, historyStats, relayReport } from "../support/report.ts";
 
 const ALL = [...METRICS, ...RUNTIME_METRICS];
 const CLUSTER = clusterStats();
 
 Deno.test("The metrics have every figure of the statistics", () => {
   const read = new Set<string>();
-  const stats = new Proxy(relayReport({ cluster: CLUSTER }).relay, {
+  const stats = new Proxy(relayReport({ cluster: CLUSTER, history: historyStats() }).relay, {
     get(target, name) {
       read.add(String(name));
       return Reflect.get(target, name);
@@ -71,5 +71,32 @@ Deno.test("The metrics of a cluster are the sums over the other relays, and abse
   assertEquals(of("ebsockets.cluster.events", { cluster }).map(([value]) => value), [11, 22]);
   for (const { name } of ALL.filter(({ name }) => name.startsWith("ebsockets.cluster"))) {
     assertEquals(of(name, {}), []);
+  }
+});
+
+Deno.test("The metrics of a history are its figures, and absent without one", () => {
+  const of = (name: string, stats: Partial<RelayStats>) =>
+    ALL.find((each) => each.name === `ebsockets.history.${name}`)!.read(relayReport(stats).relay);
+  const history = historyStats({
+    offset: 9,
+    events: 5,
+    bytes: 100,
+    evicted: 4,
+    names: 3,
+    namesRefused: 2,
+    catchingUp: 1,
+  });
+  const figures = {
+    events: 5,
+    size: 100,
+    kept: 9,
+    evicted: 4,
+    names: 3,
+    "names.refused": 2,
+    clients: 1,
+  };
+  for (const [name, value] of Object.entries(figures)) {
+    assertEquals(of(name, { history }), [[value]], name);
+    assertEquals(of(name, {}), [], name);
   }
 });

@@ -1,7 +1,7 @@
 /** Reports of a relay for tests. All figures are 0 except those that a test gives. */
 
 import type { ClientReport, RelayReport } from "../../protocol/report.ts";
-import type { ClusterStats, RelayStats } from "../../protocol/report.ts";
+import type { ClusterStats, HistoryStats, RelayStats } from "../../protocol/report.ts";
 import { StatsCollector } from "../../relay/stats.ts";
 
 /** A report in which the relay has these figures. */
@@ -25,6 +25,22 @@ export function clusterStats(cluster: Partial<ClusterStats> = {}): ClusterStats 
     eventsMissing: 0,
     eventsLost: 0,
     ...cluster,
+  };
+}
+
+/** A history with these figures. */
+export function historyStats(history: Partial<HistoryStats> = {}): HistoryStats {
+  return {
+    epoch: "k3J9x2aQ",
+    first: 1,
+    offset: 0,
+    events: 0,
+    bytes: 0,
+    evicted: 0,
+    names: 0,
+    namesRefused: 0,
+    catchingUp: 0,
+    ...history,
   };
 }
 
