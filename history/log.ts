@@ -6,6 +6,16 @@
 
 import type { KeptBlock } from "./kept_block.ts";
 
+/** Who is told what happens to a log. */
+export interface LogSink {
+  /** Called when {@link EventLog.synced} has grown. */
+  onSynced(): void;
+  /** Called when events cannot be kept any more. `fault` says why. */
+  onBroken(fault: string): void;
+  /** Called when events are kept again, in a new epoch. */
+  onMended(): void;
+}
+
 /** The kept events of a relay. Offsets have no gaps. The oldest events are dropped first. */
 export interface EventLog {
   /** The name of the log. Offsets of different logs have nothing to do with each other. */
@@ -16,6 +26,21 @@ export interface EventLog {
   readonly head: number;
   /** The size of the blocks of the kept events, in bytes. */
   readonly bytes: number;
+  /** The offset up to which no event can be lost. */
+  readonly synced: number;
+  /** Whether no event is kept at the moment. Then none may be added. */
+  readonly isBroken: boolean;
+  /** Whether senders should wait for {@link whenRoom}. */
+  readonly isFull: boolean;
+  /** Sets who is told. */
+  watch(sink: LogSink): void;
+  /** Resolves when senders need not wait any more. */
+  whenRoom(): Promise<void>;
+  /**
+   * Returns the last offset that events of an epoch and of this log have in common: that of the last
+   * event in the present epoch. Returns `undefined` if they have none.
+   */
+  throughOf(epoch: string): number | undefined;
   /**
    * Adds `count` events of one sender.
    *
@@ -32,15 +57,20 @@ export interface EventLog {
     sender: number,
     now: number,
   ): number;
-  /** Returns the block that contains the event with this offset, from `first` to `head`. */
+  /**
+   * Returns the block that contains the event with this offset, from `first` to `head`. If it is
+   * damaged, returns the next one that is not.
+   */
   read(offset: number): KeptBlock | Promise<KeptBlock>;
   /**
    * Returns the least offset of an event that may have been added at the time `time` or later, or
    * that of the next event. An earlier event may be among them, by some milliseconds.
    */
-  since(time: number): number;
+  since(time: number): number | Promise<number>;
   /** Returns about how many bytes follow the event with this offset: those of its block and later ones. */
   bytesAfter(offset: number): number;
   /** Drops the events that have become too old. */
   expire(now: number): void;
+  /** Ends the log in order. */
+  close(): Promise<void>;
 }

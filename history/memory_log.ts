@@ -35,7 +35,9 @@ export type LogLimits = Pick<HistoryRules, "keepAge" | "keepBytes" | "keepCount"
 /** Keeps events in memory. */
 export class MemoryLog implements EventLog {
   readonly epoch: string = randomId(4);
-  head = 0;
+  readonly isBroken = false;
+  readonly isFull = false;
+  head: number;
   bytes = 0;
 
   readonly #limits: LogLimits;
@@ -45,12 +47,27 @@ export class MemoryLog implements EventLog {
   /** Number of bytes ever added. */
   #added = 0;
   /** The offset up to which events were dropped although their block is left. */
-  #dropped = 0;
+  #dropped: number;
 
-  /** Creates a log without events. */
-  constructor(limits: LogLimits) {
+  /** Creates a log without events. The first one gets the offset after `head`. */
+  constructor(limits: LogLimits, head = 0) {
     this.#limits = limits;
+    this.head = this.#dropped = head;
     this.#blockBytes = Math.min(BLOCK_BYTES, Math.ceil(limits.keepBytes / MIN_BLOCKS));
+  }
+
+  get synced(): number {
+    return this.head;
+  }
+
+  watch(): void {}
+
+  whenRoom(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  throughOf(epoch: string): number | undefined {
+    return epoch === this.epoch ? this.head : undefined;
   }
 
   get first(): number {
@@ -163,5 +180,9 @@ export class MemoryLog implements EventLog {
     if (this.#limits.keepAge === Infinity) return;
     this.#dropped = Math.max(this.#dropped, this.since(now - this.#limits.keepAge) - 1);
     this.#shrink();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 }

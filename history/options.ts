@@ -12,12 +12,27 @@ import { inspect } from "../protocol/printable.ts";
 /** Default of the kept bytes: 64 MiB, an eighth of the default for all send queues. */
 const DEFAULT_KEEP_BYTES = 67_108_864;
 
+/** The same on disk: 1 GiB. */
+const DEFAULT_KEEP_DISK_BYTES = 1_073_741_824;
+
 /** Range of the kept bytes: from 64 KiB to 1 TiB. */
 const MIN_KEEP_BYTES = 65_536;
 const MAX_KEEP_BYTES = 2 ** 40;
 
 /** Which events a relay keeps, and for how long. `{}` keeps all events, up to 64 MiB of them. */
 export interface HistoryOptions {
+  /**
+   * The folder in which events are kept, so that they survive the relay. It is created if it is not
+   * there. Without it, events are kept in memory.
+   */
+  readonly folder?: string;
+  /**
+   * When the relay acknowledges an event that it keeps on disk: once the disk has it (`"ack"`), or at
+   * once (`"never"`). With `"never"`, events of the last moments may be lost if the machine fails.
+   *
+   * @default {"ack"}
+   */
+  readonly sync?: SyncPolicy;
   /**
    * The patterns of the names of events to keep, such as `"chat.>"`. Events for one client, requests
    * and replies are never kept. `[]` keeps only those that match `keepLast`.
@@ -55,8 +70,14 @@ export interface HistoryOptions {
   readonly keepLast?: readonly string[];
 }
 
+/** When events count as kept on disk: once they are synced, or once they are written. */
+export type SyncPolicy = "ack" | "never";
+
 /** The checked options of a history. */
 export interface HistoryRules {
+  /** The folder of the log, or `null` for a log in memory. */
+  readonly folder: string | null;
+  readonly sync: SyncPolicy;
   /** The patterns of the events that are kept, each once. */
   readonly keep: readonly string[];
   readonly keepAge: number;
@@ -79,8 +100,10 @@ export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
   }
   const {
     keep = [REST],
+    folder = null,
+    sync = "ack",
     keepAge = Infinity,
-    keepBytes = DEFAULT_KEEP_BYTES,
+    keepBytes = folder === null ? DEFAULT_KEEP_BYTES : DEFAULT_KEEP_DISK_BYTES,
     keepCount = Infinity,
     keepLast = [],
   } = options;
@@ -90,6 +113,8 @@ export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
     throw new TypeError("Invalid history.keep: expected a pattern here or in history.keepLast");
   }
   return {
+    folder,
+    sync,
     keep: kept,
     keepAge: checkDuration("history.keepAge", keepAge, 1),
     keepBytes: checkLimit("history.keepBytes", keepBytes, MIN_KEEP_BYTES, MAX_KEEP_BYTES),

@@ -1,0 +1,351 @@
+/**
+ * A log on disk. Events are added in memory, and one write and sync at a time puts all of them on
+ * the disk that have come meanwhile. The latest events are read from memory, the others from the
+ * files.
+ *
+ * @module
+ */
+
+import type { HistoryPosition } from "../protocol/history.ts";
+import { randomId } from "../protocol/random_id.ts";
+import type { KeptBlock } from "./kept_block.ts";
+import type { EventLog, LogSink } from "./log.ts";
+import type { LogFile, LogFolder } from "./log_folder.ts";
+import { MemoryLog } from "./memory_log.ts";
+import type { HistoryRules } from "./options.ts";
+import {
+  encodeBlock,
+  encodeEnd,
+  encodeSegmentHead,
+  FORMAT_VERSION,
+  MAX_EPOCHS,
+} from "./segment_format.ts";
+import { lowest, Segment } from "./segment.ts";
+
+/** Size from which a new segment begins, in bytes. */
+const SEGMENT_BYTES = 16_777_216;
+
+/** Most bytes of events in one write, unless a single block of memory has more. */
+const WRITE_BYTES = 1_048_576;
+
+/** Bytes of the latest events that stay in memory. More than may wait to be written. */
+const TAIL_BYTES = 33_554_432;
+
+/** Bytes that wait to be written, from which senders wait. */
+const FULL_BYTES = 8_388_608;
+
+/** Interval between attempts to go on after a failure, in milliseconds. */
+const RETRY_MS = 1000;
+
+/** Number of parts of files that stay in memory for further readers. */
+const MAX_CACHED = 64;
+
+/** What a log begins with. */
+export interface LogState {
+  readonly folder: LogFolder;
+  readonly rules: HistoryRules;
+  readonly segments: Segment[];
+  readonly epoch: string;
+  /** The offset of the last event. */
+  readonly head: number;
+  /** The last segment, if more can be added to it. */
+  readonly file: LogFile | null;
+  /** The epochs before this one, each with the last position that they have in common. */
+  readonly before: readonly HistoryPosition[];
+}
+
+/** Keeps events on disk. */
+export class DiskLog implements EventLog {
+  epoch: string;
+  synced: number;
+  isBroken = false;
+
+  readonly #folder: LogFolder;
+  readonly #rules: HistoryRules;
+  readonly #segments: Segment[];
+  /** The latest events. */
+  #tail: MemoryLog;
+  /** The offset up to which events have become too old. */
+  #expired = 0;
+  #isExpiring = false;
+  #file: LogFile | null;
+  /** The epochs before this one, each with the last position that they have in common. */
+  #before: readonly HistoryPosition[];
+  /** The last written event, its block, and the size of the block up to it. */
+  #written: number;
+  #block: KeptBlock | null = null;
+  #blockSize = 0;
+  #blockCount = 0;
+  /** Bytes that were added and have not been written. */
+  #waiting = 0;
+  #lastAt = 0;
+  #sink: LogSink | null = null;
+  #running: Promise<void> | null = null;
+  #isClosed = false;
+  #room: PromiseWithResolvers<void> | null = null;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Parts of files, by the segment and the offset that was asked for; the latest last. */
+  readonly #cache = new Map<number, Promise<KeptBlock>>();
+
+  /** Goes on with a log. */
+  constructor({ folder, rules, segments, epoch, head, file, before }: LogState) {
+    this.#folder = folder;
+    this.#rules = rules;
+    this.#segments = segments;
+    this.epoch = epoch;
+    this.#file = file;
+    this.#before = before;
+    this.#written = this.synced = head;
+    this.#tail = this.#newTail(head);
+  }
+
+  #newTail(head: number): MemoryLog {
+    const limits = { keepAge: Infinity, keepCount: Infinity, keepBytes: TAIL_BYTES };
+    return new MemoryLog(limits, head);
+  }
+
+  /** Makes sure that events can be added. */
+  async begin(): Promise<void> {
+    if (!this.#file) await this.#fileFor(this.head + 1, 0);
+  }
+
+  watch(sink: LogSink): void {
+    this.#sink = sink;
+  }
+
+  get head(): number {
+    return this.#tail.head;
+  }
+
+  get first(): number {
+    const oldest = this.#segments[0]?.first ?? this.synced + 1;
+    return Math.max(oldest, this.#expired + 1, this.head - this.#rules.keepCount + 1);
+  }
+
+  get bytes(): number {
+    return this.#segments.reduce((sum, { size }) => sum + size, this.#waiting);
+  }
+
+  throughOf(epoch: string): number | undefined {
+    if (epoch === this.epoch) return this.head;
+    return this.#before.findLast((each) => each.epoch === epoch)?.offset;
+  }
+
+  append(
+    lines: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    sender: number,
+    now: number,
+  ): number {
+    const offset = this.#tail.append(lines, start, end, count, sender, now);
+    this.#waiting += end - start;
+    this.#running ??= this.#run();
+    return offset;
+  }
+
+  /** Whether senders should wait until some of what they have sent is on the disk. */
+  get isFull(): boolean {
+    return this.#waiting >= FULL_BYTES;
+  }
+
+  /** Resolves when senders need not wait any more. */
+  whenRoom(): Promise<void> {
+    if (!this.isFull) return Promise.resolve();
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
+  }
+
+  /** Writes until nothing waits. */
+  async #run(): Promise<void> {
+    await Promise.resolve(); // Events of the same turn go together.
+    try {
+      while (this.#written < this.head) await this.#write();
+    } catch (error) {
+      this.#break(error as Error);
+    }
+    this.#running = null;
+  }
+
+  /** Writes what waits, or a part of it. */
+  async #write(): Promise<void> {
+    const parts: Uint8Array[] = [];
+    const first = this.#written + 1;
+    let events = 0;
+    let bytes = 0;
+    while (this.#written < this.head && bytes < WRITE_BYTES) {
+      const block = this.#tail.read(this.#written + 1);
+      if (block !== this.#block) {
+        this.#block = block;
+        this.#blockSize = this.#blockCount = 0;
+      }
+      const part = block.bytes.subarray(this.#blockSize);
+      parts.push(part);
+      bytes += part.length;
+      events += block.count - this.#blockCount;
+      this.#written += block.count - this.#blockCount;
+      this.#blockSize = block.size;
+      this.#blockCount = block.count;
+    }
+    this.#lastAt = Math.max(this.#lastAt, Date.now());
+    const at = this.#lastAt;
+    const file = await this.#fileFor(first, bytes);
+    const segment = this.#segments.at(-1)!;
+    await file.append(encodeBlock({ first, events, bytes, at }, parts));
+    if (this.#rules.sync !== "never") await file.sync();
+    segment.size = file.size;
+    if (segment.since === Infinity) segment.since = at;
+    this.#waiting -= bytes;
+    this.synced = first + events - 1;
+    if (!this.isFull) this.#relieve();
+    this.#sink?.onSynced();
+  }
+
+  #relieve(): void {
+    this.#room?.resolve();
+    this.#room = null;
+  }
+
+  /** Returns the file for a block, a new one if the last is full. */
+  async #fileFor(first: number, bytes: number): Promise<LogFile> {
+    const last = this.#segments.at(-1);
+    if (this.#file && last!.size + bytes <= SEGMENT_BYTES) return this.#file;
+    if (this.#file && last!.since === Infinity) return this.#file; // A block that is longer.
+    this.#file?.close();
+    this.#file = null;
+    const { epoch } = this;
+    const head = { version: FORMAT_VERSION, epoch, first, before: this.#before };
+    const name = `${String(first).padStart(20, "0")}.ndjson`;
+    const start = encodeSegmentHead(head);
+    this.#file = await this.#folder.create(name, start);
+    if (last?.name === name) this.#segments.pop(); // It had no events.
+    this.#segments.push(new Segment(this.#folder, name, head, start.length, start.length));
+    await this.#shrink();
+    return this.#file;
+  }
+
+  /** Removes the oldest segments while all together are too large. */
+  async #shrink(): Promise<void> {
+    while (this.#segments.length > 1) {
+      const [oldest, next] = this.#segments;
+      const isExcess = this.bytes > this.#rules.keepBytes;
+      if (!isExcess && next!.first > this.first) return;
+      this.#segments.shift();
+      await this.#folder.remove(oldest!.name);
+    }
+  }
+
+  // Failures
+
+  /** Goes on without keeping anything, and tries again to keep events. */
+  #break(error: Error): void {
+    this.isBroken = true;
+    this.#relieve();
+    this.#sink?.onBroken(error.message);
+    if (!this.#isClosed) this.#retry = setTimeout(() => this.#mend(), RETRY_MS);
+  }
+
+  /**
+   * Begins a new epoch after the last event that is on the disk. What came after it is lost, and some
+   * clients may have received it.
+   */
+  async #mend(): Promise<void> {
+    try {
+      const last = this.#segments.at(-1);
+      if (this.#file && last) {
+        await this.#file.truncate(last.size);
+        this.#file.close();
+        this.#file = null;
+      }
+      this.#before = withEpoch(this.#before, { epoch: this.epoch, offset: this.synced });
+      this.epoch = randomId(4);
+      this.#written = this.synced;
+      this.#waiting = 0;
+      this.#block = null;
+      this.#tail = this.#newTail(this.synced);
+      this.#cache.clear();
+      await this.#fileFor(this.synced + 1, 0);
+      this.isBroken = false;
+      this.#sink?.onMended();
+    } catch (error) {
+      this.#break(error as Error);
+    }
+  }
+
+  // Reading
+
+  read(offset: number): KeptBlock | Promise<KeptBlock> {
+    if (offset >= this.#tail.first) return this.#tail.read(offset);
+    const known = this.#cache.get(offset);
+    if (known) return known;
+    const block = this.#readFile(offset);
+    if (this.#cache.size >= MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
+    this.#cache.set(offset, block);
+    block.catch(() => this.#cache.delete(offset));
+    return block;
+  }
+
+  /** Reads the events from an offset on. Those that are damaged are left out. */
+  async #readFile(offset: number): Promise<KeptBlock> {
+    let i = this.#segmentOf(offset);
+    for (; i < this.#segments.length; i++) {
+      const block = await this.#segments[i]!.read(offset);
+      if (block) return block;
+    }
+    return this.#tail.read(this.#tail.first);
+  }
+
+  /** Returns the number of the segment with an offset. */
+  #segmentOf(offset: number): number {
+    const segments = this.#segments;
+    return Math.max(0, lowest(segments.length, (i) => segments[i]!.first > offset) - 1);
+  }
+
+  async since(time: number): Promise<number> {
+    const at = Date.now() - (performance.now() - time);
+    const segments = this.#segments;
+    const i = Math.max(0, lowest(segments.length, (k) => segments[k]!.since > at) - 1);
+    const offset = await segments[i]?.offsetAt(at);
+    return Math.max(this.first, offset ?? segments[i + 1]?.first ?? this.#tail.since(time));
+  }
+
+  bytesAfter(offset: number): number {
+    if (offset + 1 >= this.#tail.first) return this.#tail.bytesAfter(offset);
+    const segments = this.#segments.slice(this.#segmentOf(offset));
+    return segments.reduce((sum, { size }) => sum + size, this.#waiting);
+  }
+
+  expire(now: number): void {
+    if (this.#rules.keepAge === Infinity || this.#isExpiring) return;
+    this.#isExpiring = true;
+    this.since(now - this.#rules.keepAge).then((offset) => {
+      this.#expired = Math.max(this.#expired, offset - 1);
+    }).catch(() => {}).finally(() => this.#isExpiring = false);
+  }
+
+  /** Waits until everything is on the disk, and notes that the relay has ended in order. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    while (this.#running) await this.#running;
+    if (!this.isBroken && this.#file) {
+      try {
+        await this.#file.append(encodeEnd(this.head));
+        await this.#file.sync();
+      } catch (error) {
+        this.#sink?.onBroken((error as Error).message);
+      }
+    }
+    this.#file?.close();
+    this.#folder.close();
+  }
+}
+
+/** Returns the epochs before another one, of which the last ended at a position. */
+export function withEpoch(
+  before: readonly HistoryPosition[],
+  last: HistoryPosition,
+): readonly HistoryPosition[] {
+  return [...before, last].slice(-MAX_EPOCHS);
+}

@@ -1,0 +1,178 @@
+/**
+ * The folder of a log: what the log needs of a file system, and the one of Deno.
+ *
+ * @module
+ */
+
+/** A file of a log. */
+export interface LogFile {
+  /** The size, in bytes. */
+  readonly size: number;
+  /** Adds bytes at the end. */
+  append(bytes: Uint8Array): Promise<void>;
+  /** Reads at most `length` bytes from a position on; fewer at the end of the file. */
+  read(position: number, length: number): Promise<Uint8Array>;
+  /** Waits until all that was added is on the disk. */
+  sync(): Promise<void>;
+  /** Cuts the file to a size. */
+  truncate(size: number): Promise<void>;
+  close(): void;
+}
+
+/** A folder of such files. */
+export interface LogFolder {
+  /** How messages name it. */
+  readonly path: string;
+  /**
+   * Creates the folder if it is not there, and takes it for this relay alone.
+   *
+   * @throws {Error} If it cannot be used. The message says why.
+   */
+  open(): Promise<void>;
+  /** Returns the names of the files, and their sizes. */
+  list(): Promise<{ name: string; size: number }[]>;
+  /** Opens a file, to read it and add to it. */
+  file(name: string): Promise<LogFile>;
+  /** Creates a file that begins with these bytes. It is on the disk then, under its name. */
+  create(name: string, bytes: Uint8Array): Promise<LogFile>;
+  remove(name: string): Promise<void>;
+  /** Lets others have it. */
+  close(): void;
+}
+
+/** The file whose lock takes the folder. */
+export const LOCK = "lock";
+
+/** A file that is being created has this after its name. */
+export const UNFINISHED = ".tmp";
+
+/** A folder of the file system. */
+export class DiskFolder implements LogFolder {
+  readonly path: string;
+  #lock: Deno.FsFile | null = null;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  async open(): Promise<void> {
+    await Deno.mkdir(this.path, { recursive: true, mode: 0o700 });
+    const options = { read: true, write: true, create: true, mode: 0o600 };
+    const lock = await Deno.open(this.#pathOf(LOCK), options);
+    if (await lock.tryLock(true)) {
+      this.#lock = lock;
+      return;
+    }
+    lock.close();
+    throw new Error(`Cannot keep the history in ${this.path}: another relay does so`);
+  }
+
+  async list(): Promise<{ name: string; size: number }[]> {
+    const files: { name: string; size: number }[] = [];
+    for await (const { name, isFile } of Deno.readDir(this.path)) {
+      if (isFile) files.push({ name, size: (await Deno.stat(this.#pathOf(name))).size });
+      else files.push({ name: `${name}/`, size: 0 });
+    }
+    return files;
+  }
+
+  async file(name: string): Promise<LogFile> {
+    return await DiskFile.open(this.#pathOf(name));
+  }
+
+  async create(name: string, bytes: Uint8Array): Promise<LogFile> {
+    const path = this.#pathOf(name);
+    const file = await DiskFile.open(path + UNFINISHED, true);
+    try {
+      await file.append(bytes);
+      await file.sync();
+      await Deno.rename(path + UNFINISHED, path);
+      await this.#sync();
+      return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await Deno.remove(this.#pathOf(name));
+  }
+
+  close(): void {
+    this.#lock?.close();
+    this.#lock = null;
+  }
+
+  /** Waits until the names in the folder are on the disk. Windows does so by itself. */
+  async #sync(): Promise<void> {
+    if (Deno.build.os === "windows") return;
+    using folder = await Deno.open(this.path);
+    await folder.sync();
+  }
+
+  #pathOf(name: string): string {
+    return `${this.path}/${name}`;
+  }
+}
+
+class DiskFile implements LogFile {
+  size: number;
+  readonly #file: Deno.FsFile;
+  /** Operations with a position must not overlap. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(file: Deno.FsFile, size: number) {
+    this.#file = file;
+    this.size = size;
+  }
+
+  static async open(path: string, isNew = false): Promise<DiskFile> {
+    const options = { read: true, write: true, create: isNew, truncate: isNew, mode: 0o600 };
+    const file = await Deno.open(path, isNew ? options : { read: true, write: true });
+    return new DiskFile(file, (await file.stat()).size);
+  }
+
+  append(bytes: Uint8Array): Promise<void> {
+    return this.#queue(async () => {
+      await this.#file.seek(this.size, Deno.SeekMode.Start);
+      for (let written = 0; written < bytes.length;) {
+        written += await this.#file.write(bytes.subarray(written));
+      }
+      this.size += bytes.length;
+    });
+  }
+
+  read(position: number, length: number): Promise<Uint8Array> {
+    return this.#queue(async () => {
+      await this.#file.seek(position, Deno.SeekMode.Start);
+      const bytes = new Uint8Array(length);
+      let count = 0;
+      while (count < length) {
+        const more = await this.#file.read(bytes.subarray(count));
+        if (more === null) break;
+        count += more;
+      }
+      return bytes.subarray(0, count);
+    });
+  }
+
+  #queue<T>(operation: () => Promise<T>): Promise<T> {
+    const next = this.#last.then(operation);
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  async sync(): Promise<void> {
+    await this.#file.syncData();
+  }
+
+  async truncate(size: number): Promise<void> {
+    await this.#file.truncate(size);
+    this.size = size;
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}

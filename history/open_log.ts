@@ -1,0 +1,152 @@
+/**
+ * Opens a log on disk: finds where it ends, and cuts off what a crash has left unfinished.
+ *
+ * @module
+ */
+
+import { randomId } from "../protocol/random_id.ts";
+import { DiskLog, withEpoch } from "./disk_log.ts";
+import { LOCK, type LogFile, type LogFolder, UNFINISHED } from "./log_folder.ts";
+import type { HistoryRules } from "./options.ts";
+import { Segment } from "./segment.ts";
+import { decodeSegmentHead, FORMAT_VERSION, itemAt, MAX_HEAD_BYTES } from "./segment_format.ts";
+import { scanSegment } from "./segment_scan.ts";
+
+/** The names of segments: the offset of the first event. */
+const NAME = /^\d{20}\.ndjson$/;
+
+/** How a log was found. */
+export interface Findings {
+  /** Number of bytes at the end that were no whole block, and were cut off. */
+  tornBytes: number;
+  /** Number of damaged bytes between events of the last segment. */
+  damagedBytes: number;
+  /** The segments that begin with a damaged line, and are not read. */
+  readonly unreadable: string[];
+  /** Whether the log had ended in order. */
+  isClosed: boolean;
+}
+
+/**
+ * Opens the log in a folder, or begins one there.
+ *
+ * @throws {Error} If the folder cannot be used. The message says why.
+ */
+export async function openLog(
+  folder: LogFolder,
+  rules: HistoryRules,
+): Promise<{ log: DiskLog; findings: Findings }> {
+  await folder.open();
+  try {
+    return await open(folder, rules);
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
+}
+
+async function open(
+  folder: LogFolder,
+  rules: HistoryRules,
+): Promise<{ log: DiskLog; findings: Findings }> {
+  const findings: Findings = { tornBytes: 0, damagedBytes: 0, unreadable: [], isClosed: true };
+  const segments: Segment[] = [];
+  for (const { name, size } of await filesOf(folder)) {
+    const segment = await readStart(folder, name, size);
+    if (segment) segments.push(segment);
+    else findings.unreadable.push(name);
+  }
+  const last = segments.at(-1);
+  if (!last) {
+    const state = { epoch: randomId(4), before: [], head: 0, file: null };
+    const log = new DiskLog({ folder, rules, segments, ...state });
+    await log.begin();
+    return { log, findings };
+  }
+  const file = await folder.file(last.name);
+  const { head, isClosed } = await findEnd(file, last, findings);
+  const { epoch, before } = last.head;
+  // Otherwise, clients may have received events that are lost.
+  const isWhole = isClosed && findings.unreadable.length === 0;
+  if (!isWhole) file.close();
+  const state = isWhole
+    ? { epoch, before, file }
+    : { epoch: randomId(4), before: withEpoch(before, { epoch, offset: head }), file: null };
+  const log = new DiskLog({ folder, rules, segments, head, ...state });
+  await log.begin();
+  return { log, findings };
+}
+
+/** Returns the segments in order. Removes what was not finished. */
+async function filesOf(folder: LogFolder): Promise<{ name: string; size: number }[]> {
+  const files = await folder.list();
+  for (const { name } of files) {
+    if (name.endsWith(UNFINISHED)) await folder.remove(name);
+    else if (name !== LOCK && !NAME.test(name)) {
+      const advice = "name an empty folder, or one that a relay has made";
+      throw new Error(`Cannot keep the history in ${folder.path}: it contains ${name}; ${advice}`);
+    }
+  }
+  return files.filter(({ name }) => NAME.test(name)).sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/** Reads the beginning of a segment. Returns `null` if it is damaged. */
+async function readStart(
+  folder: LogFolder,
+  name: string,
+  size: number,
+): Promise<Segment | null> {
+  const file = await folder.file(name);
+  try {
+    const bytes = await file.read(0, 2 * MAX_HEAD_BYTES);
+    const found = decodeSegmentHead(bytes);
+    if (!found) return null;
+    const { head, end } = found;
+    if (head.version > FORMAT_VERSION) {
+      const known = `this relay knows version ${FORMAT_VERSION}`;
+      throw new Error(
+        `Cannot keep the history in ${folder.path}: ${name} has version ${head.version}, ${known}`,
+      );
+    }
+    const segment = new Segment(folder, name, head, end, size);
+    const { since } = await timeOf(file, end, bytes);
+    segment.since = since;
+    return segment;
+  } finally {
+    file.close();
+  }
+}
+
+/** Returns the time of the first block. Its head may be read although its events are damaged. */
+async function timeOf(file: LogFile, at: number, bytes: Uint8Array): Promise<{ since: number }> {
+  const item = itemAt(bytes, at);
+  if (item.kind === "block") return { since: item.head.at };
+  if (item.kind !== "cut") return { since: Infinity };
+  const more = await file.read(at, MAX_HEAD_BYTES + item.missing + bytes.length - at);
+  const whole = itemAt(more, 0);
+  return { since: whole.kind === "block" ? whole.head.at : Infinity };
+}
+
+/** Finds the last event. Cuts off what follows it. */
+async function findEnd(
+  file: LogFile,
+  segment: Segment,
+  findings: Findings,
+): Promise<{ head: number; isClosed: boolean }> {
+  let head = segment.first - 1;
+  const blocks = scanSegment(file, segment.start);
+  for (;;) {
+    const { value, done } = await blocks.next();
+    if (!done) {
+      head = value.head.first + value.head.events - 1;
+      continue;
+    }
+    const { end, isClosed, damagedBytes } = value;
+    findings.tornBytes = file.size - end;
+    findings.damagedBytes = damagedBytes;
+    findings.isClosed = isClosed;
+    if (file.size > end) await file.truncate(end);
+    segment.size = end;
+    return { head, isClosed: isClosed && damagedBytes === 0 };
+  }
+}

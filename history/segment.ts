@@ -1,0 +1,138 @@
+/**
+ * One file of a log on disk: finds and reads its events. It is looked through when a reader first
+ * needs it.
+ *
+ * @module
+ */
+
+import { KeptBlock, NO_SENDER } from "./kept_block.ts";
+import type { LogFolder } from "./log_folder.ts";
+import { itemAt, type SegmentHead } from "./segment_format.ts";
+import { scanSegment } from "./segment_scan.ts";
+
+/** Bytes of blocks that are read together. A reader looks at that much in one step. */
+const CHUNK_BYTES = 65_536;
+
+/** Successive blocks. */
+interface Chunk {
+  readonly first: number;
+  last: number;
+  readonly position: number;
+  end: number;
+}
+
+/** What is known of the blocks of a segment. */
+interface Index {
+  readonly chunks: readonly Chunk[];
+  /** Pairs of the first offset of a block and the time at which it was written. */
+  readonly times: readonly number[];
+}
+
+/** A file of a log. */
+export class Segment {
+  readonly name: string;
+  readonly head: SegmentHead;
+  /** Where its first block begins. */
+  readonly start: number;
+  /** Size of the file, in bytes. */
+  size: number;
+  /** When its first block was written, in milliseconds since 1970; `Infinity` without one. */
+  since = Infinity;
+  readonly #folder: LogFolder;
+  #index: Promise<Index> | null = null;
+  /** Size of the file when it was looked through. */
+  #indexed = 0;
+
+  constructor(folder: LogFolder, name: string, head: SegmentHead, start: number, size: number) {
+    this.#folder = folder;
+    this.name = name;
+    this.head = head;
+    this.start = start;
+    this.size = size;
+  }
+
+  /** The offset of its first event. */
+  get first(): number {
+    return this.head.first;
+  }
+
+  /** Forgets what is known of its blocks. */
+  forget(): void {
+    this.#index = null;
+  }
+
+  #indexOf(): Promise<Index> {
+    if (this.#index && this.#indexed === this.size) return this.#index;
+    this.#indexed = this.size;
+    return this.#index = this.#look();
+  }
+
+  async #look(): Promise<Index> {
+    const chunks: Chunk[] = [];
+    const times: number[] = [];
+    const file = await this.#folder.file(this.name);
+    try {
+      const blocks = scanSegment(file, this.start);
+      for await (const { head, position, end } of blocks) {
+        times.push(head.first, head.at);
+        const last = head.first + head.events - 1;
+        const chunk = chunks.at(-1);
+        const isNext = chunk && chunk.end === position && chunk.last + 1 === head.first;
+        if (isNext && end - chunk.position <= CHUNK_BYTES) {
+          chunk.last = last;
+          chunk.end = end;
+        } else {
+          chunks.push({ first: head.first, last, position, end });
+        }
+      }
+    } finally {
+      file.close();
+    }
+    return { chunks, times };
+  }
+
+  /** Returns events from an offset on, those before them, too, or `null` if there are none. */
+  async read(offset: number): Promise<KeptBlock | null> {
+    const { chunks } = await this.#indexOf();
+    const chunk = chunks[lowest(chunks.length, (i) => chunks[i]!.last >= offset)];
+    if (!chunk) return null;
+    const file = await this.#folder.file(this.name);
+    try {
+      const bytes = await file.read(chunk.position, chunk.end - chunk.position);
+      return toBlock(chunk, bytes);
+    } finally {
+      file.close();
+    }
+  }
+
+  /** Returns the offset of the first event that may have been written at `at` or later, or `null`. */
+  async offsetAt(at: number): Promise<number | null> {
+    const { times } = await this.#indexOf();
+    // The events of a block are as old as the one before it, or younger.
+    const next = lowest(times.length / 2, (i) => times[2 * i + 1]! >= at);
+    return 2 * next < times.length ? times[2 * next]! : null;
+  }
+}
+
+/** Returns the least number below `count` for which a condition holds, or `count`. */
+export function lowest(count: number, condition: (i: number) => boolean): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = low + high >> 1;
+    if (condition(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function toBlock({ first }: Chunk, bytes: Uint8Array): KeptBlock | null {
+  const block = new KeptBlock(first, bytes.length);
+  for (let at = 0; at < bytes.length;) {
+    const item = itemAt(bytes, at);
+    if (item.kind !== "block") break; // It has been damaged since.
+    block.add(bytes, item.start, item.end, item.head.events, NO_SENDER);
+    at = item.end;
+  }
+  return block.count > 0 ? block : null;
+}

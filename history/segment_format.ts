@@ -1,0 +1,196 @@
+/**
+ * The format of a log on disk: files of lines, which `grep`, `jq` and `relay check` can read.
+ *
+ *     {"control":"segment","version":1,"epoch":"k3J9x2aQ","first":1041,"before":[],"crc32":"1f0c2d9e"}
+ *     {"control":"block","first":1041,"events":2,"bytes":46,"at":1790000000000,"crc32":"9b3e0f11"}
+ *     {"event":"a","__dict__":{}}
+ *     {"event":"b","__dict__":{}}
+ *     {"control":"end","offset":1042,"crc32":"5a77c310"}
+ *
+ * A segment begins with a line about itself. Each block is what was written at once: its head, and
+ * `bytes` bytes of events. `end` is written when the relay ends in order. `crc32` covers the line
+ * before it and, in a block, the events.
+ *
+ * @module
+ */
+
+import { crc32 } from "node:zlib";
+import { LF } from "../protocol/ascii.ts";
+import type { HistoryPosition } from "../protocol/history.ts";
+import { decoder, encoder, NOTHING } from "../protocol/utf8.ts";
+
+/** The version of the format. */
+export const FORMAT_VERSION = 1;
+
+/** The longest line about a segment, a block or the end, in bytes. */
+export const MAX_HEAD_BYTES = 8192;
+
+/** Number of earlier epochs that a segment knows. */
+export const MAX_EPOCHS = 64;
+
+/** The start of the head of a block, which follows the end of a line. */
+const BLOCK = encoder.encode('{"control":"block",');
+
+/** What comes before the check sum in a line, and after it. */
+const SUM = /,"crc32":"([0-9a-f]{8})"\}$/;
+
+/** The first line of a segment. */
+export interface SegmentHead {
+  readonly version: number;
+  readonly epoch: string;
+  /** The offset of its first event. */
+  readonly first: number;
+  /**
+   * The epochs before, each with the last position that it and the present one have in common; the
+   * latest last.
+   */
+  readonly before: readonly HistoryPosition[];
+}
+
+/** The head of a block. */
+export interface BlockHead {
+  /** The offset of its first event. */
+  readonly first: number;
+  readonly events: number;
+  /** Size of the events as lines, in bytes. */
+  readonly bytes: number;
+  /** When it was written, in milliseconds since 1970. It never decreases. */
+  readonly at: number;
+}
+
+/** What is at a position of a segment. */
+export type Item =
+  | {
+    readonly kind: "block";
+    readonly head: BlockHead;
+    readonly start: number;
+    readonly end: number;
+  }
+  | { readonly kind: "end"; readonly offset: number; readonly end: number }
+  /** It is not known before there are more bytes: `missing` at least. */
+  | { readonly kind: "cut"; readonly missing: number }
+  | { readonly kind: "bad" };
+
+/** Returns the first line of a segment. */
+export function encodeSegmentHead({ epoch, first, before }: SegmentHead): Uint8Array {
+  const head = { control: "segment", version: FORMAT_VERSION, epoch, first, before };
+  return seal(head, []);
+}
+
+/** Returns a block: its head, and the events in `lines`. */
+export function encodeBlock(head: BlockHead, lines: readonly Uint8Array[]): Uint8Array {
+  const { first, events, bytes, at } = head;
+  return seal({ control: "block", first, events, bytes, at }, lines);
+}
+
+/** Returns the line that ends a log in order. */
+export function encodeEnd(offset: number): Uint8Array {
+  return seal({ control: "end", offset }, []);
+}
+
+/** Returns a line with its check sum, and what follows it. */
+function seal(members: object, lines: readonly Uint8Array[]): Uint8Array {
+  const text = JSON.stringify(members).slice(0, -1);
+  let sum = crc32(text);
+  let size = 0;
+  for (const part of lines) {
+    sum = crc32(part, sum);
+    size += part.length;
+  }
+  const head = encoder.encode(`${text},"crc32":"${sum.toString(16).padStart(8, "0")}"}\n`);
+  if (size === 0) return head;
+  const bytes = new Uint8Array(head.length + size);
+  bytes.set(head);
+  let at = head.length;
+  for (const part of lines) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** A line without its check sum, and the sum of it and what it has to be. */
+interface Sealed {
+  readonly members: Record<string, unknown>;
+  /** The sum of the line so far. */
+  readonly sum: number;
+  /** The sum that it has to be, with all that it covers. */
+  readonly expected: number;
+  /** The position after the line. */
+  readonly end: number;
+}
+
+/** Returns the line at a position, `null` if none ends in the bytes, or that it is not one. */
+function openLine(bytes: Uint8Array, at: number): Sealed | null | "bad" {
+  const window = bytes.subarray(at, at + MAX_HEAD_BYTES);
+  const length = window.indexOf(LF);
+  if (length < 0) return window.length < MAX_HEAD_BYTES ? null : "bad";
+  const text = decoder.decode(window.subarray(0, length));
+  const found = SUM.exec(text);
+  if (!found) return "bad";
+  const covered = text.slice(0, found.index);
+  try {
+    const members = Object(JSON.parse(`${covered}}`));
+    const end = at + length + 1;
+    return { members, sum: crc32(covered), expected: parseInt(found[1]!, 16), end };
+  } catch {
+    return "bad";
+  }
+}
+
+/** Returns the first line of a segment, or `null` if it is damaged. */
+export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; end: number } | null {
+  const line = openLine(bytes, 0);
+  if (line === null || line === "bad" || line.sum !== line.expected) return null;
+  const { control, version, epoch, first, before } = line.members;
+  if (control !== "segment" || !isCount(version) || typeof epoch !== "string") return null;
+  if (!isCount(first) || !Array.isArray(before) || !before.every(isPosition)) return null;
+  return { head: { version, epoch, first, before }, end: line.end };
+}
+
+function isPosition(value: unknown): value is HistoryPosition {
+  const { epoch, offset } = Object(value) as Record<string, unknown>;
+  return typeof epoch === "string" && isCount(offset);
+}
+
+/** Returns what is at a position behind the first line. `bytes` may end anywhere. */
+export function itemAt(bytes: Uint8Array, at: number): Item {
+  const line = openLine(bytes, at);
+  if (line === null) return { kind: "cut", missing: 1 };
+  if (line === "bad") return { kind: "bad" };
+  const { control, first, events, bytes: size, at: time, offset } = line.members;
+  if (control === "end" && isCount(offset) && line.sum === line.expected) {
+    return { kind: "end", offset, end: line.end };
+  }
+  if (control !== "block" || !isCount(first) || !isCount(events)) return { kind: "bad" };
+  if (!isCount(size) || !isCount(time)) return { kind: "bad" };
+  const end = line.end + size;
+  if (end > bytes.length) return { kind: "cut", missing: end - bytes.length };
+  if (crc32(bytes.subarray(line.end, end), line.sum) !== line.expected) return { kind: "bad" };
+  return { kind: "block", head: { first, events, bytes: size, at: time }, start: line.end, end };
+}
+
+/** Returns the next position from which a block might begin, or -1. */
+export function nextBlock(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(LF, from) + 1; at > 0; at = bytes.indexOf(LF, at) + 1) {
+    if (BLOCK.every((byte, i) => bytes[at + i] === byte)) return at;
+  }
+  return -1;
+}
+
+/** Joins parts of bytes. */
+export function join(parts: readonly Uint8Array[], size: number): Uint8Array {
+  if (parts.length === 0) return NOTHING;
+  if (parts.length === 1) return parts[0]!;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
+}

@@ -1,0 +1,301 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLess } from "@std/assert/less";
+import { assertNotEquals } from "@std/assert/not-equals";
+import { assertRejects } from "@std/assert/rejects";
+import { NO_SENDER } from "../../history/kept_block.ts";
+import type { EventLog, LogSink } from "../../history/log.ts";
+import { DiskFolder } from "../../history/log_folder.ts";
+import { openLog } from "../../history/open_log.ts";
+import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
+import { TempFolder } from "../support/folder.ts";
+import { MemoryFolder } from "../support/memory_folder.ts";
+import { randomsFrom } from "../support/random.ts";
+import { size } from "../support/size.ts";
+import { until } from "../support/waiting.ts";
+
+function open(folder: MemoryFolder | DiskFolder, options: HistoryOptions = {}) {
+  return openLog(folder, checkHistoryOptions({ folder: "memory", ...options }));
+}
+
+/** The line of an event. */
+const line = (i: number, padding = 0) =>
+  `{"event":"e","__dict__":{"i":${i}${padding > 0 ? `,"p":"${"x".repeat(padding)}"` : ""}}}\n`;
+
+/** Adds events with these numbers in one go. Returns the offset of the first. */
+function add(log: EventLog, from: number, to = from, padding = 0): number {
+  let text = "";
+  for (let i = from; i <= to; i++) text += line(i, padding);
+  const bytes = utf8(text);
+  return log.append(bytes, 0, bytes.length, to - from + 1, NO_SENDER, performance.now());
+}
+
+async function synced(log: EventLog): Promise<void> {
+  await until(() => log.synced === log.head);
+}
+
+/** Returns the number of each event from an offset on, by its offset. */
+async function numbersOf(log: EventLog, from = log.first): Promise<Map<number, number>> {
+  const numbers = new Map<number, number>();
+  for (let offset = from; offset <= log.head;) {
+    const block = await log.read(offset);
+    const lines = textOf(block.bytes).split("\n").slice(0, -1);
+    assertEquals(lines.length, block.count);
+    for (const [k, text] of lines.entries()) {
+      if (block.first + k >= from) numbers.set(block.first + k, JSON.parse(text).__dict__.i);
+    }
+    assert(block.last >= offset);
+    offset = block.last + 1;
+  }
+  return numbers;
+}
+
+/** The numbers from 1 on, each at the offset of the same value. */
+const upTo = (count: number, first = 1) =>
+  new Map(Array.from({ length: count - first + 1 }, (_, i) => [first + i, first + i]));
+
+Deno.test("DiskLog has everything after it was closed and opened again, under the same epoch", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  for (let i = 1; i <= 50; i++) assertEquals(add(log, i), i);
+  await log.close();
+  assertEquals(folder.isOpen, false);
+  const { log: next, findings } = await open(folder);
+  assertEquals(findings, { tornBytes: 0, damagedBytes: 0, unreadable: [], isClosed: true });
+  assertEquals([next.epoch, next.first, next.head, next.synced], [log.epoch, 1, 50, 50]);
+  assertEquals(add(next, 51, 60), 51);
+  assertEquals(await numbersOf(next), upTo(60));
+  await next.close();
+  const { log: third } = await open(folder);
+  assertEquals([third.epoch, third.head], [log.epoch, 60]);
+  assertEquals(await numbersOf(third), upTo(60));
+  await third.close();
+});
+
+Deno.test("DiskLog writes what comes during a sync together, and says when it is on the disk", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  const { syncs } = folder;
+  let release = () => {};
+  folder.onSync = () => new Promise((resolve) => release = resolve);
+  const seen: number[] = [];
+  const sink: LogSink = { onSynced: () => seen.push(log.synced), onBroken() {}, onMended() {} };
+  log.watch(sink);
+  add(log, 1);
+  await until(() => folder.files.values().next().value!.bytes.length > 150);
+  for (let i = 2; i <= 100; i++) add(log, i);
+  assertEquals([log.head, log.synced], [100, 0]);
+  release();
+  await until(() => seen.length === 1);
+  folder.onSync = () => Promise.resolve();
+  await until(() => {
+    release();
+    return seen.length === 2;
+  });
+  assertEquals(seen, [1, 100]);
+  assertEquals(folder.syncs, syncs + 2);
+  await log.close();
+});
+
+Deno.test("DiskLog has all that was synced when the end is cut anywhere, and begins an epoch that goes on", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  add(log, 1, 20);
+  await synced(log);
+  const [file] = [...folder.files.values()];
+  const before = file!.synced;
+  add(log, 21, 30);
+  await synced(log);
+  const whole = file!.bytes.length;
+  file!.synced = before;
+  for (let kept = 0; kept <= whole - before; kept++) {
+    const crashed = folder.crash(() => kept);
+    const { log: next, findings } = await open(crashed);
+    const head = kept === whole - before ? 30 : 20;
+    assertEquals(next.head, head, `${kept} bytes`);
+    assertNotEquals(next.epoch, log.epoch);
+    assertEquals(next.throughOf(log.epoch), head);
+    assertEquals(findings.tornBytes, head === 30 ? 0 : kept);
+    assertEquals(add(next, head + 1), head + 1);
+    assertEquals(await numbersOf(next), upTo(head + 1));
+    await next.close();
+    const { log: third } = await open(crashed);
+    assertEquals([third.epoch, third.throughOf(log.epoch)], [next.epoch, head]);
+    await third.close();
+  }
+  await log.close();
+});
+
+Deno.test("DiskLog never gives a wrong event, whichever bit was flipped, and the others stay readable", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  for (let i = 1; i <= 100; i += 5) {
+    add(log, i, i + 4);
+    await synced(log);
+  }
+  await log.close();
+  const [name] = [...folder.files.keys()];
+  const { bytes } = folder.files.get(name!)!;
+  const random = randomsFrom(5);
+  for (let round = 0; round < size(1000, 10_000); round++) {
+    const damaged = folder.crash();
+    const file = damaged.files.get(name!)!;
+    file.bytes = bytes.slice();
+    const at = random(bytes.length);
+    file.bytes[at]! ^= 1 << random(8);
+    file.synced = file.bytes.length;
+    const { log: next, findings } = await open(damaged);
+    const found = await numbersOf(next);
+    for (const [offset, number] of found) assertEquals(offset, number, `bit at ${at}`);
+    const isNoticed = findings.damagedBytes + findings.tornBytes > 0 || !findings.isClosed ||
+      findings.unreadable.length > 0;
+    assert(isNoticed, `bit at ${at}`);
+    if (findings.unreadable.length === 0) assertGreaterOrEqual(found.size, 90);
+    assertNotEquals(next.epoch, log.epoch);
+    await next.close();
+  }
+});
+
+Deno.test("DiskLog drops the oldest segments when they are too many bytes", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder, { keepBytes: 50_000_000 });
+  let next = 1;
+  while (folder.files.size < 3 || log.first === 1) {
+    add(log, next, next + 999, 1000);
+    next += 1000;
+    await synced(log);
+    assertLess(next, 200_000);
+  }
+  assertLess(log.bytes, 67_000_000);
+  assertEquals(await numbersOf(log), upTo(next - 1, log.first));
+  const { first, epoch } = log;
+  await log.close();
+  const { log: again } = await open(folder, { keepBytes: 50_000_000 });
+  assertEquals([again.first, again.head, again.epoch], [first, next - 1, epoch]);
+  assertEquals(await numbersOf(again), upTo(next - 1, first));
+  await again.close();
+});
+
+Deno.test("DiskLog goes on in a new epoch after the disk has failed, with all that was synced", async () => {
+  for (const operation of ["append", "sync"] as const) {
+    const folder = new MemoryFolder();
+    const { log } = await open(folder);
+    const news: string[] = [];
+    log.watch({
+      onSynced() {},
+      onBroken: (fault) => news.push(fault),
+      onMended: () => news.push("mended"),
+    });
+    add(log, 1, 10);
+    await synced(log);
+    const { epoch } = log;
+    folder.fault = (each) => each === operation || each === "create" ? "no space" : null;
+    add(log, 11, 20);
+    await until(() => log.isBroken);
+    assertEquals([log.synced, news], [10, ["no space"]]);
+    folder.fault = () => null;
+    await until(() => !log.isBroken);
+    assertEquals(news.at(-1), "mended");
+    assertNotEquals(log.epoch, epoch);
+    assertEquals([log.head, log.throughOf(epoch)], [10, 10]);
+    assertEquals(add(log, 11, 12), 11);
+    await log.close();
+    const { log: next } = await open(folder);
+    assertEquals(await numbersOf(next), upTo(12));
+    assertEquals([next.epoch, next.throughOf(epoch)], [log.epoch, 10]);
+    await next.close();
+  }
+});
+
+Deno.test("DiskLog lets senders wait while the disk is slow", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  let release = () => {};
+  folder.onSync = () => new Promise((resolve) => release = resolve);
+  for (let i = 0; !log.isFull; i++) add(log, i * 100 + 1, i * 100 + 100, 1000);
+  let hasRoom = false;
+  const waiting = log.whenRoom().then(() => hasRoom = true);
+  assertEquals(hasRoom, false);
+  folder.onSync = () => Promise.resolve();
+  await until(() => {
+    release();
+    return hasRoom;
+  });
+  await waiting;
+  await log.close();
+});
+
+Deno.test("DiskLog finds the events of the last so many milliseconds", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  add(log, 1, 10);
+  await synced(log);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  const then = performance.now();
+  add(log, 11, 20);
+  await synced(log);
+  assertEquals(await log.since(then - 20), 11);
+  assertEquals(await log.since(0), 1);
+  assertEquals(await log.since(performance.now() + 1000), 21);
+  await log.close();
+});
+
+Deno.test("DiskLog has what a list has, whatever is added, closed, or lost in a crash", async () => {
+  for (let seed = 1; seed <= size(10, 200); seed++) {
+    const random = randomsFrom(seed);
+    let folder = new MemoryFolder();
+    let { log } = await open(folder);
+    const model = new Map<number, number>();
+    const epochs = new Map<string, number>();
+    let number = 0;
+    for (let step = 0; step < 60; step++) {
+      const what = random(12);
+      if (what < 8) {
+        const count = 1 + random(30);
+        const offset = add(log, number + 1, number + count, random(300));
+        for (let i = 0; i < count; i++) model.set(offset + i, ++number);
+        if (random(3) === 0) await synced(log);
+      } else if (what < 10) {
+        assertEquals(await numbersOf(log), model);
+      } else if (what === 10) {
+        await log.close();
+        ({ log } = await open(folder));
+        assertEquals(await numbersOf(log), model);
+      } else {
+        const { synced, epoch, head } = log;
+        folder = folder.crash((unsynced) => random(unsynced + 1));
+        await log.close();
+        ({ log } = await open(folder));
+        assert(log.head >= synced && log.head <= head);
+        for (const offset of [...model.keys()]) if (offset > log.head) model.delete(offset);
+        epochs.set(epoch, log.head);
+        for (const [each, through] of epochs) {
+          assertEquals(log.throughOf(each), through, `seed ${seed}`);
+        }
+        assertEquals(await numbersOf(log), model, `seed ${seed}`);
+      }
+    }
+    await log.close();
+  }
+});
+
+Deno.test("A folder that cannot be a log is refused, with words that say why", async () => {
+  using temp = new TempFolder();
+  const folder = () => new DiskFolder(`${temp.path}/log`);
+  const { log } = await open(folder());
+  await assertRejects(() => open(folder()), Error, "another relay does so");
+  add(log, 1, 3);
+  await log.close();
+  const { log: again } = await open(folder());
+  assertEquals(await numbersOf(again), upTo(3));
+  await again.close();
+  const [name] = [...Deno.readDirSync(`${temp.path}/log`)].map(({ name }) => name)
+    .filter((name) => name.endsWith(".ndjson"));
+  const path = `${temp.path}/log/${name}`;
+  assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+  await Deno.writeTextFile(`${temp.path}/log/notes.txt`, "hi");
+  await assertRejects(() => open(folder()), Error, "it contains notes.txt; name an empty folder");
+  await Deno.remove(`${temp.path}/log/notes.txt`);
+});

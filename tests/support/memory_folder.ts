@@ -1,0 +1,103 @@
+import type { LogFile, LogFolder } from "../../history/log_folder.ts";
+
+/** A file in memory, of which some may not be on the disk yet. */
+export class MemoryFile {
+  bytes: Uint8Array = new Uint8Array(0);
+  synced = 0;
+}
+
+/** A folder in memory whose disk can lose what was not synced, fail, or be slow. */
+export class MemoryFolder implements LogFolder {
+  readonly path = "memory";
+  readonly files = new Map<string, MemoryFile>();
+  isOpen = false;
+  /** Returns why an operation fails, or `null`. */
+  fault: (operation: "append" | "sync" | "create") => string | null = () => null;
+  /** Called before each sync. */
+  onSync: () => Promise<void> = () => Promise.resolve();
+  /** Number of syncs. */
+  syncs = 0;
+
+  open(): Promise<void> {
+    this.isOpen = true;
+    return Promise.resolve();
+  }
+
+  list(): Promise<{ name: string; size: number }[]> {
+    return Promise.resolve(
+      [...this.files].map(([name, { bytes }]) => ({ name, size: bytes.length })),
+    );
+  }
+
+  file(name: string): Promise<LogFile> {
+    return Promise.resolve(this.#handle(this.files.get(name)!));
+  }
+
+  async create(name: string, bytes: Uint8Array): Promise<LogFile> {
+    this.#fail("create");
+    const file = new MemoryFile();
+    this.files.set(name, file);
+    const handle = this.#handle(file);
+    await handle.append(bytes);
+    await handle.sync();
+    return handle;
+  }
+
+  #fail(operation: "append" | "sync" | "create"): void {
+    const fault = this.fault(operation);
+    if (fault !== null) throw new Error(fault);
+  }
+
+  #handle(file: MemoryFile): LogFile {
+    return {
+      get size() {
+        return file.bytes.length;
+      },
+      append: (bytes) => {
+        const fault = this.fault("append");
+        // A disk that fills up takes a part.
+        const part = fault === null ? bytes : bytes.subarray(0, bytes.length / 2);
+        const all = new Uint8Array(file.bytes.length + part.length);
+        all.set(file.bytes);
+        all.set(part, file.bytes.length);
+        file.bytes = all;
+        return fault === null ? Promise.resolve() : Promise.reject(new Error(fault));
+      },
+      read: (position, length) => Promise.resolve(file.bytes.slice(position, position + length)),
+      sync: async () => {
+        const size = file.bytes.length;
+        await this.onSync();
+        this.#fail("sync");
+        this.syncs++;
+        file.synced = size;
+      },
+      truncate: (size) => {
+        file.bytes = file.bytes.slice(0, size);
+        file.synced = Math.min(file.synced, size);
+        return Promise.resolve();
+      },
+      close() {},
+    };
+  }
+
+  remove(name: string): Promise<void> {
+    this.files.delete(name);
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.isOpen = false;
+  }
+
+  /** Returns a folder with what is on the disk, and as much of the rest as `keeps` says. */
+  crash(keeps: (unsynced: number) => number = () => 0): MemoryFolder {
+    const folder = new MemoryFolder();
+    for (const [name, { bytes, synced }] of this.files) {
+      const file = new MemoryFile();
+      file.synced = synced + keeps(bytes.length - synced);
+      file.bytes = bytes.slice(0, file.synced);
+      folder.files.set(name, file);
+    }
+    return folder;
+  }
+}
