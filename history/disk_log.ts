@@ -221,6 +221,7 @@ export class DiskLog implements EventLog {
     this.#file = await this.#folder.create(name, start);
     if (last?.name === name) this.#segments.pop(); // It had no events.
     this.#segments.push(new Segment(this.#folder, name, head, start.length, start.length));
+    if (last) await this.#sink?.onSegment();
     await this.#shrink();
     return this.#file;
   }

@@ -29,6 +29,16 @@ export class LastValues {
   readonly #values = new TextMap<LastValue>();
   #bytes = 0;
 
+  /** Iterates over the events, in the order of their offsets. */
+  [Symbol.iterator](): IterableIterator<LastValue> {
+    return this.#values.values();
+  }
+
+  /** Size of the events, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** The number of names. */
   get size(): number {
     return this.#values.size;

@@ -10,6 +10,11 @@ import type { KeptBlock } from "./kept_block.ts";
 export interface LogSink {
   /** Called when {@link EventLog.synced} has grown. */
   onSynced(): void;
+  /**
+   * Called when a part of the log is complete, before older ones may be dropped. What is needed of
+   * them must be on the disk when the promise resolves.
+   */
+  onSegment(): Promise<void>;
   /** Called when events cannot be kept any more. `fault` says why. */
   onBroken(fault: string): void;
   /** Called when events are kept again, in a new epoch. */

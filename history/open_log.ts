@@ -6,6 +6,7 @@
 
 import { randomId } from "../protocol/random_id.ts";
 import { DiskLog, withEpoch } from "./disk_log.ts";
+import { LAST_FILE } from "./last_file.ts";
 import { LOCK, type LogFile, type LogFolder, UNFINISHED } from "./log_folder.ts";
 import type { HistoryRules } from "./options.ts";
 import { Segment } from "./segment.ts";
@@ -82,7 +83,7 @@ async function filesOf(folder: LogFolder): Promise<{ name: string; size: number 
   const files = await folder.list();
   for (const { name } of files) {
     if (name.endsWith(UNFINISHED)) await folder.remove(name);
-    else if (name !== LOCK && !NAME.test(name)) {
+    else if (name !== LOCK && name !== LAST_FILE && !NAME.test(name)) {
       const advice = "name an empty folder, or one that a relay has made";
       throw new Error(`Cannot keep the history in ${folder.path}: it contains ${name}; ${advice}`);
     }

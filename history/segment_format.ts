@@ -14,10 +14,11 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import { crc32 } from "node:zlib";
 import { LF } from "../protocol/ascii.ts";
 import type { HistoryPosition } from "../protocol/history.ts";
-import { decoder, encoder, NOTHING } from "../protocol/utf8.ts";
+import { decoder, encoder } from "../protocol/utf8.ts";
 
 /** The version of the format. */
 export const FORMAT_VERSION = 1;
@@ -92,21 +93,9 @@ export function encodeEnd(offset: number): Uint8Array {
 function seal(members: object, lines: readonly Uint8Array[]): Uint8Array {
   const text = JSON.stringify(members).slice(0, -1);
   let sum = crc32(text);
-  let size = 0;
-  for (const part of lines) {
-    sum = crc32(part, sum);
-    size += part.length;
-  }
+  for (const part of lines) sum = crc32(part, sum);
   const head = encoder.encode(`${text},"crc32":"${sum.toString(16).padStart(8, "0")}"}\n`);
-  if (size === 0) return head;
-  const bytes = new Uint8Array(head.length + size);
-  bytes.set(head);
-  let at = head.length;
-  for (const part of lines) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return concat([head, ...lines]);
 }
 
 /** A line without its check sum, and the sum of it and what it has to be. */
@@ -176,19 +165,6 @@ export function nextBlock(bytes: Uint8Array, from: number): number {
     if (BLOCK.every((byte, i) => bytes[at + i] === byte)) return at;
   }
   return -1;
-}
-
-/** Joins parts of bytes. */
-export function join(parts: readonly Uint8Array[], size: number): Uint8Array {
-  if (parts.length === 0) return NOTHING;
-  if (parts.length === 1) return parts[0]!;
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 function isCount(value: unknown): value is number {

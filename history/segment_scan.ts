@@ -4,9 +4,10 @@
  * @module
  */
 
+import { concat } from "@std/bytes/concat";
 import { NOTHING } from "../protocol/utf8.ts";
 import type { LogFile } from "./log_folder.ts";
-import { type BlockHead, itemAt, join, nextBlock } from "./segment_format.ts";
+import { type BlockHead, itemAt, nextBlock } from "./segment_format.ts";
 
 /** Bytes that are read at a time, unless a block is longer. */
 const READ_BYTES = 1_048_576;
@@ -52,7 +53,7 @@ export async function* scanSegment(
   const more = async (missing: number): Promise<boolean> => {
     const rest = bytes.subarray(at);
     const next = await file.read(base + bytes.length, Math.max(READ_BYTES, missing));
-    bytes = join([rest, next], rest.length + next.length);
+    bytes = concat([rest, next]);
     base += at;
     at = 0;
     return next.length > 0;

@@ -81,7 +81,12 @@ Deno.test("DiskLog writes what comes during a sync together, and says when it is
   let release = () => {};
   folder.onSync = () => new Promise((resolve) => release = resolve);
   const seen: number[] = [];
-  const sink: LogSink = { onSynced: () => seen.push(log.synced), onBroken() {}, onMended() {} };
+  const sink: LogSink = {
+    onSynced: () => seen.push(log.synced),
+    onSegment: () => Promise.resolve(),
+    onBroken() {},
+    onMended() {},
+  };
   log.watch(sink);
   add(log, 1);
   await until(() => folder.files.values().next().value!.bytes.length > 150);
@@ -185,6 +190,7 @@ Deno.test("DiskLog goes on in a new epoch after the disk has failed, with all th
     const news: string[] = [];
     log.watch({
       onSynced() {},
+      onSegment: () => Promise.resolve(),
       onBroken: (fault) => news.push(fault),
       onMended: () => news.push("mended"),
     });

@@ -4,12 +4,15 @@ import { checkHistoryOptions, type HistoryOptions } from "../../history/options.
 
 Deno.test("checkHistoryOptions() fills in the defaults, and keeps the events of last values", () => {
   assertEquals(checkHistoryOptions({}), {
+    folder: null,
+    sync: "ack",
     keep: [">"],
     keepAge: Infinity,
     keepBytes: 67_108_864,
     keepCount: Infinity,
     keepLast: [],
   });
+  assertEquals(checkHistoryOptions({ folder: "events" }).keepBytes, 2 ** 30);
   const { keep, keepLast } = checkHistoryOptions({ keep: ["a", "a"], keepLast: ["b.*"] });
   assertEquals([keep, keepLast], [["a", "b.*"], ["b.*"]]);
   assertEquals(checkHistoryOptions({ keep: [], keepLast: ["b"] }).keep, ["b"]);
