@@ -120,6 +120,8 @@ async function run(settings: RelaySettings): Promise<number> {
       onCluster: (state) => reporter.onCluster(state),
       onGap: (relay, events) => reporter.onGap(relay, events),
       onClusterFault: (fault) => reporter.onClusterFault(fault),
+      onHistoryFault: (fault) => reporter.onHistoryFault(fault),
+      onHistoryMended: () => reporter.onHistoryMended(),
     },
   };
   const relay = new Relay(server, options);

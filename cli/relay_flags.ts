@@ -16,7 +16,7 @@ import { LISTEN_HINT } from "./target.ts";
 
 const CLUSTER_LOSSES = ["tell", "stop"] as const;
 
-const HISTORIES = ["memory"] as const;
+const SYNC_POLICIES = ["ack", "never"] as const;
 
 /** The longest age of a kept event, in milliseconds: a year. */
 const MAX_KEEP_AGE_MS = 31_536_000_000;
@@ -113,11 +113,11 @@ export const RELAY_GROUPS = [
   {
     title: "History",
     flags: [
-      flag.choice(
+      flag.text(
         "history",
-        HISTORIES,
-        "Keep events, so that clients can receive what they have missed; they are lost when the " +
-          "relay ends",
+        "memory|DIR",
+        "Keep events, so that clients can receive what they have missed: in memory, where they " +
+          "are lost when the relay ends, or in a folder",
       ),
       flag.list(
         "keep",
@@ -130,7 +130,7 @@ export const RELAY_GROUPS = [
       flag.integer(
         "keep-bytes",
         "Maximum size of all kept events, in bytes; beyond it the oldest are dropped (default " +
-          "67108864)",
+          "67108864 in memory, 1073741824 in a folder)",
         { min: 65_536 },
       ),
       flag.integer("keep-count", "Maximum number of kept events (default: no limit)"),
@@ -138,6 +138,11 @@ export const RELAY_GROUPS = [
         "keep-last",
         "PATTERN",
         "Keep the last event of each name that matches, whatever its age (repeatable)",
+      ),
+      flag.choice(
+        "history-sync",
+        SYNC_POLICIES,
+        "Acknowledge an event when it is on the disk (ack, the default), or at once (never)",
       ),
     ],
   },
@@ -385,7 +390,14 @@ function toCluster(values: RelayValues, inEnvironment: string | undefined): Clus
 }
 
 /** The options that have no effect without a history. */
-const HISTORY_FLAGS = ["keep", "keep-age", "keep-bytes", "keep-count", "keep-last"] as const;
+const HISTORY_FLAGS = [
+  "keep",
+  "keep-age",
+  "keep-bytes",
+  "keep-count",
+  "keep-last",
+  "history-sync",
+] as const;
 
 /** Returns the option `history` of the relay, or nothing if it keeps no events. */
 function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions, "history"> {
@@ -401,7 +413,14 @@ function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions,
     keepBytes: values["keep-bytes"],
     keepCount: values["keep-count"],
   };
+  const { history: where, "history-sync": sync } = values;
+  if (where === "") throw new UsageError('--history must be "memory" or a folder');
+  if (where === "memory" && sync !== undefined) {
+    throw new UsageError("--history-sync needs a folder in --history");
+  }
   const history = {
+    ...(where !== "memory" && { folder: where }),
+    ...(sync !== undefined && { sync }),
     ...(keep.length > 0 && { keep }),
     ...(keepLast.length > 0 && { keepLast }),
     ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),

@@ -128,6 +128,17 @@ export class Reporter implements RelayObserver {
     this.#add("cluster-fault", detail, { detail });
   }
 
+  /** The history was incomplete, or events cannot be kept. */
+  onHistoryFault(fault: string): void {
+    const detail = printable(fault);
+    this.#add("history-fault", `history: ${detail}`, { detail });
+  }
+
+  /** Events are kept again. */
+  onHistoryMended(): void {
+    this.#add("history", "history: events are kept again", {});
+  }
+
   /** A peer was refused. It is not logged if `isSilent`. */
   onRefuse(address: Address, reason: CloseReason, detail: string, isSilent = false): void {
     if (!isSilent) this.#refusals.add(address, reason, detail);

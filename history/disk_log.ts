@@ -34,6 +34,9 @@ const TAIL_BYTES = 33_554_432;
 /** Bytes that wait to be written, from which senders wait. */
 const FULL_BYTES = 8_388_608;
 
+/** How long senders wait for the disk, in milliseconds. */
+const MAX_WAIT_MS = 5000;
+
 /** Interval between attempts to go on after a failure, in milliseconds. */
 const RETRY_MS = 1000;
 
@@ -150,20 +153,24 @@ export class DiskLog implements EventLog {
     return this.#waiting >= FULL_BYTES;
   }
 
-  /** Resolves when senders need not wait any more. */
-  whenRoom(): Promise<void> {
-    if (!this.isFull) return Promise.resolve();
+  /** Resolves when senders need not wait any more. A disk that takes too long has failed. */
+  async whenRoom(): Promise<void> {
+    if (!this.isFull || this.isBroken) return;
     this.#room ??= Promise.withResolvers<void>();
-    return this.#room.promise;
+    const timer = setTimeout(() => {
+      if (!this.isBroken) this.#break(new Error(`the disk took nothing for ${MAX_WAIT_MS} ms`));
+    }, MAX_WAIT_MS);
+    await this.#room.promise;
+    clearTimeout(timer);
   }
 
   /** Writes until nothing waits. */
   async #run(): Promise<void> {
     await Promise.resolve(); // Events of the same turn go together.
     try {
-      while (this.#written < this.head) await this.#write();
+      while (this.#written < this.head && !this.isBroken) await this.#write();
     } catch (error) {
-      this.#break(error as Error);
+      if (!this.isBroken) this.#break(error as Error);
     }
     this.#running = null;
   }
@@ -252,6 +259,7 @@ export class DiskLog implements EventLog {
    * clients may have received it.
    */
   async #mend(): Promise<void> {
+    while (this.#running) await this.#running;
     try {
       const last = this.#segments.at(-1);
       if (this.#file && last) {
@@ -291,8 +299,12 @@ export class DiskLog implements EventLog {
   async #readFile(offset: number): Promise<KeptBlock> {
     let i = this.#segmentOf(offset);
     for (; i < this.#segments.length; i++) {
-      const block = await this.#segments[i]!.read(offset);
-      if (block) return block;
+      try {
+        const block = await this.#segments[i]!.read(offset);
+        if (block) return block;
+      } catch {
+        // It has just been dropped, or the disk fails. What follows may be readable.
+      }
     }
     return this.#tail.read(this.#tail.first);
   }

@@ -76,6 +76,10 @@ export interface HistoryStats {
   readonly events: number;
   /** The size of the kept events, in bytes. */
   readonly bytes: number;
+  /** The offset up to which no event can be lost, even if the machine fails. */
+  readonly synced: number;
+  /** Whether events cannot be kept at the moment, because the disk fails. */
+  readonly isBroken: boolean;
   /** Events that were dropped because of their age, or because there were too many. */
   readonly evicted: number;
   /** The names of which the last event is kept. */
@@ -356,6 +360,7 @@ const HISTORY_FIGURES = [
   "offset",
   "events",
   "bytes",
+  "synced",
   "evicted",
   "names",
   "namesRefused",
@@ -379,7 +384,9 @@ function isCluster(value: unknown): boolean {
 }
 
 function isHistory(value: unknown): boolean {
-  return typeof Object(value).epoch === "string" && hasNumbers(value, HISTORY_FIGURES);
+  const { epoch, isBroken } = Object(value);
+  return typeof epoch === "string" && typeof isBroken === "boolean" &&
+    hasNumbers(value, HISTORY_FIGURES);
 }
 
 function isLink(value: unknown): boolean {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { LastValues } from "../history/last_values.ts";
+import type { LastValues } from "../history/last_values.ts";
 import type { EventLog } from "../history/log.ts";
 import type { HistoryRules } from "../history/options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
@@ -14,6 +14,7 @@ import type { Hello, Refusal, SubscriptionRequest } from "../protocol/control.ts
 import {
   encodeHistoryNews,
   encodeReplayAnswer,
+  type HistoryPosition,
   type HistoryTerms,
   type LossReason,
   type ReplayRequest,
@@ -79,6 +80,20 @@ export interface HistoryParts {
   readonly echo: boolean;
   /** Maximum size of each client's send queue, in bytes. */
   readonly maxPendingBytes: number;
+  /** The last events of names so far. */
+  readonly lastValues: LastValues;
+  /** Called when a part of the log is complete. What is needed of older parts must be saved then. */
+  readonly onSegment: (() => Promise<void>) | null;
+}
+
+/** The relay, as its history sees it. */
+export interface HistorySink {
+  /** Called when the history is kept up to an offset. */
+  onKept(offset: number): void;
+  /** Called when events cannot be kept any more, with the reason. */
+  onHistoryFault(fault: string): void;
+  /** Called when events are kept again. Those that came meanwhile are not. */
+  onHistoryMended(): void;
 }
 
 /** The history of one relay. */
@@ -87,6 +102,7 @@ export class HistoryGateway implements HistoryPort {
   readonly routing: HistoryRouter;
 
   readonly #router: Router<LineConnection>;
+  readonly #sink: HistorySink;
   readonly #keeper: Keeper;
   readonly #source: ReplaySource;
   readonly #scheduler: ReplayScheduler;
@@ -95,11 +111,13 @@ export class HistoryGateway implements HistoryPort {
   #checks = 0;
 
   /** Creates a gateway, whose timer runs until {@link stop}. */
-  constructor({ router, log, rules, echo, maxPendingBytes }: HistoryParts) {
+  constructor(parts: HistoryParts, sink: HistorySink) {
+    const { router, log, rules, echo, maxPendingBytes, lastValues, onSegment } = parts;
     this.#router = router;
+    this.#sink = sink;
     this.#keeper = {
       log,
-      lastValues: new LastValues(),
+      lastValues,
       rules,
       keepsSenders: !echo,
     };
@@ -108,12 +126,48 @@ export class HistoryGateway implements HistoryPort {
     this.#scheduler = new ReplayScheduler(() => this.#source.clear());
     this.#timer = setInterval(() => this.tick(), CHECK_MS);
     unrefTimer(this.#timer);
+    log.watch({
+      onSynced: () => this.#onKept(),
+      onSegment: () => onSegment?.() ?? Promise.resolve(),
+      onBroken: (fault) => sink.onHistoryFault(fault),
+      onMended: () => this.#onMended(),
+    });
   }
 
-  /** Stops the timer and the replays. */
-  stop(): void {
+  #onKept(): void {
+    const { synced } = this.#keeper.log;
+    this.routing.kept(synced);
+    this.#sink.onKept(synced);
+  }
+
+  /** Closes the clients whose positions are of the epoch before. They come back, and resume. */
+  #onMended(): void {
+    this.routing.notKept();
+    this.#sink.onHistoryMended();
+    const detail = "the history could not be kept for a while, and goes on in a new epoch";
+    for (const [client, { hasOffsets, catchUp, reads }] of this.#readers) {
+      if (hasOffsets || catchUp || reads.size > 0) client.close("overloaded", detail);
+    }
+  }
+
+  /** The offset up to which events have to be kept before they are acknowledged, or `null`. */
+  get unkept(): number | null {
+    const { isBroken, head, synced } = this.#keeper.log;
+    if (isBroken) return Infinity;
+    return head > synced ? head : null;
+  }
+
+  /** Returns a promise that resolves when senders need not wait any more, or `null`. */
+  whenRoom(): Promise<void> | null {
+    const { log } = this.#keeper;
+    return log.isFull && !log.isBroken ? log.whenRoom() : null;
+  }
+
+  /** Stops the timer and the replays. Resolves when everything is kept. */
+  async stop(): Promise<void> {
     this.#scheduler.stop();
     clearInterval(this.#timer);
+    await this.#keeper.log.close();
   }
 
   /** Notes what a client asks for in its `hello`. Returns the terms for its `welcome`. */
@@ -139,7 +193,7 @@ export class HistoryGateway implements HistoryPort {
   /** Returns the state of the history. */
   stats(): HistoryStats {
     const { log, lastValues } = this.#keeper;
-    const { epoch, first, head, bytes } = log;
+    const { epoch, first, head, bytes, synced, isBroken } = log;
     let catchingUp = 0;
     for (const { catchUp } of this.#readers.values()) if (catchUp) catchingUp++;
     return {
@@ -148,6 +202,8 @@ export class HistoryGateway implements HistoryPort {
       offset: head,
       events: head - first + 1,
       bytes,
+      synced,
+      isBroken,
       evicted: first - 1,
       names: lastValues.size,
       namesRefused: lastValues.refused,
@@ -247,6 +303,15 @@ export class HistoryGateway implements HistoryPort {
     if (typeof since === "object" && "count" in since) {
       return replayer.wishLast(id, events, since.count, (from) => answer({ from }));
     }
+    if (typeof since === "object" && "age" in since) {
+      const next = log.since(performance.now() - since.age);
+      if (next instanceof Promise) {
+        const place = next.then((offset) => offset - 1);
+        return replayer.wishPlace(id, events, place, (from) => answer({ from }));
+      }
+      answer({ from: next - 1 });
+      return wishFrom(id, events, next - 1);
+    }
     const place = this.#placeOf(since, isPartial);
     answer(place);
     if (since === "last") return replayer.wishValues(id, events);
@@ -254,17 +319,16 @@ export class HistoryGateway implements HistoryPort {
   }
 
   /** Returns the place from which on a client receives events. */
-  #placeOf(since: Exclude<ReplayRequest["since"], { count: number }>, isPartial: boolean): Place {
-    const { epoch, first, head } = this.#keeper.log;
+  #placeOf(since: HistoryPosition | "first" | "last", isPartial: boolean): Place {
+    const { log } = this.#keeper;
+    const { first, head } = log;
     if (since === "first") return { from: first - 1 };
     if (since === "last") return { from: head };
-    if ("age" in since) {
-      return { from: this.#keeper.log.since(performance.now() - since.age) - 1 };
-    }
     const { offset } = since;
-    const reason = since.epoch !== epoch
+    const through = log.throughOf(since.epoch);
+    const reason = through === undefined
       ? "epoch"
-      : offset > head
+      : offset > through
       ? "ahead"
       : offset < first - 1
       ? "evicted"

@@ -17,6 +17,7 @@ import { REST } from "../protocol/pattern.ts";
 import { LineArena } from "./ingress.ts";
 import type { Delivery } from "./receipts.ts";
 import type { Keeping, Route, RouteCache } from "./route_cache.ts";
+import { Batch } from "../server/member_diff.ts";
 import type { Lines, Router, Routing, Search } from "./router.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
@@ -41,6 +42,8 @@ export class HistoryRouter implements Routing<LineConnection> {
   readonly #keepsRuns: boolean;
   readonly #stamper = new Stamper();
   #source: Client | null = null;
+  /** The events whose receipts wait until they are kept, in the order of the offsets. */
+  #unkept: { readonly batch: Batch; readonly offset: number }[] = [];
   /** The time at which the block arrived. */
   #now = 0;
 
@@ -68,6 +71,7 @@ export class HistoryRouter implements Routing<LineConnection> {
   }
 
   passRun(lines: Lines, count: number): void {
+    if (this.#keeper.log.isBroken) return this.#router.passRun(lines, count);
     const offset = this.#append(lines, count);
     const stamp = this.#stamper.prepareRun(offset, count);
     this.#router.passKeptRun(lines, count, stamp);
@@ -81,12 +85,35 @@ export class HistoryRouter implements Routing<LineConnection> {
     isReply: boolean,
   ): void {
     const keeping = route.keeping ??= this.#keepingOf(route.name);
-    if (keeping === "never" || isRequest || isReply) {
+    if (keeping === "never" || isRequest || isReply || this.#keeper.log.isBroken) {
       return this.#router.pass(route, line, isRequest, delivery);
     }
     const offset = this.#append(line, 1);
+    if (delivery && offset > this.#keeper.log.synced) this.#hold(delivery, offset);
     if (keeping === "last") this.#keepLast(route.name, line, offset);
     this.#router.passKept(route, line, delivery, this.#stamper.prepare(offset));
+  }
+
+  /** Lets a receipt wait until its event is kept. */
+  #hold(delivery: Delivery, offset: number): void {
+    const batch = new Batch();
+    delivery.add(batch, false);
+    this.#unkept.push({ batch, offset });
+  }
+
+  /** Sends the receipts of events up to an offset, which are kept now. */
+  kept(offset: number): void {
+    const waiting = this.#unkept.findIndex((each) => each.offset > offset);
+    for (const { batch } of this.#unkept.splice(0, waiting < 0 ? Infinity : waiting)) {
+      batch.accepted = 0;
+    }
+    this.#router.answer();
+  }
+
+  /** Sends the receipts of events that could not be kept, as incomplete ones. */
+  notKept(): void {
+    for (const { batch } of this.#unkept) batch.isIncomplete = true;
+    this.kept(Infinity);
   }
 
   passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {

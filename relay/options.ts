@@ -37,6 +37,13 @@ export interface RelayObserver {
   onGap?(relay: string, events: number | undefined): void;
   /** Called, once for each, with faults of another relay or of a stranger on the backplane. */
   onClusterFault?(fault: string): void;
+  /**
+   * Called when the history was found incomplete, or when events cannot be kept any more; `fault` says
+   * why.
+   */
+  onHistoryFault?(fault: string): void;
+  /** Called when events are kept again. */
+  onHistoryMended?(): void;
 }
 
 /** Options of {@link RelayOptions.web}. */

@@ -35,7 +35,7 @@ import { RateLimiter, type Sent } from "../server/rate_limiter.ts";
 import type { ClusterGateway, GatewaySink } from "./cluster_gateway.ts";
 import { ControlHandler } from "./control_handler.ts";
 import { Departures } from "./departures.ts";
-import type { HistoryGateway } from "./history_gateway.ts";
+import type { HistoryGateway, HistorySink } from "./history_gateway.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
 import type { RelayObserver, RelayOptions } from "./options.ts";
@@ -65,7 +65,7 @@ async function toBackplane(cluster: ClusterOptions | Backplane): Promise<Backpla
 }
 
 /** The clients of one relay, and the way of their lines. */
-export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
+export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, HistorySink {
   readonly #server: { readonly pendingBytes: number };
   readonly #observer: RelayObserver;
   readonly #clients = new Set<LineConnection>();
@@ -175,10 +175,12 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     this.#ingress = this.#newIngress(this.#router);
     this.#openHistory = rules && (async () => {
       const { HistoryGateway } = await import("./history_gateway.ts");
-      const { MemoryLog } = await import("../history/memory_log.ts");
+      const { openHistory } = await import("../history/open_history.ts");
+      const opened = await openHistory(rules);
+      for (const fault of opened.faults) this.onHistoryFault(fault);
       const { maxPendingBytes } = limits;
-      const log = new MemoryLog(rules);
-      return new HistoryGateway({ router: this.#router, log, rules, echo, maxPendingBytes });
+      const parts = { ...opened, router: this.#router, rules, echo, maxPendingBytes };
+      return new HistoryGateway(parts, this);
     });
     this.#joinCluster = cluster
       ? async () => {
@@ -245,7 +247,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     this.#isStopped = true;
     if (!this.#gateway) await this.#joined?.catch(() => {}); // It may be on its way.
     await this.#gateway?.leave();
-    this.#history?.stop();
+    await this.#history?.stop();
     this.#stats.stop();
     this.#rateLimiter.stop();
     this.#inspector.stop();
@@ -314,7 +316,9 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
   }
 
   onLines(connection: LineConnection, lines: LineBlock): void {
-    this.#backpressure.deliver(connection, lines);
+    const room = this.#history?.whenRoom();
+    if (room) this.#putOff(connection, lines, room);
+    else this.#backpressure.deliver(connection, lines);
   }
 
   onEnd(connection: LineConnection): void {
@@ -367,7 +371,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     const taken = this.#ingress.take(subscriber, bytes, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
-    if (this.#clients.has(source)) this.#handshake.taken(source, events);
+    if (this.#clients.has(source)) this.#handshake.taken(source, events, this.#history?.unkept);
     this.#charge(source, { events, empty, bytes: isStopped ? end : bytes.length });
     if (isStopped) this.#putOff(source, new LineBlock(bytes.subarray(end)));
     if (!isBad) return;
@@ -419,6 +423,19 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     this.#observer.onCluster?.(state);
   }
 
+  onKept(offset: number): void {
+    this.#handshake.kept(offset);
+  }
+
+  onHistoryFault(fault: string): void {
+    this.#observer.onHistoryFault?.(fault);
+  }
+
+  onHistoryMended(): void {
+    this.#handshake.notKept("events could not be kept");
+    this.#observer.onHistoryMended?.();
+  }
+
   onClusterFault(fault: string): void {
     this.#observer.onClusterFault?.(fault);
   }
@@ -455,10 +472,14 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
    * Relays the rest of a block after other clients have had their turn, even if its client has left
    * by then.
    */
-  async #putOff(source: LineConnection, rest: LineBlock): Promise<void> {
+  async #putOff(
+    source: LineConnection,
+    rest: LineBlock,
+    until: Promise<void> = nextTurn(),
+  ): Promise<void> {
     source.pause();
     this.#late.set(source, rest);
-    await nextTurn();
+    await until;
     if (!this.#late.delete(source)) return; // The relay has ended.
     this.#backpressure.deliver(source, rest);
     this.onRelease(source);

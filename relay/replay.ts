@@ -48,6 +48,8 @@ export interface Wish {
 }
 
 interface Search {
+  /** The offset before the first event, if the log is looking for it. */
+  place: Promise<number> | null;
   readonly filter: NameFilter;
   /** The number of events that have not been found. */
   left: number;
@@ -140,8 +142,21 @@ export abstract class Replay {
     onFound: (from: number) => void,
   ): Wish {
     const { head } = this.log;
-    const search = { filter: this.source.filterOf(patterns), left: count, at: head, from: head };
+    const filter = this.source.filterOf(patterns);
+    const search = { place: null, filter, left: count, at: head, from: head };
     return { ...wishFrom(id, patterns, head), search, onFound };
+  }
+
+  /** Returns a wish for the events after an offset that the log is looking for. */
+  wishPlace(
+    id: string,
+    patterns: readonly string[],
+    place: Promise<number>,
+    onFound: (from: number) => void,
+  ): Wish {
+    const wish = this.wishLast(id, patterns, 0, onFound);
+    wish.search!.place = place;
+    return wish;
   }
 
   /** Returns a wish for the last event of each name, and for those after them. */
@@ -177,9 +192,19 @@ export abstract class Replay {
 
   /** Looks at one block, backwards. */
   #search(wish: Wish, search: Search): Need {
+    if (search.place) {
+      return search.place.then((from) => {
+        search.place = null;
+        search.from = from;
+      });
+    }
     if (search.left > 0 && search.at >= this.log.first) {
       const block = this.#read(search.at);
       if (block instanceof Promise) return block;
+      if (block.first > search.at) { // What is before it is damaged.
+        search.at = 0;
+        return "step";
+      }
       const { count, offset } = findLast(
         block,
         search.at,
@@ -233,6 +258,11 @@ export abstract class Replay {
     }
     const block = this.#read(at + 1);
     if (block instanceof Promise) return block;
+    if (block.first > at + 1) { // What is before it is damaged.
+      this.at = Math.min(block.first - 1, stop);
+      this.onGap(at + 1, this.at);
+      return null;
+    }
     const part = this.source.partOf(block, at + 1, stop, this.#choice(filter), this.form);
     if (part.piece && !this.#fits(part.piece.length)) return "room";
     if (part.piece) sendTo(this.client, [part.piece]);
@@ -257,7 +287,7 @@ export abstract class Replay {
   #read(offset: number): KeptBlock | Promise<void> {
     const known = this.#block;
     this.#block = null;
-    if (known && known.first <= offset && known.last >= offset) return known;
+    if (known && known.last >= offset) return known;
     const block = this.log.read(offset);
     if (!(block instanceof Promise)) return block;
     return block.then((read) => void (this.#block = read));

@@ -37,6 +37,9 @@ export class Handshake {
   readonly #wantsAcks = new WeakSet<LineConnection>();
   /** The clients whose acknowledgements are held back, or `null` while none are. */
   #unacknowledged: Set<LineConnection> | null = null;
+  /** The acknowledgements that wait until events are kept, in the order of the offsets. */
+  #unkept: { readonly client: LineConnection; readonly events: number; readonly offset: number }[] =
+    [];
 
   /**
    * Creates the handshake of a server.
@@ -132,11 +135,15 @@ export class Handshake {
     client.closeWith(code, detail, lastWord);
   }
 
-  /** Counts `count` accepted events of a client and acknowledges them if it requested that. */
-  taken(client: LineConnection, count: number): void {
+  /**
+   * Counts `count` accepted events of a client and acknowledges them if it requested that: at once,
+   * or when the history is kept up to an offset.
+   */
+  taken(client: LineConnection, count: number, offset: number | null = null): void {
     if (count === 0) return;
     client.eventsIn += count;
     if (!this.#wantsAcks.has(client)) return;
+    if (offset !== null) return void this.#unkept.push({ client, events: client.eventsIn, offset });
     if (this.#unacknowledged) this.#unacknowledged.add(client);
     else client.send(encodeAck(client.eventsIn), 0);
   }
@@ -144,6 +151,20 @@ export class Handshake {
   /** Forgets a client that has left. */
   forget(client: LineConnection): void {
     this.#unacknowledged?.delete(client);
+  }
+
+  /** Acknowledges the events that waited until the history is kept up to an offset. */
+  kept(offset: number): void {
+    const waiting = this.#unkept.findIndex((each) => each.offset > offset);
+    const due = this.#unkept.splice(0, waiting < 0 ? Infinity : waiting);
+    const last = new Map(due.map(({ client, events }) => [client, events]));
+    for (const [client, events] of last) client.send(encodeAck(events), 0);
+  }
+
+  /** Closes the clients with events that could not be kept. To them, these are unconfirmed. */
+  notKept(detail: string): void {
+    const clients = new Set(this.#unkept.splice(0).map(({ client }) => client));
+    for (const client of clients) client.close("overloaded", detail);
   }
 
   /** Acknowledges nothing from now on. */

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { NO_SENDER } from "../../history/kept_block.ts";
+import { LastValues } from "../../history/last_values.ts";
 import type { EventLog } from "../../history/log.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
@@ -94,7 +95,9 @@ function open(log: EventLog = new MemoryLog(checkHistoryOptions({}))): Fixture {
     rules,
     echo: true,
     maxPendingBytes: 8_388_608,
-  });
+    lastValues: new LastValues(),
+    onSegment: null,
+  }, { onKept() {}, onHistoryFault() {}, onHistoryMended() {} });
   let lastId = 0;
   return {
     gateway,

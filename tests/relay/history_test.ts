@@ -687,6 +687,8 @@ Deno.test("Relay reports its history in its statistics", async () => {
     offset: 3,
     events: 2,
     bytes: 42,
+    synced: 3,
+    isBroken: false,
     evicted: 1,
     names: 1,
     namesRefused: 0,

@@ -36,6 +36,8 @@ export function historyStats(history: Partial<HistoryStats> = {}): HistoryStats 
     offset: 0,
     events: 0,
     bytes: 0,
+    synced: 0,
+    isBroken: false,
     evicted: 0,
     names: 0,
     namesRefused: 0,

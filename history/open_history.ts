@@ -1,0 +1,54 @@
+/**
+ * Opens what a relay keeps: in memory, or in a folder. Loaded only by relays with a history.
+ *
+ * @module
+ */
+
+import { LastValues } from "./last_values.ts";
+import type { EventLog } from "./log.ts";
+import { MemoryLog } from "./memory_log.ts";
+import { NameFilter } from "./name_filter.ts";
+import type { HistoryRules } from "./options.ts";
+import type { Findings } from "./open_log.ts";
+
+/** What a relay keeps. */
+export interface OpenHistory {
+  readonly log: EventLog;
+  readonly lastValues: LastValues;
+  /** Saves what is needed of old parts of the log before they are dropped, or `null`. */
+  readonly onSegment: (() => Promise<void>) | null;
+  /** What was wrong with the log, in words. Empty if it was whole. */
+  readonly faults: readonly string[];
+}
+
+/**
+ * Opens a history.
+ *
+ * @throws {Error} If the folder cannot be used. The message says why.
+ */
+export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
+  if (rules.folder === null) {
+    const log = new MemoryLog(rules);
+    return { log, lastValues: new LastValues(), onSegment: null, faults: [] };
+  }
+  const { DiskFolder } = await import("./log_folder.ts");
+  const { openLog } = await import("./open_log.ts");
+  const { loadLast, saveLast } = await import("./last_file.ts");
+  const folder = new DiskFolder(rules.folder);
+  const { log, findings } = await openLog(folder, rules);
+  const keepsLast = rules.keepLast.length > 0;
+  const lastValues = keepsLast
+    ? await loadLast(folder, log, new NameFilter(rules.keepLast))
+    : new LastValues();
+  const save = () => saveLast(folder, lastValues, log.epoch, log.head);
+  return { log, lastValues, onSegment: keepsLast ? save : null, faults: faultsOf(findings) };
+}
+
+function faultsOf({ isClosed, tornBytes, damagedBytes, unreadable }: Findings): string[] {
+  return [
+    ...(isClosed ? [] : ["the relay before had not ended in order: a new epoch begins"]),
+    ...(tornBytes > 0 ? [`${tornBytes} bytes at the end were not whole, and are cut off`] : []),
+    ...(damagedBytes > 0 ? [`${damagedBytes} bytes of the last file are damaged`] : []),
+    ...unreadable.map((name) => `${name} is damaged, and not read`),
+  ];
+}
