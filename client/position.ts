@@ -39,6 +39,8 @@ interface Replay {
   readonly isPartial: boolean;
   /** Whether it goes on with what an earlier connection has begun. */
   readonly isResume: boolean;
+  /** Whether the status reports that it is not recovered. A call reports that itself. */
+  readonly isReported: boolean;
   isAnswered: boolean;
 }
 
@@ -165,7 +167,8 @@ export class PositionTracker {
   ): void {
     const isResume = !isNew && !patterns.some((pattern) => this.#wanted.has(pattern));
     const offset = typeof since !== "string" && "offset" in since ? since.offset : 0;
-    this.#replays.set(id, { patterns, offset, isPartial, isResume, isAnswered: false });
+    const isReported = !isNew;
+    this.#replays.set(id, { patterns, offset, isPartial, isResume, isReported, isAnswered: false });
     if (isResume) this.#resumption ??= { reason: null, events: 0 };
   }
 
@@ -197,8 +200,7 @@ export class PositionTracker {
     if (news?.control === "live") this.#end(news.id, news.offset);
     if (news?.control === "at") this.#moveTo(news.offset);
     if (news?.control === "gap" && news.id === undefined) {
-      this.#resumption ??= { reason: null, events: 0 };
-      this.#resumption.reason ??= "evicted";
+      this.#onLoss("evicted");
       this.#advance(news.to);
     }
   }
@@ -217,11 +219,16 @@ export class PositionTracker {
     if (epoch !== this.#epoch) this.#restart(epoch, to);
     if (reason === "ahead") this.#offset = Math.min(this.#offset, to);
     if (!replay.isResume) this.#moveTo(to);
-    else if (recovered === false) this.#resumption!.reason ??= reason ?? "evicted";
+    if (recovered === false && replay.isReported) this.#onLoss(reason ?? "evicted");
     replay.isAnswered = true;
     replay.offset = from;
     if (recovered === false && !replay.isPartial) this.#end(id, to);
     else this.#beginSpan();
+  }
+
+  #onLoss(reason: LossReason): void {
+    this.#resumption ??= { reason: null, events: 0 };
+    this.#resumption.reason ??= reason;
   }
 
   /** Ends a replay. Everything up to `offset` has been received. */

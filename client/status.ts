@@ -113,7 +113,8 @@ export interface ReconnectedStatus {
 /**
  * A client with the option `history` has received all events that it has missed, or has learnt that
  * it cannot. This follows each `reconnected`, except where all subscriptions have a queue. It also
- * occurs if the relay drops events before a client that catches up has received them.
+ * occurs if the relay drops events before a client that catches up has received them, and if a
+ * position that was passed to `subscribe()` before `connectTo()` is not recovered.
  */
 export interface ResumedStatus {
   /** The type of this status. */

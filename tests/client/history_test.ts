@@ -359,6 +359,18 @@ Deno.test("EbsocketClient.subscribe() with since before connectTo() begins the f
   assertEquals(client.position, { epoch: "e1", offset: 101 });
 });
 
+Deno.test("EbsocketClient reports that a position from before connectTo() is not recovered", async () => {
+  await using relay = new HistoryRelay();
+  await relay.client.subscribe(["a"], { since: { epoch: "e0", offset: 9 } });
+  const news = resumed(relay.client);
+  await relay.start();
+  const answer = { recovered: false, reason: "epoch", from: 100, to: 100 };
+  await relay.grant(await relay.asked(), answer);
+  await relay.connecting;
+  assertEquals(relay.client.position, { epoch: "e1", offset: 100 });
+  assertEquals(await news, { type: "resumed", recovered: false, reason: "epoch", events: 0 });
+});
+
 Deno.test("EbsocketClient.subscribe() with since is sent again if its connection ends before the answer", async () => {
   await using relay = await HistoryRelay.connect({}, (client) => client.subscribe(["a"]));
   const { client } = relay;
