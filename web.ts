@@ -46,8 +46,10 @@ export type {
   SendOptions,
 } from "./client/options.ts";
 export type { Destination } from "./client/port.ts";
+export type { HistoryOptions } from "./client/past.ts";
 export type { MatchingEvent, ServiceOptions } from "./client/services.ts";
-export type { SubscribeOptions } from "./client/subscribe_request.ts";
+export type { Position, Since } from "./client/since.ts";
+export type { Recovery, ReplayOptions, SubscribeOptions } from "./client/subscribe_request.ts";
 export type { Dialer, Duplex, Socket } from "./net/connection.ts";
 export type { ConnectionOptions } from "./net/connection_options.ts";
 export type { InboxOptions } from "./net/inbox.ts";
@@ -81,6 +83,7 @@ export type {
   SendableEvent,
   Validated,
 } from "./protocol/event.ts";
+export type { LossReason } from "./protocol/history.ts";
 export type { InvalidEvent } from "./client/invalid_events.ts";
 export type { MatchingName, PatternFor, PatternOf } from "./protocol/pattern.ts";
 export type {
@@ -108,6 +111,7 @@ export type {
   GapStatus,
   ReconnectedStatus,
   RefusedStatus,
+  ResumedStatus,
 } from "./client/status.ts";
 export type { TlsClientOptions } from "./net/tls_options.ts";
 export type { Token } from "./protocol/token.ts";

@@ -5,7 +5,12 @@
  */
 
 import { formatAddress } from "../protocol/address.ts";
-import { type ClientOptions, type ClosedStatus, EbsocketClient } from "../client.ts";
+import {
+  type ClientOptions,
+  type ClosedStatus,
+  EbsocketClient,
+  type LossReason,
+} from "../client.ts";
 import { ConnectError, EbsocketError, EventRefusedError } from "../errors.ts";
 import { printable, quote } from "../protocol/printable.ts";
 import { addressOf, type Place } from "../net/transport.ts";
@@ -281,7 +286,12 @@ export async function reportNews(
     } else if (status.type === "reconnected") {
       isLost = false;
       const place = printable(formatAddress(status.address));
-      onNews(`Reconnected to ${place}${idOf(client)}; events sent meanwhile were missed`);
+      const meanwhile = client.position ? "catching up" : "events sent meanwhile were missed";
+      onNews(`Reconnected to ${place}${idOf(client)}; ${meanwhile}`);
+    } else if (status.type === "resumed") {
+      const { events, reason } = status;
+      if (reason) onNews(describeLoss(reason));
+      else if (events > 0) onNews(`Received ${countOf(events, "event")} that were sent meanwhile`);
     } else if (status.type === "closed" && status.info.reason !== "local") {
       const { reason, detail } = status.info;
       const failure = new ConnectError(detail, { reason });
@@ -289,6 +299,17 @@ export async function reportNews(
     }
   }
 }
+
+/** Returns the words for missing events, for a person. */
+export function describeLoss(reason: LossReason): string {
+  return `Events are missing: ${LOSSES[reason]}`;
+}
+
+const LOSSES: Readonly<Record<LossReason, string>> = {
+  epoch: "the relay has begun a new history since then",
+  evicted: "the relay no longer keeps all since then",
+  ahead: "the relay has had no such event",
+};
 
 /** Returns the words for the ID of a client, such as ` as c1`. */
 export function idOf({ id }: EbsocketClient): string {

@@ -5,6 +5,7 @@
  */
 
 import { concat } from "@std/bytes/concat";
+import type { EbsocketClient, Since } from "../client.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import { matches } from "../protocol/pattern.ts";
@@ -14,7 +15,9 @@ import {
   connect,
   CONNECTION_GROUP,
   CONNECTION_NOTES,
+  describeLoss,
   explainConnectError,
+  hearNothing,
   idOf,
   PATIENT_MS,
   readTarget,
@@ -23,12 +26,31 @@ import {
   type Target,
   whereIs,
 } from "./connect.ts";
-import { StartError } from "./errors.ts";
+import { StartError, UsageError } from "./errors.ts";
 import { type EventView, eventView, RAW_FLAG } from "./event_view.ts";
-import { flag } from "./flags.ts";
+import { type Arguments, flag, type FlagOf, oneOf } from "./flags.ts";
 import { patternNote } from "./pattern.ts";
 import { stopSignal } from "./signals.ts";
 import { Output, printErr } from "./stdio.ts";
+import { formatAddress } from "../protocol/address.ts";
+import { printable, quote } from "../protocol/printable.ts";
+import { addressOf } from "../net/transport.ts";
+
+/** The options about events of the past. */
+const HISTORY_GROUP = {
+  title: "Events that the relay has kept, before those that arrive",
+  flags: [
+    flag.text("since", "TIME", "Those of the last 10m (s, m, h, d), or after EPOCH:OFFSET"),
+    flag.integer("last", "The last N that match"),
+    flag.switch("all", "All of them"),
+    flag.switch("last-values", "The last one of each name"),
+    flag.switch("follow", "End after them", { negated: true }),
+  ],
+} as const;
+
+type HistoryValues =
+  & Arguments<FlagOf<[typeof HISTORY_GROUP]>>["values"]
+  & { readonly queue: string | undefined };
 
 /** The `sub` command. */
 export const sub: Command = defineCommand({
@@ -40,45 +62,58 @@ export const sub: Command = defineCommand({
     "ebsockets sub                      # all events",
     "ebsockets sub 'chat.*' 'game.>'    # quoted, or the shell may expand them",
     "ebsockets sub --count 1 relay.example:7982 done",
+    "ebsockets sub --since 10m 'chat.>' # first those of the last 10 minutes",
     "ebsockets sub | jq .event          # in a pipe: lines of JSON, unchanged",
   ],
-  groups: [{
-    title: "Options",
-    flags: [
-      flag.integer("count", "End after this many events (default: end on Ctrl+C)"),
-      flag.text(
-        "from",
-        "ID",
-        "Only events from this client (requests and direct events; other events carry no sender)",
-      ),
-      flag.text(
-        "queue",
-        "NAME",
-        "Share the events with all members of this queue; each goes to one member",
-      ),
-      RAW_FLAG,
-    ],
-    instead: {
-      "patterns need no option, such as 'chat.*'": "topic t subject name event pattern",
+  groups: [
+    {
+      title: "Options",
+      flags: [
+        flag.integer("count", "End after this many events (default: end on Ctrl+C)"),
+        flag.text(
+          "from",
+          "ID",
+          "Only events from this client (requests and direct events; other events carry no sender)",
+        ),
+        flag.text(
+          "queue",
+          "NAME",
+          "Share the events with all members of this queue; each goes to one member",
+        ),
+        RAW_FLAG,
+      ],
+      instead: {
+        "patterns need no option, such as 'chat.*'": "topic t subject name event pattern",
+      },
     },
-  }, CONNECTION_GROUP],
+    HISTORY_GROUP,
+    CONNECTION_GROUP,
+  ],
   exits: {
     0: "All requested events were printed, or Ctrl+C was pressed without --count",
-    1: "The relay is unreachable",
+    1: "The relay is unreachable, or keeps no events",
     130: "Interrupted by Ctrl+C before --count was reached (143: SIGTERM)",
   },
   notes:
     `In a pattern, * between dots matches any one token, and > at the end matches the rest. After --, an
 argument is a pattern even if it looks like HOST:PORT.
 
-Reconnects automatically and reports it on standard error.
+Reconnects automatically and reports it on standard error. With one of the options about kept
+events, it receives what it has missed then, and reports at its end where to go on with --since.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
     const [target, patterns] = readTarget(args);
     for (const note of patterns.map(patternNote)) if (note) printErr(note);
     const { raw, count, from, queue } = args.values;
-    const options = { view: eventView(raw), count: count ?? Infinity, from, queue };
+    const options: PrintOptions = {
+      view: eventView(raw),
+      count: count ?? Infinity,
+      from,
+      queue,
+      since: readSince(args.values),
+      follows: args.values.follow,
+    };
     const stop = stopSignal();
     try {
       await print(target, patterns, options, stop);
@@ -95,24 +130,58 @@ interface PrintOptions {
   readonly count: number;
   readonly from: string | undefined;
   readonly queue: string | undefined;
+  /** From where on kept events are printed. `null` without them. */
+  readonly since: Since | null;
+  readonly follows: boolean;
 }
+
+/** Returns from where on kept events are wanted, or `null`. */
+function readSince(
+  { since, last, all, "last-values": lastValues, follow, queue }: HistoryValues,
+): Since | null {
+  const given = Object.entries({ since, last, all, "last-values": lastValues })
+    .filter(([, value]) => value !== undefined && value !== false).map(([name]) => `--${name}`);
+  const names = ["--since", "--last", "--all", "--last-values"];
+  if (given.length > 1) throw new UsageError(`${given[0]} and ${given[1]} exclude each other`);
+  if (given.length === 0) {
+    if (follow) return null;
+    throw new UsageError(`--no-follow needs ${oneOf(names)}`);
+  }
+  if (queue !== undefined) throw new UsageError(`${given[0]} and --queue exclude each other`);
+  if (last !== undefined) return { count: last };
+  if (since === undefined) return all ? "first" : "last";
+  const [, epoch, offset] = /^(.{1,64}):(\d{1,15})$/s.exec(since) ?? [];
+  if (epoch !== undefined) return { epoch, offset: Number(offset) };
+  const [, number, unit] = /^(\d{1,9}(?:\.\d+)?)([smhd])$/.exec(since) ?? [];
+  if (number !== undefined) return { age: Number(number) * UNITS[unit as keyof typeof UNITS] };
+  throw new UsageError(`--since must be a time such as 10m, or EPOCH:OFFSET, not ${quote(since)}`);
+}
+
+/** The units of a time, in milliseconds. */
+const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Prints the events that match the patterns. Resolves once `count` events have been printed. */
 async function print(
   target: Target,
   patterns: readonly string[],
-  { view, count, from, queue }: PrintOptions,
+  { view, count, from, queue, since, follows }: PrintOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const wanted = patterns.length > 0 ? patterns : [">"];
   await using client = await connect(target, {
     raw: true,
     reconnect: true,
+    history: since !== null && follows,
     welcomeTimeout: PATIENT_MS,
     signal,
-    // From the start, because the other members of the queue receive the rest.
-    ...(queue !== undefined && { prepare: (client) => client.subscribe(wanted, { queue }) }),
-    lack: (place) => `Cannot use --queue: ${place} does not support queues`,
+    prepare: (client) => {
+      // From the start, because the other members of the queue receive the rest.
+      if (queue !== undefined) return client.subscribe(wanted, { queue });
+      if (since !== null) return hearNothing(client);
+    },
+    lack: since === null
+      ? (place) => `Cannot use --queue: ${place} does not support queues`
+      : lackHistory,
   });
   const news = reportNews(client, target, printErr);
   // Before the subscription is in force, and without one, other events arrive as well.
@@ -120,14 +189,17 @@ async function print(
     (patterns.length === 0 || event.to !== null ||
       patterns.some((pattern) => matches(pattern, event.event))) &&
     (from === undefined || event.from === from);
+  const output = new Output();
   const printAll = async () => {
-    if (queue === undefined && (patterns.length > 0 || client.hearsNothing)) {
+    if (since !== null) {
+      const answer = await client.subscribe(wanted, { since, partial: true, signal });
+      if (answer?.reason) printErr(describeLoss(answer.reason));
+    } else if (queue === undefined && (patterns.length > 0 || client.hearsNothing)) {
       await subscribeIfPossible(client, wanted, signal);
     }
     printErr(`Listening to ${whereIs(client)}${idOf(client)}`);
-    const output = new Output();
     for (let missing = count; missing > 0;) {
-      const events = await client.recvEvents({ signal });
+      const events = await receive(client, missing, signal);
       if (events.length === 0) return await news; // The client has stopped for good.
       const lines = events.filter(isWanted).slice(0, missing)
         .map((event) => view((event as RawEvent).line));
@@ -135,12 +207,47 @@ async function print(
       await output.write(concat(lines));
     }
   };
+  const printPast = async (since: Since) => {
+    let missing = count;
+    for await (const event of client.history(wanted, { since, signal })) {
+      if (!isWanted(event)) continue;
+      await output.write(view((event as RawEvent).line));
+      if (--missing === 0) return;
+    }
+  };
   try {
-    await Promise.race([printAll(), news]);
+    await Promise.race([since !== null && !follows ? printPast(since) : printAll(), news]);
   } catch (error) {
     if (error instanceof ConnectionClosedError) return await news;
+    if (error instanceof EbsocketError && error.code === "not-supported" && since !== null) {
+      throw new StartError(lackHistory(printable(formatAddress(addressOf(target.where)))));
+    }
     throw error instanceof EbsocketError
       ? new StartError(explainConnectError(error, target))
       : error;
+  } finally {
+    reportPosition(client);
   }
+}
+
+/** Waits for events, and returns as many as have arrived, but none that may not be printed. */
+async function receive(
+  client: EbsocketClient,
+  max: number,
+  signal: AbortSignal,
+): Promise<EbsocketEvent[]> {
+  if (max === Infinity) return await client.recvEvents({ signal });
+  const event = await client.recvEvent({ signal });
+  return event ? [event] : [];
+}
+
+function lackHistory(place: string): string {
+  return `Cannot print kept events: the relay at ${place} keeps none`;
+}
+
+/** Reports where another run can go on. */
+function reportPosition({ position }: EbsocketClient): void {
+  if (!position) return;
+  const offsets = [position.offset, ...Object.values(position.behind ?? {})];
+  printErr(`Go on with --since ${printable(position.epoch)}:${Math.min(...offsets)}`);
 }

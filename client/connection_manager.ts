@@ -277,6 +277,7 @@ export class ConnectionManager {
     this.outbox?.begin(connection);
     this.outbox?.onWelcome(session.hasAcks, session.maxLineBytes);
     session.begin();
+    this.#receiver.past.begin(session);
     if (session.info) this.#onEnd(session, session.info);
   }
 
@@ -311,6 +312,8 @@ export class ConnectionManager {
         return this.outbox?.onPause();
       case "control":
         return this.#receiver.onControl(event.line);
+      case "history":
+        return this.#receiver.position?.onLine(event.line);
       case "gap":
         return this.#receiver.status.push({ type: "gap", missed: event.missed });
       case "welcome": // after the session has become current

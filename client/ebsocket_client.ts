@@ -27,6 +27,7 @@ import {
 import { type Inbox, InboxIterator } from "../net/inbox.ts";
 import type { InvalidEvent } from "./invalid_events.ts";
 import { Lifecycle } from "./lifecycle.ts";
+import type { HistoryOptions } from "./past.ts";
 import type { PatternOf } from "../protocol/pattern.ts";
 import { currentPort, type Destination } from "./port.ts";
 import { Receiver } from "./receiver.ts";
@@ -34,8 +35,9 @@ import type { RelayReport } from "../protocol/report.ts";
 import { Requests } from "./requests.ts";
 import { Sender } from "./sender.ts";
 import type { MatchingEvent, ServiceOptions } from "./services.ts";
+import type { Position } from "./since.ts";
 import type { ClientStatus } from "./status.ts";
-import type { SubscribeOptions } from "./subscribe_request.ts";
+import type { Recovery, ReplayOptions, SubscribeOptions } from "./subscribe_request.ts";
 
 /** Options of {@link EbsocketClient.connectTo}. */
 export interface ConnectToOptions {
@@ -84,8 +86,8 @@ export interface DrainOptions {
  *   `line-too-long`, `too-deep`, `bad-utf8`, `bad-json` or `bad-event`.
  *
  * While the client reconnects, loops over its events continue, sent events are queued, and
- * {@link status} reports each step. Events that other clients send in the meantime are not
- * delivered later, because a relay does not store events.
+ * {@link status} reports each step. Events that other clients send in the meantime are delivered
+ * later if the client has the option `history` and the relay keeps them.
  *
  * @typeParam M The event map of received events. It is not checked unless there are definitions. It
  * cannot contain values that JSON does not support, see {@link Carried}.
@@ -122,7 +124,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   constructor(options: ClientOptions & EventOptions<M, S> = {}) {
     const settings = checkClientOptions(options, currentPort());
-    this.#receiver = new Receiver(options, settings.checker);
+    this.#receiver = new Receiver(options, settings.checker, settings.wantsHistory);
     this.#lifecycle = new Lifecycle(settings, this.#receiver);
     this.#sender = new Sender<S>(settings, this.#lifecycle, this.#receiver.subscriptions);
     this.#requests = new Requests<S>(this.#sender, this.#receiver);
@@ -159,6 +161,19 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   }
 
   /**
+   * How much of the relay's history the program has taken, with the option `history`. It covers the
+   * events that `recvEvent()`, `recvEvents()`, `pump()` or a loop has returned, and those that could
+   * not match the subscriptions. It is plain JSON: another run of the program can pass it to
+   * {@link subscribe} as `since`, and receives what follows.
+   *
+   * `null` before the first connection, while a subscription with `since` has no answer, and
+   * without the option. A stored position stays valid then.
+   */
+  get position(): Position | null {
+    return this.#receiver.position?.position ?? null;
+  }
+
+  /**
    * Resolves when the connection of the last `connectTo()` has ended, or when {@link close} has
    * cancelled it. With `reconnect`, resolves when the client has stopped for good. Never rejects.
    *
@@ -186,7 +201,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * Connects to a server and waits for its welcome.
    *
    * A server that sends no welcome within `welcomeTimeout` is used without one. A welcome is
-   * required, within `timeout`, if a token, subscriptions or `sequence` are in use. With subscriptions, the call
+   * required, within `timeout`, if a token, subscriptions, `sequence` or `history` are in use. With subscriptions, the call
    * also waits until the relay has acknowledged them. With `reconnect`, the client retries until it
    * succeeds or the timeout expires. Events sent before that are queued for the connection. If this
    * call fails, they are queued for the next `connectTo()`.
@@ -207,7 +222,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {ConnectError} If it cannot connect. The message contains the address and the cause.
    * @throws {EventRefusedError} If the relay refuses a subscription.
    * @throws {EbsocketError} With the code `not-supported`, if the server does not support the
-   * subscriptions or `sequence` in use.
+   * subscriptions, `sequence` or `history` in use.
    * @throws {Deno.errors.NotCapable} Without `--allow-net` for the address.
    */
   async connectTo(
@@ -410,7 +425,44 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * console.log((await worker.recvEvent())?.getAttribute("width"));
    * ```
    */
-  subscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void> {
+  subscribe(patterns: readonly PatternOf<M>[], options?: SubscribeOptions): Promise<void>;
+  /**
+   * Subscribes to events, and also receives those that the relay has kept. They arrive first, in
+   * their order and each once, and then the others as they happen. The client needs the option
+   * `history`.
+   *
+   * If the connection ends meanwhile, the client goes on from what it has received. Requests and
+   * other events that the relay does not keep arrive as they happen.
+   *
+   * @param patterns The patterns to add.
+   * @param options From where on, whether a part is enough, the timeout and a signal.
+   * @returns Resolves to the relay's answer, before the first kept event. Resolves to `null` without
+   * a connection: the first one then begins with the request.
+   * @throws As above. Also a {@link TypeError} without the option `history`, with `queue`, or if
+   * `since` is invalid, and an {@link EventRefusedError} with the code `no-history` if the relay
+   * keeps no events.
+   *
+   * @example Go on where an earlier run has stopped
+   * ```ts ignore
+   * import { EbsocketClient } from "@ebsockets/relay";
+   *
+   * const stored = localStorage.getItem("position");
+   * await using client = new EbsocketClient({ history: true, reconnect: true });
+   * await client.connectTo(["127.0.0.1", 7982]);
+   * const since = stored === null ? "first" : JSON.parse(stored);
+   * const answer = await client.subscribe(["orders.>"], { since });
+   * if (answer?.recovered === false) console.log("Events are missing:", answer.reason);
+   * for await (const event of client) {
+   *   console.log(event.event, event.__dict__);
+   *   localStorage.setItem("position", JSON.stringify(client.position));
+   * }
+   * ```
+   */
+  subscribe(patterns: readonly PatternOf<M>[], options: ReplayOptions): Promise<Recovery | null>;
+  subscribe(
+    patterns: readonly PatternOf<M>[],
+    options?: SubscribeOptions | ReplayOptions,
+  ): Promise<Recovery | null | void> {
     return this.#receiver.subscriptions.subscribe(patterns, options);
   }
 
@@ -648,6 +700,50 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   ): AsyncGenerator<MatchingEvent<M, P>, void, void> {
     const events: AsyncGenerator<unknown, void, void> = this.#receiver.services.serve(
       pattern,
+      options,
+    );
+    return events as AsyncGenerator<MatchingEvent<M, P>, void, void>;
+  }
+
+  /**
+   * Returns the events that the relay has kept and that match a pattern, in their order, and ends
+   * after the last one. They have an inbox of their own with the same limits, and do not count for
+   * {@link position}. The client needs no option for this, and its subscriptions do not matter.
+   *
+   * It asks the relay at the first `next()`, and goes on after a reconnect. Leaving the loop ends the
+   * answer.
+   *
+   * @param patterns The pattern, or several of them.
+   * @param options From where on, whether a part is enough, the timeout and a signal.
+   * @returns The events. Their `past` is not `null`.
+   * @throws {TypeError} At the call, if an argument is of the wrong type.
+   * @throws {RangeError} At the call, if a pattern is invalid, there is none, or a value is out of
+   * its range. At `next()`, if the patterns do not fit into one line.
+   * @throws {EbsocketError} At `next()`, with the code `not-recovered`, if events are missing and
+   * `partial` is not set, and after a reconnect to another history. The message names the reason:
+   * `epoch`, `evicted` or `ahead`. With the code `not-supported`, if the relay keeps no events, or
+   * `inbox-full`, if the program does not read its other events.
+   * @throws {EventRefusedError} At `next()`, if the relay refuses it.
+   * @throws {RequestTimeoutError} At `next()`, if the relay does not answer in time.
+   * @throws {ConnectionClosedError} At `next()`, if there is no connection, or it ends for good.
+   *
+   * @example Read the last hour
+   * ```ts ignore
+   * import { EbsocketClient } from "@ebsockets/relay";
+   *
+   * await using client = new EbsocketClient();
+   * await client.connectTo(["127.0.0.1", 7982]);
+   * for await (const event of client.history("orders.>", { since: { age: 3_600_000 } })) {
+   *   console.log(event.offset, event.event, event.__dict__);
+   * }
+   * ```
+   */
+  history<P extends PatternOf<M>>(
+    patterns: P | readonly P[],
+    options?: HistoryOptions,
+  ): AsyncGenerator<MatchingEvent<M, P>, void, void> {
+    const events: AsyncGenerator<unknown, void, void> = this.#receiver.past.read(
+      patterns,
       options,
     );
     return events as AsyncGenerator<MatchingEvent<M, P>, void, void>;

@@ -79,10 +79,11 @@ async function greet(
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { limits, wantsAcks, wantsSequence, needsWelcome = false } = settings;
+  const { limits, wantsAcks, wantsSequence, wantsHistory, needsWelcome = false } = settings;
   const { connection, window } = session;
   const { lines, confirmed } = subscriptions.begin(session);
-  session.needsWelcome ||= needsWelcome || wantsSequence || token !== undefined || lines.length > 0;
+  session.needsWelcome ||= needsWelcome || wantsSequence || wantsHistory || token !== undefined ||
+    lines.length > 0;
   try {
     const keepAliveMs = Math.max(limits.keepAliveInterval, connection.minKeepAliveMs ?? 0);
     const hello = encodeHello({
@@ -92,11 +93,13 @@ async function greet(
       sequence: wantsSequence,
       ...(window !== null && { window }),
       cluster: true,
+      offsets: wantsHistory,
     });
     // In one write, so that the relay knows the subscriptions before anything else happens.
     connection.send(concat([hello, ...lines]), 0);
     await waitForWelcome(session, address, settings.welcomeTimeout, signal);
     if (wantsSequence) requireFeature(session, "sequence");
+    if (wantsHistory) requireFeature(session, "history");
     if (confirmed) {
       requireFeature(session, "subscribe");
       await abortable(confirmed, signal).catch((error: unknown) => {

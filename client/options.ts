@@ -63,6 +63,15 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
    */
   readonly sequence?: boolean;
   /**
+   * Keeps track of the client's position in the relay's history, so that {@link
+   * EbsocketClient.position} has it, and the client receives what it has missed when it connects
+   * again. A client that has subscribed to nothing then subscribes to `>`. The server must support
+   * it. A relay that keeps events does.
+   *
+   * @default {false}
+   */
+  readonly history?: boolean;
+  /**
    * The time limit for the welcome of a server, if the client does not require one, in
    * milliseconds. After that, the server is used without it.
    *
@@ -170,6 +179,8 @@ export interface ClientSettings {
   readonly wantsAcks: boolean;
   /** Whether to request sequence numbers. */
   readonly wantsSequence: boolean;
+  /** Whether to keep track of the position in the relay's history. */
+  readonly wantsHistory: boolean;
   /** Whether to require a welcome in any case. */
   readonly needsWelcome?: boolean;
   /**
@@ -201,7 +212,7 @@ export function checkClientOptions(
   port: ClientPort,
 ): ClientSettings {
   checkGiven(options, ["token", "tls"]);
-  const { token, tls, reconnect = false, sequence = false, raw = false } = options;
+  const { token, tls, reconnect = false, raw = false } = options;
   const { welcomeTimeout = 500 } = options;
   const { maxLineBytes = DEFAULT_CLIENT_LINE_BYTES, maxDepth = MAX_MAX_DEPTH } = options;
   if (tls !== undefined) port.checkTls(tls);
@@ -223,7 +234,8 @@ export function checkClientOptions(
     token: token === undefined ? undefined : checkToken(token),
     tls,
     wantsAcks: reconnect !== false,
-    wantsSequence: sequence === true,
+    wantsSequence: options.sequence === true,
+    wantsHistory: options.history === true,
     welcomeTimeout: checkDuration("welcomeTimeout", welcomeTimeout, 0, MAX_TIMER_MS),
     unread: options,
     reconnect: reconnect && checkReconnectOptions(reconnect === true ? {} : reconnect),

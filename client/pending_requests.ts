@@ -17,6 +17,7 @@ import {
   RequestTimeoutError,
 } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
+import type { HistoryNews } from "../protocol/history.ts";
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { randomId } from "../protocol/random_id.ts";
 import type { RelayReport } from "../protocol/report.ts";
@@ -103,6 +104,12 @@ export class PendingRequest {
 
   /** Called with the relay's report. Returns whether the request is complete. */
   onReport?(report: RelayReport): boolean;
+
+  /**
+   * Called with an event of the past, whose line had about `bytes` bytes, or news about the answer.
+   * Returns whether the request is complete.
+   */
+  onPast?(item: EbsocketEvent | HistoryNews, bytes: number): boolean;
 
   /** Called with the relay's refusal. Returns whether the request is complete. If not, it fails. */
   onRefusal?(refusal: Refusal): boolean;
@@ -224,6 +231,12 @@ export class PendingRequests {
   onReceipt(receipt: Receipt): void {
     const request = this.#requests.get(receipt.id);
     if (request?.onReceipt?.(receipt)) this.remove(request);
+  }
+
+  /** Passes an event of the past, or news about them, to its request, if that is still pending. */
+  onPast(id: string, item: EbsocketEvent | HistoryNews, bytes = 0): void {
+    const request = this.#requests.get(id);
+    if (request?.onPast?.(item, bytes)) this.remove(request);
   }
 
   /** Passes a report to its request, if that is still pending. */

@@ -13,10 +13,13 @@ import {
   decodeRefusal,
 } from "../protocol/control.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
+import { decodeHistoryNews } from "../protocol/history.ts";
 import type { InboxOptions } from "../net/inbox.ts";
 import { Inboxes } from "./inboxes.ts";
 import { InvalidEvents } from "./invalid_events.ts";
+import { Past } from "./past.ts";
 import { CONNECTION_ENDED, PendingRequests } from "./pending_requests.ts";
+import { PositionTracker } from "./position.ts";
 import { ReceivedRequests } from "./received_requests.ts";
 import { detachLines } from "../protocol/raw_event.ts";
 import { decodeReport } from "../protocol/report.ts";
@@ -33,18 +36,30 @@ export class Receiver {
   readonly subscriptions: SubscriptionManager;
   readonly invalidEvents: InvalidEvents;
   readonly services: Services;
+  readonly past: Past;
+  /** The position in the history. `null` if the client keeps none. */
+  readonly position: PositionTracker | null;
 
   /**
    * Creates the receiving side of a client that is not connected.
    *
    * @param options The limits of each inbox.
    * @param checker The checker of received events.
+   * @param wantsHistory Whether to keep track of the position in the history.
    */
-  constructor(options: InboxOptions, checker: EventChecker) {
+  constructor(options: InboxOptions, checker: EventChecker, wantsHistory: boolean) {
     this.inboxes = new Inboxes(options);
     this.requests = new ReceivedRequests(this.inboxes.main);
     this.pending = new PendingRequests(this.inboxes);
-    this.subscriptions = new SubscriptionManager(this.pending, this.inboxes, this.status);
+    const inboxes = () => [this.inboxes.main, ...this.services.inboxes];
+    this.position = wantsHistory ? new PositionTracker(inboxes, this.status) : null;
+    this.subscriptions = new SubscriptionManager(
+      this.pending,
+      this.inboxes,
+      this.status,
+      this.position,
+    );
+    this.past = new Past(this.pending, this.inboxes, this.subscriptions);
     this.invalidEvents = new InvalidEvents(checker);
     this.services = new Services(this.inboxes, this.subscriptions, this.requests);
   }
@@ -77,9 +92,10 @@ export class Receiver {
   /** Dispatches the events of a block. Their lines have `bytes` bytes in total. */
   onEvents(events: EbsocketEvent[], bytes: number, channel: ControlChannel): void {
     this.requests.onArrival(events, channel);
+    if (this.position) this.#track(this.position, events);
     const share = bytes / events.length;
     const isPlain = this.services.isEmpty && !this.subscriptions.isFiltering &&
-      !this.invalidEvents.isPossible && !events.some(isReply);
+      !this.invalidEvents.isPossible && !events.some(isAnswer);
     const others = isPlain ? events : events.filter((event) => !this.#divert(event, share));
     if (!isPlain) detachLines(others);
     this.inboxes.main.push(others, others.length * share);
@@ -87,10 +103,22 @@ export class Receiver {
     this.services.deliver(share);
   }
 
+  #track(position: PositionTracker, events: readonly EbsocketEvent[]): void {
+    const { subscriptions } = this;
+    for (const event of events) {
+      if (!subscriptions.isFiltering || subscriptions.admits(event)) position.onEvent(event);
+    }
+  }
+
   /** Returns whether an event is dispatched to another reader than the main inbox, or dropped. */
   #divert(event: EbsocketEvent, bytes: number): boolean {
-    const { replyTo } = event;
+    const { replyTo, past } = event;
     const { pending, subscriptions } = this;
+    if (past !== null) {
+      detachLines([event]);
+      if (!this.invalidEvents.take(event)) pending.onPast(past, event, bytes);
+      return true;
+    }
     const isOurs = replyTo !== null && pending.owns(replyTo);
     if (!isOurs && subscriptions.isFiltering && !subscriptions.admits(event)) return true;
     const issues = this.invalidEvents.take(event);
@@ -112,6 +140,8 @@ export class Receiver {
     if (answer) return this.pending.onReport(answer.id, answer.report);
     const news = decodeClusterNews(line);
     if (news) return this.status.push(news);
+    const past = decodeHistoryNews(line);
+    if (past && "id" in past && past.id !== undefined) return this.pending.onPast(past.id, past);
     const refusal = decodeRefusal(line);
     if (!refusal || this.pending.onRefusal(refusal)) return;
     const { event = null, reason, detail } = refusal;
@@ -119,6 +149,6 @@ export class Receiver {
   }
 }
 
-function isReply({ replyTo }: EbsocketEvent): boolean {
-  return replyTo !== null;
+function isAnswer({ replyTo, past }: EbsocketEvent): boolean {
+  return replyTo !== null || past !== null;
 }

@@ -64,6 +64,8 @@ export class Services {
   readonly #running = new Set<Service>();
   /** Those among them that get further events. */
   readonly #active = new Set<Service>();
+  /** The inboxes of other services whose events are still being read. */
+  readonly #ended = new Set<Inbox<EbsocketEvent>>();
   /** The active services by event name, as far as they have been looked up. */
   readonly #routes = new TextMap<readonly Service[]>();
 
@@ -83,7 +85,10 @@ export class Services {
     const inbox = this.#inboxes.open(`serve(${quote(pattern)})`);
     const stop = new AbortController();
     const service: Service = { pattern, inbox, stop, isRead: false, batch: [] };
-    const end = () => stop.abort();
+    const end = () => {
+      stop.abort();
+      this.#ended.delete(inbox);
+    };
     const started = this.#start(service, queue, signal);
     started.catch(() => {}); // The first next() throws it.
     const open = async () => {
@@ -92,6 +97,11 @@ export class Services {
       return { [Symbol.dispose]: end };
     };
     return new InboxIterator(inbox, open, end, (event) => this.#received.onRead(event));
+  }
+
+  /** The inboxes with events for the program. */
+  get inboxes(): Inbox<EbsocketEvent>[] {
+    return [...this.#ended, ...Array.from(this.#active, ({ inbox }) => inbox)];
   }
 
   // Events
@@ -187,8 +197,9 @@ export class Services {
 
   /** Stops dispatching events to a service, and ends its inbox. */
   #deactivate(service: Service): void {
-    this.#active.delete(service);
+    const { inbox, isRead } = service;
+    if (this.#active.delete(service) && isRead) this.#ended.add(inbox);
     this.#routes.clear();
-    this.#inboxes.close(service.inbox);
+    this.#inboxes.close(inbox);
   }
 }

@@ -46,15 +46,19 @@ const MAX_GREETING_BYTES = 67_108_864;
  * | `welcome` | the server has sent its welcome |
  * | `ack` | the server has acknowledged the first `count` events |
  * | `gap` | `missed` events before the next one are missing |
+ * | `history` | a control line that may be about the history has arrived, in its place among the events |
  * | `end` | the session has ended; no further event follows |
  */
 export type SessionEvent =
   | { readonly type: "open" | "welcome" }
   | { readonly type: "events"; readonly events: EbsocketEvent[]; readonly bytes: number }
-  | { readonly type: "control"; readonly line: ControlLine }
+  | { readonly type: "control" | "history"; readonly line: ControlLine }
   | { readonly type: "ack"; readonly count: number }
   | { readonly type: "gap"; readonly missed: number }
   | { readonly type: "end"; readonly info: CloseInfo };
+
+/** The control lines that say what a client has received of the history. */
+const HISTORY_LINES = ["welcome", "ack", "live", "at", "gap"];
 
 /** Called with each event of a session. */
 export type SessionListener = (session: Session, event: SessionEvent) => void;
@@ -84,8 +88,8 @@ export class Session implements ControlChannel {
   #welcome: Welcome | null = null;
   /** Whether the server may send lines that exceed this client's limits. */
   #exceedsLimits = false;
-  /** The events received before `begin()`. `null` after it. */
-  #early: Inbox<EbsocketEvent> | null;
+  /** The events received before `begin()`, and the lines about the history. `null` after it. */
+  #early: Inbox<EbsocketEvent | ControlLine> | null;
   /** The number of events lost or dropped before `begin()`. */
   #missed = 0;
   /** The control lines that do not fit into the send queue yet. */
@@ -132,8 +136,11 @@ export class Session implements ControlChannel {
     const early = this.#early;
     this.#early = null;
     if (early && early.length > 0) {
-      const { bytes } = early;
-      this.#listener(this, { type: "events", events: early.takeAll(), bytes });
+      const bytes = early.bytes / early.length;
+      for (const item of early.takeAll()) {
+        if (!(item instanceof EbsocketEvent)) this.#listener(this, { type: "history", line: item });
+        else this.#listener(this, { type: "events", events: [item], bytes });
+      }
     }
     if (this.#missed > 0) this.#onGap(this.#missed);
   }
@@ -247,15 +254,20 @@ export class Session implements ControlChannel {
     if (events.length === 0) return;
     this.hasSentEvents = true;
     if (this.#sequence !== null) this.#checkSequence(events);
-    if (this.#early) return this.#keepEarly(this.#early, events, bytesEach);
+    if (this.#early) return this.#keepEarly(events, bytesEach);
     this.#listener(this, { type: "events", events, bytes: bytesEach * events.length });
   }
 
-  /** Keeps early events that match the subscriptions, as long as there is room. */
-  #keepEarly(early: Inbox<EbsocketEvent>, events: EbsocketEvent[], bytesEach: number): void {
+  /**
+   * Keeps early events that match the subscriptions, as long as there is room. There always is for
+   * those of the history, since a client that resumes loses none.
+   */
+  #keepEarly(events: EbsocketEvent[], bytesEach: number): void {
+    const early = this.#early!;
     const matching = events.filter((event) => this.#subscriptions.admits(event));
-    if (early.full) this.#missed += matching.length;
-    else early.push(matching, bytesEach * matching.length);
+    const kept = early.full ? matching.filter(({ offset }) => offset !== null) : matching;
+    early.push(kept, bytesEach * kept.length);
+    this.#missed += matching.length - kept.length;
   }
 
   #onGap(missed: number): void {
@@ -278,6 +290,13 @@ export class Session implements ControlChannel {
   }
 
   #onControl(line: ControlLine): void {
+    this.#handle(line);
+    if (!this.#settings.wantsHistory || !HISTORY_LINES.includes(line.control)) return;
+    if (this.#early) this.#early.push([line], 0);
+    else this.#listener(this, { type: "history", line });
+  }
+
+  #handle(line: ControlLine): void {
     switch (line.control) {
       case "ack": {
         const count = decodeAck(line);
@@ -286,6 +305,7 @@ export class Session implements ControlChannel {
         return;
       }
       case "cluster":
+      case "end":
       case "error":
       case "gap":
       case "stats":

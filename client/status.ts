@@ -7,10 +7,11 @@
 import type { Address } from "../protocol/address.ts";
 import type { CloseInfo, ConnectError } from "../errors.ts";
 import type { EventOf, OpenEvents } from "../protocol/event.ts";
+import type { LossReason } from "../protocol/history.ts";
 import { Inbox, InboxIterator } from "../net/inbox.ts";
 
 /** The statuses that say nothing about the state of the connection. */
-const NEWS: readonly string[] = ["gap", "cluster", "cluster-gap", "refused"];
+const NEWS: readonly string[] = ["gap", "cluster", "cluster-gap", "refused", "resumed"];
 
 /**
  * The changes of a client's connection, in their order:
@@ -20,7 +21,7 @@ const NEWS: readonly string[] = ["gap", "cluster", "cluster-gap", "refused"];
  * - `disconnected` and `reconnected` in turns, with a `connecting` for every attempt in between.
  * - `closed`, once, at the final end.
  *
- * A `gap`, `cluster`, `cluster-gap` or `refused` may occur at any time before `closed`.
+ * A `gap`, `cluster`, `cluster-gap`, `refused` or `resumed` may occur at any time before `closed`.
  *
  * Each event that may have been lost is in exactly one `unconfirmed`. Each event that was certainly
  * not sent is in `unsent` or counted in `dropped`.
@@ -32,6 +33,7 @@ export type ClientStatus<M extends object = OpenEvents> =
   | ConnectedStatus
   | DisconnectedStatus<M>
   | ReconnectedStatus
+  | ResumedStatus
   | GapStatus
   | ClusterStatus
   | ClusterGapStatus
@@ -106,6 +108,29 @@ export interface ReconnectedStatus {
   readonly waiting: number;
   /** The number of events dropped so far under the `overflow` policy. */
   readonly dropped: number;
+}
+
+/**
+ * A client with the option `history` has received all events that it has missed, or has learnt that
+ * it cannot. This follows each `reconnected`, except where all subscriptions have a queue. It also
+ * occurs if the relay drops events before a client that catches up has received them, and if a
+ * position that was passed to `subscribe()` before `connectTo()` is not recovered.
+ */
+export interface ResumedStatus {
+  /** The type of this status. */
+  readonly type: "resumed";
+  /** Whether no event is missing. */
+  readonly recovered: boolean;
+  /**
+   * Why events are missing, or `null` if none are:
+   *
+   * - `epoch`: the relay has begun a new history.
+   * - `evicted`: the relay no longer keeps them.
+   * - `ahead`: the relay has never had the event at the client's position.
+   */
+  readonly reason: LossReason | null;
+  /** The number of kept events that were received while the client caught up. */
+  readonly events: number;
 }
 
 /**

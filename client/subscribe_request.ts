@@ -5,6 +5,7 @@
  */
 
 import { encodeRequest, type Receipt, type Refusal } from "../protocol/control.ts";
+import type { LossReason, ReplayAnswer, ReplayRequest } from "../protocol/history.ts";
 import { checkName, NO_QUEUE } from "../protocol/names.ts";
 import { encodeJson } from "../protocol/encoder.ts";
 import { checkGiven, checkTimeout, MAX_CONTROL_BYTES } from "../protocol/option_checks.ts";
@@ -12,6 +13,7 @@ import { RequestTimeoutError } from "../errors.ts";
 import { faultOfPattern } from "../protocol/pattern.ts";
 import { PendingRequest } from "./pending_requests.ts";
 import { inspect, quote } from "../protocol/printable.ts";
+import { checkSince, type Since } from "./since.ts";
 import { byteLength } from "../protocol/utf8.ts";
 
 /** Options of {@link EbsocketClient.subscribe} and {@link EbsocketClient.unsubscribe}. */
@@ -32,6 +34,36 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of {@link EbsocketClient.subscribe} for a client that also wants kept events. */
+export interface ReplayOptions extends Omit<SubscribeOptions, "queue"> {
+  /** From where on the client receives the events that the relay has kept. */
+  readonly since: Since;
+  /**
+   * Whether the client receives what is left although some events since a position are missing.
+   * Otherwise, it receives no earlier events then.
+   *
+   * @default {false}
+   */
+  readonly partial?: boolean;
+}
+
+/** What a relay has kept since the place that a client has asked for. */
+export interface Recovery {
+  /** The epoch of the history. */
+  readonly epoch: string;
+  /** Whether all events since a position follow. `null` if the client has not named one. */
+  readonly recovered: boolean | null;
+  /**
+   * Why not: the relay has begun a new history (`epoch`), no longer keeps some of them (`evicted`), or
+   * has never had an event at this position (`ahead`). Otherwise `null`.
+   */
+  readonly reason: LossReason | null;
+  /** The events after this offset follow. */
+  readonly from: number;
+  /** The offset of the last event when the relay answered. */
+  readonly to: number;
+}
+
 /**
  * The maximum line length for a server that has not announced a limit, in bytes. Few servers accept
  * less.
@@ -39,7 +71,7 @@ export interface SubscribeOptions {
 export const CAUTIOUS_LINE_BYTES = 8192;
 
 /** The maximum length of a line without its patterns and queue, in bytes. */
-const FRAME_BYTES = 96;
+const FRAME_BYTES = 256;
 
 /** The operations, as messages name them. */
 export const SUBSCRIBE = "subscribe to";
@@ -57,6 +89,8 @@ export class SubscribeCall extends PendingRequest {
    */
   isSent = false;
   isSplit = false;
+  /** The answers to a request for kept events so far, as one. */
+  recovery: Recovery | null = null;
 
   constructor(
     id: string,
@@ -64,12 +98,26 @@ export class SubscribeCall extends PendingRequest {
     readonly queue: string,
     /** The owner of the patterns once they are granted. `null` if the call removes them. */
     readonly owner: object | null,
+    /** Returns the request for kept events of a pattern. `null` without any. */
+    readonly replayFor: ((pattern: string) => ReplayRequest) | null,
     readonly grant: () => void,
     fail: (error: unknown) => void,
   ) {
     super(id, owner ? SUBSCRIBE : UNSUBSCRIBE, describe(patterns), fail);
     this.open = new Set(patterns);
     this.survives = owner !== null;
+  }
+
+  /** Adds the answer to a part of the request. */
+  onAnswer({ epoch, recovered, reason, from, to }: ReplayAnswer): void {
+    const other = this.recovery ?? { recovered: recovered ?? null, reason: null, from, to };
+    this.recovery = {
+      epoch,
+      recovered: other.recovered && (recovered ?? null),
+      reason: other.reason ?? reason ?? null,
+      from: Math.min(from, other.from),
+      to: Math.max(to, other.to),
+    };
   }
 
   /**
@@ -91,6 +139,8 @@ export class SubscribeLine extends PendingRequest {
    */
   readonly refusal: Promise<Refusal | null>;
   isGranted = false;
+  /** The relay's answer to the request for kept events, if it has sent one. */
+  answer: ReplayAnswer | null = null;
   readonly #resolve: (refusal: Refusal | null) => void;
 
   /** Creates a pending line that calls `onGrant` as soon as it is acknowledged. */
@@ -101,6 +151,7 @@ export class SubscribeLine extends PendingRequest {
     queue: string,
     readonly calls: readonly SubscribeCall[],
     readonly onGrant: () => void,
+    replay?: ReplayRequest,
   ) {
     const { promise, resolve } = Promise.withResolvers<Refusal | null>();
     super(id, verb, describe(patterns), () => resolve(null));
@@ -109,13 +160,15 @@ export class SubscribeLine extends PendingRequest {
       events: patterns,
       ...(queue !== NO_QUEUE && { queue }),
       id,
+      ...(replay && { replay }),
     });
     this.refusal = promise;
     this.#resolve = resolve;
   }
 
-  override onReceipt(_receipt: Receipt): boolean {
+  override onReceipt({ replay }: Receipt): boolean {
     this.isGranted = true;
+    this.answer = replay ?? null;
     this.onGrant();
     this.#resolve(null);
     return true;
@@ -146,14 +199,18 @@ export function checkPattern(pattern: string): string {
  * @throws {TypeError} If an argument is of the wrong type.
  * @throws {RangeError} If a pattern is invalid or a value is out of its range.
  */
-export function checkSubscribe(patterns: readonly string[], options: SubscribeOptions): void {
+export function checkSubscribe(
+  patterns: readonly string[],
+  options: SubscribeOptions & Partial<ReplayOptions>,
+): void {
   if (!Array.isArray(patterns)) {
     throw new TypeError(`Invalid patterns: expected an array, got ${inspect(patterns)}`);
   }
   patterns.forEach(checkPattern);
-  checkGiven(options, ["queue"]);
-  const { queue, timeout = 10_000 } = options;
+  checkGiven(options, ["queue", "since"]);
+  const { queue, since, timeout = 10_000 } = options;
   if (queue !== undefined) checkName(queue, "queue");
+  if (since !== undefined) checkSince(since);
   checkTimeout(timeout);
 }
 

@@ -43,10 +43,13 @@ import {
   RequestTimeoutError,
 } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
+import type { ReplayRequest } from "../protocol/history.ts";
 import type { Inboxes } from "./inboxes.ts";
 import { PatternRefs } from "./pattern_refs.ts";
 import { matches } from "../protocol/pattern.ts";
 import { CONNECTION_ENDED, type PendingRequests, refusedError } from "./pending_requests.ts";
+import type { PositionTracker } from "./position.ts";
+import { replayFor } from "./since.ts";
 import type { StatusFeed } from "./status.ts";
 import { afterHandlers } from "../net/handlers.ts";
 import {
@@ -54,6 +57,8 @@ import {
   checkSubscribe,
   describe,
   GREET,
+  type Recovery,
+  type ReplayOptions,
   split,
   SUBSCRIBE,
   SubscribeCall,
@@ -93,6 +98,18 @@ export interface HelloExtras {
 /** The owner of the program's own subscriptions. */
 const PROGRAM = {};
 
+/** The owner of the subscription with which a client without others can resume, and its pattern. */
+const RESUME = {};
+const ALL = [">"];
+
+/** Patterns that fit into one line. */
+interface Part {
+  readonly patterns: readonly string[];
+  readonly queue: string;
+  /** The request for kept events of these patterns. */
+  readonly replay?: ReplayRequest | undefined;
+}
+
 /**
  * A call that was refused because there are too many subscriptions. Larger calls need not be sent.
  */
@@ -110,6 +127,8 @@ export class SubscriptionManager {
   readonly #pending: PendingRequests;
   readonly #inboxes: Inboxes;
   readonly #status: StatusFeed;
+  /** The client's position in the history. `null` if it keeps none. */
+  readonly #position: PositionTracker | null;
   readonly #refs = new PatternRefs();
   /**
    * Whether the client receives only some events. Before the first subscription it receives all.
@@ -127,12 +146,20 @@ export class SubscriptionManager {
   readonly #lines = new Set<SubscribeLine>();
   /** Whether the client receives no further events, whatever its subscriptions. */
   #isStopped = false;
+  /** Whether kept events are dropped, because they arrive again after the relay's first reply. */
+  #dropsKept = false;
 
   /** Creates the subscriptions of a client that receives every event. */
-  constructor(pending: PendingRequests, inboxes: Inboxes, status: StatusFeed) {
+  constructor(
+    pending: PendingRequests,
+    inboxes: Inboxes,
+    status: StatusFeed,
+    position: PositionTracker | null = null,
+  ) {
     this.#pending = pending;
     this.#inboxes = inboxes;
     this.#status = status;
+    this.#position = position;
   }
 
   // Calls
@@ -142,30 +169,39 @@ export class SubscriptionManager {
    * them.
    *
    * @param wanted The patterns.
-   * @param options The queue, the timeout and a signal.
+   * @param options The queue, the kept events, the timeout and a signal.
    * @param owner The owner of the patterns: the program or a service.
    * @returns Resolves when the relay has acknowledged the patterns, or immediately if they are only
-   * recorded.
+   * recorded. Resolves to the relay's answer about kept events.
    */
   async subscribe(
     wanted: readonly string[],
-    options: SubscribeOptions = {},
+    options: SubscribeOptions & Partial<ReplayOptions> = {},
     owner: object = PROGRAM,
-  ): Promise<void> {
+  ): Promise<Recovery | null> {
     checkSubscribe(wanted, options);
+    const { queue = NO_QUEUE, since, partial = false, timeout = 10_000, signal } = options;
+    if (since !== undefined && (!this.#position || queue !== NO_QUEUE)) {
+      const why = this.#position ? "a queue has no past" : "it needs the option history";
+      throw new TypeError(`Invalid since: ${why}`);
+    }
     if (this.#isStopped) throw stoppedError(describe(wanted));
-    const { queue = NO_QUEUE, timeout = 10_000, signal } = options;
     const patterns = [...wanted]; // The caller may modify its array.
+    const replay = since === undefined
+      ? null
+      : (pattern: string) => replayFor(pattern, since, partial);
     signal?.throwIfAborted();
     if (!this.isOnline) {
       this.#refs.add(patterns, queue, owner);
+      for (const each of replay ? patterns : []) this.#position!.want(each, replay!(each));
       this.#isNarrowed = true;
-      return;
+      this.#releaseAll();
+      return null;
     }
     const subject = describe(patterns);
     if (this.#isUnsupported) throw notSupported("subscribe", `${SUBSCRIBE} ${subject}`);
     if (this.#channel?.isGreeted) this.#inboxes.checkReading(SUBSCRIBE, subject);
-    await this.#call(patterns, queue, owner, timeout, signal);
+    return await this.#call(patterns, queue, owner, timeout, signal, replay);
   }
 
   /**
@@ -179,6 +215,7 @@ export class SubscriptionManager {
     const isOurs = (owner: object) =>
       owner === PROGRAM || owner instanceof SubscribeCall && owner.owner === PROGRAM;
     const free = this.#refs.releaseWhere(patterns, queue, isOurs);
+    this.#position?.forget(free);
     const removed = this.#remove(free, queue, timeout, signal);
     removed.catch(() => {});
     signal?.throwIfAborted();
@@ -188,7 +225,14 @@ export class SubscriptionManager {
   /** Removes the patterns of `owner`, like {@link unsubscribe}, without waiting. */
   release(patterns: readonly string[], queue: string | undefined, owner: object): void {
     const free = this.#refs.release(patterns, queue ?? NO_QUEUE, owner);
+    // The position of a client that ends is for its next connection, or another run.
+    if (this.isOnline && !this.#isStopped) this.#position?.forget(free);
     this.#remove(free, queue ?? NO_QUEUE, 10_000).catch(() => {});
+  }
+
+  /** Ends the client's own subscription to all events: from now on it has others. */
+  #releaseAll(): void {
+    if (this.#position) this.release(ALL, NO_QUEUE, RESUME);
   }
 
   /** Returns the line limit, in bytes without the line end. */
@@ -208,7 +252,8 @@ export class SubscriptionManager {
     owner: object | null,
     timeout: number,
     signal?: AbortSignal,
-  ): Promise<void> {
+    replay: SubscribeCall["replayFor"] = null,
+  ): Promise<Recovery | null> {
     return new Promise((resolve, reject) => {
       const onFail = (error: unknown) => {
         // After a timeout, the client keeps requesting the patterns.
@@ -216,7 +261,8 @@ export class SubscriptionManager {
         reject(error);
       };
       const id = this.#pending.nextId();
-      const call = new SubscribeCall(id, patterns, queue, owner, resolve, onFail);
+      const onGrant = () => resolve(call.recovery);
+      const call = new SubscribeCall(id, patterns, queue, owner, replay, onGrant, onFail);
       if (owner) {
         this.#refs.add(patterns, queue, call);
         this.#adding.add(call);
@@ -243,6 +289,7 @@ export class SubscriptionManager {
     // Except those unsubscribed in the meantime.
     this.#refs.add(this.#refs.ownedBy(call, patterns, queue), queue, owner!);
     this.#refs.release(patterns, queue, call);
+    this.#releaseAll();
     if (this.#pending.remove(call)) call.grant();
   }
 
@@ -251,6 +298,7 @@ export class SubscriptionManager {
     if (!this.#adding.delete(call)) return;
     const { patterns, queue } = call;
     const free = this.#refs.release(patterns, queue, call);
+    this.#position?.forget(free);
     // Some patterns may be granted nevertheless: if the call was cancelled, if it was split across
     // lines and only one was refused, or if an earlier call for the same patterns was cancelled.
     const isRefused = error instanceof EventRefusedError && !call.isSplit;
@@ -285,6 +333,7 @@ export class SubscriptionManager {
   #confirm(): void {
     this.#isNarrowed = true;
     this.#isUnconfirmed = false;
+    this.#dropsKept = false;
   }
 
   // Lines
@@ -311,8 +360,8 @@ export class SubscriptionManager {
     if (!channel) return; // The next connection sends it.
     const removing = calls.filter((call) => this.#removing.has(call));
     const adding = calls.filter((call) => this.#adding.has(call));
-    for (const [queue, calls] of Map.groupBy(adding, ({ queue }) => queue)) {
-      this.#sendAdding(queue, calls, channel, removing.length > 0);
+    for (const calls of grouped(adding)) {
+      this.#sendAdding(calls[0]!.queue, calls, channel, removing.length > 0);
     }
     for (const [queue, calls] of Map.groupBy(removing, ({ queue }) => queue)) {
       this.#sendRemoving(queue, calls, channel);
@@ -421,9 +470,11 @@ export class SubscriptionManager {
       this.#onRemoved(calls);
       return [];
     }
-    const parts = split([...byPattern.keys()], queue, this.#maxLineBytes);
+    const replayOf = calls[0]?.replayFor ?? undefined;
+    const parts = partsOf([...byPattern.keys()], queue, this.#maxLineBytes, replayOf);
     const sent = new Set<SubscribeCall>();
-    return parts.map((patterns, index) => {
+    return parts.map((part, index) => {
+      const { patterns, replay } = part;
       // A call without patterns only narrows the events, and any line does that.
       const about = parts.length === 1 ? calls : [
         ...new Set(patterns.flatMap((pattern) => byPattern.get(pattern)!)),
@@ -434,7 +485,12 @@ export class SubscriptionManager {
         if (sent.has(call)) call.isSplit = true;
         sent.add(call);
       }
-      return this.#newLine(verb, patterns, queue, about, () => {
+      const line = this.#newLine(verb, part, about, () => {
+        if (replay && line.answer) {
+          for (const call of about) call.onAnswer(line.answer);
+          // For the next connection, if this one ends before its events count.
+          for (const pattern of patterns) this.#position!.want(pattern, replay);
+        }
         for (const pattern of patterns) {
           for (const call of byPattern.get(pattern)!) call.open.delete(pattern);
         }
@@ -444,21 +500,26 @@ export class SubscriptionManager {
         this.#confirm();
         for (const call of done) this.#complete(call);
       });
+      return line;
     });
   }
 
   #newLine(
     verb: string,
-    patterns: readonly string[],
-    queue: string,
+    { patterns, queue, replay }: Part,
     calls: readonly SubscribeCall[] = [],
     onGrant = () => {},
   ): SubscribeLine {
     const id = this.#pending.nextId();
-    const line = new SubscribeLine(id, verb, patterns, queue, calls, onGrant);
+    const line = new SubscribeLine(id, verb, patterns, queue, calls, onGrant, replay);
     this.#pending.add(line, Infinity);
     this.#lines.add(line);
-    line.refusal.then(() => this.#lines.delete(line));
+    if (replay) this.#position?.ask(id, patterns, replay, verb === SUBSCRIBE);
+    line.refusal.then((refusal) => {
+      this.#lines.delete(line);
+      this.#dropsKept = false;
+      if (refusal) this.#position?.refuse(id);
+    });
     return line;
   }
 
@@ -478,14 +539,15 @@ export class SubscriptionManager {
   async stopEvents(): Promise<void> {
     this.flush();
     this.#isStopped = true;
+    if (this.#position) this.#position.isStopped = true;
     for (const call of this.#adding) this.#pending.fail(call, stoppedError(call.subject));
     const channel = this.#channel;
     if (!channel?.has("subscribe")) return;
     const lines = this.#parts(this.#maxLineBytes, () => true)
-      .map(([patterns, queue]) => this.#newLine(UNSUBSCRIBE, patterns, queue));
+      .map((part) => this.#newLine(UNSUBSCRIBE, part));
     // Without a subscription the client receives every event. At least one reply is needed in any
     // case.
-    if (!this.#isNarrowed || lines.length === 0) lines.push(this.#newLine(SUBSCRIBE, [], NO_QUEUE));
+    if (!this.#isNarrowed || lines.length === 0) lines.push(this.#newLine(SUBSCRIBE, NOTHING));
     for (const line of lines) channel.sendControl(line.bytes);
     await Promise.all(lines.map(({ refusal }) => refusal));
   }
@@ -493,6 +555,7 @@ export class SubscriptionManager {
   /** Restores the subscriptions from the next connection on. */
   resumeEvents(): void {
     this.#isStopped = false;
+    if (this.#position) this.#position.isStopped = false;
   }
 
   // Connections
@@ -502,6 +565,8 @@ export class SubscriptionManager {
     this.isOnline = false;
     for (const call of this.#adding) {
       if (!this.#pending.remove(call)) continue; // It has timed out, and is repeated.
+      const { patterns, replayFor } = call;
+      for (const each of replayFor ? patterns : []) this.#position!.want(each, replayFor!(each));
       this.#confirm();
       this.#complete(call);
       call.grant();
@@ -516,21 +581,27 @@ export class SubscriptionManager {
   begin(channel: ControlChannel): HelloExtras {
     this.#channel = channel;
     this.#pending.channel = channel;
+    if (this.#position && !this.#isNarrowed && this.#adding.size === 0) {
+      this.#refs.add(ALL, NO_QUEUE, RESUME);
+      this.#isNarrowed = true;
+    }
     this.#isUnconfirmed = this.#isNarrowed;
     this.#unsent = [];
-    const granted = this.#isStopped ? [] : this.#parts(CAUTIOUS_LINE_BYTES, isGranted);
-    if (granted.length === 0 && (this.#isNarrowed || this.#isStopped)) granted.push([[], NO_QUEUE]);
-    const repeated = granted.map(([patterns, queue]) =>
-      this.#newLine(GREET, patterns, queue, [], () => this.#confirm())
-    );
+    const replayOf = (pattern: string) => this.#position?.replayFor(pattern);
+    const granted = this.#isStopped ? [] : this.#parts(CAUTIOUS_LINE_BYTES, isGranted, replayOf);
+    if (granted.length === 0 && (this.#isNarrowed || this.#isStopped)) granted.push(NOTHING);
+    if (!this.#isStopped) this.#position?.begin();
+    const repeated = granted.map((part) => this.#newLine(GREET, part, [], () => this.#confirm()));
     const lines = [...repeated];
     const calls = this.#isStopped ? [] : [...this.#adding];
     for (const call of calls) call.isSent = false;
-    for (const [queue, some] of Map.groupBy(calls, ({ queue }) => queue)) {
-      const composed = this.#compose(SUBSCRIBE, queue, some);
+    for (const some of grouped(calls)) {
+      const composed = this.#compose(SUBSCRIBE, some[0]!.queue, some);
       lines.push(...composed);
       this.#awaitReplies(composed, channel, false);
     }
+    this.#dropsKept = granted.some(({ replay }) => replay) ||
+      calls.some(({ replayFor }) => replayFor);
     const confirmed = repeated.length > 0 ? Promise.all(repeated.map(granting)) : null;
     confirmed?.catch(() => {}); // The connection may end before it is awaited.
     return { lines: lines.map(({ bytes }) => bytes), confirmed };
@@ -540,13 +611,14 @@ export class SubscriptionManager {
   #parts(
     maxLineBytes: number,
     isMeant: (owner: object, pattern: string) => boolean,
-  ): [patterns: string[], queue: string][] {
+    replayOf?: (pattern: string) => ReplayRequest | undefined,
+  ): Part[] {
     return Array.from(this.#refs).flatMap(([queue, owners]) => {
       const patterns = Array.from(owners)
         .filter(([pattern, all]) => all.values().some((owner) => isMeant(owner, pattern)))
         .map(([pattern]) => pattern);
-      const parts = patterns.length > 0 ? split(patterns, queue, maxLineBytes) : [];
-      return parts.map((part): [string[], string] => [part, queue]);
+      if (patterns.length === 0) return [];
+      return partsOf(patterns, queue, maxLineBytes, queue === NO_QUEUE ? replayOf : undefined);
     });
   }
 
@@ -574,12 +646,13 @@ export class SubscriptionManager {
    * Whether {@link admits} must be called: the relay may not know the current subscriptions yet.
    */
   get isFiltering(): boolean {
-    return this.#isUnconfirmed || this.#isNarrowed && this.#removing.size > 0;
+    return this.#dropsKept || this.#isUnconfirmed || this.#isNarrowed && this.#removing.size > 0;
   }
 
   /** Returns whether a received event may match the subscriptions. */
-  admits({ event, to }: EbsocketEvent): boolean {
+  admits({ event, to, offset }: EbsocketEvent): boolean {
     if (to !== null) return true; // a direct event
+    if (this.#dropsKept && offset !== null) return false;
     // Until the relay knows this client, it sends the events of a queue to other members.
     if (this.#isUnconfirmed) return this.#refs.matchesWithoutQueue(event);
     if (!this.#isNarrowed) return true;
@@ -588,6 +661,29 @@ export class SubscriptionManager {
     }
     return true;
   }
+}
+
+/** Groups the calls that can share lines: those of one queue without a request for kept events. */
+function grouped(calls: readonly SubscribeCall[]): Iterable<SubscribeCall[]> {
+  return Map.groupBy(calls, (call) => call.replayFor ? call : call.queue).values();
+}
+
+/** A line without patterns. */
+const NOTHING: Part = { patterns: [], queue: NO_QUEUE };
+
+/** Splits patterns into parts for lines, each with one request for kept events. */
+function partsOf(
+  patterns: readonly string[],
+  queue: string,
+  maxLineBytes: number,
+  replayOf: (pattern: string) => ReplayRequest | undefined = () => undefined,
+): Part[] {
+  if (patterns.length === 0) return [NOTHING];
+  const groups = Map.groupBy(patterns, (pattern) => JSON.stringify(replayOf(pattern)));
+  return Array.from(groups.values()).flatMap((some) => {
+    const replay = replayOf(some[0]!);
+    return split(some, queue, maxLineBytes).map((part) => ({ patterns: part, queue, replay }));
+  });
 }
 
 /** Returns whether a pattern has been granted to an owner, which may be a call. */

@@ -134,6 +134,14 @@ export class Inbox<T> {
     return item;
   }
 
+  /** Returns the oldest item for which `isMeant` returns `true`, and leaves it in its place. */
+  find(isMeant: (item: T) => boolean): T | undefined {
+    for (let at = this.#taken; at < this.#items.length; at++) {
+      if (isMeant(this.#items[at]!)) return this.#items[at];
+    }
+    return undefined;
+  }
+
   /** Removes and returns all items. */
   takeAll(): T[] {
     const items = this.#taken > 0 ? this.#items.slice(this.#taken) : this.#items;

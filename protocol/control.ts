@@ -12,7 +12,9 @@ import { CLOSE_REASONS, type CloseReason, EbsocketError, type Farewell } from ".
 import {
   decodeHistoryTerms,
   decodeReplay,
+  decodeReplayAnswer,
   type HistoryTerms,
+  type ReplayAnswer,
   replayMembers,
   type ReplayRequest,
 } from "./history.ts";
@@ -138,6 +140,8 @@ export interface Receipt {
    * not count, or may not know of the subscription yet.
    */
   readonly isIncomplete?: boolean;
+  /** The answer to a request for kept events. */
+  readonly replay?: ReplayAnswer;
 }
 
 /** Reports that an operation was not carried out. */
@@ -336,7 +340,8 @@ export function decodeReceipt(line: ControlLine): Receipt | null {
   const { control, id, clients, incomplete } = line;
   if (control !== "ack" || !isName(id)) return null;
   const isIncomplete = incomplete === true || undefined;
-  return defined({ id, clients: integer(clients, 0), isIncomplete });
+  const replay = decodeReplayAnswer(line) ?? undefined;
+  return defined({ id, clients: integer(clients, 0), isIncomplete, replay });
 }
 
 /** What a relay says of its cluster. */
@@ -388,6 +393,7 @@ const CLIENT_CODES = new TextSet([
   "incomplete",
   "no-responders",
   "no-welcome",
+  "not-recovered",
   "not-supported",
   "queue-full",
   "timeout",

@@ -126,7 +126,15 @@ function decodeSince(value: unknown): Since | null {
   if (last === true) return "last";
   if (isOffset(count)) return { count };
   if (typeof age_ms === "number" && age_ms >= 0) return { age: age_ms };
-  return isText(epoch) && isOffset(offset) ? { epoch, offset } : null;
+  const position = { epoch, offset };
+  return isPosition(position) ? position : null;
+}
+
+/** Returns whether these are an epoch and an offset. */
+export function isPosition(
+  position: { readonly epoch: unknown; readonly offset: unknown },
+): position is HistoryPosition {
+  return isText(position.epoch) && isOffset(position.offset);
 }
 
 /** Returns the line of an answer. */

@@ -51,9 +51,9 @@ const NAME = /\w+/g;
 const QUOTED = /["'`](\w+)["'`]/g;
 
 /**
- * Returns the names of members of our own classes that no other code uses. Those in the
- * documentation of `web.ts` and in the files about the wire are not among them, and neither are
- * those that also occur as texts.
+ * Returns the names of members of our own classes that no other code uses. Those that `web.ts`
+ * documents and those in the files about the wire are not among them, and neither are those that
+ * also occur as texts.
  */
 async function privateNames(code: string): Promise<string[]> {
   const sources = await readSources(CLIENT);
@@ -62,7 +62,11 @@ async function privateNames(code: string): Promise<string[]> {
     cwd: ROOT,
   });
   const { stdout } = await command.output();
-  const kept = new Set(new TextDecoder().decode(stdout).match(NAME));
+  const kept = new Set<string>();
+  JSON.parse(new TextDecoder().decode(stdout), (key, value) => {
+    if (key === "name") kept.add(value);
+    return value;
+  });
   for (const [, name] of code.matchAll(QUOTED)) kept.add(name!);
   for (const [path, text] of sources) {
     if (path.startsWith("protocol/")) { for (const [name] of text.matchAll(NAME)) kept.add(name); }
@@ -77,7 +81,13 @@ async function shrink(code: string): Promise<string> {
   const { code: shrunk } = await minify(code, {
     module: true,
     ecma: 2020,
-    compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true },
+    compress: {
+      passes: 3,
+      hoist_funs: true,
+      pure_getters: true,
+      unsafe_arrows: true,
+      unsafe_methods: true,
+    },
     mangle: { properties: { keep_quoted: true, regex: new RegExp(`^(${names.join("|")})$`) } },
     format: { comments: false },
   });

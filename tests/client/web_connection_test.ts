@@ -149,7 +149,7 @@ Deno.test("EbsocketClient refuses a binary message, and keeps the lines before i
 Deno.test("EbsocketClient refuses a line that is too long", async () => {
   const welcome = { limits: { max_line_bytes: 100 } };
   await using pair = await Pair.connect({ maxLineBytes: 100 }, welcome);
-  pair.session.socket.send(`{"event":"a"}\n{"event":"${"x".repeat(200)}"}`);
+  pair.session.socket.send(`{"event":"a"}\n{"event":"${"x".repeat(300)}"}`);
   assertEquals((await pair.client.closed).reason, "line-too-long");
 });
 

@@ -1,0 +1,134 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { formatAddress } from "../../protocol/address.ts";
+import { Command } from "../support/command.ts";
+import { said } from "../support/fake_relay.ts";
+import { FakeServer, type FakeSession } from "../support/fake_server.ts";
+import { type Asked, keeping } from "../support/history_relay.ts";
+import { until } from "../support/waiting.ts";
+
+/** A `sub` command, and the relay that it asks. */
+class Sub implements AsyncDisposable {
+  readonly server = new FakeServer(keeping(100));
+  readonly command: Command;
+  session!: FakeSession;
+
+  constructor(...args: string[]) {
+    this.command = new Command(["sub", formatAddress(this.server.address), ...args]);
+  }
+
+  async asked(): Promise<Asked> {
+    return await said(this.session) as Asked;
+  }
+
+  ack({ id }: Asked, history?: object): Promise<void> {
+    const answer = history && { history: { epoch: "e1", from: 0, to: 100, ...history } };
+    return this.session.send({ control: "ack", id, ...answer });
+  }
+
+  /** Connects, up to the request for kept events. */
+  async start(): Promise<Asked> {
+    this.session = await this.server.session();
+    const nothing = await this.asked();
+    assertEquals([nothing.events, nothing.since], [[], undefined]);
+    await this.ack(nothing);
+    return await this.asked();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.command[Symbol.asyncDispose]();
+    await this.server[Symbol.asyncDispose]();
+  }
+}
+
+for (
+  const [args, since] of [
+    [["--since", "10m"], { age_ms: 600_000 }],
+    [["--since", "1.5h"], { age_ms: 5_400_000 }],
+    [["--since", "e:1:17"], { epoch: "e:1", offset: 17 }],
+    [["--last", "20"], { count: 20 }],
+    [["--all"], { first: true }],
+    [["--last-values"], { last: true }],
+  ] as [string[], object][]
+) {
+  Deno.test(`sub ${args.join(" ")} prints kept events first, then those that arrive`, async () => {
+    await using sub = new Sub(...args, "--count=3", "a.>");
+    const line = await sub.start();
+    assertEquals([line.events, line.since, line.partial], [["a.>"], since, true]);
+    await sub.ack(line);
+    await sub.session.write('{"offset":98,"event":"a.x"}\n{"offset":99,"event":"a.y"}\n');
+    await sub.session.send({ control: "live", id: line.id, offset: 100 });
+    await sub.session.write('{"offset":101,"event":"a.z"}\n{"offset":102,"event":"a.z"}\n');
+    const { code, stdout, stderr } = await sub.command.end();
+    assertEquals(code, 0);
+    assertEquals(
+      stdout,
+      '{"offset":98,"event":"a.x"}\n{"offset":99,"event":"a.y"}\n{"offset":101,"event":"a.z"}\n',
+    );
+    assertMatch(stderr, /^Listening to .*\nGo on with --since e1:101\n$/);
+  });
+}
+
+Deno.test("sub --no-follow ends after the kept events", async () => {
+  await using sub = new Sub("--all", "--no-follow");
+  const line = await sub.start();
+  assertEquals([line.events, line.since, line.live], [[">"], { first: true }, false]);
+  await sub.ack(line);
+  await sub.session.send({ event: "a", offset: 1, past: line.id });
+  await sub.session.send({ control: "end", id: line.id, offset: 100 });
+  const { code, stdout, stderr } = await sub.command.end();
+  assertEquals([code, JSON.parse(stdout).offset, stderr], [0, 1, ""]);
+});
+
+Deno.test("sub reports events that are missing, and what it has received after a reconnect", async () => {
+  await using sub = new Sub("--since", "e0:7");
+  await sub.ack(await sub.start(), { recovered: false, reason: "epoch", from: 100 });
+  await until(() => sub.command.stderr.includes("Listening to"));
+  assertStringIncludes(sub.command.stderr, "Events are missing: the relay has begun a new history");
+  await sub.session.close();
+  sub.session = await sub.server.session();
+  const line = await sub.asked();
+  await sub.ack(line, { recovered: true, from: 100, to: 103 });
+  await sub.session.write('{"offset":103,"event":"a"}\n');
+  await sub.session.send({ control: "live", id: line.id, offset: 103 });
+  await until(() => sub.command.stderr.includes("Received 1 event that"));
+  assertStringIncludes(sub.command.stderr, "; catching up");
+});
+
+Deno.test("sub --no-follow fails if events since a position are missing", async () => {
+  await using sub = new Sub("--since", "e0:7", "--no-follow");
+  await sub.ack(await sub.start(), { recovered: false, reason: "evicted", from: 100 });
+  const { code, stderr } = await sub.command.end();
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "events are missing: evicted");
+});
+
+for (const args of [["--all"], ["--all", "--no-follow"]]) {
+  Deno.test(`sub ${args.join(" ")} fails at a relay that keeps no events`, async () => {
+    await using server = new FakeServer({ features: ["subscribe"] });
+    const where = formatAddress(server.address);
+    await using command = new Command(["sub", where, ...args]);
+    const session = await server.session();
+    session.send({ control: "ack", id: (await said(session)).id }).catch(() => {});
+    const { code, stderr } = await command.end();
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `Cannot print kept events: the relay at ${where} keeps none`);
+  });
+}
+
+Deno.test("sub rejects options about kept events that do not fit together", async () => {
+  const cases: [string[], string][] = [
+    [["--last=1", "--all"], "--last and --all exclude each other"],
+    [["--last=1", "--queue=q"], "--last and --queue exclude each other"],
+    [["--no-follow"], "--no-follow needs --since, --last, --all or --last-values"],
+    [["--since=soon"], "--since must be a time such as 10m, or EPOCH:OFFSET"],
+    [["--last=0"], "--last must be an integer"],
+  ];
+  for (const [args, message] of cases) {
+    await using command = new Command(["sub", ...args]);
+    const { code, stderr } = await command.end();
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, message);
+  }
+});

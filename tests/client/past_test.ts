@@ -1,0 +1,265 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { assertThrows } from "@std/assert/throws";
+import { EbsocketClient } from "../../client.ts";
+import type { Since } from "../../client/since.ts";
+import {
+  ConnectionClosedError,
+  EbsocketError,
+  EventRefusedError,
+  RequestTimeoutError,
+} from "../../errors.ts";
+import type { EbsocketEvent } from "../../protocol/event.ts";
+import { FakeRelay } from "../support/fake_relay.ts";
+import { type Asked, keeping } from "../support/history_relay.ts";
+import { soon } from "../support/waiting.ts";
+
+const RECONNECT = { minDelay: 1, maxDelay: 1 };
+
+/** The answer to a question, and its events. */
+class Answer {
+  constructor(readonly relay: FakeRelay, public line: Asked) {}
+
+  static async of(relay: FakeRelay): Promise<Answer> {
+    return new Answer(relay, await relay.said() as Asked);
+  }
+
+  ack(history: object): Promise<void> {
+    const answer = { epoch: "e1", from: 0, to: 100, ...history };
+    return this.relay.say({ control: "ack", id: this.line.id, history: answer });
+  }
+
+  async events(event: string, ...offsets: number[]): Promise<void> {
+    for (const offset of offsets) await this.relay.say({ offset, past: this.line.id, event });
+  }
+
+  end(): Promise<void> {
+    return this.relay.say({ control: "end", id: this.line.id, offset: 100 });
+  }
+}
+
+function offsetsOf(events: AsyncIterable<EbsocketEvent>): Promise<(number | null)[]> {
+  return Array.fromAsync(events, ({ offset }) => offset);
+}
+
+Deno.test("EbsocketClient.history() yields the past alone, without the option history", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const { client } = relay;
+  assertStrictEquals(relay.session.hello.offsets, undefined);
+  const offsets = offsetsOf(client.history(["a", "b.>"], { since: { age: 1000 }, partial: true }));
+  const answer = await Answer.of(relay);
+  const { id: _, ...line } = answer.line;
+  assertEquals(line, {
+    control: "subscribe",
+    events: ["a", "b.>"],
+    since: { age_ms: 1000 },
+    partial: true,
+    live: false,
+  } as never);
+  await answer.ack({});
+  await answer.events("a", 3, 5);
+  await relay.say({ event: "now" });
+  await relay.say({ event: "lost", past: "other", offset: 1 });
+  await answer.events("b.c", 9);
+  await answer.end();
+  assertEquals(await offsets, [3, 5, 9]);
+  assertEquals((await client.recvEvent())?.event, "now");
+  assertStrictEquals(client.position, null);
+});
+
+Deno.test("EbsocketClient.history() asks for everything by default, at the first next()", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const events = relay.client.history("a");
+  relay.client.send("first");
+  assertEquals((await relay.said()).event, "first");
+  const next = events.next();
+  const answer = await Answer.of(relay);
+  assertEquals([answer.line.events, answer.line.since], [["a"], { first: true }]);
+  await answer.ack({});
+  await answer.end();
+  assert((await next).done);
+});
+
+Deno.test("EbsocketClient.history() that is left cancels its question", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const left = (async () => {
+    for await (const { offset } of relay.client.history("a")) return offset;
+  })();
+  const answer = await Answer.of(relay);
+  await answer.ack({});
+  await answer.events("a", 1, 2);
+  assertEquals(await left, 1);
+  assertEquals(await relay.said(), { control: "cancel", id: answer.line.id } as never);
+  await answer.events("a", 3);
+  await answer.end();
+  await relay.say({ event: "now" });
+  assertEquals((await relay.client.recvEvent())?.event, "now");
+});
+
+Deno.test("EbsocketClient.history() ends by its signal, and cancels its question", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const stop = new AbortController();
+  const events = relay.client.history("a", { signal: stop.signal });
+  const next = events.next();
+  const answer = await Answer.of(relay);
+  stop.abort(new Error("enough"));
+  await assertRejects(() => next, Error, "enough");
+  assertEquals((await relay.said()).control, "cancel");
+  await answer.end();
+});
+
+for (const reason of ["epoch", "evicted", "ahead"] as const) {
+  Deno.test(`EbsocketClient.history() fails if its position is not recovered: ${reason}`, async () => {
+    await using relay = await FakeRelay.connect({}, keeping(100));
+    const since = { epoch: "e1", offset: 7 };
+    const offsets = offsetsOf(relay.client.history("a", { since }));
+    const answer = await Answer.of(relay);
+    assertEquals(answer.line.since, since);
+    await answer.ack({ recovered: false, reason, from: 100 });
+    const error = await assertRejects(() => offsets, EbsocketError, reason);
+    assertEquals(error.code, "not-recovered");
+  });
+}
+
+Deno.test("EbsocketClient.history() with partial yields what is left", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const since = { epoch: "e0", offset: 7 };
+  const offsets = offsetsOf(relay.client.history("a", { since, partial: true }));
+  const answer = await Answer.of(relay);
+  await answer.ack({ recovered: false, reason: "epoch", from: 49 });
+  await answer.events("a", 50);
+  await relay.say({ control: "gap", id: answer.line.id, from: 51, to: 60, reason: "evicted" });
+  await answer.events("a", 61);
+  await answer.end();
+  assertEquals(await offsets, [50, 61]);
+});
+
+Deno.test("EbsocketClient.history() fails after a gap, after the events before it", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const events = relay.client.history("a");
+  const first = events.next();
+  const answer = await Answer.of(relay);
+  await answer.ack({});
+  await answer.events("a", 1);
+  await relay.say({ control: "gap", id: answer.line.id, from: 2, to: 60, reason: "evicted" });
+  assertEquals((await first).value?.offset, 1);
+  const error = await assertRejects(() => events.next(), EbsocketError, "evicted");
+  assertEquals(error.code, "not-recovered");
+  assertEquals((await relay.said()).control, "cancel");
+});
+
+/** Breaks the connection of a client, and takes its next question. */
+async function cut(relay: FakeRelay, welcome = keeping(100)): Promise<[FakeRelay, Answer]> {
+  relay.server.welcome = welcome;
+  await relay.session.close();
+  const session = await relay.server.session();
+  const next = Object.assign(Object.create(FakeRelay.prototype), { ...relay, session });
+  return [next, await Answer.of(next)];
+}
+
+for (
+  const [since, again] of [
+    ["first", { epoch: "e1", offset: 5 }],
+    [{ count: 9 }, { epoch: "e1", offset: 5 }],
+    [{ epoch: "e1", offset: 1 }, { epoch: "e1", offset: 5 }],
+    ["last", { last: true }],
+  ] as [Since, object][]
+) {
+  Deno.test(`EbsocketClient.history() goes on after a reconnect: ${JSON.stringify(since)}`, async () => {
+    await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
+    const events = relay.client.history("a", { since });
+    const first = events.next();
+    const [unanswered, { line }] = [relay, await Answer.of(relay)];
+    const [second, repeated] = await cut(unanswered);
+    assertEquals(repeated.line.since, line.since);
+    await repeated.ack({});
+    await repeated.events("a", 5);
+    assertEquals((await first).value?.offset, 5);
+    const [, last] = await cut(second);
+    assertEquals(last.line.since, again);
+    await last.ack({ recovered: true, from: 5 });
+    await last.events("a", 5, 6);
+    await last.end();
+    assertEquals(await offsetsOf(events), [6]);
+  });
+}
+
+Deno.test("EbsocketClient.history() fails if the next connection has another history", async () => {
+  await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
+  const events = relay.client.history("a", { partial: true });
+  const first = events.next();
+  const answer = await Answer.of(relay);
+  await answer.ack({});
+  await answer.events("a", 5);
+  await first;
+  const [, second] = await cut(relay, keeping(3, "e2"));
+  await second.ack({ epoch: "e2", recovered: false, reason: "epoch", from: 0, to: 3 });
+  await assertRejects(() => events.next(), EbsocketError, "epoch");
+});
+
+Deno.test("EbsocketClient.history() takes a position with patterns that are behind", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const since = { epoch: "e1", offset: 50, behind: { "a": 10 } };
+  const offsets = offsetsOf(relay.client.history(["a", "b"], { since }));
+  const answer = await Answer.of(relay);
+  assertEquals(answer.line.since, { epoch: "e1", offset: 10 });
+  await answer.ack({ recovered: true, from: 10 });
+  await answer.events("a", 11);
+  await answer.events("b", 49);
+  await answer.events("b", 51);
+  await answer.end();
+  assertEquals(await offsets, [11, 51]);
+});
+
+Deno.test("EbsocketClient.history() has an inbox of its own, which pauses reading", async () => {
+  await using relay = await FakeRelay.connect({ maxUnreadEvents: 4 }, keeping(100));
+  const events = relay.client.history("a");
+  const first = events.next();
+  const answer = await Answer.of(relay);
+  await answer.ack({});
+  await answer.events("a", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+  await answer.end();
+  assertEquals((await first).value?.offset, 1);
+  assertEquals(await offsetsOf(events), [2, 3, 4, 5, 6, 7, 8, 9, 10]);
+});
+
+Deno.test("EbsocketClient.history() fails without an answer, a connection, or a history", async () => {
+  const client = new EbsocketClient();
+  await assertRejects(() => client.history("a").next(), ConnectionClosedError);
+
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  await assertRejects(() => relay.client.history("a", { timeout: 1 }).next(), RequestTimeoutError);
+  await relay.said();
+  assertEquals((await relay.said()).control, "cancel");
+  const refused = relay.client.history("a").next();
+  const { id } = await relay.said();
+  await relay.say({ control: "error", id, reason: "bad-request", detail: "too many" });
+  await assertRejects(() => refused, EventRefusedError, "too many");
+  const ended = relay.client.history("a").next();
+  await relay.said();
+  await relay.session.close();
+  await assertRejects(() => soon(ended, "its end"), ConnectionClosedError);
+
+  await using plain = await FakeRelay.connect();
+  const error = await assertRejects(() => plain.client.history("a").next(), EbsocketError);
+  assertEquals(error.code, "not-supported");
+});
+
+Deno.test("EbsocketClient.history() checks its arguments at the call", () => {
+  const { history } = EbsocketClient.prototype;
+  const ask = (patterns: unknown, options: object = {}) => () =>
+    history.call(new EbsocketClient(), patterns as string, options);
+  assertThrows(ask("x.>.y"), RangeError, "Invalid pattern");
+  assertThrows(ask(7), TypeError, "Invalid patterns");
+  assertThrows(ask([]), RangeError, "at least one");
+  assertThrows(ask("a", { since: "now" }), TypeError, "Invalid since");
+  assertThrows(ask("a", { timeout: NaN }), RangeError, "timeout");
+});
+
+Deno.test("EbsocketClient.history() fails if its patterns need several lines", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const patterns = Array.from({ length: 1000 }, (_, i) => `${"x".repeat(200)}${i}`);
+  await assertRejects(() => relay.client.history(patterns).next(), RangeError, "one line");
+});
