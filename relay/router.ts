@@ -8,7 +8,7 @@
 import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import { type InterestListener, type Subscriber, SubscriptionTable } from "./subscription_table.ts";
 import { WriteCoalescer } from "../server/coalescer.ts";
-import type { Block } from "../net/piece.ts";
+import type { Lines } from "../net/piece.ts";
 import { type Delivery, Receipts, sendReceipts } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -33,13 +33,6 @@ export interface RouterOptions<R extends Recipient> {
   readonly onInterest?: InterestListener | null | undefined;
   /** Called when gathered lines have been queued and receipts may be due. */
   readonly onAnswer?: (() => void) | undefined;
-}
-
-/** Whole lines in a block. */
-export interface Lines {
-  readonly block: Block;
-  readonly start: number;
-  readonly end: number;
 }
 
 /** Passes the events of blocks on. */
