@@ -23,16 +23,15 @@ import {
   encodeHeld,
   encodeStart,
   encodeWho,
+  joinNext,
   type LinkHead,
 } from "../protocol/cluster.ts";
 import type { ControlLine } from "../protocol/control.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
-import { NO_QUEUE } from "../protocol/names.ts";
-import { REST } from "../protocol/pattern.ts";
 import { type ClientReport, type ClusterStats, MAX_LINKS } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import type { Backplane } from "./backplane.ts";
-import { Interest } from "./interest.ts";
+import { InterestReporter } from "./interest_reporter.ts";
 import { Link, MAX_LINK_BYTES } from "./link.ts";
 import { LinkStream } from "./link_stream.ts";
 import { Links } from "./links.ts";
@@ -43,22 +42,6 @@ import { Members } from "./members.ts";
  * so that a whole read then fits in below the limit of events.
  */
 const MAX_QUEUED_BYTES = 1.5 * MAX_LINK_BYTES;
-
-/**
- * Least interval between two reports of changed interest, in milliseconds. The changes in between are
- * sent together.
- */
-const SEND_MS = 10;
-
-/**
- * How long a client that hears everything may take to choose less, in milliseconds, before the other
- * relays learn of it. Most clients subscribe with their first line. Without this time, each that comes
- * would have all events of the cluster sent here for a moment.
- */
-const CHOICE_MS = 25;
-
-/** How long a change of interest may take to reach all relays, in milliseconds. */
-const HELD_MS = 1000;
 
 /** How long a relay that joins waits for the interest of the others, in milliseconds. */
 const SETTLE_MS = 5000;
@@ -91,7 +74,7 @@ export interface ClusterSink {
   onLines(link: Link, lines: LineBlock): void;
   /** Called when lines have been queued for another relay. */
   onQueued(link: Link): void;
-  /** Called when a link has ended, which may be replaced by another. */
+  /** Called when a link is about to end, and perhaps to be replaced. Its last lines still count. */
   onLinkEnd(link: Link): void;
   /** Called when another relay has gone. */
   onGone(relay: string): void;
@@ -113,41 +96,28 @@ interface Tally {
   wasAway: boolean;
 }
 
-/** A wait until all relays know of a change. */
-interface Waiter {
-  /** The number of the change. `null` before it has been sent. */
-  version: number | null;
-  readonly resolve: (isKnown: boolean) => void;
-  readonly timer: ReturnType<typeof setTimeout>;
-}
-
 /** A relay's part in a cluster. */
 export class Cluster {
   /** The ID of this relay. */
   readonly id: string;
   /** The other relays. */
   readonly links: Links;
-  /** The interest of this relay. */
-  readonly #interest = new Interest();
+  /** Tells the other relays what the clients of this one hear. */
+  readonly interest: InterestReporter;
 
   readonly #backplane: Backplane;
   readonly #members: Members;
   readonly #sink: ClusterSink;
   readonly #maxLineBytes: number;
-  readonly #streams = new Map<Link, LinkStream>();
+  readonly #maxReadBytes: number;
   readonly #tallies = new TextMap<Tally>();
-  #isScheduled = false;
-  #sendTimer: ReturnType<typeof setTimeout> | undefined;
-  #sentAt = -Infinity;
   #askedWho = -Infinity;
-  /** The times at which clients have come that hear everything, and have not been reported. */
-  #newcomers: number[] = [];
-  #choice: ReturnType<typeof setTimeout> | undefined;
   /** How often events of other relays were missing, how many, and how many for them were lost. */
   #gaps = 0;
   #eventsMissing = 0;
   #eventsLost = 0;
-  #waiters: Waiter[] = [];
+  /** How many had been lost when this relay was last left alone. */
+  #lostBefore = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #isLeaving = false;
 
@@ -157,26 +127,32 @@ export class Cluster {
    * @param id The ID of this relay.
    * @param backplane The way to the other relays.
    * @param terms The options that all relays must have in common.
-   * @param maxBatchDelay How long events may be gathered, in milliseconds.
+   * @param limits How long events may be gathered, in milliseconds, and how many bytes may be queued
+   * for a client.
    * @param sink The relay.
    */
   constructor(
     id: string,
     backplane: Backplane,
     terms: ClusterTerms,
-    maxBatchDelay: number,
+    { maxBatchDelay, maxPendingBytes }: { maxBatchDelay: number; maxPendingBytes: number },
     sink: ClusterSink,
   ) {
     this.id = id;
     this.#backplane = backplane;
     this.#maxLineBytes = terms.maxLineBytes;
+    // As a client's read, one read of a link must fit into the send queue of a client.
+    this.#maxReadBytes = Math.ceil(maxPendingBytes / 4);
     this.#sink = sink;
     this.links = new Links(maxBatchDelay, sink);
+    this.interest = new InterestReporter(() => this.isAlone);
     this.#members = new Members(id, backplane, terms, {
       onCome: (relay) => this.#open(relay),
       onGo: (relay, isComplete) => this.#onGo(relay, isComplete),
       onLink: (head, part) => this.#onLink(head, part),
-      onBeat: () => this.#streams.forEach((stream) => stream.report()),
+      onBeat: () => {
+        for (const { stream } of this.links) stream.report();
+      },
       onState: (isConnected) => this.#onState(isConnected),
       onFault: (fault) => sink.onFault(fault),
     });
@@ -185,6 +161,27 @@ export class Cluster {
   /** Whether no other relay can be reached. */
   get isAlone(): boolean {
     return !this.#backplane.isConnected;
+  }
+
+  /** Whether the other relays have read all that there was for them. */
+  get isDone(): boolean {
+    return Iterator.from(this.links).every(({ pendingBytes, stream }) =>
+      pendingBytes === 0 && stream.isDone
+    );
+  }
+
+  /**
+   * Waits until the other relays have read what there is for them now. Resolves to whether nothing was
+   * lost since this relay was alone.
+   */
+  async whenPassedOn(): Promise<boolean> {
+    const passed = await Promise.all(Array.from(this.links, (link) => link.whenPassedOn()));
+    return passed.every((isPassed) => isPassed) && this.eventsLost === this.#lostBefore;
+  }
+
+  /** How many events for other relays were dropped, for want of room. */
+  get eventsLost(): number {
+    return [...this.links].reduce((sum, { eventsLost }) => sum + eventsLost, this.#eventsLost);
   }
 
   /** Returns the state of the cluster as this relay sees it. */
@@ -199,7 +196,7 @@ export class Cluster {
       relays: relays.sort((a, b) => b.pendingBytes - a.pendingBytes).slice(0, MAX_LINKS),
       gaps: this.#gaps,
       eventsMissing: this.#eventsMissing,
-      eventsLost: links.reduce((sum, { eventsLost }) => sum + eventsLost, this.#eventsLost),
+      eventsLost: this.eventsLost,
     };
   }
 
@@ -229,8 +226,8 @@ export class Cluster {
    * know, or after a second.
    */
   async retire(): Promise<void> {
-    this.#interest.retire();
-    await this.whenHeard(false);
+    this.interest.retire();
+    await this.interest.whenKnown(false);
   }
 
   /** Leaves the cluster, once the others have read their events. */
@@ -238,16 +235,13 @@ export class Cluster {
     this.#isLeaving = true;
     this.#reportLost();
     const end = performance.now() + LEAVE_MS;
-    const isDone = () =>
-      [...this.#streams].every(([link, s]) => link.pendingBytes === 0 && s.isDone);
-    while (performance.now() < end && !this.isAlone && !isDone()) {
+    while (performance.now() < end && !this.isAlone && !this.isDone) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    const hasRest = !isDone();
-    for (const link of this.#streams.keys()) this.#close(link);
+    const hasRest = !this.isDone;
+    for (const link of [...this.links]) this.#close(link);
     clearInterval(this.#timer);
-    clearTimeout(this.#choice);
-    clearTimeout(this.#sendTimer);
+    this.interest.close();
     await this.#members.leave(hasRest);
   }
 
@@ -266,6 +260,7 @@ export class Cluster {
     const backplane = this.#backplane;
     const stream = new LinkStream({
       id: this.id,
+      maxReadBytes: this.#maxReadBytes,
       get maxMessageBytes() {
         return backplane.maxMessageBytes;
       },
@@ -273,7 +268,7 @@ export class Cluster {
       whenReady: () => this.#backplane.whenReady(),
     });
     const connection = new LineConnection(stream, [relay, 0]);
-    const link = new Link(relay, connection);
+    const link = new Link(relay, stream, connection);
     connection.start({
       onLines: (_, lines) => this.#sink.onLines(link, lines),
       onClose: (_, info) => this.#onEnd(link, info),
@@ -284,12 +279,9 @@ export class Cluster {
       writeTimeout: Infinity,
       lineTimeout: Infinity,
     });
-    this.#streams.set(link, stream);
-    const tally = this.#tallyOf(relay);
-    link.send(encodeStart({ events: tally.sent, wasAway: tally.wasAway }), 0);
-    tally.wasAway = false;
-    for (const line of this.#interest.all()) link.send(line, 0);
-    link.held = this.#interest.version;
+    const { sent, wasAway } = this.#tallyOf(relay);
+    link.send(encodeStart({ events: sent, wasAway }), 0);
+    this.interest.join(link);
     this.links.add(link);
     this.#sink.onLink(link);
   }
@@ -313,15 +305,16 @@ export class Cluster {
 
   /** Ends a link. */
   #close(link: Link): void {
-    if (!this.#streams.delete(link)) return;
+    if (link.isEnding) return;
+    link.isEnding = true;
+    this.#sink.onLinkEnd(link);
     this.links.remove(link);
     const tally = this.#tallyOf(link.relay);
     tally.sent += link.eventsOut + link.eventsLost;
     this.#eventsLost += link.eventsLost;
     link.connection.abort();
     link.expire();
-    this.#checkWaiters();
-    this.#sink.onLinkEnd(link);
+    this.interest.leave(link);
     this.#sink.onAnswers();
   }
 
@@ -336,7 +329,7 @@ export class Cluster {
 
   /** Opens a link again that has ended although the other relay is there. */
   #onEnd(link: Link, { reason, detail }: CloseInfo): void {
-    if (!this.#streams.has(link) || this.#isLeaving) return;
+    if (link.isEnding || this.#isLeaving) return;
     this.fault(`the link to relay ${link.relay} has ended with ${reason}: ${detail}`);
     this.#renew(link);
   }
@@ -352,128 +345,37 @@ export class Cluster {
 
   #onLink(head: LinkHead, part: Uint8Array): void {
     const link = this.links.find(head.relay);
-    if (!link || this.#streams.get(link)!.take(head, part)) return;
+    if (!link) return;
+    if (link.stream.take(head, part)) return this.interest.tell(link);
     this.#renew(link);
-    this.#streams.get(this.links.find(head.relay)!)!.take(head, part);
+    this.links.find(head.relay)?.stream.take(head, part);
   }
 
   #onState(isConnected: boolean): void {
     if (isConnected) this.#resume();
-    else this.#checkWaiters();
+    else this.interest.check();
+    if (!isConnected) this.#lostBefore = this.eventsLost;
     this.#sink.onState(!isConnected);
   }
 
   /** Sends all unconfirmed messages again. */
   #resume(): void {
-    for (const [link, stream] of [...this.#streams]) {
-      if (stream.fits) stream.resume();
+    for (const link of [...this.links]) {
+      if (link.stream.fits) link.stream.resume();
       else this.#renew(link); // The backplane takes only shorter messages now.
     }
   }
 
   #look(): void {
     const now = performance.now();
-    for (const stream of this.#streams.values()) stream.confirm();
+    for (const link of this.links) {
+      link.stream.confirm();
+      this.interest.tell(link);
+    }
     this.#reportLost();
     let isDue = false;
     for (const link of this.links) isDue = link.expire(now) || isDue;
     if (isDue) this.#sink.onAnswers();
-  }
-
-  // Interest
-
-  /** Notes that a client more, or one fewer, hears a pattern. */
-  noteInterest(pattern: string, queue: string, by: 1 | -1): void {
-    if (pattern === REST && queue === NO_QUEUE && by > 0) {
-      this.#newcomers.push(performance.now());
-      if (this.#newcomers.length === 1) this.#admitSoon();
-    } else if (pattern === REST && queue === NO_QUEUE && this.#newcomers.pop() !== undefined) {
-      // It has chosen less in time.
-    } else {
-      this.#interest.change(pattern, queue, by);
-      this.#sendSoon();
-    }
-  }
-
-  /** Reports clients that hear everything, once they have had time to subscribe. */
-  #admitNewcomers(): void {
-    const end = performance.now() - CHOICE_MS;
-    const count = this.#newcomers.findIndex((since) => since > end);
-    const due = this.#newcomers.splice(0, count < 0 ? Infinity : count);
-    for (const _ of due) this.#interest.change(REST, NO_QUEUE, 1);
-    if (due.length > 0) this.#sendSoon();
-    if (this.#newcomers.length > 0) this.#admitSoon();
-  }
-
-  #admitSoon(): void {
-    clearTimeout(this.#choice);
-    this.#choice = setTimeout(() => this.#admitNewcomers(), CHOICE_MS);
-  }
-
-  /** Reports changes of interest, together with those of the same moment. */
-  #sendSoon(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    const wait = this.#sentAt + SEND_MS - performance.now();
-    if (wait > 0) this.#sendTimer = setTimeout(() => this.sendInterest(), wait);
-    else queueMicrotask(() => this.sendInterest());
-  }
-
-  /** Reports changes of interest to the other relays. */
-  sendInterest(): void {
-    if (!this.#isScheduled && !this.#interest.isChanged) return;
-    clearTimeout(this.#sendTimer);
-    this.#isScheduled = false;
-    this.#sentAt = performance.now();
-    for (const line of this.#interest.takeChanges()) {
-      for (const link of this.links) link.send(line, 0);
-    }
-    for (const waiter of this.#waiters) waiter.version ??= this.#interest.version;
-    this.#checkWaiters();
-  }
-
-  /**
-   * Returns a promise that resolves when all other relays know the present interest of this one, to `false` if they cannot be expected to. Returns `null` if they know already.
-   *
-   * @param isForAll Whether a client waits for it that hears everything.
-   */
-  whenHeard(isForAll: boolean): Promise<boolean> | null {
-    if (isForAll) {
-      for (const _ of this.#newcomers.splice(0)) this.#interest.change(REST, NO_QUEUE, 1);
-    }
-    const version = this.#interest.isChanged ? null : this.#interest.version;
-    if (version !== null && this.#isHeld(version)) return null;
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#giveUp(waiter), HELD_MS);
-      const waiter = { version, resolve, timer };
-      this.#waiters.push(waiter);
-      this.#sendSoon();
-    });
-  }
-
-  #isHeld(version: number): boolean {
-    for (const { held } of this.links) if (held < version) return false;
-    return !this.isAlone;
-  }
-
-  #giveUp(waiter: Waiter): void {
-    this.#waiters = this.#waiters.filter((each) => each !== waiter);
-    waiter.resolve(false);
-  }
-
-  #checkWaiters(): void {
-    if (this.#waiters.length === 0) return;
-    const waiters: Waiter[] = [];
-    for (const waiter of this.#waiters) {
-      const isKnown = waiter.version !== null && this.#isHeld(waiter.version);
-      if (!isKnown && !this.isAlone) {
-        waiters.push(waiter);
-        continue;
-      }
-      clearTimeout(waiter.timer);
-      waiter.resolve(isKnown);
-    }
-    this.#waiters = waiters;
   }
 
   // The lines of other relays
@@ -494,7 +396,7 @@ export class Cluster {
   onControl(link: Link, line: ControlLine): void {
     const next = decodeNext(line);
     if (next) {
-      link.next = next;
+      link.next = link.next ? joinNext(link.next, next) : next;
       return;
     }
     const reached = decodeReached(line);
@@ -508,10 +410,11 @@ export class Cluster {
       link.send(encodeHeld(change.version), 0);
       return;
     }
-    const held = decodeHeld(line);
-    if (held !== null) {
-      link.held = Math.max(link.held, held);
-      return this.#checkWaiters();
+    const known = decodeHeld(line);
+    if (known !== null) {
+      link.known = Math.max(link.known, known);
+      this.#tallyOf(link.relay).wasAway = false; // It has read the start of the link.
+      return this.interest.check();
     }
     const lost = decodeLost(line);
     if (lost !== null) {

@@ -8,12 +8,13 @@
 import { encodeInterest } from "../protocol/cluster.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import { TextMap } from "../protocol/text_map.ts";
+import { byteLength } from "../protocol/utf8.ts";
 
-/** Most patterns in one line. */
-const MAX_PATTERNS = 500;
+/** Size that a line exceeds by one pattern at most, in bytes. */
+const LINE_BYTES = 65_536;
 
-/** How many clients hear a pattern, now and in the last report to the other relays. */
-interface Count {
+/** How many clients hear a pattern: now, and as of the last version. */
+export interface Count {
   readonly pattern: string;
   readonly queue: string;
   now: number;
@@ -22,7 +23,7 @@ interface Count {
 
 /** The interest of one relay. */
 export class Interest {
-  /** The number of the last reported change. */
+  /** The number of the last version. The other relays are told of a version, not of each change. */
   version = 0;
   /** The counts by queue and pattern. */
   readonly #counts = new TextMap<TextMap<Count>>();
@@ -36,7 +37,7 @@ export class Interest {
     let count = patterns.get(pattern);
     if (!count) patterns.set(pattern, count = { pattern, queue, now: 0, sent: 0 });
     count.now += by;
-    if (isSent(count)) this.#changed.delete(count);
+    if (this.#isSent(count)) this.#changed.delete(count);
     else this.#changed.add(count);
     if (count.now === 0 && count.sent === 0) this.#forget(count);
   }
@@ -47,7 +48,13 @@ export class Interest {
     if (patterns.size === 0) this.#counts.delete(queue);
   }
 
-  /** Reports no members of queues any more. */
+  /** Whether the other relays know all that they need to know about a pattern. */
+  #isSent({ queue, now, sent }: Count): boolean {
+    if (queue === NO_QUEUE) return now > 0 === sent > 0;
+    return sent === (this.#isRetired ? 0 : now);
+  }
+
+  /** Has no members of queues any more. */
   retire(): void {
     this.#isRetired = true;
     for (const [queue, patterns] of this.#counts) {
@@ -56,49 +63,95 @@ export class Interest {
     }
   }
 
-  /** Whether the other relays do not know of everything yet. */
+  /** Whether there are changes since the last version. */
   get isChanged(): boolean {
     return this.#changed.size > 0;
   }
 
-  /** Returns the lines that report all changes since the last call. */
-  takeChanges(): Uint8Array[] {
+  /** Returns all that has changed since the last version, which makes a new one. */
+  takeChanges(): readonly Count[] {
     const changed = [...this.#changed];
     this.#changed.clear();
-    const lines = this.#linesOf(changed, false);
+    if (changed.length > 0) this.version++;
     for (const count of changed) {
-      count.sent = count.now;
+      count.sent = this.#isRetired && count.queue !== NO_QUEUE ? 0 : count.now;
       if (count.now === 0) this.#forget(count);
     }
-    return lines;
+    return changed;
   }
 
-  /** Returns the lines that report everything to a relay that knows nothing yet. */
-  all(): Uint8Array[] {
-    const counts = [...this.#counts].flatMap(([, patterns]) => [...patterns.values()]);
-    return this.#linesOf(counts.filter(({ sent }) => sent > 0), true);
-  }
-
-  #linesOf(counts: readonly Count[], isWhole: boolean): Uint8Array[] {
-    const lines: Uint8Array[] = [];
-    for (let i = 0; i < counts.length || isWhole && i === 0; i += MAX_PATTERNS) {
-      const some = counts.slice(i, i + MAX_PATTERNS);
-      const plain = some.filter(({ queue }) => queue === NO_QUEUE);
-      lines.push(encodeInterest({
-        version: isWhole ? this.version : ++this.version,
-        add: plain.filter(({ now }) => now > 0).map(({ pattern }) => pattern),
-        drop: plain.filter(({ now }) => now === 0).map(({ pattern }) => pattern),
-        queues: some.filter(({ queue }) => queue !== NO_QUEUE).map(({ queue, pattern, now }) => {
-          return [queue, pattern, this.#isRetired ? 0 : now] as const;
-        }),
-        isWhole: isWhole && i + MAX_PATTERNS >= counts.length,
-      }));
-    }
-    return lines;
+  /** Iterates over all patterns. Those that are added meanwhile may be among them. */
+  *[Symbol.iterator](): Generator<Count> {
+    for (const [, patterns] of this.#counts) yield* patterns.values();
   }
 }
 
-/** Whether the other relays know all that they need to know about a pattern. */
-function isSent({ queue, now, sent }: Count): boolean {
-  return queue === NO_QUEUE ? now > 0 === sent > 0 : now === sent;
+/** What one other relay has still to be told. */
+export class InterestFeed {
+  readonly #interest: Interest;
+  /** The patterns of which the other relay has not been told, until it knows of all. */
+  #all: Iterator<Count> | null;
+  /** The patterns that have changed since it was told, by {@link keyOf}. */
+  readonly #changed = new Map<string, Count>();
+
+  /** Starts with everything, for a relay that knows nothing. */
+  constructor(interest: Interest) {
+    this.#interest = interest;
+    this.#all = interest[Symbol.iterator]();
+  }
+
+  /** Adds changes. */
+  add(changes: readonly Count[]): void {
+    for (const count of changes) this.#changed.set(keyOf(count), count);
+  }
+
+  /** Whether there is nothing to tell. */
+  get isEmpty(): boolean {
+    return this.#all === null && this.#changed.size === 0;
+  }
+
+  /**
+   * Returns the next line, or `null` if there is none. The last one for now has the number of the
+   * version, because the other relay then knows of everything.
+   */
+  next(): Uint8Array | null {
+    if (this.isEmpty) return null;
+    const wasWhole = this.#all === null;
+    const counts = this.#take();
+    const plain = counts.filter(({ queue }) => queue === NO_QUEUE);
+    return encodeInterest({
+      version: this.isEmpty ? this.#interest.version : 0,
+      add: plain.filter(({ sent }) => sent > 0).map(({ pattern }) => pattern),
+      drop: plain.filter(({ sent }) => sent === 0).map(({ pattern }) => pattern),
+      queues: counts.filter(({ queue }) => queue !== NO_QUEUE)
+        .map(({ queue, pattern, sent }) => [queue, pattern, sent] as const),
+      isWhole: !wasWhole && this.#all === null,
+    });
+  }
+
+  /** Takes the patterns of one line: first those that have changed. */
+  #take(): Count[] {
+    const counts: Count[] = [];
+    let bytes = 0;
+    for (const [key, count] of this.#changed) {
+      if (bytes >= LINE_BYTES) return counts;
+      this.#changed.delete(key);
+      counts.push(count);
+      bytes += byteLength(key);
+    }
+    while (this.#all && bytes < LINE_BYTES) {
+      const { value, done } = this.#all.next();
+      if (done) this.#all = null;
+      else if (value.sent > 0) {
+        counts.push(value);
+        bytes += byteLength(keyOf(value));
+      }
+    }
+    return counts;
+  }
+}
+
+/** Identifies a pattern, in about as many bytes as it takes in a line. */
+function keyOf({ pattern, queue }: Count): string {
+  return JSON.stringify([queue, pattern]);
 }

@@ -15,11 +15,12 @@ import {
   encodeNext,
   encodeReached,
   type Next,
-  type QueueInterest,
   type Reached,
 } from "../protocol/cluster.ts";
 import type { ClientReport } from "../protocol/report.ts";
+import { TextMap, type TextSet } from "../protocol/text_map.ts";
 import { Batch } from "../server/member_diff.ts";
+import type { LinkStream } from "./link_stream.ts";
 import { Member, type Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 
 /** Most bytes of events queued for another relay. */
@@ -27,6 +28,9 @@ export const MAX_LINK_BYTES = 8_388_608;
 
 /** Bytes queued, beyond which a relay counts as behind. */
 const BEHIND_BYTES = 1_048_576;
+
+/** How long a relay is silent before it does not count as at work, in milliseconds. */
+const SILENT_MS = 3000;
 
 /** How long an answer is waited for, in milliseconds. */
 const ANSWER_MS = 1000;
@@ -49,19 +53,22 @@ export class Link implements Recipient {
   eventsIn = 0;
   /** The ID of the other relay. */
   readonly relay: string;
+  readonly stream: LinkStream;
   readonly connection: LineConnection;
   readonly member: Member<Link>;
   /** Whether the interest of the other relay is known. Until then, its clients hear everything. */
   isSettled = false;
-  /** The last change of this relay's interest that the other one has confirmed. */
-  held = 0;
+  /** The last version of this relay's interest that the other one knows. */
+  known = -1;
+  /** Whether it ends. Its last lines may still be read. */
+  isEnding = false;
   /** The line that precedes the next event of the other relay. */
   next: Next | null = null;
   /**
-   * The queues of the other relay by the link before this one, until it has reported its own. Without
-   * them, events for queues would be lost meanwhile.
+   * The patterns of queues of the other relay by the link before this one, until it has reported its
+   * own. Without them, events for queues would be lost meanwhile.
    */
-  inherited: readonly QueueInterest[] = [];
+  readonly inherited = new TextMap<TextSet>();
   /** Clients of the other relay, as it reported them last. */
   clients: readonly ClientReport[] = [];
   /** Number of events for which there was no room, in total. */
@@ -72,24 +79,35 @@ export class Link implements Recipient {
   /** The events without an answer, oldest first. */
   readonly #asked = new Map<number, Asked>();
 
-  constructor(relay: string, connection: LineConnection) {
+  constructor(relay: string, stream: LinkStream, connection: LineConnection) {
     this.relay = relay;
+    this.stream = stream;
     this.connection = connection;
     this.member = new Member<Link>(this, new SubscriberGroup<Link>());
     this.member.group.enroll(this.member);
   }
 
   get open(): boolean {
-    return this.connection.open;
+    return this.connection.open && !this.isEnding;
   }
 
   get pendingBytes(): number {
     return this.connection.pendingBytes;
   }
 
-  /** Whether so much is queued that others should be preferred. */
+  /** Whether the other relay has given a sign of life lately. */
+  get isAtWork(): boolean {
+    return performance.now() - this.stream.heardAt < SILENT_MS;
+  }
+
+  /** Whether others should be preferred. */
   get isBehind(): boolean {
-    return this.pendingBytes > BEHIND_BYTES;
+    return this.pendingBytes > BEHIND_BYTES || !this.isAtWork;
+  }
+
+  /** Whether there is room for reports of interest. */
+  get takesInterest(): boolean {
+    return this.open && this.stream.isEstablished && this.pendingBytes <= BEHIND_BYTES;
   }
 
   send(lines: Uint8Array, count: number): boolean {
@@ -98,7 +116,8 @@ export class Link implements Recipient {
   }
 
   sendPieces(pieces: readonly Piece[], count: number): boolean {
-    const fits = this.pendingBytes + sizeOf(pieces) <= MAX_LINK_BYTES;
+    const { pendingBytes } = this;
+    const fits = pendingBytes === 0 || pendingBytes + sizeOf(pieces) <= MAX_LINK_BYTES;
     if (!fits || !this.open) {
       this.eventsLost += count;
       this.#unreported += count;
@@ -119,6 +138,16 @@ export class Link implements Recipient {
     this.#unreported = 0;
   }
 
+  /** Waits until the other relay has read what there is for it now. Resolves to whether it has. */
+  async whenPassedOn(): Promise<boolean> {
+    try {
+      await this.connection.flush();
+      return await this.stream.whenTaken();
+    } catch {
+      return false; // The link has ended.
+    }
+  }
+
   /** Notes that the other relay was asked about an event. Returns the batch that its answer completes. */
   ask(number: number): Batch {
     const batch = new Batch();
@@ -132,11 +161,12 @@ export class Link implements Recipient {
     if (asked) asked.waits++;
   }
 
-  /** Takes an answer. */
-  answer({ number, clients }: Reached): void {
+  /** Takes an answer, which may be incomplete. */
+  answer({ number, clients }: Reached, isIncomplete = false): void {
     const asked = this.#asked.get(number);
     if (!asked) return;
     asked.clients += clients;
+    asked.batch.isIncomplete ||= isIncomplete;
     if (--asked.waits > 0) return;
     this.#asked.delete(number);
     asked.batch.accepted = asked.clients;

@@ -49,6 +49,8 @@ interface Part {
 export interface LinkStreamPort {
   /** The ID of this relay. */
   readonly id: string;
+  /** Most bytes of one read. */
+  readonly maxReadBytes: number;
   /** The longest message, in bytes. */
   readonly maxMessageBytes: number;
   /** Sends a message to the other relay. */
@@ -61,6 +63,8 @@ export interface LinkStreamPort {
 export class LinkStream implements Duplex {
   /** Whether the other relay knows this end, and this one the other. */
   isEstablished = false;
+  /** When the last message of the other relay came, on the clock of `performance.now()`. */
+  heardAt: number = performance.now();
 
   readonly #port: LinkStreamPort;
   readonly #session = randomId(4);
@@ -73,6 +77,8 @@ export class LinkStream implements Duplex {
   /** Number of the last part that was sent. */
   #number = 0;
   #wakeWriter: (() => void) | null = null;
+  /** Those who wait until the other relay has read up to a part. */
+  #waiting: { readonly number: number; readonly resolve: (isTaken: boolean) => void }[] = [];
 
   /** Parts to read, oldest first, and how far the first one has been read. */
   #received: Uint8Array[] = [];
@@ -108,6 +114,12 @@ export class LinkStream implements Duplex {
     return this.#sent.length === 0;
   }
 
+  /** Waits until the other relay has read everything of now. Resolves to whether it has. */
+  whenTaken(): Promise<boolean> {
+    if (this.isDone) return Promise.resolve(!this.#isClosed);
+    return new Promise((resolve) => this.#waiting.push({ number: this.#number, resolve }));
+  }
+
   async write(bytes: Uint8Array): Promise<number> {
     for (let wait; !this.#isClosed && (wait = this.#whenReady());) await wait;
     if (this.#isClosed) throw new Error("the link has ended");
@@ -137,7 +149,8 @@ export class LinkStream implements Duplex {
     }
     if (this.#isClosed) return null;
     const part = this.#received[0]!;
-    const bytes = part.subarray(this.#offset, this.#offset + buffer.length);
+    const size = Math.min(buffer.length, this.#port.maxReadBytes);
+    const bytes = part.subarray(this.#offset, this.#offset + size);
     buffer.set(bytes);
     this.#offset += bytes.length;
     this.#unreported += bytes.length;
@@ -157,12 +170,14 @@ export class LinkStream implements Duplex {
    * and has a new one.
    */
   take(head: LinkHead, part: Uint8Array): boolean {
+    this.heardAt = performance.now();
     const isOld = head.peer !== "" && head.peer !== this.#session;
     // A message to an earlier end was sent before the other relay knew of this one. It says nothing
     // about the other end, which may have been given up since.
     // An end that has not been used can go with any other, so that not both begin anew for ever.
     if (!isOld && this.isEstablished && head.session !== this.#peer) return false;
     if (!isOld) this.#peer = head.session;
+    else if (!this.isEstablished) this.#peer = ""; // What this end knows may be old as well.
     if (head.peer !== this.#session) {
       this.report(); // It does not know this end.
       return true;
@@ -198,6 +213,7 @@ export class LinkStream implements Duplex {
     }
     if (count === 0) return;
     this.#sent.splice(0, count);
+    this.#waiting = this.#waiting.filter(({ number, resolve }) => number > taken || resolve(true));
     this.#wake();
   }
 
@@ -271,5 +287,6 @@ export class LinkStream implements Duplex {
     this.#received = [];
     this.#wakeWriter?.();
     this.#wakeReader?.();
+    for (const { resolve } of this.#waiting.splice(0)) resolve(false);
   }
 }

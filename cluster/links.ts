@@ -5,27 +5,20 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import { Block } from "../net/piece.ts";
+import { Block, type Lines } from "../net/piece.ts";
 import {
   encodeNext,
   type InterestChange,
   type Next,
   type QueueInterest,
 } from "../protocol/cluster.ts";
-import { TextMap } from "../protocol/text_map.ts";
+import { TextMap, TextSet } from "../protocol/text_map.ts";
 import { WriteCoalescer } from "../server/coalescer.ts";
 import type { Batch } from "../server/member_diff.ts";
 import { InterestTable, type Reach } from "./interest_table.ts";
 import { type Link, MAX_LINK_BYTES } from "./link.ts";
 
 export type { Link, Reach };
-
-/** Whole lines in a block. */
-export interface Lines {
-  readonly block: Block;
-  readonly start: number;
-  readonly end: number;
-}
 
 /** An event whose publisher expects a receipt. */
 export interface Awaiting {
@@ -88,19 +81,23 @@ export class Links {
 
   /** Lets a link begin with the queues of the one before it. */
   inherit(link: Link, queues: readonly QueueInterest[]): void {
-    link.inherited = queues;
+    for (const [queue, pattern] of queues) {
+      let patterns = link.inherited.get(queue);
+      if (!patterns) link.inherited.set(queue, patterns = new TextSet());
+      patterns.add(pattern);
+    }
     this.#table.apply(link, { ...NO_CHANGE, queues });
   }
 
   /** Applies a change of another relay's interest. */
   apply(link: Link, change: InterestChange): void {
-    link.inherited = link.inherited.filter(([queue, pattern]) =>
-      !change.queues.some(([name, same]) => name === queue && same === pattern)
-    );
+    for (const [queue, pattern] of change.queues) link.inherited.get(queue)?.delete(pattern);
     if (change.isWhole) {
-      const queues = link.inherited.map(([queue, pattern]) => [queue, pattern, 0] as const);
+      const queues = [...link.inherited].flatMap(([queue, patterns]) =>
+        Array.from(patterns, (pattern) => [queue, pattern, 0] as const)
+      );
       this.#table.apply(link, { ...NO_CHANGE, queues });
-      link.inherited = [];
+      link.inherited.clear();
     }
     this.#table.apply(link, change);
   }

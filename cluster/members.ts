@@ -107,6 +107,7 @@ export class Members implements BackplaneSink {
   }
 
   onMessage(message: Uint8Array): void {
+    if (this.#hasLeft) return;
     const decoded = decodeMessage(message);
     if (!decoded) return this.onFault("a message is not from a relay");
     const { head, part } = decoded;

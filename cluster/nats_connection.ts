@@ -21,7 +21,7 @@ import {
 const ANSWER_MS = 5000;
 
 /** Interval of the pings to a server, in milliseconds. The third one in vain ends the connection. */
-const PING_MS = 5000;
+const PING_MS = 3000;
 const MAX_PINGS = 2;
 
 /** Longest message, in bytes, even if the server permits more. */

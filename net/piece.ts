@@ -163,6 +163,13 @@ export class Block {
   }
 }
 
+/** Whole lines in a block. */
+export interface Lines {
+  readonly block: Block;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** A part of a block in another encoding. */
 interface EncodedPart {
   readonly start: number;

@@ -14,7 +14,7 @@ import type { ControlLine } from "./control.ts";
 import { type ClientReport, decodeClients } from "./report.ts";
 import { isName } from "./names.ts";
 import { faultOfPattern } from "./pattern.ts";
-import { decoder, encoder, NOTHING } from "./utf8.ts";
+import { byteLength, decoder, encoder, NOTHING } from "./utf8.ts";
 
 /** The version of this language. */
 export const CLUSTER_VERSION = 1;
@@ -28,8 +28,9 @@ const COUNT = /^\d{1,15}$/;
 /** Stands for the receiver's end of a link that the sender does not know. */
 const NO_PEER = "?";
 
-/** Most queues that one event can be meant for. */
-const MAX_QUEUES = 1024;
+/** Most bytes of queues in one line before an event, and most queues in all of them. */
+const MAX_NEXT_BYTES = 65_536;
+const MAX_QUEUES = 65_536;
 
 /** An ID of a relay: `r` and eight random characters. */
 const RELAY_ID = /^r[0-9A-Za-z_-]{8}$/;
@@ -186,10 +187,40 @@ export interface Reached {
   readonly clients: number;
 }
 
-/** Returns the line before an event. */
+/** Returns the line before an event, or several if there are very many queues. */
 export function encodeNext({ number, queues, only, back }: Next): Uint8Array {
+  const [first, ...others] = queues ? split(queues) : [undefined];
   const flags = { only: only || undefined, back: back || undefined };
-  return encode({ control: "next", number, queues, ...flags });
+  return concat([
+    encode({ control: "next", number, queues: first, ...flags }),
+    ...others.map((some) => encode({ control: "next", queues: some })),
+  ]);
+}
+
+/** Splits names into those of one line each. */
+function split(names: readonly string[]): string[][] {
+  const parts: string[][] = [[]];
+  let bytes = 0;
+  for (const name of names) {
+    const size = byteLength(encodeJson(name)) + 1;
+    if (bytes + size > MAX_NEXT_BYTES) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(name);
+    bytes += size;
+  }
+  return parts;
+}
+
+/** Returns what two lines before an event say together. */
+export function joinNext(first: Next, second: Next): Next {
+  return {
+    number: first.number ?? second.number,
+    queues: [...first.queues ?? [], ...second.queues ?? []].slice(0, MAX_QUEUES),
+    only: first.only || second.only,
+    back: first.back || second.back,
+  };
 }
 
 /** Returns the content of the line before an event, or `null` for any other line. */
@@ -197,7 +228,7 @@ export function decodeNext({ control, number, queues, only, back }: ControlLine)
   if (control !== "next") return null;
   return {
     number: isCount(number) ? number : undefined,
-    queues: isNames(queues) ? queues.slice(0, MAX_QUEUES) : undefined,
+    queues: isNames(queues) ? queues : undefined,
     only: only === true,
     back: back === true,
   };

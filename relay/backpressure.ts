@@ -102,6 +102,11 @@ export interface BackpressureSink {
     publisher: LineConnection,
     lines: LineBlock,
   ): readonly LineConnection[];
+  /**
+   * Returns whether a reader is another relay that is at work. Publishers wait for it without a limit,
+   * because it limits by itself how long its clients hold them up.
+   */
+  isRelayAtWork(reader: LineConnection): boolean;
   /** Called when a publisher may be read from again. */
   onRelease(publisher: LineConnection): void;
 }
@@ -221,8 +226,9 @@ export class Backpressure {
     // The next check comes a little later. The reader must not have held up publishers for too long
     // by then.
     const isPatient = laggard.stuck + CHECK_MS <= this.#maxHold;
-    const mayBlock = laggard.lags && isPatient && laggard.blockedMs < this.#maxTotalHold &&
-      !reader.isOutOfCredit;
+    const isInTime = isPatient && laggard.blockedMs < this.#maxTotalHold;
+    const mayBlock = laggard.lags && !reader.isOutOfCredit &&
+      (isInTime || this.#sink.isRelayAtWork(reader));
     if (mayBlock) this.#blocking.add(reader);
     else this.#blocking.delete(reader);
   }

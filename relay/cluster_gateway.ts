@@ -35,7 +35,7 @@ export interface GatewaySink {
   onLinkLines(connection: LineConnection, lines: LineBlock): void;
   /** Called when lines have been queued for another relay. */
   onQueued(connection: LineConnection): void;
-  /** Called when the link to another relay has ended. */
+  /** Called when the link to another relay is about to end. Its last lines still count. */
   onLinkEnd(connection: LineConnection): void;
   /** Called when events of another relay are missing. */
   onGap(relay: string, events: number | undefined): void;
@@ -51,6 +51,7 @@ export interface GatewayParts {
   readonly backplane: Backplane;
   readonly terms: ClusterTerms;
   readonly maxBatchDelay: number;
+  readonly maxPendingBytes: number;
   readonly router: Router<LineConnection>;
 }
 
@@ -69,12 +70,12 @@ export class ClusterGateway implements ClusterSink {
   readonly #router: Router<LineConnection>;
 
   constructor(parts: GatewayParts, sink: GatewaySink) {
-    const { id, backplane, terms, maxBatchDelay, router } = parts;
+    const { id, backplane, terms, router } = parts;
     const validator = new LineValidator(Math.max(terms.maxDepth, MIN_DEPTH));
     this.#validator = validator;
     this.#sink = sink;
     this.#router = router;
-    this.#cluster = new Cluster(id, backplane, terms, maxBatchDelay, this);
+    this.#cluster = new Cluster(id, backplane, terms, parts, this);
     this.routing = new ClusterRouter(router, this.#cluster);
     this.#linkRouter = new LinkRouter(
       router,
@@ -97,6 +98,19 @@ export class ClusterGateway implements ClusterSink {
   /** Whether no other relay can be reached. */
   get isAlone(): boolean {
     return this.#cluster.isAlone;
+  }
+
+  /** Returns whether a connection is to another relay that is at work. */
+  isRelayAtWork(connection: LineConnection): boolean {
+    return !this.isAlone && this.#links.get(connection)?.isAtWork === true;
+  }
+
+  /**
+   * Waits until the other relays have what they have missed while this one was alone. Resolves to
+   * whether nothing was lost.
+   */
+  whenPassedOn(): Promise<boolean> {
+    return this.#cluster.whenPassedOn();
   }
 
   /** Returns the state of the cluster as this relay sees it. */
@@ -131,16 +145,17 @@ export class ClusterGateway implements ClusterSink {
 
   /** Notes that a client more, or one fewer, hears a pattern. */
   noteInterest(pattern: string, queue: string, by: 1 | -1): void {
-    this.#cluster.noteInterest(pattern, queue, by);
+    this.#cluster.interest.note(pattern, queue, by);
   }
 
   /**
-   * Returns a promise that resolves when all other relays know the present interest of this one, to `false` if they cannot be expected to. Returns `null` if they know already.
+   * Returns a promise that resolves when all other relays know the present interest of this one, to
+   * `false` if they cannot be expected to. Returns `null` if they know already.
    *
    * @param isForAll Whether a client waits for it that hears everything.
    */
-  whenHeard(isForAll: boolean): Promise<boolean> | null {
-    return this.#cluster.whenHeard(isForAll);
+  whenKnown(isForAll: boolean): Promise<boolean> | null {
+    return this.#cluster.interest.whenKnown(isForAll);
   }
 
   /** Reports to other relays for how many clients their events were queued, as far as it is known. */
@@ -200,7 +215,7 @@ export class ClusterGateway implements ClusterSink {
   }
 
   onLinkEnd(link: Link): void {
-    this.#sink.onLinkEnd(link.connection); // while it is still known as a relay
+    this.#sink.onLinkEnd(link.connection);
     this.#links.delete(link.connection);
     this.#peers.delete(link.connection);
     this.routing.setPeer(link, null);

@@ -7,12 +7,13 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Link, Reach } from "../cluster/links.ts";
 import type { LineConnection } from "../net/line_connection.ts";
+import type { Lines } from "../net/piece.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import { decoder } from "../protocol/utf8.ts";
 import { Delivery, Receipts } from "./receipts.ts";
 import { OpenRequests } from "./open_requests.ts";
 import type { Route, RouteCache } from "./route_cache.ts";
-import { type Lines, QueueFilter, type Router, type Routing, type Search } from "./router.ts";
+import { QueueFilter, type Router, type Routing, type Search } from "./router.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 type Client = Subscriber<LineConnection>;
@@ -156,7 +157,8 @@ export class ClusterRouter implements Routing<LineConnection> {
 
   /**
    * Chooses where an event of a queue goes, in turns that are weighted by the number of members.
-   * Those without a backlog come first. Returns `null` for a client of this relay.
+   * Those without a backlog come first, and those of a relay that is silent last. Returns `null` for a
+   * client of this relay.
    */
   #choose(
     route: Route<LineConnection>,
@@ -166,17 +168,20 @@ export class ClusterRouter implements Routing<LineConnection> {
   ): Link | null {
     const members = route.queues.find(({ queue: { name } }) => name === queue);
     const { open, free } = members?.count(this.#router.excludedGroup(isRequest)) ?? NO_MEMBERS;
-    const isFree = free > 0 || [...relays.keys()].some(({ isBehind }) => !isBehind);
+    const links = [...relays.keys()];
+    const isFree = free > 0 || links.some(({ isBehind }) => !isBehind);
+    const isAtWork = open > 0 || links.some((link) => link.isAtWork);
+    const isLeftOut = (link: Link) => isFree ? link.isBehind : isAtWork && !link.isAtWork;
     const here = isFree ? free : open;
     let total = here;
-    for (const [link, count] of relays) if (!isFree || !link.isBehind) total += count;
+    for (const [link, count] of relays) if (!isLeftOut(link)) total += count;
     const turn = (this.#turns.get(queue) ?? 0) % total;
     if (this.#turns.size > MAX_TURNS) this.#turns.clear();
     this.#turns.set(queue, turn + 1);
     let left = turn - here;
     if (left < 0) return null;
     for (const [link, count] of relays) {
-      if (isFree && link.isBehind) continue;
+      if (isLeftOut(link)) continue;
       left -= count;
       if (left < 0) return link;
     }
@@ -268,7 +273,7 @@ export class LinkRouter implements Routing<LineConnection> {
   readonly #reports = new Receipts<Link>((link, reports) => link.report(reports as Report[]));
   /** The reports about events of this relay that others have handed back. */
   readonly #returned = new Receipts<Link>((link, reports) => {
-    for (const report of reports as Report[]) link.answer(report);
+    for (const report of reports as Report[]) link.answer(report, report.isIncomplete);
     this.#router.answer();
   });
   #link: Link | null = null;
@@ -316,9 +321,11 @@ export class LinkRouter implements Routing<LineConnection> {
     const filter = new QueueFilter(names ?? []);
     if (only) this.#router.deliverToQueues(route, line, isRequest, report, filter, null);
     else this.#router.deliver(route, line, isRequest, report, filter);
-    if (filter.left.size > 0) {
-      this.#cluster.sendInterest(); // so that this relay is not chosen again
+    if (filter.left.size > 0 && link.open) {
+      this.#cluster.interest.send(); // so that this relay is not chosen again
       link.handBack(line.block.bytes.slice(line.start, line.end), [...filter.left], number);
+    } else if (filter.left.size > 0) {
+      this.#clusterRouter.passAgain(route, line, isRequest, report, filter.left, link);
     }
     if (report) this.#reports.add(link, report);
   }

@@ -59,7 +59,7 @@ export interface ClusterPort {
    * if they cannot be expected to. Returns `null` if they know already. `isForAll` is set if a client
    * waits for it that hears everything.
    */
-  whenHeard(isForAll: boolean): Promise<boolean> | null;
+  whenKnown(isForAll: boolean): Promise<boolean> | null;
   /** Tells a client what becomes of the cluster from now on. */
   keepInformed(client: LineConnection): void;
 }
@@ -79,7 +79,7 @@ export interface HistoryPort {
   cancel(client: Client, id: string): void;
 }
 
-const NO_CLUSTER: ClusterPort = { whenHeard: () => null, keepInformed() {} };
+const NO_CLUSTER: ClusterPort = { whenKnown: () => null, keepInformed() {} };
 
 /** Answers the control lines of the clients of one relay. */
 export class ControlHandler {
@@ -222,8 +222,8 @@ export class ControlHandler {
     id: string,
     isNew: boolean,
   ): Promise<void> {
-    const heard = isNew ? this.#cluster.whenHeard(subscriptions.coversAll) : null;
-    const isComplete = heard === null || await heard;
+    const known = isNew ? this.#cluster.whenKnown(subscriptions.coversAll) : null;
+    const isComplete = known === null || await known;
     recipient.send(encodeReceipts([isComplete ? { id } : { id, isIncomplete: true }]), 0);
   }
 

@@ -143,8 +143,9 @@ export interface RelayOptions extends ServeOptions, RateOptions {
   /**
    * What happens while the relay does not reach the others of its cluster. In any case, its clients
    * stay and its limits hold. `"tell"` acknowledges events as ever, and tells the clients of the other
-   * relays what was lost. `"stop"` acknowledges nothing, so that a client does not take an event for
-   * passed on that the other relays may never get.
+   * relays what was lost. `"stop"` acknowledges nothing before the other relays have it, so that a
+   * client does not take an event for passed on that they never get. If events were lost, the clients
+   * that have sent some meanwhile are closed with `overloaded`.
    *
    * @default {"tell"}
    */

@@ -167,7 +167,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
       this.#inspectsClients ? this.#inspector : null,
       options,
       {
-        whenHeard: (isForAll) => this.#gateway?.whenHeard(isForAll) ?? null,
+        whenKnown: (isForAll) => this.#gateway?.whenKnown(isForAll) ?? null,
         keepInformed: (client) => this.#keepInformed(client),
       },
       () => this.#history,
@@ -194,7 +194,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
         };
         const router = this.#router;
         const backplane = await toBackplane(cluster);
-        const parts = { id, backplane, terms, maxBatchDelay, router };
+        const { maxPendingBytes } = limits;
+        const parts = { id, backplane, terms, maxBatchDelay, maxPendingBytes, router };
         return new ClusterGateway(parts, this);
       }
       : null;
@@ -359,6 +360,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     return Array.from(found, ({ recipient }) => recipient);
   }
 
+  isRelayAtWork(reader: LineConnection): boolean {
+    return this.#gateway?.isRelayAtWork(reader) ?? false;
+  }
+
   /** Relays the events among the lines, and answers the control lines. */
   pass(source: LineConnection, { bytes }: LineBlock, parkedMs: number): void {
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
@@ -418,7 +423,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   onState(isAlone: boolean): void {
     const state = isAlone ? "alone" : "together";
     if (this.#stopsAcks && isAlone) this.#handshake.holdAcks();
-    else this.#handshake.releaseAcks();
+    else if (this.#stopsAcks) this.#releaseAcks(this.#gateway!);
     this.#tell({ control: "cluster", state });
     this.#observer.onCluster?.(state);
   }
@@ -434,6 +439,14 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   onHistoryMended(): void {
     this.#handshake.notKept("events could not be kept");
     this.#observer.onHistoryMended?.();
+  }
+
+  /** Acknowledges what was held back, once the other relays have it. */
+  async #releaseAcks(gateway: ClusterGateway): Promise<void> {
+    const isComplete = await gateway.whenPassedOn();
+    if (gateway.isAlone) return;
+    if (isComplete) this.#handshake.releaseAcks();
+    else this.#handshake.denyAcks("events for other relays are lost");
   }
 
   onClusterFault(fault: string): void {

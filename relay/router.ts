@@ -8,7 +8,7 @@
 import type { GroupKind, Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import { type InterestListener, type Subscriber, SubscriptionTable } from "./subscription_table.ts";
 import { WriteCoalescer } from "../server/coalescer.ts";
-import type { Block } from "../net/piece.ts";
+import type { Lines } from "../net/piece.ts";
 import { type Delivery, Receipts, sendReceipts } from "./receipts.ts";
 import { type Route, RouteCache } from "./route_cache.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -35,13 +35,6 @@ export interface RouterOptions<R extends Recipient> {
   readonly onAnswer?: (() => void) | undefined;
   /** Whether the relay keeps events, so that some clients receive these in another way. */
   readonly hasHistory?: boolean | undefined;
-}
-
-/** Whole lines in a block. */
-export interface Lines {
-  readonly block: Block;
-  readonly start: number;
-  readonly end: number;
 }
 
 /** Returns kept events as clients receive them that asked for offsets. */

@@ -172,6 +172,16 @@ export class Handshake {
     this.#unacknowledged ??= new Set();
   }
 
+  /**
+   * Closes the clients whose acknowledgements were held back, because they cannot be given. To them,
+   * these events are unconfirmed.
+   */
+  denyAcks(detail: string): void {
+    const clients = this.#unacknowledged ?? [];
+    this.#unacknowledged = null;
+    for (const client of clients) client.close("overloaded", detail);
+  }
+
   /** Acknowledges what was held back, and everything from now on. */
   releaseAcks(): void {
     const clients = this.#unacknowledged ?? [];

@@ -3,13 +3,15 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
+import { assertLess } from "@std/assert/less";
 import { EbsocketEvent } from "../../mod.ts";
 import { encodeMessage } from "../../protocol/cluster.ts";
 import { Relay, type RelayObserver } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
-import { utf8 } from "../support/bytes.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { numbersOf, TestCluster } from "../support/cluster.ts";
 import { MemoryHub } from "../support/memory_backplane.ts";
+import { SpyRelay } from "../support/spy_relay.ts";
 import { pause, until } from "../support/waiting.ts";
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -197,45 +199,78 @@ Deno.test("Events in the name of clients of others are ignored, and reported onc
   const notes = new Notes();
   await using cluster = new TestCluster(1, { observer: notes });
   const reader = await cluster.connect(0, [">"]);
-  const spy = cluster.hub.backplane();
-  const relay = "rspyspysp";
-  let session = "";
-  spy.join(relay, {
-    onMessage(message) {
-      const [, , theirs] = new TextDecoder().decode(message).split(/[ \n]/);
-      if (message[0] === 0x6c) session = theirs!; // a link
-    },
-    onConnect() {},
-    onDisconnect() {},
-    onFault() {},
-  });
-  const terms = {
-    maxLineBytes: 1_048_576,
-    maxDepth: 64,
-    echo: true,
-    subscribeFirst: false,
-    events: null,
-  };
-  spy.announce(encodeMessage({ control: "here", relay, version: 1, terms, isNew: true }));
-  await until(() => session !== "");
-  const lines = '{"control":"start","events":0}\n' +
-    '{"from":"rother678.c1","event":"forged","id":"1"}\n'.repeat(100) +
-    `{"from":"${relay}.c1","event":"genuine","id":"1"}\n`;
+  await using spy = new SpyRelay(cluster);
+  await spy.join();
   spy.send(
-    cluster.backplanes[0]!.id,
-    encodeMessage({
-      control: "link",
-      relay,
-      session: "AAAAAAAA",
-      peer: session,
-      number: 1,
-      taken: 0,
-    }, utf8(lines)),
+    '{"control":"start","events":0}\n' +
+      '{"from":"rother678.c1","event":"forged","id":"1"}\n'.repeat(100) +
+      `{"from":"${spy.id}.c1","event":"genuine","id":"1"}\n`,
   );
   assertEquals((await reader.recvEvent())!.event, "genuine");
   assertEquals(notes.faults, [
-    `relay ${relay} sent an event in the name of a client of another`,
+    `relay ${spy.id} sent an event in the name of a client of another`,
   ]);
-  spy.announce(encodeMessage({ control: "bye", relay, hasRest: false }));
-  await spy.close();
+});
+
+for (const how of ["leaves", "begins a new link"]) {
+  Deno.test(`Lines about interest that wait for a slow reader disturb nothing when their relay ${how}`, async () => {
+    await using cluster = new TestCluster(1, { maxHold: 8000, maxPendingBytes: 400_000 });
+    const sender = await cluster.connect(0, ["none"]);
+    const [hostname, port] = cluster.relays[0]!.server.address;
+    using slow = await Deno.connect({ hostname, port });
+    await slow.write(utf8('{"control":"subscribe","events":["e"],"id":"s"}\n'));
+    await slow.read(new Uint8Array(100));
+    await using spy = new SpyRelay(cluster);
+    await spy.join();
+    spy.send('{"control":"start","events":0}\n{"control":"interest","version":0,"whole":true}\n');
+    const event = `{"event":"e","__dict__":{"p":"${"x".repeat(2000)}"}}\n`.repeat(5);
+    for (let i = 0; i < 300; i++) {
+      spy.send(`${event}{"control":"interest","version":1,"add":[">","k.${i}"]}\n`.repeat(10));
+      await pause(1);
+    }
+    const links = () => cluster.relays[0]!.stats().cluster!.relays;
+    const sent = 300 * 10 * 5;
+    assertLess(links()[0]!.eventsIn, sent); // The rest waits.
+    if (how === "leaves") spy.leave();
+    else spy.renew();
+    await until(() => how === "leaves" ? links().length === 0 : links()[0]!.eventsIn === 0);
+    spy.announce();
+    await until(() => links().length === 1);
+    spy.leave();
+    await until(() => links().length === 0);
+    assertEquals(await sender.sendEvent(new EbsocketEvent("k.1"), { confirm: true }), 0);
+  });
+}
+
+Deno.test("A relay that leaves goes on doing so when another one begins a new link", async () => {
+  await using cluster = new TestCluster(1);
+  const sender = await cluster.connect(0, ["none"]);
+  await using spy = new SpyRelay(cluster);
+  await spy.join();
+  spy.send('{"control":"start","events":0}\n{"control":"interest","version":0,"whole":true}\n');
+  sender.send("e", { i: 1 }); // It is never confirmed, so that the relay waits.
+  await sender.flush();
+  const closed = cluster.relays[0]!.close();
+  await pause(100);
+  spy.renew();
+  await pause(20);
+  await closed;
+});
+
+Deno.test("A subscription of a queue is confirmed when the other relay knows of it, and not before", async () => {
+  await using cluster = new TestCluster(2);
+  const asking = await cluster.connect(0, ["none"]);
+  const member = await cluster.connect(1, ["x"]);
+  // The other relay hears nothing of the member's for a moment, while their link begins anew.
+  renew(cluster, 0, 1);
+  await pause(2);
+  const { id } = cluster.backplanes[1]!;
+  cluster.hub.dropsMessages = (message) => textOf(message).startsWith(`link ${id}`);
+  let isConfirmed = false;
+  const confirmed = member.subscribe(["job"], { queue: "q" }).then(() => isConfirmed = true);
+  await pause(300);
+  assertEquals(isConfirmed, false);
+  cluster.hub.dropsMessages = () => false;
+  await confirmed;
+  assertEquals(await asking.sendEvent(new EbsocketEvent("job"), { confirm: true }), 1);
 });

@@ -1,19 +1,32 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
-import { Interest } from "../../cluster/interest.ts";
+import { assertGreater } from "@std/assert/greater";
+import { assertLess } from "@std/assert/less";
+import { Interest, InterestFeed } from "../../cluster/interest.ts";
 import { InterestTable } from "../../cluster/interest_table.ts";
 import { decodeInterest, type InterestChange } from "../../protocol/cluster.ts";
 import { matches } from "../../protocol/pattern.ts";
 import { textOf } from "../support/bytes.ts";
 import { randomsFrom } from "../support/random.ts";
 
-function decode(lines: readonly Uint8Array[]): InterestChange[] {
-  return lines.map((line) => decodeInterest(JSON.parse(textOf(line)))!);
+/** Returns the next lines for a relay, decoded. */
+function tell(interest: Interest, feed: InterestFeed): InterestChange[] {
+  feed.add(interest.takeChanges());
+  const changes: InterestChange[] = [];
+  for (let line; (line = feed.next());) {
+    assertLess(line.length, 70_000);
+    changes.push(decodeInterest(JSON.parse(textOf(line)))!);
+  }
+  return changes;
 }
 
 Deno.test("Interest tells each pattern once, and only what has changed", () => {
   const interest = new Interest();
+  const feed = new InterestFeed(interest);
+  assertEquals(tell(interest, feed), [
+    { version: 0, add: [], drop: [], queues: [], isWhole: true },
+  ]);
   interest.change("a", "", 1);
   interest.change("a", "", 1);
   interest.change("b", "", 1);
@@ -21,30 +34,79 @@ Deno.test("Interest tells each pattern once, and only what has changed", () => {
   interest.change("c", "q", 1);
   interest.change("c", "q", 1);
   assert(interest.isChanged);
-  const change = { version: 1, add: ["a"], drop: [], queues: [["c", "q", 2]], isWhole: false };
-  change.queues = [["q", "c", 2]];
-  assertEquals(decode(interest.takeChanges()) as unknown, [change]);
-  assertEquals(interest.takeChanges(), []);
+  assertEquals(tell(interest, feed), [
+    { version: 1, add: ["a"], drop: [], queues: [["q", "c", 2]], isWhole: false },
+  ]);
+  assertEquals(tell(interest, feed), []);
   interest.change("a", "", -1);
   assertFalse(interest.isChanged); // another client still hears it
   interest.change("a", "", -1);
   interest.change("c", "q", -1);
-  const [next] = decode(interest.takeChanges());
+  const [next] = tell(interest, feed);
   assertEquals([next!.version, next!.drop, next!.queues], [2, ["a"], [["q", "c", 1]]]);
+  interest.retire();
+  const [last] = tell(interest, feed);
+  assertEquals(last!.queues, [["q", "c", 0]]);
 });
 
-Deno.test("Interest tells a relay that knows nothing all that the others know", () => {
+Deno.test("A relay that comes late is told everything, in lines of a bounded length", () => {
   const interest = new Interest();
-  assertEquals(decode(interest.all()), [
-    { version: 0, add: [], drop: [], queues: [], isWhole: true },
-  ]);
-  for (let i = 0; i < 1200; i++) interest.change(`a.${i}`, "", 1);
-  assertEquals(decode(interest.takeChanges()).length, 3);
+  const names = Array.from({ length: 1200 }, (_, i) => `${"\u0001".repeat(240)}${i}`);
+  for (const name of names) interest.change(name, name, 1);
+  const before = new InterestFeed(interest);
+  tell(interest, before);
   interest.change("later", "", 1);
-  const all = decode(interest.all());
-  assertEquals(all.map(({ isWhole }) => isWhole), [false, false, true]);
-  assertEquals(all.flatMap(({ add }) => add).length, 1200);
-  assertEquals(all[0]!.version, interest.version);
+  const feed = new InterestFeed(interest);
+  const lines = tell(interest, feed);
+  assertGreater(lines.length, 40);
+  assertEquals(lines.flatMap(({ queues }) => queues.map(([queue]) => queue)).sort(), names.sort());
+  assertEquals(new Set(lines.flatMap(({ add }) => add)), new Set(["later"]));
+  assertEquals(lines.filter(({ isWhole }) => isWhole), lines.slice(-1));
+  assertEquals(lines.filter(({ version }) => version > 0), lines.slice(-1));
+  assertEquals(lines.at(-1)!.version, interest.version);
+});
+
+Deno.test("A relay that takes its lines slowly ends with what is right, whatever has changed meanwhile", () => {
+  const random = randomsFrom(3);
+  const interest = new Interest();
+  const counts = new Map<string, number>();
+  const feeds = [1, 2, 3].map(() => new InterestFeed(interest));
+  const told = feeds.map(() => new Map<string, number>());
+  const take = (i: number) => {
+    const line = feeds[i]!.next();
+    if (!line) return false;
+    const { add, drop, queues } = decodeInterest(JSON.parse(textOf(line)))!;
+    for (const pattern of add) told[i]!.set(`|${pattern}`, 1);
+    for (const pattern of drop) told[i]!.delete(`|${pattern}`);
+    for (const [queue, pattern, members] of queues) {
+      if (members > 0) told[i]!.set(`${queue}|${pattern}`, members);
+      else told[i]!.delete(`${queue}|${pattern}`);
+    }
+    return true;
+  };
+  for (let step = 0; step < 20_000; step++) {
+    const pattern = "p".repeat(200) + random(2000);
+    const queue = random(2) === 0 ? "" : "q";
+    const key = `${queue}|${pattern}`;
+    const count = counts.get(key) ?? 0;
+    const by = count > 0 && random(2) === 0 ? -1 : 1;
+    interest.change(pattern, queue, by);
+    counts.set(key, count + by);
+    if (random(20) > 0) continue;
+    const changes = interest.takeChanges();
+    for (const [i, feed] of feeds.entries()) {
+      feed.add(changes);
+      if (random(100) < 30 * i) take(i);
+    }
+  }
+  const changes = interest.takeChanges();
+  for (const [i, feed] of feeds.entries()) {
+    feed.add(changes);
+    while (take(i));
+    const right = [...counts].filter(([, count]) => count > 0)
+      .map(([key, count]) => [key, key.startsWith("|") ? 1 : count] as const);
+    assertEquals(told[i], new Map(right));
+  }
 });
 
 /** A relay of the table, with all that its clients hear. */

@@ -8,7 +8,11 @@ import { decodeMessage, type LinkHead } from "../../protocol/cluster.ts";
 import { utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
 import { randomsFrom } from "../support/random.ts";
+import { size } from "../support/size.ts";
 import { turn } from "../support/turns.ts";
+
+/** Number of random runs. Ends that never agree are rare. */
+const SEEDS = size(20_000, 200_000);
 
 /** Two relays, and the messages between them that have not arrived. */
 class Pair {
@@ -24,6 +28,7 @@ class Pair {
     return new LinkStream({
       id: `r${`${side}`.repeat(8)}`,
       maxMessageBytes: 1000,
+      maxReadBytes: 65_536,
       send: (message) => this.ways[side]!.push(message),
       whenReady: () => null,
     });
@@ -150,17 +155,17 @@ Deno.test("LinkStream begins anew where the other end is a new one, and ends the
 });
 
 Deno.test("Two ends that are given up at the same time agree on new ones, whatever is on its way", async () => {
-  for (let seed = 1; seed <= 300; seed++) {
+  for (let seed = 1; seed <= SEEDS; seed++) {
     const random = randomsFrom(seed);
     const pair = new Pair();
-    pair.settle();
+    if (seed % 2 === 0) pair.settle(); // Otherwise the first ends may be given up at once.
     for (let i = 0; i < 30; i++) {
       const side = random(2);
       const what = random(10);
       if (what === 0) pair.restart(side);
       else if (what < 4 && pair.streams[side]!.isEstablished) {
         await pair.streams[side]!.write(utf8("old "));
-      } else pair.deliver(side, random(5) === 0);
+      } else pair.deliver(side, random(10) < 3);
     }
     pair.restarts = 0;
     for (const stream of pair.streams) stream.report();

@@ -45,6 +45,23 @@ Deno.test("Members know each other after joining, and that one has left", async 
   await pause(5);
 });
 
+Deno.test("A member that has left answers nobody any more", async () => {
+  const hub = new MemoryHub();
+  const a = member(hub, "raaaaaaaa");
+  const b = member(hub, "rbbbbbbbb");
+  await a.members.join();
+  // Its backplane closes slowly.
+  const { promise, resolve } = Promise.withResolvers<void>();
+  a.backplane.close = () => promise;
+  const left = a.members.leave(false);
+  await b.members.join();
+  assertEquals(b.come, []);
+  resolve();
+  await left;
+  await b.members.leave(false);
+  await pause(5);
+});
+
 for (
   const [name, value, words] of [
     ["maxLineBytes", 2000, /maxLineBytes is 2000, here it is 1000/],

@@ -46,6 +46,7 @@ function setUp(options: Partial<BackpressureBounds & BackpressureSink> = {}) {
       for (const reader of readers) if (!deaf.has(reader)) backpressure.observe(reader);
     },
     recipientsAmong: (some) => some.filter((reader) => !deaf.has(reader)),
+    isRelayAtWork: () => false,
     onRelease: (publisher) => publisher.resume(),
     ...options,
   }, { maxHold: MAX_HOLD, maxParkedBytes: 1000, ...options });
@@ -153,6 +154,23 @@ Deno.test("Backpressure stops waiting for a reader that takes nothing", async ()
   await until(() => passed.length === 1);
   publisher.sends();
   assertEquals(passed.length, 2);
+  await abort();
+});
+
+Deno.test("Backpressure waits for another relay as long as that is at work", async () => {
+  let isAtWork = true;
+  const { abort, backpressure, lag, passed } = setUp({
+    isRelayAtWork: () => isAtWork,
+    maxTotalHold: MAX_HOLD,
+  });
+  const publisher = new Publisher(backpressure);
+  lag();
+  const line = publisher.sends();
+  await pause(3 * MAX_HOLD);
+  assertEquals(passed, []);
+  isAtWork = false;
+  await until(() => passed.length > 0);
+  assertEquals(passed, [line]);
   await abort();
 });
 

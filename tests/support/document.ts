@@ -55,10 +55,22 @@ export class Document implements Disposable {
     return new Command(args, flags, path);
   }
 
-  /** Type-checks all programs in TypeScript. */
-  check(): Program {
-    const paths = this.programs.map((name) => this.#pathOf(name));
-    return new Program(Deno.execPath(), ["check", `--config=${ROOT}/deno.json`, ...paths]);
+  /**
+   * Type-checks all programs in TypeScript of several documents, which takes hardly longer than for
+   * one. Returns the errors in each document, by the order of the documents.
+   */
+  static async check(documents: readonly Document[]): Promise<string[][]> {
+    const paths = documents.flatMap((document) =>
+      document.programs.map((name) => document.#pathOf(name))
+    );
+    const args = ["check", "--quiet", `--config=${ROOT}/deno.json`, ...paths];
+    await using program = new Program(Deno.execPath(), args);
+    const { code, stderr } = await program.end();
+    const errors = stderr.match(/TS\d+ .*?\n\s+at file:\S+/gs) ?? [];
+    if (code !== 0 && errors.length === 0) throw new Error(stderr);
+    return documents.map((document) =>
+      errors.filter((error) => error.includes(document.#folder.path))
+    );
   }
 
   /** Runs the tests in the program `name`. */
