@@ -11,14 +11,14 @@ import type { EventLog } from "../history/log.ts";
 import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
-import { Block } from "../net/piece.ts";
+import { Block, type Lines } from "../net/piece.ts";
 import { copyNumbered, increment, memberBytes, numbersLength } from "../protocol/envelope.ts";
 import { REST } from "../protocol/pattern.ts";
 import { LineArena } from "./ingress.ts";
 import type { Delivery } from "./receipts.ts";
 import type { Keeping, Route, RouteCache } from "./route_cache.ts";
 import { Batch } from "../server/member_diff.ts";
-import type { Lines, Router, Routing, Search } from "./router.ts";
+import type { Router, Routing, Search } from "./router.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 type Client = Subscriber<LineConnection>;
