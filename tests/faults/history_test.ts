@@ -105,7 +105,7 @@ Deno.test(`A relay that is killed ${KILLS} times keeps what it has acknowledged,
     assert(!kept.has(offset));
     kept.set(offset, event.getAttribute("n") as number);
   }
-  const last = Math.max(...kept.keys());
+  const last = [...kept.keys()].reduce((a, b) => Math.max(a, b), 0);
   await until(() => (reader.client.position?.offset ?? 0) >= last);
   await reader.client.close();
   await reading;
