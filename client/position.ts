@@ -218,7 +218,8 @@ export class PositionTracker {
     for (const pattern of replay.patterns) this.#wanted.delete(pattern);
     if (epoch !== this.#epoch) this.#restart(epoch, to);
     if (reason === "ahead") this.#offset = Math.min(this.#offset, to);
-    if (!replay.isResume) this.#moveTo(to);
+    // While others run, the patterns without one wait with them.
+    if (!replay.isResume && !this.#isRunning) this.#moveTo(to);
     if (recovered === false && replay.isReported) this.#onLoss(reason ?? "evicted");
     replay.isAnswered = true;
     replay.offset = from;
