@@ -27,7 +27,7 @@ import {
 import { type Inbox, InboxIterator } from "../net/inbox.ts";
 import type { InvalidEvent } from "./invalid_events.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import type { HistoryOptions } from "./past.ts";
+import type { PastOptions } from "./past.ts";
 import type { PatternOf } from "../protocol/pattern.ts";
 import { currentPort, type Destination } from "./port.ts";
 import { Receiver } from "./receiver.ts";
@@ -740,7 +740,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   history<P extends PatternOf<M>>(
     patterns: P | readonly P[],
-    options?: HistoryOptions,
+    options?: PastOptions,
   ): AsyncGenerator<MatchingEvent<M, P>, void, void> {
     const events: AsyncGenerator<unknown, void, void> = this.#receiver.past.read(
       patterns,

@@ -19,7 +19,7 @@ import { checkSubscribe, describe, split } from "./subscribe_request.ts";
 import type { ControlChannel, SubscriptionManager } from "./subscriptions.ts";
 
 /** Options of {@link EbsocketClient.history}. */
-export interface HistoryOptions {
+export interface PastOptions {
   /**
    * From where on the events are read.
    *
@@ -144,7 +144,7 @@ export class Past {
   /** Returns the kept events that match a pattern. It asks the relay at the first `next()`. */
   read(
     wanted: string | readonly string[],
-    options: HistoryOptions = {},
+    options: PastOptions = {},
   ): AsyncGenerator<EbsocketEvent, void, void> {
     const patterns = typeof wanted === "string" ? [wanted] : wanted;
     checkSubscribe(patterns, options);
@@ -154,7 +154,7 @@ export class Past {
 
   async *#read(
     patterns: readonly string[],
-    { since = "first", partial = false, timeout = 10_000, signal }: HistoryOptions,
+    { since = "first", partial = false, timeout = 10_000, signal }: PastOptions,
   ): AsyncGenerator<EbsocketEvent, void, void> {
     signal?.throwIfAborted();
     const inbox = this.#inboxes.open(`history(${describe(patterns)})`);

@@ -650,9 +650,12 @@ export class SubscriptionManager {
   }
 
   /** Returns whether a received event may match the subscriptions. */
-  admits({ event, to, offset }: EbsocketEvent): boolean {
+  admits({ event, to, offset, id, replyTo }: EbsocketEvent): boolean {
     if (to !== null) return true; // a direct event
-    if (this.#dropsKept && offset !== null) return false;
+    // Before the relay has read the hello, kept events have no offset either.
+    const mayBeKept = offset !== null ||
+      !this.#channel?.isGreeted && id === null && replyTo === null;
+    if (this.#dropsKept && mayBeKept) return false;
     // Until the relay knows this client, it sends the events of a queue to other members.
     if (this.#isUnconfirmed) return this.#refs.matchesWithoutQueue(event);
     if (!this.#isNarrowed) return true;
