@@ -27,7 +27,7 @@ export interface PastOptions {
    */
   readonly since?: Since;
   /**
-   * Whether to read what is left although some events are missing. Otherwise, that is an error.
+   * Whether to read the others if some events are missing. Otherwise, that is an error.
    *
    * @default {false}
    */
@@ -70,7 +70,7 @@ class Question extends PendingRequest {
     this.survives = true;
   }
 
-  /** Returns the line that asks for what has not been received. */
+  /** Returns the line that asks for the events that have not been received. */
   encode(): Uint8Array {
     const { id, patterns, since, isPartial } = this;
     const places = patterns.map((pattern) => replayFor(pattern, since, isPartial).since);

@@ -1,4 +1,4 @@
-/** Random histories: what a client has received, and what its program has taken, is never more or less than its position says. */
+/** Random histories, in which the position of a client is compared with the events that it has. */
 
 import { assertEquals } from "@std/assert/equals";
 import { PositionTracker } from "../../client/position.ts";
@@ -29,11 +29,11 @@ class Model {
     ["main", "service"].map((name) => [name, new Inbox<EbsocketEvent>({}, () => {})]),
   );
   readonly tracker = new PositionTracker(() => [...this.inboxes.values()], new StatusFeed());
-  /** From where on the client wants events of its patterns, and what it has of them. */
+  /** From where on the client wants events of its patterns, and those that it has. */
   readonly starts = new Map<string, number>();
   readonly received = new Map<string, number[]>();
   readonly taken = new Map<string, number[]>();
-  /** The connection: what the relay has not read yet, and the state of its client. */
+  /** The connection: the requests that the relay has not read, and the state of its client. */
   requests: Request[] = [];
   entries: Entry[] = [];
   live = new Set<string>();
@@ -147,7 +147,7 @@ class Model {
       if (!position) continue;
       const taken = position.behind?.[name] ?? position.offset;
       const had = this.taken.get(name)!;
-      // What was taken after an event that waits in the other inbox comes again.
+      // Events that were taken after one that waits in the other inbox come again.
       const counted = this.hasService ? had.filter((offset) => offset <= taken) : had;
       assertEquals(counted, wanted(taken), `taken of ${name}`);
     }
