@@ -99,7 +99,8 @@ export const sub: Command = defineCommand({
 argument is a pattern even if it looks like HOST:PORT.
 
 Reconnects automatically and reports it on standard error. With one of the options about kept
-events, it receives what it has missed then, and reports at its end where to go on with --since.
+events, it then receives those that it has missed, and reports at its end where to go on with
+--since.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
@@ -221,6 +222,9 @@ async function print(
     if (error instanceof ConnectionClosedError) return await news;
     if (error instanceof EbsocketError && error.code === "not-supported" && since !== null) {
       throw new StartError(lackHistory(printable(formatAddress(addressOf(target.where)))));
+    }
+    if (error instanceof EbsocketError && error.code === "not-recovered") {
+      throw new StartError(`${error.message}; --all prints the others`);
     }
     throw error instanceof EbsocketError
       ? new StartError(explainConnectError(error, target))

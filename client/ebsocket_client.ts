@@ -27,7 +27,7 @@ import {
 import { type Inbox, InboxIterator } from "../net/inbox.ts";
 import type { InvalidEvent } from "./invalid_events.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import type { HistoryOptions } from "./past.ts";
+import type { PastOptions } from "./past.ts";
 import type { PatternOf } from "../protocol/pattern.ts";
 import { currentPort, type Destination } from "./port.ts";
 import { Receiver } from "./receiver.ts";
@@ -164,7 +164,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * How much of the relay's history the program has taken, with the option `history`. It covers the
    * events that `recvEvent()`, `recvEvents()`, `pump()` or a loop has returned, and those that could
    * not match the subscriptions. It is plain JSON: another run of the program can pass it to
-   * {@link subscribe} as `since`, and receives what follows.
+   * {@link subscribe} as `since`, and receives the events after it.
    *
    * `null` before the first connection, while a subscription with `since` has no answer, and
    * without the option. A stored position stays valid then.
@@ -431,7 +431,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * their order and each once, and then the others as they happen. The client needs the option
    * `history`.
    *
-   * If the connection ends meanwhile, the client goes on from what it has received. Requests and
+   * If the connection ends meanwhile, the client goes on after the last event that it has received. Requests and
    * other events that the relay does not keep arrive as they happen.
    *
    * @param patterns The patterns to add.
@@ -740,7 +740,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    */
   history<P extends PatternOf<M>>(
     patterns: P | readonly P[],
-    options?: HistoryOptions,
+    options?: PastOptions,
   ): AsyncGenerator<MatchingEvent<M, P>, void, void> {
     const events: AsyncGenerator<unknown, void, void> = this.#receiver.past.read(
       patterns,

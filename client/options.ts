@@ -64,8 +64,8 @@ export interface ClientOptions extends ConnectionOptions, InboxOptions {
   readonly sequence?: boolean;
   /**
    * Keeps track of the client's position in the relay's history, so that {@link
-   * EbsocketClient.position} has it, and the client receives what it has missed when it connects
-   * again. A client that has subscribed to nothing then subscribes to `>`. The server must support
+   * EbsocketClient.position} has it, and the client receives the events that it has missed when it
+   * connects again. A client that has subscribed to nothing then subscribes to `>`. The server must support
    * it. A relay that keeps events does.
    *
    * @default {false}

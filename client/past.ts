@@ -19,7 +19,7 @@ import { checkSubscribe, describe, split } from "./subscribe_request.ts";
 import type { ControlChannel, SubscriptionManager } from "./subscriptions.ts";
 
 /** Options of {@link EbsocketClient.history}. */
-export interface HistoryOptions {
+export interface PastOptions {
   /**
    * From where on the events are read.
    *
@@ -27,7 +27,7 @@ export interface HistoryOptions {
    */
   readonly since?: Since;
   /**
-   * Whether to read what is left although some events are missing. Otherwise, that is an error.
+   * Whether to read the others if some events are missing. Otherwise, that is an error.
    *
    * @default {false}
    */
@@ -70,7 +70,7 @@ class Question extends PendingRequest {
     this.survives = true;
   }
 
-  /** Returns the line that asks for what has not been received. */
+  /** Returns the line that asks for the events that have not been received. */
   encode(): Uint8Array {
     const { id, patterns, since, isPartial } = this;
     const places = patterns.map((pattern) => replayFor(pattern, since, isPartial).since);
@@ -144,7 +144,7 @@ export class Past {
   /** Returns the kept events that match a pattern. It asks the relay at the first `next()`. */
   read(
     wanted: string | readonly string[],
-    options: HistoryOptions = {},
+    options: PastOptions = {},
   ): AsyncGenerator<EbsocketEvent, void, void> {
     const patterns = typeof wanted === "string" ? [wanted] : wanted;
     checkSubscribe(patterns, options);
@@ -154,7 +154,7 @@ export class Past {
 
   async *#read(
     patterns: readonly string[],
-    { since = "first", partial = false, timeout = 10_000, signal }: HistoryOptions,
+    { since = "first", partial = false, timeout = 10_000, signal }: PastOptions,
   ): AsyncGenerator<EbsocketEvent, void, void> {
     signal?.throwIfAborted();
     const inbox = this.#inboxes.open(`history(${describe(patterns)})`);

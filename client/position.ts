@@ -1,9 +1,10 @@
 /**
- * What a client has received of the history of a relay, and how much of that its program has taken.
+ * The position of a client in the history of its relay: how much it has received, and how much of
+ * that its program has taken.
  *
  * The events that a relay has kept arrive in the order of their offsets, except where the client
  * asks for earlier ones. Each such request begins a new span. Within a span, offsets only grow. So
- * the span of the oldest event that waits, and its offset, show what had arrived before it.
+ * the span of the oldest event that waits, and its offset, show how much had arrived before it.
  *
  * A request for kept events, a replay:
  *
@@ -37,14 +38,14 @@ interface Replay {
   /** Everything up to this offset has been received. Unknown before the answer to a new request. */
   offset: number;
   readonly isPartial: boolean;
-  /** Whether it goes on with what an earlier connection has begun. */
+  /** Whether it goes on where an earlier connection has ended. */
   readonly isResume: boolean;
   /** Whether the status reports that it is not recovered. A call reports that itself. */
   readonly isReported: boolean;
   isAnswered: boolean;
 }
 
-/** Events that arrive in the order of their offsets, and what had been received before them. */
+/** Events that arrive in the order of their offsets, and the state before the first of them. */
 interface Span {
   readonly number: number;
   readonly epoch: string;
@@ -61,7 +62,7 @@ export class PositionTracker {
   readonly #inboxes: () => readonly Inbox<EbsocketEvent>[];
   readonly #status: StatusFeed;
   #epoch: string | null = null;
-  /** What has been received for all patterns without a replay. */
+  /** Everything up to this offset has been received, for all patterns without a replay. */
   #offset = 0;
   /** The replays that have been asked for, by the IDs of their lines. */
   readonly #replays = new TextMap<Replay>();
@@ -69,14 +70,14 @@ export class PositionTracker {
   readonly #wanted = new Map<string, ReplayRequest>();
   #span: Span | null = null;
   readonly #spans = new WeakMap<EbsocketEvent, Span>();
-  /** What became of the resumption that is in progress. */
+  /** The result so far of the resumption in progress. */
   #resumption: { reason: LossReason | null; events: number } | null = null;
 
   /**
    * Creates a tracker without a position.
    *
    * @param inboxes Returns the inboxes that the program reads.
-   * @param status Learns what became of each resumption.
+   * @param status Reports the result of each resumption.
    */
   constructor(inboxes: () => readonly Inbox<EbsocketEvent>[], status: StatusFeed) {
     this.#inboxes = inboxes;
@@ -178,7 +179,7 @@ export class PositionTracker {
     this.#replays.delete(id);
   }
 
-  // What arrives, in its order
+  // Arrivals, in their order
 
   /** Notes a received event. */
   onEvent(event: EbsocketEvent): void {
@@ -191,7 +192,7 @@ export class PositionTracker {
 
   /** Notes a control line. Those that are not about the history have no effect. */
   onLine(line: ControlLine): void {
-    // What comes then is not about the patterns that the client has had.
+    // The relay no longer sends the events of the patterns that the position is about.
     if (this.isStopped) return;
     if (line.control === "welcome") return this.#onWelcome(line);
     const answer = decodeReplayAnswer(line);
@@ -218,7 +219,8 @@ export class PositionTracker {
     for (const pattern of replay.patterns) this.#wanted.delete(pattern);
     if (epoch !== this.#epoch) this.#restart(epoch, to);
     if (reason === "ahead") this.#offset = Math.min(this.#offset, to);
-    if (!replay.isResume) this.#moveTo(to);
+    // While others run, the patterns without one wait with them.
+    if (!replay.isResume && !this.#isRunning) this.#moveTo(to);
     if (recovered === false && replay.isReported) this.#onLoss(reason ?? "evicted");
     replay.isAnswered = true;
     replay.offset = from;
@@ -259,7 +261,7 @@ export class PositionTracker {
     this.#offset = Math.max(this.#offset, offset);
   }
 
-  /** Gives up what was received before: the relay has no such history. */
+  /** Gives the position up for another one: the relay has no such history. */
   #restart(epoch: string, offset: number): void {
     this.#epoch = epoch;
     this.#offset = offset;

@@ -57,7 +57,7 @@ export type SessionEvent =
   | { readonly type: "gap"; readonly missed: number }
   | { readonly type: "end"; readonly info: CloseInfo };
 
-/** The control lines that say what a client has received of the history. */
+/** The control lines about the history that a client receives in their place among the events. */
 const HISTORY_LINES = ["welcome", "ack", "live", "at", "gap"];
 
 /** Called with each event of a session. */

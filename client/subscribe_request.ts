@@ -39,8 +39,8 @@ export interface ReplayOptions extends Omit<SubscribeOptions, "queue"> {
   /** From where on the client receives the events that the relay has kept. */
   readonly since: Since;
   /**
-   * Whether the client receives what is left although some events since a position are missing.
-   * Otherwise, it receives no earlier events then.
+   * Whether the client receives the others if some events since a position are missing. Otherwise, it
+   * receives no earlier events then.
    *
    * @default {false}
    */

@@ -14,6 +14,9 @@
  *     narrowed     -> unconfirmed  a new connection begins
  *     unconfirmed  -> narrowed     the relay grants the first line after the hello
  *
+ * A connection whose first lines ask for kept events drops them until the relay has replied to one of
+ * these lines, because they arrive again.
+ *
  * `stopEvents()` removes all subscriptions from the relay and sets `#isStopped`, but keeps them for
  * the connections after `resumeEvents()`. While not `isOnline`, calls are granted at once.
  *
@@ -193,7 +196,7 @@ export class SubscriptionManager {
     signal?.throwIfAborted();
     if (!this.isOnline) {
       this.#refs.add(patterns, queue, owner);
-      for (const each of replay ? patterns : []) this.#position!.want(each, replay!(each));
+      if (replay) this.#want(patterns, replay);
       this.#isNarrowed = true;
       this.#releaseAll();
       return null;
@@ -228,6 +231,11 @@ export class SubscriptionManager {
     // The position of a client that ends is for its next connection, or another run.
     if (this.isOnline && !this.#isStopped) this.#position?.forget(free);
     this.#remove(free, queue ?? NO_QUEUE, 10_000).catch(() => {});
+  }
+
+  /** Notes a request for kept events, for the next connection. */
+  #want(patterns: readonly string[], replayFor: (pattern: string) => ReplayRequest): void {
+    for (const pattern of patterns) this.#position?.want(pattern, replayFor(pattern));
   }
 
   /** Ends the client's own subscription to all events: from now on it has others. */
@@ -566,7 +574,7 @@ export class SubscriptionManager {
     for (const call of this.#adding) {
       if (!this.#pending.remove(call)) continue; // It has timed out, and is repeated.
       const { patterns, replayFor } = call;
-      for (const each of replayFor ? patterns : []) this.#position!.want(each, replayFor!(each));
+      if (replayFor) this.#want(patterns, replayFor);
       this.#confirm();
       this.#complete(call);
       call.grant();
@@ -650,9 +658,12 @@ export class SubscriptionManager {
   }
 
   /** Returns whether a received event may match the subscriptions. */
-  admits({ event, to, offset }: EbsocketEvent): boolean {
+  admits({ event, to, offset, id, replyTo }: EbsocketEvent): boolean {
     if (to !== null) return true; // a direct event
-    if (this.#dropsKept && offset !== null) return false;
+    // Before the relay has read the hello, kept events have no offset either.
+    const mayBeKept = offset !== null ||
+      !this.#channel?.isGreeted && id === null && replyTo === null;
+    if (this.#dropsKept && mayBeKept) return false;
     // Until the relay knows this client, it sends the events of a queue to other members.
     if (this.#isUnconfirmed) return this.#refs.matchesWithoutQueue(event);
     if (!this.#isNarrowed) return true;
@@ -676,9 +687,11 @@ function partsOf(
   patterns: readonly string[],
   queue: string,
   maxLineBytes: number,
-  replayOf: (pattern: string) => ReplayRequest | undefined = () => undefined,
+  replayOf?: (pattern: string) => ReplayRequest | undefined,
 ): Part[] {
-  if (patterns.length === 0) return [NOTHING];
+  if (!replayOf) {
+    return split(patterns, queue, maxLineBytes).map((part) => ({ patterns: part, queue }));
+  }
   const groups = Map.groupBy(patterns, (pattern) => JSON.stringify(replayOf(pattern)));
   return Array.from(groups.values()).flatMap((some) => {
     const replay = replayOf(some[0]!);

@@ -105,6 +105,20 @@ Deno.test("EbsocketClient resumes: each event once, and those before the answer 
   assertEquals(client.position, { epoch: "e1", offset: 113 });
 });
 
+Deno.test("EbsocketClient drops what may be a kept event before the relay has read its hello", async () => {
+  await using relay = await HistoryRelay.connect();
+  relay.server.welcome = null;
+  await relay.session.close();
+  relay.session = await relay.server.session();
+  await relay.session.write('{"event":"a"}\n{"event":"request","id":"r","from":"c2"}\n');
+  await relay.say({ control: "welcome", version: 1, id: "c9", ...keeping(101) });
+  const line = await relay.asked();
+  await relay.grant(line, { recovered: true, from: 100, to: 101 });
+  await relay.keep("a", 101);
+  const names = [await relay.client.recvEvent(), await relay.client.recvEvent()];
+  assertEquals(names.map((event) => event!.event), ["request", "a"]);
+});
+
 Deno.test("EbsocketClient resumes what has no queue, and what it had before", async () => {
   await using relay = new HistoryRelay();
   await relay.client.subscribe(["a", "b"]);

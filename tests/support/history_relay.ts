@@ -13,7 +13,7 @@ export interface Asked extends Said {
   readonly live?: boolean;
 }
 
-/** What the welcome of a relay says of its history. */
+/** The members of a welcome about a history that ends at an offset. */
 export function keeping(offset: number, epoch = "e1"): WelcomeMembers {
   return {
     features: ["subscribe", "ack", "sequence", "stats", "history"],
