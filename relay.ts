@@ -59,7 +59,7 @@ export type { OpenAttributes, OpenEvents } from "./protocol/event.ts";
 export type { ClusterStats, LinkReport, RelayClient, RelayOptions, RelayStats };
 export type { Backplane, BackplaneSink } from "./cluster/backplane.ts";
 export type { ClusterOptions } from "./cluster/options.ts";
-export type { RelayObserver, RelayWebOptions } from "./relay/options.ts";
+export type { RelayChange, RelayObserver, RelayWebOptions } from "./relay/options.ts";
 export type { RateOptions } from "./server/rate_limiter.ts";
 
 /**

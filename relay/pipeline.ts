@@ -7,6 +7,7 @@
 
 import { Backpressure, type BackpressureSink } from "./backpressure.ts";
 import type { Backplane } from "../cluster/backplane.ts";
+import { checkClusterOptions } from "../cluster/nats_options.ts";
 import type { ClusterOptions } from "../cluster/options.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import type { LineConnection } from "../net/line_connection.ts";
@@ -36,7 +37,7 @@ import { ControlHandler } from "./control_handler.ts";
 import { Departures } from "./departures.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
-import type { RelayObserver, RelayOptions } from "./options.ts";
+import type { RelayChange, RelayObserver, RelayOptions } from "./options.ts";
 import { Router, type Routing } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { StatsCollector } from "./stats.ts";
@@ -54,9 +55,13 @@ function featuresOf({ subscribeFirst, cluster }: RelayOptions): Feature[] {
   ];
 }
 
+function isBackplane(cluster: ClusterOptions | Backplane): cluster is Backplane {
+  return typeof cluster === "object" && cluster !== null && "join" in cluster;
+}
+
 /** Returns the way to other relays. Loads what it needs, which most relays do not. */
 async function toBackplane(cluster: ClusterOptions | Backplane): Promise<Backplane> {
-  if ("join" in cluster) return cluster;
+  if (isBackplane(cluster)) return cluster;
   const { NatsBackplane } = await import("../cluster/nats_backplane.ts");
   return new NatsBackplane(cluster);
 }
@@ -109,6 +114,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
   ) {
     const limits = new ConnectionLimits(options);
     const { cluster, echo = true, subscribeFirst = false } = options;
+    if (cluster !== undefined && !isBackplane(cluster)) checkClusterOptions(cluster);
     const maxBatchDelay = checkMaxBatchDelay(options.maxBatchDelay);
     const id = cluster ? `r${randomId(4)}` : "";
     const prefix = cluster ? `${id}.` : "";
@@ -148,6 +154,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
       routes: this.#router.routes,
       departures: this.#departures,
       elsewhere: () => this.#gateway?.clients() ?? [],
+      isHeardElsewhere: (name) => this.#gateway?.isHeardElsewhere(name) ?? false,
     });
     this.#controlHandler = new ControlHandler(
       this.#handshake,
@@ -376,6 +383,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink {
     this.#late.delete(connection);
     if (rest) this.#gateway!.take(connection, rest.bytes, () => false);
     this.#backpressure.forget(connection);
+  }
+
+  onRelay(relay: string, change: RelayChange): void {
+    this.#observer.onRelay?.(relay, change);
   }
 
   onGap(relay: string, events: number | undefined): void {
