@@ -66,7 +66,7 @@ export type { ClusterStats, HistoryStats, LinkReport, RelayClient, RelayOptions,
 export type { Backplane, BackplaneSink } from "./cluster/backplane.ts";
 export type { ClusterOptions } from "./cluster/options.ts";
 export type { HistoryOptions } from "./history/options.ts";
-export type { RelayObserver, RelayWebOptions } from "./relay/options.ts";
+export type { RelayChange, RelayObserver, RelayWebOptions } from "./relay/options.ts";
 export type { RateOptions } from "./server/rate_limiter.ts";
 
 /**

@@ -118,6 +118,7 @@ async function run(settings: RelaySettings): Promise<number> {
       },
       onRefuse: (...refusal) => reporter.onRefuse(...refusal),
       onCluster: (state) => reporter.onCluster(state),
+      onRelay: (relay, change) => reporter.onRelay(relay, change),
       onGap: (relay, events) => reporter.onGap(relay, events),
       onClusterFault: (fault) => reporter.onClusterFault(fault),
       onHistoryFault: (fault) => reporter.onHistoryFault(fault),
@@ -145,6 +146,8 @@ async function run(settings: RelaySettings): Promise<number> {
   } catch (error) {
     throw new StartError(messageOf(error));
   }
+  const { cluster: joined } = relay.stats();
+  if (joined) reporter.joined(joined.relay, joined.relays.length);
   reporter.listening(endpoint);
   const signal = await signalled;
   reporter.stopping(signal);

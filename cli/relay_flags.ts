@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkClusterOptions } from "../cluster/nats_options.ts";
 import { isLoopback } from "../protocol/address.ts";
 import { checkHistoryOptions } from "../history/options.ts";
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
@@ -386,7 +387,23 @@ function toCluster(values: RelayValues, inEnvironment: string | undefined): Clus
   };
   const given = Object.entries(files).filter(([, file]) => file !== undefined);
   const servers = cluster.split(",").map((url) => url.trim());
-  return { servers, ...(name !== undefined && { name }), files: Object.fromEntries(given) };
+  const options = { servers, ...(name !== undefined && { name }) };
+  checkCluster(options, values.cluster === undefined ? "EBSOCKETS_CLUSTER" : "--cluster");
+  return { ...options, files: Object.fromEntries(given) };
+}
+
+/** Checks the servers and the name of a cluster, and names the flags instead of the options. */
+function checkCluster(options: { servers: string[]; name?: string }, source: string): void {
+  if (options.servers.slice(1).some((url) => !url.includes("://"))) {
+    throw new UsageError(`${source} has a comma inside of a URL: write it as %2C`);
+  }
+  try {
+    checkClusterOptions(options);
+  } catch (error) {
+    const text = messageOf(error).replace("Invalid cluster.servers", source)
+      .replace("Invalid cluster.name", "--cluster-name");
+    throw new UsageError(text);
+  }
 }
 
 /** The options that have no effect without a history. */

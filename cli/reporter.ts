@@ -10,7 +10,7 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import { isLocalhost } from "../net/localhost_listener.ts";
 import { countOf } from "../protocol/units.ts";
 import { printable } from "../protocol/printable.ts";
-import type { RelayClient, RelayObserver, RelayStats } from "../relay.ts";
+import type { RelayChange, RelayClient, RelayObserver, RelayStats } from "../relay.ts";
 import { isSilent } from "../relay/stats.ts";
 import { type Endpoint, formatWhere, howToTry } from "./hints.ts";
 import { messageOf } from "./errors.ts";
@@ -108,11 +108,25 @@ export class Reporter implements RelayObserver {
     });
   }
 
+  /** The relay has joined its cluster as `id`. */
+  joined(id: string, others: number): void {
+    const text = `joined the cluster as relay ${id}, with ${countOf(others, "other relay")}`;
+    this.#add("cluster", text, { relay: id, others });
+  }
+
+  /** Another relay has joined the cluster, or has gone. */
+  onRelay(relay: string, change: RelayChange): void {
+    const what = change === "vanished"
+      ? "has vanished without a word"
+      : `has ${change} the cluster`;
+    this.#add("relay", `relay ${relay} ${what}`, { relay, change });
+  }
+
   /** The other relays can be reached again, or no longer. */
   onCluster(state: "together" | "alone"): void {
     const text = state === "alone"
       ? "lost the way to the other relays; events go on among the clients of this one"
-      : "reached the other relays again";
+      : "reached NATS, the way to the other relays, again";
     this.#add("cluster", text, { state });
   }
 

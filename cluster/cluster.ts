@@ -61,6 +61,9 @@ const LOOK_MS = 100;
 /** Least time between two questions for the clients of other relays, in milliseconds. */
 const WHO_MS = 500;
 
+/** Least time between two reports of lost events, in milliseconds. */
+const DROPPED_MS = 1000;
+
 /** Most relays whose counters are remembered. */
 const MAX_TALLIES = 1024;
 
@@ -76,8 +79,10 @@ export interface ClusterSink {
   onQueued(link: Link): void;
   /** Called when a link is about to end, and perhaps to be replaced. Its last lines still count. */
   onLinkEnd(link: Link): void;
-  /** Called when another relay has gone. */
-  onGone(relay: string): void;
+  /** Called when another relay has come. */
+  onCome(relay: string): void;
+  /** Called when another relay has gone, with or without a word. */
+  onGone(relay: string, isSilent: boolean): void;
   /** Called when other relays have answered, or will not. */
   onAnswers(): void;
   /** Called when events of another relay are missing; `events` is how many, if that is known. */
@@ -116,6 +121,9 @@ export class Cluster {
   #gaps = 0;
   #eventsMissing = 0;
   #eventsLost = 0;
+  /** How many of these were reported, and when. */
+  #reportedLost = 0;
+  #reportedAt = -Infinity;
   /** How many had been lost when this relay was last left alone. */
   #lostBefore = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -147,8 +155,8 @@ export class Cluster {
     this.links = new Links(maxBatchDelay, sink);
     this.interest = new InterestReporter(() => this.isAlone);
     this.#members = new Members(id, backplane, terms, {
-      onCome: (relay) => this.#open(relay),
-      onGo: (relay, isComplete) => this.#onGo(relay, isComplete),
+      onCome: (relay) => this.#onCome(relay),
+      onGo: (relay, isComplete, isSilent) => this.#onGo(relay, isComplete, isSilent),
       onLink: (head, part) => this.#onLink(head, part),
       onBeat: () => {
         for (const { stream } of this.links) stream.report();
@@ -250,6 +258,17 @@ export class Cluster {
     this.#members.onFault(fault);
   }
 
+  /** Reports how many events there was no room for, now and then. */
+  #reportDropped(): void {
+    const now = performance.now();
+    const { eventsLost } = this;
+    if (eventsLost === this.#reportedLost || now - this.#reportedAt < DROPPED_MS) return;
+    const count = eventsLost - this.#reportedLost;
+    this.fault(`there was no room for ${count} events for other relays, and they are lost`);
+    this.#reportedLost = eventsLost;
+    this.#reportedAt = now;
+  }
+
   /** Reports events for which there was no room, if there is now. */
   #reportLost(): void {
     for (const link of this.links) link.reportLost();
@@ -318,12 +337,17 @@ export class Cluster {
     this.#sink.onAnswers();
   }
 
-  #onGo(relay: string, isComplete: boolean): void {
+  #onCome(relay: string): void {
+    this.#open(relay);
+    if (!this.#isLeaving) this.#sink.onCome(relay);
+  }
+
+  #onGo(relay: string, isComplete: boolean, isSilent: boolean): void {
     const link = this.links.find(relay);
     if (!link) return;
     this.#close(link);
     this.#tallyOf(relay).wasAway = true;
-    this.#sink.onGone(relay);
+    this.#sink.onGone(relay, isSilent);
     if (!isComplete) this.#onGap(relay, undefined);
   }
 
@@ -373,6 +397,7 @@ export class Cluster {
       this.interest.tell(link);
     }
     this.#reportLost();
+    this.#reportDropped();
     let isDue = false;
     for (const link of this.links) isDue = link.expire(now) || isDue;
     if (isDue) this.#sink.onAnswers();

@@ -46,10 +46,10 @@ export interface MembersSink {
   /** Called when a relay has come. */
   onCome(relay: string): void;
   /**
-   * Called when a relay has gone. `isComplete` is set if it has said so, and none of its events are
-   * missing.
+   * Called when a relay has gone. `isComplete` is set if none of its events are missing, and `isSilent`
+   * if it has not said that it goes.
    */
-  onGo(relay: string, isComplete: boolean): void;
+  onGo(relay: string, isComplete: boolean, isSilent: boolean): void;
   /** Called with each message of a link's stream. */
   onLink(head: LinkHead, part: Uint8Array): void;
   /** Called once a second. */
@@ -113,7 +113,7 @@ export class Members implements BackplaneSink {
     const { head, part } = decoded;
     const { relay } = head;
     if (relay === this.#id) return;
-    if (head.control === "bye") return this.#remove(relay, !head.hasRest);
+    if (head.control === "bye") return this.#remove(relay, !head.hasRest, false);
     if (head.control === "link") {
       // A link that is not expected is answered once the relay has said that it is here.
       if (!this.#silence.has(relay)) return;
@@ -142,7 +142,7 @@ export class Members implements BackplaneSink {
     const differing = names.find((name) => !isEqual(terms[name], this.#terms[name]));
     if (differing === undefined) return "";
     const [theirs, ours] = [terms, this.#terms].map((each) => JSON.stringify(each[differing]));
-    return `its ${differing} is ${theirs}, here it is ${ours}`;
+    return `its ${differing} is ${theirs}, here it is ${ours}; start both with the same`;
   }
 
   onFault(text: string): void {
@@ -170,15 +170,15 @@ export class Members implements BackplaneSink {
     if (this.#backplane.isConnected) {
       this.#announce(false);
       for (const [relay, beats] of this.#silence) {
-        if (beats >= MAX_SILENT_BEATS) this.#remove(relay, false);
+        if (beats >= MAX_SILENT_BEATS) this.#remove(relay, false, true);
         else this.#silence.set(relay, beats + 1);
       }
     }
     this.#sink.onBeat();
   }
 
-  #remove(relay: string, isComplete: boolean): void {
-    if (this.#silence.delete(relay)) this.#sink.onGo(relay, isComplete);
+  #remove(relay: string, isComplete: boolean, isSilent: boolean): void {
+    if (this.#silence.delete(relay)) this.#sink.onGo(relay, isComplete, isSilent);
   }
 
   #announce(isNew: boolean): void {

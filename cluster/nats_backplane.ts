@@ -11,7 +11,7 @@ import { delay } from "@std/async/delay";
 import { ConnectError } from "../errors.ts";
 import { formatAddress } from "../protocol/address.ts";
 import type { Backplane, BackplaneSink } from "./backplane.ts";
-import { NatsConnection, type NatsMember } from "./nats_connection.ts";
+import { NatsConnection, type NatsMember, toAuthenticator } from "./nats_connection.ts";
 import {
   checkClusterOptions,
   type NatsServer,
@@ -58,6 +58,7 @@ export class NatsBackplane implements Backplane {
    */
   constructor(options: ClusterOptions) {
     this.#settings = checkClusterOptions(options);
+    if (options.credentials !== undefined) toAuthenticator(options.credentials); // to check them
   }
 
   /** The longest message, in bytes, at the current server, or else at the last one. */
@@ -132,7 +133,7 @@ export class NatsBackplane implements Backplane {
         return await this.#connect(member);
       } catch (error) {
         if (this.#isClosing) return null;
-        member.sink.onFault((error as Error).message);
+        member.sink.onFault(`${(error as Error).message}; trying again`);
       }
     }
   }

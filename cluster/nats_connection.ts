@@ -5,10 +5,11 @@
  */
 
 import { abortable } from "@std/async/abortable";
+import { type Authenticator, credsAuthenticator } from "@nats-io/nats-core";
 import { errors, NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { formatAddress } from "../protocol/address.ts";
 import { printable } from "../protocol/printable.ts";
-import { NOTHING } from "../protocol/utf8.ts";
+import { encoder, NOTHING } from "../protocol/utf8.ts";
 import type { BackplaneSink } from "./backplane.ts";
 import { type NatsServer, type NatsSettings, urlOf } from "./nats_options.ts";
 import {
@@ -154,7 +155,8 @@ export class NatsConnection {
     const isOne = error.subject.startsWith(this.#one);
     const subject = isOne ? `${this.#one}*` : printable(error.subject);
     const action = error.operation === "publish" ? "publish" : "subscribe";
-    return `the server does not permit this relay to ${action} to ${subject}`;
+    return `the server does not permit this relay to ${action} to ${subject}; ` +
+      "its user has to publish and subscribe to eb.>";
   }
 
   /** Sends a message to all relays. */
@@ -212,13 +214,30 @@ async function withDeadline<T>(
   }
 }
 
+/**
+ * Returns what signs in with the JWT and the seed in a credentials file.
+ *
+ * @throws {TypeError} If the text is not one of such a file.
+ */
+export function toAuthenticator(credentials: string): Authenticator {
+  try {
+    const authenticator = credsAuthenticator(encoder.encode(credentials));
+    authenticator("nonce"); // It reads the text only now.
+    return authenticator;
+  } catch (cause) {
+    const expected = "the text of a NATS credentials file, with a JWT and a seed";
+    throw new TypeError(`Invalid cluster.credentials: expected ${expected}`, { cause });
+  }
+}
+
 /** Connects and logs in. */
 async function logIn(
   { address, isSecure, certName, login }: NatsServer,
-  { authenticator, tls, name }: NatsSettings,
+  { credentials, tls, name }: NatsSettings,
   id: string,
   signal: AbortSignal,
 ): Promise<NatsConnectionImpl> {
+  const authenticator = credentials === undefined ? null : toAuthenticator(credentials);
   const options: NatsTransportOptions = {
     name: `ebsockets relay ${id} of ${name}`,
     servers: [formatAddress(address)],
@@ -236,7 +255,7 @@ async function logIn(
   try {
     return await NatsConnectionImpl.connect(options) as NatsConnectionImpl;
   } catch (error) {
-    throw describeFailure(error as Error, login.token ?? login.user ?? authenticator);
+    throw describeFailure(error as Error, login.token ?? login.user ?? credentials);
   }
 }
 

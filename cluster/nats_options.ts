@@ -4,12 +4,10 @@
  * @module
  */
 
-import { type Authenticator, credsAuthenticator } from "@nats-io/nats-core";
 import { checkClientOptions, type CheckedClientOptions, isIp } from "../net/tls.ts";
 import { type Address, formatAddress } from "../protocol/address.ts";
 import { checkGiven } from "../protocol/option_checks.ts";
 import { inspect } from "../protocol/printable.ts";
-import { encoder } from "../protocol/utf8.ts";
 import type { ClusterOptions } from "./options.ts";
 
 /** The port of a NATS server whose URL has none. */
@@ -41,8 +39,8 @@ export interface NatsSettings {
   readonly servers: readonly NatsServer[];
   /** The name of the cluster. */
   readonly name: string;
-  /** Signs in with the JWT and the seed of the credentials. */
-  readonly authenticator?: Authenticator;
+  /** The text of a credentials file. */
+  readonly credentials?: string;
   /** For servers with encrypted connections. */
   readonly tls: CheckedClientOptions;
 }
@@ -66,7 +64,7 @@ export function checkClusterOptions(options: ClusterOptions): NatsSettings {
   return {
     servers,
     name,
-    ...(credentials !== undefined && { authenticator: checkCredentials(credentials) }),
+    ...(credentials !== undefined && { credentials }),
     tls: checkTls(options, servers),
   };
 }
@@ -82,7 +80,8 @@ function checkServer(text: unknown): NatsServer {
   if (!url || !isNatsUrl(url)) {
     const expected = "a URL such as nats://10.0.0.1:4222 or tls://nats.example.com";
     const got = inspect(typeof text === "string" ? hideLogin(text) : text);
-    throw new TypeError(`Invalid cluster.servers: expected ${expected}, got ${got}`);
+    const advice = typeof text === "string" ? adviceOn(text) : "";
+    throw new TypeError(`Invalid cluster.servers: expected ${expected}, got ${got}${advice}`);
   }
   const address = addressOf(url);
   return {
@@ -91,6 +90,14 @@ function checkServer(text: unknown): NatsServer {
     certName: address[0],
     login: loginOf(url),
   };
+}
+
+/** Returns what is probably wrong with the text of a URL. */
+function adviceOn(text: string): string {
+  if (text.includes("@")) {
+    return '; write "/", "#", "?" and "," in a password as %2F, %23, %3F and %2C';
+  }
+  return /^[\w.-]+(:\d+)?$/.test(text) ? `; did you mean nats://${text}?` : "";
 }
 
 function isNatsUrl({ protocol, hostname, port, pathname, search, hash }: URL): boolean {
@@ -118,17 +125,6 @@ function loginOf({ username, password }: URL): NatsLogin {
 /** Returns the text of a URL without user and password. The URL may be malformed. */
 function hideLogin(text: string): string {
   return text.replace(/^([a-z]+:\/\/)?.*@/is, "$1…@");
-}
-
-function checkCredentials(text: string): Authenticator {
-  try {
-    const authenticator = credsAuthenticator(encoder.encode(text));
-    authenticator("nonce"); // It reads the text only now.
-    return authenticator;
-  } catch (cause) {
-    const expected = "the text of a NATS credentials file, with a JWT and a seed";
-    throw new TypeError(`Invalid cluster.credentials: expected ${expected}`, { cause });
-  }
 }
 
 function checkTls(options: ClusterOptions, servers: readonly NatsServer[]): CheckedClientOptions {

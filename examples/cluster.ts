@@ -14,6 +14,7 @@ const ports = Array.from({ length: count }, (_, i) => PORT + 1 + i);
 const HAPROXY = `
 defaults
   mode tcp
+  option redispatch 1
   timeout connect 1s
   timeout client 1h
   timeout server 1h
@@ -81,6 +82,7 @@ try {
     );
   }
   await startProxy();
+  console.log(`Starting ${count} relays: connect to 127.0.0.1:${PORT}; Ctrl+C ends all`);
   const failures = [...relays, ...others].map(async (child) => {
     throw new Error(`A program has ended by itself, with code ${(await child.status).code}`);
   });

@@ -14,6 +14,9 @@ import { countOf, formatBytes, formatExact } from "./units.ts";
 /** The counters that a relay keeps of itself and of each client. */
 const COUNTERS = ["eventsIn", "eventsOut", "bytesIn", "bytesOut"] as const;
 
+/** Bytes from which a queue for another relay is shown. Questions and answers are shorter. */
+const MIN_WAITING_BYTES = 4096;
+
 type Counters = Pick<RelayStats, typeof COUNTERS[number]>;
 
 /** Events and bytes a second; `null` if a rate is unknown. */
@@ -145,17 +148,20 @@ const NOTHING: Counters = { eventsIn: 0, eventsOut: 0, bytesIn: 0, bytesOut: 0 }
 
 /**
  * Returns a function from a client to its counters in the earlier report: 0 if it is new,
- * `undefined` if the report was incomplete.
+ * `undefined` if the report was incomplete, or it is one of another relay.
  */
 function earlierClients(
   before: RelayReport | null,
 ): (client: ClientReport) => Counters | undefined {
   if (!before) return () => undefined;
-  const keyOf = ({ id, relay = "" }: ClientReport) => `${relay}.${id}`;
-  const known = new Map(before.clients.map((client) => [keyOf(client), client]));
+  // When those of other relays were counted is not known.
   const own = before.clients.filter(({ relay }) => relay === undefined);
+  const known = new Map(own.map((client) => [client.id, client]));
   const hasAll = own.length === before.relay.clients;
-  return (client) => known.get(keyOf(client)) ?? (hasAll ? NOTHING : undefined);
+  return ({ id, relay }) => {
+    if (relay !== undefined) return undefined;
+    return known.get(id) ?? (hasAll ? NOTHING : undefined);
+  };
 }
 
 /**
@@ -213,15 +219,16 @@ export function describeFaults({ closes }: RelayStats): string {
 export function describeCluster({ cluster }: RelayStats): string[] {
   if (!cluster) return [];
   const { relay, isAlone, relays, gaps, eventsMissing, eventsLost } = cluster;
-  const behind = relays.filter(({ pendingBytes }) => pendingBytes > 0).map((each) =>
-    `${formatBytes(each.pendingBytes)} waiting for ${printable(each.relay)}`
-  );
+  const behind = relays.filter(({ pendingBytes }) => pendingBytes >= MIN_WAITING_BYTES).map((
+    each,
+  ) => `${formatBytes(each.pendingBytes)} waiting for ${printable(each.relay)}`);
+  const others = countOf(relays.length, "other relay");
+  const missing = eventsMissing > 0 ? `, ${countOf(eventsMissing, "event")} missing` : "";
   return [
-    `relay ${printable(relay)} with ${countOf(relays.length, "other relay")}`,
-    ...(isAlone ? ["alone: the others cannot be reached"] : []),
+    `relay ${printable(relay)} with ${others}${isAlone ? " when it lost NATS" : ""}`,
     ...behind,
     ...(eventsLost > 0 ? [`${countOf(eventsLost, "event")} for others lost`] : []),
-    ...(gaps > 0 ? [`${countOf(gaps, "gap")}, ${countOf(eventsMissing, "event")} missing`] : []),
+    ...(gaps > 0 ? [`${countOf(gaps, "gap")}${missing}`] : []),
   ];
 }
 

@@ -20,6 +20,7 @@ import { LineValidator } from "../protocol/validator.ts";
 import { SubscriberGroup } from "../server/subscriber_group.ts";
 import { ClusterRouter, LinkRouter } from "./cluster_router.ts";
 import { Ingress, type IngressResult } from "./ingress.ts";
+import type { RelayChange } from "./options.ts";
 import type { Router } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { Subscriber } from "./subscription_table.ts";
@@ -37,6 +38,8 @@ export interface GatewaySink {
   onQueued(connection: LineConnection): void;
   /** Called when the link to another relay is about to end. Its last lines still count. */
   onLinkEnd(connection: LineConnection): void;
+  /** Called when another relay has come or gone. */
+  onRelay(relay: string, change: RelayChange): void;
   /** Called when events of another relay are missing. */
   onGap(relay: string, events: number | undefined): void;
   /** Called when other relays can be reached again, or no longer. */
@@ -121,6 +124,12 @@ export class ClusterGateway implements ClusterSink {
   /** Returns clients of the other relays, as these reported them lately, and asks for them anew. */
   clients(): readonly ClientReport[] {
     return this.#cluster.clients();
+  }
+
+  /** Returns whether an event of this name reaches clients of other relays. */
+  isHeardElsewhere(name: string): boolean {
+    const { relays, queues } = this.#cluster.links.reach(name);
+    return relays.size + queues.size > 0;
   }
 
   /** Joins the cluster. Resolves once the interest of the others is known. */
@@ -221,8 +230,13 @@ export class ClusterGateway implements ClusterSink {
     this.routing.setPeer(link, null);
   }
 
-  onGone(relay: string): void {
+  onCome(relay: string): void {
+    this.#sink.onRelay(relay, "joined");
+  }
+
+  onGone(relay: string, isSilent: boolean): void {
     this.routing.requests.fail(relay);
+    this.#sink.onRelay(relay, isSilent ? "vanished" : "left");
   }
 
   reportClients(): readonly ClientReport[] {

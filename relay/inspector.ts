@@ -14,6 +14,7 @@ import {
   MAX_CLIENTS,
   MAX_NAMES,
   MAX_REPORTED_QUEUES,
+  type NameReport,
   type QueueReport,
   type RelayClient,
   type RelayReport,
@@ -56,6 +57,8 @@ export interface Subject<R extends Reported> {
   readonly departures: Departures;
   /** Returns clients of other relays of the cluster, as these reported them lately. */
   elsewhere(): readonly ClientReport[];
+  /** Returns whether an event of this name reaches clients of other relays. */
+  isHeardElsewhere(name: string): boolean;
 }
 
 /** Reports the state of one relay. */
@@ -121,12 +124,18 @@ export class Inspector<R extends Reported> {
       clients: elsewhere.length === 0
         ? own
         : [...own, ...elsewhere].sort(compare).slice(0, MAX_CLIENTS),
-      names: routes.counts(MAX_NAMES),
+      names: routes.counts(MAX_NAMES).map((report) => this.#hearersOf(report)),
       watchedMs,
       version: VERSION,
       queues: this.#subject.largestQueues(MAX_REPORTED_QUEUES),
       departures: departures.latest(),
     };
+  }
+
+  /** Leaves out the number of hearers if there are others at other relays. */
+  #hearersOf({ hearers, ...report }: NameReport): NameReport {
+    const isKnown = hearers !== undefined && !this.#subject.isHeardElsewhere(report.name);
+    return isKnown ? { ...report, hearers } : report;
   }
 
   /** Stops counting. */

@@ -15,6 +15,9 @@ import type { RateOptions } from "../server/rate_limiter.ts";
 import type { ServeOptions } from "../server/options.ts";
 import type { WebOptions } from "../web/options.ts";
 
+/** What has become of another relay of the cluster: `vanished` if it went without a word. */
+export type RelayChange = "joined" | "left" | "vanished";
+
 /** Callbacks for the life of a relay's clients, for example for logging. */
 export interface RelayObserver {
   /** Called when a client has joined. */
@@ -33,6 +36,8 @@ export interface RelayObserver {
   onRefuse?(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void;
   /** Called when the other relays of the cluster can be reached again, or no longer. */
   onCluster?(state: "together" | "alone"): void;
+  /** Called when another relay has joined the cluster, or has gone. `relay` is its ID. */
+  onRelay?(relay: string, change: RelayChange): void;
   /** Called when events of another relay are missing; `events` is how many, if that is known. */
   onGap?(relay: string, events: number | undefined): void;
   /** Called, once for each, with faults of another relay or of a stranger on the backplane. */

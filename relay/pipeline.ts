@@ -7,6 +7,7 @@
 
 import { Backpressure, type BackpressureSink } from "./backpressure.ts";
 import type { Backplane } from "../cluster/backplane.ts";
+import { checkClusterOptions } from "../cluster/nats_options.ts";
 import type { ClusterOptions } from "../cluster/options.ts";
 import type { CloseInfo, CloseReason } from "../errors.ts";
 import { checkHistoryOptions } from "../history/options.ts";
@@ -38,7 +39,7 @@ import { Departures } from "./departures.ts";
 import type { HistoryGateway, HistorySink } from "./history_gateway.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
-import type { RelayObserver, RelayOptions } from "./options.ts";
+import type { RelayChange, RelayObserver, RelayOptions } from "./options.ts";
 import { Router, type Routing } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { StatsCollector } from "./stats.ts";
@@ -57,9 +58,13 @@ function featuresOf({ subscribeFirst, cluster, history }: RelayOptions): Feature
   ];
 }
 
+function isBackplane(cluster: ClusterOptions | Backplane): cluster is Backplane {
+  return typeof cluster === "object" && cluster !== null && "join" in cluster;
+}
+
 /** Returns the way to other relays. Loads what it needs, which most relays do not. */
 async function toBackplane(cluster: ClusterOptions | Backplane): Promise<Backplane> {
-  if ("join" in cluster) return cluster;
+  if (isBackplane(cluster)) return cluster;
   const { NatsBackplane } = await import("../cluster/nats_backplane.ts");
   return new NatsBackplane(cluster);
 }
@@ -115,6 +120,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   ) {
     const limits = new ConnectionLimits(options);
     const { cluster, echo = true, subscribeFirst = false } = options;
+    if (cluster !== undefined && !isBackplane(cluster)) checkClusterOptions(cluster);
     const rules = options.history === undefined ? null : checkHistoryOptions(options.history);
     if (rules && cluster) {
       throw new TypeError("Invalid history: a relay of a cluster does not support it yet");
@@ -160,6 +166,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
       routes: this.#router.routes,
       departures: this.#departures,
       elsewhere: () => this.#gateway?.clients() ?? [],
+      isHeardElsewhere: (name) => this.#gateway?.isHeardElsewhere(name) ?? false,
     });
     this.#controlHandler = new ControlHandler(
       this.#handshake,
@@ -412,6 +419,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     this.#late.delete(connection);
     if (rest) this.#gateway!.take(connection, rest.bytes, () => false);
     this.#backpressure.forget(connection);
+  }
+
+  onRelay(relay: string, change: RelayChange): void {
+    this.#observer.onRelay?.(relay, change);
   }
 
   onGap(relay: string, events: number | undefined): void {

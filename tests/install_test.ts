@@ -1,9 +1,11 @@
 /** A clone becomes a command, which runs from anywhere. */
 
 import { assertEquals } from "@std/assert/equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { PROGRAM } from "../cli/program.ts";
 import config from "../deno.json" with { type: "json" };
 import { TempFolder } from "./support/folder.ts";
+import { freePort } from "./support/free_port.ts";
 import { Program } from "./support/process.ts";
 
 Deno.test({
@@ -31,6 +33,14 @@ Deno.test({
       if (args[0] !== "--version") continue;
       assertEquals(outcome.stdout, `@ebsockets/relay ${config.version}\n`);
     }
+    // A cluster needs a package of npm.
+    const nowhere = `nats://127.0.0.1:${freePort()}`;
+    const args = ["--port", "0", "--cluster", nowhere];
+    await using relay = new Program(`${folder.path}/bin/${PROGRAM}`, args, {
+      cwd: folder.path,
+      env,
+    });
+    assertStringIncludes((await relay.end()).stderr, "is a NATS server running there?");
   },
 });
 

@@ -50,7 +50,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "relay.ts": [...SERVER, "schema/", "web/", "cluster/", "history/", "relay/"],
   "web.ts": [...NET, "schema/", "client/"],
   "testing.ts": [...ROOMS, ...DOORS],
-  "cli/": [...ROOMS, ...DOORS],
+  "cli/": [...ROOMS, "cluster/", ...DOORS],
   "mod.ts": [...ROOMS, ...DOORS, "cli/"],
 };
 

@@ -8,6 +8,7 @@
  */
 
 import { PROGRAM } from "../cli/program.ts";
+import config from "../deno.json" with { type: "json" };
 
 const root = new URL("../", import.meta.url);
 const library = new URL("vendor/jsr.io/@std/", root);
@@ -32,6 +33,17 @@ async function readVendored(): Promise<Record<string, string> | null> {
   return imports;
 }
 
+/** The packages of npm by their names, and by the names of the modules in them. */
+function packages(): Record<string, string> {
+  const imports: Record<string, string> = {};
+  for (const [name, where] of Object.entries(config.imports)) {
+    if (!where.startsWith("npm:")) continue;
+    imports[name] = where;
+    imports[`${name}/`] = `${where.replace("npm:", "npm:/")}/`;
+  }
+  return imports;
+}
+
 async function readJson(path: string) {
   return JSON.parse(await Deno.readTextFile(new URL(path, library)));
 }
@@ -43,7 +55,8 @@ if (Deno.args.length > 0) {
   );
   Deno.exit(2);
 }
-const imports = await readVendored();
+const vendored = await readVendored();
+const imports = vendored && { ...packages(), ...vendored };
 const map = new URL("vendor/import_map.json", root);
 if (imports) await Deno.writeTextFile(map, JSON.stringify({ imports }));
 const where = imports ? ["--no-config", "--import-map", map.href] : ["--config", "deno.json"];

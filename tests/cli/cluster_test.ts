@@ -15,8 +15,12 @@ needingTest("relay --cluster joins the relays on the same NATS, and says when it
   await using nats = await TestNatsServer.start();
   const args = ["--port=0", "--cluster", nats.url()];
   await using first = new Command(args, ALL);
+  const a = await first.listens();
   await using second = new Command(args, ALL);
-  const [a, b] = await Promise.all([first.listens(), second.listens()]);
+  const b = await second.listens();
+  assertMatch(first.stdout, /joined the cluster as relay r\S+, with 0 other relays$/m);
+  const [, id] = /joined the cluster as relay (r\S+), with 1 other relay$/m.exec(second.stdout)!;
+  await first.expect(new RegExp(`relay ${id} has joined the cluster`));
   await using sub = new Command(["sub", `${a[0]}:${a[1]}`, "e.*"], ALL);
   await eventually(async () => {
     await using pub = new Command(["pub", `${b[0]}:${b[1]}`, "e.x", "n:=1"], ALL);
@@ -26,7 +30,9 @@ needingTest("relay --cluster joins the relays on the same NATS, and says when it
   await nats.kill();
   await first.expect(/lost the way to the other relays/);
   await nats.restart();
-  await first.expect(/reached the other relays again/);
+  await first.expect(/reached NATS, the way to the other relays, again/);
+  await second[Symbol.asyncDispose]();
+  await first.expect(new RegExp(`relay ${id} has vanished without a word`));
 });
 
 Deno.test("relay --cluster without a NATS server there says so and ends", async () => {
@@ -54,4 +60,20 @@ Deno.test("relay --cluster names a URL that is none", async () => {
   assertEquals(code === 0, false);
   assertStringIncludes(stderr, "http://a");
   assertStringIncludes(stderr, "nats://");
+});
+
+Deno.test("relay --cluster names its flags, and says what to write", async () => {
+  const cases: [args: string[], env: Record<string, string>, words: RegExp][] = [
+    [["--cluster=127.0.0.1:4222"], {}, /--cluster: .*did you mean nats:\/\/127.0.0.1:4222\?/],
+    [["--cluster=nats://a", "--cluster-name=a b"], {}, /--cluster-name: expected 1 to 64 letters/],
+    [[], { EBSOCKETS_CLUSTER: "nats://u:s3/cret@host" }, /EBSOCKETS_CLUSTER: .*as %2F/],
+    [[], { EBSOCKETS_CLUSTER: "nats://u:s3,cret@host" }, /EBSOCKETS_CLUSTER has a comma .*%2C/],
+  ];
+  for (const [args, env, words] of cases) {
+    await using relay = new Command(["--port=0", ...args], ALL, "mod.ts", env);
+    const { code, stderr } = await relay.end();
+    assertEquals(code, 2, stderr);
+    assertMatch(stderr, words);
+    assertEquals(/s3|cret/.test(stderr), false, stderr);
+  }
 });

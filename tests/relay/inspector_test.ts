@@ -36,6 +36,7 @@ function setUp(count: number) {
     routes,
     departures,
     elsewhere: () => [],
+    isHeardElsewhere: () => false,
   });
   const stop = () => {
     inspector.stop();
