@@ -36,7 +36,8 @@ export class KeptBlock {
   /** The names in the index, by their numbers. */
   readonly names: string[] = [];
 
-  readonly #bytes: Uint8Array;
+  /** The memory for the lines. */
+  readonly memory: Uint8Array<ArrayBuffer>;
   #size = 0;
   /** The start of each line in the index, and the number of its name. */
   #starts = new Uint32Array(0);
@@ -51,15 +52,15 @@ export class KeptBlock {
   /** Pairs of a line and the sender of this line and those after it. */
   readonly #senders: number[] = [];
 
-  /** Creates a block without events, which has room for `capacity` bytes. */
-  constructor(first: number, capacity: number) {
+  /** Creates a block without events, which has room for as many bytes as `memory` has. */
+  constructor(first: number, memory: Uint8Array<ArrayBuffer>) {
     this.first = first;
-    this.#bytes = new Uint8Array(capacity);
+    this.memory = memory;
   }
 
   /** The lines, each with its `\n`. */
   get bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#size);
+    return this.memory.subarray(0, this.#size);
   }
 
   /** The size of the lines, in bytes. */
@@ -69,7 +70,7 @@ export class KeptBlock {
 
   /** The number of bytes for which there is room. */
   get room(): number {
-    return this.#bytes.length - this.#size;
+    return this.memory.length - this.#size;
   }
 
   /** The offset of the last event. */
@@ -82,7 +83,7 @@ export class KeptBlock {
     if (sender !== NO_SENDER && this.#senders.at(-1) !== sender) {
       this.#senders.push(this.count, sender);
     }
-    this.#bytes.set(lines.subarray(start, end), this.#size);
+    this.memory.set(lines.subarray(start, end), this.#size);
     this.#size += end - start;
     this.count += count;
   }
@@ -123,7 +124,7 @@ export class KeptBlock {
     this.#starts = grown(this.#starts, this.count);
     while (this.#found < this.count) {
       this.#starts[this.#found++] = this.#foundTo;
-      this.#foundTo = this.#bytes.indexOf(LF, this.#foundTo) + 1;
+      this.#foundTo = this.memory.indexOf(LF, this.#foundTo) + 1;
     }
   }
 
@@ -131,7 +132,7 @@ export class KeptBlock {
     this.#findLines();
     this.#nameIds = grown(this.#nameIds, this.count);
     this.#places ??= new Map();
-    const bytes = this.#bytes;
+    const bytes = this.memory;
     validator.open(bytes);
     while (this.#named < this.count) {
       validator.validate(this.#starts[this.#named]!);
@@ -141,7 +142,7 @@ export class KeptBlock {
 
   /** Returns the number of the name from `start` to `end`. */
   #idOf(start: number, end: number): number {
-    const bytes = this.#bytes;
+    const bytes = this.memory;
     const hash = hashBytes(bytes, start, end);
     const known = this.#places!.get(hash);
     if (known && isEqual(bytes, start, end, bytes.subarray(known.start, known.end))) {

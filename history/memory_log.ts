@@ -11,8 +11,18 @@ import { KeptBlock } from "./kept_block.ts";
 import type { EventLog } from "./log.ts";
 import type { HistoryRules } from "./options.ts";
 
-/** Size of a block, in bytes, unless a line is longer. It is what one step of a reader looks at. */
-const BLOCK_BYTES = 65_536;
+/**
+ * Size at which a block ends, in bytes, unless a line is longer. One step of a reader looks at one
+ * block.
+ */
+const BLOCK_BYTES = 262_144;
+
+/**
+ * Memory of a block, as a multiple of this size. So a run of lines, which is mostly shorter than the
+ * rest, goes into one block. To split a run takes much longer than to copy it, because its lines
+ * have to be counted. The system provides memory only once it is used.
+ */
+const MEMORY_FACTOR = 1.5;
 
 /** Least number of blocks in the permitted size, since whole blocks are dropped. */
 const MIN_BLOCKS = 16;
@@ -46,6 +56,8 @@ export class MemoryLog implements EventLog {
   #added = 0;
   /** The offset up to which events were dropped although their block is left. */
   #dropped = 0;
+  /** The memory of a block that was dropped, for the next one. New memory costs more than a copy. */
+  #spare: Uint8Array<ArrayBuffer> | null = null;
 
   /** Creates a log without events. */
   constructor(limits: LogLimits) {
@@ -68,11 +80,11 @@ export class MemoryLog implements EventLog {
     const offset = this.head + 1;
     while (start < end) {
       const entry = this.#entries.at(-1);
-      const room = entry ? entry.block.room : 0;
+      const room = entry && entry.block.size < this.#blockBytes ? entry.block.room : 0;
       const fits = end - start <= room;
       const cut = fits ? end : room > 0 ? lines.lastIndexOf(LF, start + room - 1) + 1 : start;
       if (cut <= start) {
-        this.#open(Math.max(this.#blockBytes, lines.indexOf(LF, start) + 1 - start));
+        this.#open(Math.max(this.#memoryBytes, lines.indexOf(LF, start) + 1 - start));
         continue;
       }
       const part = fits ? count : countLines(lines, start, cut);
@@ -84,9 +96,16 @@ export class MemoryLog implements EventLog {
     return offset;
   }
 
+  /** Size of the memory of a block, in bytes, unless a line is longer. */
+  get #memoryBytes(): number {
+    return Math.ceil(MEMORY_FACTOR * this.#blockBytes);
+  }
+
   #open(capacity: number): void {
     this.#entries.at(-1)?.block.close();
-    const block = new KeptBlock(this.head + 1, capacity);
+    const spare = capacity === this.#memoryBytes ? this.#spare : null;
+    if (spare) this.#spare = null;
+    const block = new KeptBlock(this.head + 1, spare ?? new Uint8Array(capacity));
     this.#entries.push({ block, before: this.#added, marks: [] });
   }
 
@@ -116,6 +135,7 @@ export class MemoryLog implements EventLog {
       if (!isExcess && block.last >= this.first) break;
       this.#dropped = Math.max(this.#dropped, block.last);
       this.bytes -= block.size;
+      if (block.memory.length === this.#memoryBytes) this.#spare = block.memory;
       begin++;
     }
     if (begin > 0) entries.splice(0, begin);

@@ -287,7 +287,7 @@ export abstract class Replay {
       if (skipped === MAX_SKIPPED_NAMES) return false;
       const { value, done } = wish.values.next();
       if (done) wish.values = null;
-      else if (value && (value.sender === NO_SENDER || value.sender !== excluded)) {
+      else if (value && value.sender !== excluded) {
         wish.value = value;
       }
     }

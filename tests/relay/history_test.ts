@@ -398,7 +398,8 @@ Deno.test("Relay tells a slow client which events were dropped before it has rec
   const lines = await readUntil(slow, isEnd);
   slow.close();
   for (const id of [undefined, "h"]) {
-    let at = 0;
+    const ack = lines.find((line) => line.control === "ack" && line.id === (id ?? "s"))!;
+    let at = (ack.history as Line).from as number;
     let gaps = 0;
     for (const { control, id: of, event, past, offset, from, to, reason } of lines) {
       if (control === "gap" && of === id) {
