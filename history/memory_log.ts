@@ -11,18 +11,14 @@ import { KeptBlock } from "./kept_block.ts";
 import type { EventLog } from "./log.ts";
 import type { HistoryRules } from "./options.ts";
 
-/**
- * Size at which a block ends, in bytes, unless a line is longer. One step of a reader looks at one
- * block.
- */
-const BLOCK_BYTES = 262_144;
+/** Memory of a block, in bytes, unless a line is longer. */
+const BLOCK_BYTES = 393_216;
 
 /**
- * Memory of a block, as a multiple of this size. So a run of lines, which is mostly shorter than the
- * rest, goes into one block. To split a run takes much longer than to copy it, because its lines
- * have to be counted. The system provides memory only once it is used.
+ * Share of this memory from which on a block ends with the next run of lines that does not fit. So a
+ * run is mostly not split, which takes longer than to copy it, because its lines have to be counted.
  */
-const MEMORY_FACTOR = 1.5;
+const FULL = 2 / 3;
 
 /** Least number of blocks in the permitted size, since whole blocks are dropped. */
 const MIN_BLOCKS = 16;
@@ -80,11 +76,13 @@ export class MemoryLog implements EventLog {
     const offset = this.head + 1;
     while (start < end) {
       const entry = this.#entries.at(-1);
-      const room = entry && entry.block.size < this.#blockBytes ? entry.block.room : 0;
+      const room = entry ? entry.block.room : 0;
+      // The common case, in which nothing is counted or searched.
       const fits = end - start <= room;
-      const cut = fits ? end : room > 0 ? lines.lastIndexOf(LF, start + room - 1) + 1 : start;
+      const isFull = room <= (1 - FULL) * this.#blockBytes;
+      const cut = fits ? end : isFull ? start : lines.lastIndexOf(LF, start + room - 1) + 1;
       if (cut <= start) {
-        this.#open(Math.max(this.#memoryBytes, lines.indexOf(LF, start) + 1 - start));
+        this.#open(Math.max(this.#blockBytes, lines.indexOf(LF, start) + 1 - start));
         continue;
       }
       const part = fits ? count : countLines(lines, start, cut);
@@ -96,14 +94,9 @@ export class MemoryLog implements EventLog {
     return offset;
   }
 
-  /** Size of the memory of a block, in bytes, unless a line is longer. */
-  get #memoryBytes(): number {
-    return Math.ceil(MEMORY_FACTOR * this.#blockBytes);
-  }
-
   #open(capacity: number): void {
     this.#entries.at(-1)?.block.close();
-    const spare = capacity === this.#memoryBytes ? this.#spare : null;
+    const spare = capacity === this.#blockBytes ? this.#spare : null;
     if (spare) this.#spare = null;
     const block = new KeptBlock(this.head + 1, spare ?? new Uint8Array(capacity));
     this.#entries.push({ block, before: this.#added, marks: [] });
@@ -135,7 +128,7 @@ export class MemoryLog implements EventLog {
       if (!isExcess && block.last >= this.first) break;
       this.#dropped = Math.max(this.#dropped, block.last);
       this.bytes -= block.size;
-      if (block.memory.length === this.#memoryBytes) this.#spare = block.memory;
+      if (block.memory.length === this.#blockBytes) this.#spare = block.memory;
       begin++;
     }
     if (begin > 0) entries.splice(0, begin);
@@ -176,7 +169,9 @@ export class MemoryLog implements EventLog {
 
   bytesAfter(offset: number): number {
     const next = Math.max(offset + 1, this.first);
-    return next > this.head ? 0 : this.#added - this.#entryOf(next).before;
+    if (next > this.head) return 0;
+    const { block, before } = this.#entryOf(next);
+    return this.#added - before - block.startOf(next - block.first);
   }
 
   expire(now: number): void {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { addedLength, findLast, type LineForm, writeLine } from "../history/extract.ts";
+import { addedLength, findLast, type LineForm, MAX_LINES, writeLine } from "../history/extract.ts";
 import { type KeptBlock, NO_SENDER } from "../history/kept_block.ts";
 import type { LastValue } from "../history/last_values.ts";
 import type { EventLog } from "../history/log.ts";
@@ -175,11 +175,16 @@ export abstract class Replay {
     this.finish();
   }
 
-  /** Looks at one block, backwards. */
+  /** Looks at one block, backwards, or prepares that. */
   #search(wish: Wish, search: Search): Need {
     if (search.left > 0 && search.at >= this.log.first) {
       const block = this.#read(search.at);
       if (block instanceof Promise) return block;
+      if (!search.filter.takesAll && !block.isIndexed) {
+        block.index(MAX_LINES);
+        this.#block = block;
+        return "step";
+      }
       const { count, offset } = findLast(
         block,
         search.at,
