@@ -124,6 +124,7 @@ export type {
   ClientReport,
   ClusterStats,
   DepartureReport,
+  HistoryStats,
   LinkReport,
   NameReport,
   QueueReport,

@@ -87,6 +87,7 @@ export type {
   ClientReport,
   ClusterStats,
   DepartureReport,
+  HistoryStats,
   LinkReport,
   NameReport,
   QueueReport,

@@ -708,3 +708,20 @@ Deno.test("Relay refuses a history with invalid options, or in a cluster", () =>
   assertThrows(open({ history: {}, cluster }), TypeError, message);
   server.close();
 });
+
+Deno.test("Relay with a token sends its history to those that have it", async () => {
+  await using relay = await keeping({}, { token: "s3cret", subscribeFirst: true });
+  const hello = '{"control":"hello","token":"s3cret","offsets":true}\n';
+  await using one = await Peer.connect(relay.server.address);
+  await one.send(`${hello}{"event":"a"}\n{"event":"b","ack":"x"}\n`);
+  await one.sees('"ack"');
+  await using two = await Peer.connect(relay.server.address);
+  await two.send(
+    `${hello}{"control":"subscribe","events":["a"],"id":"s","since":{"first":true}}\n`,
+  );
+  await two.sees('"live"');
+  await one.send('{"event":"a"}\n');
+  await two.sees('"offset":3');
+  assertEquals(offsetsOf(two), [1, 3]);
+  assertEquals(offsetsOf(one), []);
+});
