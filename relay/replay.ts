@@ -43,6 +43,8 @@ export interface Wish {
   values: Iterator<LastValue | null> | null;
   /** The next of them, if it is known. */
   value: LastValue | null;
+  /** The names of which they may be, if patterns were dropped since. */
+  narrowed: NameFilter | null;
   /** Called with the offset of {@link from} once a search has ended. */
   readonly onFound: ((from: number) => void) | null;
 }
@@ -66,6 +68,7 @@ export function wishFrom(id: string | null, patterns: Iterable<string>, from: nu
     search: null,
     values: null,
     value: null,
+    narrowed: null,
     onFound: null,
   };
 }
@@ -128,8 +131,13 @@ export abstract class Replay {
 
   /** Drops patterns. */
   protected remove(patterns: readonly string[]): void {
-    for (const wish of this.wishes) for (const each of patterns) wish.patterns.delete(each);
     this.#filter = null;
+    for (const wish of this.wishes) {
+      for (const each of patterns) wish.patterns.delete(each);
+      if (!wish.values) continue;
+      wish.narrowed = this.source.filterOf(wish.patterns);
+      if (wish.value && !wish.narrowed.matches(wish.value.name)) wish.value = null;
+    }
   }
 
   /** Returns a wish for the last `count` events that match. */
@@ -140,7 +148,8 @@ export abstract class Replay {
     onFound: (from: number) => void,
   ): Wish {
     const { head } = this.log;
-    const search = { filter: this.source.filterOf(patterns), left: count, at: head, from: head };
+    const filter = this.source.filterOf(patterns);
+    const search = { filter, left: filter.takesNothing ? 0 : count, at: head, from: head };
     return { ...wishFrom(id, patterns, head), search, onFound };
   }
 
@@ -292,7 +301,7 @@ export abstract class Replay {
       if (skipped === MAX_SKIPPED_NAMES) return false;
       const { value, done } = wish.values.next();
       if (done) wish.values = null;
-      else if (value && value.sender !== excluded) {
+      else if (value && value.sender !== excluded && wish.narrowed?.matches(value.name) !== false) {
         wish.value = value;
       }
     }
