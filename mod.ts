@@ -131,6 +131,7 @@ export type {
   ClientReport,
   ClusterStats,
   DepartureReport,
+  HistoryStats,
   LinkReport,
   NameReport,
   QueueReport,

@@ -90,6 +90,7 @@ export type {
   ClientReport,
   ClusterStats,
   DepartureReport,
+  HistoryStats,
   LinkReport,
   NameReport,
   QueueReport,

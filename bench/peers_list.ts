@@ -202,8 +202,13 @@ const MOSQUITTO = [
 ];
 
 /** The relay of the checkout in `root`. */
-export function relayCommand(root: string, port: number, echo: boolean): ProcessCommand {
-  const args = ["run", "--allow-net", "mod.ts", "--port", `${port}`, "--log", "quiet"];
+export function relayCommand(
+  root: string,
+  port: number,
+  echo: boolean,
+  flags: readonly string[] = [],
+): ProcessCommand {
+  const args = ["run", "--allow-net", "mod.ts", "--port", `${port}`, "--log", "quiet", ...flags];
   return { program: Deno.execPath(), args: [...args, ...echo ? [] : ["--no-echo"]], cwd: root };
 }
 

@@ -30,6 +30,7 @@ Options:
   --repeat N               Runs of each kind (default 5)
   --in-flight N            Events published and not yet received by all (default 4096)
   --compare FOLDER         Measure the checkout in FOLDER too, in turn with this one
+  --history                Measure a relay that keeps events in memory too, in turn
   --websocket              Measure WebSocket too, in turn with TCP
   --help                   Show this help
 
@@ -50,8 +51,15 @@ interface Plan {
   events: number;
   repeat: number;
   inFlight: number;
-  folders: string[];
+  relays: TestedRelay[];
   transports: Transport[];
+}
+
+/** A relay to be measured. */
+interface TestedRelay {
+  name: string;
+  folder: string;
+  flags: string[];
 }
 
 /** How all clients connect, and what they send and get. */
@@ -63,7 +71,7 @@ interface Transport {
 
 /** A relay, a transport and a number of subscribers, with what was measured. */
 interface Case {
-  folder: string;
+  relay: TestedRelay;
   transport: Transport;
   subscribers: number;
   samples: Sample[];
@@ -80,7 +88,7 @@ interface Sample {
 function parse(args: string[]): Plan | null {
   const flags = parseArgs(args, {
     string: ["subscribers", "events", "repeat", "in-flight", "compare"],
-    boolean: ["help", "websocket"],
+    boolean: ["help", "history", "websocket"],
     default: { subscribers: "1,50", events: "1000000", repeat: "5", "in-flight": "4096" },
     unknown: refuseUnknown,
   });
@@ -92,7 +100,13 @@ function parse(args: string[]): Plan | null {
     events: toInteger("--events", flags.events, 1e9),
     repeat: toInteger("--repeat", flags.repeat, 1000),
     inFlight: toInteger("--in-flight", flags["in-flight"], 50_000),
-    folders: flags.compare === undefined ? [ROOT] : [ROOT, toFolder("--compare", flags.compare)],
+    relays: [
+      { name: "this", folder: ROOT, flags: [] },
+      ...flags.compare === undefined
+        ? []
+        : [{ name: "other", folder: toFolder("--compare", flags.compare), flags: [] }],
+      ...flags.history ? [{ name: "history", folder: ROOT, flags: ["--history", "memory"] }] : [],
+    ],
     transports: [
       toTransport("TCP", lines),
       ...flags.websocket ? [toTransport("WebSocket", relayWebsocket)] : [],
@@ -111,7 +125,7 @@ async function run(plan: Plan, _: string[], signal: AbortSignal): Promise<void> 
   await printHead(plan);
   const cases: Case[] = plan.subscribers.flatMap((subscribers) =>
     plan.transports.flatMap((transport) =>
-      plan.folders.map((folder) => ({ folder, transport, subscribers, samples: [] }))
+      plan.relays.map((relay) => ({ relay, transport, subscribers, samples: [] }))
     )
   );
   for (let i = 0; i < plan.repeat; i++) {
@@ -128,7 +142,7 @@ async function tryMeasure(each: Case, plan: Plan, signal: AbortSignal): Promise<
     signal.throwIfAborted();
     const reason = error instanceof Error ? error.message : error;
     throw new Error(
-      `Cannot measure ${nameOf(each.folder)} relay over ${each.transport.name}, ` +
+      `Cannot measure ${each.relay.name} relay over ${each.transport.name}, ` +
         `${each.subscribers} subscribers: ${reason}`,
       { cause: error },
     );
@@ -136,18 +150,18 @@ async function tryMeasure(each: Case, plan: Plan, signal: AbortSignal): Promise<
 }
 
 async function measure(
-  { folder, transport: { wire, stream }, subscribers }: Case,
+  { relay: { folder, flags }, transport: { wire, stream }, subscribers }: Case,
   { events, inFlight }: Plan,
   signal: AbortSignal,
 ): Promise<Sample> {
-  await using relay = await ServerProcess.start(
-    (port) => relayCommand(folder, port, false),
+  await using server = await ServerProcess.start(
+    (port) => relayCommand(folder, port, false, flags),
     { signal },
   );
-  const options = { port: relay.port, wire, streams: [stream], subscribers, inFlight };
+  const options = { port: server.port, wire, streams: [stream], subscribers, inFlight };
   using traffic = await Traffic.connect(options);
   await traffic.publish(WARM_UP_EVENTS);
-  const cpu = relay.meterCpu();
+  const cpu = server.meterCpu();
   const before = performance.now();
   await traffic.publish(events);
   const seconds = (performance.now() - before) / 1000;
@@ -156,10 +170,10 @@ async function measure(
   return { seconds, cpuMicros };
 }
 
-async function printHead({ folders, events, inFlight, repeat }: Plan): Promise<void> {
+async function printHead({ relays, events, inFlight, repeat }: Plan): Promise<void> {
   console.log(await describeMachine());
-  for (const folder of folders) {
-    console.log(`${nameOf(folder)}: commit ${await describeCommit(folder)}`);
+  for (const { name, folder, flags } of relays) {
+    console.log([`${name}: commit ${await describeCommit(folder)}`, ...flags].join(" "));
   }
   console.log(
     `${format(events)} events of ${LINE_BYTES} bytes, at most ${format(inFlight)} in flight; ` +
@@ -177,9 +191,9 @@ const HEADINGS = [
   "relay CPU busy %",
 ];
 
-function toRow({ folder, transport, subscribers, samples }: Case, { events }: Plan): string[] {
+function toRow({ relay, transport, subscribers, samples }: Case, { events }: Plan): string[] {
   return [
-    nameOf(folder),
+    relay.name,
     transport.name,
     `${subscribers}`,
     summarise(samples.map(({ seconds }) => events / seconds)),
@@ -187,10 +201,6 @@ function toRow({ folder, transport, subscribers, samples }: Case, { events }: Pl
     summarise(samples.map(({ cpuMicros }) => cpuMicros && cpuMicros / events), 2),
     summarise(samples.map(({ cpuMicros, seconds }) => cpuMicros && cpuMicros / seconds / 1e4)),
   ];
-}
-
-function nameOf(folder: string): string {
-  return folder === ROOT ? "this" : "other";
 }
 
 function printTable(rows: string[][]): void {

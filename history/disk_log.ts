@@ -197,9 +197,10 @@ export class DiskLog implements EventLog {
     }
     this.#lastAt = Math.max(this.#lastAt, Date.now());
     const at = this.#lastAt;
+    const written = encodeBlock({ first, events, bytes, at }, parts); // before anything is dropped
     const file = await this.#fileFor(first, bytes);
     const segment = this.#segments.at(-1)!;
-    await file.append(encodeBlock({ first, events, bytes, at }, parts));
+    await file.append(written);
     if (this.#rules.sync !== "never") await file.sync();
     segment.size = file.size;
     if (segment.since === Infinity) segment.since = at;

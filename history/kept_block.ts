@@ -7,7 +7,6 @@
 
 import { LF } from "../protocol/ascii.ts";
 import { readString } from "../protocol/envelope.ts";
-import { isEqual } from "../protocol/json_bytes.ts";
 import { hashBytes } from "../protocol/seeded_hash.ts";
 import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
 
@@ -17,8 +16,9 @@ export const NO_SENDER = 0;
 /** Finds the names in lines. A relay has checked the lines, so the depth does not matter. */
 const validator = new LineValidator(MAX_MAX_DEPTH);
 
-/** Initial number of lines in an index. */
+/** Initial number of lines in an index, and number of lines that are added to it at a time. */
 const MIN_LINES = 64;
+const LINES_AT_A_TIME = 256;
 
 /** The place of a name in the bytes of a block. */
 interface NamePlace {
@@ -36,7 +36,8 @@ export class KeptBlock {
   /** The names in the index, by their numbers. */
   readonly names: string[] = [];
 
-  readonly #bytes: Uint8Array;
+  /** The memory for the lines. */
+  readonly memory: Uint8Array<ArrayBuffer>;
   #size = 0;
   /** The start of each line in the index, and the number of its name. */
   #starts = new Uint32Array(0);
@@ -46,20 +47,22 @@ export class KeptBlock {
   #foundTo = 0;
   /** Number of lines whose names are in the index. */
   #named = 0;
+  /** Whether no more lines are added. */
+  #isClosed = false;
   /** Where names are, by the hashes of their bytes. Of two with the same hash, the last one. */
   #places: Map<number, NamePlace> | null = null;
   /** Pairs of a line and the sender of this line and those after it. */
   readonly #senders: number[] = [];
 
-  /** Creates a block without events, which has room for `capacity` bytes. */
-  constructor(first: number, capacity: number) {
+  /** Creates a block without events, which has room for as many bytes as `memory` has. */
+  constructor(first: number, memory: Uint8Array<ArrayBuffer>) {
     this.first = first;
-    this.#bytes = new Uint8Array(capacity);
+    this.memory = memory;
   }
 
   /** The lines, each with its `\n`. */
   get bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#size);
+    return this.memory.subarray(0, this.#size);
   }
 
   /** The size of the lines, in bytes. */
@@ -69,7 +72,7 @@ export class KeptBlock {
 
   /** The number of bytes for which there is room. */
   get room(): number {
-    return this.#bytes.length - this.#size;
+    return this.memory.length - this.#size;
   }
 
   /** The offset of the last event. */
@@ -82,7 +85,7 @@ export class KeptBlock {
     if (sender !== NO_SENDER && this.#senders.at(-1) !== sender) {
       this.#senders.push(this.count, sender);
     }
-    this.#bytes.set(lines.subarray(start, end), this.#size);
+    this.memory.set(lines.subarray(start, end), this.#size);
     this.#size += end - start;
     this.count += count;
   }
@@ -109,56 +112,90 @@ export class KeptBlock {
   startOf(line: number): number {
     if (line === 0) return 0;
     if (line === this.count) return this.#size;
-    if (line >= this.#found) this.#findLines();
+    if (line >= this.#found) this.#findLines(line + LINES_AT_A_TIME);
     return this.#starts[line]!;
+  }
+
+  /** Whether the names of all lines are in the index. */
+  get isIndexed(): boolean {
+    return this.#named === this.count;
+  }
+
+  /** Adds at most `lines` lines to the index. */
+  index(lines: number): void {
+    this.#findNames(this.#named + lines);
   }
 
   /** Returns the number of the name of a line. */
   nameOf(line: number): number {
-    if (line >= this.#named) this.#findNames();
+    if (line >= this.#named) this.#findNames(line + LINES_AT_A_TIME);
     return this.#nameIds[line]!;
   }
 
-  #findLines(): void {
-    this.#starts = grown(this.#starts, this.count);
-    while (this.#found < this.count) {
+  /** Finds the starts of the lines up to a number. */
+  #findLines(to: number): void {
+    const end = Math.min(to, this.count);
+    this.#starts = grown(this.#starts, end);
+    while (this.#found < end) {
       this.#starts[this.#found++] = this.#foundTo;
-      this.#foundTo = this.#bytes.indexOf(LF, this.#foundTo) + 1;
+      this.#foundTo = this.memory.indexOf(LF, this.#foundTo) + 1;
     }
   }
 
-  #findNames(): void {
-    this.#findLines();
-    this.#nameIds = grown(this.#nameIds, this.count);
+  /** Finds the names of the lines up to a number, and their starts on the way. */
+  #findNames(to: number): void {
+    const end = Math.min(to, this.count);
+    this.#starts = grown(this.#starts, end);
+    this.#nameIds = grown(this.#nameIds, end);
     this.#places ??= new Map();
-    const bytes = this.#bytes;
-    validator.open(bytes);
-    while (this.#named < this.count) {
-      validator.validate(this.#starts[this.#named]!);
-      this.#nameIds[this.#named++] = this.#idOf(validator.nameStart, validator.nameEnd);
+    validator.open(this.memory);
+    for (let line = this.#named; line < end; line++) {
+      const isFound = line < this.#found;
+      const start = isFound ? this.#starts[line]! : this.#foundTo;
+      validator.validate(start);
+      this.#nameIds[line] = this.#idOf(validator.nameStart, validator.nameEnd);
+      if (isFound) continue;
+      this.#starts[this.#found++] = start;
+      this.#foundTo = validator.end + 1;
     }
+    this.#named = end;
+    this.#trim();
   }
 
   /** Returns the number of the name from `start` to `end`. */
   #idOf(start: number, end: number): number {
-    const bytes = this.#bytes;
-    const hash = hashBytes(bytes, start, end);
+    const hash = hashBytes(this.memory, start, end);
     const known = this.#places!.get(hash);
-    if (known && isEqual(bytes, start, end, bytes.subarray(known.start, known.end))) {
-      return known.id;
-    }
-    const id = this.names.push(readString(bytes, start - 1)) - 1;
+    if (known && this.#isEqual(known, start, end)) return known.id;
+    const id = this.names.push(readString(this.memory, start - 1)) - 1;
     this.#places!.set(hash, { id, start, end });
     return id;
   }
 
-  /** Frees what is needed only to index further lines. No more are added. */
+  #isEqual(place: NamePlace, start: number, end: number): boolean {
+    if (place.end - place.start !== end - start) return false;
+    for (let i = place.start; start < end;) {
+      if (this.memory[i++] !== this.memory[start++]) return false;
+    }
+    return true;
+  }
+
+  /** Notes that no more lines are added. */
   close(): void {
-    if (this.#named === this.count) this.#places = null;
+    this.#isClosed = true;
+    this.#trim();
+  }
+
+  /** Frees the memory that only a growing index needs. */
+  #trim(): void {
+    if (!this.#isClosed || !this.isIndexed || this.#places === null) return;
+    this.#starts = this.#starts.slice(0, this.count);
+    this.#nameIds = this.#nameIds.slice(0, this.count);
+    this.#places = null;
   }
 }
 
-/** Returns an array with room for `length` numbers that begins with those of another. */
+/** Returns an array with room for `length` numbers that begins with those of another one. */
 function grown(numbers: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
   if (numbers.length >= length) return numbers;
   const larger = new Uint32Array(Math.max(length, MIN_LINES, 2 * numbers.length));

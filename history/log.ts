@@ -72,7 +72,7 @@ export interface EventLog {
    * that of the next event. An earlier event may be among them, by some milliseconds.
    */
   since(time: number): number | Promise<number>;
-  /** Returns about how many bytes follow the event with this offset: those of its block and later ones. */
+  /** Returns about how many bytes of events follow the event with this offset. */
   bytesAfter(offset: number): number;
   /** Drops the events that have become too old. */
   expire(now: number): void;

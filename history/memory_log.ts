@@ -11,8 +11,14 @@ import { KeptBlock } from "./kept_block.ts";
 import type { EventLog } from "./log.ts";
 import type { HistoryRules } from "./options.ts";
 
-/** Size of a block, in bytes, unless a line is longer. It is what one step of a reader looks at. */
-const BLOCK_BYTES = 65_536;
+/** Memory of a block, in bytes, unless a line is longer. */
+const BLOCK_BYTES = 393_216;
+
+/**
+ * Share of this memory from which on a block ends with the next run of lines that does not fit. So a
+ * run is mostly not split, which takes longer than to copy it, because its lines have to be counted.
+ */
+const FULL = 2 / 3;
 
 /** Least number of blocks in the permitted size, since whole blocks are dropped. */
 const MIN_BLOCKS = 16;
@@ -48,6 +54,8 @@ export class MemoryLog implements EventLog {
   #added = 0;
   /** The offset up to which events were dropped although their block is left. */
   #dropped: number;
+  /** The memory of a block that was dropped, for the next one. New memory costs more than a copy. */
+  #spare: Uint8Array<ArrayBuffer> | null = null;
 
   /** Creates a log without events. The first one gets the offset after `head`. */
   constructor(limits: LogLimits, head = 0) {
@@ -86,8 +94,10 @@ export class MemoryLog implements EventLog {
     while (start < end) {
       const entry = this.#entries.at(-1);
       const room = entry ? entry.block.room : 0;
+      // The common case, in which nothing is counted or searched.
       const fits = end - start <= room;
-      const cut = fits ? end : room > 0 ? lines.lastIndexOf(LF, start + room - 1) + 1 : start;
+      const isFull = room <= (1 - FULL) * this.#blockBytes;
+      const cut = fits ? end : isFull ? start : lines.lastIndexOf(LF, start + room - 1) + 1;
       if (cut <= start) {
         this.#open(Math.max(this.#blockBytes, lines.indexOf(LF, start) + 1 - start));
         continue;
@@ -103,7 +113,9 @@ export class MemoryLog implements EventLog {
 
   #open(capacity: number): void {
     this.#entries.at(-1)?.block.close();
-    const block = new KeptBlock(this.head + 1, capacity);
+    const spare = capacity === this.#blockBytes ? this.#spare : null;
+    if (spare) this.#spare = null;
+    const block = new KeptBlock(this.head + 1, spare ?? new Uint8Array(capacity));
     this.#entries.push({ block, before: this.#added, marks: [] });
   }
 
@@ -133,6 +145,7 @@ export class MemoryLog implements EventLog {
       if (!isExcess && block.last >= this.first) break;
       this.#dropped = Math.max(this.#dropped, block.last);
       this.bytes -= block.size;
+      if (block.memory.length === this.#blockBytes) this.#spare = block.memory;
       begin++;
     }
     if (begin > 0) entries.splice(0, begin);
@@ -173,7 +186,9 @@ export class MemoryLog implements EventLog {
 
   bytesAfter(offset: number): number {
     const next = Math.max(offset + 1, this.first);
-    return next > this.head ? 0 : this.#added - this.#entryOf(next).before;
+    if (next > this.head) return 0;
+    const { block, before } = this.#entryOf(next);
+    return this.#added - before - block.startOf(next - block.first);
   }
 
   expire(now: number): void {

@@ -127,7 +127,7 @@ export function lowest(count: number, condition: (i: number) => boolean): number
 }
 
 function toBlock({ first }: Chunk, bytes: Uint8Array): KeptBlock | null {
-  const block = new KeptBlock(first, bytes.length);
+  const block = new KeptBlock(first, new Uint8Array(bytes.length));
   for (let at = 0; at < bytes.length;) {
     const item = itemAt(bytes, at);
     if (item.kind !== "block") break; // It has been damaged since.

@@ -105,16 +105,14 @@ const NEAR_BYTES = 64;
  * @param first The number of the first event.
  * @param target The destination of the copy.
  * @param at The position in `target` where the copy begins.
- * @param key The key of the numbers.
  */
 export function copyNumbered(
   bytes: Uint8Array,
   first: number,
   target: Uint8Array,
   at: number,
-  key = "seq",
 ): Copied {
-  let member = memberBytes(key, first);
+  let member = memberBytes("seq", first);
   const begin = at;
   let lines = 0;
   let i = 0;
@@ -133,9 +131,74 @@ export function copyNumbered(
       i = next;
     }
     lines++;
-    if (!increment(member)) member = memberBytes(key, first + lines);
+    if (!increment(member)) member = memberBytes("seq", first + lines);
   }
   return { lines, read: i, written: at - begin };
+}
+
+/**
+ * Copies the line from `i` to `end` to `target`, from `at` on, with `member` before all others. Copies
+ * four bytes at a time, because a call takes longer than most lines. Returns the position after it.
+ */
+export function insertMember(
+  source: DataView,
+  i: number,
+  end: number,
+  member: Uint8Array,
+  target: DataView,
+  at: number,
+): number {
+  for (let byte = 0; byte !== OPEN_BRACE; at++) target.setUint8(at, byte = source.getUint8(i++));
+  for (let k = 0; k < member.length; k++) target.setUint8(at++, member[k]!);
+  for (; i + 4 <= end; i = i + 4 | 0, at = at + 4 | 0) {
+    target.setInt32(at, source.getInt32(i, true), true);
+  }
+  while (i < end) target.setUint8(at++, source.getUint8(i++));
+  return at;
+}
+
+/** `\n` in each of four bytes, 1 in each, and bit 7 of each. */
+const LFS = 0x0a0a0a0a;
+const ONES = 0x01010101;
+const HIGH_BITS = 0x80808080;
+
+/**
+ * Returns a copy of events with a number before all other members of each, under another key than
+ * `seq`. Copies four bytes at a time, because there is room for all of them.
+ *
+ * @param bytes The events, as whole lines.
+ * @param first The number of the first event.
+ * @param count The number of events.
+ * @param key The key of the numbers.
+ */
+export function withNumbers(
+  bytes: Uint8Array,
+  first: number,
+  count: number,
+  key: string,
+): Uint8Array<ArrayBuffer> {
+  const target = new Uint8Array(bytes.length + numbersLength(first, count, key));
+  const source = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = new DataView(target.buffer);
+  const last = bytes.length - 4;
+  let member = memberBytes(key, first);
+  let at = 0;
+  let i = 0;
+  for (let lines = 1; i < bytes.length; lines++) {
+    for (let byte = 0; byte !== OPEN_BRACE;) target[at++] = byte = bytes[i++]!;
+    for (let k = 0; k < member.length; k++) target[at++] = member[k]!;
+    while (i <= last) {
+      const word = source.getInt32(i, true);
+      const difference = word ^ LFS;
+      if (((difference - ONES) & ~difference & HIGH_BITS) !== 0) break; // one of them is `\n`
+      view.setInt32(at, word, true);
+      i = i + 4 | 0;
+      at = at + 4 | 0;
+    }
+    for (let byte = 0; byte !== LF;) target[at++] = byte = bytes[i++]!;
+    if (!increment(member)) member = memberBytes(key, first + lines);
+  }
+  return target;
 }
 
 /**

@@ -173,7 +173,7 @@ export class HistoryGateway implements HistoryPort {
   /** Notes what a client asks for in its `hello`. Returns the terms for its `welcome`. */
   greet(client: Client, { offsets }: Hello): HistoryTerms {
     const { log, rules } = this.#keeper;
-    log.expire(performance.now());
+    this.#settle();
     const { epoch, first, head } = log;
     if (offsets) {
       const reader = this.#readerOf(client);
@@ -193,6 +193,7 @@ export class HistoryGateway implements HistoryPort {
   /** Returns the state of the history. */
   stats(): HistoryStats {
     const { log, lastValues } = this.#keeper;
+    this.#settle();
     const { epoch, first, head, bytes, synced, isBroken } = log;
     let catchingUp = 0;
     for (const { catchUp } of this.#readers.values()) if (catchUp) catchingUp++;
@@ -209,6 +210,12 @@ export class HistoryGateway implements HistoryPort {
       namesRefused: lastValues.refused,
       catchingUp,
     };
+  }
+
+  /** Brings the log up to date. */
+  #settle(): void {
+    this.routing.settle();
+    this.#keeper.log.expire(performance.now());
   }
 
   #readerOf({ recipient }: Client): Reader {
@@ -236,6 +243,7 @@ export class HistoryGateway implements HistoryPort {
 
   change(client: Client, request: SubscriptionRequest, after: Subscriptions): number {
     const { control, events, queue } = request;
+    this.#settle();
     if (isQuestion(request)) return this.#follow(client, request, after);
     const { subscriptions } = client;
     const catchUp = this.#readers.get(client.recipient)?.catchUp;
@@ -270,6 +278,7 @@ export class HistoryGateway implements HistoryPort {
 
   read(client: Client, request: SubscriptionRequest): number {
     const question = request as Question;
+    this.#settle();
     const { reads } = this.#readerOf(client);
     const { id } = question;
     const read = new PastRead(client, this.#source, id, () => reads.delete(id));
@@ -295,7 +304,6 @@ export class HistoryGateway implements HistoryPort {
   #wishOf(client: Client, { id, events, replay }: Question, replayer: Replay): Wish {
     const { log } = this.#keeper;
     const { since, isPartial } = replay;
-    log.expire(performance.now());
     const { epoch, head } = log;
     const answer = (place: Place): void => {
       client.recipient.send(encodeReplayAnswer({ id, epoch, ...place, to: head }), 0);
@@ -343,7 +351,7 @@ export class HistoryGateway implements HistoryPort {
    */
   tick(): void {
     const { log } = this.#keeper;
-    log.expire(performance.now());
+    this.#settle();
     if (++this.#checks % CHECKS_PER_NEWS !== 0) return;
     this.#router.flush(); // They must have received what is gathered for them.
     const { head } = log;

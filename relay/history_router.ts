@@ -12,9 +12,9 @@ import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { Block, type Lines } from "../net/piece.ts";
-import { copyNumbered, increment, memberBytes, numbersLength } from "../protocol/envelope.ts";
+import { increment, insertMember, memberBytes, withNumbers } from "../protocol/envelope.ts";
 import { REST } from "../protocol/pattern.ts";
-import { LineArena } from "./ingress.ts";
+import { NOTHING } from "../protocol/utf8.ts";
 import type { Delivery } from "./receipts.ts";
 import type { Keeping, Route, RouteCache } from "./route_cache.ts";
 import { Batch } from "../server/member_diff.ts";
@@ -22,6 +22,8 @@ import type { Router, Routing, Search } from "./router.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 type Client = Subscriber<LineConnection>;
+
+const NO_BLOCK = new Block(NOTHING);
 
 /** The logs of a relay, and what it keeps in them. */
 export interface Keeper {
@@ -46,6 +48,11 @@ export class HistoryRouter implements Routing<LineConnection> {
   #unkept: { readonly batch: Batch; readonly offset: number }[] = [];
   /** The time at which the block arrived. */
   #now = 0;
+  /** Lines in a row that are not in the log yet, and their number. */
+  #block: Block = NO_BLOCK;
+  #start = 0;
+  #end = 0;
+  #count = 0;
 
   constructor(router: Router<LineConnection>, keeper: Keeper) {
     const { keep, keepLast } = keeper.rules;
@@ -120,7 +127,18 @@ export class HistoryRouter implements Routing<LineConnection> {
     this.#router.passTo(id, line, isRequest, delivery);
   }
 
+  /** Adds the gathered events to the log. Must be called before it is read. */
+  settle(): void {
+    if (this.#count === 0) return;
+    const { log, keepsSenders } = this.#keeper;
+    const sender = keepsSenders ? this.#source!.recipient.id : NO_SENDER;
+    log.append(this.#block.bytes, this.#start, this.#end, this.#count, sender, this.#now);
+    this.#block = NO_BLOCK;
+    this.#count = 0;
+  }
+
   end(hasMore: boolean): void {
+    this.settle();
     this.#stamper.reset();
     this.#source = null;
     this.#router.end(hasMore);
@@ -136,48 +154,57 @@ export class HistoryRouter implements Routing<LineConnection> {
     return this.#router.find(id);
   }
 
-  get #sender(): number {
-    return this.#keeper.keepsSenders ? this.#source!.recipient.id : NO_SENDER;
-  }
-
   #keepingOf(name: string): Keeping {
     if (this.#lastKept.matches(name)) return "last";
     return this.#kept.matches(name) ? "kept" : "never";
   }
 
-  /** Adds events to the log. Returns the offset of the first of them. */
+  /** Adds events to those for the log. Returns the offset of the first of them. */
   #append({ block, start, end }: Lines, count: number): number {
-    const { log } = this.#keeper;
-    return log.append(block.bytes, start, end, count, this.#sender, this.#now);
+    const isNext = block === this.#block && start === this.#end;
+    if (!isNext) {
+      this.settle();
+      this.#block = block;
+      this.#start = start;
+    }
+    this.#end = end;
+    this.#count += count;
+    return this.#keeper.log.head + this.#count - count + 1;
   }
 
   #keepLast(name: string, { block, start, end }: Lines, offset: number): void {
     const line = block.bytes.slice(start, end);
-    this.#keeper.lastValues.set({ name, offset, line, sender: this.#sender });
+    const sender = this.#source!.recipient.id;
+    this.#keeper.lastValues.set({ name, offset, line, sender });
   }
 }
 
-/** Smallest size of the memory for stamped lines, in bytes. It doubles while a block goes on. */
-const MIN_ARENA_BYTES = 1024;
-
-const NO_BLOCK = new Block(new Uint8Array(0));
+/** Smallest and largest memory for stamped lines, in bytes. It doubles while a block goes on. */
+const MIN_MEMORY_BYTES = 1024;
+const MAX_MEMORY_BYTES = 65_536;
 
 /** Writes the offsets into kept events, once for all groups that receive them. */
 class Stamper {
-  readonly #arena = new LineArena();
-  /** Bytes written since the last reset. */
-  #written = 0;
-  /** The member with the offset of the last single event, and this offset. */
-  #member = memberBytes("offset", 0);
-  #memberOffset = 0;
+  /** The events to be stamped: the offset of the first one, and their number. */
   #offset = 0;
   #count = 0;
   #isMade = false;
+  /** The stamped events. */
   readonly #made: { -readonly [K in keyof Lines]: Lines[K] } = {
     block: NO_BLOCK,
     start: 0,
     end: 0,
   };
+  /** The member with the offset of the last single event, and this offset. */
+  #member = memberBytes("offset", 0);
+  #memberOffset = 0;
+  /** The block of the last single event. */
+  #source = NO_BLOCK;
+  #sourceView = viewOf(NO_BLOCK);
+  /** Memory for single events, which are adjacent, and how much of it is in use. */
+  #target = NO_BLOCK;
+  #targetView = viewOf(NO_BLOCK);
+  #used = 0;
 
   /** Returns the stamp of one event. It is valid until the next call. */
   prepare(offset: number): (line: Lines) => Lines {
@@ -195,26 +222,39 @@ class Stamper {
 
   /** Starts over with new memory. Earlier lines stay valid for their holders. */
   reset(): void {
-    if (this.#written === 0) return;
-    this.#arena.reset();
-    this.#written = 0;
+    if (this.#used === 0) return;
+    this.#source = this.#target = NO_BLOCK;
+    this.#used = 0;
   }
 
-  readonly #one = ({ block, start, end }: Lines): Lines => {
-    if (this.#isMade) return this.#made;
-    const arena = this.#arena;
-    const reserve = Math.max(MIN_ARENA_BYTES, this.#written);
-    arena.write(block.bytes, start, end - 1, this.#memberOf(this.#offset), reserve);
-    this.#written += arena.end - arena.start;
-    return this.#keep(arena.block, arena.start, arena.end);
-  };
+  readonly #one = (line: Lines): Lines => this.#isMade ? this.#made : this.#stamp(line);
+
+  #stamp({ block, start, end }: Lines): Lines {
+    const member = this.#memberOf(this.#offset);
+    this.#reserve(end - start + member.length);
+    if (block !== this.#source) {
+      this.#source = block;
+      this.#sourceView = viewOf(block);
+    }
+    const at = this.#used;
+    this.#used = insertMember(this.#sourceView, start, end, member, this.#targetView, at);
+    return this.#keep(this.#target, at, this.#used);
+  }
+
+  #reserve(length: number): void {
+    const { length: size } = this.#target.bytes;
+    if (this.#used + length <= size) return;
+    const larger = Math.min(Math.max(MIN_MEMORY_BYTES, 2 * size), MAX_MEMORY_BYTES);
+    this.#target = new Block(new Uint8Array(Math.max(length, larger)));
+    this.#targetView = viewOf(this.#target);
+    this.#used = 0;
+  }
 
   readonly #run = ({ block, start, end }: Lines): Lines => {
     if (this.#isMade) return this.#made;
-    const size = end - start + numbersLength(this.#offset, this.#count, "offset");
-    const bytes = new Uint8Array(size);
-    copyNumbered(block.bytes.subarray(start, end), this.#offset, bytes, 0, "offset");
-    return this.#keep(new Block(bytes), 0, size);
+    const lines = block.bytes.subarray(start, end);
+    const bytes = withNumbers(lines, this.#offset, this.#count, "offset");
+    return this.#keep(new Block(bytes), 0, bytes.length);
   };
 
   #keep(block: Block, start: number, end: number): Lines {
@@ -232,4 +272,8 @@ class Stamper {
     this.#memberOffset = offset;
     return this.#member;
   }
+}
+
+function viewOf({ bytes: { buffer, byteOffset, length } }: Block): DataView {
+  return new DataView(buffer, byteOffset, length);
 }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { addedLength, findLast, type LineForm, writeLine } from "../history/extract.ts";
+import { addedLength, findLast, type LineForm, MAX_LINES, writeLine } from "../history/extract.ts";
 import { type KeptBlock, NO_SENDER } from "../history/kept_block.ts";
 import type { LastValue } from "../history/last_values.ts";
 import type { EventLog } from "../history/log.ts";
@@ -43,6 +43,8 @@ export interface Wish {
   values: Iterator<LastValue | null> | null;
   /** The next of them, if it is known. */
   value: LastValue | null;
+  /** The names of which they may be, if patterns were dropped since. */
+  narrowed: NameFilter | null;
   /** Called with the offset of {@link from} once a search has ended. */
   readonly onFound: ((from: number) => void) | null;
 }
@@ -68,6 +70,7 @@ export function wishFrom(id: string | null, patterns: Iterable<string>, from: nu
     search: null,
     values: null,
     value: null,
+    narrowed: null,
     onFound: null,
   };
 }
@@ -87,6 +90,8 @@ export abstract class Replay {
   protected abstract get end(): number;
   /** A block that had to be waited for. */
   #block: KeptBlock | null = null;
+  /** The offset for which a block had to be waited for. It is damaged if the block begins after it. */
+  #waitedFor = 0;
   /** The filter of the wishes that apply, and their number, if they have not changed since. */
   #filter: NameFilter | null = null;
   #applying = 0;
@@ -130,8 +135,13 @@ export abstract class Replay {
 
   /** Drops patterns. */
   protected remove(patterns: readonly string[]): void {
-    for (const wish of this.wishes) for (const each of patterns) wish.patterns.delete(each);
     this.#filter = null;
+    for (const wish of this.wishes) {
+      for (const each of patterns) wish.patterns.delete(each);
+      if (!wish.values) continue;
+      wish.narrowed = this.source.filterOf(wish.patterns);
+      if (wish.value && !wish.narrowed.matches(wish.value.name)) wish.value = null;
+    }
   }
 
   /** Returns a wish for the last `count` events that match. */
@@ -143,7 +153,8 @@ export abstract class Replay {
   ): Wish {
     const { head } = this.log;
     const filter = this.source.filterOf(patterns);
-    const search = { place: null, filter, left: count, at: head, from: head };
+    const left = filter.takesNothing ? 0 : count;
+    const search = { place: null, filter, left, at: head, from: head };
     return { ...wishFrom(id, patterns, head), search, onFound };
   }
 
@@ -190,7 +201,7 @@ export abstract class Replay {
     this.finish();
   }
 
-  /** Looks at one block, backwards. */
+  /** Looks at one block, backwards, or prepares that. */
   #search(wish: Wish, search: Search): Need {
     if (search.place) {
       return search.place.then((from) => {
@@ -203,6 +214,11 @@ export abstract class Replay {
       if (block instanceof Promise) return block;
       if (block.first > search.at) { // What is before it is damaged.
         search.at = 0;
+        return "step";
+      }
+      if (!search.filter.takesAll && !block.isIndexed) {
+        block.index(MAX_LINES);
+        this.#block = block;
         return "step";
       }
       const { count, offset } = findLast(
@@ -287,9 +303,11 @@ export abstract class Replay {
   #read(offset: number): KeptBlock | Promise<void> {
     const known = this.#block;
     this.#block = null;
-    if (known && known.last >= offset) return known;
+    const isIn = known !== null && known.first <= offset && known.last >= offset;
+    if (isIn || known && this.#waitedFor === offset) return known;
     const block = this.log.read(offset);
     if (!(block instanceof Promise)) return block;
+    this.#waitedFor = offset;
     return block.then((read) => void (this.#block = read));
   }
 
@@ -317,7 +335,7 @@ export abstract class Replay {
       if (skipped === MAX_SKIPPED_NAMES) return false;
       const { value, done } = wish.values.next();
       if (done) wish.values = null;
-      else if (value && (value.sender === NO_SENDER || value.sender !== excluded)) {
+      else if (value && value.sender !== excluded && wish.narrowed?.matches(value.name) !== false) {
         wish.value = value;
       }
     }

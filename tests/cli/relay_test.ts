@@ -619,3 +619,24 @@ Deno.test("relay --no-inspect and --max-subscriptions reach the relay", async ()
   const reasons = one.text.trimEnd().split("\n").map((line) => JSON.parse(line).reason);
   assertEquals(reasons, ["not-allowed", "too-many-subscriptions"]);
 });
+
+Deno.test("relay --history memory keeps the events that its options choose", async () => {
+  const args = ["--port=0", "--history", "memory", "--keep", "a.*", "--keep-count", "2"];
+  await using command = new Command(args);
+  const address = await command.listens();
+  await using sender = await Peer.connect(address);
+  const events = ["a.1", "b", "a.2", "a.3"].map((name) => `{"event":"${name}"}\n`).join("");
+  await sender.send(`${events}{"event":"last","ack":"x"}\n`);
+  await sender.sees('"ack","id":"x"');
+  await using late = await Peer.connect(address);
+  await late.send(
+    '{"control":"subscribe","events":[">"],"id":"s","since":{"first":true},"live":false}\n',
+  );
+  await late.sees('"end"');
+  const [answer, ...lines] = late.text.split("\n").slice(0, -2);
+  assertObjectMatch(JSON.parse(answer!), { id: "s", history: { from: 1, to: 3 } });
+  assertEquals(lines, [
+    '{"offset":2,"past":"s","event":"a.2"}',
+    '{"offset":3,"past":"s","event":"a.3"}',
+  ]);
+});

@@ -130,8 +130,11 @@ function check(
   }
   if (left.length === 0) return;
   const offset = log.first + random(left.length);
-  const rest = left.slice(offset - log.first).reduce((sum, { line }) => sum + utf8(line).length, 0);
-  assert(log.bytesAfter(offset - 1) >= rest);
+  const rest = left.slice(offset - log.first).reduce(
+    (sum, { line }) => sum + utf8(line).length + 1,
+    0,
+  );
+  assertStrictEquals(log.bytesAfter(offset - 1), rest);
   assertStrictEquals(log.bytesAfter(log.head), 0);
   const count = 1 + random(5);
   const wanted = chosen.filter((each) => each.offset <= offset);

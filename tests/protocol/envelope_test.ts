@@ -4,10 +4,12 @@ import fc from "fast-check";
 import {
   copyNumbered,
   cutMember,
+  insertMember,
   memberBytes,
   numbersLength,
   readString,
   spliceMembers,
+  withNumbers,
 } from "../../protocol/envelope.ts";
 import { FROM, LineValidator, TO } from "../../protocol/validator.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
@@ -122,6 +124,32 @@ Deno.test("copyNumbered() puts its number in front of all members of each line, 
         7 + written + numbered[count]!.length > target.length;
       assert(isFull);
       assert(target.subarray(0, 7).every((byte) => byte === 0));
+    }),
+  );
+});
+
+Deno.test("withNumbers() and insertMember() put a member in front of all others of each line", () => {
+  const text = fc.nat(20).map((length) => "xé€😀".repeat(length).slice(0, length));
+  const line = fc.tuple(fc.constantFrom("", " ", "\t ".repeat(40)), text)
+    .map(([space, text]) => `${space}{"event":"a${text.toWellFormed()}"}\n`);
+  const first = fc.constantFrom(1, 9, 95, 99_998, 9_007_199_254_740_900);
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 12 }), first, fc.nat(3), (lines, first, skipped) => {
+      const numbered = lines.map((line, i) => line.replace("{", `{"offset":${first + i},`));
+      const bytes = utf8(`${"?".repeat(skipped)}${lines.join("")}`).subarray(skipped);
+      const result = withNumbers(bytes, first, lines.length, "offset");
+      assertEquals(textOf(result), numbered.join(""));
+      const source = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      const target = new Uint8Array(result.length + skipped);
+      let start = 0;
+      let at = skipped;
+      lines.forEach((line, i) => {
+        const end = start + utf8(line).length;
+        const member = memberBytes("offset", first + i);
+        at = insertMember(source, start, end, member, new DataView(target.buffer), at);
+        start = end;
+      });
+      assertEquals(textOf(target.subarray(skipped)), numbered.join(""));
     }),
   );
 });

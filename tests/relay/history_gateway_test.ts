@@ -4,7 +4,7 @@ import { NO_SENDER } from "../../history/kept_block.ts";
 import { LastValues } from "../../history/last_values.ts";
 import type { EventLog } from "../../history/log.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
-import { checkHistoryOptions } from "../../history/options.ts";
+import { checkHistoryOptions, type HistoryRules } from "../../history/options.ts";
 import type { LineConnection } from "../../net/line_connection.ts";
 import { Block, type Piece } from "../../net/piece.ts";
 import type { SubscriptionRequest } from "../../protocol/control.ts";
@@ -79,8 +79,10 @@ interface Fixture extends Disposable {
   flush(): void;
 }
 
-function open(log: EventLog = new MemoryLog(checkHistoryOptions({}))): Fixture {
-  const rules = checkHistoryOptions({});
+function open(
+  log: EventLog = new MemoryLog(checkHistoryOptions({})),
+  rules: HistoryRules = checkHistoryOptions({}),
+): Fixture {
   const router = new Router<LineConnection>({
     echo: true,
     subscribeFirst: false,
@@ -176,6 +178,35 @@ Deno.test("HistoryGateway waits for blocks that do not come at once", async () =
   assertEquals(offsets(textOf(one)), Array.from({ length: 42 }, (_, i) => i + 1));
   const past = textOf(two).split("\n").filter((line) => line.includes('"past"')).join("\n");
   assertEquals(offsets(past), Array.from({ length: 35 }, (_, i) => i + 6));
+});
+
+Deno.test("HistoryGateway sends no last event of a pattern that was dropped meanwhile", async () => {
+  const rules = checkHistoryOptions({ keepLast: [">"] });
+  using fixture = open(new MemoryLog(rules), rules);
+  const { gateway } = fixture;
+  const names = Array.from({ length: 2000 }, (_, i) => `${"ab"[i % 2]}.${i}`);
+  fixture.publish(fixture.join(), ...names);
+  const client = fixture.join();
+  const reader = client.recipient as unknown as FakeClient;
+  reader.read(0);
+  const replay = { since: "last", isPartial: false, isPast: false } as const;
+  const subscribe: SubscriptionRequest = {
+    control: "subscribe",
+    events: ["a.*", "b.*"],
+    id: "s",
+    replay,
+  };
+  gateway.change(client, subscribe, client.subscriptions.after(subscribe));
+  const before = textOf(client);
+  assertMatch(before, /"b\.3"/);
+  const drop: SubscriptionRequest = { control: "unsubscribe", events: ["b.*"], id: "u" };
+  gateway.change(client, drop, client.subscriptions.after(drop));
+  reader.read(Infinity);
+  await until(() => gateway.stats().catchingUp === 0);
+  const sent = Array.from(textOf(client).matchAll(/"event":"([^"]+)"/g), ([, name]) => name!);
+  const count = Array.from(before.matchAll(/"event"/g)).length;
+  assertEquals(sent.slice(0, count), names.slice(0, count));
+  assertEquals(sent.slice(count), names.slice(count).filter((name) => name.startsWith("a")));
 });
 
 type Line = Record<string, unknown>;

@@ -398,7 +398,8 @@ Deno.test("Relay tells a slow client which events were dropped before it has rec
   const lines = await readUntil(slow, isEnd);
   slow.close();
   for (const id of [undefined, "h"]) {
-    let at = 0;
+    const ack = lines.find((line) => line.control === "ack" && line.id === (id ?? "s"))!;
+    let at = (ack.history as Line).from as number;
     let gaps = 0;
     for (const { control, id: of, event, past, offset, from, to, reason } of lines) {
       if (control === "gap" && of === id) {
@@ -708,4 +709,21 @@ Deno.test("Relay refuses a history with invalid options, or in a cluster", () =>
   const message = "Invalid history: a relay of a cluster does not support it yet";
   assertThrows(open({ history: {}, cluster }), TypeError, message);
   server.close();
+});
+
+Deno.test("Relay with a token sends its history to those that have it", async () => {
+  await using relay = await keeping({}, { token: "s3cret", subscribeFirst: true });
+  const hello = '{"control":"hello","token":"s3cret","offsets":true}\n';
+  await using one = await Peer.connect(relay.server.address);
+  await one.send(`${hello}{"event":"a"}\n{"event":"b","ack":"x"}\n`);
+  await one.sees('"ack"');
+  await using two = await Peer.connect(relay.server.address);
+  await two.send(
+    `${hello}{"control":"subscribe","events":["a"],"id":"s","since":{"first":true}}\n`,
+  );
+  await two.sees('"live"');
+  await one.send('{"event":"a"}\n');
+  await two.sees('"offset":3');
+  assertEquals(offsetsOf(two), [1, 3]);
+  assertEquals(offsetsOf(one), []);
 });
