@@ -293,9 +293,10 @@ export class Router<R extends Recipient> implements Routing<R> {
     excluded: Subscriber<R> | null,
     delivery: Delivery | null,
   ): boolean {
+    const { hearingAll } = this.#groups;
     let isDelivered = false;
-    for (const group of this.#groups.hearingAll) {
-      if (this.#deliver(group, lines, count, excluded, delivery)) isDelivered = true;
+    for (let i = 0; i < hearingAll.length; i++) {
+      if (this.#deliver(hearingAll[i]!, lines, count, excluded, delivery)) isDelivered = true;
     }
     return isDelivered;
   }
@@ -381,27 +382,28 @@ export class Router<R extends Recipient> implements Routing<R> {
     count: number,
     excluded: Subscriber<R> | null,
     delivery: Delivery | null,
+    isOfQueue = false,
   ): boolean {
     const member = excluded?.group === group ? excluded : null;
     if (group.members.size === (member ? 1 : 0)) return false;
     if (this.#stamp !== null && group.kind !== "plain") {
-      if (group.kind === "catching-up") return true; // They come from the history, in their place.
-      lines = this.#stamp(lines);
+      // The events come from the history, in their place. A queue has none.
+      if (group.kind === "stamped") lines = this.#stamp(lines);
+      else if (!isOfQueue) return true;
     }
-    this.#add(group, lines, count, member, delivery);
+    const { block, start, end } = lines;
+    this.#coalescer.add(group, block, start, end, count, member);
+    if (delivery) this.#addReceipt(group, member, delivery);
     return true;
   }
 
-  #add(
+  #addReceipt(
     group: SubscriberGroup<R>,
-    { block, start, end }: Lines,
-    count: number,
     member: Subscriber<R> | null,
-    delivery: Delivery | null,
+    delivery: Delivery,
   ): void {
-    this.#coalescer.add(group, block, start, end, count, member);
-    delivery?.add(group.batch(), member !== null);
-    if (delivery?.isRequest && !this.#groups.hearingAll.includes(group)) group.isUrgent = true;
+    delivery.add(group.batch(), member !== null);
+    if (delivery.isRequest && !this.#groups.hearingAll.includes(group)) group.isUrgent = true;
   }
 
   /** Adds an event for one client of each queue, unless that client receives the event already. */
@@ -421,10 +423,7 @@ export class Router<R extends Recipient> implements Routing<R> {
       if (group) filter?.left.delete(queue.queue.name);
       if (!group || group.line === number) continue;
       group.line = number;
-      // A queue has no history, so its event goes to a client that catches up as it happens.
-      if (group.kind === "catching-up") this.#add(group, line, 1, null, delivery);
-      else if (!this.#deliver(group, line, 1, excluded, delivery)) continue;
-      isDelivered = true;
+      if (this.#deliver(group, line, 1, excluded, delivery, true)) isDelivered = true;
     }
     return isDelivered;
   }
