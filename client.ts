@@ -76,6 +76,7 @@ export type {
   ClientReport,
   ClusterStats,
   DepartureReport,
+  HistoryStats,
   LinkReport,
   NameReport,
   QueueReport,

@@ -61,6 +61,7 @@ export interface LogState {
 export class DiskLog implements EventLog {
   epoch: string;
   synced: number;
+  readonly keepsLater = true;
   isBroken = false;
 
   readonly #folder: LogFolder;

@@ -31,6 +31,8 @@ export interface EventLog {
   readonly head: number;
   /** The size of the blocks of the kept events, in bytes. */
   readonly bytes: number;
+  /** Whether events are kept only a while after they are added, which {@link LogSink} is told. */
+  readonly keepsLater: boolean;
   /** The offset up to which no event can be lost. */
   readonly synced: number;
   /** Whether no event is kept at the moment. Then none may be added. */

@@ -41,6 +41,7 @@ export type LogLimits = Pick<HistoryRules, "keepAge" | "keepBytes" | "keepCount"
 /** Keeps events in memory. */
 export class MemoryLog implements EventLog {
   readonly epoch: string = randomId(4);
+  readonly keepsLater = false;
   readonly isBroken = false;
   readonly isFull = false;
   head: number;

@@ -96,7 +96,7 @@ export class HistoryRouter implements Routing<LineConnection> {
       return this.#router.pass(route, line, isRequest, delivery);
     }
     const offset = this.#append(line, 1);
-    if (delivery && offset > this.#keeper.log.synced) this.#hold(delivery, offset);
+    if (delivery && this.#keeper.log.keepsLater) this.#hold(delivery, offset);
     if (keeping === "last") this.#keepLast(route.name, line, offset);
     this.#router.passKept(route, line, delivery, this.#stamper.prepare(offset));
   }

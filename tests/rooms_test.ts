@@ -55,7 +55,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The rooms whose files name neither Deno nor Node. */
-const PORTABLE = ["protocol/", "schema/", "history/", "client/", "relay/", "page/"];
+const PORTABLE = ["protocol/", "schema/", "client/", "relay/", "page/"];
 
 /** The rooms that are published only as a part of another one: `page/` as `web/page_bundle.ts`. */
 const BUNDLED = ["page/"];
@@ -168,7 +168,7 @@ function namesRuntime({ code, specifiers }: Pick<Source, "code" | "specifiers">)
   return /\bDeno\b/.test(code) || specifiers.some((each) => each.startsWith("node:"));
 }
 
-Deno.test("protocol/, schema/, history/, client/, relay/ and page/ name neither Deno nor node:", () => {
+Deno.test("protocol/, schema/, client/, relay/ and page/ name neither Deno nor node:", () => {
   const found = sources.filter((each) => PORTABLE.includes(each.room) && namesRuntime(each))
     .map(({ path }) => path);
   assertEquals(found, []);

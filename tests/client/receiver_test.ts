@@ -30,7 +30,7 @@ const CHANNEL: ControlChannel = {
 };
 
 function start(options: InboxOptions = {}) {
-  const receiver = new Receiver(options, new EventChecker(undefined));
+  const receiver = new Receiver(options, new EventChecker(undefined), false);
   const { inboxes, pending, services, subscriptions } = receiver;
   /** Dispatches events as a connection does. Returns whether it reads on. */
   const push = (events: EbsocketEvent[], bytes: number) => {

@@ -595,7 +595,7 @@ class Granter {
 const rooms = (count: number) => Array.from({ length: count }, (_, i) => `room.${i}`);
 
 /** What becomes of calls: the code of what they reject with, or `granted`. */
-function outcomes(calls: Promise<void>[]): Promise<string[]> {
+function outcomes(calls: Promise<unknown>[]): Promise<string[]> {
   return Promise.all(
     calls.map((call) =>
       call.then(
