@@ -32,7 +32,7 @@ export interface HistoryOptions {
    *
    * @default {"ack"}
    */
-  readonly sync?: SyncPolicy;
+  readonly sync?: "ack" | "never";
   /**
    * The patterns of the names of events to keep, such as `"chat.>"`. Events for one client, requests
    * and replies are never kept. `[]` keeps only those that match `keepLast`.
@@ -70,14 +70,11 @@ export interface HistoryOptions {
   readonly keepLast?: readonly string[];
 }
 
-/** When events count as kept on disk: once they are synced, or once they are written. */
-export type SyncPolicy = "ack" | "never";
-
 /** The checked options of a history. */
 export interface HistoryRules {
   /** The folder of the log, or `null` for a log in memory. */
   readonly folder: string | null;
-  readonly sync: SyncPolicy;
+  readonly sync: "ack" | "never";
   /** The patterns of the events that are kept, each once. */
   readonly keep: readonly string[];
   readonly keepAge: number;

@@ -92,8 +92,12 @@ export class HistoryRouter implements Routing<LineConnection> {
     isReply: boolean,
   ): void {
     const keeping = route.keeping ??= this.#keepingOf(route.name);
-    if (keeping === "never" || isRequest || isReply || this.#keeper.log.isBroken) {
+    if (keeping === "never" || isRequest || isReply) {
       return this.#router.pass(route, line, isRequest, delivery);
+    }
+    if (this.#keeper.log.isBroken) {
+      if (delivery) this.#hold(delivery, Infinity);
+      return this.#router.pass(route, line, false, delivery);
     }
     const offset = this.#append(line, 1);
     if (delivery && this.#keeper.log.keepsLater) this.#hold(delivery, offset);

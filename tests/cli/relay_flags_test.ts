@@ -43,7 +43,8 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--max-batch-delay 16 --web --web-origin http://o --web-origin null --web-host h --metrics-open " +
     "--cluster nats://a,tls://b:1 --cluster-name n --cluster-creds d --cluster-ca e " +
     "--cluster-cert f --cluster-key g --cluster-loss stop";
-  const keeping = "--history memory --keep a --keep b.> --keep-age 17 --keep-bytes 65536 " +
+  const keeping =
+    "--history log --history-sync never --keep a --keep b.> --keep-age 17 --keep-bytes 65536 " +
     "--keep-count 18 --keep-last c";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
@@ -82,6 +83,8 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     statsSeconds: 13,
   });
   assertEquals(settingsOf(keeping.split(" ")).options.history, {
+    folder: "log",
+    sync: "never",
     keep: ["a", "b.>"],
     keepAge: 17,
     keepBytes: 65_536,
@@ -89,6 +92,11 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     keepLast: ["c"],
   });
   assertEquals(settingsOf(["--history", "memory"]).options.history, {});
+  assertEquals(settingsOf(["--history", "log"]).options.history, { folder: "log" });
+  assertEquals(settingsOf(["--history=/log", "--history-sync=never"]).options.history, {
+    folder: "/log",
+    sync: "never",
+  });
   for (const { name } of FLAGS) {
     const isTried = `${args} ${keeping} `.includes(`--${name} `) ||
       args.includes(`--no-${name} `) ||
@@ -254,7 +262,9 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
     ["--keep-bytes 65536", "--keep-bytes needs --history too"],
     ["--keep-count 5", "--keep-count needs --history too"],
     ["--keep-last a", "--keep-last needs --history too"],
-    ["--history disk", '--history must be memory, not "disk"'],
+    ["--history memory --history-sync never", "--history-sync needs a folder in --history"],
+    ["--history-sync never", "--history-sync needs --history too"],
+    ["--history log --history-sync once", '--history-sync must be ack or never, not "once"'],
     ["--history memory --cluster nats://a", "--history and --cluster exclude each other so far"],
     [
       "--history memory --keep a.>.b",
