@@ -40,17 +40,20 @@ const SERVERS: Record<string, Record<string, RegExp>> = {
   "docs/servers.md": { "echo_server.ts": /has come/, "embedded.ts": /Relaying/ },
 };
 
-/** Programs that end by themselves, modules, and one that needs two relays. */
+/** Programs that end by themselves, modules, and those that need two relays or one with a history. */
 const OTHERS = [
   "asker.ts",
   "ask.ts",
   "camera.ts",
   "client.ts",
+  "dashboard.ts",
   "events.ts",
   "forward.ts",
   "greeter.ts",
   "greeter_test.ts",
+  "past.ts",
   "start.ts",
+  "states.ts",
   "token.ts",
 ];
 
