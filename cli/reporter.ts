@@ -111,7 +111,7 @@ export class Reporter implements RelayObserver {
   /** The relay has joined its cluster as `id`. */
   joined(id: string, others: number): void {
     const text = `joined the cluster as relay ${id}, with ${countOf(others, "other relay")}`;
-    this.#add("cluster", text, { relay: id, others });
+    this.#add("cluster-join", text, { relay: id, others });
   }
 
   /** Another relay has joined the cluster, or has gone. */
