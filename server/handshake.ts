@@ -25,6 +25,12 @@ import { MAX_QUOTE } from "../protocol/printable.ts";
 /** Fewest bytes that a `read` line must report so that it does not count. */
 const MIN_FREE_READ = 4096;
 
+/** An acknowledgement that waits until the history is kept up to an offset. */
+interface UnkeptAck {
+  readonly events: number;
+  readonly offset: number;
+}
+
 /** Exchanges control lines with the clients of one server. */
 export class Handshake {
   readonly #terms: Omit<Welcome, "id" | "ack">;
@@ -37,9 +43,11 @@ export class Handshake {
   readonly #wantsAcks = new WeakSet<LineConnection>();
   /** The clients whose acknowledgements are held back, or `null` while none are. */
   #unacknowledged: Set<LineConnection> | null = null;
-  /** The acknowledgements that wait until events are kept, in the order of the offsets. */
-  #unkept: { readonly client: LineConnection; readonly events: number; readonly offset: number }[] =
-    [];
+  /**
+   * The acknowledgements that wait until events are kept: at most two of a client, of which the second
+   * is the latest.
+   */
+  readonly #unkept = new Map<LineConnection, UnkeptAck[]>();
 
   /**
    * Creates the handshake of a server.
@@ -143,7 +151,7 @@ export class Handshake {
     if (count === 0) return;
     client.eventsIn += count;
     if (!this.#wantsAcks.has(client)) return;
-    if (offset !== null) return void this.#unkept.push({ client, events: client.eventsIn, offset });
+    if (offset !== null) return this.#holdAck(client, offset);
     if (this.#unacknowledged) this.#unacknowledged.add(client);
     else client.send(encodeAck(client.eventsIn), 0);
   }
@@ -151,19 +159,31 @@ export class Handshake {
   /** Forgets a client that has left. */
   forget(client: LineConnection): void {
     this.#unacknowledged?.delete(client);
+    this.#unkept.delete(client);
+  }
+
+  #holdAck(client: LineConnection, offset: number): void {
+    const acks = this.#unkept.get(client) ?? [];
+    acks[Math.min(acks.length, 1)] = { events: client.eventsIn, offset };
+    this.#unkept.set(client, acks);
   }
 
   /** Acknowledges the events that waited until the history is kept up to an offset. */
   kept(offset: number): void {
-    const waiting = this.#unkept.findIndex((each) => each.offset > offset);
-    const due = this.#unkept.splice(0, waiting < 0 ? Infinity : waiting);
-    const last = new Map(due.map(({ client, events }) => [client, events]));
-    for (const [client, events] of last) client.send(encodeAck(events), 0);
+    for (const [client, acks] of this.#unkept) {
+      const due = acks.findLast((ack) => ack.offset <= offset);
+      if (!due) continue;
+      const left = acks.filter((ack) => ack.offset > offset);
+      if (left.length > 0) this.#unkept.set(client, left);
+      else this.#unkept.delete(client);
+      client.send(encodeAck(due.events), 0);
+    }
   }
 
   /** Closes the clients with events that could not be kept. To them, these are unconfirmed. */
   notKept(detail: string): void {
-    const clients = new Set(this.#unkept.splice(0).map(({ client }) => client));
+    const clients = [...this.#unkept.keys()];
+    this.#unkept.clear();
     for (const client of clients) client.close("overloaded", detail);
   }
 
