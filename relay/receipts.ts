@@ -81,16 +81,11 @@ export class Delivery {
   }
 }
 
-/** Who expects to hear of an event, and the event. */
-interface Entry<P> {
-  readonly publisher: P;
-  readonly delivery: Delivery;
-}
-
 /** The pending receipts of all publishers. */
 export class Receipts<P> {
   readonly #send: (publisher: P, deliveries: readonly Delivery[]) => void;
-  #open: Entry<P>[] = [];
+  /** The events of each publisher, in their order. */
+  readonly #open = new Map<P, Delivery[]>();
 
   /**
    * Creates an instance without pending receipts.
@@ -103,34 +98,29 @@ export class Receipts<P> {
 
   /** Adds a receipt that is due once the event has been queued. */
   add(publisher: P, delivery: Delivery): void {
-    this.#open.push({ publisher, delivery });
+    const deliveries = this.#open.get(publisher);
+    if (deliveries) deliveries.push(delivery);
+    else this.#open.set(publisher, [delivery]);
   }
 
   /** Returns whether receipts for a publisher are pending. */
   has(publisher: P): boolean {
-    return this.#open.some((entry) => entry.publisher === publisher);
+    return this.#open.has(publisher);
   }
 
   /** Answers a publisher that leaves now. Events that wait for other relays are incomplete. */
   settle(publisher: P): void {
-    for (const entry of this.#open) if (entry.publisher === publisher) entry.delivery.giveUp();
+    for (const delivery of this.#open.get(publisher) ?? []) delivery.giveUp();
     this.answer();
   }
 
   /** Sends all receipts that are due, each publisher's in the order of its events. */
   answer(): void {
-    if (this.#open.length === 0) return;
-    const open: Entry<P>[] = [];
-    const due: Entry<P>[] = [];
-    const waiting = new Set<P>();
-    for (const entry of this.#open) {
-      if (!entry.delivery.isDone) waiting.add(entry.publisher);
-      if (waiting.has(entry.publisher)) open.push(entry);
-      else due.push(entry);
-    }
-    this.#open = open;
-    for (const [publisher, entries] of Map.groupBy(due, ({ publisher }) => publisher)) {
-      this.#send(publisher, entries.map(({ delivery }) => delivery));
+    for (const [publisher, deliveries] of this.#open) {
+      const open = deliveries.findIndex((delivery) => !delivery.isDone);
+      if (open === 0) continue;
+      if (open < 0) this.#open.delete(publisher);
+      this.#send(publisher, open < 0 ? deliveries : deliveries.splice(0, open));
     }
   }
 }
