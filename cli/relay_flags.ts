@@ -131,7 +131,7 @@ export const RELAY_GROUPS = [
       flag.integer(
         "keep-bytes",
         "Maximum size of all kept events, in bytes; beyond it the oldest are dropped (default " +
-          "67108864); in a folder, the default is 1073741824",
+          "67108864); in a folder, at least 1048576 (default 1073741824)",
         { min: 65_536 },
       ),
       flag.integer("keep-count", "Maximum number of kept events (default: no limit)"),

@@ -8,7 +8,8 @@
 
 import type { HistoryPosition } from "../protocol/history.ts";
 import { randomId } from "../protocol/random_id.ts";
-import type { KeptBlock } from "./kept_block.ts";
+import { NOTHING } from "../protocol/utf8.ts";
+import { KeptBlock } from "./kept_block.ts";
 import type { EventLog, LogSink } from "./log.ts";
 import type { LogFile, LogFolder } from "./log_folder.ts";
 import { MemoryLog } from "./memory_log.ts";
@@ -22,8 +23,10 @@ import {
 } from "./segment_format.ts";
 import { lowest, Segment } from "./segment.ts";
 
-/** Size from which a new segment begins, in bytes. */
-const SEGMENT_BYTES = 16_777_216;
+/** Size from which a new segment begins, in bytes: a share of all, within these bounds. */
+const MAX_SEGMENT_BYTES = 16_777_216;
+const MIN_SEGMENT_BYTES = 65_536;
+const MIN_SEGMENTS = 16;
 
 /** Most bytes of events in one write, unless a single block of memory has more. */
 const WRITE_BYTES = 1_048_576;
@@ -51,6 +54,8 @@ export interface LogState {
   readonly epoch: string;
   /** The offset of the last event. */
   readonly head: number;
+  /** When the last event was written, in milliseconds since 1970. */
+  readonly lastAt: number;
   /** The last segment, if more can be added to it. */
   readonly file: LogFile | null;
   /** The epochs before this one, each with the last position that they have in common. */
@@ -82,35 +87,41 @@ export class DiskLog implements EventLog {
   #blockCount = 0;
   /** Bytes that were added and have not been written. */
   #waiting = 0;
-  #lastAt = 0;
+  #lastAt: number;
+  readonly #segmentBytes: number;
   #sink: LogSink | null = null;
   #running: Promise<void> | null = null;
   #isClosed = false;
   #room: PromiseWithResolvers<void> | null = null;
+  #watchdog: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #mending: Promise<void> | null = null;
   /** Parts of files, by the segment and the offset that was asked for; the latest last. */
   readonly #cache = new Map<number, Promise<KeptBlock>>();
 
   /** Goes on with a log. */
-  constructor({ folder, rules, segments, epoch, head, file, before }: LogState) {
+  constructor({ folder, rules, segments, epoch, head, lastAt, file, before }: LogState) {
     this.#folder = folder;
     this.#rules = rules;
     this.#segments = segments;
     this.epoch = epoch;
     this.#file = file;
     this.#before = before;
+    this.#lastAt = lastAt;
+    const share = Math.floor(rules.keepBytes / MIN_SEGMENTS);
+    this.#segmentBytes = Math.max(MIN_SEGMENT_BYTES, Math.min(share, MAX_SEGMENT_BYTES));
     this.#written = this.synced = head;
     this.#tail = this.#newTail(head);
   }
 
   #newTail(head: number): MemoryLog {
     const limits = { keepAge: Infinity, keepCount: Infinity, keepBytes: TAIL_BYTES };
-    return new MemoryLog(limits, head);
+    return new MemoryLog(limits, head, false);
   }
 
   /** Makes sure that events can be added. */
   async begin(): Promise<void> {
-    if (!this.#file) await this.#fileFor(this.head + 1, 0);
+    if (!this.#file) await this.#beginSegment(this.epoch, this.#before, this.head + 1);
   }
 
   watch(sink: LogSink): void {
@@ -154,15 +165,17 @@ export class DiskLog implements EventLog {
     return this.#waiting >= FULL_BYTES;
   }
 
-  /** Resolves when senders need not wait any more. A disk that takes too long has failed. */
+  /** Resolves when senders need not wait any more. A disk that takes nothing for too long has failed. */
   async whenRoom(): Promise<void> {
     if (!this.isFull || this.isBroken) return;
     this.#room ??= Promise.withResolvers<void>();
-    const timer = setTimeout(() => {
-      if (!this.isBroken) this.#break(new Error(`the disk took nothing for ${MAX_WAIT_MS} ms`));
-    }, MAX_WAIT_MS);
+    this.#watchdog ??= setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
     await this.#room.promise;
-    clearTimeout(timer);
+  }
+
+  #onStuck(): void {
+    this.#watchdog = undefined;
+    if (!this.isBroken) this.#break(new Error(`the disk took nothing for ${MAX_WAIT_MS} ms`));
   }
 
   /** Writes until nothing waits. */
@@ -207,37 +220,50 @@ export class DiskLog implements EventLog {
     if (segment.since === Infinity) segment.since = at;
     this.#waiting -= bytes;
     this.synced = first + events - 1;
+    clearTimeout(this.#watchdog);
+    this.#watchdog = undefined;
     if (!this.isFull) this.#relieve();
+    else if (this.#room) this.#watchdog = setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
     this.#sink?.onSynced();
   }
 
   #relieve(): void {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = undefined;
     this.#room?.resolve();
     this.#room = null;
   }
 
   /** Returns the file for a block, a new one if the last is full. */
   async #fileFor(first: number, bytes: number): Promise<LogFile> {
-    const last = this.#segments.at(-1);
-    if (this.#file && last!.size + bytes <= SEGMENT_BYTES) return this.#file;
-    if (this.#file && last!.since === Infinity) return this.#file; // A block that is longer.
-    this.#file?.close();
-    this.#file = null;
-    const { epoch } = this;
-    const head = { version: FORMAT_VERSION, epoch, first, before: this.#before };
-    const name = `${String(first).padStart(20, "0")}.ndjson`;
-    const start = encodeSegmentHead(head);
-    this.#file = await this.#folder.create(name, start);
-    if (last?.name === name) this.#segments.pop(); // It had no events.
-    this.#segments.push(new Segment(this.#folder, name, head, start.length, start.length));
-    if (last) await this.#sink?.onSegment();
-    await this.#shrink();
-    return this.#file;
+    const last = this.#segments.at(-1)!;
+    const isFull = last.size + bytes > this.#segmentBytes && last.since !== Infinity;
+    if (!this.#file || isFull) {
+      this.#file?.close();
+      this.#file = null;
+      await this.#beginSegment(this.epoch, this.#before, first);
+      await this.#sink?.onSegment();
+      await this.#shrink();
+    }
+    return this.#file!;
   }
 
-  /** Removes the oldest segments while all together are too large. */
+  async #beginSegment(
+    epoch: string,
+    before: readonly HistoryPosition[],
+    first: number,
+  ): Promise<void> {
+    const head = { version: FORMAT_VERSION, epoch, first, before };
+    const name = `${String(first).padStart(20, "0")}.ndjson`;
+    const start = encodeSegmentHead(head);
+    this.#file = await this.#folder.create(name, [start]);
+    if (this.#segments.at(-1)?.name === name) this.#segments.pop(); // It had no events.
+    this.#segments.push(new Segment(this.#folder, name, head, start.length, start.length));
+  }
+
+  /** Removes the oldest segments while all together are too large, but for the last with events. */
   async #shrink(): Promise<void> {
-    while (this.#segments.length > 1) {
+    while (this.#segments.length > 2) {
       const [oldest, next] = this.#segments;
       const isExcess = this.bytes > this.#rules.keepBytes;
       if (!isExcess && next!.first > this.first) return;
@@ -250,10 +276,13 @@ export class DiskLog implements EventLog {
 
   /** Goes on without keeping anything, and tries again to keep events. */
   #break(error: Error): void {
+    const isNew = !this.isBroken;
     this.isBroken = true;
     this.#relieve();
-    this.#sink?.onBroken(error.message);
-    if (!this.#isClosed) this.#retry = setTimeout(() => this.#mend(), RETRY_MS);
+    if (isNew) this.#sink?.onBroken(error.message);
+    if (!this.#isClosed) {
+      this.#retry = setTimeout(() => this.#mending = this.#mend(), RETRY_MS);
+    }
   }
 
   /**
@@ -263,20 +292,22 @@ export class DiskLog implements EventLog {
   async #mend(): Promise<void> {
     while (this.#running) await this.#running;
     try {
-      const last = this.#segments.at(-1);
-      if (this.#file && last) {
-        await this.#file.truncate(last.size);
-        this.#file.close();
-        this.#file = null;
-      }
-      this.#before = withEpoch(this.#before, { epoch: this.epoch, offset: this.synced });
-      this.epoch = randomId(4);
+      const last = this.#segments.at(-1)!;
+      this.#file ??= await this.#folder.file(last.name);
+      await this.#file.truncate(last.size);
+      this.#file.close();
+      this.#file = null;
+      const before = withEpoch(this.#before, { epoch: this.epoch, offset: this.synced });
+      const epoch = randomId(4);
+      await this.#beginSegment(epoch, before, this.synced + 1);
+      this.epoch = epoch;
+      this.#before = before;
       this.#written = this.synced;
       this.#waiting = 0;
       this.#block = null;
       this.#tail = this.#newTail(this.synced);
       this.#cache.clear();
-      await this.#fileFor(this.synced + 1, 0);
+      await this.#sink?.onReopen();
       this.isBroken = false;
       this.#sink?.onMended();
     } catch (error) {
@@ -293,22 +324,25 @@ export class DiskLog implements EventLog {
     const block = this.#readFile(offset);
     if (this.#cache.size >= MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
     this.#cache.set(offset, block);
-    block.catch(() => this.#cache.delete(offset));
+    const forget = () => this.#cache.delete(offset);
+    block.then(({ first }) => first > offset && forget(), forget);
     return block;
   }
 
   /** Reads the events from an offset on. Those that are damaged are left out. */
   async #readFile(offset: number): Promise<KeptBlock> {
-    let i = this.#segmentOf(offset);
-    for (; i < this.#segments.length; i++) {
+    for (let i = this.#segmentOf(offset); i < this.#segments.length; i++) {
+      const segment = this.#segments[i]!;
       try {
-        const block = await this.#segments[i]!.read(offset);
+        const block = await segment.read(offset);
         if (block) return block;
-      } catch {
-        // It has just been dropped, or the disk fails. What follows may be readable.
+      } catch (error) {
+        if (this.#segments.includes(segment)) throw error;
+        i = -1; // It has just been dropped.
       }
     }
-    return this.#tail.read(this.#tail.first);
+    const { first, head } = this.#tail;
+    return first <= head ? this.#tail.read(first) : new KeptBlock(head + 1, NOTHING.slice());
   }
 
   /** Returns the number of the segment with an offset. */
@@ -343,6 +377,7 @@ export class DiskLog implements EventLog {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retry);
+    await this.#mending;
     while (this.#running) await this.#running;
     if (!this.isBroken && this.#file) {
       try {

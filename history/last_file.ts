@@ -17,6 +17,7 @@ import type { NameFilter } from "./name_filter.ts";
 import {
   decodeSegmentHead,
   encodeBlock,
+  encodeEnd,
   encodeSegmentHead,
   FORMAT_VERSION,
   itemAt,
@@ -28,66 +29,99 @@ export const LAST_FILE = "last.ndjson";
 
 const STAMPED: LineForm = { hasOffset: true, member: NOTHING };
 
-/** Writes the last events of names up to an offset. */
+/** Bytes of events that are written at a time. */
+const PART_BYTES = 262_144;
+
+/** Writes the last events of names, of those events that are on the disk. */
 export async function saveLast(
   folder: LogFolder,
-  values: LastValues,
-  epoch: string,
-  through: number,
+  log: EventLog,
+  filter: NameFilter,
 ): Promise<void> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for (const { offset, line } of values) {
-    const part = new Uint8Array(line.length + addedLength(offset, STAMPED));
-    writeLine(part, 0, line, 0, line.length, offset, STAMPED);
-    parts.push(part);
-    bytes += part.length;
-  }
-  const head = { version: FORMAT_VERSION, epoch, first: through, before: [] };
-  const block = { first: through, events: parts.length, bytes, at: Date.now() };
-  const file = await folder.create(
-    LAST_FILE,
-    concat([encodeSegmentHead(head), encodeBlock(block, parts)]),
-  );
+  const { epoch, synced } = log;
+  const values = await loadLast(folder, log, filter, synced);
+  const file = await folder.create(LAST_FILE, partsOf(values, epoch, synced));
   file.close();
 }
 
-/** Finds the last event of each name: in the file, and in the log after it. */
+/** Yields the parts of the file. The last one proves that it is whole. */
+function* partsOf(values: LastValues, epoch: string, through: number): Generator<Uint8Array> {
+  yield encodeSegmentHead({ version: FORMAT_VERSION, epoch, first: through, before: [] });
+  let lines: Uint8Array[] = [];
+  let bytes = 0;
+  const block = (): Uint8Array => {
+    const head = { first: through, events: lines.length, bytes, at: Date.now() };
+    const encoded = encodeBlock(head, lines);
+    lines = [];
+    bytes = 0;
+    return encoded;
+  };
+  for (const { offset, line } of values) {
+    const part = new Uint8Array(line.length + addedLength(offset, STAMPED));
+    writeLine(part, 0, line, 0, line.length, offset, STAMPED);
+    lines.push(part);
+    bytes += part.length;
+    if (bytes >= PART_BYTES) yield block();
+  }
+  yield block();
+  yield encodeEnd(through);
+}
+
+/** Finds the last event of each name up to an offset: in the file, and in the log after it. */
 export async function loadLast(
   folder: LogFolder,
   log: EventLog,
   filter: NameFilter,
+  to: number = log.head,
 ): Promise<LastValues> {
-  const values = new LastValues();
-  const through = await readFile(folder, log, filter, values);
-  for (let offset = Math.max(log.first, through + 1); offset <= log.head;) {
+  let values = new LastValues();
+  let through = await readFile(folder, log, filter, values);
+  if (through === null) {
+    values = new LastValues();
+    through = 0;
+  }
+  for (let offset = Math.max(log.first, through + 1); offset <= to;) {
     const block = await log.read(offset);
-    addBlock(block, offset, filter, values);
-    offset = block.last + 1;
+    addBlock(block, offset, to, filter, values);
+    offset = Math.max(offset, block.last) + 1;
   }
   return values;
 }
 
-/** Reads the file. Returns the offset up to which it is right, or 0. */
+/** Reads the file. Returns the offset up to which it is right, or `null` if it cannot be used. */
 async function readFile(
   folder: LogFolder,
   log: EventLog,
   filter: NameFilter,
   values: LastValues,
-): Promise<number> {
+): Promise<number | null> {
   const size = (await folder.list()).find(({ name }) => name === LAST_FILE)?.size;
-  if (size === undefined) return 0;
+  if (size === undefined) return null;
   const file = await folder.file(LAST_FILE);
   const bytes = await file.read(0, size);
   file.close();
   const found = decodeSegmentHead(bytes);
-  if (!found) return 0;
-  const item = itemAt(bytes, found.end);
   // Events after the common part of an earlier epoch are lost, and perhaps one of them is in the file.
-  const common = log.throughOf(found.head.epoch);
-  if (item.kind !== "block" || common === undefined || common < found.head.first) return 0;
+  const common = found && log.throughOf(found.head.epoch);
+  if (!found || common === undefined || common! < found.head.first) return null;
+  for (let at = found.end;;) {
+    const item = itemAt(bytes, at);
+    if (item.kind === "end" && item.offset === found.head.first) return item.offset;
+    if (item.kind !== "block") return null;
+    addLines(bytes, item.start, item.end, filter, values);
+    at = item.end;
+  }
+}
+
+function addLines(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  filter: NameFilter,
+  values: LastValues,
+): void {
   const validator = new LineValidator(MAX_MAX_DEPTH).open(bytes);
-  for (let at = item.start; at < item.end; at = validator.end + 1) {
+  for (let at = start; at < end; at = validator.end + 1) {
     validator.validate(at);
     const name = readString(bytes, validator.nameStart - 1);
     if (!filter.matches(name)) continue;
@@ -99,12 +133,18 @@ async function readFile(
     ]);
     values.set({ name, offset, line, sender: NO_SENDER });
   }
-  return found.head.first;
 }
 
-function addBlock(block: KeptBlock, from: number, filter: NameFilter, values: LastValues): void {
+function addBlock(
+  block: KeptBlock,
+  from: number,
+  to: number,
+  filter: NameFilter,
+  values: LastValues,
+): void {
   const { bytes } = block;
-  for (let line = Math.max(0, from - block.first); line < block.count; line++) {
+  const end = Math.min(block.last, to) - block.first + 1;
+  for (let line = Math.max(0, from - block.first); line < end; line++) {
     const name = block.names[block.nameOf(line)]!;
     if (!filter.matches(name)) continue;
     const text = bytes.slice(block.startOf(line), block.startOf(line + 1));

@@ -26,8 +26,14 @@ export class LastValues {
   refused = 0;
 
   /** In the order of offsets. */
-  readonly #values = new TextMap<LastValue>();
+  #values = new TextMap<LastValue>();
   #bytes = 0;
+
+  /** Has the events of another instance from now on. */
+  restore(other: LastValues): void {
+    this.#values = other.#values;
+    this.#bytes = other.#bytes;
+  }
 
   /** Iterates over the events, in the order of their offsets. */
   [Symbol.iterator](): IterableIterator<LastValue> {

@@ -17,6 +17,11 @@ export interface LogSink {
   onSegment(): Promise<void>;
   /** Called when events cannot be kept any more. `fault` says why. */
   onBroken(fault: string): void;
+  /**
+   * Called before events are kept again. What is known of events that are lost must be forgotten when
+   * the promise resolves.
+   */
+  onReopen(): Promise<void>;
   /** Called when events are kept again, in a new epoch. */
   onMended(): void;
 }

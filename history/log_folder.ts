@@ -14,7 +14,7 @@ export interface LogFile {
   read(position: number, length: number): Promise<Uint8Array>;
   /** Waits until all that was added is on the disk. */
   sync(): Promise<void>;
-  /** Cuts the file to a size. */
+  /** Cuts the file to a size, on the disk, too. */
   truncate(size: number): Promise<void>;
   close(): void;
 }
@@ -33,9 +33,14 @@ export interface LogFolder {
   list(): Promise<{ name: string; size: number }[]>;
   /** Opens a file, to read it and add to it. */
   file(name: string): Promise<LogFile>;
-  /** Creates a file that begins with these bytes. It is on the disk then, under its name. */
-  create(name: string, bytes: Uint8Array): Promise<LogFile>;
+  /**
+   * Creates a file, or replaces it, with these bytes. It is on the disk then, under its name. Other
+   * work is done between two parts.
+   */
+  create(name: string, parts: Iterable<Uint8Array>): Promise<LogFile>;
+  /** Removes a file, if it is there. */
   remove(name: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
   /** Lets others have it. */
   close(): void;
 }
@@ -45,6 +50,9 @@ export const LOCK = "lock";
 
 /** A file that is being created has this after its name. */
 export const UNFINISHED = ".tmp";
+
+/** A file that cannot be read has this after its name. */
+export const DAMAGED = ".damaged";
 
 /** A folder of the file system. */
 export class DiskFolder implements LogFolder {
@@ -80,11 +88,11 @@ export class DiskFolder implements LogFolder {
     return await DiskFile.open(this.#pathOf(name));
   }
 
-  async create(name: string, bytes: Uint8Array): Promise<LogFile> {
+  async create(name: string, parts: Iterable<Uint8Array>): Promise<LogFile> {
     const path = this.#pathOf(name);
     const file = await DiskFile.open(path + UNFINISHED, true);
     try {
-      await file.append(bytes);
+      for (const part of parts) await file.append(part);
       await file.sync();
       await Deno.rename(path + UNFINISHED, path);
       await this.#sync();
@@ -96,7 +104,16 @@ export class DiskFolder implements LogFolder {
   }
 
   async remove(name: string): Promise<void> {
-    await Deno.remove(this.#pathOf(name));
+    try {
+      await Deno.remove(this.#pathOf(name));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await Deno.rename(this.#pathOf(from), this.#pathOf(to));
+    await this.#sync();
   }
 
   close(): void {
@@ -169,6 +186,7 @@ class DiskFile implements LogFile {
 
   async truncate(size: number): Promise<void> {
     await this.#file.truncate(size);
+    await this.#file.sync();
     this.size = size;
   }
 

@@ -57,10 +57,17 @@ export class MemoryLog implements EventLog {
   #dropped: number;
   /** The memory of a block that was dropped, for the next one. New memory costs more than a copy. */
   #spare: Uint8Array<ArrayBuffer> | null = null;
+  /** Whether blocks that are dropped are no longer read. */
+  readonly #reusesMemory: boolean;
 
-  /** Creates a log without events. The first one gets the offset after `head`. */
-  constructor(limits: LogLimits, head = 0) {
+  /**
+   * Creates a log without events. The first one gets the offset after `head`.
+   *
+   * @param reusesMemory Whether blocks that are dropped are not read any more.
+   */
+  constructor(limits: LogLimits, head = 0, reusesMemory = true) {
     this.#limits = limits;
+    this.#reusesMemory = reusesMemory;
     this.head = this.#dropped = head;
     this.#blockBytes = Math.min(BLOCK_BYTES, Math.ceil(limits.keepBytes / MIN_BLOCKS));
   }
@@ -146,7 +153,8 @@ export class MemoryLog implements EventLog {
       if (!isExcess && block.last >= this.first) break;
       this.#dropped = Math.max(this.#dropped, block.last);
       this.bytes -= block.size;
-      if (block.memory.length === this.#blockBytes) this.#spare = block.memory;
+      const isUsable = this.#reusesMemory && block.memory.length === this.#blockBytes;
+      if (isUsable) this.#spare = block.memory;
       begin++;
     }
     if (begin > 0) entries.splice(0, begin);

@@ -15,8 +15,10 @@ import type { Findings } from "./open_log.ts";
 export interface OpenHistory {
   readonly log: EventLog;
   readonly lastValues: LastValues;
-  /** Saves what is needed of old parts of the log before they are dropped, or `null`. */
-  readonly onSegment: (() => Promise<void>) | null;
+  /** Saves what is needed of old parts of the log before they are dropped. */
+  readonly onSegment: () => Promise<void>;
+  /** Forgets the last events of names that are lost. */
+  readonly onReopen: () => Promise<void>;
   /** What was wrong with the log, in words. Empty if it was whole. */
   readonly faults: readonly string[];
 }
@@ -29,7 +31,7 @@ export interface OpenHistory {
 export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
   if (rules.folder === null) {
     const log = new MemoryLog(rules);
-    return { log, lastValues: new LastValues(), onSegment: null, faults: [] };
+    return { log, lastValues: new LastValues(), onSegment: never, onReopen: never, faults: [] };
   }
   const { DiskFolder } = await import("./log_folder.ts");
   const { openLog } = await import("./open_log.ts");
@@ -40,9 +42,20 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
   const lastValues = keepsLast
     ? await loadLast(folder, log, new NameFilter(rules.keepLast))
     : new LastValues();
-  const save = () => saveLast(folder, lastValues, log.epoch, log.head);
-  return { log, lastValues, onSegment: keepsLast ? save : null, faults: faultsOf(findings) };
+  const filter = new NameFilter(rules.keepLast);
+  return {
+    log,
+    lastValues,
+    onSegment: keepsLast ? () => saveLast(folder, log, filter) : never,
+    onReopen: keepsLast
+      ? async () => lastValues.restore(await loadLast(folder, log, filter))
+      : never,
+    faults: faultsOf(findings),
+  };
 }
+
+/** Does nothing. */
+const never = () => Promise.resolve();
 
 function faultsOf({ isClosed, tornBytes, damagedBytes, unreadable }: Findings): string[] {
   return [

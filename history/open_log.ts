@@ -7,7 +7,7 @@
 import { randomId } from "../protocol/random_id.ts";
 import { DiskLog, withEpoch } from "./disk_log.ts";
 import { LAST_FILE } from "./last_file.ts";
-import { LOCK, type LogFile, type LogFolder, UNFINISHED } from "./log_folder.ts";
+import { DAMAGED, LOCK, type LogFile, type LogFolder, UNFINISHED } from "./log_folder.ts";
 import type { HistoryRules } from "./options.ts";
 import { Segment } from "./segment.ts";
 import { decodeSegmentHead, FORMAT_VERSION, itemAt, MAX_HEAD_BYTES } from "./segment_format.ts";
@@ -54,18 +54,22 @@ async function open(
   const segments: Segment[] = [];
   for (const { name, size } of await filesOf(folder)) {
     const segment = await readStart(folder, name, size);
-    if (segment) segments.push(segment);
-    else findings.unreadable.push(name);
+    if (segment) {
+      segments.push(segment);
+      continue;
+    }
+    findings.unreadable.push(name);
+    await folder.rename(name, name + DAMAGED); // so that no other takes its place
   }
   const last = segments.at(-1);
   if (!last) {
-    const state = { epoch: randomId(4), before: [], head: 0, file: null };
+    const state = { epoch: randomId(4), before: [], head: 0, lastAt: 0, file: null };
     const log = new DiskLog({ folder, rules, segments, ...state });
     await log.begin();
     return { log, findings };
   }
   const file = await folder.file(last.name);
-  const { head, isClosed } = await findEnd(file, last, findings);
+  const { head, lastAt, isClosed } = await findEnd(file, last, findings);
   const { epoch, before } = last.head;
   // Otherwise, clients may have received events that are lost.
   const isWhole = isClosed && findings.unreadable.length === 0;
@@ -73,7 +77,7 @@ async function open(
   const state = isWhole
     ? { epoch, before, file }
     : { epoch: randomId(4), before: withEpoch(before, { epoch, offset: head }), file: null };
-  const log = new DiskLog({ folder, rules, segments, head, ...state });
+  const log = new DiskLog({ folder, rules, segments, head, lastAt, ...state });
   await log.begin();
   return { log, findings };
 }
@@ -83,7 +87,7 @@ async function filesOf(folder: LogFolder): Promise<{ name: string; size: number 
   const files = await folder.list();
   for (const { name } of files) {
     if (name.endsWith(UNFINISHED)) await folder.remove(name);
-    else if (name !== LOCK && name !== LAST_FILE && !NAME.test(name)) {
+    else if (name !== LOCK && name !== LAST_FILE && !NAME.test(name) && !name.endsWith(DAMAGED)) {
       const advice = "name an empty folder, or one that a relay has made";
       throw new Error(`Cannot keep the history in ${folder.path}: it contains ${name}; ${advice}`);
     }
@@ -128,26 +132,31 @@ async function timeOf(file: LogFile, at: number, bytes: Uint8Array): Promise<{ s
   return { since: whole.kind === "block" ? whole.head.at : Infinity };
 }
 
-/** Finds the last event. Cuts off what follows it. */
+/**
+ * Finds the last event, and cuts off what follows it. That includes the line that the relay has ended in
+ * order: from now on, the log has not.
+ */
 async function findEnd(
   file: LogFile,
   segment: Segment,
   findings: Findings,
-): Promise<{ head: number; isClosed: boolean }> {
+): Promise<{ head: number; lastAt: number; isClosed: boolean }> {
   let head = segment.first - 1;
+  let lastAt = 0;
   const blocks = scanSegment(file, segment.start);
   for (;;) {
     const { value, done } = await blocks.next();
     if (!done) {
       head = value.head.first + value.head.events - 1;
+      lastAt = value.head.at;
       continue;
     }
-    const { end, isClosed, damagedBytes } = value;
+    const { end, blocksEnd, isClosed, damagedBytes } = value;
     findings.tornBytes = file.size - end;
     findings.damagedBytes = damagedBytes;
     findings.isClosed = isClosed;
-    if (file.size > end) await file.truncate(end);
-    segment.size = end;
-    return { head, isClosed: isClosed && damagedBytes === 0 };
+    if (file.size > blocksEnd) await file.truncate(blocksEnd);
+    segment.size = blocksEnd;
+    return { head, lastAt, isClosed: isClosed && damagedBytes === 0 };
   }
 }

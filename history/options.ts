@@ -15,8 +15,13 @@ const DEFAULT_KEEP_BYTES = 67_108_864;
 /** The same on disk: 1 GiB. */
 const DEFAULT_KEEP_DISK_BYTES = 1_073_741_824;
 
-/** Range of the kept bytes: from 64 KiB to 1 TiB. */
+/** Least value of the kept bytes in memory: 64 KiB. */
 const MIN_KEEP_BYTES = 65_536;
+
+/** Least value of the kept bytes on disk: 1 MiB, which is 16 files. */
+const MIN_KEEP_DISK_BYTES = 1_048_576;
+
+/** Greatest value of the kept bytes: 1 TiB. */
 const MAX_KEEP_BYTES = 2 ** 40;
 
 /** Which events a relay keeps, and for how long. `{}` keeps all events, up to 64 MiB of them. */
@@ -47,9 +52,10 @@ export interface HistoryOptions {
    */
   readonly keepAge?: number;
   /**
-   * Maximum size of all kept events together, in bytes, from 65,536 to 1 TiB. The lines count as
-   * their senders wrote them. The last event is kept in any case. The memory in use is about a sixth
-   * more, or up to two thirds for events of 20 bytes. The last events of names come on top.
+   * Maximum size of all kept events together, in bytes, from 65,536 to 1 TiB, in a folder from
+   * 1 MiB. The lines count as their senders wrote them. The last event is kept in any case. The
+   * memory in use is about a sixth more, or up to two thirds for events of 20 bytes. The last events
+   * of names come on top.
    *
    * @default {67_108_864}
    */
@@ -109,12 +115,13 @@ export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
   if (kept.length === 0) {
     throw new TypeError("Invalid history.keep: expected a pattern here or in history.keepLast");
   }
+  const minBytes = folder === null ? MIN_KEEP_BYTES : MIN_KEEP_DISK_BYTES;
   return {
     folder,
     sync,
     keep: kept,
     keepAge: checkDuration("history.keepAge", keepAge, 1),
-    keepBytes: checkLimit("history.keepBytes", keepBytes, MIN_KEEP_BYTES, MAX_KEEP_BYTES),
+    keepBytes: checkLimit("history.keepBytes", keepBytes, minBytes, MAX_KEEP_BYTES),
     keepCount: checkLimit("history.keepCount", keepCount, 1),
     keepLast: last,
   };

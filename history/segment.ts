@@ -23,9 +23,11 @@ interface Chunk {
 
 /** What is known of the blocks of a segment. */
 interface Index {
-  readonly chunks: readonly Chunk[];
+  readonly chunks: Chunk[];
   /** Pairs of the first offset of a block and the time at which it was written. */
-  readonly times: readonly number[];
+  readonly times: number[];
+  /** The position up to which the file was looked through. */
+  end: number;
 }
 
 /** A file of a log. */
@@ -39,9 +41,8 @@ export class Segment {
   /** When its first block was written, in milliseconds since 1970; `Infinity` without one. */
   since = Infinity;
   readonly #folder: LogFolder;
-  #index: Promise<Index> | null = null;
-  /** Size of the file when it was looked through. */
-  #indexed = 0;
+  readonly #index: Index;
+  #looking: Promise<void> | null = null;
 
   constructor(folder: LogFolder, name: string, head: SegmentHead, start: number, size: number) {
     this.#folder = folder;
@@ -49,6 +50,7 @@ export class Segment {
     this.head = head;
     this.start = start;
     this.size = size;
+    this.#index = { chunks: [], times: [], end: start };
   }
 
   /** The offset of its first event. */
@@ -56,24 +58,21 @@ export class Segment {
     return this.head.first;
   }
 
-  /** Forgets what is known of its blocks. */
-  forget(): void {
-    this.#index = null;
+  /** Returns what is known of the blocks, after a look at those that are new. */
+  async #indexed(): Promise<Index> {
+    if (this.#index.end < this.size) {
+      this.#looking ??= this.#look().finally(() => this.#looking = null);
+      await this.#looking;
+    }
+    return this.#index;
   }
 
-  #indexOf(): Promise<Index> {
-    if (this.#index && this.#indexed === this.size) return this.#index;
-    this.#indexed = this.size;
-    return this.#index = this.#look();
-  }
-
-  async #look(): Promise<Index> {
-    const chunks: Chunk[] = [];
-    const times: number[] = [];
+  async #look(): Promise<void> {
+    const { chunks, times } = this.#index;
+    const { size } = this;
     const file = await this.#folder.file(this.name);
     try {
-      const blocks = scanSegment(file, this.start);
-      for await (const { head, position, end } of blocks) {
+      for await (const { head, position, end } of scanSegment(file, this.#index.end)) {
         times.push(head.first, head.at);
         const last = head.first + head.events - 1;
         const chunk = chunks.at(-1);
@@ -84,22 +83,23 @@ export class Segment {
         } else {
           chunks.push({ first: head.first, last, position, end });
         }
+        this.#index.end = end;
       }
+      this.#index.end = Math.max(this.#index.end, size); // What follows is damaged, or the end line.
     } finally {
       file.close();
     }
-    return { chunks, times };
   }
 
   /** Returns events from an offset on, those before them, too, or `null` if there are none. */
   async read(offset: number): Promise<KeptBlock | null> {
-    const { chunks } = await this.#indexOf();
+    const { chunks } = await this.#indexed();
     const chunk = chunks[lowest(chunks.length, (i) => chunks[i]!.last >= offset)];
     if (!chunk) return null;
     const file = await this.#folder.file(this.name);
     try {
-      const bytes = await file.read(chunk.position, chunk.end - chunk.position);
-      return toBlock(chunk, bytes);
+      const { position, end } = chunk; // which may grow
+      return toBlock(chunk, await file.read(position, end - position));
     } finally {
       file.close();
     }
@@ -107,7 +107,7 @@ export class Segment {
 
   /** Returns the offset of the first event that may have been written at `at` or later, or `null`. */
   async offsetAt(at: number): Promise<number | null> {
-    const { times } = await this.#indexOf();
+    const { times } = await this.#indexed();
     // The events of a block are as old as the one before it, or younger.
     const next = lowest(times.length / 2, (i) => times[2 * i + 1]! >= at);
     return 2 * next < times.length ? times[2 * next]! : null;

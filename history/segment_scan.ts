@@ -26,6 +26,8 @@ export interface FoundBlock {
 export interface ScanResult {
   /** Where the last block, or the line after it, ends. What follows is not whole. */
   readonly end: number;
+  /** Where the last block ends. */
+  readonly blocksEnd: number;
   /** Whether the last line says that the relay has ended in order. */
   readonly isClosed: boolean;
   /** Number of bytes between blocks that are damaged. */
@@ -47,6 +49,7 @@ export async function* scanSegment(
   let base = from;
   let at = 0;
   let end = from;
+  let blocksEnd = from;
   let isClosed = false;
   let damagedBytes = 0;
   /** Reads at least so many bytes more. Returns whether there were any. */
@@ -73,12 +76,12 @@ export async function* scanSegment(
     } else {
       const position = base + at;
       at = item.end;
-      end = base + at;
+      end = blocksEnd = base + at;
       isClosed = false;
       yield { head: item.head, position, end, lines: bytes.subarray(item.start, item.end) };
     }
   }
-  return { end, isClosed, damagedBytes };
+  return { end, blocksEnd, isClosed, damagedBytes };
 
   /** Goes on at the next block that is whole. Returns whether there is one. */
   async function skipDamage(): Promise<boolean> {

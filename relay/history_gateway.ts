@@ -83,7 +83,9 @@ export interface HistoryParts {
   /** The last events of names so far. */
   readonly lastValues: LastValues;
   /** Called when a part of the log is complete. What is needed of older parts must be saved then. */
-  readonly onSegment: (() => Promise<void>) | null;
+  readonly onSegment: () => Promise<void>;
+  /** Called before events are kept again. The last events of names that are lost are forgotten then. */
+  readonly onReopen: () => Promise<void>;
 }
 
 /** The relay, as its history sees it. */
@@ -112,7 +114,7 @@ export class HistoryGateway implements HistoryPort {
 
   /** Creates a gateway, whose timer runs until {@link stop}. */
   constructor(parts: HistoryParts, sink: HistorySink) {
-    const { router, log, rules, echo, maxPendingBytes, lastValues, onSegment } = parts;
+    const { router, log, rules, echo, maxPendingBytes, lastValues, onSegment, onReopen } = parts;
     this.#router = router;
     this.#sink = sink;
     this.#keeper = {
@@ -128,7 +130,8 @@ export class HistoryGateway implements HistoryPort {
     unrefTimer(this.#timer);
     log.watch({
       onSynced: () => this.#onKept(),
-      onSegment: () => onSegment?.() ?? Promise.resolve(),
+      onSegment,
+      onReopen,
       onBroken: (fault) => sink.onHistoryFault(fault),
       onMended: () => this.#onMended(),
     });

@@ -34,6 +34,11 @@ export interface Keeper {
   readonly keepsSenders: boolean;
 }
 
+/** Makes a receipt incomplete, because the event is not kept. */
+const NOT_KEPT = new Batch();
+NOT_KEPT.accepted = 0;
+NOT_KEPT.isIncomplete = true;
+
 /** Passes the events of clients on, and keeps them. */
 export class HistoryRouter implements Routing<LineConnection> {
   readonly #router: Router<LineConnection>;
@@ -96,7 +101,7 @@ export class HistoryRouter implements Routing<LineConnection> {
       return this.#router.pass(route, line, isRequest, delivery);
     }
     if (this.#keeper.log.isBroken) {
-      if (delivery) this.#hold(delivery, Infinity);
+      delivery?.add(NOT_KEPT, false);
       return this.#router.pass(route, line, false, delivery);
     }
     const offset = this.#append(line, 1);

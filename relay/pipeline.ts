@@ -324,9 +324,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   }
 
   onLines(connection: LineConnection, lines: LineBlock): void {
-    const room = this.#history?.whenRoom();
-    if (room) this.#putOff(connection, lines, room);
-    else this.#backpressure.deliver(connection, lines);
+    this.#backpressure.deliver(connection, lines);
   }
 
   onEnd(connection: LineConnection): void {
@@ -372,8 +370,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   }
 
   /** Relays the events among the lines, and answers the control lines. */
-  pass(source: LineConnection, { bytes }: LineBlock, parkedMs: number): void {
+  pass(source: LineConnection, block: LineBlock, parkedMs: number): void {
+    const { bytes } = block;
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
+    const room = this.#history?.whenRoom();
+    if (room) return void this.#putOff(source, block, room);
     if (parkedMs > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(parkedMs, source);
     const subscriber = this.#subscriberOf(source);
     const isFirst = source.isStart(bytes);

@@ -44,7 +44,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     "--cluster nats://a,tls://b:1 --cluster-name n --cluster-creds d --cluster-ca e " +
     "--cluster-cert f --cluster-key g --cluster-loss stop";
   const keeping =
-    "--history log --history-sync never --keep a --keep b.> --keep-age 17 --keep-bytes 65536 " +
+    "--history log --history-sync never --keep a --keep b.> --keep-age 17 --keep-bytes 1048576 " +
     "--keep-count 18 --keep-last c";
   const settings = settingsOf(args.split(" "));
   assertEquals(settings as unknown, {
@@ -87,7 +87,7 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
     sync: "never",
     keep: ["a", "b.>"],
     keepAge: 17,
-    keepBytes: 65_536,
+    keepBytes: 1_048_576,
     keepCount: 18,
     keepLast: ["c"],
   });
@@ -287,4 +287,6 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
   }
   const excess = () => settingsOf(["--history", "memory", "--keep-bytes", "9999999999999"]);
   assertThrows(excess, UsageError, "Invalid --keep-bytes: expected an integer from 65536 to");
+  const little = () => settingsOf(["--history", "log", "--keep-bytes", "65536"]);
+  assertThrows(little, UsageError, "Invalid --keep-bytes: expected an integer from 1048576 to");
 });

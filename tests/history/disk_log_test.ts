@@ -84,6 +84,7 @@ Deno.test("DiskLog writes what comes during a sync together, and says when it is
   const sink: LogSink = {
     onSynced: () => seen.push(log.synced),
     onSegment: () => Promise.resolve(),
+    onReopen: () => Promise.resolve(),
     onBroken() {},
     onMended() {},
   };
@@ -165,19 +166,20 @@ Deno.test("DiskLog never gives a wrong event, whichever bit was flipped, and the
 
 Deno.test("DiskLog drops the oldest segments when they are too many bytes", async () => {
   const folder = new MemoryFolder();
-  const { log } = await open(folder, { keepBytes: 50_000_000 });
+  const { log } = await open(folder, { keepBytes: 5_000_000 });
   let next = 1;
-  while (folder.files.size < 3 || log.first === 1) {
-    add(log, next, next + 999, 1000);
-    next += 1000;
+  while (log.first < 5000) {
+    add(log, next, next + 99, 1000);
+    next += 100;
     await synced(log);
-    assertLess(next, 200_000);
+    assertLess(next, 20_000);
   }
-  assertLess(log.bytes, 67_000_000);
+  assertLess(log.bytes, 5_500_000);
+  assertGreaterOrEqual(log.bytes, 4_000_000);
   assertEquals(await numbersOf(log), upTo(next - 1, log.first));
   const { first, epoch } = log;
   await log.close();
-  const { log: again } = await open(folder, { keepBytes: 50_000_000 });
+  const { log: again } = await open(folder, { keepBytes: 5_000_000 });
   assertEquals([again.first, again.head, again.epoch], [first, next - 1, epoch]);
   assertEquals(await numbersOf(again), upTo(next - 1, first));
   await again.close();
@@ -191,6 +193,7 @@ Deno.test("DiskLog goes on in a new epoch after the disk has failed, with all th
     log.watch({
       onSynced() {},
       onSegment: () => Promise.resolve(),
+      onReopen: () => Promise.resolve(),
       onBroken: (fault) => news.push(fault),
       onMended: () => news.push("mended"),
     });
@@ -304,4 +307,73 @@ Deno.test("A folder that cannot be a log is refused, with words that say why", a
   await Deno.writeTextFile(`${temp.path}/log/notes.txt`, "hi");
   await assertRejects(() => open(folder()), Error, "it contains notes.txt; name an empty folder");
   await Deno.remove(`${temp.path}/log/notes.txt`);
+});
+
+Deno.test("No offset names two events, even after a crash right after a start in order", async () => {
+  const folder = new MemoryFolder();
+  const { log: first } = await open(folder);
+  add(first, 1, 2);
+  await first.close();
+  const { log } = await open(folder);
+  add(log, 3); // A client receives it, but the disk does not.
+  const crashed = folder.crash();
+  const { log: next } = await open(crashed);
+  assertNotEquals(next.epoch, first.epoch);
+  assertEquals([next.head, next.throughOf(first.epoch)], [2, 2]);
+  await log.close();
+  await next.close();
+});
+
+Deno.test("A segment whose first line is damaged is put aside, and not replaced", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  add(log, 1, 100);
+  await log.close();
+  const [name] = [...folder.files.keys()];
+  const { bytes } = folder.files.get(name!)!;
+  bytes[20]! ^= 1;
+  const { log: next, findings } = await open(folder);
+  assertEquals(findings.unreadable, [name]);
+  assertEquals(folder.files.get(`${name}.damaged`)?.bytes.length, bytes.length);
+  add(next, 1);
+  await next.close();
+  const { findings: later } = await open(folder);
+  assertEquals(later.unreadable, []);
+});
+
+Deno.test("DiskLog keeps what it has after a crash, however little it may keep", async () => {
+  let folder = new MemoryFolder();
+  const options = { keepBytes: 1_048_576 };
+  let { log } = await open(folder, options);
+  add(log, 1, 500, 1000);
+  await synced(log);
+  for (let i = 0; i < 3; i++) {
+    folder = folder.crash();
+    const before = log;
+    ({ log } = await open(folder, options));
+    await before.close();
+    assertEquals([log.first, log.head], [1, 500]);
+  }
+  add(log, 501, 5000, 1000);
+  await synced(log);
+  assertGreaterOrEqual(log.head - log.first, 700);
+  await log.close();
+});
+
+Deno.test("DiskLog answers reads while its disk fails, and ends in order meanwhile", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  add(log, 1, 10);
+  await synced(log);
+  folder.fault = () => "no space";
+  add(log, 11, 20);
+  await until(() => log.isBroken);
+  await new Promise((resolve) => setTimeout(resolve, 1100)); // until it has tried again
+  assertEquals(log.head, 20);
+  assertEquals((await numbersOf(log)).size, 20);
+  folder.fault = () => null;
+  await log.close();
+  const files = folder.files.size;
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  assertEquals(folder.files.size, files); // It writes nothing after its end.
 });

@@ -32,7 +32,7 @@ Deno.test("The last event of each name is found in the log, and in the file up t
   const first = [["state.b", 3, line("state.b", 0)], ["state.a", 4, line("state.a", 3)]];
   const values = await loadLast(folder, log, FILTER);
   assertEquals(shown(values), first);
-  await saveLast(folder, values, log.epoch, log.head);
+  await saveLast(folder, log, FILTER);
   await add(log, "state.c", "state.b");
   const later = [
     ["state.a", 4, line("state.a", 3)],
@@ -41,13 +41,28 @@ Deno.test("The last event of each name is found in the log, and in the file up t
   ];
   assertEquals(shown(await loadLast(folder, log, FILTER)), later);
   assertEquals(shown(await loadLast(folder, log, new NameFilter(["state.b"]))), later.slice(2));
+  // What is not on the disk yet does not take the place of what is.
+  const text = utf8('{"event":"state.c"}\n');
+  log.append(text, 0, text.length, 1, NO_SENDER, performance.now());
+  await saveLast(folder, log, FILTER);
+  const saved = textOf(folder.files.get("last.ndjson")!.bytes);
+  assertEquals(saved.match(/"offset":\d+,/g), [
+    '"offset":4,',
+    '"offset":5,',
+    '"offset":6,',
+    '"offset":6,',
+  ]);
   await log.close();
   // Of a log that has lost events of the file, and of a damaged file, nothing is taken.
+  later.splice(1, 1);
+  later.push(["state.c", 7, '{"event":"state.c"}\n']);
   const crashed = folder.crash();
   const { log: next } = await openLog(crashed, RULES);
-  await saveLast(crashed, values, "another", 100);
-  assertEquals(shown(await loadLast(crashed, next, FILTER)), later);
-  crashed.files.get("last.ndjson")!.bytes[200]! ^= 1;
-  assertEquals(shown(await loadLast(crashed, next, FILTER)), later);
+  const file = crashed.files.get("last.ndjson")!;
+  for (let at = 0; at < file.bytes.length; at += 7) {
+    file.bytes[at]! ^= 1;
+    assertEquals(shown(await loadLast(crashed, next, FILTER)), later, `damaged at ${at}`);
+    file.bytes[at]! ^= 1;
+  }
   await next.close();
 });

@@ -98,7 +98,8 @@ function open(
     echo: true,
     maxPendingBytes: 8_388_608,
     lastValues: new LastValues(),
-    onSegment: null,
+    onSegment: () => Promise.resolve(),
+    onReopen: () => Promise.resolve(),
   }, { onKept() {}, onHistoryFault() {}, onHistoryMended() {} });
   let lastId = 0;
   return {

@@ -33,14 +33,20 @@ export class MemoryFolder implements LogFolder {
     return Promise.resolve(this.#handle(this.files.get(name)!));
   }
 
-  async create(name: string, bytes: Uint8Array): Promise<LogFile> {
+  async create(name: string, parts: Iterable<Uint8Array>): Promise<LogFile> {
     this.#fail("create");
     const file = new MemoryFile();
-    this.files.set(name, file);
     const handle = this.#handle(file);
-    await handle.append(bytes);
+    for (const part of parts) await handle.append(part);
     await handle.sync();
+    this.files.set(name, file);
     return handle;
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    this.files.set(to, this.files.get(from)!);
+    this.files.delete(from);
+    return Promise.resolve();
   }
 
   #fail(operation: "append" | "sync" | "create"): void {
@@ -73,7 +79,7 @@ export class MemoryFolder implements LogFolder {
       },
       truncate: (size) => {
         file.bytes = file.bytes.slice(0, size);
-        file.synced = Math.min(file.synced, size);
+        file.synced = size;
         return Promise.resolve();
       },
       close() {},
