@@ -8,8 +8,9 @@
  * @module
  */
 
+import { BlockCursor } from "../history/block_cursor.ts";
 import { addedLength, findLast, type LineForm, MAX_LINES, writeLine } from "../history/extract.ts";
-import { type KeptBlock, NO_SENDER } from "../history/kept_block.ts";
+import { NO_SENDER } from "../history/kept_block.ts";
 import type { LastValue } from "../history/last_values.ts";
 import type { EventLog } from "../history/log.ts";
 import type { LineChoice, NameFilter } from "../history/name_filter.ts";
@@ -88,10 +89,7 @@ export abstract class Replay {
   protected abstract form: LineForm;
   /** The offset of the last event to send. */
   protected abstract get end(): number;
-  /** A block that had to be waited for. */
-  #block: KeptBlock | null = null;
-  /** The offset for which a block had to be waited for. It is damaged if the block begins after it. */
-  #waitedFor = 0;
+  readonly #cursor: BlockCursor;
   /** The filter of the wishes that apply, and their number, if they have not changed since. */
   #filter: NameFilter | null = null;
   #applying = 0;
@@ -100,6 +98,7 @@ export abstract class Replay {
   constructor(client: Subscriber<LineConnection>, source: ReplaySource) {
     this.client = client;
     this.source = source;
+    this.#cursor = new BlockCursor(this.log);
     this.at = this.log.head;
   }
 
@@ -210,15 +209,15 @@ export abstract class Replay {
       });
     }
     if (search.left > 0 && search.at >= this.log.first) {
-      const block = this.#read(search.at);
+      const block = this.#cursor.at(search.at);
       if (block instanceof Promise) return block;
-      if (block.first > search.at) { // What is before it is damaged.
-        search.at = 0;
+      if (typeof block === "number") { // Some of those that are asked for may be damaged.
+        search.left = 0;
+        search.from = search.at - 1;
         return "step";
       }
       if (!search.filter.takesAll && !block.isIndexed) {
         block.index(MAX_LINES);
-        this.#block = block;
         return "step";
       }
       const { count, offset } = findLast(
@@ -272,10 +271,10 @@ export abstract class Replay {
       this.at = stop;
       return null;
     }
-    const block = this.#read(at + 1);
+    const block = this.#cursor.at(at + 1);
     if (block instanceof Promise) return block;
-    if (block.first > at + 1) { // What is before it is damaged.
-      this.at = Math.min(block.first - 1, stop);
+    if (typeof block === "number") { // The events up to there are damaged.
+      this.at = Math.min(block, stop);
       this.onGap(at + 1, this.at);
       return null;
     }
@@ -297,18 +296,6 @@ export abstract class Replay {
   #choice(filter: NameFilter): LineChoice {
     const { keepsSenders } = this.source.keeper;
     return { filter, excluded: keepsSenders ? this.client.recipient.id : NO_SENDER };
-  }
-
-  /** Returns the block with an offset, or a promise after which it is there. */
-  #read(offset: number): KeptBlock | Promise<void> {
-    const known = this.#block;
-    this.#block = null;
-    const isIn = known !== null && known.first <= offset && known.last >= offset;
-    if (isIn || known && this.#waitedFor === offset) return known;
-    const block = this.log.read(offset);
-    if (!(block instanceof Promise)) return block;
-    this.#waitedFor = offset;
-    return block.then((read) => void (this.#block = read));
   }
 
   /** Returns whether a long piece can be queued now. Others always can. */
