@@ -208,7 +208,9 @@ export abstract class Replay {
         search.from = from;
       });
     }
-    if (search.left > 0 && search.at >= this.log.first) {
+    const { first, head } = this.log;
+    search.at = Math.min(search.at, head); // The log may have lost its last events.
+    if (search.left > 0 && search.at >= first) {
       const block = this.#cursor.at(search.at);
       if (block instanceof Promise) return block;
       if (typeof block === "number") { // Some of those that are asked for may be damaged.
@@ -231,7 +233,7 @@ export abstract class Replay {
       if (offset !== undefined) search.from = offset - 1;
       return "step";
     }
-    const from = Math.max(search.left > 0 ? 0 : search.from, this.log.first - 1);
+    const from = Math.max(search.left > 0 ? 0 : Math.min(search.from, head), first - 1);
     wish.search = null;
     this.#place(wish, from);
     wish.onFound!(from);
@@ -318,13 +320,14 @@ export abstract class Replay {
   /** Finds the next value of a wish. Returns `false` if that takes longer. */
   #findValue(wish: Wish): boolean {
     const excluded = this.source.keeper.keepsSenders ? this.client.recipient.id : NO_SENDER;
+    // The log may have lost its last events.
+    if (wish.value && wish.value.offset > this.end) wish.value = null;
     for (let skipped = 0; wish.values && !wish.value; skipped++) {
       if (skipped === MAX_SKIPPED_NAMES) return false;
       const { value, done } = wish.values.next();
       if (done) wish.values = null;
-      else if (value && value.sender !== excluded && wish.narrowed?.matches(value.name) !== false) {
-        wish.value = value;
-      }
+      else if (!value || value.sender === excluded || value.offset > this.end) continue;
+      else if (wish.narrowed?.matches(value.name) !== false) wish.value = value;
     }
     return true;
   }

@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { KeptBlock, NO_SENDER } from "../../history/kept_block.ts";
@@ -96,6 +97,15 @@ const offsetsIn = ({ text }: FakeClient): number[] =>
 const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
+/** Reports an error for an offset that the log does not have. */
+function guard(log: MemoryLog): void {
+  const read = log.read.bind(log);
+  log.read = (offset) => {
+    assertLessOrEqual(offset, log.head);
+    return read(offset);
+  };
+}
+
 Deno.test("A client whose read fails is closed, and another one goes on", async () => {
   const { log, source, scheduler, join } = open(100);
   const [one, two] = [join(), join()];
@@ -115,6 +125,48 @@ Deno.test("A client whose read fails is closed, and another one goes on", async 
   scheduler.stop();
   assertEquals(one.fake.closed, UNREADABLE);
   assertEquals(two.fake.closed, []);
+});
+
+Deno.test("PastRead ends with the last event of a log that has lost its last events", async () => {
+  const { log, source, join } = open(5000);
+  const { client, fake } = join();
+  guard(log);
+  const read = new PastRead(client, source, "h", () => {});
+  read.ask(wishFrom("h", ["a"], 0));
+  fake.pendingBytes = 1_000_000;
+  assertStrictEquals(read.step(), "room");
+  log.head = 3000;
+  fake.pendingBytes = 0;
+  await finish(read);
+  assertEquals(offsetsIn(fake), range(1, 3000));
+  assertMatch(fake.text, /\{"control":"end","id":"h","offset":3000\}\n$/);
+});
+
+Deno.test("A search goes on from the last event of a log that has lost its last events", async () => {
+  const { log, source, join } = open(5000);
+  const { client, fake } = join();
+  guard(log);
+  const read = new PastRead(client, source, "h", () => {});
+  read.ask(read.wishLast("h", ["a"], 5, () => {}));
+  log.head = 3000;
+  await finish(read);
+  assertEquals(offsetsIn(fake), range(2996, 3000));
+});
+
+Deno.test("A replay of last events ends if the log has lost them", async () => {
+  const { log, lastValues, source, join } = open(5000);
+  const line = utf8('{"event":"a"}\n');
+  for (const offset of [1, 4000, 5000]) {
+    lastValues.set({ name: `a${offset}`, offset, line, sender: 7 });
+  }
+  const { client, fake } = join();
+  guard(log);
+  const read = new PastRead(client, source, "h", () => {});
+  read.ask(read.wishValues("h", [">"]));
+  log.head = 3000;
+  await finish(read);
+  assertEquals(offsetsIn(fake)[0], 1);
+  assertMatch(fake.text, /\{"control":"end","id":"h","offset":3000\}\n$/);
 });
 
 /** Returns a block of `count` events `a`. */
