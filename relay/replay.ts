@@ -247,7 +247,9 @@ export abstract class Replay {
   /** Sends the next events. Returns what it needs to do so, or `null` if it got on. */
   #advance(): Need | null {
     const { first } = this.log;
-    const at = Math.max(this.at, Math.min(...this.wishes.map(({ from }) => from)));
+    let least = this.end;
+    for (const { from } of this.wishes) least = Math.min(least, from);
+    const at = Math.max(this.at, least);
     if (at + 1 < first && at < this.end) {
       this.at = Math.min(first - 1, this.end);
       this.onGap(at + 1, this.at);

@@ -13,7 +13,7 @@ import { checkHistoryOptions } from "../../history/options.ts";
 import type { LineConnection } from "../../net/line_connection.ts";
 import { CatchUp } from "../../relay/catch_up.ts";
 import { PastRead } from "../../relay/past_read.ts";
-import { type Replay, wishFrom } from "../../relay/replay.ts";
+import { type Replay, type Wish, wishFrom } from "../../relay/replay.ts";
 import { ReplayScheduler } from "../../relay/replay_scheduler.ts";
 import { ReplaySource } from "../../relay/replay_source.ts";
 import { Router } from "../../relay/router.ts";
@@ -264,4 +264,45 @@ Deno.test("A replay uses no block of memory that the log has dropped since", () 
   while (read.step() !== "nothing");
   assertGreater(reads, 1);
   assertEquals(offsetsIn(fake), [2000]);
+});
+
+/** A client that catches up, with its number of wishes. */
+class CountingCatchUp extends CatchUp {
+  get wishCount(): number {
+    return this.wishes.length;
+  }
+
+  get all(): readonly Wish[] {
+    return this.wishes;
+  }
+}
+
+Deno.test("CatchUp.wait() adds no wish for no pattern, and one for many of the same moment", () => {
+  const { log, source, join } = open(2000);
+  const { client, fake } = join();
+  const catchUp = new CountingCatchUp(client, source, () => {});
+  catchUp.stamp();
+  catchUp.follow(wishFrom("s", ["none"], 0));
+  for (let i = 0; i < 1000; i++) catchUp.wait([]);
+  for (let i = 0; i < 1000; i++) catchUp.wait([`a.${i}`]);
+  assertStrictEquals(catchUp.wishCount, 2);
+  append(log, 10);
+  catchUp.wait(["a"]);
+  assertStrictEquals(catchUp.wishCount, 3);
+  append(log, 10);
+  catchUp.unfollow(["a.1"]);
+  while (catchUp.step() !== "nothing");
+  assertEquals(offsetsIn(fake), range(2011, 2020));
+});
+
+Deno.test("A replay has room for any number of wishes", () => {
+  const { log, source, join } = open(10);
+  const { client, fake } = join();
+  const catchUp = new CountingCatchUp(client, source, () => {});
+  catchUp.stamp();
+  catchUp.follow(wishFrom("s", ["a"], 0));
+  const wishes = catchUp.all as Wish[];
+  for (let i = 0; i < 150_000; i++) wishes.push(wishFrom(null, ["b"], log.head));
+  while (catchUp.step() !== "nothing");
+  assertEquals(offsetsIn(fake), range(1, 10));
 });
