@@ -20,6 +20,12 @@ const validator = new LineValidator(MAX_MAX_DEPTH);
 const MIN_LINES = 64;
 const LINES_AT_A_TIME = 256;
 
+/**
+ * Number of names of a block that are kept as texts. The others are read from the bytes when they are
+ * needed, since as texts they would take several times as much memory as the events.
+ */
+export const MAX_NAMES = 256;
+
 /** The place of a name in the bytes of a block. */
 interface NamePlace {
   readonly id: number;
@@ -33,13 +39,19 @@ export class KeptBlock {
   readonly first: number;
   /** The number of events. */
   count = 0;
-  /** The names in the index, by their numbers. */
+  /**
+   * The first names in the index, by their numbers. The one with the number {@link MAX_NAMES} is any
+   * other name, that of the line for which {@link nameOf} was called last.
+   */
   readonly names: string[] = [];
 
   /** The memory for the lines. */
   readonly memory: Uint8Array<ArrayBuffer>;
   #size = 0;
-  /** The start of each line in the index, and the number of its name. */
+  /**
+   * The start of each line in the index, and the number of its name. Other names have the sum of
+   * {@link MAX_NAMES} and the place of their first byte.
+   */
   #starts = new Uint32Array(0);
   #nameIds = new Uint32Array(0);
   /** Number of lines whose starts are in the index, and where the next one starts. */
@@ -49,7 +61,7 @@ export class KeptBlock {
   #named = 0;
   /** Whether no more lines are added. */
   #isClosed = false;
-  /** Where names are, by the hashes of their bytes. Of two with the same hash, the last one. */
+  /** Where {@link names} are, by the hashes of their bytes. Of two with the same hash, the last one. */
   #places: Map<number, NamePlace> | null = null;
   /** Pairs of a line and the sender of this line and those after it. */
   readonly #senders: number[] = [];
@@ -129,7 +141,10 @@ export class KeptBlock {
   /** Returns the number of the name of a line. */
   nameOf(line: number): number {
     if (line >= this.#named) this.#findNames(line + LINES_AT_A_TIME);
-    return this.#nameIds[line]!;
+    const id = this.#nameIds[line]!;
+    if (id < MAX_NAMES) return id;
+    this.names[MAX_NAMES] = readString(this.memory, id - MAX_NAMES - 1);
+    return MAX_NAMES;
   }
 
   /** Finds the starts of the lines up to a number. */
@@ -162,11 +177,12 @@ export class KeptBlock {
     this.#trim();
   }
 
-  /** Returns the number of the name from `start` to `end`. */
+  /** Returns what the index has for the name from `start` to `end`. */
   #idOf(start: number, end: number): number {
     const hash = hashBytes(this.memory, start, end);
     const known = this.#places!.get(hash);
     if (known && this.#isEqual(known, start, end)) return known.id;
+    if (this.names.length >= MAX_NAMES) return MAX_NAMES + start;
     const id = this.names.push(readString(this.memory, start - 1)) - 1;
     this.#places!.set(hash, { id, start, end });
     return id;

@@ -7,10 +7,10 @@
 import { REST } from "../protocol/pattern.ts";
 import { PatternTrie } from "../protocol/pattern_trie.ts";
 import { TextMap } from "../protocol/text_map.ts";
-import type { KeptBlock } from "./kept_block.ts";
+import { type KeptBlock, MAX_NAMES } from "./kept_block.ts";
 
 /** Maximum number of names whose result is remembered. */
-const MAX_KNOWN = 10_000;
+const MAX_KNOWN = 1000;
 
 /** Matches names with patterns. */
 export class NameFilter {
@@ -40,9 +40,14 @@ export class NameFilter {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    const isMatch = this.#patterns.find(name).length > 0;
+    const isMatch = this.matchesOnce(name);
     this.#known.set(name, isMatch);
     return isMatch;
+  }
+
+  /** Returns the same for a name that will hardly be seen again, and remembers nothing. */
+  matchesOnce(name: string): boolean {
+    return this.takesAll || this.#patterns.find(name).length > 0;
   }
 }
 
@@ -63,10 +68,12 @@ export function chooser(
     ? (line: number) => block.senderOf(line) !== excluded
     : () => true;
   if (filter.takesAll) return isOther;
-  /** The result for each name in the block, which is found at its first line. */
+  /** The result for each name that the block keeps, which is found at its first line. */
   const isMatch: (boolean | undefined)[] = [];
   return (line) => {
-    const name = block.nameOf(line);
-    return (isMatch[name] ??= filter.matches(block.names[name]!)) && isOther(line);
+    const id = block.nameOf(line);
+    const name = block.names[id]!;
+    if (id === MAX_NAMES) return filter.matchesOnce(name) && isOther(line);
+    return (isMatch[id] ??= filter.matches(name)) && isOther(line);
   };
 }

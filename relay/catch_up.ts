@@ -44,9 +44,15 @@ export class CatchUp extends Replay {
     return this.wishes.filter(({ id }) => id !== null).length;
   }
 
-  /** Adds subscriptions that begin now. */
+  /**
+   * Adds subscriptions that begin now. Those that wait for the same events become one wish, so that
+   * there are not more wishes than patterns and requests.
+   */
   wait(patterns: Iterable<string>): void {
-    this.add(wishFrom(null, patterns, this.log.head));
+    const wish = wishFrom(null, patterns, this.log.head);
+    if (wish.patterns.size === 0) return;
+    this.add(wish);
+    this.wishes = withoutTwins(this.wishes);
   }
 
   /** Adds the wish of a request. */
@@ -57,9 +63,7 @@ export class CatchUp extends Replay {
   /** Drops subscriptions. */
   unfollow(patterns: readonly string[]): void {
     this.remove(patterns);
-    this.wishes = this.wishes.filter(({ id, patterns }, i) =>
-      i === 0 || id !== null || patterns.size > 0
-    );
+    this.wishes = this.wishes.filter(({ id, patterns }) => id !== null || patterns.size > 0);
   }
 
   protected override get end(): number {
@@ -79,4 +83,16 @@ export class CatchUp extends Replay {
       this.client.recipient.send(news, 0);
     }
   }
+}
+
+/** Returns wishes of which no two without an ID begin after the same event. */
+function withoutTwins(wishes: readonly Wish[]): Wish[] {
+  const waiting = new Map<number, Wish>();
+  return wishes.filter((wish) => {
+    if (wish.id !== null) return true;
+    const twin = waiting.get(wish.from);
+    if (twin) { for (const pattern of wish.patterns) twin.patterns.add(pattern); }
+    else waiting.set(wish.from, wish);
+    return twin === undefined;
+  });
 }

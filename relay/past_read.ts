@@ -15,7 +15,8 @@ import type { Subscriber } from "./subscription_table.ts";
 /** Sends events of the past. */
 export class PastRead extends Replay {
   protected override form: LineForm;
-  protected override readonly end: number;
+  /** The offset of the last event at the moment of the question. */
+  readonly #head: number;
   readonly #id: string;
   readonly #onEnd: () => void;
 
@@ -30,7 +31,12 @@ export class PastRead extends Replay {
     this.#id = id;
     this.#onEnd = onEnd;
     this.form = { hasOffset: true, member: memberBytes("past", id) };
-    this.end = this.log.head;
+    this.#head = this.log.head;
+  }
+
+  /** A log on disk that has failed and goes on may have lost its last events. */
+  protected override get end(): number {
+    return Math.min(this.#head, this.log.head);
   }
 
   /** Sets what the client asks for. */
@@ -55,7 +61,11 @@ export class PastRead extends Replay {
 
   protected override finish(): void {
     this.#onEnd();
-    const news = encodeHistoryNews({ control: "end", id: this.#id, offset: this.at });
+    const news = encodeHistoryNews({
+      control: "end",
+      id: this.#id,
+      offset: Math.min(this.at, this.end),
+    });
     this.client.recipient.send(news, 0);
   }
 }

@@ -8,8 +8,9 @@
  * @module
  */
 
+import { BlockCursor } from "../history/block_cursor.ts";
 import { addedLength, findLast, type LineForm, MAX_LINES, writeLine } from "../history/extract.ts";
-import { type KeptBlock, NO_SENDER } from "../history/kept_block.ts";
+import { NO_SENDER } from "../history/kept_block.ts";
 import type { LastValue } from "../history/last_values.ts";
 import type { EventLog } from "../history/log.ts";
 import type { LineChoice, NameFilter } from "../history/name_filter.ts";
@@ -88,10 +89,7 @@ export abstract class Replay {
   protected abstract form: LineForm;
   /** The offset of the last event to send. */
   protected abstract get end(): number;
-  /** A block that had to be waited for. */
-  #block: KeptBlock | null = null;
-  /** The offset for which a block had to be waited for. It is damaged if the block begins after it. */
-  #waitedFor = 0;
+  readonly #cursor: BlockCursor;
   /** The filter of the wishes that apply, and their number, if they have not changed since. */
   #filter: NameFilter | null = null;
   #applying = 0;
@@ -100,6 +98,7 @@ export abstract class Replay {
   constructor(client: Subscriber<LineConnection>, source: ReplaySource) {
     this.client = client;
     this.source = source;
+    this.#cursor = new BlockCursor(this.log);
     this.at = this.log.head;
   }
 
@@ -209,16 +208,18 @@ export abstract class Replay {
         search.from = from;
       });
     }
-    if (search.left > 0 && search.at >= this.log.first) {
-      const block = this.#read(search.at);
+    const { first, head } = this.log;
+    search.at = Math.min(search.at, head); // The log may have lost its last events.
+    if (search.left > 0 && search.at >= first) {
+      const block = this.#cursor.at(search.at);
       if (block instanceof Promise) return block;
-      if (block.first > search.at) { // What is before it is damaged.
-        search.at = 0;
+      if (typeof block === "number") { // Some of those that are asked for may be damaged.
+        search.left = 0;
+        search.from = search.at - 1;
         return "step";
       }
       if (!search.filter.takesAll && !block.isIndexed) {
         block.index(MAX_LINES);
-        this.#block = block;
         return "step";
       }
       const { count, offset } = findLast(
@@ -232,7 +233,7 @@ export abstract class Replay {
       if (offset !== undefined) search.from = offset - 1;
       return "step";
     }
-    const from = Math.max(search.left > 0 ? 0 : search.from, this.log.first - 1);
+    const from = Math.max(search.left > 0 ? 0 : Math.min(search.from, head), first - 1);
     wish.search = null;
     this.#place(wish, from);
     wish.onFound!(from);
@@ -246,7 +247,9 @@ export abstract class Replay {
   /** Sends the next events. Returns what it needs to do so, or `null` if it got on. */
   #advance(): Need | null {
     const { first } = this.log;
-    const at = Math.max(this.at, Math.min(...this.wishes.map(({ from }) => from)));
+    let least = this.end;
+    for (const { from } of this.wishes) least = Math.min(least, from);
+    const at = Math.max(this.at, least);
     if (at + 1 < first && at < this.end) {
       this.at = Math.min(first - 1, this.end);
       this.onGap(at + 1, this.at);
@@ -272,10 +275,10 @@ export abstract class Replay {
       this.at = stop;
       return null;
     }
-    const block = this.#read(at + 1);
+    const block = this.#cursor.at(at + 1);
     if (block instanceof Promise) return block;
-    if (block.first > at + 1) { // What is before it is damaged.
-      this.at = Math.min(block.first - 1, stop);
+    if (typeof block === "number") { // The events up to there are damaged.
+      this.at = Math.min(block, stop);
       this.onGap(at + 1, this.at);
       return null;
     }
@@ -299,18 +302,6 @@ export abstract class Replay {
     return { filter, excluded: keepsSenders ? this.client.recipient.id : NO_SENDER };
   }
 
-  /** Returns the block with an offset, or a promise after which it is there. */
-  #read(offset: number): KeptBlock | Promise<void> {
-    const known = this.#block;
-    this.#block = null;
-    const isIn = known !== null && known.first <= offset && known.last >= offset;
-    if (isIn || known && this.#waitedFor === offset) return known;
-    const block = this.log.read(offset);
-    if (!(block instanceof Promise)) return block;
-    this.#waitedFor = offset;
-    return block.then((read) => void (this.#block = read));
-  }
-
   /** Returns whether a long piece can be queued now. Others always can. */
   #fits(bytes: number): boolean {
     const { pendingBytes } = this.client.recipient;
@@ -331,13 +322,14 @@ export abstract class Replay {
   /** Finds the next value of a wish. Returns `false` if that takes longer. */
   #findValue(wish: Wish): boolean {
     const excluded = this.source.keeper.keepsSenders ? this.client.recipient.id : NO_SENDER;
+    // The log may have lost its last events.
+    if (wish.value && wish.value.offset > this.end) wish.value = null;
     for (let skipped = 0; wish.values && !wish.value; skipped++) {
       if (skipped === MAX_SKIPPED_NAMES) return false;
       const { value, done } = wish.values.next();
       if (done) wish.values = null;
-      else if (value && value.sender !== excluded && wish.narrowed?.matches(value.name) !== false) {
-        wish.value = value;
-      }
+      else if (!value || value.sender === excluded || value.offset > this.end) continue;
+      else if (wish.narrowed?.matches(value.name) !== false) wish.value = value;
     }
     return true;
   }

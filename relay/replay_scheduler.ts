@@ -1,11 +1,12 @@
 /**
  * Divides the time for replays among the clients. All replays together get a quarter of each turn.
+ * A replay that fails ends alone, with its client.
  *
  * @module
  */
 
 import { clearTimers, nextTurn } from "../net/turn.ts";
-import type { Replay } from "./replay.ts";
+import type { Need, Replay } from "./replay.ts";
 
 /** Time for all replays in a turn, in milliseconds. A turn takes about 2 ms under load. */
 const SLICE_MS = 0.5;
@@ -56,20 +57,44 @@ export class ReplayScheduler {
     const end = performance.now() + SLICE_MS;
     for (const replay of this.#ready) {
       this.#ready.delete(replay);
-      const need = replay.step();
-      if (need === "step") this.#ready.add(replay); // after all others
-      else if (need === "room") this.#wait(replay, replay.client.recipient.flush());
-      else if (need !== "nothing") this.#wait(replay, need);
+      this.#runStep(replay);
       if (performance.now() >= end) return;
     }
   }
 
-  /** Lets a replay go on after a wait. If the wait fails, the client has left. */
-  async #wait(replay: Replay, wait: Promise<void>): Promise<void> {
+  #runStep(replay: Replay): void {
+    let need: Need;
+    try {
+      need = replay.step();
+    } catch {
+      return this.#giveUp(replay);
+    }
+    if (need === "step") this.#ready.add(replay); // after all others
+    else if (need === "room") this.#waitForRoom(replay);
+    else if (need !== "nothing") this.#waitForBlock(replay, need);
+  }
+
+  /** Lets a replay go on after its client has read. If the wait fails, the client has left. */
+  #waitForRoom(replay: Replay): void {
+    this.#wait(replay, replay.client.recipient.flush(), () => {});
+  }
+
+  #waitForBlock(replay: Replay, block: Promise<void>): void {
+    this.#wait(replay, block, () => this.#giveUp(replay));
+  }
+
+  async #wait(replay: Replay, wait: Promise<void>, onFailure: () => void): Promise<void> {
     this.#waiting++;
     const isOver = await wait.then(() => true, () => false);
     this.#waiting--;
-    if (isOver) this.start(replay);
-    else this.#checkIdle();
+    if (isOver) return this.start(replay);
+    onFailure();
+    this.#checkIdle();
+  }
+
+  /** Closes the client of a replay that cannot go on. It comes back, and resumes. */
+  #giveUp(replay: Replay): void {
+    if (this.#isStopped) return; // The log is closed, too.
+    replay.client.recipient.close("overloaded", "the history cannot be read");
   }
 }

@@ -27,8 +27,9 @@ const PIECE_BYTES = 65_536;
 const MAX_PIECES = 32;
 const MAX_PIECE_BYTES = 2 * PIECE_BYTES;
 
-/** Number of filters that are remembered. */
+/** Number of filters that are remembered, and characters of all their patterns together. */
 const MAX_FILTERS = 1000;
+const MAX_FILTER_LENGTH = 1_048_576;
 
 /** A part of a block as a client receives it. */
 export interface Part {
@@ -57,7 +58,9 @@ export class ReplaySource {
   /** About how many bytes of events to send at a time. */
   readonly pieceBytes: number;
 
+  /** The filters, by their patterns, and the number of characters of these. */
   #filters = new TextMap<NameFilter>();
+  #filterLength = 0;
   /** The latest parts that other clients may need, too. */
   #parts: KnownPart[] = [];
 
@@ -75,9 +78,12 @@ export class ReplaySource {
     const key = JSON.stringify(sorted);
     const known = this.#filters.get(key);
     if (known) return known;
-    if (this.#filters.size >= MAX_FILTERS) this.#filters.clear();
     const filter = new NameFilter(sorted);
+    if (key.length > MAX_FILTER_LENGTH) return filter;
+    const isTooLong = this.#filterLength + key.length > MAX_FILTER_LENGTH;
+    if (this.#filters.size >= MAX_FILTERS || isTooLong) this.#forgetFilters();
     this.#filters.set(key, filter);
+    this.#filterLength += key.length;
     return filter;
   }
 
@@ -103,6 +109,11 @@ export class ReplaySource {
   /** Forgets what is shared, after the last replay has ended. */
   clear(): void {
     this.#parts = [];
+    this.#forgetFilters();
+  }
+
+  #forgetFilters(): void {
     this.#filters.clear();
+    this.#filterLength = 0;
   }
 }

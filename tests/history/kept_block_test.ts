@@ -1,0 +1,60 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
+import { assertLess } from "@std/assert/less";
+import { extract, findLast } from "../../history/extract.ts";
+import { KeptBlock, NO_SENDER } from "../../history/kept_block.ts";
+import { NameFilter } from "../../history/name_filter.ts";
+import { NOTHING } from "../../protocol/utf8.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
+import { covers } from "../support/reference.ts";
+
+Deno.test("KeptBlock finds the lines of a name, however many names there are", () => {
+  const names = Array.from({ length: 1000 }, (_, i) => `${"ab"[i % 2]}.${i % 3 === 0 ? i : i % 7}`);
+  const all = [...names, ...names.toReversed()];
+  const lines = utf8(all.map((name) => `{"event":"${name}"}\n`).join(""));
+  const block = new KeptBlock(1, new Uint8Array(lines.length));
+  block.add(lines, 0, lines.length, all.length, NO_SENDER);
+  for (const pattern of ["a.*", "b.999", "a.0", "*.4", "none"]) {
+    const choice = { filter: new NameFilter([pattern]), excluded: NO_SENDER };
+    const form = { hasOffset: true, member: NOTHING };
+    const found: number[] = [];
+    for (let to = 0; to < all.length;) {
+      const part = extract(block, to + 1, all.length, choice, form, Infinity);
+      for (const [, offset] of textOf(part.bytes).matchAll(/"offset":(\d+)/g)) {
+        found.push(Number(offset));
+      }
+      to = part.to;
+    }
+    const expected = all.flatMap((name, i) => covers(pattern, name) ? [i + 1] : []);
+    assertEquals(found, expected);
+    const last = findLast(block, all.length, choice, 2);
+    assertEquals([last.count, last.offset], [Math.min(2, expected.length), expected.at(-2)]);
+  }
+});
+
+Deno.test("KeptBlock needs hardly any memory for names of which each comes once", async () => {
+  const code = `
+    import { KeptBlock } from "${import.meta.resolve("../../history/kept_block.ts")}";
+    const used = () => { gc(); return Deno.memoryUsage().heapUsed; };
+    const blocks = [];
+    const before = used();
+    for (let i = 0; i < 20; i++) {
+      let text = "";
+      for (let k = 0; k < 5000; k++) text += '{"event":"s.' + (100_000 * i + k) + '"}\\n';
+      const lines = new TextEncoder().encode(text);
+      const block = new KeptBlock(1, lines);
+      block.add(lines, 0, lines.length, 5000, 0);
+      block.index(5000);
+      for (let k = 0; k < 5000; k++) block.nameOf(k);
+      block.close();
+      blocks.push(block);
+    }
+    console.log((used() - before) / 100_000, blocks.length);
+  `;
+  const args = ["eval", "--quiet", "--no-check", "--v8-flags=--expose-gc", code];
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
+  const [perName, blocks] = textOf(stdout).trim().split(" ").map(Number);
+  assertEquals(blocks, 20);
+  assertGreater(perName!, 0);
+  assertLess(perName!, 20);
+});

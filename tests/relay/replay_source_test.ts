@@ -1,0 +1,25 @@
+import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { LastValues } from "../../history/last_values.ts";
+import { MemoryLog } from "../../history/memory_log.ts";
+import { checkHistoryOptions } from "../../history/options.ts";
+import { ReplaySource } from "../../relay/replay_source.ts";
+
+Deno.test("ReplaySource.filterOf() remembers filters, but not too many patterns", () => {
+  const rules = checkHistoryOptions({});
+  const log = new MemoryLog(rules);
+  const keeper = { log, lastValues: new LastValues(), rules, keepsSenders: false };
+  const source = new ReplaySource(keeper, 8_388_608);
+  const small = source.filterOf(["a", "b"]);
+  assertStrictEquals(source.filterOf(["b", "a"]), small);
+  const long = (i: number) =>
+    Array.from({ length: 1000 }, (_, k) => `${i}.${k}.${"x".repeat(240)}`);
+  const first = source.filterOf(long(0));
+  for (let i = 1; i < 10; i++) source.filterOf(long(i));
+  assertNotStrictEquals(source.filterOf(long(0)), first);
+  assertNotStrictEquals(source.filterOf(["a", "b"]), small);
+  const last = source.filterOf(["a", "b"]);
+  const huge = Array.from({ length: 10 }, (_, i) => long(i)).flat();
+  assertNotStrictEquals(source.filterOf(huge), source.filterOf(huge));
+  assertStrictEquals(source.filterOf(["a", "b"]), last);
+});
