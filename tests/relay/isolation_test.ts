@@ -317,6 +317,7 @@ Deno.test("Writer yields to other work while many peers drain their queues", asy
   const bytes = await perRoundTrip(() => written);
   for (const writer of writers) writer.stop();
   await until(() => writers.every(({ busy }) => !busy));
+  await turn();
   assertLess(bytes, MAX_PLAIN_BYTES);
 });
 
@@ -333,4 +334,5 @@ Deno.test("Writer does not yield if it has little to write", async () => {
   assertLess(written, 20_000_000); // of the 60,000,000 that wait
   for (const writer of writers) writer.stop();
   await until(() => writers.every(({ busy }) => !busy));
+  await turn();
 });
