@@ -328,7 +328,8 @@ export abstract class Replay {
       if (skipped === MAX_SKIPPED_NAMES) return false;
       const { value, done } = wish.values.next();
       if (done) wish.values = null;
-      else if (!value || value.sender === excluded || value.offset > this.end) continue;
+      else if (!value || value.offset > this.end) continue;
+      else if (value.sender === excluded && excluded !== NO_SENDER) continue;
       else if (wish.narrowed?.matches(value.name) !== false) wish.value = value;
     }
     return true;

@@ -11,6 +11,7 @@ import { assertThrows } from "@std/assert/throws";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EventStreamReader } from "../support/event_stream.ts";
+import { TempFolder } from "../support/folder.ts";
 import { Peer } from "../support/peer.ts";
 import { join, newRelay } from "../support/relay.ts";
 import { pause, until } from "../support/waiting.ts";
@@ -195,6 +196,23 @@ Deno.test("Relay sends a client what it has missed since a position, and then go
   assertObjectMatch(last, { recovered: true, from: 7, to: 7 });
   await one.sees(`{"control":"live","id":"${last.id}","offset":7}\n`);
 });
+
+for (const echo of [true, false]) {
+  Deno.test(`Relay sends the last events of names after it was started again, ${echo ? "with" : "without"} echo`, async () => {
+    using temp = new TempFolder();
+    const history = { folder: `${temp.path}/log`, keepLast: ["state.*"] };
+    {
+      await using relay = await keeping(history, { echo });
+      await using sender = await join(relay);
+      await publish(sender, "state.a", "other", "state.b", "state.a");
+    }
+    await using relay = await keeping(history, { echo });
+    await using one = await joinWithOffsets(relay);
+    await since(one, ["state.*"], { last: true });
+    await one.sees('"live"');
+    assertEquals(offsetsOf(one), [3, 4]);
+  });
+}
 
 Deno.test("Relay sends a client without a hello what it has missed, without offsets", async () => {
   await using relay = await keeping();
