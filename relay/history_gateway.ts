@@ -146,6 +146,7 @@ export class HistoryGateway implements HistoryPort {
   /** Closes the clients whose positions are of the epoch before. They come back, and resume. */
   #onMended(): void {
     this.routing.notKept();
+    this.#source.clear();
     this.#sink.onHistoryMended();
     const detail = "the history could not be kept for a while, and goes on in a new epoch";
     for (const [client, { hasOffsets, catchUp, reads }] of this.#readers) {

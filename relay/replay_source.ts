@@ -106,7 +106,7 @@ export class ReplaySource {
     return part;
   }
 
-  /** Forgets what is shared, after the last replay has ended. */
+  /** Forgets what is shared, when no replay needs it or when it may have changed. */
   clear(): void {
     this.#parts = [];
     this.#forgetFilters();

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { NO_SENDER } from "../../history/kept_block.ts";
 import { LastValues } from "../../history/last_values.ts";
-import type { EventLog } from "../../history/log.ts";
+import type { EventLog, LogSink } from "../../history/log.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
 import { checkHistoryOptions, type HistoryRules } from "../../history/options.ts";
 import type { LineConnection } from "../../net/line_connection.ts";
@@ -47,6 +47,9 @@ class FakeClient extends FakeRecipient {
     this.#count();
     return super.sendPieces(pieces, count);
   }
+
+  /** Called when the relay disconnects it. */
+  close(): void {}
 
   flush(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -208,6 +211,44 @@ Deno.test("HistoryGateway sends no last event of a pattern that was dropped mean
   const count = Array.from(before.matchAll(/"event"/g)).length;
   assertEquals(sent.slice(0, count), names.slice(0, count));
   assertEquals(sent.slice(count), names.slice(count).filter((name) => name.startsWith("a")));
+});
+
+Deno.test("HistoryGateway sends no event that a mended log has lost", async () => {
+  const [before, after] = ["before", "after"].map((name) => {
+    const log = new MemoryLog(checkHistoryOptions({}));
+    const lines = utf8(lineOf(name).repeat(2000));
+    log.append(lines, 0, lines.length, 2000, NO_SENDER, 0);
+    return log;
+  });
+  let current = before!;
+  let sink: LogSink | undefined;
+  const log = new Proxy(current, {
+    get(_, key: keyof EventLog) {
+      if (key === "watch") return (given: LogSink) => sink = given;
+      const value = current[key];
+      return typeof value === "function" ? value.bind(current) : value;
+    },
+  });
+  using fixture = open(log);
+  const { gateway } = fixture;
+  const subscribe = (reads: number) => {
+    const client = fixture.join();
+    const reader = client.recipient as unknown as FakeClient;
+    reader.read(reads);
+    const replay = { since: "first", isPartial: false, isPast: false } as const;
+    const request = { control: "subscribe" as const, events: ["*"], id: "s", replay };
+    gateway.change(client, request, client.subscriptions.after(request));
+    return client;
+  };
+  subscribe(0); // It catches up all the time, so that others share its work.
+  const one = subscribe(Infinity);
+  await until(() => textOf(one).includes('"live"'));
+  current = after!;
+  sink!.onMended();
+  const two = subscribe(Infinity);
+  await until(() => textOf(two).includes('"live"'));
+  assertMatch(textOf(one), /before/);
+  assertEquals([/before/, /after/].map((each) => each.test(textOf(two))), [false, true]);
 });
 
 type Line = Record<string, unknown>;
