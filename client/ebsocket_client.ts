@@ -710,8 +710,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * after the last one. They have an inbox of their own with the same limits, and do not count for
    * {@link position}. The client needs no option for this, and its subscriptions do not matter.
    *
-   * It asks the relay at the first `next()`, and goes on after a reconnect. Leaving the loop ends the
-   * answer.
+   * It asks the relay at the first `next()`, and goes on after a reconnect. With `partial`, it reads
+   * all of a new history if the relay has begun one meanwhile. Leaving the loop ends the answer.
    *
    * @param patterns The pattern, or several of them.
    * @param options From where on, whether a part is enough, the timeout and a signal.
@@ -720,9 +720,9 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * @throws {RangeError} At the call, if a pattern is invalid, there is none, or a value is out of
    * its range. At `next()`, if the patterns do not fit into one line.
    * @throws {EbsocketError} At `next()`, with the code `not-recovered`, if events are missing and
-   * `partial` is not set, and after a reconnect to another history. The message names the reason:
-   * `epoch`, `evicted` or `ahead`. With the code `not-supported`, if the relay keeps no events, or
-   * `inbox-full`, if the program does not read its other events.
+   * `partial` is not set. The message names the reason: `epoch`, `evicted` or `ahead`. With the code
+   * `not-supported`, if the relay keeps no events, or `inbox-full`, if the program does not read its
+   * other events.
    * @throws {EventRefusedError} At `next()`, if the relay refuses it.
    * @throws {RequestTimeoutError} At `next()`, if the relay does not answer in time.
    * @throws {ConnectionClosedError} At `next()`, if there is no connection, or it ends for good.

@@ -55,6 +55,8 @@ class Question extends PendingRequest {
   #epoch: string | null = null;
   /** The offset after which the answer goes on. */
   #offset = 0;
+  /** Whether the answer is of a history in which the offsets of `since` mean nothing. */
+  #isElsewhere = false;
 
   constructor(
     id: string,
@@ -84,11 +86,15 @@ class Question extends PendingRequest {
 
   override onReceipt({ replay }: Receipt): boolean {
     if (!replay) return false;
-    const { epoch, recovered, reason = "evicted", from } = replay;
+    const { epoch, recovered, reason, from } = replay;
     this.deadline = Infinity;
-    if (this.#epoch !== null && this.#epoch !== epoch) return this.#lose("epoch");
-    if (recovered === false && !this.isPartial) return this.#lose(reason);
-    if (this.#epoch === null && this.since !== "last") this.#offset = from;
+    // A new epoch may go on with the old one, and then says so.
+    const isOther = this.#epoch !== null && this.#epoch !== epoch && recovered !== true;
+    const isLost = isOther || recovered === false;
+    const cause = reason ?? (isOther ? "epoch" : "evicted");
+    if (isLost && !this.isPartial) return this.#lose(cause);
+    if (isLost && cause !== "evicted") this.#isElsewhere = true;
+    if (this.#epoch === null || isOther) this.#offset = this.since === "last" ? 0 : from;
     this.#epoch = epoch;
     return false;
   }
@@ -110,7 +116,7 @@ class Question extends PendingRequest {
     this.#offset = offset;
     const isNew = (pattern: string) =>
       offset > offsetOf(replayFor(pattern, this.since, false).since) && matches(pattern, event);
-    const hasOwn = typeof this.since !== "string" && "behind" in this.since;
+    const hasOwn = typeof this.since !== "string" && "behind" in this.since && !this.#isElsewhere;
     if (!hasOwn || this.patterns.some(isNew)) this.inbox.push([item], bytes);
     return false;
   }

@@ -14,6 +14,10 @@
  * | asked | not `isAnswered` | running, or done if nothing follows; asked again |
  * | running | `isAnswered` | done, at its `live`; asked again, by the next connection |
  *
+ * A connection may resume with several lines, and the answer to the first one may name a new epoch.
+ * The others are late: they stay at their offsets of the old epoch until they are answered. A
+ * position has one epoch only, so it stays at the one before the first answer until then.
+ *
  * @module
  */
 
@@ -23,6 +27,7 @@ import {
   decodeHistoryNews,
   decodeHistoryTerms,
   decodeReplayAnswer,
+  type HistoryPosition,
   type LossReason,
   type ReplayAnswer,
   type ReplayRequest,
@@ -35,6 +40,8 @@ import type { StatusFeed } from "./status.ts";
 /** Patterns whose catching up has not ended. */
 interface Replay {
   patterns: readonly string[];
+  /** The epoch of its answer. Before that, of the position that it is asked with, if any. */
+  epoch: string | null;
   /** Everything up to this offset has been received. Unknown before the answer to a new request. */
   offset: number;
   readonly isPartial: boolean;
@@ -43,6 +50,8 @@ interface Replay {
   /** Whether the status reports that it is not recovered. A call reports that itself. */
   readonly isReported: boolean;
   isAnswered: boolean;
+  /** The offset after which the events of the answer follow. */
+  from: number;
 }
 
 /** Events that arrive in the order of their offsets, and the state before the first of them. */
@@ -52,6 +61,8 @@ interface Span {
   readonly offset: number;
   /** The unfinished replays, each as it was at the beginning. */
   readonly replays: ReadonlyMap<Replay, Readonly<Replay>>;
+  /** The last span before this one without late replays. `null` if this one has none. */
+  readonly onTime: Span | null;
   next: Span | null;
 }
 
@@ -90,12 +101,20 @@ export class PositionTracker {
     const isUnknown = this.#wanted.size > 0 || this.#replays.values().some(isNew);
     if (this.#epoch === null || isUnknown) return null;
     const first = this.#oldestWaiting();
-    if (!first) return toPosition(this.#epoch, this.#offset, this.#replays.values());
-    const [span, offset] = first;
+    if (first) return this.#positionBefore(...first);
+    if (this.#span?.onTime) return startOf(this.#span.onTime);
+    return toPosition(this.#epoch, this.#offset, this.#replays.values());
+  }
+
+  /** Returns the position before an event that waits. */
+  #positionBefore(span: Span, offset: number): Position {
     const before = offset - 1;
     const replays = new Map<Replay, Readonly<Replay>>();
     for (const [replay, start] of span.replays) {
-      const received = start.isAnswered ? Math.max(start.offset, before) : start.offset;
+      const wasLate = isLate(start, span.epoch);
+      if (wasLate && replay.epoch !== span.epoch) return startOf(span.onTime!);
+      const from = wasLate ? replay.from : start.offset;
+      const received = start.isAnswered ? Math.max(from, before) : from;
       replays.set(replay, { ...start, offset: received });
     }
     // Nothing of the replays that have begun since then has been taken.
@@ -140,14 +159,16 @@ export class PositionTracker {
   replayFor(pattern: string): ReplayRequest | undefined {
     const wanted = this.#wanted.get(pattern);
     if (wanted || this.#epoch === null) return wanted;
-    let offset = this.#offset;
+    const replays = this.#replays.values().filter(({ patterns }) => patterns.includes(pattern));
+    let since: HistoryPosition = { epoch: this.#epoch, offset: this.#offset };
     let isPartial = false;
-    for (const replay of this.#replays.values()) {
-      if (!replay.patterns.includes(pattern)) continue;
-      offset = Math.min(offset, replay.offset);
+    for (const replay of replays) {
+      const { epoch, offset } = replay;
+      if (isLate(replay, this.#epoch)) since = { epoch: epoch!, offset };
+      else if (since.epoch === this.#epoch && offset < since.offset) since = { ...since, offset };
       isPartial ||= replay.isPartial;
     }
-    return { since: { epoch: this.#epoch, offset }, isPartial, isPast: false };
+    return { since, isPartial, isPast: false };
   }
 
   /** Begins a connection, after {@link replayFor} and before its first {@link ask}. */
@@ -167,9 +188,12 @@ export class PositionTracker {
     isNew: boolean,
   ): void {
     const isResume = !isNew && !patterns.some((pattern) => this.#wanted.has(pattern));
-    const offset = typeof since !== "string" && "offset" in since ? since.offset : 0;
+    const { epoch, offset } = typeof since !== "string" && "offset" in since
+      ? since
+      : { epoch: null, offset: 0 };
     const isReported = !isNew;
-    this.#replays.set(id, { patterns, offset, isPartial, isResume, isReported, isAnswered: false });
+    const asked = { patterns, epoch, offset, isPartial, isResume, isReported };
+    this.#replays.set(id, { ...asked, isAnswered: false, from: offset });
     if (isResume) this.#resumption ??= { reason: null, events: 0 };
   }
 
@@ -223,7 +247,9 @@ export class PositionTracker {
     if (!replay.isResume && !this.#isRunning) this.#moveTo(to);
     if (recovered === false && replay.isReported) this.#onLoss(reason ?? "evicted");
     replay.isAnswered = true;
+    replay.epoch = epoch;
     replay.offset = from;
+    replay.from = from;
     if (recovered === false && !replay.isPartial) this.#end(id, to);
     else this.#beginSpan();
   }
@@ -265,25 +291,40 @@ export class PositionTracker {
   #restart(epoch: string, offset: number): void {
     this.#epoch = epoch;
     this.#offset = offset;
-    for (const replay of this.#replays.values()) replay.offset = offset;
+    for (const replay of this.#replays.values()) {
+      if (!isLate(replay, epoch)) replay.offset = offset;
+    }
   }
 
   #beginSpan(): void {
-    if (this.#epoch === null) return;
+    const epoch = this.#epoch;
+    if (epoch === null) return;
     const replays = Array.from(
       this.#replays.values(),
       (replay) => [replay, { ...replay }] as const,
     );
+    const hasLate = this.#replays.values().some((replay) => isLate(replay, epoch));
     const span: Span = {
       number: (this.#span?.number ?? 0) + 1,
-      epoch: this.#epoch,
+      epoch,
       offset: this.#offset,
       replays: new Map(replays),
+      onTime: hasLate ? this.#span?.onTime ?? this.#span : null,
       next: null,
     };
     if (this.#span) this.#span.next = span;
     this.#span = span;
   }
+}
+
+/** Returns whether a replay has no answer yet, and its offset is of an older epoch. */
+function isLate({ isResume, isAnswered, epoch }: Readonly<Replay>, current: string): boolean {
+  return isResume && !isAnswered && epoch !== current;
+}
+
+/** Returns the position at the beginning of a span. */
+function startOf({ epoch, offset, replays }: Span): Position {
+  return toPosition(epoch, offset, replays.values());
 }
 
 function toPosition(epoch: string, offset: number, replays: Iterable<Readonly<Replay>>): Position {

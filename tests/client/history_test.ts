@@ -274,6 +274,27 @@ Deno.test("EbsocketClient.position stays in its epoch until its events have been
   assertEquals(client.position, { epoch: "e2", offset: 8 });
 });
 
+Deno.test("EbsocketClient.position has the place of each pattern in a new epoch", async () => {
+  await using relay = await HistoryRelay.connect({}, (client) => client.subscribe(["a"]));
+  const { client } = relay;
+  const answered = client.subscribe(["b"], { since: { epoch: "e1", offset: 40 } });
+  await relay.grant(await relay.asked(), { recovered: true, from: 40, to: 100 });
+  await answered;
+  await relay.cut(keeping(110, "e2"));
+  const lines = [await relay.asked(), await relay.asked()];
+  assertEquals(lines.map(({ events, since }) => [events, since]), [
+    [["a"], { epoch: "e1", offset: 100 }],
+    [["b"], { epoch: "e1", offset: 40 }],
+  ]);
+  await relay.grant(lines[0]!, { epoch: "e2", recovered: true, from: 100, to: 110 });
+  await relay.keep("a", 101, 105);
+  await relay.grant(lines[1]!, { epoch: "e2", recovered: true, from: 40, to: 110 });
+  await until(() => client.position?.epoch === "e2");
+  assertEquals(client.position, { epoch: "e2", offset: 110, behind: { a: 100, b: 40 } });
+  assertEquals(await relay.offsets(1), [101]);
+  assertEquals(client.position, { epoch: "e2", offset: 110, behind: { a: 104, b: 40 } });
+});
+
 Deno.test("EbsocketClient.subscribe() sends since, and resolves to the relay's answer", async () => {
   await using relay = await HistoryRelay.connect({}, (client) => client.subscribe(["a"]));
   const { client } = relay;

@@ -4,6 +4,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../../client.ts";
+import type { PastOptions } from "../../client/past.ts";
 import type { Since } from "../../client/since.ts";
 import {
   ConnectionClosedError,
@@ -186,18 +187,65 @@ for (
   });
 }
 
-Deno.test("EbsocketClient.history() fails if the next connection has another history", async () => {
-  await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
-  const events = relay.client.history("a", { partial: true });
+/** Reads the event 5 of the epoch e1, and goes on over a connection to a relay in the epoch e2. */
+async function crossed(
+  relay: FakeRelay,
+  options: PastOptions,
+): Promise<[AsyncGenerator<EbsocketEvent, void, void>, Answer]> {
+  const events = relay.client.history("a", options);
   const first = events.next();
   const answer = await Answer.of(relay);
   await answer.ack({});
   await answer.events("a", 5);
   await first;
-  const [, second] = await cut(relay, keeping(3, "e2"));
-  await second.ack({ epoch: "e2", recovered: false, reason: "epoch", from: 0, to: 3 });
-  await assertRejects(() => events.next(), EbsocketError, "epoch");
-});
+  return [events, (await cut(relay, keeping(100, "e2")))[1]];
+}
+
+for (const reason of ["epoch", "ahead"] as const) {
+  Deno.test(`EbsocketClient.history() fails if a new epoch does not go on with the old one: ${reason}`, async () => {
+    await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
+    const [events, answer] = await crossed(relay, {});
+    await answer.ack({ epoch: "e2", recovered: false, reason, from: 100 });
+    const error = await assertRejects(() => events.next(), EbsocketError, reason);
+    assertEquals(error.code, "not-recovered");
+  });
+}
+
+for (const partial of [false, true]) {
+  Deno.test(`EbsocketClient.history() goes on in a new epoch that has recovered: partial ${partial}`, async () => {
+    await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
+    const [events, answer] = await crossed(relay, { partial });
+    const { line } = answer;
+    assertEquals([line.since, line.partial], [{ epoch: "e1", offset: 5 }, partial || undefined]);
+    await answer.ack({ epoch: "e2", recovered: true, from: 5 });
+    await answer.events("a", 6);
+    assertEquals((await events.next()).value?.offset, 6);
+    const [, last] = await cut(answer.relay, keeping(100, "e2"));
+    assertEquals(last.line.since, { epoch: "e2", offset: 6 });
+    await last.ack({ epoch: "e2", recovered: true, from: 6 });
+    await last.events("a", 7);
+    await last.end();
+    assertEquals(await offsetsOf(events), [7]);
+  });
+}
+
+for (
+  const [since, recovered] of [
+    ["first", false],
+    ["last", undefined],
+    [{ epoch: "e1", offset: 4, behind: { b: 2 } }, false],
+  ] as [Since, boolean | undefined][]
+) {
+  Deno.test(`EbsocketClient.history() with partial begins again in another history: ${JSON.stringify(since)}`, async () => {
+    await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
+    const [events, answer] = await crossed(relay, { since, partial: true });
+    const loss = recovered === false ? { recovered, reason: "epoch" } : {};
+    await answer.ack({ epoch: "e2", ...loss, from: since === "last" ? 100 : 0 });
+    await answer.events("a", 1, 2);
+    await answer.end();
+    assertEquals(await offsetsOf(events), [1, 2]);
+  });
+}
 
 Deno.test("EbsocketClient.history() takes a position with patterns that are behind", async () => {
   await using relay = await FakeRelay.connect({}, keeping(100));
