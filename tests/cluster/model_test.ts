@@ -43,6 +43,8 @@ interface Model {
   readonly patterns: Set<string>;
   /** By queue. */
   readonly shared: Map<string, Set<string>>;
+  /** The losses that it was told of. There should be none. */
+  readonly losses: string[];
 }
 
 /** An event that was sent, and whom it was for. */
@@ -61,10 +63,13 @@ Deno.test("Clients of a cluster get exactly what they have subscribed to, whatev
   const models: Model[] = [];
   for (let i = 0; i < CLIENTS; i++) {
     const client = await cluster.connect(i % RELAYS, ["end"]);
+    const losses: string[] = [];
+    noteLosses(client, losses);
     models.push({
       client,
       patterns: new Set(),
       shared: new Map(QUEUES.map((q) => [q, new Set()])),
+      losses,
     });
   }
   for (let round = 0; round < ROUNDS; round++) {
@@ -91,6 +96,12 @@ Deno.test("Clients of a cluster get exactly what they have subscribed to, whatev
     check(models, sent, await Promise.all(received), `round ${round}`);
   }
 });
+
+async function noteLosses(client: EbsocketClient, losses: string[]): Promise<void> {
+  for await (const status of client.status()) {
+    if (status.type === "cluster-gap") losses.push(JSON.stringify(status));
+  }
+}
 
 /** Subscribes to something, or unsubscribes. */
 async function change({ client, patterns, shared }: Model, random: Random): Promise<void> {
@@ -127,6 +138,7 @@ async function receive(client: EbsocketClient, senders: number): Promise<number[
 }
 
 function check(models: Model[], sent: Sent[], received: number[][], round: string): void {
+  assertEquals(models.flatMap(({ losses }) => losses), [], round);
   for (const [n, { name, to, sender }] of sent.entries()) {
     const by = received.flatMap((numbers, i) => numbers.filter((each) => each === n).map(() => i));
     const what = `${round}: ${name} from ${sender} to ${to}, got by ${by}`;
