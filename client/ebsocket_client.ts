@@ -286,7 +286,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    *   not have been delivered.
    * - With the signal's reason, if the signal is aborted.
    * - With an {@link EbsocketError} of the code `incomplete`, if a relay of a cluster did not say in
-   *   time how many of its clients receive the event, `not-supported`, if the server does not support
+   *   time how many of its clients receive the event, or if the relay could not keep it in its
+   *   history, `not-supported`, if the server does not support
    *   receipts, `no-welcome`, if it has not sent a welcome, or `inbox-full`, if the receipt could
    *   not be read because the program does not read the events.
    *

@@ -186,7 +186,7 @@ export class Requests<S extends object> {
       const confirmation = new PendingRequest(ack, "confirm", event, reject);
       confirmation.onReceipt = ({ clients, isIncomplete }) => {
         if (clients === undefined) return false;
-        const why = `a relay did not answer, and ${clients} clients are known`;
+        const why = `a relay did not answer or keep the event, and ${clients} clients are known`;
         if (!isIncomplete) resolve(clients);
         else reject(new EbsocketError("incomplete", `${confirmation.errorPrefix}: ${why}`));
         return true;
