@@ -82,7 +82,7 @@ export class PositionTracker {
   #span: Span | null = null;
   readonly #spans = new WeakMap<EbsocketEvent, Span>();
   /** The result so far of the resumption in progress. */
-  #resumption: { reason: LossReason | null; events: number } | null = null;
+  #resumption: { isLossReported: boolean; events: number } | null = null;
 
   /**
    * Creates a tracker without a position.
@@ -174,6 +174,7 @@ export class PositionTracker {
   /** Begins a connection, after {@link replayFor} and before its first {@link ask}. */
   begin(): void {
     this.#replays.clear();
+    if (this.#resumption?.isLossReported) this.#resumption = null;
   }
 
   /**
@@ -194,7 +195,7 @@ export class PositionTracker {
     const isReported = !isNew;
     const asked = { patterns, epoch, offset, isPartial, isResume, isReported };
     this.#replays.set(id, { ...asked, isAnswered: false, from: offset });
-    if (isResume) this.#resumption ??= { reason: null, events: 0 };
+    if (isResume) this.#resumption ??= { isLossReported: false, events: 0 };
   }
 
   /** Notes that the relay has refused a request. */
@@ -254,9 +255,13 @@ export class PositionTracker {
     else this.#beginSpan();
   }
 
+  /** Reports the first loss of a resumption. */
   #onLoss(reason: LossReason): void {
-    this.#resumption ??= { reason: null, events: 0 };
-    this.#resumption.reason ??= reason;
+    this.#resumption ??= { isLossReported: false, events: 0 };
+    const { isLossReported, events } = this.#resumption;
+    if (isLossReported) return;
+    this.#resumption.isLossReported = true;
+    this.#status.push({ type: "resumed", recovered: false, reason, events });
   }
 
   /** Ends a replay. Everything up to `offset` has been received. */
@@ -266,9 +271,10 @@ export class PositionTracker {
     this.#beginSpan();
     const isOver = !this.#isRunning && !this.#replays.values().some(({ isResume }) => isResume);
     if (!this.#resumption || !isOver) return;
-    const { reason, events } = this.#resumption;
+    const { isLossReported, events } = this.#resumption;
     this.#resumption = null;
-    this.#status.push({ type: "resumed", recovered: reason === null, reason, events });
+    if (isLossReported) return;
+    this.#status.push({ type: "resumed", recovered: true, reason: null, events });
   }
 
   get #isRunning(): boolean {

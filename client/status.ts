@@ -129,7 +129,10 @@ export interface ResumedStatus {
    * - `ahead`: the relay has never had the event at the client's position.
    */
   readonly reason: LossReason | null;
-  /** The number of kept events that were received while the client caught up. */
+  /**
+   * The number of kept events that were received while the client caught up. If events are missing,
+   * those before the loss, which is reported at once.
+   */
   readonly events: number;
 }
 

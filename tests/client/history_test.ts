@@ -214,8 +214,23 @@ Deno.test("EbsocketClient reports a gap of the history while it catches up", asy
     type: "resumed",
     recovered: false,
     reason: "evicted",
-    events: 2,
+    events: 1,
   });
+});
+
+Deno.test("EbsocketClient reports a loss at once, and once for each connection", async () => {
+  await using relay = await HistoryRelay.connect();
+  await relay.cut(keeping(200));
+  const line = await relay.asked();
+  await relay.grant(line, { recovered: true, from: 100, to: 200 });
+  await relay.say({ control: "gap", from: 101, to: 180, reason: "evicted" });
+  const { reason } = await resumed(relay.client); // The replay has not ended.
+  assertEquals(reason, "evicted");
+  await relay.cut(keeping(300));
+  const again = await relay.asked();
+  await relay.grant(again, { recovered: true, from: 180, to: 300 });
+  await relay.say({ control: "live", id: again.id, offset: 300 });
+  assertEquals((await resumed(relay.client)).recovered, true);
 });
 
 Deno.test("EbsocketClient.position is of what the program has taken, over all inboxes", async () => {
