@@ -255,12 +255,13 @@ export class PositionTracker {
     else this.#beginSpan();
   }
 
-  /** Reports the first loss of a resumption. */
+  /** Reports the first loss of a resumption, before the program receives a further event. */
   #onLoss(reason: LossReason): void {
     this.#resumption ??= { isLossReported: false, events: 0 };
     const { isLossReported, events } = this.#resumption;
     if (isLossReported) return;
     this.#resumption.isLossReported = true;
+    for (const inbox of this.#inboxes()) inbox.yieldOnce();
     this.#status.push({ type: "resumed", recovered: false, reason, events });
   }
 

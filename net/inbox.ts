@@ -93,6 +93,11 @@ export class Inbox<T> {
     return this.#mustYield = turnIsOver(this.ended ? null : this);
   }
 
+  /** Lets other work of the program run before its reader receives a further item. */
+  yieldOnce(): void {
+    this.#mustYield = true;
+  }
+
   /**
    * Adds items that took `bytes` bytes on the wire. Never refuses items, so the caller checks
    * `full` afterwards.
@@ -203,11 +208,7 @@ export class Inbox<T> {
   /** Waits for an item or the end of the input, for at most `timeout` milliseconds. */
   async arrival(timeout = Infinity, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    if (this.mustYield()) {
-      this.#mustYield = false;
-      await nextTurn();
-      signal?.throwIfAborted();
-    }
+    if (this.mustYield()) await this.#yield(signal);
     if (this.length > 0 || this.ended) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
@@ -216,6 +217,13 @@ export class Inbox<T> {
     await promise;
     clearTimeout(timer);
     signal?.removeEventListener("abort", this.#wakeReader);
+    signal?.throwIfAborted();
+    if (this.#mustYield) await this.#yield(signal);
+  }
+
+  async #yield(signal: AbortSignal | undefined): Promise<void> {
+    this.#mustYield = false;
+    await nextTurn();
     signal?.throwIfAborted();
   }
 

@@ -218,6 +218,29 @@ Deno.test("EbsocketClient reports a gap of the history while it catches up", asy
   });
 });
 
+Deno.test("EbsocketClient reports a loss before the events after it", async () => {
+  await using relay = await HistoryRelay.connect();
+  const { client } = relay;
+  const news: (number | string | null)[] = [];
+  const loops = [
+    (async () => {
+      for await (const { offset } of client) news.push(offset);
+    })(),
+    (async () => {
+      for await (const { type } of client.status()) news.push(type);
+    })(),
+  ];
+  await relay.cut(keeping(50));
+  const { id } = await relay.asked();
+  const history = { epoch: "e1", recovered: false, reason: "ahead", from: 50, to: 50 };
+  const ack = JSON.stringify({ control: "ack", id, history });
+  await relay.session.write(`${ack}\n{"offset":51,"event":"a"}\n{"offset":52,"event":"a"}\n`);
+  await until(() => news.includes(52));
+  assertEquals(news.slice(-4), ["reconnected", "resumed", 51, 52]);
+  await client.abort();
+  await Promise.all(loops);
+});
+
 Deno.test("EbsocketClient reports a loss at once, and once for each connection", async () => {
   await using relay = await HistoryRelay.connect();
   await relay.cut(keeping(200));

@@ -59,13 +59,10 @@ class Reader {
     await this.client.connectTo(relay.address);
     const watching = this.#watch();
     let last = 0;
-    let repeats = 0;
+    let repeats = 0; // Each has a loss of its own, which is reported first.
     for await (const event of this.client) {
       const offset = event.offset!;
-      if (offset <= last) {
-        const losses = ++repeats; // Each has one of its own, of which another loop learns.
-        await until(() => this.lost >= losses, { what: `offset ${offset} after ${last} is told` });
-      }
+      if (offset <= last) assertGreater(this.lost, repeats++, `offset ${offset} after ${last}`);
       last = offset;
       this.seen.set(offset, event.getAttribute("n") as number);
     }
