@@ -32,8 +32,8 @@ export interface HistoryOptions {
    */
   readonly folder?: string;
   /**
-   * When the relay acknowledges an event that it keeps on disk: once the disk has it (`"ack"`), or at
-   * once (`"never"`). With `"never"`, events of the last moments may be lost if the machine fails.
+   * When the relay acknowledges an event that it keeps on disk: once the disk has it (`"ack"`), or once
+   * the operating system has it (`"never"`). With `"never"`, events of the last moments may be lost if the machine fails.
    *
    * @default {"ack"}
    */
@@ -47,6 +47,8 @@ export interface HistoryOptions {
   readonly keep?: readonly string[];
   /**
    * Maximum age of a kept event, in milliseconds, from 1. An event may stay for a second longer.
+   * In a folder, clients no longer receive it then, and its file is removed after further files have
+   * begun.
    *
    * @default {Infinity}
    */
@@ -55,7 +57,7 @@ export interface HistoryOptions {
    * Maximum size of all kept events together, in bytes, from 65,536 to 1 TiB, in a folder from
    * 1 MiB. The lines count as their senders wrote them. The last event is kept in any case. The
    * memory in use is about a sixth more, or up to two thirds for events of 20 bytes. The last events
-   * of names come on top.
+   * of names come on top. In a folder, the default is 1 GiB.
    *
    * @default {67_108_864}
    */
@@ -110,6 +112,12 @@ export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
     keepCount = Infinity,
     keepLast = [],
   } = options;
+  if (folder !== null && (typeof folder !== "string" || folder === "")) {
+    throw new TypeError(`Invalid history.folder: expected a path, got ${inspect(folder)}`);
+  }
+  if (sync !== "ack" && sync !== "never") {
+    throw new TypeError(`Invalid history.sync: expected "ack" or "never", got ${inspect(sync)}`);
+  }
   const last = checkPatterns("history.keepLast", keepLast);
   const kept = [...new Set([...checkPatterns("history.keep", keep), ...last])];
   if (kept.length === 0) {

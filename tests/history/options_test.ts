@@ -37,6 +37,17 @@ Deno.test("checkHistoryOptions() refuses wrong values, and names them", () => {
       "Invalid history.keepLast: 5 is no pattern",
     ],
     [{ keep: [] }, TypeError, "Invalid history.keep: expected a pattern"],
+    [{ folder: "" }, TypeError, 'Invalid history.folder: expected a path, got ""'],
+    [
+      { folder: 5 as unknown as string },
+      TypeError,
+      "Invalid history.folder: expected a path, got 5",
+    ],
+    [
+      { folder: "log", sync: "once" as "ack" },
+      TypeError,
+      'Invalid history.sync: expected "ack" or "never", got "once"',
+    ],
     [null as unknown as HistoryOptions, TypeError, "Invalid history: expected an object, got null"],
   ];
   for (const [options, error, message] of wrong) {
