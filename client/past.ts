@@ -14,7 +14,7 @@ import { NO_QUEUE } from "../protocol/names.ts";
 import { matches } from "../protocol/pattern.ts";
 import type { Inboxes } from "./inboxes.ts";
 import { PendingRequest, type PendingRequests } from "./pending_requests.ts";
-import { replayFor, type Since } from "./since.ts";
+import { placeOf, type Since } from "./since.ts";
 import { checkSubscribe, describe, split } from "./subscribe_request.ts";
 import type { ControlChannel, SubscriptionManager } from "./subscriptions.ts";
 
@@ -75,7 +75,7 @@ class Question extends PendingRequest {
   /** Returns the line that asks for the events that have not been received. */
   encode(): Uint8Array {
     const { id, patterns, since, isPartial } = this;
-    const places = patterns.map((pattern) => replayFor(pattern, since, isPartial).since);
+    const places = patterns.map((pattern) => placeOf(pattern, since));
     // With the last event of each name, the relay sends those again that have been received.
     const place = this.#epoch === null || since === "last"
       ? places.reduce((one, other) => offsetOf(other) < offsetOf(one) ? other : one)
@@ -115,7 +115,7 @@ class Question extends PendingRequest {
     if (offset === null || offset <= this.#offset) return false;
     this.#offset = offset;
     const isNew = (pattern: string) =>
-      offset > offsetOf(replayFor(pattern, this.since, false).since) && matches(pattern, event);
+      offset > offsetOf(placeOf(pattern, this.since)) && matches(pattern, event);
     const hasOwn = typeof this.since !== "string" && "behind" in this.since && !this.#isElsewhere;
     if (!hasOwn || this.patterns.some(isNew)) this.inbox.push([item], bytes);
     return false;

@@ -59,7 +59,8 @@ export function replayFor(pattern: string, since: Since, isPartial: boolean): Re
   return { since: placeOf(pattern, since), isPartial, isPast: false };
 }
 
-function placeOf(pattern: string, since: Since): ReplayRequest["since"] {
+/** Returns where kept events of a pattern begin. */
+export function placeOf(pattern: string, since: Since): ReplayRequest["since"] {
   if (typeof since === "string" || !("offset" in since)) return since;
   const { epoch, offset, behind = {} } = since;
   return { epoch, offset: Object.hasOwn(behind, pattern) ? behind[pattern]! : offset };

@@ -12,6 +12,7 @@ import { NOTHING } from "../protocol/utf8.ts";
 import { KeptBlock } from "./kept_block.ts";
 import type { EventLog, LogSink } from "./log.ts";
 import type { LogFile, LogFolder } from "./log_folder.ts";
+import { lowest } from "./lowest.ts";
 import { MemoryLog } from "./memory_log.ts";
 import type { HistoryRules } from "./options.ts";
 import {
@@ -21,7 +22,7 @@ import {
   FORMAT_VERSION,
   MAX_EPOCHS,
 } from "./segment_format.ts";
-import { lowest, Segment } from "./segment.ts";
+import { Segment } from "./segment.ts";
 
 /** Size from which a new segment begins, in bytes: a share of all, within these bounds. */
 const MAX_SEGMENT_BYTES = 16_777_216;

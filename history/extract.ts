@@ -17,6 +17,12 @@ export interface LineForm {
   readonly member: Uint8Array;
 }
 
+/** Events as their senders wrote them, for a client that did not ask for offsets. */
+export const PLAIN: LineForm = { hasOffset: false, member: NOTHING };
+
+/** Events with their offsets. */
+export const STAMPED: LineForm = { hasOffset: true, member: NOTHING };
+
 /** Lines for a reader. */
 export interface Extract {
   /** The lines, each with its `\n`. */

@@ -9,6 +9,7 @@ import { LF } from "../protocol/ascii.ts";
 import { readString } from "../protocol/envelope.ts";
 import { hashBytes } from "../protocol/seeded_hash.ts";
 import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
+import { lowest } from "./lowest.ts";
 
 /** The sender of an event if it does not matter. */
 export const NO_SENDER = 0;
@@ -110,14 +111,8 @@ export class KeptBlock {
   /** Returns the sender of a line, by the number of the line. */
   senderOf(line: number): number {
     const senders = this.#senders;
-    let low = 0;
-    let high = senders.length / 2;
-    while (low < high) {
-      const middle = low + high >> 1;
-      if (senders[2 * middle]! <= line) low = middle + 1;
-      else high = middle;
-    }
-    return low === 0 ? NO_SENDER : senders[2 * low - 1]!;
+    const next = lowest(senders.length / 2, (i) => senders[2 * i]! > line);
+    return next === 0 ? NO_SENDER : senders[2 * next - 1]!;
   }
 
   /** Returns where a line starts. The number of lines may be given, for the end of the last one. */

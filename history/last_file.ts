@@ -8,7 +8,7 @@
 import { concat } from "@std/bytes/concat";
 import { readNumber, readString } from "../protocol/envelope.ts";
 import { LineValidator, MAX_MAX_DEPTH, OFFSET } from "../protocol/validator.ts";
-import { addedLength, type LineForm, writeLine } from "./extract.ts";
+import { addedLength, STAMPED, writeLine } from "./extract.ts";
 import { type KeptBlock, NO_SENDER } from "./kept_block.ts";
 import { LastValues } from "./last_values.ts";
 import type { EventLog } from "./log.ts";
@@ -22,12 +22,9 @@ import {
   FORMAT_VERSION,
   itemAt,
 } from "./segment_format.ts";
-import { NOTHING } from "../protocol/utf8.ts";
 
 /** The name of the file. */
 export const LAST_FILE = "last.ndjson";
-
-const STAMPED: LineForm = { hasOffset: true, member: NOTHING };
 
 /** Bytes of events that are written at a time. */
 const PART_BYTES = 262_144;
@@ -44,7 +41,10 @@ export async function saveLast(
   file.close();
 }
 
-/** Yields the parts of the file. The last one proves that it is whole. */
+/**
+ * Yields the parts of the file, in the format of a segment. `first` is here the offset up to which the
+ * file is right, since each event has its own. The last part proves that the file is whole.
+ */
 function* partsOf(values: LastValues, epoch: string, through: number): Generator<Uint8Array> {
   yield encodeSegmentHead({ version: FORMAT_VERSION, epoch, first: through, before: [] });
   let lines: Uint8Array[] = [];
@@ -98,8 +98,7 @@ async function readFile(
   const size = (await folder.list()).find(({ name }) => name === LAST_FILE)?.size;
   if (size === undefined) return null;
   const file = await folder.file(LAST_FILE);
-  const bytes = await file.read(0, size);
-  file.close();
+  const bytes = await file.read(0, size).finally(() => file.close());
   const found = decodeSegmentHead(bytes);
   // Events after the common part of an earlier epoch are lost, and perhaps one of them is in the file.
   const common = found && log.throughOf(found.head.epoch);

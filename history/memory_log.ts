@@ -9,6 +9,7 @@ import { randomId } from "../protocol/random_id.ts";
 import { countLines } from "./extract.ts";
 import { KeptBlock } from "./kept_block.ts";
 import type { EventLog } from "./log.ts";
+import { lowest } from "./lowest.ts";
 import type { HistoryRules } from "./options.ts";
 
 /** Memory of a block, in bytes, unless a line is longer. */
@@ -171,14 +172,7 @@ export class MemoryLog implements EventLog {
 
   /** Returns the index of the last entry for which a condition holds that holds for all before it. */
   #lastIndex(condition: (entry: Entry) => boolean): number {
-    let low = 0;
-    let high = this.#entries.length;
-    while (low < high) {
-      const middle = low + high >> 1;
-      if (condition(this.#entries[middle]!)) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return lowest(this.#entries.length, (i) => !condition(this.#entries[i]!)) - 1;
   }
 
   since(time: number): number {

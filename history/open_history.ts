@@ -39,10 +39,8 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
   const folder = new DiskFolder(rules.folder);
   const { log, findings } = await openLog(folder, rules);
   const keepsLast = rules.keepLast.length > 0;
-  const lastValues = keepsLast
-    ? await loadLast(folder, log, new NameFilter(rules.keepLast))
-    : new LastValues();
   const filter = new NameFilter(rules.keepLast);
+  const lastValues = keepsLast ? await loadLast(folder, log, filter) : new LastValues();
   return {
     log,
     lastValues,

@@ -69,10 +69,10 @@ async function open(
     return { log, findings };
   }
   const file = await folder.file(last.name);
-  const { head, lastAt, isClosed } = await findEnd(file, last, findings);
+  const { head, lastAt, isIntact } = await findEnd(file, last, findings);
   const { epoch, before } = last.head;
   // Otherwise, clients may have received events that are lost.
-  const isWhole = isClosed && findings.unreadable.length === 0;
+  const isWhole = isIntact && findings.unreadable.length === 0;
   if (!isWhole) file.close();
   const state = isWhole
     ? { epoch, before, file }
@@ -114,8 +114,7 @@ async function readStart(
       );
     }
     const segment = new Segment(folder, name, head, end, size);
-    const { since } = await timeOf(file, end, bytes);
-    segment.since = since;
+    segment.since = await timeOf(file, end, bytes);
     return segment;
   } finally {
     file.close();
@@ -123,24 +122,24 @@ async function readStart(
 }
 
 /** Returns the time of the first block. Its head may be read although its events are damaged. */
-async function timeOf(file: LogFile, at: number, bytes: Uint8Array): Promise<{ since: number }> {
+async function timeOf(file: LogFile, at: number, bytes: Uint8Array): Promise<number> {
   const item = itemAt(bytes, at);
-  if (item.kind === "block") return { since: item.head.at };
-  if (item.kind !== "cut") return { since: Infinity };
+  if (item.kind === "block") return item.head.at;
+  if (item.kind !== "cut") return Infinity;
   const more = await file.read(at, MAX_HEAD_BYTES + item.missing + bytes.length - at);
   const whole = itemAt(more, 0);
-  return { since: whole.kind === "block" ? whole.head.at : Infinity };
+  return whole.kind === "block" ? whole.head.at : Infinity;
 }
 
 /**
- * Finds the last event, and cuts off what follows it. That includes the line that the relay has ended in
- * order: from now on, the log has not.
+ * Finds the last event, and cuts off what follows it, including the line which says that the relay has
+ * ended in order, because the log goes on now.
  */
 async function findEnd(
   file: LogFile,
   segment: Segment,
   findings: Findings,
-): Promise<{ head: number; lastAt: number; isClosed: boolean }> {
+): Promise<{ head: number; lastAt: number; isIntact: boolean }> {
   let head = segment.first - 1;
   let lastAt = 0;
   const blocks = scanSegment(file, segment.start);
@@ -157,6 +156,6 @@ async function findEnd(
     findings.isClosed = isClosed;
     if (file.size > blocksEnd) await file.truncate(blocksEnd);
     segment.size = blocksEnd;
-    return { head, lastAt, isClosed: isClosed && damagedBytes === 0 };
+    return { head, lastAt, isIntact: isClosed && damagedBytes === 0 };
   }
 }

@@ -7,6 +7,7 @@
 
 import { KeptBlock, NO_SENDER } from "./kept_block.ts";
 import type { LogFolder } from "./log_folder.ts";
+import { lowest } from "./lowest.ts";
 import { itemAt, type SegmentHead } from "./segment_format.ts";
 import { scanSegment } from "./segment_scan.ts";
 
@@ -112,18 +113,6 @@ export class Segment {
     const next = lowest(times.length / 2, (i) => times[2 * i + 1]! >= at);
     return 2 * next < times.length ? times[2 * next]! : null;
   }
-}
-
-/** Returns the least number below `count` for which a condition holds, or `count`. */
-export function lowest(count: number, condition: (i: number) => boolean): number {
-  let low = 0;
-  let high = count;
-  while (low < high) {
-    const middle = low + high >> 1;
-    if (condition(middle)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 function toBlock({ first }: Chunk, bytes: Uint8Array): KeptBlock | null {

@@ -4,12 +4,12 @@
  * @module
  */
 
+import { PLAIN, STAMPED } from "../history/extract.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { encodeHistoryNews } from "../protocol/history.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import { Replay, type Wish, wishFrom } from "./replay.ts";
 import type { ReplaySource } from "./replay_source.ts";
-import { PLAIN, STAMPED } from "./replay_source.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 /** Sends what a client has missed, and then lets it hear events as they happen. */

@@ -121,7 +121,6 @@ export abstract class Replay {
   /** Adds a wish. What others want is not sent again. */
   protected add(wish: Wish): void {
     this.wishes.push(wish);
-    this.#filter = null;
     if (!wish.search) this.#place(wish, wish.from);
   }
 
@@ -298,8 +297,12 @@ export abstract class Replay {
   }
 
   #choice(filter: NameFilter): LineChoice {
-    const { keepsSenders } = this.source.keeper;
-    return { filter, excluded: keepsSenders ? this.client.recipient.id : NO_SENDER };
+    return { filter, excluded: this.#excluded };
+  }
+
+  /** The sender whose events are left out, or `NO_SENDER`. */
+  get #excluded(): number {
+    return this.source.keeper.keepsSenders ? this.client.recipient.id : NO_SENDER;
   }
 
   /** Returns whether a long piece can be queued now. Others always can. */
@@ -321,7 +324,7 @@ export abstract class Replay {
 
   /** Finds the next value of a wish. Returns `false` if that takes longer. */
   #findValue(wish: Wish): boolean {
-    const excluded = this.source.keeper.keepsSenders ? this.client.recipient.id : NO_SENDER;
+    const excluded = this.#excluded;
     // The log may have lost its last events.
     if (wish.value && wish.value.offset > this.end) wish.value = null;
     for (let skipped = 0; wish.values && !wish.value; skipped++) {

@@ -11,14 +11,7 @@ import { type LineChoice, NameFilter } from "../history/name_filter.ts";
 import { Block, MAX_BATCH_BYTES, Piece } from "../net/piece.ts";
 import { REST } from "../protocol/pattern.ts";
 import { TextMap, TextSet } from "../protocol/text_map.ts";
-import { NOTHING } from "../protocol/utf8.ts";
 import type { Keeper } from "./history_router.ts";
-
-/** Events as their senders wrote them, for a client that did not ask for offsets. */
-export const PLAIN: LineForm = { hasOffset: false, member: NOTHING };
-
-/** Events with their offsets. */
-export const STAMPED: LineForm = { hasOffset: true, member: NOTHING };
 
 /** Bytes of events that a client is sent at a time, unless a single one is longer. */
 const PIECE_BYTES = 65_536;
