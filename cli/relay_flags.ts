@@ -143,7 +143,8 @@ export const RELAY_GROUPS = [
       flag.choice(
         "history-sync",
         SYNC_POLICIES,
-        "Acknowledge an event when it is on the disk (ack, the default), or at once (never)",
+        "Acknowledge an event when it is on the disk (ack, the default), or when the operating system " +
+          "has it (never)",
       ),
     ],
   },

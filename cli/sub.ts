@@ -99,8 +99,8 @@ export const sub: Command = defineCommand({
 argument is a pattern even if it looks like HOST:PORT.
 
 Reconnects automatically and reports it on standard error. With one of the options about kept
-events, it then receives those that it has missed, and reports at its end where to go on with
---since.
+events and without --no-follow, it then receives those that it has missed, and reports at its end
+where to go on with --since.
 
 ${CONNECTION_NOTES}`,
   async run(args) {

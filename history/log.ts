@@ -36,9 +36,9 @@ export interface EventLog {
   readonly head: number;
   /** The size of the blocks of the kept events, in bytes. */
   readonly bytes: number;
-  /** Whether events are kept only a while after they are added, which {@link LogSink} is told. */
+  /** Whether events count as kept some time after they were added, see {@link LogSink.onSynced}. */
   readonly keepsLater: boolean;
-  /** The offset up to which no event can be lost. */
+  /** The offset up to which events count as kept, and may be acknowledged. */
   readonly synced: number;
   /** Whether no event is kept at the moment. Then none may be added. */
   readonly isBroken: boolean;

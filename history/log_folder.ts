@@ -29,7 +29,7 @@ export interface LogFolder {
    * @throws {Error} If it cannot be used. The message says why.
    */
   open(): Promise<void>;
-  /** Returns the names of the files, and their sizes. */
+  /** Returns the files with their sizes, and whatever else is there with a `/` after its name. */
   list(): Promise<{ name: string; size: number }[]>;
   /** Opens a file, to read it and add to it. */
   file(name: string): Promise<LogFile>;

@@ -76,7 +76,10 @@ export interface HistoryStats {
   readonly events: number;
   /** The size of the kept events, in bytes. */
   readonly bytes: number;
-  /** The offset up to which no event can be lost, even if the machine fails. */
+  /**
+   * The offset up to which events are acknowledged: on disk, those that the disk has, or with `sync:
+   * "never"` the operating system.
+   */
   readonly synced: number;
   /** Whether events cannot be kept at the moment, because the disk fails. */
   readonly isBroken: boolean;

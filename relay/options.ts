@@ -156,8 +156,8 @@ export interface RelayOptions extends ServeOptions, RateOptions {
    */
   readonly clusterLoss?: "tell" | "stop";
   /**
-   * Keeps events in memory, so that clients can receive what they have missed. `{}` keeps all
-   * events, up to 64 MiB of them. The events are gone when the relay ends. A relay with `cluster`
+   * Keeps events, so that clients can receive what they have missed: in memory, or with `folder` on
+   * disk. `{}` keeps all events, up to 64 MiB of them, until the relay ends. A relay with `cluster`
    * cannot have this option yet.
    *
    * @default {undefined}
