@@ -64,15 +64,27 @@ export class DiskFolder implements LogFolder {
   }
 
   async open(): Promise<void> {
-    await Deno.mkdir(this.path, { recursive: true, mode: 0o700 });
-    const options = { read: true, write: true, create: true, mode: 0o600 };
-    const lock = await Deno.open(this.#pathOf(LOCK), options);
+    const lock = await this.#openLock();
     if (await lock.tryLock(true)) {
       this.#lock = lock;
       return;
     }
     lock.close();
     throw new Error(`Cannot keep the history in ${this.path}: another relay does so`);
+  }
+
+  async #openLock(): Promise<Deno.FsFile> {
+    try {
+      await Deno.mkdir(this.path, { recursive: true, mode: 0o700 });
+      const options = { read: true, write: true, create: true, mode: 0o600 };
+      return await Deno.open(this.#pathOf(LOCK), options);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error; // It says what to permit.
+      const { AlreadyExists, NotADirectory } = Deno.errors;
+      const isFile = error instanceof AlreadyExists || error instanceof NotADirectory;
+      const why = isFile ? "it, or a part of its path, is no folder" : (error as Error).message;
+      throw new Error(`Cannot keep the history in ${this.path}: ${why}`, { cause: error });
+    }
   }
 
   async list(): Promise<{ name: string; size: number }[]> {

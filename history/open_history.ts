@@ -60,6 +60,6 @@ function faultsOf({ isClosed, tornBytes, damagedBytes, unreadable }: Findings): 
     ...(isClosed ? [] : ["the relay before had not ended in order: a new epoch begins"]),
     ...(tornBytes > 0 ? [`${tornBytes} bytes at the end were not whole, and are cut off`] : []),
     ...(damagedBytes > 0 ? [`${damagedBytes} bytes of the last file are damaged`] : []),
-    ...unreadable.map((name) => `${name} is damaged, and not read`),
+    ...unreadable.map((name) => `a damaged file is not read, and was renamed to ${name}`),
   ];
 }

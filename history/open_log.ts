@@ -22,7 +22,7 @@ export interface Findings {
   tornBytes: number;
   /** Number of damaged bytes between events of the last segment. */
   damagedBytes: number;
-  /** The segments that begin with a damaged line, and are not read. */
+  /** The new names of segments that begin with a damaged line, and are not read. */
   readonly unreadable: string[];
   /** Whether the log had ended in order. */
   isClosed: boolean;
@@ -58,7 +58,7 @@ async function open(
       segments.push(segment);
       continue;
     }
-    findings.unreadable.push(name);
+    findings.unreadable.push(name + DAMAGED);
     await folder.rename(name, name + DAMAGED); // so that no other takes its place
   }
   const last = segments.at(-1);

@@ -307,6 +307,10 @@ Deno.test("A folder that cannot be a log is refused, with words that say why", a
   await Deno.writeTextFile(`${temp.path}/log/notes.txt`, "hi");
   await assertRejects(() => open(folder()), Error, "it contains notes.txt; name an empty folder");
   await Deno.remove(`${temp.path}/log/notes.txt`);
+  for (const file of [path, `${path}/log`]) {
+    const why = `Cannot keep the history in ${file}: it, or a part of its path, is no folder`;
+    await assertRejects(() => open(new DiskFolder(file)), Error, why);
+  }
 });
 
 Deno.test("No offset names two events, even after a crash right after a start in order", async () => {
@@ -333,7 +337,7 @@ Deno.test("A segment whose first line is damaged is put aside, and not replaced"
   const { bytes } = folder.files.get(name!)!;
   bytes[20]! ^= 1;
   const { log: next, findings } = await open(folder);
-  assertEquals(findings.unreadable, [name]);
+  assertEquals(findings.unreadable, [`${name}.damaged`]);
   assertEquals(folder.files.get(`${name}.damaged`)?.bytes.length, bytes.length);
   add(next, 1);
   await next.close();
