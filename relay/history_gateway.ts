@@ -124,7 +124,8 @@ export class HistoryGateway implements HistoryPort {
       keepsSenders: !echo,
     };
     this.routing = new HistoryRouter(router, this.#keeper);
-    this.#source = new ReplaySource(this.#keeper, maxPendingBytes);
+    const onFault = (fault: string) => sink.onHistoryFault(fault);
+    this.#source = new ReplaySource(this.#keeper, maxPendingBytes, onFault);
     this.#scheduler = new ReplayScheduler(() => this.#source.clear());
     this.#timer = setInterval(() => this.tick(), CHECK_MS);
     unrefTimer(this.#timer);
@@ -132,7 +133,7 @@ export class HistoryGateway implements HistoryPort {
       onSynced: () => this.#onKept(),
       onSegment,
       onReopen,
-      onBroken: (fault) => sink.onHistoryFault(fault),
+      onBroken: onFault,
       onMended: () => this.#onMended(),
     });
   }

@@ -43,8 +43,8 @@ export interface RelayObserver {
   /** Called, once for each, with faults of another relay or of a stranger on the backplane. */
   onClusterFault?(fault: string): void;
   /**
-   * Called when the history was found incomplete, or when events cannot be kept any more; `fault` says
-   * why.
+   * Called when the history was found incomplete or damaged, or when events cannot be kept any more;
+   * `fault` says why.
    */
   onHistoryFault?(fault: string): void;
   /** Called when events are kept again. */

@@ -277,6 +277,7 @@ export abstract class Replay {
     const block = this.#cursor.at(at + 1);
     if (block instanceof Promise) return block;
     if (typeof block === "number") { // The events up to there are damaged.
+      this.source.noteDamage(at + 1, block);
       this.at = Math.min(block, stop);
       this.onGap(at + 1, this.at);
       return null;

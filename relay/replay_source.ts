@@ -24,6 +24,9 @@ const MAX_PIECE_BYTES = 2 * PIECE_BYTES;
 const MAX_FILTERS = 1000;
 const MAX_FILTER_LENGTH = 1_048_576;
 
+/** Number of damaged parts of the log that are remembered, so that each is reported once. */
+const MAX_DAMAGES = 1000;
+
 /** A part of a block as a client receives it. */
 export interface Part {
   /** The events, or `null` if there are none. */
@@ -56,10 +59,19 @@ export class ReplaySource {
   #filterLength = 0;
   /** The latest parts that other clients may need, too. */
   #parts: KnownPart[] = [];
+  /** The last offsets of damaged parts. */
+  readonly #damages = new Set<number>();
+  readonly #onFault: (fault: string) => void;
 
-  /** Creates a source for clients whose send queues have at most `maxPendingBytes`. */
-  constructor(keeper: Keeper, maxPendingBytes: number) {
+  /**
+   * Creates a source.
+   *
+   * @param maxPendingBytes The limit of the send queues of the clients.
+   * @param onFault Called when a part of the log turns out to be damaged.
+   */
+  constructor(keeper: Keeper, maxPendingBytes: number, onFault: (fault: string) => void) {
     this.keeper = keeper;
+    this.#onFault = onFault;
     this.maxQueuedBytes = Math.min(MAX_BATCH_BYTES, maxPendingBytes / 4);
     this.pieceBytes = Math.min(PIECE_BYTES, maxPendingBytes / 8);
   }
@@ -97,6 +109,13 @@ export class ReplaySource {
     if (this.#parts.length >= MAX_PIECES) this.#parts.shift();
     this.#parts.push(part);
     return part;
+  }
+
+  /** Reports that the events up to `to` are damaged, once. */
+  noteDamage(from: number, to: number): void {
+    if (this.#damages.has(to) || this.#damages.size === MAX_DAMAGES) return;
+    this.#damages.add(to);
+    this.#onFault(`the events ${from} to ${to} are damaged, and left out`);
   }
 
   /** Forgets what is shared, when no replay needs it or when it may have changed. */

@@ -9,7 +9,7 @@ Deno.test("ReplaySource.filterOf() remembers filters, but not too many patterns"
   const rules = checkHistoryOptions({});
   const log = new MemoryLog(rules);
   const keeper = { log, lastValues: new LastValues(), rules, keepsSenders: false };
-  const source = new ReplaySource(keeper, 8_388_608);
+  const source = new ReplaySource(keeper, 8_388_608, () => {});
   const small = source.filterOf(["a", "b"]);
   assertStrictEquals(source.filterOf(["b", "a"]), small);
   const long = (i: number) =>

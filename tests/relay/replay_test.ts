@@ -44,6 +44,8 @@ interface Fixture {
   readonly log: MemoryLog;
   readonly lastValues: LastValues;
   readonly source: ReplaySource;
+  /** What the relay was told of the log. */
+  readonly faults: readonly string[];
   readonly scheduler: ReplayScheduler;
   join(): { readonly client: Subscriber<LineConnection>; readonly fake: FakeClient };
 }
@@ -54,7 +56,9 @@ function open(count: number): Fixture {
   const log = new MemoryLog(rules);
   append(log, count);
   const lastValues = new LastValues();
-  const source = new ReplaySource({ log, lastValues, rules, keepsSenders: false }, 8_388_608);
+  const keeper = { log, lastValues, rules, keepsSenders: false };
+  const faults: string[] = [];
+  const source = new ReplaySource(keeper, 8_388_608, (fault) => faults.push(fault));
   const router = new Router<LineConnection>({
     echo: true,
     subscribeFirst: true,
@@ -68,6 +72,7 @@ function open(count: number): Fixture {
     log,
     lastValues,
     source,
+    faults,
     scheduler: new ReplayScheduler(() => source.clear()),
     join() {
       const fake = new FakeClient(++lastId);
@@ -189,7 +194,7 @@ function onDisk(log: MemoryLog, readable: (first: number) => number = () => 1000
 }
 
 Deno.test("A replay tells the gap of a block that ends too early, and sends what follows", async () => {
-  const { log, source, join } = open(5000);
+  const { log, source, faults, join } = open(5000);
   const asked = onDisk(log, (first) => first === 2001 ? 128 : 1000);
   const { client, fake } = join();
   const read = new PastRead(client, source, "h", () => {});
@@ -200,6 +205,10 @@ Deno.test("A replay tells the gap of a block that ends too early, and sends what
     '{"control":"gap","id":"h","from":2129,"to":3000,"reason":"evicted"}',
   ]);
   assertLess(asked.length, 30);
+  const again = new PastRead(client, source, "i", () => {});
+  again.ask(wishFrom("i", ["a"], 2500));
+  await finish(again);
+  assertEquals(faults, ["the events 2129 to 3000 are damaged, and left out"]);
 });
 
 Deno.test("A replay tells the gap up to the end if nothing is readable after it", async () => {
