@@ -43,7 +43,7 @@ const HISTORY_GROUP = {
     flag.text("since", "TIME", "Those of the last 10m (s, m, h, d), or after EPOCH:OFFSET"),
     flag.integer("last", "The last N that match"),
     flag.switch("all", "All of them"),
-    flag.switch("last-values", "The last one of each name"),
+    flag.switch("last-values", "The last one of each name that the relay's --keep-last includes"),
     flag.switch("follow", "End after them", { negated: true }),
   ],
 } as const;
@@ -91,7 +91,7 @@ export const sub: Command = defineCommand({
   ],
   exits: {
     0: "All requested events were printed, or Ctrl+C was pressed without --count",
-    1: "The relay is unreachable, or keeps no events",
+    1: "The relay is unreachable, or keeps no events; with --no-follow, some are missing",
     130: "Interrupted by Ctrl+C before --count was reached (143: SIGTERM)",
   },
   notes:
@@ -100,7 +100,7 @@ argument is a pattern even if it looks like HOST:PORT.
 
 Reconnects automatically and reports it on standard error. With one of the options about kept
 events and without --no-follow, it then receives those that it has missed, and reports at its end
-where to go on with --since.
+where to go on with --since. If some are no longer there, it says so and prints the others.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
@@ -224,7 +224,8 @@ async function print(
       throw new StartError(lackHistory(printable(formatAddress(addressOf(target.where)))));
     }
     if (error instanceof EbsocketError && error.code === "not-recovered") {
-      throw new StartError(`${error.message}; --all prints the others`);
+      const advice = "--since goes on after a position, and --all prints all that is left";
+      throw new StartError(printable(`${error.message}; ${advice}`));
     }
     throw error instanceof EbsocketError
       ? new StartError(explainConnectError(error, target))

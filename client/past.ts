@@ -8,7 +8,7 @@
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import { encodeRequest, notSupported, type Receipt } from "../protocol/control.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
-import { encodeCancel, type HistoryNews, type LossReason } from "../protocol/history.ts";
+import { encodeCancel, type HistoryNews } from "../protocol/history.ts";
 import type { Inbox } from "../net/inbox.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import { matches } from "../protocol/pattern.ts";
@@ -92,7 +92,12 @@ class Question extends PendingRequest {
     const isOther = this.#epoch !== null && this.#epoch !== epoch && recovered !== true;
     const isLost = isOther || recovered === false;
     const cause = reason ?? (isOther ? "epoch" : "evicted");
-    if (isLost && !this.isPartial) return this.#lose(cause);
+    if (isLost && !this.isPartial) {
+      const { since } = this;
+      const isPosition = typeof since !== "string" && "epoch" in since;
+      const place = isPosition ? ` after ${since.epoch}:${since.offset}` : "";
+      return this.#lose(`events${place} are missing: ${cause}`);
+    }
     if (isLost && cause !== "evicted") this.#isElsewhere = true;
     if (this.#epoch === null || isOther) this.#offset = this.since === "last" ? 0 : from;
     this.#epoch = epoch;
@@ -106,7 +111,11 @@ class Question extends PendingRequest {
 
   override onPast(item: EbsocketEvent | HistoryNews, bytes: number): boolean {
     if (!(item instanceof EbsocketEvent)) {
-      if (item.control === "gap") return !this.isPartial && this.#lose("evicted");
+      if (item.control === "gap") {
+        const { from, to } = item;
+        const why = `the events ${from} to ${to} are missing; after them is ${this.#epoch}:${to}`;
+        return !this.isPartial && this.#lose(why);
+      }
       this.hasEnded = true;
       this.inbox.end();
       return true;
@@ -121,9 +130,8 @@ class Question extends PendingRequest {
     return false;
   }
 
-  #lose(reason: LossReason): true {
-    const why = `${this.errorPrefix}: events are missing: ${reason}`;
-    this.fail(new EbsocketError("not-recovered", why));
+  #lose(why: string): true {
+    this.fail(new EbsocketError("not-recovered", `${this.errorPrefix}: ${why}`));
     return true;
   }
 }

@@ -101,7 +101,7 @@ Deno.test("sub --no-follow fails if events since a position are missing", async 
   await sub.ack(await sub.start(), { recovered: false, reason: "evicted", from: 100 });
   const { code, stderr } = await sub.command.end();
   assertEquals(code, 1);
-  assertStringIncludes(stderr, "events are missing: evicted; --all prints the others");
+  assertStringIncludes(stderr, "events after e0:7 are missing: evicted; --since goes on");
 });
 
 for (const args of [["--all"], ["--all", "--no-follow"]]) {
