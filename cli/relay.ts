@@ -57,7 +57,8 @@ ${ENVIRONMENT_NOTE}
 
 Minimum permissions: --allow-net=127.0.0.1:7982, with the NATS servers of a cluster; --allow-read
 for files; --allow-env=EBSOCKETS_TOKEN,EBSOCKETS_CLUSTER. A Unix socket needs --allow-net, and
---allow-read and --allow-write for its directory.`;
+--allow-read and --allow-write for its directory, as does the folder of --history without
+--allow-net.`;
 
 /** The `relay` command, which also runs if no command is named. */
 export const relay: Command = defineCommand({
@@ -74,7 +75,7 @@ export const relay: Command = defineCommand({
   groups: RELAY_GROUPS,
   exits: {
     0: "Stopped by a signal",
-    1: "Cannot listen, read a file, or join the cluster",
+    1: "Cannot listen, read a file, use the folder of the history, or join the cluster",
     130: "Ended at once by a second Ctrl+C (143: a second SIGTERM)",
   },
   notes: NOTES,
