@@ -6,7 +6,7 @@
 
 import { checkClusterOptions } from "../cluster/nats_options.ts";
 import { isLoopback } from "../protocol/address.ts";
-import { checkHistoryOptions } from "../history/options.ts";
+import { checkHistoryOptions, HISTORY_SYNCS } from "../history/options.ts";
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { HistoryOptions, RelayOptions } from "../relay.ts";
 import { checkWebOptions, type WebOptions } from "../web/options.ts";
@@ -16,8 +16,6 @@ import { flag, type FlagOf, type Group, type ValuesOf } from "./flags.ts";
 import { LISTEN_HINT } from "./target.ts";
 
 const CLUSTER_LOSSES = ["tell", "stop"] as const;
-
-const SYNC_POLICIES = ["ack", "never"] as const;
 
 /** The longest age of a kept event, in milliseconds: a year. */
 const MAX_KEEP_AGE_MS = 31_536_000_000;
@@ -142,9 +140,9 @@ export const RELAY_GROUPS = [
       ),
       flag.choice(
         "history-sync",
-        SYNC_POLICIES,
-        "Acknowledge an event when it is on the disk (ack, the default), or when the operating system " +
-          "has it (never)",
+        HISTORY_SYNCS,
+        "Acknowledge an event when it is on the disk (ack, the default), pass it on only then as well " +
+          "(always), or do both when the operating system has it (never)",
       ),
     ],
   },

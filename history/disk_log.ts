@@ -38,6 +38,9 @@ const TAIL_BYTES = 33_554_432;
 /** Bytes that wait to be written, from which senders wait. */
 const FULL_BYTES = 8_388_608;
 
+/** The same if clients receive all of them at once, when the disk has them. */
+const FULL_BYTES_SYNCED_FIRST = WRITE_BYTES;
+
 /** How long senders wait for the disk, in milliseconds. */
 const MAX_WAIT_MS = 5000;
 
@@ -90,6 +93,9 @@ export class DiskLog implements EventLog {
   #waiting = 0;
   #lastAt: number;
   readonly #segmentBytes: number;
+  /** Whether clients receive events only when the disk has them. */
+  readonly #isSyncedFirst: boolean;
+  readonly #fullBytes: number;
   #sink: LogSink | null = null;
   #running: Promise<void> | null = null;
   #isClosed = false;
@@ -111,6 +117,8 @@ export class DiskLog implements EventLog {
     this.#lastAt = lastAt;
     const share = Math.floor(rules.keepBytes / MIN_SEGMENTS);
     this.#segmentBytes = Math.max(MIN_SEGMENT_BYTES, Math.min(share, MAX_SEGMENT_BYTES));
+    this.#isSyncedFirst = rules.sync === "always";
+    this.#fullBytes = this.#isSyncedFirst ? FULL_BYTES_SYNCED_FIRST : FULL_BYTES;
     this.#written = this.synced = head;
     this.#tail = this.#newTail(head);
   }
@@ -122,7 +130,7 @@ export class DiskLog implements EventLog {
 
   /** Makes sure that events can be added. */
   async begin(): Promise<void> {
-    if (!this.#file) await this.#beginSegment(this.epoch, this.#before, this.head + 1);
+    if (!this.#file) await this.#beginSegment(this.epoch, this.#before, this.added + 1);
   }
 
   watch(sink: LogSink): void {
@@ -130,6 +138,10 @@ export class DiskLog implements EventLog {
   }
 
   get head(): number {
+    return this.#isSyncedFirst ? this.synced : this.#tail.head;
+  }
+
+  get added(): number {
     return this.#tail.head;
   }
 
@@ -163,7 +175,7 @@ export class DiskLog implements EventLog {
 
   /** Whether senders should wait until some of what they have sent is on the disk. */
   get isFull(): boolean {
-    return this.#waiting >= FULL_BYTES;
+    return this.#waiting >= this.#fullBytes;
   }
 
   /** Resolves when senders need not wait any more. A disk that takes nothing for too long has failed. */
@@ -183,7 +195,7 @@ export class DiskLog implements EventLog {
   async #run(): Promise<void> {
     await Promise.resolve(); // Events of the same turn go together.
     try {
-      while (this.#written < this.head && !this.isBroken) await this.#write();
+      while (this.#written < this.added && !this.isBroken) await this.#write();
     } catch (error) {
       if (!this.isBroken) this.#break(error as Error);
     }
@@ -196,7 +208,7 @@ export class DiskLog implements EventLog {
     const first = this.#written + 1;
     let events = 0;
     let bytes = 0;
-    while (this.#written < this.head && bytes < WRITE_BYTES) {
+    while (this.#written < this.added && bytes < WRITE_BYTES) {
       const block = this.#tail.read(this.#written + 1);
       if (block !== this.#block) {
         this.#block = block;
@@ -357,7 +369,8 @@ export class DiskLog implements EventLog {
     const segments = this.#segments;
     const i = Math.max(0, lowest(segments.length, (k) => segments[k]!.since > at) - 1);
     const offset = await segments[i]?.offsetAt(at);
-    return Math.max(this.first, offset ?? segments[i + 1]?.first ?? this.#tail.since(time));
+    const found = offset ?? segments[i + 1]?.first ?? this.#tail.since(time);
+    return Math.max(this.first, Math.min(found, this.head + 1));
   }
 
   bytesAfter(offset: number): number {
@@ -382,7 +395,7 @@ export class DiskLog implements EventLog {
     while (this.#running) await this.#running;
     if (!this.isBroken && this.#file) {
       try {
-        await this.#file.append(encodeEnd(this.head));
+        await this.#file.append(encodeEnd(this.added));
         await this.#file.sync();
       } catch (error) {
         this.#sink?.onBroken((error as Error).message);

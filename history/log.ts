@@ -32,8 +32,13 @@ export interface EventLog {
   readonly epoch: string;
   /** The least offset that is left, or that of the next event if none is left. */
   readonly first: number;
-  /** The offset of the last event, or 0. */
+  /** The offset of the last event that clients may receive, or 0. */
   readonly head: number;
+  /**
+   * The offset of the last event that was added, or 0. It is greater than {@link head} while events
+   * have to be on the disk before clients receive them, and are not yet.
+   */
+  readonly added: number;
   /** The size of the blocks of the kept events, in bytes. */
   readonly bytes: number;
   /** Whether events count as kept some time after they were added, see {@link LogSink.onSynced}. */

@@ -77,6 +77,10 @@ export class MemoryLog implements EventLog {
     return this.head;
   }
 
+  get added(): number {
+    return this.head;
+  }
+
   watch(): void {}
 
   whenRoom(): Promise<void> {

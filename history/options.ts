@@ -24,6 +24,12 @@ const MIN_KEEP_DISK_BYTES = 1_048_576;
 /** Greatest value of the kept bytes: 1 TiB. */
 const MAX_KEEP_BYTES = 2 ** 40;
 
+/** The values of {@link HistoryOptions.sync}. */
+export const HISTORY_SYNCS = ["ack", "always", "never"] as const;
+
+/** What waits until the disk has an event. */
+export type HistorySync = (typeof HISTORY_SYNCS)[number];
+
 /** Which events a relay keeps, and for how long. `{}` keeps all events, up to 64 MiB of them. */
 export interface HistoryOptions {
   /**
@@ -32,12 +38,18 @@ export interface HistoryOptions {
    */
   readonly folder?: string;
   /**
-   * When the relay acknowledges an event that it keeps on disk: once the disk has it (`"ack"`), or once
-   * the operating system has it (`"never"`). With `"never"`, events of the last moments may be lost if the machine fails.
+   * What waits until the disk has an event that the relay keeps there.
+   *
+   * - `"ack"`: its acknowledgement. Clients may receive an event that a crash of the machine takes away
+   *   from the log.
+   * - `"always"`: its acknowledgement and its delivery, which takes longer by one write to the disk.
+   *   Then no client has ever seen more than the log has.
+   * - `"never"`: nothing. An event is acknowledged once the operating system has it, so those of the last
+   *   moments may be lost if the machine fails.
    *
    * @default {"ack"}
    */
-  readonly sync?: "ack" | "never";
+  readonly sync?: HistorySync;
   /**
    * The patterns of the names of events to keep, such as `"chat.>"`. Events for one client, requests
    * and replies are never kept. `[]` keeps only those that match `keepLast`.
@@ -82,7 +94,7 @@ export interface HistoryOptions {
 export interface HistoryRules {
   /** The folder of the log, or `null` for a log in memory. */
   readonly folder: string | null;
-  readonly sync: "ack" | "never";
+  readonly sync: HistorySync;
   /** The patterns of the events that are kept, each once. */
   readonly keep: readonly string[];
   readonly keepAge: number;
@@ -115,8 +127,9 @@ export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
   if (folder !== null && (typeof folder !== "string" || folder === "")) {
     throw new TypeError(`Invalid history.folder: expected a path, got ${inspect(folder)}`);
   }
-  if (sync !== "ack" && sync !== "never") {
-    throw new TypeError(`Invalid history.sync: expected "ack" or "never", got ${inspect(sync)}`);
+  if (!HISTORY_SYNCS.includes(sync)) {
+    const expected = HISTORY_SYNCS.map((each) => `"${each}"`).join(", ");
+    throw new TypeError(`Invalid history.sync: expected one of ${expected}, got ${inspect(sync)}`);
   }
   const last = checkPatterns("history.keepLast", keepLast);
   const kept = [...new Set([...checkPatterns("history.keep", keep), ...last])];

@@ -133,7 +133,10 @@ export class HistoryGateway implements HistoryPort {
       onSynced: () => this.#onKept(),
       onSegment,
       onReopen,
-      onBroken: onFault,
+      onBroken: (fault) => {
+        this.routing.release(Infinity);
+        onFault(fault);
+      },
       onMended: () => this.#onMended(),
     });
   }
@@ -157,9 +160,17 @@ export class HistoryGateway implements HistoryPort {
 
   /** The offset up to which events have to be kept before they are acknowledged, or `null`. */
   get unkept(): number | null {
-    const { isBroken, head, synced } = this.#keeper.log;
+    const { isBroken, added, synced } = this.#keeper.log;
     if (isBroken) return Infinity;
-    return head > synced ? head : null;
+    return added > synced ? added : null;
+  }
+
+  /**
+   * Returns a promise that resolves when the events of a client, or of all, have been passed on, or
+   * `null` if they have.
+   */
+  whenPassed(source?: Client): Promise<void> | null {
+    return this.routing.whenPassed(source);
   }
 
   /** Returns a promise that resolves when senders need not wait any more, or `null`. */

@@ -15,6 +15,7 @@ import { Block, type Lines } from "../net/piece.ts";
 import { increment, insertMember, memberBytes, withNumbers } from "../protocol/envelope.ts";
 import { REST } from "../protocol/pattern.ts";
 import { NOTHING } from "../protocol/utf8.ts";
+import { HeldEvents } from "./held_events.ts";
 import type { Delivery } from "./receipts.ts";
 import type { Keeping, Route, RouteCache } from "./route_cache.ts";
 import { Batch } from "../server/member_diff.ts";
@@ -48,6 +49,10 @@ export class HistoryRouter implements Routing<LineConnection> {
   /** Whether all events are kept, and only in the log, so that their names do not matter. */
   readonly #keepsRuns: boolean;
   readonly #stamper = new Stamper();
+  /** The events that clients receive when the disk has them, or `null` if they receive them at once. */
+  readonly #held: HeldEvents | null;
+  /** Whether the rest of the block waits for events that are held. */
+  #isHolding = false;
   #source: Client | null = null;
   /** The events whose receipts wait until they are kept, in the order of the offsets. */
   #unkept: { readonly batch: Batch; readonly offset: number }[] = [];
@@ -65,7 +70,8 @@ export class HistoryRouter implements Routing<LineConnection> {
     this.#keeper = keeper;
     this.#kept = new NameFilter(keep);
     this.#lastKept = new NameFilter(keepLast);
-    this.#keepsRuns = keep.includes(REST) && keepLast.length === 0;
+    this.#held = keeper.rules.sync === "always" ? new HeldEvents() : null;
+    this.#keepsRuns = keep.includes(REST) && keepLast.length === 0 && !this.#held;
   }
 
   get routes(): RouteCache<LineConnection> {
@@ -76,8 +82,13 @@ export class HistoryRouter implements Routing<LineConnection> {
     return this.#keepsRuns && this.#router.isIdle;
   }
 
+  get isHolding(): boolean {
+    return this.#isHolding;
+  }
+
   begin(source: Client): void {
     this.#source = source;
+    this.#isHolding = false;
     this.#now = performance.now();
     this.#router.begin(source);
   }
@@ -98,27 +109,78 @@ export class HistoryRouter implements Routing<LineConnection> {
   ): void {
     const keeping = route.keeping ??= this.#keepingOf(route.name);
     if (keeping === "never" || isRequest || isReply) {
-      return this.#router.pass(route, line, isRequest, delivery);
+      if (!this.#isHolding) return this.#router.pass(route, line, isRequest, delivery);
+      const held = copyOf(line);
+      const pass = () => this.#router.pass(this.routes.again(route), held, isRequest, delivery);
+      return this.#held!.add(this.#lastAdded, pass);
     }
     if (this.#keeper.log.isBroken) {
       delivery?.add(NOT_KEPT, false);
       return this.#router.pass(route, line, false, delivery);
     }
     const offset = this.#append(line, 1);
-    if (delivery && this.#keeper.log.keepsLater) this.#hold(delivery, offset);
-    if (keeping === "last") this.#keepLast(route.name, line, offset);
+    if (this.#held) return this.#hold(this.#held, route, copyOf(line), delivery, offset);
+    if (delivery && this.#keeper.log.keepsLater) this.#holdReceipt(delivery, offset);
+    this.#passKept(route, line, delivery, offset);
+  }
+
+  #passKept(
+    route: Route<LineConnection>,
+    line: Lines,
+    delivery: Delivery | null,
+    offset: number,
+  ): void {
+    if (route.keeping === "last") this.#keepLast(route.name, line, offset);
     this.#router.passKept(route, line, delivery, this.#stamper.prepare(offset));
   }
 
+  /** Passes an event on when the disk has it, or when it turns out that the disk does not take it. */
+  #hold(
+    held: HeldEvents,
+    route: Route<LineConnection>,
+    line: Lines,
+    delivery: Delivery | null,
+    offset: number,
+  ): void {
+    if (!this.#isHolding) held.begin(this.#source!);
+    this.#isHolding = true;
+    held.add(offset, () => {
+      const present = this.routes.again(route);
+      present.keeping = route.keeping;
+      if (offset <= this.#keeper.log.synced) return this.#passKept(present, line, delivery, offset);
+      delivery?.add(NOT_KEPT, false);
+      this.#router.pass(present, line, false, delivery);
+    });
+  }
+
+  /** Passes on the events that are held, up to an offset. */
+  release(offset: number): void {
+    this.#held?.release(offset, (source, pass) => {
+      this.begin(source);
+      pass();
+      this.end(false);
+    });
+  }
+
+  /**
+   * Returns a promise that resolves when the events of a client, or of all, have been passed on, or
+   * `null` if they have.
+   */
+  whenPassed(source?: Client): Promise<void> | null {
+    const waits = source === undefined || this.#held?.hasLastOf(source);
+    return waits ? this.#held?.passed ?? null : null;
+  }
+
   /** Lets a receipt wait until its event is kept. */
-  #hold(delivery: Delivery, offset: number): void {
+  #holdReceipt(delivery: Delivery, offset: number): void {
     const batch = new Batch();
     delivery.add(batch, false);
     this.#unkept.push({ batch, offset });
   }
 
-  /** Sends the receipts of events up to an offset, which are kept now. */
+  /** Passes on the events up to an offset that were held, which are kept now, and sends receipts. */
   kept(offset: number): void {
+    this.release(offset);
     const waiting = this.#unkept.findIndex((each) => each.offset > offset);
     for (const { batch } of this.#unkept.splice(0, waiting < 0 ? Infinity : waiting)) {
       batch.accepted = 0;
@@ -133,7 +195,10 @@ export class HistoryRouter implements Routing<LineConnection> {
   }
 
   passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
-    this.#router.passTo(id, line, isRequest, delivery);
+    if (!this.#isHolding) return this.#router.passTo(id, line, isRequest, delivery);
+    const held = copyOf(line);
+    const pass = () => this.#router.passTo(id, held, isRequest, delivery);
+    this.#held!.add(this.#lastAdded, pass);
   }
 
   /** Adds the gathered events to the log. Must be called before it is read. */
@@ -178,7 +243,12 @@ export class HistoryRouter implements Routing<LineConnection> {
     }
     this.#end = end;
     this.#count += count;
-    return this.#keeper.log.head + this.#count - count + 1;
+    return this.#lastAdded - count + 1;
+  }
+
+  /** The offset of the last event that was added or gathered. */
+  get #lastAdded(): number {
+    return this.#keeper.log.added + this.#count;
   }
 
   #keepLast(name: string, { block, start, end }: Lines, offset: number): void {
@@ -186,6 +256,11 @@ export class HistoryRouter implements Routing<LineConnection> {
     const sender = this.#source!.recipient.id;
     this.#keeper.lastValues.set({ name, offset, line, sender });
   }
+}
+
+/** Returns lines that stay what they are while others are passed on. */
+function copyOf({ block, start, end }: Lines): Lines {
+  return { block, start, end };
 }
 
 /** Smallest and largest memory for stamped lines, in bytes. It doubles while a block goes on. */

@@ -139,6 +139,7 @@ export class Ingress<R extends Recipient> {
         run++;
         if (isChecked) budget--; // An application's own validator may take any time.
       } else {
+        if (kind === "control" && router.isHolding) break;
         if (run > 0) router.passRun(this.#lines(bytes, runStart, start), run);
         if (isGood) this.#pass(source, bytes, start);
         else if (kind === "empty") empty++;

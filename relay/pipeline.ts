@@ -262,11 +262,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   }
 
   /**
-   * Lets other relays choose clients of this one no longer, before these are closed. Returns `null`
-   * if there are no other relays.
+   * Prepares the end, before clients are closed: lets other relays choose clients of this one no
+   * longer, or waits for events that are to be passed on. Returns `null` if there is nothing to do.
    */
   retire(): Promise<void> | null {
-    return this.#gateway?.retire() ?? null;
+    return this.#gateway?.retire() ?? this.#history?.whenPassed() ?? null;
   }
 
   /** Queues all gathered events for their recipients. */
@@ -386,7 +386,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     const isStopped = !isBad && end < bytes.length;
     if (this.#clients.has(source)) this.#handshake.taken(source, events, this.#history?.unkept);
     this.#charge(source, { events, empty, bytes: isStopped ? end : bytes.length });
-    if (isStopped) this.#putOff(source, new LineBlock(bytes.subarray(end)));
+    const passed = this.#history?.whenPassed(subscriber);
+    if (isStopped || passed && !isBad) {
+      this.#putOff(source, new LineBlock(bytes.subarray(end)), passed ?? nextTurn());
+    }
     if (!isBad) return;
     this.#router.close(subscriber);
     this.#handshake.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
@@ -506,7 +509,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     this.#late.set(source, rest);
     await until;
     if (!this.#late.delete(source)) return; // The relay has ended.
-    this.#backpressure.deliver(source, rest);
+    if (rest.bytes.length > 0) this.#backpressure.deliver(source, rest);
     this.onRelease(source);
   }
 

@@ -7,6 +7,7 @@
 
 import type { Recipient, SubscriberGroup } from "../server/subscriber_group.ts";
 import type { Queue, SubscriptionTable } from "./subscription_table.ts";
+import * as ascii from "../protocol/ascii.ts";
 import { readString } from "../protocol/envelope.ts";
 import { largest } from "./largest.ts";
 import * as json from "../protocol/json_bytes.ts";
@@ -15,6 +16,7 @@ import { hashBytes } from "../protocol/seeded_hash.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
 const { isEqual } = json; // see ascii.ts
+const { QUOTE } = ascii;
 
 /**
  * Maximum weight of all routes together. A group weighs 1. The others weigh according to their
@@ -87,6 +89,15 @@ export class RouteCache<R extends Recipient> {
     const route = this.find(bytes, start, end);
     if (this.isCounting) route.events--;
     return route;
+  }
+
+  /** Returns the present route of the name of one that was found earlier, without counting it. */
+  again(route: Route<R>): Route<R> {
+    if (route.generation === this.#groups.generation) return route;
+    const { bytes } = route;
+    const quoted = new Uint8Array(bytes.length + 2).fill(QUOTE);
+    quoted.set(bytes, 1);
+    return this.peek(quoted, 1, bytes.length + 1);
   }
 
   /** Returns the cached route of a name. Creates it if it does not exist. */

@@ -46,6 +46,8 @@ export interface Routing<R extends Recipient> {
   readonly routes: RouteCache<R>;
   /** Whether the names of events without an envelope do not matter. */
   readonly isIdle: boolean;
+  /** Whether the next control line has to wait, because events of the block before it do. */
+  readonly isHolding?: boolean;
   /** Starts passing on a block of a client. */
   begin(source: Subscriber<R>): void;
   /** Passes on `count` events without an envelope, while {@link isIdle}. */

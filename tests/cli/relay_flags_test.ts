@@ -264,7 +264,10 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
     ["--keep-last a", "--keep-last needs --history too"],
     ["--history memory --history-sync never", "--history-sync needs a folder in --history"],
     ["--history-sync never", "--history-sync needs --history too"],
-    ["--history log --history-sync once", '--history-sync must be ack or never, not "once"'],
+    [
+      "--history log --history-sync once",
+      '--history-sync must be ack, always or never, not "once"',
+    ],
     ["--history memory --cluster nats://a", "--history and --cluster exclude each other so far"],
     [
       "--history memory --keep a.>.b",

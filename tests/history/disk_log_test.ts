@@ -105,6 +105,30 @@ Deno.test("DiskLog writes what comes during a sync together, and says when it is
   await log.close();
 });
 
+Deno.test("DiskLog with sync always lets clients receive what is on the disk, and nothing else", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder, { sync: "always" });
+  let release = () => {};
+  folder.onSync = () => new Promise((resolve) => release = resolve);
+  assertEquals(add(log, 1, 3), 1);
+  await until(() => folder.files.values().next().value!.bytes.length > 150);
+  assertEquals(add(log, 4), 4);
+  assertEquals([log.head, log.synced, log.added], [0, 0, 4]);
+  assertEquals(await log.since(performance.now() + 1000), 1);
+  release();
+  await until(() => log.synced === 3);
+  assertEquals([log.head, log.added, log.throughOf(log.epoch)], [3, 4, 3]);
+  await until(() => {
+    release();
+    return log.synced === 4;
+  });
+  folder.onSync = () => Promise.resolve();
+  await log.close();
+  const { log: next, findings } = await open(folder, { sync: "always" });
+  assertEquals([next.epoch, next.head, findings.isClosed], [log.epoch, 4, true]);
+  await next.close();
+});
+
 Deno.test("DiskLog has all that was synced when the end is cut anywhere, and begins an epoch that goes on", async () => {
   const folder = new MemoryFolder();
   const { log } = await open(folder);

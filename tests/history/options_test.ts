@@ -46,7 +46,7 @@ Deno.test("checkHistoryOptions() refuses wrong values, and names them", () => {
     [
       { folder: "log", sync: "once" as "ack" },
       TypeError,
-      'Invalid history.sync: expected "ack" or "never", got "once"',
+      'Invalid history.sync: expected one of "ack", "always", "never", got "once"',
     ],
     [null as unknown as HistoryOptions, TypeError, "Invalid history: expected an object, got null"],
   ];

@@ -4,6 +4,7 @@ import { NO_SENDER } from "../../history/kept_block.ts";
 import { LastValues } from "../../history/last_values.ts";
 import type { EventLog, LogSink } from "../../history/log.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
+import { openLog } from "../../history/open_log.ts";
 import { checkHistoryOptions, type HistoryRules } from "../../history/options.ts";
 import type { LineConnection } from "../../net/line_connection.ts";
 import { Block, type Piece } from "../../net/piece.ts";
@@ -14,6 +15,7 @@ import { HistoryGateway } from "../../relay/history_gateway.ts";
 import { Router } from "../../relay/router.ts";
 import type { Subscriber } from "../../relay/subscription_table.ts";
 import { utf8 } from "../support/bytes.ts";
+import { MemoryFolder } from "../support/memory_folder.ts";
 import { randomsFrom } from "../support/random.ts";
 import { covers } from "../support/reference.ts";
 import { FakeRecipient } from "../support/routes.ts";
@@ -380,3 +382,65 @@ async function tryRequests(random: (below: number) => number): Promise<void> {
   for (const line of textOf(client).split("\n").slice(0, -1)) model.take(JSON.parse(line));
   assertEquals(model.next(), undefined);
 }
+
+/** A history whose clients receive what is on the disk, in a folder whose syncs wait for a test. */
+async function openSyncedFirst(): Promise<
+  { fixture: Fixture; folder: MemoryFolder; sync(): void }
+> {
+  const folder = new MemoryFolder();
+  const rules = checkHistoryOptions({ folder: "memory", sync: "always" });
+  const { log } = await openLog(folder, rules);
+  const syncs: (() => void)[] = [];
+  folder.onSync = () => new Promise((resolve) => syncs.push(resolve));
+  return { fixture: open(log, rules), folder, sync: () => syncs.shift()?.() };
+}
+
+Deno.test("HistoryGateway with sync always passes events on when they are on the disk", async () => {
+  const { fixture, folder, sync } = await openSyncedFirst();
+  const { gateway } = fixture;
+  const [one, two] = [fixture.join(), fixture.join()];
+  fixture.publish(one, "a", "b");
+  fixture.publish(two, "c");
+  const passed = gateway.whenPassed(two)!;
+  assertEquals([gateway.whenPassed(one), gateway.unkept], [null, 3]); // one's is not the last block
+  await until(() => folder.files.values().next().value!.bytes.length > 300);
+  fixture.publish(one, "d");
+  fixture.flush();
+  const late = fixture.join();
+  assertEquals([textOf(one), textOf(two)], ["", ""]);
+  sync();
+  await passed;
+  const offsets = (client: Subscriber<LineConnection>) =>
+    textOf(client).split("\n").slice(0, -1).map((line) => JSON.parse(line).offset);
+  assertEquals([offsets(one), offsets(two), offsets(late)], [[1, 2, 3], [1, 2, 3], [1, 2, 3]]);
+  await until(() => {
+    sync();
+    return gateway.whenPassed() === null;
+  });
+  assertEquals(offsets(late), [1, 2, 3, 4]);
+  folder.onSync = () => Promise.resolve();
+  await gateway.stop();
+});
+
+Deno.test("HistoryGateway with sync always passes events on without offsets when the disk fails", async () => {
+  const { fixture, folder, sync } = await openSyncedFirst();
+  const { gateway, log } = fixture;
+  const one = fixture.join();
+  fixture.publish(one, "a");
+  await until(() => folder.files.values().next().value!.bytes.length > 200);
+  fixture.publish(one, "b");
+  folder.fault = () => "no disk";
+  sync();
+  await until(() => log.isBroken);
+  assertEquals(textOf(one), `${lineOf("a")}${lineOf("b")}`);
+  assertEquals([gateway.whenPassed(), log.head], [null, 0]);
+  fixture.publish(one, "c");
+  assertEquals(textOf(one), ["a", "b", "c"].map(lineOf).join(""));
+  folder.fault = () => null;
+  folder.onSync = () => Promise.resolve();
+  await until(() => !log.isBroken);
+  fixture.publish(one, "d");
+  await until(() => log.synced === 1);
+  assertMatch(textOf(one), /"c".*\n\{"offset":1,"event":"d".*\n$/);
+  await gateway.stop();
+});

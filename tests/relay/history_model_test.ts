@@ -4,7 +4,8 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
-import type { Relay, RelayOptions } from "../../relay.ts";
+import type { HistoryOptions, Relay } from "../../relay.ts";
+import { TempFolder } from "../support/folder.ts";
 import { randomsFrom } from "../support/random.ts";
 import { covers } from "../support/reference.ts";
 import { newRelay } from "../support/relay.ts";
@@ -178,10 +179,12 @@ function blockOf(random: Random): string {
   return `${lines.join("\n")}\n`;
 }
 
-async function run(seed: number): Promise<void> {
+async function run(seed: number, disk: HistoryOptions): Promise<void> {
   const random = randomsFrom(seed);
-  const history: RelayOptions["history"] = {
-    ...(random(2) === 0 && { keepBytes: 100_000 + random(500_000) }),
+  const leastBytes = disk.folder === undefined ? 100_000 : 1_048_576;
+  const history: HistoryOptions = {
+    ...disk,
+    ...(random(2) === 0 && { keepBytes: leastBytes + random(500_000) }),
     ...(random(3) === 0 && { keepCount: 200 + random(2000) }),
     ...(random(3) === 0 && { keepLast: ["a.*"] }),
     ...(random(3) === 0 && { keep: ["a", "a.*", "c", "é"] }),
@@ -246,5 +249,14 @@ function check(
 }
 
 Deno.test("Relay sends clients that come and go every event once, or tells them of a gap", async () => {
-  for (let seed = 1; seed <= RUNS; seed++) await run(seed);
+  for (let seed = 1; seed <= RUNS; seed++) await run(seed, {});
 });
+
+for (const sync of ["ack", "always"] as const) {
+  Deno.test(`Relay with sync "${sync}" sends clients that come and go every event once, or tells them of a gap`, async () => {
+    for (let seed = 1; seed <= RUNS / 2; seed++) {
+      using folder = new TempFolder();
+      await run(seed, { folder: `${folder.path}/log`, sync });
+    }
+  });
+}

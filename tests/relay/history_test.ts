@@ -729,6 +729,61 @@ Deno.test("Relay refuses a history with invalid options, or in a cluster", () =>
   server.close();
 });
 
+Deno.test("Relay with sync always lets the lines of a client wait that follow events on their way to the disk", async () => {
+  using folder = new TempFolder();
+  await using relay = await keeping({ folder: `${folder.path}/log`, sync: "always" });
+  await using other = await joinWithOffsets(relay);
+  await using peer = await joinWithOffsets(relay);
+  await ask(peer, { control: "subscribe", events: ["none"] });
+  for (let i = 1; i <= 20; i++) {
+    const subscribe = { control: "subscribe", events: ["a", "b"], id: `in-${i}` };
+    const unsubscribe = { control: "unsubscribe", events: ["a", "b"], id: `out-${i}` };
+    const lines = [
+      { event: "a", __dict__: { i }, ack: `a-${i}` },
+      { event: "a", to: "nobody" },
+      subscribe,
+      { event: "b", __dict__: { i }, ack: `b-${i}` },
+      unsubscribe,
+      { event: "a", __dict__: { i: -i } },
+    ];
+    await peer.send(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    await peer.sees(`"out-${i}"`);
+  }
+  await ask(peer, { control: "stats" });
+  const heard = linesOf(peer).filter(({ event }) => event);
+  const numberOf = ({ __dict__ }: Line) => (__dict__ as Line).i;
+  assertEquals(
+    heard.map(({ event, offset }) => [event, offset]),
+    Array.from({ length: 20 }, (_, i) => ["b", 3 * i + 2]),
+  );
+  await until(() => offsetsOf(other).length === 60);
+  assertEquals(offsetsOf(other), Array.from({ length: 60 }, (_, i) => i + 1));
+  assertEquals(linesOf(other).filter(({ event }) => event).map(numberOf).slice(0, 6), [
+    1,
+    1,
+    -1,
+    2,
+    2,
+    -2,
+  ]);
+  const receipts = new Map(linesOf(peer).map(({ id, clients }) => [id, clients]));
+  assertEquals([receipts.get("a-1"), receipts.get("b-1"), receipts.get("b-20")], [1, 2, 2]);
+});
+
+Deno.test("Relay with sync always that closes passes on first what is on its way to the disk", async () => {
+  using folder = new TempFolder();
+  let closing: Promise<void> | undefined;
+  const relay = await keeping({ folder: `${folder.path}/log`, sync: "always" }, {
+    observer: { onFirstLine: () => queueMicrotask(() => closing = relay.close()) },
+  });
+  await using other = await join(relay);
+  await using peer = await join(relay);
+  await peer.send('{"event":"a"}\n');
+  await other.lines();
+  await closing;
+  assertEquals(linesOf(other).map(({ event, control }) => event ?? control), ["a", "close"]);
+});
+
 Deno.test("Relay with a token sends its history to those that have it", async () => {
   await using relay = await keeping({}, { token: "s3cret", subscribeFirst: true });
   const hello = '{"control":"hello","token":"s3cret","offsets":true}\n';
