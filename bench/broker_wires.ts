@@ -55,7 +55,7 @@ function redisOn(channel: string): Wire {
 }
 
 /** An array of bulk strings. */
-function resp(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
+export function resp(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
   const bytes = parts.map((part) => typeof part === "string" ? bytesOf(part) : part);
   return concat([
     bytesOf(`*${parts.length}\r\n`),
@@ -76,19 +76,33 @@ function mqttOn(topic: string): Wire {
   return {
     ...SILENT,
     async join(connection, role: Role) {
-      const level = new Uint8Array([4, 0x02, 0, 0]); // 3.1.1, clean session, no keep-alive
-      const identity = mqttString(`bench${Deno.pid}-${++lastClient}`);
-      await writeAll(connection, packet(0x10, mqttString("MQTT"), level, identity));
+      await writeAll(connection, mqttConnect(`bench${Deno.pid}-${++lastClient}`, true));
       await expectBytes(connection, "\x20\x02\x00\x00");
       if (role === "publisher") return;
-      const id = new Uint8Array([0, 1]);
-      await writeAll(connection, packet(0x82, id, mqttString(topic), new Uint8Array([0])));
+      await writeAll(connection, mqttSubscribe(topic, 0));
       await expectBytes(connection, "\x90\x03\x00\x01\x00");
     },
-    publish: (event) => packet(0x30, mqttString(topic), event),
-    deliver: (event) => packet(0x30, mqttString(topic), event),
+    publish: (event) => mqttPublish(topic, event),
+    deliver: (event) => mqttPublish(topic, event),
     on: mqttOn,
   };
+}
+
+/** Connects with MQTT 3.1.1, without keep-alive. */
+export function mqttConnect(client: string, isClean: boolean): Uint8Array<ArrayBuffer> {
+  const level = new Uint8Array([4, isClean ? 0x02 : 0, 0, 0]);
+  return packet(0x10, mqttString("MQTT"), level, mqttString(client));
+}
+
+/** Subscribes to one topic, as request 1. */
+export function mqttSubscribe(topic: string, qos: 0 | 1): Uint8Array<ArrayBuffer> {
+  return packet(0x82, new Uint8Array([0, 1]), mqttString(topic), new Uint8Array([qos]));
+}
+
+/** Publishes a message with QoS 0, or with QoS 1 if it has an ID. */
+export function mqttPublish(topic: string, event: Uint8Array, id = 0): Uint8Array<ArrayBuffer> {
+  if (id === 0) return packet(0x30, mqttString(topic), event);
+  return packet(0x32, mqttString(topic), new Uint8Array([id >> 8, id & 255]), event);
 }
 
 function packet(type: number, ...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
