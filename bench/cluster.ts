@@ -2,8 +2,9 @@
  * The cost of an event that crosses from one server to another: of two relays on NATS, beside two
  * nats-servers of one cluster and two Socket.IO servers on Redis.
  *
- * One publisher is at the first server, one subscriber at the second. In a stream, as many events are
- * published as arrive; one at a time, each is sent when the one before has arrived.
+ * One publisher is at the first server, one subscriber at the second; several subscribers are divided
+ * between the two. In a stream, as many events are published as arrive; one at a time, each is sent when
+ * the one before has arrived. The servers share one CPU, and all others share the other.
  *
  * @module
  */
@@ -15,6 +16,7 @@ import { refuseUnknown, runCommand, toInteger } from "./command.ts";
 import { LINE_BYTES, messageEvents } from "./fixtures.ts";
 import { FrameRing } from "./frame_ring.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
+import { DRIVER_CPU, pinDriver, SERVER_CPU } from "./measured_process.ts";
 import { relayCommand } from "./peers_list.ts";
 import { output } from "./programs.ts";
 import { ServerProcess } from "./server_process.ts";
@@ -29,6 +31,7 @@ Usage: deno run -A bench/cluster.ts [options]
 
 Options:
   --events N     Events in a stream, in each run (default 500000; a tenth for Socket.IO)
+  --subscribers N  Subscribers, divided between the servers (default 1)
   --singles N    Events one at a time, in each run (default 2000)
   --repeat N     Runs of each kind (default 5)
   --help         Show this help
@@ -57,6 +60,7 @@ const SETTLE_MS = 1000;
 interface Plan {
   events: number;
   singles: number;
+  subscribers: number;
   repeat: number;
 }
 
@@ -91,7 +95,7 @@ const KINDS: readonly Kind[] = [
     wire: lines,
     share: 1,
     async start(_, signal) {
-      const between = await start(natsCommand, signal);
+      const between = await start(natsCommand, signal, DRIVER_CPU);
       const command = (port: number) => {
         const { args, ...rest } = relayCommand(ROOT, port, false);
         return { ...rest, args: [...args, "--cluster", `nats://127.0.0.1:${between.port}`] };
@@ -121,11 +125,15 @@ const KINDS: readonly Kind[] = [
     wire: socketIo,
     share: 0.1,
     async start(folder, signal) {
-      const between = await start((port) => ({
-        program: "redis-server",
-        args: ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"],
-        cwd: folder,
-      }), signal);
+      const between = await start(
+        (port) => ({
+          program: "redis-server",
+          args: ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"],
+          cwd: folder,
+        }),
+        signal,
+        DRIVER_CPU,
+      );
       const command = (port: number) => ({
         program: "node",
         args: [`${BENCH}/socketio_cluster_server.mjs`, folder, `${port}`, `${between.port}`],
@@ -142,8 +150,9 @@ function natsCommand(port: number): { program: string; args: string[] } {
 function start(
   toCommand: Parameters<typeof ServerProcess.start>[0],
   signal: AbortSignal,
+  cpu = SERVER_CPU,
 ): Promise<ServerProcess> {
-  return ServerProcess.start(toCommand, { signal });
+  return ServerProcess.start(toCommand, { cpus: [cpu], signal });
 }
 
 function group(edges: ServerProcess[], between: ServerProcess | null): Servers {
@@ -161,6 +170,8 @@ function group(edges: ServerProcess[], between: ServerProcess | null): Servers {
 interface Sample {
   /** CPU time of an event of a stream, in microseconds: of both servers, and of what is between. */
   readonly edgeMicros: number | null;
+  /** The same of the busier one of the servers, which limits how many events there can be. */
+  readonly busierMicros: number | null;
   readonly betweenMicros: number | null;
   readonly perSecond: number;
   /** Time of an event from the publisher to the subscriber, one at a time, in microseconds. */
@@ -184,10 +195,10 @@ async function measure(
   await pause(SETTLE_MS); // until the servers know each other
   using traffic = await Traffic.connect({
     port: edges[0]!.port,
-    subscriberPort: edges.at(-1)!.port,
+    subscriberPorts: edges.map(({ port }) => port).reverse(),
     wire,
     streams: [stream],
-    subscribers: 1,
+    subscribers: plan.subscribers,
     inFlight: IN_FLIGHT,
   });
   await pause(SETTLE_MS);
@@ -198,7 +209,7 @@ async function measure(
   const began = performance.now();
   await traffic.publish(count);
   const seconds = (performance.now() - began) / 1000;
-  const edgeMicros = sum(edgeCpu.map((read) => read()));
+  const micros = edgeCpu.map((read) => read());
   const betweenMicros = betweenCpu?.() ?? null;
   const times = new Float64Array(plan.singles);
   for (let i = 0; i < times.length; i++) {
@@ -208,8 +219,10 @@ async function measure(
   }
   times.sort();
   await traffic.finish();
+  const edgeMicros = sum(micros);
   return {
     edgeMicros: edgeMicros && edgeMicros / count,
+    busierMicros: edgeMicros && Math.max(...micros as number[]) / count,
     betweenMicros: betweenMicros && betweenMicros / count,
     perSecond: count / seconds,
     p50Micros: percentile(times, 0.5),
@@ -227,15 +240,16 @@ function pause(ms: number): Promise<void> {
 
 function parse(args: string[]): Plan | null {
   const flags = parseArgs(args, {
-    string: ["events", "singles", "repeat"],
+    string: ["events", "singles", "subscribers", "repeat"],
     boolean: ["help"],
-    default: { events: "500000", singles: "2000", repeat: "5" },
+    default: { events: "500000", singles: "2000", subscribers: "1", repeat: "5" },
     unknown: refuseUnknown,
   });
   if (flags.help) return null;
   return {
     events: toInteger("--events", flags.events, 1e9),
     singles: toInteger("--singles", flags.singles, 1e6),
+    subscribers: toInteger("--subscribers", flags.subscribers, 10_000),
     repeat: toInteger("--repeat", flags.repeat, 1000),
   };
 }
@@ -244,6 +258,7 @@ async function run(plan: Plan, _: string[], signal: AbortSignal): Promise<void> 
   const folder = await Deno.makeTempDir({ prefix: "ebsockets-cluster-" });
   try {
     const kinds = await present(folder);
+    await pinDriver();
     console.log(await describeMachine());
     console.log(`commit ${await describeCommit(ROOT)}`);
     console.log(
@@ -278,6 +293,7 @@ function printTable(samples: ReadonlyMap<string, readonly Sample[]>): void {
   const rows = [[
     "servers",
     "their CPU µs/event",
+    "of the busier one",
     "between µs/event",
     "events/s",
     "one at a time: p50 µs",
@@ -287,6 +303,7 @@ function printTable(samples: ReadonlyMap<string, readonly Sample[]>): void {
     rows.push([
       name,
       summarise(runs.map(({ edgeMicros }) => edgeMicros), 2),
+      summarise(runs.map(({ busierMicros }) => busierMicros), 2),
       summarise(runs.map(({ betweenMicros }) => betweenMicros), 2),
       summarise(runs.map(({ perSecond }) => perSecond)),
       summarise(runs.map(({ p50Micros }) => p50Micros)),

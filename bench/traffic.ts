@@ -25,8 +25,8 @@ const STALL_MS = 10_000;
 export interface TrafficOptions {
   /** The port of the server, on 127.0.0.1. */
   readonly port: number;
-  /** The port of the server of the subscribers, if that is another one. */
-  readonly subscriberPort?: number;
+  /** The ports of the servers that subscribers connect to in turn, if it is not that one. */
+  readonly subscriberPorts?: readonly number[];
   /** The protocol of the server. */
   readonly wire: Wire;
   /** What each publisher sends, and what a subscriber gets of it; one for each publisher. */
@@ -81,14 +81,15 @@ export class Traffic implements Disposable {
 
   async #connect(): Promise<void> {
     const { wire, streams, subscribers, stalled = 0, chat = false, port } = this.#options;
-    const { subscriberPort = port } = this.#options;
+    const { subscriberPorts = [port] } = this.#options;
     const isShared = chat && !wire.separatePublishers;
     for (let i = 0; i < stalled; i++) {
-      const connection = await this.#dial(this.#stalled, subscriberPort);
+      const connection = await this.#dial(this.#stalled, subscriberPorts[0]!);
       await wire.join(connection, "subscriber");
     }
     for (let i = 0; i < subscribers; i++) {
-      const connection = await this.#dial(this.#connections, subscriberPort);
+      const port = subscriberPorts[i % subscriberPorts.length]!;
+      const connection = await this.#dial(this.#connections, port);
       await wire.join(connection, isShared ? "both" : "subscriber");
     }
     if (isShared) this.#publishers.push(...this.#connections);
