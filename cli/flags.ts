@@ -52,14 +52,31 @@ export interface ListFlag<N extends string = string> extends AnyFlag<N> {
   readonly value: string;
 }
 
-/** An option with a number from `min` to `max`. Only a duration need not be an integer. */
-export interface NumberFlag<N extends string = string> extends AnyFlag<N> {
-  readonly kind: "integer" | "duration";
+/** An option with an integer from `min` to `max`. */
+export interface IntegerFlag<N extends string = string> extends AnyFlag<N> {
+  readonly kind: "integer";
   /** The placeholder of the value in the help. */
   readonly value: string;
   readonly min: number;
   /** Without it, any safe integer is valid. */
   readonly max?: number;
+  /** How an error states the range, if that depends on other options. */
+  readonly range?: string;
+}
+
+/** The placeholders of times, and the unit of a time that is written without one. */
+const TIME_VALUES = {
+  MS: { unit: "ms", noun: "milliseconds" },
+  SECONDS: { unit: "s", noun: "seconds" },
+} as const;
+
+/** An option with a time from `min` to `max`, in the unit that its placeholder names. */
+export interface DurationFlag<N extends string = string> extends AnyFlag<N> {
+  readonly kind: "duration";
+  /** The placeholder of the value in the help. */
+  readonly value: keyof typeof TIME_VALUES;
+  readonly min: number;
+  readonly max: number;
 }
 
 /** An option with one of a few values. */
@@ -70,10 +87,17 @@ export interface ChoiceFlag<N extends string = string, C extends string = string
 }
 
 /** An option of a command. */
-export type Flag = Switch | Toggle | TextFlag | ListFlag | NumberFlag | ChoiceFlag;
+export type Flag =
+  | Switch
+  | Toggle
+  | TextFlag
+  | ListFlag
+  | IntegerFlag
+  | DurationFlag
+  | ChoiceFlag;
 
 /** The placeholder and the range of a number. */
-type NumberOptions = Partial<Pick<NumberFlag, "value" | "min" | "max">>;
+type RangeOf<F extends IntegerFlag | DurationFlag> = Partial<Omit<F, "kind" | keyof AnyFlag>>;
 
 /** Creates options by their kind. */
 export const flag = {
@@ -107,12 +131,20 @@ export const flag = {
   },
 
   /** Returns an option with an integer: by default, any from 1. */
-  integer<N extends string>(name: N, text: string, options: NumberOptions = {}): NumberFlag<N> {
+  integer<N extends string>(
+    name: N,
+    text: string,
+    options: RangeOf<IntegerFlag> = {},
+  ): IntegerFlag<N> {
     return { kind: "integer", name, text, value: "N", min: 1, ...options };
   },
 
   /** Returns an option with a time: by default, in milliseconds, from 1. */
-  duration<N extends string>(name: N, text: string, options: NumberOptions = {}): NumberFlag<N> {
+  duration<N extends string>(
+    name: N,
+    text: string,
+    options: RangeOf<DurationFlag> = {},
+  ): DurationFlag<N> {
     return { kind: "duration", name, text, value: "MS", min: 1, max: MAX_TIMER_MS, ...options };
   },
 
@@ -145,7 +177,7 @@ export type FlagOf<G extends readonly Group[]> = G[number]["flags"][number];
 export type ValueOf<F extends Flag> = F extends Switch ? boolean
   : F extends Toggle ? boolean | undefined
   : F extends ListFlag ? readonly string[]
-  : F extends NumberFlag ? number | undefined
+  : F extends IntegerFlag | DurationFlag ? number | undefined
   : F extends ChoiceFlag ? F["choices"][number] | undefined
   : string | undefined;
 
@@ -210,7 +242,7 @@ export function parseFlags<F extends Flag>(
 /**
  * Returns the arguments with every switch as `--name=true` or `--name=false`. Otherwise
  * `parseArgs()` would read `--name true` as a value instead of a positional argument. A negative
- * number is joined to the option before it, which would otherwise not get it as its value.
+ * number or time is joined to the option before it, which would otherwise not get it as its value.
  */
 function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
   const spelled = new Map<string, string>();
@@ -221,14 +253,13 @@ function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
     if (short !== undefined) spelled.set(`-${short}`, `--${flag.name}=true`);
     if (negated) spelled.set(`--no-${flag.name}`, `--${flag.name}=false`);
   }
-  const numbers = flags.filter(({ kind }) => kind === "integer" || kind === "duration")
-    .map(({ name }) => `--${name}`);
+  const valued = flags.filter(takesValue).map(({ name }) => `--${name}`);
   const end = args.includes("--") ? args.indexOf("--") : args.length;
   const result: string[] = [];
   for (const arg of args.slice(0, end)) {
     const name = /^(--[^=]+)=/s.exec(arg)?.[1];
     if (name !== undefined && spelled.has(name)) throw new UsageError(`${name} takes no value`);
-    if (/^-\d/.test(arg) && numbers.includes(result.at(-1) ?? "")) {
+    if (/^-\d/.test(arg) && valued.includes(result.at(-1) ?? "")) {
       result.push(`${result.pop()}=${arg}`);
     } else result.push(spelled.get(arg) ?? arg);
   }
@@ -237,7 +268,7 @@ function spellOut(args: readonly string[], flags: readonly Flag[]): string[] {
 
 function toValue(flag: Flag, given: readonly unknown[]): unknown {
   const { kind, name } = flag;
-  if (kind === "list") return given.map((text) => checkText(name, text as string));
+  if (kind === "list") return given.map((text) => checkText(flag, text as string));
   if (new Set(given).size > 1 && kind === "toggle") {
     throw new UsageError(`--${name} and --no-${name} exclude each other`);
   }
@@ -246,25 +277,50 @@ function toValue(flag: Flag, given: readonly unknown[]): unknown {
   if (kind === "toggle") return given[0];
   const text = given[0] as string | undefined;
   if (text === undefined) return undefined;
-  checkText(name, text);
-  if (kind === "integer" || kind === "duration") return toNumber(flag, text);
+  checkText(flag, text);
+  if (kind === "integer") return toInteger(flag, text);
+  if (kind === "duration") return toDuration(flag, text);
   if (kind === "choice" && !flag.choices.includes(text)) {
     throw new UsageError(`--${name} must be ${oneOf(flag.choices)}, not ${quote(text)}`);
   }
   return text;
 }
 
-function checkText(name: string, text: string): string {
-  if (text === "") throw new UsageError(`--${name} needs a value`);
+function checkText(flag: Flag, text: string): string {
+  if (text === "") throw new UsageError(`--${flag.name} needs a value: ${placeholderOf(flag)}`);
   return text;
 }
 
-function toNumber({ kind, name, min, max }: NumberFlag, text: string): number {
-  const value = Number(text);
-  const [form, noun] = kind === "integer" ? [/^\d+$/, "an integer"] : [/^\d+(\.\d+)?$/, "a number"];
-  if (form.test(text) && value >= min && value <= (max ?? Number.MAX_SAFE_INTEGER)) return value;
-  const range = max === undefined ? `of at least ${min}` : `from ${min} to ${max}`;
-  throw new UsageError(`--${name} must be ${noun} ${range}, not ${quote(text)}`);
+/** Returns the placeholder of an option's value. Empty for an option without one. */
+export function placeholderOf(flag: Flag): string {
+  if (flag.kind === "switch" || flag.kind === "toggle") return "";
+  return flag.kind === "choice" ? flag.choices.join("|") : flag.value;
+}
+
+function toInteger(flag: IntegerFlag, text: string): number {
+  const { name, min, max = Number.MAX_SAFE_INTEGER } = flag;
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= min && value <= max) return value;
+  const hasMax = flag.max !== undefined || value > max;
+  const { range = hasMax ? `from ${min} to ${max}` : `of at least ${min}` } = flag;
+  throw new UsageError(`--${name} must be an integer ${range}, not ${quote(text)}`);
+}
+
+function toDuration({ name, value, min, max }: DurationFlag, text: string): number {
+  const { unit, noun } = TIME_VALUES[value];
+  const time = /^\d+(\.\d+)?$/.test(text) ? Number(text) : timeOf(text) / UNITS[unit];
+  if (time >= min && time <= max) return time;
+  const range = `a number of ${noun} from ${min} to ${max}`;
+  throw new UsageError(`--${name} must be ${range}, or a time such as 10m, not ${quote(text)}`);
+}
+
+/** The units of a time, in milliseconds. */
+const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Returns a time with a unit, such as `10m`, in milliseconds. `NaN` if it is none. */
+export function timeOf(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  return Number(number) * UNITS[unit as keyof typeof UNITS];
 }
 
 /** Returns the words as a list for a person: `text, json or quiet`. */

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { type CommandInfo, type Flag, type Group, spellings } from "./flags.ts";
+import {
+  type CommandInfo,
+  type Flag,
+  type Group,
+  oneOf,
+  placeholderOf,
+  spellings,
+} from "./flags.ts";
 import { wrap } from "./layout.ts";
 import { INSTALL, PROGRAM, RUN } from "./program.ts";
 
@@ -13,6 +20,9 @@ const EXAMPLES = `For example (${PROGRAM} is ${RUN}):`;
 
 /** The exit codes that all commands share. */
 const EXITS = { 2: "Usage error" };
+
+/** Times with each unit. */
+const TIMES = "500ms, 30s, 10m, 1h, 7d.";
 
 /** The longest line of the help, in characters: the default width of a terminal. */
 const WIDTH = 80;
@@ -49,9 +59,17 @@ function formatDetails({ examples, groups, exits, notes }: CommandInfo): string[
   return [
     [EXAMPLES, ...examples.map((example) => `  ${example}`)].join("\n"),
     ...formatGroups(groups),
+    formatTimes(groups),
     formatExits({ ...exits, ...EXITS }),
     fill(notes),
   ];
+}
+
+/** Returns how times are written, if any option takes one. */
+function formatTimes(groups: readonly Group[]): string {
+  const times = groups.flatMap(({ flags }) => flags).filter(({ kind }) => kind === "duration");
+  const values = [...new Set(times.map(placeholderOf))];
+  return values.length === 0 ? "" : fill(`${oneOf(values)} may also have a unit: ${TIMES}`);
 }
 
 /** Returns the exit codes and their meanings. */
@@ -82,9 +100,7 @@ function formatGroups(groups: readonly Group[]): string[] {
 
 /** Returns an option with the placeholder of its value: `--port PORT`. */
 function termOf(flag: Flag): string {
-  const names = spellings(flag).join(", ");
-  if (flag.kind === "switch" || flag.kind === "toggle") return names;
-  return `${names} ${flag.kind === "choice" ? flag.choices.join("|") : flag.value}`;
+  return line(spellings(flag).join(", "), placeholderOf(flag));
 }
 
 /** Returns a term and its text, which begins at `column`. */

@@ -8,6 +8,7 @@ import { checkClusterOptions } from "../cluster/nats_options.ts";
 import { isLoopback } from "../protocol/address.ts";
 import { checkHistoryOptions, HISTORY_SYNCS } from "../history/options.ts";
 import { MAX_BATCH_DELAY, MAX_MAX_LINE_BYTES, MAX_TIMER_MS } from "../protocol/option_checks.ts";
+import { quote } from "../protocol/printable.ts";
 import type { HistoryOptions, RelayOptions } from "../relay.ts";
 import { checkWebOptions, type WebOptions } from "../web/options.ts";
 import { chooseToken, type TlsFiles, tlsFilesIn, type TokenSource } from "./credentials.ts";
@@ -123,14 +124,14 @@ export const RELAY_GROUPS = [
         "PATTERN",
         "Keep only events whose names match this pattern (repeatable; default >, all events)",
       ),
-      flag.duration("keep-age", "Drop events that are older (default: no limit)", {
+      flag.duration("keep-age", "Drop events that are older, such as 7d (default: no limit)", {
         max: MAX_KEEP_AGE_MS,
       }),
       flag.integer(
         "keep-bytes",
         "Maximum size of all kept events, in bytes; beyond it the oldest are dropped (default " +
           "67108864); in a folder, at least 1048576 (default 1073741824)",
-        { min: 65_536 },
+        { min: 65_536, range: "from 65536, with a folder from 1048576, to 1099511627776" },
       ),
       flag.integer("keep-count", "Maximum number of kept events (default: no limit)"),
       flag.list(
@@ -430,7 +431,10 @@ function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions,
     keepCount: values["keep-count"],
   };
   const { history: where, "history-sync": sync } = values;
-  if (where === "") throw new UsageError('--history must be "memory" or a folder');
+  if (where !== "memory" && where.toLowerCase() === "memory") {
+    const folder = `a folder such as ./${where}`;
+    throw new UsageError(`--history must be memory, or ${folder}, not ${quote(where)}`);
+  }
   if (where === "memory" && sync !== undefined) {
     throw new UsageError("--history-sync needs a folder in --history");
   }

@@ -28,7 +28,7 @@ import {
 } from "./connect.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { type EventView, eventView, RAW_FLAG } from "./event_view.ts";
-import { type Arguments, flag, type FlagOf, oneOf } from "./flags.ts";
+import { type Arguments, flag, type FlagOf, oneOf, timeOf } from "./flags.ts";
 import { patternNote } from "./pattern.ts";
 import { stopSignal } from "./signals.ts";
 import { Output, printErr } from "./stdio.ts";
@@ -40,7 +40,11 @@ import { addressOf } from "../net/transport.ts";
 const HISTORY_GROUP = {
   title: "Events that the relay has kept, before those that arrive",
   flags: [
-    flag.text("since", "TIME", "Those of the last 10m (s, m, h, d), or after EPOCH:OFFSET"),
+    flag.text(
+      "since",
+      "TIME|EPOCH:OFFSET",
+      "Those of the last 10m (ms, s, m, h, d), or after the place where another sub has stopped",
+    ),
     flag.integer("last", "The last N that match"),
     flag.switch("all", "All of them"),
     flag.switch("last-values", "The last one of each name that the relay's --keep-last includes"),
@@ -151,15 +155,13 @@ function readSince(
   if (queue !== undefined) throw new UsageError(`${given[0]} and --queue exclude each other`);
   if (last !== undefined) return { count: last };
   if (since === undefined) return all ? "first" : "last";
-  const [, epoch, offset] = /^(.{1,64}):(\d{1,15})$/s.exec(since) ?? [];
-  if (epoch !== undefined) return { epoch, offset: Number(offset) };
-  const [, number, unit] = /^(\d{1,9}(?:\.\d+)?)([smhd])$/.exec(since) ?? [];
-  if (number !== undefined) return { age: Number(number) * UNITS[unit as keyof typeof UNITS] };
+  const [, epoch, digits] = /^(.{1,64}):(\d+)$/s.exec(since) ?? [];
+  const offset = Number(digits);
+  if (epoch !== undefined && offset <= Number.MAX_SAFE_INTEGER) return { epoch, offset };
+  const age = timeOf(since);
+  if (age <= Number.MAX_SAFE_INTEGER) return { age };
   throw new UsageError(`--since must be a time such as 10m, or EPOCH:OFFSET, not ${quote(since)}`);
 }
-
-/** The units of a time, in milliseconds. */
-const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Prints the events that match the patterns. Resolves once `count` events have been printed. */
 async function print(

@@ -12,6 +12,8 @@ const FLAGS = [
   flag.file("file", ""),
   flag.integer("count", ""),
   flag.integer("port", "", { min: 0, max: 9 }),
+  flag.duration("wait", ""),
+  flag.duration("every", "", { value: "SECONDS", max: 90 }),
   flag.choice("log", ["text", "json"], ""),
 ] as const;
 
@@ -23,6 +25,8 @@ const NOTHING = {
   file: undefined,
   count: undefined,
   port: undefined,
+  wait: undefined,
+  every: undefined,
   log: undefined,
 };
 
@@ -41,6 +45,8 @@ Deno.test("parseFlags() returns the values by name, and the words in order", () 
       file: "f",
       count: 7,
       port: 0,
+      wait: undefined,
+      every: undefined,
       log: "json",
     },
     words: ["one", "two"],
@@ -70,6 +76,33 @@ Deno.test("parseFlags() accepts a value that begins with a dash after an equals 
   });
 });
 
+Deno.test("parseFlags() takes a negative value of an option of any kind as its value", () => {
+  assertStrictEquals(parseFlags(["--name", "-5m"], FLAGS).values.name, "-5m");
+  assertThrows(() => parseFlags(["--wait", "-5m"], FLAGS), UsageError, '"-5m"');
+});
+
+for (
+  const [text, ms] of [
+    ["17", 17],
+    ["1.5", 1.5],
+    ["250ms", 250],
+    ["1.5s", 1500],
+    ["10m", 600_000],
+    ["2h", 7_200_000],
+    ["7d", 604_800_000],
+  ] as const
+) {
+  Deno.test(`parseFlags() reads ${text} as a time of ${ms} ms`, () => {
+    assertStrictEquals(parseFlags(["--wait", text], FLAGS).values.wait, ms);
+  });
+}
+
+Deno.test("parseFlags() reads a time in the unit of its placeholder, or in its own", () => {
+  for (const text of ["30", "30s", "0.5m", "30000ms"]) {
+    assertStrictEquals(parseFlags(["--every", text], FLAGS).values.every, 30, text);
+  }
+});
+
 Deno.test("parseFlags() reads everything after -- as words", () => {
   const { values, words, wordsBeforeDashes } = parseFlags(["a", "--", "--raw", "--", "-h"], FLAGS);
   assertEquals(values, NOTHING);
@@ -87,12 +120,14 @@ Deno.test("parseFlags() refuses wrong arguments, and names them", () => {
     [["--no-ehco"], 'Unknown option "--no-ehco" (did you mean --no-echo?)'],
     [["--__proto__=1"], 'Unknown option "--__proto__"'],
     [["--a.b"], 'Unknown option "--a.b"'],
-    [["--name"], "--name needs a value"],
-    [["--name="], "--name needs a value"],
-    [["--name", ""], "--name needs a value"],
-    [["--name", "--raw"], "--name needs a value"],
-    [["--name", "-1"], "--name needs a value"],
-    [["--count="], "--count needs a value"],
+    [["--name"], "--name needs a value: NAME"],
+    [["--name="], "--name needs a value: NAME"],
+    [["--name", ""], "--name needs a value: NAME"],
+    [["--name", "--raw"], "--name needs a value: NAME"],
+    [["--name", "-x"], "--name needs a value: NAME"],
+    [["--count="], "--count needs a value: N"],
+    [["--wait", ""], "--wait needs a value: MS"],
+    [["--log="], "--log needs a value: text|json"],
     [["--raw=true"], "--raw takes no value"],
     [["--raw="], "--raw takes no value"],
     [["--no-echo=false"], "--no-echo takes no value"],
@@ -104,9 +139,21 @@ Deno.test("parseFlags() refuses wrong arguments, and names them", () => {
     [["--count", "0"], '--count must be an integer of at least 1, not "0"'],
     [["--count", "1.5"], '--count must be an integer of at least 1, not "1.5"'],
     [
-      ["--count", "9007199254740993"],
-      "--count must be an integer of at least 1, not " +
-      '"9007199254740993"',
+      ["--count", "99999999999999999999"],
+      '--count must be an integer from 1 to 9007199254740991, not "99999999999999999999"',
+    ],
+    [
+      ["--wait", "0s"],
+      '--wait must be a number of milliseconds from 1 to 2147483647, or a time such as 10m, not "0s"',
+    ],
+    [
+      ["--wait=10 m"],
+      "--wait must be a number of milliseconds from 1 to 2147483647, or a time such as 10m, " +
+      'not "10 m"',
+    ],
+    [
+      ["--every", "2m"],
+      '--every must be a number of seconds from 1 to 90, or a time such as 10m, not "2m"',
     ],
     [["--port", "-1"], '--port must be an integer from 0 to 9, not "-1"'],
     [["--port=-1"], '--port must be an integer from 0 to 9, not "-1"'],

@@ -93,6 +93,10 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
   });
   assertEquals(settingsOf(["--history", "memory"]).options.history, {});
   assertEquals(settingsOf(["--history", "log"]).options.history, { folder: "log" });
+  assertEquals(settingsOf(["--history", "./Memory"]).options.history, { folder: "./Memory" });
+  assertEquals(settingsOf(["--history=memory", "--keep-age=7d"]).options.history, {
+    keepAge: 604_800_000,
+  });
   assertEquals(settingsOf(["--history=/log", "--history-sync=never"]).options.history, {
     folder: "/log",
     sync: "never",
@@ -153,7 +157,7 @@ Deno.test("toRelaySettings() accepts fractions of durations only", () => {
   assertEquals(statsSeconds, 1.5);
   assertThrows(() => settingsOf(["--rate", "1.5"]), UsageError, "an integer");
   for (const text of ["1e3", ".5", "1.", "0x10", "Infinity", "-0.5"]) {
-    assertThrows(() => settingsOf([`--keep-alive=${text}`]), UsageError, "a number from 1 to");
+    assertThrows(() => settingsOf([`--keep-alive=${text}`]), UsageError, "a number of milliseconds from 1 to");
   }
 });
 
@@ -170,23 +174,28 @@ Deno.test("toRelaySettings() reads the token from an option, or else from the en
   assert(settingsOf(["--token", "x".repeat(1024)]).token !== null);
 });
 
+function notATime(name: string, min: number, max: number, text: string): string {
+  const range = `a number of milliseconds from ${min} to ${max}`;
+  return `--${name} must be ${range}, or a time such as 10m, not "${text}"`;
+}
+
 Deno.test("toRelaySettings() refuses contradictory options", () => {
   const cases: [args: string, complaint: string, environmentToken?: string][] = [
     ["--unix /a --host ::1", "--unix and --host exclude each other"],
     ["--unix /a --port 1", "--unix and --port exclude each other"],
     ["--unix /a --tls-cert c --tls-key k", "--unix and --tls-cert exclude each other"],
-    ["--unix=", "--unix needs a value"],
-    ["--token=", "--token needs a value"],
-    ["--token", "--token needs a value"],
+    ["--unix=", "--unix needs a value: PATH"],
+    ["--token=", "--token needs a value: TOKEN"],
+    ["--token", "--token needs a value: TOKEN"],
     [`--token ${"é".repeat(513)}`, "--token must have from 1 to 1024 bytes, not 1026"],
     ["", "EBSOCKETS_TOKEN must have from 1 to 1024 bytes, not 1025", "x".repeat(1025)],
     ["--token a --token-file b", "--token-file and --token exclude each other"],
-    ["--token-file=", "--token-file needs a value"],
+    ["--token-file=", "--token-file needs a value: FILE"],
     ["--tls-cert c", "--tls-cert needs --tls-key too"],
     ["--tls-key k", "--tls-key needs --tls-cert too"],
     ["--tls-client-ca a", "--tls-client-ca needs --tls-cert and --tls-key too"],
     ["--tls-cert c --tls-client-ca a", "--tls-cert needs --tls-key too"],
-    ["--tls-cert= --tls-key k", "--tls-cert needs a value"],
+    ["--tls-cert= --tls-key k", "--tls-cert needs a value: FILE"],
     ["--rate 0", '--rate must be an integer of at least 1, not "0"'],
     ["--rate-bytes 1e3", '--rate-bytes must be an integer of at least 1, not "1e3"'],
     [
@@ -197,17 +206,17 @@ Deno.test("toRelaySettings() refuses contradictory options", () => {
       "--max-clients-per-address x",
       '--max-clients-per-address must be an integer of at least 1, not "x"',
     ],
-    ["--max-hold=-1", '--max-hold must be a number from 0 to 2147483647, not "-1"'],
-    ["--keep-alive 0", '--keep-alive must be a number from 1 to 2147483647, not "0"'],
+    ["--max-hold=-1", notATime("max-hold", 0, 2147483647, "-1")],
+    ["--keep-alive 0", notATime("keep-alive", 1, 2147483647, "0")],
+    ["--write-timeout 2147483648", notATime("write-timeout", 1, 2147483647, "2147483648")],
+    ["--line-timeout 1x", notATime("line-timeout", 1, 2147483647, "1x")],
+    ["--retry-after 2h", notATime("retry-after", 0, 3600000, "2h")],
     [
-      "--write-timeout 2147483648",
-      '--write-timeout must be a number from 1 to 2147483647, not "2147483648"',
+      "--stats 0",
+      '--stats must be a number of seconds from 1 to 2147483, or a time such as 10m, not "0"',
     ],
-    ["--line-timeout 1s", '--line-timeout must be a number from 1 to 2147483647, not "1s"'],
-    ["--retry-after 3600001", '--retry-after must be a number from 0 to 3600000, not "3600001"'],
-    ["--stats 0", '--stats must be a number from 1 to 2147483, not "0"'],
-    ["--stats", "--stats needs a value"],
-    ["--log=", "--log needs a value"],
+    ["--stats", "--stats needs a value: SECONDS"],
+    ["--log=", "--log needs a value: text|json|quiet"],
   ];
   for (const [args, complaint, environmentToken] of cases) {
     const { message } = assertThrows(
@@ -273,16 +282,19 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
       "--history memory --keep a.>.b",
       'Invalid --keep: "a.>.b" is no pattern: ">" stands for all the rest, and so must be the last token',
     ],
-    ["--history memory --keep-last=", "--keep-last needs a value"],
-    [
-      "--history memory --keep-bytes 1",
-      '--keep-bytes must be an integer of at least 65536, not "1"',
-    ],
+    ["--history memory --keep-last=", "--keep-last needs a value: PATTERN"],
+    ...["1", "1x"].map((text): [string, string] => [
+      `--history log --keep-bytes ${text}`,
+      "--keep-bytes must be an integer from 65536, with a folder from 1048576, to 1099511627776, " +
+      `not "${text}"`,
+    ]),
+    ...["Memory", "MEMORY"].map((text): [string, string] => [
+      `--history ${text}`,
+      `--history must be memory, or a folder such as ./${text}, not "${text}"`,
+    ]),
     ["--history memory --keep-count 0", '--keep-count must be an integer of at least 1, not "0"'],
-    [
-      "--history memory --keep-age 0",
-      '--keep-age must be a number from 1 to 31536000000, not "0"',
-    ],
+    ["--history memory --keep-age 366d", notATime("keep-age", 1, 31536000000, "366d")],
+    ["--history=", "--history needs a value: memory|DIR"],
   ];
   for (const [args, complaint] of cases) {
     const { message } = assertThrows(() => settingsOf(args.split(" ")), UsageError);

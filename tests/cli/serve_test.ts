@@ -367,7 +367,7 @@ Deno.test("serve reports in one line why it cannot start", async () => {
       /^error: serve needs --exec CMD, the command to run for each request, such as --exec date; /,
     ],
     [["job", "--", "date"], ["-A"], 2, /^error: serve needs --exec CMD, /],
-    [["job", "--exec"], ["-A"], 2, /^error: --exec needs a value; /],
+    [["job", "--exec"], ["-A"], 2, /^error: --exec needs a value: CMD; /],
     [["job", "--exec", "df", "/"], ["-A"], 2, /^error: Unknown argument "\/"; /],
     [["job.>.x", "--exec=date"], ["-A"], 2, /^error: "job\.>\.x" is not a name or pattern: /],
     [

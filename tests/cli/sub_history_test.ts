@@ -46,6 +46,7 @@ for (
   const [args, since] of [
     [["--since", "10m"], { age_ms: 600_000 }],
     [["--since", "1.5h"], { age_ms: 5_400_000 }],
+    [["--since", "500ms"], { age_ms: 500 }],
     [["--since", "e:1:17"], { epoch: "e:1", offset: 17 }],
     [["--last", "20"], { count: 20 }],
     [["--all"], { first: true }],
@@ -122,8 +123,18 @@ Deno.test("sub rejects options about kept events that do not fit together", asyn
     [["--last=1", "--all"], "--last and --all exclude each other"],
     [["--last=1", "--queue=q"], "--last and --queue exclude each other"],
     [["--no-follow"], "--no-follow needs --since, --last, --all or --last-values"],
-    [["--since=soon"], "--since must be a time such as 10m, or EPOCH:OFFSET"],
+    ...["soon", "-5m", "5", "e:9007199254740993", "999999999999d"].map((
+      text,
+    ): [string[], string] => [
+      ["--since", text],
+      `--since must be a time such as 10m, or EPOCH:OFFSET, not "${text}"`,
+    ]),
+    [["--since", ""], "--since needs a value: TIME|EPOCH:OFFSET"],
     [["--last=0"], "--last must be an integer"],
+    [
+      ["--last", "99999999999999999999"],
+      'integer from 1 to 9007199254740991, not "99999999999999999999"',
+    ],
   ];
   for (const [args, message] of cases) {
     await using command = new Command(["sub", ...args]);
