@@ -95,10 +95,9 @@ async function readFile(
   filter: NameFilter,
   values: LastValues,
 ): Promise<number | null> {
-  const size = (await folder.list()).find(({ name }) => name === LAST_FILE)?.size;
-  if (size === undefined) return null;
+  if (!(await folder.list()).includes(LAST_FILE)) return null;
   const file = await folder.file(LAST_FILE);
-  const bytes = await file.read(0, size).finally(() => file.close());
+  const bytes = await file.read(0, file.size).finally(() => file.close());
   const found = decodeSegmentHead(bytes);
   // Events after the common part of an earlier epoch are lost, and perhaps one of them is in the file.
   const common = found && log.throughOf(found.head.epoch);

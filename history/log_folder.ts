@@ -24,13 +24,19 @@ export interface LogFolder {
   /** How messages name it. */
   readonly path: string;
   /**
-   * Creates the folder if it is not there, and takes it for this relay alone.
+   * Creates the folder if it is not there.
    *
    * @throws {Error} If it cannot be used. The message says why.
    */
   open(): Promise<void>;
-  /** Returns the files with their sizes, and whatever else is there with a `/` after its name. */
-  list(): Promise<{ name: string; size: number }[]>;
+  /**
+   * Takes the folder for this relay alone.
+   *
+   * @throws {Error} If another relay has it, or it cannot be used. The message says why.
+   */
+  lock(): Promise<void>;
+  /** Returns the names of the files, and of whatever else is there with a `/` after them. */
+  list(): Promise<string[]>;
   /** Opens a file, to read it and add to it. */
   file(name: string): Promise<LogFile>;
   /**
@@ -64,7 +70,12 @@ export class DiskFolder implements LogFolder {
   }
 
   async open(): Promise<void> {
-    const lock = await this.#openLock();
+    await this.#use(() => Deno.mkdir(this.path, { recursive: true, mode: 0o700 }));
+  }
+
+  async lock(): Promise<void> {
+    const options = { read: true, write: true, create: true, mode: 0o600 };
+    const lock = await this.#use(() => Deno.open(this.#pathOf(LOCK), options));
     if (await lock.tryLock(true)) {
       this.#lock = lock;
       return;
@@ -73,11 +84,9 @@ export class DiskFolder implements LogFolder {
     throw new Error(`Cannot keep the history in ${this.path}: another relay does so`);
   }
 
-  async #openLock(): Promise<Deno.FsFile> {
+  async #use<T>(operation: () => Promise<T>): Promise<T> {
     try {
-      await Deno.mkdir(this.path, { recursive: true, mode: 0o700 });
-      const options = { read: true, write: true, create: true, mode: 0o600 };
-      return await Deno.open(this.#pathOf(LOCK), options);
+      return await operation();
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error; // It says what to permit.
       const { AlreadyExists, NotADirectory } = Deno.errors;
@@ -87,13 +96,9 @@ export class DiskFolder implements LogFolder {
     }
   }
 
-  async list(): Promise<{ name: string; size: number }[]> {
-    const files: { name: string; size: number }[] = [];
-    for await (const { name, isFile } of Deno.readDir(this.path)) {
-      if (isFile) files.push({ name, size: (await Deno.stat(this.#pathOf(name))).size });
-      else files.push({ name: `${name}/`, size: 0 });
-    }
-    return files;
+  async list(): Promise<string[]> {
+    const entries = await this.#use(() => Array.fromAsync(Deno.readDir(this.path)));
+    return entries.map(({ name, isFile }) => isFile ? name : `${name}/`);
   }
 
   async file(name: string): Promise<LogFile> {

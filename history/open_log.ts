@@ -38,6 +38,8 @@ export async function openLog(
   rules: HistoryRules,
 ): Promise<{ log: DiskLog; findings: Findings }> {
   await folder.open();
+  await checkFiles(folder); // Nothing may be changed in a folder of others.
+  await folder.lock();
   try {
     return await open(folder, rules);
   } catch (error) {
@@ -52,14 +54,17 @@ async function open(
 ): Promise<{ log: DiskLog; findings: Findings }> {
   const findings: Findings = { tornBytes: 0, damagedBytes: 0, unreadable: [], isClosed: true };
   const segments: Segment[] = [];
-  for (const { name, size } of await filesOf(folder)) {
-    const segment = await readStart(folder, name, size);
-    if (segment) {
-      segments.push(segment);
-      continue;
-    }
-    findings.unreadable.push(name + DAMAGED);
+  const names = await folder.list();
+  const damaged: string[] = [];
+  for (const name of names.filter((name) => NAME.test(name)).sort()) {
+    const segment = await readStart(folder, name);
+    if (segment) segments.push(segment);
+    else damaged.push(name);
+  }
+  for (const name of names) if (name.endsWith(UNFINISHED)) await folder.remove(name);
+  for (const name of damaged) {
     await folder.rename(name, name + DAMAGED); // so that no other takes its place
+    findings.unreadable.push(name + DAMAGED);
   }
   const last = segments.at(-1);
   if (!last) {
@@ -82,24 +87,21 @@ async function open(
   return { log, findings };
 }
 
-/** Returns the segments in order. Removes what was not finished. */
-async function filesOf(folder: LogFolder): Promise<{ name: string; size: number }[]> {
-  const files = await folder.list();
-  for (const { name } of files) {
-    if (name.endsWith(UNFINISHED)) await folder.remove(name);
-    else if (name !== LOCK && name !== LAST_FILE && !NAME.test(name) && !name.endsWith(DAMAGED)) {
-      const advice = "name an empty folder, or one that a relay has made";
-      throw new Error(`Cannot keep the history in ${folder.path}: it contains ${name}; ${advice}`);
-    }
+/** Throws if the folder contains a file that is not of a log. */
+async function checkFiles(folder: LogFolder): Promise<void> {
+  const isOurs = (name: string) => NAME.test(name) || name === LAST_FILE;
+  for (const name of await folder.list()) {
+    const suffix = [UNFINISHED, DAMAGED].find((suffix) => name.endsWith(suffix)) ?? "";
+    if (name === LOCK || isOurs(name.slice(0, name.length - suffix.length))) continue;
+    const advice = "name an empty folder, or one that a relay has made";
+    throw new Error(`Cannot keep the history in ${folder.path}: it contains ${name}; ${advice}`);
   }
-  return files.filter(({ name }) => NAME.test(name)).sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
 /** Reads the beginning of a segment. Returns `null` if it is damaged. */
 async function readStart(
   folder: LogFolder,
   name: string,
-  size: number,
 ): Promise<Segment | null> {
   const file = await folder.file(name);
   try {
@@ -113,7 +115,7 @@ async function readStart(
         `Cannot keep the history in ${folder.path}: ${name} has version ${head.version}, ${known}`,
       );
     }
-    const segment = new Segment(folder, name, head, end, size);
+    const segment = new Segment(folder, name, head, end, file.size);
     segment.since = await timeOf(file, end, bytes);
     return segment;
   } finally {

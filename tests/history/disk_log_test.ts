@@ -4,6 +4,7 @@ import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
 import { assertLess } from "@std/assert/less";
 import { assertNotEquals } from "@std/assert/not-equals";
 import { assertRejects } from "@std/assert/rejects";
+import { crc32 } from "node:zlib";
 import { NO_SENDER } from "../../history/kept_block.ts";
 import type { EventLog, LogSink } from "../../history/log.ts";
 import { DiskFolder } from "../../history/log_folder.ts";
@@ -335,6 +336,31 @@ Deno.test("A folder that cannot be a log is refused, with words that say why", a
     const why = `Cannot keep the history in ${file}: it, or a part of its path, is no folder`;
     await assertRejects(() => open(new DiskFolder(file)), Error, why);
   }
+});
+
+for (const name of ["notes.txt", "report.tmp", "film.damaged"]) {
+  Deno.test(`A folder with the file ${name} of others is refused, and left as it is`, async () => {
+    using temp = new TempFolder();
+    await Deno.writeTextFile(`${temp.path}/${name}`, "hi");
+    await assertRejects(() => open(new DiskFolder(temp.path)), Error, `it contains ${name}; name`);
+    assertEquals([...Deno.readDirSync(temp.path)].map(({ name }) => name), [name]);
+  });
+}
+
+Deno.test("A log of a newer version is refused, and left as it is", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder);
+  await log.close();
+  const [damaged] = [...folder.files.values()];
+  damaged!.bytes[20]! ^= 1;
+  const head = '{"control":"segment","version":2,"epoch":"e","first":9,"before":[]';
+  const sum = crc32(head).toString(16).padStart(8, "0");
+  await folder.create("00000000000000000009.ndjson", [utf8(`${head},"crc32":"${sum}"}\n`)]);
+  await folder.create("00000000000000000010.ndjson.tmp", []);
+  const names = [...folder.files.keys()];
+  await assertRejects(() => open(folder), Error, "has version 2, this relay knows version 1");
+  assertEquals([...folder.files.keys()], names);
+  assertEquals(folder.isOpen, false);
 });
 
 Deno.test("No offset names two events, even after a crash right after a start in order", async () => {

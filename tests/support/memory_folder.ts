@@ -19,14 +19,16 @@ export class MemoryFolder implements LogFolder {
   syncs = 0;
 
   open(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  lock(): Promise<void> {
     this.isOpen = true;
     return Promise.resolve();
   }
 
-  list(): Promise<{ name: string; size: number }[]> {
-    return Promise.resolve(
-      [...this.files].map(([name, { bytes }]) => ({ name, size: bytes.length })),
-    );
+  list(): Promise<string[]> {
+    return Promise.resolve([...this.files.keys()]);
   }
 
   file(name: string): Promise<LogFile> {
