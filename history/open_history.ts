@@ -55,9 +55,14 @@ export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
 /** Does nothing. */
 const never = () => Promise.resolve();
 
+/** What a crash means, in words. */
+const CRASHED =
+  "the relay before had not ended in order: events that it had not acknowledged may " +
+  "be lost, and clients that have received them are told";
+
 function faultsOf({ isClosed, tornBytes, damagedBytes, unreadable }: Findings): string[] {
   return [
-    ...(isClosed ? [] : ["the relay before had not ended in order: a new epoch begins"]),
+    ...(isClosed ? [] : [CRASHED]),
     ...(tornBytes > 0 ? [`${tornBytes} bytes at the end were not whole, and are cut off`] : []),
     ...(damagedBytes > 0 ? [`${damagedBytes} bytes of the last file are damaged`] : []),
     ...unreadable.map((name) => `a damaged file is not read, and was renamed to ${name}`),

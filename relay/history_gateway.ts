@@ -152,7 +152,7 @@ export class HistoryGateway implements HistoryPort {
     this.routing.notKept();
     this.#source.clear();
     this.#sink.onHistoryMended();
-    const detail = "the history could not be kept for a while, and goes on in a new epoch";
+    const detail = "events could not be kept for a while; connect again to learn what is missing";
     for (const [client, { hasOffsets, catchUp, reads }] of this.#readers) {
       if (hasOffsets || catchUp || reads.size > 0) client.close("overloaded", detail);
     }
