@@ -10,6 +10,7 @@ import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import { quote } from "../protocol/printable.ts";
 import { UsageError } from "./errors.ts";
+import { type IntegerRange, type TimeRange, toInteger, toTime } from "./numbers.ts";
 
 /** The number of letters per allowed mistake in a misspelled word. */
 const LETTERS_PER_MISTAKE = 3;
@@ -52,31 +53,14 @@ export interface ListFlag<N extends string = string> extends AnyFlag<N> {
   readonly value: string;
 }
 
-/** An option with an integer from `min` to `max`. */
-export interface IntegerFlag<N extends string = string> extends AnyFlag<N> {
+/** An option with an integer. */
+export interface IntegerFlag<N extends string = string> extends AnyFlag<N>, IntegerRange {
   readonly kind: "integer";
-  /** The placeholder of the value in the help. */
-  readonly value: string;
-  readonly min: number;
-  /** Without it, any safe integer is valid. */
-  readonly max?: number;
-  /** How an error states the range, if that depends on other options. */
-  readonly range?: string;
 }
 
-/** The placeholders of times, and the unit of a time that is written without one. */
-const TIME_VALUES = {
-  MS: { unit: "ms", noun: "milliseconds" },
-  SECONDS: { unit: "s", noun: "seconds" },
-} as const;
-
-/** An option with a time from `min` to `max`, in the unit that its placeholder names. */
-export interface DurationFlag<N extends string = string> extends AnyFlag<N> {
+/** An option with a time. */
+export interface DurationFlag<N extends string = string> extends AnyFlag<N>, TimeRange {
   readonly kind: "duration";
-  /** The placeholder of the value in the help. */
-  readonly value: keyof typeof TIME_VALUES;
-  readonly min: number;
-  readonly max: number;
 }
 
 /** An option with one of a few values. */
@@ -95,9 +79,6 @@ export type Flag =
   | IntegerFlag
   | DurationFlag
   | ChoiceFlag;
-
-/** The placeholder and the range of a number. */
-type RangeOf<F extends IntegerFlag | DurationFlag> = Partial<Omit<F, "kind" | keyof AnyFlag>>;
 
 /** Creates options by their kind. */
 export const flag = {
@@ -134,7 +115,7 @@ export const flag = {
   integer<N extends string>(
     name: N,
     text: string,
-    options: RangeOf<IntegerFlag> = {},
+    options: Partial<IntegerRange> = {},
   ): IntegerFlag<N> {
     return { kind: "integer", name, text, value: "N", min: 1, ...options };
   },
@@ -143,7 +124,7 @@ export const flag = {
   duration<N extends string>(
     name: N,
     text: string,
-    options: RangeOf<DurationFlag> = {},
+    options: Partial<TimeRange> = {},
   ): DurationFlag<N> {
     return { kind: "duration", name, text, value: "MS", min: 1, max: MAX_TIMER_MS, ...options };
   },
@@ -278,8 +259,8 @@ function toValue(flag: Flag, given: readonly unknown[]): unknown {
   const text = given[0] as string | undefined;
   if (text === undefined) return undefined;
   checkText(flag, text);
-  if (kind === "integer") return toInteger(flag, text);
-  if (kind === "duration") return toDuration(flag, text);
+  if (kind === "integer") return toInteger(name, text, flag);
+  if (kind === "duration") return toTime(name, text, flag);
   if (kind === "choice" && !flag.choices.includes(text)) {
     throw new UsageError(`--${name} must be ${oneOf(flag.choices)}, not ${quote(text)}`);
   }
@@ -295,32 +276,6 @@ function checkText(flag: Flag, text: string): string {
 export function placeholderOf(flag: Flag): string {
   if (flag.kind === "switch" || flag.kind === "toggle") return "";
   return flag.kind === "choice" ? flag.choices.join("|") : flag.value;
-}
-
-function toInteger(flag: IntegerFlag, text: string): number {
-  const { name, min, max = Number.MAX_SAFE_INTEGER } = flag;
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (value >= min && value <= max) return value;
-  const hasMax = flag.max !== undefined || value > max;
-  const { range = hasMax ? `from ${min} to ${max}` : `of at least ${min}` } = flag;
-  throw new UsageError(`--${name} must be an integer ${range}, not ${quote(text)}`);
-}
-
-function toDuration({ name, value, min, max }: DurationFlag, text: string): number {
-  const { unit, noun } = TIME_VALUES[value];
-  const time = /^\d+(\.\d+)?$/.test(text) ? Number(text) : timeOf(text) / UNITS[unit];
-  if (time >= min && time <= max) return time;
-  const range = `a number of ${noun} from ${min} to ${max}`;
-  throw new UsageError(`--${name} must be ${range}, or a time such as 10m, not ${quote(text)}`);
-}
-
-/** The units of a time, in milliseconds. */
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** Returns a time with a unit, such as `10m`, in milliseconds. `NaN` if it is none. */
-export function timeOf(text: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
-  return Number(number) * UNITS[unit as keyof typeof UNITS];
 }
 
 /** Returns the words as a list for a person: `text, json or quiet`. */

@@ -131,7 +131,7 @@ export const RELAY_GROUPS = [
         "keep-bytes",
         "Maximum size of all kept events, in bytes; beyond it the oldest are dropped (default " +
           "67108864); in a folder, at least 1048576 (default 1073741824)",
-        { min: 65_536, range: "from 65536, with a folder from 1048576, to 1099511627776" },
+        { min: 65_536, words: "from 65536, with a folder from 1048576, to 1099511627776" },
       ),
       flag.integer("keep-count", "Maximum number of kept events (default: no limit)"),
       flag.list(

@@ -28,7 +28,8 @@ import {
 } from "./connect.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { type EventView, eventView, RAW_FLAG } from "./event_view.ts";
-import { type Arguments, flag, type FlagOf, oneOf, timeOf } from "./flags.ts";
+import { type Arguments, flag, type FlagOf, oneOf } from "./flags.ts";
+import { timeOf } from "./numbers.ts";
 import { patternNote } from "./pattern.ts";
 import { stopSignal } from "./signals.ts";
 import { Output, printErr } from "./stdio.ts";

@@ -157,7 +157,11 @@ Deno.test("toRelaySettings() accepts fractions of durations only", () => {
   assertEquals(statsSeconds, 1.5);
   assertThrows(() => settingsOf(["--rate", "1.5"]), UsageError, "an integer");
   for (const text of ["1e3", ".5", "1.", "0x10", "Infinity", "-0.5"]) {
-    assertThrows(() => settingsOf([`--keep-alive=${text}`]), UsageError, "a number of milliseconds from 1 to");
+    assertThrows(
+      () => settingsOf([`--keep-alive=${text}`]),
+      UsageError,
+      "a number of milliseconds from 1 to",
+    );
   }
 });
 
