@@ -48,7 +48,7 @@ export type {
   SendOptions,
 } from "./client/options.ts";
 export type { Destination } from "./client/port.ts";
-export type { PastOptions } from "./client/past.ts";
+export type { PastEvents, PastLoss, PastOptions } from "./client/past.ts";
 export type { MatchingEvent, ServiceOptions } from "./client/services.ts";
 export type { Position, Since } from "./client/since.ts";
 export type { Recovery, ReplayOptions, SubscribeOptions } from "./client/subscribe_request.ts";

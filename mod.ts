@@ -52,6 +52,8 @@ export {
   type MatchingEvent,
   type MatchingName,
   type OverflowPolicy,
+  type PastEvents,
+  type PastLoss,
   type PastOptions,
   type PatternFor,
   type PatternOf,

@@ -27,7 +27,7 @@ import {
 import { type Inbox, InboxIterator } from "../net/inbox.ts";
 import type { InvalidEvent } from "./invalid_events.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import type { PastOptions } from "./past.ts";
+import type { PastEvents, PastOptions } from "./past.ts";
 import type { PatternOf } from "../protocol/pattern.ts";
 import { currentPort, type Destination } from "./port.ts";
 import { Receiver } from "./receiver.ts";
@@ -712,11 +712,13 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * {@link position}. The client needs no option for this, and its subscriptions do not matter.
    *
    * It asks the relay at the first `next()`, and goes on after a reconnect. With `partial`, it reads
-   * all of a new history if the relay has begun one meanwhile. Leaving the loop ends the answer.
+   * all of a new history if the relay has begun one meanwhile, and `onLoss` tells what is missing.
+   * Leaving the loop ends the answer.
    *
    * @param patterns The pattern, or several of them.
    * @param options From where on, whether a part is enough, the timeout and a signal.
-   * @returns The events. Their `past` is not `null`.
+   * @returns The events, and how much of the history the program has taken. Their `past` is not
+   * `null`.
    * @throws {TypeError} At the call, if an argument is of the wrong type.
    * @throws {RangeError} At the call, if a pattern is invalid, there is none, or a value is out of
    * its range. At `next()`, if the patterns do not fit into one line.
@@ -742,12 +744,12 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
   history<P extends PatternOf<M>>(
     patterns: P | readonly P[],
     options?: PastOptions,
-  ): AsyncGenerator<MatchingEvent<M, P>, void, void> {
+  ): PastEvents<MatchingEvent<M, P>> {
     const events: AsyncGenerator<unknown, void, void> = this.#receiver.past.read(
       patterns,
       options,
     );
-    return events as AsyncGenerator<MatchingEvent<M, P>, void, void>;
+    return events as PastEvents<MatchingEvent<M, P>>;
   }
 
   /**

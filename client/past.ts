@@ -8,15 +8,45 @@
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import { encodeRequest, notSupported, type Receipt } from "../protocol/control.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
-import { encodeCancel, type HistoryNews } from "../protocol/history.ts";
+import {
+  encodeCancel,
+  type HistoryNews,
+  type HistoryPosition,
+  type LossReason,
+} from "../protocol/history.ts";
 import type { Inbox } from "../net/inbox.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
 import { matches } from "../protocol/pattern.ts";
+import { inspect } from "../protocol/printable.ts";
 import type { Inboxes } from "./inboxes.ts";
 import { PendingRequest, type PendingRequests } from "./pending_requests.ts";
-import { placeOf, type Since } from "./since.ts";
+import { toPosition } from "./position.ts";
+import { placeOf, type Position, type Since } from "./since.ts";
 import { checkSubscribe, describe, split } from "./subscribe_request.ts";
 import type { ControlChannel, SubscriptionManager } from "./subscriptions.ts";
+
+/** Events of the past that a client cannot read, because the relay does not have them. */
+export interface PastLoss {
+  /**
+   * Why: the relay no longer keeps them, or they are damaged (`evicted`); it has begun a new history
+   * (`epoch`); or it has had no such event (`ahead`).
+   */
+  readonly reason: LossReason;
+  /** The offset of the first of them. `null` if it is unknown, because they are of another history. */
+  readonly from: number | null;
+  /** The offset of the last of them, or `null`. */
+  readonly to: number | null;
+}
+
+/** The events of {@link EbsocketClient.history}. */
+export interface PastEvents<E = EbsocketEvent> extends AsyncGenerator<E, void, void> {
+  /**
+   * How much of the history the program has taken, as plain JSON. Another call can go on there, or
+   * `subscribe()`. At the end it includes all that the relay had when it was asked. `null` before the
+   * first event, and with `since: "last"` before the end.
+   */
+  readonly position: Position | null;
+}
 
 /** Options of {@link EbsocketClient.history}. */
 export interface PastOptions {
@@ -33,6 +63,11 @@ export interface PastOptions {
    */
   readonly partial?: boolean;
   /**
+   * Called with `partial` when events are missing, before the event after them is yielded, or before
+   * the end. If it throws, `next()` rejects with the error.
+   */
+  readonly onLoss?: (loss: PastLoss) => void;
+  /**
    * The time limit for the relay's answer, in milliseconds, or `Infinity`. With 0 or less it has
    * already expired. The events after the answer may take any time.
    *
@@ -45,6 +80,14 @@ export interface PastOptions {
 
 const VERB = "read the past of";
 
+/** What a question has learnt after one event and before the next. */
+interface News {
+  readonly epoch: string | null;
+  /** Everything up to this offset has arrived, or is missing. */
+  readonly offset: number;
+  readonly loss: PastLoss | null;
+}
+
 /** A question about the past, over all connections. */
 class Question extends PendingRequest {
   /** Why the answer is incomplete, or `null`. */
@@ -55,8 +98,15 @@ class Question extends PendingRequest {
   #epoch: string | null = null;
   /** The offset after which the answer goes on. */
   #offset = 0;
+  /** The offset after which the relay was asked for events. */
+  #asked = 0;
   /** Whether the answer is of a history in which the offsets of `since` mean nothing. */
   #isElsewhere = false;
+  /** What has been learnt since the last event, and before each event that waits. */
+  #news: News | null = null;
+  readonly #newsBefore = new Map<EbsocketEvent, News>();
+  /** How much the program has taken. */
+  #taken: HistoryPosition | null = null;
 
   constructor(
     id: string,
@@ -80,6 +130,7 @@ class Question extends PendingRequest {
     const place = this.#epoch === null || since === "last"
       ? places.reduce((one, other) => offsetOf(other) < offsetOf(one) ? other : one)
       : { epoch: this.#epoch, offset: this.#offset };
+    this.#asked = offsetOf(place);
     const replay = { since: place, isPartial, isPast: true };
     return encodeRequest({ control: "subscribe", events: patterns, id, replay });
   }
@@ -100,7 +151,9 @@ class Question extends PendingRequest {
     }
     if (isLost && cause !== "evicted") this.#isElsewhere = true;
     if (this.#epoch === null || isOther) this.#offset = this.since === "last" ? 0 : from;
+    else if (isLost) this.#offset = Math.max(this.#offset, from);
     this.#epoch = epoch;
+    this.#learn(from, isLost ? lossOf(cause, this.#asked + 1, from) : null);
     return false;
   }
 
@@ -114,8 +167,12 @@ class Question extends PendingRequest {
       if (item.control === "gap") {
         const { from, to } = item;
         const why = `the events ${from} to ${to} are missing; after them is ${this.#epoch}:${to}`;
-        return !this.isPartial && this.#lose(why);
+        if (!this.isPartial) return this.#lose(why);
+        this.#offset = Math.max(this.#offset, to);
+        this.#learn(to, lossOf("evicted", from, to));
+        return false;
       }
+      if (item.control === "end") this.#learn(item.offset, null);
       this.hasEnded = true;
       this.inbox.end();
       return true;
@@ -126,8 +183,45 @@ class Question extends PendingRequest {
     const isNew = (pattern: string) =>
       offset > offsetOf(placeOf(pattern, this.since)) && matches(pattern, event);
     const hasOwn = typeof this.since !== "string" && "behind" in this.since && !this.#isElsewhere;
-    if (!hasOwn || this.patterns.some(isNew)) this.inbox.push([item], bytes);
+    if (hasOwn && !this.patterns.some(isNew)) return false;
+    if (this.#news) this.#newsBefore.set(item, this.#news);
+    this.#news = null;
+    this.inbox.push([item], bytes);
     return false;
+  }
+
+  #learn(offset: number, loss: PastLoss | null): void {
+    const before = this.#news?.loss ?? null;
+    this.#news = {
+      epoch: this.#epoch,
+      offset,
+      loss: before && loss ? join(before, loss) : loss ?? before,
+    };
+  }
+
+  /**
+   * Notes that the program takes an event, or gets to the end. Returns what is missing before it, or
+   * `null`.
+   */
+  take(event: EbsocketEvent | undefined): PastLoss | null {
+    const news = event ? this.#newsBefore.get(event) : this.#news;
+    if (event) this.#newsBefore.delete(event);
+    const { epoch = null, offset = 0 } = news ?? this.#taken ?? {};
+    const isKnown = this.since !== "last" || !event && this.hasEnded;
+    if (isKnown && epoch !== null) this.#taken = { epoch, offset: event?.offset ?? offset };
+    return news?.loss ?? null;
+  }
+
+  /** How much the program has taken. `null` while that is unknown. */
+  get position(): Position | null {
+    if (!this.#taken) return null;
+    const { epoch, offset } = this.#taken;
+    const since = this.#isElsewhere ? "first" : this.since;
+    const own = this.patterns.map((pattern) => ({
+      patterns: [pattern],
+      offset: Math.max(offset, offsetOf(placeOf(pattern, since))),
+    }));
+    return toPosition(epoch, Math.max(...own.map(({ offset }) => offset)), own);
   }
 
   #lose(why: string): true {
@@ -155,24 +249,33 @@ export class Past {
     this.#subscriptions = subscriptions;
   }
 
-  /** Returns the kept events that match a pattern. It asks the relay at the first `next()`. */
+  /** Returns the kept events that match a pattern. They ask the relay at the first `next()`. */
   read(
     wanted: string | readonly string[],
     options: PastOptions = {},
-  ): AsyncGenerator<EbsocketEvent, void, void> {
+  ): PastEvents {
     const patterns = typeof wanted === "string" ? [wanted] : wanted;
     checkSubscribe(patterns, options);
     if (patterns.length === 0) throw new RangeError("Invalid patterns: expected at least one");
-    return this.#read([...patterns], options);
+    const { onLoss } = options;
+    if (onLoss !== undefined && typeof onLoss !== "function") {
+      throw new TypeError(`Invalid onLoss: expected a function, got ${inspect(onLoss)}`);
+    }
+    let question: Question | null = null;
+    const events = this.#read([...patterns], options, (asked) => question = asked);
+    const get = () => question?.position ?? null;
+    return Object.defineProperty(events, "position", { get }) as PastEvents;
   }
 
   async *#read(
     patterns: readonly string[],
-    { since = "first", partial = false, timeout = 10_000, signal }: PastOptions,
+    { since = "first", partial = false, onLoss, timeout = 10_000, signal }: PastOptions,
+    onAsk: (question: Question) => void,
   ): AsyncGenerator<EbsocketEvent, void, void> {
     signal?.throwIfAborted();
     const inbox = this.#inboxes.open(`history(${describe(patterns)})`);
     const question = new Question(this.#pending.nextId(), patterns, since, partial, inbox);
+    onAsk(question);
     try {
       if (!this.#subscriptions.isOnline) {
         throw new ConnectionClosedError(`${question.errorPrefix}: there is no connection`);
@@ -183,6 +286,8 @@ export class Past {
       this.#ask(question);
       for (;;) {
         const event = await inbox.next(signal);
+        const loss = question.take(event);
+        if (loss) onLoss?.(loss);
         if (!event) break;
         yield event;
       }
@@ -215,6 +320,17 @@ export class Past {
       this.#pending.fail(question, new RangeError(`${errorPrefix}: ${why}`));
     } else channel.sendControl(question.encode());
   }
+}
+
+/** Returns what is missing. The offsets of another history are unknown. */
+function lossOf(reason: LossReason, from: number, to: number): PastLoss {
+  return reason === "evicted" ? { reason, from, to } : { reason, from: null, to: null };
+}
+
+/** Returns two losses without an event in between as one. */
+function join(one: PastLoss, other: PastLoss): PastLoss {
+  if (one.reason !== "evicted") return one;
+  return other.reason === "evicted" ? { ...other, from: one.from } : other;
 }
 
 function offsetOf(place: Since): number {

@@ -334,7 +334,12 @@ function startOf({ epoch, offset, replays }: Span): Position {
   return toPosition(epoch, offset, replays.values());
 }
 
-function toPosition(epoch: string, offset: number, replays: Iterable<Readonly<Replay>>): Position {
+/** Returns a position, and the patterns of those replays that are behind it. */
+export function toPosition(
+  epoch: string,
+  offset: number,
+  replays: Iterable<Pick<Replay, "patterns" | "offset">>,
+): Position {
   const behind = new Map<string, number>();
   for (const { patterns, offset: own } of replays) {
     if (own >= offset) continue;

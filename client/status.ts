@@ -125,7 +125,7 @@ export interface ResumedStatus {
    * Why events are missing, or `null` if none are:
    *
    * - `epoch`: the relay has begun a new history.
-   * - `evicted`: the relay no longer keeps them.
+   * - `evicted`: the relay no longer keeps them, or they are damaged.
    * - `ahead`: the relay has never had the event at the client's position.
    */
   readonly reason: LossReason | null;

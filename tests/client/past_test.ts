@@ -4,7 +4,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../../client.ts";
-import type { PastOptions } from "../../client/past.ts";
+import type { PastEvents, PastLoss, PastOptions } from "../../client/past.ts";
 import type { Since } from "../../client/since.ts";
 import {
   ConnectionClosedError,
@@ -137,6 +137,141 @@ Deno.test("EbsocketClient.history() with partial yields what is left", async () 
   assertEquals(await offsets, [50, 61]);
 });
 
+/** Returns the offsets of the events, and between them what is missing. */
+async function read(
+  { client }: FakeRelay,
+  patterns: string | string[],
+  options: PastOptions,
+): Promise<(number | null | PastLoss)[]> {
+  const read: (number | null | PastLoss)[] = [];
+  const onLoss = (loss: PastLoss) => read.push(loss);
+  for await (const { offset } of client.history(patterns, { partial: true, onLoss, ...options })) {
+    read.push(offset);
+  }
+  return read;
+}
+
+const evicted = (from: number, to: number): PastLoss => ({ reason: "evicted", from, to });
+const OTHER: PastLoss = { reason: "epoch", from: null, to: null };
+
+Deno.test("EbsocketClient.history() calls onLoss with what is missing, in its place", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const result = read(relay, "a", { since: { epoch: "e1", offset: 7 } });
+  const answer = await Answer.of(relay);
+  assertStrictEquals(answer.line.partial, true);
+  const gap = (from: number, to: number) =>
+    relay.say({ control: "gap", id: answer.line.id, from, to, reason: "evicted" });
+  await answer.ack({ recovered: false, reason: "evicted", from: 40 });
+  await gap(41, 49);
+  await answer.events("a", 50);
+  await gap(51, 60);
+  await answer.events("a", 61, 62);
+  await gap(63, 70);
+  await answer.end();
+  assertEquals(await result, [evicted(8, 49), 50, evicted(51, 60), 61, 62, evicted(63, 70)]);
+});
+
+Deno.test("EbsocketClient.history() calls onLoss for another history, whose offsets say nothing", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const result = read(relay, "a", { since: { epoch: "e0", offset: 7 } });
+  const answer = await Answer.of(relay);
+  await answer.ack({ recovered: false, reason: "epoch", from: 40 });
+  await relay.say({ control: "gap", id: answer.line.id, from: 41, to: 49, reason: "evicted" });
+  await answer.events("a", 50);
+  await answer.end();
+  assertEquals(await result, [OTHER, 50]);
+});
+
+Deno.test("EbsocketClient.history() rejects with an error of onLoss, and cancels its question", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const result = read(relay, "a", {
+    onLoss() {
+      throw new Error("enough");
+    },
+  });
+  const answer = await Answer.of(relay);
+  await answer.ack({});
+  await relay.say({ control: "gap", id: answer.line.id, from: 1, to: 9, reason: "evicted" });
+  await answer.events("a", 10);
+  await assertRejects(() => result, Error, "enough");
+  assertEquals((await relay.said()).control, "cancel");
+});
+
+Deno.test("EbsocketClient.history() does not ask again for what is missing", async () => {
+  await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
+  const result = read(relay, "a", {});
+  const answer = await Answer.of(relay);
+  await answer.ack({});
+  await relay.say({ control: "gap", id: answer.line.id, from: 1, to: 9, reason: "evicted" });
+  const [second, next] = await cut(relay);
+  assertEquals(next.line.since, { epoch: "e1", offset: 9 });
+  await next.ack({ recovered: false, reason: "evicted", from: 20 });
+  const [, last] = await cut(second);
+  assertEquals(last.line.since, { epoch: "e1", offset: 20 });
+  await last.ack({ recovered: true, from: 20 });
+  await last.events("a", 21);
+  await last.end();
+  assertEquals(await result, [evicted(1, 20), 21]);
+});
+
+Deno.test("EbsocketClient.history() has the position up to which its events were taken", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const events = relay.client.history("a", { since: { count: 2 }, partial: true });
+  const first = events.next();
+  const answer = await Answer.of(relay);
+  assertStrictEquals(events.position, null);
+  await answer.ack({ from: 4 });
+  await answer.events("a", 5, 7);
+  await relay.say({ control: "gap", id: answer.line.id, from: 8, to: 9, reason: "evicted" });
+  await answer.end();
+  await first;
+  assertEquals(events.position, { epoch: "e1", offset: 5 });
+  await events.next();
+  assertEquals(events.position, { epoch: "e1", offset: 7 });
+  assert((await events.next()).done);
+  assertEquals(events.position, { epoch: "e1", offset: 100 });
+});
+
+Deno.test("EbsocketClient.history() has the position before the gap at which it fails", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const events = relay.client.history("a");
+  const first = events.next();
+  const answer = await Answer.of(relay);
+  await answer.ack({});
+  await answer.events("a", 1);
+  await relay.say({ control: "gap", id: answer.line.id, from: 2, to: 60, reason: "evicted" });
+  await first;
+  await assertRejects(() => events.next(), EbsocketError);
+  assertEquals(events.position, { epoch: "e1", offset: 1 });
+});
+
+Deno.test("EbsocketClient.history() has a position in the epoch of the event that was taken", async () => {
+  await using relay = await FakeRelay.connect({ reconnect: RECONNECT }, keeping(100));
+  const lost: PastLoss[] = [];
+  const onLoss = (loss: PastLoss) => lost.push(loss);
+  const [events, answer] = await crossed(relay, { partial: true, onLoss });
+  await answer.ack({ epoch: "e2", recovered: false, reason: "epoch", from: 0 });
+  await answer.events("a", 2);
+  await answer.end();
+  assertEquals([events.position, lost], [{ epoch: "e1", offset: 5 }, []]);
+  await events.next();
+  assertEquals([events.position, lost], [{ epoch: "e2", offset: 2 }, [OTHER]]);
+});
+
+Deno.test("EbsocketClient.history() knows no position among the last events of names", async () => {
+  await using relay = await FakeRelay.connect({}, keeping(100));
+  const events = relay.client.history("a", { since: "last" });
+  const first = events.next();
+  const answer = await Answer.of(relay);
+  await answer.ack({ from: 100 });
+  await answer.events("a", 5);
+  await answer.end();
+  await first;
+  assertStrictEquals(events.position, null);
+  await events.next();
+  assertEquals(events.position, { epoch: "e1", offset: 100 });
+});
+
 Deno.test("EbsocketClient.history() fails after a gap, after the events before it", async () => {
   await using relay = await FakeRelay.connect({}, keeping(100));
   const events = relay.client.history("a");
@@ -192,7 +327,7 @@ for (
 async function crossed(
   relay: FakeRelay,
   options: PastOptions,
-): Promise<[AsyncGenerator<EbsocketEvent, void, void>, Answer]> {
+): Promise<[PastEvents, Answer]> {
   const events = relay.client.history("a", options);
   const first = events.next();
   const answer = await Answer.of(relay);
@@ -251,7 +386,8 @@ for (
 Deno.test("EbsocketClient.history() takes a position with patterns that are behind", async () => {
   await using relay = await FakeRelay.connect({}, keeping(100));
   const since = { epoch: "e1", offset: 50, behind: { "a": 10 } };
-  const offsets = offsetsOf(relay.client.history(["a", "b"], { since }));
+  const events = relay.client.history(["a", "b"], { since });
+  const first = events.next();
   const answer = await Answer.of(relay);
   assertEquals(answer.line.since, { epoch: "e1", offset: 10 });
   await answer.ack({ recovered: true, from: 10 });
@@ -259,7 +395,10 @@ Deno.test("EbsocketClient.history() takes a position with patterns that are behi
   await answer.events("b", 49);
   await answer.events("b", 51);
   await answer.end();
-  assertEquals(await offsets, [11, 51]);
+  assertEquals((await first).value?.offset, 11);
+  assertEquals(events.position, { epoch: "e1", offset: 50, behind: { a: 11 } });
+  assertEquals((await events.next()).value?.offset, 51);
+  assertEquals(events.position, { epoch: "e1", offset: 51 });
 });
 
 Deno.test("EbsocketClient.history() has an inbox of its own, which pauses reading", async () => {
@@ -305,6 +444,7 @@ Deno.test("EbsocketClient.history() checks its arguments at the call", () => {
   assertThrows(ask([]), RangeError, "at least one");
   assertThrows(ask("a", { since: "now" }), TypeError, "Invalid since");
   assertThrows(ask("a", { timeout: NaN }), RangeError, "timeout");
+  assertThrows(ask("a", { onLoss: "tell" }), TypeError, "Invalid onLoss");
 });
 
 Deno.test("EbsocketClient.history() fails if its patterns need several lines", async () => {
