@@ -300,14 +300,14 @@ export async function reportNews(
   }
 }
 
-/** Returns the words for missing events, for a person. */
-export function describeLoss(reason: LossReason): string {
-  return `Events are missing: ${LOSSES[reason]}`;
+/** Returns the words for missing events, for a person. `which` says which they are. */
+export function describeLoss(reason: LossReason, which = "Events are"): string {
+  return `${which} missing: ${LOSSES[reason]}`;
 }
 
 const LOSSES: Readonly<Record<LossReason, string>> = {
   epoch: "the relay has begun a new history since then",
-  evicted: "the relay no longer keeps all since then",
+  evicted: "no longer kept by the relay, or damaged",
   ahead: "the relay has had no such event",
 };
 

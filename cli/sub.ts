@@ -5,11 +5,11 @@
  */
 
 import { concat } from "@std/bytes/concat";
-import type { EbsocketClient, Since } from "../client.ts";
+import type { EbsocketClient, PastEvents, PastLoss, Since } from "../client.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
 import { matches } from "../protocol/pattern.ts";
-import type { RawEvent } from "../protocol/raw_event.ts";
+import { type RawEvent, withoutPast } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
 import {
   connect,
@@ -55,7 +55,7 @@ const HISTORY_GROUP = {
 
 type HistoryValues =
   & Arguments<FlagOf<[typeof HISTORY_GROUP]>>["values"]
-  & { readonly queue: string | undefined };
+  & { readonly queue: string | undefined; readonly from: string | undefined };
 
 /** The `sub` command. */
 export const sub: Command = defineCommand({
@@ -104,8 +104,9 @@ export const sub: Command = defineCommand({
 argument is a pattern even if it looks like HOST:PORT.
 
 Reconnects automatically and reports it on standard error. With one of the options about kept
-events and without --no-follow, it then receives those that it has missed, and reports at its end
-where to go on with --since. If some are no longer there, it says so and prints the others.
+events, it then receives those that it has missed, and reports at its end where to go on with
+--since EPOCH:OFFSET. The line of a kept event has its offset. If some are no longer there, it says
+so and prints the others.
 
 ${CONNECTION_NOTES}`,
   async run(args) {
@@ -122,8 +123,7 @@ ${CONNECTION_NOTES}`,
     };
     const stop = stopSignal();
     try {
-      await print(target, patterns, options, stop);
-      return 0;
+      return await print(target, patterns, options, stop);
     } catch (error) {
       if (error === stop.reason && count === undefined) return 0;
       throw error;
@@ -143,7 +143,7 @@ interface PrintOptions {
 
 /** Returns from where on kept events are wanted, or `null`. */
 function readSince(
-  { since, last, all, "last-values": lastValues, follow, queue }: HistoryValues,
+  { since, last, all, "last-values": lastValues, follow, queue, from }: HistoryValues,
 ): Since | null {
   const given = Object.entries({ since, last, all, "last-values": lastValues })
     .filter(([, value]) => value !== undefined && value !== false).map(([name]) => `--${name}`);
@@ -154,6 +154,9 @@ function readSince(
     throw new UsageError(`--no-follow needs ${oneOf(names)}`);
   }
   if (queue !== undefined) throw new UsageError(`${given[0]} and --queue exclude each other`);
+  if (from !== undefined) {
+    throw new UsageError(`${given[0]} and --from exclude each other: kept events carry no sender`);
+  }
   if (last !== undefined) return { count: last };
   if (since === undefined) return all ? "first" : "last";
   const [, epoch, digits] = /^(.{1,64}):(\d+)$/s.exec(since) ?? [];
@@ -164,13 +167,16 @@ function readSince(
   throw new UsageError(`--since must be a time such as 10m, or EPOCH:OFFSET, not ${quote(since)}`);
 }
 
-/** Prints the events that match the patterns. Resolves once `count` events have been printed. */
+/**
+ * Prints the events that match the patterns. Resolves once `count` events have been printed, to the
+ * exit code.
+ */
 async function print(
   target: Target,
   patterns: readonly string[],
   { view, count, from, queue, since, follows }: PrintOptions,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const wanted = patterns.length > 0 ? patterns : [">"];
   await using client = await connect(target, {
     raw: true,
@@ -211,31 +217,32 @@ async function print(
       await output.write(concat(lines));
     }
   };
+  let past: PastEvents | null = null;
+  let code = 0;
   const printPast = async (since: Since) => {
+    const onLoss = (loss: PastLoss) => {
+      code = 1;
+      printErr(describePastLoss(loss));
+    };
     let missing = count;
-    for await (const event of client.history(wanted, { since, signal })) {
-      if (!isWanted(event)) continue;
-      await output.write(view((event as RawEvent).line));
+    past = client.history(wanted, { since, partial: true, onLoss, signal });
+    for await (const event of past) {
+      await output.write(view(withoutPast(event as RawEvent)));
       if (--missing === 0) return;
     }
   };
   try {
     await Promise.race([since !== null && !follows ? printPast(since) : printAll(), news]);
   } catch (error) {
-    if (error instanceof ConnectionClosedError) return await news;
-    if (error instanceof EbsocketError && error.code === "not-supported" && since !== null) {
+    if (!(error instanceof EbsocketError)) throw error;
+    if (error instanceof ConnectionClosedError) await news;
+    else if (error.code === "not-supported" && since !== null) {
       throw new StartError(lackHistory(printable(formatAddress(addressOf(target.where)))));
-    }
-    if (error instanceof EbsocketError && error.code === "not-recovered") {
-      const advice = "--since goes on after a position, and --all prints all that is left";
-      throw new StartError(printable(`${error.message}; ${advice}`));
-    }
-    throw error instanceof EbsocketError
-      ? new StartError(explainConnectError(error, target))
-      : error;
+    } else throw new StartError(explainConnectError(error, target));
   } finally {
-    reportPosition(client);
+    reportPosition(past ?? client);
   }
+  return code;
 }
 
 /** Waits for events, and returns as many as have arrived, but none that may not be printed. */
@@ -253,8 +260,13 @@ function lackHistory(place: string): string {
   return `Cannot print kept events: the relay at ${place} keeps none`;
 }
 
+function describePastLoss({ reason, from, to }: PastLoss): string {
+  if (from === null) return describeLoss(reason);
+  return describeLoss(reason, from === to ? `Event ${from} is` : `Events ${from} to ${to} are`);
+}
+
 /** Reports where another run can go on. */
-function reportPosition({ position }: EbsocketClient): void {
+function reportPosition({ position }: Pick<EbsocketClient, "position">): void {
   if (!position) return;
   const offsets = [position.offset, ...Object.values(position.behind ?? {})];
   printErr(`Go on with --since ${printable(position.epoch)}:${Math.min(...offsets)}`);

@@ -191,6 +191,14 @@ export function detachLines(events: readonly EbsocketEvent[]): void {
   for (const event of raw) event.line = event.line.slice();
 }
 
+/** Returns the line of an event of the past without the ID of the question that it answers. */
+export function withoutPast({ line }: RawEvent): Uint8Array {
+  sealer.open(line).validate(0);
+  const bytes = sealer.has(PAST) ? cutMember(line, sealer.keyAt(PAST)) : line;
+  sealer.open(NOTHING); // so that it does not keep the line
+  return bytes;
+}
+
 /** The members of an envelope that a sender may set, by their names. */
 const KEYS: Readonly<Record<keyof Envelope, EnvelopeKey>> = {
   id: ID,

@@ -71,15 +71,49 @@ for (
   });
 }
 
-Deno.test("sub --no-follow ends after the kept events", async () => {
+Deno.test("sub --no-follow prints the kept events as without it, and ends", async () => {
   await using sub = new Sub("--all", "--no-follow");
   const line = await sub.start();
   assertEquals([line.events, line.since, line.live], [[">"], { first: true }, false]);
-  await sub.ack(line);
-  await sub.session.send({ event: "a", offset: 1, past: line.id });
+  await sub.ack(line, {});
+  const past = `"past":${JSON.stringify(line.id)}`;
+  await sub.session.write(`{"offset":1,${past},"event":"a", "__dict__":{"n":1.0}}\n`);
+  await sub.session.write(`{"event":"b","offset":3,${past}}\n`);
   await sub.session.send({ control: "end", id: line.id, offset: 100 });
+  assertEquals(await sub.command.end(), {
+    code: 0,
+    stdout: '{"offset":1,"event":"a", "__dict__":{"n":1.0}}\n{"event":"b","offset":3}\n',
+    stderr: "Go on with --since e1:100\n",
+  });
+});
+
+Deno.test("sub --no-follow --count reports where to go on after the last one", async () => {
+  await using sub = new Sub("--all", "--no-follow", "--count=1");
+  const line = await sub.start();
+  await sub.ack(line, {});
+  for (const offset of [4, 5]) await sub.session.send({ event: "a", offset, past: line.id });
   const { code, stdout, stderr } = await sub.command.end();
-  assertEquals([code, JSON.parse(stdout).offset, stderr], [0, 1, ""]);
+  assertEquals([code, stdout], [0, '{"event":"a","offset":4}\n']);
+  assertEquals(stderr, "Go on with --since e1:4\n");
+});
+
+Deno.test("sub --no-follow goes on after a gap, says what is missing, and exits with 1", async () => {
+  await using sub = new Sub("--all", "--no-follow");
+  const line = await sub.start();
+  await sub.ack(line, {});
+  const gap = { control: "gap", id: line.id, reason: "evicted" };
+  await sub.session.send({ event: "a", offset: 1, past: line.id });
+  await sub.session.send({ ...gap, from: 2, to: 2 });
+  await sub.session.send({ event: "a", offset: 3, past: line.id });
+  await sub.session.send({ ...gap, from: 4, to: 9 });
+  await sub.session.send({ control: "end", id: line.id, offset: 9 });
+  const { code, stdout, stderr } = await sub.command.end();
+  assertEquals([code, stdout], [1, '{"event":"a","offset":1}\n{"event":"a","offset":3}\n']);
+  const why = "missing: no longer kept by the relay, or damaged";
+  assertEquals(
+    stderr,
+    `Event 2 is ${why}\nEvents 4 to 9 are ${why}\nGo on with --since e1:9\n`,
+  );
 });
 
 Deno.test("sub reports events that are missing, and what it has received after a reconnect", async () => {
@@ -97,12 +131,16 @@ Deno.test("sub reports events that are missing, and what it has received after a
   assertStringIncludes(sub.command.stderr, "; catching up");
 });
 
-Deno.test("sub --no-follow fails if events since a position are missing", async () => {
+Deno.test("sub --no-follow prints what is left if events since a position are missing", async () => {
   await using sub = new Sub("--since", "e0:7", "--no-follow");
-  await sub.ack(await sub.start(), { recovered: false, reason: "evicted", from: 100 });
-  const { code, stderr } = await sub.command.end();
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, "events after e0:7 are missing: evicted; --since goes on");
+  const line = await sub.start();
+  assertEquals([line.since, line.partial], [{ epoch: "e0", offset: 7 }, true]);
+  await sub.ack(line, { recovered: false, reason: "epoch", from: 0 });
+  await sub.session.send({ event: "a", offset: 1, past: line.id });
+  await sub.session.send({ control: "end", id: line.id, offset: 100 });
+  const { code, stdout, stderr } = await sub.command.end();
+  assertEquals([code, stdout], [1, '{"event":"a","offset":1}\n']);
+  assertMatch(stderr, /^Events are missing: the relay has begun a new history since then\nGo on/);
 });
 
 for (const args of [["--all"], ["--all", "--no-follow"]]) {
@@ -122,6 +160,10 @@ Deno.test("sub rejects options about kept events that do not fit together", asyn
   const cases: [string[], string][] = [
     [["--last=1", "--all"], "--last and --all exclude each other"],
     [["--last=1", "--queue=q"], "--last and --queue exclude each other"],
+    [
+      ["--last=2", "--from=c1"],
+      "--last and --from exclude each other: kept events carry no sender",
+    ],
     [["--no-follow"], "--no-follow needs --since, --last, --all or --last-values"],
     ...["soon", "-5m", "5", "e:9007199254740993", "999999999999d"].map((
       text,
