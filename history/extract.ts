@@ -63,17 +63,13 @@ export function extract(
   }
   const bytes = size > 0 ? new Uint8Array(size) : NOTHING;
   let at = 0;
-  for (const line of lines) {
+  for (let i = 0; i < lines.length;) {
+    const line = lines[i++]!;
     const start = block.startOf(line);
-    at = writeLine(
-      bytes,
-      at,
-      block.bytes,
-      start,
-      block.startOf(line + 1),
-      block.first + line,
-      form,
-    );
+    let end = block.startOf(line + 1);
+    // Unchanged lines that are adjacent are copied in one go.
+    while (!form.hasOffset && lines[i] === lines[i - 1]! + 1) end = block.startOf(lines[i++]! + 1);
+    at = writeLine(bytes, at, block.memory, start, end, block.first + line, form);
   }
   return { bytes, events: lines.length, to: block.first + line - 1 };
 }

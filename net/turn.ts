@@ -81,6 +81,8 @@ let lastShared = -Infinity;
 let isShared = false;
 /** How often all sockets have been polled, as far as known. */
 let ended = 0;
+/** Grows with each read of a peer, and with the work that follows. */
+let activity = 0;
 
 /**
  * Returns whether the turn is over, which means that all sockets should be polled now. Call it
@@ -89,6 +91,7 @@ let ended = 0;
  * @param peer The peer that keeps the loop busy, if there is one.
  */
 export function turnIsOver(peer: object | null = null): boolean {
+  activity++;
   const now = performance.now();
   const isRare = now - lastAsked > IDLE_MS;
   // A single piece of work may take that long. In that case the timer shows it at the next call.
@@ -121,7 +124,16 @@ export function noteTurn(): void {
  * Notes that `peer` was read. If it is not the peer that keeps the loop busy, turns get shorter.
  */
 export function shareTurns(peer: object): void {
+  activity++;
   if (peer !== busy) isShared = true;
+}
+
+/**
+ * Returns a number that grows while peers are read. Work in the background can use the time of all
+ * while it stays the same.
+ */
+export function peerActivity(): number {
+  return activity;
 }
 
 /**

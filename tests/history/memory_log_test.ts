@@ -191,6 +191,20 @@ Deno.test("extract() writes offset and question before all members, with any num
   }
 });
 
+Deno.test("extract() copies lines that are chosen, with others between some of them", () => {
+  const log = new MemoryLog(NO_LIMITS);
+  const names = [..."aabaaabbbabaa"];
+  append(log, names.map((name, i) => `{"event":"${name}","i":${i + 1}}`));
+  const choice = { filter: new NameFilter(["a"]), excluded: NO_SENDER };
+  const block = log.read(1);
+  for (let from = 1; from <= names.length; from++) {
+    const { bytes, events, to } = extract(block, from, names.length, choice, PLAIN, Infinity);
+    const expected = names.map((name, i) => `{"event":"${name}","i":${i + 1}}\n`)
+      .filter((_, i) => i + 1 >= from && names[i] === "a");
+    assertEquals([textOf(bytes), events, to], [expected.join(""), expected.length, names.length]);
+  }
+});
+
 Deno.test("NameFilter finds names however they are written", () => {
   const log = new MemoryLog(NO_LIMITS);
   const lines = [

@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertGreater } from "@std/assert/greater";
 import type { Need, Replay } from "../../relay/replay.ts";
 import { ReplayScheduler } from "../../relay/replay_scheduler.ts";
+import { nextTurn, shareTurns } from "../../net/turn.ts";
 import { FakeRecipient } from "../support/routes.ts";
 import { pause } from "../support/waiting.ts";
 
@@ -69,6 +71,36 @@ Deno.test("ReplayScheduler closes the client of a read that fails, and forgets o
   assertEquals([bad.steps, left.steps, good.steps], [1, 1, 3]);
   assertEquals(bad.recipient.closed, UNREADABLE);
   assertEquals([left.recipient.closed, good.recipient.closed], [[], []]);
+});
+
+/** A replay that goes on for ever, in steps of 0.1 ms. */
+class BusyReplay extends FakeReplay {
+  override step(): Need {
+    this.steps++;
+    const began = performance.now();
+    while (performance.now() - began < 0.1);
+    return "step";
+  }
+}
+
+Deno.test("ReplayScheduler does more in a turn while no client sends", async () => {
+  const scheduler = new ReplayScheduler(() => {});
+  const replay = new BusyReplay();
+  start(scheduler, replay);
+  const stepsInTurn = async (onTurn: () => void): Promise<number> => {
+    const steps: number[] = [];
+    for (let i = 0; i < 101; i++) {
+      const before = replay.steps;
+      onTurn();
+      await nextTurn();
+      steps.push(replay.steps - before);
+    }
+    return steps.sort((a, b) => a - b)[50]!;
+  };
+  const alone = await stepsInTurn(() => {});
+  const beside = await stepsInTurn(() => shareTurns({}));
+  scheduler.stop();
+  assertGreater(alone, 2 * beside);
 });
 
 Deno.test("ReplayScheduler.stop() closes no client whose read fails after it", async () => {
