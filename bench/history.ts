@@ -257,10 +257,16 @@ async function join(port: number, since: string): Promise<Deno.TcpConn> {
 /** Reads so many bytes, and what comes with them. */
 async function receive(connection: Deno.TcpConn, bytes: number): Promise<void> {
   const buffer = new Uint8Array(1_048_576);
-  for (let received = 0; received < bytes;) {
+  let last = new Uint8Array();
+  for (let received = 0; received < bytes; received += last.length) {
     const length = await connection.read(buffer);
-    if (length === null) throw new Error("The relay has closed the connection");
-    received += length;
+    if (length === null) {
+      const text = new TextDecoder().decode(last);
+      throw new Error(
+        `The relay has closed the connection after ${text.trimEnd().split("\n").at(-1)}`,
+      );
+    }
+    last = buffer.subarray(0, length);
   }
 }
 

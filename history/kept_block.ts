@@ -93,12 +93,16 @@ export class KeptBlock {
     return this.first + this.count - 1;
   }
 
-  /** Adds `count` events of one sender, the lines from `start` to `end`. There must be room. */
+  /**
+   * Adds `count` events of one sender, the lines from `start` to `end`. There must be room. `lines` may
+   * be the memory of the block, in which lines move to the front.
+   */
   add(lines: Uint8Array, start: number, end: number, count: number, sender: number): void {
     if (sender !== NO_SENDER && this.#senders.at(-1) !== sender) {
       this.#senders.push(this.count, sender);
     }
-    this.memory.set(lines.subarray(start, end), this.#size);
+    if (lines === this.memory) lines.copyWithin(this.#size, start, end);
+    else this.memory.set(lines.subarray(start, end), this.#size);
     this.#size += end - start;
     this.count += count;
   }

@@ -11,7 +11,7 @@ export interface LogFile {
   /** Adds bytes at the end. */
   append(bytes: Uint8Array): Promise<void>;
   /** Reads at most `length` bytes from a position on; fewer at the end of the file. */
-  read(position: number, length: number): Promise<Uint8Array>;
+  read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Waits until all that was added is on the disk. */
   sync(): Promise<void>;
   /** Cuts the file to a size, on the disk, too. */
@@ -177,7 +177,7 @@ class DiskFile implements LogFile {
     });
   }
 
-  read(position: number, length: number): Promise<Uint8Array> {
+  read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     return this.#queue(async () => {
       await this.#file.seek(position, Deno.SeekMode.Start);
       const bytes = new Uint8Array(length);

@@ -115,8 +115,9 @@ export class Segment {
   }
 }
 
-function toBlock({ first }: Chunk, bytes: Uint8Array): KeptBlock | null {
-  const block = new KeptBlock(first, new Uint8Array(bytes.length));
+/** Returns the events in the bytes of a chunk, which become the memory of the block. */
+function toBlock({ first }: Chunk, bytes: Uint8Array<ArrayBuffer>): KeptBlock | null {
+  const block = new KeptBlock(first, bytes);
   for (let at = 0; at < bytes.length;) {
     const item = itemAt(bytes, at);
     if (item.kind !== "block") break; // It has been damaged since.

@@ -25,6 +25,11 @@ export class ReplayScheduler {
   /** Number of replays that wait for room or for a block. */
   #waiting = 0;
   #isRunning = false;
+  /** What is left of the time for replays in this turn, in milliseconds. */
+  #leftMs = 0;
+  /** The value of {@link peerActivity} in the last turn, and number of turns since it has changed. */
+  #activity = NaN;
+  #quietTurns = 0;
   #isStopped = false;
 
   /** Creates a scheduler. `onIdle` is called when the last replay has ended. */
@@ -32,10 +37,12 @@ export class ReplayScheduler {
     this.#onIdle = onIdle;
   }
 
-  /** Lets a replay go on, at once if no other has used the time of this turn. */
+  /** Lets a replay go on, at once if there is time left in this turn. */
   start(replay: Replay): void {
+    if (this.#isStopped) return;
     this.#ready.add(replay);
-    if (!this.#isRunning && !this.#isStopped) this.#run();
+    if (!this.#isRunning) this.#run();
+    else if (this.#leftMs > 0) this.#runSlice();
   }
 
   /** Lets no replay go on. */
@@ -47,12 +54,13 @@ export class ReplayScheduler {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    for (let last = NaN, quiet = 0; this.#ready.size > 0;) {
+    while (this.#ready.size > 0) {
       const activity = peerActivity();
-      quiet = activity === last ? quiet + 1 : 0;
-      last = activity;
+      this.#quietTurns = activity === this.#activity ? this.#quietTurns + 1 : 0;
+      this.#activity = activity;
+      this.#leftMs = this.#quietTurns >= QUIET_TURNS ? LONG_SLICE_MS : SLICE_MS;
       const next = nextTurn(this); // The turn begins now, so that the wait ends with the slice.
-      this.#runSlice(quiet >= QUIET_TURNS ? LONG_SLICE_MS : SLICE_MS);
+      this.#runSlice();
       await next;
     }
     this.#isRunning = false;
@@ -63,13 +71,16 @@ export class ReplayScheduler {
     if (!this.#isRunning && this.#waiting === 0) this.#onIdle();
   }
 
-  #runSlice(ms: number): void {
-    const end = performance.now() + ms;
+  #runSlice(): void {
+    let now = performance.now();
+    const end = now + this.#leftMs;
     for (const replay of this.#ready) {
       this.#ready.delete(replay);
       this.#runStep(replay);
-      if (performance.now() >= end) return;
+      now = performance.now();
+      if (now >= end) break;
     }
+    this.#leftMs = end - now;
   }
 
   #runStep(replay: Replay): void {
