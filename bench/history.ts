@@ -20,7 +20,7 @@ import { meter, pinDriver, SERVER_CPU } from "./measured_process.ts";
 import { ServerProcess } from "./server_process.ts";
 import { format, percentile, summarise } from "./stats.ts";
 import { table } from "./table.ts";
-import { bytesOf, HELLO, writeAll } from "./wire.ts";
+import { bytesOf, HELLO, readUntil, SUBSCRIBED, writeAll } from "./wire.ts";
 
 const HELP = `Measure what it costs to keep events.
 
@@ -230,6 +230,7 @@ async function measureResume(where: string, plan: Plan, signal: AbortSignal): Pr
     });
     const after = server.residentKib();
     using reader = await join(server.port, "");
+    await readUntil(reader, (text) => text.includes(SUBSCRIBED));
     const live = await meter(server, async () => {
       const received = receive(reader, plan.kept * EVENT_BYTES);
       await publisher.publish(plan.kept);

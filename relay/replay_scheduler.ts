@@ -42,7 +42,7 @@ export class ReplayScheduler {
     if (this.#isStopped) return;
     this.#ready.add(replay);
     if (!this.#isRunning) this.#run();
-    else if (this.#leftMs > 0) this.#runSlice();
+    else if (this.#leftMs > 0) queueMicrotask(() => this.#runSlice()); // with others that waited
   }
 
   /** Lets no replay go on. */
