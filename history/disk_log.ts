@@ -11,6 +11,7 @@ import { randomId } from "../protocol/random_id.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { KeptBlock } from "./kept_block.ts";
 import type { EventLog, LogSink } from "./log.ts";
+import { nameOfSegment } from "./log_files.ts";
 import type { LogFile, LogFolder } from "./log_folder.ts";
 import { lowest } from "./lowest.ts";
 import { MemoryLog } from "./memory_log.ts";
@@ -267,7 +268,7 @@ export class DiskLog implements EventLog {
     first: number,
   ): Promise<void> {
     const head = { version: FORMAT_VERSION, epoch, first, before };
-    const name = `${String(first).padStart(20, "0")}.ndjson`;
+    const name = nameOfSegment(first);
     const start = encodeSegmentHead(head);
     this.#file = await this.#folder.create(name, [start]);
     if (this.#segments.at(-1)?.name === name) this.#segments.pop(); // It had no events.

@@ -10,7 +10,7 @@ export interface LogFile {
   readonly size: number;
   /** Adds bytes at the end. */
   append(bytes: Uint8Array): Promise<void>;
-  /** Reads at most `length` bytes from a position on; fewer at the end of the file. */
+  /** Reads at most `length` bytes from a position on; fewer at the end that `size` says. */
   read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Waits until all that was added is on the disk. */
   sync(): Promise<void>;
@@ -35,6 +35,8 @@ export interface LogFolder {
    * @throws {Error} If another relay has it, or it cannot be used. The message says why.
    */
   lock(): Promise<void>;
+  /** Returns whether a relay has taken the folder. Neither takes it nor creates anything. */
+  isInUse(): Promise<boolean>;
   /** Returns the names of the files, and of whatever else is there with a `/` after them. */
   list(): Promise<string[]>;
   /** Opens a file, to read it and add to it. */
@@ -43,7 +45,10 @@ export interface LogFolder {
    * Creates a file, or replaces it, with these bytes. It is on the disk then, under its name. Other
    * work is done between two parts.
    */
-  create(name: string, parts: Iterable<Uint8Array>): Promise<LogFile>;
+  create(
+    name: string,
+    parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): Promise<LogFile>;
   /** Removes a file, if it is there. */
   remove(name: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -60,13 +65,37 @@ export const UNFINISHED = ".tmp";
 /** A file that cannot be read has this after its name. */
 export const DAMAGED = ".damaged";
 
+/**
+ * Number of attempts to take the folder, and the time between two, in milliseconds. Who asks whether
+ * it is in use shares its lock for a moment.
+ */
+const LOCK_ATTEMPTS = 5;
+const LOCK_WAIT_MS = 20;
+
+/** Opens a file, or returns `null` if it is not there any more. */
+export async function openIfThere(folder: LogFolder, name: string): Promise<LogFile | null> {
+  try {
+    return await folder.file(name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
 /** A folder of the file system. */
 export class DiskFolder implements LogFolder {
   readonly path: string;
+  readonly #isReadOnly: boolean;
   #lock: Deno.FsFile | null = null;
 
-  constructor(path: string) {
+  /**
+   * Creates the object, and nothing in the file system.
+   *
+   * @param isReadOnly Whether files are only read, so that the permission to read suffices.
+   */
+  constructor(path: string, isReadOnly = false) {
     this.path = path;
+    this.#isReadOnly = isReadOnly;
   }
 
   async open(): Promise<void> {
@@ -76,12 +105,24 @@ export class DiskFolder implements LogFolder {
   async lock(): Promise<void> {
     const options = { read: true, write: true, create: true, mode: 0o600 };
     const lock = await this.#use(() => Deno.open(this.#pathOf(LOCK), options));
-    if (await lock.tryLock(true)) {
+    for (let i = 0; i < LOCK_ATTEMPTS; i++) {
+      if (i > 0) await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT_MS));
+      if (!await lock.tryLock(true)) continue;
       this.#lock = lock;
       return;
     }
     lock.close();
     throw new Error(`Cannot keep the history in ${this.path}: another relay does so`);
+  }
+
+  async isInUse(): Promise<boolean> {
+    try {
+      using lock = await Deno.open(this.#pathOf(LOCK));
+      return !await lock.tryLock();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
   }
 
   async #use<T>(operation: () => Promise<T>): Promise<T> {
@@ -102,14 +143,18 @@ export class DiskFolder implements LogFolder {
   }
 
   async file(name: string): Promise<LogFile> {
-    return await DiskFile.open(this.#pathOf(name));
+    return await DiskFile.open(this.#pathOf(name), { read: true, write: !this.#isReadOnly });
   }
 
-  async create(name: string, parts: Iterable<Uint8Array>): Promise<LogFile> {
+  async create(
+    name: string,
+    parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): Promise<LogFile> {
     const path = this.#pathOf(name);
-    const file = await DiskFile.open(path + UNFINISHED, true);
+    const isNew = { create: true, truncate: true, mode: 0o600 };
+    const file = await DiskFile.open(path + UNFINISHED, { read: true, write: true, ...isNew });
     try {
-      for (const part of parts) await file.append(part);
+      for await (const part of parts) await file.append(part);
       await file.sync();
       await Deno.rename(path + UNFINISHED, path);
       await this.#sync();
@@ -161,9 +206,8 @@ class DiskFile implements LogFile {
     this.size = size;
   }
 
-  static async open(path: string, isNew = false): Promise<DiskFile> {
-    const options = { read: true, write: true, create: isNew, truncate: isNew, mode: 0o600 };
-    const file = await Deno.open(path, isNew ? options : { read: true, write: true });
+  static async open(path: string, options: Deno.OpenOptions): Promise<DiskFile> {
+    const file = await Deno.open(path, options);
     return new DiskFile(file, (await file.stat()).size);
   }
 
@@ -180,9 +224,10 @@ class DiskFile implements LogFile {
   read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     return this.#queue(async () => {
       await this.#file.seek(position, Deno.SeekMode.Start);
-      const bytes = new Uint8Array(length);
+      // A damaged length must not cost memory.
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, this.size - position)));
       let count = 0;
-      while (count < length) {
+      while (count < bytes.length) {
         const more = await this.#file.read(bytes.subarray(count));
         if (more === null) break;
         count += more;

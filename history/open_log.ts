@@ -6,15 +6,12 @@
 
 import { randomId } from "../protocol/random_id.ts";
 import { DiskLog, withEpoch } from "./disk_log.ts";
-import { LAST_FILE } from "./last_file.ts";
-import { DAMAGED, LOCK, type LogFile, type LogFolder, UNFINISHED } from "./log_folder.ts";
+import { foreignAmong, nameAside, readHead, segmentsAmong } from "./log_files.ts";
+import { type LogFile, type LogFolder, UNFINISHED } from "./log_folder.ts";
 import type { HistoryRules } from "./options.ts";
 import { Segment } from "./segment.ts";
-import { decodeSegmentHead, FORMAT_VERSION, itemAt, MAX_HEAD_BYTES } from "./segment_format.ts";
+import { FORMAT_VERSION, itemAt, MAX_HEAD_BYTES } from "./segment_format.ts";
 import { scanSegment } from "./segment_scan.ts";
-
-/** The names of segments: the offset of the first event. */
-const NAME = /^\d{20}\.ndjson$/;
 
 /** How a log was found. */
 export interface Findings {
@@ -41,14 +38,19 @@ export async function openLog(
   await checkFiles(folder); // Nothing may be changed in a folder of others.
   await folder.lock();
   try {
-    return await open(folder, rules);
+    return await resumeLog(folder, rules);
   } catch (error) {
     folder.close();
     throw error;
   }
 }
 
-async function open(
+/**
+ * Opens the log in a folder that is open.
+ *
+ * @throws {Error} If the folder cannot be used. The message says why.
+ */
+export async function resumeLog(
   folder: LogFolder,
   rules: HistoryRules,
 ): Promise<{ log: DiskLog; findings: Findings }> {
@@ -56,16 +58,21 @@ async function open(
   const segments: Segment[] = [];
   const names = await folder.list();
   const damaged: string[] = [];
-  for (const name of names.filter((name) => NAME.test(name)).sort()) {
+  for (const name of segmentsAmong(names)) {
     const segment = await readStart(folder, name);
     if (segment) segments.push(segment);
     else damaged.push(name);
   }
   for (const name of names) if (name.endsWith(UNFINISHED)) await folder.remove(name);
   for (const name of damaged) {
-    await folder.rename(name, name + DAMAGED); // so that no other takes its place
-    findings.unreadable.push(name + DAMAGED);
+    const aside = nameAside(name, names);
+    await folder.rename(name, aside); // so that no other takes its place
+    findings.unreadable.push(aside);
   }
+  segments.reduceRight((later, segment) => { // A segment may have no block that can be read.
+    segment.since = Math.min(segment.since, later);
+    return segment.since;
+  }, Infinity);
   const last = segments.at(-1);
   if (!last) {
     const state = { epoch: randomId(4), before: [], head: 0, lastAt: 0, file: null };
@@ -89,13 +96,10 @@ async function open(
 
 /** Throws if the folder contains a file that is not of a log. */
 async function checkFiles(folder: LogFolder): Promise<void> {
-  const isOurs = (name: string) => NAME.test(name) || name === LAST_FILE;
-  for (const name of await folder.list()) {
-    const suffix = [UNFINISHED, DAMAGED].find((suffix) => name.endsWith(suffix)) ?? "";
-    if (name === LOCK || isOurs(name.slice(0, name.length - suffix.length))) continue;
-    const advice = "name an empty folder, or one that a relay has made";
-    throw new Error(`Cannot keep the history in ${folder.path}: it contains ${name}; ${advice}`);
-  }
+  const foreign = foreignAmong(await folder.list());
+  if (foreign === undefined) return;
+  const advice = "name an empty folder, or one that a relay has made";
+  throw new Error(`Cannot keep the history in ${folder.path}: it contains ${foreign}; ${advice}`);
 }
 
 /** Reads the beginning of a segment. Returns `null` if it is damaged. */
@@ -105,10 +109,9 @@ async function readStart(
 ): Promise<Segment | null> {
   const file = await folder.file(name);
   try {
-    const bytes = await file.read(0, 2 * MAX_HEAD_BYTES);
-    const found = decodeSegmentHead(bytes);
+    const found = await readHead(file);
     if (!found) return null;
-    const { head, end } = found;
+    const { head, end, bytes } = found;
     if (head.version > FORMAT_VERSION) {
       const known = `this relay knows version ${FORMAT_VERSION}`;
       throw new Error(
@@ -148,6 +151,7 @@ async function findEnd(
   for (;;) {
     const { value, done } = await blocks.next();
     if (!done) {
+      if (value.kind !== "block") continue;
       head = value.head.first + value.head.events - 1;
       lastAt = value.head.at;
       continue;

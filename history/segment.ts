@@ -73,7 +73,9 @@ export class Segment {
     const { size } = this;
     const file = await this.#folder.file(this.name);
     try {
-      for await (const { head, position, end } of scanSegment(file, this.#index.end)) {
+      for await (const part of scanSegment(file, this.#index.end)) {
+        if (part.kind !== "block") continue;
+        const { head, position, end } = part;
         times.push(head.first, head.at);
         const last = head.first + head.events - 1;
         const chunk = chunks.at(-1);

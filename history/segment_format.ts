@@ -9,7 +9,9 @@
  *
  * A segment begins with a line about itself. Each block is what was written at once: its head, and
  * `bytes` bytes of events. `end` is written when the relay ends in order. `crc32` covers the line
- * before it and, in a block, the events.
+ * before it and, in a block, the events. Where a repair has left out damaged events, it notes them:
+ *
+ *     {"control":"gap","from":1041,"to":1042,"crc32":"c3f1a7d2"}
  *
  * @module
  */
@@ -68,6 +70,7 @@ export type Item =
     readonly end: number;
   }
   | { readonly kind: "end"; readonly offset: number; readonly end: number }
+  | { readonly kind: "gap"; readonly from: number; readonly to: number; readonly end: number }
   /** It is not known before there are more bytes: `missing` at least. */
   | { readonly kind: "cut"; readonly missing: number }
   | { readonly kind: "bad" };
@@ -87,6 +90,11 @@ export function encodeBlock(head: BlockHead, lines: readonly Uint8Array[]): Uint
 /** Returns the line that ends a log in order. */
 export function encodeEnd(offset: number): Uint8Array {
   return seal({ control: "end", offset }, []);
+}
+
+/** Returns the line that notes the offsets of missing events. */
+export function encodeGap(from: number, to: number): Uint8Array {
+  return seal({ control: "gap", from, to }, []);
 }
 
 /** Returns a line with its check sum, and what follows it. */
@@ -147,9 +155,13 @@ export function itemAt(bytes: Uint8Array, at: number): Item {
   const line = openLine(bytes, at);
   if (line === null) return { kind: "cut", missing: 1 };
   if (line === "bad") return { kind: "bad" };
-  const { control, first, events, bytes: size, at: time, offset } = line.members;
-  if (control === "end" && isCount(offset) && line.sum === line.expected) {
+  const { control, first, events, bytes: size, at: time, offset, from, to } = line.members;
+  const isWhole = line.sum === line.expected; // if it is not the head of a block
+  if (control === "end" && isCount(offset) && isWhole) {
     return { kind: "end", offset, end: line.end };
+  }
+  if (control === "gap" && isCount(from) && isCount(to) && isWhole) {
+    return { kind: "gap", from, to, end: line.end };
   }
   if (control !== "block" || !isCount(first) || !isCount(events)) return { kind: "bad" };
   if (!isCount(size) || !isCount(time)) return { kind: "bad" };

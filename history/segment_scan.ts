@@ -7,20 +7,22 @@
 import { concat } from "@std/bytes/concat";
 import { NOTHING } from "../protocol/utf8.ts";
 import type { LogFile } from "./log_folder.ts";
-import { type BlockHead, itemAt, nextBlock } from "./segment_format.ts";
+import { type BlockHead, itemAt, MAX_HEAD_BYTES, nextBlock } from "./segment_format.ts";
 
 /** Bytes that are read at a time, unless a block is longer. */
 const READ_BYTES = 1_048_576;
 
-/** A block of a segment. */
-export interface FoundBlock {
-  readonly head: BlockHead;
-  /** Where its head begins in the file, and where its events end. */
-  readonly position: number;
-  readonly end: number;
-  /** Its events as lines, valid until the next block is read. */
-  readonly lines: Uint8Array;
-}
+/** A part of a segment: the bytes of the file from `position` to `end`. */
+export type FoundPart = { readonly position: number; readonly end: number } & FoundItem;
+
+/** What a part of a segment is. */
+type FoundItem =
+  /** A whole block. Its events, as lines, are valid until the next part is read. */
+  | { readonly kind: "block"; readonly head: BlockHead; readonly lines: Uint8Array }
+  | { readonly kind: "end"; readonly offset: number }
+  | { readonly kind: "gap"; readonly from: number; readonly to: number }
+  /** Bytes that are nothing of these, or, at the end of the file, not whole. */
+  | { readonly kind: "damage" };
 
 /** How a segment ends. */
 export interface ScanResult {
@@ -30,12 +32,12 @@ export interface ScanResult {
   readonly blocksEnd: number;
   /** Whether the last line says that the relay has ended in order. */
   readonly isClosed: boolean;
-  /** Number of bytes between blocks that are damaged. */
+  /** Number of damaged bytes before other parts. */
   readonly damagedBytes: number;
 }
 
 /**
- * Yields the blocks of a segment that are whole, and returns how it ends.
+ * Yields the parts of a segment, and returns how it ends.
  *
  * @param file The file.
  * @param from The position of the first block.
@@ -43,7 +45,7 @@ export interface ScanResult {
 export async function* scanSegment(
   file: LogFile,
   from: number,
-): AsyncGenerator<FoundBlock, ScanResult, void> {
+): AsyncGenerator<FoundPart, ScanResult, void> {
   let bytes: Uint8Array = NOTHING;
   /** The position of the bytes in the file, and of the next item in them. */
   let base = from;
@@ -63,44 +65,46 @@ export async function* scanSegment(
   };
   for (;;) {
     const item = itemAt(bytes, at);
-    if (item.kind === "cut") {
-      if (await more(item.missing)) continue;
-      const isWhole = await skipDamage();
-      if (!isWhole) break;
-    } else if (item.kind === "bad") {
-      if (!await skipDamage()) break;
+    const position = base + at;
+    if (item.kind === "cut" && await more(item.missing)) continue;
+    if (item.kind === "cut" || item.kind === "bad") {
+      const isLast = !await skipDamage();
+      const next = base + (isLast ? bytes.length : at);
+      if (next > position) yield { kind: "damage", position, end: next };
+      if (isLast) return { end, blocksEnd, isClosed, damagedBytes };
+      damagedBytes += next - position;
+      continue;
+    }
+    at = item.end;
+    end = base + at;
+    isClosed = item.kind === "end";
+    if (item.kind === "block") {
+      blocksEnd = end;
+      const lines = bytes.subarray(item.start, item.end);
+      yield { kind: "block", head: item.head, position, end, lines };
     } else if (item.kind === "end") {
-      at = item.end;
-      end = base + at;
-      isClosed = true;
+      yield { kind: "end", offset: item.offset, position, end };
     } else {
-      const position = base + at;
-      at = item.end;
-      end = blocksEnd = base + at;
-      isClosed = false;
-      yield { head: item.head, position, end, lines: bytes.subarray(item.start, item.end) };
+      yield { kind: "gap", from: item.from, to: item.to, position, end };
     }
   }
-  return { end, blocksEnd, isClosed, damagedBytes };
 
   /** Goes on at the next block that is whole. Returns whether there is one. */
   async function skipDamage(): Promise<boolean> {
-    const damaged = base + at;
     for (let probe = at;;) {
       const next = nextBlock(bytes, probe);
       const item = next < 0 ? null : itemAt(bytes, next);
       if (item?.kind === "block") {
         at = next;
-        damagedBytes += base + at - damaged;
         return true;
       }
-      const before = base;
-      const searched = next < 0 ? Math.max(at, bytes.length - 1) : next - 1;
+      // The rest is not needed any more. The start of a block may be cut by the end of the bytes.
+      at = next < 0 ? Math.max(at, bytes.length - MAX_HEAD_BYTES) : next - 1;
       const missing = item?.kind === "cut" ? item.missing : 1;
       const isCut = item === null || item.kind === "cut";
-      if (isCut && await more(missing)) probe = searched - (base - before);
+      if (isCut && await more(missing)) probe = at;
       else if (next < 0) return false;
-      else probe = next;
+      else probe = at + 1;
     }
   }
 }

@@ -12,7 +12,7 @@ import { openLog } from "../../history/open_log.ts";
 import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { TempFolder } from "../support/folder.ts";
-import { MemoryFolder } from "../support/memory_folder.ts";
+import { MemoryFile, MemoryFolder } from "../support/memory_folder.ts";
 import { randomsFrom } from "../support/random.ts";
 import { size } from "../support/size.ts";
 import { until } from "../support/waiting.ts";
@@ -430,4 +430,65 @@ Deno.test("DiskLog answers reads while its disk fails, and ends in order meanwhi
   const files = folder.files.size;
   await new Promise((resolve) => setTimeout(resolve, 1100));
   assertEquals(folder.files.size, files); // It writes nothing after its end.
+});
+
+Deno.test("DiskFolder says whether a relay uses it, and keeps no relay out", async () => {
+  using temp = new TempFolder();
+  const folder = new DiskFolder(temp.path, true);
+  assertEquals(await folder.isInUse(), false);
+  assertEquals([...Deno.readDirSync(temp.path)], []);
+  const { log } = await open(new DiskFolder(temp.path));
+  assertEquals(await folder.isInUse(), true);
+  await log.close();
+  assertEquals(await folder.isInUse(), false);
+  // Who asks shares the lock for a moment.
+  const shared = await Deno.open(`${temp.path}/lock`);
+  await shared.lock(false);
+  const opening = open(new DiskFolder(temp.path));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  shared.close();
+  const { log: next } = await opening;
+  await next.close();
+});
+
+Deno.test("A relay removes no unfinished file of others", async () => {
+  const folder = new MemoryFolder();
+  folder.files.set("notes.txt.tmp", new MemoryFile());
+  await assertRejects(() => open(folder), Error, "it contains notes.txt.tmp");
+  assertEquals(folder.files.size, 1);
+});
+
+Deno.test("A file that is put aside takes the place of no other", async () => {
+  const folder = new MemoryFolder();
+  const damaged: string[] = [];
+  for (const aside of [".damaged", ".2.damaged", ".3.damaged"]) {
+    const { log } = await open(folder);
+    add(log, 1, 10);
+    await log.close();
+    const name = [...folder.files.keys()].find((name) => name.endsWith(".ndjson"))!;
+    folder.files.get(name)!.bytes[20]! ^= 1;
+    damaged.push(name + aside);
+    const { log: next, findings } = await open(folder);
+    assertEquals(findings.unreadable, damaged.slice(-1));
+    await next.close();
+  }
+  for (const name of damaged) assertGreaterOrEqual(folder.files.get(name)!.bytes.length, 300);
+});
+
+Deno.test("DiskLog finds events by their age, also after a file whose first block is damaged", async () => {
+  const folder = new MemoryFolder();
+  const options = { keepBytes: 1_048_576 };
+  const { log } = await open(folder, options);
+  for (let i = 1; i <= 180; i += 5) {
+    add(log, i, i + 4, 1000);
+    await synced(log);
+  }
+  await log.close();
+  const names = [...folder.files.keys()].sort();
+  assertEquals(names.length, 3);
+  folder.files.get(names[1]!)!.bytes[700]! ^= 1;
+  const { log: next } = await open(folder, options);
+  assertEquals(await next.since(performance.now() + 60_000), 181);
+  assertEquals(await next.since(performance.now() - 3_600_000), 1);
+  await next.close();
 });

@@ -27,19 +27,28 @@ export class MemoryFolder implements LogFolder {
     return Promise.resolve();
   }
 
+  isInUse(): Promise<boolean> {
+    return Promise.resolve(this.isOpen);
+  }
+
   list(): Promise<string[]> {
     return Promise.resolve([...this.files.keys()]);
   }
 
   file(name: string): Promise<LogFile> {
-    return Promise.resolve(this.#handle(this.files.get(name)!));
+    const file = this.files.get(name);
+    if (!file) return Promise.reject(new Deno.errors.NotFound(name));
+    return Promise.resolve(this.#handle(file));
   }
 
-  async create(name: string, parts: Iterable<Uint8Array>): Promise<LogFile> {
+  async create(
+    name: string,
+    parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): Promise<LogFile> {
     this.#fail("create");
     const file = new MemoryFile();
     const handle = this.#handle(file);
-    for (const part of parts) await handle.append(part);
+    for await (const part of parts) await handle.append(part);
     await handle.sync();
     this.files.set(name, file);
     return handle;
