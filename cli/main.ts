@@ -49,6 +49,7 @@ const LOADERS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["top", async () => (await import("./top.ts")).top],
   ["bench", async () => (await import("./bench.ts")).bench],
   ["check", async () => (await import("./check.ts")).check],
+  ["log", async () => (await import("./log_command.ts")).log],
   ["completions", async () => (await import("./completions.ts")).completionsCommand(loadCommands)],
   ["help", () => Promise.resolve(help)],
 ]);

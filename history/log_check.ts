@@ -84,7 +84,7 @@ export async function readStarts(folder: LogFolder): Promise<SegmentStart[]> {
   if (foreign !== undefined) {
     throw new LogError(`it contains ${foreign}, which is no file of a history; move that away`);
   }
-  for (const { name } of segments) {
+  for (const name of segments) {
     const file = await openIfThere(folder, name);
     if (!file) continue;
     try {

@@ -99,7 +99,10 @@ export class DiskFolder implements LogFolder {
   }
 
   async open(): Promise<void> {
-    await this.#use(() => Deno.mkdir(this.path, { recursive: true, mode: 0o700 }));
+    await this.#use(async () => {
+      await Deno.mkdir(this.path, { recursive: true, mode: 0o700 });
+      await this.list(); // which may be forbidden
+    });
   }
 
   async lock(): Promise<void> {
@@ -138,7 +141,7 @@ export class DiskFolder implements LogFolder {
   }
 
   async list(): Promise<string[]> {
-    const entries = await this.#use(() => Array.fromAsync(Deno.readDir(this.path)));
+    const entries = await Array.fromAsync(Deno.readDir(this.path));
     return entries.map(({ name, isFile }) => isFile ? name : `${name}/`);
   }
 

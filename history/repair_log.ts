@@ -65,7 +65,7 @@ interface Progress {
 export async function* repairLog(folder: LogFolder): AsyncGenerator<RepairStep, void, void> {
   const starts = await readStarts(folder);
   if (await folder.isInUse()) throw new LogError("a relay uses it; stop the relay first");
-  await folder.open();
+  await folder.lock();
   try {
     const { first } = starts[0]!;
     let progress: Progress = { end: { next: first, last: first - 1, isClosed: false }, head: null };

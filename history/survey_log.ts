@@ -134,7 +134,7 @@ class Surveyor {
       otherNames: counts.size - names.length,
       uncounted: counts.others,
       lastValues,
-      putAside: files.map(({ name }) => name).filter((name) => name.endsWith(DAMAGED)).sort(),
+      putAside: files.filter((name) => name.endsWith(DAMAGED)).sort(),
     };
   }
 
