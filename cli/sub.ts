@@ -8,6 +8,7 @@ import { concat } from "@std/bytes/concat";
 import type { EbsocketClient, PastEvents, PastLoss, Since } from "../client.ts";
 import { ConnectionClosedError, EbsocketError } from "../errors.ts";
 import type { EbsocketEvent } from "../protocol/event.ts";
+import { formatPosition, parsePosition } from "../protocol/history.ts";
 import { matches } from "../protocol/pattern.ts";
 import { type RawEvent, withoutPast } from "../protocol/raw_event.ts";
 import { type Command, defineCommand } from "./command.ts";
@@ -159,9 +160,8 @@ function readSince(
   }
   if (last !== undefined) return { count: last };
   if (since === undefined) return all ? "first" : "last";
-  const [, epoch, digits] = /^(.{1,64}):(\d+)$/s.exec(since) ?? [];
-  const offset = Number(digits);
-  if (epoch !== undefined && offset <= Number.MAX_SAFE_INTEGER) return { epoch, offset };
+  const position = parsePosition(since);
+  if (position) return position;
   const age = timeOf(since);
   if (age <= Number.MAX_SAFE_INTEGER) return { age };
   throw new UsageError(`--since must be a time such as 10m, or EPOCH:OFFSET, not ${quote(since)}`);
@@ -269,5 +269,7 @@ function describePastLoss({ reason, from, to }: PastLoss): string {
 function reportPosition({ position }: Pick<EbsocketClient, "position">): void {
   if (!position) return;
   const offsets = [position.offset, ...Object.values(position.behind ?? {})];
-  printErr(`Go on with --since ${printable(position.epoch)}:${Math.min(...offsets)}`);
+  const { epoch } = position;
+  const text = formatPosition({ epoch, offset: Math.min(...offsets) });
+  printErr(`Go on with --since ${printable(text)}`);
 }

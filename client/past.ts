@@ -10,6 +10,7 @@ import { encodeRequest, notSupported, type Receipt } from "../protocol/control.t
 import { EbsocketEvent } from "../protocol/event.ts";
 import {
   encodeCancel,
+  formatPosition,
   type HistoryNews,
   type HistoryPosition,
   type LossReason,
@@ -146,7 +147,7 @@ class Question extends PendingRequest {
     if (isLost && !this.isPartial) {
       const { since } = this;
       const isPosition = typeof since !== "string" && "epoch" in since;
-      const place = isPosition ? ` after ${since.epoch}:${since.offset}` : "";
+      const place = isPosition ? ` after ${formatPosition(since)}` : "";
       return this.#lose(`events${place} are missing: ${cause}`);
     }
     if (isLost && cause !== "evicted") this.#isElsewhere = true;
@@ -166,11 +167,12 @@ class Question extends PendingRequest {
     if (!(item instanceof EbsocketEvent)) {
       if (item.control === "gap") {
         const { from, to } = item;
-        const why = `the events ${from} to ${to} are missing; after them is ${this.#epoch}:${to}`;
-        if (!this.isPartial) return this.#lose(why);
-        this.#offset = Math.max(this.#offset, to);
-        this.#learn(to, lossOf("evicted", from, to));
-        return false;
+          const next = formatPosition({ epoch: this.#epoch!, offset: to });
+          const why = `the events ${from} to ${to} are missing; after them is ${next}`;
+          if (!this.isPartial) return this.#lose(why);
+          this.#offset = Math.max(this.#offset, to);
+          this.#learn(to, lossOf("evicted", from, to));
+          return false;
       }
       if (item.control === "end") this.#learn(item.offset, null);
       this.hasEnded = true;

@@ -137,6 +137,18 @@ export function isPosition(
   return isText(position.epoch) && isOffset(position.offset);
 }
 
+/** Returns a position as text without spaces, such as `k3J9x2aQ:1041`. */
+export function formatPosition({ epoch, offset }: HistoryPosition): string {
+  return `${epoch}:${offset}`;
+}
+
+/** Returns the position in a text of {@link formatPosition}, or `null` for any other text. */
+export function parsePosition(text: string): HistoryPosition | null {
+  const [, epoch, offset] = /^(.+):(\d+)$/s.exec(text) ?? [];
+  const position = { epoch, offset: Number(offset) };
+  return isPosition(position) ? position : null;
+}
+
 /** Returns the line of an answer. */
 export function encodeReplayAnswer({ id, ...history }: ReplayAnswer): Uint8Array {
   return encodeLine({ control: "ack", id, history });

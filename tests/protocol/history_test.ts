@@ -12,7 +12,9 @@ import {
   encodeCancel,
   encodeHistoryNews,
   encodeReplayAnswer,
+  formatPosition,
   type HistoryNews,
+  parsePosition,
   type ReplayAnswer,
   type Since,
 } from "../../protocol/history.ts";
@@ -112,4 +114,34 @@ Deno.test("A welcome carries what the relay keeps, and ignores nonsense in its p
     const line = { control: "welcome", id: "c1", history: nonsense };
     assertEquals(decodeWelcome(line)?.history, undefined);
   }
+});
+
+Deno.test("parsePosition() reads what formatPosition() writes, also if the epoch has colons", () => {
+  for (const position of [{ epoch: "k3J9x2aQ", offset: 1041 }, { epoch: "a:1", offset: 0 }]) {
+    assertEquals(parsePosition(formatPosition(position)), position);
+  }
+});
+
+Deno.test("parsePosition() returns null for any other text", () => {
+  const texts = [
+    "",
+    ":",
+    "e",
+    "e:",
+    ":1",
+    "e:-1",
+    "e:1.5",
+    "e:0x1",
+    "e:1 ",
+    "e: 1",
+    "first",
+    "10m",
+  ];
+  const long = [
+    `e:${"9".repeat(16)}`,
+    `e:${"9".repeat(400)}`,
+    `${"e".repeat(65)}:1`,
+    "\n".repeat(33) + ":1",
+  ];
+  for (const text of [...texts, ...long]) assertEquals(parsePosition(text), null, text);
 });
