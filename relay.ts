@@ -113,8 +113,12 @@ export class Relay {
   /** Loads the answers to HTTP requests, which many relays never get. */
   async #loadSite({ web, token, maxTotalPendingBytes }: RelayOptions): Promise<Site> {
     const { Site } = await import("./web/site.ts");
+    const pipeline = this.#pipeline;
     const subject = {
       stats: () => this.stats(),
+      get position() {
+        return pipeline.position;
+      },
       isClosing: false,
       maxTotalPendingBytes: maxTotalPendingBytes ?? DEFAULT_MAX_TOTAL_PENDING_BYTES,
     };

@@ -9,7 +9,7 @@ import { concat } from "@std/bytes/concat";
 import * as ascii from "./ascii.ts";
 import { encoder } from "./utf8.ts";
 
-const { LF, CR, SPACE, LOWER_E } = ascii;
+const { LF, CR, SPACE, LOWER_E, LOWER_I } = ascii;
 
 /** The media type of a stream (section 9.2.5). */
 export const EVENT_STREAM = "text/event-stream";
@@ -22,9 +22,10 @@ export const KEEP_ALIVE: Uint8Array = encoder.encode(":\n\n");
  * the type that an `EventSource` delivers to `onmessage`. A name that a client has chosen must not
  * be able to look like a control line.
  *
- * That field comes last, so that only the first line of a message can begin with `d` or `:`.
+ * The fields `event:` and `id:` come last, so that only the first line of a message can begin with
+ * `d` or `:`.
  */
-const DATA = encoder.encode("data: ");
+export const DATA: Uint8Array = encoder.encode("data: ");
 const COMMENT = encoder.encode(":");
 const EVENT_END = encoder.encode("\n");
 const CLOSE_END = encoder.encode("event: close\n\n");
@@ -73,16 +74,23 @@ function encodeEvents(lines: Uint8Array, ends: readonly number[]): Uint8Array {
 }
 
 function encodeAny(lines: Uint8Array, ends: readonly number[]): Uint8Array {
-  return concat(ends.flatMap((end, i) => {
-    const line = lines.subarray(ends[i - 1] ?? 0, end);
-    return [line.length === 1 ? COMMENT : DATA, line, endOf(line)];
-  }));
+  return concat(ends.map((end, i) => messageOf(lines.subarray(ends[i - 1] ?? 0, end))));
+}
+
+/** Returns the message of one line, in which carriage returns stay. */
+export function messageOf(line: Uint8Array): Uint8Array {
+  return concat([line.length === 1 ? COMMENT : DATA, line, endOf(line)]);
+}
+
+/** Returns whether a line is a control line. */
+export function isControl(line: Uint8Array): boolean {
+  return startsWith(line, CONTROL_START);
 }
 
 /** Returns the rest of the message of a line. */
 function endOf(line: Uint8Array): Uint8Array {
   if (startsWith(line, CLOSE_START)) return CLOSE_END;
-  return startsWith(line, CONTROL_START) ? CONTROL_END : EVENT_END;
+  return isControl(line) ? CONTROL_END : EVENT_END;
 }
 
 /** Four bytes of 0x20, and the top bit of each. */
@@ -95,7 +103,7 @@ const TOP_BITS = 0x80808080;
  * Only white space is below 0x20 in a line, so a word without such a byte has neither. Two words at
  * a time take half as long as a search for each of the two.
  */
-function findEnds(lines: Uint8Array): { ends: number[]; hasReturns: boolean } {
+export function findEnds(lines: Uint8Array): { ends: number[]; hasReturns: boolean } {
   const ends: number[] = [];
   let hasReturns = false;
   const view = new DataView(lines.buffer, lines.byteOffset, lines.length);
@@ -120,7 +128,8 @@ function startsWith(line: Uint8Array, start: Uint8Array): boolean {
   return start.every((byte, i) => line[i] === byte);
 }
 
-function replaceReturns(messages: Uint8Array): void {
+/** Replaces each carriage return with a space. */
+export function replaceReturns(messages: Uint8Array): void {
   for (let i = messages.indexOf(CR); i >= 0; i = messages.indexOf(CR, i + 1)) messages[i] = SPACE;
 }
 
@@ -138,8 +147,13 @@ export function countMessages(bytes: Uint8Array, end: number = bytes.length): nu
  */
 export function endOfMessage(bytes: Uint8Array, at: number): number {
   for (let i = bytes.indexOf(LF, at); i >= 0; i = bytes.indexOf(LF, i + 1)) {
-    const isLast = i > 0 ? bytes[i - 1] === LF : bytes[1] !== LF && bytes[1] !== LOWER_E;
+    const isLast = i > 0 ? bytes[i - 1] === LF : !isWithin(bytes[1]);
     if (isLast) return i + 1;
   }
   return 0;
+}
+
+/** Returns whether a line of a message that is not its first one begins with this byte. */
+function isWithin(byte: number | undefined): boolean {
+  return byte === LF || byte === LOWER_E || byte === LOWER_I;
 }

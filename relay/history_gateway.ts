@@ -206,6 +206,13 @@ export class HistoryGateway implements HistoryPort {
     this.#readers.delete(client.recipient);
   }
 
+  /** The position of the last event. */
+  get position(): HistoryPosition {
+    this.#settle();
+    const { epoch, head } = this.#keeper.log;
+    return { epoch, offset: head };
+  }
+
   /** Returns the state of the history. */
   stats(): HistoryStats {
     const { log, lastValues } = this.#keeper;

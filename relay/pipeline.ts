@@ -21,6 +21,7 @@ import {
   type Feature,
   type Hello,
 } from "../protocol/control.ts";
+import type { HistoryPosition } from "../protocol/history.ts";
 import { randomId } from "../protocol/random_id.ts";
 import type { HttpRequest } from "../protocol/http.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
@@ -290,6 +291,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
       ...(this.#gateway && { cluster: this.#gateway.stats() }),
       ...(this.#history && { history: this.#history.stats() }),
     };
+  }
+
+  /** The position of the last event of the history, or `null` if the relay keeps no events. */
+  get position(): HistoryPosition | null {
+    return this.#history?.position ?? null;
   }
 
   async onRequest(request: HttpRequest, isAuthorized: boolean): Promise<WebAnswer | null> {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Codec } from "../net/codec.ts";
 import type { HttpFault } from "../protocol/http.ts";
 import type { HttpHeaders, HttpResponse } from "../protocol/http_response.ts";
 
@@ -12,6 +13,8 @@ export interface EventStream {
   readonly kind: "events";
   /** Headers such as `Content-Type`. */
   readonly headers: HttpHeaders;
+  /** Makes the messages of lines. */
+  readonly codec: Codec;
   /** The lines that the client would have sent over another connection, such as its subscription. */
   readonly lines: Uint8Array;
 }

@@ -11,7 +11,6 @@ import type { ConnectionSink } from "../net/connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { afterRunning } from "../net/ticker.ts";
-import { EventStreamCodec } from "../net/event_stream.ts";
 import { WebSocketCodec } from "../net/websocket.ts";
 import {
   HEAD_TOO_LONG,
@@ -26,7 +25,6 @@ import {
   formatHead,
   formatResponse,
   formatUpgrade,
-  type HttpHeaders,
 } from "../protocol/http_response.ts";
 import { KEEP_ALIVE } from "../protocol/event_stream.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
@@ -34,7 +32,7 @@ import { inspect } from "../protocol/printable.ts";
 import { asksForUpgrade, checkUpgrade, EARLY_DATA, UPGRADE_REQUIRED } from "../protocol/upgrade.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { acceptKey } from "../protocol/websocket.ts";
-import type { WebAnswer } from "./answer.ts";
+import type { EventStream, WebAnswer } from "./answer.ts";
 import { bearerToken } from "./bearer.ts";
 import type { WebRules } from "./options.ts";
 import { WebPolicy, type WebRoute, type WebVerdict } from "./policy.ts";
@@ -208,7 +206,7 @@ export class WebGate implements ConnectionSink {
     const headers = { ...verdict.headers, ...answer.headers };
     if (answer.kind === "events" && !isHead) {
       if (hasMore(connection, request)) return this.#refuse(connection, EXTRA_BYTES);
-      return this.#stream(connection, headers, answer.lines);
+      return this.#stream(connection, { ...answer, headers });
     }
     const { status, body } = answer.kind === "events" ? { status: 200, body: "" } : answer;
     this.#answer(connection, formatResponse(status, headers, body, isHead));
@@ -241,11 +239,11 @@ export class WebGate implements ConnectionSink {
     this.#sink.onUpgrade(connection, NO_LINES);
   }
 
-  #stream(connection: LineConnection, headers: HttpHeaders, lines: Uint8Array): void {
+  #stream(connection: LineConnection, { headers, codec, lines }: EventStream): void {
     this.#forget(connection);
     // Firefox reports a stream as open only once it has received a part of it.
     const head = concat([formatHead(200, headers), KEEP_ALIVE]);
-    connection.wrap(new EventStreamCodec(), head);
+    connection.wrap(codec, head);
     connection.resume();
     this.#sink.onUpgrade(connection, new LineBlock(lines));
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { HistoryPosition } from "../protocol/history.ts";
 import type { HttpRequest } from "../protocol/http.ts";
 import type { HttpResponse } from "../protocol/http_response.ts";
 import type { RelayStats } from "../protocol/report.ts";
@@ -11,7 +12,7 @@ import type { WebAnswer } from "./answer.ts";
 import { TOKEN_REQUIRED } from "./bearer.ts";
 import { CLIENT_BUNDLE } from "./client_bundle.ts";
 import { StaticContent } from "./static_content.ts";
-import { eventStreamOf } from "./events.ts";
+import { EventStreams } from "./events.ts";
 import { healthResponse } from "./health.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { faultOfMonitor, type MonitoringRules } from "./monitoring.ts";
@@ -29,6 +30,8 @@ export interface SiteSubject {
   stats(): RelayStats;
   /** Whether the relay is shutting down. */
   readonly isClosing: boolean;
+  /** The end of the relay's history, or `null` if it keeps no events. */
+  readonly position: HistoryPosition | null;
   /** The limit of the bytes queued for all clients together. */
   readonly maxTotalPendingBytes: number;
 }
@@ -42,6 +45,7 @@ export class Site {
   readonly #monitoring: MonitoringRules;
   readonly #page: StaticContent;
   readonly #client: StaticContent;
+  readonly #events = new EventStreams();
   #stats: RelayStats | null = null;
   #collectedAt = 0;
   /** The metrics of these statistics, or `null` until a client asks for them. */
@@ -86,7 +90,8 @@ export class Site {
       case "/client.js":
         return this.#client.answer(request, { "Content-Type": SCRIPT_TYPE });
       case "/events":
-        return isAuthorized ? eventStreamOf(request.query) : TOKEN_REQUIRED;
+        if (!isAuthorized) return TOKEN_REQUIRED;
+        return this.#events.answer(request, this.#subject.position);
       case "/metrics":
         return faultOfMonitor(request, this.#monitoring, isAuthorized) ?? this.#metrics();
       case "/healthz":

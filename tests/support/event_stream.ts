@@ -17,11 +17,16 @@ export class EventStreamReader {
   readonly messages: Message[] = [];
   /** The comments so far, without their colon. */
   readonly comments: string[] = [];
+  /** The last event ID as of each message. */
+  readonly ids: string[] = [];
+  /** The last event ID so far, which an `EventSource` sends when it connects again. */
+  lastEventId = "";
   #isStart = true;
   #isAfterReturn = false;
   #line = "";
   #type = "";
   #data: string[] = [];
+  #id = "";
 
   /** Adds the next characters of the stream. */
   push(text: string): this {
@@ -56,11 +61,16 @@ export class EventStreamReader {
     const value = rest.startsWith(" ") ? rest.slice(1) : rest;
     if (field === "event") this.#type = value;
     if (field === "data") this.#data.push(value);
+    if (field === "id" && !value.includes("\0")) this.#id = value;
   }
 
   #dispatch(): void {
     const data = this.#data.join("\n");
-    if (data !== "") this.messages.push({ type: this.#type || "message", data });
+    this.lastEventId = this.#id;
+    if (data !== "") {
+      this.messages.push({ type: this.#type || "message", data });
+      this.ids.push(this.#id);
+    }
     this.#type = "";
     this.#data = [];
   }

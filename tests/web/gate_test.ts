@@ -7,6 +7,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import type { CloseInfo } from "../../errors.ts";
 import type { RelayOptions } from "../../relay.ts";
+import { EventStreamCodec } from "../../net/event_stream.ts";
 import type { AdmissionSink } from "../../server/options.ts";
 import { EbsocketServer, type ServerSink } from "../../server.ts";
 import type { WebAnswer } from "../../web/answer.ts";
@@ -589,7 +590,8 @@ Deno.test("a peer may leave before its answer is ready, or wait longer than a he
 Deno.test("bytes behind a request that waits for its answer are never read, however many", async () => {
   const refused: string[] = [];
   const answer: WebAnswer = { kind: "response", status: 200, headers: {}, body: "here" };
-  const stream: WebAnswer = { kind: "events", headers: {}, lines: new Uint8Array(0) };
+  const codec = new EventStreamCodec();
+  const stream: WebAnswer = { kind: "events", headers: {}, codec, lines: new Uint8Array(0) };
   const sink: AdmissionSink = {
     onOpen: () => {},
     onLines: () => {},

@@ -22,15 +22,18 @@ async function ask(
     isClosing = false,
     rules = LOCAL,
     isAuthorized = true,
+    position = null,
   }: {
     figures?: Partial<RelayStats>;
     isClosing?: boolean;
     rules?: MonitoringRules;
     isAuthorized?: boolean;
+    position?: SiteSubject["position"];
   } = {},
 ) {
   const { relay } = relayReport(figures);
-  const subject: SiteSubject = { stats: () => relay, isClosing, maxTotalPendingBytes: 1000 };
+  const stats = () => relay;
+  const subject: SiteSubject = { stats, isClosing, position, maxTotalPendingBytes: 1000 };
   const { pathname, search } = new URL(path, "http://127.0.0.1");
   const request = { path: pathname, query: search.slice(1), headers: new Map<string, string>() };
   const site = await Site.of(subject, rules);
@@ -79,6 +82,12 @@ Deno.test("Site answers /events with a stream", async () => {
   assertStrictEquals((await ask("/events?nam=a"))?.kind, "fault");
 });
 
+Deno.test("Site answers /events with kept events if the relay has a history", async () => {
+  const position = { epoch: "e", offset: 7 };
+  assertStrictEquals((await ask("/events?since=first", { position }))?.kind, "events");
+  assertStrictEquals((await ask("/events?since=first"))?.kind, "fault");
+});
+
 Deno.test("Site asks for the token where one is required", async () => {
   assertStrictEquals(await ask("/events", { rules: GUARDED, isAuthorized: false }), TOKEN_REQUIRED);
   for (const path of ["/metrics", "/healthz"]) {
@@ -104,7 +113,8 @@ Deno.test("Site collects figures for many requests at once", async () => {
     collected++;
     return relay;
   };
-  const site = await Site.of({ stats, isClosing: false, maxTotalPendingBytes: 1000 }, LOCAL);
+  const subject = { stats, isClosing: false, position: null, maxTotalPendingBytes: 1000 };
+  const site = await Site.of(subject, LOCAL);
   for (const path of ["/metrics", "/healthz", "/metrics"]) {
     site.answer({ path, query: "", headers: new Map() }, true);
   }
