@@ -53,6 +53,12 @@ const MAX_CATCHING_UP = 64;
 /** Size of a part of the log that takes about as long to look at as a pattern to look up. */
 const BYTES_PER_STEP = 65_536;
 
+/**
+ * The most that a request counts, as a number of look-ups: what a client may do in three seconds or
+ * so. More would close it, however seldom it asks, and it would come back and ask again.
+ */
+const MAX_STEPS = 20_000;
+
 /** What a history knows of a client that asks for it. */
 interface Reader {
   hasOffsets: boolean;
@@ -316,11 +322,12 @@ export class HistoryGateway implements HistoryPort {
     this.#readers.get(client.recipient)?.reads.get(id)?.cancel();
   }
 
-  /** Returns the work of a replay, as a number of look-ups. */
+  /** Returns the work of a replay, as a number of look-ups, at most {@link MAX_STEPS}. */
   #stepsFrom({ from, search, values }: Wish): number {
     const { log, lastValues } = this.#keeper;
     const bytes = search ? 2 * log.bytes : log.bytesAfter(Math.max(from, log.first - 1));
-    return bytes / BYTES_PER_STEP + (values ? lastValues.size / BYTES_PER_STEP : 0);
+    const steps = bytes / BYTES_PER_STEP + (values ? lastValues.size / BYTES_PER_STEP : 0);
+    return Math.min(steps, MAX_STEPS);
   }
 
   /** Returns what a client asks for, and answers it, now or after a search. */

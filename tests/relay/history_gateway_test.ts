@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
 import { NO_SENDER } from "../../history/kept_block.ts";
 import { LastValues } from "../../history/last_values.ts";
@@ -139,6 +140,22 @@ const lineOf = (name: string) => `{"event":"${name}","__dict__":{"pad":"${"x".re
 
 const textOf = ({ recipient }: Subscriber<LineConnection>): string =>
   (recipient as unknown as FakeRecipient).text;
+
+Deno.test("HistoryGateway counts a request for a log of any size as work that closes no client", () => {
+  const log = new MemoryLog(checkHistoryOptions({}));
+  const size = 2 ** 40; // a terabyte
+  Object.defineProperty(log, "bytes", { value: size });
+  log.bytesAfter = () => size;
+  using fixture = open(log);
+  for (const since of ["first", { count: 1 }] as const) {
+    const client = fixture.join();
+    const replay = { since, isPartial: false, isPast: false };
+    const request = { control: "subscribe", events: ["a"], id: "s", replay } as const;
+    const after = client.subscriptions.after(request);
+    // A client may have 64 look-ups for a line, and 100 lines a second. Ten seconds' worth closes it.
+    assertLess(fixture.gateway.change(client, request, after), 64 * 100 * 5);
+  }
+});
 
 Deno.test("HistoryGateway tells clients how far they are every 25 s, if there was an event", () => {
   using fixture = open();
