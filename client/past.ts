@@ -167,12 +167,12 @@ class Question extends PendingRequest {
     if (!(item instanceof EbsocketEvent)) {
       if (item.control === "gap") {
         const { from, to } = item;
-          const next = formatPosition({ epoch: this.#epoch!, offset: to });
-          const why = `the events ${from} to ${to} are missing; after them is ${next}`;
-          if (!this.isPartial) return this.#lose(why);
-          this.#offset = Math.max(this.#offset, to);
-          this.#learn(to, lossOf("evicted", from, to));
-          return false;
+        const next = formatPosition({ epoch: this.#epoch!, offset: to });
+        const why = `the events ${from} to ${to} are missing; after them is ${next}`;
+        if (!this.isPartial) return this.#lose(why);
+        this.#offset = Math.max(this.#offset, to);
+        this.#learn(to, lossOf("evicted", from, to));
+        return false;
       }
       if (item.control === "end") this.#learn(item.offset, null);
       this.hasEnded = true;
