@@ -226,10 +226,14 @@ export class DiskLog implements EventLog {
     this.#lastAt = Math.max(this.#lastAt, Date.now());
     const at = this.#lastAt;
     const written = encodeBlock({ first, events, bytes, at }, parts); // before anything is dropped
+    // Senders may wait for this write alone.
+    if (this.#isSyncedFirst) this.#watchdog ??= setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
     const file = await this.#fileFor(first, bytes);
     const segment = this.#segments.at(-1)!;
     await file.append(written);
     if (this.#rules.sync !== "never") await file.sync();
+    // Clients have received these events as ones that are not kept.
+    if (this.#isSyncedFirst && this.isBroken) return;
     segment.size = file.size;
     if (segment.since === Infinity) segment.since = at;
     this.#waiting -= bytes;

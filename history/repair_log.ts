@@ -63,10 +63,11 @@ interface Progress {
  * @throws {Error} If a file cannot be read or written.
  */
 export async function* repairLog(folder: LogFolder): AsyncGenerator<RepairStep, void, void> {
-  const starts = await readStarts(folder);
+  await readStarts(folder); // Nothing may be changed in a folder of others.
   if (await folder.isInUse()) throw new LogError("a relay uses it; stop the relay first");
   await folder.lock();
   try {
+    const starts = await readStarts(folder);
     const { first } = starts[0]!;
     let progress: Progress = { end: { next: first, last: first - 1, isClosed: false }, head: null };
     for (let i = 0; i < starts.length; i++) {

@@ -9,7 +9,7 @@ import { Backpressure, type BackpressureSink } from "./backpressure.ts";
 import type { Backplane } from "../cluster/backplane.ts";
 import { checkClusterOptions } from "../cluster/nats_options.ts";
 import type { ClusterOptions } from "../cluster/options.ts";
-import type { CloseInfo, CloseReason } from "../errors.ts";
+import type { CloseInfo, CloseReason, EventFormatError } from "../errors.ts";
 import { checkHistoryOptions } from "../history/options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
@@ -27,6 +27,7 @@ import type { HttpRequest } from "../protocol/http.ts";
 import { LineBlock } from "../protocol/line_splitter.ts";
 import { checkDuration, checkMaxBatchDelay, MAX_TIMER_MS } from "../protocol/option_checks.ts";
 import type { ClientReport, RelayStats } from "../protocol/report.ts";
+import { NOTHING } from "../protocol/utf8.ts";
 import { LineValidator } from "../protocol/validator.ts";
 import { DEFAULT_MAX_TOTAL_PENDING_BYTES } from "../server/admission.ts";
 import type { AdmissionSink } from "../server/options.ts";
@@ -45,6 +46,9 @@ import { Router, type Routing } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { StatsCollector } from "./stats.ts";
 import type { Subscriber } from "./subscription_table.ts";
+
+/** The rest of a block that has none. */
+const NO_LINES = new LineBlock(NOTHING);
 
 /** Features of every relay besides passing events on. */
 const FEATURES: readonly Feature[] = ["subscribe", "ack", "sequence", "stats", "window"];
@@ -397,8 +401,25 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
       this.#putOff(source, new LineBlock(bytes.subarray(end)), passed ?? nextTurn());
     }
     if (!isBad) return;
-    this.#router.close(subscriber);
-    this.#handshake.onBadLine(source, this.#validator.fault, isFirst && end === 0 ? bytes : null);
+    const { fault } = this.#validator;
+    this.#onBadLine(source, fault, isFirst && end === 0 ? bytes : null, passed);
+  }
+
+  /** Closes the connection of a client that has sent an invalid line, once the lines before it count. */
+  async #onBadLine(
+    source: LineConnection,
+    fault: EventFormatError,
+    first: Uint8Array | null,
+    passed: Promise<void> | null | undefined,
+  ): Promise<void> {
+    if (passed) {
+      source.pause();
+      this.#late.set(source, NO_LINES);
+      await passed;
+      this.#late.delete(source);
+    }
+    this.#router.close(this.#subscriberOf(source));
+    this.#handshake.onBadLine(source, fault, first);
   }
 
   /** Relays the events of another relay. */

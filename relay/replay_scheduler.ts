@@ -42,7 +42,12 @@ export class ReplayScheduler {
     if (this.#isStopped) return;
     this.#ready.add(replay);
     if (!this.#isRunning) this.#run();
-    else if (this.#leftMs > 0) queueMicrotask(() => this.#runSlice()); // with others that waited
+    else queueMicrotask(() => this.#useRest()); // with others that have waited
+  }
+
+  /** Lets replays go on if there is time left in this turn. */
+  #useRest(): void {
+    if (this.#leftMs > 0) this.#runSlice();
   }
 
   /** Lets no replay go on. */

@@ -261,6 +261,27 @@ Deno.test("DiskLog lets senders wait while the disk is slow", async () => {
   await log.close();
 });
 
+Deno.test("DiskLog with sync always gives up a disk that takes nothing, and keeps nothing that clients had without it", async () => {
+  const folder = new MemoryFolder();
+  const { log } = await open(folder, { sync: "always" });
+  const { epoch } = log;
+  let release = () => {};
+  folder.onSync = () => new Promise((resolve) => release = resolve);
+  add(log, 1, 3);
+  await until(() => log.isBroken);
+  folder.onSync = () => Promise.resolve();
+  release();
+  await until(() => !log.isBroken);
+  assertNotEquals(log.epoch, epoch);
+  assertEquals([log.head, log.synced, log.added, log.throughOf(epoch)], [0, 0, 0, 0]);
+  assertEquals(add(log, 4), 1);
+  await until(() => log.head === 1);
+  await log.close();
+  const { log: next } = await open(folder);
+  assertEquals(await numbersOf(next), new Map([[1, 4]]));
+  await next.close();
+});
+
 Deno.test("DiskLog finds the events of the last so many milliseconds", async () => {
   const folder = new MemoryFolder();
   const { log } = await open(folder);

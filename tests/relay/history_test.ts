@@ -774,6 +774,17 @@ Deno.test("Relay with sync always lets the lines of a client wait that follow ev
   assertEquals([receipts.get("a-1"), receipts.get("b-1"), receipts.get("b-20")], [1, 2, 2]);
 });
 
+Deno.test("Relay with sync always answers the events before an invalid line before it closes", async () => {
+  using folder = new TempFolder();
+  await using relay = await keeping({ folder: `${folder.path}/log`, sync: "always" });
+  await using peer = await joinWithOffsets(relay);
+  await peer.send('{"event":"a","ack":"x"}\n{"event":"b"}\nno event\n{"event":"c"}\n');
+  const lines = (await peer.lines()).filter((line) => line !== "").map((line) => JSON.parse(line));
+  const seen = lines.map(({ event, control, id }) => event ?? id ?? control).slice(1);
+  assertEquals(seen, ["a", "b", "x", "close"]);
+  assertStrictEquals(lines.at(-1).reason, "bad-json");
+});
+
 Deno.test("Relay with sync always that closes passes on first what is on its way to the disk", async () => {
   using folder = new TempFolder();
   let closing: Promise<void> | undefined;

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
+import { assertLess } from "@std/assert/less";
 import type { Need, Replay } from "../../relay/replay.ts";
 import { ReplayScheduler } from "../../relay/replay_scheduler.ts";
 import { nextTurn, shareTurns } from "../../net/turn.ts";
@@ -76,7 +77,8 @@ Deno.test("ReplayScheduler closes the client of a read that fails, and forgets o
 /** A replay that goes on for ever, in steps of 0.1 ms. */
 class BusyReplay extends FakeReplay {
   override step(): Need {
-    this.steps++;
+    const need = super.step();
+    if (need !== "nothing") return need;
     const began = performance.now();
     while (performance.now() - began < 0.1);
     return "step";
@@ -101,6 +103,19 @@ Deno.test("ReplayScheduler does more in a turn while no client sends", async () 
   const beside = await stepsInTurn(() => shareTurns({}));
   scheduler.stop();
   assertGreater(alone, 2 * beside);
+});
+
+Deno.test("ReplayScheduler ends a slice when its time is over, however many replays have waited for the same", async () => {
+  const scheduler = new ReplayScheduler(() => {});
+  const block = Promise.withResolvers<void>();
+  const busy = Array.from({ length: 200 }, () => new BusyReplay(block.promise));
+  start(scheduler, ...busy);
+  block.resolve();
+  await block.promise;
+  const count = () => busy.reduce((sum, { steps }) => sum + steps, 0);
+  await nextTurn();
+  assertLess(count() - busy.length, 100); // of 0.1 ms each
+  scheduler.stop();
 });
 
 Deno.test("ReplayScheduler.stop() closes no client whose read fails after it", async () => {
