@@ -49,7 +49,7 @@ export interface HistoryOptions {
    *
    * @default {"ack"}
    */
-  readonly sync?: HistorySync;
+  readonly sync?: "ack" | "always" | "never";
   /**
    * The patterns of the names of events to keep, such as `"chat.>"`. Events for one client, requests
    * and replies are never kept. `[]` keeps only those that match `keepLast`.
