@@ -106,6 +106,8 @@ export class DiskLog implements EventLog {
   #mending: Promise<void> | null = null;
   /** Parts of files, by the segment and the offset that was asked for; the latest last. */
   readonly #cache = new Map<number, Promise<KeptBlock>>();
+  /** What is being read from files. */
+  readonly #reads = new Set<Promise<unknown>>();
 
   /** Goes on with a log. */
   constructor({ folder, rules, segments, epoch, head, lastAt, file, before }: LogState) {
@@ -339,12 +341,20 @@ export class DiskLog implements EventLog {
     if (offset >= this.#tail.first) return this.#tail.read(offset);
     const known = this.#cache.get(offset);
     if (known) return known;
-    const block = this.#readFile(offset);
+    const block = this.#reading(this.#readFile(offset));
     if (this.#cache.size >= MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
     this.#cache.set(offset, block);
     const forget = () => this.#cache.delete(offset);
     block.then(({ first }) => first > offset && forget(), forget);
     return block;
+  }
+
+  /** Returns a promise, for which {@link close} waits. */
+  #reading<T>(read: Promise<T>): Promise<T> {
+    this.#reads.add(read);
+    const forget = () => this.#reads.delete(read);
+    read.then(forget, forget);
+    return read;
   }
 
   /** Reads the events from an offset on. Those that are damaged are left out. */
@@ -373,7 +383,7 @@ export class DiskLog implements EventLog {
     const at = Date.now() - (performance.now() - time);
     const segments = this.#segments;
     const i = Math.max(0, lowest(segments.length, (k) => segments[k]!.since > at) - 1);
-    const offset = await segments[i]?.offsetAt(at);
+    const offset = segments[i] && await this.#reading(segments[i].offsetAt(at));
     const found = offset ?? segments[i + 1]?.first ?? this.#tail.since(time);
     return Math.max(this.first, Math.min(found, this.head + 1));
   }
@@ -392,7 +402,7 @@ export class DiskLog implements EventLog {
     }).catch(() => {}).finally(() => this.#isExpiring = false);
   }
 
-  /** Waits until everything is on the disk, and notes that the relay has ended in order. */
+  /** Waits until everything is on the disk and nothing is being read, and notes that the relay has ended in order. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retry);
@@ -406,6 +416,7 @@ export class DiskLog implements EventLog {
         this.#sink?.onBroken((error as Error).message);
       }
     }
+    await Promise.allSettled(this.#reads);
     this.#file?.close();
     this.#folder.close();
   }

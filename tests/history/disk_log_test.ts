@@ -15,7 +15,7 @@ import { TempFolder } from "../support/folder.ts";
 import { MemoryFile, MemoryFolder } from "../support/memory_folder.ts";
 import { randomsFrom } from "../support/random.ts";
 import { size } from "../support/size.ts";
-import { until } from "../support/waiting.ts";
+import { pause, until } from "../support/waiting.ts";
 
 function open(folder: MemoryFolder | DiskFolder, options: HistoryOptions = {}) {
   return openLog(folder, checkHistoryOptions({ folder: "memory", ...options }));
@@ -433,6 +433,31 @@ Deno.test("DiskLog keeps what it has after a crash, however little it may keep",
   await synced(log);
   assertGreaterOrEqual(log.head - log.first, 700);
   await log.close();
+});
+
+Deno.test("DiskLog ends when nothing is being read any more", async () => {
+  const folder = new MemoryFolder();
+  const { log: before } = await open(folder);
+  add(before, 1, 3);
+  await before.close();
+  const { log } = await open(folder);
+  const { promise: mayRead, resolve: release } = Promise.withResolvers<void>();
+  const openFile = folder.file.bind(folder);
+  folder.file = async (name) => {
+    const file = await openFile(name);
+    const read = file.read.bind(file);
+    file.read = (...place) => mayRead.then(() => read(...place));
+    return file;
+  };
+  const reads = Promise.all([log.read(1), log.since(performance.now() - 60_000)]);
+  let hasEnded = false;
+  const closing = log.close().then(() => hasEnded = true);
+  await pause(5);
+  assertEquals(hasEnded, false);
+  release();
+  const [block] = await reads;
+  assertEquals([block.first, block.count], [1, 3]);
+  await closing;
 });
 
 Deno.test("DiskLog answers reads while its disk fails, and ends in order meanwhile", async () => {
