@@ -32,18 +32,18 @@ export const BAD_LINK: Impairment = { delay: 40, jitter: 30, loss: 3 };
 /** What the device at each end is called. */
 const CABLE = "cable";
 
-let made = 0;
-
 /** Two places that only a cable connects. Disposing of it removes them. */
 export class Link implements AsyncDisposable {
   readonly near: Side;
   readonly far: Side;
+  /** Tests run at the same time in one process, each file with its own modules. */
+  readonly #id = crypto.randomUUID().slice(0, 6);
   readonly #names: [near: string, far: string];
   /** What passes packets on, if the kernel cannot do it badly. */
   #badCable: Program | null = null;
 
   private constructor() {
-    const name = `ebsockets-${Deno.pid}-${++made}`;
+    const name = `ebsockets-${Deno.pid}-${this.#id}`;
     this.#names = [`${name}-near`, `${name}-far`];
     this.near = { hostname: "10.97.0.1", through: into(this.#names[0]) };
     this.far = { hostname: "10.97.0.2", through: into(this.#names[1]) };
@@ -95,7 +95,7 @@ export class Link implements AsyncDisposable {
 
   /** For kernels without `netem`. */
   async #layInUserSpace({ delay, jitter, loss }: Impairment): Promise<void> {
-    const devices = ["near", "far"].map((side) => `ebs${Deno.pid}${side}`);
+    const devices = ["near", "far"].map((side) => `ebs${this.#id}${side}`);
     const how = [...devices, `${delay}`, `${jitter}`, `${loss}`];
     this.#badCable = new Program(...launch("tests/faults/bad_cable_program.ts", how));
     await this.#badCable.expect(/ready\n/);
