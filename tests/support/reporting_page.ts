@@ -7,7 +7,16 @@
 import { ChromiumPage } from "./chromium.ts";
 import { until } from "./waiting.ts";
 
-/** A page that can report something: `fetch("/log", { method: "POST", body })`. */
+/** HTML that gives a page `report(...words)`. The reports arrive one after the other, in order. */
+export const REPORTER = `<script>
+  let reported = Promise.resolve();
+  const report = (...words) => {
+    const request = { method: "POST", body: JSON.stringify(words) };
+    return reported = reported.then(() => fetch("/log", request));
+  };
+</script>`;
+
+/** A page that reports what happens to it, by the function of {@linkcode REPORTER}. */
 export class ReportingPage implements AsyncDisposable {
   /** The reports of the page: an array each time. */
   readonly log: unknown[][] = [];

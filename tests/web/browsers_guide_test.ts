@@ -13,7 +13,7 @@ import { freePort } from "../support/free_port.ts";
 import { canRun, Program } from "../support/process.ts";
 import { CHROMIUM_PROGRAM, type ChromiumPage } from "../support/chromium.ts";
 import { needingTest } from "../support/needs.ts";
-import { ReportingPage } from "../support/reporting_page.ts";
+import { REPORTER, ReportingPage } from "../support/reporting_page.ts";
 import { eventually, until } from "../support/waiting.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -26,17 +26,16 @@ function codeOf(name: string, port = 7982): string {
 }
 
 /** Reports the text of the page whenever it changes. */
-const REPORTER = `<script>
-  new MutationObserver(() =>
-    fetch("/log", { method: "POST", body: JSON.stringify([document.body.innerText]) })
-  ).observe(document, { childList: true, subtree: true });
-  console.log = (...words) => fetch("/log", { method: "POST", body: JSON.stringify(words) });
+const OBSERVER = `${REPORTER}<script>
+  new MutationObserver(() => report(document.body.innerText))
+    .observe(document, { childList: true, subtree: true });
+  console.log = report;
 </script>`;
 
 for (const name of ["page.html", "plain.html"]) {
   needingTest(`docs/browsers.md: ${name} works in Chromium`, [CHROMIUM_PROGRAM], async () => {
     const port = freePort();
-    await using page = new ReportingPage(`${REPORTER}<meta charset="utf-8">${codeOf(name, port)}`);
+    await using page = new ReportingPage(`${OBSERVER}<meta charset="utf-8">${codeOf(name, port)}`);
     const web = { origins: [page.origin] };
     await using relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });
     await using client = new EbsocketClient();
@@ -58,7 +57,7 @@ needingTest(
     const port = freePort();
     const example = await Deno.readTextFile(new URL("examples/browser_chat.html", ROOT));
     const html = example.replaceAll("7982", `${port}`);
-    await using one = new ReportingPage(html.replace("</body>", `${REPORTER}</body>`));
+    await using one = new ReportingPage(html.replace("</body>", `${OBSERVER}</body>`));
     await using other = new ReportingPage(html.replace('value="Ada"', 'value="Bob"'));
     const web = { origins: [one.origin, other.origin] };
     const relay = new Relay(new EbsocketServer(["127.0.0.1", port]), { web });

@@ -9,16 +9,14 @@ import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { freePort } from "../support/free_port.ts";
 import { CHROMIUM_PROGRAM, type ChromiumPage } from "../support/chromium.ts";
-import { ReportingPage } from "../support/reporting_page.ts";
+import { REPORTER, ReportingPage } from "../support/reporting_page.ts";
 import { needingTest } from "../support/needs.ts";
 import { soon, until } from "../support/waiting.ts";
 
 /** A page that imports `client.js` from the relay at `port`, and reports what happens to it. */
 function pageOf(port: number): string {
-  return `<!DOCTYPE html><meta charset="utf-8"><script type="module">
+  return `<!DOCTYPE html><meta charset="utf-8">${REPORTER}<script type="module">
     import { EbsocketClient } from "http://127.0.0.1:${port}/client.js";
-    const report = (...words) =>
-      fetch("/log" + location.hash.slice(1), { method: "POST", body: JSON.stringify(words) });
     const client = new EbsocketClient({ reconnect: { minDelay: 10, maxDelay: 100 } });
     globalThis.client = client;
     globalThis.events = 0;

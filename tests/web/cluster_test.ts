@@ -8,14 +8,13 @@ import { CHROMIUM_PROGRAM, type ChromiumPage } from "../support/chromium.ts";
 import { freePort } from "../support/free_port.ts";
 import { NATS_SERVER, TestNatsServer } from "../support/nats_server.ts";
 import { needingTest } from "../support/needs.ts";
-import { ReportingPage } from "../support/reporting_page.ts";
+import { REPORTER, ReportingPage } from "../support/reporting_page.ts";
 import { until } from "../support/waiting.ts";
 
 /** A page that chats through the relay at `port`, and reports all that happens to it. */
 function pageOf(port: number): string {
-  return `<!DOCTYPE html><meta charset="utf-8"><script type="module">
+  return `<!DOCTYPE html><meta charset="utf-8">${REPORTER}<script type="module">
     import { EbsocketClient } from "http://127.0.0.1:${port}/client.js";
-    const report = (...words) => fetch("/log", { method: "POST", body: JSON.stringify(words) });
     const client = new EbsocketClient({ reconnect: { minDelay: 10, maxDelay: 100 } });
     globalThis.client = client;
     (async () => {

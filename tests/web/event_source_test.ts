@@ -9,7 +9,7 @@ import { needingTest } from "../support/needs.ts";
 import { Relay } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { join } from "../support/relay.ts";
-import { ReportingPage } from "../support/reporting_page.ts";
+import { REPORTER, ReportingPage } from "../support/reporting_page.ts";
 import { until } from "../support/waiting.ts";
 
 /**
@@ -20,8 +20,7 @@ import { until } from "../support/waiting.ts";
 async function readPage(port: number, onError: string): Promise<string> {
   const text = await Deno.readTextFile(new URL("../../docs/monitoring.md", import.meta.url));
   const [, script] = /```js\n([^]*?)```/.exec(text)!;
-  return `<!DOCTYPE html><meta charset="utf-8"><script>
-    const report = (...words) => fetch("/log", { method: "POST", body: JSON.stringify(words) });
+  return `<!DOCTYPE html><meta charset="utf-8">${REPORTER}<script>
     console.log = report;
     ${script!.replace("7982", `${port}`)}
     source.onopen = () => report("open");
