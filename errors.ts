@@ -33,6 +33,7 @@
  * | `too-many-clients` | the server has reached its limit of clients |
  * | `rate-limited` | the peer exceeded its rate limit by far |
  * | `overloaded` | the server had no room for the peer's data; the peer may try again |
+ * | `replaced` | the same client has connected again |
  */
 export type CloseReason =
   | "local"
@@ -53,7 +54,8 @@ export type CloseReason =
   | "unauthorized"
   | "too-many-clients"
   | "rate-limited"
-  | "overloaded";
+  | "overloaded"
+  | "replaced";
 
 /** The consequences of a close reason. */
 interface CloseRule {
@@ -87,6 +89,7 @@ export const CLOSE_REASONS: Readonly<Record<CloseReason, CloseRule>> = {
   "too-many-clients": { sentBy: "servers", isFinal: false },
   "rate-limited": { sentBy: "servers", isFinal: false },
   "overloaded": { sentBy: "servers", isFinal: false },
+  "replaced": { sentBy: "servers", isFinal: true },
 };
 
 /**

@@ -79,6 +79,7 @@ export class ConnectionManager {
       reconnect,
       limits.maxPendingBytes,
       (line, reason) => receiver.pending.onDrop(line, reason),
+      (line) => receiver.pending.awaits(line),
     );
   }
 
@@ -189,8 +190,10 @@ export class ConnectionManager {
     }
   }
 
-  #finish(info: CloseInfo, unconfirmed: Uint8Array[]): void {
+  #finish(info: CloseInfo, lost: Uint8Array[]): void {
     const { outbox } = this;
+    const inDoubt = outbox?.takeDoubt().filter((line) => line !== null) ?? [];
+    const unconfirmed = [...lost, ...inDoubt];
     const unsent = outbox?.stop() ?? [];
     if (outbox) {
       const { lines, bytes } = outbox.lost;
@@ -243,7 +246,12 @@ export class ConnectionManager {
   #attempt(attempt: number, error: ConnectError | null, signal: AbortSignal): Promise<Session> {
     const { status, subscriptions } = this.#receiver;
     status.push({ type: "connecting", address: this.#where, attempt, error });
-    const settings = { ...this.#settings, needsWelcome: this.#hadAcks };
+    const producer = this.outbox?.claim;
+    const settings = {
+      ...this.#settings,
+      needsWelcome: this.#hadAcks,
+      ...(producer && { producer }),
+    };
     return openSession(this.#destination!, settings, subscriptions, this.#onEvent, signal);
   }
 
@@ -259,12 +267,14 @@ export class ConnectionManager {
     const { connection, id } = session;
     const { address } = connection;
     const { inboxes, invalidEvents, services, status } = this.#receiver;
+    const unconfirmed = this.outbox?.begin(connection, session.terms.producer) ?? [];
     if (before) {
       status.push({
         type: "reconnected",
         address,
         id,
         afterMs: Math.round(performance.now() - this.#endedAt),
+        unconfirmed: this.#decode(unconfirmed),
         waiting: this.outbox?.lines.waiting ?? 0,
         dropped: this.outbox?.dropped ?? 0,
       });
@@ -274,8 +284,7 @@ export class ConnectionManager {
       status.push({ type: "connected", address, id });
     }
     if (!this.#readsAll) inboxes.pauseIfFull(connection);
-    this.outbox?.begin(connection);
-    this.outbox?.onWelcome(session.hasAcks, session.maxLineBytes);
+    this.outbox?.onWelcome(session.terms);
     session.begin();
     this.#receiver.past.begin(session);
     if (session.info) this.#onEnd(session, session.info);
@@ -317,7 +326,7 @@ export class ConnectionManager {
       case "gap":
         return this.#receiver.status.push({ type: "gap", missed: event.missed });
       case "welcome": // after the session has become current
-        if (isCurrent) this.outbox?.onWelcome(session.hasAcks, session.maxLineBytes);
+        if (isCurrent) this.outbox?.onWelcome(session.terms);
         return;
       case "ack":
         if (isCurrent && session.hasAcks) this.outbox?.onAck(event.count);
@@ -350,7 +359,7 @@ export class ConnectionManager {
       info,
       unconfirmed: this.#decode(unconfirmed),
       acknowledged,
-      waiting: this.outbox?.lines.waiting ?? 0,
+      waiting: this.outbox?.waiting ?? 0,
       retryInMs: delay,
       waitsForReader,
     });

@@ -79,7 +79,8 @@ async function greet(
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { limits, wantsAcks, wantsSequence, wantsHistory, needsWelcome = false } = settings;
+  const { limits, wantsAcks, wantsSequence, wantsHistory, needsWelcome = false, producer } =
+    settings;
   const { connection, window } = session;
   const { lines, confirmed } = subscriptions.begin(session);
   session.needsWelcome ||= needsWelcome || wantsSequence || wantsHistory || token !== undefined ||
@@ -94,6 +95,7 @@ async function greet(
       ...(window !== null && { window }),
       cluster: true,
       offsets: wantsHistory,
+      ...(wantsAcks && producer && { producer }),
     });
     // In one write, so that the relay knows the subscriptions before anything else happens.
     connection.send(concat([hello, ...lines]), 0);

@@ -107,6 +107,14 @@ export class LineList {
     this.#first = 0;
   }
 
+  /** Puts lines before all that wait. None may be in flight. */
+  putBack(lines: readonly Uint8Array[]): void {
+    this.#lines = [...lines, ...this.takeWaiting()];
+    this.#ends = [];
+    this.#first = this.#next = 0;
+    for (const { length } of this.#lines) this.waitingBytes += length;
+  }
+
   /** Removes and returns all waiting lines. */
   takeWaiting(): Uint8Array[] {
     this.waitingBytes = 0;

@@ -11,6 +11,7 @@ import { BlockDecoder } from "../protocol/decoder.ts";
 import { RawDecoder } from "../protocol/raw_event.ts";
 import type { EventOptions } from "../schema/definitions.ts";
 import type { InboxOptions } from "../net/inbox.ts";
+import type { ProducerClaim } from "../protocol/producer.ts";
 import {
   checkDuration,
   checkGiven,
@@ -183,6 +184,8 @@ export interface ClientSettings {
   readonly wantsHistory: boolean;
   /** Whether to require a welcome in any case. */
   readonly needsWelcome?: boolean;
+  /** What the client says of the events that it has sent over earlier connections. */
+  readonly producer?: ProducerClaim;
   /**
    * The time limit for an optional welcome, in milliseconds. Without a welcome, the server's
    * features are unknown.

@@ -5,11 +5,13 @@
  * | state of a line | next state |
  * | --- | --- |
  * | waiting | in flight, when it fits; dropped, by the overflow policy |
- * | in flight | settled; waiting or unconfirmed, if the connection ends |
+ * | in flight | settled; waiting, in doubt or unconfirmed, if the connection ends |
+ * | in doubt | settled, waiting or unconfirmed, as the server says at the next connection |
  * | settled | |
  *
  * A line is in flight once it is in the connection's send queue. It is settled when the server has
- * acknowledged it. Without acknowledgements, that is when the operating system has taken it.
+ * acknowledged it. Without acknowledgements, that is when the operating system has taken it. Lines are
+ * in doubt only if the server counts those of this client over its connections.
  *
  * @module
  */
@@ -17,12 +19,32 @@
 import type { ClientConnection } from "./port.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import { LineList } from "./line_list.ts";
+import type { HistoryTerms } from "../protocol/history.ts";
+import { matches } from "../protocol/pattern.ts";
+import type { ProducerAnswer, ProducerClaim } from "../protocol/producer.ts";
+import { randomId } from "../protocol/random_id.ts";
+import { decoder } from "../protocol/utf8.ts";
 import type { QueueBounds } from "./retry.ts";
 
 /** Why a waiting line will not be sent. */
 export type DropReason = "queue-full" | "line-too-long";
 
 type DropListener = (line: Uint8Array, reason: DropReason) => void;
+
+/** Number of pairs of characters of the ID of a producer: 96 random bits. */
+const ID_PAIRS = 8;
+
+/** What a server says of the lines that it takes. */
+export interface OutboxTerms {
+  /** Whether it acknowledges them. */
+  readonly hasAcks: boolean;
+  /** The longest line that it takes, in bytes without the line end. */
+  readonly maxLineBytes: number;
+  /** How many lines of earlier connections it has taken, if it counts them. */
+  readonly producer?: ProducerAnswer | undefined;
+  /** What it keeps, if it keeps anything. */
+  readonly history?: HistoryTerms | undefined;
+}
 
 /** A `flush()` call, which ends when the first `target` lines are settled. */
 interface Flush extends PromiseWithResolvers<void> {
@@ -40,6 +62,16 @@ export class Outbox {
   readonly #bounds: QueueBounds;
   readonly #maxInFlight: number;
   readonly #onDrop: DropListener;
+  readonly #isAwaited: (line: Uint8Array) => boolean;
+  /** The name under which a server counts the lines of this outbox. */
+  readonly #id = randomId(ID_PAIRS);
+  /** The number of lines sent over earlier connections, without those in doubt. */
+  #sentBefore = 0;
+  /** Whether the server counts the lines, and what it keeps. */
+  #isCounted = false;
+  #history: HistoryTerms | undefined;
+  /** The lines in doubt. `null` for one that must not be sent again. */
+  #doubt: (Uint8Array | null)[] = [];
   /** The number of lines accepted and not withdrawn. */
   #accepted = 0;
   #connection: ClientConnection | null = null;
@@ -66,16 +98,36 @@ export class Outbox {
    * @param bounds The limits of the waiting lines.
    * @param maxInFlight The maximum number of bytes queued for the peer or unacknowledged by it.
    * @param onDrop Called with each dropped line.
+   * @param isAwaited Returns whether a call waits for the answer to a line, so that it is not sent again.
    */
-  constructor(bounds: QueueBounds, maxInFlight: number, onDrop: DropListener) {
+  constructor(
+    bounds: QueueBounds,
+    maxInFlight: number,
+    onDrop: DropListener,
+    isAwaited: (line: Uint8Array) => boolean = () => false,
+  ) {
     this.#bounds = bounds;
     this.#maxInFlight = maxInFlight;
     this.#onDrop = onDrop;
+    this.#isAwaited = isAwaited;
   }
 
-  /** The number of accepted lines that are neither waiting nor in flight. */
+  /** The number of accepted lines that are neither waiting nor in flight nor in doubt. */
   get settled(): number {
-    return this.#accepted - this.lines.length;
+    return this.#accepted - this.lines.length - this.#doubt.length;
+  }
+
+  /** The number of lines for the next connection, with those that it may need. */
+  get waiting(): number {
+    return this.lines.waiting + this.#doubt.filter((line) => line !== null).length;
+  }
+
+  /** What this client says of its lines before the next connection. */
+  get claim(): ProducerClaim {
+    const settled = this.#sentBefore;
+    const { length } = this.#doubt;
+    const epoch = length > 0 && this.#history && { epoch: this.#history.epoch };
+    return { id: this.#id, sent: settled + length, settled, ...epoch };
   }
 
   /** The number of lines that servers have acknowledged. */
@@ -181,19 +233,54 @@ export class Outbox {
 
   // Connections
 
-  /** Sends through `connection` from now on, starting with the waiting lines. */
-  begin(connection: ClientConnection): void {
+  /**
+   * Sends through `connection` from now on. Decides what becomes of the lines in doubt.
+   *
+   * @param producer What the server says of them.
+   * @returns Those of which it cannot say whether it has taken them.
+   */
+  begin(connection: ClientConnection, producer?: ProducerAnswer): Uint8Array[] {
     this.#connection = connection;
     this.#acknowledgedBefore = this.acknowledged;
-    this.#hasAcks = false;
+    this.#hasAcks = this.#isCounted = false;
     this.#maxLineBytes = Infinity;
     this.#settledHere = this.#acknowledged = this.#unacknowledged = 0;
+    const unconfirmed = this.#resolveDoubt(producer);
+    if (unconfirmed.length > 0) this.#failFlushes("in doubt, and the server cannot tell");
+    this.#resolveFlushes();
+    return unconfirmed;
+  }
+
+  #resolveDoubt(producer: ProducerAnswer | undefined): Uint8Array[] {
+    const doubt = this.takeDoubt();
+    const { taken = null, exact = false } = producer ?? {};
+    const count = taken === null
+      ? 0
+      : Math.min(Math.max(0, taken - this.#sentBefore), doubt.length);
+    this.#sentBefore = taken ?? this.#sentBefore + doubt.length;
+    this.#acknowledgedBefore += count;
+    const left = doubt.slice(count).filter((line) => line !== null);
+    const { kept = [] } = this.#history ?? {};
+    // What is kept would be in the history if it had been taken.
+    const isUntaken = (line: Uint8Array) => taken !== null && (exact || isKept(line, kept));
+    const again = new Set(left.filter(isUntaken));
+    this.lines.putBack([...again]);
+    return left.filter((line) => !again.has(line));
+  }
+
+  /** Removes and returns the lines in doubt. */
+  takeDoubt(): (Uint8Array | null)[] {
+    const doubt = this.#doubt;
+    this.#doubt = [];
+    return doubt;
   }
 
   /** Applies the server's welcome, and sends the waiting lines. */
-  onWelcome(hasAcks: boolean, maxLineBytes: number): void {
+  onWelcome({ hasAcks, maxLineBytes, producer, history }: OutboxTerms): void {
     this.#hasAcks = hasAcks;
     this.#maxLineBytes = maxLineBytes;
+    this.#isCounted = producer !== undefined;
+    this.#history = history;
     this.#fill();
   }
 
@@ -206,13 +293,19 @@ export class Outbox {
 
   /**
    * Ends a connection. Lines that were not handed to the operating system wait again, before all
-   * others.
+   * others. Those with an uncertain fate are in doubt, if the next server can tell.
    *
-   * @returns The lines with an uncertain fate, and the unsent ones for this connection only.
+   * @returns The other lines with an uncertain fate, and the unsent ones for this connection only.
    */
   end(): Uint8Array[] {
-    const unconfirmed = this.lines.endConnection(this.#connection?.bytesHandedOff ?? 0);
+    const uncertain = this.lines.endConnection(this.#connection?.bytesHandedOff ?? 0);
     this.#connection = null;
+    const mayRepeat = (line: Uint8Array) =>
+      !this.#connectionOnly.has(line) && !this.#withdrawn.has(line) && !this.#isAwaited(line);
+    this.#sentBefore += this.#settledHere;
+    if (this.#isCounted) this.#doubt = uncertain.map((line) => mayRepeat(line) ? line : null);
+    else this.#sentBefore += uncertain.length;
+    const unconfirmed = this.#isCounted ? uncertain.filter((line) => !mayRepeat(line)) : uncertain;
     this.#keepWaiting((line) => !this.#withdrawn.has(line));
     this.#failFlushes("in flight when the connection ended");
     this.#releaseRoom();
@@ -347,4 +440,11 @@ export class Outbox {
       reject(new ConnectionClosedError(`Cannot flush the client: events were ${fate}`));
     }
   }
+}
+
+/** Returns whether a relay that keeps these names would keep the event in a line. */
+function isKept(line: Uint8Array, kept: readonly string[]): boolean {
+  const { event, id, to, reply_to } = JSON.parse(decoder.decode(line));
+  return id === undefined && to === undefined && reply_to === undefined &&
+    kept.some((pattern) => matches(pattern, event));
 }

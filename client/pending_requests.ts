@@ -207,6 +207,11 @@ export class PendingRequests {
 
   // Replies
 
+  /** Returns whether a request waits for the answer to a line. */
+  awaits(line: Uint8Array): boolean {
+    return this.#byLine.has(line);
+  }
+
   /** Returns whether a reply to `id` is meant for this client, even if its request is over. */
   owns(id: string): boolean {
     return id.startsWith(this.#prefix) || this.#requests.has(id);

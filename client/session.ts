@@ -25,6 +25,7 @@ import type { CloseInfo, CloseReason } from "../errors.ts";
 import { EbsocketEvent } from "../protocol/event.ts";
 import { Inbox } from "../net/inbox.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
+import type { OutboxTerms } from "./outbox.ts";
 import { MAX_MAX_LINE_BYTES, relayedLineBytes } from "../protocol/option_checks.ts";
 import type { ControlChannel, SubscriptionManager } from "./subscriptions.ts";
 import { MAX_MAX_DEPTH } from "../protocol/validator.ts";
@@ -163,6 +164,13 @@ export class Session implements ControlChannel {
   /** The longest line that may be sent, in bytes without the line end. */
   get maxLineBytes(): number {
     return this.#welcome?.limits.maxLineBytes ?? this.#settings.unnamedLineBytes;
+  }
+
+  /** What the server says of the lines that it takes. */
+  get terms(): OutboxTerms {
+    const { hasAcks, maxLineBytes } = this;
+    const { producer, history } = this.#welcome ?? {};
+    return { hasAcks, maxLineBytes, producer, history };
   }
 
   /** Whether the server has announced its line limit. */

@@ -32,7 +32,7 @@ export type ClientStatus<M extends object = OpenEvents> =
   | ConnectingStatus
   | ConnectedStatus
   | DisconnectedStatus<M>
-  | ReconnectedStatus
+  | ReconnectedStatus<M>
   | ResumedStatus
   | GapStatus
   | ClusterStatus
@@ -76,12 +76,14 @@ export interface DisconnectedStatus<M extends object = OpenEvents> {
   /**
    * The events handed to the operating system that may or may not have arrived. They are not sent
    * again. If the server does not acknowledge events, this does not include those that the
-   * operating system had taken completely.
+   * operating system had taken completely. If the server is a relay with a history, this has only events
+   * for one client, and those for which a call waits: on the next connection, it says which of the
+   * others it has, and the client sends the rest.
    */
   readonly unconfirmed: readonly EventOf<M>[];
   /** Whether the server acknowledges events, so that `unconfirmed` is complete. */
   readonly acknowledged: boolean;
-  /** The number of events queued for the next connection. */
+  /** The number of events queued for the next connection, with those that are sent if they are missing. */
   readonly waiting: number;
   /** The delay before the next attempt, in milliseconds. */
   readonly retryInMs: number;
@@ -93,7 +95,7 @@ export interface DisconnectedStatus<M extends object = OpenEvents> {
 }
 
 /** The client is connected again. */
-export interface ReconnectedStatus {
+export interface ReconnectedStatus<M extends object = OpenEvents> {
   /** The type of this status. */
   readonly type: "reconnected";
   /** The server's address. */
@@ -104,6 +106,11 @@ export interface ReconnectedStatus {
   readonly id: string | null;
   /** The time without a connection, in milliseconds. */
   readonly afterMs: number;
+  /**
+   * The events of earlier connections of which the relay cannot say whether it has taken them. They are
+   * not sent again. Empty if it has lost nothing: they have all arrived, or are sent now.
+   */
+  readonly unconfirmed: readonly EventOf<M>[];
   /** The number of events queued in the meantime. They are sent now. */
   readonly waiting: number;
   /** The number of events dropped so far under the `overflow` policy. */

@@ -16,9 +16,11 @@ import type { LogFile, LogFolder } from "./log_folder.ts";
 import { lowest } from "./lowest.ts";
 import { MemoryLog } from "./memory_log.ts";
 import type { HistoryRules } from "./options.ts";
+import type { Producer, Producers } from "./producers.ts";
 import {
   encodeBlock,
   encodeEnd,
+  encodeProducers,
   encodeSegmentHead,
   FORMAT_VERSION,
   MAX_EPOCHS,
@@ -65,6 +67,23 @@ export interface LogState {
   readonly file: LogFile | null;
   /** The epochs before this one, each with the last position that they have in common. */
   readonly before: readonly HistoryPosition[];
+  readonly producers: Producers;
+}
+
+/** Events of a producer in a row that are not written yet. */
+interface Count {
+  readonly producer: Producer;
+  /** The offset of the first and of the last one. */
+  readonly first: number;
+  last: number;
+  /** The number of the last one among all events of the producer. */
+  taken: number;
+}
+
+/** Returns the size from which a new segment begins, in bytes. */
+export function segmentBytesFor({ keepBytes }: HistoryRules): number {
+  const share = Math.floor(keepBytes / MIN_SEGMENTS);
+  return Math.max(MIN_SEGMENT_BYTES, Math.min(share, MAX_SEGMENT_BYTES));
 }
 
 /** Keeps events on disk. */
@@ -93,6 +112,9 @@ export class DiskLog implements EventLog {
   /** Bytes that were added and have not been written. */
   #waiting = 0;
   #lastAt: number;
+  readonly #producers: Producers;
+  /** Whose events are not written yet, in the order of the offsets. */
+  #counts: Count[] = [];
   readonly #segmentBytes: number;
   /** Whether clients receive events only when the disk has them. */
   readonly #isSyncedFirst: boolean;
@@ -110,7 +132,8 @@ export class DiskLog implements EventLog {
   readonly #reads = new Set<Promise<unknown>>();
 
   /** Goes on with a log. */
-  constructor({ folder, rules, segments, epoch, head, lastAt, file, before }: LogState) {
+  constructor(state: LogState) {
+    const { folder, rules, segments, epoch, head, lastAt, file, before, producers } = state;
     this.#folder = folder;
     this.#rules = rules;
     this.#segments = segments;
@@ -118,8 +141,8 @@ export class DiskLog implements EventLog {
     this.#file = file;
     this.#before = before;
     this.#lastAt = lastAt;
-    const share = Math.floor(rules.keepBytes / MIN_SEGMENTS);
-    this.#segmentBytes = Math.max(MIN_SEGMENT_BYTES, Math.min(share, MAX_SEGMENT_BYTES));
+    this.#producers = producers;
+    this.#segmentBytes = segmentBytesFor(rules);
     this.#isSyncedFirst = rules.sync === "always";
     this.#fullBytes = this.#isSyncedFirst ? FULL_BYTES_SYNCED_FIRST : FULL_BYTES;
     this.#written = this.synced = head;
@@ -176,6 +199,42 @@ export class DiskLog implements EventLog {
     return offset;
   }
 
+  count(producer: Producer, count: number, taken: number): void {
+    const last = this.added;
+    const first = last - count + 1;
+    producer.offset = last;
+    const before = this.#counts.at(-1);
+    const isNext = before?.producer === producer && before.last + 1 === first &&
+      before.taken + count === taken;
+    if (!isNext) return void this.#counts.push({ producer, first, last, taken });
+    before.last = last;
+    before.taken = taken;
+  }
+
+  /** Returns the producers of the events up to an offset, which are about to be written. */
+  #takeCounts(to: number): Set<Producer> {
+    const producers = new Set<Producer>();
+    const counts = this.#counts;
+    let done = 0;
+    for (const { producer, first, last, taken } of counts) {
+      if (first > to) break;
+      producers.add(producer);
+      producer.written = taken - Math.max(0, last - to);
+      if (last <= to) done++;
+    }
+    if (done > 0) counts.splice(0, done);
+    return producers;
+  }
+
+  /** Returns the line about producers, with those of their events that are written. */
+  #countsOf(producers: Iterable<Producer>): Uint8Array {
+    const counts = Array.from(producers, ({ id, written, faulted }) => {
+      return { id, taken: written, faulted };
+    });
+    const { hasForgotten } = this.#producers;
+    return encodeProducers(counts.filter(({ taken }) => taken > 0), hasForgotten);
+  }
+
   /** Whether senders should wait until some of what they have sent is on the disk. */
   get isFull(): boolean {
     return this.#waiting >= this.#fullBytes;
@@ -227,10 +286,16 @@ export class DiskLog implements EventLog {
     }
     this.#lastAt = Math.max(this.#lastAt, Date.now());
     const at = this.#lastAt;
-    const written = encodeBlock({ first, events, bytes, at }, parts); // before anything is dropped
+    const changed = this.#takeCounts(this.#written);
+    const isFull = this.#isSegmentFull(bytes);
+    const isFirst = isFull || this.#segments.at(-1)!.since === Infinity;
+    const producers = this.#countsOf(isFirst ? this.#producers : changed);
+    // Before anything is dropped.
+    const written = encodeBlock({ first, events, bytes, at }, parts, producers);
     // Senders may wait for this write alone.
     if (this.#isSyncedFirst) this.#watchdog ??= setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
-    const file = await this.#fileFor(first, bytes);
+    if (isFull) await this.#endSegment(first);
+    const file = this.#file!;
     const segment = this.#segments.at(-1)!;
     await file.append(written);
     if (this.#rules.sync !== "never") await file.sync();
@@ -254,18 +319,19 @@ export class DiskLog implements EventLog {
     this.#room = null;
   }
 
-  /** Returns the file for a block, a new one if the last is full. */
-  async #fileFor(first: number, bytes: number): Promise<LogFile> {
+  /** Returns whether a new segment has to begin before a block. */
+  #isSegmentFull(bytes: number): boolean {
     const last = this.#segments.at(-1)!;
-    const isFull = last.size + bytes > this.#segmentBytes && last.since !== Infinity;
-    if (!this.#file || isFull) {
-      this.#file?.close();
-      this.#file = null;
-      await this.#beginSegment(this.epoch, this.#before, first);
-      await this.#sink?.onSegment();
-      await this.#shrink();
-    }
-    return this.#file!;
+    return !this.#file || last.size + bytes > this.#segmentBytes && last.since !== Infinity;
+  }
+
+  /** Begins a new segment with the event at this offset. */
+  async #endSegment(first: number): Promise<void> {
+    this.#file?.close();
+    this.#file = null;
+    await this.#beginSegment(this.epoch, this.#before, first);
+    await this.#sink?.onSegment();
+    await this.#shrink();
   }
 
   async #beginSegment(
@@ -325,6 +391,7 @@ export class DiskLog implements EventLog {
       this.#written = this.synced;
       this.#waiting = 0;
       this.#block = null;
+      this.#counts = [];
       this.#tail = this.#newTail(this.synced);
       this.#cache.clear();
       await this.#sink?.onReopen();
@@ -410,7 +477,9 @@ export class DiskLog implements EventLog {
     while (this.#running) await this.#running;
     if (!this.isBroken && this.#file) {
       try {
-        await this.#file.append(encodeEnd(this.added));
+        const exact = Iterator.from(this.#producers).filter(({ isExact }) => isExact).toArray();
+        for (const producer of exact) producer.written = producer.taken;
+        await this.#file.append(encodeEnd(this.added, this.#countsOf(exact)));
         await this.#file.sync();
       } catch (error) {
         this.#sink?.onBroken((error as Error).message);

@@ -106,7 +106,7 @@ async function readFile(
     const item = itemAt(bytes, at);
     if (item.kind === "end" && item.offset === found.head.first) return item.offset;
     if (item.kind !== "block") return null;
-    addLines(bytes, item.start, item.end, filter, values);
+    addLines(bytes, item.start, item.linesEnd, filter, values);
     at = item.end;
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { KeptBlock } from "./kept_block.ts";
+import type { Producer } from "./producers.ts";
 
 /** Who is told what happens to a log. */
 export interface LogSink {
@@ -74,6 +75,14 @@ export interface EventLog {
     sender: number,
     now: number,
   ): number;
+  /**
+   * Notes whose events were added last.
+   *
+   * @param producer Their producer, which has sent no others since the first of them.
+   * @param count The number of these events.
+   * @param taken The number of the last of them among all events of the producer.
+   */
+  count(producer: Producer, count: number, taken: number): void;
   /**
    * Returns the block that contains the event with this offset, from `first` to `head`. If it is
    * damaged, returns the next one that is not.

@@ -124,6 +124,8 @@ export class MemoryLog implements EventLog {
     return offset;
   }
 
+  count(): void {}
+
   #open(capacity: number): void {
     this.#entries.at(-1)?.block.close();
     const spare = capacity === this.#blockBytes ? this.#spare : null;

@@ -10,11 +10,13 @@ import { MemoryLog } from "./memory_log.ts";
 import { NameFilter } from "./name_filter.ts";
 import type { HistoryRules } from "./options.ts";
 import type { Findings } from "./open_log.ts";
+import { Producers } from "./producers.ts";
 
 /** What a relay keeps. */
 export interface OpenHistory {
   readonly log: EventLog;
   readonly lastValues: LastValues;
+  readonly producers: Producers;
   /** Saves what is needed of old parts of the log before they are dropped. */
   readonly onSegment: () => Promise<void>;
   /** Forgets the last events of names that are lost. */
@@ -30,20 +32,22 @@ export interface OpenHistory {
  */
 export async function openHistory(rules: HistoryRules): Promise<OpenHistory> {
   if (rules.folder === null) {
-    const log = new MemoryLog(rules);
-    return { log, lastValues: new LastValues(), onSegment: never, onReopen: never, faults: [] };
+    const parts = { log: new MemoryLog(rules), lastValues: new LastValues() };
+    const producers = new Producers();
+    return { ...parts, producers, onSegment: never, onReopen: never, faults: [] };
   }
   const { DiskFolder } = await import("./log_folder.ts");
   const { openLog } = await import("./open_log.ts");
   const { loadLast, saveLast } = await import("./last_file.ts");
   const folder = new DiskFolder(rules.folder);
-  const { log, findings } = await openLog(folder, rules);
+  const { log, producers, findings } = await openLog(folder, rules);
   const keepsLast = rules.keepLast.length > 0;
   const filter = new NameFilter(rules.keepLast);
   const lastValues = keepsLast ? await loadLast(folder, log, filter) : new LastValues();
   return {
     log,
     lastValues,
+    producers,
     onSegment: keepsLast ? () => saveLast(folder, log, filter) : never,
     onReopen: keepsLast
       ? async () => lastValues.restore(await loadLast(folder, log, filter))

@@ -5,13 +5,28 @@
  */
 
 import { randomId } from "../protocol/random_id.ts";
-import { DiskLog, withEpoch } from "./disk_log.ts";
+import { DiskLog, segmentBytesFor, withEpoch } from "./disk_log.ts";
 import { foreignAmong, nameAside, readHead, segmentsAmong } from "./log_files.ts";
 import { type LogFile, type LogFolder, UNFINISHED } from "./log_folder.ts";
 import type { HistoryRules } from "./options.ts";
+import { MAX_PRODUCERS, Producers } from "./producers.ts";
 import { Segment } from "./segment.ts";
-import { FORMAT_VERSION, itemAt, MAX_HEAD_BYTES } from "./segment_format.ts";
+import { decodeProducers, FORMAT_VERSION, itemAt, MAX_HEAD_BYTES } from "./segment_format.ts";
 import { scanSegment } from "./segment_scan.ts";
+
+/**
+ * Size of a segment per producer that it may have to name, in bytes: about four times the length of its
+ * count. Other segments would be full of counts.
+ */
+const BYTES_PER_PRODUCER = 256;
+
+/** What was opened. */
+export interface OpenedLog {
+  readonly log: DiskLog;
+  /** The producers of its events. */
+  readonly producers: Producers;
+  readonly findings: Findings;
+}
 
 /** How a log was found. */
 export interface Findings {
@@ -33,7 +48,7 @@ export interface Findings {
 export async function openLog(
   folder: LogFolder,
   rules: HistoryRules,
-): Promise<{ log: DiskLog; findings: Findings }> {
+): Promise<OpenedLog> {
   await folder.open();
   await checkFiles(folder); // Nothing may be changed in a folder of others.
   await folder.lock();
@@ -53,7 +68,7 @@ export async function openLog(
 export async function resumeLog(
   folder: LogFolder,
   rules: HistoryRules,
-): Promise<{ log: DiskLog; findings: Findings }> {
+): Promise<OpenedLog> {
   const findings: Findings = { tornBytes: 0, damagedBytes: 0, unreadable: [], isClosed: true };
   const segments: Segment[] = [];
   const names = await folder.list();
@@ -73,25 +88,30 @@ export async function resumeLog(
     segment.since = Math.min(segment.since, later);
     return segment.since;
   }, Infinity);
+  const max = Math.floor(segmentBytesFor(rules) / BYTES_PER_PRODUCER);
+  const producers = new Producers(Math.min(max, MAX_PRODUCERS));
   const last = segments.at(-1);
   if (!last) {
     const state = { epoch: randomId(4), before: [], head: 0, lastAt: 0, file: null };
-    const log = new DiskLog({ folder, rules, segments, ...state });
+    const log = new DiskLog({ folder, rules, segments, producers, ...state });
     await log.begin();
-    return { log, findings };
+    return { log, producers, findings };
   }
+  // Each segment with events knows all producers.
+  const before = segments.at(-2);
+  if (last.since === Infinity && before) await findProducers(folder, before, producers);
   const file = await folder.file(last.name);
-  const { head, lastAt, isIntact } = await findEnd(file, last, findings);
-  const { epoch, before } = last.head;
+  const { head, lastAt, isIntact } = await findEnd(file, last, producers, findings);
+  const { epoch, before: epochs } = last.head;
   // Otherwise, clients may have received events that are lost.
   const isWhole = isIntact && findings.unreadable.length === 0;
   if (!isWhole) file.close();
   const state = isWhole
-    ? { epoch, before, file }
-    : { epoch: randomId(4), before: withEpoch(before, { epoch, offset: head }), file: null };
-  const log = new DiskLog({ folder, rules, segments, head, lastAt, ...state });
+    ? { epoch, before: epochs, file }
+    : { epoch: randomId(4), before: withEpoch(epochs, { epoch, offset: head }), file: null };
+  const log = new DiskLog({ folder, rules, segments, head, lastAt, producers, ...state });
   await log.begin();
-  return { log, findings };
+  return { log, producers, findings };
 }
 
 /** Throws if the folder contains a file that is not of a log. */
@@ -136,13 +156,30 @@ async function timeOf(file: LogFile, at: number, bytes: Uint8Array): Promise<num
   return whole.kind === "block" ? whole.head.at : Infinity;
 }
 
+/** Finds the producers of a segment that others follow. */
+async function findProducers(
+  folder: LogFolder,
+  segment: Segment,
+  producers: Producers,
+): Promise<void> {
+  const file = await folder.file(segment.name);
+  try {
+    for await (const part of scanSegment(file, segment.start)) {
+      if (part.kind === "block") producers.restore(decodeProducers(part.producers), false);
+    }
+  } finally {
+    file.close();
+  }
+}
+
 /**
- * Finds the last event, and cuts off what follows it, including the line which says that the relay has
+ * Finds the last event and the producers, and cuts off what follows it, including the line which says that the relay has
  * ended in order, because the log goes on now.
  */
 async function findEnd(
   file: LogFile,
   segment: Segment,
+  producers: Producers,
   findings: Findings,
 ): Promise<{ head: number; lastAt: number; isIntact: boolean }> {
   let head = segment.first - 1;
@@ -151,6 +188,9 @@ async function findEnd(
   for (;;) {
     const { value, done } = await blocks.next();
     if (!done) {
+      if (value.kind === "block" || value.kind === "end") {
+        producers.restore(decodeProducers(value.producers), value.kind === "end");
+      }
       if (value.kind !== "block") continue;
       head = value.head.first + value.head.events - 1;
       lastAt = value.head.at;

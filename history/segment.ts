@@ -123,7 +123,7 @@ function toBlock({ first }: Chunk, bytes: Uint8Array<ArrayBuffer>): KeptBlock | 
   for (let at = 0; at < bytes.length;) {
     const item = itemAt(bytes, at);
     if (item.kind !== "block") break; // It has been damaged since.
-    block.add(bytes, item.start, item.end, item.head.events, NO_SENDER);
+    block.add(bytes, item.start, item.linesEnd, item.head.events, NO_SENDER);
     at = item.end;
   }
   return block.count > 0 ? block : null;

@@ -13,6 +13,16 @@
  *
  *     {"control":"gap","from":1041,"to":1042,"crc32":"c3f1a7d2"}
  *
+ * If producers have sent some of the events, `"producers":73` in the head of a block is the length of a
+ * line that follows the events, and that the check sum covers, too:
+ *
+ *     {"control":"producers","counts":[["p7f3aK2x",1041],["Q0c1v-Zr",12,11]]}
+ *
+ * It has the ID of each, the number of its events that were taken up to this block and, if there is
+ * one, the number of the last one that was not kept as it should be. The first block of a segment has
+ * all producers that are known, any other those that have changed. The line after `end` has those of
+ * which no other event was taken.
+ *
  * @module
  */
 
@@ -20,7 +30,8 @@ import { concat } from "@std/bytes/concat";
 import { crc32 } from "node:zlib";
 import { LF } from "../protocol/ascii.ts";
 import type { HistoryPosition } from "../protocol/history.ts";
-import { decoder, encoder } from "../protocol/utf8.ts";
+import { decoder, encoder, NOTHING } from "../protocol/utf8.ts";
+import type { ProducerCount } from "./producers.ts";
 
 /** The version of the format. */
 export const FORMAT_VERSION = 1;
@@ -66,10 +77,18 @@ export type Item =
   | {
     readonly kind: "block";
     readonly head: BlockHead;
+    /** Where its events start, and where they end. */
     readonly start: number;
+    readonly linesEnd: number;
     readonly end: number;
   }
-  | { readonly kind: "end"; readonly offset: number; readonly end: number }
+  | {
+    readonly kind: "end";
+    readonly offset: number;
+    /** Where the line about producers starts, if there is one. */
+    readonly linesEnd: number;
+    readonly end: number;
+  }
   | { readonly kind: "gap"; readonly from: number; readonly to: number; readonly end: number }
   /** It is not known before there are more bytes: `missing` at least. */
   | { readonly kind: "cut"; readonly missing: number }
@@ -81,15 +100,59 @@ export function encodeSegmentHead({ epoch, first, before }: SegmentHead): Uint8A
   return seal(head, []);
 }
 
-/** Returns a block: its head, and the events in `lines`. */
-export function encodeBlock(head: BlockHead, lines: readonly Uint8Array[]): Uint8Array {
+/** Returns a block: its head, the events in `lines`, and the line about producers, if there is one. */
+export function encodeBlock(
+  head: BlockHead,
+  lines: readonly Uint8Array[],
+  producers: Uint8Array = NOTHING,
+): Uint8Array {
   const { first, events, bytes, at } = head;
-  return seal({ control: "block", first, events, bytes, at }, lines);
+  const members = { control: "block", first, events, bytes, ...lengthOf(producers), at };
+  return seal(members, [...lines, producers]);
 }
 
-/** Returns the line that ends a log in order. */
-export function encodeEnd(offset: number): Uint8Array {
-  return seal({ control: "end", offset }, []);
+/** Returns the line that ends a log in order, and the line about producers, if there is one. */
+export function encodeEnd(offset: number, producers: Uint8Array = NOTHING): Uint8Array {
+  return seal({ control: "end", offset, ...lengthOf(producers) }, [producers]);
+}
+
+function lengthOf({ length }: Uint8Array): { producers?: number } {
+  return length > 0 ? { producers: length } : {};
+}
+
+/**
+ * Returns the line about producers, or nothing if there are none.
+ *
+ * @param hasForgotten Whether others were forgotten.
+ */
+export function encodeProducers(
+  producers: readonly ProducerCount[],
+  hasForgotten: boolean,
+): Uint8Array {
+  if (producers.length === 0) return NOTHING;
+  const counts = producers.map(({ id, taken, faulted }) =>
+    faulted > 0 ? [id, taken, faulted] : [id, taken]
+  );
+  const forgotten = hasForgotten || undefined;
+  return encoder.encode(`${JSON.stringify({ control: "producers", forgotten, counts })}\n`);
+}
+
+/** The content of the line about producers. */
+interface ProducersLine {
+  readonly forgotten?: true;
+  readonly counts: readonly [id: string, taken: number, faulted?: number][];
+}
+
+/** Returns the producers in their line, and whether others were forgotten. */
+export function decodeProducers(
+  line: Uint8Array,
+): { counts: ProducerCount[]; hasForgotten: boolean } {
+  if (line.length === 0) return { counts: [], hasForgotten: false };
+  const { forgotten = false, counts } = JSON.parse(decoder.decode(line)) as ProducersLine;
+  return {
+    counts: counts.map(([id, taken, faulted = 0]) => ({ id, taken, faulted })),
+    hasForgotten: forgotten,
+  };
 }
 
 /** Returns the line that notes the offsets of missing events. */
@@ -155,20 +218,23 @@ export function itemAt(bytes: Uint8Array, at: number): Item {
   const line = openLine(bytes, at);
   if (line === null) return { kind: "cut", missing: 1 };
   if (line === "bad") return { kind: "bad" };
-  const { control, first, events, bytes: size, at: time, offset, from, to } = line.members;
-  const isWhole = line.sum === line.expected; // if it is not the head of a block
-  if (control === "end" && isCount(offset) && isWhole) {
-    return { kind: "end", offset, end: line.end };
-  }
-  if (control === "gap" && isCount(from) && isCount(to) && isWhole) {
-    return { kind: "gap", from, to, end: line.end };
-  }
-  if (control !== "block" || !isCount(first) || !isCount(events)) return { kind: "bad" };
-  if (!isCount(size) || !isCount(time)) return { kind: "bad" };
-  const end = line.end + size;
+  const { control, offset, from, to, producers = 0 } = line.members;
+  if (!isCount(producers)) return { kind: "bad" };
+  const { first, events, bytes: size, at: time } = line.members;
+  const isBlock = control === "block" && isCount(first) && isCount(events) && isCount(size) &&
+    isCount(time);
+  if (!isBlock && control !== "end" && control !== "gap") return { kind: "bad" };
+  const start = line.end;
+  const linesEnd = isBlock ? start + size : start;
+  const end = linesEnd + producers;
   if (end > bytes.length) return { kind: "cut", missing: end - bytes.length };
-  if (crc32(bytes.subarray(line.end, end), line.sum) !== line.expected) return { kind: "bad" };
-  return { kind: "block", head: { first, events, bytes: size, at: time }, start: line.end, end };
+  if (crc32(bytes.subarray(start, end), line.sum) !== line.expected) return { kind: "bad" };
+  if (isBlock) {
+    return { kind: "block", head: { first, events, bytes: size, at: time }, start, linesEnd, end };
+  }
+  if (control === "end" && isCount(offset)) return { kind: "end", offset, linesEnd, end };
+  if (control === "gap" && isCount(from) && isCount(to)) return { kind: "gap", from, to, end };
+  return { kind: "bad" };
 }
 
 /** Returns the next position from which a block might begin, or -1. */

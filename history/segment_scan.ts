@@ -17,9 +17,17 @@ export type FoundPart = { readonly position: number; readonly end: number } & Fo
 
 /** What a part of a segment is. */
 type FoundItem =
-  /** A whole block. Its events, as lines, are valid until the next part is read. */
-  | { readonly kind: "block"; readonly head: BlockHead; readonly lines: Uint8Array }
-  | { readonly kind: "end"; readonly offset: number }
+  /**
+   * A whole block. Its events, as lines, and the line about producers are valid until the next part is
+   * read.
+   */
+  | {
+    readonly kind: "block";
+    readonly head: BlockHead;
+    readonly lines: Uint8Array;
+    readonly producers: Uint8Array;
+  }
+  | { readonly kind: "end"; readonly offset: number; readonly producers: Uint8Array }
   | { readonly kind: "gap"; readonly from: number; readonly to: number }
   /** Bytes that are nothing of these, or, at the end of the file, not whole. */
   | { readonly kind: "damage" };
@@ -80,10 +88,12 @@ export async function* scanSegment(
     isClosed = item.kind === "end";
     if (item.kind === "block") {
       blocksEnd = end;
-      const lines = bytes.subarray(item.start, item.end);
-      yield { kind: "block", head: item.head, position, end, lines };
+      const lines = bytes.subarray(item.start, item.linesEnd);
+      const producers = bytes.subarray(item.linesEnd, item.end);
+      yield { kind: "block", head: item.head, position, end, lines, producers };
     } else if (item.kind === "end") {
-      yield { kind: "end", offset: item.offset, position, end };
+      const producers = bytes.subarray(item.linesEnd, item.end);
+      yield { kind: "end", offset: item.offset, position, end, producers };
     } else {
       yield { kind: "gap", from: item.from, to: item.to, position, end };
     }

@@ -19,6 +19,12 @@ import {
   type ReplayRequest,
 } from "./history.ts";
 import { isName, NAME_RULE } from "./names.ts";
+import {
+  decodeProducerAnswer,
+  decodeProducerClaim,
+  type ProducerAnswer,
+  type ProducerClaim,
+} from "./producer.ts";
 import { MAX_QUOTE, printable, quote } from "./printable.ts";
 import { TextSet } from "./text_map.ts";
 import { encoder } from "./utf8.ts";
@@ -73,6 +79,8 @@ export interface Hello {
   readonly cluster?: boolean;
   /** Whether the client wants the offsets of the events that the relay keeps. */
   readonly offsets?: boolean;
+  /** The client as a producer, whose events are counted over several connections. */
+  readonly producer?: ProducerClaim;
 }
 
 /** The content of a server's `welcome`. */
@@ -89,6 +97,8 @@ export interface Welcome {
   readonly limits: WelcomeLimits;
   /** What the relay keeps, if it keeps anything. */
   readonly history?: HistoryTerms;
+  /** How many events of the producer the server has taken, if it counts them. */
+  readonly producer?: ProducerAnswer;
 }
 
 /** The limits in a `welcome`. An omitted or infinite member means no limit. */
@@ -199,7 +209,7 @@ function isCloseReason(value: unknown): value is CloseReason {
 
 /** Returns the line of a `hello`, the first line of a client. */
 export function encodeHello(hello: Hello): Uint8Array {
-  const { token, keepAliveMs, ack, sequence, window, cluster, offsets } = hello;
+  const { token, keepAliveMs, ack, sequence, window, cluster, offsets, producer } = hello;
   return encode({
     control: "hello",
     version: VERSION,
@@ -210,6 +220,7 @@ export function encodeHello(hello: Hello): Uint8Array {
     window: finite(window),
     cluster: cluster || undefined,
     offsets: offsets || undefined,
+    producer,
   });
 }
 
@@ -224,12 +235,13 @@ export function decodeHello(line: ControlLine): Hello | null {
     window: integer(line.window, 1),
     cluster: line.cluster === true || undefined,
     offsets: line.offsets === true || undefined,
+    producer: decodeProducerClaim(line.producer) ?? undefined,
   });
 }
 
 /** Returns the line of a `welcome`, the answer to a `hello`. */
 export function encodeWelcome(welcome: Welcome): Uint8Array {
-  const { id, keepAliveMs, ack, features, limits, history } = welcome;
+  const { id, keepAliveMs, ack, features, limits, history, producer } = welcome;
   return encode({
     control: "welcome",
     version: VERSION,
@@ -245,6 +257,7 @@ export function encodeWelcome(welcome: Welcome): Uint8Array {
       max_bytes_per_second: finite(limits.maxBytesPerSecond),
     },
     history,
+    producer: producer && { taken: producer.taken, exact: producer.exact || undefined },
   });
 }
 
@@ -266,6 +279,7 @@ export function decodeWelcome(line: ControlLine): Welcome | null {
       maxBytesPerSecond: integer(limits.max_bytes_per_second, 1),
     }),
     history: decodeHistoryTerms(line.history) ?? undefined,
+    producer: decodeProducerAnswer(line.producer) ?? undefined,
   });
 }
 

@@ -55,6 +55,7 @@ const CLOSE_CODES: Readonly<Record<CloseReason, number>> = {
   "too-many-clients": 1013,
   "rate-limited": 1008,
   "overloaded": 1013,
+  "replaced": 1008,
 };
 
 /**

@@ -8,6 +8,7 @@
 import type { LastValues } from "../history/last_values.ts";
 import type { EventLog } from "../history/log.ts";
 import type { HistoryRules } from "../history/options.ts";
+import type { Producer, Producers } from "../history/producers.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { unrefTimer } from "../net/platform.ts";
 import type { Hello, Refusal, SubscriptionRequest } from "../protocol/control.ts";
@@ -20,6 +21,7 @@ import {
   type ReplayRequest,
 } from "../protocol/history.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
+import type { ProducerAnswer, ProducerClaim } from "../protocol/producer.ts";
 import type { HistoryStats } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import { CatchUp } from "./catch_up.ts";
@@ -30,6 +32,7 @@ import { type Replay, type Wish, wishFrom } from "./replay.ts";
 import { ReplayScheduler } from "./replay_scheduler.ts";
 import { ReplaySource } from "./replay_source.ts";
 import type { Router } from "./router.ts";
+import type { Greeting } from "../server/handshake.ts";
 import type { Subscriber } from "./subscription_table.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
@@ -88,6 +91,8 @@ export interface HistoryParts {
   readonly maxPendingBytes: number;
   /** The last events of names so far. */
   readonly lastValues: LastValues;
+  /** The producers so far. */
+  readonly producers: Producers;
   /** Called when a part of the log is complete. What is needed of older parts must be saved then. */
   readonly onSegment: () => Promise<void>;
   /** Called before events are kept again. The last events of names that are lost are forgotten then. */
@@ -102,6 +107,8 @@ export interface HistorySink {
   onHistoryFault(fault: string): void;
   /** Called when events are kept again. Those that came meanwhile are not. */
   onHistoryMended(): void;
+  /** Called when a client comes back over another connection, with the earlier one. */
+  onReplaced(client: LineConnection): void;
 }
 
 /** The history of one relay. */
@@ -115,17 +122,23 @@ export class HistoryGateway implements HistoryPort {
   readonly #source: ReplaySource;
   readonly #scheduler: ReplayScheduler;
   readonly #readers = new Map<LineConnection, Reader>();
+  /** The client of each producer. It may have left, and still have events to be taken. */
+  readonly #owners = new Map<Producer, Client>();
+  /** Clients that wait for what they have sent over an earlier connection to be kept. */
+  #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
   readonly #timer: ReturnType<typeof setInterval>;
   #checks = 0;
 
   /** Creates a gateway, whose timer runs until {@link stop}. */
   constructor(parts: HistoryParts, sink: HistorySink) {
-    const { router, log, rules, echo, maxPendingBytes, lastValues, onSegment, onReopen } = parts;
+    const { router, log, rules, echo, maxPendingBytes, onSegment, onReopen } = parts;
+    const { lastValues, producers } = parts;
     this.#router = router;
     this.#sink = sink;
     this.#keeper = {
       log,
       lastValues,
+      producers,
       rules,
       keepsSenders: !echo,
     };
@@ -140,7 +153,9 @@ export class HistoryGateway implements HistoryPort {
       onSegment,
       onReopen,
       onBroken: (fault) => {
+        producers.fail(log.synced);
         this.routing.release(Infinity);
+        this.#answerUpTo(Infinity);
         onFault(fault);
       },
       onMended: () => this.#onMended(),
@@ -150,6 +165,7 @@ export class HistoryGateway implements HistoryPort {
   #onKept(): void {
     const { synced } = this.#keeper.log;
     this.routing.kept(synced);
+    this.#answerUpTo(synced);
     this.#sink.onKept(synced);
   }
 
@@ -192,8 +208,56 @@ export class HistoryGateway implements HistoryPort {
     await this.#keeper.log.close();
   }
 
-  /** Notes what a client asks for in its `hello`. Returns the terms for its `welcome`. */
-  greet(client: Client, { offsets }: Hello): HistoryTerms {
+  /**
+   * Notes what a client asks for in its `hello`. Returns what its `welcome` says, at once or when all
+   * events are kept that it has sent over an earlier connection, which ends.
+   */
+  greet(client: Client, hello: Hello): Greeting | Promise<Greeting> {
+    const { producer: claim } = hello;
+    if (!claim) return { history: this.#termsFor(client, hello) };
+    const producer = this.#claim(client, claim.id);
+    const answer = () => ({
+      history: this.#termsFor(client, hello),
+      producer: this.#answer(producer, claim),
+    });
+    const { offset } = producer;
+    if (offset <= this.#keeper.log.synced) return answer();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ offset, resolve });
+    return promise.then(answer);
+  }
+
+  /** Returns the producer that a client says to be. Its earlier connection sends nothing more. */
+  #claim(client: Client, id: string): Producer {
+    const producer = this.#keeper.producers.connect(id);
+    const before = this.#owners.get(producer);
+    if (before) this.#replace(before, producer);
+    this.#owners.set(producer, client);
+    this.routing.setProducer(client, producer);
+    return producer;
+  }
+
+  #answer(producer: Producer, claim: ProducerClaim): ProducerAnswer {
+    const { log, producers } = this.#keeper;
+    const { epoch = "" } = claim;
+    const isContinued = log.throughOf(epoch) !== undefined;
+    return producers.answer(producer, claim, isContinued, epoch === log.epoch);
+  }
+
+  #replace(before: Client, producer: Producer): void {
+    this.routing.setProducer(before, null);
+    this.#sink.onReplaced(before.recipient);
+  }
+
+  /** Answers the clients that have waited for the events up to an offset. */
+  #answerUpTo(offset: number): void {
+    if (this.#waiting.length === 0) return;
+    const due = this.#waiting.filter((each) => each.offset <= offset);
+    this.#waiting = this.#waiting.filter((each) => each.offset > offset);
+    for (const { resolve } of due) resolve();
+  }
+
+  #termsFor(client: Client, { offsets }: Hello): HistoryTerms {
     const { log, rules } = this.#keeper;
     this.#settle();
     const { epoch, first, head } = log;
@@ -207,9 +271,18 @@ export class HistoryGateway implements HistoryPort {
     return { epoch, first, offset: head, kept: rules.keep };
   }
 
-  /** Forgets a client that has left. */
+  /** Forgets a client that has left. Some of its events may still have to be taken. */
   forget(client: Client): void {
     this.#readers.delete(client.recipient);
+  }
+
+  /** Forgets the producer of a client that has left, and of which no event is to be taken any more. */
+  forgetProducer(client: Client): void {
+    const producer = this.routing.producerOf(client);
+    if (!producer) return;
+    this.routing.setProducer(client, null);
+    this.#owners.delete(producer);
+    this.#keeper.producers.disconnect(producer);
   }
 
   /** The position of the last event. */

@@ -10,6 +10,7 @@ import type { LastValues } from "../history/last_values.ts";
 import type { EventLog } from "../history/log.ts";
 import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
+import type { Producer, Producers } from "../history/producers.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { Block, type Lines } from "../net/piece.ts";
 import { increment, insertMember, memberBytes, withNumbers } from "../protocol/envelope.ts";
@@ -30,6 +31,7 @@ const NO_BLOCK = new Block(NOTHING);
 export interface Keeper {
   readonly log: EventLog;
   readonly lastValues: LastValues;
+  readonly producers: Producers;
   readonly rules: HistoryRules;
   /** Whether the senders of events are kept, because a client does not receive its own. */
   readonly keepsSenders: boolean;
@@ -54,6 +56,9 @@ export class HistoryRouter implements Routing<LineConnection> {
   /** Whether the rest of the block waits for events that are held. */
   #isHolding = false;
   #source: Client | null = null;
+  readonly #producers = new Map<Client, Producer>();
+  /** The source as a producer, if it is one. */
+  #producer: Producer | null = null;
   /** The events whose receipts wait until they are kept, in the order of the offsets. */
   #unkept: { readonly batch: Batch; readonly offset: number }[] = [];
   /** The time at which the block arrived. */
@@ -63,6 +68,8 @@ export class HistoryRouter implements Routing<LineConnection> {
   #start = 0;
   #end = 0;
   #count = 0;
+  /** The number of the last of them among all events of the producer. */
+  #taken = 0;
 
   constructor(router: Router<LineConnection>, keeper: Keeper) {
     const { keep, keepLast } = keeper.rules;
@@ -86,15 +93,34 @@ export class HistoryRouter implements Routing<LineConnection> {
     return this.#isHolding;
   }
 
+  /** Counts the events of a client as those of a producer, or no longer. */
+  setProducer(client: Client, producer: Producer | null): void {
+    if (producer) this.#producers.set(client, producer);
+    else this.#producers.delete(client);
+    if (client !== this.#source) return;
+    this.settle();
+    this.#producer = producer;
+  }
+
+  /** Returns the producer whose events are those of a client, if it has one. */
+  producerOf(client: Client): Producer | undefined {
+    return this.#producers.get(client);
+  }
+
   begin(source: Client): void {
     this.#source = source;
+    this.#producer = this.#producers.get(source) ?? null;
     this.#isHolding = false;
     this.#now = performance.now();
     this.#router.begin(source);
   }
 
   passRun(lines: Lines, count: number): void {
-    if (this.#keeper.log.isBroken) return this.#router.passRun(lines, count);
+    this.#take(count);
+    if (this.#keeper.log.isBroken) {
+      this.#producer?.fault();
+      return this.#router.passRun(lines, count);
+    }
     const offset = this.#append(lines, count);
     const stamp = this.#stamper.prepareRun(offset, count);
     this.#router.passKeptRun(lines, count, stamp);
@@ -107,6 +133,7 @@ export class HistoryRouter implements Routing<LineConnection> {
     delivery: Delivery | null,
     isReply: boolean,
   ): void {
+    this.#take(1);
     const keeping = route.keeping ??= this.#keepingOf(route.name);
     if (keeping === "never" || isRequest || isReply) {
       if (!this.#isHolding) return this.#router.pass(route, line, isRequest, delivery);
@@ -115,6 +142,7 @@ export class HistoryRouter implements Routing<LineConnection> {
       return this.#held!.add(this.#lastAdded, pass);
     }
     if (this.#keeper.log.isBroken) {
+      this.#producer?.fault();
       delivery?.add(NOT_KEPT, false);
       return this.#router.pass(route, line, false, delivery);
     }
@@ -195,10 +223,21 @@ export class HistoryRouter implements Routing<LineConnection> {
   }
 
   passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
+    this.#take(1);
     if (!this.#isHolding) return this.#router.passTo(id, line, isRequest, delivery);
     const held = copyOf(line);
     const pass = () => this.#router.passTo(id, held, isRequest, delivery);
     this.#held!.add(this.#lastAdded, pass);
+  }
+
+  refuse(): void {
+    this.#take(1);
+    this.#producer?.fault();
+  }
+
+  /** Counts events of the source. */
+  #take(count: number): void {
+    if (this.#producer) this.#keeper.producers.take(this.#producer, count);
   }
 
   /** Adds the gathered events to the log. Must be called before it is read. */
@@ -207,6 +246,7 @@ export class HistoryRouter implements Routing<LineConnection> {
     const { log, keepsSenders } = this.#keeper;
     const sender = keepsSenders ? this.#source!.recipient.id : NO_SENDER;
     log.append(this.#block.bytes, this.#start, this.#end, this.#count, sender, this.#now);
+    if (this.#producer) log.count(this.#producer, this.#count, this.#taken);
     this.#block = NO_BLOCK;
     this.#count = 0;
   }
@@ -214,7 +254,7 @@ export class HistoryRouter implements Routing<LineConnection> {
   end(hasMore: boolean): void {
     this.settle();
     this.#stamper.reset();
-    this.#source = null;
+    this.#source = this.#producer = null;
     this.#router.end(hasMore);
   }
 
@@ -243,6 +283,7 @@ export class HistoryRouter implements Routing<LineConnection> {
     }
     this.#end = end;
     this.#count += count;
+    this.#taken = this.#producer?.taken ?? 0;
     return this.#lastAdded - count + 1;
   }
 

@@ -142,6 +142,7 @@ export class Ingress<R extends Recipient> {
         if (kind === "control" && router.isHolding) break;
         if (run > 0) router.passRun(this.#lines(bytes, runStart, start), run);
         if (isGood) this.#pass(source, bytes, start);
+        else if (isEvent) router.refuse?.();
         else if (kind === "empty") empty++;
         else if (kind === "control") {
           const control = readString(bytes, validator.nameStart - 1);

@@ -351,7 +351,14 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     this.#backpressure.forget(connection);
     this.#stats.left(connection, info.reason);
     this.#departures.add(connection, info, this.#stats.uptimeMs);
+    this.#forgetProducer(connection);
     this.#observer.onLeave?.(connection, info);
+  }
+
+  /** Forgets the producer of a client that has left, if everything that it has sent has been taken. */
+  #forgetProducer(connection: LineConnection): void {
+    const waits = this.#late.has(connection) || this.#backpressure.isParked(connection);
+    if (!waits) this.#history?.forgetProducer(this.#subscriberOf(connection));
   }
 
   onRefuse(address: Address, reason: CloseReason, detail: string, isSilent: boolean): void {
@@ -383,20 +390,21 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   pass(source: LineConnection, block: LineBlock, parkedMs: number): void {
     const { bytes } = block;
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
-    const room = this.#history?.whenRoom();
+    const room = this.#handshake.whenWelcomed(source) ?? this.#history?.whenRoom();
     if (room) return void this.#putOff(source, block, room);
     if (parkedMs > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(parkedMs, source);
     const subscriber = this.#subscriberOf(source);
     const isFirst = source.isStart(bytes);
     if (isFirst) this.#observer.onFirstLine?.(source);
     // A timer needs an open peer, which clears it on closing.
-    const isLate = () => turnIsOver(source.open ? source : null);
+    const isLate = () =>
+      turnIsOver(source.open ? source : null) || this.#handshake.whenWelcomed(source) !== null;
     const taken = this.#ingress.take(subscriber, bytes, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
     if (this.#clients.has(source)) this.#handshake.taken(source, events, this.#history?.unkept);
     this.#charge(source, { events, empty, bytes: isStopped ? end : bytes.length });
-    const passed = this.#history?.whenPassed(subscriber);
+    const passed = this.#handshake.whenWelcomed(source) ?? this.#history?.whenPassed(subscriber);
     if (isStopped || passed && !isBad) {
       this.#putOff(source, new LineBlock(bytes.subarray(end)), passed ?? nextTurn());
     }
@@ -478,6 +486,14 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     this.#observer.onHistoryFault?.(fault);
   }
 
+  onReplaced(client: LineConnection): void {
+    this.#late.delete(client);
+    this.#backpressure.unpark(client);
+    if (!this.#clients.has(client)) return;
+    this.#router.close(this.#subscriberOf(client));
+    client.close("replaced", "its client has connected again");
+  }
+
   onHistoryMended(): void {
     this.#handshake.notKept("events could not be kept");
     this.#observer.onHistoryMended?.();
@@ -542,6 +558,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
 
   /** Resumes reading from a client, unless it still has to wait for something. */
   onRelease(source: LineConnection): void {
+    if (!this.#clients.has(source)) this.#forgetProducer(source);
     if (this.#late.has(source) || this.#rateLimiter.isPaused(source)) return;
     if (!this.#backpressure.isParked(source)) source.resume();
   }

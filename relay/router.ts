@@ -73,6 +73,8 @@ export interface Routing<R extends Recipient> {
     delivery: Delivery | null,
     replyTo: string | null,
   ): void;
+  /** Notes an event that is refused, and not passed on. */
+  refuse?(): void;
   /**
    * Ends a block, and sends the receipts that are due.
    *

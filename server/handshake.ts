@@ -18,12 +18,20 @@ import {
 } from "../protocol/control.ts";
 import type { EventFormatError, Farewell } from "../errors.ts";
 import { foreignProtocol, HTTP_ANSWER } from "../protocol/sniff.ts";
-import type { HistoryTerms } from "../protocol/history.ts";
 import type { RateOptions } from "./rate_limiter.ts";
 import { MAX_QUOTE } from "../protocol/printable.ts";
 
 /** Fewest bytes that a `read` line must report so that it does not count. */
 const MIN_FREE_READ = 4096;
+
+/** What a `welcome` says besides the terms of the server. */
+export type Greeting = Pick<Welcome, "history" | "producer">;
+
+/** Called before a `welcome`. Returns what else it says, or a promise if it has to wait. */
+export type Greet = (
+  client: LineConnection,
+  hello: Hello,
+) => Greeting | Promise<Greeting> | undefined;
 
 /** An acknowledgement that waits until the history is kept up to an offset. */
 interface UnkeptAck {
@@ -38,7 +46,9 @@ export class Handshake {
   /** The windows of the clients that have one, in bytes. */
   readonly #windows = new WeakMap<LineConnection, number>();
   readonly #prefix: string;
-  readonly #greet: (client: LineConnection, hello: Hello) => HistoryTerms | undefined;
+  readonly #greet: Greet;
+  /** The clients whose `welcome` waits. Each promise resolves when it has been sent. */
+  readonly #waiting = new Map<LineConnection, Promise<void>>();
   /** The clients that requested acknowledgements. */
   readonly #wantsAcks = new WeakSet<LineConnection>();
   /** The clients whose acknowledgements are held back, or `null` while none are. */
@@ -57,7 +67,7 @@ export class Handshake {
    * @param rates The rate limits, also reported.
    * @param features The optional features that the server supports.
    * @param prefix What the IDs of its clients begin with.
-   * @param greet Called before a `welcome`. Returns what the server keeps, if it keeps anything.
+   * @param greet Called before a `welcome`.
    */
   constructor(
     { maxLineBytes, maxPendingBytes, keepAliveInterval }: ConnectionLimits,
@@ -65,7 +75,7 @@ export class Handshake {
     { maxEventsPerSecond, maxBytesPerSecond }: Required<RateOptions>,
     features: readonly Feature[] = [],
     prefix = "",
-    greet: (client: LineConnection, hello: Hello) => HistoryTerms | undefined = () => undefined,
+    greet: Greet = () => undefined,
   ) {
     this.#prefix = prefix;
     this.#greet = greet;
@@ -103,10 +113,28 @@ export class Handshake {
     if (hello.ack) this.#wantsAcks.add(client);
     if (hello.window !== undefined) this.#limit(client, hello.window);
     const id = `${this.#prefix}c${client.id}`;
-    const history = this.#greet(client, hello);
-    const welcome = { ...this.#terms, id, ack: hello.ack, ...(history && { history }) };
-    client.send(encodeWelcome(welcome), 0);
+    const welcome = (greeting?: Greeting) => {
+      if (!client.open) return;
+      client.send(encodeWelcome({ ...this.#terms, id, ack: hello.ack, ...greeting }), 0);
+    };
+    const greeting = this.#greet(client, hello);
+    if (greeting instanceof Promise) this.#welcomeLater(client, greeting.then(welcome));
+    else welcome(greeting);
     return hello;
+  }
+
+  async #welcomeLater(client: LineConnection, welcomed: Promise<void>): Promise<void> {
+    this.#waiting.set(client, welcomed);
+    await welcomed;
+    this.#waiting.delete(client);
+  }
+
+  /**
+   * Returns a promise that resolves when a client has received its `welcome`, or `null` if that does not
+   * wait. Until then, nothing else must be answered.
+   */
+  whenWelcomed(client: LineConnection): Promise<void> | null {
+    return this.#waiting.get(client) ?? null;
   }
 
   #limit(client: LineConnection, window: number): void {

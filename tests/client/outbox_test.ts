@@ -4,7 +4,8 @@ import { assertFalse } from "@std/assert/false";
 import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { LineConnection } from "../../net/line_connection.ts";
-import { Outbox } from "../../client/outbox.ts";
+import { Outbox, type OutboxTerms } from "../../client/outbox.ts";
+import type { ProducerAnswer } from "../../protocol/producer.ts";
 import type { QueueBounds } from "../../client/retry.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
@@ -19,7 +20,7 @@ function connect(outbox: Outbox, hasAcks = true, maxLineBytes = Infinity) {
   const connection = new LineConnection(duplex, ["127.0.0.1", 1]);
   connection.start({ onLines: () => {}, onClose: () => {} }, { maxPendingBytes: 20 });
   outbox.begin(connection);
-  outbox.onWelcome(hasAcks, maxLineBytes);
+  outbox.onWelcome({ hasAcks, maxLineBytes });
   return { duplex, connection };
 }
 
@@ -82,7 +83,7 @@ Deno.test("Outbox.isAcknowledged is false after lines were settled without an ac
   await turn();
   await connection.flush();
   offer(outbox, "c"); // settles those before it
-  outbox.onWelcome(true, Infinity);
+  outbox.onWelcome({ hasAcks: true, maxLineBytes: Infinity });
   assertFalse(outbox.isAcknowledged);
   outbox.onAck(1);
   assertFalse(outbox.isAcknowledged);
@@ -300,4 +301,140 @@ Deno.test("Outbox.flush() without a connection resolves by way of one that ackno
   const { connection } = connect(outbox, false);
   await soon(flushed, "the flush");
   assertEquals(end(outbox, connection), ["", ""]);
+});
+
+const HISTORY = { epoch: "e1", first: 1, offset: 0, kept: ["kept.*"] };
+
+/** Connects to a relay that counts lines. Returns the connection, and what is unconfirmed. */
+function connectCounted(outbox: Outbox, producer: ProducerAnswer = { taken: 0, exact: true }) {
+  const duplex = new FakeDuplex();
+  const connection = new LineConnection(duplex, ["127.0.0.1", 1]);
+  connection.start({ onLines: () => {}, onClose: () => {} }, { maxPendingBytes: 1000 });
+  const unconfirmed = outbox.begin(connection, producer).map(textOf);
+  const waiting = outbox.lines.waitingLines().map(textOf);
+  const terms: OutboxTerms = { hasAcks: true, maxLineBytes: Infinity, producer, history: HISTORY };
+  outbox.onWelcome(terms);
+  return { connection, unconfirmed, waiting };
+}
+
+/** Sends lines over a connection that breaks after `acknowledged` of them. Returns the unconfirmed. */
+async function sendAndBreak(outbox: Outbox, lines: readonly string[], acknowledged: number) {
+  const { connection } = connectCounted(outbox);
+  for (const line of lines) outbox.offer(utf8(`${line}\n`));
+  await turn();
+  await connection.flush();
+  outbox.onAck(acknowledged);
+  connection.abort();
+  return outbox.end().map(textOf);
+}
+
+const KEPT = ["a", "b", "c", "d"].map((name) => `{"event":"kept.${name}"}`);
+
+Deno.test("Outbox sends the lines in doubt again that the relay has not taken", async () => {
+  const outbox = new Outbox(BOUNDS, 1000, () => {});
+  assertEquals(await sendAndBreak(outbox, KEPT, 1), []);
+  const { id } = outbox.claim;
+  assertEquals(outbox.claim, { id, sent: 4, settled: 1, epoch: "e1" });
+  assertEquals(outbox.waiting, 3);
+  assertEquals(outbox.settled, 1);
+  outbox.offer(utf8("later\n"));
+  const { connection, unconfirmed, waiting } = connectCounted(outbox, { taken: 3, exact: true });
+  assertEquals(unconfirmed, []);
+  assertEquals(waiting, [`${KEPT[3]}\n`, "later\n"]);
+  assertEquals(outbox.acknowledged, 3);
+  outbox.onAck(2);
+  assertEquals(outbox.settled, 5);
+  connection.abort();
+  outbox.end();
+  assertEquals(outbox.claim, { id, sent: 5, settled: 5 });
+});
+
+Deno.test("Outbox keeps lines in doubt over an attempt that breaks before the welcome", async () => {
+  const outbox = new Outbox(BOUNDS, 1000, () => {});
+  await sendAndBreak(outbox, KEPT, 2);
+  const { claim } = outbox;
+  outbox.abandon();
+  assertEquals(outbox.claim, claim);
+  assertEquals(outbox.stop(), []);
+  assertEquals(
+    outbox.takeDoubt().map((line) => textOf(line!)),
+    KEPT.slice(2).map((line) => `${line}\n`),
+  );
+});
+
+Deno.test("Outbox reports lines in doubt as unconfirmed if the relay cannot tell", async () => {
+  for (const producer of [{ taken: null, exact: false }, undefined]) {
+    const outbox = new Outbox(BOUNDS, 1000, () => {});
+    await sendAndBreak(outbox, KEPT, 1);
+    const { id } = outbox.claim;
+    const flushed = assertRejects(
+      () => outbox.flush(),
+      Error,
+      "in doubt, and the server cannot tell",
+    );
+    const duplex = new FakeDuplex();
+    const connection = new LineConnection(duplex, ["127.0.0.1", 1]);
+    connection.start({ onLines: () => {}, onClose: () => {} }, { maxPendingBytes: 1000 });
+    const unconfirmed = outbox.begin(connection, producer).map(textOf);
+    assertEquals(unconfirmed, KEPT.slice(1).map((line) => `${line}\n`));
+    await flushed;
+    assertEquals(outbox.lines.waiting, 0);
+    assertEquals(outbox.claim, { id, sent: 4, settled: 4 });
+    end(outbox, connection);
+  }
+});
+
+Deno.test("Outbox sends after a crash only what the relay would have kept", async () => {
+  const lines = [
+    '{"event":"kept.a"}',
+    '{"event":"other"}',
+    '{"event":"kept.b"}',
+    '{"event":"kept.c","id":"1"}',
+    '{"event":"kept.c","reply_to":"1"}',
+    '{"event":"kept.c","to":"c1"}',
+  ];
+  const outbox = new Outbox({ ...BOUNDS, maxQueuedEvents: 9 }, 1000, () => {});
+  await sendAndBreak(outbox, lines, 0);
+  const { connection, unconfirmed, waiting } = connectCounted(outbox, { taken: 1, exact: false });
+  assertEquals(waiting, ['{"event":"kept.b"}\n']);
+  assertEquals(unconfirmed, [lines[1], ...lines.slice(3)].map((line) => `${line}\n`));
+  end(outbox, connection);
+});
+
+Deno.test("Outbox never repeats a line for one connection, for a call, or withdrawn, and counts it", async () => {
+  const awaited = utf8('{"event":"kept.awaited"}\n');
+  const outbox = new Outbox(BOUNDS, 1000, () => {}, (line) => line === awaited);
+  const { connection } = connectCounted(outbox);
+  const withdrawn = utf8('{"event":"kept.withdrawn"}\n');
+  const direct = utf8('{"event":"kept.direct","to":"c1"}\n');
+  outbox.offer(awaited);
+  outbox.offer(withdrawn);
+  outbox.offer(direct, true);
+  outbox.offer(utf8(`${KEPT[0]}\n`));
+  outbox.withdraw(withdrawn);
+  await turn();
+  await connection.flush();
+  connection.abort();
+  assertEquals(outbox.end(), [awaited, withdrawn, direct]);
+  assertEquals(outbox.waiting, 1);
+  assertEquals(outbox.claim.sent, 4);
+  const { connection: next, unconfirmed, waiting } = connectCounted(outbox, {
+    taken: 2,
+    exact: true,
+  });
+  assertEquals(unconfirmed, []);
+  assertEquals(waiting, [`${KEPT[0]}\n`]);
+  end(outbox, next);
+});
+
+Deno.test("Outbox survives a relay that has taken more than was sent, or less than it has said", async () => {
+  for (const taken of [0, 99]) {
+    const outbox = new Outbox(BOUNDS, 1000, () => {});
+    await sendAndBreak(outbox, KEPT, 2);
+    const { connection, unconfirmed, waiting } = connectCounted(outbox, { taken, exact: true });
+    assertEquals(unconfirmed, []);
+    assertEquals(waiting.length, taken === 0 ? 2 : 0);
+    assertEquals(outbox.settled, taken === 0 ? 2 : 4);
+    end(outbox, connection);
+  }
 });

@@ -1,0 +1,58 @@
+/**
+ * Producers in control lines: clients whose events a relay counts over several connections, so that it
+ * takes each of them once.
+ *
+ * The decoders trust no member of a line.
+ *
+ * @module
+ */
+
+import { byteLength } from "./utf8.ts";
+
+/** The longest ID of a producer, in bytes. */
+const MAX_ID_BYTES = 64;
+
+/** What a client says of itself as a producer in its `hello`. */
+export interface ProducerClaim {
+  /** The ID of the producer, which no other client has. */
+  readonly id: string;
+  /** The number of events that it has sent over earlier connections. */
+  readonly sent: number;
+  /** The number of those whose fate it knows: the first so many. The others are in doubt. */
+  readonly settled: number;
+  /** The epoch of the history of the relay to which it has sent those in doubt, if there are any. */
+  readonly epoch?: string;
+}
+
+/** What a relay says of a producer in its `welcome`. */
+export interface ProducerAnswer {
+  /**
+   * The number of events of the producer that the relay has taken: the first so many. `null` if it
+   * cannot say what has become of those in doubt.
+   */
+  readonly taken: number | null;
+  /**
+   * Whether it has taken none of the others. If not, it may have taken some that are not kept in the
+   * history, before it failed.
+   */
+  readonly exact: boolean;
+}
+
+/** Returns the claim in a `hello`, or `null`. */
+export function decodeProducerClaim(value: unknown): ProducerClaim | null {
+  const { id, sent, settled, epoch } = Object(value) as Record<string, unknown>;
+  if (typeof id !== "string" || id === "" || byteLength(id) > MAX_ID_BYTES) return null;
+  if (!isCount(sent) || !isCount(settled) || settled > sent) return null;
+  return { id, sent, settled, ...(typeof epoch === "string" && { epoch }) };
+}
+
+/** Returns the answer in a `welcome`, or `null`. */
+export function decodeProducerAnswer(value: unknown): ProducerAnswer | null {
+  const { taken, exact } = Object(value) as Record<string, unknown>;
+  if (taken !== null && !isCount(taken)) return null;
+  return { taken, exact: exact === true };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
+}
