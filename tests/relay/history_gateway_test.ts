@@ -3,6 +3,7 @@ import { assertLess } from "@std/assert/less";
 import { assertMatch } from "@std/assert/match";
 import { NO_SENDER } from "../../history/kept_block.ts";
 import { LastValues } from "../../history/last_values.ts";
+import { Producers } from "../../history/producers.ts";
 import type { EventLog, LogSink } from "../../history/log.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
 import { openLog } from "../../history/open_log.ts";
@@ -104,9 +105,10 @@ function open(
     echo: true,
     maxPendingBytes: 8_388_608,
     lastValues: new LastValues(),
+    producers: new Producers(),
     onSegment: () => Promise.resolve(),
     onReopen: () => Promise.resolve(),
-  }, { onKept() {}, onHistoryFault() {}, onHistoryMended() {} });
+  }, { onKept() {}, onHistoryFault() {}, onHistoryMended() {}, onReplaced() {} });
   let lastId = 0;
   return {
     gateway,

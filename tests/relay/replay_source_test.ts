@@ -1,6 +1,7 @@
 import { assertNotStrictEquals } from "@std/assert/not-strict-equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { LastValues } from "../../history/last_values.ts";
+import { Producers } from "../../history/producers.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
 import { ReplaySource } from "../../relay/replay_source.ts";
@@ -8,7 +9,13 @@ import { ReplaySource } from "../../relay/replay_source.ts";
 Deno.test("ReplaySource.filterOf() remembers filters, but not too many patterns", () => {
   const rules = checkHistoryOptions({});
   const log = new MemoryLog(rules);
-  const keeper = { log, lastValues: new LastValues(), rules, keepsSenders: false };
+  const keeper = {
+    log,
+    lastValues: new LastValues(),
+    rules,
+    producers: new Producers(),
+    keepsSenders: false,
+  };
   const source = new ReplaySource(keeper, 8_388_608, () => {});
   const small = source.filterOf(["a", "b"]);
   assertStrictEquals(source.filterOf(["b", "a"]), small);

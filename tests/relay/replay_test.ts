@@ -8,6 +8,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { KeptBlock, NO_SENDER } from "../../history/kept_block.ts";
 import { LastValues } from "../../history/last_values.ts";
+import { Producers } from "../../history/producers.ts";
 import { MemoryLog } from "../../history/memory_log.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
 import type { LineConnection } from "../../net/line_connection.ts";
@@ -56,7 +57,7 @@ function open(count: number): Fixture {
   const log = new MemoryLog(rules);
   append(log, count);
   const lastValues = new LastValues();
-  const keeper = { log, lastValues, rules, keepsSenders: false };
+  const keeper = { log, lastValues, rules, producers: new Producers(), keepsSenders: false };
   const faults: string[] = [];
   const source = new ReplaySource(keeper, 8_388_608, (fault) => faults.push(fault));
   const router = new Router<LineConnection>({

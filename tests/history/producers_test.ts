@@ -1,0 +1,265 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { NO_SENDER } from "../../history/kept_block.ts";
+import { openLog } from "../../history/open_log.ts";
+import type { EventLog } from "../../history/log.ts";
+import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
+import { type Producer, Producers } from "../../history/producers.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
+import { MemoryFolder } from "../support/memory_folder.ts";
+import { randomsFrom } from "../support/random.ts";
+import { until } from "../support/waiting.ts";
+
+/** A table with a producer, of which so many events were taken. */
+function withTaken(taken: number): { producers: Producers; producer: Producer } {
+  const producers = new Producers();
+  const producer = producers.connect("p");
+  producers.take(producer, taken);
+  return { producers, producer };
+}
+
+Deno.test("Producers answers how many events it has taken, as far as that can be told", () => {
+  const UNKNOWN = { taken: null, exact: false };
+  const claim = (sent: number, settled: number) => ({ id: "p", sent, settled });
+  const { producers, producer } = withTaken(10);
+  assertEquals(producers.answer(producer, claim(12, 8), true, true), { taken: 10, exact: true });
+  // What is settled has been taken, or is never sent again.
+  assertEquals(producers.answer(producer, claim(14, 12), true, true), { taken: 12, exact: true });
+  producer.isExact = false;
+  assertEquals(producers.answer(producer, claim(14, 12), true, true), { taken: 12, exact: false });
+  assertEquals(producers.answer(producer, claim(14, 14), true, true), { taken: 14, exact: true });
+  // The client speaks of another log.
+  assertEquals(producers.answer(producer, claim(20, 15), false, false), UNKNOWN);
+  // The answer was lost, and the client asks again.
+  assertEquals(producers.answer(producer, claim(20, 15), true, true), UNKNOWN);
+  assertEquals(producers.answer(producer, claim(20, 20), true, true), { taken: 20, exact: true });
+  producers.take(producer, 5);
+  producer.fault();
+  producers.take(producer, 5);
+  assertEquals(producers.answer(producer, claim(31, 24), true, true), UNKNOWN);
+  assertEquals(producer.taken, 31);
+  assertEquals(producers.answer(producer, claim(40, 31), true, true), { taken: 31, exact: true });
+  // It has sent fewer than were taken: it is not the same client.
+  assertEquals(producers.answer(producer, claim(30, 29), true, true), UNKNOWN);
+});
+
+Deno.test("Producers has taken nothing of one that it does not know, unless it has forgotten some", () => {
+  const producers = new Producers(2);
+  const claim = { id: "new", sent: 5, settled: 0 };
+  const answer = (isContinued: boolean, isPresent: boolean) => {
+    const producer = producers.connect("new");
+    producers.disconnect(producer);
+    return producers.answer(producer, claim, isContinued, isPresent);
+  };
+  assertEquals(answer(true, true), { taken: 0, exact: true });
+  assertEquals(answer(true, false), { taken: 0, exact: false });
+  assertEquals(answer(false, false), { taken: null, exact: false });
+  for (const id of ["a", "b", "c"]) producers.take(producers.connect(id), 1);
+  assert(producers.hasForgotten);
+  assertEquals(answer(true, true), { taken: null, exact: false });
+});
+
+Deno.test("Producers forgets those first that have not come back for longest, and none that is connected", () => {
+  const producers = new Producers(2);
+  const [a, b, c] = ["a", "b", "c"].map((id) => producers.connect(id));
+  for (const producer of [a!, b!]) {
+    producers.take(producer, 3);
+    producers.disconnect(producer);
+  }
+  assertEquals(producers.connect("a"), a); // now the latest
+  producers.take(c!, 1);
+  assertEquals([...producers], [a, c]);
+  assertEquals(producers.connect("b").taken, 0);
+  producers.take(producers.connect("d"), 1);
+  assertEquals(producers.connect("a"), a); // It is connected.
+  assertEquals(a!.isListed, false);
+  producers.take(a!, 1);
+  assertEquals(a!.taken, 4);
+  assert(a!.isListed);
+});
+
+Deno.test("Producers does not vouch for events that could not be kept", () => {
+  const { producers, producer } = withTaken(10);
+  producer.offset = 7;
+  producers.fail(6);
+  assertEquals([producer.faulted, producer.offset], [10, 6]);
+  producers.take(producer, 2);
+  producers.fail(6);
+  assertEquals(producer.faulted, 10);
+});
+
+// On disk
+
+const line = (text: string) => `{"event":"${text}"}\n`;
+
+function open(folder: MemoryFolder, options: HistoryOptions = {}) {
+  return openLog(folder, checkHistoryOptions({ folder: "memory", ...options }));
+}
+
+/** Adds events of a producer, which have been taken. */
+function add(log: EventLog, producers: Producers, id: string, count: number, padding = 0): void {
+  const producer = producers.connect(id);
+  let text = "";
+  for (let i = 1; i <= count; i++) {
+    text += line(`${id}.${producer.taken + i}${"x".repeat(padding)}`);
+  }
+  producers.take(producer, count);
+  const bytes = utf8(text);
+  log.append(bytes, 0, bytes.length, count, NO_SENDER, performance.now());
+  log.count(producer, count, producer.taken);
+}
+
+/** Returns the number of the last event of each producer in the log. */
+async function lastOf(log: EventLog): Promise<Map<string, number>> {
+  const last = new Map<string, number>();
+  for (let offset = log.first; offset <= log.head;) {
+    const block = await log.read(offset);
+    for (const text of textOf(block.bytes).split("\n").slice(0, -1)) {
+      const [id, n] = JSON.parse(text).event.replace(/x+$/, "").split(".");
+      last.set(id, Number(n));
+    }
+    offset = block.last + 1;
+  }
+  return last;
+}
+
+const takenOf = (producers: Producers) =>
+  new Map(Array.from(producers, ({ id, taken }) => [id, taken]));
+
+async function synced(log: EventLog): Promise<void> {
+  await until(() => log.synced === log.added);
+}
+
+Deno.test("DiskLog counts of each producer what it has, wherever a crash cuts its end", async () => {
+  const folder = new MemoryFolder();
+  const { log, producers } = await open(folder);
+  for (const id of ["a", "b", "a"]) add(log, producers, id, 3);
+  await synced(log);
+  const [file] = [...folder.files.values()];
+  const before = file!.synced;
+  for (const id of ["b", "c", "b"]) add(log, producers, id, 2);
+  await synced(log);
+  const added = file!.bytes.length - before;
+  file!.synced = before;
+  for (let kept = 0; kept <= added; kept++) {
+    const { log: next, producers: found } = await open(folder.crash(() => kept));
+    assertEquals(takenOf(found), await lastOf(next), `${kept} bytes`);
+    assert([...found].every(({ isExact }) => !isExact));
+    await next.close();
+  }
+  await log.close();
+});
+
+Deno.test("DiskLog counts of each producer what it has, after random events, ends and crashes", async () => {
+  const random = randomsFrom(7);
+  let folder = new MemoryFolder();
+  let { log, producers } = await open(folder, { keepBytes: 1_048_576 });
+  /** What each has in the log, also of events that are dropped since. */
+  const all = new Map<string, number>();
+  for (let round = 0; round < 120; round++) {
+    for (let i = random(20); i > 0; i--) {
+      add(log, producers, `p${random(8)}`, 1 + random(9), random(2000));
+    }
+    if (random(2) === 0) await synced(log);
+    const isCrash = random(2) === 0;
+    if (isCrash) folder = folder.crash((unsynced) => random(unsynced + 1));
+    else await log.close();
+    if (isCrash) await log.close();
+    ({ log, producers } = await open(folder, { keepBytes: 1_048_576 }));
+    for (const [id, n] of await lastOf(log)) all.set(id, n);
+    const taken = takenOf(producers);
+    for (const [id, n] of await lastOf(log)) {
+      assertEquals(taken.get(id), n, `${id}, round ${round}`);
+    }
+    for (const [id, n] of taken) {
+      if (!isCrash) assertEquals(n, all.get(id), `${id}, round ${round}`);
+    }
+  }
+  assert(log.first > 1000); // The oldest events have been dropped.
+  await log.close();
+});
+
+Deno.test("DiskLog that ends in order also counts the events that it does not keep", async () => {
+  const folder = new MemoryFolder();
+  const { log, producers } = await open(folder);
+  add(log, producers, "a", 3);
+  add(log, producers, "b", 3);
+  const [a, b] = [...producers];
+  producers.take(a!, 2);
+  b!.isExact = false; // as after a crash, before its client has come back
+  await log.close();
+  const { log: next, producers: found } = await open(folder);
+  assertEquals(Array.from(found, ({ id, taken, isExact }) => [id, taken, isExact]), [
+    ["b", 3, false],
+    ["a", 5, true],
+  ]);
+  // The end is no longer there, so after a crash only the log counts.
+  const { log: third, producers: after } = await open(folder.crash());
+  assertEquals(takenOf(after), new Map([["a", 3], ["b", 3]]));
+  assert([...after].every(({ isExact }) => !isExact));
+  await Promise.all([next.close(), third.close()]);
+});
+
+Deno.test("DiskLog names producers in each segment, also when the last one has no events", async () => {
+  const folder = new MemoryFolder();
+  const { log, producers } = await open(folder, { keepBytes: 1_048_576 });
+  add(log, producers, "early", 5);
+  for (let i = 0; i < 3000; i++) add(log, producers, "late", 1, 1000);
+  await synced(log);
+  assert(log.first > 5);
+  await log.close();
+  const last = [...folder.files.keys()].sort().at(-1)!;
+  for (const isEmpty of [false, true]) {
+    const crashed = folder.crash();
+    if (isEmpty) { // as a crash leaves it before the first block
+      const file = crashed.files.get(last)!;
+      file.bytes = file.bytes.slice(0, file.bytes.indexOf(10) + 1);
+    }
+    const { log: next, producers: found } = await open(crashed, { keepBytes: 1_048_576 });
+    assertEquals(takenOf(found).get("early"), 5);
+    assertEquals(takenOf(found).get("late"), (await lastOf(next)).get("late"));
+    await next.close();
+  }
+});
+
+Deno.test("DiskLog remembers that it has forgotten producers", async () => {
+  const folder = new MemoryFolder();
+  // Files of 64 KiB have room for 256.
+  const { log, producers } = await open(folder, { keepBytes: 1_048_576 });
+  for (let i = 0; i < 300; i++) add(log, producers, `p${i}`, 1);
+  await synced(log);
+  const { log: next, producers: found } = await open(folder.crash(), { keepBytes: 1_048_576 });
+  assertEquals(found.size, 256);
+  assert(found.hasForgotten);
+  await Promise.all([log.close(), next.close()]);
+});
+
+Deno.test("DiskLog whose disk fails does not count what it could not keep", async () => {
+  const folder = new MemoryFolder();
+  const { log, producers } = await open(folder);
+  add(log, producers, "a", 3);
+  await synced(log);
+  const mended = Promise.withResolvers<void>();
+  log.watch({
+    onSynced() {},
+    onSegment: () => Promise.resolve(),
+    onReopen: () => Promise.resolve(),
+    onBroken: () => producers.fail(log.synced),
+    onMended: () => mended.resolve(),
+  });
+  folder.fault = () => "the disk is full";
+  add(log, producers, "a", 2);
+  await until(() => log.isBroken);
+  folder.fault = () => null;
+  await mended.promise;
+  const [a] = [...producers];
+  assertEquals([a!.taken, a!.faulted], [5, 5]);
+  add(log, producers, "b", 1);
+  await synced(log);
+  const { log: next, producers: found } = await open(folder.crash());
+  const again = [...found].find(({ id }) => id === "a")!;
+  assertEquals(again.faulted, 5);
+  const claim = { id: "a", sent: 5, settled: 3 };
+  assertEquals(found.answer(again, claim, true, false), { taken: null, exact: false });
+  await Promise.all([log.close(), next.close()]);
+});
