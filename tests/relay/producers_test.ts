@@ -195,3 +195,46 @@ Deno.test("Relay keeps the order of a producer's connections under load", async 
   assertEquals(namesOf(reader), Array.from({ length: taken }, (_, i) => `n${i + 1}`));
   for (const peer of [...peers, last]) await peer[Symbol.asyncDispose]();
 });
+
+Deno.test("Relay welcomes a producer when its events are on the disk, and takes no others before", async () => {
+  using folder = new TempFolder();
+  const { syncData } = Deno.FsFile.prototype;
+  for (const token of [undefined, "s3cret"]) {
+    const disk = Promise.withResolvers<void>();
+    const history = { folder: `${folder.path}/log-${token}` };
+    await using relay = await counting({ history, ...(token !== undefined && { token }) });
+    const { epoch } = relay.stats().history!;
+    const greet = async (id: string, sent: number, lines: string) => {
+      const peer = await Peer.connect(relay.server.address);
+      await peer.send(hello({ ...first, id, sent, epoch }, { token }) + lines);
+      return peer;
+    };
+    await using reader = await greet("reader", 0, "");
+    await reader.sees('"welcome"');
+    Deno.FsFile.prototype.syncData = async function () {
+      await disk.promise;
+      await syncData.call(this);
+    };
+    try {
+      await using old = await greet("p1", 0, '{"event":"a"}\n');
+      await reader.sees('"a"');
+      await using next = await greet(
+        "p1",
+        1,
+        '{"event":"b"}\n{"control":"subscribe","events":[],"id":"s"}\n',
+      );
+      await old.sees('"replaced"');
+      await using _bystander = await greet("p2", 0, '{"event":"c"}\n');
+      await reader.sees('"c"');
+      assertFalse(next.text.includes('"control"'), next.text);
+      assertEquals(namesOf(reader), ["a", "c"]);
+      disk.resolve();
+      assertEquals((await welcomeOf(next)).producer, { taken: 1, exact: true });
+      await next.sees('{"control":"ack","events":1}');
+      assertEquals(namesOf(reader), ["a", "c", "b"]);
+    } finally {
+      disk.resolve();
+      Deno.FsFile.prototype.syncData = syncData;
+    }
+  }
+});
