@@ -231,7 +231,10 @@ export class HistoryGateway implements HistoryPort {
   #claim(client: Client, id: string): Producer {
     const producer = this.#keeper.producers.connect(id);
     const before = this.#owners.get(producer);
-    if (before) this.#replace(before, producer);
+    if (before) {
+      this.routing.setProducer(before, null);
+      this.#sink.onReplaced(before.recipient);
+    }
     this.#owners.set(producer, client);
     this.routing.setProducer(client, producer);
     return producer;
@@ -242,11 +245,6 @@ export class HistoryGateway implements HistoryPort {
     const { epoch = "" } = claim;
     const isContinued = log.throughOf(epoch) !== undefined;
     return producers.answer(producer, claim, isContinued, epoch === log.epoch);
-  }
-
-  #replace(before: Client, producer: Producer): void {
-    this.routing.setProducer(before, null);
-    this.#sink.onReplaced(before.recipient);
   }
 
   /** Answers the clients that have waited for the events up to an offset. */
