@@ -146,6 +146,7 @@ export {
   type ConnectionListener,
   EbsocketServer,
   type Hello,
+  type ProducerClaim,
   type ServeOptions,
   type ServerOptions,
   type ServerSink,

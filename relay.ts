@@ -52,6 +52,7 @@ export type {
   Hello,
   LineBlock,
   LineSplitterOptions,
+  ProducerClaim,
   ServeOptions,
   ServerOptions,
   ServerSink,

@@ -42,6 +42,7 @@ export { EbsocketConnection };
 export type { Address, ConnectionListener, ServeOptions, ServerSink, TlsServerOptions, WebOptions };
 export type { Transport } from "./protocol/address.ts";
 export type { Hello } from "./protocol/control.ts";
+export type { ProducerClaim } from "./protocol/producer.ts";
 export type { ConnectionSink, Duplex, Socket } from "./net/connection.ts";
 export type { ConnectionOptions } from "./net/connection_options.ts";
 export type { CloseInfo, CloseReason, Farewell } from "./errors.ts";

@@ -61,6 +61,7 @@ export type {
   Hello,
   LineBlock,
   LineSplitterOptions,
+  ProducerClaim,
   ServeOptions,
   ServerOptions,
   ServerSink,
