@@ -246,6 +246,9 @@ class Publisher {
     for await (const status of client.status()) {
       if (status.type === "refused") {
         this.#refuse(status.event, status.reason, status.detail);
+      } else if (status.type === "cluster" && status.state === "alone") {
+        this.#progress.clear();
+        printErr("The relay has lost the other relays, and may accept nothing until they are back");
       } else if (status.type === "disconnected" || status.type === "closed") {
         const { reason } = status.info;
         if (reason === "local") return;

@@ -35,6 +35,24 @@ needingTest("relay --cluster joins the relays on the same NATS, and says when it
   await first.expect(new RegExp(`relay ${id} has vanished without a word`));
 });
 
+needingTest("pub says why nothing is accepted by a relay that has lost its cluster", [
+  NATS_SERVER,
+], async () => {
+  await using nats = await TestNatsServer.start();
+  const args = ["--port=0", "--cluster-loss=stop", "--cluster", nats.url()];
+  await using relay = new Command(args, ALL);
+  const [hostname, port] = await relay.listens();
+  await nats.kill();
+  await relay.expect(/lost the way to the other relays/);
+  await using pub = new Command(["pub", `${hostname}:${port}`, "e.x"], ALL);
+  await eventually(() => {
+    assertMatch(pub.stderr, /^The relay has lost the other relays, and may accept nothing until/);
+    return Promise.resolve();
+  });
+  await nats.restart();
+  assertEquals((await pub.end()).code, 0);
+});
+
 Deno.test("relay --cluster without a NATS server there says so and ends", async () => {
   const url = `nats://127.0.0.1:${freePort()}`;
   await using relay = new Command(["--port=0", "--cluster", url], ALL);
