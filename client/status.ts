@@ -217,12 +217,16 @@ const MAX_UNREAD_REFUSALS = 10_000;
 /** Passes each status to all readers. */
 export class StatusFeed {
   #current: ClientStatus | null = null;
+  /** That the relay is alone, if it is. */
+  #alone: ClusterStatus | null = null;
   readonly #readers = new Set<Inbox<ClientStatus>>();
 
   /** Passes a status to all readers. After `closed` there are no more. */
   push(status: ClientStatus): void {
     // Lost and refused events do not describe the current state.
     if (!NEWS.includes(status.type)) this.#current = status;
+    if (status.type === "cluster") this.#alone = status.state === "alone" ? status : null;
+    if (status.type === "connecting") this.#alone = null; // The next relay may be another one.
     for (const reader of this.#readers) deliver(reader, status);
     if (status.type === "closed") this.#readers.clear();
   }
@@ -232,11 +236,12 @@ export class StatusFeed {
     this.#current = null;
   }
 
-  /** Returns the current status and all further ones until `closed`. */
+  /** Returns the current status, that the relay is alone if it is, and all further ones until `closed`. */
   read(): AsyncGenerator<ClientStatus, void, void> {
     const reader = new Inbox<ClientStatus>({}, () => {});
     if (this.#current?.type !== "closed") this.#readers.add(reader);
     if (this.#current) deliver(reader, this.#current);
+    if (this.#alone && this.#current?.type !== "closed") deliver(reader, this.#alone);
     const leave = () => void this.#readers.delete(reader);
     return new InboxIterator(reader, () => ({ [Symbol.dispose]: leave }), leave);
   }

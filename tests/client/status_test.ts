@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import type { Address } from "../../protocol/address.ts";
 import { type ClientStatus, StatusFeed } from "../../client/status.ts";
 
 function connecting(attempt: number): ClientStatus {
@@ -34,6 +35,34 @@ Deno.test("StatusFeed.read() goes on in the next life of the client", async () =
   const reader = feed.read();
   feed.push(CLOSED);
   assertEquals(await Array.fromAsync(reader), [connecting(1), CLOSED]);
+});
+
+Deno.test("StatusFeed.read() says that the relay is alone, until it is not or may be another one", async () => {
+  const feed = new StatusFeed();
+  const alone: ClientStatus = { type: "cluster", state: "alone" };
+  const typesNow = async (count: number) => {
+    const reader = feed.read();
+    const types: string[] = [];
+    while (types.length < count) types.push((await reader.next()).value!.type);
+    await reader.return();
+    return types;
+  };
+  const address: Address = ["127.0.0.1", 1];
+  const connected: ClientStatus = { type: "connected", address, id: "c1" };
+  const connecting: ClientStatus = { type: "connecting", address, attempt: 1, error: null };
+  feed.push(alone);
+  feed.push(connected);
+  assertEquals(await typesNow(2), ["connected", "cluster"]);
+  for (const next of [{ type: "cluster", state: "together" } as const, connecting]) {
+    feed.push(alone);
+    feed.push(next);
+    feed.push(connected);
+    const reader = feed.read();
+    feed.push({ type: "gap", missed: 1 });
+    assertEquals((await reader.next()).value!.type, "connected");
+    assertEquals((await reader.next()).value!.type, "gap");
+    await reader.return();
+  }
 });
 
 Deno.test("StatusFeed keeps the last 100 for a reader that does not read", async () => {
