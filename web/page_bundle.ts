@@ -1,6 +1,6 @@
 /**
  * The page as one text, made by `deno task page` of the sources with this hash:
- * a1e93adb638ffb28cbf53e7dd05f6f3ac242a2ccf695d5233e5a13760f300fe3
+ * 41e73bea24e1aeb5aee37e59f97f1c06242ac098203ca0ccda7b78d02be8d2e2
  *
  * @module
  */
