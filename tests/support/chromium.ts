@@ -38,6 +38,9 @@ const WATCH = `
 /** Characters of keys that have other names. */
 const CODES: Readonly<Record<string, number>> = { Escape: 27, Enter: 13, Tab: 9 };
 
+/** How often a click that has missed its element is tried again. */
+const MAX_CLICKS = 10;
+
 /** A page in a browser of its own. */
 export class ChromiumPage implements AsyncDisposable {
   readonly #folder = new TempFolder();
@@ -131,10 +134,22 @@ export class ChromiumPage implements AsyncDisposable {
     }
   }
 
-  /** Clicks into the middle of an element. */
+  /**
+   * Clicks into the middle of an element, again if it has moved away meanwhile, as when a row appears
+   * above it.
+   */
   async click(selector: string): Promise<void> {
+    for (let tries = 0; !await this.#tryClick(selector); tries++) {
+      if (tries === MAX_CLICKS) throw new Error(`No click has reached ${selector}`);
+    }
+  }
+
+  /** Clicks once. Returns whether it has reached the element. */
+  async #tryClick(selector: string): Promise<boolean> {
     const [x, y] = await this.value(`(() => {
       const target = document.querySelector(${JSON.stringify(selector)});
+      globalThis.isClicked = false;
+      target.addEventListener("click", () => isClicked = true, { once: true, capture: true });
       target.scrollIntoView({ block: "center" });
       const { x, y, width, height } = target.getBoundingClientRect();
       return [x + width / 2, y + height / 2];
@@ -143,6 +158,7 @@ export class ChromiumPage implements AsyncDisposable {
       const params = { type, x, y, button: "left", clickCount: 1 };
       await this.tools.send("Input.dispatchMouseEvent", params);
     }
+    return await this.value("isClicked") as boolean;
   }
 
   /** Presses a key. */
