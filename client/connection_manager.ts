@@ -79,7 +79,7 @@ export class ConnectionManager {
       reconnect,
       limits.maxPendingBytes,
       (line, reason) => receiver.pending.onDrop(line, reason),
-      (line) => receiver.pending.awaits(line),
+      (line) => receiver.pending.isCall(line),
     );
   }
 
@@ -246,7 +246,7 @@ export class ConnectionManager {
   #attempt(attempt: number, error: ConnectError | null, signal: AbortSignal): Promise<Session> {
     const { status, subscriptions } = this.#receiver;
     status.push({ type: "connecting", address: this.#where, attempt, error });
-    const producer = this.outbox?.claim;
+    const producer = this.outbox?.claim();
     const settings = {
       ...this.#settings,
       needsWelcome: this.#hadAcks,

@@ -95,7 +95,7 @@ async function greet(
       ...(window !== null && { window }),
       cluster: true,
       offsets: wantsHistory,
-      ...(wantsAcks && producer && { producer }),
+      ...(producer && { producer }),
     });
     // In one write, so that the relay knows the subscriptions before anything else happens.
     connection.send(concat([hello, ...lines]), 0);

@@ -62,9 +62,11 @@ export class Outbox {
   readonly #bounds: QueueBounds;
   readonly #maxInFlight: number;
   readonly #onDrop: DropListener;
-  readonly #isAwaited: (line: Uint8Array) => boolean;
+  readonly #isCall: (line: Uint8Array) => boolean;
   /** The name under which a server counts the lines of this outbox. */
   readonly #id = randomId(ID_PAIRS);
+  /** The number of attempts to connect. */
+  #attempts = 0;
   /** The number of lines sent over earlier connections, without those in doubt. */
   #sentBefore = 0;
   /** Whether the server counts the lines, and what it keeps. */
@@ -98,18 +100,18 @@ export class Outbox {
    * @param bounds The limits of the waiting lines.
    * @param maxInFlight The maximum number of bytes queued for the peer or unacknowledged by it.
    * @param onDrop Called with each dropped line.
-   * @param isAwaited Returns whether a call waits for the answer to a line, so that it is not sent again.
+   * @param isCall Returns whether a line is that of a call, which tells its caller what becomes of it.
    */
   constructor(
     bounds: QueueBounds,
     maxInFlight: number,
     onDrop: DropListener,
-    isAwaited: (line: Uint8Array) => boolean = () => false,
+    isCall: (line: Uint8Array) => boolean = () => false,
   ) {
     this.#bounds = bounds;
     this.#maxInFlight = maxInFlight;
     this.#onDrop = onDrop;
-    this.#isAwaited = isAwaited;
+    this.#isCall = isCall;
   }
 
   /** The number of accepted lines that are neither waiting nor in flight nor in doubt. */
@@ -122,12 +124,13 @@ export class Outbox {
     return this.lines.waiting + this.#doubt.filter((line) => line !== null).length;
   }
 
-  /** What this client says of its lines before the next connection. */
-  get claim(): ProducerClaim {
+  /** Returns what this client says of its lines at another attempt to connect. */
+  claim(): ProducerClaim {
     const settled = this.#sentBefore;
     const { length } = this.#doubt;
     const epoch = length > 0 && this.#history && { epoch: this.#history.epoch };
-    return { id: this.#id, sent: settled + length, settled, ...epoch };
+    const attempt = ++this.#attempts;
+    return { id: this.#id, sent: settled + length, settled, attempt, ...epoch };
   }
 
   /** The number of lines that servers have acknowledged. */
@@ -261,8 +264,7 @@ export class Outbox {
     this.#acknowledgedBefore += count;
     const left = doubt.slice(count).filter((line) => line !== null);
     const { kept = [] } = this.#history ?? {};
-    // What is kept would be in the history if it had been taken.
-    const isUntaken = (line: Uint8Array) => taken !== null && (exact || isKept(line, kept));
+    const isUntaken = (line: Uint8Array) => taken !== null && mayRepeat(line, exact, kept);
     const again = new Set(left.filter(isUntaken));
     this.lines.putBack([...again]);
     return left.filter((line) => !again.has(line));
@@ -301,13 +303,14 @@ export class Outbox {
     const uncertain = this.lines.endConnection(this.#connection?.bytesHandedOff ?? 0);
     this.#connection = null;
     const mayRepeat = (line: Uint8Array) =>
-      !this.#connectionOnly.has(line) && !this.#withdrawn.has(line) && !this.#isAwaited(line);
+      !this.#connectionOnly.has(line) && !this.#withdrawn.has(line) && !this.#isCall(line);
     this.#sentBefore += this.#settledHere;
     if (this.#isCounted) this.#doubt = uncertain.map((line) => mayRepeat(line) ? line : null);
     else this.#sentBefore += uncertain.length;
     const unconfirmed = this.#isCounted ? uncertain.filter((line) => !mayRepeat(line)) : uncertain;
     this.#keepWaiting((line) => !this.#withdrawn.has(line));
-    this.#failFlushes("in flight when the connection ended");
+    const hasDoubtAlone = this.#isCounted && unconfirmed.length === 0;
+    if (!hasDoubtAlone) this.#failFlushes("in flight when the connection ended");
     this.#releaseRoom();
     return [...unconfirmed, ...this.#keepWaiting((line) => !this.#connectionOnly.has(line))];
   }
@@ -442,9 +445,17 @@ export class Outbox {
   }
 }
 
-/** Returns whether a relay that keeps these names would keep the event in a line. */
-function isKept(line: Uint8Array, kept: readonly string[]): boolean {
+/**
+ * Returns whether a line in doubt that is not among those taken was not taken at all. Of those that a
+ * relay keeps, this is certain, since they would be in its history.
+ *
+ * @param exact Whether it is certain of all.
+ * @param kept The patterns of the names that the relay keeps.
+ */
+function mayRepeat(line: Uint8Array, exact: boolean, kept: readonly string[]): boolean {
   const { event, id, to, reply_to } = JSON.parse(decoder.decode(line));
-  return id === undefined && to === undefined && reply_to === undefined &&
+  if (to !== undefined) return false; // The ID of a client may be that of another one by now.
+  const isKept = id === undefined && reply_to === undefined &&
     kept.some((pattern) => matches(pattern, event));
+  return exact || isKept;
 }

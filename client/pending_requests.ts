@@ -135,6 +135,7 @@ export class PendingRequests {
   channel: { readonly isGreeted: boolean } | null = null;
   readonly #requests = new TextMap<PendingRequest>();
   readonly #byLine = new Map<Uint8Array, PendingRequest>();
+  readonly #lines = new WeakSet<Uint8Array>();
   /** Practically unique: a reply with another client's prefix is not taken for this client's. */
   readonly #prefix = randomId(PREFIX_PAIRS);
   readonly #inboxes: Inboxes;
@@ -167,7 +168,10 @@ export class PendingRequests {
    */
   add(request: PendingRequest, timeout: number, signal?: AbortSignal): void {
     this.#requests.set(request.id, request);
-    if (request.line) this.#byLine.set(request.line, request);
+    if (request.line) {
+      this.#byLine.set(request.line, request);
+      this.#lines.add(request.line);
+    }
     if (timeout <= MAX_TIMER_MS) {
       const now = performance.now();
       request.timeout = timeout;
@@ -207,9 +211,9 @@ export class PendingRequests {
 
   // Replies
 
-  /** Returns whether a request waits for the answer to a line. */
-  awaits(line: Uint8Array): boolean {
-    return this.#byLine.has(line);
+  /** Returns whether a line is that of a request, which may be over. */
+  isCall(line: Uint8Array): boolean {
+    return this.#lines.has(line);
   }
 
   /** Returns whether a reply to `id` is meant for this client, even if its request is over. */

@@ -225,6 +225,8 @@ export class StatusFeed {
   push(status: ClientStatus): void {
     // Lost and refused events do not describe the current state.
     if (!NEWS.includes(status.type)) this.#current = status;
+    // Not for each further reader.
+    if (status.type === "reconnected") this.#current = { ...status, unconfirmed: [] };
     if (status.type === "cluster") this.#alone = status.state === "alone" ? status : null;
     if (status.type === "connecting") this.#alone = null; // The next relay may be another one.
     for (const reader of this.#readers) deliver(reader, status);

@@ -24,6 +24,7 @@ import {
   encodeSegmentHead,
   FORMAT_VERSION,
   MAX_EPOCHS,
+  type SegmentHead,
 } from "./segment_format.ts";
 import { Segment } from "./segment.ts";
 
@@ -68,6 +69,17 @@ export interface LogState {
   /** The epochs before this one, each with the last position that they have in common. */
   readonly before: readonly HistoryPosition[];
   readonly producers: Producers;
+}
+
+/** What a segment begins with. */
+interface SegmentStart {
+  readonly head: SegmentHead;
+  /** Its first line. */
+  readonly line: Uint8Array;
+  /** A block without events that has all producers, or nothing if none are known. */
+  readonly block: Uint8Array;
+  /** The time of the block, in milliseconds since 1970. */
+  readonly at: number;
 }
 
 /** Events of a producer in a row that are not written yet. */
@@ -156,7 +168,8 @@ export class DiskLog implements EventLog {
 
   /** Makes sure that events can be added. */
   async begin(): Promise<void> {
-    if (!this.#file) await this.#beginSegment(this.epoch, this.#before, this.added + 1);
+    if (this.#file) return;
+    await this.#beginSegment(this.#startOf(this.epoch, this.#before, this.added + 1));
   }
 
   watch(sink: LogSink): void {
@@ -286,15 +299,14 @@ export class DiskLog implements EventLog {
     }
     this.#lastAt = Math.max(this.#lastAt, Date.now());
     const at = this.#lastAt;
-    const changed = this.#takeCounts(this.#written);
-    const isFull = this.#isSegmentFull(bytes);
-    const isFirst = isFull || this.#segments.at(-1)!.since === Infinity;
-    const producers = this.#countsOf(isFirst ? this.#producers : changed);
+    const isFull = this.#isSegmentFull(first, bytes);
+    const start = isFull ? this.#startOf(this.epoch, this.#before, first) : null;
+    const producers = this.#countsOf(this.#takeCounts(this.#written));
     // Before anything is dropped.
     const written = encodeBlock({ first, events, bytes, at }, parts, producers);
     // Senders may wait for this write alone.
     if (this.#isSyncedFirst) this.#watchdog ??= setTimeout(() => this.#onStuck(), MAX_WAIT_MS);
-    if (isFull) await this.#endSegment(first);
+    if (start) await this.#endSegment(start);
     const file = this.#file!;
     const segment = this.#segments.at(-1)!;
     await file.append(written);
@@ -320,31 +332,39 @@ export class DiskLog implements EventLog {
   }
 
   /** Returns whether a new segment has to begin before a block. */
-  #isSegmentFull(bytes: number): boolean {
+  #isSegmentFull(first: number, bytes: number): boolean {
     const last = this.#segments.at(-1)!;
-    return !this.#file || last.size + bytes > this.#segmentBytes && last.since !== Infinity;
+    return !this.#file || last.size + bytes > this.#segmentBytes && first > last.first;
   }
 
-  /** Begins a new segment with the event at this offset. */
-  async #endSegment(first: number): Promise<void> {
+  /** Goes on with a new segment. */
+  async #endSegment(start: SegmentStart): Promise<void> {
     this.#file?.close();
     this.#file = null;
-    await this.#beginSegment(this.epoch, this.#before, first);
+    await this.#beginSegment(start);
     await this.#sink?.onSegment();
     await this.#shrink();
   }
 
-  async #beginSegment(
-    epoch: string,
-    before: readonly HistoryPosition[],
-    first: number,
-  ): Promise<void> {
+  /** Returns what a segment begins with: its first line, and what is known of producers. */
+  #startOf(epoch: string, before: readonly HistoryPosition[], first: number): SegmentStart {
     const head = { version: FORMAT_VERSION, epoch, first, before };
-    const name = nameOfSegment(first);
-    const start = encodeSegmentHead(head);
-    this.#file = await this.#folder.create(name, [start]);
+    const counts = this.#countsOf(this.#producers);
+    const at = this.#lastAt;
+    const block = counts.length > 0
+      ? encodeBlock({ first, events: 0, bytes: 0, at }, [], counts)
+      : NOTHING;
+    return { head, line: encodeSegmentHead(head), block, at };
+  }
+
+  async #beginSegment({ head, line, block, at }: SegmentStart): Promise<void> {
+    const name = nameOfSegment(head.first);
+    this.#file = await this.#folder.create(name, [line, block]);
     if (this.#segments.at(-1)?.name === name) this.#segments.pop(); // It had no events.
-    this.#segments.push(new Segment(this.#folder, name, head, start.length, start.length));
+    const { size } = this.#file;
+    const segment = new Segment(this.#folder, name, head, line.length, size);
+    if (block.length > 0) segment.since = at;
+    this.#segments.push(segment);
   }
 
   /** Removes the oldest segments while all together are too large, but for the last with events. */
@@ -385,7 +405,7 @@ export class DiskLog implements EventLog {
       this.#file = null;
       const before = withEpoch(this.#before, { epoch: this.epoch, offset: this.synced });
       const epoch = randomId(4);
-      await this.#beginSegment(epoch, before, this.synced + 1);
+      await this.#beginSegment(this.#startOf(epoch, before, this.synced + 1));
       this.epoch = epoch;
       this.#before = before;
       this.#written = this.synced;

@@ -97,18 +97,16 @@ export async function resumeLog(
     await log.begin();
     return { log, producers, findings };
   }
-  // Each segment with events knows all producers.
-  const before = segments.at(-2);
-  if (last.since === Infinity && before) await findProducers(folder, before, producers);
   const file = await folder.file(last.name);
   const { head, lastAt, isIntact } = await findEnd(file, last, producers, findings);
-  const { epoch, before: epochs } = last.head;
+  const { epoch, before } = last.head;
   // Otherwise, clients may have received events that are lost.
   const isWhole = isIntact && findings.unreadable.length === 0;
+  if (findings.damagedBytes > 0 || findings.unreadable.length > 0) producers.hasForgotten = true;
   if (!isWhole) file.close();
   const state = isWhole
-    ? { epoch, before: epochs, file }
-    : { epoch: randomId(4), before: withEpoch(epochs, { epoch, offset: head }), file: null };
+    ? { epoch, before, file }
+    : { epoch: randomId(4), before: withEpoch(before, { epoch, offset: head }), file: null };
   const log = new DiskLog({ folder, rules, segments, head, lastAt, producers, ...state });
   await log.begin();
   return { log, producers, findings };
@@ -154,22 +152,6 @@ async function timeOf(file: LogFile, at: number, bytes: Uint8Array): Promise<num
   const more = await file.read(at, MAX_HEAD_BYTES + item.missing + bytes.length - at);
   const whole = itemAt(more, 0);
   return whole.kind === "block" ? whole.head.at : Infinity;
-}
-
-/** Finds the producers of a segment that others follow. */
-async function findProducers(
-  folder: LogFolder,
-  segment: Segment,
-  producers: Producers,
-): Promise<void> {
-  const file = await folder.file(segment.name);
-  try {
-    for await (const part of scanSegment(file, segment.start)) {
-      if (part.kind === "block") producers.restore(decodeProducers(part.producers), false);
-    }
-  } finally {
-    file.close();
-  }
 }
 
 /**

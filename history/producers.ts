@@ -8,7 +8,10 @@
 import type { ProducerAnswer, ProducerClaim } from "../protocol/producer.ts";
 import { TextMap } from "../protocol/text_map.ts";
 
-/** Maximum number of producers that are known while they are not connected. */
+/**
+ * Maximum number of producers that are known after a restart of the relay, and of others that are known
+ * after their clients have left.
+ */
 export const MAX_PRODUCERS = 10_000;
 
 /** What is known of a producer, as a log keeps it. */
@@ -29,13 +32,17 @@ export class Producer {
    * can no longer be told.
    */
   faulted = 0;
-  /** Whether none after {@link taken} was taken. Events that are not kept may be, before a crash. */
+  /** Whether none after {@link taken} was taken. After a crash, some may be that are not kept. */
   isExact = true;
   /** The offset of its last event that was added to the log since the relay has started, or 0. */
   offset = 0;
   /** The number of its last event that was written to a file, or 0. */
   written = 0;
-  /** Whether it is known after its client has left. */
+  /** The greatest number of an attempt to connect. */
+  attempt = 0;
+  /** Whether something is known of it: it was answered, or has sent events. */
+  isKnown = false;
+  /** Whether it is known after a restart of the relay. */
   isListed = false;
 
   constructor(id: string) {
@@ -44,44 +51,50 @@ export class Producer {
 
   /** Notes that its last event was not kept as it should be. */
   fault(): void {
-    this.faulted = this.taken;
+    this.faulted = Math.max(this.faulted, this.taken);
   }
 }
 
 /** The producers of one history. */
 export class Producers implements Iterable<Producer> {
-  readonly #max: number;
-  /** Whether one was forgotten because there were too many. */
+  /** Whether a producer was forgotten that had sent events. */
   hasForgotten = false;
+  readonly #max: number;
   /** Those of clients that are connected. */
   readonly #connected = new TextMap<Producer>();
   /** Those that have sent events, the latest last. */
   readonly #listed = new TextMap<Producer>();
+  /** Others whose clients have left, the latest last. */
+  readonly #others = new TextMap<Producer>();
 
-  /** Creates a table without producers, for at most `max` that are not connected. */
+  /** Creates a table without producers, for at most `max` that have sent events. */
   constructor(max: number = MAX_PRODUCERS) {
     this.#max = max;
   }
 
-  /** The number of producers that are known after their clients have left. */
+  /** The number of producers that are known after a restart of the relay. */
   get size(): number {
     return this.#listed.size;
   }
 
-  /** Returns the producer of a client that connects. */
-  connect(id: string): Producer {
-    const producer = this.#connected.get(id) ?? this.#listed.get(id) ?? new Producer(id);
+  /** Returns the producer of a client that connects, or `null` if it has connected again since. */
+  connect({ id, attempt }: ProducerClaim): Producer | null {
+    const known = this.#connected.get(id) ?? this.#listed.get(id) ?? this.#others.get(id);
+    const producer = known ?? new Producer(id);
+    if (attempt <= producer.attempt) return null;
+    producer.attempt = attempt;
     this.#connected.set(id, producer);
+    this.#others.delete(id);
     if (producer.isListed) this.#list(producer);
     return producer;
   }
 
   /**
-   * Answers the client of a producer. From then on, both agree on the numbers of events. The answer may
-   * be lost on its way, and the client ask again.
+   * Answers the client of a producer, and takes over its numbers. The answer may be lost on its way, and
+   * the client ask again.
    *
-   * @param isContinued Whether the log goes on with the epoch that the client names, and whether that is
-   * the present one.
+   * @param isContinued Whether the log goes on with the epoch that the client names.
+   * @param isPresent Whether that is the epoch of now.
    */
   answer(
     producer: Producer,
@@ -89,28 +102,43 @@ export class Producers implements Iterable<Producer> {
     isContinued: boolean,
     isPresent: boolean,
   ): ProducerAnswer {
-    const { taken, faulted, isExact, isListed } = producer;
-    if (taken > sent) producer.fault();
+    const { taken, isKnown } = producer;
+    producer.isKnown = true;
+    if (taken > sent) producer.fault(); // Two clients have this ID.
     if (settled === sent) {
       producer.taken = sent;
+      producer.isExact = true;
       return { taken: sent, exact: true };
     }
-    const isKnown = isContinued && taken <= sent && faulted <= settled &&
-      (isListed || !this.hasForgotten);
-    producer.taken = isKnown ? Math.max(taken, settled) : sent;
-    if (isKnown) return { taken: producer.taken, exact: isListed ? isExact : isPresent };
+    const canTell = isContinued && taken <= sent && producer.faulted <= settled &&
+      (isKnown || !this.hasForgotten);
+    producer.taken = canTell ? Math.max(taken, settled) : sent;
+    if (!isKnown) producer.isExact = isPresent;
+    if (canTell) return { taken: producer.taken, exact: producer.isExact };
     producer.fault();
     return { taken: null, exact: false };
   }
 
   /** Notes that the client of a producer has left. */
-  disconnect({ id }: Producer): void {
-    this.#connected.delete(id);
+  disconnect(producer: Producer): void {
+    this.#connected.delete(producer.id);
+    if (!producer.isListed) this.#keepOther(producer);
+  }
+
+  #keepOther(producer: Producer): void {
+    this.#others.set(producer.id, producer);
+    if (this.#others.size > MAX_PRODUCERS) this.#forget(this.#others.values().next().value!);
+  }
+
+  #forget({ id, taken }: Producer): void {
+    this.#others.delete(id);
+    this.hasForgotten ||= taken > 0;
   }
 
   /** Notes that events after an offset are not kept, although they were added to the log. */
   fail(offset: number): void {
-    for (const producer of new Set([...this.#connected.values(), ...this])) {
+    const all = [this.#connected, this.#listed, this.#others].flatMap((map) => [...map.values()]);
+    for (const producer of new Set(all)) {
       if (producer.offset > offset) producer.fault();
       producer.offset = Math.min(producer.offset, offset);
     }
@@ -119,20 +147,21 @@ export class Producers implements Iterable<Producer> {
   /** Counts events of a producer that were taken. */
   take(producer: Producer, count: number): void {
     producer.taken += count;
-    producer.isExact = true;
+    producer.isExact = producer.isKnown = true;
     if (!producer.isListed) this.#list(producer);
   }
 
-  /** Adds a producer as the latest, and forgets the oldest if there are too many. */
+  /** Adds a producer as the latest, and no longer lists the oldest if there are too many. */
   #list(producer: Producer): void {
     this.#listed.delete(producer.id);
     this.#listed.set(producer.id, producer);
     producer.isListed = true;
     if (this.#listed.size <= this.#max) return;
-    const [oldest] = this.#listed.values();
-    this.#listed.delete(oldest!.id);
-    oldest!.isListed = false;
-    this.hasForgotten = true;
+    const oldest = this.#listed.values().next().value!;
+    this.#listed.delete(oldest.id);
+    oldest.isListed = false;
+    this.hasForgotten = true; // after a restart
+    if (!this.#connected.has(oldest.id)) this.#keepOther(oldest);
   }
 
   /**
@@ -150,11 +179,12 @@ export class Producers implements Iterable<Producer> {
       producer.taken = producer.written = taken;
       producer.faulted = faulted;
       producer.isExact = isExact;
+      producer.isKnown = true;
       this.#list(producer);
     }
   }
 
-  /** Iterates over the producers that are known after their clients have left. */
+  /** Iterates over the producers that are known after a restart of the relay. */
   [Symbol.iterator](): MapIterator<Producer> {
     return this.#listed.values();
   }

@@ -19,9 +19,9 @@
  *     {"control":"producers","counts":[["p7f3aK2x",1041],["Q0c1v-Zr",12,11]]}
  *
  * It has the ID of each, the number of its events that were taken up to this block and, if there is
- * one, the number of the last one that was not kept as it should be. The first block of a segment has
- * all producers that are known, any other those that have changed. The line after `end` has those of
- * which no other event was taken.
+ * one, the number of the last one that was not kept as it should be. A segment begins with a block
+ * without events that has all producers that are known; any other block has those that have changed.
+ * The line after `end` has those of which no other event was taken.
  *
  * @module
  */
@@ -129,7 +129,7 @@ export function encodeProducers(
   producers: readonly ProducerCount[],
   hasForgotten: boolean,
 ): Uint8Array {
-  if (producers.length === 0) return NOTHING;
+  if (producers.length === 0 && !hasForgotten) return NOTHING;
   const counts = producers.map(({ id, taken, faulted }) =>
     faulted > 0 ? [id, taken, faulted] : [id, taken]
   );

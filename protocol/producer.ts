@@ -20,6 +20,8 @@ export interface ProducerClaim {
   readonly sent: number;
   /** The number of those whose fate it knows: the first so many. The others are in doubt. */
   readonly settled: number;
+  /** The number of its attempt to connect, from 1. Each has a greater one than those before. */
+  readonly attempt: number;
   /** The epoch of the history of the relay to which it has sent those in doubt, if there are any. */
   readonly epoch?: string;
 }
@@ -40,10 +42,10 @@ export interface ProducerAnswer {
 
 /** Returns the claim in a `hello`, or `null`. */
 export function decodeProducerClaim(value: unknown): ProducerClaim | null {
-  const { id, sent, settled, epoch } = Object(value) as Record<string, unknown>;
+  const { id, sent, settled, attempt, epoch } = Object(value) as Record<string, unknown>;
   if (typeof id !== "string" || id === "" || byteLength(id) > MAX_ID_BYTES) return null;
-  if (!isCount(sent) || !isCount(settled) || settled > sent) return null;
-  return { id, sent, settled, ...(typeof epoch === "string" && { epoch }) };
+  if (!isCount(sent) || !isCount(settled) || settled > sent || !isCount(attempt)) return null;
+  return { id, sent, settled, attempt, ...(typeof epoch === "string" && { epoch }) };
 }
 
 /** Returns the answer in a `welcome`, or `null`. */

@@ -107,7 +107,7 @@ export interface HistorySink {
   onHistoryFault(fault: string): void;
   /** Called when events are kept again. Those that came meanwhile are not. */
   onHistoryMended(): void;
-  /** Called when a client comes back over another connection, with the earlier one. */
+  /** Called with the earlier one of two connections of a client. Nothing more is taken from it. */
   onReplaced(client: LineConnection): void;
 }
 
@@ -212,14 +212,15 @@ export class HistoryGateway implements HistoryPort {
    * Notes what a client asks for in its `hello`. Returns what its `welcome` says, at once or when all
    * events are kept that it has sent over an earlier connection, which ends.
    */
-  greet(client: Client, hello: Hello): Greeting | Promise<Greeting> {
+  greet(client: Client, hello: Hello): Greeting | Promise<Greeting | undefined> | undefined {
     const { producer: claim } = hello;
     if (!claim) return { history: this.#termsFor(client, hello) };
-    const producer = this.#claim(client, claim.id);
-    const answer = () => ({
-      history: this.#termsFor(client, hello),
-      producer: this.#answer(producer, claim),
-    });
+    const producer = this.#claim(client, claim);
+    if (!producer) return undefined;
+    const answer = () => {
+      if (!client.recipient.open) return undefined;
+      return { history: this.#termsFor(client, hello), producer: this.#answer(producer, claim) };
+    };
     const { offset } = producer;
     if (offset <= this.#keeper.log.synced) return answer();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -227,9 +228,16 @@ export class HistoryGateway implements HistoryPort {
     return promise.then(answer);
   }
 
-  /** Returns the producer that a client says to be. Its earlier connection sends nothing more. */
-  #claim(client: Client, id: string): Producer {
-    const producer = this.#keeper.producers.connect(id);
+  /**
+   * Returns the producer that a client says to be. Nothing more is taken from its earlier connection.
+   * Returns `null` if this one is the earlier one, whose `hello` has taken long.
+   */
+  #claim(client: Client, claim: ProducerClaim): Producer | null {
+    const producer = this.#keeper.producers.connect(claim);
+    if (!producer) {
+      this.#sink.onReplaced(client.recipient);
+      return null;
+    }
     const before = this.#owners.get(producer);
     if (before) {
       this.routing.setProducer(before, null);

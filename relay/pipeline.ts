@@ -81,6 +81,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   readonly #clients = new Set<LineConnection>();
   /** The subscriber of each client. A client that has left may still have a block to relay. */
   readonly #subscribers = new WeakMap<LineConnection, Subscriber<LineConnection>>();
+  /** The earlier connections of clients that have connected again. */
+  readonly #replaced = new WeakSet<LineConnection>();
   /** Clients with the rest of a block that waits until other clients have had their turn. */
   readonly #late = new Map<LineConnection, LineBlock>();
   readonly #stats = new StatsCollector();
@@ -389,6 +391,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   /** Relays the events among the lines, and answers the control lines. */
   pass(source: LineConnection, block: LineBlock, parkedMs: number): void {
     const { bytes } = block;
+    if (this.#replaced.has(source)) return;
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
     const room = this.#handshake.whenWelcomed(source) ?? this.#history?.whenRoom();
     if (room) return void this.#putOff(source, block, room);
@@ -398,7 +401,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     if (isFirst) this.#observer.onFirstLine?.(source);
     // A timer needs an open peer, which clears it on closing.
     const isLate = () =>
-      turnIsOver(source.open ? source : null) || this.#handshake.whenWelcomed(source) !== null;
+      turnIsOver(source.open ? source : null) || this.#handshake.whenWelcomed(source) !== null ||
+      this.#replaced.has(source);
     const taken = this.#ingress.take(subscriber, bytes, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
@@ -425,6 +429,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
       this.#late.set(source, NO_LINES);
       await passed;
       this.#late.delete(source);
+      if (!this.#clients.has(source)) return this.#forgetProducer(source);
     }
     this.#router.close(this.#subscriberOf(source));
     this.#handshake.onBadLine(source, fault, first);
@@ -487,8 +492,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   }
 
   onReplaced(client: LineConnection): void {
-    this.#late.delete(client);
-    this.#backpressure.unpark(client);
+    this.#replaced.add(client);
     if (!this.#clients.has(client)) return;
     this.#router.close(this.#subscriberOf(client));
     client.close("replaced", "its client has connected again");

@@ -31,7 +31,7 @@ export type Greeting = Pick<Welcome, "history" | "producer">;
 export type Greet = (
   client: LineConnection,
   hello: Hello,
-) => Greeting | Promise<Greeting> | undefined;
+) => Greeting | Promise<Greeting | undefined> | undefined;
 
 /** An acknowledgement that waits until the history is kept up to an offset. */
 interface UnkeptAck {

@@ -328,13 +328,19 @@ async function sendAndBreak(outbox: Outbox, lines: readonly string[], acknowledg
   return outbox.end().map(textOf);
 }
 
+/** What an outbox says before the next connection, without the number of the attempt. */
+function claimOf(outbox: Outbox) {
+  const { attempt: _, ...claim } = outbox.claim();
+  return claim;
+}
+
 const KEPT = ["a", "b", "c", "d"].map((name) => `{"event":"kept.${name}"}`);
 
 Deno.test("Outbox sends the lines in doubt again that the relay has not taken", async () => {
   const outbox = new Outbox(BOUNDS, 1000, () => {});
   assertEquals(await sendAndBreak(outbox, KEPT, 1), []);
-  const { id } = outbox.claim;
-  assertEquals(outbox.claim, { id, sent: 4, settled: 1, epoch: "e1" });
+  const { id } = claimOf(outbox);
+  assertEquals(claimOf(outbox), { id, sent: 4, settled: 1, epoch: "e1" });
   assertEquals(outbox.waiting, 3);
   assertEquals(outbox.settled, 1);
   outbox.offer(utf8("later\n"));
@@ -346,15 +352,15 @@ Deno.test("Outbox sends the lines in doubt again that the relay has not taken", 
   assertEquals(outbox.settled, 5);
   connection.abort();
   outbox.end();
-  assertEquals(outbox.claim, { id, sent: 5, settled: 5 });
+  assertEquals(claimOf(outbox), { id, sent: 5, settled: 5 });
 });
 
 Deno.test("Outbox keeps lines in doubt over an attempt that breaks before the welcome", async () => {
   const outbox = new Outbox(BOUNDS, 1000, () => {});
   await sendAndBreak(outbox, KEPT, 2);
-  const { claim } = outbox;
+  const claim = claimOf(outbox);
   outbox.abandon();
-  assertEquals(outbox.claim, claim);
+  assertEquals(claimOf(outbox), claim);
   assertEquals(outbox.stop(), []);
   assertEquals(
     outbox.takeDoubt().map((line) => textOf(line!)),
@@ -366,7 +372,7 @@ Deno.test("Outbox reports lines in doubt as unconfirmed if the relay cannot tell
   for (const producer of [{ taken: null, exact: false }, undefined]) {
     const outbox = new Outbox(BOUNDS, 1000, () => {});
     await sendAndBreak(outbox, KEPT, 1);
-    const { id } = outbox.claim;
+    const { id } = claimOf(outbox);
     const flushed = assertRejects(
       () => outbox.flush(),
       Error,
@@ -379,7 +385,7 @@ Deno.test("Outbox reports lines in doubt as unconfirmed if the relay cannot tell
     assertEquals(unconfirmed, KEPT.slice(1).map((line) => `${line}\n`));
     await flushed;
     assertEquals(outbox.lines.waiting, 0);
-    assertEquals(outbox.claim, { id, sent: 4, settled: 4 });
+    assertEquals(claimOf(outbox), { id, sent: 4, settled: 4 });
     end(outbox, connection);
   }
 });
@@ -417,7 +423,7 @@ Deno.test("Outbox never repeats a line for one connection, for a call, or withdr
   connection.abort();
   assertEquals(outbox.end(), [awaited, withdrawn, direct]);
   assertEquals(outbox.waiting, 1);
-  assertEquals(outbox.claim.sent, 4);
+  assertEquals(claimOf(outbox).sent, 4);
   const { connection: next, unconfirmed, waiting } = connectCounted(outbox, {
     taken: 2,
     exact: true,
@@ -437,4 +443,33 @@ Deno.test("Outbox survives a relay that has taken more than was sent, or less th
     assertEquals(outbox.settled, taken === 0 ? 2 : 4);
     end(outbox, connection);
   }
+});
+
+Deno.test("Outbox does not send an event for one client again, whoever wrote its envelope", async () => {
+  const outbox = new Outbox(BOUNDS, 1000, () => {});
+  const direct = '{"event":"kept.a","to":"c7"}';
+  await sendAndBreak(outbox, [direct, KEPT[0]!], 0);
+  const { connection, unconfirmed, waiting } = connectCounted(outbox);
+  assertEquals([unconfirmed, waiting], [[`${direct}\n`], [`${KEPT[0]}\n`]]);
+  end(outbox, connection);
+});
+
+Deno.test("Outbox.flush() waits for lines in doubt over a reconnection", async () => {
+  const outbox = new Outbox(BOUNDS, 1000, () => {});
+  const { connection } = connectCounted(outbox);
+  for (const line of KEPT) outbox.offer(utf8(`${line}\n`));
+  const flushed = outbox.flush();
+  await turn();
+  await connection.flush();
+  connection.abort();
+  outbox.end();
+  const { connection: next } = connectCounted(outbox, { taken: 2, exact: true });
+  outbox.onAck(2);
+  await flushed;
+  end(outbox, next);
+});
+
+Deno.test("Outbox gives each attempt to connect a greater number", () => {
+  const outbox = new Outbox(BOUNDS, 1000, () => {});
+  assertEquals([outbox.claim(), outbox.claim()].map(({ attempt }) => attempt), [1, 2]);
 });

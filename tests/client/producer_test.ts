@@ -36,7 +36,7 @@ async function inDoubt(server: FakeServer, ...names: string[]) {
   await session.ack(1);
   while (client.acknowledgedEvents !== 1) await pause(1);
   const { id } = session.hello.producer as { id: string };
-  assertEquals(session.hello.producer, { id, sent: 0, settled: 0 });
+  assertEquals(session.hello.producer, { id, sent: 0, settled: 0, attempt: 1 });
   await session.close();
   return { client, statuses, id };
 }
@@ -51,7 +51,7 @@ Deno.test("EbsocketClient sends again exactly what the relay has not taken", asy
   server.welcome = counting(2);
   client.send("e");
   const session = await server.session();
-  assertEquals(session.hello.producer, { id, sent: 4, settled: 1, epoch: "e1" });
+  assertEquals(session.hello.producer, { id, sent: 4, settled: 1, attempt: 2, epoch: "e1" });
   assertEquals(await session.events(3), ["c", "d", "e"]);
   const back = await next(statuses, "reconnected");
   assertEquals([back.unconfirmed.length, back.waiting], [0, 3]);
@@ -66,7 +66,7 @@ Deno.test("EbsocketClient in doubt sends nothing before the welcome, and repeats
   const { client, id } = await inDoubt(server, "a", "b", "c");
   server.welcome = null;
   const silent = await server.session();
-  assertEquals(silent.hello.producer, { id, sent: 3, settled: 1, epoch: "e1" });
+  assertEquals(silent.hello.producer, { id, sent: 3, settled: 1, attempt: 2, epoch: "e1" });
   client.send("d");
   await pause(50);
   await silent.conn.closeWrite();
@@ -74,7 +74,7 @@ Deno.test("EbsocketClient in doubt sends nothing before the welcome, and repeats
   await silent.close();
   server.welcome = counting(1);
   const session = await server.session();
-  assertEquals(session.hello.producer, { id, sent: 3, settled: 1, epoch: "e1" });
+  assertEquals(session.hello.producer, { id, sent: 3, settled: 1, attempt: 3, epoch: "e1" });
   assertEquals(await session.events(3), ["b", "c", "d"]);
   await client.abort();
 });
@@ -92,7 +92,7 @@ Deno.test("EbsocketClient reports events as unconfirmed when it is back, if the 
     await client.flush();
     await session.close();
     const third = await server.session();
-    assertEquals(third.hello.producer, { id, sent: 4, settled: 4 });
+    assertEquals(third.hello.producer, { id, sent: 4, settled: 4, attempt: 3 });
     await client.abort();
   }
 });
@@ -145,4 +145,14 @@ Deno.test("EbsocketClient does not try again after another has taken its place",
   const session = await server.session();
   await session.close("replaced");
   assertEquals((await client.closed).reason, "replaced");
+});
+
+Deno.test("EbsocketClient tells each reader of its status once what is unconfirmed", async () => {
+  await using server = new FakeServer(counting(0));
+  const { client, statuses } = await inDoubt(server, "a", "b");
+  server.welcome = counting(null, false);
+  await server.session();
+  assertEquals(namesOf((await next(statuses, "reconnected")).unconfirmed), ["b"]);
+  assertEquals((await next(client.status(), "reconnected")).unconfirmed, []);
+  await client.abort();
 });

@@ -8,8 +8,8 @@
 import type { Address } from "../../protocol/address.ts";
 import { pause } from "../support/waiting.ts";
 
-/** How a connection may end: for both at once, or for the client first. */
-const LATE_MS = [0, 0, 5, 30, 100];
+/** By how much later all arrives that a client sends over a connection, in milliseconds. */
+const LATE_MS = [0, 0, 0, 5, 30, 100];
 
 /** Passes on what clients and a server send, for a short time. */
 export class CuttingProxy implements AsyncDisposable {
@@ -49,26 +49,21 @@ export class CuttingProxy implements AsyncDisposable {
     } catch {
       return close(client);
     }
-    const lateMs = LATE_MS[Math.floor(Math.random() * LATE_MS.length)]!;
-    let isCut = false;
-    const there = copy(client, server, async () => {
-      if (isCut) await pause(lateMs);
-    });
-    const back = copy(server, client, () => Promise.resolve());
-    const ended = Promise.race([there, back]);
-    for (const life = Math.random() * this.#maxMs, since = performance.now();;) {
-      const isOver = await Promise.race([ended.then(() => true), pause(5).then(() => false)]);
-      if (isOver) break;
+    const lateMs = this.isCutting ? LATE_MS[Math.floor(Math.random() * LATE_MS.length)]! : 0;
+    const there = copy(client, server, lateMs);
+    const back = copy(server, client, 0);
+    let isOver = false;
+    Promise.race([there, back]).then(() => isOver = true);
+    const life = Math.random() * this.#maxMs;
+    for (const since = performance.now(); !isOver; await pause(5)) {
       if (!this.isCutting || performance.now() - since < life) continue;
       this.cuts++;
-      isCut = true;
-      close(client);
-      await pause(lateMs);
       break;
     }
     close(client);
+    await there; // What the client has sent may still be on its way.
     close(server);
-    await Promise.all([there, back]);
+    await back;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,21 +73,26 @@ export class CuttingProxy implements AsyncDisposable {
   }
 }
 
-/** Copies bytes until either side ends. */
-async function copy(
-  from: Deno.TcpConn,
-  to: Deno.TcpConn,
-  hold: () => Promise<void>,
-): Promise<void> {
+/** Copies bytes until either side ends, so many milliseconds late. */
+async function copy(from: Deno.TcpConn, to: Deno.TcpConn, lateMs: number): Promise<void> {
   const buffer = new Uint8Array(65_536);
+  let last = Promise.resolve();
   try {
     for (let n; (n = await from.read(buffer)) !== null;) {
-      await hold();
-      for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
+      const bytes = buffer.slice(0, n);
+      const due = lateMs > 0 ? pause(lateMs) : null;
+      last = last.then(() => due).then(() => write(to, bytes));
+      last.catch(() => {});
+      if (!due) await last;
     }
   } catch {
     // One of them has been closed.
   }
+  await last.catch(() => {});
+}
+
+async function write(to: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
 }
 
 function close(connection: Deno.TcpConn): void {

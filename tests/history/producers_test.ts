@@ -5,22 +5,31 @@ import { openLog } from "../../history/open_log.ts";
 import type { EventLog } from "../../history/log.ts";
 import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
 import { type Producer, Producers } from "../../history/producers.ts";
+import { surveyLog } from "../../history/survey_log.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { MemoryFolder } from "../support/memory_folder.ts";
 import { randomsFrom } from "../support/random.ts";
 import { until } from "../support/waiting.ts";
 
+let attempts = 0;
+
+/** What a client says that connects again. */
+const claimOf = (id: string, sent = 0, settled = 0) => ({ id, sent, settled, attempt: ++attempts });
+
+/** Returns the producer of a client that connects again. */
+const connect = (producers: Producers, id: string) => producers.connect(claimOf(id))!;
+
 /** A table with a producer, of which so many events were taken. */
 function withTaken(taken: number): { producers: Producers; producer: Producer } {
   const producers = new Producers();
-  const producer = producers.connect("p");
+  const producer = connect(producers, "p");
   producers.take(producer, taken);
   return { producers, producer };
 }
 
 Deno.test("Producers answers how many events it has taken, as far as that can be told", () => {
   const UNKNOWN = { taken: null, exact: false };
-  const claim = (sent: number, settled: number) => ({ id: "p", sent, settled });
+  const claim = (sent: number, settled: number) => claimOf("p", sent, settled);
   const { producers, producer } = withTaken(10);
   assertEquals(producers.answer(producer, claim(12, 8), true, true), { taken: 10, exact: true });
   // What is settled has been taken, or is never sent again.
@@ -41,41 +50,54 @@ Deno.test("Producers answers how many events it has taken, as far as that can be
   assertEquals(producers.answer(producer, claim(40, 31), true, true), { taken: 31, exact: true });
   // It has sent fewer than were taken: it is not the same client.
   assertEquals(producers.answer(producer, claim(30, 29), true, true), UNKNOWN);
+  // Those that were taken before are not forgotten by that.
+  assertEquals(producers.answer(producer, claim(32, 30), true, true), UNKNOWN);
 });
 
 Deno.test("Producers has taken nothing of one that it does not know, unless it has forgotten some", () => {
   const producers = new Producers(2);
-  const claim = { id: "new", sent: 5, settled: 0 };
-  const answer = (isContinued: boolean, isPresent: boolean) => {
-    const producer = producers.connect("new");
-    producers.disconnect(producer);
-    return producers.answer(producer, claim, isContinued, isPresent);
+  const answer = (id: string, isContinued: boolean, isPresent: boolean) => {
+    const claim = claimOf(id, 5, 0);
+    return producers.answer(producers.connect(claim)!, claim, isContinued, isPresent);
   };
-  assertEquals(answer(true, true), { taken: 0, exact: true });
-  assertEquals(answer(true, false), { taken: 0, exact: false });
-  assertEquals(answer(false, false), { taken: null, exact: false });
-  for (const id of ["a", "b", "c"]) producers.take(producers.connect(id), 1);
+  assertEquals(answer("a", true, true), { taken: 0, exact: true });
+  assertEquals(answer("b", true, false), { taken: 0, exact: false });
+  assertEquals(answer("c", false, false), { taken: null, exact: false });
+  for (const id of ["d", "e", "f"]) producers.take(connect(producers, id), 1);
   assert(producers.hasForgotten);
-  assertEquals(answer(true, true), { taken: null, exact: false });
+  assertEquals(answer("g", true, true), { taken: null, exact: false });
+  assertEquals(answer("a", true, true), { taken: 0, exact: true }); // It is known.
 });
 
-Deno.test("Producers forgets those first that have not come back for longest, and none that is connected", () => {
+Deno.test("Producers knows those for a restart that have come last, and others while the relay runs", () => {
   const producers = new Producers(2);
-  const [a, b, c] = ["a", "b", "c"].map((id) => producers.connect(id));
+  const [a, b, c] = ["a", "b", "c"].map((id) => connect(producers, id));
   for (const producer of [a!, b!]) {
     producers.take(producer, 3);
     producers.disconnect(producer);
   }
-  assertEquals(producers.connect("a"), a); // now the latest
+  assertEquals(connect(producers, "a"), a); // now the latest
   producers.take(c!, 1);
   assertEquals([...producers], [a, c]);
-  assertEquals(producers.connect("b").taken, 0);
-  producers.take(producers.connect("d"), 1);
-  assertEquals(producers.connect("a"), a); // It is connected.
-  assertEquals(a!.isListed, false);
+  const claim = claimOf("b", 5, 2);
+  assertEquals(producers.connect(claim), b);
+  assertEquals(producers.answer(b!, claim, true, true), { taken: 3, exact: true });
+  producers.take(connect(producers, "d"), 1);
+  assertEquals([...producers].map(({ id }) => id), ["c", "d"]);
   producers.take(a!, 1);
+  assertEquals([...producers].map(({ id }) => id), ["d", "a"]);
   assertEquals(a!.taken, 4);
-  assert(a!.isListed);
+});
+
+Deno.test("Producers ignores a client that has connected again since", () => {
+  const producers = new Producers();
+  const [early, late] = [claimOf("p"), claimOf("p", 3, 3)];
+  const producer = producers.connect(late)!;
+  producers.answer(producer, late, true, true);
+  assertEquals(producers.connect(early), null);
+  producers.disconnect(producer);
+  assertEquals(producers.connect(early), null);
+  assertEquals(producer.taken, 3);
 });
 
 Deno.test("Producers does not vouch for events that could not be kept", () => {
@@ -98,7 +120,7 @@ function open(folder: MemoryFolder, options: HistoryOptions = {}) {
 
 /** Adds events of a producer, which have been taken. */
 function add(log: EventLog, producers: Producers, id: string, count: number, padding = 0): void {
-  const producer = producers.connect(id);
+  const producer = connect(producers, id);
   let text = "";
   for (let i = 1; i <= count; i++) {
     text += line(`${id}.${producer.taken + i}${"x".repeat(padding)}`);
@@ -200,7 +222,7 @@ Deno.test("DiskLog that ends in order also counts the events that it does not ke
   await Promise.all([next.close(), third.close()]);
 });
 
-Deno.test("DiskLog names producers in each segment, also when the last one has no events", async () => {
+Deno.test("DiskLog names producers in each segment, also in one without events", async () => {
   const folder = new MemoryFolder();
   const { log, producers } = await open(folder, { keepBytes: 1_048_576 });
   add(log, producers, "early", 5);
@@ -211,14 +233,18 @@ Deno.test("DiskLog names producers in each segment, also when the last one has n
   const last = [...folder.files.keys()].sort().at(-1)!;
   for (const isEmpty of [false, true]) {
     const crashed = folder.crash();
-    if (isEmpty) { // as a crash leaves it before the first block
+    if (isEmpty) { // as a crash leaves it before the first event
       const file = crashed.files.get(last)!;
-      file.bytes = file.bytes.slice(0, file.bytes.indexOf(10) + 1);
+      const events = textOf(file.bytes).indexOf('"events":1');
+      const start = textOf(file.bytes).lastIndexOf("\n", events) + 1;
+      file.bytes = file.bytes.slice(0, start);
     }
     const { log: next, producers: found } = await open(crashed, { keepBytes: 1_048_576 });
     assertEquals(takenOf(found).get("early"), 5);
     assertEquals(takenOf(found).get("late"), (await lastOf(next)).get("late"));
+    add(next, found, "late", 1);
     await next.close();
+    assertEquals(await Array.fromAsync(surveyLog(crashed, true)), []);
   }
 });
 
@@ -254,12 +280,26 @@ Deno.test("DiskLog whose disk fails does not count what it could not keep", asyn
   await mended.promise;
   const [a] = [...producers];
   assertEquals([a!.taken, a!.faulted], [5, 5]);
-  add(log, producers, "b", 1);
-  await synced(log);
   const { log: next, producers: found } = await open(folder.crash());
   const again = [...found].find(({ id }) => id === "a")!;
   assertEquals(again.faulted, 5);
-  const claim = { id: "a", sent: 5, settled: 3 };
+  const claim = claimOf("a", 5, 3);
   assertEquals(found.answer(again, claim, true, false), { taken: null, exact: false });
   await Promise.all([log.close(), next.close()]);
+});
+
+Deno.test("DiskLog that is damaged cannot tell of producers that it does not know", async () => {
+  const folder = new MemoryFolder();
+  const { log, producers } = await open(folder);
+  for (const id of ["a", "b", "c"]) {
+    add(log, producers, id, 1);
+    await synced(log);
+  }
+  await log.close();
+  const [file] = [...folder.files.values()];
+  file!.bytes[textOf(file!.bytes).indexOf("b.1")]! ^= 1;
+  const { log: next, producers: found } = await open(folder);
+  assertEquals(takenOf(found), new Map([["a", 1], ["c", 1], ["b", 1]]));
+  assert(found.hasForgotten);
+  await next.close();
 });

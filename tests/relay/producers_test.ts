@@ -15,6 +15,7 @@ interface Claim {
   readonly id: string;
   readonly sent: number;
   readonly settled: number;
+  readonly attempt?: number;
   readonly epoch?: string;
 }
 
@@ -24,8 +25,13 @@ async function counting(options: RelayOptions = {}): Promise<Relay> {
   return relay;
 }
 
-const hello = (producer: Claim, others = {}) =>
-  `${JSON.stringify({ control: "hello", version: 1, ack: true, producer, ...others })}\n`;
+let attempts = 0;
+
+/** The hello of a producer, whose attempt is a later one than those before unless it says so. */
+function hello(claim: Claim, others = {}): string {
+  const producer = { attempt: ++attempts, ...claim };
+  return `${JSON.stringify({ control: "hello", version: 1, ack: true, producer, ...others })}\n`;
+}
 
 /** Returns the welcome of a client. */
 async function welcomeOf(peer: Peer): Promise<{ producer?: object; history: { epoch: string } }> {
@@ -81,6 +87,8 @@ Deno.test("Relay ignores a producer that is not valid", async () => {
     const producer of [
       null,
       [],
+      { ...first, attempt: -1 },
+      { ...first, attempt: "1" },
       { ...first, id: "" },
       { ...first, id: "x".repeat(65) },
       { ...first, id: 7 },
@@ -112,6 +120,50 @@ Deno.test("Relay ends the earlier connection of a producer, and takes nothing mo
   await until(() => namesOf(reader).length === 3);
   assertEquals(namesOf(reader).slice(0, taken), ["a", "b"].slice(0, taken));
   await next[Symbol.asyncDispose]();
+});
+
+Deno.test("Relay takes nothing from an earlier attempt whose hello arrives late", async () => {
+  await using relay = await counting();
+  await using reader = await join(relay);
+  await using present = await connect(relay, { ...first, attempt: 1002 }, '{"event":"a"}\n');
+  await present.sees('{"control":"ack","events":1}');
+  await using late = await join(relay);
+  await late.send(hello({ ...first, attempt: 1001 }) + '{"event":"late"}\n'.repeat(100));
+  assertMatch((await late.lines()).join(), /^\{"event":"a".*|"reason":"replaced"/);
+  assertFalse(late.text.includes('"welcome"'));
+  await present.send('{"event":"b"}\n');
+  await reader.sees('"b"');
+  assertEquals(namesOf(reader), ["a", "b"]);
+  const { history: { epoch } } = await welcomeOf(present);
+  await using next = await connect(relay, { ...first, attempt: 1003, sent: 5, epoch });
+  assertEquals((await welcomeOf(next)).producer, { taken: 2, exact: true });
+});
+
+Deno.test("Relay forgets producers and readers that have left while they waited", async () => {
+  using folder = new TempFolder();
+  const { syncData } = Deno.FsFile.prototype;
+  const disk = Promise.withResolvers<void>();
+  await using relay = await counting({ history: { folder: `${folder.path}/log` } });
+  const { epoch } = relay.stats().history!;
+  Deno.FsFile.prototype.syncData = async function () {
+    await disk.promise;
+    await syncData.call(this);
+  };
+  try {
+    await using one = await connect(relay, first, '{"event":"a"}\n');
+    const two = await join(relay);
+    await two.send(hello({ ...first, sent: 1, epoch }, { offsets: true }) + "no line\n");
+    await one.lines();
+    two.close();
+    disk.resolve();
+    await until(() => relay.stats().history!.synced === 1);
+    await until(() => relay.clients.length === 0);
+  } finally {
+    disk.resolve();
+    Deno.FsFile.prototype.syncData = syncData;
+  }
+  await using next = await connect(relay, { ...first, sent: 1, epoch });
+  assertEquals((await welcomeOf(next)).producer, { taken: 1, exact: true });
 });
 
 Deno.test("Relay cannot tell what became of events if it has refused one of them", async () => {
