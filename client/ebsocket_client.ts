@@ -877,7 +877,7 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * setTimeout(() => client.close(), 10);
    * for await (const status of client.status()) {
    *   if (status.type === "connected") console.log("Connected to", status.address);
-   *   if (status.type === "disconnected") console.log("Lost:", status.unconfirmed);
+   *   if ("unconfirmed" in status) console.log("May be lost:", status.unconfirmed);
    *   if (status.type === "closed") console.log("Closed:", status.info.reason);
    * }
    * ```
@@ -937,7 +937,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
    * are not read either.
    *
    * @returns Resolves when the events have been taken or acknowledged.
-   * @throws {ConnectionClosedError} If the connection ends first, or there has never been one.
+   * @throws {ConnectionClosedError} If the connection ends first and the server cannot tell on the next
+   * one what it has taken, as a relay with a history can; or if there has never been one.
    */
   async flush(): Promise<void> {
     await this.#sender.flush();

@@ -119,7 +119,7 @@ export class Outbox {
     return this.#accepted - this.lines.length - this.#doubt.length;
   }
 
-  /** The number of lines for the next connection, with those that it may need. */
+  /** The number of lines for the next connection, with those that the server may turn out to have. */
   get waiting(): number {
     return this.lines.waiting + this.#doubt.filter((line) => line !== null).length;
   }

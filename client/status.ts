@@ -83,7 +83,7 @@ export interface DisconnectedStatus<M extends object = OpenEvents> {
   readonly unconfirmed: readonly EventOf<M>[];
   /** Whether the server acknowledges events, so that `unconfirmed` is complete. */
   readonly acknowledged: boolean;
-  /** The number of events queued for the next connection, with those that are sent if they are missing. */
+  /** The number of events for the next connection, with those that the relay may turn out to have. */
   readonly waiting: number;
   /** The delay before the next attempt, in milliseconds. */
   readonly retryInMs: number;
@@ -108,7 +108,8 @@ export interface ReconnectedStatus<M extends object = OpenEvents> {
   readonly afterMs: number;
   /**
    * The events of earlier connections of which the relay cannot say whether it has taken them. They are
-   * not sent again. Empty if it has lost nothing: they have all arrived, or are sent now.
+   * not sent again. Mostly empty: the relay has taken the events in doubt, or they are sent now. Also
+   * empty for a reader that comes later.
    */
   readonly unconfirmed: readonly EventOf<M>[];
   /** The number of events queued in the meantime. They are sent now. */

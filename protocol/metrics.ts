@@ -226,6 +226,13 @@ export const METRICS: readonly Metric[] = [
     read: ({ history }) => history ? [[history.catchingUp]] : [],
   },
   {
+    name: "ebsockets.history.producers",
+    kind: "UpDownCounter",
+    unit: "{client}",
+    description: "Clients, connected or not, whose events are counted so that each is taken once",
+    read: ({ history }) => history ? [[history.producers]] : [],
+  },
+  {
     name: "process.memory.usage",
     kind: "UpDownCounter",
     unit: "By",

@@ -91,6 +91,8 @@ export interface HistoryStats {
   readonly namesRefused: number;
   /** The clients that are catching up. */
   readonly catchingUp: number;
+  /** The clients, connected or not, whose events the relay counts so that it takes each once. */
+  readonly producers: number;
 }
 
 /** The cluster of a relay, as that relay sees it. */
@@ -368,6 +370,7 @@ const HISTORY_FIGURES = [
   "names",
   "namesRefused",
   "catchingUp",
+  "producers",
 ] satisfies (keyof HistoryStats)[];
 
 function isRelay(value: unknown): boolean {

@@ -300,7 +300,7 @@ export class HistoryGateway implements HistoryPort {
 
   /** Returns the state of the history. */
   stats(): HistoryStats {
-    const { log, lastValues } = this.#keeper;
+    const { log, lastValues, producers } = this.#keeper;
     this.#settle();
     const { epoch, first, head, bytes, synced, isBroken } = log;
     let catchingUp = 0;
@@ -317,6 +317,7 @@ export class HistoryGateway implements HistoryPort {
       names: lastValues.size,
       namesRefused: lastValues.refused,
       catchingUp,
+      producers: producers.size,
     };
   }
 

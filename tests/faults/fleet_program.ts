@@ -93,6 +93,7 @@ class Member {
       switch (status.type) {
         case "connected":
         case "reconnected":
+          if (status.type === "reconnected") this.#doubt("unconfirmed", status.unconfirmed);
           this.#id = status.id;
           this.#proof = this.#last + 1;
           this.#publish(1);

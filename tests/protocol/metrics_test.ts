@@ -85,6 +85,7 @@ Deno.test("The metrics of a history are its figures, and absent without one", ()
     names: 3,
     namesRefused: 2,
     catchingUp: 1,
+    producers: 6,
   });
   const figures = {
     events: 5,
@@ -93,6 +94,7 @@ Deno.test("The metrics of a history are its figures, and absent without one", ()
     evicted: 4,
     names: 3,
     "names.refused": 2,
+    producers: 6,
     clients: 1,
   };
   for (const [name, value] of Object.entries(figures)) {

@@ -716,6 +716,7 @@ Deno.test("Relay reports its history in its statistics", async () => {
     names: 1,
     namesRefused: 0,
     catchingUp: 0,
+    producers: 0,
   };
   assertEquals(relay.stats().history, expected);
   const answer = await ask(one, { control: "stats" });

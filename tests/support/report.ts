@@ -42,6 +42,7 @@ export function historyStats(history: Partial<HistoryStats> = {}): HistoryStats 
     names: 0,
     namesRefused: 0,
     catchingUp: 0,
+    producers: 0,
     ...history,
   };
 }
