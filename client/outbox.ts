@@ -34,6 +34,9 @@ type DropListener = (line: Uint8Array, reason: DropReason) => void;
 /** Number of pairs of characters of the ID of a producer: 96 random bits. */
 const ID_PAIRS = 8;
 
+/** The fate of events that may or may not have been taken, for messages. */
+const ENDED = "in flight when the connection ended";
+
 /** What a server says of the lines that it takes. */
 export interface OutboxTerms {
   /** Whether it acknowledges them. */
@@ -129,8 +132,7 @@ export class Outbox {
     const settled = this.#sentBefore;
     const { length } = this.#doubt;
     const epoch = length > 0 && this.#history && { epoch: this.#history.epoch };
-    const attempt = ++this.#attempts;
-    return { id: this.#id, sent: settled + length, settled, attempt, ...epoch };
+    return { id: this.#id, sent: settled + length, settled, attempt: ++this.#attempts, ...epoch };
   }
 
   /** The number of lines that servers have acknowledged. */
@@ -249,22 +251,21 @@ export class Outbox {
     this.#maxLineBytes = Infinity;
     this.#settledHere = this.#acknowledged = this.#unacknowledged = 0;
     const unconfirmed = this.#resolveDoubt(producer);
-    if (unconfirmed.length > 0) this.#failFlushes("in doubt, and the server cannot tell");
+    if (unconfirmed.length > 0) this.#failFlushes(ENDED);
     this.#resolveFlushes();
     return unconfirmed;
   }
 
   #resolveDoubt(producer: ProducerAnswer | undefined): Uint8Array[] {
     const doubt = this.takeDoubt();
-    const { taken = null, exact = false } = producer ?? {};
-    const count = taken === null
-      ? 0
-      : Math.min(Math.max(0, taken - this.#sentBefore), doubt.length);
+    const taken = producer?.taken ?? null;
+    const count = Math.min(Math.max(0, (taken ?? 0) - this.#sentBefore), doubt.length);
     this.#sentBefore = taken ?? this.#sentBefore + doubt.length;
     this.#acknowledgedBefore += count;
     const left = doubt.slice(count).filter((line) => line !== null);
     const { kept = [] } = this.#history ?? {};
-    const isUntaken = (line: Uint8Array) => taken !== null && mayRepeat(line, exact, kept);
+    const isUntaken = (line: Uint8Array) =>
+      taken !== null && mayRepeat(line, producer!.exact, kept);
     const again = new Set(left.filter(isUntaken));
     this.lines.putBack([...again]);
     return left.filter((line) => !again.has(line));
@@ -309,8 +310,7 @@ export class Outbox {
     else this.#sentBefore += uncertain.length;
     const unconfirmed = this.#isCounted ? uncertain.filter((line) => !mayRepeat(line)) : uncertain;
     this.#keepWaiting((line) => !this.#withdrawn.has(line));
-    const hasDoubtAlone = this.#isCounted && unconfirmed.length === 0;
-    if (!hasDoubtAlone) this.#failFlushes("in flight when the connection ended");
+    if (!this.#isCounted || unconfirmed.length > 0) this.#failFlushes(ENDED);
     this.#releaseRoom();
     return [...unconfirmed, ...this.#keepWaiting((line) => !this.#connectionOnly.has(line))];
   }

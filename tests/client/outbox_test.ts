@@ -376,7 +376,7 @@ Deno.test("Outbox reports lines in doubt as unconfirmed if the relay cannot tell
     const flushed = assertRejects(
       () => outbox.flush(),
       Error,
-      "in doubt, and the server cannot tell",
+      "in flight when the connection ended",
     );
     const duplex = new FakeDuplex();
     const connection = new LineConnection(duplex, ["127.0.0.1", 1]);
