@@ -9,7 +9,7 @@
  */
 
 import type { KeptBlock } from "./kept_block.ts";
-import type { EventLog } from "./log.ts";
+import type { KeptLog } from "./log.ts";
 
 /** What is known of the events from one offset to another. */
 interface Known {
@@ -22,11 +22,11 @@ interface Known {
 
 /** Reads the blocks of a log for one reader. */
 export class BlockCursor {
-  readonly #log: EventLog;
+  readonly #log: KeptLog;
   #known: Known | null = null;
 
   /** Creates a cursor without a place. */
-  constructor(log: EventLog) {
+  constructor(log: KeptLog) {
     this.#log = log;
   }
 

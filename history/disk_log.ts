@@ -184,6 +184,14 @@ export class DiskLog implements EventLog {
     return this.#tail.head;
   }
 
+  get events(): number {
+    return this.head - this.first + 1;
+  }
+
+  get evicted(): number {
+    return this.first - 1;
+  }
+
   get first(): number {
     const oldest = this.#segments[0]?.first ?? this.synced + 1;
     return Math.max(oldest, this.#expired + 1, this.head - this.#rules.keepCount + 1);
@@ -473,6 +481,10 @@ export class DiskLog implements EventLog {
     const offset = segments[i] && await this.#reading(segments[i].offsetAt(at));
     const found = offset ?? segments[i + 1]?.first ?? this.#tail.since(time);
     return Math.max(this.first, Math.min(found, this.head + 1));
+  }
+
+  look(): null {
+    return null;
   }
 
   bytesAfter(offset: number): number {

@@ -52,14 +52,16 @@ export function extract(
   maxBytes: number,
 ): Extract {
   const isChosen = chooser(block, choice);
-  let line = from - block.first;
-  const end = Math.min(to - block.first + 1, block.count, line + MAX_LINES);
+  let line = block.lineFrom(from);
+  const stop = block.lineFrom(to + 1);
+  const end = Math.min(stop, line + MAX_LINES);
   const lines: number[] = [];
   let size = 0;
   for (; line < end && size < maxBytes; line++) {
     if (!isChosen(line)) continue;
     lines.push(line);
-    size += block.startOf(line + 1) - block.startOf(line) + addedLength(block.first + line, form);
+    const added = addedLength(block.offsetOf(line), form);
+    size += block.startOf(line + 1) - block.startOf(line) + added;
   }
   const bytes = size > 0 ? new Uint8Array(size) : NOTHING;
   let at = 0;
@@ -69,9 +71,10 @@ export function extract(
     let end = block.startOf(line + 1);
     // Unchanged lines that are adjacent are copied in one go.
     while (!form.hasOffset && lines[i] === lines[i - 1]! + 1) end = block.startOf(lines[i++]! + 1);
-    at = writeLine(bytes, at, block.memory, start, end, block.first + line, form);
+    at = writeLine(bytes, at, block.memory, start, end, block.offsetOf(line), form);
   }
-  return { bytes, events: lines.length, to: block.first + line - 1 };
+  const lookedTo = line < stop ? block.offsetOf(line) - 1 : Math.min(to, block.last);
+  return { bytes, events: lines.length, to: lookedTo };
 }
 
 /** Returns by how many bytes an event gets longer. */
@@ -126,8 +129,8 @@ export interface Found {
 export function findLast(block: KeptBlock, to: number, choice: LineChoice, count: number): Found {
   const isChosen = chooser(block, choice);
   let found: Found = { count: 0 };
-  for (let line = to - block.first; line >= 0 && found.count < count; line--) {
-    if (isChosen(line)) found = { count: found.count + 1, offset: block.first + line };
+  for (let line = block.lineFrom(to + 1) - 1; line >= 0 && found.count < count; line--) {
+    if (isChosen(line)) found = { count: found.count + 1, offset: block.offsetOf(line) };
   }
   return found;
 }

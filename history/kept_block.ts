@@ -34,9 +34,14 @@ interface NamePlace {
   readonly end: number;
 }
 
-/** Consecutive events of the history. Lines are only ever added, at the end. */
+/**
+ * Consecutive events of the history. Lines are only ever added, at the end.
+ *
+ * A block covers all offsets from {@link first} to {@link last}. In a log without gaps, each of them
+ * is that of an event. In the log of a cluster, some are of none.
+ */
 export class KeptBlock {
-  /** The offset of the first event. */
+  /** The least offset that the block covers. */
   readonly first: number;
   /** The number of events. */
   count = 0;
@@ -66,11 +71,18 @@ export class KeptBlock {
   #places: Map<number, NamePlace> | null = null;
   /** Pairs of a line and the sender of this line and those after it. */
   readonly #senders: number[] = [];
+  /** Pairs of a line and its offset, where this is not the one after the line before. */
+  readonly #jumps: number[] = [];
+  #last: number;
+  /** The offset after that of the last event. */
+  #next: number;
 
   /** Creates a block without events, which has room for as many bytes as `memory` has. */
   constructor(first: number, memory: Uint8Array<ArrayBuffer>) {
     this.first = first;
     this.memory = memory;
+    this.#last = first - 1;
+    this.#next = first;
   }
 
   /** The lines, each with its `\n`. */
@@ -88,16 +100,31 @@ export class KeptBlock {
     return this.memory.length - this.#size;
   }
 
-  /** The offset of the last event. */
+  /** The greatest offset that the block covers, mostly that of the last event. */
   get last(): number {
-    return this.first + this.count - 1;
+    return this.#last;
+  }
+
+  /** Covers the offsets up to this one, which are of no event. */
+  cover(offset: number): void {
+    this.#last = offset;
   }
 
   /**
    * Adds `count` events of one sender, the lines from `start` to `end`. There must be room. `lines` may
-   * be the memory of the block, in which lines move to the front.
+   * be the memory of the block, in which lines move to the front. `offset` is that of the first one.
    */
-  add(lines: Uint8Array, start: number, end: number, count: number, sender: number): void {
+  add(
+    lines: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    sender: number,
+    offset: number = this.#last + 1,
+  ): void {
+    if (offset !== this.#next) this.#jumps.push(this.count, offset);
+    this.#next = offset + count;
+    this.#last = this.#next - 1;
     if (sender !== NO_SENDER && this.#senders.at(-1) !== sender) {
       this.#senders.push(this.count, sender);
     }
@@ -117,6 +144,22 @@ export class KeptBlock {
     const senders = this.#senders;
     const next = lowest(senders.length / 2, (i) => senders[2 * i]! > line);
     return next === 0 ? NO_SENDER : senders[2 * next - 1]!;
+  }
+
+  /** Returns the offset of a line, by the number of the line. */
+  offsetOf(line: number): number {
+    const jumps = this.#jumps;
+    const next = lowest(jumps.length / 2, (i) => jumps[2 * i]! > line);
+    return next === 0 ? this.first + line : jumps[2 * next - 1]! + line - jumps[2 * next - 2]!;
+  }
+
+  /** Returns the number of the first line whose offset is not less than this one. */
+  lineFrom(offset: number): number {
+    const jumps = this.#jumps;
+    const next = lowest(jumps.length / 2, (i) => jumps[2 * i + 1]! > offset);
+    const [line, first] = next === 0 ? [0, this.first] : jumps.slice(2 * next - 2);
+    const end = 2 * next < jumps.length ? jumps[2 * next]! : this.count;
+    return Math.max(0, Math.min(line! + offset - first!, end));
   }
 
   /** Returns where a line starts. The number of lines may be given, for the end of the last one. */

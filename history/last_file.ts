@@ -5,10 +5,6 @@
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
-import { readNumber, readString } from "../protocol/envelope.ts";
-import { LineValidator, MAX_MAX_DEPTH, OFFSET } from "../protocol/validator.ts";
-import { addedLength, STAMPED, writeLine } from "./extract.ts";
 import { type KeptBlock, NO_SENDER } from "./kept_block.ts";
 import { LastValues } from "./last_values.ts";
 import type { EventLog } from "./log.ts";
@@ -22,6 +18,7 @@ import {
   FORMAT_VERSION,
   itemAt,
 } from "./segment_format.ts";
+import { stamp, unstamp } from "./stamped_lines.ts";
 
 /** The name of the file. */
 export const LAST_FILE = "last.ndjson";
@@ -56,9 +53,8 @@ function* partsOf(values: LastValues, epoch: string, through: number): Generator
     bytes = 0;
     return encoded;
   };
-  for (const { offset, line } of values) {
-    const part = new Uint8Array(line.length + addedLength(offset, STAMPED));
-    writeLine(part, 0, line, 0, line.length, offset, STAMPED);
+  for (const value of values) {
+    const part = stamp(value);
     lines.push(part);
     bytes += part.length;
     if (bytes >= PART_BYTES) yield block();
@@ -118,18 +114,8 @@ function addLines(
   filter: NameFilter,
   values: LastValues,
 ): void {
-  const validator = new LineValidator(MAX_MAX_DEPTH).open(bytes);
-  for (let at = start; at < end; at = validator.end + 1) {
-    validator.validate(at);
-    const name = readString(bytes, validator.nameStart - 1);
-    if (!filter.matches(name)) continue;
-    const offset = readNumber(bytes, validator.valueAt(OFFSET))!;
-    const member = validator.keyAt(OFFSET);
-    const line = concat([
-      bytes.subarray(at, member),
-      bytes.subarray(member + addedLength(offset, STAMPED), validator.end + 1),
-    ]);
-    values.set({ name, offset, line, sender: NO_SENDER });
+  for (const value of unstamp(bytes, start, end)) {
+    if (filter.matches(value.name)) values.set(value);
   }
 }
 
@@ -141,11 +127,11 @@ function addBlock(
   values: LastValues,
 ): void {
   const { bytes } = block;
-  const end = Math.min(block.last, to) - block.first + 1;
-  for (let line = Math.max(0, from - block.first); line < end; line++) {
+  const end = block.lineFrom(to + 1);
+  for (let line = block.lineFrom(from); line < end; line++) {
     const name = block.names[block.nameOf(line)]!;
     if (!filter.matches(name)) continue;
     const text = bytes.slice(block.startOf(line), block.startOf(line + 1));
-    values.set({ name, offset: block.first + line, line: text, sender: NO_SENDER });
+    values.set({ name, offset: block.offsetOf(line), line: text, sender: NO_SENDER });
   }
 }

@@ -35,6 +35,13 @@ export class LastValues {
     this.#bytes = other.#bytes;
   }
 
+  /** Returns those up to an offset. */
+  upTo(offset: number): LastValues {
+    const values = new LastValues();
+    for (const value of this.#values.values()) if (value.offset <= offset) values.set(value);
+    return values;
+  }
+
   /** Iterates over the events, in the order of their offsets. */
   [Symbol.iterator](): IterableIterator<LastValue> {
     return this.#values.values();
@@ -48,6 +55,11 @@ export class LastValues {
   /** The number of names. */
   get size(): number {
     return this.#values.size;
+  }
+
+  /** Returns the last event of a name. */
+  get(name: string): LastValue | undefined {
+    return this.#values.get(name);
   }
 
   /** Keeps an event, which has a greater offset than all before it. */

@@ -27,38 +27,70 @@ export interface LogSink {
   onMended(): void;
 }
 
-/** The kept events of a relay. Offsets have no gaps. The oldest events are dropped first. */
-export interface EventLog {
+/**
+ * The kept events of a relay, as those see them that read them. Offsets increase. The oldest events
+ * are dropped first.
+ */
+export interface KeptLog {
   /** The name of the log. Offsets of different logs have nothing to do with each other. */
   readonly epoch: string;
   /** The least offset that is left, or that of the next event if none is left. */
   readonly first: number;
   /** The offset of the last event that clients may receive, or 0. */
   readonly head: number;
-  /**
-   * The offset of the last event that was added, or 0. It is greater than {@link head} while events
-   * have to be on the disk before clients receive them, and are not yet.
-   */
-  readonly added: number;
+  /** Number of kept events, as far as is known. */
+  readonly events: number;
+  /** Number of events that were dropped because of a limit, as far as is known. */
+  readonly evicted: number;
   /** The size of the blocks of the kept events, in bytes. */
   readonly bytes: number;
-  /** Whether events count as kept some time after they were added, see {@link LogSink.onSynced}. */
-  readonly keepsLater: boolean;
   /** The offset up to which events count as kept, and may be acknowledged. */
   readonly synced: number;
   /** Whether no event is kept at the moment. Then none may be added. */
   readonly isBroken: boolean;
-  /** Whether senders should wait for {@link whenRoom}. */
-  readonly isFull: boolean;
-  /** Sets who is told. */
-  watch(sink: LogSink): void;
-  /** Resolves when senders need not wait any more. */
-  whenRoom(): Promise<void>;
   /**
    * Returns the last offset that events of an epoch and of this log have in common: that of the last
    * event in the present epoch. Returns `undefined` if they have none.
    */
   throughOf(epoch: string): number | undefined;
+  /**
+   * Returns the block that contains the event with this offset, from `first` to `head`. If it is
+   * damaged, returns the next one that is not.
+   */
+  read(offset: number): KeptBlock | Promise<KeptBlock>;
+  /**
+   * Returns the least offset of an event that may have been added at the time `time` or later, or
+   * that of the next event. An earlier event may be among them, by some milliseconds.
+   */
+  since(time: number): number | Promise<number>;
+  /**
+   * Returns a promise that resolves when enough is known to answer a reader that has a position, or
+   * only the offset of one, or `null` if it is.
+   */
+  look(position: { readonly epoch?: string; readonly offset: number }): Promise<void> | null;
+  /** Returns about how many bytes of events follow the event with this offset. */
+  bytesAfter(offset: number): number;
+  /** Drops the events that have become too old. */
+  expire(now: number): void;
+  /** Ends the log in order. */
+  close(): Promise<void>;
+}
+
+/** A log to which one relay adds events. Offsets have no gaps. */
+export interface EventLog extends KeptLog {
+  /**
+   * The offset of the last event that was added, or 0. It is greater than {@link head} while events
+   * have to be on the disk before clients receive them, and are not yet.
+   */
+  readonly added: number;
+  /** Whether events count as kept some time after they were added, see {@link LogSink.onSynced}. */
+  readonly keepsLater: boolean;
+  /** Sets who is told. */
+  watch(sink: LogSink): void;
+  /** Whether senders should wait for {@link whenRoom}. */
+  readonly isFull: boolean;
+  /** Resolves when senders need not wait any more. */
+  whenRoom(): Promise<void>;
   /**
    * Adds `count` events of one sender.
    *
@@ -83,20 +115,4 @@ export interface EventLog {
    * @param taken The number of the last of them among all events of the producer.
    */
   count(producer: Producer, count: number, taken: number): void;
-  /**
-   * Returns the block that contains the event with this offset, from `first` to `head`. If it is
-   * damaged, returns the next one that is not.
-   */
-  read(offset: number): KeptBlock | Promise<KeptBlock>;
-  /**
-   * Returns the least offset of an event that may have been added at the time `time` or later, or
-   * that of the next event. An earlier event may be among them, by some milliseconds.
-   */
-  since(time: number): number | Promise<number>;
-  /** Returns about how many bytes of events follow the event with this offset. */
-  bytesAfter(offset: number): number;
-  /** Drops the events that have become too old. */
-  expire(now: number): void;
-  /** Ends the log in order. */
-  close(): Promise<void>;
 }

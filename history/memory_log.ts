@@ -91,6 +91,14 @@ export class MemoryLog implements EventLog {
     return epoch === this.epoch ? this.head : undefined;
   }
 
+  get events(): number {
+    return this.head - this.first + 1;
+  }
+
+  get evicted(): number {
+    return this.first - 1;
+  }
+
   get first(): number {
     return Math.max(this.#dropped, this.head - this.#limits.keepCount) + 1;
   }
@@ -102,9 +110,9 @@ export class MemoryLog implements EventLog {
     count: number,
     sender: number,
     now: number,
+    offset: number = this.head + 1,
   ): number {
-    const offset = this.head + 1;
-    while (start < end) {
+    for (let at = offset; start < end;) {
       const entry = this.#entries.at(-1);
       const room = entry ? entry.block.room : 0;
       // The common case, in which nothing is counted or searched.
@@ -116,9 +124,10 @@ export class MemoryLog implements EventLog {
         continue;
       }
       const part = fits ? count : countLines(lines, start, cut);
-      this.#add(entry!, lines, start, cut, part, sender, now);
+      this.#add(entry!, lines, start, cut, part, sender, now, at);
       start = cut;
       count -= part;
+      at += part;
     }
     this.#shrink();
     return offset;
@@ -142,12 +151,21 @@ export class MemoryLog implements EventLog {
     count: number,
     sender: number,
     now: number,
+    offset: number,
   ): void {
-    if (marks.length === 0 || now - marks.at(-1)! >= MARK_MS) marks.push(this.head + 1, now);
-    block.add(lines, start, end, count, sender);
-    this.head += count;
+    if (marks.length === 0 || now - marks.at(-1)! >= MARK_MS) marks.push(offset, now);
+    block.add(lines, start, end, count, sender, offset);
+    this.head = offset + count - 1;
     this.#added += end - start;
     this.bytes += end - start;
+  }
+
+  /** Goes on after an offset, since those up to it are of no event. */
+  cover(offset: number): void {
+    const last = this.#entries.at(-1);
+    if (last) last.block.cover(offset);
+    else this.#dropped = offset;
+    this.head = offset;
   }
 
   /** Drops the oldest blocks while they are too many bytes, or no event of theirs is left. */
@@ -193,11 +211,15 @@ export class MemoryLog implements EventLog {
     return Math.max(this.first, k < marks.length ? marks[k]! : next);
   }
 
+  look(): null {
+    return null;
+  }
+
   bytesAfter(offset: number): number {
     const next = Math.max(offset + 1, this.first);
     if (next > this.head) return 0;
     const { block, before } = this.#entryOf(next);
-    return this.#added - before - block.startOf(next - block.first);
+    return this.#added - before - block.startOf(block.lineFrom(next));
   }
 
   expire(now: number): void {

@@ -6,7 +6,7 @@
  */
 
 import type { LastValues } from "../history/last_values.ts";
-import type { EventLog } from "../history/log.ts";
+import type { KeptLog } from "../history/log.ts";
 import type { HistoryRules } from "../history/options.ts";
 import type { Producer, Producers } from "../history/producers.ts";
 import type { LineConnection } from "../net/line_connection.ts";
@@ -26,7 +26,7 @@ import type { HistoryStats } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import { CatchUp } from "./catch_up.ts";
 import type { HistoryPort } from "./control_handler.ts";
-import { HistoryRouter, type Keeper } from "./history_router.ts";
+import type { HistoryRouting, Keeper } from "./history_router.ts";
 import { PastRead } from "./past_read.ts";
 import { type Replay, type Wish, wishFrom } from "./replay.ts";
 import { ReplayScheduler } from "./replay_scheduler.ts";
@@ -83,7 +83,9 @@ interface Place {
 export interface HistoryParts {
   readonly router: Router<LineConnection>;
   /** Where events are kept. */
-  readonly log: EventLog;
+  readonly log: KeptLog;
+  /** Keeps and passes on the events of clients. */
+  readonly routing: HistoryRouting;
   readonly rules: HistoryRules;
   /** Whether clients receive their own events. */
   readonly echo: boolean;
@@ -91,8 +93,8 @@ export interface HistoryParts {
   readonly maxPendingBytes: number;
   /** The last events of names so far. */
   readonly lastValues: LastValues;
-  /** The producers so far. */
-  readonly producers: Producers;
+  /** The producers so far, or `null` if they are not counted. */
+  readonly producers: Producers | null;
   /** Called when a part of the log is complete. What is needed of older parts must be saved then. */
   readonly onSegment: () => Promise<void>;
   /** Called before events are kept again. The last events of names that are lost are forgotten then. */
@@ -114,7 +116,7 @@ export interface HistorySink {
 /** The history of one relay. */
 export class HistoryGateway implements HistoryPort {
   /** Passes on and keeps the events of clients. */
-  readonly routing: HistoryRouter;
+  readonly routing: HistoryRouting;
 
   readonly #router: Router<LineConnection>;
   readonly #sink: HistorySink;
@@ -122,6 +124,7 @@ export class HistoryGateway implements HistoryPort {
   readonly #source: ReplaySource;
   readonly #scheduler: ReplayScheduler;
   readonly #readers = new Map<LineConnection, Reader>();
+  readonly #producers: Producers | null;
   /** The client of each producer. It may have left, and still have events to be taken. */
   readonly #owners = new Map<Producer, Client>();
   /** Clients that wait for what they have sent over an earlier connection to be kept. */
@@ -131,29 +134,29 @@ export class HistoryGateway implements HistoryPort {
 
   /** Creates a gateway, whose timer runs until {@link stop}. */
   constructor(parts: HistoryParts, sink: HistorySink) {
-    const { router, log, rules, echo, maxPendingBytes, onSegment, onReopen } = parts;
+    const { router, log, routing, rules, echo, maxPendingBytes, onSegment, onReopen } = parts;
     const { lastValues, producers } = parts;
     this.#router = router;
     this.#sink = sink;
+    this.#producers = producers;
     this.#keeper = {
       log,
       lastValues,
-      producers,
       rules,
       keepsSenders: !echo,
     };
-    this.routing = new HistoryRouter(router, this.#keeper);
+    this.routing = routing;
     const onFault = (fault: string) => sink.onHistoryFault(fault);
     this.#source = new ReplaySource(this.#keeper, maxPendingBytes, onFault);
     this.#scheduler = new ReplayScheduler(() => this.#source.clear());
     this.#timer = setInterval(() => this.tick(), CHECK_MS);
     unrefTimer(this.#timer);
-    log.watch({
+    routing.watch({
       onSynced: () => this.#onKept(),
       onSegment,
       onReopen,
       onBroken: (fault) => {
-        producers.fail(log.synced);
+        producers?.fail(log.synced);
         this.routing.release(Infinity);
         this.#answerUpTo(Infinity);
         onFault(fault);
@@ -163,7 +166,7 @@ export class HistoryGateway implements HistoryPort {
   }
 
   #onKept(): void {
-    const { synced } = this.#keeper.log;
+    const { synced } = this.routing;
     this.routing.kept(synced);
     this.#answerUpTo(synced);
     this.#sink.onKept(synced);
@@ -172,9 +175,23 @@ export class HistoryGateway implements HistoryPort {
   /** Closes the clients whose positions are of the epoch before. They come back, and resume. */
   #onMended(): void {
     this.routing.notKept();
-    this.#source.clear();
     this.#sink.onHistoryMended();
-    const detail = "events could not be kept for a while; connect again to learn what is missing";
+    this.endReaders("events could not be kept for a while; connect again to learn what is missing");
+  }
+
+  /** Tells clients that events were dropped before this relay has received them. */
+  tellMissing(from: number, to: number): void {
+    this.#router.flush(); // The events before it come first.
+    const gap = encodeHistoryNews({ control: "gap", from, to });
+    for (const [client, { hasOffsets, catchUp }] of this.#readers) {
+      if (hasOffsets && !catchUp) client.send(gap, 0);
+    }
+    this.#sink.onHistoryFault(`the events ${from} to ${to} were dropped before they were read`);
+  }
+
+  /** Closes the clients with a position, which is of an epoch that has ended. */
+  endReaders(detail: string): void {
+    this.#source.clear();
     for (const [client, { hasOffsets, catchUp, reads }] of this.#readers) {
       if (hasOffsets || catchUp || reads.size > 0) client.close("overloaded", detail);
     }
@@ -182,9 +199,7 @@ export class HistoryGateway implements HistoryPort {
 
   /** The offset up to which events have to be kept before they are acknowledged, or `null`. */
   get unkept(): number | null {
-    const { isBroken, added, synced } = this.#keeper.log;
-    if (isBroken) return Infinity;
-    return added > synced ? added : null;
+    return this.routing.unkept;
   }
 
   /**
@@ -197,8 +212,7 @@ export class HistoryGateway implements HistoryPort {
 
   /** Returns a promise that resolves when senders need not wait any more, or `null`. */
   whenRoom(): Promise<void> | null {
-    const { log } = this.#keeper;
-    return log.isFull && !log.isBroken ? log.whenRoom() : null;
+    return this.routing.whenRoom();
   }
 
   /** Stops the timer and the replays. Resolves when everything is kept. */
@@ -214,12 +228,14 @@ export class HistoryGateway implements HistoryPort {
    */
   greet(client: Client, hello: Hello): Greeting | Promise<Greeting | undefined> | undefined {
     const { producer: claim } = hello;
-    if (!claim) return { history: this.#termsFor(client, hello) };
-    const producer = this.#claim(client, claim);
+    const producers = this.#producers;
+    if (!claim || !producers) return { history: this.#termsFor(client, hello) };
+    const producer = this.#claim(client, producers, claim);
     if (!producer) return undefined;
     const answer = () => {
       if (!client.recipient.open) return undefined;
-      return { history: this.#termsFor(client, hello), producer: this.#answer(producer, claim) };
+      const history = this.#termsFor(client, hello);
+      return { history, producer: this.#answer(producers, producer, claim) };
     };
     const { offset } = producer;
     if (offset <= this.#keeper.log.synced) return answer();
@@ -232,8 +248,8 @@ export class HistoryGateway implements HistoryPort {
    * Returns the producer that a client says to be. Nothing more is taken from its earlier connection.
    * Returns `null` if this one is the earlier one, whose `hello` has taken long.
    */
-  #claim(client: Client, claim: ProducerClaim): Producer | null {
-    const producer = this.#keeper.producers.connect(claim);
+  #claim(client: Client, producers: Producers, claim: ProducerClaim): Producer | null {
+    const producer = producers.connect(claim);
     if (!producer) {
       this.#sink.onReplaced(client.recipient);
       return null;
@@ -248,8 +264,8 @@ export class HistoryGateway implements HistoryPort {
     return producer;
   }
 
-  #answer(producer: Producer, claim: ProducerClaim): ProducerAnswer {
-    const { log, producers } = this.#keeper;
+  #answer(producers: Producers, producer: Producer, claim: ProducerClaim): ProducerAnswer {
+    const { log } = this.#keeper;
     const { epoch = "" } = claim;
     const isContinued = log.throughOf(epoch) !== undefined;
     return producers.answer(producer, claim, isContinued, epoch === log.epoch);
@@ -288,7 +304,7 @@ export class HistoryGateway implements HistoryPort {
     if (!producer) return;
     this.routing.setProducer(client, null);
     this.#owners.delete(producer);
-    this.#keeper.producers.disconnect(producer);
+    this.#producers?.disconnect(producer);
   }
 
   /** The position of the last event. */
@@ -300,7 +316,7 @@ export class HistoryGateway implements HistoryPort {
 
   /** Returns the state of the history. */
   stats(): HistoryStats {
-    const { log, lastValues, producers } = this.#keeper;
+    const { log, lastValues } = this.#keeper;
     this.#settle();
     const { epoch, first, head, bytes, synced, isBroken } = log;
     let catchingUp = 0;
@@ -309,15 +325,15 @@ export class HistoryGateway implements HistoryPort {
       epoch,
       first,
       offset: head,
-      events: head - first + 1,
+      events: log.events,
       bytes,
       synced,
       isBroken,
-      evicted: first - 1,
+      evicted: log.evicted,
       names: lastValues.size,
       namesRefused: lastValues.refused,
       catchingUp,
-      producers: producers.size,
+      producers: this.#producers?.size ?? 0,
     };
   }
 
@@ -414,9 +430,9 @@ export class HistoryGateway implements HistoryPort {
   #wishOf(client: Client, { id, events, replay }: Question, replayer: Replay): Wish {
     const { log } = this.#keeper;
     const { since, isPartial } = replay;
-    const { epoch, head } = log;
-    const answer = (place: Place): void => {
-      client.recipient.send(encodeReplayAnswer({ id, epoch, ...place, to: head }), 0);
+    const { head } = log;
+    const answer = (place: Place, to = head): void => {
+      client.recipient.send(encodeReplayAnswer({ id, epoch: log.epoch, ...place, to }), 0);
     };
     if (typeof since === "object" && "count" in since) {
       return replayer.wishLast(id, events, since.count, (from) => answer({ from }));
@@ -429,6 +445,13 @@ export class HistoryGateway implements HistoryPort {
       }
       answer({ from: next - 1 });
       return wishFrom(id, events, next - 1);
+    }
+    const received = typeof since === "object" ? since : { offset: 0 };
+    const looked = since === "last" ? null : log.look(received);
+    if (looked) {
+      let place: Place = { from: head };
+      const locate = () => (place = this.#placeOf(since, isPartial)).from;
+      return replayer.wishLater(id, events, looked, locate, () => answer(place, log.head));
     }
     const place = this.#placeOf(since, isPartial);
     answer(place);

@@ -7,7 +7,7 @@
 
 import { NO_SENDER } from "../history/kept_block.ts";
 import type { LastValues } from "../history/last_values.ts";
-import type { EventLog } from "../history/log.ts";
+import type { EventLog, KeptLog, LogSink } from "../history/log.ts";
 import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
 import type { Producer, Producers } from "../history/producers.ts";
@@ -29,23 +29,57 @@ const NO_BLOCK = new Block(NOTHING);
 
 /** The logs of a relay, and what it keeps in them. */
 export interface Keeper {
-  readonly log: EventLog;
+  readonly log: KeptLog;
   readonly lastValues: LastValues;
-  readonly producers: Producers;
   readonly rules: HistoryRules;
   /** Whether the senders of events are kept, because a client does not receive its own. */
   readonly keepsSenders: boolean;
 }
 
+/** The same of a relay that has the log for itself. */
+export interface LogKeeper extends Keeper {
+  readonly log: EventLog;
+  readonly producers: Producers;
+}
+
 /** Makes a receipt incomplete, because the event is not kept. */
-const NOT_KEPT = new Batch();
+export const NOT_KEPT = new Batch();
 NOT_KEPT.accepted = 0;
 NOT_KEPT.isIncomplete = true;
 
+/** Where the events of clients are kept, as the history sees it. */
+export interface HistoryRouting extends Routing<LineConnection> {
+  /** How far events are kept. */
+  readonly synced: number;
+  /** How far events have to be kept before those so far are acknowledged, or `null`. */
+  readonly unkept: number | null;
+  /** Sets who is told. */
+  watch(sink: LogSink): void;
+  /** Adds the gathered events to the log. Must be called before it is read. */
+  settle(): void;
+  /** Passes on the events up to an offset that were held, which are kept now, and sends receipts. */
+  kept(offset: number): void;
+  /** Sends the receipts of events that could not be kept, as incomplete ones. */
+  notKept(): void;
+  /** Passes on the events that are held, up to an offset. */
+  release(offset: number): void;
+  /**
+   * Returns a promise that resolves when the events of a client, or of all, have been passed on, or
+   * `null` if they have.
+   */
+  whenPassed(source?: Client): Promise<void> | null;
+  /** Returns a promise that resolves when senders need not wait any more, or `null`. */
+  whenRoom(): Promise<void> | null;
+  /** Counts the events of a client as those of a producer, or no longer. */
+  setProducer(client: Client, producer: Producer | null): void;
+  /** Returns the producer whose events are those of a client, if it has one. */
+  producerOf(client: Client): Producer | undefined;
+}
+
 /** Passes the events of clients on, and keeps them. */
-export class HistoryRouter implements Routing<LineConnection> {
+export class HistoryRouter implements HistoryRouting {
   readonly #router: Router<LineConnection>;
-  readonly #keeper: Keeper;
+  readonly #keeper: LogKeeper;
   readonly #kept: NameFilter;
   readonly #lastKept: NameFilter;
   /** Whether all events are kept, and only in the log, so that their names do not matter. */
@@ -71,7 +105,7 @@ export class HistoryRouter implements Routing<LineConnection> {
   /** The number of the last of them among all events of the producer. */
   #taken = 0;
 
-  constructor(router: Router<LineConnection>, keeper: Keeper) {
+  constructor(router: Router<LineConnection>, keeper: LogKeeper) {
     const { keep, keepLast } = keeper.rules;
     this.#router = router;
     this.#keeper = keeper;
@@ -93,7 +127,25 @@ export class HistoryRouter implements Routing<LineConnection> {
     return this.#isHolding;
   }
 
-  /** Counts the events of a client as those of a producer, or no longer. */
+  get synced(): number {
+    return this.#keeper.log.synced;
+  }
+
+  get unkept(): number | null {
+    const { isBroken, added, synced } = this.#keeper.log;
+    if (isBroken) return Infinity;
+    return added > synced ? added : null;
+  }
+
+  whenRoom(): Promise<void> | null {
+    const { log } = this.#keeper;
+    return log.isFull && !log.isBroken ? log.whenRoom() : null;
+  }
+
+  watch(sink: LogSink): void {
+    this.#keeper.log.watch(sink);
+  }
+
   setProducer(client: Client, producer: Producer | null): void {
     if (producer) this.#producers.set(client, producer);
     else this.#producers.delete(client);
@@ -102,7 +154,6 @@ export class HistoryRouter implements Routing<LineConnection> {
     this.#producer = producer;
   }
 
-  /** Returns the producer whose events are those of a client, if it has one. */
   producerOf(client: Client): Producer | undefined {
     return this.#producers.get(client);
   }
@@ -309,7 +360,7 @@ const MIN_MEMORY_BYTES = 1024;
 const MAX_MEMORY_BYTES = 65_536;
 
 /** Writes the offsets into kept events, once for all groups that receive them. */
-class Stamper {
+export class Stamper {
   /** The events to be stamped: the offset of the first one, and their number. */
   #offset = 0;
   #count = 0;

@@ -12,7 +12,7 @@ import { BlockCursor } from "../history/block_cursor.ts";
 import { addedLength, findLast, type LineForm, MAX_LINES, writeLine } from "../history/extract.ts";
 import { NO_SENDER } from "../history/kept_block.ts";
 import type { LastValue } from "../history/last_values.ts";
-import type { EventLog } from "../history/log.ts";
+import type { KeptLog } from "../history/log.ts";
 import type { LineChoice, NameFilter } from "../history/name_filter.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { Block, Piece } from "../net/piece.ts";
@@ -53,6 +53,8 @@ export interface Wish {
 interface Search {
   /** The offset before the first event, if the log is looking for it. */
   place: Promise<number> | null;
+  /** Returns the offset before the first event, if it is not searched for. */
+  locate?: () => number;
   readonly filter: NameFilter;
   /** The number of events that have not been found. */
   left: number;
@@ -102,7 +104,7 @@ export abstract class Replay {
     this.at = this.log.head;
   }
 
-  protected get log(): EventLog {
+  protected get log(): KeptLog {
     return this.source.keeper.log;
   }
 
@@ -165,6 +167,21 @@ export abstract class Replay {
   ): Wish {
     const wish = this.wishLast(id, patterns, 0, onFound);
     wish.search!.place = place;
+    return wish;
+  }
+
+  /**
+   * Returns a wish for the events after an offset that `locate` returns once the log is `ready`.
+   */
+  wishLater(
+    id: string,
+    patterns: readonly string[],
+    ready: Promise<void>,
+    locate: () => number,
+    onFound: (from: number) => void,
+  ): Wish {
+    const wish = this.wishPlace(id, patterns, ready.then(() => 0), onFound);
+    wish.search!.locate = locate;
     return wish;
   }
 
@@ -232,7 +249,8 @@ export abstract class Replay {
       if (offset !== undefined) search.from = offset - 1;
       return "step";
     }
-    const from = Math.max(search.left > 0 ? 0 : Math.min(search.from, head), first - 1);
+    const from = search.locate?.() ??
+      Math.max(search.left > 0 ? 0 : Math.min(search.from, head), first - 1);
     wish.search = null;
     this.#place(wish, from);
     wish.onFound!(from);

@@ -58,3 +58,32 @@ Deno.test("KeptBlock needs hardly any memory for names of which each comes once"
   assertGreater(perName!, 0);
   assertLess(perName!, 20);
 });
+
+Deno.test("KeptBlock covers offsets of no event, as in the log of a cluster", () => {
+  const lines = utf8('{"event":"a"}\n{"event":"b"}\n{"event":"c"}\n');
+  const size = lines.length / 3;
+  const block = new KeptBlock(100, new Uint8Array(lines.length));
+  block.add(lines, 0, size, 1, NO_SENDER, 105);
+  block.add(lines, size, 3 * size, 2, NO_SENDER, 118);
+  block.cover(130);
+  assertEquals([block.first, block.last, block.count], [100, 130, 3]);
+  assertEquals([0, 1, 2].map((line) => block.offsetOf(line)), [105, 118, 119]);
+  const lineFrom = (offset: number) => block.lineFrom(offset);
+  assertEquals([90, 100, 105, 106, 117, 118, 119, 120, 131].map(lineFrom), [
+    ...[0, 0, 0, 1, 1, 1, 2, 3, 3],
+  ]);
+  const choice = { filter: new NameFilter([">"]), excluded: NO_SENDER };
+  const form = { hasOffset: true, member: NOTHING };
+  const read = (from: number, to: number) => {
+    const part = extract(block, from, to, choice, form, Infinity);
+    const offsets = [...textOf(part.bytes).matchAll(/"offset":(\d+)/g)].map(([, each]) => each);
+    return [offsets.join(), part.to];
+  };
+  assertEquals(read(100, 130), ["105,118,119", 130]);
+  assertEquals(read(106, 118), ["118", 118]);
+  assertEquals(read(106, 110), ["", 110]);
+  assertEquals(read(120, 130), ["", 130]);
+  assertEquals(extract(block, 100, 130, choice, form, 1).to, 117);
+  assertEquals(findLast(block, 130, choice, 2), { count: 2, offset: 118 });
+  assertEquals(findLast(block, 117, choice, 2), { count: 1, offset: 105 });
+});

@@ -14,6 +14,7 @@ import type { SubscriptionRequest } from "../../protocol/control.ts";
 import type { Since } from "../../protocol/history.ts";
 import { encoder } from "../../protocol/utf8.ts";
 import { HistoryGateway } from "../../relay/history_gateway.ts";
+import { HistoryRouter } from "../../relay/history_router.ts";
 import { Router } from "../../relay/router.ts";
 import type { Subscriber } from "../../relay/subscription_table.ts";
 import { utf8 } from "../support/bytes.ts";
@@ -98,14 +99,18 @@ function open(
     onQueued: () => {},
     hasHistory: true,
   });
+  const lastValues = new LastValues();
+  const producers = new Producers();
+  const keeper = { log, lastValues, producers, rules, keepsSenders: false };
   const gateway = new HistoryGateway({
     router,
     log,
+    routing: new HistoryRouter(router, keeper),
     rules,
     echo: true,
     maxPendingBytes: 8_388_608,
-    lastValues: new LastValues(),
-    producers: new Producers(),
+    lastValues,
+    producers,
     onSegment: () => Promise.resolve(),
     onReopen: () => Promise.resolve(),
   }, { onKept() {}, onHistoryFault() {}, onHistoryMended() {}, onReplaced() {} });
