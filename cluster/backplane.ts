@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { StreamPort } from "../history/stream_port.ts";
+
 /** Receives the messages and the state of a backplane. */
 export interface BackplaneSink {
   /** Called with each message to this relay, or to all. Its bytes must not be kept. */
@@ -41,6 +43,13 @@ export interface Backplane {
    * they can be sent now. Messages that are sent earlier are more likely to be lost.
    */
   whenReady(): Promise<void> | null;
+  /**
+   * Returns the stream in which the cluster keeps its history. Called after {@link join}. Without
+   * it, the relays cannot have a history.
+   *
+   * @param minMessageBytes The size that its messages must be permitted to have.
+   */
+  openStream?(minMessageBytes: number): Promise<StreamPort>;
   /** Stops, after everything has been sent that can be. */
   close(): Promise<void>;
 }

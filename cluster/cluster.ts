@@ -12,10 +12,12 @@ import type { CloseInfo } from "../errors.ts";
 import { LineConnection } from "../net/line_connection.ts";
 import {
   type ClusterTerms,
+  decodeAfter,
   decodeClientsOf,
   decodeHeld,
   decodeInterest,
   decodeLost,
+  decodeMark,
   decodeNext,
   decodeReached,
   decodeStart,
@@ -83,6 +85,8 @@ export interface ClusterSink {
   onCome(relay: string): void;
   /** Called when another relay has gone, with or without a word. */
   onGone(relay: string, isSilent: boolean): void;
+  /** Called when another relay has sent a mark. */
+  onMark(): void;
   /** Called when other relays have answered, or will not. */
   onAnswers(): void;
   /** Called when events of another relay are missing; `events` is how many, if that is known. */
@@ -445,6 +449,16 @@ export class Cluster {
     if (lost !== null) {
       this.#tallyOf(link.relay).received += lost;
       return this.#onGap(link.relay, lost);
+    }
+    const mark = decodeMark(line);
+    if (mark !== null) {
+      link.mark = mark;
+      return this.#sink.onMark();
+    }
+    const after = decodeAfter(line);
+    if (after !== null) {
+      link.after = after;
+      return;
     }
     if (line.control === "who") return void link.send(encodeClients(this.#sink.reportClients()), 0);
     const clients = decodeClientsOf(link.relay, line);

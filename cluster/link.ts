@@ -71,6 +71,12 @@ export class Link implements Recipient {
   readonly inherited = new TextMap<TextSet>();
   /** Clients of the other relay, as it reported them last. */
   clients: readonly ClientReport[] = [];
+  /** The last mark of the other relay that has been read, see {@link encodeMark}. */
+  mark = 0;
+  /** The offset up to which this relay must have the history before it reads on. */
+  after = 0;
+  /** The same, as the other relay was told. */
+  toldAfter = 0;
   /** Number of events for which there was no room, in total. */
   eventsLost = 0;
 
@@ -148,11 +154,23 @@ export class Link implements Recipient {
     }
   }
 
-  /** Notes that the other relay was asked about an event. Returns the batch that its answer completes. */
-  ask(number: number): Batch {
+  /**
+   * Notes that the other relay was asked about an event. Returns the batch that its answer completes.
+   *
+   * @param since The time from which on it is waited for, `Infinity` until {@link await}.
+   */
+  ask(number: number, since: number = performance.now()): Batch {
     const batch = new Batch();
-    this.#asked.set(number, { batch, since: performance.now(), waits: 1, clients: 0 });
+    this.#asked.set(number, { batch, since, waits: 1, clients: 0 });
     return batch;
+  }
+
+  /** Waits for an answer from now on. */
+  await(number: number): void {
+    const asked = this.#asked.get(number);
+    if (!asked) return;
+    this.#asked.delete(number); // The order is that in which they are waited for.
+    this.#asked.set(number, { ...asked, since: performance.now() });
   }
 
   /** Waits for another answer, about the same event passed on once more. */
@@ -176,6 +194,7 @@ export class Link implements Recipient {
   expire(now: number = Infinity): boolean {
     let count = 0;
     for (const [number, { batch, since, clients }] of this.#asked) {
+      if (since === Infinity && now < Infinity) continue; // It is not waited for yet.
       if (now - since < ANSWER_MS) break;
       this.#asked.delete(number);
       batch.accepted = clients;

@@ -125,6 +125,32 @@ export class Links {
     return this.#table.everything.size > 0;
   }
 
+  /** Whether another relay hears all events. */
+  get hearAll(): boolean {
+    return this.#table.everything.size > 0;
+  }
+
+  /**
+   * Asks relays about an event that they get in another way. Returns the number under which they
+   * answer. {@link await} says from when on.
+   */
+  askAbout(links: Iterable<Link>, awaiting: Awaiting): number {
+    const number = ++this.#asked;
+    for (const link of links) awaiting.add(link.ask(number, Infinity), false);
+    return number;
+  }
+
+  /** Waits for the answers about an event from now on. */
+  await(number: number): void {
+    for (const link of this.#links.values()) link.await(number);
+  }
+
+  /** Queues a control line for all relays, after the events so far. */
+  sendToAll(line: Uint8Array): void {
+    this.flush();
+    for (const link of this.#links.values()) link.send(line, 0);
+  }
+
   /**
    * Passes one event on.
    *

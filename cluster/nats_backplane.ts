@@ -9,6 +9,7 @@
 
 import { delay } from "@std/async/delay";
 import { ConnectError } from "../errors.ts";
+import type { StreamPort } from "../history/stream_port.ts";
 import { formatAddress } from "../protocol/address.ts";
 import type { Backplane, BackplaneSink } from "./backplane.ts";
 import { NatsConnection, type NatsMember, toAuthenticator } from "./nats_connection.ts";
@@ -48,6 +49,8 @@ export class NatsBackplane implements Backplane {
   #maxMessageBytes = 0;
   /** Servers that were not given, as the last server has reported them. */
   #neighbours: NatsServer[] = [];
+  /** Resolves when there is a connection again. */
+  #connected: PromiseWithResolvers<void> | null = null;
   /** Resolves when nothing runs any more. */
   #ended: Promise<void> = Promise.resolve();
 
@@ -68,6 +71,24 @@ export class NatsBackplane implements Backplane {
 
   get isConnected(): boolean {
     return this.#connection !== null;
+  }
+
+  /** The present connection, or `null`. */
+  get connection(): NatsConnection | null {
+    return this.#connection;
+  }
+
+  /** Resolves when there is a connection. */
+  whenConnected(): Promise<void> {
+    if (this.#connection) return Promise.resolve();
+    this.#connected ??= Promise.withResolvers();
+    return this.#connected.promise;
+  }
+
+  /** Returns the stream of the cluster's history. */
+  async openStream(minMessageBytes: number): Promise<StreamPort> {
+    const { NatsStream } = await import("./nats_stream.ts");
+    return new NatsStream(this, this.#settings.name, minMessageBytes);
   }
 
   /**
@@ -108,6 +129,8 @@ export class NatsBackplane implements Backplane {
     while (connection) {
       this.#connection = connection;
       this.#maxMessageBytes = connection.maxMessageBytes;
+      this.#connected?.resolve();
+      this.#connected = null;
       if (connection !== first && !this.#isClosing) member.sink.onConnect();
       await connection.ended;
       this.#connection = null;

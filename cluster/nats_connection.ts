@@ -5,13 +5,19 @@
  */
 
 import { abortable } from "@std/async/abortable";
-import { type Authenticator, credsAuthenticator } from "@nats-io/nats-core";
+import {
+  type Authenticator,
+  createInbox,
+  credsAuthenticator,
+  type MsgHdrs,
+} from "@nats-io/nats-core";
 import { errors, NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { formatAddress } from "../protocol/address.ts";
 import { printable } from "../protocol/printable.ts";
 import { encoder, NOTHING } from "../protocol/utf8.ts";
 import type { BackplaneSink } from "./backplane.ts";
 import { type NatsServer, type NatsSettings, urlOf } from "./nats_options.ts";
+import { NatsRequests } from "./nats_requests.ts";
 import {
   type NatsTransport,
   type NatsTransportOptions,
@@ -52,7 +58,11 @@ export class NatsConnection {
   /** Resolves at the end of the connection. */
   readonly ended: Promise<void>;
 
-  readonly #client: NatsConnectionImpl;
+  /** The connection of nats.js. */
+  readonly client: NatsConnectionImpl;
+
+  readonly #inboxes: string;
+  #requests: NatsRequests | null = null;
   readonly #transport: NatsTransport;
   readonly #member: NatsMember;
   /** The subject of messages to all relays. */
@@ -72,9 +82,10 @@ export class NatsConnection {
     this.server = server;
     this.maxMessageBytes = Math.min(client.info!.max_payload, MAX_MESSAGE_BYTES);
     this.ended = client.closed().then(() => {});
-    this.#client = client;
+    this.client = client;
     this.#transport = client.protocol.transport as NatsTransport;
     this.#member = member;
+    this.#inboxes = inboxesOf(cluster, member.id);
     this.#all = `eb.${cluster}.all`;
     this.#one = `eb.${cluster}.to.`;
     this.#watch();
@@ -105,20 +116,20 @@ export class NatsConnection {
   async #subscribe(signal: AbortSignal): Promise<void> {
     const { id, sink } = this.#member;
     for (const subject of [this.#all, this.#one + id]) {
-      this.#client.subscribe(subject, {
+      this.client.subscribe(subject, {
         callback: (error, { data }) => {
           if (!error && this.#isReady && data.length > 0) sink.onMessage(data);
         },
       });
       // An empty message only asks whether this relay may publish.
-      this.#client.publish(subject, NOTHING);
+      this.client.publish(subject, NOTHING);
     }
     // The server reports errors before it answers. #watch() has seen them after a second answer.
     for (let i = 0; i < 2; i++) {
       const end = this.ended.then(() => {
         throw new Error("the server closed the connection");
       });
-      await abortable(Promise.race([this.#client.flush(), end]), signal);
+      await abortable(Promise.race([this.client.flush(), end]), signal);
     }
     if (this.#refusal !== null) throw new Error(this.#refusal);
     this.#isReady = true;
@@ -126,7 +137,7 @@ export class NatsConnection {
 
   /** Handles the reports of nats.js. */
   async #watch(): Promise<void> {
-    for await (const status of this.#client.status()) {
+    for await (const status of this.client.status()) {
       if (status.type === "error") this.#onError(status.error);
     }
   }
@@ -137,11 +148,12 @@ export class NatsConnection {
       this.#refusal ??= fault;
       return;
     }
+    if (error instanceof errors.PermissionViolationError) this.#requests?.refuse(error.subject);
     this.#report(fault);
     // Without its subscriptions, a relay hears nothing more.
     const isDeaf = error instanceof errors.PermissionViolationError &&
       error.operation === "subscription";
-    if (isDeaf) void this.#client.close();
+    if (isDeaf) void this.client.close();
   }
 
   #report(fault: string): void {
@@ -175,8 +187,23 @@ export class NatsConnection {
       const max = `at most ${this.maxMessageBytes} here`;
       return this.#report(`cannot send a message of ${length} bytes, ${max}`);
     }
-    if (this.#client.isClosed() || this.#transport.pendingBytes > MAX_PENDING_BYTES) return;
-    this.#client.publish(subject, message);
+    if (this.client.isClosed() || this.#transport.pendingBytes > MAX_PENDING_BYTES) return;
+    this.client.publish(subject, message);
+  }
+
+  /** Returns a new subject for answers. */
+  newInbox(): string {
+    return createInbox(this.#inboxes);
+  }
+
+  /**
+   * Sends a request. Resolves to the answer.
+   *
+   * @throws {StreamError} Without one.
+   */
+  ask(subject: string, data: Uint8Array, headers?: MsgHdrs): Promise<Uint8Array> {
+    this.#requests ??= new NatsRequests(this.client, this.newInbox(), ANSWER_MS);
+    return this.#requests.ask(subject, data, headers);
   }
 
   /** Returns a promise that resolves when senders need not wait, or `null` if they need not now. */
@@ -186,17 +213,22 @@ export class NatsConnection {
 
   /** Addresses of other servers of the same NATS cluster, as far as this one knows them. */
   get neighbours(): string[] {
-    return this.#client.getServers().filter(({ gossiped }) => gossiped).map(({ listen }) => listen);
+    return this.client.getServers().filter(({ gossiped }) => gossiped).map(({ listen }) => listen);
   }
 
   /** Ends the connection, after the server has taken everything, or a second. */
   async close(): Promise<void> {
-    if (!this.#client.isClosed()) {
-      const flush = (late: AbortSignal) => abortable(this.#client.flush(), late);
+    if (!this.client.isClosed()) {
+      const flush = (late: AbortSignal) => abortable(this.client.flush(), late);
       await withDeadline(CLOSE_MS, flush).catch(() => {});
     }
-    await this.#client.close();
+    await this.client.close();
   }
+}
+
+/** Returns what the subjects for answers to a relay begin with. */
+function inboxesOf(cluster: string, id: string): string {
+  return `eb.${cluster}.inbox.${id}`;
 }
 
 /** Calls `work` with a signal that is aborted after `ms` milliseconds, or together with `signal`. */

@@ -50,6 +50,8 @@ export interface ClusterTerms {
   readonly subscribeFirst: boolean;
   /** The names of the defined events, or `null` if every event is permitted. */
   readonly events: readonly string[] | null;
+  /** The patterns of the events that are kept, or `null` without a history. */
+  readonly keep: readonly string[] | null;
 }
 
 /** The head of a message with a part of a link's stream. */
@@ -116,6 +118,7 @@ function toJson(head: Here | Bye): object {
     echo: terms.echo,
     subscribe_first: terms.subscribeFirst,
     ...terms.events && { events: terms.events },
+    ...terms.keep && { keep: terms.keep },
     ...isNew && { new: true },
   };
 }
@@ -146,15 +149,17 @@ function decodeHead(line: Uint8Array): ClusterHead | null {
 }
 
 function decodeHere(relay: string, members: Record<string, unknown>): Here | null {
-  const { version, max_line_bytes, max_depth, echo, subscribe_first, events } = members;
+  const { version, max_line_bytes, max_depth, echo, subscribe_first, events, keep } = members;
   if (!isCount(version) || !isCount(max_line_bytes) || !isCount(max_depth)) return null;
   if (events !== undefined && !isNames(events)) return null;
+  if (keep !== undefined && !isPatterns(keep)) return null;
   const terms = {
     maxLineBytes: max_line_bytes,
     maxDepth: max_depth,
     echo: echo === true,
     subscribeFirst: subscribe_first === true,
     events: events ?? null,
+    keep: keep ?? null,
   };
   return { control: "here", relay, version, terms, isNew: members.new === true };
 }
@@ -179,6 +184,26 @@ export interface Next {
   readonly only?: boolean | undefined;
   /** Whether the event is handed back, so that its relay chooses anew for these queues. */
   readonly back?: boolean | undefined;
+}
+
+/** Returns the line that blocks of the history refer to, if the events before it come first. */
+export function encodeMark(mark: number): Uint8Array {
+  return encode({ control: "mark", mark });
+}
+
+/** Returns the number of a mark, or `null` for any other line. */
+export function decodeMark({ control, mark }: ControlLine): number | null {
+  return control === "mark" && isCount(mark) ? mark : null;
+}
+
+/** Returns the line before events that come after the history up to an offset. */
+export function encodeAfter(offset: number): Uint8Array {
+  return encode({ control: "after", offset });
+}
+
+/** Returns this offset, or `null` for any other line. */
+export function decodeAfter({ control, offset }: ControlLine): number | null {
+  return control === "after" && isCount(offset) ? offset : null;
 }
 
 /** How many clients of a relay an event was queued for. */

@@ -71,6 +71,9 @@ export class ClusterGateway implements ClusterSink {
   readonly #ingress: Ingress<LineConnection>;
   readonly #validator: LineValidator;
   readonly #router: Router<LineConnection>;
+  #marked = Promise.withResolvers<void>();
+  /** Called with each new link, before anything else is sent on it. */
+  onNewLink: ((link: Link) => void) | null = null;
 
   constructor(parts: GatewayParts, sink: GatewaySink) {
     const { id, backplane, terms, router } = parts;
@@ -221,6 +224,7 @@ export class ClusterGateway implements ClusterSink {
     this.#links.set(connection, link);
     this.#peers.set(connection, peer);
     this.routing.setPeer(link, peer);
+    this.onNewLink?.(link);
   }
 
   onLinkEnd(link: Link): void {
@@ -249,6 +253,49 @@ export class ClusterGateway implements ClusterSink {
 
   onQueued({ connection }: Link): void {
     this.#sink.onQueued(connection);
+  }
+
+  onMark(): void {
+    this.#marked.resolve();
+    this.#marked = Promise.withResolvers();
+  }
+
+  /** Returns the link to a relay that can be used, or `null`. */
+  linkTo(relay: string): Link | null {
+    const link = this.#cluster.links.find(relay);
+    return link?.open ? link : null;
+  }
+
+  /** Whether there are other relays. */
+  get hasOthers(): boolean {
+    return !Iterator.from(this.#cluster.links).next().done;
+  }
+
+  /** Whether this relay does what only one of all has to do. */
+  get isFirst(): boolean {
+    const { id, links } = this.#cluster;
+    return Iterator.from(links).every(({ relay }) => relay > id);
+  }
+
+  /** Resolves when another relay has sent a mark. */
+  get marked(): Promise<void> {
+    return this.#marked.promise;
+  }
+
+  /** The offset up to which the history must be there before more of another relay is read. */
+  afterOf(connection: LineConnection): number {
+    return this.#links.get(connection)?.after ?? 0;
+  }
+
+  /** Reads on from another relay in any case. */
+  waitForNothing(connection: LineConnection): void {
+    const link = this.#links.get(connection);
+    if (link) link.after = 0;
+  }
+
+  /** Passes on the reports of other relays about this one's events. */
+  get linkRouter(): LinkRouter {
+    return this.#linkRouter;
   }
 
   onAnswers(): void {

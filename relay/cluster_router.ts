@@ -5,7 +5,7 @@
  */
 
 import type { Cluster } from "../cluster/cluster.ts";
-import type { Link, Reach } from "../cluster/links.ts";
+import type { Link, Links, Reach } from "../cluster/links.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import type { Lines } from "../net/piece.ts";
 import { TextMap } from "../protocol/text_map.ts";
@@ -188,14 +188,47 @@ export class ClusterRouter implements Routing<LineConnection> {
     return null;
   }
 
-  /** Passes an event on that another relay has handed back, because it has no member left. */
+  /** The ID of this relay. */
+  get id(): string {
+    return this.#cluster.id;
+  }
+
+  /** The other relays. */
+  get links(): Links {
+    return this.#cluster.links;
+  }
+
+  /** Lets other relays know at once which queues have members here. */
+  noteNoMember(): void {
+    this.#cluster.interest.send();
+  }
+
+  /** Whether an event of this name has a queue anywhere. */
+  hasQueues(route: Route<LineConnection>): boolean {
+    return route.queues.length > 0 || this.reachOf(route).queues.size > 0;
+  }
+
+  /** Returns the relay of which a member receives an event, for each of its queues. */
+  assign(route: Route<LineConnection>): [queue: string, relay: string][] {
+    const { here, there } = this.#share(route, this.reachOf(route), false);
+    const assigned = [...here!.left].map((queue): [string, string] => [queue, this.id]);
+    for (const [{ relay }, queues] of there) {
+      for (const each of queues) assigned.push([each, relay]);
+    }
+    return assigned;
+  }
+
+  /**
+   * Passes an event on to members of queues, if it has none where it was to go. `from` is the relay that
+   * has handed it back, or `null`.
+   */
   passAgain(
     route: Route<LineConnection>,
     line: Lines,
     isRequest: boolean,
     delivery: Delivery | null,
     queues: ReadonlySet<string>,
-    from: Link,
+    from: Link | null,
   ): boolean {
     const some = new Map<string, Map<Link, number>>();
     for (const [name, relays] of this.reachOf(route).queues) {
@@ -365,6 +398,11 @@ export class LinkRouter implements Routing<LineConnection> {
     return this.#router.find(id);
   }
 
+  /** Reports to another relay for how many clients its event is queued, as soon as that is known. */
+  report(link: Link, report: Report): void {
+    this.#reports.add(link, report);
+  }
+
   /** Reports to other relays for how many clients their events were queued, as far as it is known. */
   answer(): void {
     this.#reports.answer();
@@ -373,7 +411,7 @@ export class LinkRouter implements Routing<LineConnection> {
 }
 
 /** An event of another relay, which wants to know how many clients it was queued for. */
-class Report extends Delivery {
+export class Report extends Delivery {
   readonly number: number;
 
   constructor(number: number) {

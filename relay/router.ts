@@ -286,6 +286,28 @@ export class Router<R extends Recipient> implements Routing<R> {
     this.#stamp = null;
   }
 
+  /** Delivers `count` events that the history keeps, as {@link deliverRun} does. */
+  deliverKeptRun(lines: Lines, count: number, stamp: Stamp): boolean {
+    this.#stamp = stamp;
+    const isDelivered = this.deliverRun(lines, count);
+    this.#stamp = null;
+    return isDelivered;
+  }
+
+  /** Delivers one event that the history keeps, as {@link deliver} does. */
+  deliverKept(
+    route: Route<R>,
+    line: Lines,
+    delivery: Delivery | null,
+    filter: QueueFilter,
+    stamp: Stamp,
+  ): boolean {
+    this.#stamp = stamp;
+    const isDelivered = this.deliver(route, line, false, delivery, filter);
+    this.#stamp = null;
+    return isDelivered;
+  }
+
   /** Delivers `count` events to the clients that receive every event. */
   deliverRun(lines: Lines, count: number): boolean {
     return this.#deliverToAll(lines, count, this.#excluded(false), null);

@@ -241,7 +241,7 @@ export class SubscriptionTable<R extends Recipient> {
     const steps = this.leave(subscriber);
     subscriber.group = existing ?? new SubscriberGroup<R>(kind);
     subscriber.group.enroll(subscriber);
-    if (subscriber.group === this.everything) this.#onInterest?.(REST, NO_QUEUE, 1);
+    if (this.hearingAll.includes(subscriber.group)) this.#onInterest?.(REST, NO_QUEUE, 1);
     const entry = this.#entries.get(subscriber.group);
     if (entry) subscriber.subscriptions = entry.subscriptions; // Share one object.
     return existing ? steps : steps + this.#enter(subscriber.group, subscriber);
@@ -254,7 +254,7 @@ export class SubscriptionTable<R extends Recipient> {
   leave(subscriber: Subscriber<R>): number {
     const { group } = subscriber;
     group.dismiss(subscriber);
-    if (group === this.everything) this.#onInterest?.(REST, NO_QUEUE, -1);
+    if (this.hearingAll.includes(group)) this.#onInterest?.(REST, NO_QUEUE, -1);
     subscriber.group = this.#departed;
     const entry = this.#entries.get(group);
     if (!entry || group.members.size > 0) return 0;

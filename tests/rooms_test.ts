@@ -38,7 +38,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "server/": [...NET, "web/"],
   "client/": [...NET, "schema/"],
   "page/": [...PROTOCOL, "client.ts"],
-  "cluster/": [...NET, "server/"],
+  "cluster/": [...NET, "server/", "history/"],
   "history/": PROTOCOL,
   "relay/": [...NET, "schema/", "web/", "server/", "cluster/", "history/"],
   "event.ts": PROTOCOL,

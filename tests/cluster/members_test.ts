@@ -12,6 +12,7 @@ const TERMS: ClusterTerms = {
   echo: true,
   subscribeFirst: false,
   events: null,
+  keep: null,
 };
 
 /** A relay of which only the membership exists. */

@@ -31,6 +31,7 @@ const TERMS = {
   echo: false,
   subscribeFirst: true,
   events: ["a", "b"],
+  keep: ["a", "c.>"],
 };
 
 const HEADS: ClusterHead[] = [
@@ -41,7 +42,7 @@ const HEADS: ClusterHead[] = [
     control: "here",
     relay: RELAY,
     version: 2,
-    terms: { ...TERMS, echo: true, subscribeFirst: false, events: null },
+    terms: { ...TERMS, echo: true, subscribeFirst: false, events: null, keep: null },
     isNew: false,
   },
   {

@@ -1,8 +1,13 @@
 import type { Backplane, BackplaneSink } from "../../cluster/backplane.ts";
+import { MemoryStream, type MemoryStreamPort } from "./memory_stream.ts";
 
 /** Connects the relays of one process, and fails on demand. */
 export class MemoryHub {
   readonly #members = new Set<MemoryBackplane>();
+  /** The stream of the history, if the relays have one. */
+  readonly stream = new MemoryStream();
+  /** How long messages take at least, in milliseconds. */
+  delayMs = 0;
   /** Whether messages are dropped. */
   dropsMessages: (message: Uint8Array) => boolean = () => false;
 
@@ -27,6 +32,8 @@ export class MemoryBackplane implements Backplane {
   maxMessageBytes: number;
   isConnected = true;
   id = "";
+  /** The way to the stream of the history. */
+  port: MemoryStreamPort | null = null;
   /** Number of bytes sent. */
   bytesSent = 0;
   readonly #hub: MemoryHub;
@@ -62,7 +69,12 @@ export class MemoryBackplane implements Backplane {
     if (!this.isConnected || this.#hub.dropsMessages(copy)) return;
     if (this.#hasVanished || to.#hasVanished) return;
     // As over a socket, a message arrives in a later turn.
-    setTimeout(() => to.isConnected && to.#sink?.onMessage(copy), 0);
+    setTimeout(() => to.isConnected && to.#sink?.onMessage(copy), this.#hub.delayMs);
+  }
+
+  openStream(): Promise<MemoryStreamPort> {
+    this.port = this.#hub.stream.port();
+    return Promise.resolve(this.port);
   }
 
   whenReady(): null {
@@ -73,6 +85,7 @@ export class MemoryBackplane implements Backplane {
   cut(): void {
     if (!this.isConnected) return;
     this.isConnected = false;
+    this.port?.cut();
     this.#sink?.onDisconnect();
   }
 
@@ -85,6 +98,7 @@ export class MemoryBackplane implements Backplane {
   mend(): void {
     if (this.isConnected) return;
     this.isConnected = true;
+    this.port?.mend();
     this.#sink?.onConnect();
   }
 

@@ -11,6 +11,7 @@ const TERMS: ClusterTerms = {
   echo: true,
   subscribeFirst: false,
   events: null,
+  keep: null,
 };
 
 /** Plays another relay for the first one of a cluster, by exact lines. */

@@ -1,0 +1,35 @@
+/** JetStream in tests: what a relay does not ask of it itself. */
+
+import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
+import { useNatsTransport } from "../../cluster/nats_transport.ts";
+import type { TestNatsServer } from "./nats_server.ts";
+
+/** The configuration of a server with JetStream, which keeps its files for its next start. */
+export const JETSTREAM = 'jetstream { store_dir: "js" }\n';
+
+/** Asks JetStream something. Returns its answer. */
+export async function askJetStream(
+  server: TestNatsServer,
+  what: string,
+  request: object = {},
+  // deno-lint-ignore no-explicit-any -- Each answer has members of its own.
+): Promise<any> {
+  useNatsTransport();
+  const client = await NatsConnectionImpl.connect({ servers: `127.0.0.1:${server.port}` });
+  try {
+    const answer = await client.request(`$JS.API.${what}`, JSON.stringify(request));
+    return answer.json();
+  } finally {
+    await client.close();
+  }
+}
+
+/** The settings of a stream that a relay of the cluster `relays` can use. */
+export const STREAM = {
+  name: "eb-relays",
+  subjects: ["eb.relays.kept.*"],
+  retention: "limits",
+  storage: "file",
+  discard: "old",
+  num_replicas: 1,
+};
