@@ -24,17 +24,24 @@ const MIN_KEEP_DISK_BYTES = 1_048_576;
 /** Greatest value of the kept bytes: 1 TiB. */
 const MAX_KEEP_BYTES = 2 ** 40;
 
+/** Why a relay of a cluster has no folder. */
+const SHARED = "the relays of a cluster keep their events in JetStream";
+
 /** The values of {@link HistoryOptions.sync}. */
 export const HISTORY_SYNCS = ["ack", "always", "never"] as const;
 
 /** What waits until the disk has an event. */
 export type HistorySync = (typeof HISTORY_SYNCS)[number];
 
-/** Which events a relay keeps, and for how long. `{}` keeps all events, up to 64 MiB of them. */
+/**
+ * Which events a relay keeps, and for how long. `{}` keeps all events, up to 64 MiB of them. With
+ * `cluster`, the events of all relays are in a JetStream stream, by default up to 1 GiB.
+ */
 export interface HistoryOptions {
   /**
    * The folder in which events are kept, so that they survive the relay. It is created if it is not
-   * there. Without it, events are kept in memory.
+   * there. Without it, events are kept in memory, or with `cluster` in JetStream. A relay of a cluster
+   * cannot have a folder.
    */
   readonly folder?: string;
   /**
@@ -46,6 +53,9 @@ export interface HistoryOptions {
    *   Then no client has ever seen more than the log has.
    * - `"never"`: nothing. An event is acknowledged once the operating system has it, so those of the last
    *   moments may be lost if the machine fails.
+   *
+   * A relay of a cluster cannot have this option. There, an event is acknowledged and delivered once
+   * JetStream has it.
    *
    * @default {"ack"}
    */
@@ -69,13 +79,15 @@ export interface HistoryOptions {
    * Maximum size of all kept events together, in bytes, from 65,536 to 1 TiB, in a folder from
    * 1 MiB. The lines count as their senders wrote them. The last event is kept in any case. The
    * memory in use is about a sixth more, or up to two thirds for events of 20 bytes. The last events
-   * of names come on top. In a folder, the default is 1 GiB.
+   * of names come on top. In a folder or with `cluster`, the default is 1 GiB. In a cluster, the
+   * memory in use is 32 MiB, and what JetStream adds to each message counts.
    *
    * @default {67_108_864}
    */
   readonly keepBytes?: number;
   /**
-   * Maximum number of kept events, from 1.
+   * Maximum number of kept events, from 1. In a cluster, that of messages in the stream. Each has one
+   * event, or several that were sent at about the same time.
    *
    * @default {Infinity}
    */
@@ -83,7 +95,7 @@ export interface HistoryOptions {
   /**
    * The patterns of the names whose last event is kept whatever its age, for clients that ask for
    * `last`. Up to 100,000 names and 64 MiB have room. Events with these names are also kept as if
-   * their patterns were in `keep`.
+   * their patterns were in `keep`. In a cluster, they may take a quarter of the stream.
    *
    * @default []
    */
@@ -107,11 +119,12 @@ export interface HistoryRules {
 /**
  * Checks the options of a history, and fills in the defaults.
  *
+ * @param isShared Whether the relay is one of a cluster, so that its events are kept in JetStream.
  * @throws {RangeError} If a number is out of range.
  * @throws {TypeError} If a value has the wrong type, a pattern is invalid, or no event would be
  * kept.
  */
-export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
+export function checkHistoryOptions(options: HistoryOptions, isShared = false): HistoryRules {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Invalid history: expected an object, got ${inspect(options)}`);
   }
@@ -120,12 +133,18 @@ export function checkHistoryOptions(options: HistoryOptions): HistoryRules {
     folder = null,
     sync = "ack",
     keepAge = Infinity,
-    keepBytes = folder === null ? DEFAULT_KEEP_BYTES : DEFAULT_KEEP_DISK_BYTES,
+    keepBytes = folder === null && !isShared ? DEFAULT_KEEP_BYTES : DEFAULT_KEEP_DISK_BYTES,
     keepCount = Infinity,
     keepLast = [],
   } = options;
   if (folder !== null && (typeof folder !== "string" || folder === "")) {
     throw new TypeError(`Invalid history.folder: expected a path, got ${inspect(folder)}`);
+  }
+  if (isShared && folder !== null) {
+    throw new TypeError(`Invalid history.folder: ${SHARED}, so leave it out`);
+  }
+  if (isShared && options.sync !== undefined) {
+    throw new TypeError(`Invalid history.sync: ${SHARED}, whose servers decide; leave it out`);
   }
   if (!HISTORY_SYNCS.includes(sync)) {
     const expected = HISTORY_SYNCS.map((each) => `"${each}"`).join(", ");

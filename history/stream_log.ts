@@ -1,0 +1,294 @@
+/**
+ * The log of a cluster, as one of its relays sees it: a stream, which all relays read. The latest
+ * events are in memory. The others are read from the stream when a client asks for them.
+ *
+ * A message with n events and the sequence number s has the offsets from 4096·(s+1) − n on. So the last
+ * event of a message has the offset 4096·(s+1) − 1, however many there are. A client that has received
+ * everything up to there lacks nothing before message s+1, also when message s is no longer kept.
+ *
+ * @module
+ */
+
+import type { HistoryPosition } from "../protocol/history.ts";
+import { NOTHING } from "../protocol/utf8.ts";
+import { KeptBlock, NO_SENDER } from "./kept_block.ts";
+import type { KeptLog } from "./log.ts";
+import { MemoryLog } from "./memory_log.ts";
+import { decodeStreamMessage, endOf, offsetOf, seqOf } from "./stream_format.ts";
+import type { StreamInfo, StreamMessage, StreamPort } from "./stream_port.ts";
+
+/** Bytes of the latest events that stay in memory. */
+const TAIL_BYTES = 33_554_432;
+
+/** How long a reader waits that knows more of the stream than this relay, in milliseconds. */
+const MAX_WAIT_MS = 5000;
+
+/** Number of messages that are read together. They begin at a multiple of it. */
+const CHUNK_MESSAGES = 32;
+
+/** Number of such parts that stay in memory for further readers, and their size in bytes. */
+const MAX_CACHED = 64;
+const MAX_CACHED_BYTES = 33_554_432;
+
+/** Keeps the events of a cluster. */
+export class StreamLog implements KeptLog {
+  epoch = "";
+  isBroken = false;
+  /** The size of the stream, in bytes. */
+  bytes = 0;
+  events = 0;
+  evicted = 0;
+
+  readonly #port: Pick<StreamPort, "get" | "info">;
+  #before: readonly HistoryPosition[] = [];
+  #first = 1;
+  #info: StreamInfo | null = null;
+  #tail: MemoryLog;
+  /** Messages of the stream before this relay has read it. Each has an event at least. */
+  #messagesBefore = 0;
+  #messagesEvicted = 0;
+  /** Parts of the stream, by their numbers; the latest last. */
+  readonly #cache = new Map<number, Promise<KeptBlock>>();
+  #cachedBytes = 0;
+  readonly #reads = new Set<Promise<unknown>>();
+  /** The offsets that others wait for. */
+  #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
+  #isClosed = false;
+
+  constructor(port: Pick<StreamPort, "get" | "info">) {
+    this.#port = port;
+    this.#tail = newTail(0);
+  }
+
+  get first(): number {
+    return Math.min(this.#first, this.head + 1);
+  }
+
+  get head(): number {
+    return this.#tail.head;
+  }
+
+  get synced(): number {
+    return this.head;
+  }
+
+  throughOf(epoch: string): number | undefined {
+    if (epoch === this.epoch) return this.head;
+    return this.#before.findLast((each) => each.epoch === epoch)?.offset;
+  }
+
+  /** The epochs before this one, each with the last offset that they have in common. */
+  get before(): readonly HistoryPosition[] {
+    return this.#before;
+  }
+
+  /** Begins another epoch, or the first one. */
+  setEpoch(epoch: string, before: readonly HistoryPosition[]): void {
+    this.epoch = epoch;
+    this.#before = before;
+  }
+
+  /** Forgets everything. The next event is one of the message `next`. */
+  reset(next: number): void {
+    this.#tail = newTail(endOf(next - 1));
+    this.#forget();
+    this.events = 0;
+    this.#messagesBefore = NaN;
+  }
+
+  /** The last state of the stream that is known, or `null`. */
+  get info(): StreamInfo | null {
+    return this.#info;
+  }
+
+  /** Takes over what is known of the stream. */
+  note(info: StreamInfo): void {
+    this.#info = info;
+    const { first, last, messages, bytes } = info;
+    this.#first = first * 4096;
+    this.bytes = bytes;
+    if (Number.isNaN(this.#messagesBefore)) {
+      const unread = seqOf(this.head) < first
+        ? 0
+        : Math.min(messages, seqOf(this.head) - first + 1);
+      this.#messagesBefore = unread;
+      this.#messagesEvicted = first - 1;
+      this.events = unread;
+      this.evicted = first - 1;
+      return;
+    }
+    const dropped = first - 1 - this.#messagesEvicted;
+    this.#messagesEvicted = first - 1;
+    this.evicted += dropped;
+    this.events = first > last ? 0 : Math.max(0, this.events - dropped);
+  }
+
+  /** Adds events of a message, of which the first has this offset. */
+  add(
+    lines: Uint8Array,
+    start: number,
+    end: number,
+    count: number,
+    sender: number,
+    offset: number,
+    now: number,
+  ): void {
+    this.#tail.append(lines, start, end, count, sender, now, offset);
+    this.events += count;
+    this.#wake();
+  }
+
+  /** Notes that a message has no further events. */
+  cover(seq: number): void {
+    if (endOf(seq) > this.head) this.#tail.cover(endOf(seq));
+    this.#wake();
+  }
+
+  read(offset: number): KeptBlock | Promise<KeptBlock> {
+    if (offset >= this.#tail.first) return this.#tail.read(offset);
+    const number = Math.floor(seqOf(offset) / CHUNK_MESSAGES);
+    const known = this.#cache.get(number);
+    if (known) return known;
+    const read = this.#reading(this.#readChunk(number));
+    this.#cache.set(number, read);
+    const forget = () => this.#cache.delete(number);
+    read.then(({ size }) => {
+      this.#cachedBytes += size;
+      if (this.#cachedBytes > MAX_CACHED_BYTES) this.#forget();
+    }, forget);
+    if (this.#cache.size > MAX_CACHED) this.#forget();
+    return read;
+  }
+
+  #forget(): void {
+    this.#cache.clear();
+    this.#cachedBytes = 0;
+  }
+
+  /** Reads some messages, up to the last that this relay has received. */
+  async #readChunk(number: number): Promise<KeptBlock> {
+    const next = (number + 1) * CHUNK_MESSAGES;
+    const start = Math.max(number * CHUNK_MESSAGES, seqOf(this.#first));
+    const end = Math.min(next - 1, seqOf(this.head));
+    const seqs = Array.from({ length: Math.max(0, end - start + 1) }, (_, i) => start + i);
+    const messages = await Promise.all(seqs.map((seq) => this.#port.get(seq)));
+    const missing = messages.lastIndexOf(null);
+    if (missing >= 0) await this.#look(); // They have been dropped.
+    if (end < next - 1) queueMicrotask(() => this.#cache.delete(number));
+    return toBlock(start + missing + 1, end, messages.slice(missing + 1));
+  }
+
+  async #look(): Promise<void> {
+    const info = await this.#port.info();
+    if (info) this.note(info);
+  }
+
+  /** Returns a promise, for which {@link close} waits. */
+  #reading<T>(read: Promise<T>): Promise<T> {
+    this.#reads.add(read);
+    const forget = () => this.#reads.delete(read);
+    read.then(forget, forget);
+    return read;
+  }
+
+  since(time: number): number | Promise<number> {
+    const offset = this.#tail.since(time);
+    if (offset > this.#tail.first || this.#tail.first <= this.first) {
+      return Math.max(offset, this.first);
+    }
+    return this.#reading(this.#search(Date.now() - (performance.now() - time)));
+  }
+
+  /** Finds the first event that was stored at `at` or later, in milliseconds since 1970. */
+  async #search(at: number): Promise<number> {
+    let low = seqOf(this.first);
+    let high = seqOf(this.#tail.first);
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const message = await this.#port.get(middle);
+      // A message that is missing has been dropped, as all before it.
+      if (!message || message.at < at) low = middle + 1;
+      else high = middle;
+    }
+    return Math.max(low * 4096, this.first);
+  }
+
+  look({ epoch = this.epoch, offset }: { epoch?: string; offset: number }): Promise<void> | null {
+    const through = this.throughOf(epoch);
+    // Another relay may have read more of the stream by now.
+    if (through === undefined || epoch === this.epoch && offset > through) {
+      return this.#reading(this.#catchUp());
+    }
+    return offset + 1 >= this.#tail.first ? null : this.#reading(this.#look());
+  }
+
+  /** Waits for the events that the stream has now, for some seconds at most. */
+  async #catchUp(): Promise<void> {
+    const info = await this.#port.info();
+    if (!info) return;
+    const caught = this.whenHas(endOf(info.last));
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, MAX_WAIT_MS);
+    await Promise.race([caught, late.promise]);
+    clearTimeout(timer);
+    this.note(await this.#port.info() ?? info);
+  }
+
+  /** Resolves when everything up to an offset is here, or at the end. */
+  whenHas(offset: number): Promise<void> {
+    if (this.head >= offset || this.#isClosed) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ offset, resolve }));
+  }
+
+  #wake(): void {
+    if (this.#waiting.length === 0) return;
+    const head = this.#isClosed ? Infinity : this.head;
+    this.#waiting = this.#waiting.filter(({ offset, resolve }) => offset > head || resolve());
+  }
+
+  bytesAfter(offset: number): number {
+    if (offset + 1 >= this.#tail.first) return this.#tail.bytesAfter(offset);
+    const messages = seqOf(this.head) - seqOf(this.first) + 1;
+    const share = Math.min(1, (seqOf(this.head) - seqOf(offset)) / messages);
+    return Math.max(this.#tail.bytes, Math.ceil(share * this.bytes));
+  }
+
+  /** Does nothing: the stream drops old messages by itself. */
+  expire(): void {}
+
+  /** Waits until nothing is being read. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake();
+    await Promise.allSettled(this.#reads);
+  }
+}
+
+function newTail(head: number): MemoryLog {
+  const limits = { keepAge: Infinity, keepCount: Infinity, keepBytes: TAIL_BYTES };
+  return new MemoryLog(limits, head, false);
+}
+
+/** Returns the events of some messages in a row. */
+function toBlock(
+  start: number,
+  end: number,
+  messages: readonly (StreamMessage | null)[],
+): KeptBlock {
+  const items = messages.map((message) => message && decodeStreamMessage(message));
+  const size = items.reduce(
+    (sum, item) => sum + (item?.kind === "block" ? item.lines.length : 0),
+    0,
+  );
+  const block = new KeptBlock(start * 4096, size > 0 ? new Uint8Array(size) : NOTHING.slice());
+  for (const [i, item] of items.entries()) {
+    const seq = start + i;
+    if (item?.kind === "block" && item.head.events > 0) {
+      const { head: { events }, lines } = item;
+      block.add(lines, 0, lines.length, events, NO_SENDER, offsetOf(seq, events, 0));
+    }
+  }
+  block.cover(endOf(end));
+  block.close();
+  return block;
+}

@@ -1,0 +1,118 @@
+/**
+ * The last event of each name in a cluster. The stream drops old events, also the last ones of their
+ * names, so one of the relays repeats those that it is about to drop. A relay that starts finds all
+ * of them in the stream.
+ *
+ * @module
+ */
+
+import { TextMap } from "../protocol/text_map.ts";
+import { type LastValue, LastValues } from "./last_values.ts";
+import type { NameFilter } from "./name_filter.ts";
+import type { StreamInfo } from "./stream_port.ts";
+
+/** Most bytes of events in one message, unless a single one is longer. */
+const MESSAGE_BYTES = 131_072;
+
+/** Share of the stream, from its beginning, whose last events of names are repeated. */
+const OLD = 1 / 4;
+
+/** Share of a limit of the stream from which on that is done. */
+const FULL = 1 / 2;
+
+/** Most bytes of last events, as a share of the stream. More cannot be repeated. */
+const MAX_SHARE = 1 / 4;
+
+/** The last events of names, and where the stream has them. */
+export class StreamValues {
+  /** The events. */
+  readonly lastValues: LastValues = new LastValues();
+  readonly #filter: NameFilter;
+  /** The message that has the last event of each name. */
+  readonly #stored = new TextMap<number>();
+  /** Repeated events, until everything that the stream has was read. */
+  #repeated: TextMap<LastValue> | null = new TextMap();
+  /** The message up to which no event has to be repeated. */
+  #repeatedTo = 0;
+
+  /** Creates an instance for the names that a filter permits. */
+  constructor(filter: NameFilter) {
+    this.#filter = filter;
+  }
+
+  /** Keeps an event, which has a greater offset than all before it. */
+  set(value: LastValue, seq: number): void {
+    this.lastValues.set(value);
+    this.#stored.set(value.name, seq);
+  }
+
+  /** Notes that a message repeats events. */
+  repeat(values: readonly LastValue[], seq: number): void {
+    for (const value of values) {
+      const { name, offset } = value;
+      if (!this.#filter.matches(name)) continue;
+      const known = this.lastValues.get(name) ?? this.#repeated?.get(name);
+      if (known && known.offset > offset) continue;
+      if (known || this.#repeated) this.#stored.set(name, seq);
+      if (known?.offset !== offset) this.#repeated?.set(name, value);
+    }
+  }
+
+  /** Adds the repeated events, after everything was read. */
+  begin(): void {
+    const repeated = [...this.#repeated?.values() ?? []].filter(({ name, offset }) =>
+      offset > (this.lastValues.get(name)?.offset ?? -1)
+    );
+    this.#repeated = null;
+    if (repeated.length === 0) return;
+    const names = new TextMap<LastValue>();
+    for (const value of [...this.lastValues, ...repeated]) names.set(value.name, value);
+    const all = new LastValues();
+    for (const value of [...names.values()].sort((a, b) => a.offset - b.offset)) all.set(value);
+    this.lastValues.restore(all);
+  }
+
+  /** Forgets events after an offset, which the stream has lost. */
+  lose(offset: number, seq: number): void {
+    this.lastValues.restore(this.lastValues.upTo(offset));
+    for (const [name, stored] of this.#stored) if (stored > seq) this.#stored.set(name, 0);
+    this.#repeatedTo = 0;
+  }
+
+  /** Repeats events once more, because it has failed. */
+  retry(): void {
+    this.#repeatedTo = 0;
+  }
+
+  /** Whether there are too many bytes to repeat them in the stream. */
+  isTooMuch({ maxBytes }: StreamInfo): boolean {
+    return this.lastValues.bytes > MAX_SHARE * maxBytes;
+  }
+
+  /**
+   * Returns the events to repeat, in parts for one message each.
+   *
+   * @param old The message before which all are old, because of their age.
+   */
+  due(info: StreamInfo, old: number): LastValue[][] {
+    const { first, last, bytes, maxBytes, messages, maxMessages } = info;
+    const isFull = bytes > FULL * maxBytes || messages > FULL * maxMessages;
+    const length = last - first + 1;
+    const to = Math.max(isFull ? first + Math.floor(OLD * length) : first, old);
+    // Each look takes some time, so it has to be worth while.
+    if (to <= this.#repeatedTo + length / 16 || this.isTooMuch(info)) return [];
+    this.#repeatedTo = to;
+    const parts: LastValue[][] = [];
+    let size = Infinity;
+    for (const value of this.lastValues) {
+      if (this.#stored.get(value.name)! >= to) continue;
+      if (size + value.line.length > MESSAGE_BYTES) {
+        parts.push([]);
+        size = 0;
+      }
+      parts.at(-1)!.push(value);
+      size += value.line.length;
+    }
+    return parts;
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Adds the events of one relay to the stream, in their order and each once.
+ *
+ * Events that come while a block is being stored go together into the next one. A block is stored only
+ * if the last one of this relay is the one before it, so a block that is sent again is not stored
+ * twice. It counts as kept once it has come back from the stream.
+ *
+ * | state of a block | next state |
+ * | --- | --- |
+ * | waiting: the stream does not have it | asked; or dropped, if the stream takes nothing for too long |
+ * | asked: its answer is awaited | stored; waiting, if it was refused; unknown, without an answer |
+ * | unknown: the stream may have it | stored or waiting, once {@link StreamWriter.start} tells |
+ * | stored: the stream has it | returned; waiting, if the stream has lost it |
+ *
+ * @module
+ */
+
+import { byteLength } from "../protocol/utf8.ts";
+import { encodeStreamBlock, MAX_EVENTS, type QueueShare } from "./stream_format.ts";
+import { StreamError, type StreamPort } from "./stream_port.ts";
+
+/** Most bytes of events in a block, unless a single one is longer. */
+const BLOCK_BYTES = 131_072;
+
+/** Most bytes of the first line of a block. A message has room for it besides the longest line. */
+export const MAX_HEAD_BYTES = 8192;
+
+/** Bytes that wait, from which senders wait. */
+const FULL_BYTES = 8_388_608;
+
+/** How long a stream may refuse events before they are not kept, in milliseconds. */
+const MAX_REFUSED_MS = 5000;
+
+/** Interval between attempts that are refused, in milliseconds. */
+const RETRY_MS = 250;
+
+/** Events of one client in a row, which wait until the stream has them. */
+export interface Unkept {
+  /** The events as whole lines. */
+  readonly lines: Uint8Array;
+  readonly events: number;
+  /** Of a single event, where a member of each of its queues receives it. */
+  readonly queues?: readonly (readonly [queue: string, relay: string])[] | undefined;
+  /** Of a single event, the number under which its receivers are counted. */
+  readonly ask?: number | undefined;
+}
+
+/** A block on its way. */
+interface Outgoing<E> {
+  readonly number: number;
+  readonly entries: E[];
+  readonly message: Uint8Array;
+  readonly bytes: number;
+  state: "waiting" | "unknown" | "stored";
+}
+
+/** Who is told what becomes of the events. */
+export interface WriterSink<E> {
+  /** Returns the mark for a block that is about to be made. */
+  mark(entries: readonly E[]): number | undefined;
+  /** Called when the stream has to be looked at, before {@link StreamWriter.start} may be called. */
+  onDoubt(): void;
+  /** Called when the stream has refused events for too long. They are not kept, if taken back. */
+  onRefused(fault: string): void;
+  /** Called when the stream takes events again after that. */
+  onAccepted(): void;
+}
+
+/** The way of a relay's events into the stream. */
+export class StreamWriter<E extends Unkept> {
+  /** Whether events are not kept at the moment, because the stream refuses them. */
+  isBroken = false;
+
+  readonly #port: Pick<StreamPort, "publish">;
+  readonly #id: string;
+  readonly #sink: WriterSink<E>;
+  /** Events that are in no block yet. */
+  #entries: E[] = [];
+  /** Blocks that have not come back, in their order. */
+  #blocks: Outgoing<E>[] = [];
+  /** Bytes of both. */
+  #bytes = 0;
+  #number = 0;
+  /** The sequence number of the last block in the stream, or 0. */
+  #last = 0;
+  /** Number of calls of {@link start}. What was asked before the last one tells nothing any more. */
+  #round = 0;
+  #isReady = false;
+  #isRunning = false;
+  #isClosed = false;
+  #refusedSince: number | null = null;
+  #room: PromiseWithResolvers<void> | null = null;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Creates a writer, which waits for {@link start}.
+   *
+   * @param id The ID of the relay.
+   */
+  constructor(port: Pick<StreamPort, "publish">, id: string, sink: WriterSink<E>) {
+    this.#port = port;
+    this.#id = id;
+    this.#sink = sink;
+  }
+
+  /** Whether nothing waits. */
+  get isDone(): boolean {
+    return this.#entries.length === 0 && this.#blocks.length === 0;
+  }
+
+  /** Whether senders should wait for {@link whenRoom}. */
+  get isFull(): boolean {
+    return this.#bytes >= FULL_BYTES && !this.isBroken;
+  }
+
+  /** Resolves when senders need not wait any more. */
+  whenRoom(): Promise<void> {
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  /** Adds events. */
+  add(entry: E): void {
+    this.#entries.push(entry);
+    this.#bytes += entry.lines.length;
+    if (this.#isReady && !this.#isRunning) this.#run();
+  }
+
+  /**
+   * Goes on after the last block of this relay that the stream has.
+   *
+   * @param last Its sequence number, or 0.
+   * @param number Its number, or 0.
+   * @param isKnown Whether blocks after it are certainly not in the stream.
+   * @returns The events of which it is not known whether the stream has had them.
+   */
+  start(last: number, number: number, isKnown: boolean): E[] {
+    const lost: E[] = [];
+    this.#round++;
+    this.#last = last;
+    this.#blocks = this.#blocks.filter((block) => {
+      const isOpen = block.state !== "waiting" && block.number > number;
+      if (block.number <= number) block.state = "stored";
+      else if (isKnown || !isOpen) block.state = "waiting";
+      else {
+        lost.push(...block.entries);
+        this.#bytes -= block.bytes;
+        return false;
+      }
+      return true;
+    });
+    this.#isReady = true;
+    this.#run();
+    return lost;
+  }
+
+  /** Waits for {@link start}. */
+  pause(): void {
+    this.#isReady = false;
+    clearTimeout(this.#retry);
+  }
+
+  /** Notes that the stream cannot be used, as it says. */
+  noteRefusal(fault: string): void {
+    const now = performance.now();
+    this.#refusedSince ??= now;
+    const isUnknown = this.#blocks.some(({ state }) => state !== "waiting");
+    if (now - this.#refusedSince < MAX_REFUSED_MS || isUnknown || this.isBroken) return;
+    this.isBroken = true;
+    this.#relieve();
+    this.#sink.onRefused(fault);
+  }
+
+  /** Notes that the stream cannot be reached. Events wait for it. */
+  noteAway(): void {
+    this.#refusedSince = null;
+  }
+
+  /** Takes back all events that the stream does not have. */
+  takeBack(): E[] {
+    const entries = [...this.#blocks.flatMap((block) => block.entries), ...this.#entries];
+    this.#number = (this.#blocks[0]?.number ?? this.#number + 1) - 1;
+    this.#blocks = [];
+    this.#entries = [];
+    this.#bytes = 0;
+    return entries;
+  }
+
+  /** Notes that a block of this relay has come back. Returns its events, or `null` for another one. */
+  returned(number: number): E[] | null {
+    const [block] = this.#blocks;
+    if (block?.number !== number) return null;
+    this.#blocks.shift();
+    this.#bytes -= block.bytes;
+    if (!this.isFull) this.#relieve();
+    return block.entries;
+  }
+
+  #relieve(): void {
+    this.#room?.resolve();
+    this.#room = null;
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    await Promise.resolve(); // Events of the same turn go together.
+    while (this.#isReady && !this.#isClosed) {
+      const block = this.#blocks.find(({ state }) => state === "waiting") ?? this.#nextBlock();
+      if (!block || !await this.#publish(block)) break;
+    }
+    this.#isRunning = false;
+  }
+
+  /** Returns a block of the events that wait, or `null` if none do. */
+  #nextBlock(): Outgoing<E> | null {
+    if (this.#entries.length === 0 && !this.isBroken) return null;
+    const queues: QueueShare[] = [];
+    const asks: [number, number][] = [];
+    let events = 0;
+    let bytes = 0;
+    let headBytes = 0;
+    let count = 0;
+    for (const entry of this.#entries) {
+      const size = entry.lines.length;
+      const extra = headBytesOf(entry);
+      const isTooMuch = events + entry.events > MAX_EVENTS || bytes + size > BLOCK_BYTES ||
+        headBytes + extra > MAX_HEAD_BYTES - 512;
+      if (count > 0 && isTooMuch) break;
+      for (const [queue, relay] of entry.queues ?? []) queues.push([events, queue, relay]);
+      if (entry.ask !== undefined) asks.push([events, entry.ask]);
+      events += entry.events;
+      bytes += size;
+      headBytes += extra;
+      count++;
+    }
+    const entries = this.#entries.splice(0, count);
+    const number = ++this.#number;
+    const mark = this.#sink.mark(entries);
+    const head = {
+      number,
+      events,
+      mark,
+      queues: queues.length > 0 ? queues : undefined,
+      asks: asks.length > 0 ? asks : undefined,
+    };
+    const message = encodeStreamBlock(head, entries.map(({ lines }) => lines));
+    const block: Outgoing<E> = { number, entries, message, bytes, state: "waiting" };
+    this.#blocks.push(block);
+    return block;
+  }
+
+  /** Returns whether to go on at once. */
+  async #publish(block: Outgoing<E>): Promise<boolean> {
+    const round = this.#round;
+    block.state = "unknown";
+    try {
+      const expected = { lastOfWriter: this.#last };
+      const seq = await this.#port.publish(this.#id, block.message, expected);
+      if (round !== this.#round) return this.#isReady;
+      this.#last = seq;
+      block.state = "stored";
+    } catch (error) {
+      return round === this.#round ? this.#onFailure(block, error as Error) : this.#isReady;
+    }
+    this.#refusedSince = null;
+    if (this.isBroken) {
+      this.isBroken = false;
+      this.#sink.onAccepted();
+    }
+    return true;
+  }
+
+  #onFailure(block: Outgoing<E>, error: Error): boolean {
+    const failure = error instanceof StreamError ? error.failure : "lost";
+    if (!this.#blocks.includes(block)) return this.#isReady; // It has come back meanwhile.
+    if (failure !== "refused") {
+      this.#isReady = false;
+      this.#sink.onDoubt();
+      return false;
+    }
+    block.state = "waiting";
+    this.noteRefusal(error.message);
+    this.#retry = setTimeout(() => this.#run(), RETRY_MS);
+    return false;
+  }
+
+  /** Stops. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#relieve();
+  }
+}
+
+/** Returns about how many bytes an event adds to the first line of its block. */
+export function headBytesOf({ queues = [], ask }: Pick<Unkept, "queues" | "ask">): number {
+  const bytes = queues.reduce((sum, each) => sum + byteLength(JSON.stringify(each)) + 8, 0);
+  return bytes + (ask === undefined ? 0 : 24);
+}

@@ -1,0 +1,235 @@
+// The parts of a cluster's log: its messages, and the way into the stream and out of it.
+
+import { assertEquals } from "@std/assert/equals";
+import { assertStrictEquals } from "@std/assert/strict-equals";
+import { textOf } from "../support/bytes.ts";
+import { MemoryStream } from "../support/memory_stream.ts";
+import { pause, until } from "../support/waiting.ts";
+import { checkHistoryOptions } from "../../history/options.ts";
+import { StreamFollower } from "../../history/stream_follower.ts";
+import {
+  decodeStreamMessage,
+  encodeEpoch,
+  encodeStreamBlock,
+  encodeValues,
+  endOf,
+  offsetOf,
+  seqOf,
+  withCommon,
+} from "../../history/stream_format.ts";
+import { StreamLog } from "../../history/stream_log.ts";
+import type { StreamInfo } from "../../history/stream_port.ts";
+import { settingsOf, weaknessesOf } from "../../history/stream_settings.ts";
+import { StreamWriter, type Unkept } from "../../history/stream_writer.ts";
+
+const encoder = new TextEncoder();
+
+function message(writer: string, data: Uint8Array) {
+  return { writer, seq: 1, at: 0, stamp: "0", data: new Uint8Array(data) };
+}
+
+Deno.test("Offsets of a message end with the last one of its sequence number", () => {
+  assertEquals([offsetOf(1, 1, 0), offsetOf(1, 4096, 0), offsetOf(1, 4096, 4095)], [
+    8191,
+    4096,
+    8191,
+  ]);
+  assertEquals([endOf(0), endOf(7), seqOf(endOf(7)), seqOf(endOf(7) + 1)], [4095, 32767, 7, 8]);
+});
+
+Deno.test("Blocks and epochs survive their encoding", () => {
+  const head = {
+    number: 17,
+    events: 2,
+    mark: 3,
+    queues: [[1, "q", "rA"]] as const,
+    asks: [[0, 12]] as const,
+  };
+  const line = encoder.encode('{"event":"a"}\n');
+  const block = decodeStreamMessage(message("rA", encodeStreamBlock(head, [line, line])));
+  assertEquals(block?.kind === "block" && [block.head, textOf(block.lines)], [
+    head,
+    '{"event":"a"}\n{"event":"a"}\n',
+  ]);
+  const before = [{ epoch: "e1", offset: 8191 }];
+  const epoch = decodeStreamMessage(message("epoch", encodeEpoch("e2", before, "s")));
+  assertEquals(epoch, { kind: "epoch", epoch: "e2", before, server: "s" });
+});
+
+Deno.test("Repeated last events survive their encoding, and nothing else counts as one", () => {
+  const values = [7, 123_456].map((offset) => ({
+    name: `a.${offset}`,
+    offset,
+    line: encoder.encode(`{"event":"a.${offset}","__dict__":{}}\n`),
+    sender: 0,
+  }));
+  const data = encodeValues(values);
+  assertEquals(decodeStreamMessage(message("values", data)), { kind: "values", values });
+  const bad = ['{"event":"a"}', '{"event":"a","offset":1}', '{"offset":1.5,"event":"a"}'];
+  for (const line of [...bad, '{"offset":1,"to":"c","event":"a"}', '{"control":"a"}']) {
+    const text = `{"control":"values","events":1}\n${line}\n`;
+    assertStrictEquals(decodeStreamMessage(message("values", encoder.encode(text))), null, line);
+  }
+});
+
+Deno.test("A message that is not as it should be is none", () => {
+  const bad = [
+    ["rA", ""],
+    ["rA", '{"control":"block","number":1,"events":1}'],
+    ["rA", '{"control":"block","number":-1,"events":0}\n'],
+    ["rA", '{"control":"block","number":1,"events":4097}\n' + '{"event":"a"}\n'.repeat(4097)],
+    ["rA", '{"control":"block","number":1,"events":1}\n{"event":"a"}'],
+    ["rA", '{"control":"block","number":1,"events":1}\n\n'],
+    ["rA", '{"control":"block","number":1,"events":1}\n{"control":"a"}\n'],
+    ["rA", '{"control":"block","number":1,"events":1}\n{"event":"a","id":"x"}\n'],
+    ["rA", '{"control":"block","number":1,"events":1}\n{"event":"a","offset":1}\n'],
+    ["rA", '{"control":"block","number":1,"events":1,"asks":[[1,1]]}\n{"event":"a"}\n'],
+    ["rA", '{"control":"block","number":1,"events":1,"queues":[[0,"q"]]}\n{"event":"a"}\n'],
+    ["rA", '{"control":"epoch","epoch":"a","before":[]}\n'],
+    ["epoch", '{"control":"block","number":1,"events":0}\n'],
+    ["epoch", '{"control":"epoch","epoch":"","before":[]}\n'],
+    ["epoch", '{"control":"epoch","epoch":"a","before":[{"epoch":"b"}]}\n'],
+  ];
+  for (const [writer, text] of bad) {
+    assertStrictEquals(decodeStreamMessage(message(writer!, encoder.encode(text))), null, text);
+  }
+});
+
+Deno.test("withCommon() keeps what earlier epochs have in common with all after them", () => {
+  const before = [{ epoch: "a", offset: 10 }, { epoch: "b", offset: 30 }];
+  assertEquals(withCommon(before, { epoch: "c", offset: 20 }), [
+    { epoch: "a", offset: 10 },
+    { epoch: "b", offset: 20 },
+    { epoch: "c", offset: 20 },
+  ]);
+});
+
+Deno.test("weaknessesOf() names each way in which a stream keeps less", () => {
+  const rules = checkHistoryOptions({ keepAge: 1000 }, true);
+  const info: StreamInfo = {
+    ...settingsOf(rules),
+    created: "",
+    first: 1,
+    last: 0,
+    messages: 0,
+    bytes: 0,
+    replicas: 1,
+    isClustered: false,
+    isInMemory: false,
+    fault: null,
+  };
+  assertEquals(weaknessesOf(info, rules), []);
+  assertEquals(weaknessesOf({ ...info, maxAge: 2000, isClustered: true, replicas: 3 }, rules), []);
+  assertEquals(weaknessesOf({ ...info, isClustered: true, isInMemory: true }, rules).length, 2);
+  assertEquals(weaknessesOf({ ...info, maxAge: 10, maxBytes: 10, maxMessages: 1 }, rules), [
+    "it keeps events for 10 ms, this relay was asked for events for 1000 ms",
+    "it keeps 10 bytes, this relay was asked for 1073741824 bytes",
+    "it keeps 1 messages, this relay was asked for no such limit",
+  ]);
+});
+
+/** A relay's way into a stream that notes what becomes of it. */
+function writerTo(stream: MemoryStream) {
+  const port = stream.port();
+  const events: string[] = [];
+  const writer = new StreamWriter<Unkept>(port, "rA", {
+    mark: () => undefined,
+    onDoubt: () => void events.push("doubt"),
+    onRefused: (fault) => void events.push(`refused: ${fault}`),
+    onAccepted: () => void events.push("accepted"),
+  });
+  const add = (i: number) =>
+    writer.add({ lines: encoder.encode(`{"event":"e${i}"}\n`), events: 1 });
+  const stored = () =>
+    stream.messages.map(({ data }) => [...textOf(data).matchAll(/e(\d+)"/g)].map(([, i]) => i));
+  return { port, writer, events, add, stored };
+}
+
+Deno.test("StreamWriter puts events that come meanwhile into the next block", async () => {
+  const stream = new MemoryStream();
+  await stream.port().create(stream.settings);
+  const { writer, add, stored } = writerTo(stream);
+  add(1);
+  writer.start(0, 0, true);
+  add(2);
+  await until(() => stream.messages.length === 1);
+  add(3);
+  add(4);
+  await until(() => stream.messages.length === 2);
+  assertEquals(stored(), [["1", "2"], ["3", "4"]]);
+  assertEquals(writer.returned(2), null);
+  assertEquals(writer.returned(1)?.length, 2);
+  assertEquals(writer.isDone, false);
+  assertEquals(writer.returned(2)?.length, 2);
+  assertEquals(writer.isDone, true);
+  writer.close();
+});
+
+Deno.test("StreamWriter does not store twice what it has to ask about", async () => {
+  const stream = new MemoryStream();
+  await stream.port().create(stream.settings);
+  const { port, writer, events, add, stored } = writerTo(stream);
+  writer.start(0, 0, true);
+  port.losesAnswers = true;
+  add(1);
+  await until(() => events.length === 1);
+  port.losesAnswers = false;
+  assertEquals(writer.start(1, 1, true), []);
+  add(2);
+  await until(() => stream.messages.length === 2);
+  assertEquals(stored(), [["1"], ["2"]]);
+  assertEquals(events, ["doubt"]);
+  writer.close();
+});
+
+Deno.test("StreamWriter stores again what the stream has lost, and gives up what nobody knows", async () => {
+  const stream = new MemoryStream();
+  await stream.port().create(stream.settings);
+  const { port, writer, events, add, stored } = writerTo(stream);
+  writer.start(0, 0, true);
+  add(1);
+  await until(() => stream.messages.length === 1);
+  writer.pause();
+  stream.lose(0);
+  port.mend();
+  assertEquals(writer.start(0, 0, true), []);
+  await until(() => stream.messages.length === 1);
+  assertEquals(stored(), [["1"]]);
+  port.losesAnswers = true;
+  add(2);
+  await until(() => events.length === 1);
+  port.losesAnswers = false;
+  stream.messages = [];
+  assertEquals(writer.start(0, 0, false).length, 2); // Neither has come back.
+  add(3);
+  await until(() => stream.messages.length === 1);
+  assertEquals(stored(), [["3"]]);
+  writer.close();
+});
+
+Deno.test("StreamFollower that comes to others takes their epoch, and alone begins one that goes on", async () => {
+  const stream = new MemoryStream();
+  const open = async (id: string, isFirst: boolean) => {
+    const log = new StreamLog(stream.port());
+    const follower = new StreamFollower(stream.port(), log, id, stream.settings, {
+      onMessage: () => follower.taken(1),
+      onRewind() {},
+      onAgreed() {},
+      onPause() {},
+      onEpoch() {},
+      onRefused() {},
+      onAway() {},
+    });
+    await follower.open(isFirst, false);
+    await follower.close();
+    await pause(5); // until the last messages have arrived
+    return log;
+  };
+  const one = await open("rA", true);
+  const two = await open("rB", false);
+  assertEquals([two.epoch, stream.last], [one.epoch, 1]);
+  const three = await open("rC", true);
+  assertEquals(three.epoch === one.epoch, false);
+  assertEquals(three.throughOf(one.epoch), endOf(1));
+  assertEquals(three.throughOf("unknown"), undefined);
+});
