@@ -67,6 +67,14 @@ export type { ClusterStats, HistoryStats, LinkReport, RelayClient, RelayOptions,
 export type { Backplane, BackplaneSink } from "./cluster/backplane.ts";
 export type { ClusterOptions } from "./cluster/options.ts";
 export type { HistoryOptions } from "./history/options.ts";
+export type {
+  Expectation,
+  StreamInfo,
+  StreamMessage,
+  StreamPort,
+  StreamReader,
+  StreamSettings,
+} from "./history/stream_port.ts";
 export type { RelayChange, RelayObserver, RelayWebOptions } from "./relay/options.ts";
 export type { RateOptions } from "./server/rate_limiter.ts";
 
@@ -96,8 +104,7 @@ export class Relay {
    *
    * @param server A server that is not serving yet.
    * @throws {TypeError} If `server` is not an {@link EbsocketServer} or is already serving, if
-   * `events` is not a set of definitions, if `history` is invalid, or if there is a `history` and a
-   * `cluster`.
+   * `events` is not a set of definitions, or if `history` is invalid.
    * @throws {RangeError} If an option is out of range.
    */
   constructor(server: EbsocketServer, options: RelayOptions = {}) {

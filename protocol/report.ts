@@ -81,7 +81,7 @@ export interface HistoryStats {
    * "never"` the operating system.
    */
   readonly synced: number;
-  /** Whether events cannot be kept at the moment, because the disk fails. */
+  /** Whether events cannot be kept at the moment, because the disk fails or JetStream refuses them. */
   readonly isBroken: boolean;
   /** Events that were dropped because of their age, or because there were too many. */
   readonly evicted: number;

@@ -157,8 +157,9 @@ export interface RelayOptions extends ServeOptions, RateOptions {
   readonly clusterLoss?: "tell" | "stop";
   /**
    * Keeps events, so that clients can receive what they have missed: in memory, or with `folder` on
-   * disk. `{}` keeps all events, up to 64 MiB of them, until the relay ends. A relay with `cluster`
-   * cannot have this option yet.
+   * disk. `{}` keeps all events, up to 64 MiB of them, until the relay ends. With `cluster`, the
+   * relays keep them together in a JetStream stream. All have this option then, with the same `keep`
+   * and `keepLast`, and `maxLineBytes` is 1,040,000 by default.
    *
    * @default {undefined}
    */

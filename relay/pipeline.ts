@@ -38,13 +38,14 @@ import { RateLimiter, type Sent } from "../server/rate_limiter.ts";
 import type { ClusterGateway, GatewaySink } from "./cluster_gateway.ts";
 import { ControlHandler } from "./control_handler.ts";
 import { Departures } from "./departures.ts";
-import type { HistoryGateway, HistorySink } from "./history_gateway.ts";
+import type { HistoryGateway } from "./history_gateway.ts";
 import { Ingress } from "./ingress.ts";
 import { Inspector } from "./inspector.ts";
 import type { RelayChange, RelayObserver, RelayOptions } from "./options.ts";
 import { Router, type Routing } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import { StatsCollector } from "./stats.ts";
+import type { StreamHistory, StreamHistorySink } from "./stream_history.ts";
 import type { Subscriber } from "./subscription_table.ts";
 
 /** The rest of a block that has none. */
@@ -63,6 +64,18 @@ function featuresOf({ subscribeFirst, cluster, history }: RelayOptions): Feature
   ];
 }
 
+/**
+ * Longest line by default at a relay of a cluster with a history, in bytes. NATS takes messages of 1
+ * MiB by default, and one contains a little more than the line.
+ */
+const MAX_STREAM_LINE_BYTES = 1_040_000;
+
+/** Returns the limits of the connections of a relay. */
+function withStreamLimits(options: RelayOptions): RelayOptions {
+  const { cluster, history, maxLineBytes = MAX_STREAM_LINE_BYTES } = options;
+  return cluster && history ? { ...options, maxLineBytes } : options;
+}
+
 function isBackplane(cluster: ClusterOptions | Backplane): cluster is Backplane {
   return typeof cluster === "object" && cluster !== null && "join" in cluster;
 }
@@ -75,7 +88,7 @@ async function toBackplane(cluster: ClusterOptions | Backplane): Promise<Backpla
 }
 
 /** The clients of one relay, and the way of their lines. */
-export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, HistorySink {
+export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, StreamHistorySink {
   readonly #server: { readonly pendingBytes: number };
   readonly #observer: RelayObserver;
   readonly #clients = new Set<LineConnection>();
@@ -101,6 +114,12 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   readonly #joinCluster: (() => Promise<ClusterGateway>) | null;
   #history: HistoryGateway | null = null;
   readonly #openHistory: (() => Promise<HistoryGateway>) | null;
+  readonly #prepareStream:
+    | ((gateway: ClusterGateway, backplane: Backplane) => Promise<StreamHistory>)
+    | null;
+  /** The history of the cluster, if it has one. */
+  #stream: StreamHistory | null = null;
+  #backplane: Backplane | null = null;
   #joined: Promise<void> | null = null;
   #isStopped = false;
   /** Whether clients may ask for the state of the relay. */
@@ -116,8 +135,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
    * Creates the parts of a relay, each after those that it uses.
    *
    * @param loadSite Loads the answers to HTTP requests, when the first one arrives.
-   * @throws {TypeError} If `events` is not a set of definitions, if `history` is invalid, or if there
-   * is a `history` and a `cluster`.
+   * @throws {TypeError} If `events` is not a set of definitions, or if `history` is invalid.
    * @throws {RangeError} If an option is out of range.
    */
   constructor(
@@ -125,13 +143,12 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     options: RelayOptions,
     loadSite: () => Promise<Site>,
   ) {
-    const limits = new ConnectionLimits(options);
+    const limits = new ConnectionLimits(withStreamLimits(options));
     const { cluster, echo = true, subscribeFirst = false } = options;
     if (cluster !== undefined && !isBackplane(cluster)) checkClusterOptions(cluster);
-    const rules = options.history === undefined ? null : checkHistoryOptions(options.history);
-    if (rules && cluster) {
-      throw new TypeError("Invalid history: a relay of a cluster does not support it yet");
-    }
+    const rules = options.history === undefined
+      ? null
+      : checkHistoryOptions(options.history, cluster !== undefined);
     const maxBatchDelay = checkMaxBatchDelay(options.maxBatchDelay);
     const id = cluster ? `r${randomId(4)}` : "";
     const prefix = cluster ? `${id}.` : "";
@@ -187,15 +204,31 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
       () => this.#history,
     );
     this.#ingress = this.#newIngress(this.#router);
-    this.#openHistory = rules && (async () => {
-      const { HistoryGateway } = await import("./history_gateway.ts");
-      const { openHistory } = await import("../history/open_history.ts");
-      const opened = await openHistory(rules);
-      for (const fault of opened.faults) this.onHistoryFault(fault);
-      const { maxPendingBytes } = limits;
-      const parts = { ...opened, router: this.#router, rules, echo, maxPendingBytes };
-      return new HistoryGateway(parts, this);
-    });
+    this.#prepareStream = rules && cluster
+      ? async (gateway, backplane) => {
+        const { prepareStreamHistory } = await import("./stream_history.ts");
+        const { maxPendingBytes, maxLineBytes } = limits;
+        const parts = { id, gateway, backplane, router: this.#router, rules, echo };
+        return await prepareStreamHistory({ ...parts, maxPendingBytes, maxLineBytes }, this);
+      }
+      : null;
+    this.#openHistory = rules && !cluster
+      ? (async () => {
+        const { HistoryGateway } = await import("./history_gateway.ts");
+        const { openHistory } = await import("../history/open_history.ts");
+        const { HistoryRouter } = await import("./history_router.ts");
+        const opened = await openHistory(rules);
+        for (const fault of opened.faults) this.onHistoryFault(fault);
+        const { maxPendingBytes } = limits;
+        const router = this.#router;
+        const keeper = { ...opened, rules, keepsSenders: !echo };
+        const routing = new HistoryRouter(router, keeper);
+        return new HistoryGateway(
+          { ...opened, router, routing, rules, echo, maxPendingBytes },
+          this,
+        );
+      })
+      : null;
     this.#joinCluster = cluster
       ? async () => {
         const { ClusterGateway } = await import("./cluster_gateway.ts");
@@ -205,9 +238,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
           echo,
           subscribeFirst,
           events: this.#filter.names?.toSorted() ?? null,
+          keep: rules && rules.keep.toSorted(),
         };
         const router = this.#router;
-        const backplane = await toBackplane(cluster);
+        const backplane = this.#backplane = await toBackplane(cluster);
         const { maxPendingBytes } = limits;
         const parts = { id, backplane, terms, maxBatchDelay, maxPendingBytes, router };
         return new ClusterGateway(parts, this);
@@ -246,6 +280,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     if (this.#isStopped) return;
     this.#ingress = this.#newIngress(this.#gateway.routing);
     await this.#gateway.join();
+    if (!this.#prepareStream || this.#isStopped) return;
+    this.#stream = await this.#prepareStream(this.#gateway, this.#backplane!);
+    await this.#stream.open();
+    this.#history = this.#stream.gateway;
+    this.#ingress = this.#newIngress(this.#stream.routing);
   }
 
   /** Starts to watch the rates of clients. */
@@ -260,7 +299,9 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     if (waits) await nextTurn(); // for which they wait
     this.flush();
     this.#isStopped = true;
-    if (!this.#gateway) await this.#joined?.catch(() => {}); // It may be on its way.
+    // They may be on their way.
+    if (!this.#gateway || this.#prepareStream) await this.#joined?.catch(() => {});
+    await this.#stream?.stop();
     await this.#gateway?.leave();
     await this.#history?.stop();
     this.#stats.stop();
@@ -273,6 +314,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
    * longer, or waits for events that are to be passed on. Returns `null` if there is nothing to do.
    */
   retire(): Promise<void> | null {
+    if (this.#stream) return this.#stream.whenPassed().then(() => this.#gateway!.retire());
     return this.#gateway?.retire() ?? this.#history?.whenPassed() ?? null;
   }
 
@@ -369,7 +411,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   }
 
   #subscriberOf(connection: LineConnection): Subscriber<LineConnection> {
-    return this.#subscribers.get(connection) ?? this.#gateway!.peerOf(connection)!;
+    return this.#subscribers.get(connection) ?? this.#stream?.feed.peerOf(connection) ??
+      this.#gateway!.peerOf(connection)!;
   }
 
   recipientsAmong(
@@ -379,6 +422,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
   ): readonly LineConnection[] {
     const clients = readers.map((reader) => this.#subscriberOf(reader));
     const subscriber = this.#subscriberOf(source);
+    if (this.#stream?.feed.peerOf(source)) {
+      const heard = this.#stream.feed.recipientsAmong(clients, bytes, turnIsOver);
+      return Array.from(heard, ({ recipient }) => recipient);
+    }
     const ingress = this.#gateway?.peerOf(source) ? this.#gateway : this.#ingress;
     const found = ingress.recipientsAmong(clients, subscriber, bytes, turnIsOver);
     return Array.from(found, ({ recipient }) => recipient);
@@ -393,6 +440,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
     const { bytes } = block;
     if (this.#replaced.has(source)) return;
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
+    if (this.#stream?.feed.peerOf(source)) return this.#passFromStream(this.#stream, source, bytes);
     const room = this.#handshake.whenWelcomed(source) ?? this.#history?.whenRoom();
     if (room) return void this.#putOff(source, block, room);
     if (parkedMs > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(parkedMs, source);
@@ -437,13 +485,32 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
 
   /** Relays the events of another relay. */
   #passFromLink(gateway: ClusterGateway, source: LineConnection, bytes: Uint8Array): void {
-    const { end, isBad } = gateway.take(source, bytes, () => turnIsOver(source));
+    const isLate = () => turnIsOver(source) || this.#stream?.mustWait(source) === true;
+    const { end, isBad } = gateway.take(source, bytes, isLate);
     if (isBad) {
       const { code, message } = gateway.fault;
       source.close(code, message);
-    } else if (end < bytes.length) {
-      this.#putOff(source, new LineBlock(bytes.subarray(end)));
+      return;
     }
+    const wait = this.#stream?.whenThere(source);
+    if (wait || end < bytes.length) {
+      this.#putOff(source, new LineBlock(bytes.subarray(end)), wait ?? nextTurn());
+    }
+  }
+
+  /** Relays the events of the history that come from the stream of the cluster. */
+  #passFromStream({ feed }: StreamHistory, source: LineConnection, bytes: Uint8Array): void {
+    const { end } = feed.take(source, bytes, () => turnIsOver(source));
+    if (end < bytes.length) this.#putOff(source, new LineBlock(bytes.subarray(end)));
+  }
+
+  onFeedLines(connection: LineConnection, lines: LineBlock): void {
+    this.#backpressure.deliver(connection, lines);
+  }
+
+  onFeedEnd(connection: LineConnection): void {
+    this.#backpressure.unpark(connection);
+    this.#late.delete(connection);
   }
 
   reportClients(): readonly ClientReport[] {
@@ -489,6 +556,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, H
 
   onHistoryFault(fault: string): void {
     this.#observer.onHistoryFault?.(fault);
+  }
+
+  onUnknown(detail: string): void {
+    this.#handshake.notKept(detail);
   }
 
   onReplaced(client: LineConnection): void {

@@ -204,7 +204,8 @@ export class Handshake {
       const left = acks.filter((ack) => ack.offset > offset);
       if (left.length > 0) this.#unkept.set(client, left);
       else this.#unkept.delete(client);
-      client.send(encodeAck(due.events), 0);
+      if (this.#unacknowledged) this.#unacknowledged.add(client);
+      else client.send(encodeAck(due.events), 0);
     }
   }
 
@@ -234,7 +235,10 @@ export class Handshake {
   releaseAcks(): void {
     const clients = this.#unacknowledged ?? [];
     this.#unacknowledged = null;
-    for (const client of clients) client.send(encodeAck(client.eventsIn), 0);
+    for (const client of clients) {
+      // Otherwise, it gets one when the rest of its events is kept.
+      if (!this.#unkept.has(client)) client.send(encodeAck(client.eventsIn), 0);
+    }
   }
 }
 

@@ -723,14 +723,14 @@ Deno.test("Relay reports its history in its statistics", async () => {
   assertEquals((answer.relay as Line).history, expected);
 });
 
-Deno.test("Relay refuses a history with invalid options, or in a cluster", () => {
+Deno.test("Relay refuses a history with invalid options, or with a folder in a cluster", () => {
   const server = new EbsocketServer(["127.0.0.1", 0]);
   const open = (options: RelayOptions) => () => new Relay(server, options);
   assertThrows(open({ history: { keepCount: 0 } }), RangeError, "history.keepCount");
   assertThrows(open({ history: { keep: [""] } }), TypeError, "history.keep");
   const cluster = { servers: ["nats://127.0.0.1"] };
-  const message = "Invalid history: a relay of a cluster does not support it yet";
-  assertThrows(open({ history: {}, cluster }), TypeError, message);
+  const message = "Invalid history.folder: the relays of a cluster keep their events in JetStream";
+  assertThrows(open({ history: { folder: "x" }, cluster }), TypeError, message);
   server.close();
 });
 

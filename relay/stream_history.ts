@@ -1,0 +1,318 @@
+/**
+ * The history of a cluster at one of its relays: joins the stream, the events that go there and come
+ * back, and the clients that ask for them. Loaded only by relays of a cluster with a history.
+ *
+ * @module
+ */
+
+import type { Backplane } from "../cluster/backplane.ts";
+import { NameFilter } from "../history/name_filter.ts";
+import type { HistoryRules } from "../history/options.ts";
+import { StreamFollower } from "../history/stream_follower.ts";
+import {
+  decodeStreamMessage,
+  encodeValues,
+  endOf,
+  seqOf,
+  type StreamItem,
+  VALUES_WRITER,
+} from "../history/stream_format.ts";
+import { StreamLog } from "../history/stream_log.ts";
+import type { StreamInfo, StreamMessage, StreamPort } from "../history/stream_port.ts";
+import { settingsOf, weaknessesOf } from "../history/stream_settings.ts";
+import { StreamValues } from "../history/stream_values.ts";
+import { MAX_HEAD_BYTES, StreamWriter } from "../history/stream_writer.ts";
+import type { LineConnection } from "../net/line_connection.ts";
+import type { LineBlock } from "../protocol/line_splitter.ts";
+import type { ClusterGateway } from "./cluster_gateway.ts";
+import { HistoryGateway, type HistorySink } from "./history_gateway.ts";
+import type { Router } from "./router.ts";
+import { StreamFeed } from "./stream_feed.ts";
+import { type KeptEvents, StreamRouter } from "./stream_router.ts";
+
+/**
+ * How long events wait for those before them that come another way, in milliseconds. Then they are
+ * passed on, perhaps before those.
+ */
+const MAX_WAIT_MS = 1000;
+
+/** Interval between looks at the last events of names that are about to be dropped, in milliseconds. */
+const REPEAT_MS = 1000;
+
+/** How long a relay that ends waits until the stream has its events, in milliseconds. */
+const STOP_MS = 2000;
+
+const CANNOT = "Cannot keep the history of the cluster";
+
+/** The relay, as the history of its cluster sees it. */
+export interface StreamHistorySink extends HistorySink {
+  /** Called with lines of the stream, to be handed back in turn. */
+  onFeedLines(connection: LineConnection, lines: LineBlock): void;
+  /** Called when it is not known whether events were kept that have not been acknowledged. */
+  onUnknown(detail: string): void;
+  /** Called when lines of the stream that wait no longer count. */
+  onFeedEnd(connection: LineConnection): void;
+}
+
+/** The parts of the history of a cluster. */
+export interface StreamHistoryParts {
+  /** The ID of the relay. */
+  readonly id: string;
+  readonly gateway: ClusterGateway;
+  readonly backplane: Backplane;
+  readonly router: Router<LineConnection>;
+  readonly rules: HistoryRules;
+  readonly echo: boolean;
+  readonly maxPendingBytes: number;
+  readonly maxLineBytes: number;
+}
+
+/**
+ * Prepares the history of a cluster that has been joined. {@link StreamHistory.open} opens it.
+ *
+ * @throws {Error} If NATS takes too short messages.
+ */
+export async function prepareStreamHistory(
+  parts: StreamHistoryParts,
+  sink: StreamHistorySink,
+): Promise<StreamHistory> {
+  const { backplane, maxLineBytes } = parts;
+  const minMessageBytes = maxLineBytes + 1 + MAX_HEAD_BYTES;
+  if (!backplane.openStream) throw new Error(`${CANNOT}: the backplane has no stream`);
+  const port = await backplane.openStream(minMessageBytes);
+  const { maxMessageBytes } = port;
+  if (maxMessageBytes >= minMessageBytes) return new StreamHistory(parts, port, sink);
+  throw new Error(
+    `${CANNOT}: NATS takes messages of ${maxMessageBytes} bytes, and lines of ${maxLineBytes} ` +
+      `bytes need ${minMessageBytes}; raise max_payload there, or lower --max-line-bytes here`,
+  );
+}
+
+/** The history of a cluster at one relay. */
+export class StreamHistory {
+  /** Answers the clients that ask for events. */
+  readonly gateway: HistoryGateway;
+  /** Keeps the events of clients. */
+  readonly routing: StreamRouter;
+  /** Passes the events of the stream on. */
+  readonly feed: StreamFeed;
+
+  readonly #cluster: ClusterGateway;
+  readonly #log: StreamLog;
+  readonly #values: StreamValues;
+  readonly #port: StreamPort;
+  readonly #writer: StreamWriter<KeptEvents>;
+  readonly #follower: StreamFollower;
+  readonly #sink: StreamHistorySink;
+  readonly #rules: HistoryRules;
+  readonly #readsAll: boolean;
+  #strangers = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #isRepeating = false;
+  #wasTooMuch = false;
+
+  constructor(parts: StreamHistoryParts, port: StreamPort, sink: StreamHistorySink) {
+    const { id, gateway, router, rules, echo, maxPendingBytes, maxLineBytes } = parts;
+    this.#cluster = gateway;
+    this.#port = port;
+    this.#sink = sink;
+    this.#rules = rules;
+    this.#readsAll = rules.keepLast.length > 0;
+    const log = this.#log = new StreamLog(port);
+    const values = this.#values = new StreamValues(new NameFilter(rules.keepLast));
+    const { lastValues } = values;
+    const clusterRouter = gateway.routing;
+    this.routing = new StreamRouter({ router, clusterRouter, rules, writer: () => this.#writer });
+    gateway.onNewLink = (link) => this.routing.introduce(link);
+    this.#writer = new StreamWriter(port, id, {
+      mark: (entries) => this.routing.markFor(entries),
+      onDoubt: () => this.#follower.doubt(),
+      onRefused: (fault) => this.#onRefused(fault),
+      onAccepted: () => {
+        log.isBroken = false;
+        this.routing.onMended();
+      },
+    });
+    this.feed = new StreamFeed({
+      id,
+      router,
+      clusterRouter,
+      linkRouter: gateway.linkRouter,
+      streamRouter: this.routing,
+      log,
+      values,
+      echo,
+      maxLineBytes,
+      maxPendingBytes,
+    }, {
+      returned: (number) => this.#writer.returned(number) ?? [],
+      onFeedLines: (connection, lines) => sink.onFeedLines(connection, lines),
+      onFeedEnd: (connection) => sink.onFeedEnd(connection),
+      whenMarked: (writer, mark) => this.#whenMarked(writer, mark),
+      linkTo: (relay) => gateway.linkTo(relay),
+      onEpochMessage: (item, seq) => this.#onEpochMessage(item, seq),
+      onOwn: () => this.routing.onSynced(),
+      onMissing: (from, to) => this.gateway.tellMissing(from, to),
+      onStranger: () => this.#onStranger(),
+      onTaken: () => this.#follower.taken(1),
+    });
+    this.#follower = new StreamFollower(port, log, id, settingsOf(rules), {
+      onMessage: (message, missing) => this.feed.add(message, missing),
+      onRewind: () => this.feed.rewind(),
+      onAgreed: (own, isKnown) => this.#onAgreed(own, isKnown),
+      onPause: () => this.#writer.pause(),
+      onEpoch: (isLoss) => this.#onEpoch(isLoss),
+      onRefused: (fault) => this.#writer.noteRefusal(fault),
+      onAway: () => this.#writer.noteAway(),
+    });
+    const onNothing = () => Promise.resolve();
+    this.gateway = new HistoryGateway({
+      router,
+      log,
+      routing: this.routing,
+      rules,
+      echo,
+      maxPendingBytes,
+      lastValues,
+      producers: null,
+      onSegment: onNothing,
+      onReopen: onNothing,
+    }, sink);
+  }
+
+  /**
+   * Opens the stream. Resolves when this relay knows all that it needs of it.
+   *
+   * @throws {Error} If the stream cannot be used. The message says why.
+   */
+  async open(): Promise<void> {
+    let info: StreamInfo;
+    try {
+      info = await this.#follower.open(!this.#cluster.hasOthers, this.#readsAll);
+    } catch (error) {
+      await this.stop();
+      throw new Error(`${CANNOT}: ${(error as Error).message}`, { cause: error });
+    }
+    for (const weakness of weaknessesOf(info, this.#rules)) {
+      this.#sink.onHistoryFault(`the stream of the cluster is weaker than asked for: ${weakness}`);
+    }
+    if (!this.#readsAll) return;
+    await this.#log.whenHas(endOf(info.last));
+    this.#values.begin();
+    this.#timer = setInterval(() => this.#repeatValues(), REPEAT_MS);
+  }
+
+  #onAgreed(own: StreamMessage | null, isKnown: boolean): void {
+    const item = own && decodeStreamMessage(own);
+    const number = item?.kind === "block" ? item.head.number : 0;
+    const lost = this.#writer.start(own?.seq ?? 0, number, isKnown);
+    if (lost.length === 0) return;
+    this.routing.giveUp(lost);
+    this.#sink.onUnknown("it is not known whether events were kept");
+  }
+
+  #onRefused(fault: string): void {
+    this.#log.isBroken = true;
+    this.routing.onBroken(fault);
+    this.routing.passUnkept(this.#writer.takeBack());
+  }
+
+  #onEpochMessage({ epoch, before }: StreamItem & { kind: "epoch" }, seq: number): void {
+    this.#follower.onEpoch(epoch, before, seq);
+  }
+
+  #onEpoch(isLoss: boolean): void {
+    this.routing.forgetOffsets();
+    if (isLoss) {
+      this.#sink.onHistoryFault("JetStream has lost events that clients have received");
+      this.#values.lose(this.#log.head, seqOf(this.#log.head));
+    }
+    this.gateway.endReaders("the history has begun a new epoch; connect again to go on");
+  }
+
+  /**
+   * Repeats the last events of names that the stream is about to drop. One relay does so for all. If two
+   * do, while they do not know of each other, that is no harm.
+   */
+  async #repeatValues(): Promise<void> {
+    const { info } = this.#log;
+    if (!info || this.#isRepeating || !this.#port.isConnected || !this.#cluster.isFirst) return;
+    this.#isRepeating = true;
+    try {
+      const age = info.maxAge / 2;
+      const offset = age === Infinity ? 0 : await this.#log.since(performance.now() - age);
+      for (const part of this.#values.due(info, seqOf(offset))) {
+        await this.#port.publish(VALUES_WRITER, encodeValues(part), {});
+      }
+    } catch {
+      this.#values.retry();
+    }
+    this.#isRepeating = false;
+    if (!this.#values.isTooMuch(info) || this.#wasTooMuch) return;
+    this.#wasTooMuch = true;
+    this.#sink.onHistoryFault(
+      "the last events of names take more than a quarter of the stream, so those that it drops are " +
+        "not kept for relays that start later; raise --keep-bytes and the limit of the stream",
+    );
+  }
+
+  #onStranger(): void {
+    if (this.#strangers++ > 0) return;
+    this.#sink.onHistoryFault("a message in the stream of the cluster is not from a relay");
+  }
+
+  /** Returns a promise that resolves when the events before a mark of another relay are here. */
+  #whenMarked(writer: string, mark: number): Promise<void> | null {
+    const isThere = () => (this.#cluster.linkTo(writer)?.mark ?? mark) >= mark;
+    return isThere() ? null : this.#waitForMark(isThere);
+  }
+
+  async #waitForMark(isThere: () => boolean): Promise<void> {
+    const end = performance.now() + MAX_WAIT_MS;
+    for (let left; !isThere() && (left = end - performance.now()) > 0;) {
+      await orTimeout(this.#cluster.marked, Math.min(left, 100)); // The link may end.
+    }
+  }
+
+  /** Returns whether the next lines of another relay come after events that are not here. */
+  mustWait(connection: LineConnection): boolean {
+    return !this.#log.isBroken && this.#cluster.afterOf(connection) > this.#log.head;
+  }
+
+  /** Returns a promise that resolves when these are here, or after a second, or `null`. */
+  whenThere(connection: LineConnection): Promise<void> | null {
+    if (!this.mustWait(connection)) return null;
+    const there = this.#log.whenHas(this.#cluster.afterOf(connection));
+    return orTimeout(there, MAX_WAIT_MS).then(() => this.#cluster.waitForNothing(connection));
+  }
+
+  /**
+   * Resolves when the events of all clients have been passed on, or after some seconds; at once if the
+   * stream cannot be reached.
+   */
+  whenPassed(): Promise<void> {
+    if (!this.#port.isConnected) return Promise.resolve();
+    return orTimeout(this.routing.whenPassed() ?? Promise.resolve(), STOP_MS);
+  }
+
+  /** Ends the history, once the stream has the events of this relay, or after some seconds. */
+  async stop(): Promise<void> {
+    await this.whenPassed();
+    clearInterval(this.#timer);
+    this.#writer.close();
+    await this.#follower.close();
+    this.feed.close();
+    await this.gateway.stop();
+  }
+}
+
+/** Returns a promise that resolves when another one does, or after `ms` milliseconds. */
+function orTimeout(promise: Promise<void>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    promise.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

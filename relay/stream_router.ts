@@ -1,0 +1,467 @@
+/**
+ * Keeps the events of a relay's clients in the stream of its cluster. They are passed on when they come
+ * back from there, see `stream_feed.ts`. All others go to the other relays over links.
+ *
+ * A client's events that are not kept, and its control lines, wait for those before them that are.
+ * Loaded only by relays of a cluster with a history.
+ *
+ * @module
+ */
+
+import type { Link } from "../cluster/links.ts";
+import type { LogSink } from "../history/log.ts";
+import { NameFilter } from "../history/name_filter.ts";
+import type { HistoryRules } from "../history/options.ts";
+import {
+  headBytesOf,
+  MAX_HEAD_BYTES,
+  type StreamWriter,
+  type Unkept,
+} from "../history/stream_writer.ts";
+import type { LineConnection } from "../net/line_connection.ts";
+import { Block, type Lines } from "../net/piece.ts";
+import { encodeAfter, encodeMark } from "../protocol/cluster.ts";
+import { REST } from "../protocol/pattern.ts";
+import { NOTHING } from "../protocol/utf8.ts";
+import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
+import type { ClusterRouter } from "./cluster_router.ts";
+import { type HistoryRouting, NOT_KEPT } from "./history_router.ts";
+import { Ingress } from "./ingress.ts";
+import type { Delivery } from "./receipts.ts";
+import type { Keeping, Route, RouteCache } from "./route_cache.ts";
+import type { Router, Search } from "./router.ts";
+import { SchemaFilter } from "./schema_filter.ts";
+import type { Subscriber } from "./subscription_table.ts";
+import { UnkeptRouting } from "./unkept_routing.ts";
+
+type Client = Subscriber<LineConnection>;
+
+const NO_BLOCK = new Block(NOTHING);
+
+/** Most bytes of events that are held together. */
+const MAX_RUN_BYTES = 65_536;
+
+/** Most events that are held together. */
+const MAX_RUN_EVENTS = 1024;
+
+/** The events of a client that were read together, and have not all been passed on. */
+interface HeldBlock {
+  readonly source: Client;
+  /** Number of its entries that have not been passed on. */
+  left: number;
+  /** Those that follow events which are not kept. They are written once these have been passed on. */
+  rest: KeptEvents[];
+  readonly passed: PromiseWithResolvers<void>;
+}
+
+/** Events of one client in a row, which wait until they come back. */
+export interface KeptEvents extends Unkept {
+  readonly block: HeldBlock;
+  /** Their number among all that were added, from 1. */
+  readonly ticket: number;
+  /** The receipt that is due for a single event. */
+  readonly delivery: Delivery | null;
+  /** Queues of a single event that its block has no room to name. */
+  readonly moreQueues: readonly string[];
+  /** Whether other relays have clients that hear a single event. */
+  readonly isHeardElsewhere: boolean;
+  /** Passes on what follows and is not kept. */
+  readonly then: (() => void)[];
+}
+
+/** The parts that a {@link StreamRouter} uses. */
+export interface StreamRouterParts {
+  readonly router: Router<LineConnection>;
+  readonly clusterRouter: ClusterRouter;
+  readonly rules: HistoryRules;
+  readonly writer: () => StreamWriter<KeptEvents>;
+}
+
+/** Keeps the events of clients, and passes the others on. */
+export class StreamRouter implements HistoryRouting {
+  /** Whether names do not matter, because all events are kept and none for longer. */
+  readonly keepsRuns: boolean;
+
+  readonly #router: Router<LineConnection>;
+  readonly #clusterRouter: ClusterRouter;
+  readonly #writer: () => StreamWriter<KeptEvents>;
+  readonly #kept: NameFilter;
+  readonly #lastKept: NameFilter;
+  readonly #unkeptIngress: Ingress<LineConnection>;
+  #sink: LogSink | null = null;
+  #source: Client | null = null;
+  /** The block of the events that are being taken, once one of them is kept. */
+  #held: HeldBlock | null = null;
+  /** The last block that was begun, while it has not been passed on. */
+  #last: HeldBlock | null = null;
+  /** The last entry that was added. */
+  #entry: KeptEvents | null = null;
+  /** Number of entries that were added, and the tickets of those that have not been passed on. */
+  #added = 0;
+  readonly #open = new Set<number>();
+  /** Lines in a row that are in no entry yet, and their number. */
+  #block: Block = NO_BLOCK;
+  #start = 0;
+  #end = 0;
+  #count = 0;
+  /** The number of the last mark on the links. */
+  mark = 0;
+  /** The clients with events on links since the last mark. */
+  #unmarked = new WeakSet<Client>();
+  #hasUnmarked = false;
+  /** The offset of the last kept event of each client that has come back. */
+  #lastOffsets = new WeakMap<Client, number>();
+
+  constructor({ router, clusterRouter, rules, writer }: StreamRouterParts) {
+    const { keep, keepLast } = rules;
+    this.#router = router;
+    this.#clusterRouter = clusterRouter;
+    this.#writer = writer;
+    this.#kept = new NameFilter(keep);
+    this.#lastKept = new NameFilter(keepLast);
+    this.keepsRuns = keep.includes(REST) && keepLast.length === 0;
+    this.#unkeptIngress = new Ingress<LineConnection>(
+      new LineValidator(MAX_MAX_DEPTH),
+      new UnkeptRouting(clusterRouter),
+      new SchemaFilter(undefined),
+      () => {},
+      () => true,
+    );
+  }
+
+  get routes(): RouteCache<LineConnection> {
+    return this.#router.routes;
+  }
+
+  get isIdle(): boolean {
+    return this.keepsRuns && this.#clusterRouter.isIdle;
+  }
+
+  get isHolding(): boolean {
+    return this.#held !== null;
+  }
+
+  watch(sink: LogSink): void {
+    this.#sink = sink;
+  }
+
+  get synced(): number {
+    const { value: first } = this.#open.values().next();
+    return first === undefined ? this.#added : first - 1;
+  }
+
+  get unkept(): number | null {
+    if (this.#writer().isBroken) return Infinity;
+    return this.#open.size > 0 ? this.#added : null;
+  }
+
+  begin(source: Client): void {
+    this.#source = source;
+    this.#held = null;
+    this.#entry = null;
+    this.#clusterRouter.begin(source);
+  }
+
+  passRun(lines: Lines, count: number): void {
+    if (this.#writer().isBroken) return this.#clusterRouter.passRun(lines, count);
+    this.#gather(lines, count);
+  }
+
+  pass(
+    route: Route<LineConnection>,
+    line: Lines,
+    isRequest: boolean,
+    delivery: Delivery | null,
+    isReply: boolean,
+  ): void {
+    const isKept = this.keepingOf(route) !== "never" && !isRequest && !isReply;
+    if (isKept && !this.#writer().isBroken) return this.#keep(route, line, delivery);
+    if (isKept) delivery?.add(NOT_KEPT, false);
+    if (this.#held) {
+      const held = copyOf(line);
+      return this.#after(() =>
+        this.#clusterRouter.pass(this.routes.again(route), held, isRequest, delivery)
+      );
+    }
+    this.#order();
+    this.#clusterRouter.pass(route, line, isRequest, delivery);
+  }
+
+  passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
+    if (this.#held) {
+      const held = copyOf(line);
+      return this.#after(() => this.#clusterRouter.passTo(id, held, isRequest, delivery));
+    }
+    this.#order();
+    this.#clusterRouter.passTo(id, line, isRequest, delivery);
+  }
+
+  /** Returns what the history does with events of a name. */
+  keepingOf(route: Route<LineConnection>): Keeping {
+    return route.keeping ??= this.#lastKept.matches(route.name)
+      ? "last"
+      : this.#kept.matches(route.name)
+      ? "kept"
+      : "never";
+  }
+
+  #keep(route: Route<LineConnection>, line: Lines, delivery: Delivery | null): void {
+    const hasQueues = this.#clusterRouter.hasQueues(route);
+    if (!hasQueues && !delivery) return this.#gather(line, 1);
+    this.settle();
+    const { relays } = this.#clusterRouter.reachOf(route);
+    const queues = hasQueues ? this.#clusterRouter.assign(route) : [];
+    const fits = headBytesOf({ queues }) < MAX_HEAD_BYTES / 2;
+    const links = this.#clusterRouter.links;
+    const asked = new Set<Link>(relays);
+    for (const [, relay] of queues) {
+      const link = links.find(relay);
+      if (link && fits) asked.add(link);
+    }
+    this.#add({
+      lines: line.block.bytes.slice(line.start, line.end),
+      events: 1,
+      queues: fits && queues.length > 0 ? queues : undefined,
+      ask: delivery ? links.askAbout(asked, delivery) : undefined,
+      block: this.#hold(),
+      ticket: ++this.#added,
+      delivery,
+      moreQueues: fits ? [] : queues.map(([queue]) => queue),
+      isHeardElsewhere: asked.size > 0,
+      then: [],
+    });
+  }
+
+  /** Adds events to those of the next entry. */
+  #gather({ block, start, end }: Lines, count: number): void {
+    const isNext = block === this.#block && start === this.#end &&
+      end - this.#start <= MAX_RUN_BYTES && this.#count + count <= MAX_RUN_EVENTS;
+    if (!isNext) {
+      this.settle();
+      this.#block = block;
+      this.#start = start;
+    }
+    this.#end = end;
+    this.#count += count;
+    this.#hold();
+  }
+
+  settle(): void {
+    if (this.#count === 0) return;
+    const lines = this.#block.bytes.slice(this.#start, this.#end);
+    for (const [part, events] of partsOf(lines, this.#count)) {
+      this.#add({
+        lines: part,
+        events,
+        block: this.#held!,
+        ticket: ++this.#added,
+        delivery: null,
+        moreQueues: [],
+        isHeardElsewhere: this.#clusterRouter.links.hearAll,
+        then: [],
+      });
+    }
+    this.#block = NO_BLOCK;
+    this.#count = 0;
+  }
+
+  #hold(): HeldBlock {
+    if (this.#held) return this.#held;
+    const source = this.#source!;
+    const block = { source, left: 0, rest: [], passed: Promise.withResolvers<void>() };
+    return this.#last = this.#held = block;
+  }
+
+  #add(entry: KeptEvents): void {
+    const { block, ticket } = entry;
+    block.left++;
+    this.#open.add(ticket);
+    const waits = block.rest.length > 0 || (this.#entry?.then.length ?? 0) > 0;
+    if (waits) block.rest.push(entry);
+    else this.#writer().add(entry);
+    this.#entry = entry;
+  }
+
+  /** Passes an event on after the last one that is kept. */
+  #after(pass: () => void): void {
+    this.settle();
+    this.#entry!.then.push(pass);
+  }
+
+  /** Lets other relays pass on the kept events of the client first. */
+  #order(): void {
+    const source = this.#source!;
+    if (!this.#unmarked.has(source)) {
+      this.#unmarked.add(source);
+      this.#hasUnmarked = true;
+    }
+    const offset = this.#lastOffsets.get(source);
+    if (offset === undefined) return;
+    for (const link of this.#clusterRouter.links) {
+      if (link.toldAfter >= offset) continue;
+      link.toldAfter = offset;
+      link.send(encodeAfter(offset), 0);
+    }
+  }
+
+  /** Returns the mark on the links after which other relays pass on these events. */
+  markFor(entries: readonly KeptEvents[]): number | undefined {
+    if (!this.#hasUnmarked) return undefined;
+    if (!entries.some(({ block }) => this.#unmarked.has(block.source))) return undefined;
+    this.#unmarked = new WeakSet();
+    this.#hasUnmarked = false;
+    this.#clusterRouter.links.sendToAll(encodeMark(++this.mark));
+    return this.mark;
+  }
+
+  /** Sends the last mark on a new link. There are no events before it. */
+  introduce(link: Link): void {
+    if (this.mark > 0) link.send(encodeMark(this.mark), 0);
+  }
+
+  /** Forgets which offsets clients have come to, since they are of no meaning any more. */
+  forgetOffsets(): void {
+    this.#lastOffsets = new WeakMap();
+    for (const link of this.#clusterRouter.links) link.toldAfter = link.after = 0;
+  }
+
+  /** Notes that an entry has been passed on, as the events up to an offset, and passes on what follows. */
+  passed(entry: KeptEvents, offset: number): void {
+    this.#lastOffsets.set(entry.block.source, offset);
+    this.#passOn(entry);
+  }
+
+  #passOn({ ticket, block, ask, then }: KeptEvents): void {
+    this.#open.delete(ticket);
+    if (ask !== undefined) this.#clusterRouter.links.await(ask);
+    block.left--;
+    if (then.length > 0) {
+      this.begin(block.source);
+      this.#order();
+      for (const pass of then) pass();
+      this.#clusterRouter.end(false);
+      this.#source = null;
+      this.#goOn(block);
+    }
+    if (block.left > 0) return;
+    if (this.#last === block) this.#last = null;
+    block.passed.resolve();
+  }
+
+  /** Writes the next entries of a block, up to one that events follow which are not kept. */
+  #goOn(block: HeldBlock): void {
+    const next = block.rest.findIndex(({ then }) => then.length > 0);
+    const entries = block.rest.splice(0, next < 0 ? Infinity : next + 1);
+    if (this.#writer().isBroken) return this.passUnkept(entries);
+    for (const entry of entries) this.#writer().add(entry);
+  }
+
+  /** Passes entries on that are not kept. */
+  passUnkept(entries: readonly KeptEvents[]): void {
+    for (const entry of entries) {
+      this.#unkeptIngress.take(entry.block.source, entry.lines, false);
+      this.#passOn(entry);
+    }
+    this.#router.answer();
+  }
+
+  /** Gives entries up of which it is not known whether they are kept. */
+  giveUp(entries: readonly KeptEvents[]): void {
+    for (const entry of entries) {
+      const { block, delivery } = entry;
+      if (delivery) {
+        delivery.add(NOT_KEPT, false);
+        this.#router.begin(block.source);
+        this.#router.note(true, delivery);
+        this.#router.end(false);
+      }
+      this.#passOn(entry);
+    }
+  }
+
+  whenPassed(source?: Client): Promise<void> | null {
+    const waits = source === undefined || this.#last?.source === source;
+    return waits ? this.#last?.passed.promise ?? null : null;
+  }
+
+  whenRoom(): Promise<void> | null {
+    const writer = this.#writer();
+    return writer.isFull ? writer.whenRoom() : null;
+  }
+
+  kept(): void {
+    this.#router.answer();
+  }
+
+  notKept(): void {
+    this.#router.answer();
+  }
+
+  release(): void {}
+
+  /** Does nothing: the relays of a cluster count no producers. */
+  setProducer(): void {}
+
+  producerOf(): undefined {
+    return undefined;
+  }
+
+  end(hasMore: boolean): void {
+    this.settle();
+    const held = this.#held;
+    this.#held = null;
+    this.#source = null;
+    this.#entry = null;
+    this.#clusterRouter.end(hasMore);
+    if (held?.left === 0) held.passed.resolve(); // Its events are not kept, in the end.
+  }
+
+  search(source: Client, clients: readonly Client[]): Search<LineConnection> {
+    const others = clients.filter(({ group }) => group.kind !== "catching-up");
+    return this.#clusterRouter.search(source, others);
+  }
+
+  find(id: string): Client | undefined {
+    return this.#clusterRouter.find(id);
+  }
+
+  /** Reports that events have become kept. */
+  onSynced(): void {
+    this.#sink?.onSynced();
+  }
+
+  /** Reports that events cannot be kept. */
+  onBroken(fault: string): void {
+    this.#sink?.onBroken(fault);
+  }
+
+  /** Reports that events are kept again. */
+  onMended(): void {
+    this.#sink?.onMended();
+  }
+}
+
+/** Returns lines that stay what they are while others are passed on. */
+function copyOf({ block, start, end }: Lines): Lines {
+  return { block, start, end };
+}
+
+/** Splits lines into parts that are not too long, each with the number of its events. */
+function partsOf(lines: Uint8Array, events: number): [Uint8Array, number][] {
+  if (lines.length <= MAX_RUN_BYTES && events <= MAX_RUN_EVENTS) return [[lines, events]];
+  const parts: [Uint8Array, number][] = [];
+  let start = 0;
+  let count = 0;
+  for (let at = 0; at < lines.length;) {
+    const end = lines.indexOf(0x0a, at) + 1;
+    if (count === MAX_RUN_EVENTS || count > 0 && end - start > MAX_RUN_BYTES) {
+      parts.push([lines.subarray(start, at), count]);
+      start = at;
+      count = 0;
+    }
+    count++;
+    at = end;
+  }
+  parts.push([lines.subarray(start), count]);
+  return parts;
+}
