@@ -115,9 +115,9 @@ export const RELAY_GROUPS = [
     flags: [
       flag.text(
         "history",
-        "memory|DIR",
+        "memory|DIR|cluster",
         "Keep events, so that clients can receive what they have missed: in memory, where they " +
-          "are lost when the relay ends, or in a folder",
+          "are lost when the relay ends, in a folder, or with --cluster in JetStream (cluster)",
       ),
       flag.list(
         "keep",
@@ -130,7 +130,7 @@ export const RELAY_GROUPS = [
       flag.integer(
         "keep-bytes",
         "Maximum size of all kept events, in bytes; beyond it the oldest are dropped (default " +
-          "67108864); in a folder, at least 1048576 (default 1073741824)",
+          "67108864); in a folder, at least 1048576 (default 1073741824, also in a cluster)",
         { min: 65_536, words: "from 65536, with a folder from 1048576, to 1099511627776" },
       ),
       flag.integer("keep-count", "Maximum number of kept events (default: no limit)"),
@@ -423,7 +423,6 @@ function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions,
     if (used) throw new UsageError(`--${used} needs --history too`);
     return {};
   }
-  if (hasCluster) throw new UsageError("--history and --cluster exclude each other so far");
   const { keep, "keep-last": keepLast } = values;
   const numbers = {
     keepAge: values["keep-age"],
@@ -431,28 +430,40 @@ function toHistory(values: RelayValues, hasCluster: boolean): Pick<RelayOptions,
     keepCount: values["keep-count"],
   };
   const { history: where, "history-sync": sync } = values;
-  if (where !== "memory" && where.toLowerCase() === "memory") {
+  const word = where.toLowerCase();
+  if (where !== word && (word === "memory" || word === "cluster")) {
     const folder = `a folder such as ./${where}`;
-    throw new UsageError(`--history must be memory, or ${folder}, not ${quote(where)}`);
+    throw new UsageError(`--history must be ${word}, or ${folder}, not ${quote(where)}`);
+  }
+  if (hasCluster && where !== "cluster") {
+    throw new UsageError(
+      "--history must be cluster with --cluster, since the relays keep events together in JetStream",
+    );
+  }
+  if (!hasCluster && where === "cluster") {
+    throw new UsageError("--history cluster needs --cluster too; for a folder, write ./cluster");
+  }
+  if (where === "cluster" && sync !== undefined) {
+    throw new UsageError("--history-sync needs a folder in --history; JetStream decides by itself");
   }
   if (where === "memory" && sync !== undefined) {
     throw new UsageError("--history-sync needs a folder in --history");
   }
   const history = {
-    ...(where !== "memory" && { folder: where }),
+    ...(where !== "memory" && where !== "cluster" && { folder: where }),
     ...(sync !== undefined && { sync }),
     ...(keep.length > 0 && { keep }),
     ...(keepLast.length > 0 && { keepLast }),
     ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),
   };
-  checkHistory(history);
+  checkHistory(history, hasCluster);
   return { history };
 }
 
 /** Checks the values of the flags, and names these instead of the options. */
-function checkHistory(options: HistoryOptions): void {
+function checkHistory(options: HistoryOptions, hasCluster: boolean): void {
   try {
-    checkHistoryOptions(options);
+    checkHistoryOptions(options, hasCluster);
   } catch (error) {
     const flags = messageOf(error).replace("history.keepLast", "--keep-last")
       .replace("history.keepBytes", "--keep-bytes").replace("history.keep", "--keep");

@@ -93,6 +93,8 @@ Deno.test("toRelaySettings() turns every flag into its option", () => {
   });
   assertEquals(settingsOf(["--history", "memory"]).options.history, {});
   assertEquals(settingsOf(["--history", "log"]).options.history, { folder: "log" });
+  const cluster = "--history cluster --cluster nats://a --keep-bytes 65536";
+  assertEquals(settingsOf(cluster.split(" ")).options.history, { keepBytes: 65_536 });
   assertEquals(settingsOf(["--history", "./Memory"]).options.history, { folder: "./Memory" });
   assertEquals(settingsOf(["--history=memory", "--keep-age=7d"]).options.history, {
     keepAge: 604_800_000,
@@ -281,7 +283,22 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
       "--history log --history-sync once",
       '--history-sync must be ack, always or never, not "once"',
     ],
-    ["--history memory --cluster nats://a", "--history and --cluster exclude each other so far"],
+    ...["memory", "./log"].map((where): [string, string] => [
+      `--history ${where} --cluster nats://a`,
+      "--history must be cluster with --cluster, since the relays keep events together in JetStream",
+    ]),
+    [
+      "--history cluster",
+      "--history cluster needs --cluster too; for a folder, write ./cluster",
+    ],
+    [
+      "--history cluster --cluster nats://a --history-sync ack",
+      "--history-sync needs a folder in --history; JetStream decides by itself",
+    ],
+    [
+      "--history Cluster --cluster nats://a",
+      '--history must be cluster, or a folder such as ./Cluster, not "Cluster"',
+    ],
     [
       "--history memory --keep a.>.b",
       'Invalid --keep: "a.>.b" is no pattern: ">" stands for all the rest, and so must be the last token',
@@ -298,7 +315,7 @@ Deno.test("toRelaySettings() names the option of a history that is wrong or has 
     ]),
     ["--history memory --keep-count 0", '--keep-count must be an integer of at least 1, not "0"'],
     ["--history memory --keep-age 366d", notATime("keep-age", 1, 31536000000, "366d")],
-    ["--history=", "--history needs a value: memory|DIR"],
+    ["--history=", "--history needs a value: memory|DIR|cluster"],
   ];
   for (const [args, complaint] of cases) {
     const { message } = assertThrows(() => settingsOf(args.split(" ")), UsageError);
