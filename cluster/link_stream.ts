@@ -19,7 +19,7 @@
  * @module
  */
 
-import type { Duplex } from "../net/connection.ts";
+import type { ChunkDuplex } from "../net/connection.ts";
 import { encodeMessage, type LinkHead, MAX_LINK_HEAD_BYTES } from "../protocol/cluster.ts";
 import { randomId } from "../protocol/random_id.ts";
 import { NOTHING } from "../protocol/utf8.ts";
@@ -60,7 +60,7 @@ export interface LinkStreamPort {
 }
 
 /** One end of a stream. */
-export class LinkStream implements Duplex {
+export class LinkStream implements ChunkDuplex {
   /** Whether the other relay knows this end, and this one the other. */
   isEstablished = false;
   /** When the last message of the other relay came, on the clock of `performance.now()`. */
@@ -143,24 +143,26 @@ export class LinkStream implements Duplex {
     return this.isEstablished && this.#sentBytes < MAX_UNCONFIRMED_BYTES;
   }
 
-  async read(buffer: Uint8Array): Promise<number | null> {
-    while (this.#received.length === 0 && !this.#isClosed) {
+  async readChunk(): Promise<Uint8Array | null> {
+    while (!this.hasChunk && !this.#isClosed) {
       await new Promise<void>((resolve) => this.#wakeReader = resolve);
     }
     if (this.#isClosed) return null;
     const part = this.#received[0]!;
-    const size = Math.min(buffer.length, this.#port.maxReadBytes);
-    const bytes = part.subarray(this.#offset, this.#offset + size);
-    buffer.set(bytes);
-    this.#offset += bytes.length;
-    this.#unreported += bytes.length;
+    const chunk = part.subarray(this.#offset, this.#offset + this.#port.maxReadBytes);
+    this.#offset += chunk.length;
+    this.#unreported += chunk.length;
     if (this.#offset === part.length) {
       this.#received.shift();
       this.#receivedBytes -= part.length;
       this.#offset = 0;
       if (this.#unreported >= CONFIRM_BYTES) this.report();
     }
-    return bytes.length;
+    return chunk;
+  }
+
+  get hasChunk(): boolean {
+    return this.#received.length > 0;
   }
 
   /**
@@ -191,7 +193,8 @@ export class LinkStream implements Duplex {
     const isNext = head.number === this.#last + 1 && part.length > 0;
     // A relay sends no more than it may, so this is a stranger, or a fault.
     const fits = this.#receivedBytes + part.length <= 2 * MAX_UNCONFIRMED_BYTES;
-    if (isNext && fits) this.#receive(part.slice());
+    // V8 zeroes the memory of slice() first.
+    if (isNext && fits) this.#receive(new Uint8Array(part));
     else if (head.number > this.#last) this.#ask();
     return true;
   }
