@@ -10,7 +10,6 @@
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
 import { abortable } from "@std/async/abortable";
 import {
   type ConnectionOptions,
@@ -35,8 +34,8 @@ const MIN_MESSAGE_BYTES = 4096;
 /** Size of reads, in bytes. */
 const READ_BYTES = 262_144;
 
-/** Most bytes of short frames in one write. */
-const WRITE_BYTES = 65_536;
+/** Most bytes in one write. */
+const WRITE_BYTES = 262_144;
 
 /** Bytes that wait to be sent, from which senders should wait. */
 const BUSY_BYTES = 4_194_304;
@@ -87,7 +86,11 @@ export class NatsTransport implements Transport {
   #isEncrypted = false;
   /** The first bytes of the server, with its `INFO`. They precede TLS. */
   #greeting: Uint8Array = NOTHING;
+  /** What waits to be sent, and how much of the first of it has been gathered. */
   #frames: Uint8Array[] = [];
+  #offset = 0;
+  /** What is being written. */
+  readonly #gathered = new Uint8Array(WRITE_BYTES);
   #isWriting = false;
   readonly #end = new AbortController();
   readonly #closed = Promise.withResolvers<void | Error>();
@@ -159,9 +162,10 @@ export class NatsTransport implements Transport {
 
   async #write(): Promise<void> {
     this.#isWriting = true;
+    await null; // Until all is here that is sent now.
     try {
       while (this.#frames.length > 0) {
-        const bytes = this.#takeFrames();
+        const bytes = this.#gather();
         for (let sent = 0; sent < bytes.length;) {
           const length = await this.#socket!.write(bytes.subarray(sent));
           sent += length;
@@ -174,15 +178,21 @@ export class NatsTransport implements Transport {
     }
   }
 
-  /** Takes the next frame, together with further ones if they are short. */
-  #takeFrames(): Uint8Array {
+  /** Copies what is to be sent next, as much as fits into one write. */
+  #gather(): Uint8Array {
+    let length = 0;
     let count = 0;
-    for (let bytes = 0; count < this.#frames.length; count++) {
-      bytes += this.#frames[count]!.length;
-      if (count > 0 && bytes > WRITE_BYTES) break;
+    for (const frame of this.#frames) {
+      const bytes = frame.subarray(this.#offset, this.#offset + WRITE_BYTES - length);
+      this.#gathered.set(bytes, length);
+      length += bytes.length;
+      this.#offset += bytes.length;
+      if (this.#offset < frame.length) break;
+      this.#offset = 0;
+      count++;
     }
-    const frames = this.#frames.splice(0, count);
-    return count === 1 ? frames[0]! : concat(frames);
+    this.#frames.splice(0, count);
+    return this.#gathered.subarray(0, length);
   }
 
   #notePending(bytes: number): void {
