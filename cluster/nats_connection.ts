@@ -168,22 +168,21 @@ export class NatsConnection {
     this.#publish(this.#all, message);
   }
 
-  /** Sends a message to one relay. */
-  send(to: string, message: Uint8Array): void {
-    this.#publish(this.#one + to, message);
+  /** Sends a message to one relay, in two parts. */
+  send(to: string, head: Uint8Array, part: Uint8Array): void {
+    this.#publish(this.#one + to, head, part);
   }
 
-  #publish(subject: string, message: Uint8Array): void {
-    const { length } = message;
+  #publish(subject: string, head: Uint8Array, part: Uint8Array = NOTHING): void {
+    const length = head.length + part.length;
     if (length > this.maxMessageBytes) {
       const max = `at most ${this.maxMessageBytes} here`;
       return this.#report(`cannot send a message of ${length} bytes, ${max}`);
     }
     if (this.#client.isClosed() || this.#transport.pendingBytes > MAX_PENDING_BYTES) return;
     // Not by nats.js, which would copy the message once more.
-    for (const bytes of [encoder.encode(`PUB ${subject} ${length}\r\n`), message, CRLF]) {
-      this.#transport.send(bytes);
-    }
+    const line = encoder.encode(`PUB ${subject} ${length}\r\n`);
+    for (const bytes of [line, head, part, CRLF]) this.#transport.send(bytes);
   }
 
   /** Returns a promise that resolves when senders need not wait, or `null` if they need not now. */

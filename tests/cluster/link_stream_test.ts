@@ -19,6 +19,8 @@ const SEEDS = size(20_000, 200_000);
 class Pair {
   readonly streams: LinkStream[] = [];
   readonly ways: Uint8Array[][] = [[], []];
+  /** The parts of all messages. */
+  readonly parts: Uint8Array[] = [];
   restarts = 0;
 
   readonly #maxMessageBytes: number;
@@ -33,7 +35,10 @@ class Pair {
       id: `r${`${side}`.repeat(8)}`,
       maxMessageBytes: this.#maxMessageBytes,
       maxReadBytes: 16_384,
-      send: (message) => this.ways[side]!.push(message),
+      send: (head, part) => {
+        this.ways[side]!.push(concat([head, part]));
+        this.parts.push(part);
+      },
       whenReady: () => null,
     });
   }
@@ -111,6 +116,15 @@ Deno.test("LinkStream reads no more at once than it may, and confirms what was r
   b!.confirm();
   pair.settle();
   assert(a!.isDone);
+});
+
+Deno.test("LinkStream keeps no long buffer in memory for the sake of a short part", async () => {
+  const pair = new Pair(20_000);
+  pair.settle();
+  const block = new Uint8Array(10_000);
+  await pair.streams[0]!.write(block.subarray(0, 4000));
+  await pair.streams[0]!.write(block.subarray(4000));
+  assertEquals(pair.parts.slice(-2).map(({ buffer }) => buffer.byteLength), [4000, 10_000]);
 });
 
 Deno.test("LinkStream waits while too much is not confirmed", async () => {
