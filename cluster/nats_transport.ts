@@ -24,6 +24,7 @@ import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "../net/
 import { LF } from "../protocol/ascii.ts";
 import { quote } from "../protocol/printable.ts";
 import { decoder, NOTHING } from "../protocol/utf8.ts";
+import { NatsFraming } from "./nats_framing.ts";
 
 /** Longest greeting, in bytes. It lists the addresses of all servers of a NATS cluster. */
 const MAX_GREETING_BYTES = 65_536;
@@ -31,8 +32,8 @@ const MAX_GREETING_BYTES = 65_536;
 /** The least that a server must permit for a message, in bytes. */
 const MIN_MESSAGE_BYTES = 4096;
 
-/** Size of reads, in bytes. */
-const READ_BYTES = 262_144;
+/** Size of the read buffer, in bytes: a few messages with parts of a link as they are under load. */
+const READ_BYTES = 524_288;
 
 /** Most bytes in one write. */
 const WRITE_BYTES = 262_144;
@@ -129,22 +130,30 @@ export class NatsTransport implements Transport {
     return this.#isEncrypted;
   }
 
-  /** Reads the bytes of the server. They are valid until the next ones. */
+  /** Reads the bytes of the server, whole messages at a time. They are valid until the next ones. */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     yield this.#greeting;
     this.#greeting = NOTHING;
     const socket = this.#socket!;
     const buffer = new Uint8Array(READ_BYTES);
+    const framing = new NatsFraming();
+    /** Number of bytes at the start of the buffer that belong to an incomplete message. */
+    let held = 0;
     let isBusy = false;
     try {
       while (!this.isClosed) {
         if (isBusy && turnIsOver(socket)) await nextTurn(this);
-        const length = await socket.read(buffer);
+        const space = buffer.subarray(held);
+        const length = await socket.read(space);
         if (length === null) break;
         if (!isBusy) noteTurn();
-        isBusy = length === buffer.length && !socket.takesTurns;
+        isBusy = length === space.length && !socket.takesTurns;
         if (!isBusy) shareTurns(socket);
-        yield buffer.subarray(0, length);
+        const bytes = buffer.subarray(0, held + length);
+        const end = framing.cut(bytes, bytes.length === buffer.length);
+        if (end > 0) yield bytes.subarray(0, end);
+        held = bytes.length - end;
+        buffer.copyWithin(0, end, bytes.length);
       }
     } catch (error) {
       this.#finish(error as Error);
