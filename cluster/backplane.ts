@@ -36,8 +36,11 @@ export interface Backplane {
   join(id: string, sink: BackplaneSink): Promise<void>;
   /** Sends a message to all relays. It may come back to this one. Does nothing while disconnected. */
   announce(message: Uint8Array): void;
-  /** Sends a message to one relay. Does nothing while disconnected. */
-  send(to: string, message: Uint8Array): void;
+  /**
+   * Sends a message to one relay: `head` and `part` as one, so that no caller has to join them. Their
+   * bytes never change. Does nothing while disconnected.
+   */
+  send(to: string, head: Uint8Array, part: Uint8Array): void;
   /**
    * Returns a promise that resolves when more messages can be sent without piling up, or `null` if
    * they can be sent now. Messages that are sent earlier are more likely to be lost.

@@ -287,7 +287,7 @@ export class Cluster {
       get maxMessageBytes() {
         return backplane.maxMessageBytes;
       },
-      send: (message) => backplane.send(relay, message),
+      send: (head, part) => backplane.send(relay, head, part),
       whenReady: () => this.#backplane.whenReady(),
     });
     const connection = new LineConnection(stream, [relay, 0]);

@@ -108,8 +108,8 @@ export class NatsBackplane implements Backplane {
     this.#connection?.announce(message);
   }
 
-  send(to: string, message: Uint8Array): void {
-    this.#connection?.send(to, message);
+  send(to: string, head: Uint8Array, part: Uint8Array): void {
+    this.#connection?.send(to, head, part);
   }
 
   whenReady(): Promise<void> | null {

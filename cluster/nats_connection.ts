@@ -13,6 +13,7 @@ import {
 } from "@nats-io/nats-core";
 import { errors, NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { formatAddress } from "../protocol/address.ts";
+import { CR, LF } from "../protocol/ascii.ts";
 import { printable } from "../protocol/printable.ts";
 import { encoder, NOTHING } from "../protocol/utf8.ts";
 import type { BackplaneSink } from "./backplane.ts";
@@ -42,6 +43,9 @@ const MAX_PENDING_BYTES = 8_388_608;
 
 /** How long the end of a connection may wait for the server to take everything, in milliseconds. */
 const CLOSE_MS = 1000;
+
+/** The end of a message. */
+const CRLF = new Uint8Array([CR, LF]);
 
 /** A relay, as its connection sees it. */
 export interface NatsMember {
@@ -176,19 +180,21 @@ export class NatsConnection {
     this.#publish(this.#all, message);
   }
 
-  /** Sends a message to one relay. */
-  send(to: string, message: Uint8Array): void {
-    this.#publish(this.#one + to, message);
+  /** Sends a message to one relay, in two parts. */
+  send(to: string, head: Uint8Array, part: Uint8Array): void {
+    this.#publish(this.#one + to, head, part);
   }
 
-  #publish(subject: string, message: Uint8Array): void {
-    const { length } = message;
+  #publish(subject: string, head: Uint8Array, part: Uint8Array = NOTHING): void {
+    const length = head.length + part.length;
     if (length > this.maxMessageBytes) {
       const max = `at most ${this.maxMessageBytes} here`;
       return this.#report(`cannot send a message of ${length} bytes, ${max}`);
     }
     if (this.client.isClosed() || this.#transport.pendingBytes > MAX_PENDING_BYTES) return;
-    this.client.publish(subject, message);
+    // Not by nats.js, which would copy the message once more.
+    const line = encoder.encode(`PUB ${subject} ${length}\r\n`);
+    for (const bytes of [line, head, part, CRLF]) this.#transport.send(bytes);
   }
 
   /** Returns a new subject for answers. */

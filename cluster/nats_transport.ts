@@ -10,7 +10,6 @@
  * @module
  */
 
-import { concat } from "@std/bytes/concat";
 import { abortable } from "@std/async/abortable";
 import {
   type ConnectionOptions,
@@ -25,6 +24,7 @@ import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "../net/
 import { LF } from "../protocol/ascii.ts";
 import { quote } from "../protocol/printable.ts";
 import { decoder, NOTHING } from "../protocol/utf8.ts";
+import { NatsFraming } from "./nats_framing.ts";
 
 /** Longest greeting, in bytes. It lists the addresses of all servers of a NATS cluster. */
 const MAX_GREETING_BYTES = 65_536;
@@ -32,11 +32,11 @@ const MAX_GREETING_BYTES = 65_536;
 /** The least that a server must permit for a message, in bytes. */
 const MIN_MESSAGE_BYTES = 4096;
 
-/** Size of reads, in bytes. */
-const READ_BYTES = 262_144;
+/** Size of the read buffer, in bytes: a few messages with parts of a link as they are under load. */
+const READ_BYTES = 524_288;
 
-/** Most bytes of short frames in one write. */
-const WRITE_BYTES = 65_536;
+/** Most bytes in one write. */
+const WRITE_BYTES = 262_144;
 
 /** Bytes that wait to be sent, from which senders should wait. */
 const BUSY_BYTES = 4_194_304;
@@ -87,7 +87,11 @@ export class NatsTransport implements Transport {
   #isEncrypted = false;
   /** The first bytes of the server, with its `INFO`. They precede TLS. */
   #greeting: Uint8Array = NOTHING;
+  /** What waits to be sent, and how much of the first of it has been gathered. */
   #frames: Uint8Array[] = [];
+  #offset = 0;
+  /** What is being written. */
+  readonly #gathered = new Uint8Array(WRITE_BYTES);
   #isWriting = false;
   readonly #end = new AbortController();
   readonly #closed = Promise.withResolvers<void | Error>();
@@ -126,22 +130,30 @@ export class NatsTransport implements Transport {
     return this.#isEncrypted;
   }
 
-  /** Reads the bytes of the server. They are valid until the next ones. */
+  /** Reads the bytes of the server, whole messages at a time. They are valid until the next ones. */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     yield this.#greeting;
     this.#greeting = NOTHING;
     const socket = this.#socket!;
     const buffer = new Uint8Array(READ_BYTES);
+    const framing = new NatsFraming();
+    /** Number of bytes at the start of the buffer that belong to an incomplete message. */
+    let held = 0;
     let isBusy = false;
     try {
       while (!this.isClosed) {
         if (isBusy && turnIsOver(socket)) await nextTurn(this);
-        const length = await socket.read(buffer);
+        const space = buffer.subarray(held);
+        const length = await socket.read(space);
         if (length === null) break;
         if (!isBusy) noteTurn();
-        isBusy = length === buffer.length && !socket.takesTurns;
+        isBusy = length === space.length && !socket.takesTurns;
         if (!isBusy) shareTurns(socket);
-        yield buffer.subarray(0, length);
+        const bytes = buffer.subarray(0, held + length);
+        const end = framing.cut(bytes, bytes.length === buffer.length);
+        if (end > 0) yield bytes.subarray(0, end);
+        held = bytes.length - end;
+        buffer.copyWithin(0, end, bytes.length);
       }
     } catch (error) {
       this.#finish(error as Error);
@@ -159,9 +171,10 @@ export class NatsTransport implements Transport {
 
   async #write(): Promise<void> {
     this.#isWriting = true;
+    await null; // Until all is here that is sent now.
     try {
       while (this.#frames.length > 0) {
-        const bytes = this.#takeFrames();
+        const bytes = this.#gather();
         for (let sent = 0; sent < bytes.length;) {
           const length = await this.#socket!.write(bytes.subarray(sent));
           sent += length;
@@ -174,15 +187,21 @@ export class NatsTransport implements Transport {
     }
   }
 
-  /** Takes the next frame, together with further ones if they are short. */
-  #takeFrames(): Uint8Array {
+  /** Copies what is to be sent next, as much as fits into one write. */
+  #gather(): Uint8Array {
+    let length = 0;
     let count = 0;
-    for (let bytes = 0; count < this.#frames.length; count++) {
-      bytes += this.#frames[count]!.length;
-      if (count > 0 && bytes > WRITE_BYTES) break;
+    for (const frame of this.#frames) {
+      const bytes = frame.subarray(this.#offset, this.#offset + WRITE_BYTES - length);
+      this.#gathered.set(bytes, length);
+      length += bytes.length;
+      this.#offset += bytes.length;
+      if (this.#offset < frame.length) break;
+      this.#offset = 0;
+      count++;
     }
-    const frames = this.#frames.splice(0, count);
-    return count === 1 ? frames[0]! : concat(frames);
+    this.#frames.splice(0, count);
+    return this.#gathered.subarray(0, length);
   }
 
   #notePending(bytes: number): void {

@@ -25,6 +25,14 @@ export interface Duplex {
   readonly takesTurns?: boolean;
 }
 
+/** A duplex within this process, which hands its input over in chunks instead of copying it. */
+export interface ChunkDuplex extends Omit<Duplex, "read"> {
+  /** Resolves to the next bytes, which never change, or to `null` at the end of the stream. */
+  readChunk(): Promise<Uint8Array | null>;
+  /** Whether the next chunk is here. */
+  readonly hasChunk: boolean;
+}
+
 /** A byte duplex with a remote address. `Deno.Conn` implements it. */
 export interface Socket extends Duplex {
   /** Address of the peer: a host name and a port, the path of a Unix socket, or neither. */

@@ -22,8 +22,14 @@
  */
 
 import type { Address, Transport } from "../protocol/address.ts";
+import { LF } from "../protocol/ascii.ts";
 import type { Codec } from "./codec.ts";
-import { type ConnectionSink, type Duplex, EbsocketConnection } from "./connection.ts";
+import {
+  type ChunkDuplex,
+  type ConnectionSink,
+  type Duplex,
+  EbsocketConnection,
+} from "./connection.ts";
 import { ConnectionLimits, type ConnectionOptions } from "./connection_options.ts";
 import { encodeClose } from "../protocol/control.ts";
 import {
@@ -36,7 +42,7 @@ import {
 import { clearTimers, nextTurn, noteTurn, shareTurns, turnIsOver } from "./turn.ts";
 import { KeepAlive } from "./keepalive.ts";
 import { type Piece, sizeOf } from "./piece.ts";
-import { type LineBlock, LineSplitter } from "../protocol/line_splitter.ts";
+import { LineBlock, LineSplitter } from "../protocol/line_splitter.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { addTicking, afterRunning, removeTicking, TICK_MS } from "./ticker.ts";
 import { Writer } from "./writer.ts";
@@ -101,7 +107,7 @@ export class LineConnection extends EbsocketConnection {
    */
   lineBegan = 0;
 
-  readonly #duplex: Duplex;
+  readonly #duplex: Duplex | ChunkDuplex;
   readonly #transport: Transport;
   #codec: Codec | null = null;
   /** Number of bytes of lines that a codec has decoded. */
@@ -141,7 +147,7 @@ export class LineConnection extends EbsocketConnection {
   #writeFailed = false;
 
   /** Takes over `duplex`. Reads and writes nothing before {@link start}. */
-  constructor(duplex: Duplex, address: Address, transport: Transport = "other") {
+  constructor(duplex: Duplex | ChunkDuplex, address: Address, transport: Transport = "other") {
     super();
     this.#duplex = duplex;
     this.address = address;
@@ -192,7 +198,8 @@ export class LineConnection extends EbsocketConnection {
     this.#keepAlive = new KeepAlive();
     // The owner of a shared byte budget ticks its connections itself.
     if (!limits.budget) addTicking(this);
-    this.#read(this.#splitter);
+    if ("readChunk" in this.#duplex) this.#readChunks(this.#duplex, this.#splitter);
+    else this.#read(this.#duplex, this.#splitter);
   }
 
   /**
@@ -396,13 +403,34 @@ export class LineConnection extends EbsocketConnection {
     this.#resumeReading = null;
   }
 
-  async #read(splitter: LineSplitter): Promise<void> {
+  async #readChunks(duplex: ChunkDuplex, splitter: LineSplitter): Promise<void> {
+    for (;;) {
+      const mayBeLate = this.hasMore && this.#phase !== "closed";
+      if (mayBeLate && turnIsOver(this)) await nextTurn(this);
+      const chunk = await duplex.readChunk();
+      this.hasMore = duplex.hasChunk;
+      if (!this.hasMore) shareTurns(this);
+      if (this.#phase === "closed") return;
+      if (chunk === null) return this.#onEnd();
+      const isFirst = this.bytesIn === 0; // A byte order mark may precede its lines.
+      this.bytesIn += chunk.length;
+      if (this.#discarding) continue;
+      const isWhole = !isFirst && splitter.unfinishedBytes === 0 && chunk.at(-1) === LF &&
+        chunk.length <= splitter.maxLineBytes;
+      this.#receive(isWhole ? new LineBlock(chunk) : splitter.push(chunk), splitter.fault);
+      if (this.#paused && !this.#discarding) {
+        await new Promise<void>((resolve) => this.#resumeReading = resolve);
+      }
+    }
+  }
+
+  async #read(duplex: Duplex, splitter: LineSplitter): Promise<void> {
     /**
      * Whether this is a system socket. There, a read that follows a partial one has to wait for a
      * poll.
      */
-    const isSocket = "unref" in this.#duplex;
-    const { takesTurns = false } = this.#duplex;
+    const isSocket = "unref" in duplex;
+    const { takesTurns = false } = duplex;
     /** Whether the last read filled its buffer, so that the next one may be ready at once. */
     let isFull = false;
     for (;;) {
@@ -416,7 +444,7 @@ export class LineConnection extends EbsocketConnection {
         const headroom = this.#codec?.headroom ?? 0;
         let space = this.#discarding ? this.#scratch() : splitter.space(1 + headroom);
         if (space.length > maxReadBytes) space = space.subarray(0, maxReadBytes);
-        length = await this.#duplex.read(headroom > 0 ? space.subarray(headroom) : space);
+        length = await duplex.read(headroom > 0 ? space.subarray(headroom) : space);
         if (isSocket && !isFull) noteTurn();
         isFull = length === space.length - headroom;
         this.hasMore = isFull && length! >= MIN_FULL_READ_BYTES;

@@ -14,7 +14,7 @@ import type { ControlLine } from "./control.ts";
 import { type ClientReport, decodeClients } from "./report.ts";
 import { isName } from "./names.ts";
 import { faultOfPattern } from "./pattern.ts";
-import { byteLength, decoder, encoder, NOTHING } from "./utf8.ts";
+import { byteLength, decoder, encoder } from "./utf8.ts";
 
 /** The version of this language. */
 export const CLUSTER_VERSION = 1;
@@ -92,12 +92,9 @@ export interface Bye {
 /** The head of a message over the backplane. */
 export type ClusterHead = LinkHead | Here | Bye;
 
-/** Returns a message: its head as a line, and a part of a stream. */
-export function encodeMessage(head: ClusterHead, part: Uint8Array = NOTHING): Uint8Array {
-  const line = encoder.encode(
-    `${head.control === "link" ? toText(head) : encodeJson(toJson(head))}\n`,
-  );
-  return part.length === 0 ? line : concat([line, part]);
+/** Returns the line that a message begins with, before its part of a stream. */
+export function encodeMessage(head: ClusterHead): Uint8Array {
+  return encoder.encode(`${head.control === "link" ? toText(head) : encodeJson(toJson(head))}\n`);
 }
 
 /** Returns the head of a link's message. It is short, since some messages hold a single line. */

@@ -6,6 +6,7 @@ import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
 import { EbsocketEvent } from "../../mod.ts";
 import { encodeMessage } from "../../protocol/cluster.ts";
+import { NOTHING } from "../../protocol/utf8.ts";
 import { Relay, type RelayObserver } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
@@ -21,7 +22,7 @@ function renew({ backplanes }: TestCluster, from: number, to: number): void {
   const { id } = backplanes[from]!;
   const session = "AAAAAAAA";
   const head = { control: "link", relay: id, session, peer: "", number: 0, taken: 0 } as const;
-  backplanes[from]!.send(backplanes[to]!.id, encodeMessage(head));
+  backplanes[from]!.send(backplanes[to]!.id, encodeMessage(head), NOTHING);
 }
 
 /** Notes the faults and gaps of relays. */
@@ -58,7 +59,7 @@ for (const how of ["is replaced", "ends with its relay"]) {
     else {
       const { id } = cluster.backplanes[0]!;
       const bye = encodeMessage({ control: "bye", relay: id, hasRest: true });
-      cluster.backplanes[0]!.send(cluster.backplanes[1]!.id, bye);
+      cluster.backplanes[0]!.send(cluster.backplanes[1]!.id, bye, NOTHING);
     }
     await until(() => got.length >= 3000);
     await pause(2500); // What was held for the slow reader is released.

@@ -3,9 +3,10 @@ import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
+import { concat } from "@std/bytes/concat";
 import { LinkStream } from "../../cluster/link_stream.ts";
 import { decodeMessage, type LinkHead } from "../../protocol/cluster.ts";
-import { utf8 } from "../support/bytes.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
 import { Clock } from "../support/clock.ts";
 import { randomsFrom } from "../support/random.ts";
 import { size } from "../support/size.ts";
@@ -18,18 +19,26 @@ const SEEDS = size(20_000, 200_000);
 class Pair {
   readonly streams: LinkStream[] = [];
   readonly ways: Uint8Array[][] = [[], []];
+  /** The parts of all messages. */
+  readonly parts: Uint8Array[] = [];
   restarts = 0;
 
-  constructor() {
+  readonly #maxMessageBytes: number;
+
+  constructor(maxMessageBytes = 1000) {
+    this.#maxMessageBytes = maxMessageBytes;
     this.streams.push(this.#open(0), this.#open(1));
   }
 
   #open(side: number): LinkStream {
     return new LinkStream({
       id: `r${`${side}`.repeat(8)}`,
-      maxMessageBytes: 1000,
-      maxReadBytes: 65_536,
-      send: (message) => this.ways[side]!.push(message),
+      maxMessageBytes: this.#maxMessageBytes,
+      maxReadBytes: 16_384,
+      send: (head, part) => {
+        this.ways[side]!.push(concat([head, part]));
+        this.parts.push(part);
+      },
       whenReady: () => null,
     });
   }
@@ -66,11 +75,7 @@ class Pair {
 
 async function readAll(stream: LinkStream, length: number): Promise<string> {
   let text = "";
-  const buffer = new Uint8Array(7);
-  while (text.length < length) {
-    const count = await stream.read(buffer);
-    text += new TextDecoder().decode(buffer.subarray(0, count!));
-  }
+  while (text.length < length) text += textOf((await stream.readChunk())!);
   return text;
 }
 
@@ -96,6 +101,32 @@ Deno.test("LinkStream writes no more in a message than the backplane takes", asy
   assertLess(pair.ways[0]!.at(-1)!.length, 1001);
 });
 
+Deno.test("LinkStream reads no more at once than it may, and confirms what was read", async () => {
+  const pair = new Pair(40_000);
+  pair.settle();
+  const [a, b] = pair.streams;
+  const bytes = Uint8Array.from({ length: 30_000 }, (_, i) => i);
+  assertEquals(await a!.write(bytes), bytes.length);
+  pair.settle();
+  const chunks = [];
+  while (b!.hasChunk) chunks.push((await b!.readChunk())!);
+  assertEquals(chunks.map(({ length }) => length), [16_384, 13_616]);
+  assertEquals(concat(chunks), bytes);
+  assertFalse(a!.isDone);
+  b!.confirm();
+  pair.settle();
+  assert(a!.isDone);
+});
+
+Deno.test("LinkStream keeps no long buffer in memory for the sake of a short part", async () => {
+  const pair = new Pair(20_000);
+  pair.settle();
+  const block = new Uint8Array(10_000);
+  await pair.streams[0]!.write(block.subarray(0, 4000));
+  await pair.streams[0]!.write(block.subarray(4000));
+  assertEquals(pair.parts.slice(-2).map(({ buffer }) => buffer.byteLength), [4000, 10_000]);
+});
+
 Deno.test("LinkStream waits while too much is not confirmed", async () => {
   const pair = new Pair();
   pair.settle();
@@ -108,11 +139,10 @@ Deno.test("LinkStream waits while too much is not confirmed", async () => {
   assertLess(written, 4_200_000);
   assertGreater(written, 3_000_000);
   let read = 0;
-  const buffer = new Uint8Array(65_536);
   while (read < written || written < 5_000_000) {
     while (pair.deliver(0));
     while (pair.deliver(1));
-    if (read < written) read += (await b!.read(buffer))!;
+    if (read < written) read += (await b!.readChunk())!.length;
     else await null;
   }
   await writing;
@@ -143,7 +173,7 @@ Deno.test("LinkStream begins anew where the other end is a new one, and ends the
   const pair = new Pair();
   pair.settle();
   const [old] = pair.streams;
-  const reading = old!.read(new Uint8Array(1));
+  const reading = old!.readChunk();
   pair.restart(1);
   pair.settle();
   assertEquals(await reading, null);

@@ -57,7 +57,8 @@ class TestMember implements BackplaneSink, AsyncDisposable {
   }
 
   send(to: string, text: string): void {
-    this.backplane.send(to, encoder.encode(text));
+    const half = text.length >> 1;
+    this.backplane.send(to, encoder.encode(text.slice(0, half)), encoder.encode(text.slice(half)));
   }
 
   onMessage(message: Uint8Array): void {

@@ -7,12 +7,12 @@ import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
-import type { ConnectionSink } from "../../net/connection.ts";
+import type { ChunkDuplex, ConnectionSink } from "../../net/connection.ts";
 import type { ConnectionOptions } from "../../net/connection_options.ts";
 import { LineConnection } from "../../net/line_connection.ts";
 import { openConnection } from "../../net/transport.ts";
 import { type CloseInfo, ConnectionClosedError } from "../../errors.ts";
-import { textOf, utf8 } from "../support/bytes.ts";
+import { bytewise, cutAt, textOf, utf8 } from "../support/bytes.ts";
 import { FakeDuplex } from "../support/duplex.ts";
 import { turn } from "../support/turns.ts";
 import { soon, until } from "../support/waiting.ts";
@@ -92,6 +92,64 @@ Deno.test("EbsocketConnection keeps lines apart from a read buffer that is used 
   duplex.receive(null);
   await connection.closed;
   assertEquals(blocks.map((block) => textOf(block)), ["one\n", "two\n"]);
+});
+
+/** A duplex whose input is in chunks, all of which are here. */
+function chunked(chunks: readonly Uint8Array[]): ChunkDuplex {
+  const left = [...chunks];
+  return {
+    readChunk: () => Promise.resolve(left.shift() ?? null),
+    get hasChunk() {
+      return left.length > 0;
+    },
+    write: (bytes) => Promise.resolve(bytes.length),
+    closeWrite: () => Promise.resolve(),
+    close() {},
+  };
+}
+
+Deno.test("LineConnection takes lines from chunks that end anywhere", async () => {
+  const input = utf8("\ufeffone\ntwo\r\n\nthree\n");
+  const cuts = Array.from(input, (_, i) => [i]);
+  for (const chunks of [bytewise(input), ...cuts.map((cut) => cutAt(input, cut))]) {
+    const connection = new LineConnection(
+      chunked(chunks.filter(({ length }) => length > 0)),
+      ["127.0.0.1", 50000],
+    );
+    const lines: string[] = [];
+    connection.start({
+      onLines: (_, block) => void lines.push(...Array.from(block, textOf)),
+      onClose() {},
+    });
+    assertObjectMatch(await connection.closed, { reason: "eof" });
+    assertEquals(lines, ["one", "two", "three"]);
+    assertEquals(connection.bytesIn, input.length);
+  }
+});
+
+Deno.test("LineConnection passes chunks of whole lines on without a copy", async () => {
+  const chunks = ["one\n", "two\nthree\n", "fo", "ur\n", "five\n"].map(utf8);
+  const connection = new LineConnection(chunked(chunks), ["127.0.0.1", 50000]);
+  const blocks: Uint8Array[] = [];
+  connection.start({ onLines: (_, { bytes }) => void blocks.push(bytes), onClose() {} });
+  await connection.closed;
+  assertEquals(blocks.map(textOf), ["one\n", "two\nthree\n", "four\n", "five\n"]);
+  assertStrictEquals(blocks[1], chunks[1]);
+  assertStrictEquals(blocks[3], chunks[4]);
+});
+
+Deno.test("LineConnection closes when a line in a chunk is too long, after the lines before", async () => {
+  const connection = new LineConnection(
+    chunked(["one\n", "two\n12345678\nthree\n"].map(utf8)),
+    ["127.0.0.1", 50000],
+  );
+  const lines: string[] = [];
+  connection.start({
+    onLines: (_, block) => void lines.push(...Array.from(block, textOf)),
+    onClose() {},
+  }, { maxLineBytes: 5 });
+  assertObjectMatch(await connection.closed, { reason: "line-too-long" });
+  assertEquals(lines, ["one", "two"]);
 });
 
 Deno.test("EbsocketConnection.close() sends queued lines, then shuts down, then waits", async () => {

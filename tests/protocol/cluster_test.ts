@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertLess } from "@std/assert/less";
 import { assertStrictEquals } from "@std/assert/strict-equals";
+import { concat } from "@std/bytes/concat";
 import fc from "fast-check";
 import {
   type ClusterHead,
@@ -72,7 +73,7 @@ function lineOf(bytes: Uint8Array): ControlLine {
 Deno.test("A message between relays is its head as a line, and a part of a stream", () => {
   for (const head of HEADS) {
     for (const part of ["", "a\nb\n", "\n"]) {
-      const message = encodeMessage(head, utf8(part));
+      const message = concat([encodeMessage(head), utf8(part)]);
       const decoded = decodeMessage(message)!;
       assertEquals(decoded.head, head);
       assertEquals(textOf(decoded.part), part);

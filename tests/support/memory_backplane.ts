@@ -1,3 +1,4 @@
+import { concat } from "@std/bytes/concat";
 import type { Backplane, BackplaneSink } from "../../cluster/backplane.ts";
 import { MemoryStream, type MemoryStreamPort } from "./memory_stream.ts";
 
@@ -58,7 +59,8 @@ export class MemoryBackplane implements Backplane {
     for (const member of this.#members) if (member !== this) this.#pass(member, message);
   }
 
-  send(to: string, message: Uint8Array): void {
+  send(to: string, head: Uint8Array, part: Uint8Array): void {
+    const message = concat([head, part]);
     for (const member of this.#members) if (member.id === to) this.#pass(member, message);
   }
 

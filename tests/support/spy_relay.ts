@@ -57,8 +57,8 @@ export class SpyRelay implements BackplaneSink, AsyncDisposable {
 
   #sendHead(peer: string, lines: string): void {
     const head = { control: "link", relay: this.id, session: this.#session, peer } as const;
-    const message = encodeMessage({ ...head, number: this.#number, taken: 0 }, utf8(lines));
-    this.#backplane.send(this.#to, message);
+    const message = encodeMessage({ ...head, number: this.#number, taken: 0 });
+    this.#backplane.send(this.#to, message, utf8(lines));
   }
 
   /** Leaves. */
