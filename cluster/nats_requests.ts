@@ -45,7 +45,7 @@ export class NatsRequests {
         if (!isUnheard) return pending.answer.resolve(data.slice());
         const text =
           "JetStream does not answer: start nats-server with -js, or wait for its servers";
-        pending.answer.reject(new StreamError("refused", text));
+        pending.answer.reject(new StreamError("absent", text));
       },
     });
     client.closed().then(() => this.#failAll());

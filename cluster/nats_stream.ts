@@ -31,6 +31,7 @@ const WRONG_LAST = [10071, 10164];
 const NAME_IN_USE = 10058;
 const SUBJECTS_OVERLAP = 10065;
 const NO_PEERS = 10005;
+const NOT_NOW = 10008;
 const NO_STORAGE = [10047, 10028, 10023];
 const NOT_ENABLED = [10039, 10076];
 
@@ -293,6 +294,7 @@ export class NatsStream implements StreamPort {
     const { err_code = 0, description = "" } = error;
     const text = printable(description);
     const options = { cause: err_code };
+    if (err_code === NOT_NOW) return new StreamError("absent", text, options);
     if (WRONG_LAST.includes(err_code)) return new StreamError("conflict", text, options);
     const advice = NOT_ENABLED.includes(err_code)
       ? "JetStream is not enabled for this account; enable it there, or use an account that has it"

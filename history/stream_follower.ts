@@ -71,8 +71,8 @@ export interface FollowerSink {
   onPause(): void;
   /** Called when another epoch has begun. `isLoss` is set if events of this relay are lost. */
   onEpoch(isLoss: boolean): void;
-  /** Called when the stream refuses to be used. */
-  onRefused(fault: string): void;
+  /** Called when the stream refuses to be used, or when no server with it answers. */
+  onRefused(fault: string, isAbsent: boolean): void;
   /** Called when the stream cannot be reached. */
   onAway(): void;
 }
@@ -285,7 +285,9 @@ export class StreamFollower {
       } catch (error) {
         if (this.#isClosed) return;
         const { failure, message } = error as StreamError;
-        if (failure === "refused" && this.#port.isConnected) this.#sink.onRefused(message);
+        const isAbsent = failure === "absent";
+        const isRefused = failure === "refused" || isAbsent;
+        if (isRefused && this.#port.isConnected) this.#sink.onRefused(message, isAbsent);
         await this.#pause(RETRY_MS);
         isFirst = false;
       }

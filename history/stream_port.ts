@@ -55,10 +55,11 @@ export interface StreamInfo extends StreamSettings {
  * What became of a request:
  *
  * - `"refused"`: nothing was stored, and the message says why.
+ * - `"absent"`: nothing was stored, because no server with the stream answers. Perhaps one will soon.
  * - `"conflict"`: nothing was stored, because the stream has other messages than expected.
  * - `"lost"`: no answer came, so it is not known.
  */
-export type StreamFailure = "refused" | "conflict" | "lost";
+export type StreamFailure = "refused" | "absent" | "conflict" | "lost";
 
 /** A request that has failed. */
 export class StreamError extends Error {

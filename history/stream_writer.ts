@@ -31,6 +31,9 @@ const FULL_BYTES = 8_388_608;
 /** How long a stream may refuse events before they are not kept, in milliseconds. */
 const MAX_REFUSED_MS = 5000;
 
+/** The same while no server with the stream answers. To choose another one may take a while. */
+const MAX_ABSENT_MS = 30_000;
+
 /** Interval between attempts that are refused, in milliseconds. */
 const RETRY_MS = 250;
 
@@ -160,12 +163,13 @@ export class StreamWriter<E extends Unkept> {
     clearTimeout(this.#retry);
   }
 
-  /** Notes that the stream cannot be used, as it says. */
-  noteRefusal(fault: string): void {
+  /** Notes that the stream cannot be used, as it says, or because no server answers. */
+  noteRefusal(fault: string, isAbsent: boolean): void {
     const now = performance.now();
     this.#refusedSince ??= now;
     const isUnknown = this.#blocks.some(({ state }) => state !== "waiting");
-    if (now - this.#refusedSince < MAX_REFUSED_MS || isUnknown || this.isBroken) return;
+    const patience = isAbsent ? MAX_ABSENT_MS : MAX_REFUSED_MS;
+    if (now - this.#refusedSince < patience || isUnknown || this.isBroken) return;
     this.isBroken = true;
     this.#relieve();
     this.#sink.onRefused(fault);
@@ -274,13 +278,13 @@ export class StreamWriter<E extends Unkept> {
   #onFailure(block: Outgoing<E>, error: Error): boolean {
     const failure = error instanceof StreamError ? error.failure : "lost";
     if (!this.#blocks.includes(block)) return this.#isReady; // It has come back meanwhile.
-    if (failure !== "refused") {
+    if (failure !== "refused" && failure !== "absent") {
       this.#isReady = false;
       this.#sink.onDoubt();
       return false;
     }
     block.state = "waiting";
-    this.noteRefusal(error.message);
+    this.noteRefusal(error.message, failure === "absent");
     this.#retry = setTimeout(() => this.#run(), RETRY_MS);
     return false;
   }

@@ -162,7 +162,7 @@ export class StreamHistory {
       onAgreed: (own, isKnown) => this.#onAgreed(own, isKnown),
       onPause: () => this.#writer.pause(),
       onEpoch: (isLoss) => this.#onEpoch(isLoss),
-      onRefused: (fault) => this.#writer.noteRefusal(fault),
+      onRefused: (...refusal) => this.#writer.noteRefusal(...refusal),
       onAway: () => this.#writer.noteAway(),
     });
     const onNothing = () => Promise.resolve();
