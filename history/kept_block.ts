@@ -149,6 +149,7 @@ export class KeptBlock {
   /** Returns the offset of a line, by the number of the line. */
   offsetOf(line: number): number {
     const jumps = this.#jumps;
+    if (jumps.length === 0) return this.first + line;
     const next = lowest(jumps.length / 2, (i) => jumps[2 * i]! > line);
     return next === 0 ? this.first + line : jumps[2 * next - 1]! + line - jumps[2 * next - 2]!;
   }
