@@ -12,6 +12,7 @@ import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EventStreamReader } from "../support/event_stream.ts";
 import { freePort } from "../support/free_port.ts";
+import { resumed } from "../support/history_relay.ts";
 import { askJetStream, JETSTREAM, STREAM } from "../support/jetstream.ts";
 import { NATS_SERVER, TestNatsServer } from "../support/nats_server.ts";
 import { needingTest } from "../support/needs.ts";
@@ -220,9 +221,11 @@ needingTest("A stream that is deleted under way is made anew", [NATS_SERVER], as
   a.send("n", { i: 1 });
   await Promise.all([next(a, 1), next(b, 1)]);
   const { epoch } = fixture.relays[0]!.stats().history!;
+  const resumption = resumed(b);
   await askJetStream(server, "STREAM.DELETE.eb-relays");
   await until(() => fixture.relays.every((relay) => relay.stats().history!.epoch !== epoch));
   // The clients before are closed and come back, and may lose what they send meanwhile.
+  assertObjectMatch(await soon(resumption, "a status"), { recovered: false, reason: "epoch" });
   const sender = await fixture.client(0);
   sender.send("n", { i: 2 });
   assertEquals((await next(b, 1))[0]![0], 2);
