@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert/equals";
-import { assertGreater } from "@std/assert/greater";
 import { assertLess } from "@std/assert/less";
 import { extract, findLast } from "../../history/extract.ts";
 import { KeptBlock, NO_SENDER } from "../../history/kept_block.ts";
@@ -55,8 +54,7 @@ Deno.test("KeptBlock needs hardly any memory for names of which each comes once"
   const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
   const [perName, blocks] = textOf(stdout).trim().split(" ").map(Number);
   assertEquals(blocks, 20);
-  assertGreater(perName!, 0);
-  assertLess(perName!, 20);
+  assertLess(perName!, 20); // It may be below 0, as V8 drops other things meanwhile.
 });
 
 Deno.test("KeptBlock covers offsets of no event, as in the log of a cluster", () => {
