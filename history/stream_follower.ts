@@ -69,12 +69,20 @@ export interface FollowerSink {
   onAgreed(own: StreamMessage | null, isKnown: boolean): void;
   /** Called when the stream cannot be used for a moment. */
   onPause(): void;
+  /** Returns whether messages of this relay are expected. */
+  isWaiting(): boolean;
   /** Called when another epoch has begun. `isLoss` is set if events of this relay are lost. */
   onEpoch(isLoss: boolean): void;
   /** Called when the stream refuses to be used, or when no server with it answers. */
   onRefused(fault: string, isAbsent: boolean): void;
   /** Called when the stream cannot be reached. */
   onAway(): void;
+}
+
+/** A message that was received. */
+interface Recent {
+  readonly seq: number;
+  readonly stamp: string;
 }
 
 /** The epoch, as the stream has it. */
@@ -94,7 +102,7 @@ export class StreamFollower {
   readonly #sink: FollowerSink;
   /** The last message that was received, and which the last ones were. 0 before the first. */
   #seq = 0;
-  #recent: { readonly seq: number; readonly stamp: string }[] = [];
+  #recent: Recent[] = [];
   #created = "";
   #serverId = "";
   #epochSeq = 0;
@@ -227,14 +235,29 @@ export class StreamFollower {
   /** Returns the last message that this relay has received and that the stream has had as well. */
   async #commonWith(info: StreamInfo): Promise<number> {
     if (info.created !== this.#created) return 0;
-    for (let i = 1; i <= this.#recent.length; i *= 2) {
-      const { seq, stamp } = this.#recent.at(-i)!;
-      if (seq > info.last) continue;
-      if (seq < info.first) return seq; // It was dropped, so the stream has had it.
-      const message = await this.#port.get(seq);
-      if (message === null || message.stamp === stamp) return seq;
+    const recent = this.#recent;
+    if (recent.length === 0) return Math.min(this.#seq, info.last);
+    /** The numbers of one that the stream has had, if any, and of one that it has not. */
+    let had = -1;
+    let lost = recent.length;
+    for (let i = 1; had < 0 && lost > 0; i *= 2) {
+      const next = Math.max(0, recent.length - i);
+      if (await this.#isInStream(recent[next]!, info)) had = next;
+      else lost = next;
     }
-    return this.#recent.length === 0 ? Math.min(this.#seq, info.last) : 0;
+    while (lost - had > 1) {
+      const middle = (had + lost) >> 1;
+      if (await this.#isInStream(recent[middle]!, info)) had = middle;
+      else lost = middle;
+    }
+    return recent[had]?.seq ?? 0;
+  }
+
+  /** Returns whether the stream has a message, or has had it. */
+  async #isInStream({ seq, stamp }: Recent, { first, last }: StreamInfo): Promise<boolean> {
+    if (seq > last) return false;
+    const message = seq < first ? null : await this.#port.get(seq);
+    return message === null || message.stamp === stamp;
   }
 
   /** Goes on in an epoch that the stream has. */
@@ -357,6 +380,8 @@ export class StreamFollower {
       if (this.#isClosed || !this.#reader) return;
       if (!info || info.created !== this.#created || info.last < received) return this.doubt();
       this.#log.note(info);
+      // Messages that this relay waits for may have been dropped, and no other may follow.
+      if (info.first > this.#seq + 1 && this.#sink.isWaiting()) return this.doubt();
       if (info.first <= this.#epochSeq) return;
       const data = encodeEpoch(this.#log.epoch, this.#log.before, this.#port.serverId);
       this.#epochSeq = await this.#port.publish(EPOCH_WRITER, data, { lastOfWriter: 0 });

@@ -53,8 +53,10 @@ export class StreamValues {
       if (!this.#filter.matches(name)) continue;
       const known = this.lastValues.get(name) ?? this.#repeated?.get(name);
       if (known && known.offset > offset) continue;
-      if (known || this.#repeated) this.#stored.set(name, seq);
-      if (known?.offset !== offset) this.#repeated?.set(name, value);
+      this.#stored.set(name, seq);
+      if (known?.offset === offset) continue;
+      if (this.#repeated) this.#repeated.set(name, value);
+      else this.#insert([value]); // It was dropped before this relay has read it.
     }
   }
 
@@ -64,7 +66,11 @@ export class StreamValues {
       offset > (this.lastValues.get(name)?.offset ?? -1)
     );
     this.#repeated = null;
-    if (repeated.length === 0) return;
+    if (repeated.length > 0) this.#insert(repeated);
+  }
+
+  /** Adds events in the places of their offsets. */
+  #insert(repeated: readonly LastValue[]): void {
     const names = new TextMap<LastValue>();
     for (const value of [...this.lastValues, ...repeated]) names.set(value.name, value);
     const all = new LastValues();
@@ -84,6 +90,11 @@ export class StreamValues {
     this.#repeatedTo = 0;
   }
 
+  /** Returns whether the stream has dropped one before it was repeated. */
+  hasDropped({ first }: StreamInfo): boolean {
+    return Iterator.from(this.#stored).some(([, seq]) => seq < first);
+  }
+
   /** Whether there are too many bytes to repeat them in the stream. */
   isTooMuch({ maxBytes }: StreamInfo): boolean {
     return this.lastValues.bytes > MAX_SHARE * maxBytes;
@@ -93,10 +104,12 @@ export class StreamValues {
    * Returns the events to repeat, in parts for one message each.
    *
    * @param old The message before which all are old, because of their age.
+   * @param maxBytes The longest message. Each event takes a little more there.
    */
-  due(info: StreamInfo, old: number): LastValue[][] {
-    const { first, last, bytes, maxBytes, messages, maxMessages } = info;
-    const isFull = bytes > FULL * maxBytes || messages > FULL * maxMessages;
+  due(info: StreamInfo, old: number, maxBytes: number): LastValue[][] {
+    const most = Math.min(MESSAGE_BYTES, maxBytes / 2);
+    const { first, last, bytes, messages, maxMessages } = info;
+    const isFull = bytes > FULL * info.maxBytes || messages > FULL * maxMessages;
     const length = last - first + 1;
     const to = Math.max(isFull ? first + Math.floor(OLD * length) : first, old);
     // Each look takes some time, so it has to be worth while.
@@ -106,7 +119,7 @@ export class StreamValues {
     let size = Infinity;
     for (const value of this.lastValues) {
       if (this.#stored.get(value.name)! >= to) continue;
-      if (size + value.line.length > MESSAGE_BYTES) {
+      if (size + value.line.length > most) {
         parts.push([]);
         size = 0;
       }

@@ -74,7 +74,7 @@ export class StreamWriter<E extends Unkept> {
   /** Whether events are not kept at the moment, because the stream refuses them. */
   isBroken = false;
 
-  readonly #port: Pick<StreamPort, "publish">;
+  readonly #port: Pick<StreamPort, "publish" | "maxMessageBytes">;
   readonly #id: string;
   readonly #sink: WriterSink<E>;
   /** Events that are in no block yet. */
@@ -100,7 +100,11 @@ export class StreamWriter<E extends Unkept> {
    *
    * @param id The ID of the relay.
    */
-  constructor(port: Pick<StreamPort, "publish">, id: string, sink: WriterSink<E>) {
+  constructor(
+    port: Pick<StreamPort, "publish" | "maxMessageBytes">,
+    id: string,
+    sink: WriterSink<E>,
+  ) {
     this.#port = port;
     this.#id = id;
     this.#sink = sink;
@@ -152,6 +156,7 @@ export class StreamWriter<E extends Unkept> {
       }
       return true;
     });
+    if (!this.isFull) this.#relieve();
     this.#isReady = true;
     this.#run();
     return lost;
@@ -190,6 +195,15 @@ export class StreamWriter<E extends Unkept> {
     return entries;
   }
 
+  /** Takes back the events of blocks before one that has come back: the stream has dropped them unread. */
+  dropBefore(number: number): E[] {
+    const next = this.#blocks.findIndex((block) => block.number >= number);
+    if (next <= 0) return [];
+    const dropped = this.#blocks.splice(0, next);
+    for (const { bytes } of dropped) this.#bytes -= bytes;
+    return dropped.flatMap(({ entries }) => entries);
+  }
+
   /** Notes that a block of this relay has come back. Returns its events, or `null` for another one. */
   returned(number: number): E[] | null {
     const [block] = this.#blocks;
@@ -219,6 +233,7 @@ export class StreamWriter<E extends Unkept> {
   /** Returns a block of the events that wait, or `null` if none do. */
   #nextBlock(): Outgoing<E> | null {
     if (this.#entries.length === 0 && !this.isBroken) return null;
+    const maxBytes = Math.min(BLOCK_BYTES, this.#port.maxMessageBytes - MAX_HEAD_BYTES);
     const queues: QueueShare[] = [];
     const asks: [number, number][] = [];
     let events = 0;
@@ -228,7 +243,7 @@ export class StreamWriter<E extends Unkept> {
     for (const entry of this.#entries) {
       const size = entry.lines.length;
       const extra = headBytesOf(entry);
-      const isTooMuch = events + entry.events > MAX_EVENTS || bytes + size > BLOCK_BYTES ||
+      const isTooMuch = events + entry.events > MAX_EVENTS || bytes + size > maxBytes ||
         headBytes + extra > MAX_HEAD_BYTES - 512;
       if (count > 0 && isTooMuch) break;
       for (const [queue, relay] of entry.queues ?? []) queues.push([events, queue, relay]);

@@ -20,6 +20,8 @@ export interface Arrival {
   readonly message: StreamMessage;
   readonly item: StreamItem | null;
   readonly missing: number | null;
+  /** The offset of its first event, if its events are not passed on. */
+  readonly dropped?: number;
 }
 
 /** The messages as a stream of lines. */

@@ -15,8 +15,8 @@ import type { Subscriber } from "./subscription_table.ts";
 /** Sends events of the past. */
 export class PastRead extends Replay {
   protected override form: LineForm;
-  /** The offset of the last event at the moment of the question. */
-  readonly #head: number;
+  /** The offset of the last event at the moment of the question, or when the log was ready for it. */
+  #head: number;
   readonly #id: string;
   readonly #onEnd: () => void;
 
@@ -41,7 +41,15 @@ export class PastRead extends Replay {
 
   /** Sets what the client asks for. */
   ask(wish: Wish): void {
-    this.add(wish);
+    const { search, onFound } = wish;
+    if (!search?.locate) return this.add(wish);
+    this.add({
+      ...wish,
+      onFound: (from) => {
+        this.#head = this.log.head;
+        onFound!(from);
+      },
+    });
   }
 
   /** Ends the answer early. */

@@ -166,6 +166,7 @@ export abstract class Replay {
     onFound: (from: number) => void,
   ): Wish {
     const wish = this.wishLast(id, patterns, 0, onFound);
+    place.catch(() => {}); // The step that waits for it tells.
     wish.search!.place = place;
     return wish;
   }

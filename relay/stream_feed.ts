@@ -8,6 +8,7 @@
  * @module
  */
 
+import { LF } from "../protocol/ascii.ts";
 import type { Link } from "../cluster/links.ts";
 import { NO_SENDER } from "../history/kept_block.ts";
 import { decodeStreamMessage, endOf, offsetOf, type StreamItem } from "../history/stream_format.ts";
@@ -76,6 +77,8 @@ export interface FeedSink {
   onMissing(from: number, to: number): void;
   /** Called with each message that is not from a relay. */
   onStranger(): void;
+  /** Called with a message with a line that is longer than this relay permits. It is ignored. */
+  onLongLine(): void;
   /** Called when a message has been dealt with. */
   onTaken(): void;
 }
@@ -146,8 +149,12 @@ export class StreamFeed implements Routing<LineConnection> {
   add(message: StreamMessage, missing: number | null): void {
     const item = decodeStreamMessage(message);
     if (item === null) this.#sink.onStranger();
-    const arrival = { message, item, missing };
-    this.#pipe.add(arrival);
+    const isTooLong = item?.kind === "block" && hasLineOver(this.#parts.maxLineBytes, item.lines);
+    if (!isTooLong) return this.#pipe.add({ message, item, missing });
+    // Clients were promised shorter lines.
+    this.#sink.onLongLine();
+    const first = offsetOf(message.seq, item.head.events, 0);
+    this.#pipe.add({ message, item: null, missing, dropped: first });
   }
 
   /** Waits for the events of its relay that come before a message. */
@@ -187,7 +194,7 @@ export class StreamFeed implements Routing<LineConnection> {
 
   /** Begins with the next message. */
   #next(): void {
-    const { message, item, missing } = this.#coming.shift()!;
+    const { message, item, missing, dropped } = this.#coming.shift()!;
     const { seq, at, writer } = message;
     const { log, id, echo, streamRouter } = this.#parts;
     if (missing !== null) {
@@ -200,6 +207,7 @@ export class StreamFeed implements Routing<LineConnection> {
     const own = head && writer === id ? this.#sink.returned(head.number) : [];
     if (!head || head.events === 0) {
       log.cover(seq);
+      if (dropped !== undefined) this.#sink.onMissing(dropped, endOf(seq));
       this.#sink.onTaken();
       return;
     }
@@ -376,4 +384,14 @@ export class StreamFeed implements Routing<LineConnection> {
     this.#isClosed = true;
     this.#peer.recipient.abort();
   }
+}
+
+/** Returns whether a line has more than `max` bytes, without its end. */
+function hasLineOver(max: number, lines: Uint8Array): boolean {
+  for (let start = 0; lines.length - start > max + 1;) {
+    const end = lines.indexOf(LF, start);
+    if (end < 0 || end - start > max) return true;
+    start = end + 1;
+  }
+  return false;
 }

@@ -107,6 +107,7 @@ export class StreamHistory {
   readonly #rules: HistoryRules;
   readonly #readsAll: boolean;
   #strangers = 0;
+  #longLines = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #isRepeating = false;
   #wasTooMuch = false;
@@ -145,15 +146,22 @@ export class StreamHistory {
       maxLineBytes,
       maxPendingBytes,
     }, {
-      returned: (number) => this.#writer.returned(number) ?? [],
+      returned: (number) => {
+        const dropped = this.#writer.dropBefore(number);
+        if (dropped.length > 0) queueMicrotask(() => this.#giveUp(dropped)); // The present goes first.
+        return this.#writer.returned(number) ?? [];
+      },
       onFeedLines: (connection, lines) => sink.onFeedLines(connection, lines),
       onFeedEnd: (connection) => sink.onFeedEnd(connection),
       whenMarked: (writer, mark) => this.#whenMarked(writer, mark),
       linkTo: (relay) => gateway.linkTo(relay),
       onEpochMessage: (item, seq) => this.#onEpochMessage(item, seq),
-      onOwn: () => this.routing.onSynced(),
+      onOwn: () => {
+        if (!log.isBroken) this.routing.onSynced();
+      },
       onMissing: (from, to) => this.gateway.tellMissing(from, to),
       onStranger: () => this.#onStranger(),
+      onLongLine: () => this.#onLongLine(),
       onTaken: () => this.#follower.taken(1),
     });
     this.#follower = new StreamFollower(port, log, id, settingsOf(rules), {
@@ -161,6 +169,7 @@ export class StreamHistory {
       onRewind: () => this.feed.rewind(),
       onAgreed: (own, isKnown) => this.#onAgreed(own, isKnown),
       onPause: () => this.#writer.pause(),
+      isWaiting: () => !this.#writer.isDone,
       onEpoch: (isLoss) => this.#onEpoch(isLoss),
       onRefused: (...refusal) => this.#writer.noteRefusal(...refusal),
       onAway: () => this.#writer.noteAway(),
@@ -206,7 +215,10 @@ export class StreamHistory {
     const item = own && decodeStreamMessage(own);
     const number = item?.kind === "block" ? item.head.number : 0;
     const lost = this.#writer.start(own?.seq ?? 0, number, isKnown);
-    if (lost.length === 0) return;
+    if (lost.length > 0) this.#giveUp(lost);
+  }
+
+  #giveUp(lost: readonly KeptEvents[]): void {
     this.routing.giveUp(lost);
     this.#sink.onUnknown("it is not known whether events were kept");
   }
@@ -231,17 +243,18 @@ export class StreamHistory {
   }
 
   /**
-   * Repeats the last events of names that the stream is about to drop. One relay does so for all. If two
-   * do, while they do not know of each other, that is no harm.
+   * Repeats the last events of names that the stream is about to drop. One relay does so for all, but
+   * each if one has been dropped, since perhaps not all know it. If two do, that is no harm.
    */
   async #repeatValues(): Promise<void> {
     const { info } = this.#log;
-    if (!info || this.#isRepeating || !this.#port.isConnected || !this.#cluster.isFirst) return;
+    if (!info || this.#isRepeating || !this.#port.isConnected) return;
+    if (!this.#cluster.isFirst && !this.#values.hasDropped(info)) return;
     this.#isRepeating = true;
     try {
       const age = info.maxAge / 2;
       const offset = age === Infinity ? 0 : await this.#log.since(performance.now() - age);
-      for (const part of this.#values.due(info, seqOf(offset))) {
+      for (const part of this.#values.due(info, seqOf(offset), this.#port.maxMessageBytes)) {
         await this.#port.publish(VALUES_WRITER, encodeValues(part), {});
       }
     } catch {
@@ -253,6 +266,14 @@ export class StreamHistory {
     this.#sink.onHistoryFault(
       "the last events of names take more than a quarter of the stream, so those that it drops are " +
         "not kept for relays that start later; raise --keep-bytes and the limit of the stream",
+    );
+  }
+
+  #onLongLine(): void {
+    if (this.#longLines++ > 0) return;
+    this.#sink.onHistoryFault(
+      "an event in the stream of the cluster is longer than --max-line-bytes, so clients of this relay " +
+        "do not get it; start all relays with the same limit",
     );
   }
 

@@ -1,5 +1,6 @@
 // The parts of a cluster's log: its messages, and the way into the stream and out of it.
 
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { textOf } from "../support/bytes.ts";
@@ -216,6 +217,7 @@ Deno.test("StreamFollower that comes to others takes their epoch, and alone begi
       onRewind() {},
       onAgreed() {},
       onPause() {},
+      isWaiting: () => false,
       onEpoch() {},
       onRefused() {},
       onAway() {},
@@ -232,4 +234,33 @@ Deno.test("StreamFollower that comes to others takes their epoch, and alone begi
   assertEquals(three.epoch === one.epoch, false);
   assertEquals(three.throughOf(one.epoch), endOf(1));
   assertEquals(three.throughOf("unknown"), undefined);
+});
+
+Deno.test("StreamWriter lets senders go on when it gives up what they have sent", async () => {
+  const port = { maxMessageBytes: 1_000_000, publish: () => new Promise<number>(() => {}) };
+  const sink = { mark: () => undefined, onDoubt() {}, onRefused() {}, onAccepted() {} };
+  const writer = new StreamWriter<Unkept>(port, "r", sink);
+  writer.start(0, 0, true);
+  writer.add({ lines: new Uint8Array(9_000_000), events: 1 });
+  await pause(0); // until it is asked for
+  assert(writer.isFull);
+  const room = writer.whenRoom();
+  assertEquals(writer.start(0, 0, false).length, 1);
+  await room;
+  writer.close();
+});
+
+Deno.test("StreamWriter makes blocks that NATS takes", async () => {
+  const sizes: number[] = [];
+  const port = {
+    maxMessageBytes: 50_000,
+    publish: (_: string, { length }: Uint8Array) => Promise.resolve(sizes.push(length)),
+  };
+  const sink = { mark: () => undefined, onDoubt() {}, onRefused() {}, onAccepted() {} };
+  const writer = new StreamWriter<Unkept>(port, "r", sink);
+  for (let i = 0; i < 100; i++) writer.add({ lines: new Uint8Array(10_000), events: 1 });
+  writer.start(0, 0, true);
+  await until(() => sizes.length === 25);
+  assert(sizes.every((size) => size <= 50_000));
+  writer.close();
 });

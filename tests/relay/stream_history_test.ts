@@ -3,12 +3,15 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
+import { assertMatch } from "@std/assert/match";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { EbsocketClient } from "../../client.ts";
 import type { ClientOptions } from "../../client/options.ts";
 import type { ClientStatus } from "../../client/status.ts";
-import type { Address, RelayOptions } from "../../relay.ts";
+import type { Address, Relay, RelayOptions } from "../../relay.ts";
 import { TestCluster } from "../support/cluster.ts";
+import { utf8 } from "../support/bytes.ts";
+import type { Peer } from "../support/peer.ts";
 import { join } from "../support/relay.ts";
 import { pause, until } from "../support/waiting.ts";
 
@@ -600,4 +603,120 @@ Deno.test("A relay that keeps other events does not join", async () => {
   });
   await other.ready;
   await until(() => faults.some((fault) => fault.includes("keep")));
+});
+
+/** Connects a client that wants its events to be acknowledged. */
+async function joinWithAcks(relay: Relay): Promise<Peer> {
+  const peer = await join(relay);
+  await peer.send('{"control":"hello","version":1,"ack":true}\n');
+  await peer.sees("welcome");
+  return peer;
+}
+
+Deno.test("Senders go on if the stream drops their events before their relay has read them", async () => {
+  for (const dropsAll of [false, true]) {
+    await using fixture = await start(1);
+    const { stream } = fixture.cluster.hub;
+    const [relay] = fixture.cluster.relays;
+    const port = fixture.cluster.backplanes[0]!.port!;
+    await using one = await joinWithAcks(relay!);
+    await using two = await joinWithAcks(relay!);
+    port.isHeld = true;
+    const before = stream.last;
+    for (const [i, peer] of [one, two].entries()) {
+      await peer.send(`{"event":"n","__dict__":{"i":${i}}}\n`);
+      await until(() => stream.last > before + i);
+    }
+    stream.drop(stream.last + (dropsAll ? 1 : 0));
+    port.isHeld = false;
+    port.wake();
+    for (const peer of [one, two]) await until(() => /"events":1|"close"/.test(peer.text));
+  }
+});
+
+Deno.test("Clients may ask for the past while the stream cannot be reached", async () => {
+  await using fixture = await start(1);
+  const port = fixture.cluster.backplanes[0]!.port!;
+  await using peer = await join(fixture.cluster.relays[0]!);
+  port.isConnected = false;
+  const since = { epoch: "unknown", offset: 1 };
+  for (const id of ["a", "b"]) {
+    await peer.send(`${JSON.stringify({ control: "subscribe", events: ["n"], id, since })}\n`);
+  }
+  await peer.sees('"close"'); // It comes back, and asks again. An unhandled error would end the test.
+  port.isConnected = true;
+});
+
+Deno.test("A relay leaves out events of others that are too long for its clients, and tells them", async () => {
+  await using fixture = await start(1, { maxLineBytes: 10_000 });
+  const { stream } = fixture.cluster.hub;
+  const a = await fixture.reader(0, ["n"]);
+  const line = `{"event":"old","__dict__":{"text":"${"x".repeat(20_000)}"}}\n`;
+  stream.add("rOther", utf8(`{"control":"block","number":1,"events":1}\n${line}`));
+  await until(() => fixture.faults.length > 0);
+  assertMatch(fixture.faults[0]!, /longer than --max-line-bytes/);
+  a.client.send("n", { i: 1 });
+  await a.sees("n1");
+  assertEquals(a.seen, ["n1"]);
+});
+
+Deno.test("A question about the past is answered whole by a relay that was behind", async () => {
+  await using fixture = await start(2);
+  const a = await fixture.reader(0, ["n"]);
+  const port = fixture.cluster.backplanes[1]!.port!;
+  await a.client.send("n", { i: 0 }, { confirm: true });
+  await pause(50);
+  port.isHeld = true;
+  for (let i = 1; i <= 5; i++) {
+    a.client.send("n", { i });
+    await a.client.flush();
+  }
+  await a.sees("n5");
+  const since = { epoch: a.client.position!.epoch, offset: a.offsets[2]! };
+  const b = await fixture.reader(1, []);
+  const past = Array.fromAsync(b.client.history("n", { since }));
+  await pause(100);
+  port.isHeld = false;
+  port.wake();
+  assertEquals((await past).map((event) => event.getAttribute("i")), [3, 4, 5]);
+});
+
+Deno.test("A relay that comes late learns last events that are repeated after its start", async () => {
+  await using fixture = await start(1, { history: { keepLast: ["state.*"], keepCount: 20 } });
+  const { cluster } = fixture;
+  const a = await fixture.reader(0, []);
+  a.client.send("state.a", { i: 1 });
+  await a.client.flush();
+  for (let i = 0; i < 30; i++) {
+    a.client.send("n", { i });
+    await a.client.flush();
+  }
+  const late = cluster.add();
+  await cluster.relays[late]!.ready;
+  await until(() => cluster.relays[late]!.stats().history!.names === 1, { everyMs: 20 });
+  assertEquals(cluster.relays[0]!.stats().history!.names, 1);
+});
+
+Deno.test("After a loss, clients receive nothing twice that was not lost", async () => {
+  await using fixture = await start(2);
+  const { stream } = fixture.cluster.hub;
+  const a = await fixture.reader(0, ["n"], { history: false });
+  const b = await fixture.reader(1, []);
+  for (let i = 1; i <= 20; i++) {
+    b.client.send("n", { i });
+    await b.client.flush();
+  }
+  await a.sees("n20");
+  const [one, two] = fixture.cluster.backplanes;
+  fixture.cluster.hub.stop();
+  stream.lose(stream.last - 5);
+  two!.mend();
+  await pause(200);
+  for (let i = 101; i <= 130; i++) {
+    b.client.send("n", { i });
+    await pause(3); // so that there are several messages
+  }
+  one!.mend();
+  await a.sees("n130");
+  assertEquals(a.seen.filter((each, i) => a.seen.indexOf(each) !== i), []);
 });
