@@ -15,13 +15,24 @@ import { KeptBlock, NO_SENDER } from "./kept_block.ts";
 import type { KeptLog } from "./log.ts";
 import { MemoryLog } from "./memory_log.ts";
 import { decodeStreamMessage, endOf, offsetOf, seqOf } from "./stream_format.ts";
-import type { StreamInfo, StreamMessage, StreamPort } from "./stream_port.ts";
+import {
+  StreamError,
+  type StreamInfo,
+  type StreamMessage,
+  type StreamPort,
+} from "./stream_port.ts";
 
 /** Bytes of the latest events that stay in memory. */
 const TAIL_BYTES = 33_554_432;
 
 /** How long a reader waits that knows more of the stream than this relay, in milliseconds. */
 const MAX_WAIT_MS = 5000;
+
+/**
+ * Number of messages that are got at a time, for all readers together. A message has about 1 MiB at
+ * most, and nats-server ends a connection on which 64 MiB wait.
+ */
+const MAX_GETS = 16;
 
 /** Number of messages that are read together. They begin at a multiple of it. */
 const CHUNK_MESSAGES = 32;
@@ -51,6 +62,9 @@ export class StreamLog implements KeptLog {
   readonly #cache = new Map<number, Promise<KeptBlock>>();
   #cachedBytes = 0;
   readonly #reads = new Set<Promise<unknown>>();
+  /** Number of messages that are being got, and the turns of those that wait for that. */
+  #getting = 0;
+  readonly #turns: (() => void)[] = [];
   /** The offsets that others wait for. */
   #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
   #isClosed = false;
@@ -171,11 +185,25 @@ export class StreamLog implements KeptLog {
     const start = Math.max(number * CHUNK_MESSAGES, seqOf(this.#first));
     const end = Math.min(next - 1, seqOf(this.head));
     const seqs = Array.from({ length: Math.max(0, end - start + 1) }, (_, i) => start + i);
-    const messages = await Promise.all(seqs.map((seq) => this.#port.get(seq)));
+    const messages = await Promise.all(seqs.map((seq) => this.#get(seq)));
     const missing = messages.lastIndexOf(null);
     if (missing >= 0) await this.#look(); // They have been dropped.
     if (end < next - 1) queueMicrotask(() => this.#cache.delete(number));
     return toBlock(start + missing + 1, end, messages.slice(missing + 1));
+  }
+
+  /** Gets a message, in its turn. */
+  async #get(seq: number): Promise<StreamMessage | null> {
+    if (this.#getting < MAX_GETS) this.#getting++;
+    else await new Promise<void>((resolve) => this.#turns.push(resolve));
+    try {
+      if (this.#isClosed) throw new StreamError("lost", "the log is closed");
+      return await this.#port.get(seq);
+    } finally {
+      const next = this.#turns.shift();
+      if (next) next();
+      else this.#getting--;
+    }
   }
 
   async #look(): Promise<void> {
@@ -205,7 +233,7 @@ export class StreamLog implements KeptLog {
     let high = seqOf(this.#tail.first);
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const message = await this.#port.get(middle);
+      const message = await this.#get(middle);
       // A message that is missing has been dropped, as all before it.
       if (!message || message.at < at) low = middle + 1;
       else high = middle;

@@ -207,6 +207,51 @@ Deno.test("StreamWriter stores again what the stream has lost, and gives up what
   writer.close();
 });
 
+/** Opens the log of a stream that has only messages from before, each with one event. */
+async function openLog(sizes: readonly number[]) {
+  const stream = new MemoryStream();
+  stream.exists = true;
+  for (const [i, size] of sizes.entries()) {
+    const line = encoder.encode(`{"event":"n","i":"${"x".repeat(size)}"}\n`);
+    stream.add("rA", encodeStreamBlock({ number: i + 1, events: 1 }, [line]));
+  }
+  const port = stream.port();
+  const gets = { all: 0, present: 0, most: 0 };
+  const log = new StreamLog({
+    info: () => port.info(),
+    async get(seq) {
+      gets.all++;
+      gets.most = Math.max(gets.most, ++gets.present);
+      const message = await port.get(seq);
+      gets.present--;
+      return message;
+    },
+  });
+  log.reset(stream.last + 1);
+  log.note((await port.info())!);
+  return { log, gets };
+}
+
+Deno.test("StreamLog gets few messages at a time, however many readers it has", async () => {
+  const { log, gets } = await openLog(Array(640).fill(10));
+  const places = Array.from({ length: 40 }, (_, i) => endOf(16 * i + 1));
+  const blocks = await Promise.all(places.map((offset) => log.read(offset)));
+  for (const [i, { first, last }] of blocks.entries()) {
+    assertEquals(first <= places[i]! && places[i]! <= last, true);
+  }
+  assertEquals(gets.most, 16);
+});
+
+Deno.test("StreamLog that is closed gets no messages that wait for their turn", async () => {
+  const { log, gets } = await openLog(Array(640).fill(10));
+  const reads = Promise.allSettled(
+    Array.from({ length: 20 }, (_, i) => log.read(endOf(32 * i + 1))),
+  );
+  await log.close();
+  await reads;
+  assertEquals(gets.all, 16);
+});
+
 Deno.test("StreamFollower that comes to others takes their epoch, and alone begins one that goes on", async () => {
   const stream = new MemoryStream();
   const open = async (id: string, isFirst: boolean) => {
