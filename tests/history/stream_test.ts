@@ -242,6 +242,33 @@ Deno.test("StreamLog gets few messages at a time, however many readers it has", 
   assertEquals(gets.most, 16);
 });
 
+Deno.test("StreamLog reads parts of 512 KiB at most, and each message once in both directions", async () => {
+  const sizes = [...Array(50).fill(10), 900_000, ...Array(40).fill(100_000), 300_000, 300_000];
+  for (const isForward of [true, false]) {
+    const { log, gets } = await openLog(sizes);
+    const { first, head } = log;
+    let events = 0;
+    for (let at = isForward ? first : head; first <= at && at <= head;) {
+      const block = await log.read(at);
+      assertEquals(block.size < 524_288 || block.count === 1, true, `${block.size} bytes`);
+      assertEquals(isForward ? block.first : block.last, at);
+      events += block.count;
+      at = isForward ? block.last + 1 : block.first - 1;
+    }
+    assertEquals([events, gets.all <= 1.5 * sizes.length], [sizes.length, true]);
+  }
+});
+
+Deno.test("StreamLog reads a part once for all who need one of its messages", async () => {
+  const { log, gets } = await openLog(Array(100).fill(10));
+  const [one, ...others] = await Promise.all([40, 33, 63, 50].map((seq) => log.read(endOf(seq))));
+  assertEquals([one!.count, others.map((each) => each === one), gets.all], [
+    32,
+    [true, true, true],
+    32,
+  ]);
+});
+
 Deno.test("StreamLog that is closed gets no messages that wait for their turn", async () => {
   const { log, gets } = await openLog(Array(640).fill(10));
   const reads = Promise.allSettled(
