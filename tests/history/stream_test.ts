@@ -305,3 +305,36 @@ Deno.test("StreamFollower that comes to others takes their epoch, and alone begi
   assertEquals(three.throughOf(one.epoch), endOf(1));
   assertEquals(three.throughOf("unknown"), undefined);
 });
+
+Deno.test("StreamFollower has few messages that are not dealt with, however many readers it needs", async () => {
+  const stream = new MemoryStream();
+  const port = stream.port();
+  let messages = 0;
+  let agreements = 0;
+  const log = new StreamLog(port);
+  const follower = new StreamFollower(port, log, "rA", stream.settings, {
+    onMessage: () => void messages++,
+    onRewind() {},
+    onAgreed: () => void agreements++,
+    onPause() {},
+    onEpoch() {},
+    onRefused() {},
+    onAway() {},
+  });
+  await follower.open(true, false);
+  for (let i = 0; i < 200; i++) stream.add("rB", encodeStreamBlock({ number: i, events: 0 }, []));
+  await until(() => messages === 64);
+  port.cut();
+  port.mend();
+  await until(() => agreements === 2); // Events of this relay go on.
+  follower.doubt();
+  await until(() => agreements === 3);
+  follower.taken(63);
+  await pause(20);
+  assertStrictEquals(messages, 64);
+  follower.taken(1);
+  await until(() => messages === 128);
+  follower.taken(64);
+  await until(() => messages === 192);
+  await follower.close();
+});
