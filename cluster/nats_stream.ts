@@ -41,6 +41,12 @@ const REPLICAS = 3;
 /** Most bytes of the headers of a message. */
 const HEADER_BYTES = 256;
 
+/**
+ * After how long without a request the server deletes what a relay reads with, in milliseconds. A relay
+ * asks for nothing while its clients are too slow.
+ */
+const INACTIVE_MS = 300_000;
+
 const MS = 1e6;
 
 /** What carries the requests: the present connection to NATS, if there is one. */
@@ -264,7 +270,7 @@ export class NatsStream implements StreamPort {
       opt_start_seq: from,
       ack_policy: "none",
       replay_policy: "instant",
-      inactive_threshold: 30_000 * MS,
+      inactive_threshold: INACTIVE_MS * MS,
       num_replicas: 1,
       mem_storage: true,
     };

@@ -18,7 +18,7 @@ const LOW = 32;
 const EXPIRES_MS = 30_000;
 const HEARTBEAT_MS = 1000;
 
-/** After how long without a sign of life the reader ends, in milliseconds. */
+/** After how long without a sign of life the reader ends while it asks for messages, in milliseconds. */
 const SILENT_MS = 4000;
 
 const MS = 1e6;
@@ -65,7 +65,9 @@ export class NatsStreamReader implements StreamReader {
       },
     });
     this.#timer = setInterval(() => {
-      if (performance.now() - this.#heardAt > SILENT_MS) this.#finish("the stream is silent");
+      // Without a request, there are no signs of life.
+      const isSilent = this.#asked > 0 && performance.now() - this.#heardAt > SILENT_MS;
+      if (isSilent) this.#finish("the stream is silent");
     }, HEARTBEAT_MS);
     connection.ended.then(() => this.#finish("the connection has ended"));
     this.#ask();
@@ -74,6 +76,7 @@ export class NatsStreamReader implements StreamReader {
   #ask(): void {
     const count = BATCH - this.#asked - this.#untaken;
     if (this.#isClosed || this.#asked > LOW || count <= 0) return;
+    if (this.#asked === 0) this.#heardAt = performance.now();
     this.#asked += count;
     const request = {
       batch: count,
@@ -123,8 +126,6 @@ export class NatsStreamReader implements StreamReader {
   }
 
   close(): void {
-    if (this.#isClosed) return;
-    if (!this.#connection.client.isClosed()) this.#connection.client.publish(this.#delete);
     this.#finish("the relay ends it");
   }
 
@@ -132,7 +133,11 @@ export class NatsStreamReader implements StreamReader {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#timer);
-    if (!this.#connection.client.isClosed()) this.#subscription.unsubscribe();
+    const { client } = this.#connection;
+    if (!client.isClosed()) {
+      this.#subscription.unsubscribe();
+      client.publish(this.#delete);
+    }
     this.#end.resolve(reason);
   }
 }

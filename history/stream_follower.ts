@@ -107,6 +107,10 @@ export class StreamFollower {
   #serverId = "";
   #epochSeq = 0;
   #reader: StreamReader | null = null;
+  /** Messages of this reader, or of those before, that were not dealt with. */
+  #untaken = 0;
+  /** Whether another reader is made once they have been dealt with. */
+  #isWaiting = false;
   #isClosed = false;
   #doubts = false;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -280,6 +284,7 @@ export class StreamFollower {
     if (isNew) this.#restart(readsAll ? info.first - 1 : info.last);
     else if (endOf(this.#seq) > limit) {
       this.#sink.onRewind();
+      this.#untaken = 0;
       isLoss = this.#log.head > limit;
       if (isLoss) this.#restart(Math.max(seqOf(limit), info.first - 1));
       this.#seq = seqOf(this.#log.head);
@@ -329,6 +334,7 @@ export class StreamFollower {
   }
 
   async #read(): Promise<void> {
+    if (this.#untaken > 0) return this.#whenTaken();
     const reader = await this.#port.read(
       this.#seq + 1,
       (message) => this.#receive(reader, message),
@@ -339,6 +345,18 @@ export class StreamFollower {
     this.#reader = null;
   }
 
+  /**
+   * Waits until the messages of earlier readers have been dealt with, so that they do not pile up, or
+   * until the stream has to be looked at.
+   */
+  async #whenTaken(): Promise<void> {
+    this.#isWaiting = true;
+    while (this.#untaken > 0 && !this.#isClosed && !this.#doubts && this.#port.isConnected) {
+      await this.#pause(LOOK_MS);
+    }
+    this.#isWaiting = false;
+  }
+
   #receive(reader: StreamReader, message: StreamMessage): void {
     const { seq, stamp } = message;
     if (this.#isClosed || this.#doubts) return;
@@ -347,12 +365,15 @@ export class StreamFollower {
     this.#seq = seq;
     this.#recent.push({ seq, stamp });
     if (this.#recent.length > 2 * MAX_RECENT) this.#recent = this.#recent.slice(-MAX_RECENT);
+    this.#untaken++;
     this.#sink.onMessage(message, missing);
   }
 
   /** Notes that messages have been dealt with. */
   taken(messages: number): void {
+    this.#untaken = Math.max(0, this.#untaken - messages);
     this.#reader?.taken(messages);
+    if (this.#untaken === 0 && this.#isWaiting) this.#wake?.();
   }
 
   /** Takes over an epoch that another relay has begun, at its place among the messages. */
@@ -369,6 +390,7 @@ export class StreamFollower {
     this.#doubts = true;
     this.#sink.onPause();
     this.#reader?.close();
+    if (this.#isWaiting) this.#wake?.();
   }
 
   /** Looks at the state of the stream, and repeats the epoch if it was dropped. */

@@ -15,7 +15,12 @@ import { KeptBlock, NO_SENDER } from "./kept_block.ts";
 import type { KeptLog } from "./log.ts";
 import { MemoryLog } from "./memory_log.ts";
 import { decodeStreamMessage, endOf, offsetOf, seqOf } from "./stream_format.ts";
-import type { StreamInfo, StreamMessage, StreamPort } from "./stream_port.ts";
+import {
+  StreamError,
+  type StreamInfo,
+  type StreamMessage,
+  type StreamPort,
+} from "./stream_port.ts";
 
 /** Bytes of the latest events that stay in memory. */
 const TAIL_BYTES = 33_554_432;
@@ -23,11 +28,21 @@ const TAIL_BYTES = 33_554_432;
 /** How long a reader waits that knows more of the stream than this relay, in milliseconds. */
 const MAX_WAIT_MS = 5000;
 
-/** Number of messages that are read together. They begin at a multiple of it. */
-const CHUNK_MESSAGES = 32;
+/**
+ * Number of messages that are got at a time, for all readers together. A message has about 1 MiB at
+ * most, and nats-server ends a connection on which 64 MiB wait.
+ */
+const MAX_GETS = 16;
 
-/** Number of such parts that stay in memory for further readers, and their size in bytes. */
-const MAX_CACHED = 64;
+/**
+ * The most messages that are read together, and their size in bytes, unless one message is longer.
+ * Each reader holds as much.
+ */
+const PART_MESSAGES = 32;
+const PART_BYTES = 524_288;
+
+/** The most messages that stay in memory for further readers, and their size in bytes. */
+const MAX_CACHED = 2048;
 const MAX_CACHED_BYTES = 33_554_432;
 
 /** Keeps the events of a cluster. */
@@ -47,10 +62,15 @@ export class StreamLog implements KeptLog {
   /** Messages of the stream before this relay has read it. Each has an event at least. */
   #messagesBefore = 0;
   #messagesEvicted = 0;
-  /** Parts of the stream, by their numbers; the latest last. */
+  /** Parts of the stream, by the numbers of their messages. */
   readonly #cache = new Map<number, Promise<KeptBlock>>();
   #cachedBytes = 0;
+  /** Parts that are being read, each by the number of the {@link PART_MESSAGES} that it is of. */
+  readonly #pending = new Map<number, Promise<KeptBlock>>();
   readonly #reads = new Set<Promise<unknown>>();
+  /** Number of messages that are being got, and the turns of those that wait for that. */
+  #getting = 0;
+  readonly #turns: (() => void)[] = [];
   /** The offsets that others wait for. */
   #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
   #isClosed = false;
@@ -92,6 +112,7 @@ export class StreamLog implements KeptLog {
   reset(next: number): void {
     this.#tail = newTail(endOf(next - 1));
     this.#forget();
+    this.#pending.clear();
     this.events = 0;
     this.#messagesBefore = NaN;
   }
@@ -146,18 +167,31 @@ export class StreamLog implements KeptLog {
 
   read(offset: number): KeptBlock | Promise<KeptBlock> {
     if (offset >= this.#tail.first) return this.#tail.read(offset);
-    const number = Math.floor(seqOf(offset) / CHUNK_MESSAGES);
-    const known = this.#cache.get(number);
+    return this.#readOld(seqOf(offset));
+  }
+
+  #readOld(seq: number): Promise<KeptBlock> {
+    const known = this.#cache.get(seq);
     if (known) return known;
-    const read = this.#reading(this.#readChunk(number));
-    this.#cache.set(number, read);
-    const forget = () => this.#cache.delete(number);
-    read.then(({ size }) => {
-      this.#cachedBytes += size;
-      if (this.#cachedBytes > MAX_CACHED_BYTES) this.#forget();
-    }, forget);
-    if (this.#cache.size > MAX_CACHED) this.#forget();
+    const number = Math.floor(seq / PART_MESSAGES);
+    const other = this.#pending.get(number); // It may have this message.
+    if (other) return this.#reading(other.then(() => this.#readOld(seq)));
+    const read = this.#reading(this.#readPart(seq));
+    this.#pending.set(number, read);
+    const onEnd = (block: KeptBlock | null) => {
+      if (this.#pending.get(number) !== read) return; // The log was reset.
+      this.#pending.delete(number);
+      if (block) this.#store(block, read);
+    };
+    read.then(onEnd, () => onEnd(null));
     return read;
+  }
+
+  #store({ first, last, size }: KeptBlock, read: Promise<KeptBlock>): void {
+    const isFull = this.#cachedBytes + size > MAX_CACHED_BYTES || this.#cache.size >= MAX_CACHED;
+    if (isFull) this.#forget();
+    this.#cachedBytes += size;
+    for (let seq = seqOf(first); seq <= seqOf(last); seq++) this.#cache.set(seq, read);
   }
 
   #forget(): void {
@@ -165,17 +199,50 @@ export class StreamLog implements KeptLog {
     this.#cachedBytes = 0;
   }
 
-  /** Reads some messages, up to the last that this relay has received. */
-  async #readChunk(number: number): Promise<KeptBlock> {
-    const next = (number + 1) * CHUNK_MESSAGES;
-    const start = Math.max(number * CHUNK_MESSAGES, seqOf(this.#first));
-    const end = Math.min(next - 1, seqOf(this.head));
-    const seqs = Array.from({ length: Math.max(0, end - start + 1) }, (_, i) => start + i);
-    const messages = await Promise.all(seqs.map((seq) => this.#port.get(seq)));
+  /**
+   * Reads a message with some around it. It begins with one, and doubles their number while they are
+   * small. They begin at a multiple of it. So whoever reads on, or backwards, mostly reads each message once.
+   */
+  async #readPart(seq: number): Promise<KeptBlock> {
+    const first = seqOf(this.#first);
+    const last = seqOf(this.head);
+    let start = seq;
+    let messages = [await this.#get(seq)];
+    let size = sizeOf(messages);
+    for (let count = 2; count <= PART_MESSAGES && size <= PART_BYTES / 2; count *= 2) {
+      const next = start + messages.length;
+      const begin = seq - seq % count;
+      const before = await this.#getAll(Math.max(begin, first), start);
+      const after = await this.#getAll(next, Math.min(begin + count, last + 1));
+      size += sizeOf(before) + sizeOf(after);
+      if (size > PART_BYTES) break;
+      start -= before.length;
+      messages = [...before, ...messages, ...after];
+    }
     const missing = messages.lastIndexOf(null);
     if (missing >= 0) await this.#look(); // They have been dropped.
-    if (end < next - 1) queueMicrotask(() => this.#cache.delete(number));
+    const end = start + messages.length - 1;
     return toBlock(start + missing + 1, end, messages.slice(missing + 1));
+  }
+
+  /** Gets the messages from one to before another one. */
+  #getAll(start: number, end: number): Promise<(StreamMessage | null)[]> {
+    const seqs = Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
+    return Promise.all(seqs.map((seq) => this.#get(seq)));
+  }
+
+  /** Gets a message, in its turn. */
+  async #get(seq: number): Promise<StreamMessage | null> {
+    if (this.#getting < MAX_GETS) this.#getting++;
+    else await new Promise<void>((resolve) => this.#turns.push(resolve));
+    try {
+      if (this.#isClosed) throw new StreamError("lost", "the log is closed");
+      return await this.#port.get(seq);
+    } finally {
+      const next = this.#turns.shift();
+      if (next) next();
+      else this.#getting--;
+    }
   }
 
   async #look(): Promise<void> {
@@ -205,7 +272,7 @@ export class StreamLog implements KeptLog {
     let high = seqOf(this.#tail.first);
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const message = await this.#port.get(middle);
+      const message = await this.#get(middle);
       // A message that is missing has been dropped, as all before it.
       if (!message || message.at < at) low = middle + 1;
       else high = middle;
@@ -267,6 +334,11 @@ export class StreamLog implements KeptLog {
 function newTail(head: number): MemoryLog {
   const limits = { keepAge: Infinity, keepCount: Infinity, keepBytes: TAIL_BYTES };
   return new MemoryLog(limits, head, false);
+}
+
+/** Returns the size of messages, in bytes. */
+function sizeOf(messages: readonly (StreamMessage | null)[]): number {
+  return messages.reduce((sum, message) => sum + (message?.data.length ?? 0), 0);
 }
 
 /** Returns the events of some messages in a row. */

@@ -208,6 +208,78 @@ Deno.test("StreamWriter stores again what the stream has lost, and gives up what
   writer.close();
 });
 
+/** Opens the log of a stream that has only messages from before, each with one event. */
+async function openLog(sizes: readonly number[]) {
+  const stream = new MemoryStream();
+  stream.exists = true;
+  for (const [i, size] of sizes.entries()) {
+    const line = encoder.encode(`{"event":"n","i":"${"x".repeat(size)}"}\n`);
+    stream.add("rA", encodeStreamBlock({ number: i + 1, events: 1 }, [line]));
+  }
+  const port = stream.port();
+  const gets = { all: 0, present: 0, most: 0 };
+  const log = new StreamLog({
+    info: () => port.info(),
+    async get(seq) {
+      gets.all++;
+      gets.most = Math.max(gets.most, ++gets.present);
+      const message = await port.get(seq);
+      gets.present--;
+      return message;
+    },
+  });
+  log.reset(stream.last + 1);
+  log.note((await port.info())!);
+  return { log, gets };
+}
+
+Deno.test("StreamLog gets few messages at a time, however many readers it has", async () => {
+  const { log, gets } = await openLog(Array(640).fill(10));
+  const places = Array.from({ length: 40 }, (_, i) => endOf(16 * i + 1));
+  const blocks = await Promise.all(places.map((offset) => log.read(offset)));
+  for (const [i, { first, last }] of blocks.entries()) {
+    assertEquals(first <= places[i]! && places[i]! <= last, true);
+  }
+  assertEquals(gets.most, 16);
+});
+
+Deno.test("StreamLog reads parts of 512 KiB at most, and each message once in both directions", async () => {
+  const sizes = [...Array(50).fill(10), 900_000, ...Array(40).fill(100_000), 300_000, 300_000];
+  for (const isForward of [true, false]) {
+    const { log, gets } = await openLog(sizes);
+    const { first, head } = log;
+    let events = 0;
+    for (let at = isForward ? first : head; first <= at && at <= head;) {
+      const block = await log.read(at);
+      assertEquals(block.size < 524_288 || block.count === 1, true, `${block.size} bytes`);
+      assertEquals(isForward ? block.first : block.last, at);
+      events += block.count;
+      at = isForward ? block.last + 1 : block.first - 1;
+    }
+    assertEquals([events, gets.all <= 1.5 * sizes.length], [sizes.length, true]);
+  }
+});
+
+Deno.test("StreamLog reads a part once for all who need one of its messages", async () => {
+  const { log, gets } = await openLog(Array(100).fill(10));
+  const [one, ...others] = await Promise.all([40, 33, 63, 50].map((seq) => log.read(endOf(seq))));
+  assertEquals([one!.count, others.map((each) => each === one), gets.all], [
+    32,
+    [true, true, true],
+    32,
+  ]);
+});
+
+Deno.test("StreamLog that is closed gets no messages that wait for their turn", async () => {
+  const { log, gets } = await openLog(Array(640).fill(10));
+  const reads = Promise.allSettled(
+    Array.from({ length: 20 }, (_, i) => log.read(endOf(32 * i + 1))),
+  );
+  await log.close();
+  await reads;
+  assertEquals(gets.all, 16);
+});
+
 Deno.test("StreamFollower that comes to others takes their epoch, and alone begins one that goes on", async () => {
   const stream = new MemoryStream();
   const open = async (id: string, isFirst: boolean) => {
@@ -263,4 +335,38 @@ Deno.test("StreamWriter makes blocks that NATS takes", async () => {
   await until(() => sizes.length === 25);
   assert(sizes.every((size) => size <= 50_000));
   writer.close();
+});
+
+Deno.test("StreamFollower has few messages that are not dealt with, however many readers it needs", async () => {
+  const stream = new MemoryStream();
+  const port = stream.port();
+  let messages = 0;
+  let agreements = 0;
+  const log = new StreamLog(port);
+  const follower = new StreamFollower(port, log, "rA", stream.settings, {
+    onMessage: () => void messages++,
+    onRewind() {},
+    onAgreed: () => void agreements++,
+    onPause() {},
+    isWaiting: () => false,
+    onEpoch() {},
+    onRefused() {},
+    onAway() {},
+  });
+  await follower.open(true, false);
+  for (let i = 0; i < 200; i++) stream.add("rB", encodeStreamBlock({ number: i, events: 0 }, []));
+  await until(() => messages === 64);
+  port.cut();
+  port.mend();
+  await until(() => agreements === 2); // Events of this relay go on.
+  follower.doubt();
+  await until(() => agreements === 3);
+  follower.taken(63);
+  await pause(20);
+  assertStrictEquals(messages, 64);
+  follower.taken(1);
+  await until(() => messages === 128);
+  follower.taken(64);
+  await until(() => messages === 192);
+  await follower.close();
 });
