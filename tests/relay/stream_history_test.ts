@@ -3,6 +3,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
+import { assertRejects } from "@std/assert/rejects";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { EbsocketClient } from "../../client.ts";
 import type { ClientOptions } from "../../client/options.ts";
@@ -641,4 +642,22 @@ Deno.test("A relay that keeps other events does not join", async () => {
   });
   await other.ready;
   await until(() => faults.some((fault) => fault.includes("keep")));
+});
+
+Deno.test("A relay with a history that differs does not start, and leaves the others alone", async () => {
+  await using fixture = await start(1);
+  const a = await fixture.reader(0, ["n"]);
+  const { epoch } = fixture.cluster.relays[0]!.stats().history!;
+  const { Relay } = await import("../../relay.ts");
+  const { EbsocketServer } = await import("../../server.ts");
+  const other = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+    cluster: fixture.cluster.hub.backplane(),
+    history: { keep: ["n"] },
+  });
+  await assertRejects(() => other.ready, Error, 'its keep is [">"], here it is ["n"]');
+  await assertRejects(() => other.closed, Error, "Cannot join the cluster");
+  await a.client.send("n", { i: 1 }, { confirm: true });
+  await a.sees("n1");
+  assertEquals(a.losses, []);
+  assertEquals(fixture.cluster.relays[0]!.stats().history!.epoch, epoch);
 });
