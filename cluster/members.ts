@@ -34,6 +34,9 @@ const MAX_JOIN_MS = 5000;
 /** Most other relays. */
 const MAX_RELAYS = 1024;
 
+/** Most characters of a value of which a fault says that it differs. */
+const MAX_VALUE = 80;
+
 /** Longest fault that is reported, in characters, and most of them within {@link FAULT_MS}. */
 const MAX_FAULT = 300;
 const MAX_FAULTS = 100;
@@ -71,6 +74,9 @@ export class Members implements BackplaneSink {
   /** The reported faults, and when they may be reported again; the oldest first. */
   readonly #faults = new TextMap<number>();
   #lastCame = 0;
+  #hasJoined = false;
+  /** Why this relay must not join, or an empty string. */
+  #refusal = "";
   #hasLeft = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -81,7 +87,12 @@ export class Members implements BackplaneSink {
     this.#sink = sink;
   }
 
-  /** Joins the cluster. Resolves when the relays that are there have probably all answered. */
+  /**
+   * Joins the cluster. Resolves when the relays that are there have probably all answered.
+   *
+   * @throws {Error} If this relay has a history, and one of them has other terms. Both would use the same
+   * stream, without knowing of each other.
+   */
   async join(): Promise<void> {
     await this.#backplane.join(this.#id, this);
     if (this.#hasLeft) return;
@@ -96,6 +107,8 @@ export class Members implements BackplaneSink {
     ) {
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
+    this.#hasJoined = true;
+    if (this.#refusal && !this.#hasLeft) throw new Error(this.#refusal);
   }
 
   /** Leaves the cluster. */
@@ -120,14 +133,14 @@ export class Members implements BackplaneSink {
       this.#silence.set(relay, 0);
       return this.#sink.onLink(head, part);
     }
+    if (head.isNew) this.#announce(false); // also to one that differs, so that it notices
     const fault = this.#faultOf(head.version, head.terms);
-    if (fault) return this.onFault(`relay ${relay} cannot be joined: ${fault}`);
+    if (fault) return this.#refuse(`relay ${relay} cannot be joined: ${fault}`);
     const isNew = !this.#silence.has(relay);
     if (isNew && this.#silence.size >= MAX_RELAYS) {
       return this.onFault(`there are more than ${MAX_RELAYS} other relays; the rest is ignored`);
     }
     this.#silence.set(relay, 0);
-    if (head.isNew) this.#announce(false);
     if (!isNew) return;
     this.#lastCame = performance.now();
     this.#sink.onCome(relay);
@@ -136,13 +149,21 @@ export class Members implements BackplaneSink {
   /** Returns how a relay differs from this one, or an empty string. */
   #faultOf(version: number, terms: ClusterTerms): string {
     if (version !== CLUSTER_VERSION) {
-      return `it speaks version ${version}, this one ${CLUSTER_VERSION}`;
+      return `it speaks version ${version}, this one ${CLUSTER_VERSION}; start both with the same`;
     }
     const names = Object.keys(terms) as (keyof ClusterTerms)[];
     const differing = names.find((name) => !isEqual(terms[name], this.#terms[name]));
     if (differing === undefined) return "";
-    const [theirs, ours] = [terms, this.#terms].map((each) => JSON.stringify(each[differing]));
+    const [theirs, ours] = [terms, this.#terms].map((each) =>
+      JSON.stringify(each[differing]).slice(0, MAX_VALUE)
+    );
     return `its ${differing} is ${theirs}, here it is ${ours}; start both with the same`;
+  }
+
+  /** Does not join another relay. While this one joins with a history, it must not join at all. */
+  #refuse(fault: string): void {
+    if (this.#hasJoined || !this.#terms.keep) return this.onFault(fault);
+    this.#refusal ||= `Cannot join the cluster: ${fault}, or choose another --cluster-name`;
   }
 
   onFault(text: string): void {

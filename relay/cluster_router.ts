@@ -351,7 +351,10 @@ export class LinkRouter implements Routing<LineConnection> {
       if (report) this.#returned.add(link, report);
       return;
     }
-    const filter = new QueueFilter(names ?? []);
+    // What was passed on once more is not handed back because a client is joining, but because none is
+    // there.
+    const elsewhere = only ? undefined : this.#clusterRouter.reachOf(route).queues;
+    const filter = new QueueFilter(names ?? [], elsewhere);
     if (only) this.#router.deliverToQueues(route, line, isRequest, report, filter, null);
     else this.#router.deliver(route, line, isRequest, report, filter);
     if (filter.left.size > 0 && link.open) {

@@ -193,9 +193,10 @@ export class ControlHandler {
     if (excess && control === "unsubscribe") client.recipient.close("overloaded", excess);
     else if (excess) refuse(client, { id, reason: "too-many-subscriptions", detail: excess });
     if (excess) return cost(0);
+    const isMember = client.subscriptions.queues > 0;
     const steps = this.#history()?.change(client, request, after) ??
       this.#router.change(client, after, client.isNumbered);
-    if (id !== undefined && !replay) this.#confirm(client, id, control === "subscribe");
+    if (id !== undefined && !replay) this.#confirm(client, id, control === "subscribe", isMember);
     return cost(steps);
   }
 
@@ -216,14 +217,16 @@ export class ControlHandler {
     return (request.events.length + steps) / STEPS_PER_LINE;
   }
 
-  /** Confirms a change. New subscriptions wait until they are in force at all relays. */
-  async #confirm(
-    { recipient, subscriptions }: Client,
-    id: string,
-    isNew: boolean,
-  ): Promise<void> {
+  /**
+   * Confirms a change. New subscriptions wait until they are in force at all relays. Until then, a client
+   * that was not a member of any queue is joining.
+   */
+  async #confirm(client: Client, id: string, isNew: boolean, isMember: boolean): Promise<void> {
+    const { recipient, subscriptions } = client;
     const known = isNew ? this.#cluster.whenKnown(subscriptions.coversAll) : null;
+    if (known && !isMember) client.isJoining = subscriptions.queues > 0;
     const isComplete = known === null || await known;
+    if (isNew) client.isJoining = false;
     recipient.send(encodeReceipts([isComplete ? { id } : { id, isIncomplete: true }]), 0);
   }
 

@@ -192,13 +192,16 @@ export class RoundRobin<R extends Recipient> {
     this.next = first % groups.length;
   }
 
-  /** Returns how many clients could receive an event, and how many of them have an empty queue. */
+  /**
+   * Returns how many clients could receive an event, and how many of them have an empty queue. Those that
+   * are joining do not count.
+   */
   count(excluded: SubscriberGroup<R> | null): { open: number; free: number } {
     let open = 0;
     let free = 0;
     for (const group of this.groups) {
-      const { recipient } = group.members.values().next().value!;
-      if (group === excluded || !recipient.open) continue;
+      const { recipient, isJoining } = group.members.values().next().value!;
+      if (group === excluded || isJoining || !recipient.open) continue;
       open++;
       if (recipient.pendingBytes === 0) free++;
     }
@@ -210,8 +213,13 @@ export class RoundRobin<R extends Recipient> {
    * the fewest pending bytes. Returns `null` if no open client remains.
    *
    * @param excluded The group that must not receive the event, or `null`.
+   * @param mayBeJoining Whether a client that is joining receives it if there is no other.
    */
-  take(excluded: SubscriberGroup<R> | null): SubscriberGroup<R> | null {
+  take(excluded: SubscriberGroup<R> | null, mayBeJoining = true): SubscriberGroup<R> | null {
+    return this.#take(excluded, false) ?? (mayBeJoining ? this.#take(excluded, true) : null);
+  }
+
+  #take(excluded: SubscriberGroup<R> | null, isJoining: boolean): SubscriberGroup<R> | null {
     const { groups } = this;
     const count = groups.length;
     let best = -1;
@@ -219,8 +227,9 @@ export class RoundRobin<R extends Recipient> {
     for (let k = 0, i = this.next; k < count; k++, i = i + 1 < count ? i + 1 : 0) {
       const group = groups[i]!;
       if (group === excluded) continue;
-      const { recipient } = group.members.values().next().value!;
-      if (!recipient.open) continue;
+      const member = group.members.values().next().value!;
+      const { recipient } = member;
+      if (member.isJoining !== isJoining || !recipient.open) continue;
       const { pendingBytes } = recipient;
       // Gathered events count only for clients with a backlog, because they are flushed within
       // moments.

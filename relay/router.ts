@@ -108,11 +108,21 @@ export class QueueFilter {
   /** The queues of which no client has received the event. */
   readonly left: Set<string>;
   readonly #queues: ReadonlySet<string>;
+  readonly #elsewhere: ReadonlyMap<string, unknown>;
 
-  /** Creates a filter that permits these queues. */
-  constructor(queues: Iterable<string>) {
+  /**
+   * Creates a filter that permits these queues. Clients that are joining receive no events of the queues
+   * in `elsewhere`, which have members at other relays.
+   */
+  constructor(queues: Iterable<string>, elsewhere: ReadonlyMap<string, unknown> = new Map()) {
     this.#queues = new Set(queues);
     this.left = new Set(this.#queues);
+    this.#elsewhere = elsewhere;
+  }
+
+  /** Whether a client that is joining a queue may receive the event. */
+  mayBeJoining(queue: string): boolean {
+    return !this.#elsewhere.has(queue);
   }
 
   /** Whether a client of a queue may receive the event. */
@@ -444,9 +454,10 @@ export class Router<R extends Recipient> implements Routing<R> {
     for (const group of route.groups) group.line = number;
     let isDelivered = false;
     for (const queue of route.queues) {
-      if (filter !== null && !filter.has(queue.queue.name)) continue;
-      const group = queue.take(excluded?.group ?? null);
-      if (group) filter?.left.delete(queue.queue.name);
+      const { name } = queue.queue;
+      if (filter !== null && !filter.has(name)) continue;
+      const group = queue.take(excluded?.group ?? null, filter?.mayBeJoining(name) ?? true);
+      if (group) filter?.left.delete(name);
       if (!group || group.line === number) continue;
       group.line = number;
       if (this.#deliver(group, line, 1, excluded, delivery, true)) isDelivered = true;

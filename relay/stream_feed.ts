@@ -278,7 +278,7 @@ export class StreamFeed implements Routing<LineConnection> {
       values.set({ name: route.name, offset, line: bytes, sender }, present.seq);
     }
     const stamp = this.#stamper.prepare(offset);
-    const filter = this.#queuesOf(present);
+    const filter = this.#queuesOf(present, route);
     if (entry) this.#passOwn(entry, route, line, filter, stamp);
     else this.#passOther(present, route, line, filter, stamp);
     this.#advance(line, 1);
@@ -291,10 +291,12 @@ export class StreamFeed implements Routing<LineConnection> {
   }
 
   /** Returns the queues of which a client of this relay receives the present event. */
-  #queuesOf({ queues, done }: Present): QueueFilter {
+  #queuesOf({ queues, done }: Present, route: Route<LineConnection>): QueueFilter {
+    const { id, clusterRouter } = this.#parts;
     const shares = queues.get(done) ?? [];
     return new QueueFilter(
-      shares.filter(([, relay]) => relay === this.#parts.id).map(([queue]) => queue),
+      shares.filter(([, relay]) => relay === id).map(([queue]) => queue),
+      shares.length > 0 ? clusterRouter.reachOf(route).queues : undefined,
     );
   }
 

@@ -36,6 +36,11 @@ export class Member<R extends Recipient = Recipient> {
   readonly recipient: R;
   /** Whether its events are numbered. */
   isNumbered = false;
+  /**
+   * Whether it has joined its first queue, and this has not been confirmed to it yet. Until then, it may
+   * drop the events of queues.
+   */
+  isJoining = false;
   /** The clients with the same subscriptions, including this one. */
   group: SubscriberGroup<R>;
 

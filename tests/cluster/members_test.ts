@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
 import { assertMatch } from "@std/assert/match";
 import { Members } from "../../cluster/members.ts";
 import { type ClusterTerms, encodeMessage } from "../../protocol/cluster.ts";
@@ -82,6 +83,31 @@ for (
     assertEquals(a.faults.length, 1);
     assertMatch(a.faults[0]!, words);
     assertMatch(a.faults[0]!, /relay rbbbbbbbb cannot be joined/);
+    await Promise.all([a.members.leave(false), b.members.leave(false)]);
+    await pause(5);
+  });
+}
+
+for (
+  const [name, terms, words] of [
+    ["keep", { keep: ["a"] }, /keep is \["a","b"\], here it is \["a"\]; start both with the same/],
+    [
+      "maxLineBytes",
+      { keep: ["a", "b"], maxLineBytes: 2000 },
+      /maxLineBytes is 1000, here it is 2000/,
+    ],
+  ] as const
+) {
+  Deno.test(`A member with a history does not join one with another ${name}`, async () => {
+    const hub = new MemoryHub();
+    const a = member(hub, "raaaaaaaa", { keep: ["a", "b"] });
+    const b = member(hub, "rbbbbbbbb", terms);
+    await a.members.join();
+    const error = await assertRejects(() => b.members.join(), Error, "Cannot join the cluster");
+    assertMatch(error.message, words);
+    assertMatch(error.message, /--cluster-name/);
+    assertEquals(b.faults, []);
+    assertEquals(a.faults.length, 1);
     await Promise.all([a.members.leave(false), b.members.leave(false)]);
     await pause(5);
   });

@@ -4,6 +4,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
 import { assertMatch } from "@std/assert/match";
+import { assertRejects } from "@std/assert/rejects";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { EbsocketClient } from "../../client.ts";
 import type { ClientOptions } from "../../client/options.ts";
@@ -211,6 +212,41 @@ Deno.test("An event of a queue whose member has left meanwhile goes to one at an
   assertEquals(await receipt.catch(() => 1), 1); // It may have taken too long.
 });
 
+for (const what of ["with", "without"]) {
+  Deno.test(`No event of a queue is lost while a member joins a cluster ${what} a history`, async () => {
+    await using cluster = new TestCluster(3, what === "with" ? { history: {} } : {});
+    for (const relay of cluster.relays) await relay.ready;
+    const seen: number[] = [];
+    const read = async (client: EbsocketClient) => {
+      for await (const event of client) seen.push(event.getAttribute("i") as number);
+    };
+    read(await cluster.connect(0, ["job"], "q"));
+    const sender = await cluster.connect(0, []);
+    // The last relay does not confirm that it knows the members. The first one chooses them meanwhile.
+    const { id } = cluster.backplanes[2]!;
+    cluster.hub.dropsMessages = (message) => isLinkOf(message, id);
+    const members = [0, 1].map(() => new EbsocketClient());
+    let isJoined = false;
+    const joined = Promise.all(members.map(async (client, relay) => {
+      const subscribed = client.subscribe(["job"], { queue: "q" });
+      await client.connectTo(cluster.relays[relay]!.server.address);
+      read(client);
+      await subscribed;
+    })).then(() => isJoined = true);
+    let sent = 0;
+    for (; sent < 100; sent++) {
+      sender.send("job", { i: sent });
+      await pause(1);
+    }
+    assert(!isJoined);
+    cluster.hub.dropsMessages = () => false;
+    await joined;
+    await until(() => seen.length >= sent, { what: () => `${sent} in ${seen}` });
+    assertEquals(seen.toSorted((x, y) => x - y), numbers(0, sent - 1));
+    for (const client of members) await client.close();
+  });
+}
+
 for (const delayMs of [0, 20]) {
   Deno.test(`A sender's kept and unkept events reach clients of all relays in their order, if links take ${delayMs} ms`, async () => {
     await using fixture = await start(2, { history: { keep: ["kept"] } });
@@ -256,6 +292,12 @@ async function keptAt(fixture: Fixture, relay: number, pattern = ">"): Promise<n
     numbers.push(event.getAttribute("i") as number);
   }
   return numbers;
+}
+
+/** Returns whether a message of a link is from a relay. */
+function isLinkOf(message: Uint8Array, relay: string): boolean {
+  const head = `link ${relay} `;
+  return new TextDecoder().decode(message.subarray(0, head.length)) === head;
 }
 
 function numbers(from: number, to: number): number[] {
@@ -719,4 +761,22 @@ Deno.test("After a loss, clients receive nothing twice that was not lost", async
   one!.mend();
   await a.sees("n130");
   assertEquals(a.seen.filter((each, i) => a.seen.indexOf(each) !== i), []);
+});
+
+Deno.test("A relay with a history that differs does not start, and leaves the others alone", async () => {
+  await using fixture = await start(1);
+  const a = await fixture.reader(0, ["n"]);
+  const { epoch } = fixture.cluster.relays[0]!.stats().history!;
+  const { Relay } = await import("../../relay.ts");
+  const { EbsocketServer } = await import("../../server.ts");
+  const other = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+    cluster: fixture.cluster.hub.backplane(),
+    history: { keep: ["n"] },
+  });
+  await assertRejects(() => other.ready, Error, 'its keep is [">"], here it is ["n"]');
+  await assertRejects(() => other.closed, Error, "Cannot join the cluster");
+  await a.client.send("n", { i: 1 }, { confirm: true });
+  await a.sees("n1");
+  assertEquals(a.losses, []);
+  assertEquals(fixture.cluster.relays[0]!.stats().history!.epoch, epoch);
 });
