@@ -859,9 +859,8 @@ export class EbsocketClient<M extends object = OpenEvents, S extends object = M>
 
   /**
    * Returns the changes of the connection, from the current {@link ClientStatus} to `closed`. If the
-   * relay is alone, that follows the current status. Each
-   * call returns a separate iterator. An iterator that is not read keeps the last 100, or the last
-   * 10,000 refusals.
+   * relay is alone, that follows the current status. Each call returns a separate iterator. An
+   * iterator that is not read keeps the last 100, or the last 10,000 refusals.
    *
    * @returns The changes.
    *

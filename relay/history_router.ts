@@ -8,17 +8,16 @@
 import { NO_SENDER } from "../history/kept_block.ts";
 import type { LastValues } from "../history/last_values.ts";
 import type { EventLog, KeptLog, LogSink } from "../history/log.ts";
-import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
 import type { Producer, Producers } from "../history/producers.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { Block, type Lines } from "../net/piece.ts";
 import { increment, insertMember, memberBytes, withNumbers } from "../protocol/envelope.ts";
-import { REST } from "../protocol/pattern.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { HeldEvents } from "./held_events.ts";
+import { KeepFilter } from "./keep_filter.ts";
 import type { Delivery } from "./receipts.ts";
-import type { Keeping, Route, RouteCache } from "./route_cache.ts";
+import type { Route, RouteCache } from "./route_cache.ts";
 import { Batch } from "../server/member_diff.ts";
 import type { Router, Routing, Search } from "./router.ts";
 import type { Subscriber } from "./subscription_table.ts";
@@ -80,8 +79,7 @@ export interface HistoryRouting extends Routing<LineConnection> {
 export class HistoryRouter implements HistoryRouting {
   readonly #router: Router<LineConnection>;
   readonly #keeper: LogKeeper;
-  readonly #kept: NameFilter;
-  readonly #lastKept: NameFilter;
+  readonly #filter: KeepFilter;
   /** Whether all events are kept, and only in the log, so that their names do not matter. */
   readonly #keepsRuns: boolean;
   readonly #stamper = new Stamper();
@@ -106,13 +104,11 @@ export class HistoryRouter implements HistoryRouting {
   #taken = 0;
 
   constructor(router: Router<LineConnection>, keeper: LogKeeper) {
-    const { keep, keepLast } = keeper.rules;
     this.#router = router;
     this.#keeper = keeper;
-    this.#kept = new NameFilter(keep);
-    this.#lastKept = new NameFilter(keepLast);
+    this.#filter = new KeepFilter(keeper.rules);
     this.#held = keeper.rules.sync === "always" ? new HeldEvents() : null;
-    this.#keepsRuns = keep.includes(REST) && keepLast.length === 0 && !this.#held;
+    this.#keepsRuns = this.#filter.takesAll && !this.#held;
   }
 
   get routes(): RouteCache<LineConnection> {
@@ -185,7 +181,7 @@ export class HistoryRouter implements HistoryRouting {
     isReply: boolean,
   ): void {
     this.#take(1);
-    const keeping = route.keeping ??= this.#keepingOf(route.name);
+    const keeping = this.#filter.keepingOf(route);
     if (keeping === "never" || isRequest || isReply) {
       if (!this.#isHolding) return this.#router.pass(route, line, isRequest, delivery);
       const held = copyOf(line);
@@ -319,11 +315,6 @@ export class HistoryRouter implements HistoryRouting {
     return this.#router.find(id);
   }
 
-  #keepingOf(name: string): Keeping {
-    if (this.#lastKept.matches(name)) return "last";
-    return this.#kept.matches(name) ? "kept" : "never";
-  }
-
   /** Adds events to those for the log. Returns the offset of the first of them. */
   #append({ block, start, end }: Lines, count: number): number {
     const isNext = block === this.#block && start === this.#end;
@@ -351,7 +342,7 @@ export class HistoryRouter implements HistoryRouting {
 }
 
 /** Returns lines that stay what they are while others are passed on. */
-function copyOf({ block, start, end }: Lines): Lines {
+export function copyOf({ block, start, end }: Lines): Lines {
   return { block, start, end };
 }
 

@@ -212,7 +212,7 @@ export class StreamFeed implements Routing<LineConnection> {
       return;
     }
     const queues = Map.groupBy(head.queues ?? [], ([event]) => event);
-    const isPlain = streamRouter.keepsRuns && !head.queues && !head.asks &&
+    const isPlain = streamRouter.filter.takesAll && !head.queues && !head.asks &&
       (own.length === 0 ||
         echo &&
           own.every(({ delivery, then, moreQueues }) =>
@@ -273,7 +273,7 @@ export class StreamFeed implements Routing<LineConnection> {
     const offset = present.offset + present.done;
     const sender = entry && !echo ? entry.block.source.recipient.id : NO_SENDER;
     this.#keep(line, 1, sender);
-    if (streamRouter.keepingOf(route) === "last") {
+    if (streamRouter.filter.keepingOf(route) === "last") {
       const bytes = line.block.bytes.slice(line.start, line.end);
       values.set({ name: route.name, offset, line: bytes, sender }, present.seq);
     }

@@ -10,7 +10,6 @@
 
 import type { Link } from "../cluster/links.ts";
 import type { LogSink } from "../history/log.ts";
-import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
 import {
   headBytesOf,
@@ -21,14 +20,14 @@ import {
 import type { LineConnection } from "../net/line_connection.ts";
 import { Block, type Lines } from "../net/piece.ts";
 import { encodeAfter, encodeMark } from "../protocol/cluster.ts";
-import { REST } from "../protocol/pattern.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
 import type { ClusterRouter } from "./cluster_router.ts";
-import { type HistoryRouting, NOT_KEPT } from "./history_router.ts";
+import { copyOf, type HistoryRouting, NOT_KEPT } from "./history_router.ts";
 import { Ingress } from "./ingress.ts";
+import { KeepFilter } from "./keep_filter.ts";
 import type { Delivery } from "./receipts.ts";
-import type { Keeping, Route, RouteCache } from "./route_cache.ts";
+import type { Route, RouteCache } from "./route_cache.ts";
 import type { Router, Search } from "./router.ts";
 import { SchemaFilter } from "./schema_filter.ts";
 import type { Subscriber } from "./subscription_table.ts";
@@ -79,14 +78,12 @@ export interface StreamRouterParts {
 
 /** Keeps the events of clients, and passes the others on. */
 export class StreamRouter implements HistoryRouting {
-  /** Whether names do not matter, because all events are kept and none for longer. */
-  readonly keepsRuns: boolean;
+  /** The events that are kept. */
+  readonly filter: KeepFilter;
 
   readonly #router: Router<LineConnection>;
   readonly #clusterRouter: ClusterRouter;
   readonly #writer: () => StreamWriter<KeptEvents>;
-  readonly #kept: NameFilter;
-  readonly #lastKept: NameFilter;
   readonly #unkeptIngress: Ingress<LineConnection>;
   #sink: LogSink | null = null;
   #source: Client | null = null;
@@ -113,13 +110,10 @@ export class StreamRouter implements HistoryRouting {
   #lastOffsets = new WeakMap<Client, number>();
 
   constructor({ router, clusterRouter, rules, writer }: StreamRouterParts) {
-    const { keep, keepLast } = rules;
     this.#router = router;
     this.#clusterRouter = clusterRouter;
     this.#writer = writer;
-    this.#kept = new NameFilter(keep);
-    this.#lastKept = new NameFilter(keepLast);
-    this.keepsRuns = keep.includes(REST) && keepLast.length === 0;
+    this.filter = new KeepFilter(rules);
     this.#unkeptIngress = new Ingress<LineConnection>(
       new LineValidator(MAX_MAX_DEPTH),
       new UnkeptRouting(clusterRouter),
@@ -134,7 +128,7 @@ export class StreamRouter implements HistoryRouting {
   }
 
   get isIdle(): boolean {
-    return this.keepsRuns && this.#clusterRouter.isIdle;
+    return this.filter.takesAll && this.#clusterRouter.isIdle;
   }
 
   get isHolding(): boolean {
@@ -174,7 +168,7 @@ export class StreamRouter implements HistoryRouting {
     delivery: Delivery | null,
     isReply: boolean,
   ): void {
-    const isKept = this.keepingOf(route) !== "never" && !isRequest && !isReply;
+    const isKept = this.filter.keepingOf(route) !== "never" && !isRequest && !isReply;
     if (isKept && !this.#writer().isBroken) return this.#keep(route, line, delivery);
     if (isKept) delivery?.add(NOT_KEPT, false);
     if (this.#held) {
@@ -194,15 +188,6 @@ export class StreamRouter implements HistoryRouting {
     }
     this.#order();
     this.#clusterRouter.passTo(id, line, isRequest, delivery);
-  }
-
-  /** Returns what the history does with events of a name. */
-  keepingOf(route: Route<LineConnection>): Keeping {
-    return route.keeping ??= this.#lastKept.matches(route.name)
-      ? "last"
-      : this.#kept.matches(route.name)
-      ? "kept"
-      : "never";
   }
 
   #keep(route: Route<LineConnection>, line: Lines, delivery: Delivery | null): void {
@@ -439,11 +424,6 @@ export class StreamRouter implements HistoryRouting {
   onMended(): void {
     this.#sink?.onMended();
   }
-}
-
-/** Returns lines that stay what they are while others are passed on. */
-function copyOf({ block, start, end }: Lines): Lines {
-  return { block, start, end };
 }
 
 /** Splits lines into parts that are not too long, each with the number of its events. */

@@ -11,42 +11,15 @@ import { NATS_SERVER, TestNatsServer } from "../support/nats_server.ts";
 import { needingTest } from "../support/needs.ts";
 import { isFull, size } from "../support/size.ts";
 import { pause, until } from "../support/waiting.ts";
+import { ConfirmedPublisher } from "./confirmed_publisher.ts";
 import { RelayProcess } from "./relay_process.ts";
 
 const ROUNDS = size(3, 40);
 const RECONNECT = { minDelay: 20, maxDelay: 200 };
 
-/** Publishes numbered events at one relay, and knows which of them are kept. */
-class Publisher {
-  readonly confirmed = new Set<number>();
-  readonly #client = new EbsocketClient({ reconnect: RECONNECT });
-  #last: number;
-  #isDone = false;
-  readonly #receipts: Promise<void>[] = [];
-
-  constructor(first: number) {
-    this.#last = first;
-  }
-
-  async run(address: Address): Promise<void> {
-    await this.#client.connectTo(address);
-    await this.#client.subscribe([]);
-    while (!this.#isDone) {
-      for (let i = 0; i < 3; i++) this.#publish(++this.#last);
-      await pause(5);
-    }
-    await Promise.all(this.#receipts);
-    await this.#client.close();
-  }
-
-  #publish(n: number): void {
-    const receipt = this.#client.send("numbered", { n }, { confirm: true, timeout: 10_000 });
-    this.#receipts.push(receipt.then(() => void this.confirmed.add(n), () => {}));
-  }
-
-  finish(): void {
-    this.#isDone = true;
-  }
+/** Returns a publisher whose events have the numbers after `first`. */
+function publisherFrom(first: number): ConfirmedPublisher {
+  return new ConfirmedPublisher({ first, burst: 3, everyMs: 5, timeout: 10_000 });
 }
 
 /** What a reader has been told, in the order in which it was told. */
@@ -154,7 +127,7 @@ needingTest(
     await using one = await RelayProcess.start({ args });
     await using two = await RelayProcess.start({ args });
     const relays = [one, two];
-    const publishers = [new Publisher(0), new Publisher(1_000_000)];
+    const publishers = [publisherFrom(0), publisherFrom(1_000_000)];
     const readers = [new Reader(), new Reader()];
     const hopper = new Hopper();
     const reading = readers.map((reader, i) => reader.run(relays[i]!.address));
@@ -215,7 +188,7 @@ needingTest("Clients of a cluster whose stream drops events fast are told of eac
   const args = ["--cluster", nats.url(), "--history", "cluster", "--keep-count", "20"];
   await using one = await RelayProcess.start({ args });
   await using two = await RelayProcess.start({ args });
-  const publisher = new Publisher(0);
+  const publisher = publisherFrom(0);
   const reader = new Reader();
   const hopper = new Hopper();
   const all: Note[] = [];

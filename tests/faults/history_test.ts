@@ -7,43 +7,15 @@ import { EbsocketClient } from "../../client.ts";
 import { TempFolder } from "../support/folder.ts";
 import { isFull, size } from "../support/size.ts";
 import { pause, until } from "../support/waiting.ts";
+import { ConfirmedPublisher } from "./confirmed_publisher.ts";
 import { RelayProcess } from "./relay_process.ts";
 
 const KILLS = size(4, 200);
 const RECONNECT = { minDelay: 20, maxDelay: 100 };
 
-/** Publishes numbered events, and knows which of them are kept. */
-class Publisher {
-  readonly confirmed = new Set<number>();
-  readonly #client = new EbsocketClient({ reconnect: RECONNECT });
-  #last: number;
-  #isDone = false;
-  readonly #receipts: Promise<void>[] = [];
-
-  /** Its events have the numbers after `first`. */
-  constructor(first: number) {
-    this.#last = first;
-  }
-
-  async run(relay: RelayProcess): Promise<void> {
-    await this.#client.connectTo(relay.address);
-    await this.#client.subscribe([]);
-    while (!this.#isDone) {
-      for (let i = 0; i < 5; i++) this.#publish(++this.#last);
-      await pause(2);
-    }
-    await Promise.all(this.#receipts);
-    await this.#client.close();
-  }
-
-  #publish(n: number): void {
-    const receipt = this.#client.send("numbered", { n }, { confirm: true, timeout: 5000 });
-    this.#receipts.push(receipt.then(() => void this.confirmed.add(n), () => {}));
-  }
-
-  finish(): void {
-    this.#isDone = true;
-  }
+/** Returns a publisher whose events have the numbers after `first`. */
+function publisherFrom(first: number): ConfirmedPublisher {
+  return new ConfirmedPublisher({ first, burst: 5, everyMs: 2, timeout: 5_000 });
 }
 
 /** Receives events, and compares what it was told. */
@@ -96,11 +68,11 @@ async function run(sync: string): Promise<void> {
   using folder = new TempFolder();
   const args = ["--history", `${folder.path}/log`, "--history-sync", sync];
   await using relay = await RelayProcess.start({ args });
-  const publishers = [new Publisher(0), new Publisher(1_000_000)];
+  const publishers = [publisherFrom(0), publisherFrom(1_000_000)];
   const reader = new Reader(sync);
   const reading = reader.run(relay);
   await until(() => reader.client.connected);
-  const publishing = publishers.map((publisher) => publisher.run(relay));
+  const publishing = publishers.map((publisher) => publisher.run(relay.address));
   for (let i = 0; i < KILLS; i++) {
     await pause(200 + Math.random() * 300);
     await relay.stop("SIGKILL");
