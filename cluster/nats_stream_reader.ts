@@ -6,13 +6,23 @@
  */
 
 import type { Msg, Subscription } from "@nats-io/nats-core";
+import type { MsgImpl } from "@nats-io/nats-core/internal";
 import type { StreamMessage, StreamReader } from "../history/stream_port.ts";
 import { encoder } from "../protocol/utf8.ts";
 import type { NatsConnection } from "./nats_connection.ts";
 
-/** Number of messages that are asked for at a time, and from how few on more are. */
+/**
+ * The most messages that are asked for at a time, and their size in bytes, unless one message is
+ * longer. nats-server ends a connection on which 64 MiB wait.
+ */
 const BATCH = 64;
-const LOW = 32;
+const BATCH_BYTES = 8_388_608;
+
+/** What JetStream says with the status 409 if the next message is too long for the rest of a request. */
+const TOO_LONG = "Message Size Exceeds MaxBytes";
+
+/** The same after the last message of a request, if more bytes might have come. */
+const COMPLETED = "Batch Completed";
 
 /** How long a request waits for messages, and between signs of life, in milliseconds. */
 const EXPIRES_MS = 30_000;
@@ -38,9 +48,13 @@ export class NatsStreamReader implements StreamReader {
   readonly #subscription: Subscription;
   readonly #end = Promise.withResolvers<string>();
   readonly #timer: ReturnType<typeof setInterval>;
-  /** Messages that were asked for and have not come, and that have come and were not dealt with. */
+  /** What the present request has left: messages, and their size in bytes. */
   #asked = 0;
+  #askedBytes = 0;
+  /** Messages that have come and were not dealt with. */
   #untaken = 0;
+  /** Whether the next message is too long for any request with a limit. */
+  #isLong = false;
   /** The number of the last message, from 1. */
   #last = 0;
   #heardAt: number = performance.now();
@@ -73,13 +87,16 @@ export class NatsStreamReader implements StreamReader {
     this.#ask();
   }
 
+  /** Asks for messages once all have come that were asked for, so that it is known how many may come. */
   #ask(): void {
-    const count = BATCH - this.#asked - this.#untaken;
-    if (this.#isClosed || this.#asked > LOW || count <= 0) return;
-    if (this.#asked === 0) this.#heardAt = performance.now();
-    this.#asked += count;
+    const count = Math.min(BATCH - this.#untaken, this.#isLong ? 1 : BATCH);
+    if (this.#isClosed || this.#asked > 0 || count <= 0) return;
+    this.#heardAt = performance.now();
+    this.#asked = count;
+    this.#askedBytes = BATCH_BYTES;
     const request = {
       batch: count,
+      ...(!this.#isLong && { max_bytes: BATCH_BYTES }),
       expires: EXPIRES_MS * MS,
       idle_heartbeat: HEARTBEAT_MS * MS,
     };
@@ -97,7 +114,10 @@ export class NatsStreamReader implements StreamReader {
     const [seq, number] = parts.slice(at).map(Number);
     if (number !== this.#last + 1) return this.#finish("a message was lost on its way");
     this.#last = number;
-    this.#asked--;
+    this.#askedBytes -= (message as MsgImpl).size();
+    // A request ends without a word if it has no byte left.
+    this.#asked = this.#askedBytes === 0 ? 0 : this.#asked - 1;
+    this.#isLong = false;
     this.#untaken++;
     const stamp = parts[at + 2]!;
     this.#onMessage({
@@ -111,12 +131,13 @@ export class NatsStreamReader implements StreamReader {
   }
 
   #onStatus({ headers }: Msg): void {
-    const code = headers?.code ?? 0;
-    if (code === 100) return;
-    const isOver = code === 408 || code === 404;
-    if (!isOver) return this.#finish(`JetStream says: ${code} ${headers?.description ?? ""}`);
-    const left = Number(headers?.get("Nats-Pending-Messages") ?? this.#asked);
-    this.#asked = Math.max(0, this.#asked - (left || this.#asked));
+    const { code = 0, description = "" } = headers ?? {};
+    if (code === 100 || description === COMPLETED) return;
+    const isTooLong = description === TOO_LONG;
+    const isOver = code === 408 || code === 404 || isTooLong;
+    if (!isOver) return this.#finish(`JetStream says: ${code} ${description}`);
+    this.#isLong = isTooLong && this.#askedBytes === BATCH_BYTES;
+    this.#asked = 0;
     this.#ask();
   }
 

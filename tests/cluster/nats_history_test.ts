@@ -13,7 +13,7 @@ import { EbsocketServer } from "../../server.ts";
 import { EventStreamReader } from "../support/event_stream.ts";
 import { freePort } from "../support/free_port.ts";
 import { resumed } from "../support/history_relay.ts";
-import { askJetStream, JETSTREAM, STREAM } from "../support/jetstream.ts";
+import { askJetStream, askNats, JETSTREAM, STREAM } from "../support/jetstream.ts";
 import { NATS_SERVER, TestNatsServer } from "../support/nats_server.ts";
 import { needingTest } from "../support/needs.ts";
 import { Peer } from "../support/peer.ts";
@@ -165,6 +165,32 @@ needingTest("A relay that comes later reads many messages of the stream at a tim
     last.push(event.getAttribute("i") as number);
   }
   assertEquals(last, range(1001, 3000));
+});
+
+needingTest("A relay that comes late to long messages is not cut off as a slow consumer", [
+  NATS_SERVER,
+], async () => {
+  const port = freePort();
+  const limits = `max_payload: 9MB\nmax_pending: 10MB\nhttp: "127.0.0.1:${port}"\n`;
+  await using server = await TestNatsServer.start(JETSTREAM + limits);
+  const options = { history: { keepLast: ["last"] } }; // so that it reads everything at its start
+  await using fixture = await start(server, 1, options);
+  const client = await fixture.client(0);
+  const text = "x".repeat(1_039_900);
+  for (const i of range(1, 64)) {
+    client.send("n", { i, text });
+    if (i % 4 === 0) await client.flush();
+  }
+  await askNats(server, "eb.relays.kept.stranger", new Uint8Array(8_500_000));
+  client.send("last");
+  await client.flush();
+  const { relay, faults } = newRelay(server, options);
+  await using _ = relay;
+  await relay.ready;
+  assertEquals(relay.stats().history!.names, 1);
+  assertEquals(faults, ["a message in the stream of the cluster is not from a relay"]);
+  const answer = await fetch(`http://127.0.0.1:${port}/varz`);
+  assertEquals((await answer.json()).slow_consumers, 0);
 });
 
 needingTest("A restart of NATS loses and doubles nothing", [NATS_SERVER], async () => {

@@ -8,16 +8,26 @@ import type { TestNatsServer } from "./nats_server.ts";
 export const JETSTREAM = 'jetstream { store_dir: "js" }\n';
 
 /** Asks JetStream something. Returns its answer. */
-export async function askJetStream(
+export function askJetStream(
   server: TestNatsServer,
   what: string,
   request: object = {},
   // deno-lint-ignore no-explicit-any -- Each answer has members of its own.
 ): Promise<any> {
+  return askNats(server, `$JS.API.${what}`, JSON.stringify(request));
+}
+
+/** Publishes a message. Returns the answer to it. */
+export async function askNats(
+  server: TestNatsServer,
+  subject: string,
+  data: string | Uint8Array,
+  // deno-lint-ignore no-explicit-any -- As above.
+): Promise<any> {
   useNatsTransport();
   const client = await NatsConnectionImpl.connect({ servers: `127.0.0.1:${server.port}` });
   try {
-    const answer = await client.request(`$JS.API.${what}`, JSON.stringify(request));
+    const answer = await client.request(subject, data);
     return answer.json();
   } finally {
     await client.close();
