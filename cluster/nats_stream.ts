@@ -213,6 +213,10 @@ export class NatsStream implements StreamPort {
     return await this.#message({ seq });
   }
 
+  async next(seq: number): Promise<StreamMessage | null> {
+    return await this.#message({ seq, next_by_subj: `${this.#prefix}*` });
+  }
+
   async lastOf(writer: string): Promise<StreamMessage | null> {
     return await this.#message({ last_by_subj: this.#prefix + writer });
   }

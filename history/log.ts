@@ -55,7 +55,7 @@ export interface KeptLog {
   throughOf(epoch: string): number | undefined;
   /**
    * Returns the block that contains the event with this offset, from `first` to `head`. If it is
-   * damaged, returns the next one that is not.
+   * damaged or was deleted, returns the next one, or one without events at its place.
    */
   read(offset: number): KeptBlock | Promise<KeptBlock>;
   /**

@@ -54,7 +54,7 @@ export class StreamLog implements KeptLog {
   events = 0;
   evicted = 0;
 
-  readonly #port: Pick<StreamPort, "get" | "info">;
+  readonly #port: Pick<StreamPort, "get" | "info" | "next">;
   #before: readonly HistoryPosition[] = [];
   #first = 1;
   #info: StreamInfo | null = null;
@@ -75,7 +75,7 @@ export class StreamLog implements KeptLog {
   #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
   #isClosed = false;
 
-  constructor(port: Pick<StreamPort, "get" | "info">) {
+  constructor(port: Pick<StreamPort, "get" | "info" | "next">) {
     this.#port = port;
     this.#tail = newTail(0);
   }
@@ -200,14 +200,17 @@ export class StreamLog implements KeptLog {
   }
 
   /**
-   * Reads a message with some around it. It begins with one, and doubles their number while they are
-   * small. They begin at a multiple of it. So whoever reads on, or backwards, mostly reads each message once.
+   * Reads a message with some around it, up to where one is missing. It begins with one, and doubles
+   * their number while they are small. They begin at a multiple of it. So whoever reads on, or
+   * backwards, mostly reads each message once.
    */
   async #readPart(seq: number): Promise<KeptBlock> {
     const first = seqOf(this.#first);
     const last = seqOf(this.head);
+    const message = await this.#get(seq);
+    if (!message) return this.#readGap(seq);
     let start = seq;
-    let messages = [await this.#get(seq)];
+    let messages: (StreamMessage | null)[] = [message];
     let size = sizeOf(messages);
     for (let count = 2; count <= PART_MESSAGES && size <= PART_BYTES / 2; count *= 2) {
       const next = start + messages.length;
@@ -218,11 +221,22 @@ export class StreamLog implements KeptLog {
       if (size > PART_BYTES) break;
       start -= before.length;
       messages = [...before, ...messages, ...after];
+      if (messages.includes(null)) break;
     }
-    const missing = messages.lastIndexOf(null);
-    if (missing >= 0) await this.#look(); // They have been dropped.
-    const end = start + messages.length - 1;
-    return toBlock(start + missing + 1, end, messages.slice(missing + 1));
+    const from = messages.lastIndexOf(null, seq - start) + 1;
+    const to = messages.indexOf(null, seq - start);
+    return toBlock(messages.slice(from, to < 0 ? undefined : to) as StreamMessage[]);
+  }
+
+  /**
+   * Returns a block without events at the place of the events that follow a missing message. It was
+   * dropped, as all before it, or it was deleted by hand.
+   */
+  async #readGap(seq: number): Promise<KeptBlock> {
+    const next = await this.#inTurn(() => this.#port.next(seq));
+    await this.#look();
+    const first = Math.min(next ? next.seq * 4096 : Infinity, this.#tail.first);
+    return new KeptBlock(first, NOTHING.slice());
   }
 
   /** Gets the messages from one to before another one. */
@@ -231,13 +245,17 @@ export class StreamLog implements KeptLog {
     return Promise.all(seqs.map((seq) => this.#get(seq)));
   }
 
+  #get(seq: number): Promise<StreamMessage | null> {
+    return this.#inTurn(() => this.#port.get(seq));
+  }
+
   /** Gets a message, in its turn. */
-  async #get(seq: number): Promise<StreamMessage | null> {
+  async #inTurn(get: () => Promise<StreamMessage | null>): Promise<StreamMessage | null> {
     if (this.#getting < MAX_GETS) this.#getting++;
     else await new Promise<void>((resolve) => this.#turns.push(resolve));
     try {
       if (this.#isClosed) throw new StreamError("lost", "the log is closed");
-      return await this.#port.get(seq);
+      return await get();
     } finally {
       const next = this.#turns.shift();
       if (next) next();
@@ -272,11 +290,11 @@ export class StreamLog implements KeptLog {
     let high = seqOf(this.#tail.first);
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const message = await this.#get(middle);
-      // A message that is missing has been dropped, as all before it.
-      if (!message || message.at < at) low = middle + 1;
-      else high = middle;
+      const message = await this.#inTurn(() => this.#port.next(middle));
+      if (message && message.at < at) low = message.seq + 1;
+      else high = middle; // Messages that were deleted may be of that time.
     }
+    await this.#look(); // Some may have been dropped.
     return Math.max(low * 4096, this.first);
   }
 
@@ -342,12 +360,9 @@ function sizeOf(messages: readonly (StreamMessage | null)[]): number {
 }
 
 /** Returns the events of some messages in a row. */
-function toBlock(
-  start: number,
-  end: number,
-  messages: readonly (StreamMessage | null)[],
-): KeptBlock {
-  const items = messages.map((message) => message && decodeStreamMessage(message));
+function toBlock(messages: readonly StreamMessage[]): KeptBlock {
+  const start = messages[0]!.seq;
+  const items = messages.map(decodeStreamMessage);
   const size = items.reduce(
     (sum, item) => sum + (item?.kind === "block" ? item.lines.length : 0),
     0,
@@ -360,7 +375,7 @@ function toBlock(
       block.add(lines, 0, lines.length, events, NO_SENDER, offsetOf(seq, events, 0));
     }
   }
-  block.cover(endOf(end));
+  block.cover(endOf(start + messages.length - 1));
   block.close();
   return block;
 }

@@ -107,6 +107,8 @@ export interface StreamPort {
   create(settings: StreamSettings): Promise<void>;
   /** Returns the message with a sequence number, or `null`. */
   get(seq: number): Promise<StreamMessage | null>;
+  /** Returns the first message from a sequence number on, or `null`. */
+  next(seq: number): Promise<StreamMessage | null>;
   /** Returns the last message of a writer, or `null`. */
   lastOf(writer: string): Promise<StreamMessage | null>;
   /** Adds a message. Resolves to its sequence number. */

@@ -111,11 +111,11 @@ export class ReplaySource {
     return part;
   }
 
-  /** Reports that the events up to `to` are damaged, once. */
+  /** Reports that the events up to `to` are damaged, or were deleted, once. */
   noteDamage(from: number, to: number): void {
     if (this.#damages.has(to) || this.#damages.size === MAX_DAMAGES) return;
     this.#damages.add(to);
-    this.#onFault(`the events ${from} to ${to} are damaged, and left out`);
+    this.#onFault(`the events ${from} to ${to} are damaged or missing, and left out`);
   }
 
   /** Forgets what is shared, when no replay needs it or when it may have changed. */

@@ -1,13 +1,16 @@
 // The history of a cluster in JetStream, with a real nats-server.
 
 import { assertEquals } from "@std/assert/equals";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import { EbsocketClient } from "../../client.ts";
+import type { PastLoss } from "../../client/past.ts";
 import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
+import { seqOf } from "../../history/stream_format.ts";
 import { Relay, type RelayOptions } from "../../relay.ts";
 import { EbsocketServer } from "../../server.ts";
 import { EventStreamReader } from "../support/event_stream.ts";
@@ -191,6 +194,41 @@ needingTest("A relay that comes late to long messages is not cut off as a slow c
   assertEquals(faults, ["a message in the stream of the cluster is not from a relay"]);
   const answer = await fetch(`http://127.0.0.1:${port}/varz`);
   assertEquals((await answer.json()).slow_consumers, 0);
+});
+
+needingTest("A message that is deleted by hand leaves a gap, and hides no other", [
+  NATS_SERVER,
+], async () => {
+  await using server = await TestNatsServer.start(JETSTREAM);
+  await using fixture = await start(server, 1);
+  const client = await fixture.client(0, ["n"]);
+  for (const i of range(1, 50)) {
+    client.send("n", { i });
+    await client.flush();
+  }
+  const offsets = (await next(client, 50)).map(([, offset]) => offset);
+  for (const i of [20, 30, 31]) {
+    await askJetStream(server, "STREAM.MSG.DELETE.eb-relays", { seq: seqOf(offsets[i - 1]!) });
+  }
+  const { relay, faults } = newRelay(server);
+  await using _ = relay;
+  await relay.ready;
+  await using reader = new EbsocketClient({ history: true });
+  await reader.connectTo(relay.server.address);
+  await reader.subscribe([]);
+  const losses: PastLoss[] = [];
+  const onLoss = (loss: PastLoss) => void losses.push(loss);
+  const seen = await Array.fromAsync(
+    reader.history("n", { since: "first", partial: true, onLoss }),
+  );
+  assertEquals(
+    seen.map((event) => event.getAttribute("i")),
+    [...range(1, 19), ...range(21, 29), ...range(32, 50)],
+  );
+  assertEquals(losses.length, 2);
+  assertEquals(faults.length, 2);
+  const answer = await reader.subscribe(["x"], { since: { age: 60_000 } });
+  assertLessOrEqual(answer!.from, offsets[0]!);
 });
 
 needingTest("A restart of NATS loses and doubles nothing", [NATS_SERVER], async () => {

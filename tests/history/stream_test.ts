@@ -6,6 +6,7 @@ import { assertStrictEquals } from "@std/assert/strict-equals";
 import { textOf } from "../support/bytes.ts";
 import { MemoryStream } from "../support/memory_stream.ts";
 import { pause, until } from "../support/waiting.ts";
+import { BlockCursor } from "../../history/block_cursor.ts";
 import { checkHistoryOptions } from "../../history/options.ts";
 import { StreamFollower } from "../../history/stream_follower.ts";
 import {
@@ -220,6 +221,7 @@ async function openLog(sizes: readonly number[]) {
   const gets = { all: 0, present: 0, most: 0 };
   const log = new StreamLog({
     info: () => port.info(),
+    next: (seq) => port.next(seq),
     async get(seq) {
       gets.all++;
       gets.most = Math.max(gets.most, ++gets.present);
@@ -230,7 +232,7 @@ async function openLog(sizes: readonly number[]) {
   });
   log.reset(stream.last + 1);
   log.note((await port.info())!);
-  return { log, gets };
+  return { log, gets, stream };
 }
 
 Deno.test("StreamLog gets few messages at a time, however many readers it has", async () => {
@@ -268,6 +270,51 @@ Deno.test("StreamLog reads a part once for all who need one of its messages", as
     [true, true, true],
     32,
   ]);
+});
+
+Deno.test("StreamLog leaves out the messages alone that were deleted in the middle", async () => {
+  const { log, stream } = await openLog(Array(200).fill(10));
+  stream.drop(3);
+  const deleted = [40, 41, 70, ...Array.from({ length: 50 }, (_, i) => 100 + i)];
+  for (const seq of deleted) stream.remove(seq);
+  const cursor = new BlockCursor(log);
+  const seen: number[] = [];
+  const gaps: number[][] = [];
+  for (let at = log.first; at <= log.head;) {
+    const found = cursor.at(at);
+    if (found instanceof Promise) await found;
+    else if (typeof found === "number") {
+      gaps.push([seqOf(at), seqOf(found)]);
+      at = found + 1;
+    } else {
+      for (let i = found.lineFrom(at); i < found.count; i++) seen.push(seqOf(found.offsetOf(i)));
+      at = found.last + 1;
+    }
+  }
+  assertEquals(gaps, [[1, 2], [40, 41], [70, 70], [100, 149]]);
+  assertEquals(log.first, 3 * 4096);
+  assertEquals(
+    seen,
+    Array.from({ length: 200 }, (_, i) => i + 1).slice(2).filter((seq) => !deleted.includes(seq)),
+  );
+});
+
+Deno.test("StreamLog finds a time among messages of which some were deleted", async () => {
+  const { log, stream } = await openLog(Array(200).fill(10));
+  const now = Date.now();
+  stream.messages = stream.messages.map((each) => ({
+    ...each,
+    at: now + 60_000 * (each.seq - 1000),
+  }));
+  stream.drop(3);
+  for (let seq = 60; seq < 140; seq++) stream.remove(seq);
+  const find = async (seq: number) => {
+    const age = 60_000 * (1000 - seq) + 30_000; // between the one before and this one
+    return seqOf(await log.since(performance.now() - age));
+  };
+  const found: number[] = [];
+  for (const seq of [1, 10, 59, 60, 100, 140, 141, 200]) found.push(await find(seq));
+  assertEquals(found, [3, 10, 59, 60, 60, 60, 141, 200]);
 });
 
 Deno.test("StreamLog that is closed gets no messages that wait for their turn", async () => {

@@ -209,7 +209,7 @@ Deno.test("A replay tells the gap of a block that ends too early, and sends what
   const again = new PastRead(client, source, "i", () => {});
   again.ask(wishFrom("i", ["a"], 2500));
   await finish(again);
-  assertEquals(faults, ["the events 2129 to 3000 are damaged, and left out"]);
+  assertEquals(faults, ["the events 2129 to 3000 are damaged or missing, and left out"]);
 });
 
 Deno.test("A replay tells the gap up to the end if nothing is readable after it", async () => {

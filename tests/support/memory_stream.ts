@@ -56,6 +56,11 @@ export class MemoryStream {
     this.messages = this.messages.filter(({ seq }) => seq >= first);
   }
 
+  /** Deletes one message, as `nats stream rmm` does. */
+  remove(seq: number): void {
+    this.messages = this.messages.filter((each) => each.seq !== seq);
+  }
+
   /** Loses the messages after `last`, as a crash of the machine may do, and starts the server anew. */
   lose(last: number): void {
     for (const port of this.ports) port.cut();
@@ -168,6 +173,11 @@ export class MemoryStreamPort implements StreamPort {
   async get(seq: number): Promise<StreamMessage | null> {
     await this.#turn();
     return this.#stream.find(seq);
+  }
+
+  async next(seq: number): Promise<StreamMessage | null> {
+    await this.#turn();
+    return this.#stream.messages.find((each) => each.seq >= seq) ?? null;
   }
 
   async lastOf(writer: string): Promise<StreamMessage | null> {
