@@ -71,6 +71,9 @@ export class StreamLog implements KeptLog {
   /** Number of messages that are being got, and the turns of those that wait for that. */
   #getting = 0;
   readonly #turns: (() => void)[] = [];
+  /** Settles when no request about the stream is on its way. The next one waits for that. */
+  #asked: Promise<unknown> = Promise.resolve();
+  #nextAnswer: Promise<StreamInfo | null> | null = null;
   /** The offsets that others wait for. */
   #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
   #isClosed = false;
@@ -264,8 +267,21 @@ export class StreamLog implements KeptLog {
   }
 
   async #look(): Promise<void> {
-    const info = await this.#port.info();
+    const info = await this.#ask();
     if (info) this.note(info);
+  }
+
+  /**
+   * Asks about the stream. All who ask while a request is on its way share the next one, since the
+   * stream may have changed after that one was answered.
+   */
+  #ask(): Promise<StreamInfo | null> {
+    return this.#nextAnswer ??= this.#asked.then(() => {
+      this.#nextAnswer = null;
+      const answer = this.#port.info();
+      this.#asked = Promise.allSettled([answer]);
+      return answer;
+    });
   }
 
   /** Returns a promise, for which {@link close} waits. */
@@ -309,14 +325,14 @@ export class StreamLog implements KeptLog {
 
   /** Waits for the events that the stream has now, for some seconds at most. */
   async #catchUp(): Promise<void> {
-    const info = await this.#port.info();
+    const info = await this.#ask();
     if (!info) return;
     const caught = this.whenHas(endOf(info.last));
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, MAX_WAIT_MS);
     await Promise.race([caught, late.promise]);
     clearTimeout(timer);
-    this.note(await this.#port.info() ?? info);
+    this.note(await this.#ask() ?? info);
   }
 
   /** Resolves when everything up to an offset is here, or at the end. */

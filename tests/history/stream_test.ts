@@ -2,6 +2,7 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { textOf } from "../support/bytes.ts";
 import { MemoryStream } from "../support/memory_stream.ts";
@@ -20,7 +21,7 @@ import {
   withCommon,
 } from "../../history/stream_format.ts";
 import { StreamLog } from "../../history/stream_log.ts";
-import type { StreamInfo } from "../../history/stream_port.ts";
+import { StreamError, type StreamInfo } from "../../history/stream_port.ts";
 import { settingsOf, weaknessesOf } from "../../history/stream_settings.ts";
 import { StreamWriter, type Unkept } from "../../history/stream_writer.ts";
 
@@ -315,6 +316,50 @@ Deno.test("StreamLog finds a time among messages of which some were deleted", as
   const found: number[] = [];
   for (const seq of [1, 10, 59, 60, 100, 140, 141, 200]) found.push(await find(seq));
   assertEquals(found, [3, 10, 59, 60, 60, 60, 141, 200]);
+});
+
+Deno.test("StreamLog asks about the stream once for all who come meanwhile, and after they have come", async () => {
+  const { stream } = await openLog(Array(100).fill(10));
+  const port = stream.port();
+  const requests: PromiseWithResolvers<StreamInfo | null>[] = [];
+  const log = new StreamLog({
+    get: (seq) => port.get(seq),
+    next: (seq) => port.next(seq),
+    info() {
+      requests.push(Promise.withResolvers());
+      return requests.at(-1)!.promise;
+    },
+  });
+  const info = (await port.info())!;
+  log.setEpoch("e", []);
+  log.reset(101);
+  log.note(info);
+  const many = (position: { epoch?: string; offset: number }) => {
+    return Promise.all(Array.from({ length: 1000 }, () => log.look(position)));
+  };
+  const early = many({ offset: 5000 });
+  await pause(0);
+  const late = many({ offset: 5000 });
+  await pause(0);
+  assertEquals(requests.length, 1);
+  requests[0]!.resolve({ ...info, first: 2 });
+  await early;
+  assertEquals(log.first, 2 * 4096);
+  await until(() => requests.length === 2);
+  requests[1]!.resolve({ ...info, first: 3 });
+  await late;
+  assertEquals(log.first, 3 * 4096);
+  const failing = assertRejects(() => many({ offset: 5000 }), StreamError);
+  await until(() => requests.length === 3);
+  requests[2]!.reject(new StreamError("lost", "no answer"));
+  await failing;
+  const others = many({ epoch: "unknown", offset: 5000 });
+  for (const i of [3, 4]) { // It asks again once the log has what the stream had.
+    await until(() => requests.length === i + 1);
+    requests[i]!.resolve({ ...info, first: i + 1 });
+  }
+  await others;
+  assertEquals([log.first, requests.length], [5 * 4096, 5]);
 });
 
 Deno.test("StreamLog that is closed gets no messages that wait for their turn", async () => {
