@@ -109,6 +109,10 @@ export class StreamHistory {
   #strangers = 0;
   #longLines = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Resolves when this relay has read all that it needs before it is ready. */
+  readonly #caughtUp = Promise.withResolvers<void>();
+  /** Number of agreements. What the stream had at an earlier one may be lost. */
+  #agreements = 0;
   #isRepeating = false;
   #wasTooMuch = false;
 
@@ -206,7 +210,7 @@ export class StreamHistory {
       this.#sink.onHistoryFault(`the stream of the cluster is weaker than asked for: ${weakness}`);
     }
     if (!this.#readsAll) return;
-    await this.#log.whenHas(endOf(info.last));
+    await this.#caughtUp.promise;
     this.#values.begin();
     this.#timer = setInterval(() => this.#repeatValues(), REPEAT_MS);
   }
@@ -216,6 +220,14 @@ export class StreamHistory {
     const number = item?.kind === "block" ? item.head.number : 0;
     const lost = this.#writer.start(own?.seq ?? 0, number, isKnown);
     if (lost.length > 0) this.#giveUp(lost);
+    this.#catchUp();
+  }
+
+  /** Notes when everything is here that the stream has now, if there is no further agreement. */
+  async #catchUp(): Promise<void> {
+    const agreement = ++this.#agreements;
+    await this.#log.whenHas(endOf(this.#log.info!.last));
+    if (agreement === this.#agreements) this.#caughtUp.resolve();
   }
 
   #giveUp(lost: readonly KeptEvents[]): void {

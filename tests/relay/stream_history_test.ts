@@ -14,7 +14,7 @@ import { TestCluster } from "../support/cluster.ts";
 import { utf8 } from "../support/bytes.ts";
 import type { Peer } from "../support/peer.ts";
 import { join } from "../support/relay.ts";
-import { pause, until } from "../support/waiting.ts";
+import { pause, soon, until } from "../support/waiting.ts";
 
 /** A client that notes what it receives. */
 class Reader {
@@ -738,6 +738,38 @@ Deno.test("A relay that comes late learns last events that are repeated after it
   await until(() => cluster.relays[late]!.stats().history!.names === 1, { everyMs: 20 });
   assertEquals(cluster.relays[0]!.stats().history!.names, 1);
 });
+
+for (const loss of ["deleted", "cut"]) {
+  Deno.test(`A relay that comes while the stream is ${loss} is ready once it has read what is there`, async () => {
+    await using fixture = await start(1, { history: { keepLast: ["state.*"] } });
+    const { cluster } = fixture;
+    const { stream } = cluster.hub;
+    const a = await fixture.reader(0, []);
+    for (let i = 1; i <= 10; i++) {
+      a.client.send(`state.${i}`);
+      await a.client.flush();
+    }
+    const late = cluster.relays[cluster.add()]!;
+    const backplane = cluster.backplanes.at(-1)!;
+    const port = stream.port();
+    port.isHeld = true;
+    backplane.openStream = () => Promise.resolve(backplane.port = port);
+    await until(() => port.reads === 1);
+    if (loss === "deleted") {
+      stream.delete();
+    } else {
+      cluster.hub.stop();
+      stream.lose(6); // an epoch and five events
+      cluster.hub.start();
+    }
+    await until(() => port.reads === 2);
+    port.isHeld = false;
+    port.wake();
+    await soon(late.ready, "the relay");
+    const { names } = late.stats().history!;
+    assertEquals(names, loss === "deleted" ? 0 : 5);
+  });
+}
 
 Deno.test("After a loss, clients receive nothing twice that was not lost", async () => {
   await using fixture = await start(2);

@@ -96,6 +96,8 @@ export class MemoryStreamPort implements StreamPort {
   losesAnswers = false;
   /** Number of messages that were published. */
   published = 0;
+  /** Number of readers that were made. */
+  reads = 0;
   readonly #stream: MemoryStream;
   #connected = Promise.withResolvers<void>();
   #readings: Reading[] = [];
@@ -207,6 +209,7 @@ export class MemoryStreamPort implements StreamPort {
     const ended = Promise.withResolvers<string>();
     const reading: Reading = { next: from, room: 64, onMessage, ended, isOver: false };
     this.#readings.push(reading);
+    this.reads++;
     this.wake();
     return {
       ended: ended.promise,
