@@ -282,6 +282,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     await this.#gateway.join();
     if (!this.#prepareStream || this.#isStopped) return;
     this.#stream = await this.#prepareStream(this.#gateway, this.#backplane!);
+    if (this.#isStopped) return;
     await this.#stream.open();
     this.#history = this.#stream.gateway;
     this.#ingress = this.#newIngress(this.#stream.routing);
@@ -299,6 +300,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     if (waits) await nextTurn(); // for which they wait
     this.flush();
     this.#isStopped = true;
+    this.#stream?.waitNoLonger();
     // They may be on their way.
     if (!this.#gateway || this.#prepareStream) await this.#joined?.catch(() => {});
     await this.#stream?.stop();

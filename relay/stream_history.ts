@@ -215,6 +215,11 @@ export class StreamHistory {
     this.#timer = setInterval(() => this.#repeatValues(), REPEAT_MS);
   }
 
+  /** Lets {@link open} not wait until everything was read, since the relay ends. */
+  waitNoLonger(): void {
+    this.#caughtUp.resolve();
+  }
+
   #onAgreed(own: StreamMessage | null, isKnown: boolean): void {
     const item = own && decodeStreamMessage(own);
     const number = item?.kind === "block" ? item.head.number : 0;

@@ -12,6 +12,7 @@ import type { ClientStatus } from "../../client/status.ts";
 import type { Address, Relay, RelayOptions } from "../../relay.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { utf8 } from "../support/bytes.ts";
+import type { MemoryStreamPort } from "../support/memory_stream.ts";
 import type { Peer } from "../support/peer.ts";
 import { join } from "../support/relay.ts";
 import { pause, soon, until } from "../support/waiting.ts";
@@ -739,6 +740,17 @@ Deno.test("A relay that comes late learns last events that are repeated after it
   assertEquals(cluster.relays[0]!.stats().history!.names, 1);
 });
 
+/** Adds a relay that has opened the stream, and to which no message of it comes. */
+async function addHeld(cluster: TestCluster): Promise<[Relay, MemoryStreamPort]> {
+  const relay = cluster.relays[cluster.add()]!;
+  const backplane = cluster.backplanes.at(-1)!;
+  const port = cluster.hub.stream.port();
+  port.isHeld = true;
+  backplane.openStream = () => Promise.resolve(backplane.port = port);
+  await until(() => port.reads === 1);
+  return [relay, port];
+}
+
 for (const loss of ["deleted", "cut"]) {
   Deno.test(`A relay that comes while the stream is ${loss} is ready once it has read what is there`, async () => {
     await using fixture = await start(1, { history: { keepLast: ["state.*"] } });
@@ -749,12 +761,7 @@ for (const loss of ["deleted", "cut"]) {
       a.client.send(`state.${i}`);
       await a.client.flush();
     }
-    const late = cluster.relays[cluster.add()]!;
-    const backplane = cluster.backplanes.at(-1)!;
-    const port = stream.port();
-    port.isHeld = true;
-    backplane.openStream = () => Promise.resolve(backplane.port = port);
-    await until(() => port.reads === 1);
+    const [late, port] = await addHeld(cluster);
     if (loss === "deleted") {
       stream.delete();
     } else {
@@ -770,6 +777,20 @@ for (const loss of ["deleted", "cut"]) {
     assertEquals(names, loss === "deleted" ? 0 : 5);
   });
 }
+
+Deno.test("A relay that is still reading the stream can be closed", async () => {
+  await using fixture = await start(1, { history: { keepLast: ["state.*"] } });
+  const a = await fixture.reader(0, []);
+  a.client.send("state.a");
+  await a.client.flush();
+  const [late, port] = await addHeld(fixture.cluster);
+  try {
+    await soon(late.close(), "the end");
+  } finally {
+    port.isHeld = false;
+    port.wake();
+  }
+});
 
 Deno.test("After a loss, clients receive nothing twice that was not lost", async () => {
   await using fixture = await start(2);
