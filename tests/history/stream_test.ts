@@ -166,6 +166,7 @@ Deno.test("StreamWriter puts events that come meanwhile into the next block", as
   assertEquals(writer.returned(2)?.length, 2);
   assertEquals(writer.isDone, true);
   writer.close();
+  await pause(5); // until the last answer has arrived
 });
 
 Deno.test("StreamWriter does not store twice what it has to ask about", async () => {
@@ -183,6 +184,7 @@ Deno.test("StreamWriter does not store twice what it has to ask about", async ()
   assertEquals(stored(), [["1"], ["2"]]);
   assertEquals(events, ["doubt"]);
   writer.close();
+  await pause(5); // until the last answer has arrived
 });
 
 Deno.test("StreamWriter stores again what the stream has lost, and gives up what nobody knows", async () => {
@@ -208,6 +210,7 @@ Deno.test("StreamWriter stores again what the stream has lost, and gives up what
   await until(() => stream.messages.length === 1);
   assertEquals(stored(), [["3"]]);
   writer.close();
+  await pause(5); // until the last answer has arrived
 });
 
 /** Opens the log of a stream that has only messages from before, each with one event. */
