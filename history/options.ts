@@ -112,7 +112,7 @@ export interface HistoryRules {
   readonly keepAge: number;
   readonly keepBytes: number;
   readonly keepCount: number;
-  /** The patterns of the events of which the last one is kept for each name. */
+  /** The patterns of the events of which the last one is kept for each name, each once. */
   readonly keepLast: readonly string[];
 }
 
@@ -150,7 +150,7 @@ export function checkHistoryOptions(options: HistoryOptions, isShared = false): 
     const expected = HISTORY_SYNCS.map((each) => `"${each}"`).join(", ");
     throw new TypeError(`Invalid history.sync: expected one of ${expected}, got ${inspect(sync)}`);
   }
-  const last = checkPatterns("history.keepLast", keepLast);
+  const last = [...new Set(checkPatterns("history.keepLast", keepLast))];
   const kept = [...new Set([...checkPatterns("history.keep", keep), ...last])];
   if (kept.length === 0) {
     throw new TypeError("Invalid history.keep: expected a pattern here or in history.keepLast");

@@ -50,7 +50,9 @@ export interface ClusterTerms {
   readonly subscribeFirst: boolean;
   /** The names of the defined events, or `null` if every event is permitted. */
   readonly events: readonly string[] | null;
-  /** The patterns of the events that are kept, or `null` without a history. */
+  /** The patterns of the events of which the last one is kept for each name. */
+  readonly keepLast: readonly string[];
+  /** The patterns of all events that are kept, or `null` without a history. */
   readonly keep: readonly string[] | null;
 }
 
@@ -115,6 +117,7 @@ function toJson(head: Here | Bye): object {
     echo: terms.echo,
     subscribe_first: terms.subscribeFirst,
     ...terms.events && { events: terms.events },
+    ...terms.keepLast.length > 0 && { keep_last: terms.keepLast },
     ...terms.keep && { keep: terms.keep },
     ...isNew && { new: true },
   };
@@ -146,16 +149,18 @@ function decodeHead(line: Uint8Array): ClusterHead | null {
 }
 
 function decodeHere(relay: string, members: Record<string, unknown>): Here | null {
-  const { version, max_line_bytes, max_depth, echo, subscribe_first, events, keep } = members;
+  const { version, max_line_bytes, max_depth, echo, subscribe_first, events } = members;
+  const { keep_last = [], keep } = members;
   if (!isCount(version) || !isCount(max_line_bytes) || !isCount(max_depth)) return null;
   if (events !== undefined && !isNames(events)) return null;
-  if (keep !== undefined && !isPatterns(keep)) return null;
+  if (!isPatterns(keep_last) || keep !== undefined && !isPatterns(keep)) return null;
   const terms = {
     maxLineBytes: max_line_bytes,
     maxDepth: max_depth,
     echo: echo === true,
     subscribeFirst: subscribe_first === true,
     events: events ?? null,
+    keepLast: keep_last, // before `keep`, which contains its patterns
     keep: keep ?? null,
   };
   return { control: "here", relay, version, terms, isNew: members.new === true };

@@ -238,6 +238,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
           echo,
           subscribeFirst,
           events: this.#filter.names?.toSorted() ?? null,
+          keepLast: rules?.keepLast.toSorted() ?? [],
           keep: rules && rules.keep.toSorted(),
         };
         const router = this.#router;

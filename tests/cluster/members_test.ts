@@ -13,6 +13,7 @@ const TERMS: ClusterTerms = {
   echo: true,
   subscribeFirst: false,
   events: null,
+  keepLast: [],
   keep: null,
 };
 
@@ -91,6 +92,16 @@ for (
 for (
   const [name, terms, words] of [
     ["keep", { keep: ["a"] }, /keep is \["a","b"\], here it is \["a"\]; start both with the same/],
+    [
+      "keepLast",
+      { keep: ["a", "b"], keepLast: ["b"] },
+      /keepLast is \[\], here it is \["b"\]; start both with the same/,
+    ],
+    [
+      "keepLast, and so another keep",
+      { keep: ["a", "b", "c"], keepLast: ["c"] },
+      /keepLast is \[\], here it is \["c"\]/,
+    ],
     [
       "maxLineBytes",
       { keep: ["a", "b"], maxLineBytes: 2000 },

@@ -13,7 +13,7 @@ Deno.test("checkHistoryOptions() fills in the defaults, and keeps the events of 
     keepLast: [],
   });
   assertEquals(checkHistoryOptions({ folder: "events" }).keepBytes, 2 ** 30);
-  const { keep, keepLast } = checkHistoryOptions({ keep: ["a", "a"], keepLast: ["b.*"] });
+  const { keep, keepLast } = checkHistoryOptions({ keep: ["a", "a"], keepLast: ["b.*", "b.*"] });
   assertEquals([keep, keepLast], [["a", "b.*"], ["b.*"]]);
   assertEquals(checkHistoryOptions({ keep: [], keepLast: ["b"] }).keep, ["b"]);
 });

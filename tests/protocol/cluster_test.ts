@@ -32,6 +32,7 @@ const TERMS = {
   echo: false,
   subscribeFirst: true,
   events: ["a", "b"],
+  keepLast: ["c.>"],
   keep: ["a", "c.>"],
 };
 
@@ -43,7 +44,7 @@ const HEADS: ClusterHead[] = [
     control: "here",
     relay: RELAY,
     version: 2,
-    terms: { ...TERMS, echo: true, subscribeFirst: false, events: null, keep: null },
+    terms: { ...TERMS, echo: true, subscribeFirst: false, events: null, keepLast: [], keep: null },
     isNew: false,
   },
   {
@@ -102,6 +103,7 @@ Deno.test("decodeMessage() takes no message of a stranger", () => {
     `{"control":"here","relay":"${RELAY}"}\n`,
     `{"control":"here","relay":"${RELAY}","version":"1","max_line_bytes":1,"max_depth":2}\n`,
     `{"control":"here","relay":"${RELAY}","version":1,"max_line_bytes":1,"max_depth":2,"events":[1]}\n`,
+    `{"control":"here","relay":"${RELAY}","version":1,"max_line_bytes":1,"max_depth":2,"keep_last":"a"}\n`,
     "link\n",
     `link ${RELAY} 01234567 ? 1\n`,
     `link ${RELAY} 01234567 ? 1 2 3 4\n`,

@@ -816,20 +816,28 @@ Deno.test("After a loss, clients receive nothing twice that was not lost", async
   assertEquals(a.seen.filter((each, i) => a.seen.indexOf(each) !== i), []);
 });
 
-Deno.test("A relay with a history that differs does not start, and leaves the others alone", async () => {
-  await using fixture = await start(1);
-  const a = await fixture.reader(0, ["n"]);
-  const { epoch } = fixture.cluster.relays[0]!.stats().history!;
-  const { Relay } = await import("../../relay.ts");
-  const { EbsocketServer } = await import("../../server.ts");
-  const other = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
-    cluster: fixture.cluster.hub.backplane(),
-    history: { keep: ["n"] },
+for (
+  const [history, fault] of [
+    [{ keep: ["n"] }, 'its keep is [">"], here it is ["n"]'],
+    [{ keep: [">"], keepLast: [">"] }, 'its keepLast is [], here it is [">"]'],
+  ] as const
+) {
+  const name = Object.keys(history).at(-1);
+  Deno.test(`A relay with another ${name} does not start, and leaves the others alone`, async () => {
+    await using fixture = await start(1);
+    const a = await fixture.reader(0, ["n"]);
+    const { epoch } = fixture.cluster.relays[0]!.stats().history!;
+    const { Relay } = await import("../../relay.ts");
+    const { EbsocketServer } = await import("../../server.ts");
+    const other = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+      cluster: fixture.cluster.hub.backplane(),
+      history,
+    });
+    await assertRejects(() => other.ready, Error, fault);
+    await assertRejects(() => other.closed, Error, "Cannot join the cluster");
+    await a.client.send("n", { i: 1 }, { confirm: true });
+    await a.sees("n1");
+    assertEquals(a.losses, []);
+    assertEquals(fixture.cluster.relays[0]!.stats().history!.epoch, epoch);
   });
-  await assertRejects(() => other.ready, Error, 'its keep is [">"], here it is ["n"]');
-  await assertRejects(() => other.closed, Error, "Cannot join the cluster");
-  await a.client.send("n", { i: 1 }, { confirm: true });
-  await a.sees("n1");
-  assertEquals(a.losses, []);
-  assertEquals(fixture.cluster.relays[0]!.stats().history!.epoch, epoch);
-});
+}

@@ -11,6 +11,7 @@ const TERMS: ClusterTerms = {
   echo: true,
   subscribeFirst: false,
   events: null,
+  keepLast: [],
   keep: null,
 };
 
