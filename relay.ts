@@ -94,7 +94,8 @@ export class Relay {
   readonly server: EbsocketServer;
   /**
    * Resolves when the server and all connections have closed. Rejects at that point if an observer
-   * threw an error when a client joined, which closes the relay.
+   * threw an error when a client joined, which closes the relay, or if the relay had to end because
+   * it keeps events and has met another one with other terms in its cluster.
    */
   readonly closed: Promise<void>;
   readonly #pipeline: Pipeline;
@@ -111,7 +112,12 @@ export class Relay {
     if (!(server instanceof EbsocketServer)) {
       throw new TypeError(`Invalid server: expected an EbsocketServer, got ${inspect(server)}`);
     }
-    const pipeline = this.#pipeline = new Pipeline(server, options, () => this.#loadSite(options));
+    const pipeline = this.#pipeline = new Pipeline(
+      server,
+      options,
+      () => this.#loadSite(options),
+      () => void this.#end(),
+    );
     this.server = server;
     this.closed = server.serve(pipeline, options).finally(() => pipeline.stop());
     pipeline.start();
@@ -170,6 +176,13 @@ export class Relay {
   close(): Promise<void> {
     const retired = this.#pipeline.retire();
     return retired ? retired.then(() => this.#close()) : this.#close();
+  }
+
+  /** Ends the relay as {@link close} does, and leaves the error to {@link closed}. */
+  async #end(): Promise<void> {
+    await this.#pipeline.retire();
+    this.#pipeline.flush();
+    this.server.close();
   }
 
   #close(): Promise<void> {

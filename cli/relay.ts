@@ -150,11 +150,14 @@ async function run(settings: RelaySettings): Promise<number> {
   const { cluster: joined } = relay.stats();
   if (joined) reporter.joined(joined.relay, joined.relays.length);
   reporter.listening(endpoint);
-  const signal = await signalled;
-  reporter.stopping(signal);
-  await relay.close();
-  stopStats();
-  await reporter.flush();
+  try {
+    const signal = await Promise.race([signalled, relay.closed.then(() => signalled)]);
+    reporter.stopping(signal);
+    await relay.close();
+  } finally {
+    stopStats();
+    await reporter.flush();
+  }
   return 0;
 }
 

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { CloseInfo } from "../errors.ts";
+import type { CloseInfo, EbsocketError } from "../errors.ts";
 import { LineConnection } from "../net/line_connection.ts";
 import {
   type ClusterTerms,
@@ -93,6 +93,8 @@ export interface ClusterSink {
   onGap(relay: string, events: number | undefined): void;
   /** Called when other relays can be reached again, or no longer. */
   onState(isAlone: boolean): void;
+  /** Called if this relay must end because of another one. */
+  onMisfit(error: EbsocketError): void;
   /** Called with a fault of another relay, or of the messages of a stranger. */
   onFault(fault: string): void;
 }
@@ -166,6 +168,7 @@ export class Cluster {
         for (const { stream } of this.links) stream.report();
       },
       onState: (isConnected) => this.#onState(isConnected),
+      onMisfit: (error) => sink.onMisfit(error),
       onFault: (fault) => sink.onFault(fault),
     });
   }

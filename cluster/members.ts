@@ -5,6 +5,7 @@
  * @module
  */
 
+import { EbsocketError } from "../errors.ts";
 import { unrefTimer } from "../net/platform.ts";
 import {
   CLUSTER_VERSION,
@@ -59,6 +60,8 @@ export interface MembersSink {
   onBeat(): void;
   /** Called when messages get through again, or do not any more. */
   onState(isConnected: boolean): void;
+  /** Called once if this relay, which has joined, must end because of another one. */
+  onMisfit(error: EbsocketError): void;
   /** Called with each fault of the backplane, or of the messages of others, once a minute at most. */
   onFault(fault: string): void;
 }
@@ -73,10 +76,11 @@ export class Members implements BackplaneSink {
   readonly #silence = new TextMap<number>();
   /** The reported faults, and when they may be reported again; the oldest first. */
   readonly #faults = new TextMap<number>();
+  #came = performance.now();
   #lastCame = 0;
   #hasJoined = false;
-  /** Why this relay must not join, or an empty string. */
-  #refusal = "";
+  /** Why this relay must end, or `null`. */
+  #misfit: EbsocketError | null = null;
   #hasLeft = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -90,16 +94,15 @@ export class Members implements BackplaneSink {
   /**
    * Joins the cluster. Resolves when the relays that are there have probably all answered.
    *
-   * @throws {Error} If this relay has a history, and one of them has other terms. Both would use the same
-   * stream, without knowing of each other.
+   * @throws {EbsocketError} If this relay has a history, and one of them has other terms.
    */
   async join(): Promise<void> {
     await this.#backplane.join(this.#id, this);
     if (this.#hasLeft) return;
     this.#timer = setInterval(() => this.#beat(), BEAT_MS);
     unrefTimer(this.#timer);
+    this.#came = this.#lastCame = performance.now();
     this.#announce(true);
-    this.#lastCame = performance.now();
     const end = this.#lastCame + MAX_JOIN_MS;
     let wait: number;
     while (
@@ -108,7 +111,7 @@ export class Members implements BackplaneSink {
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
     this.#hasJoined = true;
-    if (this.#refusal && !this.#hasLeft) throw new Error(this.#refusal);
+    if (this.#misfit && !this.#hasLeft) throw this.#misfit;
   }
 
   /** Leaves the cluster. */
@@ -135,7 +138,7 @@ export class Members implements BackplaneSink {
     }
     if (head.isNew) this.#announce(false); // also to one that differs, so that it notices
     const fault = this.#faultOf(head.version, head.terms);
-    if (fault) return this.#refuse(`relay ${relay} cannot be joined: ${fault}`);
+    if (fault) return this.#refuse(`relay ${relay} cannot be joined: ${fault}`, head.upMs);
     const isNew = !this.#silence.has(relay);
     if (isNew && this.#silence.size >= MAX_RELAYS) {
       return this.onFault(`there are more than ${MAX_RELAYS} other relays; the rest is ignored`);
@@ -160,10 +163,21 @@ export class Members implements BackplaneSink {
     return `its ${differing} is ${theirs}, here it is ${ours}; start both with the same`;
   }
 
-  /** Does not join another relay. While this one joins with a history, it must not join at all. */
-  #refuse(fault: string): void {
-    if (this.#hasJoined || !this.#terms.keep) return this.onFault(fault);
-    this.#refusal ||= `Cannot join the cluster: ${fault}, or choose another --cluster-name`;
+  /**
+   * Stays apart from a relay that differs. With a history, both would use the same stream without
+   * knowing of each other, so the one that has come later must end.
+   */
+  #refuse(fault: string, upMs: number): void {
+    if (!this.#terms.keep || this.#upMs > upMs) return this.onFault(fault);
+    if (this.#misfit) return;
+    const message = `Cannot join the cluster: ${fault}, or choose another --cluster-name`;
+    this.#misfit = new EbsocketError("cluster-terms", message);
+    if (this.#hasJoined) this.#sink.onMisfit(this.#misfit);
+  }
+
+  /** How long this relay has been there, in milliseconds. */
+  get #upMs(): number {
+    return Math.floor(performance.now() - this.#came);
   }
 
   onFault(text: string): void {
@@ -204,9 +218,9 @@ export class Members implements BackplaneSink {
 
   #announce(isNew: boolean): void {
     const version = CLUSTER_VERSION;
-    const terms = this.#terms;
-    const here = { control: "here", relay: this.#id, version, terms, isNew } as const;
-    this.#backplane.announce(encodeMessage(here));
+    const relay = this.#id;
+    const here = { control: "here", relay, version, upMs: this.#upMs, terms: this.#terms } as const;
+    this.#backplane.announce(encodeMessage({ ...here, isNew }));
   }
 }
 

@@ -78,6 +78,8 @@ export interface Here {
   readonly control: "here";
   readonly relay: string;
   readonly version: number;
+  /** How long the relay has been there, in milliseconds. */
+  readonly upMs: number;
   readonly terms: ClusterTerms;
   /** Whether the others shall answer at once, because the relay has just come. */
   readonly isNew: boolean;
@@ -109,9 +111,10 @@ function toJson(head: Here | Bye): object {
   if (head.control === "bye") {
     return { ...head, hasRest: undefined, rest: head.hasRest || undefined };
   }
-  const { terms, isNew, ...members } = head;
+  const { upMs, terms, isNew, ...members } = head;
   return {
     ...members,
+    up_ms: upMs,
     max_line_bytes: terms.maxLineBytes,
     max_depth: terms.maxDepth,
     echo: terms.echo,
@@ -149,9 +152,10 @@ function decodeHead(line: Uint8Array): ClusterHead | null {
 }
 
 function decodeHere(relay: string, members: Record<string, unknown>): Here | null {
-  const { version, max_line_bytes, max_depth, echo, subscribe_first, events } = members;
-  const { keep_last = [], keep } = members;
-  if (!isCount(version) || !isCount(max_line_bytes) || !isCount(max_depth)) return null;
+  const { version, up_ms, max_line_bytes, max_depth, echo, subscribe_first } = members;
+  const { events, keep_last = [], keep } = members;
+  if (!isCount(version) || !isCount(up_ms)) return null;
+  if (!isCount(max_line_bytes) || !isCount(max_depth)) return null;
   if (events !== undefined && !isNames(events)) return null;
   if (!isPatterns(keep_last) || keep !== undefined && !isPatterns(keep)) return null;
   const terms = {
@@ -163,7 +167,7 @@ function decodeHere(relay: string, members: Record<string, unknown>): Here | nul
     keepLast: keep_last, // before `keep`, which contains its patterns
     keep: keep ?? null,
   };
-  return { control: "here", relay, version, terms, isNew: members.new === true };
+  return { control: "here", relay, version, upMs: up_ms, terms, isNew: members.new === true };
 }
 
 function decodeLinkHead(words: readonly string[]): LinkHead | null {

@@ -15,7 +15,7 @@ import { parseLine } from "../protocol/json_parser.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import type { ClientReport, ClusterStats } from "../protocol/report.ts";
 import { decoder } from "../protocol/utf8.ts";
-import type { EventFormatError } from "../errors.ts";
+import type { EbsocketError, EventFormatError } from "../errors.ts";
 import { LineValidator } from "../protocol/validator.ts";
 import { SubscriberGroup } from "../server/subscriber_group.ts";
 import { ClusterRouter, LinkRouter } from "./cluster_router.ts";
@@ -44,6 +44,8 @@ export interface GatewaySink {
   onGap(relay: string, events: number | undefined): void;
   /** Called when other relays can be reached again, or no longer. */
   onState(isAlone: boolean): void;
+  /** Called if this relay must end because of another one. */
+  onMisfit(error: EbsocketError): void;
   /** Called with a fault of another relay, or of the messages of a stranger. */
   onClusterFault(fault: string): void;
 }
@@ -308,6 +310,10 @@ export class ClusterGateway implements ClusterSink {
 
   onState(isAlone: boolean): void {
     this.#sink.onState(isAlone);
+  }
+
+  onMisfit(error: EbsocketError): void {
+    this.#sink.onMisfit(error);
   }
 
   onFault(fault: string): void {

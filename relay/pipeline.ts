@@ -9,7 +9,7 @@ import { Backpressure, type BackpressureSink } from "./backpressure.ts";
 import type { Backplane } from "../cluster/backplane.ts";
 import { checkClusterOptions } from "../cluster/nats_options.ts";
 import type { ClusterOptions } from "../cluster/options.ts";
-import type { CloseInfo, CloseReason, EventFormatError } from "../errors.ts";
+import type { CloseInfo, CloseReason, EbsocketError, EventFormatError } from "../errors.ts";
 import { checkHistoryOptions } from "../history/options.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { ConnectionLimits } from "../net/connection_options.ts";
@@ -130,11 +130,15 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
   readonly #wantsNews = new Set<LineConnection>();
   readonly #loadSite: () => Promise<Site>;
   #site: Promise<Site> | null = null;
+  readonly #end: () => void;
+  /** Why the relay had to end, or `null`. */
+  #misfit: EbsocketError | null = null;
 
   /**
    * Creates the parts of a relay, each after those that it uses.
    *
    * @param loadSite Loads the answers to HTTP requests, when the first one arrives.
+   * @param end Ends the relay. {@link stop} then rejects.
    * @throws {TypeError} If `events` is not a set of definitions, or if `history` is invalid.
    * @throws {RangeError} If an option is out of range.
    */
@@ -142,6 +146,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     server: { readonly pendingBytes: number },
     options: RelayOptions,
     loadSite: () => Promise<Site>,
+    end: () => void,
   ) {
     const limits = new ConnectionLimits(withStreamLimits(options));
     const { cluster, echo = true, subscribeFirst = false } = options;
@@ -156,6 +161,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     this.#inspectsClients = options.inspect ?? true;
     this.#stopsAcks = options.clusterLoss === "stop";
     this.#loadSite = loadSite;
+    this.#end = end;
     this.#observer = options.observer ?? {};
     this.#validator = new LineValidator(options.maxDepth);
     this.#filter = new SchemaFilter(options.events);
@@ -294,7 +300,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     this.#rateLimiter.start();
   }
 
-  /** Passes on everything that waits, after the last client has left. */
+  /**
+   * Passes on everything that waits, after the last client has left.
+   *
+   * @throws {EbsocketError} If the relay had to end.
+   */
   async stop(): Promise<void> {
     const waits = this.#late.size > 0 || this.#backpressure.isReleasing;
     this.#late.clear();
@@ -310,6 +320,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     this.#stats.stop();
     this.#rateLimiter.stop();
     this.#inspector.stop();
+    if (this.#misfit) throw this.#misfit;
   }
 
   /**
@@ -583,6 +594,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     if (gateway.isAlone) return;
     if (isComplete) this.#handshake.releaseAcks();
     else this.#handshake.denyAcks("events for other relays are lost");
+  }
+
+  onMisfit(error: EbsocketError): void {
+    this.#misfit = error;
+    this.#end();
   }
 
   onClusterFault(fault: string): void {

@@ -4,6 +4,7 @@ import { assertStringIncludes } from "@std/assert/string-includes";
 import { Command } from "../support/command.ts";
 import { eventually } from "../support/waiting.ts";
 import { freePort } from "../support/free_port.ts";
+import { JETSTREAM } from "../support/jetstream.ts";
 import { NATS_SERVER, TestNatsServer } from "../support/nats_server.ts";
 import { needingTest } from "../support/needs.ts";
 
@@ -52,6 +53,30 @@ needingTest("pub says why nothing is accepted by a relay that has lost its clust
   await nats.restart();
   assertEquals((await pub.end()).code, 0);
 });
+
+needingTest(
+  "relay --history cluster that meets another one with other terms later says so and ends",
+  [
+    NATS_SERVER,
+  ],
+  async () => {
+    await using nats = await TestNatsServer.start(JETSTREAM);
+    const args = ["--port=0", "--history=cluster", "--cluster", nats.url()];
+    await using first = new Command(args, ALL);
+    await first.listens();
+    first.kill("SIGSTOP"); // It does not say that it is there.
+    await using second = new Command([...args, "--keep=a"], ALL);
+    await second.listens();
+    first.kill("SIGCONT");
+    const { code, stderr } = await second.end();
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /^error: Cannot join the cluster: relay r\S+ cannot be joined: its keep is/m,
+    );
+    await first.expect(/its keep is \["a"\], here it is \[">"\]/);
+  },
+);
 
 Deno.test("relay --cluster without a NATS server there says so and ends", async () => {
   const url = `nats://127.0.0.1:${freePort()}`;

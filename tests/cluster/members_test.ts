@@ -5,7 +5,7 @@ import { Members } from "../../cluster/members.ts";
 import { type ClusterTerms, encodeMessage } from "../../protocol/cluster.ts";
 import { utf8 } from "../support/bytes.ts";
 import { MemoryHub } from "../support/memory_backplane.ts";
-import { pause } from "../support/waiting.ts";
+import { pause, until } from "../support/waiting.ts";
 
 const TERMS: ClusterTerms = {
   maxLineBytes: 1000,
@@ -23,15 +23,17 @@ function member(hub: MemoryHub, id: string, terms: Partial<ClusterTerms> = {}) {
   const come: string[] = [];
   const gone: [string, boolean][] = [];
   const faults: string[] = [];
+  const misfits: string[] = [];
   const members = new Members(id, backplane, { ...TERMS, ...terms }, {
     onCome: (relay) => come.push(relay),
     onGo: (relay, isComplete) => gone.push([relay, isComplete]),
     onLink: () => {},
     onBeat: () => {},
     onState: () => {},
+    onMisfit: (error) => misfits.push(error.message),
     onFault: (fault) => faults.push(fault),
   });
-  return { backplane, members, come, gone, faults };
+  return { backplane, members, come, gone, faults, misfits };
 }
 
 Deno.test("Members know each other after joining, and that one has left", async () => {
@@ -124,6 +126,30 @@ for (
   });
 }
 
+for (const keep of [null, ["a"]]) {
+  const what = keep ? "history: the one that came later must end" : "no history: they stay apart";
+  Deno.test(`Members that differ and meet later, with ${what}`, async () => {
+    const hub = new MemoryHub();
+    const a = member(hub, "raaaaaaaa", { keep });
+    const b = member(hub, "rbbbbbbbb", { keep, maxDepth: 65 });
+    await a.members.join();
+    a.backplane.cut();
+    await b.members.join();
+    assertEquals([b.come, b.faults, b.misfits], [[], [], []]);
+    a.backplane.mend();
+    await until(() => a.faults.length === 1 && b.faults.length + b.misfits.length === 1);
+    await pause(1100); // There are further signs of life.
+    assertEquals([a.come, b.come, a.misfits], [[], [], []]);
+    assertEquals(
+      [a.faults.length, b.faults.length, b.misfits.length],
+      keep ? [1, 0, 1] : [1, 1, 0],
+    );
+    assertMatch([...b.faults, ...b.misfits].join(), /its maxDepth is 64, here it is 65/);
+    await Promise.all([a.members.leave(false), b.members.leave(false)]);
+    await pause(5);
+  });
+}
+
 Deno.test("Members ignore the messages of strangers, and report the first of a kind", async () => {
   const hub = new MemoryHub();
   const a = member(hub, "raaaaaaaa");
@@ -134,6 +160,7 @@ Deno.test("Members ignore the messages of strangers, and report the first of a k
     control: "here",
     relay: "rzzzzzzzz",
     version: 99,
+    upMs: 0,
     terms: TERMS,
     isNew: true,
   }));

@@ -39,11 +39,12 @@ const TERMS = {
 const HEADS: ClusterHead[] = [
   { control: "bye", relay: RELAY, hasRest: false },
   { control: "bye", relay: RELAY, hasRest: true },
-  { control: "here", relay: RELAY, version: 1, terms: TERMS, isNew: true },
+  { control: "here", relay: RELAY, version: 1, upMs: 0, terms: TERMS, isNew: true },
   {
     control: "here",
     relay: RELAY,
     version: 2,
+    upMs: 9e14,
     terms: { ...TERMS, echo: true, subscribeFirst: false, events: null, keepLast: [], keep: null },
     isNew: false,
   },
@@ -91,6 +92,9 @@ Deno.test("PROTOCOL.md has the messages between relays as the code writes them",
 });
 
 Deno.test("decodeMessage() takes no message of a stranger", () => {
+  const here =
+    `{"control":"here","relay":"${RELAY}","version":1,"up_ms":1,"max_line_bytes":1,"max_depth":2}`;
+  assertStrictEquals(decodeMessage(utf8(`${here}\n`))?.head.control, "here");
   const strange = [
     "",
     "no line",
@@ -101,9 +105,10 @@ Deno.test("decodeMessage() takes no message of a stranger", () => {
     '{"control":"bye"}\n',
     '{"control":"bye","relay":"c7"}\n',
     `{"control":"here","relay":"${RELAY}"}\n`,
-    `{"control":"here","relay":"${RELAY}","version":"1","max_line_bytes":1,"max_depth":2}\n`,
-    `{"control":"here","relay":"${RELAY}","version":1,"max_line_bytes":1,"max_depth":2,"events":[1]}\n`,
-    `{"control":"here","relay":"${RELAY}","version":1,"max_line_bytes":1,"max_depth":2,"keep_last":"a"}\n`,
+    `{"control":"here","relay":"${RELAY}","version":"1","up_ms":1,"max_line_bytes":1,"max_depth":2}\n`,
+    `{"control":"here","relay":"${RELAY}","version":1,"max_line_bytes":1,"max_depth":2}\n`,
+    `${here.slice(0, -1)},"events":[1]}\n`,
+    `${here.slice(0, -1)},"keep_last":"a"}\n`,
     "link\n",
     `link ${RELAY} 01234567 ? 1\n`,
     `link ${RELAY} 01234567 ? 1 2 3 4\n`,

@@ -13,7 +13,7 @@ Deno.test("Pipeline.onRequest() loads what answers requests once, and tries agai
   const pipeline = new Pipeline({ pendingBytes: 0 }, {}, () => {
     if (++loads === 1) return Promise.reject(new Error("no such file"));
     return Promise.resolve({ answer: () => RESPONSE } as unknown as Site);
-  });
+  }, () => {});
   pipeline.start();
   assertEquals(loads, 0);
   const ask = () => pipeline.onRequest({} as HttpRequest, true);

@@ -7,6 +7,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
 import { assertObjectMatch } from "@std/assert/object-match";
 import { EbsocketClient } from "../../client.ts";
+import { EbsocketError } from "../../errors.ts";
 import type { ClientOptions } from "../../client/options.ts";
 import type { ClientStatus } from "../../client/status.ts";
 import type { Address, Relay, RelayOptions } from "../../relay.ts";
@@ -841,3 +842,24 @@ for (
     assertEquals(fixture.cluster.relays[0]!.stats().history!.epoch, epoch);
   });
 }
+
+Deno.test("A relay with a history that meets another one with other terms later ends with an error", async () => {
+  await using fixture = await start(1);
+  const a = await fixture.reader(0, ["n"]);
+  const [backplane] = fixture.cluster.backplanes;
+  backplane!.cut();
+  const { Relay } = await import("../../relay.ts");
+  const { EbsocketServer } = await import("../../server.ts");
+  const other = new Relay(new EbsocketServer(["127.0.0.1", 0]), {
+    cluster: fixture.cluster.hub.backplane(),
+    history: { keep: ["n"] },
+  });
+  const ended = assertRejects(() => other.closed, EbsocketError, 'its keep is [">"], here it is');
+  await other.ready;
+  await using peer = await join(other);
+  backplane!.mend();
+  assertEquals((await ended).code, "cluster-terms");
+  await peer.sees('"shutdown"');
+  await a.client.send("n", { i: 1 }, { confirm: true });
+  await a.sees("n1");
+});

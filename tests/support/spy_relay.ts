@@ -39,7 +39,7 @@ export class SpyRelay implements BackplaneSink, AsyncDisposable {
 
   /** Gives a sign of life. */
   announce(): void {
-    const here = { control: "here", relay: this.id, version: 1, terms: TERMS } as const;
+    const here = { control: "here", relay: this.id, version: 1, upMs: 0, terms: TERMS } as const;
     this.#backplane.announce(encodeMessage({ ...here, isNew: false }));
   }
 
