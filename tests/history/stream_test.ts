@@ -5,6 +5,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertStrictEquals } from "@std/assert/strict-equals";
 import { textOf } from "../support/bytes.ts";
+import { Clock } from "../support/clock.ts";
 import { MemoryStream } from "../support/memory_stream.ts";
 import { pause, until } from "../support/waiting.ts";
 import { BlockCursor } from "../../history/block_cursor.ts";
@@ -21,7 +22,7 @@ import {
   withCommon,
 } from "../../history/stream_format.ts";
 import { StreamLog } from "../../history/stream_log.ts";
-import { StreamError, type StreamInfo } from "../../history/stream_port.ts";
+import { StreamError, type StreamInfo, type StreamPort } from "../../history/stream_port.ts";
 import { settingsOf, weaknessesOf } from "../../history/stream_settings.ts";
 import { StreamWriter, type Unkept } from "../../history/stream_writer.ts";
 
@@ -134,6 +135,12 @@ Deno.test("weaknessesOf() names each way in which a stream keeps less", () => {
 /** A relay's way into a stream that notes what becomes of it. */
 function writerTo(stream: MemoryStream) {
   const port = stream.port();
+  const stored = () =>
+    stream.messages.map(({ data }) => [...textOf(data).matchAll(/e(\d+)"/g)].map(([, i]) => i));
+  return { port, stored, ...writerOver(port) };
+}
+
+function writerOver(port: Pick<StreamPort, "publish" | "maxMessageBytes">) {
   const events: string[] = [];
   const writer = new StreamWriter<Unkept>(port, "rA", {
     mark: () => undefined,
@@ -143,9 +150,7 @@ function writerTo(stream: MemoryStream) {
   });
   const add = (i: number) =>
     writer.add({ lines: encoder.encode(`{"event":"e${i}"}\n`), events: 1 });
-  const stored = () =>
-    stream.messages.map(({ data }) => [...textOf(data).matchAll(/e(\d+)"/g)].map(([, i]) => i));
-  return { port, writer, events, add, stored };
+  return { writer, events, add };
 }
 
 Deno.test("StreamWriter puts events that come meanwhile into the next block", async () => {
@@ -414,6 +419,77 @@ Deno.test("StreamWriter lets senders go on when it gives up what they have sent"
   const room = writer.whenRoom();
   assertEquals(writer.start(0, 0, false).length, 1);
   await room;
+  writer.close();
+});
+
+for (const [failure, patience] of [["refused", 5000], ["absent", 30_000]] as const) {
+  Deno.test(`StreamWriter gives up what was "${failure}" for ${patience} ms, and not before`, async () => {
+    using clock = new Clock(0);
+    let attempts = 0;
+    let stored = 0;
+    let isRefused = true;
+    const port = {
+      maxMessageBytes: 1_000_000,
+      publish(): Promise<number> {
+        attempts++;
+        return isRefused
+          ? Promise.reject(new StreamError(failure, "not now"))
+          : Promise.resolve(++stored);
+      },
+    };
+    const { writer, events, add } = writerOver(port);
+    const isTried = (before = attempts) => until(() => attempts >= before + 2); // And one is over.
+    writer.start(0, 0, true);
+    add(1);
+    await isTried();
+    clock.advance(patience - 1);
+    await isTried();
+    isRefused = false;
+    await until(() => stored === 1);
+    writer.returned(1);
+    isRefused = true;
+    add(2);
+    await isTried();
+    clock.advance(patience - 1);
+    await isTried();
+    assertEquals([events, writer.isBroken], [[], false]); // Some were taken in between.
+    clock.advance(2);
+    await until(() => writer.isBroken);
+    assertEquals(events, ["refused: not now"]);
+    assertEquals(writer.takeBack().length, 1);
+    isRefused = false;
+    await until(() => !writer.isBroken);
+    assertEquals(events, ["refused: not now", "accepted"]);
+    writer.close();
+  });
+}
+
+Deno.test("StreamWriter has patience anew with a stream that could not be reached meanwhile", () => {
+  using clock = new Clock(0);
+  const { writer, events } = writerTo(new MemoryStream());
+  for (let i = 0; i < 3; i++) {
+    writer.noteRefusal("not now", true);
+    clock.advance(29_999);
+    writer.noteRefusal("not now", true);
+    writer.noteAway();
+  }
+  assertEquals(events, []);
+  writer.close();
+});
+
+Deno.test("StreamWriter gives up nothing that the stream may have", async () => {
+  using clock = new Clock(0);
+  const stream = new MemoryStream();
+  await stream.port().create(stream.settings);
+  const { port, writer, events, add } = writerTo(stream);
+  writer.start(0, 0, true);
+  port.losesAnswers = true;
+  add(1);
+  await until(() => events.length === 1);
+  writer.noteRefusal("not now", true);
+  clock.advance(60_000);
+  writer.noteRefusal("not now", true);
+  assertEquals([events, writer.isBroken], [["doubt"], false]);
   writer.close();
 });
 
