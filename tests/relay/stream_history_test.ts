@@ -10,13 +10,14 @@ import { EbsocketClient } from "../../client.ts";
 import { EbsocketError } from "../../errors.ts";
 import type { ClientOptions } from "../../client/options.ts";
 import type { ClientStatus } from "../../client/status.ts";
-import type { Address, Relay, RelayOptions } from "../../relay.ts";
+import type { Address, Relay, RelayClient, RelayOptions } from "../../relay.ts";
+import { textOf, utf8 } from "../support/bytes.ts";
+import { Clock } from "../support/clock.ts";
 import { TestCluster } from "../support/cluster.ts";
-import { utf8 } from "../support/bytes.ts";
 import type { MemoryStreamPort } from "../support/memory_stream.ts";
 import type { Peer } from "../support/peer.ts";
 import { join } from "../support/relay.ts";
-import { pause, soon, until } from "../support/waiting.ts";
+import { pause, soon, until, untilStill } from "../support/waiting.ts";
 
 /** A client that notes what it receives. */
 class Reader {
@@ -551,6 +552,64 @@ Deno.test("A stream that refuses events for long is broken, which clients are to
   await a.client.flush();
   await b.sees("n4");
   assertEquals(await keptAt(fixture, 1), [1, 4]);
+});
+
+Deno.test("Nothing is acknowledged while the stream refuses events, though earlier ones come back", async () => {
+  const options = { history: { keep: ["n.*"] }, maxPendingBytes: 262_144, maxHold: 60_000 };
+  await using fixture = await start(1, options);
+  const { stream } = fixture.cluster.hub;
+  const port = fixture.cluster.backplanes[0]!.port!;
+  const relay = fixture.cluster.relays[0]!;
+  await using peers = new AsyncDisposableStack();
+  using clock = new Clock(0);
+  const reader = peers.use(await join(relay));
+  const early = peers.use(await joinWithAcks(relay));
+  const late = peers.use(await joinWithAcks(relay));
+  const slow = peers.use(await join(relay, { silent: true }));
+  const [slowClient] = relay.clients.slice(-1) as [RelayClient];
+  await slow.send('{"control":"subscribe","events":["fill","n.end"]}\n');
+  await until(() => slowClient.bytesIn > 0);
+  await reader.send('{"control":"subscribe","events":["n.*"]}\n');
+  // Events of several clients go into one block, since the one before it is not stored.
+  stream.refusal = "not yet";
+  const text = "x".repeat(20_000);
+  for (const [i, name] of ["first", "start", "start", "start", "start", "end"].entries()) {
+    const sender = peers.use(await join(relay));
+    await sender.send('{"control":"subscribe","events":[]}\n');
+    await sender.send(
+      `{"event":"n.${name}","__dict__":{"text":"${name === "start" ? text : ""}"}}\n`,
+    );
+    await until(() => relay.stats().eventsIn === i + 1);
+  }
+  port.isHeld = true;
+  stream.refusal = "";
+  await until(() => stream.messages.some(({ data }) => textOf(data).includes("n.end")));
+  const filler = peers.use(await join(relay));
+  const filled = filler.send(`{"event":"fill","__dict__":{"text":"${text}"}}\n`.repeat(1000));
+  filled.catch(() => {}); // The relay does not read it all.
+  await until(() => slowClient.pendingBytes > 65_536);
+  await untilStill(() => slowClient.eventsOut, 100);
+  // The block comes back, and its end waits for the slow client.
+  stream.refusal = "the disk is full";
+  port.isHeld = false;
+  port.wake();
+  await reader.sees("n.start");
+  await early.send('{"event":"n.early"}\n');
+  await until(() => {
+    clock.advance(100);
+    return relay.stats().history!.isBroken;
+  });
+  await reader.sees("n.early");
+  assert(!reader.text.includes("n.end"));
+  slow.close();
+  await reader.sees("n.end");
+  await late.send('{"event":"n.late"}\n');
+  await reader.sees("n.late");
+  stream.refusal = "";
+  for (const peer of [early, late]) {
+    await until(() => /"control":"(ack|close)"/.test(peer.text));
+    assertMatch(peer.text, /"control":"close","reason":"overloaded"/);
+  }
 });
 
 Deno.test("With --no-echo, a sender does not receive its own kept events", async () => {
