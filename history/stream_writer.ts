@@ -300,6 +300,7 @@ export class StreamWriter<E extends Unkept> {
     }
     block.state = "waiting";
     this.noteRefusal(error.message, failure === "absent");
+    clearTimeout(this.#retry); // Events that came meanwhile were an attempt, too.
     this.#retry = setTimeout(() => this.#run(), RETRY_MS);
     return false;
   }

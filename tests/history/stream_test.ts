@@ -464,6 +464,21 @@ for (const [failure, patience] of [["refused", 5000], ["absent", 30_000]] as con
   });
 }
 
+Deno.test("StreamWriter that is refused often leaves no timer behind", async () => {
+  let attempts = 0;
+  const port = {
+    maxMessageBytes: 1_000_000,
+    publish: () => Promise.reject(new StreamError("refused", `${++attempts}`)),
+  };
+  const { writer, add } = writerOver(port);
+  writer.start(0, 0, true);
+  for (let i = 1; i <= 5; i++) {
+    add(i);
+    await until(() => attempts >= i);
+  }
+  writer.close();
+});
+
 Deno.test("StreamWriter has patience anew with a stream that could not be reached meanwhile", () => {
   using clock = new Clock(0);
   const { writer, events } = writerTo(new MemoryStream());
