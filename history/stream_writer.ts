@@ -9,6 +9,7 @@
  * | --- | --- |
  * | waiting: the stream does not have it | asked; or dropped, if the stream takes nothing for too long |
  * | asked: its answer is awaited | stored; waiting, if it was refused; unknown, without an answer |
+ * | asked, and the last one there is not as expected | waiting; unknown, if an earlier attempt may have stored it |
  * | unknown: the stream may have it | stored or waiting, once {@link StreamWriter.start} tells |
  * | stored: the stream has it | returned; waiting, if the stream has lost it |
  *
@@ -55,6 +56,8 @@ interface Outgoing<E> {
   readonly message: Uint8Array;
   readonly bytes: number;
   state: "waiting" | "unknown" | "stored";
+  /** Whether an earlier attempt may have stored it after all. */
+  isDoubtful: boolean;
 }
 
 /** Who is told what becomes of the events. */
@@ -148,8 +151,10 @@ export class StreamWriter<E extends Unkept> {
     this.#blocks = this.#blocks.filter((block) => {
       const isOpen = block.state !== "waiting" && block.number > number;
       if (block.number <= number) block.state = "stored";
-      else if (isKnown || !isOpen) block.state = "waiting";
-      else {
+      else if (isKnown || !isOpen) {
+        block.state = "waiting";
+        block.isDoubtful ||= isOpen;
+      } else {
         lost.push(...block.entries);
         this.#bytes -= block.bytes;
         return false;
@@ -264,7 +269,8 @@ export class StreamWriter<E extends Unkept> {
       asks: asks.length > 0 ? asks : undefined,
     };
     const message = encodeStreamBlock(head, entries.map(({ lines }) => lines));
-    const block: Outgoing<E> = { number, entries, message, bytes, state: "waiting" };
+    const state = "waiting";
+    const block: Outgoing<E> = { number, entries, message, bytes, state, isDoubtful: false };
     this.#blocks.push(block);
     return block;
   }
@@ -293,6 +299,7 @@ export class StreamWriter<E extends Unkept> {
   #onFailure(block: Outgoing<E>, error: Error): boolean {
     const failure = error instanceof StreamError ? error.failure : "lost";
     if (!this.#blocks.includes(block)) return this.#isReady; // It has come back meanwhile.
+    if (failure === "conflict" && !block.isDoubtful) block.state = "waiting";
     if (failure !== "refused" && failure !== "absent") {
       this.#isReady = false;
       this.#sink.onDoubt();

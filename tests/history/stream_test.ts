@@ -22,7 +22,12 @@ import {
   withCommon,
 } from "../../history/stream_format.ts";
 import { StreamLog } from "../../history/stream_log.ts";
-import { StreamError, type StreamInfo, type StreamPort } from "../../history/stream_port.ts";
+import {
+  StreamError,
+  type StreamFailure,
+  type StreamInfo,
+  type StreamPort,
+} from "../../history/stream_port.ts";
 import { settingsOf, weaknessesOf } from "../../history/stream_settings.ts";
 import { StreamWriter, type Unkept } from "../../history/stream_writer.ts";
 
@@ -216,6 +221,41 @@ Deno.test("StreamWriter stores again what the stream has lost, and gives up what
   assertEquals(stored(), [["3"]]);
   writer.close();
   await pause(5); // until the last answer has arrived
+});
+
+Deno.test("StreamWriter stores what never was in the stream, though its last block was dropped", async () => {
+  const stream = new MemoryStream();
+  await stream.port().create(stream.settings);
+  const { writer, events, add, stored } = writerTo(stream);
+  writer.start(0, 0, true);
+  add(1);
+  await until(() => stream.messages.length === 1);
+  writer.returned(1);
+  stream.drop(2);
+  add(2); // The stream expects the first block of this writer.
+  await until(() => events.length === 1);
+  assertEquals(writer.start(0, 0, false), []);
+  await until(() => stream.messages.length === 1);
+  assertEquals([stored(), events], [[["2"]], ["doubt"]]);
+  await pause(5); // until the last answer has arrived
+  writer.close();
+});
+
+Deno.test("StreamWriter gives up what an earlier attempt may have stored too late", async () => {
+  const failures: StreamFailure[] = ["lost", "conflict"];
+  const port = {
+    maxMessageBytes: 1_000_000,
+    publish: () => Promise.reject(new StreamError(failures.shift()!, "no")),
+  };
+  const { writer, events, add } = writerOver(port);
+  writer.start(0, 0, true);
+  add(1);
+  await until(() => events.length === 1);
+  assertEquals(writer.start(0, 0, true), []); // It is not there yet.
+  await until(() => events.length === 2);
+  assertEquals(writer.start(0, 0, false).length, 1); // Something was dropped, perhaps this one.
+  assertEquals([writer.isDone, failures], [true, []]);
+  writer.close();
 });
 
 /** Opens the log of a stream that has only messages from before, each with one event. */

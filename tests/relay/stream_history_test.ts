@@ -737,6 +737,26 @@ Deno.test("Senders go on if the stream drops their events before their relay has
   }
 });
 
+Deno.test("An event is kept though the stream has dropped all of its relay, and others unread", async () => {
+  await using fixture = await start(1);
+  const { stream } = fixture.cluster.hub;
+  const [relay] = fixture.cluster.relays;
+  const port = fixture.cluster.backplanes[0]!.port!;
+  await using peer = await joinWithAcks(relay!);
+  await peer.send('{"event":"n"}\n');
+  await peer.sees('"events":1');
+  port.isHeld = true;
+  const block = utf8('{"control":"block","number":1,"events":1}\n{"event":"other"}\n');
+  for (let i = 0; i < 3; i++) stream.add("rOther", block);
+  stream.drop(stream.last);
+  await peer.send('{"event":"late"}\n');
+  await until(() => stream.messages.some(({ data }) => textOf(data).includes("late")));
+  port.isHeld = false;
+  port.wake();
+  await until(() => /"events":2|"close"/.test(peer.text));
+  assertMatch(peer.text, /"events":2/);
+});
+
 Deno.test("Clients may ask for the past while the stream cannot be reached", async () => {
   await using fixture = await start(1);
   const port = fixture.cluster.backplanes[0]!.port!;
