@@ -175,6 +175,7 @@ Deno.test("StreamWriter puts events that come meanwhile into the next block", as
   assertEquals(writer.isDone, false);
   assertEquals(writer.returned(2)?.length, 2);
   assertEquals(writer.isDone, true);
+  await pause(5); // until the last answer has arrived
   writer.close();
   await pause(5); // until the last answer has arrived
 });
@@ -193,6 +194,7 @@ Deno.test("StreamWriter does not store twice what it has to ask about", async ()
   await until(() => stream.messages.length === 2);
   assertEquals(stored(), [["1"], ["2"]]);
   assertEquals(events, ["doubt"]);
+  await pause(5); // until the last answer has arrived
   writer.close();
   await pause(5); // until the last answer has arrived
 });
@@ -219,6 +221,7 @@ Deno.test("StreamWriter stores again what the stream has lost, and gives up what
   add(3);
   await until(() => stream.messages.length === 1);
   assertEquals(stored(), [["3"]]);
+  await pause(5); // until the last answer has arrived
   writer.close();
   await pause(5); // until the last answer has arrived
 });
