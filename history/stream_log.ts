@@ -168,6 +168,15 @@ export class StreamLog implements KeptLog {
     this.#wake();
   }
 
+  /**
+   * Goes on with a message, since those before it were dropped before they were read. Whoever asks for
+   * them has to ask the stream, which may have dropped them after {@link note}.
+   */
+  skipTo(seq: number): void {
+    this.#tail = newTail(endOf(seq - 1));
+    this.#wake();
+  }
+
   read(offset: number): KeptBlock | Promise<KeptBlock> {
     if (offset >= this.#tail.first) return this.#tail.read(offset);
     return this.#readOld(seqOf(offset));

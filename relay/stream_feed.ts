@@ -198,7 +198,7 @@ export class StreamFeed implements Routing<LineConnection> {
     const { seq, at, writer } = message;
     const { log, id, echo, streamRouter } = this.#parts;
     if (missing !== null) {
-      log.cover(seq - 1);
+      log.skipTo(seq);
       this.#sink.onMissing(missing, endOf(seq - 1));
     }
     if (item?.kind === "epoch") this.#sink.onEpochMessage(item, seq);

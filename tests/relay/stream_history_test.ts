@@ -528,6 +528,40 @@ Deno.test("Events that were dropped are not passed over in silence", async () =>
   assertEquals(fixture.cluster.relays[0]!.stats().history!.epoch, epoch);
 });
 
+Deno.test("A position is not recovered where a relay has just gone past events that were dropped", async () => {
+  await using fixture = await start();
+  const { stream } = fixture.cluster.hub;
+  const [backplane] = fixture.cluster.backplanes;
+  const b = await fixture.reader(1, ["n"]);
+  b.client.send("n", { i: 1 });
+  await b.sees("n1");
+  const [relay] = fixture.cluster.relays;
+  await until(() => relay!.stats().history!.offset === b.offsets[0]);
+  const { epoch, offset } = relay!.stats().history!;
+  backplane!.cut();
+  for (let i = 2; i <= 9; i++) {
+    b.client.send("n", { i });
+    await b.sees(`n${i}`);
+  }
+  const port = backplane!.port!;
+  port.isHeld = true;
+  const looks = port.looks;
+  backplane!.mend();
+  await until(() => port.looks > looks + 1); // It knows what the stream has, before it reads on.
+  stream.drop(stream.last - 1); // all but 8 and 9
+  port.isHeld = false;
+  port.wake();
+  await until(() => relay!.stats().history!.offset === b.offsets[8]);
+  await using peer = await join(relay!);
+  const since = { epoch, offset };
+  const request = { control: "subscribe", events: ["n"], id: "s", since, partial: true };
+  await peer.send(`${JSON.stringify(request)}\n`);
+  await peer.sees('"live"');
+  const [answer, ...events] = peer.text.split("\n").filter((line) => /"ack"|"n"/.test(line));
+  assertMatch(answer!, /"recovered":false,"reason":"evicted"/);
+  assertEquals(events.map((line) => JSON.parse(line).__dict__.i), [8, 9]);
+});
+
 Deno.test("A stream that refuses events for long is broken, which clients are told, and mends", async () => {
   await using fixture = await start();
   const { stream } = fixture.cluster.hub;

@@ -94,10 +94,11 @@ export class MemoryStreamPort implements StreamPort {
   isHeld = false;
   /** Whether the answers to publishing are lost. The message is stored. */
   losesAnswers = false;
-  /** Number of messages that were published. */
+  /** Number of messages that were published, and of answers about the stream. */
   published = 0;
   /** Number of readers that were made. */
   reads = 0;
+  looks = 0;
   readonly #stream: MemoryStream;
   #connected = Promise.withResolvers<void>();
   #readings: Reading[] = [];
@@ -147,6 +148,7 @@ export class MemoryStreamPort implements StreamPort {
 
   async info(): Promise<StreamInfo | null> {
     await this.#turn();
+    this.looks++;
     const stream = this.#stream;
     if (!stream.exists) return null;
     return {
