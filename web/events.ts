@@ -33,7 +33,8 @@ const HEADERS: HttpHeaders = {
 
 /**
  * A subscription to nothing. If the relay then refuses the patterns, for example because there are
- * too many, the client receives that refusal alone, and not every event.
+ * too many, the client receives that refusal alone, and not every event. It comes first, since a busy
+ * relay may pass events on before it takes the next line.
  */
 const NOTHING = encodeRequest({ control: "subscribe", events: [] });
 
@@ -65,7 +66,7 @@ export class EventStreams {
     const patterns = parameters.getAll(NAME);
     const events = patterns.length === 0 ? [REST] : patterns;
     const lines = position
-      ? [HELLO, NOTHING, requestSince(events, placeIn(request, parameters) ?? position)]
+      ? [NOTHING, HELLO, requestSince(events, placeIn(request, parameters) ?? position)]
       : [NOTHING, encodeRequest({ control: "subscribe", events })];
     return {
       kind: "events",

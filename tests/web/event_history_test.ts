@@ -7,6 +7,8 @@ import { assertStrictEquals } from "@std/assert/strict-equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { type HistoryPosition, parsePosition } from "../../protocol/history.ts";
 import type { HistoryOptions, Relay, RelayOptions } from "../../relay.ts";
+import type { EventStream } from "../../web/answer.ts";
+import { EventStreams } from "../../web/events.ts";
 import { EventStreamReader } from "../support/event_stream.ts";
 import { TempFolder } from "../support/folder.ts";
 import { Peer } from "../support/peer.ts";
@@ -135,6 +137,24 @@ Deno.test("/events begins with what a client has missed that match, and goes on 
   await listener.until(({ messages }) => messages.length === 3);
   assertEquals(listener.seen, ["a.2", "a.3", "a.4"]);
   assertEquals(listener.reader.ids, [`${epoch}:2`, `${epoch}:4`, `${epoch}:6`]);
+});
+
+Deno.test("/events has nothing else and nothing twice, whatever comes between the lines of its request", async () => {
+  await using relay = await keeping();
+  await using sender = await join(relay);
+  await using peer = await join(relay); // It sends the lines one after the other, as a busy relay takes them.
+  const stream = new EventStreams().answer({ query: "name=a", headers: new Map() }, endOf(relay));
+  const { lines } = stream as EventStream;
+  const [first, ...others] = new TextDecoder().decode(lines).trimEnd().split("\n");
+  for (const [i, line] of [first!, ...others].entries()) {
+    await peer.send(`${line}\n{"control":"stats","id":"taken${i}"}\n`);
+    await peer.sees(`"taken${i}"`);
+    await publish(sender, "a", "b");
+  }
+  await peer.sees('"offset":5,');
+  const names = peer.text.split("\n").filter((line) => line.includes('"event":"'))
+    .flatMap((line) => /^\{"offset":(\d),"event":"(.)"/.exec(line)?.slice(1).join("") ?? []);
+  assertEquals(names, ["1a", "3a", "5a"]);
 });
 
 for (

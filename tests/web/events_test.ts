@@ -96,7 +96,7 @@ Deno.test("EventStreams.answer() shows no control characters of a query", () => 
 
 Deno.test("EventStreams.answer() asks for offsets, and for all since now, where there is a history", () => {
   const lines = linesOf("name=a", { position: END });
-  assertEquals(lines[0], { control: "hello", version: 1, offsets: true });
+  assertEquals(lines[1], { control: "hello", version: 1, offsets: true });
   assertEquals(requestsOf("name=a", { position: END }), [NOTHING, {
     control: "subscribe",
     events: ["a"],
