@@ -226,8 +226,9 @@ export class PositionTracker {
     if (news?.control === "live") this.#end(news.id, news.offset);
     if (news?.control === "at") this.#moveTo(news.offset);
     if (news?.control === "gap" && news.id === undefined) {
-      this.#onLoss("evicted");
       this.#advance(news.to);
+      this.#onLoss("evicted");
+      if (!this.#isRunning) this.#resumption = null; // The next one is another loss.
     }
   }
 
@@ -270,8 +271,8 @@ export class PositionTracker {
     this.#replays.delete(id);
     this.#moveTo(offset);
     this.#beginSpan();
-    const isOver = !this.#isRunning && !this.#replays.values().some(({ isResume }) => isResume);
-    if (!this.#resumption || !isOver) return;
+    if (this.#isRunning || this.#replays.values().some(({ isResume }) => isResume)) return;
+    if (!this.#resumption) return;
     const { isLossReported, events } = this.#resumption;
     this.#resumption = null;
     if (isLossReported) return;

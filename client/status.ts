@@ -121,8 +121,9 @@ export interface ReconnectedStatus<M extends object = OpenEvents> {
 /**
  * A client with the option `history` has received all events that it has missed, or has learnt that
  * it cannot. This follows each `reconnected`, except where all subscriptions have a queue. It also
- * occurs if the relay drops events before a client that catches up has received them, and if a
- * position that was passed to `subscribe()` before `connectTo()` is not recovered.
+ * occurs if the relay drops events before a client that catches up has received them, whenever a
+ * relay of a cluster finds that events were dropped before it has read them, and if a position that
+ * was passed to `subscribe()` before `connectTo()` is not recovered.
  */
 export interface ResumedStatus {
   /** The type of this status. */

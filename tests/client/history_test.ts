@@ -256,6 +256,28 @@ Deno.test("EbsocketClient reports a loss at once, and once for each connection",
   assertEquals((await resumed(relay.client)).recovered, true);
 });
 
+Deno.test("EbsocketClient reports each gap of a cluster's history once it has caught up", async () => {
+  await using relay = await HistoryRelay.connect();
+  const results: boolean[] = [];
+  const watching = (async () => {
+    for await (const status of relay.client.status()) {
+      if (status.type === "resumed") results.push(status.recovered);
+    }
+  })();
+  await relay.cut(keeping(200));
+  const line = await relay.asked();
+  await relay.grant(line, { recovered: true, from: 100, to: 200 });
+  await relay.say({ control: "live", id: line.id, offset: 200 });
+  for (const from of [201, 301, 401]) {
+    await relay.say({ control: "gap", from, to: from + 50, reason: "evicted" });
+    await relay.keep("a", from + 51);
+  }
+  assertEquals(await relay.offsets(3), [252, 352, 452]);
+  await relay.client.abort();
+  await watching;
+  assertEquals(results, [true, false, false, false]);
+});
+
 Deno.test("EbsocketClient.position is of what the program has taken, over all inboxes", async () => {
   await using relay = await HistoryRelay.connect({}, (client) => client.subscribe(["a", "b"]));
   const { client } = relay;
