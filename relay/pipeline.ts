@@ -455,8 +455,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     if (this.#replaced.has(source)) return;
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
     if (this.#stream?.feed.peerOf(source)) return this.#passFromStream(this.#stream, source, bytes);
-    const room = this.#handshake.whenWelcomed(source) ?? this.#history?.whenRoom();
-    if (room) return void this.#putOff(source, block, room);
+    const welcomed = this.#handshake.whenWelcomed(source);
+    if (welcomed) return void this.#putOff(source, block, welcomed);
+    const room = this.#history?.whenRoom();
+    const ready = room ? this.#beforeEvents(bytes) : bytes;
+    if (room && ready.length === 0) return void this.#putOff(source, block, room);
     if (parkedMs > 0 && this.#clients.has(source)) this.#rateLimiter.excuse(parkedMs, source);
     const subscriber = this.#subscriberOf(source);
     const isFirst = source.isStart(bytes);
@@ -465,7 +468,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     const isLate = () =>
       turnIsOver(source.open ? source : null) || this.#handshake.whenWelcomed(source) !== null ||
       this.#replaced.has(source);
-    const taken = this.#ingress.take(subscriber, bytes, source.hasMore, isLate);
+    const taken = this.#ingress.take(subscriber, ready, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
     if (this.#clients.has(source)) this.#handshake.taken(source, events, this.#history?.unkept);
@@ -477,6 +480,20 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     if (!isBad) return;
     const { fault } = this.#validator;
     this.#onBadLine(source, fault, isFirst && end === 0 ? bytes : null, passed);
+  }
+
+  /**
+   * Returns the lines before the first event. They need no room in the history, so a client that only reads
+   * may come, ask for events, and report what it has read.
+   */
+  #beforeEvents(bytes: Uint8Array): Uint8Array {
+    const validator = this.#validator.open(bytes);
+    for (let at = 0; at < bytes.length; at = validator.end + 1) {
+      const kind = validator.validate(at);
+      if (kind === "event") return bytes.subarray(0, at);
+      if (kind === "invalid") break;
+    }
+    return bytes;
   }
 
   /** Closes the connection of a client that has sent an invalid line, once the lines before it count. */

@@ -354,6 +354,35 @@ Deno.test("Kept events wait while a relay is alone, and none is lost, doubled or
   assertEquals([a.losses, b.losses], [[], []]);
 });
 
+Deno.test("Clients that only read come, and go on, while the senders of a relay wait for the stream", async () => {
+  await using fixture = await start(1);
+  const [relay] = fixture.cluster.relays;
+  const a = await fixture.reader(0, ["n"]);
+  a.client.send("n", { i: 0 });
+  await a.sees("n0");
+  const since = a.client.position!;
+  a.client.send("n", { i: 1 });
+  await a.sees("n1");
+  const port = fixture.cluster.backplanes[0]!.port!;
+  port.cut();
+  const senders: Peer[] = [];
+  for (let i = 0; i < 9; i++) { // more than the relay holds
+    const peer = await join(relay!);
+    senders.push(peer);
+    await peer.send(`{"event":"long","__dict__":{"x":"${"x".repeat(1_000_000)}"}}\n`);
+  }
+  await until(() => relay!.clients.filter(({ eventsIn }) => eventsIn > 0).length === 10);
+  const b = await fixture.reader(0, []);
+  await b.client.subscribe(["n"], { since });
+  await b.sees("n1");
+  b.client.send("n", { i: 2 });
+  await pause(50);
+  assertEquals(b.seen, ["n1"]);
+  port.mend();
+  await b.sees("n2");
+  for (const peer of senders) peer.close();
+});
+
 Deno.test("Nothing is acknowledged before everything up to it is kept, whatever others send", async () => {
   await using fixture = await start(1, { history: { keep: ["kept"] } });
   const { stream } = fixture.cluster.hub;
