@@ -332,15 +332,22 @@ export class StreamLog implements KeptLog {
     return offset + 1 >= this.#tail.first ? null : this.#reading(this.#look());
   }
 
-  /** Waits for the events that the stream has now, for some seconds at most. */
+  /**
+   * Waits for the events that the stream has now, for some seconds at most. Whether a position is one of
+   * theirs is not known before.
+   */
   async #catchUp(): Promise<void> {
     const info = await this.#ask();
     if (!info) return;
-    const caught = this.whenHas(endOf(info.last));
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, MAX_WAIT_MS);
-    await Promise.race([caught, late.promise]);
-    clearTimeout(timer);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late.reject(new StreamError("lost", `the relay has not read it within ${MAX_WAIT_MS} ms`));
+    }, MAX_WAIT_MS);
+    try {
+      await Promise.race([this.whenHas(endOf(info.last)), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
     this.note(await this.#ask() ?? info);
   }
 

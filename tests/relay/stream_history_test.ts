@@ -155,6 +155,28 @@ Deno.test("A relay that lags waits for the events of a position that it does not
   assertEquals(b.seen, ["n2"]);
 });
 
+Deno.test("A relay that lags for long does not call a position ahead that the stream has", async () => {
+  await using fixture = await start();
+  const a = await fixture.reader(0, ["n"]);
+  const port = fixture.cluster.backplanes[1]!.port!;
+  port.isHeld = true;
+  a.client.send("n", { i: 1 });
+  await a.sees("n1");
+  const { epoch, offset } = a.client.position!;
+  await using peer = await join(fixture.cluster.relays[1]!);
+  const question = (since: object) =>
+    `${JSON.stringify({ control: "subscribe", events: ["n"], id: "s", since })}\n`;
+  await peer.send(question({ epoch, offset }));
+  await peer.sees('"close"');
+  assertMatch(peer.text, /^\{"control":"close","reason":"overloaded"/);
+  port.isHeld = false;
+  port.wake();
+  await using again = await join(fixture.cluster.relays[1]!);
+  await again.send(question({ epoch, offset: offset + 1 }));
+  await again.sees('"live"');
+  assertMatch(again.text, /"recovered":false,"reason":"ahead"/);
+});
+
 Deno.test("Receipts of kept events count the clients of all relays, once the event is kept", async () => {
   await using fixture = await start();
   const a = await fixture.reader(0, ["n"]);
