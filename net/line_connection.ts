@@ -551,6 +551,10 @@ export class LineConnection extends EbsocketConnection {
           `the peer did not finish a line within ${limits.lineTimeout} ms`,
         );
       case "stuck":
+        if (this.isOutOfCredit && !this.reading) {
+          this.#keepAlive!.stalledMs = 0; // What it reports is not read at the moment.
+          return;
+        }
         if (this.isOutOfCredit) {
           const ms = limits.writeTimeout;
           return this.closeSlow(`the peer made no room for events within ${ms} ms`);

@@ -405,6 +405,30 @@ Deno.test("Clients that only read come, and go on, while the senders of a relay 
   for (const peer of senders) peer.close();
 });
 
+Deno.test("A client is not called slow while its relay waits for the stream, and takes no report of it", async () => {
+  await using fixture = await start(1, { writeTimeout: 500 });
+  const [relay] = fixture.cluster.relays;
+  const a = await fixture.reader(0, ["n"]);
+  await a.client.send("n", { i: 0 }, { confirm: true });
+  await a.sees("n0");
+  const since = a.client.position!;
+  for (let i = 1; i <= 20; i++) a.client.send("n", { i });
+  await a.sees("n20");
+  const port = fixture.cluster.backplanes[0]!.port!;
+  port.cut();
+  await using peer = await join(relay!);
+  const subscribe = { control: "subscribe", events: ["n"], id: "s", since };
+  await peer.send(
+    `{"control":"hello","offsets":true,"window":200}\n${JSON.stringify(subscribe)}\n` +
+      '{"event":"own"}\n{"control":"read","bytes":200}\n', // The last two wait for the stream.
+  );
+  await peer.sees('"i":1}');
+  await pause(1500);
+  assert(!peer.text.includes('"close"'), peer.text);
+  port.mend();
+  await peer.sees('"i":6}');
+});
+
 Deno.test("Nothing is acknowledged before everything up to it is kept, whatever others send", async () => {
   await using fixture = await start(1, { history: { keep: ["kept"] } });
   const { stream } = fixture.cluster.hub;
