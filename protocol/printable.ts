@@ -34,8 +34,13 @@ export function escapeUnit(unit: string): string {
 
 /** Returns `text` in double quotes, printable, and cut after {@link MAX_QUOTE} characters. */
 export function quote(text: string): string {
+  return `"${shorten(text)}"`;
+}
+
+/** Returns a printable text of limited length. */
+function shorten(text: string): string {
   const cut = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}…` : text;
-  return `"${printable(cut.toWellFormed())}"`;
+  return printable(cut.toWellFormed());
 }
 
 /**
@@ -61,9 +66,7 @@ function inspectObject(value: object): string {
   const { name = "Object" } = value.constructor ?? {};
   const kind = name === "Object" || name === "Array" ? "" : `${name} `;
   try {
-    const json = JSON.stringify(value);
-    const cut = json.length > MAX_QUOTE ? `${json.slice(0, MAX_QUOTE)}…` : json;
-    return kind + printable(cut.toWellFormed());
+    return kind + shorten(JSON.stringify(value));
   } catch {
     return `[object ${name}]`; // a cycle, a bigint, or a toJSON() that throws
   }
