@@ -68,8 +68,9 @@ export class Outbox {
   readonly #isCall: (line: Uint8Array) => boolean;
   /** The name under which a server counts the lines of this outbox. */
   readonly #id = randomId(ID_PAIRS);
-  /** The number of attempts to connect. */
+  /** The number of attempts to connect, and of the last one that has succeeded. */
   #attempts = 0;
+  #last = 0;
   /** The number of lines sent over earlier connections, without those in doubt. */
   #sentBefore = 0;
   /** Whether the server counts the lines, and what it keeps. */
@@ -130,9 +131,10 @@ export class Outbox {
   /** Returns what this client says of its lines at another attempt to connect. */
   claim(): ProducerClaim {
     const settled = this.#sentBefore;
-    const { length } = this.#doubt;
-    const epoch = length > 0 && this.#history && { epoch: this.#history.epoch };
-    return { id: this.#id, sent: settled + length, settled, attempt: ++this.#attempts, ...epoch };
+    const sent = settled + this.#doubt.length;
+    const attempt = ++this.#attempts;
+    const epoch = this.#history?.epoch;
+    return { id: this.#id, sent, settled, attempt, last: this.#last, epoch };
   }
 
   /** The number of lines that servers have acknowledged. */
@@ -246,6 +248,7 @@ export class Outbox {
    */
   begin(connection: ClientConnection, producer?: ProducerAnswer): Uint8Array[] {
     this.#connection = connection;
+    this.#last = this.#attempts;
     this.#acknowledgedBefore = this.acknowledged;
     this.#hasAcks = this.#isCounted = false;
     this.#maxLineBytes = Infinity;
@@ -304,11 +307,12 @@ export class Outbox {
     const uncertain = this.lines.endConnection(this.#connection?.bytesHandedOff ?? 0);
     this.#connection = null;
     const mayRepeat = (line: Uint8Array) =>
-      !this.#connectionOnly.has(line) && !this.#withdrawn.has(line) && !this.#isCall(line);
+      this.#isCounted && !this.#connectionOnly.has(line) && !this.#withdrawn.has(line) &&
+      !this.#isCall(line);
     this.#sentBefore += this.#settledHere;
     if (this.#isCounted) this.#doubt = uncertain.map((line) => mayRepeat(line) ? line : null);
     else this.#sentBefore += uncertain.length;
-    const unconfirmed = this.#isCounted ? uncertain.filter((line) => !mayRepeat(line)) : uncertain;
+    const unconfirmed = uncertain.filter((line) => !mayRepeat(line));
     this.#keepWaiting((line) => !this.#withdrawn.has(line));
     if (!this.#isCounted || unconfirmed.length > 0) this.#failFlushes(ENDED);
     this.#releaseRoom();

@@ -39,8 +39,8 @@ export const CONNECTION_ENDED = `the connection has ended; ${UNCERTAIN}`;
 
 /** The error texts for queued lines that were dropped. */
 const DROP_WORDS: Readonly<Record<DropReason, string>> = {
-  "queue-full": "it was dropped, as too many events wait for a connection",
-  "line-too-long": "its line is longer than the server takes that there is now",
+  "queue-full": "too many events wait for a connection",
+  "line-too-long": "its line is longer than the server takes",
 };
 
 /**

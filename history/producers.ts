@@ -23,6 +23,16 @@ export interface ProducerCount {
   readonly faulted: number;
 }
 
+/** What a history knows that matters for all producers. */
+export interface HistoryKnowledge {
+  /** Whether it goes on with the epoch that the client names. */
+  readonly isContinued: boolean;
+  /** Whether that is the epoch of now. */
+  readonly isPresent: boolean;
+  /** Whether producers were forgotten that had sent events. */
+  readonly hasForgotten: boolean;
+}
+
 /** A producer. Its events are numbered from 1, over all its connections. */
 export class Producer {
   readonly id: string;
@@ -52,6 +62,28 @@ export class Producer {
   /** Notes that its last event was not kept as it should be. */
   fault(): void {
     this.faulted = Math.max(this.faulted, this.taken);
+  }
+
+  /**
+   * Answers its client, and takes over its numbers. The answer may be lost on its way, and the client
+   * ask again.
+   */
+  answer({ sent, settled }: ProducerClaim, known: HistoryKnowledge): ProducerAnswer {
+    const { taken, isKnown } = this;
+    this.isKnown = true;
+    if (taken > sent) this.fault(); // Two clients have this ID.
+    if (settled === sent) {
+      this.taken = sent;
+      this.isExact = true;
+      return { taken: sent, exact: true };
+    }
+    const canTell = known.isContinued && taken <= sent && this.faulted <= settled &&
+      (isKnown || !known.hasForgotten);
+    this.taken = canTell ? Math.max(taken, settled) : sent;
+    if (!isKnown) this.isExact = known.isPresent;
+    if (canTell) return { taken: this.taken, exact: this.isExact };
+    this.fault();
+    return { taken: null, exact: false };
   }
 }
 
@@ -87,36 +119,6 @@ export class Producers implements Iterable<Producer> {
     this.#others.delete(id);
     if (producer.isListed) this.#list(producer);
     return producer;
-  }
-
-  /**
-   * Answers the client of a producer, and takes over its numbers. The answer may be lost on its way, and
-   * the client ask again.
-   *
-   * @param isContinued Whether the log goes on with the epoch that the client names.
-   * @param isPresent Whether that is the epoch of now.
-   */
-  answer(
-    producer: Producer,
-    { sent, settled }: ProducerClaim,
-    isContinued: boolean,
-    isPresent: boolean,
-  ): ProducerAnswer {
-    const { taken, isKnown } = producer;
-    producer.isKnown = true;
-    if (taken > sent) producer.fault(); // Two clients have this ID.
-    if (settled === sent) {
-      producer.taken = sent;
-      producer.isExact = true;
-      return { taken: sent, exact: true };
-    }
-    const canTell = isContinued && taken <= sent && producer.faulted <= settled &&
-      (isKnown || !this.hasForgotten);
-    producer.taken = canTell ? Math.max(taken, settled) : sent;
-    if (!isKnown) producer.isExact = isPresent;
-    if (canTell) return { taken: producer.taken, exact: producer.isExact };
-    producer.fault();
-    return { taken: null, exact: false };
   }
 
   /** Notes that the client of a producer has left. */

@@ -141,17 +141,19 @@ export class StreamFollower {
    * Opens the stream, and starts to read.
    *
    * @param isFirst Whether no other relay is there.
-   * @param readsAll Whether to begin with the first message that is left.
+   * @param start Returns the message after which to begin.
    * @returns The state of the stream.
    * @throws {Error} If the stream cannot be used. The message says why.
    */
-  async open(isFirst: boolean, readsAll: boolean): Promise<StreamInfo> {
+  async open(isFirst: boolean, start: (info: StreamInfo) => Promise<number>): Promise<StreamInfo> {
     let info: StreamInfo;
+    let from: number | undefined;
     for (let attempt = 1;; attempt++) {
       try {
         info = await this.#openStream();
         if (info.fault !== null) throw new StreamError("refused", info.fault);
-        await this.#agree(info, isFirst, readsAll);
+        from ??= await start(info);
+        await this.#agree(info, isFirst, from);
         break;
       } catch (error) {
         // Another relay may come at the same time.
@@ -178,7 +180,7 @@ export class StreamFollower {
   }
 
   /** Agrees on the epoch, and on the message with which to go on. */
-  async #agree(info: StreamInfo, isFirst: boolean, readsAll = false): Promise<void> {
+  async #agree(info: StreamInfo, isFirst: boolean, from = 0): Promise<void> {
     const isNew = this.#created === "";
     const found = await this.#findEpoch(info, isNew && !isFirst);
     const common = isNew ? 0 : await this.#commonWith(info);
@@ -204,7 +206,7 @@ export class StreamFollower {
       const seq = await this.#port.publish(EPOCH_WRITER, data, expected);
       next = { epoch, before, seq, server };
     }
-    this.#adopt(next!, info, common, readsAll);
+    this.#adopt(next!, info, common, from);
     const own = await this.#port.lastOf(this.#id);
     const present = await this.#port.info() ?? info;
     this.#log.note(present);
@@ -269,7 +271,7 @@ export class StreamFollower {
     { epoch, before, seq }: Epoch,
     info: StreamInfo,
     common: number,
-    readsAll: boolean,
+    from: number,
   ): void {
     const isNew = this.#created === "";
     const isOther = epoch !== this.#log.epoch;
@@ -281,7 +283,7 @@ export class StreamFollower {
     this.#serverId = this.#port.serverId;
     this.#epochSeq = seq;
     let isLoss = false;
-    if (isNew) this.#restart(readsAll ? info.first - 1 : info.last);
+    if (isNew) this.#restart(Math.max(from, info.first - 1));
     else if (endOf(this.#seq) > limit) {
       this.#sink.onRewind();
       this.#untaken = 0;

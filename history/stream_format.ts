@@ -6,8 +6,9 @@
  *     {"event":"a","__dict__":{}}
  *     {"event":"b","__dict__":{}}
  *
- * `{"control":"epoch",…}` begins an epoch, and `{"control":"values",…}` precedes the last events of names
- * that the stream is about to drop elsewhere.
+ * `{"control":"epoch",…}` begins an epoch. `{"control":"values",…}` precedes the last events of names
+ * that the stream is about to drop elsewhere, and `{"control":"producers",…}` does the same for what
+ * blocks say about producers.
  *
  * The decoder trusts no message, since a stranger may have written it. All relays come to the same
  * result, so that they give the same offsets to the same events.
@@ -20,6 +21,7 @@ import { CR, LF } from "../protocol/ascii.ts";
 import { readNumber } from "../protocol/envelope.ts";
 import type { HistoryPosition } from "../protocol/history.ts";
 import { isName } from "../protocol/names.ts";
+import { isProducerId } from "../protocol/producer.ts";
 import { decoder, encoder } from "../protocol/utf8.ts";
 import {
   type EnvelopeKey,
@@ -33,6 +35,7 @@ import {
 } from "../protocol/validator.ts";
 import { addedLength, STAMPED } from "./extract.ts";
 import type { LastValue } from "./last_values.ts";
+import type { ProducerNotes, TableEntry, TableSnapshot } from "./producer_table.ts";
 import { stamp, unstamp } from "./stamped_lines.ts";
 import type { StreamMessage } from "./stream_port.ts";
 
@@ -44,6 +47,9 @@ export const EPOCH_WRITER = "epoch";
 
 /** The writer of the messages that repeat the last events of names. */
 export const VALUES_WRITER = "values";
+
+/** The writer of the messages that repeat what is known of producers. */
+export const PRODUCERS_WRITER = "producers";
 
 /** Number of earlier epochs that a message knows. */
 const MAX_EPOCHS = 64;
@@ -60,9 +66,11 @@ const validator = new LineValidator(MAX_MAX_DEPTH);
 export type QueueShare = readonly [event: number, queue: string, relay: string];
 
 /** The head of a block of events. */
-export interface StreamBlockHead {
+export interface StreamBlockHead extends ProducerNotes {
   /** The number of the block among those of its relay, from 1. */
   readonly number: number;
+  /** Another relay that has written it in the name of its relay, to disown that. */
+  readonly by?: string | undefined;
   /** The number of events. */
   readonly events: number;
   /** The mark on the links of the relay up to which other events come first. */
@@ -93,6 +101,15 @@ export type StreamItem =
     /** The last events of names, which the stream is about to drop elsewhere. */
     readonly kind: "values";
     readonly values: readonly LastValue[];
+  }
+  | {
+    /** A part of what is known of producers. */
+    readonly kind: "producers";
+    readonly table: TableSnapshot;
+    /** The message up to which it is complete. */
+    readonly seq: number;
+    /** The sequence numbers of the parts before, in the last one. */
+    readonly parts: readonly number[];
   };
 
 /** Returns the offset of an event of a message, by its number. The last one has the same in any. */
@@ -130,6 +147,33 @@ export function encodeValues(values: readonly LastValue[]): Uint8Array {
   return concat([head, ...values.map(stamp)]);
 }
 
+/**
+ * Returns a message with a part of what is known of producers.
+ *
+ * @param table The part.
+ * @param seq The message up to which it is complete.
+ * @param parts The sequence numbers of the parts before, for the last one.
+ */
+export function encodeProducers(
+  { epoch, hasForgotten, entries }: TableSnapshot,
+  seq: number,
+  parts: readonly number[],
+): Uint8Array {
+  const rows = entries.map((entry) => [
+    entry.id,
+    entry.attempt,
+    entry.owner,
+    entry.ownerAttempt,
+    entry.next,
+    entry.releasedAttempt,
+    entry.taken,
+    entry.faulted,
+    entry.isExact,
+    entry.isKnown,
+  ]);
+  return encodeLine({ control: "producers", epoch, seq, hasForgotten, parts, rows });
+}
+
 function encodeLine(members: object): Uint8Array {
   return encoder.encode(`${JSON.stringify(members)}\n`);
 }
@@ -152,6 +196,7 @@ export function decodeStreamMessage({ writer, data }: StreamMessage): StreamItem
   if (writer === EPOCH_WRITER) return decodeEpoch(members);
   const lines = data.subarray(end + 1);
   if (writer === VALUES_WRITER) return decodeValues(members, lines);
+  if (writer === PRODUCERS_WRITER) return decodeProducers(members);
   const head = decodeHead(members);
   if (!head) return null;
   return countEvents(lines, UNKEPT_KEYS) === head.events ? { kind: "block", head, lines } : null;
@@ -161,6 +206,40 @@ function decodeValues({ control, events }: Record<string, unknown>, lines: Uint8
   if (control !== "values" || !isCount(events)) return null;
   if (countEvents(lines, UNSTAMPED_KEYS, true) !== events) return null;
   return { kind: "values" as const, values: [...unstamp(lines, 0, lines.length)] };
+}
+
+function decodeProducers(members: Record<string, unknown>): StreamItem | null {
+  const { control, epoch, seq, hasForgotten, parts, rows } = members;
+  if (control !== "producers" || typeof epoch !== "string" || !isCount(seq)) return null;
+  if (!Array.isArray(parts) || !parts.every(isCount)) return null;
+  if (!Array.isArray(rows)) return null;
+  const entries = rows.map(toEntry).filter((entry) => entry !== null);
+  if (entries.length < rows.length) return null;
+  const table = { epoch, hasForgotten: hasForgotten === true, entries };
+  return { kind: "producers", table, seq, parts };
+}
+
+function toEntry(row: unknown): TableEntry | null {
+  if (!Array.isArray(row)) return null;
+  const [id, attempt, owner, ownerAttempt, next, releasedAttempt, taken, faulted] = row;
+  const numbers = [attempt, ownerAttempt, releasedAttempt, taken, faulted];
+  const isRelay = (value: unknown) => value === null || typeof value === "string";
+  if (!isProducerId(id) || !numbers.every(isCount) || !isRelay(owner) || !isRelay(next)) {
+    return null;
+  }
+  const [isExact, isKnown] = row.slice(8).map((value) => value === true);
+  return {
+    id,
+    attempt,
+    owner,
+    ownerAttempt,
+    next,
+    taken,
+    faulted,
+    isExact: isExact!,
+    releasedAttempt,
+    isKnown: isKnown!,
+  };
 }
 
 function parse(line: Uint8Array): Record<string, unknown> {
@@ -188,7 +267,7 @@ function isCommon(value: unknown): value is HistoryPosition {
 }
 
 function decodeHead(members: Record<string, unknown>): StreamBlockHead | null {
-  const { control, number, events, mark, queues, asks } = members;
+  const { control, number, by, events, mark, queues, asks } = members;
   if (control !== "block" || !isCount(number) || !isCount(events) || events > MAX_EVENTS) {
     return null;
   }
@@ -201,7 +280,23 @@ function decodeHead(members: Record<string, unknown>): StreamBlockHead | null {
     isOfEvent(value) && value.length === 2 && isCount(value[1]);
   if (queues !== undefined && !(Array.isArray(queues) && queues.every(isShare))) return null;
   if (asks !== undefined && !(Array.isArray(asks) && asks.every(isAsk))) return null;
-  return { number, events, mark, queues, asks };
+  if (by !== undefined && typeof by !== "string") return null;
+  const notes = decodeNotes(members);
+  return notes && { number, by, events, mark, queues, asks, ...notes };
+}
+
+function decodeNotes({ disowns, ...lists }: Record<string, unknown>): ProducerNotes | null {
+  const { claims, counts, releases, declines } = lists;
+  const isList = (value: unknown, length: number) =>
+    value === undefined || Array.isArray(value) &&
+      value.every((each) =>
+        Array.isArray(each) && each.length === length && isProducerId(each[0]) &&
+        each.slice(1).every(isCount)
+      );
+  if (!isList(claims, 2) || !isList(counts, 3) || !isList(releases, 5)) return null;
+  if (!isList(declines, 2)) return null;
+  const isDisowned = disowns === true || undefined;
+  return { disowns: isDisowned, claims, counts, releases, declines } as ProducerNotes;
 }
 
 /** Returns the number of events, or -1 if anything else is among the lines. */

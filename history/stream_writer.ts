@@ -16,7 +16,18 @@
  * @module
  */
 
-import { byteLength } from "../protocol/utf8.ts";
+import { byteLength, NOTHING } from "../protocol/utf8.ts";
+import {
+  type BlockNotes,
+  type Claim,
+  type Decline,
+  hasNotes,
+  NO_NOTES,
+  noteBytes,
+  PendingNotes,
+  type Release,
+  rowBytes,
+} from "./block_notes.ts";
 import { encodeStreamBlock, MAX_EVENTS, type QueueShare } from "./stream_format.ts";
 import { StreamError, type StreamPort } from "./stream_port.ts";
 
@@ -38,6 +49,13 @@ const MAX_ABSENT_MS = 30_000;
 /** Interval between attempts that are refused, in milliseconds. */
 const RETRY_MS = 250;
 
+/** A producer whose events are counted in the blocks. */
+export interface CountedProducer {
+  readonly id: string;
+  /** The number of its last event that was not kept as it should be, or 0. */
+  readonly faulted: number;
+}
+
 /** Events of one client in a row, which wait until the stream has them. */
 export interface Unkept {
   /** The events as whole lines. */
@@ -47,17 +65,32 @@ export interface Unkept {
   readonly queues?: readonly (readonly [queue: string, relay: string])[] | undefined;
   /** Of a single event, the number under which its receivers are counted. */
   readonly ask?: number | undefined;
+  /** The producer that has sent them, and the number of the last one, if they are counted. */
+  readonly producer?: CountedProducer | null;
+  readonly taken?: number;
 }
 
 /** A block on its way. */
 interface Outgoing<E> {
   readonly number: number;
-  readonly entries: E[];
-  readonly message: Uint8Array;
-  readonly bytes: number;
+  readonly mark: number | undefined;
+  entries: E[];
+  notes: BlockNotes;
+  message: Uint8Array;
+  bytes: number;
   state: "waiting" | "unknown" | "stored";
   /** Whether an earlier attempt may have stored it after all. */
   isDoubtful: boolean;
+}
+
+/** What {@link StreamWriter.start} has to give up. */
+export interface Lost<E> {
+  /** Events of which it is not known whether the stream has had them. */
+  readonly entries: E[];
+  /** Whether the same is so for what was noted about producers. */
+  readonly hasNotes: boolean;
+  /** Events of producers that this relay has lost. The stream has not had them. */
+  readonly dropped: E[];
 }
 
 /** Who is told what becomes of the events. */
@@ -80,8 +113,9 @@ export class StreamWriter<E extends Unkept> {
   readonly #port: Pick<StreamPort, "publish" | "maxMessageBytes">;
   readonly #id: string;
   readonly #sink: WriterSink<E>;
-  /** Events that are in no block yet. */
+  /** Events that are in no block yet, and notes. */
   #entries: E[] = [];
+  readonly #notes = new PendingNotes();
   /** Blocks that have not come back, in their order. */
   #blocks: Outgoing<E>[] = [];
   /** Bytes of both. */
@@ -96,6 +130,7 @@ export class StreamWriter<E extends Unkept> {
   #isClosed = false;
   #refusedSince: number | null = null;
   #room: PromiseWithResolvers<void> | null = null;
+  #done: PromiseWithResolvers<void> | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -115,7 +150,7 @@ export class StreamWriter<E extends Unkept> {
 
   /** Whether nothing waits. */
   get isDone(): boolean {
-    return this.#entries.length === 0 && this.#blocks.length === 0;
+    return this.#entries.length === 0 && this.#blocks.length === 0 && this.#notes.isEmpty;
   }
 
   /** Whether senders should wait for {@link whenRoom}. */
@@ -129,11 +164,71 @@ export class StreamWriter<E extends Unkept> {
     return this.#room.promise;
   }
 
+  /** Resolves when nothing waits. */
+  whenDone(): Promise<void> {
+    if (this.isDone) return Promise.resolve();
+    this.#done ??= Promise.withResolvers();
+    return this.#done.promise;
+  }
+
   /** Adds events. */
   add(entry: E): void {
     this.#entries.push(entry);
     this.#bytes += entry.lines.length;
+    this.#goOn();
+  }
+
+  /** Notes that this relay wants to own a producer. */
+  claim(...claim: Claim): void {
+    this.#notes.claims.push(claim);
+    this.#goOn();
+  }
+
+  /** Notes that this relay does not own a producer any more. */
+  release(...release: Release): void {
+    this.#notes.releases.push(release);
+    this.#goOn();
+  }
+
+  /** Notes the same of one of which it has taken nothing. */
+  decline(...decline: Decline): void {
+    this.#notes.declines.push(decline);
+    this.#goOn();
+  }
+
+  /**
+   * Notes that this relay owns no producer any more. Takes back their events, unless the stream may have
+   * them.
+   *
+   * @param isLoss Whether the stream has lost messages, and perhaps those with which it came to own them.
+   */
+  disown(isLoss = false): E[] {
+    const isUnsent = ({ state, isDoubtful }: Outgoing<E>) =>
+      state === "waiting" && (isLoss || !isDoubtful);
+    for (const block of this.#blocks.filter(isUnsent)) block.notes = NO_NOTES;
+    this.#notes.clear();
+    this.#notes.disowns = true;
+    const dropped = this.#dropCounted(isUnsent);
+    this.#goOn();
+    return dropped;
+  }
+
+  #goOn(): void {
     if (this.#isReady && !this.#isRunning) this.#run();
+  }
+
+  /** Takes back the events of producers, also those in blocks that the stream will not have. */
+  #dropCounted(isOurs: (block: Outgoing<E>) => boolean): E[] {
+    const dropped: E[] = [];
+    const isOther = (entry: E) => !entry.producer || (dropped.push(entry), false);
+    for (const block of this.#blocks.filter(isOurs)) {
+      block.entries = block.entries.filter(isOther);
+      this.#encode(block);
+    }
+    this.#entries = this.#entries.filter(isOther);
+    for (const { lines } of dropped) this.#bytes -= lines.length;
+    if (!this.isFull) this.#relieve();
+    return dropped;
   }
 
   /**
@@ -142,25 +237,28 @@ export class StreamWriter<E extends Unkept> {
    * @param last Its sequence number, or 0.
    * @param number Its number, or 0.
    * @param isKnown Whether blocks after it are certainly not in the stream.
-   * @returns The events of which it is not known whether the stream has had them.
+   * @param isDisowned Whether this relay has lost the producers of all events that are not there.
    */
-  start(last: number, number: number, isKnown: boolean): E[] {
-    const lost: E[] = [];
+  start(last: number, number: number, isKnown: boolean, isDisowned = false): Lost<E> {
+    const lost: Lost<E> & { hasNotes: boolean } = { entries: [], hasNotes: false, dropped: [] };
     this.#round++;
     this.#last = last;
     this.#blocks = this.#blocks.filter((block) => {
       const isOpen = block.state !== "waiting" && block.number > number;
       if (block.number <= number) block.state = "stored";
       else if (isKnown || !isOpen) {
+        block.isDoubtful ||= block.state === "unknown";
         block.state = "waiting";
-        block.isDoubtful ||= isOpen;
       } else {
-        lost.push(...block.entries);
+        lost.entries.push(...block.entries);
+        lost.hasNotes ||= hasNotes(block.notes) || block.entries.some(({ producer }) => producer);
         this.#bytes -= block.bytes;
         return false;
       }
       return true;
     });
+    // No earlier attempt to store them can succeed any more.
+    if (isDisowned) lost.dropped.push(...this.#dropCounted(({ state }) => state === "waiting"));
     if (!this.isFull) this.#relieve();
     this.#isReady = true;
     this.#run();
@@ -190,9 +288,10 @@ export class StreamWriter<E extends Unkept> {
     this.#refusedSince = null;
   }
 
-  /** Takes back all events that the stream does not have. */
+  /** Takes back all events that the stream does not have, and drops claims. */
   takeBack(): E[] {
     const entries = [...this.#blocks.flatMap((block) => block.entries), ...this.#entries];
+    this.#notes.takeBack(this.#blocks.map(({ notes }) => notes));
     this.#number = (this.#blocks[0]?.number ?? this.#number + 1) - 1;
     this.#blocks = [];
     this.#entries = [];
@@ -216,6 +315,7 @@ export class StreamWriter<E extends Unkept> {
     this.#blocks.shift();
     this.#bytes -= block.bytes;
     if (!this.isFull) this.#relieve();
+    if (this.isDone) this.#done?.resolve();
     return block.entries;
   }
 
@@ -237,22 +337,23 @@ export class StreamWriter<E extends Unkept> {
 
   /** Returns a block of the events that wait, or `null` if none do. */
   #nextBlock(): Outgoing<E> | null {
-    if (this.#entries.length === 0 && !this.isBroken) return null;
+    if (this.#entries.length === 0 && this.#notes.isEmpty && !this.isBroken) return null;
     const maxBytes = Math.min(BLOCK_BYTES, this.#port.maxMessageBytes - MAX_HEAD_BYTES);
-    const queues: QueueShare[] = [];
-    const asks: [number, number][] = [];
+    const notes = this.#notes.next();
+    const producers = new Set<CountedProducer>();
     let events = 0;
     let bytes = 0;
-    let headBytes = 0;
+    let headBytes = noteBytes(notes);
     let count = 0;
     for (const entry of this.#entries) {
+      const { producer } = entry;
       const size = entry.lines.length;
-      const extra = headBytesOf(entry);
+      const isNew = producer && !producers.has(producer);
+      const extra = headBytesOf(entry) + (isNew ? rowBytes(producer.id) : 0);
       const isTooMuch = events + entry.events > MAX_EVENTS || bytes + size > maxBytes ||
         headBytes + extra > MAX_HEAD_BYTES - 512;
       if (count > 0 && isTooMuch) break;
-      for (const [queue, relay] of entry.queues ?? []) queues.push([events, queue, relay]);
-      if (entry.ask !== undefined) asks.push([events, entry.ask]);
+      if (isNew) producers.add(producer);
       events += entry.events;
       bytes += size;
       headBytes += extra;
@@ -261,18 +362,51 @@ export class StreamWriter<E extends Unkept> {
     const entries = this.#entries.splice(0, count);
     const number = ++this.#number;
     const mark = this.#sink.mark(entries);
+    const block: Outgoing<E> = {
+      number,
+      mark,
+      entries,
+      notes,
+      bytes,
+      message: NOTHING,
+      state: "waiting",
+      isDoubtful: false,
+    };
+    this.#encode(block);
+    this.#blocks.push(block);
+    return block;
+  }
+
+  /** Makes the message of a block. */
+  #encode(block: Outgoing<E>): void {
+    const { number, mark, entries, notes } = block;
+    const { disowns, claims, releases, declines } = notes;
+    const queues: QueueShare[] = [];
+    const asks: [number, number][] = [];
+    const counts = new Map<CountedProducer, number>();
+    let events = 0;
+    for (const entry of entries) {
+      for (const [queue, relay] of entry.queues ?? []) queues.push([events, queue, relay]);
+      if (entry.ask !== undefined) asks.push([events, entry.ask]);
+      if (entry.producer) counts.set(entry.producer, entry.taken!);
+      events += entry.events;
+    }
     const head = {
       number,
       events,
       mark,
-      queues: queues.length > 0 ? queues : undefined,
-      asks: asks.length > 0 ? asks : undefined,
+      queues: orNone(queues),
+      asks: orNone(asks),
+      disowns: disowns || undefined,
+      claims: orNone(claims),
+      counts: orNone(
+        Array.from(counts, ([{ id, faulted }, taken]) => [id, taken, faulted] as const),
+      ),
+      releases: orNone(releases),
+      declines: orNone(declines),
     };
-    const message = encodeStreamBlock(head, entries.map(({ lines }) => lines));
-    const state = "waiting";
-    const block: Outgoing<E> = { number, entries, message, bytes, state, isDoubtful: false };
-    this.#blocks.push(block);
-    return block;
+    block.message = encodeStreamBlock(head, entries.map(({ lines }) => lines));
+    block.bytes = entries.reduce((sum, { lines }) => sum + lines.length, 0);
   }
 
   /** Returns whether to go on at once. */
@@ -318,6 +452,10 @@ export class StreamWriter<E extends Unkept> {
     clearTimeout(this.#retry);
     this.#relieve();
   }
+}
+
+function orNone<T>(rows: readonly T[]): readonly T[] | undefined {
+  return rows.length > 0 ? rows : undefined;
 }
 
 /** Returns about how many bytes an event adds to the first line of its block. */

@@ -12,6 +12,14 @@ import { byteLength } from "./utf8.ts";
 /** The longest ID of a producer, in bytes. */
 const MAX_ID_BYTES = 64;
 
+/** The greatest number that a client may begin with, so that none of its events has one that is not safe. */
+const MAX_COUNT = 2 ** 52;
+
+/** Returns whether a value can be the ID of a producer. */
+export function isProducerId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && byteLength(value) <= MAX_ID_BYTES;
+}
+
 /** What a client says of itself as a producer in its `hello`. */
 export interface ProducerClaim {
   /** The ID of the producer, which no other client has. */
@@ -22,8 +30,10 @@ export interface ProducerClaim {
   readonly settled: number;
   /** The number of its attempt to connect, from 1. Each has a greater one than those before. */
   readonly attempt: number;
-  /** The epoch of the history of the relay to which it has sent those in doubt, if there are any. */
-  readonly epoch?: string;
+  /** The number of the attempt with which it was connected last, or 0. */
+  readonly last: number;
+  /** The epoch of the history of the relay with which it was connected last, if that had one. */
+  readonly epoch?: string | undefined;
 }
 
 /** What a relay says of a producer in its `welcome`. */
@@ -42,10 +52,12 @@ export interface ProducerAnswer {
 
 /** Returns the claim in a `hello`, or `null`. */
 export function decodeProducerClaim(value: unknown): ProducerClaim | null {
-  const { id, sent, settled, attempt, epoch } = Object(value) as Record<string, unknown>;
-  if (typeof id !== "string" || id === "" || byteLength(id) > MAX_ID_BYTES) return null;
-  if (!isCount(sent) || !isCount(settled) || settled > sent || !isCount(attempt)) return null;
-  return { id, sent, settled, attempt, ...(typeof epoch === "string" && { epoch }) };
+  const { id, sent, settled, attempt, last, epoch } = Object(value) as Record<string, unknown>;
+  const isNumber = (value: unknown) => isCount(value) && value <= MAX_COUNT;
+  if (!isProducerId(id) || ![sent, settled, attempt, last].every(isNumber)) return null;
+  const claim = { id, sent, settled, attempt, last } as ProducerClaim;
+  if (claim.settled > claim.sent || claim.last >= claim.attempt) return null;
+  return { ...claim, ...(typeof epoch === "string" && { epoch }) };
 }
 
 /** Returns the answer in a `welcome`, or `null`. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { StreamItem } from "../history/stream_format.ts";
+import type { StreamBlockHead, StreamItem } from "../history/stream_format.ts";
 import type { StreamMessage } from "../history/stream_port.ts";
 import type { Duplex } from "../net/connection.ts";
 import { encoder, NOTHING } from "../protocol/utf8.ts";
@@ -20,8 +20,8 @@ export interface Arrival {
   readonly message: StreamMessage;
   readonly item: StreamItem | null;
   readonly missing: number | null;
-  /** The offset of its first event, if its events are not passed on. */
-  readonly dropped?: number;
+  /** The head of a block whose events are not passed on. */
+  readonly skipped?: StreamBlockHead;
 }
 
 /** The messages as a stream of lines. */

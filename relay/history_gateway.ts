@@ -8,7 +8,6 @@
 import type { LastValues } from "../history/last_values.ts";
 import type { KeptLog } from "../history/log.ts";
 import type { HistoryRules } from "../history/options.ts";
-import type { Producer, Producers } from "../history/producers.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import { unrefTimer } from "../net/platform.ts";
 import type { Hello, Refusal, SubscriptionRequest } from "../protocol/control.ts";
@@ -21,13 +20,13 @@ import {
   type ReplayRequest,
 } from "../protocol/history.ts";
 import { NO_QUEUE } from "../protocol/names.ts";
-import type { ProducerAnswer, ProducerClaim } from "../protocol/producer.ts";
 import type { HistoryStats } from "../protocol/report.ts";
 import { TextMap } from "../protocol/text_map.ts";
 import { CatchUp } from "./catch_up.ts";
 import type { HistoryPort } from "./control_handler.ts";
 import type { HistoryRouting, Keeper } from "./history_router.ts";
 import { PastRead } from "./past_read.ts";
+import type { CountedAnswer, CounterSink, ProducerCounter } from "./producer_counter.ts";
 import { type Replay, type Wish, wishFrom } from "./replay.ts";
 import { ReplayScheduler } from "./replay_scheduler.ts";
 import { ReplaySource } from "./replay_source.ts";
@@ -93,8 +92,7 @@ export interface HistoryParts {
   readonly maxPendingBytes: number;
   /** The last events of names so far. */
   readonly lastValues: LastValues;
-  /** The producers so far, or `null` if they are not counted. */
-  readonly producers: Producers | null;
+  readonly producers: ProducerCounter;
   /** Called when a part of the log is complete. What is needed of older parts must be saved then. */
   readonly onSegment: () => Promise<void>;
   /** Called before events are kept again. The last events of names that are lost are forgotten then. */
@@ -102,15 +100,13 @@ export interface HistoryParts {
 }
 
 /** The relay, as its history sees it. */
-export interface HistorySink {
+export interface HistorySink extends CounterSink {
   /** Called when the history is kept up to an offset. */
   onKept(offset: number): void;
   /** Called when events cannot be kept any more, with the reason. */
   onHistoryFault(fault: string): void;
   /** Called when events are kept again. Those that came meanwhile are not. */
   onHistoryMended(): void;
-  /** Called with the earlier one of two connections of a client. Nothing more is taken from it. */
-  onReplaced(client: LineConnection): void;
 }
 
 /** The history of one relay. */
@@ -124,21 +120,17 @@ export class HistoryGateway implements HistoryPort {
   readonly #source: ReplaySource;
   readonly #scheduler: ReplayScheduler;
   readonly #readers = new Map<LineConnection, Reader>();
-  readonly #producers: Producers | null;
-  /** The client of each producer. It may have left, and still have events to be taken. */
-  readonly #owners = new Map<Producer, Client>();
-  /** Clients that wait for what they have sent over an earlier connection to be kept. */
-  #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
+  readonly #producers: ProducerCounter;
   readonly #timer: ReturnType<typeof setInterval>;
   #checks = 0;
 
   /** Creates a gateway, whose timer runs until {@link stop}. */
   constructor(parts: HistoryParts, sink: HistorySink) {
     const { router, log, routing, rules, echo, maxPendingBytes, onSegment, onReopen } = parts;
-    const { lastValues, producers } = parts;
+    const { lastValues } = parts;
     this.#router = router;
     this.#sink = sink;
-    this.#producers = producers;
+    this.#producers = parts.producers;
     this.#keeper = {
       log,
       lastValues,
@@ -156,9 +148,8 @@ export class HistoryGateway implements HistoryPort {
       onSegment,
       onReopen,
       onBroken: (fault) => {
-        producers?.fail(log.synced);
         this.routing.release(Infinity);
-        this.#answerUpTo(Infinity);
+        this.#producers.fail();
         onFault(fault);
       },
       onMended: () => this.#onMended(),
@@ -168,7 +159,7 @@ export class HistoryGateway implements HistoryPort {
   #onKept(): void {
     const { synced } = this.routing;
     this.routing.kept(synced);
-    this.#answerUpTo(synced);
+    this.#producers.kept(synced);
     this.#sink.onKept(synced);
   }
 
@@ -197,9 +188,9 @@ export class HistoryGateway implements HistoryPort {
     }
   }
 
-  /** The offset up to which events have to be kept before they are acknowledged, or `null`. */
-  get unkept(): number | null {
-    return this.routing.unkept;
+  /** Returns how far events have to be kept before those of a client are acknowledged, or `null`. */
+  unkeptOf(source: Client): number | null {
+    return this.routing.unkeptOf(source);
   }
 
   /**
@@ -223,60 +214,18 @@ export class HistoryGateway implements HistoryPort {
   }
 
   /**
-   * Notes what a client asks for in its `hello`. Returns what its `welcome` says, at once or when all
-   * events are kept that it has sent over an earlier connection, which ends.
+   * Notes what a client asks for in its `hello`. Returns what its `welcome` says, at once or when it is
+   * known what has become of the events of its earlier connections.
    */
   greet(client: Client, hello: Hello): Greeting | Promise<Greeting | undefined> | undefined {
     const { producer: claim } = hello;
-    const producers = this.#producers;
-    if (!claim || !producers) return { history: this.#termsFor(client, hello) };
-    const producer = this.#claim(client, producers, claim);
-    if (!producer) return undefined;
-    const answer = () => {
-      if (!client.recipient.open) return undefined;
-      const history = this.#termsFor(client, hello);
-      return { history, producer: this.#answer(producers, producer, claim) };
+    if (!claim) return { history: this.#termsFor(client, hello) };
+    const greetWith = (producer: CountedAnswer) => {
+      if (producer === null || !client.recipient.open) return undefined;
+      return { history: this.#termsFor(client, hello), ...(producer && { producer }) };
     };
-    const { offset } = producer;
-    if (offset <= this.#keeper.log.synced) return answer();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ offset, resolve });
-    return promise.then(answer);
-  }
-
-  /**
-   * Returns the producer that a client says to be. Nothing more is taken from its earlier connection.
-   * Returns `null` if this one is the earlier one, whose `hello` has taken long.
-   */
-  #claim(client: Client, producers: Producers, claim: ProducerClaim): Producer | null {
-    const producer = producers.connect(claim);
-    if (!producer) {
-      this.#sink.onReplaced(client.recipient);
-      return null;
-    }
-    const before = this.#owners.get(producer);
-    if (before) {
-      this.routing.setProducer(before, null);
-      this.#sink.onReplaced(before.recipient);
-    }
-    this.#owners.set(producer, client);
-    this.routing.setProducer(client, producer);
-    return producer;
-  }
-
-  #answer(producers: Producers, producer: Producer, claim: ProducerClaim): ProducerAnswer {
-    const { log } = this.#keeper;
-    const { epoch = "" } = claim;
-    const isContinued = log.throughOf(epoch) !== undefined;
-    return producers.answer(producer, claim, isContinued, epoch === log.epoch);
-  }
-
-  /** Answers the clients that have waited for the events up to an offset. */
-  #answerUpTo(offset: number): void {
-    if (this.#waiting.length === 0) return;
-    const due = this.#waiting.filter((each) => each.offset <= offset);
-    this.#waiting = this.#waiting.filter((each) => each.offset > offset);
-    for (const { resolve } of due) resolve();
+    const answer = this.#producers.greet(client, claim);
+    return answer instanceof Promise ? answer.then(greetWith) : greetWith(answer);
   }
 
   #termsFor(client: Client, { offsets }: Hello): HistoryTerms {
@@ -300,11 +249,7 @@ export class HistoryGateway implements HistoryPort {
 
   /** Forgets the producer of a client that has left, and of which no event is to be taken any more. */
   forgetProducer(client: Client): void {
-    const producer = this.routing.producerOf(client);
-    if (!producer) return;
-    this.routing.setProducer(client, null);
-    this.#owners.delete(producer);
-    this.#producers?.disconnect(producer);
+    this.#producers.forget(client);
   }
 
   /** The position of the last event. */
@@ -333,7 +278,7 @@ export class HistoryGateway implements HistoryPort {
       names: lastValues.size,
       namesRefused: lastValues.refused,
       catchingUp,
-      producers: this.#producers?.size ?? 0,
+      producers: this.#producers.size,
     };
   }
 

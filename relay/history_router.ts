@@ -50,8 +50,11 @@ NOT_KEPT.isIncomplete = true;
 export interface HistoryRouting extends Routing<LineConnection> {
   /** How far events are kept. */
   readonly synced: number;
-  /** How far events have to be kept before those so far are acknowledged, or `null`. */
-  readonly unkept: number | null;
+  /**
+   * Returns how far events have to be kept before those of a client so far are acknowledged, or `null`.
+   * `Infinity` if that is not known yet.
+   */
+  unkeptOf(source: Client): number | null;
   /** Sets who is told. */
   watch(sink: LogSink): void;
   /** Adds the gathered events to the log. Must be called before it is read. */
@@ -69,10 +72,6 @@ export interface HistoryRouting extends Routing<LineConnection> {
   whenPassed(source?: Client): Promise<void> | null;
   /** Returns a promise that resolves when senders need not wait any more, or `null`. */
   whenRoom(): Promise<void> | null;
-  /** Counts the events of a client as those of a producer, or no longer. */
-  setProducer(client: Client, producer: Producer | null): void;
-  /** Returns the producer whose events are those of a client, if it has one. */
-  producerOf(client: Client): Producer | undefined;
 }
 
 /** Passes the events of clients on, and keeps them. */
@@ -127,7 +126,7 @@ export class HistoryRouter implements HistoryRouting {
     return this.#keeper.log.synced;
   }
 
-  get unkept(): number | null {
+  unkeptOf(): number | null {
     const { isBroken, added, synced } = this.#keeper.log;
     if (isBroken) return Infinity;
     return added > synced ? added : null;
@@ -142,6 +141,7 @@ export class HistoryRouter implements HistoryRouting {
     this.#keeper.log.watch(sink);
   }
 
+  /** Counts the events of a client as those of a producer, or no longer. */
   setProducer(client: Client, producer: Producer | null): void {
     if (producer) this.#producers.set(client, producer);
     else this.#producers.delete(client);
@@ -150,6 +150,7 @@ export class HistoryRouter implements HistoryRouting {
     this.#producer = producer;
   }
 
+  /** Returns the producer whose events are those of a client, if it has one. */
   producerOf(client: Client): Producer | undefined {
     return this.#producers.get(client);
   }

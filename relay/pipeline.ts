@@ -94,8 +94,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
   readonly #clients = new Set<LineConnection>();
   /** The subscriber of each client. A client that has left may still have a block to relay. */
   readonly #subscribers = new WeakMap<LineConnection, Subscriber<LineConnection>>();
-  /** The earlier connections of clients that have connected again. */
-  readonly #replaced = new WeakSet<LineConnection>();
+  /** The clients of which nothing more is taken, because their events would not be counted. */
+  readonly #uncounted = new WeakSet<LineConnection>();
   /** Clients with the rest of a block that waits until other clients have had their turn. */
   readonly #late = new Map<LineConnection, LineBlock>();
   readonly #stats = new StatsCollector();
@@ -223,14 +223,16 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
         const { HistoryGateway } = await import("./history_gateway.ts");
         const { openHistory } = await import("../history/open_history.ts");
         const { HistoryRouter } = await import("./history_router.ts");
+        const { LogProducers } = await import("./log_producers.ts");
         const opened = await openHistory(rules);
         for (const fault of opened.faults) this.onHistoryFault(fault);
         const { maxPendingBytes } = limits;
         const router = this.#router;
         const keeper = { ...opened, rules, keepsSenders: !echo };
         const routing = new HistoryRouter(router, keeper);
+        const producers = new LogProducers({ ...opened, routing }, this);
         return new HistoryGateway(
-          { ...opened, router, routing, rules, echo, maxPendingBytes },
+          { ...opened, router, routing, rules, echo, maxPendingBytes, producers },
           this,
         );
       })
@@ -452,7 +454,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
   /** Relays the events among the lines, and answers the control lines. */
   pass(source: LineConnection, block: LineBlock, parkedMs: number): void {
     const { bytes } = block;
-    if (this.#replaced.has(source)) return;
+    if (this.#uncounted.has(source)) return;
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
     if (this.#stream?.feed.peerOf(source)) return this.#passFromStream(this.#stream, source, bytes);
     const welcomed = this.#handshake.whenWelcomed(source);
@@ -467,11 +469,13 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     // A timer needs an open peer, which clears it on closing.
     const isLate = () =>
       turnIsOver(source.open ? source : null) || this.#handshake.whenWelcomed(source) !== null ||
-      this.#replaced.has(source);
+      this.#uncounted.has(source);
     const taken = this.#ingress.take(subscriber, ready, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
-    if (this.#clients.has(source)) this.#handshake.taken(source, events, this.#history?.unkept);
+    if (this.#clients.has(source)) {
+      this.#handshake.taken(source, events, this.#history?.unkeptOf(subscriber));
+    }
     this.#charge(source, { events, empty, bytes: isStopped ? end : bytes.length });
     const passed = this.#handshake.whenWelcomed(source) ?? this.#history?.whenPassed(subscriber);
     if (isStopped || passed && !isBad) {
@@ -585,6 +589,10 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     this.#handshake.kept(offset);
   }
 
+  onAdded(client: LineConnection, offset: number): void {
+    this.#handshake.holdUpTo(client, offset);
+  }
+
   onHistoryFault(fault: string): void {
     this.#observer.onHistoryFault?.(fault);
   }
@@ -593,11 +601,11 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     this.#handshake.notKept(detail);
   }
 
-  onReplaced(client: LineConnection): void {
-    this.#replaced.add(client);
+  onUncounted(client: LineConnection, reason: CloseReason, detail: string): void {
+    this.#uncounted.add(client);
     if (!this.#clients.has(client)) return;
     this.#router.close(this.#subscriberOf(client));
-    client.close("replaced", "its client has connected again");
+    client.close(reason, detail);
   }
 
   onHistoryMended(): void {

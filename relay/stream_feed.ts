@@ -11,7 +11,13 @@
 import { LF } from "../protocol/ascii.ts";
 import type { Link } from "../cluster/links.ts";
 import { NO_SENDER } from "../history/kept_block.ts";
-import { decodeStreamMessage, endOf, offsetOf, type StreamItem } from "../history/stream_format.ts";
+import {
+  decodeStreamMessage,
+  endOf,
+  offsetOf,
+  type StreamBlockHead,
+  type StreamItem,
+} from "../history/stream_format.ts";
 import type { StreamLog } from "../history/stream_log.ts";
 import type { StreamMessage } from "../history/stream_port.ts";
 import type { StreamValues } from "../history/stream_values.ts";
@@ -69,6 +75,12 @@ export interface FeedSink {
   whenMarked(writer: string, mark: number): Promise<void> | null;
   /** Returns the link to another relay, or `null`. */
   linkTo(relay: string): Link | null;
+  /** Called with what a block says about producers, in its place. */
+  onNotes(writer: string, head: StreamBlockHead, seq: number): void;
+  /** Called with what is known of producers, which a message repeats. */
+  onProducers(item: StreamItem & { kind: "producers" }, seq: number): void;
+  /** Called when messages were dropped before they were read. */
+  onUnread(): void;
   /** Called with an epoch, in its place. */
   onEpochMessage(item: StreamItem & { kind: "epoch" }, seq: number): void;
   /** Called when events of this relay's clients have been passed on. */
@@ -153,8 +165,7 @@ export class StreamFeed implements Routing<LineConnection> {
     if (!isTooLong) return this.#pipe.add({ message, item, missing });
     // Clients were promised shorter lines.
     this.#sink.onLongLine();
-    const first = offsetOf(message.seq, item.head.events, 0);
-    this.#pipe.add({ message, item: null, missing, dropped: first });
+    this.#pipe.add({ message, item: null, missing, skipped: item.head });
   }
 
   /** Waits for the events of its relay that come before a message. */
@@ -194,20 +205,25 @@ export class StreamFeed implements Routing<LineConnection> {
 
   /** Begins with the next message. */
   #next(): void {
-    const { message, item, missing, dropped } = this.#coming.shift()!;
+    const { message, item, missing, skipped } = this.#coming.shift()!;
     const { seq, at, writer } = message;
     const { log, id, echo, streamRouter } = this.#parts;
     if (missing !== null) {
       log.skipTo(seq);
       this.#sink.onMissing(missing, endOf(seq - 1));
+      this.#sink.onUnread();
     }
     if (item?.kind === "epoch") this.#sink.onEpochMessage(item, seq);
     if (item?.kind === "values") this.#parts.values.repeat(item.values, seq);
+    if (item?.kind === "producers") this.#sink.onProducers(item, seq);
     const head = item?.kind === "block" ? item.head : null;
-    const own = head && writer === id ? this.#sink.returned(head.number) : [];
+    const noted = head ?? skipped;
+    if (noted) this.#sink.onNotes(writer, noted, seq);
+    const isOwn = writer === id && head?.by === undefined;
+    const own = head && isOwn ? this.#sink.returned(head.number) : [];
     if (!head || head.events === 0) {
       log.cover(seq);
-      if (dropped !== undefined) this.#sink.onMissing(dropped, endOf(seq));
+      if (skipped) this.#sink.onMissing(offsetOf(seq, skipped.events, 0), endOf(seq));
       this.#sink.onTaken();
       return;
     }

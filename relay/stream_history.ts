@@ -8,9 +8,12 @@
 import type { Backplane } from "../cluster/backplane.ts";
 import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
+import { ProducerTable } from "../history/producer_table.ts";
+import { MAX_PRODUCERS } from "../history/producers.ts";
 import { StreamFollower } from "../history/stream_follower.ts";
 import {
   decodeStreamMessage,
+  encodeStreamBlock,
   encodeValues,
   endOf,
   seqOf,
@@ -22,12 +25,14 @@ import type { StreamInfo, StreamMessage, StreamPort } from "../history/stream_po
 import { settingsOf, weaknessesOf } from "../history/stream_settings.ts";
 import { StreamValues } from "../history/stream_values.ts";
 import { MAX_HEAD_BYTES, StreamWriter } from "../history/stream_writer.ts";
+import { TableStore } from "../history/table_store.ts";
 import type { LineConnection } from "../net/line_connection.ts";
 import type { LineBlock } from "../protocol/line_splitter.ts";
 import type { ClusterGateway } from "./cluster_gateway.ts";
 import { HistoryGateway, type HistorySink } from "./history_gateway.ts";
 import type { Router } from "./router.ts";
 import { StreamFeed } from "./stream_feed.ts";
+import { StreamProducers } from "./stream_producers.ts";
 import { type KeptEvents, StreamRouter } from "./stream_router.ts";
 
 /**
@@ -36,8 +41,11 @@ import { type KeptEvents, StreamRouter } from "./stream_router.ts";
  */
 const MAX_WAIT_MS = 1000;
 
-/** Interval between looks at the last events of names that are about to be dropped, in milliseconds. */
+/** Interval between looks at what the stream is about to drop and has to repeat, in milliseconds. */
 const REPEAT_MS = 1000;
+
+/** Bytes of the stream for each producer that is known. */
+const BYTES_PER_PRODUCER = 4096;
 
 /** How long a relay that ends waits until the stream has its events, in milliseconds. */
 const STOP_MS = 2000;
@@ -50,6 +58,8 @@ export interface StreamHistorySink extends HistorySink {
   onFeedLines(connection: LineConnection, lines: LineBlock): void;
   /** Called when it is not known whether events were kept that have not been acknowledged. */
   onUnknown(detail: string): void;
+  /** Called with a client whose acknowledgements can be given once events up to an offset are kept. */
+  onAdded(client: LineConnection, offset: number): void;
   /** Called when lines of the stream that wait no longer count. */
   onFeedEnd(connection: LineConnection): void;
 }
@@ -103,6 +113,10 @@ export class StreamHistory {
   readonly #port: StreamPort;
   readonly #writer: StreamWriter<KeptEvents>;
   readonly #follower: StreamFollower;
+  readonly #table: ProducerTable;
+  readonly #store: TableStore;
+  readonly #producers: StreamProducers;
+  readonly #id: string;
   readonly #sink: StreamHistorySink;
   readonly #rules: HistoryRules;
   readonly #readsAll: boolean;
@@ -115,9 +129,14 @@ export class StreamHistory {
   #agreements = 0;
   #isRepeating = false;
   #wasTooMuch = false;
+  /** Whether there may be clients, to be told what is missing. */
+  #isOpen = false;
+  /** Whether the stream has lost what this relay has noted of producers, perhaps. */
+  #hasLost = false;
 
   constructor(parts: StreamHistoryParts, port: StreamPort, sink: StreamHistorySink) {
     const { id, gateway, router, rules, echo, maxPendingBytes, maxLineBytes } = parts;
+    this.#id = id;
     this.#cluster = gateway;
     this.#port = port;
     this.#sink = sink;
@@ -127,7 +146,15 @@ export class StreamHistory {
     const values = this.#values = new StreamValues(new NameFilter(rules.keepLast));
     const { lastValues } = values;
     const clusterRouter = gateway.routing;
-    this.routing = new StreamRouter({ router, clusterRouter, rules, writer: () => this.#writer });
+    const writer = () => this.#writer;
+    this.routing = new StreamRouter({
+      router,
+      clusterRouter,
+      rules,
+      writer,
+      owner: () => this.#producers,
+      onAdded: (client, offset) => sink.onAdded(client, offset),
+    });
     gateway.onNewLink = (link) => this.routing.introduce(link);
     this.#writer = new StreamWriter(port, id, {
       mark: (entries) => this.routing.markFor(entries),
@@ -137,6 +164,18 @@ export class StreamHistory {
         log.isBroken = false;
         this.routing.onMended();
       },
+    });
+    const max = Math.min(MAX_PRODUCERS, Math.ceil(rules.keepBytes / BYTES_PER_PRODUCER));
+    const table = this.#table = new ProducerTable(max);
+    this.#store = new TableStore(port, table);
+    this.#producers = new StreamProducers({ id, table, log, writer }, {
+      setProducer: (client, producer) => this.routing.setProducer(client, producer),
+      onOwned: (producer) => this.routing.onOwned(producer),
+      onDenied: (producer) => this.routing.onDenied(producer),
+      onDropped: (entries) => this.routing.drop(entries),
+      onUncounted: (...client) => sink.onUncounted(...client),
+      heardAt: (relay) => gateway.linkTo(relay)?.stream.heardAt ?? null,
+      disown: (relay) => this.#disown(relay),
     });
     this.feed = new StreamFeed({
       id,
@@ -160,10 +199,18 @@ export class StreamHistory {
       whenMarked: (writer, mark) => this.#whenMarked(writer, mark),
       linkTo: (relay) => gateway.linkTo(relay),
       onEpochMessage: (item, seq) => this.#onEpochMessage(item, seq),
+      onNotes: (relay, { by, ...notes }, seq) => this.#producers.apply(relay, by, notes, seq),
+      onProducers: ({ parts }, seq) => this.#store.note(parts, seq),
+      onUnread: () => {
+        table.clear();
+        this.#loseProducers();
+      },
       onOwn: () => {
         if (!log.isBroken) this.routing.onSynced();
       },
-      onMissing: (from, to) => this.gateway.tellMissing(from, to),
+      onMissing: (from, to) => {
+        if (this.#isOpen) this.gateway.tellMissing(from, to);
+      },
       onStranger: () => this.#onStranger(),
       onLongLine: () => this.#onLongLine(),
       onTaken: () => this.#follower.taken(1),
@@ -187,7 +234,7 @@ export class StreamHistory {
       echo,
       maxPendingBytes,
       lastValues,
-      producers: null,
+      producers: this.#producers,
       onSegment: onNothing,
       onReopen: onNothing,
     }, sink);
@@ -201,7 +248,10 @@ export class StreamHistory {
   async open(): Promise<void> {
     let info: StreamInfo;
     try {
-      info = await this.#follower.open(!this.#cluster.hasOthers, this.#readsAll);
+      info = await this.#follower.open(!this.#cluster.hasOthers, async (info) => {
+        const seq = await this.#store.restore(info);
+        return this.#readsAll ? 0 : seq;
+      });
     } catch (error) {
       await this.stop();
       throw new Error(`${CANNOT}: ${(error as Error).message}`, { cause: error });
@@ -209,10 +259,10 @@ export class StreamHistory {
     for (const weakness of weaknessesOf(info, this.#rules)) {
       this.#sink.onHistoryFault(`the stream of the cluster is weaker than asked for: ${weakness}`);
     }
-    if (!this.#readsAll) return;
     await this.#caughtUp.promise;
+    this.#isOpen = true;
     this.#values.begin();
-    this.#timer = setInterval(() => this.#repeatValues(), REPEAT_MS);
+    this.#timer = setInterval(() => this.#repeat(), REPEAT_MS);
   }
 
   /** Lets {@link open} not wait until everything was read, since the relay ends. */
@@ -222,9 +272,20 @@ export class StreamHistory {
 
   #onAgreed(own: StreamMessage | null, isKnown: boolean): void {
     const item = own && decodeStreamMessage(own);
-    const number = item?.kind === "block" ? item.head.number : 0;
-    const lost = this.#writer.start(own?.seq ?? 0, number, isKnown);
-    if (lost.length > 0) this.#giveUp(lost);
+    const { number = 0, by } = item?.kind === "block" ? item.head : {};
+    // Perhaps the message that disowns this relay was dropped with all others that it has not read.
+    const isUnread = own === null && !isKnown;
+    // Then it has written nothing since, and all that waits is of before.
+    const isDisowned = isUnread || by !== undefined;
+    // Another relay may not have found out the number.
+    const isCertain = isKnown && (by === undefined || number > 0);
+    const lost = this.#writer.start(own?.seq ?? 0, number, isCertain, isDisowned);
+    if (lost.entries.length > 0) this.#giveUp(lost.entries);
+    if (isUnread || isDisowned && this.#producers.isNews(own!.seq)) {
+      this.#producers.reset([...lost.dropped, ...this.#writer.disown()]);
+    } else this.routing.drop(lost.dropped);
+    if (this.#hasLost || lost.hasNotes) this.#loseProducers(this.#hasLost);
+    this.#hasLost = false;
     this.#catchUp();
   }
 
@@ -233,6 +294,26 @@ export class StreamHistory {
     const agreement = ++this.#agreements;
     await this.#log.whenHas(endOf(this.#log.info!.last));
     if (agreement === this.#agreements) this.#caughtUp.resolve();
+  }
+
+  /** Ends the connections of the producers of this relay, which it cannot be sure of any more. */
+  #loseProducers(isLoss = false): void {
+    this.#producers.reset(this.#writer.disown(isLoss));
+  }
+
+  /** Disowns another relay, which is gone, of all producers. It keeps nothing more that it has of them. */
+  async #disown(relay: string): Promise<void> {
+    try {
+      const last = await this.#port.lastOf(relay);
+      const item = last && decodeStreamMessage(last);
+      const { number = 0, by } = item?.kind === "block" ? item.head : {};
+      if (by !== undefined) return; // This relay has not read it yet.
+      const head = { number, events: 0, disowns: true, by: this.#id } as const;
+      const expected = { lastOfWriter: last?.seq ?? 0 };
+      await this.#port.publish(relay, encodeStreamBlock(head, []), expected);
+    } catch {
+      // It will be tried again, if it is still necessary.
+    }
   }
 
   #giveUp(lost: readonly KeptEvents[]): void {
@@ -247,25 +328,36 @@ export class StreamHistory {
   }
 
   #onEpochMessage({ epoch, before }: StreamItem & { kind: "epoch" }, seq: number): void {
+    this.#table.begin(epoch);
     this.#follower.onEpoch(epoch, before, seq);
+    if (this.#hasLost) this.#follower.doubt();
   }
 
   #onEpoch(isLoss: boolean): void {
     this.routing.forgetOffsets();
+    this.#producers.rewind(seqOf(this.#log.head));
     if (isLoss) {
       this.#sink.onHistoryFault("JetStream has lost events that clients have received");
       this.#values.lose(this.#log.head, seqOf(this.#log.head));
+      this.#table.clear();
+      this.#hasLost = true;
     }
     this.gateway.endReaders("the history has begun a new epoch; connect again to go on");
+  }
+
+  #repeat(): void {
+    const { info, head } = this.#log;
+    if (!info || !this.#port.isConnected) return;
+    if (this.#cluster.isFirst) this.#store.save(info, seqOf(head));
+    if (this.#readsAll) this.#repeatValues(info);
   }
 
   /**
    * Repeats the last events of names that the stream is about to drop. One relay does so for all, but
    * each if one has been dropped, since perhaps not all know it. If two do, that is no harm.
    */
-  async #repeatValues(): Promise<void> {
-    const { info } = this.#log;
-    if (!info || this.#isRepeating || !this.#port.isConnected) return;
+  async #repeatValues(info: StreamInfo): Promise<void> {
+    if (this.#isRepeating) return;
     if (!this.#cluster.isFirst && !this.#values.hasDropped(info)) return;
     this.#isRepeating = true;
     try {
@@ -336,6 +428,8 @@ export class StreamHistory {
   /** Ends the history, once the stream has the events of this relay, or after some seconds. */
   async stop(): Promise<void> {
     await this.whenPassed();
+    this.#producers.stop();
+    if (this.#port.isConnected) await orTimeout(this.#writer.whenDone(), STOP_MS);
     clearInterval(this.#timer);
     this.#writer.close();
     await this.#follower.close();

@@ -23,6 +23,7 @@ import { encodeAfter, encodeMark } from "../protocol/cluster.ts";
 import { NOTHING } from "../protocol/utf8.ts";
 import { LineValidator, MAX_MAX_DEPTH } from "../protocol/validator.ts";
 import type { ClusterRouter } from "./cluster_router.ts";
+import type { CountedClient, ProducerOwner } from "./counted_client.ts";
 import { copyOf, type HistoryRouting, NOT_KEPT } from "./history_router.ts";
 import { Ingress } from "./ingress.ts";
 import { KeepFilter } from "./keep_filter.ts";
@@ -48,16 +49,22 @@ interface HeldBlock {
   readonly source: Client;
   /** Number of its entries that have not been passed on. */
   left: number;
-  /** Those that follow events which are not kept. They are written once these have been passed on. */
+  /**
+   * Those that follow events which are not kept, and all while it is not certain that they may be kept.
+   * They are written afterwards.
+   */
   rest: KeptEvents[];
+  /** The client whose producer this relay does not own yet, or `null`. */
+  awaited: CountedClient | null;
   readonly passed: PromiseWithResolvers<void>;
 }
 
 /** Events of one client in a row, which wait until they come back. */
 export interface KeptEvents extends Unkept {
   readonly block: HeldBlock;
-  /** Their number among all that were added, from 1. */
-  readonly ticket: number;
+  readonly producer: CountedClient | null;
+  /** Their number among all that were added, from 1; 0 while they are not. */
+  ticket: number;
   /** The receipt that is due for a single event. */
   readonly delivery: Delivery | null;
   /** Queues of a single event that its block has no room to name. */
@@ -74,6 +81,9 @@ export interface StreamRouterParts {
   readonly clusterRouter: ClusterRouter;
   readonly rules: HistoryRules;
   readonly writer: () => StreamWriter<KeptEvents>;
+  readonly owner: () => ProducerOwner;
+  /** Called with a client when it is known what {@link StreamRouter.unkeptOf} is for its events. */
+  readonly onAdded: (client: LineConnection, offset: number) => void;
 }
 
 /** Keeps the events of clients, and passes the others on. */
@@ -84,9 +94,16 @@ export class StreamRouter implements HistoryRouting {
   readonly #router: Router<LineConnection>;
   readonly #clusterRouter: ClusterRouter;
   readonly #writer: () => StreamWriter<KeptEvents>;
+  readonly #owner: () => ProducerOwner;
+  readonly #onAdded: StreamRouterParts["onAdded"];
+  readonly #producers = new Map<Client, CountedClient>();
+  /** The blocks of clients that are awaited. */
+  readonly #awaited = new Map<Client, HeldBlock>();
   readonly #unkeptIngress: Ingress<LineConnection>;
   #sink: LogSink | null = null;
   #source: Client | null = null;
+  /** The source as a producer, if it is one. */
+  #producer: CountedClient | null = null;
   /** The block of the events that are being taken, once one of them is kept. */
   #held: HeldBlock | null = null;
   /** The last block that was begun, while it has not been passed on. */
@@ -101,6 +118,8 @@ export class StreamRouter implements HistoryRouting {
   #start = 0;
   #end = 0;
   #count = 0;
+  /** The number of the last of them among all events of the producer. */
+  #taken = 0;
   /** The number of the last mark on the links. */
   mark = 0;
   /** The clients with events on links since the last mark. */
@@ -109,10 +128,13 @@ export class StreamRouter implements HistoryRouting {
   /** The offset of the last kept event of each client that has come back. */
   #lastOffsets = new WeakMap<Client, number>();
 
-  constructor({ router, clusterRouter, rules, writer }: StreamRouterParts) {
+  constructor(parts: StreamRouterParts) {
+    const { router, clusterRouter, rules, writer, owner, onAdded } = parts;
     this.#router = router;
     this.#clusterRouter = clusterRouter;
     this.#writer = writer;
+    this.#owner = owner;
+    this.#onAdded = onAdded;
     this.filter = new KeepFilter(rules);
     this.#unkeptIngress = new Ingress<LineConnection>(
       new LineValidator(MAX_MAX_DEPTH),
@@ -144,21 +166,29 @@ export class StreamRouter implements HistoryRouting {
     return first === undefined ? this.#added : first - 1;
   }
 
-  get unkept(): number | null {
-    if (this.#writer().isBroken) return Infinity;
+  unkeptOf(source: Client): number | null {
+    if (this.#writer().isBroken || this.#awaited.has(source)) return Infinity;
     return this.#open.size > 0 ? this.#added : null;
   }
 
   begin(source: Client): void {
     this.#source = source;
+    this.#producer = this.#producers.get(source) ?? null;
     this.#held = null;
     this.#entry = null;
     this.#clusterRouter.begin(source);
   }
 
   passRun(lines: Lines, count: number): void {
-    if (this.#writer().isBroken) return this.#clusterRouter.passRun(lines, count);
-    this.#gather(lines, count);
+    this.#producer?.take(count);
+    if (this.#isKept) return this.#gather(lines, count);
+    this.#producer?.fault();
+    this.#clusterRouter.passRun(lines, count);
+  }
+
+  /** Whether events are kept that are to be: in any case those of which this relay is not certain yet. */
+  get #isKept(): boolean {
+    return !this.#writer().isBroken || this.#producer !== null && this.#producer.state !== "owned";
   }
 
   pass(
@@ -168,9 +198,13 @@ export class StreamRouter implements HistoryRouting {
     delivery: Delivery | null,
     isReply: boolean,
   ): void {
-    const isKept = this.filter.keepingOf(route) !== "never" && !isRequest && !isReply;
-    if (isKept && !this.#writer().isBroken) return this.#keep(route, line, delivery);
-    if (isKept) delivery?.add(NOT_KEPT, false);
+    this.#producer?.take(1);
+    const isToBeKept = this.filter.keepingOf(route) !== "never" && !isRequest && !isReply;
+    if (isToBeKept && this.#isKept) return this.#keep(route, line, delivery);
+    if (isToBeKept) {
+      this.#producer?.fault();
+      delivery?.add(NOT_KEPT, false);
+    }
     if (this.#held) {
       const held = copyOf(line);
       return this.#after(() =>
@@ -182,12 +216,18 @@ export class StreamRouter implements HistoryRouting {
   }
 
   passTo(id: string, line: Lines, isRequest: boolean, delivery: Delivery | null): void {
+    this.#producer?.take(1);
     if (this.#held) {
       const held = copyOf(line);
       return this.#after(() => this.#clusterRouter.passTo(id, held, isRequest, delivery));
     }
     this.#order();
     this.#clusterRouter.passTo(id, line, isRequest, delivery);
+  }
+
+  refuse(): void {
+    this.#producer?.take(1);
+    this.#producer?.fault();
   }
 
   #keep(route: Route<LineConnection>, line: Lines, delivery: Delivery | null): void {
@@ -208,8 +248,10 @@ export class StreamRouter implements HistoryRouting {
       events: 1,
       queues: fits && queues.length > 0 ? queues : undefined,
       ask: delivery ? links.askAbout(asked, delivery) : undefined,
+      producer: this.#producer,
+      taken: this.#producer?.taken ?? 0,
       block: this.#hold(),
-      ticket: ++this.#added,
+      ticket: 0,
       delivery,
       moreQueues: fits ? [] : queues.map(([queue]) => queue),
       isHeardElsewhere: asked.size > 0,
@@ -228,18 +270,22 @@ export class StreamRouter implements HistoryRouting {
     }
     this.#end = end;
     this.#count += count;
+    this.#taken = this.#producer?.taken ?? 0;
     this.#hold();
   }
 
   settle(): void {
     if (this.#count === 0) return;
     const lines = this.#block.bytes.slice(this.#start, this.#end);
+    let taken = this.#taken - this.#count;
     for (const [part, events] of partsOf(lines, this.#count)) {
       this.#add({
         lines: part,
         events,
+        producer: this.#producer,
+        taken: taken += events,
         block: this.#held!,
-        ticket: ++this.#added,
+        ticket: 0,
         delivery: null,
         moreQueues: [],
         isHeardElsewhere: this.#clusterRouter.links.hearAll,
@@ -253,18 +299,51 @@ export class StreamRouter implements HistoryRouting {
   #hold(): HeldBlock {
     if (this.#held) return this.#held;
     const source = this.#source!;
-    const block = { source, left: 0, rest: [], passed: Promise.withResolvers<void>() };
+    const passed = Promise.withResolvers<void>();
+    const block: HeldBlock = { source, left: 0, rest: [], awaited: null, passed };
+    if (this.#producer && this.#producer.state !== "owned") this.#await(block, this.#producer);
     return this.#last = this.#held = block;
   }
 
+  /** Holds the next events of a block until their producer is owned. */
+  #await(block: HeldBlock, producer: CountedClient): void {
+    block.awaited = producer;
+    this.#awaited.set(block.source, block);
+  }
+
   #add(entry: KeptEvents): void {
-    const { block, ticket } = entry;
+    const { block, producer } = entry;
     block.left++;
-    this.#open.add(ticket);
+    if (producer) producer.open++;
     const waits = block.rest.length > 0 || (this.#entry?.then.length ?? 0) > 0;
-    if (waits) block.rest.push(entry);
+    if (!block.awaited) this.#number(entry);
+    if (waits || block.awaited) block.rest.push(entry);
     else this.#writer().add(entry);
     this.#entry = entry;
+  }
+
+  #number(entry: KeptEvents): void {
+    entry.ticket = ++this.#added;
+    this.#open.add(entry.ticket);
+  }
+
+  /** Keeps the events of a client that were held until its producer is owned. */
+  onOwned({ client, state }: CountedClient): void {
+    const block = this.#awaited.get(client);
+    if (!block || state === "gone") return;
+    this.#awaited.delete(client);
+    block.awaited = null;
+    for (const entry of block.rest) this.#number(entry);
+    this.#onAdded(client.recipient, this.#added);
+    this.#goOn(block);
+  }
+
+  /** Drops the events of a client that were held until its producer is owned. */
+  onDenied({ client }: CountedClient): void {
+    const block = this.#awaited.get(client);
+    if (!block) return;
+    this.#awaited.delete(client);
+    this.drop(block.rest.splice(0));
   }
 
   /** Passes an event on after the last one that is kept. */
@@ -316,7 +395,8 @@ export class StreamRouter implements HistoryRouting {
     this.#passOn(entry);
   }
 
-  #passOn({ ticket, block, ask, then }: KeptEvents): void {
+  #passOn(entry: KeptEvents): void {
+    const { ticket, block, ask, then, producer } = entry;
     this.#open.delete(ticket);
     if (ask !== undefined) this.#clusterRouter.links.await(ask);
     block.left--;
@@ -328,6 +408,7 @@ export class StreamRouter implements HistoryRouting {
       this.#source = null;
       this.#goOn(block);
     }
+    if (producer && --producer.open === 0) this.#owner().passed(producer);
     if (block.left > 0) return;
     if (this.#last === block) this.#last = null;
     block.passed.resolve();
@@ -344,6 +425,7 @@ export class StreamRouter implements HistoryRouting {
   /** Passes entries on that are not kept. */
   passUnkept(entries: readonly KeptEvents[]): void {
     for (const entry of entries) {
+      faultIn(entry);
       this.#unkeptIngress.take(entry.block.source, entry.lines, false);
       this.#passOn(entry);
     }
@@ -354,6 +436,7 @@ export class StreamRouter implements HistoryRouting {
   giveUp(entries: readonly KeptEvents[]): void {
     for (const entry of entries) {
       const { block, delivery } = entry;
+      faultIn(entry);
       if (delivery) {
         delivery.add(NOT_KEPT, false);
         this.#router.begin(block.source);
@@ -362,6 +445,13 @@ export class StreamRouter implements HistoryRouting {
       }
       this.#passOn(entry);
     }
+  }
+
+  /** Gives entries up, and does not pass on what follows them either: their client sends all that again. */
+  drop(entries: readonly KeptEvents[]): void {
+    const all = entries.flatMap((entry) => [entry, ...entry.block.rest.splice(0)]);
+    for (const { then } of all) then.length = 0;
+    this.giveUp(all);
   }
 
   whenPassed(source?: Client): Promise<void> | null {
@@ -384,20 +474,24 @@ export class StreamRouter implements HistoryRouting {
 
   release(): void {}
 
-  /** Does nothing: the relays of a cluster count no producers. */
-  setProducer(): void {}
-
-  producerOf(): undefined {
-    return undefined;
+  /** Counts the events of a client as those of a producer, or no longer. */
+  setProducer(client: Client, producer: CountedClient | null): void {
+    if (producer) this.#producers.set(client, producer);
+    else this.#producers.delete(client);
+    if (client !== this.#source) return;
+    this.settle();
+    this.#producer = producer; // Events may follow its hello at once.
+    if (this.#held && producer) this.#await(this.#held, producer);
   }
 
   end(hasMore: boolean): void {
     this.settle();
     const held = this.#held;
     this.#held = null;
-    this.#source = null;
+    this.#source = this.#producer = null;
     this.#entry = null;
     this.#clusterRouter.end(hasMore);
+    if (held?.awaited) this.#owner().own(held.awaited);
     if (held?.left === 0) held.passed.resolve(); // Its events are not kept, in the end.
   }
 
@@ -424,6 +518,11 @@ export class StreamRouter implements HistoryRouting {
   onMended(): void {
     this.#sink?.onMended();
   }
+}
+
+/** Notes that events of a producer are not kept as they should be, or perhaps not. */
+function faultIn({ producer, taken = 0 }: KeptEvents): void {
+  if (producer) producer.faulted = Math.max(producer.faulted, taken);
 }
 
 /** Splits lines into parts that are not too long, each with the number of its events. */

@@ -196,6 +196,13 @@ export class Handshake {
     this.#unkept.set(client, acks);
   }
 
+  /** Sets for which offset those acknowledgements of a client wait for which it was not known. */
+  holdUpTo(client: LineConnection, offset: number): void {
+    const acks = this.#unkept.get(client);
+    const known = acks?.map((ack) => ack.offset === Infinity ? { ...ack, offset } : ack);
+    if (known) this.#unkept.set(client, known);
+  }
+
   /** Acknowledges the events that waited until the history is kept up to an offset. */
   kept(offset: number): void {
     for (const [client, acks] of this.#unkept) {

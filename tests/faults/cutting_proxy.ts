@@ -18,13 +18,13 @@ export class CuttingProxy implements AsyncDisposable {
   /** Whether connections are still cut. */
   isCutting = true;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #to: Address;
+  readonly #to: readonly Address[];
   readonly #maxMs: number;
   readonly #connections = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
 
-  /** Passes on to a server. Each connection lives for at most `maxMs` milliseconds. */
-  constructor(to: Address, maxMs: number) {
+  /** Passes on to one of the servers, at random. Each connection lives for at most `maxMs` milliseconds. */
+  constructor(to: readonly Address[], maxMs: number) {
     this.#to = to;
     this.#maxMs = maxMs;
     this.#accepting = this.#accept();
@@ -42,7 +42,7 @@ export class CuttingProxy implements AsyncDisposable {
   }
 
   async #connect(client: Deno.TcpConn): Promise<void> {
-    const [hostname, port] = this.#to;
+    const [hostname, port] = this.#to[Math.floor(Math.random() * this.#to.length)]!;
     let server: Deno.TcpConn;
     try {
       server = await Deno.connect({ hostname, port });

@@ -5,6 +5,7 @@ import { openLog } from "../../history/open_log.ts";
 import type { EventLog } from "../../history/log.ts";
 import { checkHistoryOptions, type HistoryOptions } from "../../history/options.ts";
 import { type Producer, Producers } from "../../history/producers.ts";
+import type { ProducerAnswer, ProducerClaim } from "../../protocol/producer.ts";
 import { surveyLog } from "../../history/survey_log.ts";
 import { textOf, utf8 } from "../support/bytes.ts";
 import { MemoryFolder } from "../support/memory_folder.ts";
@@ -14,10 +15,23 @@ import { until } from "../support/waiting.ts";
 let attempts = 0;
 
 /** What a client says that connects again. */
-const claimOf = (id: string, sent = 0, settled = 0) => ({ id, sent, settled, attempt: ++attempts });
+const claimOf = (id: string, sent = 0, settled = 0) => {
+  return { id, sent, settled, attempt: ++attempts, last: 0 };
+};
 
 /** Returns the producer of a client that connects again. */
 const connect = (producers: Producers, id: string) => producers.connect(claimOf(id))!;
+
+/** What a history says to a producer that names an epoch: one that it goes on with, and that of now. */
+function answerOf(
+  { hasForgotten }: Producers,
+  producer: Producer,
+  claim: ProducerClaim,
+  isContinued: boolean,
+  isPresent: boolean,
+): ProducerAnswer {
+  return producer.answer(claim, { isContinued, isPresent, hasForgotten });
+}
 
 /** A table with a producer, of which so many events were taken. */
 function withTaken(taken: number): { producers: Producers; producer: Producer } {
@@ -31,34 +45,49 @@ Deno.test("Producers answers how many events it has taken, as far as that can be
   const UNKNOWN = { taken: null, exact: false };
   const claim = (sent: number, settled: number) => claimOf("p", sent, settled);
   const { producers, producer } = withTaken(10);
-  assertEquals(producers.answer(producer, claim(12, 8), true, true), { taken: 10, exact: true });
+  assertEquals(answerOf(producers, producer, claim(12, 8), true, true), { taken: 10, exact: true });
   // What is settled has been taken, or is never sent again.
-  assertEquals(producers.answer(producer, claim(14, 12), true, true), { taken: 12, exact: true });
+  assertEquals(answerOf(producers, producer, claim(14, 12), true, true), {
+    taken: 12,
+    exact: true,
+  });
   producer.isExact = false;
-  assertEquals(producers.answer(producer, claim(14, 12), true, true), { taken: 12, exact: false });
-  assertEquals(producers.answer(producer, claim(14, 14), true, true), { taken: 14, exact: true });
+  assertEquals(answerOf(producers, producer, claim(14, 12), true, true), {
+    taken: 12,
+    exact: false,
+  });
+  assertEquals(answerOf(producers, producer, claim(14, 14), true, true), {
+    taken: 14,
+    exact: true,
+  });
   // The client speaks of another log.
-  assertEquals(producers.answer(producer, claim(20, 15), false, false), UNKNOWN);
+  assertEquals(answerOf(producers, producer, claim(20, 15), false, false), UNKNOWN);
   // The answer was lost, and the client asks again.
-  assertEquals(producers.answer(producer, claim(20, 15), true, true), UNKNOWN);
-  assertEquals(producers.answer(producer, claim(20, 20), true, true), { taken: 20, exact: true });
+  assertEquals(answerOf(producers, producer, claim(20, 15), true, true), UNKNOWN);
+  assertEquals(answerOf(producers, producer, claim(20, 20), true, true), {
+    taken: 20,
+    exact: true,
+  });
   producers.take(producer, 5);
   producer.fault();
   producers.take(producer, 5);
-  assertEquals(producers.answer(producer, claim(31, 24), true, true), UNKNOWN);
+  assertEquals(answerOf(producers, producer, claim(31, 24), true, true), UNKNOWN);
   assertEquals(producer.taken, 31);
-  assertEquals(producers.answer(producer, claim(40, 31), true, true), { taken: 31, exact: true });
+  assertEquals(answerOf(producers, producer, claim(40, 31), true, true), {
+    taken: 31,
+    exact: true,
+  });
   // It has sent fewer than were taken: it is not the same client.
-  assertEquals(producers.answer(producer, claim(30, 29), true, true), UNKNOWN);
+  assertEquals(answerOf(producers, producer, claim(30, 29), true, true), UNKNOWN);
   // Those that were taken before are not forgotten by that.
-  assertEquals(producers.answer(producer, claim(32, 30), true, true), UNKNOWN);
+  assertEquals(answerOf(producers, producer, claim(32, 30), true, true), UNKNOWN);
 });
 
 Deno.test("Producers has taken nothing of one that it does not know, unless it has forgotten some", () => {
   const producers = new Producers(2);
   const answer = (id: string, isContinued: boolean, isPresent: boolean) => {
     const claim = claimOf(id, 5, 0);
-    return producers.answer(producers.connect(claim)!, claim, isContinued, isPresent);
+    return answerOf(producers, producers.connect(claim)!, claim, isContinued, isPresent);
   };
   assertEquals(answer("a", true, true), { taken: 0, exact: true });
   assertEquals(answer("b", true, false), { taken: 0, exact: false });
@@ -81,7 +110,7 @@ Deno.test("Producers knows those for a restart that have come last, and others w
   assertEquals([...producers], [a, c]);
   const claim = claimOf("b", 5, 2);
   assertEquals(producers.connect(claim), b);
-  assertEquals(producers.answer(b!, claim, true, true), { taken: 3, exact: true });
+  assertEquals(answerOf(producers, b!, claim, true, true), { taken: 3, exact: true });
   producers.take(connect(producers, "d"), 1);
   assertEquals([...producers].map(({ id }) => id), ["c", "d"]);
   producers.take(a!, 1);
@@ -93,7 +122,7 @@ Deno.test("Producers ignores a client that has connected again since", () => {
   const producers = new Producers();
   const [early, late] = [claimOf("p"), claimOf("p", 3, 3)];
   const producer = producers.connect(late)!;
-  producers.answer(producer, late, true, true);
+  answerOf(producers, producer, late, true, true);
   assertEquals(producers.connect(early), null);
   producers.disconnect(producer);
   assertEquals(producers.connect(early), null);
@@ -284,7 +313,7 @@ Deno.test("DiskLog whose disk fails does not count what it could not keep", asyn
   const again = [...found].find(({ id }) => id === "a")!;
   assertEquals(again.faulted, 5);
   const claim = claimOf("a", 5, 3);
-  assertEquals(found.answer(again, claim, true, false), { taken: null, exact: false });
+  assertEquals(answerOf(found, again, claim, true, false), { taken: null, exact: false });
   await Promise.all([log.close(), next.close()]);
 });
 

@@ -29,7 +29,7 @@ let attempts = 0;
 
 /** The hello of a producer, whose attempt is a later one than those before unless it says so. */
 function hello(claim: Claim, others = {}): string {
-  const producer = { attempt: ++attempts, ...claim };
+  const producer = { attempt: ++attempts, last: 0, ...claim };
   return `${JSON.stringify({ control: "hello", version: 1, ack: true, producer, ...others })}\n`;
 }
 
@@ -89,6 +89,8 @@ Deno.test("Relay ignores a producer that is not valid", async () => {
       [],
       { ...first, attempt: -1 },
       { ...first, attempt: "1" },
+      { ...first, last: -1 },
+      { ...first, attempt: 7, last: 7 },
       { ...first, id: "" },
       { ...first, id: "x".repeat(65) },
       { ...first, id: 7 },

@@ -94,6 +94,8 @@ export class MemoryStreamPort implements StreamPort {
   isHeld = false;
   /** Whether the answers to publishing are lost. The message is stored. */
   losesAnswers = false;
+  /** How long it takes until a message is stored, in milliseconds. */
+  publishMs = 0;
   /** Number of messages that were published, and of answers about the stream. */
   published = 0;
   /** Number of readers that were made. */
@@ -191,6 +193,7 @@ export class MemoryStreamPort implements StreamPort {
 
   async publish(writer: string, data: Uint8Array, expected: Expectation): Promise<number> {
     await this.#turn();
+    if (this.publishMs > 0) await new Promise((resolve) => setTimeout(resolve, this.publishMs));
     const stream = this.#stream;
     if (stream.refusal) throw new StreamError("refused", stream.refusal);
     if (!stream.exists) throw new StreamError("refused", "there is no stream");
