@@ -128,6 +128,8 @@ export class StreamWriter<E extends Unkept> {
   #isReady = false;
   #isRunning = false;
   #isClosed = false;
+  /** Since when the stream takes nothing, and since when it has refused something meanwhile. */
+  #idleSince: number | null = null;
   #refusedSince: number | null = null;
   #room: PromiseWithResolvers<void> | null = null;
   #done: PromiseWithResolvers<void> | null = null;
@@ -274,10 +276,12 @@ export class StreamWriter<E extends Unkept> {
   /** Notes that the stream cannot be used, as it says, or because no server answers. */
   noteRefusal(fault: string, isAbsent: boolean): void {
     const now = performance.now();
-    this.#refusedSince ??= now;
+    this.#idleSince ??= now;
+    if (!isAbsent) this.#refusedSince ??= now;
     const isUnknown = this.#blocks.some(({ state }) => state !== "waiting");
-    const patience = isAbsent ? MAX_ABSENT_MS : MAX_REFUSED_MS;
-    if (now - this.#refusedSince < patience || isUnknown || this.isBroken) return;
+    const isOver = now - this.#idleSince >= MAX_ABSENT_MS ||
+      now - (this.#refusedSince ?? now) >= MAX_REFUSED_MS;
+    if (!isOver || isUnknown || this.isBroken) return;
     this.isBroken = true;
     this.#relieve();
     this.#sink.onRefused(fault);
@@ -285,7 +289,7 @@ export class StreamWriter<E extends Unkept> {
 
   /** Notes that the stream cannot be reached. Events wait for it. */
   noteAway(): void {
-    this.#refusedSince = null;
+    this.#idleSince = this.#refusedSince = null;
   }
 
   /** Takes back all events that the stream does not have, and drops claims. */
@@ -422,7 +426,7 @@ export class StreamWriter<E extends Unkept> {
     } catch (error) {
       return round === this.#round ? this.#onFailure(block, error as Error) : this.#isReady;
     }
-    this.#refusedSince = null;
+    this.#idleSince = this.#refusedSince = null;
     if (this.isBroken) {
       this.isBroken = false;
       this.#sink.onAccepted();

@@ -537,6 +537,21 @@ Deno.test("StreamWriter has patience anew with a stream that could not be reache
   writer.close();
 });
 
+Deno.test("StreamWriter has patience with a refusal after servers were absent for a while", () => {
+  using clock = new Clock(0);
+  const { writer, events } = writerTo(new MemoryStream());
+  writer.noteRefusal("absent", true);
+  clock.advance(10_000);
+  writer.noteRefusal("refused", false);
+  clock.advance(4999);
+  writer.noteRefusal("refused", false);
+  assertEquals(events, []);
+  clock.advance(1);
+  writer.noteRefusal("refused", false);
+  assertEquals(events, ["refused: refused"]);
+  writer.close();
+});
+
 Deno.test("StreamWriter gives up nothing that the stream may have", async () => {
   using clock = new Clock(0);
   const stream = new MemoryStream();
