@@ -51,11 +51,16 @@ const MAX_EPOCH_LOOKS = 8;
 /** How often a relay that comes tries to begin an epoch. */
 const MAX_ATTEMPTS = 20;
 
+/** The writer of a message that stands for one that was deleted, and for those before it. */
+export const DELETED = "";
+const DELETED_MESSAGE = { writer: DELETED, stamp: "", data: new Uint8Array(0) };
+
 /** The relay, as its follower sees it. */
 export interface FollowerSink {
   /**
    * Called with each message, in order. {@link StreamFollower.taken} notes that it was dealt with.
-   * `missing` is the offset of the first event that was dropped before it, or `null`.
+   * `missing` is the offset of the first event that was dropped before it, or `null`. The writer is
+   * {@link DELETED} if the message itself is gone, too.
    */
   onMessage(message: StreamMessage, missing: number | null): void;
   /** Called when messages that were not dealt with are lost. One that was begun is to be completed. */
@@ -406,12 +411,21 @@ export class StreamFollower {
       this.#log.note(info);
       // Messages that this relay waits for may have been dropped, and no other may follow.
       if (info.first > this.#seq + 1 && this.#sink.isWaiting()) return this.doubt();
+      if (info.last > received) await this.#passDeleted(received, info.last);
       if (info.first <= this.#epochSeq) return;
       const data = encodeEpoch(this.#log.epoch, this.#log.before, this.#port.serverId);
       this.#epochSeq = await this.#port.publish(EPOCH_WRITER, data, { lastOfWriter: 0 });
     } catch {
       // The next look may have more luck. Another relay may have repeated it.
     }
+  }
+
+  /** Goes on to the end of the stream if all messages up to there were deleted, since none will come. */
+  async #passDeleted(received: number, last: number): Promise<void> {
+    const next = await this.#port.next(received + 1);
+    const reader = this.#reader;
+    if (next || !reader || this.#seq !== received) return;
+    this.#receive(reader, { ...DELETED_MESSAGE, seq: last, at: Date.now() });
   }
 
   #pause(ms: number): Promise<void> {

@@ -18,6 +18,7 @@ import {
   type StreamBlockHead,
   type StreamItem,
 } from "../history/stream_format.ts";
+import { DELETED } from "../history/stream_follower.ts";
 import type { StreamLog } from "../history/stream_log.ts";
 import type { StreamMessage } from "../history/stream_port.ts";
 import type { StreamValues } from "../history/stream_values.ts";
@@ -160,7 +161,7 @@ export class StreamFeed implements Routing<LineConnection> {
   /** Adds a message. */
   add(message: StreamMessage, missing: number | null): void {
     const item = decodeStreamMessage(message);
-    if (item === null) this.#sink.onStranger();
+    if (item === null && message.writer !== DELETED) this.#sink.onStranger();
     const isTooLong = item?.kind === "block" && hasLineOver(this.#parts.maxLineBytes, item.lines);
     if (!isTooLong) return this.#pipe.add({ message, item, missing });
     // Clients were promised shorter lines.
@@ -224,6 +225,10 @@ export class StreamFeed implements Routing<LineConnection> {
     if (!head || head.events === 0) {
       log.cover(seq);
       if (skipped) this.#sink.onMissing(offsetOf(seq, skipped.events, 0), endOf(seq));
+      if (writer === DELETED) {
+        this.#sink.onMissing(endOf(seq - 1) + 1, endOf(seq));
+        this.#sink.onUnread();
+      }
       this.#sink.onTaken();
       return;
     }

@@ -966,6 +966,29 @@ for (const loss of ["deleted", "cut"]) {
   });
 }
 
+Deno.test("A relay that comes after the last messages were deleted does not wait for them", async () => {
+  await using fixture = await start(1);
+  const { stream } = fixture.cluster.hub;
+  await using sender = await join(fixture.cluster.relays[0]!);
+  for (let i = 1; i <= 3; i++) {
+    const before = stream.last;
+    await sender.send('{"event":"n"}\n');
+    await until(() => stream.last > before);
+  }
+  const { last } = stream;
+  const [late, port] = await addHeld(fixture.cluster);
+  stream.messages = stream.messages.filter(({ seq }) => seq < last - 1);
+  port.isHeld = false;
+  port.wake();
+  await soon(late.ready, "the relay");
+  const { epoch, offset } = late.stats().history!;
+  assertEquals(offset, 4096 * (last + 1) - 1);
+  await using peer = await join(late);
+  const since = { epoch, offset: offset + 100_000 };
+  await peer.send(`${JSON.stringify({ control: "subscribe", events: ["n"], id: "s", since })}\n`);
+  await peer.sees('"reason":"ahead"'); // It knows that nothing follows.
+});
+
 Deno.test("A relay that is still reading the stream can be closed", async () => {
   await using fixture = await start(1, { history: { keepLast: ["state.*"] } });
   const a = await fixture.reader(0, []);
