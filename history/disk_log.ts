@@ -9,6 +9,7 @@
 import type { HistoryPosition } from "../protocol/history.ts";
 import { randomId } from "../protocol/random_id.ts";
 import { NOTHING } from "../protocol/utf8.ts";
+import { BlockCache } from "./block_cache.ts";
 import { KeptBlock } from "./kept_block.ts";
 import type { EventLog, LogSink } from "./log.ts";
 import { nameOfSegment } from "./log_files.ts";
@@ -51,8 +52,11 @@ const MAX_WAIT_MS = 5000;
 /** Interval between attempts to go on after a failure, in milliseconds. */
 const RETRY_MS = 1000;
 
-/** Number of parts of files that stay in memory for further readers. */
-const MAX_CACHED = 64;
+/**
+ * Bytes of parts of files that stay in memory for further readers. Most parts have 64 KiB, but one
+ * has at least what was written at once.
+ */
+const CACHE_BYTES = 4_194_304;
 
 /** What a log begins with. */
 export interface LogState {
@@ -138,8 +142,7 @@ export class DiskLog implements EventLog {
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #mending: Promise<void> | null = null;
-  /** Parts of files, by the segment and the offset that was asked for; the latest last. */
-  readonly #cache = new Map<number, Promise<KeptBlock>>();
+  readonly #cache = new BlockCache(CACHE_BYTES);
   /** What is being read from files. */
   readonly #reads = new Set<Promise<unknown>>();
 
@@ -437,10 +440,7 @@ export class DiskLog implements EventLog {
     const known = this.#cache.get(offset);
     if (known) return known;
     const block = this.#reading(this.#readFile(offset));
-    if (this.#cache.size >= MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
-    this.#cache.set(offset, block);
-    const forget = () => this.#cache.delete(offset);
-    block.then(({ first }) => first > offset && forget(), forget);
+    this.#cache.add(offset, block);
     return block;
   }
 
