@@ -138,7 +138,7 @@ export function copyNumbered(
 
 /**
  * Copies the line from `i` to `end` to `target`, from `at` on, with `member` before all others. Copies
- * four bytes at a time, because a call takes longer than most lines. Returns the position after it.
+ * 16 bytes in a step, because a call takes longer than most lines. Returns the position after it.
  */
 export function insertMember(
   source: DataView,
@@ -150,6 +150,12 @@ export function insertMember(
 ): number {
   for (let byte = 0; byte !== OPEN_BRACE; at++) target.setUint8(at, byte = source.getUint8(i++));
   for (let k = 0; k < member.length; k++) target.setUint8(at++, member[k]!);
+  for (; i + 16 <= end; i = i + 16 | 0, at = at + 16 | 0) {
+    target.setInt32(at, source.getInt32(i, true), true);
+    target.setInt32(at + 4 | 0, source.getInt32(i + 4 | 0, true), true);
+    target.setInt32(at + 8 | 0, source.getInt32(i + 8 | 0, true), true);
+    target.setInt32(at + 12 | 0, source.getInt32(i + 12 | 0, true), true);
+  }
   for (; i + 4 <= end; i = i + 4 | 0, at = at + 4 | 0) {
     target.setInt32(at, source.getInt32(i, true), true);
   }
