@@ -55,9 +55,10 @@ export class BlockCache {
     if (this.#entries.get(offset) !== entry) return; // It was forgotten meanwhile.
     entry.bytes = bytes;
     this.#bytes += bytes;
-    for (const [oldest, each] of this.#entries) {
-      if (this.#bytes <= this.#maxBytes || each === entry) return;
-      this.#drop(oldest, each);
+    for (const [other, each] of this.#entries) {
+      if (this.#bytes <= this.#maxBytes) return;
+      const isRead = each.bytes > 0; // Others take no memory yet.
+      if (isRead && each !== entry) this.#drop(other, each);
     }
   }
 

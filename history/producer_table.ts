@@ -1,11 +1,12 @@
 /**
- * The producers of a cluster, as its stream tells of them. All relays read the same messages, so all
- * have the same table, and agree on which of them takes the events of a producer.
+ * The producers of a cluster, as its stream tells of them. All relays read the same messages, so they
+ * have the same table, and agree on which of them takes the events of a producer. A relay that has missed
+ * messages begins anew, and says of what it does not know that it cannot tell.
  *
  * A relay claims a producer before it keeps events of it. It owns the producer once the relay that owned
  * it before has released it. So no event of a producer is kept twice, or after later ones. A relay that
- * is gone cannot release anything. Then another one disowns it of everything, with a message in its name:
- * JetStream takes none of it after that, see {@link Expectation.lastOfWriter}.
+ * is gone cannot release anything. Then another one disowns it, with a message in its name. JetStream
+ * takes no block of it after that, because the relay expects another last message there.
  *
  * @module
  */
@@ -71,12 +72,13 @@ export class ProducerTable {
   /** The last message that was applied. */
   #seq = 0;
   #epoch = "";
-  readonly #max: number;
+  /** The most producers that are known. It has to be the same at all relays. */
+  max: number;
   readonly #entries = new TextMap<TableEntry>();
 
   /** Creates a table without producers, for at most `max`. */
   constructor(max: number = MAX_PRODUCERS) {
-    this.#max = max;
+    this.max = max;
   }
 
   /** The number of producers. */
@@ -134,7 +136,12 @@ export class ProducerTable {
   /** Notes the counts of a producer. Returns it, if the relay owns it. */
   #count(id: string, relay: string, taken: number, faulted: number): TableEntry | null {
     const entry = this.#entries.get(id);
-    if (entry?.owner !== relay) return null;
+    if (!entry) return null;
+    if (entry.owner !== relay) {
+      // It has missed messages. Nobody can tell any more what was taken.
+      entry.faulted = Math.max(entry.faulted, taken);
+      return null;
+    }
     entry.taken = taken;
     entry.faulted = faulted;
     entry.isKnown = true;
@@ -151,8 +158,8 @@ export class ProducerTable {
   }
 
   /** Notes an epoch. With another one, events may have been taken of which the stream does not tell. */
-  begin(epoch: string): void {
-    if (epoch === this.#epoch) return;
+  begin(epoch: string, seq: number): void {
+    if (epoch === this.#epoch || seq <= this.#seq) return;
     this.#epoch = epoch;
     for (const entry of this.#entries.values()) entry.isExact = false;
   }
@@ -168,7 +175,7 @@ export class ProducerTable {
   #add(entry: TableEntry): void {
     this.#entries.delete(entry.id);
     this.#entries.set(entry.id, entry);
-    if (this.#entries.size <= this.#max) return;
+    if (this.#entries.size <= this.max) return;
     this.#entries.delete(this.#entries.values().next().value!.id);
     this.hasForgotten = true;
   }

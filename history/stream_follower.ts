@@ -442,7 +442,7 @@ export class StreamFollower {
     return new Promise((resolve) => this.#wake = resolve);
   }
 
-  /** Stops to read. */
+  /** Stops reading. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);

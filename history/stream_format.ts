@@ -48,8 +48,9 @@ export const EPOCH_WRITER = "epoch";
 /** The writer of the messages that repeat the last events of names. */
 export const VALUES_WRITER = "values";
 
-/** The writer of the messages that repeat what is known of producers. */
+/** The writers of the messages that repeat what is known of producers: the last one, and those before. */
 export const PRODUCERS_WRITER = "producers";
+export const PARTS_WRITER = "parts";
 
 /** Number of earlier epochs that a message knows. */
 const MAX_EPOCHS = 64;
@@ -171,7 +172,7 @@ export function encodeProducers(
     entry.isExact,
     entry.isKnown,
   ]);
-  return encodeLine({ control: "producers", epoch, seq, hasForgotten, parts, rows });
+  return encodeLine({ control: "producers", epoch, seq, forgotten: hasForgotten, parts, rows });
 }
 
 function encodeLine(members: object): Uint8Array {
@@ -196,7 +197,7 @@ export function decodeStreamMessage({ writer, data }: StreamMessage): StreamItem
   if (writer === EPOCH_WRITER) return decodeEpoch(members);
   const lines = data.subarray(end + 1);
   if (writer === VALUES_WRITER) return decodeValues(members, lines);
-  if (writer === PRODUCERS_WRITER) return decodeProducers(members);
+  if (writer === PRODUCERS_WRITER || writer === PARTS_WRITER) return decodeProducers(members);
   const head = decodeHead(members);
   if (!head) return null;
   return countEvents(lines, UNKEPT_KEYS) === head.events ? { kind: "block", head, lines } : null;
@@ -209,13 +210,13 @@ function decodeValues({ control, events }: Record<string, unknown>, lines: Uint8
 }
 
 function decodeProducers(members: Record<string, unknown>): StreamItem | null {
-  const { control, epoch, seq, hasForgotten, parts, rows } = members;
+  const { control, epoch, seq, forgotten, parts, rows } = members;
   if (control !== "producers" || typeof epoch !== "string" || !isCount(seq)) return null;
   if (!Array.isArray(parts) || !parts.every(isCount)) return null;
   if (!Array.isArray(rows)) return null;
   const entries = rows.map(toEntry).filter((entry) => entry !== null);
   if (entries.length < rows.length) return null;
-  const table = { epoch, hasForgotten: hasForgotten === true, entries };
+  const table = { epoch, hasForgotten: forgotten === true, entries };
   return { kind: "producers", table, seq, parts };
 }
 

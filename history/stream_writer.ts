@@ -7,10 +7,9 @@
  *
  * | state of a block | next state |
  * | --- | --- |
- * | waiting: the stream does not have it | asked; or dropped, if the stream takes nothing for too long |
- * | asked: its answer is awaited | stored; waiting, if it was refused; unknown, without an answer |
- * | asked, and the last one there is not as expected | waiting; unknown, if an earlier attempt may have stored it |
- * | unknown: the stream may have it | stored or waiting, once {@link StreamWriter.start} tells |
+ * | waiting: the stream does not have it | unknown; or dropped, if the stream takes nothing for too long |
+ * | unknown: no answer has come | stored; waiting, if it was refused or {@link StreamWriter.start} says so |
+ * | unknown, and another message was the last one | waiting; unknown, if an earlier attempt may have stored it |
  * | stored: the stream has it | returned; waiting, if the stream has lost it |
  *
  * @module

@@ -6,10 +6,19 @@
  */
 
 import type { ProducerTable, TableEntry } from "./producer_table.ts";
-import { decodeStreamMessage, encodeProducers, PRODUCERS_WRITER } from "./stream_format.ts";
+import { MAX_PRODUCERS } from "./producers.ts";
+import {
+  decodeStreamMessage,
+  encodeProducers,
+  PARTS_WRITER,
+  PRODUCERS_WRITER,
+} from "./stream_format.ts";
 import type { StreamInfo, StreamPort } from "./stream_port.ts";
 
-/** Number of producers in one message. Each takes 200 bytes at most. */
+/** Bytes of the stream for each producer that is known. */
+const BYTES_PER_PRODUCER = 4096;
+
+/** Number of producers in one message. Each takes about 100 bytes, and 510 at most. */
 const PART_ENTRIES = 512;
 
 /** Number of messages after which the table is repeated, and more for each producer. */
@@ -34,8 +43,9 @@ export class TableStore {
    *
    * @param info The state of the stream.
    */
-  async restore({ first, last }: StreamInfo): Promise<number> {
+  async restore({ first, last, maxBytes }: StreamInfo): Promise<number> {
     const table = this.#table;
+    table.max = Math.min(MAX_PRODUCERS, Math.ceil(maxBytes / BYTES_PER_PRODUCER));
     const message = await this.#port.lastOf(PRODUCERS_WRITER);
     const item = message && decodeStreamMessage(message);
     if (message && item?.kind === "producers" && item.seq + 1 >= first) {
@@ -97,7 +107,7 @@ export class TableStore {
     let at = 0;
     for (; entries.length - at > PART_ENTRIES; at += PART_ENTRIES) {
       const part = { ...rest, entries: entries.slice(at, at + PART_ENTRIES) };
-      parts.push(await this.#port.publish(PRODUCERS_WRITER, encodeProducers(part, seq, []), {}));
+      parts.push(await this.#port.publish(PARTS_WRITER, encodeProducers(part, seq, []), {}));
     }
     const end = { ...rest, entries: entries.slice(at) };
     await this.#port.publish(PRODUCERS_WRITER, encodeProducers(end, seq, parts), {});

@@ -3,9 +3,9 @@
  *
  * | state of a client | next state |
  * | --- | --- |
- * | idle: none of its events was to be kept so far | asked |
- * | asked: its producer is claimed, and its events wait | owned; gone, if it has connected again |
- * | owned: its events are kept | leaving |
+ * | idle: none of its events was to be kept so far | asked; gone, when it leaves |
+ * | asked: its producer is claimed, and its events wait | owned; gone, if it leaves or cannot be counted |
+ * | owned: its events are kept | leaving; gone, if the relay is disowned |
  * | leaving: nothing more is taken of it | gone, once its events have been passed on |
  *
  * @module

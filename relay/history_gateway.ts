@@ -159,7 +159,7 @@ export class HistoryGateway implements HistoryPort {
   #onKept(): void {
     const { synced } = this.routing;
     this.routing.kept(synced);
-    this.#producers.kept(synced);
+    this.#producers.kept?.(synced);
     this.#sink.onKept(synced);
   }
 
@@ -221,8 +221,9 @@ export class HistoryGateway implements HistoryPort {
     const { producer: claim } = hello;
     if (!claim) return { history: this.#termsFor(client, hello) };
     const greetWith = (producer: CountedAnswer) => {
-      if (producer === null || !client.recipient.open) return undefined;
-      return { history: this.#termsFor(client, hello), ...(producer && { producer }) };
+      if (producer === "ended" || !client.recipient.open) return undefined;
+      const history = this.#termsFor(client, hello);
+      return producer === "uncounted" ? { history } : { history, producer };
     };
     const answer = this.#producers.greet(client, claim);
     return answer instanceof Promise ? answer.then(greetWith) : greetWith(answer);

@@ -32,7 +32,7 @@ export class LogProducers implements ProducerCounter {
   readonly #parts: LogProducersParts;
   readonly #sink: CounterSink;
   /** The client of each producer. It may have left, and still have events to be taken. */
-  readonly #owners = new Map<Producer, Client>();
+  readonly #clients = new Map<Producer, Client>();
   /** Clients that wait for what they have sent over an earlier connection to be kept. */
   #waiting: { readonly offset: number; readonly resolve: () => void }[] = [];
 
@@ -46,32 +46,32 @@ export class LogProducers implements ProducerCounter {
   }
 
   greet(client: Client, claim: ProducerClaim): CountedAnswer | Promise<CountedAnswer> {
-    const producer = this.#claim(client, claim);
-    if (!producer) return null;
+    const producer = this.#connect(client, claim);
+    if (!producer) return "ended";
     const { offset } = producer;
     if (offset <= this.#parts.log.synced) return this.#answer(producer, claim);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ offset, resolve });
-    return promise.then(() => client.recipient.open ? this.#answer(producer, claim) : null);
+    return promise.then(() => client.recipient.open ? this.#answer(producer, claim) : "ended");
   }
 
   /**
    * Returns the producer that a client says to be. Nothing more is taken from its earlier connection.
    * Returns `null` if this one is the earlier one, whose `hello` has taken long.
    */
-  #claim(client: Client, claim: ProducerClaim): Producer | null {
+  #connect(client: Client, claim: ProducerClaim): Producer | null {
     const { producers, routing } = this.#parts;
     const producer = producers.connect(claim);
     if (!producer) {
-      this.#sink.onUncounted(client.recipient, "replaced", REPLACED);
+      this.#sink.onEnded(client.recipient, "replaced", REPLACED);
       return null;
     }
-    const before = this.#owners.get(producer);
+    const before = this.#clients.get(producer);
     if (before) {
       routing.setProducer(before, null);
-      this.#sink.onUncounted(before.recipient, "replaced", REPLACED);
+      this.#sink.onEnded(before.recipient, "replaced", REPLACED);
     }
-    this.#owners.set(producer, client);
+    this.#clients.set(producer, client);
     routing.setProducer(client, producer);
     return producer;
   }
@@ -104,7 +104,7 @@ export class LogProducers implements ProducerCounter {
     const producer = routing.producerOf(client);
     if (!producer) return;
     routing.setProducer(client, null);
-    this.#owners.delete(producer);
+    this.#clients.delete(producer);
     producers.disconnect(producer);
   }
 }

@@ -95,7 +95,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
   /** The subscriber of each client. A client that has left may still have a block to relay. */
   readonly #subscribers = new WeakMap<LineConnection, Subscriber<LineConnection>>();
   /** The clients of which nothing more is taken, because their events would not be counted. */
-  readonly #uncounted = new WeakSet<LineConnection>();
+  readonly #ended = new WeakSet<LineConnection>();
   /** Clients with the rest of a block that waits until other clients have had their turn. */
   readonly #late = new Map<LineConnection, LineBlock>();
   readonly #stats = new StatsCollector();
@@ -454,7 +454,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
   /** Relays the events among the lines, and answers the control lines. */
   pass(source: LineConnection, block: LineBlock, parkedMs: number): void {
     const { bytes } = block;
-    if (this.#uncounted.has(source)) return;
+    if (this.#ended.has(source)) return;
     if (this.#gateway?.peerOf(source)) return this.#passFromLink(this.#gateway, source, bytes);
     if (this.#stream?.feed.peerOf(source)) return this.#passFromStream(this.#stream, source, bytes);
     const welcomed = this.#handshake.whenWelcomed(source);
@@ -469,7 +469,7 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     // A timer needs an open peer, which clears it on closing.
     const isLate = () =>
       turnIsOver(source.open ? source : null) || this.#handshake.whenWelcomed(source) !== null ||
-      this.#uncounted.has(source);
+      this.#ended.has(source);
     const taken = this.#ingress.take(subscriber, ready, source.hasMore, isLate);
     const { events, empty, end, isBad } = taken;
     const isStopped = !isBad && end < bytes.length;
@@ -601,8 +601,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
     this.#handshake.notKept(detail);
   }
 
-  onUncounted(client: LineConnection, reason: CloseReason, detail: string): void {
-    this.#uncounted.add(client);
+  onEnded(client: LineConnection, reason: CloseReason, detail: string): void {
+    this.#ended.add(client);
     if (!this.#clients.has(client)) return;
     this.#router.close(this.#subscriberOf(client));
     client.close(reason, detail);
@@ -638,6 +638,8 @@ export class Pipeline implements AdmissionSink, BackpressureSink, GatewaySink, S
 
   /** Tells a client what becomes of the cluster from now on. */
   #keepInformed(client: LineConnection): void {
+    const welcomed = this.#handshake.whenWelcomed(client);
+    if (welcomed) return void welcomed.then(() => client.open && this.#keepInformed(client));
     if (!this.#gateway) return;
     this.#wantsNews.add(client);
     if (this.#gateway.isAlone) {

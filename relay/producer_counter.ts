@@ -18,14 +18,14 @@ export const REPLACED = "its client has connected again";
 /** The relay, as its counter sees it. */
 export interface CounterSink {
   /** Called with a client of which nothing more is to be taken, and whose connection is to end. */
-  onUncounted(client: LineConnection, reason: CloseReason, detail: string): void;
+  onEnded(client: LineConnection, reason: CloseReason, detail: string): void;
 }
 
 /**
- * The answer to a producer: `null` if its connection has ended or is about to, and `undefined` if its
- * events are not counted.
+ * The answer to a producer. `"uncounted"` if its events are not counted, and `"ended"` if its connection
+ * has ended or is about to.
  */
-export type CountedAnswer = ProducerAnswer | null | undefined;
+export type CountedAnswer = ProducerAnswer | "uncounted" | "ended";
 
 /** Counts the events of clients. */
 export interface ProducerCounter {
@@ -38,8 +38,8 @@ export interface ProducerCounter {
   greet(client: Client, claim: ProducerClaim): CountedAnswer | Promise<CountedAnswer>;
   /** Forgets a client that has left, and of which no event is to be taken any more. */
   forget(client: Client): void;
-  /** Notes that events are kept up to an offset. */
-  kept(offset: number): void;
+  /** Notes that events are kept up to an offset, which those that wait are not at once. */
+  kept?(offset: number): void;
   /** Notes that events cannot be kept. */
   fail(): void;
 }

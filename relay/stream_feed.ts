@@ -15,6 +15,7 @@ import {
   decodeStreamMessage,
   endOf,
   offsetOf,
+  PRODUCERS_WRITER,
   type StreamBlockHead,
   type StreamItem,
 } from "../history/stream_format.ts";
@@ -78,7 +79,7 @@ export interface FeedSink {
   linkTo(relay: string): Link | null;
   /** Called with what a block says about producers, in its place. */
   onNotes(writer: string, head: StreamBlockHead, seq: number): void;
-  /** Called with what is known of producers, which a message repeats. */
+  /** Called with the last part of what is known of producers, which messages repeat. */
   onProducers(item: StreamItem & { kind: "producers" }, seq: number): void;
   /** Called when messages were dropped before they were read. */
   onUnread(): void;
@@ -216,7 +217,9 @@ export class StreamFeed implements Routing<LineConnection> {
     }
     if (item?.kind === "epoch") this.#sink.onEpochMessage(item, seq);
     if (item?.kind === "values") this.#parts.values.repeat(item.values, seq);
-    if (item?.kind === "producers") this.#sink.onProducers(item, seq);
+    if (item?.kind === "producers" && writer === PRODUCERS_WRITER) {
+      this.#sink.onProducers(item, seq);
+    }
     const head = item?.kind === "block" ? item.head : null;
     const noted = head ?? skipped;
     if (noted) this.#sink.onNotes(writer, noted, seq);

@@ -9,7 +9,6 @@ import type { Backplane } from "../cluster/backplane.ts";
 import { NameFilter } from "../history/name_filter.ts";
 import type { HistoryRules } from "../history/options.ts";
 import { ProducerTable } from "../history/producer_table.ts";
-import { MAX_PRODUCERS } from "../history/producers.ts";
 import { StreamFollower } from "../history/stream_follower.ts";
 import {
   decodeStreamMessage,
@@ -17,6 +16,7 @@ import {
   encodeValues,
   endOf,
   seqOf,
+  type StreamBlockHead,
   type StreamItem,
   VALUES_WRITER,
 } from "../history/stream_format.ts";
@@ -43,9 +43,6 @@ const MAX_WAIT_MS = 1000;
 
 /** Interval between looks at what the stream is about to drop and has to repeat, in milliseconds. */
 const REPEAT_MS = 1000;
-
-/** Bytes of the stream for each producer that is known. */
-const BYTES_PER_PRODUCER = 4096;
 
 /** How long a relay that ends waits until the stream has its events, in milliseconds. */
 const STOP_MS = 2000;
@@ -165,15 +162,14 @@ export class StreamHistory {
         this.routing.onMended();
       },
     });
-    const max = Math.min(MAX_PRODUCERS, Math.ceil(rules.keepBytes / BYTES_PER_PRODUCER));
-    const table = this.#table = new ProducerTable(max);
+    const table = this.#table = new ProducerTable();
     this.#store = new TableStore(port, table);
     this.#producers = new StreamProducers({ id, table, log, writer }, {
       setProducer: (client, producer) => this.routing.setProducer(client, producer),
       onOwned: (producer) => this.routing.onOwned(producer),
       onDenied: (producer) => this.routing.onDenied(producer),
       onDropped: (entries) => this.routing.drop(entries),
-      onUncounted: (...client) => sink.onUncounted(...client),
+      onEnded: (...client) => sink.onEnded(...client),
       heardAt: (relay) => gateway.linkTo(relay)?.stream.heardAt ?? null,
       disown: (relay) => this.#disown(relay),
     });
@@ -271,8 +267,7 @@ export class StreamHistory {
   }
 
   #onAgreed(own: StreamMessage | null, isKnown: boolean): void {
-    const item = own && decodeStreamMessage(own);
-    const { number = 0, by } = item?.kind === "block" ? item.head : {};
+    const { number = 0, by } = headOf(own) ?? {};
     // Perhaps the message that disowns this relay was dropped with all others that it has not read.
     const isUnread = own === null && !isKnown;
     // Then it has written nothing since, and all that waits is of before.
@@ -281,7 +276,7 @@ export class StreamHistory {
     const isCertain = isKnown && (by === undefined || number > 0);
     const lost = this.#writer.start(own?.seq ?? 0, number, isCertain, isDisowned);
     if (lost.entries.length > 0) this.#giveUp(lost.entries);
-    if (isUnread || isDisowned && this.#producers.isNews(own!.seq)) {
+    if (isUnread || isDisowned && this.#producers.noteDisowned(own!.seq)) {
       this.#producers.reset([...lost.dropped, ...this.#writer.disown()]);
     } else this.routing.drop(lost.dropped);
     if (this.#hasLost || lost.hasNotes) this.#loseProducers(this.#hasLost);
@@ -305,8 +300,7 @@ export class StreamHistory {
   async #disown(relay: string): Promise<void> {
     try {
       const last = await this.#port.lastOf(relay);
-      const item = last && decodeStreamMessage(last);
-      const { number = 0, by } = item?.kind === "block" ? item.head : {};
+      const { number = 0, by } = headOf(last) ?? {};
       if (by !== undefined) return; // This relay has not read it yet.
       const head = { number, events: 0, disowns: true, by: this.#id } as const;
       const expected = { lastOfWriter: last?.seq ?? 0 };
@@ -328,7 +322,7 @@ export class StreamHistory {
   }
 
   #onEpochMessage({ epoch, before }: StreamItem & { kind: "epoch" }, seq: number): void {
-    this.#table.begin(epoch);
+    this.#table.begin(epoch, seq);
     this.#follower.onEpoch(epoch, before, seq);
     if (this.#hasLost) this.#follower.doubt();
   }
@@ -436,6 +430,12 @@ export class StreamHistory {
     this.feed.close();
     await this.gateway.stop();
   }
+}
+
+/** Returns the head of a message with a block, or `null`. */
+function headOf(message: StreamMessage | null): StreamBlockHead | null {
+  const item = message && decodeStreamMessage(message);
+  return item?.kind === "block" ? item.head : null;
 }
 
 /** Returns a promise that resolves when another one does, or after `ms` milliseconds. */

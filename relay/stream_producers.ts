@@ -28,9 +28,9 @@ type Client = Subscriber<LineConnection>;
 
 /**
  * How long a client waits for its `welcome`, in milliseconds. Then it is answered without being counted,
- * so that it can go on.
+ * so that it can go on. `EbsocketClient` waits 4 s at first.
  */
-const MAX_WAIT_MS = 5000;
+const MAX_WAIT_MS = 3500;
 
 /** Interval between looks whether relays that own producers are still there, in milliseconds. */
 const LOOK_MS = 250;
@@ -51,13 +51,13 @@ const NOT_KEPT = "events cannot be kept for a while; connect again to go on with
 
 /** The history of the cluster, as its producers see it. */
 export interface StreamProducersSink extends CounterSink {
-  /** Sets as whose events those of a client count. */
+  /** Sets the producer to which the events of a client count. */
   setProducer(client: Client, producer: CountedClient | null): void;
   /** Called when a client is owned, and its events may be kept. */
   onOwned(producer: CountedClient): void;
   /** Called with a client whose events that wait are not to be kept, and not passed on either. */
   onDenied(producer: CountedClient): void;
-  /** Called with events of which the same is so. */
+  /** Called with events that are neither kept nor passed on. */
   onDropped(entries: readonly KeptEvents[]): void;
   /** Returns when another relay has given its last sign of life, or `null` if it is gone. */
   heardAt(relay: string): number | null;
@@ -105,11 +105,11 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
     const { table, writer } = this.#parts;
     const before = this.#clients.get(id);
     if (attempt <= Math.max(before?.attempt ?? 0, table.get(id)?.attempt ?? 0)) {
-      this.#sink.onUncounted(client.recipient, "replaced", REPLACED);
-      return null;
+      this.#sink.onEnded(client.recipient, "replaced", REPLACED);
+      return "ended";
     }
     if (before) this.#replace(before);
-    if (writer().isBroken) return undefined;
+    if (writer().isBroken) return "uncounted";
     const producer = new CountedClient(client, claim);
     this.#clients.set(id, producer);
     this.#byClient.set(client, producer);
@@ -126,9 +126,9 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
     const timer = setTimeout(() => this.#uncount(producer), MAX_WAIT_MS);
     const outcome = await producer.outcome.promise;
     clearTimeout(timer);
-    if (outcome === "ended") return null;
+    if (outcome === "ended") return outcome;
     producer.isWaiting = false;
-    return outcome === "owned" ? this.#answer(producer, claim) : undefined;
+    return outcome === "owned" ? this.#answer(producer, claim) : outcome;
   }
 
   #answer(producer: CountedClient, claim: ProducerClaim): ProducerAnswer {
@@ -186,7 +186,7 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
   }
 
   #close({ client: { recipient } }: CountedClient, reason: CloseReason, detail: string): void {
-    this.#sink.onUncounted(recipient, reason, detail);
+    this.#sink.onEnded(recipient, reason, detail);
   }
 
   /** Lets a client go on without being counted. */
@@ -234,7 +234,7 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
     table.apply(relay, notes, seq);
     if (relay === here) {
       for (const id of released) this.#releasing.delete(id);
-      if (by !== undefined && this.isNews(seq)) this.reset(this.#parts.writer().disown());
+      if (by !== undefined && this.noteDisowned(seq)) this.reset(this.#parts.writer().disown());
     }
     for (const [id, attempt] of claims) {
       const client = this.#clients.get(id);
@@ -261,7 +261,7 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
     queueMicrotask(() => this.#sink.onOwned(producer));
   }
 
-  /** Disowns relays that are gone, and own what clients wait for. */
+  /** Disowns relays that are gone and own producers for which clients wait. */
   async #look(): Promise<void> {
     if (this.#asked.size === 0) {
       clearInterval(this.#timer);
@@ -290,8 +290,8 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
     return looks >= (heardAt < claimedAt ? MAX_SILENT_LOOKS : MAX_LOOKS);
   }
 
-  /** Returns whether a message that disowns this relay has not been dealt with. */
-  isNews(seq: number): boolean {
+  /** Notes a message that disowns this relay. Returns whether it is new. */
+  noteDisowned(seq: number): boolean {
     const isNews = seq > this.#disownedAt;
     this.#disownedAt = Math.max(this.#disownedAt, seq);
     return isNews;
@@ -318,10 +318,7 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
     }
   }
 
-  /** Does nothing: events are kept once they are passed on. */
-  kept(): void {}
-
-  /** Stops to wait. */
+  /** Stops waiting. */
   stop(): void {
     clearInterval(this.#timer);
     for (const producer of [...this.#asked]) this.#uncount(producer);

@@ -196,7 +196,7 @@ export class Handshake {
     this.#unkept.set(client, acks);
   }
 
-  /** Sets for which offset those acknowledgements of a client wait for which it was not known. */
+  /** Sets the offset for the acknowledgements of a client that wait for one that was not known. */
   holdUpTo(client: LineConnection, offset: number): void {
     const acks = this.#unkept.get(client);
     const known = acks?.map((ack) => ack.offset === Infinity ? { ...ack, offset } : ack);

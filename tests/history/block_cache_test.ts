@@ -28,6 +28,19 @@ Deno.test("BlockCache forgets the oldest blocks if all are too many bytes", asyn
   assertStrictEquals(cache.get(3), third);
 });
 
+Deno.test("BlockCache forgets no blocks that are still being read, since that frees nothing", async () => {
+  const cache = new BlockCache(100);
+  const reading = Promise.withResolvers<KeptBlock>().promise;
+  const [second, third] = [blockOf(2, 60), blockOf(3, 60)];
+  cache.add(1, reading);
+  cache.add(2, second);
+  cache.add(3, third);
+  await third;
+  assertStrictEquals(cache.get(1), reading);
+  assertStrictEquals(cache.get(2), undefined);
+  assertStrictEquals(cache.get(3), third);
+});
+
 Deno.test("BlockCache keeps the latest block, however long it is", async () => {
   const cache = new BlockCache(100);
   const block = blockOf(2, 1000);

@@ -38,7 +38,6 @@ Deno.test("ProducerTable gives a producer to the first relay that claims it, and
   messages.say("rC", { claims: [["p", 5]] });
   assertEquals(messages.of("p"), { ...fresh, owner: "rA", next: "rC" });
   messages.say("rA", { counts: [["p", 10, 0]] });
-  messages.say("rB", { counts: [["p", 99, 0]] }); // It does not own it.
   messages.say("rA", { releases: [["p", 2, 99, 0, 1]] }); // It is about an earlier attempt.
   messages.say("rA", { releases: [["p", 3, 12, 0, 1]] });
   const known = { taken: 12, isExact: true, isKnown: true, next: null };
@@ -46,6 +45,14 @@ Deno.test("ProducerTable gives a producer to the first relay that claims it, and
   messages.say("rC", { releases: [["p", 5, 12, 0, 1]] });
   assertEquals(messages.of("p"), { ...known, owner: null, attempt: 0 });
   assertEquals(messages.table.get("p")!.releasedAttempt, 5);
+});
+
+Deno.test("ProducerTable cannot tell what a relay has kept that does not own a producer", () => {
+  const messages = new Messages();
+  messages.say("rA", { claims: [["p", 1]], counts: [["p", 3, 0]] });
+  messages.say("rB", { counts: [["p", 7, 0]] }); // It has missed messages.
+  const { owner, taken, faulted } = messages.table.get("p")!;
+  assertEquals([owner, taken, faulted], ["rA", 3, 7]);
 });
 
 Deno.test("ProducerTable lets a relay release and claim a producer in one message, in any case", () => {
@@ -69,11 +76,13 @@ Deno.test("ProducerTable vouches for no more than the stream tells, once a relay
 
 Deno.test("ProducerTable vouches for no unkept events over the end of an epoch", () => {
   const messages = new Messages();
-  messages.table.begin("e1");
+  messages.table.begin("e1", ++messages.seq);
   messages.say("rA", { claims: [["p", 1]], releases: [["p", 1, 3, 0, 1]] });
-  messages.table.begin("e1"); // It is repeated.
+  messages.table.begin("e1", ++messages.seq); // It is repeated.
   assert(messages.table.get("p")!.isExact);
-  messages.table.begin("e2");
+  messages.table.begin("e0", 1); // The table was restored with what has followed.
+  assert(messages.table.get("p")!.isExact);
+  messages.table.begin("e2", ++messages.seq);
   assert(!messages.table.get("p")!.isExact);
 });
 
@@ -150,6 +159,20 @@ Deno.test("TableStore saves a long table in parts, and restores it", async () =>
   assertEquals(await new TableStore(port, found).restore((await port.info())!), 2000);
   assertEquals(found.snapshot, table.snapshot);
   assertEquals(stream.last, 2003);
+  // One that was not saved to its end is not taken for a whole one.
+  stream.drop(2002);
+  const publish = port.publish.bind(port);
+  let published = 0;
+  port.publish = (...args) => ++published === 2 ? Promise.reject(new Error()) : publish(...args);
+  await new TableStore(port, table).save((await port.info())!, 2003);
+  const none = new ProducerTable();
+  assertEquals(await new TableStore(port, none).restore((await port.info())!), 2004);
+  assertEquals([none.size, none.hasForgotten], [0, true]);
+});
+
+Deno.test("TableStore does not trust a table of which a part is gone", async () => {
+  const [stream, port] = await streamOf(2000);
+  await new TableStore(port, tableOf(1500)).save((await port.info())!, 2000);
   // A message of the table that is gone makes the rest worthless.
   stream.messages = stream.messages.filter(({ seq }) => seq !== 2001);
   const other = new ProducerTable();

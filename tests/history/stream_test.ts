@@ -546,7 +546,7 @@ Deno.test("StreamWriter has patience with a refusal after servers were absent fo
   clock.advance(4999);
   writer.noteRefusal("refused", false);
   assertEquals(events, []);
-  clock.advance(1);
+  clock.advance(2);
   writer.noteRefusal("refused", false);
   assertEquals(events, ["refused: refused"]);
   writer.close();

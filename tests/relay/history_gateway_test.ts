@@ -104,7 +104,7 @@ function open(
   const producers = new Producers();
   const keeper = { log, lastValues, producers, rules, keepsSenders: false };
   const routing = new HistoryRouter(router, keeper);
-  const sink = { onKept() {}, onHistoryFault() {}, onHistoryMended() {}, onUncounted() {} };
+  const sink = { onKept() {}, onHistoryFault() {}, onHistoryMended() {}, onEnded() {} };
   const gateway = new HistoryGateway({
     router,
     log,

@@ -37,7 +37,8 @@ class Claims {
     const attempt = ++this.#attempts;
     const { id, epoch } = this;
     const producer = { id, sent, settled, attempt, last: this.#last, epoch };
-    return `${JSON.stringify({ control: "hello", version: 1, ack: true, producer })}\n`;
+    const hello = { control: "hello", version: 1, ack: true, cluster: true, producer };
+    return `${JSON.stringify(hello)}\n`;
   }
 
   async welcomed(peer: Peer): Promise<void> {
@@ -266,6 +267,8 @@ Deno.test("A client in doubt is welcomed after some seconds without being counte
   await next.send(claims.hello(3, 0));
   await until(() => next.text.includes('"welcome"'));
   assertFalse("producer" in welcomeOf(next));
+  await next.sees('"alone"');
+  assertMatch(next.text, /^\{"control":"welcome"/);
   cluster.hub.start();
   await next.send(KEPT);
   await next.sees('"events":1}');
