@@ -174,6 +174,23 @@ Deno.test("A relay that is gone keeps nothing more of a client that has gone to 
   assertEquals(keptBy(cluster), 2);
 });
 
+Deno.test("A relay that reads nothing of the stream loses what others wait for, though it is there", async () => {
+  await using cluster = await clusterOf(2);
+  const claims = new Claims();
+  const [a, b] = cluster.relays as [Relay, Relay];
+  await using old = await claims.connect(a, 0, 0, KEPT);
+  await old.sees('"events":1}');
+  const port = cluster.backplanes[0]!.port!;
+  port.isHeld = true;
+  await using next = await claims.connect(b, 1, 1, KEPT); // nothing in doubt, so it has no time limit
+  await next.sees('"events":1}');
+  assertEquals(cluster.relays.map((relay) => relay.stats().cluster!.relays.length), [1, 1]);
+  port.isHeld = false;
+  port.wake();
+  assertMatch((await old.lines()).at(-1)!, /"reason":"(overloaded|replaced)"/);
+  assertEquals(keptBy(cluster), 2);
+});
+
 Deno.test("A relay that is started later knows the producers of the others", async () => {
   await using cluster = await clusterOf(1);
   const claims = new Claims();
