@@ -36,11 +36,11 @@ const MAX_WAIT_MS = 3500;
 const LOOK_MS = 250;
 
 /**
- * Number of looks without a sign of life of a relay since a claim after which it is held to be gone: 2.5 s.
+ * Number of looks without a sign of life of a relay since a claim after which it is held to be gone: 2 s.
  * Each gives one a second. Looks are counted and not time, since a process that stood still has not heard
  * the others.
  */
-const MAX_SILENT_LOOKS = 10;
+const MAX_SILENT_LOOKS = 8;
 
 /** Number of looks after which one that does not answer a claim is held to be stuck: 15 s. */
 const MAX_LOOKS = 60;
