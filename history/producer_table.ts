@@ -138,7 +138,7 @@ export class ProducerTable {
     const entry = this.#entries.get(id);
     if (!entry) return null;
     if (entry.owner !== relay) {
-      // It has missed messages. Nobody can tell any more what was taken.
+      // It has missed messages, so what was taken can no longer be told.
       entry.faulted = Math.max(entry.faulted, taken);
       return null;
     }

@@ -318,7 +318,10 @@ export class StreamWriter<E extends Unkept> {
     this.#blocks.shift();
     this.#bytes -= block.bytes;
     if (!this.isFull) this.#relieve();
-    if (this.isDone) this.#done?.resolve();
+    if (this.isDone) {
+      this.#done?.resolve();
+      this.#done = null;
+    }
     return block.entries;
   }
 

@@ -97,8 +97,9 @@ export class TableStore {
   #isDue({ first, last }: StreamInfo): boolean {
     const { size, hasForgotten } = this.#table;
     const messages = MESSAGES + MESSAGES_PER_ENTRY * size;
-    const isOld = this.#saved < first + (last - first) / 2;
-    return last - this.#saved >= messages || isOld && (size > 0 || hasForgotten);
+    const saved = this.#saved > last ? 0 : this.#saved; // The stream may have lost it.
+    const isOld = saved < first + (last - first) / 2;
+    return last - saved >= messages || isOld && (size > 0 || hasForgotten);
   }
 
   async #save(seq: number): Promise<void> {

@@ -81,8 +81,8 @@ export interface FeedSink {
   onNotes(writer: string, head: StreamBlockHead, seq: number): void;
   /** Called with the last part of what is known of producers, which messages repeat. */
   onProducers(item: StreamItem & { kind: "producers" }, seq: number): void;
-  /** Called when messages were dropped before they were read. */
-  onUnread(): void;
+  /** Called when messages up to one were dropped before they were read. */
+  onUnread(seq: number): void;
   /** Called with an epoch, in its place. */
   onEpochMessage(item: StreamItem & { kind: "epoch" }, seq: number): void;
   /** Called when events of this relay's clients have been passed on. */
@@ -213,7 +213,7 @@ export class StreamFeed implements Routing<LineConnection> {
     if (missing !== null) {
       log.skipTo(seq);
       this.#sink.onMissing(missing, endOf(seq - 1));
-      this.#sink.onUnread();
+      this.#sink.onUnread(seq - 1);
     }
     if (item?.kind === "epoch") this.#sink.onEpochMessage(item, seq);
     if (item?.kind === "values") this.#parts.values.repeat(item.values, seq);
@@ -230,7 +230,7 @@ export class StreamFeed implements Routing<LineConnection> {
       if (skipped) this.#sink.onMissing(offsetOf(seq, skipped.events, 0), endOf(seq));
       if (writer === DELETED) {
         this.#sink.onMissing(endOf(seq - 1) + 1, endOf(seq));
-        this.#sink.onUnread();
+        this.#sink.onUnread(seq);
       }
       this.#sink.onTaken();
       return;

@@ -128,7 +128,7 @@ export class StreamHistory {
   #wasTooMuch = false;
   /** Whether there may be clients, to be told what is missing. */
   #isOpen = false;
-  /** Whether the stream has lost what this relay has noted of producers, perhaps. */
+  /** Whether the stream may have lost what this relay has noted of producers. */
   #hasLost = false;
 
   constructor(parts: StreamHistoryParts, port: StreamPort, sink: StreamHistorySink) {
@@ -197,7 +197,8 @@ export class StreamHistory {
       onEpochMessage: (item, seq) => this.#onEpochMessage(item, seq),
       onNotes: (relay, { by, ...notes }, seq) => this.#producers.apply(relay, by, notes, seq),
       onProducers: ({ parts }, seq) => this.#store.note(parts, seq),
-      onUnread: () => {
+      onUnread: (seq) => {
+        if (seq <= table.seq) return; // It was restored with that.
         table.clear();
         this.#loseProducers();
       },
@@ -296,7 +297,7 @@ export class StreamHistory {
     this.#producers.reset(this.#writer.disown(isLoss));
   }
 
-  /** Disowns another relay, which is gone, of all producers. It keeps nothing more that it has of them. */
+  /** Lets another relay own no producer any more, since it is gone. Its next block will be refused. */
   async #disown(relay: string): Promise<void> {
     try {
       const last = await this.#port.lastOf(relay);

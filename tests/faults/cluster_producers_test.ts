@@ -3,6 +3,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreater } from "@std/assert/greater";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { EbsocketClient } from "../../client.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { JETSTREAM } from "../support/jetstream.ts";
@@ -109,6 +110,10 @@ needingTest(
       const all = Array.from({ length: sent }, (_, i) => i + 1);
       assertEquals(all.filter((n) => publisher.keeps(n) && !told.has(n)), [], name);
     }
+    // Relays and NATS may be away for too long, but a cut alone leaves nothing in doubt.
+    const doubts = publishers.reduce((sum, publisher) => sum + publisher.doubts, 0);
+    assertLessOrEqual(doubts, ROUNDS);
+    assertGreater(proxy.cuts, 3 * ROUNDS);
     if (isFull) {
       const unconfirmed = publishers.map((each) =>
         each.unconfirmed.filter((n) => each.keeps(n)).length

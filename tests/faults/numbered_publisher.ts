@@ -12,6 +12,8 @@ export class NumberedPublisher {
   /** The events of which it was told that they may not have arrived, by their numbers. */
   readonly unconfirmed: number[] = [];
   reconnects = 0;
+  /** How often it was told so of events that are to be kept. */
+  doubts = 0;
   readonly #client = new EbsocketClient({ reconnect: RECONNECT });
   readonly #every: number;
   #isDone = false;
@@ -58,9 +60,9 @@ export class NumberedPublisher {
     for await (const status of this.#client.status()) {
       if (status.type === "reconnected") this.reconnects++;
       if (!("unconfirmed" in status)) continue;
-      for (const event of status.unconfirmed) {
-        this.unconfirmed.push(event.getAttribute("n") as number);
-      }
+      const numbers = status.unconfirmed.map((event) => event.getAttribute("n") as number);
+      this.unconfirmed.push(...numbers);
+      if (numbers.some((n) => this.keeps(n))) this.doubts++;
     }
   }
 

@@ -222,6 +222,9 @@ Deno.test("TableStore saves again when much has come, or the stream is about to 
   assertEquals(await save(), 0);
   stream.drop(6); // The table is in the older half.
   assertEquals([await save(), await save()], [1, 0]);
+  stream.lose(5); // also the table
+  port.mend();
+  assertEquals([await save(), await save()], [1, 0]);
   stream.refusal = "it is full";
   stream.drop(stream.last + 1);
   assertEquals(await save(), 0); // It fails, and is tried again.
