@@ -23,14 +23,10 @@ export interface ProducerCount {
   readonly faulted: number;
 }
 
-/** What a history knows that matters for all producers. */
-export interface HistoryKnowledge {
-  /** Whether it goes on with the epoch that the client names. */
-  readonly isContinued: boolean;
-  /** Whether that is the epoch of now. */
-  readonly isPresent: boolean;
-  /** Whether producers were forgotten that had sent events. */
-  readonly hasForgotten: boolean;
+/** The log of a producer's events, as far as it matters for an answer. */
+export interface AnsweringLog {
+  readonly epoch: string;
+  throughOf(epoch: string): number | undefined;
 }
 
 /** A producer. Its events are numbered from 1, over all its connections. */
@@ -67,8 +63,14 @@ export class Producer {
   /**
    * Answers its client, and takes over its numbers. The answer may be lost on its way, and the client
    * ask again.
+   *
+   * @param hasForgotten Whether producers were forgotten that had sent events.
    */
-  answer({ sent, settled }: ProducerClaim, known: HistoryKnowledge): ProducerAnswer {
+  answer(
+    { sent, settled, epoch = "" }: ProducerClaim,
+    log: AnsweringLog,
+    hasForgotten: boolean,
+  ): ProducerAnswer {
     const { taken, isKnown } = this;
     this.isKnown = true;
     if (taken > sent) this.fault(); // Two clients have this ID.
@@ -77,10 +79,11 @@ export class Producer {
       this.isExact = true;
       return { taken: sent, exact: true };
     }
-    const canTell = known.isContinued && taken <= sent && this.faulted <= settled &&
-      (isKnown || !known.hasForgotten);
+    const isContinued = log.throughOf(epoch) !== undefined;
+    const canTell = isContinued && taken <= sent && this.faulted <= settled &&
+      (isKnown || !hasForgotten);
     this.taken = canTell ? Math.max(taken, settled) : sent;
-    if (!isKnown) this.isExact = known.isPresent;
+    if (!isKnown) this.isExact = epoch === log.epoch;
     if (canTell) return { taken: this.taken, exact: this.isExact };
     this.fault();
     return { taken: null, exact: false };

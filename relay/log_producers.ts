@@ -78,12 +78,7 @@ export class LogProducers implements ProducerCounter {
 
   #answer(producer: Producer, claim: ProducerClaim): ProducerAnswer {
     const { log, producers } = this.#parts;
-    const { epoch = "" } = claim;
-    return producer.answer(claim, {
-      isContinued: log.throughOf(epoch) !== undefined,
-      isPresent: epoch === log.epoch,
-      hasForgotten: producers.hasForgotten,
-    });
+    return producer.answer(claim, log, producers.hasForgotten);
   }
 
   kept(offset: number): void {

@@ -143,12 +143,7 @@ export class StreamProducers implements ProducerCounter, ProducerOwner {
       // Without a word about it, all that is certain is that none of its events is kept.
       producer.isKnown = isKnown || !hasForgotten;
     }
-    const { epoch = "" } = claim;
-    return producer.answer(claim, {
-      isContinued: log.throughOf(epoch) !== undefined,
-      isPresent: epoch === log.epoch,
-      hasForgotten,
-    });
+    return producer.answer(claim, log, hasForgotten);
   }
 
   own(producer: CountedClient): void {

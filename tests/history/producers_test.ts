@@ -30,7 +30,8 @@ function answerOf(
   isContinued: boolean,
   isPresent: boolean,
 ): ProducerAnswer {
-  return producer.answer(claim, { isContinued, isPresent, hasForgotten });
+  const log = { epoch: isPresent ? "e" : "later", throughOf: () => isContinued ? 0 : undefined };
+  return producer.answer({ ...claim, epoch: "e" }, log, hasForgotten);
 }
 
 /** A table with a producer, of which so many events were taken. */
