@@ -80,7 +80,7 @@ class Examples implements Disposable {
       const source = Deno.readTextFileSync(`${ROOT}/examples/${name}`);
       Deno.writeTextFileSync(
         `${this.#folder.path}/examples/${name}`,
-        source.replaceAll(PORT, this.#port).replaceAll(NATS_PORT, String(freePort())),
+        withPorts(source, { [PORT]: port, [NATS_PORT]: freePort() }),
       );
     }
   }
@@ -104,6 +104,11 @@ class Examples implements Disposable {
   [Symbol.dispose](): void {
     this.#folder[Symbol.dispose]();
   }
+}
+
+/** Puts ports in the place of others, all at once: one may hold the digits of the next. */
+function withPorts(source: string, ports: Record<string, number>): string {
+  return source.replaceAll(new RegExp(Object.keys(ports).join("|"), "g"), (old) => `${ports[old]}`);
 }
 
 /** A client to talk to an example with. */
@@ -135,6 +140,14 @@ async function pumpUntil<T>(
 function message(content: string): EbsocketEvent {
   return new EbsocketEvent("message", { content });
 }
+
+Deno.test("withPorts() leaves a port as it is that holds the digits of another", () => {
+  const source = "7982, tcp://127.0.0.1:7982, nats://127.0.0.1:4222";
+  assertEquals(
+    withPorts(source, { 7982: 42221, 4222: 27982 }),
+    "42221, tcp://127.0.0.1:42221, nats://127.0.0.1:27982",
+  );
+});
 
 for (const name of names) {
   Deno.test(`examples/${name} begins with the command that runs it`, () => {
@@ -256,8 +269,8 @@ Deno.test("examples/periodic_client.ts ends when the relay has gone, and says wh
   assertEquals((await receive(peer)).event, "tick");
   await program.expect(/^EbsocketEvent<tick> \{ count: 1, time: ".+" \}\n/);
   await relay.close();
-  const { code, stdout } = await program.end();
-  assertEquals(code, 0);
+  const { code, stdout, stderr } = await program.end();
+  assertEquals(code, 0, stderr);
   assertMatch(stdout, /^Closed: shutdown; \d+ ticks, 0 of them unsent$/m);
 });
 
@@ -272,8 +285,8 @@ Deno.test({
     await using program = examples.start("periodic_client.ts", { args: ["1"] });
     await program.expect(/count: 20,/);
     program.kill("SIGINT");
-    const { code, stdout } = await program.end();
-    assertEquals(code, 0);
+    const { code, stdout, stderr } = await program.end();
+    assertEquals(code, 0, stderr);
     const [, count] = /^Closed: local; (\d+) ticks, 0 of them unsent$/m.exec(stdout) ?? [];
 
     await relay.close();
@@ -294,8 +307,8 @@ Deno.test("examples/typed_client.ts tells events apart and says why the connecti
   peer.sendEvent(new EbsocketEvent("reading", { station: "Rome", celsius: 20 }));
   await program.expect(/^"Rome": 20 °C, 68 °F\n/m);
   await relay.close();
-  const { code, stdout } = await program.end();
-  assertEquals(code, 0);
+  const { code, stdout, stderr } = await program.end();
+  assertEquals(code, 0, stderr);
   assertEquals(stdout.split("\n"), [
     '"Oslo" is on the air',
     '"Oslo": -4.5 °C, 23.9 °F',
@@ -334,8 +347,8 @@ needingTest(
 Deno.test("examples/framing_only.ts counts the events of a file by name", async () => {
   using examples = new Examples(0);
   await using program = examples.start("framing_only.ts");
-  const { code, stdout } = await program.end();
-  assertEquals(code, 0);
+  const { code, stdout, stderr } = await program.end();
+  assertEquals(code, 0, stderr);
   assertEquals(stdout, "1 join\n3 message\n1 move\n1 idle\n");
 });
 
@@ -348,8 +361,8 @@ Deno.test({
     await using peer = await connect(port);
     using examples = new Examples(port);
     await using program = examples.start("python_client.py");
-    const { code, stdout } = await program.end();
-    assertEquals(code, 0);
+    const { code, stdout, stderr } = await program.end();
+    assertEquals(code, 0, stderr);
     assertEquals(stdout, "event: 'message' {'content': 'hello'}\n");
     assertEquals((await receive(peer)).toJSON(), message("hello").toJSON());
   },
@@ -367,8 +380,8 @@ Deno.test({
     const event = await receive(peer);
     assertEquals(event.toJSON(), message("Grüße\u2028👋").toJSON());
     await relay.close();
-    const { code, stdout } = await program.end();
-    assertEquals(code, 0);
+    const { code, stdout, stderr } = await program.end();
+    assertEquals(code, 0, stderr);
     assertEquals(stdout, "event: 'message' {'content': 'Grüße\\u2028👋'}\nclosed: shutdown\n");
   },
 });
@@ -384,8 +397,8 @@ Deno.test({
     conn.setNoDelay();
     const lines = '\n{"event":"a","__dict__":{"b":"\u2028é"}}\r\n{"control":"?"}\n{"event":"c"}\n';
     for (const byte of utf8(lines)) await conn.write(new Uint8Array([byte]));
-    const { code, stdout } = await program.end();
-    assertEquals(code, 0);
+    const { code, stdout, stderr } = await program.end();
+    assertEquals(code, 0, stderr);
     assertEquals(stdout, "event: 'a' {'b': '\\u2028é'}\nevent: 'c' {}\n");
   },
 });

@@ -134,13 +134,13 @@ class Output {
   async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       this.text += text;
-      this.#notePeerClose();
+      this.#tell();
     }
     this.#isEnded = true;
-    this.#notePeerClose();
+    this.#tell();
   }
 
-  #notePeerClose(): void {
+  #tell(): void {
     this.#news.resolve();
     this.#news = Promise.withResolvers<void>();
   }
